@@ -1,0 +1,77 @@
+/**
+ * The JSON object of one line (protocol document, section 1): `{"type": integer, "line": string}`.
+ */
+import { MAX_SENT_LINE_BYTES } from './constants.js';
+import { fail, ok, type Parsed } from './result.js';
+
+export interface Envelope {
+  /** Any integer; unknown numbers are the receiver's to ignore (section 2). */
+  readonly type: number;
+  /** The payload; for handshakes JSON text once more. */
+  readonly line: string;
+}
+
+export type EnvelopeFault = 'not-utf8' | 'not-json' | 'not-object' | 'type' | 'line';
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** Decodes one line without its terminator. Extra keys and blanks around the object are accepted. */
+export function decodeEnvelope(bytes: Uint8Array): Parsed<Envelope, EnvelopeFault> {
+  let text: string;
+  try {
+    text = utf8.decode(bytes);
+  } catch {
+    return fail('not-utf8');
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return fail('not-json');
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    return fail('not-object');
+  const { type, line } = value as { type?: unknown; line?: unknown };
+  if (typeof type !== 'number' || !Number.isSafeInteger(type)) return fail('type');
+  if (typeof line !== 'string') return fail('line');
+  return ok({ type, line });
+}
+
+// Everything outside printable ASCII is escaped, as Python's writer does.
+const NOT_PRINTABLE_ASCII = /[^ -~]/g;
+
+/** A JSON string literal in pure ASCII, byte for byte what Python's `json.dumps` writes. */
+export function asciiJsonString(text: string): string {
+  return JSON.stringify(text).replace(
+    NOT_PRINTABLE_ASCII,
+    (c) => '\\u' + c.charCodeAt(0).toString(16).padStart(4, '0'),
+  );
+}
+
+type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+
+/** JSON text in pure ASCII with one blank after `:` and `,`, as Python's `json.dumps` writes it. */
+export function asciiJson(value: Json): string {
+  if (typeof value === 'string') return asciiJsonString(value);
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  if (isArray(value)) return `[${value.map(asciiJson).join(', ')}]`;
+  const members = Object.entries(value).map(([k, v]) => `${asciiJsonString(k)}: ${asciiJson(v)}`);
+  return `{${members.join(', ')}}`;
+}
+
+function isArray(value: object): value is readonly Json[] {
+  return Array.isArray(value);
+}
+
+/**
+ * One line ready to be sent, CRLF included, pure ASCII: its length is its size in bytes.
+ * The caller checks the size where the payload is not its own (`fitsOneLine`).
+ */
+export function encodeEnvelope(type: number, line: string): string {
+  return `{"type": ${type}, "line": ${asciiJsonString(line)}}\r\n`;
+}
+
+/** Whether an encoded line may leave: at most 39,998 bytes and CRLF (section 1.2). */
+export function fitsOneLine(encoded: string): boolean {
+  return encoded.length <= MAX_SENT_LINE_BYTES + 2;
+}

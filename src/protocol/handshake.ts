@@ -1,0 +1,188 @@
+/**
+ * Handshakes, types 793 and 795 (protocol document, section 3).
+ */
+import { APP_NAME, PROTOCOL_VERSION, type Network } from './constants.js';
+import { asciiJson } from './envelope.js';
+import { formatLocation, parseDeclaredLocation, type DeclaredLocation } from './location.js';
+import { isRoutableNick } from './nick.js';
+import { isFeatureName } from './peerlist.js';
+import { fail, ok, type Parsed } from './result.js';
+
+/** What a peer says of itself (793). */
+export interface PeerHandshake {
+  readonly nick: string;
+  readonly location: DeclaredLocation;
+  readonly network: Network;
+  /** Names advertised as `true`, sorted. */
+  readonly features: readonly string[];
+}
+
+/** What a directory answers (795). */
+export interface DirectoryHandshake {
+  readonly nick: string;
+  readonly network: string;
+  readonly accepted: boolean;
+  readonly motd: string;
+  readonly features: readonly string[];
+}
+
+/** Not a handshake at all: nothing is answered, the connection is closed. */
+export type HandshakeGarbage =
+  'handshake-json' | 'handshake-keys' | 'handshake-types' | 'handshake-nick';
+/** A handshake of somebody else's protocol: answered with `accepted: false`, then closed. */
+export type HandshakeMismatch =
+  'app-name' | 'directory-flag' | 'proto-ver' | 'network' | 'location';
+
+const MAX_FEATURES = 32;
+
+type JsonObject = { readonly [key: string]: unknown };
+
+function parseObject(payload: string): JsonObject | undefined {
+  try {
+    const value: unknown = JSON.parse(payload);
+    return isJsonObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function enabledFeatures(features: JsonObject): readonly string[] {
+  return Object.keys(features)
+    .filter((name) => features[name] === true && isFeatureName(name))
+    .slice(0, MAX_FEATURES)
+    .toSorted();
+}
+
+function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export interface HandshakeRules {
+  readonly network: Network;
+  /** Loopback test networks also accept `127.0.0.1:port` as a location. */
+  readonly acceptLoopback: boolean;
+}
+
+/**
+ * Reads a 793 payload by the rules of section 3.3 as deployed directories apply them: all seven keys
+ * with their types, else garbage; then application, role, version, network and location, each of
+ * which has its own reason. Extra keys and unusual feature values are ignored.
+ */
+export function parsePeerHandshake(
+  payload: string,
+  rules: HandshakeRules,
+): Parsed<PeerHandshake, HandshakeGarbage | HandshakeMismatch> {
+  const json = parseObject(payload);
+  if (!json) return fail('handshake-json');
+  const { directory, nick, network, features } = json;
+  const appName = json['app-name'];
+  const version = json['proto-ver'];
+  const locationText = json['location-string'];
+  for (const value of [appName, directory, locationText, version, features, nick, network]) {
+    if (value === undefined) return fail('handshake-keys');
+  }
+  if (
+    !Number.isInteger(version) ||
+    typeof nick !== 'string' ||
+    typeof network !== 'string' ||
+    !isJsonObject(features)
+  ) {
+    return fail('handshake-types');
+  }
+  if (!isRoutableNick(nick)) return fail('handshake-nick');
+  if (appName !== APP_NAME) return fail('app-name');
+  if (directory !== false) return fail('directory-flag');
+  if (version !== PROTOCOL_VERSION) return fail('proto-ver');
+  if (network !== rules.network) return fail('network');
+  if (typeof locationText !== 'string') return fail('location');
+  const location = parseDeclaredLocation(locationText);
+  if (!location.ok || (location.value.kind === 'loopback' && !rules.acceptLoopback)) {
+    return fail('location');
+  }
+  return ok({
+    nick,
+    location: location.value,
+    network: rules.network,
+    features: enabledFeatures(features),
+  });
+}
+
+/** Whether a refused handshake deserves an answer, or only a closed connection. */
+export function isMismatch(
+  reason: HandshakeGarbage | HandshakeMismatch,
+): reason is HandshakeMismatch {
+  return !reason.startsWith('handshake-');
+}
+
+function featureObject(features: readonly string[]): { readonly [name: string]: boolean } {
+  return Object.fromEntries(features.toSorted().map((name) => [name, true]));
+}
+
+/** The 793 payload, keys in the order of the original implementation. */
+export function formatPeerHandshake(handshake: PeerHandshake): string {
+  return asciiJson({
+    'app-name': APP_NAME,
+    directory: false,
+    'location-string': formatLocation(handshake.location),
+    'proto-ver': PROTOCOL_VERSION,
+    features: featureObject(handshake.features),
+    nick: handshake.nick,
+    network: handshake.network,
+  });
+}
+
+/** The 795 payload, keys in the order of the original implementation. */
+export function formatDirectoryHandshake(handshake: DirectoryHandshake): string {
+  return asciiJson({
+    'app-name': APP_NAME,
+    directory: true,
+    'proto-ver-min': PROTOCOL_VERSION,
+    'proto-ver-max': PROTOCOL_VERSION,
+    features: featureObject(handshake.features),
+    accepted: handshake.accepted,
+    nick: handshake.nick,
+    network: handshake.network,
+    motd: handshake.motd,
+  });
+}
+
+export type DirectoryHandshakeFault =
+  'handshake-json' | 'handshake-types' | 'app-name' | 'directory-flag' | 'proto-ver' | 'network';
+
+/**
+ * Reads a 795 payload on the client's side. A refusal (`accepted: false`) is a value, not a fault;
+ * everything else that rules the directory out is a fault: close and back off.
+ */
+export function parseDirectoryHandshake(
+  payload: string,
+  network: Network,
+): Parsed<DirectoryHandshake, DirectoryHandshakeFault> {
+  const json = parseObject(payload);
+  if (!json) return fail('handshake-json');
+  const { accepted, nick, features, motd } = json;
+  const min = json['proto-ver-min'] ?? json['proto-ver'];
+  const max = json['proto-ver-max'] ?? json['proto-ver'];
+  if (
+    typeof accepted !== 'boolean' ||
+    typeof nick !== 'string' ||
+    typeof json['network'] !== 'string' ||
+    typeof min !== 'number' ||
+    typeof max !== 'number'
+  ) {
+    return fail('handshake-types');
+  }
+  const value: DirectoryHandshake = {
+    nick,
+    network: json['network'],
+    accepted,
+    motd: typeof motd === 'string' ? motd : '',
+    features: isJsonObject(features) ? enabledFeatures(features) : [],
+  };
+  if (!accepted) return ok(value);
+  if (json['app-name'] !== APP_NAME) return fail('app-name');
+  if (json['directory'] !== true) return fail('directory-flag');
+  if (min > PROTOCOL_VERSION || max < PROTOCOL_VERSION) return fail('proto-ver');
+  if (value.network !== network) return fail('network');
+  if (!isRoutableNick(nick)) return fail('handshake-types');
+  return ok(value);
+}

@@ -1,0 +1,111 @@
+/**
+ * Offers (protocol document, section 8.2), validated as strictly as the strictest deployed peer.
+ */
+import { isOfferType, type Command, type OfferType } from './commands.js';
+import { fail, ok, type Parsed } from './result.js';
+
+/** All coins there will ever be, in satoshi. */
+export const MAX_SATOSHI = 2_100_000_000_000_000;
+/** Smaller sizes are raised to this, in satoshi. */
+export const DUST_THRESHOLD = 27_300;
+
+export interface Offer {
+  readonly type: OfferType;
+  readonly oid: number;
+  /** Satoshi; never below the dust threshold. */
+  readonly minsize: number;
+  /** Satoshi. */
+  readonly maxsize: number;
+  /** The maker's contribution to the miner fee, in satoshi. */
+  readonly txfee: number;
+  /** Satoshi for absolute offers (`500`), a decimal share of the amount for relative ones (`0.00002`). */
+  readonly cjfee: string;
+}
+
+export type OfferFault =
+  'offer-type' | 'offer-arity' | 'offer-oid' | 'offer-size' | 'offer-txfee' | 'offer-cjfee';
+
+function parseInteger(text: string, max: number): number | undefined {
+  if (!/^\d{1,16}$/.test(text)) return undefined;
+  const value = Number(text);
+  return value <= max ? value : undefined;
+}
+
+interface Decimal {
+  readonly digits: bigint;
+  /** value = digits / 10^scale */
+  readonly scale: number;
+}
+
+/** A plain or exponent decimal of at most 32 digits and an exponent within 32; not negative. */
+function parseDecimal(text: string): Decimal | undefined {
+  const match = /^(\d{0,32})(?:\.(\d{0,32}))?(?:[eE]([+-]?\d{1,2}))?$/.exec(text);
+  if (!match) return undefined;
+  const whole = match[1] ?? '';
+  const fraction = match[2] ?? '';
+  const exponent = Number(match[3] ?? '0');
+  const digits = whole + fraction;
+  if (digits.length === 0 || digits.length > 32 || Math.abs(exponent) > 32) return undefined;
+  const scale = fraction.length - exponent;
+  return scale >= 0
+    ? { digits: BigInt(digits), scale }
+    : { digits: BigInt(digits) * 10n ** BigInt(-scale), scale: 0 };
+}
+
+export function isRelative(type: OfferType): boolean {
+  return type.endsWith('reloffer');
+}
+
+function isFee(type: OfferType, text: string): boolean {
+  if (!isRelative(type)) return parseInteger(text, MAX_SATOSHI) !== undefined;
+  const share = parseDecimal(text);
+  return share !== undefined && share.digits < 10n ** BigInt(share.scale);
+}
+
+/** Reads an offer command; extra arguments are ignored. */
+export function parseOffer(command: Command): Parsed<Offer, OfferFault> {
+  const { name, args } = command;
+  if (!isOfferType(name)) return fail('offer-type');
+  const [oidText, minText, maxText, txfeeText, cjfee] = args;
+  if (
+    oidText === undefined ||
+    minText === undefined ||
+    maxText === undefined ||
+    txfeeText === undefined ||
+    cjfee === undefined
+  ) {
+    return fail('offer-arity');
+  }
+  const oid = parseInteger(oidText, Number.MAX_SAFE_INTEGER);
+  if (oid === undefined) return fail('offer-oid');
+  const declaredMin = parseInteger(minText, MAX_SATOSHI);
+  const maxsize = parseInteger(maxText, MAX_SATOSHI);
+  if (declaredMin === undefined || maxsize === undefined) return fail('offer-size');
+  const minsize = Math.max(declaredMin, DUST_THRESHOLD);
+  if (maxsize < minsize) return fail('offer-size');
+  const txfee = parseInteger(txfeeText, MAX_SATOSHI);
+  if (txfee === undefined) return fail('offer-txfee');
+  if (!isFee(name, cjfee)) return fail('offer-cjfee');
+  return ok({ type: name, oid, minsize, maxsize, txfee, cjfee });
+}
+
+/** `type oid minsize maxsize txfee cjfee`, without a leading `!`. */
+export function formatOffer(offer: Offer): string {
+  return `${offer.type} ${offer.oid} ${offer.minsize} ${offer.maxsize} ${offer.txfee} ${offer.cjfee}`;
+}
+
+/**
+ * The fee in satoshi for an amount in satoshi: the absolute fee, or the share rounded half to even in
+ * decimal arithmetic. Throws a RangeError when the offer's fee was never validated.
+ */
+export function offerFee(offer: Offer, amount: number): number {
+  if (!isRelative(offer.type)) return Number(offer.cjfee);
+  const share = parseDecimal(offer.cjfee);
+  if (share === undefined) throw new RangeError(`not a fee: ${offer.cjfee}`);
+  const unit = 10n ** BigInt(share.scale);
+  const product = share.digits * BigInt(amount);
+  const quotient = product / unit;
+  const twice = (product % unit) * 2n;
+  const up = twice > unit || (twice === unit && quotient % 2n === 1n);
+  return Number(up ? quotient + 1n : quotient);
+}

@@ -1,0 +1,96 @@
+/**
+ * Peer lists, type 789 (protocol document, sections 5.2 and 5.3).
+ */
+import { MAX_SENT_LINE_BYTES, PEERLIST_CHUNK_ENTRIES } from './constants.js';
+import { formatLocation, parseDeclaredLocation, type DeclaredLocation } from './location.js';
+import { isRoutableNick } from './nick.js';
+
+export interface PeerEntry {
+  readonly nick: string;
+  readonly location: DeclaredLocation;
+  /** The peer left (`;D`). */
+  readonly left: boolean;
+  /** Names advertised as `true` in the peer's handshake, sorted; only when the list carries them. */
+  readonly features: readonly string[];
+}
+
+export interface Peerlist {
+  readonly entries: readonly PeerEntry[];
+  /** Entries dropped because their nick or location is no valid one. */
+  readonly malformed: number;
+}
+
+const FEATURE = /^[a-z0-9_]{1,64}$/;
+const MAX_FEATURES = 32;
+
+/** Whether a feature name can be listed without injecting a separator. */
+export function isFeatureName(text: string): boolean {
+  return FEATURE.test(text);
+}
+
+function parseEntry(text: string): PeerEntry | undefined {
+  const [nick, locationText, ...rest] = text.split(';');
+  if (nick === undefined || locationText === undefined || !isRoutableNick(nick)) return undefined;
+  const location = parseDeclaredLocation(locationText);
+  if (!location.ok) return undefined;
+  const listed = rest.find((field) => field.startsWith('F:'))?.slice(2) ?? '';
+  const features = listed.split('+').filter(isFeatureName).slice(0, MAX_FEATURES);
+  return { nick, location: location.value, left: rest.includes('D'), features };
+}
+
+/**
+ * Reads every grammar in use: `;D` and `;F:` in any order, unknown fields skipped, empty payload.
+ * Bad entries are dropped one by one and counted.
+ */
+export function parsePeerlist(payload: string): Peerlist {
+  if (payload === '') return { entries: [], malformed: 0 };
+  const entries: PeerEntry[] = [];
+  let malformed = 0;
+  for (const text of payload.split(',')) {
+    const entry = parseEntry(text.trim());
+    if (entry) entries.push(entry);
+    else malformed++;
+  }
+  return { entries, malformed };
+}
+
+/**
+ * One entry. `;F:` is written only when asked for, since original clients skip entries that carry it
+ * (quirk Q5), and never together with `;D`.
+ */
+export function formatPeerEntry(entry: PeerEntry, withFeatures: boolean): string {
+  const base = `${entry.nick};${formatLocation(entry.location)}`;
+  if (entry.left) return base + ';D';
+  if (!withFeatures || entry.features.length === 0) return base;
+  return `${base};F:${entry.features.toSorted().join('+')}`;
+}
+
+/** Room for `{"type": 789, "line": ""}` around the payload; entries are ASCII and need no escapes. */
+const ENVELOPE_BYTES = 64;
+
+/**
+ * Joins formatted entries into payloads of at most `maxEntries` and of a size that fits one line.
+ * No entries give no payload.
+ */
+export function joinPeerEntries(
+  entries: readonly string[],
+  maxEntries: number = PEERLIST_CHUNK_ENTRIES,
+): string[] {
+  const payloads: string[] = [];
+  let chunk: string[] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    if (
+      chunk.length === maxEntries ||
+      (chunk.length > 0 && bytes + entry.length + 1 > MAX_SENT_LINE_BYTES - ENVELOPE_BYTES)
+    ) {
+      payloads.push(chunk.join(','));
+      chunk = [];
+      bytes = 0;
+    }
+    chunk.push(entry);
+    bytes += entry.length + 1;
+  }
+  if (chunk.length > 0) payloads.push(chunk.join(','));
+  return payloads;
+}

@@ -1,0 +1,14 @@
+/**
+ * Parsers of bytes from the network never throw: they return a typed value or a short, stable reason
+ * that is safe to log and to count (it never holds text of the peer).
+ */
+export type Parsed<T, R extends string = string> =
+  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: R };
+
+export function ok<T>(value: T): { readonly ok: true; readonly value: T } {
+  return { ok: true, value };
+}
+
+export function fail<R extends string>(reason: R): { readonly ok: false; readonly reason: R } {
+  return { ok: false, reason };
+}

@@ -1,0 +1,49 @@
+/**
+ * Bitcoin signed messages, the signatures of private messages (protocol document, section 7.2).
+ */
+import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { base64 } from '@scure/base';
+
+const MAGIC = utf8ToBytes('\x18Bitcoin Signed Message:\n');
+
+function compactSize(n: number): Uint8Array {
+  if (n < 0xfd) return Uint8Array.of(n);
+  if (n <= 0xffff) return Uint8Array.of(0xfd, n & 0xff, n >> 8);
+  return Uint8Array.of(0xfe, n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24);
+}
+
+/** Double SHA-256 of the framed text; 32 bytes. */
+export function signedMessageHash(text: string): Uint8Array {
+  const bytes = utf8ToBytes(text);
+  return sha256(sha256(concatBytes(MAGIC, compactSize(bytes.length), bytes)));
+}
+
+/** Deterministic (RFC 6979), low-S, DER, standard base64 with padding. Throws on a bad key. */
+export function signText(text: string, privateKey: Uint8Array): string {
+  const hash = signedMessageHash(text);
+  return base64.encode(
+    secp256k1.sign(hash, privateKey, { prehash: false, lowS: true, format: 'der' }),
+  );
+}
+
+/**
+ * Verifies as the most tolerant deployed peer does: high S accepted, upper-case key hex accepted,
+ * base64 with or without padding. Never throws.
+ */
+export function verifyText(text: string, publicKeyHex: string, signature: string): boolean {
+  if (!/^0[23][0-9a-fA-F]{64}$/.test(publicKeyHex)) return false;
+  if (signature.length > 200 || !/^[A-Za-z0-9+/]+={0,2}$/.test(signature)) return false;
+  try {
+    const unpadded = signature.replace(/=+$/, '');
+    const der = base64.decode(unpadded.padEnd(Math.ceil(unpadded.length / 4) * 4, '='));
+    return secp256k1.verify(der, signedMessageHash(text), hexToBytes(publicKeyHex), {
+      prehash: false,
+      lowS: false,
+      format: 'der',
+    });
+  } catch {
+    return false;
+  }
+}
