@@ -8,6 +8,8 @@ const LF = 0x0a;
 const CR = 0x0d;
 /** Small first buffer for a half line; it doubles up to the bound. */
 const FIRST_PENDING_BYTES = 512;
+/** Shared by all framers that hold nothing: a directory has thousands of them. */
+const EMPTY = new Uint8Array(0);
 
 export interface LineFramer {
   /**
@@ -24,7 +26,7 @@ export interface LineFramer {
 
 /** @param maxBytes longest line in bytes, terminator excluded */
 export function createLineFramer(maxBytes: number = MAX_LINE_BYTES): LineFramer {
-  let pending: Uint8Array = new Uint8Array(0);
+  let pending: Uint8Array = EMPTY;
   let held = 0;
   let dead = false;
 
@@ -43,7 +45,7 @@ export function createLineFramer(maxBytes: number = MAX_LINE_BYTES): LineFramer 
 
   function die(): false {
     dead = true;
-    pending = new Uint8Array(0);
+    pending = EMPTY;
     held = 0;
     return false;
   }
@@ -75,10 +77,9 @@ export function createLineFramer(maxBytes: number = MAX_LINE_BYTES): LineFramer 
           hold(part);
           line = pending.subarray(0, held);
           held = 0;
-          pending = new Uint8Array(0);
+          pending = EMPTY;
         }
         if (line[line.length - 1] === CR) line = line.subarray(0, -1);
-        if (line.length > maxBytes) return die();
         if (onLine(line) === false) return true;
         start = end + 1;
       }

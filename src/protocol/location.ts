@@ -67,9 +67,12 @@ export function parseOnionHost(host: string): Parsed<Uint8Array, LocationFault> 
   return ok(publicKey);
 }
 
+// An octet above 255 would make the text a name, and a name would be looked up.
+const LOOPBACK_IPV4 = /^127(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
+
 /** Whether a host names this machine itself; the only hosts that loopback mode may touch. */
 export function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.(0|[1-9]\d{0,2})){3}$/.test(host);
+  return host === 'localhost' || host === '::1' || LOOPBACK_IPV4.test(host);
 }
 
 function parsePort(text: string): number | undefined {

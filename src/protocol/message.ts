@@ -24,7 +24,7 @@ export interface RoutedPayload {
   readonly text: string;
 }
 
-export type RouteFault = 'route-separators' | 'route-from' | 'route-to';
+export type RouteFault = 'route-separators' | 'route-from' | 'route-to' | 'route-text';
 
 /** Reads `from!to!text` or `from!PUBLIC!text`; whether the names are anybody's is not checked here. */
 export function parseRoute(payload: string): Parsed<RoutedPayload, RouteFault> {
@@ -34,6 +34,7 @@ export function parseRoute(payload: string): Parsed<RoutedPayload, RouteFault> {
   if (second === -1) return fail('route-separators');
   if (first === 0) return fail('route-from');
   if (second === first + 1) return fail('route-to');
+  if (second === payload.length - 1) return fail('route-text');
   const to = payload.slice(first + 1, second);
   return ok({
     from: payload.slice(0, first),
@@ -48,11 +49,11 @@ export function formatPubmsg(from: string, text: string): string {
 }
 
 /**
- * A signed private payload, `from!to!command args pubkey signature`. `args` must not be empty:
+ * A signed private payload, `from!to!command args pubkey signature`. `args` must not be blank:
  * deployed receivers drop a message that signs nothing (section 7.4). Throws a RangeError then.
  */
 export function formatPrivmsg(key: NickKey, to: string, command: string, args: string): string {
-  if (args === '') throw new RangeError(`a private ${command} needs at least one argument`);
+  if (args.trim() === '') throw new RangeError(`a private ${command} needs at least one argument`);
   const signature = signText(args + HOST_ID, key.privateKey);
   return `${key.nick}!${to}!${command} ${args} ${key.publicKeyHex} ${signature}`;
 }

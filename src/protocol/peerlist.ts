@@ -2,11 +2,18 @@
  * Peer lists, type 789 (protocol document, sections 5.2 and 5.3).
  */
 import { MAX_SENT_LINE_BYTES, PEERLIST_CHUNK_ENTRIES } from './constants.js';
-import { formatLocation, parseDeclaredLocation, type DeclaredLocation } from './location.js';
+import { asciiJsonString } from './envelope.js';
+import {
+  formatLocation,
+  NOT_SERVING,
+  parseDeclaredLocation,
+  type DeclaredLocation,
+} from './location.js';
 import { isRoutableNick } from './nick.js';
 
 export interface PeerEntry {
   readonly nick: string;
+  /** Where it can be dialled; of a peer that left, `not-serving` when the text is no location. */
   readonly location: DeclaredLocation;
   /** The peer left (`;D`). */
   readonly left: boolean;
@@ -16,7 +23,7 @@ export interface PeerEntry {
 
 export interface Peerlist {
   readonly entries: readonly PeerEntry[];
-  /** Entries dropped because their nick or location is no valid one. */
+  /** Entries dropped because their nick, or the location of a peer that is there, is no valid one. */
   readonly malformed: number;
 }
 
@@ -31,11 +38,13 @@ export function isFeatureName(text: string): boolean {
 function parseEntry(text: string): PeerEntry | undefined {
   const [nick, locationText, ...rest] = text.split(';');
   if (nick === undefined || locationText === undefined || !isRoutableNick(nick)) return undefined;
+  const left = rest.includes('D');
   const location = parseDeclaredLocation(locationText);
-  if (!location.ok) return undefined;
+  // Original directories let in locations nobody can dial (quirk Q11); that such a nick left counts.
+  if (!location.ok && !left) return undefined;
   const listed = rest.find((field) => field.startsWith('F:'))?.slice(2) ?? '';
-  const features = listed.split('+').filter(isFeatureName).slice(0, MAX_FEATURES);
-  return { nick, location: location.value, left: rest.includes('D'), features };
+  const features = listed.split('+').filter(isFeatureName).slice(0, MAX_FEATURES).toSorted();
+  return { nick, location: location.ok ? location.value : NOT_SERVING, left, features };
 }
 
 /**
@@ -65,8 +74,13 @@ export function formatPeerEntry(entry: PeerEntry, withFeatures: boolean): string
   return `${base};F:${entry.features.toSorted().join('+')}`;
 }
 
-/** Room for `{"type": 789, "line": ""}` around the payload; entries are ASCII and need no escapes. */
+/** Room for `{"type": 789, "line": ""}` around the payload. */
 const ENVELOPE_BYTES = 64;
+
+/** Bytes of an entry inside the envelope: a nick may hold `"` and `\`, which travel as two bytes. */
+function encodedBytes(entry: string): number {
+  return asciiJsonString(entry).length - 2;
+}
 
 /**
  * Joins formatted entries into payloads of at most `maxEntries` and of a size that fits one line.
@@ -80,16 +94,17 @@ export function joinPeerEntries(
   let chunk: string[] = [];
   let bytes = 0;
   for (const entry of entries) {
+    const size = encodedBytes(entry) + 1;
     if (
       chunk.length === maxEntries ||
-      (chunk.length > 0 && bytes + entry.length + 1 > MAX_SENT_LINE_BYTES - ENVELOPE_BYTES)
+      (chunk.length > 0 && bytes + size > MAX_SENT_LINE_BYTES - ENVELOPE_BYTES)
     ) {
       payloads.push(chunk.join(','));
       chunk = [];
       bytes = 0;
     }
     chunk.push(entry);
-    bytes += entry.length + 1;
+    bytes += size;
   }
   if (chunk.length > 0) payloads.push(chunk.join(','));
   return payloads;

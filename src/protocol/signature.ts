@@ -8,6 +8,9 @@ import { base64 } from '@scure/base';
 
 const MAGIC = utf8ToBytes('\x18Bitcoin Signed Message:\n');
 
+// Half a character has no UTF-8 form: it would be hashed as U+FFFD, so two texts had one signature.
+const LONE_SURROGATE = /\p{Surrogate}/u;
+
 function compactSize(n: number): Uint8Array {
   if (n < 0xfd) return Uint8Array.of(n);
   if (n <= 0xffff) return Uint8Array.of(0xfd, n & 0xff, n >> 8);
@@ -30,10 +33,11 @@ export function signText(text: string, privateKey: Uint8Array): string {
 
 /**
  * Verifies as the most tolerant deployed peer does: high S accepted, upper-case key hex accepted,
- * base64 with or without padding. Never throws.
+ * base64 with or without padding. A text that is no valid Unicode fails. Never throws.
  */
 export function verifyText(text: string, publicKeyHex: string, signature: string): boolean {
   if (!/^0[23][0-9a-fA-F]{64}$/.test(publicKeyHex)) return false;
+  if (LONE_SURROGATE.test(text)) return false;
   if (signature.length > 200 || !/^[A-Za-z0-9+/]+={0,2}$/.test(signature)) return false;
   try {
     const unpadded = signature.replace(/=+$/, '');
