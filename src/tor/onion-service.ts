@@ -1,0 +1,288 @@
+/**
+ * An onion service of ours that stays up: added over the control port, watched until its descriptors
+ * are published, and added again with the same key whenever the control connection is lost, for a
+ * service lives exactly as long as its connection (protocol document, section 12.2).
+ */
+import type { Log } from '../channel/log.js';
+import type { Clock, Random, ServiceState } from '../channel/ports.js';
+import type { Location } from '../protocol/location.js';
+import { addOnion, DEFAULT_POW_QUEUE, type OnionTarget, type PowQueue } from './add-onion.js';
+import type { ControlClient } from './control-client.js';
+import { parseHsDesc } from './control-values.js';
+import { deferred } from './deferred.js';
+import type { OnionKey } from './key-folder.js';
+import { TorError } from './tor-error.js';
+import { followUploads } from './upload-follower.js';
+
+/**
+ * `ephemeral`: Tor makes the key. It is kept in this process's memory alone, never written to disk, and
+ * forgotten by `close`: with Tor's DiscardPK flag nobody would have it, and the address would be
+ * lost for good with every restart of Tor.
+ * `persistent`: a key of ours.
+ */
+export type OnionIdentity =
+  { readonly kind: 'ephemeral' } | { readonly kind: 'persistent'; readonly key: OnionKey };
+
+export interface OnionServiceOptions {
+  /**
+   * Opens a control connection; called again after a loss. The service owns what it gets, and
+   * closes it. Must respect the signal.
+   */
+  readonly connect: (signal: AbortSignal) => Promise<ControlClient>;
+  readonly identity: OnionIdentity;
+  /** The port that peers dial (default 5222). */
+  readonly virtualPort?: number;
+  /** Where our listener is. */
+  readonly target: OnionTarget;
+  /** Aborts the start; later the same as `close`. */
+  readonly signal: AbortSignal;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+  readonly onState?: (state: ServiceState) => void;
+  /** After this long without a complete upload a warning says what is missing; waiting goes on (default 180,000). */
+  readonly uploadTimeoutMs?: number;
+  /** Default `DEFAULT_POW_QUEUE`; a directory wants `DIRECTORY_POW_QUEUE`. */
+  readonly pow?: PowQueue;
+}
+
+export interface OnionService {
+  readonly location: Location & { readonly kind: 'onion' };
+  /** Resolves when peers can reach it for the first time; rejects if it is closed before. */
+  readonly reachable: Promise<void>;
+  /** Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral key. */
+  close(): Promise<void>;
+}
+
+const DEFAULT_VIRTUAL_PORT = 5222;
+const DEFAULT_UPLOAD_TIMEOUT_MS = 180_000;
+const DEL_ONION_TIMEOUT_MS = 2_000;
+const FIRST_RETRY_MS = 500;
+const RETRY_FACTOR = 1.5;
+const LAST_RETRY_MS = 15_000;
+/** A Tor that has just lost our last connection may still be clearing the service away. */
+const COLLISION_RETRIES = 4;
+
+/** One control connection with the service on it. */
+interface Session {
+  readonly client: ControlClient;
+  readonly host: string;
+}
+
+/** Resolves after `ms`, or at once when aborted. */
+function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    const done = () => {
+      cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const cancel = clock.after(ms, done);
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
+
+/** 0.5 s, growing by half up to 15 s, of which a random part between half and all is waited. */
+function backoff(random: Random): { next(): number; reset(): void } {
+  let delay = FIRST_RETRY_MS;
+  return {
+    next() {
+      const ms = delay * (0.5 + random() / 2);
+      delay = Math.min(delay * RETRY_FACTOR, LAST_RETRY_MS);
+      return ms;
+    },
+    reset() {
+      delay = FIRST_RETRY_MS;
+    },
+  };
+}
+
+const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/**
+ * Starts the service; resolves when Tor has accepted it, which is before peers can reach it. Rejects
+ * with a TorError, and then nothing is left open. From then on it heals itself, for ever, until it
+ * is closed or aborted.
+ */
+export async function startOnionService(options: OnionServiceOptions): Promise<OnionService> {
+  const { identity, clock, log, random, signal } = options;
+  const virtualPort = options.virtualPort ?? DEFAULT_VIRTUAL_PORT;
+  const uploadTimeoutMs = options.uploadTimeoutMs ?? DEFAULT_UPLOAD_TIMEOUT_MS;
+  const stop = new AbortController();
+  const retry = backoff(random);
+  let key = identity.kind === 'persistent' ? `ED25519-V3:${identity.key.blob}` : undefined;
+  let expectedHost = identity.kind === 'persistent' ? identity.key.host : undefined;
+  let toldAboutPow = false;
+  let lastDetail = '';
+  const reachable = deferred<void>();
+  // Nobody has to wait for it.
+  reachable.promise.catch(() => {});
+
+  function starting(detail: string): void {
+    if (detail === lastDetail || stop.signal.aborted) return;
+    lastDetail = detail;
+    options.onState?.({ state: 'starting', detail });
+  }
+
+  function nowReachable(): void {
+    if (stop.signal.aborted) return;
+    retry.reset();
+    lastDetail = '';
+    log.info('onion service reachable', { onion: expectedHost });
+    reachable.resolve();
+    options.onState?.({ state: 'reachable' });
+  }
+
+  /** Adds the service on a fresh connection. Closes it again when anything fails. */
+  async function publish(): Promise<Session> {
+    const client = await options.connect(stop.signal);
+    // An abort must also end the wait for a reply.
+    const hangUp = () => client.close();
+    stop.signal.addEventListener('abort', hangUp, { once: true });
+    try {
+      stop.signal.throwIfAborted();
+      const uploads = followUploads({
+        client,
+        clock,
+        log,
+        timeoutMs: uploadTimeoutMs,
+        onProgress: starting,
+        onReachable: nowReachable,
+      });
+      const stopListening = await client.onEvent('HS_DESC', (text) => {
+        const event = parseHsDesc(text);
+        if (event.ok) uploads.heard(event.value);
+      });
+      const added = await addOnion(
+        client,
+        {
+          key: key ?? 'NEW:ED25519-V3',
+          virtualPort,
+          target: options.target,
+          pow: options.pow ?? DEFAULT_POW_QUEUE,
+        },
+        log,
+      );
+      if (
+        (expectedHost !== undefined && added.host !== expectedHost) ||
+        (key === undefined && added.privateKey === undefined)
+      ) {
+        throw new TorError(
+          'add-onion',
+          'bad-reply',
+          'Tor added another onion than it was asked to',
+        );
+      }
+      key ??= added.privateKey;
+      expectedHost = added.host;
+      if (!added.pow.on && !toldAboutPow) {
+        toldAboutPow = true;
+        log.info('onion service without proof-of-work defences', { why: added.pow.why });
+      }
+      uploads.begin(added.host, stopListening);
+      return { client, host: added.host };
+    } catch (error) {
+      client.close();
+      throw error;
+    } finally {
+      stop.signal.removeEventListener('abort', hangUp);
+    }
+  }
+
+  async function firstPublish(): Promise<Session> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await publish();
+      } catch (error) {
+        const collision = error instanceof TorError && error.code === 'collision';
+        if (!collision || attempt >= COLLISION_RETRIES || stop.signal.aborted) throw error;
+        starting('the address is still in use; waiting for Tor to free it');
+        await pause(clock, retry.next(), stop.signal);
+      }
+    }
+  }
+
+  /** Tries until it works; undefined when stopped. */
+  async function republish(): Promise<Session | undefined> {
+    let lastProblem = '';
+    for (;;) {
+      await pause(clock, retry.next(), stop.signal);
+      if (stop.signal.aborted) return undefined;
+      try {
+        return await publish();
+      } catch (error) {
+        if (stop.signal.aborted) return undefined;
+        const problem = messageOf(error);
+        if (problem === lastProblem) log.debug('onion service still lost', { why: problem });
+        else log.warn('onion service cannot be re-created yet; trying again', { why: problem });
+        if (problem !== lastProblem) options.onState?.({ state: 'lost', detail: problem });
+        lastProblem = problem;
+      }
+    }
+  }
+
+  let session: Session | undefined;
+  async function keepUp(): Promise<void> {
+    while (session !== undefined) {
+      const cause = await session.client.lost;
+      if (stop.signal.aborted) return;
+      const detail = cause === undefined ? 'the control connection was closed' : cause.message;
+      log.warn('onion service lost; re-creating it', { why: detail });
+      lastDetail = '';
+      options.onState?.({ state: 'lost', detail });
+      session = await republish();
+      // Closed just when it had worked: withdraw() did not see this one.
+      if (stop.signal.aborted) session?.client.close();
+      else log.info('onion service re-created', { onion: session?.host });
+    }
+  }
+
+  let closing: Promise<void> | undefined;
+  async function withdraw(): Promise<void> {
+    stop.abort();
+    signal.removeEventListener('abort', onAbort);
+    reachable.reject(new TorError('upload', 'closed', 'the onion service was closed'));
+    key = undefined;
+    const current = session;
+    if (current !== undefined && !current.client.closed) {
+      const id = current.host.replace(/\.onion$/, '');
+      await current.client
+        .command(`DEL_ONION ${id}`, { timeoutMs: DEL_ONION_TIMEOUT_MS })
+        .catch((error: unknown) => log.debug('DEL_ONION failed', { why: messageOf(error) }));
+      current.client.close();
+    }
+    await healing;
+  }
+  const close = () => (closing ??= withdraw());
+  const onAbort = () => void close();
+
+  const abortStart = () => stop.abort();
+  if (signal.aborted) abortStart();
+  signal.addEventListener('abort', abortStart, { once: true });
+  starting('connecting to Tor');
+  let healing: Promise<void> = Promise.resolve();
+  try {
+    session = await firstPublish();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    signal.removeEventListener('abort', abortStart);
+  }
+  if (session === undefined || signal.aborted) {
+    session?.client.close();
+    throw new TorError('add-onion', 'aborted', 'starting the onion service was cancelled');
+  }
+  const { host } = session;
+  healing = keepUp();
+  signal.addEventListener('abort', onAbort, { once: true });
+  log.info('onion service accepted by Tor', { onion: host, port: virtualPort });
+  return {
+    location: { kind: 'onion', host, port: virtualPort },
+    reachable: reachable.promise,
+    close,
+  };
+}

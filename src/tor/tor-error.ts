@@ -1,0 +1,90 @@
+/** What went wrong between us and Tor, in a form that a person can act on. */
+
+/** The step that failed. */
+export type TorStep =
+  | 'endpoint'
+  | 'connect'
+  | 'protocolinfo'
+  | 'authenticate'
+  | 'command'
+  | 'add-onion'
+  | 'upload'
+  | 'lost'
+  | 'key-folder'
+  | 'process';
+
+/**
+ * Stable names of failures, for programs and tests:
+ * - `endpoint`: `bad-endpoint`
+ * - `connect`: `refused`, `no-socket`, `no-permission`, `connect-failed`, `timeout`, `aborted`
+ * - `protocolinfo`: `not-tor`, `no-answer`
+ * - `authenticate`: `auth-failed`, `bad-password`, `timeout`, `aborted`
+ * - `command`: `rejected` (see `reply`), `timeout`, `aborted`, `bad-line`, `queue-full`
+ * - `add-onion`: `collision`, `bad-key`, `bad-target`, `rejected`, `bad-reply`, `aborted`
+ * - `upload`: `closed`
+ * - `lost`: `lost` (the other side closed), `closed` (we did), `bad-bytes` (it did not speak the protocol)
+ * - `key-folder`: `not-a-folder`, `wrong-owner`, `wrong-mode`, `symlink`, `partial`, `bad-key-file`,
+ *   `mismatch`, `io`
+ * - `process`: `tor-missing`, `tor-exited`, `data-dir-busy`, `bad-torrc`, `timeout`, `aborted`, `io`, `closed`
+ */
+export type TorFault =
+  | 'bad-endpoint'
+  | 'refused'
+  | 'no-socket'
+  | 'no-permission'
+  | 'connect-failed'
+  | 'timeout'
+  | 'aborted'
+  | 'not-tor'
+  | 'no-answer'
+  | 'auth-failed'
+  | 'bad-password'
+  | 'rejected'
+  | 'bad-line'
+  | 'queue-full'
+  | 'collision'
+  | 'bad-key'
+  | 'bad-target'
+  | 'bad-reply'
+  | 'closed'
+  | 'lost'
+  | 'bad-bytes'
+  | 'not-a-folder'
+  | 'wrong-owner'
+  | 'wrong-mode'
+  | 'symlink'
+  | 'partial'
+  | 'bad-key-file'
+  | 'mismatch'
+  | 'io'
+  | 'tor-missing'
+  | 'tor-exited'
+  | 'data-dir-busy'
+  | 'bad-torrc';
+
+/** Whose move it is: `unreachable` is exit code 3, `configuration` 2, `failed` 1. */
+export type TorRemedy = 'unreachable' | 'configuration' | 'failed';
+
+export interface TorErrorDetails {
+  readonly remedy?: TorRemedy;
+  /** Tor's refusal, when there was one. */
+  readonly reply?: { readonly code: number; readonly text: string };
+  readonly cause?: unknown;
+}
+
+/** The message says what failed, where, and what to do. It never holds a password, cookie or key. */
+export class TorError extends Error {
+  override readonly name = 'TorError';
+  readonly step: TorStep;
+  readonly code: TorFault;
+  readonly remedy: TorRemedy;
+  readonly reply: { readonly code: number; readonly text: string } | undefined;
+
+  constructor(step: TorStep, code: TorFault, message: string, details: TorErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.step = step;
+    this.code = code;
+    this.remedy = details.remedy ?? 'failed';
+    this.reply = details.reply;
+  }
+}
