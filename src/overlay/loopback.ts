@@ -1,0 +1,95 @@
+/**
+ * Plain TCP on this machine, for tests and for a `regtest_count` other than `0,0`: no Tor, and by
+ * rule nothing that leaves the machine.
+ */
+import { createConnection } from 'node:net';
+import { silentLog, type Log } from '../channel/log.js';
+import type { Clock, Connection, DialOptions, Overlay } from '../channel/ports.js';
+import { formatLocation, isLoopbackHost, type Location } from '../protocol/location.js';
+import { listen, type ListenAddress } from './listen.js';
+import { OverlayError } from './overlay-error.js';
+import { socketConnection } from './socket-connection.js';
+import { systemClock } from './system-clock.js';
+
+export interface LoopbackOverlayOptions extends ListenAddress {
+  readonly clock?: Clock;
+  readonly log?: Log;
+}
+
+/** `localhost` is not resolved: a hosts file could point it anywhere. */
+function loopbackAddress(host: string): string {
+  return host === 'localhost' ? '127.0.0.1' : host;
+}
+
+async function dial(
+  location: Location,
+  { signal }: DialOptions,
+  clock: Clock,
+): Promise<Connection> {
+  const where = formatLocation(location);
+  if (location.kind !== 'loopback' || !isLoopbackHost(location.host)) {
+    throw new OverlayError(
+      'location-refused',
+      `refused to dial ${where}: loopback mode (regtest_count) only dials 127.0.0.0/8, ::1 and localhost`,
+    );
+  }
+  if (signal.aborted) throw new OverlayError('dial-failed', `dial of ${where} aborted`);
+  const socket = createConnection({
+    host: loopbackAddress(location.host),
+    port: location.port,
+    allowHalfOpen: false,
+  });
+  return new Promise((resolve, reject) => {
+    const abort = (): void => settle(new OverlayError('dial-failed', `dial of ${where} aborted`));
+    const failed = (error: Error): void =>
+      settle(
+        new OverlayError('dial-failed', `cannot connect to ${where}: ${error.message}`, error),
+      );
+    const connected = (): void => settle(undefined);
+    function settle(error: OverlayError | undefined): void {
+      signal.removeEventListener('abort', abort);
+      socket.off('error', failed).off('connect', connected);
+      if (error === undefined) {
+        resolve(socketConnection(socket, where, clock));
+        return;
+      }
+      socket.on('error', () => {}).destroy();
+      reject(error);
+    }
+    signal.addEventListener('abort', abort, { once: true });
+    socket.once('error', failed).once('connect', connected);
+  });
+}
+
+/**
+ * The loopback overlay. `host` and `port` are where `serve` listens (port 0: any free one).
+ * Throws OverlayError `location-refused` when `host` is not loopback.
+ */
+export function createLoopbackOverlay(options: LoopbackOverlayOptions): Overlay {
+  const { host, port, clock = systemClock, log = silentLog } = options;
+  if (!isLoopbackHost(host) || host === '::1') {
+    throw new OverlayError(
+      'location-refused',
+      `refused to listen on ${host}: loopback mode (regtest_count) needs onion_serving_host 127.0.0.1`,
+    );
+  }
+  return {
+    name: 'loopback',
+    reaches: (location) => location.kind === 'loopback',
+    dial: (location, dialOptions) => dial(location, dialOptions, clock),
+    async serve(onConnection, { signal, onState }) {
+      onState?.({ state: 'starting', detail: `listening on ${host}:${port}` });
+      const address = { host: loopbackAddress(host), port };
+      const listening = await listen({ address, onConnection, signal, clock, log });
+      onState?.({ state: 'reachable' });
+      return {
+        location: { kind: 'loopback', host: listening.host, port: listening.port },
+        close: () => {
+          listening.close();
+          return Promise.resolve();
+        },
+      };
+    },
+    close: () => Promise.resolve(),
+  };
+}

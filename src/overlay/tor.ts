@@ -1,0 +1,166 @@
+/**
+ * The Tor overlay: dials v3 onions through SOCKS, and serves one through a local listener that Tor
+ * forwards to.
+ */
+import { silentLog, type Log } from '../channel/log.js';
+import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/ports.js';
+import { VIRTUAL_PORT } from '../protocol/constants.js';
+import { formatLocation, isLoopbackHost } from '../protocol/location.js';
+import type { ControlClient } from '../tor/control-client.js';
+import { readOnionHostname } from '../tor/key-folder.js';
+import type { PowQueue } from '../tor/add-onion.js';
+import { startOnionService, type OnionIdentity } from '../tor/onion-service.js';
+import { createSocksDialer, type SocksDialer, type SocksEndpoint } from '../tor/socks-dialer.js';
+import { listen, type ListenAddress, type Listening } from './listen.js';
+import { OverlayError } from './overlay-error.js';
+import { socketConnection } from './socket-connection.js';
+import { systemClock } from './system-clock.js';
+
+/** How our onion comes to be. */
+export type TorServing =
+  /** We ask Tor for it on a control connection: Tor's own control port, or our managed Tor. */
+  | {
+      readonly kind: 'control';
+      readonly identity: OnionIdentity;
+      /** Where Tor forwards to; port 0 takes any free one. */
+      readonly listen: ListenAddress;
+      readonly connectControl: (signal: AbortSignal) => Promise<ControlClient>;
+      readonly pow?: PowQueue;
+      /** Longest wait for the descriptor uploads, in milliseconds. */
+      readonly uploadTimeoutMs?: number;
+    }
+  /** The operator's torrc serves it; we only listen and read `hostname`. */
+  | {
+      readonly kind: 'external';
+      readonly hiddenServiceDir: string;
+      readonly listen: ListenAddress;
+    };
+
+export interface TorOverlayOptions {
+  /** Tor's SocksPort; a function where it may change. */
+  readonly socks: SocksEndpoint | (() => SocksEndpoint);
+  /** Absent for a peer that only dials. */
+  readonly serving?: TorServing;
+  /** Longest a dial may take, in milliseconds (default 120,000). */
+  readonly dialDeadlineMs?: number;
+  /** Dials under way at once (default 16). */
+  readonly maxPendingDials?: number;
+  readonly clock?: Clock;
+  readonly log?: Log;
+  readonly random?: Random;
+}
+
+interface Tools {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: Random;
+}
+
+/** `0.0.0.0` means "every interface" to us, but is nothing that Tor could connect to. */
+function targetHost(host: string): string {
+  return host === '0.0.0.0' ? '127.0.0.1' : host;
+}
+
+async function serveByControl(
+  serving: TorServing & { readonly kind: 'control' },
+  listening: Listening,
+  { signal, onState }: ServeOptions,
+  tools: Tools,
+): Promise<Served> {
+  const { identity, connectControl, pow, uploadTimeoutMs } = serving;
+  const service = await startOnionService({
+    connect: connectControl,
+    identity,
+    virtualPort: VIRTUAL_PORT,
+    target: { host: targetHost(listening.host), port: listening.port },
+    signal,
+    ...tools,
+    ...(onState === undefined ? {} : { onState }),
+    ...(pow === undefined ? {} : { pow }),
+    ...(uploadTimeoutMs === undefined ? {} : { uploadTimeoutMs }),
+  });
+  // Told by `onState`; nobody has to wait for this promise.
+  service.reachable.catch(() => {});
+  return {
+    location: service.location,
+    async close() {
+      listening.close();
+      await service.close();
+    },
+  };
+}
+
+async function serveExternally(
+  serving: TorServing & { readonly kind: 'external' },
+  listening: Listening,
+  { onState }: ServeOptions,
+): Promise<Served> {
+  const host = await readOnionHostname(serving.hiddenServiceDir);
+  onState?.({ state: 'starting', detail: 'served by the HiddenServiceDir in your torrc' });
+  // Only the operator's Tor knows better.
+  onState?.({ state: 'reachable' });
+  return {
+    location: { kind: 'onion', host, port: VIRTUAL_PORT },
+    close: () => {
+      listening.close();
+      return Promise.resolve();
+    },
+  };
+}
+
+async function serve(
+  serving: TorServing,
+  onConnection: Parameters<Overlay['serve']>[0],
+  options: ServeOptions,
+  tools: Tools,
+): Promise<Served> {
+  const { clock, log } = tools;
+  if (!isLoopbackHost(serving.listen.host)) {
+    log.warn(
+      `onion_serving_host ${serving.listen.host} is not loopback: whoever reaches it can connect without Tor`,
+    );
+  }
+  const { signal } = options;
+  const listening = await listen({ address: serving.listen, onConnection, signal, clock, log });
+  try {
+    return serving.kind === 'control'
+      ? await serveByControl(serving, listening, options, tools)
+      : await serveExternally(serving, listening, options);
+  } catch (error) {
+    listening.close();
+    throw error;
+  }
+}
+
+/**
+ * The Tor overlay. `dial` rejects with a SocksError; `serve` with an OverlayError or a TorError, and
+ * leaves no listener behind then. `close` frees nothing of Tor: who started it ends it.
+ */
+export function createTorOverlay(options: TorOverlayOptions): Overlay {
+  const { clock = systemClock, log = silentLog, random = Math.random, serving } = options;
+  const dialer: SocksDialer = createSocksDialer({
+    socks: options.socks,
+    clock,
+    log,
+    ...(options.dialDeadlineMs === undefined ? {} : { deadlineMs: options.dialDeadlineMs }),
+    ...(options.maxPendingDials === undefined ? {} : { maxPending: options.maxPendingDials }),
+  });
+  return {
+    name: 'tor',
+    reaches: (location) => location.kind === 'onion',
+    async dial(location, dialOptions) {
+      const socket = await dialer.dial(location, dialOptions);
+      return socketConnection(socket, formatLocation(location), clock);
+    },
+    async serve(onConnection, serveOptions) {
+      if (serving === undefined) {
+        throw new OverlayError(
+          'not-serving',
+          'this program only dials: it was set up not to serve',
+        );
+      }
+      return serve(serving, onConnection, serveOptions, { clock, log, random });
+    },
+    close: () => Promise.resolve(),
+  };
+}

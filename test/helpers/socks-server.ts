@@ -1,0 +1,179 @@
+import { createServer, type Server, type Socket } from 'node:net';
+import type { SocksEndpoint } from '../../src/tor/socks-dialer.js';
+
+/** What a client asked for. `host` is text only when it came as a name. */
+export interface SocksRequestSeen {
+  readonly methods: readonly number[];
+  readonly username: string | undefined;
+  readonly password: string | undefined;
+  readonly command: number;
+  readonly addressType: number;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** What the server says, byte for byte. An answer of undefined: it stays silent. */
+export interface SocksScript {
+  /** Answer to the greeting; default: password if offered. */
+  readonly method?: Uint8Array | undefined;
+  /** Answer to user name and password; default: fine. */
+  readonly auth?: Uint8Array | undefined;
+  /** Answer to the request, and whatever follows it in the same segment. */
+  readonly reply?: Uint8Array | undefined;
+  /** Splits each answer after so many bytes, into two segments; or sends every byte on its own. */
+  readonly split?: number | 'every-byte';
+  /** Closes the connection after the last answer that it gives. */
+  readonly close?: boolean;
+}
+
+/** Granted, bound to 0.0.0.0:0, as Tor says it. */
+export const GRANTED = Buffer.from([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+
+/** A SOCKS server that follows a script; `script` can be changed between connections. */
+export interface ScriptedSocksServer {
+  readonly endpoint: SocksEndpoint;
+  script: SocksScript;
+  /** Every complete request, in order of arrival. */
+  readonly requests: readonly SocksRequestSeen[];
+  /** Connections open now. */
+  readonly open: number;
+  /** Resolves when a connection has asked for something (or sent its greeting, if that is left unanswered). */
+  asked(): Promise<Socket>;
+  /** Resolves when no connection is open any more. */
+  idle(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Reads from a socket whatever number of bytes the protocol wants next. */
+function reader(socket: Socket): (count: number) => Promise<Buffer> {
+  let buffered = Buffer.alloc(0);
+  let wake: (() => void) | undefined;
+  socket.on('data', (chunk: Buffer) => {
+    buffered = Buffer.concat([buffered, chunk]);
+    wake?.();
+  });
+  return async (count) => {
+    for (;;) {
+      if (buffered.length >= count) {
+        const bytes = buffered.subarray(0, count);
+        buffered = buffered.subarray(count);
+        return bytes;
+      }
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+async function send(socket: Socket, bytes: Uint8Array, split: SocksScript['split']): Promise<void> {
+  const size = split === 'every-byte' ? 1 : split;
+  if (size === undefined || size <= 0 || size >= bytes.length) {
+    socket.write(bytes);
+    return;
+  }
+  let from = 0;
+  while (from < bytes.length) {
+    const to = split === 'every-byte' || from === 0 ? from + size : bytes.length;
+    socket.write(bytes.subarray(from, to));
+    from = to;
+    await turn();
+    await turn();
+  }
+}
+
+async function readRequest(
+  read: (count: number) => Promise<Buffer>,
+  seen: Pick<SocksRequestSeen, 'methods' | 'username' | 'password'>,
+): Promise<SocksRequestSeen> {
+  const head = await read(4);
+  const addressType = head[3] ?? 0;
+  const length = addressType === 1 ? 4 : addressType === 4 ? 16 : ((await read(1))[0] ?? 0);
+  const address = await read(length);
+  const host = addressType === 3 ? address.toString('latin1') : address.toString('hex');
+  const port = (await read(2)).readUInt16BE();
+  return { ...seen, command: head[1] ?? 0, addressType, host, port };
+}
+
+/** Starts it on a free port of 127.0.0.1, or on a unix socket. */
+export async function startSocksServer(
+  initial: SocksScript = { reply: GRANTED },
+  unixPath?: string,
+): Promise<ScriptedSocksServer> {
+  const requests: SocksRequestSeen[] = [];
+  const sockets = new Set<Socket>();
+  const askers: ((socket: Socket) => void)[] = [];
+  const idlers: (() => void)[] = [];
+  let script = initial;
+
+  async function talk(socket: Socket): Promise<void> {
+    const now = script;
+    const read = reader(socket);
+    const tellAsked = (): void => {
+      for (const asker of askers.splice(0)) asker(socket);
+    };
+    const methods = [...(await read((await read(2))[1] ?? 0))];
+    const choice = methods.includes(2) ? 2 : 0;
+    const method = 'method' in now ? now.method : Buffer.from([5, choice]);
+    if (method === undefined) {
+      tellAsked();
+      return;
+    }
+    await send(socket, method, now.split);
+    let username: string | undefined;
+    let password: string | undefined;
+    if (method[1] === 2) {
+      username = (await read((await read(2))[1] ?? 0)).toString();
+      password = (await read((await read(1))[0] ?? 0)).toString();
+      const auth = 'auth' in now ? now.auth : Buffer.from([1, 0]);
+      if (auth !== undefined) await send(socket, auth, now.split);
+      if (auth?.[1] !== 0) return;
+    } else if (method[1] !== 0) {
+      return;
+    }
+    requests.push(await readRequest(read, { methods, username, password }));
+    tellAsked();
+    if (now.reply !== undefined) await send(socket, now.reply, now.split);
+    if (now.close === true) socket.end();
+  }
+
+  const server: Server = createServer({ noDelay: true }, (socket) => {
+    sockets.add(socket);
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      sockets.delete(socket);
+      if (sockets.size === 0) for (const idler of idlers.splice(0)) idler();
+    });
+    void talk(socket);
+  });
+  await new Promise<void>((resolve) => {
+    if (unixPath === undefined) server.listen(0, '127.0.0.1', resolve);
+    else server.listen(unixPath, resolve);
+  });
+  const address = server.address();
+  return {
+    endpoint:
+      address !== null && typeof address === 'object'
+        ? { kind: 'tcp', host: '127.0.0.1', port: address.port }
+        : { kind: 'unix', path: unixPath ?? '' },
+    requests,
+    get script() {
+      return script;
+    },
+    set script(next) {
+      script = next;
+    },
+    get open() {
+      return sockets.size;
+    },
+    asked: () => new Promise((resolve) => askers.push(resolve)),
+    idle: () =>
+      sockets.size === 0 ? Promise.resolve() : new Promise((resolve) => idlers.push(resolve)),
+    async close() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}

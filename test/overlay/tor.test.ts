@@ -1,0 +1,252 @@
+/** The Tor overlay on a real private Tor network. */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import type { Overlay, Served, ServiceState } from '../../src/channel/ports.js';
+import { createTorOverlay } from '../../src/overlay/tor.js';
+import { formatLocation, onionHost, type Location } from '../../src/protocol/location.js';
+import { connectControl } from '../../src/tor/control-client.js';
+import { loadOrCreateOnionKey } from '../../src/tor/key-folder.js';
+import type { OnionIdentity } from '../../src/tor/onion-service.js';
+import type { PrivateTor } from '../../src/tor/private-network/client.js';
+import { acceptor, connectionPeer } from '../helpers/connection-peer.js';
+import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
+import { overlayCompliance } from './compliance.js';
+
+const { signal } = new AbortController();
+const ephemeral: OnionIdentity = { kind: 'ephemeral' };
+const LISTEN = { host: '127.0.0.1', port: 0 };
+
+/** An overlay that serves through this tor's control port. */
+function servingOverlay(tor: PrivateTor, identity: OnionIdentity, listen = LISTEN): Overlay {
+  const { controlEndpoint: endpoint } = tor;
+  if (endpoint === undefined) throw new Error('this tor has no control port');
+  return createTorOverlay({
+    socks: { kind: 'tcp', ...tor.socks },
+    serving: {
+      kind: 'control',
+      identity,
+      listen,
+      connectControl: (abort) => connectControl({ endpoint, signal: abort }),
+    },
+  });
+}
+
+async function persistentIdentity(dir: string): Promise<OnionIdentity> {
+  const { key } = await loadOrCreateOnionKey(dir);
+  return { kind: 'persistent', key };
+}
+
+/** The address of a key that nobody serves. */
+function unpublishedOnion(): string {
+  const { x } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
+  return onionHost(Buffer.from(x ?? '', 'base64url'));
+}
+
+/** Serves, and lets the test await each state. */
+async function serveWatched(
+  overlay: Overlay,
+  accept = acceptor(),
+): Promise<{
+  served: Served;
+  accept: typeof accept;
+  next: (state: ServiceState['state']) => Promise<void>;
+}> {
+  const states: ServiceState[] = [];
+  let changed: (() => void) | undefined;
+  const served = await overlay.serve((connection) => accept.onConnection(connection), {
+    signal,
+    onState: (state) => {
+      states.push(state);
+      changed?.();
+    },
+  });
+  return {
+    served,
+    accept,
+    async next(wanted) {
+      for (;;) {
+        const at = states.findIndex((state) => state.state === wanted);
+        if (at >= 0) {
+          states.splice(0, at + 1);
+          return;
+        }
+        await new Promise<void>((resolve) => {
+          changed = resolve;
+        });
+      }
+    },
+  };
+}
+
+/** A round trip to a service whose other end the test holds. */
+async function answers(
+  t: Test,
+  dialer: Overlay,
+  location: Location,
+  accept: ReturnType<typeof acceptor>,
+): Promise<void> {
+  const dialling = dialPatiently(dialer, location, `answers:${randomBytes(4).toString('hex')}`);
+  const client = connectionPeer(await dialling);
+  const server = await accept.next();
+  server.connection.write(Buffer.from('hello'));
+  t.equal((await client.read(5)).toString(), 'hello');
+  client.connection.end();
+  await Promise.all([client.closed, server.closed]);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return address !== null && typeof address === 'object' ? address.port : 0;
+}
+
+// Mostly waiting for Tor, so all at once; each test has onions of its own.
+t.test('the Tor overlay', { timeout: 110_000, jobs: 6 }, async (t) => {
+  const network = await torNetworkFor(t);
+  const [client, service] = await Promise.all([
+    network.startTor({ name: 'client' }),
+    network.startTor({ name: 'service', controlPort: true }),
+  ]);
+  const dialer = createTorOverlay({
+    socks: { kind: 'tcp', ...client.socks },
+    dialDeadlineMs: 30_000,
+  });
+  const dead: Location = { kind: 'onion', host: unpublishedOnion(), port: 5222 };
+  const loopback: Location = { kind: 'loopback', host: '127.0.0.1', port: 5222 };
+
+  t.test('keeps the contract, with an ephemeral key', { buffered: true }, async (t) => {
+    await overlayCompliance(t, {
+      server: () => servingOverlay(service, ephemeral),
+      dialer,
+      deadLocation: dead,
+      foreignLocation: loopback,
+    });
+  });
+
+  t.test('keeps the contract, with a persistent key', { buffered: true }, async (t) => {
+    const dir = t.testdir({});
+    const identities = await Promise.all(
+      ['one', 'two'].map((name) => persistentIdentity(join(dir, name))),
+    );
+    await overlayCompliance(t, {
+      server: () => servingOverlay(service, identities.shift() ?? ephemeral),
+      dialer,
+      deadLocation: dead,
+      foreignLocation: loopback,
+    });
+  });
+
+  t.test('a dial-only overlay does not serve', { buffered: true }, async (t) => {
+    await t.rejects(
+      dialer.serve(() => {}, { signal }),
+      { code: 'not-serving' },
+    );
+  });
+
+  t.test(
+    'a listener that cannot be opened leaves no onion, and the other way round',
+    { buffered: true },
+    async (t) => {
+      const taken = createServer().listen(0, '127.0.0.1');
+      await once(taken, 'listening');
+      const address = taken.address();
+      const port = address !== null && typeof address === 'object' ? address.port : 0;
+      const listen = { host: '127.0.0.1', port };
+      await t.rejects(
+        servingOverlay(service, ephemeral, listen).serve(() => {}, { signal }),
+        { code: 'listen-failed', message: /onion_serving_port/ },
+      );
+      await new Promise((resolve) => taken.close(resolve));
+      const noTor = await freePort();
+      const noControl = createTorOverlay({
+        socks: { kind: 'tcp', ...client.socks },
+        serving: {
+          kind: 'control',
+          identity: ephemeral,
+          listen,
+          connectControl: (abort) =>
+            connectControl({
+              endpoint: { kind: 'tcp', host: '127.0.0.1', port: noTor },
+              signal: abort,
+            }),
+        },
+      });
+      await t.rejects(noControl.serve(() => {}, { signal: AbortSignal.timeout(60_000) }));
+      const free = createServer().listen(port, '127.0.0.1');
+      await once(free, 'listening');
+      await new Promise((resolve) => free.close(resolve));
+    },
+  );
+
+  t.test(
+    'Tor is killed and started again: the same onions answer',
+    { buffered: true },
+    async (t) => {
+      const tor = await network.startTor({ name: 'mortal', controlPort: true });
+      const identity = await persistentIdentity(join(t.testdir({}), 'hs'));
+      const services = await Promise.all(
+        [identity, ephemeral].map((one) => serveWatched(servingOverlay(tor, one))),
+      );
+      for (const { served, accept, next } of services) {
+        await next('reachable');
+        await answers(t, dialer, served.location, accept);
+      }
+      await tor.kill();
+      await Promise.all(services.map(({ next }) => next('lost')));
+      const again = await tor.restart();
+      t.equal(again.socks.port, tor.socks.port);
+      t.strictSame(again.controlEndpoint, tor.controlEndpoint);
+      for (const { served, accept, next } of services) {
+        await next('reachable');
+        await answers(t, dialer, served.location, accept);
+      }
+      for (const { served } of services) await served.close();
+      await again.kill();
+    },
+  );
+
+  t.test(
+    'an onion of the operator moves over to us, with its address',
+    { buffered: true },
+    async (t) => {
+      const hiddenServiceDir = join(t.testdir({}), 'hs');
+      mkdirSync(hiddenServiceDir, { mode: 0o700 });
+      const listen = { host: '127.0.0.1', port: await freePort() };
+      const overlay = createTorOverlay({
+        socks: { kind: 'tcp', ...client.socks },
+        serving: { kind: 'external', hiddenServiceDir, listen },
+      });
+      await t.rejects(
+        overlay.serve(() => {}, { signal }),
+        { message: hiddenServiceDir },
+        'before Tor has made it',
+      );
+      const operators = await network.startTor({
+        name: 'operator',
+        extraTorrc: [
+          `HiddenServiceDir ${hiddenServiceDir}`,
+          `HiddenServicePort 5222 ${listen.host}:${listen.port}`,
+        ],
+      });
+      const external = await serveWatched(overlay);
+      await external.next('reachable');
+      await answers(t, dialer, external.served.location, external.accept);
+      await external.served.close();
+      await operators.kill();
+
+      const ours = await serveWatched(
+        servingOverlay(service, await persistentIdentity(hiddenServiceDir)),
+      );
+      t.equal(formatLocation(ours.served.location), formatLocation(external.served.location));
+      await ours.next('reachable');
+      await answers(t, dialer, ours.served.location, ours.accept);
+      await ours.served.close();
+    },
+  );
+});
