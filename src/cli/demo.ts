@@ -1,0 +1,113 @@
+/** `onionmc demo`: directory, makers and taker on a private Tor network on this machine. */
+import { performance } from 'node:perf_hooks';
+import { InvalidArgumentError, type Command } from 'commander';
+import { createScreen, type Screen } from '../demo/screen.js';
+import { runDemo, type DemoResult } from '../demo/story.js';
+import { createLog } from '../ops/log.js';
+import { createShutdown } from '../ops/shutdown.js';
+import { ExitCode } from '../ops/exit.js';
+
+interface DemoCommandOptions {
+  readonly seconds?: number;
+  readonly loopback?: boolean;
+  readonly json?: boolean;
+}
+
+const MAX_SECONDS = 86_400;
+
+function parseSeconds(text: string): number {
+  const value = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > MAX_SECONDS) {
+    throw new InvalidArgumentError(`a number of seconds, at most ${MAX_SECONDS}.`);
+  }
+  return value;
+}
+
+function median(values: readonly number[]): string {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted[Math.floor(sorted.length / 2)];
+  return middle === undefined ? '-' : `${middle.toFixed(1)} ms`;
+}
+
+function seconds(ms: number | undefined): string {
+  return ms === undefined ? 'not reached' : `${(ms / 1000).toFixed(1)} s`;
+}
+
+function summarise(screen: Screen, result: DemoResult): void {
+  const rtts = (kind: 'directory' | 'direct'): number[] =>
+    result.messages.filter((m) => m.sentBy === kind && m.answeredBy === kind).map((m) => m.rttMs);
+  screen.heading('What was shown');
+  screen.table([
+    ['', 'first after', 'answers', 'median round trip'],
+    [
+      'by the directory',
+      seconds(result.firstRelayedMs),
+      String(rtts('directory').length),
+      median(rtts('directory')),
+    ],
+    [
+      'over direct links',
+      seconds(result.firstDirectMs),
+      String(rtts('direct').length),
+      median(rtts('direct')),
+    ],
+  ]);
+}
+
+async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
+  const began = performance.now();
+  const screen = createScreen({
+    // With --json standard output is for the result alone.
+    write: (text) => void (options.json === true ? process.stderr : process.stdout).write(text),
+    color: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
+    elapsed: () => performance.now() - began,
+  });
+  const ended = new AbortController();
+  let finished: Promise<DemoResult | undefined> = Promise.resolve(undefined);
+  const shutdown = createShutdown({
+    log: createLog({ level: 'WARNING' }),
+    onStopping: () => ended.abort(),
+    // The demo's own tidying is one step.
+    stepMs: 4_400,
+  });
+  shutdown.onStop('demo', async () => {
+    await finished;
+  });
+  const timer =
+    options.seconds === undefined
+      ? undefined
+      : setTimeout(() => ended.abort(), options.seconds * 1000);
+  const demo = runDemo({ loopback: options.loopback === true, screen, signal: ended.signal });
+  const finish = async (): Promise<DemoResult | undefined> => {
+    try {
+      const result = await demo;
+      summarise(screen, result);
+      if (options.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
+      return result;
+    } catch (error) {
+      // Stopped while it was starting: nothing went wrong.
+      if (ended.signal.aborted) return undefined;
+      throw error;
+    }
+  };
+  finished = finish();
+  const result = await finished;
+  clearTimeout(timer);
+  shutdown.close();
+  if (result?.firstDirectMs === undefined && options.seconds !== undefined) {
+    process.stderr.write(
+      `onionmc: the demo ended after ${options.seconds} s, before a message went over a direct link: give it more --seconds\n`,
+    );
+    process.exitCode = ExitCode.FAILED;
+  }
+}
+
+export function addDemoCommand(program: Command): void {
+  program
+    .command('demo')
+    .description('show all of it on a private Tor network on this machine; ends with Ctrl-C')
+    .option('--seconds <n>', 'end by itself after that long', parseSeconds)
+    .option('--loopback', 'the same over plain loopback sockets, without Tor')
+    .option('--json', 'print the figures as JSON at the end')
+    .action(runDemoCommand);
+}

@@ -1,0 +1,79 @@
+/** `onionmc maker`: serves an onion and announces offers; without a wallet it only refuses fills. */
+import { InvalidArgumentError, type Command } from 'commander';
+import type { Settings } from '../config/settings.js';
+import { createNotifier } from '../ops/notify.js';
+import { systemClock } from '../overlay/system-clock.js';
+import { MAX_SATOSHI, type Offer } from '../protocol/offer.js';
+import { startMaker } from '../roles/maker.js';
+import { makeOffer } from '../roles/offers.js';
+import { UsageError } from './errors.js';
+import { openPeer } from './peer.js';
+import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
+
+interface MakerCommandOptions extends CommonOptions {
+  readonly size: number;
+}
+
+const DEFAULT_SIZE = 10_000_000;
+
+function parseSatoshi(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value === 0 || value > MAX_SATOSHI) {
+    throw new InvalidArgumentError(`a whole number of satoshi, from 1 to ${MAX_SATOSHI}.`);
+  }
+  return value;
+}
+
+/** One offer of `size` satoshi on the terms of `[YIELDGENERATOR]` and the family of `[POLICY]`. */
+export function offerFromSettings(settings: Settings, size: number): Offer {
+  const { yieldGenerator: terms, policy } = settings;
+  const family = policy.segwit ? (policy.native ? 'sw0' : 'sw') : '';
+  try {
+    return makeOffer(
+      {
+        ordertype: terms.ordertype,
+        family,
+        cjfeeAbsolute: terms.cjfeeA,
+        cjfeeRelative: terms.cjfeeR,
+        cjfeeFactor: terms.cjfeeFactor,
+        txfee: terms.txfeeContribution,
+        txfeeFactor: terms.txfeeContributionFactor,
+        minsize: terms.minsize,
+        sizeFactor: terms.sizeFactor,
+      },
+      size,
+      Math.random,
+    );
+  } catch (error) {
+    if (error instanceof RangeError) throw new UsageError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+async function runMaker(options: MakerCommandOptions): Promise<void> {
+  const program = await openProgram('maker', options, { onStopping: () => notifier.stopping() });
+  const { settings, log, shutdown } = program;
+  const notifier = createNotifier({ log, clock: systemClock });
+  shutdown.onStop('systemd notifier', () => notifier.close());
+  if (settings.network === 'mainnet') {
+    throw new UsageError(
+      `${settings.configFile}: [BLOCKCHAIN] network is mainnet, and this maker has no wallet to keep a promise with: set network = signet`,
+    );
+  }
+  const offers = [offerFromSettings(settings, options.size)];
+  const { channel, failed } = await openPeer(program, true);
+  const maker = startMaker({ channel, offers, clock: systemClock, log });
+  shutdown.onStop('maker', () => maker.stop());
+  channel.once('served', () => notifier.ready());
+  process.stdout.write(`${channel.nick}\n`);
+  await failed;
+}
+
+export function addMakerCommand(program: Command): void {
+  withCommonOptions(
+    program
+      .command('maker')
+      .description('serve an onion and announce offers (no wallet yet: not on mainnet)')
+      .option('--size <satoshi>', 'amount to pretend to own', parseSatoshi, DEFAULT_SIZE),
+  ).action(runMaker);
+}

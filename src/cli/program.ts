@@ -1,0 +1,74 @@
+/** What every long-running command begins with: settings, log, signals. */
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import { loadSettings, type Role, type Settings } from '../config/settings.js';
+import { LOG_LEVELS, type LogLevelName } from '../config/settings-keys.js';
+import { createLog, type ProgramLog } from '../ops/log.js';
+import { createShutdown, type Shutdown } from '../ops/shutdown.js';
+
+export interface CommonOptions {
+  readonly datadir?: string;
+  readonly logLevel?: LogLevelName;
+}
+
+function parseLevel(text: string): LogLevelName {
+  const level = LOG_LEVELS.find((name) => name === text.toUpperCase());
+  if (level === undefined) {
+    throw new InvalidArgumentError(`Allowed choices are ${LOG_LEVELS.join(', ')}.`);
+  }
+  return level;
+}
+
+/** `--datadir` and `--log-level`, alike in every command. */
+export function withCommonOptions(command: Command): Command {
+  const logLevel = new Option(
+    '--log-level <level>',
+    `how much to say on standard error: ${LOG_LEVELS.join(', ')} (default: [LOGGING] console_log_level)`,
+  ).argParser(parseLevel);
+  return command
+    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)')
+    .addOption(logLevel);
+}
+
+export interface Program {
+  readonly settings: Settings;
+  readonly log: ProgramLog;
+  readonly shutdown: Shutdown;
+}
+
+export interface ProgramHooks {
+  readonly onReload?: (settings: Settings) => void;
+  readonly onStopping?: () => void;
+}
+
+/**
+ * Loads the settings and takes over the signals. The process then lives until `shutdown.stop`.
+ * Rejects with a ConfigError.
+ */
+export async function openProgram(
+  role: Role,
+  options: CommonOptions,
+  hooks: ProgramHooks = {},
+): Promise<Program> {
+  const load = () => loadSettings({ role, datadir: options.datadir });
+  const { settings, notices, createdConfig } = await load();
+  const levelOf = (s: Settings): LogLevelName => options.logLevel ?? s.logging.consoleLogLevel;
+  const log = createLog({ level: levelOf(settings), color: settings.logging.color });
+  if (createdConfig) log.info(`wrote the default configuration to ${settings.configFile}`);
+  for (const notice of notices) log.warn(notice);
+
+  // The clock's timers do not keep the process alive; a running program must.
+  const keepAlive = setInterval(() => {}, 2 ** 30);
+  const shutdown = createShutdown({
+    log,
+    onReload: async () => {
+      const fresh = await load();
+      for (const notice of fresh.notices) log.warn(notice);
+      log.setLevel(levelOf(fresh.settings));
+      hooks.onReload?.(fresh.settings);
+      log.info('configuration re-read');
+    },
+    onStopping: hooks.onStopping,
+  });
+  shutdown.onStop('process', () => clearInterval(keepAlive));
+  return { settings, log, shutdown };
+}

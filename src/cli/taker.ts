@@ -1,0 +1,163 @@
+/** `onionmc taker`: dials out only; collects the orderbook, and can ask a maker something. */
+import { InvalidArgumentError, type Command } from 'commander';
+import type { OnionMessageChannel } from '../channel/message-channel.js';
+import { systemClock } from '../overlay/system-clock.js';
+import { isCommandName, COMMANDS, type CommandName } from '../protocol/commands.js';
+import { formatLocation } from '../protocol/location.js';
+import { startTaker, type Taker } from '../roles/taker.js';
+import { UnreachableError, UsageError } from './errors.js';
+import { directoryLines, orderbookJson, orderbookRows, renderTable } from './orderbook-view.js';
+import { openPeer } from './peer.js';
+import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
+
+interface TakerCommandOptions extends CommonOptions {
+  readonly once?: boolean;
+  readonly json?: boolean;
+  readonly wait?: number;
+  readonly ask?: readonly string[];
+}
+
+const REDRAW_MS = 1_000;
+const CLEAR_SCREEN = '\u001b[H\u001b[2J';
+/** Longest wait for the first directory: the channel itself gives its directories 60 s. */
+const WELCOME_TIMEOUT_MS = 65_000;
+
+function parseSeconds(text: string): number {
+  const value = Number(text);
+  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 86_400) {
+    throw new InvalidArgumentError('a number of seconds, at most 86400.');
+  }
+  return value;
+}
+
+interface Request {
+  readonly nick: string;
+  readonly command: CommandName;
+  readonly args: string;
+}
+
+function parseRequest(words: readonly string[]): Request {
+  const [nick, command, ...args] = words;
+  if (nick === undefined || command === undefined || args.length === 0) {
+    throw new UsageError(
+      '--ask needs a nick, a command and its arguments, e.g. --ask J5... fill 0 100000 KEY COMMITMENT',
+    );
+  }
+  if (!isCommandName(command) || !COMMANDS[command].private) {
+    const known = Object.entries(COMMANDS).flatMap(([name, rule]) => (rule.private ? [name] : []));
+    throw new UsageError(`--ask: ${command} is no private command; known: ${known.join(', ')}`);
+  }
+  return { nick, command, args: args.join(' ') };
+}
+
+/** Resolves when the first directories are up; rejects with an UnreachableError that names each. */
+function welcomed(channel: OnionMessageChannel): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = systemClock.after(WELCOME_TIMEOUT_MS, () => {
+      const each = directoryLines(channel.directories()).join('; ');
+      reject(new UnreachableError(`no directory could be reached: ${each}`));
+    });
+    channel.once('welcome', () => {
+      cancel();
+      resolve();
+    });
+  });
+}
+
+const pause = (ms: number): Promise<void> =>
+  new Promise((resolve) => void systemClock.after(ms, resolve));
+
+function showLive(taker: Taker, channel: OnionMessageChannel): () => void {
+  const terminal = process.stdout.isTTY;
+  let changed = true;
+  const change = (): boolean => (changed = true);
+  taker.events.on('change', change);
+  channel.on('directory-up', change);
+  channel.on('directory-down', change);
+  const draw = (): void => {
+    if (!terminal && !changed) return;
+    changed = false;
+    const offers = taker.book.offers();
+    const lines = [
+      `${offers.length} offers of ${taker.book.makers} makers, as ${channel.nick}`,
+      ...directoryLines(channel.directories()),
+      '',
+      renderTable(orderbookRows(offers, systemClock.now())),
+    ];
+    process.stdout.write(`${terminal ? CLEAR_SCREEN : ''}${lines.join('\n')}\n`);
+  };
+  const timer = setInterval(draw, REDRAW_MS);
+  draw();
+  return () => clearInterval(timer);
+}
+
+async function ask(taker: Taker, request: Request, waitMs: number, json: boolean): Promise<void> {
+  const { nick, command, args } = request;
+  const answer = await taker.ask(nick, command, args, waitMs);
+  const [first] = answer.commands;
+  const { sentBy, route } = answer;
+  const routeText = (r: typeof route): string =>
+    r.kind === 'direct' ? 'direct' : `directory ${formatLocation(r.location)}`;
+  const text = json
+    ? JSON.stringify({
+        nick,
+        commands: answer.commands,
+        sentBy: routeText(sentBy),
+        answeredBy: routeText(route),
+        rttMs: Math.round(answer.rttMs),
+      })
+    : `${nick}: ${first.name} ${first.args.join(' ')}\n(sent by ${routeText(sentBy)}, answered by ${routeText(route)}, ${Math.round(answer.rttMs)} ms)`;
+  process.stdout.write(`${text}\n`);
+}
+
+async function runTaker(options: TakerCommandOptions): Promise<void> {
+  const request = options.ask === undefined ? undefined : parseRequest(options.ask);
+  if (options.json === true && options.once !== true && request === undefined) {
+    throw new UsageError('--json goes with --once or --ask');
+  }
+  const program = await openProgram('taker', options);
+  const { settings, log, shutdown } = program;
+  const { channel } = await openPeer(program, false);
+  const taker = startTaker({ channel, clock: systemClock, log });
+  shutdown.onStop('taker', () => taker.stop());
+  const waitMs = 1000 * (options.wait ?? settings.timeout.makerTimeoutSec);
+
+  if (request !== undefined) {
+    await welcomed(channel);
+    await ask(taker, request, waitMs, options.json === true);
+    await shutdown.stop();
+  } else if (options.once === true) {
+    await welcomed(channel);
+    await pause(waitMs);
+    const offers = taker.book.offers();
+    const now = systemClock.now();
+    const text =
+      options.json === true
+        ? orderbookJson(offers, channel.directories(), now)
+        : renderTable(orderbookRows(offers, now));
+    process.stdout.write(`${text}\n`);
+    await shutdown.stop();
+  } else {
+    const stop = showLive(taker, channel);
+    shutdown.onStop('table', stop);
+  }
+}
+
+export function addTakerCommand(program: Command): void {
+  withCommonOptions(
+    program
+      .command('taker')
+      .description('dial out, collect the orderbook, and talk to makers (no wallet yet)')
+      .option('--once', 'collect for a while, print the orderbook and end')
+      .option(
+        '--ask <words...>',
+        'NICK COMMAND ARGS: send one private message and print the answer',
+      )
+      .option('--json', 'print for programs; with --once or --ask')
+      .option(
+        '--wait <seconds>',
+        'how long to collect, or to wait for an answer (default: [TIMEOUT] maker_timeout_sec)',
+        parseSeconds,
+      ),
+  ).action(runTaker);
+}

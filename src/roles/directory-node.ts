@@ -1,0 +1,157 @@
+/**
+ * A directory node: an overlay that serves, the relay behind it, and its status page.
+ */
+import { randomBytes } from 'node:crypto';
+import { silentLog, type Log } from '../channel/log.js';
+import type { Clock, Overlay, Random, ServiceState } from '../channel/ports.js';
+import { createDirectory, directoryMotd, type Directory } from '../directory/directory.js';
+import { DEFAULT_LIMITS, type DirectoryLimits } from '../directory/limits.js';
+import { createMetrics } from '../ops/metrics.js';
+import { startStatusServer, type Health, type StatusServer } from '../ops/status-server.js';
+import { systemClock } from '../overlay/system-clock.js';
+import type { Network } from '../protocol/constants.js';
+import { formatLocation, type Location } from '../protocol/location.js';
+import { createNickKey } from '../protocol/nick.js';
+import { registerDirectoryMetrics } from './directory-metrics.js';
+import { VERSION } from './version.js';
+
+export interface DirectoryNodeOptions {
+  readonly network: Network;
+  /** Must be able to serve; stays the caller's to close. */
+  readonly overlay: Overlay;
+  /** The operator's text, below the two standard lines of the MOTD. */
+  readonly motd?: string;
+  readonly limits?: DirectoryLimits;
+  /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
+  readonly status?: { readonly host: string; readonly port: number };
+  /** Aborts the start; afterwards use `close`. */
+  readonly signal?: AbortSignal;
+  readonly onState?: (state: ServiceState) => void;
+  readonly clock?: Clock;
+  readonly random?: Random;
+  readonly log?: Log;
+}
+
+export interface DirectoryNode {
+  /** Where peers reach it. */
+  readonly location: Location;
+  readonly nick: string;
+  readonly directory: Directory;
+  /** Resolves when peers can reach it for the first time; never rejects. */
+  readonly reachable: Promise<void>;
+  health(): Health;
+  /** Changes what may change without dropping a peer. */
+  reload(changes: { readonly motd?: string; readonly limits?: DirectoryLimits }): void;
+  /** Tells Tor, closes every connection and the status page. */
+  close(): Promise<void>;
+}
+
+type NodeState = ServiceState | { readonly state: 'stopping' };
+
+function healthOf(state: NodeState): Health {
+  switch (state.state) {
+    case 'reachable':
+      return { ok: true };
+    case 'starting':
+      return { ok: false, reason: `starting: ${state.detail}` };
+    case 'lost':
+      return { ok: false, reason: `not reachable: ${state.detail}` };
+    case 'stopping':
+      return { ok: false, reason: 'stopping' };
+  }
+}
+
+/**
+ * Starts a directory node. Resolves when its location is known and accepted; `reachable` tells when
+ * peers can come. Rejects with what the overlay or the status page says; nothing is left running.
+ */
+export async function startDirectoryNode(options: DirectoryNodeOptions): Promise<DirectoryNode> {
+  const { network, overlay, clock = systemClock, random = Math.random, log = silentLog } = options;
+  const { nick } = createNickKey(randomBytes);
+  const started = clock.now();
+  const signal = options.signal ?? new AbortController().signal;
+  let motd = options.motd ?? '';
+  let location: Location | undefined;
+  let state: NodeState = { state: 'starting', detail: 'not served yet' };
+  let tellReachable: (() => void) | undefined;
+  const reachable = new Promise<void>((resolve) => (tellReachable = resolve));
+
+  const ownLocation = (): Location => {
+    if (location === undefined) throw new Error('the location is asked for before it is served');
+    return location;
+  };
+  const directory = createDirectory({
+    network,
+    nick,
+    location: ownLocation,
+    acceptLoopback: overlay.name === 'loopback',
+    motd: () => directoryMotd(formatLocation(ownLocation()), VERSION, motd),
+    limits: options.limits ?? DEFAULT_LIMITS,
+    clock,
+    random,
+    log,
+  });
+
+  function onState(next: ServiceState): void {
+    if (state.state === 'stopping') return;
+    state = next;
+    if (next.state === 'reachable') tellReachable?.();
+    options.onState?.(next);
+  }
+
+  const metrics = createMetrics();
+  registerDirectoryMetrics(
+    metrics,
+    () => directory.stats(),
+    () => state.state,
+  );
+  const page: StatusServer | undefined =
+    options.status &&
+    (await startStatusServer({
+      ...options.status,
+      health: () => healthOf(state),
+      status: () => ({
+        version: VERSION,
+        network,
+        state: state.state,
+        location: location && formatLocation(location),
+        uptimeSeconds: Math.round((clock.now() - started) / 1000),
+        ...directory.stats(),
+      }),
+      metrics,
+      log,
+    }));
+  try {
+    const served = await overlay.serve(
+      (connection) => {
+        // Nobody can know the location before it is announced; whoever is that quick is a stranger.
+        if (location === undefined) {
+          connection.attach({ data() {}, closed() {} });
+          connection.destroy();
+        } else directory.accept(connection);
+      },
+      { signal, onState },
+    );
+    location = served.location;
+    return {
+      location,
+      nick,
+      directory,
+      reachable,
+      health: () => healthOf(state),
+      reload(changes) {
+        motd = changes.motd ?? motd;
+        if (changes.limits) directory.setLimits(changes.limits);
+      },
+      async close() {
+        state = { state: 'stopping' };
+        directory.stopAccepting();
+        await Promise.all([served.close(), directory.close()]);
+        await page?.close();
+      },
+    };
+  } catch (error) {
+    await Promise.all([directory.close(), page?.close()]);
+    throw error;
+  }
+}

@@ -1,0 +1,93 @@
+/**
+ * The short way in for a developer: a channel or a directory with sensible defaults. Everything that
+ * is defaulted here can be given instead.
+ */
+import { randomBytes } from 'node:crypto';
+import { silentLog } from '../channel/log.js';
+import {
+  openMessageChannel,
+  type MessageChannelOptions,
+  type OnionMessageChannel,
+} from '../channel/message-channel.js';
+import type { Overlay } from '../channel/ports.js';
+import { systemClock } from '../overlay/system-clock.js';
+import { createTorOverlay } from '../overlay/tor.js';
+import { parseLocation, type Location } from '../protocol/location.js';
+import { createNickKey } from '../protocol/nick.js';
+import { connectControl } from '../tor/control-client.js';
+import { parseControlEndpoint } from '../tor/control-endpoint.js';
+import { loadOrCreateOnionKey } from '../tor/key-folder.js';
+import type { OnionIdentity } from '../tor/onion-service.js';
+
+export interface ChannelOptions
+  extends
+    Pick<MessageChannelOptions, 'network'>,
+    Partial<Omit<MessageChannelOptions, 'network' | 'directories'>> {
+  /** Directories to connect to, `host:port` each. */
+  readonly directories: readonly (string | Location)[];
+}
+
+function locationOf(directory: string | Location): Location {
+  if (typeof directory !== 'string') return directory;
+  const parsed = parseLocation(directory);
+  if (parsed.ok) return parsed.value;
+  throw new RangeError(
+    `not a directory's location: ${directory} (${parsed.reason}); give <56 characters>.onion:5222`,
+  );
+}
+
+/**
+ * Opens a message channel with a fresh nick. Without `overlay` it dials through Tor's SOCKS port at
+ * 127.0.0.1:9050; to `serve`, give an overlay that can (`torOverlay`).
+ * Throws a RangeError for a location that is none, a ChannelError without directories.
+ */
+export function openChannel(options: ChannelOptions): OnionMessageChannel {
+  return openMessageChannel({
+    ...options,
+    directories: options.directories.map(locationOf),
+    overlay: options.overlay ?? torOverlay(),
+    nickKey: options.nickKey ?? createNickKey(randomBytes),
+    serve: options.serve ?? false,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? Math.random,
+    log: options.log ?? silentLog,
+  });
+}
+
+export interface TorOptions {
+  /** Tor's SOCKS port (default 127.0.0.1:9050). */
+  readonly socks?: { readonly host: string; readonly port: number };
+  /** Tor's control port, or `unix:/path` as host; needed only to serve (default 127.0.0.1:9051). */
+  readonly control?: { readonly host: string; readonly port?: number; readonly password?: string };
+  /** Where Tor forwards to when we serve; port 0 takes any free one (the default). */
+  readonly listen?: { readonly host: string; readonly port: number };
+  /** Folder of the onion's key, made when missing. Without it the onion lives as long as the process. */
+  readonly hiddenServiceDir?: string;
+}
+
+/** An overlay over a Tor that runs already; serves through its control port. */
+export function torOverlay(options: TorOptions = {}): Overlay {
+  const { socks = { host: '127.0.0.1', port: 9050 }, hiddenServiceDir } = options;
+  const { host, port = 9051, password } = options.control ?? { host: '127.0.0.1' };
+  const endpoint = parseControlEndpoint(host, port);
+  const overlayWith = (identity: OnionIdentity): Overlay =>
+    createTorOverlay({
+      socks: { kind: 'tcp', ...socks },
+      serving: {
+        kind: 'control',
+        identity,
+        listen: options.listen ?? { host: '127.0.0.1', port: 0 },
+        connectControl: (signal) =>
+          connectControl({ endpoint, signal, ...(password === undefined ? {} : { password }) }),
+      },
+    });
+  const dialer = overlayWith({ kind: 'ephemeral' });
+  if (hiddenServiceDir === undefined) return dialer;
+  return {
+    ...dialer,
+    async serve(onConnection, serveOptions) {
+      const { key } = await loadOrCreateOnionKey(hiddenServiceDir);
+      return overlayWith({ kind: 'persistent', key }).serve(onConnection, serveOptions);
+    },
+  };
+}

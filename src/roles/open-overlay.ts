@@ -1,0 +1,178 @@
+/**
+ * The overlay that a configuration asks for: loopback, or Tor in one of its modes (`tor_mode`).
+ */
+import { join } from 'node:path';
+import type { Log } from '../channel/log.js';
+import type { Clock, Overlay, Random } from '../channel/ports.js';
+import type { Settings } from '../config/settings.js';
+import { createLoopbackOverlay } from '../overlay/loopback.js';
+import { createTorOverlay, type TorServing } from '../overlay/tor.js';
+import { connectControl, type ControlClient } from '../tor/control-client.js';
+import { loadOrCreateOnionKey } from '../tor/key-folder.js';
+import type { PowQueue } from '../tor/add-onion.js';
+import type { OnionIdentity } from '../tor/onion-service.js';
+import type { SocksEndpoint } from '../tor/socks-dialer.js';
+import { TorError } from '../tor/tor-error.js';
+import { startTorProcess, type TorProcess } from '../tor/tor-process.js';
+import { socksAnswers } from './socks-probe.js';
+
+export interface OpenOverlayOptions {
+  readonly settings: Pick<Settings, 'datadir' | 'onion'>;
+  /** Whether this program serves an onion, or only dials. */
+  readonly serves: boolean;
+  /** How many introductions per second Tor lets through under its proof-of-work defence. */
+  readonly pow?: PowQueue;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+}
+
+export interface OpenedOverlay {
+  readonly overlay: Overlay;
+  /** The tor process that is ours, if any: it ends with `close`. */
+  readonly ownsTor: boolean;
+  close(): Promise<void>;
+}
+
+/** Where bytes leave for Tor, and where it takes orders; a managed Tor has both. */
+interface TorAccess {
+  readonly socks: SocksEndpoint;
+  readonly connect: (signal: AbortSignal) => Promise<ControlClient>;
+  readonly process: TorProcess | undefined;
+}
+
+function theirTor({ settings }: OpenOverlayOptions): TorAccess {
+  const { socks, control, controlPassword } = settings.onion;
+  return {
+    socks: { kind: 'tcp', ...socks },
+    connect: (signal) =>
+      connectControl({
+        endpoint: control,
+        signal,
+        ...(controlPassword === undefined ? {} : { password: controlPassword }),
+      }),
+    process: undefined,
+  };
+}
+
+async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAccess> {
+  const { log } = tools;
+  const process = await startTorProcess({
+    dataDir: join(settings.datadir, 'tor'),
+    ...tools,
+    onBootstrap: (percent, summary) => log.info(`our tor: ${percent}% ${summary}`),
+  });
+  return { socks: process.socks, connect: (signal) => process.connectControl(signal), process };
+}
+
+/** Whether the operator's Tor answers; throws when it answers but refuses us. */
+async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | TorError> {
+  const access = theirTor(options);
+  if (!options.serves) {
+    const { socks } = options.settings.onion;
+    if (await socksAnswers(socks, options.signal)) return access;
+    return new TorError(
+      'connect',
+      'refused',
+      `nothing listens at Tor's SOCKS port ${socks.host}:${socks.port}`,
+      { remedy: 'unreachable' },
+    );
+  }
+  try {
+    (await access.connect(options.signal)).close();
+    return access;
+  } catch (error) {
+    // A Tor that answers and refuses is for the operator to mend: never fall back in silence.
+    if (error instanceof TorError && error.step === 'connect') return error;
+    throw error;
+  }
+}
+
+async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
+  const found = await findTheirTor(options);
+  if (!(found instanceof TorError)) return found;
+  options.log.info('no Tor answers here; starting our own tor process');
+  try {
+    return await ownTor(options);
+  } catch (error) {
+    if (!(error instanceof TorError) || error.code !== 'tor-missing') throw error;
+    throw new TorError(
+      'connect',
+      found.code,
+      `${found.message}; and the tor program, to start one of our own, is not installed (apt-get install tor)`,
+      { remedy: 'unreachable', cause: found },
+    );
+  }
+}
+
+async function identityOf(hiddenServiceDir: string | undefined): Promise<OnionIdentity> {
+  if (hiddenServiceDir === undefined) return { kind: 'ephemeral' };
+  const { key } = await loadOrCreateOnionKey(hiddenServiceDir);
+  return { kind: 'persistent', key };
+}
+
+/** With `tor_mode = external`: the operator's torrc serves, we only listen. */
+function external({ settings, clock, random, log }: OpenOverlayOptions, serves: boolean): Overlay {
+  const { socks, serving, hiddenServiceDir } = settings.onion;
+  if (serves && hiddenServiceDir === undefined) {
+    throw new TorError(
+      'key-folder',
+      'not-a-folder',
+      'tor_mode = external needs hidden_service_dir: the HiddenServiceDir of your torrc, whose hostname file names our onion',
+      { remedy: 'configuration' },
+    );
+  }
+  return createTorOverlay({
+    socks: { kind: 'tcp', ...socks },
+    clock,
+    random,
+    log,
+    ...(serves && hiddenServiceDir !== undefined
+      ? { serving: { kind: 'external', hiddenServiceDir, listen: serving } }
+      : {}),
+  });
+}
+
+/**
+ * Opens the overlay of the settings. Rejects with a TorError or OverlayError that says what to do;
+ * nothing is left running then.
+ */
+export async function openOverlay(options: OpenOverlayOptions): Promise<OpenedOverlay> {
+  const { settings, serves, clock, random, log } = options;
+  const { onion } = settings;
+  if (onion.loopback) {
+    const overlay = createLoopbackOverlay({ ...onion.serving, clock, log });
+    return { overlay, ownsTor: false, close: () => overlay.close() };
+  }
+  if (onion.torMode === 'external') {
+    const overlay = external(options, serves);
+    return { overlay, ownsTor: false, close: () => overlay.close() };
+  }
+  // The key first: a faulty folder must show before anything is started.
+  const identity = serves ? await identityOf(onion.hiddenServiceDir) : undefined;
+  const open = { auto: autoTor, managed: ownTor, control: async () => theirTor(options) };
+  const access = await open[onion.torMode](options);
+  const serving: TorServing | undefined = identity && {
+    kind: 'control',
+    identity,
+    listen: onion.serving,
+    connectControl: access.connect,
+    ...(options.pow === undefined ? {} : { pow: options.pow }),
+  };
+  const overlay = createTorOverlay({
+    socks: access.socks,
+    clock,
+    random,
+    log,
+    ...(serving === undefined ? {} : { serving }),
+  });
+  return {
+    overlay,
+    ownsTor: access.process !== undefined,
+    async close() {
+      await overlay.close();
+      await access.process?.close();
+    },
+  };
+}

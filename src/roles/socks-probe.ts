@@ -1,0 +1,18 @@
+import { createConnection } from 'node:net';
+import type { HostPort } from '../config/onion-settings.js';
+
+const PROBE_TIMEOUT_MS = 3_000;
+
+/** Whether something accepts connections at Tor's SOCKS port. */
+export function socksAnswers({ host, port }: HostPort, signal: AbortSignal): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host, port, timeout: PROBE_TIMEOUT_MS, signal });
+    const settle = (answers: boolean): void => {
+      socket.destroy();
+      resolve(answers);
+    };
+    socket.once('connect', () => settle(true));
+    socket.once('timeout', () => settle(false));
+    socket.on('error', () => settle(false));
+  });
+}

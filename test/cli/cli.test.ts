@@ -1,0 +1,262 @@
+import t, { type Test } from 'tap';
+import { createServer, type AddressInfo } from 'node:net';
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { runCli, startCli, type RunningCli } from '../helpers/cli.js';
+
+const NO_TOR = `
+socks5_host = 127.0.0.1
+socks5_port = 1
+tor_control_host = 127.0.0.1
+tor_control_port = 1
+`;
+
+async function tempDir(t: Test): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'onionmc-cli-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+async function datadirWith(t: Test, text: string): Promise<string> {
+  const datadir = await tempDir(t);
+  await writeFile(join(datadir, 'joinmarket.cfg'), text, { mode: 0o600 });
+  return datadir;
+}
+
+function loopbackConfig(options: { nodes?: string; port?: number; extra?: string }): string {
+  return `
+[BLOCKCHAIN]
+network = signet
+[MESSAGING:onion]
+type = onion
+regtest_count = 1,1
+onion_serving_host = 127.0.0.1
+onion_serving_port = ${options.port ?? 0}
+directory_nodes = ${options.nodes ?? ''}
+[TIMEOUT]
+maker_timeout_sec = 1
+[DIRECTORY]
+status_port = 0
+${options.extra ?? ''}
+`;
+}
+
+/** Ends it as systemd does, and tells how. */
+async function terminate(cli: RunningCli): Promise<{ code: number | null; ms: number }> {
+  const began = performance.now();
+  cli.child.kill('SIGTERM');
+  const { code } = await cli.ended;
+  return { code, ms: performance.now() - began };
+}
+
+t.test('help and version', async (t) => {
+  const version = await runCli(['--version']);
+  t.equal(version.code, 0);
+  t.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+  for (const args of [['--help'], ['directory', '--help'], ['demo', '--help']]) {
+    const help = await runCli(args);
+    t.equal(help.code, 0, args.join(' '));
+    t.match(help.stdout, /Usage: onionmc/);
+  }
+});
+
+t.test('a wrong command line is exit code 2 and says what is allowed', async (t) => {
+  const cases: readonly (readonly [readonly string[], RegExp])[] = [
+    [['nonsense'], /unknown command 'nonsense'/],
+    [['directory', '--nonsense'], /unknown option '--nonsense'/],
+    [['directory', 'a', 'b'], /too many arguments/],
+    [['directory', '--log-level', 'LOUD'], /Allowed choices are DEBUG, INFO, WARNING, ERROR/],
+    [['maker', '--size', 'much'], /whole number of satoshi/],
+    [['taker', '--wait', '-1'], /number of seconds|argument/],
+    [['taker', '--json'], /--json goes with --once or --ask/],
+    [['taker', '--ask', 'J5nobody', 'fill'], /--ask needs a nick, a command and its arguments/],
+    [['taker', '--ask', 'J5nobody', 'dance', 'now'], /dance is no private command; known: fill/],
+    [['demo', '--seconds', '0'], /number of seconds/],
+  ];
+  const HOME = await tempDir(t);
+  for (const [args, message] of cases) {
+    const { code, stdout, stderr } = await runCli(args, { env: { HOME } });
+    t.equal(code, 2, args.join(' '));
+    t.match(stderr, message);
+    t.equal(stdout, '');
+  }
+});
+
+t.test('a faulty configuration is exit code 2 and one line', async (t) => {
+  const cases: readonly (readonly [string, string, RegExp])[] = [
+    [
+      'directory',
+      '[BLOCKCHAIN]\nnetwork = moonnet\n',
+      /:2: \[BLOCKCHAIN\] network: found "moonnet"/,
+    ],
+    ['directory', '[DIRECTORY]\nmax_peers = many\n', /\[DIRECTORY\] max_peers/],
+    ['directory', 'no section\n', /joinmarket\.cfg:1/],
+    ['taker', '[MESSAGING:a]\ntype = onion\n[MESSAGING:b]\ntype = onion\n', /second onion section/],
+    ['maker', '[BLOCKCHAIN]\nnetwork = mainnet\n', /network is mainnet.*set network = signet/],
+    [
+      'directory',
+      loopbackConfig({}).replace('onion_serving_host = 127.0.0.1', 'onion_serving_host = 0.0.0.0'),
+      /onion_serving_host/,
+    ],
+    [
+      'taker',
+      loopbackConfig({ nodes: '192.0.2.1:5222' }),
+      /directory_nodes: found "192\.0\.2\.1:5222/,
+    ],
+  ];
+  for (const [role, text, message] of cases) {
+    const datadir = await datadirWith(t, text);
+    const { code, stderr } = await runCli([role, '--datadir', datadir]);
+    t.equal(code, 2, `${role}: ${String(message)}`);
+    t.match(stderr, message);
+    t.equal(
+      stderr
+        .trimEnd()
+        .split('\n')
+        .filter((line) => line.startsWith('onionmc:')).length,
+      1,
+    );
+  }
+});
+
+t.test('no Tor is exit code 3 and says how to start one', async (t) => {
+  const base = `[BLOCKCHAIN]\nnetwork = signet\n[MESSAGING:onion]\ntype = onion\ntor_mode = control${NO_TOR}`;
+  for (const role of ['directory', 'maker']) {
+    const datadir = await datadirWith(
+      t,
+      `${base}onion_serving_port = 0\n[DIRECTORY]\nstatus_port = 0\n`,
+    );
+    const { code, stderr } = await runCli([role, '--datadir', datadir]);
+    t.equal(code, 3, role);
+    t.match(stderr, /nothing listens at the Tor control port 127\.0\.0\.1:1: start Tor/);
+  }
+  t.test('neither a Tor that answers nor a tor program', async (t) => {
+    const auto = base.replace('tor_mode = control', 'tor_mode = auto');
+    const datadir = await datadirWith(t, auto);
+    const { code, stderr } = await runCli(['taker', '--once', '--datadir', datadir], {
+      env: { PATH: await tempDir(t) },
+    });
+    t.equal(code, 3);
+    t.match(stderr, /SOCKS port 127\.0\.0\.1:1.*apt-get install tor/);
+  });
+});
+
+t.test('init prepares a directory once, and offline', async (t) => {
+  const datadir = join(await tempDir(t), 'dn');
+  const first = await runCli(['init', '--datadir', datadir, '--json']);
+  t.equal(first.code, 0, first.stderr);
+  const made: unknown = JSON.parse(first.stdout);
+  t.match(made, { address: /^[a-z2-7]{56}\.onion:5222$/, createdConfig: true, network: 'mainnet' });
+  const key = join(datadir, 'hidden_service', 'hs_ed25519_secret_key');
+  t.equal((await stat(key)).mode & 0o777, 0o600);
+  t.equal((await stat(datadir)).mode & 0o777, 0o700);
+  const secret = await readFile(key);
+
+  const second = await runCli(['init', '--datadir', datadir, '--json']);
+  t.match(JSON.parse(second.stdout), { ...(made as object), createdConfig: false });
+  t.same(await readFile(key), secret, 'a key is never written over');
+  const text = await runCli(['init', '--datadir', datadir]);
+  t.match(text.stdout, /was there, unchanged/);
+});
+
+t.test('a directory without a configuration writes one and goes on', async (t) => {
+  const datadir = join(await tempDir(t), 'fresh');
+  const { code, stdout, stderr } = await runCli(['directory', 'hello', '--datadir', datadir], {
+    env: { PATH: await tempDir(t) },
+  });
+  // Here nothing answers at the default ports and no tor program is found: it ends for that reason.
+  t.equal(code, 3, stderr);
+  t.match(stdout, /^[a-z2-7]{56}\.onion:5222\n$/, 'the address is printed at once');
+  t.match(await readFile(join(datadir, 'joinmarket.cfg'), 'utf8'), /\[MESSAGING:onion\]/);
+  t.match(stderr, /wrote the default configuration/);
+});
+
+t.test('a directory, a maker and a taker as three programs', async (t) => {
+  const directory = startCli([
+    'directory',
+    'hello from the command line',
+    '--datadir',
+    await datadirWith(t, loopbackConfig({})),
+  ]);
+  const [, nodes = ''] = await directory.shows('stdout', /^(127\.0\.0\.1:\d+)\n/);
+  const makerDir = await datadirWith(t, loopbackConfig({ nodes }));
+  const maker = startCli(['maker', '--size', '5000000', '--datadir', makerDir]);
+  const [, nick = ''] = await maker.shows('stdout', /^(J5\w{14})\n/);
+  await maker.shows('stderr', /offers announced/);
+
+  const takerDir = await datadirWith(t, loopbackConfig({ nodes }));
+  const book = await runCli(['taker', '--once', '--json', '--datadir', takerDir]);
+  t.equal(book.code, 0, book.stderr);
+  t.match(JSON.parse(book.stdout), {
+    offers: [{ counterparty: nick, ordertype: 'sw0reloffer', oid: 0, signed: true }],
+    directories: [{ location: nodes, up: true, motd: /\nhello from the command line$/ }],
+  });
+
+  const fill = ['fill', '0', '100000', 'ab'.repeat(32), `P${'cd'.repeat(32)}`];
+  const asked = await runCli([
+    ...['taker', '--json', '--wait', '20', '--datadir', takerDir],
+    ...['--ask', nick, ...fill],
+  ]);
+  t.equal(asked.code, 0, asked.stderr);
+  t.match(JSON.parse(asked.stdout), { nick, commands: [{ name: 'error' }] });
+
+  const nobody = await runCli([
+    ...['taker', '--wait', '2', '--datadir', takerDir],
+    ...['--ask', 'J5nobodynobodyno', ...fill],
+  ]);
+  t.equal(nobody.code, 1, 'nobody answers');
+  t.match(nobody.stderr, /no way to J5nobodynobodyno was found within 2 s/);
+
+  const live = startCli(['taker', '--datadir', takerDir]);
+  await live.shows('stdout', new RegExp(nick));
+  for (const cli of [live, maker, directory]) {
+    const { code, ms } = await terminate(cli);
+    t.equal(code, 0, 'ends with 0');
+    t.ok(ms < 5_000, `within 5 s (${Math.round(ms)} ms)`);
+  }
+  t.notMatch(`${(await directory.ended).stderr}`, new RegExp(nick), 'no nick in the log');
+});
+
+t.test('SIGHUP re-reads the MOTD without dropping anybody', async (t) => {
+  const config = loopbackConfig({ extra: 'motd = before' });
+  const datadir = await datadirWith(t, config);
+  const directory = startCli(['directory', '--datadir', datadir]);
+  const [, nodes = ''] = await directory.shows('stdout', /^(127\.0\.0\.1:\d+)\n/);
+  const takerDir = await datadirWith(t, loopbackConfig({ nodes }));
+  const live = startCli(['taker', '--datadir', takerDir]);
+  await live.shows('stdout', /up +127/);
+
+  await writeFile(join(datadir, 'joinmarket.cfg'), config.replace('before', 'after'));
+  directory.child.kill('SIGHUP');
+  await directory.shows('stderr', /configuration re-read/);
+  const book = await runCli(['taker', '--once', '--json', '--datadir', takerDir]);
+  t.match(JSON.parse(book.stdout), { directories: [{ motd: /\nafter$/ }] });
+
+  await writeFile(join(datadir, 'joinmarket.cfg'), '[DIRECTORY]\nmax_peers = x\n');
+  directory.child.kill('SIGHUP');
+  await directory.shows('stderr', /reload failed; nothing changed/);
+  await Promise.all([terminate(live), terminate(directory)]);
+  t.notMatch((await live.ended).stderr, /directory down.*closed/, 'nobody was dropped');
+});
+
+t.test('a busy port is exit code 2 and names its keys', async (t) => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+  const { port } = taken.address() as AddressInfo;
+  const serving = await runCli([
+    'directory',
+    '--datadir',
+    await datadirWith(t, loopbackConfig({ port })),
+  ]);
+  t.equal(serving.code, 2);
+  t.match(serving.stderr, /onion_serving_port/);
+  const status = await runCli([
+    'directory',
+    '--datadir',
+    await datadirWith(t, loopbackConfig({}).replace('status_port = 0', `status_port = ${port}`)),
+  ]);
+  t.equal(status.code, 2);
+  t.match(status.stderr, /status_port/);
+  taken.close();
+});

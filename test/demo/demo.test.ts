@@ -1,0 +1,160 @@
+import t, { type Test } from 'tap';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { openMessageChannel } from '../../src/channel/message-channel.js';
+import { silentLog } from '../../src/channel/log.js';
+import { startTorOverlays } from '../../src/demo/overlays.js';
+import { startDemoWorld, type DemoWorld } from '../../src/demo/world.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { formatLocation } from '../../src/protocol/location.js';
+import { createNickKey } from '../../src/protocol/nick.js';
+import { startTaker, type Answer, type Taker } from '../../src/roles/taker.js';
+import { startCli } from '../helpers/cli.js';
+
+/** A short folder of its own, so that a test sees every file that is left behind. */
+async function ownTmp(t: Test): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'omcd-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  return dir;
+}
+
+/** Command lines of all processes that name a folder. */
+async function processesNaming(folder: string): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const lines = await Promise.all(
+    pids.map((pid) => readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '')),
+  );
+  return lines.filter((line) => line.includes(folder));
+}
+
+const FILL = (): string => `0 100000 ${'ab'.repeat(32)} P${randomBytes(32).toString('hex')}`;
+
+t.test('the demo over loopback sockets shows everything and ends by itself', async (t) => {
+  const demo = startCli(['demo', '--loopback', '--seconds', '8', '--json']);
+  const { code, stdout, stderr } = await demo.ended;
+  t.equal(code, 0, stderr);
+  t.match(JSON.parse(stdout), {
+    network: 'loopback',
+    offers: 3,
+    firstRelayedMs: Number,
+    firstDirectMs: Number,
+  });
+  t.match(stderr, /!error: both ways by the directory/);
+  t.match(stderr, /!error: both ways over the direct link/);
+});
+
+t.test('the demo over a private Tor network ends with Ctrl-C and leaves nothing', async (t) => {
+  const TMPDIR = await ownTmp(t);
+  const demo = startCli(['demo'], { env: { TMPDIR } });
+  await demo.shows('stdout', /!error: both ways by the directory/);
+  await demo.shows('stdout', /!error: both ways over the direct link, [\d.]+ ms/);
+  t.not((await processesNaming(TMPDIR)).length, 0, 'its Tor processes are told by their folder');
+  const stopped = performance.now();
+  demo.child.kill('SIGINT');
+  const { code, stdout, stderr } = await demo.ended;
+  t.ok(performance.now() - stopped < 5_000, 'within 5 s');
+  t.equal(code, 0, stderr);
+  t.match(stdout, /descriptor uploads/, 'progress was shown while Tor booted');
+  t.match(stdout, /maker 3 .*sw0reloffer .*signed/, 'a table of offers');
+  t.match(stdout, /over direct links +[\d.]+ s/, 'a summary');
+  t.same(await readdir(TMPDIR), [], 'no file is left');
+  t.same(await processesNaming(TMPDIR), [], 'no process is left');
+});
+
+t.test('a demo that is stopped while Tor boots leaves nothing either', async (t) => {
+  const TMPDIR = await ownTmp(t);
+  const demo = startCli(['demo'], { env: { TMPDIR } });
+  await demo.shows('stdout', /starting 5 Tor relays/);
+  demo.child.kill('SIGTERM');
+  t.equal((await demo.ended).code, 0);
+  t.same(await readdir(TMPDIR), []);
+  t.same(await processesNaming(TMPDIR), []);
+});
+
+t.test('without a tor program the demo says what to install', async (t) => {
+  const demo = startCli(['demo'], { env: { PATH: await ownTmp(t) } });
+  const { code, stderr } = await demo.ended;
+  t.equal(code, 3);
+  t.match(stderr, /apt-get install tor/);
+});
+
+/** Somebody new, with circuits and descriptors of its own. */
+function newcomer(
+  t: Test,
+  world: DemoWorld,
+  overlay: Parameters<typeof openMessageChannel>[0]['overlay'],
+): Taker {
+  const channel = openMessageChannel({
+    network: 'signet',
+    directories: [world.directory.location],
+    overlay,
+    nickKey: createNickKey(randomBytes),
+    serve: false,
+    clock: systemClock,
+    random: Math.random,
+    log: silentLog,
+  });
+  t.teardown(() => channel.close());
+  return startTaker({ channel, clock: systemClock, log: silentLog });
+}
+
+t.test('Tor restarts under a live directory and live makers', { timeout: 240_000 }, async (t) => {
+  const signal = new AbortController().signal;
+  const said: string[] = [];
+  const waiters = new Set<() => void>();
+  const overlays = await startTorOverlays(signal, (subject, text) => {
+    said.push(`${subject}: ${text}`);
+    for (const waiter of waiters) waiter();
+  });
+  t.teardown(() => overlays.close());
+  const world = await startDemoWorld(overlays, signal, (subject, text) => {
+    said.push(`${subject}: ${text}`);
+    for (const waiter of waiters) waiter();
+  });
+  t.teardown(() => world.close());
+  const { tors } = overlays;
+  const [maker] = world.makers;
+  if (tors === undefined || maker === undefined) throw new Error('the demo has Tors and makers');
+  const onions = (): string[] =>
+    [world.directory.location, ...world.makers.map((m) => m.channel.location)].map(formatLocation);
+  const before = onions();
+  t.equal(new Set(before).size, 4, 'four onions');
+
+  const answer: Answer = await world.taker.ask(maker.channel.nick, 'fill', FILL(), 30_000);
+  t.equal(answer.commands[0].name, 'error', 'a maker answers');
+
+  const reachableAgain = new Promise<void>((resolve) => {
+    const from = said.length;
+    const check = (): void => {
+      const now = said.slice(from);
+      if (!now.includes('directory: is reachable')) return;
+      waiters.delete(check);
+      resolve();
+    };
+    waiters.add(check);
+  });
+  const makersAgain = world.makers.map(
+    ({ channel }) =>
+      new Promise<void>((resolve) =>
+        channel.on('service-state', ({ state }) => void (state === 'reachable' && resolve())),
+      ),
+  );
+  const killed = performance.now();
+  await tors.servers.restart();
+  await Promise.all([reachableAgain, ...makersAgain]);
+  t.same(onions(), before, 'the same onions');
+  t.ok(
+    said.some((line) => line.startsWith('directory: lost')),
+    'the loss was noticed',
+  );
+
+  const taker = newcomer(t, world, await overlays.overlayFor('taker'));
+  const again = await taker.ask(maker.channel.nick, 'fill', FILL(), 110_000);
+  const seconds = (performance.now() - killed) / 1000;
+  t.equal(again.commands[0].name, 'error', 'directory and maker answer at their old onions');
+  t.ok(seconds < 120, `within 120 s (${seconds.toFixed(1)} s)`);
+  t.comment(`a maker answered through the directory ${seconds.toFixed(1)} s after Tor was killed`);
+  taker.stop();
+});
