@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -146,7 +146,7 @@ t.test('init prepares a directory once, and offline', async (t) => {
   const datadir = join(await tempDir(t), 'dn');
   const first = await runCli(['init', '--datadir', datadir, '--json']);
   t.equal(first.code, 0, first.stderr);
-  const made: unknown = JSON.parse(first.stdout);
+  const made: Record<string, unknown> = JSON.parse(first.stdout);
   t.match(made, { address: /^[a-z2-7]{56}\.onion:5222$/, createdConfig: true, network: 'mainnet' });
   const key = join(datadir, 'hidden_service', 'hs_ed25519_secret_key');
   t.equal((await stat(key)).mode & 0o777, 0o600);
@@ -154,7 +154,7 @@ t.test('init prepares a directory once, and offline', async (t) => {
   const secret = await readFile(key);
 
   const second = await runCli(['init', '--datadir', datadir, '--json']);
-  t.match(JSON.parse(second.stdout), { ...(made as object), createdConfig: false });
+  t.match(JSON.parse(second.stdout), { ...made, createdConfig: false });
   t.same(await readFile(key), secret, 'a key is never written over');
   const text = await runCli(['init', '--datadir', datadir]);
   t.match(text.stdout, /was there, unchanged/);
@@ -194,17 +194,13 @@ t.test('a directory, a maker and a taker as three programs', async (t) => {
   });
 
   const fill = ['fill', '0', '100000', 'ab'.repeat(32), `P${'cd'.repeat(32)}`];
-  const asked = await runCli([
-    ...['taker', '--json', '--wait', '20', '--datadir', takerDir],
-    ...['--ask', nick, ...fill],
-  ]);
+  const ask = (to: string, wait: string) =>
+    runCli(['taker', '--json', '--wait', wait, '--datadir', takerDir, '--ask', to, ...fill]);
+  const asked = await ask(nick, '20');
   t.equal(asked.code, 0, asked.stderr);
   t.match(JSON.parse(asked.stdout), { nick, commands: [{ name: 'error' }] });
 
-  const nobody = await runCli([
-    ...['taker', '--wait', '2', '--datadir', takerDir],
-    ...['--ask', 'J5nobodynobodyno', ...fill],
-  ]);
+  const nobody = await ask('J5nobodynobodyno', '2');
   t.equal(nobody.code, 1, 'nobody answers');
   t.match(nobody.stderr, /no way to J5nobodynobodyno was found within 2 s/);
 
@@ -215,7 +211,7 @@ t.test('a directory, a maker and a taker as three programs', async (t) => {
     t.equal(code, 0, 'ends with 0');
     t.ok(ms < 5_000, `within 5 s (${Math.round(ms)} ms)`);
   }
-  t.notMatch(`${(await directory.ended).stderr}`, new RegExp(nick), 'no nick in the log');
+  t.notMatch((await directory.ended).stderr, new RegExp(nick), 'no nick in the log');
 });
 
 t.test('SIGHUP re-reads the MOTD without dropping anybody', async (t) => {
@@ -243,7 +239,8 @@ t.test('SIGHUP re-reads the MOTD without dropping anybody', async (t) => {
 t.test('a busy port is exit code 2 and names its keys', async (t) => {
   const taken = createServer();
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
-  const { port } = taken.address() as AddressInfo;
+  const address = taken.address();
+  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
   const serving = await runCli([
     'directory',
     '--datadir',

@@ -1,5 +1,5 @@
 import t from 'tap';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
 import { parseCommands, type Command } from '../../src/protocol/commands.js';
 import { formatOffer, parseOffer } from '../../src/protocol/offer.js';

@@ -1,0 +1,141 @@
+/**
+ * What a value may be: one small parser per kind, together with the text that tells a person what is
+ * allowed. Numbers and booleans are read as Python's `getint`, `getfloat` and `getboolean` do.
+ */
+
+/** How one key is read. */
+export interface ValueSpec<T> {
+  /** The built-in default, as it would be written in the file. */
+  readonly fallback: string;
+  /** For the message of a bad value. */
+  readonly allowed: string;
+  /** Never shown in messages. */
+  readonly secret: boolean;
+  /** Undefined when the text is not allowed. */
+  parse(text: string): T | undefined;
+}
+
+interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+function spec<T>(
+  fallback: string,
+  allowed: string,
+  parse: (text: string) => T | undefined,
+): ValueSpec<T> {
+  return { fallback, allowed, secret: false, parse };
+}
+
+function inRange(value: number, { min, max }: Range): number | undefined {
+  return Number.isFinite(value) && value >= min && value <= max ? value : undefined;
+}
+
+function parseWhole(text: string): number {
+  return /^[+-]?\d+(_\d+)*$/.test(text) ? Number(text.replaceAll('_', '')) : Number.NaN;
+}
+
+function parseDecimal(text: string): number {
+  const plain = text.replace(/(?<=\d)_(?=\d)/g, '');
+  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(plain) ? Number(plain) : Number.NaN;
+}
+
+/** A whole number. */
+export function whole(fallback: number, range: Range, unit = 'a whole number'): ValueSpec<number> {
+  return spec(String(fallback), `${unit}, ${range.min} to ${range.max}`, (text) =>
+    inRange(parseWhole(text), range),
+  );
+}
+
+/** A whole number that limits something; 0 = no limit. */
+export function limit(fallback: number, max: number): ValueSpec<number> {
+  return whole(fallback, { min: 0, max }, 'a whole number (0 = no limit)');
+}
+
+/** A finite number, decimals allowed. */
+export function decimal(fallback: string, range: Range): ValueSpec<number> {
+  return spec(fallback, `a number, ${range.min} to ${range.max}`, (text) =>
+    inRange(parseDecimal(text), range),
+  );
+}
+
+/** Longest time that can be configured: a week, well inside what a timer takes. */
+const MAX_SECONDS = 604_800;
+
+/** Seconds, decimals allowed; 0 = off. */
+export function seconds(fallback: number): ValueSpec<number> {
+  const allowed = `seconds, 0 to ${MAX_SECONDS}, decimals allowed (0 = off)`;
+  return spec(String(fallback), allowed, (text) =>
+    inRange(parseDecimal(text), { min: 0, max: MAX_SECONDS }),
+  );
+}
+
+/** Seconds that cannot be switched off. */
+export function positiveSeconds(fallback: number): ValueSpec<number> {
+  const allowed = `seconds, more than 0 and at most ${MAX_SECONDS}, decimals allowed`;
+  return spec(String(fallback), allowed, (text) =>
+    inRange(parseDecimal(text), { min: 0.001, max: MAX_SECONDS }),
+  );
+}
+
+const TRUE_WORDS: ReadonlySet<string> = new Set(['1', 'yes', 'true', 'on']);
+const FALSE_WORDS: ReadonlySet<string> = new Set(['0', 'no', 'false', 'off']);
+
+export function yesNo(fallback: boolean): ValueSpec<boolean> {
+  return spec(String(fallback), 'true or false (also yes, no, on, off, 1, 0)', (text) => {
+    const word = text.toLowerCase();
+    if (TRUE_WORDS.has(word)) return true;
+    return FALSE_WORDS.has(word) ? false : undefined;
+  });
+}
+
+/** One of a few words, written exactly so. */
+export function oneOf<const W extends string>(fallback: W, words: readonly W[]): ValueSpec<W> {
+  return spec(fallback, words.join(', '), (text) => words.find((word) => word === text));
+}
+
+/** One of a few words, in capitals or not. */
+export function oneOfAnyCase<const W extends string>(
+  fallback: W,
+  words: readonly W[],
+): ValueSpec<W> {
+  return spec(fallback, words.join(', '), (text) =>
+    words.find((word) => word.toLowerCase() === text.toLowerCase()),
+  );
+}
+
+/** Control characters other than tab and newline. */
+// oxlint-disable-next-line no-control-regex -- control characters are what it looks for
+const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/;
+
+/** Free text, possibly empty, possibly of several lines. */
+export function freeText(fallback: string, maxLength: number): ValueSpec<string> {
+  const allowed = `at most ${maxLength} characters, no control characters`;
+  return spec(fallback, allowed, (value) =>
+    value.length <= maxLength && !CONTROL.test(value) ? value : undefined,
+  );
+}
+
+/** A name or address of a machine: one word. */
+export function host(fallback: string): ValueSpec<string> {
+  return spec(fallback, 'a host name or IP address', (value) =>
+    /^[A-Za-z0-9._:%-]{1,253}$/.test(value) ? value : undefined,
+  );
+}
+
+export function port(fallback: number): ValueSpec<number> {
+  return whole(fallback, { min: 1, max: 65_535 }, 'a port number');
+}
+
+/** A path, or empty; `~` and relative paths are resolved by the reader of the settings. */
+export function path(fallback: string): ValueSpec<string> {
+  return spec(fallback, 'a path on one line', (value) =>
+    value.length <= 4096 && !/[\n\0]/.test(value) ? value : undefined,
+  );
+}
+
+/** A value that messages never show. */
+export function secret(maxLength: number): ValueSpec<string> {
+  return { ...freeText('', maxLength), secret: true };
+}

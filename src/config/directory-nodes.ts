@@ -1,0 +1,131 @@
+/** `directory_nodes`: whom a peer connects to, and what a directory makes of the list. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { NETWORKS, VIRTUAL_PORT, type Network } from '../protocol/constants.js';
+import {
+  formatLocation,
+  parseLocation,
+  type Location,
+  type LocationFault,
+} from '../protocol/location.js';
+import { shown } from './config-error.js';
+import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
+
+/** Most entries; a peer keeps a connection to each. */
+const MAX_DIRECTORIES = 64;
+
+const FAULTS: Readonly<Record<LocationFault, string>> = {
+  'location-empty': 'nothing',
+  'location-port': 'no port from 1 to 65535 after a colon',
+  'location-host': 'neither an onion nor this machine',
+  'onion-length': 'not the 56 characters of a v3 onion',
+  'onion-alphabet': 'characters that no onion has (only a-z and 2-7)',
+  'onion-version': 'not a version 3 onion',
+  'onion-checksum': 'wrong checksum: probably mistyped',
+};
+
+/** The nodes, with a remark for the operator; or the first entry that cannot be used, and why. */
+export type DirectoryList =
+  | { readonly ok: true; readonly nodes: readonly Location[]; readonly notice?: string | undefined }
+  | { readonly ok: false; readonly bad: { readonly found: string; readonly allowed: string } };
+
+function refused(found: string, allowed: string): DirectoryList {
+  return { ok: false, bad: { found, allowed } };
+}
+
+function entriesOf(text: string): readonly string[] {
+  const entries = text.split(',').map((entry) => entry.trim());
+  return [...new Set(entries.filter((entry) => entry !== ''))];
+}
+
+/** Reads `host:port` entries with commas between; empty entries do not count, doubles count once. */
+export function parseDirectoryNodes(text: string): DirectoryList {
+  const entries = entriesOf(text);
+  if (entries.length > MAX_DIRECTORIES) {
+    return refused(`${entries.length} entries`, `at most ${MAX_DIRECTORIES}`);
+  }
+  const nodes: Location[] = [];
+  for (const entry of entries) {
+    const location = parseLocation(entry);
+    if (!location.ok) {
+      const found = `${shown(entry)} (${FAULTS[location.reason]})`;
+      return refused(found, 'host:port of v3 onions, with commas between');
+    }
+    nodes.push(location.value);
+  }
+  return { ok: true, nodes };
+}
+
+/** The network whose shipped list this is, entry for entry. */
+function shippedListOf(text: string): Network | undefined {
+  const written = entriesOf(text).toSorted().join(',');
+  return NETWORKS.find(
+    (network) => written !== '' && written === SHIPPED_DIRECTORIES[network].toSorted().join(','),
+  );
+}
+
+/**
+ * Whom a role that dials connects to. An empty list stands for the shipped list of the network; so
+ * does the shipped list of another network, which is what a file holds when only `network` was
+ * edited. Loopback mode takes addresses of this machine only, and Tor mode only onions.
+ */
+export function nodesToDial(text: string, network: Network, loopback: boolean): DirectoryList {
+  if (loopback) {
+    return onlyOf(
+      'loopback',
+      text,
+      'addresses of this machine (127.0.0.1:port), because regtest_count is not 0,0',
+    );
+  }
+  const listOf = shippedListOf(text);
+  const ours = SHIPPED_DIRECTORIES[network];
+  if (entriesOf(text).length > 0 && (listOf === undefined || listOf === network)) {
+    return onlyOf('onion', text, 'onion addresses, unless regtest_count is other than 0,0');
+  }
+  const found = listOf === undefined ? 'nothing' : `the shipped list of ${listOf}`;
+  if (ours.length === 0) {
+    return refused(found, `host:port of at least one ${network} directory (none is shipped)`);
+  }
+  const shipped = parseDirectoryNodes(ours.join(','));
+  if (!shipped.ok || listOf === undefined) return shipped;
+  return { ...shipped, notice: `directory_nodes is ${found}; using that of ${network} instead` };
+}
+
+function onlyOf(kind: Location['kind'], text: string, allowed: string): DirectoryList {
+  const list = parseDirectoryNodes(text);
+  if (!list.ok) return list;
+  const other = list.nodes.find((node) => node.kind !== kind);
+  if (other !== undefined) return refused(shown(formatLocation(other)), allowed);
+  return list.nodes.length === 0 ? refused('nothing', allowed) : list;
+}
+
+/** What is known of a directory's own address before it starts. */
+export interface OwnAddress {
+  readonly loopback: boolean;
+  readonly serving: { readonly host: string; readonly port: number };
+  readonly hiddenServiceDir: string | undefined;
+}
+
+async function ownLocation(own: OwnAddress): Promise<string | undefined> {
+  if (own.loopback) return `${own.serving.host}:${own.serving.port}`;
+  if (own.hiddenServiceDir === undefined) return undefined;
+  try {
+    const host = await readFile(join(own.hiddenServiceDir, 'hostname'), 'latin1');
+    return `${host.trim()}:${VIRTUAL_PORT}`;
+  } catch {
+    // No key yet, or not ours to read: whoever opens the key folder says so.
+    return undefined;
+  }
+}
+
+/**
+ * A directory dials nobody. One remark when the list holds something else than nothing, a shipped
+ * list or the directory itself.
+ */
+export async function directoryNotice(text: string, own: OwnAddress): Promise<string | undefined> {
+  if (shippedListOf(text) !== undefined) return undefined;
+  const self = await ownLocation(own);
+  const others = entriesOf(text).filter((entry) => entry !== self).length;
+  if (others === 0) return undefined;
+  return `a directory connects to no other; ${others} of directory_nodes ignored`;
+}

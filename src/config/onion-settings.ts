@@ -1,0 +1,144 @@
+/** The `type = onion` section: which one it is, and what it says. */
+import { join } from 'node:path';
+import type { Network } from '../protocol/constants.js';
+import { isLoopbackHost, type Location } from '../protocol/location.js';
+import type { CfgFile } from './cfg-file.js';
+import { ConfigError, shown } from './config-error.js';
+import { directoryNotice, nodesToDial } from './directory-nodes.js';
+import { expandPath } from './paths.js';
+import { readSection } from './read-section.js';
+import { ONION_KEYS, type TorMode } from './settings-keys.js';
+
+/** Where Tor's control port is. */
+export type ControlAddress =
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface OnionSettings {
+  /** `regtest_count` is not `0,0`: plain TCP on this machine only, no Tor. */
+  readonly loopback: boolean;
+  readonly torMode: TorMode;
+  readonly socks: HostPort;
+  readonly control: ControlAddress;
+  readonly controlPassword: string | undefined;
+  /** The local listener behind the onion; port 0 = any that is free. */
+  readonly serving: HostPort;
+  /** Absolute path; undefined = the onion's key is not kept. Always set for a directory. */
+  readonly hiddenServiceDir: string | undefined;
+  /** Whom to connect to; always empty for a directory. */
+  readonly directoryNodes: readonly Location[];
+}
+
+interface Found {
+  /** Undefined when the file has none: then the defaults count. */
+  readonly section: string | undefined;
+  readonly notices: readonly string[];
+}
+
+const PREFIX = 'MESSAGING:';
+
+/**
+ * Finds the one section with `type = onion`; its name is free after `MESSAGING:`. A section named
+ * `MESSAGING:onion` counts without a `type` when there is no other, as one deployed directory reads
+ * it. The rest are IRC. Throws a ConfigError when two have `type = onion`.
+ */
+export function findOnionSection(cfg: CfgFile): Found {
+  const messaging = cfg.sections.filter((name) => name.startsWith(PREFIX));
+  const typed = messaging.filter((name) => cfg.get(name, 'type') === 'onion');
+  const [first, second] = typed;
+  if (second !== undefined) {
+    throw new ConfigError({
+      file: cfg.path,
+      line: cfg.lineOf(second, 'type'),
+      section: second,
+      key: 'type',
+      found: `a second onion section, after [${first ?? ''}]`,
+      allowed: 'one section with type = onion',
+    });
+  }
+  const untyped = messaging.find(
+    (name) => name === `${PREFIX}onion` && cfg.get(name, 'type') === undefined,
+  );
+  const section = first ?? untyped;
+  const others = messaging.filter((name) => name !== section).map((name) => `[${name}]`);
+  const notices: string[] = [];
+  if (others.length > 0) {
+    notices.push(`${cfg.path}: only onion channels are served; ignored: ${others.join(', ')}`);
+  }
+  if (section === undefined) {
+    notices.push(`${cfg.path}: no section with type = onion; its defaults are used`);
+  }
+  return { section, notices };
+}
+
+function controlAddress(host: string, port: number): ControlAddress {
+  const prefix = 'unix:';
+  return host.startsWith(prefix)
+    ? { kind: 'unix', path: host.slice(prefix.length) }
+    : { kind: 'tcp', host, port };
+}
+
+export interface OnionContext {
+  readonly cfg: CfgFile;
+  readonly datadir: string;
+  readonly network: Network;
+  /** Whether the program is a directory itself: it then needs an address of its own and dials nobody. */
+  readonly isDirectory: boolean;
+}
+
+/** Reads the onion section. Rejects with a ConfigError when a value is not allowed. */
+export async function readOnionSettings(
+  context: OnionContext,
+): Promise<{ readonly onion: OnionSettings; readonly notices: readonly string[] }> {
+  const { cfg, datadir, network, isDirectory } = context;
+  const { section, notices } = findOnionSection(cfg);
+  const values = readSection(ONION_KEYS, cfg, section);
+  const fault = (key: keyof typeof ONION_KEYS, found: string, allowed: string): ConfigError => {
+    const line = section === undefined ? undefined : cfg.lineOf(section, key);
+    return new ConfigError({ file: cfg.path, line, section, key, found, allowed });
+  };
+
+  const loopback = values.regtestCount;
+  const serving = { host: values.onionServingHost, port: values.onionServingPort };
+  if (loopback && !isLoopbackHost(serving.host)) {
+    throw fault(
+      'onion_serving_host',
+      shown(serving.host),
+      'this machine only (127.0.0.1), because regtest_count is not 0,0',
+    );
+  }
+  if (values.torMode === 'external' && serving.port === 0 && !loopback) {
+    throw fault(
+      'onion_serving_port',
+      '0',
+      'the fixed port that torrc names, for tor_mode = external',
+    );
+  }
+
+  const blankDir = isDirectory ? join(datadir, 'hidden_service') : undefined;
+  const hiddenServiceDir =
+    values.hiddenServiceDir === '' ? blankDir : expandPath(values.hiddenServiceDir, datadir);
+  const own = { loopback, serving, hiddenServiceDir };
+  const nodes = isDirectory
+    ? { ok: true as const, nodes: [], notice: await directoryNotice(values.directoryNodes, own) }
+    : nodesToDial(values.directoryNodes, network, loopback);
+  if (!nodes.ok) throw fault('directory_nodes', nodes.bad.found, nodes.bad.allowed);
+
+  const onion: OnionSettings = {
+    loopback,
+    torMode: values.torMode,
+    socks: { host: values.socks5Host, port: values.socks5Port },
+    control: controlAddress(values.torControlHost, values.torControlPort),
+    controlPassword: values.torControlPassword === '' ? undefined : values.torControlPassword,
+    serving,
+    hiddenServiceDir,
+    directoryNodes: nodes.nodes,
+  };
+  const nodesNotice = nodes.notice === undefined ? [] : [`${cfg.path}: ${nodes.notice}`];
+  return { onion, notices: [...notices, ...nodesNotice] };
+}

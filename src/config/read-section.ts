@@ -1,0 +1,37 @@
+import { ConfigError, shown } from './config-error.js';
+import type { CfgFile } from './cfg-file.js';
+import type { SectionKeys, SectionValues } from './settings-keys.js';
+
+function camelCase(key: string): string {
+  return key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/**
+ * The values of one section, each from the file or else its default; `file` or `section` may be
+ * absent. Throws a ConfigError for the first value that is not allowed.
+ */
+export function readSection<K extends SectionKeys>(
+  keys: K,
+  file: CfgFile | undefined,
+  section: string | undefined,
+): SectionValues<K> {
+  const values: Record<string, unknown> = {};
+  for (const [key, spec] of Object.entries(keys)) {
+    const written = section === undefined ? undefined : file?.get(section, key);
+    const value = spec.parse(written ?? spec.fallback);
+    if (value === undefined) {
+      throw new ConfigError({
+        file: file?.path ?? 'built-in defaults',
+        line: section === undefined ? undefined : file?.lineOf(section, key),
+        section,
+        key,
+        found: spec.secret ? 'a value that is not shown' : shown(written ?? spec.fallback),
+        allowed: spec.allowed,
+      });
+    }
+    values[camelCase(key)] = value;
+  }
+  // The loop has filled exactly the keys of K with what their own parsers return.
+  // oxlint-disable-next-line no-unsafe-type-assertion
+  return values as SectionValues<K>;
+}

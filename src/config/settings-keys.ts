@@ -1,0 +1,141 @@
+/**
+ * Every key that a program of this package reads, with its default (protocol document, section
+ * 13.1). `joinmarket.cfg.example` explains each of them; a test keeps the two equal. Keys that only
+ * a wallet needs are left to the program that has one.
+ */
+import { NETWORKS } from '../protocol/constants.js';
+import {
+  decimal,
+  host,
+  limit,
+  oneOf,
+  oneOfAnyCase,
+  path,
+  port,
+  positiveSeconds,
+  secret,
+  seconds,
+  freeText,
+  whole,
+  yesNo,
+  type ValueSpec,
+} from './cfg-value.js';
+import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
+
+/** Where the onion comes from: see `tor_mode` in `joinmarket.cfg.example`. */
+export const TOR_MODES = ['auto', 'control', 'managed', 'external'] as const;
+export type TorMode = (typeof TOR_MODES)[number];
+export const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const;
+export type LogLevelName = (typeof LOG_LEVELS)[number];
+
+const MAX_SATS = 2_100_000_000_000_000;
+const FRACTION = { min: 0, max: 1 };
+
+export const BLOCKCHAIN_KEYS = {
+  network: oneOf('mainnet', NETWORKS),
+};
+
+/** Two whole numbers; anything but `0,0` is loopback mode. */
+const regtestCount: ValueSpec<boolean> = {
+  fallback: '0,0',
+  allowed: 'two whole numbers with a comma between; anything but 0,0 means loopback mode',
+  secret: false,
+  parse(value) {
+    const match = /^\s*([+-]?\d+)\s*,\s*([+-]?\d+)\s*$/.exec(value);
+    return match === null ? undefined : Number(match[1]) !== 0 || Number(match[2]) !== 0;
+  },
+};
+
+/** The operating system's bound on the path of a socket, in bytes. */
+const MAX_SOCKET_PATH_BYTES = 107;
+const plainHost = host('localhost');
+
+const controlHost: ValueSpec<string> = {
+  ...plainHost,
+  allowed: `a host name, an IP address, or unix:/path of a socket (at most ${MAX_SOCKET_PATH_BYTES} bytes)`,
+  parse(value) {
+    if (!value.startsWith('unix:')) return plainHost.parse(value);
+    const socket = value.slice('unix:'.length);
+    const fits = Buffer.byteLength(socket) <= MAX_SOCKET_PATH_BYTES;
+    return fits && /^\/[^\n\0]+$/.test(socket) ? value : undefined;
+  },
+};
+
+export const ONION_KEYS = {
+  type: oneOf('onion', ['onion']),
+  socks5_host: host('localhost'),
+  socks5_port: port(9050),
+  tor_control_host: controlHost,
+  tor_control_port: port(9051),
+  tor_control_password: secret(1000),
+  tor_mode: oneOf('auto', TOR_MODES),
+  onion_serving_host: host('127.0.0.1'),
+  onion_serving_port: whole(8080, { min: 0, max: 65_535 }, 'a port number (0 = any that is free)'),
+  hidden_service_dir: path(''),
+  directory_nodes: freeText(SHIPPED_DIRECTORIES.mainnet.join(','), 65_536),
+  regtest_count: regtestCount,
+};
+
+export const LOGGING_KEYS = {
+  console_log_level: oneOfAnyCase('INFO', LOG_LEVELS),
+  color: yesNo(true),
+};
+
+export const TIMEOUT_KEYS = {
+  maker_timeout_sec: positiveSeconds(60),
+};
+
+export const POLICY_KEYS = {
+  segwit: yesNo(true),
+  native: yesNo(true),
+  minimum_makers: whole(4, { min: 1, max: 1000 }),
+  interest_rate: decimal('0.015', FRACTION),
+  bondless_makers_allowance: decimal('0.125', FRACTION),
+  bond_value_exponent: decimal('1.3', { min: 0, max: 10 }),
+};
+
+export const YIELDGENERATOR_KEYS = {
+  ordertype: oneOf('reloffer', ['reloffer', 'absoffer']),
+  cjfee_a: whole(500, { min: 0, max: MAX_SATS }, 'satoshi'),
+  cjfee_r: decimal('0.00002', FRACTION),
+  cjfee_factor: decimal('0.1', FRACTION),
+  txfee_contribution: whole(0, { min: 0, max: MAX_SATS }, 'satoshi'),
+  txfee_contribution_factor: decimal('0.3', FRACTION),
+  minsize: whole(100_000, { min: 0, max: MAX_SATS }, 'satoshi'),
+  size_factor: decimal('0.1', FRACTION),
+};
+
+/** One full line with its terminator must always fit into a peer's send queue. */
+const MIN_SEND_QUEUE = 40_000;
+
+export const DIRECTORY_KEYS = {
+  motd: freeText('', 2000),
+  max_peers: limit(10_000, 1_000_000),
+  max_unhandshaked: limit(1000, 1_000_000),
+  handshake_timeout_sec: seconds(30),
+  heartbeat_interval_sec: seconds(60),
+  heartbeat_idle_sec: seconds(600),
+  heartbeat_pong_wait_sec: seconds(30),
+  heartbeat_evict_sec: seconds(1500),
+  write_stall_timeout_sec: positiveSeconds(30),
+  send_queue_bytes: whole(4_194_304, { min: MIN_SEND_QUEUE, max: 1_073_741_824 }, 'bytes'),
+  pubmsg_per_minute: limit(60, 1_000_000),
+  orderbook_per_minute: limit(6, 1_000_000),
+  privmsg_per_second: limit(100, 1_000_000),
+  getpeerlist_per_minute: limit(6, 1_000_000),
+  junk_per_minute: limit(10, 1_000_000),
+  status_host: host('127.0.0.1'),
+  status_port: whole(62_600, { min: 0, max: 65_535 }, 'a port number (0 = off)'),
+};
+
+/** The keys of one section. */
+export type SectionKeys = Readonly<Record<string, ValueSpec<unknown>>>;
+
+type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<Camel<Tail>>}`
+  : S;
+
+/** The typed values of a section: `max_peers` becomes `maxPeers`. */
+export type SectionValues<K extends SectionKeys> = {
+  readonly [N in keyof K & string as Camel<N>]: K[N] extends ValueSpec<infer T> ? T : never;
+};

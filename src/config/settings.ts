@@ -1,0 +1,160 @@
+/**
+ * The typed settings of a program: what `joinmarket.cfg` says, with all defaults filled in
+ * (protocol document, section 13.1).
+ */
+import { join } from 'node:path';
+import type { Network } from '../protocol/constants.js';
+import { isLoopbackHost } from '../protocol/location.js';
+import { readCfgFile, type CfgFile } from './cfg-file.js';
+import { ConfigError, shown } from './config-error.js';
+import { writeDefaultConfig } from './default-config.js';
+import { nearestName } from './nearest-name.js';
+import { readOnionSettings, type OnionSettings } from './onion-settings.js';
+import { resolveDatadir } from './paths.js';
+import { readSection } from './read-section.js';
+import {
+  BLOCKCHAIN_KEYS,
+  DIRECTORY_KEYS,
+  LOGGING_KEYS,
+  POLICY_KEYS,
+  TIMEOUT_KEYS,
+  YIELDGENERATOR_KEYS,
+  type SectionValues,
+} from './settings-keys.js';
+
+/** The programs that read the file. */
+export type Role = 'directory' | 'maker' | 'taker' | 'ob-watcher';
+
+export const CONFIG_FILE_NAME = 'joinmarket.cfg';
+
+/** `[DIRECTORY]`: times in seconds; 0 = no limit, or off, where the key allows it. */
+export type DirectorySettings = SectionValues<typeof DIRECTORY_KEYS>;
+export type LoggingSettings = SectionValues<typeof LOGGING_KEYS>;
+export type TimeoutSettings = SectionValues<typeof TIMEOUT_KEYS>;
+export type PolicySettings = SectionValues<typeof POLICY_KEYS>;
+/** `[YIELDGENERATOR]`: amounts in satoshi, the rest as fractions. */
+export type YieldGeneratorSettings = SectionValues<typeof YIELDGENERATOR_KEYS>;
+
+export interface Settings {
+  readonly role: Role;
+  /** Absolute path of the data directory. */
+  readonly datadir: string;
+  /** Absolute path of the file that was read. */
+  readonly configFile: string;
+  readonly network: Network;
+  readonly onion: OnionSettings;
+  readonly logging: LoggingSettings;
+  readonly timeout: TimeoutSettings;
+  readonly policy: PolicySettings;
+  readonly yieldGenerator: YieldGeneratorSettings;
+  readonly directory: DirectorySettings;
+  /** The whole file, unknown sections and keys included. */
+  readonly cfg: CfgFile;
+}
+
+export interface LoadOptions {
+  /** Data directory; `~` is the home directory. Default `~/.joinmarket`. */
+  readonly datadir?: string | undefined;
+  readonly role: Role;
+}
+
+export interface Loaded {
+  readonly settings: Settings;
+  /** One line each, for the operator: what was ignored or looks wrong. */
+  readonly notices: readonly string[];
+  /** No configuration was there and the commented default was written. */
+  readonly createdConfig: boolean;
+}
+
+/** Warnings for `[DIRECTORY]`, the section that is ours alone: misspelt keys, or a misspelt name. */
+function misspeltNotices(cfg: CfgFile): readonly string[] {
+  const known = Object.keys(DIRECTORY_KEYS);
+  const sections = cfg.sections
+    .filter((name) => name !== 'DIRECTORY' && name.toUpperCase() === 'DIRECTORY')
+    .map((name) => `${cfg.path}: section [${name}] is ignored; did you mean [DIRECTORY]?`);
+  const keys = cfg
+    .ownKeys('DIRECTORY')
+    .filter((key) => !known.includes(key))
+    .map((key) => {
+      const line = cfg.lineOf('DIRECTORY', key) ?? 0;
+      const nearest = nearestName(key, known);
+      const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
+      return `${cfg.path}:${line}: [DIRECTORY] has no key ${shown(key)}, ignored${hint}`;
+    });
+  return [...sections, ...keys];
+}
+
+/**
+ * The settings that a parsed file gives a role. Rejects with a ConfigError for the first value that
+ * is not allowed.
+ */
+export async function settingsFrom(
+  cfg: CfgFile,
+  { datadir, role }: { readonly datadir: string; readonly role: Role },
+): Promise<{ readonly settings: Settings; readonly notices: readonly string[] }> {
+  const { network } = readSection(BLOCKCHAIN_KEYS, cfg, 'BLOCKCHAIN');
+  const isDirectory = role === 'directory';
+  const { onion, notices } = await readOnionSettings({ cfg, datadir, network, isDirectory });
+  const settings: Settings = {
+    role,
+    datadir,
+    configFile: cfg.path,
+    network,
+    onion,
+    logging: readSection(LOGGING_KEYS, cfg, 'LOGGING'),
+    timeout: readSection(TIMEOUT_KEYS, cfg, 'TIMEOUT'),
+    policy: readSection(POLICY_KEYS, cfg, 'POLICY'),
+    yieldGenerator: readSection(YIELDGENERATOR_KEYS, cfg, 'YIELDGENERATOR'),
+    directory: readSection(DIRECTORY_KEYS, cfg, 'DIRECTORY'),
+    cfg,
+  };
+  const { statusHost, statusPort } = settings.directory;
+  const exposed =
+    isDirectory && statusPort !== 0 && !isLoopbackHost(statusHost)
+      ? [
+          `${cfg.path}: [DIRECTORY] status_host ${statusHost} shows the status page to other machines`,
+        ]
+      : [];
+  return { settings, notices: [...notices, ...misspeltNotices(cfg), ...exposed] };
+}
+
+/** Creates the default file; resolves to whether it did. */
+async function createIfMissing(configFile: string): Promise<boolean> {
+  try {
+    return await writeDefaultConfig(configFile);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(
+      {
+        file: configFile,
+        found: `no file, and none can be written (${reason})`,
+        allowed: 'a data directory that this user may write to (--datadir DIR)',
+      },
+      { cause: error },
+    );
+  }
+}
+
+/**
+ * Reads `joinmarket.cfg` of the data directory. The first start writes the commented default (mode
+ * 0600 in a directory of mode 0700) and goes on with it. Rejects with a ConfigError (exit code 2).
+ */
+export async function loadSettings(options: LoadOptions): Promise<Loaded> {
+  const datadir = resolveDatadir(options.datadir);
+  const configFile = join(datadir, CONFIG_FILE_NAME);
+  let cfg = await readCfgFile(configFile);
+  let createdConfig = false;
+  if (cfg === undefined) {
+    createdConfig = await createIfMissing(configFile);
+    cfg = await readCfgFile(configFile);
+  }
+  if (cfg === undefined) {
+    throw new ConfigError({
+      file: configFile,
+      found: 'no file',
+      allowed: 'a file that stays there',
+    });
+  }
+  const { settings, notices } = await settingsFrom(cfg, { datadir, role: options.role });
+  return { settings, notices, createdConfig };
+}

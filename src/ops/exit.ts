@@ -1,0 +1,33 @@
+/** What the exit code of a program says. */
+export const ExitCode = {
+  /** All went well. */
+  OK: 0,
+  /** It failed, for a reason that is none of the others. */
+  FAILED: 1,
+  /** The command line or the configuration is wrong. */
+  USAGE: 2,
+  /** A service that it needs cannot be reached (Tor, a directory). */
+  UNREACHABLE: 3,
+} as const;
+
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+const CODES: ReadonlySet<unknown> = new Set(Object.values(ExitCode));
+
+function isExitCode(value: unknown): value is ExitCode {
+  return CODES.has(value);
+}
+
+/**
+ * The exit code for an error that ends a program: its own `exitCode` property when it has one
+ * (ConfigError: 2), else that of its cause, else 1.
+ */
+export function exitCodeOf(error: unknown): ExitCode {
+  let current = error;
+  // An error may name itself as its cause; five levels are more than anybody wraps.
+  for (let depth = 0; depth < 5 && current instanceof Error; depth += 1) {
+    if ('exitCode' in current && isExitCode(current.exitCode)) return current.exitCode;
+    current = current.cause;
+  }
+  return ExitCode.FAILED;
+}

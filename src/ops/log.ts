@@ -1,0 +1,129 @@
+/** The log of a program: pino on standard error. */
+import { fstatSync } from 'node:fs';
+import { pino, type DestinationStream } from 'pino';
+import { prettyFactory } from 'pino-pretty';
+import type { Log, LogFields } from '../channel/log.js';
+import { oneLine } from './error-text.js';
+
+/** The level names of `[LOGGING] console_log_level` and `--log-level`. */
+export type LevelName = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
+
+/**
+ * How a line looks: `json` for programs, `pretty` for a terminal, `journal` for systemd's journal
+ * (plain text behind a priority that journalctl understands, so that `journalctl -p warning` works).
+ */
+export type LogFormat = 'json' | 'pretty' | 'journal';
+
+export interface LogOptions {
+  readonly level: LevelName;
+  /** Default: what suits standard error. */
+  readonly format?: LogFormat | undefined;
+  /** Colours, in the `pretty` format only. Default true; the variable NO_COLOR turns it off. */
+  readonly color?: boolean | undefined;
+  /** Where the lines go instead of standard error. */
+  readonly write?: ((line: string) => void) | undefined;
+}
+
+/** A log whose level can be changed while it runs. */
+export interface ProgramLog extends Log {
+  setLevel(level: LevelName): void;
+}
+
+const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const;
+
+/** Priorities of syslog (sd-daemon(3)) for pino's levels. */
+const JOURNAL_PRIORITY: ReadonlyMap<number, string> = new Map([
+  [20, '<7>'],
+  [30, '<6>'],
+  [40, '<4>'],
+  [50, '<3>'],
+]);
+
+const STDERR = 2;
+
+/** Whether standard error is the journal's socket (systemd.exec(5), `$JOURNAL_STREAM`). */
+function isJournal(journalStream: string | undefined): boolean {
+  if (journalStream === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(STDERR, { bigint: true });
+    return journalStream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
+
+function formatFor(env: NodeJS.ProcessEnv): LogFormat {
+  if (process.stderr.isTTY) return 'pretty';
+  return isJournal(env['JOURNAL_STREAM']) ? 'journal' : 'json';
+}
+
+/** Turns pino's JSON lines into text, at once: a stream in between could lose lines at the end. */
+function textStream(
+  sink: DestinationStream,
+  format: Exclude<LogFormat, 'json'>,
+  color: boolean,
+): DestinationStream {
+  const prettify =
+    format === 'journal'
+      ? prettyFactory({
+          colorize: false,
+          singleLine: true,
+          ignore: 'time,level',
+          messageFormat: (line, messageKey) =>
+            `${JOURNAL_PRIORITY.get(Number(line['level'])) ?? ''}${String(line[messageKey])}`,
+        })
+      : prettyFactory({
+          colorize: color && process.env['NO_COLOR'] === undefined,
+          singleLine: true,
+          translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
+        });
+  return {
+    write(line) {
+      sink.write(prettify(line) ?? line);
+    },
+  };
+}
+
+function cleanFields(fields: LogFields): LogFields {
+  const clean: Record<string, string | number | boolean | undefined> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    clean[name] = typeof value === 'string' ? oneLine(value) : value;
+  }
+  return clean;
+}
+
+/**
+ * Creates the log. Lines are written synchronously, so none is lost when the process ends; text that
+ * may come from a stranger cannot forge a line.
+ */
+export function createLog(options: LogOptions): ProgramLog {
+  const { write } = options;
+  const format = options.format ?? formatFor(process.env);
+  const sink = write === undefined ? pino.destination({ dest: STDERR, sync: true }) : { write };
+  const stream = format === 'json' ? sink : textStream(sink, format, options.color ?? true);
+  const logger = pino(
+    {
+      // Neither process id nor host name: the latter names the machine to whoever reads the log.
+      base: null,
+      level: PINO_LEVELS[options.level],
+      timestamp: pino.stdTimeFunctions.isoTime,
+    },
+    stream,
+  );
+  const line =
+    (level: 'debug' | 'info' | 'warn' | 'error') =>
+    (text: string, fields?: LogFields): void => {
+      if (!logger.isLevelEnabled(level)) return;
+      if (fields === undefined) logger[level](oneLine(text));
+      else logger[level](cleanFields(fields), oneLine(text));
+    };
+  return {
+    debug: line('debug'),
+    info: line('info'),
+    warn: line('warn'),
+    error: line('error'),
+    setLevel(level) {
+      logger.level = PINO_LEVELS[level];
+    },
+  };
+}

@@ -1,0 +1,154 @@
+/** How a program ends: signals, the order in which its parts stop, and the deadline. */
+import type { Log } from '../channel/log.js';
+import { errorFields } from './error-text.js';
+import { ExitCode } from './exit.js';
+
+/** The part of `process` that is used; a test passes its own. */
+export interface ProcessPort {
+  on(signal: NodeJS.Signals, listener: () => void): unknown;
+  off(signal: NodeJS.Signals, listener: () => void): unknown;
+  exit(code: number): void;
+}
+
+/** Calls `fn` once after `ms` milliseconds; returns the cancellation. */
+export type Timer = (ms: number, fn: () => void) => () => void;
+
+export interface ShutdownOptions {
+  readonly log: Log;
+  /** SIGHUP: re-read what can change without dropping a peer. Without it SIGHUP is ignored. */
+  readonly onReload?: (() => void | Promise<void>) | undefined;
+  /** Called at once when stopping begins, before any part stops. */
+  readonly onStopping?: (() => void) | undefined;
+  /** Longest time for all parts together, in milliseconds. Default 4,500, so that 5 s hold in sum. */
+  readonly deadlineMs?: number;
+  /** Longest time that one part keeps the next waiting, in milliseconds. Default 2,000. */
+  readonly stepMs?: number;
+  readonly process?: ProcessPort;
+  readonly timer?: Timer;
+}
+
+export interface Shutdown {
+  /** Aborted as soon as stopping begins: pass it to whatever takes long to start. */
+  readonly signal: AbortSignal;
+  /**
+   * Registers a part that must be stopped. The last one registered stops first, as parts are built
+   * upon earlier ones. Returns the removal, for a part that ended by itself.
+   */
+  onStop(name: string, stop: () => void | Promise<void>): () => void;
+  /** Stops everything and exits with `code` (default 0). Later calls wait for the first. */
+  stop(code?: ExitCode): Promise<void>;
+  /** Takes the signal handlers away without stopping anything. */
+  close(): void;
+}
+
+/** Unlike the clock's, this timer keeps the process alive: a part that hangs must not end it silently. */
+const processTimer: Timer = (ms, fn) => {
+  const timer = setTimeout(fn, ms);
+  return () => clearTimeout(timer);
+};
+
+interface Part {
+  readonly name: string;
+  readonly stop: () => void | Promise<void>;
+}
+
+/**
+ * Installs the signal handlers. SIGTERM or SIGINT stops the parts in order and exits 0 within 5
+ * seconds, whatever hangs; a second one exits at once with 1.
+ */
+export function createShutdown(options: ShutdownOptions): Shutdown {
+  const { log, deadlineMs = 4500, stepMs = 2000, timer = processTimer } = options;
+  const host: ProcessPort = options.process ?? process;
+  const abort = new AbortController();
+  const parts: Part[] = [];
+  const unfinished = new Set<string>();
+  let stopping: Promise<void> | undefined;
+
+  const stopPart = (part: Part): Promise<void> =>
+    new Promise((resolve) => {
+      unfinished.add(part.name);
+      const cancel = timer(stepMs, () => {
+        log.warn('a part is slow to stop; going on', { part: part.name });
+        resolve();
+      });
+      const finish = (): void => {
+        unfinished.delete(part.name);
+        cancel();
+        resolve();
+      };
+      Promise.resolve()
+        .then(part.stop)
+        .then(finish, (error: unknown) => {
+          log.warn('a part failed to stop', { part: part.name, ...errorFields(error) });
+          finish();
+        });
+    });
+
+  const stopParts = async (): Promise<void> => {
+    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+      // One after the other: the order is the point.
+      // oxlint-disable-next-line no-await-in-loop
+      await stopPart(part);
+    }
+  };
+
+  const run = async (code: ExitCode): Promise<void> => {
+    abort.abort();
+    options.onStopping?.();
+    await new Promise<void>((resolve) => {
+      const cancelDeadline = timer(deadlineMs, resolve);
+      void stopParts().finally(() => {
+        cancelDeadline();
+        resolve();
+      });
+    });
+    if (unfinished.size > 0) {
+      log.warn('stopped without waiting further', { unfinished: [...unfinished].join(', ') });
+    }
+    close();
+    host.exit(code);
+  };
+
+  const stop = (code: ExitCode = ExitCode.OK): Promise<void> => (stopping ??= run(code));
+
+  const onSignal = (): void => {
+    if (stopping !== undefined) {
+      host.exit(ExitCode.FAILED);
+      return;
+    }
+    log.info('stopping');
+    void stop();
+  };
+
+  const onHangup = (): void => {
+    if (stopping !== undefined || options.onReload === undefined) return;
+    Promise.resolve()
+      .then(options.onReload)
+      .catch((error: unknown) => log.error('reload failed; nothing changed', errorFields(error)));
+  };
+
+  const handlers = [
+    ['SIGTERM', onSignal],
+    ['SIGINT', onSignal],
+    ['SIGHUP', onHangup],
+  ] as const;
+  for (const [signal, handler] of handlers) host.on(signal, handler);
+
+  function close(): void {
+    for (const [signal, handler] of handlers) host.off(signal, handler);
+  }
+
+  return {
+    signal: abort.signal,
+    onStop(name, stopIt) {
+      const part = { name, stop: stopIt };
+      parts.push(part);
+      return () => {
+        const index = parts.indexOf(part);
+        if (index >= 0) parts.splice(index, 1);
+      };
+    },
+    stop,
+    close,
+  };
+}

@@ -1,0 +1,422 @@
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import t from 'tap';
+import { parseCfg, type CfgFile } from '../../src/config/cfg-file.js';
+import { ConfigError } from '../../src/config/config-error.js';
+import { defaultConfigText } from '../../src/config/default-config.js';
+import { nearestName } from '../../src/config/nearest-name.js';
+import { resolveDatadir } from '../../src/config/paths.js';
+import {
+  BLOCKCHAIN_KEYS,
+  DIRECTORY_KEYS,
+  LOGGING_KEYS,
+  ONION_KEYS,
+  POLICY_KEYS,
+  TIMEOUT_KEYS,
+  YIELDGENERATOR_KEYS,
+} from '../../src/config/settings-keys.js';
+import { loadSettings, settingsFrom, type Role, type Settings } from '../../src/config/settings.js';
+import { SHIPPED_DIRECTORIES } from '../../src/config/shipped-directories.js';
+import { formatLocation, onionHost } from '../../src/protocol/location.js';
+
+const ROLES: readonly Role[] = ['directory', 'maker', 'taker', 'ob-watcher'];
+const ONION = `${onionHost(new Uint8Array(32).fill(7))}:5222`;
+const OTHER = `${onionHost(new Uint8Array(32).fill(8))}:5222`;
+
+function cfgOf(text: string): CfgFile {
+  const parsed = parseCfg(text, 'joinmarket.cfg');
+  if (!parsed.ok) throw new Error(`line ${parsed.fault.line}: ${parsed.fault.fault}`);
+  return parsed.value;
+}
+
+function read(text: string, role: Role = 'maker', datadir = '/data') {
+  return settingsFrom(cfgOf(text), { datadir, role });
+}
+
+/** The message of the ConfigError for a text, or what happened instead. */
+async function faultOf(text: string, role: Role = 'maker'): Promise<string> {
+  try {
+    await read(text, role);
+    return 'accepted';
+  } catch (error) {
+    return error instanceof ConfigError ? error.message : String(error);
+  }
+}
+
+function comparable({ cfg: _cfg, configFile: _file, ...settings }: Settings): unknown {
+  return settings;
+}
+
+t.test('the example is the manual: exactly the built-in defaults', async (t) => {
+  const example = await defaultConfigText();
+  for (const role of ROLES) {
+    const fromExample = await read(example, role);
+    const builtIn = await read('', role);
+    t.same(comparable(fromExample.settings), comparable(builtIn.settings), role);
+    t.same(fromExample.notices, [], `${role}: nothing to remark`);
+  }
+  const cfg = cfgOf(example);
+  const known = {
+    BLOCKCHAIN: BLOCKCHAIN_KEYS,
+    'MESSAGING:onion': ONION_KEYS,
+    LOGGING: LOGGING_KEYS,
+    TIMEOUT: TIMEOUT_KEYS,
+    POLICY: POLICY_KEYS,
+    YIELDGENERATOR: YIELDGENERATOR_KEYS,
+    DIRECTORY: DIRECTORY_KEYS,
+  };
+  t.same(cfg.sections, Object.keys(known), 'every section');
+  for (const [section, keys] of Object.entries(known)) {
+    t.same(
+      cfg.ownKeys(section).toSorted(),
+      Object.keys(keys).toSorted(),
+      `every key of ${section}`,
+    );
+  }
+});
+
+t.test('the contract of [DIRECTORY]', async (t) => {
+  const { settings } = await read('', 'directory');
+  t.same(settings.directory, {
+    motd: '',
+    maxPeers: 10_000,
+    maxUnhandshaked: 1000,
+    handshakeTimeoutSec: 30,
+    heartbeatIntervalSec: 60,
+    heartbeatIdleSec: 600,
+    heartbeatPongWaitSec: 30,
+    heartbeatEvictSec: 1500,
+    writeStallTimeoutSec: 30,
+    sendQueueBytes: 4_194_304,
+    pubmsgPerMinute: 60,
+    orderbookPerMinute: 6,
+    privmsgPerSecond: 100,
+    getpeerlistPerMinute: 6,
+    junkPerMinute: 10,
+    statusHost: '127.0.0.1',
+    statusPort: 62_600,
+  });
+  t.equal(settings.onion.hiddenServiceDir, '/data/hidden_service');
+  t.same(settings.onion.directoryNodes, []);
+});
+
+t.test('a file of the original implementation works unchanged', async (t) => {
+  const text = [
+    '[DAEMON]',
+    'no_daemon = 1',
+    'use_ssl = false',
+    '[BLOCKCHAIN]',
+    'blockchain_source = no-blockchain',
+    'network = signet',
+    'rpc_password = 50%',
+    '[MESSAGING:tor]',
+    'type = onion',
+    'socks5_host = 10.0.0.1',
+    'socks5_port = 9150',
+    'tor_control_host = unix:/run/tor/control',
+    'tor_control_port = 9051',
+    'onion_serving_port = 8081',
+    'hidden_service_dir = ~/hs',
+    `directory_nodes = ${ONION}, ${OTHER},`,
+    'regtest_count = 0,0',
+    '[MESSAGING:hackint]',
+    'channel = joinmarket-pit',
+    'port = 6667',
+    '[POLICY]',
+    'native = no',
+    'tx_fees = 3',
+    '[PAYJOIN]',
+    'payjoin_version = 1',
+  ].join('\n');
+  const { settings, notices } = await read(text);
+  t.equal(settings.network, 'signet');
+  t.equal(settings.policy.native, false);
+  t.equal(settings.cfg.raw('PAYJOIN', 'payjoin_version'), '1', 'unknown sections are kept');
+  t.same(
+    { ...settings.onion, directoryNodes: settings.onion.directoryNodes.map(formatLocation) },
+    {
+      loopback: false,
+      torMode: 'auto',
+      socks: { host: '10.0.0.1', port: 9150 },
+      control: { kind: 'unix', path: '/run/tor/control' },
+      controlPassword: undefined,
+      serving: { host: '127.0.0.1', port: 8081 },
+      hiddenServiceDir: join(homedir(), 'hs'),
+      directoryNodes: [ONION, OTHER],
+    },
+  );
+  t.equal(notices.length, 1, 'one notice, for IRC');
+  t.match(notices[0], /\[MESSAGING:hackint\]/);
+});
+
+t.test('one line for each bad value: where, found, allowed', async (t) => {
+  const onion = '[MESSAGING:x]\ntype = onion\n';
+  const cases: readonly (readonly [text: string, message: RegExp])[] = [
+    [
+      '[BLOCKCHAIN]\nnetwork = Mainnet',
+      /^joinmarket\.cfg:2: \[BLOCKCHAIN\] network: found "Mainnet"; allowed: mainnet, testnet, signet, regtest$/,
+    ],
+    [
+      '[DIRECTORY]\n\nmax_peers = many',
+      /^joinmarket\.cfg:3: \[DIRECTORY\] max_peers: found "many"; allowed: a whole number \(0 = no limit\), 0 to 1000000$/,
+    ],
+    ['[DIRECTORY]\nmax_peers = -1', /max_peers: found "-1"/],
+    ['[DIRECTORY]\nmax_peers = 1.5', /max_peers: found "1.5"/],
+    ['[DIRECTORY]\nmax_peers = 5 # five', /max_peers: found "5 # five"/],
+    ['[DIRECTORY]\nmax_peers =', /max_peers: found ""/],
+    [
+      '[DIRECTORY]\nhandshake_timeout_sec = -1',
+      /handshake_timeout_sec: found "-1"; allowed: seconds, 0 to/,
+    ],
+    ['[DIRECTORY]\nhandshake_timeout_sec = nan', /found "nan"/],
+    ['[DIRECTORY]\nhandshake_timeout_sec = inf', /found "inf"/],
+    ['[DIRECTORY]\nhandshake_timeout_sec = 1e9', /found "1e9"/],
+    [
+      '[DIRECTORY]\nwrite_stall_timeout_sec = 0',
+      /write_stall_timeout_sec: found "0"; allowed: seconds, more than 0/,
+    ],
+    ['[DIRECTORY]\nsend_queue_bytes = 0', /send_queue_bytes: found "0"; allowed: bytes, 40000 to/],
+    ['[DIRECTORY]\nstatus_port = 65536', /status_port: found "65536"/],
+    ['[DIRECTORY]\nstatus_host = a b', /status_host: found "a b"/],
+    [
+      `[DIRECTORY]\nmotd = ${'m'.repeat(2001)}`,
+      /motd: found "m{80}\.\.\."; allowed: at most 2000 characters/,
+    ],
+    ['[DIRECTORY]\nmotd = a\u001b[31mred', /motd: found "a\\u001b\[31mred"/],
+    [
+      '[LOGGING]\nconsole_log_level = LOUD',
+      /\[LOGGING\] console_log_level: found "LOUD"; allowed: DEBUG, INFO, WARNING, ERROR/,
+    ],
+    ['[LOGGING]\ncolor = maybe', /color: found "maybe"/],
+    ['[TIMEOUT]\nmaker_timeout_sec = 0', /maker_timeout_sec: found "0"/],
+    [
+      '[YIELDGENERATOR]\nordertype = sw0reloffer',
+      /ordertype: found "sw0reloffer"; allowed: reloffer, absoffer/,
+    ],
+    ['[YIELDGENERATOR]\ncjfee_r = 1.1', /cjfee_r: found "1.1"; allowed: a number, 0 to 1/],
+    [
+      `${onion}socks5_port = 0`,
+      /\[MESSAGING:x\] socks5_port: found "0"; allowed: a port number, 1 to 65535/,
+    ],
+    [
+      `${onion}tor_control_host = unix:relative`,
+      /tor_control_host: found "unix:relative"; allowed: .*unix:\/path/,
+    ],
+    [`${onion}tor_control_host = unix:/${'s'.repeat(107)}`, /tor_control_host: found/],
+    [
+      `${onion}tor_mode = magic`,
+      /tor_mode: found "magic"; allowed: auto, control, managed, external/,
+    ],
+    [
+      `${onion}tor_mode = external\nonion_serving_port = 0`,
+      /onion_serving_port: found 0; allowed: the fixed port/,
+    ],
+    [`${onion}regtest_count = 1`, /regtest_count: found "1"; allowed: two whole numbers/],
+    [
+      `${onion}regtest_count = 1,1\nonion_serving_host = 0.0.0.0`,
+      /onion_serving_host: found "0.0.0.0"; allowed: this machine only/,
+    ],
+    [
+      `${onion}regtest_count = 1,1\ndirectory_nodes = ${ONION}`,
+      /directory_nodes: found ".{62}:5222"; allowed: addresses of this machine/,
+    ],
+    [`${onion}regtest_count = 1,1\n`, /directory_nodes: found "satoshi2/],
+    [
+      `${onion}regtest_count = 1,1\ndirectory_nodes =`,
+      /directory_nodes: found nothing; allowed: addresses of this machine/,
+    ],
+    [
+      `${onion}directory_nodes = 127.0.0.1:5222`,
+      /directory_nodes: found "127.0.0.1:5222"; allowed: onion addresses/,
+    ],
+    [
+      `${onion}directory_nodes = ${ONION},example.com:5222`,
+      /directory_nodes: found "example.com:5222" \(neither an onion nor/,
+    ],
+    [`${onion}directory_nodes = ${ONION.replace(':5222', '')}`, /\(no port from 1 to 65535/],
+    [`${onion}directory_nodes = ${ONION.slice(1)}`, /\(not the 56 characters/],
+    [`${onion}directory_nodes = b${ONION.slice(1)}`, /\(wrong checksum/],
+    [
+      `${onion}[BLOCKCHAIN]\nnetwork = testnet`,
+      /directory_nodes: found the shipped list of mainnet; allowed: host:port of at least one testnet/,
+    ],
+    [
+      `${onion}[MESSAGING:y]\ntype = onion`,
+      /^joinmarket\.cfg:4: \[MESSAGING:y\] type: found a second onion section, after \[MESSAGING:x\]; allowed: one/,
+    ],
+    [
+      `${onion}tor_control_password = a\u0001geheim`,
+      /tor_control_password: found a value that is not shown;/,
+    ],
+    [
+      '[DIRECTORY]\nmotd = 5% off',
+      /^joinmarket\.cfg:2: \[DIRECTORY\] motd: found a % that starts no reference/,
+    ],
+  ];
+  for (const [text, message] of cases) {
+    const found = await faultOf(text);
+    t.match(found, message, text.slice(-60));
+    t.notMatch(found, /\n|geheim/, 'one line, no secret');
+  }
+});
+
+t.test('values in every allowed form', async (t) => {
+  const { settings } = await read(
+    [
+      '[DIRECTORY]',
+      'MAX_PEERS: 0',
+      'max_unhandshaked = +1_000',
+      'handshake_timeout_sec = 0.25',
+      'heartbeat_interval_sec = 0',
+      'write_stall_timeout_sec = 1e-1',
+      'send_queue_bytes = 40000',
+      'motd = first # no comment',
+      '  second 100%%',
+      'status_port = 0',
+      '[LOGGING]',
+      'console_log_level = debug',
+      'color = Off',
+      '[MESSAGING:onion]',
+      'tor_control_password = 50%%#;"',
+      'hidden_service_dir = keys',
+      'onion_serving_port = 0',
+    ].join('\n'),
+    'directory',
+  );
+  const { directory } = settings;
+  t.equal(directory.maxPeers, 0);
+  t.equal(directory.maxUnhandshaked, 1000);
+  t.equal(directory.handshakeTimeoutSec, 0.25);
+  t.equal(directory.heartbeatIntervalSec, 0);
+  t.equal(directory.writeStallTimeoutSec, 0.1);
+  t.equal(directory.sendQueueBytes, 40_000);
+  t.equal(directory.motd, 'first # no comment\nsecond 100%');
+  t.equal(directory.statusPort, 0);
+  t.equal(settings.logging.consoleLogLevel, 'DEBUG');
+  t.equal(settings.logging.color, false);
+  t.equal(settings.onion.controlPassword, '50%#;"', 'MESSAGING:onion counts without a type');
+  t.equal(settings.onion.hiddenServiceDir, '/data/keys', 'relative to the data directory');
+  t.equal(settings.onion.serving.port, 0);
+});
+
+/** The addresses that a role dials, and the notices behind them. */
+const nodes = async (text: string, role: Role = 'taker'): Promise<readonly string[]> => {
+  const { settings, notices } = await read(`[MESSAGING:a]\ntype = onion\n${text}`, role);
+  return [...settings.onion.directoryNodes.map(formatLocation), ...notices];
+};
+
+t.test('whom a role connects to', async (t) => {
+  const mainnet = SHIPPED_DIRECTORIES.mainnet;
+  t.same(await nodes(''), mainnet, 'no key: the shipped list');
+  t.same(await nodes('directory_nodes =  , '), mainnet, 'blank: the shipped list');
+  t.same(await nodes(`directory_nodes = ${ONION},${ONION}`), [ONION], 'doubles count once');
+  t.same(
+    await nodes('directory_nodes =\n[BLOCKCHAIN]\nnetwork = signet'),
+    SHIPPED_DIRECTORIES.signet,
+    'blank: the list of the network',
+  );
+  const switched = await nodes(
+    `directory_nodes = ${mainnet.join(', ')}\n[BLOCKCHAIN]\nnetwork = signet`,
+  );
+  t.same(
+    switched.slice(0, -1),
+    SHIPPED_DIRECTORIES.signet,
+    'the list of another network is replaced',
+  );
+  t.match(switched.at(-1), /shipped list of mainnet; using that of signet/);
+  t.same(await nodes('regtest_count = 1,1\ndirectory_nodes = localhost:5222,127.0.0.1:5223'), [
+    'localhost:5222',
+    '127.0.0.1:5223',
+  ]);
+});
+
+t.test('a directory connects to no other and says so once', async (t) => {
+  const dir = t.testdir({ hidden_service: { hostname: `${ONION.replace(':5222', '')}\n` } });
+  const notices = async (line: string, datadir = dir): Promise<readonly string[]> => {
+    const result = await read(`[MESSAGING:a]\ntype = onion\n${line}`, 'directory', datadir);
+    t.same(result.settings.onion.directoryNodes, []);
+    return result.notices;
+  };
+  t.same(await notices('directory_nodes ='), [], 'blank');
+  t.same(
+    await notices(`directory_nodes = ${SHIPPED_DIRECTORIES.mainnet.join(',')}`),
+    [],
+    'shipped',
+  );
+  t.same(await notices(`directory_nodes = ${ONION}`), [], 'its own address');
+  t.match(await notices(`directory_nodes = ${ONION},${OTHER}`), [/connects to no other; 1 of/]);
+  t.match(await notices(`directory_nodes = ${OTHER}`, '/nowhere'), [
+    /1 of directory_nodes ignored/,
+  ]);
+  t.same(
+    await notices(
+      'regtest_count = 1,1\nonion_serving_port = 5222\ndirectory_nodes = 127.0.0.1:5222',
+    ),
+    [],
+    'its own address in loopback mode',
+  );
+});
+
+t.test('misspelt keys of our own section', async (t) => {
+  const { notices } = await read(
+    '[DIRECTORY]\nmax_peer = 1\nzzzzzz = 2\n[Directory]\nmax_peers = 1\n[POLICY]\ntx_feez = 1\n' +
+      '[MESSAGING:a]\ntype = onion\n',
+    'directory',
+  );
+  t.equal(notices.length, 3);
+  t.match(notices[0], /section \[Directory\] is ignored; did you mean \[DIRECTORY\]\?/);
+  t.match(
+    notices[1],
+    /^joinmarket\.cfg:2: \[DIRECTORY\] has no key "max_peer", ignored; did you mean max_peers\?$/,
+  );
+  t.match(notices[2], /:3: \[DIRECTORY\] has no key "zzzzzz", ignored$/);
+  const names = ['max_peers', 'motd', 'status_port'];
+  t.equal(nearestName('mtod', names), 'motd');
+  t.equal(nearestName('statusport', names), 'status_port');
+  t.equal(nearestName('banana', names), undefined);
+});
+
+t.test('a page that other machines can read is remarked on', async (t) => {
+  const text = '[MESSAGING:a]\ntype = onion\n[DIRECTORY]\nstatus_host = 0.0.0.0\n';
+  t.match((await read(text, 'directory')).notices, [
+    /status_host 0\.0\.0\.0 shows the status page/,
+  ]);
+  t.same((await read(`${text}status_port = 0`, 'directory')).notices, []);
+  t.same((await read(text, 'taker')).notices, []);
+});
+
+t.test('the first start writes the commented default and goes on', async (t) => {
+  const datadir = join(t.testdir(), 'new', 'data');
+  const first = await loadSettings({ datadir, role: 'directory' });
+  t.equal(first.createdConfig, true);
+  t.equal(first.settings.datadir, datadir);
+  t.equal(first.settings.configFile, join(datadir, 'joinmarket.cfg'));
+  t.equal((await stat(datadir)).mode & 0o777, 0o700);
+  t.equal((await stat(first.settings.configFile)).mode & 0o777, 0o600);
+  t.equal(await readFile(first.settings.configFile, 'utf8'), await defaultConfigText());
+
+  await writeFile(first.settings.configFile, '[DIRECTORY]\nmax_peers = 3\n');
+  const second = await loadSettings({ datadir, role: 'directory' });
+  t.equal(second.createdConfig, false);
+  t.equal(second.settings.directory.maxPeers, 3, 'what is there is never written over');
+});
+
+t.test('a data directory that cannot be used', async (t) => {
+  const dir = t.testdir({ file: 'x' });
+  const datadir = join(dir, 'file');
+  await t.rejects(loadSettings({ datadir, role: 'taker' }), { name: 'ConfigError', exitCode: 2 });
+  const withFolder = join(dir, 'd');
+  await mkdir(join(withFolder, 'joinmarket.cfg'), { recursive: true });
+  await t.rejects(loadSettings({ datadir: withFolder, role: 'taker' }), {
+    message: /joinmarket\.cfg: found a directory/,
+  });
+});
+
+t.test('data directories', async (t) => {
+  t.equal(resolveDatadir(), join(homedir(), '.joinmarket'));
+  t.equal(resolveDatadir('~'), homedir());
+  t.equal(resolveDatadir('~/x'), join(homedir(), 'x'));
+  t.equal(resolveDatadir('x'), join(process.cwd(), 'x'));
+  t.equal(resolveDatadir('/x/'), '/x');
+});

@@ -1,0 +1,202 @@
+import { request, type IncomingHttpHeaders } from 'node:http';
+import { connect, createServer } from 'node:net';
+import t from 'tap';
+import { silentLog } from '../../src/channel/log.js';
+import { createMetrics } from '../../src/ops/metrics.js';
+import { startStatusServer, type StatusServerOptions } from '../../src/ops/status-server.js';
+
+/** A port that was free a moment ago; nothing else on the machine opens listeners at random ports. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  return address.port;
+}
+
+interface Reply {
+  readonly code: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
+function ask(
+  port: number,
+  path: string,
+  { method = 'GET', host = `127.0.0.1:${port}` } = {},
+): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const headers = { host };
+    const sent = request({ port, host: '127.0.0.1', path, method, headers, agent: false });
+    sent.once('error', reject);
+    sent.once('response', (response) => {
+      let body = '';
+      response.setEncoding('utf8');
+      response.on('data', (chunk: string) => {
+        body += chunk;
+      });
+      response.once('end', () =>
+        resolve({ code: response.statusCode ?? 0, headers: response.headers, body }),
+      );
+    });
+    sent.end();
+  });
+}
+
+async function started(overrides: Partial<StatusServerOptions> = {}) {
+  const options: StatusServerOptions = {
+    host: '127.0.0.1',
+    port: await freePort(),
+    health: () => ({ ok: true }),
+    status: () => ({ peers: 0 }),
+    metrics: createMetrics({ processMetrics: false }),
+    log: silentLog,
+    ...overrides,
+  };
+  const server = await startStatusServer(options);
+  if (server === undefined) throw new Error('not started');
+  return server;
+}
+
+t.test('health, status and metrics', async (t) => {
+  let health: { ok: boolean; reason?: string } = { ok: true };
+  let peers = 2;
+  const metrics = createMetrics();
+  metrics.gauge('peers', 'Peers that are connected', () => peers);
+  const messages = metrics.counter('messages_total', 'Messages', ['type']);
+  messages.add(3, { type: 'pubmsg' });
+  metrics.counter('bytes_total', 'Bytes').add();
+  metrics.histogram('delay_seconds', 'Delay', [0.1, 1]).observe(0.5);
+  const server = await started({ health: () => health, status: () => ({ peers }), metrics });
+  t.teardown(() => server.close());
+  const { port } = server;
+
+  const healthy = await ask(port, '/healthz');
+  t.equal(healthy.code, 200);
+  t.same(JSON.parse(healthy.body), { ok: true, reason: 'ok' });
+  t.match(healthy.headers['content-type'], /^application\/json/);
+  health = { ok: false, reason: 'the onion is not reachable' };
+  const ill = await ask(port, '/healthz');
+  t.equal(ill.code, 503);
+  t.same(JSON.parse(ill.body), { ok: false, reason: 'the onion is not reachable' });
+
+  peers = 7;
+  t.same(JSON.parse((await ask(port, '/status?x=1')).body), { peers: 7 });
+  const text = await ask(port, '/metrics');
+  t.match(text.headers['content-type'], /^text\/plain; version=0\.0\.4/);
+  t.match(text.body, /^onionmc_peers 7$/m);
+  t.match(text.body, /^onionmc_messages_total\{type="pubmsg"\} 3$/m);
+  t.match(text.body, /^onionmc_bytes_total 1$/m);
+  t.match(text.body, /^onionmc_delay_seconds_bucket\{le="1"\} 1$/m);
+  t.match(text.body, /^process_resident_memory_bytes \d+$/m);
+
+  const head = await ask(port, '/status', { method: 'HEAD' });
+  t.same([head.code, head.body, head.headers['content-length']], [200, '', '12']);
+  const post = await ask(port, '/status', { method: 'POST' });
+  t.same([post.code, post.headers.allow, post.headers.connection], [405, 'GET, HEAD', 'close']);
+  t.equal((await ask(port, '/')).code, 404);
+  t.equal((await ask(port, '/../etc/passwd')).code, 404);
+});
+
+t.test('names that are not this server are refused', async (t) => {
+  const cases = [
+    ['127.0.0.1', 'localhost', 200],
+    ['127.0.0.1', 'LOCALHOST:1234', 200],
+    ['127.0.0.1', '[::1]:80', 200],
+    ['127.0.0.1', 'evil.example', 421],
+    ['127.0.0.1', '127.0.0.1.evil.example', 421],
+    ['127.0.0.1', '10.0.0.1', 421],
+    ['0.0.0.0', '10.0.0.1:62600', 200],
+    ['0.0.0.0', 'evil.example', 421],
+    ['localhost', 'localhost', 200],
+  ] as const;
+  for (const [listen, host, code] of cases) {
+    const server = await started({ host: listen });
+    t.equal((await ask(server.port, '/status', { host })).code, code, `${listen} asked as ${host}`);
+    await server.close();
+  }
+});
+
+t.test('a status that fails answers 500 and the server lives on', async (t) => {
+  let broken = true;
+  const server = await started({
+    status() {
+      if (broken) throw new Error('boom');
+      return { peers: 1 };
+    },
+  });
+  t.teardown(() => server.close());
+  t.equal((await ask(server.port, '/status')).code, 500);
+  broken = false;
+  t.equal((await ask(server.port, '/status')).code, 200);
+});
+
+t.test('oversized and malformed requests', async (t) => {
+  const server = await started();
+  t.teardown(() => server.close());
+  const raw = (bytes: string): Promise<string> =>
+    new Promise((resolve, reject) => {
+      let reply = '';
+      const socket = connect(server.port, '127.0.0.1', () => socket.write(bytes));
+      socket.setEncoding('latin1');
+      socket.on('data', (chunk: string) => {
+        reply += chunk;
+      });
+      socket.once('error', reject);
+      socket.once('close', () => resolve(reply));
+    });
+  t.match(await raw('\x16\x03\x01\x00\x00\r\n\r\n'), /^HTTP\/1\.1 400 /, 'TLS');
+  const long = `GET /status HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(9000)}\r\n\r\n`;
+  t.match(await raw(long), /^HTTP\/1\.1 431 /, 'headers over 8 KiB');
+  t.match(
+    await raw('GET /status HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n'),
+    /^HTTP\/1\.1 421 /,
+    'empty Host',
+  );
+});
+
+t.test('port 0 is off, and a taken port is told in one line', async (t) => {
+  const server = await started();
+  t.teardown(() => server.close());
+  const options = {
+    host: '127.0.0.1',
+    health: () => ({ ok: true }),
+    status: () => ({}),
+    metrics: createMetrics({ processMetrics: false }),
+    log: silentLog,
+  };
+  t.equal(await startStatusServer({ ...options, port: 0 }), undefined);
+  await t.rejects(startStatusServer({ ...options, port: server.port }), {
+    name: 'StatusAddressError',
+    code: 'EADDRINUSE',
+    exitCode: 2,
+    message: /^status page at 127\.0\.0\.1:\d+: another program listens there; set status_host and/,
+  });
+  await t.rejects(startStatusServer({ ...options, port: server.port, host: '192.0.2.1' }), {
+    name: 'StatusAddressError',
+    code: 'EADDRNOTAVAIL',
+  });
+});
+
+t.test('closing does not wait for a client that keeps its connection', async (t) => {
+  const server = await started();
+  const socket = connect(server.port, '127.0.0.1');
+  await new Promise((resolve) => {
+    socket.once('connect', resolve);
+  });
+  const closed = new Promise((resolve) => {
+    socket.once('close', resolve);
+  });
+  // Cut off in the middle of a request, it may see a reset.
+  socket.on('error', () => {});
+  socket.resume();
+  socket.write('GET /sta');
+  await server.close();
+  await closed;
+  t.pass('closed');
+});

@@ -1,0 +1,260 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+interface Result {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+function run(
+  program: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<Result> {
+  return new Promise((resolve) => {
+    execFile(
+      program,
+      [...args],
+      { cwd: '/', env: { ...process.env, ...env } },
+      (error, stdout, stderr) => {
+        const code = typeof error?.code === 'number' ? error.code : error === null ? 0 : -1;
+        resolve({ code, stdout, stderr });
+      },
+    );
+  });
+}
+
+/** Writes programs that stand in for the real ones; returns the folder for PATH. */
+async function programs(dir: string, scripts: Readonly<Record<string, string>>): Promise<string> {
+  const bin = join(dir, 'bin');
+  await mkdir(bin, { recursive: true });
+  for (const [name, body] of Object.entries(scripts)) {
+    await writeFile(join(bin, name), `#!/bin/bash\n${body}\n`, { mode: 0o755 });
+  }
+  return bin;
+}
+
+/**
+ * A clone with nothing but what the scripts look at, and stand-ins for npm, tor, chromium and apt-get
+ * that write down how they were called.
+ */
+async function fakeClone(dir: string) {
+  const root = join(dir, 'a clone');
+  await mkdir(join(root, 'src'), { recursive: true });
+  await cp(join(ROOT, 'scripts'), join(root, 'scripts'), { recursive: true });
+  for (const name of ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src/a.ts']) {
+    await writeFile(join(root, name), name);
+  }
+  const calls = join(dir, 'calls');
+  await writeFile(calls, '');
+  const bin = await programs(dir, {
+    npm:
+      `echo "npm $*" >>'${calls}'; echo "npm speaks"\n` +
+      `case $1 in\n` +
+      `ci) rm -rf node_modules; mkdir -p node_modules/.bin; cp '${dir}/tap' node_modules/.bin/tap;;\n` +
+      `run) if [[ $* == *lint* ]]; then exit "\${LINT:-0}"; fi\n` +
+      `     mkdir -p dist/cli; echo 'console.log(JSON.stringify([process.cwd(), ...process.argv.slice(2)]))' >dist/cli/main.js;;\n` +
+      `esac`,
+    tor: 'exit 0',
+    chromium: 'exit 0',
+    'apt-get': `echo "apt-get $*" >>'${calls}'`,
+    id: 'echo 0',
+  });
+  await writeFile(
+    join(dir, 'tap'),
+    '#!/bin/bash\nprintf "%b" "$TAP_OUTPUT"\nexit "${TAP_EXIT:-0}"\n',
+    {
+      mode: 0o755,
+    },
+  );
+  const env = { PATH: `${bin}${delimiter}${process.env['PATH'] ?? ''}` };
+  return {
+    root,
+    bin,
+    script: (name: string, args: readonly string[] = [], more: NodeJS.ProcessEnv = {}) =>
+      run(join(root, 'scripts', name), args, { ...env, ...more }),
+    /** What was called since the last time. */
+    calls: async (): Promise<readonly string[]> => {
+      const lines = (await readFile(calls, 'utf8')).split('\n').filter((line) => line !== '');
+      await writeFile(calls, '');
+      return lines;
+    },
+  };
+}
+
+const NPM_CI = 'npm ci --ignore-scripts --no-audit --no-fund';
+const BUILD = 'npm run --silent build';
+
+t.test('setup does what is missing and nothing else', async (t) => {
+  const clone = await fakeClone(t.testdir());
+  const first = await clone.script('setup');
+  t.equal(first.code, 0, first.stderr);
+  t.equal(first.stdout, '', 'it speaks on standard error only');
+  t.same(await clone.calls(), [NPM_CI, BUILD]);
+
+  t.equal((await clone.script('setup')).code, 0);
+  t.same(await clone.calls(), [], 'a second run has nothing to do');
+
+  const later = new Date(Date.now() + 60_000);
+  await utimes(join(clone.root, 'src', 'a.ts'), later, later);
+  t.equal((await clone.script('setup', ['--runtime'])).code, 0);
+  t.same(await clone.calls(), [BUILD], 'a changed source is built');
+
+  await writeFile(join(clone.root, 'package-lock.json'), 'changed');
+  await clone.script('setup');
+  t.match(await clone.calls(), [NPM_CI], 'a changed lock file is installed');
+
+  const odd = await clone.script('setup', ['--everything']);
+  t.same([odd.code, odd.stderr], [1, 'setup: unknown option --everything (allowed: --runtime)\n']);
+});
+
+t.test('setup says what is wrong', async (t) => {
+  const cases = [
+    ['v18', { node: 'echo 18.20.4' }, /Node\.js 20\.19 or later is needed, .*node is 18\.20\.4/],
+    ['v20.18', { node: 'echo 20.18.1' }, /20\.19 or later is needed/],
+    ['broken', { node: 'exit 127' }, /node does not run/],
+  ] as const;
+  for (const [name, fakes, message] of cases) {
+    const dir = t.testdir();
+    const clone = await fakeClone(dir);
+    await programs(dir, fakes);
+    const result = await clone.script('setup');
+    t.equal(result.code, 1, name);
+    t.match(result.stderr, message);
+    t.same(await clone.calls(), [], `${name}: nothing was touched`);
+  }
+});
+
+/** A PATH with stand-ins but without tor and chromium: beside them only what the script needs. */
+async function bareEnv(dir: string, fakes: Readonly<Record<string, string>>) {
+  const bin = await programs(dir, fakes);
+  for (const name of ['tor', 'chromium']) await rm(join(bin, name));
+  const tools = join(dir, 'tools');
+  await mkdir(tools);
+  const needed = 'bash env dirname readlink cmp cp mkdir mv find touch flock rm node printf cat';
+  for (const name of needed.split(' ')) {
+    const { stdout } = await run('/bin/sh', ['-c', `command -v ${name}`]);
+    if (stdout.startsWith('/')) await symlink(stdout.trim(), join(tools, name));
+  }
+  return { PATH: `${bin}${delimiter}${tools}` };
+}
+
+/** What the script must find missing then: it looks for tor in Debian's system folders too. */
+function missingPackages(): string {
+  return existsSync('/usr/sbin/tor') || existsSync('/sbin/tor') ? 'chromium' : 'tor chromium';
+}
+
+t.test('setup installs Debian packages that are missing', async (t) => {
+  t.test('as root, reading the package lists only when needed', async (t) => {
+    const dir = t.testdir();
+    const clone = await fakeClone(dir);
+    const calls = join(dir, 'calls');
+    const env = await bareEnv(dir, {
+      'apt-get': `echo "apt-get $*" >>'${calls}'; [[ $2 != install || -e '${dir}/updated' ]] && exit 0; touch '${dir}/updated'; exit 100`,
+    });
+    const packages = missingPackages();
+    const result = await clone.script('setup', [], env);
+    t.equal(result.code, 0, result.stderr);
+    t.same((await clone.calls()).slice(0, 3), [
+      `apt-get -q install -y --no-install-recommends ${packages}`,
+      'apt-get -q update',
+      `apt-get -q install -y --no-install-recommends ${packages}`,
+    ]);
+  });
+
+  t.test('neither root nor sudo', async (t) => {
+    const dir = t.testdir();
+    const clone = await fakeClone(dir);
+    const env = await bareEnv(dir, { id: 'echo 1000' });
+    const result = await clone.script('setup', [], env);
+    t.equal(result.code, 1);
+    t.match(
+      result.stderr,
+      /neither root nor sudo\); as root on Debian: apt-get install .*chromium/,
+    );
+    const runtime = await clone.script('setup', ['--runtime'], env);
+    t.equal(runtime.code, 0, 'to run, a Tor elsewhere will do');
+  });
+});
+
+t.test('test ends with the count and says whether it is good', async (t) => {
+  const clone = await fakeClone(t.testdir());
+  const good = 'TAP version 14\nok 1 - a.test.ts\n1..1\n# { total: 7, pass: 7 }\n# time=1ms\n';
+  const bad = 'not ok 1 - a\n  ---\n  why: here\n  ...\n1..1\n# { total: 7, pass: 5, fail: 2 }\n';
+  const cases: readonly (readonly [string, NodeJS.ProcessEnv, string, number])[] = [
+    ['all passed', { TAP_OUTPUT: good }, '7 passed, 0 failed', 0],
+    ['two failed', { TAP_OUTPUT: bad, TAP_EXIT: '1' }, '5 passed, 2 failed', 1],
+    ['the sources are not clean', { TAP_OUTPUT: good, LINT: '1' }, '7 passed, 1 failed', 1],
+    ['tap failed otherwise', { TAP_OUTPUT: good, TAP_EXIT: '1' }, '7 passed, 1 failed', 1],
+    ['nothing ran', { TAP_OUTPUT: '' }, '0 passed, 0 failed', 1],
+    ['no report', { TAP_OUTPUT: 'junk', TAP_EXIT: '1' }, '0 passed, 1 failed', 1],
+  ];
+  for (const [name, env, last, code] of cases) {
+    const result = await clone.script('test', [], env);
+    t.equal(result.stdout.trimEnd().split('\n').at(-1), last, name);
+    t.equal(result.code, code, `${name}: exit code`);
+  }
+  const shown = await clone.script('test', [], { TAP_OUTPUT: bad, TAP_EXIT: '1' });
+  t.match(shown.stdout, /not ok 1 - a\n {2}---\n {2}why: here\n/, 'failures are explained');
+});
+
+t.test('start-dn and demo hand their arguments on', async (t) => {
+  const dir = t.testdir();
+  const clone = await fakeClone(dir);
+  const started = await clone.script('start-dn', ['Hello  world', '--datadir=D']);
+  t.equal(started.code, 0, started.stderr);
+  t.same(JSON.parse(started.stdout), ['/', 'directory', 'Hello  world', '--datadir=D']);
+  t.match(started.stderr, /npm speaks/, 'the set-up speaks on standard error');
+  const demo = await clone.script('demo', ['--seconds', '5']);
+  t.same(JSON.parse(demo.stdout), ['/', 'demo', '--seconds', '5']);
+
+  const link = join(dir, 'bin', 'linked');
+  await symlink(join(clone.root, 'scripts', 'start-dn'), link);
+  const linked = await run(link, ['x'], { PATH: `${clone.bin}${delimiter}${process.env['PATH']}` });
+  t.same(JSON.parse(linked.stdout), ['/', 'directory', 'x'], 'through a link too');
+});
+
+t.test('the units are sound and confined', async (t) => {
+  const units = (await readdir(join(ROOT, 'systemd'))).filter((name) => name.endsWith('.service'));
+  t.same(units.toSorted(), [
+    'onionmc-directory.service',
+    'onionmc-maker.service',
+    'onionmc-ob-watcher.service',
+  ]);
+  const hasAnalyze = (await run('systemd-analyze', ['--version'])).code === 0;
+  for (const unit of units) {
+    const text = await readFile(join(ROOT, 'systemd', unit), 'utf8');
+    for (const line of [
+      'DynamicUser=yes',
+      'LimitNOFILE=65536',
+      'Restart=always',
+      'NotifyAccess=all',
+    ]) {
+      t.ok(text.includes(`\n${line}\n`), `${unit}: ${line}`);
+    }
+    if (!hasAnalyze) continue;
+    // verify looks for the program; Node may be anywhere on the machine of the test.
+    const copy = join(t.testdir(), unit);
+    await writeFile(copy, text.replace('ExecStart=node ', `ExecStart=${process.execPath} `));
+    const verified = await run('systemd-analyze', ['verify', copy]);
+    t.same([verified.code, verified.stderr], [0, ''], `${unit}: verified`);
+    const security = await run('systemd-analyze', [
+      'security',
+      '--offline=true',
+      '--threshold=20',
+      copy,
+    ]);
+    t.equal(
+      security.code,
+      0,
+      `${unit}: exposure below 2.0\n${security.stdout.split('\n').at(-2) ?? ''}`,
+    );
+  }
+});
