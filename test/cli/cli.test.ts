@@ -1,9 +1,8 @@
 import t, { type Test } from 'tap';
-import { createServer } from 'node:net';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runCli, startCli, type RunningCli } from '../helpers/cli.js';
+import { runCli, startCli, takenPort, type RunningCli } from '../helpers/cli.js';
 
 const NO_TOR = `
 socks5_host = 127.0.0.1
@@ -237,10 +236,7 @@ t.test('SIGHUP re-reads the MOTD without dropping anybody', async (t) => {
 });
 
 t.test('a busy port is exit code 2 and names its keys', async (t) => {
-  const taken = createServer();
-  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
-  const address = taken.address();
-  const port = typeof address === 'object' ? (address?.port ?? 0) : 0;
+  const { port, close } = await takenPort();
   const serving = await runCli([
     'directory',
     '--datadir',
@@ -255,5 +251,5 @@ t.test('a busy port is exit code 2 and names its keys', async (t) => {
   ]);
   t.equal(status.code, 2);
   t.match(status.stderr, /status_port/);
-  taken.close();
+  await close();
 });

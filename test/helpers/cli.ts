@@ -1,6 +1,8 @@
 /** Runs the built command line as a user does: a process, its two outputs and its exit code. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { createServer } from 'node:net';
 import { fileURLToPath } from 'node:url';
+import t from 'tap';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -28,6 +30,12 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
   return startProgram(process.execPath, [MAIN, ...args], options);
 }
 
+/** What a failed test left running, lest it keep the others waiting. */
+const running = new Set<ChildProcess>();
+t.teardown(() => {
+  for (const child of running) child.kill('SIGKILL');
+});
+
 /** The same for any program of the repository. */
 export function startProgram(
   program: string,
@@ -39,6 +47,7 @@ export function startProgram(
     env: { ...process.env, NO_COLOR: '1', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
+  running.add(child);
   const text = { stdout: '', stderr: '' };
   const watchers = new Set<() => void>();
   let over = false;
@@ -53,6 +62,7 @@ export function startProgram(
     child.once('error', reject);
     child.once('close', (code, signal) => {
       over = true;
+      running.delete(child);
       resolve({ code, signal, ...text });
       for (const watch of watchers) watch();
     });
@@ -79,4 +89,16 @@ export function startProgram(
 
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<Ended> {
   return startCli(args, options).ended;
+}
+
+/** A port of 127.0.0.1 that is taken until `close`. */
+export async function takenPort(): Promise<{ port: number; close: () => Promise<void> }> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no TCP address');
+  return {
+    port: address.port,
+    close: () => new Promise((resolve) => server.close(() => resolve())),
+  };
 }
