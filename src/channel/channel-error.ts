@@ -1,0 +1,24 @@
+/** Misuse of the message channel by its caller; nothing that comes from the network throws. */
+export class ChannelError extends RangeError {
+  override readonly name = 'ChannelError';
+  constructor(
+    readonly code: ChannelErrorCode,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export type ChannelErrorCode =
+  /** No directory, or one the overlay cannot reach. */
+  | 'directories'
+  /** Not a nick that can be routed. */
+  | 'nick'
+  /** Not a command that may be used this way. */
+  | 'command'
+  /** Nothing after the command word. */
+  | 'args-empty'
+  /** Control characters, or blanks at an end. */
+  | 'characters'
+  /** Would not fit one line of 39,998 bytes. */
+  | 'too-long';

@@ -1,0 +1,40 @@
+/** The event emitter of a channel, typed, with listeners kept at arm's length. */
+import { EventEmitter } from 'eventemitter3';
+import type {
+  MessageChannelEvent,
+  MessageChannelEvents,
+  OnionMessageChannel,
+} from './channel-api.js';
+
+export interface ChannelEvents extends Pick<OnionMessageChannel, 'on' | 'once' | 'off'> {
+  readonly tell: <E extends MessageChannelEvent>(
+    event: E,
+    ...args: EventEmitter.EventArgs<MessageChannelEvents, E>
+  ) => void;
+  /** Tells `stopped`, and nothing after it. */
+  end(): void;
+}
+
+export function createChannelEvents(): ChannelEvents {
+  const emitter = new EventEmitter<MessageChannelEvents>();
+  const tell: ChannelEvents['tell'] = (event, ...args) => {
+    try {
+      emitter.emit(event, ...args);
+    } catch (error) {
+      // The owner's mistake must not stop the channel half-way, and must not vanish either.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  };
+  return {
+    on: (event, listener) => void emitter.on(event, listener),
+    once: (event, listener) => void emitter.once(event, listener),
+    off: (event, listener) => void emitter.off(event, listener),
+    tell,
+    end() {
+      tell('stopped');
+      emitter.removeAllListeners();
+    },
+  };
+}

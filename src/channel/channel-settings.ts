@@ -1,0 +1,140 @@
+/**
+ * Every time and every bound of the peer side, with its unit and default (protocol document,
+ * sections 4.4, 14 and 17). Nothing in `channel/` waits for ever or keeps anything without a bound.
+ */
+
+/** All in milliseconds. */
+export interface ChannelTimings {
+  /** Longest dial of a directory, Tor circuit included. */
+  readonly directoryDialMs: number;
+  /** From our 793 to the directory's 795. */
+  readonly directoryHandshakeMs: number;
+  /** Nothing heard from a directory that offers `ping` for this long: it is pinged. */
+  readonly directoryIdleMs: number;
+  /** A pinged directory that stays silent this long is given up. */
+  readonly pongWaitMs: number;
+  /** First wait before a directory is dialled again; each further one is `backoffFactor` longer. */
+  readonly backoffFirstMs: number;
+  readonly backoffFactor: number;
+  readonly backoffMaxMs: number;
+  /** A session that lasted this long starts the waits anew. */
+  readonly stableSessionMs: number;
+  /** `welcome` fires after this long when at least one directory is up. */
+  readonly welcomeMs: number;
+  /** Least time between two GETPEERLIST to one directory. */
+  readonly peerlistMinMs: number;
+  /** A peer that does not serve asks for the peer list again this often. */
+  readonly peerlistRefreshMs: number;
+  /** Longest dial of a peer. */
+  readonly peerDialMs: number;
+  /** From our 793 to the other peer's 793, in both directions. */
+  readonly peerHandshakeMs: number;
+  /** A background dial starts after a random wait up to this long. */
+  readonly peerDialJitterMs: number;
+  /** A peer whose dial failed is not dialled again in the background for this long. */
+  readonly peerRetryMs: number;
+  /** A direct link over which no message went for this long is closed. */
+  readonly directIdleMs: number;
+  /** A ping-capable peer must answer the ping behind a message within this time. */
+  readonly confirmWaitMs: number;
+  /** The same message by another way within this time is a copy. */
+  readonly duplicateMs: number;
+  /** A gone notice this soon after a message sends the message by another directory. */
+  readonly rerouteMs: number;
+  /** Bytes wait to be sent and none was taken for this long: the connection is given up. */
+  readonly stallMs: number;
+  /** On `close`, how long peers get to read what is queued. */
+  readonly closeGraceMs: number;
+}
+
+export const DEFAULT_TIMINGS: ChannelTimings = {
+  directoryDialMs: 120_000,
+  directoryHandshakeMs: 60_000,
+  directoryIdleMs: 300_000,
+  pongWaitMs: 30_000,
+  backoffFirstMs: 4_000,
+  backoffFactor: 1.5,
+  backoffMaxMs: 3_600_000,
+  stableSessionMs: 60_000,
+  welcomeMs: 60_000,
+  peerlistMinMs: 60_000,
+  peerlistRefreshMs: 300_000,
+  peerDialMs: 120_000,
+  peerHandshakeMs: 30_000,
+  peerDialJitterMs: 500,
+  peerRetryMs: 60_000,
+  directIdleMs: 600_000,
+  confirmWaitMs: 15_000,
+  duplicateMs: 30_000,
+  rerouteMs: 10_000,
+  stallMs: 30_000,
+  closeGraceMs: 2_000,
+};
+
+export interface ChannelLimits {
+  /** Bytes that may wait to be sent on one connection; above it the connection is given up. */
+  readonly sendQueueBytes: number;
+  /** Lines that mean nothing, per connection and minute; one more closes it. */
+  readonly junkPerMinute: number;
+  /** Nicks remembered; the one not heard of for longest is forgotten first. */
+  readonly knownPeers: number;
+  /** Direct links with a handshake, both directions together. */
+  readonly directLinks: number;
+  /** Direct links of one nick, both directions together. */
+  readonly directLinksPerNick: number;
+  /** Accepted connections without a handshake; the oldest is closed first. */
+  readonly unhandshaked: number;
+  /** Messages and pings per second, and in one burst, that a direct link may bring; more are dropped. */
+  readonly directMessagesPerSecond: number;
+  readonly directMessageBurst: number;
+  /**
+   * Characters of the messages on one direct link that wait for proof of their arrival; above it the
+   * oldest are taken as arrived. Small beside `sendQueueBytes`: all may be sent again at once.
+   */
+  readonly unconfirmedLength: number;
+  /** Dials under way at any time. */
+  readonly pendingDials: number;
+  /** Of these, dials of peers; the rest is kept for directories. */
+  readonly pendingPeerDials: number;
+  /** Peers waiting for their dial; further ones are not dialled. */
+  readonly waitingDials: number;
+  /**
+   * Pubmsgs per minute to one directory; more wait in the queue. Deployed directories disconnect
+   * above 30, measured where they arrive, so this stays below (section 14, quirk Q15).
+   */
+  readonly pubmsgPerMinute: number;
+  /** Likewise for `!orderbook`; the deployed limit is 3. */
+  readonly orderbookPerMinute: number;
+  /** Pubmsgs waiting for their turn at one directory; further ones are refused. */
+  readonly publishQueue: number;
+  /** Messages remembered to recognise copies. */
+  readonly rememberedMessages: number;
+  /** Messages remembered in case a gone notice comes back. */
+  readonly reroutable: number;
+}
+
+export const DEFAULT_LIMITS: ChannelLimits = {
+  sendQueueBytes: 1_048_576,
+  junkPerMinute: 10,
+  knownPeers: 20_000,
+  directLinks: 200,
+  directLinksPerNick: 3,
+  unhandshaked: 50,
+  directMessagesPerSecond: 30,
+  directMessageBurst: 150,
+  unconfirmedLength: 262_144,
+  pendingDials: 8,
+  pendingPeerDials: 6,
+  waitingDials: 100,
+  pubmsgPerMinute: 25,
+  orderbookPerMinute: 3,
+  publishQueue: 100,
+  rememberedMessages: 20_000,
+  reroutable: 256,
+};
+
+/** Settings with every value present. */
+export interface ChannelSettings {
+  readonly timings: ChannelTimings;
+  readonly limits: ChannelLimits;
+}

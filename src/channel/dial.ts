@@ -1,0 +1,50 @@
+/** One dial, with its place in line, its deadline and its cancellation. */
+import type { Location } from '../protocol/location.js';
+import { fail, ok, type Parsed } from '../protocol/result.js';
+import type { DialGate, DialKind } from './dial-gate.js';
+import type { Clock, Connection, Overlay } from './ports.js';
+
+export interface DialRequest {
+  readonly overlay: Overlay;
+  readonly gate: DialGate;
+  readonly clock: Clock;
+  readonly location: Location;
+  readonly kind: DialKind;
+  /** Streams of different names share no Tor circuit. */
+  readonly isolation: string;
+  /** The dial itself; the wait for a place does not count. */
+  readonly withinMs: number;
+  /** Of this attempt alone; its owner aborts it to stop the dial. */
+  readonly attempt: AbortController;
+}
+
+/**
+ * Hands the connection to `use` in the turn in which the overlay hands it over; or says in one line
+ * why there is none. Never rejects.
+ */
+export async function dialWithin<T>(
+  request: DialRequest,
+  use: (connection: Connection) => T,
+): Promise<Parsed<T>> {
+  const { overlay, gate, clock, location, kind, isolation, withinMs, attempt } = request;
+  const { signal } = attempt;
+  let leave: (() => void) | undefined;
+  let cancelDeadline: (() => void) | undefined;
+  let late = false;
+  try {
+    leave = await gate.enter(kind, signal);
+    cancelDeadline = clock.after(withinMs, () => {
+      late = true;
+      attempt.abort();
+    });
+    const connection = await overlay.dial(location, { signal, isolation });
+    if (!signal.aborted) return ok(use(connection));
+    connection.destroy();
+  } catch (error) {
+    if (!signal.aborted) return fail(error instanceof Error ? error.message : String(error));
+  } finally {
+    cancelDeadline?.();
+    leave?.();
+  }
+  return fail(late ? `no connection within ${Math.round(withinMs / 1_000)} s` : 'stopped');
+}

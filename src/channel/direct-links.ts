@@ -1,0 +1,221 @@
+/**
+ * All direct links with other peers: made, accepted, bounded and found by nick (protocol document,
+ * sections 3.4 and 6.3). Dials are few at a time, and a failed one is not repeated at once.
+ */
+import type { Location } from '../protocol/location.js';
+import type { ChannelSettings } from './channel-settings.js';
+import { dialWithin } from './dial.js';
+import type { DialGate } from './dial-gate.js';
+import type { HandshakeTerms } from './handshake-terms.js';
+import type { Log } from './log.js';
+import { openPeerLink, type PeerLink } from './peer-link.js';
+import type { Clock, Connection, Overlay, Random } from './ports.js';
+
+export interface DirectLinksOptions {
+  readonly terms: () => HandshakeTerms;
+  readonly settings: ChannelSettings;
+  readonly overlay: Overlay;
+  readonly gate: DialGate;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /**
+   * A 685 payload on the link of `nick`; false when it means nothing. To be told by `proven`, before
+   * anything is answered, when it shows that the link is that nick's own.
+   */
+  readonly onPrivmsg: (nick: string, payload: string, proven: () => void) => boolean;
+  /** The first link of this nick has its handshake. */
+  readonly onUp: (nick: string) => void;
+  /** The last one ended. */
+  readonly onDown: (nick: string) => void;
+  /** Payloads that a dead link may not have delivered, in order. */
+  readonly onUnsent: (nick: string, payloads: readonly string[]) => void;
+}
+
+export interface DirectLinks {
+  /** Takes over an inbound connection, in the turn in which it is handed over. */
+  accept(connection: Connection): void;
+  /** The best link for messages to this nick. */
+  usable(nick: string): PeerLink | undefined;
+  /** Links now; joins a dial under way. False when that failed; never rejects. */
+  dial(nick: string, location: Location): Promise<boolean>;
+  /** Links soon, unless the nick was tried a short time ago or too much is under way. */
+  dialSoon(nick: string, location: Location): void;
+  /** Connections of any state. */
+  readonly size: number;
+  /** Ends everything; resolves when all connections are closed. */
+  close(): Promise<void>;
+}
+
+/** Failed dials remembered; more than are ever under way at once. */
+const MAX_FAILURES = 1_000;
+
+/** Drops the least used link that may not carry our messages. False when there is none. */
+function makeRoom(candidates: Iterable<PeerLink>, newcomer: PeerLink): boolean {
+  let worst: PeerLink | undefined;
+  for (const link of candidates) {
+    if (link === newcomer || link.usable || link.nick === undefined || !link.open) continue;
+    if (!worst || link.usedAt < worst.usedAt) worst = link;
+  }
+  worst?.drop('made room for another');
+  return worst !== undefined;
+}
+
+export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
+  const { settings, overlay, gate, clock, random, log } = options;
+  const { timings, limits } = settings;
+  let closing = false;
+  /** Every link, from its connection to its end. */
+  const links = new Set<PeerLink>();
+  /** Inbound ones without a handshake, the oldest first. */
+  const nameless = new Set<PeerLink>();
+  const byNick = new Map<string, Set<PeerLink>>();
+  const dials = new Map<string, Promise<boolean>>();
+  const attempts = new Set<AbortController>();
+  const soon = new Map<string, () => void>();
+  const failedAt = new Map<string, number>();
+  const handshakeWaiters = new Map<PeerLink, (linked: boolean) => void>();
+  let allClosed: (() => void) | undefined;
+
+  function handshaked(link: PeerLink, nick: string): boolean {
+    nameless.delete(link);
+    const named = byNick.get(nick) ?? new Set<PeerLink>();
+    const others = [...named].filter((other) => other.open);
+    if (others.length >= limits.directLinksPerNick && !makeRoom(named, link)) return false;
+    const all = [...links].filter((other) => other.open && other.nick !== undefined);
+    if (all.length > limits.directLinks && !makeRoom(links, link)) return false;
+    named.add(link);
+    byNick.set(nick, named);
+    failedAt.delete(nick);
+    if (named.size === 1) options.onUp(nick);
+    handshakeWaiters.get(link)?.(true);
+    return true;
+  }
+
+  function closed(link: PeerLink, reason: string, unsent: readonly string[]): void {
+    links.delete(link);
+    nameless.delete(link);
+    handshakeWaiters.get(link)?.(false);
+    handshakeWaiters.delete(link);
+    log.debug('direct link closed', { reason, unsent: unsent.length });
+    const { nick } = link;
+    const named = nick === undefined ? undefined : byNick.get(nick);
+    if (nick !== undefined && named?.delete(link)) {
+      if (named.size === 0) byNick.delete(nick);
+      if (unsent.length > 0 && !closing) options.onUnsent(nick, unsent);
+      if (named.size === 0) options.onDown(nick);
+    }
+    if (closing && links.size === 0) allClosed?.();
+  }
+
+  function adopt(connection: Connection, dialled: string | undefined): PeerLink {
+    const link = openPeerLink({
+      connection,
+      terms: options.terms(),
+      settings,
+      clock,
+      dialled,
+      onHandshake: handshaked,
+      onPrivmsg: (from, nick, payload) => options.onPrivmsg(nick, payload, () => from.proven()),
+      onClosed: closed,
+    });
+    links.add(link);
+    return link;
+  }
+
+  function usable(nick: string): PeerLink | undefined {
+    let best: PeerLink | undefined;
+    for (const link of byNick.get(nick) ?? []) {
+      if (link.usable && (!best || link.usedAt > best.usedAt)) best = link;
+    }
+    return best;
+  }
+
+  async function run(nick: string, location: Location): Promise<boolean> {
+    const attempt = new AbortController();
+    attempts.add(attempt);
+    const dialled = await dialWithin(
+      {
+        overlay,
+        gate,
+        clock,
+        location,
+        kind: 'peer',
+        isolation: `peer:${nick}`,
+        withinMs: timings.peerDialMs,
+        attempt,
+      },
+      (connection) => adopt(connection, nick),
+    );
+    attempts.delete(attempt);
+    if (!dialled.ok) {
+      log.debug('direct link not made', { reason: dialled.reason });
+      return false;
+    }
+    return new Promise((resolve) => handshakeWaiters.set(dialled.value, resolve));
+  }
+
+  function remember(nick: string): void {
+    failedAt.delete(nick);
+    failedAt.set(nick, clock.now());
+    const [oldest] = failedAt.keys();
+    if (failedAt.size > MAX_FAILURES && oldest !== undefined) failedAt.delete(oldest);
+  }
+
+  async function dial(nick: string, location: Location): Promise<boolean> {
+    if (closing) return false;
+    if (usable(nick)) return true;
+    const underWay = dials.get(nick);
+    if (underWay) return underWay;
+    const attempt = run(nick, location);
+    dials.set(nick, attempt);
+    const linked = await attempt;
+    dials.delete(nick);
+    if (!linked) remember(nick);
+    return linked;
+  }
+
+  function triedLately(nick: string): boolean {
+    const at = failedAt.get(nick);
+    return at !== undefined && clock.now() - at < timings.peerRetryMs;
+  }
+
+  return {
+    accept(connection) {
+      if (closing) return connection.destroy();
+      const link = adopt(connection, undefined);
+      nameless.add(link);
+      const [oldest] = nameless;
+      if (nameless.size > limits.unhandshaked) {
+        if (oldest) nameless.delete(oldest);
+        oldest?.drop('made room for another');
+      }
+    },
+    usable,
+    dial,
+    dialSoon(nick, location) {
+      if (closing || soon.has(nick) || dials.has(nick) || triedLately(nick)) return;
+      if (soon.size >= limits.waitingDials) return;
+      const start = (): void => {
+        soon.delete(nick);
+        void dial(nick, location);
+      };
+      soon.set(nick, clock.after(random() * timings.peerDialJitterMs, start));
+    },
+    get size() {
+      return links.size;
+    },
+    async close() {
+      closing = true;
+      for (const attempt of attempts) attempt.abort();
+      for (const cancel of soon.values()) cancel();
+      soon.clear();
+      const drained = new Promise<void>((resolve) => {
+        allClosed = resolve;
+      });
+      for (const link of links) link.end('stopped');
+      if (links.size > 0) await drained;
+      await Promise.all(dials.values());
+    },
+  };
+}

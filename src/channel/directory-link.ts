@@ -1,0 +1,175 @@
+/**
+ * One configured directory: dialled again and again for as long as the channel is open, one session
+ * at a time (protocol document, sections 3.1 to 3.3, 4.4).
+ */
+import { formatLocation, type Location } from '../protocol/location.js';
+import { createBackoff } from './backoff.js';
+import type { ChannelSettings } from './channel-settings.js';
+import type { DirectoryDown, DirectoryInfo, DirectoryState, DirectoryUp } from './channel-api.js';
+import { dialWithin } from './dial.js';
+import type { DialGate } from './dial-gate.js';
+import {
+  openDirectorySession,
+  type DirectorySession,
+  type DirectoryWelcome,
+} from './directory-session.js';
+import type { Log } from './log.js';
+import type { Clock, Connection, Overlay, Random } from './ports.js';
+import type { Envelope } from '../protocol/envelope.js';
+import type { HandshakeTerms } from './handshake-terms.js';
+
+export interface DirectoryLinkOptions {
+  readonly location: Location;
+  readonly terms: () => HandshakeTerms;
+  readonly settings: ChannelSettings;
+  readonly overlay: Overlay;
+  readonly gate: DialGate;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Whether to ask for the peer list at the start of a session and from time to time. */
+  readonly wantsPeerlist: boolean;
+  readonly onUp: (info: DirectoryUp) => void;
+  readonly onDown: (info: DirectoryDown, wasUp: boolean) => void;
+  /** A message or peer list; only between `onUp` and `onDown`. */
+  readonly onEnvelope: (envelope: Envelope) => void;
+}
+
+export interface DirectoryLink {
+  readonly location: Location;
+  /** The location string; names the directory everywhere in the channel. */
+  readonly key: string;
+  readonly up: boolean;
+  info(): DirectoryInfo;
+  /** Dials, and keeps dialling. */
+  start(): void;
+  /** Gives one line to the session. False when there is none or it did not take it. */
+  send(type: number, payload: string): boolean;
+  /** Likewise for a pubmsg, which may have to wait for its turn. */
+  publish(text: string): boolean;
+  /** Ends the session or attempt for good. */
+  close(): Promise<void>;
+}
+
+export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLink {
+  const { location, settings, overlay, gate, clock, log } = options;
+  const { timings } = settings;
+  const key = formatLocation(location);
+  const backoff = createBackoff(timings, options.random);
+  let state: DirectoryState = 'waiting';
+  let session: DirectorySession | undefined;
+  let closing = false;
+  let attempt: AbortController | undefined;
+  let running: Promise<void> = Promise.resolve();
+  let lastUp: DirectoryUp | undefined;
+  let lastReason: string | undefined;
+  let upSince: number | undefined;
+  let retryAt: number | undefined;
+  let peerlistAskedAt: number | undefined;
+  let cancelRetry: (() => void) | undefined;
+
+  function mayAskPeerlist(): boolean {
+    const now = clock.now();
+    if (!options.wantsPeerlist) return false;
+    if (peerlistAskedAt !== undefined && now - peerlistAskedAt < timings.peerlistMinMs)
+      return false;
+    peerlistAskedAt = now;
+    return true;
+  }
+
+  function down(reason: string): void {
+    const since = upSince;
+    const wasUp = since !== undefined;
+    if (wasUp && clock.now() - since >= timings.stableSessionMs) backoff.reset();
+    state = 'waiting';
+    session = undefined;
+    upSince = undefined;
+    lastReason = reason;
+    const retryInMs = closing ? undefined : backoff.next();
+    if (retryInMs !== undefined) {
+      retryAt = clock.now() + retryInMs;
+      cancelRetry = clock.after(retryInMs, start);
+      const text = wasUp ? 'directory lost' : 'directory not reached';
+      log.info(text, { directory: key, reason, retryInMs });
+    }
+    options.onDown({ location, reason, retryInMs }, wasUp);
+  }
+
+  async function run(): Promise<void> {
+    const startedAt = clock.now();
+    state = 'connecting';
+    retryAt = undefined;
+    attempt = new AbortController();
+    const dialled = await dialWithin(
+      {
+        overlay,
+        gate,
+        clock,
+        location,
+        kind: 'directory',
+        isolation: `directory:${location.host}`,
+        withinMs: timings.directoryDialMs,
+        attempt,
+      },
+      (connection) => open(connection, startedAt),
+    );
+    down(dialled.ok ? await dialled.value.over : dialled.reason);
+  }
+
+  function open(connection: Connection, startedAt: number): DirectorySession {
+    state = 'handshaking';
+    session = openDirectorySession({
+      connection,
+      terms: options.terms(),
+      settings,
+      clock,
+      mayAskPeerlist,
+      onEnvelope: options.onEnvelope,
+      onAccepted: (welcome) => accepted(welcome, startedAt),
+    });
+    return session;
+  }
+
+  function accepted(welcome: DirectoryWelcome, startedAt: number): void {
+    state = 'up';
+    upSince = clock.now();
+    lastUp = { ...welcome, location, tookMs: upSince - startedAt };
+    log.info('directory up', { directory: key, tookMs: Math.round(lastUp.tookMs) });
+    options.onUp(lastUp);
+  }
+
+  function start(): void {
+    if (closing) return;
+    cancelRetry = undefined;
+    running = run();
+  }
+
+  return {
+    location,
+    key,
+    get up() {
+      return session?.ready ?? false;
+    },
+    info: () => ({
+      location,
+      state,
+      nick: lastUp?.nick,
+      motd: lastUp?.motd ?? '',
+      features: lastUp?.features ?? [],
+      upForMs: upSince === undefined ? undefined : clock.now() - upSince,
+      retryInMs: retryAt === undefined ? undefined : Math.max(0, retryAt - clock.now()),
+      lastReason,
+    }),
+    start,
+    send: (type, payload) => session?.send(type, payload) ?? false,
+    publish: (text) => session?.publish(text) ?? false,
+    async close() {
+      cancelRetry?.();
+      retryAt = undefined;
+      closing = true;
+      attempt?.abort();
+      session?.close();
+      await running;
+    },
+  };
+}

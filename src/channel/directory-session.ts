@@ -1,0 +1,162 @@
+/**
+ * One connection to a directory, from our 793 to its end: the handshake, pings in both directions,
+ * the peer list and the pacing of what we publish (protocol document, sections 3, 5.2, 14).
+ */
+import { MessageType } from '../protocol/constants.js';
+import type { Envelope } from '../protocol/envelope.js';
+import { parseDirectoryHandshake } from '../protocol/handshake.js';
+import { formatPubmsg } from '../protocol/message.js';
+import type { ChannelSettings } from './channel-settings.js';
+import type { HandshakeTerms } from './handshake-terms.js';
+import { createLinePeer } from './line-peer.js';
+import { createPacer } from './pacer.js';
+import type { Clock, Connection } from './ports.js';
+
+/** What an accepting 795 told. */
+export interface DirectoryWelcome {
+  readonly nick: string;
+  readonly motd: string;
+  readonly features: readonly string[];
+}
+
+export interface DirectorySessionOptions {
+  readonly connection: Connection;
+  readonly terms: HandshakeTerms;
+  readonly settings: ChannelSettings;
+  readonly clock: Clock;
+  /** Asked before each GETPEERLIST; true is taken as sent. */
+  readonly mayAskPeerlist: () => boolean;
+  readonly onAccepted: (welcome: DirectoryWelcome) => void;
+  /** A message or peer list; only after `onAccepted`. */
+  readonly onEnvelope: (envelope: Envelope) => void;
+}
+
+export interface DirectorySession {
+  /** Handshaked and open. */
+  readonly ready: boolean;
+  /** Resolves with the reason when the connection is over; never rejects. */
+  readonly over: Promise<string>;
+  send(type: number, payload: string): boolean;
+  publish(text: string): boolean;
+  close(): void;
+}
+
+const MOTD_LENGTH = 2_000;
+/** Shown on terminals and pages, so nothing in it may steer either. */
+const CONTROL_CHARACTERS = /[^\P{C}\n]/gu;
+
+const HANDSHAKE_FAULTS = {
+  'handshake-json': 'its handshake is not JSON',
+  'handshake-types': 'its handshake lacks a field, or a field has the wrong type',
+  'app-name': 'it is not a JoinMarket directory',
+  'directory-flag': 'it is a peer, not a directory',
+  'proto-ver': 'it speaks another protocol version than 5',
+  network: 'it serves another network than ours',
+} as const;
+
+export function openDirectorySession(options: DirectorySessionOptions): DirectorySession {
+  const { terms, settings, clock } = options;
+  const { timings, limits } = settings;
+  const timers = new Map<'handshake' | 'idle' | 'peerlist', () => void>();
+  let ready = false;
+  let pingedAt: number | undefined;
+  let resolveOver: ((reason: string) => void) | undefined;
+  const over = new Promise<string>((resolve) => {
+    resolveOver = resolve;
+  });
+
+  const line = createLinePeer({
+    connection: options.connection,
+    clock,
+    limits,
+    timings,
+    onEnvelope: (envelope) => (ready ? receive(envelope) : expectHandshake(envelope)),
+    onClosed(reason) {
+      ready = false;
+      for (const cancel of timers.values()) cancel();
+      timers.clear();
+      pacer.close();
+      resolveOver?.(reason);
+    },
+  });
+  const pacer = createPacer({
+    clock,
+    limits,
+    send: (text) => line.send(MessageType.PUBMSG, formatPubmsg(terms.nick, text)),
+  });
+
+  function setTimer(name: 'handshake' | 'idle' | 'peerlist', ms: number, fn: () => void): void {
+    timers.get(name)?.();
+    timers.set(name, clock.after(ms, fn));
+  }
+
+  function expectHandshake({ type, line: payload }: Envelope): void {
+    if (type === MessageType.HANDSHAKE) return line.drop('it is a peer, not a directory');
+    // Nothing may precede the 795; what does is not ours to act on.
+    if (type !== MessageType.DN_HANDSHAKE) return;
+    const handshake = parseDirectoryHandshake(payload, terms.network);
+    if (!handshake.ok) return line.drop(HANDSHAKE_FAULTS[handshake.reason]);
+    const { accepted, nick, features } = handshake.value;
+    const motd = handshake.value.motd.slice(0, MOTD_LENGTH).replace(CONTROL_CHARACTERS, '');
+    if (!accepted) return line.drop(motd === '' ? 'refused us' : `refused us: ${oneLine(motd)}`);
+    timers.get('handshake')?.();
+    ready = true;
+    if (features.includes('ping')) watchSilence();
+    if (features.includes('peerlist_features')) askPeerlist();
+    options.onAccepted({ nick, motd, features });
+  }
+
+  function receive(envelope: Envelope): void {
+    switch (envelope.type) {
+      case MessageType.PRIVMSG:
+      case MessageType.PUBMSG:
+      case MessageType.PEERLIST:
+        options.onEnvelope(envelope);
+        return;
+      case MessageType.PING:
+        line.send(MessageType.PONG, '');
+        return;
+      default:
+      // All else is for others, or nothing: a PONG has done its work by arriving, a second
+      // handshake changes nothing, 801 is followed by the end of the connection, and 785, 787, 797
+      // are never legitimate.
+    }
+  }
+
+  /** Any line is a sign of life; a silent directory is pinged, and given up when it stays silent. */
+  function watchSilence(): void {
+    const silentMs = clock.now() - line.heardAt;
+    if (silentMs < timings.directoryIdleMs) {
+      pingedAt = undefined;
+      return setTimer('idle', timings.directoryIdleMs - silentMs, watchSilence);
+    }
+    if (pingedAt !== undefined) return line.drop('did not answer our ping');
+    pingedAt = clock.now();
+    line.send(MessageType.PING, '');
+    setTimer('idle', timings.pongWaitMs, watchSilence);
+  }
+
+  function askPeerlist(): void {
+    if (options.mayAskPeerlist()) line.send(MessageType.GETPEERLIST, '');
+    setTimer('peerlist', timings.peerlistRefreshMs, askPeerlist);
+  }
+
+  setTimer('handshake', timings.directoryHandshakeMs, () =>
+    line.drop('did not answer our handshake'),
+  );
+  line.send(MessageType.HANDSHAKE, terms.payload);
+
+  return {
+    get ready() {
+      return ready && line.open;
+    },
+    over,
+    send: (type, payload) => ready && line.send(type, payload),
+    publish: (text) => ready && line.open && pacer.publish(text),
+    close: () => line.end('stopped', timings.closeGraceMs),
+  };
+}
+
+function oneLine(text: string): string {
+  return text.split('\n', 1)[0]?.slice(0, 200) ?? '';
+}

@@ -1,0 +1,33 @@
+/** What we say of ourselves in a 793, and what we demand of the other side's handshake. */
+import type { Network } from '../protocol/constants.js';
+import {
+  formatPeerHandshake,
+  type HandshakeRules,
+  type PeerHandshake,
+} from '../protocol/handshake.js';
+import type { DeclaredLocation } from '../protocol/location.js';
+
+/** What a peer of ours can do: it reads `;F:` in peer lists and answers pings. */
+const OFFERED_FEATURES: readonly string[] = ['peerlist_features', 'ping'];
+
+export interface HandshakeTerms {
+  readonly nick: string;
+  readonly network: Network;
+  readonly rules: HandshakeRules;
+  /** The 793 payload. */
+  readonly payload: string;
+}
+
+/** @param acceptLoopback whether others may declare `127.0.0.1:port` */
+export function handshakeTerms(
+  us: Pick<PeerHandshake, 'nick' | 'network'> & { readonly location: DeclaredLocation },
+  acceptLoopback: boolean,
+): HandshakeTerms {
+  const { nick, network, location } = us;
+  return {
+    nick,
+    network,
+    rules: { network, acceptLoopback },
+    payload: formatPeerHandshake({ nick, network, location, features: OFFERED_FEATURES }),
+  };
+}

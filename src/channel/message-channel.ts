@@ -1,0 +1,260 @@
+/**
+ * The message channel of a peer: puts directories, direct links and routing together and tells the
+ * owner what happens.
+ */
+import { MessageType } from '../protocol/constants.js';
+import type { Envelope } from '../protocol/envelope.js';
+import { formatLocation, NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
+import { parsePeerlist } from '../protocol/peerlist.js';
+import type { MessageChannelOptions, OnionMessageChannel, PeerInfo } from './channel-api.js';
+import { ChannelError } from './channel-error.js';
+import { createChannelEvents } from './channel-events.js';
+import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type ChannelSettings } from './channel-settings.js';
+import { createDialGate } from './dial-gate.js';
+import { createDirectLinks } from './direct-links.js';
+import { createDirectoryLink, type DirectoryLink } from './directory-link.js';
+import { handshakeTerms } from './handshake-terms.js';
+import { createInbox } from './inbox.js';
+import { checkPubmsg, privmsgPayload } from './outgoing.js';
+import { createPeerBook, type KnownPeer } from './peer-book.js';
+import { createRouter } from './router.js';
+import { startServing } from './serving.js';
+import { createWelcome } from './welcome.js';
+
+export type * from './channel-api.js';
+export type { ChannelLimits, ChannelTimings } from './channel-settings.js';
+export { ChannelError, type ChannelErrorCode } from './channel-error.js';
+
+const DIRECT = 'direct';
+
+function settingsOf(options: MessageChannelOptions): ChannelSettings {
+  return {
+    timings: { ...DEFAULT_TIMINGS, ...options.timings },
+    limits: { ...DEFAULT_LIMITS, ...options.limits },
+  };
+}
+
+function checkDirectories({ directories, overlay }: MessageChannelOptions): void {
+  if (directories.length === 0) {
+    throw new ChannelError('directories', 'a message channel needs at least one directory');
+  }
+  const unreachable = directories.find((location) => !overlay.reaches(location));
+  if (unreachable) {
+    throw new ChannelError(
+      'directories',
+      `the ${overlay.name} overlay cannot reach ${formatLocation(unreachable)}`,
+    );
+  }
+}
+
+/** Returns at once; connects in the background. Throws ChannelError `directories`. */
+export function openMessageChannel(options: MessageChannelOptions): OnionMessageChannel {
+  checkDirectories(options);
+  const { network, overlay, nickKey, clock, random, log } = options;
+  const { nick } = nickKey;
+  const settings = settingsOf(options);
+  const events = createChannelEvents();
+  const { tell } = events;
+  const book = createPeerBook(settings.limits.knownPeers);
+  const inbox = createInbox(nick, settings, clock);
+  const gate = createDialGate(settings.limits);
+  const directories = new Map<string, DirectoryLink>();
+  const acceptLoopback = overlay.reaches({ kind: 'loopback', host: '127.0.0.1', port: 1 });
+  let ownLocation: DeclaredLocation = NOT_SERVING;
+  let closing = false;
+  let closed: Promise<void> | undefined;
+
+  const terms = () => handshakeTerms({ nick, network, location: ownLocation }, acceptLoopback);
+  const common = { settings, overlay, gate, clock, random, log, terms };
+
+  const links = createDirectLinks({
+    ...common,
+    onPrivmsg: (from, payload, proven) => receivePrivmsg(payload, DIRECT, { nick: from, proven }),
+    onUp: (peer) => tell('direct-up', { nick: peer }),
+    onDown(peer) {
+      tell('direct-down', { nick: peer });
+      if (!closing && !book.get(peer)) tell('peer-gone', peer);
+    },
+    onUnsent(peer, payloads) {
+      for (const payload of payloads) router.send(peer, payload);
+    },
+  });
+  const router = createRouter({ settings, clock, random, links, directories, book });
+  const countUp = (): number => [...directories.values()].filter(({ up }) => up).length;
+
+  for (const location of options.directories) {
+    const key = formatLocation(location);
+    if (directories.has(key)) continue;
+    const link: DirectoryLink = createDirectoryLink({
+      ...common,
+      location,
+      wantsPeerlist: !options.serve,
+      onUp(info) {
+        tell('directory-up', info);
+        welcome.directoryUp();
+      },
+      onDown(info, wasUp) {
+        if (wasUp && !closing) {
+          router.directoryLost(key);
+          book.directoryLost(key).forEach(goneEverywhere);
+        }
+        tell('directory-down', info);
+      },
+      onEnvelope: (envelope) => receive(link, envelope),
+    });
+    directories.set(key, link);
+  }
+
+  const welcome = createWelcome({
+    clock,
+    waitMs: settings.timings.welcomeMs,
+    total: directories.size,
+    countUp,
+    onWelcome: (info) => tell('welcome', info),
+  });
+
+  /** No directory shows the nick any more. */
+  function goneEverywhere(peer: string): void {
+    if (!links.usable(peer)) tell('peer-gone', peer);
+  }
+
+  function receive(directory: DirectoryLink, { type, line }: Envelope): void {
+    if (type === MessageType.PEERLIST) return receivePeerlist(directory, line);
+    if (type === MessageType.PRIVMSG) return void receivePrivmsg(line, directory);
+    const judged = inbox.public(line, directory.key);
+    if (judged.verdict === 'junk') return;
+    book.relayed(judged.message.from, directory.key);
+    if (judged.verdict === 'copy') return;
+    tell('pubmsg', { ...judged.message, directory: directory.location });
+  }
+
+  /**
+   * False when the message means nothing.
+   * @param owner whose direct link it came over: that nick may only speak for itself, and a message
+   *   never seen before proves that the link is its own
+   */
+  function receivePrivmsg(
+    payload: string,
+    way: DirectoryLink | typeof DIRECT,
+    owner?: { readonly nick: string; readonly proven: () => void },
+  ): boolean {
+    const judged = inbox.private(payload, way === DIRECT ? DIRECT : way.key);
+    if (judged.verdict === 'junk') return false;
+    const { message } = judged;
+    if (owner !== undefined && message.from !== owner.nick) return false;
+    if (way !== DIRECT) book.relayed(message.from, way.key);
+    if (judged.verdict === 'copy') return true;
+    // First the link, so that an answer given at once goes back the same way.
+    owner?.proven();
+    const route =
+      way === DIRECT
+        ? { kind: DIRECT as typeof DIRECT }
+        : { kind: 'directory' as const, location: way.location };
+    tell('privmsg', { ...message, route });
+    return true;
+  }
+
+  function receivePeerlist(directory: DirectoryLink, payload: string): void {
+    for (const entry of parsePeerlist(payload).entries) {
+      if (entry.nick === nick || directories.has(formatLocation(entry.location))) continue;
+      if (!entry.left) {
+        book.listed(entry, directory.key);
+        continue;
+      }
+      const goneNow = book.left(entry.nick, directory.key);
+      router.notThere(entry.nick, directory.key);
+      if (goneNow) goneEverywhere(entry.nick);
+    }
+  }
+
+  /** Where a peer can be dialled, if anywhere. */
+  function dialable(peer: KnownPeer | undefined): Parameters<typeof links.dial>[1] | undefined {
+    const location = peer?.location;
+    if (options.passive || !location || location.kind === 'not-serving') return undefined;
+    if (!overlay.reaches(location) || formatLocation(location) === formatLocation(ownLocation)) {
+      return undefined;
+    }
+    return location;
+  }
+
+  function describe(peer: KnownPeer): PeerInfo {
+    return {
+      nick: peer.nick,
+      location: peer.location,
+      features: peer.features,
+      directories: peer.shownBy.flatMap((key) => directories.get(key)?.location ?? []),
+      direct: links.usable(peer.nick) !== undefined,
+    };
+  }
+
+  function connect(): void {
+    welcome.start();
+    for (const directory of directories.values()) directory.start();
+  }
+
+  const serving = options.serve
+    ? startServing({
+        overlay,
+        timings: settings.timings,
+        clock,
+        random,
+        log,
+        onConnection: (connection) => links.accept(connection),
+        onServed(location) {
+          ownLocation = location;
+          tell('served', location);
+          connect();
+        },
+        onState: (state) => tell('service-state', state),
+        onFailed: (error, retryInMs) => tell('serve-failed', { error, retryInMs }),
+      })
+    : undefined;
+  if (!serving) connect();
+
+  async function shutDown(): Promise<void> {
+    closing = true;
+    welcome.close();
+    await Promise.all([
+      serving?.close(),
+      links.close(),
+      ...[...directories.values()].map((directory) => directory.close()),
+    ]);
+    events.end();
+  }
+
+  return {
+    nick,
+    get location() {
+      return ownLocation;
+    },
+    on: (event, listener) => events.on(event, listener),
+    once: (event, listener) => events.once(event, listener),
+    off: (event, listener) => events.off(event, listener),
+    publish(text) {
+      checkPubmsg(nick, text);
+      const took = [...directories.values()].filter((directory) => directory.publish(text));
+      return { sentTo: took.length };
+    },
+    send(to, command, args) {
+      const payload = privmsgPayload(nickKey, to, command, args);
+      if (closing) return { sent: false, reason: 'closed' };
+      if (to === nick) return { sent: false, reason: 'self' };
+      const route = router.send(to, payload);
+      if (route?.kind !== DIRECT) {
+        const location = dialable(book.get(to));
+        if (location) links.dialSoon(to, location);
+      }
+      return route ? { sent: true, route } : { sent: false, reason: 'no-route' };
+    },
+    async connectTo(to) {
+      const location = dialable(book.get(to));
+      return location !== undefined && links.dial(to, location);
+    },
+    peers: () => book.all().map(describe),
+    directories: () => [...directories.values()].map((directory) => directory.info()),
+    close() {
+      closed ??= shutDown();
+      return closed;
+    },
+  };
+}

@@ -1,0 +1,69 @@
+/** Counting in time: budgets for what peers send us and for what we send. */
+import type { Clock } from './ports.js';
+
+const MINUTE_MS = 60_000;
+
+export interface MinuteCounter {
+  /** Counts one; false when that is more than the budget of this minute. */
+  take(): boolean;
+}
+
+/** A budget per minute that begins anew at the first event after the last minute has passed. */
+export function createMinuteCounter(clock: Clock, budget: number): MinuteCounter {
+  let startedAt: number | undefined;
+  let count = 0;
+  return {
+    take() {
+      const now = clock.now();
+      if (startedAt === undefined || now - startedAt >= MINUTE_MS) {
+        startedAt = now;
+        count = 0;
+      }
+      count++;
+      return count <= budget;
+    },
+  };
+}
+
+export interface TokenBucket {
+  /** Takes one token; false when there is none. */
+  take(): boolean;
+}
+
+/** @param perSecond tokens that come back each second, up to `burst` */
+export function createTokenBucket(clock: Clock, perSecond: number, burst: number): TokenBucket {
+  let tokens = burst;
+  let filledAt = clock.now();
+  return {
+    take() {
+      const now = clock.now();
+      tokens = Math.min(burst, tokens + ((now - filledAt) / 1_000) * perSecond);
+      filledAt = now;
+      if (tokens < 1) return false;
+      tokens--;
+      return true;
+    },
+  };
+}
+
+export interface SlidingWindow {
+  /** Milliseconds until one more fits; 0 when it fits now. */
+  waitMs(): number;
+  /** Records one now. */
+  record(): void;
+}
+
+/** At most `most` events in any `windowMs`. Remembers only those. */
+export function createSlidingWindow(clock: Clock, most: number, windowMs: number): SlidingWindow {
+  const times: number[] = [];
+  return {
+    waitMs() {
+      const oldest = times.length < most ? undefined : times[0];
+      return oldest === undefined ? 0 : Math.max(0, oldest + windowMs - clock.now());
+    },
+    record() {
+      times.push(clock.now());
+      if (times.length > most) times.shift();
+    },
+  };
+}

@@ -1,0 +1,100 @@
+/**
+ * Chooses the way of each private message: a direct link, else a directory that has relayed the nick,
+ * else one that lists it (protocol document, section 6.3). What may have been lost on one way goes
+ * once more by another; receivers drop the copy.
+ */
+import { MessageType } from '../protocol/constants.js';
+import type { Route } from './channel-api.js';
+import type { ChannelSettings } from './channel-settings.js';
+import type { DirectLinks } from './direct-links.js';
+import type { DirectoryLink } from './directory-link.js';
+import type { PeerBook } from './peer-book.js';
+import type { Clock, Random } from './ports.js';
+
+export interface RouterOptions {
+  readonly settings: ChannelSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly links: DirectLinks;
+  readonly directories: ReadonlyMap<string, DirectoryLink>;
+  readonly book: PeerBook;
+}
+
+export interface Router {
+  /** Sends one 685 payload; the route, or undefined when there is none. */
+  send(nick: string, payload: string): Route | undefined;
+  /** A directory says that the nick left: what was just sent through it goes another way. */
+  notThere(nick: string, directory: string): void;
+  /** A directory was lost: likewise for all that was just sent through it. */
+  directoryLost(directory: string): void;
+}
+
+/** A message that went to a directory a moment ago. */
+interface Recent {
+  readonly nick: string;
+  readonly payload: string;
+  readonly at: number;
+  readonly tried: Set<string>;
+  via: string;
+}
+
+export function createRouter(options: RouterOptions): Router {
+  const { settings, clock, random, links, directories, book } = options;
+  let recent: Recent[] = [];
+
+  function pick(keys: readonly string[]): DirectoryLink | undefined {
+    const up = keys.flatMap((key) => {
+      const directory = directories.get(key);
+      return directory?.up ? [directory] : [];
+    });
+    return up[Math.min(up.length - 1, Math.floor(random() * up.length))];
+  }
+
+  function sendByDirectory(message: Recent): Route | undefined {
+    for (;;) {
+      const peer = book.get(message.nick);
+      const untried = (keys: readonly string[] = []): readonly string[] =>
+        keys.filter((key) => !message.tried.has(key));
+      const directory = pick(untried(peer?.relayedBy)) ?? pick(untried(peer?.shownBy));
+      if (!directory) return undefined;
+      message.tried.add(directory.key);
+      if (!directory.send(MessageType.PRIVMSG, message.payload)) continue;
+      message.via = directory.key;
+      return { kind: 'directory', location: directory.location };
+    }
+  }
+
+  function send(message: Recent): Route | undefined {
+    // A link that refuses is closed by that, so this ends.
+    for (let link = links.usable(message.nick); link; link = links.usable(message.nick)) {
+      if (link.send(message.payload)) return { kind: 'direct' };
+      if (link.open) break;
+    }
+    return sendByDirectory(message);
+  }
+
+  function forgetOld(): void {
+    const oldest = clock.now() - settings.timings.rerouteMs;
+    recent = recent.filter(({ at }) => at >= oldest).slice(-settings.limits.reroutable);
+  }
+
+  function reroute(applies: (message: Recent) => boolean): void {
+    forgetOld();
+    for (const message of recent.filter(applies)) send(message);
+  }
+
+  return {
+    send(nick, payload) {
+      const message = { nick, payload, at: clock.now(), tried: new Set<string>(), via: '' };
+      const route = send(message);
+      if (route?.kind === 'directory') {
+        recent.push(message);
+        forgetOld();
+      }
+      return route;
+    },
+    notThere: (nick, directory) =>
+      reroute((message) => message.nick === nick && message.via === directory),
+    directoryLost: (directory) => reroute((message) => message.via === directory),
+  };
+}

@@ -1,0 +1,64 @@
+/** Serving our location: begun before any directory is told about it, and tried until it works. */
+import type { Location } from '../protocol/location.js';
+import { createBackoff } from './backoff.js';
+import type { ChannelTimings } from './channel-settings.js';
+import type { Log } from './log.js';
+import type { Clock, Connection, Overlay, Random, Served, ServiceState } from './ports.js';
+
+export interface ServingOptions {
+  readonly overlay: Overlay;
+  readonly timings: ChannelTimings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly onConnection: (connection: Connection) => void;
+  readonly onServed: (location: Location) => void;
+  readonly onState: (state: ServiceState) => void;
+  readonly onFailed: (error: Error, retryInMs: number) => void;
+}
+
+export interface Serving {
+  close(): Promise<void>;
+}
+
+export function startServing(options: ServingOptions): Serving {
+  const { overlay, clock, log } = options;
+  const closing = new AbortController();
+  const backoff = createBackoff(options.timings, options.random);
+  let served: Served | undefined;
+  let cancelRetry: (() => void) | undefined;
+  let attempt = run();
+
+  async function run(): Promise<void> {
+    try {
+      served = await overlay.serve(options.onConnection, {
+        signal: closing.signal,
+        onState: (state) => {
+          if (!closing.signal.aborted) options.onState(state);
+        },
+      });
+    } catch (cause) {
+      if (closing.signal.aborted) return;
+      const error = cause instanceof Error ? cause : new Error(String(cause));
+      const retryInMs = backoff.next();
+      log.warn(`cannot serve: ${error.message}`, { retryInMs });
+      cancelRetry = clock.after(retryInMs, () => {
+        attempt = run();
+      });
+      options.onFailed(error, retryInMs);
+      return;
+    }
+    if (!closing.signal.aborted) options.onServed(served.location);
+  }
+
+  return {
+    async close() {
+      closing.abort();
+      cancelRetry?.();
+      await attempt;
+      await served?.close().catch((error: unknown) => {
+        log.warn('could not withdraw the service', { reason: String(error) });
+      });
+    },
+  };
+}

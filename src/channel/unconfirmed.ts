@@ -1,0 +1,97 @@
+/**
+ * Messages on a direct link that may still be lost. The operating system (and Tor behind it) takes
+ * bytes of a dead link for a while, so where the peer answers pings, a ping behind the message proves
+ * its arrival: lines are handled in order. Where it does not, the word of the operating system must do.
+ */
+import type { Clock } from './ports.js';
+
+export interface UnconfirmedOptions {
+  readonly clock: Clock;
+  /** Longest wait for the answer to a ping. */
+  readonly waitMs: number;
+  /** Characters kept; above it the oldest messages are taken as arrived. */
+  readonly most: number;
+  /** Sends a ping. */
+  readonly ping: () => void;
+  /** A ping stayed unanswered. */
+  readonly onSilence: () => void;
+}
+
+export interface Unconfirmed {
+  /** The peer advertises `ping`. */
+  usePings(on: boolean): void;
+  /** Notes a message that is about to be written. */
+  track(payload: string): Tracked;
+  /** The messages tracked so far were written. */
+  written(): void;
+  /** The peer answered a ping. */
+  pong(): void;
+  /** Stops waiting; returns what may not have arrived, in order. */
+  close(): string[];
+}
+
+export interface Tracked {
+  /** The operating system has it. */
+  taken(): void;
+  /** It was not written at all. */
+  withdraw(): void;
+}
+
+export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
+  const { clock, waitMs, most } = options;
+  let messages: { readonly payload: string }[] = [];
+  let length = 0;
+  let pings = false;
+  /** The last message before the ping that is under way. */
+  let covered: { readonly payload: string } | undefined;
+  let cancelWait: (() => void) | undefined;
+
+  function forget(message: { readonly payload: string }): void {
+    const index = messages.indexOf(message);
+    if (index === -1) return;
+    messages.splice(index, 1);
+    length -= message.payload.length;
+  }
+
+  function askIfNeeded(): void {
+    if (!pings || cancelWait) return;
+    covered = messages.at(-1);
+    if (!covered) return;
+    cancelWait = clock.after(waitMs, options.onSilence);
+    options.ping();
+  }
+
+  return {
+    usePings(on) {
+      pings = on;
+    },
+    track(payload) {
+      const message = { payload };
+      messages.push(message);
+      length += payload.length;
+      while (length > most && messages[0]) forget(messages[0]);
+      return {
+        taken() {
+          if (!pings) forget(message);
+        },
+        withdraw: () => forget(message),
+      };
+    },
+    written: askIfNeeded,
+    pong() {
+      if (!cancelWait) return;
+      cancelWait();
+      cancelWait = undefined;
+      // One that left the list for lack of room was followed only by later ones.
+      const last = covered ? messages.indexOf(covered) : -1;
+      for (const message of messages.slice(0, last + 1)) forget(message);
+      askIfNeeded();
+    },
+    close() {
+      cancelWait?.();
+      const unsent = messages.map(({ payload }) => payload);
+      messages = [];
+      return unsent;
+    },
+  };
+}

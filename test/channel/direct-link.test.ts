@@ -1,0 +1,525 @@
+import t, { type Test } from 'tap';
+import type { Overlay } from '../../src/channel/ports.js';
+import { formatPeerHandshake } from '../../src/protocol/handshake.js';
+import { formatLocation, NOT_SERVING, type Location } from '../../src/protocol/location.js';
+import { formatPrivmsg } from '../../src/protocol/message.js';
+import type { NickKey } from '../../src/protocol/nick.js';
+import {
+  anyPort,
+  keyOf,
+  openProbe,
+  type ChannelProbe,
+  type ProbeOptions,
+} from '../helpers/channel-probe.js';
+import {
+  startFakeDirectory,
+  type FakeDirectory,
+  type FakeSession,
+} from '../helpers/fake-directory.js';
+import { dialRaw, serveRaw, type RawPeer, type RawServer } from '../helpers/raw-peer.js';
+
+const ALICE = keyOf(2);
+const BOB = keyOf(3);
+const MARKER = keyOf(4).nick;
+
+interface Scene {
+  readonly directory: FakeDirectory;
+  readonly session: FakeSession;
+  readonly channel: ChannelProbe;
+}
+
+/** A channel that serves, unless told otherwise, welcomed by one fake directory. */
+async function scene(t: Test, options?: ProbeOptions): Promise<Scene> {
+  const directory = await startFakeDirectory();
+  const channel = openProbe([directory.location], { serve: true, ...options });
+  t.teardown(async () => {
+    await channel.close();
+    await directory.close();
+  });
+  const session = await directory.welcome();
+  await channel.next('directory-up');
+  return { directory, session, channel };
+}
+
+function hello(key: NickKey, options: { features?: readonly string[]; network?: 'mainnet' } = {}) {
+  const { features = [], network = 'signet' } = options;
+  return formatPeerHandshake({ nick: key.nick, location: NOT_SERVING, network, features });
+}
+
+/** Where the channel serves. */
+function served({ location }: ChannelProbe): Location {
+  if (location.kind === 'not-serving') throw new Error('the channel does not serve');
+  return location;
+}
+
+/** A hand-driven peer that connected and handshaked with the channel. */
+async function inbound(
+  t: Test,
+  channel: ChannelProbe,
+  key: NickKey,
+  features?: readonly string[],
+): Promise<RawPeer> {
+  const peer = await dialRaw(served(channel));
+  t.teardown(() => peer.cut());
+  peer.send(793, hello(key, features ? { features } : {}));
+  await peer.nextOf(793);
+  return peer;
+}
+
+/** A hand-driven peer that serves, known to the channel by a peer list. */
+async function listedPeer(t: Test, { session, channel }: Scene, key: NickKey): Promise<RawServer> {
+  const server = await serveRaw();
+  t.teardown(() => server.close());
+  session.send(789, `${key.nick};${formatLocation(server.location)}`);
+  await heard(channel, session);
+  return server;
+}
+
+/** The number with which the text of an `!error` payload begins. */
+function numberOf(payload: string): number {
+  return Number(payload.split('!error ')[1]?.split(' ')[0]);
+}
+
+let marks = 0;
+
+/** Everything the directory said before was read. */
+async function heard(channel: ChannelProbe, session: FakeSession): Promise<void> {
+  const text = `hp2 mark${marks++}`;
+  session.pubmsg(MARKER, text);
+  while ((await channel.next('pubmsg')).text !== text);
+}
+
+/** Links the channel to a hand-driven peer; the peer's end of it. */
+async function linked(
+  t: Test,
+  s: Scene,
+  key: NickKey,
+  features?: readonly string[],
+): Promise<{ server: RawServer; peer: RawPeer }> {
+  const server = await listedPeer(t, s, key);
+  const dialled = s.channel.connectTo(key.nick);
+  const peer = await server.accept();
+  await peer.nextOf(793);
+  peer.send(793, hello(key, features ? { features } : {}));
+  t.equal(await dialled, true);
+  t.strictSame(await s.channel.next('direct-up'), { nick: key.nick });
+  return { server, peer };
+}
+
+t.test('connections to us', async (t) => {
+  t.test('we serve before any directory hears of us, and greet at once', async (t) => {
+    const { channel, session } = await scene(t);
+    t.strictSame(await channel.next('served'), channel.location);
+    t.equal(session.handshake['location-string'], formatLocation(channel.location));
+    const peer = await dialRaw(served(channel));
+    const { type, line } = await peer.next();
+    t.equal(type, 793);
+    t.match(JSON.parse(line), { nick: channel.nick, directory: false, network: 'signet' });
+    peer.cut();
+  });
+
+  t.test('a signed message proves the nick; only then answers go there', async (t) => {
+    const { channel, session } = await scene(t);
+    session.pubmsg(ALICE.nick, 'hp2 x');
+    await channel.next('pubmsg');
+    const peer = await inbound(t, channel, ALICE);
+    t.strictSame(await channel.next('direct-up'), { nick: ALICE.nick });
+    t.match(channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'directory' } });
+    t.equal(channel.peers().find(({ nick }) => nick === ALICE.nick)?.direct, false);
+    peer.send(685, formatPrivmsg(ALICE, channel.nick, 'fill', '0 1 2 3'));
+    t.match(await channel.next('privmsg'), { from: ALICE.nick, route: { kind: 'direct' } });
+    t.match(channel.send(ALICE.nick, 'error', 'y'), { route: { kind: 'direct' } });
+    t.equal((await peer.next()).line, formatPrivmsg(channel.key, ALICE.nick, 'error', 'y'));
+    t.equal(channel.peers().find(({ nick }) => nick === ALICE.nick)?.direct, true);
+    peer.cut();
+    t.strictSame(await channel.next('direct-down'), { nick: ALICE.nick });
+    t.equal(channel.waiting('peer-gone'), 0, 'the directory still shows it');
+  });
+
+  t.test('an answer given at once goes back the same way', async (t) => {
+    const { channel } = await scene(t);
+    channel.once('privmsg', ({ from }) => {
+      t.match(channel.send(from, 'error', 'at once'), { route: { kind: 'direct' } });
+    });
+    const peer = await inbound(t, channel, ALICE);
+    peer.send(685, formatPrivmsg(ALICE, channel.nick, 'fill', '0 1 2 3'));
+    t.match((await peer.next()).line, /!error at once /);
+  });
+
+  t.test('a copy of a relayed message proves nothing', async (t) => {
+    const { channel, session } = await scene(t);
+    const overheard = formatPrivmsg(ALICE, channel.nick, 'fill', '0 1 2 3');
+    session.send(685, overheard);
+    await channel.next('privmsg');
+    const peer = await inbound(t, channel, ALICE);
+    peer.send(685, overheard);
+    peer.send(798, '');
+    await peer.nextOf(799);
+    t.equal(channel.waiting('privmsg'), 0);
+    t.match(channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'directory' } });
+  });
+
+  t.test('only a directory may send lists and pubmsgs', async (t) => {
+    const { channel } = await scene(t);
+    const peer = await inbound(t, channel, ALICE, ['ping']);
+    peer.send(789, `${BOB.nick};127.0.0.1:1`);
+    peer.send(687, `${ALICE.nick}!PUBLIC!orderbook`);
+    for (const type of [785, 787, 791, 795, 797, 799, 801, 803, 9999]) peer.send(type, '');
+    peer.send(793, hello(ALICE));
+    peer.send(798, '');
+    t.strictSame(await peer.next(), { type: 799, line: '' });
+    t.equal(channel.waiting('pubmsg'), 0);
+    t.strictSame(channel.peers(), []);
+  });
+
+  const closing: readonly [string, (peer: RawPeer, channel: ChannelProbe) => void][] = [
+    ['another network', (peer) => peer.send(793, hello(ALICE, { network: 'mainnet' }))],
+    ['our own nick', (peer, channel) => peer.send(793, hello(channel.key))],
+    ['garbage in the handshake', (peer) => peer.send(793, '{}')],
+    ['40,001 bytes', (peer) => peer.raw('x'.repeat(40_002))],
+    [
+      'a second handshake with another nick',
+      (peer) => {
+        peer.send(793, hello(ALICE));
+        peer.send(793, hello(BOB));
+      },
+    ],
+    [
+      'eleven messages that mean nothing',
+      (peer, { nick }) => {
+        peer.send(793, hello(ALICE));
+        for (let n = 0; n < 11; n++) peer.send(685, formatPrivmsg(BOB, nick, 'error', `${n}`));
+      },
+    ],
+  ];
+  for (const [name, act] of closing) {
+    t.test(`closed: ${name}`, async (t) => {
+      const { channel } = await scene(t);
+      const peer = await dialRaw(served(channel));
+      act(peer, channel);
+      await peer.over;
+      t.equal(channel.waiting('privmsg'), 0);
+    });
+  }
+
+  t.test('a silent connection is closed after 30 s', async (t) => {
+    const { channel } = await scene(t);
+    const peer = await dialRaw(served(channel));
+    await peer.next();
+    channel.clock.advance(30_000);
+    await peer.over;
+    t.equal(channel.waiting('direct-up'), 0);
+  });
+
+  t.test('silent connections are bounded: the oldest goes first', async (t) => {
+    const { channel } = await scene(t, { limits: { unhandshaked: 2 } });
+    const first = await dialRaw(served(channel));
+    await first.next();
+    const second = await dialRaw(served(channel));
+    await second.next();
+    const third = await dialRaw(served(channel));
+    await third.next();
+    await first.over;
+    second.send(793, hello(ALICE));
+    third.send(793, hello(BOB));
+    await channel.next('direct-up');
+    await channel.next('direct-up');
+    for (const peer of [second, third]) peer.cut();
+  });
+
+  t.test('links are bounded; a proven one is never given up for an unproven one', async (t) => {
+    const { channel } = await scene(t, { limits: { directLinks: 2, directLinksPerNick: 1 } });
+    const alice = await inbound(t, channel, ALICE);
+    alice.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'x'));
+    await channel.next('privmsg');
+    const squatter = await inbound(t, channel, ALICE);
+    await squatter.over;
+    const bob = await inbound(t, channel, BOB);
+    bob.send(798, '');
+    await bob.nextOf(799);
+    const carol = await inbound(t, channel, keyOf(5));
+    await bob.over;
+    carol.send(798, '');
+    await carol.nextOf(799);
+    t.match(channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
+  });
+
+  t.test('a flood is dropped, and unconfirmed', async (t) => {
+    const { channel } = await scene(t, { limits: { directMessageBurst: 3 } });
+    const peer = await inbound(t, channel, ALICE, ['ping']);
+    for (let n = 0; n < 5; n++) {
+      peer.send(685, formatPrivmsg(ALICE, channel.nick, 'error', `${n}`));
+    }
+    peer.send(798, '');
+    for (let n = 0; n < 3; n++) await channel.next('privmsg');
+    peer.send(793, hello(BOB));
+    await peer.over;
+    t.equal(channel.waiting('privmsg'), 0);
+    t.strictSame(peer.unread(), []);
+  });
+});
+
+t.test('connections by us', async (t) => {
+  t.test('the first message goes by the directory, the next ones straight', async (t) => {
+    const s = await scene(t, { serve: false });
+    const server = await listedPeer(t, s, ALICE);
+    t.match(s.channel.send(ALICE.nick, 'fill', '0 1 2 3'), { route: { kind: 'directory' } });
+    s.channel.clock.advance(0);
+    const peer = await server.accept();
+    t.match(JSON.parse((await peer.next()).line), { nick: s.channel.nick });
+    t.match(s.channel.send(ALICE.nick, 'error', 'before its 793'), {
+      route: { kind: 'directory' },
+    });
+    peer.send(793, hello(ALICE));
+    await s.channel.next('direct-up');
+    t.match(s.channel.send(ALICE.nick, 'error', 'straight'), { route: { kind: 'direct' } });
+    t.match((await peer.next()).line, /!error straight /);
+    peer.send(685, formatPrivmsg(ALICE, s.channel.nick, 'pubkey', 'abc'));
+    t.match(await s.channel.next('privmsg'), { route: { kind: 'direct' } });
+  });
+
+  t.test('another peer at that location is not talked to', async (t) => {
+    const s = await scene(t, { serve: false });
+    const server = await listedPeer(t, s, ALICE);
+    const dialled = s.channel.connectTo(ALICE.nick);
+    const peer = await server.accept();
+    peer.send(793, hello(BOB));
+    t.equal(await dialled, false);
+    await peer.over;
+    t.match(s.channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'directory' } });
+  });
+
+  t.test('nobody there, or no handshake: no link, and no dial again for a minute', async (t) => {
+    const s = await scene(t, { serve: false });
+    const server = await listedPeer(t, s, ALICE);
+    const dialled = s.channel.connectTo(ALICE.nick);
+    await (await server.accept()).next();
+    s.channel.clock.advance(30_000);
+    t.equal(await dialled, false);
+    s.channel.send(ALICE.nick, 'error', 'a');
+    s.channel.clock.advance(59_999);
+    t.equal(server.accepted, 1);
+    s.channel.clock.advance(1);
+    s.channel.send(ALICE.nick, 'error', 'b');
+    s.channel.clock.advance(0);
+    await server.accept();
+    await server.close();
+    t.equal(await s.channel.connectTo(ALICE.nick), false);
+    t.equal(await s.channel.connectTo(BOB.nick), false, 'nobody told where it is');
+  });
+
+  t.test('two questions for a link share one dial', async (t) => {
+    const s = await scene(t, { serve: false });
+    const server = await listedPeer(t, s, ALICE);
+    const both = [s.channel.connectTo(ALICE.nick), s.channel.connectTo(ALICE.nick)];
+    (await server.accept()).send(793, hello(ALICE));
+    t.strictSame(await Promise.all(both), [true, true]);
+    t.equal(await s.channel.connectTo(ALICE.nick), true, 'linked already');
+    t.equal(server.accepted, 1);
+  });
+
+  t.test('never dialled: by a watcher; a directory; ourselves', async (t) => {
+    const watcher = await scene(t, { serve: false, passive: true });
+    const server = await listedPeer(t, watcher, ALICE);
+    t.match(watcher.channel.send(ALICE.nick, 'error', 'x'), { sent: true });
+    watcher.channel.clock.advance(60_000);
+    t.equal(await watcher.channel.connectTo(ALICE.nick), false);
+    t.equal(server.accepted, 0);
+
+    const s = await scene(t);
+    const own = formatLocation(s.channel.location);
+    s.session.send(789, `${ALICE.nick};${own},${BOB.nick};${formatLocation(s.directory.location)}`);
+    await heard(s.channel, s.session);
+    t.equal(await s.channel.connectTo(ALICE.nick), false);
+    t.equal(await s.channel.connectTo(BOB.nick), false);
+    t.equal(s.directory.accepted, 1);
+  });
+
+  t.test('a location on which most directories agree is dialled', async (t) => {
+    const directories = await Promise.all([1, 2, 3].map(() => startFakeDirectory()));
+    const channel = openProbe(directories.map(({ location }) => location));
+    const [liar, good] = [await serveRaw(), await serveRaw()];
+    t.teardown(async () => {
+      await channel.close();
+      for (const each of [...directories, liar, good]) await each.close();
+    });
+    const sessions = await Promise.all(directories.map((directory) => directory.welcome()));
+    await channel.next('welcome');
+    for (const [index, session] of sessions.entries()) {
+      const { location } = index === 0 ? liar : good;
+      session.send(789, `${ALICE.nick};${formatLocation(location)}`);
+      await heard(channel, session);
+    }
+    const dialled = channel.connectTo(ALICE.nick);
+    (await good.accept()).send(793, hello(ALICE));
+    t.equal(await dialled, true);
+    t.equal(liar.accepted, 0);
+  });
+
+  t.test('at most 6 of 100 peers are dialled at once', async (t) => {
+    let pending = 0;
+    let most = 0;
+    let dials = 0;
+    const refusals: (() => void)[] = [];
+    const loopback = anyPort();
+    const directory = await startFakeDirectory();
+    const overlay: Overlay = {
+      ...loopback,
+      dial(location, options) {
+        if (formatLocation(location) === formatLocation(directory.location)) {
+          return loopback.dial(location, options);
+        }
+        dials++;
+        pending++;
+        most = Math.max(most, pending);
+        return new Promise((_resolve, reject) => {
+          const refuse = (): void => {
+            pending--;
+            reject(new Error('refused'));
+          };
+          refusals.push(refuse);
+          options.signal.addEventListener('abort', refuse, { once: true });
+        });
+      },
+    };
+    const channel = openProbe([directory.location], { overlay });
+    t.teardown(async () => {
+      await channel.close();
+      await directory.close();
+    });
+    const session = await directory.welcome();
+    const nicks = Array.from({ length: 100 }, (_, n) => `J5nick${n}`);
+    session.send(789, nicks.map((nick) => `${nick};127.0.0.1:9`).join(','));
+    await heard(channel, session);
+    const attempts = nicks.map((nick) => channel.connectTo(nick));
+    for (let refused = 0; refused < 100; refused++) {
+      while (refusals.length === 0) await new Promise(setImmediate);
+      refusals.shift()?.();
+    }
+    t.ok((await Promise.all(attempts)).every((made) => !made));
+    t.equal(dials, 100);
+    t.equal(most, 6);
+  });
+});
+
+t.test('a link that dies', async (t) => {
+  t.test('what a ping-capable peer did not confirm goes by the directory', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE, ['ping']);
+    const payloads: string[] = [];
+    for (const args of ['a', 'b', 'c']) {
+      t.match(s.channel.send(ALICE.nick, 'error', args), { route: { kind: 'direct' } });
+      payloads.push(formatPrivmsg(s.channel.key, ALICE.nick, 'error', args));
+    }
+    t.strictSame(await peer.next(), { type: 685, line: payloads[0] });
+    t.strictSame(await peer.next(), { type: 798, line: '' }, 'a ping behind the first');
+    t.strictSame(await peer.next(), { type: 685, line: payloads[1] });
+    t.strictSame(await peer.next(), { type: 685, line: payloads[2] });
+    peer.send(799, '');
+    t.strictSame(await peer.next(), { type: 798, line: '' }, 'one more behind the others');
+    peer.cut();
+    t.strictSame(await s.session.next(), { type: 685, line: payloads[1] });
+    t.strictSame(await s.session.next(), { type: 685, line: payloads[2] });
+    await s.channel.next('direct-down');
+    t.match(s.channel.send(ALICE.nick, 'error', 'd'), { route: { kind: 'directory' } });
+  });
+
+  t.test('no answer to the ping within 15 s: the same', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE, ['ping']);
+    s.channel.send(ALICE.nick, 'error', 'x');
+    await peer.nextOf(798);
+    s.channel.clock.advance(15_000);
+    t.match((await s.session.next()).line, /!error x /);
+    await peer.over;
+  });
+
+  t.test('what was confirmed is not sent again', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE, ['ping']);
+    s.channel.send(ALICE.nick, 'error', 'x');
+    await peer.nextOf(798);
+    peer.send(799, '');
+    peer.send(685, formatPrivmsg(ALICE, s.channel.nick, 'error', 'y'));
+    await s.channel.next('privmsg');
+    peer.cut();
+    await s.channel.next('direct-down');
+    s.channel.publish('hp2 z');
+    t.match((await s.session.next()).line, /hp2 z$/);
+  });
+
+  t.test('a peer that does not read is left, and its messages go by the directory', async (t) => {
+    const s = await scene(t, { serve: false, limits: { sendQueueBytes: 200_000 } });
+    const { peer } = await linked(t, s, ALICE);
+    peer.pause();
+    const filler = 'x'.repeat(36_000);
+    const routes: string[] = [];
+    while (routes.at(-1) !== 'directory') {
+      const result = s.channel.send(ALICE.nick, 'error', `${routes.length} ${filler}`);
+      routes.push(result.sent ? result.route.kind : 'lost');
+      await new Promise(setImmediate);
+    }
+    t.notOk(routes.includes('lost'), 'there was always a way');
+    const last = routes.length - 1;
+    const arrived: number[] = [];
+    while (arrived.at(-1) !== last) arrived.push(numberOf((await s.session.next()).line));
+    t.ok(arrived.length >= 1);
+    t.ok(last > 5, 'the link took some before');
+    await s.channel.next('direct-down');
+  });
+
+  t.test('an unused link is closed after ten minutes', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE);
+    s.channel.clock.advance(300_000);
+    s.channel.send(ALICE.nick, 'error', 'x');
+    s.channel.clock.advance(599_999);
+    t.equal(s.channel.waiting('direct-down'), 0);
+    t.match((await peer.next()).line, /error x/);
+    s.channel.clock.advance(1);
+    await peer.over;
+    await s.channel.next('direct-down');
+  });
+
+  t.test('a peer with a live link is not gone until that ends', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE);
+    s.session.send(789, `${ALICE.nick};NOT-SERVING-ONION;D`);
+    await heard(s.channel, s.session);
+    t.equal(s.channel.waiting('peer-gone'), 0);
+    t.match(s.channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
+    peer.cut();
+    t.equal(await s.channel.next('peer-gone'), ALICE.nick);
+  });
+});
+
+t.test('serving that fails is told and tried again', async (t) => {
+  let failures = 2;
+  const loopback = anyPort();
+  const overlay: Overlay = {
+    ...loopback,
+    serve: (onConnection, options) =>
+      failures-- > 0
+        ? Promise.reject(new Error('port taken'))
+        : loopback.serve(onConnection, options),
+  };
+  const directory = await startFakeDirectory();
+  const channel = openProbe([directory.location], { serve: true, overlay });
+  t.teardown(async () => {
+    await channel.close();
+    await directory.close();
+  });
+  for (const retryInMs of [3_000, 5_000]) {
+    t.match(await channel.next('serve-failed'), { error: { message: 'port taken' }, retryInMs });
+    t.equal(channel.location.kind, 'not-serving');
+    channel.clock.advance(retryInMs);
+  }
+  await channel.next('served');
+  t.strictSame(await channel.next('service-state'), {
+    state: 'starting',
+    detail: 'listening on 127.0.0.1:0',
+  });
+  t.strictSame(await channel.next('service-state'), { state: 'reachable' });
+  await directory.welcome();
+  await channel.next('directory-up');
+});

@@ -1,0 +1,360 @@
+/** The small parts of the peer side, one by one. */
+import * as fc from 'fast-check';
+import t from 'tap';
+import { createBackoff } from '../../src/channel/backoff.js';
+import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../../src/channel/channel-settings.js';
+import { createDialGate } from '../../src/channel/dial-gate.js';
+import { createInbox } from '../../src/channel/inbox.js';
+import { createLinePeer } from '../../src/channel/line-peer.js';
+import { createPeerBook } from '../../src/channel/peer-book.js';
+import type { Connection, ConnectionHandler } from '../../src/channel/ports.js';
+import {
+  createMinuteCounter,
+  createSlidingWindow,
+  createTokenBucket,
+} from '../../src/channel/rate.js';
+import { createSeenMessages } from '../../src/channel/seen-messages.js';
+import { createUnconfirmed } from '../../src/channel/unconfirmed.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { NOT_SERVING, type Location } from '../../src/protocol/location.js';
+import { keyOf } from '../helpers/channel-probe.js';
+import { createTestClock } from '../helpers/test-clock.js';
+
+const at = (port: number): Location => ({ kind: 'loopback', host: '127.0.0.1', port });
+
+const entry = (nick: string, location: Location | typeof NOT_SERVING, features: string[] = []) => ({
+  nick,
+  location,
+  features,
+  left: false,
+});
+
+function unconfirmedProbe(most = 10) {
+  const clock = createTestClock();
+  const told = { pings: 0, silent: 0 };
+  const unconfirmed = createUnconfirmed({
+    clock,
+    waitMs: 100,
+    most,
+    ping: () => void told.pings++,
+    onSilence: () => void told.silent++,
+  });
+  return { clock, told, unconfirmed };
+}
+
+t.test('backoff: jitter of -1 to +5 s, never below 1 s, and a reset', (t) => {
+  for (const [random, first] of [
+    [0, 3_000],
+    [0.5, 6_000],
+    [0.999_999, 9_000],
+  ] as const) {
+    const backoff = createBackoff(DEFAULT_TIMINGS, () => random);
+    t.equal(backoff.next(), first);
+    const second = backoff.next();
+    t.equal(second, first + 2_000);
+    backoff.reset();
+    t.equal(backoff.next(), first);
+  }
+  const quick = createBackoff({ ...DEFAULT_TIMINGS, backoffFirstMs: 10 }, () => 0);
+  t.equal(quick.next(), 1_000);
+  t.end();
+});
+
+t.test('rates', (t) => {
+  const clock = createTestClock();
+  const minute = createMinuteCounter(clock, 2);
+  t.strictSame([minute.take(), minute.take(), minute.take()], [true, true, false]);
+  clock.advance(60_000);
+  t.equal(minute.take(), true);
+
+  const bucket = createTokenBucket(clock, 2, 3);
+  t.strictSame(
+    Array.from({ length: 4 }, () => bucket.take()),
+    [true, true, true, false],
+  );
+  clock.advance(500);
+  t.strictSame([bucket.take(), bucket.take()], [true, false]);
+  clock.advance(1_000_000);
+  t.strictSame(
+    Array.from({ length: 4 }, () => bucket.take()),
+    [true, true, true, false],
+  );
+
+  const window = createSlidingWindow(clock, 2, 100);
+  window.record();
+  clock.advance(40);
+  window.record();
+  t.equal(window.waitMs(), 60);
+  clock.advance(60);
+  t.equal(window.waitMs(), 0);
+  window.record();
+  t.equal(window.waitMs(), 40);
+  t.end();
+});
+
+t.test('the dial gate: bounded, directories first, room is given back once', async (t) => {
+  const gate = createDialGate({ pendingDials: 3, pendingPeerDials: 2, waitingDials: 2 });
+  const { signal } = new AbortController();
+  const order: string[] = [];
+  const enter = async (name: string, kind: 'directory' | 'peer', abort = signal) => {
+    const leave = await gate.enter(kind, abort);
+    order.push(name);
+    return leave;
+  };
+  const first = await enter('peer 1', 'peer');
+  await enter('peer 2', 'peer');
+  const third = enter('peer 3', 'peer');
+  const aborted = new AbortController();
+  const fourth = enter('peer 4', 'peer', aborted.signal);
+  await t.rejects(gate.enter('peer', signal), { message: /too many peers/ });
+  const leaveDirectory = await enter('directory 1', 'directory');
+  const directory = enter('directory 2', 'directory');
+  aborted.abort();
+  await t.rejects(fourth, { message: 'dial aborted' });
+  first();
+  first();
+  await directory;
+  leaveDirectory();
+  await third;
+  t.strictSame(order, ['peer 1', 'peer 2', 'directory 1', 'directory 2', 'peer 3']);
+  await t.rejects(gate.enter('peer', AbortSignal.abort(new Error('stopped'))), {
+    message: 'stopped',
+  });
+});
+
+t.test('seen messages', (t) => {
+  t.test('bounded, and forgotten after the window', (t) => {
+    const clock = createTestClock();
+    const seen = createSeenMessages(clock, 100, 10);
+    for (let n = 0; n < 100; n++) seen.arrived(`${n}`, 'a');
+    t.equal(seen.size, 10);
+    t.equal(seen.arrived('99', 'b'), 'copy');
+    t.equal(seen.arrived('0', 'b'), 'first', 'the oldest were forgotten');
+    clock.advance(100);
+    t.equal(seen.arrived('99', 'b'), 'first');
+    t.equal(seen.size, 1);
+    t.end();
+  });
+
+  t.test('whatever the order, a message said n times is told n times', (t) => {
+    const arrivals = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 60 });
+    fc.assert(
+      fc.property(arrivals, (ways) => {
+        const seen = createSeenMessages(createTestClock(), 100, 10);
+        const told = ways.filter((way) => seen.arrived('x', way) !== 'copy').length;
+        const counts = ['a', 'b', 'c'].map((way) => ways.filter((other) => other === way).length);
+        return told === Math.max(...counts);
+      }),
+    );
+    t.end();
+  });
+  t.end();
+});
+
+t.test('the peer book', (t) => {
+  t.test('is bounded; the one not heard of for longest goes first', (t) => {
+    const book = createPeerBook(3);
+    for (const nick of ['a', 'b', 'c', 'a', 'd']) book.relayed(nick, 'D1');
+    t.strictSame(
+      book.all().map(({ nick }) => nick),
+      ['c', 'a', 'd'],
+    );
+    t.equal(book.size, 3);
+    t.end();
+  });
+
+  t.test('merges what directories say', (t) => {
+    const book = createPeerBook(10);
+    book.listed(entry('x', at(1), ['ping']), 'D1');
+    book.relayed('x', 'D1');
+    book.listed(entry('x', at(2)), 'D2');
+    t.strictSame(book.get('x'), {
+      nick: 'x',
+      location: at(1),
+      features: ['ping'],
+      relayedBy: ['D1'],
+      shownBy: ['D1', 'D2'],
+    });
+    book.listed(entry('x', at(2)), 'D3');
+    t.strictSame(book.get('x')?.location, at(2), 'the majority counts');
+    book.listed(entry('x', NOT_SERVING), 'D1');
+    t.strictSame(book.get('x')?.relayedBy, ['D1'], 'a listing does not undo a relayed message');
+    t.end();
+  });
+
+  t.test('gone only with the last directory', (t) => {
+    const book = createPeerBook(10);
+    for (const directory of ['D1', 'D2']) book.relayed('x', directory);
+    book.relayed('y', 'D2');
+    t.equal(book.left('x', 'D3'), false);
+    t.equal(book.left('x', 'D1'), false);
+    t.equal(book.left('x', 'D1'), false, 'said twice');
+    t.strictSame(book.directoryLost('D2'), ['x', 'y']);
+    t.equal(book.size, 0);
+    t.equal(book.left('x', 'D2'), false, 'nobody left twice');
+    t.end();
+  });
+
+  t.test('many features stay few', (t) => {
+    const book = createPeerBook(10);
+    for (let n = 0; n < 100; n++) book.listed(entry('x', at(1), [`f${n}`]), 'D1');
+    t.equal(book.get('x')?.features.length, 32);
+    t.end();
+  });
+  t.end();
+});
+
+t.test('unconfirmed messages', (t) => {
+  t.test('without pings the operating system decides', (t) => {
+    const { told, unconfirmed, clock } = unconfirmedProbe();
+    const [a, b, c] = ['a', 'b', 'c'].map((text) => unconfirmed.track(text));
+    unconfirmed.written();
+    b?.taken();
+    c?.withdraw();
+    t.strictSame(unconfirmed.close(), ['a']);
+    a?.taken();
+    t.strictSame(unconfirmed.close(), []);
+    t.strictSame([told.pings, clock.pending], [0, 0]);
+    t.end();
+  });
+
+  t.test('with pings only an answer decides', (t) => {
+    const { told, unconfirmed, clock } = unconfirmedProbe(2);
+    unconfirmed.usePings(true);
+    unconfirmed.pong();
+    unconfirmed.track('a').taken();
+    unconfirmed.written();
+    for (const text of ['b', 'c']) unconfirmed.track(text).taken();
+    unconfirmed.written();
+    t.equal(told.pings, 1, 'one at a time');
+    unconfirmed.pong();
+    t.equal(told.pings, 2);
+    clock.advance(100);
+    t.equal(told.silent, 1);
+    t.strictSame(unconfirmed.close(), ['b', 'c'], 'the bound took the oldest');
+    t.end();
+  });
+  t.end();
+});
+
+/** A connection of which a test holds the other end in memory. */
+function memoryConnection() {
+  let handler: ConnectionHandler | undefined;
+  let closed = false;
+  const written: Uint8Array[] = [];
+  const close = (): void => {
+    if (closed) return;
+    closed = true;
+    handler?.closed();
+  };
+  const connection: Connection = {
+    remote: 'memory',
+    queuedBytes: 0,
+    get closed() {
+      return closed;
+    },
+    attach(theHandler) {
+      handler = theHandler;
+    },
+    write: (bytes) => void written.push(bytes),
+    pause() {},
+    resume() {},
+    end: close,
+    destroy: close,
+  };
+  return { connection, written, push: (bytes: Uint8Array) => handler?.data(bytes) };
+}
+
+t.test('lines', (t) => {
+  t.test('no bytes, however cut, make it throw or tell anything after its end', (t) => {
+    const noise = fc.oneof(
+      fc.uint8Array({ maxLength: 200 }),
+      fc
+        .constantFrom('{}', '[]', '\n', '{"type": 685, "line": "a"}\r\n', 'x\n')
+        .map((text) => Buffer.from(text)),
+    );
+    fc.assert(
+      fc.property(fc.array(noise, { maxLength: 60 }), (chunks) => {
+        const { connection, push } = memoryConnection();
+        let ended = 0;
+        let late = 0;
+        createLinePeer({
+          connection,
+          clock: createTestClock(),
+          limits: DEFAULT_LIMITS,
+          timings: DEFAULT_TIMINGS,
+          onEnvelope: () => void (late += ended),
+          onClosed: () => void ended++,
+        });
+        for (const chunk of chunks) push(chunk);
+        return ended <= 1 && late === 0;
+      }),
+    );
+    t.end();
+  });
+
+  t.test('a peer that takes nothing for 30 s is given up', (t) => {
+    const clock = createTestClock();
+    const { connection } = memoryConnection();
+    const reasons: string[] = [];
+    const line = createLinePeer({
+      connection,
+      clock,
+      limits: DEFAULT_LIMITS,
+      timings: DEFAULT_TIMINGS,
+      onEnvelope: () => {},
+      onClosed: (reason) => reasons.push(reason),
+    });
+    t.equal(line.send(685, 'a'), true);
+    clock.advance(29_999);
+    t.equal(line.open, true);
+    clock.advance(1);
+    t.strictSame(reasons, ['does not read what we send']);
+    t.equal(line.send(685, 'b'), false);
+    t.equal(clock.pending, 0);
+    t.end();
+  });
+
+  t.test('a line leaves as one write of at most 40,000 bytes, or not at all', (t) => {
+    const { connection, written } = memoryConnection();
+    const line = createLinePeer({
+      connection,
+      clock: createTestClock(),
+      limits: DEFAULT_LIMITS,
+      timings: DEFAULT_TIMINGS,
+      onEnvelope: () => {},
+      onClosed: () => {},
+    });
+    const room = 40_000 - encodeEnvelope(685, '').length;
+    t.equal(line.send(685, 'x'.repeat(room)), true);
+    t.equal(line.send(685, 'x'.repeat(room + 1)), false);
+    t.equal(line.open, true);
+    t.strictSame(
+      written.map(({ length }) => length),
+      [40_000],
+    );
+    t.end();
+  });
+  t.end();
+});
+
+t.test('the inbox never throws and never takes a forged private message', (t) => {
+  const me = keyOf(1);
+  const payload = fc.oneof(
+    fc.string({ unit: 'binary', maxLength: 300 }),
+    fc
+      .tuple(fc.constantFrom(me.nick, 'PUBLIC', 'x', ''), fc.string({ maxLength: 100 }))
+      .map(([to, text]) => `${keyOf(2).nick}!${to}!${text}`),
+  );
+  fc.assert(
+    fc.property(fc.array(payload), (payloads) => {
+      const settings = { timings: DEFAULT_TIMINGS, limits: DEFAULT_LIMITS };
+      const inbox = createInbox(me.nick, settings, createTestClock());
+      return payloads.every((text) => {
+        inbox.public(text, 'a');
+        return inbox.private(text, 'a').verdict === 'junk';
+      });
+    }),
+  );
+  t.end();
+});
