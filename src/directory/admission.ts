@@ -1,0 +1,179 @@
+/**
+ * From accept to the 795 (protocol document, section 3.3): one valid 793 and nothing else, in time.
+ * A handshake of somebody else's protocol is answered with `accepted: false` and closed, anything
+ * that is no handshake is closed without a word.
+ */
+import { MessageType, type Network } from '../protocol/constants.js';
+import { encodeEnvelope, type Envelope } from '../protocol/envelope.js';
+import {
+  formatDirectoryHandshake,
+  isMismatch,
+  parsePeerHandshake,
+  type HandshakeGarbage,
+  type HandshakeMismatch,
+  type PeerHandshake,
+} from '../protocol/handshake.js';
+import { sameLocation, type Location } from '../protocol/location.js';
+import type { Fanout } from './fanout.js';
+import type { DirectoryLimits } from './limits.js';
+import { boundedMotd } from './motd.js';
+import type { Peer } from './peer.js';
+import type { Registry } from './registry.js';
+import type { CloseReason, RejectionReason, Tally } from './stats.js';
+
+/** Features of ours, in every accepting 795. */
+const FEATURES = ['peerlist_features', 'ping'];
+/** How long a refused peer may take to read its answer. */
+const REFUSAL_GRACE_MS = 5_000;
+
+type AnsweredReason = Exclude<RejectionReason, HandshakeGarbage>;
+
+const REASON_TEXT: Readonly<Record<AnsweredReason, (network: Network) => string>> = {
+  'app-name': () => 'app-name must be joinmarket',
+  'directory-flag': () => 'directories do not connect to directories',
+  'proto-ver': () => 'protocol version must be 5',
+  network: (network) => `this directory serves ${network}`,
+  location: () => 'location-string must be <v3 onion>:port or NOT-SERVING-ONION',
+  'own-location': () => 'location-string is the one of this directory',
+  'nick-in-use': () => 'nick is in use by another connection',
+  full: () => 'directory is full, try another one or later',
+};
+
+export interface Admission {
+  /** A fresh connection's record, already in the registry. Keeps `maxUnhandshaked`. */
+  arrived(): void;
+  /** The line of a peer in state `new`. */
+  handshake(peer: Peer, envelope: Envelope): void;
+  /** Makes a peer ready whose nick is free now, unless the directory is full. */
+  admit(peer: Peer): void;
+  refuseNick(peer: Peer): void;
+  /** Ends who took too long. */
+  sweep(now: number): void;
+}
+
+export interface AdmissionOptions {
+  readonly network: Network;
+  readonly nick: string;
+  readonly location: () => Location;
+  readonly acceptLoopback: boolean;
+  readonly motd: () => string;
+  readonly limits: () => DirectoryLimits;
+  readonly registry: Registry;
+  readonly fanout: Fanout;
+  readonly tally: Tally;
+  /** Asks for the nick of a ready peer. */
+  readonly claim: (newcomer: Peer, holder: Peer) => void;
+  readonly drop: (peer: Peer, reason: CloseReason) => void;
+}
+
+function introduce(peer: Peer, handshake: PeerHandshake): void {
+  peer.nick = handshake.nick;
+  peer.location = handshake.location;
+  peer.features = handshake.features;
+  peer.canPing = handshake.features.includes('ping');
+  peer.wantsFeatures = handshake.features.includes('peerlist_features');
+}
+
+export function createAdmission(options: AdmissionOptions): Admission {
+  const { network, nick, location, acceptLoopback, limits, registry, fanout, tally, drop } =
+    options;
+  let welcomeMotd: string | undefined;
+  let welcome: Uint8Array = new Uint8Array(0);
+
+  function answer(accepted: boolean, motd: string): string {
+    const features = accepted ? FEATURES : [];
+    return encodeEnvelope(
+      MessageType.DN_HANDSHAKE,
+      formatDirectoryHandshake({ nick, network, accepted, motd: boundedMotd(motd), features }),
+    );
+  }
+
+  /** The accepting answer, the same for everybody. */
+  function welcomeFrame(): Uint8Array {
+    const motd = options.motd();
+    if (motd !== welcomeMotd) {
+      welcomeMotd = motd;
+      welcome = Buffer.from(answer(true, motd), 'latin1');
+    }
+    return welcome;
+  }
+
+  function refuse(peer: Peer, reason: AnsweredReason): void {
+    tally.handshakesRejected[reason]++;
+    tally.messagesOut.handshake++;
+    const frame = Buffer.from(answer(false, `Rejected: ${REASON_TEXT[reason](network)}`), 'latin1');
+    peer.connection.write(frame);
+    tally.bytesOut += frame.length;
+    if (registry.ending.size >= limits().maxUnhandshaked) {
+      drop(peer, 'rejected');
+      return;
+    }
+    registry.makeEnding(peer);
+    tally.closed.rejected++;
+    peer.connection.end(REFUSAL_GRACE_MS);
+  }
+
+  function reject(peer: Peer, reason: HandshakeGarbage | HandshakeMismatch): void {
+    if (isMismatch(reason)) {
+      refuse(peer, reason);
+      return;
+    }
+    tally.handshakesRejected[reason]++;
+    drop(peer, 'rejected');
+  }
+
+  function admit(peer: Peer): void {
+    const { maxPeers } = limits();
+    if (maxPeers > 0 && registry.ready.length >= maxPeers) {
+      refuse(peer, 'full');
+      return;
+    }
+    // What others did before its time is not news for it, and never ends up behind its own arrival.
+    fanout.recordLeaves();
+    fanout.outboxes.begin(peer.outbox);
+    registry.makeReady(peer);
+    tally.handshakesAccepted++;
+    tally.messagesOut.handshake++;
+    fanout.direct(peer, welcomeFrame());
+  }
+
+  return {
+    arrived() {
+      if (registry.unhandshaked.size <= limits().maxUnhandshaked) return;
+      const [oldest] = registry.unhandshaked;
+      if (oldest) drop(oldest, 'unhandshaked-limit');
+    },
+    handshake(peer, envelope) {
+      if (envelope.type !== MessageType.HANDSHAKE) {
+        drop(peer, 'not-a-handshake');
+        return;
+      }
+      tally.messagesIn.handshake++;
+      const parsed = parsePeerHandshake(envelope.line, { network, acceptLoopback });
+      if (!parsed.ok) {
+        reject(peer, parsed.reason);
+        return;
+      }
+      introduce(peer, parsed.value);
+      if (sameLocation(peer.location, location())) {
+        refuse(peer, 'own-location');
+        return;
+      }
+      const holder = registry.byNick(peer.nick);
+      if (holder) options.claim(peer, holder);
+      else if (peer.nick === nick) refuse(peer, 'nick-in-use');
+      else admit(peer);
+    },
+    admit,
+    refuseNick(peer) {
+      refuse(peer, 'nick-in-use');
+    },
+    sweep(now) {
+      for (const peer of registry.unhandshaked) {
+        if (now - peer.acceptedAt < limits().handshakeTimeoutMs) break;
+        // A peer that waits for its nick has handshaked; its claim has a deadline of its own.
+        if (peer.state === 'new') drop(peer, 'handshake-timeout');
+      }
+    },
+  };
+}

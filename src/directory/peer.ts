@@ -1,0 +1,75 @@
+/**
+ * One record per connection. The registry owns it and frees it in one place; everything else that
+ * knows a peer (nick, reclaim, outbox) hangs off this record.
+ */
+import type { Connection } from '../channel/ports.js';
+import { NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
+import type { Outbox } from './outbox.js';
+import type { Meters } from './rates.js';
+
+/**
+ * - `new`: no handshake yet
+ * - `waiting`: its nick is held by another connection, which is being probed
+ * - `ready`: handshaked
+ * - `ending`: was refused; the answer is on its way, nothing is read any more
+ * - `gone`: freed
+ */
+export type PeerState = 'new' | 'waiting' | 'ready' | 'ending' | 'gone';
+
+export interface Peer {
+  readonly connection: Connection;
+  readonly outbox: Outbox;
+  state: PeerState;
+  /** When it was accepted; clock milliseconds, as all times here. */
+  readonly acceptedAt: number;
+  /** Empty until it has handshaked. */
+  nick: string;
+  location: DeclaredLocation;
+  /** Features it offered, sorted. */
+  features: readonly string[];
+  canPing: boolean;
+  wantsFeatures: boolean;
+  /** Place in the registry's list of ready peers. */
+  slot: number;
+  /** When its last line came. */
+  heardAt: number;
+  /** When it was sent a ping that nothing has followed yet; undefined when none is open. */
+  pingedAt: number | undefined;
+  /** When it was last asked for its offers by the heartbeat. */
+  probedAt: number | undefined;
+  /** Another connection asks for its nick. */
+  claimed: boolean;
+  meters: Meters | undefined;
+  /** Messages under another's name. */
+  spoofs: number;
+  /** Absent addressees it was told about, and when; see `gone.ts`. */
+  goneTold: Map<string, number> | undefined;
+}
+
+const NO_FEATURES: readonly string[] = [];
+
+export function createPeer(connection: Connection, outbox: Outbox, now: number): Peer {
+  return {
+    connection,
+    outbox,
+    state: 'new',
+    acceptedAt: now,
+    nick: '',
+    location: NOT_SERVING,
+    features: NO_FEATURES,
+    canPing: false,
+    wantsFeatures: false,
+    slot: -1,
+    heardAt: now,
+    pingedAt: undefined,
+    probedAt: undefined,
+    claimed: false,
+    meters: undefined,
+    spoofs: 0,
+    goneTold: undefined,
+  };
+}
+
+export function isServing(peer: Peer): boolean {
+  return peer.location.kind !== 'not-serving';
+}

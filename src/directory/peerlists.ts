@@ -1,0 +1,107 @@
+/**
+ * What a directory says in 789 lines (protocol document, section 5.2): where the sender of a private
+ * message serves, who left, and the whole list for who asks.
+ */
+import { MessageType } from '../protocol/constants.js';
+import { encodeEnvelope } from '../protocol/envelope.js';
+import type { Location } from '../protocol/location.js';
+import { NOT_SERVING } from '../protocol/location.js';
+import { formatPeerEntry, joinPeerEntries } from '../protocol/peerlist.js';
+import { isServing, type Peer } from './peer.js';
+import type { Registry } from './registry.js';
+
+/** Most leaves in one line; about 8.5 kB. */
+const LEAVES_PER_LINE = 100;
+/** An answer to a 791 is handed over in pieces of about this size. */
+const ANSWER_PIECE_BYTES = 32_768;
+
+const entryOf = ({ nick, location, features }: Peer, withFeatures: boolean): string =>
+  formatPeerEntry({ nick, location, features, left: false }, withFeatures);
+
+function frame(payload: string): string {
+  return encodeEnvelope(MessageType.PEERLIST, payload);
+}
+
+/** `nick;location;D`, without features. */
+export function leaveEntry({ nick, location }: Peer): string {
+  return formatPeerEntry({ nick, location, features: [], left: true }, false);
+}
+
+/** Lines that hold all these leaves. */
+export function leaveFrames(entries: readonly string[]): string[] {
+  return joinPeerEntries(entries, LEAVES_PER_LINE).map(frame);
+}
+
+/** `nick;NOT-SERVING-ONION;D`, as a line: the addressee of a private message is not here. */
+export function goneFrame(nick: string): string {
+  return frame(formatPeerEntry({ nick, location: NOT_SERVING, features: [], left: true }, false));
+}
+
+export interface Peerlists {
+  /** The directory's own entry, as a line. */
+  ownFrame(): string;
+  /** What follows a private message: the sender's entry if it serves, and always our own. */
+  pushFrame(sender: Peer, recipient: Peer): string;
+  /**
+   * The answer to a 791: all ready peers, those that serve nothing included, at most 20 a line and
+   * at least one line, in pieces of whole lines. Shared by all who ask before somebody comes or goes.
+   */
+  answer(requester: Peer): readonly Uint8Array[];
+  /** Lines in an answer now. */
+  readonly answerLines: number;
+  /** Frees the kept answers. */
+  clear(): void;
+}
+
+export interface PeerlistsOptions {
+  readonly nick: string;
+  readonly location: () => Location;
+  readonly registry: Registry;
+}
+
+interface Answer {
+  readonly version: number;
+  readonly pieces: readonly Uint8Array[];
+}
+
+export function createPeerlists({ nick, location, registry }: PeerlistsOptions): Peerlists {
+  const answers = new Map<boolean, Answer>();
+
+  const ownEntry = (): string =>
+    formatPeerEntry({ nick, location: location(), features: [], left: false }, false);
+
+  function build(withFeatures: boolean): readonly Uint8Array[] {
+    const payloads = joinPeerEntries(registry.ready.map((peer) => entryOf(peer, withFeatures)));
+    const pieces: Uint8Array[] = [];
+    let lines = '';
+    for (const payload of payloads.length > 0 ? payloads : ['']) {
+      lines += frame(payload);
+      if (lines.length < ANSWER_PIECE_BYTES) continue;
+      pieces.push(Buffer.from(lines, 'latin1'));
+      lines = '';
+    }
+    if (lines !== '') pieces.push(Buffer.from(lines, 'latin1'));
+    return pieces;
+  }
+
+  return {
+    ownFrame: () => frame(ownEntry()),
+    pushFrame(sender, recipient) {
+      const own = ownEntry();
+      return frame(isServing(sender) ? `${entryOf(sender, recipient.wantsFeatures)},${own}` : own);
+    },
+    answer(requester) {
+      const kept = answers.get(requester.wantsFeatures);
+      if (kept?.version === registry.version) return kept.pieces;
+      const pieces = build(requester.wantsFeatures);
+      answers.set(requester.wantsFeatures, { version: registry.version, pieces });
+      return pieces;
+    },
+    get answerLines() {
+      return Math.max(1, Math.ceil(registry.ready.length / 20));
+    },
+    clear() {
+      answers.clear();
+    },
+  };
+}

@@ -1,0 +1,75 @@
+/**
+ * Token buckets per connection and kind of message (protocol document, section 14). A peer that
+ * never sends a kind has no bucket for it.
+ */
+import type { DirectoryLimits } from './limits.js';
+import type { Peer } from './peer.js';
+
+export type RateClass = 'pubmsg' | 'orderbook' | 'privmsg' | 'getpeerlist' | 'ping' | 'junk';
+
+interface Meter {
+  tokens: number;
+  /** When tokens were last added. */
+  filledAt: number;
+  /** Start of the current minute, and how many came in it. */
+  minuteAt: number;
+  inMinute: number;
+}
+
+export type Meters = Partial<Record<RateClass, Meter>>;
+
+/** `over`: drop and count; `flood`: ten times over for a minute, close. */
+export type RateVerdict = 'pass' | 'over' | 'flood';
+
+const MINUTE_MS = 60_000;
+const FLOOD_FACTOR = 10;
+/** Pings are answered up to this rate. Deployed clients send a few a minute. */
+const PINGS_PER_MINUTE = 60;
+
+interface Rate {
+  /** Burst, and what is refilled per period. */
+  readonly count: number;
+  readonly periodMs: number;
+}
+
+function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
+  switch (kind) {
+    case 'pubmsg':
+      return { count: limits.pubmsgPerMinute, periodMs: MINUTE_MS };
+    case 'orderbook':
+      return { count: limits.orderbookPerMinute, periodMs: MINUTE_MS };
+    case 'privmsg':
+      return { count: limits.privmsgPerSecond, periodMs: 1_000 };
+    case 'getpeerlist':
+      return { count: limits.getpeerlistPerMinute, periodMs: MINUTE_MS };
+    case 'ping':
+      return { count: PINGS_PER_MINUTE, periodMs: MINUTE_MS };
+    case 'junk':
+      return { count: limits.junkPerMinute, periodMs: MINUTE_MS };
+  }
+}
+
+/** Counts one message of a kind and says what to do with it. A limit of 0 lets everything pass. */
+export function meter(
+  peer: Peer,
+  kind: RateClass,
+  limits: DirectoryLimits,
+  now: number,
+): RateVerdict {
+  const { count, periodMs } = rateOf(kind, limits);
+  if (count === 0) return 'pass';
+  peer.meters ??= {};
+  const m = (peer.meters[kind] ??= { tokens: count, filledAt: now, minuteAt: now, inMinute: 0 });
+  if (now - m.minuteAt >= MINUTE_MS) {
+    m.minuteAt = now;
+    m.inMinute = 0;
+  }
+  m.inMinute++;
+  m.tokens = Math.min(count, m.tokens + ((now - m.filledAt) * count) / periodMs);
+  m.filledAt = now;
+  if (m.tokens >= 1) {
+    m.tokens -= 1;
+    return 'pass';
+  }
+  return m.inMinute > (FLOOD_FACTOR * count * MINUTE_MS) / periodMs ? 'flood' : 'over';
+}

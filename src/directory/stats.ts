@@ -1,0 +1,169 @@
+/**
+ * What a directory counts. Numbers only: no nick, no onion, no text of a message. Every name exists
+ * from the start with 0, so that a metric never appears out of nowhere.
+ */
+
+/** Kinds of lines, for counting what comes in and what is delivered. */
+const NO_MESSAGES = {
+  pubmsg: 0,
+  orderbook: 0,
+  privmsg: 0,
+  peerlist: 0,
+  getpeerlist: 0,
+  handshake: 0,
+  ping: 0,
+  pong: 0,
+  other: 0,
+};
+export type MessageClass = keyof typeof NO_MESSAGES;
+
+/** Why a handshake was refused. The `handshake-...` reasons get no answer, the others a 795. */
+const NO_REJECTIONS = {
+  'handshake-json': 0,
+  'handshake-keys': 0,
+  'handshake-types': 0,
+  'handshake-nick': 0,
+  'app-name': 0,
+  'directory-flag': 0,
+  'proto-ver': 0,
+  network: 0,
+  location: 0,
+  'own-location': 0,
+  'nick-in-use': 0,
+  full: 0,
+};
+export type RejectionReason = keyof typeof NO_REJECTIONS;
+
+/** Why a line of a handshaked peer, or one that waits for its nick, was not acted on. */
+const NO_DROPS = {
+  /** Not JSON, or no envelope. */
+  malformed: 0,
+  /** A type that means nothing from a peer. */
+  'unknown-type': 0,
+  'second-handshake': 0,
+  /** Sent by a peer that has no answer to its handshake yet. */
+  'before-handshake': 0,
+  /** The name in front is not the connection's. */
+  'spoofed-from': 0,
+  /** No two `!`, or nothing behind them. */
+  route: 0,
+  /** 687 to a nick, or 685 to everybody. */
+  'type-mismatch': 0,
+  /** Would leave with more than 40,000 bytes. */
+  'too-long': 0,
+  'to-directory': 0,
+  'to-self': 0,
+  /** The addressee is not here; the sender was told, or told recently. */
+  absent: 0,
+  'rate-pubmsg': 0,
+  'rate-orderbook': 0,
+  'rate-privmsg': 0,
+  'rate-getpeerlist': 0,
+  'rate-ping': 0,
+  /** The requester has not taken earlier answers yet. */
+  'getpeerlist-busy': 0,
+};
+export type DropReason = keyof typeof NO_DROPS;
+
+/** Why a connection ended. */
+const NO_CLOSES = {
+  /** The other side closed, or the network did. */
+  'closed-by-peer': 0,
+  /** It said 801. */
+  'disconnect-message': 0,
+  rejected: 0,
+  'handshake-timeout': 0,
+  'unhandshaked-limit': 0,
+  /** Before its handshake it sent something else. */
+  'not-a-handshake': 0,
+  'not-utf8': 0,
+  oversize: 0,
+  malformed: 0,
+  'spoofed-from': 0,
+  rate: 0,
+  /** Bytes were queued and none drained for too long. */
+  'write-stall': 0,
+  /** It owed its reader more than `sendQueueBytes`. */
+  lag: 0,
+  'no-pong': 0,
+  /** A maker that cannot be pinged ignored its probes. */
+  'silent-maker': 0,
+  /** It did not prove life when another connection asked for its nick. */
+  'nick-reclaimed': 0,
+  shutdown: 0,
+};
+export type CloseReason = keyof typeof NO_CLOSES;
+
+export type Counters<K extends string> = Readonly<Record<K, number>>;
+
+export interface DirectoryStats {
+  /** Now. */
+  readonly peers: number;
+  readonly connections: number;
+  readonly unhandshaked: number;
+  /** Newcomers that wait for a nick to be freed. */
+  readonly nickClaims: number;
+  /** Bytes of broadcast that are kept for peers that have not taken them yet. */
+  readonly logBytes: number;
+  /** Since the start. */
+  readonly connectionsAccepted: number;
+  readonly handshakesAccepted: number;
+  readonly handshakesRejected: Counters<RejectionReason>;
+  /** Lines read of handshaked peers, and handshakes. */
+  readonly messagesIn: Counters<MessageClass>;
+  /** Deliveries: a broadcast to 100 peers counts 100. */
+  readonly messagesOut: Counters<MessageClass>;
+  readonly dropped: Counters<DropReason>;
+  readonly closed: Counters<CloseReason>;
+  readonly leavesAnnounced: number;
+  readonly goneNotices: number;
+  readonly nickProbes: number;
+  readonly heartbeatProbes: number;
+  readonly bytesIn: number;
+  /** Bytes handed to connections. */
+  readonly bytesOut: number;
+  readonly flushes: number;
+  readonly writes: number;
+}
+
+type Mutable<T> = {
+  -readonly [K in keyof T]: T[K] extends number ? number : MutableCounters<T[K]>;
+};
+type MutableCounters<T> = { -readonly [K in keyof T]: number };
+
+/** The counters that only grow; the rest of `DirectoryStats` is read off the directory itself. */
+export type Tally = Mutable<
+  Omit<DirectoryStats, 'peers' | 'connections' | 'unhandshaked' | 'nickClaims' | 'logBytes'>
+>;
+
+export function createTally(): Tally {
+  return {
+    connectionsAccepted: 0,
+    handshakesAccepted: 0,
+    handshakesRejected: { ...NO_REJECTIONS },
+    messagesIn: { ...NO_MESSAGES },
+    messagesOut: { ...NO_MESSAGES },
+    dropped: { ...NO_DROPS },
+    closed: { ...NO_CLOSES },
+    leavesAnnounced: 0,
+    goneNotices: 0,
+    nickProbes: 0,
+    heartbeatProbes: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    flushes: 0,
+    writes: 0,
+  };
+}
+
+/** A copy that does not change any more. */
+export function copyTally(tally: Tally): Tally {
+  return {
+    ...tally,
+    handshakesRejected: { ...tally.handshakesRejected },
+    messagesIn: { ...tally.messagesIn },
+    messagesOut: { ...tally.messagesOut },
+    dropped: { ...tally.dropped },
+    closed: { ...tally.closed },
+  };
+}

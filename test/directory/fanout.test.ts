@@ -1,0 +1,323 @@
+/**
+ * The shared log, the outboxes and the flush window: against a model over connections in memory
+ * whose queues drain at random, and one by one where the model is blind.
+ */
+import * as fc from 'fast-check';
+import t from 'tap';
+import { silentLog } from '../../src/channel/log.js';
+import { createBroadcastLog } from '../../src/directory/broadcast-log.js';
+import { createDirectory, DEFAULT_LIMITS, directoryMotd } from '../../src/directory/directory.js';
+import { createFlushTimer } from '../../src/directory/flush-timer.js';
+import { createOutboxes } from '../../src/directory/outbox.js';
+import { createTally } from '../../src/directory/stats.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { createTestClock } from '../helpers/test-clock.js';
+import { memoryPeer, type MemoryPeer } from './memory-connection.js';
+import { DN_NICK, hello, NO_RATES, OWN_ENTRY, parseLine } from './wire.js';
+
+/** What happens to one of the seats. Numbers are seats, sizes and shares. */
+type Step =
+  | { readonly do: 'join' | 'leave'; readonly seat: number }
+  | { readonly do: 'publish'; readonly seat: number; readonly size: number; readonly times: number }
+  | { readonly do: 'send'; readonly seat: number; readonly to: number; readonly size: number }
+  | { readonly do: 'drain'; readonly seat: number; readonly bytes: number }
+  | { readonly do: 'wait'; readonly ms: number };
+
+const SEATS = 5;
+const seat = fc.nat(SEATS - 1);
+const size = fc.oneof(fc.nat(60), fc.nat(39_000));
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('join' as const), seat }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('leave' as const), seat }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('publish' as const),
+      seat,
+      size,
+      times: fc.integer({ min: 1, max: 12 }),
+    }),
+  },
+  { weight: 5, arbitrary: fc.record({ do: fc.constant('send' as const), seat, to: seat, size }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant('drain' as const),
+      seat,
+      bytes: fc.oneof(fc.nat(500), fc.nat(300_000)),
+    }),
+  },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(40) }) },
+);
+
+/** A peer as the model sees it. */
+interface Modelled {
+  readonly peer: MemoryPeer;
+  readonly nick: string;
+  /** What it must get, in this order. Leaves come in between, see `leaves`. */
+  readonly due: string[];
+  /** Nicks whose leave it must hear exactly once. */
+  readonly leaves: string[];
+}
+
+function isLeave(line: string): boolean {
+  return line.endsWith(';D');
+}
+
+/** Checks what a peer got; `all` when nothing may be missing. */
+function check({ peer, due, leaves, nick }: Modelled, all: boolean): void {
+  const raw = peer.received.split('\r\n');
+  if (all && raw.at(-1) !== '') throw new Error(`${nick}: half a line at the end`);
+  const lines = raw.slice(0, -1).map(parseLine);
+  if (lines.length > 0 && lines[0]?.type !== 795) throw new Error(`${nick}: 795 is not first`);
+  const ordered: string[] = [];
+  const left: string[] = [];
+  for (const { type, line } of lines.slice(1)) {
+    if (type === 789 && isLeave(line)) {
+      left.push(...line.split(',').map((entry) => entry.split(';')[0] ?? ''));
+    } else {
+      const from = line.split('!')[0] ?? '';
+      if (left.includes(from)) throw new Error(`${nick}: ${from} spoke after it left`);
+      ordered.push(line);
+    }
+  }
+  const wanted = all ? due : due.slice(0, ordered.length);
+  if (ordered.join('\n') !== wanted.join('\n')) {
+    throw new Error(
+      `${nick}: ${ordered.length} lines of ${due.length}, first difference at ` +
+        String(ordered.findIndex((line, n) => line !== wanted[n])),
+    );
+  }
+  const expected = new Set(leaves);
+  if (new Set(left).size !== left.length) throw new Error(`${nick}: a leave was told twice`);
+  if (left.some((gone) => !expected.has(gone))) throw new Error(`${nick}: a leave of nobody`);
+  if (all && left.length !== leaves.length) throw new Error(`${nick}: a leave is missing`);
+}
+
+function play(steps: readonly Step[], flushWindowMs: number): void {
+  const clock = createTestClock();
+  const directory = createDirectory({
+    network: 'signet',
+    nick: DN_NICK,
+    location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
+    acceptLoopback: true,
+    motd: () => '',
+    limits: { ...DEFAULT_LIMITS, ...NO_RATES, sendQueueBytes: 1e9, writeStallTimeoutMs: 1e9 },
+    clock,
+    random: () => 0.5,
+    log: silentLog,
+    flushWindowMs,
+  });
+  const seats: (Modelled | undefined)[] = Array.from({ length: SEATS }, () => undefined);
+  let count = 0;
+  const present = (): Modelled[] => seats.filter((s) => s !== undefined);
+
+  for (const action of steps) {
+    if (action.do === 'wait') {
+      clock.advance(action.ms);
+      continue;
+    }
+    const me = seats[action.seat];
+    if (action.do === 'join') {
+      if (me) continue;
+      // A nick of its own each time: a nick that comes back is another test's matter.
+      const nick = `J5n${++count}`;
+      const peer = memoryPeer();
+      directory.accept(peer.connection);
+      peer.say(encodeEnvelope(793, hello(nick)));
+      seats[action.seat] = { peer, nick, due: [], leaves: [] };
+      continue;
+    }
+    if (!me) continue;
+    const others = present().filter((other) => other !== me);
+    switch (action.do) {
+      case 'leave':
+        seats[action.seat] = undefined;
+        me.peer.leave();
+        check(me, false);
+        for (const other of others) other.leaves.push(me.nick);
+        break;
+      case 'publish': {
+        let bytes = '';
+        for (let n = 0; n < action.times; n++) {
+          const line = `${me.nick}!PUBLIC!hp2 ${++count} ${'x'.repeat(action.size)}`;
+          bytes += encodeEnvelope(687, line);
+          for (const other of others) other.due.push(line);
+        }
+        me.peer.say(bytes);
+        break;
+      }
+      case 'send': {
+        const target = seats[action.to];
+        if (!target || target === me) break;
+        const line = `${me.nick}!${target.nick}!fill ${++count} ${'y'.repeat(action.size)}`;
+        me.peer.say(encodeEnvelope(685, line));
+        target.due.push(line, OWN_ENTRY);
+        break;
+      }
+      case 'drain':
+        me.peer.drain(action.bytes);
+        break;
+    }
+  }
+  clock.advance(100);
+  // As many rounds as there are writes left; each takes all that is queued.
+  for (let round = 0; round < 400; round++) for (const { peer } of present()) peer.drain();
+  for (const modelled of present()) check(modelled, true);
+  for (const { peer } of present()) peer.leave();
+  if (directory.connectionCount !== 0) throw new Error('connections are left');
+  if (clock.pending !== 0) throw new Error('timers are left');
+}
+
+void t.test('every peer gets exactly what it should, in order', (t) => {
+  const steps = fc.array(step, { minLength: 20, maxLength: 120 });
+  for (const window of [0, 25]) {
+    fc.assert(
+      fc.property(steps, (list) => {
+        play(list, window);
+      }),
+      { numRuns: 150 },
+    );
+    t.pass(`150 random interleavings with a window of ${window} ms`);
+  }
+  t.end();
+});
+
+void t.test('the model notices a lost, a doubled and a swapped line', (t) => {
+  const peer = memoryPeer();
+  const say = (line: string): void => peer.connection.write(Buffer.from(line));
+  const base = { peer, nick: 'J5a', leaves: [] };
+  say(encodeEnvelope(795, '{}') + encodeEnvelope(687, 'b!1') + encodeEnvelope(687, 'b!2'));
+  peer.drain();
+  check({ ...base, due: ['b!1', 'b!2'] }, true);
+  t.throws(() => check({ ...base, due: ['b!1', 'b!2', 'b!3'] }, true), /2 lines of 3/);
+  t.throws(() => check({ ...base, due: ['b!1'] }, true), /2 lines of 1/);
+  t.throws(() => check({ ...base, due: ['b!2', 'b!1'] }, false), /difference at 0/);
+  t.throws(() => check({ ...base, due: ['b!1', 'b!2'], leaves: ['J5x'] }, true), /is missing/);
+  t.end();
+});
+
+void t.test('the log', (t) => {
+  const log = createBroadcastLog();
+  let all = '';
+  for (let n = 0; n < 100; n++) {
+    const frame = `${n}:${'z'.repeat((n * 997) % 40_000)}\n`;
+    t.equal(log.append(frame), frame.length);
+    all += frame;
+  }
+  t.equal(log.end, all.length);
+  t.equal(log.size, all.length);
+  let read = '';
+  while (read.length < all.length)
+    read += Buffer.from(log.slice(read.length, all.length)).toString();
+  t.ok(read === all, 'slice by slice all of it, across chunks');
+  t.equal(Buffer.from(log.slice(3, 7)).toString(), all.slice(3, 7));
+  t.equal(log.slice(3, 7), log.slice(3, 7), 'the same slice is made once');
+
+  const kept = log.slice(0, 100);
+  log.trim(log.end);
+  t.ok(log.size <= 262_144, 'only the chunk being written is kept');
+  t.equal(Buffer.from(kept).toString(), all.slice(0, 100), 'a slice taken before stays as it is');
+  t.throws(() => log.slice(0, 1), RangeError);
+  log.append('next\n');
+  t.equal(Buffer.from(log.slice(log.end - 5, log.end)).toString(), 'next\n');
+  t.end();
+});
+
+void t.test('the flush window', (t) => {
+  const clock = createTestClock();
+  const flushed: number[] = [];
+  const timer = createFlushTimer(clock, 25, () => {
+    flushed.push(clock.now());
+  });
+  timer.settle();
+  t.strictSame(flushed, [], 'nothing to flush');
+  timer.touch();
+  timer.settle();
+  t.strictSame(flushed, [1_000], 'at once when quiet');
+  for (let n = 0; n < 10; n++) {
+    timer.touch();
+    timer.settle();
+    clock.advance(10);
+  }
+  t.strictSame(flushed, [1_000, 1_025, 1_050, 1_075, 1_100], 'together under load');
+  clock.advance(1_000);
+  t.equal(clock.pending, 0);
+  timer.touch();
+  timer.settle();
+  t.equal(flushed.at(-1), 2_100, 'and at once again');
+  timer.touch();
+  timer.settle();
+  timer.cancel();
+  t.equal(clock.pending, 0);
+  clock.advance(100);
+  t.equal(flushed.length, 6);
+  t.end();
+});
+
+void t.test('one write per flush, zero-copy and shared', (t) => {
+  const clock = createTestClock();
+  const tally = createTally();
+  const log = createBroadcastLog();
+  const outboxes = createOutboxes({ log, clock, tally });
+  const writes: Uint8Array[] = [];
+  const peers = Array.from({ length: 3 }, () => memoryPeer());
+  const boxes = peers.map(({ connection }) =>
+    outboxes.open({
+      ...connection,
+      write(bytes: Uint8Array, done?: () => void) {
+        writes.push(bytes);
+        connection.write(bytes, done);
+      },
+    }),
+  );
+  for (const box of boxes) outboxes.begin(box);
+  for (let n = 0; n < 200; n++) log.append(`message ${n}\n`);
+  for (const box of boxes) {
+    box.due = log.end;
+    outboxes.pump(box);
+  }
+  t.equal(writes.length, 3, '200 messages, one write each');
+  t.ok(
+    writes.every((bytes) => bytes === writes[0]),
+    'of the very same memory',
+  );
+  log.append('later\n');
+  for (const box of boxes) {
+    box.due = log.end;
+    outboxes.pump(box);
+  }
+  t.equal(writes.length, 3, 'nothing more while a write is on its way');
+  for (const peer of peers) peer.drain();
+  t.equal(writes.length, 6, 'the rest follows when it is done');
+  for (const peer of peers) peer.drain();
+  t.ok(
+    boxes.every((box) => outboxes.lag(box) === 0),
+    'nothing is owed',
+  );
+  t.equal(tally.writes, 6);
+
+  const [box] = boxes;
+  if (!box) throw new Error('no outbox');
+  const mine = log.append('my own\n');
+  outboxes.cutOut(box, mine);
+  t.equal(outboxes.lag(box), 0, 'what it said itself is not owed');
+  log.append('foreign\n');
+  for (let n = 0; n < 3; n++) outboxes.cutOut(box, log.append('my own\n'));
+  outboxes.direct(box, Buffer.from('direct\n'));
+  t.equal(outboxes.lag(box), 'foreign\ndirect\n'.length + 2 * 96, 'bytes, and two splices');
+  outboxes.pump(box);
+  peers[0]?.drain();
+  t.match(peers[0]?.received, /later\nforeign\ndirect\n$/);
+  t.equal(outboxes.lag(box), 0);
+  t.end();
+});
+
+void t.test('the MOTD of deployed directories', (t) => {
+  t.equal(
+    directoryMotd('abc.onion:5222', '1.2.3', 'Greetings\r\nand more\u0007'),
+    'DIRECTORY NODE: abc.onion:5222\nJOINMARKET VERSION: onionmc/1.2.3\nGreetings\nand more ',
+  );
+  t.equal(directoryMotd('l', 'v', 'x'.repeat(10_000)).length, 4_096);
+  t.end();
+});

@@ -1,0 +1,538 @@
+/**
+ * Wire scenarios over loopback sockets: the door (handshakes) and the relay. The clock is the
+ * test's, and every turn is flushed at its end, so nothing here depends on time.
+ */
+import t, { type Test } from 'tap';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import {
+  DN_NICK,
+  hello,
+  onion,
+  OWN_ENTRY,
+  parseLine,
+  runDirectory,
+  until,
+  type Client,
+  type Hello,
+  type RunOptions,
+  type Running,
+} from './wire.js';
+import { createTestClock } from '../helpers/test-clock.js';
+
+async function start(test: Test, options?: RunOptions): Promise<Running> {
+  const running = await runDirectory(options);
+  test.teardown(() => running.stop());
+  return running;
+}
+
+let syncs = 0;
+
+/** That `target` has got nothing since its last line: what `prober` sends now is its next one. */
+async function quiet(test: Test, prober: [Client, string], target: [Client, string]) {
+  const text = `${prober[1]}!${target[1]}!sync ${++syncs}`;
+  prober[0].send(685, text);
+  test.strictSame(await target[0].next(), { type: 685, line: text }, 'nothing came in between');
+  test.strictSame(await target[0].next(), { type: 789, line: OWN_ENTRY });
+}
+
+void t.test('an accepted handshake', async (t) => {
+  const { dial, directory } = await start(t, { motd: () => 'line 1\nline 2' });
+  const peer = await dial();
+  peer.send(793, hello('J5aaaaaaaaaaaaaa', { features: { x: true }, with: { extra: 'y' } }));
+  t.equal(
+    await peer.nextRaw(),
+    '{"type": 795, "line": "{\\"app-name\\": \\"joinmarket\\", \\"directory\\": true, ' +
+      '\\"proto-ver-min\\": 5, \\"proto-ver-max\\": 5, \\"features\\": {\\"peerlist_features\\": true, ' +
+      `\\"ping\\": true}, \\"accepted\\": true, \\"nick\\": \\"${DN_NICK}\\", ` +
+      '\\"network\\": \\"signet\\", \\"motd\\": \\"line 1\\\\nline 2\\"}"}',
+    'the first line, byte for byte',
+  );
+  t.equal(directory.peerCount, 1);
+  peer.send(793, hello('J5aaaaaaaaaaaaaa'));
+  await until(() => directory.stats().dropped['second-handshake'] === 1);
+  t.equal(directory.peerCount, 1, 'a second 793 changes nothing');
+  t.strictSame(peer.unread, [], 'and is not answered');
+});
+
+void t.test('a long MOTD still fits one line', async (t) => {
+  const { dial } = await start(t, { motd: () => '\u0001'.repeat(50_000) });
+  const peer = await dial();
+  peer.send(793, hello('J5aaaaaaaaaaaaaa'));
+  t.ok((await peer.nextRaw()).length < 39_998);
+});
+
+void t.test('refused handshakes', async (t) => {
+  const { dial, directory } = await start(t);
+  const nick = 'J5aaaaaaaaaaaaaa';
+  const answered: [string, string, Hello][] = [
+    ['another network', 'network', { with: { network: 'mainnet' } }],
+    ['another version', 'proto-ver', { with: { 'proto-ver': 4 } }],
+    ['another program', 'app-name', { with: { 'app-name': 'JoinMarket' } }],
+    ['a directory', 'directory-flag', { with: { directory: true } }],
+    ['no location', 'location', { location: '' }],
+    ['a location nobody can dial', 'location', { location: 'foo:123' }],
+    ['an onion with a wrong checksum', 'location', { location: `${'a'.repeat(56)}.onion:5222` }],
+    ['a port out of range', 'location', { location: '127.0.0.1:65536' }],
+    ['a location that is a number', 'location', { with: { 'location-string': 5 } }],
+    ["the directory's own location", 'own-location', { location: '127.0.0.1:5222' }],
+    ["the directory's own nick", 'nick-in-use', { with: { nick: DN_NICK } }],
+  ];
+  for (const [name, reason, options] of answered) {
+    const peer = await dial();
+    peer.send(793, hello(nick, options));
+    const { type, line } = await peer.next();
+    const body: unknown = JSON.parse(line);
+    t.equal(type, 795, name);
+    t.match(body, { accepted: false, nick: DN_NICK, motd: /^Rejected: /, features: {} }, name);
+    await peer.closed;
+    const rejected: Record<string, number> = directory.stats().handshakesRejected;
+    t.ok((rejected[reason] ?? 0) > 0, `${name}: counted as ${reason}`);
+  }
+
+  const withoutKey = JSON.stringify({ 'app-name': 'joinmarket' });
+  const closed: [string, string, string][] = [
+    ['no JSON', 'handshake-json', encodeEnvelope(793, 'hello')],
+    ['a missing key', 'handshake-keys', encodeEnvelope(793, withoutKey)],
+    [
+      'a version in quotes',
+      'handshake-types',
+      encodeEnvelope(793, hello(nick, { with: { 'proto-ver': '5' } })),
+    ],
+    ...['', ' ', 'a;b', 'a,b', 'a!b', 'a+b', 'PUBLIC', 'x'.repeat(65), 'é', 'a\u0007b'].map(
+      (bad): [string, string, string] => [
+        `nick ${JSON.stringify(bad)}`,
+        'handshake-nick',
+        encodeEnvelope(793, hello(bad)),
+      ],
+    ),
+  ];
+  for (const [name, reason, bytes] of closed) {
+    const peer = await dial();
+    peer.write(bytes);
+    await peer.closed;
+    t.equal(peer.bytes, 0, `${name}: closed without a word`);
+    const rejected: Record<string, number> = directory.stats().handshakesRejected;
+    t.ok((rejected[reason] ?? 0) > 0, `${name}: counted as ${reason}`);
+  }
+
+  for (const bytes of [
+    encodeEnvelope(687, `${nick}!PUBLIC!orderbook`),
+    encodeEnvelope(798, ''),
+    'GET / HTTP/1.1\r\n',
+    '\r\n',
+    '{"type": "793", "line": ""}\r\n',
+  ]) {
+    const peer = await dial();
+    peer.write(bytes);
+    await peer.closed;
+    t.equal(peer.bytes, 0, `${JSON.stringify(bytes)} instead of a handshake closes`);
+  }
+  t.equal(directory.peerCount, 0);
+  t.equal(directory.connectionCount, 0);
+});
+
+void t.test('who does not handshake in time, and who is one too many', async (t) => {
+  const clock = createTestClock();
+  const { dial, join, directory } = await start(t, {
+    clock,
+    limits: { maxUnhandshaked: 2, maxPeers: 2, handshakeTimeoutMs: 30_000 },
+  });
+  const first = await dial();
+  const second = await dial();
+  await until(() => directory.connectionCount === 2);
+  clock.advance(10_000);
+  const third = await dial();
+  await first.closed;
+  t.equal(directory.stats().closed['unhandshaked-limit'], 1, 'the oldest goes first');
+  clock.advance(20_300);
+  await second.closed;
+  t.equal(directory.stats().closed['handshake-timeout'], 1);
+  t.notOk(third.socket.closed, 'the younger one has ten seconds left');
+  clock.advance(10_000);
+  await third.closed;
+
+  await join('J5aaaaaaaaaaaaaa');
+  const b = await join('J5bbbbbbbbbbbbbb');
+  const full = await dial();
+  full.send(793, hello('J5cccccccccccccc'));
+  t.match((await full.next()).line, /"accepted": false.*directory is full/);
+  await full.closed;
+  b.socket.destroy();
+  await until(() => directory.peerCount === 1);
+  await join('J5cccccccccccccc');
+});
+
+void t.test('public messages', async (t) => {
+  const { join, dial, directory } = await start(t);
+  const a = await join('J5a');
+  const b = await join('J5b', { location: onion(1) });
+  const c = await join('J5c');
+  const stranger = await dial();
+
+  a.send(687, 'J5a!PUBLIC!orderbook');
+  for (const peer of [b, c]) {
+    t.equal(await peer.nextRaw(), '{"type": 687, "line": "J5a!PUBLIC!orderbook"}');
+  }
+  b.write(
+    '{"line":"J5b!PUBLIC!sw0absoffer 0 1 2 0 10!tbond \u00e9\u4e16 =","x":[1],"type":687 }\n',
+  );
+  for (const peer of [a, c]) {
+    t.equal(
+      await peer.nextRaw(),
+      '{"type": 687, "line": "J5b!PUBLIC!sw0absoffer 0 1 2 0 10!tbond \\u00e9\\u4e16 ="}',
+      'the payload as it was, the envelope as all write it',
+    );
+  }
+
+  const dropped: [string, number, string][] = [
+    ['spoofed-from', 687, 'J5b!PUBLIC!orderbook'],
+    ['route', 687, 'J5a'],
+    ['route', 687, 'J5a!PUBLIC'],
+    ['route', 687, 'J5a!PUBLIC!'],
+    ['route', 687, '!PUBLIC!x'],
+    ['type-mismatch', 687, 'J5a!J5b!fill 0'],
+    ['type-mismatch', 685, 'J5a!PUBLIC!orderbook'],
+    ['spoofed-from', 685, 'J5b!J5c!fill 0'],
+    ['to-self', 685, 'J5a!J5a!fill 0'],
+    ['to-directory', 685, `J5a!${DN_NICK}!sw0reloffer 0 1 2 3 4`],
+    ['unknown-type', 785, onion(1)],
+    ['unknown-type', 787, onion(1)],
+    ['unknown-type', 797, onion(1)],
+    ['unknown-type', 799, ''],
+    ['unknown-type', 798, ''],
+    ['unknown-type', 789, `J5b;${onion(1)};D`],
+    ['unknown-type', 795, '{}'],
+    ['unknown-type', 803, '{}'],
+    ['unknown-type', -1, ''],
+    ['unknown-type', 9999, 'x'],
+  ];
+  for (const [reason, type, line] of dropped) {
+    const before: Record<string, number> = directory.stats().dropped;
+    a.send(type, line);
+    await until(() => {
+      const now: Record<string, number> = directory.stats().dropped;
+      return now[reason] === (before[reason] ?? 0) + 1;
+    });
+    await quiet(t, [c, 'J5c'], [b, 'J5b']);
+    await quiet(t, [c, 'J5c'], [a, 'J5a']);
+  }
+  stranger.send(687, 'J5x!PUBLIC!orderbook');
+  await stranger.closed;
+  await quiet(t, [c, 'J5c'], [b, 'J5b']);
+  t.equal(directory.peerCount, 3, 'nobody was lost over it');
+});
+
+void t.test('private messages and the peer list behind them', async (t) => {
+  const { join, directory } = await start(t);
+  const features = { peerlist_features: true, ping: true, neutrino_compat: true, no: false };
+  const maker = await join('J5maker', { location: onion(1), features });
+  const taker = await join('J5taker');
+  const modern = await join('J5modern', { features: { peerlist_features: true } });
+  await join('J5other');
+
+  const text = 'J5maker!J5taker!fill  0 1!a!b  c ';
+  maker.send(685, text);
+  t.strictSame(await taker.next(), { type: 685, line: text }, 'bytes unchanged');
+  t.strictSame(
+    await taker.next(),
+    { type: 789, line: `J5maker;${onion(1)},${OWN_ENTRY}` },
+    'no features for a peer that did not ask for them',
+  );
+  maker.send(685, 'J5maker!J5modern!fill');
+  t.strictSame(await modern.next(), { type: 685, line: 'J5maker!J5modern!fill' });
+  t.strictSame(await modern.next(), {
+    type: 789,
+    line: `J5maker;${onion(1)};F:neutrino_compat+peerlist_features+ping,${OWN_ENTRY}`,
+  });
+  taker.send(685, 'J5taker!J5maker!fill 0 1');
+  t.strictSame(await maker.next(), { type: 685, line: 'J5taker!J5maker!fill 0 1' });
+  t.strictSame(await maker.next(), { type: 789, line: OWN_ENTRY }, 'a taker has no entry');
+
+  // 791: everybody, with features only where they are understood.
+  const plain = 'J5taker;NOT-SERVING-ONION';
+  taker.send(791, '');
+  t.strictSame((await taker.next()).line.split(',').toSorted(), [
+    `J5maker;${onion(1)}`,
+    'J5modern;NOT-SERVING-ONION',
+    'J5other;NOT-SERVING-ONION',
+    plain,
+  ]);
+  modern.send(791, '');
+  t.strictSame((await modern.next()).line.split(',').toSorted(), [
+    `J5maker;${onion(1)};F:neutrino_compat+peerlist_features+ping`,
+    'J5modern;NOT-SERVING-ONION;F:peerlist_features',
+    'J5other;NOT-SERVING-ONION',
+    plain,
+  ]);
+  t.equal(directory.stats().messagesIn.privmsg, 3);
+});
+
+void t.test('791 among 45 peers: chunks of at most 20 entries', async (t) => {
+  const { join } = await start(t);
+  const nicks = Array.from({ length: 45 }, (_, n) => `J5peer${n}`);
+  const peers = await Promise.all(nicks.map((nick, n) => join(nick, { location: onion(n) })));
+  const asker = peers[7];
+  if (!asker) throw new Error('no peers');
+  for (const round of [1, 2]) {
+    asker.send(791, '');
+    const seen: string[] = [];
+    const sizes: number[] = [];
+    while (seen.length < 45) {
+      const raw = await asker.nextRaw();
+      const { type, line } = parseLine(raw);
+      t.equal(type, 789);
+      t.ok(raw.length <= 39_998);
+      sizes.push(line.split(',').length);
+      seen.push(...line.split(',').map((entry) => entry.split(';')[0] ?? ''));
+    }
+    t.strictSame(sizes, [20, 20, 5], `round ${round}`);
+    t.strictSame(seen.toSorted(), nicks.toSorted());
+  }
+});
+
+void t.test('an absent addressee: the sender is told, once in ten seconds', async (t) => {
+  const clock = createTestClock();
+  const { join, directory } = await start(t, { clock, limits: { heartbeatIntervalMs: 0 } });
+  const a = await join('J5a');
+  const b = await join('J5b');
+  const gone = { type: 789, line: 'J5gone;NOT-SERVING-ONION;D' };
+  a.send(685, 'J5a!J5gone!fill 0');
+  t.strictSame(await a.next(), gone);
+  a.send(685, 'J5a!J5gone!fill 0');
+  a.send(685, 'J5a!J5elsewhere!fill 0');
+  t.strictSame(await a.next(), { ...gone, line: 'J5elsewhere;NOT-SERVING-ONION;D' }, 'per pair');
+  b.send(685, 'J5b!J5gone!fill 0');
+  t.strictSame(await b.next(), gone, 'and per sender');
+  clock.advance(9_999);
+  a.send(685, 'J5a!J5gone!fill 0');
+  await until(() => directory.stats().dropped.absent === 5);
+  clock.advance(1);
+  a.send(685, 'J5a!J5gone!fill 0');
+  t.strictSame(await a.next(), gone);
+  t.equal(directory.stats().goneNotices, 4);
+  for (const bad of ['a;b', 'a,b', 'a b', 'é', 'x'.repeat(65)]) {
+    a.send(685, `J5a!${bad}!fill 0`);
+  }
+  await until(() => directory.stats().dropped.absent === 11);
+  t.equal(directory.stats().goneNotices, 4, 'a name that is no nick is never listed');
+  await quiet(t, [b, 'J5b'], [a, 'J5a']);
+  for (let n = 0; n < 200; n++) a.send(685, `J5a!J5n${n}!fill 0`);
+  for (let n = 0; n < 200; n++) await a.next();
+  a.send(685, 'J5a!J5gone!fill 0');
+  t.strictSame(await a.next(), gone, 'what is remembered is bounded');
+});
+
+void t.test('who left: one entry each, without features, and never twice', async (t) => {
+  const { join, directory } = await start(t);
+  const watch = await join('J5watch');
+  const maker = await join('J5maker', { location: onion(1), features: { ping: true } });
+  maker.socket.destroy();
+  t.strictSame(await watch.next(), { type: 789, line: `J5maker;${onion(1)};D` });
+  const taker = await join('J5taker');
+  taker.socket.end();
+  t.strictSame(await watch.next(), { type: 789, line: 'J5taker;NOT-SERVING-ONION;D' });
+  const polite = await join('J5polite');
+  polite.send(801, '');
+  await polite.closed;
+  t.equal(polite.bytes > 0 && polite.unread.length, 0, '801 is obeyed without an answer');
+  t.strictSame(await watch.next(), { type: 789, line: 'J5polite;NOT-SERVING-ONION;D' });
+  const back = await join('J5maker');
+  await quiet(t, [back, 'J5maker'], [watch, 'J5watch']);
+  t.equal(directory.stats().leavesAnnounced, 3);
+  t.equal(directory.stats().closed['disconnect-message'], 1);
+});
+
+void t.test('100 leaves at once are one or two lines', async (t) => {
+  const clock = createTestClock();
+  const { join, directory } = await start(t, { clock, flushWindowMs: 25 });
+  const watch = await join('J5watch');
+  const peers = await Promise.all(Array.from({ length: 100 }, (_, n) => join(`J5peer${n}`)));
+  for (const peer of peers) peer.socket.destroy();
+  await until(() => directory.peerCount === 1);
+  clock.advance(25);
+  const seen: string[] = [];
+  let lines = 0;
+  while (seen.length < 100) {
+    const { line } = await watch.next();
+    lines++;
+    seen.push(...line.split(',').map((entry) => entry.replace(/;NOT-SERVING-ONION;D$/, '')));
+  }
+  t.strictSame(
+    seen.toSorted(),
+    Array.from({ length: 100 }, (_, n) => `J5peer${n}`).toSorted(),
+    'each exactly once',
+  );
+  t.ok(lines <= 2, `${lines} lines`);
+});
+
+void t.test('the length of a line', async (t) => {
+  const { join, directory } = await start(t);
+  const b = await join('J5b');
+  const overhead = '{"type": 687, "line": ""}'.length;
+  const head = 'J5a!PUBLIC!hp2 ';
+  const envelope = (bytes: number): string =>
+    `{"type": 687, "line": "${head}${'x'.repeat(bytes - overhead - head.length)}"}`;
+
+  const a = await join('J5a');
+  a.write(envelope(39_998) + '\r\n');
+  t.equal((await b.nextRaw()).length, 39_998, '39,998 bytes are relayed');
+  for (const bytes of [39_999, 40_000]) {
+    const before = directory.stats().dropped['too-long'];
+    a.write(envelope(bytes) + '\r\n');
+    await until(() => directory.stats().dropped['too-long'] === before + 1);
+    t.notOk(a.socket.closed, `${bytes} bytes are read, but may not leave`);
+  }
+  a.write(`{"type": 687, "line": "${head}${'é'.repeat(10_000)}"}\r\n`);
+  await until(() => directory.stats().dropped['too-long'] === 3);
+  t.pass('a line that would grow beyond the bound by escapes may not leave either');
+  a.write(`  ${envelope(39_998)}\r\n`);
+  t.equal((await b.nextRaw()).length, 39_998, '40,000 bytes that shrink to 39,998 are relayed');
+  a.write(`{"type": 685, "line": "J5a!J5b!${'x'.repeat(39_999 - 33)}"}\r\n`);
+  await until(() => directory.stats().dropped['too-long'] === 4);
+
+  a.write(envelope(40_001) + '\r\n');
+  await a.closed;
+  t.equal(directory.stats().closed.oversize, 1, '40,001 bytes end the connection');
+  t.strictSame(await b.next(), { type: 789, line: 'J5a;NOT-SERVING-ONION;D' });
+
+  const endless = await join('J5c');
+  endless.write('x'.repeat(40_002));
+  await endless.closed;
+  t.equal(directory.stats().closed.oversize, 2, 'with or without an end');
+});
+
+void t.test('a line split across a broadcast', async (t) => {
+  const { join, directory } = await start(t);
+  const a = await join('J5a');
+  const b = await join('J5b');
+  const c = await join('J5c');
+  const line = encodeEnvelope(687, 'J5a!PUBLIC!sw0absoffer 0 1 2 0 10');
+  const others = encodeEnvelope(687, 'J5b!PUBLIC!orderbook');
+  for (let cut = 1; cut < line.length; cut++) {
+    const { bytesIn } = directory.stats();
+    a.write(line.slice(0, cut));
+    await until(() => directory.stats().bytesIn === bytesIn + cut);
+    b.write(others);
+    t.equal((await a.nextRaw()) + '\r\n', others, `cut after ${cut} bytes: the other's first`);
+    a.write(line.slice(cut));
+    t.equal((await c.nextRaw()) + '\r\n', others);
+    t.equal((await c.nextRaw()) + '\r\n', line, 'then the line, whole');
+    t.equal((await b.nextRaw()) + '\r\n', line);
+  }
+});
+
+void t.test('lines that are none', async (t) => {
+  const { join, directory } = await start(t, { limits: { junkPerMinute: 10 } });
+  const watch = await join('J5watch');
+  for (const bad of [
+    'x',
+    '',
+    '[]',
+    '{"type": 687}',
+    '{"type": 687.5, "line": "x"}',
+    '{"type": 687, "line": 1}',
+  ]) {
+    const peer = await join('J5a');
+    for (let n = 0; n < 10; n++) peer.write(`${bad}\r\n`);
+    peer.send(685, 'J5a!J5watch!still here');
+    t.strictSame(await watch.next(), { type: 685, line: 'J5a!J5watch!still here' });
+    await watch.next();
+    peer.write(`${bad}\r\n`);
+    await peer.closed;
+    t.equal((await watch.next()).line, 'J5a;NOT-SERVING-ONION;D', `${bad}: the eleventh closes`);
+  }
+  t.equal(directory.stats().closed.malformed, 6);
+  const peer = await join('J5a');
+  peer.write(Buffer.from([0x7b, 0xff, 0x7d, 0x0d, 0x0a]));
+  await peer.closed;
+  t.equal(directory.stats().closed['not-utf8'], 1, 'what is not UTF-8 closes at once');
+});
+
+void t.test('rates: dropped and counted, and closed at ten times the rate', async (t) => {
+  const cases: [string, Partial<RunOptions['limits']>, number, string, number][] = [
+    ['rate-pubmsg', { pubmsgPerMinute: 5 }, 687, 'J5a!PUBLIC!hp2 x', 5],
+    ['rate-orderbook', { orderbookPerMinute: 2 }, 687, 'J5a!PUBLIC!hp2 x!orderbook', 2],
+    ['rate-privmsg', { privmsgPerSecond: 3 }, 685, 'J5a!J5b!fill 0', 3],
+    ['rate-getpeerlist', { getpeerlistPerMinute: 2 }, 791, '', 2],
+    ['rate-ping', {}, 798, '', 60],
+  ];
+  for (const [reason, limits, type, line, allowed] of cases) {
+    await t.test(reason, async (t) => {
+      const clock = createTestClock();
+      const { join, directory } = await start(t, {
+        clock,
+        limits: { heartbeatIntervalMs: 0, ...limits },
+      });
+      const b = await join('J5b');
+      const a = await join('J5a', { features: { ping: true } });
+      const perMinute = type === 685 ? allowed * 60 : allowed;
+      const dropped = (): number => {
+        const all: Record<string, number> = directory.stats().dropped;
+        return all[reason] ?? 0;
+      };
+      const received = (): number => {
+        const { messagesIn: m } = directory.stats();
+        return m.pubmsg + m.orderbook + m.privmsg + m.getpeerlist + m.ping;
+      };
+      for (let n = 0; n < allowed + 2; n++) a.send(type, line);
+      await until(() => received() === allowed + 2);
+      t.equal(dropped(), 2);
+      clock.advance(type === 685 ? 1_000 : 60_000);
+      a.send(type, line);
+      await until(() => received() === allowed + 3);
+      t.equal(dropped(), 2, 'the bucket is full again');
+      clock.advance(60_000);
+      a.write(encodeEnvelope(type, line).repeat(10 * perMinute + 1));
+      await a.closed;
+      t.equal(directory.stats().closed.rate, 1);
+      t.notOk(b.socket.closed);
+    });
+  }
+});
+
+void t.test('speaking in another name ends the connection at the tenth time', async (t) => {
+  const { join, directory } = await start(t);
+  const b = await join('J5b');
+  const a = await join('J5a');
+  for (let n = 0; n < 10; n++) a.send(687, 'J5b!PUBLIC!orderbook');
+  await a.closed;
+  t.equal(directory.stats().closed['spoofed-from'], 1);
+  t.strictSame(await b.next(), { type: 789, line: 'J5a;NOT-SERVING-ONION;D' });
+});
+
+void t.test('junk that parses: closed at ten times the rate', async (t) => {
+  const { join, directory } = await start(t, { limits: { junkPerMinute: 10 } });
+  const a = await join('J5a');
+  a.write(encodeEnvelope(787, onion(1)).repeat(100));
+  await until(() => directory.stats().dropped['unknown-type'] === 100);
+  t.equal(directory.peerCount, 1);
+  a.send(787, onion(1));
+  await a.closed;
+  t.equal(directory.stats().closed.rate, 1);
+});
+
+void t.test('pings', async (t) => {
+  const { join } = await start(t);
+  const a = await join('J5a', { features: { ping: true } });
+  a.send(798, '');
+  t.equal(await a.nextRaw(), '{"type": 799, "line": ""}');
+});
+
+void t.test('broadcasts and frames of its own reach a peer in one order', async (t) => {
+  const { join } = await start(t, { flushWindowMs: 25, clock: createTestClock() });
+  const a = await join('J5a');
+  const b = await join('J5b');
+  let burst = '';
+  const expected: string[] = [];
+  for (let n = 0; n < 50; n++) {
+    burst += encodeEnvelope(687, `J5a!PUBLIC!hp2 ${n}`);
+    expected.push(`J5a!PUBLIC!hp2 ${n}`);
+    if (n % 7 !== 0) continue;
+    burst += encodeEnvelope(685, `J5a!J5b!fill ${n}`);
+    expected.push(`J5a!J5b!fill ${n}`, OWN_ENTRY);
+  }
+  a.write(burst);
+  const got: string[] = [];
+  while (got.length < expected.length) got.push((await b.next()).line);
+  t.strictSame(got, expected);
+});
