@@ -62,6 +62,8 @@ export interface TakerOptions {
 
 interface Question {
   readonly nick: string;
+  /** Some directory relayed a public message of the nick: there is a way to it. */
+  shown(): void;
   /** A verified private message of the nick came. */
   heard(commands: Answer['commands'], route: Route): void;
   fail(error: NoAnswerError): void;
@@ -85,8 +87,10 @@ export function startTaker({ channel, clock, log }: TakerOptions): Taker {
     if (offers > 0) events.emit('change', { maker, offers });
   }
 
-  const onPubmsg: MessageChannelEvents['pubmsg'] = ({ from, commands, directory }) =>
+  const onPubmsg: MessageChannelEvents['pubmsg'] = ({ from, commands, directory }) => {
     learn(from, commands, formatLocation(directory), false);
+    for (const question of questions) if (question.nick === from) question.shown();
+  };
   const onPrivmsg: MessageChannelEvents['privmsg'] = ({ from, commands, route }) => {
     learn(from, commands, relayedBy(route), true);
     for (const question of questions) {
@@ -124,6 +128,9 @@ export function startTaker({ channel, clock, log }: TakerOptions): Taker {
         };
         const question: Question = {
           nick,
+          shown() {
+            if (asked === undefined) send();
+          },
           heard(commands, route) {
             if (asked === undefined) {
               send();

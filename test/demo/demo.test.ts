@@ -29,6 +29,9 @@ async function processesNaming(folder: string): Promise<string[]> {
   return lines.filter((line) => line.includes(folder));
 }
 
+// The whole file; the last scene alone may take two minutes.
+t.setTimeout(300_000);
+
 const FILL = (): string => `0 100000 ${'ab'.repeat(32)} P${randomBytes(32).toString('hex')}`;
 
 t.test('the demo over loopback sockets shows everything and ends by itself', async (t) => {

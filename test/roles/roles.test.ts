@@ -1,0 +1,191 @@
+import t, { type Test } from 'tap';
+import { randomBytes } from 'node:crypto';
+import { silentLog } from '../../src/channel/log.js';
+import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
+import { createLoopbackOverlay, DirectoryNode, OnionMessageChannel } from '../../src/index.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { createNickKey } from '../../src/protocol/nick.js';
+import type { Offer } from '../../src/protocol/offer.js';
+import { startMaker, NO_WALLET_ERROR } from '../../src/roles/maker.js';
+import { startTaker } from '../../src/roles/taker.js';
+import { takenPort } from '../helpers/cli.js';
+
+const network = 'signet';
+const overlay = () => createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
+const tools = { clock: systemClock, log: silentLog };
+const OFFERS: readonly Offer[] = [
+  {
+    type: 'sw0reloffer',
+    oid: 0,
+    minsize: 27_300,
+    maxsize: 500_000_000,
+    txfee: 0,
+    cjfee: '0.00002',
+  },
+  { type: 'sw0absoffer', oid: 1, minsize: 27_300, maxsize: 9_000_000, txfee: 100, cjfee: '500' },
+];
+const fill = (commitment: string): string => `0 100000 ${'ab'.repeat(32)} P${commitment}`;
+
+async function directoryFor(t: Test): Promise<DirectoryNode> {
+  const directory = await DirectoryNode.start({ network, overlay: overlay() });
+  t.teardown(() => directory.close());
+  return directory;
+}
+
+interface PeerOptions {
+  readonly serve?: boolean;
+  readonly key?: ReturnType<typeof createNickKey>;
+}
+
+function channelTo(t: Test, { location }: DirectoryNode, { serve, key }: PeerOptions = {}) {
+  const channel = OnionMessageChannel.open({
+    network,
+    directories: [location],
+    overlay: overlay(),
+    serve: serve ?? false,
+    nickKey: key ?? createNickKey(randomBytes),
+  });
+  t.teardown(() => channel.close());
+  return channel;
+}
+
+type Heard<E extends keyof MessageChannelEvents> = Parameters<MessageChannelEvents[E]>[0];
+
+function next<E extends 'welcome' | 'pubmsg' | 'privmsg' | 'directory-up'>(
+  channel: OnionMessageChannel,
+  event: E,
+): Promise<Heard<E>> {
+  return new Promise((resolve) => {
+    const once = channel.once as (e: E, listener: (info: Heard<E>) => void) => void;
+    once(event, resolve);
+  });
+}
+
+t.test(
+  'a maker announces its offers one by one, and answers a request with all at once',
+  async (t) => {
+    const directory = await directoryFor(t);
+    const listener = channelTo(t, directory);
+    await next(listener, 'welcome');
+    const announced: string[] = [];
+    const both = new Promise<void>((resolve) =>
+      listener.on('pubmsg', ({ text }) => void (announced.push(text) === 2 && resolve())),
+    );
+    const channel = channelTo(t, directory, { serve: true });
+    const maker = startMaker({ channel, offers: OFFERS, ...tools });
+    await both;
+    t.same(announced, [
+      'sw0reloffer 0 27300 500000000 0 0.00002',
+      'sw0absoffer 1 27300 9000000 100 500',
+    ]);
+
+    const answer = next(listener, 'privmsg');
+    listener.publish('orderbook!orderbook');
+    listener.publish('orderbook');
+    t.match((await answer).commands, [
+      { name: 'sw0reloffer', args: ['0', '27300', '500000000', '0', '0.00002'] },
+      { name: 'sw0absoffer', args: ['1', '27300', '9000000', '100', '500'] },
+    ]);
+    t.equal(maker.answered, 1, 'a request that says it twice is ignored');
+
+    const refusal = next(listener, 'privmsg');
+    listener.publish('orderbook');
+    listener.send(channel.nick, 'fill', fill('12'.repeat(32)));
+    const { commands } = await refusal;
+    t.equal(commands[0].name, 'error', 'no second book within ten seconds, but a refusal');
+    t.equal(commands[0].args.join(' '), `${NO_WALLET_ERROR} (commitment P${'12'.repeat(8)})`);
+    t.equal(maker.answered, 1);
+
+    maker.stop();
+    listener.send(channel.nick, 'fill', fill('34'.repeat(32)));
+    const bystander = startTaker({ channel: listener, ...tools });
+    await t.rejects(
+      bystander.ask(channel.nick, 'fill', fill('56'.repeat(32)), 300),
+      { code: 'timeout' },
+      'a maker that stopped says nothing',
+    );
+    bystander.stop();
+  },
+);
+
+t.test('a maker announces again to a directory that comes back', async (t) => {
+  const { port, close } = await takenPort();
+  await close();
+  const fixed = () => createLoopbackOverlay({ host: '127.0.0.1', port });
+  const before = await DirectoryNode.start({ network, overlay: fixed() });
+  const channel = channelTo(t, before, { serve: true });
+  const maker = startMaker({ channel, offers: OFFERS.slice(0, 1), ...tools });
+  await next(channel, 'welcome');
+  await before.close();
+  t.equal(before.health().reason, 'stopping');
+
+  const after = await DirectoryNode.start({ network, overlay: fixed() });
+  t.teardown(() => after.close());
+  const listener = channelTo(t, after);
+  t.equal((await next(listener, 'pubmsg')).text, 'sw0reloffer 0 27300 500000000 0 0.00002');
+  maker.stop();
+});
+
+t.test('a taker asks', async (t) => {
+  const directory = await directoryFor(t);
+  const channel = channelTo(t, directory);
+  const taker = startTaker({ channel, ...tools });
+  await next(channel, 'welcome');
+
+  t.test('a nick that shows itself only later, by a public word', async (t) => {
+    const key = createNickKey(randomBytes);
+    const asking = taker.ask(key.nick, 'fill', fill('12'.repeat(32)), 20_000);
+    // It announces and never answers the request for its book: the public word must do.
+    const quiet = channelTo(t, directory, { key });
+    quiet.on('privmsg', ({ from }) => void quiet.send(from, 'error', 'heard you'));
+    await next(quiet, 'welcome');
+    quiet.publish('sw0absoffer 0 27300 90000 0 500');
+    const answer = await asking;
+    t.match(answer, { commands: [{ name: 'error' }], sentBy: { kind: 'directory' } });
+    t.ok(answer.rttMs >= 0);
+    t.match(taker.book.offers(), [{ maker: key.nick, verified: false }]);
+  });
+
+  t.test('nobody, and learns that in time', async (t) => {
+    await t.rejects(taker.ask('J5nobodynobodyno', 'fill', fill('34'.repeat(32)), 200), {
+      code: 'no-route',
+      message: /no way to J5nobodynobodyno was found within 0.2 s/,
+    });
+  });
+
+  t.test('and stops: open questions end', async (t) => {
+    const asking = taker.ask('J5nobodynobodyno', 'fill', fill('56'.repeat(32)), 60_000);
+    taker.stop();
+    await t.rejects(asking, { code: 'closed' });
+  });
+});
+
+t.test('offers of a maker that left are forgotten', async (t) => {
+  const directory = await directoryFor(t);
+  const channel = channelTo(t, directory);
+  const taker = startTaker({ channel, ...tools });
+  await next(channel, 'welcome');
+  const maker = channelTo(t, directory, { serve: true });
+  startMaker({ channel: maker, offers: OFFERS, ...tools });
+  const changed = (wanted: boolean): Promise<void> =>
+    new Promise((resolve) => {
+      const check = (): void => {
+        if (taker.book.offers().length > 0 !== wanted) return;
+        taker.events.off('change', check);
+        resolve();
+      };
+      taker.events.on('change', check);
+      check();
+    });
+  await changed(true);
+  await maker.close();
+  await changed(false);
+  t.equal(taker.book.makers, 0);
+});
+
+t.test('a location that is none is refused with what to give', async (t) => {
+  t.throws(
+    () => OnionMessageChannel.open({ network, directories: ['example.com:80'] }),
+    /not a directory's location: example\.com:80 .*onion:5222/,
+  );
+});
