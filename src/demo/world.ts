@@ -73,7 +73,10 @@ function narrate(name: string, channel: OnionMessageChannel, progress: Progress)
       `${channel.nick} shook hands with directory ${nick} in ${Math.round(tookMs)} ms`,
     ),
   );
-  channel.on('directory-down', ({ reason }) => progress(name, `lost the directory: ${reason}`));
+  channel.on('directory-down', ({ reason, retryInMs }) => {
+    // Without a next attempt it is the channel itself that closes.
+    if (retryInMs !== undefined) progress(name, `lost the directory: ${reason}`);
+  });
   channel.on('direct-up', ({ nick }) => progress(name, `has a direct link with ${nick}`));
 }
 
