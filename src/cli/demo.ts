@@ -6,6 +6,7 @@ import { runDemo, type DemoResult } from '../demo/story.js';
 import { createLog } from '../ops/log.js';
 import { createShutdown } from '../ops/shutdown.js';
 import { ExitCode } from '../ops/exit.js';
+import { setActive } from './lifecycle.js';
 
 interface DemoCommandOptions {
   readonly seconds?: number;
@@ -70,6 +71,7 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
     // The demo's own tidying is one step.
     stepMs: 4_400,
   });
+  setActive(shutdown);
   shutdown.onStop('demo', async () => {
     await finished;
   });

@@ -16,8 +16,9 @@ import { openProgram, withCommonOptions, type CommonOptions } from './program.js
 export function limitsOf(settings: DirectorySettings): DirectoryLimits {
   return {
     maxPeers: settings.maxPeers,
-    maxUnhandshaked: settings.maxUnhandshaked,
-    handshakeTimeoutMs: settings.handshakeTimeoutSec * 1000,
+    // The directory knows no "none" for these two: without an end is what 0 asks for.
+    maxUnhandshaked: settings.maxUnhandshaked || Infinity,
+    handshakeTimeoutMs: settings.handshakeTimeoutSec * 1000 || Infinity,
     heartbeatIntervalMs: settings.heartbeatIntervalSec * 1000,
     heartbeatIdleMs: settings.heartbeatIdleSec * 1000,
     heartbeatPongWaitMs: settings.heartbeatPongWaitSec * 1000,

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { loadSettings } from '../config/settings.js';
 import { ownOnionLocation } from './directory.js';
+import { parseDatadir } from './program.js';
 
 interface InitOptions {
   readonly datadir?: string;
@@ -42,7 +43,7 @@ export function addInitCommand(program: Command): void {
   program
     .command('init')
     .description('prepare a directory: data directory, configuration, onion key and address')
-    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)')
+    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
     .option('--json', 'print the result as JSON')
     .action(runInit);
 }

@@ -5,15 +5,24 @@ import { ExitCode } from '../ops/exit.js';
 import { VERSION } from '../roles/version.js';
 import { addDemoCommand } from './demo.js';
 import { addDirectoryCommand } from './directory.js';
-import { exitCodeFor } from './errors.js';
 import { addInitCommand } from './init.js';
+import { endWithOutput, failWith } from './lifecycle.js';
 import { addMakerCommand } from './maker.js';
 import { addTakerCommand } from './taker.js';
 
 const program = new Command('onionmc')
   .description('The JoinMarket onion message channel: directory node, maker and taker over Tor')
   .version(VERSION)
-  .showHelpAfterError('(onionmc --help lists the commands, onionmc COMMAND --help its options)')
+  .configureOutput({
+    // One line, like every other error.
+    outputError: (text, write) => {
+      const said = text
+        .replace(/^error: /, '')
+        .trim()
+        .replaceAll('\n', ' ');
+      write(`onionmc: ${said}; see onionmc --help, or onionmc COMMAND --help\n`);
+    },
+  })
   .exitOverride();
 
 addDirectoryCommand(program);
@@ -23,14 +32,14 @@ addInitCommand(program);
 addDemoCommand(program);
 
 function fail(error: unknown): void {
+  // Commander has said what is wrong already; 0 is for --help and --version.
   if (error instanceof CommanderError) {
-    // It has said what is wrong already; 0 is for --help and --version.
     process.exit(error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE);
   }
-  const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`onionmc: ${message.replaceAll('\n', ' ')}\n`);
-  process.exit(exitCodeFor(error));
+  failWith(error);
 }
 
+endWithOutput();
 process.on('unhandledRejection', fail);
+process.on('uncaughtException', fail);
 program.parseAsync().catch(fail);

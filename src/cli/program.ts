@@ -4,10 +4,17 @@ import { loadSettings, type Role, type Settings } from '../config/settings.js';
 import { LOG_LEVELS, type LogLevelName } from '../config/settings-keys.js';
 import { createLog, type ProgramLog } from '../ops/log.js';
 import { createShutdown, type Shutdown } from '../ops/shutdown.js';
+import { setActive } from './lifecycle.js';
 
 export interface CommonOptions {
   readonly datadir?: string;
   readonly logLevel?: LogLevelName;
+}
+
+/** An empty one is a variable that was not set, not the current directory. */
+export function parseDatadir(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It is empty; give a directory.');
+  return text;
 }
 
 function parseLevel(text: string): LogLevelName {
@@ -25,7 +32,7 @@ export function withCommonOptions(command: Command): Command {
     `how much to say on standard error: ${LOG_LEVELS.join(', ')} (default: [LOGGING] console_log_level)`,
   ).argParser(parseLevel);
   return command
-    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)')
+    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
     .addOption(logLevel);
 }
 
@@ -36,6 +43,8 @@ export interface Program {
 }
 
 export interface ProgramHooks {
+  /** SIGHUP is the terminal going away, not a wish to re-read the configuration. */
+  readonly endsWithTerminal?: boolean;
   readonly onReload?: (settings: Settings) => void;
   readonly onStopping?: () => void;
 }
@@ -49,8 +58,8 @@ export async function openProgram(
   options: CommonOptions,
   hooks: ProgramHooks = {},
 ): Promise<Program> {
-  const load = () => loadSettings({ role, datadir: options.datadir });
-  const { settings, notices, createdConfig } = await load();
+  const { datadir } = options;
+  const { settings, notices, createdConfig } = await loadSettings({ role, datadir });
   const levelOf = (s: Settings): LogLevelName => options.logLevel ?? s.logging.consoleLogLevel;
   const log = createLog({ level: levelOf(settings), color: settings.logging.color });
   if (createdConfig) log.info(`wrote the default configuration to ${settings.configFile}`);
@@ -58,17 +67,19 @@ export async function openProgram(
 
   // The clock's timers do not keep the process alive; a running program must.
   const keepAlive = setInterval(() => {}, 2 ** 30);
+  const reload = async (): Promise<void> => {
+    const fresh = await loadSettings({ role, datadir, mustExist: true });
+    for (const notice of fresh.notices) log.warn(notice);
+    log.setLevel(levelOf(fresh.settings));
+    hooks.onReload?.(fresh.settings);
+    log.info('configuration re-read');
+  };
   const shutdown = createShutdown({
     log,
-    onReload: async () => {
-      const fresh = await load();
-      for (const notice of fresh.notices) log.warn(notice);
-      log.setLevel(levelOf(fresh.settings));
-      hooks.onReload?.(fresh.settings);
-      log.info('configuration re-read');
-    },
+    onReload: hooks.endsWithTerminal === true ? undefined : reload,
     onStopping: hooks.onStopping,
   });
+  setActive(shutdown);
   shutdown.onStop('process', () => clearInterval(keepAlive));
   return { settings, log, shutdown };
 }

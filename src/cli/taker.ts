@@ -115,7 +115,7 @@ async function runTaker(options: TakerCommandOptions): Promise<void> {
   if (options.json === true && options.once !== true && request === undefined) {
     throw new UsageError('--json goes with --once or --ask');
   }
-  const program = await openProgram('taker', options);
+  const program = await openProgram('taker', options, { endsWithTerminal: true });
   const { settings, log, shutdown } = program;
   const { channel } = await openPeer(program, false);
   const taker = startTaker({ channel, clock: systemClock, log });

@@ -7,6 +7,7 @@
  * section names, turns `true` into a boolean, makes arrays of `a[]` and drops `__proto__`; so
  * `cfg-lines` reads the lines and hands it names and values in a form that it cannot change.
  */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parse } from 'ini';
 import { fail, ok, type Parsed } from '../protocol/result.js';
@@ -144,9 +145,12 @@ const SYNTAX_ALLOWED: Readonly<Record<CfgSyntaxFault['fault'], string>> = {
 
 /** The bytes of a regular file, or why not. The size is bounded before anything is read. */
 async function readBounded(path: string): Promise<Parsed<Uint8Array>> {
-  const file = await open(path, 'r');
+  // Without blocking: a pipe in its place would keep the program waiting for ever.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    const { size } = await file.stat();
+    const stat = await file.stat();
+    if (!stat.isFile() && !stat.isDirectory()) return fail('no regular file');
+    const { size } = stat;
     if (size > MAX_CFG_BYTES) return fail(`${size} bytes`);
     // One byte more than allowed, so that a file that grows meanwhile is noticed.
     const buffer = new Uint8Array(MAX_CFG_BYTES + 1);
@@ -189,7 +193,7 @@ export async function readCfgFile(path: string): Promise<CfgFile | undefined> {
     throw new ConfigError({
       file: path,
       found: bytes.reason,
-      allowed: `at most ${MAX_CFG_BYTES} bytes`,
+      allowed: `a file of at most ${MAX_CFG_BYTES} bytes`,
     });
   }
   let text: string;

@@ -1,10 +1,22 @@
 import { homedir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { isAbsolute, join, resolve } from 'node:path';
+import { ConfigError, shown } from './config-error.js';
 
-/** `~` and `~/x` in the home directory; other relative paths below `base`. Absolute. */
+function home(): string {
+  const path = homedir();
+  if (isAbsolute(path)) return path;
+  throw new ConfigError({
+    file: 'environment',
+    key: 'HOME',
+    found: shown(path),
+    allowed: 'the absolute path of the home directory (or give --datadir an absolute path)',
+  });
+}
+
+/** `~` and `~/x` in the home directory; other relative paths below `base`. Absolute. Throws a ConfigError without a home. */
 export function expandPath(path: string, base: string): string {
-  if (path === '~') return homedir();
-  if (path.startsWith('~/')) return join(homedir(), path.slice(2));
+  if (path === '~') return home();
+  if (path.startsWith('~/')) return join(home(), path.slice(2));
   return resolve(base, path);
 }
 

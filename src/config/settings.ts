@@ -9,7 +9,7 @@ import { readCfgFile, type CfgFile } from './cfg-file.js';
 import { ConfigError, shown } from './config-error.js';
 import { writeDefaultConfig } from './default-config.js';
 import { nearestName } from './nearest-name.js';
-import { readOnionSettings, type OnionSettings } from './onion-settings.js';
+import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
 import { resolveDatadir } from './paths.js';
 import { readSection } from './read-section.js';
 import {
@@ -18,6 +18,7 @@ import {
   LOGGING_KEYS,
   POLICY_KEYS,
   TIMEOUT_KEYS,
+  ONION_KEYS,
   YIELDGENERATOR_KEYS,
   type SectionValues,
 } from './settings-keys.js';
@@ -56,6 +57,8 @@ export interface LoadOptions {
   /** Data directory; `~` is the home directory. Default `~/.joinmarket`. */
   readonly datadir?: string | undefined;
   readonly role: Role;
+  /** A file that is not there is an error: it was there when the program started. */
+  readonly mustExist?: boolean;
 }
 
 export interface Loaded {
@@ -66,22 +69,36 @@ export interface Loaded {
   readonly createdConfig: boolean;
 }
 
-/** Warnings for `[DIRECTORY]`, the section that is ours alone: misspelt keys, or a misspelt name. */
+/** Keys of a section that we do not know, each with the nearest known name if there is one. */
+function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
+  return cfg
+    .ownKeys(section)
+    .filter((key) => !known.includes(key))
+    .map((key) => {
+      const line = cfg.lineOf(section, key) ?? 0;
+      const nearest = nearestName(key, known);
+      const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
+      const notice = `${cfg.path}:${line}: [${section}] has no key ${shown(key)}, ignored${hint}`;
+      return { notice, nearest };
+    });
+}
+
+/**
+ * Warnings for `[DIRECTORY]`, the section that is ours alone: a misspelt name, or keys that mean
+ * nothing. In the onion section others may have keys of their own: there only what looks misspelt.
+ */
 function misspeltNotices(cfg: CfgFile): readonly string[] {
-  const known = Object.keys(DIRECTORY_KEYS);
   const sections = cfg.sections
     .filter((name) => name !== 'DIRECTORY' && name.toUpperCase() === 'DIRECTORY')
     .map((name) => `${cfg.path}: section [${name}] is ignored; did you mean [DIRECTORY]?`);
-  const keys = cfg
-    .ownKeys('DIRECTORY')
-    .filter((key) => !known.includes(key))
-    .map((key) => {
-      const line = cfg.lineOf('DIRECTORY', key) ?? 0;
-      const nearest = nearestName(key, known);
-      const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
-      return `${cfg.path}:${line}: [DIRECTORY] has no key ${shown(key)}, ignored${hint}`;
-    });
-  return [...sections, ...keys];
+  const ours = unknownKeys(cfg, 'DIRECTORY', Object.keys(DIRECTORY_KEYS));
+  const { section } = findOnionSection(cfg);
+  const shared = section === undefined ? [] : unknownKeys(cfg, section, Object.keys(ONION_KEYS));
+  return [
+    ...sections,
+    ...ours.map(({ notice }) => notice),
+    ...shared.flatMap(({ notice, nearest }) => (nearest === undefined ? [] : [notice])),
+  ];
 }
 
 /**
@@ -144,15 +161,15 @@ export async function loadSettings(options: LoadOptions): Promise<Loaded> {
   const configFile = join(datadir, CONFIG_FILE_NAME);
   let cfg = await readCfgFile(configFile);
   let createdConfig = false;
-  if (cfg === undefined) {
+  if (cfg === undefined && options.mustExist !== true) {
     createdConfig = await createIfMissing(configFile);
     cfg = await readCfgFile(configFile);
   }
   if (cfg === undefined) {
     throw new ConfigError({
       file: configFile,
-      found: 'no file',
-      allowed: 'a file that stays there',
+      found: 'no file, or a link to none',
+      allowed: 'a configuration that stays there while the program runs',
     });
   }
   const { settings, notices } = await settingsFrom(cfg, { datadir, role: options.role });

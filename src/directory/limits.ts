@@ -6,7 +6,7 @@
 /**
  * Times in milliseconds, sizes in bytes, rates per connection. 0 means "no limit" (times: "never")
  * except for `maxUnhandshaked`, `handshakeTimeoutMs`, `writeStallTimeoutMs` and `sendQueueBytes`,
- * which are always positive.
+ * which are always positive (`Infinity`: none).
  */
 export interface DirectoryLimits {
   /** Handshaked peers; above it a newcomer gets 795 `accepted: false` and is closed. */

@@ -15,7 +15,7 @@ export type Timer = (ms: number, fn: () => void) => () => void;
 
 export interface ShutdownOptions {
   readonly log: Log;
-  /** SIGHUP: re-read what can change without dropping a peer. Without it SIGHUP is ignored. */
+  /** SIGHUP: re-read what can change without dropping a peer. Without it SIGHUP ends the program. */
   readonly onReload?: (() => void | Promise<void>) | undefined;
   /** Called at once when stopping begins, before any part stops. */
   readonly onStopping?: (() => void) | undefined;
@@ -54,7 +54,7 @@ interface Part {
 
 /**
  * Installs the signal handlers. SIGTERM or SIGINT stops the parts in order and exits 0 within 5
- * seconds, whatever hangs; a second one exits at once with 1.
+ * seconds, whatever hangs; further ones change nothing, since npm and shells may deliver one twice.
  */
 export function createShutdown(options: ShutdownOptions): Shutdown {
   const { log, deadlineMs = 4500, stepMs = 2000, timer = processTimer } = options;
@@ -112,16 +112,17 @@ export function createShutdown(options: ShutdownOptions): Shutdown {
   const stop = (code: ExitCode = ExitCode.OK): Promise<void> => (stopping ??= run(code));
 
   const onSignal = (): void => {
-    if (stopping !== undefined) {
-      host.exit(ExitCode.FAILED);
-      return;
-    }
+    if (stopping !== undefined) return;
     log.info('stopping');
     void stop();
   };
 
   const onHangup = (): void => {
-    if (stopping !== undefined || options.onReload === undefined) return;
+    if (options.onReload === undefined) {
+      onSignal();
+      return;
+    }
+    if (stopping !== undefined) return;
     Promise.resolve()
       .then(options.onReload)
       .catch((error: unknown) => log.error('reload failed; nothing changed', errorFields(error)));

@@ -17,7 +17,7 @@ import { startTorProcess, type TorProcess } from '../tor/tor-process.js';
 import { socksAnswers } from './socks-probe.js';
 
 export interface OpenOverlayOptions {
-  readonly settings: Pick<Settings, 'datadir' | 'onion'>;
+  readonly settings: Pick<Settings, 'datadir' | 'onion' | 'role'>;
   /** Whether this program serves an onion, or only dials. */
   readonly serves: boolean;
   /** How many introductions per second Tor lets through under its proof-of-work defence. */
@@ -56,15 +56,23 @@ function theirTor({ settings }: OpenOverlayOptions): TorAccess {
   };
 }
 
+/** Programs that share a data directory each need a Tor of their own. */
+function torFolder(role: Settings['role']): string {
+  return role === 'directory' ? 'tor' : `tor-${role}`;
+}
+
 async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAccess> {
   const { log } = tools;
   const process = await startTorProcess({
-    dataDir: join(settings.datadir, 'tor'),
+    dataDir: join(settings.datadir, torFolder(settings.role)),
     ...tools,
     onBootstrap: (percent, summary) => log.info(`our tor: ${percent}% ${summary}`),
   });
   return { socks: process.socks, connect: (signal) => process.connectControl(signal), process };
 }
+
+/** How a connection fails where no Tor is. */
+const NOBODY_THERE: ReadonlySet<TorError['code']> = new Set(['refused', 'no-socket', 'timeout']);
 
 /** Whether the operator's Tor answers; throws when it answers but refuses us. */
 async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | TorError> {
@@ -84,7 +92,7 @@ async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | To
     return access;
   } catch (error) {
     // A Tor that answers and refuses is for the operator to mend: never fall back in silence.
-    if (error instanceof TorError && error.step === 'connect') return error;
+    if (error instanceof TorError && NOBODY_THERE.has(error.code)) return error;
     throw error;
   }
 }
@@ -92,7 +100,7 @@ async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | To
 async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
   const found = await findTheirTor(options);
   if (!(found instanceof TorError)) return found;
-  options.log.info('no Tor answers here; starting our own tor process');
+  options.log.warn(`starting our own tor process (tor_mode = auto), since ${found.message}`);
   try {
     return await ownTor(options);
   } catch (error) {

@@ -12,7 +12,7 @@ import { waitForBootstrap, type OnBootstrap } from './bootstrap.js';
 import { connectControl, type ControlClient } from './control-client.js';
 import type { SocksEndpoint } from './socks-dialer.js';
 import { TorError } from './tor-error.js';
-import { launchTor, type RunningTor, type TorExit } from './tor-program.js';
+import { launchTor, type RunningTor, type TorExit, torrcString } from './tor-program.js';
 
 /**
  * The environment variable that names a file with more torrc lines for the managed Tor, for what we
@@ -103,12 +103,14 @@ interface SocketFolder {
 /**
  * A folder for the sockets of this run: a second tor on the same data folder opens its listeners
  * before it finds the folder locked, and would take the sockets of the first away with it. It is
- * inside the data folder, or in the system's temporary one if its name would be too long.
+ * inside the data folder, or in the system's temporary one if its name would be too long or has a
+ * character that torrc cannot take there (a comment begins at `#` even in quotes).
  */
 async function socketFolder(dataDir: string): Promise<SocketFolder> {
   const inside = join(dataDir, RUN_PREFIX);
   const fits = Buffer.byteLength(join(`${inside}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
-  const path = await mkdtemp(fits ? inside : join(tmpdir(), `onionmc-${RUN_PREFIX}`));
+  const plain = !/[#"\\]/.test(inside);
+  const path = await mkdtemp(fits && plain ? inside : join(tmpdir(), `onionmc-${RUN_PREFIX}`));
   return {
     path,
     async removeOthers() {
@@ -126,8 +128,8 @@ async function socketFolder(dataDir: string): Promise<SocketFolder> {
 
 function torrcLines(sockets: string): readonly string[] {
   return [
-    `SocksPort unix:${join(sockets, SOCKS_SOCKET)} ExtendedErrors`,
-    `ControlPort unix:${join(sockets, CONTROL_SOCKET)}`,
+    `SocksPort unix:${torrcString(join(sockets, SOCKS_SOCKET))} ExtendedErrors`,
+    `ControlPort unix:${torrcString(join(sockets, CONTROL_SOCKET))}`,
     'CookieAuthentication 1',
     'ClientOnly 1',
     'AvoidDiskWrites 1',

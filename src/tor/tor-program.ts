@@ -147,6 +147,11 @@ function unanswered(signal: AbortSignal, cause: unknown): TorError {
       );
 }
 
+/** A value of torrc in C style quotes, so that blanks and `#` are part of it. */
+export function torrcString(value: string): string {
+  return `"${value.replace(/[\\"]/g, (c) => `\\${c}`)}"`;
+}
+
 /**
  * Starts tor and waits until it answers. Rejects with a TorError (`process`): `tor-missing`,
  * `tor-exited` (with tor's own last warnings), `data-dir-busy`, `timeout`, `aborted`, `io`; nothing
@@ -156,7 +161,7 @@ export async function launchTor(options: LaunchTorOptions): Promise<RunningTor> 
   const { program = 'tor', dataDir, signal, onOutput } = options;
   const torrcPath = join(dataDir, 'torrc');
   const torrc = [
-    `DataDirectory ${dataDir}`,
+    `DataDirectory ${torrcString(dataDir)}`,
     `__OwningControllerFD ${OWNING_FD}`,
     'Log notice stdout',
     ...options.torrc,

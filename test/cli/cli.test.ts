@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { createConnection, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runCli, startCli, takenPort, type RunningCli } from '../helpers/cli.js';
@@ -72,12 +73,15 @@ t.test('a wrong command line is exit code 2 and says what is allowed', async (t)
     [['taker', '--ask', 'J5nobody', 'fill'], /--ask needs a nick, a command and its arguments/],
     [['taker', '--ask', 'J5nobody', 'dance', 'now'], /dance is no private command; known: fill/],
     [['demo', '--seconds', '0'], /number of seconds/],
+    [['directory', '--datadir='], /It is empty; give a directory/],
+    [['init', '--datadir='], /It is empty; give a directory/],
   ];
   const HOME = await tempDir(t);
   for (const [args, message] of cases) {
     const { code, stdout, stderr } = await runCli(args, { env: { HOME } });
     t.equal(code, 2, args.join(' '));
     t.match(stderr, message);
+    t.equal(stderr.split('\n').length, 2, 'one line');
     t.equal(stdout, '');
   }
 });
@@ -139,6 +143,58 @@ t.test('no Tor is exit code 3 and says how to start one', async (t) => {
     t.equal(code, 3);
     t.match(stderr, /SOCKS port 127\.0\.0\.1:1.*apt-get install tor/);
   });
+});
+
+t.test('a home directory that is none is exit code 2', async (t) => {
+  const { code, stderr } = await runCli(['init'], { env: { HOME: 'somewhere' } });
+  t.equal(code, 2);
+  t.match(stderr, /HOME: found "somewhere"; allowed: the absolute path/);
+});
+
+t.test('stopped while it starts is stopped, not failed', async (t) => {
+  const mute = createServer();
+  await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => mute.close());
+  const address = mute.address();
+  const port = address !== null && typeof address === 'object' ? address.port : 0;
+  const accepted = new Promise<void>((resolve) => mute.once('connection', () => resolve()));
+  const datadir = await datadirWith(
+    t,
+    `[BLOCKCHAIN]\nnetwork = signet\n[MESSAGING:onion]\ntype = onion\ntor_mode = control\ntor_control_host = 127.0.0.1\ntor_control_port = ${port}\nonion_serving_port = 0\n[DIRECTORY]\nstatus_port = 0\n`,
+  );
+  const directory = startCli(['directory', '--datadir', datadir]);
+  await accepted;
+  const { code } = await terminate(directory);
+  t.equal(code, 0);
+  t.notMatch((await directory.ended).stderr, /onionmc:/);
+});
+
+t.test('a reader of our output that goes away ends the program', async (t) => {
+  const demo = startCli(['demo', '--loopback']);
+  await demo.shows('stdout', /Loopback sockets/);
+  demo.child.stdout?.destroy();
+  const { code, stderr } = await demo.ended;
+  t.equal(code, 0, stderr);
+  t.equal(stderr, '');
+});
+
+t.test('0 takes a limit away', async (t) => {
+  const extra = 'max_unhandshaked = 0\nhandshake_timeout_sec = 0\nmax_peers = 0';
+  const directory = startCli([
+    'directory',
+    '--datadir',
+    await datadirWith(t, loopbackConfig({ extra })),
+  ]);
+  const [, nodes = '', port = ''] = await directory.shows('stdout', /^(127\.0\.0\.1:(\d+))\n/);
+  const silent = createConnection({ host: '127.0.0.1', port: Number(port) });
+  let closed = false;
+  silent.on('close', () => (closed = true));
+  const takerDir = await datadirWith(t, loopbackConfig({ nodes }));
+  const book = await runCli(['taker', '--once', '--json', '--datadir', takerDir]);
+  t.match(JSON.parse(book.stdout), { directories: [{ up: true }] });
+  t.equal(closed, false, 'one that has not handshaked after seconds is still there');
+  silent.destroy();
+  t.equal((await terminate(directory)).code, 0);
 });
 
 t.test('init prepares a directory once, and offline', async (t) => {
@@ -230,7 +286,10 @@ t.test('SIGHUP re-reads the MOTD without dropping anybody', async (t) => {
 
   await writeFile(join(datadir, 'joinmarket.cfg'), '[DIRECTORY]\nmax_peers = x\n');
   directory.child.kill('SIGHUP');
-  await directory.shows('stderr', /reload failed; nothing changed/);
+  await directory.shows('stderr', /reload failed; nothing changed.*max_peers/);
+  await rm(join(datadir, 'joinmarket.cfg'));
+  directory.child.kill('SIGHUP');
+  await directory.shows('stderr', /reload failed; nothing changed.*no file/);
   await Promise.all([terminate(live), terminate(directory)]);
   t.notMatch((await live.ended).stderr, /directory down.*closed/, 'nobody was dropped');
 });

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
@@ -21,7 +21,9 @@ interface Config {
 }
 
 async function datadirWith(t: Test, { mode, tor, nodes = '', port = 0, extra = '' }: Config) {
-  const datadir = await tempDir(t);
+  // A name that holds what torrc would cut a line at.
+  const datadir = join(await tempDir(t), 'a #b');
+  await mkdir(datadir, { mode: 0o700 });
   const control = tor?.controlEndpoint;
   const text = `
 [BLOCKCHAIN]

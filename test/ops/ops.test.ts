@@ -244,14 +244,26 @@ t.test('shutdown', async (t) => {
     t.match(log.lines, [/a part failed to stop \{"part":"second","error":"no"\}/]);
   });
 
-  t.test('a second signal ends it at once', async (t) => {
+  t.test('a second signal changes nothing: tidying is bounded anyway', async (t) => {
     const host = fakeProcess();
     const shutdown = createShutdown({ log: silentLog, process: host.port, timer: host.timer });
     shutdown.onStop('hangs', () => new Promise<void>(() => {}));
     host.signal('SIGINT');
     t.same(host.exits, []);
     host.signal('SIGINT');
-    t.same(host.exits, [1]);
+    host.signal('SIGTERM');
+    t.same(host.exits, [], 'whatever hangs has its time');
+    host.timers.get(4500)?.();
+    await shutdown.stop();
+    t.same(host.exits, [0]);
+  });
+
+  t.test('SIGHUP ends a program that has nothing to re-read', async (t) => {
+    const host = fakeProcess();
+    const shutdown = createShutdown({ log: silentLog, process: host.port, timer: host.timer });
+    host.signal('SIGHUP');
+    await shutdown.stop();
+    t.same(host.exits, [0]);
   });
 
   t.test('SIGHUP reloads, and a reload that fails changes nothing', async (t) => {

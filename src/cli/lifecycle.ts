@@ -1,0 +1,31 @@
+/** How the process ends, whatever ends it: the running program's parts are stopped first. */
+import { ExitCode } from '../ops/exit.js';
+import type { Shutdown } from '../ops/shutdown.js';
+import { exitCodeFor } from './errors.js';
+
+let active: Shutdown | undefined;
+
+/** The program that runs now; from here on errors and a closed output stop it in order. */
+export function setActive(shutdown: Shutdown): void {
+  active = shutdown;
+}
+
+function end(code: ExitCode): void {
+  if (active === undefined) process.exit(code);
+  else void active.stop(code);
+}
+
+/** One line on standard error, and the end with the exit code of the error. */
+export function failWith(error: unknown): void {
+  // What is cut off because we stop has not failed; the exit code is that of the stop.
+  if (active?.signal.aborted === true) return;
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`onionmc: ${message.replaceAll('\n', ' ')}\n`);
+  end(exitCodeFor(error));
+}
+
+/** Whoever reads our output has gone (`| head`): the end, and nothing to complain about. */
+export function endWithOutput(): void {
+  process.stdout.on('error', () => end(ExitCode.OK));
+  process.stderr.on('error', () => end(ExitCode.OK));
+}
