@@ -32,9 +32,12 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
 
 /** What a failed test left running, lest it keep the others waiting. */
 const running = new Set<ChildProcess>();
-t.teardown(() => {
+function endRunning(): void {
   for (const child of running) child.kill('SIGKILL');
-});
+}
+t.teardown(endRunning);
+// After a time-out there is no teardown.
+process.once('exit', endRunning);
 
 /** The same for any program of the repository. */
 export function startProgram(
