@@ -19,6 +19,11 @@ export interface Connection {
    * at `info` or above.
    */
   readonly remote: string;
+  /**
+   * Which Tor circuit the connection came by, where Tor tells it: all streams of one circuit are one
+   * client's. Names nobody, and is used again for another circuit later. For debug logs only.
+   */
+  readonly circuit?: string | undefined;
   /** Bytes given to `write` that the operating system has not taken yet. Falls while the peer drains. */
   readonly queuedBytes: number;
   readonly closed: boolean;

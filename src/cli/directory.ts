@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { DirectorySettings, Settings } from '../config/settings.js';
 import { createNotifier } from '../ops/notify.js';
+import { smallYoungGeneration } from '../ops/young-generation.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation } from '../protocol/location.js';
@@ -30,6 +31,9 @@ export function limitsOf(settings: DirectorySettings): DirectoryLimits {
     privmsgPerSecond: settings.privmsgPerSecond,
     getpeerlistPerMinute: settings.getpeerlistPerMinute,
     junkPerMinute: settings.junkPerMinute,
+    deliveriesPerSecond: settings.deliveriesPerSecond,
+    orderbookPerSecond: settings.orderbookPerSecond,
+    streamsPerCircuit: settings.streamsPerCircuit,
   };
 }
 
@@ -43,6 +47,7 @@ export async function ownOnionLocation({ onion }: Settings): Promise<string | un
 }
 
 async function runDirectory(motd: string | undefined, options: CommonOptions): Promise<void> {
+  smallYoungGeneration();
   let node: DirectoryNode | undefined;
   const { settings, log, shutdown } = await openProgram('directory', options, {
     onReload: (fresh) =>
@@ -60,7 +65,13 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
   if (address !== undefined) process.stdout.write(`${address}\n`);
 
   const tools = { clock: systemClock, random: Math.random, log, signal: shutdown.signal };
-  const opened = await openOverlay({ settings, serves: true, pow: DIRECTORY_POW_QUEUE, ...tools });
+  const opened = await openOverlay({
+    ...tools,
+    settings,
+    serves: true,
+    circuits: true,
+    pow: DIRECTORY_POW_QUEUE,
+  });
   shutdown.onStop('overlay', () => opened.close());
   node = await startDirectoryNode({
     ...tools,
@@ -68,6 +79,7 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
     overlay: opened.overlay,
     motd: motd ?? settings.directory.motd,
     limits: limitsOf(settings.directory),
+    dialBack: settings.directory.dialBack,
     status: { host: settings.directory.statusHost, port: settings.directory.statusPort },
     onState: (state) => {
       if (state.state === 'starting') notifier.status(state.detail);

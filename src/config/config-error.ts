@@ -23,10 +23,15 @@ export function shown(text: string): string {
   );
 }
 
+/** A section or key: the same without quotes. */
+function shownName(text: string): string {
+  return shown(text).slice(1, -1);
+}
+
 function faultText(fault: ConfigFault): string {
   const place = fault.line === undefined ? fault.file : `${fault.file}:${fault.line}`;
-  const section = fault.section === undefined ? '' : ` [${fault.section}]`;
-  const key = fault.key === undefined ? '' : ` ${fault.key}`;
+  const section = fault.section === undefined ? '' : ` [${shownName(fault.section)}]`;
+  const key = fault.key === undefined ? '' : ` ${shownName(fault.key)}`;
   const within = section + key;
   return `${place}:${within}${within === '' ? '' : ':'} found ${fault.found}; allowed: ${fault.allowed}`;
 }

@@ -124,6 +124,10 @@ export const DIRECTORY_KEYS = {
   privmsg_per_second: limit(100, 1_000_000),
   getpeerlist_per_minute: limit(6, 1_000_000),
   junk_per_minute: limit(10, 1_000_000),
+  deliveries_per_second: limit(1_000_000, 1_000_000_000),
+  orderbook_per_second: limit(100, 1_000_000),
+  streams_per_circuit: limit(16, 1_000_000),
+  dial_back: yesNo(false),
   status_host: host('127.0.0.1'),
   status_port: whole(62_600, { min: 0, max: 65_535 }, 'a port number (0 = off)'),
 };

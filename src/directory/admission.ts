@@ -3,6 +3,7 @@
  * A handshake of somebody else's protocol is answered with `accepted: false` and closed, anything
  * that is no handshake is closed without a word.
  */
+import type { Clock } from '../channel/ports.js';
 import { MessageType, type Network } from '../protocol/constants.js';
 import { encodeEnvelope, type Envelope } from '../protocol/envelope.js';
 import {
@@ -25,6 +26,13 @@ import type { CloseReason, RejectionReason, Tally } from './stats.js';
 const FEATURES = ['peerlist_features', 'ping'];
 /** How long a refused peer may take to read its answer. */
 const REFUSAL_GRACE_MS = 5_000;
+
+/**
+ * When thousands come at once (after a restart all do), each needs a round trip to say its
+ * handshake: connections as young as this may be so many times too many.
+ */
+const YOUNG_MS = 2_000;
+const YOUNG_FACTOR = 4;
 
 type AnsweredReason = Exclude<RejectionReason, HandshakeGarbage>;
 
@@ -58,11 +66,14 @@ export interface AdmissionOptions {
   readonly acceptLoopback: boolean;
   readonly motd: () => string;
   readonly limits: () => DirectoryLimits;
+  readonly clock: Clock;
   readonly registry: Registry;
   readonly fanout: Fanout;
   readonly tally: Tally;
   /** Asks for the nick of a ready peer. */
   readonly claim: (newcomer: Peer, holder: Peer) => void;
+  /** A peer is ready now. */
+  readonly admitted: (peer: Peer) => void;
   readonly drop: (peer: Peer, reason: CloseReason) => void;
 }
 
@@ -75,7 +86,7 @@ function introduce(peer: Peer, handshake: PeerHandshake): void {
 }
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { network, nick, location, acceptLoopback, limits, registry, fanout, tally, drop } =
+  const { network, nick, location, acceptLoopback, limits, clock, registry, fanout, tally, drop } =
     options;
   let welcomeMotd: string | undefined;
   let welcome: Uint8Array = new Uint8Array(0);
@@ -113,6 +124,17 @@ export function createAdmission(options: AdmissionOptions): Admission {
     peer.connection.end(REFUSAL_GRACE_MS);
   }
 
+  /** Keeps `maxUnhandshaked`: the oldest go first, unless they came just now. */
+  function dropTooMany(now: number): void {
+    const most = limits().maxUnhandshaked;
+    for (const oldest of registry.unhandshaked) {
+      const { size } = registry.unhandshaked;
+      const young = now - oldest.acceptedAt < YOUNG_MS;
+      if (size <= most || (young && size <= YOUNG_FACTOR * most)) return;
+      drop(oldest, 'unhandshaked-limit');
+    }
+  }
+
   function reject(peer: Peer, reason: HandshakeGarbage | HandshakeMismatch): void {
     if (isMismatch(reason)) {
       refuse(peer, reason);
@@ -135,13 +157,12 @@ export function createAdmission(options: AdmissionOptions): Admission {
     tally.handshakesAccepted++;
     tally.messagesOut.handshake++;
     fanout.direct(peer, welcomeFrame());
+    options.admitted(peer);
   }
 
   return {
     arrived() {
-      if (registry.unhandshaked.size <= limits().maxUnhandshaked) return;
-      const [oldest] = registry.unhandshaked;
-      if (oldest) drop(oldest, 'unhandshaked-limit');
+      dropTooMany(clock.now());
     },
     handshake(peer, envelope) {
       if (envelope.type !== MessageType.HANDSHAKE) {
@@ -169,6 +190,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
       refuse(peer, 'nick-in-use');
     },
     sweep(now) {
+      dropTooMany(now);
       for (const peer of registry.unhandshaked) {
         if (now - peer.acceptedAt < limits().handshakeTimeoutMs) break;
         // A peer that waits for its nick has handshaked; its claim has a deadline of its own.

@@ -2,67 +2,36 @@
  * A directory: one line in, N lines out (protocol document, sections 3, 5, 6, 14). This file wires
  * the parts together and owns the life of a connection; each rule lives in its own module.
  */
-import type { Log } from '../channel/log.js';
-import type { Clock, Connection, Random } from '../channel/ports.js';
-import type { Network } from '../protocol/constants.js';
+import type { Connection } from '../channel/ports.js';
 import { decodeEnvelope } from '../protocol/envelope.js';
 import { createLineFramer } from '../protocol/line-framer.js';
-import type { Location } from '../protocol/location.js';
+import { sameLocation } from '../protocol/location.js';
 import { createAdmission } from './admission.js';
+import { createBudgets, type Budgets } from './budgets.js';
+import { createCircuits, type Circuit } from './circuits.js';
+import { createDialBack } from './dial-back.js';
+import type { Directory, DirectoryOptions } from './directory-api.js';
 import { createFanout } from './fanout.js';
-import type { DirectoryLimits } from './limits.js';
 import { createLiveness } from './liveness.js';
 import { createPeer, type Peer } from './peer.js';
 import { createPeerlists } from './peerlists.js';
 import { createReclaims, type Reclaims } from './reclaim.js';
 import { createRegistry } from './registry.js';
 import { createRelay } from './relay.js';
-import { copyTally, createTally, type CloseReason, type DirectoryStats } from './stats.js';
+import { copyTally, createTally, type CloseReason } from './stats.js';
 import { createSweeper } from './sweeper.js';
 
 export { directoryMotd } from './motd.js';
+export type { DialBackOptions } from './dial-back.js';
+export type { Directory, DirectoryOptions } from './directory-api.js';
 export { DEFAULT_LIMITS, type DirectoryLimits } from './limits.js';
-export type { DirectoryStats } from './stats.js';
+export type { DirectoryStats, FlushReport } from './stats.js';
 
 const DEFAULT_FLUSH_WINDOW_MS = 25;
 /** How long a peer may take to read the rest when the directory stops. */
 const CLOSE_GRACE_MS = 1_500;
 /** After this, connections that are still open when the directory stops are cut. */
 const CLOSE_LIMIT_MS = 2_500;
-
-export interface DirectoryOptions {
-  readonly network: Network;
-  /** The directory's own nick. */
-  readonly nick: string;
-  /** Where peers reach it; asked whenever it is told to somebody. */
-  readonly location: () => Location;
-  /** Loopback mode: `127.0.0.1:port` is a location, too. */
-  readonly acceptLoopback: boolean;
-  /** The whole text of the 795, see `directoryMotd`. */
-  readonly motd: () => string;
-  readonly limits: DirectoryLimits;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  /** Longest wait of a broadcast for others to leave with; 0 writes each at once. Default 25 ms. */
-  readonly flushWindowMs?: number;
-}
-
-export interface Directory {
-  /** Takes over a fresh connection; must be called in the turn in which it was handed over. */
-  accept(connection: Connection): void;
-  /** Handshaked peers. */
-  readonly peerCount: number;
-  /** All connections, those that are on their way out included. */
-  readonly connectionCount: number;
-  stats(): DirectoryStats;
-  /** New bounds for what comes; nobody is dropped for them at once. */
-  setLimits(limits: DirectoryLimits): void;
-  /** From now on new connections are closed at once. */
-  stopAccepting(): void;
-  /** Stops accepting, flushes, closes every connection (no 801). Resolves within three seconds. */
-  close(): Promise<void>;
-}
 
 /** Whether what it says still matters. */
 function isReading({ state }: Peer): boolean {
@@ -86,9 +55,47 @@ export function createDirectory(options: DirectoryOptions): Directory {
     windowMs: options.flushWindowMs ?? DEFAULT_FLUSH_WINDOW_MS,
     sendQueueBytes: () => limits.sendQueueBytes,
     drop,
+    onFlush: options.onFlush,
   });
   const peerlists = createPeerlists({ nick, location: options.location, registry });
-  const shared = { nick, limits: () => limits, clock, registry, fanout, peerlists, tally, drop };
+  const budgets: Budgets = createBudgets({
+    limits: () => limits,
+    clock,
+    tally,
+    peerCount: () => registry.ready.length,
+    broadcast(kind, peer, frame) {
+      tally.messagesOut[kind === 'orderbook' ? kind : 'pubmsg'] += registry.ready.length - 1;
+      fanout.broadcast(frame, peer);
+    },
+    settle: () => fanout.settle(),
+  });
+  const circuits = createCircuits();
+  const dialBack =
+    options.dialBack &&
+    createDialBack({
+      ...options.dialBack,
+      network: options.network,
+      acceptLoopback: options.acceptLoopback,
+      clock,
+      tally,
+      answered(location, answeredBy) {
+        const peer = answeredBy === undefined ? undefined : registry.byNick(answeredBy);
+        if (peer && sameLocation(peer.location, location)) verified(peer);
+        reclaims.verdictsChanged();
+        fanout.settle();
+      },
+    });
+  const shared = {
+    nick,
+    limits: () => limits,
+    clock,
+    registry,
+    fanout,
+    peerlists,
+    budgets,
+    tally,
+    drop,
+  };
   const liveness = createLiveness(shared);
   const relay = createRelay(shared);
   const admission = createAdmission({
@@ -98,6 +105,9 @@ export function createDirectory(options: DirectoryOptions): Directory {
     acceptLoopback: options.acceptLoopback,
     motd: options.motd,
     claim: (newcomer, holder) => reclaims.claim(newcomer, holder),
+    admitted(peer) {
+      if (dialBack?.check(peer, false) === 'verified') verified(peer);
+    },
   });
   const reclaims: Reclaims = createReclaims({
     limits: () => limits,
@@ -105,6 +115,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     admit: (newcomer) => admission.admit(newcomer),
     refuse: (newcomer) => admission.refuseNick(newcomer),
     drop,
+    check: (peer) => dialBack?.check(peer, true) ?? 'unknown',
     probe(holder) {
       tally.nickProbes++;
       if (holder.canPing) liveness.ping(holder);
@@ -115,33 +126,48 @@ export function createDirectory(options: DirectoryOptions): Directory {
     admission.sweep(now);
     liveness.sweep(now);
     reclaims.sweep(now);
+    dialBack?.sweep(now);
+    circuits.sweep(now);
     fanout.settle();
   });
+
+  function verified(peer: Peer): void {
+    if (peer.verified) return;
+    peer.verified = true;
+    tally.dialBacksVerified++;
+  }
 
   /** The one place where a connection's record is freed. */
   function free(peer: Peer, reason: CloseReason | undefined): void {
     const was = peer.state;
     if (!registry.remove(peer)) return;
     fanout.outboxes.close(peer.outbox);
+    if (peer.circuit) circuits.leave(peer.circuit, clock.now());
     if (reason) tally.closed[reason]++;
     if (was === 'ready') {
+      budgets.forget(peer);
       fanout.announceLeave(peer);
       if (peer.claimed) reclaims.holderGone(peer);
     } else if (was === 'waiting') {
       reclaims.newcomerGone(peer);
     }
     if (registry.ready.length === 0) {
+      budgets.clear();
       fanout.clear();
       peerlists.clear();
     }
     if (registry.connectionCount > 0) return;
+    dialBack?.clear();
+    circuits.clear();
     sweeper.stop();
     onEmpty?.();
   }
 
   /** Ends a connection at once. Whoever calls settles the fan-out at the end of the turn. */
   function drop(peer: Peer, reason: CloseReason): void {
-    options.log.debug('connection closed by us', { reason, remote: peer.connection.remote });
+    // The reason in the text, so that a log which caps repeated lines counts each by itself.
+    if (reason !== 'disconnect-message') options.log.info(`connection closed: ${reason}`);
+    options.log.debug(`connection closed: ${reason}`, { remote: peer.connection.remote });
     free(peer, reason);
     peer.connection.destroy();
   }
@@ -181,9 +207,11 @@ export function createDirectory(options: DirectoryOptions): Directory {
       connection.destroy();
       return;
     }
-    const peer = createPeer(connection, fanout.outboxes.open(connection), clock.now());
-    const framer = createLineFramer();
     tally.connectionsAccepted++;
+    const circuit = enterCircuit(connection);
+    if (circuit === 'full') return;
+    const peer = createPeer(connection, fanout.outboxes.open(connection), circuit, clock.now());
+    const framer = createLineFramer();
     registry.add(peer);
     sweeper.start();
     connection.attach({
@@ -200,6 +228,18 @@ export function createDirectory(options: DirectoryOptions): Directory {
     fanout.settle();
   }
 
+  /** The circuit of a fresh connection, if it is known; `full` ends the connection. */
+  function enterCircuit(connection: Connection): Circuit | 'full' | undefined {
+    if (connection.circuit === undefined) return undefined;
+    const circuit = circuits.enter(connection.circuit, limits.streamsPerCircuit);
+    if (circuit === 'full') {
+      tally.closed['circuit-streams']++;
+      connection.attach({ data() {}, closed() {} });
+      connection.destroy();
+    }
+    return circuit;
+  }
+
   /** Sends what is owed once more, then lets every connection go. */
   function endAll(): void {
     fanout.flush();
@@ -210,6 +250,8 @@ export function createDirectory(options: DirectoryOptions): Directory {
       peer.connection.end(CLOSE_GRACE_MS);
     }
     reclaims.clear();
+    budgets.clear();
+    dialBack?.clear();
     peerlists.clear();
     fanout.clear();
   }
@@ -234,9 +276,12 @@ export function createDirectory(options: DirectoryOptions): Directory {
       connections: registry.connectionCount,
       unhandshaked: registry.unhandshaked.size,
       nickClaims: reclaims.pending,
+      waitingMessages: budgets.waiting,
+      circuits: circuits.size,
       logBytes: fanout.logBytes,
       ...copyTally(tally),
     }),
+    queuedBytes: () => registry.ready.map(({ outbox }) => fanout.outboxes.lag(outbox)),
     setLimits(next) {
       limits = next;
       sweeper.retime(next);

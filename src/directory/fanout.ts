@@ -9,7 +9,7 @@ import { createOutboxes, type Outboxes } from './outbox.js';
 import type { Peer } from './peer.js';
 import { leaveEntry, leaveFrames } from './peerlists.js';
 import type { Registry } from './registry.js';
-import type { CloseReason, Tally } from './stats.js';
+import type { CloseReason, FlushReport, Tally } from './stats.js';
 
 export interface Fanout {
   readonly outboxes: Outboxes;
@@ -43,11 +43,14 @@ export interface FanoutOptions {
   readonly sendQueueBytes: () => number;
   /** Ends a peer that lags too far behind. */
   readonly drop: (peer: Peer, reason: CloseReason) => void;
+  readonly onFlush?: ((report: FlushReport) => void) | undefined;
 }
 
 export function createFanout(options: FanoutOptions): Fanout {
-  const { registry, clock, tally, sendQueueBytes, drop } = options;
+  const { registry, clock, tally, sendQueueBytes, drop, onFlush } = options;
   const log = createBroadcastLog();
+  /** Position up to which the last flush went. */
+  let flushed = 0;
   const outboxes = createOutboxes({ log, clock, tally });
   const timer = createFlushTimer(clock, options.windowMs, flush);
   /** Peers with frames of their own from this turn. */
@@ -67,6 +70,7 @@ export function createFanout(options: FanoutOptions): Fanout {
     recordLeaves();
     tally.flushes++;
     const { end } = log;
+    const startedAt = clock.now();
     const { ready } = registry;
     const limit = sendQueueBytes();
     let slowest = end;
@@ -86,6 +90,13 @@ export function createFanout(options: FanoutOptions): Fanout {
     for (const peer of lagging) drop(peer, 'lag');
     log.trim(slowest);
     writeTouched();
+    onFlush?.({
+      bytes: end - flushed,
+      lagBytes: end - slowest,
+      keptBytes: log.size,
+      tookMs: clock.now() - startedAt,
+    });
+    flushed = end;
   }
 
   function writeTouched(): void {

@@ -4,7 +4,7 @@
  */
 
 /**
- * Times in milliseconds, sizes in bytes, rates per connection. 0 means "no limit" (times: "never")
+ * Times in milliseconds, sizes in bytes, rates per connection (per circuit where it is known). 0 means "no limit" (times: "never")
  * except for `maxUnhandshaked`, `handshakeTimeoutMs`, `writeStallTimeoutMs` and `sendQueueBytes`,
  * which are always positive (`Infinity`: none).
  */
@@ -37,6 +37,15 @@ export interface DirectoryLimits {
   readonly getpeerlistPerMinute: number;
   /** Lines that parse but mean nothing; a line that does not parse closes once this is used up. */
   readonly junkPerMinute: number;
+  /**
+   * Deliveries of all peers together, shared by priority; see `budgets.ts`. What is over it and the
+   * next one waits, and is not lost. Kinds whose own rate is 0 are not held to either.
+   */
+  readonly deliveriesPerSecond: number;
+  /** `orderbook` requests of all peers together that are relayed. */
+  readonly orderbookPerSecond: number;
+  /** Connections of one Tor circuit, where circuits are known; further ones are closed. */
+  readonly streamsPerCircuit: number;
 }
 
 export const DEFAULT_LIMITS: DirectoryLimits = {
@@ -54,4 +63,7 @@ export const DEFAULT_LIMITS: DirectoryLimits = {
   privmsgPerSecond: 100,
   getpeerlistPerMinute: 6,
   junkPerMinute: 10,
+  deliveriesPerSecond: 1_000_000,
+  orderbookPerSecond: 100,
+  streamsPerCircuit: 16,
 };

@@ -4,6 +4,8 @@
  */
 import type { Connection } from '../channel/ports.js';
 import { NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
+import type { Circuit } from './circuits.js';
+import type { Partners } from './conversations.js';
 import type { Outbox } from './outbox.js';
 import type { Meters } from './rates.js';
 
@@ -39,7 +41,15 @@ export interface Peer {
   probedAt: number | undefined;
   /** Another connection asks for its nick. */
   claimed: boolean;
+  /** Its location was dialled and answered by its nick; see `dial-back.ts`. */
+  verified: boolean;
+  /** The Tor circuit it came by, where the overlay tells it. */
+  readonly circuit: Circuit | undefined;
   meters: Meters | undefined;
+  /** Some message of it may wait in a queue; see `budgets.ts`. */
+  waits: boolean;
+  /** Whom it talks with; see `conversations.ts`. */
+  partners: Partners | undefined;
   /** Messages under another's name. */
   spoofs: number;
   /** Absent addressees it was told about, and when; see `gone.ts`. */
@@ -48,7 +58,12 @@ export interface Peer {
 
 const NO_FEATURES: readonly string[] = [];
 
-export function createPeer(connection: Connection, outbox: Outbox, now: number): Peer {
+export function createPeer(
+  connection: Connection,
+  outbox: Outbox,
+  circuit: Circuit | undefined,
+  now: number,
+): Peer {
   return {
     connection,
     outbox,
@@ -64,10 +79,19 @@ export function createPeer(connection: Connection, outbox: Outbox, now: number):
     pingedAt: undefined,
     probedAt: undefined,
     claimed: false,
+    verified: false,
+    circuit,
     meters: undefined,
+    waits: false,
+    partners: undefined,
     spoofs: 0,
     goneTold: undefined,
   };
+}
+
+/** Who is held to the limits: all streams of a Tor circuit together, else each connection. */
+export function sourceOf(peer: Peer): Peer | Circuit {
+  return peer.circuit ?? peer;
 }
 
 export function isServing(peer: Peer): boolean {

@@ -1,11 +1,15 @@
 /**
- * Token buckets per connection and kind of message (protocol document, section 14). A peer that
- * never sends a kind has no bucket for it.
+ * Token buckets per source (connection, or Tor circuit where it is known) and kind of message
+ * (protocol document, section 14). Who never sends a kind has no bucket for it.
  */
 import type { DirectoryLimits } from './limits.js';
-import type { Peer } from './peer.js';
 
-export type RateClass = 'pubmsg' | 'orderbook' | 'privmsg' | 'getpeerlist' | 'ping' | 'junk';
+/**
+ * `conversation` is a private message that answers one; it has a bucket of its own, so that a maker
+ * who answers a flood of requests does not lose a coinjoin for it.
+ */
+export type RateClass =
+  'pubmsg' | 'orderbook' | 'privmsg' | 'conversation' | 'getpeerlist' | 'ping' | 'junk';
 
 interface Meter {
   tokens: number;
@@ -39,6 +43,7 @@ function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
     case 'orderbook':
       return { count: limits.orderbookPerMinute, periodMs: MINUTE_MS };
     case 'privmsg':
+    case 'conversation':
       return { count: limits.privmsgPerSecond, periodMs: 1_000 };
     case 'getpeerlist':
       return { count: limits.getpeerlistPerMinute, periodMs: MINUTE_MS };
@@ -51,15 +56,15 @@ function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
 
 /** Counts one message of a kind and says what to do with it. A limit of 0 lets everything pass. */
 export function meter(
-  peer: Peer,
+  source: { meters: Meters | undefined },
   kind: RateClass,
   limits: DirectoryLimits,
   now: number,
 ): RateVerdict {
   const { count, periodMs } = rateOf(kind, limits);
   if (count === 0) return 'pass';
-  peer.meters ??= {};
-  const m = (peer.meters[kind] ??= { tokens: count, filledAt: now, minuteAt: now, inMinute: 0 });
+  source.meters ??= {};
+  const m = (source.meters[kind] ??= { tokens: count, filledAt: now, minuteAt: now, inMinute: 0 });
   if (now - m.minuteAt >= MINUTE_MS) {
     m.minuteAt = now;
     m.inMinute = 0;

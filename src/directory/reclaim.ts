@@ -2,10 +2,17 @@
  * A nick that is asked for by a second connection. The holder is probed; while that takes, the
  * newcomer gets no answer. A holder that proves life keeps the nick, a dead one loses it.
  *
+ * A newcomer whose location was dialled and answered by this nick displaces even a living holder, if
+ * that one has proved nothing (see `dial-back.ts`), unless it is in the middle of a conversation:
+ * nobody loses a running coinjoin to a stranger who serves an onion under its nick.
+ *
  * Proof of life is any line. A peer that cannot be pinged owes us no line, so for it the proof is
  * that its connection takes bytes.
  */
 import type { Clock } from '../channel/ports.js';
+import { sameLocation } from '../protocol/location.js';
+import { inConversation } from './conversations.js';
+import type { Verdict } from './dial-back.js';
 import type { DirectoryLimits } from './limits.js';
 import type { Peer } from './peer.js';
 import type { CloseReason } from './stats.js';
@@ -20,6 +27,8 @@ export interface Reclaims {
   holderAlive(holder: Peer): void;
   /** A ready peer with `claimed` set is gone, and out of the registry. */
   holderGone(holder: Peer): void;
+  /** A dial-back is over: some peer may be verified now. */
+  verdictsChanged(): void;
   /** A `waiting` newcomer is gone. */
   newcomerGone(newcomer: Peer): void;
   /** Decides what is due. */
@@ -36,6 +45,8 @@ export interface ReclaimsOptions {
   readonly admit: (newcomer: Peer) => void;
   readonly refuse: (newcomer: Peer) => void;
   readonly drop: (holder: Peer, reason: CloseReason) => void;
+  /** What is known of a peer's location, see `DialBack.check`; `unknown` where nobody dials back. */
+  readonly check: (peer: Peer) => Verdict;
   /** Sends the holder something that a live one answers or at least takes. */
   readonly probe: (holder: Peer) => void;
 }
@@ -44,10 +55,12 @@ interface Claim {
   readonly newcomer: Peer;
   readonly holder: Peer;
   readonly deadline: number;
+  /** The holder proved life, and the newcomer may yet prove more. */
+  alive: boolean;
 }
 
 export function createReclaims(options: ReclaimsOptions): Reclaims {
-  const { limits, clock, admit, refuse, drop, probe } = options;
+  const { limits, clock, admit, refuse, drop, probe, check } = options;
   /** By nick; one claim at a time. */
   const claims = new Map<string, Claim>();
 
@@ -56,11 +69,33 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
     claim.holder.claimed = false;
   }
 
-  function holderAlive(holder: Peer): void {
-    const claim = claims.get(holder.nick);
-    if (claim?.holder !== holder) return;
+  function giveUp(claim: Claim): void {
     end(claim);
     refuse(claim.newcomer);
+  }
+
+  /** Whether the newcomer wins over a living holder; `later` while a dial decides. */
+  function displaces({ newcomer, holder }: Claim): boolean | 'later' {
+    const same = sameLocation(newcomer.location, holder.location);
+    if (holder.verified || same || inConversation(holder, clock.now())) return false;
+    const verdict = check(newcomer);
+    if (verdict !== 'verified') return verdict === 'pending' && 'later';
+    // The holder's own claim is looked at first.
+    const holders = check(holder);
+    return holders === 'pending' ? 'later' : holders !== 'verified';
+  }
+
+  /** The holder lives: decides, or waits for the dial that does. */
+  function decide(claim: Claim): void {
+    const wins = displaces(claim);
+    if (wins === 'later') claim.alive = true;
+    else if (wins) drop(claim.holder, 'nick-displaced');
+    else giveUp(claim);
+  }
+
+  function holderAlive(holder: Peer): void {
+    const claim = claims.get(holder.nick);
+    if (claim?.holder === holder && !claim.alive) decide(claim);
   }
 
   return {
@@ -68,15 +103,21 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
       return claims.size;
     },
     claim(newcomer, holder) {
-      if (claims.has(holder.nick)) {
-        refuse(newcomer);
-        return;
+      const earlier = claims.get(holder.nick);
+      if (earlier) {
+        if (check(newcomer) !== 'verified' || check(earlier.newcomer) === 'verified') {
+          refuse(newcomer);
+          return;
+        }
+        giveUp(earlier);
       }
       const wait = Math.min(limits().heartbeatPongWaitMs || MAX_WAIT_MS, MAX_WAIT_MS);
-      claims.set(holder.nick, { newcomer, holder, deadline: clock.now() + wait });
+      const claim = { newcomer, holder, deadline: clock.now() + wait, alive: false };
+      claims.set(holder.nick, claim);
       newcomer.state = 'waiting';
       holder.claimed = true;
-      probe(holder);
+      if (displaces(claim) === true) drop(holder, 'nick-displaced');
+      else probe(holder);
     },
     holderAlive,
     holderGone(holder) {
@@ -84,6 +125,12 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
       if (claim?.holder !== holder) return;
       end(claim);
       admit(claim.newcomer);
+    },
+    verdictsChanged() {
+      for (const claim of claims.values()) {
+        if (displaces(claim) === true) drop(claim.holder, 'nick-displaced');
+        else if (claim.alive) decide(claim);
+      }
     },
     newcomerGone(newcomer) {
       const claim = claims.get(newcomer.nick);
@@ -94,10 +141,11 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
     },
     sweep(now) {
       for (const claim of claims.values()) {
-        const { holder } = claim;
+        const { holder, alive } = claim;
         const { inFlight, splices } = holder.outbox;
-        if (!holder.canPing && inFlight === 0 && splices === undefined) holderAlive(holder);
-        else if (now >= claim.deadline) drop(holder, 'nick-reclaimed');
+        if (alive && now >= claim.deadline) giveUp(claim);
+        else if (!holder.canPing && inFlight === 0 && splices === undefined) holderAlive(holder);
+        else if (!alive && now >= claim.deadline) drop(holder, 'nick-reclaimed');
       }
     },
   };

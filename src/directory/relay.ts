@@ -7,18 +7,28 @@ import { MessageType } from '../protocol/constants.js';
 import { encodeEnvelope, fitsOneLine, type Envelope } from '../protocol/envelope.js';
 import { parseRoute, type RoutedPayload } from '../protocol/message.js';
 import { isRoutableNick } from '../protocol/nick.js';
+import type { Budgets, PublicClass } from './budgets.js';
+import { isRunning, noteMessage } from './conversations.js';
 import type { Fanout } from './fanout.js';
 import { goneNoticeDue } from './gone.js';
 import type { DirectoryLimits } from './limits.js';
-import type { Peer } from './peer.js';
+import { sourceOf, type Peer } from './peer.js';
 import { goneFrame, type Peerlists } from './peerlists.js';
 import { meter, type RateClass } from './rates.js';
 import type { Registry } from './registry.js';
 import type { CloseReason, DropReason, Tally } from './stats.js';
 
+/** An offer, or the end of one: `!sw0reloffer ...`, `!cancel ...`. */
+const OFFER_START = /^(?:!?)(?:(?:sw0?)?(?:rel|abs)offer|cancel)\b/;
 /** Messages under another's name after which a peer is ended. */
 const MAX_SPOOFS = 10;
 const PONG = encodeEnvelope(MessageType.PONG, '');
+
+/** The class of a public text by its first command; `orderbook` anywhere, as for the rates. */
+function publicClass(text: string): PublicClass {
+  if (text.includes('orderbook')) return 'orderbook';
+  return OFFER_START.test(text) ? 'offer' : 'other';
+}
 
 export interface Relay {
   /** A line of a ready peer that is a valid envelope. */
@@ -35,12 +45,13 @@ export interface RelayOptions {
   readonly registry: Registry;
   readonly fanout: Fanout;
   readonly peerlists: Peerlists;
+  readonly budgets: Budgets;
   readonly tally: Tally;
   readonly drop: (peer: Peer, reason: CloseReason) => void;
 }
 
 export function createRelay(options: RelayOptions): Relay {
-  const { nick, limits, clock, registry, fanout, peerlists, tally, drop } = options;
+  const { nick, limits, clock, registry, fanout, peerlists, budgets, tally, drop } = options;
 
   function ignore(reason: DropReason): void {
     tally.dropped[reason]++;
@@ -48,7 +59,7 @@ export function createRelay(options: RelayOptions): Relay {
 
   /** Whether a message of this kind is within the peer's rate; counts it, and ends a flooder. */
   function allowed(peer: Peer, kind: Exclude<RateClass, 'junk'>): boolean {
-    const verdict = meter(peer, kind, limits(), clock.now());
+    const verdict = meter(sourceOf(peer), kind, limits(), clock.now());
     if (verdict === 'pass') return true;
     ignore(`rate-${kind}`);
     if (verdict === 'flood') drop(peer, 'rate');
@@ -59,7 +70,7 @@ export function createRelay(options: RelayOptions): Relay {
   function junk(peer: Peer, reason: DropReason): void {
     ignore(reason);
     tally.messagesIn.other++;
-    if (meter(peer, 'junk', limits(), clock.now()) === 'flood') drop(peer, 'rate');
+    if (meter(sourceOf(peer), 'junk', limits(), clock.now()) === 'flood') drop(peer, 'rate');
   }
 
   /** The route of a payload that is this peer's to send, or undefined when it was dealt with. */
@@ -92,8 +103,8 @@ export function createRelay(options: RelayOptions): Relay {
       ignore('too-long');
       return;
     }
-    tally.messagesOut[kind] += registry.ready.length - 1;
-    fanout.broadcast(frame, peer);
+    const budget = publicClass(routed.text);
+    if (!budgets.relay(budget, peer, frame)) ignore(`budget-${budget}`);
   }
 
   function privmsg(peer: Peer, payload: string): void {
@@ -105,20 +116,26 @@ export function createRelay(options: RelayOptions): Relay {
       return;
     }
     tally.messagesIn.privmsg++;
-    if (!allowed(peer, 'privmsg')) return;
     const target = registry.byNick(to);
-    if (target && target !== peer) deliver(peer, target, payload);
+    const running = target !== undefined && isRunning(peer, target, clock.now());
+    if (!allowed(peer, running ? 'conversation' : 'privmsg')) return;
+    if (target && target !== peer) deliver(peer, target, payload, running);
     else if (target === peer) ignore('to-self');
     else if (to === nick) ignore('to-directory');
     else absent(peer, to);
   }
 
-  function deliver(peer: Peer, target: Peer, payload: string): void {
+  function deliver(peer: Peer, target: Peer, payload: string, running: boolean): void {
     const frame = encodeEnvelope(MessageType.PRIVMSG, payload);
     if (!fitsOneLine(frame)) {
       ignore('too-long');
       return;
     }
+    if (!budgets.spend(running ? 'conversation' : 'privmsg', 1)) {
+      ignore('budget-privmsg');
+      return;
+    }
+    noteMessage(peer, target, running, clock.now());
     tally.messagesOut.privmsg++;
     tally.messagesOut.peerlist++;
     fanout.direct(target, frame + peerlists.pushFrame(peer, target));
@@ -127,6 +144,10 @@ export function createRelay(options: RelayOptions): Relay {
   function absent(peer: Peer, to: string): void {
     ignore('absent');
     if (!isRoutableNick(to) || !goneNoticeDue(peer, to, clock.now())) return;
+    if (!budgets.spend('peerlist', 1)) {
+      ignore('budget-peerlist');
+      return;
+    }
     tally.goneNotices++;
     tally.messagesOut.peerlist++;
     fanout.direct(peer, goneFrame(to));
@@ -139,6 +160,10 @@ export function createRelay(options: RelayOptions): Relay {
     const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
     if (fanout.outboxes.lag(peer.outbox) + size > limits().sendQueueBytes) {
       ignore('getpeerlist-busy');
+      return;
+    }
+    if (!budgets.spend('peerlist', peerlists.answerLines)) {
+      ignore('budget-peerlist');
       return;
     }
     tally.messagesOut.peerlist += peerlists.answerLines;
@@ -188,7 +213,7 @@ export function createRelay(options: RelayOptions): Relay {
     },
     malformed(peer) {
       ignore('malformed');
-      if (meter(peer, 'junk', limits(), clock.now()) !== 'pass') drop(peer, 'malformed');
+      if (meter(sourceOf(peer), 'junk', limits(), clock.now()) !== 'pass') drop(peer, 'malformed');
     },
   };
 }

@@ -58,8 +58,17 @@ const NO_DROPS = {
   'rate-pubmsg': 0,
   'rate-orderbook': 0,
   'rate-privmsg': 0,
+  'rate-conversation': 0,
   'rate-getpeerlist': 0,
   'rate-ping': 0,
+  /** Over the budget of all peers together, and no place to wait. */
+  'budget-offer': 0,
+  'budget-orderbook': 0,
+  'budget-other': 0,
+  'budget-privmsg': 0,
+  'budget-peerlist': 0,
+  /** A request that waited, and was followed by the same one again. */
+  repeated: 0,
   /** The requester has not taken earlier answers yet. */
   'getpeerlist-busy': 0,
 };
@@ -74,6 +83,8 @@ const NO_CLOSES = {
   rejected: 0,
   'handshake-timeout': 0,
   'unhandshaked-limit': 0,
+  /** Its Tor circuit has too many connections already. */
+  'circuit-streams': 0,
   /** Before its handshake it sent something else. */
   'not-a-handshake': 0,
   'not-utf8': 0,
@@ -90,11 +101,25 @@ const NO_CLOSES = {
   'silent-maker': 0,
   /** It did not prove life when another connection asked for its nick. */
   'nick-reclaimed': 0,
+  /** Its nick was asked for by a peer whose location proved it, and it had proved nothing. */
+  'nick-displaced': 0,
   shutdown: 0,
 };
 export type CloseReason = keyof typeof NO_CLOSES;
 
 export type Counters<K extends string> = Readonly<Record<K, number>>;
+
+/** What one flush was like, for histograms: told once per flush, whatever the number of peers. */
+export interface FlushReport {
+  /** Broadcast bytes that were due to everybody, since the flush before. */
+  readonly bytes: number;
+  /** Broadcast bytes that the slowest peer has not been handed. */
+  readonly lagBytes: number;
+  /** Broadcast bytes kept in memory afterwards. */
+  readonly keptBytes: number;
+  /** How long handing them to all peers took, in milliseconds of the clock. */
+  readonly tookMs: number;
+}
 
 export interface DirectoryStats {
   /** Now. */
@@ -103,6 +128,10 @@ export interface DirectoryStats {
   readonly unhandshaked: number;
   /** Newcomers that wait for a nick to be freed. */
   readonly nickClaims: number;
+  /** Public messages that wait for the budget. */
+  readonly waitingMessages: number;
+  /** Tor circuits that are remembered. */
+  readonly circuits: number;
   /** Bytes of broadcast that are kept for peers that have not taken them yet. */
   readonly logBytes: number;
   /** Since the start. */
@@ -117,6 +146,11 @@ export interface DirectoryStats {
   readonly closed: Counters<CloseReason>;
   readonly leavesAnnounced: number;
   readonly goneNotices: number;
+  /** Public messages that had to wait for the budget. */
+  readonly delayed: number;
+  /** Locations dialled to see who answers there, and those that answered by the claimed nick. */
+  readonly dialBacks: number;
+  readonly dialBacksVerified: number;
   readonly nickProbes: number;
   readonly heartbeatProbes: number;
   readonly bytesIn: number;
@@ -133,7 +167,16 @@ type MutableCounters<T> = { -readonly [K in keyof T]: number };
 
 /** The counters that only grow; the rest of `DirectoryStats` is read off the directory itself. */
 export type Tally = Mutable<
-  Omit<DirectoryStats, 'peers' | 'connections' | 'unhandshaked' | 'nickClaims' | 'logBytes'>
+  Omit<
+    DirectoryStats,
+    | 'peers'
+    | 'connections'
+    | 'unhandshaked'
+    | 'nickClaims'
+    | 'waitingMessages'
+    | 'circuits'
+    | 'logBytes'
+  >
 >;
 
 export function createTally(): Tally {
@@ -147,6 +190,9 @@ export function createTally(): Tally {
     closed: { ...NO_CLOSES },
     leavesAnnounced: 0,
     goneNotices: 0,
+    delayed: 0,
+    dialBacks: 0,
+    dialBacksVerified: 0,
     nickProbes: 0,
     heartbeatProbes: 0,
     bytesIn: 0,

@@ -17,6 +17,13 @@ export interface Metrics {
   counter(name: string, help: string, labels?: readonly string[]): CounterMetric;
   /** Something that is read when asked for. */
   gauge(name: string, help: string, read: () => number): void;
+  /** The same, one for each value of a label. */
+  gauges(
+    name: string,
+    help: string,
+    label: string,
+    read: () => Readonly<Record<string, number>>,
+  ): void;
   /** A sum that is kept elsewhere and read when asked for; it must never fall. */
   total(name: string, help: string, read: () => number): void;
   /** The same, one sum for each value of a label. */
@@ -62,6 +69,19 @@ export function createMetrics({ processMetrics = true }: MetricsOptions = {}): M
         help,
         registers: [],
         collect: () => gauge.set(read()),
+      });
+      registry.registerMetric(gauge);
+    },
+    gauges(name, help, label, read) {
+      const gauge: Gauge = new Gauge({
+        name: PREFIX + name,
+        help,
+        labelNames: [label],
+        registers: [],
+        collect() {
+          gauge.reset();
+          for (const [value, now] of Object.entries(read())) gauge.set({ [label]: value }, now);
+        },
       });
       registry.registerMetric(gauge);
     },

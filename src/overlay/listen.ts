@@ -1,12 +1,15 @@
 /** The accept loop that both overlays share: a TCP listener that outlives shortages and bad peers. */
-import { createServer, type Server } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection } from '../channel/ports.js';
+import { readCircuit } from './circuit-socket.js';
 import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 
 /** Connections that may wait to be accepted: all peers reconnect at once after a restart. */
 const BACKLOG = 1024;
+/** Connections that may wait for their PROXY line; Tor writes it at once. */
+const MAX_UNREAD = 1024;
 /** Least time between two lines about failed accepts. */
 const ACCEPT_WARNING_INTERVAL_MS = 60_000;
 
@@ -27,6 +30,11 @@ export interface Listening {
 }
 
 export interface ListenOptions {
+  /**
+   * Instead of the address: a unix socket in a folder of ours, which nobody but our Tor reaches. Every
+   * connection begins with a PROXY line there, and carries its circuit.
+   */
+  readonly circuitSocket?: string | undefined;
   readonly address: ListenAddress;
   readonly onConnection: (connection: Connection) => void;
   readonly signal: AbortSignal;
@@ -69,11 +77,17 @@ function listenFault({ host, port }: ListenAddress, error: unknown): OverlayErro
   }
 }
 
-async function opened(server: Server, address: ListenAddress, signal: AbortSignal): Promise<void> {
+async function opened(
+  server: Server,
+  address: ListenAddress,
+  path: string | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   signal.throwIfAborted();
+  const where = path === undefined ? { host: address.host, port: address.port } : { path };
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen({ host: address.host, port: address.port, backlog: BACKLOG }, () => {
+    server.listen({ ...where, backlog: BACKLOG }, () => {
       server.off('error', reject);
       resolve();
     });
@@ -88,24 +102,41 @@ async function opened(server: Server, address: ListenAddress, signal: AbortSigna
  * Throws OverlayError `listen-failed`, or the signal's reason.
  */
 export async function listen(options: ListenOptions): Promise<Listening> {
-  const { onConnection, clock, log, signal } = options;
+  const { onConnection, clock, log, signal, circuitSocket } = options;
   const host = options.address.host === 'localhost' ? '127.0.0.1' : options.address.host;
   const server = createServer({ allowHalfOpen: false, pauseOnConnect: true, noDelay: true });
+  /** Accepted, and without their PROXY line yet. */
+  const unread = new Set<Socket>();
   let warnedAt: number | undefined;
+  /** Failed accepts that the last line did not tell of. */
+  let untold = 0;
 
   server.on('connection', (socket) => {
-    const remote = `${socket.remoteAddress ?? 'unknown'}:${socket.remotePort ?? 0}`;
-    onConnection(socketConnection(socket, remote, clock));
+    if (circuitSocket === undefined) onConnection(socketConnection(socket, undefined, clock));
+    else if (unread.size >= MAX_UNREAD) socket.destroy();
+    else {
+      unread.add(socket);
+      socket.once('close', () => unread.delete(socket));
+      readCircuit(socket, clock, (circuit) => {
+        unread.delete(socket);
+        onConnection(socketConnection(socket, undefined, clock, circuit));
+      });
+    }
   });
-  await opened(server, { host, port: options.address.port }, signal);
+  await opened(server, { host, port: options.address.port }, circuitSocket, signal);
   server.on('error', (error) => {
+    untold += 1;
     if (warnedAt !== undefined && clock.now() - warnedAt < ACCEPT_WARNING_INTERVAL_MS) return;
     warnedAt = clock.now();
-    log.warn(`cannot accept connections: ${errorCode(error)}; raise the limit of open files`);
+    log.warn(`cannot accept connections: ${errorCode(error)}; raise the limit of open files`, {
+      times: untold,
+    });
+    untold = 0;
   });
 
   const close = (): void => {
     server.close();
+    for (const socket of unread) socket.destroy();
   };
   if (signal.aborted) {
     close();

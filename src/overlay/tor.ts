@@ -26,6 +26,11 @@ export type TorServing =
       readonly listen: ListenAddress;
       readonly connectControl: (signal: AbortSignal) => Promise<ControlClient>;
       readonly pow?: PowQueue;
+      /**
+       * For a Tor of our own and a persistent identity: serve out of the key folder, through a unix
+       * socket with this path, so that every connection carries its circuit. `listen` is not used then.
+       */
+      readonly circuits?: { readonly hiddenServiceDir: string; readonly socket: string };
       /** Longest wait for the descriptor uploads, in milliseconds. */
       readonly uploadTimeoutMs?: number;
     }
@@ -67,12 +72,16 @@ async function serveByControl(
   { signal, onState }: ServeOptions,
   tools: Tools,
 ): Promise<Served> {
-  const { identity, connectControl, pow, uploadTimeoutMs } = serving;
+  const { identity, connectControl, pow, uploadTimeoutMs, circuits } = serving;
   const service = await startOnionService({
     connect: connectControl,
     identity,
     virtualPort: VIRTUAL_PORT,
-    target: { host: targetHost(listening.host), port: listening.port },
+    target:
+      circuits === undefined
+        ? { host: targetHost(listening.host), port: listening.port }
+        : { unix: circuits.socket },
+    ...(circuits === undefined ? {} : { hiddenServiceDir: circuits.hiddenServiceDir }),
     signal,
     ...tools,
     ...(onState === undefined ? {} : { onState }),
@@ -115,13 +124,15 @@ async function serve(
   tools: Tools,
 ): Promise<Served> {
   const { clock, log } = tools;
-  if (!isLoopbackHost(serving.listen.host)) {
+  const circuitSocket = serving.kind === 'control' ? serving.circuits?.socket : undefined;
+  if (circuitSocket === undefined && !isLoopbackHost(serving.listen.host)) {
     log.warn(
       `onion_serving_host ${serving.listen.host} is not loopback: whoever reaches it can connect without Tor`,
     );
   }
   const { signal } = options;
-  const listening = await listen({ address: serving.listen, onConnection, signal, clock, log });
+  const address = serving.listen;
+  const listening = await listen({ address, circuitSocket, onConnection, signal, clock, log });
   try {
     return serving.kind === 'control'
       ? await serveByControl(serving, listening, options, tools)

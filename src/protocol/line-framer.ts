@@ -24,66 +24,78 @@ export interface LineFramer {
   readonly pendingBytes: number;
 }
 
-/** @param maxBytes longest line in bytes, terminator excluded */
-export function createLineFramer(maxBytes: number = MAX_LINE_BYTES): LineFramer {
-  let pending: Uint8Array = EMPTY;
-  let held = 0;
-  let dead = false;
+/** A class because its methods are then shared: a directory has one framer per connection. */
+class ByteLineFramer implements LineFramer {
+  readonly #maxBytes: number;
+  #pending: Uint8Array = EMPTY;
+  #held = 0;
+  #dead = false;
 
-  function hold(bytes: Uint8Array): void {
-    const needed = held + bytes.length;
-    if (needed > pending.length) {
-      const grown = new Uint8Array(
-        Math.min(maxBytes + 1, Math.max(needed, FIRST_PENDING_BYTES, pending.length * 2)),
-      );
-      grown.set(pending.subarray(0, held));
-      pending = grown;
-    }
-    pending.set(bytes, held);
-    held = needed;
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
   }
 
-  function die(): false {
-    dead = true;
-    pending = EMPTY;
-    held = 0;
+  get pendingBytes(): number {
+    return this.#held;
+  }
+
+  push(chunk: Uint8Array, onLine: (line: Uint8Array) => boolean | void): boolean {
+    if (this.#dead) return false;
+    let start = 0;
+    while (start < chunk.length) {
+      const end = chunk.indexOf(LF, start);
+      const part = chunk.subarray(start, end === -1 ? chunk.length : end);
+      if (!this.#fits(part) && part.length > 0) return this.#die();
+      if (end === -1) {
+        this.#hold(part);
+        return true;
+      }
+      let line = part;
+      if (this.#held > 0) {
+        this.#hold(part);
+        line = this.#pending.subarray(0, this.#held);
+        this.#held = 0;
+        this.#pending = EMPTY;
+      }
+      if (line[line.length - 1] === CR) line = line.subarray(0, -1);
+      if (onLine(line) === false) return true;
+      start = end + 1;
+    }
+    return true;
+  }
+
+  #hold(bytes: Uint8Array): void {
+    const needed = this.#held + bytes.length;
+    if (needed > this.#pending.length) {
+      const grown = new Uint8Array(
+        Math.min(
+          this.#maxBytes + 1,
+          Math.max(needed, FIRST_PENDING_BYTES, this.#pending.length * 2),
+        ),
+      );
+      grown.set(this.#pending.subarray(0, this.#held));
+      this.#pending = grown;
+    }
+    this.#pending.set(bytes, this.#held);
+    this.#held = needed;
+  }
+
+  #die(): false {
+    this.#dead = true;
+    this.#pending = EMPTY;
+    this.#held = 0;
     return false;
   }
 
   /** A half line may hold one byte more than the bound, if that byte can still be the CR. */
-  function fits(bytes: Uint8Array): boolean {
-    const total = held + bytes.length;
-    if (total <= maxBytes) return true;
-    return total === maxBytes + 1 && bytes[bytes.length - 1] === CR;
+  #fits(bytes: Uint8Array): boolean {
+    const total = this.#held + bytes.length;
+    if (total <= this.#maxBytes) return true;
+    return total === this.#maxBytes + 1 && bytes[bytes.length - 1] === CR;
   }
+}
 
-  return {
-    get pendingBytes() {
-      return held;
-    },
-    push(chunk, onLine) {
-      if (dead) return false;
-      let start = 0;
-      while (start < chunk.length) {
-        const end = chunk.indexOf(LF, start);
-        const part = chunk.subarray(start, end === -1 ? chunk.length : end);
-        if (!fits(part) && part.length > 0) return die();
-        if (end === -1) {
-          hold(part);
-          return true;
-        }
-        let line = part;
-        if (held > 0) {
-          hold(part);
-          line = pending.subarray(0, held);
-          held = 0;
-          pending = EMPTY;
-        }
-        if (line[line.length - 1] === CR) line = line.subarray(0, -1);
-        if (onLine(line) === false) return true;
-        start = end + 1;
-      }
-      return true;
-    },
-  };
+/** @param maxBytes longest line in bytes, terminator excluded */
+export function createLineFramer(maxBytes: number = MAX_LINE_BYTES): LineFramer {
+  return new ByteLineFramer(maxBytes);
 }

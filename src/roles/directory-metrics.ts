@@ -1,5 +1,5 @@
 /** What `/metrics` tells of a directory. Sums only: no nick, no onion, no text of a message. */
-import type { DirectoryStats } from '../directory/stats.js';
+import type { Directory, DirectoryStats, FlushReport } from '../directory/directory.js';
 import type { Metrics } from '../ops/metrics.js';
 
 type Labelled = {
@@ -11,6 +11,8 @@ const GAUGES: readonly (readonly [Plain, string, string])[] = [
   ['peers', 'peers', 'Peers that have handshaked.'],
   ['connections', 'connections', 'Open connections, with those on their way out.'],
   ['unhandshaked', 'unhandshaked_connections', 'Connections that have not handshaked.'],
+  ['waitingMessages', 'waiting_messages', 'Public messages that wait for the budget.'],
+  ['circuits', 'circuits', 'Tor circuits that are remembered.'],
   ['logBytes', 'broadcast_log_bytes', 'Broadcast bytes kept for peers that lag behind.'],
 ];
 
@@ -19,6 +21,13 @@ const TOTALS: readonly (readonly [Plain, string, string])[] = [
   ['handshakesAccepted', 'handshakes_accepted_total', 'Handshakes accepted.'],
   ['leavesAnnounced', 'leaves_announced_total', 'Peers announced as gone.'],
   ['goneNotices', 'gone_notices_total', 'Senders told that an addressee is not here.'],
+  ['delayed', 'delayed_total', 'Public messages that had to wait for the budget.'],
+  ['dialBacks', 'dial_backs_total', 'Locations dialled to see who answers there.'],
+  [
+    'dialBacksVerified',
+    'dial_backs_verified_total',
+    'Locations that answered by the claimed nick.',
+  ],
   ['nickProbes', 'nick_probes_total', 'Holders of a nick asked whether they live.'],
   ['heartbeatProbes', 'heartbeat_probes_total', 'Silent peers asked whether they live.'],
   ['bytesIn', 'received_bytes_total', 'Bytes read from peers.'],
@@ -35,18 +44,77 @@ const LABELLED: readonly (readonly [Labelled, string, string, string])[] = [
   ['closed', 'closed_total', 'reason', 'Connections that ended.'],
 ];
 
-/** Registers them; they are read off the directory whenever somebody asks. */
-export function registerDirectoryMetrics(
-  metrics: Metrics,
-  stats: () => DirectoryStats,
-  serviceState: () => string,
-): void {
+const SERVICE_STATES = ['starting', 'reachable', 'lost', 'stopping'] as const;
+export type NodeStateName = (typeof SERVICE_STATES)[number];
+
+const KB = 1024;
+const SIZES = [256, KB, 4 * KB, 16 * KB, 64 * KB, 256 * KB, KB * KB, 4 * KB * KB];
+const SECONDS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5];
+
+/** Registers the histograms of flushes; returns what is to be told of each. */
+export function registerFlushMetrics(metrics: Metrics): (report: FlushReport) => void {
+  const bytes = metrics.histogram('flush_bytes', 'Broadcast bytes due to all in one flush.', SIZES);
+  const lag = metrics.histogram(
+    'flush_lag_bytes',
+    'Bytes by which the slowest peer is behind after a flush.',
+    [0, ...SIZES],
+  );
+  const kept = metrics.histogram(
+    'flush_kept_bytes',
+    'Broadcast bytes kept in memory after a flush.',
+    [0, ...SIZES],
+  );
+  const seconds = metrics.histogram(
+    'flush_seconds',
+    'How long handing a flush to all peers took.',
+    SECONDS,
+  );
+  return (report) => {
+    bytes.observe(report.bytes);
+    lag.observe(report.lagBytes);
+    kept.observe(report.keptBytes);
+    seconds.observe(report.tookMs / 1000);
+  };
+}
+
+/** How many peers have at most so many bytes waiting, by bound. */
+function peersByQueue(queued: readonly number[]): Record<string, number> {
+  const counts: [string, number][] = [0, ...SIZES].map((bound) => [
+    String(bound),
+    queued.filter((bytes) => bytes <= bound).length,
+  ]);
+  return Object.fromEntries([...counts, ['+Inf', queued.length]]);
+}
+
+export interface MetricSources {
+  readonly directory: Pick<Directory, 'stats' | 'queuedBytes'>;
+  readonly state: () => NodeStateName;
+  /** How often each state was entered. */
+  readonly entered: Readonly<Record<NodeStateName, number>>;
+}
+
+/** Registers all the rest; it is read off the directory whenever somebody asks. */
+export function registerDirectoryMetrics(metrics: Metrics, sources: MetricSources): void {
+  const { directory, state, entered } = sources;
+  const stats = (): DirectoryStats => directory.stats();
   for (const [key, name, help] of GAUGES) metrics.gauge(name, help, () => stats()[key]);
   for (const [key, name, help] of TOTALS) metrics.total(name, help, () => stats()[key]);
   for (const [key, name, label, help] of LABELLED) {
     metrics.totals(name, help, label, () => stats()[key]);
   }
+  metrics.gauges('peers_by_queue', 'Peers with at most so many bytes waiting.', 'le', () =>
+    peersByQueue(directory.queuedBytes()),
+  );
   metrics.gauge('service_reachable', '1 while peers can reach this directory, else 0.', () =>
-    serviceState() === 'reachable' ? 1 : 0,
+    state() === 'reachable' ? 1 : 0,
+  );
+  metrics.gauges('service_state', '1 for the state of the onion service now.', 'state', () =>
+    Object.fromEntries(SERVICE_STATES.map((name) => [name, name === state() ? 1 : 0])),
+  );
+  metrics.totals(
+    'service_state_entered_total',
+    'How often the onion service came into a state.',
+    'state',
+    () => entered,
   );
 }

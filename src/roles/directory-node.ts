@@ -7,12 +7,17 @@ import type { Clock, Overlay, Random, ServiceState } from '../channel/ports.js';
 import { createDirectory, directoryMotd, type Directory } from '../directory/directory.js';
 import { DEFAULT_LIMITS, type DirectoryLimits } from '../directory/limits.js';
 import { createMetrics } from '../ops/metrics.js';
+import { createRateCappedLog } from '../ops/rate-capped-log.js';
 import { startStatusServer, type Health, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
 import type { Network } from '../protocol/constants.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
-import { registerDirectoryMetrics } from './directory-metrics.js';
+import {
+  registerDirectoryMetrics,
+  registerFlushMetrics,
+  type NodeStateName,
+} from './directory-metrics.js';
 import { VERSION } from './version.js';
 
 export interface DirectoryNodeOptions {
@@ -22,6 +27,8 @@ export interface DirectoryNodeOptions {
   /** The operator's text, below the two standard lines of the MOTD. */
   readonly motd?: string;
   readonly limits?: DirectoryLimits;
+  /** Dial claimed locations through the overlay to see who answers there (default false). */
+  readonly dialBack?: boolean;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
   readonly status?: { readonly host: string; readonly port: number };
   /** Aborts the start; afterwards use `close`. */
@@ -46,6 +53,9 @@ export interface DirectoryNode {
   close(): Promise<void>;
 }
 
+/** Lines of one kind that a directory logs in a minute; of the rest the number. */
+const LINES_PER_MINUTE = 2;
+
 type NodeState = ServiceState | { readonly state: 'stopping' };
 
 function healthOf(state: NodeState): Health {
@@ -66,13 +76,23 @@ function healthOf(state: NodeState): Health {
  * peers can come. Rejects with what the overlay or the status page says; nothing is left running.
  */
 export async function startDirectoryNode(options: DirectoryNodeOptions): Promise<DirectoryNode> {
-  const { network, overlay, clock = systemClock, random = Math.random, log = silentLog } = options;
+  const { network, overlay, clock = systemClock, random = Math.random } = options;
+  // Strangers cause these lines, as many as they like; a disk fills in real time, whatever the clock.
+  const log = createRateCappedLog(options.log ?? silentLog, systemClock, {
+    lines: LINES_PER_MINUTE,
+  });
   const { nick } = createNickKey(randomBytes);
   const started = clock.now();
   const signal = options.signal ?? new AbortController().signal;
   let motd = options.motd ?? '';
   let location: Location | undefined;
   let state: NodeState = { state: 'starting', detail: 'not served yet' };
+  const entered: Record<NodeStateName, number> = {
+    starting: 1,
+    reachable: 0,
+    lost: 0,
+    stopping: 0,
+  };
   let tellReachable: (() => void) | undefined;
   const reachable = new Promise<void>((resolve) => (tellReachable = resolve));
 
@@ -80,6 +100,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     if (location === undefined) throw new Error('the location is asked for before it is served');
     return location;
   };
+  const metrics = createMetrics();
   const directory = createDirectory({
     network,
     nick,
@@ -87,24 +108,28 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     acceptLoopback: overlay.name === 'loopback',
     motd: () => directoryMotd(formatLocation(ownLocation()), VERSION, motd),
     limits: options.limits ?? DEFAULT_LIMITS,
+    ...(options.dialBack === true
+      ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
+      : {}),
+    onFlush: registerFlushMetrics(metrics),
     clock,
     random,
     log,
   });
 
+  function enter(next: NodeState): void {
+    if (next.state !== state.state) entered[next.state]++;
+    state = next;
+  }
+
   function onState(next: ServiceState): void {
     if (state.state === 'stopping') return;
-    state = next;
+    enter(next);
     if (next.state === 'reachable') tellReachable?.();
     options.onState?.(next);
   }
 
-  const metrics = createMetrics();
-  registerDirectoryMetrics(
-    metrics,
-    () => directory.stats(),
-    () => state.state,
-  );
+  registerDirectoryMetrics(metrics, { directory, state: () => state.state, entered });
   const page: StatusServer | undefined =
     options.status &&
     (await startStatusServer({
@@ -144,14 +169,16 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
         if (changes.limits) directory.setLimits(changes.limits);
       },
       async close() {
-        state = { state: 'stopping' };
+        enter({ state: 'stopping' });
         directory.stopAccepting();
         await Promise.all([served.close(), directory.close()]);
         await page?.close();
+        log.close();
       },
     };
   } catch (error) {
     await Promise.all([directory.close(), page?.close()]);
+    log.close();
     throw error;
   }
 }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random } from '../channel/ports.js';
 import type { Settings } from '../config/settings.js';
+import { createRateCappedLog } from '../ops/rate-capped-log.js';
 import { createLoopbackOverlay } from '../overlay/loopback.js';
 import { createTorOverlay, type TorServing } from '../overlay/tor.js';
 import { connectControl, type ControlClient } from '../tor/control-client.js';
@@ -16,10 +17,22 @@ import { TorError } from '../tor/tor-error.js';
 import { startTorProcess, type TorProcess } from '../tor/tor-process.js';
 import { socksAnswers } from './socks-probe.js';
 
+/** Different lines of which a few are logged in a minute each; all further ones share one count. */
+const DIFFERENT_LINES = 64;
+
+/** In the folder of our own Tor's sockets. */
+const ONION_SOCKET = 'onion.sock';
+
 export interface OpenOverlayOptions {
   readonly settings: Pick<Settings, 'datadir' | 'onion' | 'role'>;
   /** Whether this program serves an onion, or only dials. */
   readonly serves: boolean;
+  /**
+   * Whether connections are to carry their Tor circuit, where Tor is ours (`tor_mode = managed`, or
+   * `auto` without another Tor); they come through a unix socket then, and not by
+   * `onion_serving_port`.
+   */
+  readonly circuits?: boolean;
   /** How many introductions per second Tor lets through under its proof-of-work defence. */
   readonly pow?: PowQueue;
   readonly clock: Clock;
@@ -142,11 +155,7 @@ function external({ settings, clock, random, log }: OpenOverlayOptions, serves: 
   });
 }
 
-/**
- * Opens the overlay of the settings. Rejects with a TorError or OverlayError that says what to do;
- * nothing is left running then.
- */
-export async function openOverlay(options: OpenOverlayOptions): Promise<OpenedOverlay> {
+async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay> {
   const { settings, serves, clock, random, log } = options;
   const { onion } = settings;
   if (onion.loopback) {
@@ -167,6 +176,14 @@ export async function openOverlay(options: OpenOverlayOptions): Promise<OpenedOv
     listen: onion.serving,
     connectControl: access.connect,
     ...(options.pow === undefined ? {} : { pow: options.pow }),
+    ...(options.circuits === true && access.process && onion.hiddenServiceDir !== undefined
+      ? {
+          circuits: {
+            hiddenServiceDir: onion.hiddenServiceDir,
+            socket: join(access.process.socketFolder, ONION_SOCKET),
+          },
+        }
+      : {}),
   };
   const overlay = createTorOverlay({
     socks: access.socks,
@@ -183,4 +200,26 @@ export async function openOverlay(options: OpenOverlayOptions): Promise<OpenedOv
       await access.process?.close();
     },
   };
+}
+
+/**
+ * Opens the overlay of the settings. Rejects with a TorError or OverlayError that says what to do;
+ * nothing is left running then. A Tor in trouble, or strangers that trouble it, log a bounded number
+ * of lines.
+ */
+export async function openOverlay(options: OpenOverlayOptions): Promise<OpenedOverlay> {
+  const log = createRateCappedLog(options.log, options.clock, { texts: DIFFERENT_LINES });
+  try {
+    const opened = await openUncapped({ ...options, log });
+    return {
+      ...opened,
+      async close() {
+        await opened.close();
+        log.close();
+      },
+    };
+  } catch (error) {
+    log.close();
+    throw error;
+  }
 }

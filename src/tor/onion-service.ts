@@ -6,12 +6,20 @@
 import type { Log } from '../channel/log.js';
 import type { Clock, Random, ServiceState } from '../channel/ports.js';
 import type { Location } from '../protocol/location.js';
-import { addOnion, DEFAULT_POW_QUEUE, type OnionTarget, type PowQueue } from './add-onion.js';
+import {
+  addOnion,
+  DEFAULT_POW_QUEUE,
+  type OnionAdded,
+  type OnionTarget,
+  type PowQueue,
+} from './add-onion.js';
 import type { ControlClient } from './control-client.js';
 import { parseHsDesc } from './control-values.js';
 import { deferred } from './deferred.js';
+import { addHiddenService, removeHiddenService } from './hidden-service-dir.js';
 import type { OnionKey } from './key-folder.js';
 import { TorError } from './tor-error.js';
+import { pause, retryDelays } from './retry.js';
 import { followUploads } from './upload-follower.js';
 
 /**
@@ -32,6 +40,11 @@ export interface OnionServiceOptions {
   readonly identity: OnionIdentity;
   /** The port that peers dial (default 5222). */
   readonly virtualPort?: number;
+  /**
+   * The folder of the persistent identity's key, to be served out of it by a Tor of our own: every
+   * stream then begins with a PROXY line that names its circuit.
+   */
+  readonly hiddenServiceDir?: string;
   /** Where our listener is. */
   readonly target: OnionTarget;
   /** Aborts the start; later the same as `close`. */
@@ -57,9 +70,6 @@ export interface OnionService {
 const DEFAULT_VIRTUAL_PORT = 5222;
 const DEFAULT_UPLOAD_TIMEOUT_MS = 180_000;
 const DEL_ONION_TIMEOUT_MS = 2_000;
-const FIRST_RETRY_MS = 500;
-const RETRY_FACTOR = 1.5;
-const LAST_RETRY_MS = 15_000;
 /** A Tor that has just lost our last connection may still be clearing the service away. */
 const COLLISION_RETRIES = 4;
 
@@ -67,38 +77,6 @@ const COLLISION_RETRIES = 4;
 interface Session {
   readonly client: ControlClient;
   readonly host: string;
-}
-
-/** Resolves after `ms`, or at once when aborted. */
-function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const done = () => {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}
-
-/** 0.5 s, growing by half up to 15 s, of which a random part between half and all is waited. */
-function backoff(random: Random): { next(): number; reset(): void } {
-  let delay = FIRST_RETRY_MS;
-  return {
-    next() {
-      const ms = delay * (0.5 + random() / 2);
-      delay = Math.min(delay * RETRY_FACTOR, LAST_RETRY_MS);
-      return ms;
-    },
-    reset() {
-      delay = FIRST_RETRY_MS;
-    },
-  };
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
@@ -113,7 +91,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   const virtualPort = options.virtualPort ?? DEFAULT_VIRTUAL_PORT;
   const uploadTimeoutMs = options.uploadTimeoutMs ?? DEFAULT_UPLOAD_TIMEOUT_MS;
   const stop = new AbortController();
-  const retry = backoff(random);
+  const retry = retryDelays(random);
   let key = identity.kind === 'persistent' ? `ED25519-V3:${identity.key.blob}` : undefined;
   let expectedHost = identity.kind === 'persistent' ? identity.key.host : undefined;
   let toldAboutPow = false;
@@ -137,6 +115,15 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     options.onState?.({ state: 'reachable' });
   }
 
+  async function add(client: ControlClient): Promise<OnionAdded> {
+    const { target, pow = DEFAULT_POW_QUEUE, hiddenServiceDir: dir } = options;
+    if (dir === undefined || expectedHost === undefined) {
+      return addOnion(client, { key: key ?? 'NEW:ED25519-V3', virtualPort, target, pow }, log);
+    }
+    const defences = await addHiddenService(client, { dir, virtualPort, target, pow }, log);
+    return { host: expectedHost, privateKey: undefined, pow: defences };
+  }
+
   /** Adds the service on a fresh connection. Closes it again when anything fails. */
   async function publish(): Promise<Session> {
     const client = await options.connect(stop.signal);
@@ -157,16 +144,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
         const event = parseHsDesc(text);
         if (event.ok) uploads.heard(event.value);
       });
-      const added = await addOnion(
-        client,
-        {
-          key: key ?? 'NEW:ED25519-V3',
-          virtualPort,
-          target: options.target,
-          pow: options.pow ?? DEFAULT_POW_QUEUE,
-        },
-        log,
-      );
+      const added = await add(client);
       if (
         (expectedHost !== undefined && added.host !== expectedHost) ||
         (key === undefined && added.privateKey === undefined)
@@ -241,6 +219,13 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     }
   }
 
+  async function remove({ client, host }: Session): Promise<void> {
+    const bounded = { timeoutMs: DEL_ONION_TIMEOUT_MS };
+    if (options.hiddenServiceDir === undefined) {
+      await client.command(`DEL_ONION ${host.replace(/\.onion$/, '')}`, bounded);
+    } else await removeHiddenService(client, bounded);
+  }
+
   let closing: Promise<void> | undefined;
   async function withdraw(): Promise<void> {
     stop.abort();
@@ -249,10 +234,9 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     key = undefined;
     const current = session;
     if (current !== undefined && !current.client.closed) {
-      const id = current.host.replace(/\.onion$/, '');
-      await current.client
-        .command(`DEL_ONION ${id}`, { timeoutMs: DEL_ONION_TIMEOUT_MS })
-        .catch((error: unknown) => log.debug('DEL_ONION failed', { why: messageOf(error) }));
+      await remove(current).catch((error: unknown) =>
+        log.debug('Tor did not take the onion service away', { why: messageOf(error) }),
+      );
       current.client.close();
     }
     await healing;

@@ -58,6 +58,8 @@ export interface TorProcess {
   connectControl(signal: AbortSignal): Promise<ControlClient>;
   /** Stays the same over restarts. */
   readonly socks: SocksEndpoint;
+  /** A folder for sockets that only this user and this Tor reach; gone with `close`. */
+  readonly socketFolder: string;
   /** Process id of the Tor running now. */
   readonly pid: number | undefined;
   /** Resolves when the Tor running now is connected to its network. */
@@ -255,6 +257,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
 
   return {
     socks,
+    socketFolder: sockets.path,
     get pid() {
       return running?.pid;
     },

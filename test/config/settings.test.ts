@@ -94,6 +94,10 @@ t.test('the contract of [DIRECTORY]', async (t) => {
     privmsgPerSecond: 100,
     getpeerlistPerMinute: 6,
     junkPerMinute: 10,
+    deliveriesPerSecond: 1_000_000,
+    orderbookPerSecond: 100,
+    streamsPerCircuit: 16,
+    dialBack: false,
     statusHost: '127.0.0.1',
     statusPort: 62_600,
   });

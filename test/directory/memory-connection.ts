@@ -22,7 +22,8 @@ interface Write {
   readonly done: (() => void) | undefined;
 }
 
-export function memoryPeer(): MemoryPeer {
+/** @param circuit the Tor circuit it comes by, if the overlay tells it */
+export function memoryPeer(circuit?: string): MemoryPeer {
   const queue: Write[] = [];
   let handler: ConnectionHandler | undefined;
   let received = '';
@@ -40,6 +41,7 @@ export function memoryPeer(): MemoryPeer {
 
   const connection: Connection = {
     remote: 'memory',
+    ...(circuit === undefined ? {} : { circuit }),
     get queuedBytes() {
       return queue.reduce((sum, { bytes, taken }) => sum + bytes.length - taken, 0);
     },

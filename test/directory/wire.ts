@@ -6,6 +6,7 @@ import type { Clock } from '../../src/channel/ports.js';
 import {
   createDirectory,
   DEFAULT_LIMITS,
+  type DialBackOptions,
   type Directory,
   type DirectoryLimits,
 } from '../../src/directory/directory.js';
@@ -153,6 +154,7 @@ export interface RunOptions {
   /** 0 unless given: every turn is flushed at its end. */
   readonly flushWindowMs?: number;
   readonly motd?: () => string;
+  readonly dialBack?: DialBackOptions;
 }
 
 export async function runDirectory(options: RunOptions = {}): Promise<Running> {
@@ -167,6 +169,7 @@ export async function runDirectory(options: RunOptions = {}): Promise<Running> {
     random: () => 0,
     log: silentLog,
     flushWindowMs: options.flushWindowMs ?? 0,
+    ...(options.dialBack === undefined ? {} : { dialBack: options.dialBack }),
   });
   const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const served = await overlay.serve((connection) => directory.accept(connection), {

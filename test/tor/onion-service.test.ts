@@ -459,6 +459,74 @@ t.test('a start that fails or is cancelled leaves nothing open', async (t) => {
   await fake.close();
 });
 
+t.test('out of a HiddenServiceDir, with circuits', async (t) => {
+  const set =
+    'SETCONF HiddenServiceDir="/a \\"b\\"/hs" HiddenServicePort="5222 unix:/run/x.sock" ' +
+    'HiddenServiceExportCircuitID=haproxy';
+  const pow =
+    ' HiddenServicePoWDefensesEnabled=1 HiddenServicePoWQueueRate=25 HiddenServicePoWQueueBurst=250';
+  const more = { hiddenServiceDir: '/a "b"/hs', target: { unix: '/run/x.sock' } };
+  const cases: readonly (readonly [
+    string,
+    (line: string) => string | undefined,
+    string[],
+    number,
+  ])[] = [
+    ['as asked', () => undefined, [set + pow], 0],
+    [
+      'a Tor built without proof of work',
+      (line) => (line.includes('PoW') ? '513 Unacceptable option value\r\n' : undefined),
+      [set + pow, set],
+      1,
+    ],
+  ];
+  for (const [name, answer, lines, notices] of cases) {
+    const fake = await fakeTor(answer);
+    const { service, record } = start(fake.port, more);
+    const running = await service;
+    t.strictSame(sent(fake.lines, 'SETCONF'), lines, name);
+    t.equal(record.count(/info: .*without proof-of-work/), notices, `${name}: notices`);
+    t.equal(running.location.host, KEY.host);
+    t.strictSame(sent(fake.lines, 'ADD_ONION'), []);
+    t.strictSame(
+      sent(fake.lines, 'RESETCONF'),
+      ['RESETCONF HiddenServiceDir'],
+      'from the beginning',
+    );
+    await running.close();
+    t.equal(sent(fake.lines, 'RESETCONF').length, 2, 'and taken away at the end');
+    t.strictSame(sent(fake.lines, 'DEL_ONION'), []);
+    await fake.allClosed();
+    await fake.close();
+  }
+  const refusing = await fakeTor((line) =>
+    line.startsWith('SETCONF') ? '553 Unable to set option\r\n' : undefined,
+  );
+  await t.rejects(start(refusing.port, more).service, {
+    step: 'add-onion',
+    code: 'rejected',
+    message: /553 Unable to set option/,
+  });
+  await refusing.allClosed();
+  await refusing.close();
+
+  let connects = 0;
+  const fake = await fakeTor();
+  const { service, record } = start(fake.port, {
+    ...more,
+    connect: async (signal) => {
+      const client = await connectTo(fake.port)(signal);
+      if (++connects === 1) void record.heard(/accepted by Tor/).then(() => client.close());
+      return client;
+    },
+  });
+  const running = await service;
+  await record.heard(/info: onion service re-created/);
+  t.equal(sent(fake.lines, 'SETCONF').length, 2, 'set up again on the next connection');
+  await running.close();
+  await fake.close();
+});
+
 t.test('close is bounded although Tor does not answer', async (t) => {
   const fake = await fakeTor((line) => (/^(DEL_ONION|QUIT)/.test(line) ? '' : undefined));
   const running = await start(fake.port).service;

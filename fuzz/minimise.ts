@@ -1,0 +1,37 @@
+/** Makes an input smaller while what it shows stays the same. */
+
+/**
+ * Takes out ever smaller pieces, as long as `stillShows` holds of what is left; then turns bytes into
+ * plain ones where that changes nothing.
+ *
+ * @param maxTries runs of the check at most; what is not minimal by then is small enough to read
+ */
+export function minimise(
+  input: Uint8Array,
+  stillShows: (candidate: Uint8Array) => boolean,
+  maxTries = 3_000,
+): Uint8Array {
+  let best = Buffer.from(input);
+  let tries = 0;
+  const shows = (candidate: Uint8Array): boolean => ++tries <= maxTries && stillShows(candidate);
+
+  for (
+    let size = Math.ceil(best.length / 2);
+    size >= 1;
+    size = size === 1 ? 0 : Math.ceil(size / 2)
+  ) {
+    let at = 0;
+    while (at < best.length) {
+      const candidate = Buffer.concat([best.subarray(0, at), best.subarray(at + size)]);
+      if (shows(candidate)) best = candidate;
+      else at += size;
+    }
+  }
+  for (let at = 0; at < best.length; at++) {
+    if (best[at] === 0x61) continue;
+    const candidate = Buffer.from(best);
+    candidate[at] = 0x61;
+    if (shows(candidate)) best = candidate;
+  }
+  return best;
+}

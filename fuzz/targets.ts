@@ -1,0 +1,28 @@
+/** All targets, by name. */
+import type { Seeds } from './seeds.js';
+import type { Target } from './target.js';
+import { cfgTarget } from './targets/cfg.js';
+import { directoryTarget } from './targets/directory.js';
+import { envelopeTarget } from './targets/envelope.js';
+import { framerTarget } from './targets/framer.js';
+import { directoryHandshakeTarget, handshakeTarget } from './targets/handshake.js';
+import { messageTarget } from './targets/message.js';
+import { peerlistTarget } from './targets/peerlist.js';
+import { proxyLineTarget } from './targets/proxy-line.js';
+import { controlTarget, socksTarget } from './targets/tor.js';
+
+export function createTargets(seeds: Seeds): readonly Target[] {
+  return [
+    framerTarget(seeds),
+    envelopeTarget(seeds),
+    handshakeTarget(seeds),
+    directoryHandshakeTarget(seeds),
+    peerlistTarget(seeds),
+    messageTarget(seeds),
+    proxyLineTarget(),
+    controlTarget(),
+    socksTarget(),
+    cfgTarget(seeds),
+    directoryTarget(seeds),
+  ];
+}

@@ -1,0 +1,60 @@
+/** A process of the soak: told something, asked something, and gone when we are. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+export interface Child<Order, Report> {
+  readonly pid: number;
+  tell(order: Order): void;
+  /** The next thing it says. Rejects when it ends, or takes longer than 30 s. */
+  hears(): Promise<Report>;
+  /** Waits until it has ended by itself; kills it after a while. Its exit code, -1 when killed. */
+  ended(): Promise<number>;
+}
+
+const ANSWER_LIMIT_MS = 30_000;
+const END_LIMIT_MS = 10_000;
+
+/** Starts a module beside this one; `isReport` tells whether something it says is one of its reports. */
+export function startChild<Order extends string | object, Report>(
+  module: string,
+  execArgv: readonly string[],
+  isReport: (value: unknown) => value is Report,
+): Child<Order, Report> {
+  const child = fork(fileURLToPath(new URL(module, import.meta.url)), {
+    execArgv: [...execArgv],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  });
+  const exited = new Promise<number>((resolve) => {
+    child.once('exit', (code) => resolve(code ?? -1));
+  });
+  const kill = (): void => void child.kill('SIGKILL');
+  process.once('exit', kill);
+
+  return {
+    pid: child.pid ?? -1,
+    tell: (order) => void child.send(order),
+    async hears() {
+      const done = new AbortController();
+      const { signal } = done;
+      const limit = setTimeout(() => done.abort(), ANSWER_LIMIT_MS);
+      const gone = exited.then((code) => [new Error(`${module} ended with ${code}`)]);
+      try {
+        const [said]: unknown[] = await Promise.race([once(child, 'message', { signal }), gone]);
+        if (said instanceof Error) throw said;
+        if (!isReport(said)) throw new Error(`${module} said something unknown`);
+        return said;
+      } finally {
+        clearTimeout(limit);
+        done.abort();
+      }
+    },
+    async ended() {
+      const limit = setTimeout(kill, END_LIMIT_MS);
+      const code = await exited;
+      clearTimeout(limit);
+      process.off('exit', kill);
+      return code;
+    },
+  };
+}

@@ -1,0 +1,307 @@
+/**
+ * The honest half of a soak: makers and takers that come, ask for offers, answer, hold conversations
+ * and go, as deployed peers do and well below every limit. Each delivery is written into the ledger.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MessageType } from '../src/protocol/constants.js';
+import type { Envelope } from '../src/protocol/envelope.js';
+import { formatLocation, onionHost, type DeclaredLocation } from '../src/protocol/location.js';
+import { parseRoute, verifyPrivmsg } from '../src/protocol/message.js';
+import { createNickKey, type NickKey } from '../src/protocol/nick.js';
+import { parsePeerlist } from '../src/protocol/peerlist.js';
+import { join, type HonestPeer } from './honest-peer.js';
+import type { Ledger } from './ledger.js';
+import type { Chance } from './random.js';
+import type { Victim } from './reports.js';
+
+/** One coinjoin conversation after a maker's offer, taker and maker in turn. */
+const STAGES = ['sw0reloffer', 'fill', 'pubkey', 'auth', 'ioauth', 'tx', 'sig'] as const;
+/** How many offers a taker takes. */
+const TAKEN_OFFERS = 0.2;
+/** Longest a message may be late at a peer that came just now, and be none of its business. */
+const JUST_CAME_MS = 5_000;
+const FEATURE_SETS = [[], ['ping'], ['peerlist_features', 'ping']];
+
+const now = (): number => performance.now();
+
+/** It came or goes just now, so a message that nobody wrote down for it is no fault. */
+const excused = (peer: HonestPeer): boolean => peer.leaving || now() - peer.joinedAt < JUST_CAME_MS;
+
+export interface CrowdSize {
+  /** Peers that stay. */
+  readonly makers: number;
+  readonly takers: number;
+  /** Places whose holder changes; every second one a maker. */
+  readonly visitors: number;
+}
+
+export interface CrowdFaults {
+  /** Handshakes that were not accepted. */
+  refused: number;
+  /** Connections that ended without our doing. */
+  cutOff: number;
+  /** Messages under an honest name that their sender never sent, or whose signature is wrong. */
+  forged: number;
+}
+
+export interface Crowd {
+  /** Peers that are in. */
+  readonly size: number;
+  readonly joins: number;
+  readonly leaves: number;
+  /** Conversations that came to their last message. */
+  readonly conversations: number;
+  readonly faults: Readonly<CrowdFaults>;
+  /** Those that stay, once they are in. */
+  readonly victims: readonly Victim[];
+  /** Lets all that stay in. */
+  open(): Promise<void>;
+  /** One step of everybody's life; to be called every 50 ms or so. */
+  step(): void;
+  /** From now on nobody says anything new, comes or goes. */
+  hush(): void;
+  /** All visitors leave under the eyes of those that stay. */
+  dismissVisitors(): Promise<void>;
+  /** Everybody else leaves. */
+  close(): Promise<void>;
+}
+
+export interface CrowdOptions {
+  readonly port: number;
+  readonly size: CrowdSize;
+  readonly ledger: Ledger;
+  readonly chance: Chance;
+}
+
+interface Member {
+  readonly peer: HonestPeer;
+  readonly location: DeclaredLocation | undefined;
+  /** When it next says something to everybody. */
+  speakAt: number;
+}
+
+/** A visitor's place. */
+interface Seat {
+  readonly serves: boolean;
+  state: 'empty' | 'coming' | 'in' | 'going' | 'gone';
+  member: Member | undefined;
+  /** The key of who sat here last and may come back. */
+  key: NickKey | undefined;
+  /** When the state changes next. */
+  at: number;
+}
+
+export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd {
+  const members = new Map<string, Member>();
+  /** Every name an honest peer ever had, with how often it left. */
+  const honest = new Map<string, number>();
+  const victims: Victim[] = [];
+  const faults: CrowdFaults = { refused: 0, cutOff: 0, forged: 0 };
+  const seats: Seat[] = Array.from({ length: size.visitors }, (_, n) => ({
+    serves: n % 2 === 0,
+    state: 'empty',
+    member: undefined,
+    key: undefined,
+    at: now() + chance.between(0, 3_000),
+  }));
+  let counter = 0;
+  let hushed = false;
+  let joins = 0;
+  let leaves = 0;
+  let conversations = 0;
+
+  function sendPrivate(from: HonestPeer, to: string, stage: number): void {
+    const target = members.get(to);
+    const command = STAGES[stage];
+    if (from.leaving || !target || target.peer.leaving || command === undefined) return;
+    const id = `s${++counter}`;
+    // Written down afterwards: the time that signing takes is not the directory's.
+    from.send(to, command, `${id} ${stage} 0 0 0`);
+    ledger.expect('private', to, `${from.nick} ${id}`, from.nick);
+  }
+
+  function publish({ peer, location }: Member): void {
+    const id = `s${++counter}`;
+    for (const { peer: other } of members.values()) {
+      if (other === peer || other.leaving) continue;
+      ledger.expect('public', other.nick, `${peer.nick} ${id}`, peer.nick);
+    }
+    peer.publish(location ? `sw0reloffer 0 27300 500000000 0 0.00002 ${id}` : `orderbook ${id}`);
+  }
+
+  function onPublic(peer: HonestPeer, from: string, text: string): void {
+    const id = /(?:^orderbook|^sw0reloffer .*) (s\d+)$/.exec(text)?.[1];
+    if (id === undefined) {
+      faults.forged++;
+      return;
+    }
+    ledger.arrived('public', peer.nick, `${from} ${id}`, excused(peer));
+    if (!hushed && peer.serves && text.startsWith('orderbook')) sendPrivate(peer, from, 0);
+  }
+
+  function onPrivate(peer: HonestPeer, from: string, to: string, text: string): void {
+    const message = verifyPrivmsg(from, to, text);
+    const [id, stageText] = message.ok ? message.value.commands[0].args : [];
+    if (to !== peer.nick || id === undefined || stageText === undefined) {
+      faults.forged++;
+      return;
+    }
+    ledger.arrived('private', peer.nick, `${from} ${id}`, excused(peer));
+    const stage = Number(stageText);
+    if (stage === STAGES.length - 1) conversations++;
+    else if (stage > 0 || (!hushed && chance.next() < TAKEN_OFFERS)) {
+      sendPrivate(peer, from, stage + 1);
+    }
+  }
+
+  function onPeerlist(peer: HonestPeer, payload: string): void {
+    for (const { nick, left } of parsePeerlist(payload).entries) {
+      const times = honest.get(nick);
+      if (!left || times === undefined) continue;
+      ledger.arrived('leave', peer.nick, `${nick} ${times}`, excused(peer));
+    }
+  }
+
+  function onLine(peer: HonestPeer, { type, line }: Envelope): void {
+    if (type === MessageType.PEERLIST) {
+      onPeerlist(peer, line);
+      return;
+    }
+    const route = parseRoute(line);
+    // What strangers say is none of our business, as long as they say it under their own names.
+    if (!route.ok || !honest.has(route.value.from)) return;
+    const { from, to, text } = route.value;
+    if (type === MessageType.PUBMSG && to === undefined) onPublic(peer, from, text);
+    else if (type === MessageType.PRIVMSG && to !== undefined) onPrivate(peer, from, to, text);
+    else faults.forged++;
+  }
+
+  async function admit(key: NickKey, serves: boolean): Promise<Member | undefined> {
+    const host = serves ? onionHost(chance.bytes(32)) : undefined;
+    const location =
+      host === undefined ? undefined : ({ kind: 'onion', host, port: 5222 } as const);
+    const handler = {
+      line: onLine,
+      lost: (peer: HonestPeer) => {
+        faults.cutOff++;
+        process.stderr.write(`soak: an honest ${peer.serves ? 'maker' : 'taker'} was cut off\n`);
+      },
+    };
+    const features = chance.pick(FEATURE_SETS) ?? [];
+    honest.set(key.nick, honest.get(key.nick) ?? 0);
+    try {
+      const peer = await join({ port, key, location, features, handler });
+      const member = { peer, location, speakAt: now() + chance.between(300, 4_000) };
+      members.set(key.nick, member);
+      joins++;
+      return member;
+    } catch (error) {
+      faults.refused++;
+      // Should the directory have let it in all the same, nobody is to miss it.
+      honest.delete(key.nick);
+      const why = error instanceof Error ? error.message : String(error);
+      process.stderr.write(`soak: an honest peer was not let in: ${why}\n`);
+      return undefined;
+    }
+  }
+
+  /** The peer has nothing to get and nothing under way any more. */
+  async function depart({ peer }: Member, how: 'end' | 'reset', watched: boolean): Promise<void> {
+    members.delete(peer.nick);
+    const times = (honest.get(peer.nick) ?? 0) + 1;
+    honest.set(peer.nick, times);
+    leaves++;
+    for (const { peer: other } of watched ? members.values() : []) {
+      if (!other.leaving) ledger.expect('leave', other.nick, `${peer.nick} ${times}`, peer.nick);
+    }
+    await peer.leave(how);
+  }
+
+  async function sitDown(seat: Seat): Promise<void> {
+    seat.state = 'coming';
+    const back = seat.key !== undefined && chance.next() < 0.5;
+    seat.key = back && seat.key ? seat.key : createNickKey((count) => chance.bytes(count));
+    seat.member = await admit(seat.key, seat.serves);
+    seat.state = seat.member ? 'in' : 'empty';
+    if (!seat.member) seat.key = undefined;
+    seat.at = now() + (seat.member ? chance.between(4_000, 40_000) : 2_000);
+  }
+
+  async function standUp(seat: Seat, member: Member): Promise<void> {
+    seat.state = 'gone';
+    await depart(member, chance.next() < 0.5 ? 'end' : 'reset', true);
+    seat.member = undefined;
+    seat.state = 'empty';
+    seat.at = now() + chance.between(0, 3_000);
+  }
+
+  function stepSeat(seat: Seat, time: number): void {
+    const { member, state } = seat;
+    if (state === 'going' && member) {
+      if (ledger.open(member.peer.nick) === 0) void standUp(seat, member);
+    } else if (!hushed && time >= seat.at) {
+      if (state === 'empty') void sitDown(seat);
+      else if (state === 'in' && member) {
+        member.peer.leaving = true;
+        seat.state = 'going';
+      }
+    }
+  }
+
+  return {
+    get size() {
+      return members.size;
+    },
+    get joins() {
+      return joins;
+    },
+    get leaves() {
+      return leaves;
+    },
+    get conversations() {
+      return conversations;
+    },
+    faults,
+    victims,
+    async open() {
+      const roles = [
+        ...Array.from({ length: size.makers }, () => true),
+        ...Array.from({ length: size.takers }, () => false),
+      ];
+      for (const serves of roles) {
+        const member = await admit(
+          createNickKey((count) => chance.bytes(count)),
+          serves,
+        );
+        if (!member) continue;
+        const location = formatLocation(member.location ?? { kind: 'not-serving' });
+        victims.push({ nick: member.peer.nick, location });
+      }
+    },
+    step() {
+      const time = now();
+      for (const seat of seats) stepSeat(seat, time);
+      if (hushed) return;
+      for (const member of members.values()) {
+        if (member.peer.leaving || time < member.speakAt) continue;
+        member.speakAt = time + chance.between(15_000, 30_000);
+        publish(member);
+      }
+    },
+    hush() {
+      hushed = true;
+    },
+    async dismissVisitors() {
+      while (seats.some(({ state }) => state === 'coming' || state === 'gone')) await sleep(50);
+      const taken = seats.filter((seat) => seat.member !== undefined);
+      // Nobody who leaves is owed the news that others left.
+      for (const { member } of taken) if (member) member.peer.leaving = true;
+      for (const seat of taken) if (seat.member) await standUp(seat, seat.member);
+    },
+    async close() {
+      const rest = [...members.values()];
+      for (const { peer } of rest) peer.leaving = true;
+      await Promise.all(rest.map((member) => depart(member, 'end', false)));
+    },
+  };
+}

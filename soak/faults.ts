@@ -1,0 +1,25 @@
+/** Counts what a sound program never has: rejections nobody handled and exceptions nobody caught. */
+export interface Faults {
+  readonly count: number;
+}
+
+/** More than these are only counted. */
+const MAX_PRINTED = 5;
+
+/** The first are printed to standard error; the process goes on, so that the run can report them. */
+export function watchFaults(where: string): Faults {
+  let count = 0;
+  const note = (what: string) => (error: unknown) => {
+    count++;
+    if (count > MAX_PRINTED) return;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    process.stderr.write(`soak: ${what} in the ${where} process: ${text}\n`);
+  };
+  process.on('unhandledRejection', note('unhandled rejection'));
+  process.on('uncaughtException', note('uncaught exception'));
+  return {
+    get count() {
+      return count;
+    },
+  };
+}

@@ -1,0 +1,64 @@
+/** Reads the PROXY line in front of what a peer says, on a listener that only Tor reaches. */
+import type { Socket } from 'node:net';
+import type { Clock } from '../channel/ports.js';
+import { MAX_PROXY_LINE_BYTES, parseProxyLine } from '../protocol/proxy-line.js';
+
+/** Tor writes the line at once. */
+const LINE_TIMEOUT_MS = 10_000;
+const LF = 0x0a;
+const CR = 0x0d;
+
+/** Its close follows, and says all. */
+function ignore(): void {}
+
+/** The circuit in a complete line (LF excluded); undefined when it is no such line. */
+function circuitOf(line: Uint8Array): string | undefined {
+  if (line[line.length - 1] !== CR) return undefined;
+  const parsed = parseProxyLine(Buffer.from(line.subarray(0, -1)).toString('latin1'));
+  return parsed.ok ? String(parsed.value.circuit) : undefined;
+}
+
+/**
+ * Calls `use` with the circuit in the turn in which the line is complete; the socket is paused then,
+ * and holds what came behind the line. A socket that says anything else, or nothing in time, is
+ * closed. Bounded: 107 bytes.
+ */
+export function readCircuit(socket: Socket, clock: Clock, use: (circuit: string) => void): void {
+  let head = new Uint8Array(0);
+
+  function release(): void {
+    cancelTimeout();
+    socket.off('data', onData);
+    socket.off('error', ignore);
+    socket.off('close', release);
+  }
+
+  function refuse(): void {
+    release();
+    // Nobody listens any more.
+    socket.on('error', ignore);
+    socket.destroy();
+  }
+
+  function onData(chunk: Uint8Array): void {
+    const end = chunk.indexOf(LF);
+    const part = end === -1 ? chunk : chunk.subarray(0, end);
+    if (head.length + part.length >= MAX_PROXY_LINE_BYTES) return refuse();
+    head = Buffer.concat([head, part]);
+    if (end === -1) return undefined;
+    const circuit = circuitOf(head);
+    if (circuit === undefined) return refuse();
+    release();
+    socket.pause();
+    const rest = chunk.subarray(end + 1);
+    if (rest.length > 0) socket.unshift(rest);
+    use(circuit);
+    return undefined;
+  }
+
+  const cancelTimeout = clock.after(LINE_TIMEOUT_MS, refuse);
+  socket.on('data', onData);
+  socket.on('error', ignore);
+  socket.once('close', release);
+  socket.resume();
+}

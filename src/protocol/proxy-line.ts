@@ -1,0 +1,36 @@
+/**
+ * The line by which Tor says over which circuit a stream came (`HiddenServiceExportCircuitID haproxy`
+ * in the manual of tor; version 1 of the PROXY protocol). It comes first, before anything of the peer:
+ *
+ *   PROXY TCP6 fc00:dead:beef:4dad::0:16 ::1 22 5222 CR LF
+ *
+ * The last two groups of the first address are the circuit's id, in hex. To be read only on a
+ * listener that nobody but Tor reaches: anybody can write such a line.
+ */
+import { fail, ok, type Parsed } from './result.js';
+
+/** The longest line of the PROXY protocol, CR and LF included. */
+export const MAX_PROXY_LINE_BYTES = 107;
+
+const MAX_PORT = 65_535;
+const LINE =
+  /^PROXY TCP6 fc00:dead:beef:4dad::([\da-f]{1,4}):([\da-f]{1,4}) ::1 (\d{1,5}) (\d{1,5})$/;
+
+export interface ProxyLine {
+  /** The id by which Tor's control port knows the circuit, too. Used again for others later. */
+  readonly circuit: number;
+  /** The port of the onion that was dialled. */
+  readonly virtualPort: number;
+}
+
+/** @param line without CR and LF */
+export function parseProxyLine(line: string): Parsed<ProxyLine, 'proxy-line'> {
+  if (line.length > MAX_PROXY_LINE_BYTES - 2) return fail('proxy-line');
+  const [, high, low, sourcePort, virtualPort] = LINE.exec(line) ?? [];
+  if (high === undefined || low === undefined) return fail('proxy-line');
+  if (Number(sourcePort) > MAX_PORT || Number(virtualPort) > MAX_PORT) return fail('proxy-line');
+  return ok({
+    circuit: Number.parseInt(high, 16) * 0x1_00_00 + Number.parseInt(low, 16),
+    virtualPort: Number(virtualPort),
+  });
+}

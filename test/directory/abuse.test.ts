@@ -1,0 +1,286 @@
+/**
+ * Readers that freeze, crawl, half-close or fall silent, on real loopback sockets: what they cost
+ * the others, and how they end. The first test runs the program itself in its own process.
+ */
+import t, { type Test } from 'tap';
+import { createTestClock, type TestClock } from '../helpers/test-clock.js';
+import { startDirectoryProcess } from '../helpers/directory-process.js';
+import { joinMany, nickOf, NO_RATES_CONFIG, takenPort, type OnLine } from './many.js';
+import {
+  hello,
+  onion,
+  runDirectory,
+  turn,
+  until,
+  type Client,
+  type Line,
+  type RunOptions,
+  type Running,
+} from './wire.js';
+
+const MESSAGES = 2_000;
+const BODY = 'x'.repeat(37_900);
+const SEND_QUEUE_BYTES = 4_194_304;
+/** Messages the sender may be ahead of the slowest healthy reader: far less than a send queue. */
+const AHEAD = 20;
+
+async function start(test: Test, options?: RunOptions): Promise<Running> {
+  const running = await runDirectory(options);
+  test.teardown(() => running.stop());
+  return running;
+}
+
+/** Moves the clock in small steps and lets sockets work in between. */
+async function pass(clock: TestClock, ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 250) {
+    clock.advance(Math.min(left, 250));
+    await turn();
+  }
+}
+
+/** The next peer list line; pings and the like before it are skipped. */
+async function nextLeave(client: Client): Promise<Line> {
+  for (;;) {
+    const line = await client.next();
+    if (line.type === 789) return line;
+  }
+}
+
+void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t) => {
+  const { port: statusPort, close } = await takenPort();
+  await close();
+  const directory = await startDirectoryProcess(t, statusPort, NO_RATES_CONFIG);
+  const sent: number[] = [];
+  const all = Array.from({ length: 20 }, () => ({
+    arrivals: [] as number[],
+    disorder: 0,
+    leaves: 0,
+  }));
+  const frozenNick = nickOf('Frozen', 0);
+  const leave = `${frozenNick};${onion(1)};D`;
+  let leftAt = 0;
+  const counting =
+    (reader: (typeof all)[number]): OnLine =>
+    (line) => {
+      const head = line.toString('latin1', 0, 160);
+      const number = /!hp2 (\d+) /.exec(head)?.[1];
+      if (number === undefined) {
+        if (!head.includes(leave)) return;
+        reader.leaves++;
+        leftAt ||= performance.now();
+        return;
+      }
+      if (Number(number) !== reader.arrivals.length || line.length < BODY.length) reader.disorder++;
+      reader.arrivals.push(performance.now());
+    };
+  const sender = joinMany(directory.port, nickOf('Sender', 0));
+  const healthy = all.map((reader, n) =>
+    joinMany(directory.port, nickOf('Healthy', n), counting(reader)),
+  );
+  const frozen = joinMany(directory.port, frozenNick, undefined, { location: onion(1) });
+  t.teardown(() => {
+    for (const { socket } of [sender, frozen, ...healthy]) socket.destroy();
+  });
+  const accepted = await Promise.all([sender, frozen, ...healthy].map((peer) => peer.accepted));
+  t.notOk(accepted.includes(false), 'all are in');
+
+  const slowest = (): number => Math.min(...all.map(({ arrivals }) => arrivals.length));
+  const publish = async (): Promise<void> => {
+    await until(() => sent.length - slowest() < AHEAD);
+    const number = sent.length;
+    sent.push(performance.now());
+    sender.send(687, `${sender.nick}!PUBLIC!hp2 ${number} ${BODY}`);
+  };
+  // Everybody reads: what the process needs for such traffic is not the frozen one's doing.
+  while (sent.length < 300) await publish();
+  await until(() => slowest() === sent.length);
+  const before = await directory.rss();
+  let peak = before;
+
+  frozen.socket.pause();
+  const frozenAt = performance.now();
+  while (sent.length < 300 + MESSAGES) {
+    await publish();
+    await turn();
+    if (sent.length % 20 === 0) peak = Math.max(peak, await directory.rss());
+  }
+  await until(() => slowest() === sent.length);
+  await until(() => all.every(({ leaves }) => leaves > 0));
+  peak = Math.max(peak, await directory.rss());
+
+  for (const reader of all) {
+    t.strictSame(
+      { got: reader.arrivals.length, disorder: reader.disorder, leaves: reader.leaves },
+      { got: 300 + MESSAGES, disorder: 0, leaves: 1 },
+      'all messages in order, and that the frozen one left',
+    );
+  }
+  const growth = peak - before;
+  t.ok(
+    growth < 20_000_000 + SEND_QUEUE_BYTES,
+    `the process grew by ${(growth / 1e6).toFixed(1)} MB, less than 20 MB and a send queue`,
+  );
+
+  const again = joinMany(directory.port, frozenNick);
+  t.teardown(() => void again.socket.destroy());
+  t.ok(await again.accepted, 'its nick is free at once');
+  const { peers, closed } = await directory.status();
+  t.equal(peers, 22);
+  t.match(closed, { lag: 1 }, 'it was ended for what it owed, before the stall timeout');
+
+  let gap = 0;
+  for (const { arrivals } of all) {
+    for (let n = 301; n < sent.length; n++) {
+      const between = (times: readonly number[]): number => (times[n] ?? 0) - (times[n - 1] ?? 0);
+      gap = Math.max(gap, between(arrivals) - between(sent));
+    }
+  }
+  const pace = ((sent.at(-1) ?? 0) - frozenAt) / MESSAGES;
+  t.comment(
+    `pace ${pace.toFixed(1)} ms; largest gap beyond it ${gap.toFixed(0)} ms; ` +
+      `frozen one gone after ${((leftAt - frozenAt) / 1_000).toFixed(1)} s; ` +
+      `growth ${(growth / 1e6).toFixed(1)} MB`,
+  );
+});
+
+void t.test(
+  'a frozen reader that owes less than a send queue is gone within the timeout',
+  async (t) => {
+    const clock = createTestClock();
+    const limits = {
+      heartbeatIntervalMs: 0,
+      writeStallTimeoutMs: 7_000,
+      sendQueueBytes: 64_000_000,
+    };
+    const { join, directory } = await start(t, { clock, limits });
+    const sender = await join(nickOf('Sender', 0));
+    const reader = await join(nickOf('Reader', 0));
+    const frozen = await join(nickOf('Frozen', 0), { features: { ping: true } });
+    frozen.socket.pause();
+    while (directory.stats().logBytes < 2_000_000) {
+      sender.send(687, `${nickOf('Sender', 0)}!PUBLIC!hp2 ${BODY}`);
+      await reader.nextRaw();
+    }
+    await pass(clock, 6_500);
+    t.equal(directory.peerCount, 3, 'half a second before, it is there');
+    await pass(clock, 1_500);
+    t.equal(directory.stats().closed['write-stall'], 1, 'a second after it, it is not');
+    t.strictSame(await reader.next(), {
+      type: 789,
+      line: `${nickOf('Frozen', 0)};NOT-SERVING-ONION;D`,
+    });
+    t.ok(directory.stats().logBytes <= 524_288, 'what it owed is freed');
+  },
+);
+
+void t.test('a slow reader that drains stays, and gets everything', async (t) => {
+  const clock = createTestClock();
+  const limits = {
+    heartbeatIntervalMs: 0,
+    writeStallTimeoutMs: 30_000,
+    sendQueueBytes: 64_000_000,
+  };
+  const { join, directory } = await start(t, { clock, limits });
+  const sender = await join(nickOf('Sender', 0));
+  const reader = await join(nickOf('Reader', 0));
+  const slow = await join(nickOf('Slow', 0));
+  slow.socket.pause();
+  let sent = 0;
+  while (directory.stats().logBytes < 20_000_000) {
+    sender.send(687, `${nickOf('Sender', 0)}!PUBLIC!hp2 ${sent++} ${BODY}`);
+    await reader.nextRaw();
+  }
+  // Each 20 seconds it reads no more than it takes until its kernel lets the sender's take more.
+  const reads: number[] = [];
+  const mostOfIt = sent * BODY.length * 0.75;
+  while (slow.bytes < mostOfIt) {
+    const { bytesOut } = directory.stats();
+    const before = slow.bytes;
+    slow.socket.resume();
+    await until(() => directory.stats().bytesOut > bytesOut);
+    slow.socket.pause();
+    reads.push(slow.bytes - before);
+    await pass(clock, 20_000);
+  }
+  t.ok(reads.length >= 3, `${reads.length} rounds of 20 s`);
+  t.comment(`read per round: ${reads.map((bytes) => (bytes / 1e6).toFixed(1)).join(', ')} MB`);
+  t.equal(directory.peerCount, 3, 'it was never ended');
+  slow.socket.resume();
+  for (let n = 0; n < sent; n++) {
+    if (!(await slow.nextRaw()).includes(`!hp2 ${n} `))
+      t.fail(`message ${n} is not where it should be`);
+  }
+  t.equal(directory.stats().closed['write-stall'], 0);
+  t.equal(directory.stats().closed.lag, 0);
+});
+
+void t.test('half-closed, half-open and silent', async (t) => {
+  const clock = createTestClock();
+  const { join, dial, directory } = await start(t, { clock });
+  const watch = await join(nickOf('Watch', 0), { features: { ping: true } });
+  watch.socket.on('data', () => watch.send(799, ''));
+  const closes = async (
+    reason: 'closed-by-peer' | 'handshake-timeout' | 'no-pong',
+    count: number,
+  ) => {
+    await until(() => directory.stats().closed[reason] === count);
+    t.equal(directory.stats().closed[reason], count, reason);
+  };
+
+  await t.test('a peer that has said all it has to say is gone', async (t) => {
+    const half = await join(nickOf('Half', 0), { location: onion(1) });
+    half.socket.end();
+    t.match(await watch.next(), { type: 789, line: `${nickOf('Half', 0)};${onion(1)};D` });
+    await half.closed;
+    await closes('closed-by-peer', 1);
+  });
+
+  await t.test('a stranger that ends in the middle of its handshake leaves nothing', async (t) => {
+    const half = await dial();
+    half.write('{"type": 793, "li');
+    await until(() => directory.connectionCount === 2);
+    half.socket.end();
+    await half.closed;
+    await closes('closed-by-peer', 2);
+    t.equal(directory.connectionCount, 1);
+  });
+
+  await t.test(
+    'a stranger that trickles its handshake has 30 s from accept, not from its last byte',
+    async (t) => {
+      const slow = await dial();
+      const line = `{"type": 793, "line": ${JSON.stringify(hello(nickOf('Trickle', 0)))}}`;
+      for (let n = 0; n < 30; n++) {
+        slow.write(line.charAt(n));
+        await pass(clock, 1_000);
+      }
+      await closes('handshake-timeout', 1);
+      await slow.closed;
+      t.equal(slow.bytes, 0, 'without an answer');
+    },
+  );
+
+  await t.test('a peer that vanished without a word is ended by its unanswered ping', async (t) => {
+    // A socket that is not read any more looks, from the other side, like a cable that was cut.
+    const vanished = await join(nickOf('Vanish', 0), { features: { ping: true } });
+    vanished.socket.pause();
+    await pass(clock, 629_000);
+    t.equal(directory.stats().closed['no-pong'], 0);
+    // 600 s of silence, at most 60 until the next heartbeat, 30 for the pong.
+    await pass(clock, 62_000);
+    await closes('no-pong', 1);
+    t.match(await nextLeave(watch), { line: `${nickOf('Vanish', 0)};NOT-SERVING-ONION;D` });
+  });
+
+  await t.test(
+    'one that is silent but answers stays, and one that cannot be asked, too',
+    async (t) => {
+      const silent = await join(nickOf('Silent', 0), { features: { ping: true } });
+      silent.socket.on('data', () => silent.send(799, ''));
+      await join(nickOf('Taker', 0));
+      await pass(clock, 7_200_000);
+      t.equal(directory.peerCount, 3, 'after two hours');
+      t.equal(directory.stats().closed['no-pong'], 1);
+    },
+  );
+});

@@ -1,0 +1,106 @@
+/**
+ * Thousands that come or go in one moment, against the program itself in its own process: nobody
+ * starves, nobody hears of a leave twice, and the work stays small.
+ */
+import t from 'tap';
+import { startDirectoryProcess } from '../helpers/directory-process.js';
+import { joinMany, nickOf, NO_RATES_CONFIG, takenPort, type Mass, type OnLine } from './many.js';
+import { onion, until } from './wire.js';
+
+const CROWD = 2_000;
+const OBSERVERS = 20;
+
+/** The nicks of the leaves in one line. */
+function leavesIn(line: string): string[] {
+  const [, payload = ''] = /^\{"type": 789, "line": "(.*)"\}$/.exec(line) ?? [];
+  const left = payload.split(',').filter((entry) => entry.endsWith(';D'));
+  return left.map((entry) => entry.slice(0, entry.indexOf(';')));
+}
+
+void t.test('2,000 come at once, hear one message, and go in one tick', async (t) => {
+  const { port: statusPort, close } = await takenPort();
+  await close();
+  const directory = await startDirectoryProcess(t, statusPort, NO_RATES_CONFIG);
+  const descriptorsBefore = await directory.descriptors();
+  const everybody: Mass[] = [];
+  t.teardown(() => {
+    for (const { socket } of everybody) socket.destroy();
+  });
+  const add = (nick: string, onLine?: OnLine, location?: string): Mass => {
+    const peer = joinMany(directory.port, nick, onLine, location ? { location } : {});
+    everybody.push(peer);
+    return peer;
+  };
+
+  const heard = Array.from({ length: OBSERVERS }, () => new Map<string, number>());
+  const observers = heard.map((leaves, n) =>
+    add(nickOf('Watch', n), (line) => {
+      for (const nick of leavesIn(line.toString('latin1'))) {
+        leaves.set(nick, (leaves.get(nick) ?? 0) + 1);
+      }
+    }),
+  );
+  t.strictSame(new Set(await Promise.all(observers.map((peer) => peer.accepted))), new Set([true]));
+
+  // All dial in one tick; every second one serves.
+  const cameAt = performance.now();
+  const cpuBeforeArrival = await directory.cpuSeconds();
+  const crowd = Array.from({ length: CROWD }, (_, n) =>
+    add(nickOf('Crowd', n), undefined, n % 2 === 0 ? onion(n % 256) : undefined),
+  );
+  const accepted = await Promise.all(crowd.map((peer) => peer.accepted));
+  const arrivalMs = performance.now() - cameAt;
+  const arrivalCpu = (await directory.cpuSeconds()) - cpuBeforeArrival;
+  t.equal(accepted.filter(Boolean).length, CROWD, 'all are in');
+  t.match((await directory.status())['closed'], { 'unhandshaked-limit': 0, 'closed-by-peer': 0 });
+  t.ok(arrivalMs < 5_000, `within 5 s (${arrivalMs.toFixed(0)} ms)`);
+
+  const [speaker] = crowd;
+  if (!speaker) throw new Error('nobody came');
+  speaker.send(687, `${speaker.nick}!PUBLIC!orderbook`);
+  await until(() => [...crowd, ...observers].every((peer) => peer === speaker || peer.lines > 0));
+  t.equal(speaker.lines, 0, 'the speaker does not hear itself');
+  t.ok(
+    crowd.every((peer) => peer === speaker || peer.lines === 1),
+    'everybody else hears it once, and nothing else',
+  );
+
+  // All go in one tick, half of them with a reset; a newcomer asks to be let in behind them.
+  const cpuBefore = await directory.cpuSeconds();
+  crowd.forEach(({ socket }, n) => {
+    if (n % 2 === 0) socket.resetAndDestroy();
+    else socket.destroy();
+  });
+  const askedAt = performance.now();
+  const newcomer = add(nickOf('New', 0));
+  t.ok(await newcomer.accepted, 'the newcomer is in');
+  const newcomerMs = performance.now() - askedAt;
+  const newcomerCpu = (await directory.cpuSeconds()) - cpuBefore;
+  t.ok(newcomerCpu < 0.5, `after ${newcomerCpu.toFixed(2)} s of processor time`);
+
+  await until(() => heard.every((leaves) => leaves.size === CROWD));
+  const cpu = (await directory.cpuSeconds()) - cpuBefore;
+  t.ok(cpu < 0.5, `2,000 leaves took ${cpu.toFixed(2)} s of processor time, less than 0.5`);
+  const names = new Set(crowd.map(({ nick }) => nick));
+  for (const leaves of heard) {
+    t.ok(
+      [...leaves].every(([nick, times]) => names.has(nick) && times === 1),
+      'each leave exactly once, and nobody else',
+    );
+  }
+  const { peers, connections } = await directory.status();
+  t.strictSame({ peers, connections }, { peers: OBSERVERS + 1, connections: OBSERVERS + 1 });
+
+  for (const { socket } of everybody) socket.destroy();
+  for (;;) {
+    const status = await directory.status();
+    if (status['connections'] === 0) break;
+  }
+  const left = (await directory.descriptors()) - descriptorsBefore;
+  t.ok(left <= 2, `descriptors are given back (${left} more, the status page's own)`);
+  t.comment(
+    `${CROWD} handshakes: ${arrivalMs.toFixed(0)} ms, ${arrivalCpu.toFixed(2)} s of processor; ` +
+      `${CROWD} leaves to ${OBSERVERS} observers: ${cpu.toFixed(2)} s of processor, ` +
+      `newcomer in after ${newcomerMs.toFixed(0)} ms`,
+  );
+});

@@ -1,0 +1,79 @@
+/** What peers leave behind when they are gone: nothing. And what half a line may cost: little. */
+import { readdirSync } from 'node:fs';
+import { createConnection } from 'node:net';
+import t from 'tap';
+import { takenPort } from '../helpers/cli.js';
+import { startDirectoryProcess } from '../helpers/directory-process.js';
+import { createTestClock } from '../helpers/test-clock.js';
+import { joinMany, nickOf, NO_RATES_CONFIG } from './many.js';
+import { runDirectory, turn, until } from './wire.js';
+
+const AT_ONCE = 50;
+const ENDLESS_BYTES = 1_900_000;
+const MEGABYTE = 1_000_000;
+
+/** So many peers under fresh nicks handshake and go, a few at once. */
+async function comeAndGo(port: number, name: string, count: number): Promise<void> {
+  for (let first = 0; first < count; first += AT_ONCE) {
+    const wave = Array.from({ length: AT_ONCE }, (_, n) => joinMany(port, nickOf(name, first + n)));
+    const accepted = await Promise.all(wave.map((peer) => peer.accepted));
+    if (accepted.includes(false)) throw new Error('a peer was not accepted');
+    for (const { socket } of wave) socket.destroy();
+    await Promise.all(wave.map((peer) => peer.closed));
+  }
+}
+
+/** Pushes bytes without a line's end until it is cut. */
+async function pushEndless(port: number): Promise<void> {
+  const socket = createConnection({ host: '127.0.0.1', port });
+  socket.on('error', () => {});
+  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  socket.resume();
+  socket.write(Buffer.alloc(ENDLESS_BYTES, 'x'));
+  await closed;
+}
+
+void t.test('peers that came and went leave no record, timer or descriptor', async (t) => {
+  const clock = createTestClock();
+  const { directory, port, stop } = await runDirectory({ clock });
+  await comeAndGo(port, 'w', AT_ONCE);
+  await until(() => directory.connectionCount === 0);
+  const descriptors = readdirSync('/proc/self/fd').length;
+
+  await comeAndGo(port, 'c', 10 * AT_ONCE);
+  await until(() => directory.connectionCount === 0);
+  const { handshakesAccepted, leavesAnnounced, logBytes, unhandshaked } = directory.stats();
+  t.equal(handshakesAccepted, 11 * AT_ONCE);
+  t.equal(leavesAnnounced, 11 * AT_ONCE, 'each was told once');
+  t.equal(directory.peerCount, 0);
+  t.equal(unhandshaked, 0);
+  t.equal(clock.pending, 0, 'no timer');
+  t.ok(logBytes <= 262_144, 'no more of the log than the piece being written');
+  t.equal(readdirSync('/proc/self/fd').length, descriptors, 'no descriptor at either end');
+  await stop();
+});
+
+void t.test('a process with peers that came and went, and endless lines', async (t) => {
+  const { port: statusPort, close } = await takenPort();
+  await close();
+  const directory = await startDirectoryProcess(t, statusPort, NO_RATES_CONFIG);
+
+  async function untilEmpty(): Promise<void> {
+    while ((await directory.status())['peers'] !== 0) await turn();
+  }
+  await comeAndGo(directory.port, 'w', 40 * AT_ONCE);
+  await untilEmpty();
+  const before = await directory.rss();
+  const descriptors = await directory.descriptors();
+  await comeAndGo(directory.port, 'c', 20 * AT_ONCE);
+  await untilEmpty();
+  const after = await directory.rss();
+  t.ok(after < before * 1.1, `from ${before} to ${after} bytes in ${20 * AT_ONCE} cycles`);
+  t.equal(await directory.descriptors(), descriptors, 'descriptors are back');
+
+  await Promise.all(Array.from({ length: 100 }, () => pushEndless(directory.port)));
+  t.pass('all of them were cut');
+  const grown = (await directory.rss()) - after;
+  t.ok(grown < 20 * MEGABYTE, `${grown} bytes more after 100 endless lines`);
+  t.equal((await directory.status())['peers'], 0);
+});

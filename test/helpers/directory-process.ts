@@ -1,0 +1,87 @@
+/** `onionmc directory` in a process of its own, on loopback, with a view on what it costs. */
+import { once } from 'node:events';
+import { readdir, readFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { startCli } from './cli.js';
+
+/** Ticks of the processor times in /proc, per second; the same on every Linux. */
+const TICKS_PER_SECOND = 100;
+
+export interface DirectoryProcess {
+  readonly port: number;
+  /** Resident memory, bytes. */
+  rss(): Promise<number>;
+  /** Processor time so far, seconds, to a hundredth. */
+  cpuSeconds(): Promise<number>;
+  /** Open descriptors. */
+  descriptors(): Promise<number>;
+  /** What `/status` says. */
+  status(): Promise<Readonly<Record<string, unknown>>>;
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function loopbackConfig(statusPort: number, extra: string): string {
+  return `
+[BLOCKCHAIN]
+network = signet
+[MESSAGING:onion]
+type = onion
+regtest_count = 1,1
+onion_serving_host = 127.0.0.1
+onion_serving_port = 0
+[DIRECTORY]
+status_port = ${statusPort}
+${extra}
+`;
+}
+
+/**
+ * Resolves when it listens; it is ended with the test.
+ * @param statusPort a free port of 127.0.0.1
+ * @param extra further lines of `[DIRECTORY]`
+ */
+export async function startDirectoryProcess(
+  t: Test,
+  statusPort: number,
+  extra: string,
+): Promise<DirectoryProcess> {
+  const datadir = await mkdtemp(join(tmpdir(), 'onionmc-directory-'));
+  await writeFile(join(datadir, 'joinmarket.cfg'), loopbackConfig(statusPort, extra));
+  const cli = startCli(['directory', '--datadir', datadir]);
+  const { child } = cli;
+  t.teardown(async () => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill('SIGTERM');
+      await once(child, 'close');
+    }
+    await rm(datadir, { recursive: true, force: true });
+  });
+  const [, port = ''] = await cli.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
+  const proc = `/proc/${child.pid}`;
+
+  return {
+    port: Number(port),
+    async rss() {
+      const text = await readFile(`${proc}/status`, 'latin1');
+      return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
+    },
+    async cpuSeconds() {
+      const text = await readFile(`${proc}/stat`, 'latin1');
+      // Behind the program's name, which may hold blanks: fields 14 and 15 of proc(5).
+      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    },
+    descriptors: async () => (await readdir(`${proc}/fd`)).length,
+    async status() {
+      const response = await fetch(`http://127.0.0.1:${statusPort}/status`);
+      const body: unknown = await response.json();
+      if (!isRecord(body)) throw new Error('/status is no object');
+      return body;
+    },
+  };
+}
