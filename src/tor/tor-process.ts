@@ -106,12 +106,13 @@ interface SocketFolder {
  * A folder for the sockets of this run: a second tor on the same data folder opens its listeners
  * before it finds the folder locked, and would take the sockets of the first away with it. It is
  * inside the data folder, or in the system's temporary one if its name would be too long or has a
- * character that torrc cannot take there (a comment begins at `#` even in quotes).
+ * blank or another character that torrc does not take everywhere (a comment begins at `#` even in
+ * quotes).
  */
 async function socketFolder(dataDir: string): Promise<SocketFolder> {
   const inside = join(dataDir, RUN_PREFIX);
   const fits = Buffer.byteLength(join(`${inside}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
-  const plain = !/[#"\\]/.test(inside);
+  const plain = !/[\s#"\\]/.test(inside);
   const path = await mkdtemp(fits && plain ? inside : join(tmpdir(), `onionmc-${RUN_PREFIX}`));
   return {
     path,
