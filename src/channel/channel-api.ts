@@ -103,7 +103,10 @@ export interface MessageChannelOptions {
 
 export type SendResult =
   | {
-      /** Given to the connection; a direct link that dies first passes it on to a directory. */
+      /**
+       * Given to the connection. What went straight and may not have arrived (the link died, or in
+       * 3 s nothing proved whose it is) goes by a directory too.
+       */
       readonly sent: true;
       readonly route: Route;
     }
@@ -163,13 +166,14 @@ export interface OnionMessageChannel {
   /**
    * Says `text` (public commands, no leading `!`, e.g. `orderbook`) to everybody, through every
    * directory that is up. Paced per directory below the limits of deployed directories: what is
-   * above waits in a bounded queue that a lost session empties. `sentTo` counts the directories
-   * that took it. Throws ChannelError on misuse.
+   * above waits in a bounded queue, also through a directory's absence of up to 10 minutes (1 for an
+   * `orderbook`). `sentTo` counts the directories that took it. Throws ChannelError on misuse.
    */
   publish(text: string): { readonly sentTo: number };
   /**
    * Signs and sends one private message. `args` is all behind the command word; it may hold further
-   * commands (`0 1 2!tbond x`). Receivers tell the same text within 30 s only once. Throws
+   * commands (`0 1 2!tbond x`). What a direct link cannot take at once goes by a directory, so two
+   * messages may change places. Receivers tell the same text within 30 s only once. Throws
    * ChannelError on misuse.
    */
   send(nick: string, command: CommandName, args: string): SendResult;

@@ -35,6 +35,11 @@ export interface ChannelTimings {
   readonly peerRetryMs: number;
   /** A direct link over which no message went for this long is closed. */
   readonly directIdleMs: number;
+  /**
+   * A link we dialled that brought no signed message of the peer this long after our first message
+   * on it may end at somebody else: our messages then go by a directory too.
+   */
+  readonly proofWaitMs: number;
   /** A ping-capable peer must answer the ping behind a message within this time. */
   readonly confirmWaitMs: number;
   /** The same message by another way within this time is a copy. */
@@ -43,6 +48,12 @@ export interface ChannelTimings {
   readonly rerouteMs: number;
   /** Bytes wait to be sent and none was taken for this long: the connection is given up. */
   readonly stallMs: number;
+  /** Pubmsgs waiting for their turn survive a directory's absence this long. */
+  readonly publishKeepMs: number;
+  /** Likewise a waiting `!orderbook`. */
+  readonly orderbookKeepMs: number;
+  /** On `close`, longest wait for the overlay to withdraw the service. */
+  readonly withdrawMs: number;
   /** On `close`, how long peers get to read what is queued. */
   readonly closeGraceMs: number;
 }
@@ -64,10 +75,14 @@ export const DEFAULT_TIMINGS: ChannelTimings = {
   peerDialJitterMs: 500,
   peerRetryMs: 60_000,
   directIdleMs: 600_000,
+  proofWaitMs: 3_000,
   confirmWaitMs: 15_000,
   duplicateMs: 30_000,
   rerouteMs: 10_000,
   stallMs: 30_000,
+  publishKeepMs: 600_000,
+  orderbookKeepMs: 60_000,
+  withdrawMs: 3_000,
   closeGraceMs: 2_000,
 };
 
@@ -84,12 +99,25 @@ export interface ChannelLimits {
   readonly directLinksPerNick: number;
   /** Accepted connections without a handshake; the oldest is closed first. */
   readonly unhandshaked: number;
-  /** Messages and pings per second, and in one burst, that a direct link may bring; more are dropped. */
+  /** Lines per second, and in one burst, read from a direct link; more wait, and then their sender. */
   readonly directMessagesPerSecond: number;
   readonly directMessageBurst: number;
   /**
+   * Messages and pings per second, and in one burst, that we put on a direct link; more go another
+   * way. Deployed peers take 5 and 20 and ignore the rest (protocol document, section 14).
+   */
+  readonly directSendsPerSecond: number;
+  readonly directSendBurst: number;
+  /**
+   * Messages per second, and in one burst, of all direct links together whose signatures are
+   * checked; more wait, each link in turn. A check takes 1 to 4 ms.
+   */
+  readonly directChecksPerSecond: number;
+  readonly directCheckBurst: number;
+  /**
    * Characters of the messages on one direct link that wait for proof of their arrival; above it the
-   * oldest are taken as arrived. Small beside `sendQueueBytes`: all may be sent again at once.
+   * oldest are taken as arrived. Small beside `sendQueueBytes`: all may be sent again at once. Also
+   * the most that may wait for their turn on a link that is the only way.
    */
   readonly unconfirmedLength: number;
   /** Dials under way at any time. */
@@ -105,10 +133,19 @@ export interface ChannelLimits {
   readonly pubmsgPerMinute: number;
   /** Likewise for `!orderbook`; the deployed limit is 3. */
   readonly orderbookPerMinute: number;
+  /**
+   * Private messages per second, and in one burst, to one directory; more wait. Directories ignore
+   * what is far above.
+   */
+  readonly privmsgPerSecond: number;
+  /** Characters of them that may wait; what is above goes by another directory. */
+  readonly privmsgQueueLength: number;
   /** Pubmsgs waiting for their turn at one directory; further ones are refused. */
   readonly publishQueue: number;
   /** Messages remembered to recognise copies. */
   readonly rememberedMessages: number;
+  /** Private messages remembered so that none of them proves a direct link later. */
+  readonly rememberedProofs: number;
   /** Messages remembered in case a gone notice comes back. */
   readonly reroutable: number;
 }
@@ -122,14 +159,21 @@ export const DEFAULT_LIMITS: ChannelLimits = {
   unhandshaked: 50,
   directMessagesPerSecond: 30,
   directMessageBurst: 150,
+  directSendsPerSecond: 4,
+  directSendBurst: 15,
+  directChecksPerSecond: 60,
+  directCheckBurst: 100,
   unconfirmedLength: 262_144,
   pendingDials: 8,
   pendingPeerDials: 6,
   waitingDials: 100,
   pubmsgPerMinute: 25,
   orderbookPerMinute: 3,
+  privmsgPerSecond: 80,
+  privmsgQueueLength: 262_144,
   publishQueue: 100,
   rememberedMessages: 20_000,
+  rememberedProofs: 5_000,
   reroutable: 256,
 };
 

@@ -10,6 +10,7 @@ import type { HandshakeTerms } from './handshake-terms.js';
 import type { Log } from './log.js';
 import { openPeerLink, type PeerLink } from './peer-link.js';
 import type { Clock, Connection, Overlay, Random } from './ports.js';
+import { createTokenBucket } from './rate.js';
 
 export interface DirectLinksOptions {
   readonly terms: () => HandshakeTerms;
@@ -24,6 +25,8 @@ export interface DirectLinksOptions {
    * anything is answered, when it shows that the link is that nick's own.
    */
   readonly onPrivmsg: (nick: string, payload: string, proven: () => void) => boolean;
+  /** A payload whose arrival at `nick` nothing shows; true when another way took it. */
+  readonly onDoubt: (nick: string, payload: string) => boolean;
   /** The first link of this nick has its handshake. */
   readonly onUp: (nick: string) => void;
   /** The last one ended. */
@@ -37,6 +40,8 @@ export interface DirectLinks {
   accept(connection: Connection): void;
   /** The best link for messages to this nick. */
   usable(nick: string): PeerLink | undefined;
+  /** Likewise when there is no other way: a link we dialled will do though nothing proved its end. */
+  lastResort(nick: string): PeerLink | undefined;
   /** Links now; joins a dial under way. False when that failed; never rejects. */
   dial(nick: string, location: Location): Promise<boolean>;
   /** Links soon, unless the nick was tried a short time ago or too much is under way. */
@@ -64,6 +69,7 @@ function makeRoom(candidates: Iterable<PeerLink>, newcomer: PeerLink): boolean {
 export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   const { settings, overlay, gate, clock, random, log } = options;
   const { timings, limits } = settings;
+  const checks = createTokenBucket(clock, limits.directChecksPerSecond, limits.directCheckBurst);
   let closing = false;
   /** Every link, from its connection to its end. */
   const links = new Set<PeerLink>();
@@ -114,8 +120,10 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
       terms: options.terms(),
       settings,
       clock,
+      checks,
       dialled,
       onHandshake: handshaked,
+      onDoubt: (nick, payload) => !closing && options.onDoubt(nick, payload),
       onPrivmsg: (from, nick, payload) => options.onPrivmsg(nick, payload, () => from.proven()),
       onClosed: closed,
     });
@@ -123,12 +131,11 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     return link;
   }
 
-  function usable(nick: string): PeerLink | undefined {
-    let best: PeerLink | undefined;
-    for (const link of byNick.get(nick) ?? []) {
-      if (link.usable && (!best || link.usedAt > best.usedAt)) best = link;
-    }
-    return best;
+  /** A proven one first, then the one used last. */
+  function best(nick: string, quality: 'usable' | 'lastResort'): PeerLink | undefined {
+    return [...(byNick.get(nick) ?? [])]
+      .filter((link) => link[quality])
+      .toSorted((a, b) => Number(b.isProven) - Number(a.isProven) || b.usedAt - a.usedAt)[0];
   }
 
   async function run(nick: string, location: Location): Promise<boolean> {
@@ -164,7 +171,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
 
   async function dial(nick: string, location: Location): Promise<boolean> {
     if (closing) return false;
-    if (usable(nick)) return true;
+    if (best(nick, 'lastResort')) return true;
     const underWay = dials.get(nick);
     if (underWay) return underWay;
     const attempt = run(nick, location);
@@ -191,11 +198,12 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
         oldest?.drop('made room for another');
       }
     },
-    usable,
+    usable: (nick) => best(nick, 'usable'),
+    lastResort: (nick) => best(nick, 'lastResort'),
     dial,
     dialSoon(nick, location) {
       if (closing || soon.has(nick) || dials.has(nick) || triedLately(nick)) return;
-      if (soon.size >= limits.waitingDials) return;
+      if (best(nick, 'lastResort') || soon.size >= limits.waitingDials) return;
       const start = (): void => {
         soon.delete(nick);
         void dial(nick, location);

@@ -2,7 +2,10 @@
  * One configured directory: dialled again and again for as long as the channel is open, one session
  * at a time (protocol document, sections 3.1 to 3.3, 4.4).
  */
+import { MessageType } from '../protocol/constants.js';
+import type { Envelope } from '../protocol/envelope.js';
 import { formatLocation, type Location } from '../protocol/location.js';
+import { formatPubmsg } from '../protocol/message.js';
 import { createBackoff } from './backoff.js';
 import type { ChannelSettings } from './channel-settings.js';
 import type { DirectoryDown, DirectoryInfo, DirectoryState, DirectoryUp } from './channel-api.js';
@@ -15,7 +18,7 @@ import {
 } from './directory-session.js';
 import type { Log } from './log.js';
 import type { Clock, Connection, Overlay, Random } from './ports.js';
-import type { Envelope } from '../protocol/envelope.js';
+import { createPacer } from './pacer.js';
 import type { HandshakeTerms } from './handshake-terms.js';
 
 export interface DirectoryLinkOptions {
@@ -65,6 +68,13 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
   let lastReason: string | undefined;
   let upSince: number | undefined;
   let retryAt: number | undefined;
+  const pacer = createPacer({
+    clock,
+    limits: settings.limits,
+    timings,
+    send: (text) =>
+      session?.send(MessageType.PUBMSG, formatPubmsg(options.terms().nick, text)) ?? false,
+  });
   let peerlistAskedAt: number | undefined;
   let cancelRetry: (() => void) | undefined;
 
@@ -124,6 +134,7 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
       settings,
       clock,
       mayAskPeerlist,
+      pacer,
       onEnvelope: options.onEnvelope,
       onAccepted: (welcome) => accepted(welcome, startedAt),
     });
@@ -167,6 +178,7 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
       cancelRetry?.();
       retryAt = undefined;
       closing = true;
+      pacer.close();
       attempt?.abort();
       session?.close();
       await running;

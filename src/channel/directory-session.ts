@@ -1,16 +1,16 @@
 /**
  * One connection to a directory, from our 793 to its end: the handshake, pings in both directions,
- * the peer list and the pacing of what we publish (protocol document, sections 3, 5.2, 14).
+ * and the peer list (protocol document, sections 3, 5.2).
  */
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { parseDirectoryHandshake } from '../protocol/handshake.js';
-import { formatPubmsg } from '../protocol/message.js';
 import type { ChannelSettings } from './channel-settings.js';
 import type { HandshakeTerms } from './handshake-terms.js';
 import { createLinePeer } from './line-peer.js';
-import { createPacer } from './pacer.js';
+import type { Pacer } from './pacer.js';
 import type { Clock, Connection } from './ports.js';
+import { createTokenBucket } from './rate.js';
 
 /** What an accepting 795 told. */
 export interface DirectoryWelcome {
@@ -26,6 +26,8 @@ export interface DirectorySessionOptions {
   readonly clock: Clock;
   /** Asked before each GETPEERLIST; true is taken as sent. */
   readonly mayAskPeerlist: () => boolean;
+  /** Sends what is published; lives longer than a session. */
+  readonly pacer: Pacer;
   readonly onAccepted: (welcome: DirectoryWelcome) => void;
   /** A message or peer list; only after `onAccepted`. */
   readonly onEnvelope: (envelope: Envelope) => void;
@@ -54,10 +56,16 @@ const HANDSHAKE_FAULTS = {
   network: 'it serves another network than ours',
 } as const;
 
+type TimerName = 'handshake' | 'idle' | 'peerlist' | 'privmsg';
+
 export function openDirectorySession(options: DirectorySessionOptions): DirectorySession {
-  const { terms, settings, clock } = options;
+  const { terms, settings, clock, pacer } = options;
   const { timings, limits } = settings;
-  const timers = new Map<'handshake' | 'idle' | 'peerlist', () => void>();
+  const timers = new Map<TimerName, () => void>();
+  const pace = createTokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
+  /** Private messages that wait for their turn. Who sent them knows what to do when we end before. */
+  let queue: string[] = [];
+  let queuedLength = 0;
   let ready = false;
   let pingedAt: number | undefined;
   let resolveOver: ((reason: string) => void) | undefined;
@@ -75,17 +83,12 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
       ready = false;
       for (const cancel of timers.values()) cancel();
       timers.clear();
-      pacer.close();
+      queue = [];
+      pacer.pause();
       resolveOver?.(reason);
     },
   });
-  const pacer = createPacer({
-    clock,
-    limits,
-    send: (text) => line.send(MessageType.PUBMSG, formatPubmsg(terms.nick, text)),
-  });
-
-  function setTimer(name: 'handshake' | 'idle' | 'peerlist', ms: number, fn: () => void): void {
+  function setTimer(name: TimerName, ms: number, fn: () => void): void {
     timers.get(name)?.();
     timers.set(name, clock.after(ms, fn));
   }
@@ -103,6 +106,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     ready = true;
     if (features.includes('ping')) watchSilence();
     if (features.includes('peerlist_features')) askPeerlist();
+    pacer.begin();
     options.onAccepted({ nick, motd, features });
   }
 
@@ -141,6 +145,26 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     setTimer('peerlist', timings.peerlistRefreshMs, askPeerlist);
   }
 
+  function sendPrivmsg(payload: string): boolean {
+    if (queue.length === 0 && pace.take()) return line.send(MessageType.PRIVMSG, payload);
+    if (!line.open || queuedLength + payload.length > limits.privmsgQueueLength) return false;
+    queue.push(payload);
+    queuedLength += payload.length;
+    if (queue.length === 1) setTimer('privmsg', pace.waitMs(), drain);
+    return true;
+  }
+
+  function drain(): void {
+    let sent = 0;
+    for (const payload of queue) {
+      if (!pace.take() || !line.send(MessageType.PRIVMSG, payload)) break;
+      queuedLength -= payload.length;
+      sent++;
+    }
+    queue = queue.slice(sent);
+    if (queue.length > 0 && line.open) setTimer('privmsg', pace.waitMs(), drain);
+  }
+
   setTimer('handshake', timings.directoryHandshakeMs, () =>
     line.drop('did not answer our handshake'),
   );
@@ -151,9 +175,17 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
       return ready && line.open;
     },
     over,
-    send: (type, payload) => ready && line.send(type, payload),
+    send(type, payload) {
+      if (!ready) return false;
+      return type === MessageType.PRIVMSG ? sendPrivmsg(payload) : line.send(type, payload);
+    },
     publish: (text) => ready && line.open && pacer.publish(text),
-    close: () => line.end('stopped', timings.closeGraceMs),
+    close() {
+      pacer.pause();
+      // Late for pacing: better too many at once than none.
+      for (const payload of queue.splice(0)) line.send(MessageType.PRIVMSG, payload);
+      line.end('stopped', timings.closeGraceMs);
+    },
   };
 }
 

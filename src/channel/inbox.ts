@@ -17,23 +17,53 @@ export interface HeardPublicly {
 
 /** `fresh` is to be told; `copy` came before by another way; `junk` means nothing or is not ours. */
 export type Judged<T> =
-  { readonly verdict: 'fresh' | 'copy'; readonly message: T } | { readonly verdict: 'junk' };
+  | {
+      readonly verdict: 'fresh';
+      readonly from: string;
+      readonly message: T;
+      /** False when the same payload was heard before, however long ago. */
+      readonly neverHeard: boolean;
+    }
+  | { readonly verdict: 'copy'; readonly from: string }
+  | { readonly verdict: 'junk' };
 
 export interface Inbox {
   /** A 687 payload; `way` names how it came. */
   public(payload: string, way: string): Judged<HeardPublicly>;
-  /** A 685 payload addressed to us. */
-  private(payload: string, way: string): Judged<PrivateMessage>;
+  /**
+   * A 685 payload addressed to us. A copy of a verified one is not verified again; what proves
+   * forged is not remembered.
+   * @param owner the only nick that may speak this way, where there is one
+   */
+  private(payload: string, way: string, owner?: string): Judged<PrivateMessage>;
 }
 
 const JUNK = { verdict: 'junk' } as const;
 
-export function createInbox(nick: string, settings: ChannelSettings, clock: Clock): Inbox {
+export function createInbox(
+  nick: string,
+  settings: ChannelSettings,
+  clock: Clock,
+  verify: typeof verifyPrivmsg = verifyPrivmsg,
+): Inbox {
   const seen = createSeenMessages(
     clock,
     settings.timings.duplicateMs,
     settings.limits.rememberedMessages,
   );
+
+  // In the order of their arrival.
+  const everHeard = new Set<string>();
+
+  function firstEver(key: string): boolean {
+    if (everHeard.has(key)) return false;
+    everHeard.add(key);
+    const [oldest] = everHeard;
+    if (everHeard.size > settings.limits.rememberedProofs && oldest !== undefined) {
+      everHeard.delete(oldest);
+    }
+    return true;
+  }
 
   return {
     public(payload, way) {
@@ -43,22 +73,33 @@ export function createInbox(nick: string, settings: ChannelSettings, clock: Cloc
       if (from === nick || !isRoutableNick(from)) return JUNK;
       const commands = parseCommands(text);
       if (!commands.ok) return JUNK;
+      const arrival = seen.arrived(payload, way);
+      if (arrival === 'copy') return { verdict: 'copy', from };
       return {
         // Said twice is told twice: a new offer may equal one before the last.
-        verdict: seen.arrived(payload, way) === 'copy' ? 'copy' : 'fresh',
+        verdict: 'fresh',
+        from,
         message: { from, text: text.replace(/^!+/, ''), commands: commands.value },
+        neverHeard: arrival === 'first',
       };
     },
-    private(payload, way) {
+    private(payload, way, owner) {
       const route = parseRoute(payload);
       if (!route.ok || route.value.to !== nick) return JUNK;
       const { from, to, text } = route.value;
       if (from === nick || !isRoutableNick(from)) return JUNK;
-      const message = verifyPrivmsg(from, to, text);
+      if (owner !== undefined && from !== owner) return JUNK;
+      const sighting = seen.look(payload);
+      if (sighting.known) {
+        // A sender that fears for its message sends it again, maybe by the same way.
+        sighting.arrived(way);
+        return { verdict: 'copy', from };
+      }
+      const message = verify(from, to, text);
       if (!message.ok) return JUNK;
-      // A sender that fears for its message sends it again, maybe by the same way.
-      const verdict = seen.arrived(payload, way) === 'first' ? 'fresh' : 'copy';
-      return { verdict, message: message.value };
+      sighting.arrived(way);
+      const neverHeard = firstEver(sighting.key);
+      return { verdict: 'fresh', from, message: message.value, neverHeard };
     },
   };
 }

@@ -7,8 +7,10 @@ import {
   decodeEnvelope,
   fitsOneLine,
   type Envelope,
+  type EnvelopeFault,
 } from '../protocol/envelope.js';
 import { createLineFramer } from '../protocol/line-framer.js';
+import type { Parsed } from '../protocol/result.js';
 import type { Clock, Connection } from './ports.js';
 import { createMinuteCounter } from './rate.js';
 
@@ -17,11 +19,18 @@ export interface LinePeerOptions {
   readonly clock: Clock;
   readonly limits: { readonly sendQueueBytes: number; readonly junkPerMinute: number };
   readonly timings: { readonly stallMs: number };
+  /**
+   * Asked once for each line: milliseconds until it may be handled. What comes behind waits too, the
+   * connection is not read meanwhile, and nothing is dropped. Without it every line is handled at once.
+   */
+  readonly delayMs?: (line: DecodedLine) => number;
   /** One well-formed envelope; none follows once the peer is not `open`. */
   readonly onEnvelope: (envelope: Envelope) => void;
   /** The connection is over; called exactly once and last, never from inside `send` or `drop`. */
   readonly onClosed: (reason: string) => void;
 }
+
+export type DecodedLine = Parsed<Envelope, EnvelopeFault>;
 
 export interface LinePeer {
   /** False from the moment we gave it up or it ended. */
@@ -54,12 +63,17 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
   let waiting = 0;
   let taken = 0;
   let cancelStallCheck: (() => void) | undefined;
+  /** The rest of the chunk whose lines have to wait: no more, for the connection is paused. */
+  let held: DecodedLine[] = [];
+  let cancelTurn: (() => void) | undefined;
 
   function stop(why: string): boolean {
     if (!open) return false;
     open = false;
     reason = why;
     cancelStallCheck?.();
+    cancelTurn?.();
+    held = [];
     return true;
   }
 
@@ -82,15 +96,52 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
     });
   }
 
+  function handle(line: DecodedLine): void {
+    if (line.ok) options.onEnvelope(line.value);
+    else if (line.reason === 'not-utf8') drop('sent bytes that are not UTF-8');
+    else junk();
+  }
+
+  /**
+   * Handles the line now, or when its turn has come; false when it has to wait. An orderly end is
+   * not seen before all is read, so it cuts nothing off.
+   */
+  function takeTurn(line: DecodedLine): boolean {
+    const waitMs = options.delayMs?.(line) ?? 0;
+    if (waitMs === 0) {
+      handle(line);
+      return true;
+    }
+    cancelTurn = clock.after(waitMs, () => {
+      cancelTurn = undefined;
+      handle(line);
+      catchUp();
+    });
+    return false;
+  }
+
+  /** Handles what was held, and reads on when that is done. */
+  function catchUp(): void {
+    const lines = held;
+    held = [];
+    for (const [index, line] of lines.entries()) {
+      if (!open) return;
+      if (!takeTurn(line)) {
+        held = lines.slice(index + 1);
+        return;
+      }
+    }
+    if (open) connection.resume();
+  }
+
   connection.attach({
     data(chunk) {
-      const bounded = framer.push(chunk, (line) => {
+      const bounded = framer.push(chunk, (bytes) => {
         if (!open) return false;
         heardAt = clock.now();
-        const envelope = decodeEnvelope(line);
-        if (envelope.ok) options.onEnvelope(envelope.value);
-        else if (envelope.reason === 'not-utf8') drop('sent bytes that are not UTF-8');
-        else junk();
+        const line = decodeEnvelope(bytes);
+        if (cancelTurn) held.push(line);
+        else if (!takeTurn(line)) connection.pause();
         return open;
       });
       if (!bounded) drop('sent a line of more than 40,000 bytes');

@@ -70,6 +70,7 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
   const links = createDirectLinks({
     ...common,
     onPrivmsg: (from, payload, proven) => receivePrivmsg(payload, DIRECT, { nick: from, proven }),
+    onDoubt: (peer, payload) => router.copy(peer, payload),
     onUp: (peer) => tell('direct-up', { nick: peer }),
     onDown(peer) {
       tell('direct-down', { nick: peer });
@@ -115,7 +116,7 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
 
   /** No directory shows the nick any more. */
   function goneEverywhere(peer: string): void {
-    if (!links.usable(peer)) tell('peer-gone', peer);
+    if (!links.lastResort(peer)) tell('peer-gone', peer);
   }
 
   function receive(directory: DirectoryLink, { type, line }: Envelope): void {
@@ -123,7 +124,7 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
     if (type === MessageType.PRIVMSG) return void receivePrivmsg(line, directory);
     const judged = inbox.public(line, directory.key);
     if (judged.verdict === 'junk') return;
-    book.relayed(judged.message.from, directory.key);
+    book.relayed(judged.from, directory.key);
     if (judged.verdict === 'copy') return;
     tell('pubmsg', { ...judged.message, directory: directory.location });
   }
@@ -131,21 +132,22 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
   /**
    * False when the message means nothing.
    * @param owner whose direct link it came over: that nick may only speak for itself, and a message
-   *   never seen before proves that the link is its own
+   *   never heard before proves that the link is its own
    */
   function receivePrivmsg(
     payload: string,
     way: DirectoryLink | typeof DIRECT,
     owner?: { readonly nick: string; readonly proven: () => void },
   ): boolean {
-    const judged = inbox.private(payload, way === DIRECT ? DIRECT : way.key);
+    const judged = inbox.private(payload, way === DIRECT ? DIRECT : way.key, owner?.nick);
     if (judged.verdict === 'junk') return false;
-    const { message } = judged;
-    if (owner !== undefined && message.from !== owner.nick) return false;
-    if (way !== DIRECT) book.relayed(message.from, way.key);
+    if (way !== DIRECT) {
+      book.relayed(judged.from, way.key);
+    }
     if (judged.verdict === 'copy') return true;
+    const { message, neverHeard } = judged;
     // First the link, so that an answer given at once goes back the same way.
-    owner?.proven();
+    if (neverHeard) owner?.proven();
     const route =
       way === DIRECT
         ? { kind: DIRECT as typeof DIRECT }

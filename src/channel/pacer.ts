@@ -2,9 +2,9 @@
  * Pubmsgs to one directory, kept below the rates at which deployed directories disconnect
  * (protocol document, section 14, quirk Q15).
  */
-import type { ChannelLimits } from './channel-settings.js';
+import type { ChannelLimits, ChannelTimings } from './channel-settings.js';
 import type { Clock } from './ports.js';
-import { createSlidingWindow } from './rate.js';
+import { createSlidingWindow, type SlidingWindow } from './rate.js';
 
 /**
  * The directory counts arrivals in 60 s; ours may arrive closer together than they left, so fewer
@@ -13,11 +13,16 @@ import { createSlidingWindow } from './rate.js';
 const WINDOW_MS = 75_000;
 
 export interface Pacer {
+  /** A session began: the directory counts anew, and what still waits goes on. */
+  begin(): void;
   /**
    * Sends now, or queues. A text equal to the last that waits, and a second `!orderbook`, are not
-   * queued again. False when the queue is full or the connection did not take it.
+   * queued again. False without a session, when the queue is full, or when the connection did not
+   * take it.
    */
   publish(text: string): boolean;
+  /** The session ended. What waits is kept for the next, unless that comes too late. */
+  pause(): void;
   /** Forgets what waits. */
   close(): void;
 }
@@ -25,6 +30,7 @@ export interface Pacer {
 export interface PacerOptions {
   readonly clock: Clock;
   readonly limits: Pick<ChannelLimits, 'pubmsgPerMinute' | 'orderbookPerMinute' | 'publishQueue'>;
+  readonly timings: Pick<ChannelTimings, 'publishKeepMs' | 'orderbookKeepMs'>;
   readonly send: (text: string) => boolean;
 }
 
@@ -33,11 +39,14 @@ function asksOrderbook(text: string): boolean {
   return /^!*orderbook\b/i.test(text);
 }
 
-/** One per session: a new session starts with a clean sheet at the directory too. */
-export function createPacer({ clock, limits, send }: PacerOptions): Pacer {
-  const all = createSlidingWindow(clock, limits.pubmsgPerMinute, WINDOW_MS);
-  const orderbook = createSlidingWindow(clock, limits.orderbookPerMinute, WINDOW_MS);
-  const queue: string[] = [];
+/** One per directory; lives through its sessions. */
+export function createPacer({ clock, limits, timings, send }: PacerOptions): Pacer {
+  const newWindow = (most: number): SlidingWindow => createSlidingWindow(clock, most, WINDOW_MS);
+  let all = newWindow(limits.pubmsgPerMinute);
+  let orderbook = newWindow(limits.orderbookPerMinute);
+  let queue: string[] = [];
+  let running = false;
+  let pausedAt = clock.now();
   let cancelTimer: (() => void) | undefined;
 
   function waitMs(text: string): number {
@@ -55,8 +64,13 @@ export function createPacer({ clock, limits, send }: PacerOptions): Pacer {
   function drain(): void {
     cancelTimer = undefined;
     for (const text of queue.splice(0)) {
-      if (waitMs(text) > 0) queue.push(text);
-      else sendNow(text);
+      if (!running || waitMs(text) > 0) queue.push(text);
+      else if (!sendNow(text)) {
+        // The connection is gone; its end is about to be told.
+        running = false;
+        pausedAt = clock.now();
+        queue.push(text);
+      }
     }
     schedule();
   }
@@ -64,11 +78,32 @@ export function createPacer({ clock, limits, send }: PacerOptions): Pacer {
   function schedule(): void {
     cancelTimer?.();
     cancelTimer = undefined;
-    if (queue.length > 0) cancelTimer = clock.after(Math.min(...queue.map(waitMs)), drain);
+    if (running && queue.length > 0)
+      cancelTimer = clock.after(Math.min(...queue.map(waitMs)), drain);
+  }
+
+  function keepMs(text: string): number {
+    return asksOrderbook(text) ? timings.orderbookKeepMs : timings.publishKeepMs;
+  }
+
+  function stop(): void {
+    if (running) pausedAt = clock.now();
+    running = false;
+    cancelTimer?.();
+    cancelTimer = undefined;
   }
 
   return {
+    begin() {
+      const awayMs = clock.now() - pausedAt;
+      queue = queue.filter((text) => awayMs <= keepMs(text));
+      all = newWindow(limits.pubmsgPerMinute);
+      orderbook = newWindow(limits.orderbookPerMinute);
+      running = true;
+      drain();
+    },
     publish(text) {
+      if (!running) return false;
       const overtakes = queue.some((queued) => !asksOrderbook(queued));
       if (waitMs(text) === 0 && !overtakes) return sendNow(text);
       if (queue.at(-1) === text || (asksOrderbook(text) && queue.includes(text))) return true;
@@ -77,10 +112,10 @@ export function createPacer({ clock, limits, send }: PacerOptions): Pacer {
       schedule();
       return true;
     },
+    pause: stop,
     close() {
-      cancelTimer?.();
-      cancelTimer = undefined;
-      queue.length = 0;
+      stop();
+      queue = [];
     },
   };
 }

@@ -7,9 +7,9 @@ import type { Envelope } from '../protocol/envelope.js';
 import { parsePeerHandshake } from '../protocol/handshake.js';
 import type { ChannelSettings } from './channel-settings.js';
 import type { HandshakeTerms } from './handshake-terms.js';
-import { createLinePeer } from './line-peer.js';
+import { createLinePeer, type DecodedLine } from './line-peer.js';
 import type { Clock, Connection } from './ports.js';
-import { createTokenBucket } from './rate.js';
+import { createTokenBucket, type TokenBucket } from './rate.js';
 import { createUnconfirmed } from './unconfirmed.js';
 
 export interface PeerLinkOptions {
@@ -17,12 +17,19 @@ export interface PeerLinkOptions {
   readonly terms: HandshakeTerms;
   readonly settings: ChannelSettings;
   readonly clock: Clock;
+  /** One for all links: signatures that may be checked. */
+  readonly checks: TokenBucket;
   /** The nick we dialled; undefined when the other side connected to us. */
   readonly dialled: string | undefined;
   /** The other side's handshake is fine. False closes the link. */
   readonly onHandshake: (link: PeerLink, nick: string) => boolean;
   /** A 685 payload, nothing checked; false when it means nothing. */
   readonly onPrivmsg: (link: PeerLink, nick: string, payload: string) => boolean;
+  /**
+   * Nothing proved in time that the link we dialled ends at `nick`: offers a payload that went over
+   * it to another way. True when that took it.
+   */
+  readonly onDoubt: (nick: string, payload: string) => boolean;
   /** Called once and last, with the payloads that may not have arrived. */
   readonly onClosed: (link: PeerLink, reason: string, unsent: readonly string[]) => void;
 }
@@ -30,15 +37,24 @@ export interface PeerLinkOptions {
 export interface PeerLink {
   /** What the other side calls itself; undefined before its handshake. */
   readonly nick: string | undefined;
-  /** Whether messages for `nick` may go here: we dialled it, or it proved its nick on this link. */
+  /**
+   * Whether messages for `nick` may go here: it proved its nick on this link, or we dialled it and
+   * it still has time to.
+   */
   readonly usable: boolean;
+  /** Whether the link may be used where there is no other way: likewise, in time or not. */
+  readonly lastResort: boolean;
+  /** A signed message of `nick` came over this link. */
+  readonly isProven: boolean;
   readonly open: boolean;
   /** When a message last went in either direction. */
   readonly usedAt: number;
   /** A signed message of `nick` came over this link. */
   proven(): void;
-  /** Sends one 685 payload. False when the link did not take it. */
+  /** Sends one 685 payload. False when the link did not take it, or it is not its turn yet. */
   send(payload: string): boolean;
+  /** Likewise, in its turn. False when the link is not open or too much waits. */
+  sendInTurn(payload: string): boolean;
   end(reason: string): void;
   drop(reason: string): void;
 }
@@ -57,26 +73,41 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     limits.directMessageBurst,
   );
   let nick: string | undefined;
-  let trusted = dialled !== undefined;
+  const pace = createTokenBucket(clock, limits.directSendsPerSecond, limits.directSendBurst);
+  let isProven = false;
+  let isDoubted = false;
   let usedAt = clock.now();
   let cancelTimer: (() => void) | undefined;
+  let cancelDoubt: (() => void) | undefined;
+  /** A check that is reserved for the line that waits. */
+  let checkReserved = false;
+  let queue: string[] = [];
+  let queuedLength = 0;
+  let cancelQueue: (() => void) | undefined;
 
   const line = createLinePeer({
     connection: options.connection,
     clock,
     limits,
     timings,
+    delayMs,
     onEnvelope: receive,
     onClosed(reason) {
       cancelTimer?.();
-      options.onClosed(link, reason, unconfirmed.close());
+      cancelDoubt?.();
+      cancelQueue?.();
+      if (checkReserved) options.checks.giveBack();
+      options.onClosed(link, reason, [...unconfirmed.close(), ...queue]);
     },
   });
   const unconfirmed = createUnconfirmed({
     clock,
     waitMs: timings.confirmWaitMs,
     most: limits.unconfirmedLength,
-    ping: () => line.send(MessageType.PING, ''),
+    ping() {
+      pace.reserve();
+      line.send(MessageType.PING, '');
+    },
     onSilence: () => line.drop('did not answer our ping'),
   });
 
@@ -97,19 +128,29 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     if (!options.onHandshake(link, nick)) line.drop('too many direct links');
   }
 
+  /** A sender faster than this is slowed down, never cut: it could not tell what was lost. */
+  function delayMs(decoded: DecodedLine): number {
+    const ownMs = bucket.reserve();
+    if (nick === undefined || !decoded.ok || decoded.value.type !== MessageType.PRIVMSG) {
+      return ownMs;
+    }
+    const checkMs = options.checks.reserve();
+    checkReserved = true;
+    return Math.max(ownMs, checkMs);
+  }
+
   function receive({ type, line: payload }: Envelope): void {
+    checkReserved = false;
     switch (type) {
       case MessageType.HANDSHAKE:
         return handshake(payload);
       case MessageType.PRIVMSG:
         if (nick === undefined) return line.junk();
-        // A dropped message gets no answer to the ping behind it either, so its sender knows.
-        if (!bucket.take()) return;
         if (!options.onPrivmsg(link, nick, payload)) return line.junk();
         usedAt = clock.now();
         return;
       case MessageType.PING:
-        if (nick !== undefined && bucket.take()) line.send(MessageType.PONG, '');
+        if (nick !== undefined) line.send(MessageType.PONG, '');
         return;
       case MessageType.PONG:
         unconfirmed.pong();
@@ -125,12 +166,47 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     cancelTimer = clock.after(timings.directIdleMs - idleMs, watchIdle);
   }
 
+  function sendNow(payload: string): boolean {
+    if (nick === undefined) return false;
+    const message = unconfirmed.track(payload);
+    if (!line.send(MessageType.PRIVMSG, payload, () => message.taken())) {
+      message.withdraw();
+      return false;
+    }
+    usedAt = clock.now();
+    unconfirmed.written();
+    if (!isProven && !isDoubted) cancelDoubt ??= clock.after(timings.proofWaitMs, doubt);
+    return true;
+  }
+
+  function doubt(): void {
+    const peer = nick;
+    if (peer === undefined) return;
+    isDoubted = true;
+    unconfirmed.handOver((payload) => options.onDoubt(peer, payload));
+  }
+
+  function drainQueue(): void {
+    cancelQueue = undefined;
+    while (queue[0] !== undefined && pace.take()) {
+      if (!sendNow(queue[0])) return;
+      queuedLength -= queue.shift()?.length ?? 0;
+    }
+    if (queue.length > 0) cancelQueue = clock.after(pace.waitMs(), drainQueue);
+  }
+
   const link: PeerLink = {
     get nick() {
       return nick;
     },
     get usable() {
-      return line.open && nick !== undefined && trusted;
+      return link.lastResort && (isProven || !isDoubted);
+    },
+    get lastResort() {
+      return line.open && nick !== undefined && (isProven || dialled !== undefined);
+    },
+    get isProven() {
+      return isProven;
     },
     get open() {
       return line.open;
@@ -139,20 +215,24 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
       return usedAt;
     },
     proven() {
-      trusted = true;
+      isProven = true;
+      cancelDoubt?.();
+      unconfirmed.trust();
     },
-    send(payload) {
-      if (nick === undefined) return false;
-      const message = unconfirmed.track(payload);
-      if (!line.send(MessageType.PRIVMSG, payload, () => message.taken())) {
-        message.withdraw();
-        return false;
-      }
-      usedAt = clock.now();
-      unconfirmed.written();
-      return true;
+    send: (payload) => queue.length === 0 && pace.take() && sendNow(payload),
+    sendInTurn(payload) {
+      if (!line.open || nick === undefined) return false;
+      if (queuedLength + payload.length > limits.unconfirmedLength) return false;
+      queue.push(payload);
+      queuedLength += payload.length;
+      if (!cancelQueue) drainQueue();
+      return line.open;
     },
-    end: (reason) => line.end(reason, timings.closeGraceMs),
+    end(reason) {
+      // Late for pacing: better too many at once than none.
+      for (const payload of queue.splice(0)) sendNow(payload);
+      line.end(reason, timings.closeGraceMs);
+    },
     drop: (reason) => line.drop(reason),
   };
 

@@ -28,20 +28,51 @@ export function createMinuteCounter(clock: Clock, budget: number): MinuteCounter
 export interface TokenBucket {
   /** Takes one token; false when there is none. */
   take(): boolean;
+  /**
+   * Takes one token, of the future if need be: milliseconds until it is there. Who waits that long
+   * gets its turn in the order of the calls.
+   */
+  reserve(): number;
+  /** Gives one token back. */
+  giveBack(): void;
+  /** Milliseconds until there is a token; 0 when there is one. */
+  waitMs(): number;
 }
 
 /** @param perSecond tokens that come back each second, up to `burst` */
 export function createTokenBucket(clock: Clock, perSecond: number, burst: number): TokenBucket {
   let tokens = burst;
   let filledAt = clock.now();
+
+  function refill(): void {
+    const now = clock.now();
+    tokens = Math.min(burst, tokens + ((now - filledAt) / 1_000) * perSecond);
+    filledAt = now;
+  }
+
+  function untilMs(wanted: number): number {
+    return Math.max(0, Math.ceil(((wanted - tokens) / perSecond) * 1_000));
+  }
+
   return {
     take() {
-      const now = clock.now();
-      tokens = Math.min(burst, tokens + ((now - filledAt) / 1_000) * perSecond);
-      filledAt = now;
-      if (tokens < 1) return false;
+      refill();
+      // A wait is rounded, so a hair less than a token must do.
+      if (tokens < 1 - 1e-6) return false;
       tokens--;
       return true;
+    },
+    reserve() {
+      refill();
+      tokens--;
+      return untilMs(0);
+    },
+    giveBack() {
+      tokens++;
+    },
+    waitMs() {
+      refill();
+      return untilMs(1);
     },
   };
 }

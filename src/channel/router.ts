@@ -23,11 +23,15 @@ export interface RouterOptions {
 export interface Router {
   /** Sends one 685 payload; the route, or undefined when there is none. */
   send(nick: string, payload: string): Route | undefined;
+  /** Sends one 685 payload by a directory, whatever links there are; false when there is no way. */
+  copy(nick: string, payload: string): boolean;
   /** A directory says that the nick left: what was just sent through it goes another way. */
   notThere(nick: string, directory: string): void;
   /** A directory was lost: likewise for all that was just sent through it. */
   directoryLost(directory: string): void;
 }
+
+const DIRECT: Route = { kind: 'direct' };
 
 /** A message that went to a directory a moment ago. */
 interface Recent {
@@ -65,12 +69,29 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   function send(message: Recent): Route | undefined {
-    // A link that refuses is closed by that, so this ends.
-    for (let link = links.usable(message.nick); link; link = links.usable(message.nick)) {
-      if (link.send(message.payload)) return { kind: 'direct' };
+    const { nick, payload } = message;
+    // A link that refuses is closed by that, or must not be given more now; so this ends.
+    for (let link = links.usable(nick); link; link = links.usable(nick)) {
+      if (link.send(payload)) return DIRECT;
       if (link.open) break;
     }
-    return sendByDirectory(message);
+    const byDirectory = sendByDirectory(message);
+    if (byDirectory) return byDirectory;
+    return links.lastResort(nick)?.sendInTurn(payload) ? DIRECT : undefined;
+  }
+
+  function begin(
+    nick: string,
+    payload: string,
+    by: (message: Recent) => Route | undefined,
+  ): Route | undefined {
+    const message = { nick, payload, at: clock.now(), tried: new Set<string>(), via: '' };
+    const route = by(message);
+    if (route?.kind === 'directory') {
+      recent.push(message);
+      forgetOld();
+    }
+    return route;
   }
 
   function forgetOld(): void {
@@ -84,15 +105,8 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   return {
-    send(nick, payload) {
-      const message = { nick, payload, at: clock.now(), tried: new Set<string>(), via: '' };
-      const route = send(message);
-      if (route?.kind === 'directory') {
-        recent.push(message);
-        forgetOld();
-      }
-      return route;
-    },
+    send: (nick, payload) => begin(nick, payload, send),
+    copy: (nick, payload) => begin(nick, payload, sendByDirectory) !== undefined,
     notThere: (nick, directory) =>
       reroute((message) => message.nick === nick && message.via === directory),
     directoryLost: (directory) => reroute((message) => message.via === directory),

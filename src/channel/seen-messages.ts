@@ -14,7 +14,19 @@ export type Arrival =
   /** Heard as often by another way. */
   | 'copy';
 
+/** One payload, hashed once. */
+export interface Sighting {
+  /** Stands for the payload. */
+  readonly key: string;
+  /** Recorded within the window. */
+  readonly known: boolean;
+  /** Records one arrival; `way` names how it came. */
+  arrived(way: string): Arrival;
+}
+
 export interface SeenMessages {
+  /** Looks a payload up and records nothing. */
+  look(payload: string): Sighting;
   /**
    * Records one arrival of a payload. `way` names how it came. Only for payloads that proved to mean
    * something.
@@ -47,21 +59,31 @@ export function createSeenMessages(clock: Clock, windowMs: number, most: number)
     }
   }
 
+  function recent(key: string): Seen | undefined {
+    const seen = messages.get(key);
+    return seen && clock.now() - seen.firstAt < windowMs ? seen : undefined;
+  }
+
+  function record(key: string, way: string): Arrival {
+    const seen = recent(key);
+    if (!seen) {
+      messages.delete(key);
+      messages.set(key, { firstAt: clock.now(), ways: new Map([[way, 1]]) });
+      forgetOld();
+      return 'first';
+    }
+    const heardBefore = Math.max(...seen.ways.values());
+    const count = (seen.ways.get(way) ?? 0) + 1;
+    seen.ways.set(way, count);
+    return count > heardBefore ? 'repeated' : 'copy';
+  }
+
   return {
-    arrived(payload, way) {
+    look(payload) {
       const key = keyOf(payload);
-      const seen = messages.get(key);
-      if (!seen || clock.now() - seen.firstAt >= windowMs) {
-        messages.delete(key);
-        messages.set(key, { firstAt: clock.now(), ways: new Map([[way, 1]]) });
-        forgetOld();
-        return 'first';
-      }
-      const heardBefore = Math.max(...seen.ways.values());
-      const count = (seen.ways.get(way) ?? 0) + 1;
-      seen.ways.set(way, count);
-      return count > heardBefore ? 'repeated' : 'copy';
+      return { key, known: recent(key) !== undefined, arrived: (way) => record(key, way) };
     },
+    arrived: (payload, way) => record(keyOf(payload), way),
     get size() {
       return messages.size;
     },

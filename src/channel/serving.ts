@@ -18,6 +18,7 @@ export interface ServingOptions {
 }
 
 export interface Serving {
+  /** Waits for the overlay no longer than `withdrawMs`; never rejects. */
   close(): Promise<void>;
 }
 
@@ -51,14 +52,28 @@ export function startServing(options: ServingOptions): Serving {
     if (!closing.signal.aborted) options.onServed(served.location);
   }
 
+  async function withdraw(): Promise<void> {
+    await attempt;
+    await served?.close().catch((error: unknown) => {
+      log.warn('could not withdraw the service', { reason: String(error) });
+    });
+  }
+
   return {
     async close() {
       closing.abort();
       cancelRetry?.();
-      await attempt;
-      await served?.close().catch((error: unknown) => {
-        log.warn('could not withdraw the service', { reason: String(error) });
+      let cancelDeadline: (() => void) | undefined;
+      const deadline = new Promise<void>((resolve) => {
+        cancelDeadline = clock.after(options.timings.withdrawMs, () => {
+          log.warn('the service was not withdrawn in time', {
+            withinMs: options.timings.withdrawMs,
+          });
+          resolve();
+        });
       });
+      await Promise.race([withdraw(), deadline]);
+      cancelDeadline?.();
     },
   };
 }

@@ -26,8 +26,21 @@ export interface Unconfirmed {
   written(): void;
   /** The peer answered a ping. */
   pong(): void;
+  /**
+   * From now on, and looking back, who answers on this link is taken for the peer. Until then even
+   * an answered message counts as one that may be lost.
+   */
+  trust(): void;
+  /** Offers each message to another way, and forgets those it took; then trusts the rest. */
+  handOver(took: (payload: string) => boolean): void;
   /** Stops waiting; returns what may not have arrived, in order. */
   close(): string[];
+}
+
+interface Waiting {
+  readonly payload: string;
+  /** As far as pongs, or the operating system, tell. */
+  arrived: boolean;
 }
 
 export interface Tracked {
@@ -39,23 +52,34 @@ export interface Tracked {
 
 export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
   const { clock, waitMs, most } = options;
-  let messages: { readonly payload: string }[] = [];
+  let messages: Waiting[] = [];
   let length = 0;
   let pings = false;
+  let trusted = false;
   /** The last message before the ping that is under way. */
-  let covered: { readonly payload: string } | undefined;
+  let covered: Waiting | undefined;
   let cancelWait: (() => void) | undefined;
 
-  function forget(message: { readonly payload: string }): void {
+  function forget(message: Waiting): void {
     const index = messages.indexOf(message);
     if (index === -1) return;
     messages.splice(index, 1);
     length -= message.payload.length;
   }
 
+  function arrived(message: Waiting): void {
+    message.arrived = true;
+    if (trusted) forget(message);
+  }
+
+  function trust(): void {
+    trusted = true;
+    for (const message of messages.filter((each) => each.arrived)) forget(message);
+  }
+
   function askIfNeeded(): void {
     if (!pings || cancelWait) return;
-    covered = messages.at(-1);
+    covered = messages.findLast((message) => !message.arrived);
     if (!covered) return;
     cancelWait = clock.after(waitMs, options.onSilence);
     options.ping();
@@ -66,13 +90,13 @@ export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
       pings = on;
     },
     track(payload) {
-      const message = { payload };
+      const message: Waiting = { payload, arrived: false };
       messages.push(message);
       length += payload.length;
       while (length > most && messages[0]) forget(messages[0]);
       return {
         taken() {
-          if (!pings) forget(message);
+          if (!pings) arrived(message);
         },
         withdraw: () => forget(message),
       };
@@ -84,8 +108,13 @@ export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
       cancelWait = undefined;
       // One that left the list for lack of room was followed only by later ones.
       const last = covered ? messages.indexOf(covered) : -1;
-      for (const message of messages.slice(0, last + 1)) forget(message);
+      for (const message of messages.slice(0, last + 1)) arrived(message);
       askIfNeeded();
+    },
+    trust,
+    handOver(took) {
+      for (const message of messages.slice()) if (took(message.payload)) forget(message);
+      trust();
     },
     close() {
       cancelWait?.();

@@ -152,6 +152,22 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     t.equal(maker.waiting('privmsg'), 0, 'and nothing came twice');
   });
 
+  await t.test('a burst arrives whole and once', async (t) => {
+    const texts = Array.from({ length: 160 }, (_, n) => `burst ${1_000 + n}`);
+    const ways = new Set<string>();
+    for (const text of texts) {
+      const result = taker.send(maker.nick, 'error', text);
+      ways.add(result.sent ? result.route.kind : 'lost');
+    }
+    t.strictSame([...ways].toSorted(), ['direct', 'directory']);
+    const told: string[] = [];
+    while (told.length < texts.length) {
+      told.push((await maker.next('privmsg')).commands[0].args.join(' '));
+    }
+    t.strictSame(told.toSorted(), texts);
+    t.equal(maker.waiting('privmsg'), 0);
+  });
+
   await t.test('a directory restarts: the other carries on, and it comes back', async (t) => {
     await first.stop();
     await Promise.all([without(taker, first.location), without(watcher, first.location)]);

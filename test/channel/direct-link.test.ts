@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
 import type { Overlay } from '../../src/channel/ports.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { formatPeerHandshake } from '../../src/protocol/handshake.js';
 import { formatLocation, NOT_SERVING, type Location } from '../../src/protocol/location.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
@@ -106,6 +107,12 @@ async function linked(
   return { server, peer };
 }
 
+/** The hand-driven peer says something that only its key can say. */
+async function prove({ channel }: Scene, peer: RawPeer, key: NickKey): Promise<void> {
+  peer.send(685, formatPrivmsg(key, channel.nick, 'error', `it is me ${marks++}`));
+  await channel.next('privmsg');
+}
+
 t.test('connections to us', async (t) => {
   t.test('we serve before any directory hears of us, and greet at once', async (t) => {
     const { channel, session } = await scene(t);
@@ -157,6 +164,14 @@ t.test('connections to us', async (t) => {
     await peer.nextOf(799);
     t.equal(channel.waiting('privmsg'), 0);
     t.match(channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'directory' } });
+    channel.clock.advance(30_000);
+    peer.send(685, overheard);
+    await channel.next('privmsg');
+    t.match(
+      channel.send(ALICE.nick, 'error', 'y'),
+      { route: { kind: 'directory' } },
+      'told again after 30 s, and still no proof',
+    );
   });
 
   t.test('only a directory may send lists and pubmsgs', async (t) => {
@@ -244,18 +259,53 @@ t.test('connections to us', async (t) => {
     t.match(channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
   });
 
-  t.test('a flood is dropped, and unconfirmed', async (t) => {
-    const { channel } = await scene(t, { limits: { directMessageBurst: 3 } });
+  t.test('a flood waits, and nothing of it is lost', async (t) => {
+    const { channel } = await scene(t, {
+      limits: { directMessageBurst: 3, directMessagesPerSecond: 1 },
+    });
     const peer = await inbound(t, channel, ALICE, ['ping']);
-    for (let n = 0; n < 5; n++) {
-      peer.send(685, formatPrivmsg(ALICE, channel.nick, 'error', `${n}`));
+    const flood = Array.from({ length: 6 }, (_, n) =>
+      encodeEnvelope(685, formatPrivmsg(ALICE, channel.nick, 'error', `${n}`)),
+    );
+    peer.raw([...flood, encodeEnvelope(798, '')].join(''));
+    peer.end();
+    const told: string[] = [];
+    for (let n = 0; n < 6; n++) {
+      // The handshake was the first of the burst.
+      if (n >= 2) channel.clock.advance(1_000);
+      told.push((await channel.next('privmsg')).commands[0].args.join(' '));
+      if (n > 0) t.equal(channel.waiting('privmsg'), 0, `no more than ${n + 1} so far`);
     }
-    peer.send(798, '');
-    for (let n = 0; n < 3; n++) await channel.next('privmsg');
-    peer.send(793, hello(BOB));
-    await peer.over;
+    t.strictSame(told, ['0', '1', '2', '3', '4', '5']);
+    t.strictSame(peer.unread(), [], 'no ping is answered before its turn');
+    channel.clock.advance(1_000);
+    t.strictSame(await peer.next(), { type: 799, line: '' });
+    await channel.next('direct-down');
+  });
+
+  t.test('signatures of all links together are checked so many a second', async (t) => {
+    const { channel } = await scene(t, {
+      limits: { directCheckBurst: 2, directChecksPerSecond: 1 },
+    });
+    const alice = await inbound(t, channel, ALICE);
+    const bob = await inbound(t, channel, BOB);
+    const say = (key: NickKey, text: string): string =>
+      encodeEnvelope(685, formatPrivmsg(key, channel.nick, 'error', text));
+    alice.raw(say(ALICE, '1') + say(ALICE, '2') + say(ALICE, '3'));
+    await channel.next('privmsg');
+    await channel.next('privmsg');
     t.equal(channel.waiting('privmsg'), 0);
-    t.strictSame(peer.unread(), []);
+    channel.clock.advance(1_000);
+    t.match(await channel.next('privmsg'), { from: ALICE.nick });
+    bob.raw(say(BOB, '1') + say(BOB, '2'));
+    channel.clock.advance(1_000);
+    t.match(await channel.next('privmsg'), { from: BOB.nick });
+    t.equal(channel.waiting('privmsg'), 0);
+    bob.cut();
+    await channel.next('direct-down');
+    alice.raw(say(ALICE, '4'));
+    channel.clock.advance(1_000);
+    t.match(await channel.next('privmsg'), { from: ALICE.nick }, 'what Bob waited for is free');
   });
 });
 
@@ -402,10 +452,124 @@ t.test('connections by us', async (t) => {
   });
 });
 
+t.test('a link by us whose end nothing proves', async (t) => {
+  t.test('answers pings, and is a black hole: the directory carries it all', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE, ['ping']);
+    t.match(s.channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
+    const sent = await peer.next();
+    await peer.nextOf(798);
+    peer.send(799, '');
+    peer.send(798, '');
+    await peer.nextOf(799);
+    s.channel.clock.advance(2_999);
+    t.strictSame(s.session.unread(), []);
+    s.channel.clock.advance(1);
+    t.strictSame(await s.session.nextOf(685), sent);
+    t.match(s.channel.send(ALICE.nick, 'error', 'y'), { route: { kind: 'directory' } });
+    t.equal(s.channel.peers().find(({ nick }) => nick === ALICE.nick)?.direct, false);
+    await prove(s, peer, ALICE);
+    t.match(s.channel.send(ALICE.nick, 'error', 'z'), { route: { kind: 'direct' } });
+    peer.cut();
+    t.match((await s.session.nextOf(685)).line, /!error y /);
+    t.match((await s.session.nextOf(685)).line, /!error z /, 'x is not sent a third time');
+  });
+
+  t.test('proven in time: nothing goes by the directory', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE, ['ping']);
+    s.channel.send(ALICE.nick, 'error', 'x');
+    await peer.nextOf(798);
+    peer.send(799, '');
+    await prove(s, peer, ALICE);
+    s.channel.clock.advance(10_000);
+    peer.cut();
+    await s.channel.next('direct-down');
+    s.channel.publish('hp2 z');
+    t.match((await s.session.next()).line, /hp2 z$/);
+  });
+
+  t.test('dies before: what it answered goes by the directory all the same', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE, ['ping']);
+    s.channel.send(ALICE.nick, 'error', 'x');
+    await peer.nextOf(798);
+    peer.send(799, '');
+    peer.send(798, '');
+    await peer.nextOf(799);
+    peer.cut();
+    t.match((await s.session.next()).line, /!error x /);
+  });
+});
+
+t.test('more at once than deployed peers take from a link', async (t) => {
+  const numbers = Array.from({ length: 20 }, (_, n) => n);
+
+  t.test('the rest goes by the directory', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE);
+    await prove(s, peer, ALICE);
+    const send = (text: string) => s.channel.send(ALICE.nick, 'error', text);
+    const ways = numbers.map((n) => {
+      const result = send(`${n}`);
+      return result.sent ? result.route.kind : 'lost';
+    });
+    t.equal(ways.filter((way) => way === 'direct').length, 15);
+    t.notOk(ways.includes('lost'));
+    const arrived: number[] = [];
+    for (const way of ways) {
+      arrived.push(numberOf((await (way === 'direct' ? peer : s.session).next()).line));
+    }
+    t.strictSame(arrived, numbers);
+    t.match(send('20'), { route: { kind: 'directory' } });
+    s.channel.clock.advance(250);
+    t.match(send('21'), { route: { kind: 'direct' } });
+    t.match(send('22'), { route: { kind: 'directory' } });
+  });
+
+  t.test('or waits where there is no other way, up to a bound', async (t) => {
+    const s = await scene(t, { serve: false, limits: { unconfirmedLength: 2_000 } });
+    const { peer } = await linked(t, s, ALICE);
+    await prove(s, peer, ALICE);
+    s.session.send(789, `${ALICE.nick};NOT-SERVING-ONION;D`);
+    await heard(s.channel, s.session);
+    for (const n of numbers) {
+      t.match(s.channel.send(ALICE.nick, 'error', `${n}`), { route: { kind: 'direct' } });
+    }
+    const filler = 'x'.repeat(2_000);
+    t.match(s.channel.send(ALICE.nick, 'error', filler), { sent: false, reason: 'no-route' });
+    for (const n of numbers) {
+      if (n >= 15) {
+        t.strictSame(peer.unread(), []);
+        s.channel.clock.advance(250);
+      }
+      t.equal(numberOf((await peer.next()).line), n);
+    }
+  });
+
+  t.test(
+    'what waits when the link dies goes by a directory that shows the peer again',
+    async (t) => {
+      const s = await scene(t, { serve: false, limits: { directSendBurst: 1 } });
+      const { peer } = await linked(t, s, ALICE);
+      await prove(s, peer, ALICE);
+      s.session.send(789, `${ALICE.nick};NOT-SERVING-ONION;D`);
+      await heard(s.channel, s.session);
+      for (const text of ['1', '2']) s.channel.send(ALICE.nick, 'error', text);
+      t.equal(numberOf((await peer.next()).line), 1);
+      s.session.pubmsg(ALICE.nick, 'hp2 back');
+      while ((await s.channel.next('pubmsg')).text !== 'hp2 back');
+      peer.cut();
+      t.equal(numberOf((await s.session.next()).line), 2);
+    },
+  );
+});
+
 t.test('a link that dies', async (t) => {
   t.test('what a ping-capable peer did not confirm goes by the directory', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['ping']);
+    await prove(s, peer, ALICE);
     const payloads: string[] = [];
     for (const args of ['a', 'b', 'c']) {
       t.match(s.channel.send(ALICE.nick, 'error', args), { route: { kind: 'direct' } });
@@ -449,7 +613,10 @@ t.test('a link that dies', async (t) => {
   });
 
   t.test('a peer that does not read is left, and its messages go by the directory', async (t) => {
-    const s = await scene(t, { serve: false, limits: { sendQueueBytes: 200_000 } });
+    const s = await scene(t, {
+      serve: false,
+      limits: { sendQueueBytes: 200_000, directSendBurst: 1_000 },
+    });
     const { peer } = await linked(t, s, ALICE);
     peer.pause();
     const filler = 'x'.repeat(36_000);
@@ -491,6 +658,28 @@ t.test('a link that dies', async (t) => {
     peer.cut();
     t.equal(await s.channel.next('peer-gone'), ALICE.nick);
   });
+});
+
+t.test('an overlay that does not withdraw the service holds up nothing', async (t) => {
+  const loopback = anyPort();
+  const overlay: Overlay = {
+    ...loopback,
+    async serve(onConnection, options) {
+      const service = await loopback.serve(onConnection, options);
+      return {
+        location: service.location,
+        close: async () => {
+          await service.close();
+          return new Promise(() => {});
+        },
+      };
+    },
+  };
+  const { channel } = await scene(t, { overlay });
+  const closing = channel.close();
+  channel.clock.advance(3_000);
+  await closing;
+  await channel.next('stopped');
 });
 
 t.test('serving that fails is told and tried again', async (t) => {

@@ -396,7 +396,25 @@ t.test('what is sent to a directory', async (t) => {
     );
   });
 
-  t.test('publish: a full queue refuses, a lost session empties it', async (t) => {
+  t.test('private messages: more than a directory takes wait, and nothing is lost', async (t) => {
+    const { channel, session } = await welcomed(t, {
+      limits: { privmsgPerSecond: 2, privmsgQueueLength: 600 },
+    });
+    session.pubmsg(ALICE.nick, 'hp2 x');
+    await channel.next('pubmsg');
+    const texts = ['1', '2', '3', '4'];
+    for (const text of texts) t.match(channel.send(ALICE.nick, 'error', text), { sent: true });
+    t.match(channel.send(ALICE.nick, 'error', 'x'.repeat(600)), { reason: 'no-route' });
+    for (const [index, text] of texts.entries()) {
+      if (index >= 2) {
+        t.strictSame(session.unread(), []);
+        channel.clock.advance(500);
+      }
+      t.match((await session.next()).line, `!error ${text} `);
+    }
+  });
+
+  t.test('publish: a full queue refuses; what waits outlives the session', async (t) => {
     const { directory, channel, session } = await welcomed(t, { limits: { publishQueue: 2 } });
     for (let n = 0; n < 27; n++) channel.publish(`hp2 ${n}`);
     t.strictSame(channel.publish('hp2 27'), { sentTo: 0 });
@@ -407,7 +425,27 @@ t.test('what is sent to a directory', async (t) => {
     const again = await directory.welcome();
     await channel.next('directory-up');
     channel.publish('hp2 29');
-    t.match((await again.next()).line, /hp2 29$/);
+    for (const text of ['hp2 25', 'hp2 26', 'hp2 29']) {
+      t.ok((await again.next()).line.endsWith(`!${text}`), text);
+    }
+  });
+
+  t.test('publish: a waiting orderbook does not outlive a long absence', async (t) => {
+    const { directory, channel, session } = await welcomed(t, { limits: { pubmsgPerMinute: 4 } });
+    for (const text of ['orderbook', 'orderbook', 'orderbook', 'hp2 a', 'orderbook', 'hp2 b']) {
+      t.strictSame(channel.publish(text), { sentTo: 1 });
+    }
+    session.cut();
+    const { retryInMs = 0 } = await channel.next('directory-down');
+    channel.clock.advance(retryInMs);
+    const again = await directory.accept();
+    await again.nextOf(793);
+    channel.clock.advance(59_000);
+    again.send(795, directoryAnswer());
+    await channel.next('directory-up');
+    channel.publish('hp2 c');
+    t.match((await again.next()).line, /hp2 b$/);
+    t.match((await again.next()).line, /hp2 c$/);
   });
 
   t.test('misuse is a ChannelError with a code', async (t) => {
@@ -472,7 +510,9 @@ t.test('what is sent to a directory', async (t) => {
   });
 
   t.test('a directory that does not read is left before the queue grows', async (t) => {
-    const { channel, session } = await welcomed(t, { limits: { sendQueueBytes: 100_000 } });
+    const { channel, session } = await welcomed(t, {
+      limits: { sendQueueBytes: 100_000, privmsgPerSecond: 1_000 },
+    });
     session.pubmsg(ALICE.nick, 'hp2 x');
     await channel.next('pubmsg');
     session.pause();

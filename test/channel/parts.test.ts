@@ -17,6 +17,7 @@ import { createSeenMessages } from '../../src/channel/seen-messages.js';
 import { createUnconfirmed } from '../../src/channel/unconfirmed.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { NOT_SERVING, type Location } from '../../src/protocol/location.js';
+import { formatPrivmsg, verifyPrivmsg } from '../../src/protocol/message.js';
 import { keyOf } from '../helpers/channel-probe.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
@@ -79,6 +80,14 @@ t.test('rates', (t) => {
     Array.from({ length: 4 }, () => bucket.take()),
     [true, true, true, false],
   );
+
+  t.equal(bucket.waitMs(), 500);
+  t.strictSame([bucket.reserve(), bucket.reserve()], [500, 1_000], 'one after the other');
+  bucket.giveBack();
+  clock.advance(500);
+  t.strictSame([bucket.take(), bucket.waitMs()], [false, 500]);
+  clock.advance(500);
+  t.strictSame([bucket.waitMs(), bucket.take()], [0, true]);
 
   const window = createSlidingWindow(clock, 2, 100);
   window.record();
@@ -207,6 +216,7 @@ t.test('the peer book', (t) => {
 t.test('unconfirmed messages', (t) => {
   t.test('without pings the operating system decides', (t) => {
     const { told, unconfirmed, clock } = unconfirmedProbe();
+    unconfirmed.trust();
     const [a, b, c] = ['a', 'b', 'c'].map((text) => unconfirmed.track(text));
     unconfirmed.written();
     b?.taken();
@@ -220,6 +230,7 @@ t.test('unconfirmed messages', (t) => {
 
   t.test('with pings only an answer decides', (t) => {
     const { told, unconfirmed, clock } = unconfirmedProbe(2);
+    unconfirmed.trust();
     unconfirmed.usePings(true);
     unconfirmed.pong();
     unconfirmed.track('a').taken();
@@ -232,6 +243,34 @@ t.test('unconfirmed messages', (t) => {
     clock.advance(100);
     t.equal(told.silent, 1);
     t.strictSame(unconfirmed.close(), ['b', 'c'], 'the bound took the oldest');
+    t.end();
+  });
+
+  t.test('an answer counts only from one that is trusted, then or later', (t) => {
+    for (const pings of [true, false]) {
+      const { told, unconfirmed, clock } = unconfirmedProbe();
+      unconfirmed.usePings(pings);
+      unconfirmed.track('a').taken();
+      unconfirmed.written();
+      unconfirmed.pong();
+      t.equal(clock.pending, 0, 'answered: nothing to wait for');
+      const offered: string[] = [];
+      unconfirmed.track('b');
+      unconfirmed.handOver((payload) => {
+        offered.push(payload);
+        return false;
+      });
+      t.strictSame(offered, ['a', 'b']);
+      t.equal(told.pings, pings ? 1 : 0);
+      t.strictSame(unconfirmed.close(), ['b'], 'no other way took them, and one was answered');
+    }
+    const { unconfirmed } = unconfirmedProbe();
+    unconfirmed.track('a').taken();
+    t.strictSame(unconfirmed.close(), ['a']);
+    const other = unconfirmedProbe().unconfirmed;
+    other.track('a');
+    other.handOver(() => true);
+    t.strictSame(other.close(), [], 'another way took it');
     t.end();
   });
   t.end();
@@ -333,6 +372,48 @@ t.test('lines', (t) => {
       written.map(({ length }) => length),
       [40_000],
     );
+    t.end();
+  });
+  t.end();
+});
+
+t.test('the inbox', (t) => {
+  const me = keyOf(1);
+  const other = keyOf(2);
+  const settings = { timings: DEFAULT_TIMINGS, limits: { ...DEFAULT_LIMITS, rememberedProofs: 2 } };
+
+  t.test('a verified payload is verified once; a forged one is never remembered', (t) => {
+    let checks = 0;
+    const inbox = createInbox(me.nick, settings, createTestClock(), (...args) => {
+      checks++;
+      return verifyPrivmsg(...args);
+    });
+    const payload = formatPrivmsg(other, me.nick, 'error', 'x');
+    t.equal(inbox.private(payload, 'a', keyOf(3).nick).verdict, 'junk', 'not its to say');
+    t.equal(checks, 0);
+    t.match(inbox.private(payload, 'a', other.nick), { verdict: 'fresh', neverHeard: true });
+    for (const way of ['a', 'b', 'direct']) {
+      t.strictSame(inbox.private(payload, way), { verdict: 'copy', from: other.nick });
+    }
+    t.equal(checks, 1);
+    const forged = payload.replace('!error x', '!error y');
+    for (const way of ['a', 'b']) t.equal(inbox.private(forged, way).verdict, 'junk');
+    t.equal(checks, 3);
+    t.end();
+  });
+
+  t.test('what was heard once is told again after the window, but is not new', (t) => {
+    const clock = createTestClock();
+    const inbox = createInbox(me.nick, settings, clock);
+    const say = (text: string) =>
+      inbox.private(formatPrivmsg(other, me.nick, 'error', text), 'direct');
+    t.match(say('1'), { verdict: 'fresh', neverHeard: true });
+    clock.advance(30_000);
+    t.match(say('1'), { verdict: 'fresh', neverHeard: false });
+    say('2');
+    say('3');
+    clock.advance(30_000);
+    t.match(say('1'), { verdict: 'fresh', neverHeard: true }, 'the memory is bounded');
     t.end();
   });
   t.end();
