@@ -1,5 +1,5 @@
 /** Memory: of an idle peer, of peers that come and go, and of connections that never end a line. */
-import { sleep, startFleet } from './fleet.js';
+import { sleep, startFleet, type Fleet } from './fleet.js';
 import type { RelayKind, RelayReport } from './relay-process.js';
 import { printTable, spread } from './table.js';
 
@@ -11,6 +11,8 @@ const ENDLESS_BYTES = 1_900_000;
 const MEGABYTE = 1e6;
 /** For closes to be seen. */
 const SETTLE_MS = 500;
+/** V8 hands pages back to the system some seconds after the collection that emptied them. */
+const QUIET_MS = 10_000;
 
 /** Bytes per peer between few and many. */
 interface PeerCost {
@@ -54,20 +56,25 @@ interface Cycled {
   readonly percent: number;
 }
 
-/** What is left of peers that came and went; the first tenth of as many only warms up. */
+async function quietReport(fleet: Fleet): Promise<RelayReport> {
+  await sleep(SETTLE_MS);
+  await fleet.collect();
+  await sleep(QUIET_MS);
+  return fleet.collect();
+}
+
+/** What is left of peers that came and went, against a directory that nobody has visited yet. */
 async function cycles(): Promise<Cycled> {
   const fleet = await startFleet('directory');
   try {
-    const rows = [cycleRow('start', await fleet.collect())];
+    const start = await quietReport(fleet);
+    const rows = [cycleRow('start', start)];
     await fleet.speaker.ask('cycle', CYCLES / 10);
-    await sleep(SETTLE_MS);
-    const before = await fleet.collect();
-    rows.push(cycleRow(`after ${CYCLES / 10}`, before));
+    rows.push(cycleRow(`after ${CYCLES / 10}`, await quietReport(fleet)));
     await fleet.speaker.ask('cycle', CYCLES);
-    await sleep(SETTLE_MS);
-    const after = await fleet.collect();
+    const after = await quietReport(fleet);
     rows.push(cycleRow(`after ${CYCLES} more`, after));
-    return { rows, percent: (after.rssBytes / before.rssBytes - 1) * 100 };
+    return { rows, percent: (after.rssBytes / start.rssBytes - 1) * 100 };
   } finally {
     await fleet.stop();
   }
@@ -77,8 +84,8 @@ async function printCycles(times: number): Promise<void> {
   const all = await several(times, cycles);
   const percents = all.map(({ percent }) => percent);
   console.log(
-    `Connect, handshake under a fresh nick, drop; fifty at once. RSS changed over ${CYCLES} cycles ` +
-      `by ${spread(percents, 1)} %. Each process:\n`,
+    `Connect, handshake under a fresh nick, drop; fifty at once. RSS changed from start to end by ` +
+      `${spread(percents, 1)} %. Each process:\n`,
   );
   printTable(
     ['', 'RSS, MB', 'heap, MB', 'peers', 'timers', 'descriptors'],
