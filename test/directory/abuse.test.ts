@@ -46,6 +46,17 @@ async function nextLeave(client: Client): Promise<Line> {
   }
 }
 
+async function nextPrivmsg(client: Client): Promise<string> {
+  for (;;) {
+    const { type, line } = await client.next();
+    if (type === 685) return line;
+  }
+}
+
+function say(client: Client, from: string, to: string, text: string): void {
+  client.send(685, `${from}!${to}!${text}`);
+}
+
 void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t) => {
   const { port: statusPort, close } = await takenPort();
   await close();
@@ -283,4 +294,41 @@ void t.test('half-closed, half-open and silent', async (t) => {
       t.equal(directory.stats().closed['no-pong'], 1);
     },
   );
+});
+
+void t.test('nobody can push a peer out by writing to it', async (t) => {
+  const sendQueueBytes = 262_144;
+  const { directory, join, stop } = await runDirectory({
+    limits: { privmsgPerSecond: 0, sendQueueBytes },
+  });
+  t.teardown(stop);
+  const taker = await join('J5TakerOOOOOOOOO');
+  const maker = await join('J5MakerOOOOOOOOO');
+  const flooder = await join('J5FloodOOOOOOOOO');
+  // They talk with each other.
+  say(taker, 'J5TakerOOOOOOOOO', 'J5MakerOOOOOOOOO', 'fill 0');
+  await maker.next();
+  say(maker, 'J5MakerOOOOOOOOO', 'J5TakerOOOOOOOOO', 'pubkey 1');
+  await taker.next();
+
+  const before = directory.stats().messagesOut.privmsg;
+  maker.socket.pause();
+  let sent = 0;
+  while (directory.stats().dropped['target-busy'] === 0) {
+    say(flooder, 'J5FloodOOOOOOOOO', 'J5MakerOOOOOOOOO', `fill ${sent++} ${BODY}`);
+    await turn();
+  }
+  const gone = await flooder.next();
+  t.match(gone, { type: 789, line: 'J5MakerOOOOOOOOO;NOT-SERVING-ONION;D' });
+  const relayed = directory.stats().messagesOut.privmsg - before;
+  t.ok(sent > relayed && relayed > 0, `${relayed} of ${sent} were relayed`);
+
+  say(taker, 'J5TakerOOOOOOOOO', 'J5MakerOOOOOOOOO', 'auth 2');
+  await until(() => directory.stats().messagesOut.privmsg === before + relayed + 1);
+  t.equal(directory.peerCount, 3, 'it is still here');
+  maker.socket.resume();
+  for (let n = 0; n < relayed; n++) {
+    t.ok((await nextPrivmsg(maker)).startsWith(`J5FloodOOOOOOOOO!J5MakerOOOOOOOOO!fill ${n} `));
+  }
+  t.equal(await nextPrivmsg(maker), 'J5TakerOOOOOOOOO!J5MakerOOOOOOOOO!auth 2');
 });
