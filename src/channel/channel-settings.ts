@@ -134,8 +134,8 @@ export interface ChannelLimits {
   /** Likewise for `!orderbook`; the deployed limit is 3. */
   readonly orderbookPerMinute: number;
   /**
-   * Private messages per second, and in one burst, to one directory; more wait. Directories ignore
-   * what is far above.
+   * Private messages per second, and in one burst, to one directory; more wait. A directory takes 100
+   * in a second and ignores the rest; what we said over 3 s may reach it in one moment.
    */
   readonly privmsgPerSecond: number;
   /** Characters of them that may wait; what is above goes by another directory. */
@@ -169,7 +169,7 @@ export const DEFAULT_LIMITS: ChannelLimits = {
   waitingDials: 100,
   pubmsgPerMinute: 25,
   orderbookPerMinute: 3,
-  privmsgPerSecond: 80,
+  privmsgPerSecond: 25,
   privmsgQueueLength: 262_144,
   publishQueue: 100,
   rememberedMessages: 20_000,
