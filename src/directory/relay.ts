@@ -3,7 +3,7 @@
  * is parsed once and encoded once, whoever many get it.
  */
 import type { Clock } from '../channel/ports.js';
-import { MessageType } from '../protocol/constants.js';
+import { MAX_LINE_BYTES, MessageType } from '../protocol/constants.js';
 import { encodeEnvelope, fitsOneLine, type Envelope } from '../protocol/envelope.js';
 import { parseRoute, type RoutedPayload } from '../protocol/message.js';
 import { isRoutableNick } from '../protocol/nick.js';
@@ -22,6 +22,13 @@ import type { CloseReason, DropReason, Tally } from './stats.js';
 const OFFER_START = /^(?:!?)(?:(?:sw0?)?(?:rel|abs)offer|cancel)\b/;
 /** Messages under another's name after which a peer is ended. */
 const MAX_SPOOFS = 10;
+/**
+ * Part of `send_queue_bytes` that private messages may fill: nobody can push a peer over it by writing
+ * to it. What does not fit is not relayed, and its sender told that the addressee is gone.
+ */
+const PRIVMSG_ROOM = 0.25;
+/** Likewise within a running conversation. */
+const CONVERSATION_ROOM = 0.75;
 const PONG = encodeEnvelope(MessageType.PONG, '');
 
 /** The class of a public text by its first command; `orderbook` anywhere, as for the rates. */
@@ -131,6 +138,14 @@ export function createRelay(options: RelayOptions): Relay {
       ignore('too-long');
       return;
     }
+    const part = running ? CONVERSATION_ROOM : PRIVMSG_ROOM;
+    // One line always has room, however short the queue.
+    const room = Math.max(MAX_LINE_BYTES, limits().sendQueueBytes * part);
+    if (fanout.outboxes.lag(target.outbox) + frame.length > room) {
+      ignore('target-busy');
+      tellGone(peer, target.nick);
+      return;
+    }
     if (!budgets.spend(running ? 'conversation' : 'privmsg', 1)) {
       ignore('budget-privmsg');
       return;
@@ -143,6 +158,11 @@ export function createRelay(options: RelayOptions): Relay {
 
   function absent(peer: Peer, to: string): void {
     ignore('absent');
+    tellGone(peer, to);
+  }
+
+  /** So that a taker turns to somebody else at once. */
+  function tellGone(peer: Peer, to: string): void {
     if (!isRoutableNick(to) || !goneNoticeDue(peer, to, clock.now())) return;
     if (!budgets.spend('peerlist', 1)) {
       ignore('budget-peerlist');

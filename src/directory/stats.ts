@@ -55,6 +55,8 @@ const NO_DROPS = {
   'to-self': 0,
   /** The addressee is not here; the sender was told, or told recently. */
   absent: 0,
+  /** The addressee has not taken earlier messages yet; the sender was told that it is gone. */
+  'target-busy': 0,
   'rate-pubmsg': 0,
   'rate-orderbook': 0,
   'rate-privmsg': 0,

@@ -128,6 +128,26 @@ async function hashedPassword(
   );
 }
 
+/**
+ * The cookie in the clear. Whoever listens there names the file, and gets its 32 bytes: so only a file
+ * that is named like a cookie. Every Tor since 0.2.3 offers SAFECOOKIE as well.
+ */
+async function plainCookie(
+  send: Send,
+  info: ProtocolInfo,
+  cookie: Uint8Array,
+): Promise<Failure | undefined> {
+  const path = Buffer.from(info.cookieFile ?? []).toString('utf8');
+  if (!/cookie[^/]*$/i.test(path)) {
+    return {
+      why:
+        `${path} is not named like a cookie, and without SAFECOOKIE its content would go to whatever ` +
+        `listens there, so nothing was sent. Fix: let CookieAuthFile in torrc end in "cookie"`,
+    };
+  }
+  return authenticate(send, Buffer.from(cookie).toString('hex'));
+}
+
 type Rung = (
   send: Send,
   info: ProtocolInfo,
@@ -137,11 +157,7 @@ type Rung = (
 /** The ladder, best rung first. */
 const LADDER: readonly (readonly [method: string, rung: Rung])[] = [
   ['SAFECOOKIE', (send, info) => withCookie(info, (cookie) => safeCookie(send, info, cookie))],
-  [
-    'COOKIE',
-    (send, info) =>
-      withCookie(info, (cookie) => authenticate(send, Buffer.from(cookie).toString('hex'))),
-  ],
+  ['COOKIE', (send, info) => withCookie(info, (cookie) => plainCookie(send, info, cookie))],
   ['HASHEDPASSWORD', (send, _info, password) => hashedPassword(send, password)],
   ['NULL', (send) => authenticate(send, '')],
 ];

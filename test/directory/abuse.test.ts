@@ -5,7 +5,7 @@
 import t, { type Test } from 'tap';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { startDirectoryProcess } from '../helpers/directory-process.js';
-import { joinMany, nickOf, NO_RATES_CONFIG, takenPort, type OnLine } from './many.js';
+import { joinMany, nickOf, NO_RATES_CONFIG, takenPort, type Mass, type OnLine } from './many.js';
 import {
   hello,
   onion,
@@ -44,6 +44,17 @@ async function nextLeave(client: Client): Promise<Line> {
     const line = await client.next();
     if (line.type === 789) return line;
   }
+}
+
+async function nextPrivmsg(client: Client): Promise<string> {
+  for (;;) {
+    const { type, line } = await client.next();
+    if (type === 685) return line;
+  }
+}
+
+function say(client: Client, from: string, to: string, text: string): void {
+  client.send(685, `${from}!${to}!${text}`);
 }
 
 void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t) => {
@@ -282,5 +293,126 @@ void t.test('half-closed, half-open and silent', async (t) => {
       t.equal(directory.peerCount, 3, 'after two hours');
       t.equal(directory.stats().closed['no-pong'], 1);
     },
+  );
+});
+
+void t.test('nobody can push a peer out by writing to it', async (t) => {
+  const sendQueueBytes = 262_144;
+  const { directory, join, stop } = await runDirectory({
+    limits: { privmsgPerSecond: 0, sendQueueBytes },
+  });
+  t.teardown(stop);
+  const taker = await join('J5TakerOOOOOOOOO');
+  const maker = await join('J5MakerOOOOOOOOO');
+  const flooder = await join('J5FloodOOOOOOOOO');
+  // They talk with each other.
+  say(taker, 'J5TakerOOOOOOOOO', 'J5MakerOOOOOOOOO', 'fill 0');
+  await maker.next();
+  say(maker, 'J5MakerOOOOOOOOO', 'J5TakerOOOOOOOOO', 'pubkey 1');
+  await taker.next();
+
+  const before = directory.stats().messagesOut.privmsg;
+  maker.socket.pause();
+  let sent = 0;
+  while (directory.stats().dropped['target-busy'] === 0) {
+    say(flooder, 'J5FloodOOOOOOOOO', 'J5MakerOOOOOOOOO', `fill ${sent++} ${BODY}`);
+    await turn();
+  }
+  const gone = await flooder.next();
+  t.match(gone, { type: 789, line: 'J5MakerOOOOOOOOO;NOT-SERVING-ONION;D' });
+  const relayed = directory.stats().messagesOut.privmsg - before;
+  t.ok(sent > relayed && relayed > 0, `${relayed} of ${sent} were relayed`);
+
+  say(taker, 'J5TakerOOOOOOOOO', 'J5MakerOOOOOOOOO', 'auth 2');
+  await until(() => directory.stats().messagesOut.privmsg === before + relayed + 1);
+  t.equal(directory.peerCount, 3, 'it is still here');
+  maker.socket.resume();
+  for (let n = 0; n < relayed; n++) {
+    t.ok((await nextPrivmsg(maker)).startsWith(`J5FloodOOOOOOOOO!J5MakerOOOOOOOOO!fill ${n} `));
+  }
+  t.equal(await nextPrivmsg(maker), 'J5TakerOOOOOOOOO!J5MakerOOOOOOOOO!auth 2');
+});
+
+void t.test('200 attackers ask for the orderbook 50 times a second each', async (t) => {
+  const { port: statusPort, close } = await takenPort();
+  await close();
+  const directory = await startDirectoryProcess(t, statusPort, '');
+  const everybody = new Set<Mass>();
+  let attack: ReturnType<typeof setInterval> | undefined;
+  t.teardown(() => {
+    clearInterval(attack);
+    for (const { socket } of everybody) socket.destroy();
+  });
+  const add = (nick: string, onLine?: OnLine): Mass => {
+    const peer = joinMany(directory.port, nick, onLine);
+    everybody.add(peer);
+    return peer;
+  };
+
+  // A coinjoin that runs, and fifty that ask once; the maker hears everybody.
+  const delays = new Map<string, number>();
+  const answers: string[] = [];
+  const asks: string[] = [];
+  let askedAt = 0;
+  let requests = 0;
+  const maker = add(nickOf('Maker', 0), (line, peer) => {
+    const text = line.toString('latin1');
+    const from = /"line": "(\w+)!/.exec(text)?.[1] ?? '';
+    if (text.includes('!PUBLIC!orderbook')) {
+      requests++;
+      if (from.startsWith('J5Honest')) delays.set(from, performance.now() - askedAt);
+    }
+    const step = /!tx (\d+)"/.exec(text)?.[1];
+    if (step === undefined) return;
+    asks.push(step);
+    peer.send(685, `${peer.nick}!${from}!sig ${step}`);
+  });
+  const taker = add(nickOf('Taker', 0), (line) => {
+    const step = /!sig (\d+)"/.exec(line.toString('latin1'))?.[1];
+    if (step !== undefined) answers.push(step);
+  });
+  const honest = Array.from({ length: 50 }, (_, n) => add(nickOf('Honest', n)));
+  const accepted = await Promise.all([maker, taker, ...honest].map((peer) => peer.accepted));
+  t.notOk(accepted.includes(false), 'all are in');
+
+  const ask = (step: number): void => taker.send(685, `${taker.nick}!${maker.nick}!tx ${step}`);
+  ask(0);
+  await until(() => answers.length === 1);
+
+  // Each fifth of a second ten requests of each; whoever was closed for it comes back.
+  let fresh = 0;
+  let sent = 0;
+  const attackers = Array.from({ length: 200 }, () => add(nickOf('Bad', fresh++)));
+  await Promise.all(attackers.map((peer) => peer.accepted));
+  attack = setInterval(() => {
+    attackers.forEach((attacker, n) => {
+      if (attacker.socket.closed) {
+        everybody.delete(attacker);
+        attackers[n] = add(nickOf('Bad', fresh++));
+        return;
+      }
+      for (let k = 0; k < 10; k++) attacker.send(687, `${attacker.nick}!PUBLIC!orderbook`);
+      sent += 10;
+    });
+  }, 200);
+  await until(() => requests >= 20);
+  askedAt = performance.now();
+  for (const peer of honest) peer.send(687, `${peer.nick}!PUBLIC!orderbook`);
+  const STEPS = 50;
+  for (let step = 1; step < STEPS; step++) {
+    ask(step);
+    await until(() => answers.length === step + 1);
+  }
+  await until(() => delays.size === honest.length);
+  clearInterval(attack);
+
+  const inOrder = Array.from({ length: STEPS }, (_, step) => String(step));
+  t.strictSame(asks, inOrder, 'no message of the coinjoin is lost, doubled or out of order');
+  t.strictSame(answers, inOrder, 'nor an answer');
+  t.ok(requests < sent / 2, 'the flood is cut');
+  const sorted = [...delays.values()].toSorted((a, b) => a - b);
+  t.comment(
+    `${sent} requests of attackers, ${requests} relayed; honest ones after ` +
+      `${sorted[24]?.toFixed(0)} ms in the median, p95 ${sorted[47]?.toFixed(0)} ms`,
   );
 });

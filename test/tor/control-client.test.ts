@@ -1,5 +1,5 @@
 import { createHash, createHmac } from 'node:crypto';
-import { chmod, readFile, stat, truncate, unlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat, truncate, unlink, writeFile } from 'node:fs/promises';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
@@ -361,6 +361,18 @@ t.test('a control port that is not what it should be', async (t) => {
       t.match((await failure(connectTo(fake.port))).message, why);
       t.notOk(fake.lines.some((line) => line.includes('AUTHENTICATE')));
     }
+  });
+
+  await t.test("somebody else's 32 bytes", async (t) => {
+    const secret = join(dir, 'cookies-not', 'seed');
+    await mkdir(join(dir, 'cookies-not'));
+    await writeFile(secret, Buffer.alloc(32, 5));
+    const fake = await serve(() => info('COOKIE', secret));
+    t.match(
+      (await failure(connectTo(fake.port))).message,
+      /not named like a cookie.*nothing was sent/,
+    );
+    t.notOk(fake.lines.some((line) => line.includes('AUTHENTICATE')));
   });
 
   await t.test('the whole ladder, a new connection for each rung', async (t) => {
