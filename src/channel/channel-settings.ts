@@ -7,6 +7,12 @@
 export interface ChannelTimings {
   /** Longest dial of a directory, Tor circuit included. */
   readonly directoryDialMs: number;
+  /**
+   * Likewise for the first dial after a session, or after our own Tor came back: it may hang on what
+   * is left of the service that was there before. Each further one may take twice as long, up to
+   * `directoryDialMs`.
+   */
+  readonly directoryRedialMs: number;
   /** From our 793 to the directory's 795. */
   readonly directoryHandshakeMs: number;
   /** Nothing heard from a directory that offers `ping` for this long: it is pinged. */
@@ -60,6 +66,7 @@ export interface ChannelTimings {
 
 export const DEFAULT_TIMINGS: ChannelTimings = {
   directoryDialMs: 120_000,
+  directoryRedialMs: 30_000,
   directoryHandshakeMs: 60_000,
   directoryIdleMs: 300_000,
   pongWaitMs: 30_000,

@@ -1,6 +1,5 @@
 /** One dial, with its place in line, its deadline and its cancellation. */
 import type { Location } from '../protocol/location.js';
-import { fail, ok, type Parsed } from '../protocol/result.js';
 import type { DialGate, DialKind } from './dial-gate.js';
 import type { Clock, Connection, Overlay } from './ports.js';
 
@@ -18,6 +17,15 @@ export interface DialRequest {
   readonly attempt: AbortController;
 }
 
+export type Dialled<T> =
+  | { readonly ok: true; readonly value: T }
+  /** `ours`: the fault is on this machine, and the location was not even asked. */
+  | { readonly ok: false; readonly reason: string; readonly ours: boolean };
+
+function isOurs(error: unknown): boolean {
+  return error instanceof Error && 'ours' in error && error.ours === true;
+}
+
 /**
  * Hands the connection to `use` in the turn in which the overlay hands it over; or says in one line
  * why there is none. Never rejects.
@@ -25,7 +33,7 @@ export interface DialRequest {
 export async function dialWithin<T>(
   request: DialRequest,
   use: (connection: Connection) => T,
-): Promise<Parsed<T>> {
+): Promise<Dialled<T>> {
   const { overlay, gate, clock, location, kind, isolation, withinMs, attempt } = request;
   const { signal } = attempt;
   let leave: (() => void) | undefined;
@@ -38,13 +46,17 @@ export async function dialWithin<T>(
       attempt.abort();
     });
     const connection = await overlay.dial(location, { signal, isolation });
-    if (!signal.aborted) return ok(use(connection));
+    if (!signal.aborted) return { ok: true, value: use(connection) };
     connection.destroy();
   } catch (error) {
-    if (!signal.aborted) return fail(error instanceof Error ? error.message : String(error));
+    if (!signal.aborted) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { ok: false, reason, ours: isOurs(error) };
+    }
   } finally {
     cancelDeadline?.();
     leave?.();
   }
-  return fail(late ? `no connection within ${Math.round(withinMs / 1_000)} s` : 'stopped');
+  const reason = late ? `no connection within ${Math.round(withinMs / 1_000)} s` : 'stopped';
+  return { ok: false, reason, ours: false };
 }

@@ -46,6 +46,8 @@ export interface DirectoryLink {
   info(): DirectoryInfo;
   /** Dials, and keeps dialling. */
   start(): void;
+  /** Our own way out was gone and is back: dials at once, as at the start, and the waits begin anew. */
+  hurry(): void;
   /** Gives one line to the session. False when there is none or it did not take it. */
   send(type: number, payload: string): boolean;
   /** Likewise for a pubmsg, which may have to wait for its turn. */
@@ -59,6 +61,9 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
   const { timings } = settings;
   const key = formatLocation(location);
   const backoff = createBackoff(timings, options.random);
+  const redialMs = Math.min(timings.directoryRedialMs, timings.directoryDialMs);
+  let withinMs = timings.directoryDialMs;
+  let dials = 0;
   let state: DirectoryState = 'waiting';
   let session: DirectorySession | undefined;
   let closing = false;
@@ -87,20 +92,26 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
     return true;
   }
 
-  function down(reason: string): void {
+  function retryAfter(ms: number): void {
+    retryAt = clock.now() + ms;
+    cancelRetry = clock.after(ms, start);
+  }
+
+  /** @param ours the fault is on this machine: told once, and no reason to wait longer each time */
+  function down(reason: string, ours: boolean): void {
     const since = upSince;
     const wasUp = since !== undefined;
     if (wasUp && clock.now() - since >= timings.stableSessionMs) backoff.reset();
     state = 'waiting';
     session = undefined;
     upSince = undefined;
+    const known = ours && reason === lastReason;
     lastReason = reason;
-    const retryInMs = closing ? undefined : backoff.next();
+    const retryInMs = closing ? undefined : ours ? backoff.same() : backoff.next();
     if (retryInMs !== undefined) {
-      retryAt = clock.now() + retryInMs;
-      cancelRetry = clock.after(retryInMs, start);
+      retryAfter(retryInMs);
       const text = wasUp ? 'directory lost' : 'directory not reached';
-      log.info(text, { directory: key, reason, retryInMs });
+      log[known ? 'debug' : 'info'](text, { directory: key, reason, retryInMs });
     }
     options.onDown({ location, reason, retryInMs }, wasUp);
   }
@@ -110,6 +121,7 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
     state = 'connecting';
     retryAt = undefined;
     attempt = new AbortController();
+    const name = `directory:${location.host}`;
     const dialled = await dialWithin(
       {
         overlay,
@@ -117,13 +129,17 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
         clock,
         location,
         kind: 'directory',
-        isolation: `directory:${location.host}`,
-        withinMs: timings.directoryDialMs,
+        // Another circuit each time: Tor would let a new stream wait for one that hangs.
+        isolation: dials === 0 ? name : `${name}:${dials}`,
+        withinMs,
         attempt,
       },
       (connection) => open(connection, startedAt),
     );
-    down(dialled.ok ? await dialled.value.over : dialled.reason);
+    dials++;
+    withinMs = dialled.ok ? redialMs : Math.min(timings.directoryDialMs, withinMs * 2);
+    if (dialled.ok) down(await dialled.value.over, false);
+    else down(dialled.reason, dialled.ours);
   }
 
   function open(connection: Connection, startedAt: number): DirectorySession {
@@ -155,6 +171,14 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
     running = run();
   }
 
+  function hurry(): void {
+    backoff.reset();
+    withinMs = redialMs;
+    if (cancelRetry === undefined) return;
+    cancelRetry();
+    start();
+  }
+
   return {
     location,
     key,
@@ -172,6 +196,7 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
       lastReason,
     }),
     start,
+    hurry,
     send: (type, payload) => session?.send(type, payload) ?? false,
     publish: (text) => session?.publish(text) ?? false,
     async close() {

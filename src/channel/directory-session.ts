@@ -47,7 +47,13 @@ const MOTD_LENGTH = 2_000;
 /** Shown on terminals and pages, so nothing in it may steer either. */
 const CONTROL_CHARACTERS = /[^\P{C}\n]/gu;
 
-const HANDSHAKE_FAULTS = {
+/** The text of a directory as it may be shown: bounded, no control characters but line feeds. */
+export function readableMotd(text: string): string {
+  return text.slice(0, MOTD_LENGTH).replace(CONTROL_CHARACTERS, '');
+}
+
+/** Why somebody who answered is no directory for us, in words. */
+export const HANDSHAKE_FAULTS = {
   'handshake-json': 'its handshake is not JSON',
   'handshake-types': 'its handshake lacks a field, or a field has the wrong type',
   'app-name': 'it is not a JoinMarket directory',
@@ -100,7 +106,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     const handshake = parseDirectoryHandshake(payload, terms.network);
     if (!handshake.ok) return line.drop(HANDSHAKE_FAULTS[handshake.reason]);
     const { accepted, nick, features } = handshake.value;
-    const motd = handshake.value.motd.slice(0, MOTD_LENGTH).replace(CONTROL_CHARACTERS, '');
+    const motd = readableMotd(handshake.value.motd);
     if (!accepted) return line.drop(motd === '' ? 'refused us' : `refused us: ${oneLine(motd)}`);
     timers.get('handshake')?.();
     ready = true;

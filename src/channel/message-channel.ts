@@ -207,7 +207,11 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
           tell('served', location);
           connect();
         },
-        onState: (state) => tell('service-state', state),
+        onState(state) {
+          // Where strangers reach us, we reach directories: what failed before was for want of Tor.
+          if (state.state === 'reachable') for (const link of directories.values()) link.hurry();
+          tell('service-state', state);
+        },
         onFailed: (error, retryInMs) => tell('serve-failed', { error, retryInMs }),
       })
     : undefined;

@@ -2,6 +2,7 @@
  * The interfaces through which peers and directories touch the outside. `overlay/` and `tor/`
  * implement them; nothing in `channel/` or `directory/` knows how bytes travel.
  */
+import type { Movable, Parcel, Parcels } from '../handover/parcel.js';
 import type { Location } from '../protocol/location.js';
 
 /** What the owner of a connection is told. All calls are synchronous and never re-entrant from `write`. */
@@ -58,7 +59,10 @@ export interface DialOptions {
 }
 
 export interface Dialer {
-  /** Rejects with an error whose message says which location and why. */
+  /**
+   * Rejects with an error whose message says which location and why. Its property `ours` is true
+   * where the attempt did not get out of this machine, and so says nothing about the location.
+   */
   dial(location: Location, options: DialOptions): Promise<Connection>;
 }
 
@@ -86,11 +90,25 @@ export interface ServeOptions {
   /** Aborts the start; afterwards use `Served.close`. */
   readonly signal: AbortSignal;
   readonly onState?: (state: ServiceState) => void;
+  /** What another process served by, to go on with; nothing is accepted then before `Served.begin`. */
+  readonly inherited?: Parcels;
+}
+
+/** How a service goes on in another process. While it is held, whoever comes waits unread. */
+export interface MovableService extends Movable {
+  /** Stops accepting for good, and hands over those who came meanwhile. Only while it is held. */
+  leave(): readonly Parcel[];
 }
 
 export interface Served {
   /** Where peers reach us. Stays the same for as long as it is served. */
   readonly location: Location;
+  /** Absent where a service cannot move. */
+  readonly move?: MovableService;
+  /** Accepts from now on, where it was inherited. */
+  begin?(): void;
+  /** One of those who came while nobody accepted (`MovableService.leave`). */
+  welcome?(parcel: Parcel): void;
   /** Stops accepting and withdraws the service; connections already accepted are the caller's to close. */
   close(): Promise<void>;
 }

@@ -1,16 +1,22 @@
 /** `onionmc directory`: a no-wallet directory node. */
 import type { Command } from 'commander';
 import type { DirectorySettings, Settings } from '../config/settings.js';
-import { createNotifier } from '../ops/notify.js';
+import type { Overlay, ServiceState } from '../channel/ports.js';
+import type { Parcels } from '../handover/parcel.js';
+import { serveRequests, type UpgradeAnswer } from '../handover/request-socket.js';
+import { isSuccessor, receiveInheritance } from '../handover/successor.js';
+import { createNotifier, type Notifier } from '../ops/notify.js';
 import { smallYoungGeneration } from '../ops/young-generation.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation } from '../protocol/location.js';
 import type { DirectoryLimits } from '../directory/limits.js';
-import { openOverlay } from '../roles/open-overlay.js';
+import { openOverlay, type OpenedOverlay } from '../roles/open-overlay.js';
 import { startDirectoryNode, type DirectoryNode } from '../roles/directory-node.js';
 import { DIRECTORY_POW_QUEUE } from '../tor/add-onion.js';
 import { loadOrCreateOnionKey } from '../tor/key-folder.js';
+import { VERSION } from '../roles/version.js';
+import { createUpgrade } from './directory-upgrade.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
 
 /** `[DIRECTORY]` in the directory's own units. */
@@ -46,52 +52,122 @@ export async function ownOnionLocation({ onion }: Settings): Promise<string | un
   return `${key.host}:${VIRTUAL_PORT}`;
 }
 
+/** Says on which state the service is, where somebody listens. */
+function tellState(notifier: Notifier | undefined, state: ServiceState): void {
+  if (state.state === 'starting') notifier?.status(state.detail);
+  else if (state.state === 'reachable') notifier?.status('reachable');
+  else notifier?.status(`not reachable: ${state.detail}`);
+}
+
 async function runDirectory(motd: string | undefined, options: CommonOptions): Promise<void> {
   smallYoungGeneration();
   let node: DirectoryNode | undefined;
+  let notifier: Notifier | undefined;
+  let upgrade: (() => Promise<UpgradeAnswer>) | undefined;
   const { settings, log, shutdown } = await openProgram('directory', options, {
     onReload: (fresh) =>
       node?.reload({
         limits: limitsOf(fresh.directory),
         ...(motd === undefined ? { motd: fresh.directory.motd } : {}),
       }),
-    onStopping: () => notifier.stopping(),
-  });
-  const notifier = createNotifier({ log, clock: systemClock });
-  shutdown.onStop('systemd notifier', () => notifier.close());
-
-  const address = await ownOnionLocation(settings);
-  // At once: an operator can publish the address before Tor has done anything.
-  if (address !== undefined) process.stdout.write(`${address}\n`);
-
-  const tools = { clock: systemClock, random: Math.random, log, signal: shutdown.signal };
-  const opened = await openOverlay({
-    ...tools,
-    settings,
-    serves: true,
-    circuits: true,
-    pow: DIRECTORY_POW_QUEUE,
-  });
-  shutdown.onStop('overlay', () => opened.close());
-  node = await startDirectoryNode({
-    ...tools,
-    network: settings.network,
-    overlay: opened.overlay,
-    motd: motd ?? settings.directory.motd,
-    limits: limitsOf(settings.directory),
-    dialBack: settings.directory.dialBack,
-    status: { host: settings.directory.statusHost, port: settings.directory.statusPort },
-    onState: (state) => {
-      if (state.state === 'starting') notifier.status(state.detail);
-      else if (state.state === 'reachable') notifier.status('reachable');
-      else notifier.status(`not reachable: ${state.detail}`);
+    onUpgrade: () => {
+      if (upgrade) void upgrade();
+      else log.warn('no upgrade while the directory is starting');
     },
+    onStopping: () => notifier?.stopping(),
   });
-  shutdown.onStop('directory', () => node?.close());
-  const location = formatLocation(node.location);
-  if (address === undefined) process.stdout.write(`${location}\n`);
-  log.info('directory node is up', { location, network: settings.network });
-  notifier.ready();
+  const tools = { clock: systemClock, random: Math.random, log, signal: shutdown.signal };
+
+  async function open(inherited: Parcels | undefined): Promise<OpenedOverlay> {
+    return openOverlay({
+      ...tools,
+      settings,
+      serves: true,
+      circuits: true,
+      pow: DIRECTORY_POW_QUEUE,
+      inherited,
+    });
+  }
+
+  async function start(overlay: Overlay, inherited: Parcels | undefined): Promise<DirectoryNode> {
+    return startDirectoryNode({
+      ...tools,
+      network: settings.network,
+      overlay,
+      motd: motd ?? settings.directory.motd,
+      limits: limitsOf(settings.directory),
+      dialBack: settings.directory.dialBack,
+      // On loopback there is no outside.
+      canaryIntervalMs: settings.onion.loopback ? 0 : settings.directory.canaryIntervalSec * 1000,
+      status: { host: settings.directory.statusHost, port: settings.directory.statusPort },
+      onState: (state) => tellState(notifier, state),
+      inherited,
+    });
+  }
+
+  /** From here on this process is the directory, for its operator, too. */
+  async function run(opened: OpenedOverlay, running: DirectoryNode): Promise<void> {
+    node = running;
+    notifier ??= createNotifier({ log, clock: systemClock });
+    upgrade = createUpgrade({ node, opened, notifier, shutdown, log });
+    notifier.ready();
+    try {
+      const requests = await serveRequests(settings.datadir, upgrade);
+      shutdown.onStop('upgrade requests', () => requests.close());
+    } catch (error) {
+      const why = error instanceof Error ? error.message : '';
+      log.warn('"onionmc upgrade" cannot be used; SIGUSR2 can', { why });
+    }
+  }
+
+  async function runFresh(): Promise<void> {
+    const told = createNotifier({ log, clock: systemClock });
+    notifier = told;
+    shutdown.onStop('systemd notifier', () => told.close());
+    const address = await ownOnionLocation(settings);
+    // At once: an operator can publish the address before Tor has done anything.
+    if (address !== undefined) process.stdout.write(`${address}\n`);
+    const opened = await open(undefined);
+    shutdown.onStop('overlay', () => opened.close());
+    const fresh = await start(opened.overlay, undefined);
+    shutdown.onStop('directory', () => fresh.close());
+    const location = formatLocation(fresh.location);
+    if (address === undefined) process.stdout.write(`${location}\n`);
+    log.info('directory node is up', { location, network: settings.network });
+    await run(opened, fresh);
+  }
+
+  /** Until it has taken over, nothing of what it holds is its own: it ends without stopping any of it. */
+  async function runInherited(): Promise<void> {
+    const inheritance = await receiveInheritance(VERSION);
+    const { parcels } = inheritance;
+    try {
+      const opened = await open(parcels);
+      const heir = await start(opened.overlay, parcels);
+      await inheritance.takeOver(
+        () => {
+          opened.move?.release();
+          heir.begin();
+          const told = createNotifier({ log, clock: systemClock });
+          notifier = told;
+          shutdown.onStop('systemd notifier', () => told.close());
+          shutdown.onStop('overlay', () => opened.close());
+          shutdown.onStop('directory', () => heir.close());
+        },
+        (parcel) => heir.welcome(parcel),
+      );
+      log.info('took over from the process before', {
+        peers: heir.directory.peerCount,
+        location: formatLocation(heir.location),
+      });
+      await run(opened, heir);
+    } catch (error) {
+      await inheritance.fail(error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+  }
+
+  await (isSuccessor() ? runInherited() : runFresh());
 }
 
 export function addDirectoryCommand(program: Command): void {

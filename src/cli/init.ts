@@ -1,49 +1,202 @@
-/** `onionmc init`: data directory, configuration, onion key and address, before Tor ever runs. */
-import type { Command } from 'commander';
-import { loadSettings } from '../config/settings.js';
-import { ownOnionLocation } from './directory.js';
+/** `onionmc init`: data directory, configuration, onion key, address and unit, before Tor ever runs. */
+import { stat } from 'node:fs/promises';
+import { Option, type Command } from 'commander';
+import { loadSettings, peekSettings, type Settings } from '../config/settings.js';
+import {
+  fillUnit,
+  installUnit,
+  PACKAGE_ROOT,
+  shippedUnit,
+  SYSTEM_UNIT_DIR,
+  UNIT_NAME,
+} from '../ops/unit-file.js';
+import { VIRTUAL_PORT } from '../protocol/constants.js';
+import { nameOfId } from '../tor/cookie-file.js';
+import { UsageError } from './errors.js';
+import { prepareKey, vanityPrefix, type KeySource, type PreparedKey } from './init-key.js';
 import { parseDatadir } from './program.js';
 
 interface InitOptions {
   readonly datadir?: string;
+  readonly importKey?: string;
+  readonly prefix?: string;
+  /** `true` without a value: print it. */
+  readonly systemd?: true | 'print' | 'install';
+  readonly unitDir: string;
   readonly json?: boolean;
 }
 
-async function runInit(options: InitOptions): Promise<void> {
-  const { settings, createdConfig } = await loadSettings({
-    role: 'directory',
-    datadir: options.datadir,
-  });
-  const address = await ownOnionLocation(settings);
-  const { datadir, configFile, network, onion } = settings;
-  const { hiddenServiceDir } = onion;
-  if (options.json === true) {
-    const result = { address, datadir, configFile, createdConfig, hiddenServiceDir, network };
-    process.stdout.write(`${JSON.stringify(result)}\n`);
-    return;
+function keySource({ importKey, prefix }: InitOptions): KeySource {
+  if (importKey !== undefined && prefix !== undefined) {
+    throw new UsageError('--import-key and --prefix exclude each other: a key is imported or new');
   }
+  if (importKey === '') throw new UsageError('--import-key is empty; give a folder');
+  if (importKey !== undefined) return { kind: 'import', from: importKey };
+  if (prefix !== undefined) return { kind: 'vanity', prefix: vanityPrefix(prefix) };
+  return { kind: 'new' };
+}
+
+/** The folder of the key, or why there is none to make. */
+function keyFolder({ onion, configFile }: Settings, source: KeySource): string | undefined {
+  const none = onion.loopback
+    ? 'regtest_count is not 0,0 (loopback test mode)'
+    : onion.torMode === 'external'
+      ? "tor_mode = external, so the key is Tor's own"
+      : undefined;
+  if (none === undefined) return onion.hiddenServiceDir;
+  if (source.kind === 'new') return undefined;
+  throw new UsageError(`${configFile} says ${none}: there is no key to import or to choose`);
+}
+
+/** The user id that owns the data directory, or will. */
+async function ownerOf(datadir: string): Promise<number> {
+  const stats = await stat(datadir).catch(() => undefined);
+  return stats?.uid ?? process.geteuid?.() ?? 0;
+}
+
+/** The unit, for `--systemd`; whatever can be wrong with it is found before anything is written. */
+async function unitFor(
+  options: InitOptions,
+  datadir: string,
+  owner: number,
+): Promise<string | undefined> {
+  if (options.systemd === undefined) return undefined;
+  if (
+    options.systemd === 'install' &&
+    options.unitDir === SYSTEM_UNIT_DIR &&
+    process.geteuid?.() !== 0
+  ) {
+    throw new UsageError(
+      `--systemd install writes ${SYSTEM_UNIT_DIR}/${UNIT_NAME}, which only root may: run it with sudo, or take --systemd print`,
+    );
+  }
+  const user = await nameOfId('/etc/passwd', owner);
+  return fillUnit(await shippedUnit(), {
+    root: PACKAGE_ROOT,
+    node: process.execPath,
+    datadir,
+    user,
+  });
+}
+
+const KEY_NOTES: Readonly<Record<PreparedKey['did'], string>> = {
+  created: 'new; back it up: it is the address',
+  imported: 'imported; the folder it came from is as it was',
+  found: 'new; back it up: it is the address',
+  unchanged: 'was there, unchanged',
+};
+
+interface Done {
+  readonly settings: Settings;
+  readonly createdConfig: boolean;
+  readonly key: PreparedKey | undefined;
+  readonly installedUnit: boolean | undefined;
+  readonly unitDir: string;
+}
+
+function addressText({ settings: { onion }, key }: Done): string {
+  if (key !== undefined) return `${key.key.host}:${VIRTUAL_PORT}`;
+  return onion.loopback
+    ? `${onion.serving.host}:${onion.serving.port} (loopback test mode)`
+    : 'in the hostname file of the HiddenServiceDir in your torrc';
+}
+
+function changed({ createdConfig, key, installedUnit }: Done): boolean {
+  return createdConfig || installedUnit === true || (key !== undefined && key.did !== 'unchanged');
+}
+
+function summary(done: Done): string {
+  const { settings, createdConfig, key, installedUnit, unitDir } = done;
+  const { datadir, configFile, network, onion } = settings;
   const lines = [
     `data directory  ${datadir}`,
     `configuration   ${configFile} (${createdConfig ? 'new' : 'was there, unchanged'})`,
     `network         ${network}`,
   ];
-  if (address !== undefined && hiddenServiceDir !== undefined) {
-    lines.push(`onion key       ${hiddenServiceDir} (back it up: it is the address)`);
-    lines.push(`address         ${address}`);
-  } else if (onion.loopback) {
-    lines.push(`address         ${onion.serving.host}:${onion.serving.port} (loopback test mode)`);
-  } else {
-    lines.push('address         in the hostname file of the HiddenServiceDir in your torrc');
+  if (key !== undefined) {
+    lines.push(`onion key       ${onion.hiddenServiceDir ?? ''} (${KEY_NOTES[key.did]})`);
   }
-  lines.push(`next            onionmc directory "your message of the day" --datadir ${datadir}`);
-  process.stdout.write(`${lines.join('\n')}\n`);
+  lines.push(`address         ${addressText(done)}`);
+  if (installedUnit !== undefined) {
+    const note = installedUnit ? 'new' : 'was there, unchanged';
+    lines.push(`systemd unit    ${unitDir}/${UNIT_NAME} (${note})`);
+    lines.push(
+      'next            systemctl daemon-reload && systemctl enable --now onionmc-directory',
+    );
+  } else {
+    lines.push(`next            onionmc directory "your message of the day" --datadir ${datadir}`);
+  }
+  if (!changed(done)) lines.push('nothing changed: all of it was there');
+  return `${lines.join('\n')}\n`;
+}
+
+async function runInit(options: InitOptions): Promise<void> {
+  const source = keySource(options);
+  const { settings: planned, configExists } = await peekSettings({
+    role: 'directory',
+    datadir: options.datadir,
+  });
+  const dir = keyFolder(planned, source);
+  const owner = await ownerOf(planned.datadir);
+  const unit = await unitFor(options, planned.datadir, owner);
+  // What root writes here the user of the directory could not read.
+  const foreign = process.geteuid?.() === 0 && owner !== 0;
+  if (foreign && !configExists) {
+    throw new UsageError(
+      `${planned.datadir} belongs to user id ${owner}: run this as that user first (sudo -u '#${owner}' onionmc init ...)`,
+    );
+  }
+  const writeKey =
+    dir === undefined ? undefined : await prepareKey(dir, source, foreign ? owner : 'us');
+
+  const { settings, createdConfig } = await loadSettings({
+    role: 'directory',
+    datadir: options.datadir,
+  });
+  const key = await writeKey?.();
+  const install = unit !== undefined && options.systemd === 'install';
+  const installedUnit = install ? await installUnit(unit, options.unitDir) : undefined;
+  const done: Done = { settings, createdConfig, key, installedUnit, unitDir: options.unitDir };
+
+  if (options.json === true) {
+    const { datadir, configFile, network, onion } = settings;
+    const result = {
+      address: key && `${key.key.host}:${VIRTUAL_PORT}`,
+      datadir,
+      configFile,
+      createdConfig,
+      hiddenServiceDir: onion.hiddenServiceDir,
+      network,
+      key: key?.did,
+      changed: changed(done),
+      unit,
+      unitInstalled: installedUnit,
+    };
+    process.stdout.write(`${JSON.stringify(result)}\n`);
+  } else if (unit !== undefined && !install) {
+    // Standard output is the unit alone, fit for a file.
+    process.stderr.write(summary(done));
+    process.stdout.write(unit);
+  } else process.stdout.write(summary(done));
 }
 
 export function addInitCommand(program: Command): void {
   program
     .command('init')
-    .description('prepare a directory: data directory, configuration, onion key and address')
+    .description('prepare a directory: data directory, configuration, onion key, address and unit')
     .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
+    .option(
+      '--import-key <dir>',
+      'copy the onion key of another HiddenServiceDir, after checking it',
+    )
+    .option('--prefix <letters>', 'search for an address that begins with these letters')
+    .addOption(
+      new Option(
+        '--systemd [what]',
+        'print the filled-in systemd unit, or install it (as root)',
+      ).choices(['print', 'install']),
+    )
+    .option('--unit-dir <dir>', 'where --systemd install puts the unit', SYSTEM_UNIT_DIR)
     .option('--json', 'print the result as JSON')
     .action(runInit);
 }

@@ -3,12 +3,16 @@
 import { Command, CommanderError } from 'commander';
 import { ExitCode } from '../ops/exit.js';
 import { VERSION } from '../roles/version.js';
+import { addCheckCommand } from './check.js';
 import { addDemoCommand } from './demo.js';
 import { addDirectoryCommand } from './directory.js';
+import { addDoctorCommand } from './doctor.js';
 import { addInitCommand } from './init.js';
 import { endWithOutput, failWith } from './lifecycle.js';
 import { addMakerCommand } from './maker.js';
+import { addStatusCommand } from './status.js';
 import { addTakerCommand } from './taker.js';
+import { addUpgradeCommand } from './upgrade.js';
 
 const program = new Command('onionmc')
   .description('The JoinMarket onion message channel: directory node, maker and taker over Tor')
@@ -29,6 +33,10 @@ addDirectoryCommand(program);
 addMakerCommand(program);
 addTakerCommand(program);
 addInitCommand(program);
+addDoctorCommand(program);
+addUpgradeCommand(program);
+addCheckCommand(program);
+addStatusCommand(program);
 addDemoCommand(program);
 
 function fail(error: unknown): void {

@@ -46,6 +46,8 @@ export interface ProgramHooks {
   /** SIGHUP is the terminal going away, not a wish to re-read the configuration. */
   readonly endsWithTerminal?: boolean;
   readonly onReload?: (settings: Settings) => void;
+  /** SIGUSR2. */
+  readonly onUpgrade?: () => void;
   readonly onStopping?: () => void;
 }
 
@@ -78,6 +80,7 @@ export async function openProgram(
     log,
     onReload: hooks.endsWithTerminal === true ? undefined : reload,
     onStopping: hooks.onStopping,
+    onUpgrade: hooks.onUpgrade,
   });
   setActive(shutdown);
   shutdown.onStop('process', () => clearInterval(keepAlive));

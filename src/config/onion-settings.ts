@@ -89,6 +89,8 @@ export interface OnionContext {
   readonly network: Network;
   /** Whether the program is a directory itself: it then needs an address of its own and dials nobody. */
   readonly isDirectory: boolean;
+  /** Whether the program is told whom to dial elsewhere, so that the list may be of no use. */
+  readonly needsNoList?: boolean;
 }
 
 /** Reads the onion section. Rejects with a ConfigError when a value is not allowed. */
@@ -127,7 +129,9 @@ export async function readOnionSettings(
   const nodes = isDirectory
     ? { ok: true as const, nodes: [], notice: await directoryNotice(values.directoryNodes, own) }
     : nodesToDial(values.directoryNodes, network, loopback);
-  if (!nodes.ok) throw fault('directory_nodes', nodes.bad.found, nodes.bad.allowed);
+  if (!nodes.ok && context.needsNoList !== true) {
+    throw fault('directory_nodes', nodes.bad.found, nodes.bad.allowed);
+  }
 
   const onion: OnionSettings = {
     loopback,
@@ -137,8 +141,9 @@ export async function readOnionSettings(
     controlPassword: values.torControlPassword === '' ? undefined : values.torControlPassword,
     serving,
     hiddenServiceDir,
-    directoryNodes: nodes.nodes,
+    directoryNodes: nodes.ok ? nodes.nodes : [],
   };
-  const nodesNotice = nodes.notice === undefined ? [] : [`${cfg.path}: ${nodes.notice}`];
+  const nodesNotice =
+    !nodes.ok || nodes.notice === undefined ? [] : [`${cfg.path}: ${nodes.notice}`];
   return { onion, notices: [...notices, ...nodesNotice] };
 }

@@ -128,6 +128,7 @@ export const DIRECTORY_KEYS = {
   orderbook_per_second: limit(100, 1_000_000),
   streams_per_circuit: limit(16, 1_000_000),
   dial_back: yesNo(false),
+  canary_interval_sec: seconds(60),
   status_host: host('127.0.0.1'),
   status_port: whole(62_600, { min: 0, max: 65_535 }, 'a port number (0 = off)'),
 };

@@ -5,9 +5,9 @@
 import { join } from 'node:path';
 import type { Network } from '../protocol/constants.js';
 import { isLoopbackHost } from '../protocol/location.js';
-import { readCfgFile, type CfgFile } from './cfg-file.js';
+import { parseCfg, readCfgFile, type CfgFile } from './cfg-file.js';
 import { ConfigError, shown } from './config-error.js';
-import { writeDefaultConfig } from './default-config.js';
+import { defaultConfigText, writeDefaultConfig } from './default-config.js';
 import { nearestName } from './nearest-name.js';
 import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
 import { resolveDatadir } from './paths.js';
@@ -24,7 +24,7 @@ import {
 } from './settings-keys.js';
 
 /** The programs that read the file. */
-export type Role = 'directory' | 'maker' | 'taker' | 'ob-watcher';
+export type Role = 'directory' | 'maker' | 'taker' | 'ob-watcher' | 'check';
 
 export const CONFIG_FILE_NAME = 'joinmarket.cfg';
 
@@ -87,7 +87,7 @@ function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
  * Warnings for `[DIRECTORY]`, the section that is ours alone: a misspelt name, or keys that mean
  * nothing. In the onion section others may have keys of their own: there only what looks misspelt.
  */
-function misspeltNotices(cfg: CfgFile): readonly string[] {
+export function misspeltNotices(cfg: CfgFile): readonly string[] {
   const sections = cfg.sections
     .filter((name) => name !== 'DIRECTORY' && name.toUpperCase() === 'DIRECTORY')
     .map((name) => `${cfg.path}: section [${name}] is ignored; did you mean [DIRECTORY]?`);
@@ -111,7 +111,9 @@ export async function settingsFrom(
 ): Promise<{ readonly settings: Settings; readonly notices: readonly string[] }> {
   const { network } = readSection(BLOCKCHAIN_KEYS, cfg, 'BLOCKCHAIN');
   const isDirectory = role === 'directory';
-  const { onion, notices } = await readOnionSettings({ cfg, datadir, network, isDirectory });
+  const needsNoList = role === 'check';
+  const context = { cfg, datadir, network, isDirectory, needsNoList };
+  const { onion, notices } = await readOnionSettings(context);
   const settings: Settings = {
     role,
     datadir,
@@ -174,4 +176,29 @@ export async function loadSettings(options: LoadOptions): Promise<Loaded> {
   }
   const { settings, notices } = await settingsFrom(cfg, { datadir, role: options.role });
   return { settings, notices, createdConfig };
+}
+
+export interface Peeked {
+  readonly settings: Settings;
+  readonly notices: readonly string[];
+  /** False: no file is there, and these are the settings of the one that would be written. */
+  readonly configExists: boolean;
+}
+
+/** The settings that `loadSettings` would give, without writing anything. Rejects with a ConfigError. */
+export async function peekSettings(options: Omit<LoadOptions, 'mustExist'>): Promise<Peeked> {
+  const datadir = resolveDatadir(options.datadir);
+  const configFile = join(datadir, CONFIG_FILE_NAME);
+  const read = await readCfgFile(configFile);
+  const cfg = read ?? (await shippedCfg(configFile));
+  return {
+    ...(await settingsFrom(cfg, { datadir, role: options.role })),
+    configExists: read !== undefined,
+  };
+}
+
+async function shippedCfg(path: string): Promise<CfgFile> {
+  const parsed = parseCfg(await defaultConfigText(), path);
+  if (!parsed.ok) throw new Error('the configuration that this program ships cannot be read');
+  return parsed.value;
 }

@@ -9,7 +9,7 @@
  * they are known). A private message of a running conversation always passes.
  */
 import type { Clock } from '../channel/ports.js';
-import { createFairQueue, type FairQueue, type Rank } from './fair-queue.js';
+import { createFairQueue, type FairQueue, type Rank, type Waiting } from './fair-queue.js';
 import type { DirectoryLimits } from './limits.js';
 import { sourceOf, type Peer } from './peer.js';
 import type { Tally } from './stats.js';
@@ -55,6 +55,19 @@ export interface Budgets {
   forget(peer: Peer): void;
   /** Nobody is left: nothing waits, no timer is left. */
   clear(): void;
+  /** What is left, and all that waits; for another process to go on with. */
+  snapshot(): BudgetsSnapshot;
+  /** The buckets of a snapshot; to be called before anything is relayed. */
+  restore(levels: Pick<BudgetsSnapshot, 'deliveries' | 'requests'>): void;
+  /** A message that waited, of a ready peer. */
+  wait(kind: PublicClass, peer: Peer, frame: string): void;
+}
+
+export interface BudgetsSnapshot {
+  /** Undefined: full. */
+  readonly deliveries: number | undefined;
+  readonly requests: number | undefined;
+  readonly waiting: readonly (Waiting & { readonly kind: PublicClass })[];
 }
 
 export interface BudgetsOptions {
@@ -80,6 +93,11 @@ function refill(bucket: Bucket, perSecond: number, now: number): void {
   const level = bucket.level + ((now - bucket.filledAt) * perSecond) / 1_000;
   bucket.level = Math.max(-full, Math.min(full, level));
   bucket.filledAt = now;
+}
+
+/** What is left in a bucket; undefined: it is full, as at the start. */
+function levelOf({ level }: Bucket): number | undefined {
+  return Number.isFinite(level) ? level : undefined;
 }
 
 function rankOf(peer: Peer, now: number): Rank {
@@ -225,6 +243,24 @@ export function createBudgets(options: BudgetsOptions): Budgets {
     clear() {
       for (const kind of PUBLIC_CLASSES) queues[kind].clear();
       stopIfIdle();
+    },
+    snapshot() {
+      return {
+        deliveries: levelOf(deliveries),
+        requests: levelOf(requests),
+        waiting: PUBLIC_CLASSES.flatMap((kind) =>
+          queues[kind].all().map((message) => ({ ...message, kind })),
+        ),
+      };
+    },
+    restore(levels) {
+      deliveries.level = levels.deliveries ?? Infinity;
+      requests.level = levels.requests ?? Infinity;
+    },
+    wait(kind, peer, frame) {
+      queues[kind].push(sourceOf(peer), rankOf(peer, clock.now()), { peer, frame });
+      peer.waits = true;
+      arm();
     },
   };
 }

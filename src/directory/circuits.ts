@@ -28,6 +28,10 @@ export interface Circuits {
   /** Forgets those that are due. */
   sweep(now: number): void;
   clear(): void;
+  /** All that are remembered; those without streams in the order in which they were left. */
+  all(): readonly Circuit[];
+  /** A circuit that another process remembered. Its streams `enter` it. */
+  restore(id: string, leftAt: number, meters: Meters | undefined): void;
 }
 
 export function createCircuits(): Circuits {
@@ -64,6 +68,10 @@ export function createCircuits(): Circuits {
         if (now - circuit.leftAt < KEPT_MS) break;
         left.delete(circuit.id);
       }
+    },
+    all: () => [...used.values(), ...left.values()],
+    restore(id, leftAt, meters) {
+      if (left.size < MAX_KEPT) left.set(id, { id, streams: 0, leftAt, meters });
     },
     clear() {
       used.clear();

@@ -14,6 +14,7 @@ import { formatPeerHandshake, parsePeerHandshake } from '../protocol/handshake.j
 import { createLineFramer } from '../protocol/line-framer.js';
 import { formatLocation, NOT_SERVING, type Location } from '../protocol/location.js';
 import type { Peer } from './peer.js';
+import type { DialBackSnapshot, DirectorySnapshot } from './snapshot.js';
 import type { Tally } from './stats.js';
 
 /** A location is dialled at most once in this time, whatever the dial brought. */
@@ -55,9 +56,13 @@ export interface DialBack {
   clear(): void;
   /** Locations that are being dialled or wait for it. */
   readonly pending: number;
+  /** What is known, and what is to be asked; for another process to go on with. */
+  snapshot(): Pick<DirectorySnapshot, 'dialBacks' | 'toDial'>;
+  restore(snapshot: Pick<DirectorySnapshot, 'dialBacks' | 'toDial'>): void;
 }
 
 interface Answer {
+  readonly location: Location;
   readonly at: number;
   readonly nick: string | undefined;
 }
@@ -123,7 +128,7 @@ export function createDialBack(
   const queue = new Map<string, Location>();
   const urgentQueue = new Map<string, Location>();
   /** Under way. */
-  const dials = new Map<string, AbortController>();
+  const dials = new Map<string, { readonly abort: AbortController; readonly location: Location }>();
   let dialledAt = -Infinity;
 
   function remember(key: string, answer: Answer): void {
@@ -158,16 +163,16 @@ export function createDialBack(
     const cancel = clock.after(DIAL_TIMEOUT_MS, () => abort.abort());
     const at = clock.now();
     dialledAt = at;
-    dials.set(key, abort);
+    dials.set(key, { abort, location });
     tally.dialBacks++;
     // Before the answer, so that an hour passes between two dials whatever becomes of this one.
-    remember(key, { at, nick: undefined });
+    remember(key, { location, at, nick: undefined });
     const nick = await ask(location, abort.signal);
     cancel();
     // Not after `clear`.
-    if (dials.get(key) !== abort) return;
+    if (dials.get(key)?.abort !== abort) return;
     dials.delete(key);
-    remember(key, { at, nick });
+    remember(key, { location, at, nick });
     options.answered(location, nick);
   }
 
@@ -205,10 +210,29 @@ export function createDialBack(
       return known.nick === nick ? 'verified' : 'refuted';
     },
     sweep,
+    snapshot() {
+      const now = clock.now();
+      const known: DialBackSnapshot[] = [];
+      for (const [key, { location, at, nick }] of answers) {
+        // A dial under way has no answer yet.
+        if (!dials.has(key)) known.push({ location, ms: now - at, nick });
+      }
+      const begun = [...dials.values()].map(({ location }) => location);
+      return { dialBacks: known, toDial: [...begun, ...urgentQueue.values(), ...queue.values()] };
+    },
+    restore({ dialBacks, toDial }) {
+      const now = clock.now();
+      for (const { location, ms, nick } of dialBacks) {
+        remember(formatLocation(location), { location, at: now - ms, nick });
+      }
+      for (const location of toDial.slice(0, MAX_QUEUED)) {
+        queue.set(formatLocation(location), location);
+      }
+    },
     clear() {
       queue.clear();
       urgentQueue.clear();
-      for (const abort of dials.values()) abort.abort();
+      for (const { abort } of dials.values()) abort.abort();
       dials.clear();
     },
   };

@@ -4,7 +4,6 @@
  */
 import type { Connection } from '../channel/ports.js';
 import { decodeEnvelope } from '../protocol/envelope.js';
-import { createLineFramer } from '../protocol/line-framer.js';
 import { sameLocation } from '../protocol/location.js';
 import { createAdmission } from './admission.js';
 import { createBudgets, type Budgets } from './budgets.js';
@@ -13,7 +12,8 @@ import { createDialBack } from './dial-back.js';
 import type { Directory, DirectoryOptions } from './directory-api.js';
 import { createFanout } from './fanout.js';
 import { createLiveness } from './liveness.js';
-import { createPeer, type Peer } from './peer.js';
+import { createMove } from './move.js';
+import { createPeer, isServing, type Peer } from './peer.js';
 import { createPeerlists } from './peerlists.js';
 import { createReclaims, type Reclaims } from './reclaim.js';
 import { createRegistry } from './registry.js';
@@ -23,11 +23,13 @@ import { createSweeper } from './sweeper.js';
 
 export { directoryMotd } from './motd.js';
 export type { DialBackOptions } from './dial-back.js';
-export type { Directory, DirectoryOptions } from './directory-api.js';
+export type { Directory, DirectoryOptions, MovingPeer } from './directory-api.js';
 export { DEFAULT_LIMITS, type DirectoryLimits } from './limits.js';
 export type { DirectoryStats, FlushReport } from './stats.js';
 
 const DEFAULT_FLUSH_WINDOW_MS = 25;
+/** How often refused connections are looked for while the rest has moved. */
+const REFUSED_LOOK_MS = 50;
 /** How long a peer may take to read the rest when the directory stops. */
 const CLOSE_GRACE_MS = 1_500;
 /** After this, connections that are still open when the directory stops are cut. */
@@ -57,7 +59,8 @@ export function createDirectory(options: DirectoryOptions): Directory {
     drop,
     onFlush: options.onFlush,
   });
-  const peerlists = createPeerlists({ nick, location: options.location, registry });
+  const { ownNicks = new Set<string>() } = options;
+  const peerlists = createPeerlists({ nick, location: options.location, registry, ownNicks });
   const budgets: Budgets = createBudgets({
     limits: () => limits,
     clock,
@@ -131,6 +134,13 @@ export function createDirectory(options: DirectoryOptions): Directory {
     fanout.settle();
   });
 
+  /** Handshaked peers, without ourselves. */
+  function peerCount(): number {
+    let own = 0;
+    for (const name of ownNicks) if (registry.byNick(name)) own++;
+    return registry.ready.length - own;
+  }
+
   function verified(peer: Peer): void {
     if (peer.verified) return;
     peer.verified = true;
@@ -146,7 +156,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     if (reason) tally.closed[reason]++;
     if (was === 'ready') {
       budgets.forget(peer);
-      fanout.announceLeave(peer);
+      if (!ownNicks.has(peer.nick)) fanout.announceLeave(peer);
       if (peer.claimed) reclaims.holderGone(peer);
     } else if (was === 'waiting') {
       reclaims.newcomerGone(peer);
@@ -211,7 +221,14 @@ export function createDirectory(options: DirectoryOptions): Directory {
     const circuit = enterCircuit(connection);
     if (circuit === 'full') return;
     const peer = createPeer(connection, fanout.outboxes.open(connection), circuit, clock.now());
-    const framer = createLineFramer();
+    enter(peer);
+    admission.arrived();
+    fanout.settle();
+  }
+
+  /** A fresh record: from now on it is read, and freed when its connection ends. */
+  function enter(peer: Peer): void {
+    const { connection, framer } = peer;
     registry.add(peer);
     sweeper.start();
     connection.attach({
@@ -224,8 +241,6 @@ export function createDirectory(options: DirectoryOptions): Directory {
         fanout.settle();
       },
     });
-    admission.arrived();
-    fanout.settle();
   }
 
   /** The circuit of a fresh connection, if it is known; `full` ends the connection. */
@@ -266,13 +281,13 @@ export function createDirectory(options: DirectoryOptions): Directory {
   return {
     accept,
     get peerCount() {
-      return registry.ready.length;
+      return peerCount();
     },
     get connectionCount() {
       return registry.connectionCount;
     },
     stats: () => ({
-      peers: registry.ready.length,
+      peers: peerCount(),
       connections: registry.connectionCount,
       unhandshaked: registry.unhandshaked.size,
       nickClaims: reclaims.pending,
@@ -281,13 +296,42 @@ export function createDirectory(options: DirectoryOptions): Directory {
       logBytes: fanout.logBytes,
       ...copyTally(tally),
     }),
+    kinds() {
+      const peers = registry.ready.filter((peer) => !ownNicks.has(peer.nick));
+      const serving = peers.filter(isServing).length;
+      return {
+        serving,
+        notServing: peers.length - serving,
+        answerPings: peers.filter(({ canPing }) => canPing).length,
+        verified: peers.filter((peer) => peer.verified).length,
+      };
+    },
     queuedBytes: () => registry.ready.map(({ outbox }) => fanout.outboxes.lag(outbox)),
     setLimits(next) {
       limits = next;
       sweeper.retime(next);
     },
+    connections: () =>
+      [...registry.ready, ...registry.unhandshaked].map(({ connection }) => connection),
+    flush: () => fanout.flush(),
+    ...createMove({
+      ...shared,
+      ownNicks,
+      circuits,
+      dialBack,
+      admission,
+      reclaims,
+      enter,
+    }),
     stopAccepting() {
       accepting = false;
+    },
+    async refusedGone() {
+      const until = clock.now() + CLOSE_LIMIT_MS;
+      while (registry.ending.size > 0 && clock.now() < until) {
+        // oxlint-disable-next-line no-await-in-loop -- looked for in turns
+        await new Promise<void>((resolve) => void clock.after(REFUSED_LOOK_MS, resolve));
+      }
     },
     async close() {
       accepting = false;

@@ -34,6 +34,8 @@ export interface FairQueue {
   shift(): Waiting | undefined;
   /** A peer is gone: so is what it had here. */
   forget(source: object, peer: Peer): void;
+  /** All that waits; the messages of one peer in their order. */
+  all(): readonly Waiting[];
   clear(): void;
 }
 
@@ -123,6 +125,7 @@ export function createFairQueue({ placesPerSource, maxLength }: FairQueueOptions
       if (kept.length === 0) ring.delete(source);
       else list.splice(0, list.length, ...kept);
     },
+    all: () => RANKS.flatMap((rank) => [...rings[rank].values()].flat()),
     clear() {
       for (const rank of RANKS) rings[rank].clear();
       size = 0;

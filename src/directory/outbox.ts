@@ -53,6 +53,8 @@ export interface Outboxes {
   cutOut(outbox: Outbox, length: number): void;
   /** Hands over what is owed up to now, unless a write is on its way. */
   pump(outbox: Outbox): void;
+  /** A copy of all that has not been handed over, up to the end of the log, due or not. */
+  owed(outbox: Outbox): Uint8Array;
   /** Bytes the peer has not taken, those on their way included. */
   lag(outbox: Outbox): number;
   /** Whether bytes wait and none has moved for `timeoutMs`. To be called regularly. */
@@ -170,6 +172,24 @@ export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes
       }
     },
     pump,
+    owed(outbox) {
+      const parts: Uint8Array[] = [];
+      let position = outbox.cursor;
+      const takeUntil = (until: number): void => {
+        while (position < until) {
+          const part = log.slice(position, until);
+          parts.push(part);
+          position += part.length;
+        }
+      };
+      for (const entry of outbox.splices ?? []) {
+        takeUntil(entry.at);
+        if (entry.bytes) parts.push(entry.bytes);
+        position += entry.skip;
+      }
+      takeUntil(log.end);
+      return Buffer.concat(parts);
+    },
     lag: (outbox) => outbox.inFlight + log.end - outbox.cursor + outbox.spliced,
     stalled(outbox, now, timeoutMs) {
       if (outbox.inFlight === 0) return false;

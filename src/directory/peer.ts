@@ -3,6 +3,7 @@
  * knows a peer (nick, reclaim, outbox) hangs off this record.
  */
 import type { Connection } from '../channel/ports.js';
+import { createLineFramer, type LineFramer } from '../protocol/line-framer.js';
 import { NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
 import type { Circuit } from './circuits.js';
 import type { Partners } from './conversations.js';
@@ -21,6 +22,8 @@ export type PeerState = 'new' | 'waiting' | 'ready' | 'ending' | 'gone';
 export interface Peer {
   readonly connection: Connection;
   readonly outbox: Outbox;
+  /** Cuts what it says into lines. */
+  readonly framer: LineFramer;
   state: PeerState;
   /** When it was accepted; clock milliseconds, as all times here. */
   readonly acceptedAt: number;
@@ -67,6 +70,7 @@ export function createPeer(
   return {
     connection,
     outbox,
+    framer: createLineFramer(),
     state: 'new',
     acceptedAt: now,
     nick: '',

@@ -57,6 +57,8 @@ export interface PeerlistsOptions {
   readonly nick: string;
   readonly location: () => Location;
   readonly registry: Registry;
+  /** Our own visitors, who are in no list. */
+  readonly ownNicks: ReadonlySet<string>;
 }
 
 interface Answer {
@@ -64,14 +66,16 @@ interface Answer {
   readonly pieces: readonly Uint8Array[];
 }
 
-export function createPeerlists({ nick, location, registry }: PeerlistsOptions): Peerlists {
+export function createPeerlists(options: PeerlistsOptions): Peerlists {
+  const { nick, location, registry, ownNicks } = options;
   const answers = new Map<boolean, Answer>();
 
   const ownEntry = (): string =>
     formatPeerEntry({ nick, location: location(), features: [], left: false }, false);
 
   function build(withFeatures: boolean): readonly Uint8Array[] {
-    const payloads = joinPeerEntries(registry.ready.map((peer) => entryOf(peer, withFeatures)));
+    const listed = registry.ready.filter((peer) => !ownNicks.has(peer.nick));
+    const payloads = joinPeerEntries(listed.map((peer) => entryOf(peer, withFeatures)));
     const pieces: Uint8Array[] = [];
     let lines = '';
     for (const payload of payloads.length > 0 ? payloads : ['']) {

@@ -8,8 +8,16 @@ import type { DirectoryLimits } from './limits.js';
  * `conversation` is a private message that answers one; it has a bucket of its own, so that a maker
  * who answers a flood of requests does not lose a coinjoin for it.
  */
-export type RateClass =
-  'pubmsg' | 'orderbook' | 'privmsg' | 'conversation' | 'getpeerlist' | 'ping' | 'junk';
+export const RATE_CLASSES = [
+  'pubmsg',
+  'orderbook',
+  'privmsg',
+  'conversation',
+  'getpeerlist',
+  'ping',
+  'junk',
+] as const;
+export type RateClass = (typeof RATE_CLASSES)[number];
 
 interface Meter {
   tokens: number;

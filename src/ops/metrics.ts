@@ -15,8 +15,8 @@ export interface HistogramMetric {
 export interface Metrics {
   /** Something that only grows. Label values must come from a fixed set, never from a peer. */
   counter(name: string, help: string, labels?: readonly string[]): CounterMetric;
-  /** Something that is read when asked for. */
-  gauge(name: string, help: string, read: () => number): void;
+  /** Something that is read when asked for; left out while it is undefined. */
+  gauge(name: string, help: string, read: () => number | undefined): void;
   /** The same, one for each value of a label. */
   gauges(
     name: string,
@@ -68,7 +68,11 @@ export function createMetrics({ processMetrics = true }: MetricsOptions = {}): M
         name: PREFIX + name,
         help,
         registers: [],
-        collect: () => gauge.set(read()),
+        collect() {
+          const now = read();
+          if (now === undefined) gauge.remove();
+          else gauge.set(now);
+        },
       });
       registry.registerMetric(gauge);
     },

@@ -15,6 +15,8 @@ export interface Notifier {
   status(text: string): void;
   /** A reload begins; call `ready` when it is done. */
   reloading(): void;
+  /** Another process is the service from now on; resolves when systemd has read it. */
+  mainProcess(pid: number): Promise<void>;
   /** The service is on its way down. */
   stopping(): void;
   /** Sends nothing more of its own accord; resolves when what was asked for has been sent. */
@@ -39,6 +41,7 @@ const silentNotifier: Notifier = {
   status() {},
   reloading() {},
   stopping() {},
+  mainProcess: () => Promise.resolve(),
   close: () => Promise.resolve(),
 };
 
@@ -100,6 +103,12 @@ export function createNotifier({ log, clock, env = process.env }: NotifierOption
     },
     status: (text) => send(`STATUS=${oneLine(text)}`),
     reloading: () => send('RELOADING=1'),
+    mainProcess(pid) {
+      // The new one feeds the watchdog.
+      cancelWatchdog?.();
+      send(`MAINPID=${pid}`, 'READY=1');
+      return queue;
+    },
     stopping: () => send('STOPPING=1'),
     close() {
       closed = true;

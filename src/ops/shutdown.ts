@@ -17,6 +17,8 @@ export interface ShutdownOptions {
   readonly log: Log;
   /** SIGHUP: re-read what can change without dropping a peer. Without it SIGHUP ends the program. */
   readonly onReload?: (() => void | Promise<void>) | undefined;
+  /** SIGUSR2: let a new process go on. */
+  readonly onUpgrade?: (() => void) | undefined;
   /** Called at once when stopping begins, before any part stops. */
   readonly onStopping?: (() => void) | undefined;
   /** Longest time for all parts together, in milliseconds. Default 4,500, so that 5 s hold in sum. */
@@ -37,8 +39,19 @@ export interface Shutdown {
   onStop(name: string, stop: () => void | Promise<void>): () => void;
   /** Stops everything and exits with `code` (default 0). Later calls wait for the first. */
   stop(code?: ExitCode): Promise<void>;
+  /** Signals wait from now on, while an upgrade decides which process they are for. */
+  suspend(): SuspendedSignals;
+  /** Exits at once, stopping nothing: another process goes on with all parts. */
+  leave(): void;
   /** Takes the signal handlers away without stopping anything. */
   close(): void;
+}
+
+export interface SuspendedSignals {
+  /** Those that came meanwhile, in order. */
+  readonly came: readonly NodeJS.Signals[];
+  /** Acts on them, and on all further ones as ever. */
+  resume(): void;
 }
 
 /** Unlike the clock's, this timer keeps the process alive: a part that hangs must not end it silently. */
@@ -128,11 +141,30 @@ export function createShutdown(options: ShutdownOptions): Shutdown {
       .catch((error: unknown) => log.error('reload failed; nothing changed', errorFields(error)));
   };
 
-  const handlers = [
+  const onUpgrade = (): void => {
+    if (stopping === undefined) options.onUpgrade?.();
+  };
+
+  /** Undefined while signals are acted on as they come. */
+  let suspended: NodeJS.Signals[] | undefined;
+
+  const actions = [
     ['SIGTERM', onSignal],
     ['SIGINT', onSignal],
     ['SIGHUP', onHangup],
+    ['SIGUSR2', onUpgrade],
   ] as const;
+  const handled = actions.filter(([name]) => name !== 'SIGUSR2' || options.onUpgrade);
+  const handlers = handled.map(
+    ([signal, act]) =>
+      [
+        signal,
+        () => {
+          if (suspended === undefined || signal === 'SIGUSR2') act();
+          else suspended.push(signal);
+        },
+      ] as const,
+  );
   for (const [signal, handler] of handlers) host.on(signal, handler);
 
   function close(): void {
@@ -150,6 +182,21 @@ export function createShutdown(options: ShutdownOptions): Shutdown {
       };
     },
     stop,
+    suspend() {
+      const came: NodeJS.Signals[] = [];
+      suspended = came;
+      return {
+        came,
+        resume() {
+          suspended = undefined;
+          for (const signal of came) actions.find(([name]) => name === signal)?.[1]();
+        },
+      };
+    },
+    leave() {
+      close();
+      host.exit(ExitCode.OK);
+    },
     close,
   };
 }

@@ -2,6 +2,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { isIP } from 'node:net';
 import type { Log } from '../channel/log.js';
+import { handleOf, type NativeHandle } from '../handover/native-handle.js';
+import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
 import { isLoopbackHost } from '../protocol/location.js';
 import { errorFields } from './error-text.js';
 import { ExitCode } from './exit.js';
@@ -24,11 +26,17 @@ export interface StatusServerOptions {
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
   readonly log: Log;
+  /** Goes on with the listener of another process, if that is at the same address. */
+  readonly inherited?: Parcels | undefined;
 }
 
 export interface StatusServer {
   readonly host: string;
   readonly port: number;
+  /** Listens from now on, where the listener is inherited. */
+  begin(): void;
+  /** Serves on while it is held. */
+  readonly move: Movable;
   /** Closes the listener and every connection. */
   close(): Promise<void>;
 }
@@ -128,6 +136,15 @@ function listen(server: Server, host: string, port: number): Promise<void> {
   });
 }
 
+/** The key of the parcel that holds the listener. */
+const STATUS = 'status';
+
+function inheritedHandle({ inherited, host, port }: StatusServerOptions): NativeHandle | undefined {
+  const { value, handle } = inherited?.get(STATUS) ?? {};
+  const same = isRecord(value) && value['host'] === host && value['port'] === port;
+  return same ? handle : undefined;
+}
+
 /**
  * Starts the server; resolves to undefined when the port is 0. Rejects with a StatusAddressError
  * when the address is taken or unusable.
@@ -159,11 +176,24 @@ export async function startStatusServer(
   );
   server.maxConnections = MAX_CONNECTIONS;
   server.maxRequestsPerSocket = 100;
-  await listen(server, host, port);
+  const inherited = inheritedHandle(options);
+  if (inherited === undefined) await listen(server, host, port);
   server.on('error', (error) => log.warn('the status page has trouble', errorFields(error)));
   return {
     host,
     port,
+    begin() {
+      if (inherited !== undefined) server.listen(inherited);
+    },
+    move: {
+      hold() {
+        const handle = handleOf(server);
+        return Promise.resolve(
+          handle === undefined ? [] : [{ key: STATUS, value: { host, port }, handle }],
+        );
+      },
+      release() {},
+    },
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -18,12 +18,22 @@ function circuitOf(line: Uint8Array): string | undefined {
   return parsed.ok ? String(parsed.value.circuit) : undefined;
 }
 
+/** A line that is being read. */
+export interface CircuitReading {
+  /** Ends it; the socket is the caller's again. Returns what was read. */
+  stop(): Uint8Array;
+}
+
 /**
  * Calls `use` with the circuit in the turn in which the line is complete; the socket is paused then,
  * and holds what came behind the line. A socket that says anything else, or nothing in time, is
  * closed. Bounded: 107 bytes.
  */
-export function readCircuit(socket: Socket, clock: Clock, use: (circuit: string) => void): void {
+export function readCircuit(
+  socket: Socket,
+  clock: Clock,
+  use: (circuit: string) => void,
+): CircuitReading {
   let head = new Uint8Array(0);
 
   function release(): void {
@@ -61,4 +71,11 @@ export function readCircuit(socket: Socket, clock: Clock, use: (circuit: string)
   socket.on('error', ignore);
   socket.once('close', release);
   socket.resume();
+  return {
+    stop() {
+      release();
+      socket.pause();
+      return head;
+    },
+  };
 }

@@ -1,8 +1,17 @@
 /** The accept loop that both overlays share: a TCP listener that outlives shortages and bad peers. */
+import { rename } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
-import type { Clock, Connection } from '../channel/ports.js';
-import { readCircuit } from './circuit-socket.js';
+import type { Clock, Connection, MovableService } from '../channel/ports.js';
+import {
+  handleOf,
+  socketOver,
+  startReading,
+  stopReading,
+  type NativeHandle,
+} from '../handover/native-handle.js';
+import { HandoverError, isRecord, type Parcel, type Parcels } from '../handover/parcel.js';
+import { readCircuit, type CircuitReading } from './circuit-socket.js';
 import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 
@@ -25,8 +34,15 @@ export interface Listening {
   readonly host: string;
   /** The port in use, also where 0 was asked for. */
   readonly port: number;
+  /** The unix socket in use, where connections carry their circuit. */
+  readonly circuitSocket: string | undefined;
   /** Stops accepting. Does not wait for connections, and does not close them. */
   close(): void;
+  /** Accepts from now on, where the listener is inherited. */
+  begin(): void;
+  /** Takes one of those who came while nobody accepted. */
+  welcome(parcel: Parcel): void;
+  readonly move: MovableService;
 }
 
 export interface ListenOptions {
@@ -36,6 +52,8 @@ export interface ListenOptions {
    */
   readonly circuitSocket?: string | undefined;
   readonly address: ListenAddress;
+  /** Goes on with the listener of another process, wherever that is, when `begin` is called. */
+  readonly inherited?: Parcels | undefined;
   readonly onConnection: (connection: Connection) => void;
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -77,6 +95,12 @@ function listenFault({ host, port }: ListenAddress, error: unknown): OverlayErro
   }
 }
 
+/**
+ * A unix socket is bound under a name of its own and then moved to its place: libuv removes the name
+ * it was bound to when the listener closes, and by then another process may listen there.
+ */
+const BOUND_SUFFIX = '~';
+
 async function opened(
   server: Server,
   address: ListenAddress,
@@ -84,7 +108,10 @@ async function opened(
   signal: AbortSignal,
 ): Promise<void> {
   signal.throwIfAborted();
-  const where = path === undefined ? { host: address.host, port: address.port } : { path };
+  const where =
+    path === undefined
+      ? { host: address.host, port: address.port }
+      : { path: `${path}${BOUND_SUFFIX}` };
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...where, backlog: BACKLOG }, () => {
@@ -94,36 +121,93 @@ async function opened(
   }).catch((error: unknown) => {
     throw listenFault(address, error);
   });
+  if (path !== undefined) await rename(`${path}${BOUND_SUFFIX}`, path);
+}
+
+/** The key of the parcel that holds a listener. */
+const LISTENER = 'listener';
+const LATE = 'late';
+/** Connections that may come while another process takes over. */
+const MAX_LATE = 4_096;
+
+interface Inherited {
+  readonly handle: NativeHandle;
+  readonly address: ListenAddress;
+  /** The unix socket, where connections carry their circuit. */
+  readonly circuitSocket: string | undefined;
+}
+
+/** The listener of another process. Throws a HandoverError when it is not there or makes no sense. */
+export function inheritedListener(parcels: Parcels): Inherited {
+  const { value, handle } = parcels.get(LISTENER) ?? {};
+  const { host, port, circuitSocket }: Readonly<Record<string, unknown>> = isRecord(value)
+    ? value
+    : {};
+  if (handle === undefined || typeof host !== 'string' || typeof port !== 'number') {
+    throw new HandoverError('no listener was handed over');
+  }
+  return {
+    handle,
+    address: { host, port },
+    circuitSocket: typeof circuitSocket === 'string' ? circuitSocket : undefined,
+  };
+}
+
+/** Somebody who came, or whose PROXY line was not read, while nobody accepted. */
+interface Late {
+  readonly socket: Socket;
+  /** What was read of it. */
+  readonly head: Uint8Array;
 }
 
 /**
  * Opens the listener. Each connection is handed over unread, so the owner attaches in the same turn.
  * A failed accept (too many open files) is logged once a minute and never stops the listener.
- * Throws OverlayError `listen-failed`, or the signal's reason.
+ * Throws OverlayError `listen-failed`, a HandoverError, or the signal's reason.
  */
 export async function listen(options: ListenOptions): Promise<Listening> {
-  const { onConnection, clock, log, signal, circuitSocket } = options;
-  const host = options.address.host === 'localhost' ? '127.0.0.1' : options.address.host;
+  const { onConnection, clock, log, signal } = options;
+  const inherited = options.inherited && inheritedListener(options.inherited);
+  const circuitSocket = inherited ? inherited.circuitSocket : options.circuitSocket;
+  const address = inherited?.address ?? options.address;
+  const host = address.host === 'localhost' ? '127.0.0.1' : address.host;
   const server = createServer({ allowHalfOpen: false, pauseOnConnect: true, noDelay: true });
   /** Accepted, and without their PROXY line yet. */
-  const unread = new Set<Socket>();
+  const unread = new Map<Socket, CircuitReading>();
+  /** Undefined while connections are taken as they come. */
+  let late: Late[] | undefined;
   let warnedAt: number | undefined;
   /** Failed accepts that the last line did not tell of. */
   let untold = 0;
 
-  server.on('connection', (socket) => {
+  function take(socket: Socket): void {
     if (circuitSocket === undefined) onConnection(socketConnection(socket, undefined, clock));
     else if (unread.size >= MAX_UNREAD) socket.destroy();
     else {
-      unread.add(socket);
       socket.once('close', () => unread.delete(socket));
-      readCircuit(socket, clock, (circuit) => {
+      const reading = readCircuit(socket, clock, (circuit) => {
         unread.delete(socket);
         onConnection(socketConnection(socket, undefined, clock, circuit));
       });
+      unread.set(socket, reading);
     }
+  }
+
+  function takeLate({ socket, head }: Late): void {
+    if (socket.destroyed) return;
+    if (head.length > 0) socket.unshift(head);
+    take(socket);
+  }
+
+  server.on('connection', (socket) => {
+    if (late === undefined) take(socket);
+    else if (late.length >= MAX_LATE) socket.destroy();
+    else late.push({ socket: socket.on('error', () => {}), head: new Uint8Array(0) });
   });
-  await opened(server, { host, port: options.address.port }, circuitSocket, signal);
+  const begin = (handle: NativeHandle): void => {
+    server.listen(handle, BACKLOG);
+  };
+  if (inherited === undefined) await opened(server, { ...address, host }, circuitSocket, signal);
   server.on('error', (error) => {
     untold += 1;
     if (warnedAt !== undefined && clock.now() - warnedAt < ACCEPT_WARNING_INTERVAL_MS) return;
@@ -136,13 +220,57 @@ export async function listen(options: ListenOptions): Promise<Listening> {
 
   const close = (): void => {
     server.close();
-    for (const socket of unread) socket.destroy();
+    for (const socket of unread.keys()) socket.destroy();
   };
   if (signal.aborted) {
     close();
     signal.throwIfAborted();
   }
   const bound = server.address();
-  const port = bound !== null && typeof bound === 'object' ? bound.port : options.address.port;
-  return { host, port, close };
+  const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
+
+  return {
+    host,
+    port,
+    circuitSocket,
+    close,
+    begin() {
+      if (inherited) begin(inherited.handle);
+    },
+    welcome({ value, handle }) {
+      if (handle === undefined) return;
+      const text = isRecord(value) && typeof value['head'] === 'string' ? value['head'] : '';
+      takeLate({ socket: socketOver(handle), head: Buffer.from(text, 'base64') });
+    },
+    move: {
+      hold() {
+        const handle = handleOf(server);
+        if (handle === undefined)
+          return Promise.reject(new HandoverError('the listener is closed'));
+        late = [];
+        for (const [socket, reading] of unread) {
+          stopReading(socket);
+          late.push({ socket: socket.on('error', () => {}), head: reading.stop() });
+        }
+        unread.clear();
+        return Promise.resolve([{ key: LISTENER, value: { host, port, circuitSocket }, handle }]);
+      },
+      release() {
+        const came = late ?? [];
+        late = undefined;
+        for (const one of came) {
+          takeLate(one);
+          startReading(one.socket);
+        }
+      },
+      leave() {
+        server.close();
+        return (late ?? []).flatMap(({ socket, head }, i) => {
+          const handle = handleOf(socket);
+          const value = { head: Buffer.from(head).toString('base64') };
+          return handle === undefined ? [] : [{ key: `${LATE}:${i}`, value, handle }];
+        });
+      },
+    },
+  };
 }

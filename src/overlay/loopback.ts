@@ -77,13 +77,16 @@ export function createLoopbackOverlay(options: LoopbackOverlayOptions): Overlay 
     name: 'loopback',
     reaches: (location) => location.kind === 'loopback',
     dial: (location, dialOptions) => dial(location, dialOptions, clock),
-    async serve(onConnection, { signal, onState }) {
+    async serve(onConnection, { signal, onState, inherited }) {
       onState?.({ state: 'starting', detail: `listening on ${host}:${port}` });
       const address = { host: loopbackAddress(host), port };
-      const listening = await listen({ address, onConnection, signal, clock, log });
+      const listening = await listen({ address, inherited, onConnection, signal, clock, log });
       onState?.({ state: 'reachable' });
       return {
         location: { kind: 'loopback', host: listening.host, port: listening.port },
+        move: listening.move,
+        begin: () => listening.begin(),
+        welcome: (parcel) => listening.welcome(parcel),
         close: () => {
           listening.close();
           return Promise.resolve();

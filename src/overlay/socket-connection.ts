@@ -4,35 +4,40 @@
  */
 import { type Socket } from 'node:net';
 import type { Clock, Connection, ConnectionHandler } from '../channel/ports.js';
+import { handleOf, socketOver, type NativeHandle } from '../handover/native-handle.js';
 
 /** How long `end` waits by default before it cuts off a peer that does not read. */
 export const DEFAULT_END_GRACE_MS = 5_000;
 
+/** Bytes that were given to us, and what is to be called when the kernel has taken them. */
+interface Write {
+  readonly bytes: Uint8Array;
+  readonly done: (() => void) | undefined;
+}
+
+/** Shared by all connections on which nothing is on its way. */
+const NO_WRITES: readonly Write[] = [];
+
 /**
- * What the kernel has not taken yet is not public in Node: `writableLength` counts a write in full
- * until all of it is gone, so a 4 MB frame would look stuck while it drains well. The handle knows
- * the rest (both are numbers of libuv: bytes handed over so far, and of those the ones still
- * queued). Where a Node version lacks them, `writableLength` is used.
+ * A connection that another process may go on with. `hold` it, and it neither reads nor writes, so
+ * that the kernel's socket is as the other process will find it; `release` ends that here.
  */
-interface HandleCounters {
-  readonly bytesWritten: number;
-  readonly writeQueueSize: number;
-}
-
-function isHandleCounters(value: unknown): value is HandleCounters {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'bytesWritten' in value &&
-    typeof value.bytesWritten === 'number' &&
-    'writeQueueSize' in value &&
-    typeof value.writeQueueSize === 'number'
-  );
-}
-
-function handleCounters(socket: Socket): HandleCounters | undefined {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  return isHandleCounters(handle) ? handle : undefined;
+export interface MovableConnection extends Connection {
+  /** The socket itself, to be sent; undefined when it is closed, closing or of an unknown kind. */
+  readonly handle: NativeHandle | undefined;
+  /** Bytes that libuv has and the kernel has not: it goes on handing them over, held or not. */
+  readonly pendingBytes: number;
+  /** Reads and writes nothing from now on; what is written meanwhile waits. */
+  hold(): void;
+  /** Writes what waits, and reads. Does nothing when it is not held. */
+  release(): void;
+  /**
+   * Goes on, held, over a second handle of the same socket. The first is closed, which is the only way
+   * to take back what libuv has pending; those bytes wait with the others.
+   */
+  replaceHandle(duplicate: NativeHandle): void;
+  /** A copy of all that the kernel has not taken, in order. Exact while held without `pendingBytes`. */
+  unsent(): Uint8Array;
 }
 
 /** Where a socket's owner is found: listeners are shared, since a directory has thousands of sockets. */
@@ -58,31 +63,52 @@ function onData(this: OwnedSocket, chunk: Uint8Array): void {
  * A class, unlike nearly everything here: its methods are shared, where functions of its own would
  * cost each connection about a kilobyte.
  */
-class SocketConnection implements Connection {
-  readonly #socket: Socket;
+class SocketConnection implements MovableConnection {
+  #socket: Socket;
   readonly #remote: string | undefined;
   readonly #clock: Clock;
-  readonly #counters: HandleCounters | undefined;
-  #accepted: number;
+  /**
+   * What the kernel has not taken yet is not public in Node: `writableLength` counts a write in full
+   * until all of it is gone, so a 4 MB frame would look stuck while it drains well. The handle knows
+   * the rest. Where a Node version lacks it, `writableLength` is used.
+   */
+  #counters: NativeHandle | undefined;
+  #accepted = 0;
   #handler: ConnectionHandler | undefined;
   #cause: Error | undefined;
   #ending = false;
   #gone: boolean;
   #told = false;
+  /** The socket was set flowing. */
+  #reading = false;
+  /** Given to the socket and not all taken; at most one, nearly always. */
+  #writes = NO_WRITES;
+  /** What waits for `release`; undefined while it is not held. */
+  #held: Write[] | undefined;
+  /** The grace of an `end` that waits for `release`. */
+  #heldEnd: number | undefined;
   #cancelCutOff: (() => void) | undefined;
 
   constructor(
-    socket: OwnedSocket,
+    socket: Socket,
     remote: string | undefined,
     clock: Clock,
     readonly circuit: string | undefined,
+    held: boolean,
   ) {
-    this.#socket = socket;
     this.#remote = remote;
     this.#clock = clock;
-    this.#counters = handleCounters(socket);
-    this.#accepted = socket.bytesWritten;
+    this.#socket = socket;
     this.#gone = socket.closed;
+    if (held) this.#held = [];
+    this.#own(socket);
+  }
+
+  #own(socket: OwnedSocket): void {
+    this.#socket = socket;
+    this.#counters = handleOf(socket);
+    this.#accepted = socket.bytesWritten;
+    this.#reading = false;
     socket[OWNER] = this;
     socket.pause();
     socket.setNoDelay(true);
@@ -119,12 +145,19 @@ class SocketConnection implements Connection {
     return this.#socket.destroyed || this.#gone;
   }
 
-  get queuedBytes(): number {
+  /** Bytes that the socket was given and the kernel has not taken. */
+  #queued(): number {
     const { writableLength } = this.#socket;
     if (writableLength === 0 || this.#socket.destroyed) return 0;
     if (this.#counters === undefined) return writableLength;
     const { bytesWritten, writeQueueSize } = this.#counters;
     return this.#accepted - (bytesWritten - writeQueueSize);
+  }
+
+  get queuedBytes(): number {
+    const queued = this.#queued();
+    if (this.#held === undefined || this.#socket.destroyed) return queued;
+    return this.#held.reduce((sum, { bytes }) => sum + bytes.length, queued);
   }
 
   attach(handler: ConnectionHandler): void {
@@ -134,21 +167,30 @@ class SocketConnection implements Connection {
       process.nextTick(() => this.#tellClosed());
       return;
     }
+    if (this.#held === undefined) this.#read();
+  }
+
+  #read(): void {
+    this.#reading = true;
     this.#socket.on('data', onData);
     this.#socket.resume();
   }
 
   write(bytes: Uint8Array, done?: () => void): void {
+    if (this.#ending || this.#heldEnd !== undefined || !this.#socket.writable) return;
+    if (this.#held === undefined) this.#send({ bytes, done });
+    else this.#held.push({ bytes, done });
+  }
+
+  #send(write: Write): void {
     const socket = this.#socket;
-    if (this.#ending || !socket.writable) return;
-    this.#accepted += bytes.length;
-    if (done === undefined) {
-      socket.write(bytes);
-      return;
-    }
-    socket.write(bytes, (error) => {
+    this.#accepted += write.bytes.length;
+    this.#writes = this.#writes.length === 0 ? [write] : [...this.#writes, write];
+    socket.write(write.bytes, (error) => {
       // Node reports a write cut short by `destroy` as a success.
-      if (!error && !socket.destroyed) done();
+      if (error || socket.destroyed) return;
+      this.#writes = this.#writes.length === 1 ? NO_WRITES : this.#writes.slice(1);
+      write.done?.();
     });
   }
 
@@ -157,12 +199,16 @@ class SocketConnection implements Connection {
   }
 
   resume(): void {
-    if (this.#handler !== undefined) this.#socket.resume();
+    if (this.#handler !== undefined && this.#held === undefined) this.#socket.resume();
   }
 
   end(graceMs = DEFAULT_END_GRACE_MS): void {
     const socket = this.#socket;
     if (this.#ending || socket.destroyed) return;
+    if (this.#held !== undefined) {
+      this.#heldEnd ??= graceMs;
+      return;
+    }
     this.#ending = true;
     socket.end();
     // Reads on and drops what comes: closing with unread bytes would make the kernel send a reset,
@@ -174,6 +220,64 @@ class SocketConnection implements Connection {
   destroy(): void {
     this.#ending = true;
     this.#socket.destroy();
+  }
+
+  get handle(): NativeHandle | undefined {
+    const { destroyed, writableEnded, readableEnded } = this.#socket;
+    if (this.#ending || this.#gone || destroyed || writableEnded || readableEnded) return undefined;
+    return this.#heldEnd === undefined ? handleOf(this.#socket) : undefined;
+  }
+
+  get pendingBytes(): number {
+    return this.#counters === undefined || this.#socket.destroyed
+      ? 0
+      : this.#counters.writeQueueSize;
+  }
+
+  hold(): void {
+    if (this.#held !== undefined || this.handle === undefined) return;
+    this.#held = [];
+    if (this.#reading) this.#counters?.readStop();
+  }
+
+  release(): void {
+    const held = this.#held;
+    if (held === undefined) return;
+    this.#held = undefined;
+    if (this.#socket.destroyed) return;
+    for (const write of held) this.#send(write);
+    const grace = this.#heldEnd;
+    this.#heldEnd = undefined;
+    if (this.#reading) this.#counters?.readStart();
+    else if (this.#handler !== undefined) this.#read();
+    if (grace !== undefined) this.end(grace);
+  }
+
+  /** What the socket was given and the kernel has not taken; of the first write its rest. */
+  #untaken(): Write[] {
+    let taken = this.#writes.reduce((sum, { bytes }) => sum + bytes.length, 0) - this.#queued();
+    const rest: Write[] = [];
+    for (const { bytes, done } of this.#writes) {
+      const skip = Math.min(Math.max(taken, 0), bytes.length);
+      taken -= skip;
+      // An empty one still has somebody to tell.
+      rest.push({ bytes: bytes.subarray(skip), done });
+    }
+    return rest;
+  }
+
+  replaceHandle(duplicate: NativeHandle): void {
+    if (this.#held === undefined) throw new Error('only a held connection changes its handle');
+    const first: OwnedSocket = this.#socket;
+    this.#held.unshift(...this.#untaken());
+    this.#writes = NO_WRITES;
+    delete first[OWNER];
+    first.destroy();
+    this.#own(socketOver(duplicate));
+  }
+
+  unsent(): Uint8Array {
+    return Buffer.concat([...this.#untaken(), ...(this.#held ?? [])].map(({ bytes }) => bytes));
   }
 }
 
@@ -193,5 +297,21 @@ export function socketConnection(
   clock: Clock,
   circuit?: string,
 ): Connection {
-  return new SocketConnection(socket, remote, clock, circuit);
+  return new SocketConnection(socket, remote, clock, circuit, false);
+}
+
+/** A connection over a handle that came from another process, held. */
+export function heldConnection(
+  handle: NativeHandle,
+  clock: Clock,
+  circuit?: string,
+): MovableConnection {
+  return new SocketConnection(socketOver(handle), undefined, clock, circuit, true);
+}
+
+/** The same connection, if another process could go on with it. */
+export function asMovable(connection: Connection): MovableConnection | undefined {
+  return connection instanceof SocketConnection && connection.handle !== undefined
+    ? connection
+    : undefined;
 }

@@ -4,6 +4,7 @@
  */
 import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/ports.js';
+import type { Movable } from '../handover/parcel.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation, isLoopbackHost } from '../protocol/location.js';
 import type { ControlClient } from '../tor/control-client.js';
@@ -66,10 +67,42 @@ function targetHost(host: string): string {
   return host === '0.0.0.0' ? '127.0.0.1' : host;
 }
 
+/** How a service moves: its listener, and the onion that leads there, if that is ours to move. */
+function accepting(
+  listening: Listening,
+  service: Movable | undefined,
+): Pick<Served, 'move' | 'begin' | 'welcome'> {
+  const { move } = listening;
+  return {
+    begin() {
+      service?.release();
+      listening.begin();
+    },
+    welcome: (parcel) => listening.welcome(parcel),
+    move: {
+      async hold() {
+        // First, because this one may refuse.
+        const parcels = (await service?.hold()) ?? [];
+        try {
+          return [...parcels, ...(await move.hold())];
+        } catch (error) {
+          service?.release();
+          throw error;
+        }
+      },
+      release() {
+        service?.release();
+        move.release();
+      },
+      leave: () => move.leave(),
+    },
+  };
+}
+
 async function serveByControl(
   serving: TorServing & { readonly kind: 'control' },
   listening: Listening,
-  { signal, onState }: ServeOptions,
+  { signal, onState, inherited }: ServeOptions,
   tools: Tools,
 ): Promise<Served> {
   const { identity, connectControl, pow, uploadTimeoutMs, circuits } = serving;
@@ -78,10 +111,13 @@ async function serveByControl(
     identity,
     virtualPort: VIRTUAL_PORT,
     target:
-      circuits === undefined
+      listening.circuitSocket === undefined
         ? { host: targetHost(listening.host), port: listening.port }
-        : { unix: circuits.socket },
-    ...(circuits === undefined ? {} : { hiddenServiceDir: circuits.hiddenServiceDir }),
+        : { unix: listening.circuitSocket },
+    ...(circuits === undefined || listening.circuitSocket === undefined
+      ? {}
+      : { hiddenServiceDir: circuits.hiddenServiceDir }),
+    inherited,
     signal,
     ...tools,
     ...(onState === undefined ? {} : { onState }),
@@ -92,6 +128,7 @@ async function serveByControl(
   service.reachable.catch(() => {});
   return {
     location: service.location,
+    ...accepting(listening, service.move),
     async close() {
       listening.close();
       await service.close();
@@ -110,6 +147,7 @@ async function serveExternally(
   onState?.({ state: 'reachable' });
   return {
     location: { kind: 'onion', host, port: VIRTUAL_PORT },
+    ...accepting(listening, undefined),
     close: () => {
       listening.close();
       return Promise.resolve();
@@ -130,9 +168,17 @@ async function serve(
       `onion_serving_host ${serving.listen.host} is not loopback: whoever reaches it can connect without Tor`,
     );
   }
-  const { signal } = options;
+  const { signal, inherited } = options;
   const address = serving.listen;
-  const listening = await listen({ address, circuitSocket, onConnection, signal, clock, log });
+  const listening = await listen({
+    address,
+    circuitSocket,
+    inherited,
+    onConnection,
+    signal,
+    clock,
+    log,
+  });
   try {
     return serving.kind === 'control'
       ? await serveByControl(serving, listening, options, tools)

@@ -22,6 +22,8 @@ export interface LineFramer {
   push(chunk: Uint8Array, onLine: (line: Uint8Array) => boolean | void): boolean;
   /** Bytes of the unfinished line held back. */
   readonly pendingBytes: number;
+  /** A copy of them. Given to a fresh framer, it goes on where this one is. */
+  pending(): Uint8Array;
 }
 
 /** A class because its methods are then shared: a directory has one framer per connection. */
@@ -37,6 +39,10 @@ class ByteLineFramer implements LineFramer {
 
   get pendingBytes(): number {
     return this.#held;
+  }
+
+  pending(): Uint8Array {
+    return this.#pending.slice(0, this.#held);
   }
 
   push(chunk: Uint8Array, onLine: (line: Uint8Array) => boolean | void): boolean {

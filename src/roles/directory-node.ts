@@ -12,12 +12,17 @@ import { startStatusServer, type Health, type StatusServer } from '../ops/status
 import { systemClock } from '../overlay/system-clock.js';
 import type { Network } from '../protocol/constants.js';
 import { formatLocation, type Location } from '../protocol/location.js';
+import type { ProbeResult } from '../probe/probe.js';
 import { createNickKey } from '../protocol/nick.js';
+import type { Parcel, Parcels } from '../handover/parcel.js';
+import { createCanary } from './canary.js';
+import { registerCanaryMetrics } from './canary-metrics.js';
 import {
   registerDirectoryMetrics,
   registerFlushMetrics,
   type NodeStateName,
 } from './directory-metrics.js';
+import { openInheritedDirectory, type MovingDirectory } from './directory-handover.js';
 import { VERSION } from './version.js';
 
 export interface DirectoryNodeOptions {
@@ -29,8 +34,14 @@ export interface DirectoryNodeOptions {
   readonly limits?: DirectoryLimits;
   /** Dial claimed locations through the overlay to see who answers there (default false). */
   readonly dialBack?: boolean;
+  /** Between two visits to itself through its own location, milliseconds; 0 = never (the default). */
+  readonly canaryIntervalMs?: number;
+  /** Told of every such visit. */
+  readonly onSelfTest?: (result: ProbeResult) => void;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
   readonly status?: { readonly host: string; readonly port: number };
+  /** What another process handed over, to go on with. Nobody is served before `DirectoryNode.begin`. */
+  readonly inherited?: Parcels | undefined;
   /** Aborts the start; afterwards use `close`. */
   readonly signal?: AbortSignal;
   readonly onState?: (state: ServiceState) => void;
@@ -47,6 +58,14 @@ export interface DirectoryNode {
   /** Resolves when peers can reach it for the first time; never rejects. */
   readonly reachable: Promise<void>;
   health(): Health;
+  /** What moves when another process is to go on; undefined where the overlay cannot move. */
+  readonly moving: MovingDirectory | undefined;
+  /** Serves from now on, where everything is inherited. */
+  begin(): void;
+  /** Takes a connection that came to the process before while nobody accepted. */
+  welcome(parcel: Parcel): void;
+  /** After everything was handed over: closes what did not move, within three seconds. */
+  leave(): Promise<void>;
   /** Changes what may change without dropping a peer. */
   reload(changes: { readonly motd?: string; readonly limits?: DirectoryLimits }): void;
   /** Tells Tor, closes every connection and the status page. */
@@ -71,6 +90,14 @@ function healthOf(state: NodeState): Health {
   }
 }
 
+/** How far peers are behind, for a person: how many, and the worst of them. */
+function lagOf(queued: readonly number[]): { readonly peers: number; readonly mostBytes: number } {
+  return {
+    peers: queued.filter((bytes) => bytes > 0).length,
+    mostBytes: queued.reduce((most, bytes) => Math.max(most, bytes), 0),
+  };
+}
+
 /**
  * Starts a directory node. Resolves when its location is known and accepted; `reachable` tells when
  * peers can come. Rejects with what the overlay or the status page says; nothing is left running.
@@ -81,7 +108,8 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
   const log = createRateCappedLog(options.log ?? silentLog, systemClock, {
     lines: LINES_PER_MINUTE,
   });
-  const { nick } = createNickKey(randomBytes);
+  const inherited = options.inherited && openInheritedDirectory(options.inherited, clock);
+  const nick = inherited?.state.nick ?? createNickKey(randomBytes).nick;
   const started = clock.now();
   const signal = options.signal ?? new AbortController().signal;
   let motd = options.motd ?? '';
@@ -101,6 +129,21 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     return location;
   };
   const metrics = createMetrics();
+  const canary = createCanary({
+    dialer: overlay,
+    network,
+    nick,
+    intervalMs: options.canaryIntervalMs ?? 0,
+    newNickKey: () => createNickKey(randomBytes),
+    clock,
+    random,
+    log,
+    onTest(result) {
+      countSelfTest(result);
+      options.onSelfTest?.(result);
+    },
+  });
+  const countSelfTest = registerCanaryMetrics(metrics, () => canary.report());
   const directory = createDirectory({
     network,
     nick,
@@ -111,6 +154,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     ...(options.dialBack === true
       ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
       : {}),
+    ownNicks: canary.ownNicks,
     onFlush: registerFlushMetrics(metrics),
     clock,
     random,
@@ -122,9 +166,20 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     state = next;
   }
 
+  function health(): Health {
+    const service = healthOf(state);
+    const trouble = canary.trouble();
+    return service.ok && trouble !== undefined ? { ok: false, reason: trouble } : service;
+  }
+
+  function tellCanary(): void {
+    canary.published(state.state === 'reachable' ? location : undefined);
+  }
+
   function onState(next: ServiceState): void {
     if (state.state === 'stopping') return;
     enter(next);
+    tellCanary();
     if (next.state === 'reachable') tellReachable?.();
     options.onState?.(next);
   }
@@ -134,17 +189,22 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     options.status &&
     (await startStatusServer({
       ...options.status,
-      health: () => healthOf(state),
+      health,
       status: () => ({
         version: VERSION,
         network,
         state: state.state,
         location: location && formatLocation(location),
         uptimeSeconds: Math.round((clock.now() - started) / 1000),
+        health: health(),
+        canary: canary.report(),
+        kinds: directory.kinds(),
         ...directory.stats(),
+        lag: lagOf(directory.queuedBytes()),
       }),
       metrics,
       log,
+      inherited: options.inherited,
     }));
   try {
     const served = await overlay.serve(
@@ -155,15 +215,38 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
           connection.destroy();
         } else directory.accept(connection);
       },
-      { signal, onState },
+      {
+        signal,
+        onState,
+        ...(options.inherited === undefined ? {} : { inherited: options.inherited }),
+      },
     );
     location = served.location;
+    if (inherited) directory.restore(inherited.state, inherited.peers);
+    else tellCanary();
     return {
       location,
       nick,
       directory,
       reachable,
-      health: () => healthOf(state),
+      health,
+      moving: served.move && {
+        directory,
+        service: served.move,
+        parts: page === undefined ? [] : [page.move],
+      },
+      begin() {
+        inherited?.release();
+        served.begin?.();
+        page?.begin();
+        tellCanary();
+      },
+      welcome(parcel) {
+        served.welcome?.(parcel);
+      },
+      async leave() {
+        await Promise.all([canary.stop(), page?.close(), directory.refusedGone()]);
+      },
       reload(changes) {
         motd = changes.motd ?? motd;
         if (changes.limits) directory.setLimits(changes.limits);
@@ -171,13 +254,13 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
       async close() {
         enter({ state: 'stopping' });
         directory.stopAccepting();
-        await Promise.all([served.close(), directory.close()]);
+        await Promise.all([canary.stop(), served.close(), directory.close()]);
         await page?.close();
         log.close();
       },
     };
   } catch (error) {
-    await Promise.all([directory.close(), page?.close()]);
+    await Promise.all([canary.stop(), directory.close(), page?.close()]);
     log.close();
     throw error;
   }

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random } from '../channel/ports.js';
 import type { Settings } from '../config/settings.js';
+import type { Movable, Parcels } from '../handover/parcel.js';
 import { createRateCappedLog } from '../ops/rate-capped-log.js';
 import { createLoopbackOverlay } from '../overlay/loopback.js';
 import { createTorOverlay, type TorServing } from '../overlay/tor.js';
@@ -14,7 +15,7 @@ import type { PowQueue } from '../tor/add-onion.js';
 import type { OnionIdentity } from '../tor/onion-service.js';
 import type { SocksEndpoint } from '../tor/socks-dialer.js';
 import { TorError } from '../tor/tor-error.js';
-import { startTorProcess, type TorProcess } from '../tor/tor-process.js';
+import { hasInheritedTor, startTorProcess, type TorProcess } from '../tor/tor-process.js';
 import { socksAnswers } from './socks-probe.js';
 
 /** Different lines of which a few are logged in a minute each; all further ones share one count. */
@@ -39,12 +40,16 @@ export interface OpenOverlayOptions {
   readonly random: Random;
   readonly log: Log;
   readonly signal: AbortSignal;
+  /** What another process handed over, to go on with; to be given to `Overlay.serve`, too. */
+  readonly inherited?: Parcels | undefined;
 }
 
 export interface OpenedOverlay {
   readonly overlay: Overlay;
   /** The tor process that is ours, if any: it ends with `close`. */
   readonly ownsTor: boolean;
+  /** Our tor process, for another process to go on with; absent where there is none. */
+  readonly move?: Movable;
   close(): Promise<void>;
 }
 
@@ -127,6 +132,11 @@ async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
   }
 }
 
+/** The Tor that another process served by, whatever the configuration says by now. */
+async function inheritedTor(options: OpenOverlayOptions, parcels: Parcels): Promise<TorAccess> {
+  return hasInheritedTor(parcels) ? ownTor(options) : theirTor(options);
+}
+
 async function identityOf(hiddenServiceDir: string | undefined): Promise<OnionIdentity> {
   if (hiddenServiceDir === undefined) return { kind: 'ephemeral' };
   const { key } = await loadOrCreateOnionKey(hiddenServiceDir);
@@ -169,7 +179,9 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
   // The key first: a faulty folder must show before anything is started.
   const identity = serves ? await identityOf(onion.hiddenServiceDir) : undefined;
   const open = { auto: autoTor, managed: ownTor, control: async () => theirTor(options) };
-  const access = await open[onion.torMode](options);
+  const access = await (options.inherited === undefined
+    ? open[onion.torMode](options)
+    : inheritedTor(options, options.inherited));
   const serving: TorServing | undefined = identity && {
     kind: 'control',
     identity,
@@ -195,6 +207,7 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
   return {
     overlay,
     ownsTor: access.process !== undefined,
+    ...(access.process === undefined ? {} : { move: access.process.move }),
     async close() {
       await overlay.close();
       await access.process?.close();

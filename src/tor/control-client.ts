@@ -2,7 +2,14 @@
  * A client of Tor's control port: one command queue, replies in order, events in between, and one
  * promise that tells when the connection is over (protocol document, section 12.2).
  */
+import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import {
+  handleOf,
+  startReading,
+  stopReading,
+  type NativeHandle,
+} from '../handover/native-handle.js';
 import { climbAuthLadder } from './control-auth.js';
 import {
   formatControlEndpoint,
@@ -38,6 +45,14 @@ export interface ControlClient {
   /** Resolves once, when the connection is over: with the reason, or undefined after our own `close`. */
   readonly lost: Promise<Error | undefined>;
   readonly closed: boolean;
+  /**
+   * Sends and reads nothing from now on, for another process to go on with the connection; undefined,
+   * and nothing changed, while a command is under way, half a reply was read, somebody listens to
+   * events, or it is closed.
+   */
+  hold(): NativeHandle | undefined;
+  /** Goes on after `hold`. */
+  release(): void;
   /** QUIT, then closes; commands that wait are rejected. May be called again. */
   close(): void;
 }
@@ -65,8 +80,12 @@ function printable(text: string): string {
   return text.slice(0, MAX_SHOWN_CHARS).replace(/[^\x20-\x7e]/g, '?');
 }
 
-/** A control client over a stream on which Tor takes commands already (authenticated, or an owning descriptor). */
-export function controlClientOver(stream: Duplex, where: string): ControlClient {
+/**
+ * A control client over a stream on which Tor takes commands already (authenticated, or an owning
+ * descriptor).
+ * @param held as after `hold`: for a stream of another process, which is paused
+ */
+export function controlClientOver(stream: Duplex, where: string, held = false): ControlClient {
   const parser = controlReplyParser();
   const queue: Waiting[] = [];
   const listeners = new Map<string, Set<(text: string) => void>>();
@@ -98,7 +117,7 @@ export function controlClientOver(stream: Duplex, where: string): ControlClient 
   }
 
   function sendNext(): void {
-    if (inFlight !== undefined || closing || closed) return;
+    if (inFlight !== undefined || closing || closed || held) return;
     inFlight = queue.shift();
     if (inFlight !== undefined) stream.write(`${inFlight.line}\r\n`);
   }
@@ -249,6 +268,22 @@ export function controlClientOver(stream: Duplex, where: string): ControlClient 
     command,
     onEvent,
     lost: lost.promise,
+    hold() {
+      const busy = inFlight !== undefined || queue.length > 0 || listeners.size > 0;
+      if (closed || closing || held || busy || !parser.idle) return undefined;
+      const handle = stream instanceof Socket ? handleOf(stream) : undefined;
+      if (handle === undefined || handle.writeQueueSize > 0) return undefined;
+      held = true;
+      if (stream instanceof Socket) stopReading(stream);
+      return handle;
+    },
+    release() {
+      if (!held) return;
+      held = false;
+      stream.resume();
+      if (stream instanceof Socket) startReading(stream);
+      sendNext();
+    },
     get closed() {
       return closed || closing;
     },

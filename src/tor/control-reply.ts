@@ -54,6 +54,8 @@ export interface Pushed {
 
 export interface ControlReplyParser {
   push(chunk: Uint8Array): Pushed;
+  /** Nothing is half read. */
+  readonly idle: boolean;
 }
 
 interface OpenLine {
@@ -149,6 +151,10 @@ export function controlReplyParser(
   }
 
   return {
+    get idle() {
+      const open = reply.lines.length + event.lines.length + pendingBytes;
+      return open === 0 && block === undefined && fault === undefined;
+    },
     push(chunk) {
       if (fault !== undefined) return { messages: [], fault };
       const messages: ControlMessage[] = [];

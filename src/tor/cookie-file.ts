@@ -59,7 +59,7 @@ export function explainNoPermission(
 }
 
 /** The name of a user or group id from `/etc/passwd` or `/etc/group`, or the number. */
-async function nameOfId(table: '/etc/passwd' | '/etc/group', id: number): Promise<string> {
+export async function nameOfId(table: '/etc/passwd' | '/etc/group', id: number): Promise<string> {
   const text = await readFile(table, 'utf8').catch(() => '');
   const line = text.split('\n').find((entry) => entry.split(':')[2] === String(id));
   return line?.split(':')[0] ?? String(id);

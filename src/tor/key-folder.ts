@@ -46,17 +46,26 @@ function ioError(what: string, cause: unknown): TorError {
 
 const octal = (mode: number) => (mode & 0o7777).toString(8).padStart(4, '0');
 
+/**
+ * Whose the folder must be: `us` (this process), a user id, or `anybody`, for a folder that is only
+ * read to be copied.
+ */
+export type KeyOwner = 'us' | 'anybody' | number;
+
 /** Owner and mode as Tor itself demands them: ours, and nothing for group and others. */
 function checkOwnership(
   path: string,
   stats: { readonly uid: number; readonly mode: number },
   wanted: '700' | '600',
+  owner: KeyOwner,
 ): void {
-  const us = process.geteuid?.();
+  if (owner === 'anybody') return;
+  const us = owner === 'us' ? process.geteuid?.() : owner;
   if (us !== undefined && stats.uid !== us) {
+    const runner = owner === 'us' ? `we run as ${us}` : `the directory runs as ${us}`;
     throw folderError(
       'wrong-owner',
-      `${path} belongs to user id ${stats.uid}, but we run as ${us}. Fix: run as that user, or: sudo chown ${us} "${path}"`,
+      `${path} belongs to user id ${stats.uid}, but ${runner}. Fix: run as that user, or: sudo chown ${us} "${path}"`,
     );
   }
   if ((stats.mode & 0o077) !== 0) {
@@ -68,7 +77,7 @@ function checkOwnership(
 }
 
 /** Whether the folder is there; throws unless it is a real folder of ours that is closed to others. */
-async function folderExists(dir: string): Promise<boolean> {
+async function folderExists(dir: string, owner: KeyOwner): Promise<boolean> {
   try {
     const stats = await lstat(dir);
     if (stats.isSymbolicLink()) {
@@ -78,7 +87,7 @@ async function folderExists(dir: string): Promise<boolean> {
       );
     }
     if (!stats.isDirectory()) throw folderError('not-a-folder', `${dir} is not a folder`);
-    checkOwnership(dir, stats, '700');
+    checkOwnership(dir, stats, '700', owner);
     return true;
   } catch (cause) {
     if (cause instanceof TorError) throw cause;
@@ -87,15 +96,21 @@ async function folderExists(dir: string): Promise<boolean> {
   }
 }
 
-/** A small regular file's bytes, or undefined when there is none. Symbolic links are not followed. */
-async function readSmallFile(path: string, secret: boolean): Promise<Buffer | undefined> {
+/**
+ * A small regular file's bytes, or undefined when there is none. Symbolic links are not followed.
+ * With `secretOf`, it must be that user's and closed to others.
+ */
+async function readSmallFile(
+  path: string,
+  secretOf: KeyOwner | undefined,
+): Promise<Buffer | undefined> {
   try {
     const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
     const file = await open(path, flags);
     try {
       const stats = await file.stat();
       if (!stats.isFile()) throw folderError('bad-key-file', `${path} is not a regular file`);
-      if (secret) checkOwnership(path, stats, '600');
+      if (secretOf !== undefined) checkOwnership(path, stats, '600', secretOf);
       const buffer = Buffer.alloc(MAX_FILE_BYTES);
       const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
       return buffer.subarray(0, bytesRead);
@@ -124,14 +139,14 @@ interface Folder {
 const RESTORE =
   'Fix: put the right file back from a backup, or move the folder away to start with a new address';
 
-async function examine(dir: string): Promise<Folder> {
-  if (!(await folderExists(dir))) {
+async function examine(dir: string, owner: KeyOwner): Promise<Folder> {
+  if (!(await folderExists(dir, owner))) {
     return { key: undefined, hasPublicKey: false, hasHostname: false };
   }
   const secretPath = join(dir, SECRET_FILE);
-  const secret = await readSmallFile(secretPath, true);
-  const publicKey = await readSmallFile(join(dir, PUBLIC_FILE), false);
-  const hostname = await readSmallFile(join(dir, HOSTNAME_FILE), false);
+  const secret = await readSmallFile(secretPath, owner);
+  const publicKey = await readSmallFile(join(dir, PUBLIC_FILE), undefined);
+  const hostname = await readSmallFile(join(dir, HOSTNAME_FILE), undefined);
   const found = { hasPublicKey: publicKey !== undefined, hasHostname: hostname !== undefined };
   if (secret === undefined) {
     if (!found.hasPublicKey && !found.hasHostname) return { key: undefined, ...found };
@@ -174,8 +189,11 @@ async function examine(dir: string): Promise<Folder> {
  * it; undefined when the folder is missing or holds no key. Writes nothing. Throws a TorError of
  * step `key-folder`.
  */
-export async function readOnionKey(dir: string): Promise<OnionKey | undefined> {
-  return (await examine(dir)).key;
+export async function readOnionKey(
+  dir: string,
+  owner: KeyOwner = 'us',
+): Promise<OnionKey | undefined> {
+  return (await examine(dir, owner)).key;
 }
 
 /**
@@ -184,7 +202,7 @@ export async function readOnionKey(dir: string): Promise<OnionKey | undefined> {
  */
 export async function readOnionHostname(dir: string): Promise<string> {
   const path = join(dir, HOSTNAME_FILE);
-  const text = (await readSmallFile(path, false))?.toString('latin1').trim();
+  const text = (await readSmallFile(path, undefined))?.toString('latin1').trim();
   if (text === undefined) {
     throw folderError(
       'partial',
@@ -237,11 +255,22 @@ async function createFile(dir: string, name: string, bytes: Uint8Array): Promise
  * A missing public key file or hostname is added to a key that exists. `random` returns that many
  * random bytes (default: the operating system's). Throws a TorError of step `key-folder`.
  */
-export async function loadOrCreateOnionKey(
+export function loadOrCreateOnionKey(
   dir: string,
   random: (bytes: number) => Uint8Array = randomBytes,
 ): Promise<{ readonly key: OnionKey; readonly created: boolean }> {
-  let folder = await examine(dir);
+  return keepOnionKey(dir, () => expandOnionSeed(random(ONION_SEED_BYTES)));
+}
+
+/**
+ * The same with a key made elsewhere, of 64 bytes in expanded form, which is asked for only when the
+ * folder has none. A key that is there stays, whichever it is: compare `key` with what was meant.
+ */
+export async function keepOnionKey(
+  dir: string,
+  makeExpanded: () => Uint8Array,
+): Promise<{ readonly key: OnionKey; readonly created: boolean }> {
+  let folder = await examine(dir, 'us');
   let created = false;
   if (folder.key === undefined) {
     try {
@@ -249,10 +278,9 @@ export async function loadOrCreateOnionKey(
     } catch (cause) {
       throw ioError(`cannot make the key folder ${dir}`, cause);
     }
-    const expanded = expandOnionSeed(random(ONION_SEED_BYTES));
-    created = await createFile(dir, SECRET_FILE, Buffer.concat([tag('secret'), expanded]));
+    created = await createFile(dir, SECRET_FILE, Buffer.concat([tag('secret'), makeExpanded()]));
     // Read back: what counts is what the disk holds, ours or that of a process that was quicker.
-    folder = await examine(dir);
+    folder = await examine(dir, 'us');
   }
   const { key } = folder;
   if (key === undefined) {

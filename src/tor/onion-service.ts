@@ -5,7 +5,9 @@
  */
 import type { Log } from '../channel/log.js';
 import type { Clock, Random, ServiceState } from '../channel/ports.js';
-import type { Location } from '../protocol/location.js';
+import { socketOver } from '../handover/native-handle.js';
+import { HandoverError, isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import { parseOnionHost, type Location } from '../protocol/location.js';
 import {
   addOnion,
   DEFAULT_POW_QUEUE,
@@ -13,7 +15,7 @@ import {
   type OnionTarget,
   type PowQueue,
 } from './add-onion.js';
-import type { ControlClient } from './control-client.js';
+import { controlClientOver, type ControlClient } from './control-client.js';
 import { parseHsDesc } from './control-values.js';
 import { deferred } from './deferred.js';
 import { addHiddenService, removeHiddenService } from './hidden-service-dir.js';
@@ -55,6 +57,8 @@ export interface OnionServiceOptions {
   readonly onState?: (state: ServiceState) => void;
   /** After this long without a complete upload a warning says what is missing; waiting goes on (default 180,000). */
   readonly uploadTimeoutMs?: number;
+  /** Goes on with the service of another process, and its control connection. */
+  readonly inherited?: Parcels | undefined;
   /** Default `DEFAULT_POW_QUEUE`; a directory wants `DIRECTORY_POW_QUEUE`. */
   readonly pow?: PowQueue;
 }
@@ -63,6 +67,8 @@ export interface OnionService {
   readonly location: Location & { readonly kind: 'onion' };
   /** Resolves when peers can reach it for the first time; rejects if it is closed before. */
   readonly reachable: Promise<void>;
+  /** Only while peers can reach it. */
+  readonly move: Movable;
   /** Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral key. */
   close(): Promise<void>;
 }
@@ -72,6 +78,33 @@ const DEFAULT_UPLOAD_TIMEOUT_MS = 180_000;
 const DEL_ONION_TIMEOUT_MS = 2_000;
 /** A Tor that has just lost our last connection may still be clearing the service away. */
 const COLLISION_RETRIES = 4;
+
+/** The key of the parcel that holds the control connection of the service. */
+const SERVICE = 'onion-service';
+/** Most tries, and their distance in milliseconds, to find the control connection at rest. */
+const HOLD_TRIES = 50;
+const HOLD_RETRY_MS = 20;
+const PRIVATE_KEY = /^ED25519-V3:[A-Za-z\d+/]{86}==$/;
+
+interface InheritedService {
+  readonly client: ControlClient;
+  readonly host: string;
+  readonly privateKey: string | undefined;
+}
+
+function inheritedService(parcels: Parcels): InheritedService {
+  const { value, handle } = parcels.get(SERVICE) ?? {};
+  const { host, privateKey }: Readonly<Record<string, unknown>> = isRecord(value) ? value : {};
+  if (handle === undefined || typeof host !== 'string' || !parseOnionHost(host).ok) {
+    throw new HandoverError('no onion service was handed over');
+  }
+  return {
+    client: controlClientOver(socketOver(handle), 'Tor', true),
+    host,
+    privateKey:
+      typeof privateKey === 'string' && PRIVATE_KEY.test(privateKey) ? privateKey : undefined,
+  };
+}
 
 /** One control connection with the service on it. */
 interface Session {
@@ -96,6 +129,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   let expectedHost = identity.kind === 'persistent' ? identity.key.host : undefined;
   let toldAboutPow = false;
   let lastDetail = '';
+  let isReachable = false;
   const reachable = deferred<void>();
   // Nobody has to wait for it.
   reachable.promise.catch(() => {});
@@ -110,6 +144,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     if (stop.signal.aborted) return;
     retry.reset();
     lastDetail = '';
+    isReachable = true;
     log.info('onion service reachable', { onion: expectedHost });
     reachable.resolve();
     options.onState?.({ state: 'reachable' });
@@ -211,6 +246,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
       const detail = cause === undefined ? 'the control connection was closed' : cause.message;
       log.warn('onion service lost; re-creating it', { why: detail });
       lastDetail = '';
+      isReachable = false;
       options.onState?.({ state: 'lost', detail });
       session = await republish();
       // Closed just when it had worked: withdraw() did not see this one.
@@ -244,13 +280,45 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   const close = () => (closing ??= withdraw());
   const onAbort = () => void close();
 
+  function inherit(parcels: Parcels): Session {
+    const { client, host, privateKey } = inheritedService(parcels);
+    if (expectedHost !== undefined && expectedHost !== host) {
+      throw new HandoverError(
+        'the key folder holds the key of another onion than the one that is served: restart instead',
+      );
+    }
+    expectedHost = host;
+    key ??= privateKey;
+    return { client, host };
+  }
+
+  const move: Movable = {
+    async hold() {
+      for (let tries = 0; tries < HOLD_TRIES; tries++) {
+        if (!isReachable || session === undefined) {
+          throw new HandoverError('the onion is not reachable now; try again when it is');
+        }
+        const { client, host } = session;
+        const handle = client.hold();
+        if (handle !== undefined) {
+          const privateKey = identity.kind === 'ephemeral' ? key : undefined;
+          return [{ key: SERVICE, value: { host, privateKey }, handle }];
+        }
+        // oxlint-disable-next-line no-await-in-loop -- each try needs the one before
+        await pause(clock, HOLD_RETRY_MS, stop.signal);
+      }
+      throw new HandoverError('the control connection to Tor is busy; try again');
+    },
+    release: () => session?.client.release(),
+  };
+
   const abortStart = () => stop.abort();
   if (signal.aborted) abortStart();
   signal.addEventListener('abort', abortStart, { once: true });
-  starting('connecting to Tor');
+  if (options.inherited === undefined) starting('connecting to Tor');
   let healing: Promise<void> = Promise.resolve();
   try {
-    session = await firstPublish();
+    session = options.inherited === undefined ? await firstPublish() : inherit(options.inherited);
   } catch (error) {
     if (!signal.aborted) throw error;
   } finally {
@@ -263,10 +331,13 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   const { host } = session;
   healing = keepUp();
   signal.addEventListener('abort', onAbort, { once: true });
-  log.info('onion service accepted by Tor', { onion: host, port: virtualPort });
+  if (options.inherited === undefined) {
+    log.info('onion service accepted by Tor', { onion: host, port: virtualPort });
+  } else nowReachable();
   return {
     location: { kind: 'onion', host, port: virtualPort },
     reachable: reachable.promise,
+    move,
     close,
   };
 }

@@ -29,6 +29,13 @@ export type SocksErrorCode =
   | 'onion-introduction-timeout'
   | 'unknown-reply';
 
+/** Tor is not there, went away, or has no network. */
+const OURS: ReadonlySet<SocksErrorCode> = new Set([
+  'proxy-unreachable',
+  'proxy-closed',
+  'network-unreachable',
+]);
+
 /**
  * A dial that failed. `code` is a stable name, `reply` the byte of the SOCKS reply when there was
  * one. The message says which location, why, and what to do; it never holds credentials.
@@ -41,6 +48,11 @@ export class SocksError extends Error {
     readonly reply?: number,
   ) {
     super(message);
+  }
+
+  /** The attempt did not get out of this machine. */
+  get ours(): boolean {
+    return OURS.has(this.code);
   }
 }
 

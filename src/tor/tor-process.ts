@@ -5,14 +5,15 @@
  */
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join } from 'node:path';
 import type { Log } from '../channel/log.js';
 import type { Clock, Random } from '../channel/ports.js';
+import { HandoverError, isRecord, type Movable, type Parcels } from '../handover/parcel.js';
 import { waitForBootstrap, type OnBootstrap } from './bootstrap.js';
 import { connectControl, type ControlClient } from './control-client.js';
 import type { SocksEndpoint } from './socks-dialer.js';
 import { TorError } from './tor-error.js';
-import { launchTor, type RunningTor, type TorExit, torrcString } from './tor-program.js';
+import { adoptTor, launchTor, type RunningTor, type TorExit, torrcString } from './tor-program.js';
 
 /**
  * The environment variable that names a file with more torrc lines for the managed Tor, for what we
@@ -21,7 +22,8 @@ import { launchTor, type RunningTor, type TorExit, torrcString } from './tor-pro
 export const TORRC_EXTRA_VARIABLE = 'ONIONMC_TORRC_EXTRA';
 
 const FIRST_RESTART_MS = 1_000;
-const LONGEST_RESTART_MS = 60_000;
+/** So that the onions answer again within two minutes, however often Tor dies. */
+const LONGEST_RESTART_MS = 30_000;
 /** A Tor that ran this long was fine: the next restart waits the shortest time again. */
 const STABLE_MS = 60_000;
 /** A path of a unix socket has at most 107 bytes. */
@@ -44,6 +46,8 @@ export interface TorProcessOptions {
   readonly random: Random;
   /** How far Tor has got, at the first start and after each restart. */
   readonly onBootstrap?: OnBootstrap;
+  /** Goes on with the tor of another process. */
+  readonly inherited?: Parcels | undefined;
   /** Default `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
@@ -64,8 +68,26 @@ export interface TorProcess {
   readonly pid: number | undefined;
   /** Resolves when the Tor running now is connected to its network. */
   bootstrapped(signal: AbortSignal): Promise<void>;
+  readonly move: Movable;
   /** Ends Tor and waits until it is gone. */
   close(): Promise<void>;
+}
+
+/** The key of the parcel that says where our tor's sockets are. */
+const TOR_FOLDER = 'tor-folder';
+
+/** Whether a tor of its own is among what another process handed over. */
+export function hasInheritedTor(parcels: Parcels): boolean {
+  return parcels.has(TOR_FOLDER);
+}
+
+function inheritedFolder(parcels: Parcels): string {
+  const value = parcels.get(TOR_FOLDER)?.value;
+  const path = isRecord(value) ? value['sockets'] : undefined;
+  if (typeof path !== 'string' || !isAbsolute(path)) {
+    throw new HandoverError('no folder of tor was handed over');
+  }
+  return path;
 }
 
 /** The lines of the file that `ONIONMC_TORRC_EXTRA` names; none if it is not set. */
@@ -109,11 +131,12 @@ interface SocketFolder {
  * blank or another character that torrc does not take everywhere (a comment begins at `#` even in
  * quotes).
  */
-async function socketFolder(dataDir: string): Promise<SocketFolder> {
+async function socketFolder(dataDir: string, inherited?: string): Promise<SocketFolder> {
   const inside = join(dataDir, RUN_PREFIX);
   const fits = Buffer.byteLength(join(`${inside}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
   const plain = !/[\s#"\\]/.test(inside);
-  const path = await mkdtemp(fits && plain ? inside : join(tmpdir(), `onionmc-${RUN_PREFIX}`));
+  const made = fits && plain ? inside : join(tmpdir(), `onionmc-${RUN_PREFIX}`);
+  const path = inherited ?? (await mkdtemp(made));
   return {
     path,
     async removeOthers() {
@@ -154,7 +177,8 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
     ...(await extraLines((options.env ?? process.env)[TORRC_EXTRA_VARIABLE])),
   ];
   await privateFolder(dataDir);
-  const sockets = await socketFolder(dataDir);
+  const { inherited } = options;
+  const sockets = await socketFolder(dataDir, inherited && inheritedFolder(inherited));
   const closing = new AbortController();
   const socks: SocksEndpoint = { kind: 'unix', path: join(sockets.path, SOCKS_SOCKET) };
 
@@ -166,19 +190,25 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
   let cancelRestart: (() => void) | undefined;
   let restarting: Promise<void> | undefined;
 
+  function onOutput(line: string): void {
+    if (line.startsWith('[warn]') || line.startsWith('[err]')) log.warn(`tor: ${line}`);
+  }
+
+  function own(tor: RunningTor): void {
+    running = tor;
+    startedAt = clock.now();
+    void tor.exited.then((exit) => died(tor, exit));
+  }
+
   async function start(signal: AbortSignal): Promise<void> {
     const tor = await launchTor({
       dataDir,
       torrc: [...torrcLines(sockets.path), ...extra],
       signal,
-      onOutput: (line) => {
-        if (line.startsWith('[warn]') || line.startsWith('[err]')) log.warn(`tor: ${line}`);
-      },
+      onOutput,
       ...(options.program === undefined ? {} : { program: options.program }),
     });
-    running = tor;
-    startedAt = clock.now();
-    void tor.exited.then((exit) => died(tor, exit));
+    own(tor);
     // A failure here is the end of this Tor, which `died` deals with.
     waitForBootstrap(tor.control, closing.signal, onBootstrap).catch(() => {});
     for (const wake of waiting) wake();
@@ -238,12 +268,15 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
   }
 
   try {
-    await start(options.signal);
-    await sockets.removeOthers();
+    if (inherited !== undefined) own(adoptTor(inherited, onOutput));
+    else {
+      await start(options.signal);
+      await sockets.removeOthers();
+    }
   } catch (error) {
     closing.abort();
     await running?.kill();
-    await sockets.remove();
+    if (inherited === undefined) await sockets.remove();
     throw error;
   }
 
@@ -256,8 +289,19 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
     await sockets.remove();
   }
 
+  const move: Movable = {
+    async hold() {
+      if (running === undefined)
+        throw new HandoverError('our tor is being started again; try later');
+      const parcels = await running.move.hold();
+      return [{ key: TOR_FOLDER, value: { sockets: sockets.path } }, ...parcels];
+    },
+    release: () => running?.move.release(),
+  };
+
   return {
     socks,
+    move,
     socketFolder: sockets.path,
     get pid() {
       return running?.pid;

@@ -131,7 +131,8 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     t.match(maker.send(taker.nick, 'error', 'straight back'), { route: { kind: 'direct' } });
     t.match(await taker.next('privmsg'), { route: { kind: 'direct' } });
     t.strictSame(
-      takerSide.isolations,
+      // A directory that was dialled more than once has a circuit of its own for each time.
+      new Set([...takerSide.isolations].map((name) => name.replace(/:\d+$/, ''))),
       new Set([...directories.map(({ host }) => `directory:${host}`), `peer:${maker.nick}`]),
       'streams of different purposes never share a circuit',
     );

@@ -1,8 +1,13 @@
 import t, { type Test } from 'tap';
+import { silentLog } from '../../src/channel/log.js';
 import { ChannelError } from '../../src/channel/message-channel.js';
+import type { Overlay, ServiceState } from '../../src/channel/ports.js';
+import type { Location } from '../../src/protocol/location.js';
+import { SocksError } from '../../src/tor/socks-error.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
 import {
+  anyPort,
   keyOf,
   openProbe,
   type ChannelProbe,
@@ -206,6 +211,128 @@ t.test('reconnecting', async (t) => {
     channel.clock.advance(60_000);
     third.cut();
     t.equal((await channel.next('directory-down')).retryInMs, 4_000);
+  });
+
+  t.test('30 forced drops in a row', async (t) => {
+    for (const [name, upForMs, last] of [
+      ['each at once: the waits grow, until a session was stable', 0, 3_600_000],
+      ['each after a stable session: at most ten seconds every time', 60_000, 4_000],
+    ] as const) {
+      // The most jitter there is.
+      const { directory, channel, session } = await welcomed(t, { random: () => 1 - 1e-9 });
+      let current = session;
+      const waits: number[] = [];
+      for (let drop = 0; drop < 30; drop++) {
+        channel.clock.advance(upForMs);
+        current.cut();
+        const { retryInMs = 0 } = await channel.next('directory-down');
+        waits.push(retryInMs);
+        channel.clock.advance(retryInMs);
+        current = await directory.welcome();
+        await channel.next('directory-up');
+      }
+      t.equal(Math.max(...waits), last + 5_000, name);
+      channel.clock.advance(60_000);
+      current.cut();
+      const { retryInMs = 0 } = await channel.next('directory-down');
+      t.equal(retryInMs, 9_000, 'and then, after a stable session, at most ten seconds');
+      await channel.close();
+    }
+  });
+
+  t.test('a dial after a session is given up sooner, and no circuit is used twice', async (t) => {
+    const dials: (string | undefined)[] = [];
+    let hang = false;
+    const real = anyPort();
+    const overlay: Overlay = {
+      ...real,
+      dial(location, options) {
+        dials.push(options.isolation);
+        if (!hang) return real.dial(location, options);
+        return new Promise((_, reject) => {
+          options.signal.addEventListener('abort', () => reject(new Error('aborted')));
+        });
+      },
+    };
+    const { channel, session } = await welcomed(t, { overlay, random: () => 1 / 6 });
+    hang = true;
+    session.cut();
+    await channel.next('directory-down');
+    for (const seconds of [30, 60, 120, 120]) {
+      channel.clock.advance(channel.directories()[0]?.retryInMs ?? 0);
+      // The dial begins in a later turn.
+      await new Promise(setImmediate);
+      channel.clock.advance(seconds * 1_000);
+      t.match((await channel.next('directory-down')).reason, `no connection within ${seconds} s`);
+    }
+    t.equal(dials.length, 5);
+    t.equal(new Set(dials).size, 5, 'each could go over a circuit of its own');
+  });
+
+  t.test('our own Tor is away: the waits stay short, and it is told once', async (t) => {
+    const told: string[] = [];
+    const log = { ...silentLog, info: (text: string) => void told.push(text) };
+    let fault: Error = new SocksError('proxy-unreachable', 'nothing listens');
+    const overlay: Overlay = { ...anyPort(), dial: () => Promise.reject(fault) };
+    const channel = openProbe([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], {
+      overlay,
+      log,
+      random: () => 1 / 6,
+    });
+    t.teardown(() => channel.close());
+    async function waitsOf(attempts: number): Promise<number[]> {
+      const waits: number[] = [];
+      for (let attempt = 0; attempt < attempts; attempt++) {
+        const { retryInMs = 0 } = await channel.next('directory-down');
+        waits.push(retryInMs);
+        channel.clock.advance(retryInMs);
+      }
+      return waits;
+    }
+    t.strictSame(new Set(await waitsOf(30)), new Set([4_000]));
+    t.strictSame(told, ['directory not reached'], 'one line, not thirty');
+    fault = new SocksError('host-unreachable', 'not online');
+    // The first of these was on its way already.
+    t.strictSame(await waitsOf(4), [4_000, 4_000, 6_000, 9_000], 'the directory is away');
+  });
+
+  t.test('our own Tor is back: the directories are dialled at once', async (t) => {
+    let tell: ((state: ServiceState) => void) | undefined;
+    const overlay: Overlay = {
+      ...anyPort(),
+      serve(_, { onState }) {
+        tell = onState;
+        const location: Location = { kind: 'loopback', host: '127.0.0.1', port: 9 };
+        return Promise.resolve({ location, close: () => Promise.resolve() });
+      },
+    };
+    const { directory, channel, session } = await welcomed(t, {
+      overlay,
+      serve: true,
+      random: () => 1 / 6,
+    });
+    const { port } = directory.location;
+    session.cut();
+    await directory.close();
+    let retryInMs = 0;
+    for (let attempt = 0; attempt < 15; attempt++) {
+      channel.clock.advance(retryInMs);
+      ({ retryInMs = 0 } = await channel.next('directory-down'));
+    }
+    t.ok(retryInMs > 1_000_000, `the next attempt is ${retryInMs} ms away`);
+    tell?.({ state: 'lost', detail: 'a test' });
+    t.equal(channel.directories()[0]?.retryInMs, retryInMs);
+    const again = await startFakeDirectory(port);
+    t.teardown(() => again.close());
+    tell?.({ state: 'reachable' });
+    const third = await again.welcome();
+    await channel.next('directory-up');
+    tell?.({ state: 'reachable' });
+    t.equal(channel.directories()[0]?.state, 'up', 'a session that stands is left alone');
+    third.cut();
+    t.equal((await channel.next('directory-down')).retryInMs, 4_000, 'the waits begin anew');
+    await channel.close();
+    t.equal(channel.clock.pending, 0, 'no timer is left');
   });
 
   t.test('a slow dial is given up', async (t) => {

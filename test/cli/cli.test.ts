@@ -212,7 +212,12 @@ t.test('init prepares a directory once, and offline', async (t) => {
   const secret = await readFile(key);
 
   const second = await runCli(['init', '--datadir', datadir, '--json']);
-  t.match(JSON.parse(second.stdout), { ...made, createdConfig: false });
+  t.match(JSON.parse(second.stdout), {
+    ...made,
+    createdConfig: false,
+    key: 'unchanged',
+    changed: false,
+  });
   t.same(await readFile(key), secret, 'a key is never written over');
   const text = await runCli(['init', '--datadir', datadir]);
   t.match(text.stdout, /was there, unchanged/);

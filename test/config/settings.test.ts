@@ -98,6 +98,7 @@ t.test('the contract of [DIRECTORY]', async (t) => {
     orderbookPerSecond: 100,
     streamsPerCircuit: 16,
     dialBack: false,
+    canaryIntervalSec: 60,
     statusHost: '127.0.0.1',
     statusPort: 62_600,
   });

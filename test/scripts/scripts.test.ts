@@ -42,7 +42,7 @@ async function programs(dir: string, scripts: Readonly<Record<string, string>>):
 }
 
 /**
- * A clone with nothing but what the scripts look at, and stand-ins for npm, tor, chromium and apt-get
+ * A clone with nothing but what the scripts look at, and stand-ins for npm, tor, chromium, nft and apt-get
  * that write down how they were called.
  */
 async function fakeClone(dir: string) {
@@ -64,6 +64,7 @@ async function fakeClone(dir: string) {
       `esac`,
     tor: 'exit 0',
     chromium: 'exit 0',
+    nft: 'exit 0',
     'apt-get': `echo "apt-get $*" >>'${calls}'`,
     id: 'echo 0',
   });
@@ -132,13 +133,14 @@ t.test('setup says what is wrong', async (t) => {
   }
 });
 
-/** A PATH with stand-ins but without tor and chromium: beside them only what the script needs. */
+/** A PATH with stand-ins but without tor, chromium and nft: beside them only what the script needs. */
 async function bareEnv(dir: string, fakes: Readonly<Record<string, string>>) {
   const bin = await programs(dir, fakes);
-  for (const name of ['tor', 'chromium']) await rm(join(bin, name));
+  for (const name of ['tor', 'chromium', 'nft']) await rm(join(bin, name));
   const tools = join(dir, 'tools');
   await mkdir(tools);
-  const needed = 'bash env dirname readlink cmp cp mkdir mv find touch flock rm node printf cat';
+  const needed =
+    'bash env dirname readlink chmod cmp cp mkdir mv find touch flock rm node printf cat';
   for (const name of needed.split(' ')) {
     const { stdout } = await run('/bin/sh', ['-c', `command -v ${name}`]);
     if (stdout.startsWith('/')) await symlink(stdout.trim(), join(tools, name));
@@ -146,9 +148,16 @@ async function bareEnv(dir: string, fakes: Readonly<Record<string, string>>) {
   return { PATH: `${bin}${delimiter}${tools}` };
 }
 
-/** What the script must find missing then: it looks for tor in Debian's system folders too. */
+/** Whether a program is in a system folder of Debian, where the script looks too. */
+function isInSbin(name: string): boolean {
+  return ['/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, name)));
+}
+
+/** What the script must find missing then. */
 function missingPackages(): string {
-  return existsSync('/usr/sbin/tor') || existsSync('/sbin/tor') ? 'chromium' : 'tor chromium';
+  const tor = isInSbin('tor') ? [] : ['tor'];
+  const nftables = isInSbin('nft') ? [] : ['nftables'];
+  return [...tor, 'chromium', ...nftables].join(' ');
 }
 
 t.test('setup installs Debian packages that are missing', async (t) => {

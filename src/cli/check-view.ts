@@ -1,0 +1,162 @@
+/** What a check found, for a person and for a program. */
+import { oneLine } from '../ops/error-text.js';
+import { isFine, LEGS, outcomeText, type ProbeResult } from '../probe/probe.js';
+import type { Network } from '../protocol/constants.js';
+import { formatLocation } from '../protocol/location.js';
+import { uptimeOf, type HistoryEntry, type Uptime } from '../roles/check-history.js';
+import { textTable, type Column } from './text-table.js';
+
+const DAY_SECONDS = 86_400;
+/** Of an onion's 56 characters; enough to tell the ones apart that a person watches. */
+const SHORT_NAME = 16;
+
+function shortName(address: string): string {
+  return address.endsWith('.onion:5222') ? `${address.slice(0, SHORT_NAME)}...` : address;
+}
+
+function ms(value: number | undefined): string {
+  if (value === undefined) return '-';
+  return value < 10_000 ? `${Math.round(value)} ms` : `${(value / 1000).toFixed(1)} s`;
+}
+
+function percent(uptime: Uptime | undefined): string {
+  if (uptime === undefined) return '-';
+  // Rounded down: 100 % is for those that never failed.
+  return `${(Math.floor(uptime.share * 1000) / 10).toFixed(1)} %`;
+}
+
+/** The slowest message that arrived. */
+function relayMs(result: ProbeResult): number | undefined {
+  const legs = 'legs' in result ? Object.values(result.legs) : [];
+  const arrived = legs.filter((time) => time !== undefined);
+  return arrived.length === 0 ? undefined : Math.max(...arrived);
+}
+
+function peers(result: ProbeResult): string {
+  if (!('peerlist' in result) || result.peerlist === undefined) return '-';
+  return result.peerlist === 'silent' ? 'silent' : String(result.peerlist.peers);
+}
+
+const COLUMNS: readonly Column[] = [
+  { heading: 'directory' },
+  { heading: '' },
+  { heading: 'connect', numeric: true },
+  { heading: 'greet', numeric: true },
+  { heading: 'relay', numeric: true },
+  { heading: 'peers', numeric: true },
+];
+const UPTIME_COLUMNS: readonly Column[] = [
+  { heading: '24 h', numeric: true },
+  { heading: 'all', numeric: true },
+];
+
+/** At most 80 columns: one line for each directory, then one for each that is in trouble. */
+export function checkTable(
+  results: readonly ProbeResult[],
+  history?: { readonly entries: readonly HistoryEntry[]; readonly now: number },
+): string {
+  const rows = results.map((result) => {
+    const address = formatLocation(result.location);
+    return [
+      shortName(address),
+      isFine(result) ? 'ok' : 'FAIL',
+      ms('dialMs' in result ? result.dialMs : undefined),
+      ms('handshakeMs' in result ? result.handshakeMs : undefined),
+      ms(relayMs(result)),
+      peers(result),
+      ...(history === undefined
+        ? []
+        : [
+            percent(uptimeOf(history.entries, address, history.now - DAY_SECONDS)),
+            percent(uptimeOf(history.entries, address)),
+          ]),
+    ];
+  });
+  const columns = history === undefined ? COLUMNS : [...COLUMNS, ...UPTIME_COLUMNS];
+  const troubles = results
+    .filter((result) => !isFine(result))
+    .map((result) => {
+      const name = shortName(formatLocation(result.location));
+      return `${name}  ${oneLine(outcomeText(result))}`;
+    });
+  return [...textTable(columns, rows), ...(troubles.length > 0 ? ['', ...troubles] : [])].join(
+    '\n',
+  );
+}
+
+/** What each directory says of itself. */
+export function welcomeLines(results: readonly ProbeResult[]): string {
+  return results
+    .flatMap((result) => {
+      if (!('welcome' in result)) return [];
+      const { nick, network, motd, version, features } = result.welcome;
+      const facts = [
+        oneLine(version ?? 'unknown program'),
+        oneLine(network),
+        `nick ${oneLine(nick)}`,
+        `features ${features.length > 0 ? features.join(' ') : 'none'}`,
+      ];
+      const text = motd.split('\n').map((line) => `  | ${oneLine(line)}`);
+      return ['', formatLocation(result.location), `  ${facts.join(', ')}`, ...text];
+    })
+    .join('\n');
+}
+
+/** `"silent"` where the directory offers a list and does not answer. */
+function peersJson(result: ProbeResult): unknown {
+  if (!('peerlist' in result) || result.peerlist === undefined) return null;
+  if (result.peerlist === 'silent') return 'silent';
+  const { peers: all, serving, tookMs } = result.peerlist;
+  return { all, serving, took_ms: Math.round(tookMs) };
+}
+
+/** One check as JSON: stable names, times in milliseconds, null where there is nothing. */
+export function checkJson(
+  results: readonly ProbeResult[],
+  context: {
+    readonly network: Network;
+    /** Seconds since 1970. */
+    readonly now: number;
+    readonly entries?: readonly HistoryEntry[];
+  },
+): string {
+  const { network, now, entries } = context;
+  return JSON.stringify({
+    time: now,
+    network,
+    ok: results.every(isFine),
+    directories: results.map((result) => {
+      const address = formatLocation(result.location);
+      const welcome = 'welcome' in result ? result.welcome : undefined;
+      const legs = 'legs' in result ? result.legs : undefined;
+      const uptime = entries && {
+        day: uptimeOf(entries, address, now - DAY_SECONDS) ?? null,
+        all: uptimeOf(entries, address) ?? null,
+      };
+      return {
+        location: address,
+        ok: isFine(result),
+        outcome: result.outcome,
+        text: outcomeText(result),
+        connect_ms: 'dialMs' in result ? Math.round(result.dialMs) : null,
+        handshake_ms: 'handshakeMs' in result ? Math.round(result.handshakeMs) : null,
+        relay_ms:
+          legs === undefined
+            ? null
+            : Object.fromEntries(
+                LEGS.filter((leg) => leg in legs).map((leg) => {
+                  const time = legs[leg];
+                  return [leg.replace('-', '_'), time === undefined ? null : Math.round(time)];
+                }),
+              ),
+        peers: peersJson(result),
+        nick: welcome?.nick ?? null,
+        network: welcome?.network ?? null,
+        version: welcome?.version ?? null,
+        features: welcome?.features ?? null,
+        motd: welcome?.motd ?? null,
+        ...(uptime === undefined ? {} : { uptime }),
+      };
+    }),
+  });
+}

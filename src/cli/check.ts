@@ -1,0 +1,223 @@
+/** `onionmc check`: what a stranger finds at a directory, of whatever implementation. */
+import { join } from 'node:path';
+import { InvalidArgumentError, Option, type Command } from 'commander';
+import type { Settings } from '../config/settings.js';
+import { ExitCode } from '../ops/exit.js';
+import { systemClock } from '../overlay/system-clock.js';
+import { isFine, type ProbeResult } from '../probe/probe.js';
+import { NETWORKS, VIRTUAL_PORT, type Network } from '../protocol/constants.js';
+import { formatLocation, parseLocation, type Location } from '../protocol/location.js';
+import { checkDirectories, neverLeft } from '../roles/check.js';
+import { historyEntry, openCheckHistory, type CheckHistory } from '../roles/check-history.js';
+import { openOverlay } from '../roles/open-overlay.js';
+import { checkJson, checkTable, welcomeLines } from './check-view.js';
+import { UsageError } from './errors.js';
+import { openProgram, parseDatadir, withCommonOptions, type CommonOptions } from './program.js';
+
+interface CheckCommandOptions extends CommonOptions {
+  readonly relay?: boolean;
+  readonly json?: boolean;
+  readonly watch?: boolean;
+  readonly interval: number;
+  readonly socks?: { readonly host: string; readonly port: number };
+  readonly network?: Network;
+  readonly history?: string;
+}
+
+const HISTORY_FILE = 'check-history.jsonl';
+const MIN_INTERVAL_SECONDS = 10;
+const MAX_INTERVAL_SECONDS = 86_400;
+const MAX_DIRECTORIES = 100;
+const CLEAR_SCREEN = '\u001b[H\u001b[2J';
+
+function parseInterval(text: string): number {
+  const value = Number(text);
+  const isNumber = /^\d+(\.\d+)?$/.test(text);
+  if (!isNumber || value < MIN_INTERVAL_SECONDS || value > MAX_INTERVAL_SECONDS) {
+    throw new InvalidArgumentError(
+      `a number of seconds from ${MIN_INTERVAL_SECONDS} to ${MAX_INTERVAL_SECONDS}.`,
+    );
+  }
+  return value;
+}
+
+function parseSocks(text: string): { host: string; port: number } {
+  const colon = text.lastIndexOf(':');
+  const host = text.slice(0, Math.max(colon, 0)).replace(/^\[(.*)\]$/, '$1');
+  const port = Number(text.slice(colon + 1));
+  if (host === '' || /\s/.test(text) || !Number.isInteger(port) || port < 1 || port > 65_535) {
+    throw new InvalidArgumentError('host:port of the SOCKS port of Tor, e.g. 127.0.0.1:9050.');
+  }
+  return { host, port };
+}
+
+const REMEDIES = {
+  onion: 'give <56 characters>.onion or <56 characters>.onion:5222',
+  loopback: 'give 127.0.0.1:port, because regtest_count is not 0,0',
+} as const;
+
+/** Nothing is resolved: an onion, or in loopback mode an address of this machine, or an error. */
+export function parseAddress(text: string, loopback: boolean): Location {
+  const full = /^[a-z2-7]+\.onion$/i.test(text) ? `${text}:${VIRTUAL_PORT}` : text;
+  const parsed = parseLocation(full.toLowerCase());
+  const kind = loopback ? 'loopback' : 'onion';
+  if (!parsed.ok || parsed.value.kind !== kind) {
+    const why = parsed.ok ? `a ${parsed.value.kind} address` : parsed.reason;
+    throw new UsageError(
+      `${JSON.stringify(text.slice(0, 80))} cannot be checked (${why}); ${REMEDIES[kind]}`,
+    );
+  }
+  return parsed.value;
+}
+
+function addressesToCheck(given: readonly string[], { onion, configFile }: Settings): Location[] {
+  if (given.length === 0 && onion.directoryNodes.length === 0) {
+    throw new UsageError(
+      `name a directory to check, or list some in ${configFile} (directory_nodes)`,
+    );
+  }
+  const all =
+    given.length === 0
+      ? onion.directoryNodes
+      : given.map((text) => parseAddress(text, onion.loopback));
+  const different = new Map(all.map((location) => [formatLocation(location), location]));
+  if (different.size > MAX_DIRECTORIES) {
+    throw new UsageError(
+      `${different.size} directories are too many at once; ${MAX_DIRECTORIES} is the most`,
+    );
+  }
+  return [...different.values()];
+}
+
+/** With a SOCKS port of the user's choice there is no falling back to another Tor. */
+function withSocks(settings: Settings, socks: CheckCommandOptions['socks']): Settings {
+  if (socks === undefined) return settings;
+  return { ...settings, onion: { ...settings.onion, socks, torMode: 'external' } };
+}
+
+function exitCodeFor(results: readonly ProbeResult[]): ExitCode {
+  if (results.some(neverLeft)) return ExitCode.UNREACHABLE;
+  return results.every(isFine) ? ExitCode.OK : ExitCode.FAILED;
+}
+
+const nowSeconds = (): number => Math.round(Date.now() / 1000);
+
+/** Keeps what was found, and prints it. */
+async function report(
+  results: readonly ProbeResult[],
+  options: CheckCommandOptions,
+  network: Network,
+  history: CheckHistory | undefined,
+): Promise<void> {
+  const now = nowSeconds();
+  // A check that did not get out of here says nothing about a directory.
+  await history?.add(
+    results.filter((result) => !neverLeft(result)).map((result) => historyEntry(result, now)),
+  );
+  if (options.json === true) {
+    const kept = history === undefined ? {} : { entries: history.entries };
+    process.stdout.write(`${checkJson(results, { network, now, ...kept })}\n`);
+    return;
+  }
+  const table = checkTable(results, history && { entries: history.entries, now });
+  if (options.watch !== true) {
+    const welcomes = welcomeLines(results);
+    process.stdout.write(`${table}\n${welcomes === '' ? '' : `${welcomes}\n`}`);
+    return;
+  }
+  const clear = process.stdout.isTTY ? CLEAR_SCREEN : '';
+  const at = new Date(now * 1000).toISOString().replace('.000Z', ' UTC').replace('T', ' ');
+  const title = `${at}, every ${options.interval} s, ${network}`;
+  process.stdout.write(`${clear}${title}\n\n${table}\n\n`);
+}
+
+/** Resolves after a while, or when the program stops. */
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = systemClock.after(ms, done);
+    function done(): void {
+      cancel();
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done, { once: true });
+  });
+}
+
+async function runCheck(given: readonly string[], options: CheckCommandOptions): Promise<void> {
+  const program = await openProgram('check', options, { endsWithTerminal: true });
+  const { log, shutdown } = program;
+  const { signal } = shutdown;
+  const settings = withSocks(program.settings, options.socks);
+  const network = options.network ?? settings.network;
+  const locations = addressesToCheck(given, settings);
+  const keepsHistory = options.watch === true || options.history !== undefined;
+  const history = keepsHistory
+    ? await openCheckHistory(options.history ?? join(settings.datadir, HISTORY_FILE))
+    : undefined;
+  const tools = { clock: systemClock, random: Math.random, log, signal };
+  const opened = await openOverlay({ ...tools, settings, serves: false });
+  shutdown.onStop('overlay', () => opened.close());
+  const round = (): Promise<readonly ProbeResult[]> =>
+    checkDirectories({
+      dialer: opened.overlay,
+      locations,
+      network,
+      relay: options.relay === true,
+      clock: systemClock,
+      signal,
+    });
+  let results = await round();
+  while (!signal.aborted) {
+    // oxlint-disable-next-line no-await-in-loop -- one round after the other
+    await report(results, options, network, history);
+    if (options.watch !== true) {
+      // oxlint-disable-next-line no-await-in-loop -- the end
+      await shutdown.stop(exitCodeFor(results));
+      return;
+    }
+    // oxlint-disable-next-line no-await-in-loop
+    await pause(options.interval * 1000, signal);
+    // oxlint-disable-next-line no-await-in-loop
+    if (!signal.aborted) results = await round();
+  }
+}
+
+const DEFAULT_INTERVAL_SECONDS = 300;
+
+export function addCheckCommand(program: Command): void {
+  withCommonOptions(
+    program
+      .command('check')
+      .description('say what a stranger finds at directories of any kind, with times')
+      .argument('[address...]', 'onions of directories (default: directory_nodes)')
+      .option('--relay', 'also send messages between two throw-away nicks')
+      .option('--json', 'print for programs; with --watch one line for each round')
+      .option('--watch', 'check again and again, and show uptime')
+      .option(
+        '--interval <seconds>',
+        'with --watch: between rounds',
+        parseInterval,
+        DEFAULT_INTERVAL_SECONDS,
+      )
+      .option(
+        '--history <file>',
+        `where results are kept (default with --watch: ${HISTORY_FILE} in the data directory)`,
+        parseDatadir,
+      )
+      .option(
+        '--socks <host:port>',
+        'SOCKS port of Tor (default: as configured, else a Tor of our own)',
+        parseSocks,
+      )
+      .addOption(
+        new Option('--network <name>', 'the network to ask for (default: as configured)').choices(
+          NETWORKS,
+        ),
+      )
+      .addHelpText(
+        'after',
+        '\nExit code: 0 all are fine, 1 some are not, 2 usage, 3 Tor cannot be reached.',
+      ),
+  ).action(runCheck);
+}

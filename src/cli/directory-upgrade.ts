@@ -1,0 +1,82 @@
+/** SIGUSR2 and `onionmc upgrade`, in the directory that runs. */
+import type { ProgramLog } from '../ops/log.js';
+import type { Notifier } from '../ops/notify.js';
+import type { Shutdown } from '../ops/shutdown.js';
+import { systemClock } from '../overlay/system-clock.js';
+import type { UpgradeAnswer } from '../handover/request-socket.js';
+import { handOverDirectory } from '../roles/directory-handover.js';
+import type { DirectoryNode } from '../roles/directory-node.js';
+import type { OpenedOverlay } from '../roles/open-overlay.js';
+
+/** Longest time for what does not move to end by itself. */
+const LEAVE_MS = 3_000;
+
+export interface UpgradeParts {
+  readonly node: DirectoryNode;
+  readonly opened: OpenedOverlay;
+  readonly notifier: Notifier;
+  readonly shutdown: Shutdown;
+  readonly log: ProgramLog;
+}
+
+function refused(why: string): UpgradeAnswer {
+  return { done: false, why };
+}
+
+/**
+ * The upgrade of a running directory. Resolves with how it went; when it is done, this process exits
+ * shortly after. Signals that come meanwhile are acted on afterwards, by whichever process goes on.
+ */
+export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer> {
+  const { node, opened, notifier, shutdown, log } = parts;
+  let underWay = false;
+
+  /** What remains to be done when another process is the directory. */
+  async function leave(pid: number, signals: readonly NodeJS.Signals[]): Promise<void> {
+    const closed = node.leave();
+    // Before this process ends: systemd would take its end for that of the service.
+    await notifier.mainProcess(pid);
+    await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LEAVE_MS))]);
+    for (const signal of signals) process.kill(pid, signal);
+    shutdown.leave();
+  }
+
+  async function upgrade(): Promise<UpgradeAnswer> {
+    const { moving } = node;
+    if (moving === undefined) return refused('this directory cannot be moved');
+    const signals = shutdown.suspend();
+    log.info('upgrade begins');
+    notifier.reloading();
+    try {
+      const report = await handOverDirectory(
+        { ...moving, parts: [...(opened.move ? [opened.move] : []), ...moving.parts] },
+        { clock: systemClock, log },
+      );
+      log.info('upgrade done: the new process goes on', { ...report });
+      // After the answer to whoever asked is on its way.
+      setImmediate(() => {
+        leave(report.pid, signals.came).catch(() => shutdown.leave());
+      });
+      const { pid, version, peers, heldMs } = report;
+      return { done: true, pid, version, peers, heldMs };
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      log.error('upgrade failed; going on as before', { why });
+      notifier.ready();
+      signals.resume();
+      underWay = false;
+      return refused(why);
+    }
+  }
+
+  return () => {
+    if (underWay) return Promise.resolve(refused('an upgrade is under way already'));
+    if (shutdown.signal.aborted) return Promise.resolve(refused('the directory is stopping'));
+    if (process.pid === 1) {
+      const why = 'this directory is process 1, with which its container ends: restart it instead';
+      return Promise.resolve(refused(why));
+    }
+    underWay = true;
+    return upgrade();
+  };
+}

@@ -1,0 +1,72 @@
+/** `onionmc doctor`: what is wrong with a directory and its machine, and the fix. */
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { Command } from 'commander';
+import { resolveDatadir } from '../config/paths.js';
+import type { Machine } from '../doctor/check.js';
+import { CHECKS } from '../doctor/checks.js';
+import { findingLine, isWell, verdictLine } from '../doctor/format.js';
+import { runChecks } from '../doctor/run-checks.js';
+import { ExitCode } from '../ops/exit.js';
+import { systemClock } from '../overlay/system-clock.js';
+import { createNickKey } from '../protocol/nick.js';
+import { parseDatadir } from './program.js';
+
+interface DoctorOptions {
+  readonly datadir?: string;
+  readonly json?: boolean;
+}
+
+/** The hard limit: Node.js raises its own to it at the start. */
+async function openFiles(): Promise<number | undefined> {
+  const text = await readFile('/proc/self/limits', 'latin1').catch(() => '');
+  const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(text)?.[1];
+  if (limit === undefined) return undefined;
+  return limit === 'unlimited' ? Infinity : Number(limit);
+}
+
+function thisMachine(options: DoctorOptions, signal: AbortSignal): Machine {
+  return {
+    datadir: resolveDatadir(options.datadir),
+    nodeVersion: process.versions.node,
+    uid: process.geteuid?.(),
+    openFiles,
+    torProgram: 'tor',
+    today: Date.now,
+    clock: systemClock,
+    newNickKey: () => createNickKey(randomBytes),
+    signal,
+  };
+}
+
+async function runDoctor(options: DoctorOptions): Promise<void> {
+  const stopped = new AbortController();
+  const stop = (): void => stopped.abort(new Error('stopped'));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  // The clock's timers do not keep the process alive.
+  const keepAlive = setInterval(() => {}, 2 ** 30);
+  const json = options.json === true;
+  const color = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
+  try {
+    const findings = await runChecks(CHECKS, thisMachine(options, stopped.signal), (finding) => {
+      if (!json) process.stdout.write(`${findingLine(finding, color)}\n`);
+    });
+    const well = isWell(findings);
+    process.stdout.write(
+      json ? `${JSON.stringify({ ok: well, checks: findings })}\n` : `${verdictLine(findings)}\n`,
+    );
+    if (!well || stopped.signal.aborted) process.exitCode = ExitCode.FAILED;
+  } finally {
+    clearInterval(keepAlive);
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+  }
+}
+
+export function addDoctorCommand(program: Command): void {
+  program
+    .command('doctor')
+    .description('check a directory and its machine: what is wrong, and how to mend it')
+    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
+    .option('--json', 'print the findings as JSON')
+    .action(runDoctor);
+}

@@ -1,0 +1,164 @@
+/** The page of a directory (`/status`) as a person reads it on a terminal of 80 columns. */
+import { oneLine } from '../ops/error-text.js';
+
+/** What is read of `/status`; whatever is missing or odd in it reads as nothing. */
+export type StatusJson = Readonly<Record<string, unknown>>;
+
+/** Two looks at the page, for what happens per second. */
+export interface StatusView {
+  readonly now: StatusJson;
+  readonly before?: { readonly status: StatusJson; readonly secondsAgo: number };
+  readonly color: boolean;
+}
+
+const WIDTH = 80;
+const LABEL = 10;
+const MAX_REASONS = 12;
+
+export function isRecord(value: unknown): value is StatusJson {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function record(value: unknown): StatusJson {
+  return isRecord(value) ? value : {};
+}
+
+function count(value: unknown): number {
+  return typeof value === 'number' && Number.isFinite(value) ? value : 0;
+}
+
+function text(value: unknown, none = '-'): string {
+  return typeof value === 'string' && value !== '' ? oneLine(value).slice(0, WIDTH) : none;
+}
+
+function sum(counters: unknown): number {
+  return Object.values(record(counters)).reduce<number>((total, n) => total + count(n), 0);
+}
+
+/** `12 345` */
+function grouped(value: number): string {
+  return Math.round(value).toLocaleString('en-US').replaceAll(',', ' ');
+}
+
+const two = (n: number): string => String(Math.floor(n)).padStart(2, '0');
+
+function duration(seconds: number): string {
+  const clock = `${two((seconds / 3600) % 24)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}`;
+  return seconds < 86_400 ? clock : `${Math.floor(seconds / 86_400)} d ${clock}`;
+}
+
+function bytes(value: number): string {
+  if (value < 1024) return `${value} B`;
+  return value < 1024 ** 2
+    ? `${(value / 1024).toFixed(1)} kB`
+    : `${(value / 1024 ** 2).toFixed(1)} MB`;
+}
+
+function perSecond(view: StatusView, read: (status: StatusJson) => number): string {
+  if (view.before === undefined) return '-';
+  const { status, secondsAgo } = view.before;
+  // A directory that was restarted in between counts from zero.
+  const grown = Math.max(0, read(view.now) - read(status));
+  const rate = grown / secondsAgo;
+  return `${rate < 10 ? rate.toFixed(1) : grouped(rate)}/s`;
+}
+
+/** Label and text, broken between the parts so that no line is longer than a terminal. */
+function section(label: string, parts: readonly string[]): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const part of parts) {
+    const longer = line === '' ? part : `${line}, ${part}`;
+    if (line !== '' && LABEL + longer.length + 1 > WIDTH) {
+      lines.push(`${line},`);
+      line = part;
+    } else line = longer;
+  }
+  lines.push(line);
+  return lines.map((body, i) => `${(i === 0 ? label : '').padEnd(LABEL)}${body}`);
+}
+
+/** `reason n`, the most frequent first; those that never happened are left out. */
+function reasons(counters: unknown): readonly string[] {
+  const all = Object.entries(record(counters))
+    .map(([name, n]) => [name, count(n)] as const)
+    .filter(([, n]) => n > 0)
+    .toSorted(([, a], [, b]) => b - a);
+  const shown = all.slice(0, MAX_REASONS).map(([name, n]) => `${text(name)} ${grouped(n)}`);
+  if (all.length > MAX_REASONS) shown.push(`${all.length - MAX_REASONS} more`);
+  return shown.length === 0 ? ['none'] : shown;
+}
+
+const PAINT = { good: '\u001b[32m', bad: '\u001b[31m', strong: '\u001b[1m', plain: '\u001b[0m' };
+
+type Painter = (tone: 'good' | 'bad' | 'strong', words: string) => string;
+
+function painter(color: boolean): Painter {
+  return (tone, words) => (color ? `${PAINT[tone]}${words}${PAINT.plain}` : words);
+}
+
+function ms(value: unknown): string {
+  return typeof value === 'number' ? `${grouped(value)} ms` : '-';
+}
+
+const GOOD_STATES: ReadonlySet<string> = new Set(['reachable', 'off', 'waiting']);
+
+function canaryLines(canary: StatusJson, paint: Painter): readonly string[] {
+  const state = text(canary['state'], 'unknown');
+  const shown = paint(GOOD_STATES.has(state) ? 'good' : 'bad', state);
+  const label = 'self test'.padEnd(LABEL);
+  if (canary['testedSecondsAgo'] === undefined) return [`${label}${shown}`];
+  const ago = `${grouped(count(canary['testedSecondsAgo']))} s ago`;
+  const failures = `${grouped(count(canary['failures']))} of ${grouped(count(canary['tests']))} failed`;
+  const times = [
+    `connect ${ms(canary['dialMs'])}`,
+    `greet ${ms(canary['handshakeMs'])}`,
+    `relay ${ms(canary['relayMs'])}`,
+  ];
+  return [`${label}${shown}, ${ago}, ${failures}`, ...section('', times)];
+}
+
+/** The whole page, without a line feed at its end. */
+export function statusPage(view: StatusView): string {
+  const { now } = view;
+  const paint = painter(view.color);
+  const health = record(now['health']);
+  const kinds = record(now['kinds']);
+  const lag = record(now['lag']);
+  const isWell = health['ok'] === true;
+  const words = isWell ? 'all is well' : text(health['reason'], 'in trouble');
+  const head = `onionmc ${text(now['version'])}, ${text(now['network'])}, up ${duration(count(now['uptimeSeconds']))}`;
+  const rates = [
+    `in ${perSecond(view, (s) => sum(s['messagesIn']))}`,
+    `out ${perSecond(view, (s) => sum(s['messagesOut']))}`,
+    `received ${perSecond(view, (s) => count(s['bytesIn']) / 1024)} kB`,
+    `sent ${perSecond(view, (s) => count(s['bytesOut']) / 1024)} kB`,
+  ].map((rate) => rate.replace(/\/s kB$/, ' kB/s'));
+  const state = text(now['state']);
+  return [
+    paint('strong', head),
+    text(now['location']),
+    '',
+    `${'health'.padEnd(LABEL)}${paint(isWell ? 'good' : 'bad', words.slice(0, WIDTH - LABEL))}`,
+    `${'onion'.padEnd(LABEL)}${paint(state === 'reachable' ? 'good' : 'bad', state)}`,
+    ...canaryLines(record(now['canary']), paint),
+    '',
+    ...section('peers', [
+      grouped(count(now['peers'])),
+      `serving ${grouped(count(kinds['serving']))}`,
+      `not serving ${grouped(count(kinds['notServing']))}`,
+      `answer pings ${grouped(count(kinds['answerPings']))}`,
+      `verified ${grouped(count(kinds['verified']))}`,
+      `not introduced ${grouped(count(now['unhandshaked']))}`,
+    ]),
+    ...section('messages', rates),
+    ...section('lag', [
+      `${grouped(count(lag['peers']))} peers behind`,
+      `at most ${bytes(count(lag['mostBytes']))}`,
+      `${grouped(count(now['waitingMessages']))} messages wait for the budget`,
+    ]),
+    ...section('dropped', reasons(now['dropped'])),
+    ...section('refused', reasons(now['handshakesRejected'])),
+    ...section('closed', reasons(now['closed'])),
+  ].join('\n');
+}

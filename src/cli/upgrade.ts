@@ -1,0 +1,49 @@
+/** `onionmc upgrade`: the running directory goes on in a new process, without a disconnect. */
+import type { Command } from 'commander';
+import { resolveDatadir } from '../config/paths.js';
+import { NobodyRunsError, requestUpgrade, type UpgradeAnswer } from '../handover/request-socket.js';
+import { ExitCode } from '../ops/exit.js';
+import { UnreachableError } from './errors.js';
+import { parseDatadir } from './program.js';
+
+interface UpgradeCommandOptions {
+  readonly datadir?: string;
+  readonly json?: boolean;
+}
+
+async function ask(datadir: string): Promise<UpgradeAnswer> {
+  try {
+    return await requestUpgrade(datadir);
+  } catch (error) {
+    if (!(error instanceof NobodyRunsError)) throw error;
+    throw new UnreachableError(
+      `no directory runs with the data directory ${datadir} (${error.message}); start it, or give its --datadir`,
+      { cause: error },
+    );
+  }
+}
+
+async function runUpgrade(options: UpgradeCommandOptions): Promise<void> {
+  const answer = await ask(resolveDatadir(options.datadir));
+  if (options.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+  else if (answer.done) {
+    const { pid, version, peers, heldMs } = answer;
+    process.stdout.write(
+      `upgraded: version ${version} runs as process ${pid}; ${peers} peers stayed, unserved for ${Math.round(heldMs)} ms\n`,
+    );
+  }
+  if (answer.done) return;
+  if (options.json !== true) {
+    process.stderr.write(`onionmc: not upgraded, the old program goes on: ${answer.why}\n`);
+  }
+  process.exitCode = ExitCode.FAILED;
+}
+
+export function addUpgradeCommand(program: Command): void {
+  program
+    .command('upgrade')
+    .description('let the running directory go on in a new process, without a disconnect')
+    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
+    .option('--json', 'print the outcome as JSON')
+    .action(runUpgrade);
+}

@@ -1,0 +1,305 @@
+/**
+ * A directory as plain JSON, for the process that goes on with it. Points in time are ages in
+ * milliseconds, since clocks of two processes have nothing in common. What is read comes from another
+ * process, maybe of another version: it is checked as if it came from a peer.
+ */
+import { MAX_LINE_BYTES } from '../protocol/constants.js';
+import {
+  formatLocation,
+  parseDeclaredLocation,
+  parseLocation,
+  type DeclaredLocation,
+  type Location,
+} from '../protocol/location.js';
+import { isRoutableNick } from '../protocol/nick.js';
+import { fail, ok, type Parsed } from '../protocol/result.js';
+import type { PublicClass } from './budgets.js';
+import { RATE_CLASSES, type RateClass } from './rates.js';
+
+export interface MeterSnapshot {
+  readonly kind: RateClass;
+  readonly tokens: number;
+  readonly filledMs: number;
+  readonly minuteMs: number;
+  readonly inMinute: number;
+}
+
+/** A name and an age. */
+export type Aged = readonly [name: string, ms: number];
+
+export interface WaitingSnapshot {
+  readonly kind: PublicClass;
+  /** One frame, CRLF included. */
+  readonly frame: string;
+}
+
+export interface PeerSnapshot {
+  readonly state: 'new' | 'waiting' | 'ready';
+  readonly acceptedMs: number;
+  readonly heardMs: number;
+  readonly pingedMs: number | undefined;
+  readonly probedMs: number | undefined;
+  /** Empty in state `new`. */
+  readonly nick: string;
+  readonly location: DeclaredLocation;
+  readonly features: readonly string[];
+  readonly verified: boolean;
+  readonly circuit: string | undefined;
+  /** Empty where the circuit has them. */
+  readonly meters: readonly MeterSnapshot[];
+  readonly addressed: readonly Aged[];
+  readonly mutual: readonly Aged[];
+  readonly spoofs: number;
+  readonly goneTold: readonly Aged[];
+  /** The beginning of a line whose end has not come. */
+  readonly halfLine: Uint8Array;
+  /** All that it is to receive yet, in order. */
+  readonly owed: Uint8Array;
+  /** Its public messages that wait for the budget. */
+  readonly waits: readonly WaitingSnapshot[];
+}
+
+export interface CircuitSnapshot {
+  readonly id: string;
+  readonly meters: readonly MeterSnapshot[];
+  /** When its last stream closed; undefined while it has one. */
+  readonly leftMs: number | undefined;
+}
+
+export interface DialBackSnapshot {
+  readonly location: Location;
+  readonly ms: number;
+  readonly nick: string | undefined;
+}
+
+/** All but the peers. */
+export interface DirectorySnapshot {
+  /** The directory's own nick, which its peers know. */
+  readonly nick: string;
+  /** Counters by name; those of a kind as `kind.name`. Unknown names are left out by the reader. */
+  readonly tally: Readonly<Record<string, number>>;
+  /** What is left of the budgets; undefined: full. */
+  readonly deliveries: number | undefined;
+  readonly requests: number | undefined;
+  readonly circuits: readonly CircuitSnapshot[];
+  readonly dialBacks: readonly DialBackSnapshot[];
+  /** Locations that wait for their dial, or were being dialled. */
+  readonly toDial: readonly Location[];
+}
+
+/** Most peers, circuits and locations that are read. */
+const MAX_ITEMS = 200_000;
+const MAX_FEATURES = 1_024;
+const MAX_FRAME_CHARS = MAX_LINE_BYTES + 2;
+const PUBLIC_CLASSES: readonly PublicClass[] = ['offer', 'orderbook', 'other'];
+const STATES: readonly PeerSnapshot['state'][] = ['new', 'waiting', 'ready'];
+/** Printable ASCII and the end of the line; nothing else may reach a peer. */
+const FRAME = /^[\x20-\x7e]+\r\n$/;
+
+/** A field is not what it must be; never leaves this file. */
+class Fault extends Error {}
+
+type Fields = Readonly<Record<string, unknown>>;
+
+function fieldsOf(value: unknown): Fields {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new Fault('not-an-object');
+  }
+  return { ...value };
+}
+
+function listOf<T>(value: unknown, most: number, read: (item: unknown) => T): readonly T[] {
+  if (!Array.isArray(value) || value.length > most) throw new Fault('list');
+  return value.map((item: unknown) => read(item));
+}
+
+function numberOf(value: unknown): number {
+  if (typeof value !== 'number' || !Number.isFinite(value)) throw new Fault('number');
+  return value;
+}
+
+/** An age: a clock may have jumped, but nothing happens in the future. */
+function ageOf(value: unknown): number {
+  return Math.max(0, numberOf(value));
+}
+
+function countOf(value: unknown): number {
+  const count = numberOf(value);
+  if (!Number.isSafeInteger(count) || count < 0) throw new Fault('count');
+  return count;
+}
+
+function textOf(value: unknown, longest: number): string {
+  if (typeof value !== 'string' || value.length > longest) throw new Fault('text');
+  return value;
+}
+
+function booleanOf(value: unknown): boolean {
+  if (typeof value !== 'boolean') throw new Fault('boolean');
+  return value;
+}
+
+function oneOf<T extends string>(value: unknown, known: readonly T[]): T {
+  const found = known.find((name) => name === value);
+  if (found === undefined) throw new Fault('name');
+  return found;
+}
+
+function optional<T>(value: unknown, read: (value: unknown) => T): T | undefined {
+  return value === undefined || value === null ? undefined : read(value);
+}
+
+function nickOf(value: unknown): string {
+  const nick = textOf(value, 64);
+  if (!isRoutableNick(nick)) throw new Fault('nick');
+  return nick;
+}
+
+function bytesOf(value: unknown): Uint8Array {
+  const text = textOf(value, Infinity);
+  const bytes = Buffer.from(text, 'base64');
+  // Node leaves out what is no base64, without a word.
+  if (bytes.toString('base64') !== text) throw new Fault('base64');
+  return bytes;
+}
+
+function agedOf(value: unknown): Aged {
+  const [name, ms] = listOf(value, 2, (item) => item);
+  return [nickOf(name), ageOf(ms)];
+}
+
+function dialled(value: unknown): Location {
+  const location = parseLocation(textOf(value, 128));
+  if (!location.ok) throw new Fault('location');
+  return location.value;
+}
+
+function declared(value: unknown): DeclaredLocation {
+  const location = parseDeclaredLocation(textOf(value, 128));
+  if (!location.ok) throw new Fault('location');
+  return location.value;
+}
+
+function meterOf(value: unknown): MeterSnapshot {
+  const fields = fieldsOf(value);
+  return {
+    kind: oneOf(fields['kind'], RATE_CLASSES),
+    tokens: ageOf(fields['tokens']),
+    filledMs: ageOf(fields['filledMs']),
+    minuteMs: ageOf(fields['minuteMs']),
+    inMinute: countOf(fields['inMinute']),
+  };
+}
+
+function metersOf(value: unknown): readonly MeterSnapshot[] {
+  return listOf(value, RATE_CLASSES.length, meterOf);
+}
+
+function waitingOf(value: unknown): WaitingSnapshot {
+  const fields = fieldsOf(value);
+  const frame = textOf(fields['frame'], MAX_FRAME_CHARS);
+  if (!FRAME.test(frame)) throw new Fault('frame');
+  return { kind: oneOf(fields['kind'], PUBLIC_CLASSES), frame };
+}
+
+function circuitOf(value: unknown): string {
+  const id = textOf(value, 16);
+  if (!/^\d+$/.test(id)) throw new Fault('circuit');
+  return id;
+}
+
+function tallyOf(value: unknown): Readonly<Record<string, number>> {
+  const entries = Object.entries(fieldsOf(value));
+  if (entries.length > MAX_FEATURES) throw new Fault('list');
+  return Object.fromEntries(entries.map(([name, count]) => [name, countOf(count)]));
+}
+
+function parsed<T>(value: unknown, reader: (fields: Fields) => T): Parsed<T> {
+  try {
+    return ok(reader(fieldsOf(value)));
+  } catch (error) {
+    if (error instanceof Fault) return fail(`snapshot-${error.message}`);
+    throw error;
+  }
+}
+
+/** Never throws. */
+export function parsePeerSnapshot(value: unknown): Parsed<PeerSnapshot> {
+  return parsed(value, (fields) => {
+    const state = oneOf(fields['state'], STATES);
+    const halfLine = bytesOf(fields['halfLine']);
+    if (halfLine.length > MAX_LINE_BYTES + 1 || halfLine.includes(0x0a)) throw new Fault('line');
+    const owed = bytesOf(fields['owed']);
+    // Nobody is told anything before its handshake.
+    if (state !== 'ready' && owed.length > 0) throw new Fault('owed');
+    return {
+      state,
+      acceptedMs: ageOf(fields['acceptedMs']),
+      heardMs: ageOf(fields['heardMs']),
+      pingedMs: optional(fields['pingedMs'], ageOf),
+      probedMs: optional(fields['probedMs'], ageOf),
+      nick: state === 'new' ? '' : nickOf(fields['nick']),
+      location: declared(fields['location']),
+      features: listOf(fields['features'], MAX_FEATURES, (name) => textOf(name, 1_024)),
+      verified: booleanOf(fields['verified']),
+      circuit: optional(fields['circuit'], circuitOf),
+      meters: metersOf(fields['meters']),
+      addressed: listOf(fields['addressed'], 1_024, agedOf),
+      mutual: listOf(fields['mutual'], 1_024, agedOf),
+      spoofs: countOf(fields['spoofs']),
+      goneTold: listOf(fields['goneTold'], 1_024, agedOf),
+      halfLine,
+      owed,
+      waits: listOf(fields['waits'], 1_024, waitingOf),
+    };
+  });
+}
+
+/** The JSON of a peer, for `parsePeerSnapshot`. */
+export function formatPeerSnapshot(peer: PeerSnapshot): unknown {
+  return {
+    ...peer,
+    location: formatLocation(peer.location),
+    halfLine: Buffer.from(peer.halfLine).toString('base64'),
+    owed: Buffer.from(peer.owed).toString('base64'),
+  };
+}
+
+/** Never throws. */
+export function parseDirectorySnapshot(value: unknown): Parsed<DirectorySnapshot> {
+  return parsed(value, (fields) => ({
+    nick: nickOf(fields['nick']),
+    tally: tallyOf(fields['tally']),
+    deliveries: optional(fields['deliveries'], numberOf),
+    requests: optional(fields['requests'], numberOf),
+    circuits: listOf(fields['circuits'], MAX_ITEMS, (item) => {
+      const circuit = fieldsOf(item);
+      return {
+        id: circuitOf(circuit['id']),
+        meters: metersOf(circuit['meters']),
+        leftMs: optional(circuit['leftMs'], ageOf),
+      };
+    }),
+    dialBacks: listOf(fields['dialBacks'], MAX_ITEMS, (item) => {
+      const answer = fieldsOf(item);
+      return {
+        location: dialled(answer['location']),
+        ms: ageOf(answer['ms']),
+        nick: optional(answer['nick'], nickOf),
+      };
+    }),
+    toDial: listOf(fields['toDial'], MAX_ITEMS, dialled),
+  }));
+}
+
+/** The JSON of a directory, for `parseDirectorySnapshot`. */
+export function formatDirectorySnapshot(directory: DirectorySnapshot): unknown {
+  return {
+    ...directory,
+    dialBacks: directory.dialBacks.map((answer) => ({
+      ...answer,
+      location: formatLocation(answer.location),
+    })),
+    toDial: directory.toDial.map(formatLocation),
+  };
+}

@@ -1,0 +1,150 @@
+/** Checks of Tor's control port: whether one answers, and whether it lets us in. */
+import { connectControl, type ControlClient } from '../tor/control-client.js';
+import { formatControlEndpoint, type ControlEndpoint } from '../tor/control-endpoint.js';
+import { infoValue, parseProtocolInfo, parseQuoted } from '../tor/control-values.js';
+import { TorError } from '../tor/tor-error.js';
+import {
+  note,
+  ok,
+  skipped,
+  wrong,
+  wrongAs,
+  type Check,
+  type FactReader,
+  type Machine,
+  type Verdict,
+} from './check.js';
+import { torVersionFault } from './machine-checks.js';
+import { ownTors, torFolder } from './tor-access.js';
+
+const START_TOR =
+  'start Tor (sudo systemctl start tor), with "ControlPort 9051" and "CookieAuthentication 1" in /etc/tor/torrc';
+
+async function tryControl(
+  endpoint: ControlEndpoint,
+  password: string | undefined,
+  signal: AbortSignal,
+): Promise<ControlClient | TorError> {
+  try {
+    return await connectControl({
+      endpoint,
+      signal,
+      ...(password === undefined ? {} : { password }),
+    });
+  } catch (error) {
+    if (error instanceof TorError) return error;
+    throw error;
+  }
+}
+
+/** A Tor is there, whether or not it lets us in. */
+function answered(tried: ControlClient | TorError): boolean {
+  return !(tried instanceof TorError) || tried.step === 'authenticate';
+}
+
+/** Whether that Tor works in our folder: in the system's temporary one lie sockets of others too. */
+async function worksIn(control: ControlClient | TorError, folder: string): Promise<boolean> {
+  if (control instanceof TorError) return false;
+  const value = infoValue(await control.command('GETCONF DataDirectory'), 'DataDirectory') ?? '';
+  const quoted = parseQuoted(value);
+  return (quoted.ok ? Buffer.from(quoted.value.value).toString('utf8') : value) === folder;
+}
+
+/** The Tor that a running directory has started. */
+async function ownTorVerdict(facts: FactReader, machine: Machine): Promise<Verdict | undefined> {
+  const owner = facts.peek('owner');
+  if (owner === undefined) return undefined;
+  const { datadir } = facts.get('settings');
+  for (const { control, socks, inside } of await ownTors(datadir, owner)) {
+    // oxlint-disable no-await-in-loop -- the first that answers is the one
+    const tried = await tryControl(control, undefined, machine.signal);
+    if (!answered(tried)) continue;
+    if (!inside && !(await worksIn(tried, torFolder(datadir)))) {
+      if (!(tried instanceof TorError)) tried.close();
+      continue;
+    }
+    // oxlint-enable no-await-in-loop
+    return ok(`the directory's own Tor, at ${formatControlEndpoint(control)}`, {
+      controlTried: tried,
+      socks,
+    });
+  }
+  return undefined;
+}
+
+export const controlCheck: Check = {
+  id: 'control-port',
+  title: 'control port',
+  needs: ['settings'],
+  gives: ['controlTried'],
+  async run(facts, machine) {
+    const { loopback, torMode, control, controlPassword } = facts.get('settings').onion;
+    if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
+    if (torMode === 'managed') {
+      return (
+        (await ownTorVerdict(facts, machine)) ??
+        skipped("the directory's own Tor (tor_mode = managed) starts with it")
+      );
+    }
+    const at = formatControlEndpoint(control);
+    const tried = await tryControl(control, controlPassword, machine.signal);
+    if (answered(tried)) return ok(`a Tor answers at ${at}`, { controlTried: tried });
+    if (torMode === 'external') {
+      return skipped(`tor_mode = external needs none, and no Tor answers at ${at}`);
+    }
+    const nobody =
+      tried instanceof TorError && ['refused', 'no-socket', 'timeout'].includes(tried.code);
+    if (torMode === 'auto' && nobody) {
+      return (
+        (await ownTorVerdict(facts, machine)) ??
+        note(
+          `nothing at ${at}: the directory will start a Tor of its own`,
+          `if that is not meant: ${START_TOR}`,
+        )
+      );
+    }
+    if (!(tried instanceof TorError)) throw new Error('a Tor that answers was not taken');
+    return connectVerdict(tried);
+  },
+};
+
+/** A message such as `nothing listens at ...: start Tor ...` holds its fix behind the last colon and blank. */
+function connectVerdict(error: TorError): Verdict {
+  const cut = error.message.indexOf(': start Tor');
+  if (cut >= 0) return wrong(error.message.slice(0, cut), error.message.slice(cut + 2));
+  const group = error.message.indexOf(': add this user');
+  if (group >= 0) return wrong(error.message.slice(0, group), error.message.slice(group + 2));
+  return wrongAs(error, START_TOR);
+}
+
+export const authenticationCheck: Check = {
+  id: 'control-access',
+  title: 'control access',
+  needs: ['controlTried'],
+  gives: ['control'],
+  async run(facts, { uid }) {
+    const tried = facts.get('controlTried');
+    if (tried instanceof TorError) {
+      return wrongAs(tried, 'add "CookieAuthentication 1" to torrc, and restart Tor');
+    }
+    const info = parseProtocolInfo(await tried.command('PROTOCOLINFO 1'));
+    const found = { control: tried };
+    if (!info.ok) return ok('we are let in', found);
+    const { methods, torVersion = 'of unknown version' } = info.value;
+    if (methods.includes('NULL')) {
+      return note(
+        `Tor ${torVersion} lets in every program of this machine`,
+        'add "CookieAuthentication 1" to torrc, and restart Tor',
+        found,
+      );
+    }
+    const fault = torVersionFault(torVersion);
+    if (fault !== undefined) return { ...fault, found };
+    const owner = facts.peek('owner') ?? 0;
+    const asRoot =
+      uid === 0 && owner !== 0
+        ? `; asked as root, who may read any cookie: the directory is user id ${owner}`
+        : '';
+    return ok(`Tor ${torVersion} lets us in; it offers ${methods.join(', ')}${asRoot}`, found);
+  },
+};

@@ -1,0 +1,132 @@
+/** Checks of what is on disk: data directory, configuration, onion key. */
+import { stat } from 'node:fs/promises';
+import { ConfigError } from '../config/config-error.js';
+import { misspeltNotices, peekSettings } from '../config/settings.js';
+import { VIRTUAL_PORT } from '../protocol/constants.js';
+import { nameOfId } from '../tor/cookie-file.js';
+import { readOnionHostname, readOnionKey } from '../tor/key-folder.js';
+import { TorError } from '../tor/tor-error.js';
+import { note, ok, wrong, wrongAs, type Check, type Verdict } from './check.js';
+
+const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
+const quoted = (path: string): string => JSON.stringify(path);
+const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error ? String(error.code) : String(error);
+
+export const datadirCheck: Check = {
+  id: 'datadir',
+  title: 'data directory',
+  needs: [],
+  gives: ['owner'],
+  async run(_facts, { datadir, uid }) {
+    const init = `onionmc init --datadir ${quoted(datadir)}`;
+    let stats;
+    try {
+      stats = await stat(datadir);
+    } catch (error) {
+      const code = codeOf(error);
+      return code === 'ENOENT'
+        ? wrong(`${datadir} does not exist`, init)
+        : wrong(
+            `${datadir} cannot be looked at (${code})`,
+            'run onionmc doctor as root, or as the user of the directory',
+          );
+    }
+    if (!stats.isDirectory()) return wrong(`${datadir} is not a folder`, init);
+    const owner = await nameOfId('/etc/passwd', stats.uid);
+    // Root looks after the directory of another user; whoever else has to be that user.
+    if (uid !== undefined && uid !== 0 && stats.uid !== uid) {
+      const us = await nameOfId('/etc/passwd', uid);
+      return wrong(
+        `${datadir} belongs to ${owner}, and this is run by ${us}`,
+        `sudo -u ${owner} onionmc doctor --datadir ${quoted(datadir)}, or sudo chown -R ${us} ${quoted(datadir)}`,
+      );
+    }
+    if ((stats.mode & 0o022) !== 0) {
+      return wrong(
+        `${datadir} has mode ${octal(stats.mode)}: others can put files into it`,
+        `chmod 700 ${quoted(datadir)}`,
+        { owner: stats.uid },
+      );
+    }
+    return ok(`${datadir}, of ${owner}, mode ${octal(stats.mode)}`, { owner: stats.uid });
+  },
+};
+
+/** Others may read the file, and there is a password in it. */
+async function exposedPassword(path: string, password: string | undefined): Promise<boolean> {
+  if (password === undefined) return false;
+  return ((await stat(path)).mode & 0o077) !== 0;
+}
+
+export const configCheck: Check = {
+  id: 'config',
+  title: 'configuration',
+  needs: [],
+  gives: ['settings'],
+  async run(_facts, { datadir }) {
+    let peeked;
+    try {
+      peeked = await peekSettings({ datadir, role: 'directory' });
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      const { found, allowed } = error.fault;
+      const place = error.message.slice(0, -`found ${found}; allowed: ${allowed}`.length);
+      return wrong(`${place}found ${found}`, `write ${allowed}`);
+    }
+    const { settings, configExists } = peeked;
+    const { configFile, network, onion } = settings;
+    if (!configExists) {
+      return wrong(`there is no ${configFile}`, `onionmc init --datadir ${quoted(datadir)}`);
+    }
+    const found = { settings };
+    const misspelt = misspeltNotices(settings.cfg);
+    if (misspelt.length > 0) {
+      return wrong(misspelt.join('; '), 'correct the name, or take the line out', found);
+    }
+    if (await exposedPassword(configFile, onion.controlPassword)) {
+      return wrong(
+        `${configFile} holds tor_control_password, and others can read it`,
+        `chmod 600 ${quoted(configFile)}`,
+        found,
+      );
+    }
+    return ok(`${configFile}, network ${network}, tor_mode ${onion.torMode}`, found);
+  },
+};
+
+async function keyIn(dir: string, owner: number, datadir: string): Promise<Verdict> {
+  const key = await readOnionKey(dir, owner);
+  if (key === undefined) {
+    return note(
+      `none yet in ${dir}; the first start makes one`,
+      `onionmc init --datadir ${quoted(datadir)} makes it now and prints the address`,
+    );
+  }
+  const { host } = key;
+  return ok(`${host}, in ${dir}`, { location: { kind: 'onion', host, port: VIRTUAL_PORT } });
+}
+
+export const keyCheck: Check = {
+  id: 'onion-key',
+  title: 'onion key',
+  needs: ['settings', 'owner'],
+  gives: ['location'],
+  async run(facts) {
+    const { onion, datadir } = facts.get('settings');
+    const { loopback, torMode, hiddenServiceDir } = onion;
+    if (loopback || hiddenServiceDir === undefined) return ok('none needed in loopback test mode');
+    try {
+      if (torMode !== 'external') return await keyIn(hiddenServiceDir, facts.get('owner'), datadir);
+      const host = await readOnionHostname(hiddenServiceDir);
+      return ok(`${host}, of the service in your torrc`, {
+        location: { kind: 'onion', host, port: VIRTUAL_PORT },
+      });
+    } catch (error) {
+      if (error instanceof TorError) {
+        return wrongAs(error, 'set hidden_service_dir to a folder of its own');
+      }
+      throw error;
+    }
+  },
+};

@@ -1,0 +1,39 @@
+/** Findings as lines for a person. Pure. */
+import type { Status } from './check.js';
+import type { Finding } from './run-checks.js';
+
+const MARKS: Readonly<Record<Status, readonly [mark: string, color: string]>> = {
+  ok: ['✓', '32'],
+  note: ['!', '33'],
+  wrong: ['✗', '31'],
+  skipped: ['-', '2'],
+};
+const TITLE_WIDTH = 18;
+
+/** One line; what a foreign program said in it cannot steer the terminal. */
+export function findingLine({ status, title, text, fix }: Finding, color: boolean): string {
+  const [mark, code] = MARKS[status];
+  const shown = color ? `\x1b[${code}m${mark}\x1b[0m` : mark;
+  const reason = status === 'skipped' ? `not checked: ${text}` : text;
+  const join = /[.?!]$/.test(reason) ? ' ' : status === 'wrong' ? '. ' : '; ';
+  const label = status === 'wrong' ? 'Fix: ' : '';
+  const whole = fix === undefined ? reason : reason + join + label + fix;
+  return `${shown} ${title.padEnd(TITLE_WIDTH)} ${whole.replace(/\p{Cc}/gu, ' ')}`;
+}
+
+/** The last line. */
+export function verdictLine(findings: readonly Finding[]): string {
+  const count = (status: Status): number => findings.filter((f) => f.status === status).length;
+  const faults = count('wrong');
+  const head =
+    faults === 0
+      ? 'nothing is wrong'
+      : `${faults} ${faults === 1 ? 'thing is' : 'things are'} wrong`;
+  const left = count('skipped');
+  return left === 0 ? head : `${head}; ${left} not checked`;
+}
+
+/** Whether nothing is wrong. */
+export function isWell(findings: readonly Finding[]): boolean {
+  return findings.every(({ status }) => status !== 'wrong');
+}

@@ -1,0 +1,103 @@
+/** Checks of the machine: Node.js, the tor program, how many files may be open. */
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
+import { parseTorVersion, versionAtLeast } from '../tor/control-values.js';
+import { note, ok, skipped, wrong, type Check, type Machine, type Verdict } from './check.js';
+
+const OLDEST_NODE = [20, 19, 0] as const;
+/** The oldest series that is known to serve this protocol. */
+const OLDEST_TOR = [0, 4, 7, 0] as const;
+const PROGRAM_TIMEOUT_MS = 10_000;
+/** Beside peers: Tor, the status page, files. */
+const OTHER_FILES = 64;
+/** What a directory without a limit on peers is measured by. */
+const MANY_PEERS = 10_000;
+
+const run = promisify(execFile);
+
+export const nodeCheck: Check = {
+  id: 'node',
+  title: 'Node.js',
+  needs: [],
+  gives: [],
+  run: (_facts, { nodeVersion }) => {
+    const numbers = nodeVersion.split('.').map(Number);
+    return Promise.resolve(
+      versionAtLeast(numbers, OLDEST_NODE)
+        ? ok(nodeVersion)
+        : wrong(
+            `version ${nodeVersion} is too old`,
+            `install Node.js ${OLDEST_NODE.join('.')} or later (https://nodejs.org/en/download)`,
+          ),
+    );
+  },
+};
+
+/** What is wrong with a version of Tor, or undefined. */
+export function torVersionFault(version: string): Verdict | undefined {
+  const numbers = parseTorVersion(version);
+  if (numbers === undefined || versionAtLeast(numbers, OLDEST_TOR)) return undefined;
+  return wrong(
+    `Tor ${version} is too old`,
+    'install a newer one: sudo apt-get update && sudo apt-get install tor',
+  );
+}
+
+async function outputOf(machine: Machine, argument: string): Promise<string | undefined> {
+  try {
+    const { stdout } = await run(machine.torProgram, [argument], {
+      timeout: PROGRAM_TIMEOUT_MS,
+      signal: machine.signal,
+    });
+    return stdout;
+  } catch {
+    return undefined;
+  }
+}
+
+export const torProgramCheck: Check = {
+  id: 'tor-program',
+  title: 'tor program',
+  needs: ['settings'],
+  gives: [],
+  async run(facts, machine) {
+    const { loopback, torMode } = facts.get('settings').onion;
+    if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
+    const text = await outputOf(machine, '--version');
+    const version = /Tor version ([^\s]+?)\.?\s/.exec(text ?? '')?.[1];
+    if (version === undefined) {
+      const missing = `the program "${machine.torProgram}" is not installed, or does not run`;
+      const install = 'sudo apt-get install tor';
+      return torMode === 'managed'
+        ? wrong(`${missing}, and tor_mode = managed needs it`, install)
+        : note(`${missing}; needed here only if no other Tor is`, install);
+    }
+    const fault = torVersionFault(version);
+    if (fault !== undefined) return fault;
+    const modules = (await outputOf(machine, '--list-modules')) ?? '';
+    return /^pow: yes$/m.test(modules)
+      ? ok(`${version}, with proof of work`)
+      : note(
+          `${version} has no proof-of-work module, a defence against floods`,
+          'install a build that has it (Debian: sudo apt-get install tor)',
+        );
+  },
+};
+
+export const openFilesCheck: Check = {
+  id: 'open-files',
+  title: 'open files',
+  needs: ['settings'],
+  gives: [],
+  async run(facts, machine) {
+    const { maxPeers, maxUnhandshaked } = facts.get('settings').directory;
+    const wanted = (maxPeers || MANY_PEERS) + maxUnhandshaked + OTHER_FILES;
+    const limit = await machine.openFiles();
+    if (limit === undefined) return skipped('this system does not tell its limit');
+    if (limit >= wanted) return ok(`limit ${limit}, at most ${wanted} needed`);
+    return wrong(
+      `a process started here may open ${limit} files, ${wanted} are needed for [DIRECTORY] max_peers = ${maxPeers}`,
+      `LimitNOFILE=65536 in the systemd unit (the shipped one has it), or ulimit -n ${wanted} in the shell that starts it, or a smaller max_peers`,
+    );
+  },
+};

@@ -1,0 +1,196 @@
+/** Checks of the running directory from outside: its descriptor, the way to it, and the relay. */
+import type { Dialer } from '../channel/ports.js';
+import { createLoopbackOverlay } from '../overlay/loopback.js';
+import { createTorOverlay } from '../overlay/tor.js';
+import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
+import type { ControlClient } from '../tor/control-client.js';
+import { parseHsDesc } from '../tor/control-values.js';
+import { deferred } from '../tor/deferred.js';
+import { TorError } from '../tor/tor-error.js';
+import {
+  ok,
+  skipped,
+  wrong,
+  type Check,
+  type FactReader,
+  type Machine,
+  type Verdict,
+} from './check.js';
+
+/** Longest for one place; Tor itself has no deadline. */
+const FETCH_TIMEOUT_MS = 20_000;
+/** Tor asks one place at a time, and some of them may not have it, or not yet. */
+const FETCH_TRIES = 6;
+
+type Fetched = 'received' | { readonly fault: string };
+
+/** Fetches the descriptor from one place, as any client would. */
+async function fetchOnce(
+  control: ControlClient,
+  host: string,
+  { clock, signal }: Machine,
+): Promise<Fetched> {
+  const settled = deferred<Fetched>();
+  const stopListening = await control.onEvent('HS_DESC', (text) => {
+    const event = parseHsDesc(text);
+    if (!event.ok || event.value.host !== host) return;
+    const { action, reason = 'no reason given' } = event.value;
+    if (action === 'RECEIVED') settled.resolve('received');
+    // Our own uploads fail with this one.
+    else if (action === 'FAILED' && reason !== 'UPLOAD_REJECTED') {
+      settled.resolve({ fault: reason });
+    }
+  });
+  const cancel = clock.after(FETCH_TIMEOUT_MS, () => settled.resolve({ fault: 'no answer' }));
+  const abort = (): void => settled.resolve({ fault: 'stopped' });
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    await control.command(`HSFETCH ${host.replace(/\.onion$/, '')}`, { signal });
+    return await settled.promise;
+  } catch (error) {
+    if (error instanceof TorError) return { fault: error.message };
+    throw error;
+  } finally {
+    cancel();
+    signal.removeEventListener('abort', abort);
+    stopListening();
+  }
+}
+
+/** Undefined when the descriptor was received, else why not. */
+async function fetchFault(
+  control: ControlClient,
+  host: string,
+  machine: Machine,
+): Promise<string | undefined> {
+  let last = '';
+  for (let tries = 0; tries < FETCH_TRIES && !machine.signal.aborted; tries += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- another place only when this one does not have it
+    const fetched = await fetchOnce(control, host, machine);
+    if (fetched === 'received') return undefined;
+    last = fetched.fault;
+  }
+  return `${FETCH_TRIES} tries to fetch it failed (${last})`;
+}
+
+const WAIT_OR_RESTART =
+  'wait three minutes after a start; then restart the directory (sudo systemctl restart onionmc-directory) and look at its log (journalctl -u onionmc-directory -e)';
+
+export const publishedCheck: Check = {
+  id: 'onion-published',
+  title: 'onion published',
+  needs: ['settings', 'running', 'location'],
+  gives: [],
+  async run(facts, machine) {
+    const location = facts.get('location');
+    if (location.kind !== 'onion') return skipped('there is no onion in loopback test mode');
+    const { state, trouble } = facts.get('running');
+    if (state !== undefined && state !== 'reachable') {
+      return wrong(`the directory says: ${trouble ?? state}`, WAIT_OR_RESTART);
+    }
+    const control = facts.peek('control');
+    if (control === undefined || facts.peek('online') === undefined) {
+      return skipped('Tor cannot be asked for it (see the lines above)');
+    }
+    const fault = await fetchFault(control, location.host, machine);
+    return fault === undefined
+      ? ok('its descriptor was fetched back from the Tor network')
+      : wrong(`its descriptor is not in the Tor network: ${fault}`, WAIT_OR_RESTART);
+  },
+};
+
+/** The way of a stranger to our location; undefined when there is none. */
+function dialerFor(facts: FactReader, { clock }: Machine): Dialer | undefined {
+  if (facts.get('location').kind === 'loopback') {
+    return createLoopbackOverlay({ host: '127.0.0.1', port: 0, clock });
+  }
+  const socks = facts.peek('socks');
+  return socks && createTorOverlay({ socks, clock });
+}
+
+const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** `target`: where the onion service has to lead. */
+function reachVerdict(result: ProbeResult, target: string): Verdict {
+  switch (result.outcome) {
+    case 'stopped':
+      return skipped('stopped');
+    case 'unreachable':
+      return wrong(
+        outcomeText(result),
+        `${WAIT_OR_RESTART}; let no second service use the same key`,
+      );
+    case 'no-answer':
+    case 'unfit':
+      return wrong(outcomeText(result), `let the onion service lead to the directory: ${target}`);
+    case 'refused':
+      return wrong(
+        outcomeText(result),
+        'see max_peers in [DIRECTORY], and the log of the directory',
+      );
+    case 'accepted':
+    case 'accepts-only':
+    case 'relay-untested':
+    case 'relays-in-part':
+    case 'relays':
+      return ok(
+        `connected in ${seconds(result.dialMs)}, greeted in ${seconds(result.handshakeMs)}`,
+        { probe: result },
+      );
+  }
+}
+
+export const reachableCheck: Check = {
+  id: 'onion-reachable',
+  title: 'onion reachable',
+  needs: ['settings', 'running', 'location'],
+  gives: ['probe'],
+  async run(facts, machine) {
+    const dialer = dialerFor(facts, machine);
+    if (dialer === undefined) return skipped('it takes the SOCKS port (see the lines above)');
+    const { network, onion } = facts.get('settings');
+    const { clock, newNickKey, signal, probeDeadlines } = machine;
+    const location = facts.get('location');
+    const result = await probeDirectory({
+      dialer,
+      location,
+      network,
+      relay: 'private',
+      peerlist: false,
+      newNickKey,
+      clock,
+      signal,
+      ...(probeDeadlines === undefined ? {} : { deadlines: probeDeadlines }),
+    });
+    const target =
+      onion.torMode === 'external'
+        ? `HiddenServicePort ${location.port} ${onion.serving.host}:${onion.serving.port} in torrc`
+        : 'end what else uses its key (another machine, a HiddenServiceDir in torrc), and restart the directory';
+    if (result.outcome === 'unreachable' && facts.get('running').state === undefined) {
+      return skipped('it does not answer, and whether the directory runs is not known');
+    }
+    return reachVerdict(result, target);
+  },
+};
+
+export const relayCheck: Check = {
+  id: 'relay',
+  title: 'relay',
+  needs: ['probe'],
+  gives: [],
+  run: (facts) => {
+    const probe = facts.get('probe');
+    if (probe.outcome === 'relays') {
+      const slowest = Math.max(0, ...Object.values(probe.legs).map((ms) => ms ?? 0));
+      return Promise.resolve(
+        ok(`private messages between two nicks arrive both ways, within ${seconds(slowest)}`),
+      );
+    }
+    return Promise.resolve(
+      wrong(
+        `the directory ${outcomeText(probe)}`,
+        'look at dropped_total in its /metrics and at its log; restart it, and report it if it stays so',
+      ),
+    );
+  },
+};

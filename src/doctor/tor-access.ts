@@ -1,0 +1,88 @@
+/** How to reach the Tor of the directory: the operator's, or the one that the directory started. */
+import { createConnection } from 'node:net';
+import { readdir, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Settings } from '../config/settings.js';
+import type { ControlEndpoint } from '../tor/control-endpoint.js';
+import { formatSocksEndpoint, type SocksEndpoint } from '../tor/socks-dialer.js';
+
+/** The sockets of a Tor that a running directory has started. */
+export interface OwnTor {
+  readonly control: ControlEndpoint & { readonly kind: 'unix' };
+  readonly socks: SocksEndpoint;
+  /** It lies in the data directory. One elsewhere may be that of another directory: see `torFolder`. */
+  readonly inside: boolean;
+}
+
+/** The DataDirectory of a Tor that a directory has started. */
+export const torFolder = (datadir: string): string => join(datadir, 'tor');
+
+/** Where `tor-process` puts them. */
+const PLACES = (datadir: string): readonly (readonly [folder: string, prefix: string])[] => [
+  [torFolder(datadir), 'run-'],
+  [tmpdir(), 'onionmc-run-'],
+];
+const CONTROL = 'control.sock';
+const SOCKS = 'socks.sock';
+const PROBE_TIMEOUT_MS = 5_000;
+
+/** Sockets that may be those of the directory's own Tor, of this owner, the newest first. */
+export async function ownTors(datadir: string, owner: number): Promise<readonly OwnTor[]> {
+  const found: { readonly tor: OwnTor; readonly at: number }[] = [];
+  for (const [folder, prefix] of PLACES(datadir)) {
+    // oxlint-disable-next-line no-await-in-loop -- two folders
+    const names = await readdir(folder).catch(() => []);
+    for (const name of names.filter((entry) => entry.startsWith(prefix))) {
+      const path = join(folder, name, CONTROL);
+      // oxlint-disable-next-line no-await-in-loop -- as many as runs that crashed, few
+      const stats = await stat(path).catch(() => undefined);
+      if (stats?.isSocket() !== true || stats.uid !== owner) continue;
+      const socks: SocksEndpoint = { kind: 'unix', path: join(folder, name, SOCKS) };
+      const inside = folder === torFolder(datadir);
+      found.push({ tor: { control: { kind: 'unix', path }, socks, inside }, at: stats.mtimeMs });
+    }
+  }
+  return found.toSorted((a, b) => b.at - a.at).map(({ tor }) => tor);
+}
+
+/** The operator's Tor, as the configuration names it. */
+export function theirSocks({ onion }: Settings): SocksEndpoint {
+  return { kind: 'tcp', ...onion.socks };
+}
+
+/** RFC 1928: version 5, one method: none. */
+const GREETING = Uint8Array.of(5, 1, 0);
+
+/** What is wrong with the SOCKS port, or undefined when a SOCKS5 proxy answers there. */
+export function socksFault(socks: SocksEndpoint, signal: AbortSignal): Promise<string | undefined> {
+  const at = formatSocksEndpoint(socks);
+  return new Promise((resolve) => {
+    const socket = createConnection(
+      socks.kind === 'unix' ? { path: socks.path } : { host: socks.host, port: socks.port },
+    );
+    const settle = (fault: string | undefined): void => {
+      signal.removeEventListener('abort', abort);
+      socket.destroy();
+      resolve(fault);
+    };
+    const abort = (): void => settle('stopped');
+    signal.addEventListener('abort', abort, { once: true });
+    socket.setTimeout(PROBE_TIMEOUT_MS, () =>
+      settle(`what listens at ${at} does not answer as a SOCKS proxy`),
+    );
+    socket.once('connect', () => socket.write(GREETING));
+    socket.once('data', (answer: Uint8Array) =>
+      settle(answer[0] === 5 ? undefined : `what listens at ${at} is no SOCKS5 proxy`),
+    );
+    socket.once('end', () => settle(`what listens at ${at} closes at once: no SOCKS5 proxy`));
+    socket.on('error', (error) => {
+      const code = 'code' in error ? String(error.code) : error.message;
+      settle(
+        code === 'ECONNREFUSED' || code === 'ENOENT'
+          ? `nothing listens at Tor's SOCKS port ${at}`
+          : `Tor's SOCKS port ${at} cannot be reached (${code})`,
+      );
+    });
+  });
+}

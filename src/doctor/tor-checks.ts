@@ -1,0 +1,109 @@
+/** Checks of Tor: SOCKS port, its network, and the clock against it. */
+import type { ControlClient } from '../tor/control-client.js';
+import { infoValue, parseBootstrap } from '../tor/control-values.js';
+import { formatSocksEndpoint } from '../tor/socks-dialer.js';
+import { TorError } from '../tor/tor-error.js';
+import { ok, skipped, wrong, type Check } from './check.js';
+import { socksFault, theirSocks } from './tor-access.js';
+
+export const socksCheck: Check = {
+  id: 'socks-port',
+  title: 'SOCKS port',
+  needs: ['settings'],
+  gives: ['socks'],
+  async run(facts, machine) {
+    const settings = facts.get('settings');
+    const { loopback, torMode } = settings.onion;
+    if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
+    const own = facts.peek('socks');
+    const startsLater =
+      torMode === 'managed' || (torMode === 'auto' && !facts.peek('controlTried'));
+    if (own === undefined && startsLater) {
+      return skipped("the directory's own Tor starts with it");
+    }
+    const socks = own ?? theirSocks(settings);
+    const fault = await socksFault(socks, machine.signal);
+    if (fault === undefined) return ok(`${formatSocksEndpoint(socks)} answers`, { socks });
+    return wrong(
+      fault,
+      'correct socks5_host and socks5_port (Tor\'s usual port is 9050), or start Tor with "SocksPort 9050" in its torrc',
+    );
+  },
+};
+
+async function getInfo(control: ControlClient, key: string): Promise<string | undefined> {
+  try {
+    return infoValue(await control.command(`GETINFO ${key}`), key);
+  } catch (error) {
+    // What this Tor does not know.
+    if (error instanceof TorError && error.reply !== undefined) return undefined;
+    throw error;
+  }
+}
+
+export const torNetworkCheck: Check = {
+  id: 'tor-network',
+  title: 'Tor network',
+  needs: ['control'],
+  gives: ['online'],
+  async run(facts) {
+    const control = facts.get('control');
+    const phase = parseBootstrap((await getInfo(control, 'status/bootstrap-phase')) ?? '');
+    const live = await getInfo(control, 'network-liveness');
+    if (phase.ok && phase.value.progress === 100 && live !== 'down') {
+      return ok('Tor is connected', { online: true });
+    }
+    const { progress, summary, warning } = phase.ok
+      ? phase.value
+      : { progress: 0, summary: 'unknown', warning: undefined };
+    return wrong(
+      progress === 100
+        ? 'Tor has lost its network'
+        : `Tor is not connected: ${progress} % (${warning ?? summary})`,
+      'let outgoing TCP connections through the firewall, and see what Tor says: journalctl -u tor@default -e (DisableNetwork 1 in torrc keeps it offline)',
+    );
+  },
+};
+
+const HOUR_MS = 3_600_000;
+
+/** `2026-11-21 08:00:00` of Tor, in milliseconds since 1970. */
+function utc(text: string | undefined): number | undefined {
+  if (text === undefined || !/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(text)) return undefined;
+  const ms = Date.parse(`${text.replace(' ', 'T')}Z`);
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+const shownTime = (ms: number): string => new Date(ms).toISOString().slice(0, 16).replace('T', ' ');
+const hours = (ms: number): string => `${(ms / HOUR_MS).toFixed(1)} h`;
+
+export const clockCheck: Check = {
+  id: 'clock',
+  title: 'clock',
+  needs: ['control'],
+  gives: [],
+  async run(facts, { today }) {
+    const control = facts.get('control');
+    const after = utc(await getInfo(control, 'consensus/valid-after'));
+    const until = utc(await getInfo(control, 'consensus/valid-until'));
+    if (after === undefined || until === undefined) {
+      return skipped('Tor has no consensus of its network yet');
+    }
+    const now = today();
+    const span = `${shownTime(after)} to ${shownTime(until)} UTC`;
+    const set = 'sudo timedatectl set-ntp true, look at timedatectl, then restart Tor';
+    if (now < after) {
+      return wrong(
+        `it says ${shownTime(now)} UTC, ${hours(after - now)} before Tor's consensus (${span}): it is slow`,
+        set,
+      );
+    }
+    if (now > until) {
+      return wrong(
+        `it says ${shownTime(now)} UTC, ${hours(now - until)} after Tor's consensus (${span}): it is fast, or Tor has been offline since`,
+        set,
+      );
+    }
+    return ok(`${shownTime(now)} UTC, within Tor's consensus (${span})`);
+  },
+};

@@ -1,0 +1,100 @@
+/**
+ * What the two processes of an upgrade say to each other over Node's own channel between parent and
+ * child. The old one begins, gives parcels, ends and commits; the new one answers. One JSON value a
+ * message; a socket may travel with it.
+ */
+import { fail, ok, type Parsed } from '../protocol/result.js';
+import { isRecord } from './parcel.js';
+
+/** Raised when parcels change so that an earlier program could not go on with them. */
+export const HANDOVER_FORMAT = 1;
+
+/** Set in the environment of the new process, which otherwise is started as the old one was. */
+export const HANDOVER_VARIABLE = 'ONIONMC_HANDOVER';
+
+/** From the old process. */
+export type OldMessage =
+  | { readonly say: 'begin'; readonly format: number }
+  | { readonly say: 'parcel'; readonly key: string; readonly value: unknown }
+  /** The parcel is void: its connection has ended. */
+  | { readonly say: 'withdraw'; readonly key: string }
+  /** Send the handle of that parcel back, which makes a second one of it. */
+  | { readonly say: 'echo'; readonly key: string }
+  /** All was given. */
+  | { readonly say: 'end' }
+  /** Take over, now. */
+  | { readonly say: 'commit' }
+  /** Nothing more comes. */
+  | { readonly say: 'bye' };
+
+/** From the new process. */
+export type NewMessage =
+  | { readonly say: 'hello'; readonly version: string }
+  | { readonly say: 'echo'; readonly key: string }
+  /** Everything is built; nothing is read, written or accepted yet. */
+  | { readonly say: 'ready' }
+  /** From here on the new process is the program. */
+  | { readonly say: 'taken' }
+  | { readonly say: 'failed'; readonly why: string };
+
+const KEY = /^[\w.:-]{1,64}$/;
+const MAX_TEXT = 500;
+
+function keyOf(value: unknown): string | undefined {
+  return typeof value === 'string' && KEY.test(value) ? value : undefined;
+}
+
+/** Text of another process, fit for one line of a log. */
+function oneLineOf(value: unknown): string {
+  const text = typeof value === 'string' ? value.slice(0, MAX_TEXT) : '';
+  return text.replace(/[^\x20-\x7e]/g, '?');
+}
+
+/** What the old process said. Never throws. */
+export function parseOldMessage(value: unknown): Parsed<OldMessage> {
+  if (!isRecord(value)) return fail('message');
+  const { say } = value;
+  switch (say) {
+    case 'begin': {
+      const { format } = value;
+      if (typeof format !== 'number' || !Number.isSafeInteger(format)) return fail('format');
+      return ok({ say, format });
+    }
+    case 'parcel': {
+      const key = keyOf(value['key']);
+      return key === undefined ? fail('key') : ok({ say, key, value: value['value'] });
+    }
+    case 'withdraw':
+    case 'echo': {
+      const key = keyOf(value['key']);
+      return key === undefined ? fail('key') : ok({ say, key });
+    }
+    case 'end':
+    case 'commit':
+    case 'bye':
+      return ok({ say });
+    default:
+      return fail('message');
+  }
+}
+
+/** What the new process said. Never throws. */
+export function parseNewMessage(value: unknown): Parsed<NewMessage> {
+  if (!isRecord(value)) return fail('message');
+  const { say } = value;
+  switch (say) {
+    case 'hello':
+      return ok({ say, version: oneLineOf(value['version']) });
+    case 'echo': {
+      const key = keyOf(value['key']);
+      return key === undefined ? fail('key') : ok({ say, key });
+    }
+    case 'ready':
+    case 'taken':
+      return ok({ say });
+    case 'failed':
+      return ok({ say, why: oneLineOf(value['why']) });
+    default:
+      return fail('message');
+  }
+}

@@ -1,0 +1,132 @@
+/**
+ * Where `onionmc upgrade` asks the running program for its upgrade: a unix socket in the data
+ * directory, mode 0600. One word in, one line of JSON out, when it is over.
+ */
+import { chmod, rename, rm } from 'node:fs/promises';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { fail, ok, type Parsed } from '../protocol/result.js';
+import { isRecord } from './parcel.js';
+
+export const REQUEST_SOCKET = 'directory.sock';
+/** A path of a unix socket has at most 107 bytes. */
+const LONGEST_PATH = 107;
+const REQUEST = 'upgrade\n';
+const MAX_CONNECTIONS = 8;
+const REQUEST_MS = 5_000;
+/** A whole upgrade takes less than a minute, whatever hangs. */
+const ANSWER_MS = 90_000;
+const MAX_ANSWER_CHARS = 4_096;
+
+/** How an upgrade ended. */
+export type UpgradeAnswer =
+  | {
+      readonly done: true;
+      readonly pid: number;
+      readonly version: string;
+      readonly peers: number;
+      readonly heldMs: number;
+    }
+  | { readonly done: false; readonly why: string };
+
+/** Never throws. */
+export function parseUpgradeAnswer(text: string): Parsed<UpgradeAnswer> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return fail('json');
+  }
+  if (!isRecord(value)) return fail('json');
+  const { done, why, pid, version, peers, heldMs } = value;
+  if (done === false && typeof why === 'string') return ok({ done, why });
+  const counts = typeof pid === 'number' && typeof peers === 'number' && typeof heldMs === 'number';
+  if (done !== true || !counts || typeof version !== 'string') return fail('answer');
+  return ok({ done, pid, version, peers, heldMs });
+}
+
+export interface RequestServer {
+  /** Takes no more requests, and removes the socket. */
+  close(): Promise<void>;
+}
+
+/**
+ * Listens in a data directory. An earlier socket is replaced in one step, also that of a program which
+ * is about to go. Rejects with the error of the system; a path too long with an Error that says so.
+ */
+export async function serveRequests(
+  datadir: string,
+  upgrade: () => Promise<UpgradeAnswer>,
+): Promise<RequestServer> {
+  const path = join(datadir, REQUEST_SOCKET);
+  if (Buffer.byteLength(path) > LONGEST_PATH) throw new Error(`${path} is too long for a socket`);
+
+  function answer(socket: Socket): void {
+    let asked = '';
+    const timer = setTimeout(() => socket.destroy(), REQUEST_MS);
+    timer.unref();
+    socket.on('error', () => {});
+    socket.once('close', () => clearTimeout(timer));
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      asked += text;
+      if (asked === REQUEST) {
+        clearTimeout(timer);
+        void upgrade().then((result) => socket.end(`${JSON.stringify(result)}\n`));
+      } else if (asked.length >= REQUEST.length) socket.destroy();
+    });
+  }
+
+  // Bound under another name and moved: the name it was bound to is removed when it closes, and by
+  // then it may be another program's.
+  const bound = join(datadir, `.omc-${process.pid}`);
+  await rm(bound, { force: true });
+  const server = createServer(answer);
+  server.maxConnections = MAX_CONNECTIONS;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(bound, resolve);
+  });
+  server.on('error', () => {});
+  server.unref();
+  await chmod(bound, 0o600);
+  await rename(bound, path);
+  return {
+    async close() {
+      server.close();
+      await rm(path, { force: true });
+    },
+  };
+}
+
+/** Nobody answers at the socket of a data directory. */
+export class NobodyRunsError extends Error {
+  override readonly name = 'NobodyRunsError';
+}
+
+/** Asks the program that runs in a data directory. Rejects with a NobodyRunsError, or an Error that says why. */
+export function requestUpgrade(datadir: string): Promise<UpgradeAnswer> {
+  const path = join(datadir, REQUEST_SOCKET);
+  return new Promise((resolve, reject) => {
+    const socket = connect(path);
+    let text = '';
+    const timer = setTimeout(() => {
+      socket.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s; its log tells more`));
+    }, ANSWER_MS);
+    socket.setEncoding('utf8');
+    socket.once('connect', () => socket.write(REQUEST));
+    socket.on('data', (chunk: string) => {
+      text += chunk;
+      if (text.length > MAX_ANSWER_CHARS) socket.destroy(new Error('its answer is too long'));
+    });
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      const nobody = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
+      reject(nobody ? new NobodyRunsError(`nobody answers at ${path}`) : error);
+    });
+    socket.once('close', () => {
+      clearTimeout(timer);
+      const answer = parseUpgradeAnswer(text);
+      if (answer.ok) resolve(answer.value);
+      else reject(new Error('it ended without an answer; its log tells more'));
+    });
+  });
+}

@@ -1,0 +1,145 @@
+/** The new process's end of an upgrade: takes what the old one gives, and takes over when told to. */
+import type { SendHandle } from 'node:child_process';
+import {
+  HANDOVER_FORMAT,
+  HANDOVER_VARIABLE,
+  parseOldMessage,
+  type NewMessage,
+  type OldMessage,
+} from './message.js';
+import { isNativeHandle, type NativeHandle } from './native-handle.js';
+import { HandoverError, type Parcel, type Parcels } from './parcel.js';
+
+/** What the old process gave, and the way to take over from it. */
+export interface Inheritance {
+  readonly parcels: Parcels;
+  /**
+   * Says that everything is built, and waits for the word of the old process. When this resolves the
+   * old one has let go: `begin` is called at once, then.
+   * @param late takes what came to the old process meanwhile
+   */
+  takeOver(begin: () => void, late: (parcel: Parcel) => void): Promise<void>;
+  /** Tells the old process why not; it goes on. */
+  fail(why: string): Promise<void>;
+}
+
+function send(message: NewMessage, handle?: NativeHandle): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (process.send === undefined) {
+      reject(new HandoverError('the old program is gone'));
+      return;
+    }
+    // Node takes handles of this kind, too; its types name only what is made of them.
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
+    const sendable = handle as unknown as SendHandle;
+    process.send(message, sendable, {}, (error: Error | null) => {
+      if (error === null) resolve();
+      else reject(error);
+    });
+  });
+}
+
+/** Whether this process was started to take the place of another one. */
+export function isSuccessor(): boolean {
+  return process.env[HANDOVER_VARIABLE] !== undefined && process.send !== undefined;
+}
+
+/** The old process has said all, and ends. */
+function part(message: OldMessage): void {
+  if (message.say === 'bye' && process.connected) process.disconnect();
+}
+
+/**
+ * Receives everything. To be called once, only when `isSuccessor`. Rejects with a HandoverError when
+ * the old process goes away, or speaks another format.
+ * @param version what this program calls itself
+ */
+export async function receiveInheritance(version: string): Promise<Inheritance> {
+  // The programs that this one starts are no successors.
+  Reflect.deleteProperty(process.env, HANDOVER_VARIABLE);
+  const parcels = new Map<string, Parcel>();
+  let step: ((message: OldMessage) => void) | undefined;
+  let gone: ((error: HandoverError) => void) | undefined;
+  let committed = false;
+  let takeLate: ((parcel: Parcel) => void) | undefined;
+
+  const onDisconnect = (): void => gone?.(new HandoverError('the old program went away'));
+  process.once('disconnect', onDisconnect);
+
+  function onParcel(parcel: Parcel): void {
+    if (takeLate) takeLate(parcel);
+    else parcels.set(parcel.key, parcel);
+  }
+
+  process.on('message', (raw: unknown, sent: unknown) => {
+    const parsed = parseOldMessage(raw);
+    if (!parsed.ok) return;
+    const message = parsed.value;
+    const handle = isNativeHandle(sent) ? sent : undefined;
+    switch (message.say) {
+      case 'parcel':
+        onParcel({ key: message.key, value: message.value, handle });
+        break;
+      case 'withdraw':
+        parcels.get(message.key)?.handle?.close();
+        parcels.delete(message.key);
+        break;
+      case 'echo':
+        send({ say: 'echo', key: message.key }, parcels.get(message.key)?.handle).catch(() => {});
+        break;
+      case 'begin':
+      case 'end':
+      case 'commit':
+      case 'bye':
+        step?.(message);
+        break;
+    }
+  });
+
+  /** Resolves with the first message of that kind. */
+  function heard<S extends OldMessage['say']>(say: S): Promise<OldMessage & { say: S }> {
+    return new Promise((resolve, reject) => {
+      gone = reject;
+      step = (message) => {
+        if (isOf(message, say)) resolve(message);
+      };
+    });
+  }
+
+  const begun = heard('begin');
+  await send({ say: 'hello', version });
+  const { format } = await begun;
+  if (format !== HANDOVER_FORMAT) {
+    const why = `the old program hands over in format ${format}, this one reads ${HANDOVER_FORMAT}: restart instead`;
+    await send({ say: 'failed', why });
+    throw new HandoverError(why);
+  }
+  await heard('end');
+
+  return {
+    parcels,
+    async takeOver(start, late) {
+      const commit = heard('commit');
+      await send({ say: 'ready' });
+      await commit;
+      committed = true;
+      takeLate = late;
+      process.off('disconnect', onDisconnect);
+      // Before anything is read or written: once the old process has heard this, it never goes on.
+      const told = send({ say: 'taken' });
+      start();
+      step = part;
+      await told;
+    },
+    async fail(why) {
+      if (!committed) await send({ say: 'failed', why }).catch(() => {});
+    },
+  };
+}
+
+function isOf<S extends OldMessage['say']>(
+  message: OldMessage,
+  say: S,
+): message is OldMessage & { say: S } {
+  return message.say === say;
+}

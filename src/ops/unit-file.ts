@@ -1,0 +1,132 @@
+/**
+ * The systemd unit of a directory, filled in for one machine: the shipped file with the paths of this
+ * program, of Node.js and of the data directory, and the user that owns it.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ExitCode } from './exit.js';
+
+/** `src/ops` and `dist/ops` are both two levels below the package's root. */
+export const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+export const UNIT_NAME = 'onionmc-directory.service';
+export const SYSTEM_UNIT_DIR = '/etc/systemd/system';
+
+/** What the shipped unit says, and the filled one replaces. */
+const SHIPPED_ROOT = '/opt/onionmc';
+const SHIPPED_START = /^ExecStart=node .*main\.js directory --datadir .*$/m;
+const SHIPPED_STATE = /^StateDirectory=.*$/m;
+/** Folders that `ProtectHome=yes` hides. */
+const HOMES = /^\/(?:home|root|run\/user)(?:\/|$)/;
+/** A folder that systemd makes and hands to the service (`StateDirectory=`). */
+const STATE_FOLDER = /^\/var\/lib\/([A-Za-z0-9][A-Za-z0-9_.-]{0,30})$/;
+
+/** The unit cannot be written, or must not be. */
+export class UnitError extends Error {
+  override readonly name = 'UnitError';
+  readonly exitCode = ExitCode.USAGE;
+}
+
+export interface UnitPlace {
+  /** The root of this package, where `dist/cli/main.js` is. */
+  readonly root: string;
+  /** The Node.js program. */
+  readonly node: string;
+  /** Absolute. */
+  readonly datadir: string;
+  /**
+   * The user who owns the data directory; not needed for `/var/lib/NAME`, which gets a user of its
+   * own that exists only while the service runs.
+   */
+  readonly user: string | undefined;
+}
+
+/** One word of `ExecStart=`: quoted, and without specifiers or variables. */
+function word(text: string): string {
+  const escaped = text.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$');
+  return /[\s'"\\;]/.test(text) ? `"${escaped}"` : escaped;
+}
+
+/** A path of another setting: specifiers only, and quotes. */
+function path(text: string): string {
+  const escaped = text.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%');
+  return /[\s'"\\:]/.test(text) ? `"${escaped}"` : escaped;
+}
+
+/** Replaces one setting, or takes it out; the shipped unit must have it. */
+function replaceSetting(unit: string, name: string, value: string | undefined): string {
+  const line = new RegExp(`^${name}=.*\\n`, 'm');
+  if (!line.test(unit)) throw new UnitError(`the shipped unit has no ${name}=`);
+  return unit.replace(line, () => (value === undefined ? '' : `${name}=${value}\n`));
+}
+
+function withStaticUser(unit: string, place: UnitPlace): string {
+  const { user, datadir, root, node } = place;
+  if (user === undefined || user === 'root') {
+    throw new UnitError(
+      `the data directory ${datadir} belongs to root, and a directory should not run as root: choose --datadir /var/lib/onionmc-directory (systemd makes a user for it), or hand the folder to a user first: sudo chown -R USER "${datadir}"`,
+    );
+  }
+  let filled = replaceSetting(unit, 'DynamicUser', undefined);
+  filled = filled.replace(/^# A user that exists only .*\n(?:# .*\n)*/m, '');
+  filled = replaceSetting(filled, 'User', path(user));
+  filled = replaceSetting(filled, 'StateDirectoryMode', undefined);
+  filled = replaceSetting(filled, 'StateDirectory', undefined);
+  const home = [root, node, datadir].some((p) => HOMES.test(p)) ? 'read-only' : 'yes';
+  return replaceSetting(
+    filled,
+    'ProtectHome',
+    `${home}\n# The only folder outside /proc that it may write to.\nReadWritePaths=${path(datadir)}`,
+  );
+}
+
+/** The filled unit. Throws a UnitError when the place cannot be served by one. */
+export function fillUnit(shipped: string, place: UnitPlace): string {
+  const { root, node, datadir } = place;
+  for (const value of [root, node, datadir]) {
+    if (/[\p{Cc}]/u.test(value)) {
+      throw new UnitError('a path with a control character cannot go into a systemd unit');
+    }
+  }
+  if (!SHIPPED_START.test(shipped) || !SHIPPED_STATE.test(shipped)) {
+    throw new UnitError('the shipped unit has no ExecStart= or StateDirectory= as expected');
+  }
+  const command = [node, join(root, 'dist/cli/main.js'), 'directory', '--datadir', datadir];
+  const started = shipped
+    .replace(SHIPPED_START, () => `ExecStart=${command.map(word).join(' ')}`)
+    .replaceAll(SHIPPED_ROOT, () => root.replaceAll('%', '%%'));
+  const name = STATE_FOLDER.exec(datadir)?.[1];
+  if (name === undefined) return withStaticUser(started, place);
+  let filled = replaceSetting(started, 'User', name);
+  filled = replaceSetting(filled, 'StateDirectory', name);
+  if (!HOMES.test(root) && !HOMES.test(node)) return filled;
+  return replaceSetting(filled, 'ProtectHome', 'read-only');
+}
+
+/** The unit that the package ships. */
+export function shippedUnit(): Promise<string> {
+  return readFile(join(PACKAGE_ROOT, 'systemd', UNIT_NAME), 'utf8');
+}
+
+/**
+ * Puts the unit into `dir`, which exists (mode 0644). A file that is there already is left alone; resolves to
+ * whether one was written. Rejects with a UnitError when another text is there, or none may be.
+ */
+export async function installUnit(unit: string, dir: string): Promise<boolean> {
+  const file = join(dir, UNIT_NAME);
+  try {
+    await writeFile(file, unit, { flag: 'wx', mode: 0o644 });
+    return true;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    if (code !== 'EEXIST') {
+      throw new UnitError(`cannot write ${file} (${code}): run it as root: sudo onionmc init ...`, {
+        cause: error,
+      });
+    }
+  }
+  if ((await readFile(file, 'utf8')) === unit) return false;
+  throw new UnitError(
+    `${file} is there and differs, so it was left as it is: keep changes in a drop-in (systemctl edit onionmc-directory), or move the file away and run this again; onionmc init --systemd prints the unit to compare`,
+  );
+}

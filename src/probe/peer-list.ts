@@ -1,0 +1,54 @@
+/** The peer list of a directory that offers one, counted (protocol document, section 5.2). */
+import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../protocol/constants.js';
+import { parsePeerlist } from '../protocol/peerlist.js';
+import type { PeerlistCount } from './probe-result.js';
+import type { Visit } from './visit.js';
+import { waitFor, type WaitOptions } from './wait.js';
+
+/** Most nicks remembered; a list that goes on after that is cut. */
+const MAX_NICKS = 50_000;
+/** Nothing marks the end of a list; deployed directories pause 50 ms between two lines of it. */
+const QUIET_MS = 2_000;
+
+/** Asks for the list. `silent` when nothing came in time; `stopped` by the signal. Never rejects. */
+export async function countPeers(
+  visit: Visit,
+  wait: WaitOptions,
+): Promise<PeerlistCount | 'silent' | 'stopped'> {
+  const { clock } = wait;
+  const askedAt = clock.now();
+  const nicks = new Set<string>();
+  let serving = 0;
+  let lastAt: number | undefined;
+  const waited = await waitFor<'over'>(wait, (settle) => {
+    let cancelQuiet: (() => void) | undefined;
+    const stop = visit.listen(({ type, line }) => {
+      if (type !== MessageType.PEERLIST) return;
+      const { entries } = parsePeerlist(line);
+      // Somebody left, which is no part of the answer.
+      if (entries.length > 0 && entries.every(({ left }) => left)) return;
+      lastAt = clock.now();
+      for (const { nick, location, left } of entries) {
+        if (left || nick === visit.nickKey.nick || nicks.has(nick)) continue;
+        nicks.add(nick);
+        if (location.kind !== 'not-serving') serving++;
+      }
+      // A line that is not full is the last one; some send all of it in one line.
+      if (entries.length !== PEERLIST_CHUNK_ENTRIES || nicks.size > MAX_NICKS) {
+        settle('over');
+        return;
+      }
+      cancelQuiet?.();
+      cancelQuiet = clock.after(QUIET_MS, () => settle('over'));
+    });
+    void visit.over.then(() => settle('over'));
+    visit.send(MessageType.GETPEERLIST, '');
+    return () => {
+      cancelQuiet?.();
+      stop();
+    };
+  });
+  if (waited.end === 'stopped') return 'stopped';
+  if (lastAt === undefined) return 'silent';
+  return { tookMs: lastAt - askedAt, peers: nicks.size, serving };
+}

@@ -1,0 +1,132 @@
+/**
+ * A probe of one directory, of whatever implementation, from outside: what a stranger finds who comes
+ * with a throw-away nick, and with a second one for the relay test. Each nick has a connection and,
+ * over Tor, a circuit of its own.
+ */
+import type { Clock, Dialer } from '../channel/ports.js';
+import type { Network } from '../protocol/constants.js';
+import type { Location } from '../protocol/location.js';
+import type { NickKey } from '../protocol/nick.js';
+import { countPeers } from './peer-list.js';
+import type { LegTimes, ProbeResult } from './probe-result.js';
+import { testRelay } from './relay-test.js';
+import { visitDirectory, type Visit, type VisitFailure } from './visit.js';
+
+export { isFine, LEGS, outcomeText } from './probe-result.js';
+export type {
+  Leg,
+  LegTimes,
+  PeerlistCount,
+  ProbeOutcome,
+  ProbeResult,
+  Welcome,
+} from './probe-result.js';
+
+/** Longest each stage may take, in milliseconds. */
+export interface ProbeDeadlines {
+  /** Until there is a connection; Tor itself gives up after 120 s. */
+  readonly dialMs: number;
+  readonly handshakeMs: number;
+  readonly peerlistMs: number;
+  /** All messages of the relay test together. */
+  readonly relayMs: number;
+}
+
+export const DEFAULT_DEADLINES: ProbeDeadlines = {
+  dialMs: 90_000,
+  handshakeMs: 60_000,
+  peerlistMs: 30_000,
+  relayMs: 30_000,
+};
+
+export interface ProbeOptions {
+  readonly dialer: Dialer;
+  readonly location: Location;
+  readonly network: Network;
+  /**
+   * - `none`: handshake only
+   * - `private`: private messages between two nicks; no peer sees them
+   * - `all`: and one public message of each, which all peers receive
+   */
+  readonly relay: 'none' | 'private' | 'all';
+  /** Whether to ask for the peer list where the directory offers it. */
+  readonly peerlist: boolean;
+  /** A fresh key for each throw-away nick. */
+  readonly newNickKey: () => NickKey;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Default: DEFAULT_DEADLINES. */
+  readonly deadlines?: ProbeDeadlines;
+}
+
+/** What a probe found, before it is stamped with location and duration. */
+type Found = ProbeResult extends infer R
+  ? R extends ProbeResult
+    ? Omit<R, 'location' | 'tookMs'>
+    : never
+  : never;
+
+function whyNot(failure: Exclude<VisitFailure, { outcome: 'stopped' }>): string {
+  const reason =
+    failure.outcome === 'refused' ? failure.welcome.motd.replaceAll('\n', ' ') : failure.reason;
+  return `a second nick did not get in (${failure.outcome}: ${reason})`;
+}
+
+function relayed(legs: LegTimes): 'accepts-only' | 'relays-in-part' | 'relays' {
+  const times = Object.values(legs);
+  const arrived = times.filter((ms) => ms !== undefined).length;
+  if (arrived === 0) return 'accepts-only';
+  return arrived < times.length ? 'relays-in-part' : 'relays';
+}
+
+async function explore(visit: Visit, options: ProbeOptions): Promise<Found> {
+  const { clock, signal, relay, deadlines = DEFAULT_DEADLINES } = options;
+  const { dialMs, handshakeMs, welcome } = visit;
+  const offersList = welcome.features.includes('peerlist_features');
+  const peerlist =
+    options.peerlist && offersList
+      ? await countPeers(visit, { clock, signal, withinMs: deadlines.peerlistMs })
+      : undefined;
+  if (peerlist === 'stopped') return { outcome: 'stopped' };
+  const seen = {
+    dialMs,
+    handshakeMs,
+    welcome,
+    ...(peerlist === undefined ? {} : { peerlist }),
+  };
+  if (relay === 'none') return { outcome: 'accepted', ...seen };
+
+  const came = await come(options);
+  if (!came.ok) {
+    if (came.failure.outcome === 'stopped') return { outcome: 'stopped' };
+    return { outcome: 'relay-untested', reason: whyNot(came.failure), ...seen };
+  }
+  const wait = { clock, signal, withinMs: deadlines.relayMs };
+  const legs = await testRelay(visit, came.visit, relay === 'all', wait);
+  await came.visit.leave();
+  if (legs === 'stopped') return { outcome: 'stopped' };
+  return { outcome: relayed(legs), legs, ...seen };
+}
+
+function come(options: ProbeOptions): ReturnType<typeof visitDirectory> {
+  const { dialer, location, network, clock, signal, deadlines = DEFAULT_DEADLINES } = options;
+  const { dialMs, handshakeMs } = deadlines;
+  const nickKey = options.newNickKey();
+  return visitDirectory({ dialer, location, network, nickKey, clock, signal, dialMs, handshakeMs });
+}
+
+/**
+ * Probes a directory. Never rejects on what the network or the directory does; every stage has a
+ * deadline, and nothing is open or running when it resolves.
+ */
+export async function probeDirectory(options: ProbeOptions): Promise<ProbeResult> {
+  const { clock, location } = options;
+  const startedAt = clock.now();
+  const first = await come(options);
+  let found: Found;
+  if (first.ok) {
+    found = await explore(first.visit, options);
+    await first.visit.leave();
+  } else found = first.failure;
+  return { ...found, location, tookMs: clock.now() - startedAt };
+}

@@ -1,0 +1,92 @@
+/**
+ * Messages between two throw-away nicks at one directory.
+ *
+ * The private ones are `!error` messages, signed as any other: receivers only log them. The public
+ * one is `!cancel` of an offer that was never made: every deployed directory relays it, and no
+ * deployed peer answers, shows or keeps it. (`!orderbook` would make every maker answer, `!hp2` fills
+ * blacklists, unknown words are not relayed everywhere; protocol document, sections 6.2, 8.)
+ */
+import type { Clock } from '../channel/ports.js';
+import { MessageType } from '../protocol/constants.js';
+import { formatPrivmsg, formatPubmsg } from '../protocol/message.js';
+import type { Leg, LegTimes } from './probe-result.js';
+import type { Visit } from './visit.js';
+import { waitFor, type WaitOptions } from './wait.js';
+
+const PRIVATE_TEXT = 'relay test between two nicks of the same owner';
+const PUBLIC_TEXT = 'cancel 0';
+/** Some directories route to a nick only 50 ms after its 795 (section 3.3). */
+const SETTLE_MS = 250;
+
+interface Message {
+  readonly leg: Leg;
+  readonly from: Visit;
+  readonly to: Visit;
+  readonly type: number;
+  readonly payload: string;
+}
+
+function privately(leg: Leg, from: Visit, to: Visit): Message {
+  const payload = formatPrivmsg(from.nickKey, to.nickKey.nick, 'error', PRIVATE_TEXT);
+  return { leg, from, to, type: MessageType.PRIVMSG, payload };
+}
+
+function publicly(leg: Leg, from: Visit, to: Visit): Message {
+  const payload = formatPubmsg(from.nickKey.nick, PUBLIC_TEXT);
+  return { leg, from, to, type: MessageType.PUBMSG, payload };
+}
+
+/** Resolves after a while, or at once when aborted. */
+async function pause(clock: Clock, signal: AbortSignal, ms: number): Promise<void> {
+  await waitFor<never>({ clock, signal, withinMs: ms }, () => {});
+}
+
+/**
+ * Sends one message each way, and says how long each took; what has not arrived after half the time
+ * goes once more. A message counts only when it arrives byte for byte. Never rejects.
+ * @param aloud whether to say something in public, too
+ */
+export async function testRelay(
+  first: Visit,
+  second: Visit,
+  aloud: boolean,
+  wait: WaitOptions,
+): Promise<LegTimes | 'stopped'> {
+  const { clock, signal, withinMs } = wait;
+  const messages = [
+    privately('private-there', first, second),
+    privately('private-back', second, first),
+    ...(aloud
+      ? [publicly('public-there', first, second), publicly('public-back', second, first)]
+      : []),
+  ];
+  await pause(clock, signal, SETTLE_MS);
+  const missing = new Set(messages);
+  const legs: Partial<Record<Leg, number | undefined>> = Object.fromEntries(
+    messages.map(({ leg }) => [leg, undefined]),
+  );
+  const sentAt = clock.now();
+  const sendMissing = (): void => {
+    for (const { from, type, payload } of missing) from.send(type, payload);
+  };
+  const waited = await waitFor<'over'>(wait, (settle) => {
+    const arrived = (at: Visit, type: number, payload: string): void => {
+      for (const message of missing) {
+        if (message.to !== at || message.type !== type || message.payload !== payload) continue;
+        missing.delete(message);
+        legs[message.leg] = clock.now() - sentAt;
+      }
+      if (missing.size === 0) settle('over');
+    };
+    const stops = [first, second].map((visit) => {
+      void visit.over.then(() => settle('over'));
+      return visit.listen(({ type, line }) => arrived(visit, type, line));
+    });
+    stops.push(clock.after(withinMs / 2, sendMissing));
+    sendMissing();
+    return () => {
+      for (const stop of stops) stop();
+    };
+  });
+  return waited.end === 'stopped' ? 'stopped' : legs;
+}

@@ -1,0 +1,245 @@
+/**
+ * One throw-away nick at a directory: dial, handshake, and the open line after it (protocol document,
+ * sections 3.1 to 3.3). Understands every deployed dialect; acts on none of the numbers that are never
+ * legitimate on the wire.
+ */
+import { HANDSHAKE_FAULTS, readableMotd } from '../channel/directory-session.js';
+import { handshakeTerms } from '../channel/handshake-terms.js';
+import { createLinePeer, type LinePeer } from '../channel/line-peer.js';
+import type { Clock, Connection, Dialer } from '../channel/ports.js';
+import { MessageType, type Network } from '../protocol/constants.js';
+import type { Envelope } from '../protocol/envelope.js';
+import { parseDirectoryHandshake, type DirectoryHandshake } from '../protocol/handshake.js';
+import { NOT_SERVING, type Location } from '../protocol/location.js';
+import type { NickKey } from '../protocol/nick.js';
+import type { Welcome } from './probe-result.js';
+import { waitFor } from './wait.js';
+
+/** A probe writes a handful of lines; a directory may send a whole network's traffic. */
+const LIMITS = { sendQueueBytes: 200_000, junkPerMinute: 100 };
+const TIMINGS = { stallMs: 30_000 };
+
+export interface VisitOptions {
+  readonly dialer: Dialer;
+  readonly location: Location;
+  readonly network: Network;
+  readonly nickKey: NickKey;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** Until there is a connection. */
+  readonly dialMs: number;
+  /** From our 793 to the 795. */
+  readonly handshakeMs: number;
+}
+
+/** An accepted nick. */
+export interface Visit {
+  readonly nickKey: NickKey;
+  readonly welcome: Welcome;
+  readonly dialMs: number;
+  readonly handshakeMs: number;
+  /** False when the connection is gone. */
+  send(type: number, payload: string): boolean;
+  /** Tells what comes from now on, until the returned function is called. */
+  listen(onEnvelope: (envelope: Envelope) => void): () => void;
+  /** Resolves when the connection is over. */
+  readonly over: Promise<string>;
+  /** Closes at once; resolves when it is closed. */
+  leave(): Promise<void>;
+}
+
+/** Why there is no visit. */
+export type VisitFailure =
+  | { readonly outcome: 'stopped' }
+  | { readonly outcome: 'unreachable'; readonly reason: string; readonly error?: unknown }
+  | { readonly outcome: 'no-answer' | 'unfit'; readonly reason: string; readonly dialMs: number }
+  | {
+      readonly outcome: 'refused';
+      readonly dialMs: number;
+      readonly handshakeMs: number;
+      readonly welcome: Welcome;
+    };
+
+export type VisitOutcome =
+  | { readonly ok: true; readonly visit: Visit }
+  | { readonly ok: false; readonly failure: VisitFailure };
+
+const failed = (failure: VisitFailure): VisitOutcome => ({ ok: false, failure });
+
+const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
+
+const VERSION_LINE = /^JOINMARKET(?: NG)? VERSION:[ \t]*(\S.{0,79})/im;
+
+/** The program and version in a MOTD of one of the deployed kinds (section 3.5). */
+export function versionIn(motd: string): string | undefined {
+  const [line, version] = VERSION_LINE.exec(motd) ?? [];
+  if (line === undefined || version === undefined) return undefined;
+  const isNg = /^joinmarket ng/i.test(line);
+  return (isNg ? `joinmarket-ng/${version}` : version).trim();
+}
+
+function welcomeOf({ nick, network, motd, features }: DirectoryHandshake): Welcome {
+  const text = readableMotd(motd);
+  return { nick, network: readableMotd(network), motd: text, version: versionIn(text), features };
+}
+
+type Dialled =
+  | { readonly end: 'done'; readonly line: Line }
+  | { readonly end: 'failed'; readonly error: unknown }
+  | { readonly end: 'late' }
+  | { readonly end: 'stopped' };
+
+/** A connection whose lines go to whoever listens. */
+interface Line {
+  readonly peer: LinePeer;
+  readonly over: Promise<string>;
+  readonly listeners: Set<(envelope: Envelope) => void>;
+}
+
+function lineOver(connection: Connection, clock: Clock): Line {
+  const listeners = new Set<(envelope: Envelope) => void>();
+  let tellOver: ((reason: string) => void) | undefined;
+  const over = new Promise<string>((resolve) => (tellOver = resolve));
+  const peer = createLinePeer({
+    connection,
+    clock,
+    limits: LIMITS,
+    timings: TIMINGS,
+    onEnvelope(envelope) {
+      for (const listener of listeners) listener(envelope);
+    },
+    onClosed: (reason) => tellOver?.(reason),
+  });
+  return { peer, over, listeners };
+}
+
+async function dial({
+  dialer,
+  location,
+  nickKey,
+  clock,
+  signal,
+  dialMs,
+}: VisitOptions): Promise<Dialled> {
+  const attempt = new AbortController();
+  let late = false;
+  const stop = (): void => attempt.abort();
+  if (signal.aborted) return { end: 'stopped' };
+  signal.addEventListener('abort', stop, { once: true });
+  const cancel = clock.after(dialMs, () => {
+    late = true;
+    attempt.abort();
+  });
+  try {
+    const connection = await dialer.dial(location, {
+      signal: attempt.signal,
+      isolation: `probe:${nickKey.nick}`,
+    });
+    // In the turn in which it was handed over, as its contract asks.
+    const line = lineOver(connection, clock);
+    if (!attempt.signal.aborted) return { end: 'done', line };
+    line.peer.drop('too late');
+  } catch (error) {
+    if (!attempt.signal.aborted) return { end: 'failed', error };
+  } finally {
+    cancel();
+    signal.removeEventListener('abort', stop);
+  }
+  return late ? { end: 'late' } : { end: 'stopped' };
+}
+
+/** What came first: the 795, a 793, or the end of the connection. */
+type FirstWord =
+  | { readonly kind: 'directory'; readonly payload: string }
+  | { readonly kind: 'peer' }
+  | { readonly kind: 'closed'; readonly reason: string };
+
+async function shakeHands(
+  line: Line,
+  options: VisitOptions,
+  dialMs: number,
+): Promise<VisitOutcome> {
+  const { network, nickKey, clock, signal, handshakeMs: withinMs } = options;
+  const sentAt = clock.now();
+  const said = await waitFor<FirstWord>({ clock, signal, withinMs }, (settle) => {
+    const listener = ({ type, line: payload }: Envelope): void => {
+      if (type === MessageType.HANDSHAKE) settle({ kind: 'peer' });
+      else if (type === MessageType.DN_HANDSHAKE) settle({ kind: 'directory', payload });
+      // All else before a 795 means nothing.
+    };
+    line.listeners.add(listener);
+    void line.over.then((reason) => settle({ kind: 'closed', reason }));
+    const us = { nick: nickKey.nick, network, location: NOT_SERVING };
+    line.peer.send(MessageType.HANDSHAKE, handshakeTerms(us, true).payload);
+    return () => line.listeners.delete(listener);
+  });
+  if (said.end === 'stopped') return failed({ outcome: 'stopped' });
+  if (said.end === 'late') {
+    return failed({
+      outcome: 'no-answer',
+      reason: `connected, but no handshake came back within ${seconds(withinMs)}`,
+      dialMs,
+    });
+  }
+  const word = said.value;
+  if (word.kind === 'closed') {
+    return failed({ outcome: 'no-answer', reason: `connected, then ${word.reason}`, dialMs });
+  }
+  if (word.kind === 'peer') {
+    return failed({ outcome: 'unfit', reason: HANDSHAKE_FAULTS['directory-flag'], dialMs });
+  }
+  const parsed = parseDirectoryHandshake(word.payload, network);
+  if (!parsed.ok) {
+    return failed({ outcome: 'unfit', reason: HANDSHAKE_FAULTS[parsed.reason], dialMs });
+  }
+  const welcome = welcomeOf(parsed.value);
+  const handshakeMs = clock.now() - sentAt;
+  if (!parsed.value.accepted) return failed({ outcome: 'refused', dialMs, handshakeMs, welcome });
+  return { ok: true, visit: visitOn(line, { nickKey, welcome, dialMs, handshakeMs }) };
+}
+
+function visitOn(
+  { peer, over, listeners }: Line,
+  facts: Pick<Visit, 'nickKey' | 'welcome' | 'dialMs' | 'handshakeMs'>,
+): Visit {
+  listeners.add(({ type }) => {
+    if (type === MessageType.PING) peer.send(MessageType.PONG, '');
+  });
+  return {
+    ...facts,
+    over,
+    send: (type, payload) => peer.send(type, payload),
+    listen(onEnvelope) {
+      listeners.add(onEnvelope);
+      return () => listeners.delete(onEnvelope);
+    },
+    async leave() {
+      peer.drop('done');
+      await over;
+    },
+  };
+}
+
+/** Comes in under a throw-away nick that serves nothing. Never rejects; leaves nothing open on failure. */
+export async function visitDirectory(options: VisitOptions): Promise<VisitOutcome> {
+  const { clock } = options;
+  const startedAt = clock.now();
+  const dialled = await dial(options);
+  if (dialled.end === 'stopped') return failed({ outcome: 'stopped' });
+  if (dialled.end === 'late') {
+    const reason = `no connection within ${seconds(options.dialMs)}`;
+    return failed({ outcome: 'unreachable', reason });
+  }
+  if (dialled.end === 'failed') {
+    const { error } = dialled;
+    const reason = error instanceof Error ? error.message : String(error);
+    return failed({ outcome: 'unreachable', reason, error });
+  }
+  const { line } = dialled;
+  const outcome = await shakeHands(line, options, clock.now() - startedAt);
+  if (!outcome.ok) {
+    line.peer.drop('done');
+    await line.over;
+  }
+  return outcome;
+}

@@ -1,0 +1,70 @@
+/** What `/metrics` tells of a directory's visits to itself. */
+import type { Metrics } from '../ops/metrics.js';
+import type { ProbeOutcome, ProbeResult } from '../probe/probe.js';
+import type { CanaryReport, CanaryState } from './canary.js';
+
+const ROUND_TRIP_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+const OUTCOMES: Record<Exclude<ProbeOutcome, 'stopped'>, number> = {
+  unreachable: 0,
+  'no-answer': 0,
+  unfit: 0,
+  refused: 0,
+  accepted: 0,
+  'relay-untested': 0,
+  'accepts-only': 0,
+  'relays-in-part': 0,
+  relays: 0,
+};
+
+/** No number where there is no knowledge: an alert must not fire before the first test. */
+const REACHED: Readonly<Record<CanaryState, 0 | 1 | undefined>> = {
+  off: undefined,
+  waiting: undefined,
+  untested: undefined,
+  reachable: 1,
+  'not-relaying': 1,
+  elsewhere: 0,
+  unreachable: 0,
+};
+
+const RELAYED: Readonly<Record<CanaryState, 0 | 1 | undefined>> = {
+  ...REACHED,
+  'not-relaying': 0,
+};
+
+/** Registers them; returns what is to be told of each test. */
+export function registerCanaryMetrics(
+  metrics: Metrics,
+  report: () => CanaryReport,
+): (result: ProbeResult) => void {
+  const outcomes = { ...OUTCOMES };
+  metrics.gauge(
+    'self_onion_reachable',
+    '1 while the outside reaches this directory through its onion, else 0; absent while unknown.',
+    () => REACHED[report().state],
+  );
+  metrics.gauge(
+    'self_relay_working',
+    '1 while messages sent through the onion arrive, else 0; absent while unknown.',
+    () => RELAYED[report().state],
+  );
+  metrics.gauges('self_seconds', 'How long a step of the last self test took.', 'step', () => {
+    const { dialMs, handshakeMs, relayMs } = report();
+    const steps = Object.entries({ dial: dialMs, handshake: handshakeMs, relay: relayMs });
+    return Object.fromEntries(
+      steps.flatMap(([step, ms]) => (ms === undefined ? [] : [[step, ms / 1000]])),
+    );
+  });
+  metrics.totals('self_tests_total', 'Self tests by what they found.', 'outcome', () => outcomes);
+  const roundTrip = metrics.histogram(
+    'self_round_trip_seconds',
+    'From a handshake sent through the onion to its answer.',
+    ROUND_TRIP_SECONDS,
+  );
+  return (result) => {
+    if (result.outcome === 'stopped') return;
+    outcomes[result.outcome]++;
+    if ('handshakeMs' in result) roundTrip.observe(result.handshakeMs / 1000);
+  };
+}

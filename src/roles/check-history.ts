@@ -1,0 +1,134 @@
+/**
+ * What checks found over time, in a file: one line of JSON for each check of a directory. Bounded;
+ * whatever ends the program, at most the last line is lost. Mode 0600: it tells whom somebody watches.
+ */
+import { open } from 'node:fs/promises';
+import { readStateFile, writeStateFile } from '../ops/state-file.js';
+import { outcomeText, isFine, type ProbeResult } from '../probe/probe.js';
+import { formatLocation, parseLocation } from '../protocol/location.js';
+
+/** Above this the older half goes; about a month of five directories every five minutes. */
+const MAX_BYTES = 8 * 1024 * 1024;
+const KEPT_BYTES = MAX_BYTES / 2;
+const LF = 0x0a;
+
+export interface HistoryEntry {
+  /** Seconds since 1970. */
+  readonly at: number;
+  readonly directory: string;
+  readonly ok: boolean;
+  readonly found: string;
+  /** Until it was reached; undefined when it was not. */
+  readonly dialMs?: number;
+}
+
+export function historyEntry(result: ProbeResult, at: number): HistoryEntry {
+  return {
+    at,
+    directory: formatLocation(result.location),
+    ok: isFine(result),
+    found: outcomeText(result),
+    ...('dialMs' in result ? { dialMs: Math.round(result.dialMs) } : {}),
+  };
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
+}
+
+function parseEntry(text: string): HistoryEntry | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (!isRecord(value)) return undefined;
+  const { at, directory, ok, found, dialMs } = value;
+  if (typeof at !== 'number' || !Number.isFinite(at) || typeof ok !== 'boolean') return undefined;
+  if (typeof directory !== 'string' || !parseLocation(directory).ok) return undefined;
+  return {
+    at,
+    directory,
+    ok,
+    found: typeof found === 'string' ? found : '',
+    ...(typeof dialMs === 'number' ? { dialMs } : {}),
+  };
+}
+
+/** Reads whole lines; what is no entry (a half line after a crash) is skipped. */
+export function parseHistory(text: string): readonly HistoryEntry[] {
+  return text.split('\n').flatMap((line) => parseEntry(line) ?? []);
+}
+
+export interface Uptime {
+  readonly checks: number;
+  /** Share of checks that went well, 0 to 1. */
+  readonly share: number;
+}
+
+/** Of one directory since a time (seconds since 1970); undefined without a check. */
+export function uptimeOf(
+  entries: readonly HistoryEntry[],
+  directory: string,
+  since = 0,
+): Uptime | undefined {
+  const own = entries.filter((entry) => entry.directory === directory && entry.at >= since);
+  if (own.length === 0) return undefined;
+  return { checks: own.length, share: own.filter(({ ok }) => ok).length / own.length };
+}
+
+export interface CheckHistory {
+  /** Oldest first, those of earlier programs included. */
+  readonly entries: readonly HistoryEntry[];
+  /** Appends and waits until the disk has it. Rejects with the error of the file system. */
+  add(entries: readonly HistoryEntry[]): Promise<void>;
+}
+
+/** The last whole lines of at most `bytes`. */
+function tail(content: Uint8Array, bytes: number): Uint8Array {
+  if (content.length <= bytes) return content;
+  const cut = content.subarray(content.length - bytes);
+  return cut.subarray(cut.indexOf(LF) + 1);
+}
+
+/** Opens or makes the file. Rejects with a StateFileTooLargeError or the error of the file system. */
+export async function openCheckHistory(
+  path: string,
+  maxBytes: number = MAX_BYTES,
+): Promise<CheckHistory> {
+  const keptBytes = Math.min(KEPT_BYTES, Math.floor(maxBytes / 2));
+  // Room for what another program may have appended meanwhile.
+  let content = (await readStateFile(path, 2 * maxBytes)) ?? new Uint8Array(0);
+  if (content.length > maxBytes || content.length === 0) {
+    content = tail(content, keptBytes);
+    await writeStateFile(path, content);
+  }
+  let size = content.length;
+  let entries = parseHistory(Buffer.from(content).toString('utf8'));
+  let isWhole = size === 0 || content[size - 1] === LF;
+  return {
+    get entries() {
+      return entries;
+    },
+    async add(fresh) {
+      const lines = fresh.map((entry) => `${JSON.stringify(entry)}\n`).join('');
+      const bytes = Buffer.from(isWhole ? lines : `\n${lines}`);
+      const file = await open(path, 'a', 0o600);
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      isWhole = true;
+      size += bytes.length;
+      entries = [...entries, ...fresh];
+      if (size <= maxBytes) return;
+      const kept = tail((await readStateFile(path, 2 * maxBytes)) ?? bytes, keptBytes);
+      await writeStateFile(path, kept);
+      size = kept.length;
+      entries = parseHistory(Buffer.from(kept).toString('utf8'));
+    },
+  };
+}

@@ -1,0 +1,55 @@
+/** Probes of several directories, a few at a time. */
+import { randomBytes } from 'node:crypto';
+import type { Clock, Dialer } from '../channel/ports.js';
+import { probeDirectory, type ProbeOptions, type ProbeResult } from '../probe/probe.js';
+import type { Network } from '../protocol/constants.js';
+import type { Location } from '../protocol/location.js';
+import { createNickKey } from '../protocol/nick.js';
+
+/** More dials at once make Tor slower, and so the times wrong. */
+const AT_ONCE = 4;
+
+export interface CheckOptions {
+  readonly dialer: Dialer;
+  readonly locations: readonly Location[];
+  readonly network: Network;
+  /** Also send messages between two throw-away nicks, in private and in public. */
+  readonly relay: boolean;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly deadlines?: ProbeOptions['deadlines'];
+}
+
+/** The attempt did not get out of this machine, so it says nothing about the directory. */
+export function neverLeft(result: ProbeResult): boolean {
+  if (result.outcome !== 'unreachable') return false;
+  const { error } = result;
+  return error instanceof Error && 'ours' in error && error.ours === true;
+}
+
+/** One result for each location, in their order. Never rejects. */
+export async function checkDirectories(options: CheckOptions): Promise<readonly ProbeResult[]> {
+  const { dialer, locations, network, relay, clock, signal, deadlines } = options;
+  const results = new Map<Location, ProbeResult>();
+  const left = locations.values();
+  const work = async (): Promise<void> => {
+    // All workers share the iterator: each takes the next one that is left.
+    for (const location of left) {
+      // oxlint-disable-next-line no-await-in-loop -- so many at once and no more
+      const result = await probeDirectory({
+        dialer,
+        location,
+        network,
+        relay: relay ? 'all' : 'none',
+        peerlist: true,
+        newNickKey: () => createNickKey(randomBytes),
+        clock,
+        signal,
+        ...(deadlines === undefined ? {} : { deadlines }),
+      });
+      results.set(location, result);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return locations.flatMap((location) => results.get(location) ?? []);
+}

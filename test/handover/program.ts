@@ -1,0 +1,103 @@
+/** A directory whose program can be replaced on disk, as an operator replaces it. */
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+import { runCli, startProgram, takenPort, type Ended, type RunningCli } from '../helpers/cli.js';
+import { NO_RATES_CONFIG } from '../directory/many.js';
+
+const MAIN = new URL('../../dist/cli/main.js', import.meta.url).href;
+
+export interface Program {
+  readonly datadir: string;
+  /** The first process. */
+  readonly first: RunningCli;
+  /** The process that is the directory now, as far as its log tells. */
+  pid(): number;
+  /** Everything that the first process and its successors said on standard error. */
+  stderr(): string;
+  /** Replaces the program on disk; undefined: by the real one. */
+  replace(source?: string): Promise<void>;
+  upgrade(): Promise<Ended>;
+}
+
+export interface ProgramOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  /** The whole configuration; default: loopback without rates. */
+  readonly config?: string;
+  /** More lines of `[DIRECTORY]`. */
+  readonly extra?: string;
+}
+
+export function loopbackConfig(extra = ''): string {
+  return `
+[BLOCKCHAIN]
+network = signet
+[MESSAGING:onion]
+type = onion
+regtest_count = 1,1
+onion_serving_host = 127.0.0.1
+onion_serving_port = 0
+[DIRECTORY]
+${NO_RATES_CONFIG}
+${extra}
+`;
+}
+
+/** The real program, with code of the test before it. */
+export function realProgram(before = ''): string {
+  return `${before}\nawait import(${JSON.stringify(MAIN)});\n`;
+}
+
+export async function freePort(): Promise<number> {
+  const { port, close } = await takenPort();
+  await close();
+  return port;
+}
+
+/** Starts it; whatever process it is at the end is ended with the test. */
+export async function startUpgradable(t: Test, options: ProgramOptions = {}): Promise<Program> {
+  const base = await mkdtemp(join(tmpdir(), 'omch-'));
+  const datadir = join(base, 'data');
+  const main = join(base, 'main.mjs');
+  await mkdir(datadir, { mode: 0o700 });
+  const config = options.config ?? loopbackConfig(`status_port = 0\n${options.extra ?? ''}`);
+  await writeFile(join(datadir, 'joinmarket.cfg'), config, { mode: 0o600 });
+
+  async function replace(source = realProgram()): Promise<void> {
+    await writeFile(`${main}.new`, source);
+    await rename(`${main}.new`, main);
+  }
+  await replace();
+  const first = startProgram(
+    process.execPath,
+    [main, 'directory', 'upgradable', '--datadir', datadir],
+    options.env === undefined ? {} : { env: options.env },
+  );
+  let stderr = '';
+  first.child.stderr?.on('data', (text: string) => (stderr += text));
+  // Its outputs are the successors', too: they are over when the last of them is.
+  t.teardown(async () => {
+    for (const pid of new Set([first.child.pid ?? 0, latestPid()])) {
+      try {
+        process.kill(pid, 'SIGTERM');
+      } catch {
+        // Gone already.
+      }
+    }
+    await first.ended;
+    await rm(base, { recursive: true, force: true });
+  });
+  function latestPid(): number {
+    const pids = [...stderr.matchAll(/"pid":(\d+),"version".*upgrade done/g)];
+    return Number(pids.at(-1)?.[1] ?? first.child.pid);
+  }
+  return {
+    datadir,
+    first,
+    pid: latestPid,
+    stderr: () => stderr,
+    replace,
+    upgrade: () => runCli(['upgrade', '--json', '--datadir', datadir]),
+  };
+}

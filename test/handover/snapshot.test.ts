@@ -1,0 +1,249 @@
+/** What travels between the processes of an upgrade: nothing is lost in it, and nothing in it is trusted. */
+import t from 'tap';
+import * as fc from 'fast-check';
+import { silentLog } from '../../src/channel/log.js';
+import type { Connection } from '../../src/channel/ports.js';
+import { createDirectory, DEFAULT_LIMITS, type Directory } from '../../src/directory/directory.js';
+import type { DirectoryLimits } from '../../src/directory/limits.js';
+import { RATE_CLASSES } from '../../src/directory/rates.js';
+import {
+  formatDirectorySnapshot,
+  formatPeerSnapshot,
+  parseDirectorySnapshot,
+  parsePeerSnapshot,
+  type PeerSnapshot,
+} from '../../src/directory/snapshot.js';
+import { parseNewMessage, parseOldMessage } from '../../src/handover/message.js';
+import { parseUpgradeAnswer } from '../../src/handover/request-socket.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { createTestClock, type TestClock } from '../helpers/test-clock.js';
+import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
+import { DN_NICK, hello } from '../directory/wire.js';
+
+const age = fc.double({ min: 0, max: 1e9, noNaN: true, noDefaultInfinity: true }).map(Math.abs);
+const nick = fc.stringMatching(/^J5[1-9A-HJ-NP-Za-km-z]{14}$/);
+const aged = fc.array(fc.tuple(nick, age), { maxLength: 5 });
+const meters = fc.uniqueArray(
+  fc.record({
+    kind: fc.constantFrom(...RATE_CLASSES),
+    tokens: age,
+    filledMs: age,
+    minuteMs: age,
+    inMinute: fc.nat(),
+  }),
+  { selector: ({ kind }) => kind },
+);
+const bytes = fc.uint8Array({ maxLength: 300 });
+const readyPeer: fc.Arbitrary<PeerSnapshot> = fc.record({
+  state: fc.constant('ready' as const),
+  acceptedMs: age,
+  heardMs: age,
+  pingedMs: fc.option(age, { nil: undefined }),
+  probedMs: fc.option(age, { nil: undefined }),
+  nick,
+  location: fc.oneof(
+    fc.constant({ kind: 'not-serving' as const }),
+    fc.integer({ min: 1, max: 65_535 }).map((port) => ({
+      kind: 'loopback' as const,
+      host: '127.0.0.1',
+      port,
+    })),
+  ),
+  features: fc.array(fc.constantFrom('ping', 'peerlist_features', 'other')),
+  verified: fc.boolean(),
+  circuit: fc.option(fc.nat().map(String), { nil: undefined }),
+  meters,
+  addressed: aged,
+  mutual: aged,
+  spoofs: fc.nat(10),
+  goneTold: aged,
+  halfLine: bytes.map((line) => line.filter((byte) => byte !== 0x0a)),
+  owed: bytes,
+  waits: fc.array(
+    fc.record({
+      kind: fc.constantFrom('offer' as const, 'orderbook' as const, 'other' as const),
+      frame: fc.stringMatching(/^[ -~]{1,40}$/).map((text) => `${text}\r\n`),
+    }),
+    { maxLength: 4 },
+  ),
+});
+
+const plain = <T>(value: T): T => JSON.parse(JSON.stringify(value));
+
+function comparable({ halfLine, owed, ...rest }: PeerSnapshot): unknown {
+  return {
+    ...plain(rest),
+    halfLine: Buffer.from(halfLine).toString('hex'),
+    owed: Buffer.from(owed).toString('hex'),
+  };
+}
+
+t.test('a peer survives the way there', async (t) => {
+  fc.assert(
+    fc.property(readyPeer, (peer) => {
+      const parsed = parsePeerSnapshot(JSON.parse(JSON.stringify(formatPeerSnapshot(peer))));
+      if (!parsed.ok) throw new Error(parsed.reason);
+      t.same(comparable(parsed.value), comparable(peer));
+    }),
+    { numRuns: 50 },
+  );
+});
+
+t.test('nothing that another process says throws', async (t) => {
+  fc.assert(
+    fc.property(fc.jsonValue(), (value) => {
+      for (const parse of [
+        parsePeerSnapshot,
+        parseDirectorySnapshot,
+        parseOldMessage,
+        parseNewMessage,
+      ]) {
+        parse(value);
+      }
+      parseUpgradeAnswer(JSON.stringify(value));
+    }),
+  );
+  fc.assert(fc.property(fc.string(), (text) => void parseUpgradeAnswer(text)));
+  t.pass();
+});
+
+t.test('a field that is not what it must be is refused, whichever it is', async (t) => {
+  const [peer] = fc.sample(readyPeer, { numRuns: 1, seed: 7 });
+  if (!peer) throw new Error('no sample');
+  const good = Object(formatPeerSnapshot({ ...peer, circuit: '1', pingedMs: 1, probedMs: 1 }));
+  t.ok(parsePeerSnapshot(good).ok);
+  const bad: readonly (readonly [string, unknown])[] = [
+    ...Object.keys(good).map((name) => [name, { odd: true }] as const),
+    ['state', 'gone'],
+    ['nick', 'a;b'],
+    ['nick', 'J5!PUBLIC'],
+    ['location', 'example.com:80'],
+    ['acceptedMs', null],
+    ['heardMs', '1'],
+    ['spoofs', -1],
+    ['circuit', '../1'],
+    ['owed', 'a b'],
+    ['owed', 'AA'],
+    ['halfLine', Buffer.from('a\nb').toString('base64')],
+    ['halfLine', Buffer.alloc(40_002).toString('base64')],
+    ['waits', [{ kind: 'other', frame: 'two\r\nlines\r\n' }]],
+    ['waits', [{ kind: 'privmsg', frame: 'x\r\n' }]],
+    ['waits', [{ kind: 'other', frame: `${'x'.repeat(40_001)}\r\n` }]],
+    ['meters', [{ kind: 'pubmsg', tokens: null, filledMs: 0, minuteMs: 0, inMinute: 0 }]],
+  ];
+  for (const [name, value] of bad) {
+    t.equal(parsePeerSnapshot({ ...good, [name]: value }).ok, false, `${name} ${String(value)}`);
+  }
+  t.equal(parsePeerSnapshot({ ...good, state: 'new' }).ok, false, 'owed before the handshake');
+});
+
+const LOCATION = { kind: 'loopback', host: '127.0.0.1', port: 5222 } as const;
+
+function directoryWith(clock: TestClock, limits: Partial<DirectoryLimits>): Directory {
+  return createDirectory({
+    network: 'signet',
+    nick: DN_NICK,
+    location: () => LOCATION,
+    acceptLoopback: true,
+    motd: () => 'hello',
+    limits: { ...DEFAULT_LIMITS, ...limits },
+    clock,
+    random: () => 0,
+    log: silentLog,
+  });
+}
+
+/** The directory of another process, with the same peers over fresh connections. */
+function moved(
+  from: Directory,
+  clock: TestClock,
+  limits: Partial<DirectoryLimits>,
+): { to: Directory; peers: ReadonlyMap<Connection, MemoryPeer> } {
+  const to = directoryWith(clock, limits);
+  const snapshot = from.snapshot(() => new Uint8Array(0));
+  const state = parseDirectorySnapshot(plain(formatDirectorySnapshot(snapshot.state)));
+  if (!state.ok) throw new Error(state.reason);
+  const peers = new Map<Connection, MemoryPeer>();
+  const moving = snapshot.peers.map(({ connection, peer }) => {
+    const parsed = parsePeerSnapshot(plain(formatPeerSnapshot(peer)));
+    if (!parsed.ok) throw new Error(parsed.reason);
+    const fresh = memoryPeer(parsed.value.circuit);
+    peers.set(connection, fresh);
+    return { connection: fresh.connection, peer: parsed.value };
+  });
+  to.restore(state.value, moving);
+  return { to, peers };
+}
+
+t.test('a directory goes on with rates, half lines, queues and conversations', async (t) => {
+  const clock = createTestClock();
+  const limits = { pubmsgPerMinute: 3, heartbeatIntervalMs: 0, deliveriesPerSecond: 200 };
+  const from = directoryWith(clock, limits);
+  const alice = memoryPeer('7');
+  const bob = memoryPeer();
+  const dave = memoryPeer();
+  const names = ['J5aliceOOOOOOOOO', 'J5bobOOOOOOOOOOO', 'J5daveOOOOOOOOOO'] as const;
+  for (const [i, peer] of [alice, bob, dave].entries()) {
+    from.accept(peer.connection);
+    peer.say(encodeEnvelope(793, hello(names[i] ?? '')));
+  }
+  const [a, b] = names;
+  const say = (text: string): string => encodeEnvelope(687, `${a}!PUBLIC!${text}`);
+  for (const peer of [alice, bob, dave]) peer.drain();
+  bob.say(encodeEnvelope(685, `${b}!${a}!hello`));
+  // The second one waits for the budget, the third one for its end.
+  alice.say(say('one') + say('uno') + say('two').slice(0, 20));
+  for (const peer of [alice, bob, dave]) peer.drain();
+  const before = from.stats();
+  t.equal(before.waitingMessages, 1);
+  const after = moved(from, clock, limits);
+  const { to } = after;
+  const fresh = (old: MemoryPeer): MemoryPeer | undefined => after.peers.get(old.connection);
+  t.same(to.stats().messagesIn, before.messagesIn, 'counters go on');
+  t.match(to.stats(), { peers: 3, circuits: 1, handshakesAccepted: 3, waitingMessages: 1 });
+
+  fresh(alice)?.say(say('two').slice(20));
+  fresh(alice)?.say(say('three'));
+  t.equal(to.stats().dropped['rate-pubmsg'], 1, 'the rate of the minute counts on');
+  for (let i = 0; i < 20; i++) {
+    clock.advance(100);
+    for (const peer of after.peers.values()) peer.drain();
+  }
+  for (const peer of [bob, dave]) {
+    const heard = peer.received + (fresh(peer)?.received ?? '');
+    t.same(
+      [...heard.matchAll(/PUBLIC!(\w+)/g)].map(([, text]) => text),
+      ['one', 'uno', 'two'],
+    );
+  }
+  t.match(alice.received + (fresh(alice)?.received ?? ''), /!hello"}/);
+  fresh(alice)?.say(encodeEnvelope(685, `${a}!${b}!and you`));
+  t.equal(to.stats().dropped['budget-privmsg'], 0);
+  for (const peer of after.peers.values()) peer.leave();
+  for (const peer of [alice, bob, dave]) peer.leave();
+  t.equal(to.connectionCount, 0);
+  t.equal(clock.pending, 0, 'no timer is left');
+});
+
+t.test('a newcomer that waits for a nick, and one that has said nothing', async (t) => {
+  const clock = createTestClock();
+  const limits = { heartbeatPongWaitMs: 1_000, handshakeTimeoutMs: 10_000 };
+  const from = directoryWith(clock, limits);
+  const [holder, newcomer, silent] = [memoryPeer(), memoryPeer(), memoryPeer()];
+  from.accept(holder.connection);
+  holder.say(encodeEnvelope(793, hello('J5holderOOOOOOOO', { features: { ping: true } })));
+  from.accept(newcomer.connection);
+  newcomer.say(encodeEnvelope(793, hello('J5holderOOOOOOOO')));
+  from.accept(silent.connection);
+  clock.advance(500);
+  const { to, peers } = moved(from, clock, limits);
+  t.match(to.stats(), { peers: 1, unhandshaked: 2, nickClaims: 1 });
+  for (let i = 0; i < 8; i++) clock.advance(250);
+  peers.get(newcomer.connection)?.drain();
+  t.match(peers.get(newcomer.connection)?.received, /"type": 795/, 'the holder proved no life');
+  t.equal(to.stats().handshakesAccepted, 2);
+  for (let i = 0; i < 40; i++) clock.advance(250);
+  t.equal(to.stats().closed['handshake-timeout'], 1, 'counted from when it was accepted');
+  for (const peer of [...peers.values(), holder, newcomer, silent]) peer.leave();
+  t.equal(clock.pending, 0);
+});

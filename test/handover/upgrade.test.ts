@@ -1,0 +1,242 @@
+/** A running directory goes on in another process, and its peers do not notice. */
+import t from 'tap';
+import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { startSuccessor } from '../../src/handover/predecessor.js';
+import { joinMany, nickOf, NO_RATES_CONFIG, type Mass } from '../directory/many.js';
+import { onion } from '../directory/wire.js';
+import { runCli } from '../helpers/cli.js';
+import { gather } from './crowd.js';
+import { freePort, realProgram, startUpgradable } from './program.js';
+
+const PEERS = 500;
+
+t.test('500 peers under load, three upgrades in a row', async (t) => {
+  const statusPort = await freePort();
+  const program = await startUpgradable(t, { extra: `status_port = ${statusPort}` });
+  const [, port = ''] = await program.first.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
+  const crowd = await gather(Number(port), PEERS);
+  let turn = 0;
+  const load = setInterval(() => {
+    if (turn % 2 === 0) crowd.publish((turn / 2) % 25);
+    for (let i = 0; i < 10; i++) crowd.whisper((turn * 10 + i) % (PEERS - 1));
+    turn++;
+  }, 10);
+
+  const half = crowd.next(PEERS - 1);
+  const line = `{"type": 687, "line": ${JSON.stringify(half)}}\r\n`;
+  crowd.peers[PEERS - 1]?.socket.write(line.slice(0, 30));
+
+  const pids = new Set<number>();
+  for (let i = 0; i < 3; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const { code, stdout, stderr } = await program.upgrade();
+    t.equal(code, 0, stderr);
+    const answer: { done: boolean; pid: number; peers: number } = JSON.parse(stdout);
+    t.match(answer, { done: true, peers: PEERS });
+    pids.add(answer.pid);
+    // oxlint-disable-next-line no-await-in-loop
+    const status: unknown = await (await fetch(`http://127.0.0.1:${statusPort}/status`)).json();
+    t.match(status, { peers: PEERS, state: 'reachable' }, 'the status page moved, too');
+  }
+  t.equal(pids.size, 3, 'three processes');
+  crowd.peers[PEERS - 1]?.socket.write(line.slice(30));
+  clearInterval(load);
+  await crowd.complete();
+  t.same(crowd.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
+  t.comment(`${crowd.counts.sent} messages, ${crowd.counts.received} deliveries`);
+  crowd.end();
+  const last = program.pid();
+  t.ok(pids.has(last));
+  process.kill(last, 'SIGTERM');
+  t.equal((await program.first.ended).code, 0, 'the first process ended well');
+});
+
+/** Each stage at which a new program may fail, as code that runs before the real one. */
+const BEFORE_SEND = (say: string, then: string): string => `
+const send = process.send.bind(process);
+process.send = (message, ...rest) => {
+  if (message.say === '${say}') { ${then} }
+  return send(message, ...rest);
+};`;
+const FAULTS: readonly (readonly [string, string, RegExp])[] = [
+  ['ends at its start', 'process.exit(3);', /the new program ended \(exit code 3\)/],
+  [
+    'reads another format',
+    `const emit = process.emit;
+process.emit = function (name, message, ...rest) {
+  if (name === 'message' && message?.say === 'begin') message.format = 99;
+  return emit.call(this, name, message, ...rest);
+};`,
+    /hands over in format 99, this one reads 1: restart instead/,
+  ],
+  [
+    'crashes in the middle',
+    `process.on('message', ({ key }) => {
+  if (key === 'peer:7') process.kill(process.pid, 'SIGKILL');
+});`,
+    /the new program ended \(SIGKILL\)/,
+  ],
+  [
+    'cannot read what it gets',
+    `const emit = process.emit;
+process.emit = function (name, message, ...rest) {
+  if (name === 'message' && message?.key === 'peer:7') message.value.peer.nick = 'a b';
+  return emit.call(this, name, message, ...rest);
+};`,
+    /cannot take over: what the old program handed over cannot be read: peer, snapshot-nick/,
+  ],
+  [
+    'crashes when it takes over',
+    BEFORE_SEND('taken', `process.kill(process.pid, 'SIGKILL'); return true;`),
+    /the new program ended \(SIGKILL\)/,
+  ],
+  ['is never ready', BEFORE_SEND('ready', 'return true;'), /did not get ready within 10 s/],
+];
+
+t.test('a new program that fails, with a slow reader far behind', async (t) => {
+  const size = 20;
+  const program = await startUpgradable(t, {
+    extra: 'send_queue_bytes = 100000000\nwrite_stall_timeout_sec = 600',
+  });
+  const [, port = ''] = await program.first.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
+  const crowd = await gather(Number(port), size);
+  const slow = crowd.peers[0]?.socket;
+  slow?.pause();
+  // More than what the kernel's buffers take.
+  for (let i = 0; i < 800; i++) crowd.publish(1 + (i % (size - 1)), 30_000);
+  const load = setInterval(() => {
+    for (let peer = 1; peer < size; peer++) crowd.publish(peer);
+    crowd.whisper(size - 1);
+  }, 50);
+  t.teardown(() => clearInterval(load));
+
+  for (const [what, source, why] of FAULTS) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await program.replace(realProgram(source));
+    const asked = program.upgrade();
+    if (what === 'is never ready') {
+      // oxlint-disable-next-line no-await-in-loop
+      await program.first.shows('stderr', new RegExp(`(?:upgrade begins[^]*){${FAULTS.length}}`));
+      // oxlint-disable-next-line no-await-in-loop
+      t.match(JSON.parse((await program.upgrade()).stdout), {
+        done: false,
+        why: 'an upgrade is under way already',
+      });
+      process.kill(program.pid(), 'SIGHUP');
+    }
+    // oxlint-disable-next-line no-await-in-loop
+    const { code, stdout } = await asked;
+    t.equal(code, 1, what);
+    const answer: { done: boolean; why: string } = JSON.parse(stdout);
+    t.match(answer.why, why, what);
+    t.equal(program.pid(), program.first.child.pid, 'the first process goes on');
+  }
+  await program.first.shows('stderr', /configuration re-read/);
+  await program.replace();
+  t.equal((await program.upgrade()).code, 0, 'and then it works');
+  const owed = Number(/"owedBytes":(\d+)/.exec(program.stderr())?.[1]);
+  t.ok(owed > 4_000_000, `${owed} bytes were on their way`);
+  clearInterval(load);
+  slow?.resume();
+  await crowd.complete();
+  t.same(crowd.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
+  t.comment(`${crowd.counts.sent} messages, ${crowd.counts.received} deliveries`);
+  crowd.end();
+});
+
+t.test('signals during an upgrade reach the process that goes on; systemd follows', async (t) => {
+  const dir = t.testdir();
+  const notify = join(dir, 'systemd-notify');
+  await writeFile(notify, `#!/bin/sh\nprintf '%s|' "$@" >>'${dir}/sent'\necho >>'${dir}/sent'\n`);
+  await chmod(notify, 0o755);
+  const program = await startUpgradable(t, {
+    env: { PATH: `${dir}:${process.env['PATH'] ?? ''}`, NOTIFY_SOCKET: '/run/systemd/notify' },
+  });
+  await program.first.shows('stderr', /directory node is up/);
+  const first = program.pid();
+  process.kill(first, 'SIGUSR2');
+  await program.first.shows('stderr', /upgrade begins/);
+  process.kill(first, 'SIGTERM');
+  t.equal((await program.first.ended).code, 0);
+  const next = program.pid();
+  t.not(next, first);
+  t.match(program.stderr(), /upgrade done[^]*stopping/, 'the new process was stopped');
+  const sent = (await readFile(join(dir, 'sent'), 'utf8')).trim().split('\n');
+  const own = sent.filter((line) => !line.startsWith('STATUS='));
+  t.same(own.slice(0, 2), ['READY=1|', 'RELOADING=1|']);
+  t.ok(own.includes(`MAINPID=${next}|READY=1|`));
+  t.equal(own.at(-1), 'STOPPING=1|');
+});
+
+t.test('whoever comes meanwhile is accepted afterwards', async (t) => {
+  const program = await startUpgradable(t);
+  const [, port = ''] = await program.first.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
+  const late = BEFORE_SEND('ready', 'setTimeout(() => send(message, ...rest), 1500); return true;');
+  for (const [what, before, code] of [
+    ['by the new process', late, 0],
+    ['by the old one, if the new one fails', late.replace('send(message', 'process.exit(5'), 1],
+  ] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    await program.replace(realProgram(before));
+    const came: Mass[] = [];
+    const coming = setInterval(() => {
+      came.push(joinMany(Number(port), nickOf(`late${code}`, came.length)));
+    }, 100);
+    // oxlint-disable-next-line no-await-in-loop
+    const asked = await program.upgrade();
+    clearInterval(coming);
+    t.equal(asked.code, code, asked.stdout);
+    // oxlint-disable-next-line no-await-in-loop
+    const accepted = await Promise.all(came.map((peer) => peer.accepted));
+    t.ok(accepted.length > 0);
+    t.ok(
+      accepted.every((yes) => yes),
+      what,
+    );
+    for (const { socket } of came) socket.destroy();
+  }
+  t.match(program.stderr(), /"late":[1-9]/, 'some of them waited');
+});
+
+t.test('tor_mode = external: the listener alone', async (t) => {
+  const folder = t.testdir({ hostname: `${onion(3).replace(':5222', '')}\n` });
+  const port = await freePort();
+  const config = `
+[BLOCKCHAIN]
+network = signet
+[MESSAGING:onion]
+type = onion
+tor_mode = external
+onion_serving_port = ${port}
+hidden_service_dir = ${folder}
+[DIRECTORY]
+status_port = 0
+${NO_RATES_CONFIG}`;
+  const program = await startUpgradable(t, { config });
+  await program.first.shows('stdout', /^\S+\.onion:5222\n/);
+  const crowd = await gather(port, 3);
+  t.equal((await program.upgrade()).code, 0);
+  crowd.publish(0);
+  crowd.whisper(1);
+  await crowd.complete();
+  t.same(crowd.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
+  crowd.end();
+});
+
+t.test('upgrade where nothing runs', async (t) => {
+  const { code, stderr } = await runCli(['upgrade', '--datadir', t.testdir()]);
+  t.equal(code, 3);
+  t.match(stderr, /^onionmc: no directory runs with the data directory /);
+});
+
+t.test('a program that never answers is ended', async (t) => {
+  const image = { program: process.execPath, args: ['-e', 'setInterval(() => {}, 1000)'] };
+  await t.rejects(startSuccessor({ image, startMs: 100 }), {
+    message: 'the new program did not answer within 0.1 s',
+  });
+  const missing = { program: '/nonexistent/node', args: [] };
+  await t.rejects(startSuccessor({ image: missing, startMs: 5_000 }), {
+    message: /cannot be started/,
+  });
+});

@@ -1,0 +1,211 @@
+/**
+ * What a restart of a directory does to those who are connected: what the old kinds of client are
+ * sent while it stops, and how soon a maker of ours is back with its offers.
+ */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { createConnection, type Socket } from 'node:net';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { silentLog } from '../../src/channel/log.js';
+import type { Location } from '../../src/protocol/location.js';
+import { formatOffer, type Offer } from '../../src/protocol/offer.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { startMaker } from '../../src/roles/maker.js';
+import { hello, onion } from '../directory/wire.js';
+import { openLiveProbe, openProbe } from '../helpers/channel-probe.js';
+import { startCli, takenPort, type RunningCli } from '../helpers/cli.js';
+import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
+import { dialRaw } from '../helpers/raw-peer.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
+
+const OFFERS: readonly Offer[] = [
+  { type: 'sw0reloffer', oid: 0, minsize: 27_300, maxsize: 9_000_000, txfee: 0, cjfee: '0.00002' },
+  { type: 'sw0absoffer', oid: 1, minsize: 27_300, maxsize: 9_000_000, txfee: 100, cjfee: '500' },
+];
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const { port, close } = await takenPort();
+  await close();
+  return port;
+}
+
+async function datadirFor(t: Test, port: number): Promise<string> {
+  const datadir = join(t.testdir({}), 'data');
+  await mkdir(datadir, { mode: 0o700 });
+  await writeFile(
+    join(datadir, 'joinmarket.cfg'),
+    `[BLOCKCHAIN]
+network = signet
+[MESSAGING:onion]
+type = onion
+regtest_count = 1,1
+onion_serving_host = 127.0.0.1
+onion_serving_port = ${port}
+[DIRECTORY]
+status_port = 0
+`,
+  );
+  return datadir;
+}
+
+async function runDirectory(datadir: string, port: number): Promise<RunningCli> {
+  const running = startCli(['directory', '--datadir', datadir]);
+  await running.shows('stdout', new RegExp(`^127\\.0\\.0\\.1:${port}\n`));
+  await running.shows('stderr', /directory node is up/);
+  return running;
+}
+
+/** A client of another make, which shows how its connection ended. */
+interface Watched {
+  readonly socket: Socket;
+  /** What came since the last look. */
+  text: string;
+  /** A FIN came. */
+  ended: boolean;
+  /** A reset, or anything else that is no orderly end. */
+  fault: Error | undefined;
+  readonly closed: Promise<void>;
+  /** Resolves when `pattern` has come. */
+  hears(pattern: RegExp): Promise<void>;
+}
+
+async function watched(port: number): Promise<Watched> {
+  const socket = createConnection({ host: '127.0.0.1', port });
+  let look: (() => void) | undefined;
+  const made: Watched = {
+    socket,
+    text: '',
+    ended: false,
+    fault: undefined,
+    closed: new Promise((resolve) => socket.once('close', () => resolve())),
+    hears: (pattern) =>
+      new Promise((resolve, reject) => {
+        look = () => {
+          if (pattern.test(made.text)) resolve();
+          else if (socket.closed) reject(new Error(`ended before ${String(pattern)}`));
+        };
+        look?.();
+      }),
+  };
+  socket.setEncoding('latin1');
+  socket.on('data', (chunk: string) => {
+    made.text += chunk;
+    look?.();
+  });
+  socket.on('end', () => (made.ended = true));
+  socket.on('error', (error) => (made.fault = error));
+  socket.on('close', () => look?.());
+  await new Promise((resolve) => socket.once('connect', resolve));
+  return made;
+}
+
+t.test('SIGTERM: an orderly end and not one byte more', { timeout: 110_000 }, async (t) => {
+  const port = await freePort();
+  const datadir = await datadirFor(t, port);
+  const directory = await runDirectory(datadir, port);
+
+  const joining = async (nick: string, location?: string, features?: Record<string, boolean>) => {
+    const client = await watched(port);
+    client.socket.write(
+      encodeEnvelope(
+        793,
+        hello(nick, { ...(location && { location }), ...(features && { features }) }),
+      ),
+    );
+    await client.hears(/"type": 795.*\r\n/);
+    return client;
+  };
+  const modern = { ping: true, peerlist_features: true };
+  const clients = await Promise.all([
+    ...Array.from({ length: 100 }, (_, n) => joining(`J5legacymaker${n}`, onion(n))),
+    ...Array.from({ length: 20 }, (_, n) => joining(`J5legacytaker${n}`)),
+    ...Array.from({ length: 20 }, (_, n) => joining(`J5modern${n}`, onion(150 + n), modern)),
+  ]);
+  const silent = await watched(port);
+  const [first, halfway] = clients;
+  if (!first || !halfway) throw new Error('nobody came');
+  // All have heard the same, so nothing is on its way to anybody.
+  first.socket.write(encodeEnvelope(687, 'J5legacymaker0!PUBLIC!orderbook'));
+  await Promise.all(clients.slice(1).map((client) => client.hears(/PUBLIC!orderbook.*\r\n/)));
+  halfway.socket.write('{"type": 687, "line": "J5legacymaker1!PUB');
+  const all = [...clients, silent];
+  for (const client of all) client.text = '';
+
+  directory.child.kill('SIGTERM');
+  await Promise.all(all.map(({ closed }) => closed));
+  t.equal((await directory.ended).code, 0);
+  // Neither 801 (clients of the original kind fail on it) nor who leaves, told to all who leave.
+  t.strictSame(new Set(all.map(({ text }) => text)), new Set(['']), 'nothing was sent');
+  t.ok(
+    all.every(({ ended }) => ended),
+    'each got the end of the stream',
+  );
+  t.strictSame(
+    all.flatMap(({ fault }) => (fault ? [fault.message] : [])),
+    [],
+    'and no reset',
+  );
+});
+
+t.test('a maker of ours is back with its offers', { timeout: 110_000 }, async (t) => {
+  const port = await freePort();
+  const datadir = await datadirFor(t, port);
+  const location: Location = { kind: 'loopback', host: '127.0.0.1', port };
+  const before = await runDirectory(datadir, port);
+  const channel = openLiveProbe([location], { serve: true });
+  t.teardown(() => channel.close());
+  const maker = startMaker({ channel, offers: OFFERS, clock: systemClock, log: silentLog });
+  t.teardown(() => maker.stop());
+  await channel.next('directory-up');
+
+  before.child.kill('SIGTERM');
+  const { retryInMs = Infinity } = await channel.next('directory-down');
+  t.ok(retryInMs <= 10_000, `it comes back after ${retryInMs} ms`);
+  t.equal((await before.ended).code, 0);
+  const after = await runDirectory(datadir, port);
+  const listener = await dialRaw(location);
+  listener.send(793, hello('J5listener'));
+  await listener.nextOf(795);
+  // Whichever of both comes first, the offers are heard.
+  listener.send(687, 'J5listener!PUBLIC!orderbook');
+  const heard = new Set<string>();
+  while (heard.size < OFFERS.length) {
+    const { type, line } = await listener.next();
+    if ((type !== 687 && type !== 685) || !line.startsWith(`${channel.nick}!`)) continue;
+    for (const offer of OFFERS.map(formatOffer)) if (line.includes(offer)) heard.add(offer);
+  }
+  t.equal(heard.size, 2);
+  listener.end();
+  await listener.over;
+  after.child.kill('SIGTERM');
+  t.equal((await after.ended).code, 0);
+});
+
+t.test('offers are announced after each of 30 drops, and never twice', async (t) => {
+  const directory = await startFakeDirectory();
+  t.teardown(() => directory.close());
+  const channel = openProbe([directory.location], { random: () => 1 - 1e-9 });
+  t.teardown(() => channel.close());
+  const maker = startMaker({ channel, offers: OFFERS, clock: channel.clock, log: silentLog });
+  const announced = async (session: FakeSession): Promise<string[]> => {
+    const lines: string[] = [];
+    while (lines.length < OFFERS.length) lines.push((await session.nextOf(687)).line);
+    return lines;
+  };
+  const expected = OFFERS.map((offer) => `${channel.nick}!PUBLIC!${formatOffer(offer)}`);
+  for (let drop = 0; drop <= 30; drop++) {
+    const session = await directory.welcome();
+    t.strictSame(await announced(session), expected);
+    // Every third session is a stable one.
+    if (drop % 3 === 2) channel.clock.advance(60_000);
+    // What it would say twice comes before the answer to a ping.
+    session.send(798, '');
+    t.equal((await session.next()).type, 799, 'nothing else was said');
+    session.cut();
+    const { retryInMs = 0 } = await channel.next('directory-down');
+    if (drop % 3 === 2) t.ok(retryInMs <= 10_000);
+    channel.clock.advance(retryInMs);
+  }
+  maker.stop();
+});
