@@ -80,6 +80,7 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
     motd: motd ?? settings.directory.motd,
     limits: limitsOf(settings.directory),
     dialBack: settings.directory.dialBack,
+    nickAuth: settings.directory.nickAuth,
     status: { host: settings.directory.statusHost, port: settings.directory.statusPort },
     onState: (state) => {
       if (state.state === 'starting') notifier.status(state.detail);

@@ -8,6 +8,7 @@ import { addDirectoryCommand } from './directory.js';
 import { addInitCommand } from './init.js';
 import { endWithOutput, failWith } from './lifecycle.js';
 import { addMakerCommand } from './maker.js';
+import { addObWatcherCommand } from './ob-watcher.js';
 import { addTakerCommand } from './taker.js';
 
 const program = new Command('onionmc')
@@ -28,6 +29,7 @@ const program = new Command('onionmc')
 addDirectoryCommand(program);
 addMakerCommand(program);
 addTakerCommand(program);
+addObWatcherCommand(program);
 addInitCommand(program);
 addDemoCommand(program);
 

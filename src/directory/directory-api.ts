@@ -5,6 +5,7 @@ import type { Network } from '../protocol/constants.js';
 import type { Location } from '../protocol/location.js';
 import type { DialBackOptions } from './dial-back.js';
 import type { DirectoryLimits } from './limits.js';
+import type { NickAuthOptions } from './nick-proofs.js';
 import type { DirectoryStats, FlushReport } from './stats.js';
 
 export interface DirectoryOptions {
@@ -27,6 +28,8 @@ export interface DirectoryOptions {
   readonly onFlush?: (report: FlushReport) => void;
   /** Dials claimed locations to see who answers there; absent = nobody is dialled. */
   readonly dialBack?: DialBackOptions;
+  /** Asks peers that can to prove the key of their nick; absent = nobody is asked. */
+  readonly nickAuth?: NickAuthOptions;
 }
 
 export interface Directory {

@@ -13,6 +13,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import type { Network } from '../protocol/constants.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
+import type { NickAuthMode } from '../protocol/nick-auth.js';
 import {
   registerDirectoryMetrics,
   registerFlushMetrics,
@@ -29,6 +30,8 @@ export interface DirectoryNodeOptions {
   readonly limits?: DirectoryLimits;
   /** Dial claimed locations through the overlay to see who answers there (default false). */
   readonly dialBack?: boolean;
+  /** Whether peers are asked to prove the key of their nick (default `disabled`; JMP-0005). */
+  readonly nickAuth?: NickAuthMode;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
   readonly status?: { readonly host: string; readonly port: number };
   /** Aborts the start; afterwards use `close`. */
@@ -81,6 +84,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
   const log = createRateCappedLog(options.log ?? silentLog, systemClock, {
     lines: LINES_PER_MINUTE,
   });
+  const { nickAuth = 'disabled' } = options;
   const { nick } = createNickKey(randomBytes);
   const started = clock.now();
   const signal = options.signal ?? new AbortController().signal;
@@ -111,6 +115,9 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     ...(options.dialBack === true
       ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
       : {}),
+    ...(nickAuth === 'disabled'
+      ? {}
+      : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),
     onFlush: registerFlushMetrics(metrics),
     clock,
     random,
