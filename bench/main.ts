@@ -1,15 +1,25 @@
 /** `scripts/bench`: which benchmark, how thoroughly. */
+import { benchDoor } from './door.js';
 import { benchFanout } from './fanout.js';
 import { benchMemory } from './memory.js';
+import { benchOrderbook } from './orderbook.js';
 import { printMachine } from './table.js';
 
-const BENCHMARKS = { fanout: benchFanout, memory: benchMemory };
-const USAGE = 'usage: scripts/bench fanout|memory [--quick]';
+const BENCHMARKS = {
+  fanout: benchFanout,
+  memory: benchMemory,
+  orderbook: benchOrderbook,
+  door: benchDoor,
+};
+const USAGE = 'usage: scripts/bench fanout|memory|orderbook|door [--quick]';
+
+const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
+  text !== undefined && Object.hasOwn(BENCHMARKS, text);
 
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
 const [name, ...more] = args.filter((arg) => arg !== '--quick');
-if (more.length > 0 || (name !== 'fanout' && name !== 'memory')) {
+if (more.length > 0 || !isBenchmark(name)) {
   console.error(USAGE);
   process.exitCode = 2;
 } else {

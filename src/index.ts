@@ -19,8 +19,11 @@ export { createTorOverlay, type TorOverlayOptions, type TorServing } from './ove
 export { systemClock } from './overlay/system-clock.js';
 export { ChannelError } from './channel/message-channel.js';
 export type {
+  Arrival,
+  AvoidDirectory,
   ChannelErrorCode,
   ChannelLimits,
+  ChannelObserver,
   ChannelTimings,
   DirectoryDown,
   DirectoryInfo,
@@ -36,7 +39,7 @@ export type {
 export type { DirectoryNodeOptions } from './roles/directory-node.js';
 export { DEFAULT_LIMITS, type DirectoryLimits } from './directory/limits.js';
 export type { DirectoryStats } from './directory/stats.js';
-export { startMaker, type Maker, type MakerOptions } from './roles/maker.js';
+export { startMaker, type Maker, type MakerCoinjoins, type MakerOptions } from './roles/maker.js';
 export {
   startTaker,
   NoAnswerError,
@@ -44,14 +47,77 @@ export {
   type Taker,
   type TakerOptions,
 } from './roles/taker.js';
+
+export { startWatcher, type Watcher, type WatcherOptions } from './roles/watcher.js';
+
+// The orderbook, and what its directories make of it
 export {
   createOrderbook,
+  type BookLimits,
   type BookOffer,
   type Orderbook,
   type Provenance,
 } from './orderbook/book.js';
+export {
+  openLiveBook,
+  type BookAudit,
+  type LiveBookOptions,
+  type OpenLiveBook,
+} from './orderbook/live-book.js';
+export type { BondLimits } from './orderbook/bonds.js';
+export type * from './orderbook/book-api.js';
+export { createAudit, type Audit, type AuditLimits, type AuditOptions } from './audit/audit.js';
+export {
+  startDirectoryAudit,
+  type DirectoryAuditOptions,
+  type DirectoryAuditRole,
+} from './roles/directory-audit.js';
+
+// The seams
 export type * from './channel/ports.js';
 export { silentLog, type Log, type LogFields } from './channel/log.js';
+
+// Coinjoins: give a wallet and a chain, get a transaction
+export { runCoinjoin, type CoinjoinOptions, type RoundProgress } from './negotiation/coinjoin.js';
+export type * from './negotiation/ports.js';
+export {
+  DEFAULT_TAKER_POLICY,
+  type Candidate,
+  type LegFailure,
+  type LegFault,
+  type LegStep,
+  type MakerReport,
+  type RoundFault,
+  type RoundResult,
+  type TakerPolicy,
+} from './negotiation/taker-api.js';
+export {
+  DEFAULT_MAKER_POLICY,
+  type MakerFault,
+  type MakerOutcome,
+  type MakerPolicy,
+  type MakerStep,
+} from './negotiation/maker-api.js';
+export { DEFAULT_DOOR_LIMITS, type DoorLimits } from './negotiation/door.js';
+export { DEFAULT_SESSION_LIMITS, type SessionLimits } from './negotiation/maker-sessions.js';
+export type { BlacklistOptions } from './negotiation/blacklist.js';
+export {
+  createCommitmentRelay,
+  DEFAULT_RELAY_LIMITS,
+  type CommitmentRelay,
+  type CommitmentRelayOptions,
+  type RelayLimits,
+} from './negotiation/commitment-relay.js';
+export { announceCommitment, type AnnounceOptions } from './roles/announce-commitment.js';
+export { openCommitmentFile, type CommitmentFile } from './ops/commitment-file.js';
+export {
+  addressScript,
+  parseUnsigned,
+  signatureFits,
+  type InputSignature,
+  type SpentOutput,
+  type UnsignedTransaction,
+} from './negotiation/transaction.js';
 
 // Tor
 export { connectControl, controlClientOver, type ControlClient } from './tor/control-client.js';
@@ -65,13 +131,18 @@ export { TorError } from './tor/tor-error.js';
 // The protocol: bytes and strings in, typed values out
 export * from './protocol/constants.js';
 export * from './protocol/commands.js';
+export * from './protocol/encryption.js';
 export * from './protocol/envelope.js';
+export * from './protocol/fidelity-bond.js';
 export * from './protocol/handshake.js';
 export * from './protocol/line-framer.js';
 export * from './protocol/location.js';
 export * from './protocol/message.js';
 export * from './protocol/nick.js';
+export * from './protocol/nick-auth.js';
 export * from './protocol/offer.js';
+export * from './protocol/outpoint.js';
 export * from './protocol/peerlist.js';
+export * from './protocol/podle.js';
 export * from './protocol/signature.js';
 export type { Parsed } from './protocol/result.js';

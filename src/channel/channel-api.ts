@@ -6,6 +6,7 @@ import type { Command, CommandName } from '../protocol/commands.js';
 import type { Network } from '../protocol/constants.js';
 import type { DeclaredLocation, Location } from '../protocol/location.js';
 import type { PrivateMessage } from '../protocol/message.js';
+import type { NickAuthMode } from '../protocol/nick-auth.js';
 import type { NickKey } from '../protocol/nick.js';
 import type { ChannelLimits, ChannelTimings } from './channel-settings.js';
 import type { Log } from './log.js';
@@ -31,6 +32,31 @@ export interface PublicMessage {
 export interface ReceivedPrivateMessage extends PrivateMessage {
   readonly route: Route;
 }
+
+/** One arrival of a message, copies included. */
+export interface Arrival {
+  readonly from: string;
+  /** The directory it came through; undefined for a direct link. */
+  readonly directory: Location | undefined;
+  /** Signed by `from` and addressed to us; a public one is the directory's word. */
+  readonly private: boolean;
+  /** Stands for the payload, whichever way it comes. */
+  readonly id: string;
+  /** Undefined for a copy of a message that was told within the last 30 s. */
+  readonly commands: readonly Command[] | undefined;
+  /** The same payload was never heard before, as far as that is remembered. */
+  readonly neverHeard: boolean;
+}
+
+/** Compares the ways messages come. Told before the events of the same message. */
+export interface ChannelObserver {
+  arrived(arrival: Arrival): void;
+  /** A directory says that the nick left it. */
+  left(nick: string, directory: Location): void;
+}
+
+/** Whether messages to `nick` should rather not go through this directory (`host:port`). */
+export type AvoidDirectory = (directory: string, nick: string) => boolean;
 
 export interface DirectoryUp {
   readonly location: Location;
@@ -90,6 +116,8 @@ export interface MessageChannelOptions {
   /** Stays the caller's to close. */
   readonly overlay: Overlay;
   readonly nickKey: NickKey;
+  /** Whether we prove our nick to directories that ask for it (default `prefer_verified`). */
+  readonly nickAuth?: NickAuthMode;
   /** Whether peers can connect to us; a maker serves, a taker or watcher does not. */
   readonly serve: boolean;
   /** A watcher: never opens direct links. */
@@ -180,6 +208,15 @@ export interface OnionMessageChannel {
   /** Opens a direct link now. False when that is not possible; never rejects. */
   connectTo(nick: string): Promise<boolean>;
   peers(): readonly PeerInfo[];
+  /** One of them. */
+  peer(nick: string): PeerInfo | undefined;
+  /** Adds an observer; returns its removal. What it throws surfaces as an uncaught exception. */
+  observe(observer: ChannelObserver): () => void;
+  /**
+   * From now on, directories for which this is true are used only where no other shows the nick.
+   * Replaces what was set before; `undefined` ends it.
+   */
+  avoidDirectories(avoid: AvoidDirectory | undefined): void;
   directories(): readonly DirectoryInfo[];
   /** Ends every connection and withdraws the service. Safe to call twice; never rejects. */
   close(): Promise<void>;

@@ -15,18 +15,22 @@ export interface ChannelEvents extends Pick<OnionMessageChannel, 'on' | 'once' |
   end(): void;
 }
 
+/** Calls an owner's function; what it throws surfaces as an uncaught exception. */
+export function guard(fn: () => void): void {
+  try {
+    fn();
+  } catch (error) {
+    // The owner's mistake must not stop the channel half-way, and must not vanish either.
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}
+
 export function createChannelEvents(): ChannelEvents {
   const emitter = new EventEmitter<MessageChannelEvents>();
-  const tell: ChannelEvents['tell'] = (event, ...args) => {
-    try {
-      emitter.emit(event, ...args);
-    } catch (error) {
-      // The owner's mistake must not stop the channel half-way, and must not vanish either.
-      queueMicrotask(() => {
-        throw error;
-      });
-    }
-  };
+  const tell: ChannelEvents['tell'] = (event, ...args) =>
+    guard(() => void emitter.emit(event, ...args));
   return {
     on: (event, listener) => void emitter.on(event, listener),
     once: (event, listener) => void emitter.once(event, listener),

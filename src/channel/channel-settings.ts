@@ -50,6 +50,11 @@ export interface ChannelTimings {
   readonly confirmWaitMs: number;
   /** The same message by another way within this time is a copy. */
   readonly duplicateMs: number;
+  /**
+   * Signatures of private messages from directories are checked for this long, then other work gets
+   * its turn: a book of 500 makers comes within a second and must not stop everything else.
+   */
+  readonly checksTurnMs: number;
   /** A gone notice this soon after a message sends the message by another directory. */
   readonly rerouteMs: number;
   /** Bytes wait to be sent and none was taken for this long: the connection is given up. */
@@ -85,6 +90,7 @@ export const DEFAULT_TIMINGS: ChannelTimings = {
   proofWaitMs: 3_000,
   confirmWaitMs: 15_000,
   duplicateMs: 30_000,
+  checksTurnMs: 4,
   rerouteMs: 10_000,
   stallMs: 30_000,
   publishKeepMs: 600_000,

@@ -5,6 +5,8 @@
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { formatLocation, type Location } from '../protocol/location.js';
+import { directoryId, type NickAuthMode } from '../protocol/nick-auth.js';
+import type { NickKey } from '../protocol/nick.js';
 import { formatPubmsg } from '../protocol/message.js';
 import { createBackoff } from './backoff.js';
 import type { ChannelSettings } from './channel-settings.js';
@@ -20,16 +22,22 @@ import type { Log } from './log.js';
 import type { Clock, Connection, Overlay, Random } from './ports.js';
 import { createPacer } from './pacer.js';
 import type { HandshakeTerms } from './handshake-terms.js';
+import type { Turns } from './turns.js';
 
 export interface DirectoryLinkOptions {
   readonly location: Location;
   readonly terms: () => HandshakeTerms;
+  readonly nickKey: NickKey;
+  /** Whether we prove our nick where a directory asks for it. */
+  readonly nickAuth: NickAuthMode;
   readonly settings: ChannelSettings;
   readonly overlay: Overlay;
   readonly gate: DialGate;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** One for all directories. */
+  readonly checks: Turns;
   /** Whether to ask for the peer list at the start of a session and from time to time. */
   readonly wantsPeerlist: boolean;
   readonly onUp: (info: DirectoryUp) => void;
@@ -67,6 +75,8 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
   let state: DirectoryState = 'waiting';
   let session: DirectorySession | undefined;
   let closing = false;
+  /** Offered once more after an attempt without it. */
+  let offersProof = true;
   let attempt: AbortController | undefined;
   let running: Promise<void> = Promise.resolve();
   let lastUp: DirectoryUp | undefined;
@@ -138,19 +148,29 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
     );
     dials++;
     withinMs = dialled.ok ? redialMs : Math.min(timings.directoryDialMs, withinMs * 2);
-    if (dialled.ok) down(await dialled.value.over, false);
-    else down(dialled.reason, dialled.ours);
+    if (!dialled.ok) return down(dialled.reason, dialled.ours);
+    const reason = await dialled.value.over;
+    // A directory with which it fails is reached without it the next time: no proof is better than
+    // no directory.
+    offersProof = !dialled.value.proving;
+    down(reason, false);
   }
 
   function open(connection: Connection, startedAt: number): DirectorySession {
     state = 'handshaking';
+    const required = options.nickAuth === 'require_verified';
+    const proves = required || (options.nickAuth === 'prefer_verified' && offersProof);
     session = openDirectorySession({
       connection,
       terms: options.terms(),
       settings,
       clock,
+      prover: proves
+        ? { key: options.nickKey, directoryId: directoryId(location), required }
+        : undefined,
       mayAskPeerlist,
       pacer,
+      checks: options.checks,
       onEnvelope: options.onEnvelope,
       onAccepted: (welcome) => accepted(welcome, startedAt),
     });

@@ -1,16 +1,26 @@
 /**
- * One connection to a directory, from our 793 to its end: the handshake, pings in both directions,
- * and the peer list (protocol document, sections 3, 5.2).
+ * One connection to a directory, from our 793 to its end: the handshake, the proof of our nick where
+ * the directory asks for it, pings in both directions, and the peer list (protocol document, sections
+ * 3, 5.2, 7.6).
  */
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { parseDirectoryHandshake } from '../protocol/handshake.js';
+import {
+  formatNickProof,
+  parseNickChallenge,
+  parseNickResult,
+  proveNick,
+  NICK_AUTH_FEATURE,
+} from '../protocol/nick-auth.js';
+import type { NickKey } from '../protocol/nick.js';
 import type { ChannelSettings } from './channel-settings.js';
 import type { HandshakeTerms } from './handshake-terms.js';
 import { createLinePeer } from './line-peer.js';
 import type { Pacer } from './pacer.js';
 import type { Clock, Connection } from './ports.js';
 import { createTokenBucket } from './rate.js';
+import type { Turns } from './turns.js';
 
 /** What an accepting 795 told. */
 export interface DirectoryWelcome {
@@ -19,15 +29,28 @@ export interface DirectoryWelcome {
   readonly features: readonly string[];
 }
 
+/** How a directory may ask us to prove our nick. */
+export interface NickProver {
+  readonly key: NickKey;
+  /** What this directory must call itself: we sign for no other. */
+  readonly directoryId: string;
+  /** Whether a directory that does not ask is left. */
+  readonly required: boolean;
+}
+
 export interface DirectorySessionOptions {
   readonly connection: Connection;
   readonly terms: HandshakeTerms;
   readonly settings: ChannelSettings;
   readonly clock: Clock;
+  /** Absent = the feature is not offered. */
+  readonly prover: NickProver | undefined;
   /** Asked before each GETPEERLIST; true is taken as sent. */
   readonly mayAskPeerlist: () => boolean;
   /** Sends what is published; lives longer than a session. */
   readonly pacer: Pacer;
+  /** One for all directories: signatures that are checked. */
+  readonly checks: Turns;
   readonly onAccepted: (welcome: DirectoryWelcome) => void;
   /** A message or peer list; only after `onAccepted`. */
   readonly onEnvelope: (envelope: Envelope) => void;
@@ -36,6 +59,8 @@ export interface DirectorySessionOptions {
 export interface DirectorySession {
   /** Handshaked and open. */
   readonly ready: boolean;
+  /** It ended, or hangs, between its welcome and the result of our proof. */
+  readonly proving: boolean;
   /** Resolves with the reason when the connection is over; never rejects. */
   readonly over: Promise<string>;
   send(type: number, payload: string): boolean;
@@ -65,7 +90,8 @@ export const HANDSHAKE_FAULTS = {
 type TimerName = 'handshake' | 'idle' | 'peerlist' | 'privmsg';
 
 export function openDirectorySession(options: DirectorySessionOptions): DirectorySession {
-  const { terms, settings, clock, pacer } = options;
+  const { terms, settings, clock, pacer, prover } = options;
+  const handshakePayload = prover ? terms.provingPayload : terms.payload;
   const { timings, limits } = settings;
   const timers = new Map<TimerName, () => void>();
   const pace = createTokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
@@ -73,6 +99,9 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
   let queue: string[] = [];
   let queuedLength = 0;
   let ready = false;
+  let proving = false;
+  /** What an envelope means before we are ready. */
+  let expected: (envelope: Envelope) => void = expectHandshake;
   let pingedAt: number | undefined;
   let resolveOver: ((reason: string) => void) | undefined;
   const over = new Promise<string>((resolve) => {
@@ -84,7 +113,11 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     clock,
     limits,
     timings,
-    onEnvelope: (envelope) => (ready ? receive(envelope) : expectHandshake(envelope)),
+    delayMs: (decoded) =>
+      ready && decoded.ok && decoded.value.type === MessageType.PRIVMSG
+        ? options.checks.delayMs()
+        : 0,
+    onEnvelope: (envelope) => (ready ? receive(envelope) : expected(envelope)),
     onClosed(reason) {
       ready = false;
       for (const cancel of timers.values()) cancel();
@@ -108,12 +141,48 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     const { accepted, nick, features } = handshake.value;
     const motd = readableMotd(handshake.value.motd);
     if (!accepted) return line.drop(motd === '' ? 'refused us' : `refused us: ${oneLine(motd)}`);
+    const welcome = { nick, motd, features };
+    if (prover && features.includes(NICK_AUTH_FEATURE)) {
+      proving = true;
+      expected = (envelope) => expectChallenge(prover, welcome, envelope);
+    } else if (prover?.required === true) {
+      line.drop('it does not ask for a proof of our nick, and we demand that');
+    } else {
+      begin(welcome);
+    }
+  }
+
+  /** Signs once per connection, for this directory alone. */
+  function expectChallenge(asked: NickProver, welcome: DirectoryWelcome, envelope: Envelope): void {
+    const { type, line: payload } = envelope;
+    if (type !== MessageType.NICK_AUTH_CHALLENGE)
+      return line.drop('promised a challenge, sent none');
+    const challenge = parseNickChallenge(payload);
+    if (!challenge.ok) return line.drop('sent a challenge that is none');
+    if (challenge.value.directoryId !== asked.directoryId) {
+      return line.drop("sent another directory's challenge");
+    }
+    expected = (result) => expectResult(welcome, result);
+    const proof = proveNick(asked.key, challenge.value, handshakePayload);
+    line.send(MessageType.NICK_AUTH_PROOF, formatNickProof(proof));
+  }
+
+  function expectResult(welcome: DirectoryWelcome, { type, line: payload }: Envelope): void {
+    const result = type === MessageType.NICK_AUTH_RESULT ? parseNickResult(payload) : undefined;
+    if (!result?.ok) return line.drop('did not say what became of the proof of our nick');
+    if (result.value !== 'ok') return line.drop(`refused the proof of our nick: ${result.value}`);
+    begin(welcome);
+  }
+
+  function begin(welcome: DirectoryWelcome): void {
+    const { features } = welcome;
     timers.get('handshake')?.();
+    proving = false;
     ready = true;
     if (features.includes('ping')) watchSilence();
     if (features.includes('peerlist_features')) askPeerlist();
     pacer.begin();
-    options.onAccepted({ nick, motd, features });
+    options.onAccepted(welcome);
   }
 
   function receive(envelope: Envelope): void {
@@ -174,11 +243,14 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
   setTimer('handshake', timings.directoryHandshakeMs, () =>
     line.drop('did not answer our handshake'),
   );
-  line.send(MessageType.HANDSHAKE, terms.payload);
+  line.send(MessageType.HANDSHAKE, handshakePayload);
 
   return {
     get ready() {
       return ready && line.open;
+    },
+    get proving() {
+      return proving;
     },
     over,
     send(type, payload) {

@@ -6,6 +6,7 @@ import {
   type PeerHandshake,
 } from '../protocol/handshake.js';
 import type { DeclaredLocation } from '../protocol/location.js';
+import { NICK_AUTH_FEATURE } from '../protocol/nick-auth.js';
 
 /** What a peer of ours can do: it reads `;F:` in peer lists and answers pings. */
 const OFFERED_FEATURES: readonly string[] = ['peerlist_features', 'ping'];
@@ -16,6 +17,8 @@ export interface HandshakeTerms {
   readonly rules: HandshakeRules;
   /** The 793 payload. */
   readonly payload: string;
+  /** The 793 payload for a directory that may ask us to prove our nick. */
+  readonly provingPayload: string;
 }
 
 /** @param acceptLoopback whether others may declare `127.0.0.1:port` */
@@ -24,10 +27,13 @@ export function handshakeTerms(
   acceptLoopback: boolean,
 ): HandshakeTerms {
   const { nick, network, location } = us;
+  const payload = (features: readonly string[]): string =>
+    formatPeerHandshake({ nick, network, location, features });
   return {
     nick,
     network,
     rules: { network, acceptLoopback },
-    payload: formatPeerHandshake({ nick, network, location, features: OFFERED_FEATURES }),
+    payload: payload(OFFERED_FEATURES),
+    provingPayload: payload([...OFFERED_FEATURES, NICK_AUTH_FEATURE]),
   };
 }

@@ -21,10 +21,12 @@ export type Judged<T> =
       readonly verdict: 'fresh';
       readonly from: string;
       readonly message: T;
+      /** Stands for the payload, whichever way it comes. */
+      readonly id: string;
       /** False when the same payload was heard before, however long ago. */
       readonly neverHeard: boolean;
     }
-  | { readonly verdict: 'copy'; readonly from: string }
+  | { readonly verdict: 'copy'; readonly from: string; readonly id: string }
   | { readonly verdict: 'junk' };
 
 export interface Inbox {
@@ -73,13 +75,15 @@ export function createInbox(
       if (from === nick || !isRoutableNick(from)) return JUNK;
       const commands = parseCommands(text);
       if (!commands.ok) return JUNK;
-      const arrival = seen.arrived(payload, way);
-      if (arrival === 'copy') return { verdict: 'copy', from };
+      const sighting = seen.look(payload);
+      const arrival = sighting.arrived(way);
+      if (arrival === 'copy') return { verdict: 'copy', from, id: sighting.key };
       return {
         // Said twice is told twice: a new offer may equal one before the last.
         verdict: 'fresh',
         from,
         message: { from, text: text.replace(/^!+/, ''), commands: commands.value },
+        id: sighting.key,
         neverHeard: arrival === 'first',
       };
     },
@@ -93,13 +97,13 @@ export function createInbox(
       if (sighting.known) {
         // A sender that fears for its message sends it again, maybe by the same way.
         sighting.arrived(way);
-        return { verdict: 'copy', from };
+        return { verdict: 'copy', from, id: sighting.key };
       }
       const message = verify(from, to, text);
       if (!message.ok) return JUNK;
       sighting.arrived(way);
       const neverHeard = firstEver(sighting.key);
-      return { verdict: 'fresh', from, message: message.value, neverHeard };
+      return { verdict: 'fresh', from, message: message.value, id: sighting.key, neverHeard };
     },
   };
 }

@@ -6,9 +6,14 @@ import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { formatLocation, NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
 import { parsePeerlist } from '../protocol/peerlist.js';
-import type { MessageChannelOptions, OnionMessageChannel, PeerInfo } from './channel-api.js';
+import type {
+  AvoidDirectory,
+  MessageChannelOptions,
+  OnionMessageChannel,
+  PeerInfo,
+} from './channel-api.js';
 import { ChannelError } from './channel-error.js';
-import { createChannelEvents } from './channel-events.js';
+import { createChannelEvents, guard } from './channel-events.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type ChannelSettings } from './channel-settings.js';
 import { createDialGate } from './dial-gate.js';
 import { createDirectLinks } from './direct-links.js';
@@ -16,9 +21,11 @@ import { createDirectoryLink, type DirectoryLink } from './directory-link.js';
 import { handshakeTerms } from './handshake-terms.js';
 import { createInbox } from './inbox.js';
 import { checkPubmsg, privmsgPayload } from './outgoing.js';
+import { createObservers } from './observers.js';
 import { createPeerBook, type KnownPeer } from './peer-book.js';
 import { createRouter } from './router.js';
 import { startServing } from './serving.js';
+import { createTurns } from './turns.js';
 import { createWelcome } from './welcome.js';
 
 export type * from './channel-api.js';
@@ -58,8 +65,11 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
   const book = createPeerBook(settings.limits.knownPeers);
   const inbox = createInbox(nick, settings, clock);
   const gate = createDialGate(settings.limits);
+  const checks = createTurns(clock, settings.timings.checksTurnMs);
   const directories = new Map<string, DirectoryLink>();
   const acceptLoopback = overlay.reaches({ kind: 'loopback', host: '127.0.0.1', port: 1 });
+  const observers = createObservers(guard);
+  let avoid: AvoidDirectory | undefined;
   let ownLocation: DeclaredLocation = NOT_SERVING;
   let closing = false;
   let closed: Promise<void> | undefined;
@@ -80,7 +90,15 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
       for (const payload of payloads) router.send(peer, payload);
     },
   });
-  const router = createRouter({ settings, clock, random, links, directories, book });
+  const router = createRouter({
+    settings,
+    clock,
+    random,
+    links,
+    directories,
+    book,
+    avoid: (key, peer) => avoid?.(key, peer) ?? false,
+  });
   const countUp = (): number => [...directories.values()].filter(({ up }) => up).length;
 
   for (const location of options.directories) {
@@ -88,7 +106,10 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
     if (directories.has(key)) continue;
     const link: DirectoryLink = createDirectoryLink({
       ...common,
+      nickKey,
+      nickAuth: options.nickAuth ?? 'prefer_verified',
       location,
+      checks,
       wantsPeerlist: !options.serve,
       onUp(info) {
         tell('directory-up', info);
@@ -125,6 +146,7 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
     const judged = inbox.public(line, directory.key);
     if (judged.verdict === 'junk') return;
     book.relayed(judged.from, directory.key);
+    observers.publicly(judged, directory.location);
     if (judged.verdict === 'copy') return;
     tell('pubmsg', { ...judged.message, directory: directory.location });
   }
@@ -144,6 +166,7 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
     if (way !== DIRECT) {
       book.relayed(judged.from, way.key);
     }
+    observers.privately(judged, way === DIRECT ? undefined : way.location);
     if (judged.verdict === 'copy') return true;
     const { message, neverHeard } = judged;
     // First the link, so that an answer given at once goes back the same way.
@@ -164,6 +187,7 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
         continue;
       }
       const goneNow = book.left(entry.nick, directory.key);
+      observers.left(entry.nick, directory.location);
       router.notThere(entry.nick, directory.key);
       if (goneNow) goneEverywhere(entry.nick);
     }
@@ -257,6 +281,14 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
       return location !== undefined && links.dial(to, location);
     },
     peers: () => book.all().map(describe),
+    peer(peerNick) {
+      const peer = book.get(peerNick);
+      return peer && describe(peer);
+    },
+    observe: (observer) => observers.add(observer),
+    avoidDirectories(predicate) {
+      avoid = predicate;
+    },
     directories: () => [...directories.values()].map((directory) => directory.info()),
     close() {
       closed ??= shutDown();

@@ -4,7 +4,7 @@
  * once more by another; receivers drop the copy.
  */
 import { MessageType } from '../protocol/constants.js';
-import type { Route } from './channel-api.js';
+import type { AvoidDirectory, Route } from './channel-api.js';
 import type { ChannelSettings } from './channel-settings.js';
 import type { DirectLinks } from './direct-links.js';
 import type { DirectoryLink } from './directory-link.js';
@@ -18,6 +18,8 @@ export interface RouterOptions {
   readonly links: DirectLinks;
   readonly directories: ReadonlyMap<string, DirectoryLink>;
   readonly book: PeerBook;
+  /** Directories to be used last for a nick. */
+  readonly avoid: AvoidDirectory;
 }
 
 export interface Router {
@@ -43,7 +45,7 @@ interface Recent {
 }
 
 export function createRouter(options: RouterOptions): Router {
-  const { settings, clock, random, links, directories, book } = options;
+  const { settings, clock, random, links, directories, book, avoid } = options;
   let recent: Recent[] = [];
 
   function pick(keys: readonly string[]): DirectoryLink | undefined {
@@ -59,7 +61,13 @@ export function createRouter(options: RouterOptions): Router {
       const peer = book.get(message.nick);
       const untried = (keys: readonly string[] = []): readonly string[] =>
         keys.filter((key) => !message.tried.has(key));
-      const directory = pick(untried(peer?.relayedBy)) ?? pick(untried(peer?.shownBy));
+      const preferred = (keys: readonly string[] = []): readonly string[] =>
+        untried(keys).filter((key) => !avoid(key, message.nick));
+      const directory =
+        pick(preferred(peer?.relayedBy)) ??
+        pick(preferred(peer?.shownBy)) ??
+        pick(untried(peer?.relayedBy)) ??
+        pick(untried(peer?.shownBy));
       if (!directory) return undefined;
       message.tried.add(directory.key);
       if (!directory.send(MessageType.PRIVMSG, message.payload)) continue;

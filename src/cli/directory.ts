@@ -97,6 +97,7 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
       motd: motd ?? settings.directory.motd,
       limits: limitsOf(settings.directory),
       dialBack: settings.directory.dialBack,
+      nickAuth: settings.directory.nickAuth,
       // On loopback there is no outside.
       canaryIntervalMs: settings.onion.loopback ? 0 : settings.directory.canaryIntervalSec * 1000,
       status: { host: settings.directory.statusHost, port: settings.directory.statusPort },

@@ -11,6 +11,7 @@ import { addInitCommand } from './init.js';
 import { endWithOutput, failWith } from './lifecycle.js';
 import { addMakerCommand } from './maker.js';
 import { addStatusCommand } from './status.js';
+import { addObWatcherCommand } from './ob-watcher.js';
 import { addTakerCommand } from './taker.js';
 import { addUpgradeCommand } from './upgrade.js';
 
@@ -32,6 +33,7 @@ const program = new Command('onionmc')
 addDirectoryCommand(program);
 addMakerCommand(program);
 addTakerCommand(program);
+addObWatcherCommand(program);
 addInitCommand(program);
 addDoctorCommand(program);
 addUpgradeCommand(program);

@@ -1,10 +1,15 @@
 /** `onionmc maker`: serves an onion and announces offers; without a wallet it only refuses fills. */
+import { randomBytes } from 'node:crypto';
 import { InvalidArgumentError, type Command } from 'commander';
 import type { Settings } from '../config/settings.js';
+import { createCommitmentRelay } from '../negotiation/commitment-relay.js';
+import { openCommitmentFile } from '../ops/commitment-file.js';
 import { createNotifier } from '../ops/notify.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { MAX_SATOSHI, type Offer } from '../protocol/offer.js';
+import { announceCommitment } from '../roles/announce-commitment.js';
 import { startMaker } from '../roles/maker.js';
+import { commitmentListPath, doorLimits } from '../roles/negotiation-settings.js';
 import { makeOffer } from '../roles/offers.js';
 import { UsageError } from './errors.js';
 import { openPeer } from './peer.js';
@@ -61,8 +66,35 @@ async function runMaker(options: MakerCommandOptions): Promise<void> {
     );
   }
   const offers = [offerFromSettings(settings, options.size)];
-  const { channel, failed } = await openPeer(program, true);
-  const maker = startMaker({ channel, offers, clock: systemClock, log });
+  const commitments = await openCommitmentFile(commitmentListPath(settings));
+  shutdown.onStop('commitment list', () => commitments.close());
+  const { overlay, channel, failed } = await openPeer(program, true);
+  const relay = createCommitmentRelay({
+    announce: (commitment, signal) =>
+      announceCommitment(commitment, signal, {
+        network: settings.network,
+        directories: settings.onion.directoryNodes,
+        overlay,
+        clock: systemClock,
+        random: Math.random,
+        randomBytes,
+      }),
+    clock: systemClock,
+    log,
+  });
+  shutdown.onStop('commitment relay', () => relay.close());
+  const maker = startMaker({
+    channel,
+    offers,
+    clock: systemClock,
+    log,
+    door: doorLimits(settings),
+    blacklist: {
+      store: commitments,
+      relay,
+      acceptBroadcasts: settings.policy.acceptCommitmentBroadcasts,
+    },
+  });
   shutdown.onStop('maker', () => maker.stop());
   channel.once('served', () => notifier.ready());
   process.stdout.write(`${channel.nick}\n`);

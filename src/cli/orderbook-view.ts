@@ -18,8 +18,21 @@ function cheapestFirst(offers: readonly BookOffer[]): readonly BookOffer[] {
   );
 }
 
-/** Rows of a table, heading first, cheapest offer first. */
-export function orderbookRows(offers: readonly BookOffer[], now: number): string[][] {
+/** How many of the directories show it; `direct` when it came straight. */
+function shownBy(offer: BookOffer, directoriesUp: number): string {
+  const relayed = `${offer.directories.length}/${Math.max(directoriesUp, offer.directories.length)}`;
+  return offer.direct === undefined ? relayed : `${relayed} direct`;
+}
+
+/**
+ * Rows of a table, heading first, cheapest offer first.
+ * @param directoriesUp how many could show an offer
+ */
+export function orderbookRows(
+  offers: readonly BookOffer[],
+  directoriesUp: number,
+  now: number,
+): string[][] {
   const rows = cheapestFirst(offers).map((offer) => [
     offer.maker,
     offer.type,
@@ -29,16 +42,28 @@ export function orderbookRows(offers: readonly BookOffer[], now: number): string
     sats(offer.minsize),
     sats(offer.maxsize),
     offer.verified ? 'signed' : 'unsigned',
+    shownBy(offer, directoriesUp),
     `${Math.round((now - offer.lastSeen) / 1000)} s`,
   ]);
   return [
-    ['maker', 'type', 'oid', 'fee', 'miner fee', 'smallest', 'largest', 'announced', 'age'],
+    [
+      'maker',
+      'type',
+      'oid',
+      'fee',
+      'miner fee',
+      'smallest',
+      'largest',
+      'announced',
+      'directories',
+      'age',
+    ],
     ...rows,
   ];
 }
 
 /** Columns of numbers stand to the right. */
-const isNumeric = (column: number): boolean => column >= 2 && column !== 7;
+const isNumeric = (column: number): boolean => column >= 2 && column !== 7 && column !== 8;
 
 /** One line for each row, columns padded. */
 export function renderTable(rows: readonly (readonly string[])[]): string {
@@ -82,6 +107,7 @@ export function orderbookJson(
       signed: offer.verified,
       age_sec: Math.round((now - offer.lastSeen) / 1000),
       directories: offer.directories,
+      direct: offer.direct !== undefined,
     })),
     directories: directories.map((d) => ({
       location: formatLocation(d.location),

@@ -1,21 +1,45 @@
 /** What the commands that run a peer share: overlay, message channel, and what is said about them. */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { openMessageChannel, type OnionMessageChannel } from '../channel/message-channel.js';
+import type { Overlay } from '../channel/ports.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
+import {
+  EVIDENCE_FILE,
+  startDirectoryAudit,
+  type DirectoryAuditRole,
+} from '../roles/directory-audit.js';
 import { openOverlay } from '../roles/open-overlay.js';
 import type { Program } from './program.js';
 
 export interface Peer {
+  /** Closed with the program. */
+  readonly overlay: Overlay;
   readonly channel: OnionMessageChannel;
   /** Rejects when serving failed before it ever worked; never resolves. */
   readonly failed: Promise<never>;
 }
 
-/** Opens a peer on the directories of the settings. Rejects with what the overlay says. */
+/** Compares the directories of a peer from now on; the evidence is kept in the data directory. */
+export async function startAudit(
+  { settings, log, shutdown }: Program,
+  channel: OnionMessageChannel,
+): Promise<DirectoryAuditRole> {
+  const path = join(settings.datadir, EVIDENCE_FILE);
+  const audit = await startDirectoryAudit({ channel, clock: systemClock, log, path });
+  shutdown.onStop('directory audit', () => audit.close());
+  return audit;
+}
+
+/**
+ * Opens a peer on the directories of the settings. Rejects with what the overlay says.
+ * @param passive never opens direct links (a watcher)
+ */
 export async function openPeer(
   { settings, log, shutdown }: Program,
   serves: boolean,
+  passive = false,
 ): Promise<Peer> {
   const tools = { clock: systemClock, random: Math.random, log };
   const opened = await openOverlay({ settings, serves, ...tools, signal: shutdown.signal });
@@ -26,6 +50,7 @@ export async function openPeer(
     overlay: opened.overlay,
     nickKey: createNickKey(randomBytes),
     serve: serves,
+    passive,
     ...tools,
   });
   shutdown.onStop('message channel', () => channel.close());
@@ -39,5 +64,5 @@ export async function openPeer(
   });
   // Whoever does not race it still must not crash on it.
   failed.catch(() => {});
-  return { channel, failed };
+  return { overlay: opened.overlay, channel, failed };
 }

@@ -7,7 +7,7 @@ import { formatLocation } from '../protocol/location.js';
 import { startTaker, type Taker } from '../roles/taker.js';
 import { UnreachableError, UsageError } from './errors.js';
 import { directoryLines, orderbookJson, orderbookRows, renderTable } from './orderbook-view.js';
-import { openPeer } from './peer.js';
+import { openPeer, startAudit } from './peer.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
 
 interface TakerCommandOptions extends CommonOptions {
@@ -67,6 +67,9 @@ function welcomed(channel: OnionMessageChannel): Promise<void> {
 const pause = (ms: number): Promise<void> =>
   new Promise((resolve) => void systemClock.after(ms, resolve));
 
+const upCount = (channel: OnionMessageChannel): number =>
+  channel.directories().filter(({ state }) => state === 'up').length;
+
 function showLive(taker: Taker, channel: OnionMessageChannel): () => void {
   const terminal = process.stdout.isTTY;
   let changed = true;
@@ -82,7 +85,7 @@ function showLive(taker: Taker, channel: OnionMessageChannel): () => void {
       `${offers.length} offers of ${taker.book.makers} makers, as ${channel.nick}`,
       ...directoryLines(channel.directories()),
       '',
-      renderTable(orderbookRows(offers, systemClock.now())),
+      renderTable(orderbookRows(offers, upCount(channel), systemClock.now())),
     ];
     process.stdout.write(`${terminal ? CLEAR_SCREEN : ''}${lines.join('\n')}\n`);
   };
@@ -118,7 +121,10 @@ async function runTaker(options: TakerCommandOptions): Promise<void> {
   const program = await openProgram('taker', options, { endsWithTerminal: true });
   const { settings, log, shutdown } = program;
   const { channel } = await openPeer(program, false);
-  const taker = startTaker({ channel, clock: systemClock, log });
+  // It takes hours to tell a directory that lies from one that is merely unlucky.
+  const lives = request === undefined && options.once !== true;
+  const audit = lives ? await startAudit(program, channel) : undefined;
+  const taker = startTaker({ channel, clock: systemClock, log, ...(audit && { audit }) });
   shutdown.onStop('taker', () => taker.stop());
   const waitMs = 1000 * (options.wait ?? settings.timeout.makerTimeoutSec);
 
@@ -134,7 +140,7 @@ async function runTaker(options: TakerCommandOptions): Promise<void> {
     const text =
       options.json === true
         ? orderbookJson(offers, channel.directories(), now)
-        : renderTable(orderbookRows(offers, now));
+        : renderTable(orderbookRows(offers, upCount(channel), now));
     process.stdout.write(`${text}\n`);
     await shutdown.stop();
   } else {

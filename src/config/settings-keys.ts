@@ -4,6 +4,7 @@
  * a wallet needs are left to the program that has one.
  */
 import { NETWORKS } from '../protocol/constants.js';
+import { NICK_AUTH_MODES } from '../protocol/nick-auth.js';
 import {
   decimal,
   host,
@@ -83,12 +84,19 @@ export const LOGGING_KEYS = {
 
 export const TIMEOUT_KEYS = {
   maker_timeout_sec: positiveSeconds(60),
+  unconfirm_timeout_sec: positiveSeconds(180),
 };
 
 export const POLICY_KEYS = {
   segwit: yesNo(true),
   native: yesNo(true),
   minimum_makers: whole(4, { min: 1, max: 1000 }),
+  tx_broadcast: oneOf('random-peer', ['self', 'random-peer', 'not-self']),
+  taker_utxo_retries: whole(3, { min: 1, max: 256 }),
+  taker_utxo_age: whole(5, { min: 0, max: 1_000_000 }, 'confirmations'),
+  taker_utxo_amtpercent: whole(20, { min: 0, max: 1000 }, 'percent'),
+  accept_commitment_broadcasts: yesNo(true),
+  commitment_list_location: path('cmtdata/commitmentlist'),
   interest_rate: decimal('0.015', FRACTION),
   bondless_makers_allowance: decimal('0.125', FRACTION),
   bond_value_exponent: decimal('1.3', { min: 0, max: 10 }),
@@ -103,6 +111,12 @@ export const YIELDGENERATOR_KEYS = {
   txfee_contribution_factor: decimal('0.3', FRACTION),
   minsize: whole(100_000, { min: 0, max: MAX_SATS }, 'satoshi'),
   size_factor: decimal('0.1', FRACTION),
+  session_timeout_sec: positiveSeconds(300),
+  max_sessions: whole(20, { min: 1, max: 1000 }),
+  fills_per_minute: whole(6, { min: 1, max: 1000 }),
+  fills_per_second: decimal('4', { min: 0.01, max: 1000 }),
+  orderbook_interval_sec: positiveSeconds(10),
+  orderbook_per_second: decimal('10', { min: 0.01, max: 1000 }),
 };
 
 /** One full line with its terminator must always fit into a peer's send queue. */
@@ -129,8 +143,14 @@ export const DIRECTORY_KEYS = {
   streams_per_circuit: limit(16, 1_000_000),
   dial_back: yesNo(false),
   canary_interval_sec: seconds(60),
+  nick_auth: oneOf('disabled', NICK_AUTH_MODES),
   status_host: host('127.0.0.1'),
   status_port: whole(62_600, { min: 0, max: 65_535 }, 'a port number (0 = off)'),
+};
+
+export const OBWATCHER_KEYS = {
+  host: host('127.0.0.1'),
+  port: port(62_601),
 };
 
 /** The keys of one section. */

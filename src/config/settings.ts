@@ -16,6 +16,7 @@ import {
   BLOCKCHAIN_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
+  OBWATCHER_KEYS,
   POLICY_KEYS,
   TIMEOUT_KEYS,
   ONION_KEYS,
@@ -30,6 +31,8 @@ export const CONFIG_FILE_NAME = 'joinmarket.cfg';
 
 /** `[DIRECTORY]`: times in seconds; 0 = no limit, or off, where the key allows it. */
 export type DirectorySettings = SectionValues<typeof DIRECTORY_KEYS>;
+/** `[OBWATCHER]`: where the orderbook page is served. */
+export type ObWatcherSettings = SectionValues<typeof OBWATCHER_KEYS>;
 export type LoggingSettings = SectionValues<typeof LOGGING_KEYS>;
 export type TimeoutSettings = SectionValues<typeof TIMEOUT_KEYS>;
 export type PolicySettings = SectionValues<typeof POLICY_KEYS>;
@@ -49,6 +52,7 @@ export interface Settings {
   readonly policy: PolicySettings;
   readonly yieldGenerator: YieldGeneratorSettings;
   readonly directory: DirectorySettings;
+  readonly obWatcher: ObWatcherSettings;
   /** The whole file, unknown sections and keys included. */
   readonly cfg: CfgFile;
 }
@@ -83,20 +87,24 @@ function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
     });
 }
 
+/** The sections that are ours alone. */
+const OWN_SECTIONS = { DIRECTORY: DIRECTORY_KEYS, OBWATCHER: OBWATCHER_KEYS };
+
 /**
- * Warnings for `[DIRECTORY]`, the section that is ours alone: a misspelt name, or keys that mean
- * nothing. In the onion section others may have keys of their own: there only what looks misspelt.
+ * Warnings for the sections that are ours alone: a misspelt name, or keys that mean nothing. In the
+ * onion section others may have keys of their own: there only what looks misspelt.
  */
 export function misspeltNotices(cfg: CfgFile): readonly string[] {
-  const sections = cfg.sections
-    .filter((name) => name !== 'DIRECTORY' && name.toUpperCase() === 'DIRECTORY')
-    .map((name) => `${cfg.path}: section [${name}] is ignored; did you mean [DIRECTORY]?`);
-  const ours = unknownKeys(cfg, 'DIRECTORY', Object.keys(DIRECTORY_KEYS));
+  const own = Object.entries(OWN_SECTIONS).flatMap(([section, keys]) => [
+    ...cfg.sections
+      .filter((name) => name !== section && name.toUpperCase() === section)
+      .map((name) => `${cfg.path}: section [${name}] is ignored; did you mean [${section}]?`),
+    ...unknownKeys(cfg, section, Object.keys(keys)).map(({ notice }) => notice),
+  ]);
   const { section } = findOnionSection(cfg);
   const shared = section === undefined ? [] : unknownKeys(cfg, section, Object.keys(ONION_KEYS));
   return [
-    ...sections,
-    ...ours.map(({ notice }) => notice),
+    ...own,
     ...shared.flatMap(({ notice, nearest }) => (nearest === undefined ? [] : [notice])),
   ];
 }
@@ -125,6 +133,7 @@ export async function settingsFrom(
     policy: readSection(POLICY_KEYS, cfg, 'POLICY'),
     yieldGenerator: readSection(YIELDGENERATOR_KEYS, cfg, 'YIELDGENERATOR'),
     directory: readSection(DIRECTORY_KEYS, cfg, 'DIRECTORY'),
+    obWatcher: readSection(OBWATCHER_KEYS, cfg, 'OBWATCHER'),
     cfg,
   };
   const { statusHost, statusPort } = settings.directory;

@@ -15,14 +15,16 @@ import {
   type PeerHandshake,
 } from '../protocol/handshake.js';
 import { sameLocation, type Location } from '../protocol/location.js';
+import { NICK_AUTH_FEATURE } from '../protocol/nick-auth.js';
 import type { Fanout } from './fanout.js';
 import type { DirectoryLimits } from './limits.js';
 import { boundedMotd } from './motd.js';
+import type { NickProofs } from './nick-proofs.js';
 import type { Peer } from './peer.js';
 import type { Registry } from './registry.js';
 import type { CloseReason, RejectionReason, Tally } from './stats.js';
 
-/** Features of ours, in every accepting 795. */
+/** Features of ours, in every accepting 795; `nick_auth` only for who offered it. */
 const FEATURES = ['peerlist_features', 'ping'];
 /** How long a refused peer may take to read its answer. */
 const REFUSAL_GRACE_MS = 5_000;
@@ -45,6 +47,7 @@ const REASON_TEXT: Readonly<Record<AnsweredReason, (network: Network) => string>
   'own-location': () => 'location-string is the one of this directory',
   'nick-in-use': () => 'nick is in use by another connection',
   full: () => 'directory is full, try another one or later',
+  'nick-auth': () => 'this directory serves only peers that prove their nick (nick_auth)',
 };
 
 export interface Admission {
@@ -55,6 +58,12 @@ export interface Admission {
   /** Makes a peer ready whose nick is free now, unless the directory is full. */
   admit(peer: Peer): void;
   refuseNick(peer: Peer): void;
+  /** Whether a peer that proved the key of its nick may have the nick. */
+  mayEnter(peer: Peer, publicKeyHex: string): boolean;
+  /** Makes it ready; who has the nick loses it. Its 795 was written before. */
+  enter(peer: Peer, publicKeyHex: string): void;
+  /** Gives an unhandshaked peer a moment to read what was written, and closes. */
+  letGo(peer: Peer, reason: 'rejected' | 'nick-auth'): void;
   /** Ends who took too long. */
   sweep(now: number): void;
 }
@@ -72,6 +81,11 @@ export interface AdmissionOptions {
   readonly tally: Tally;
   /** Asks for the nick of a ready peer. */
   readonly claim: (newcomer: Peer, holder: Peer) => void;
+  readonly proofs: NickProofs;
+  /** Takes the nick from who holds it. */
+  readonly displace: (holder: Peer) => void;
+  /** Writes one frame to a peer that is not ready. */
+  readonly write: (peer: Peer, frame: string) => void;
   /** A peer is ready now. */
   readonly admitted: (peer: Peer) => void;
   readonly drop: (peer: Peer, reason: CloseReason) => void;
@@ -86,13 +100,13 @@ function introduce(peer: Peer, handshake: PeerHandshake): void {
 }
 
 export function createAdmission(options: AdmissionOptions): Admission {
-  const { network, nick, location, acceptLoopback, limits, clock, registry, fanout, tally, drop } =
+  const { network, nick, location, acceptLoopback, limits, clock, registry, fanout, tally } =
     options;
+  const { drop, proofs, write } = options;
   let welcomeMotd: string | undefined;
   let welcome: Uint8Array = new Uint8Array(0);
 
-  function answer(accepted: boolean, motd: string): string {
-    const features = accepted ? FEATURES : [];
+  function answer(accepted: boolean, motd: string, features: readonly string[] = []): string {
     return encodeEnvelope(
       MessageType.DN_HANDSHAKE,
       formatDirectoryHandshake({ nick, network, accepted, motd: boundedMotd(motd), features }),
@@ -104,7 +118,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
     const motd = options.motd();
     if (motd !== welcomeMotd) {
       welcomeMotd = motd;
-      welcome = Buffer.from(answer(true, motd), 'latin1');
+      welcome = Buffer.from(answer(true, motd, FEATURES), 'latin1');
     }
     return welcome;
   }
@@ -112,15 +126,17 @@ export function createAdmission(options: AdmissionOptions): Admission {
   function refuse(peer: Peer, reason: AnsweredReason): void {
     tally.handshakesRejected[reason]++;
     tally.messagesOut.handshake++;
-    const frame = Buffer.from(answer(false, `Rejected: ${REASON_TEXT[reason](network)}`), 'latin1');
-    peer.connection.write(frame);
-    tally.bytesOut += frame.length;
+    write(peer, answer(false, `Rejected: ${REASON_TEXT[reason](network)}`));
+    letGo(peer, 'rejected');
+  }
+
+  function letGo(peer: Peer, reason: 'rejected' | 'nick-auth'): void {
     if (registry.ending.size >= limits().maxUnhandshaked) {
-      drop(peer, 'rejected');
+      drop(peer, reason);
       return;
     }
     registry.makeEnding(peer);
-    tally.closed.rejected++;
+    tally.closed[reason]++;
     peer.connection.end(REFUSAL_GRACE_MS);
   }
 
@@ -144,20 +160,42 @@ export function createAdmission(options: AdmissionOptions): Admission {
     drop(peer, 'rejected');
   }
 
-  function admit(peer: Peer): void {
+  function isFull(): boolean {
     const { maxPeers } = limits();
-    if (maxPeers > 0 && registry.ready.length >= maxPeers) {
-      refuse(peer, 'full');
-      return;
-    }
+    return maxPeers > 0 && registry.ready.length >= maxPeers;
+  }
+
+  function makeReady(peer: Peer): void {
     // What others did before its time is not news for it, and never ends up behind its own arrival.
     fanout.recordLeaves();
     fanout.outboxes.begin(peer.outbox);
     registry.makeReady(peer);
     tally.handshakesAccepted++;
+  }
+
+  function admit(peer: Peer): void {
+    if (isFull()) {
+      refuse(peer, 'full');
+      return;
+    }
+    makeReady(peer);
     tally.messagesOut.handshake++;
     fanout.direct(peer, welcomeFrame());
     options.admitted(peer);
+  }
+
+  /** The accepting answer, and a challenge right behind it. */
+  function challenge(peer: Peer, handshakePayload: string): void {
+    tally.messagesOut.handshake++;
+    write(peer, answer(true, options.motd(), [...FEATURES, NICK_AUTH_FEATURE]));
+    proofs.begin(peer, handshakePayload);
+  }
+
+  /** A peer that is asked for no proof. */
+  function join(peer: Peer): void {
+    const holder = registry.byNick(peer.nick);
+    if (holder) options.claim(peer, holder);
+    else admit(peer);
   }
 
   return {
@@ -180,12 +218,28 @@ export function createAdmission(options: AdmissionOptions): Admission {
         refuse(peer, 'own-location');
         return;
       }
-      const holder = registry.byNick(peer.nick);
-      if (holder) options.claim(peer, holder);
-      else if (peer.nick === nick) refuse(peer, 'nick-in-use');
-      else admit(peer);
+      if (peer.nick === nick) refuse(peer, 'nick-in-use');
+      else if (proofs.demands(peer)) refuse(peer, 'nick-auth');
+      else if (!proofs.asks(peer)) join(peer);
+      else if (isFull() && !registry.byNick(peer.nick)) refuse(peer, 'full');
+      else challenge(peer, envelope.line);
     },
     admit,
+    mayEnter(peer, publicKeyHex) {
+      const holder = registry.byNick(peer.nick);
+      // Ten bytes of a hash name a key: the nick belongs to whoever proved its key first.
+      if (holder) return holder.provenKey === undefined || holder.provenKey === publicKeyHex;
+      return !isFull();
+    },
+    enter(peer, publicKeyHex) {
+      const holder = registry.byNick(peer.nick);
+      if (holder) options.displace(holder);
+      peer.proving = undefined;
+      peer.provenKey = publicKeyHex;
+      makeReady(peer);
+      options.admitted(peer);
+    },
+    letGo,
     refuseNick(peer) {
       refuse(peer, 'nick-in-use');
     },

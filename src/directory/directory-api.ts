@@ -6,6 +6,7 @@ import type { Location } from '../protocol/location.js';
 import type { DialBackOptions } from './dial-back.js';
 import type { DirectoryLimits } from './limits.js';
 import type { DirectorySnapshot, PeerSnapshot } from './snapshot.js';
+import type { NickAuthOptions } from './nick-proofs.js';
 import type { DirectoryStats, FlushReport } from './stats.js';
 
 export interface DirectoryOptions {
@@ -33,6 +34,8 @@ export interface DirectoryOptions {
   readonly ownNicks?: ReadonlySet<string>;
   /** Dials claimed locations to see who answers there; absent = nobody is dialled. */
   readonly dialBack?: DialBackOptions;
+  /** Asks peers that can to prove the key of their nick; absent = nobody is asked. */
+  readonly nickAuth?: NickAuthOptions;
 }
 
 /** A connection, and what is known of the peer at its other end. */

@@ -5,6 +5,7 @@
 import type { Connection } from '../channel/ports.js';
 import { decodeEnvelope } from '../protocol/envelope.js';
 import { sameLocation } from '../protocol/location.js';
+import { directoryId } from '../protocol/nick-auth.js';
 import { createAdmission } from './admission.js';
 import { createBudgets, type Budgets } from './budgets.js';
 import { createCircuits, type Circuit } from './circuits.js';
@@ -13,6 +14,7 @@ import type { Directory, DirectoryOptions } from './directory-api.js';
 import { createFanout } from './fanout.js';
 import { createLiveness } from './liveness.js';
 import { createMove } from './move.js';
+import { createNickProofs, type NickProofs } from './nick-proofs.js';
 import { createPeer, isServing, type Peer } from './peer.js';
 import { createPeerlists } from './peerlists.js';
 import { createReclaims, type Reclaims } from './reclaim.js';
@@ -23,6 +25,7 @@ import { createSweeper } from './sweeper.js';
 
 export { directoryMotd } from './motd.js';
 export type { DialBackOptions } from './dial-back.js';
+export type { NickAuthOptions } from './nick-proofs.js';
 export type { Directory, DirectoryOptions, MovingPeer } from './directory-api.js';
 export { DEFAULT_LIMITS, type DirectoryLimits } from './limits.js';
 export type { DirectoryStats, FlushReport } from './stats.js';
@@ -101,13 +104,33 @@ export function createDirectory(options: DirectoryOptions): Directory {
   };
   const liveness = createLiveness(shared);
   const relay = createRelay(shared);
+  function write(peer: Peer, frame: string): void {
+    peer.connection.write(Buffer.from(frame, 'latin1'));
+    tally.bytesOut += frame.length;
+  }
+  const proofs: NickProofs = createNickProofs({
+    ...shared,
+    nickAuth: options.nickAuth,
+    directoryId: () => directoryId(options.location()),
+    write,
+    mayEnter: (peer, key) => admission.mayEnter(peer, key),
+    enter: (peer, key) => admission.enter(peer, key),
+    letGo: (peer) => admission.letGo(peer, 'nick-auth'),
+    settle: () => fanout.settle(),
+  });
   const admission = createAdmission({
     ...shared,
+    proofs,
+    write,
     network: options.network,
     location: options.location,
     acceptLoopback: options.acceptLoopback,
     motd: options.motd,
     claim: (newcomer, holder) => reclaims.claim(newcomer, holder),
+    displace(holder) {
+      reclaims.yield(holder);
+      drop(holder, 'nick-displaced');
+    },
     admitted(peer) {
       if (dialBack?.check(peer, false) === 'verified') verified(peer);
     },
@@ -127,6 +150,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
   });
   const sweeper = createSweeper(clock, limits, (now) => {
     admission.sweep(now);
+    proofs.sweep(now);
     liveness.sweep(now);
     reclaims.sweep(now);
     dialBack?.sweep(now);
@@ -160,6 +184,8 @@ export function createDirectory(options: DirectoryOptions): Directory {
       if (peer.claimed) reclaims.holderGone(peer);
     } else if (was === 'waiting') {
       reclaims.newcomerGone(peer);
+    } else if (was === 'proving') {
+      proofs.gone(peer);
     }
     if (registry.ready.length === 0) {
       budgets.clear();
@@ -168,6 +194,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
     }
     if (registry.connectionCount > 0) return;
     dialBack?.clear();
+    proofs.clear();
     circuits.clear();
     sweeper.stop();
     onEmpty?.();
@@ -189,6 +216,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
       return true;
     }
     peer.heardAt = now;
+    if (peer.state === 'proving') return onProvingLine(peer, line);
     peer.pingedAt = undefined;
     if (peer.claimed) reclaims.holderAlive(peer);
     const envelope = decodeEnvelope(line);
@@ -202,6 +230,13 @@ export function createDirectory(options: DirectoryOptions): Directory {
     } else {
       drop(peer, 'not-a-handshake');
     }
+    return isReading(peer);
+  }
+
+  function onProvingLine(peer: Peer, line: Uint8Array): boolean {
+    const envelope = decodeEnvelope(line);
+    if (!envelope.ok && envelope.reason === 'not-utf8') drop(peer, 'not-utf8');
+    else proofs.line(peer, envelope.ok ? envelope.value : undefined);
     return isReading(peer);
   }
 
@@ -265,6 +300,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
       peer.connection.end(CLOSE_GRACE_MS);
     }
     reclaims.clear();
+    proofs.clear();
     budgets.clear();
     dialBack?.clear();
     peerlists.clear();
@@ -321,6 +357,7 @@ export function createDirectory(options: DirectoryOptions): Directory {
       dialBack,
       admission,
       reclaims,
+      proofs,
       enter,
     }),
     stopAccepting() {

@@ -14,6 +14,7 @@ import {
   snapshotCircuit,
   snapshotPeer,
 } from './moving-peer.js';
+import type { NickProofs } from './nick-proofs.js';
 import { createPeer, type Peer } from './peer.js';
 import type { Reclaims } from './reclaim.js';
 import type { Registry } from './registry.js';
@@ -35,6 +36,7 @@ export interface MoveOptions {
   readonly dialBack: DialBack | undefined;
   readonly admission: Admission;
   readonly reclaims: Reclaims;
+  readonly proofs: NickProofs;
   readonly tally: Tally;
   /** Of our own visitors, who stay behind with who sent them. */
   readonly ownNicks: ReadonlySet<string>;
@@ -45,7 +47,7 @@ export interface MoveOptions {
 
 export function createMove(options: MoveOptions): Pick<Directory, 'snapshot' | 'restore'> {
   const { nick, clock, registry, fanout, budgets, circuits, dialBack, tally } = options;
-  const { admission, reclaims, ownNicks, drop, enter } = options;
+  const { admission, reclaims, proofs, ownNicks, drop, enter } = options;
 
   function snapshot(
     unsent: (connection: Connection) => Uint8Array | undefined,
@@ -105,6 +107,8 @@ export function createMove(options: MoveOptions): Pick<Directory, 'snapshot' | '
       restorePeer(peer, from, now);
       enter(peer);
       if (from.state === 'waiting') waiting.push(peer);
+      if (from.proving) proofs.resume(peer, from.proving);
+      if (from.state === 'proving' && from.owed.length > 0) connection.write(from.owed);
       if (from.state !== 'ready') continue;
       fanout.outboxes.begin(outbox);
       registry.makeReady(peer);

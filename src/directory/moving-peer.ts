@@ -35,16 +35,16 @@ export function restoreMeters(meters: readonly MeterSnapshot[], now: number): Me
   return restored;
 }
 
-/** @param peer in state `new`, `waiting` or `ready` */
+/** @param peer not refused and not gone */
 export function snapshotPeer(
   peer: Peer,
   owed: Uint8Array,
   waits: readonly WaitingSnapshot[],
   now: number,
 ): PeerSnapshot {
-  const { state } = peer;
+  const { state, proving } = peer;
   return {
-    state: state === 'ready' || state === 'waiting' ? state : 'new',
+    state: state === 'ending' || state === 'gone' ? 'new' : state,
     acceptedMs: now - peer.acceptedAt,
     heardMs: now - peer.heardAt,
     pingedMs: ageOf(peer.pingedAt, now),
@@ -53,6 +53,13 @@ export function snapshotPeer(
     location: peer.location,
     features: peer.features,
     verified: peer.verified,
+    provenKey: peer.provenKey,
+    proving: proving && {
+      challenge: proving.challenge,
+      handshake: proving.handshake,
+      askedMs: now - proving.askedAt,
+      proof: proving.proof,
+    },
     circuit: peer.circuit?.id,
     meters: peer.circuit ? [] : meterSnapshots(peer.meters, now),
     addressed: aged(peer.partners?.addressed, now),
@@ -76,6 +83,7 @@ export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
   peer.pingedAt = from.pingedMs === undefined ? undefined : now - from.pingedMs;
   peer.probedAt = from.probedMs === undefined ? undefined : now - from.probedMs;
   peer.verified = from.verified;
+  peer.provenKey = from.provenKey;
   peer.spoofs = from.spoofs;
   if (!peer.circuit) peer.meters = restoreMeters(from.meters, now);
   if (from.addressed.length + from.mutual.length > 0) {

@@ -8,16 +8,18 @@ import { NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
 import type { Circuit } from './circuits.js';
 import type { Partners } from './conversations.js';
 import type { Outbox } from './outbox.js';
+import type { Proving } from './nick-proofs.js';
 import type { Meters } from './rates.js';
 
 /**
  * - `new`: no handshake yet
  * - `waiting`: its nick is held by another connection, which is being probed
+ * - `proving`: it was asked to prove its nick; see `nick-proofs.ts`
  * - `ready`: handshaked
  * - `ending`: was refused; the answer is on its way, nothing is read any more
  * - `gone`: freed
  */
-export type PeerState = 'new' | 'waiting' | 'ready' | 'ending' | 'gone';
+export type PeerState = 'new' | 'waiting' | 'proving' | 'ready' | 'ending' | 'gone';
 
 export interface Peer {
   readonly connection: Connection;
@@ -46,6 +48,10 @@ export interface Peer {
   claimed: boolean;
   /** Its location was dialled and answered by its nick; see `dial-back.ts`. */
   verified: boolean;
+  /** The challenge it was given, while that is open. */
+  proving: Proving | undefined;
+  /** The key of its nick, proved on this connection; 66 hex digits. */
+  provenKey: string | undefined;
   /** The Tor circuit it came by, where the overlay tells it. */
   readonly circuit: Circuit | undefined;
   meters: Meters | undefined;
@@ -84,6 +90,8 @@ export function createPeer(
     probedAt: undefined,
     claimed: false,
     verified: false,
+    proving: undefined,
+    provenKey: undefined,
     circuit,
     meters: undefined,
     waits: false,

@@ -6,6 +6,9 @@
  * that one has proved nothing (see `dial-back.ts`), unless it is in the middle of a conversation:
  * nobody loses a running coinjoin to a stranger who serves an onion under its nick.
  *
+ * A peer that proved the key of its nick (see `nick-proofs.ts`) has no part in this: it gets the nick
+ * at once, and loses it only when it is dead or proves the key on another connection.
+ *
  * Proof of life is any line. A peer that cannot be pinged owes us no line, so for it the proof is
  * that its connection takes bytes.
  */
@@ -25,6 +28,8 @@ export interface Reclaims {
   claim(newcomer: Peer, holder: Peer): void;
   /** A ready peer with `claimed` set said something. */
   holderAlive(holder: Peer): void;
+  /** A ready peer is about to lose its nick to one that proved its key; who waits for it is refused. */
+  yield(holder: Peer): void;
   /** A ready peer with `claimed` set is gone, and out of the registry. */
   holderGone(holder: Peer): void;
   /** A dial-back is over: some peer may be verified now. */
@@ -77,7 +82,8 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
   /** Whether the newcomer wins over a living holder; `later` while a dial decides. */
   function displaces({ newcomer, holder }: Claim): boolean | 'later' {
     const same = sameLocation(newcomer.location, holder.location);
-    if (holder.verified || same || inConversation(holder, clock.now())) return false;
+    if (holder.verified || holder.provenKey !== undefined || same) return false;
+    if (inConversation(holder, clock.now())) return false;
     const verdict = check(newcomer);
     if (verdict !== 'verified') return verdict === 'pending' && 'later';
     // The holder's own claim is looked at first.
@@ -120,6 +126,10 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
       else probe(holder);
     },
     holderAlive,
+    yield(holder) {
+      const claim = claims.get(holder.nick);
+      if (claim?.holder === holder) giveUp(claim);
+    },
     holderGone(holder) {
       const claim = claims.get(holder.nick);
       if (claim?.holder !== holder) return;

@@ -6,7 +6,7 @@
 import type { Peer } from './peer.js';
 
 export interface Registry {
-  /** Without an answer to their handshake, in order of arrival; states `new` and `waiting`. */
+  /** Without an answer to their handshake, in order of arrival; states `new`, `waiting` and `proving`. */
   readonly unhandshaked: ReadonlySet<Peer>;
   /** Handshaked, in no order. */
   readonly ready: readonly Peer[];
@@ -46,6 +46,7 @@ export function createRegistry(): Registry {
     switch (peer.state) {
       case 'new':
       case 'waiting':
+      case 'proving':
         unhandshaked.delete(peer);
         break;
       case 'ready':

@@ -11,6 +11,14 @@ import {
   type DeclaredLocation,
   type Location,
 } from '../protocol/location.js';
+import {
+  formatNickChallenge,
+  formatNickProof,
+  parseNickChallenge,
+  parseNickProof,
+  type NickAuthChallenge,
+  type NickAuthProof,
+} from '../protocol/nick-auth.js';
 import { isRoutableNick } from '../protocol/nick.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import type { PublicClass } from './budgets.js';
@@ -33,8 +41,18 @@ export interface WaitingSnapshot {
   readonly frame: string;
 }
 
+/** A challenge that is open (protocol document, section 7.6). */
+export interface ProvingSnapshot {
+  readonly challenge: NickAuthChallenge;
+  /** The 793 payload as it came. */
+  readonly handshake: string;
+  readonly askedMs: number;
+  /** Came, and is not checked yet. */
+  readonly proof: NickAuthProof | undefined;
+}
+
 export interface PeerSnapshot {
-  readonly state: 'new' | 'waiting' | 'ready';
+  readonly state: 'new' | 'waiting' | 'proving' | 'ready';
   readonly acceptedMs: number;
   readonly heardMs: number;
   readonly pingedMs: number | undefined;
@@ -44,6 +62,10 @@ export interface PeerSnapshot {
   readonly location: DeclaredLocation;
   readonly features: readonly string[];
   readonly verified: boolean;
+  /** The key of its nick, if it was proved; 66 hex digits. */
+  readonly provenKey: string | undefined;
+  /** In state `proving` only. */
+  readonly proving: ProvingSnapshot | undefined;
   readonly circuit: string | undefined;
   /** Empty where the circuit has them. */
   readonly meters: readonly MeterSnapshot[];
@@ -92,7 +114,7 @@ const MAX_ITEMS = 200_000;
 const MAX_FEATURES = 1_024;
 const MAX_FRAME_CHARS = MAX_LINE_BYTES + 2;
 const PUBLIC_CLASSES: readonly PublicClass[] = ['offer', 'orderbook', 'other'];
-const STATES: readonly PeerSnapshot['state'][] = ['new', 'waiting', 'ready'];
+const STATES: readonly PeerSnapshot['state'][] = ['new', 'waiting', 'proving', 'ready'];
 /** Printable ASCII and the end of the line; nothing else may reach a peer. */
 const FRAME = /^[\x20-\x7e]+\r\n$/;
 
@@ -202,6 +224,25 @@ function waitingOf(value: unknown): WaitingSnapshot {
   return { kind: oneOf(fields['kind'], PUBLIC_CLASSES), frame };
 }
 
+function keyOf(value: unknown): string {
+  const key = textOf(value, 66);
+  if (!/^0[23][0-9a-f]{64}$/.test(key)) throw new Fault('key');
+  return key;
+}
+
+function provingOf(value: unknown): ProvingSnapshot {
+  const fields = fieldsOf(value);
+  const challenge = parseNickChallenge(textOf(fields['challenge'], MAX_LINE_BYTES));
+  const proof = optional(fields['proof'], (text) => parseNickProof(textOf(text, MAX_LINE_BYTES)));
+  if (!challenge.ok || proof?.ok === false) throw new Fault('nick-auth');
+  return {
+    challenge: challenge.value,
+    handshake: textOf(fields['handshake'], MAX_LINE_BYTES),
+    askedMs: ageOf(fields['askedMs']),
+    proof: proof?.value,
+  };
+}
+
 function circuitOf(value: unknown): string {
   const id = textOf(value, 16);
   if (!/^\d+$/.test(id)) throw new Fault('circuit');
@@ -231,7 +272,9 @@ export function parsePeerSnapshot(value: unknown): Parsed<PeerSnapshot> {
     if (halfLine.length > MAX_LINE_BYTES + 1 || halfLine.includes(0x0a)) throw new Fault('line');
     const owed = bytesOf(fields['owed']);
     // Nobody is told anything before its handshake.
-    if (state !== 'ready' && owed.length > 0) throw new Fault('owed');
+    if ((state === 'new' || state === 'waiting') && owed.length > 0) throw new Fault('owed');
+    const proving = optional(fields['proving'], provingOf);
+    if ((proving !== undefined) !== (state === 'proving')) throw new Fault('nick-auth');
     return {
       state,
       acceptedMs: ageOf(fields['acceptedMs']),
@@ -242,6 +285,8 @@ export function parsePeerSnapshot(value: unknown): Parsed<PeerSnapshot> {
       location: declared(fields['location']),
       features: listOf(fields['features'], MAX_FEATURES, (name) => textOf(name, 1_024)),
       verified: booleanOf(fields['verified']),
+      provenKey: optional(fields['provenKey'], keyOf),
+      proving,
       circuit: optional(fields['circuit'], circuitOf),
       meters: metersOf(fields['meters']),
       addressed: listOf(fields['addressed'], 1_024, agedOf),
@@ -260,6 +305,11 @@ export function formatPeerSnapshot(peer: PeerSnapshot): unknown {
   return {
     ...peer,
     location: formatLocation(peer.location),
+    proving: peer.proving && {
+      ...peer.proving,
+      challenge: formatNickChallenge(peer.proving.challenge),
+      proof: peer.proving.proof && formatNickProof(peer.proving.proof),
+    },
     halfLine: Buffer.from(peer.halfLine).toString('base64'),
     owed: Buffer.from(peer.owed).toString('base64'),
   };

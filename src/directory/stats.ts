@@ -2,6 +2,7 @@
  * What a directory counts. Numbers only: no nick, no onion, no text of a message. Every name exists
  * from the start with 0, so that a metric never appears out of nowhere.
  */
+import type { NickAuthCode } from '../protocol/nick-auth.js';
 
 /** Kinds of lines, for counting what comes in and what is delivered. */
 const NO_MESSAGES = {
@@ -31,8 +32,19 @@ const NO_REJECTIONS = {
   'own-location': 0,
   'nick-in-use': 0,
   full: 0,
+  /** It cannot prove its nick, and all have to. */
+  'nick-auth': 0,
 };
 export type RejectionReason = keyof typeof NO_REJECTIONS;
+
+/** What became of challenges to prove a nick. */
+const NO_NICK_AUTHS: Record<NickAuthCode, number> = {
+  ok: 0,
+  malformed: 0,
+  expired: 0,
+  invalid: 0,
+  policy: 0,
+};
 
 /** Why a line of a handshaked peer, or one that waits for its nick, was not acted on. */
 const NO_DROPS = {
@@ -83,6 +95,8 @@ const NO_CLOSES = {
   /** It said 801. */
   'disconnect-message': 0,
   rejected: 0,
+  /** It was asked to prove its nick, and did not. */
+  'nick-auth': 0,
   'handshake-timeout': 0,
   'unhandshaked-limit': 0,
   /** Its Tor circuit has too many connections already. */
@@ -103,7 +117,7 @@ const NO_CLOSES = {
   'silent-maker': 0,
   /** It did not prove life when another connection asked for its nick. */
   'nick-reclaimed': 0,
-  /** Its nick was asked for by a peer whose location proved it, and it had proved nothing. */
+  /** Its nick was asked for by a peer whose location or key proved it; it had proved nothing, or that key. */
   'nick-displaced': 0,
   shutdown: 0,
 };
@@ -140,6 +154,8 @@ export interface DirectoryStats {
   readonly connectionsAccepted: number;
   readonly handshakesAccepted: number;
   readonly handshakesRejected: Counters<RejectionReason>;
+  /** What became of challenges to prove a nick. */
+  readonly nickAuth: Counters<NickAuthCode>;
   /** Lines read of handshaked peers, and handshakes. */
   readonly messagesIn: Counters<MessageClass>;
   /** Deliveries: a broadcast to 100 peers counts 100. */
@@ -186,6 +202,7 @@ export function createTally(): Tally {
     connectionsAccepted: 0,
     handshakesAccepted: 0,
     handshakesRejected: { ...NO_REJECTIONS },
+    nickAuth: { ...NO_NICK_AUTHS },
     messagesIn: { ...NO_MESSAGES },
     messagesOut: { ...NO_MESSAGES },
     dropped: { ...NO_DROPS },
@@ -209,6 +226,7 @@ export function copyTally(tally: Tally): Tally {
   return {
     ...tally,
     handshakesRejected: { ...tally.handshakesRejected },
+    nickAuth: { ...tally.nickAuth },
     messagesIn: { ...tally.messagesIn },
     messagesOut: { ...tally.messagesOut },
     dropped: { ...tally.dropped },

@@ -1,12 +1,11 @@
 /** The operator's HTTP page of a program: `/healthz`, `/metrics`, `/status`. Read only. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import { isIP } from 'node:net';
 import type { Log } from '../channel/log.js';
 import { handleOf, type NativeHandle } from '../handover/native-handle.js';
 import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
-import { isLoopbackHost } from '../protocol/location.js';
 import { errorFields } from './error-text.js';
 import { ExitCode } from './exit.js';
+import { isExpectedHost } from './host-header.js';
 import type { Metrics } from './metrics.js';
 
 /** Whether the program does its work, and if not, why (one line). */
@@ -63,23 +62,6 @@ const MAX_CONNECTIONS = 64;
 const MAX_HEADER_BYTES = 8192;
 const REQUEST_TIMEOUT_MS = 5000;
 const KEEP_ALIVE_TIMEOUT_MS = 5000;
-
-/** The host of a `Host` header, without port and brackets. */
-function hostOf(header: string): string {
-  const match = /^(?:\[([^\]]*)\]|([^:]*))(?::\d{1,5})?$/.exec(header.toLowerCase());
-  return match?.[1] ?? match?.[2] ?? '';
-}
-
-/**
- * Refuses names that are not this server's, so that a page in the operator's browser cannot read it
- * under a name of its own (DNS rebinding). Addresses are no names: with `0.0.0.0` any will do.
- */
-function isExpectedHost(header: string | undefined, configured: string): boolean {
-  if (header === undefined) return false;
-  const host = hostOf(header);
-  if (isLoopbackHost(host) || host === configured.toLowerCase()) return true;
-  return (configured === '0.0.0.0' || configured === '::') && isIP(host) !== 0;
-}
 
 interface Answer {
   readonly code: number;

@@ -1,19 +1,39 @@
 /**
- * The offers a taker knows, by maker (protocol document, section 8.2). Pure state: told what arrived
- * and at what time; bounded in makers and in offers a maker may hold.
+ * The offers a peer knows, by maker and directory (protocol document, section 8.2). Pure state: told
+ * what arrived and at what time; bounded in makers, in offers of one maker and in offers altogether.
  */
 import type { Command } from '../protocol/commands.js';
 import { isOfferType } from '../protocol/commands.js';
 import { parseOffer, type Offer } from '../protocol/offer.js';
+import type { OfferSighting, WithdrawnWhy } from './book-api.js';
+import {
+  direct,
+  isShown,
+  noSightings,
+  seenThrough,
+  sightingsOf,
+  differsThrough,
+  withdrawThrough,
+  type Sightings,
+} from './sightings.js';
 
 export interface BookLimits {
-  /** Most makers kept; the one unheard for longest makes room. */
+  /**
+   * Most makers kept. Above it one makes room: the one unheard for longest of those that signed
+   * nothing, else the one unheard for longest.
+   */
   readonly makers: number;
   /** Most offers kept of one maker; further ones are ignored. */
   readonly offersPerMaker: number;
+  /** Most offers of all makers; above it makers make room likewise. Default 20,000. */
+  readonly offers?: number;
 }
 
-export const DEFAULT_BOOK_LIMITS: BookLimits = { makers: 5_000, offersPerMaker: 12 };
+export const DEFAULT_BOOK_LIMITS: Required<BookLimits> = {
+  makers: 5_000,
+  offersPerMaker: 12,
+  offers: 20_000,
+};
 
 /** Where an announcement came from. */
 export interface Provenance {
@@ -23,26 +43,64 @@ export interface Provenance {
   readonly verified: boolean;
   /** Milliseconds of any monotonic clock. */
   readonly at: number;
+  /** Stands for the message, so that its copies are recognised (`seenAgain`). */
+  readonly message?: string;
 }
 
 export interface BookOffer extends Offer {
   readonly maker: string;
-  /** Whether the newest announcement was signed by the maker's nick key. */
+  /** Whether the terms were signed by the maker's nick key. */
   readonly verified: boolean;
   readonly firstSeen: number;
   readonly lastSeen: number;
-  /** Directories that ever relayed this offer. */
+  /** Directories that show this offer now. */
   readonly directories: readonly string[];
+  /** All ways it came, withdrawn ones too, in the order of the first sighting. */
+  readonly sightings: readonly OfferSighting[];
+  /** First and last time it came over a direct link. */
+  readonly direct: { readonly firstSeen: number; readonly lastSeen: number } | undefined;
 }
 
 export interface Orderbook {
   /** Takes the offers and cancellations of one message; returns how many offers are new or changed. */
   apply(maker: string, commands: readonly Command[], from: Provenance): number;
+  /**
+   * A copy of a message that `apply` took came another way: only says who showed the offers. Needs
+   * `from.message`.
+   */
+  seenAgain(maker: string, from: Provenance): void;
+  /** The directory shows nothing of this maker any more. */
+  withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void;
+  /** Our session with the directory ended. */
+  directoryLost(directory: string, at: number): void;
   /** Forgets a maker that left; returns how many offers went. */
   remove(maker: string): number;
+  /** Forgets offers not seen since `before`; returns how many went. */
+  expire(before: number): number;
+  has(maker: string): boolean;
+  /** The offers of one maker, by oid in the order of their coming. */
+  offersOf(maker: string): readonly BookOffer[];
   /** All offers, makers in the order they were last heard. */
   offers(): readonly BookOffer[];
+  /** Makers with offers. */
+  names(): IterableIterator<string>;
   readonly makers: number;
+  /** Offers of all makers. */
+  readonly size: number;
+}
+
+/** Told the maker and oid of each offer that came, changed or went, right after it happened. */
+export type BookWatcher = (maker: string, oid: number) => void;
+
+interface Held {
+  offer: Offer;
+  verified: boolean;
+  firstSeen: number;
+  lastSeen: number;
+  /** The newest message of each kind that held these terms. */
+  publicMessage: string | undefined;
+  privateMessage: string | undefined;
+  sightings: Sightings;
 }
 
 function sameTerms(a: Offer, b: Offer): boolean {
@@ -55,71 +113,185 @@ function sameTerms(a: Offer, b: Offer): boolean {
   );
 }
 
-function seenAgain(known: BookOffer | undefined, maker: string, offer: Offer, from: Provenance) {
-  const before = known && sameTerms(known, offer) ? known : undefined;
-  const directories = new Set(before?.directories);
-  if (from.directory !== undefined) directories.add(from.directory);
+function read(maker: string, held: Held): BookOffer {
+  const sightings = sightingsOf(held.sightings);
   return {
-    ...offer,
+    ...held.offer,
     maker,
-    // A signed announcement outlives an unsigned repetition of the same terms.
-    verified: from.verified || (before?.verified ?? false),
-    firstSeen: before?.firstSeen ?? from.at,
-    lastSeen: from.at,
-    directories: [...directories],
+    verified: held.verified,
+    firstSeen: held.firstSeen,
+    lastSeen: held.lastSeen,
+    directories: sightings.filter((s) => s.withdrawn === undefined).map((s) => s.directory),
+    sightings,
+    direct: direct(held.sightings),
   };
 }
 
-export function createOrderbook(limits: BookLimits = DEFAULT_BOOK_LIMITS): Orderbook {
-  const book = new Map<string, Map<number, BookOffer>>();
+export function createOrderbook(
+  limits: BookLimits = DEFAULT_BOOK_LIMITS,
+  watcher: BookWatcher = () => {},
+): Orderbook {
+  const mostOffers = limits.offers ?? DEFAULT_BOOK_LIMITS.offers;
+  // Both in the order in which makers were last heard.
+  const book = new Map<string, Map<number, Held>>();
+  /** Makers that signed none of their offers. */
+  const unsigned = new Set<string>();
+  let size = 0;
 
-  function offersOf(maker: string): Map<number, BookOffer> {
-    const known = book.get(maker) ?? new Map<number, BookOffer>();
-    // Re-inserting keeps the map ordered by when a maker was last heard.
-    book.delete(maker);
-    book.set(maker, known);
-    for (const oldest of book.keys()) {
-      if (book.size <= limits.makers) break;
-      book.delete(oldest);
+  function drop(maker: string, oid: number): void {
+    const offers = book.get(maker);
+    if (!offers?.delete(oid)) return;
+    size--;
+    if (offers.size === 0) {
+      book.delete(maker);
+      unsigned.delete(maker);
     }
-    return known;
+    watcher(maker, oid);
+  }
+
+  function remove(maker: string): number {
+    const oids = [...(book.get(maker)?.keys() ?? [])];
+    for (const oid of oids) drop(maker, oid);
+    return oids.length;
+  }
+
+  /** Others make room; the maker at hand was heard last and stays. */
+  function makeRoom(maker: string): void {
+    for (;;) {
+      if (book.size <= limits.makers && size <= mostOffers) return;
+      const [doubtful] = unsigned;
+      const [oldest] = book.keys();
+      const leaving = doubtful !== undefined && doubtful !== maker ? doubtful : oldest;
+      if (leaving === undefined || leaving === maker) return;
+      remove(leaving);
+    }
+  }
+
+  /** Puts a maker last, behind all that were heard before. */
+  function heard(maker: string): Map<number, Held> {
+    const offers = book.get(maker) ?? new Map<number, Held>();
+    book.delete(maker);
+    book.set(maker, offers);
+    unsigned.delete(maker);
+    return offers;
+  }
+
+  function see(held: Held, from: Provenance): void {
+    held.lastSeen = from.at;
+    if (from.verified) held.privateMessage = from.message;
+    else held.publicMessage = from.message;
+    seenThrough(held.sightings, from);
+  }
+
+  function takeOffer(maker: string, offer: Offer, from: Provenance): number {
+    const known = book.get(maker)?.get(offer.oid);
+    const same = known !== undefined && sameTerms(known.offer, offer);
+    if (known?.verified && !from.verified && !same) {
+      // What is not signed cannot change what is; but it is worth knowing who says so.
+      if (differsThrough(known.sightings, from)) watcher(maker, offer.oid);
+      return 0;
+    }
+    const offers = book.get(maker);
+    if (!known && offers && offers.size >= limits.offersPerMaker) return 0;
+    const mine = heard(maker);
+    const held: Held = same
+      ? known
+      : {
+          offer,
+          verified: false,
+          firstSeen: from.at,
+          lastSeen: from.at,
+          publicMessage: undefined,
+          privateMessage: undefined,
+          sightings: noSightings(),
+        };
+    // A signed announcement outlives an unsigned repetition of the same terms.
+    if (from.verified) held.verified = true;
+    see(held, from);
+    if (!known) size++;
+    mine.set(offer.oid, held);
+    if (![...mine.values()].some(({ verified }) => verified)) unsigned.add(maker);
+    makeRoom(maker);
+    // Its own offers alone are too many.
+    if (size > mostOffers) {
+      drop(maker, offer.oid);
+      return 0;
+    }
+    watcher(maker, offer.oid);
+    return same ? 0 : 1;
+  }
+
+  /**
+   * An unsigned word cannot take back what a maker has signed (section 7.2: pubmsgs are unsigned),
+   * except for the directory it came through: what nobody shows any more is gone.
+   */
+  function cancel(maker: string, oid: number, from: Provenance): void {
+    const held = book.get(maker)?.get(oid);
+    if (!held) return;
+    if (from.directory !== undefined) {
+      withdrawThrough(held.sightings, from.directory, 'cancel', from.at);
+    }
+    if (from.verified || !held.verified || !isShown(held.sightings)) drop(maker, oid);
+    else watcher(maker, oid);
   }
 
   function applyOne(maker: string, command: Command, from: Provenance): number {
     if (command.name === 'cancel') {
-      const known = book.get(maker);
-      // An unsigned word cannot take back what a maker has signed (section 7.2: pubmsgs are unsigned).
-      const oid = Number(command.args[0]);
-      const offer = known?.get(oid);
-      if (known && offer && (from.verified || !offer.verified)) known.delete(oid);
-      if (known?.size === 0) book.delete(maker);
+      cancel(maker, Number(command.args[0]), from);
       return 0;
     }
     if (!isOfferType(command.name)) return 0;
     const offer = parseOffer(command);
-    if (!offer.ok) return 0;
-    const known = book.get(maker)?.get(offer.value.oid);
-    if (known?.verified && !from.verified && !sameTerms(known, offer.value)) return 0;
-    const mine = offersOf(maker);
-    if (!known && mine.size >= limits.offersPerMaker) return 0;
-    mine.set(offer.value.oid, seenAgain(known, maker, offer.value, from));
-    return known && sameTerms(known, offer.value) ? 0 : 1;
+    return offer.ok ? takeOffer(maker, offer.value, from) : 0;
+  }
+
+  function withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void {
+    for (const [oid, held] of book.get(maker) ?? []) {
+      if (withdrawThrough(held.sightings, directory, why, at)) watcher(maker, oid);
+    }
   }
 
   return {
     get makers() {
       return book.size;
     },
+    get size() {
+      return size;
+    },
     apply(maker, commands, from) {
       let changed = 0;
       for (const command of commands) changed += applyOne(maker, command, from);
       return changed;
     },
-    remove(maker) {
-      const size = book.get(maker)?.size ?? 0;
-      book.delete(maker);
-      return size;
+    seenAgain(maker, from) {
+      if (from.message === undefined) return;
+      for (const [oid, held] of book.get(maker) ?? []) {
+        const message = from.verified ? held.privateMessage : held.publicMessage;
+        if (message !== from.message) continue;
+        see(held, from);
+        watcher(maker, oid);
+      }
     },
-    offers: () => [...book.values()].flatMap((offers) => [...offers.values()]),
+    withdraw,
+    directoryLost(directory, at) {
+      for (const maker of book.keys()) withdraw(maker, directory, 'directory-lost', at);
+    },
+    remove,
+    expire(before) {
+      let gone = 0;
+      for (const [maker, offers] of book) {
+        for (const [oid, { lastSeen }] of offers) {
+          if (lastSeen >= before) continue;
+          drop(maker, oid);
+          gone++;
+        }
+      }
+      return gone;
+    },
+    has: (maker) => book.has(maker),
+    offersOf: (maker) => [...(book.get(maker)?.values() ?? [])].map((held) => read(maker, held)),
+    offers: () =>
+      [...book].flatMap(([maker, offers]) => [...offers.values()].map((held) => read(maker, held))),
+    names: () => book.keys(),
   };
 }

@@ -5,8 +5,11 @@ import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
+import { decodeBase64 } from './base64-text.js';
 
 const MAGIC = utf8ToBytes('\x18Bitcoin Signed Message:\n');
+
+const MAX_SIGNATURE_CHARS = 200;
 
 // Half a character has no UTF-8 form: it would be hashed as U+FFFD, so two texts had one signature.
 const LONE_SURROGATE = /\p{Surrogate}/u;
@@ -17,9 +20,9 @@ function compactSize(n: number): Uint8Array {
   return Uint8Array.of(0xfe, n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24);
 }
 
-/** Double SHA-256 of the framed text; 32 bytes. */
-export function signedMessageHash(text: string): Uint8Array {
-  const bytes = utf8ToBytes(text);
+/** Double SHA-256 of the framed message, a text in UTF-8 or raw bytes; 32 bytes. */
+export function signedMessageHash(message: string | Uint8Array): Uint8Array {
+  const bytes = typeof message === 'string' ? utf8ToBytes(message) : message;
   return sha256(sha256(concatBytes(MAGIC, compactSize(bytes.length), bytes)));
 }
 
@@ -38,10 +41,9 @@ export function signText(text: string, privateKey: Uint8Array): string {
 export function verifyText(text: string, publicKeyHex: string, signature: string): boolean {
   if (!/^0[23][0-9a-fA-F]{64}$/.test(publicKeyHex)) return false;
   if (LONE_SURROGATE.test(text)) return false;
-  if (signature.length > 200 || !/^[A-Za-z0-9+/]+={0,2}$/.test(signature)) return false;
+  const der = decodeBase64(signature, MAX_SIGNATURE_CHARS);
+  if (der === undefined) return false;
   try {
-    const unpadded = signature.replace(/=+$/, '');
-    const der = base64.decode(unpadded.padEnd(Math.ceil(unpadded.length / 4) * 4, '='));
     return secp256k1.verify(der, signedMessageHash(text), hexToBytes(publicKeyHex), {
       prehash: false,
       lowS: false,

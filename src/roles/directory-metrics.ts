@@ -38,6 +38,7 @@ const TOTALS: readonly (readonly [Plain, string, string])[] = [
 
 const LABELLED: readonly (readonly [Labelled, string, string, string])[] = [
   ['handshakesRejected', 'handshakes_rejected_total', 'reason', 'Handshakes refused.'],
+  ['nickAuth', 'nick_auth_total', 'code', 'Challenges to prove a nick, by what became of them.'],
   ['messagesIn', 'messages_in_total', 'class', 'Lines of handshaked peers.'],
   ['messagesOut', 'messages_out_total', 'class', 'Deliveries.'],
   ['dropped', 'dropped_total', 'reason', 'Lines that were not acted on.'],

@@ -17,6 +17,7 @@ import { createNickKey } from '../protocol/nick.js';
 import type { Parcel, Parcels } from '../handover/parcel.js';
 import { createCanary } from './canary.js';
 import { registerCanaryMetrics } from './canary-metrics.js';
+import type { NickAuthMode } from '../protocol/nick-auth.js';
 import {
   registerDirectoryMetrics,
   registerFlushMetrics,
@@ -38,6 +39,8 @@ export interface DirectoryNodeOptions {
   readonly canaryIntervalMs?: number;
   /** Told of every such visit. */
   readonly onSelfTest?: (result: ProbeResult) => void;
+  /** Whether peers are asked to prove the key of their nick (default `disabled`; JMP-0005). */
+  readonly nickAuth?: NickAuthMode;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
   readonly status?: { readonly host: string; readonly port: number };
   /** What another process handed over, to go on with. Nobody is served before `DirectoryNode.begin`. */
@@ -108,6 +111,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
   const log = createRateCappedLog(options.log ?? silentLog, systemClock, {
     lines: LINES_PER_MINUTE,
   });
+  const { nickAuth = 'disabled' } = options;
   const inherited = options.inherited && openInheritedDirectory(options.inherited, clock);
   const nick = inherited?.state.nick ?? createNickKey(randomBytes).nick;
   const started = clock.now();
@@ -155,6 +159,9 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
       ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
       : {}),
     ownNicks: canary.ownNicks,
+    ...(nickAuth === 'disabled'
+      ? {}
+      : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),
     onFlush: registerFlushMetrics(metrics),
     clock,
     random,

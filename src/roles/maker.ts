@@ -1,61 +1,73 @@
 /**
- * A maker without a wallet: announces its offers, answers `!orderbook` with one signed private
- * message (protocol document, section 8.2) and refuses every `!fill` with a reason.
+ * A maker: announces its offers and answers `!orderbook` with one signed private message (protocol
+ * document, section 8.2). With a wallet it takes part in coinjoins; without one it refuses every
+ * `!fill` with a reason. It remembers used commitments and passes them on.
  */
+import { randomBytes } from 'node:crypto';
 import type { Log } from '../channel/log.js';
 import type { MessageChannelEvents, OnionMessageChannel } from '../channel/message-channel.js';
 import type { Clock } from '../channel/ports.js';
+import { createBlacklist, type BlacklistOptions } from '../negotiation/blacklist.js';
+import {
+  createDoor,
+  DEFAULT_DOOR_LIMITS,
+  type DoorLimits,
+  type Link,
+} from '../negotiation/door.js';
+import {
+  DEFAULT_MAKER_POLICY,
+  type MakerOutcome,
+  type MakerPolicy,
+} from '../negotiation/maker-api.js';
+import {
+  createMakerSessions,
+  DEFAULT_SESSION_LIMITS,
+  type SessionLimits,
+} from '../negotiation/maker-sessions.js';
+import type { ChainView, MakerWallet } from '../negotiation/ports.js';
 import type { Command } from '../protocol/commands.js';
+import type { Network } from '../protocol/constants.js';
 import { formatOffer, type Offer } from '../protocol/offer.js';
-
-/** How often one nick is answered. */
-interface Allowance {
-  readonly answers: number;
-  readonly perMs: number;
-}
-
-/** Deployed makers send a nick their offers at most once per 10 s. */
-const OFFERS_ALLOWANCE: Allowance = { answers: 1, perMs: 10_000 };
-const REFUSAL_ALLOWANCE: Allowance = { answers: 10, perMs: 10_000 };
-/** Nicks remembered for that; the one answered longest ago makes room. */
-const REMEMBERED_NICKS = 2_000;
 
 export const NO_WALLET_ERROR =
   'this maker has no wallet yet and cannot take part in a coinjoin; its offers are for testing';
 
-export interface MakerOptions {
+/** What a maker needs to take part in coinjoins. */
+export interface MakerCoinjoins {
+  readonly network: Network;
+  readonly wallet: MakerWallet;
+  readonly chain: ChainView;
+  readonly policy?: Partial<MakerPolicy>;
+  readonly limits?: Partial<SessionLimits>;
+  /** Called once for every session that ended. */
+  readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
+}
+
+interface CommonOptions {
   readonly channel: OnionMessageChannel;
   readonly offers: readonly Offer[];
   readonly clock: Clock;
   readonly log: Log;
+  readonly door?: Partial<DoorLimits>;
 }
+
+/** Coinjoins need a memory of used commitments. */
+export type MakerOptions = CommonOptions &
+  (
+    | { readonly coinjoins?: undefined; readonly blacklist?: BlacklistOptions }
+    | { readonly coinjoins: MakerCoinjoins; readonly blacklist: BlacklistOptions }
+  );
 
 export interface Maker {
   readonly offers: readonly Offer[];
   /** Announcement requests answered so far. */
   readonly answered: number;
-  /** Stops answering; the channel stays the caller's. */
+  /** Negotiations that are running. */
+  readonly sessions: number;
+  /** Says the offers to everybody; happens by itself at the welcome and for a directory that comes. */
+  announce(): void;
+  /** Stops answering and ends all negotiations; the channel stays the caller's. */
   stop(): void;
-}
-
-/** Remembers whom was answered how often; refuses a nick that asks too much. Bounded. */
-function createAnswerGate(clock: Clock, { answers, perMs }: Allowance): (nick: string) => boolean {
-  const windows = new Map<string, { readonly since: number; count: number }>();
-  return (nick) => {
-    const now = clock.now();
-    const known = windows.get(nick);
-    if (known !== undefined && now - known.since < perMs) {
-      known.count++;
-      return known.count <= answers;
-    }
-    windows.delete(nick);
-    windows.set(nick, { since: now, count: 1 });
-    for (const oldest of windows.keys()) {
-      if (windows.size <= REMEMBERED_NICKS) break;
-      windows.delete(oldest);
-    }
-    return true;
-  };
 }
 
 /**
@@ -72,46 +84,66 @@ function asksForOffers(commands: readonly Command[]): boolean {
   return commands.filter((command) => command.name === 'orderbook').length === 1;
 }
 
-export function startMaker({ channel, offers, clock, log }: MakerOptions): Maker {
-  const mayTell = createAnswerGate(clock, OFFERS_ALLOWANCE);
-  const mayRefuse = createAnswerGate(clock, REFUSAL_ALLOWANCE);
+export function startMaker(options: MakerOptions): Maker {
+  const { channel, offers, clock, log, coinjoins } = options;
+  const door = createDoor(clock, { ...DEFAULT_DOOR_LIMITS, ...options.door });
+  const blacklist = options.blacklist && createBlacklist(options.blacklist, clock, log);
+  const sessions =
+    coinjoins && blacklist
+      ? createMakerSessions({
+          ...coinjoins,
+          channel,
+          offers,
+          commitments: blacklist.store,
+          policy: { ...DEFAULT_MAKER_POLICY, ...coinjoins.policy },
+          limits: { ...DEFAULT_SESSION_LIMITS, ...coinjoins.limits },
+          door,
+          clock,
+          randomBytes,
+          log,
+          onUsed: (commitment) => blacklist.used(commitment),
+        })
+      : undefined;
   const [firstOffer] = offers;
   const [first, ...others] = offers.map(formatOffer);
   let answered = 0;
   let welcomed = false;
 
   function announce(): void {
+    welcomed = true;
     for (const offer of offers) channel.publish(formatOffer(offer));
     log.info('offers announced', { offers: offers.length });
   }
 
-  function answerOrderbook(nick: string): void {
-    if (firstOffer === undefined || first === undefined || !mayTell(nick)) return;
+  function answerOrderbook(nick: string, link: Link): void {
+    if (firstOffer === undefined || first === undefined) return;
+    if (!door.mayAskOrderbook(nick, link)) return;
     const blank = first.indexOf(' ');
     const args = [first.slice(blank + 1), ...others].join('!');
     if (channel.send(nick, firstOffer.type, args).sent) answered++;
   }
 
-  const onPubmsg: MessageChannelEvents['pubmsg'] = ({ from, commands }) => {
-    if (asksForOffers(commands)) answerOrderbook(from);
+  const onPubmsg: MessageChannelEvents['pubmsg'] = ({ from, commands, directory }) => {
+    const link: Link = { kind: 'directory', location: directory };
+    if (asksForOffers(commands)) answerOrderbook(from, link);
+    blacklist?.heard(commands, link, from, false);
   };
-  const onPrivmsg: MessageChannelEvents['privmsg'] = ({ from, commands }) => {
-    if (asksForOffers(commands)) answerOrderbook(from);
-    if (commands[0].name === 'fill' && mayRefuse(from)) {
+  const onPrivmsg: MessageChannelEvents['privmsg'] = (message) => {
+    const { from, commands, route } = message;
+    if (asksForOffers(commands)) answerOrderbook(from, route);
+    blacklist?.heard(commands, route, from, true);
+    sessions?.receive(message);
+    if (sessions === undefined && commands[0].name === 'fill' && door.mayBeRefused(from)) {
       channel.send(from, 'error', refusalOf(commands[0]));
       log.info('a fill was refused: no wallet');
     }
   };
 
-  const onWelcome = (): void => {
-    welcomed = true;
-    announce();
-  };
   // A directory that comes (back) later has not heard the offers yet.
   const onDirectoryUp = (): void => {
     if (welcomed) announce();
   };
-  channel.on('welcome', onWelcome);
+  channel.on('welcome', announce);
   channel.on('directory-up', onDirectoryUp);
   channel.on('pubmsg', onPubmsg);
   channel.on('privmsg', onPrivmsg);
@@ -121,11 +153,16 @@ export function startMaker({ channel, offers, clock, log }: MakerOptions): Maker
     get answered() {
       return answered;
     },
+    get sessions() {
+      return sessions?.size ?? 0;
+    },
+    announce,
     stop() {
-      channel.off('welcome', onWelcome);
+      channel.off('welcome', announce);
       channel.off('directory-up', onDirectoryUp);
       channel.off('pubmsg', onPubmsg);
       channel.off('privmsg', onPrivmsg);
+      sessions?.close();
     },
   };
 }

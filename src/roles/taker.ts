@@ -9,10 +9,11 @@ import type {
   OnionMessageChannel,
   Route,
 } from '../channel/message-channel.js';
-import type { Clock } from '../channel/ports.js';
-import { createOrderbook, type Orderbook } from '../orderbook/book.js';
+import type { Clock, Random } from '../channel/ports.js';
+import type { BondChainView, LiveBook } from '../orderbook/book-api.js';
+import type { Orderbook } from '../orderbook/book.js';
+import { openLiveBook, type BookAudit } from '../orderbook/live-book.js';
 import type { Command, CommandName } from '../protocol/commands.js';
-import { formatLocation } from '../protocol/location.js';
 
 export interface TakerEvents {
   /** Offers came, changed or went. */
@@ -41,8 +42,13 @@ export class NoAnswerError extends Error {
 
 export interface Taker {
   readonly book: Orderbook;
+  /** The same offers with bonds, directories and changes. */
+  readonly live: LiveBook;
   readonly events: EventEmitter<TakerEvents>;
-  /** Asks every maker for its offers; answers change the book as they come. */
+  /**
+   * Asks every maker for its offers, if that is not less than 30 s ago; answers change the book as
+   * they come. Happens by itself at the welcome, when a directory comes later, and every 10 minutes.
+   */
   refresh(): void;
   /**
    * Sends one signed private message and waits for the next private message of that nick. A nick
@@ -58,6 +64,12 @@ export interface TakerOptions {
   readonly channel: OnionMessageChannel;
   readonly clock: Clock;
   readonly log: Log;
+  /** Default `Math.random`. */
+  readonly random?: Random;
+  /** A bitcoin node; without one, bonds have no value. */
+  readonly chain?: BondChainView;
+  /** Compares directories; the caller closes it. */
+  readonly audit?: BookAudit;
 }
 
 interface Question {
@@ -69,52 +81,37 @@ interface Question {
   fail(error: NoAnswerError): void;
 }
 
-const relayedBy = (route: Route): string | undefined =>
-  route.kind === 'directory' ? formatLocation(route.location) : undefined;
-
-export function startTaker({ channel, clock, log }: TakerOptions): Taker {
-  const book = createOrderbook();
+export function startTaker(options: TakerOptions): Taker {
+  const { channel, clock, log, random = Math.random, chain, audit } = options;
   const events = new EventEmitter<TakerEvents>();
   const questions = new Set<Question>();
+  const live = openLiveBook({
+    channel,
+    clock,
+    log,
+    random,
+    ...(chain && { chain }),
+    ...(audit && { audit }),
+    onOffers: (maker, offers) => void events.emit('change', { maker, offers }),
+  });
 
-  function learn(
-    maker: string,
-    commands: readonly Command[],
-    directory: string | undefined,
-    verified: boolean,
-  ): void {
-    const offers = book.apply(maker, commands, { directory, verified, at: clock.now() });
-    if (offers > 0) events.emit('change', { maker, offers });
-  }
-
-  const onPubmsg: MessageChannelEvents['pubmsg'] = ({ from, commands, directory }) => {
-    learn(from, commands, formatLocation(directory), false);
+  const onPubmsg: MessageChannelEvents['pubmsg'] = ({ from }) => {
     for (const question of questions) if (question.nick === from) question.shown();
   };
   const onPrivmsg: MessageChannelEvents['privmsg'] = ({ from, commands, route }) => {
-    learn(from, commands, relayedBy(route), true);
     for (const question of questions) {
       if (question.nick === from) question.heard(commands, route);
     }
   };
-  const onGone: MessageChannelEvents['peer-gone'] = (nick) => {
-    const offers = book.remove(nick);
-    if (offers > 0) events.emit('change', { maker: nick, offers: -offers });
-  };
-  const refresh = (): void => {
-    const { sentTo } = channel.publish('orderbook');
-    log.info('asked for the orderbook', { directories: sentTo });
-  };
 
-  channel.on('welcome', refresh);
   channel.on('pubmsg', onPubmsg);
   channel.on('privmsg', onPrivmsg);
-  channel.on('peer-gone', onGone);
 
   return {
-    book,
+    book: live.book,
+    live,
     events,
-    refresh,
+    refresh: () => void live.refresh(),
     ask(nick, command, args, timeoutMs) {
       return new Promise((resolve, reject) => {
         let asked: { readonly at: number; readonly sentBy: Route } | undefined;
@@ -160,10 +157,9 @@ export function startTaker({ channel, clock, log }: TakerOptions): Taker {
       });
     },
     stop() {
-      channel.off('welcome', refresh);
+      live.close();
       channel.off('pubmsg', onPubmsg);
       channel.off('privmsg', onPrivmsg);
-      channel.off('peer-gone', onGone);
       for (const question of questions) {
         question.fail(new NoAnswerError('closed', 'the taker stopped before an answer came'));
       }

@@ -14,6 +14,7 @@ import {
   createTokenBucket,
 } from '../../src/channel/rate.js';
 import { createSeenMessages } from '../../src/channel/seen-messages.js';
+import { createTurns } from '../../src/channel/turns.js';
 import { createUnconfirmed } from '../../src/channel/unconfirmed.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { NOT_SERVING, type Location } from '../../src/protocol/location.js';
@@ -98,6 +99,30 @@ t.test('rates', (t) => {
   t.equal(window.waitMs(), 0);
   window.record();
   t.equal(window.waitMs(), 40);
+  t.end();
+});
+
+t.test('turns: work waits once a turn has taken long, until others had theirs', (t) => {
+  let now = 0;
+  let timers: (() => void)[] = [];
+  const clock = {
+    now: () => now,
+    after: (_: number, fn: () => void) => {
+      timers.push(fn);
+      return () => {};
+    },
+  };
+  const turns = createTurns(clock, 4);
+  const work = (tookMs: number): number => {
+    const delayMs = turns.delayMs();
+    now += tookMs;
+    return delayMs;
+  };
+  t.strictSame([work(3), work(3), work(3), work(3)], [0, 0, 1, 1]);
+  t.equal(timers.length, 1, 'one timer for one turn');
+  for (const timer of timers.splice(0)) timer();
+  t.strictSame([work(9), work(1)], [0, 1], 'a new turn, even right after');
+  timers = [];
   t.end();
 });
 
@@ -391,9 +416,11 @@ t.test('the inbox', (t) => {
     const payload = formatPrivmsg(other, me.nick, 'error', 'x');
     t.equal(inbox.private(payload, 'a', keyOf(3).nick).verdict, 'junk', 'not its to say');
     t.equal(checks, 0);
-    t.match(inbox.private(payload, 'a', other.nick), { verdict: 'fresh', neverHeard: true });
+    const first = inbox.private(payload, 'a', other.nick);
+    t.match(first, { verdict: 'fresh', neverHeard: true, id: /^[0-9a-f]{64}$/ });
+    const id = first.verdict === 'fresh' && first.id;
     for (const way of ['a', 'b', 'direct']) {
-      t.strictSame(inbox.private(payload, way), { verdict: 'copy', from: other.nick });
+      t.strictSame(inbox.private(payload, way), { verdict: 'copy', from: other.nick, id });
     }
     t.equal(checks, 1);
     const forged = payload.replace('!error x', '!error y');

@@ -11,6 +11,7 @@ import {
   BLOCKCHAIN_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
+  OBWATCHER_KEYS,
   ONION_KEYS,
   POLICY_KEYS,
   TIMEOUT_KEYS,
@@ -65,6 +66,7 @@ t.test('the example is the manual: exactly the built-in defaults', async (t) => 
     POLICY: POLICY_KEYS,
     YIELDGENERATOR: YIELDGENERATOR_KEYS,
     DIRECTORY: DIRECTORY_KEYS,
+    OBWATCHER: OBWATCHER_KEYS,
   };
   t.same(cfg.sections, Object.keys(known), 'every section');
   for (const [section, keys] of Object.entries(known)) {
@@ -99,6 +101,7 @@ t.test('the contract of [DIRECTORY]', async (t) => {
     streamsPerCircuit: 16,
     dialBack: false,
     canaryIntervalSec: 60,
+    nickAuth: 'disabled',
     statusHost: '127.0.0.1',
     statusPort: 62_600,
   });
@@ -424,4 +427,17 @@ t.test('data directories', async (t) => {
   t.equal(resolveDatadir('~/x'), join(homedir(), 'x'));
   t.equal(resolveDatadir('x'), join(process.cwd(), 'x'));
   t.equal(resolveDatadir('/x/'), '/x');
+});
+
+t.test('the contract of [OBWATCHER]', async (t) => {
+  const { settings } = await read('', 'ob-watcher');
+  t.same(settings.obWatcher, { host: '127.0.0.1', port: 62_601 });
+  const misspelt = await read('[OBWATCHER]\nprot = 80\n[ObWatcher]\nport = 80\n', 'ob-watcher');
+  t.match(misspelt.notices.slice(1), [
+    /section \[ObWatcher\] is ignored; did you mean \[OBWATCHER\]\?$/,
+    /\[OBWATCHER\] has no key "prot", ignored; did you mean port\?$/,
+  ]);
+  await t.rejects(read('[OBWATCHER]\nport = 70000\n', 'ob-watcher'), {
+    message: /\[OBWATCHER\] port: found "70000"/,
+  });
 });

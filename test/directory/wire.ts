@@ -9,6 +9,7 @@ import {
   type DialBackOptions,
   type Directory,
   type DirectoryLimits,
+  type NickAuthOptions,
 } from '../../src/directory/directory.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
@@ -155,6 +156,7 @@ export interface RunOptions {
   readonly flushWindowMs?: number;
   readonly motd?: () => string;
   readonly dialBack?: DialBackOptions;
+  readonly nickAuth?: NickAuthOptions;
 }
 
 export async function runDirectory(options: RunOptions = {}): Promise<Running> {
@@ -170,6 +172,7 @@ export async function runDirectory(options: RunOptions = {}): Promise<Running> {
     log: silentLog,
     flushWindowMs: options.flushWindowMs ?? 0,
     ...(options.dialBack === undefined ? {} : { dialBack: options.dialBack }),
+    ...(options.nickAuth === undefined ? {} : { nickAuth: options.nickAuth }),
   });
   const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const served = await overlay.serve((connection) => directory.accept(connection), {

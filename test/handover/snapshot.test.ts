@@ -15,10 +15,19 @@ import {
 } from '../../src/directory/snapshot.js';
 import { parseNewMessage, parseOldMessage } from '../../src/handover/message.js';
 import { parseUpgradeAnswer } from '../../src/handover/request-socket.js';
+import {
+  formatNickProof,
+  parseNickChallenge,
+  proveNick,
+  type NickAuthChallenge,
+} from '../../src/protocol/nick-auth.js';
+import { nickKey } from '../../src/protocol/nick.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
 import { DN_NICK, hello } from '../directory/wire.js';
+
+const PROVING = nickKey(new Uint8Array(32).fill(0x11));
 
 const age = fc.double({ min: 0, max: 1e9, noNaN: true, noDefaultInfinity: true }).map(Math.abs);
 const nick = fc.stringMatching(/^J5[1-9A-HJ-NP-Za-km-z]{14}$/);
@@ -51,6 +60,8 @@ const readyPeer: fc.Arbitrary<PeerSnapshot> = fc.record({
   ),
   features: fc.array(fc.constantFrom('ping', 'peerlist_features', 'other')),
   verified: fc.boolean(),
+  provenKey: fc.option(fc.stringMatching(/^0[23][0-9a-f]{64}$/), { nil: undefined }),
+  proving: fc.constant(undefined),
   circuit: fc.option(fc.nat().map(String), { nil: undefined }),
   meters,
   addressed: aged,
@@ -110,11 +121,23 @@ t.test('nothing that another process says throws', async (t) => {
 t.test('a field that is not what it must be is refused, whichever it is', async (t) => {
   const [peer] = fc.sample(readyPeer, { numRuns: 1, seed: 7 });
   if (!peer) throw new Error('no sample');
-  const good = Object(formatPeerSnapshot({ ...peer, circuit: '1', pingedMs: 1, probedMs: 1 }));
+  const good = Object(
+    formatPeerSnapshot({
+      ...peer,
+      circuit: '1',
+      pingedMs: 1,
+      probedMs: 1,
+      owed: Buffer.from('x'),
+      provenKey: PROVING.publicKeyHex,
+    }),
+  );
   t.ok(parsePeerSnapshot(good).ok);
   const bad: readonly (readonly [string, unknown])[] = [
     ...Object.keys(good).map((name) => [name, { odd: true }] as const),
     ['state', 'gone'],
+    ['state', 'proving'],
+    ['provenKey', '04'.padEnd(66, 'a')],
+    ['proving', { challenge: '{}', handshake: '', askedMs: 0 }],
     ['nick', 'a;b'],
     ['nick', 'J5!PUBLIC'],
     ['location', 'example.com:80'],
@@ -144,6 +167,7 @@ function directoryWith(clock: TestClock, limits: Partial<DirectoryLimits>): Dire
     network: 'signet',
     nick: DN_NICK,
     location: () => LOCATION,
+    nickAuth: { required: false, randomBytes: (count) => new Uint8Array(count).fill(7) },
     acceptLoopback: true,
     motd: () => 'hello',
     limits: { ...DEFAULT_LIMITS, ...limits },
@@ -245,5 +269,49 @@ t.test('a newcomer that waits for a nick, and one that has said nothing', async 
   for (let i = 0; i < 40; i++) clock.advance(250);
   t.equal(to.stats().closed['handshake-timeout'], 1, 'counted from when it was accepted');
   for (const peer of [...peers.values(), holder, newcomer, silent]) peer.leave();
+  t.equal(clock.pending, 0);
+});
+
+t.test('who is asked to prove its nick proves it to the next process', async (t) => {
+  const clock = createTestClock();
+  const from = directoryWith(clock, {});
+  const handshake = hello(PROVING.nick, { features: { nick_auth: true } });
+  const asked = memoryPeer();
+  const slow = memoryPeer();
+  const challengeOf = (peer: MemoryPeer): NickAuthChallenge => {
+    const [, payload = ''] = /"type": 803, "line": "(.*)"}/.exec(peer.received) ?? [];
+    const challenge = parseNickChallenge(payload.replaceAll('\\"', '"'));
+    if (!challenge.ok) throw new Error(`no challenge: ${peer.received}`);
+    return challenge.value;
+  };
+  for (const peer of [asked, slow]) {
+    from.accept(peer.connection);
+    peer.say(encodeEnvelope(793, handshake));
+    peer.drain();
+  }
+  const proof = (peer: MemoryPeer): string =>
+    encodeEnvelope(805, formatNickProof(proveNick(PROVING, challengeOf(peer), handshake)));
+  const [first, second] = [proof(asked), proof(slow)];
+  const next = moved(from, clock, {});
+  t.match(next.to.stats(), { peers: 0, unhandshaked: 2 });
+  const fresh = next.peers.get(asked.connection);
+  fresh?.say(first);
+  fresh?.drain();
+  t.match(fresh?.received, /"type": 807, "line": "{\\"code\\":\\"ok\\"/);
+  t.equal(next.to.peerCount, 1);
+  // This one has said it, but its turn comes in the process after the next.
+  next.peers.get(slow.connection)?.say(second);
+  const last = moved(next.to, clock, {});
+  const slowest = last.peers.get(next.peers.get(slow.connection)?.connection ?? slow.connection);
+  for (let i = 0; i < 5; i++) clock.advance(10);
+  slowest?.drain();
+  t.match(slowest?.received, /"code\\":\\"ok\\"/, 'the same key has its nick again');
+  t.match(last.to.stats(), { peers: 1, unhandshaked: 0, nickAuth: { ok: 2 } });
+
+  const third = moved(last.to, clock, {});
+  const [kept] = third.to.snapshot(() => new Uint8Array(0)).peers;
+  t.equal(kept?.peer.provenKey, PROVING.publicKeyHex, 'what was proved stays known');
+  for (const { peers } of [next, last, third]) for (const peer of peers.values()) peer.leave();
+  for (const peer of [asked, slow]) peer.leave();
   t.equal(clock.pending, 0);
 });

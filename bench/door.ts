@@ -1,0 +1,167 @@
+/**
+ * What a flood of fresh nicks costs a maker that could take part in coinjoins: CPU, memory, files,
+ * answers. Signatures of what comes in are not part of it: the channel has checked them before.
+ */
+import { EventEmitter } from 'eventemitter3';
+import { randomBytes } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { MessageChannelEvents } from '../src/channel/message-channel.js';
+import { silentLog } from '../src/channel/log.js';
+import type { Clock } from '../src/channel/ports.js';
+import { createDoor, DEFAULT_DOOR_LIMITS } from '../src/negotiation/door.js';
+import { DEFAULT_MAKER_POLICY } from '../src/negotiation/maker-api.js';
+import { createMakerSessions, DEFAULT_SESSION_LIMITS } from '../src/negotiation/maker-sessions.js';
+import { createBoxKeyPair } from '../src/protocol/encryption.js';
+import { formatPrivmsg } from '../src/protocol/message.js';
+import { createNickKey } from '../src/protocol/nick.js';
+import { formatOffer, type Offer } from '../src/protocol/offer.js';
+import { printTable } from './table.js';
+
+const OFFER: Offer = {
+  type: 'sw0reloffer',
+  oid: 0,
+  minsize: 27_300,
+  maxsize: 500_000_000,
+  txfee: 0,
+  cjfee: '0.00002',
+};
+
+/** A clock that stands still until it is told to go on. */
+function createStandingClock(): Clock & { go(ms: number): void } {
+  let now = 0;
+  const timers = new Set<{ readonly due: number; readonly fn: () => void }>();
+  return {
+    now: () => now,
+    after(ms, fn) {
+      const timer = { due: now + ms, fn };
+      timers.add(timer);
+      return () => void timers.delete(timer);
+    },
+    go(ms) {
+      now += ms;
+      for (const timer of timers) {
+        if (timer.due > now) continue;
+        timers.delete(timer);
+        timer.fn();
+      }
+    },
+  };
+}
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect === 'function') collect();
+}
+
+const heap = (): number => {
+  collectGarbage();
+  return process.memoryUsage().heapUsed;
+};
+const files = (): number => readdirSync('/proc/self/fd').length;
+
+const unused = (): never => {
+  throw new Error('nobody comes so far');
+};
+
+interface Flood {
+  readonly nicks: number;
+  /** Of simulated time. */
+  readonly seconds: number;
+  readonly kind: 'orderbook' | 'fill';
+}
+
+function flood({ nicks, seconds, kind }: Flood): readonly string[] {
+  const clock = createStandingClock();
+  const events = new EventEmitter<MessageChannelEvents>();
+  const key = createNickKey(randomBytes);
+  let sent = 0;
+  const send = (to: string, command: string, args: string) => {
+    formatPrivmsg(key, to, command, args);
+    sent += 1;
+    return { sent: true as const, route: { kind: 'direct' as const } };
+  };
+  const door = createDoor(clock, DEFAULT_DOOR_LIMITS);
+  const sessions = createMakerSessions({
+    channel: {
+      on: (event, listener) => void events.on(event, listener),
+      off: (event, listener) => void events.off(event, listener),
+      send,
+    },
+    network: 'signet',
+    offers: [OFFER],
+    wallet: { reserve: unused, sign: unused, settle: unused },
+    chain: { coins: unused, broadcast: unused, seen: unused },
+    commitments: { has: () => false, add: unused, size: 0 },
+    policy: DEFAULT_MAKER_POLICY,
+    limits: DEFAULT_SESSION_LIMITS,
+    door,
+    clock,
+    randomBytes,
+    log: silentLog,
+  });
+  const answer = formatOffer(OFFER);
+  const takerKey = createBoxKeyPair(randomBytes).publicKeyHex;
+  const heapBefore = heap();
+  const filesBefore = files();
+  const cpuBefore = process.cpuUsage();
+  let most = 0;
+  for (let n = 0; n < nicks; n += 1) {
+    clock.go((seconds * 1_000) / nicks);
+    const from = `J5${n.toString(36).padStart(14, 'x')}`;
+    const location = { kind: 'loopback', host: '127.0.0.1', port: 1 + (n % 2) } as const;
+    const route = { kind: 'directory', location } as const;
+    if (kind === 'orderbook') {
+      if (door.mayAskOrderbook(from, route)) send(from, OFFER.type, answer);
+    } else {
+      const commitment = `P${n.toString(16).padStart(64, '0')}`;
+      const args = ['0', '100000', takerKey, commitment];
+      const commands: [{ name: string; args: string[] }] = [{ name: 'fill', args }];
+      sessions.receive({ from, to: key.nick, commands, publicKeyHex: '', route });
+    }
+    most = Math.max(most, sessions.size);
+  }
+  const { user, system } = process.cpuUsage(cpuBefore);
+  const held = (heap() - heapBefore) / 1024;
+  const opened = files() - filesBefore;
+  const { remembered } = door;
+  sessions.close();
+  const cpu = (user + system) / 1_000;
+  return [
+    `${kind}, ${nicks.toLocaleString('en-US')} nicks in ${seconds} s`,
+    cpu.toFixed(0),
+    ((cpu * 1_000) / nicks).toFixed(1),
+    (cpu / seconds / 10).toFixed(1),
+    held.toFixed(0),
+    String(opened),
+    String(sent),
+    String(most),
+    String(remembered),
+  ];
+}
+
+export function benchDoor(quick: boolean): void {
+  const nicks = quick ? 10_000 : 100_000;
+  flood({ nicks: 1_000, seconds: 1, kind: 'fill' });
+  printTable(
+    [
+      'flood',
+      'CPU ms',
+      'µs per request',
+      '% of a core',
+      'heap KiB kept',
+      'files',
+      'sent',
+      'most sessions',
+      'remembered',
+    ],
+    [
+      flood({ nicks, seconds: 100, kind: 'orderbook' }),
+      flood({ nicks, seconds: 10, kind: 'orderbook' }),
+      flood({ nicks, seconds: 100, kind: 'fill' }),
+      flood({ nicks, seconds: 10, kind: 'fill' }),
+    ],
+  );
+}

@@ -1,0 +1,269 @@
+/**
+ * Compares directories by what comes through them, flags those that withhold a maker's private
+ * messages, and says which to avoid. What this can and cannot prove: docs/audit.md.
+ */
+import type { Arrival, OnionMessageChannel } from '../channel/channel-api.js';
+import type { Log } from '../channel/log.js';
+import type { Clock } from '../channel/ports.js';
+import type { DirectoryAudit, EvidenceRecord } from '../orderbook/book-api.js';
+import { formatLocation } from '../protocol/location.js';
+import { flagsOf, newRecord, type DirectoryRecord } from './flags.js';
+import { createLeaves } from './leaves.js';
+import { evidenceOf, judge, NEW_PAIR, threshold, type PairState } from './pair-test.js';
+import { createRounds, type ClosedRound } from './rounds.js';
+
+export interface AuditLimits {
+  /** From a maker's first arrival to the end of the round, in milliseconds. */
+  readonly roundMs: number;
+  /** An answer this long after our request is one to it, in milliseconds. */
+  readonly answerMs: number;
+  /** A leave is contradicted by a message within this time, in milliseconds. */
+  readonly leaveMs: number;
+  /** Makers followed for each directory; the one judged longest ago makes room. */
+  readonly makers: number;
+  /** A maker not judged for this long is forgotten, and a flag with it, in milliseconds. */
+  readonly forgetMs: number;
+  /** Rounds open at any time, of private and of public messages. */
+  readonly openRounds: number;
+  /** Records of evidence kept in memory. */
+  readonly evidence: number;
+}
+
+export const DEFAULT_AUDIT_LIMITS: AuditLimits = {
+  roundMs: 60_000,
+  answerMs: 120_000,
+  leaveMs: 600_000,
+  makers: 5_000,
+  forgetMs: 86_400_000,
+  openRounds: 10_000,
+  evidence: 200,
+};
+
+export interface AuditOptions {
+  readonly channel: Pick<
+    OnionMessageChannel,
+    'observe' | 'peer' | 'directories' | 'on' | 'off' | 'avoidDirectories'
+  >;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Milliseconds since 1970. Default `Date.now`. */
+  readonly epochMs?: () => number;
+  readonly limits?: Partial<AuditLimits>;
+  /** Each flag and each end of one; for a file. */
+  readonly onEvidence?: (record: EvidenceRecord) => void;
+  /** Evidence of former runs, oldest first. It is shown and flags nothing. */
+  readonly formerEvidence?: readonly EvidenceRecord[];
+}
+
+export interface Audit {
+  /** Makers were just asked for their offers. */
+  asked(): void;
+  report(directory: string): DirectoryAudit;
+  /** Whether messages to this maker should go another way. The channel's routing is told by itself. */
+  avoid(directory: string, maker: string): boolean;
+  /** The newest last. */
+  readonly evidence: readonly EvidenceRecord[];
+  /** Stops listening and routing by it; the channel stays the caller's. */
+  close(): void;
+}
+
+export function createAudit(options: AuditOptions): Audit {
+  const { channel, clock, log, epochMs = Date.now } = options;
+  const limits = { ...DEFAULT_AUDIT_LIMITS, ...options.limits };
+  const directories = new Map<string, DirectoryRecord>();
+  const leaves = createLeaves(clock, limits.leaveMs, limits.makers);
+  let evidence: EvidenceRecord[] = [...(options.formerEvidence ?? [])].slice(-limits.evidence);
+  let askedAt: number | undefined;
+
+  function recordOf(directory: string): DirectoryRecord {
+    const known = directories.get(directory);
+    if (known) return known;
+    const fresh = newRecord();
+    directories.set(directory, fresh);
+    return fresh;
+  }
+
+  function upNow(): Set<string> {
+    const up = channel.directories().filter(({ state }) => state === 'up');
+    return new Set(up.map(({ location }) => formatLocation(location)));
+  }
+
+  function shownBy(nick: string): readonly string[] {
+    const up = upNow();
+    return (channel.peer(nick)?.directories ?? []).map(formatLocation).filter((d) => up.has(d));
+  }
+
+  function compared(maker: string): EvidenceRecord['compared'] {
+    const rows = [...directories].flatMap(([directory, { pairs }]) => {
+      const state = pairs.get(maker)?.state;
+      return state
+        ? [[directory, { rounds: state.rounds, delivered: state.delivered }] as const]
+        : [];
+    });
+    return Object.fromEntries(rows);
+  }
+
+  function note(directory: string, maker: string, event: 'flag' | 'clear', state: PairState): void {
+    const record: EvidenceRecord = {
+      atEpoch: epochMs(),
+      directory,
+      event,
+      kind: 'withholds',
+      maker,
+      rounds: state.rounds,
+      delivered: state.delivered,
+      evidence: evidenceOf(state),
+      compared: compared(maker),
+    };
+    evidence = [...evidence, record].slice(-limits.evidence);
+    options.onEvidence?.(record);
+    if (event === 'clear') log.info('a directory is not suspected any more', { directory });
+    else log.warn('a directory seems to withhold messages; it is used last', { directory });
+  }
+
+  function forgetOld(directory: string, record: DirectoryRecord): void {
+    for (const [maker, { state, judgedAt }] of record.pairs) {
+      const tooOld = clock.now() - judgedAt > limits.forgetMs;
+      if (!tooOld && record.pairs.size <= limits.makers) return;
+      if (record.flagged.delete(maker)) note(directory, maker, 'clear', state);
+      record.pairs.delete(maker);
+    }
+  }
+
+  function judgePair(directory: string, round: ClosedRound, limit: number): void {
+    const record = recordOf(directory);
+    const delivered = round.delivered.has(directory);
+    record.rounds++;
+    if (delivered) record.delivered++;
+    const pair = record.pairs.get(round.nick) ?? {
+      state: NEW_PAIR,
+      judgedAt: 0,
+      flaggedAt: undefined,
+    };
+    const before = pair.state;
+    pair.state = judge(
+      before,
+      {
+        eligible: round.eligible.length,
+        others: round.delivered.size - (delivered ? 1 : 0),
+        delivered,
+      },
+      limit,
+    );
+    pair.judgedAt = clock.now();
+    record.pairs.delete(round.nick);
+    record.pairs.set(round.nick, pair);
+    forgetOld(directory, record);
+    if (pair.state.flagged === before.flagged) return;
+    pair.flaggedAt = pair.state.flagged ? clock.now() : undefined;
+    if (pair.state.flagged) record.flagged.add(round.nick);
+    else record.flagged.delete(round.nick);
+    note(directory, round.nick, pair.state.flagged ? 'flag' : 'clear', pair.state);
+  }
+
+  function countPublic({ eligible, delivered }: ClosedRound): void {
+    for (const directory of eligible) {
+      const record = recordOf(directory);
+      record.publicExpected++;
+      if (delivered.has(directory)) record.publicDelivered++;
+    }
+  }
+
+  function closed(round: ClosedRound): void {
+    if (round.eligible.length < 2) return;
+    if (!round.private) return countPublic(round);
+    let pairs = 0;
+    for (const record of directories.values()) pairs += record.pairs.size;
+    const limit = threshold(pairs);
+    for (const directory of round.eligible) judgePair(directory, round, limit);
+  }
+
+  const rounds = createRounds({
+    clock,
+    roundMs: limits.roundMs,
+    most: limits.openRounds,
+    shownBy,
+    onClosed: closed,
+  });
+
+  function arrived({ from, directory, private: isPrivate, id, neverHeard }: Arrival): void {
+    const way = directory && formatLocation(directory);
+    if (isPrivate) leaves.spoke(from, way);
+    if (way === undefined) return;
+    if (!isPrivate) {
+      // Anybody who relays can repeat an old one; only a new one is a fair question.
+      rounds.arrived(`public ${id}`, from, way, false, neverHeard);
+      return;
+    }
+    const isAnswer = askedAt !== undefined && clock.now() - askedAt <= limits.answerMs;
+    rounds.arrived(`private ${from}`, from, way, true, isAnswer || neverHeard);
+  }
+
+  const onDown = ({ location }: { readonly location: Parameters<typeof formatLocation>[0] }) =>
+    rounds.lost(formatLocation(location));
+  const stopObserving = channel.observe({
+    arrived,
+    left(nick, directory) {
+      const key = formatLocation(directory);
+      rounds.left(nick, key);
+      leaves.left(nick, key);
+    },
+  });
+  channel.on('directory-down', onDown);
+  channel.avoidDirectories(avoid);
+
+  /**
+   * Any maker can get a directory flagged by not using it. So a directory is avoided for other makers
+   * only while at most half of those that are up are flagged.
+   */
+  function isAvoided(directory: string): boolean {
+    if (recordOf(directory).flagged.size === 0) return false;
+    const up = upNow();
+    const flagged = [...up].filter((one) => (directories.get(one)?.flagged.size ?? 0) > 0);
+    return flagged.length * 2 <= up.size;
+  }
+
+  function avoid(directory: string, maker: string): boolean {
+    const flagged = directories.get(directory)?.flagged;
+    if (!flagged || flagged.size === 0) return false;
+    return flagged.has(maker) || isAvoided(directory);
+  }
+
+  return {
+    asked() {
+      askedAt = clock.now();
+    },
+    report(directory) {
+      const record = recordOf(directory);
+      const { told, contradicted } = leaves.of(directory);
+      let pairs = 0;
+      for (const one of directories.values()) pairs += one.pairs.size;
+      let strongest = 0;
+      for (const { state } of record.pairs.values()) {
+        if (!state.flagged) strongest = Math.max(strongest, evidenceOf(state));
+      }
+      return {
+        directory,
+        flags: flagsOf(record),
+        avoided: isAvoided(directory),
+        rounds: record.rounds,
+        delivered: record.delivered,
+        publicExpected: record.publicExpected,
+        publicDelivered: record.publicDelivered,
+        leaves: told,
+        leavesContradicted: contradicted,
+        suspicion: Math.min(1, strongest / threshold(pairs)),
+      };
+    },
+    avoid,
+    get evidence() {
+      return evidence;
+    },
+    close() {
+      stopObserving();
+      channel.off('directory-down', onDown);
+      channel.avoidDirectories(undefined);
+      rounds.close();
+    },
+  };
+}

@@ -1,0 +1,67 @@
+/** What the audit keeps of each directory, and the flags that follow from it. */
+import type { AuditFlag } from '../orderbook/book-api.js';
+import { evidenceOf, type PairState } from './pair-test.js';
+
+/** More than this share of a directory's makers, and at least so many: it is not about one of them. */
+const LOSSY_SHARE = 0.25;
+const LOSSY_LEAST = 3;
+
+/** One maker, as one directory showed it. Times on the audit's clock. */
+export interface Pair {
+  state: PairState;
+  judgedAt: number;
+  flaggedAt: number | undefined;
+}
+
+/** What is known of one directory. */
+export interface DirectoryRecord {
+  rounds: number;
+  delivered: number;
+  publicExpected: number;
+  publicDelivered: number;
+  /** By maker, in the order of the last round. */
+  readonly pairs: Map<string, Pair>;
+  readonly flagged: Set<string>;
+}
+
+export function newRecord(): DirectoryRecord {
+  return {
+    rounds: 0,
+    delivered: 0,
+    publicExpected: 0,
+    publicDelivered: 0,
+    pairs: new Map(),
+    flagged: new Set(),
+  };
+}
+
+/** The flags of a directory; first the one about itself, where there is one. */
+export function flagsOf({ pairs, flagged }: DirectoryRecord): AuditFlag[] {
+  const flags = [...flagged].flatMap((maker): AuditFlag[] => {
+    const pair = pairs.get(maker);
+    if (!pair) return [];
+    const { rounds: count, delivered } = pair.state;
+    return [
+      {
+        kind: 'withholds',
+        maker,
+        since: pair.flaggedAt ?? pair.judgedAt,
+        rounds: count,
+        delivered,
+        evidence: evidenceOf(pair.state),
+        detail: `of ${count} times that ${maker} was heard, ${delivered} came this way`,
+      },
+    ];
+  });
+  if (flags.length < LOSSY_LEAST || flags.length < LOSSY_SHARE * pairs.size) return flags;
+  const lossy: AuditFlag = {
+    kind: 'lossy',
+    maker: undefined,
+    since: Math.max(...flags.map(({ since }) => since)),
+    rounds: flags.reduce((sum, flag) => sum + flag.rounds, 0),
+    delivered: flags.reduce((sum, flag) => sum + flag.delivered, 0),
+    evidence: Math.max(...flags.map((flag) => flag.evidence)),
+    detail: `messages of ${flags.length} of ${pairs.size} makers do not come this way`,
+  };
+  return [lossy, ...flags];
+}

@@ -1,0 +1,106 @@
+/**
+ * Gathers what came through which directory: a round opens with the first arrival and closes a minute
+ * later. Bounded in rounds.
+ */
+import type { Clock } from '../channel/ports.js';
+
+export interface RoundsOptions {
+  readonly clock: Clock;
+  /** From the first arrival to the end of the round, in milliseconds. */
+  readonly roundMs: number;
+  /** Most rounds open at any time; above it none is opened. */
+  readonly most: number;
+  /** Directories that are up and show this nick now. */
+  readonly shownBy: (nick: string) => readonly string[];
+  /** `delivered` is not empty; `eligible` holds it and all that could have delivered too. */
+  readonly onClosed: (round: ClosedRound) => void;
+}
+
+export interface ClosedRound {
+  readonly nick: string;
+  readonly private: boolean;
+  readonly eligible: readonly string[];
+  readonly delivered: ReadonlySet<string>;
+}
+
+export interface Rounds {
+  /** An arrival; `opens` says whether it may open a round. One round of a key at a time. */
+  arrived(key: string, nick: string, directory: string, isPrivate: boolean, opens: boolean): void;
+  /** The directory says that the nick left: it is not expected to deliver in the open rounds. */
+  left(nick: string, directory: string): void;
+  /** Likewise for all nicks. */
+  lost(directory: string): void;
+  readonly open: number;
+  close(): void;
+}
+
+interface Open {
+  readonly nick: string;
+  readonly private: boolean;
+  readonly closesAt: number;
+  /** Shown when the round was opened, and not left or lost since. */
+  readonly expected: Set<string>;
+  readonly delivered: Set<string>;
+}
+
+export function createRounds(options: RoundsOptions): Rounds {
+  const { clock, roundMs, most, shownBy, onClosed } = options;
+  // In the order in which they close.
+  const rounds = new Map<string, Open>();
+  let cancel: (() => void) | undefined;
+
+  function closeDue(): void {
+    cancel = undefined;
+    for (const [key, round] of rounds) {
+      if (round.closesAt > clock.now()) break;
+      rounds.delete(key);
+      const still = new Set(shownBy(round.nick));
+      const eligible = [...round.expected].filter((directory) => still.has(directory));
+      const delivered = new Set(eligible.filter((directory) => round.delivered.has(directory)));
+      if (delivered.size === 0) continue;
+      onClosed({ nick: round.nick, private: round.private, eligible, delivered });
+    }
+    schedule();
+  }
+
+  function schedule(): void {
+    const [first] = rounds.values();
+    if (first && !cancel) {
+      cancel = clock.after(Math.max(0, first.closesAt - clock.now()), closeDue);
+    }
+  }
+
+  return {
+    arrived(key, nick, directory, isPrivate, opens) {
+      const known = rounds.get(key);
+      if (known) {
+        known.delivered.add(directory);
+        return;
+      }
+      if (!opens || rounds.size >= most) return;
+      rounds.set(key, {
+        nick,
+        private: isPrivate,
+        closesAt: clock.now() + roundMs,
+        expected: new Set(shownBy(nick)),
+        delivered: new Set([directory]),
+      });
+      schedule();
+    },
+    left(nick, directory) {
+      for (const round of rounds.values()) {
+        if (round.nick === nick) round.expected.delete(directory);
+      }
+    },
+    lost(directory) {
+      for (const round of rounds.values()) round.expected.delete(directory);
+    },
+    get open() {
+      return rounds.size;
+    },
+    close() {
+      cancel?.();
+      rounds.clear();
+    },
+  };
+}

@@ -1,0 +1,29 @@
+/** Keeps the event loop free: expensive work is done a little at a time. */
+import type { Clock } from './ports.js';
+
+export interface Turns {
+  /** Asked before each piece of work: 0 when it may be done in this turn, else milliseconds to wait. */
+  delayMs(): number;
+}
+
+/** Long enough for the loop to go round. */
+const PAUSE_MS = 1;
+
+/** @param turnMs once work has taken this long, the rest waits until others had their turn */
+export function createTurns(clock: Clock, turnMs: number): Turns {
+  let startedAt: number | undefined;
+
+  return {
+    delayMs() {
+      const now = clock.now();
+      if (startedAt === undefined) {
+        startedAt = now;
+        // Comes when this turn is over, however long it took.
+        clock.after(PAUSE_MS, () => {
+          startedAt = undefined;
+        });
+      }
+      return now - startedAt < turnMs ? 0 : PAUSE_MS;
+    },
+  };
+}

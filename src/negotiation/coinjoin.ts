@@ -1,0 +1,216 @@
+/** Runs one round of a taker: carries out what the machine (`taker-round.ts`) wants. */
+import type { MessageChannelEvents } from '../channel/channel-api.js';
+import type { Log } from '../channel/log.js';
+import type { Clock } from '../channel/ports.js';
+import type { Network } from '../protocol/constants.js';
+import { createBoxKeyPair, type RandomBytes } from '../protocol/encryption.js';
+import type { Podle } from '../protocol/podle.js';
+import { createCourier, type NegotiationChannel } from './courier.js';
+import type { ChainView, CommitmentStore, TakerWallet } from './ports.js';
+import {
+  DEFAULT_TAKER_POLICY,
+  type Candidate,
+  type LegStep,
+  type RoundEffect,
+  type RoundEvent,
+  type RoundResult,
+  type RoundState,
+  type RoundTransition,
+  type TakerPolicy,
+} from './taker-api.js';
+import { openRound } from './taker-gathering.js';
+import { roundTransition } from './taker-round.js';
+import { shownText } from './texts.js';
+
+export interface CoinjoinOptions {
+  readonly channel: NegotiationChannel;
+  readonly network: Network;
+  readonly wallet: TakerWallet;
+  readonly chain: ChainView;
+  /** Our own used commitments: each is remembered before anybody hears of it. */
+  readonly commitments: CommitmentStore;
+  /** Satoshi that each side gets. */
+  readonly amount: number;
+  /** Makers wanted. */
+  readonly makers: number;
+  /** In the order in which they are asked: the first `makers`, then the ones in reserve. */
+  readonly candidates: readonly Candidate[];
+  readonly policy?: Partial<TakerPolicy>;
+  readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
+  readonly log: Log;
+  /** Ends the round; what was reserved is free again. */
+  readonly signal?: AbortSignal;
+  /** Called after every change. */
+  readonly onProgress?: (progress: RoundProgress) => void;
+}
+
+export interface RoundProgress {
+  readonly phase: RoundState['phase'];
+  /** Each maker that was asked, by nick. */
+  readonly makers: ReadonlyMap<string, LegStep | 'failed'>;
+}
+
+const detailOf = (error: unknown): string =>
+  shownText(error instanceof Error ? error.message : String(error));
+
+const ANSWERS = new Set(['pubkey', 'ioauth', 'sig', 'error'] as const);
+type AnswerName = typeof ANSWERS extends Set<infer T> ? T : never;
+const isAnswer = (name: string): name is AnswerName => (ANSWERS as ReadonlySet<string>).has(name);
+
+/**
+ * One coinjoin from `fill` to a transaction in the network. Resolves in every case, to a result that
+ * names who failed and how; rejects never. Leaves no timer and no listener behind.
+ */
+export function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
+  const { channel, wallet, chain, clock, log, amount } = options;
+  const courier = createCourier(channel, clock);
+  const abort = new AbortController();
+  const timers = new Map<string, () => void>();
+  let state: RoundState;
+
+  return new Promise((resolve) => {
+    function dispatch(event: RoundEvent): void {
+      apply(roundTransition(state, event));
+    }
+
+    function apply(transition: RoundTransition): void {
+      ({ state } = transition);
+      for (const effect of transition.effects) carryOut(effect);
+      const makers = [...state.legs].map(([nick, { step }]) => [nick, step] as const);
+      options.onProgress?.({ phase: state.phase, makers: new Map(makers) });
+    }
+
+    function timer(key: string, ms: number | undefined, event: RoundEvent): void {
+      timers.get(key)?.();
+      timers.delete(key);
+      if (ms === undefined) return;
+      const cancel = clock.after(ms, () => {
+        timers.delete(key);
+        dispatch(event);
+      });
+      timers.set(key, cancel);
+    }
+
+    function call<T>(port: string, work: () => Promise<T>, event: (value: T) => RoundEvent): void {
+      void (async () => {
+        let result: RoundEvent;
+        try {
+          result = event(await work());
+        } catch (error) {
+          result = { kind: 'port-failed', port, detail: detailOf(error) };
+        }
+        dispatch(result);
+      })();
+    }
+
+    async function commit(): Promise<Podle | undefined> {
+      const podle = await wallet.commit(amount, abort.signal);
+      if (podle !== undefined) await options.commitments.add(podle.commitment);
+      return podle;
+    }
+
+    function carryOut(effect: RoundEffect): void {
+      const { signal } = abort;
+      switch (effect.kind) {
+        case 'send':
+          courier.say(effect.to, [effect]);
+          return;
+        case 'forget':
+          courier.forget(effect.nick);
+          return;
+        case 'deadline': {
+          const { nick, ms } = effect;
+          timer(`maker ${nick}`, ms, { kind: 'deadline', nick });
+          return;
+        }
+        case 'round-deadline':
+          timer('round', effect.ms, { kind: 'deadline', nick: undefined });
+          return;
+        case 'step-deadline':
+          timer('step', effect.ms, { kind: 'step-deadline' });
+          return;
+        case 'commit':
+          call('wallet', commit, (podle) => ({ kind: 'committed', podle }));
+          return;
+        case 'look-up': {
+          const { nick, coins } = effect;
+          call(
+            'chain',
+            () => chain.coins(coins, signal),
+            (found) => ({ kind: 'coins', nick, coins: found }),
+          );
+          return;
+        }
+        case 'fund':
+          call(
+            'wallet',
+            () => wallet.fund(effect.request, signal),
+            (funding) => ({ kind: 'funded', funding }),
+          );
+          return;
+        case 'sign':
+          call(
+            'wallet',
+            () => wallet.sign(effect.request, signal),
+            (signatures) => ({ kind: 'signatures', signatures }),
+          );
+          return;
+        case 'watch':
+          call(
+            'chain',
+            () => chain.seen(effect.txid, signal),
+            () => ({ kind: 'seen' }),
+          );
+          return;
+        case 'broadcast':
+          call(
+            'chain',
+            () => chain.broadcast(effect.transaction),
+            () => ({ kind: 'broadcast' }),
+          );
+          return;
+        case 'settle':
+          wallet.settle(effect.funding, effect.settlement);
+          return;
+        case 'end':
+          end(effect.result);
+      }
+    }
+
+    const onPrivmsg: MessageChannelEvents['privmsg'] = ({ from, commands: [{ name, args }] }) => {
+      if (isAnswer(name)) dispatch({ kind: 'message', from, command: name, args });
+    };
+    const onStop = (): void => dispatch({ kind: 'stop' });
+
+    function end(result: RoundResult): void {
+      for (const cancel of timers.values()) cancel();
+      timers.clear();
+      channel.off('privmsg', onPrivmsg);
+      channel.off('stopped', onStop);
+      options.signal?.removeEventListener('abort', onStop);
+      courier.close();
+      abort.abort();
+      if (result.ok) log.info('a coinjoin is complete', { makers: result.makers.length });
+      else log.warn('a coinjoin failed', { fault: result.fault });
+      resolve(result);
+    }
+
+    channel.on('privmsg', onPrivmsg);
+    channel.on('stopped', onStop);
+    options.signal?.addEventListener('abort', onStop, { once: true });
+    const { network, makers, candidates, randomBytes } = options;
+    const opened = openRound({
+      network,
+      policy: { ...DEFAULT_TAKER_POLICY, ...options.policy },
+      amount,
+      makers,
+      candidates,
+      keys: createBoxKeyPair(randomBytes),
+      randomBytes,
+    });
+    ({ state } = opened);
+    apply(opened);
+    if (options.signal?.aborted === true) onStop();
+  });
+}

@@ -1,0 +1,185 @@
+/** The types of a maker's session: what it demands, what happens, what comes out. */
+import type { Network } from '../protocol/constants.js';
+import type { BoxKeyPair, BoxSession, RandomBytes } from '../protocol/encryption.js';
+import type { Offer } from '../protocol/offer.js';
+import type { Outpoint } from '../protocol/outpoint.js';
+import type { PodleRevelation } from '../protocol/podle.js';
+import type { Payout } from './payout.js';
+import type {
+  ChainCoin,
+  Reservation,
+  ReservationRequest,
+  Settlement,
+  SigningRequest,
+} from './ports.js';
+import type { FillTerms } from './texts.js';
+import type { InputSignature, UnsignedTransaction } from './transaction.js';
+
+/** What a maker demands and how long it waits; times in milliseconds. */
+export interface MakerPolicy {
+  /** Points of PoDLE accepted: indices 0 to this, less one. */
+  readonly takerUtxoRetries: number;
+  /** Confirmations the taker's proof coin needs. */
+  readonly takerUtxoAge: number;
+  /** Percent of the amount that it must hold. */
+  readonly takerUtxoAmtPercent: number;
+  /** From our `pubkey` to a good `auth`. */
+  readonly authWaitMs: number;
+  /** From our `ioauth` to a good `tx`. */
+  readonly txWaitMs: number;
+  /** Longest wait for wallet, chain or disk. */
+  readonly portWaitMs: number;
+  /** From our last `sig` to the `push` that we may be asked for. */
+  readonly pushWaitMs: number;
+  /** Bad `auth`s, and bad `tx`s, before the session ends. */
+  readonly attempts: number;
+  /** How often an answer is given once more to one who asks once more. */
+  readonly repeats: number;
+}
+
+export const DEFAULT_MAKER_POLICY: MakerPolicy = {
+  takerUtxoRetries: 3,
+  takerUtxoAge: 5,
+  takerUtxoAmtPercent: 20,
+  authWaitMs: 60_000,
+  txWaitMs: 300_000,
+  portWaitMs: 60_000,
+  pushWaitMs: 300_000,
+  attempts: 3,
+  repeats: 3,
+};
+
+/** What a session is opened with. */
+export interface MakerTerms {
+  readonly network: Network;
+  readonly policy: MakerPolicy;
+  readonly fill: FillTerms;
+  readonly offer: Offer;
+  readonly keys: BoxKeyPair;
+  readonly box: BoxSession;
+  readonly randomBytes: RandomBytes;
+}
+
+export type MakerStep =
+  'auth' | 'checking-coin' | 'reserving' | 'claiming' | 'tx' | 'signing' | 'push';
+
+/** What ended a session before its signatures left; the names are stable. */
+export type MakerFault =
+  | 'silent'
+  | 'box'
+  | 'revelation'
+  | 'podle'
+  | 'coin-missing'
+  | 'coin-young'
+  | 'coin-small'
+  | 'coin-key'
+  | 'commitment-used'
+  | 'no-coins'
+  | 'bad-reservation'
+  | 'bad-signature'
+  | 'transaction'
+  | 'payment'
+  | 'port'
+  | 'replaced'
+  | 'evicted'
+  | 'stopped';
+
+export type MakerOutcome =
+  | {
+      readonly result: 'signed';
+      /** Of the unsigned transaction; the final one for native segwit. */
+      readonly txid: string;
+      /** Whether the taker had us broadcast it. */
+      readonly pushed: boolean;
+      readonly amount: number;
+      /** Fee less our part of the miner fee, satoshi. */
+      readonly earned: number;
+    }
+  | {
+      readonly result: 'failed';
+      /** Who is to blame: the taker, ourselves (wallet, chain, disk, limits). */
+      readonly by: 'taker' | 'us';
+      readonly step: MakerStep;
+      readonly fault: MakerFault;
+      /** For a person; never more than 200 printable characters. */
+      readonly detail: string;
+    };
+
+interface Common {
+  readonly terms: MakerTerms;
+  readonly fee: number;
+  readonly attempts: number;
+  readonly repeats: number;
+  /** Ciphertexts that were taken, by the command that carried them. */
+  readonly taken: Readonly<Partial<Record<'auth' | 'tx', string>>>;
+  /** What is said again to one who asks again. */
+  readonly lastAnswer: readonly MakerEffect[];
+}
+
+export type MakerState =
+  | (Common & { readonly state: 'awaiting-auth' })
+  | (Common & { readonly state: 'checking-coin'; readonly revelation: PodleRevelation })
+  | (Common & { readonly state: 'reserving' })
+  | (Common & { readonly state: 'claiming'; readonly reserved: Reserved })
+  | (Common & { readonly state: 'awaiting-tx'; readonly reserved: Reserved })
+  | (Common & { readonly state: 'signing'; readonly reserved: Reserved; readonly signing: Signing })
+  | (Common & {
+      readonly state: 'awaiting-push';
+      readonly reserved: Reserved;
+      readonly tx: UnsignedTransaction;
+    })
+  | { readonly state: 'ended'; readonly outcome: MakerOutcome };
+
+export interface Reserved {
+  readonly reservation: Reservation;
+  readonly payout: Payout;
+}
+
+export interface Signing {
+  readonly tx: UnsignedTransaction;
+  readonly inputs: SigningRequest['inputs'];
+}
+
+export type MakerEvent =
+  | {
+      readonly kind: 'message';
+      readonly command: 'fill' | 'auth' | 'tx' | 'push';
+      readonly args: readonly string[];
+    }
+  | { readonly kind: 'coin'; readonly coin: ChainCoin | undefined }
+  | { readonly kind: 'reserved'; readonly reservation: Reservation | undefined }
+  | { readonly kind: 'claimed' }
+  | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }
+  | { readonly kind: 'port-failed'; readonly port: string; readonly detail: string }
+  | { readonly kind: 'deadline' }
+  | {
+      readonly kind: 'end';
+      readonly fault: 'replaced' | 'evicted' | 'stopped' | 'commitment-used';
+    };
+
+export type MakerEffect =
+  | {
+      readonly kind: 'send';
+      readonly command: 'pubkey' | 'ioauth' | 'sig' | 'error';
+      readonly args: string;
+    }
+  /** Replaces the only timer of the session. */
+  | { readonly kind: 'deadline'; readonly ms: number }
+  | { readonly kind: 'look-up'; readonly coin: Outpoint }
+  | { readonly kind: 'reserve'; readonly request: ReservationRequest }
+  /** Remember the commitment for good, and end every other session that has it. */
+  | { readonly kind: 'claim'; readonly commitment: string }
+  | { readonly kind: 'sign'; readonly request: SigningRequest }
+  | { readonly kind: 'broadcast'; readonly transaction: Uint8Array }
+  | {
+      readonly kind: 'settle';
+      readonly reservation: Reservation;
+      readonly settlement: Settlement;
+    }
+  /** The timer goes, and so does the session. */
+  | { readonly kind: 'end'; readonly outcome: MakerOutcome };
+
+export interface MakerTransition {
+  readonly state: MakerState;
+  readonly effects: readonly MakerEffect[];
+}

@@ -1,0 +1,256 @@
+/** The first half of a taker's round: finding makers that can take part. */
+import { openBoxSession } from '../protocol/encryption.js';
+import { formatOutpoint } from '../protocol/outpoint.js';
+import { formatRevelation } from '../protocol/podle.js';
+import { judgeCoins, readClaim } from './claim.js';
+import type {
+  Leg,
+  LegFault,
+  RoundEffect,
+  RoundEvent,
+  RoundTerms,
+  RoundTransition,
+} from './taker-api.js';
+import { finish } from './taker-broadcast.js';
+import {
+  dropLeg,
+  isFailed,
+  isReady,
+  openWith,
+  preceded,
+  unchanged,
+  withLeg,
+  type ActiveLeg,
+  type Gathering,
+} from './taker-legs.js';
+import { formatFill } from './texts.js';
+
+/** Keys of one maker that are taken for possible. */
+const MAX_KEYS = 3;
+
+/** A round that has just begun: the wallet is asked for a commitment. */
+export function openRound(terms: RoundTerms): RoundTransition {
+  // A nick can take part once.
+  const candidates = [...new Map(terms.candidates.map((c) => [c.nick, c])).values()];
+  const state: Gathering = {
+    phase: 'gathering',
+    terms,
+    legs: new Map(),
+    spare: candidates.slice(terms.makers),
+    replaced: 0,
+    podle: undefined,
+    revealed: false,
+    waiting: candidates.slice(0, terms.makers),
+  };
+  if (candidates.length < terms.policy.minimumMakers || candidates.length === 0) {
+    return finish(state, 'too-few-makers', `${candidates.length} makers to choose from`);
+  }
+  return {
+    state,
+    effects: [
+      { kind: 'round-deadline', ms: terms.policy.roundMs },
+      { kind: 'step-deadline', ms: terms.policy.portWaitMs },
+      { kind: 'commit', amount: terms.amount },
+    ],
+  };
+}
+
+/** Sends `fill` to everybody who waits for the commitment. */
+function askWaiting(state: Gathering): RoundTransition {
+  const { podle, waiting, terms } = state;
+  if (podle === undefined || waiting.length === 0) return unchanged(state);
+  const legs = new Map(state.legs);
+  const effects: RoundEffect[] = [];
+  for (const candidate of waiting) {
+    const { nick, offer } = candidate;
+    legs.set(nick, { step: 'pubkey', candidate, podle, taken: new Set(), boxes: [] });
+    const args = formatFill({
+      oid: offer.oid,
+      amount: terms.amount,
+      takerKey: terms.keys.publicKeyHex,
+      commitment: podle.commitment,
+    });
+    effects.push(
+      { kind: 'send', to: nick, command: 'fill', args },
+      { kind: 'deadline', nick, ms: terms.policy.makerWaitMs },
+    );
+  }
+  return { state: { ...state, legs, waiting: [] }, effects };
+}
+
+/** Asks spare makers in place of failed ones, and goes on when nobody is waited for. */
+function proceed(state: Gathering): RoundTransition {
+  const { terms, podle } = state;
+  const legs = [...state.legs.values()];
+  const active = legs.filter((leg) => !isFailed(leg)).length + state.waiting.length;
+  const most = Math.min(terms.makers - active, terms.policy.replacements - state.replaced);
+  const added = state.spare.slice(0, Math.max(0, most));
+  const next: Gathering = {
+    ...state,
+    spare: state.spare.slice(added.length),
+    replaced: state.replaced + added.length,
+    waiting: [...state.waiting, ...added],
+  };
+  if (next.waiting.length > 0) {
+    // Without a commitment the wallet is at work already.
+    if (podle === undefined || !state.revealed) return askWaiting(next);
+    // What one maker has seen, others may refuse by now.
+    return {
+      state: { ...next, podle: undefined, revealed: false },
+      effects: [
+        { kind: 'step-deadline', ms: terms.policy.portWaitMs },
+        { kind: 'commit', amount: terms.amount },
+      ],
+    };
+  }
+  const ready = legs.filter(isReady);
+  if (legs.some((leg) => !isFailed(leg) && !isReady(leg))) return unchanged(next);
+  if (ready.length < Math.max(1, terms.policy.minimumMakers)) {
+    return finish(next, 'too-few-makers', `${ready.length} makers are ready`);
+  }
+  return fund(next);
+}
+
+/** Asks the wallet for our own part. */
+export function fund(state: Pick<Gathering, 'terms' | 'legs'>): RoundTransition {
+  const { terms, legs } = state;
+  const parts = [...legs.values()].filter(isReady).map(({ part }) => part);
+  const request = {
+    amount: terms.amount,
+    makerFees: parts.reduce((sum, { fee, txfee }) => sum + fee - txfee, 0),
+    foreignInputs: parts.reduce((sum, { coins }) => sum + coins.length, 0),
+    foreignOutputs: 2 * parts.length,
+  };
+  return {
+    state: { phase: 'funding', terms, legs },
+    effects: [
+      { kind: 'step-deadline', ms: terms.policy.portWaitMs },
+      { kind: 'fund', request },
+    ],
+  };
+}
+
+/** A maker is out: the round finds another one, or ends. */
+export function replaceLeg(
+  state: Gathering,
+  leg: ActiveLeg,
+  fault: LegFault,
+  detail: string,
+): RoundTransition {
+  const dropped = dropLeg(state, leg, fault, detail);
+  return preceded(dropped.effects, proceed(dropped.state));
+}
+
+export function onCommitted(
+  state: Gathering,
+  { podle }: Extract<RoundEvent, { readonly kind: 'committed' }>,
+): RoundTransition {
+  if (state.podle !== undefined) return unchanged(state);
+  const clear: RoundEffect = { kind: 'step-deadline', ms: undefined };
+  if (podle !== undefined)
+    return preceded([clear], askWaiting({ ...state, podle, revealed: false }));
+  if ([...state.legs.values()].every(isFailed)) {
+    return finish(state, 'no-commitment', 'the wallet has no unused commitment left');
+  }
+  // The makers that are left may suffice.
+  return preceded([clear], proceed({ ...state, waiting: [], spare: [] }));
+}
+
+export function onPubkey(
+  state: Gathering,
+  leg: Extract<Leg, { readonly step: 'pubkey' | 'ioauth' }>,
+  key: string,
+): RoundTransition {
+  const { terms } = state;
+  const { nick } = leg.candidate;
+  const known = leg.boxes.some(({ theirPublicKeyHex }) => theirPublicKeyHex === key.toLowerCase());
+  if (known || leg.boxes.length >= MAX_KEYS) return unchanged(state);
+  const box = openBoxSession(terms.keys, key);
+  if (!box.ok) {
+    // Other signed words of the maker may have been made a `pubkey` on the way.
+    return box.reason === 'box-key-form'
+      ? unchanged(state)
+      : replaceLeg(state, leg, 'bad-key', 'its key hides nothing');
+  }
+  const args = box.value.encrypt(formatRevelation(leg.podle.revelation), terms.randomBytes);
+  const shown = leg.podle.commitment === state.podle?.commitment;
+  const boxes = [...leg.boxes, box.value];
+  const effects: RoundEffect[] = [{ kind: 'send', to: nick, command: 'auth', args }];
+  // A second key gives nobody more time.
+  if (leg.step === 'pubkey') {
+    effects.push({ kind: 'deadline', nick, ms: terms.policy.makerWaitMs });
+  }
+  return {
+    state: {
+      ...withLeg(state, { ...leg, step: 'ioauth', boxes }),
+      revealed: state.revealed || shown,
+    },
+    effects,
+  };
+}
+
+/** Coins and scripts that other makers of the round and the proof have. */
+function takenBy(state: Gathering, nick: string): ReadonlySet<string> {
+  const taken = new Set<string>();
+  for (const [other, leg] of state.legs) {
+    if (leg.step === 'failed') continue;
+    taken.add(formatOutpoint(leg.podle.revelation.utxo));
+    if (other === nick) continue;
+    const part = 'part' in leg ? leg.part : 'claim' in leg ? leg.claim : undefined;
+    if (part === undefined) continue;
+    for (const coin of part.coins) taken.add(formatOutpoint(coin));
+    taken.add(part.coinjoinScript);
+    taken.add(part.changeScript);
+  }
+  return taken;
+}
+
+export function onIoAuth(
+  state: Gathering,
+  leg: Extract<Leg, { readonly step: 'pubkey' | 'ioauth' }>,
+  args: readonly string[],
+): RoundTransition {
+  const opened = openWith(leg.boxes, args);
+  if (opened === undefined) return unchanged(state);
+  const { network, policy } = state.terms;
+  const { nick } = leg.candidate;
+  const { box, text } = opened;
+  const taken = takenBy(state, nick);
+  const claim = readClaim(text, box, { network, makerCoins: policy.makerCoins, taken });
+  if (!claim.ok) return replaceLeg(state, leg, claim.fault, claim.detail);
+  const { coins } = claim.value;
+  return {
+    state: withLeg(state, {
+      ...leg,
+      step: 'coins',
+      claim: claim.value,
+      box,
+      taken: new Set([args.join('')]),
+    }),
+    effects: [
+      { kind: 'deadline', nick, ms: policy.portWaitMs },
+      { kind: 'look-up', nick, coins: coins.map(({ txid, vout }) => ({ txid, vout })) },
+    ],
+  };
+}
+
+export function onCoins(
+  state: Gathering,
+  { nick, coins }: Extract<RoundEvent, { readonly kind: 'coins' }>,
+): RoundTransition {
+  const leg = state.legs.get(nick);
+  if (leg?.step !== 'coins') return unchanged(state);
+  const part = judgeCoins(leg.claim, coins, leg.candidate.offer, state.terms.amount);
+  if (!part.ok) return replaceLeg(state, leg, part.fault, part.detail);
+  const { candidate, podle, taken, boxes, box } = leg;
+  const next = withLeg(state, {
+    step: 'ready',
+    candidate,
+    podle,
+    taken,
+    boxes,
+    box,
+    part: part.value,
+  });
+  return preceded([{ kind: 'deadline', nick, ms: undefined }], proceed(next));
+}

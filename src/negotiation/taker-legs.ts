@@ -1,0 +1,58 @@
+/** What both halves of a taker's round do with its makers. */
+import type { BoxSession } from '../protocol/encryption.js';
+import type { Leg, LegFault, RoundEffect, RoundState, RoundTransition } from './taker-api.js';
+import { shownText } from './texts.js';
+
+export type Gathering = Extract<RoundState, { readonly phase: 'gathering' }>;
+
+export type Collecting = Extract<RoundState, { readonly phase: 'collecting' | 'signing' }>;
+
+export type ActiveLeg = Exclude<Leg, { readonly step: 'failed' }>;
+
+export const unchanged = (state: RoundState): RoundTransition => ({ state, effects: [] });
+
+export function withLeg<S extends RoundState>(state: S, leg: Leg): S {
+  return { ...state, legs: new Map(state.legs).set(leg.candidate.nick, leg) };
+}
+
+export function preceded(
+  effects: readonly RoundEffect[],
+  { state, effects: more }: RoundTransition,
+): RoundTransition {
+  return { state, effects: [...effects, ...more] };
+}
+
+export const isFailed = (leg: Leg): boolean => leg.step === 'failed';
+
+export const isReady = (leg: Leg): leg is Extract<Leg, { readonly step: 'ready' }> =>
+  leg.step === 'ready';
+
+/** Opens a ciphertext with the session it was made for, if any. */
+export function openWith(
+  boxes: readonly BoxSession[],
+  args: readonly string[],
+): { readonly box: BoxSession; readonly text: string } | undefined {
+  for (const box of boxes) {
+    const text = box.decrypt(args);
+    if (text.ok) return { box, text: text.value };
+  }
+  return undefined;
+}
+
+/** Marks a maker as failed; the round goes on or ends elsewhere. */
+export function dropLeg<S extends RoundState>(
+  state: S,
+  leg: ActiveLeg,
+  fault: LegFault,
+  detail: string,
+): { readonly state: S; readonly effects: readonly RoundEffect[] } {
+  const { nick } = leg.candidate;
+  const failure = { step: leg.step, fault, detail: shownText(detail) };
+  return {
+    state: withLeg(state, { step: 'failed', candidate: leg.candidate, failure }),
+    effects: [
+      { kind: 'deadline', nick, ms: undefined },
+      { kind: 'forget', nick },
+    ],
+  };
+}

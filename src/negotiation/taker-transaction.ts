@@ -1,0 +1,91 @@
+/** Builds the transaction of a round and makes sure that it pays us. */
+import { DUST_THRESHOLD } from '../protocol/offer.js';
+import { formatOutpoint } from '../protocol/outpoint.js';
+import type { RandomBytes } from '../protocol/encryption.js';
+import { checkPayout, sumOf } from './payout.js';
+import type { Funding, SigningRequest } from './ports.js';
+import type { MakerPart, RoundFault, RoundTerms } from './taker-api.js';
+import {
+  addressScript,
+  buildUnsigned,
+  coinKind,
+  type TransactionOutput,
+  type UnsignedTransaction,
+} from './transaction.js';
+import { MAX_COINS } from './texts.js';
+
+/** Allows the lock time to count, and no replacement by fee: as deployed takers set it. */
+const SEQUENCE = 0xffff_fffe;
+
+/** Uniform in 0 to n - 1, but for a bias of n in 2^32. */
+export function randomBelow(n: number, randomBytes: RandomBytes): number {
+  const [a = 0, b = 0, c = 0, d = 0] = randomBytes(4);
+  return (((a << 24) | (b << 16) | (c << 8) | d) >>> 0) % n;
+}
+
+function shuffled<T>(items: readonly T[], randomBytes: RandomBytes): readonly T[] {
+  const rest = [...items];
+  const result: T[] = [];
+  while (rest.length > 0) result.push(...rest.splice(randomBelow(rest.length, randomBytes), 1));
+  return result;
+}
+
+export type Built =
+  | {
+      readonly ok: true;
+      readonly tx: UnsignedTransaction;
+      readonly own: SigningRequest['inputs'];
+    }
+  | { readonly ok: false; readonly fault: RoundFault; readonly detail: string };
+
+const refused = (fault: RoundFault, detail: string): Built => ({ ok: false, fault, detail });
+
+/** Inputs and outputs of everybody in random order, version 2 (section 9.6). */
+export function buildTransaction(
+  terms: RoundTerms,
+  makers: readonly { readonly part: MakerPart }[],
+  funding: Funding,
+): Built {
+  const { amount, network, randomBytes } = terms;
+  const parts = makers.map(({ part }) => part);
+  const coinjoinScript = addressScript(network, funding.coinjoinAddress);
+  const changeScript =
+    funding.changeAddress === undefined ? undefined : addressScript(network, funding.changeAddress);
+  if (
+    coinjoinScript === undefined ||
+    (changeScript === undefined) !== (funding.changeAddress === undefined)
+  ) {
+    return refused('bad-funding', `the wallet gave an address that is none of ${network}`);
+  }
+  const { coins, minerFee } = funding;
+  const paid = parts.reduce((sum, { fee, txfee }) => sum + fee - txfee, 0);
+  const rest = sumOf(coins) - amount - paid - minerFee;
+  const least = changeScript === undefined ? 0 : DUST_THRESHOLD;
+  if (coins.length > MAX_COINS || coins.some(({ script }) => coinKind(script) === undefined)) {
+    return refused('bad-funding', 'the wallet gave coins of another kind, or too many');
+  }
+  if (rest < least || minerFee < 0) {
+    return refused('bad-funding', `the wallet's coins leave ${rest} sat of change`);
+  }
+  const outputs: TransactionOutput[] = [{ script: coinjoinScript, value: amount }];
+  if (changeScript !== undefined) outputs.push({ script: changeScript, value: rest });
+  for (const part of parts) {
+    outputs.push(
+      { script: part.coinjoinScript, value: amount },
+      { script: part.changeScript, value: part.change },
+    );
+  }
+  const inputs = [...coins, ...parts.flatMap((part) => part.coins)];
+  if (new Set(inputs.map(formatOutpoint)).size < inputs.length) {
+    return refused('bad-funding', 'a maker named one of our own coins');
+  }
+  const tx = buildUnsigned(
+    shuffled(inputs, randomBytes).map(({ txid, vout }) => ({ txid, vout, sequence: SEQUENCE })),
+    shuffled(outputs, randomBytes),
+    funding.lockTime,
+  );
+  if (!tx.ok) return refused('too-large', `the transaction cannot be sent: ${tx.reason}`);
+  const own = checkPayout(tx.value, { coins, amount, coinjoinScript, changeScript, change: rest });
+  if (!own.ok) return refused('bad-funding', `the transaction does not pay us: ${own.reason}`);
+  return { ok: true, tx: tx.value, own: own.value };
+}

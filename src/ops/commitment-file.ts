@@ -1,0 +1,140 @@
+/**
+ * The file of used PoDLE commitments (`cmtdata/commitmentlist`, protocol document, section 10.5): one
+ * per line, lower-case hex. Only ever appended to, so that a crash costs at most the line it tore; the
+ * original's and other peers' files are read as they are.
+ */
+import { mkdir, open, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+const READ_BYTES = 65_536;
+/** Longer lines are nobody's commitments; their rest is skipped. */
+const MAX_LINE = 256;
+
+export interface CommitmentFile {
+  /** Any spelling: of either case, with or without `P` in front and blanks around. */
+  has(commitment: string): boolean;
+  /**
+   * Resolves to whether it was new, once it would survive a power cut. Rejects with the error of the
+   * file system (it is still remembered, and written with the next one), or a RangeError for text that
+   * is no commitment.
+   */
+  add(commitment: string): Promise<boolean>;
+  readonly size: number;
+  /** Lines at the opening that were no commitments: torn ones, or somebody else's. */
+  readonly ignoredLines: number;
+  /** Writes what is left and closes. */
+  close(): Promise<void>;
+}
+
+/** 64 lower-case hex digits; undefined for text that is no commitment. */
+export function canonicalCommitment(text: string): string | undefined {
+  const match = /^\s*P?([0-9a-fA-F]{64})\s*$/.exec(text);
+  return match?.[1]?.toLowerCase();
+}
+
+interface Contents {
+  readonly known: Set<string>;
+  readonly ignored: number;
+  /** Whether the next line must begin with a line feed. */
+  readonly torn: boolean;
+}
+
+async function readAll(file: FileHandle): Promise<Contents> {
+  const known = new Set<string>();
+  let ignored = 0;
+  let rest = '';
+  const take = (line: string): void => {
+    if (line.trim() === '') return;
+    const commitment = canonicalCommitment(line);
+    if (commitment === undefined) ignored += 1;
+    else known.add(commitment);
+  };
+  const buffer = new Uint8Array(READ_BYTES);
+  for (let at = 0; ;) {
+    // oxlint-disable-next-line no-await-in-loop -- each read continues the one before
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, at);
+    if (bytesRead === 0) break;
+    at += bytesRead;
+    const lines = (rest + Buffer.from(buffer.subarray(0, bytesRead)).toString('latin1')).split(
+      '\n',
+    );
+    rest = (lines.pop() ?? '').slice(0, MAX_LINE);
+    for (const line of lines) take(line);
+  }
+  take(rest);
+  return { known, ignored, torn: rest !== '' };
+}
+
+/**
+ * Opens the file, made with mode 0600 (folders 0700) when missing. Rejects with the error of the file
+ * system.
+ */
+export async function openCommitmentFile(path: string): Promise<CommitmentFile> {
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  const file = await open(path, 'a+', 0o600);
+  let contents: Contents;
+  try {
+    contents = await readAll(file);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  const { known, ignored } = contents;
+  let { torn } = contents;
+  let unwritten: string[] = [];
+  let writing: Promise<void> = Promise.resolve();
+  let closed: Promise<void> | undefined;
+
+  /** All lines that wait, in one write and one sync. */
+  async function write(): Promise<void> {
+    const lines = unwritten;
+    if (lines.length === 0) return;
+    unwritten = [];
+    try {
+      const text = lines.map((line) => `${line}\n`).join('');
+      await file.appendFile(torn ? `\n${text}` : text, 'latin1');
+      await file.datasync();
+      torn = false;
+    } catch (error) {
+      // Some of it may stand there, cut off anywhere.
+      torn = true;
+      unwritten = [...lines, ...unwritten];
+      throw error;
+    }
+  }
+
+  return {
+    has(text) {
+      const commitment = canonicalCommitment(text);
+      return commitment !== undefined && known.has(commitment);
+    },
+    async add(text) {
+      const commitment = canonicalCommitment(text);
+      if (commitment === undefined) throw new RangeError('a commitment has 64 hex digits');
+      const isNew = !known.has(commitment);
+      if (isNew) {
+        known.add(commitment);
+        unwritten.push(commitment);
+      }
+      // Also for a known one: it may wait for its writing still.
+      writing = writing.catch(() => {}).then(write);
+      await writing;
+      return isNew;
+    },
+    get size() {
+      return known.size;
+    },
+    ignoredLines: ignored,
+    close() {
+      closed ??= (async () => {
+        try {
+          await writing.catch(() => {});
+          await write();
+        } finally {
+          await file.close();
+        }
+      })();
+      return closed;
+    },
+  };
+}

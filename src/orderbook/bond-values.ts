@@ -1,0 +1,141 @@
+/** What bonds are worth, asked of a bitcoin node a few at a time, and again from time to time. */
+import type { Clock } from '../channel/ports.js';
+import {
+  bondScriptPubKey,
+  bondValue,
+  certExpired,
+  type FidelityBondProof,
+} from '../protocol/fidelity-bond.js';
+import type { BondChainView, BondState } from './book-api.js';
+
+/** Questions to the node at any time. */
+const AT_ONCE = 4;
+/** A bond is looked at again this often: coins are spent, certificates end, values fall. */
+const AGAIN_MS = 600_000;
+/** Likewise after the node did not answer. */
+const RETRY_MS = 60_000;
+
+export interface Valuation {
+  readonly state: Extract<BondState, 'asking' | 'expired' | 'unfunded' | 'valued'>;
+  readonly detail: string;
+  readonly amount: number | undefined;
+  readonly confirmedAt: number | undefined;
+  readonly value: number | undefined;
+}
+
+export interface BondValuerOptions {
+  readonly clock: Clock;
+  readonly chain: BondChainView;
+  /** All that should be looked at again. */
+  readonly proofs: () => readonly { readonly maker: string; readonly proof: FidelityBondProof }[];
+  readonly onValued: (maker: string, proof: FidelityBondProof, valuation: Valuation) => void;
+}
+
+export interface BondValuer {
+  /** The signatures of the proof hold. */
+  ask(maker: string, proof: FidelityBondProof): void;
+  /** How the last question went; up before the first. */
+  readonly chain: 'up' | 'down';
+  close(): void;
+}
+
+const nothing = { amount: undefined, confirmedAt: undefined, value: undefined };
+
+/** Rejects when the node does not answer. */
+async function valuate(chain: BondChainView, proof: FidelityBondProof): Promise<Valuation> {
+  const [tip, output] = await Promise.all([
+    chain.tip(),
+    chain.output(proof.utxo.txid, proof.utxo.vout),
+  ]);
+  if (!output.found) {
+    return { state: 'unfunded', detail: 'no such unspent, confirmed coins', ...nothing };
+  }
+  const { amount, confirmedAt } = output;
+  if (output.scriptHex !== bondScriptPubKey(proof.lockTime, proof.utxoPublicKeyHex)) {
+    return { state: 'unfunded', detail: 'the coins are not locked as the proof says', ...nothing };
+  }
+  if (certExpired(proof.certExpiry, tip.height)) {
+    const detail = `the certificate ended with difficulty period ${proof.certExpiry}`;
+    return { state: 'expired', detail, amount, confirmedAt, value: undefined };
+  }
+  const value = bondValue({
+    satoshi: amount,
+    confirmationTime: confirmedAt,
+    lockTime: proof.lockTime,
+    now: tip.medianTime,
+  });
+  const over = proof.lockTime <= tip.medianTime;
+  const detail = over ? 'the lock time is over; its value falls' : 'locked coins, confirmed';
+  return { state: 'valued', detail, amount, confirmedAt, value };
+}
+
+export function createBondValuer({
+  clock,
+  chain,
+  proofs,
+  onValued,
+}: BondValuerOptions): BondValuer {
+  /** By maker, so that a maker waits once; in the order of asking. */
+  const queue = new Map<string, FidelityBondProof>();
+  let running = 0;
+  let failed = false;
+  let closed = false;
+  let cancelAgain = clock.after(AGAIN_MS, again);
+
+  function again(): void {
+    cancelAgain = clock.after(failed ? RETRY_MS : AGAIN_MS, again);
+    for (const { maker, proof } of proofs()) queue.set(maker, proof);
+    work();
+  }
+
+  function soonerAgain(): void {
+    if (failed) return;
+    failed = true;
+    cancelAgain();
+    cancelAgain = clock.after(RETRY_MS, again);
+  }
+
+  async function one(maker: string, proof: FidelityBondProof): Promise<void> {
+    try {
+      const valuation = await valuate(chain, proof);
+      if (closed) return;
+      failed = false;
+      onValued(maker, proof, valuation);
+    } catch {
+      if (closed) return;
+      soonerAgain();
+      onValued(maker, proof, {
+        state: 'asking',
+        detail: 'signatures hold; the bitcoin node did not answer',
+        ...nothing,
+      });
+    } finally {
+      running--;
+      work();
+    }
+  }
+
+  function work(): void {
+    for (const [maker, proof] of queue) {
+      if (running >= AT_ONCE || closed) return;
+      queue.delete(maker);
+      running++;
+      void one(maker, proof);
+    }
+  }
+
+  return {
+    ask(maker, proof) {
+      queue.set(maker, proof);
+      work();
+    },
+    get chain() {
+      return failed ? 'down' : 'up';
+    },
+    close() {
+      closed = true;
+      cancelAgain();
+      queue.clear();
+    },
+  };
+}

@@ -1,0 +1,206 @@
+/**
+ * The orderbook of a running channel: learns from every message and its copies, checks bonds in small
+ * slices, asks again from time to time, forgets what is old, and tells what changed.
+ */
+import { EventEmitter } from 'eventemitter3';
+import type { Arrival, OnionMessageChannel } from '../channel/channel-api.js';
+import type { Log } from '../channel/log.js';
+import type { Clock, Random } from '../channel/ports.js';
+import { formatLocation } from '../protocol/location.js';
+import { createBonds, type BondLimits } from './bonds.js';
+import { createOrderbook, type BookLimits, type BookOffer, type Orderbook } from './book.js';
+import type {
+  BondChainView,
+  BookEntry,
+  DirectoryAudit,
+  EvidenceRecord,
+  LiveBook,
+  LiveBookEvents,
+} from './book-api.js';
+import { createChanges } from './changes.js';
+import { watchDirectories } from './directory-health.js';
+import { createRefresher } from './refresher.js';
+import { gatherStatistics } from './statistics.js';
+
+/** What the book needs of an audit of the directories; `createAudit` is one. */
+export interface BookAudit {
+  /** Makers were just asked for their offers, through every directory that is up. */
+  asked(): void;
+  report(directory: string): DirectoryAudit | undefined;
+  /** The newest last. */
+  readonly evidence: readonly EvidenceRecord[];
+}
+
+export interface LiveBookOptions {
+  readonly channel: OnionMessageChannel;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Milliseconds since 1970, for those who read ages elsewhere. Default `Date.now`. */
+  readonly epochMs?: () => number;
+  /** A bitcoin node; without one, bonds have no value. */
+  readonly chain?: BondChainView;
+  /** The caller closes it. */
+  readonly audit?: BookAudit;
+  /** Makers are asked again this often, in milliseconds. Default 10 minutes. */
+  readonly refreshMs?: number;
+  /** An offer not seen for this long is forgotten. Default three times `refreshMs`. */
+  readonly expireMs?: number;
+  readonly limits?: BookLimits;
+  readonly bondLimits?: Partial<BondLimits>;
+  /** A maker's message changed, added (or, below 0, removed) this many offers. */
+  readonly onOffers?: (maker: string, offers: number) => void;
+}
+
+/** A live book and the plain one under it. */
+export interface OpenLiveBook extends LiveBook {
+  readonly book: Orderbook;
+}
+
+const REFRESH_MS = 600_000;
+const EXPIRE_EVERY_MS = 60_000;
+
+const idOf = (maker: string, oid: number): string => `${maker}/${oid}`;
+
+/** Asks for the orderbook as soon as directories are up. Several books of one channel do no harm. */
+export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
+  const { channel, clock, random, log, audit, onOffers = () => {} } = options;
+  const { epochMs = Date.now, refreshMs = REFRESH_MS } = options;
+  const expireMs = options.expireMs ?? 3 * refreshMs;
+  const events = new EventEmitter<LiveBookEvents>();
+  const book = createOrderbook(options.limits, (maker, oid) => {
+    changes.touch(idOf(maker, oid));
+    if (!book.has(maker)) bonds.forget(maker);
+  });
+  const bonds = createBonds({
+    nick: channel.nick,
+    clock,
+    chain: options.chain,
+    ...(options.bondLimits && { limits: options.bondLimits }),
+    onChange(maker) {
+      for (const { oid } of book.offersOf(maker)) changes.touch(idOf(maker, oid));
+      changes.touchStatistics();
+    },
+  });
+  const changes = createChanges({
+    clock,
+    epochMs,
+    read: entry,
+    onChange: (change) => void events.emit('change', change),
+  });
+
+  function describe(offer: BookOffer): BookEntry {
+    return {
+      ...offer,
+      id: idOf(offer.maker, offer.oid),
+      unverified: offer.verified ? undefined : 'public-only',
+      bond: bonds.get(offer.maker),
+    };
+  }
+
+  function entry(id: string): BookEntry | undefined {
+    const slash = id.lastIndexOf('/');
+    const oid = Number(id.slice(slash + 1));
+    const offer = book.offersOf(id.slice(0, slash)).find((one) => one.oid === oid);
+    return offer && describe(offer);
+  }
+
+  function learn({ from, directory, private: verified, id, commands }: Arrival): void {
+    const way = {
+      directory: directory && formatLocation(directory),
+      verified,
+      at: clock.now(),
+      message: id,
+    };
+    if (!commands) return book.seenAgain(from, way);
+    const changed = book.apply(from, commands, way);
+    // A proof is made for one taker, so one in a public message is nobody's.
+    const bond = verified ? commands.findLast(({ name }) => name === 'tbond') : undefined;
+    const [proof] = bond?.args ?? [];
+    if (proof !== undefined && book.has(from)) bonds.take(from, proof);
+    if (changed > 0) onOffers(from, changed);
+  }
+
+  function gone(nick: string): void {
+    const offers = book.remove(nick);
+    if (offers > 0) onOffers(nick, -offers);
+  }
+
+  const stopObserving = channel.observe({
+    arrived: learn,
+    left: (nick, directory) => book.withdraw(nick, formatLocation(directory), 'left', clock.now()),
+  });
+  channel.on('peer-gone', gone);
+  const health = watchDirectories(channel, clock, (directory, up) => {
+    if (!up) book.directoryLost(directory, clock.now());
+    changes.touchStatistics();
+  });
+  const refresher = createRefresher({
+    channel,
+    clock,
+    random,
+    everyMs: refreshMs,
+    onAsked(directories) {
+      log.info('asked for the orderbook', { directories });
+      audit?.asked();
+      changes.touchStatistics();
+    },
+  });
+  let cancelExpiry = clock.after(EXPIRE_EVERY_MS, expire);
+
+  function expire(): void {
+    cancelExpiry = clock.after(EXPIRE_EVERY_MS, expire);
+    const offers = book.expire(clock.now() - expireMs);
+    if (offers > 0) log.debug('offers not seen for long were forgotten', { offers });
+    changes.touchStatistics();
+  }
+
+  return {
+    book,
+    get version() {
+      return changes.version;
+    },
+    get offers() {
+      return book.size;
+    },
+    get makers() {
+      return book.makers;
+    },
+    now: () => clock.now(),
+    snapshot: () => ({
+      version: changes.version,
+      now: clock.now(),
+      nowEpoch: epochMs(),
+      entries: book.offers().map(describe),
+    }),
+    changesSince: (version) => changes.since(version),
+    statistics: () => ({
+      ...gatherStatistics({
+        book,
+        directories: channel.directories(),
+        bondOf: (maker) => bonds.get(maker),
+        peer: (nick) => channel.peer(nick),
+        health: (directory) => health.of(directory),
+        audit: (directory) => audit?.report(directory),
+      }),
+      bondsWaiting: bonds.waiting,
+      chain: bonds.chain,
+      evidence: audit?.evidence ?? [],
+      refreshedAt: refresher.askedAt,
+      nextRefreshInMs: refresher.nextInMs,
+    }),
+    on: (event, listener) => void events.on(event, listener),
+    off: (event, listener) => void events.off(event, listener),
+    refresh: () => refresher.now(),
+    close() {
+      stopObserving();
+      channel.off('peer-gone', gone);
+      cancelExpiry();
+      refresher.close();
+      health.close();
+      changes.close();
+      bonds.close();
+      events.removeAllListeners();
+    },
+  };
+}

@@ -1,0 +1,191 @@
+/**
+ * Nick authentication, types 803, 805 and 807 (JMP-0005; protocol document, section 7.6): a peer proves
+ * to a directory that it holds the key of its nick. Only between two sides that both listed the feature.
+ */
+import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { base64 } from '@scure/base';
+import { decodeBase64 } from './base64-text.js';
+import type { RandomBytes } from './encryption.js';
+import { formatLocation, type Location } from './location.js';
+import { nickOf, type NickKey } from './nick.js';
+import { fail, ok, type Parsed } from './result.js';
+import { signedMessageHash, signText } from './signature.js';
+
+/** The feature that both handshakes must list. */
+export const NICK_AUTH_FEATURE = 'nick_auth';
+
+/**
+ * What either side wants: nothing of it; to prove where the other side can; or nobody else.
+ * `prefer_verified` takes peers and directories without the feature as they are.
+ */
+export const NICK_AUTH_MODES = ['disabled', 'prefer_verified', 'require_verified'] as const;
+export type NickAuthMode = (typeof NICK_AUTH_MODES)[number];
+
+/** What a directory asks (803). */
+export interface NickAuthChallenge {
+  /** 64 lower-case hex digits, never used twice. */
+  readonly challenge: string;
+  /** Names the directory, so that a proof for one is none for another; see `directoryId`. */
+  readonly directoryId: string;
+}
+
+/** What a peer answers (805). */
+export interface NickAuthProof {
+  /** 66 lower-case hex digits. */
+  readonly publicKeyHex: string;
+  /** Canonical base64 of DER. */
+  readonly signature: string;
+}
+
+/** What becomes of it (807). All but `ok` are followed by the end of the connection. */
+export const NICK_AUTH_CODES = ['ok', 'malformed', 'expired', 'invalid', 'policy'] as const;
+export type NickAuthCode = (typeof NICK_AUTH_CODES)[number];
+
+export type NickAuthFault = 'nick-auth-json' | 'nick-auth-keys' | 'nick-auth-values';
+
+const CHALLENGE_BYTES = 32;
+const DOMAIN = 'nick-auth-v1';
+const MAX_SIGNATURE_BYTES = 72;
+const MAX_SIGNATURE_CHARS = 96;
+/** Longest payload read; an onion's challenge has 167 characters, a proof at most 201. */
+const MAX_PAYLOAD_CHARS = 1000;
+const DIRECTORY_ID = /^[a-z0-9][a-z0-9.:_-]{0,254}$/;
+const NICK = /^J[0-9][1-9A-HJ-NP-Za-km-zO]{14}$/;
+
+/** The name of the directory at a location: `host:port` in lower case. */
+export function directoryId(location: Location): string {
+  return formatLocation(location).toLowerCase();
+}
+
+/** A challenge of 32 fresh random bytes. */
+export function createNickChallenge(id: string, randomBytes: RandomBytes): NickAuthChallenge {
+  return { challenge: bytesToHex(randomBytes(CHALLENGE_BYTES)), directoryId: id };
+}
+
+/** An object with exactly these members, none of them twice. */
+function parseMembers(
+  payload: string,
+  keys: readonly string[],
+): Parsed<Readonly<Record<string, unknown>>, NickAuthFault> {
+  if (payload.length > MAX_PAYLOAD_CHARS) return fail('nick-auth-json');
+  let value: unknown;
+  try {
+    value = JSON.parse(payload);
+  } catch {
+    return fail('nick-auth-json');
+  }
+  if (typeof value !== 'object' || value === null) return fail('nick-auth-json');
+  const members = new Map<string, unknown>(Object.entries(value));
+  if (members.size !== keys.length || !keys.every((key) => members.has(key))) {
+    return fail('nick-auth-keys');
+  }
+  // No legitimate key or text holds a quote. A member given twice shows by its quotes alone.
+  const texts = keys.length + [...members.values()].filter((v) => typeof v === 'string').length;
+  if (payload.split('"').length - 1 !== 2 * texts) return fail('nick-auth-keys');
+  return ok(Object.fromEntries(members));
+}
+
+function matches(value: unknown, pattern: RegExp): value is string {
+  return typeof value === 'string' && pattern.test(value);
+}
+
+/** The 803 payload. */
+export function formatNickChallenge({ challenge, directoryId: id }: NickAuthChallenge): string {
+  return JSON.stringify({ challenge, 'directory-id': id });
+}
+
+/** Reads an 803 payload. Whether it names the directory it came from is the caller's to compare. */
+export function parseNickChallenge(payload: string): Parsed<NickAuthChallenge, NickAuthFault> {
+  const members = parseMembers(payload, ['challenge', 'directory-id']);
+  if (!members.ok) return members;
+  const { challenge, 'directory-id': id } = members.value;
+  return matches(challenge, /^[0-9a-f]{64}$/) && matches(id, DIRECTORY_ID)
+    ? ok({ challenge, directoryId: id })
+    : fail('nick-auth-values');
+}
+
+/** The 805 payload. */
+export function formatNickProof({ publicKeyHex, signature }: NickAuthProof): string {
+  return JSON.stringify({ pubkey: publicKeyHex, signature });
+}
+
+/** Reads an 805 payload; nothing of it is verified yet. */
+export function parseNickProof(payload: string): Parsed<NickAuthProof, NickAuthFault> {
+  const members = parseMembers(payload, ['pubkey', 'signature']);
+  if (!members.ok) return members;
+  const { pubkey, signature } = members.value;
+  if (!matches(pubkey, /^0[23][0-9a-f]{64}$/) || typeof signature !== 'string') {
+    return fail('nick-auth-values');
+  }
+  const der = decodeBase64(signature, MAX_SIGNATURE_CHARS);
+  if (der === undefined || der.length > MAX_SIGNATURE_BYTES || base64.encode(der) !== signature) {
+    return fail('nick-auth-values');
+  }
+  return ok({ publicKeyHex: pubkey, signature });
+}
+
+/** The 807 payload. */
+export function formatNickResult(code: NickAuthCode): string {
+  return JSON.stringify({ code, verified: code === 'ok' });
+}
+
+/** Reads an 807 payload. */
+export function parseNickResult(payload: string): Parsed<NickAuthCode, NickAuthFault> {
+  const members = parseMembers(payload, ['code', 'verified']);
+  if (!members.ok) return members;
+  const code = NICK_AUTH_CODES.find((known) => known === members.value['code']);
+  return code !== undefined && members.value['verified'] === (code === 'ok')
+    ? ok(code)
+    : fail('nick-auth-values');
+}
+
+/**
+ * What is signed: the challenge, the directory, the exact 793 payload that was sent, nick and key. So
+ * a proof holds for one directory, one connection and one claim.
+ */
+function transcript(
+  { challenge, directoryId: id }: NickAuthChallenge,
+  handshakePayload: string,
+  nick: string,
+  publicKeyHex: string,
+): string {
+  const handshake = bytesToHex(sha256(utf8ToBytes(handshakePayload)));
+  const parts = ['nick-auth', challenge, id, handshake, nick, publicKeyHex];
+  return parts.join('|') + DOMAIN;
+}
+
+/** Proves a nick; `handshakePayload` is the `line` of our 793 on this connection. */
+export function proveNick(
+  key: NickKey,
+  challenge: NickAuthChallenge,
+  handshakePayload: string,
+): NickAuthProof {
+  const { nick, publicKeyHex, privateKey } = key;
+  const text = transcript(challenge, handshakePayload, nick, publicKeyHex);
+  return { publicKeyHex, signature: signText(text, privateKey) };
+}
+
+/**
+ * Whether a proof shows that whoever sent this 793 payload holds the key of `nick`. One signature
+ * check; low S only, as deployed directories demand. Never throws.
+ */
+export function verifyNickProof(
+  proof: NickAuthProof,
+  challenge: NickAuthChallenge,
+  handshakePayload: string,
+  nick: string,
+): boolean {
+  const { publicKeyHex, signature } = proof;
+  if (!NICK.test(nick) || nickOf(publicKeyHex) !== nick) return false;
+  const text = transcript(challenge, handshakePayload, nick, publicKeyHex);
+  try {
+    const der = base64.decode(signature);
+    const key = hexToBytes(publicKeyHex);
+    const rules = { prehash: false, lowS: true, format: 'der' } as const;
+    return secp256k1.verify(der, signedMessageHash(text), key, rules);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,46 @@
+/** Names of coins as they stand in `auth` and `ioauth` (protocol document, section 9.5). */
+import { fail, ok, type Parsed } from './result.js';
+
+const MAX_U32 = 0xffff_ffff;
+/** Longest scriptPubKey read from an extended name, in hex digits; standard ones have 68 or fewer. */
+const MAX_SCRIPT_DIGITS = 1040;
+
+/** An output of a transaction. */
+export interface Outpoint {
+  /** 64 lower-case hex digits in display order. */
+  readonly txid: string;
+  readonly vout: number;
+}
+
+/** An output as a peer named it, with what peers without a full node are told besides. */
+export interface NamedOutpoint extends Outpoint {
+  /** Only in the extended form: the output's script and the height it was confirmed at. Unverified. */
+  readonly metadata?: { readonly scriptPubKeyHex: string; readonly blockHeight: number };
+}
+
+/** A decimal integer without sign, blanks or leading zeros, up to `max`; undefined for anything else. */
+function decimal(text: string | undefined, max: number): number | undefined {
+  if (text === undefined || !/^(?:0|[1-9][0-9]{0,9})$/.test(text)) return undefined;
+  const value = Number(text);
+  return value <= max ? value : undefined;
+}
+
+/** Reads `txid:vout` or the extended `txid:vout:scriptpubkey:height`; hex of either case. */
+export function parseOutpoint(text: string): Parsed<NamedOutpoint, 'outpoint-form'> {
+  const [txid, voutText, script, heightText, ...more] = text.split(':', 5);
+  const vout = decimal(voutText, MAX_U32);
+  if (txid === undefined || !/^[0-9a-fA-F]{64}$/.test(txid)) return fail('outpoint-form');
+  if (vout === undefined || more.length > 0) return fail('outpoint-form');
+  const outpoint = { txid: txid.toLowerCase(), vout };
+  if (script === undefined) return ok(outpoint);
+  const blockHeight = decimal(heightText, MAX_U32);
+  if (blockHeight === undefined || script.length > MAX_SCRIPT_DIGITS) return fail('outpoint-form');
+  if (!/^(?:[0-9a-fA-F]{2})+$/.test(script)) return fail('outpoint-form');
+  const metadata = { scriptPubKeyHex: script.toLowerCase(), blockHeight };
+  return ok({ ...outpoint, metadata });
+}
+
+/** `txid:vout`, the form every deployed peer reads; metadata is left out. */
+export function formatOutpoint(outpoint: Outpoint): string {
+  return `${outpoint.txid}:${outpoint.vout}`;
+}

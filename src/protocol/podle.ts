@@ -1,0 +1,226 @@
+/**
+ * PoDLE, the proof that a taker owns a coin, used once for each of a few public points (protocol
+ * document, section 10): P = xG and P2 = xJ have the same logarithm, and SHA256(P2) was named first.
+ */
+import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { createHmacDrbg } from '@noble/curves/utils.js';
+import { hmac } from '@noble/hashes/hmac.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { formatOutpoint, parseOutpoint, type NamedOutpoint, type Outpoint } from './outpoint.js';
+import { fail, ok, type Parsed } from './result.js';
+
+const { Point } = secp256k1;
+type CurvePoint = InstanceType<typeof Point>;
+
+const G = Point.BASE;
+const N = Point.CURVE().n;
+const NONCE_DOMAIN = utf8ToBytes('JoinMarket/PoDLE/nonce/v1');
+const MAX_NUMS_INDEX = 255;
+
+/** How many points a maker accepts by default, and so how often a coin can be committed: 0, 1, 2. */
+export const PODLE_RETRIES = 3;
+
+/** What `auth` reveals. Hex is lower case. */
+export interface PodleRevelation {
+  readonly utxo: NamedOutpoint;
+  /** The coin's public key, compressed; 66 digits. */
+  readonly p: string;
+  /** The same key's point over J, compressed; 66 digits. */
+  readonly p2: string;
+  /** Response and challenge; 64 digits each. */
+  readonly s: string;
+  readonly e: string;
+}
+
+/** A commitment with the proof behind it. */
+export interface Podle {
+  /** SHA256(P2), 64 lower-case hex digits: what a maker blacklists once it was used. */
+  readonly commitment: string;
+  /** Which point J was used, from 0. */
+  readonly index: number;
+  readonly revelation: PodleRevelation;
+}
+
+function bytesToScalar(bytes: Uint8Array): bigint {
+  return BigInt(`0x${bytesToHex(bytes)}`);
+}
+
+/** A compressed point; undefined when the bytes are no point of the curve. */
+function readPoint(bytes: Uint8Array): CurvePoint | undefined {
+  try {
+    return Point.fromBytes(bytes);
+  } catch {
+    return undefined;
+  }
+}
+
+function deriveNums(index: number): CurvePoint {
+  for (const seed of [G.toBytes(true), G.toBytes(false)]) {
+    for (let counter = 0; counter <= 255; counter++) {
+      const x = sha256(concatBytes(seed, Uint8Array.of(index, counter)));
+      const point = readPoint(concatBytes(Uint8Array.of(2), x));
+      if (point !== undefined) return point;
+    }
+  }
+  throw new Error(`no NUMS point ${index}`); // section 10.1: all 256 exist
+}
+
+// At most 256 points, each derived when it is first asked for.
+const nums: (CurvePoint | undefined)[] = [];
+
+function numsPointAt(index: number): CurvePoint {
+  if (!Number.isInteger(index) || index < 0 || index > MAX_NUMS_INDEX) {
+    throw new RangeError(`a NUMS index is 0 to ${MAX_NUMS_INDEX}`);
+  }
+  return (nums[index] ??= deriveNums(index));
+}
+
+/**
+ * The public point J of an index from 0 to 255, compressed hex: nobody knows its logarithm, since its
+ * x is a hash (section 10.1). Throws a RangeError for another index.
+ */
+export function numsPoint(index: number): string {
+  return numsPointAt(index).toHex(true);
+}
+
+function scalarToBytes(scalar: bigint): Uint8Array {
+  return hexToBytes(scalar.toString(16).padStart(64, '0'));
+}
+
+interface Response {
+  readonly s: bigint;
+  readonly e: Uint8Array;
+}
+
+/**
+ * Offers nonces to `respond` until it takes one, RFC 6979 over the key and SHA256 of the context: the
+ * same coin and index always give the same proof (section 10.3).
+ */
+function withNonces(
+  privateKey: Uint8Array,
+  context: Uint8Array,
+  respond: (k: bigint) => Response | undefined,
+): Response {
+  const drbg = createHmacDrbg<Response>(32, 32, (key: Uint8Array, message: Uint8Array) =>
+    hmac(sha256, key, message),
+  );
+  const hash = scalarToBytes(bytesToScalar(sha256(context)) % N); // bits2octets
+  return drbg(concatBytes(privateKey, hash), (bytes) => {
+    const k = bytesToScalar(bytes);
+    return k > 0n && k < N ? respond(k) : undefined;
+  });
+}
+
+/**
+ * The commitment and proof of a coin over the point of `index`, 0 to `PODLE_RETRIES` - 1 where a maker
+ * is to accept it. Deterministic, so that a restart cannot use one nonce for two challenges.
+ * @throws RangeError for a private key that is no scalar, or an index outside 0 to 255.
+ */
+export function createPodle(privateKey: Uint8Array, utxo: Outpoint, index: number): Podle {
+  if (!secp256k1.utils.isValidSecretKey(privateKey)) {
+    throw new RangeError('a coin key has 32 bytes and lies between 1 and N - 1');
+  }
+  const j = numsPointAt(index);
+  const x = bytesToScalar(privateKey);
+  const p = G.multiply(x).toBytes(true);
+  const p2 = j.multiply(x).toBytes(true);
+  const utxoText = utf8ToBytes(formatOutpoint(utxo));
+  const length = new Uint8Array(4);
+  new DataView(length.buffer).setUint32(0, utxoText.length);
+  const context = concatBytes(NONCE_DOMAIN, length, utxoText, Uint8Array.of(index), p, p2);
+  const { s, e } = withNonces(privateKey, context, (k) => {
+    const kg = G.multiply(k).toBytes(true);
+    const kj = j.multiply(k).toBytes(true);
+    const challenge = sha256(concatBytes(kg, kj, p, p2));
+    const eScalar = bytesToScalar(challenge);
+    const response = (k + x * eScalar) % N;
+    // What a verifier refuses is never made: the next nonce is taken (about never).
+    const usable = eScalar > 0n && eScalar < N && response > 0n;
+    return usable ? { s: response, e: challenge } : undefined;
+  });
+  return {
+    commitment: bytesToHex(sha256(p2)),
+    index,
+    revelation: {
+      utxo: { txid: utxo.txid, vout: utxo.vout },
+      p: bytesToHex(p),
+      p2: bytesToHex(p2),
+      s: bytesToHex(scalarToBytes(s)),
+      e: bytesToHex(e),
+    },
+  };
+}
+
+export type CommitmentFault = 'commitment-type' | 'commitment-form';
+
+/**
+ * Reads the commitment of a `fill`, `P` and 64 hex digits of either case; the digits come back in
+ * lower case. `commitment-type` is for another first character, which names another scheme.
+ */
+export function parseCommitment(text: string): Parsed<string, CommitmentFault> {
+  if (!text.startsWith('P')) return fail('commitment-type');
+  return parseBareCommitment(text.slice(1));
+}
+
+/** Reads the commitment of an `hp2`, which has no prefix (section 8.3). */
+export function parseBareCommitment(text: string): Parsed<string, 'commitment-form'> {
+  return /^[0-9a-fA-F]{64}$/.test(text) ? ok(text.toLowerCase()) : fail('commitment-form');
+}
+
+/** `P` and the digits, as `fill` carries it. */
+export function formatCommitment(commitment: string): string {
+  return `P${commitment}`;
+}
+
+/** Reads the plaintext of `auth`, `txid:vout|P|P2|s|e`; whether it proves anything is not checked. */
+export function parseRevelation(text: string): Parsed<PodleRevelation, 'revelation-form'> {
+  const fields = text.split('|', 6);
+  const [utxoText, p, p2, s, e] = fields.map((field) => field.toLowerCase());
+  if (fields.length !== 5 || utxoText === undefined) return fail('revelation-form');
+  const utxo = parseOutpoint(utxoText);
+  if (!utxo.ok || p === undefined || p2 === undefined || s === undefined || e === undefined) {
+    return fail('revelation-form');
+  }
+  if (![p, p2].every((point) => /^0[23][0-9a-f]{64}$/.test(point))) return fail('revelation-form');
+  if (![s, e].every((scalar) => /^[0-9a-f]{64}$/.test(scalar))) return fail('revelation-form');
+  return ok({ utxo: utxo.value, p, p2, s, e });
+}
+
+/** `txid:vout|P|P2|s|e`, the plaintext of `auth`. */
+export function formatRevelation({ utxo, p, p2, s, e }: PodleRevelation): string {
+  return [formatOutpoint(utxo), p, p2, s, e].join('|');
+}
+
+export type PodleFault = 'podle-commitment' | 'podle-scalar' | 'podle-point' | 'podle-proof';
+
+/**
+ * Verifies a revelation against the commitment that came before it (lower-case hex), for the points 0
+ * to `retries` - 1; the value is the index that was used. That P owns the coin, and the coin's age and
+ * value, are the caller's to check against the chain (section 9.5). Never throws on a revelation.
+ */
+export function verifyPodle(
+  revelation: PodleRevelation,
+  commitment: string,
+  retries: number = PODLE_RETRIES,
+): Parsed<number, PodleFault> {
+  const p2Bytes = hexToBytes(revelation.p2);
+  if (bytesToHex(sha256(p2Bytes)) !== commitment) return fail('podle-commitment');
+  const s = BigInt(`0x${revelation.s}`);
+  const e = BigInt(`0x${revelation.e}`);
+  if (s === 0n || s >= N || e === 0n || e >= N) return fail('podle-scalar');
+  const pBytes = hexToBytes(revelation.p);
+  const p = readPoint(pBytes);
+  const p2 = readPoint(p2Bytes);
+  if (p === undefined || p2 === undefined) return fail('podle-point');
+  const kg = G.mulAddUnsafe(s, p, N - e);
+  if (kg.is0()) return fail('podle-proof');
+  const kgBytes = kg.toBytes(true);
+  for (let index = 0; index < retries; index++) {
+    const kj = numsPointAt(index).mulAddUnsafe(s, p2, N - e);
+    if (kj.is0()) continue;
+    const challenge = sha256(concatBytes(kgBytes, kj.toBytes(true), pBytes, p2Bytes));
+    if (bytesToHex(challenge) === revelation.e) return ok(index);
+  }
+  return fail('podle-proof');
+}

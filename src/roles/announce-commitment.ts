@@ -1,0 +1,68 @@
+/**
+ * Says `!hp2` under a fresh nick over circuits that carry nothing else, so that nobody can tell whose
+ * taker the commitment was (protocol document, section 8.4).
+ */
+import { openMessageChannel } from '../channel/message-channel.js';
+import type { MessageChannelOptions } from '../channel/channel-api.js';
+import type { Overlay } from '../channel/ports.js';
+import { silentLog } from '../channel/log.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import type { RandomBytes } from '../protocol/encryption.js';
+import { createNickKey } from '../protocol/nick.js';
+
+/** Longest wait for the first directory; then the commitment stays unsaid. */
+const WAIT_MS = 180_000;
+
+export type AnnounceOptions = Pick<
+  MessageChannelOptions,
+  'network' | 'directories' | 'overlay' | 'clock' | 'random' | 'timings'
+> & { readonly randomBytes: RandomBytes };
+
+/** Every dial gets circuits that nothing else uses. */
+function isolated(overlay: Overlay, name: string): Overlay {
+  return {
+    ...overlay,
+    dial: (location, options) =>
+      overlay.dial(location, { ...options, isolation: `${name}:${options.isolation ?? ''}` }),
+  };
+}
+
+/**
+ * Resolves when the directories that are up have it. Rejects when none came up in time, or with the
+ * signal's reason. The overlay stays the caller's.
+ */
+export async function announceCommitment(
+  commitment: string,
+  signal: AbortSignal,
+  { randomBytes, ...options }: AnnounceOptions,
+): Promise<void> {
+  signal.throwIfAborted();
+  const channel = openMessageChannel({
+    ...options,
+    overlay: isolated(options.overlay, `hp2:${bytesToHex(randomBytes(16))}`),
+    nickKey: createNickKey(randomBytes),
+    serve: false,
+    passive: true,
+    log: silentLog,
+  });
+  let cancel: (() => void) | undefined;
+  const abort = new AbortController();
+  try {
+    await new Promise<void>((resolve, reject) => {
+      cancel = options.clock.after(WAIT_MS, () =>
+        reject(new Error(`no directory came up within ${WAIT_MS / 1000} s`)),
+      );
+      signal.addEventListener('abort', () => reject(new Error('stopped')), {
+        once: true,
+        signal: abort.signal,
+      });
+      channel.once('welcome', () => resolve());
+    });
+    channel.publish(`hp2 ${commitment}`);
+  } finally {
+    cancel?.();
+    abort.abort();
+    // Sends what is queued first.
+    await channel.close();
+  }
+}

@@ -1,0 +1,60 @@
+/** The audit of the directories with its file of evidence. */
+import { createAudit, type Audit } from '../audit/audit.js';
+import { parseEvidence } from '../audit/evidence.js';
+import type { Log } from '../channel/log.js';
+import type { OnionMessageChannel } from '../channel/message-channel.js';
+import type { Clock } from '../channel/ports.js';
+import { openEvidenceFile, readEvidenceFile } from '../ops/evidence-file.js';
+import { errorFields } from '../ops/error-text.js';
+import type { EvidenceRecord } from '../orderbook/book-api.js';
+
+export const EVIDENCE_FILE = 'directory-evidence.jsonl';
+
+export interface DirectoryAuditOptions {
+  readonly channel: OnionMessageChannel;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** The file of evidence; made when missing, mode 0600. */
+  readonly path: string;
+}
+
+export interface DirectoryAuditRole extends Omit<Audit, 'close'> {
+  /** Stops the audit and writes what is left; never rejects. */
+  close(): Promise<void>;
+}
+
+/** Compares directories from now on and routes by it. A file that cannot be used is only a warning. */
+export async function startDirectoryAudit(
+  options: DirectoryAuditOptions,
+): Promise<DirectoryAuditRole> {
+  const { channel, clock, log, path } = options;
+  const warn = (error: unknown): void =>
+    log.warn('the evidence of the directory audit cannot be kept', {
+      path,
+      ...errorFields(error),
+    });
+  const file = openEvidenceFile<EvidenceRecord>({ path, onError: warn });
+  const former = await readEvidenceFile(path, parseEvidence).catch((error: unknown) => {
+    warn(error);
+    return [];
+  });
+  const audit = createAudit({
+    channel,
+    clock,
+    log,
+    formerEvidence: former,
+    onEvidence: (record) => file.append(record),
+  });
+  return {
+    asked: () => audit.asked(),
+    report: (directory) => audit.report(directory),
+    avoid: (directory, maker) => audit.avoid(directory, maker),
+    get evidence() {
+      return audit.evidence;
+    },
+    close() {
+      audit.close();
+      return file.close();
+    },
+  };
+}

@@ -1,0 +1,70 @@
+/**
+ * An orderbook watcher: a passive peer that keeps the orderbook and shows it on a page. It never
+ * serves an onion, never opens a direct link, and says nothing but `!orderbook`.
+ */
+import type { Log } from '../channel/log.js';
+import type { OnionMessageChannel } from '../channel/message-channel.js';
+import type { Clock, Random } from '../channel/ports.js';
+import type { Health } from '../ops/status-server.js';
+import type { BondChainView, LiveBook } from '../orderbook/book-api.js';
+import { openLiveBook, type BookAudit } from '../orderbook/live-book.js';
+import type { Network } from '../protocol/constants.js';
+import { startOrderbookServer } from '../web/server.js';
+
+export interface WatcherOptions {
+  /** Open with `passive: true` and `serve: false`; stays the caller's to close. */
+  readonly channel: OnionMessageChannel;
+  /** Shown on the page. */
+  readonly network: Network;
+  /** Where the page is served; port 0 = any that is free. */
+  readonly page: { readonly host: string; readonly port: number };
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** A bitcoin node; without one, bonds have no value. */
+  readonly chain?: BondChainView;
+  /** Compares directories; the caller closes it. */
+  readonly audit?: BookAudit;
+}
+
+export interface Watcher {
+  readonly book: LiveBook;
+  /** Address of the page. */
+  readonly url: string;
+  /** Ok while a directory is up. */
+  health(): Health;
+  /** Closes the page and the book. */
+  stop(): Promise<void>;
+}
+
+/** Rejects with a PageAddressError when the page's address is taken or unusable. */
+export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
+  const { channel, network, page, clock, random, log, chain, audit } = options;
+  const book = openLiveBook({
+    channel,
+    clock,
+    random,
+    log,
+    ...(chain && { chain }),
+    ...(audit && { audit }),
+  });
+  const health = (): Health =>
+    channel.directories().some(({ state }) => state === 'up')
+      ? { ok: true }
+      : { ok: false, reason: 'no directory is up' };
+  try {
+    const server = await startOrderbookServer({ ...page, book, network, health, clock, log });
+    return {
+      book,
+      url: server.url,
+      health,
+      async stop() {
+        book.close();
+        await server.close();
+      },
+    };
+  } catch (error) {
+    book.close();
+    throw error;
+  }
+}

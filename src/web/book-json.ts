@@ -1,0 +1,349 @@
+/**
+ * The orderbook as JSON, for the page and for other programs. Names of fields are those of the
+ * original watcher's `orderbook.json` where it has them (`offers`, `fidelitybonds` and what they
+ * hold; protocol document, section 13.4); what it does not know has names of ours beside them.
+ *
+ * Times are unix seconds, amounts satoshi, directories `host:port`.
+ */
+import type {
+  AuditFlag,
+  BookBond,
+  BookEntry,
+  BookSnapshot,
+  BookStatistics,
+  BondState,
+  DirectoryReport,
+  EvidenceRecord,
+  LiveBook,
+  Unverified,
+  WithdrawnWhy,
+} from '../orderbook/book-api.js';
+import { isRelative } from '../protocol/offer.js';
+
+/** A moment on the book's clock, and the same one since 1970, both in milliseconds. */
+export type Moment = Pick<BookSnapshot, 'now' | 'nowEpoch'>;
+
+export interface BondJson {
+  readonly state: BondState;
+  readonly detail: string;
+  readonly locktime: number | null;
+  readonly amount: number | null;
+  readonly value: number | null;
+}
+
+export interface OfferJson {
+  readonly counterparty: string;
+  readonly oid: number;
+  readonly ordertype: string;
+  readonly minsize: number;
+  readonly maxsize: number;
+  readonly txfee: number;
+  /** A number of satoshi for absolute offers, a decimal string for relative ones. */
+  readonly cjfee: number | string;
+  /** 0 without a bond, and while its value is unknown; `bond.state` tells them apart. */
+  readonly fidelity_bond_value: number;
+  /** The same as long as the offer stays. */
+  readonly id: string;
+  readonly signed: boolean;
+  readonly unsigned_because: Unverified | null;
+  readonly first_seen: number;
+  readonly last_seen: number;
+  /** Whether it ever came straight from the maker. */
+  readonly direct: boolean;
+  /** Directories that show it now. */
+  readonly directories: readonly string[];
+  /** Directories that show other terms, unsigned, than the maker signed. */
+  readonly differing: readonly string[];
+  /** Directories that showed it and do not any more. */
+  readonly withdrawn: readonly {
+    readonly directory: string;
+    readonly at: number;
+    readonly why: WithdrawnWhy;
+  }[];
+  readonly bond: BondJson | null;
+}
+
+export interface FidelityBondJson {
+  readonly counterparty: string;
+  readonly utxo: { readonly txid: string; readonly vout: number };
+  readonly bond_value: number;
+  readonly locktime: number;
+  readonly amount: number;
+  readonly utxo_confirmation_timestamp: number;
+  readonly cert_expiry: number;
+}
+
+export interface AuditFlagJson {
+  readonly kind: AuditFlag['kind'];
+  readonly maker: string | null;
+  readonly since: number;
+  readonly rounds: number;
+  readonly delivered: number;
+  readonly detail: string;
+}
+
+export interface DirectoryJson {
+  readonly location: string;
+  readonly nick: string | null;
+  readonly up: boolean;
+  readonly state: DirectoryReport['state'];
+  readonly since: number | null;
+  readonly reason: string | null;
+  readonly motd: string;
+  readonly features: readonly string[];
+  readonly sessions: number;
+  readonly losses: number;
+  readonly offers: number;
+  readonly makers: number;
+  /** Makers that no other directory shows. */
+  readonly only: number;
+  /** Makers that others show and this one does not, although it is up; at most 100 are named. */
+  readonly missing: readonly string[];
+  readonly missing_count: number;
+  readonly differing: number;
+  readonly audit: {
+    readonly avoided: boolean;
+    readonly rounds: number;
+    readonly delivered: number;
+    readonly public_expected: number;
+    readonly public_delivered: number;
+    readonly leaves: number;
+    readonly leaves_contradicted: number;
+    readonly suspicion: number;
+    readonly flags: readonly AuditFlagJson[];
+  } | null;
+}
+
+export interface EvidenceJson {
+  readonly at: number;
+  readonly directory: string;
+  readonly event: EvidenceRecord['event'];
+  readonly kind: EvidenceRecord['kind'];
+  readonly maker: string | null;
+  readonly rounds: number;
+  readonly delivered: number;
+}
+
+export interface StatisticsJson {
+  readonly now: number;
+  readonly offers: number;
+  readonly makers: number;
+  readonly signed_offers: number;
+  readonly bonded_makers: number;
+  readonly valued_makers: number;
+  readonly bond_value: number;
+  readonly bonds_waiting: number;
+  /** Whether a bitcoin node tells what bonds are worth. */
+  readonly chain: BookStatistics['chain'];
+  readonly directories_up: number;
+  readonly refreshed_at: number | null;
+  readonly directories: readonly DirectoryJson[];
+  readonly evidence: readonly EvidenceJson[];
+}
+
+/** `/orderbook.json`. */
+export interface OrderbookJson {
+  readonly offers: readonly OfferJson[];
+  readonly fidelitybonds: readonly FidelityBondJson[];
+  readonly statistics: StatisticsJson;
+  readonly network: string;
+  /** Names the run of the program: versions of different runs have nothing to do with each other. */
+  readonly session: string;
+  readonly version: number;
+  readonly now: number;
+}
+
+/** What leads from one version to a later one; `/events`, event `book`. */
+export interface ChangeJson {
+  readonly version: number;
+  readonly now: number;
+  readonly upserts: readonly OfferJson[];
+  readonly removed: readonly string[];
+}
+
+/** Evidence shown on the page; the file keeps all of it. */
+const MAX_EVIDENCE = 50;
+
+const seconds = (ms: number): number => Math.round(ms / 1000);
+
+/** A time of the book's clock as unix seconds. */
+function epoch(at: number, { now, nowEpoch }: Moment): number {
+  return seconds(nowEpoch - (now - at));
+}
+
+function bondJson(bond: BookBond): BondJson {
+  return {
+    state: bond.state,
+    detail: bond.detail,
+    locktime: bond.locktime ?? null,
+    amount: bond.amount ?? null,
+    value: bond.value ?? null,
+  };
+}
+
+/** One offer; `moment` belongs to the snapshot or the change it came with. */
+export function offerJson(entry: BookEntry, moment: Moment): OfferJson {
+  return {
+    counterparty: entry.maker,
+    oid: entry.oid,
+    ordertype: entry.type,
+    minsize: entry.minsize,
+    maxsize: entry.maxsize,
+    txfee: entry.txfee,
+    cjfee: isRelative(entry.type) ? entry.cjfee : Number(entry.cjfee),
+    fidelity_bond_value: entry.bond?.value ?? 0,
+    id: entry.id,
+    signed: entry.verified,
+    unsigned_because: entry.unverified ?? null,
+    first_seen: epoch(entry.firstSeen, moment),
+    last_seen: epoch(entry.lastSeen, moment),
+    direct: entry.direct !== undefined,
+    directories: entry.directories,
+    differing: entry.sightings.flatMap(({ differs, directory }) => (differs ? [directory] : [])),
+    withdrawn: entry.sightings.flatMap(({ directory, withdrawn }) =>
+      withdrawn === undefined
+        ? []
+        : [{ directory, at: epoch(withdrawn.at, moment), why: withdrawn.why }],
+    ),
+    bond: entry.bond === undefined ? null : bondJson(entry.bond),
+  };
+}
+
+/** The bonds whose coins are there, one per maker, as the original watcher lists them. */
+function fidelityBonds(entries: readonly BookEntry[]): FidelityBondJson[] {
+  const bonds = new Map<string, FidelityBondJson>();
+  for (const { maker, bond } of entries) {
+    if (bond?.value === undefined || bond.outpoint === undefined || bonds.has(maker)) continue;
+    const colon = bond.outpoint.lastIndexOf(':');
+    bonds.set(maker, {
+      counterparty: maker,
+      utxo: {
+        txid: bond.outpoint.slice(0, colon),
+        vout: Number(bond.outpoint.slice(colon + 1)),
+      },
+      bond_value: bond.value,
+      locktime: bond.locktime ?? 0,
+      amount: bond.amount ?? 0,
+      utxo_confirmation_timestamp: bond.confirmedAt ?? 0,
+      cert_expiry: bond.certExpiry ?? 0,
+    });
+  }
+  return [...bonds.values()];
+}
+
+function directoryJson(report: DirectoryReport, moment: Moment): DirectoryJson {
+  const { audit } = report;
+  return {
+    location: report.directory,
+    nick: report.nick ?? null,
+    up: report.state === 'up',
+    state: report.state,
+    since: report.since === undefined ? null : epoch(report.since, moment),
+    reason: report.state === 'up' ? null : (report.lastReason ?? null),
+    motd: report.motd,
+    features: report.features,
+    sessions: report.sessions,
+    losses: report.losses,
+    offers: report.offers,
+    makers: report.makers,
+    only: report.only,
+    missing: report.missing,
+    missing_count: report.missingCount,
+    differing: report.differing,
+    audit:
+      audit === undefined
+        ? null
+        : {
+            avoided: audit.avoided,
+            rounds: audit.rounds,
+            delivered: audit.delivered,
+            public_expected: audit.publicExpected,
+            public_delivered: audit.publicDelivered,
+            leaves: audit.leaves,
+            leaves_contradicted: audit.leavesContradicted,
+            suspicion: audit.suspicion,
+            flags: audit.flags.map((flag) => ({
+              kind: flag.kind,
+              maker: flag.maker ?? null,
+              since: epoch(flag.since, moment),
+              rounds: flag.rounds,
+              delivered: flag.delivered,
+              detail: flag.detail,
+            })),
+          },
+  };
+}
+
+export function statisticsJson(statistics: BookStatistics, moment: Moment): StatisticsJson {
+  return {
+    now: seconds(moment.nowEpoch),
+    offers: statistics.offers,
+    makers: statistics.makers,
+    signed_offers: statistics.verifiedOffers,
+    bonded_makers: statistics.bondedMakers,
+    valued_makers: statistics.valuedMakers,
+    bond_value: statistics.bondValue,
+    bonds_waiting: statistics.bondsWaiting,
+    chain: statistics.chain,
+    directories_up: statistics.directoriesUp,
+    refreshed_at:
+      statistics.refreshedAt === undefined ? null : epoch(statistics.refreshedAt, moment),
+    directories: statistics.directories.map((report) => directoryJson(report, moment)),
+    evidence: statistics.evidence.slice(-MAX_EVIDENCE).map((record) => ({
+      at: seconds(record.atEpoch),
+      directory: record.directory,
+      event: record.event,
+      kind: record.kind,
+      maker: record.maker ?? null,
+      rounds: record.rounds,
+      delivered: record.delivered,
+    })),
+  };
+}
+
+/** The whole book. */
+export function orderbookJson(
+  book: LiveBook,
+  { network, session }: { readonly network: string; readonly session: string },
+): OrderbookJson {
+  const snapshot = book.snapshot();
+  return {
+    offers: snapshot.entries.map((entry) => offerJson(entry, snapshot)),
+    fidelitybonds: fidelityBonds(snapshot.entries),
+    statistics: statisticsJson(book.statistics(), snapshot),
+    network,
+    session,
+    version: snapshot.version,
+    now: seconds(snapshot.nowEpoch),
+  };
+}
+
+/**
+ * All changes after `version` as one; undefined when the book has forgotten some of them, or never
+ * had that version.
+ */
+export function changesJson(book: LiveBook, version: number): ChangeJson | undefined {
+  if (version > book.version) return undefined;
+  const changes = book.changesSince(version);
+  if (changes === undefined) return undefined;
+  const upserts = new Map<string, OfferJson>();
+  const removed = new Set<string>();
+  let now = 0;
+  for (const change of changes) {
+    now = seconds(change.nowEpoch);
+    for (const id of change.removed) {
+      upserts.delete(id);
+      removed.add(id);
+    }
+    for (const entry of change.upserts) {
+      removed.delete(entry.id);
+      upserts.set(entry.id, offerJson(entry, change));
+    }
+  }
+  return {
+    version: changes.at(-1)?.version ?? version,
+    now,
+    upserts: [...upserts.values()],
+    removed: [...removed],
+  };
+}

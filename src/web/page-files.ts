@@ -1,0 +1,64 @@
+/** The files of the page, read once at the start: nothing a request says ever reaches the disk. */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+export interface PageFile {
+  /** `content-type`. */
+  readonly type: string;
+  readonly body: Buffer;
+  readonly etag: string;
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+/** Beside this module, in `src` as in `dist`. */
+const PUBLIC = new URL('public/', import.meta.url);
+const OWN_FILES = [
+  'index.html',
+  'style.css',
+  'icon.svg',
+  'app.js',
+  'book-store.js',
+  'chance.js',
+  'charts.js',
+  'details.js',
+  'directories.js',
+  'exports.js',
+  'format.js',
+  'offer-table.js',
+  'selection.js',
+  'summaries.js',
+  'theme.js',
+];
+const UPLOT_FILES = ['uPlot.esm.js', 'uPlot.min.css'];
+
+async function load(name: string, path: string): Promise<readonly [string, PageFile]> {
+  const body = await readFile(path);
+  const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
+  return [`/${name}`, { type: TYPES[extname(name)] ?? 'application/octet-stream', body, etag }];
+}
+
+/**
+ * By the path of the request: the page's own files, and uPlot out of the installed package under
+ * `/vendor/`. Rejects when one of them is missing.
+ */
+export async function loadPageFiles(): Promise<ReadonlyMap<string, PageFile>> {
+  const { resolve } = createRequire(import.meta.url);
+  const files = new Map(
+    await Promise.all([
+      ...OWN_FILES.map((name) => load(name, fileURLToPath(new URL(name, PUBLIC)))),
+      ...UPLOT_FILES.map((name) => load(`vendor/${name}`, resolve(`uplot/dist/${name}`))),
+    ]),
+  );
+  const index = files.get('/index.html');
+  if (index !== undefined) files.set('/', index);
+  return files;
+}

@@ -1,0 +1,173 @@
+/**
+ * The page's copy of the book: loaded once, then kept up to date by server-sent events. When the
+ * watcher goes away the copy stays, and we come back to it by ourselves.
+ */
+
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 15_000;
+/** The watcher says something at least every 10 seconds. */
+const SILENCE_MS = 25_000;
+
+/**
+ * @param tell called with 'book', 'statistics' or 'status' when that changed
+ */
+export function createBookStore(tell) {
+  const store = {
+    /** Offers by id. */
+    offers: new Map(),
+    /** Ids of offers that came or changed lately, with the time in milliseconds. */
+    changed: new Map(),
+    statistics: undefined,
+    network: '',
+    /** 'loading', 'live', 'away' (it does not answer) or 'broken' (it answers nonsense). */
+    status: 'loading',
+    /** One line for a person, while away or broken. */
+    problem: '',
+    /** `Date.now()` of the next attempt while away or broken. */
+    retryAt: 0,
+    /** Unix seconds of the last word of the watcher. */
+    heardAt: 0,
+    /** The watcher's clock, unix seconds. */
+    now: () => Date.now() / 1000 + offset,
+    retry,
+    close,
+  };
+  let offset = 0;
+  let position = '';
+  let source;
+  let retryTimer;
+  let silenceTimer;
+  let delay = FIRST_RETRY_MS;
+  /** Counts attempts: what an older one brings is of no use any more. */
+  let attempt = 0;
+
+  function heard(now) {
+    offset = now - Date.now() / 1000;
+    store.heardAt = now;
+  }
+
+  function setStatus(status, problem = '') {
+    store.status = status;
+    store.problem = problem;
+    tell('status');
+  }
+
+  function disconnect() {
+    attempt += 1;
+    source?.close();
+    source = undefined;
+    clearTimeout(silenceTimer);
+    clearTimeout(retryTimer);
+  }
+
+  function failed(status, problem) {
+    disconnect();
+    store.retryAt = Date.now() + delay;
+    retryTimer = setTimeout(connect, delay);
+    delay = Math.min(LAST_RETRY_MS, delay * 2);
+    setStatus(status, problem);
+  }
+
+  function listening() {
+    clearTimeout(silenceTimer);
+    silenceTimer = setTimeout(() => failed('away', 'The watcher has gone silent.'), SILENCE_MS);
+  }
+
+  async function load() {
+    const mine = attempt;
+    let response;
+    try {
+      response = await fetch('orderbook.json');
+    } catch {
+      if (mine === attempt) failed('away', 'The watcher does not answer.');
+      return false;
+    }
+    try {
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      const book = await response.json();
+      if (mine !== attempt) return false;
+      store.offers = new Map(book.offers.map((offer) => [offer.id, offer]));
+      store.changed.clear();
+      store.statistics = book.statistics;
+      store.network = book.network;
+      position = `${book.session}:${book.version}`;
+      heard(book.now);
+    } catch (error) {
+      if (mine === attempt)
+        failed('broken', `The watcher's answer cannot be read (${error.message}).`);
+      return false;
+    }
+    tell('book');
+    tell('statistics');
+    return true;
+  }
+
+  function apply({ upserts, removed, now }) {
+    heard(now);
+    for (const id of removed) {
+      store.offers.delete(id);
+      store.changed.delete(id);
+    }
+    for (const offer of upserts) {
+      store.offers.set(offer.id, offer);
+      store.changed.set(offer.id, Date.now());
+    }
+    tell('book');
+  }
+
+  function on(name, take) {
+    source.addEventListener(name, (event) => {
+      listening();
+      position = event.lastEventId;
+      try {
+        take(JSON.parse(event.data));
+      } catch (error) {
+        position = '';
+        failed('broken', `The watcher's news cannot be read (${error.message}).`);
+      }
+    });
+  }
+
+  function listen() {
+    source = new EventSource(`events?since=${encodeURIComponent(position)}`);
+    const mine = source;
+    source.addEventListener('open', () => {
+      delay = FIRST_RETRY_MS;
+      listening();
+      setStatus('live');
+    });
+    source.addEventListener('error', () => {
+      if (source === mine) failed('away', 'The connection to the watcher is gone.');
+    });
+    on('book', apply);
+    on('statistics', (statistics) => {
+      store.statistics = statistics;
+      heard(statistics.now);
+      tell('statistics');
+    });
+    on('reset', () => {
+      disconnect();
+      position = '';
+      void connect();
+    });
+  }
+
+  async function connect() {
+    disconnect();
+    if (position === '' && !(await load())) return;
+    listen();
+  }
+
+  /** At once, whatever the timer says. */
+  function retry() {
+    delay = FIRST_RETRY_MS;
+    void connect();
+  }
+
+  function close() {
+    disconnect();
+  }
+
+  void connect();
+  return store;
+}

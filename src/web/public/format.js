@@ -1,0 +1,104 @@
+/** Numbers, amounts and times as people read them. Everything returns plain text. */
+
+const SATOSHI = 100_000_000;
+const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
+const compact = new Intl.NumberFormat('en-US', {
+  notation: 'compact',
+  maximumSignificantDigits: 3,
+});
+const significant = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
+const THIN_SPACE = '\u202f';
+
+const TYPES = {
+  sw0reloffer: 'sw0 relative',
+  sw0absoffer: 'sw0 absolute',
+  swreloffer: 'sw relative',
+  swabsoffer: 'sw absolute',
+  reloffer: 'legacy relative',
+  absoffer: 'legacy absolute',
+};
+
+export const typeText = (type) => TYPES[type] ?? type;
+
+/** 12345.6 becomes 12 346. */
+export const count = (value) => whole.format(value).replaceAll(',', THIN_SPACE);
+
+/** A count with what is counted: 1 maker, 2 makers. */
+export const many = (value, what) => `${count(value)} ${what}${value === 1 ? '' : 's'}`;
+
+/** Satoshi as bitcoin, all eight digits, so that columns line up. */
+export const bitcoin = (sats) => (sats / SATOSHI).toFixed(8);
+
+/** The same for axes and sentences: no digits that say nothing. */
+export const shortBitcoin = (sats) =>
+  significant.format(sats / SATOSHI).replaceAll(',', THIN_SPACE);
+
+export const satoshi = (sats) => `${count(sats)} sat`;
+
+/** A share of 1 as per cent. */
+export function percent(share) {
+  if (share === 0) return '0 %';
+  const value = share * 100;
+  if (value < 0.000001) return '< 0.000001 %';
+  return `${value >= 10 ? value.toFixed(1) : significant.format(value)} %`;
+}
+
+/** A chance, with one digit behind the point. */
+export function chanceText(chance) {
+  if (chance === undefined) return '–';
+  const value = chance * 100;
+  return value < 0.05 ? '< 0.1 %' : `${value.toFixed(1)} %`;
+}
+
+/** The fee as the maker states it. */
+export function feeText(offer) {
+  return typeof offer.cjfee === 'number' ? satoshi(offer.cjfee) : percent(Number(offer.cjfee));
+}
+
+/** 114557102085 becomes 115B. */
+export const bondValue = (value) => compact.format(value);
+
+export function date(unixSeconds) {
+  return new Date(unixSeconds * 1000).toISOString().slice(0, 10);
+}
+
+export function clockTime(unixSeconds) {
+  return new Date(unixSeconds * 1000).toLocaleTimeString([], { hour12: false });
+}
+
+/** How long ago, in the largest unit that says something. */
+export function duration(seconds) {
+  const s = Math.max(0, Math.round(seconds));
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min`;
+  if (s < 172_800) return `${Math.floor(s / 3600)} h`;
+  return `${Math.floor(s / 86_400)} d`;
+}
+
+const BONDS = {
+  waiting: 'being checked',
+  invalid: 'invalid',
+  expired: 'expired',
+  claimed: 'claimed by another',
+  signed: 'signed',
+  asking: 'being valued',
+  unfunded: 'no coins',
+  valued: 'valued',
+};
+
+export const bondState = (state) => BONDS[state] ?? state;
+
+/** A bond in one cell. */
+export function bondText(bond) {
+  if (bond === null) return '–';
+  if (bond.value !== null) return bondValue(bond.value);
+  const holds = bond.state === 'signed' || bond.state === 'asking';
+  if (holds && bond.locktime !== null) return `until ${date(bond.locktime).slice(0, 7)}`;
+  return bondState(bond.state);
+}
+
+/** An onion address short enough to read; others stay whole. */
+export function shortLocation(location) {
+  const onion = /^([a-z2-7]{8})[a-z2-7]{42}([a-z2-7]{6})\.onion(:\d+)?$/.exec(location);
+  return onion === null ? location : `${onion[1]}…${onion[2]}.onion`;
+}

@@ -1,0 +1,70 @@
+/** Which offers are shown, and in which order. Pure. */
+import { feeAt } from './chance.js';
+
+const HOLDING_BONDS = new Set(['signed', 'asking', 'valued']);
+export const hasBond = ({ bond }) => bond !== null && HOLDING_BONDS.has(bond.state);
+
+/** What filters look for; the empty one shows all. */
+export const NO_FILTER = {
+  text: '',
+  type: '',
+  directory: '',
+  maxFee: Infinity,
+  fits: false,
+  signed: false,
+  bonded: false,
+};
+
+/** `directory` is a location, or `-` and a location: not shown there although somewhere else. */
+function matchesDirectory(offer, directory) {
+  if (directory === '') return true;
+  if (directory.startsWith('-')) return !offer.directories.includes(directory.slice(1));
+  return offer.directories.includes(directory);
+}
+
+/** One offer with what the table sorts by. */
+export function rowOf(offer, amount, chance) {
+  return { offer, fee: feeAt(offer, amount), chance };
+}
+
+export function matches({ offer, fee }, filter, amount) {
+  if (filter.text !== '' && !offer.counterparty.toLowerCase().includes(filter.text)) return false;
+  if (filter.type !== '' && offer.ordertype !== filter.type) return false;
+  if (filter.signed && !offer.signed) return false;
+  if (filter.bonded && !hasBond(offer)) return false;
+  if (filter.fits && !(offer.minsize < amount && amount < offer.maxsize)) return false;
+  return fee <= filter.maxFee && matchesDirectory(offer, filter.directory);
+}
+
+/** A bond without a value comes behind all with one, the longer lock first. */
+function bondRank({ bond, fidelity_bond_value: value }) {
+  if (value > 0) return value;
+  return bond !== null && bond.locktime !== null && HOLDING_BONDS.has(bond.state)
+    ? -1 / bond.locktime
+    : -Infinity;
+}
+
+/** Columns by name: what they sort by, and the direction of the first click. */
+export const SORTS = {
+  maker: { key: (row) => row.offer.counterparty, first: 'ascending' },
+  type: { key: (row) => row.offer.ordertype, first: 'ascending' },
+  fee: { key: (row) => row.fee, first: 'ascending' },
+  min: { key: (row) => row.offer.minsize, first: 'ascending' },
+  max: { key: (row) => row.offer.maxsize, first: 'descending' },
+  bond: { key: (row) => bondRank(row.offer), first: 'descending' },
+  directories: { key: (row) => row.offer.directories.length, first: 'descending' },
+  chance: { key: (row) => row.chance ?? -1, first: 'descending' },
+  age: { key: (row) => -row.offer.last_seen, first: 'ascending' },
+};
+
+/** A sorted copy; equal ones in the order of their ids, so that rows do not jump. */
+export function sorted(rows, { column, direction }) {
+  const { key } = SORTS[column];
+  const sign = direction === 'descending' ? -1 : 1;
+  const keyed = rows.map((row) => ({ row, key: key(row) }));
+  keyed.sort((a, b) => {
+    if (a.key !== b.key) return a.key < b.key ? -sign : sign;
+    return a.row.offer.id < b.row.offer.id ? -1 : 1;
+  });
+  return keyed.map(({ row }) => row);
+}

@@ -1,0 +1,286 @@
+/**
+ * The orderbook page over HTTP. Read only: GET and HEAD, no cookies, nothing a request says changes
+ * anything. Loopback unless the operator says otherwise.
+ *
+ * Routes: `/` and the files of the page, `/orderbook.json`, `/orderbook.csv`, `/events`
+ * (server-sent events), `/healthz`.
+ */
+import { randomBytes } from 'node:crypto';
+import {
+  createServer,
+  type IncomingMessage,
+  type OutgoingHttpHeaders,
+  type Server,
+  type ServerResponse,
+} from 'node:http';
+import type { Log } from '../channel/log.js';
+import type { Clock } from '../channel/ports.js';
+import { errorFields } from '../ops/error-text.js';
+import { ExitCode } from '../ops/exit.js';
+import { isExpectedHost } from '../ops/host-header.js';
+import type { Health } from '../ops/status-server.js';
+import type { LiveBook } from '../orderbook/book-api.js';
+import { orderbookJson, type OrderbookJson } from './book-json.js';
+import { orderbookCsv } from './csv.js';
+import { createEventStream, type EventLimits, type EventStream } from './event-stream.js';
+import { loadPageFiles, type PageFile } from './page-files.js';
+
+export interface OrderbookServerOptions {
+  /** Address to listen on (`[OBWATCHER] host`). */
+  readonly host: string;
+  /** Port to listen on (`[OBWATCHER] port`); 0 = any that is free. */
+  readonly port: number;
+  readonly book: LiveBook;
+  /** Shown on the page. */
+  readonly network: string;
+  /** For `/healthz`: 200 when ok, else 503. */
+  readonly health: () => Health;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Milliseconds since 1970; default `Date.now`. */
+  readonly epoch?: () => number;
+  readonly eventLimits?: Partial<EventLimits>;
+}
+
+export interface OrderbookServer {
+  readonly port: number;
+  /** `http://host:port/`. */
+  readonly url: string;
+  /** Pages that listen for events now. */
+  readonly listeners: number;
+  /** Closes the listener and every connection. */
+  close(): Promise<void>;
+}
+
+/** The page cannot be served at the configured address. A program that meets it exits with 2. */
+export class PageAddressError extends Error {
+  override readonly name = 'PageAddressError';
+  readonly exitCode = ExitCode.USAGE;
+  readonly code: string;
+
+  constructor(host: string, port: number, cause: unknown) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'error';
+    const why =
+      code === 'EADDRINUSE' ? 'another program listens there' : `it cannot be used (${code})`;
+    super(
+      `orderbook page at ${host}:${port}: ${why}; give a free address with --host and --port, or host and port in [OBWATCHER]`,
+      { cause },
+    );
+    this.code = code;
+  }
+}
+
+const MAX_CONNECTIONS = 128;
+const MAX_HEADER_BYTES = 8192;
+const REQUEST_TIMEOUT_MS = 5000;
+const KEEP_ALIVE_TIMEOUT_MS = 5000;
+/** The whole book is written out at most this often, however many ask. */
+const BOOK_CACHE_MS = 1000;
+
+/** Nothing from elsewhere, nothing inline, no frames, no forms; text never becomes markup. */
+export const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "connect-src 'self'",
+  "img-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join('; ');
+
+const SAFETY_HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': CONTENT_SECURITY_POLICY,
+  'x-content-type-options': 'nosniff',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'cross-origin-opener-policy': 'same-origin',
+  'cache-control': 'no-store',
+};
+
+interface Answer {
+  readonly code: number;
+  readonly type: string;
+  readonly body: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function json(code: number, value: unknown, headers?: Readonly<Record<string, string>>): Answer {
+  const type = 'application/json; charset=utf-8';
+  return { code, type, body: `${JSON.stringify(value)}\n`, ...(headers ? { headers } : {}) };
+}
+
+/**
+ * Whether another site's page sent it. Browsers say so; only following a link to the page is fine.
+ * Otherwise any page that is open could take up the places of `/events`.
+ */
+function isForeign({ headers }: IncomingMessage): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'same-origin' || site === 'none') return false;
+  return headers['sec-fetch-mode'] !== 'navigate';
+}
+
+/** What is wrong with a request before its path is looked at. */
+function refusal(request: IncomingMessage, host: string): Answer | undefined {
+  if (!isExpectedHost(request.headers.host, host)) {
+    return json(421, { error: 'unexpected Host header' });
+  }
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return json(405, { error: 'only GET and HEAD' }, { allow: 'GET, HEAD' });
+  }
+  return isForeign(request) ? json(403, { error: 'asked by another site' }) : undefined;
+}
+
+function fileAnswer(file: PageFile, request: IncomingMessage): Answer {
+  const headers = { etag: file.etag, 'cache-control': 'no-cache' };
+  const same = request.headers['if-none-match'] === file.etag;
+  return { code: same ? 304 : 200, type: file.type, body: same ? '' : file.body, headers };
+}
+
+function send(response: ServerResponse, answer: Answer, withBody: boolean): void {
+  const headers: OutgoingHttpHeaders = {
+    ...SAFETY_HEADERS,
+    'content-type': answer.type,
+    ...(answer.code === 304 ? {} : { 'content-length': Buffer.byteLength(answer.body) }),
+    ...answer.headers,
+  };
+  response.writeHead(answer.code, headers);
+  response.end(withBody ? answer.body : undefined);
+}
+
+/** The book written out, for a second the same for all who ask. */
+function createBookCache({ book, network, clock }: OrderbookServerOptions, session: string) {
+  let cached: { readonly at: number; readonly value: OrderbookJson } | undefined;
+  const texts = new Map<'json' | 'csv', string>();
+  return (format: 'json' | 'csv'): string => {
+    const now = clock.now();
+    if (cached === undefined || now - cached.at >= BOOK_CACHE_MS) {
+      cached = { at: now, value: orderbookJson(book, { network, session }) };
+      texts.clear();
+    }
+    const { value } = cached;
+    const text =
+      texts.get(format) ??
+      (format === 'csv' ? orderbookCsv(value.offers) : `${JSON.stringify(value)}\n`);
+    texts.set(format, text);
+    return text;
+  };
+}
+
+/** What a page has of the book, by its address or, when the browser comes back by itself, by a header. */
+function sinceOf(request: IncomingMessage, query: string): string {
+  const last = request.headers['last-event-id'];
+  return typeof last === 'string' ? last : (new URLSearchParams(query).get('since') ?? '');
+}
+
+interface Site {
+  readonly options: OrderbookServerOptions;
+  readonly files: ReadonlyMap<string, PageFile>;
+  readonly events: EventStream;
+  readonly bookText: (format: 'json' | 'csv') => string;
+}
+
+function answerTo(request: IncomingMessage, site: Site): Answer | 'events' {
+  const { options, files, events, bookText } = site;
+  const refused = refusal(request, options.host);
+  if (refused) return refused;
+  const path = request.url?.split('?', 1)[0] ?? '';
+  switch (path) {
+    case '/orderbook.json':
+      return { code: 200, type: 'application/json; charset=utf-8', body: bookText('json') };
+    case '/orderbook.csv': {
+      const headers = { 'content-disposition': 'attachment; filename="orderbook.csv"' };
+      return { code: 200, type: 'text/csv; charset=utf-8', body: bookText('csv'), headers };
+    }
+    case '/events':
+      if (request.method === 'HEAD') return { code: 200, type: 'text/event-stream', body: '' };
+      return events.hasRoom
+        ? 'events'
+        : json(503, { error: 'too many pages are open' }, { 'retry-after': '10' });
+    case '/healthz': {
+      const { ok, reason } = options.health();
+      return json(ok ? 200 : 503, { ok, reason: reason ?? (ok ? 'ok' : 'unknown') });
+    }
+    default: {
+      const file = files.get(path);
+      return file === undefined ? json(404, { error: 'no such page' }) : fileAnswer(file, request);
+    }
+  }
+}
+
+function listen(server: Server, host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const failed = (error: Error): void => reject(new PageAddressError(host, port, error));
+    server.once('error', failed);
+    server.listen(port, host, () => {
+      server.off('error', failed);
+      const address = server.address();
+      resolve(typeof address === 'object' && address !== null ? address.port : port);
+    });
+  });
+}
+
+/** Rejects with a PageAddressError when the address is taken or unusable. */
+export async function startOrderbookServer(
+  options: OrderbookServerOptions,
+): Promise<OrderbookServer> {
+  const { host, book, clock, log, epoch = Date.now, eventLimits = {} } = options;
+  const files = await loadPageFiles();
+  const session = randomBytes(12).toString('base64url');
+  const events = createEventStream({ book, session, clock, epoch, limits: eventLimits });
+  const site: Site = { options, files, events, bookText: createBookCache(options, session) };
+
+  const handle = (request: IncomingMessage, response: ServerResponse): void => {
+    // A body is of no use here; reading it away would be work for whoever sends it.
+    if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false;
+    let answer: Answer | 'events';
+    try {
+      answer = answerTo(request, site);
+    } catch (error) {
+      log.error('the orderbook page failed', errorFields(error));
+      answer = json(500, { error: 'internal error; see the log' });
+    }
+    if (answer !== 'events') {
+      send(response, answer, request.method !== 'HEAD');
+      return;
+    }
+    const query = request.url?.split('?', 2)[1] ?? '';
+    events.add(response, SAFETY_HEADERS, sinceOf(request, query));
+  };
+  const server = createServer(
+    {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: 1000,
+    },
+    handle,
+  );
+  server.maxConnections = MAX_CONNECTIONS;
+  server.maxRequestsPerSocket = 1000;
+  let port: number;
+  try {
+    port = await listen(server, host, options.port);
+  } catch (error) {
+    events.close();
+    throw error;
+  }
+  server.on('error', (error) => log.warn('the orderbook page has trouble', errorFields(error)));
+  const shownHost = host.includes(':') ? `[${host}]` : host;
+  return {
+    port,
+    url: `http://${shownHost}:${port}/`,
+    get listeners() {
+      return events.clients;
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        events.close();
+        server.closeAllConnections();
+      }),
+  };
+}

@@ -1,0 +1,76 @@
+/** Message channels in memory, whose post waits until a test says what becomes of it. */
+import { EventEmitter } from 'eventemitter3';
+import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
+import type { NegotiationChannel } from '../../src/negotiation/courier.js';
+import type { CommandName } from '../../src/protocol/commands.js';
+
+export interface Mail {
+  readonly from: string;
+  readonly to: string;
+  readonly command: CommandName;
+  readonly args: string;
+}
+
+export interface PostOffice {
+  /** Sent and not yet taken out, oldest first. */
+  readonly pending: Mail[];
+  /** All that was ever sent. */
+  readonly history: Mail[];
+  /** Nicks nobody can reach now. */
+  readonly away: Set<string>;
+  open(nick: string): NegotiationChannel;
+  /** As if it came from the wire, verified; lost when its addressee is away. */
+  deliver(mail: Mail): void;
+  /** Everybody else learns that the nick is gone. */
+  tellGone(nick: string): void;
+  /** Listeners that are left, of all channels. */
+  readonly listeners: number;
+}
+
+export function createPostOffice(): PostOffice {
+  const events = new Map<string, EventEmitter<MessageChannelEvents>>();
+  const pending: Mail[] = [];
+  const history: Mail[] = [];
+  const away = new Set<string>();
+  return {
+    pending,
+    history,
+    away,
+    open(nick) {
+      const emitter = new EventEmitter<MessageChannelEvents>();
+      events.set(nick, emitter);
+      return {
+        on: (event, listener) => void emitter.on(event, listener),
+        off: (event, listener) => void emitter.off(event, listener),
+        send(to, command, args) {
+          if (away.has(to) || away.has(nick)) return { sent: false, reason: 'no-route' };
+          const mail = { from: nick, to, command, args };
+          pending.push(mail);
+          history.push(mail);
+          return { sent: true, route: { kind: 'direct' } };
+        },
+      };
+    },
+    deliver({ from, to, command, args }) {
+      if (away.has(to)) return;
+      const words = args.split(' ').filter((word) => word !== '');
+      events.get(to)?.emit('privmsg', {
+        from,
+        to,
+        commands: [{ name: command, args: words }],
+        publicKeyHex: '',
+        route: { kind: 'direct' },
+      });
+    },
+    tellGone(nick) {
+      for (const [other, emitter] of events) if (other !== nick) emitter.emit('peer-gone', nick);
+    },
+    get listeners() {
+      const names = ['privmsg', 'pubmsg', 'peer-gone', 'directory-down', 'stopped'] as const;
+      return [...events.values()].reduce(
+        (sum, emitter) => sum + names.reduce((n, name) => n + emitter.listenerCount(name), 0),
+        0,
+      );
+    },
+  };
+}

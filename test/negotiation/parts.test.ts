@@ -1,0 +1,425 @@
+import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import * as fc from 'fast-check';
+import { randomBytes } from 'node:crypto';
+import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { silentLog } from '../../src/channel/log.js';
+import { judgeCoins, readClaim } from '../../src/negotiation/claim.js';
+import type { ChainCoin } from '../../src/negotiation/ports.js';
+import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
+import type { Offer } from '../../src/protocol/offer.js';
+import { formatOutpoint } from '../../src/protocol/outpoint.js';
+import { signText } from '../../src/protocol/signature.js';
+import { createBlacklist } from '../../src/negotiation/blacklist.js';
+import { createCommitmentRelay } from '../../src/negotiation/commitment-relay.js';
+import { createDoor, DEFAULT_DOOR_LIMITS, type Link } from '../../src/negotiation/door.js';
+import {
+  formatIoAuth,
+  parseFill,
+  parseIoAuth,
+  parseSignatureText,
+  parseTransactionText,
+  shownText,
+  type IoAuth,
+} from '../../src/negotiation/texts.js';
+import {
+  addressScript,
+  buildUnsigned,
+  parseUnsigned,
+  signedIds,
+} from '../../src/negotiation/transaction.js';
+import { openCommitmentFile } from '../../src/ops/commitment-file.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { announceCommitment } from '../../src/roles/announce-commitment.js';
+import { anyPort, openLiveProbe } from '../helpers/channel-probe.js';
+import {
+  addressOf,
+  createMemoryChain,
+  createMemoryCommitments,
+  secretOf,
+} from '../helpers/coinjoin-world.js';
+import { serveDirectory } from '../helpers/directory-service.js';
+import { createTestClock } from '../helpers/test-clock.js';
+
+const C = 'ab12'.repeat(16);
+const commitmentOf = (n: number): string => n.toString(16).padStart(64, '0');
+const link = (port: number): Link => ({
+  kind: 'directory',
+  location: { kind: 'loopback', host: '127.0.0.1', port },
+});
+
+const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+t.test('fill', (t) => {
+  const key = '1c'.repeat(32);
+  const good = ['0', '100000', key, `P${C.toUpperCase()}`];
+  t.strictSame(parseFill(good), {
+    ok: true,
+    value: { oid: 0, amount: 100_000, takerKey: key, commitment: C },
+  });
+  t.ok(parseFill([...good, 'features=x']).ok, 'further arguments are tolerated');
+  const table: readonly (readonly [readonly string[], string])[] = [
+    [[], 'fill-arity'],
+    [good.slice(0, 3), 'fill-arity'],
+    [['-1', ...good.slice(1)], 'fill-oid'],
+    [['0', '1e5', ...good.slice(2)], 'fill-amount'],
+    [['0', '0', ...good.slice(2)], 'fill-amount'],
+    [['0', '2100000000000001', ...good.slice(2)], 'fill-amount'],
+    [['0', '99999999999999999999', ...good.slice(2)], 'fill-amount'],
+    [[...good.slice(0, 3), `Q${C}`], 'commitment-type'],
+    [[...good.slice(0, 3), `P${C}0`], 'commitment-form'],
+    [[...good.slice(0, 3), C.replace('a', 'P')], 'commitment-form'],
+  ];
+  for (const [args, reason] of table) t.strictSame(parseFill(args), { ok: false, reason });
+  t.end();
+});
+
+t.test('ioauth', (t) => {
+  const coin = `${'aa'.repeat(32)}:1`;
+  const key = `02${'bb'.repeat(32)}`;
+  t.match(parseIoAuth(`${coin},${'cc'.repeat(32)}:0 ${key} one two c2ln`), {
+    ok: true,
+    value: { coins: [{ vout: 1 }, { vout: 0 }], coinjoinAddress: 'one', changeAddress: 'two' },
+  });
+  const table: readonly (readonly [string, string])[] = [
+    ['', 'ioauth-arity'],
+    [`${coin} ${key} one two`, 'ioauth-arity'],
+    [`${coin},${coin} ${key} one two c2ln`, 'ioauth-coins'],
+    [`${coin}, ${key} one two c2ln`, 'ioauth-coins'],
+    [
+      `${Array.from({ length: 101 }, (_, n) => `${'aa'.repeat(32)}:${n}`).join(',')} ${key} a b c`,
+      'ioauth-coins',
+    ],
+    [`${coin} 05${'bb'.repeat(32)} one two c2ln`, 'ioauth-key'],
+    [`${coin} ${key} ${'a'.repeat(101)} two c2ln`, 'ioauth-address'],
+  ];
+  for (const [text, reason] of table) t.strictSame(parseIoAuth(text), { ok: false, reason });
+  t.end();
+});
+
+t.test('what a taker makes of an ioauth', (t) => {
+  const secret = secretOf('maker');
+  const mine = createBoxKeyPair(randomBytes);
+  const theirs = createBoxKeyPair(randomBytes);
+  const box = openBoxSession(mine, theirs.publicKeyHex);
+  if (!box.ok) throw new Error(box.reason);
+  const chain = createMemoryChain();
+  const coin = chain.mint(secret, 1_500_000);
+  const good: IoAuth = {
+    coins: [coin],
+    authPublicKey: bytesToHex(secp256k1.getPublicKey(secret, true)),
+    coinjoinAddress: addressOf('maker coinjoin'),
+    changeAddress: addressOf('maker change'),
+    signature: signText(theirs.publicKeyHex, secret),
+  };
+  const read = (change: Partial<IoAuth>, taken: readonly string[] = []) =>
+    readClaim(formatIoAuth({ ...good, ...change }), box.value, {
+      network: 'signet',
+      makerCoins: 2,
+      taken: new Set(taken),
+    });
+  const claim = read({});
+  if (!claim.ok) throw new Error(claim.detail);
+  const script = addressScript('signet', good.changeAddress) ?? '';
+  const lies: readonly (readonly [ReturnType<typeof read>, string])[] = [
+    [read({ signature: signText(mine.publicKeyHex, secret) }), 'bad-auth-signature'],
+    [read({ signature: signText(theirs.publicKeyHex, secretOf('x')) }), 'bad-auth-signature'],
+    [read({ authPublicKey: `02${'00'.repeat(32)}` }), 'bad-auth-signature'],
+    [read({ coinjoinAddress: 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4' }), 'bad-address'],
+    [read({ changeAddress: good.coinjoinAddress }), 'shared'],
+    [read({}, [formatOutpoint(coin)]), 'shared'],
+    [read({}, [script]), 'shared'],
+    [read({ coins: [0, 1, 2].map((vout) => ({ ...coin, vout })) }), 'bad-ioauth'],
+  ];
+  for (const [judged, fault] of lies) t.match(judged, { ok: false, fault });
+
+  const found = { script: coin.script, value: coin.value, confirmations: 1 };
+  const offer: Offer = {
+    type: 'sw0absoffer',
+    oid: 0,
+    minsize: 1,
+    maxsize: 1_000_000,
+    txfee: 100,
+    cjfee: '500',
+  };
+  const judge = (changed: Partial<ChainCoin> | undefined) =>
+    judgeCoins(claim.value, [changed && { ...found, ...changed }], offer, 1_000_000);
+  t.match(judge({}), { ok: true, value: { change: 500_400, fee: 500, txfee: 100 } });
+  t.match(judge({ value: 1_000_000 + 100 - 500 + 27_300 }), { ok: true });
+  const faults: readonly (readonly [ReturnType<typeof judge>, string])[] = [
+    [judge(undefined), 'coin-missing'],
+    [judge({ confirmations: 0 }), 'coin-unconfirmed'],
+    [judge({ script: `76a914${'00'.repeat(20)}88ac` }), 'coin-kind'],
+    [judge({ script: `0014${'00'.repeat(20)}` }), 'coin-key'],
+    [judge({ value: 1_000_000 + 100 - 500 + 27_299 }), 'coins-small'],
+  ];
+  for (const [judged, fault] of faults) t.match(judged, { ok: false, fault });
+  t.end();
+});
+
+t.test('addresses belong to one network', (t) => {
+  const signet = addressOf('somebody');
+  t.match(addressScript('signet', signet), /^0014[0-9a-f]{40}$/);
+  t.equal(addressScript('mainnet', signet), undefined);
+  t.equal(addressScript('regtest', signet), undefined);
+  t.equal(addressScript('signet', `${signet.slice(0, -1)}x`), undefined);
+  t.equal(addressScript('signet', ''), undefined);
+  t.end();
+});
+
+t.test('what is to be signed', (t) => {
+  const input = { txid: 'aa'.repeat(32), vout: 1, sequence: 0xffff_fffe };
+  const output = { script: `0014${'bb'.repeat(20)}`, value: 1_000 };
+  const tx = buildUnsigned([input], [output], 7);
+  if (!tx.ok) throw new Error(tx.reason);
+  t.match(parseUnsigned(tx.value.bytes), {
+    ok: true,
+    value: { version: 2, lockTime: 7, inputs: [input], outputs: [output] },
+  });
+  t.equal(signedIds(tx.value.bytes)?.unsignedTxid, tx.value.txid);
+  const changed = (at: number, value: number): Uint8Array => {
+    const bytes = Uint8Array.from(tx.value.bytes);
+    bytes[at] = value;
+    return bytes;
+  };
+  const table: readonly (readonly [string, Uint8Array, string])[] = [
+    ['version 3', changed(0, 3), 'tx-version'],
+    ['cut', tx.value.bytes.slice(0, -1), 'tx-form'],
+    ['longer', Uint8Array.from([...tx.value.bytes, 0]), 'tx-form'],
+    ['too large', new Uint8Array(20_001), 'tx-size'],
+    ['nothing', new Uint8Array(), 'tx-form'],
+  ];
+  for (const [name, bytes, reason] of table) {
+    t.strictSame(parseUnsigned(bytes), { ok: false, reason }, name);
+  }
+  t.match(buildUnsigned([input, input], [output], 0), { reason: 'tx-double-spend' });
+  const rich = { ...output, value: 2_100_000_000_000_000 };
+  t.match(buildUnsigned([input], [rich, output], 0), { reason: 'tx-value' });
+  t.end();
+});
+
+t.test('no text makes a parser throw', (t) => {
+  const near = fc.oneof(
+    fc.string(),
+    fc.string({ unit: 'binary' }),
+    fc.stringMatching(/^[0-9a-fA-F:, |]{0,200}$/),
+    fc.base64String(),
+  );
+  fc.assert(
+    fc.property(near, fc.uint8Array({ maxLength: 400 }), (text, bytes) => {
+      parseFill(text.split(' '));
+      parseIoAuth(text);
+      parseSignatureText(text);
+      parseTransactionText(text);
+      parseUnsigned(bytes);
+      signedIds(bytes);
+      addressScript('mainnet', text);
+      return /^[ -~]{0,200}$/.test(shownText(text));
+    }),
+  );
+  const valid = buildUnsigned(
+    [{ txid: 'aa'.repeat(32), vout: 0, sequence: 0 }],
+    [{ script: '51', value: 1 }],
+    0,
+  );
+  const bytes = valid.ok ? valid.value.bytes : new Uint8Array();
+  fc.assert(
+    fc.property(fc.nat(bytes.length - 1), fc.nat(255), (at, value) => {
+      const mutated = Uint8Array.from(bytes);
+      mutated[at] = value;
+      const parsed = parseUnsigned(mutated);
+      // What is read is what is there, to the byte.
+      return !parsed.ok || Buffer.from(parsed.value.bytes).equals(Buffer.from(mutated));
+    }),
+  );
+  t.pass('and what is read is what is there');
+  t.end();
+});
+
+async function folderFor(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'commitments-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
+t.test('the file of used commitments', async (t) => {
+  const path = join(await folderFor(t), 'cmtdata', 'commitmentlist');
+  await t.test('one commitment in four spellings counts once', async (t) => {
+    const file = await openCommitmentFile(path);
+    const spellings = [
+      C,
+      C.toUpperCase(),
+      `P${C}`,
+      ` ${C.slice(0, 32)}${C.slice(32).toUpperCase()} `,
+    ];
+    const added = await Promise.all(spellings.map((spelling) => file.add(spelling)));
+    t.strictSame(added, [true, false, false, false]);
+    t.ok(spellings.every((spelling) => file.has(spelling)));
+    t.equal(file.size, 1);
+    await t.rejects(file.add('not one'), RangeError);
+    t.notOk(file.has('not one'));
+    await file.close();
+    t.equal(await readFile(path, 'latin1'), `${C}\n`);
+    t.equal((await stat(path)).mode & 0o777, 0o600);
+  });
+
+  await t.test('what is told as written is on disk, also without an orderly end', async (t) => {
+    const file = await openCommitmentFile(path);
+    await Promise.all([1, 2, 3].map((n) => file.add(commitmentOf(n))));
+    t.equal((await readFile(path, 'latin1')).trim().split('\n').length, 4);
+    await file.close();
+  });
+
+  await t.test('a crash tears one line, and costs that line', async (t) => {
+    await appendFile(path, commitmentOf(4).slice(0, 40));
+    const file = await openCommitmentFile(path);
+    t.match({ size: file.size, ignoredLines: file.ignoredLines }, { size: 4, ignoredLines: 1 });
+    await file.add(commitmentOf(5));
+    await file.close();
+    const again = await openCommitmentFile(path);
+    t.ok([C, ...[1, 2, 3, 5].map(commitmentOf)].every((known) => again.has(known)));
+    t.equal(again.ignoredLines, 1);
+    await again.close();
+  });
+
+  await t.test("the original's file is read: no line feed at the end, any case", async (t) => {
+    await writeFile(path, [C.toUpperCase(), commitmentOf(1), commitmentOf(2)].join('\n'));
+    const file = await openCommitmentFile(path);
+    t.equal(file.size, 3);
+    await file.add(commitmentOf(3));
+    await file.close();
+    const lines = (await readFile(path, 'latin1')).split('\n').filter((line) => line !== '');
+    t.strictSame(lines.slice(2), [commitmentOf(2), commitmentOf(3)]);
+  });
+
+  await t.test('a large file, and lines without end', async (t) => {
+    const many = Array.from({ length: 20_000 }, (_, n) => commitmentOf(n));
+    await writeFile(path, `${many.join('\n')}\n${'f'.repeat(300_000)}\n${C}`);
+    const file = await openCommitmentFile(path);
+    t.match(
+      { size: file.size, ignoredLines: file.ignoredLines },
+      { size: 20_001, ignoredLines: 1 },
+    );
+    await file.close();
+  });
+});
+
+t.test('used commitments are told once, and not too many', async (t) => {
+  const clock = createTestClock();
+  const told: string[] = [];
+  const relay = createCommitmentRelay({
+    announce: async (commitment) => void told.push(commitment),
+    clock,
+    log: silentLog,
+    limits: { perMinute: 3 },
+  });
+  t.equal(relay.relay(C, 'others'), true);
+  t.equal(relay.relay(C, 'others'), false, 'by a second directory');
+  t.equal(relay.relay(C, 'us'), false);
+  for (const n of [1, 2, 3, 4]) relay.relay(commitmentOf(n), 'others');
+  await settle();
+  t.strictSame(told, [C, commitmentOf(1), commitmentOf(2)]);
+  t.equal(relay.relay(commitmentOf(9), 'us'), true, 'our own have a budget of their own');
+  clock.advance(20_000);
+  t.equal(relay.relay(commitmentOf(3), 'others'), true, 'what was too much may come again');
+  await settle();
+  t.equal(told.length, 5);
+  relay.close();
+  t.equal(relay.relay(commitmentOf(7), 'us'), false);
+});
+
+t.test('what others tell is believed within bounds', (t) => {
+  const clock = createTestClock();
+  const store = createMemoryCommitments();
+  const passed: string[] = [];
+  const relay = {
+    waiting: 0,
+    close() {},
+    relay: (commitment: string) => passed.push(commitment) > 0,
+  };
+  const list = createBlacklist({ store, relay, mostHeard: 150 }, clock, silentLog);
+  const hp2 = (n: number) => [{ name: 'hp2', args: [commitmentOf(n).toUpperCase()] }];
+  list.heard(hp2(1), link(1), 'J5a', false);
+  t.ok(store.has(commitmentOf(1)));
+  t.strictSame(passed, [], 'what is public is not passed on');
+  list.heard(hp2(2), link(1), 'J5a', true);
+  t.strictSame(passed, [commitmentOf(2)]);
+  for (const bad of ['', 'xyz', C.slice(1), `P${C}`]) {
+    list.heard([{ name: 'hp2', args: [bad] }], link(1), 'J5a', true);
+  }
+  t.equal(store.size, 2);
+  for (let n = 10; n < 1_000; n += 1) list.heard(hp2(n), link(1), 'J5a', false);
+  t.ok(store.size <= 120, 'one directory has a share');
+  for (let n = 1_000; n < 2_000; n += 1) list.heard(hp2(n), link(2), 'J5a', false);
+  t.equal(store.size, 150, 'and there is an end');
+  const deaf = createMemoryCommitments();
+  createBlacklist({ store: deaf, acceptBroadcasts: false }, clock, silentLog).heard(
+    hp2(1),
+    link(1),
+    'J5a',
+    false,
+  );
+  t.equal(deaf.size, 0);
+  t.end();
+});
+
+t.test('the door', (t) => {
+  const clock = createTestClock();
+  const door = createDoor(clock, DEFAULT_DOOR_LIMITS);
+  t.equal(door.mayAskOrderbook('J5a', link(1)), true);
+  t.equal(door.mayAskOrderbook('J5a', link(2)), false, 'not again by another way');
+  clock.advance(10_000);
+  t.equal(door.mayAskOrderbook('J5a', link(2)), true);
+
+  const asked = (name: string, port: number): number =>
+    Array.from({ length: 10_000 }, (_, n) =>
+      door.mayAskOrderbook(`J5${name}${n}`, link(port)),
+    ).filter(Boolean).length;
+  t.equal(asked('flood', 1), 50, 'fresh nicks by one directory');
+  t.equal(asked('other', 2), 49, 'leave the other directory its share');
+  t.equal(asked('third', 3), 0, 'and all together have a bound');
+  const fills = Array.from({ length: 10_000 }, (_, n) => door.mayFill(`J5fill${n}`, link(1)));
+  t.equal(fills.filter(Boolean).length, 20);
+  t.equal(
+    Array.from({ length: 20 }, () => door.mayFill('J5one', link(2))).filter(Boolean).length,
+    6,
+    'and one nick',
+  );
+  t.ok(door.remembered <= 5 * DEFAULT_DOOR_LIMITS.remembered);
+  t.end();
+});
+
+t.test('hp2 goes out under a nick and over circuits that nobody has seen', async (t) => {
+  const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
+  const listener = openLiveProbe([directory.location]);
+  t.teardown(() => listener.close());
+  await listener.next('welcome');
+  const isolations: string[] = [];
+  const overlay = anyPort();
+  const options = {
+    network: 'signet' as const,
+    directories: [directory.location],
+    overlay: {
+      ...overlay,
+      dial: (...[location, dialOptions]: Parameters<typeof overlay.dial>) => {
+        isolations.push(dialOptions.isolation ?? '');
+        return overlay.dial(location, dialOptions);
+      },
+    },
+    clock: systemClock,
+    random: Math.random,
+    randomBytes,
+  };
+  const { signal } = new AbortController();
+  await announceCommitment(C, signal, options);
+  await announceCommitment(commitmentOf(1), signal, options);
+  const [first, second] = [await listener.next('pubmsg'), await listener.next('pubmsg')];
+  t.strictSame([first.text, second.text], [`hp2 ${C}`, `hp2 ${commitmentOf(1)}`]);
+  t.not(first.from, second.from);
+  t.equal(new Set(isolations).size, 2);
+  t.ok(isolations.every((name) => name.startsWith('hp2:')));
+  await t.rejects(announceCommitment(C, AbortSignal.abort(), options));
+});

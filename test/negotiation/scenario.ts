@@ -1,0 +1,244 @@
+/**
+ * A taker, six makers and two directories, on whatever carries the bytes: four makers complete a
+ * coinjoin while one says nothing, one lies in `ioauth`, and one of the four disconnects in the middle
+ * and returns.
+ */
+import { RawTx } from '@scure/btc-signer/script.js';
+import { randomBytes } from 'node:crypto';
+import type { Test } from 'tap';
+import { silentLog } from '../../src/channel/log.js';
+import type { Connection, Overlay } from '../../src/channel/ports.js';
+import { runCoinjoin, type RoundProgress } from '../../src/negotiation/coinjoin.js';
+import type { MakerOutcome } from '../../src/negotiation/maker-api.js';
+import type { MakerWallet } from '../../src/negotiation/ports.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { nickKey } from '../../src/protocol/nick.js';
+import type { Offer } from '../../src/protocol/offer.js';
+import { startMaker, type Maker } from '../../src/roles/maker.js';
+import { openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
+import {
+  createMakerWallet,
+  createMemoryChain,
+  createMemoryCommitments,
+  createTakerWallet,
+  mintFor,
+  secretOf,
+  type MemoryChain,
+  type TestMakerWallet,
+} from '../helpers/coinjoin-world.js';
+import { serveDirectory } from '../helpers/directory-service.js';
+import { createTestClock } from '../helpers/test-clock.js';
+import type { ChannelSubject } from '../channel/compliance.js';
+
+const AMOUNT = 1_000_000;
+const QUICK = { backoffFirstMs: 200, peerRetryMs: 200, peerDialJitterMs: 10 };
+const OFFER: Offer = {
+  type: 'sw0reloffer',
+  oid: 0,
+  minsize: 27_300,
+  maxsize: 500_000_000,
+  txfee: 100,
+  cjfee: '0.001',
+};
+
+interface ScenarioMaker {
+  readonly maker: Maker;
+  readonly wallet: TestMakerWallet;
+  readonly outcomes: MakerOutcome[];
+  readonly used: ReadonlySet<string>;
+}
+
+/** Names a coin in `ioauth` that does not exist. */
+function lying(wallet: MakerWallet): MakerWallet {
+  return {
+    ...wallet,
+    async reserve(request, signal) {
+      const reservation = await wallet.reserve(request, signal);
+      if (reservation === undefined) return undefined;
+      const [coin, ...more] = reservation.coins;
+      if (coin === undefined) return undefined;
+      return { ...reservation, coins: [{ ...coin, txid: 'ff'.repeat(32) }, ...more] };
+    },
+  };
+}
+
+function startScenarioMaker(
+  channel: LiveProbe,
+  chain: MemoryChain,
+  name: string,
+  dress: (wallet: MakerWallet) => MakerWallet = (wallet) => wallet,
+): ScenarioMaker {
+  const wallet = createMakerWallet(name, mintFor(chain, name, [700_000, 900_000]));
+  const commitments = createMemoryCommitments();
+  const outcomes: MakerOutcome[] = [];
+  const maker = startMaker({
+    channel,
+    offers: [OFFER],
+    clock: systemClock,
+    log: silentLog,
+    blacklist: { store: commitments },
+    coinjoins: {
+      network: 'signet',
+      wallet: dress(wallet),
+      chain,
+      onOutcome: (_, outcome) => outcomes.push(outcome),
+    },
+  });
+  return { maker, wallet, outcomes, used: commitments.all };
+}
+
+/** An overlay that can lose its network, with every connection it has, and get it back. */
+interface Cuttable {
+  readonly overlay: Overlay;
+  cut(): void;
+  restore(): void;
+}
+
+function cuttable(overlay: Overlay): Cuttable {
+  const connections = new Set<Connection>();
+  let offline = false;
+  const keep = (connection: Connection): Connection => {
+    connections.add(connection);
+    if (offline) connection.destroy();
+    return connection;
+  };
+  return {
+    overlay: {
+      ...overlay,
+      async dial(location, options) {
+        if (offline) throw new Error('no network');
+        return keep(await overlay.dial(location, options));
+      },
+      serve: (onConnection, options) =>
+        overlay.serve((connection) => onConnection(keep(connection)), options),
+    },
+    cut() {
+      offline = true;
+      for (const connection of connections) connection.destroy();
+      connections.clear();
+    },
+    restore() {
+      offline = false;
+    },
+  };
+}
+
+export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promise<void> {
+  const directories = await Promise.all([
+    serveDirectory(t, subject.server(), systemClock, 'J5firstOOOOOOOOO'),
+    serveDirectory(t, subject.server(), systemClock, 'J5secondOOOOOOOO'),
+  ]);
+  const locations = directories.map(({ location }) => location);
+  const chain = createMemoryChain();
+
+  const open = async (name: string, overlay: Overlay, serve: boolean): Promise<LiveProbe> => {
+    const channel = openLiveProbe(locations, {
+      overlay,
+      serve,
+      nickKey: nickKey(secretOf(name)),
+      timings: QUICK,
+    });
+    t.teardown(() => channel.close());
+    await channel.next('welcome');
+    return channel;
+  };
+  const openMaker = (name: string): Promise<LiveProbe> => open(name, subject.server(), true);
+
+  const unsteady = cuttable(subject.server());
+  const [taker, silent, liar, first, second, third, restless] = await Promise.all([
+    open('taker', subject.dialer(), false),
+    openMaker('silent'),
+    openMaker('liar'),
+    openMaker('first'),
+    openMaker('second'),
+    openMaker('third'),
+    open('restless', unsteady.overlay, true),
+  ]);
+  const makers = [
+    startScenarioMaker(liar, chain, 'liar', lying),
+    startScenarioMaker(first, chain, 'first'),
+    startScenarioMaker(second, chain, 'second'),
+    startScenarioMaker(third, chain, 'third'),
+    startScenarioMaker(restless, chain, 'restless'),
+  ];
+  // It is seen, and then says nothing.
+  silent.publish('sw0reloffer 0 27300 500000000 100 0.001');
+  for (const { maker } of makers) maker.announce();
+  const candidates = [silent, liar, first, restless, second, third].map(({ nick }) => ({
+    nick,
+    offer: OFFER,
+  }));
+  const shown = new Set<string>();
+  while (shown.size < candidates.length) shown.add((await taker.next('pubmsg')).from);
+
+  const wallet = createTakerWallet('taker', mintFor(chain, 'taker', [1_500_000, 400_000]));
+  const commitments = createMemoryCommitments();
+  // Deadlines are this test's: they pass when everybody else has answered.
+  const clock = createTestClock();
+
+  let isCut = false;
+  async function cutAndReturn(): Promise<void> {
+    isCut = true;
+    unsteady.cut();
+    for (let gone = ''; gone !== restless.nick; gone = await taker.next('peer-gone'));
+    while (taker.waiting('pubmsg') > 0) await taker.next('pubmsg');
+    unsteady.restore();
+    for (let back = ''; back !== restless.nick; back = (await taker.next('pubmsg')).from);
+    // The taker tries again what may have been lost.
+    clock.advance(2_000);
+  }
+  let isOver = false;
+  function onProgress({ phase, makers: steps }: RoundProgress): void {
+    if (steps.get(restless.nick) === 'ioauth' && !isCut) void cutAndReturn();
+    const ready = [...steps.values()].filter((step) => step === 'ready').length;
+    if (phase !== 'gathering' || ready < 3 || isOver) return;
+    isOver = true;
+    setImmediate(() => clock.advance(60_000));
+  }
+  const result = await runCoinjoin({
+    channel: taker,
+    network: 'signet',
+    wallet,
+    chain,
+    commitments,
+    amount: AMOUNT,
+    makers: 4,
+    candidates,
+    policy: { minimumMakers: 4 },
+    clock,
+    randomBytes,
+    log: silentLog,
+    onProgress,
+  });
+
+  if (!result.ok) throw new Error(`${result.fault}: ${result.detail}`);
+  const report = (nick: string) => result.makers.find((maker) => maker.nick === nick);
+  t.match(report(silent.nick), { step: 'failed', failure: { step: 'pubkey', fault: 'silent' } });
+  t.match(report(liar.nick), { step: 'failed', failure: { step: 'coins', fault: 'coin-missing' } });
+  for (const { nick } of [first, second, third, restless]) {
+    t.match(report(nick), { step: 'signed', failure: undefined });
+  }
+  t.ok(isCut, 'one was away for a while');
+
+  // The chain has verified every signature under BIP143.
+  t.equal(chain.accepted.length, 1);
+  const { outputs, inputs } = RawTx.decode(result.transaction);
+  t.equal(outputs.filter(({ amount }) => amount === BigInt(AMOUNT)).length, 5);
+  t.equal(inputs.length, 2 + 4 * 2);
+  t.strictSame(wallet.record.settlements, ['signed']);
+  t.ok(wallet.commitments.every(({ commitment }) => commitments.has(commitment)));
+  t.equal(clock.pending, 0, 'the round left no timer behind');
+
+  for (const { maker } of makers) maker.stop();
+  const outcomes = makers.map((maker) => maker.outcomes);
+  t.match(outcomes[0], [{ result: 'failed', fault: 'stopped', step: 'tx' }]);
+  t.strictSame(makers[0]?.wallet.record.settlements, ['unsigned']);
+  for (const [outcome] of outcomes.slice(1)) {
+    t.match(outcome, { result: 'signed', amount: AMOUNT, earned: 900, txid: result.txid });
+  }
+  t.equal(
+    outcomes.flat().filter((outcome) => outcome.result === 'signed' && outcome.pushed).length,
+    result.broadcastBy === undefined ? 0 : 1,
+  );
+  for (const { used } of makers.slice(1)) t.equal(used.size, 1, 'commitments are used up');
+}

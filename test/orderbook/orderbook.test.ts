@@ -1,0 +1,790 @@
+/** Offers, who showed them, bonds in slices, what changed, and all of it over the wire. */
+import * as fc from 'fast-check';
+import t, { type Test } from 'tap';
+import { silentLog } from '../../src/channel/log.js';
+import type {
+  BondChainView,
+  BondOutput,
+  BookChange,
+  BookEntry,
+} from '../../src/orderbook/book-api.js';
+import { createBonds, type BondsOptions } from '../../src/orderbook/bonds.js';
+import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
+import { createChanges } from '../../src/orderbook/changes.js';
+import { watchDirectories } from '../../src/orderbook/directory-health.js';
+import { openLiveBook } from '../../src/orderbook/live-book.js';
+import { createSlices } from '../../src/orderbook/slices.js';
+import { parseCommands, type Command } from '../../src/protocol/commands.js';
+import { bondScriptPubKey } from '../../src/protocol/fidelity-bond.js';
+import { formatLocation } from '../../src/protocol/location.js';
+import { formatPrivmsg } from '../../src/protocol/message.js';
+import { keyOf, openProbe } from '../helpers/channel-probe.js';
+import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
+import { createTestClock } from '../helpers/test-clock.js';
+import { bondProof, ownBond } from './make-bond.js';
+
+function commands(text: string): readonly Command[] {
+  const parsed = parseCommands(text);
+  if (!parsed.ok) throw new Error(parsed.reason);
+  return parsed.value;
+}
+
+const OFFER = 'sw0reloffer 0 27300 500000000 0 0.00002';
+const from = (directory: string | undefined, at: number, more: Partial<Provenance> = {}) => ({
+  directory,
+  verified: false,
+  at,
+  ...more,
+});
+const signed = { verified: true };
+
+t.test('what is no offer is not in the book', (t) => {
+  const big = '9'.repeat(400);
+  const rows: readonly (readonly [string, string])[] = [
+    ['an exponent bomb', 'sw0reloffer 0 27300 90000 0 1e999999999'],
+    ['a small one', 'sw0reloffer 0 27300 90000 0 1e-999999999'],
+    ['digits without end', `sw0reloffer 0 27300 90000 0 0.${big}`],
+    ['NaN', 'sw0reloffer 0 27300 90000 0 NaN'],
+    ['signalling NaN', 'sw0reloffer 0 27300 90000 0 sNaN'],
+    ['infinity', 'sw0reloffer 0 27300 90000 0 Infinity'],
+    ['a negative share', 'sw0reloffer 0 27300 90000 0 -0.1'],
+    ['all of it', 'sw0reloffer 0 27300 90000 0 1'],
+    ['more than all', 'sw0reloffer 0 27300 90000 0 1.5'],
+    ['hex', 'sw0reloffer 0 27300 90000 0 0x1'],
+    ['underscores, as Python reads them', 'sw0reloffer 0 27_300 90000 0 0.1'],
+    ['other digits', 'sw0reloffer ٠ 27300 90000 0 0.1'],
+    ['a share where an amount belongs', 'sw0absoffer 0 27300 90000 0 0.1'],
+    ['an exponent there', 'sw0absoffer 0 27300 90000 0 1e3'],
+    ['a fee above all coins', 'sw0absoffer 0 27300 90000 0 2100000000000001'],
+    ['a size above all coins', 'sw0absoffer 0 27300 2100000000000001 0 1'],
+    ['a negative size', 'sw0absoffer 0 -1 90000 0 1'],
+    ['sizes the wrong way round', 'sw0absoffer 0 90001 90000 0 1'],
+    ['below dust', 'sw0absoffer 0 1 27299 0 1'],
+    ['a negative oid', 'sw0absoffer -1 27300 90000 0 1'],
+    ['an oid that numbers cannot hold', 'sw0absoffer 9007199254740993 27300 90000 0 1'],
+    ['a long oid', `sw0absoffer ${big} 27300 90000 0 1`],
+    ['a fraction', 'sw0absoffer 0 27300.5 90000 0 1'],
+    ['a negative miner fee', 'sw0absoffer 0 27300 90000 -1 1'],
+    ['a missing field', 'sw0absoffer 0 27300 90000 0'],
+    ['an unknown kind', 'sw9absoffer 0 27300 90000 0 1'],
+    ['capitals', 'SW0ABSOFFER 0 27300 90000 0 1'],
+  ];
+  for (const [name, text] of rows) {
+    const book = createOrderbook();
+    t.equal(book.apply('m', commands(text), from('a', 1, signed)), 0, name);
+    t.equal(book.size + book.makers, 0, name);
+  }
+  const book = createOrderbook();
+  for (const [oid, fee] of ['0.00002', '2e-5', '0', '.5', '0.99999999'].entries()) {
+    const text = `sw0reloffer ${oid} 0 90000 0 ${fee} ignored`;
+    t.equal(book.apply('m', commands(text), from('a', 1)), 1, fee);
+  }
+  t.equal(book.offers()[0]?.minsize, 27_300, 'raised to dust');
+  t.end();
+});
+
+t.test('who showed an offer', (t) => {
+  const book = createOrderbook();
+  book.apply('m', commands(OFFER), from('a', 1, { message: 'pub' }));
+  book.seenAgain('m', from('b', 2, { message: 'pub' }));
+  book.seenAgain('m', from('c', 3, { message: 'another' }));
+  book.seenAgain('nobody', from('c', 3, { message: 'pub' }));
+  book.apply('m', commands(OFFER), from('a', 4, { ...signed, message: 'priv' }));
+  book.seenAgain('m', from('b', 5, { ...signed, message: 'priv' }));
+  book.seenAgain('m', from('b', 6, { ...signed, message: 'pub' }));
+  book.apply('m', commands(OFFER), from(undefined, 7, signed));
+  const seen = { publicly: true, privately: true, differs: false, withdrawn: undefined };
+  t.match(book.offers(), [
+    {
+      verified: true,
+      firstSeen: 1,
+      lastSeen: 7,
+      directories: ['a', 'b'],
+      sightings: [
+        { directory: 'a', firstSeen: 1, lastSeen: 4, ...seen },
+        { directory: 'b', firstSeen: 2, lastSeen: 5, ...seen },
+      ],
+      direct: { firstSeen: 7, lastSeen: 7 },
+    },
+  ]);
+
+  t.test('a leave, a loss and a cancel count for their directory', (t) => {
+    book.withdraw('m', 'a', 'left', 8);
+    book.withdraw('m', 'a', 'cancel', 9);
+    book.directoryLost('b', 10);
+    book.directoryLost('never', 10);
+    t.match(book.offers()[0], {
+      directories: [],
+      sightings: [
+        { directory: 'a', withdrawn: { at: 8, why: 'left' } },
+        { directory: 'b', withdrawn: { at: 10, why: 'directory-lost' } },
+      ],
+    });
+    book.apply('m', commands(OFFER), from('a', 11));
+    t.strictSame(book.offers()[0]?.directories, ['a'], 'shown again');
+    t.end();
+  });
+
+  t.test('other terms, unsigned, are noted and change nothing', (t) => {
+    const other = 'sw0reloffer 0 27300 500000000 0 0.5';
+    t.equal(book.apply('m', commands(other), from('c', 12)), 0);
+    t.equal(book.apply('m', commands(other), from(undefined, 12)), 0);
+    t.match(book.offers()[0], { cjfee: '0.00002', sightings: [{}, {}, { differs: true }] });
+    book.apply('m', commands(OFFER), from('c', 13));
+    t.equal(book.offers()[0]?.sightings[2]?.differs, false);
+    t.equal(book.apply('m', commands(other), from('c', 14, signed)), 1);
+    t.match(book.offers()[0], {
+      cjfee: '0.5',
+      firstSeen: 14,
+      directories: ['c'],
+      direct: undefined,
+    });
+    t.end();
+  });
+
+  t.test('a signed offer is gone when all that show it tell the cancel', (t) => {
+    const two = createOrderbook();
+    for (const directory of ['a', 'b']) two.apply('m', commands(OFFER), from(directory, 1, signed));
+    two.apply('m', commands('cancel 0'), from('a', 2));
+    t.strictSame(two.offers()[0]?.directories, ['b']);
+    two.apply('m', commands('cancel 0!cancel 7'), from('b', 3));
+    t.equal(two.size, 0);
+    t.end();
+  });
+  t.end();
+});
+
+const manyOffers = (count: number): readonly Command[] =>
+  commands(
+    Array.from({ length: count }, (_, oid) => `sw0absoffer ${oid} 27300 90000 0 5`).join('!'),
+  );
+
+t.test('old offers go, and who makes room', (t) => {
+  const told: string[] = [];
+  const book = createOrderbook({ makers: 3, offersPerMaker: 12, offers: 6 }, (maker, oid) =>
+    told.push(`${maker}/${oid}`),
+  );
+  book.apply('signed0', manyOffers(1), from('a', 0, signed));
+  book.apply('unsigned', manyOffers(1), from('a', 1));
+  book.apply('signed1', manyOffers(1), from('a', 2, signed));
+  book.apply('flood0', manyOffers(1), from('a', 3));
+  t.strictSame([...book.names()], ['signed0', 'signed1', 'flood0'], 'the unsigned one made room');
+  book.apply('flood1', manyOffers(4), from('a', 4));
+  t.strictSame([...book.names()], ['signed0', 'signed1', 'flood1']);
+  t.equal(book.size, 6);
+  book.apply('signed2', manyOffers(6), from('a', 5, signed));
+  t.strictSame([...book.names()], ['signed2'], 'at most so many offers');
+  t.equal(book.size, 6);
+  t.ok(told.includes('signed0/0'));
+  t.equal(book.expire(5), 0);
+  t.equal(book.expire(6), 6);
+  t.equal(book.makers + book.size, 0);
+  book.apply('x', manyOffers(12), from('a', 7));
+  t.equal(book.size, 6, 'even of one maker: what was heard last stays');
+  t.end();
+});
+
+t.test('any messages by any way leave a consistent, bounded book', (t) => {
+  const maker = fc.constantFrom('a', 'b', 'c', '__proto__');
+  const way = fc.record({
+    directory: fc.constantFrom('d', 'e', undefined),
+    verified: fc.boolean(),
+    message: fc.constantFrom('1', '2'),
+  });
+  const text = fc.constantFrom(
+    OFFER,
+    `${OFFER}!sw0absoffer 1 27300 90000 0 1`,
+    'sw0absoffer 0 27300 90000 0 2',
+    'cancel 0!cancel 1',
+    'cancel x',
+    'orderbook',
+  );
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant('apply' as const), maker, way, text }),
+    fc.record({ kind: fc.constant('again' as const), maker, way }),
+    fc.record({ kind: fc.constant('withdraw' as const), maker, way }),
+    fc.record({ kind: fc.constant('lost' as const), way }),
+    fc.record({ kind: fc.constant('remove' as const), maker }),
+    fc.record({ kind: fc.constant('expire' as const), before: fc.nat(60) }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const known = new Set<string>();
+      const book = createOrderbook({ makers: 2, offersPerMaker: 2, offers: 3 }, (who, oid) => {
+        if (book.offersOf(who).some((offer) => offer.oid === oid)) known.add(`${who}/${oid}`);
+        else known.delete(`${who}/${oid}`);
+      });
+      for (const [at, one] of steps.entries()) {
+        if (one.kind === 'apply') book.apply(one.maker, commands(one.text), { ...one.way, at });
+        else if (one.kind === 'again') book.seenAgain(one.maker, { ...one.way, at });
+        else if (one.kind === 'withdraw') book.withdraw(one.maker, 'd', 'left', at);
+        else if (one.kind === 'lost') book.directoryLost(one.way.directory ?? 'e', at);
+        else if (one.kind === 'remove') book.remove(one.maker);
+        else book.expire(one.before);
+      }
+      const offers = book.offers();
+      const ids = offers.map((offer) => `${offer.maker}/${offer.oid}`);
+      return (
+        offers.length === book.size &&
+        book.size <= 3 &&
+        book.makers <= 2 &&
+        [...book.names()].every((name) => book.offersOf(name).length > 0) &&
+        offers.every(({ firstSeen, lastSeen }) => firstSeen <= lastSeen) &&
+        ids.toSorted().join() === [...known].toSorted().join()
+      );
+    }),
+  );
+  t.end();
+});
+
+const slicesProbe = (most = 100) => {
+  const clock = createTestClock();
+  const sizes: number[] = [];
+  const slices = createSlices({
+    clock,
+    unitsPerSlice: 4,
+    sliceMs: 5,
+    pauseMs: 10,
+    most,
+    onSlice: (units) => void sizes.push(units),
+  });
+  return { clock, sizes, slices };
+};
+
+t.test('work in slices', (t) => {
+  t.test('in order, never more than a slice holds, others in between', (t) => {
+    const { clock, sizes, slices } = slicesProbe();
+    const done: number[] = [];
+    const costs = [1, 2, 2, 3, 9, 0, 0, 4, 1];
+    for (const [n, units] of costs.entries()) slices.push(units, () => void done.push(n));
+    t.strictSame(done, [], 'not in the turn of the caller');
+    clock.advance(10);
+    t.strictSame(done, [0, 1]);
+    clock.advance(1_000);
+    t.strictSame(
+      done,
+      costs.map((_, n) => n),
+    );
+    t.strictSame(sizes, [3, 2, 3, 9, 4, 1]);
+    t.equal(clock.pending, 0);
+    t.end();
+  });
+  t.test('on a slow machine a slice ends early', (t) => {
+    let now = 0;
+    const timers: (() => void)[] = [];
+    const sizes: number[] = [];
+    const clock = {
+      now: () => now,
+      after: (_: number, fn: () => void) => {
+        timers.push(fn);
+        return () => {};
+      },
+    };
+    const slices = createSlices({
+      clock,
+      unitsPerSlice: 100,
+      sliceMs: 5,
+      pauseMs: 1,
+      most: 10,
+      onSlice: (units) => void sizes.push(units),
+    });
+    for (const tookMs of [3, 3, 3, 30, 1]) slices.push(1, () => void (now += tookMs));
+    for (let timer = timers.shift(); timer; timer = timers.shift()) timer();
+    t.strictSame(sizes, [2, 2, 1]);
+    t.end();
+  });
+  t.test('bounded; a job that throws keeps nobody else waiting; closing drops all', (t) => {
+    const { clock, slices } = slicesProbe(2);
+    let done = 0;
+    t.equal(
+      slices.push(1, () => {
+        throw new Error('broken');
+      }),
+      true,
+    );
+    t.equal(
+      slices.push(1, () => void done++),
+      true,
+    );
+    t.equal(
+      slices.push(1, () => void done++),
+      false,
+    );
+    t.throws(() => clock.advance(10), /broken/);
+    clock.advance(10);
+    t.equal(done, 1);
+    slices.push(1, () => void done++);
+    slices.close();
+    t.equal(slices.waiting + clock.pending, 0);
+    clock.advance(100);
+    t.equal(done, 1);
+    t.end();
+  });
+  t.test('any costs: a slice above the bound holds one job', (t) => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(6), { maxLength: 50 }), (costs) => {
+        const { clock, sizes, slices } = slicesProbe();
+        let done = 0;
+        for (const cost of costs) slices.push(cost, () => void done++);
+        clock.advance(10_000);
+        const total = costs.reduce((sum, cost) => sum + cost, 0);
+        return (
+          done === costs.length &&
+          sizes.reduce((sum, size) => sum + size, 0) === total &&
+          sizes.every((size) => size <= 4 || costs.includes(size))
+        );
+      }),
+    );
+    t.end();
+  });
+  t.end();
+});
+
+const TAKER = keyOf(1).nick;
+
+function bondsProbe(options: Partial<BondsOptions> = {}) {
+  const clock = createTestClock();
+  const slices: number[] = [];
+  const changed: string[] = [];
+  const bonds = createBonds({
+    nick: TAKER,
+    clock,
+    chain: undefined,
+    onChange: (maker) => void changed.push(maker),
+    onSlice: (checks) => void slices.push(checks),
+    ...options,
+  });
+  return { clock, slices, changed, bonds };
+}
+
+const flip = (text: string, at: number): string =>
+  `${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}`;
+
+/** Lets answers of promises in. */
+const settled = (): Promise<void> => new Promise<void>((resolve) => void setImmediate(resolve));
+
+t.test('bonds', async (t) => {
+  const bond = ownBond(7);
+  const proof = bondProof(bond, 'J5maker', TAKER);
+
+  t.test('a bond that holds has no value without a bitcoin node', (t) => {
+    const { clock, bonds, changed } = bondsProbe();
+    bonds.take('J5maker', proof);
+    t.match(bonds.get('J5maker'), { state: 'waiting', locktime: bond.lockTime });
+    clock.advance(1_000);
+    t.match(bonds.get('J5maker'), {
+      state: 'signed',
+      outpoint: `${bond.utxo.txid}:1`,
+      certExpiry: 425,
+      value: undefined,
+      amount: undefined,
+    });
+    t.equal(bonds.chain, 'none');
+    const told = changed.length;
+    bonds.take('J5maker', proof);
+    clock.advance(1_000);
+    t.equal(changed.length, told, 'the same proof is not checked twice');
+    t.equal(clock.pending, 0);
+    t.end();
+  });
+
+  t.test('hostile proofs', (t) => {
+    const rows: readonly (readonly [string, string, string, RegExp])[] = [
+      ['nothing', 'J5maker', 'x', /252 bytes/],
+      ['one character short', 'J5maker', proof.slice(1), /252 bytes/],
+      ['padding inside', 'J5maker', `${proof.slice(0, 335)}=`, /base64/],
+      ['no signatures', 'J5maker', 'A'.repeat(336), /DER header/],
+      ['of another maker', 'J5thief', proof, /this maker and for us/],
+      ['a wrong nick signature', 'J5maker', flip(proof, 60), /this maker and for us|DER header/],
+      ['a wrong certificate', 'J5maker', flip(proof, 170), /did not sign this certificate/],
+      ['another expiry', 'J5maker', flip(proof, 236), /./],
+    ];
+    for (const [name, maker, text, detail] of rows) {
+      const { clock, bonds } = bondsProbe();
+      bonds.take(maker, text);
+      clock.advance(1_000);
+      t.match(bonds.get(maker), { state: 'invalid', detail, value: undefined }, name);
+    }
+    fc.assert(
+      fc.property(fc.oneof(fc.string(), fc.base64String(), fc.nat(335)), (text) => {
+        const { clock, bonds } = bondsProbe();
+        bonds.take('m', typeof text === 'string' ? text : `${proof.slice(0, text)}!`);
+        clock.advance(1_000);
+        return bonds.get('m')?.state === 'invalid';
+      }),
+    );
+    t.end();
+  });
+
+  t.test('the same coins count once, and again when the first claim is gone', (t) => {
+    const { clock, bonds } = bondsProbe();
+    bonds.take('J5maker', proof);
+    bonds.take('J5second', bondProof(bond, 'J5second', TAKER));
+    clock.advance(1_000);
+    t.equal(bonds.get('J5maker')?.state, 'signed');
+    t.equal(bonds.get('J5second')?.state, 'claimed');
+    bonds.forget('J5maker');
+    bonds.forget('J5never');
+    bonds.forget('J5second');
+    bonds.take('J5second', bondProof(bond, 'J5second', TAKER));
+    clock.advance(1_000);
+    t.equal(bonds.get('J5second')?.state, 'signed');
+    t.end();
+  });
+
+  t.test('nobody claims coins with other keys than theirs', (t) => {
+    const { clock, bonds } = bondsProbe();
+    const thief = { ...ownBond(8), utxo: bond.utxo };
+    bonds.take('J5thief', bondProof(thief, 'J5thief', TAKER));
+    clock.advance(1_000);
+    bonds.take('J5maker', proof);
+    clock.advance(1_000);
+    t.equal(bonds.get('J5maker')?.state, 'signed', 'whose coins they are, only the chain tells');
+    t.end();
+  });
+
+  t.test('500 makers: no slice checks more than its share', (t) => {
+    const { clock, bonds, slices } = bondsProbe();
+    // To make a proof is work too: 30 have their own, the others repeat somebody else's.
+    const many = Array.from({ length: 500 }, (_, n) => {
+      const maker = `J5many${n}`;
+      return { maker, text: n < 30 ? bondProof(ownBond(n), maker, TAKER) : '' };
+    });
+    for (const { maker, text } of many) bonds.take(maker, text === '' ? proof : text);
+    t.equal(bonds.waiting, 500);
+    clock.advance(60_000);
+    t.equal(bonds.waiting, 0);
+    const states = many.map(({ maker }) => bonds.get(maker)?.state);
+    t.equal(states.filter((state) => state === 'signed').length, 30);
+    t.equal(states.filter((state) => state === 'invalid').length, 470, 'made for another maker');
+    t.ok(Math.max(...slices) <= 3, `largest slice: ${Math.max(...slices)} signatures`);
+    t.ok(slices.length >= 500 / 3);
+    t.end();
+  });
+
+  t.test('bounded: makers, and how often one maker is looked at', (t) => {
+    const { clock, bonds, changed } = bondsProbe({ limits: { makers: 1, perMakerMs: 500 } });
+    bonds.take('J5maker', 'x');
+    bonds.take('J5other', proof);
+    t.equal(bonds.size, 1);
+    for (let n = 0; n < 50; n++) bonds.take('J5maker', `y${n}`);
+    t.equal(changed.length, 1);
+    clock.advance(500);
+    bonds.take('J5maker', proof);
+    clock.advance(1_000);
+    t.equal(bonds.get('J5maker')?.state, 'signed');
+    t.end();
+  });
+
+  t.test('what a bitcoin node says', async (t) => {
+    const script = bondScriptPubKey(bond.lockTime, bond.utxoPublicKeyHex);
+    const coins: BondOutput = {
+      found: true,
+      amount: 100_000_000,
+      confirmedAt: 1_672_531_200,
+      scriptHex: script,
+    };
+    const tip = { height: 800_000, medianTime: 1_700_000_000 };
+    const rows: readonly (readonly [string, BondOutput, typeof tip, object])[] = [
+      ['locked', coins, tip, { state: 'valued', amount: 100_000_000, value: Number }],
+      ['no such coins', { found: false }, tip, { state: 'unfunded', value: undefined }],
+      ['locked otherwise', { ...coins, scriptHex: '0020' }, tip, { state: 'unfunded' }],
+      ['certificate over', coins, { ...tip, height: 425 * 2016 + 1 }, { state: 'expired' }],
+    ];
+    for (const [name, output, head, expected] of rows) {
+      const asked: string[] = [];
+      const chain: BondChainView = {
+        tip: async () => head,
+        async output(txid, vout) {
+          asked.push(`${txid}:${vout}`);
+          return output;
+        },
+      };
+      const { clock, bonds } = bondsProbe({ chain });
+      bonds.take('J5maker', proof);
+      clock.advance(1_000);
+      t.equal(bonds.get('J5maker')?.state, 'asking');
+      // oxlint-disable-next-line no-await-in-loop -- one case after the other
+      await settled();
+      t.match(bonds.get('J5maker'), expected, name);
+      t.strictSame(asked, [`${bond.utxo.txid}:1`]);
+      t.equal(bonds.chain, 'up');
+      bonds.close();
+      t.equal(clock.pending, 0);
+    }
+  });
+
+  t.test('a node that does not answer is asked again', async (t) => {
+    let up = false;
+    const chain: BondChainView = {
+      tip: async () => ({ height: 1, medianTime: 1_700_000_000 }),
+      async output() {
+        if (!up) throw new Error('no answer');
+        return { found: false };
+      },
+    };
+    const { clock, bonds } = bondsProbe({ chain });
+    bonds.take('J5maker', proof);
+    clock.advance(1_000);
+    await settled();
+    t.match(bonds.get('J5maker'), { state: 'asking', detail: /did not answer/ });
+    t.equal(bonds.chain, 'down');
+    up = true;
+    clock.advance(60_000);
+    await settled();
+    t.equal(bonds.get('J5maker')?.state, 'unfunded');
+    t.equal(bonds.chain, 'up');
+    bonds.close();
+  });
+});
+
+t.test('changes are told in versions', (t) => {
+  const clock = createTestClock();
+  const entries = new Map<string, BookEntry>();
+  const told: BookChange[] = [];
+  const changes = createChanges({
+    clock,
+    epochMs: () => 5,
+    read: (id) => entries.get(id),
+    onChange: (change) => void told.push(change),
+  });
+  const put = (id: string, more: Partial<BookEntry> = {}): void => {
+    entries.set(id, {
+      id,
+      maker: id,
+      oid: 0,
+      type: 'sw0absoffer',
+      minsize: 1,
+      maxsize: 2,
+      txfee: 0,
+      cjfee: '1',
+      verified: true,
+      unverified: undefined,
+      firstSeen: 0,
+      lastSeen: 0,
+      direct: undefined,
+      sightings: [],
+      directories: [],
+      bond: undefined,
+      ...more,
+    });
+    changes.touch(id);
+  };
+  t.strictSame(changes.since(0), []);
+  t.equal(changes.since(1), undefined, 'a version of another book');
+  put('a');
+  put('b');
+  t.equal(told.length, 0, 'gathered for a moment');
+  clock.advance(250);
+  t.strictSame(
+    told[0]?.upserts.map(({ id }) => id),
+    ['a', 'b'],
+  );
+  put('a', { lastSeen: 59_999 });
+  clock.advance(250);
+  t.equal(changes.version, 1, 'merely seen again');
+  put('a', { lastSeen: 60_000 });
+  entries.delete('b');
+  changes.touch('b');
+  clock.advance(250);
+  t.match(told[1], { version: 2, upserts: [{ id: 'a' }], removed: ['b'], statistics: false });
+  changes.touchStatistics();
+  clock.advance(250);
+  t.match(told[2], { version: 3, upserts: [], removed: [], statistics: true });
+  t.strictSame(
+    changes.since(1)?.map(({ version }) => version),
+    [2, 3],
+  );
+  t.strictSame(changes.since(3), []);
+  for (let n = 0; n < 1_200; n++) put(`many${n}`);
+  clock.advance(250);
+  t.equal(told.at(-1)?.upserts.length, 200, 'no turn takes long');
+  clock.advance(2_000);
+  t.equal(changes.version, 9);
+  for (let n = 0; n < 300; n++) {
+    changes.touchStatistics();
+    clock.advance(250);
+  }
+  t.equal(changes.since(5), undefined, 'forgotten');
+  t.equal(changes.since(changes.version - 256)?.length, 256);
+  changes.touch('a');
+  changes.close();
+  t.equal(clock.pending, 0);
+  t.end();
+});
+
+/** A book over two fake directories. */
+async function opened(test: Test, options: { readonly expireMs?: number } = {}) {
+  const [a, b] = [await startFakeDirectory(), await startFakeDirectory()];
+  test.teardown(async () => {
+    await Promise.all([a.close(), b.close()]);
+  });
+  const channel = openProbe([a.location, b.location]);
+  test.teardown(() => channel.close());
+  const { clock } = channel;
+  const book = openLiveBook({ channel, clock, random: () => 0, log: silentLog, ...options });
+  test.teardown(() => book.close());
+  const [first, second] = await Promise.all([a.welcome(), b.welcome()]);
+  await channel.next('welcome');
+  let marks = 0;
+  /** What was said before is known to the book now. */
+  const settle = async (...sessions: readonly FakeSession[]): Promise<void> => {
+    for (const session of sessions) {
+      const mark = `hp2 mark${marks++}`;
+      session.pubmsg(keyOf(9).nick, mark);
+      // oxlint-disable-next-line no-await-in-loop -- one directory after the other
+      while ((await channel.next('pubmsg')).text !== mark);
+    }
+  };
+  const names = { a: formatLocation(a.location), b: formatLocation(b.location) };
+  return { channel, clock, book, first, second, settle, names };
+}
+
+t.test('a live book over two directories', async (t) => {
+  const { channel, clock, book, first, second, settle, names } = await opened(t);
+  const told: BookChange[] = [];
+  book.on('change', (change) => void told.push(change));
+  t.match(await first.nextOf(687), { line: `${channel.nick}!PUBLIC!orderbook` });
+
+  const maker = keyOf(20);
+  const proof = bondProof(ownBond(1), maker.nick, channel.nick);
+  const line = formatPrivmsg(
+    maker,
+    channel.nick,
+    'sw0reloffer',
+    `${OFFER.slice(12)}!tbond ${proof}`,
+  );
+  for (const session of [first, second]) session.send(685, line);
+  const quiet = keyOf(21).nick;
+  first.pubmsg(quiet, 'sw0absoffer 3 27300 90000 0 7');
+  await settle(first, second);
+  clock.advance(1_000);
+
+  const snapshot = book.snapshot();
+  t.match(snapshot, {
+    now: clock.now(),
+    entries: [
+      {
+        id: `${maker.nick}/0`,
+        verified: true,
+        unverified: undefined,
+        directories: [names.a, names.b],
+        bond: { state: 'signed', value: undefined },
+      },
+      { id: `${quiet}/3`, verified: false, unverified: 'public-only', directories: [names.a] },
+    ],
+  });
+  t.equal(told.at(-1)?.version, snapshot.version);
+  t.equal(book.changesSince(0)?.length, snapshot.version);
+  t.match(book.statistics(), {
+    offers: 2,
+    makers: 2,
+    verifiedOffers: 1,
+    bondedMakers: 1,
+    valuedMakers: 0,
+    chain: 'none',
+    directoriesUp: 2,
+    directories: [
+      {
+        directory: names.a,
+        offers: 2,
+        makers: 2,
+        only: 1,
+        missingCount: 0,
+        sessions: 1,
+        losses: 0,
+      },
+      { directory: names.b, offers: 1, makers: 1, only: 0, missingCount: 1, missing: [quiet] },
+    ],
+    refreshedAt: 1_000,
+  });
+
+  t.test('asked again only after a while', async (t) => {
+    t.equal(book.refresh(), false);
+    clock.advance(30_000);
+    t.equal(book.refresh(), true);
+    t.match(await first.nextOf(687), { line: `${channel.nick}!PUBLIC!orderbook` });
+    clock.advance(600_000);
+    t.match(await first.nextOf(687), { line: `${channel.nick}!PUBLIC!orderbook` });
+  });
+
+  t.test('a leave counts for its directory, the last one for all', async (t) => {
+    for (const session of [first, second]) session.send(685, line);
+    await settle(first, second);
+    first.send(789, `${maker.nick};NOT-SERVING-ONION;D`);
+    await settle(first);
+    t.match(
+      book.snapshot().entries.find(({ id }) => id.startsWith(maker.nick)),
+      {
+        directories: [names.b],
+        sightings: [{ directory: names.a, withdrawn: { why: 'left' } }, { withdrawn: undefined }],
+      },
+    );
+    second.send(789, `${maker.nick};NOT-SERVING-ONION;D`);
+    await settle(second);
+    t.notOk(book.snapshot().entries.some(({ id }) => id.startsWith(maker.nick)));
+    clock.advance(250);
+    t.ok(told.at(-1)?.removed.includes(`${maker.nick}/0`));
+    t.equal(book.statistics().bondedMakers, 0, 'its bond went too');
+  });
+
+  t.test('a public bond is nobody’s', async (t) => {
+    const other = keyOf(22);
+    first.pubmsg(other.nick, `sw0absoffer 0 27300 90000 0 7!tbond ${proof}`);
+    await settle(first);
+    t.equal(book.snapshot().entries.find((one) => one.maker === other.nick)?.bond, undefined);
+  });
+
+  t.test('a lost directory shows nothing any more', async (t) => {
+    first.cut();
+    await channel.next('directory-down');
+    t.match(book.statistics(), {
+      directoriesUp: 1,
+      directories: [{ state: 'waiting', losses: 1, offers: 0 }, { state: 'up' }],
+    });
+  });
+
+  t.test('closed, it is quiet', async (t) => {
+    book.close();
+    const { version } = book;
+    second.pubmsg(keyOf(23).nick, 'sw0absoffer 0 27300 90000 0 7');
+    await settle(second);
+    clock.advance(10_000);
+    t.equal(book.version, version);
+    t.equal(book.offers, book.snapshot().entries.length);
+  });
+});
+
+t.test('offers that nobody repeats expire', async (t) => {
+  const { clock, book, first, settle } = await opened(t, { expireMs: 120_000 });
+  first.pubmsg(keyOf(20).nick, OFFER);
+  await settle(first);
+  clock.advance(60_000);
+  t.equal(book.offers, 1);
+  clock.advance(120_000);
+  t.equal(book.offers + book.makers, 0);
+});
+
+t.test('how long directories were up', async (t) => {
+  const directory = await startFakeDirectory();
+  t.teardown(() => directory.close());
+  const channel = openProbe([directory.location]);
+  t.teardown(() => channel.close());
+  const name = formatLocation(directory.location);
+  const changed: boolean[] = [];
+  const early = watchDirectories(channel, channel.clock, (_, up) => void changed.push(up));
+  t.strictSame(early.of(name), { since: undefined, sessions: 0, losses: 0, upForMs: 0 });
+  const session = await directory.welcome();
+  await channel.next('directory-up');
+  channel.clock.advance(5_000);
+  const late = watchDirectories(channel, channel.clock, () => {});
+  t.match(early.of(name), { sessions: 1, upForMs: 5_000 });
+  t.match(late.of(name), { sessions: 1, upForMs: 0 }, 'since it was opened');
+  session.cut();
+  await channel.next('directory-down');
+  channel.clock.advance(500);
+  t.match(early.of(name), { sessions: 1, losses: 1, upForMs: 5_000, since: 6_000 });
+  t.strictSame(changed, [true, false]);
+  early.close();
+  late.close();
+});
