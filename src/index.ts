@@ -13,7 +13,12 @@ export const DirectoryNode = { start: startDirectoryNode };
 export type DirectoryNode = Node;
 
 // Peers and directories
-export { torOverlay, type ChannelOptions, type TorOptions } from './roles/library.js';
+export {
+  openLiveOrderbook,
+  torOverlay,
+  type ChannelOptions,
+  type TorOptions,
+} from './roles/library.js';
 export { createLoopbackOverlay, type LoopbackOverlayOptions } from './overlay/loopback.js';
 export { createTorOverlay, type TorOverlayOptions, type TorServing } from './overlay/tor.js';
 export { systemClock } from './overlay/system-clock.js';

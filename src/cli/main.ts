@@ -16,7 +16,9 @@ import { addTakerCommand } from './taker.js';
 import { addUpgradeCommand } from './upgrade.js';
 
 const program = new Command('onionmc')
-  .description('The JoinMarket onion message channel: directory node, maker and taker over Tor')
+  .description(
+    'The JoinMarket onion message channel: directory node, maker, taker and orderbook over Tor',
+  )
   .version(VERSION)
   .configureOutput({
     // One line, like every other error.

@@ -11,6 +11,7 @@ import {
 } from '../channel/message-channel.js';
 import type { Overlay } from '../channel/ports.js';
 import { systemClock } from '../overlay/system-clock.js';
+import { openLiveBook, type LiveBookOptions, type OpenLiveBook } from '../orderbook/live-book.js';
 import { createTorOverlay } from '../overlay/tor.js';
 import { parseLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
@@ -90,4 +91,22 @@ export function torOverlay(options: TorOptions = {}): Overlay {
       return overlayWith({ kind: 'persistent', key }).serve(onConnection, serveOptions);
     },
   };
+}
+
+/**
+ * Opens a live orderbook on a channel: it asks for offers as soon as directories are up, and again every
+ * ten minutes; `change` tells what came and went, at most four times a second. Several on one channel
+ * do no harm. Throws nothing; `close` ends it and leaves the channel open.
+ */
+export function openLiveOrderbook(
+  channel: OnionMessageChannel,
+  options: Partial<Omit<LiveBookOptions, 'channel'>> = {},
+): OpenLiveBook {
+  return openLiveBook({
+    channel,
+    clock: systemClock,
+    random: Math.random,
+    log: silentLog,
+    ...options,
+  });
 }

@@ -25,9 +25,10 @@ import {
 } from '../../src/roles/check-history.js';
 import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
 import { connectControl } from '../../src/tor/control-client.js';
-import { runCli, startCli, takenPort } from '../helpers/cli.js';
+import { runCli, startCli } from '../helpers/cli.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { directoryAnswer, startFakeDirectory } from '../helpers/fake-directory.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const run = promisify(execFile);
@@ -65,12 +66,6 @@ async function datadirWith(
     `[BLOCKCHAIN]\nnetwork = ${network}\n[MESSAGING:onion]\ntype = onion\n${NO_TOR}\n${onion}\n[DIRECTORY]\n${directory}\n`,
   );
   return datadir;
-}
-
-async function freePort(): Promise<number> {
-  const { port, close } = await takenPort();
-  await close();
-  return port;
 }
 
 const A: Location = { kind: 'onion', host: onionHost(new Uint8Array(32).fill(1)), port: 5222 };

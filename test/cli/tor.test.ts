@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
 import type { PrivateTor } from '../../src/tor/private-network/client.js';
-import { runCli, startCli, takenPort } from '../helpers/cli.js';
+import { runCli, startCli } from '../helpers/cli.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 async function tempDir(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'omct-'));
@@ -105,8 +106,7 @@ t.test('tor_mode = external: the torrc of the operator serves us', async (t) => 
   const network = await startPrivateTorNetwork();
   t.teardown(() => network.close());
   const folder = join(await tempDir(t), 'hs');
-  const { port, close } = await takenPort();
-  await close();
+  const port = await freePort();
   const tor = await network.startTor({
     extraTorrc: [`HiddenServiceDir ${folder}`, `HiddenServicePort 5222 127.0.0.1:${port}`],
   });

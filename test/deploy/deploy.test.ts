@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { createLoopbackOverlay, DirectoryNode } from '../../src/index.js';
-import { takenPort } from '../helpers/cli.js';
 import { at, itemsOf, keysOf, parseYaml, textAt, type Yaml } from './yaml.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): Promise<string> => readFile(join(ROOT, path), 'utf8');
@@ -136,8 +136,7 @@ t.test('the health check of the image is that of the program', async (t) => {
   const health = directory.find(({ name }) => name === 'HEALTHCHECK')?.text ?? '';
   const [program, flag, script = ''] = jsonWords(health.slice(health.indexOf('[')));
   t.same([program, flag], ['node', '-e']);
-  const { port, close } = await takenPort();
-  await close();
+  const port = await freePort();
   const here = script.replace('127.0.0.1:62600', `127.0.0.1:${port}`);
   t.not(here, script, 'it asks where the page is by default');
   t.equal((await run(process.execPath, ['-e', here])).code, 1, 'nobody answers');
@@ -264,8 +263,7 @@ function metricNames(text: string): ReadonlySet<string> {
 }
 
 t.test('the alerts', async (t) => {
-  const { port, close } = await takenPort();
-  await close();
+  const port = await freePort();
   const node = await DirectoryNode.start({
     network: 'signet',
     overlay: createLoopbackOverlay({ host: '127.0.0.1', port: 0 }),

@@ -5,7 +5,7 @@
 import t, { type Test } from 'tap';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { startDirectoryProcess } from '../helpers/directory-process.js';
-import { joinMany, nickOf, NO_RATES_CONFIG, takenPort, type Mass, type OnLine } from './many.js';
+import { joinMany, nickOf, NO_RATES_CONFIG, type Mass, type OnLine } from './many.js';
 import {
   hello,
   onion,
@@ -17,6 +17,7 @@ import {
   type RunOptions,
   type Running,
 } from './wire.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const MESSAGES = 2_000;
 const BODY = 'x'.repeat(37_900);
@@ -58,8 +59,7 @@ function say(client: Client, from: string, to: string, text: string): void {
 }
 
 void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t) => {
-  const { port: statusPort, close } = await takenPort();
-  await close();
+  const statusPort = await freePort();
   const directory = await startDirectoryProcess(t, statusPort, NO_RATES_CONFIG);
   const sent: number[] = [];
   const all = Array.from({ length: 20 }, () => ({
@@ -334,8 +334,7 @@ void t.test('nobody can push a peer out by writing to it', async (t) => {
 });
 
 void t.test('200 attackers ask for the orderbook 50 times a second each', async (t) => {
-  const { port: statusPort, close } = await takenPort();
-  await close();
+  const statusPort = await freePort();
   const directory = await startDirectoryProcess(t, statusPort, '');
   const everybody = new Set<Mass>();
   let attack: ReturnType<typeof setInterval> | undefined;

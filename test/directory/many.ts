@@ -79,4 +79,3 @@ export function joinMany(port: number, nick: string, onLine?: OnLine, options?: 
 }
 
 /** A port of 127.0.0.1 that nobody uses just now. */
-export { takenPort } from '../helpers/cli.js';

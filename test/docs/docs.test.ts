@@ -5,20 +5,14 @@
  * what ExecStart of the installed unit says; none of its confinement).
  */
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
-import { takenPort } from '../helpers/cli.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
 import { ROOT, runSteps, stepsOf } from './steps.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 // A minute on a quiet machine; the Tors of four programs start cold.
 t.setTimeout(600_000);
-
-async function freePort(): Promise<number> {
-  const { port, close } = await takenPort();
-  await close();
-  return port;
-}
 
 /** A home, a folder for logs, and one for programs that is first in the PATH. */
 async function sandbox(t: Test, programs: Readonly<Record<string, string>>) {
@@ -49,18 +43,27 @@ async function torrcExtra(dir: string, lines: readonly string[]): Promise<string
 }
 
 t.test('links of the pages lead somewhere', async (t) => {
-  const folder = join(ROOT, 'docs');
-  for (const page of await readdir(folder)) {
-    const text = await readFile(join(folder, page), 'utf8');
-    for (const [, target = ''] of text.matchAll(/\]\(([\w./-]+\.md)(?:#[\w-]+)?\)/g)) {
-      t.ok(await stat(join(folder, target)).catch(() => undefined), `${page}: ${target}`);
+  const pages = [
+    'README.md',
+    'CONTRIBUTING.md',
+    ...(await readdir(join(ROOT, 'docs'), { recursive: true })).map((page) => join('docs', page)),
+  ].filter((page) => page.endsWith('.md'));
+  t.ok(pages.includes('docs/api/README.md'));
+  const dead: string[] = [];
+  for (const page of pages) {
+    const text = await readFile(join(ROOT, page), 'utf8');
+    const targets = text.matchAll(/\]\(([\w./-]+\.(?:md|png|txt))(?:#[\w-]+)?\)/g);
+    for (const target of new Set([...targets].map(([, path = '']) => path))) {
+      const path = join(ROOT, dirname(page), target);
+      if (!(await stat(path).catch(() => undefined))) dead.push(`${page}: ${target}`);
     }
     for (const [, path = ''] of text.matchAll(
       /`((?:deploy|systemd|test|src|scripts|bench|soak)\/[\w./-]+)`/g,
     )) {
-      t.ok(await stat(join(ROOT, path)).catch(() => undefined), `${page}: ${path}`);
+      if (!(await stat(join(ROOT, path)).catch(() => undefined))) dead.push(`${page}: ${path}`);
     }
   }
+  t.same(dead, []);
 });
 
 t.test('docs/signet.md', async (t) => {

@@ -26,6 +26,7 @@ import { loadOrCreateOnionKey, type OnionKey } from '../../src/tor/key-folder.js
 import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const HOST = '127.0.0.1';
 const NEVER = new AbortController().signal;
@@ -45,14 +46,6 @@ async function stranger(t: Test, answer = ''): Promise<number> {
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no TCP address');
   return address.port;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
-  const address = server.address();
-  await closed(server);
-  return address !== null && typeof address === 'object' ? address.port : 0;
 }
 
 interface Site {
@@ -394,7 +387,7 @@ t.test('a Tor that cannot be used', async (t) => {
   });
   await t.test('nothing at the SOCKS port', async (t) => {
     const site = await siteFor(t, { mode: 'external', socks: 1 });
-    await edit(site, /onion_serving_port = 0/, 'onion_serving_port = 48080');
+    await edit(site, /onion_serving_port = 0/, `onion_serving_port = ${await freePort()}`);
     await edit(site, /\[DIRECTORY\]/, 'hidden_service_dir = hidden_service\n[DIRECTORY]');
     await expectFault(t, machineFor(site.datadir), {
       id: 'socks-port',

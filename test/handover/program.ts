@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
-import { runCli, startProgram, takenPort, type Ended, type RunningCli } from '../helpers/cli.js';
+import { runCli, startProgram, type Ended, type RunningCli } from '../helpers/cli.js';
 import { NO_RATES_CONFIG } from '../directory/many.js';
 
 const MAIN = new URL('../../dist/cli/main.js', import.meta.url).href;
@@ -47,12 +47,6 @@ ${extra}
 /** The real program, with code of the test before it. */
 export function realProgram(before = ''): string {
   return `${before}\nawait import(${JSON.stringify(MAIN)});\n`;
-}
-
-export async function freePort(): Promise<number> {
-  const { port, close } = await takenPort();
-  await close();
-  return port;
 }
 
 /** Starts it; whatever process it is at the end is ended with the test. */

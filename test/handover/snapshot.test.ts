@@ -272,18 +272,19 @@ t.test('a newcomer that waits for a nick, and one that has said nothing', async 
   t.equal(clock.pending, 0);
 });
 
+function challengeOf(peer: MemoryPeer): NickAuthChallenge {
+  const [, payload = ''] = /"type": 803, "line": "(.*)"}/.exec(peer.received) ?? [];
+  const challenge = parseNickChallenge(payload.replaceAll('\\"', '"'));
+  if (!challenge.ok) throw new Error(`no challenge: ${peer.received}`);
+  return challenge.value;
+}
+
 t.test('who is asked to prove its nick proves it to the next process', async (t) => {
   const clock = createTestClock();
   const from = directoryWith(clock, {});
   const handshake = hello(PROVING.nick, { features: { nick_auth: true } });
   const asked = memoryPeer();
   const slow = memoryPeer();
-  const challengeOf = (peer: MemoryPeer): NickAuthChallenge => {
-    const [, payload = ''] = /"type": 803, "line": "(.*)"}/.exec(peer.received) ?? [];
-    const challenge = parseNickChallenge(payload.replaceAll('\\"', '"'));
-    if (!challenge.ok) throw new Error(`no challenge: ${peer.received}`);
-    return challenge.value;
-  };
   for (const peer of [asked, slow]) {
     from.accept(peer.connection);
     peer.say(encodeEnvelope(793, handshake));

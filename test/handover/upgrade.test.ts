@@ -7,7 +7,8 @@ import { joinMany, nickOf, NO_RATES_CONFIG, type Mass } from '../directory/many.
 import { onion } from '../directory/wire.js';
 import { runCli } from '../helpers/cli.js';
 import { gather } from './crowd.js';
-import { freePort, realProgram, startUpgradable } from './program.js';
+import { realProgram, startUpgradable } from './program.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const PEERS = 500;
 

@@ -1,10 +1,11 @@
 /** `onionmc directory` in a process of its own, on loopback, with a view on what it costs. */
 import { once } from 'node:events';
-import { readdir, readFile, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { startCli } from './cli.js';
+import { openDescriptors } from './descriptors.js';
 
 /** Ticks of the processor times in /proc, per second; the same on every Linux. */
 const TICKS_PER_SECOND = 100;
@@ -15,8 +16,10 @@ export interface DirectoryProcess {
   rss(): Promise<number>;
   /** Processor time so far, seconds, to a hundredth. */
   cpuSeconds(): Promise<number>;
-  /** Open descriptors. */
+  /** Open descriptors, without those of the readers of its status page. */
   descriptors(): Promise<number>;
+  /** Resolves when that many are open; rejects with what is open instead after half a minute. */
+  untilDescriptors(count: number): Promise<void>;
   /** What `/status` says. */
   status(): Promise<Readonly<Record<string, unknown>>>;
 }
@@ -62,7 +65,9 @@ export async function startDirectoryProcess(
     await rm(datadir, { recursive: true, force: true });
   });
   const [, port = ''] = await cli.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
-  const proc = `/proc/${child.pid}`;
+  const { pid } = child;
+  if (pid === undefined) throw new Error('the directory did not start');
+  const proc = `/proc/${pid}`;
 
   return {
     port: Number(port),
@@ -76,7 +81,17 @@ export async function startDirectoryProcess(
       const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
       return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
     },
-    descriptors: async () => (await readdir(`${proc}/fd`)).length,
+    descriptors: async () => (await openDescriptors(pid, statusPort)).length,
+    async untilDescriptors(count) {
+      const deadline = performance.now() + 30_000;
+      for (;;) {
+        const open = await openDescriptors(pid, statusPort);
+        if (open.length === count) return;
+        if (performance.now() > deadline) {
+          throw new Error(`${open.length} descriptors, not ${count}: ${open.join(', ')}`);
+        }
+      }
+    },
     async status() {
       const response = await fetch(`http://127.0.0.1:${statusPort}/status`);
       const body: unknown = await response.json();

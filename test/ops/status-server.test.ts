@@ -1,23 +1,10 @@
 import { request, type IncomingHttpHeaders } from 'node:http';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { createMetrics } from '../../src/ops/metrics.js';
 import { startStatusServer, type StatusServerOptions } from '../../src/ops/status-server.js';
-
-/** A port that was free a moment ago; nothing else on the machine opens listeners at random ports. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
-  });
-  const address = server.address();
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
-}
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 interface Reply {
   readonly code: number;

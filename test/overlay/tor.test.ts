@@ -15,6 +15,7 @@ import type { PrivateTor } from '../../src/tor/private-network/client.js';
 import { acceptor, connectionPeer } from '../helpers/connection-peer.js';
 import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
 import { overlayCompliance } from './compliance.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const { signal } = new AbortController();
 const ephemeral: OnionIdentity = { kind: 'ephemeral' };
@@ -96,14 +97,6 @@ async function answers(
   t.equal((await client.read(5)).toString(), 'hello');
   client.connection.end();
   await Promise.all([client.closed, server.closed]);
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return address !== null && typeof address === 'object' ? address.port : 0;
 }
 
 // Mostly waiting for Tor, so all at once; each test has onions of its own.

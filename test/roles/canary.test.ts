@@ -1,6 +1,5 @@
 /** A directory that visits itself: what it notices, how soon, and what peers see of it. */
 import { randomBytes } from 'node:crypto';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Log } from '../../src/channel/log.js';
@@ -18,6 +17,7 @@ import { dialRaw } from '../helpers/raw-peer.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
 import { scriptedDirectory, soon, type Guest, type Script } from '../probe/scripted-directory.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const HOST = '127.0.0.1';
 const ONION: Location = { kind: 'loopback', host: HOST, port: 5222 };
@@ -223,14 +223,6 @@ t.test('it is gentle', async (t) => {
   t.ok(b.canary.ownNicks.size <= 8, 'it remembers few nicks');
   await b.end();
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, HOST, resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return address !== null && typeof address === 'object' ? address.port : 0;
-}
 
 async function page(port: number, path: string): Promise<{ code: number; body: string }> {
   const answer = await fetch(`http://${HOST}:${port}${path}`, { headers: { connection: 'close' } });

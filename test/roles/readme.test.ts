@@ -1,30 +1,35 @@
-import t from 'tap';
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+/** The examples in the documentation have right types, run, and end. */
+import t, { type Test } from 'tap';
+import { mkdtemp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
+import {
+  createLoopbackOverlay,
+  DirectoryNode,
+  OnionMessageChannel,
+  startMaker,
+} from '../../src/index.js';
+import { silentLog } from '../../src/channel/log.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { formatLocation } from '../../src/protocol/location.js';
 import { startProgram } from '../helpers/cli.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** The first TypeScript block of the README. */
-async function example(): Promise<string> {
-  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
-  const block = /```ts\n([\s\S]*?)```/.exec(readme)?.[1];
-  if (block === undefined) throw new Error('the README has no TypeScript block');
-  return block;
-}
-
-t.test('the example of the README has right types, runs and ends', async (t) => {
-  const text = await example();
-  t.ok(text.split('\n').length <= 31, 'about 30 lines');
+/** The first TypeScript block of a page, compiled under the strictest rules; its JavaScript file. */
+async function compile(t: Test, page: string, mostLines: number): Promise<string> {
+  const text = /```ts\n([\s\S]*?)```/.exec(await readFile(join(ROOT, page), 'utf8'))?.[1];
+  if (text === undefined) throw new Error(`${page} has no TypeScript block`);
+  const code = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('//'));
+  t.ok(code.length <= mostLines, `${code.length} lines`);
   // Inside the package, so that `onionmc` names the package itself.
-  const dir = join(ROOT, '.build', 'readme');
-  await mkdir(dir, { recursive: true });
+  const builds = join(ROOT, '.build');
+  await mkdir(builds, { recursive: true });
+  const dir = await mkdtemp(join(builds, 'example-'));
   t.teardown(() => rm(dir, { recursive: true }));
   const source = join(dir, 'example.mts');
   await writeFile(source, text);
-
   const program = ts.createProgram([source], {
     strict: true,
     target: ts.ScriptTarget.ES2022,
@@ -42,9 +47,53 @@ t.test('the example of the README has right types, runs and ends', async (t) => 
     'its types are right',
   );
   program.emit();
+  return join(dir, 'example.mjs');
+}
 
-  const { code, stdout, stderr } = await startProgram(process.execPath, [join(dir, 'example.mjs')])
-    .ended;
+t.test('a directory, a maker and a taker (README)', async (t) => {
+  const example = await compile(t, 'README.md', 30);
+  const { code, stdout, stderr } = await startProgram(process.execPath, [example]).ended;
   t.equal(code, 0, stderr);
   t.match(stdout, /^J5\w{14} offers 0 27300 500000000 0 0\.00002 by (directory|direct)\n$/);
+});
+
+const overlay = () => createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
+
+t.test('the live orderbook (docs/library.md)', async (t) => {
+  const example = await compile(t, 'docs/library.md', 20);
+  const network = 'signet';
+  const directory = await DirectoryNode.start({ network, overlay: overlay() });
+  t.teardown(() => directory.close());
+  const channel = OnionMessageChannel.open({
+    network,
+    directories: [directory.location],
+    overlay: overlay(),
+    serve: true,
+  });
+  t.teardown(() => channel.close());
+  startMaker({
+    channel,
+    offers: [
+      {
+        type: 'sw0reloffer',
+        oid: 0,
+        minsize: 27_300,
+        maxsize: 5_000_000,
+        txfee: 0,
+        cjfee: '0.0001',
+      },
+    ],
+    clock: systemClock,
+    log: silentLog,
+  });
+  const program = startProgram(process.execPath, [example, formatLocation(directory.location)]);
+  const [, maker] = await program.shows(
+    'stdout',
+    /^\+ (J5\w{14})\/0 sw0reloffer 27300 to 5000000 for 0\.0001, signed, on 1$/m,
+  );
+  await channel.close();
+  await program.shows('stdout', new RegExp(`^- ${maker}/0$`, 'm'));
+  program.child.kill('SIGINT');
+  const { code, stderr } = await program.ended;
+  t.equal(code, 0, stderr);
 });

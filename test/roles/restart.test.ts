@@ -13,22 +13,16 @@ import { systemClock } from '../../src/overlay/system-clock.js';
 import { startMaker } from '../../src/roles/maker.js';
 import { hello, onion } from '../directory/wire.js';
 import { openLiveProbe, openProbe } from '../helpers/channel-probe.js';
-import { startCli, takenPort, type RunningCli } from '../helpers/cli.js';
+import { startCli, type RunningCli } from '../helpers/cli.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
 import { dialRaw } from '../helpers/raw-peer.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const OFFERS: readonly Offer[] = [
   { type: 'sw0reloffer', oid: 0, minsize: 27_300, maxsize: 9_000_000, txfee: 0, cjfee: '0.00002' },
   { type: 'sw0absoffer', oid: 1, minsize: 27_300, maxsize: 9_000_000, txfee: 100, cjfee: '500' },
 ];
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const { port, close } = await takenPort();
-  await close();
-  return port;
-}
 
 async function datadirFor(t: Test, port: number): Promise<string> {
   const datadir = join(t.testdir({}), 'data');

@@ -8,7 +8,7 @@ import { createNickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { startMaker, NO_WALLET_ERROR } from '../../src/roles/maker.js';
 import { startTaker } from '../../src/roles/taker.js';
-import { takenPort } from '../helpers/cli.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const network = 'signet';
 const overlay = () => createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
@@ -106,8 +106,7 @@ t.test(
 );
 
 t.test('a maker announces again to a directory that comes back', async (t) => {
-  const { port, close } = await takenPort();
-  await close();
+  const port = await freePort();
   const fixed = () => createLoopbackOverlay({ host: '127.0.0.1', port });
   const before = await DirectoryNode.start({ network, overlay: fixed() });
   const channel = channelTo(t, before, { serve: true });

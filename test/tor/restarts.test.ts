@@ -2,7 +2,7 @@
  * Tor restarted again and again under a live directory and a live maker, both programs of their own:
  * the same onions come back by themselves, and nothing piles up.
  */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
@@ -14,8 +14,10 @@ import { formatLocation, parseLocation, type Location } from '../../src/protocol
 import type { PrivateTor } from '../../src/tor/private-network/client.js';
 import { infoValue } from '../../src/tor/control-values.js';
 import { keyOf, openLiveProbe } from '../helpers/channel-probe.js';
-import { startCli, takenPort } from '../helpers/cli.js';
+import { startCli } from '../helpers/cli.js';
+import { openDescriptors } from '../helpers/descriptors.js';
 import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const RESTARTS = 20;
 /** What the operator was promised; a quiet machine takes a tenth of it. */
@@ -23,12 +25,6 @@ const BACK_WITHIN_SEC = 120;
 
 // 20 times the time of one restart, which is 5 to 10 s on a quiet machine.
 t.setTimeout(900_000);
-
-async function freePort(): Promise<number> {
-  const { port, close } = await takenPort();
-  await close();
-  return port;
-}
 
 async function datadirFor(
   t: Test,
@@ -79,9 +75,6 @@ async function connectionsTo(
     tors: open.filter(([, local]) => local?.endsWith(`:${hex}`)).length,
   };
 }
-
-const descriptorsOf = async (pid: number | undefined): Promise<number> =>
-  (await readdir(`/proc/${pid}/fd`)).length;
 
 /** Polls until the value is the expected one, which only the time-out of the test bounds. */
 async function becomes<T>(expected: T, now: () => Promise<T>): Promise<void> {
@@ -188,10 +181,14 @@ t.test(`Tor is restarted ${RESTARTS} times in a row`, async (t) => {
   const makerAddress = await askedFromOutside(0);
   const onions = [address, makerAddress].map((text) => text.slice(0, 56)).toSorted();
   await becomes({ peers: 1, state: 'reachable' }, status);
-  const descriptors = {
-    directory: await descriptorsOf(directory.child.pid),
-    maker: await descriptorsOf(maker.child.pid),
+  const openFiles = async (): Promise<readonly number[]> => {
+    const counts = [directory, maker].map(async ({ child: { pid } }) => {
+      if (pid === undefined) throw new Error('a program did not start');
+      return (await openDescriptors(pid, statusPort)).length;
+    });
+    return Promise.all(counts);
   };
+  const openBefore = await openFiles();
 
   const took: number[] = [];
   for (let round = 1; round <= RESTARTS; round++) {
@@ -216,10 +213,7 @@ t.test(`Tor is restarted ${RESTARTS} times in a row`, async (t) => {
   t.pass('one control connection for each program, at our end and at the end of Tor');
   t.strictSame(await onionsServed(servers), onions, 'Tor serves these two onions and no other');
   t.equal(await detachedOnions(servers), '', 'and none without an owner');
-  await becomes(descriptors, async () => ({
-    directory: await descriptorsOf(directory.child.pid),
-    maker: await descriptorsOf(maker.child.pid),
-  }));
+  await becomes(openBefore, openFiles);
   t.pass('as many open files as before the first restart');
 
   for (const { child, ended } of [maker, directory]) {

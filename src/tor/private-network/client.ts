@@ -5,6 +5,7 @@ import type { ControlClient } from '../control-client.js';
 import type { ControlEndpoint } from '../control-endpoint.js';
 import { TorError } from '../tor-error.js';
 import { launchTor, listenersOf, type RunningTor } from '../tor-program.js';
+import { freePorts } from './free-ports.js';
 import { clientLines, COMMON_LINES } from './torrc.js';
 
 export interface StartTorOptions {
@@ -65,6 +66,7 @@ export async function startClient(
 ): Promise<PrivateTor> {
   const { ports, extraTorrc = [] } = options;
   const wantsPort = options.controlPort === true || ports?.control !== undefined;
+  const [anySocks = 0, anyControl = 0] = await freePorts(2);
   const controlSocket = options.controlSocket === true ? join(dataDir, 'control.sock') : undefined;
   const running = await launchTor({
     dataDir,
@@ -72,8 +74,8 @@ export async function startClient(
       ...context.joinLines,
       ...COMMON_LINES,
       ...clientLines({
-        socks: ports?.socks ?? 0,
-        control: wantsPort ? (ports?.control ?? 0) : undefined,
+        socks: ports?.socks ?? anySocks,
+        control: wantsPort ? (ports?.control ?? anyControl) : undefined,
         controlSocket,
       }),
       ...extraTorrc,

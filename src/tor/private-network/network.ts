@@ -5,7 +5,6 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TorError } from '../tor-error.js';
@@ -18,6 +17,7 @@ import {
   type DirectoryDocuments,
   type Relay,
 } from './consensus.js';
+import { freePorts } from './free-ports.js';
 import { generateRelayKeys, generateRsaKey, writeRelayKeys, type RelayKeys } from './relay-keys.js';
 import { COMMON_LINES, joinLines, relayLines } from './torrc.js';
 
@@ -50,27 +50,6 @@ export interface PrivateTorNetwork {
   readonly directory: string;
   /** Ends every process that was started here and removes the folder. */
   close(): Promise<void>;
-}
-
-/** Ports that were free a moment ago, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once('error', reject).listen(0, '127.0.0.1', resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return address !== null && typeof address === 'object' ? address.port : 0;
-  });
-  await Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
-  );
-  return ports;
 }
 
 interface Keys {
