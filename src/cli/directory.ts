@@ -132,10 +132,10 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
     shutdown.onStop('overlay', () => opened.close());
     const fresh = await start(opened.overlay, undefined);
     shutdown.onStop('directory', () => fresh.close());
+    await run(opened, fresh);
     const location = formatLocation(fresh.location);
     if (address === undefined) process.stdout.write(`${location}\n`);
     log.info('directory node is up', { location, network: settings.network });
-    await run(opened, fresh);
   }
 
   /** Until it has taken over, nothing of what it holds is its own: it ends without stopping any of it. */
