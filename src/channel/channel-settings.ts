@@ -90,7 +90,7 @@ export const DEFAULT_TIMINGS: ChannelTimings = {
   proofWaitMs: 3_000,
   confirmWaitMs: 15_000,
   duplicateMs: 30_000,
-  checksTurnMs: 4,
+  checksTurnMs: 2,
   rerouteMs: 10_000,
   stallMs: 30_000,
   publishKeepMs: 600_000,

@@ -18,9 +18,12 @@ export function createTurns(clock: Clock, turnMs: number): Turns {
       const now = clock.now();
       if (startedAt === undefined) {
         startedAt = now;
-        // Comes when this turn is over, however long it took.
+        // The first comes when this turn is over, however long it took; but maybe together with those
+        // who wait, who would fill the very next turn. The second comes when others had theirs.
         clock.after(PAUSE_MS, () => {
-          startedAt = undefined;
+          clock.after(PAUSE_MS, () => {
+            startedAt = undefined;
+          });
         });
       }
       return now - startedAt < turnMs ? 0 : PAUSE_MS;

@@ -32,9 +32,9 @@ export interface BondLimits {
 
 export const DEFAULT_BOND_LIMITS: BondLimits = {
   makers: 5_000,
-  checksPerSlice: 3,
-  sliceMs: 4,
-  pauseMs: 10,
+  checksPerSlice: 2,
+  sliceMs: 2,
+  pauseMs: 6,
   perMakerMs: 10_000,
   certificates: 10_000,
 };

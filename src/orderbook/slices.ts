@@ -11,7 +11,7 @@ export interface SlicesOptions {
   readonly unitsPerSlice: number;
   /** Likewise milliseconds: on a slow machine a slice ends early, after one job at least. */
   readonly sliceMs: number;
-  /** Milliseconds between two slices. */
+  /** Milliseconds between two slices; a few more while the event loop is late. */
   readonly pauseMs: number;
   /** Most jobs that wait; further ones are refused. */
   readonly most: number;
@@ -33,15 +33,23 @@ interface Job {
   readonly run: () => void;
 }
 
+/** A slice that comes this late finds a busy loop. */
+const LATE_MS = 3;
+const MOST_POSTPONED = 5;
+
 export function createSlices(options: SlicesOptions): Slices {
   const { clock, unitsPerSlice, sliceMs, pauseMs, most, onSlice } = options;
   let jobs: Job[] = [];
   /** Jobs in front of it are done; taking them off one by one would cost O(n) each. */
   let next = 0;
   let cancel: (() => void) | undefined;
+  let dueAt = 0;
+  let postponed = 0;
 
-  function schedule(): void {
-    cancel ??= clock.after(pauseMs, slice);
+  function schedule(afterMs = pauseMs): void {
+    if (cancel) return;
+    dueAt = clock.now() + afterMs;
+    cancel = clock.after(afterMs, slice);
   }
 
   function runSlice(): number {
@@ -59,6 +67,13 @@ export function createSlices(options: SlicesOptions): Slices {
 
   function slice(): void {
     cancel = undefined;
+    // Others are at work in this very turn; but they cannot keep us waiting for ever.
+    if (clock.now() - dueAt > LATE_MS && postponed < MOST_POSTPONED) {
+      postponed++;
+      schedule(1);
+      return;
+    }
+    postponed = 0;
     let units = 0;
     try {
       units = runSlice();

@@ -121,6 +121,9 @@ t.test('turns: work waits once a turn has taken long, until others had theirs', 
   t.strictSame([work(3), work(3), work(3), work(3)], [0, 0, 1, 1]);
   t.equal(timers.length, 1, 'one timer for one turn');
   for (const timer of timers.splice(0)) timer();
+  t.equal(work(0), 1, 'who waits does not come before the others');
+  t.equal(timers.length, 1);
+  for (const timer of timers.splice(0)) timer();
   t.strictSame([work(9), work(1)], [0, 1], 'a new turn, even right after');
   timers = [];
   t.end();

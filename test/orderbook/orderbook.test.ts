@@ -293,6 +293,36 @@ t.test('work in slices', (t) => {
     t.strictSame(sizes, [2, 2, 1]);
     t.end();
   });
+  t.test('a slice that comes late lets others finish first, five times at most', (t) => {
+    let now = 0;
+    const timers: { at: number; fn: () => void }[] = [];
+    const clock = {
+      now: () => now,
+      after: (ms: number, fn: () => void) => {
+        timers.push({ at: now + ms, fn });
+        return () => {};
+      },
+    };
+    let done = 0;
+    const slices = createSlices({ clock, unitsPerSlice: 1, sliceMs: 5, pauseMs: 10, most: 10 });
+    /** Its timer fires that much after it is due. */
+    const fire = (lateMs: number): number => {
+      const timer = timers.shift();
+      if (!timer) throw new Error('no timer');
+      now = timer.at + lateMs;
+      timer.fn();
+      return done;
+    };
+    slices.push(1, () => void done++);
+    slices.push(1, () => void done++);
+    t.strictSame([fire(3), done], [1, 1], 'a little late is no matter');
+    t.strictSame(
+      Array.from({ length: 6 }, () => fire(50)),
+      [1, 1, 1, 1, 1, 2],
+    );
+    t.equal(timers.length, 0);
+    t.end();
+  });
   t.test('bounded; a job that throws keeps nobody else waiting; closing drops all', (t) => {
     const { clock, slices } = slicesProbe(2);
     let done = 0;
