@@ -13,10 +13,11 @@ import type { Clock } from '../src/channel/ports.js';
 import { createDoor, DEFAULT_DOOR_LIMITS } from '../src/negotiation/door.js';
 import { DEFAULT_MAKER_POLICY } from '../src/negotiation/maker-api.js';
 import { createMakerSessions, DEFAULT_SESSION_LIMITS } from '../src/negotiation/maker-sessions.js';
-import { createBoxKeyPair } from '../src/protocol/encryption.js';
+import { createBoxKeyPair, openBoxSession } from '../src/protocol/encryption.js';
 import { formatPrivmsg } from '../src/protocol/message.js';
 import { createNickKey } from '../src/protocol/nick.js';
 import { formatOffer, type Offer } from '../src/protocol/offer.js';
+import { createPodle, formatRevelation } from '../src/protocol/podle.js';
 import { printTable } from './table.js';
 
 const OFFER: Offer = {
@@ -66,21 +67,38 @@ const unused = (): never => {
   throw new Error('nobody comes so far');
 };
 
+/** As many as a session bears. */
+const PROOFS = DEFAULT_MAKER_POLICY.attempts;
+
+/** Fails only after every point was tried. */
+const FALSE_PROOF = (() => {
+  const { commitment, revelation } = createPodle(
+    new Uint8Array(32).fill(7),
+    { txid: 'ab'.repeat(32), vout: 0 },
+    0,
+  );
+  return { commitment, text: formatRevelation({ ...revelation, s: '11'.repeat(32) }) };
+})();
+
 interface Flood {
   readonly nicks: number;
   /** Of simulated time. */
   readonly seconds: number;
-  readonly kind: 'orderbook' | 'fill';
+  /** With `proof`, each `fill` that is taken is followed by proofs that do not hold. */
+  readonly kind: 'orderbook' | 'fill' | 'proof';
 }
 
 function flood({ nicks, seconds, kind }: Flood): readonly string[] {
   const clock = createStandingClock();
   const events = new EventEmitter<MessageChannelEvents>();
   const key = createNickKey(randomBytes);
+  const taker = createBoxKeyPair(randomBytes);
   let sent = 0;
+  let answered: string | undefined;
   const send = (to: string, command: string, args: string) => {
     formatPrivmsg(key, to, command, args);
     sent += 1;
+    if (command === 'pubkey') answered = args;
     return { sent: true as const, route: { kind: 'direct' as const } };
   };
   const door = createDoor(clock, DEFAULT_DOOR_LIMITS);
@@ -103,11 +121,22 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
     log: silentLog,
   });
   const answer = formatOffer(OFFER);
-  const takerKey = createBoxKeyPair(randomBytes).publicKeyHex;
   const heapBefore = heap();
   const filesBefore = files();
   const cpuBefore = process.cpuUsage();
   let most = 0;
+  // Microseconds that the flood itself costs.
+  let theirs = 0;
+  const proofs = (makerKey: string): readonly string[] => {
+    const since = process.cpuUsage();
+    const box = openBoxSession(taker, makerKey);
+    const args = box.ok
+      ? Array.from({ length: PROOFS }, () => box.value.encrypt(FALSE_PROOF.text, randomBytes))
+      : [];
+    const { user, system } = process.cpuUsage(since);
+    theirs += user + system;
+    return args;
+  };
   for (let n = 0; n < nicks; n += 1) {
     clock.go((seconds * 1_000) / nicks);
     const from = `J5${n.toString(36).padStart(14, 'x')}`;
@@ -116,10 +145,21 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
     if (kind === 'orderbook') {
       if (door.mayAskOrderbook(from, route)) send(from, OFFER.type, answer);
     } else {
-      const commitment = `P${n.toString(16).padStart(64, '0')}`;
-      const args = ['0', '100000', takerKey, commitment];
-      const commands: [{ name: string; args: string[] }] = [{ name: 'fill', args }];
-      sessions.receive({ from, to: key.nick, commands, publicKeyHex: '', route });
+      const commitment =
+        kind === 'fill' ? n.toString(16).padStart(64, '0') : FALSE_PROOF.commitment;
+      const say = (name: string, args: readonly string[]): void =>
+        sessions.receive({
+          from,
+          to: key.nick,
+          commands: [{ name, args }],
+          publicKeyHex: '',
+          route,
+        });
+      answered = undefined;
+      say('fill', ['0', '100000', taker.publicKeyHex, `P${commitment}`]);
+      if (kind === 'proof' && answered !== undefined) {
+        for (const args of proofs(answered)) say('auth', [args]);
+      }
     }
     most = Math.max(most, sessions.size);
   }
@@ -128,7 +168,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
   const opened = files() - filesBefore;
   const { remembered } = door;
   sessions.close();
-  const cpu = (user + system) / 1_000;
+  const cpu = (user + system - theirs) / 1_000;
   return [
     `${kind}, ${nicks.toLocaleString('en-US')} nicks in ${seconds} s`,
     cpu.toFixed(0),
@@ -162,6 +202,7 @@ export function benchDoor(quick: boolean): void {
       flood({ nicks, seconds: 10, kind: 'orderbook' }),
       flood({ nicks, seconds: 100, kind: 'fill' }),
       flood({ nicks, seconds: 10, kind: 'fill' }),
+      flood({ nicks, seconds: 100, kind: 'proof' }),
     ],
   );
 }

@@ -25,6 +25,11 @@ export function readCorpus(root: string, target: string): Case[] {
   return names.toSorted().map((name) => ({ name, input: readFileSync(join(folder, name)) }));
 }
 
+/** The outcome that a case stands for. */
+export function outcomeOf(name: string): string {
+  return name.replace(/-[0-9a-f]{8}$/, '');
+}
+
 /** Writes a case; returns its path inside the checkout. */
 export function writeCase(root: string, target: string, label: string, input: Uint8Array): string {
   const hash = hashText(input).toString(16).padStart(8, '0');

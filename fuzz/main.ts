@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { causeOf, execute, runCampaign, type CampaignResult } from './campaign.js';
-import { readCorpus, writeCase } from './corpus.js';
+import { outcomeOf, readCorpus, writeCase } from './corpus.js';
 import { minimise } from './minimise.js';
 import { readSeeds } from './seeds.js';
 import type { Target } from './target.js';
@@ -85,8 +85,7 @@ function saveOutcomes(root: string, target: Target, { outcomes }: CampaignResult
     return verdict.kind === 'fine' && verdict.outcomes.has(outcome);
   };
   for (const [outcome, input] of outcomes) {
-    if (readCorpus(root, target.name).some((known) => known.name.startsWith(`${outcome}-`)))
-      continue;
+    if (readCorpus(root, target.name).some(({ name }) => outcomeOf(name) === outcome)) continue;
     const shows = (smaller: Uint8Array): boolean => reaches(smaller, outcome);
     writeCase(root, target.name, outcome, minimise(input, shows, KEEP_TRIES));
   }
@@ -144,5 +143,6 @@ try {
   const known = error instanceof UsageError || (error instanceof TypeError && 'code' in error);
   if (!known) throw error;
   console.error(`fuzz: ${error instanceof Error ? error.message : ''}`);
+  console.error('usage: scripts/fuzz [--seconds N] [--runs N] [--target NAME] [--seed S] [--keep]');
   process.exitCode = 2;
 }

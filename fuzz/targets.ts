@@ -1,12 +1,15 @@
 /** All targets, by name. */
 import type { Seeds } from './seeds.js';
 import type { Target } from './target.js';
+import { bondTarget } from './targets/bond.js';
 import { cfgTarget } from './targets/cfg.js';
 import { directoryTarget } from './targets/directory.js';
 import { envelopeTarget } from './targets/envelope.js';
 import { framerTarget } from './targets/framer.js';
 import { directoryHandshakeTarget, handshakeTarget } from './targets/handshake.js';
 import { messageTarget } from './targets/message.js';
+import { negotiationTarget } from './targets/negotiation.js';
+import { nickAuthTarget } from './targets/nick-auth.js';
 import { peerlistTarget } from './targets/peerlist.js';
 import { proxyLineTarget } from './targets/proxy-line.js';
 import { controlTarget, socksTarget } from './targets/tor.js';
@@ -19,6 +22,9 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     directoryHandshakeTarget(seeds),
     peerlistTarget(seeds),
     messageTarget(seeds),
+    bondTarget(),
+    nickAuthTarget(),
+    negotiationTarget(),
     proxyLineTarget(),
     controlTarget(),
     socksTarget(),

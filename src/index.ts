@@ -32,6 +32,7 @@ export type {
   ChannelTimings,
   DirectoryDown,
   DirectoryInfo,
+  DirectoryState,
   DirectoryUp,
   MessageChannelEvents,
   MessageChannelOptions,
@@ -39,27 +40,40 @@ export type {
   PublicMessage,
   ReceivedPrivateMessage,
   Route,
+  SendRefusal,
   SendResult,
 } from './channel/message-channel.js';
 export type { DirectoryNodeOptions } from './roles/directory-node.js';
 export { DEFAULT_LIMITS, type DirectoryLimits } from './directory/limits.js';
-export type { DirectoryStats } from './directory/stats.js';
+export type {
+  CloseReason,
+  Counters,
+  DirectoryStats,
+  DropReason,
+  MessageClass,
+  RejectionReason,
+} from './directory/stats.js';
 export { startMaker, type Maker, type MakerCoinjoins, type MakerOptions } from './roles/maker.js';
 export {
   startTaker,
   NoAnswerError,
   type Answer,
   type Taker,
+  type TakerEvents,
   type TakerOptions,
 } from './roles/taker.js';
 
 export { startWatcher, type Watcher, type WatcherOptions } from './roles/watcher.js';
+export { PageAddressError } from './web/server.js';
+export type * from './web/book-json.js';
+export type { Health } from './ops/status-server.js';
 
 // The orderbook, and what its directories make of it
 export {
   createOrderbook,
   type BookLimits,
   type BookOffer,
+  type BookWatcher,
   type Orderbook,
   type Provenance,
 } from './orderbook/book.js';
@@ -121,17 +135,46 @@ export {
   signatureFits,
   type InputSignature,
   type SpentOutput,
+  type TransactionFault,
+  type TransactionInput,
+  type TransactionOutput,
   type UnsignedTransaction,
 } from './negotiation/transaction.js';
 
 // Tor
-export { connectControl, controlClientOver, type ControlClient } from './tor/control-client.js';
+export {
+  connectControl,
+  controlClientOver,
+  type CommandOptions,
+  type ConnectControlOptions,
+  type ControlClient,
+} from './tor/control-client.js';
+export type { Reply } from './tor/control-reply.js';
+export type { SocksEndpoint } from './tor/socks-dialer.js';
+export type { PowQueue } from './tor/add-onion.js';
+export type { ListenAddress } from './overlay/listen.js';
 export { parseControlEndpoint, type ControlEndpoint } from './tor/control-endpoint.js';
-export { startOnionService, type OnionIdentity, type OnionService } from './tor/onion-service.js';
-export { loadOrCreateOnionKey, readOnionKey, type OnionKey } from './tor/key-folder.js';
-export { startTorProcess, type TorProcess } from './tor/tor-process.js';
-export { SocksError } from './tor/socks-error.js';
-export { TorError } from './tor/tor-error.js';
+export {
+  startOnionService,
+  type OnionIdentity,
+  type OnionService,
+  type OnionServiceOptions,
+} from './tor/onion-service.js';
+export {
+  loadOrCreateOnionKey,
+  readOnionKey,
+  type KeyOwner,
+  type OnionKey,
+} from './tor/key-folder.js';
+export { startTorProcess, type TorProcess, type TorProcessOptions } from './tor/tor-process.js';
+export { SocksError, type SocksErrorCode } from './tor/socks-error.js';
+export {
+  TorError,
+  type TorErrorDetails,
+  type TorFault,
+  type TorRemedy,
+  type TorStep,
+} from './tor/tor-error.js';
 
 // The protocol: bytes and strings in, typed values out
 export * from './protocol/constants.js';

@@ -117,8 +117,13 @@ export function createAudit(options: AuditOptions): Audit {
     };
     evidence = [...evidence, record].slice(-limits.evidence);
     options.onEvidence?.(record);
-    if (event === 'clear') log.info('a directory is not suspected any more', { directory });
-    else log.warn('a directory seems to withhold messages; it is used last', { directory });
+    // One line for a directory, not for each of its makers.
+    const { size: others } = recordOf(directory).flagged;
+    if (event === 'clear' && others === 0) {
+      log.info('a directory is not suspected any more', { directory });
+    } else if (event === 'flag' && others === 1) {
+      log.warn('a directory seems to withhold messages; it is used last', { directory });
+    }
   }
 
   function forgetOld(directory: string, record: DirectoryRecord): void {
@@ -245,6 +250,7 @@ export function createAudit(options: AuditOptions): Audit {
       return {
         directory,
         flags: flagsOf(record),
+        flagged: record.flagged.size,
         avoided: isAvoided(directory),
         rounds: record.rounds,
         delivered: record.delivered,

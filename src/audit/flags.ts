@@ -1,5 +1,5 @@
 /** What the audit keeps of each directory, and the flags that follow from it. */
-import type { AuditFlag } from '../orderbook/book-api.js';
+import { FLAGS_LISTED, type AuditFlag } from '../orderbook/book-api.js';
 import { evidenceOf, type PairState } from './pair-test.js';
 
 /** More than this share of a directory's makers, and at least so many: it is not about one of them. */
@@ -35,25 +35,27 @@ export function newRecord(): DirectoryRecord {
   };
 }
 
-/** The flags of a directory; first the one about itself, where there is one. */
+function flagOf(maker: string, { state, judgedAt, flaggedAt }: Pair): AuditFlag {
+  const { rounds: count, delivered } = state;
+  return {
+    kind: 'withholds',
+    maker,
+    since: flaggedAt ?? judgedAt,
+    rounds: count,
+    delivered,
+    evidence: evidenceOf(state),
+    detail: `of ${count} times that ${maker} was heard, ${delivered} came this way`,
+  };
+}
+
+/** The flags of a directory; first the one about itself, where there is one. At most `FLAGS_LISTED` more. */
 export function flagsOf({ pairs, flagged }: DirectoryRecord): AuditFlag[] {
   const flags = [...flagged].flatMap((maker): AuditFlag[] => {
     const pair = pairs.get(maker);
-    if (!pair) return [];
-    const { rounds: count, delivered } = pair.state;
-    return [
-      {
-        kind: 'withholds',
-        maker,
-        since: pair.flaggedAt ?? pair.judgedAt,
-        rounds: count,
-        delivered,
-        evidence: evidenceOf(pair.state),
-        detail: `of ${count} times that ${maker} was heard, ${delivered} came this way`,
-      },
-    ];
+    return pair ? [flagOf(maker, pair)] : [];
   });
-  if (flags.length < LOSSY_LEAST || flags.length < LOSSY_SHARE * pairs.size) return flags;
+  const listed = flags.slice(0, FLAGS_LISTED);
+  if (flags.length < LOSSY_LEAST || flags.length < LOSSY_SHARE * pairs.size) return listed;
   const lossy: AuditFlag = {
     kind: 'lossy',
     maker: undefined,
@@ -63,5 +65,5 @@ export function flagsOf({ pairs, flagged }: DirectoryRecord): AuditFlag[] {
     evidence: Math.max(...flags.map((flag) => flag.evidence)),
     detail: `messages of ${flags.length} of ${pairs.size} makers do not come this way`,
   };
-  return [lossy, ...flags];
+  return [lossy, ...listed];
 }

@@ -47,13 +47,28 @@ export function createRounds(options: RoundsOptions): Rounds {
   const { clock, roundMs, most, shownBy, onClosed } = options;
   // In the order in which they close.
   const rounds = new Map<string, Open>();
+  /** The same by nick: a directory may tell of thousands that leave in one line. */
+  const byNick = new Map<string, Set<Open>>();
   let cancel: (() => void) | undefined;
+
+  function begin(key: string, round: Open): void {
+    rounds.set(key, round);
+    const same = byNick.get(round.nick) ?? new Set();
+    byNick.set(round.nick, same.add(round));
+  }
+
+  function end(key: string, round: Open): void {
+    rounds.delete(key);
+    const same = byNick.get(round.nick);
+    same?.delete(round);
+    if (same?.size === 0) byNick.delete(round.nick);
+  }
 
   function closeDue(): void {
     cancel = undefined;
     for (const [key, round] of rounds) {
       if (round.closesAt > clock.now()) break;
-      rounds.delete(key);
+      end(key, round);
       const still = new Set(shownBy(round.nick));
       const eligible = [...round.expected].filter((directory) => still.has(directory));
       const delivered = new Set(eligible.filter((directory) => round.delivered.has(directory)));
@@ -78,7 +93,7 @@ export function createRounds(options: RoundsOptions): Rounds {
         return;
       }
       if (!opens || rounds.size >= most) return;
-      rounds.set(key, {
+      begin(key, {
         nick,
         private: isPrivate,
         closesAt: clock.now() + roundMs,
@@ -88,9 +103,7 @@ export function createRounds(options: RoundsOptions): Rounds {
       schedule();
     },
     left(nick, directory) {
-      for (const round of rounds.values()) {
-        if (round.nick === nick) round.expected.delete(directory);
-      }
+      for (const round of byNick.get(nick) ?? []) round.expected.delete(directory);
     },
     lost(directory) {
       for (const round of rounds.values()) round.expected.delete(directory);
@@ -101,6 +114,7 @@ export function createRounds(options: RoundsOptions): Rounds {
     close() {
       cancel?.();
       rounds.clear();
+      byNick.clear();
     },
   };
 }

@@ -51,8 +51,9 @@ export interface ChannelTimings {
   /** The same message by another way within this time is a copy. */
   readonly duplicateMs: number;
   /**
-   * Signatures of private messages from directories are checked for this long, then other work gets
-   * its turn: a book of 500 makers comes within a second and must not stop everything else.
+   * Signatures of private messages from directories are checked, and their peer lists read, for this
+   * long, then other work gets its turn: a book of 500 makers comes within a second and must not stop
+   * everything else.
    */
   readonly checksTurnMs: number;
   /** A gone notice this soon after a message sends the message by another directory. */
@@ -104,7 +105,7 @@ export interface ChannelLimits {
   readonly sendQueueBytes: number;
   /** Lines that mean nothing, per connection and minute; one more closes it. */
   readonly junkPerMinute: number;
-  /** Nicks remembered; the one not heard of for longest is forgotten first. */
+  /** Nicks remembered of each directory; the one it has not shown for longest is forgotten first. */
   readonly knownPeers: number;
   /** Direct links with a handshake, both directions together. */
   readonly directLinks: number;
@@ -155,7 +156,7 @@ export interface ChannelLimits {
   readonly privmsgQueueLength: number;
   /** Pubmsgs waiting for their turn at one directory; further ones are refused. */
   readonly publishQueue: number;
-  /** Messages remembered to recognise copies. */
+  /** Public messages remembered to recognise copies, and as many private ones. */
   readonly rememberedMessages: number;
   /** Private messages remembered so that none of them proves a direct link later. */
   readonly rememberedProofs: number;

@@ -49,7 +49,7 @@ export interface DirectorySessionOptions {
   readonly mayAskPeerlist: () => boolean;
   /** Sends what is published; lives longer than a session. */
   readonly pacer: Pacer;
-  /** One for all directories: signatures that are checked. */
+  /** One for all directories: signatures that are checked, and peer lists that are read. */
   readonly checks: Turns;
   readonly onAccepted: (welcome: DirectoryWelcome) => void;
   /** A message or peer list; only after `onAccepted`. */
@@ -87,6 +87,11 @@ export const HANDSHAKE_FAULTS = {
   network: 'it serves another network than ours',
 } as const;
 
+/** A signature takes 2 ms to check; so do the checksums of a hundred onions. */
+function isCostly(type: number): boolean {
+  return type === MessageType.PRIVMSG || type === MessageType.PEERLIST;
+}
+
 type TimerName = 'handshake' | 'idle' | 'peerlist' | 'privmsg';
 
 export function openDirectorySession(options: DirectorySessionOptions): DirectorySession {
@@ -114,9 +119,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     limits,
     timings,
     delayMs: (decoded) =>
-      ready && decoded.ok && decoded.value.type === MessageType.PRIVMSG
-        ? options.checks.delayMs()
-        : 0,
+      ready && decoded.ok && isCostly(decoded.value.type) ? options.checks.delayMs() : 0,
     onEnvelope: (envelope) => (ready ? receive(envelope) : expected(envelope)),
     onClosed(reason) {
       ready = false;

@@ -5,7 +5,8 @@
 import { parseCommands, type Command } from '../protocol/commands.js';
 import { parseRoute, verifyPrivmsg, type PrivateMessage } from '../protocol/message.js';
 import { isRoutableNick } from '../protocol/nick.js';
-import { createSeenMessages } from './seen-messages.js';
+import { ownText } from '../protocol/own-text.js';
+import { createSeenMessages, type SeenMessages } from './seen-messages.js';
 import type { ChannelSettings } from './channel-settings.js';
 import type { Clock } from './ports.js';
 
@@ -48,11 +49,11 @@ export function createInbox(
   clock: Clock,
   verify: typeof verifyPrivmsg = verifyPrivmsg,
 ): Inbox {
-  const seen = createSeenMessages(
-    clock,
-    settings.timings.duplicateMs,
-    settings.limits.rememberedMessages,
-  );
+  const newMemory = (): SeenMessages =>
+    createSeenMessages(clock, settings.timings.duplicateMs, settings.limits.rememberedMessages);
+  // Apart, since anybody can say much in public: that must not make a private copy look new.
+  const seenPublic = newMemory();
+  const seenPrivate = newMemory();
 
   // In the order of their arrival.
   const everHeard = new Set<string>();
@@ -71,11 +72,12 @@ export function createInbox(
     public(payload, way) {
       const route = parseRoute(payload);
       if (!route.ok || route.value.to !== undefined) return JUNK;
-      const { from, text } = route.value;
-      if (from === nick || !isRoutableNick(from)) return JUNK;
+      const { text } = route.value;
+      if (route.value.from === nick || !isRoutableNick(route.value.from)) return JUNK;
+      const from = ownText(route.value.from);
       const commands = parseCommands(text);
       if (!commands.ok) return JUNK;
-      const sighting = seen.look(payload);
+      const sighting = seenPublic.look(payload);
       const arrival = sighting.arrived(way);
       if (arrival === 'copy') return { verdict: 'copy', from, id: sighting.key };
       return {
@@ -90,10 +92,11 @@ export function createInbox(
     private(payload, way, owner) {
       const route = parseRoute(payload);
       if (!route.ok || route.value.to !== nick) return JUNK;
-      const { from, to, text } = route.value;
-      if (from === nick || !isRoutableNick(from)) return JUNK;
+      const { to, text } = route.value;
+      if (route.value.from === nick || !isRoutableNick(route.value.from)) return JUNK;
+      const from = ownText(route.value.from);
       if (owner !== undefined && from !== owner) return JUNK;
-      const sighting = seen.look(payload);
+      const sighting = seenPrivate.look(payload);
       if (sighting.known) {
         // A sender that fears for its message sends it again, maybe by the same way.
         sighting.arrived(way);

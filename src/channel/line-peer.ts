@@ -63,8 +63,11 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
   let waiting = 0;
   let taken = 0;
   let cancelStallCheck: (() => void) | undefined;
-  /** The rest of the chunk whose lines have to wait: no more, for the connection is paused. */
-  let held: DecodedLine[] = [];
+  /**
+   * The rest of the chunk whose lines have to wait: no more, for the connection is paused. Not looked at
+   * before their turn, so that thousands of them in one chunk hold up nobody.
+   */
+  let held: Uint8Array[] = [];
   let cancelTurn: (() => void) | undefined;
 
   function stop(why: string): boolean {
@@ -106,7 +109,8 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
    * Handles the line now, or when its turn has come; false when it has to wait. An orderly end is
    * not seen before all is read, so it cuts nothing off.
    */
-  function takeTurn(line: DecodedLine): boolean {
+  function takeTurn(bytes: Uint8Array): boolean {
+    const line = decodeEnvelope(bytes);
     const waitMs = options.delayMs?.(line) ?? 0;
     if (waitMs === 0) {
       handle(line);
@@ -139,9 +143,8 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
       const bounded = framer.push(chunk, (bytes) => {
         if (!open) return false;
         heardAt = clock.now();
-        const line = decodeEnvelope(bytes);
-        if (cancelTurn) held.push(line);
-        else if (!takeTurn(line)) connection.pause();
+        if (cancelTurn) held.push(new Uint8Array(bytes));
+        else if (!takeTurn(bytes)) connection.pause();
         return open;
       });
       if (!bounded) drop('sent a line of more than 40,000 bytes');

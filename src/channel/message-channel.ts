@@ -4,7 +4,13 @@
  */
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
-import { formatLocation, NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
+import {
+  formatLocation,
+  NOT_SERVING,
+  sameLocation,
+  type DeclaredLocation,
+  type Location,
+} from '../protocol/location.js';
 import { parsePeerlist } from '../protocol/peerlist.js';
 import type {
   AvoidDirectory,
@@ -193,14 +199,17 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
     }
   }
 
+  /** Our own location, or another port of our onion. */
+  function isOurs(location: Location): boolean {
+    if (ownLocation.kind === 'onion' && location.host === ownLocation.host) return true;
+    return sameLocation(location, ownLocation);
+  }
+
   /** Where a peer can be dialled, if anywhere. */
   function dialable(peer: KnownPeer | undefined): Parameters<typeof links.dial>[1] | undefined {
     const location = peer?.location;
     if (options.passive || !location || location.kind === 'not-serving') return undefined;
-    if (!overlay.reaches(location) || formatLocation(location) === formatLocation(ownLocation)) {
-      return undefined;
-    }
-    return location;
+    return overlay.reaches(location) && !isOurs(location) ? location : undefined;
   }
 
   function describe(peer: KnownPeer): PeerInfo {

@@ -4,6 +4,7 @@
  * None of it is proven.
  */
 import { formatLocation, type DeclaredLocation } from '../protocol/location.js';
+import { ownText } from '../protocol/own-text.js';
 import type { PeerEntry } from '../protocol/peerlist.js';
 
 /** What one directory showed of one peer. */
@@ -33,12 +34,12 @@ export interface PeerBook {
   /** A directory was lost. Returns the nicks that none shows any more. */
   directoryLost(directory: string): string[];
   get(nick: string): KnownPeer | undefined;
-  forget(nick: string): void;
   all(): KnownPeer[];
   readonly size: number;
 }
 
 interface Page {
+  readonly nick: string;
   readonly sightings: Map<string, Sighting>;
   features: ReadonlySet<string>;
 }
@@ -59,31 +60,49 @@ function agreedLocation(sightings: Iterable<Sighting>): DeclaredLocation | undef
   return best?.location;
 }
 
-/** @param most nicks kept; above it the one not heard of for longest is forgotten */
+function newPage(nick: string): Page {
+  return { nick: ownText(nick), sightings: new Map(), features: new Set() };
+}
+
+/** The same place, without a hold on the line that told it. */
+function ownLocation(location: DeclaredLocation): DeclaredLocation {
+  return location.kind === 'not-serving' ? location : { ...location, host: ownText(location.host) };
+}
+
+/**
+ * @param most nicks kept of each directory; above it the one that this directory has not shown for
+ *   longest is no longer shown by it. So none can make us forget what another one shows.
+ */
 export function createPeerBook(most: number): PeerBook {
   // In the order of the last sighting.
   const pages = new Map<string, Page>();
+  /** By directory, in the order of its last sighting of them. */
+  const shown = new Map<string, Set<string>>();
 
-  function touch(nick: string): Page {
-    const page = pages.get(nick) ?? { sightings: new Map(), features: new Set() };
+  function touch(received: string, directory: string): Page {
+    const page = pages.get(received) ?? newPage(received);
+    const { nick } = page;
     pages.delete(nick);
     pages.set(nick, page);
-    if (pages.size > most) {
-      const [oldest] = pages.keys();
-      if (oldest !== undefined) pages.delete(oldest);
-    }
+    const nicks = shown.get(directory) ?? new Set();
+    shown.set(directory, nicks);
+    nicks.delete(nick);
+    nicks.add(nick);
+    const [oldest] = nicks;
+    if (nicks.size > most && oldest !== undefined) unsee(oldest, directory);
     return page;
   }
 
   /** True when the last sighting went. */
   function unsee(nick: string, directory: string): boolean {
+    shown.get(directory)?.delete(nick);
     const page = pages.get(nick);
     if (!page?.sightings.delete(directory) || page.sightings.size > 0) return false;
     pages.delete(nick);
     return true;
   }
 
-  function read(nick: string, page: Page): KnownPeer {
+  function read({ nick, ...page }: Page): KnownPeer {
     const sightings = [...page.sightings];
     return {
       nick,
@@ -96,29 +115,26 @@ export function createPeerBook(most: number): PeerBook {
 
   return {
     relayed(nick, directory) {
-      const { sightings } = touch(nick);
+      const { sightings } = touch(nick, directory);
       sightings.set(directory, { relayed: true, location: sightings.get(directory)?.location });
     },
     listed(entry, directory) {
-      const page = touch(entry.nick);
+      const page = touch(entry.nick, directory);
       const relayed = page.sightings.get(directory)?.relayed ?? false;
-      page.sightings.set(directory, { relayed, location: entry.location });
-      const features = [...page.features, ...entry.features].slice(0, MAX_FEATURES);
+      page.sightings.set(directory, { relayed, location: ownLocation(entry.location) });
+      const features = [...page.features, ...entry.features.map(ownText)].slice(0, MAX_FEATURES);
       page.features = new Set(features);
     },
     left: unsee,
     directoryLost(directory) {
-      return [...pages.keys()].filter((nick) => unsee(nick, directory));
+      return [...(shown.get(directory) ?? [])].filter((nick) => unsee(nick, directory));
     },
     get(nick) {
       const page = pages.get(nick);
-      return page && read(nick, page);
-    },
-    forget(nick) {
-      pages.delete(nick);
+      return page && read(page);
     },
     all() {
-      return [...pages].map(([nick, page]) => read(nick, page));
+      return [...pages.values()].map(read);
     },
     get size() {
       return pages.size;

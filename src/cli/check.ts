@@ -1,6 +1,7 @@
 /** `onionmc check`: what a stranger finds at a directory, of whatever implementation. */
 import { join } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { LOCATION_FAULTS } from '../config/directory-nodes.js';
 import type { Settings } from '../config/settings.js';
 import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
@@ -56,13 +57,15 @@ const REMEDIES = {
   loopback: 'give 127.0.0.1:port, because regtest_count is not 0,0',
 } as const;
 
+const KINDS = { onion: 'an onion address', loopback: 'no onion address' } as const;
+
 /** Nothing is resolved: an onion, or in loopback mode an address of this machine, or an error. */
 export function parseAddress(text: string, loopback: boolean): Location {
   const full = /^[a-z2-7]+\.onion$/i.test(text) ? `${text}:${VIRTUAL_PORT}` : text;
   const parsed = parseLocation(full.toLowerCase());
   const kind = loopback ? 'loopback' : 'onion';
   if (!parsed.ok || parsed.value.kind !== kind) {
-    const why = parsed.ok ? `a ${parsed.value.kind} address` : parsed.reason;
+    const why = parsed.ok ? KINDS[parsed.value.kind] : LOCATION_FAULTS[parsed.reason];
     throw new UsageError(
       `${JSON.stringify(text.slice(0, 80))} cannot be checked (${why}); ${REMEDIES[kind]}`,
     );

@@ -60,7 +60,7 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
   const screen = createScreen({
     // With --json standard output is for the result alone.
     write: (text) => void (options.json === true ? process.stderr : process.stdout).write(text),
-    color: process.stdout.isTTY && process.env['NO_COLOR'] === undefined,
+    color: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
     elapsed: () => performance.now() - began,
   });
   const ended = new AbortController();

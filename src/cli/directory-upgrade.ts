@@ -1,4 +1,5 @@
 /** SIGUSR2 and `onionmc upgrade`, in the directory that runs. */
+import { readFileSync } from 'node:fs';
 import type { ProgramLog } from '../ops/log.js';
 import type { Notifier } from '../ops/notify.js';
 import type { Shutdown } from '../ops/shutdown.js';
@@ -21,6 +22,48 @@ export interface UpgradeParts {
 
 function refused(why: string): UpgradeAnswer {
   return { done: false, why };
+}
+
+/** Programs that containers run as process 1: they end, and all with them, when their child does. */
+const CONTAINER_INITS: ReadonlySet<string> = new Set([
+  'catatonit',
+  'docker-init',
+  'dumb-init',
+  'podman-init',
+  'tini',
+]);
+
+/** What is told of this process, for `mustStay`. */
+export interface ProcessPlace {
+  readonly pid: number;
+  readonly ppid: number;
+  /** The name of process 1; empty where it is not known. */
+  readonly init: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** Why everything would end with this process, if so: another one could not go on then. */
+export function mustStay({ pid, ppid, init, env }: ProcessPlace): string | undefined {
+  if (pid === 1) {
+    return 'this directory is process 1, with which its container ends: restart it instead';
+  }
+  if (ppid === 1 && CONTAINER_INITS.has(init)) {
+    return `this directory is what its container runs (under ${init}), which ends with it: restart it instead`;
+  }
+  // systemd.exec(5), since version 248: the main process of a service finds its own number here.
+  const isService = env['SYSTEMD_EXEC_PID'] === String(pid);
+  if (isService && (env['NOTIFY_SOCKET'] ?? '') === '') {
+    return 'this directory is the main process of a systemd service that cannot be told of another one: restart it, with Type=notify and NotifyAccess=all in its unit, as in ours';
+  }
+  return undefined;
+}
+
+function nameOfInit(): string {
+  try {
+    return readFileSync('/proc/1/comm', 'latin1').trim();
+  } catch {
+    return '';
+  }
 }
 
 /**
@@ -72,10 +115,9 @@ export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer>
   return () => {
     if (underWay) return Promise.resolve(refused('an upgrade is under way already'));
     if (shutdown.signal.aborted) return Promise.resolve(refused('the directory is stopping'));
-    if (process.pid === 1) {
-      const why = 'this directory is process 1, with which its container ends: restart it instead';
-      return Promise.resolve(refused(why));
-    }
+    const { pid, ppid, env } = process;
+    const why = mustStay({ pid, ppid, init: nameOfInit(), env });
+    if (why !== undefined) return Promise.resolve(refused(why));
     underWay = true;
     return upgrade();
   };

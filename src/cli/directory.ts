@@ -3,8 +3,8 @@ import type { Command } from 'commander';
 import type { DirectorySettings, Settings } from '../config/settings.js';
 import type { Overlay, ServiceState } from '../channel/ports.js';
 import type { Parcels } from '../handover/parcel.js';
-import { serveRequests, type UpgradeAnswer } from '../handover/request-socket.js';
-import { isSuccessor, receiveInheritance } from '../handover/successor.js';
+import { serveRequests, somebodyRuns, type UpgradeAnswer } from '../handover/request-socket.js';
+import { declineInheritance, isSuccessor, receiveInheritance } from '../handover/successor.js';
 import { createNotifier, type Notifier } from '../ops/notify.js';
 import { smallYoungGeneration } from '../ops/young-generation.js';
 import { systemClock } from '../overlay/system-clock.js';
@@ -17,6 +17,7 @@ import { DIRECTORY_POW_QUEUE } from '../tor/add-onion.js';
 import { loadOrCreateOnionKey } from '../tor/key-folder.js';
 import { VERSION } from '../roles/version.js';
 import { createUpgrade } from './directory-upgrade.js';
+import { UsageError } from './errors.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
 
 /** `[DIRECTORY]` in the directory's own units. */
@@ -75,6 +76,9 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
       else log.warn('no upgrade while the directory is starting');
     },
     onStopping: () => notifier?.stopping(),
+  }).catch(async (error: unknown) => {
+    await declineInheritance(error instanceof Error ? error.message : String(error));
+    throw error;
   });
   const tools = { clock: systemClock, random: Math.random, log, signal: shutdown.signal };
 
@@ -107,13 +111,23 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
   }
 
   /** From here on this process is the directory, for its operator, too. */
-  async function run(opened: OpenedOverlay, running: DirectoryNode): Promise<void> {
+  function run(opened: OpenedOverlay, running: DirectoryNode): void {
     node = running;
     notifier ??= createNotifier({ log, clock: systemClock });
     upgrade = createUpgrade({ node, opened, notifier, shutdown, log });
     notifier.ready();
+  }
+
+  async function takeRequests(): Promise<void> {
+    const starting: UpgradeAnswer = {
+      done: false,
+      why: 'the directory is still starting; try again when it is up',
+    };
     try {
-      const requests = await serveRequests(settings.datadir, upgrade);
+      const requests = await serveRequests(
+        settings.datadir,
+        () => upgrade?.() ?? Promise.resolve(starting),
+      );
       shutdown.onStop('upgrade requests', () => requests.close());
     } catch (error) {
       const why = error instanceof Error ? error.message : '';
@@ -122,6 +136,13 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
   }
 
   async function runFresh(): Promise<void> {
+    if (await somebodyRuns(settings.datadir)) {
+      throw new UsageError(
+        `a directory runs with the data directory ${settings.datadir} already: stop it first, or give this one another --datadir`,
+      );
+    }
+    // From the start on, so that a second one finds it.
+    await takeRequests();
     const told = createNotifier({ log, clock: systemClock });
     notifier = told;
     shutdown.onStop('systemd notifier', () => told.close());
@@ -132,7 +153,7 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
     shutdown.onStop('overlay', () => opened.close());
     const fresh = await start(opened.overlay, undefined);
     shutdown.onStop('directory', () => fresh.close());
-    await run(opened, fresh);
+    run(opened, fresh);
     const location = formatLocation(fresh.location);
     if (address === undefined) process.stdout.write(`${location}\n`);
     log.info('directory node is up', { location, network: settings.network });
@@ -161,7 +182,8 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
         peers: heir.directory.peerCount,
         location: formatLocation(heir.location),
       });
-      await run(opened, heir);
+      run(opened, heir);
+      await takeRequests();
     } catch (error) {
       await inheritance.fail(error instanceof Error ? error.message : String(error));
       throw error;

@@ -46,7 +46,7 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
   // The clock's timers do not keep the process alive.
   const keepAlive = setInterval(() => {}, 2 ** 30);
   const json = options.json === true;
-  const color = process.stdout.isTTY && process.env['NO_COLOR'] === undefined;
+  const color = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
   try {
     const findings = await runChecks(CHECKS, thisMachine(options, stopped.signal), (finding) => {
       if (!json) process.stdout.write(`${findingLine(finding, color)}\n`);

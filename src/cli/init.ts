@@ -124,7 +124,8 @@ function summary(done: Done): string {
       'next            systemctl daemon-reload && systemctl enable --now onionmc-directory',
     );
   } else {
-    lines.push(`next            onionmc directory "your message of the day" --datadir ${datadir}`);
+    const shown = /^[\w./~-]+$/.test(datadir) ? datadir : `'${datadir.replaceAll("'", `'\\''`)}'`;
+    lines.push(`next            onionmc directory "your message of the day" --datadir ${shown}`);
   }
   if (!changed(done)) lines.push('nothing changed: all of it was there');
   return `${lines.join('\n')}\n`;

@@ -24,8 +24,18 @@ export function failWith(error: unknown): void {
   end(exitCodeFor(error));
 }
 
-/** Whoever reads our output has gone (`| head`): the end, and nothing to complain about. */
+const hasGone = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE';
+
+/**
+ * Whoever reads our output has gone (`| head`): the end, and nothing to complain about. A result that
+ * cannot be written is a failure; a log line on a full disk is lost, and no reason to end.
+ */
 export function endWithOutput(): void {
-  process.stdout.on('error', () => end(ExitCode.OK));
-  process.stderr.on('error', () => end(ExitCode.OK));
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (hasGone(error)) end(ExitCode.OK);
+    else failWith(new Error(`standard output cannot be written (${error.code ?? error.message})`));
+  });
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (hasGone(error)) end(ExitCode.OK);
+  });
 }

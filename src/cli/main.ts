@@ -26,7 +26,8 @@ const program = new Command('onionmc')
       const said = text
         .replace(/^error: /, '')
         .trim()
-        .replaceAll('\n', ' ');
+        .replaceAll('\n', ' ')
+        .replace(/\.$/, '');
       write(`onionmc: ${said}; see onionmc --help, or onionmc COMMAND --help\n`);
     },
   })

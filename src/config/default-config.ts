@@ -1,5 +1,6 @@
 /** The text of a new `joinmarket.cfg`: `joinmarket.cfg.example`, the manual of every key. */
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -13,21 +14,27 @@ export function defaultConfigText(): Promise<string> {
 
 /**
  * Writes the default configuration (mode 0600; missing folders are made with mode 0700) unless there
- * is one already. Resolves to whether it did.
+ * is one already: the whole file or none. Resolves to whether it did.
  */
 export async function writeDefaultConfig(path: string): Promise<boolean> {
   const text = await defaultConfigText();
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  // A half file would be taken for the operator's own at the next start.
+  const beside = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
-    const file = await open(path, 'wx', 0o600);
+    const file = await open(beside, 'wx', 0o600);
     try {
       await file.writeFile(text);
+      await file.sync();
     } finally {
       await file.close();
     }
+    await link(beside, path);
     return true;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
     throw error;
+  } finally {
+    await rm(beside, { force: true });
   }
 }

@@ -14,7 +14,8 @@ import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
 /** Most entries; a peer keeps a connection to each. */
 const MAX_DIRECTORIES = 64;
 
-const FAULTS: Readonly<Record<LocationFault, string>> = {
+/** What is wrong with an address, in brackets behind it. */
+export const LOCATION_FAULTS: Readonly<Record<LocationFault, string>> = {
   'location-empty': 'nothing',
   'location-port': 'no port from 1 to 65535 after a colon',
   'location-host': 'neither an onion nor this machine',
@@ -48,7 +49,7 @@ export function parseDirectoryNodes(text: string): DirectoryList {
   for (const entry of entries) {
     const location = parseLocation(entry);
     if (!location.ok) {
-      const found = `${shown(entry)} (${FAULTS[location.reason]})`;
+      const found = `${shown(entry)} (${LOCATION_FAULTS[location.reason]})`;
       return refused(found, 'host:port of v3 onions, with commas between');
     }
     nodes.push(location.value);

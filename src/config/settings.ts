@@ -156,7 +156,7 @@ async function createIfMissing(configFile: string): Promise<boolean> {
       {
         file: configFile,
         found: `no file, and none can be written (${reason})`,
-        allowed: 'a data directory that this user may write to (--datadir DIR)',
+        allowed: 'a data directory with room, that this user may write to (--datadir DIR)',
       },
       { cause: error },
     );

@@ -13,14 +13,6 @@ const RUNNING_MS = 600_000;
  */
 const MAX_REMEMBERED = 128;
 
-/** Whom a peer wrote to, and when last; the oldest first. */
-export interface Partners {
-  /** No answer came yet. */
-  readonly addressed: Map<string, number>;
-  /** Both have written. */
-  readonly mutual: Map<string, number>;
-}
-
 function remember(map: Map<string, number>, nick: string, now: number): void {
   // Deleted first, so that the map stays in order of time.
   map.delete(nick);

@@ -2,6 +2,7 @@
  * Which gone notices are due: the sender of a private message to somebody who is not here is told so
  * once per addressee and interval, and reroutes at once instead of waiting for a timeout.
  */
+import { ownText } from '../protocol/own-text.js';
 import type { Peer } from './peer.js';
 
 const INTERVAL_MS = 10_000;
@@ -19,7 +20,6 @@ export function goneNoticeDue(sender: Peer, target: string, now: number): boolea
     const [oldest] = told.keys();
     if (oldest !== undefined) told.delete(oldest);
   }
-  // A copy: the name is a part of a received line, which must not be kept alive by it.
-  told.set(Buffer.from(target, 'latin1').toString('latin1'), now);
+  told.set(ownText(target), now);
   return true;
 }

@@ -46,6 +46,7 @@ export function createLiveness(options: LivenessOptions): Liveness {
   function ping(peer: Peer): void {
     if (peer.pingedAt !== undefined) return;
     peer.pingedAt = clock.now();
+    peer.pongsDue++;
     tally.messagesOut.ping++;
     fanout.direct(peer, PING);
   }
@@ -55,6 +56,8 @@ export function createLiveness(options: LivenessOptions): Liveness {
     const { writeStallTimeoutMs, heartbeatPongWaitMs } = limits();
     if (fanout.outboxes.stalled(peer.outbox, now, writeStallTimeoutMs)) return 'write-stall';
     if (peer.pingedAt === undefined || heartbeatPongWaitMs === 0) return undefined;
+    // The ping is behind bytes that it is still taking; if it takes none, it has stalled.
+    if (peer.outbox.inFlight > 0) peer.pingedAt = now;
     return now - peer.pingedAt >= heartbeatPongWaitMs ? 'no-pong' : undefined;
   }
 

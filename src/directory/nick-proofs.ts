@@ -16,12 +16,11 @@ import {
   parseNickProof,
   verifyNickProof,
   NICK_AUTH_FEATURE,
-  type NickAuthChallenge,
   type NickAuthCode,
   type NickAuthProof,
 } from '../protocol/nick-auth.js';
 import type { DirectoryLimits } from './limits.js';
-import type { Peer } from './peer.js';
+import type { Peer, Proving } from './peer.js';
 import type { Registry } from './registry.js';
 import type { ProvingSnapshot } from './snapshot.js';
 import type { Tally } from './stats.js';
@@ -30,16 +29,6 @@ import type { Tally } from './stats.js';
 const MAX_ANSWER_MS = 30_000;
 /** From one signature to the next. */
 const BETWEEN_CHECKS_MS = 10;
-
-/** A challenge that is open; hangs off the peer's record, and is freed with it. */
-export interface Proving {
-  readonly challenge: NickAuthChallenge;
-  /** The 793 payload as it came; the proof covers it. */
-  readonly handshake: string;
-  readonly askedAt: number;
-  /** Came, and waits to be checked. */
-  proof: NickAuthProof | undefined;
-}
 
 export interface NickAuthOptions {
   /** Refuse peers that cannot prove their nick. */

@@ -57,6 +57,8 @@ export interface Outboxes {
   owed(outbox: Outbox): Uint8Array;
   /** Bytes the peer has not taken, those on their way included. */
   lag(outbox: Outbox): number;
+  /** When bytes were last seen to move, which is now if they did since the last look. */
+  movedAt(outbox: Outbox, now: number): number;
   /** Whether bytes wait and none has moved for `timeoutMs`. To be called regularly. */
   stalled(outbox: Outbox, now: number, timeoutMs: number): boolean;
   /** Forgets what is owed. */
@@ -81,6 +83,15 @@ function unsplice(outbox: Outbox, count: number): void {
     outbox.spliced -= (bytes?.length ?? 0) + SPLICE_OVERHEAD_BYTES - skip;
   }
   if (outbox.splices?.length === 0) outbox.splices = undefined;
+}
+
+function movedAt(outbox: Outbox, now: number): number {
+  const queued = outbox.inFlight > 0 ? outbox.connection.queuedBytes : outbox.queuedSeen;
+  if (queued < outbox.queuedSeen) {
+    outbox.queuedSeen = queued;
+    outbox.progressAt = now;
+  }
+  return outbox.progressAt;
 }
 
 export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes {
@@ -191,15 +202,9 @@ export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes
       return Buffer.concat(parts);
     },
     lag: (outbox) => outbox.inFlight + log.end - outbox.cursor + outbox.spliced,
-    stalled(outbox, now, timeoutMs) {
-      if (outbox.inFlight === 0) return false;
-      const queued = outbox.connection.queuedBytes;
-      if (queued < outbox.queuedSeen) {
-        outbox.queuedSeen = queued;
-        outbox.progressAt = now;
-      }
-      return now - outbox.progressAt >= timeoutMs;
-    },
+    movedAt,
+    stalled: (outbox, now, timeoutMs) =>
+      outbox.inFlight > 0 && now - movedAt(outbox, now) >= timeoutMs,
     close(outbox) {
       outbox.closed = true;
       outbox.splices = undefined;

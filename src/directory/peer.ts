@@ -5,10 +5,9 @@
 import type { Connection } from '../channel/ports.js';
 import { createLineFramer, type LineFramer } from '../protocol/line-framer.js';
 import { NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
+import type { NickAuthChallenge, NickAuthProof } from '../protocol/nick-auth.js';
 import type { Circuit } from './circuits.js';
-import type { Partners } from './conversations.js';
 import type { Outbox } from './outbox.js';
-import type { Proving } from './nick-proofs.js';
 import type { Meters } from './rates.js';
 
 /**
@@ -20,6 +19,24 @@ import type { Meters } from './rates.js';
  * - `gone`: freed
  */
 export type PeerState = 'new' | 'waiting' | 'proving' | 'ready' | 'ending' | 'gone';
+
+/** A challenge that is open (`nick-proofs.ts`); hangs off the peer's record, and is freed with it. */
+export interface Proving {
+  readonly challenge: NickAuthChallenge;
+  /** The 793 payload as it came; the proof covers it. */
+  readonly handshake: string;
+  readonly askedAt: number;
+  /** Came, and waits to be checked. */
+  proof: NickAuthProof | undefined;
+}
+
+/** Whom a peer wrote to, and when last; the oldest first (`conversations.ts`). */
+export interface Partners {
+  /** No answer came yet. */
+  readonly addressed: Map<string, number>;
+  /** Both have written. */
+  readonly mutual: Map<string, number>;
+}
 
 export interface Peer {
   readonly connection: Connection;
@@ -38,10 +55,14 @@ export interface Peer {
   wantsFeatures: boolean;
   /** Place in the registry's list of ready peers. */
   slot: number;
+  /** Its number among all that ever became ready; 0 until then. */
+  arrival: number;
   /** When its last line came. */
   heardAt: number;
   /** When it was sent a ping that nothing has followed yet; undefined when none is open. */
   pingedAt: number | undefined;
+  /** Pings it was sent and has not answered by a pong; those that it answers cost it nothing. */
+  pongsDue: number;
   /** When it was last asked for its offers by the heartbeat. */
   probedAt: number | undefined;
   /** Another connection asks for its nick. */
@@ -85,8 +106,10 @@ export function createPeer(
     canPing: false,
     wantsFeatures: false,
     slot: -1,
+    arrival: 0,
     heardAt: now,
     pingedAt: undefined,
+    pongsDue: 0,
     probedAt: undefined,
     claimed: false,
     verified: false,

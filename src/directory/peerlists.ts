@@ -2,7 +2,7 @@
  * What a directory says in 789 lines (protocol document, section 5.2): where the sender of a private
  * message serves, who left, and the whole list for who asks.
  */
-import { MessageType } from '../protocol/constants.js';
+import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../protocol/constants.js';
 import { encodeEnvelope } from '../protocol/envelope.js';
 import type { Location } from '../protocol/location.js';
 import { NOT_SERVING } from '../protocol/location.js';
@@ -12,8 +12,10 @@ import type { Registry } from './registry.js';
 
 /** Most leaves in one line; about 8.5 kB. */
 const LEAVES_PER_LINE = 100;
-/** An answer to a 791 is handed over in pieces of about this size. */
+/** An answer to a 791 is handed over in pieces of about this size, at most. */
 const ANSWER_PIECE_BYTES = 32_768;
+/** Neighbours in the registry whose part of an answer is kept: 8 lines, 14 kB or so. */
+const BLOCK_PEERS = 8 * PEERLIST_CHUNK_ENTRIES;
 
 const entryOf = ({ nick, location, features }: Peer, withFeatures: boolean): string =>
   formatPeerEntry({ nick, location, features, left: false }, withFeatures);
@@ -44,7 +46,8 @@ export interface Peerlists {
   pushFrame(sender: Peer, recipient: Peer): string;
   /**
    * The answer to a 791: all ready peers, those that serve nothing included, at most 20 a line and
-   * at least one line, in pieces of whole lines. Shared by all who ask before somebody comes or goes.
+   * at least one line, in pieces of whole lines. Pieces are shared by all who ask, and made anew only
+   * where somebody came or went: after a restart everybody asks while everybody comes.
    */
   answer(requester: Peer): readonly Uint8Array[];
   /** Lines in an answer now. */
@@ -61,8 +64,15 @@ export interface PeerlistsOptions {
   readonly ownNicks: ReadonlySet<string>;
 }
 
+/** A part of an answer, and whom it is about. */
+interface Block {
+  readonly arrivals: readonly number[];
+  readonly pieces: readonly Uint8Array[];
+}
+
 interface Answer {
   readonly version: number;
+  readonly blocks: readonly Block[];
   readonly pieces: readonly Uint8Array[];
 }
 
@@ -73,12 +83,11 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
   const ownEntry = (): string =>
     formatPeerEntry({ nick, location: location(), features: [], left: false }, false);
 
-  function build(withFeatures: boolean): readonly Uint8Array[] {
-    const listed = registry.ready.filter((peer) => !ownNicks.has(peer.nick));
-    const payloads = joinPeerEntries(listed.map((peer) => entryOf(peer, withFeatures)));
+  function piecesOf(peers: readonly Peer[], withFeatures: boolean): readonly Uint8Array[] {
+    const listed = peers.filter((peer) => !ownNicks.has(peer.nick));
     const pieces: Uint8Array[] = [];
     let lines = '';
-    for (const payload of payloads.length > 0 ? payloads : ['']) {
+    for (const payload of joinPeerEntries(listed.map((peer) => entryOf(peer, withFeatures)))) {
       lines += frame(payload);
       if (lines.length < ANSWER_PIECE_BYTES) continue;
       pieces.push(Buffer.from(lines, 'latin1'));
@@ -86,6 +95,32 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
     }
     if (lines !== '') pieces.push(Buffer.from(lines, 'latin1'));
     return pieces;
+  }
+
+  /** The block from this place of the registry on; the kept one while it is about the same peers. */
+  function block(from: number, kept: Block | undefined, withFeatures: boolean): Block {
+    const peers = registry.ready.slice(from, from + BLOCK_PEERS);
+    const same =
+      kept?.arrivals.length === peers.length &&
+      peers.every(({ arrival }, i) => kept.arrivals[i] === arrival);
+    if (kept && same) return kept;
+    return {
+      arrivals: peers.map(({ arrival }) => arrival),
+      pieces: piecesOf(peers, withFeatures),
+    };
+  }
+
+  function build(kept: Answer | undefined, withFeatures: boolean): Answer {
+    const count = Math.ceil(registry.ready.length / BLOCK_PEERS);
+    const blocks = Array.from({ length: count }, (_, i) =>
+      block(i * BLOCK_PEERS, kept?.blocks[i], withFeatures),
+    );
+    const pieces = blocks.flatMap((each) => each.pieces);
+    return {
+      version: registry.version,
+      blocks,
+      pieces: pieces.length > 0 ? pieces : [Buffer.from(frame(''), 'latin1')],
+    };
   }
 
   return {
@@ -97,12 +132,12 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
     answer(requester) {
       const kept = answers.get(requester.wantsFeatures);
       if (kept?.version === registry.version) return kept.pieces;
-      const pieces = build(requester.wantsFeatures);
-      answers.set(requester.wantsFeatures, { version: registry.version, pieces });
-      return pieces;
+      const answer = build(kept, requester.wantsFeatures);
+      answers.set(requester.wantsFeatures, answer);
+      return answer.pieces;
     },
     get answerLines() {
-      return Math.max(1, Math.ceil(registry.ready.length / 20));
+      return Math.max(1, Math.ceil(registry.ready.length / PEERLIST_CHUNK_ENTRIES));
     },
     clear() {
       answers.clear();

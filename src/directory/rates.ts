@@ -35,7 +35,7 @@ export type RateVerdict = 'pass' | 'over' | 'flood';
 
 const MINUTE_MS = 60_000;
 const FLOOD_FACTOR = 10;
-/** Pings are answered up to this rate. Deployed clients send a few a minute. */
+/** Pings are answered, and pongs that answer none of ours taken, up to this rate together. Deployed clients send a few a minute. */
 const PINGS_PER_MINUTE = 60;
 
 interface Rate {

@@ -10,7 +10,8 @@
  * at once, and loses it only when it is dead or proves the key on another connection.
  *
  * Proof of life is any line. A peer that cannot be pinged owes us no line, so for it the proof is
- * that its connection takes bytes.
+ * that its connection takes bytes. So it is for one whose ping waits behind other bytes: else whoever
+ * fills a queue with private messages could take the nick at its end.
  */
 import type { Clock } from '../channel/ports.js';
 import { sameLocation } from '../protocol/location.js';
@@ -54,18 +55,23 @@ export interface ReclaimsOptions {
   readonly check: (peer: Peer) => Verdict;
   /** Sends the holder something that a live one answers or at least takes. */
   readonly probe: (holder: Peer) => void;
+  /** When the holder's connection was last seen to take bytes, see `Outboxes.movedAt`. */
+  readonly movedAt: (holder: Peer) => number;
 }
 
 interface Claim {
   readonly newcomer: Peer;
   readonly holder: Peer;
   readonly deadline: number;
+  readonly askedAt: number;
+  /** The probe went behind bytes that were on their way already. */
+  readonly behind: boolean;
   /** The holder proved life, and the newcomer may yet prove more. */
   alive: boolean;
 }
 
 export function createReclaims(options: ReclaimsOptions): Reclaims {
-  const { limits, clock, admit, refuse, drop, probe, check } = options;
+  const { limits, clock, admit, refuse, drop, probe, movedAt, check } = options;
   /** By nick; one claim at a time. */
   const claims = new Map<string, Claim>();
 
@@ -89,6 +95,11 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
     // The holder's own claim is looked at first.
     const holders = check(holder);
     return holders === 'pending' ? 'later' : holders !== 'verified';
+  }
+
+  /** Whether bytes moved that were on their way before the probe. */
+  function isDraining({ holder, behind, askedAt }: Claim): boolean {
+    return behind && movedAt(holder) > askedAt;
   }
 
   /** The holder lives: decides, or waits for the dial that does. */
@@ -118,7 +129,11 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
         giveUp(earlier);
       }
       const wait = Math.min(limits().heartbeatPongWaitMs || MAX_WAIT_MS, MAX_WAIT_MS);
-      const claim = { newcomer, holder, deadline: clock.now() + wait, alive: false };
+      const askedAt = clock.now();
+      // Looked at now, so that later only what moves after this counts.
+      const behind = holder.outbox.inFlight > 0 && movedAt(holder) <= askedAt;
+      const deadline = askedAt + wait;
+      const claim = { newcomer, holder, deadline, askedAt, behind, alive: false };
       claims.set(holder.nick, claim);
       newcomer.state = 'waiting';
       holder.claimed = true;
@@ -155,7 +170,9 @@ export function createReclaims(options: ReclaimsOptions): Reclaims {
         const { inFlight, splices } = holder.outbox;
         if (alive && now >= claim.deadline) giveUp(claim);
         else if (!holder.canPing && inFlight === 0 && splices === undefined) holderAlive(holder);
-        else if (!alive && now >= claim.deadline) drop(holder, 'nick-reclaimed');
+        else if (alive || now < claim.deadline) continue;
+        else if (isDraining(claim)) decide(claim);
+        else drop(holder, 'nick-reclaimed');
       }
     },
   };

@@ -82,6 +82,7 @@ export function createRegistry(): Registry {
       ready.push(peer);
       nicks.set(peer.nick, peer);
       version++;
+      peer.arrival = version;
     },
     makeEnding(peer) {
       leave(peer);

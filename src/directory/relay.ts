@@ -176,14 +176,15 @@ export function createRelay(options: RelayOptions): Relay {
   function getpeerlist(peer: Peer): void {
     tally.messagesIn.getpeerlist++;
     if (!allowed(peer, 'getpeerlist')) return;
+    // First, so that nothing is made for who gets nothing.
+    if (!budgets.spend('peerlist', peerlists.answerLines)) {
+      ignore('budget-peerlist');
+      return;
+    }
     const pieces = peerlists.answer(peer);
     const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
     if (fanout.outboxes.lag(peer.outbox) + size > limits().sendQueueBytes) {
       ignore('getpeerlist-busy');
-      return;
-    }
-    if (!budgets.spend('peerlist', peerlists.answerLines)) {
-      ignore('budget-peerlist');
       return;
     }
     tally.messagesOut.peerlist += peerlists.answerLines;
@@ -202,6 +203,17 @@ export function createRelay(options: RelayOptions): Relay {
     fanout.direct(peer, PONG);
   }
 
+  /** Its work was done by arriving. One that answers nothing counts as a ping: it costs as much to read. */
+  function pong(peer: Peer): void {
+    if (!peer.canPing) {
+      junk(peer, 'unknown-type');
+      return;
+    }
+    tally.messagesIn.pong++;
+    if (peer.pongsDue > 0) peer.pongsDue--;
+    else allowed(peer, 'ping');
+  }
+
   return {
     line(peer, { type, line }) {
       switch (type) {
@@ -218,8 +230,7 @@ export function createRelay(options: RelayOptions): Relay {
           ping(peer);
           break;
         case MessageType.PONG:
-          if (peer.canPing) tally.messagesIn.pong++;
-          else junk(peer, 'unknown-type');
+          pong(peer);
           break;
         case MessageType.DISCONNECT:
           drop(peer, 'disconnect-message');

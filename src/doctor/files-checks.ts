@@ -71,6 +71,12 @@ export const configCheck: Check = {
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const { found, allowed } = error.fault;
+      if (error.cause !== undefined && codeOf(error.cause) === 'EACCES') {
+        return wrong(
+          `${error.fault.file} cannot be read by this user`,
+          `run onionmc doctor as the user of the directory, or sudo chown --reference=${quoted(datadir)} ${quoted(error.fault.file)}; sudo chmod 600 ${quoted(error.fault.file)}`,
+        );
+      }
       const place = error.message.slice(0, -`found ${found}; allowed: ${allowed}`.length);
       return wrong(`${place}found ${found}`, `write ${allowed}`);
     }

@@ -103,6 +103,29 @@ export class NobodyRunsError extends Error {
   override readonly name = 'NobodyRunsError';
 }
 
+/** How a connection fails where nobody is. */
+const NOBODY: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED']);
+
+/** Whether a program runs in a data directory, as far as this user may know. Never rejects. */
+export function somebodyRuns(datadir: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(join(datadir, REQUEST_SOCKET), () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+function whyNot(path: string, error: NodeJS.ErrnoException): Error {
+  if (NOBODY.has(error.code)) return new NobodyRunsError(`nobody answers at ${path}`);
+  if (error.code !== 'EACCES') return error;
+  return new Error(
+    `this user may not use ${path}: run it as the user of the directory, or as root (sudo onionmc upgrade ...)`,
+    { cause: error },
+  );
+}
+
 /** Asks the program that runs in a data directory. Rejects with a NobodyRunsError, or an Error that says why. */
 export function requestUpgrade(datadir: string): Promise<UpgradeAnswer> {
   const path = join(datadir, REQUEST_SOCKET);
@@ -118,10 +141,7 @@ export function requestUpgrade(datadir: string): Promise<UpgradeAnswer> {
       text += chunk;
       if (text.length > MAX_ANSWER_CHARS) socket.destroy(new Error('its answer is too long'));
     });
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      const nobody = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
-      reject(nobody ? new NobodyRunsError(`nobody answers at ${path}`) : error);
-    });
+    socket.once('error', (error: NodeJS.ErrnoException) => reject(whyNot(path, error)));
     socket.once('close', () => {
       clearTimeout(timer);
       const answer = parseUpgradeAnswer(text);

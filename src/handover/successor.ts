@@ -44,6 +44,11 @@ export function isSuccessor(): boolean {
   return process.env[HANDOVER_VARIABLE] !== undefined && process.send !== undefined;
 }
 
+/** Tells the old process, if there is one, why this one cannot even begin. Never rejects. */
+export async function declineInheritance(why: string): Promise<void> {
+  if (isSuccessor()) await send({ say: 'failed', why }).catch(() => {});
+}
+
 /** The old process has said all, and ends. */
 function part(message: OldMessage): void {
   if (message.say === 'bye' && process.connected) process.disconnect();

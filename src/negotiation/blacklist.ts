@@ -36,8 +36,11 @@ export interface Blacklist {
   readonly store: CommitmentStore;
   /** An `hp2` among the commands of a message; `isPrivate` asks us to pass it on. */
   heard(commands: readonly Command[], link: Link, nick: string, isPrivate: boolean): void;
-  /** A commitment was used with us, or shown to us once more. */
-  used(commitment: string): void;
+  /**
+   * A commitment was used with us now, or before and was shown to us once more. Used ones are public,
+   * so that showing them costs nothing: it takes from the strangers' budget.
+   */
+  used(commitment: string, when: 'now' | 'before'): void;
 }
 
 export function createBlacklist(
@@ -72,6 +75,6 @@ export function createBlacklist(
         remember(commitment.value);
       }
     },
-    used: (commitment) => void relay?.relay(commitment, 'us'),
+    used: (commitment, when) => void relay?.relay(commitment, when === 'now' ? 'us' : 'others'),
   };
 }

@@ -1,4 +1,7 @@
-/** Runs one round of a taker: carries out what the machine (`taker-round.ts`) wants. */
+/**
+ * Runs a taker's coinjoin: carries out what the machine (`taker-round.ts`) wants, and begins another
+ * round when a maker withheld its signatures.
+ */
 import type { MessageChannelEvents } from '../channel/channel-api.js';
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
@@ -11,8 +14,10 @@ import {
   DEFAULT_TAKER_POLICY,
   type Candidate,
   type LegStep,
+  type MakerReport,
   type RoundEffect,
   type RoundEvent,
+  type RoundPort,
   type RoundResult,
   type RoundState,
   type RoundTransition,
@@ -39,7 +44,7 @@ export interface CoinjoinOptions {
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   readonly log: Log;
-  /** Ends the round; what was reserved is free again. */
+  /** Ends it; what was reserved is free again. */
   readonly signal?: AbortSignal;
   /** Called after every change. */
   readonly onProgress?: (progress: RoundProgress) => void;
@@ -59,10 +64,30 @@ type AnswerName = typeof ANSWERS extends Set<infer T> ? T : never;
 const isAnswer = (name: string): name is AnswerName => (ANSWERS as ReadonlySet<string>).has(name);
 
 /**
- * One coinjoin from `fill` to a transaction in the network. Resolves in every case, to a result that
- * names who failed and how; rejects never. Leaves no timer and no listener behind.
+ * One coinjoin from `fill` to a transaction in the network. A maker that does not sign ends the round,
+ * since the transaction is then another one; the next round is without it. Resolves in every case, to
+ * a result that names who failed and how, in all rounds; rejects never. Leaves no timer and no
+ * listener behind.
  */
-export function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
+export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
+  const { rounds, minimumMakers } = { ...DEFAULT_TAKER_POLICY, ...options.policy };
+  const left: MakerReport[] = [];
+  let { candidates } = options;
+  for (let round = 1; ; round += 1) {
+    // oxlint-disable-next-line no-await-in-loop -- a round begins when the last one has failed
+    const result = await runRound({ ...options, candidates });
+    const all = { ...result, makers: [...left, ...result.makers] };
+    if (result.ok || result.fault !== 'unsigned' || round >= rounds) return all;
+    // Whose coins somebody else named may be honest.
+    const failed = result.makers.filter(({ failure }) => failure && failure.fault !== 'shared');
+    const names = new Set(failed.map(({ nick }) => nick));
+    candidates = candidates.filter(({ nick }) => !names.has(nick));
+    if (candidates.length < Math.max(1, minimumMakers)) return all;
+    left.push(...failed);
+  }
+}
+
+function runRound(options: CoinjoinOptions): Promise<RoundResult> {
   const { channel, wallet, chain, clock, log, amount } = options;
   const courier = createCourier(channel, clock);
   const abort = new AbortController();
@@ -92,7 +117,11 @@ export function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
       timers.set(key, cancel);
     }
 
-    function call<T>(port: string, work: () => Promise<T>, event: (value: T) => RoundEvent): void {
+    function call<T>(
+      port: RoundPort,
+      work: () => Promise<T>,
+      event: (value: T) => RoundEvent,
+    ): void {
       void (async () => {
         let result: RoundEvent;
         try {
@@ -104,10 +133,18 @@ export function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
       })();
     }
 
+    /** The next proof that is new to the store, too; ends when the wallet begins to repeat itself. */
     async function commit(): Promise<Podle | undefined> {
-      const podle = await wallet.commit(amount, abort.signal);
-      if (podle !== undefined) await options.commitments.add(podle.commitment);
-      return podle;
+      const offered = new Set<string>();
+      for (;;) {
+        // oxlint-disable-next-line no-await-in-loop -- each proof is asked for when the last was used
+        const podle = await wallet.commit(amount, abort.signal);
+        if (podle === undefined || offered.has(podle.commitment)) return undefined;
+        offered.add(podle.commitment);
+        // oxlint-disable-next-line no-await-in-loop
+        if (await options.commitments.add(podle.commitment)) return podle;
+        abort.signal.throwIfAborted();
+      }
     }
 
     function carryOut(effect: RoundEffect): void {
@@ -158,7 +195,7 @@ export function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
           return;
         case 'watch':
           call(
-            'chain',
+            'watch',
             () => chain.seen(effect.txid, signal),
             () => ({ kind: 'seen' }),
           );
@@ -171,7 +208,11 @@ export function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
           );
           return;
         case 'settle':
-          wallet.settle(effect.funding, effect.settlement);
+          try {
+            wallet.settle(effect.funding, effect.settlement);
+          } catch (error) {
+            log.error('the wallet did not take back its coins', { reason: detailOf(error) });
+          }
           return;
         case 'end':
           end(effect.result);

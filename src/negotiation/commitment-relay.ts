@@ -11,7 +11,7 @@ import { createRecent } from './door.js';
 export interface RelayLimits {
   /** Announcements per minute for others, and for ourselves: neither takes from the other. */
   readonly perMinute: number;
-  /** Announcements that wait for their turn; further ones are dropped. */
+  /** Announcements of either kind that wait for their turn; further ones are dropped. */
   readonly waiting: number;
   /** Commitments remembered as announced. */
   readonly remembered: number;
@@ -31,7 +31,7 @@ export interface CommitmentRelayOptions {
 }
 
 export interface CommitmentRelay {
-  /** False when it was announced before, or is too much now. */
+  /** False when it was announced before, or is too much now. What is from us goes first. */
   relay(commitment: string, from: 'us' | 'others'): boolean;
   readonly waiting: number;
   /** Drops what waits and ends the announcement under way. */
@@ -44,17 +44,19 @@ export function createCommitmentRelay(options: CommitmentRelayOptions): Commitme
   const bucket = () => createTokenBucket(clock, limits.perMinute / 60, limits.perMinute);
   const budgets = { us: bucket(), others: bucket() };
   const announced = createRecent<{ done: boolean }>(limits.remembered);
-  const queue: string[] = [];
+  // Each has its own: an announcement may take minutes, and strangers can always fill theirs.
+  const queues: Readonly<Record<'us' | 'others', string[]>> = { us: [], others: [] };
+  const next = (): string | undefined => queues.us.shift() ?? queues.others.shift();
   const abort = new AbortController();
   let working = false;
 
   async function work(): Promise<void> {
     working = true;
-    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+    for (let told = next(); told !== undefined; told = next()) {
       try {
         // One after the other: each takes a circuit to every directory.
         // oxlint-disable-next-line no-await-in-loop
-        await announce(next, abort.signal);
+        await announce(told, abort.signal);
       } catch (error) {
         const reason = error instanceof Error ? error.message : String(error);
         if (!abort.signal.aborted) log.debug('a commitment was not announced', { reason });
@@ -66,6 +68,7 @@ export function createCommitmentRelay(options: CommitmentRelayOptions): Commitme
   return {
     relay(commitment, from) {
       const entry = announced.get(commitment, () => ({ done: false }));
+      const queue = queues[from];
       if (abort.signal.aborted || entry.done || queue.length >= limits.waiting) return false;
       if (!budgets[from].take()) return false;
       entry.done = true;
@@ -74,10 +77,11 @@ export function createCommitmentRelay(options: CommitmentRelayOptions): Commitme
       return true;
     },
     get waiting() {
-      return queue.length;
+      return queues.us.length + queues.others.length;
     },
     close() {
-      queue.length = 0;
+      queues.us.length = 0;
+      queues.others.length = 0;
       abort.abort();
     },
   };

@@ -31,7 +31,7 @@ export interface MakerPolicy {
   readonly portWaitMs: number;
   /** From our last `sig` to the `push` that we may be asked for. */
   readonly pushWaitMs: number;
-  /** Bad `auth`s, and bad `tx`s, before the session ends. */
+  /** Proofs that do not hold, and unusable `tx`s, with which the session ends. */
   readonly attempts: number;
   /** How often an answer is given once more to one who asks once more. */
   readonly repeats: number;
@@ -66,7 +66,6 @@ export type MakerStep =
 /** What ended a session before its signatures left; the names are stable. */
 export type MakerFault =
   | 'silent'
-  | 'box'
   | 'revelation'
   | 'podle'
   | 'coin-missing'

@@ -19,9 +19,11 @@ import type {
   MakerState,
   MakerTransition,
 } from './maker-api.js';
-import { makerTransition, offerFor, openMakerSession } from './maker-session.js';
+import { NO_ROOM } from './maker-endings.js';
+import { offerFor, openMakerSession } from './maker-fill.js';
+import { makerTransition } from './maker-session.js';
 import type { ChainView, CommitmentStore, MakerWallet } from './ports.js';
-import { parseFill, shownText } from './texts.js';
+import { formatRefusal, parseFill, shownText } from './texts.js';
 
 export interface SessionLimits {
   /** Sessions whose taker has proved nothing yet; the oldest makes room for a new one. */
@@ -46,8 +48,8 @@ export interface MakerSessionsOptions {
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   readonly log: Log;
-  /** A commitment was used with us, or shown again: other makers should hear of it. */
-  readonly onUsed?: (commitment: string) => void;
+  /** A commitment was used with us, or was before and is shown again: others should hear of it. */
+  readonly onUsed?: (commitment: string, when: 'now' | 'before') => void;
   readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
 }
 
@@ -160,15 +162,25 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
         );
         return;
       case 'broadcast':
-        chain.broadcast(effect.transaction).catch((error: unknown) => {
-          log.warn('a coinjoin could not be broadcast for its taker', { reason: detailOf(error) });
-        });
+        void broadcast(effect.transaction);
         return;
       case 'settle':
-        wallet.settle(effect.reservation, effect.settlement);
+        try {
+          wallet.settle(effect.reservation, effect.settlement);
+        } catch (error) {
+          log.error('the wallet did not take back its coins', { reason: detailOf(error) });
+        }
         return;
       case 'end':
         end(session, effect.outcome);
+    }
+  }
+
+  async function broadcast(transaction: Uint8Array): Promise<void> {
+    try {
+      await chain.broadcast(transaction);
+    } catch (error) {
+      log.warn('a coinjoin could not be broadcast for its taker', { reason: detailOf(error) });
     }
   }
 
@@ -183,7 +195,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       'commitments',
       () => commitments.add(commitment),
       () => {
-        options.onUsed?.(commitment);
+        options.onUsed?.(commitment, 'now');
         return { kind: 'claimed' };
       },
     );
@@ -203,8 +215,10 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
 
   const provenCount = (): number => [...sessions.values()].filter(isProven).length;
 
-  function refuse(nick: string, text: string): void {
-    if (door.mayBeRefused(nick)) courier.mention(nick, 'error', shownText(text));
+  function refuse(nick: string, reason: string, takerKey: string): void {
+    if (door.mayBeRefused(nick)) {
+      courier.mention(nick, 'error', formatRefusal(reason, takerKey));
+    }
   }
 
   function makeRoom(): void {
@@ -226,31 +240,34 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     if (!door.mayFill(nick, message.route)) return;
     const fill = parseFill(args);
     if (!fill.ok) {
-      refuse(nick, `bad fill: ${fill.reason} (${args[3] ?? ''})`);
+      refuse(nick, `bad fill: ${fill.reason}`, args[2] ?? '');
       return;
     }
-    const { commitment } = fill.value;
+    const { commitment, takerKey } = fill.value;
+    // One that it said to another maker, brought here by anybody: signatures name no addressee.
+    if (running?.commitment === commitment) return;
     if (commitments.has(commitment)) {
-      refuse(nick, `Commitment is blacklisted: ${commitment}`);
-      options.onUsed?.(commitment);
+      refuse(nick, `Commitment is blacklisted: ${commitment}`, takerKey);
+      options.onUsed?.(commitment, 'before');
       return;
     }
     const offer = offerFor(options.offers, fill.value);
     if (!offer.ok) {
-      const text = offer.reason === 'oid' ? 'oid not found' : 'amount out of range';
-      refuse(nick, `${text} (commitment ${commitment.slice(0, 16)})`);
+      refuse(nick, offer.reason === 'oid' ? 'oid not found' : 'amount out of range', takerKey);
       return;
     }
-    if (provenCount() >= limits.proven) {
-      refuse(nick, `too many coinjoins at once, try later (commitment ${commitment.slice(0, 16)})`);
+    // A session that this one would take the place of does not count.
+    const others = provenCount() - (running !== undefined && isProven(running) ? 1 : 0);
+    if (others >= limits.proven) {
+      refuse(nick, NO_ROOM, takerKey);
       return;
     }
     // Not while our own wallet or disk is at work: that ends within its deadline.
     if (running !== undefined && AT_WORK.has(running.state.state)) return;
     const keys = createBoxKeyPair(options.randomBytes);
-    const box = openBoxSession(keys, fill.value.takerKey);
+    const box = openBoxSession(keys, takerKey);
     if (!box.ok) {
-      refuse(nick, `Invalid nacl pubkey: ${fill.value.takerKey}`);
+      refuse(nick, `Invalid nacl pubkey: ${takerKey}`, takerKey);
       return;
     }
     if (running !== undefined) dispatch(running, { kind: 'end', fault: 'replaced' });

@@ -24,13 +24,15 @@ export interface TakerPolicy {
   readonly makerWaitMs: number;
   /** Longest wait for wallet or chain. */
   readonly portWaitMs: number;
-  /** The whole round, until everything is signed. */
+  /** A whole round, until everything is signed. */
   readonly roundMs: number;
   /** Until a transaction given to a maker must be seen (`[TIMEOUT] unconfirm_timeout_sec`). */
   readonly unconfirmedMs: number;
   /** Fewest makers with which the round goes on (`[POLICY] minimum_makers`). */
   readonly minimumMakers: number;
-  /** Most makers asked in place of others. */
+  /** Most rounds: one that a maker did not sign is followed by another without that maker. */
+  readonly rounds: number;
+  /** Most makers asked in place of others, in one round. */
   readonly replacements: number;
   /** Most coins of one maker. */
   readonly makerCoins: number;
@@ -43,6 +45,7 @@ export const DEFAULT_TAKER_POLICY: TakerPolicy = {
   roundMs: 1_200_000,
   unconfirmedMs: 180_000,
   minimumMakers: 4,
+  rounds: 3,
   replacements: 10,
   makerCoins: 15,
   broadcast: 'random-peer',
@@ -128,6 +131,8 @@ interface LegBase {
   readonly taken: ReadonlySet<string>;
   /** Sessions with each key that was shown: a relay may send an old `pubkey` first. */
   readonly boxes: readonly BoxSession[];
+  /** An `error` of it that may have been said to somebody else; believed when its deadline comes. */
+  readonly refusal: string | undefined;
 }
 
 export type Leg =
@@ -159,7 +164,7 @@ export type RoundFault =
   /** The wallet gave what cannot be used. */
   | 'bad-funding'
   | 'too-large'
-  /** A maker did not sign; the others might, in a new round. */
+  /** A maker did not sign, and there were no rounds or no makers left for another try. */
   | 'unsigned'
   | 'bad-signature'
   | 'port'
@@ -232,6 +237,9 @@ export type RoundState =
     })
   | (RoundBase & { readonly phase: 'ended'; readonly result: RoundResult });
 
+/** Whose call failed; `watch` is the chain's, for a transaction that a maker was to broadcast. */
+export type RoundPort = 'wallet' | 'chain' | 'watch';
+
 export type RoundEvent =
   | {
       readonly kind: 'message';
@@ -249,7 +257,7 @@ export type RoundEvent =
   | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }
   | { readonly kind: 'seen' }
   | { readonly kind: 'broadcast' }
-  | { readonly kind: 'port-failed'; readonly port: string; readonly detail: string }
+  | { readonly kind: 'port-failed'; readonly port: RoundPort; readonly detail: string }
   /** Of a maker, or of the round when `nick` is undefined. */
   | { readonly kind: 'deadline'; readonly nick: string | undefined }
   /** Of a step that waits for wallet, chain or a maker's broadcast. */

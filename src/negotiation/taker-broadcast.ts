@@ -112,11 +112,15 @@ export function onBroadcastEvent(state: Sending, event: RoundEvent): RoundTransi
   const { phase, terms } = state;
   switch (event.kind) {
     case 'seen':
-      return phase === 'pushing' ? done(state) : { state, effects: [] };
+      return done(state);
     case 'broadcast':
       return phase === 'broadcasting' ? done(state) : { state, effects: [] };
     case 'step-deadline':
     case 'port-failed': {
+      // Our own broadcast goes on, though nobody looks for the maker's any more.
+      if (event.kind === 'port-failed' && event.port === 'watch' && phase === 'broadcasting') {
+        return { state, effects: [] };
+      }
       if (phase === 'pushing' && terms.policy.broadcast !== 'not-self') return broadcast(state);
       const detail =
         event.kind === 'port-failed' ? event.detail : 'nobody was seen to broadcast it in time';

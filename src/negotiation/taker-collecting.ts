@@ -75,7 +75,7 @@ export function onFunded(
   const effects: RoundEffect[] = [{ kind: 'step-deadline', ms: undefined }];
   for (const leg of ready) {
     const { nick } = leg.candidate;
-    legs.set(nick, { ...leg, step: 'sig', signatures: new Map() });
+    legs.set(nick, { ...leg, step: 'sig', signatures: new Map(), refusal: undefined });
     effects.push(
       { kind: 'send', to: nick, command: 'tx', args: leg.box.encrypt(text, terms.randomBytes) },
       { kind: 'deadline', nick, ms: terms.policy.makerWaitMs },

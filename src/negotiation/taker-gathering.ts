@@ -63,7 +63,14 @@ function askWaiting(state: Gathering): RoundTransition {
   const effects: RoundEffect[] = [];
   for (const candidate of waiting) {
     const { nick, offer } = candidate;
-    legs.set(nick, { step: 'pubkey', candidate, podle, taken: new Set(), boxes: [] });
+    legs.set(nick, {
+      step: 'pubkey',
+      candidate,
+      podle,
+      taken: new Set(),
+      boxes: [],
+      refusal: undefined,
+    });
     const args = formatFill({
       oid: offer.oid,
       amount: terms.amount,
@@ -182,7 +189,7 @@ export function onPubkey(
   }
   return {
     state: {
-      ...withLeg(state, { ...leg, step: 'ioauth', boxes }),
+      ...withLeg(state, { ...leg, step: 'ioauth', boxes, refusal: undefined }),
       revealed: state.revealed || shown,
     },
     effects,
@@ -226,6 +233,7 @@ export function onIoAuth(
       claim: claim.value,
       box,
       taken: new Set([args.join('')]),
+      refusal: undefined,
     }),
     effects: [
       { kind: 'deadline', nick, ms: policy.portWaitMs },
@@ -250,6 +258,7 @@ export function onCoins(
     taken,
     boxes,
     box,
+    refusal: undefined,
     part: part.value,
   });
   return preceded([{ kind: 'deadline', nick, ms: undefined }], proceed(next));

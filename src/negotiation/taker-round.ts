@@ -19,10 +19,12 @@ import { onCoins, onCommitted, onIoAuth, onPubkey, replaceLeg } from './taker-ga
 import {
   openWith,
   unchanged,
+  withLeg,
   type ActiveLeg,
   type Collecting,
   type Gathering,
 } from './taker-legs.js';
+import { isRefusalTo, shownText } from './texts.js';
 
 function fail(
   state: Gathering | Collecting,
@@ -58,7 +60,10 @@ function onMessage(
   }
   const refusable = state.phase === 'gathering' || state.phase === 'collecting';
   if (command === 'error' && refusable && leg.step !== 'signed' && !isRelabelled(leg, args)) {
-    return fail(state, leg, 'refused', args.join(' '));
+    const text = args.join(' ');
+    if (isRefusalTo(text, state.terms.keys.publicKeyHex)) return fail(state, leg, 'refused', text);
+    // Signatures name no addressee: anybody may have an old `error` of this maker, and send it here.
+    return unchanged(withLeg(state, { ...leg, refusal: shownText(text) }));
   }
   return unchanged(state);
 }
@@ -73,7 +78,9 @@ function onDeadline(
   if (state.phase !== 'gathering' && state.phase !== 'collecting') return unchanged(state);
   if (leg.step === 'ready' || leg.step === 'signed') return unchanged(state);
   if (leg.step === 'coins') return finish(state, 'port', 'chain: took too long');
-  return fail(state, leg, 'silent', `no ${leg.step} came in time`);
+  return leg.refusal === undefined
+    ? fail(state, leg, 'silent', `no ${leg.step} came in time`)
+    : fail(state, leg, 'refused', leg.refusal);
 }
 
 /** The whole machine. Never throws on what a peer said. */

@@ -1,5 +1,5 @@
 /** Builds the transaction of a round and makes sure that it pays us. */
-import { DUST_THRESHOLD } from '../protocol/offer.js';
+import { DUST_THRESHOLD, MAX_SATOSHI } from '../protocol/offer.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
 import type { RandomBytes } from '../protocol/encryption.js';
 import { checkPayout, sumOf } from './payout.js';
@@ -64,7 +64,9 @@ export function buildTransaction(
   if (coins.length > MAX_COINS || coins.some(({ script }) => coinKind(script) === undefined)) {
     return refused('bad-funding', 'the wallet gave coins of another kind, or too many');
   }
-  if (rest < least || minerFee < 0) {
+  // Without a change output the rest goes to the miners: never more than dust.
+  const most = changeScript === undefined ? DUST_THRESHOLD : MAX_SATOSHI;
+  if (!(rest >= least && rest <= most && minerFee >= 0)) {
     return refused('bad-funding', `the wallet's coins leave ${rest} sat of change`);
   }
   const outputs: TransactionOutput[] = [{ script: coinjoinScript, value: amount }];
@@ -84,7 +86,11 @@ export function buildTransaction(
     shuffled(outputs, randomBytes),
     funding.lockTime,
   );
-  if (!tx.ok) return refused('too-large', `the transaction cannot be sent: ${tx.reason}`);
+  if (!tx.ok) {
+    return tx.reason === 'tx-size'
+      ? refused('too-large', 'the transaction is too large to be sent')
+      : refused('bad-funding', `the wallet's part makes no transaction: ${tx.reason}`);
+  }
   const own = checkPayout(tx.value, { coins, amount, coinjoinScript, changeScript, change: rest });
   if (!own.ok) return refused('bad-funding', `the transaction does not pay us: ${own.reason}`);
   return { ok: true, tx: tx.value, own: own.value };

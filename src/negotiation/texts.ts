@@ -151,3 +151,22 @@ const MAX_SHOWN = 200;
 export function shownText(text: string): string {
   return text.replace(/[^ -~]/g, '?').slice(0, MAX_SHOWN);
 }
+
+/** Digits of the taker's key in a refusal, and room for them. */
+const KEY_DIGITS = 16;
+const KEY_ROOM = 32;
+
+const keyMark = (takerKey: string): string => `(key ${takerKey.slice(0, KEY_DIGITS)})`;
+
+/**
+ * What `error` says to a taker: the reason, and the beginning of the key of its round, which nobody
+ * else can have us say. It also makes each refusal another message: equal ones are dropped as copies.
+ */
+export function formatRefusal(reason: string, takerKey: string): string {
+  return `${shownText(reason).slice(0, MAX_SHOWN - KEY_ROOM)} ${shownText(keyMark(takerKey))}`;
+}
+
+/** Whether an `error` was said to the round of this key. */
+export function isRefusalTo(text: string, takerKey: string): boolean {
+  return text.includes(keyMark(takerKey));
+}

@@ -134,14 +134,15 @@ export function signedIds(
   };
 }
 
-/** Version 2. Throws when a value is no u64 or a name of a coin is malformed: both are ours. */
+/** Version 2. `tx-form` when a value is no u64, the lock time no u32, or a name of a coin malformed. */
 export function buildUnsigned(
   inputs: readonly TransactionInput[],
   outputs: readonly TransactionOutput[],
   lockTime: number,
 ): Parsed<UnsignedTransaction, TransactionFault> {
-  return parseUnsigned(
-    RawTx.encode({
+  let bytes: Uint8Array;
+  try {
+    bytes = RawTx.encode({
       version: 2,
       segwitFlag: false,
       inputs: inputs.map(({ txid, vout, sequence }) => ({
@@ -155,8 +156,11 @@ export function buildUnsigned(
         amount: BigInt(value),
       })),
       lockTime,
-    }),
-  );
+    });
+  } catch {
+    return fail('tx-form');
+  }
+  return parseUnsigned(bytes);
 }
 
 const NETWORKS = {

@@ -5,6 +5,7 @@
  */
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { syncFolder } from './state-file.js';
 
 const READ_BYTES = 65_536;
 /** Longer lines are nobody's commitments; their rest is skipped. */
@@ -75,6 +76,8 @@ export async function openCommitmentFile(path: string): Promise<CommitmentFile> 
   let contents: Contents;
   try {
     contents = await readAll(file);
+    // A file that is lost with its name is of no use, however well its lines are written.
+    await syncFolder(dirname(path));
   } catch (error) {
     await file.close();
     throw error;

@@ -41,6 +41,18 @@ async function makePrivate(path: string): Promise<void> {
   await chmod(path, MODE);
 }
 
+/** Whether the last line is whole; a power cut may have ended it anywhere. */
+async function endsInLine(path: string, size: number): Promise<boolean> {
+  if (size === 0) return true;
+  const file = await open(path, 'r');
+  try {
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(1), 0, 1, size - 1);
+    return bytesRead === 0 || buffer[0] === 0x0a;
+  } finally {
+    await file.close();
+  }
+}
+
 export function openEvidenceFile<T extends object>(options: EvidenceFileOptions): EvidenceFile<T> {
   const { path, maxBytes = MAX_BYTES, onError } = options;
   let lines: string[] = [];
@@ -56,7 +68,9 @@ export function openEvidenceFile<T extends object>(options: EvidenceFileOptions)
       await rename(path, `${path}.1`);
       await makePrivate(path);
     }
-    await appendFile(path, batch, { mode: MODE, flush: true });
+    // Behind half a line the record would be lost with it.
+    const whole = await endsInLine(path, await sizeOf(path));
+    await appendFile(path, whole ? batch : `\n${batch}`, { mode: MODE, flush: true });
   }
 
   async function writeAll(): Promise<void> {

@@ -40,6 +40,20 @@ const JOURNAL_PRIORITY: ReadonlyMap<number, string> = new Map([
 ]);
 
 const STDERR = 2;
+/** Kept for a disk that takes nothing now; further lines are lost. */
+const MAX_KEPT_CHARS = 65_536;
+
+/**
+ * Standard error as a sink. A full disk costs lines and nothing else; a reader that has gone is told to
+ * whoever listens to `process.stderr`.
+ */
+function standardError(): DestinationStream {
+  const sink = pino.destination({ dest: STDERR, sync: true, maxLength: MAX_KEPT_CHARS });
+  sink.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.stderr.emit('error', error);
+  });
+  return sink;
+}
 
 /** Whether standard error is the journal's socket (systemd.exec(5), `$JOURNAL_STREAM`). */
 function isJournal(journalStream: string | undefined): boolean {
@@ -73,7 +87,7 @@ function textStream(
             `${JOURNAL_PRIORITY.get(Number(line['level'])) ?? ''}${String(line[messageKey])}`,
         })
       : prettyFactory({
-          colorize: color && process.env['NO_COLOR'] === undefined,
+          colorize: color && (process.env['NO_COLOR'] ?? '') === '',
           singleLine: true,
           translateTime: 'SYS:yyyy-mm-dd HH:MM:ss.l',
         });
@@ -99,7 +113,7 @@ function cleanFields(fields: LogFields): LogFields {
 export function createLog(options: LogOptions): ProgramLog {
   const { write } = options;
   const format = options.format ?? formatFor(process.env);
-  const sink = write === undefined ? pino.destination({ dest: STDERR, sync: true }) : { write };
+  const sink = write === undefined ? standardError() : { write };
   const stream = format === 'json' ? sink : textStream(sink, format, options.color ?? true);
   const logger = pino(
     {

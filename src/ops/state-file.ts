@@ -28,8 +28,8 @@ export async function writeStateFile(path: string, content: string | Uint8Array)
   await syncFolder(folder);
 }
 
-/** Makes the renaming itself survive a power cut. */
-async function syncFolder(folder: string): Promise<void> {
+/** Makes what was created or renamed in a folder survive a power cut. */
+export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
     await handle.sync();

@@ -216,6 +216,7 @@ export function createBonds(options: BondsOptions): Bonds {
       const { proof, state, detail, valuation } = held;
       return {
         outpoint: proof && outpointOf(proof),
+        utxoPublicKey: proof?.utxoPublicKeyHex,
         locktime: proof?.lockTime,
         certExpiry: proof?.certExpiry,
         state,

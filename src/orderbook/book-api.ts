@@ -39,6 +39,8 @@ export type Unverified = 'public-only';
 export interface BookBond {
   /** `txid:vout`, txid in display order. Undefined until the proof is parsed. */
   readonly outpoint: string | undefined;
+  /** The key of the coins, compressed, 66 hex digits. */
+  readonly utxoPublicKey: string | undefined;
   /** Unix seconds until when the coins are locked. */
   readonly locktime: number | undefined;
   /** The last difficulty period (of 2,016 blocks) in which the certificate holds. */
@@ -115,7 +117,10 @@ export interface AuditFlag {
 /** What the audit counts of one directory; see docs/audit.md for what each number can prove. */
 export interface DirectoryAudit {
   readonly directory: string;
+  /** First the one about the directory itself, where there is one; at most `FLAGS_LISTED` makers. */
   readonly flags: readonly AuditFlag[];
+  /** Makers for whom it is flagged. */
+  readonly flagged: number;
   /** Whether routing prefers other directories. */
   readonly avoided: boolean;
   /** Rounds of all makers that this directory was expected to take part in, and did. */
@@ -180,6 +185,8 @@ export interface DirectoryReport {
   readonly audit: DirectoryAudit | undefined;
 }
 
+/** Most makers in `DirectoryAudit.flags`. */
+export const FLAGS_LISTED = 100;
 /** Most nicks in `DirectoryReport.missing`. */
 export const MISSING_LISTED = 100;
 

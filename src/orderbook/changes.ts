@@ -12,6 +12,8 @@ const ENTRIES_PER_CHANGE = 200;
 /** Changes remembered, and entries in them altogether. */
 const REMEMBERED = 256;
 const REMEMBERED_ENTRIES = 20_000;
+/** Entries that wait to be looked at: twice what a book holds. Above it all start anew. */
+const MOST_TOUCHED = 40_000;
 /** That an offer was merely seen again is told this seldom, in milliseconds. */
 const SEEN_AGAIN_MS = 60_000;
 
@@ -70,6 +72,18 @@ export function createChanges(options: ChangesOptions): Changes {
   let history: BookChange[] = [];
   let remembered = 0;
   let cancel: (() => void) | undefined;
+
+  /**
+   * More comes and goes than can be told. A version is left out, so that everybody takes a snapshot.
+   */
+  function startAnew(): void {
+    touched.clear();
+    told.clear();
+    history = [];
+    remembered = 0;
+    version++;
+    statistics = true;
+  }
 
   function schedule(): void {
     cancel ??= clock.after(TELL_EVERY_MS, tell);
@@ -130,6 +144,7 @@ export function createChanges(options: ChangesOptions): Changes {
       return version;
     },
     touch(id) {
+      if (touched.size >= MOST_TOUCHED) startAnew();
       touched.add(id);
       schedule();
     },

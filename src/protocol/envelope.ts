@@ -2,6 +2,7 @@
  * The JSON object of one line (protocol document, section 1): `{"type": integer, "line": string}`.
  */
 import { MAX_SENT_LINE_BYTES } from './constants.js';
+import { hasTooManyParts } from './json-parts.js';
 import { fail, ok, type Parsed } from './result.js';
 
 export interface Envelope {
@@ -11,11 +12,15 @@ export interface Envelope {
   readonly line: string;
 }
 
-export type EnvelopeFault = 'not-utf8' | 'not-json' | 'not-object' | 'type' | 'line';
+export type EnvelopeFault =
+  'not-utf8' | 'not-json' | 'not-object' | 'too-many-parts' | 'type' | 'line';
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
-/** Decodes one line without its terminator. Extra keys and blanks around the object are accepted. */
+/**
+ * Decodes one line without its terminator. Blanks around the object and further keys are accepted, as
+ * long as all its values together have no more than 100 members, items and nestings.
+ */
 export function decodeEnvelope(bytes: Uint8Array): Parsed<Envelope, EnvelopeFault> {
   let text: string;
   try {
@@ -23,6 +28,7 @@ export function decodeEnvelope(bytes: Uint8Array): Parsed<Envelope, EnvelopeFaul
   } catch {
     return fail('not-utf8');
   }
+  if (hasTooManyParts(text)) return fail('too-many-parts');
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -3,6 +3,7 @@
  */
 import { APP_NAME, PROTOCOL_VERSION, type Network } from './constants.js';
 import { asciiJson } from './envelope.js';
+import { hasTooManyParts } from './json-parts.js';
 import { formatLocation, parseDeclaredLocation, type DeclaredLocation } from './location.js';
 import { isRoutableNick } from './nick.js';
 import { isFeatureName } from './peerlist.js';
@@ -38,6 +39,7 @@ const MAX_FEATURES = 32;
 type JsonObject = { readonly [key: string]: unknown };
 
 function parseObject(payload: string): JsonObject | undefined {
+  if (hasTooManyParts(payload)) return undefined;
   try {
     const value: unknown = JSON.parse(payload);
     return isJsonObject(value) ? value : undefined;
@@ -66,7 +68,7 @@ export interface HandshakeRules {
 /**
  * Reads a 793 payload by the rules of section 3.3 as deployed directories apply them: all seven keys
  * with their types, else garbage; then application, role, version, network and location, each of
- * which has its own reason. Extra keys and unusual feature values are ignored.
+ * which has its own reason. Extra keys and unusual feature values are ignored, up to 100 parts in all.
  */
 export function parsePeerHandshake(
   payload: string,

@@ -2,6 +2,7 @@
  * Offers (protocol document, section 8.2), validated as strictly as the strictest deployed peer.
  */
 import { isOfferType, type Command, type OfferType } from './commands.js';
+import { ownText } from './own-text.js';
 import { fail, ok, type Parsed } from './result.js';
 
 /** All coins there will ever be, in satoshi. */
@@ -86,7 +87,7 @@ export function parseOffer(command: Command): Parsed<Offer, OfferFault> {
   const txfee = parseInteger(txfeeText, MAX_SATOSHI);
   if (txfee === undefined) return fail('offer-txfee');
   if (!isFee(name, cjfee)) return fail('offer-cjfee');
-  return ok({ type: name, oid, minsize, maxsize, txfee, cjfee });
+  return ok({ type: name, oid, minsize, maxsize, txfee, cjfee: ownText(cjfee) });
 }
 
 /** `type oid minsize maxsize txfee cjfee`, without a leading `!`. */

@@ -8,6 +8,7 @@ import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { formatOutpoint, parseOutpoint, type NamedOutpoint, type Outpoint } from './outpoint.js';
+import { ownText } from './own-text.js';
 import { fail, ok, type Parsed } from './result.js';
 
 const { Point } = secp256k1;
@@ -165,7 +166,7 @@ export function parseCommitment(text: string): Parsed<string, CommitmentFault> {
 
 /** Reads the commitment of an `hp2`, which has no prefix (section 8.3). */
 export function parseBareCommitment(text: string): Parsed<string, 'commitment-form'> {
-  return /^[0-9a-fA-F]{64}$/.test(text) ? ok(text.toLowerCase()) : fail('commitment-form');
+  return /^[0-9a-fA-F]{64}$/.test(text) ? ok(ownText(text.toLowerCase())) : fail('commitment-form');
 }
 
 /** `P` and the digits, as `fill` carries it. */

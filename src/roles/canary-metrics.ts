@@ -2,20 +2,27 @@
 import type { Metrics } from '../ops/metrics.js';
 import type { ProbeOutcome, ProbeResult } from '../probe/probe.js';
 import type { CanaryReport, CanaryState } from './canary.js';
+import type { Counts } from './directory-past.js';
 
 const ROUND_TRIP_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-const OUTCOMES: Record<Exclude<ProbeOutcome, 'stopped'>, number> = {
-  unreachable: 0,
-  'no-answer': 0,
-  unfit: 0,
-  refused: 0,
-  accepted: 0,
-  'relay-untested': 0,
-  'accepts-only': 0,
-  'relays-in-part': 0,
-  relays: 0,
-};
+/** Self tests by what they found. */
+export type SelfTestCounts = Record<Exclude<ProbeOutcome, 'stopped'>, number>;
+
+/** None yet, but for those that the process before counted. */
+export function selfTestCounts(past: Counts = {}): SelfTestCounts {
+  return {
+    unreachable: past['unreachable'] ?? 0,
+    'no-answer': past['no-answer'] ?? 0,
+    unfit: past['unfit'] ?? 0,
+    refused: past['refused'] ?? 0,
+    accepted: past['accepted'] ?? 0,
+    'relay-untested': past['relay-untested'] ?? 0,
+    'accepts-only': past['accepts-only'] ?? 0,
+    'relays-in-part': past['relays-in-part'] ?? 0,
+    relays: past['relays'] ?? 0,
+  };
+}
 
 /** No number where there is no knowledge: an alert must not fire before the first test. */
 const REACHED: Readonly<Record<CanaryState, 0 | 1 | undefined>> = {
@@ -33,12 +40,12 @@ const RELAYED: Readonly<Record<CanaryState, 0 | 1 | undefined>> = {
   'not-relaying': 0,
 };
 
-/** Registers them; returns what is to be told of each test. */
+/** Registers them; returns what is to be told of each test, which it adds to `outcomes`. */
 export function registerCanaryMetrics(
   metrics: Metrics,
   report: () => CanaryReport,
+  outcomes: SelfTestCounts,
 ): (result: ProbeResult) => void {
-  const outcomes = { ...OUTCOMES };
   metrics.gauge(
     'self_onion_reachable',
     '1 while the outside reaches this directory through its onion, else 0; absent while unknown.',

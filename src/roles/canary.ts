@@ -27,6 +27,16 @@ const JITTER = 0.2;
 /** A nick is ours until the directory has seen its connection end, which over Tor takes a while. */
 const REMEMBERED_NICKS = 8;
 
+export const CANARY_STATES = [
+  'off',
+  'waiting',
+  'untested',
+  'reachable',
+  'not-relaying',
+  'elsewhere',
+  'unreachable',
+] as const;
+
 /**
  * - `off`: not tested, because the operator or the overlay does without
  * - `waiting`: not tested yet, or not since the onion came back
@@ -36,8 +46,7 @@ const REMEMBERED_NICKS = 8;
  * - `elsewhere`: somebody else answers at our address
  * - `unreachable`: nobody answers there
  */
-export type CanaryState =
-  'off' | 'waiting' | 'untested' | 'reachable' | 'not-relaying' | 'elsewhere' | 'unreachable';
+export type CanaryState = (typeof CANARY_STATES)[number];
 
 /** What `/status` tells; times in milliseconds, of the last test that came so far. */
 export interface CanaryReport {
@@ -76,6 +85,8 @@ export interface CanaryOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** What the process before knew, to go on with. */
+  readonly past?: CanaryReport | undefined;
   /** Told of every test that was made. */
   readonly onTest?: (result: ProbeResult) => void;
 }
@@ -127,6 +138,14 @@ const LINES: Readonly<Record<Verdict, string>> = {
 
 type Times = Pick<CanaryReport, 'dialMs' | 'handshakeMs' | 'relayMs'>;
 
+function pickTimes({ dialMs, handshakeMs, relayMs }: Times = {}): Times {
+  return {
+    ...(dialMs === undefined ? {} : { dialMs }),
+    ...(handshakeMs === undefined ? {} : { handshakeMs }),
+    ...(relayMs === undefined ? {} : { relayMs }),
+  };
+}
+
 function timesOf(result: ProbeResult): Times {
   const legs = 'legs' in result ? Object.values(result.legs) : [];
   const arrived = legs.filter((ms) => ms !== undefined);
@@ -137,16 +156,27 @@ function timesOf(result: ProbeResult): Times {
   };
 }
 
+/** What was known before counts until the next test. */
+function recall(past: CanaryReport | undefined, now: number, isOff: boolean) {
+  const { state = 'off', stateSeconds = 0, testedSecondsAgo, tests = 0, failures = 0 } = past ?? {};
+  const goesOn = !isOff && state !== 'off';
+  return {
+    state: isOff ? 'off' : goesOn ? state : 'waiting',
+    since: goesOn ? now - stateSeconds * 1000 : now,
+    testedAt: testedSecondsAgo === undefined ? undefined : now - testedSecondsAgo * 1000,
+    times: pickTimes(past),
+    tests,
+    failures,
+  } as const;
+}
+
 /** A canary at rest; the first `published` starts it. */
 export function createCanary(options: CanaryOptions): Canary {
   const { dialer, network, nick, intervalMs, newNickKey, clock, random, log } = options;
   const ownNicks = new Set<string>();
-  let state: CanaryState = intervalMs === 0 ? 'off' : 'waiting';
-  let since = clock.now();
-  let testedAt: number | undefined;
-  let times: Times = {};
-  let tests = 0;
-  let failures = 0;
+  const past = recall(options.past, clock.now(), intervalMs === 0);
+  let state: CanaryState = past.state;
+  let { since, testedAt, times, tests, failures } = past;
   let target: Location | undefined;
   let cancelNext: (() => void) | undefined;
   let attempt: AbortController | undefined;

@@ -3,7 +3,8 @@
  * whatever ends the program, at most the last line is lost. Mode 0600: it tells whom somebody watches.
  */
 import { open } from 'node:fs/promises';
-import { readStateFile, writeStateFile } from '../ops/state-file.js';
+import { ExitCode } from '../ops/exit.js';
+import { readStateFile, StateFileTooLargeError, writeStateFile } from '../ops/state-file.js';
 import { outcomeText, isFine, type ProbeResult } from '../probe/probe.js';
 import { formatLocation, parseLocation } from '../protocol/location.js';
 
@@ -11,6 +12,22 @@ import { formatLocation, parseLocation } from '../protocol/location.js';
 const MAX_BYTES = 8 * 1024 * 1024;
 const KEPT_BYTES = MAX_BYTES / 2;
 const LF = 0x0a;
+const BRACE = 0x7b;
+
+/** The history cannot be used; one line with the file, why, and what to do. */
+export class CheckHistoryError extends Error {
+  override readonly name = 'CheckHistoryError';
+  readonly exitCode = ExitCode.USAGE;
+}
+
+function unusable(path: string, error: unknown): unknown {
+  if (error instanceof StateFileTooLargeError || !(error instanceof Error)) return error;
+  const why = 'code' in error ? String(error.code) : error.message;
+  return new CheckHistoryError(
+    `the history ${path} cannot be kept (${why}): give another file with --history, in a folder with room that this user may write to`,
+    { cause: error },
+  );
+}
 
 export interface HistoryEntry {
   /** Seconds since 1970. */
@@ -81,7 +98,7 @@ export function uptimeOf(
 export interface CheckHistory {
   /** Oldest first, those of earlier programs included. */
   readonly entries: readonly HistoryEntry[];
-  /** Appends and waits until the disk has it. Rejects with the error of the file system. */
+  /** Appends and waits until the disk has it. Rejects with a CheckHistoryError. */
   add(entries: readonly HistoryEntry[]): Promise<void>;
 }
 
@@ -92,14 +109,11 @@ function tail(content: Uint8Array, bytes: number): Uint8Array {
   return cut.subarray(cut.indexOf(LF) + 1);
 }
 
-/** Opens or makes the file. Rejects with a StateFileTooLargeError or the error of the file system. */
-export async function openCheckHistory(
-  path: string,
-  maxBytes: number = MAX_BYTES,
-): Promise<CheckHistory> {
+async function openUnnamed(path: string, maxBytes: number): Promise<CheckHistory> {
   const keptBytes = Math.min(KEPT_BYTES, Math.floor(maxBytes / 2));
   // Room for what another program may have appended meanwhile.
   let content = (await readStateFile(path, 2 * maxBytes)) ?? new Uint8Array(0);
+  if (content.length > 0 && content[0] !== BRACE) throw new Error('it is there and is no history');
   if (content.length > maxBytes || content.length === 0) {
     content = tail(content, keptBytes);
     await writeStateFile(path, content);
@@ -131,4 +145,28 @@ export async function openCheckHistory(
       entries = parseHistory(Buffer.from(kept).toString('utf8'));
     },
   };
+}
+
+/**
+ * Opens or makes the file. Rejects with a CheckHistoryError, also where another kind of file is there, or
+ * with a StateFileTooLargeError.
+ */
+export async function openCheckHistory(
+  path: string,
+  maxBytes: number = MAX_BYTES,
+): Promise<CheckHistory> {
+  try {
+    const history = await openUnnamed(path, maxBytes);
+    return {
+      get entries() {
+        return history.entries;
+      },
+      add: (fresh) =>
+        history.add(fresh).catch((error: unknown) => {
+          throw unusable(path, error);
+        }),
+    };
+  } catch (error) {
+    throw unusable(path, error);
+  }
 }

@@ -45,7 +45,7 @@ const LABELLED: readonly (readonly [Labelled, string, string, string])[] = [
   ['closed', 'closed_total', 'reason', 'Connections that ended.'],
 ];
 
-const SERVICE_STATES = ['starting', 'reachable', 'lost', 'stopping'] as const;
+export const SERVICE_STATES = ['starting', 'reachable', 'lost', 'stopping'] as const;
 export type NodeStateName = (typeof SERVICE_STATES)[number];
 
 const KB = 1024;

@@ -16,14 +16,16 @@ import type { ProbeResult } from '../probe/probe.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { Parcel, Parcels } from '../handover/parcel.js';
 import { createCanary } from './canary.js';
-import { registerCanaryMetrics } from './canary-metrics.js';
+import { registerCanaryMetrics, selfTestCounts } from './canary-metrics.js';
 import type { NickAuthMode } from '../protocol/nick-auth.js';
 import {
   registerDirectoryMetrics,
   registerFlushMetrics,
+  SERVICE_STATES,
   type NodeStateName,
 } from './directory-metrics.js';
 import { openInheritedDirectory, type MovingDirectory } from './directory-handover.js';
+import { movePast, pastIn } from './directory-past.js';
 import { VERSION } from './version.js';
 
 export interface DirectoryNodeOptions {
@@ -114,7 +116,9 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
   const { nickAuth = 'disabled' } = options;
   const inherited = options.inherited && openInheritedDirectory(options.inherited, clock);
   const nick = inherited?.state.nick ?? createNickKey(randomBytes).nick;
-  const started = clock.now();
+  const past = pastIn(options.inherited);
+  const started = clock.now() - (past?.upSeconds ?? 0) * 1000;
+  let isServing = inherited === undefined;
   const signal = options.signal ?? new AbortController().signal;
   let motd = options.motd ?? '';
   let location: Location | undefined;
@@ -133,7 +137,9 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     return location;
   };
   const metrics = createMetrics();
+  const selfTests = selfTestCounts(past?.selfTests);
   const canary = createCanary({
+    past: past?.canary,
     dialer: overlay,
     network,
     nick,
@@ -147,7 +153,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
       options.onSelfTest?.(result);
     },
   });
-  const countSelfTest = registerCanaryMetrics(metrics, () => canary.report());
+  const countSelfTest = registerCanaryMetrics(metrics, () => canary.report(), selfTests);
   const directory = createDirectory({
     network,
     nick,
@@ -179,7 +185,12 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     return service.ok && trouble !== undefined ? { ok: false, reason: trouble } : service;
   }
 
+  function upSeconds(): number {
+    return Math.round((clock.now() - started) / 1000);
+  }
+
   function tellCanary(): void {
+    if (!isServing) return;
     canary.published(state.state === 'reachable' ? location : undefined);
   }
 
@@ -202,7 +213,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
         network,
         state: state.state,
         location: location && formatLocation(location),
-        uptimeSeconds: Math.round((clock.now() - started) / 1000),
+        uptimeSeconds: upSeconds(),
         health: health(),
         canary: canary.report(),
         kinds: directory.kinds(),
@@ -240,9 +251,15 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
       moving: served.move && {
         directory,
         service: served.move,
-        parts: page === undefined ? [] : [page.move],
+        parts: [
+          ...(page === undefined ? [] : [page.move]),
+          movePast(() => ({ upSeconds: upSeconds(), entered, selfTests, canary: canary.report() })),
+        ],
       },
       begin() {
+        isServing = true;
+        // It came into its state in the process before.
+        for (const name of SERVICE_STATES) entered[name] = past?.entered[name] ?? entered[name];
         inherited?.release();
         served.begin?.();
         page?.begin();

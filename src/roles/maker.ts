@@ -25,6 +25,7 @@ import {
   type SessionLimits,
 } from '../negotiation/maker-sessions.js';
 import type { ChainView, MakerWallet } from '../negotiation/ports.js';
+import { formatRefusal } from '../negotiation/texts.js';
 import type { Command } from '../protocol/commands.js';
 import type { Network } from '../protocol/constants.js';
 import { formatOffer, type Offer } from '../protocol/offer.js';
@@ -76,7 +77,7 @@ export interface Maker {
  */
 function refusalOf(fill: Command): string {
   const commitment = (fill.args[3] ?? '').replace(/[^0-9A-Za-z]/g, '').slice(0, 17);
-  return `${NO_WALLET_ERROR} (commitment ${commitment})`;
+  return formatRefusal(`${NO_WALLET_ERROR} (commitment ${commitment})`, fill.args[2] ?? '');
 }
 
 /** Asked once in a message; a message that asks more than once is ignored whole (section 8.3). */
@@ -101,7 +102,7 @@ export function startMaker(options: MakerOptions): Maker {
           clock,
           randomBytes,
           log,
-          onUsed: (commitment) => blacklist.used(commitment),
+          onUsed: (commitment, when) => blacklist.used(commitment, when),
         })
       : undefined;
   const [firstOffer] = offers;

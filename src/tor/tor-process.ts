@@ -13,7 +13,8 @@ import { waitForBootstrap, type OnBootstrap } from './bootstrap.js';
 import { connectControl, type ControlClient } from './control-client.js';
 import type { SocksEndpoint } from './socks-dialer.js';
 import { TorError } from './tor-error.js';
-import { adoptTor, launchTor, type RunningTor, type TorExit, torrcString } from './tor-program.js';
+import { adoptTor, type RunningTor, type TorExit } from './running-tor.js';
+import { launchTor, torrcString } from './tor-program.js';
 
 /**
  * The environment variable that names a file with more torrc lines for the managed Tor, for what we

@@ -5,25 +5,18 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
-import { Socket } from 'node:net';
 import { join } from 'node:path';
-import { Duplex, type Readable } from 'node:stream';
-import { setTimeout as delay } from 'node:timers/promises';
-import { handleOf, socketOver, startReading, stopReading } from '../handover/native-handle.js';
-import { HandoverError, isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import { Duplex } from 'node:stream';
 import { controlClientOver, type ControlClient } from './control-client.js';
 import { infoValue, parseQuotedList } from './control-values.js';
+import { movable, STOP_GRACE_MS, type RunningTor, type TorExit } from './running-tor.js';
 import { TorError } from './tor-error.js';
+import { listenTo, outputTail, type TorOutput } from './tor-output.js';
 
 /** The file descriptor of the owning control connection in the child. */
 const OWNING_FD = 3;
 /** How long tor may take to answer its first command; waiting for a locked folder takes it 5 s. */
 const START_TIMEOUT_MS = 30_000;
-const STOP_GRACE_MS = 2_000;
-const KEPT_OUTPUT_LINES = 50;
-const KEPT_LINE_CHARS = 500;
-/** Most lines of a failing tor that go into the error. */
-const SHOWN_LINES = 3;
 
 export interface LaunchTorOptions {
   /** The program; default `tor`, from the PATH. */
@@ -42,60 +35,7 @@ export interface LaunchTorOptions {
   readonly onOutput?: (line: string) => void;
 }
 
-export interface TorExit {
-  readonly code: number | null;
-  readonly signal: string | null;
-  /** What tor complained about last, for an error message; empty when it said nothing. */
-  readonly complaint: string;
-}
-
-export interface RunningTor {
-  readonly pid: number;
-  /** The owning control connection. Closing it ends tor. */
-  readonly control: ControlClient;
-  readonly exited: Promise<TorExit>;
-  /** Only while nobody waits for its bootstrap. */
-  readonly move: Movable;
-  /** Asks tor to end, kills it after 2 s; resolves when it is gone. */
-  stop(): Promise<void>;
-  /** Ends it at once, as a crash would. */
-  kill(): Promise<void>;
-}
-
-interface Output {
-  feed(chunk: string): void;
-  complaint(): string;
-}
-
-/** Keeps the last lines of tor's output; a bounded tail, whatever it prints. */
-function outputTail(onLine: (line: string) => void): Output {
-  const lines: string[] = [];
-  let rest = '';
-  function add(raw: string): void {
-    // `Nov 21 10:41:27.000 [warn] text` without the time.
-    const line = raw.replace(/^.*?(?=\[(?:debug|info|notice|warn|err)\])/, '').trim();
-    if (line === '') return;
-    lines.push(line.slice(0, KEPT_LINE_CHARS));
-    if (lines.length > KEPT_OUTPUT_LINES) lines.shift();
-    onLine(line);
-  }
-  return {
-    feed(chunk) {
-      const parts = (rest + chunk).split('\n');
-      rest = (parts.pop() ?? '').slice(0, KEPT_LINE_CHARS);
-      for (const part of parts) add(part);
-    },
-    complaint() {
-      const bad = lines.filter((line) => /^\[(warn|err)\]/.test(line));
-      return bad
-        .slice(-SHOWN_LINES)
-        .map((line) => line.replace(/^\[\w+\] /, ''))
-        .join(' / ');
-    },
-  };
-}
-
-function exitOf(child: ChildProcess, output: Output): Promise<TorExit> {
+function exitOf(child: ChildProcess, output: TorOutput): Promise<TorExit> {
   return new Promise((resolve) => {
     const done = (code: number | null, signal: string | null): void =>
       resolve({ code, signal, complaint: output.complaint() });
@@ -233,113 +173,6 @@ export async function launchTor(options: LaunchTorOptions): Promise<RunningTor> 
   }
   const move = movable(pid, control, child.stdout);
   return { pid, control, exited, move, stop, kill };
-}
-
-function listenTo(stream: Readable | null, output: Output): void {
-  stream?.setEncoding('utf8').on('data', (chunk: string) => output.feed(chunk));
-}
-
-/** Keys of the parcels that hold the owning connection and what tor prints. */
-const TOR = 'tor-program';
-const TOR_OUTPUT = 'tor-output';
-/** Most tries, and their distance in milliseconds, to find the control connection at rest. */
-const HOLD_TRIES = 50;
-const HOLD_RETRY_MS = 20;
-
-function movable(pid: number, control: ControlClient, stdout: Readable | null): Movable {
-  // While nothing is read of it, what tor prints waits in its pipe.
-  const output = (): ReturnType<typeof handleOf> =>
-    stdout === null ? undefined : handleOf(stdout);
-  return {
-    async hold() {
-      for (let tries = 0; ; tries++) {
-        const handle = control.hold();
-        if (handle !== undefined) {
-          const printed = output();
-          if (stdout instanceof Socket) stopReading(stdout);
-          return [
-            { key: TOR, value: { pid }, handle },
-            ...(printed === undefined ? [] : [{ key: TOR_OUTPUT, value: null, handle: printed }]),
-          ];
-        }
-        if (tries >= HOLD_TRIES || control.closed) {
-          throw new HandoverError(
-            'our tor is still starting; try again when the onion is reachable',
-          );
-        }
-        // oxlint-disable-next-line no-await-in-loop -- each try needs the one before
-        await delay(HOLD_RETRY_MS);
-      }
-    },
-    release() {
-      control.release();
-      if (stdout instanceof Socket) startReading(stdout);
-    },
-  };
-}
-
-/** How often a tor that is not our child is looked for, in milliseconds. */
-const LOOK_MS = 20;
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/**
- * The tor that another process started and owned. It is no child of ours: that it ended shows by the
- * end of its control connection. Held, until `move.release`. Throws a HandoverError.
- */
-export function adoptTor(parcels: Parcels, onOutput?: (line: string) => void): RunningTor {
-  const { value, handle } = parcels.get(TOR) ?? {};
-  const pid = isRecord(value) ? value['pid'] : undefined;
-  if (handle === undefined || typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid < 2) {
-    throw new HandoverError('no tor was handed over');
-  }
-  const output = outputTail((line) => onOutput?.(line));
-  const printed = parcels.get(TOR_OUTPUT)?.handle;
-  const stdout = printed === undefined ? null : socketOver(printed);
-  stdout?.on('error', () => {});
-  const control = controlClientOver(socketOver(handle), `tor (process ${pid})`, true);
-
-  const gone = async (): Promise<TorExit> => {
-    await control.lost;
-    const patience = Date.now() + STOP_GRACE_MS;
-    // oxlint-disable-next-line no-await-in-loop -- nothing tells when a stranger's process ends
-    while (isAlive(pid) && Date.now() < patience) await delay(LOOK_MS);
-    return { code: null, signal: null, complaint: output.complaint() };
-  };
-  const exited = gone();
-  const end = async (signal: NodeJS.Signals): Promise<void> => {
-    // Once the connection is over the number may be another's.
-    if (!control.closed && isAlive(pid)) process.kill(pid, signal);
-    const patience = Date.now() + STOP_GRACE_MS;
-    // oxlint-disable-next-line no-await-in-loop -- as above
-    while (isAlive(pid) && Date.now() < patience) await delay(LOOK_MS);
-    if (!control.closed && isAlive(pid)) process.kill(pid, 'SIGKILL');
-    control.close();
-    await exited;
-  };
-  const move = movable(pid, control, stdout);
-  return {
-    pid,
-    control,
-    exited,
-    move: {
-      hold: () => move.hold(),
-      release() {
-        if (stdout?.listenerCount('data') === 0) listenTo(stdout, output);
-        stdout?.resume();
-        move.release();
-      },
-    },
-    stop: () => end('SIGTERM'),
-    kill: () => end('SIGKILL'),
-  };
 }
 
 /** The addresses of `GETINFO net/listeners/...`: `127.0.0.1:9050`, `unix:/path`; none if unclear. */

@@ -18,7 +18,9 @@ import type {
   Unverified,
   WithdrawnWhy,
 } from '../orderbook/book-api.js';
+import type { Network } from '../protocol/constants.js';
 import { isRelative } from '../protocol/offer.js';
+import { bondAddress } from './bond-address.js';
 
 /** A moment on the book's clock, and the same one since 1970, both in milliseconds. */
 export type Moment = Pick<BookSnapshot, 'now' | 'nowEpoch'>;
@@ -26,6 +28,8 @@ export type Moment = Pick<BookSnapshot, 'now' | 'nowEpoch'>;
 export interface BondJson {
   readonly state: BondState;
   readonly detail: string;
+  /** `txid:vout`; null until the proof is read. */
+  readonly outpoint: string | null;
   readonly locktime: number | null;
   readonly amount: number | null;
   readonly value: number | null;
@@ -69,7 +73,10 @@ export interface FidelityBondJson {
   readonly bond_value: number;
   readonly locktime: number;
   readonly amount: number;
+  readonly address: string;
   readonly utxo_confirmation_timestamp: number;
+  /** The key of the coins, compressed, in hex. */
+  readonly utxo_pub: string;
   readonly cert_expiry: number;
 }
 
@@ -110,7 +117,9 @@ export interface DirectoryJson {
     readonly leaves: number;
     readonly leaves_contradicted: number;
     readonly suspicion: number;
+    /** At most 100 makers are listed; `flagged` counts all. */
     readonly flags: readonly AuditFlagJson[];
+    readonly flagged: number;
   } | null;
 }
 
@@ -146,7 +155,7 @@ export interface OrderbookJson {
   readonly offers: readonly OfferJson[];
   readonly fidelitybonds: readonly FidelityBondJson[];
   readonly statistics: StatisticsJson;
-  readonly network: string;
+  readonly network: Network;
   /** Names the run of the program: versions of different runs have nothing to do with each other. */
   readonly session: string;
   readonly version: number;
@@ -175,6 +184,7 @@ function bondJson(bond: BookBond): BondJson {
   return {
     state: bond.state,
     detail: bond.detail,
+    outpoint: bond.outpoint ?? null,
     locktime: bond.locktime ?? null,
     amount: bond.amount ?? null,
     value: bond.value ?? null,
@@ -209,26 +219,36 @@ export function offerJson(entry: BookEntry, moment: Moment): OfferJson {
   };
 }
 
-/** The bonds whose coins are there, one per maker, as the original watcher lists them. */
-function fidelityBonds(entries: readonly BookEntry[]): FidelityBondJson[] {
-  const bonds = new Map<string, FidelityBondJson>();
-  for (const { maker, bond } of entries) {
-    if (bond?.value === undefined || bond.outpoint === undefined || bonds.has(maker)) continue;
-    const colon = bond.outpoint.lastIndexOf(':');
-    bonds.set(maker, {
-      counterparty: maker,
-      utxo: {
-        txid: bond.outpoint.slice(0, colon),
-        vout: Number(bond.outpoint.slice(colon + 1)),
-      },
-      bond_value: bond.value,
-      locktime: bond.locktime ?? 0,
-      amount: bond.amount ?? 0,
-      utxo_confirmation_timestamp: bond.confirmedAt ?? 0,
-      cert_expiry: bond.certExpiry ?? 0,
-    });
+function fidelityBond(
+  maker: string,
+  bond: BookBond,
+  network: Network,
+): FidelityBondJson | undefined {
+  const { outpoint, utxoPublicKey, locktime, certExpiry, amount, confirmedAt, value } = bond;
+  if (outpoint === undefined || utxoPublicKey === undefined || locktime === undefined) {
+    return undefined;
   }
-  return [...bonds.values()];
+  if (value === undefined || amount === undefined || confirmedAt === undefined) return undefined;
+  const colon = outpoint.lastIndexOf(':');
+  return {
+    counterparty: maker,
+    utxo: { txid: outpoint.slice(0, colon), vout: Number(outpoint.slice(colon + 1)) },
+    bond_value: value,
+    locktime,
+    amount,
+    address: bondAddress(locktime, utxoPublicKey, network),
+    utxo_confirmation_timestamp: confirmedAt,
+    utxo_pub: utxoPublicKey,
+    cert_expiry: certExpiry ?? 0,
+  };
+}
+
+/** The bonds whose coins are there, one per maker, as the original watcher lists them. */
+function fidelityBonds(entries: readonly BookEntry[], network: Network): FidelityBondJson[] {
+  const bonds = new Map(
+    entries.flatMap(({ maker, bond }) => (bond?.value === undefined ? [] : [[maker, bond]])),
+  );
+  return [...bonds].flatMap(([maker, bond]) => fidelityBond(maker, bond, network) ?? []);
 }
 
 function directoryJson(report: DirectoryReport, moment: Moment): DirectoryJson {
@@ -270,6 +290,7 @@ function directoryJson(report: DirectoryReport, moment: Moment): DirectoryJson {
               delivered: flag.delivered,
               detail: flag.detail,
             })),
+            flagged: audit.flagged,
           },
   };
 }
@@ -304,12 +325,12 @@ export function statisticsJson(statistics: BookStatistics, moment: Moment): Stat
 /** The whole book. */
 export function orderbookJson(
   book: LiveBook,
-  { network, session }: { readonly network: string; readonly session: string },
+  { network, session }: { readonly network: Network; readonly session: string },
 ): OrderbookJson {
   const snapshot = book.snapshot();
   return {
     offers: snapshot.entries.map((entry) => offerJson(entry, snapshot)),
-    fidelitybonds: fidelityBonds(snapshot.entries),
+    fidelitybonds: fidelityBonds(snapshot.entries, network),
     statistics: statisticsJson(book.statistics(), snapshot),
     network,
     session,

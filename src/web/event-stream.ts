@@ -17,7 +17,7 @@ export interface EventLimits {
   readonly tickMs: number;
   /** Bytes that may wait for one page before it is told nothing more. */
   readonly backlogBytes: number;
-  /** A page with more than that waiting for so long is closed. */
+  /** A page with more than that waiting for so long is closed, and so is any reader that takes nothing. */
   readonly stallMs: number;
 }
 

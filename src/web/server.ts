@@ -13,6 +13,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
 import { errorFields } from '../ops/error-text.js';
@@ -20,9 +21,15 @@ import { ExitCode } from '../ops/exit.js';
 import { isExpectedHost } from '../ops/host-header.js';
 import type { Health } from '../ops/status-server.js';
 import type { LiveBook } from '../orderbook/book-api.js';
+import type { Network } from '../protocol/constants.js';
 import { orderbookJson, type OrderbookJson } from './book-json.js';
 import { orderbookCsv } from './csv.js';
-import { createEventStream, type EventLimits, type EventStream } from './event-stream.js';
+import {
+  createEventStream,
+  DEFAULT_EVENT_LIMITS,
+  type EventLimits,
+  type EventStream,
+} from './event-stream.js';
 import { loadPageFiles, type PageFile } from './page-files.js';
 
 export interface OrderbookServerOptions {
@@ -32,7 +39,7 @@ export interface OrderbookServerOptions {
   readonly port: number;
   readonly book: LiveBook;
   /** Shown on the page. */
-  readonly network: string;
+  readonly network: Network;
   /** For `/healthz`: 200 when ok, else 503. */
   readonly health: () => Health;
   readonly clock: Clock;
@@ -153,17 +160,20 @@ function send(response: ServerResponse, answer: Answer, withBody: boolean): void
 /** The book written out, for a second the same for all who ask. */
 function createBookCache({ book, network, clock }: OrderbookServerOptions, session: string) {
   let cached: { readonly at: number; readonly value: OrderbookJson } | undefined;
-  const texts = new Map<'json' | 'csv', string>();
-  return (format: 'json' | 'csv'): string => {
+  const texts = new Map<'json' | 'csv', Buffer>();
+  return (format: 'json' | 'csv'): Buffer => {
     const now = clock.now();
     if (cached === undefined || now - cached.at >= BOOK_CACHE_MS) {
       cached = { at: now, value: orderbookJson(book, { network, session }) };
       texts.clear();
     }
     const { value } = cached;
-    const text =
-      texts.get(format) ??
-      (format === 'csv' ? orderbookCsv(value.offers) : `${JSON.stringify(value)}\n`);
+    const known = texts.get(format);
+    if (known !== undefined) return known;
+    // As bytes: however many read slowly, they share one copy.
+    const text = Buffer.from(
+      format === 'csv' ? orderbookCsv(value.offers) : `${JSON.stringify(value)}\n`,
+    );
     texts.set(format, text);
     return text;
   };
@@ -179,7 +189,7 @@ interface Site {
   readonly options: OrderbookServerOptions;
   readonly files: ReadonlyMap<string, PageFile>;
   readonly events: EventStream;
-  readonly bookText: (format: 'json' | 'csv') => string;
+  readonly bookText: (format: 'json' | 'csv') => Buffer;
 }
 
 function answerTo(request: IncomingMessage, site: Site): Answer | 'events' {
@@ -261,6 +271,12 @@ export async function startOrderbookServer(
   );
   server.maxConnections = MAX_CONNECTIONS;
   server.maxRequestsPerSocket = 1000;
+  // As long as bytes move, this never comes; pages that listen hear something every few seconds.
+  server.timeout = eventLimits.stallMs ?? DEFAULT_EVENT_LIMITS.stallMs;
+  server.on('timeout', (socket: Socket) => {
+    if (socket.writableLength > 0) log.debug('a reader of the orderbook page takes nothing');
+    socket.destroy();
+  });
   let port: number;
   try {
     port = await listen(server, host, options.port);

@@ -311,10 +311,12 @@ t.test('flags, avoidance and evidence', (t) => {
     const clock = createTestClock();
     const fake = fakeChannel([a, b, c]);
     const written: EvidenceRecord[] = [];
+    const said: string[] = [];
+    const say = (text: string): void => void said.push(text);
     const audit = createAudit({
       channel: fake.channel,
       clock,
-      log: silentLog,
+      log: { ...silentLog, info: say, warn: say },
       epochMs: () => 1_700_000_000_000 + clock.now(),
       limits,
       onEvidence: (record) => void written.push(record),
@@ -323,7 +325,7 @@ t.test('flags, avoidance and evidence', (t) => {
       for (const directory of through) fake.arrive(maker, directory);
       clock.advance(60_000);
     };
-    return { clock, fake, written, audit, round };
+    return { clock, fake, written, said, audit, round };
   };
 
   t.test('a pair is flagged, its directory avoided for all, and cleared again', (t) => {
@@ -379,10 +381,35 @@ t.test('flags, avoidance and evidence', (t) => {
   });
 
   t.test('many makers at once are the directory itself', (t) => {
-    const { audit, round } = probe();
-    for (let n = 0; n < 100; n++) for (const maker of ['m0', 'm1', 'm2']) round(maker, [a, b]);
+    const { audit, round, said } = probe();
+    const makers = ['m0', 'm1', 'm2'];
+    for (let n = 0; n < 100; n++) for (const maker of makers) round(maker, [a, b]);
     t.match(audit.report(name(c)).flags[0], { kind: 'lossy', maker: undefined });
     t.equal(audit.report(name(c)).flags.length, 4);
+    t.match(said, ['a directory seems to withhold messages; it is used last']);
+    t.equal(said.length, 1, 'told once, not for each maker');
+    for (let n = 0; n < 100; n++) round('m0', [a, b, c]);
+    t.equal(audit.report(name(c)).flagged, 2);
+    t.equal(said.length, 1, 'it is still suspected');
+    for (let n = 0; n < 100; n++) for (const maker of makers) round(maker, [a, b, c]);
+    t.strictSame(said.slice(1), ['a directory is not suspected any more']);
+    audit.close();
+    t.end();
+  });
+
+  t.test('however many makers are flagged, a hundred are listed', (t) => {
+    const { audit, clock, fake } = probe();
+    const makers = Array.from({ length: 130 }, (_, i) => `m${i}`);
+    for (let n = 0; n < 100; n++) {
+      for (const maker of makers) for (const directory of [a, b]) fake.arrive(maker, directory);
+      clock.advance(60_000);
+    }
+    const { flags, flagged } = audit.report(name(c));
+    t.equal(flagged, 130);
+    t.strictSame(
+      [flags[0]?.kind, flags.length, flags[0]?.detail],
+      ['lossy', 101, 'messages of 130 of 130 makers do not come this way'],
+    );
     audit.close();
     t.end();
   });
@@ -470,6 +497,19 @@ t.test('the file of evidence', async (t) => {
     writeFileSync(path, '{"cut', { flag: 'a' });
     t.strictSame(await readEvidenceFile(path, parseEvidence), [record(1), record(2)]);
     t.strictSame(await readEvidenceFile(join(folder, 'none'), parseEvidence), []);
+  });
+
+  t.test('half a line of a power cut costs no other record', async (t) => {
+    const path = join(folder, 'cut.jsonl');
+    writeFileSync(path, `${JSON.stringify(record(1))}\n{"atEpoch":1,"direc`);
+    const file = openEvidenceFile<EvidenceRecord>({ path, onError: fail });
+    file.append(record(2));
+    await file.close();
+    const read = await readEvidenceFile(path, parseEvidence);
+    t.strictSame(
+      read.map(({ rounds }) => rounds),
+      [1, 2],
+    );
   });
 
   t.test('bounded by rotation', async (t) => {

@@ -200,6 +200,26 @@ t.test('the peer book', (t) => {
     t.end();
   });
 
+  t.test('a directory that invents nicks makes us forget none of another one', (t) => {
+    const book = createPeerBook(3);
+    book.relayed('x', 'honest');
+    book.listed(entry('y', at(1)), 'honest');
+    for (let n = 0; n < 10; n++) book.listed(entry(`invented${n}`, at(2)), 'hostile');
+    book.relayed('x', 'hostile');
+    for (let n = 0; n < 3; n++) book.relayed(`more${n}`, 'hostile');
+    t.strictSame(
+      book.all().map(({ nick, shownBy }) => [nick, ...shownBy]),
+      [
+        ['y', 'honest'],
+        ['x', 'honest'],
+        ['more0', 'hostile'],
+        ['more1', 'hostile'],
+        ['more2', 'hostile'],
+      ],
+    );
+    t.end();
+  });
+
   t.test('merges what directories say', (t) => {
     const book = createPeerBook(10);
     book.listed(entry('x', at(1), ['ping']), 'D1');
@@ -429,6 +449,16 @@ t.test('the inbox', (t) => {
     const forged = payload.replace('!error x', '!error y');
     for (const way of ['a', 'b']) t.equal(inbox.private(forged, way).verdict, 'junk');
     t.equal(checks, 3);
+    t.end();
+  });
+
+  t.test('a flood of public messages makes no private copy look new', (t) => {
+    const limits = { ...settings.limits, rememberedMessages: 3 };
+    const inbox = createInbox(me.nick, { ...settings, limits }, createTestClock());
+    const payload = formatPrivmsg(other, me.nick, 'error', 'x');
+    t.equal(inbox.private(payload, 'a').verdict, 'fresh');
+    for (let n = 0; n < 10; n++) inbox.public(`J5other!PUBLIC!hp2 ${n}`, 'hostile');
+    t.equal(inbox.private(payload, 'b').verdict, 'copy');
     t.end();
   });
 

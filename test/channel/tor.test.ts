@@ -1,29 +1,8 @@
 /** The peer side over a real private Tor network: the same suite as over loopback. */
 import t from 'tap';
-import { createTorOverlay } from '../../src/overlay/tor.js';
-import { connectControl } from '../../src/tor/control-client.js';
-import { torNetworkFor } from '../helpers/tor-network.js';
+import { torOverlaysFor } from '../helpers/tor-network.js';
 import { channelCompliance } from './compliance.js';
 
-t.test('compliance over Tor', { timeout: 110_000 }, async (t) => {
-  const network = await torNetworkFor(t);
-  const [client, service] = await Promise.all([
-    network.startTor({ name: 'client' }),
-    network.startTor({ name: 'service', controlPort: true }),
-  ]);
-  const { controlEndpoint: endpoint } = service;
-  if (endpoint === undefined) throw new Error('this tor has no control port');
-  await channelCompliance(t, {
-    dialer: () => createTorOverlay({ socks: { kind: 'tcp', ...client.socks } }),
-    server: () =>
-      createTorOverlay({
-        socks: { kind: 'tcp', ...service.socks },
-        serving: {
-          kind: 'control',
-          identity: { kind: 'ephemeral' },
-          listen: { host: '127.0.0.1', port: 0 },
-          connectControl: (signal) => connectControl({ endpoint, signal }),
-        },
-      }),
-  });
-});
+t.test('compliance over Tor', { timeout: 110_000 }, async (t) =>
+  channelCompliance(t, await torOverlaysFor(t)),
+);

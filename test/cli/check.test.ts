@@ -1,7 +1,7 @@
 /** `onionmc check` and `onionmc status`, as an operator and as a monitoring program use them. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -182,13 +182,34 @@ t.test('history', async (t) => {
     }
     t.equal(small.entries.at(-1)?.at, 199, 'the newest stay');
     t.same((await openCheckHistory(file, 2_000)).entries, small.entries);
-    await writeFile(file, `${'x'.repeat(2_500)}\n${JSON.stringify(historyEntry(FINE, 7))}\n`);
+    await writeFile(file, `{${'x'.repeat(2_500)}\n${JSON.stringify(historyEntry(FINE, 7))}\n`);
     t.same(
       (await openCheckHistory(file, 2_000)).entries,
       [historyEntry(FINE, 7)],
       'cut when opened',
     );
     await t.rejects(openCheckHistory(file, 10), /larger than/, 'a file that is not ours');
+  });
+
+  t.test('a file that cannot be it', async (t) => {
+    const dir = await tempDir(t);
+    const notes = join(dir, 'notes.txt');
+    await writeFile(notes, 'not a history\n');
+    for (const [path, why] of [
+      [notes, /the history \S+notes\.txt cannot be kept \(it is there and is no history\): give/],
+      [dir, /\(EISDIR\): give another file with --history/],
+      [join(notes, 'x'), /\(ENOTDIR\)/],
+    ] as const) {
+      await t.rejects(openCheckHistory(path), { message: why, exitCode: 2 });
+    }
+    t.equal(await readFile(notes, 'utf8'), 'not a history\n', 'left as it was');
+    const own = join(dir, 'own');
+    const opened = await openCheckHistory(own);
+    await rm(own);
+    await mkdir(own);
+    await t.rejects(opened.add([historyEntry(FINE, 1)]), {
+      message: /own cannot be kept \(EISDIR/,
+    });
   });
 
   const line = fc.oneof(fc.string(), fc.json(), fc.constant(JSON.stringify(historyEntry(FINE, 1))));
@@ -262,7 +283,7 @@ t.test('check over loopback', async (t) => {
   t.test('usage', async (t) => {
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
       [['example.org:5222'], /"example\.org:5222" cannot be checked .* 127\.0\.0\.1:port/],
-      [[formatLocation(A)], /cannot be checked \(a onion address\)/],
+      [[formatLocation(A)], /cannot be checked \(an onion address\)/],
       [['--interval', '1', well], /from 10 to 86400/],
       [['--socks', 'nothing', well], /host:port of the SOCKS port/],
       [['--network', 'moon', well], /mainnet, testnet, signet, regtest/],

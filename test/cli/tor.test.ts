@@ -3,8 +3,8 @@ import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
-import type { PrivateTor } from '../../src/tor/private-network/client.js';
 import { runCli, startCli } from '../helpers/cli.js';
+import { torConfig, type TorConfigOptions } from '../helpers/config.js';
 import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 async function tempDir(t: Test): Promise<string> {
@@ -13,37 +13,11 @@ async function tempDir(t: Test): Promise<string> {
   return dir;
 }
 
-interface Config {
-  readonly mode: 'control' | 'managed' | 'external';
-  readonly tor?: PrivateTor | undefined;
-  readonly nodes?: string;
-  readonly port?: number;
-  readonly extra?: string;
-}
-
-async function datadirWith(t: Test, { mode, tor, nodes = '', port = 0, extra = '' }: Config) {
+async function datadirWith(t: Test, options: TorConfigOptions): Promise<string> {
   // A name that holds what torrc would cut a line at.
   const datadir = join(await tempDir(t), 'a #b');
   await mkdir(datadir, { mode: 0o700 });
-  const control = tor?.controlEndpoint;
-  const text = `
-[BLOCKCHAIN]
-network = signet
-[MESSAGING:onion]
-type = onion
-tor_mode = ${mode}
-socks5_host = 127.0.0.1
-socks5_port = ${tor?.socks.port ?? 1}
-tor_control_host = 127.0.0.1
-tor_control_port = ${control?.kind === 'tcp' ? control.port : 1}
-onion_serving_port = ${port}
-directory_nodes = ${nodes}
-${extra}
-[TIMEOUT]
-maker_timeout_sec = 3
-[DIRECTORY]
-status_port = 0
-`;
+  const text = torConfig({ waitSec: 3, ...options });
   await writeFile(join(datadir, 'joinmarket.cfg'), text, { mode: 0o600 });
   return datadir;
 }
@@ -115,7 +89,7 @@ t.test('tor_mode = external: the torrc of the operator serves us', async (t) => 
     mode: 'external',
     tor,
     port,
-    extra: `hidden_service_dir = ${folder}\n`,
+    onion: `hidden_service_dir = ${folder}`,
   });
   const directory = startCli(['directory', '--datadir', datadir]);
   await directory.shows('stdout', new RegExp(`^${hostname}:5222\n`));

@@ -2,20 +2,19 @@
  * Readers that freeze, crawl, half-close or fall silent, on real loopback sockets: what they cost
  * the others, and how they end. The first test runs the program itself in its own process.
  */
-import t, { type Test } from 'tap';
-import { createTestClock, type TestClock } from '../helpers/test-clock.js';
+import t from 'tap';
+import { createTestClock } from '../helpers/test-clock.js';
 import { startDirectoryProcess } from '../helpers/directory-process.js';
 import { joinMany, nickOf, NO_RATES_CONFIG, type Mass, type OnLine } from './many.js';
 import {
   hello,
   onion,
-  runDirectory,
+  passTime,
+  startDirectory,
   turn,
   until,
   type Client,
   type Line,
-  type RunOptions,
-  type Running,
 } from './wire.js';
 import { freePort } from '../../src/tor/private-network/free-ports.js';
 
@@ -24,20 +23,6 @@ const BODY = 'x'.repeat(37_900);
 const SEND_QUEUE_BYTES = 4_194_304;
 /** Messages the sender may be ahead of the slowest healthy reader: far less than a send queue. */
 const AHEAD = 20;
-
-async function start(test: Test, options?: RunOptions): Promise<Running> {
-  const running = await runDirectory(options);
-  test.teardown(() => running.stop());
-  return running;
-}
-
-/** Moves the clock in small steps and lets sockets work in between. */
-async function pass(clock: TestClock, ms: number): Promise<void> {
-  for (let left = ms; left > 0; left -= 250) {
-    clock.advance(Math.min(left, 250));
-    await turn();
-  }
-}
 
 /** The next peer list line; pings and the like before it are skipped. */
 async function nextLeave(client: Client): Promise<Line> {
@@ -163,7 +148,7 @@ void t.test(
       writeStallTimeoutMs: 7_000,
       sendQueueBytes: 64_000_000,
     };
-    const { join, directory } = await start(t, { clock, limits });
+    const { join, directory } = await startDirectory(t, { clock, limits });
     const sender = await join(nickOf('Sender', 0));
     const reader = await join(nickOf('Reader', 0));
     const frozen = await join(nickOf('Frozen', 0), { features: { ping: true } });
@@ -172,9 +157,9 @@ void t.test(
       sender.send(687, `${nickOf('Sender', 0)}!PUBLIC!hp2 ${BODY}`);
       await reader.nextRaw();
     }
-    await pass(clock, 6_500);
+    await passTime(clock, 6_500);
     t.equal(directory.peerCount, 3, 'half a second before, it is there');
-    await pass(clock, 1_500);
+    await passTime(clock, 1_500);
     t.equal(directory.stats().closed['write-stall'], 1, 'a second after it, it is not');
     t.strictSame(await reader.next(), {
       type: 789,
@@ -191,7 +176,7 @@ void t.test('a slow reader that drains stays, and gets everything', async (t) =>
     writeStallTimeoutMs: 30_000,
     sendQueueBytes: 64_000_000,
   };
-  const { join, directory } = await start(t, { clock, limits });
+  const { join, directory } = await startDirectory(t, { clock, limits });
   const sender = await join(nickOf('Sender', 0));
   const reader = await join(nickOf('Reader', 0));
   const slow = await join(nickOf('Slow', 0));
@@ -211,7 +196,7 @@ void t.test('a slow reader that drains stays, and gets everything', async (t) =>
     await until(() => directory.stats().bytesOut > bytesOut);
     slow.socket.pause();
     reads.push(slow.bytes - before);
-    await pass(clock, 20_000);
+    await passTime(clock, 20_000);
   }
   t.ok(reads.length >= 3, `${reads.length} rounds of 20 s`);
   t.comment(`read per round: ${reads.map((bytes) => (bytes / 1e6).toFixed(1)).join(', ')} MB`);
@@ -227,7 +212,7 @@ void t.test('a slow reader that drains stays, and gets everything', async (t) =>
 
 void t.test('half-closed, half-open and silent', async (t) => {
   const clock = createTestClock();
-  const { join, dial, directory } = await start(t, { clock });
+  const { join, dial, directory } = await startDirectory(t, { clock });
   const watch = await join(nickOf('Watch', 0), { features: { ping: true } });
   watch.socket.on('data', () => watch.send(799, ''));
   const closes = async (
@@ -263,7 +248,7 @@ void t.test('half-closed, half-open and silent', async (t) => {
       const line = `{"type": 793, "line": ${JSON.stringify(hello(nickOf('Trickle', 0)))}}`;
       for (let n = 0; n < 30; n++) {
         slow.write(line.charAt(n));
-        await pass(clock, 1_000);
+        await passTime(clock, 1_000);
       }
       await closes('handshake-timeout', 1);
       await slow.closed;
@@ -275,10 +260,10 @@ void t.test('half-closed, half-open and silent', async (t) => {
     // A socket that is not read any more looks, from the other side, like a cable that was cut.
     const vanished = await join(nickOf('Vanish', 0), { features: { ping: true } });
     vanished.socket.pause();
-    await pass(clock, 629_000);
+    await passTime(clock, 629_000);
     t.equal(directory.stats().closed['no-pong'], 0);
     // 600 s of silence, at most 60 until the next heartbeat, 30 for the pong.
-    await pass(clock, 62_000);
+    await passTime(clock, 62_000);
     await closes('no-pong', 1);
     t.match(await nextLeave(watch), { line: `${nickOf('Vanish', 0)};NOT-SERVING-ONION;D` });
   });
@@ -289,7 +274,7 @@ void t.test('half-closed, half-open and silent', async (t) => {
       const silent = await join(nickOf('Silent', 0), { features: { ping: true } });
       silent.socket.on('data', () => silent.send(799, ''));
       await join(nickOf('Taker', 0));
-      await pass(clock, 7_200_000);
+      await passTime(clock, 7_200_000);
       t.equal(directory.peerCount, 3, 'after two hours');
       t.equal(directory.stats().closed['no-pong'], 1);
     },
@@ -298,10 +283,9 @@ void t.test('half-closed, half-open and silent', async (t) => {
 
 void t.test('nobody can push a peer out by writing to it', async (t) => {
   const sendQueueBytes = 262_144;
-  const { directory, join, stop } = await runDirectory({
+  const { directory, join } = await startDirectory(t, {
     limits: { privmsgPerSecond: 0, sendQueueBytes },
   });
-  t.teardown(stop);
   const taker = await join('J5TakerOOOOOOOOO');
   const maker = await join('J5MakerOOOOOOOOO');
   const flooder = await join('J5FloodOOOOOOOOO');

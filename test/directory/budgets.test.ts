@@ -3,10 +3,8 @@
  * memory and the clock is the test's, so every delay here is exact.
  */
 import t, { type Test } from 'tap';
-import { silentLog } from '../../src/channel/log.js';
 import { createCircuits } from '../../src/directory/circuits.js';
 import {
-  createDirectory,
   DEFAULT_LIMITS,
   type Directory,
   type DirectoryLimits,
@@ -16,7 +14,7 @@ import { createPeer, type Peer } from '../../src/directory/peer.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from './memory-connection.js';
-import { DN_NICK, hello } from './wire.js';
+import { hello, testDirectory } from './wire.js';
 
 interface Member {
   readonly nick: string;
@@ -39,17 +37,9 @@ interface World {
 
 function world(test: Test, limits: Partial<DirectoryLimits> = {}): World {
   const clock = createTestClock();
-  const directory = createDirectory({
-    network: 'signet',
-    nick: DN_NICK,
-    location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
-    acceptLoopback: true,
-    motd: () => 'hello',
+  const directory = testDirectory({
     limits: { ...DEFAULT_LIMITS, heartbeatIntervalMs: 0, ...limits },
     clock,
-    random: () => 0,
-    log: silentLog,
-    flushWindowMs: 0,
   });
   const members = new Set<Member>();
   function drain(): void {

@@ -4,16 +4,15 @@
  */
 import * as fc from 'fast-check';
 import t from 'tap';
-import { silentLog } from '../../src/channel/log.js';
 import { createBroadcastLog } from '../../src/directory/broadcast-log.js';
-import { createDirectory, DEFAULT_LIMITS, directoryMotd } from '../../src/directory/directory.js';
+import { DEFAULT_LIMITS, directoryMotd } from '../../src/directory/directory.js';
 import { createFlushTimer } from '../../src/directory/flush-timer.js';
 import { createOutboxes } from '../../src/directory/outbox.js';
 import { createTally } from '../../src/directory/stats.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from './memory-connection.js';
-import { DN_NICK, hello, NO_RATES, OWN_ENTRY, parseLine } from './wire.js';
+import { hello, NO_RATES, OWN_ENTRY, parseLine, testDirectory } from './wire.js';
 
 /** What happens to one of the seats. Numbers are seats, sizes and shares. */
 type Step =
@@ -96,16 +95,10 @@ function check({ peer, due, leaves, nick }: Modelled, all: boolean): void {
 
 function play(steps: readonly Step[], flushWindowMs: number): void {
   const clock = createTestClock();
-  const directory = createDirectory({
-    network: 'signet',
-    nick: DN_NICK,
-    location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
-    acceptLoopback: true,
-    motd: () => '',
+  const directory = testDirectory({
     limits: { ...DEFAULT_LIMITS, ...NO_RATES, sendQueueBytes: 1e9, writeStallTimeoutMs: 1e9 },
     clock,
     random: () => 0.5,
-    log: silentLog,
     flushWindowMs,
   });
   const seats: (Modelled | undefined)[] = Array.from({ length: SEATS }, () => undefined);

@@ -3,12 +3,11 @@
  * and what is left behind when all are gone. Loopback sockets unless a test must decide how fast
  * bytes drain; the clock is the test's except where a figure is taken.
  */
-import t, { type Test } from 'tap';
+import t from 'tap';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import { createDirectory, DEFAULT_LIMITS } from '../../src/directory/directory.js';
-import { silentLog } from '../../src/channel/log.js';
-import { createTestClock, type TestClock } from '../helpers/test-clock.js';
+import { DEFAULT_LIMITS } from '../../src/directory/directory.js';
+import { createTestClock } from '../helpers/test-clock.js';
 import { memoryPeer } from './memory-connection.js';
 import {
   DN_NICK,
@@ -16,31 +15,17 @@ import {
   NO_RATES,
   onion,
   OWN_ENTRY,
-  runDirectory,
+  passTime,
+  startDirectory,
+  testDirectory,
   turn,
   until,
-  type RunOptions,
-  type Running,
 } from './wire.js';
-
-async function start(test: Test, options?: RunOptions): Promise<Running> {
-  const running = await runDirectory(options);
-  test.teardown(() => running.stop());
-  return running;
-}
-
-/** Moves the clock in small steps and lets sockets work in between. */
-async function pass(clock: TestClock, ms: number): Promise<void> {
-  for (let left = ms; left > 0; left -= 250) {
-    clock.advance(Math.min(left, 250));
-    await turn();
-  }
-}
 
 const BIG = 'x'.repeat(38_000);
 
 void t.test('a peer that leaves without a word', async (t) => {
-  const { join, directory } = await start(t, { clock: systemClock, flushWindowMs: 25 });
+  const { join, directory } = await startDirectory(t, { clock: systemClock, flushWindowMs: 25 });
   const watch = await join('J5watch');
   const peer = await join('J5gone', { location: onion(1) });
   const since = performance.now();
@@ -53,7 +38,10 @@ void t.test('a peer that leaves without a word', async (t) => {
 
 void t.test('a peer that stops reading harms only itself', async (t) => {
   const clock = createTestClock();
-  const { join, directory } = await start(t, { clock, limits: { heartbeatIntervalMs: 0 } });
+  const { join, directory } = await startDirectory(t, {
+    clock,
+    limits: { heartbeatIntervalMs: 0 },
+  });
   const sender = await join('J5sender');
   const healthy = await Promise.all(Array.from({ length: 20 }, (_, n) => join(`J5healthy${n}`)));
   const frozen = await join('J5frozen', { location: onion(1) });
@@ -69,9 +57,9 @@ void t.test('a peer that stops reading harms only itself', async (t) => {
     bytes += BIG.length;
   }
   t.equal(directory.stats().closed.lag, 0);
-  await pass(clock, 29_000);
+  await passTime(clock, 29_000);
   t.equal(directory.peerCount, 22, 'a second before the timeout it is still there');
-  await pass(clock, 2_000);
+  await passTime(clock, 2_000);
   t.equal(directory.stats().closed['write-stall'], 1, 'at most a second after it, it is not');
   await Promise.all(
     healthy.map(async (peer) => {
@@ -90,7 +78,7 @@ void t.test('a peer that stops reading harms only itself', async (t) => {
 });
 
 void t.test('a reader that is too far behind is ended, whatever it does', async (t) => {
-  const { join, directory } = await start(t, { limits: { sendQueueBytes: 1_000_000 } });
+  const { join, directory } = await startDirectory(t, { limits: { sendQueueBytes: 1_000_000 } });
   const sender = await join('J5sender');
   const frozen = await join('J5frozen');
   const other = await join('J5other');
@@ -105,18 +93,7 @@ void t.test('a reader that is too far behind is ended, whatever it does', async 
 
 void t.test('slow, stalled and half-taken', async (t) => {
   const clock = createTestClock();
-  const directory = createDirectory({
-    network: 'signet',
-    nick: DN_NICK,
-    location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
-    acceptLoopback: true,
-    motd: () => '',
-    limits: { ...DEFAULT_LIMITS, ...NO_RATES },
-    clock,
-    random: () => 0,
-    log: silentLog,
-    flushWindowMs: 0,
-  });
+  const directory = testDirectory({ limits: { ...DEFAULT_LIMITS, ...NO_RATES }, clock });
   const join = (nick: string) => {
     const peer = memoryPeer();
     directory.accept(peer.connection);
@@ -154,16 +131,16 @@ void t.test('slow, stalled and half-taken', async (t) => {
 
 void t.test('heartbeats', async (t) => {
   const clock = createTestClock();
-  const { join, directory } = await start(t, { clock });
+  const { join, directory } = await startDirectory(t, { clock });
   const modern = await join('J5modern', { features: { ping: true } });
   const dead = await join('J5dead', { features: { ping: true } });
   const maker = await join('J5maker', { location: onion(1) });
   const deaf = await join('J5deaf', { location: onion(2) });
   const taker = await join('J5taker');
 
-  await pass(clock, 590_000);
+  await passTime(clock, 590_000);
   t.equal(directory.stats().heartbeatProbes, 0, 'nobody is bothered before 600 s of silence');
-  await pass(clock, 20_000);
+  await passTime(clock, 20_000);
   t.equal(await modern.nextRaw(), '{"type": 798, "line": ""}');
   t.equal(await dead.nextRaw(), '{"type": 798, "line": ""}');
   const probe = { type: 687, line: `${DN_NICK}!PUBLIC!orderbook` };
@@ -173,7 +150,7 @@ void t.test('heartbeats', async (t) => {
   maker.send(685, `J5maker!${DN_NICK}!sw0reloffer 0 1 2 3 0.1 key sig`);
   await until(() => directory.stats().messagesIn.pong === 1);
   await until(() => directory.stats().dropped['to-directory'] === 1);
-  await pass(clock, 30_500);
+  await passTime(clock, 30_500);
   await dead.closed;
   t.equal(directory.stats().closed['no-pong'], 1, 'no answer to a ping in 30 s');
   for (const peer of [modern, maker, deaf, taker]) {
@@ -183,12 +160,12 @@ void t.test('heartbeats', async (t) => {
   // From here on those that can answer do, in whatever way.
   modern.socket.on('data', () => modern.send(799, ''));
   maker.socket.on('data', () => maker.send(687, 'J5maker!PUBLIC!hp2 x'));
-  await pass(clock, 14 * 60_000);
+  await passTime(clock, 14 * 60_000);
   t.equal(directory.stats().closed['silent-maker'], 0);
-  await pass(clock, 120_000);
+  await passTime(clock, 120_000);
   await deaf.closed;
   t.equal(directory.stats().closed['silent-maker'], 1, 'probes ignored for 1,500 s');
-  await pass(clock, 3_600_000);
+  await passTime(clock, 3_600_000);
   t.strictSame(
     [modern, maker, taker].map((peer) => peer.socket.closed),
     [false, false, false],
@@ -199,17 +176,20 @@ void t.test('heartbeats', async (t) => {
 
 void t.test('heartbeats switched off', async (t) => {
   const clock = createTestClock();
-  const { join, directory } = await start(t, { clock, limits: { heartbeatIntervalMs: 0 } });
+  const { join, directory } = await startDirectory(t, {
+    clock,
+    limits: { heartbeatIntervalMs: 0 },
+  });
   await join('J5modern', { features: { ping: true } });
   await join('J5maker', { location: onion(1) });
-  await pass(clock, 3_600_000);
+  await passTime(clock, 3_600_000);
   t.equal(directory.peerCount, 2);
   t.equal(directory.stats().heartbeatProbes, 0);
 });
 
 void t.test('the same nick again: the holder answers', async (t) => {
   const clock = createTestClock();
-  const { join, dial, directory } = await start(t, { clock });
+  const { join, dial, directory } = await startDirectory(t, { clock });
   const holder = await join('J5nick', { features: { ping: true } });
   const newcomer = await dial();
   newcomer.send(793, hello('J5nick'));
@@ -223,7 +203,7 @@ void t.test('the same nick again: the holder answers', async (t) => {
   holder.send(799, '');
   t.match((await newcomer.next()).line, /"accepted": false.*Rejected: nick is in use/);
   await newcomer.closed;
-  await pass(clock, 60_000);
+  await passTime(clock, 60_000);
   t.notOk(holder.socket.closed);
   t.equal(directory.stats().handshakesRejected['nick-in-use'], 2);
   t.equal(directory.stats().nickClaims, 0);
@@ -231,15 +211,15 @@ void t.test('the same nick again: the holder answers', async (t) => {
 
 void t.test('the same nick again: the holder is dead', async (t) => {
   const clock = createTestClock();
-  const { join, dial, directory } = await start(t, { clock });
+  const { join, dial, directory } = await startDirectory(t, { clock });
   const watch = await join('J5watch');
   const holder = await join('J5nick', { location: onion(1), features: { ping: true } });
   const newcomer = await dial();
   newcomer.send(793, hello('J5nick', { location: onion(2) }));
   await until(() => directory.stats().nickClaims === 1);
-  await pass(clock, 24_500);
+  await passTime(clock, 24_500);
   t.equal(newcomer.bytes, 0);
-  await pass(clock, 1_000);
+  await passTime(clock, 1_000);
   t.match((await newcomer.next()).line, /"accepted": true/, 'within 30 s the nick is handed over');
   await holder.closed;
   t.equal(directory.stats().closed['nick-reclaimed'], 1);
@@ -256,7 +236,7 @@ void t.test('the same nick again: the holder is dead', async (t) => {
 
 void t.test('the same nick again: other endings', async (t) => {
   const clock = createTestClock();
-  const { join, dial, directory } = await start(t, { clock });
+  const { join, dial, directory } = await startDirectory(t, { clock });
 
   await t.test('the holder goes by itself', async (t) => {
     const holder = await join('J5a', { features: { ping: true } });
@@ -276,7 +256,7 @@ void t.test('the same nick again: other endings', async (t) => {
     await holder.nextRaw();
     newcomer.socket.destroy();
     await until(() => directory.stats().nickClaims === 0);
-    await pass(clock, 29_000);
+    await passTime(clock, 29_000);
     t.notOk(holder.socket.closed);
     holder.send(799, '');
     await until(() => directory.stats().messagesIn.pong === 1);
@@ -290,7 +270,7 @@ void t.test('the same nick again: other endings', async (t) => {
     newcomer.send(793, hello('J5a'));
     await until(() => directory.stats().nickClaims === 1);
     t.strictSame(await holder.next(), { type: 789, line: OWN_ENTRY }, 'a harmless write');
-    await pass(clock, 500);
+    await passTime(clock, 500);
     t.match((await newcomer.next()).line, /"accepted": false/);
     holder.socket.destroy();
     await until(() => directory.connectionCount === 0);
@@ -300,7 +280,7 @@ void t.test('the same nick again: other endings', async (t) => {
 
 void t.test('the same nick again: a holder without ping whose bytes do not drain', async (t) => {
   const clock = createTestClock();
-  const { join, dial, directory } = await start(t, { clock });
+  const { join, dial, directory } = await startDirectory(t, { clock });
   const sender = await join('J5sender');
   const frozen = await join('J5frozen');
   frozen.socket.pause();
@@ -312,14 +292,95 @@ void t.test('the same nick again: a holder without ping whose bytes do not drain
   const newcomer = await dial();
   newcomer.send(793, hello('J5frozen'));
   await until(() => directory.stats().nickClaims === 1);
-  await pass(clock, 25_500);
+  await passTime(clock, 25_500);
   t.match((await newcomer.next()).line, /"accepted": true/);
   t.equal(directory.stats().closed['nick-reclaimed'], 1);
 });
 
+void t.test('a nick that is asked for again and again: no answer is too many', (t) => {
+  const clock = createTestClock();
+  const directory = testDirectory({ limits: DEFAULT_LIMITS, clock });
+  const dial = () => {
+    const peer = memoryPeer();
+    directory.accept(peer.connection);
+    peer.say(encodeEnvelope(793, hello('J5nick', { features: { ping: true } })));
+    peer.drain();
+    return peer;
+  };
+  const holder = dial();
+  // More than ten times what is answered in a minute, each pong because of a ping.
+  for (let n = 0; n < 700; n++) {
+    const thief = dial();
+    holder.drain();
+    holder.say(encodeEnvelope(799, ''));
+    thief.drain();
+  }
+  t.equal(directory.stats().messagesOut.ping, 700);
+  t.equal(directory.stats().handshakesRejected['nick-in-use'], 700);
+  t.notOk(holder.closed);
+  t.equal(directory.stats().dropped['rate-ping'], 0);
+  holder.say(encodeEnvelope(799, '').repeat(61));
+  t.equal(directory.stats().dropped['rate-ping'], 1, 'what answers nothing counts');
+  t.end();
+});
+
+void t.test('a ping behind bytes that are slowly taken', async (t) => {
+  const clock = createTestClock();
+  const directory = testDirectory({
+    limits: { ...DEFAULT_LIMITS, ...NO_RATES, heartbeatIntervalMs: 1_000, heartbeatIdleMs: 60_000 },
+    clock,
+  });
+  const dial = (nick: string, features: Record<string, boolean> = {}) => {
+    const peer = memoryPeer();
+    directory.accept(peer.connection);
+    peer.say(encodeEnvelope(793, hello(nick, { features })));
+    return peer;
+  };
+  const sender = dial('J5sender');
+  const slow = dial('J5slow', { ping: true });
+  const silent = dial('J5silent');
+  for (const peer of [sender, slow, silent]) peer.drain();
+  for (let n = 0; n < 20; n++) {
+    sender.say(encodeEnvelope(685, `J5sender!J5slow!fill ${BIG}`));
+    sender.say(encodeEnvelope(685, `J5sender!J5silent!fill ${BIG}`));
+  }
+  /** Lets seconds pass, in each of which those two take a little. */
+  const pass = (seconds: number): void => {
+    for (let second = 0; second < seconds; second++) {
+      clock.advance(1_000);
+      slow.drain(1_000);
+      silent.drain(1_000);
+    }
+  };
+
+  const thieves = [dial('J5slow', { ping: true }), dial('J5silent')];
+  t.equal(directory.stats().nickClaims, 2);
+  pass(26);
+  for (const thief of thieves) {
+    thief.drain();
+    t.match(thief.received, /"accepted.": false/, 'a holder that takes bytes keeps its nick');
+  }
+  pass(120);
+  t.equal(directory.peerCount, 3, 'no answer is due to a ping that has not arrived');
+  slow.drain();
+  slow.drain();
+  t.match(slow.received, /"type": 798/);
+  pass(31);
+  t.ok(slow.closed, 'it is due now');
+  t.equal(directory.stats().closed['no-pong'], 1);
+  t.equal(directory.stats().closed['nick-reclaimed'], 0);
+
+  silent.drain();
+  for (let n = 0; n < 20; n++) sender.say(encodeEnvelope(685, `J5sender!J5silent!fill ${BIG}`));
+  const owner = dial('J5silent');
+  clock.advance(26_000);
+  owner.drain();
+  t.match(owner.received, /"accepted.": true/, 'one that takes none loses it');
+});
+
 void t.test('1,000 times connect, handshake, leave: nothing is left', async (t) => {
   const clock = createTestClock();
-  const { join, dial, directory } = await start(t, { clock });
+  const { join, dial, directory } = await startDirectory(t, { clock });
   const since = performance.now();
   for (let round = 0; round < 20; round++) {
     const peers = await Promise.all(
@@ -353,7 +414,7 @@ void t.test('1,000 times connect, handshake, leave: nothing is left', async (t) 
 });
 
 void t.test('stopping', async (t) => {
-  const { join, dial, directory } = await start(t, { clock: systemClock });
+  const { join, dial, directory } = await startDirectory(t, { clock: systemClock });
   const reading = await join('J5reading');
   const silent = await dial();
   await until(() => directory.connectionCount === 2);
@@ -376,17 +437,7 @@ void t.test('stopping', async (t) => {
 
 void t.test('stopping does not wait for a peer that does not read', async (t) => {
   const clock = createTestClock();
-  const directory = createDirectory({
-    network: 'signet',
-    nick: DN_NICK,
-    location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
-    acceptLoopback: true,
-    motd: () => '',
-    limits: DEFAULT_LIMITS,
-    clock,
-    random: () => 0,
-    log: silentLog,
-  });
+  const directory = testDirectory({ clock });
   const peer = memoryPeer();
   directory.accept(peer.connection);
   peer.say(encodeEnvelope(793, hello('J5a')));
@@ -399,7 +450,7 @@ void t.test('stopping does not wait for a peer that does not read', async (t) =>
 });
 
 void t.test('new limits hold from now on', async (t) => {
-  const { join, dial, directory } = await start(t);
+  const { join, dial, directory } = await startDirectory(t);
   await join('J5a');
   directory.setLimits({ ...DEFAULT_LIMITS, maxPeers: 1, junkPerMinute: 1 });
   const full = await dial();

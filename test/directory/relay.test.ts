@@ -10,20 +10,13 @@ import {
   onion,
   OWN_ENTRY,
   parseLine,
-  runDirectory,
+  startDirectory,
   until,
   type Client,
   type Hello,
   type RunOptions,
-  type Running,
 } from './wire.js';
 import { createTestClock } from '../helpers/test-clock.js';
-
-async function start(test: Test, options?: RunOptions): Promise<Running> {
-  const running = await runDirectory(options);
-  test.teardown(() => running.stop());
-  return running;
-}
 
 let syncs = 0;
 
@@ -36,7 +29,7 @@ async function quiet(test: Test, prober: [Client, string], target: [Client, stri
 }
 
 void t.test('an accepted handshake', async (t) => {
-  const { dial, directory } = await start(t, { motd: () => 'line 1\nline 2' });
+  const { dial, directory } = await startDirectory(t, { motd: () => 'line 1\nline 2' });
   const peer = await dial();
   peer.send(793, hello('J5aaaaaaaaaaaaaa', { features: { x: true }, with: { extra: 'y' } }));
   t.equal(
@@ -55,14 +48,14 @@ void t.test('an accepted handshake', async (t) => {
 });
 
 void t.test('a long MOTD still fits one line', async (t) => {
-  const { dial } = await start(t, { motd: () => '\u0001'.repeat(50_000) });
+  const { dial } = await startDirectory(t, { motd: () => '\u0001'.repeat(50_000) });
   const peer = await dial();
   peer.send(793, hello('J5aaaaaaaaaaaaaa'));
   t.ok((await peer.nextRaw()).length < 39_998);
 });
 
 void t.test('refused handshakes', async (t) => {
-  const { dial, directory } = await start(t);
+  const { dial, directory } = await startDirectory(t);
   const nick = 'J5aaaaaaaaaaaaaa';
   const answered: [string, string, Hello][] = [
     ['another network', 'network', { with: { network: 'mainnet' } }],
@@ -133,7 +126,7 @@ void t.test('refused handshakes', async (t) => {
 
 void t.test('who does not handshake in time, and who is one too many', async (t) => {
   const clock = createTestClock();
-  const { dial, join, directory } = await start(t, {
+  const { dial, join, directory } = await startDirectory(t, {
     clock,
     limits: { maxUnhandshaked: 2, maxPeers: 2, handshakeTimeoutMs: 30_000 },
   });
@@ -163,7 +156,7 @@ void t.test('who does not handshake in time, and who is one too many', async (t)
 });
 
 void t.test('public messages', async (t) => {
-  const { join, dial, directory } = await start(t);
+  const { join, dial, directory } = await startDirectory(t);
   const a = await join('J5a');
   const b = await join('J5b', { location: onion(1) });
   const c = await join('J5c');
@@ -223,7 +216,7 @@ void t.test('public messages', async (t) => {
 });
 
 void t.test('private messages and the peer list behind them', async (t) => {
-  const { join, directory } = await start(t);
+  const { join, directory } = await startDirectory(t);
   const features = { peerlist_features: true, ping: true, neutrino_compat: true, no: false };
   const maker = await join('J5maker', { location: onion(1), features });
   const taker = await join('J5taker');
@@ -268,7 +261,7 @@ void t.test('private messages and the peer list behind them', async (t) => {
 });
 
 void t.test('791 among 45 peers: chunks of at most 20 entries', async (t) => {
-  const { join } = await start(t);
+  const { join } = await startDirectory(t);
   const nicks = Array.from({ length: 45 }, (_, n) => `J5peer${n}`);
   const peers = await Promise.all(nicks.map((nick, n) => join(nick, { location: onion(n) })));
   const asker = peers[7];
@@ -290,9 +283,40 @@ void t.test('791 among 45 peers: chunks of at most 20 entries', async (t) => {
   }
 });
 
+void t.test('791 while others come and go: each time exactly those who are there', async (t) => {
+  const { join, directory } = await startDirectory(t);
+  const asker = await join('J5asker');
+  const nicks = Array.from({ length: 400 }, (_, n) => `J5peer${n}`);
+  const peers = await Promise.all(nicks.map((nick, n) => join(nick, { location: onion(n % 250) })));
+  const there = new Set(['J5asker', ...nicks]);
+  // Of the first, a middle and the last block; the last of the list takes the place of who goes.
+  for (const [round, n] of [0, 170, 399, 200].entries()) {
+    peers[n]?.socket.destroy();
+    there.delete(`J5peer${n}`);
+    await until(() => directory.peerCount === there.size);
+    if (round % 2 === 1) {
+      there.add(`J5late${round}`);
+      await join(`J5late${round}`, { location: onion(250) });
+    }
+    const seen: string[] = [];
+    asker.send(791, '');
+    while (seen.length < there.size) {
+      const { line } = await asker.next();
+      if (line.endsWith(';D')) continue;
+      const entries = line.split(',');
+      t.ok(entries.length <= 20);
+      seen.push(...entries.map((entry) => entry.split(';')[0] ?? ''));
+    }
+    t.strictSame(seen.toSorted(), [...there].toSorted(), `round ${round}`);
+  }
+});
+
 void t.test('an absent addressee: the sender is told, once in ten seconds', async (t) => {
   const clock = createTestClock();
-  const { join, directory } = await start(t, { clock, limits: { heartbeatIntervalMs: 0 } });
+  const { join, directory } = await startDirectory(t, {
+    clock,
+    limits: { heartbeatIntervalMs: 0 },
+  });
   const a = await join('J5a');
   const b = await join('J5b');
   const gone = { type: 789, line: 'J5gone;NOT-SERVING-ONION;D' };
@@ -323,7 +347,7 @@ void t.test('an absent addressee: the sender is told, once in ten seconds', asyn
 });
 
 void t.test('who left: one entry each, without features, and never twice', async (t) => {
-  const { join, directory } = await start(t);
+  const { join, directory } = await startDirectory(t);
   const watch = await join('J5watch');
   const maker = await join('J5maker', { location: onion(1), features: { ping: true } });
   maker.socket.destroy();
@@ -344,7 +368,7 @@ void t.test('who left: one entry each, without features, and never twice', async
 
 void t.test('100 leaves at once are one or two lines', async (t) => {
   const clock = createTestClock();
-  const { join, directory } = await start(t, { clock, flushWindowMs: 25 });
+  const { join, directory } = await startDirectory(t, { clock, flushWindowMs: 25 });
   const watch = await join('J5watch');
   const peers = await Promise.all(Array.from({ length: 100 }, (_, n) => join(`J5peer${n}`)));
   for (const peer of peers) peer.socket.destroy();
@@ -366,7 +390,7 @@ void t.test('100 leaves at once are one or two lines', async (t) => {
 });
 
 void t.test('the length of a line', async (t) => {
-  const { join, directory } = await start(t);
+  const { join, directory } = await startDirectory(t);
   const b = await join('J5b');
   const overhead = '{"type": 687, "line": ""}'.length;
   const head = 'J5a!PUBLIC!hp2 ';
@@ -402,7 +426,7 @@ void t.test('the length of a line', async (t) => {
 });
 
 void t.test('a line split across a broadcast', async (t) => {
-  const { join, directory } = await start(t);
+  const { join, directory } = await startDirectory(t);
   const a = await join('J5a');
   const b = await join('J5b');
   const c = await join('J5c');
@@ -422,7 +446,7 @@ void t.test('a line split across a broadcast', async (t) => {
 });
 
 void t.test('lines that are none', async (t) => {
-  const { join, directory } = await start(t, { limits: { junkPerMinute: 10 } });
+  const { join, directory } = await startDirectory(t, { limits: { junkPerMinute: 10 } });
   const watch = await join('J5watch');
   for (const bad of [
     'x',
@@ -455,11 +479,12 @@ void t.test('rates: dropped and counted, and closed at ten times the rate', asyn
     ['rate-privmsg', { privmsgPerSecond: 3 }, 685, 'J5a!J5b!fill 0', 3],
     ['rate-getpeerlist', { getpeerlistPerMinute: 2 }, 791, '', 2],
     ['rate-ping', {}, 798, '', 60],
+    ['rate-ping', {}, 799, '', 60],
   ];
   for (const [reason, limits, type, line, allowed] of cases) {
     await t.test(reason, async (t) => {
       const clock = createTestClock();
-      const { join, directory } = await start(t, {
+      const { join, directory } = await startDirectory(t, {
         clock,
         limits: { heartbeatIntervalMs: 0, ...limits },
       });
@@ -472,7 +497,7 @@ void t.test('rates: dropped and counted, and closed at ten times the rate', asyn
       };
       const received = (): number => {
         const { messagesIn: m } = directory.stats();
-        return m.pubmsg + m.orderbook + m.privmsg + m.getpeerlist + m.ping;
+        return m.pubmsg + m.orderbook + m.privmsg + m.getpeerlist + m.ping + m.pong;
       };
       for (let n = 0; n < allowed + 2; n++) a.send(type, line);
       await until(() => received() === allowed + 2);
@@ -491,7 +516,7 @@ void t.test('rates: dropped and counted, and closed at ten times the rate', asyn
 });
 
 void t.test('speaking in another name ends the connection at the tenth time', async (t) => {
-  const { join, directory } = await start(t);
+  const { join, directory } = await startDirectory(t);
   const b = await join('J5b');
   const a = await join('J5a');
   for (let n = 0; n < 10; n++) a.send(687, 'J5b!PUBLIC!orderbook');
@@ -501,7 +526,7 @@ void t.test('speaking in another name ends the connection at the tenth time', as
 });
 
 void t.test('junk that parses: closed at ten times the rate', async (t) => {
-  const { join, directory } = await start(t, { limits: { junkPerMinute: 10 } });
+  const { join, directory } = await startDirectory(t, { limits: { junkPerMinute: 10 } });
   const a = await join('J5a');
   a.write(encodeEnvelope(787, onion(1)).repeat(100));
   await until(() => directory.stats().dropped['unknown-type'] === 100);
@@ -512,14 +537,14 @@ void t.test('junk that parses: closed at ten times the rate', async (t) => {
 });
 
 void t.test('pings', async (t) => {
-  const { join } = await start(t);
+  const { join } = await startDirectory(t);
   const a = await join('J5a', { features: { ping: true } });
   a.send(798, '');
   t.equal(await a.nextRaw(), '{"type": 799, "line": ""}');
 });
 
 void t.test('broadcasts and frames of its own reach a peer in one order', async (t) => {
-  const { join } = await start(t, { flushWindowMs: 25, clock: createTestClock() });
+  const { join } = await startDirectory(t, { flushWindowMs: 25, clock: createTestClock() });
   const a = await join('J5a');
   const b = await join('J5b');
   let burst = '';

@@ -1,6 +1,7 @@
 /** A directory on a loopback socket and raw clients that talk to it in lines. */
 import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
+import type { Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import type { Clock } from '../../src/channel/ports.js';
 import {
@@ -8,13 +9,14 @@ import {
   DEFAULT_LIMITS,
   type DialBackOptions,
   type Directory,
+  type DirectoryOptions,
   type DirectoryLimits,
   type NickAuthOptions,
 } from '../../src/directory/directory.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { onionHost } from '../../src/protocol/location.js';
-import { createTestClock } from '../helpers/test-clock.js';
+import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 
 export const DN_NICK = 'J5DirectoryOOOOO';
 export const DN_LOCATION = '127.0.0.1:5222';
@@ -159,20 +161,27 @@ export interface RunOptions {
   readonly nickAuth?: NickAuthOptions;
 }
 
-export async function runDirectory(options: RunOptions = {}): Promise<Running> {
-  const directory = createDirectory({
+/** The directory of all these tests, without a socket: default limits, every turn flushed at its end. */
+export function testDirectory(options: Partial<DirectoryOptions> = {}): Directory {
+  return createDirectory({
     network: 'signet',
     nick: DN_NICK,
     location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
     acceptLoopback: true,
-    motd: options.motd ?? (() => 'hello'),
-    limits: { ...DEFAULT_LIMITS, ...NO_RATES, ...options.limits },
-    clock: options.clock ?? createTestClock(),
+    motd: () => 'hello',
+    limits: DEFAULT_LIMITS,
+    clock: createTestClock(),
     random: () => 0,
     log: silentLog,
-    flushWindowMs: options.flushWindowMs ?? 0,
-    ...(options.dialBack === undefined ? {} : { dialBack: options.dialBack }),
-    ...(options.nickAuth === undefined ? {} : { nickAuth: options.nickAuth }),
+    flushWindowMs: 0,
+    ...options,
+  });
+}
+
+export async function runDirectory(options: RunOptions = {}): Promise<Running> {
+  const directory = testDirectory({
+    ...options,
+    limits: { ...DEFAULT_LIMITS, ...NO_RATES, ...options.limits },
   });
   const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const served = await overlay.serve((connection) => directory.accept(connection), {
@@ -209,6 +218,21 @@ export async function runDirectory(options: RunOptions = {}): Promise<Running> {
       await directory.close();
     },
   };
+}
+
+/** The same, stopped at the end of the test. */
+export async function startDirectory(test: Test, options?: RunOptions): Promise<Running> {
+  const running = await runDirectory(options);
+  test.teardown(() => running.stop());
+  return running;
+}
+
+/** Moves the clock in small steps and lets sockets work in between. */
+export async function passTime(clock: TestClock, ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= 250) {
+    clock.advance(Math.min(left, 250));
+    await turn();
+  }
 }
 
 /** One turn of the event loop, in which sockets move. */

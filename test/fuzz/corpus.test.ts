@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { execute, runCampaign } from '../../fuzz/campaign.js';
-import { readCorpus } from '../../fuzz/corpus.js';
+import { outcomeOf, readCorpus } from '../../fuzz/corpus.js';
 import { minimise } from '../../fuzz/minimise.js';
 import { readSeeds } from '../../fuzz/seeds.js';
 import { Broken, type Target } from '../../fuzz/target.js';
@@ -25,7 +25,7 @@ t.test('every case of the corpus, and every seed', async (t) => {
       if (verdict.kind === 'broken') t.fail(`${target.name}/${name}: ${verdict.what}`);
       else for (const outcome of verdict.outcomes) reached.add(outcome);
     }
-    const named = corpus.map(({ name }) => name.replace(/-[0-9a-f]{8}$/, ''));
+    const named = corpus.map(({ name }) => outcomeOf(name));
     const missed = named.filter((outcome) => outcome !== 'broken' && !reached.has(outcome));
     t.same(missed, [], `${target.name}: ${reached.size} outcomes are reached`);
     const broken = target.seeds.map((seed) => execute(target, seed));

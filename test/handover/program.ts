@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { runCli, startProgram, type Ended, type RunningCli } from '../helpers/cli.js';
+import { loopbackConfig } from '../helpers/config.js';
 import { NO_RATES_CONFIG } from '../directory/many.js';
 
 const MAIN = new URL('../../dist/cli/main.js', import.meta.url).href;
@@ -29,21 +30,6 @@ export interface ProgramOptions {
   readonly extra?: string;
 }
 
-export function loopbackConfig(extra = ''): string {
-  return `
-[BLOCKCHAIN]
-network = signet
-[MESSAGING:onion]
-type = onion
-regtest_count = 1,1
-onion_serving_host = 127.0.0.1
-onion_serving_port = 0
-[DIRECTORY]
-${NO_RATES_CONFIG}
-${extra}
-`;
-}
-
 /** The real program, with code of the test before it. */
 export function realProgram(before = ''): string {
   return `${before}\nawait import(${JSON.stringify(MAIN)});\n`;
@@ -55,7 +41,8 @@ export async function startUpgradable(t: Test, options: ProgramOptions = {}): Pr
   const datadir = join(base, 'data');
   const main = join(base, 'main.mjs');
   await mkdir(datadir, { mode: 0o700 });
-  const config = options.config ?? loopbackConfig(`status_port = 0\n${options.extra ?? ''}`);
+  const config =
+    options.config ?? loopbackConfig({ extra: `${NO_RATES_CONFIG}\n${options.extra ?? ''}` });
   await writeFile(join(datadir, 'joinmarket.cfg'), config, { mode: 0o600 });
 
   async function replace(source = realProgram()): Promise<void> {

@@ -23,6 +23,7 @@ import {
 } from '../../src/protocol/nick-auth.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { movePast, pastIn, type DirectoryPast } from '../../src/roles/directory-past.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
 import { DN_NICK, hello } from '../directory/wire.js';
@@ -112,10 +113,33 @@ t.test('nothing that another process says throws', async (t) => {
         parse(value);
       }
       parseUpgradeAnswer(JSON.stringify(value));
+      pastIn(new Map([['past', { key: 'past', value }]]));
     }),
   );
   fc.assert(fc.property(fc.string(), (text) => void parseUpgradeAnswer(text)));
   t.pass();
+});
+
+t.test('figures of the pages go on', async (t) => {
+  const past: DirectoryPast = {
+    upSeconds: 4_000,
+    entered: { starting: 1, reachable: 3, lost: 2, stopping: 0 },
+    selfTests: { relays: 60, unreachable: 4 },
+    canary: { state: 'reachable', stateSeconds: 9, tests: 64, failures: 4, relayMs: 80 },
+  };
+  const parcels = await movePast(() => past).hold();
+  const travelled = parcels.map(({ key, value }): [string, { key: string; value: unknown }] => {
+    const read: unknown = JSON.parse(JSON.stringify(value));
+    return [key, { key, value: read }];
+  });
+  t.same(pastIn(new Map(travelled)), past);
+  t.equal(pastIn(undefined), undefined, 'a fresh directory has none');
+  const odd = { upSeconds: -1, entered: { reachable: 'x', lost: 1 }, selfTests: 7, canary: {} };
+  t.same(
+    pastIn(new Map([['past', { key: 'past', value: odd }]])),
+    { upSeconds: 0, entered: { lost: 1 }, selfTests: {}, canary: undefined },
+    'what cannot be read is left out',
+  );
 });
 
 t.test('a field that is not what it must be is refused, whichever it is', async (t) => {

@@ -7,10 +7,10 @@ import type { Connection, Overlay } from '../../src/channel/ports.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { parseLocation } from '../../src/protocol/location.js';
 import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
-import type { PrivateTor } from '../../src/tor/private-network/client.js';
 import { hello } from '../directory/wire.js';
 import { nickOf } from '../directory/many.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { torConfig } from '../helpers/config.js';
 import { dialPatiently, isRunning } from '../helpers/tor-network.js';
 import { startUpgradable, type Program } from './program.js';
 
@@ -53,24 +53,6 @@ function streamOver(connection: Connection, nick: string): Stream {
     },
     destroy: () => connection.destroy(),
   };
-}
-
-function configOf(mode: string, tor: PrivateTor | undefined): string {
-  const control = tor?.controlEndpoint;
-  return `
-[BLOCKCHAIN]
-network = signet
-[MESSAGING:onion]
-type = onion
-tor_mode = ${mode}
-socks5_host = 127.0.0.1
-socks5_port = ${tor?.socks.port ?? 1}
-tor_control_host = 127.0.0.1
-tor_control_port = ${control?.kind === 'tcp' ? control.port : 1}
-onion_serving_port = 0
-[DIRECTORY]
-status_port = 0
-`;
 }
 
 /** Two peers on streams of their own talk before, during and after upgrades; a third one comes later. */
@@ -119,7 +101,9 @@ t.test('over real Tor', async (t) => {
   const overlay = createTorOverlay({ socks: { kind: 'tcp', ...clients.socks } });
 
   t.test('tor_mode = control: the control connection that holds the onion', async (t) => {
-    const program = await startUpgradable(t, { config: configOf('control', servers) });
+    const program = await startUpgradable(t, {
+      config: torConfig({ mode: 'control', tor: servers }),
+    });
     const [, address = ''] = await program.first.shows('stdout', /^(\S+\.onion:5222)\n/);
     await program.first.shows('stderr', /onion service reachable/);
     await tellsNoDifference(t, program, overlay, address);
@@ -134,7 +118,7 @@ t.test('over real Tor', async (t) => {
     const pidFile = join(dir, 'pid');
     await writeFile(torrc, [...network.torrcLines, `PidFile ${pidFile}`].join('\n'));
     const program = await startUpgradable(t, {
-      config: configOf('managed', undefined),
+      config: torConfig({ mode: 'managed' }),
       env: { ONIONMC_TORRC_EXTRA: torrc },
     });
     const [, address = ''] = await program.first.shows('stdout', /^(\S+\.onion:5222)\n/);

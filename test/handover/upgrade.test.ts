@@ -5,12 +5,30 @@ import { join } from 'node:path';
 import { startSuccessor } from '../../src/handover/predecessor.js';
 import { joinMany, nickOf, NO_RATES_CONFIG, type Mass } from '../directory/many.js';
 import { onion } from '../directory/wire.js';
+import { mustStay, type ProcessPlace } from '../../src/cli/directory-upgrade.js';
 import { runCli } from '../helpers/cli.js';
 import { gather } from './crowd.js';
 import { realProgram, startUpgradable } from './program.js';
 import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const PEERS = 500;
+
+interface StatusOf {
+  readonly uptimeSeconds: number;
+}
+
+async function statusOf(statusPort: number): Promise<StatusOf> {
+  const page = await (await fetch(`http://127.0.0.1:${statusPort}/status`)).text();
+  const status: StatusOf = JSON.parse(page);
+  return status;
+}
+
+/** The counters of a page, by name and labels. */
+async function counters(statusPort: number): Promise<ReadonlyMap<string, number>> {
+  const page = await (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
+  const lines = page.matchAll(/^(onionmc_\w+_total(?:\{[^}]*\})?) (\S+)$/gm);
+  return new Map([...lines].map(([, name = '', value]) => [name, Number(value)]));
+}
 
 t.test('500 peers under load, three upgrades in a row', async (t) => {
   const statusPort = await freePort();
@@ -29,7 +47,10 @@ t.test('500 peers under load, three upgrades in a row', async (t) => {
   crowd.peers[PEERS - 1]?.socket.write(line.slice(0, 30));
 
   const pids = new Set<number>();
+  let { uptimeSeconds: upSeconds } = await statusOf(statusPort);
   for (let i = 0; i < 3; i++) {
+    // oxlint-disable-next-line no-await-in-loop
+    const before = await counters(statusPort);
     // oxlint-disable-next-line no-await-in-loop -- one after the other
     const { code, stdout, stderr } = await program.upgrade();
     t.equal(code, 0, stderr);
@@ -37,8 +58,18 @@ t.test('500 peers under load, three upgrades in a row', async (t) => {
     t.match(answer, { done: true, peers: PEERS });
     pids.add(answer.pid);
     // oxlint-disable-next-line no-await-in-loop
-    const status: unknown = await (await fetch(`http://127.0.0.1:${statusPort}/status`)).json();
+    const status = await statusOf(statusPort);
     t.match(status, { peers: PEERS, state: 'reachable' }, 'the status page moved, too');
+    t.ok(status.uptimeSeconds >= upSeconds, 'it has been up all the time');
+    upSeconds = status.uptimeSeconds;
+    // oxlint-disable-next-line no-await-in-loop
+    const after = await counters(statusPort);
+    t.ok(before.size > 20);
+    t.same(
+      [...before].filter(([name, sum]) => (after.get(name) ?? -1) < sum),
+      [],
+      'no counter falls',
+    );
   }
   t.equal(pids.size, 3, 'three processes');
   crowd.peers[PEERS - 1]?.socket.write(line.slice(30));
@@ -225,10 +256,50 @@ ${NO_RATES_CONFIG}`;
   crowd.end();
 });
 
+t.test('a configuration that is wrong by now is named to whoever asked', async (t) => {
+  const program = await startUpgradable(t);
+  await program.first.shows('stderr', /directory node is up/);
+  const file = join(program.datadir, 'joinmarket.cfg');
+  const good = await readFile(file, 'utf8');
+  await writeFile(file, `${good}\nmax_peers = x\n`);
+  const refused = await program.upgrade();
+  t.equal(refused.code, 1);
+  t.match(JSON.parse(refused.stdout), {
+    done: false,
+    why: /cannot take over: \S+joinmarket\.cfg:\d+: \[DIRECTORY\] max_peers: found "x"; allowed:/,
+  });
+  await writeFile(file, good);
+  t.equal((await program.upgrade()).code, 0, 'the old one went on, and can be asked again');
+});
+
 t.test('upgrade where nothing runs', async (t) => {
-  const { code, stderr } = await runCli(['upgrade', '--datadir', t.testdir()]);
-  t.equal(code, 3);
-  t.match(stderr, /^onionmc: no directory runs with the data directory /);
+  const file = t.testdir({ file: 'x' });
+  for (const datadir of [file, join(file, 'none'), join(file, 'file')]) {
+    // oxlint-disable-next-line no-await-in-loop
+    const { code, stderr } = await runCli(['upgrade', '--datadir', datadir]);
+    t.equal(code, 3);
+    t.match(stderr, /^onionmc: no directory runs with the data directory /);
+  }
+});
+
+t.test('where a new process could not go on', async (t) => {
+  const place = { pid: 7, ppid: 5, init: 'systemd', env: {} };
+  const cases: readonly (readonly [Partial<ProcessPlace>, RegExp | undefined])[] = [
+    [{}, undefined],
+    [{ ppid: 1 }, undefined],
+    [{ pid: 1, ppid: 0 }, /process 1/],
+    [{ ppid: 1, init: 'docker-init' }, /under docker-init.*restart it instead/],
+    [{ ppid: 1, init: 'catatonit' }, /under catatonit/],
+    [{ init: 'tini' }, undefined],
+    [{ ppid: 1, env: { SYSTEMD_EXEC_PID: '7' } }, /Type=notify/],
+    [{ ppid: 1, env: { SYSTEMD_EXEC_PID: '7', NOTIFY_SOCKET: '/run/x' } }, undefined],
+    [{ ppid: 1, env: { SYSTEMD_EXEC_PID: '6' } }, undefined],
+  ];
+  for (const [other, why] of cases) {
+    const said = mustStay({ ...place, ...other });
+    if (why === undefined) t.equal(said, undefined, JSON.stringify(other));
+    else t.match(said, why);
+  }
 });
 
 t.test('a program that never answers is ended', async (t) => {

@@ -221,6 +221,7 @@ export function createMakerWallet(name: string, coins: readonly TestCoin[]): Tes
 
 export interface TestTakerWallet extends TakerWallet {
   readonly record: WalletRecord;
+  readonly coins: readonly TestCoin[];
   readonly commitments: readonly Podle[];
 }
 
@@ -233,6 +234,7 @@ export function createTakerWallet(
   const commitments: Podle[] = [];
   return {
     record,
+    coins,
     commitments,
     async commit() {
       const coin = coins[Math.floor(commitments.length / 3)];

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { startCli } from './cli.js';
+import { loopbackConfig } from './config.js';
 import { openDescriptors } from './descriptors.js';
 
 /** Ticks of the processor times in /proc, per second; the same on every Linux. */
@@ -28,21 +29,6 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null;
 }
 
-function loopbackConfig(statusPort: number, extra: string): string {
-  return `
-[BLOCKCHAIN]
-network = signet
-[MESSAGING:onion]
-type = onion
-regtest_count = 1,1
-onion_serving_host = 127.0.0.1
-onion_serving_port = 0
-[DIRECTORY]
-status_port = ${statusPort}
-${extra}
-`;
-}
-
 /**
  * Resolves when it listens; it is ended with the test.
  * @param statusPort a free port of 127.0.0.1
@@ -54,7 +40,7 @@ export async function startDirectoryProcess(
   extra: string,
 ): Promise<DirectoryProcess> {
   const datadir = await mkdtemp(join(tmpdir(), 'onionmc-directory-'));
-  await writeFile(join(datadir, 'joinmarket.cfg'), loopbackConfig(statusPort, extra));
+  await writeFile(join(datadir, 'joinmarket.cfg'), loopbackConfig({ statusPort, extra }));
   const cli = startCli(['directory', '--datadir', datadir]);
   const { child } = cli;
   t.teardown(async () => {

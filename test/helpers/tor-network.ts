@@ -1,6 +1,9 @@
+import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
 import type { Location } from '../../src/protocol/location.js';
+import { createTorOverlay } from '../../src/overlay/tor.js';
+import { connectControl } from '../../src/tor/control-client.js';
 import {
   startPrivateTorNetwork,
   type PrivateTorNetwork,
@@ -15,6 +18,32 @@ export async function torNetworkFor(t: Test): Promise<PrivateTorNetwork> {
   const network = await startPrivateTorNetwork();
   t.teardown(() => network.close());
   return network;
+}
+
+/** Overlays of both ends, each over a tor of its own, in a network of the test. */
+export async function torOverlaysFor(
+  t: Test,
+): Promise<{ readonly dialer: () => Overlay; readonly server: () => Overlay }> {
+  const network = await torNetworkFor(t);
+  const [client, service] = await Promise.all([
+    network.startTor({ name: 'client' }),
+    network.startTor({ name: 'service', controlPort: true }),
+  ]);
+  const { controlEndpoint: endpoint } = service;
+  if (endpoint === undefined) throw new Error('this tor has no control port');
+  return {
+    dialer: () => createTorOverlay({ socks: { kind: 'tcp', ...client.socks } }),
+    server: () =>
+      createTorOverlay({
+        socks: { kind: 'tcp', ...service.socks },
+        serving: {
+          kind: 'control',
+          identity: { kind: 'ephemeral' },
+          listen: { host: '127.0.0.1', port: 0 },
+          connectControl: (signal) => connectControl({ endpoint, signal }),
+        },
+      }),
+  };
 }
 
 const ATTEMPTS = 20;
@@ -44,8 +73,9 @@ export async function dialPatiently(
 /** Whether a process with that id exists and is not a zombie that waits to be collected. */
 export function isRunning(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    // The state stands behind the program's name, which may hold anything (proc(5)).
+    return !['Z', 'X'].includes(stat.charAt(stat.lastIndexOf(')') + 2));
   } catch {
     return false;
   }

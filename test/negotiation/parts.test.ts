@@ -5,19 +5,26 @@ import { randomBytes } from 'node:crypto';
 import { appendFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import t, { type Test } from 'tap';
+import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../../src/channel/channel-settings.js';
+import { createInbox } from '../../src/channel/inbox.js';
 import { silentLog } from '../../src/channel/log.js';
 import { judgeCoins, readClaim } from '../../src/negotiation/claim.js';
 import type { ChainCoin } from '../../src/negotiation/ports.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { formatOutpoint } from '../../src/protocol/outpoint.js';
+import { ownText } from '../../src/protocol/own-text.js';
 import { signText } from '../../src/protocol/signature.js';
 import { createBlacklist } from '../../src/negotiation/blacklist.js';
 import { createCommitmentRelay } from '../../src/negotiation/commitment-relay.js';
 import { createDoor, DEFAULT_DOOR_LIMITS, type Link } from '../../src/negotiation/door.js';
 import {
   formatIoAuth,
+  formatRefusal,
+  isRefusalTo,
   parseFill,
   parseIoAuth,
   parseSignatureText,
@@ -220,6 +227,14 @@ t.test('no text makes a parser throw', (t) => {
       return /^[ -~]{0,200}$/.test(shownText(text));
     }),
   );
+  fc.assert(
+    fc.property(near, fc.string({ unit: 'binary' }), (reason, key) => {
+      const refusal = formatRefusal(reason, key);
+      const mine = formatRefusal(reason, C);
+      return /^[ -~]{1,200}$/.test(refusal) && isRefusalTo(mine, C) && ownText(key) === key;
+    }),
+  );
+  t.notOk(isRefusalTo(formatRefusal('oid not found', C), commitmentOf(1)));
   const valid = buildUnsigned(
     [{ txid: 'aa'.repeat(32), vout: 0, sequence: 0 }],
     [{ script: '51', value: 1 }],
@@ -331,6 +346,35 @@ t.test('used commitments are told once, and not too many', async (t) => {
   t.equal(relay.relay(commitmentOf(7), 'us'), false);
 });
 
+t.test('strangers do not keep our own commitments from being told', async (t) => {
+  const told: string[] = [];
+  const held: (() => void)[] = [];
+  const relay = createCommitmentRelay({
+    announce: (commitment) => {
+      told.push(commitment);
+      return new Promise((resolve) => held.push(resolve));
+    },
+    clock: createTestClock(),
+    log: silentLog,
+    limits: { perMinute: 10, waiting: 4 },
+  });
+  const list = createBlacklist(
+    { store: createMemoryCommitments(), relay },
+    createTestClock(),
+    silentLog,
+  );
+  // Used commitments are public: whoever likes can show them to us.
+  for (let n = 0; n < 100; n += 1) list.used(commitmentOf(n), 'before');
+  t.equal(relay.waiting, 4, 'one is under way');
+  list.used(C, 'now');
+  t.equal(relay.waiting, 5);
+  held.shift()?.();
+  await settle();
+  t.strictSame(told, [commitmentOf(0), C], 'and ours is the next');
+  relay.close();
+  held.shift()?.();
+});
+
 t.test('what others tell is believed within bounds', (t) => {
   const clock = createTestClock();
   const store = createMemoryCommitments();
@@ -389,6 +433,38 @@ t.test('the door', (t) => {
     'and one nick',
   );
   t.ok(door.remembered <= 5 * DEFAULT_DOOR_LIMITS.remembered);
+  t.end();
+});
+
+t.test('what is remembered of a stranger does not keep its lines', (t) => {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  const heap = (): number => {
+    if (typeof collect === 'function') collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const clock = createTestClock();
+  const door = createDoor(clock, DEFAULT_DOOR_LIMITS);
+  const store = createMemoryCommitments();
+  const list = createBlacklist({ store }, clock, silentLog);
+  const inbox = createInbox('J5me', { timings: DEFAULT_TIMINGS, limits: DEFAULT_LIMITS }, clock);
+  const before = heap();
+  const lines = 1_000;
+  for (let n = 0; n < lines; n += 1) {
+    clock.advance(1_000);
+    const nick = `J5${n.toString(36).padStart(14, 'x')}`;
+    // As it comes from the socket: one string of 39,000 characters.
+    const line = Buffer.from(`${nick}!PUBLIC!hp2 ${commitmentOf(n)} ${'x'.repeat(39_000)}`);
+    const heard = inbox.public(line.toString('latin1'), 'a');
+    if (heard.verdict !== 'fresh') throw new Error('an hp2');
+    const { from, commands } = heard.message;
+    list.heard(commands, link(1), from, false);
+    door.mayAskOrderbook(from, link(1));
+  }
+  t.equal(store.size, lines);
+  const kept = (heap() - before) / lines;
+  t.ok(kept < 4_000, `${Math.round(kept)} bytes for each`);
+  t.ok(door.remembered > 0);
   t.end();
 });
 

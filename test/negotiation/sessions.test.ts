@@ -6,12 +6,14 @@ import { runCoinjoin, type CoinjoinOptions } from '../../src/negotiation/coinjoi
 import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/door.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker-api.js';
 import { createMakerSessions } from '../../src/negotiation/maker-sessions.js';
-import type { MakerWallet } from '../../src/negotiation/ports.js';
+import type { Funding, MakerWallet } from '../../src/negotiation/ports.js';
 import type { RoundResult } from '../../src/negotiation/taker-api.js';
 import { formatFill } from '../../src/negotiation/texts.js';
 import { createBoxKeyPair } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';
+import { createPodle } from '../../src/protocol/podle.js';
 import {
+  addressOf,
   createMakerWallet,
   createMemoryChain,
   createMemoryCommitments,
@@ -91,7 +93,7 @@ function createWorld(options: WorldOptions = {}) {
 
   async function round(more: Partial<CoinjoinOptions> = {}): Promise<RoundResult> {
     const running = runCoinjoin({
-      channel: office.open('J5taker'),
+      channel: more.channel ?? office.open('J5taker'),
       network: 'signet',
       wallet,
       chain,
@@ -189,6 +191,8 @@ t.test('who fails, and how, is named; others come in its place', async (t) => {
   t.equal(noCoins.wallet.commitments.length, 2, 'what one has seen is not shown to the next');
 });
 
+const withheld = (mail: Mail) => (mail.from === 'J5one' && mail.command === 'sig' ? [] : undefined);
+
 t.test('silence at each step', async (t) => {
   for (const [command, step] of [
     ['pubkey', 'pubkey'],
@@ -201,10 +205,20 @@ t.test('silence at each step', async (t) => {
     t.match(stepOf(result, 'J5one'), { failure: { step, fault: 'silent' } });
     t.match(result, { ok: true });
   }
-  const unsigned = createWorld({
-    intercept: (mail) => (mail.from === 'J5one' && mail.command === 'sig' ? [] : undefined),
-  });
-  const result = await unsigned.round();
+  const again = createWorld({ intercept: withheld });
+  const second = await again.round();
+  t.match(second, { ok: true }, 'another round, without it');
+  t.match(stepOf(second, 'J5one'), { failure: { step: 'sig', fault: 'silent' } });
+  t.match(stepOf(second, 'J5two'), { step: 'signed' }, 'the honest one is asked again');
+  t.match(stepOf(second, 'J5three'), { step: 'signed' });
+  t.strictSame(again.wallet.record.settlements, ['unsigned', 'signed']);
+  t.equal(again.wallet.commitments.length, 2);
+  t.equal(again.chain.accepted.length, 1);
+  again.clock.advance(400_000);
+  t.equal(again.clock.pending, 0);
+
+  const unsigned = createWorld({ intercept: withheld });
+  const result = await unsigned.round({ policy: { rounds: 1 } });
   t.match(result, { ok: false, fault: 'unsigned' });
   t.match(stepOf(result, 'J5one'), { failure: { step: 'sig', fault: 'silent' } });
   t.match(stepOf(result, 'J5two'), { step: 'signed' }, 'the honest one is known');
@@ -244,6 +258,149 @@ t.test('the end of a round that cannot be', async (t) => {
     clock.advance(600_000);
     t.equal(clock.pending, 0);
   }
+});
+
+t.test('a store that knows better than the wallet', async (t) => {
+  const world = createWorld();
+  const commitments = createMemoryCommitments();
+  const [coin] = world.wallet.coins;
+  if (coin === undefined) throw new Error('a coin');
+  await commitments.add(createPodle(coin.secret, coin, 0).commitment);
+  t.match(await world.round({ commitments }), { ok: true });
+  t.equal(world.wallet.commitments.length, 2, 'a used proof is not shown to anybody');
+  const stuck = createWorld();
+  const proof = await stuck.wallet.commit(AMOUNT, new AbortController().signal);
+  if (proof === undefined) throw new Error('a proof');
+  const known = createMemoryCommitments();
+  await known.add(proof.commitment);
+  t.match(
+    await stuck.round({
+      commitments: known,
+      wallet: { ...stuck.wallet, commit: async () => proof },
+    }),
+    { fault: 'no-commitment' },
+  );
+});
+
+const throwing = (): never => {
+  throw new Error('no');
+};
+
+t.test('wallets and chains that misbehave', async (t) => {
+  const broken: readonly (readonly [string, Partial<Funding>])[] = [
+    ['a fee that is no number', { minerFee: NaN }],
+    ['half a satoshi', { minerFee: 0.5 }],
+    ['a negative fee', { minerFee: -1 }],
+    ['a lock time before time', { lockTime: -1 }],
+    ['a lock time after time', { lockTime: 2 ** 32 }],
+    ['half a second', { lockTime: 0.5 }],
+    ['an address of nowhere', { changeAddress: 'nowhere' }],
+    ['a fortune for the miners', { changeAddress: undefined }],
+    ['one address twice', { changeAddress: addressOf('taker coinjoin') }],
+    ['no coins', { coins: [] }],
+    [
+      'a coin without a name',
+      { coins: [{ txid: 'x', vout: 0, script: `0014${'00'.repeat(20)}`, value: 9e6 }] },
+    ],
+  ];
+  for (const [name, part] of broken) {
+    const world = createWorld();
+    const result = await world.round({
+      wallet: {
+        ...world.wallet,
+        async fund(request, signal) {
+          const funding = await world.wallet.fund(request, signal);
+          return funding && { ...funding, ...part };
+        },
+      },
+    });
+    t.match(result, { fault: 'bad-funding' }, name);
+    t.strictSame(world.wallet.record.signed, []);
+    t.strictSame(world.wallet.record.settlements, ['unsigned']);
+  }
+
+  const world = createWorld({
+    dress: (wallet, nick) => (nick === 'J5one' ? { ...wallet, settle: throwing } : wallet),
+  });
+  t.match(
+    await world.round({ wallet: { ...world.wallet, settle: throwing } }),
+    { ok: true },
+    'coins that are not taken back',
+  );
+  world.clock.advance(400_000);
+  t.equal(world.makers[0]?.sessions.size, 0);
+  t.equal(world.clock.pending, 0);
+
+  // A maker is told to broadcast, nobody can look for it, and then our own broadcast takes its time.
+  const blind = createWorld({ intercept: ({ command }) => (command === 'push' ? [] : undefined) });
+  const waits: (() => void)[] = [];
+  const result = await blind.round({
+    policy: { broadcast: 'random-peer', unconfirmedMs: 1_000 },
+    randomBytes: (count) => (count === 4 ? new Uint8Array(4) : randomBytes(count)),
+    chain: {
+      ...blind.chain,
+      seen: (_, signal) =>
+        new Promise((_resolve, fail) => {
+          waits.push(() => fail(new Error('the node is down')));
+          signal.addEventListener('abort', () => fail(new Error('aborted')));
+        }),
+      async broadcast(bytes) {
+        for (const wait of waits) wait();
+        await settle();
+        await blind.chain.broadcast(bytes);
+      },
+    },
+  });
+  t.match(result, { ok: true, broadcastBy: undefined });
+});
+
+const never = (): Promise<never> => new Promise(() => {});
+
+t.test('wallets and chains that do not answer', async (t) => {
+  type World = ReturnType<typeof createWorld>;
+  const hanging: readonly (readonly [string, (world: World) => Partial<CoinjoinOptions>])[] = [
+    ['chain: took too long', ({ chain }) => ({ chain: { ...chain, coins: never } })],
+    ['wallet: took too long', ({ wallet }) => ({ wallet: { ...wallet, commit: never } })],
+    ['wallet: took too long', ({ wallet }) => ({ wallet: { ...wallet, fund: never } })],
+    ['wallet: took too long', ({ wallet }) => ({ wallet: { ...wallet, sign: never } })],
+  ];
+  for (const [detail, part] of hanging) {
+    const world = createWorld();
+    t.match(await world.round(part(world)), { fault: 'port', detail });
+    world.clock.advance(400_000);
+    t.equal(world.clock.pending, 0);
+    t.equal(world.wallet.record.reserved.size, 0);
+  }
+
+  let answer: (() => void) | undefined;
+  const late = createWorld({
+    dress: (wallet, nick) =>
+      nick !== 'J5one'
+        ? wallet
+        : {
+            ...wallet,
+            async reserve(request, signal) {
+              await new Promise<void>((resolve) => {
+                answer = resolve;
+              });
+              return wallet.reserve(request, signal);
+            },
+          },
+  });
+  t.match(await late.round(), { ok: true });
+  const [slow] = late.makers;
+  t.match(slow?.outcomes, [{ by: 'us', step: 'reserving', fault: 'port' }]);
+  answer?.();
+  await late.bring();
+  t.strictSame(slow?.wallet.record.settlements, ['unsigned'], 'coins that came too late are free');
+  t.equal(slow?.wallet.record.reserved.size, 0);
+
+  const mute = createWorld({
+    dress: (wallet, nick) => (nick === 'J5one' ? { ...wallet, sign: never } : wallet),
+  });
+  t.match(await mute.round(), { ok: true });
+  t.match(mute.makers[0]?.outcomes, [{ by: 'us', step: 'signing', fault: 'port' }]);
+  t.equal(mute.makers[0]?.wallet.record.reserved.size, 0);
 });
 
 t.test('a maker broadcasts it, and when it does not, we do', async (t) => {
@@ -313,8 +470,75 @@ t.test('at the door of the sessions', async (t) => {
   const again = createWorld({ used: ['0'.repeat(63) + '1'] });
   again.office.open('J5a');
   again.office.deliver({ from: 'J5a', to: 'J5one', command: 'fill', args: fill(1) });
-  t.match(again.office.pending, [{ command: 'error', args: /^Commitment is blacklisted: 0+1$/ }]);
+  t.match(again.office.pending, [
+    { command: 'error', args: /^Commitment is blacklisted: 0+1 \(key / },
+  ]);
   t.equal(again.makers[0]?.used.length, 1, 'and others are told once more');
+});
+
+t.test('who proves a coin when there is no more room is told so', async (t) => {
+  // Each maker has room for one; both takers are let in, for neither has proved anything.
+  const world = createWorld();
+  const other = createTakerWallet('other', mintFor(world.chain, 'other', [1_500_000, 900_000]));
+  const results = await Promise.all([
+    world.round(),
+    world.round({ channel: world.office.open('J5other'), wallet: other }),
+  ]);
+  t.ok(results.every(({ ok }) => ok));
+  const failures = results.flatMap(({ makers }) => makers.flatMap(({ failure }) => failure ?? []));
+  t.ok(failures.length > 0);
+  for (const failure of failures) {
+    t.match(failure, { step: 'ioauth', fault: 'refused', detail: /too many coinjoins at once/ });
+  }
+});
+
+t.test('an error that was said to somebody else ends nothing', async (t) => {
+  const foreign = 'amount out of range (key 0123456789abcdef)';
+  for (const command of ['fill', 'auth', 'tx']) {
+    const world = createWorld({
+      intercept: (mail) =>
+        mail.to === 'J5one' && mail.command === command
+          ? [{ from: 'J5one', to: 'J5taker', command: 'error', args: foreign }, mail]
+          : undefined,
+    });
+    const result = await world.round();
+    t.match(result, { ok: true }, command);
+    t.match(stepOf(result, 'J5one'), { step: 'signed' });
+  }
+  // Deployed makers name nothing: theirs is believed when nothing else comes.
+  const deployed = createWorld({
+    intercept: (mail) =>
+      mail.to === 'J5one' && mail.command === 'fill'
+        ? [{ from: 'J5one', to: 'J5taker', command: 'error', args: 'oid not found' }]
+        : undefined,
+  });
+  const result = await deployed.round();
+  t.match(result, { ok: true });
+  t.match(stepOf(result, 'J5one'), {
+    failure: { step: 'pubkey', fault: 'refused', detail: 'oid not found' },
+  });
+  t.ok(deployed.clock.now() >= 60_000);
+});
+
+t.test("a taker's words for somebody else end nothing", async (t) => {
+  const auths = createWorld({
+    intercept: (mail) =>
+      mail.command === 'auth'
+        ? [...Array.from({ length: 5 }, (_, n) => ({ ...mail, args: `0 ${n}` })), mail]
+        : undefined,
+  });
+  t.match(await auths.round(), { ok: true }, 'made an auth');
+  let fill: Mail | undefined;
+  const fills = createWorld({
+    intercept: (mail) => {
+      if (mail.command === 'fill') fill ??= mail;
+      // A maker with another offer was asked for that.
+      const foreign = fill && { ...fill, to: mail.to, args: fill.args.replace(/^0 /, '7 ') };
+      return foreign && mail.from === 'J5taker' ? [mail, foreign] : undefined;
+    },
+  });
+  t.match(await fills.round(), { ok: true }, 'a fill');
+  t.ok(fills.office.history.every(({ command }) => command !== 'error'));
 });
 
 t.test('a maker that names a coin of ours is left out', async (t) => {

@@ -637,6 +637,15 @@ t.test('changes are told in versions', (t) => {
   }
   t.equal(changes.since(5), undefined, 'forgotten');
   t.equal(changes.since(changes.version - 256)?.length, 256);
+  const { version } = changes;
+  for (let n = 0; n < 100_000; n++) changes.touch(`flood${n}`);
+  t.equal(changes.since(version), undefined, 'more than can be told: take a snapshot');
+  clock.advance(60_000);
+  const first = told.find((change) => change.version > version);
+  t.ok(first !== undefined && first.version > version + 1, 'a gap');
+  const removed = told.filter((change) => change.version > version).flatMap((one) => one.removed);
+  t.ok(removed.length <= 40_000, 'what waits is bounded');
+  t.strictSame(changes.since(changes.version), []);
   changes.touch('a');
   changes.close();
   t.equal(clock.pending, 0);

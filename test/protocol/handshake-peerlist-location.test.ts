@@ -132,6 +132,11 @@ t.test('793: what a directory or a peer accepts', async (t) => {
   );
 });
 
+/** Arrays in arrays. */
+function nested(depth: number): unknown {
+  return depth === 0 ? 0 : [nested(depth - 1)];
+}
+
 t.test('793: what is refused, and whether with an answer', async (t) => {
   const rows: readonly (readonly [
     string,
@@ -142,6 +147,7 @@ t.test('793: what is refused, and whether with an answer', async (t) => {
     ['empty', '', 'handshake-json'],
     ['array', '[]', 'handshake-json'],
     ['null', 'null', 'handshake-json'],
+    ['nested', { features: { x: nested(100) } }, 'handshake-json'],
     ...Object.keys(PEER).map(
       (key) => [`without ${key}`, { [key]: undefined }, 'handshake-keys'] as const,
     ),

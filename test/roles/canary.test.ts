@@ -8,7 +8,12 @@ import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import type { Location } from '../../src/protocol/location.js';
 import { createNickKey } from '../../src/protocol/nick.js';
-import { createCanary, type Canary, type CanaryState } from '../../src/roles/canary.js';
+import {
+  createCanary,
+  type Canary,
+  type CanaryReport,
+  type CanaryState,
+} from '../../src/roles/canary.js';
 import { startDirectoryNode } from '../../src/roles/directory-node.js';
 import { connectControl, type ControlClient } from '../../src/tor/control-client.js';
 import { loadOrCreateOnionKey } from '../../src/tor/key-folder.js';
@@ -58,7 +63,7 @@ interface Bench {
   end(): Promise<void>;
 }
 
-function bench(t: Test, intervalMs: number, random = 0.999): Bench {
+function bench(t: Test, intervalMs: number, random = 0.999, past?: CanaryReport): Bench {
   const clock = createTestClock();
   const log = lineLog();
   let world: World = 'well';
@@ -79,6 +84,7 @@ function bench(t: Test, intervalMs: number, random = 0.999): Bench {
     network: 'signet',
     nick: FAKE_DIRECTORY_NICK,
     intervalMs,
+    past,
     newNickKey: () => createNickKey(randomBytes),
     clock,
     random: () => random,
@@ -147,6 +153,35 @@ t.test('noticed in time, said once, and taken back', async (t) => {
       await b.end();
     });
   }
+});
+
+t.test('what the process before knew', async (t) => {
+  const past: CanaryReport = {
+    state: 'unreachable',
+    stateSeconds: 70,
+    testedSecondsAgo: 20,
+    tests: 9,
+    failures: 3,
+  };
+  t.test('an alarm lasts until a test says otherwise', async (t) => {
+    const b = bench(t, MINUTE, 0.999, past);
+    b.canary.published(ONION);
+    t.match(b.canary.report(), past);
+    t.match(b.canary.trouble(), /cannot reach the onion/);
+    await b.until('reachable');
+    t.match(b.canary.report(), { tests: 10, failures: 3, stateSeconds: 0 });
+    t.match(b.log.lines, [/^info self test: .*again$/]);
+    await b.end();
+  });
+  t.test('switched on or off meanwhile', async (t) => {
+    const off = bench(t, 0, 0.999, past);
+    t.match(off.canary.report(), { state: 'off', tests: 9 });
+    t.equal(off.canary.trouble(), undefined);
+    await off.end();
+    const on = bench(t, MINUTE, 0.999, { state: 'off', tests: 0, failures: 0 });
+    t.equal(on.canary.report().state, 'waiting');
+    await on.end();
+  });
 });
 
 t.test('no alarm', async (t) => {

@@ -14,6 +14,7 @@ import { startMaker } from '../../src/roles/maker.js';
 import { hello, onion } from '../directory/wire.js';
 import { openLiveProbe, openProbe } from '../helpers/channel-probe.js';
 import { startCli, type RunningCli } from '../helpers/cli.js';
+import { loopbackConfig } from '../helpers/config.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
 import { dialRaw } from '../helpers/raw-peer.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
@@ -27,19 +28,7 @@ const OFFERS: readonly Offer[] = [
 async function datadirFor(t: Test, port: number): Promise<string> {
   const datadir = join(t.testdir({}), 'data');
   await mkdir(datadir, { mode: 0o700 });
-  await writeFile(
-    join(datadir, 'joinmarket.cfg'),
-    `[BLOCKCHAIN]
-network = signet
-[MESSAGING:onion]
-type = onion
-regtest_count = 1,1
-onion_serving_host = 127.0.0.1
-onion_serving_port = ${port}
-[DIRECTORY]
-status_port = 0
-`,
-  );
+  await writeFile(join(datadir, 'joinmarket.cfg'), loopbackConfig({ port }));
   return datadir;
 }
 

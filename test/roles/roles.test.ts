@@ -91,7 +91,8 @@ t.test(
     listener.send(channel.nick, 'fill', fill('12'.repeat(32)));
     const { commands } = await refusal;
     t.equal(commands[0].name, 'error', 'no second book within ten seconds, but a refusal');
-    t.equal(commands[0].args.join(' '), `${NO_WALLET_ERROR} (commitment P${'12'.repeat(8)})`);
+    const about = `(commitment P${'12'.repeat(8)}) (key ${'ab'.repeat(8)})`;
+    t.equal(commands[0].args.join(' '), `${NO_WALLET_ERROR} ${about}`);
     t.equal(maker.answered, 1);
 
     maker.stop();

@@ -1,6 +1,17 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import {
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  rm,
+  symlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -266,4 +277,37 @@ t.test('the units are sound and confined', async (t) => {
       `${unit}: exposure below 2.0\n${security.stdout.split('\n').at(-2) ?? ''}`,
     );
   }
+});
+
+t.test('every folder of src is told what it may import, and stands in CONTRIBUTING', async (t) => {
+  const entries = await readdir(join(ROOT, 'src'), { withFileTypes: true });
+  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
+  t.ok(folders.includes('protocol') && folders.includes('cli'));
+  // Outside the clone, where nothing is ignored.
+  const dir = await mkdtemp(join(tmpdir(), 'onionmc-lint-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  await cp(join(ROOT, '.oxlintrc.json'), join(dir, '.oxlintrc.json'));
+  const breaks = async (folder: string, name: string, target: string): Promise<void> => {
+    await mkdir(join(dir, 'src', folder), { recursive: true });
+    await writeFile(join(dir, 'src', folder, name), `export { x } from '${target}';\n`);
+  };
+  const wrong = folders.map((folder) => [folder, folder === 'cli' ? '../index.js' : '../cli/x.js']);
+  for (const [folder = '', target = ''] of wrong) await breaks(folder, 'outward.ts', target);
+  for (const other of folders) await breaks('protocol', `${other}.ts`, `../${other}/x.js`);
+  await breaks('channel', 'right.ts', '../protocol/x.js');
+
+  const oxlint = join(ROOT, 'node_modules/.bin/oxlint');
+  // tap's loader, which it hands on in NODE_OPTIONS, cannot load this program.
+  const { stdout } = await run('env', ['-u', 'NODE_OPTIONS', '-C', dir, oxlint, '-f', 'unix']);
+  const refused = [...stdout.matchAll(/src\/(\S+\.ts):.* is restricted/g)].map(
+    ([, file = '']) => file,
+  );
+  t.same(
+    new Set(refused),
+    new Set(folders.flatMap((folder) => [`${folder}/outward.ts`, `protocol/${folder}.ts`])),
+  );
+
+  const layout = await readFile(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+  const unnamed = folders.filter((folder) => !new RegExp(`^src/${folder} `, 'm').test(layout));
+  t.same(unnamed, []);
 });

@@ -40,11 +40,7 @@ void t.test('ten seconds: nothing lost, doubled, forged, leaked or left running'
 });
 
 void t.test('wrong arguments', async (t) => {
-  const { code, stderr, stdout } = await startProgram(process.execPath, [
-    `${PROGRAMS}main.js`,
-    '--minutes',
-    'ten',
-  ]).ended;
+  const { code, stderr, stdout } = await startProgram(SOAK, ['--minutes', 'ten']).ended;
   t.equal(code, 2);
   t.match(stderr, /--minutes ten: a number above 0/);
   t.equal(stdout, '');

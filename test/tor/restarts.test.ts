@@ -15,6 +15,7 @@ import type { PrivateTor } from '../../src/tor/private-network/client.js';
 import { infoValue } from '../../src/tor/control-values.js';
 import { keyOf, openLiveProbe } from '../helpers/channel-probe.js';
 import { startCli } from '../helpers/cli.js';
+import { torConfig } from '../helpers/config.js';
 import { openDescriptors } from '../helpers/descriptors.js';
 import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
 import { freePort } from '../../src/tor/private-network/free-ports.js';
@@ -32,27 +33,11 @@ async function datadirFor(
   tor: PrivateTor,
   more: { readonly nodes?: string; readonly statusPort?: number },
 ): Promise<string> {
-  const control = tor.controlEndpoint;
-  if (control?.kind !== 'tcp') throw new Error('this tor has no control port');
   const datadir = join(t.testdirName, name);
   await mkdir(datadir, { recursive: true, mode: 0o700 });
   await writeFile(
     join(datadir, 'joinmarket.cfg'),
-    `[BLOCKCHAIN]
-network = signet
-[MESSAGING:onion]
-type = onion
-tor_mode = control
-socks5_host = 127.0.0.1
-socks5_port = ${tor.socks.port}
-tor_control_host = 127.0.0.1
-tor_control_port = ${control.port}
-onion_serving_port = 0
-directory_nodes = ${more.nodes ?? ''}
-[DIRECTORY]
-status_port = ${more.statusPort ?? 0}
-canary_interval_sec = 0
-`,
+    torConfig({ mode: 'control', tor, ...more, extra: 'canary_interval_sec = 0' }),
     { mode: 0o600 },
   );
   return datadir;

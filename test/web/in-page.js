@@ -76,7 +76,11 @@ globalThis.probe = {
 
   /** Controls too low for a finger (WCAG 2.5.8: 24 pixels). */
   smallControls: () =>
-    [...document.querySelectorAll('button, select, input:not([type=checkbox]), tr[role=row]')]
+    [
+      ...document.querySelectorAll(
+        'button, select, summary, input:not([type=checkbox]), tr[role=row]',
+      ),
+    ]
       .filter((each) => each.checkVisibility() && each.getBoundingClientRect().height < 24)
       .map((each) => each.outerHTML.slice(0, 80)),
 
@@ -117,9 +121,8 @@ globalThis.probe = {
   },
 
   /** Estimated chances, and those of a simulation that does literally what a taker does. */
-  async chances(picks, bondless, runs) {
+  async chances(weights, picks, bondless, runs) {
     const { pickChances } = await import('/chance.js');
-    const weights = Array.from({ length: 60 }, (_, i) => (i % 3 === 0 ? 0 : (i + 1) ** 3));
     let state = 1;
     const random = () => {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -271,6 +271,7 @@ pageTest(
     await stop();
     await page.getByText(/The connection to the watcher is gone|does not answer/).waitFor();
     t.match(await page.locator('#banner').textContent(), /Shown is the book of \d+:\d\d:\d\d/);
+    t.notMatch(await page.getByRole('alert').first().textContent(), /again/, 'no countdown aloud');
     t.equal(await word.textContent(), 'disconnected');
     t.same(await texts(page, 'maker'), ['J5stays'], 'what is known stays');
     await picture(page, 'orderbook-disconnected.png');
@@ -288,6 +289,11 @@ pageTest(
     t.equal(await broken.locator('#connection .word').textContent(), 'error');
     await broken.unroute('**/orderbook.json');
     await broken.getByRole('button', { name: 'Try now' }).click();
+    await shows(broken, '2 offers');
+
+    await broken.route('**/events*', (route) => route.fulfill({ status: 503, body: '{}' }));
+    await broken.reload();
+    await broken.getByText('The watcher takes no more pages').waitFor();
     await shows(broken, '2 offers');
   },
 );
@@ -318,7 +324,7 @@ pageTest(
     t.equal(await page.locator('dialog img, dialog script').count(), 0);
     t.equal(await probe(page, 'width()'), 1280, 'the longest nick fits');
     await page.keyboard.press('Escape');
-    await page.getByText('withholds <img').first().waitFor();
+    await page.getByText('seems to withhold <img').first().waitFor();
   },
 );
 
@@ -415,6 +421,10 @@ pageTest(
   async (t, page) => {
     await shows(page, '300 offers');
     t.equal(await probe(page, 'width()'), 375, 'nothing sticks out');
+    for (const width of [320, 721, 1000, 375]) {
+      await page.setViewportSize({ width, height: 812 });
+      t.equal(await probe(page, 'width()'), width, `nothing sticks out at ${width}`);
+    }
     const row = page.locator(ROWS).first();
     for (const column of ['maker', 'max', 'cost', 'chance', 'directories', 'age']) {
       const box = await row.locator(`.col-${column}`).boundingBox();
@@ -533,6 +543,23 @@ pageTest(
   },
 );
 
+pageTest('the axes of a chart follow the book', {}, async (t, page, { book }) => {
+  const sentence = page.locator('#chart-sizes .sentence');
+  const drawn = "document.querySelector('#chart-sizes canvas')?.toDataURL()";
+  await live(page);
+  book.put(entryOf({ maker: 'J5one', maxsize: 500_000_000, cjfee: '0.001' }));
+  await sentence.getByText('reach 5 BTC').waitFor();
+  await probe(page, 'painted()');
+  await page.evaluate(`globalThis.before = ${drawn}`);
+  // One bar as before; only what is written below it is another number.
+  book.put(entryOf({ maker: 'J5one', maxsize: 900_000_000, cjfee: '0.001' }));
+  await sentence.getByText('reach 9 BTC').waitFor();
+  await until(page, `${drawn} !== globalThis.before`);
+  book.put(entryOf({ maker: 'J5two', maxsize: 200_000_000, cjfee: '0.002' }));
+  await page.getByText('Half of 2 offers ask 10\u202f000 sat or less.').waitFor();
+  t.match(await sentence.textContent(), 'reach 9 BTC', 'one of two');
+});
+
 interface Chances {
   readonly sum: number;
   readonly error: number;
@@ -574,12 +601,28 @@ pageTest(
     await page.getByLabel('Fee limit, sat').fill('100');
     await page.getByText('0 makers in question').waitFor();
 
-    const picks = await probe<Chances>(page, 'chances(9, 0.125, 20000)');
-    t.ok(Math.abs(picks.sum - 9) < 1e-6, 'nine are picked in total');
-    t.ok(picks.error < 0.02, `a simulation agrees (${picks.error.toFixed(4)})`);
-    for (const chance of picks.alike)
-      t.ok(Math.abs(chance - 0.5) < 1e-6, 'without bonds all alike');
-    t.same(picks.enough, [1, 1], 'fewer makers than wanted');
-    t.ok((picks.huge[0] ?? 0) > 0.999, 'numbers may be large');
+    await page.getByText('fewer than wanted').waitFor({ state: 'hidden' });
+    await page.getByLabel('Fee limit, sat').fill('');
+    await page.getByLabel('Makers wanted').fill('9');
+    await page.getByText('fewer than wanted').waitFor();
+
+    // Bonds of all kinds of books: flat, a few alike, some that outweigh all others.
+    const books: readonly (readonly [string, readonly number[]])[] = [
+      ['cubes', Array.from({ length: 60 }, (_, i) => (i % 3 === 0 ? 0 : (i + 1) ** 3))],
+      ['each four times the next', Array.from({ length: 24 }, (_, i) => 4 ** i)],
+      ['one above all', [1e12, ...Array.from({ length: 30 }, (_, i) => i % 2)]],
+      ['nine alike', Array.from({ length: 60 }, (_, i) => (i < 9 ? 1 : 0))],
+      ['none', Array.from({ length: 12 }, () => 0)],
+    ];
+    for (const [name, weights] of books) {
+      const given = JSON.stringify(weights);
+      const picks = await probe<Chances>(page, `chances(${given}, 9, 0.125, 20000)`);
+      t.ok(Math.abs(picks.sum - 9) < 1e-6, `${name}: nine are picked in total`);
+      t.ok(picks.error < 0.02, `${name}: a simulation agrees (${picks.error.toFixed(4)})`);
+      for (const chance of picks.alike)
+        t.ok(Math.abs(chance - 0.5) < 1e-6, 'without bonds all alike');
+      t.same(picks.enough, [1, 1], 'fewer makers than wanted');
+      t.ok((picks.huge[0] ?? 0) > 0.999, 'numbers may be large');
+    }
   },
 );

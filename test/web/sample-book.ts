@@ -52,9 +52,13 @@ function sighting(directory: string, withdrawn: boolean): OfferSighting {
   };
 }
 
+/** The generator of secp256k1, a key like any other. */
+export const SAMPLE_KEY = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798';
+
 export function bondOf(value: number | undefined, locktime = 1_900_000_000): BookBond {
   return {
     outpoint: `${'ab'.repeat(32)}:1`,
+    utxoPublicKey: SAMPLE_KEY,
     locktime,
     certExpiry: 500,
     state: value === undefined ? 'signed' : 'valued',
@@ -140,6 +144,7 @@ function auditOf(directory: string, withheld: string | undefined): DirectoryAudi
               detail: 'heard through others in 14 rounds, through this one in none',
             },
           ],
+    flagged: withheld === undefined ? 0 : 1,
     avoided: withheld !== undefined,
     rounds: 1280,
     delivered: withheld === undefined ? 1274 : 1190,

@@ -3,6 +3,7 @@ import { connect, type Socket } from 'node:net';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { p2wsh, TEST_NETWORK } from '@scure/btc-signer';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import type { BookEntry } from '../../src/orderbook/book-api.js';
@@ -14,8 +15,16 @@ import {
   type OrderbookServerOptions,
 } from '../../src/web/server.js';
 import { startCli } from '../helpers/cli.js';
+import { loopbackConfig } from '../helpers/config.js';
 import { createTestClock } from '../helpers/test-clock.js';
-import { bondOf, createSampleBook, DIRECTORIES, entryOf, sampleEntries } from './sample-book.js';
+import {
+  bondOf,
+  createSampleBook,
+  DIRECTORIES,
+  entryOf,
+  SAMPLE_KEY,
+  sampleEntries,
+} from './sample-book.js';
 
 t.setTimeout(120_000);
 
@@ -280,7 +289,7 @@ t.test('orderbook.json has the names of the original watcher, and ours beside th
     signed: false,
     unsigned_because: 'public-only',
     directories: [DIRECTORIES[0]],
-    bond: { state: 'signed', value: null },
+    bond: { state: 'signed', outpoint: `${'ab'.repeat(32)}:1`, value: null },
   });
   const seen = json.offers.map((offer) => offer.first_seen);
   t.equal((seen[0] ?? 0) - (seen[1] ?? 0), 60, 'times are unix seconds');
@@ -288,6 +297,8 @@ t.test('orderbook.json has the names of the original watcher, and ours beside th
     json.offers[1]?.withdrawn.map(({ directory, why }) => [directory, why]),
     DIRECTORIES.slice(1).map((directory) => [directory, 'left']),
   );
+  // <lock time> CHECKLOCKTIMEVERIFY DROP <key> CHECKSIG
+  const lock = Buffer.from(`0400b33f71b17521${SAMPLE_KEY}ac`, 'hex');
   t.same(json.fidelitybonds, [
     {
       counterparty: 'J5absolute',
@@ -295,7 +306,9 @@ t.test('orderbook.json has the names of the original watcher, and ours beside th
       bond_value: 1234.5,
       locktime: 1_900_000_000,
       amount: 100_000_000,
+      address: p2wsh({ type: 'lock', script: lock }, TEST_NETWORK).address,
       utxo_confirmation_timestamp: 1_700_000_000,
+      utxo_pub: SAMPLE_KEY,
       cert_expiry: 500,
     },
   ]);
@@ -461,6 +474,25 @@ t.test('events: a page that does not read is told nothing more, and closed', asy
   await closed;
 });
 
+t.test('a reader of the book that takes nothing is closed', async (t) => {
+  const stalled = new Promise<string>((resolve) => {
+    const log = { ...silentLog, debug: (text: string): void => resolve(text) };
+    void (async () => {
+      const { port } = await started(t, {
+        // More than the socket buffers of two sides hold.
+        entries: sampleEntries(20_000),
+        options: { log, eventLimits: { stallMs: 100 } },
+      });
+      const socket: Socket = connect(port, '127.0.0.1');
+      t.teardown(() => socket.destroy());
+      socket.on('error', () => {});
+      socket.pause();
+      socket.write('GET /orderbook.json HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    })();
+  });
+  t.equal(await stalled, 'a reader of the orderbook page takes nothing');
+});
+
 t.test('closing does not wait for pages that listen', async (t) => {
   const { port, server, clock } = await started(t);
   const page = listen(t, port, '');
@@ -474,7 +506,7 @@ t.test('an address that cannot be had is told in one line', async (t) => {
   const { port, book, clock } = await started(t);
   const options = {
     book,
-    network: 'signet',
+    network: 'signet' as const,
     health: () => ({ ok: true }),
     clock,
     log: silentLog,
@@ -494,20 +526,9 @@ t.test('an address that cannot be had is told in one line', async (t) => {
 async function datadirOf(t: Test, nodes: string, extra = ''): Promise<string> {
   const datadir = await mkdtemp(join(tmpdir(), 'onionmc-watcher-'));
   t.teardown(() => rm(datadir, { recursive: true, force: true }));
-  const text = `
-[BLOCKCHAIN]
-network = signet
-[MESSAGING:onion]
-type = onion
-regtest_count = 1,1
-onion_serving_host = 127.0.0.1
-onion_serving_port = 0
-directory_nodes = ${nodes}
-[DIRECTORY]
-status_port = 0
-${extra}
-`;
-  await writeFile(join(datadir, 'joinmarket.cfg'), text, { mode: 0o600 });
+  await writeFile(join(datadir, 'joinmarket.cfg'), loopbackConfig({ nodes, extra }), {
+    mode: 0o600,
+  });
   return datadir;
 }
 

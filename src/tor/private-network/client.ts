@@ -4,7 +4,8 @@ import { waitForBootstrap, type OnBootstrap } from '../bootstrap.js';
 import type { ControlClient } from '../control-client.js';
 import type { ControlEndpoint } from '../control-endpoint.js';
 import { TorError } from '../tor-error.js';
-import { launchTor, listenersOf, type RunningTor } from '../tor-program.js';
+import type { RunningTor } from '../running-tor.js';
+import { launchTor, listenersOf } from '../tor-program.js';
 import { freePorts } from './free-ports.js';
 import { clientLines, COMMON_LINES } from './torrc.js';
 

@@ -8,7 +8,8 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TorError } from '../tor-error.js';
-import { launchTor, type RunningTor } from '../tor-program.js';
+import type { RunningTor } from '../running-tor.js';
+import { launchTor } from '../tor-program.js';
 import { createAuthority, type Authority } from './authority.js';
 import { startClient, type PrivateTor, type StartTorOptions } from './client.js';
 import {

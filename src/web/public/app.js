@@ -147,10 +147,16 @@ function noteText() {
   if (store.status === 'loading') return ['Loading the orderbook', ''];
   if (store.status !== 'live') return ['No orderbook', 'The watcher has to answer first.'];
   const up = store.statistics?.directories_up ?? 0;
-  return up === 0
+  if (up === 0) {
+    return [
+      'No directory is up yet',
+      'Through Tor the first one takes up to two minutes. See below why.',
+    ];
+  }
+  return store.statistics.refreshed_at === null
     ? [
-        'No directory is up yet',
-        'Through Tor the first one takes up to two minutes. See below why.',
+        'Makers are not asked yet',
+        'They are as soon as all directories are up, or a minute after the start.',
       ]
     : ['No offers yet', 'Makers were asked; most answer within two minutes.'];
 }
@@ -189,8 +195,10 @@ function showBook() {
     shown.length === offers.length
       ? format.many(offers.length, 'offer')
       : `${format.count(shown.length)} of ${format.many(offers.length, 'offer')}`;
+  const few = chances.makers > 0 && chances.makers < wish.picks;
   $('considered').textContent =
-    `${format.many(chances.makers, 'maker')} in question, ${format.count(chances.bonded)} with a bond of known value`;
+    `${format.many(chances.makers, 'maker')} in question, ${format.count(chances.bonded)} with a bond of known value` +
+    (few ? '; fewer than wanted: all are taken, or the taker gives up' : '');
   $('no-values').hidden = chances.bonded > 0;
   for (const id of ['export-csv', 'export-json']) $(id).disabled = shown.length === 0;
   const types = [...new Set(offers.map(({ ordertype }) => ordertype))].toSorted((a, b) =>
@@ -251,13 +259,20 @@ function showStatus() {
   showNote();
 }
 
+/** What stays the same is not announced anew. */
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
 function showBanner() {
   if (banner.hidden) return;
   const wait = Math.max(0, Math.ceil((store.retryAt - Date.now()) / 1000));
   const copy = store.heardAt > 0 ? ` Shown is the book of ${format.clockTime(store.heardAt)}.` : '';
-  const text = `${store.problem}${copy} ${wait === 0 ? 'Trying again …' : `Trying again in ${wait} s.`}`;
-  const line = banner.querySelector('p');
-  if (line.textContent !== text) line.textContent = text;
+  setText(banner.querySelector('.what'), `${store.problem}${copy}`);
+  setText(
+    banner.querySelector('.when'),
+    wait === 0 ? 'Trying again …' : `Trying again in ${wait} s.`,
+  );
 }
 
 // What the reader does

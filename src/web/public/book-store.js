@@ -137,7 +137,15 @@ export function createBookStore(tell) {
       setStatus('live');
     });
     source.addEventListener('error', () => {
-      if (source === mine) failed('away', 'The connection to the watcher is gone.');
+      if (source !== mine) return;
+      // A browser gives up for good only when it was answered, and not as it should be.
+      const refused = mine.readyState === EventSource.CLOSED;
+      failed(
+        'away',
+        refused
+          ? 'The watcher takes no more pages; close one that is open.'
+          : 'The connection to the watcher is gone.',
+      );
     });
     on('book', apply);
     on('statistics', (statistics) => {

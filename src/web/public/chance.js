@@ -33,11 +33,31 @@ export function eligible(offers, wish) {
   return best;
 }
 
-/** How far to go so that, together, exactly one more maker is picked. Newton's method. */
-function stepFor(left, hazard) {
+/** Makers whose bonds outweigh all others are followed one by one, in all combinations: at most so many. */
+const FOLLOWED = 12;
+/** Where many are wanted, fewer: 2^12 combinations for each of 100 picks would be felt. */
+const FOLLOWED_OF_MANY = 10;
+const MANY_PICKS = 20;
+
+/** Adds up the small ones first. */
+function sumBackwards(length, valueAt) {
+  let sum = 0;
+  for (let i = length - 1; i >= 0; i -= 1) sum += valueAt(i);
+  return sum;
+}
+
+/** How many of `order` (weights, largest first) are followed; equal ones all or none. */
+function followedOf(order, picks) {
+  let count = Math.min(picks > MANY_PICKS ? FOLLOWED_OF_MANY : FOLLOWED, order.length);
+  while (count > 0 && (order[count - 1] === 0 || order[count - 1] === order[count])) count -= 1;
+  return count;
+}
+
+/** How far to go so that, together, `wanted` more makers are picked. Newton's method. */
+function stepFor(left, hazard, wanted) {
   let step = 1;
   for (let round = 0; round < 8; round += 1) {
-    let excess = -1;
+    let excess = -wanted;
     let slope = 0;
     for (let i = 0; i < left.length; i += 1) {
       const stays = left[i] * Math.exp(-step * hazard[i]);
@@ -53,34 +73,82 @@ function stepFor(left, hazard) {
 }
 
 /**
- * The chance of each maker to be among those picked. Exact for a single pick; for more, what is left
- * after each pick is taken as its average, which stays within one per cent of a simulation.
+ * One pick from every combination of followed makers that may be gone by now.
+ * @param chanceOf by combination (a bit for each followed maker that is gone): how likely it is
+ * @returns the same after the pick; what the pick means for one of the others, by being there
+ *   (`alike`) and by its weight (`weighted`); and how many of the others are picked (`others`, 0 to 1)
+ */
+function pickFrom(chanceOf, followed, weightLeft, { makers, restWeight, bondless }) {
+  const after = new Float64Array(chanceOf.length);
+  let alike = 0;
+  let weighted = 0;
+  let others = 0;
+  for (let gone = 0; gone < chanceOf.length; gone += 1) {
+    const chance = chanceOf[gone];
+    if (chance === 0) continue;
+    const total = weightLeft[gone] + restWeight;
+    const each = (total > 0 ? bondless : 1) / makers;
+    const byWeight = total > 0 ? (1 - bondless) / total : 0;
+    let other = 1;
+    for (let i = 0; i < followed.length; i += 1) {
+      const bit = 1 << i;
+      if ((gone & bit) !== 0) continue;
+      const picked = each + byWeight * followed[i];
+      after[gone | bit] += chance * picked;
+      other -= picked;
+    }
+    other = Math.max(0, other);
+    after[gone] += chance * other;
+    others += chance * other;
+    alike += chance * each;
+    weighted += chance * byWeight;
+  }
+  return { after, alike, weighted, others };
+}
+
+/**
+ * The chance of each maker to be among those picked. Exact for a single pick. For more, the largest
+ * bonds are followed in all combinations, since it matters much which of them is gone; of the others,
+ * what is left after each pick is taken as its average.
  * @param weights values of bonds, 0 without one
  * @param picks how many makers the taker wants
  * @param bondless share of picks that do not look at bonds, 0 to 1
  */
 export function pickChances(weights, picks, bondless) {
-  const makers = weights.length;
-  if (picks >= makers) return new Float64Array(makers).fill(1);
-  const left = new Float64Array(makers).fill(1);
-  const hazard = new Float64Array(makers);
-  const largest = weights.reduce((a, b) => Math.max(a, b), 0);
+  if (picks >= weights.length) return new Float64Array(weights.length).fill(1);
+  const order = [...weights.keys()].toSorted((a, b) => weights[b] - weights[a]);
+  const sorted = order.map((i) => weights[i]);
+  const count = followedOf(sorted, picks);
+  const followed = sorted.slice(0, count);
+  const rest = sorted.slice(count);
+  const weightLeft = Float64Array.from({ length: 1 << count }, (_, gone) =>
+    sumBackwards(count, (i) => ((gone >> i) & 1 ? 0 : followed[i])),
+  );
+  let chanceOf = new Float64Array(1 << count);
+  chanceOf[0] = 1;
+  const left = new Float64Array(rest.length).fill(1);
+  const hazard = new Float64Array(rest.length);
   for (let pick = 0; pick < picks; pick += 1) {
-    let alike = 0;
-    let weighted = 0;
-    for (let i = 0; i < makers; i += 1) {
-      alike += left[i];
-      weighted += left[i] * weights[i];
+    const restWeight = sumBackwards(rest.length, (i) => left[i] * rest[i]);
+    const makers = weights.length - pick;
+    const step = pickFrom(chanceOf, followed, weightLeft, { makers, restWeight, bondless });
+    chanceOf = step.after;
+    for (let i = 0; i < rest.length; i += 1) hazard[i] = step.alike + step.weighted * rest[i];
+    if (picks === 1) {
+      for (let i = 0; i < rest.length; i += 1) left[i] -= hazard[i];
+    } else if (rest.length > 0) {
+      const far = stepFor(left, hazard, step.others);
+      for (let i = 0; i < rest.length; i += 1) left[i] *= Math.exp(-far * hazard[i]);
     }
-    const bonds = weighted > largest * 1e-12;
-    for (let i = 0; i < makers; i += 1) {
-      hazard[i] = bonds ? bondless / alike + ((1 - bondless) * weights[i]) / weighted : 1 / alike;
-    }
-    if (picks === 1) return hazard.slice();
-    const step = stepFor(left, hazard);
-    for (let i = 0; i < makers; i += 1) left[i] *= Math.exp(-step * hazard[i]);
   }
-  return left.map((stays) => 1 - stays);
+  const chances = new Float64Array(weights.length);
+  for (let i = 0; i < count; i += 1) {
+    for (let gone = 0; gone < chanceOf.length; gone += 1) {
+      if ((gone >> i) & 1) chances[order[i]] += chanceOf[gone];
+    }
+  }
+  for (let i = 0; i < rest.length; i += 1) chances[order[count + i]] = 1 - left[i];
+  return chances;
 }
 
 /**

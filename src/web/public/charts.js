@@ -2,7 +2,7 @@
 import uPlot from './vendor/uPlot.esm.js';
 import { feeAt } from './chance.js';
 import * as format from './format.js';
-import { bonds, depth, logHistogram, median } from './summaries.js';
+import { bonds, depth, logHistogram, lowerMedian, upperMedian } from './summaries.js';
 
 const HEIGHT = 220;
 
@@ -115,8 +115,8 @@ const CHARTS = {
     const summary = logHistogram(fees);
     if (summary === undefined) return undefined;
     return {
-      ...histogramOptions(c, summary, (v) => format.count(v)),
-      sentence: `Half of ${format.many(fees.length, 'offer')} ask ${format.satoshi(median(fees))} or less.`,
+      ...histogramOptions(c, summary, format.shortCount),
+      sentence: `Half of ${format.many(fees.length, 'offer')} ask ${format.satoshi(lowerMedian(fees))} or less.`,
     };
   },
   sizes(c, { offers }) {
@@ -125,7 +125,7 @@ const CHARTS = {
     if (summary === undefined) return undefined;
     return {
       ...histogramOptions(c, summary, format.shortBitcoin),
-      sentence: `Half of the offers reach ${format.shortBitcoin(median(sizes))} BTC.`,
+      sentence: `Half of the offers reach ${format.shortBitcoin(upperMedian(sizes))} BTC.`,
     };
   },
   bonds(c, { offers, now }) {
@@ -179,7 +179,9 @@ export function createCharts(figures) {
     const shape = `${c.text} ${chart.data[0].length} ${chart.data.length}`;
     if (known?.shape === shape) {
       known.chart = chart;
-      return known.plot.setData(chart.data);
+      known.plot.setData(chart.data);
+      // The axes too: uPlot keeps their labels while the scales stay the same.
+      return known.plot.redraw(false, true);
     }
     drop(name);
     const entry = { shape, chart, plot: undefined };

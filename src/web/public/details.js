@@ -3,7 +3,6 @@ import * as format from './format.js';
 
 const UNSIGNED = {
   'public-only': 'no: only announced publicly, on the word of a directory',
-  'contradicts-signed': 'no: the maker signed other terms before',
 };
 const WITHDRAWN = {
   cancel: 'cancelled',
@@ -18,6 +17,7 @@ function moment(unixSeconds, now) {
 function bondLines(bond) {
   if (bond === null) return ['none'];
   const lines = [`${format.bondState(bond.state)}: ${bond.detail}`];
+  if (bond.outpoint !== null) lines.push(bond.outpoint);
   if (bond.locktime !== null) lines.push(`locked until ${format.date(bond.locktime)}`);
   if (bond.amount !== null) lines.push(`${format.bitcoin(bond.amount)} BTC`);
   if (bond.value !== null) lines.push(`value ${format.count(bond.value)}`);

@@ -20,6 +20,26 @@ function share(part, whole) {
   return whole === 0 ? 'nothing yet' : `${format.count(part)} of ${format.count(whole)}`;
 }
 
+/** Flags of one directory on the page; the rest is counted. */
+const FLAGS_SHOWN = 10;
+
+/** A maker that never uses the directory looks just the same. */
+const accusation = ({ kind, maker }) =>
+  kind === 'withholds' ? `seems to withhold ${maker}` : 'loses messages';
+
+function flagList({ flags, flagged }) {
+  const list = element('ul', 'flags');
+  const shown = flags.slice(0, FLAGS_SHOWN);
+  for (const flag of shown) {
+    const item = element('li');
+    item.append(element('strong', '', accusation(flag)), element('span', '', flag.detail));
+    list.append(item);
+  }
+  const others = flagged - shown.filter(({ kind }) => kind === 'withholds').length;
+  if (others > 0) list.append(element('li', '', `and ${format.many(others, 'more maker')}`));
+  return list;
+}
+
 function verdict(directory) {
   const { up, audit } = directory;
   if (audit?.avoided) return ['bad', 'avoided'];
@@ -85,20 +105,7 @@ function card(directory, now, wasOpen) {
   if (directory.reason !== null) article.append(element('p', 'reason', directory.reason));
 
   if (audit !== null && audit.flags.length > 0) {
-    const list = element('ul', 'flags');
-    for (const flag of audit.flags) {
-      const item = element('li');
-      item.append(
-        element(
-          'strong',
-          '',
-          flag.kind === 'withholds' ? `withholds ${flag.maker}` : 'loses messages',
-        ),
-        element('span', '', flag.detail),
-      );
-      list.append(item);
-    }
-    article.append(list);
+    article.append(flagList(audit));
   } else if (audit !== null && audit.suspicion > 0) {
     const meter = element('meter');
     meter.max = 1;
@@ -136,7 +143,7 @@ export function showEvidence(list, { evidence }) {
       const time = element('time', '', `${format.date(record.at)} ${format.clockTime(record.at)}`);
       time.dateTime = new Date(record.at * 1000).toISOString();
       const where = format.shortLocation(record.directory);
-      const what = record.kind === 'withholds' ? `withholds ${record.maker}` : 'loses messages';
+      const what = accusation(record);
       item.append(
         time,
         ` ${where} ${record.event === 'flag' ? what : `cleared: ${what}`} (${share(record.delivered, record.rounds)} came through)`,

@@ -31,7 +31,7 @@ export const bitcoin = (sats) => (sats / SATOSHI).toFixed(8);
 
 /** The same for axes and sentences: no digits that say nothing. */
 export const shortBitcoin = (sats) =>
-  significant.format(sats / SATOSHI).replaceAll(',', THIN_SPACE);
+  (sats < 1e6 * SATOSHI ? significant : compact).format(sats / SATOSHI).replaceAll(',', THIN_SPACE);
 
 export const satoshi = (sats) => `${count(sats)} sat`;
 
@@ -39,7 +39,7 @@ export const satoshi = (sats) => `${count(sats)} sat`;
 export function percent(share) {
   if (share === 0) return '0 %';
   const value = share * 100;
-  if (value < 0.000001) return '< 0.000001 %';
+  if (value < 0.000001) return '≈ 0 %';
   return `${value >= 10 ? value.toFixed(1) : significant.format(value)} %`;
 }
 
@@ -52,11 +52,16 @@ export function chanceText(chance) {
 
 /** The fee as the maker states it. */
 export function feeText(offer) {
-  return typeof offer.cjfee === 'number' ? satoshi(offer.cjfee) : percent(Number(offer.cjfee));
+  return typeof offer.cjfee === 'number'
+    ? `${shortCount(offer.cjfee)} sat`
+    : percent(Number(offer.cjfee));
 }
 
-/** 114557102085 becomes 115B. */
-export const bondValue = (value) => compact.format(value);
+/** 114557102085 becomes 115B; beyond trillions 1.1e+20. */
+export const bondValue = (value) => (value < 1e15 ? compact.format(value) : value.toExponential(1));
+
+/** A count in a narrow place, in full below a million: cut off it would read as a smaller one. */
+export const shortCount = (value) => (value < 1e6 ? count(value) : bondValue(value));
 
 export function date(unixSeconds) {
   return new Date(unixSeconds * 1000).toISOString().slice(0, 10);

@@ -44,11 +44,13 @@ export function logHistogram(values, bins = BINS) {
   return { edges, counts };
 }
 
-export function median(values) {
-  if (values.length === 0) return undefined;
-  const order = values.toSorted((a, b) => a - b);
-  return order[Math.floor(order.length / 2)];
-}
+const ascending = (values) => values.toSorted((a, b) => a - b);
+
+/** At least half of the values are this or less. */
+export const lowerMedian = (values) => ascending(values)[Math.ceil(values.length / 2) - 1];
+
+/** At least half of the values are this or more. */
+export const upperMedian = (values) => ascending(values)[Math.floor(values.length / 2)];
 
 /** Ranges of sizes, a list of [min, max] for each maker. */
 function rangesByMaker(offers) {

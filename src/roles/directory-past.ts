@@ -1,0 +1,68 @@
+/**
+ * What a directory node knows of its own past, for the process that goes on with it: figures of its
+ * pages, on which nothing else depends. What cannot be read is left out.
+ */
+import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import { CANARY_STATES, type CanaryReport } from './canary.js';
+
+/** Sums by name; unknown names are left out by whoever reads them. */
+export type Counts = Readonly<Record<string, number>>;
+
+export interface DirectoryPast {
+  /** Since the directory was started, in whichever process. */
+  readonly upSeconds: number;
+  /** How often the service came into each state. */
+  readonly entered: Counts;
+  /** Its visits to itself, by what they found. */
+  readonly selfTests: Counts;
+  readonly canary: CanaryReport | undefined;
+}
+
+const PAST = 'past';
+const MAX_NAMES = 64;
+const TIMES = ['stateSeconds', 'testedSecondsAgo', 'dialMs', 'handshakeMs', 'relayMs'] as const;
+
+function countOf(value: unknown): number | undefined {
+  const isCount = typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
+  return isCount ? value : undefined;
+}
+
+function countsOf(value: unknown): Counts {
+  const entries = Object.entries(isRecord(value) ? value : {}).slice(0, MAX_NAMES);
+  return Object.fromEntries(
+    entries.flatMap(([name, sum]) => {
+      const count = countOf(sum);
+      return count === undefined ? [] : [[name, count]];
+    }),
+  );
+}
+
+function canaryOf(value: unknown): CanaryReport | undefined {
+  if (!isRecord(value)) return undefined;
+  const state = CANARY_STATES.find((name) => name === value['state']);
+  if (state === undefined) return undefined;
+  const times: Partial<Record<(typeof TIMES)[number], number>> = {};
+  for (const name of TIMES) {
+    const time = countOf(value[name]);
+    if (time !== undefined) times[name] = time;
+  }
+  const tests = countOf(value['tests']) ?? 0;
+  return { state, tests, failures: countOf(value['failures']) ?? 0, ...times };
+}
+
+/** What the process before told; undefined where none was. Never throws. */
+export function pastIn(parcels: Parcels | undefined): DirectoryPast | undefined {
+  const value = parcels?.get(PAST)?.value;
+  if (!isRecord(value)) return undefined;
+  return {
+    upSeconds: countOf(value['upSeconds']) ?? 0,
+    entered: countsOf(value['entered']),
+    selfTests: countsOf(value['selfTests']),
+    canary: canaryOf(value['canary']),
+  };
+}
+
+/** Tells it to the next process. */
+export function movePast(read: () => DirectoryPast): Movable {
+  return { hold: () => Promise.resolve([{ key: PAST, value: read() }]), release() {} };
+}
