@@ -47,6 +47,12 @@ function parseRequest(words: readonly string[]): Request {
     const known = Object.entries(COMMANDS).flatMap(([name, rule]) => (rule.private ? [name] : []));
     throw new UsageError(`--ask: ${command} is no private command; known: ${known.join(', ')}`);
   }
+  const { minArgs } = COMMANDS[command];
+  if (args.length < minArgs) {
+    throw new UsageError(
+      `--ask: ${command} takes ${minArgs} arguments at least, not ${args.length}`,
+    );
+  }
   return { nick, command, args: args.join(' ') };
 }
 

@@ -78,7 +78,11 @@ export function createLoopbackOverlay(options: LoopbackOverlayOptions): Overlay 
     reaches: (location) => location.kind === 'loopback',
     dial: (location, dialOptions) => dial(location, dialOptions, clock),
     async serve(onConnection, { signal, onState, inherited }) {
-      onState?.({ state: 'starting', detail: `listening on ${host}:${port}` });
+      onState?.({
+        state: 'starting',
+        detail:
+          port === 0 ? `listening on ${host}, at any free port` : `listening on ${host}:${port}`,
+      });
       const address = { host: loopbackAddress(host), port };
       const listening = await listen({ address, inherited, onConnection, signal, clock, log });
       onState?.({ state: 'reachable' });
