@@ -706,7 +706,7 @@ t.test('serving that fails is told and tried again', async (t) => {
   await channel.next('served');
   t.strictSame(await channel.next('service-state'), {
     state: 'starting',
-    detail: 'listening on 127.0.0.1:0',
+    detail: 'listening on 127.0.0.1, at any free port',
   });
   t.strictSame(await channel.next('service-state'), { state: 'reachable' });
   await directory.welcome();
