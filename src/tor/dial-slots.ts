@@ -54,7 +54,7 @@ export function createDialSlots(limit: number, maxWaiting: number): DialSlots {
         };
         const aborted = (): void => {
           leave();
-          // eslint-disable-next-line typescript/prefer-promise-reject-errors -- the signal's own reason
+          // oxlint-disable-next-line typescript/prefer-promise-reject-errors -- the signal's own reason
           reject(signal.reason);
         };
         queue.add(granted);

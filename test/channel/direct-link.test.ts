@@ -2,7 +2,12 @@ import t, { type Test } from 'tap';
 import type { Overlay } from '../../src/channel/ports.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { formatPeerHandshake } from '../../src/protocol/handshake.js';
-import { formatLocation, NOT_SERVING, type Location } from '../../src/protocol/location.js';
+import {
+  formatLocation,
+  NOT_SERVING,
+  onionHost,
+  type Location,
+} from '../../src/protocol/location.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
 import type { NickKey } from '../../src/protocol/nick.js';
 import {
@@ -383,6 +388,39 @@ t.test('connections by us', async (t) => {
     t.equal(await s.channel.connectTo(ALICE.nick), false);
     t.equal(await s.channel.connectTo(BOB.nick), false);
     t.equal(s.directory.accepted, 1);
+  });
+
+  t.test('never dialled: another port of our own onion', async (t) => {
+    const [ownHost, otherHost] = [1, 2].map((n) => onionHost(new Uint8Array(32).fill(n)));
+    const dialled: string[] = [];
+    const loopback = anyPort();
+    const overlay: Overlay = {
+      ...loopback,
+      reaches: () => true,
+      serve: async (onConnection, options) => ({
+        ...(await loopback.serve(onConnection, options)),
+        location: { kind: 'onion', host: ownHost ?? '', port: 5222 },
+      }),
+      dial(location, options) {
+        if (location.kind !== 'onion') return loopback.dial(location, options);
+        dialled.push(formatLocation(location));
+        return Promise.reject(new Error('not online'));
+      },
+    };
+    const directory = await startFakeDirectory();
+    const channel = openProbe([directory.location], { serve: true, overlay });
+    t.teardown(async () => {
+      await channel.close();
+      await directory.close();
+    });
+    await channel.next('served');
+    const session = await directory.welcome();
+    await channel.next('directory-up');
+    session.send(789, `${ALICE.nick};${ownHost}:5223,${BOB.nick};${otherHost}:5222`);
+    await heard(channel, session);
+    t.equal(await channel.connectTo(ALICE.nick), false);
+    t.equal(await channel.connectTo(BOB.nick), false);
+    t.strictSame(dialled, [`${otherHost}:5222`]);
   });
 
   t.test('a location on which most directories agree is dialled', async (t) => {
