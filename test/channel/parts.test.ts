@@ -402,6 +402,37 @@ t.test('lines', (t) => {
     t.end();
   });
 
+  t.test(
+    'lines behind one that waits are not looked at before their turn, and keep their order',
+    (t) => {
+      const clock = createTestClock();
+      const { connection, push } = memoryConnection();
+      const told: string[] = [];
+      let looks = 0;
+      createLinePeer({
+        connection,
+        clock,
+        limits: DEFAULT_LIMITS,
+        timings: DEFAULT_TIMINGS,
+        delayMs() {
+          looks++;
+          return 1;
+        },
+        onEnvelope: ({ line }) => void told.push(line),
+        onClosed: () => {},
+      });
+      const lines = Array.from({ length: 1_000 }, (_, n) => String(n));
+      push(Buffer.from(lines.map((line) => encodeEnvelope(685, line)).join('')));
+      t.strictSame([looks, told], [1, []]);
+      clock.advance(1);
+      t.strictSame([looks, told], [2, ['0']]);
+      clock.advance(999);
+      t.strictSame([looks, told], [1_000, lines]);
+      t.equal(clock.pending, 0);
+      t.end();
+    },
+  );
+
   t.test('a line leaves as one write of at most 40,000 bytes, or not at all', (t) => {
     const { connection, written } = memoryConnection();
     const line = createLinePeer({
