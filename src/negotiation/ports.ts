@@ -118,7 +118,7 @@ export interface Funding {
   /** 1 to 100 coins of ours that together hold amount, fees and, unless none is wanted, change. */
   readonly coins: readonly OwnCoin[];
   readonly coinjoinAddress: string;
-  /** Undefined when no more than dust (27,300 sat) remains, which then goes to the miners. */
+  /** Undefined when no more than 2,730 sat remain, which then go to the miners (`TAKER_DUST`). */
   readonly changeAddress: string | undefined;
   /** The whole miner fee of the transaction; makers' contributions are part of it. */
   readonly minerFee: number;

@@ -1,5 +1,5 @@
 /** Builds the transaction of a round and makes sure that it pays us. */
-import { DUST_THRESHOLD, MAX_SATOSHI } from '../protocol/offer.js';
+import { MAX_SATOSHI } from '../protocol/offer.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
 import type { RandomBytes } from '../protocol/encryption.js';
 import { checkPayout, sumOf } from './payout.js';
@@ -16,6 +16,12 @@ import { MAX_COINS } from './texts.js';
 
 /** Allows the lock time to count, and no replacement by fee: as deployed takers set it. */
 const SEQUENCE = 0xffff_fffe;
+
+/**
+ * Satoshi up to which a taker has no change output and leaves the rest to the miners, as deployed
+ * takers do. Not the dust threshold of offers, which is ten times as much.
+ */
+export const TAKER_DUST = 2_730;
 
 /** Uniform in 0 to n - 1, but for a bias of n in 2^32. */
 export function randomBelow(n: number, randomBytes: RandomBytes): number {
@@ -60,12 +66,12 @@ export function buildTransaction(
   const { coins, minerFee } = funding;
   const paid = parts.reduce((sum, { fee, txfee }) => sum + fee - txfee, 0);
   const rest = sumOf(coins) - amount - paid - minerFee;
-  const least = changeScript === undefined ? 0 : DUST_THRESHOLD;
+  const least = changeScript === undefined ? 0 : TAKER_DUST + 1;
   if (coins.length > MAX_COINS || coins.some(({ script }) => coinKind(script) === undefined)) {
     return refused('bad-funding', 'the wallet gave coins of another kind, or too many');
   }
   // Without a change output the rest goes to the miners: never more than dust.
-  const most = changeScript === undefined ? DUST_THRESHOLD : MAX_SATOSHI;
+  const most = changeScript === undefined ? TAKER_DUST : MAX_SATOSHI;
   if (!(rest >= least && rest <= most && minerFee >= 0)) {
     return refused('bad-funding', `the wallet's coins leave ${rest} sat of change`);
   }

@@ -244,13 +244,14 @@ export function createTakerWallet(
       return podle;
     },
     async fund({ amount, makerFees }) {
-      const least = amount + makerFees + minerFee + 27_300;
-      if (coins.reduce((sum, { value }) => sum + value, 0) < least) return undefined;
+      const total = coins.reduce((sum, { value }) => sum + value, 0);
+      const rest = total - amount - makerFees - minerFee;
+      if (rest < 0) return undefined;
       for (const coin of coins) record.reserved.add(formatOutpoint(coin));
       return {
         coins,
         coinjoinAddress: addressOf(`${name} coinjoin`),
-        changeAddress: addressOf(`${name} change`),
+        changeAddress: rest > 2_730 ? addressOf(`${name} change`) : undefined,
         minerFee,
         lockTime: 0,
       };

@@ -1,4 +1,6 @@
 /** Rounds in peace and in trouble, message by message, on a clock of the test. */
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { RawTx } from '@scure/btc-signer/script.js';
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
@@ -9,6 +11,7 @@ import { createMakerSessions } from '../../src/negotiation/maker-sessions.js';
 import type { Funding, MakerWallet } from '../../src/negotiation/ports.js';
 import type { RoundResult } from '../../src/negotiation/taker-api.js';
 import { formatFill } from '../../src/negotiation/texts.js';
+import { addressScript } from '../../src/negotiation/transaction.js';
 import { createBoxKeyPair } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { createPodle } from '../../src/protocol/podle.js';
@@ -352,6 +355,43 @@ t.test('wallets and chains that misbehave', async (t) => {
     },
   });
   t.match(result, { ok: true, broadcastBy: undefined });
+});
+
+t.test("the taker's change: what is no dust to deployed takers is kept", async (t) => {
+  // Two makers at 900 sat each, 2,000 sat for the miners, and what is left.
+  const pays = AMOUNT + 2 * 900 + 2_000;
+  const rests = [
+    [0, false],
+    [2_730, false],
+    [2_731, true],
+    [27_299, true],
+    [27_300, true],
+  ] as const;
+  for (const [rest, isKept] of rests) {
+    const world = createWorld();
+    const wallet = createTakerWallet('exact', mintFor(world.chain, 'exact', [pays + rest]));
+    const result = await world.round({ wallet });
+    t.match(result, { ok: true }, `${rest} sat are left`);
+    const { outputs } = RawTx.decode(result.transaction ?? new Uint8Array());
+    const change = addressScript('signet', addressOf('exact change'));
+    t.strictSame(
+      outputs.filter(({ script }) => bytesToHex(script) === change).map(({ amount }) => amount),
+      isKept ? [BigInt(rest)] : [],
+    );
+    const turned = isKept ? undefined : addressOf('exact change');
+    const other = createWorld();
+    const stubborn = createTakerWallet('exact', mintFor(other.chain, 'exact', [pays + rest]));
+    const refused = await other.round({
+      wallet: {
+        ...stubborn,
+        async fund(request, signal) {
+          const funding = await stubborn.fund(request, signal);
+          return funding && { ...funding, changeAddress: turned };
+        },
+      },
+    });
+    t.match(refused, { fault: 'bad-funding', detail: new RegExp(`leave ${rest} sat`) });
+  }
 });
 
 const never = (): Promise<never> => new Promise(() => {});
