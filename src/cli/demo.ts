@@ -71,7 +71,14 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
     // The demo's own tidying is one step.
     stepMs: 4_400,
   });
-  setActive(shutdown);
+  let shown = false;
+  setActive(shutdown, () => {
+    if (shown) return ExitCode.OK;
+    process.stderr.write(
+      'onionmc: the output was closed before the demo had shown a message over a direct link\n',
+    );
+    return ExitCode.FAILED;
+  });
   shutdown.onStop('demo', async () => {
     await finished;
   });
@@ -79,7 +86,12 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
     options.seconds === undefined
       ? undefined
       : setTimeout(() => ended.abort(), options.seconds * 1000);
-  const demo = runDemo({ loopback: options.loopback === true, screen, signal: ended.signal });
+  const demo = runDemo({
+    loopback: options.loopback === true,
+    screen,
+    signal: ended.signal,
+    onDirect: () => (shown = true),
+  });
   const finish = async (): Promise<DemoResult | undefined> => {
     try {
       const result = await demo;

@@ -4,10 +4,16 @@ import type { Shutdown } from '../ops/shutdown.js';
 import { exitCodeFor } from './errors.js';
 
 let active: Shutdown | undefined;
+let onOutputClosed = (): ExitCode => ExitCode.OK;
 
-/** The program that runs now; from here on errors and a closed output stop it in order. */
-export function setActive(shutdown: Shutdown): void {
+/**
+ * The program that runs now; from here on errors and a closed output stop it in order.
+ * @param whenOutputCloses says how the program ends when the reader of its output closes it (`| head`);
+ *   by default that is no failure
+ */
+export function setActive(shutdown: Shutdown, whenOutputCloses?: () => ExitCode): void {
   active = shutdown;
+  if (whenOutputCloses !== undefined) onOutputClosed = whenOutputCloses;
 }
 
 function end(code: ExitCode): void {
@@ -32,10 +38,10 @@ const hasGone = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE';
  */
 export function endWithOutput(): void {
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (hasGone(error)) end(ExitCode.OK);
+    if (hasGone(error)) end(onOutputClosed());
     else failWith(new Error(`standard output cannot be written (${error.code ?? error.message})`));
   });
   process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (hasGone(error)) end(ExitCode.OK);
+    if (hasGone(error)) end(onOutputClosed());
   });
 }

@@ -1,8 +1,6 @@
 /**
  * The network the demo plays on: a private Tor network on this machine, or plain loopback sockets.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Overlay } from '../channel/ports.js';
 import { createLoopbackOverlay } from '../overlay/loopback.js';
@@ -69,7 +67,6 @@ export async function startTorOverlays(
     const tors = await startTors(network, progress);
     const { controlEndpoint } = tors.servers;
     if (controlEndpoint === undefined) throw new Error('the demo asked for a control port');
-    const folder = await mkdtemp(join(tmpdir(), 'onionmc-demo-'));
     return {
       tors,
       async overlayFor(peer) {
@@ -77,7 +74,10 @@ export async function startTorOverlays(
           return createTorOverlay({ socks: { kind: 'tcp', ...tors.takers.socks } });
         const identity: OnionIdentity =
           peer === 'directory'
-            ? { kind: 'persistent', key: (await loadOrCreateOnionKey(join(folder, 'onion'))).key }
+            ? {
+                kind: 'persistent',
+                key: (await loadOrCreateOnionKey(join(network.directory, 'onion'))).key,
+              }
             : { kind: 'ephemeral' };
         return createTorOverlay({
           socks: { kind: 'tcp', ...tors.servers.socks },
@@ -89,10 +89,7 @@ export async function startTorOverlays(
           },
         });
       },
-      async close() {
-        await network.close();
-        await rm(folder, { recursive: true, force: true });
-      },
+      close: () => network.close(),
     };
   } catch (error) {
     await network.close();

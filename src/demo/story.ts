@@ -33,6 +33,8 @@ export interface DemoOptions {
   readonly screen: Screen;
   /** Ends the demo, also while it starts. */
   readonly signal: AbortSignal;
+  /** A question and its answer have gone over a direct link, and the screen has said so. */
+  readonly onDirect?: () => void;
 }
 
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -80,7 +82,8 @@ function breathe(ms: number, signal: AbortSignal): Promise<void> {
 }
 
 /** Runs the demo until the signal ends it. Rejects with what stopped it from being shown. */
-export async function runDemo({ loopback, screen, signal }: DemoOptions): Promise<DemoResult> {
+export async function runDemo(options: DemoOptions): Promise<DemoResult> {
+  const { loopback, screen, signal } = options;
   const began = performance.now();
   const elapsed = (): number => performance.now() - began;
   const messages: DemoMessage[] = [];
@@ -100,6 +103,7 @@ export async function runDemo({ loopback, screen, signal }: DemoOptions): Promis
       'taker',
       `asked ${name} !fill, got !${word}: ${ways}, ${answer.rttMs.toFixed(1)} ms`,
     );
+    if (sentBy === 'direct' && answeredBy === 'direct') options.onDirect?.();
   }
 
   async function play({ taker, takerChannel, makers }: DemoWorld): Promise<void> {

@@ -14,6 +14,11 @@ import { connectControl, type ControlClient } from './control-client.js';
 import type { SocksEndpoint } from './socks-dialer.js';
 import { TorError } from './tor-error.js';
 import { adoptTor, type RunningTor, type TorExit } from './running-tor.js';
+import {
+  makeTemporaryFolder,
+  ownTemporaryFolder,
+  sweepTemporaryFolders,
+} from './temporary-folder.js';
 import { launchTor, torrcString } from './tor-program.js';
 
 /**
@@ -30,6 +35,7 @@ const STABLE_MS = 60_000;
 /** A path of a unix socket has at most 107 bytes. */
 const LONGEST_SOCKET_PATH = 107;
 const RUN_PREFIX = 'run-';
+const TEMPORARY_PREFIX = `onionmc-${RUN_PREFIX}`;
 const SOCKS_SOCKET = 'socks.sock';
 const CONTROL_SOCKET = 'control.sock';
 
@@ -134,10 +140,14 @@ interface SocketFolder {
  */
 async function socketFolder(dataDir: string, inherited?: string): Promise<SocketFolder> {
   const inside = join(dataDir, RUN_PREFIX);
+  // What a killed process left.
+  await sweepTemporaryFolders(tmpdir(), TEMPORARY_PREFIX);
   const fits = Buffer.byteLength(join(`${inside}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
   const plain = !/[\s#"\\]/.test(inside);
-  const made = fits && plain ? inside : join(tmpdir(), `onionmc-${RUN_PREFIX}`);
-  const path = inherited ?? (await mkdtemp(made));
+  const path =
+    inherited ??
+    (await (fits && plain ? mkdtemp(inside) : makeTemporaryFolder(tmpdir(), TEMPORARY_PREFIX)));
+  if (inherited !== undefined) await ownTemporaryFolder(path);
   return {
     path,
     async removeOthers() {
@@ -297,7 +307,11 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
       const parcels = await running.move.hold();
       return [{ key: TOR_FOLDER, value: { sockets: sockets.path } }, ...parcels];
     },
-    release: () => running?.move.release(),
+    release() {
+      // A process that was to go on may have taken the folder.
+      void ownTemporaryFolder(sockets.path).catch(() => {});
+      running?.move.release();
+    },
   };
 
   return {

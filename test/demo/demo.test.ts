@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openMessageChannel } from '../../src/channel/message-channel.js';
@@ -10,6 +10,7 @@ import { startDemoWorld, type DemoWorld } from '../../src/demo/world.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { formatLocation } from '../../src/protocol/location.js';
 import { createNickKey } from '../../src/protocol/nick.js';
+import { ownTemporaryFolder } from '../../src/tor/temporary-folder.js';
 import { startTaker, type Answer, type Taker } from '../../src/roles/taker.js';
 import { startCli } from '../helpers/cli.js';
 
@@ -74,6 +75,42 @@ t.test('a demo that is stopped while Tor boots leaves nothing either', async (t)
   t.equal((await demo.ended).code, 0);
   t.same(await readdir(TMPDIR), []);
   t.same(await processesNaming(TMPDIR), []);
+});
+
+t.test('what a killed demo leaves, the next one removes', async (t) => {
+  const TMPDIR = await ownTmp(t);
+  const killed = startCli(['demo'], { env: { TMPDIR } });
+  await killed.shows('stdout', /starting 5 Tor relays/);
+  killed.child.kill('SIGKILL');
+  await killed.ended;
+  const left = await readdir(TMPDIR);
+  t.equal(left.length, 1, 'nobody could tidy up');
+  // Somebody else's, and one whose owner is not known.
+  await mkdir(join(TMPDIR, 'omc-unknown'));
+  await mkdir(join(TMPDIR, 'omc-alive'));
+  await ownTemporaryFolder(join(TMPDIR, 'omc-alive'));
+
+  const next = startCli(['demo'], { env: { TMPDIR } });
+  await next.shows('stdout', /starting 5 Tor relays/);
+  const now = new Set(await readdir(TMPDIR));
+  t.notOk(left.some((name) => now.has(name)));
+  t.ok(now.has('omc-unknown') && now.has('omc-alive'));
+  next.child.kill('SIGTERM');
+  t.equal((await next.ended).code, 0);
+});
+
+t.test('a demo whose output is closed before it has shown anything fails', async (t) => {
+  const demo = startCli(['demo', '--loopback']);
+  await demo.shows('stdout', /directory/);
+  demo.child.stdout?.destroy();
+  const { code, stderr } = await demo.ended;
+  t.equal(code, 1);
+  t.match(stderr, /the output was closed before the demo had shown a message over a direct link/);
+
+  const whole = startCli(['demo', '--loopback']);
+  await whole.shows('stdout', /!error: both ways over the direct link/);
+  whole.child.stdout?.destroy();
+  t.equal((await whole.ended).code, 0, 'it has run');
 });
 
 t.test('without a tor program the demo says what to install', async (t) => {

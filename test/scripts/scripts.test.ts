@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import {
+  chmod,
   cp,
   mkdir,
   mkdtemp,
@@ -90,6 +91,7 @@ async function fakeClone(dir: string) {
   return {
     root,
     bin,
+    env,
     script: (name: string, args: readonly string[] = [], more: NodeJS.ProcessEnv = {}) =>
       run(join(root, 'scripts', name), args, { ...env, ...more }),
     /** What was called since the last time. */
@@ -124,7 +126,66 @@ t.test('setup does what is missing and nothing else', async (t) => {
   t.match(await clone.calls(), [NPM_CI], 'a changed lock file is installed');
 
   const odd = await clone.script('setup', ['--everything']);
-  t.same([odd.code, odd.stderr], [1, 'setup: unknown option --everything (allowed: --runtime)\n']);
+  t.same([odd.code, odd.stderr], [1, 'setup: unknown option --everything (allowed: --runtime, --no-tor)\n']);
+});
+
+t.test('setup as root leaves the clone of another user to that user', async (t) => {
+  // A folder that every user can enter.
+  const dir = await mkdtemp(join(tmpdir(), 'onionmc-scripts-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  await chmod(dir, 0o755);
+  const clone = await fakeClone(dir);
+  await rm(join(clone.bin, 'id'));
+  const uid = process.geteuid?.() === 0 ? 65_534 : (process.geteuid?.() ?? 0);
+  // What an earlier program made as root is mended too.
+  await mkdir(join(clone.root, 'node_modules'));
+  await mkdir(join(clone.root, '.build'));
+  for (const path of ['a clone', 'calls']) {
+    if (uid === 65_534) await run('chown', ['-R', `${uid}:${uid}`, join(dir, path)]);
+  }
+  if (uid === 65_534) await run('chown', ['-R', '0:0', join(clone.root, 'node_modules')]);
+
+  const first = await clone.script('setup');
+  t.equal(first.code, 0, first.stderr);
+  t.same(await clone.calls(), [NPM_CI, BUILD]);
+  const { stdout } = await run('find', [clone.root, '!', '-uid', String(uid)]);
+  t.equal(stdout, '', 'nothing belongs to anybody else');
+
+  // The user goes on alone.
+  const later = new Date(Date.now() + 60_000);
+  await utimes(join(clone.root, 'src', 'a.ts'), later, later);
+  const user = await run(
+    'setpriv',
+    uid === 65_534
+      ? ['--reuid', String(uid), '--clear-groups', join(clone.root, 'scripts', 'setup')]
+      : [join(clone.root, 'scripts', 'setup')],
+    { PATH: clone.env.PATH },
+  );
+  t.equal(user.code, 0, user.stderr);
+  t.same(await clone.calls(), [BUILD]);
+});
+
+t.test('the demo over loopback sockets asks for no tor', async (t) => {
+  const dir = t.testdir();
+  const clone = await fakeClone(dir);
+  // The script looks into the system's folders too, where this machine may have a tor.
+  const setup = join(clone.root, 'scripts', 'setup');
+  const text = await readFile(setup, 'utf8');
+  await writeFile(setup, text.replace('PATH=$PATH:/usr/sbin:/sbin', ''));
+  const env = await bareEnv(dir, { 'apt-get': `echo "apt-get $*" >>'${join(dir, 'calls')}'` });
+  for (const [args, wants] of [
+    [['--loopback', '--seconds', '1'], false],
+    [['--seconds', '1'], true],
+  ] as const) {
+    const demo = await clone.script('demo', args, env);
+    t.equal(demo.code, 0, demo.stderr);
+    const calls = await clone.calls();
+    t.equal(
+      calls.some((call) => call.includes('install -y --no-install-recommends tor')),
+      wants,
+      args.join(' '),
+    );
+  }
 });
 
 t.test('setup says what is wrong', async (t) => {
@@ -151,7 +212,7 @@ async function bareEnv(dir: string, fakes: Readonly<Record<string, string>>) {
   const tools = join(dir, 'tools');
   await mkdir(tools);
   const needed =
-    'bash env dirname readlink chmod cmp cp mkdir mv find touch flock rm node printf cat';
+    'bash env dirname readlink chmod cmp cp mkdir mv find stat touch flock rm node printf cat';
   for (const name of needed.split(' ')) {
     const { stdout } = await run('/bin/sh', ['-c', `command -v ${name}`]);
     if (stdout.startsWith('/')) await symlink(stdout.trim(), join(tools, name));

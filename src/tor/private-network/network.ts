@@ -4,11 +4,12 @@
  * starts with it. Used by `onionmc demo` and by the tests; nothing of it leaves the machine.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TorError } from '../tor-error.js';
 import type { RunningTor } from '../running-tor.js';
+import { makeTemporaryFolder, sweepTemporaryFolders } from '../temporary-folder.js';
 import { launchTor } from '../tor-program.js';
 import { createAuthority, type Authority } from './authority.js';
 import { startClient, type PrivateTor, type StartTorOptions } from './client.js';
@@ -28,6 +29,7 @@ const RELAYS = 5;
 const ATTEMPTS = 2;
 /** Room for the name of a socket below the network's folder, of the 107 bytes a path may have. */
 const LONGEST_ROOT = 70;
+const ROOT_PREFIX = 'omc-';
 
 export interface PrivateTorNetworkOptions {
   readonly signal?: AbortSignal;
@@ -148,8 +150,8 @@ async function startRelaysWithRetry(
 }
 
 async function temporaryFolder(parent: string): Promise<string> {
-  const root = join(parent, `omc-${randomBytes(4).toString('hex')}-`);
-  if (Buffer.byteLength(root) > LONGEST_ROOT) {
+  const prefix = `${ROOT_PREFIX}${randomBytes(4).toString('hex')}-`;
+  if (Buffer.byteLength(join(parent, prefix)) > LONGEST_ROOT) {
     throw new TorError(
       'process',
       'io',
@@ -157,7 +159,9 @@ async function temporaryFolder(parent: string): Promise<string> {
       { remedy: 'configuration' },
     );
   }
-  return mkdtemp(root);
+  // What a killed process left.
+  await sweepTemporaryFolders(parent, ROOT_PREFIX);
+  return makeTemporaryFolder(parent, prefix);
 }
 
 /**
