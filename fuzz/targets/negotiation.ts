@@ -144,7 +144,7 @@ export function negotiationTarget(): Target {
       yield* box(text);
       const signature = parseSignatureText(text);
       yield signature.ok ? 'sig' : signature.reason;
-      must(/^[ -~]{0,200}$/.test(shownText(text)), 'what is shown is printable and bounded');
+      must(/^\P{C}{0,200}$/u.test(shownText(text)), 'what is shown is printable and bounded');
     },
   };
 }

@@ -61,7 +61,7 @@ export type AvoidDirectory = (directory: string, nick: string) => boolean;
 export interface DirectoryUp {
   readonly location: Location;
   readonly nick: string;
-  /** At most 2,000 characters, control characters other than newlines removed. */
+  /** At most 2,000 characters; what could steer a terminal or page is written as `\uXXXX`, line feeds stay. */
   readonly motd: string;
   readonly features: readonly string[];
   /** From the start of the dial to the directory's 795, in milliseconds. */

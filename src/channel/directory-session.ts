@@ -3,6 +3,7 @@
  * the directory asks for it, pings in both directions, and the peer list (protocol document, sections
  * 3, 5.2, 7.6).
  */
+import { shownLine, shownLines } from '../kit/shown-text.js';
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { parseDirectoryHandshake } from '../protocol/handshake.js';
@@ -66,15 +67,6 @@ export interface DirectorySession {
   send(type: number, payload: string): boolean;
   publish(text: string): boolean;
   close(): void;
-}
-
-const MOTD_LENGTH = 2_000;
-/** Shown on terminals and pages, so nothing in it may steer either. */
-const CONTROL_CHARACTERS = /[^\P{C}\n]/gu;
-
-/** The text of a directory as it may be shown: bounded, no control characters but line feeds. */
-export function readableMotd(text: string): string {
-  return text.slice(0, MOTD_LENGTH).replace(CONTROL_CHARACTERS, '');
 }
 
 /** Why somebody who answered is no directory for us, in words. */
@@ -142,8 +134,11 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     const handshake = parseDirectoryHandshake(payload, terms.network);
     if (!handshake.ok) return line.drop(HANDSHAKE_FAULTS[handshake.reason]);
     const { accepted, nick, features } = handshake.value;
-    const motd = readableMotd(handshake.value.motd);
-    if (!accepted) return line.drop(motd === '' ? 'refused us' : `refused us: ${oneLine(motd)}`);
+    const motd = shownLines(handshake.value.motd);
+    if (!accepted) {
+      const [why = ''] = motd.split('\n', 1);
+      return line.drop(why === '' ? 'refused us' : `refused us: ${shownLine(why, 200)}`);
+    }
     const welcome = { nick, motd, features };
     if (prover && features.includes(NICK_AUTH_FEATURE)) {
       proving = true;
@@ -268,8 +263,4 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
       line.end('stopped', timings.closeGraceMs);
     },
   };
-}
-
-function oneLine(text: string): string {
-  return text.split('\n', 1)[0]?.slice(0, 200) ?? '';
 }

@@ -1,5 +1,5 @@
 /** What a check found, for a person and for a program. */
-import { oneLine } from '../ops/error-text.js';
+import { shownJson, shownLine } from '../kit/shown-text.js';
 import { isFine, LEGS, outcomeText, type ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';
 import { formatLocation } from '../protocol/location.js';
@@ -77,7 +77,7 @@ export function checkTable(
     .filter((result) => !isFine(result))
     .map((result) => {
       const name = shortName(formatLocation(result.location));
-      return `${name}  ${oneLine(outcomeText(result))}`;
+      return `${name}  ${shownLine(outcomeText(result))}`;
     });
   return [...textTable(columns, rows), ...(troubles.length > 0 ? ['', ...troubles] : [])].join(
     '\n',
@@ -91,12 +91,12 @@ export function welcomeLines(results: readonly ProbeResult[]): string {
       if (!('welcome' in result)) return [];
       const { nick, network, motd, version, features } = result.welcome;
       const facts = [
-        oneLine(version ?? 'unknown program'),
-        oneLine(network),
-        `nick ${oneLine(nick)}`,
-        `features ${features.length > 0 ? features.join(' ') : 'none'}`,
+        shownLine(version ?? 'unknown program'),
+        shownLine(network),
+        `nick ${shownLine(nick)}`,
+        `features ${features.length > 0 ? shownLine(features.join(' ')) : 'none'}`,
       ];
-      const text = motd.split('\n').map((line) => `  | ${oneLine(line)}`);
+      const text = motd.split('\n').map((line) => `  | ${shownLine(line)}`);
       return ['', formatLocation(result.location), `  ${facts.join(', ')}`, ...text];
     })
     .join('\n');
@@ -121,7 +121,7 @@ export function checkJson(
   },
 ): string {
   const { network, now, entries } = context;
-  return JSON.stringify({
+  return shownJson({
     time: now,
     network,
     ok: results.every(isFine),

@@ -7,6 +7,7 @@ import type { Machine } from '../doctor/check.js';
 import { CHECKS } from '../doctor/checks.js';
 import { findingLine, isWell, verdictLine } from '../doctor/format.js';
 import { runChecks } from '../doctor/run-checks.js';
+import { shownJson } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
@@ -53,7 +54,7 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
     });
     const well = isWell(findings);
     process.stdout.write(
-      json ? `${JSON.stringify({ ok: well, checks: findings })}\n` : `${verdictLine(findings)}\n`,
+      json ? `${shownJson({ ok: well, checks: findings })}\n` : `${verdictLine(findings)}\n`,
     );
     if (!well || stopped.signal.aborted) process.exitCode = ExitCode.FAILED;
   } finally {

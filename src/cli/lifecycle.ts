@@ -1,7 +1,11 @@
 /** How the process ends, whatever ends it: the running program's parts are stopped first. */
 import { ExitCode } from '../ops/exit.js';
+import { errorText } from '../kit/shown-text.js';
 import type { Shutdown } from '../ops/shutdown.js';
 import { exitCodeFor } from './errors.js';
+
+/** Errors name up to a hundred directories. */
+const MAX_ERROR = 20_000;
 
 let active: Shutdown | undefined;
 let onOutputClosed = (): ExitCode => ExitCode.OK;
@@ -25,8 +29,7 @@ function end(code: ExitCode): void {
 export function failWith(error: unknown): void {
   // What is cut off because we stop has not failed; the exit code is that of the stop.
   if (active?.signal.aborted === true) return;
-  const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`onionmc: ${message.replaceAll('\n', ' ')}\n`);
+  process.stderr.write(`onionmc: ${errorText(error, MAX_ERROR)}\n`);
   end(exitCodeFor(error));
 }
 

@@ -1,5 +1,6 @@
 /** The orderbook as a person and as a program read it. */
 import type { DirectoryInfo } from '../channel/message-channel.js';
+import { shownJson, shownLine } from '../kit/shown-text.js';
 import type { BookOffer } from '../orderbook/book.js';
 import { formatLocation } from '../protocol/location.js';
 import { isRelative, offerFee } from '../protocol/offer.js';
@@ -34,7 +35,7 @@ export function orderbookRows(
   now: number,
 ): string[][] {
   const rows = cheapestFirst(offers).map((offer) => [
-    offer.maker,
+    shownLine(offer.maker),
     offer.type,
     String(offer.oid),
     isRelative(offer.type) ? `${Number(offer.cjfee) * 100} %` : `${offer.cjfee} sat`,
@@ -85,7 +86,7 @@ export function directoryLines(directories: readonly DirectoryInfo[]): string[] 
   return directories.map((d) => {
     const where = formatLocation(d.location);
     if (d.state === 'up') return `up    ${where}`;
-    return `${d.state === 'waiting' ? 'down' : d.state}  ${where}  ${d.lastReason ?? ''}`.trimEnd();
+    return `${d.state === 'waiting' ? 'down' : d.state}  ${where}  ${shownLine(d.lastReason ?? '')}`.trimEnd();
   });
 }
 
@@ -95,7 +96,7 @@ export function orderbookJson(
   directories: readonly DirectoryInfo[],
   now: number,
 ): string {
-  return JSON.stringify({
+  return shownJson({
     offers: cheapestFirst(offers).map((offer) => ({
       counterparty: offer.maker,
       ordertype: offer.type,

@@ -1,5 +1,5 @@
 /** The page of a directory (`/status`) as a person reads it on a terminal of 80 columns. */
-import { oneLine } from '../ops/error-text.js';
+import { shownLine } from '../kit/shown-text.js';
 
 /** What is read of `/status`; whatever is missing or odd in it reads as nothing. */
 export type StatusJson = Readonly<Record<string, unknown>>;
@@ -28,7 +28,7 @@ function count(value: unknown): number {
 }
 
 function text(value: unknown, none = '-'): string {
-  return typeof value === 'string' && value !== '' ? oneLine(value).slice(0, WIDTH) : none;
+  return typeof value === 'string' && value !== '' ? shownLine(value, WIDTH) : none;
 }
 
 function sum(counters: unknown): number {

@@ -1,5 +1,6 @@
 /** `onionmc status`: how a running directory is doing, read from its status page. */
 import { InvalidArgumentError, type Command } from 'commander';
+import { shownJson } from '../kit/shown-text.js';
 import { UnreachableError } from './errors.js';
 import { isRecord, statusPage, type StatusJson } from './status-page.js';
 
@@ -101,7 +102,7 @@ async function watch(first: Look, { url, json }: StatusCommandOptions): Promise<
     try {
       // oxlint-disable-next-line no-await-in-loop
       const now = await look(url);
-      shown = json === true ? JSON.stringify(now.status) : page(now, before);
+      shown = json === true ? shownJson(now.status) : page(now, before);
       before = now;
     } catch (error) {
       // A directory that is being restarted comes back.
@@ -117,7 +118,7 @@ async function watch(first: Look, { url, json }: StatusCommandOptions): Promise<
 
 async function runStatus(options: StatusCommandOptions): Promise<void> {
   const first = await look(options.url);
-  if (options.json === true) process.stdout.write(`${JSON.stringify(first.status)}\n`);
+  if (options.json === true) process.stdout.write(`${shownJson(first.status)}\n`);
   if (options.watch === true) {
     await watch(first, options);
     return;

@@ -2,6 +2,7 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { OnionMessageChannel } from '../channel/message-channel.js';
 import { systemClock } from '../overlay/system-clock.js';
+import { shownJson, shownLine } from '../kit/shown-text.js';
 import { isCommandName, COMMANDS, type CommandName } from '../protocol/commands.js';
 import { formatLocation } from '../protocol/location.js';
 import { startTaker, type Taker } from '../roles/taker.js';
@@ -17,6 +18,8 @@ interface TakerCommandOptions extends CommonOptions {
   readonly ask?: readonly string[];
 }
 
+/** An answer to `--ask` is shown whole: no line is longer. */
+const MAX_ANSWER = 40_000;
 const REDRAW_MS = 1_000;
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 /** Longest wait for the first directory: the channel itself gives its directories 60 s. */
@@ -108,14 +111,14 @@ async function ask(taker: Taker, request: Request, waitMs: number, json: boolean
   const routeText = (r: typeof route): string =>
     r.kind === 'direct' ? 'direct' : `directory ${formatLocation(r.location)}`;
   const text = json
-    ? JSON.stringify({
+    ? shownJson({
         nick,
         commands: answer.commands,
         sentBy: routeText(sentBy),
         answeredBy: routeText(route),
         rttMs: Math.round(answer.rttMs),
       })
-    : `${nick}: ${first.name} ${first.args.join(' ')}\n(sent by ${routeText(sentBy)}, answered by ${routeText(route)}, ${Math.round(answer.rttMs)} ms)`;
+    : `${nick}: ${shownLine(`${first.name} ${first.args.join(' ')}`, MAX_ANSWER)}\n(sent by ${routeText(sentBy)}, answered by ${routeText(route)}, ${Math.round(answer.rttMs)} ms)`;
   process.stdout.write(`${text}\n`);
 }
 

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { resolveDatadir } from '../config/paths.js';
 import { NobodyRunsError, requestUpgrade, type UpgradeAnswer } from '../handover/request-socket.js';
+import { shownJson, shownLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { UnreachableError } from './errors.js';
 import { parseDatadir } from './program.js';
@@ -25,7 +26,7 @@ async function ask(datadir: string): Promise<UpgradeAnswer> {
 
 async function runUpgrade(options: UpgradeCommandOptions): Promise<void> {
   const answer = await ask(resolveDatadir(options.datadir));
-  if (options.json === true) process.stdout.write(`${JSON.stringify(answer)}\n`);
+  if (options.json === true) process.stdout.write(`${shownJson(answer)}\n`);
   else if (answer.done) {
     const { pid, version, peers, heldMs } = answer;
     process.stdout.write(
@@ -34,7 +35,9 @@ async function runUpgrade(options: UpgradeCommandOptions): Promise<void> {
   }
   if (answer.done) return;
   if (options.json !== true) {
-    process.stderr.write(`onionmc: not upgraded, the old program goes on: ${answer.why}\n`);
+    process.stderr.write(
+      `onionmc: not upgraded, the old program goes on: ${shownLine(answer.why)}\n`,
+    );
   }
   process.exitCode = ExitCode.FAILED;
 }

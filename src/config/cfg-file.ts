@@ -13,7 +13,8 @@ import { parse } from 'ini';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import { interpolate, type InterpolationFault } from './cfg-interpolation.js';
 import { readItems, type CfgItem, type CfgSyntaxFault } from './cfg-lines.js';
-import { ConfigError, shown } from './config-error.js';
+import { quotedLine } from '../kit/shown-text.js';
+import { ConfigError } from './config-error.js';
 
 /** Largest configuration file, in bytes. */
 export const MAX_CFG_BYTES = 1_048_576;
@@ -211,7 +212,7 @@ export async function readCfgFile(path: string): Promise<CfgFile | undefined> {
   throw new ConfigError({
     file: path,
     line,
-    found: shown(parsed.fault.text),
+    found: quotedLine(parsed.fault.text),
     allowed: SYNTAX_ALLOWED[fault],
   });
 }

@@ -1,3 +1,5 @@
+import { quotedLine, shownLine } from '../kit/shown-text.js';
+
 /** What is wrong with a configuration, and where. */
 export interface ConfigFault {
   /** Path of the file. */
@@ -12,24 +14,14 @@ export interface ConfigFault {
   readonly allowed: string;
 }
 
-const MAX_SHOWN = 80;
-
-/** Text of a file or of the environment, fit for one line: control characters escaped, shortened. */
-export function shown(text: string): string {
-  const cut = text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN)}...` : text;
-  return JSON.stringify(cut).replace(
-    /[\u007f-\u009f\u2028\u2029\ufeff]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
-}
-
 /** A section or key: the same without quotes. */
 function shownName(text: string): string {
-  return shown(text).slice(1, -1);
+  return quotedLine(text).slice(1, -1);
 }
 
 function faultText(fault: ConfigFault): string {
-  const place = fault.line === undefined ? fault.file : `${fault.file}:${fault.line}`;
+  const file = shownLine(fault.file);
+  const place = fault.line === undefined ? file : `${file}:${fault.line}`;
   const section = fault.section === undefined ? '' : ` [${shownName(fault.section)}]`;
   const key = fault.key === undefined ? '' : ` ${shownName(fault.key)}`;
   const within = section + key;

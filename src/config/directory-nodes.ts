@@ -8,7 +8,7 @@ import {
   type Location,
   type LocationFault,
 } from '../protocol/location.js';
-import { shown } from './config-error.js';
+import { quotedLine } from '../kit/shown-text.js';
 import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
 
 /** Most entries; a peer keeps a connection to each. */
@@ -49,7 +49,7 @@ export function parseDirectoryNodes(text: string): DirectoryList {
   for (const entry of entries) {
     const location = parseLocation(entry);
     if (!location.ok) {
-      const found = `${shown(entry)} (${LOCATION_FAULTS[location.reason]})`;
+      const found = `${quotedLine(entry)} (${LOCATION_FAULTS[location.reason]})`;
       return refused(found, 'host:port of v3 onions, with commas between');
     }
     nodes.push(location.value);
@@ -96,7 +96,7 @@ function onlyOf(kind: Location['kind'], text: string, allowed: string): Director
   const list = parseDirectoryNodes(text);
   if (!list.ok) return list;
   const other = list.nodes.find((node) => node.kind !== kind);
-  if (other !== undefined) return refused(shown(formatLocation(other)), allowed);
+  if (other !== undefined) return refused(quotedLine(formatLocation(other)), allowed);
   return list.nodes.length === 0 ? refused('nothing', allowed) : list;
 }
 

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import type { Network } from '../protocol/constants.js';
 import { isLoopbackHost, type Location } from '../protocol/location.js';
 import type { CfgFile } from './cfg-file.js';
-import { ConfigError, shown } from './config-error.js';
+import { quotedLine } from '../kit/shown-text.js';
+import { ConfigError } from './config-error.js';
 import { directoryNotice, nodesToDial } from './directory-nodes.js';
 import { expandPath } from './paths.js';
 import { readSection } from './read-section.js';
@@ -110,7 +111,7 @@ export async function readOnionSettings(
   if (loopback && !isLoopbackHost(serving.host)) {
     throw fault(
       'onion_serving_host',
-      shown(serving.host),
+      quotedLine(serving.host),
       'this machine only (127.0.0.1), because regtest_count is not 0,0',
     );
   }

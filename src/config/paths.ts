@@ -1,6 +1,7 @@
 import { homedir } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
-import { ConfigError, shown } from './config-error.js';
+import { quotedLine } from '../kit/shown-text.js';
+import { ConfigError } from './config-error.js';
 
 function home(): string {
   const path = homedir();
@@ -8,7 +9,7 @@ function home(): string {
   throw new ConfigError({
     file: 'environment',
     key: 'HOME',
-    found: shown(path),
+    found: quotedLine(path),
     allowed: 'the absolute path of the home directory (or give --datadir an absolute path)',
   });
 }

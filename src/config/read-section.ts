@@ -1,4 +1,5 @@
-import { ConfigError, shown } from './config-error.js';
+import { quotedLine } from '../kit/shown-text.js';
+import { ConfigError } from './config-error.js';
 import type { CfgFile } from './cfg-file.js';
 import type { SectionKeys, SectionValues } from './settings-keys.js';
 
@@ -25,7 +26,7 @@ export function readSection<K extends SectionKeys>(
         line: section === undefined ? undefined : file?.lineOf(section, key),
         section,
         key,
-        found: spec.secret ? 'a value that is not shown' : shown(written ?? spec.fallback),
+        found: spec.secret ? 'a value that is not shown' : quotedLine(written ?? spec.fallback),
         allowed: spec.allowed,
       });
     }

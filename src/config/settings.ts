@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import type { Network } from '../protocol/constants.js';
 import { isLoopbackHost } from '../protocol/location.js';
 import { parseCfg, readCfgFile, type CfgFile } from './cfg-file.js';
-import { ConfigError, shown } from './config-error.js';
+import { quotedLine } from '../kit/shown-text.js';
+import { ConfigError } from './config-error.js';
 import { defaultConfigText, writeDefaultConfig } from './default-config.js';
 import { nearestName } from './nearest-name.js';
 import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
@@ -82,7 +83,7 @@ function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
       const line = cfg.lineOf(section, key) ?? 0;
       const nearest = nearestName(key, known);
       const hint = nearest === undefined ? '' : `; did you mean ${nearest}?`;
-      const notice = `${cfg.path}:${line}: [${section}] has no key ${shown(key)}, ignored${hint}`;
+      const notice = `${cfg.path}:${line}: [${section}] has no key ${quotedLine(key)}, ignored${hint}`;
       return { notice, nearest };
     });
 }

@@ -1,4 +1,5 @@
 /** Findings as lines for a person. Pure. */
+import { shownLine } from '../kit/shown-text.js';
 import type { Status } from './check.js';
 import type { Finding } from './run-checks.js';
 
@@ -9,6 +10,8 @@ const MARKS: Readonly<Record<Status, readonly [mark: string, color: string]>> = 
   skipped: ['-', '2'],
 };
 const TITLE_WIDTH = 18;
+/** Long enough for a text and a fix with two paths. */
+const MAX_LINE = 10_000;
 
 /** One line; what a foreign program said in it cannot steer the terminal. */
 export function findingLine({ status, title, text, fix }: Finding, color: boolean): string {
@@ -18,7 +21,7 @@ export function findingLine({ status, title, text, fix }: Finding, color: boolea
   const join = /[.?!]$/.test(reason) ? ' ' : status === 'wrong' ? '. ' : '; ';
   const label = status === 'wrong' ? 'Fix: ' : '';
   const whole = fix === undefined ? reason : reason + join + label + fix;
-  return `${shown} ${title.padEnd(TITLE_WIDTH)} ${whole.replace(/\p{Cc}/gu, ' ')}`;
+  return `${shown} ${title.padEnd(TITLE_WIDTH)} ${shownLine(whole, MAX_LINE)}`;
 }
 
 /** The last line. */

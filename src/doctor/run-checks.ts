@@ -1,4 +1,5 @@
 /** Runs checks in order; what they find out is for those after them. */
+import { errorText } from '../kit/shown-text.js';
 import type { Check, FactName, FactReader, Facts, Machine, Status, Verdict } from './check.js';
 
 export interface Finding {
@@ -28,10 +29,9 @@ async function verdictOf(check: Check, facts: FactReader, machine: Machine): Pro
   try {
     return await check.run(facts, machine);
   } catch (error) {
-    const why = error instanceof Error ? error.message.replaceAll('\n', ' ') : String(error);
     return {
       status: 'wrong',
-      text: `this check failed: ${why}`,
+      text: `this check failed: ${errorText(error)}`,
       fix: 'run it again; if that does not help, please report it',
     };
   }

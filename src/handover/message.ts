@@ -3,6 +3,7 @@
  * child. The old one begins, gives parcels, ends and commits; the new one answers. One JSON value a
  * message; a socket may travel with it.
  */
+import { shownLine } from '../kit/shown-text.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import { isRecord } from './parcel.js';
 
@@ -38,16 +39,14 @@ export type NewMessage =
   | { readonly say: 'failed'; readonly why: string };
 
 const KEY = /^[\w.:-]{1,64}$/;
-const MAX_TEXT = 500;
 
 function keyOf(value: unknown): string | undefined {
   return typeof value === 'string' && KEY.test(value) ? value : undefined;
 }
 
-/** Text of another process, fit for one line of a log. */
-function oneLineOf(value: unknown): string {
-  const text = typeof value === 'string' ? value.slice(0, MAX_TEXT) : '';
-  return text.replace(/[^\x20-\x7e]/g, '?');
+/** Text of another process, which may be of another version. */
+function textOf(value: unknown): string {
+  return typeof value === 'string' ? shownLine(value) : '';
 }
 
 /** What the old process said. Never throws. */
@@ -84,7 +83,7 @@ export function parseNewMessage(value: unknown): Parsed<NewMessage> {
   const { say } = value;
   switch (say) {
     case 'hello':
-      return ok({ say, version: oneLineOf(value['version']) });
+      return ok({ say, version: textOf(value['version']) });
     case 'echo': {
       const key = keyOf(value['key']);
       return key === undefined ? fail('key') : ok({ say, key });
@@ -93,7 +92,7 @@ export function parseNewMessage(value: unknown): Parsed<NewMessage> {
     case 'taken':
       return ok({ say });
     case 'failed':
-      return ok({ say, why: oneLineOf(value['why']) });
+      return ok({ say, why: textOf(value['why']) });
     default:
       return fail('message');
   }

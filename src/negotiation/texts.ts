@@ -4,6 +4,7 @@
  */
 import { concatBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
+import { shownLine } from '../kit/shown-text.js';
 import { decodeBase64 } from '../protocol/base64-text.js';
 import { MAX_SATOSHI } from '../protocol/offer.js';
 import { formatOutpoint, parseOutpoint, type NamedOutpoint } from '../protocol/outpoint.js';
@@ -147,9 +148,14 @@ export function formatSignatureText(
 /** The longest text of a peer that is shown to a person. */
 const MAX_SHOWN = 200;
 
-/** What a peer wrote, safe to show: printable ASCII, bounded. */
+/** What a peer wrote, safe to show and bounded. */
 export function shownText(text: string): string {
-  return text.replace(/[^ -~]/g, '?').slice(0, MAX_SHOWN);
+  return shownLine(text, MAX_SHOWN);
+}
+
+/** Text that every deployed peer can read: printable ASCII. */
+function asciiText(text: string): string {
+  return text.replace(/[^ -~]/g, '?');
 }
 
 /** Digits of the taker's key in a refusal, and room for them. */
@@ -163,7 +169,7 @@ const keyMark = (takerKey: string): string => `(key ${takerKey.slice(0, KEY_DIGI
  * else can have us say. It also makes each refusal another message: equal ones are dropped as copies.
  */
 export function formatRefusal(reason: string, takerKey: string): string {
-  return `${shownText(reason).slice(0, MAX_SHOWN - KEY_ROOM)} ${shownText(keyMark(takerKey))}`;
+  return `${asciiText(reason).slice(0, MAX_SHOWN - KEY_ROOM)} ${asciiText(keyMark(takerKey))}`;
 }
 
 /** Whether an `error` was said to the round of this key. */

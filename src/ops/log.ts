@@ -3,7 +3,7 @@ import { fstatSync } from 'node:fs';
 import { pino, type DestinationStream } from 'pino';
 import { prettyFactory } from 'pino-pretty';
 import type { Log, LogFields } from '../channel/log.js';
-import { oneLine } from './error-text.js';
+import { shownLine } from '../kit/shown-text.js';
 
 /** The level names of `[LOGGING] console_log_level` and `--log-level`. */
 export type LevelName = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
@@ -101,7 +101,7 @@ function textStream(
 function cleanFields(fields: LogFields): LogFields {
   const clean: Record<string, string | number | boolean | undefined> = {};
   for (const [name, value] of Object.entries(fields)) {
-    clean[name] = typeof value === 'string' ? oneLine(value) : value;
+    clean[name] = typeof value === 'string' ? shownLine(value) : value;
   }
   return clean;
 }
@@ -128,8 +128,8 @@ export function createLog(options: LogOptions): ProgramLog {
     (level: 'debug' | 'info' | 'warn' | 'error') =>
     (text: string, fields?: LogFields): void => {
       if (!logger.isLevelEnabled(level)) return;
-      if (fields === undefined) logger[level](oneLine(text));
-      else logger[level](cleanFields(fields), oneLine(text));
+      if (fields === undefined) logger[level](shownLine(text));
+      else logger[level](cleanFields(fields), shownLine(text));
     };
   return {
     debug: line('debug'),

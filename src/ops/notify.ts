@@ -6,7 +6,8 @@
 import { execFile } from 'node:child_process';
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
-import { errorFields, oneLine } from './error-text.js';
+import { shownLine } from '../kit/shown-text.js';
+import { errorFields } from './error-text.js';
 
 export interface Notifier {
   /** The service does its work: peers can be served. */
@@ -98,10 +99,10 @@ export function createNotifier({ log, clock, env = process.env }: NotifierOption
 
   return {
     ready(status) {
-      send('READY=1', ...(status === undefined ? [] : [`STATUS=${oneLine(status)}`]));
+      send('READY=1', ...(status === undefined ? [] : [`STATUS=${shownLine(status)}`]));
       if (interval !== undefined && cancelWatchdog === undefined) feedWatchdog(interval);
     },
-    status: (text) => send(`STATUS=${oneLine(text)}`),
+    status: (text) => send(`STATUS=${shownLine(text)}`),
     reloading: () => send('RELOADING=1'),
     mainProcess(pid) {
       // The new one feeds the watchdog.

@@ -6,7 +6,7 @@ export interface Welcome {
   readonly nick: string;
   /** As the directory wrote it; may be any text when it refused us. */
   readonly network: string;
-  /** Bounded, without control characters but line feeds. */
+  /** Bounded; what could steer a terminal or page is written as `\uXXXX`, line feeds stay. */
   readonly motd: string;
   /** The program and version that the MOTD names, if it does. */
   readonly version: string | undefined;

@@ -3,7 +3,8 @@
  * sections 3.1 to 3.3). Understands every deployed dialect; acts on none of the numbers that are never
  * legitimate on the wire.
  */
-import { HANDSHAKE_FAULTS, readableMotd } from '../channel/directory-session.js';
+import { HANDSHAKE_FAULTS } from '../channel/directory-session.js';
+import { shownLine, shownLines } from '../kit/shown-text.js';
 import { handshakeTerms } from '../channel/handshake-terms.js';
 import { createLinePeer, type LinePeer } from '../channel/line-peer.js';
 import type { Clock, Connection, Dialer } from '../channel/ports.js';
@@ -79,8 +80,14 @@ export function versionIn(motd: string): string | undefined {
 }
 
 function welcomeOf({ nick, network, motd, features }: DirectoryHandshake): Welcome {
-  const text = readableMotd(motd);
-  return { nick, network: readableMotd(network), motd: text, version: versionIn(text), features };
+  const text = shownLines(motd);
+  return {
+    nick: shownLine(nick),
+    network: shownLine(network),
+    motd: text,
+    version: versionIn(text),
+    features,
+  };
 }
 
 type Dialled =

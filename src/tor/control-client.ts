@@ -4,6 +4,7 @@
  */
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { shownLine } from '../kit/shown-text.js';
 import {
   handleOf,
   startReading,
@@ -73,13 +74,6 @@ function nameOf(line: string): string {
   return /^[A-Za-z_]{1,32}/.exec(line)?.[0] ?? 'command';
 }
 
-const MAX_SHOWN_CHARS = 300;
-
-/** Text of the other side, fit for a terminal. */
-function printable(text: string): string {
-  return text.slice(0, MAX_SHOWN_CHARS).replace(/[^\x20-\x7e]/g, '?');
-}
-
 /**
  * A control client over a stream on which Tor takes commands already (authenticated, or an owning
  * descriptor).
@@ -139,7 +133,7 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
     if (reply.code >= 200 && reply.code < 300) {
       entry.settle?.(reply);
     } else {
-      const text = printable(reply.lines.at(-1)?.text ?? '');
+      const text = shownLine(reply.lines.at(-1)?.text ?? '', 300);
       entry.settle?.(
         new TorError(
           'command',

@@ -9,6 +9,7 @@
  *
  * A bare LF ends a line too. Bytes are read as latin1, so nothing is lost and nothing can fail.
  */
+import { shownLine } from '../kit/shown-text.js';
 
 export interface ReplyLine {
   readonly text: string;
@@ -140,7 +141,7 @@ export function controlReplyParser(
   }
 
   function failWith(code: ReplyFault, line: string, messages: ControlMessage[]): Pushed {
-    const excerpt = line.slice(0, EXCERPT_CHARS).replace(/[^\x20-\x7e]/g, '?');
+    const excerpt = shownLine(line.slice(0, EXCERPT_CHARS));
     fault = { code, excerpt };
     pending = [];
     pendingBytes = 0;

@@ -2,6 +2,7 @@
 import { constants, type Stats } from 'node:fs';
 import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { quotedLine } from '../kit/shown-text.js';
 
 const COOKIE_BYTES = 32;
 
@@ -113,7 +114,7 @@ export async function readCookie(pathBytes: Uint8Array): Promise<Cookie> {
   const raw = Buffer.from(pathBytes);
   const path = raw.toString('utf8');
   if (raw.includes(0) || !path.startsWith('/')) {
-    const why = `Tor named a cookie file that is not an absolute path ("${path.replace(/[^\x20-\x7e]/g, '?')}")`;
+    const why = `Tor named a cookie file that is not an absolute path (${quotedLine(path)})`;
     return { ok: false, code: 'io', why };
   }
   try {

@@ -99,7 +99,11 @@ t.test('the handshake', async (t) => {
     peer.send(795, directoryAnswer({ motd: 'a\u001b[31m\nb\u0000' }));
     const up = await channel.next('directory-up');
     t.equal(up.nick, FAKE_DIRECTORY_NICK);
-    t.equal(up.motd, 'a[31m\nb', 'control characters of a MOTD are removed');
+    t.equal(
+      up.motd,
+      String.raw`a\u001b[31m` + '\n' + String.raw`b\u0000`,
+      'control characters of a MOTD are written out',
+    );
     t.strictSame(await channel.next('welcome'), { directories: 1, late: false });
     t.strictSame(channel.directories()[0]?.state, 'up');
     t.strictSame(peer.unread(), [], 'nothing but the handshake is sent unasked');

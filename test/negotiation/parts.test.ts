@@ -224,7 +224,7 @@ t.test('no text makes a parser throw', (t) => {
       parseUnsigned(bytes);
       signedIds(bytes);
       addressScript('mainnet', text);
-      return /^[ -~]{0,200}$/.test(shownText(text));
+      return /^\P{C}{0,200}$/u.test(shownText(text));
     }),
   );
   fc.assert(

@@ -1,10 +1,9 @@
 import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as fc from 'fast-check';
 import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { silentLog, type Log, type LogFields } from '../../src/channel/log.js';
-import { errorFields, oneLine } from '../../src/ops/error-text.js';
+import { errorFields } from '../../src/ops/error-text.js';
 import { exitCodeOf } from '../../src/ops/exit.js';
 import { createLog, type LogFormat } from '../../src/ops/log.js';
 import { createNotifier } from '../../src/ops/notify.js';
@@ -61,13 +60,6 @@ t.test('what a log says about an error', async (t) => {
   );
   t.same(errorFields(new RangeError()), { error: 'RangeError' });
   t.same(errorFields('text\u001b'), { error: 'text\\u001b' });
-  fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 2000 }), (text) => {
-      const line = oneLine(text);
-      // oxlint-disable-next-line no-control-regex -- it is what must not be there
-      return line.length <= 503 * 6 && !/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202e]/.test(line);
-    }),
-  );
 });
 
 /** A log of one format, and the lines that it wrote. */

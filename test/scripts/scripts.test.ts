@@ -126,7 +126,10 @@ t.test('setup does what is missing and nothing else', async (t) => {
   t.match(await clone.calls(), [NPM_CI], 'a changed lock file is installed');
 
   const odd = await clone.script('setup', ['--everything']);
-  t.same([odd.code, odd.stderr], [1, 'setup: unknown option --everything (allowed: --runtime, --no-tor)\n']);
+  t.same(
+    [odd.code, odd.stderr],
+    [1, 'setup: unknown option --everything (allowed: --runtime, --no-tor)\n'],
+  );
 });
 
 t.test('setup as root leaves the clone of another user to that user', async (t) => {
@@ -354,8 +357,12 @@ t.test('every folder of src is told what it may import, and stands in CONTRIBUTI
   };
   const wrong = folders.map((folder) => [folder, folder === 'cli' ? '../index.js' : '../cli/x.js']);
   for (const [folder = '', target = ''] of wrong) await breaks(folder, 'outward.ts', target);
-  for (const other of folders) await breaks('protocol', `${other}.ts`, `../${other}/x.js`);
+  for (const other of folders) {
+    await breaks('kit', `${other}.ts`, `../${other}/x.js`);
+    if (other !== 'kit') await breaks('protocol', `${other}.ts`, `../${other}/x.js`);
+  }
   await breaks('channel', 'right.ts', '../protocol/x.js');
+  await breaks('protocol', 'right.ts', '../kit/x.js');
 
   const oxlint = join(ROOT, 'node_modules/.bin/oxlint');
   // tap's loader, which it hands on in NODE_OPTIONS, cannot load this program.
@@ -365,7 +372,13 @@ t.test('every folder of src is told what it may import, and stands in CONTRIBUTI
   );
   t.same(
     new Set(refused),
-    new Set(folders.flatMap((folder) => [`${folder}/outward.ts`, `protocol/${folder}.ts`])),
+    new Set(
+      folders.flatMap((folder) => [
+        `${folder}/outward.ts`,
+        `kit/${folder}.ts`,
+        ...(folder === 'kit' ? [] : [`protocol/${folder}.ts`]),
+      ]),
+    ),
   );
 
   const layout = await readFile(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
