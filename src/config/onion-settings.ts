@@ -27,6 +27,8 @@ export interface OnionSettings {
   readonly socks: HostPort;
   readonly control: ControlAddress;
   readonly controlPassword: string | undefined;
+  /** The host at which that Tor reaches our listener; undefined = found out when we connect to it. */
+  readonly targetHost: string | undefined;
   /** The local listener behind the onion; port 0 = any that is free. */
   readonly serving: HostPort;
   /** Absolute path; undefined = the onion's key is not kept. Always set for a directory. */
@@ -140,6 +142,7 @@ export async function readOnionSettings(
     socks: { host: values.socks5Host, port: values.socks5Port },
     control: controlAddress(values.torControlHost, values.torControlPort),
     controlPassword: values.torControlPassword === '' ? undefined : values.torControlPassword,
+    targetHost: values.torTargetHost === '' ? undefined : values.torTargetHost,
     serving,
     hiddenServiceDir,
     directoryNodes: nodes.ok ? nodes.nodes : [],

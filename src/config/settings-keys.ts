@@ -62,6 +62,13 @@ const controlHost: ValueSpec<string> = {
   },
 };
 
+const hostOrNone: ValueSpec<string> = {
+  ...plainHost,
+  fallback: '',
+  allowed: 'a host name, an IP address, or nothing',
+  parse: (value) => (value === '' ? value : plainHost.parse(value)),
+};
+
 export const ONION_KEYS = {
   type: oneOf('onion', ['onion']),
   socks5_host: host('localhost'),
@@ -69,6 +76,7 @@ export const ONION_KEYS = {
   tor_control_host: controlHost,
   tor_control_port: port(9051),
   tor_control_password: secret(1000),
+  tor_target_host: hostOrNone,
   tor_mode: oneOf('auto', TOR_MODES),
   onion_serving_host: host('127.0.0.1'),
   onion_serving_port: whole(8080, { min: 0, max: 65_535 }, 'a port number (0 = any that is free)'),

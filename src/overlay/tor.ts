@@ -2,6 +2,7 @@
  * The Tor overlay: dials v3 onions through SOCKS, and serves one through a local listener that Tor
  * forwards to.
  */
+import { randomBytes } from 'node:crypto';
 import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/ports.js';
 import type { Movable } from '../handover/parcel.js';
@@ -11,6 +12,8 @@ import type { ControlClient } from '../tor/control-client.js';
 import { readOnionHostname } from '../tor/key-folder.js';
 import type { PowQueue } from '../tor/add-onion.js';
 import { startOnionService, type OnionIdentity } from '../tor/onion-service.js';
+import { onionTarget } from '../tor/onion-target.js';
+import type { SelfTest } from '../tor/self-test.js';
 import { createSocksDialer, type SocksDialer, type SocksEndpoint } from '../tor/socks-dialer.js';
 import { listen, type ListenAddress, type Listening } from './listen.js';
 import { OverlayError } from './overlay-error.js';
@@ -26,6 +29,8 @@ export type TorServing =
       /** Where Tor forwards to; port 0 takes any free one. */
       readonly listen: ListenAddress;
       readonly connectControl: (signal: AbortSignal) => Promise<ControlClient>;
+      /** The host at which Tor reaches the listener; found out by the control connection if not given. */
+      readonly targetHost?: string | undefined;
       readonly pow?: PowQueue;
       /**
        * For a Tor of our own and a persistent identity: serve out of the key folder, through a unix
@@ -60,11 +65,7 @@ interface Tools {
   readonly clock: Clock;
   readonly log: Log;
   readonly random: Random;
-}
-
-/** `0.0.0.0` means "every interface" to us, but is nothing that Tor could connect to. */
-function targetHost(host: string): string {
-  return host === '0.0.0.0' ? '127.0.0.1' : host;
+  readonly selfTest: SelfTest;
 }
 
 /** How a service moves: its listener, and the onion that leads there, if that is ours to move. */
@@ -105,14 +106,14 @@ async function serveByControl(
   { signal, onState, inherited }: ServeOptions,
   tools: Tools,
 ): Promise<Served> {
-  const { identity, connectControl, pow, uploadTimeoutMs, circuits } = serving;
+  const { identity, connectControl, pow, uploadTimeoutMs, circuits, targetHost } = serving;
   const service = await startOnionService({
     connect: connectControl,
     identity,
     virtualPort: VIRTUAL_PORT,
     target:
       listening.circuitSocket === undefined
-        ? { host: targetHost(listening.host), port: listening.port }
+        ? ({ ends }) => onionTarget({ ...listening, explicit: targetHost, ends })
         : { unix: listening.circuitSocket },
     ...(circuits === undefined || listening.circuitSocket === undefined
       ? {}
@@ -202,6 +203,12 @@ export function createTorOverlay(options: TorOverlayOptions): Overlay {
     ...(options.dialDeadlineMs === undefined ? {} : { deadlineMs: options.dialDeadlineMs }),
     ...(options.maxPendingDials === undefined ? {} : { maxPending: options.maxPendingDials }),
   });
+  /** As a stranger: over a circuit of its own, and gone at once. */
+  const selfTest: SelfTest = async (host, signal) => {
+    const location = { kind: 'onion', host, port: VIRTUAL_PORT } as const;
+    const isolation = `self-test:${randomBytes(8).toString('hex')}`;
+    (await dialer.dial(location, { signal, isolation })).destroy();
+  };
   return {
     name: 'tor',
     reaches: (location) => location.kind === 'onion',
@@ -216,7 +223,7 @@ export function createTorOverlay(options: TorOverlayOptions): Overlay {
           'this program only dials: it was set up not to serve',
         );
       }
-      return serve(serving, onConnection, serveOptions, { clock, log, random });
+      return serve(serving, onConnection, serveOptions, { clock, log, random, selfTest });
     },
     close: () => Promise.resolve(),
   };

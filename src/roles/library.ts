@@ -60,8 +60,13 @@ export interface TorOptions {
   readonly socks?: { readonly host: string; readonly port: number };
   /** Tor's control port, or `unix:/path` as host; needed only to serve (default 127.0.0.1:9051). */
   readonly control?: { readonly host: string; readonly port?: number; readonly password?: string };
-  /** Where Tor forwards to when we serve; port 0 takes any free one (the default). */
+  /**
+   * Where we listen when we serve; port 0 takes any free one (the default). With a Tor on another
+   * machine it must be an address that Tor reaches, or `0.0.0.0`.
+   */
   readonly listen?: { readonly host: string; readonly port: number };
+  /** The host at which Tor reaches that listener; found out by the control connection if not given. */
+  readonly targetHost?: string;
   /** Folder of the onion's key, made when missing. Without it the onion lives as long as the process. */
   readonly hiddenServiceDir?: string;
 }
@@ -78,6 +83,7 @@ export function torOverlay(options: TorOptions = {}): Overlay {
         kind: 'control',
         identity,
         listen: options.listen ?? { host: '127.0.0.1', port: 0 },
+        targetHost: options.targetHost,
         connectControl: (signal) =>
           connectControl({ endpoint, signal, ...(password === undefined ? {} : { password }) }),
       },

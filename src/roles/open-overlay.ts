@@ -187,6 +187,8 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
     identity,
     listen: onion.serving,
     connectControl: access.connect,
+    // A Tor of our own is on this machine.
+    targetHost: access.process === undefined ? onion.targetHost : undefined,
     ...(options.pow === undefined ? {} : { pow: options.pow }),
     ...(options.circuits === true && access.process && onion.hiddenServiceDir !== undefined
       ? {

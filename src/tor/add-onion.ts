@@ -3,7 +3,7 @@ import type { Log } from '../channel/log.js';
 import type { ControlClient } from './control-client.js';
 import type { Reply } from './control-reply.js';
 import { infoValue, parseAddedOnion, parseTorVersion, versionAtLeast } from './control-values.js';
-import { TorError } from './tor-error.js';
+import { isFiltered, isRefusal, TorError } from './tor-error.js';
 
 /** Where Tor hands over the connections of peers. */
 export type OnionTarget =
@@ -71,12 +71,14 @@ function commandLine(request: AddOnionRequest, pow: PowQueue | undefined): strin
   return words.join(' ');
 }
 
-function refusedWith(error: unknown, code: number): boolean {
-  return error instanceof TorError && error.code === 'rejected' && error.reply?.code === code;
+/** A command that is not understood or not allowed: 510 to 513. */
+function refusesTheWords(error: unknown): error is TorError {
+  const code = isRefusal(error) ? (error.reply?.code ?? 0) : 0;
+  return code >= 510 && code <= 513;
 }
 
 /** Tor's refusal of ADD_ONION, with what to do about it. */
-function explain(error: unknown): unknown {
+function explain(error: unknown, { virtualPort, target }: AddOnionRequest): unknown {
   if (!(error instanceof TorError) || error.reply === undefined) return error;
   const { code, text } = error.reply;
   const said = `Tor refused the onion service: ${code} ${text}`;
@@ -103,7 +105,30 @@ function explain(error: unknown): unknown {
       { ...details, remedy: 'configuration' },
     );
   }
+  if (isFiltered(error)) {
+    return new TorError(
+      'add-onion',
+      'rejected',
+      `${said}: a filter stands in front of the control port. Fix: let it allow "ADD_ONION ED25519-V3:KEY ${portArgument(virtualPort, target)}" (docs/troubleshooting.md, "control filter")`,
+      { ...details, remedy: 'configuration' },
+    );
+  }
   return new TorError('add-onion', 'rejected', said, details);
+}
+
+/** Why a Tor may have refused proof of work; a filter may keep its version from us. */
+async function whyNoPow(client: ControlClient, refused: TorError): Promise<string> {
+  if (isFiltered(refused)) return 'a filter in front of the control port refuses them';
+  try {
+    const version = infoValue(await client.command('GETINFO version'), 'version') ?? '';
+    const numbers = parseTorVersion(version);
+    return numbers !== undefined && !versionAtLeast(numbers, FIRST_VERSION_WITH_POW)
+      ? `Tor ${version} cannot; 0.4.9.2 or later can`
+      : `this Tor (${version}) refuses them`;
+  } catch (error) {
+    if (isRefusal(error)) return 'this Tor refuses them';
+    throw error;
+  }
 }
 
 export interface OnionAdded {
@@ -116,42 +141,31 @@ export interface OnionAdded {
 }
 
 /**
- * Adds the service to this control connection. Asks for proof-of-work defences from Tor 0.4.9.2 on,
- * and again without them when Tor refuses with 512. Rejects with a TorError of step `add-onion`
- * (`collision`, `bad-key`, `bad-target`, `rejected`, `bad-reply`), or of the control connection.
+ * Adds the service to this control connection. Asks for proof-of-work defences, and again without
+ * them when Tor or a filter in front of it refuses the words. Rejects with a TorError of step
+ * `add-onion` (`collision`, `bad-key`, `bad-target`, `rejected`, `bad-reply`), or of the control
+ * connection.
  */
 export async function addOnion(
   client: ControlClient,
   request: AddOnionRequest,
   log: Log,
 ): Promise<OnionAdded> {
-  const version = infoValue(await client.command('GETINFO version'), 'version') ?? '';
-  const numbers = parseTorVersion(version);
-  let pow = request.pow;
+  let { pow } = request;
   let whyNot = 'not asked for';
-  if (
-    pow !== undefined &&
-    numbers !== undefined &&
-    !versionAtLeast(numbers, FIRST_VERSION_WITH_POW)
-  ) {
-    pow = undefined;
-    whyNot = `Tor ${version} cannot; 0.4.9.2 or later can`;
-  }
   let reply: Reply;
   try {
     try {
       reply = await client.command(commandLine(request, pow));
     } catch (error) {
-      if (pow === undefined || !refusedWith(error, 512)) throw error;
-      log.debug('Tor refused proof of work', {
-        reply: error instanceof Error ? error.message : '',
-      });
+      if (pow === undefined || !refusesTheWords(error)) throw error;
+      log.debug('Tor refused proof of work', { reply: error.message });
       pow = undefined;
-      whyNot = `this Tor (${version}) refuses them`;
       reply = await client.command(commandLine(request, pow));
+      whyNot = await whyNoPow(client, error);
     }
   } catch (error) {
-    throw explain(error);
+    throw explain(error, request);
   }
   const added = parseAddedOnion(reply);
   if (!added.ok) {

@@ -29,7 +29,15 @@ export interface CommandOptions {
   readonly timeoutMs?: number;
 }
 
+/** IP addresses of both ends of a control connection. */
+export interface ControlEnds {
+  readonly local: string;
+  readonly remote: string;
+}
+
 export interface ControlClient {
+  /** Undefined for a unix socket. */
+  readonly ends: ControlEnds | undefined;
   /**
    * Sends one command and resolves with its 2xx reply. Commands go out one at a time, in order; one
    * that is aborted while it waits is never sent. Rejects with a TorError: `command`/`rejected`
@@ -67,6 +75,12 @@ interface Waiting {
   readonly line: string;
   /** Undefined once given up: its reply is then awaited only to keep the order. */
   settle: ((outcome: Reply | TorError) => void) | undefined;
+}
+
+function endsOf(stream: Duplex): ControlEnds | undefined {
+  if (!(stream instanceof Socket)) return undefined;
+  const { localAddress: local, remoteAddress: remote } = stream;
+  return local === undefined || remote === undefined ? undefined : { local, remote };
 }
 
 /** The command's name, which is all of it that may appear in a message. */
@@ -259,6 +273,7 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
   }
 
   return {
+    ends: endsOf(stream),
     command,
     onEvent,
     lost: lost.promise,

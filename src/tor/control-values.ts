@@ -139,19 +139,22 @@ export function parseAuthChallenge(
 export interface AddedOnion {
   /** 62 characters, with `.onion`. */
   readonly host: string;
-  /** `ED25519-V3:<base64>`, only when Tor made the key and was not told to discard it. */
+  /**
+   * `ED25519-V3:<base64>`, only when Tor made the key and was not told to discard it. A filter in front
+   * of the control port may write something else in its place; that counts as no key.
+   */
   readonly privateKey: string | undefined;
 }
 
 const PRIVATE_KEY = /^ED25519-V3:[A-Za-z0-9+/]{86}==$/;
 
 /** `ServiceID=56BASE32` and, for a new key, `PrivateKey=ED25519-V3:88BASE64`, a line each. */
-export function parseAddedOnion(reply: Reply): Parsed<AddedOnion, 'service-id' | 'private-key'> {
+export function parseAddedOnion(reply: Reply): Parsed<AddedOnion, 'service-id'> {
   const host = `${infoValue(reply, 'ServiceID') ?? ''}.onion`;
   if (!parseOnionHost(host).ok) return fail('service-id');
   const privateKey = infoValue(reply, 'PrivateKey');
-  if (privateKey !== undefined && !PRIVATE_KEY.test(privateKey)) return fail('private-key');
-  return ok({ host, privateKey });
+  const isKey = privateKey !== undefined && PRIVATE_KEY.test(privateKey);
+  return ok({ host, privateKey: isKey ? privateKey : undefined });
 }
 
 export type HsDescAction =

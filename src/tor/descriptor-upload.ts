@@ -2,6 +2,10 @@
  * When is an onion service reachable? Tor publishes two descriptors (this time period's and the
  * next), each to several directories (HSDirs), and a client may ask for either. So: every descriptor
  * that was CREATED has been sent, and every UPLOAD has been answered. Pure bookkeeping over HS_DESC.
+ *
+ * A filter in front of the control port may take CREATED away and write another word in the place of
+ * directories and descriptors. Then nobody can tell when all is uploaded, and what is left to know is
+ * whether any upload was accepted.
  */
 import type { HsDescEvent } from './control-values.js';
 
@@ -15,8 +19,13 @@ export interface UploadProgress {
   readonly failed: number;
   /** Every upload of every descriptor was answered, and at least one of each was accepted. */
   readonly complete: boolean;
-  /** At least one upload of every descriptor was accepted; others may be unanswered. */
+  /**
+   * At least one upload of every descriptor was accepted; others may be unanswered. Where a filter
+   * hides the descriptors: any upload at all.
+   */
   readonly partly: boolean;
+  /** The events come rewritten: `complete` never comes then. */
+  readonly rewritten: boolean;
 }
 
 export interface UploadWatch {
@@ -27,11 +36,27 @@ export interface UploadWatch {
 
 type UploadState = 'pending' | 'uploaded' | 'failed';
 
+/** Tor names a directory `$FINGERPRINT~nickname`; CREATED has none. */
+function isRewritten({ action, hsDir }: HsDescEvent): boolean {
+  return (action === 'UPLOAD' || action === 'UPLOADED') && !hsDir.startsWith('$');
+}
+
+const UPLOAD_FAULTS: ReadonlySet<string> = new Set(['UPLOAD_REJECTED', 'UNEXPECTED']);
+
+/** A client of this Tor, which may be us, fetched the descriptor, or tried to. */
+function isFetch({ action, reason }: HsDescEvent): boolean {
+  if (action === 'FAILED') return reason !== undefined && !UPLOAD_FAULTS.has(reason);
+  return action === 'REQUESTED' || action === 'RECEIVED' || action === 'IGNORE';
+}
+
 /** Bounded: at most 16 descriptors and 256 directories; what is beyond is ignored. */
 export function uploadWatch(): UploadWatch {
   const created = new Set<string>();
   /** Per directory, its descriptors in the order in which they were sent. */
   const byHsDir = new Map<string, Map<string, UploadState>>();
+  /** What the words of the events say, whatever they are about. */
+  const words = { sent: 0, uploaded: 0, failed: 0 };
+  let rewritten = false;
 
   function sent(hsDir: string, id: string): void {
     const uploads = byHsDir.get(hsDir);
@@ -67,6 +92,7 @@ export function uploadWatch(): UploadWatch {
   }
 
   function progress(): UploadProgress {
+    if (rewritten) return { ...words, complete: false, partly: words.uploaded > 0, rewritten };
     const accepted = new Set<string>();
     const counts = { pending: 0, uploaded: 0, failed: 0 };
     for (const uploads of byHsDir.values()) {
@@ -75,13 +101,14 @@ export function uploadWatch(): UploadWatch {
         if (state === 'uploaded') accepted.add(id);
       }
     }
-    const partly = created.size > 0 && [...created].every((id) => accepted.has(id));
+    const all = created.size > 0 && [...created].every((id) => accepted.has(id));
     return {
       sent: counts.pending + counts.uploaded + counts.failed,
       uploaded: counts.uploaded,
       failed: counts.failed,
-      complete: partly && counts.pending === 0,
-      partly,
+      complete: all && counts.pending === 0,
+      partly: all || (created.size === 0 && words.uploaded > 0),
+      rewritten,
     };
   }
 
@@ -89,6 +116,11 @@ export function uploadWatch(): UploadWatch {
     progress,
     note(event) {
       const { action, hsDir, descriptorId } = event;
+      if (isFetch(event)) return progress();
+      if (action === 'UPLOAD') words.sent += 1;
+      else if (action === 'UPLOADED') words.uploaded += 1;
+      else if (action === 'FAILED') words.failed += 1;
+      rewritten ||= isRewritten(event);
       if (action === 'UPLOADED') uploaded(hsDir);
       else if (descriptorId !== undefined) {
         if (action === 'CREATED' && created.size < MAX_DESCRIPTORS) created.add(descriptorId);

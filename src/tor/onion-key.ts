@@ -44,3 +44,10 @@ export function onionKeyOf(expanded: Uint8Array): OnionKey | undefined {
     publicKey,
   };
 }
+
+/** The key of a 32-byte seed. */
+export function onionKeyOfSeed(seed: Uint8Array): OnionKey {
+  const key = onionKeyOf(expandOnionSeed(seed));
+  if (key === undefined) throw new Error('an expanded seed is always a key');
+  return key;
+}

@@ -8,30 +8,15 @@ import type { Clock, Random, ServiceState } from '../channel/ports.js';
 import { socketOver } from '../handover/native-handle.js';
 import { HandoverError, isRecord, type Movable, type Parcels } from '../handover/parcel.js';
 import { parseOnionHost, type Location } from '../protocol/location.js';
-import {
-  addOnion,
-  DEFAULT_POW_QUEUE,
-  type OnionAdded,
-  type OnionTarget,
-  type PowQueue,
-} from './add-onion.js';
+import type { OnionTarget, PowQueue } from './add-onion.js';
 import { controlClientOver, type ControlClient } from './control-client.js';
-import { parseHsDesc } from './control-values.js';
 import { deferred } from './deferred.js';
-import { addHiddenService, removeHiddenService } from './hidden-service-dir.js';
-import type { OnionKey } from './key-folder.js';
+import { removeHiddenService } from './hidden-service-dir.js';
+import { keylessError, onionAdder, type OnionIdentity, type TargetOf } from './onion-adder.js';
 import { TorError } from './tor-error.js';
 import { pause, retryDelays } from './retry.js';
+import type { SelfTest } from './self-test.js';
 import { followUploads } from './upload-follower.js';
-
-/**
- * `ephemeral`: Tor makes the key. It is kept in this process's memory alone, never written to disk, and
- * forgotten by `close`: with Tor's DiscardPK flag nobody would have it, and the address would be
- * lost for good with every restart of Tor.
- * `persistent`: a key of ours.
- */
-export type OnionIdentity =
-  { readonly kind: 'ephemeral' } | { readonly kind: 'persistent'; readonly key: OnionKey };
 
 export interface OnionServiceOptions {
   /**
@@ -47,8 +32,8 @@ export interface OnionServiceOptions {
    * stream then begins with a PROXY line that names its circuit.
    */
   readonly hiddenServiceDir?: string;
-  /** Where our listener is. */
-  readonly target: OnionTarget;
+  /** Where our listener is, as Tor has to dial it; may depend on how we are connected to Tor. */
+  readonly target: OnionTarget | TargetOf;
   /** Aborts the start; later the same as `close`. */
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -59,6 +44,8 @@ export interface OnionServiceOptions {
   readonly uploadTimeoutMs?: number;
   /** Goes on with the service of another process, and its control connection. */
   readonly inherited?: Parcels | undefined;
+  /** Dials the onion as a stranger does, for where nobody tells whether it is published. */
+  readonly selfTest?: SelfTest;
   /** Default `DEFAULT_POW_QUEUE`; a directory wants `DIRECTORY_POW_QUEUE`. */
   readonly pow?: PowQueue;
 }
@@ -72,6 +59,8 @@ export interface OnionService {
   /** Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral key. */
   close(): Promise<void>;
 }
+
+export type { OnionIdentity } from './onion-adder.js';
 
 const DEFAULT_VIRTUAL_PORT = 5222;
 const DEFAULT_UPLOAD_TIMEOUT_MS = 180_000;
@@ -125,8 +114,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   const uploadTimeoutMs = options.uploadTimeoutMs ?? DEFAULT_UPLOAD_TIMEOUT_MS;
   const stop = new AbortController();
   const retry = retryDelays(random);
-  let key = identity.kind === 'persistent' ? `ED25519-V3:${identity.key.blob}` : undefined;
-  let expectedHost = identity.kind === 'persistent' ? identity.key.host : undefined;
+  const adder = onionAdder({ ...options, virtualPort });
   let toldAboutPow = false;
   let lastDetail = '';
   let isReachable = false;
@@ -145,18 +133,9 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     retry.reset();
     lastDetail = '';
     isReachable = true;
-    log.info('onion service reachable', { onion: expectedHost });
+    log.info('onion service reachable', { onion: adder.host });
     reachable.resolve();
     options.onState?.({ state: 'reachable' });
-  }
-
-  async function add(client: ControlClient): Promise<OnionAdded> {
-    const { target, pow = DEFAULT_POW_QUEUE, hiddenServiceDir: dir } = options;
-    if (dir === undefined || expectedHost === undefined) {
-      return addOnion(client, { key: key ?? 'NEW:ED25519-V3', virtualPort, target, pow }, log);
-    }
-    const defences = await addHiddenService(client, { dir, virtualPort, target, pow }, log);
-    return { host: expectedHost, privateKey: undefined, pow: defences };
   }
 
   /** Adds the service on a fresh connection. Closes it again when anything fails. */
@@ -174,29 +153,15 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
         timeoutMs: uploadTimeoutMs,
         onProgress: starting,
         onReachable: nowReachable,
+        selfTest: options.selfTest,
       });
-      const stopListening = await client.onEvent('HS_DESC', (text) => {
-        const event = parseHsDesc(text);
-        if (event.ok) uploads.heard(event.value);
-      });
-      const added = await add(client);
-      if (
-        (expectedHost !== undefined && added.host !== expectedHost) ||
-        (key === undefined && added.privateKey === undefined)
-      ) {
-        throw new TorError(
-          'add-onion',
-          'bad-reply',
-          'Tor added another onion than it was asked to',
-        );
-      }
-      key ??= added.privateKey;
-      expectedHost = added.host;
+      await uploads.listen();
+      const added = await adder.add(client);
       if (!added.pow.on && !toldAboutPow) {
         toldAboutPow = true;
         log.info('onion service without proof-of-work defences', { why: added.pow.why });
       }
-      uploads.begin(added.host, stopListening);
+      uploads.begin(added.host);
       return { client, host: added.host };
     } catch (error) {
       client.close();
@@ -247,6 +212,12 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
       log.warn('onion service lost; re-creating it', { why: detail });
       lastDetail = '';
       isReachable = false;
+      if (adder.key === undefined && options.hiddenServiceDir === undefined) {
+        const { message } = keylessError();
+        log.error(message);
+        options.onState?.({ state: 'lost', detail: message });
+        return;
+      }
       options.onState?.({ state: 'lost', detail });
       session = await republish();
       // Closed just when it had worked: withdraw() did not see this one.
@@ -267,7 +238,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     stop.abort();
     signal.removeEventListener('abort', onAbort);
     reachable.reject(new TorError('upload', 'closed', 'the onion service was closed'));
-    key = undefined;
+    adder.forget();
     const current = session;
     if (current !== undefined && !current.client.closed) {
       await remove(current).catch((error: unknown) =>
@@ -282,13 +253,12 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
 
   function inherit(parcels: Parcels): Session {
     const { client, host, privateKey } = inheritedService(parcels);
-    if (expectedHost !== undefined && expectedHost !== host) {
+    if (adder.host !== undefined && adder.host !== host) {
       throw new HandoverError(
         'the key folder holds the key of another onion than the one that is served: restart instead',
       );
     }
-    expectedHost = host;
-    key ??= privateKey;
+    adder.inherit(host, privateKey);
     return { client, host };
   }
 
@@ -301,7 +271,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
         const { client, host } = session;
         const handle = client.hold();
         if (handle !== undefined) {
-          const privateKey = identity.kind === 'ephemeral' ? key : undefined;
+          const privateKey = identity.kind === 'ephemeral' ? adder.key : undefined;
           return [{ key: SERVICE, value: { host, privateKey }, handle }];
         }
         // oxlint-disable-next-line no-await-in-loop -- each try needs the one before

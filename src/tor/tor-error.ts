@@ -72,6 +72,19 @@ export interface TorErrorDetails {
   readonly cause?: unknown;
 }
 
+/** Tor has no unknown command for us, so this is a filter in front of its control port: `510 Command filtered`. */
+const FILTERED = 510;
+
+/** Whether the other side of a control connection answered, and refused: Tor, or a filter in front of it. */
+export function isRefusal(error: unknown): error is TorError {
+  return error instanceof TorError && error.reply !== undefined;
+}
+
+/** Whether a filter in front of the control port (onion-grater in Tails, Whonix and Qubes) refused. */
+export function isFiltered(error: unknown): error is TorError {
+  return isRefusal(error) && error.reply?.code === FILTERED;
+}
+
 /** The message says what failed, where, and what to do. It never holds a password, cookie or key. */
 export class TorError extends Error {
   override readonly name = 'TorError';

@@ -2,8 +2,10 @@
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
 import type { ControlClient } from './control-client.js';
-import { infoValue, parseBootstrap, type HsDescEvent } from './control-values.js';
+import { infoValue, parseBootstrap, parseHsDesc, type HsDescEvent } from './control-values.js';
 import { uploadWatch, type UploadProgress } from './descriptor-upload.js';
+import { startSelfTest, type SelfTest } from './self-test.js';
+import { isRefusal } from './tor-error.js';
 
 export interface UploadFollowerOptions {
   readonly client: ControlClient;
@@ -15,13 +17,15 @@ export interface UploadFollowerOptions {
   readonly onProgress: (detail: string) => void;
   /** Called at most once. */
   readonly onReachable: () => void;
+  /** Dials the onion as a stranger does; for where a filter hides the events, and after the deadline. */
+  readonly selfTest?: SelfTest | undefined;
 }
 
 export interface UploadFollower {
-  /** Every HS_DESC event of the connection, also of other services and before `begin`. */
-  heard(event: HsDescEvent): void;
-  /** Our address is known; `stopListening` is called when nothing more is to be heard. */
-  begin(host: string, stopListening: () => void): void;
+  /** Asks for the events; before the service is added, so that none is missed. */
+  listen(): Promise<void>;
+  /** Our address is known. */
+  begin(host: string): void;
 }
 
 /** Events that came together with the reply of ADD_ONION, before we knew our address. */
@@ -37,15 +41,23 @@ function progressText({ sent, uploaded, failed }: UploadProgress): string {
 
 /**
  * Reachable = every upload of every descriptor answered and one of each accepted; after the deadline,
- * one of each accepted (Tor may drop an upload without a word), with a warning. Frees its timer and
- * its listener when that is reached or the connection ends.
+ * one of each accepted (Tor may drop an upload without a word), with a warning. Where a filter in
+ * front of the control port refuses or rewrites the events: when the self-test reaches the onion, or
+ * after the deadline when any upload of it was accepted. Frees its timers and its listener when that
+ * is reached or the connection ends.
  */
 export function followUploads(options: UploadFollowerOptions): UploadFollower {
   const { client, clock, log, timeoutMs } = options;
   const watch = uploadWatch();
   const early: HsDescEvent[] = [];
-  const held: { cancelDeadline?: () => void; stopListening?: () => void } = {};
+  const held: {
+    cancelDeadline?: () => void;
+    stopListening?: () => void;
+    stopSelfTest?: () => void;
+  } = {};
   let host: string | undefined;
+  /** Why the events say nothing, or too little; undefined while they can be trusted. */
+  let hidden: string | undefined;
   let over = false;
   let late = false;
 
@@ -53,10 +65,39 @@ export function followUploads(options: UploadFollowerOptions): UploadFollower {
     over = true;
     held.cancelDeadline?.();
     held.stopListening?.();
+    held.stopSelfTest?.();
+  }
+
+  function hide(why: string): void {
+    if (hidden !== undefined) return;
+    hidden = why;
+    log.warn(
+      'a filter in front of the control port hides when the onion is published; it is dialled instead to find out (docs/troubleshooting.md, "control filter")',
+      { why },
+    );
+    tryOurselves();
+  }
+
+  function tryOurselves(): void {
+    const { selfTest } = options;
+    if (selfTest === undefined || host === undefined || over) return;
+    held.stopSelfTest ??= startSelfTest({
+      selfTest,
+      host,
+      clock,
+      log,
+      onReached() {
+        if (over) return;
+        release();
+        log.info('onion service reached by a self-test through Tor');
+        options.onReachable();
+      },
+    });
   }
 
   function look(progress: UploadProgress): void {
     if (over) return;
+    if (progress.rewritten) hide('HS_DESC events come without the names of directories');
     if (!progress.complete && !(late && progress.partly)) {
       options.onProgress(progressText(progress));
       return;
@@ -87,6 +128,7 @@ export function followUploads(options: UploadFollowerOptions): UploadFollower {
     late = true;
     look(watch.progress());
     if (over) return;
+    tryOurselves();
     const bootstrapped = await bootstrapText();
     if (over || client.closed) return;
     const { sent, uploaded, failed } = watch.progress();
@@ -96,18 +138,30 @@ export function followUploads(options: UploadFollowerOptions): UploadFollower {
     );
   }
 
+  function heard(event: HsDescEvent): void {
+    if (over) return;
+    if (host === undefined) {
+      if (early.length < MAX_EARLY_EVENTS) early.push(event);
+    } else if (event.host === host) look(watch.note(event));
+  }
+
   return {
-    heard(event) {
-      if (over) return;
-      if (host === undefined) {
-        if (early.length < MAX_EARLY_EVENTS) early.push(event);
-      } else if (event.host === host) look(watch.note(event));
+    async listen() {
+      try {
+        held.stopListening = await client.onEvent('HS_DESC', (text) => {
+          const event = parseHsDesc(text);
+          if (event.ok) heard(event.value);
+        });
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        hide(error.message);
+      }
     },
-    begin(ours, stopListening) {
+    begin(ours) {
       host = ours;
-      held.stopListening = stopListening;
       held.cancelDeadline = clock.after(timeoutMs, () => void warnLate());
       void client.lost.then(release);
+      if (hidden !== undefined) tryOurselves();
       look(watch.progress());
       for (const event of early.splice(0)) if (event.host === ours) look(watch.note(event));
     },

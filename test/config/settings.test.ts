@@ -149,6 +149,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
       socks: { host: '10.0.0.1', port: 9150 },
       control: { kind: 'unix', path: '/run/tor/control' },
       controlPassword: undefined,
+      targetHost: undefined,
       serving: { host: '127.0.0.1', port: 8081 },
       hiddenServiceDir: join(homedir(), 'hs'),
       directoryNodes: [ONION, OTHER],

@@ -1,0 +1,55 @@
+/**
+ * Dialling our own onion until it answers: how a program knows that it can be reached where nobody
+ * tells it.
+ */
+import type { Log } from '../channel/log.js';
+import type { Clock } from '../channel/ports.js';
+
+/** Resolves when the onion was reached through Tor; rejects when it was not. Must respect the signal. */
+export type SelfTest = (host: string, signal: AbortSignal) => Promise<void>;
+
+/** Tor needs some seconds to publish an onion. */
+const FIRST_MS = 5_000;
+/** Between two tries, and most of them: a network of its own may be away for long. */
+const FACTOR = 1.5;
+const LONGEST_MS = 60_000;
+
+export interface SelfTestOptions {
+  readonly selfTest: SelfTest;
+  readonly host: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called at most once. */
+  readonly onReached: () => void;
+}
+
+/** Tries, one at a time, until it works or the returned function is called. */
+export function startSelfTest(options: SelfTestOptions): () => void {
+  const { selfTest, host, clock, log } = options;
+  const stop = new AbortController();
+  let delay = FIRST_MS;
+  let cancel: (() => void) | undefined;
+
+  function later(): void {
+    cancel = clock.after(delay, () => void once());
+    delay = Math.min(delay * FACTOR, LONGEST_MS);
+  }
+  async function once(): Promise<void> {
+    try {
+      await selfTest(host, stop.signal);
+    } catch (error) {
+      if (stop.signal.aborted) return;
+      const why = error instanceof Error ? error.message : String(error);
+      log.debug('self-test: the onion was not reached yet', { why });
+      later();
+      return;
+    }
+    if (!stop.signal.aborted) options.onReached();
+  }
+
+  later();
+  return () => {
+    cancel?.();
+    stop.abort();
+  };
+}
