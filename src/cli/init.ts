@@ -5,7 +5,7 @@ import { loadSettings, peekSettings, type Settings } from '../config/settings.js
 import {
   fillUnit,
   installUnit,
-  PACKAGE_ROOT,
+  packageRoot,
   shippedUnit,
   SYSTEM_UNIT_DIR,
   UNIT_NAME,
@@ -72,7 +72,7 @@ async function unitFor(
   }
   const user = await nameOfId('/etc/passwd', owner);
   return fillUnit(await shippedUnit(), {
-    root: PACKAGE_ROOT,
+    root: packageRoot(),
     node: process.execPath,
     datadir,
     user,

@@ -4,12 +4,10 @@ import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-/** `src/config` and `dist/config` are both two levels below the package's root. */
-const EXAMPLE = fileURLToPath(new URL('../../joinmarket.cfg.example', import.meta.url));
-
 /** The commented default configuration. */
 export function defaultConfigText(): Promise<string> {
-  return readFile(EXAMPLE, 'utf8');
+  // `src/config` and `dist/config` are both two levels below the package's root.
+  return readFile(fileURLToPath(new URL('../../joinmarket.cfg.example', import.meta.url)), 'utf8');
 }
 
 /**

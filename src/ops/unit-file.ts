@@ -7,8 +7,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ExitCode } from './exit.js';
 
-/** `src/ops` and `dist/ops` are both two levels below the package's root. */
-export const PACKAGE_ROOT = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+/** The folder of this package: `src/ops` and `dist/ops` are both two levels below it. */
+export function packageRoot(): string {
+  return fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
+}
 export const UNIT_NAME = 'onionmc-directory.service';
 export const SYSTEM_UNIT_DIR = '/etc/systemd/system';
 
@@ -105,7 +107,7 @@ export function fillUnit(shipped: string, place: UnitPlace): string {
 
 /** The unit that the package ships. */
 export function shippedUnit(): Promise<string> {
-  return readFile(join(PACKAGE_ROOT, 'systemd', UNIT_NAME), 'utf8');
+  return readFile(join(packageRoot(), 'systemd', UNIT_NAME), 'utf8');
 }
 
 /**

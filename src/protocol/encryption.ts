@@ -3,9 +3,10 @@
  * Keys are X25519; public ones travel as 64 hex digits in `fill` and `pubkey`. A box travels as
  * base64 of nonce (24 bytes), Poly1305 tag (16) and ciphertext.
  */
+import { hsalsa, xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
+import { x25519 } from '@noble/curves/ed25519.js';
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
-import nacl from 'tweetnacl';
 import { decodeBase64 } from './base64-text.js';
 import { fail, ok, type Parsed } from './result.js';
 
@@ -14,8 +15,8 @@ const NONCE_BYTES = 24;
 const TAG_BYTES = 16;
 /** No line that a peer accepts holds more (section 1.2). */
 const MAX_BOX_CHARS = 40_000;
-/** What a shared secret of zeros becomes, which is all that points of small order lead to. */
-const WEAK_KEY = nacl.box.before(new Uint8Array(KEY_BYTES), new Uint8Array(KEY_BYTES));
+/** The constant of Salsa20 for keys of 32 bytes. */
+const SIGMA = utf8ToBytes('expand 32-byte k');
 /** What deployed peers put into boxes: hex, base64, addresses and separators. */
 const PLAINTEXT = /^[ -~]+$/;
 
@@ -33,12 +34,39 @@ export interface BoxKeyPair {
 /** The key pair of a 32-byte secret. Throws a RangeError for another length. */
 export function boxKeyPair(secretKey: Uint8Array): BoxKeyPair {
   if (secretKey.length !== KEY_BYTES) throw new RangeError('an X25519 secret has 32 bytes');
-  return { secretKey, publicKeyHex: bytesToHex(nacl.scalarMult.base(secretKey)) };
+  return { secretKey, publicKeyHex: bytesToHex(x25519.getPublicKey(secretKey)) };
 }
 
 /** Fresh keys; draws 32 bytes. */
 export function createBoxKeyPair(randomBytes: RandomBytes): BoxKeyPair {
   return boxKeyPair(randomBytes(KEY_BYTES));
+}
+
+const words = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.slice().buffer);
+
+/**
+ * The key of both directions: HSalsa20 of the X25519 secret. Undefined for points of small order, with
+ * which every secret is zero.
+ */
+function sharedKey(secretKey: Uint8Array, theirPublicKey: Uint8Array): Uint8Array | undefined {
+  let secret: Uint8Array;
+  try {
+    secret = x25519.getSharedSecret(secretKey, theirPublicKey);
+  } catch {
+    return undefined;
+  }
+  const key = new Uint32Array(KEY_BYTES / 4);
+  hsalsa(words(SIGMA), words(secret), new Uint32Array(4), key);
+  return new Uint8Array(key.buffer);
+}
+
+/** Undefined for a box that was not made with this key. */
+function open(key: Uint8Array, nonce: Uint8Array, box: Uint8Array): Uint8Array | undefined {
+  try {
+    return xsalsa20poly1305(key, nonce).decrypt(box);
+  } catch {
+    return undefined;
+  }
 }
 
 export type BoxKeyFault = 'box-key-form' | 'box-key-weak';
@@ -71,25 +99,21 @@ export function openBoxSession(
   theirPublicKey: string,
 ): Parsed<BoxSession, BoxKeyFault> {
   if (!/^[0-9a-fA-F]{64}$/.test(theirPublicKey)) return fail('box-key-form');
-  const theirs = hexToBytes(theirPublicKey);
-  const key = nacl.box.before(theirs, own.secretKey);
-  if (nacl.verify(key, WEAK_KEY)) return fail('box-key-weak');
+  const key = sharedKey(own.secretKey, hexToBytes(theirPublicKey));
+  if (key === undefined) return fail('box-key-weak');
   return ok({
     theirPublicKeyHex: theirPublicKey.toLowerCase(),
     encrypt(text, randomBytes) {
       if (!PLAINTEXT.test(text)) throw new RangeError('a box holds printable ASCII');
       const nonce = randomBytes(NONCE_BYTES);
-      return base64.encode(concatBytes(nonce, nacl.box.after(utf8ToBytes(text), nonce, key)));
+      const box = xsalsa20poly1305(key, nonce).encrypt(utf8ToBytes(text));
+      return base64.encode(concatBytes(nonce, box));
     },
     decrypt(args) {
       const wire = decodeBase64(args.join(''), MAX_BOX_CHARS);
       if (wire === undefined || wire.length < NONCE_BYTES + TAG_BYTES) return fail('box-form');
-      const opened = nacl.box.open.after(
-        wire.subarray(NONCE_BYTES),
-        wire.subarray(0, NONCE_BYTES),
-        key,
-      );
-      if (opened === null) return fail('box-forged');
+      const opened = open(key, wire.subarray(0, NONCE_BYTES), wire.subarray(NONCE_BYTES));
+      if (opened === undefined) return fail('box-forged');
       const text = String.fromCharCode(...opened);
       return PLAINTEXT.test(text) ? ok(text) : fail('box-text');
     },

@@ -6,7 +6,8 @@ import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, ServiceState } from '../channel/ports.js';
 import { createDirectory, directoryMotd, type Directory } from '../directory/directory.js';
 import { DEFAULT_LIMITS, type DirectoryLimits } from '../directory/limits.js';
-import { createMetrics } from '../ops/metrics.js';
+import type { Metrics } from '../ops/metrics.js';
+import { NO_METRICS } from '../ops/no-metrics.js';
 import { createRateCappedLog } from '../ops/rate-capped-log.js';
 import { startStatusServer, type Health, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
@@ -103,6 +104,13 @@ function lagOf(queued: readonly number[]): { readonly peers: number; readonly mo
   };
 }
 
+/** Loaded only where somebody can ask for them. */
+async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
+  if (status === undefined) return NO_METRICS;
+  const { createMetrics } = await import('../ops/metrics.js');
+  return createMetrics();
+}
+
 /**
  * Starts a directory node. Resolves when its location is known and accepted; `reachable` tells when
  * peers can come. Rejects with what the overlay or the status page says; nothing is left running.
@@ -136,7 +144,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     if (location === undefined) throw new Error('the location is asked for before it is served');
     return location;
   };
-  const metrics = createMetrics();
+  const metrics = await metricsFor(options);
   const selfTests = selfTestCounts(past?.selfTests);
   const canary = createCanary({
     past: past?.canary,

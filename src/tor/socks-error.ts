@@ -9,6 +9,7 @@ export type SocksErrorCode =
   | 'proxy-unreachable'
   | 'proxy-protocol'
   | 'proxy-closed'
+  | 'package'
   // Reply codes of RFC 1928, as Tor uses them.
   | 'general-failure'
   | 'not-allowed'
@@ -29,11 +30,12 @@ export type SocksErrorCode =
   | 'onion-introduction-timeout'
   | 'unknown-reply';
 
-/** Tor is not there, went away, or has no network. */
+/** Tor is not there, went away, or has no network; or this program cannot speak SOCKS. */
 const OURS: ReadonlySet<SocksErrorCode> = new Set([
   'proxy-unreachable',
   'proxy-closed',
   'network-unreachable',
+  'package',
 ]);
 
 /**
@@ -46,8 +48,9 @@ export class SocksError extends Error {
     readonly code: SocksErrorCode,
     message: string,
     readonly reply?: number,
+    options?: ErrorOptions,
   ) {
-    super(message);
+    super(message, options);
   }
 
   /** The attempt did not get out of this machine. */

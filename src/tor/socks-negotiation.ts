@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
-import { SocksClient } from 'socks';
+import type { SocksClient } from 'socks';
 import { MAX_SOCKS_MESSAGE_BYTES, readSocksMessage, type SocksStep } from './socks-reply.js';
 import { SocksError, socksReplyError } from './socks-error.js';
 
@@ -14,6 +14,30 @@ const METHOD_NONE = 0;
 const METHOD_PASSWORD = 2;
 /** The package's own timer cannot be cancelled; the caller's deadline is the one that counts. */
 const PACKAGE_TIMEOUT_MARGIN_MS = 1_000;
+
+type Client = typeof SocksClient;
+let loading: Promise<Client> | undefined;
+
+/**
+ * The package `socks`, loaded at the first dial. Rejects with a SocksError `package` in a bundle that
+ * cannot load it: the package is CommonJS, and its `require` of Node's own modules is not there in an
+ * ESM bundle (esbuild 0.28 without a banner that defines `require`; docs/library.md).
+ */
+function loadSocks(): Promise<Client> {
+  loading ??= import('socks').then(
+    (module) => module.SocksClient,
+    (cause: unknown) => {
+      loading = undefined;
+      throw new SocksError(
+        'package',
+        `the package "socks" cannot be loaded (${cause instanceof Error ? cause.message : String(cause)}): an ESM bundle needs a banner that defines require, see "Bundles" in docs/library.md`,
+        undefined,
+        { cause },
+      );
+    },
+  );
+  return loading;
+}
 
 export interface SocksCredentials {
   readonly username: string;
@@ -38,7 +62,11 @@ export interface SocksOutcome {
  * byte that followed the reply, and carries no listener of ours except an idle one for `error`.
  * Rejects with a SocksError; the socket is then the caller's to destroy.
  */
-export function negotiateSocks(socket: Socket, request: SocksRequest): Promise<SocksOutcome> {
+export async function negotiateSocks(socket: Socket, request: SocksRequest): Promise<SocksOutcome> {
+  return converse(await loadSocks(), socket, request);
+}
+
+function converse(client: Client, socket: Socket, request: SocksRequest): Promise<SocksOutcome> {
   const where = `${request.host}:${request.port}`;
   return new Promise((resolve, reject) => {
     let step: SocksStep = 'method';
@@ -143,23 +171,25 @@ export function negotiateSocks(socket: Socket, request: SocksRequest): Promise<S
       onClose();
       return;
     }
-    SocksClient.createConnection({
-      command: 'connect',
-      existing_socket: gate,
-      destination: { host: request.host, port: request.port },
-      proxy: {
-        // Not used with an existing socket, but checked by the package.
-        host: '127.0.0.1',
-        port: 1,
-        type: 5,
-        userId: request.credentials.username,
-        password: request.credentials.password,
-      },
-      timeout: request.deadlineMs + PACKAGE_TIMEOUT_MARGIN_MS,
-    }).then(
-      () => settle(undefined),
-      // Its message is not passed on: our own errors say more, and this one only ends the dialogue.
-      () => protocolFault('the proxy does not speak SOCKS5'),
-    );
+    client
+      .createConnection({
+        command: 'connect',
+        existing_socket: gate,
+        destination: { host: request.host, port: request.port },
+        proxy: {
+          // Not used with an existing socket, but checked by the package.
+          host: '127.0.0.1',
+          port: 1,
+          type: 5,
+          userId: request.credentials.username,
+          password: request.credentials.password,
+        },
+        timeout: request.deadlineMs + PACKAGE_TIMEOUT_MARGIN_MS,
+      })
+      .then(
+        () => settle(undefined),
+        // Its message is not passed on: our own errors say more, and this one only ends the dialogue.
+        () => protocolFault('the proxy does not speak SOCKS5'),
+      );
   });
 }

@@ -19,8 +19,6 @@ const TYPES: Readonly<Record<string, string>> = {
   '.svg': 'image/svg+xml',
 };
 
-/** Beside this module, in `src` as in `dist`. */
-const PUBLIC = new URL('public/', import.meta.url);
 const OWN_FILES = [
   'index.html',
   'style.css',
@@ -40,21 +38,44 @@ const OWN_FILES = [
 ];
 const UPLOT_FILES = ['uPlot.esm.js', 'uPlot.min.css'];
 
+/** A file of the page cannot be read. */
+export class PageFileError extends Error {
+  override readonly name = 'PageFileError';
+}
+
+/** The folder beside this module, in `src` as in `dist`. */
+function ownFolder(): URL {
+  // Empty in a CommonJS bundle.
+  const here: string | undefined = import.meta.url;
+  if (here === undefined) throw missing('the page', 'this program is a CommonJS bundle');
+  return new URL('public/', here);
+}
+
+function missing(what: string, why: string, cause?: unknown): PageFileError {
+  return new PageFileError(
+    `cannot read ${what} (${why}): a bundled program needs the package onionmc beside it; keep it external (esbuild --external:onionmc)`,
+    { cause },
+  );
+}
+
 async function load(name: string, path: string): Promise<readonly [string, PageFile]> {
-  const body = await readFile(path);
+  const body = await readFile(path).catch((error: unknown) => {
+    throw missing(path, error instanceof Error && 'code' in error ? String(error.code) : '', error);
+  });
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
   return [`/${name}`, { type: TYPES[extname(name)] ?? 'application/octet-stream', body, etag }];
 }
 
 /**
  * By the path of the request: the page's own files, and uPlot out of the installed package under
- * `/vendor/`. Rejects when one of them is missing.
+ * `/vendor/`. Rejects with a PageFileError when one of them is missing.
  */
 export async function loadPageFiles(): Promise<ReadonlyMap<string, PageFile>> {
-  const { resolve } = createRequire(import.meta.url);
+  const folder = ownFolder();
+  const { resolve } = createRequire(folder);
   const files = new Map(
     await Promise.all([
-      ...OWN_FILES.map((name) => load(name, fileURLToPath(new URL(name, PUBLIC)))),
+      ...OWN_FILES.map((name) => load(name, fileURLToPath(new URL(name, folder)))),
       ...UPLOT_FILES.map((name) => load(`vendor/${name}`, resolve(`uplot/dist/${name}`))),
     ]),
   );

@@ -88,6 +88,13 @@ t.test('the Containerfile', async (t) => {
     }
   }
   t.ok(ignored.includes('*'), 'and nothing else is sent');
+  const build = /"build": "([^"]*)"/.exec(await read('package.json'))?.[1] ?? '';
+  for (const [script] of build.matchAll(/scripts\/\S+/g)) {
+    t.ok(
+      all.some(({ name, text: copy }) => name === 'COPY' && copy.includes(script)),
+      `the build runs ${script}`,
+    );
+  }
 
   const runs = all.filter(({ name }) => name === 'RUN').map(({ text: command }) => command);
   const installs = runs.filter((command) => command.includes('npm ci'));

@@ -1,7 +1,10 @@
 /** The examples in the documentation have right types, run, and end. */
 import t, { type Test } from 'tap';
-import { mkdtemp, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { build as esbuild } from 'esbuild';
+import { existsSync } from 'node:fs';
+import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import {
@@ -13,7 +16,9 @@ import {
 import { silentLog } from '../../src/channel/log.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { formatLocation } from '../../src/protocol/location.js';
+import { VERSION } from '../../src/roles/version.js';
 import { startProgram } from '../helpers/cli.js';
+import { startSocksServer } from '../helpers/socks-server.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -55,6 +60,103 @@ t.test('a directory, a maker and a taker (README)', async (t) => {
   const { code, stdout, stderr } = await startProgram(process.execPath, [example]).ended;
   t.equal(code, 0, stderr);
   t.match(stdout, /^J5\w{14} offers 0 27300 500000000 0 0\.00002 by (directory|direct)\n$/);
+});
+
+/** The whole program in one file, in a folder where nothing else is; the file. */
+async function bundle(
+  t: Test,
+  source: string,
+  format: 'esm' | 'cjs',
+  banner = '',
+): Promise<string> {
+  const dir = await mkdtemp(join(tmpdir(), 'onionmc-bundle-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  const outfile = join(dir, format === 'esm' ? 'program.mjs' : 'program.cjs');
+  const { errors } = await esbuild({
+    stdin: { contents: source, resolveDir: ROOT, sourcefile: 'program.ts', loader: 'ts' },
+    bundle: true,
+    platform: 'node',
+    format,
+    outfile,
+    banner: { js: banner },
+    logLevel: 'silent',
+  });
+  t.same(errors, []);
+  return outfile;
+}
+
+/** One of the addresses that the project ships. */
+const ONION = 'nakamotourflxwjnjpnrk7yc2nhkf6r62ed4gdfxmmn5f4saw5q5qoyd.onion';
+
+/** A CommonJS program has no `await` outside of functions. */
+function inFunction(source: string): string {
+  const lines = source.split('\n');
+  const imports = lines.filter((line) => line.startsWith('import '));
+  const rest = lines.filter((line) => !line.startsWith('import '));
+  return [...imports, 'async function main() {', ...rest, '}', 'void main();'].join('\n');
+}
+
+t.test('the README example runs as a bundle that is alone in its folder', async (t) => {
+  const example = await readFile(await compile(t, 'README.md', 30), 'utf8');
+  for (const [format, source] of [
+    ['esm', example],
+    ['cjs', inFunction(example)],
+  ] as const) {
+    const file = await bundle(t, source, format);
+    const program = startProgram(process.execPath, [file], { cwd: dirname(file) });
+    const { code, stdout, stderr } = await program.ended;
+    t.equal(code, 0, `${format}: ${stderr}`);
+    t.match(
+      stdout,
+      /^J5\w{14} offers 0 27300 500000000 0 0\.00002 by (directory|direct)\n$/,
+      format,
+    );
+  }
+});
+
+t.test('a bundle dials through a SOCKS proxy', async (t) => {
+  const proxy = await startSocksServer({ reply: Buffer.from([5, 4, 0, 1, 0, 0, 0, 0, 0, 0]) });
+  t.teardown(() => proxy.close());
+  if (proxy.endpoint.kind !== 'tcp') throw new Error('a TCP proxy was asked for');
+  const source = `
+    import { torOverlay, parseLocation } from 'onionmc';
+    const overlay = torOverlay({ socks: { host: '127.0.0.1', port: ${proxy.endpoint.port} } });
+    const location = parseLocation('${ONION}:5222');
+    async function main() {
+      try {
+        await overlay.dial(location.value, { signal: AbortSignal.timeout(30_000) });
+      } catch (error) {
+        console.log(error.code, error.message);
+      }
+    }
+    void main();`;
+  const documented = /--banner:js=("[^\n]*")/.exec(
+    await readFile(join(ROOT, 'docs', 'library.md'), 'utf8'),
+  )?.[1];
+  const banner: unknown = JSON.parse(documented ?? '""');
+  for (const [format, head, expected] of [
+    ['cjs', '', /^host-unreachable /],
+    ['esm', String(banner), /^host-unreachable /],
+    ['esm', '', /^package .*"Bundles" in docs\/library\.md/],
+  ] as const) {
+    const file = await bundle(t, source, format, head);
+    const { stdout, stderr } = await startProgram(process.execPath, [file]).ended;
+    t.match(stdout, expected, stderr);
+  }
+});
+
+t.test('what the package says of itself holds', async (t) => {
+  const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+  t.match(manifest, { version: VERSION }, 'npm run build writes src/roles/version.ts');
+  const kept = ['./dist/cli/main.js', './dist/tor/vanity-worker.js'];
+  t.match(manifest, { sideEffects: kept });
+  for (const file of kept) t.ok(existsSync(join(ROOT, file)), file);
+  const built = await readdir(join(ROOT, 'dist'), { recursive: true });
+  for (const name of built.filter((one) => one.endsWith('.js') && !one.startsWith('web/public'))) {
+    const code = await readFile(join(ROOT, 'dist', name), 'utf8');
+    // A source map would name files that the package does not hold.
+    if (code.includes('sourceMappingURL')) t.fail(`${name} names a source map`);
+  }
 });
 
 const overlay = () => createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
