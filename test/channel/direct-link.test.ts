@@ -333,6 +333,26 @@ t.test('connections by us', async (t) => {
     t.match(await s.channel.next('privmsg'), { route: { kind: 'direct' } });
   });
 
+  t.test('a location in the line behind the first message serves the second one', async (t) => {
+    const s = await scene(t, { serve: false });
+    const server = await serveRaw();
+    t.teardown(() => server.close());
+    s.session.send(685, formatPrivmsg(ALICE, s.channel.nick, 'error', 'hello'));
+    await s.channel.next('privmsg');
+    t.match(s.channel.peer(ALICE.nick), { location: undefined }, 'not known with the message');
+    t.match(s.channel.send(ALICE.nick, 'error', 'first'), { route: { kind: 'directory' } });
+    s.session.send(789, `${ALICE.nick};${formatLocation(server.location)}`);
+    await heard(s.channel, s.session);
+    t.strictSame(s.channel.peer(ALICE.nick)?.location, server.location);
+    t.match(s.channel.send(ALICE.nick, 'error', 'second'), { route: { kind: 'directory' } });
+    s.channel.clock.advance(0);
+    const peer = await server.accept();
+    await peer.next();
+    peer.send(793, hello(ALICE));
+    await s.channel.next('direct-up');
+    t.match(s.channel.send(ALICE.nick, 'error', 'third'), { route: { kind: 'direct' } });
+  });
+
   t.test('another peer at that location is not talked to', async (t) => {
     const s = await scene(t, { serve: false });
     const server = await listedPeer(t, s, ALICE);

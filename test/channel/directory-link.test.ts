@@ -339,6 +339,44 @@ t.test('reconnecting', async (t) => {
     t.equal(channel.clock.pending, 0, 'no timer is left');
   });
 
+  t.test('whatever becomes of our onion, every handshake names it', async (t) => {
+    let tell: ((state: ServiceState) => void) | undefined;
+    const host = `${'a'.repeat(56)}.onion`;
+    let refusals = 2;
+    const overlay: Overlay = {
+      ...anyPort(),
+      serve(_, { onState }) {
+        if (refusals-- > 0) return Promise.reject(new Error('Tor is away'));
+        tell = onState;
+        const location: Location = { kind: 'onion', host, port: 5222 };
+        return Promise.resolve({ location, close: () => Promise.resolve() });
+      },
+    };
+    const directory = await fakeDirectory(t);
+    const channel = probe(t, [directory], { overlay, serve: true });
+    for (let failed = 0; failed < 2; failed++) {
+      const { retryInMs } = await channel.next('serve-failed');
+      t.equal(directory.accepted, 0, 'no directory hears of us before we have a location');
+      channel.clock.advance(retryInMs);
+    }
+    const states: readonly (ServiceState | undefined)[] = [
+      undefined,
+      { state: 'starting', detail: 'a test' },
+      { state: 'reachable' },
+      { state: 'lost', detail: 'Tor was restarted' },
+      { state: 'lost', detail: 'Tor is still away' },
+      { state: 'reachable' },
+    ];
+    for (const state of states) {
+      if (state) tell?.(state);
+      const session = await directory.welcome();
+      await channel.next('directory-up');
+      t.equal(session.handshake['location-string'], `${host}:5222`, state?.state ?? 'served');
+      session.cut();
+      channel.clock.advance((await channel.next('directory-down')).retryInMs ?? 0);
+    }
+  });
+
   t.test('a slow dial is given up', async (t) => {
     const never = {
       name: 'loopback' as const,
