@@ -11,6 +11,7 @@ import { formatLocation, isLoopbackHost } from '../protocol/location.js';
 import type { ControlClient } from '../tor/control-client.js';
 import { readOnionHostname } from '../tor/key-folder.js';
 import type { PowQueue } from '../tor/add-onion.js';
+import type { ServedFolder } from '../tor/hidden-service-dir.js';
 import { startOnionService, type OnionIdentity } from '../tor/onion-service.js';
 import { onionTarget } from '../tor/onion-target.js';
 import type { SelfTest } from '../tor/self-test.js';
@@ -36,7 +37,7 @@ export type TorServing =
        * For a Tor of our own and a persistent identity: serve out of the key folder, through a unix
        * socket with this path, so that every connection carries its circuit. `listen` is not used then.
        */
-      readonly circuits?: { readonly hiddenServiceDir: string; readonly socket: string };
+      readonly circuits?: { readonly folder: ServedFolder; readonly socket: string };
       /** Longest wait for the descriptor uploads, in milliseconds. */
       readonly uploadTimeoutMs?: number;
     }
@@ -117,7 +118,7 @@ async function serveByControl(
         : { unix: listening.circuitSocket },
     ...(circuits === undefined || listening.circuitSocket === undefined
       ? {}
-      : { hiddenServiceDir: circuits.hiddenServiceDir }),
+      : { folder: circuits.folder }),
     inherited,
     signal,
     ...tools,

@@ -182,19 +182,23 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
   const access = await (options.inherited === undefined
     ? open[onion.torMode](options)
     : inheritedTor(options, options.inherited));
+  const { process } = access;
   const serving: TorServing | undefined = identity && {
     kind: 'control',
     identity,
     listen: onion.serving,
     connectControl: access.connect,
     // A Tor of our own is on this machine.
-    targetHost: access.process === undefined ? onion.targetHost : undefined,
+    targetHost: process === undefined ? onion.targetHost : undefined,
     ...(options.pow === undefined ? {} : { pow: options.pow }),
-    ...(options.circuits === true && access.process && onion.hiddenServiceDir !== undefined
+    ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined
       ? {
           circuits: {
-            hiddenServiceDir: onion.hiddenServiceDir,
-            socket: join(access.process.socketFolder, ONION_SOCKET),
+            folder: {
+              dir: onion.hiddenServiceDir,
+              keepInTorrc: (lines) => process.keepInTorrc(lines),
+            },
+            socket: join(process.socketFolder, ONION_SOCKET),
           },
         }
       : {}),
@@ -208,11 +212,11 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
   });
   return {
     overlay,
-    ownsTor: access.process !== undefined,
-    ...(access.process === undefined ? {} : { move: access.process.move }),
+    ownsTor: process !== undefined,
+    ...(process === undefined ? {} : { move: process.move }),
     async close() {
       await overlay.close();
-      await access.process?.close();
+      await process?.close();
     },
   };
 }

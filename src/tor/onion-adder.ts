@@ -9,7 +9,7 @@ import {
   type PowQueue,
 } from './add-onion.js';
 import type { ControlClient } from './control-client.js';
-import { addHiddenService } from './hidden-service-dir.js';
+import { addHiddenService, type ServedFolder } from './hidden-service-dir.js';
 import { ONION_SEED_BYTES, onionKeyOfSeed, type OnionKey } from './onion-key.js';
 import { isFiltered, TorError } from './tor-error.js';
 
@@ -30,7 +30,7 @@ export interface OnionAdderOptions {
   readonly virtualPort: number;
   readonly target: OnionTarget | TargetOf;
   /** The folder of the key, to be served out of it by a Tor of our own. */
-  readonly hiddenServiceDir?: string;
+  readonly folder?: ServedFolder;
   readonly pow?: PowQueue;
   readonly log: Log;
 }
@@ -58,7 +58,7 @@ export function keylessError(): TorError {
 }
 
 export function onionAdder(options: OnionAdderOptions): OnionAdder {
-  const { identity, virtualPort, pow = DEFAULT_POW_QUEUE, hiddenServiceDir: dir, log } = options;
+  const { identity, virtualPort, pow = DEFAULT_POW_QUEUE, folder, log } = options;
   let own: OnionKey | undefined = identity.kind === 'persistent' ? identity.key : undefined;
   let host = own?.host;
   let key = own && `ED25519-V3:${own.blob}`;
@@ -105,8 +105,8 @@ export function onionAdder(options: OnionAdderOptions): OnionAdder {
     async add(client) {
       const target = typeof options.target === 'function' ? options.target(client) : options.target;
       const request = { virtualPort, target, pow };
-      if (dir !== undefined && host !== undefined) {
-        const defences = await addHiddenService(client, { dir, ...request }, log);
+      if (folder !== undefined && host !== undefined) {
+        const defences = await addHiddenService(client, { folder, host, ...request }, log);
         return { host, privateKey: undefined, pow: defences };
       }
       const added = await addWithKey(client, request);

@@ -11,7 +11,7 @@ import { parseOnionHost, type Location } from '../protocol/location.js';
 import type { OnionTarget, PowQueue } from './add-onion.js';
 import { controlClientOver, type ControlClient } from './control-client.js';
 import { deferred } from './deferred.js';
-import { removeHiddenService } from './hidden-service-dir.js';
+import { removeHiddenService, type ServedFolder } from './hidden-service-dir.js';
 import { keylessError, onionAdder, type OnionIdentity, type TargetOf } from './onion-adder.js';
 import { TorError } from './tor-error.js';
 import { pause, retryDelays } from './retry.js';
@@ -31,7 +31,7 @@ export interface OnionServiceOptions {
    * The folder of the persistent identity's key, to be served out of it by a Tor of our own: every
    * stream then begins with a PROXY line that names its circuit.
    */
-  readonly hiddenServiceDir?: string;
+  readonly folder?: ServedFolder;
   /** Where our listener is, as Tor has to dial it; may depend on how we are connected to Tor. */
   readonly target: OnionTarget | TargetOf;
   /** Aborts the start; later the same as `close`. */
@@ -212,7 +212,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
       log.warn('onion service lost; re-creating it', { why: detail });
       lastDetail = '';
       isReachable = false;
-      if (adder.key === undefined && options.hiddenServiceDir === undefined) {
+      if (adder.key === undefined && options.folder === undefined) {
         const { message } = keylessError();
         log.error(message);
         options.onState?.({ state: 'lost', detail: message });
@@ -228,9 +228,9 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
 
   async function remove({ client, host }: Session): Promise<void> {
     const bounded = { timeoutMs: DEL_ONION_TIMEOUT_MS };
-    if (options.hiddenServiceDir === undefined) {
+    if (options.folder === undefined) {
       await client.command(`DEL_ONION ${host.replace(/\.onion$/, '')}`, bounded);
-    } else await removeHiddenService(client, bounded);
+    } else await removeHiddenService(client, options.folder, log, bounded);
   }
 
   let closing: Promise<void> | undefined;

@@ -19,7 +19,7 @@ import {
   ownTemporaryFolder,
   sweepTemporaryFolders,
 } from './temporary-folder.js';
-import { launchTor, torrcString } from './tor-program.js';
+import { launchTor, torrcString, writeTorrc } from './tor-program.js';
 
 /**
  * The environment variable that names a file with more torrc lines for the managed Tor, for what we
@@ -71,6 +71,12 @@ export interface TorProcess {
   readonly socks: SocksEndpoint;
   /** A folder for sockets that only this user and this Tor reach; gone with `close`. */
   readonly socketFolder: string;
+  /**
+   * Puts these lines behind ours in the torrc, in place of those of the call before, so that the
+   * service they describe survives a reload (SIGHUP) of the Tor running now; Tor itself is not told.
+   * A Tor that is started again begins without them. Rejects with a TorError (`process`, `io`).
+   */
+  keepInTorrc(lines: readonly string[]): Promise<void>;
   /** Process id of the Tor running now. */
   readonly pid: number | undefined;
   /** Resolves when the Tor running now is connected to its network. */
@@ -211,10 +217,21 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
     void tor.exited.then((exit) => died(tor, exit));
   }
 
+  const torrc = [...torrcLines(sockets.path), ...extra];
+  /** The end of the last change of the torrc, so that each comes after the one before. */
+  let torrcWritten: Promise<void> = Promise.resolve();
+
+  function keepInTorrc(lines: readonly string[]): Promise<void> {
+    const written = torrcWritten.then(() => writeTorrc(dataDir, [...torrc, ...lines]));
+    torrcWritten = written.catch(() => {});
+    return written;
+  }
+
   async function start(signal: AbortSignal): Promise<void> {
+    await torrcWritten;
     const tor = await launchTor({
       dataDir,
-      torrc: [...torrcLines(sockets.path), ...extra],
+      torrc,
       signal,
       onOutput,
       ...(options.program === undefined ? {} : { program: options.program }),
@@ -318,6 +335,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
     socks,
     move,
     socketFolder: sockets.path,
+    keepInTorrc,
     get pid() {
       return running?.pid;
     },

@@ -4,7 +4,7 @@
  * however it dies, and needs no control port, cookie or race to be reached.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { controlClientOver, type ControlClient } from './control-client.js';
@@ -98,6 +98,34 @@ export function torrcString(value: string): string {
   return `"${value.replace(/[\\"]/g, (c) => `\\${c}`)}"`;
 }
 
+/** Where the torrc of a tor with this data folder is. */
+const torrcIn = (dataDir: string): string => join(dataDir, 'torrc');
+
+/**
+ * Writes the torrc that tor reads at its start and at every reload (SIGHUP): what every tor of ours
+ * needs, and then `lines`. A tor that reads it meanwhile gets the old one or the new one. Rejects
+ * with a TorError (`process`, `io`).
+ */
+export async function writeTorrc(dataDir: string, lines: readonly string[]): Promise<void> {
+  const path = torrcIn(dataDir);
+  const beside = `${path}.new`;
+  const torrc = [
+    `DataDirectory ${torrcString(dataDir)}`,
+    `__OwningControllerFD ${OWNING_FD}`,
+    'Log notice stdout',
+    ...lines,
+  ];
+  try {
+    await writeFile(beside, `${torrc.join('\n')}\n`, { mode: 0o600 });
+    await rename(beside, path);
+  } catch (error) {
+    throw new TorError('process', 'io', `cannot write ${path}: ${String(error)}`, {
+      remedy: 'configuration',
+      cause: error,
+    });
+  }
+}
+
 /**
  * Starts tor and waits until it answers. Rejects with a TorError (`process`): `tor-missing`,
  * `tor-exited` (with tor's own last warnings), `data-dir-busy`, `timeout`, `aborted`, `io`; nothing
@@ -105,24 +133,10 @@ export function torrcString(value: string): string {
  */
 export async function launchTor(options: LaunchTorOptions): Promise<RunningTor> {
   const { program = 'tor', dataDir, signal, onOutput } = options;
-  const torrcPath = join(dataDir, 'torrc');
-  const torrc = [
-    `DataDirectory ${torrcString(dataDir)}`,
-    `__OwningControllerFD ${OWNING_FD}`,
-    'Log notice stdout',
-    ...options.torrc,
-  ];
   if (signal.aborted) throw unanswered(signal, signal.reason);
-  try {
-    await writeFile(torrcPath, `${torrc.join('\n')}\n`, { mode: 0o600 });
-  } catch (error) {
-    throw new TorError('process', 'io', `cannot write ${torrcPath}: ${String(error)}`, {
-      remedy: 'configuration',
-      cause: error,
-    });
-  }
+  await writeTorrc(dataDir, options.torrc);
 
-  const child = spawn(program, ['--defaults-torrc', '/dev/null', '-f', torrcPath], {
+  const child = spawn(program, ['--defaults-torrc', '/dev/null', '-f', torrcIn(dataDir)], {
     stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
     // A process group of its own: Ctrl-C is ours to handle, tor must still withdraw its onions.
     detached: true,

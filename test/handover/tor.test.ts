@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { parseLocation } from '../../src/protocol/location.js';
@@ -116,7 +117,11 @@ t.test('over real Tor', async (t) => {
     t.teardown(() => rm(dir, { recursive: true, force: true }));
     const torrc = join(dir, 'extra.torrc');
     const pidFile = join(dir, 'pid');
-    await writeFile(torrc, [...network.torrcLines, `PidFile ${pidFile}`].join('\n'));
+    const torLog = join(dir, 'tor.log');
+    await writeFile(
+      torrc,
+      [...network.torrcLines, `PidFile ${pidFile}`, `Log notice file ${torLog}`].join('\n'),
+    );
     const program = await startUpgradable(t, {
       config: torConfig({ mode: 'managed' }),
       env: { ONIONMC_TORRC_EXTRA: torrc },
@@ -126,6 +131,14 @@ t.test('over real Tor', async (t) => {
     const torPid = Number(await readFile(pidFile, 'utf8'));
     await tellsNoDifference(t, program, overlay, address);
     t.ok(isRunning(torPid), 'the tor of the first process');
+    process.kill(torPid, 'SIGHUP');
+    while (!(await readFile(torLog, 'utf8')).includes('Received reload signal')) await pause(20);
+    const location = parseLocation(address);
+    if (!location.ok) throw new Error(address);
+    const later = streamOver(await dialPatiently(overlay, location.value, 'hup'), 'J5later');
+    await later.hears('\\"accepted\\": true');
+    t.notMatch(program.stderr(), /onion service (lost|re-created)/, 'a reload takes nothing away');
+    later.destroy();
     const folders = (await readdir(join(program.datadir, 'tor'))).filter((f) =>
       f.startsWith('run-'),
     );

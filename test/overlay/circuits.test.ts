@@ -276,7 +276,10 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
       identity: { kind: 'persistent', key },
       listen: { host: '127.0.0.1', port: 0 },
       connectControl: (abort) => tor.connectControl(abort),
-      circuits: { hiddenServiceDir, socket: join(tor.socketFolder, 'onion.sock') },
+      circuits: {
+        folder: { dir: hiddenServiceDir, keepInTorrc: (lines) => tor.keepInTorrc(lines) },
+        socket: join(tor.socketFolder, 'onion.sock'),
+      },
     },
   });
   const states: ServiceState['state'][] = [];
@@ -331,6 +334,35 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   t.equal(new Set(circuits.slice(0, 3)).size, 1, 'streams of one client have one circuit');
   t.not(circuits[3], circuits[0], 'another client has another');
   t.equal(directory.stats().closed['circuit-streams'], 1);
+
+  // A reload, as log rotation does it: the onion is there after it as before, streams and all.
+  const control = await tor.connectControl(signal);
+  let reloads = 0;
+  const reload = async (by: () => unknown): Promise<void> => {
+    const told = new Promise<void>((resolve) => {
+      void control.onEvent('SIGNAL', (text) => text === 'RELOAD' && resolve());
+    });
+    await control.command('GETINFO version');
+    await by();
+    await told;
+    reloads++;
+    t.match(
+      (await control.command('GETCONF HiddenServiceDir')).lines.at(-1)?.text,
+      hiddenServiceDir,
+      'the service is still there',
+    );
+    const name = `after reload ${reloads}`;
+    const fresh = await dialPatiently(dialer, served.location, name);
+    t.match(await greet(fresh, `J5r${reloads}`), '"type": 795', name);
+    t.match(circuits.at(-1), /^\d+$/);
+    fresh.destroy();
+  };
+  const ready = directory.peerCount;
+  await reload(() => tor.pid !== undefined && process.kill(tor.pid, 'SIGHUP'));
+  await reload(() => control.command('SIGNAL RELOAD'));
+  t.ok(directory.peerCount >= ready, 'who was connected still is');
+  t.strictSame(states, [], 'and it was never away');
+  control.close();
 
   // Tor dies; the next one serves the same onion, with circuits.
   if (tor.pid !== undefined) process.kill(tor.pid, 'SIGKILL');

@@ -6,6 +6,7 @@ import type { Log } from '../../src/channel/log.js';
 import type { Clock, ServiceState } from '../../src/channel/ports.js';
 import { portArgument } from '../../src/tor/add-onion.js';
 import { connectControl, type ControlClient } from '../../src/tor/control-client.js';
+import { keepOnionKey } from '../../src/tor/key-folder.js';
 import { expandOnionSeed, onionKeyOf, type OnionKey } from '../../src/tor/onion-key.js';
 import {
   startOnionService,
@@ -458,32 +459,65 @@ t.test('a start that fails or is cancelled leaves nothing open', async (t) => {
   await fake.close();
 });
 
+/** The command that sets what these lines of a torrc say. */
+const setOf = (torrc: readonly string[]) =>
+  ['SETCONF', ...torrc.map((line) => line.replace(' ', '='))].join(' ');
+
 t.test('out of a HiddenServiceDir, with circuits', async (t) => {
-  const set =
-    'SETCONF HiddenServiceDir="/a \\"b\\"/hs" HiddenServicePort="5222 unix:/run/x.sock" ' +
-    'HiddenServiceExportCircuitID=haproxy';
-  const pow =
-    ' HiddenServicePoWDefensesEnabled=1 HiddenServicePoWQueueRate=25 HiddenServicePoWQueueBurst=250';
-  const more = { hiddenServiceDir: '/a "b"/hs', target: { unix: '/run/x.sock' } };
+  const parent = await temporaryFolder();
+  t.teardown(() => parent.remove());
+  const dir = join(parent.dir, 'a "b" #c');
+  await keepOnionKey(dir, () => expandOnionSeed(new Uint8Array(32).fill(0x11)));
+  const quoted = `"${dir.replaceAll('"', '\\"')}"`;
+  const lines = [
+    `HiddenServiceDir ${quoted}`,
+    'HiddenServicePort "5222 unix:/run/x.sock"',
+    'HiddenServiceExportCircuitID haproxy',
+  ];
+  const powLines = [
+    'HiddenServicePoWDefensesEnabled 1',
+    'HiddenServicePoWQueueRate 25',
+    'HiddenServicePoWQueueBurst 250',
+  ];
+  const set = setOf(lines);
+  const setPow = setOf([...lines, ...powLines]);
+  /** What stands in the torrc, and whatever stood there. */
+  const torrcs: (readonly string[])[] = [];
+  let diskFull = false;
+  const keepInTorrc = async (wanted: readonly string[]): Promise<void> => {
+    if (diskFull) throw new Error('ENOSPC');
+    torrcs.push(wanted);
+    await Promise.resolve();
+  };
+  const more = { folder: { dir, keepInTorrc }, target: { unix: '/run/x.sock' } };
   const cases: readonly (readonly [
     string,
     (line: string) => string | undefined,
     string[],
+    (readonly string[])[],
     number,
   ])[] = [
-    ['as asked', () => undefined, [set + pow], 0],
+    ['as asked', () => undefined, [setPow], [[], [...lines, ...powLines]], 0],
     [
       'a Tor built without proof of work',
       (line) => (line.includes('PoW') ? '513 Unacceptable option value\r\n' : undefined),
-      [set + pow, set],
+      [setPow, set],
+      [[], [...lines, ...powLines], [], lines],
       1,
     ],
   ];
-  for (const [name, answer, lines, notices] of cases) {
-    const fake = await fakeTor(answer);
+  for (const [name, answer, commands, written, notices] of cases) {
+    torrcs.length = 0;
+    const fake = await fakeTor((line) => {
+      // A reload at this moment must find it.
+      if (line.startsWith('SETCONF'))
+        t.equal(setOf(torrcs.at(-1) ?? []), line, 'in the torrc first');
+      return answer(line);
+    });
     const { service, record } = start(fake.port, more);
     const running = await service;
-    t.strictSame(sent(fake.lines, 'SETCONF'), lines, name);
+    t.strictSame(sent(fake.lines, 'SETCONF'), commands, name);
+    t.strictSame(torrcs, written, `${name}: the torrc`);
     t.equal(record.count(/info: .*without proof-of-work/), notices, `${name}: notices`);
     t.equal(running.location.host, KEY.host);
     t.strictSame(sent(fake.lines, 'ADD_ONION'), []);
@@ -494,6 +528,7 @@ t.test('out of a HiddenServiceDir, with circuits', async (t) => {
     );
     await running.close();
     t.equal(sent(fake.lines, 'RESETCONF').length, 2, 'and taken away at the end');
+    t.strictSame(torrcs.at(-1), [], 'out of the torrc, too');
     t.strictSame(sent(fake.lines, 'DEL_ONION'), []);
     await fake.allClosed();
     await fake.close();
@@ -506,11 +541,23 @@ t.test('out of a HiddenServiceDir, with circuits', async (t) => {
     code: 'rejected',
     message: /553 Unable to set option/,
   });
+  t.strictSame(torrcs.at(-1), [], 'a torrc with what Tor refuses would end it at the next reload');
   await refusing.allClosed();
   await refusing.close();
 
+  const elsewhere = await fakeTor();
+  await t.rejects(
+    start(elsewhere.port, { ...more, folder: { dir: `${dir} moved`, keepInTorrc } }).service,
+    { step: 'key-folder', code: 'mismatch' },
+    'Tor would make another key there',
+  );
+  t.strictSame(sent(elsewhere.lines, 'SETCONF'), []);
+  await elsewhere.allClosed();
+  await elsewhere.close();
+
   let connects = 0;
   const fake = await fakeTor();
+  diskFull = true;
   const { service, record } = start(fake.port, {
     ...more,
     connect: async (signal) => {
@@ -522,6 +569,7 @@ t.test('out of a HiddenServiceDir, with circuits', async (t) => {
   const running = await service;
   await record.heard(/info: onion service re-created/);
   t.equal(sent(fake.lines, 'SETCONF').length, 2, 'set up again on the next connection');
+  t.ok(record.count(/warn: the torrc of our Tor could not be changed/) > 0, 'also on a full disk');
   await running.close();
   await fake.close();
 });
