@@ -8,6 +8,7 @@ import {
   packageRoot,
   shippedUnit,
   SYSTEM_UNIT_DIR,
+  unreachableParts,
   UNIT_NAME,
 } from '../ops/unit-file.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
@@ -59,7 +60,7 @@ async function unitFor(
   options: InitOptions,
   datadir: string,
   owner: number,
-): Promise<string | undefined> {
+): Promise<{ readonly text: string; readonly warnings: readonly string[] } | undefined> {
   if (options.systemd === undefined) return undefined;
   if (
     options.systemd === 'install' &&
@@ -71,12 +72,9 @@ async function unitFor(
     );
   }
   const user = await nameOfId('/etc/passwd', owner);
-  return fillUnit(await shippedUnit(), {
-    root: packageRoot(),
-    node: process.execPath,
-    datadir,
-    user,
-  });
+  const place = { root: packageRoot(), node: process.execPath, datadir, user };
+  const text = fillUnit(await shippedUnit(), place);
+  return { text, warnings: await unreachableParts(place) };
 }
 
 const KEY_NOTES: Readonly<Record<PreparedKey['did'], string>> = {
@@ -156,9 +154,12 @@ async function runInit(options: InitOptions): Promise<void> {
   });
   const key = await writeKey?.();
   const install = unit !== undefined && options.systemd === 'install';
-  const installedUnit = install ? await installUnit(unit, options.unitDir) : undefined;
+  const installedUnit = install ? await installUnit(unit.text, options.unitDir) : undefined;
   const done: Done = { settings, createdConfig, key, installedUnit, unitDir: options.unitDir };
 
+  for (const warning of unit?.warnings ?? []) {
+    process.stderr.write(`onionmc: the service would not start: ${warning}\n`);
+  }
   if (options.json === true) {
     const { datadir, configFile, network, onion } = settings;
     const result = {
@@ -170,14 +171,15 @@ async function runInit(options: InitOptions): Promise<void> {
       network,
       key: key?.did,
       changed: changed(done),
-      unit,
+      unit: unit?.text,
       unitInstalled: installedUnit,
+      warnings: unit?.warnings,
     };
     process.stdout.write(`${JSON.stringify(result)}\n`);
   } else if (unit !== undefined && !install) {
     // Standard output is the unit alone, fit for a file.
     process.stderr.write(summary(done));
-    process.stdout.write(unit);
+    process.stdout.write(unit.text);
   } else process.stdout.write(summary(done));
 }
 

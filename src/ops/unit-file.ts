@@ -3,9 +3,11 @@
  * program, of Node.js and of the data directory, and the user that owns it.
  */
 import { readFile, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { ExitCode } from './exit.js';
+import { accountOf, barrierTo, NEW_ACCOUNT } from './user-access.js';
 
 /** The folder of this package: `src/ops` and `dist/ops` are both two levels below it. */
 export function packageRoot(): string {
@@ -103,6 +105,41 @@ export function fillUnit(shipped: string, place: UnitPlace): string {
   filled = replaceSetting(filled, 'StateDirectory', name);
   if (!HOMES.test(root) && !HOMES.test(node)) return filled;
   return replaceSetting(filled, 'ProtectHome', 'read-only');
+}
+
+const NEEDS = { read: 'be read', search: 'be entered', execute: 'be read and run' } as const;
+
+/**
+ * What the user of the unit cannot use, one line each with its fix: Node.js, this program, its packages
+ * and the data directory. A service would end at its start.
+ */
+export async function unreachableParts(place: UnitPlace): Promise<readonly string[]> {
+  const { root, node, datadir, user } = place;
+  const isNew = STATE_FOLDER.test(datadir) || user === undefined;
+  const account = isNew ? NEW_ACCOUNT : await accountOf(user);
+  const main = join(root, 'dist/cli/main.js');
+  const parts = [
+    ['Node.js', node, 'execute'],
+    ['the program', main, 'read'],
+    ['the packages of the program', createRequire(main).resolve('commander'), 'read'],
+    ...(isNew ? [] : [['the data directory', datadir, 'execute'] as const]),
+  ] as const;
+  const barriers = await Promise.all(
+    parts.map(async ([what, file, needs]) => {
+      const barrier = await barrierTo(account, file, needs);
+      return barrier && { what, file, ...barrier };
+    }),
+  );
+  const who = isNew ? 'the user that systemd makes for the service' : `user ${user}`;
+  return barriers.flatMap((found) => {
+    if (found === undefined) return [];
+    const { what, file, path: blocked, mode, needs } = found;
+    const octal = mode.toString(8).padStart(4, '0');
+    const fix = needs === 'search' ? 'o+x' : needs === 'read' ? 'o+r' : 'o+rx';
+    return [
+      `${what} (${file}) is closed to ${who}: ${blocked} has mode ${octal} and cannot ${NEEDS[needs]}; install it where everybody can read it (/opt/onionmc, Debian's nodejs), or: sudo chmod ${fix} "${blocked}"`,
+    ];
+  });
 }
 
 /** The unit that the package ships. */

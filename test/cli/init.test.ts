@@ -21,6 +21,7 @@ import {
   installUnit,
   shippedUnit,
   UnitError,
+  unreachableParts,
   UNIT_NAME,
 } from '../../src/ops/unit-file.js';
 import { loadOrCreateOnionKey } from '../../src/tor/key-folder.js';
@@ -301,6 +302,43 @@ t.test('the systemd unit', async (t) => {
     );
   });
 
+  await t.test('what its user cannot read is named', async (t) => {
+    const root = await tempDir(t);
+    await chmod(root, 0o755);
+    const program = join(root, 'onionmc');
+    await mkdir(join(program, 'dist', 'cli'), { recursive: true });
+    await mkdir(join(program, 'node_modules', 'commander'), { recursive: true });
+    await writeFile(join(program, 'node_modules', 'commander', 'index.js'), '');
+    const [main, node] = [join(program, 'dist', 'cli', 'main.js'), join(root, 'node')];
+    await writeFile(main, '');
+    await writeFile(node, '', { mode: 0o755 });
+    const state = { root: program, node, datadir: '/var/lib/onionmc-directory', user: undefined };
+    t.same(await unreachableParts(state), []);
+
+    await chmod(program, 0o750);
+    const closed = await unreachableParts(state);
+    t.equal(closed.length, 2, 'the program and its packages');
+    t.match(closed[0], `${program} has mode 0750 and cannot be entered`);
+    t.match(closed[0], `sudo chmod o+x "${program}"`);
+    const datadir = join(root, 'dn');
+    await mkdir(datadir, { mode: 0o700 });
+    const uid = String(process.geteuid?.() === 0 ? NOBODY : process.geteuid?.());
+    if (ROOT) {
+      await chown(datadir, NOBODY, NOBODY);
+      await chown(program, NOBODY, NOBODY);
+    }
+    const own = { root: program, node, datadir, user: uid };
+    t.same(await unreachableParts(own), [], 'the owner can');
+
+    await chmod(program, 0o755);
+    await chmod(main, 0o600);
+    await chmod(node, 0o700);
+    t.match(await unreachableParts(state), [
+      /^Node\.js .* 0700 .*chmod o\+rx/,
+      /^the program .*o\+r "/,
+    ]);
+  });
+
   await t.test('--systemd prints and installs it', async (t) => {
     const root = await tempDir(t);
     const [datadir, units] = [join(root, 'dn'), join(root, 'units')];
@@ -325,6 +363,12 @@ t.test('the systemd unit', async (t) => {
     t.match(printed.stdout, `ExecStart=${process.execPath} `);
     t.match(printed.stdout, `--datadir ${datadir}\n`);
     t.match(printed.stderr, /nothing changed: all of it was there/);
+    if (ROOT) {
+      t.match(printed.stderr, `the data directory (${datadir}) is closed to user`);
+      t.match(printed.stderr, `${root} has mode 0700 and cannot be entered`);
+      await chmod(root, 0o755);
+      t.notMatch((await init('--systemd')).stderr, `${root} has mode`, 'the fix works');
+    }
 
     const installed = await init('--systemd', 'install', '--unit-dir', units);
     t.match(installed.stdout, `systemd unit    ${units}/${UNIT_NAME} (new)`);
