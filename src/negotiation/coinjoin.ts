@@ -151,7 +151,10 @@ function runRound(options: CoinjoinOptions): Promise<RoundResult> {
       const { signal } = abort;
       switch (effect.kind) {
         case 'send':
-          courier.say(effect.to, [effect]);
+          courier.say(
+            effect.to,
+            effect.args.map((args) => ({ command: effect.command, args })),
+          );
           return;
         case 'forget':
           courier.forget(effect.nick);
@@ -161,6 +164,9 @@ function runRound(options: CoinjoinOptions): Promise<RoundResult> {
           timer(`maker ${nick}`, ms, { kind: 'deadline', nick });
           return;
         }
+        case 'hold':
+          timer('hold', effect.ms, { kind: 'hold-over' });
+          return;
         case 'round-deadline':
           timer('round', effect.ms, { kind: 'deadline', nick: undefined });
           return;

@@ -22,6 +22,8 @@ export type Broadcast = (typeof BROADCASTS)[number];
 export interface TakerPolicy {
   /** For each answer of a maker (`[TIMEOUT] maker_timeout_sec`). */
   readonly makerWaitMs: number;
+  /** Longest time for which a proof waits for slower makers, from the first `pubkey` on. */
+  readonly authHoldMs: number;
   /** Longest wait for wallet or chain. */
   readonly portWaitMs: number;
   /** A whole round, until everything is signed. */
@@ -41,6 +43,7 @@ export interface TakerPolicy {
 
 export const DEFAULT_TAKER_POLICY: TakerPolicy = {
   makerWaitMs: 60_000,
+  authHoldMs: 5_000,
   portWaitMs: 60_000,
   roundMs: 1_200_000,
   unconfirmedMs: 180_000,
@@ -75,6 +78,8 @@ export interface RoundTerms {
 export type LegStep =
   /** Asked; nothing was answered. */
   | 'pubkey'
+  /** It has shown its key; our proof waits until the other makers have, too. */
+  | 'auth'
   /** Our proof went out. */
   | 'ioauth'
   /** Its coins are looked up. */
@@ -136,7 +141,7 @@ interface LegBase {
 }
 
 export type Leg =
-  | (LegBase & { readonly step: 'pubkey' | 'ioauth' })
+  | (LegBase & { readonly step: 'pubkey' | 'auth' | 'ioauth' })
   | (LegBase & { readonly step: 'coins'; readonly claim: Claim; readonly box: BoxSession })
   | (LegBase & { readonly step: 'ready'; readonly part: MakerPart; readonly box: BoxSession })
   | (LegBase & {
@@ -218,7 +223,8 @@ export type RoundState =
       readonly replaced: number;
       /** May be used again as long as nobody saw the proof. */
       readonly podle: Podle | undefined;
-      readonly revealed: boolean;
+      /** Commitments whose proof some maker saw. */
+      readonly shown: ReadonlySet<string>;
       /** Who is asked as soon as the wallet gives a commitment. */
       readonly waiting: readonly Candidate[];
     })
@@ -260,6 +266,8 @@ export type RoundEvent =
   | { readonly kind: 'port-failed'; readonly port: RoundPort; readonly detail: string }
   /** Of a maker, or of the round when `nick` is undefined. */
   | { readonly kind: 'deadline'; readonly nick: string | undefined }
+  /** Our proof has waited long enough for slower makers. */
+  | { readonly kind: 'hold-over' }
   /** Of a step that waits for wallet, chain or a maker's broadcast. */
   | { readonly kind: 'step-deadline' }
   | { readonly kind: 'stop' };
@@ -269,10 +277,13 @@ export type RoundEffect =
       readonly kind: 'send';
       readonly to: string;
       readonly command: 'fill' | 'auth' | 'tx' | 'push';
-      readonly args: string;
+      /** One message for each. */
+      readonly args: readonly string[];
     }
   /** Sets or replaces a maker's timer; undefined takes it away. */
   | { readonly kind: 'deadline'; readonly nick: string; readonly ms: number | undefined }
+  /** For how long our proof waits for slower makers. */
+  | { readonly kind: 'hold'; readonly ms: number | undefined }
   | { readonly kind: 'round-deadline'; readonly ms: number | undefined }
   | { readonly kind: 'step-deadline'; readonly ms: number | undefined }
   /** Nothing more is said to this maker. */

@@ -102,7 +102,7 @@ export function sendOff(
       over,
       { kind: 'watch', txid: final.txid },
       { kind: 'step-deadline', ms: policy.unconfirmedMs },
-      { kind: 'send', to: pushedTo, command: 'push', args: formatTransactionText(final.bytes) },
+      { kind: 'send', to: pushedTo, command: 'push', args: [formatTransactionText(final.bytes)] },
     ],
   };
 }
@@ -134,6 +134,7 @@ export function onBroadcastEvent(state: Sending, event: RoundEvent): RoundTransi
     case 'funded':
     case 'signatures':
     case 'deadline':
+    case 'hold-over':
       return { state, effects: [] };
   }
 }

@@ -77,7 +77,7 @@ export function onFunded(
     const { nick } = leg.candidate;
     legs.set(nick, { ...leg, step: 'sig', signatures: new Map(), refusal: undefined });
     effects.push(
-      { kind: 'send', to: nick, command: 'tx', args: leg.box.encrypt(text, terms.randomBytes) },
+      { kind: 'send', to: nick, command: 'tx', args: [leg.box.encrypt(text, terms.randomBytes)] },
       { kind: 'deadline', nick, ms: terms.policy.makerWaitMs },
     );
   }

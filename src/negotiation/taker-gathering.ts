@@ -1,16 +1,15 @@
 /** The first half of a taker's round: finding makers that can take part. */
 import { openBoxSession } from '../protocol/encryption.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
-import { formatRevelation } from '../protocol/podle.js';
 import { judgeCoins, readClaim } from './claim.js';
 import type {
-  Leg,
   LegFault,
   RoundEffect,
   RoundEvent,
   RoundTerms,
   RoundTransition,
 } from './taker-api.js';
+import { authFor, releaseAuths } from './taker-auth.js';
 import { finish } from './taker-broadcast.js';
 import {
   dropLeg,
@@ -22,6 +21,7 @@ import {
   withLeg,
   type ActiveLeg,
   type Gathering,
+  type OpenLeg,
 } from './taker-legs.js';
 import { formatFill } from './texts.js';
 
@@ -39,7 +39,7 @@ export function openRound(terms: RoundTerms): RoundTransition {
     spare: candidates.slice(terms.makers),
     replaced: 0,
     podle: undefined,
-    revealed: false,
+    shown: new Set(),
     waiting: candidates.slice(0, terms.makers),
   };
   if (candidates.length < terms.policy.minimumMakers || candidates.length === 0) {
@@ -78,7 +78,7 @@ function askWaiting(state: Gathering): RoundTransition {
       commitment: podle.commitment,
     });
     effects.push(
-      { kind: 'send', to: nick, command: 'fill', args },
+      { kind: 'send', to: nick, command: 'fill', args: [args] },
       { kind: 'deadline', nick, ms: terms.policy.makerWaitMs },
     );
   }
@@ -87,6 +87,13 @@ function askWaiting(state: Gathering): RoundTransition {
 
 /** Asks spare makers in place of failed ones, and goes on when nobody is waited for. */
 function proceed(state: Gathering): RoundTransition {
+  const next = replaceFailed(state);
+  if (next.state.phase !== 'gathering') return next;
+  // The maker that failed may have been the last one whose key was awaited.
+  return preceded(next.effects, releaseAuths(next.state, false));
+}
+
+function replaceFailed(state: Gathering): RoundTransition {
   const { terms, podle } = state;
   const legs = [...state.legs.values()];
   const active = legs.filter((leg) => !isFailed(leg)).length + state.waiting.length;
@@ -100,10 +107,10 @@ function proceed(state: Gathering): RoundTransition {
   };
   if (next.waiting.length > 0) {
     // Without a commitment the wallet is at work already.
-    if (podle === undefined || !state.revealed) return askWaiting(next);
+    if (podle === undefined || !state.shown.has(podle.commitment)) return askWaiting(next);
     // What one maker has seen, others may refuse by now.
     return {
-      state: { ...next, podle: undefined, revealed: false },
+      state: { ...next, podle: undefined },
       effects: [
         { kind: 'step-deadline', ms: terms.policy.portWaitMs },
         { kind: 'commit', amount: terms.amount },
@@ -154,8 +161,7 @@ export function onCommitted(
 ): RoundTransition {
   if (state.podle !== undefined) return unchanged(state);
   const clear: RoundEffect = { kind: 'step-deadline', ms: undefined };
-  if (podle !== undefined)
-    return preceded([clear], askWaiting({ ...state, podle, revealed: false }));
+  if (podle !== undefined) return preceded([clear], askWaiting({ ...state, podle }));
   if ([...state.legs.values()].every(isFailed)) {
     return finish(state, 'no-commitment', 'the wallet has no unused commitment left');
   }
@@ -163,11 +169,7 @@ export function onCommitted(
   return preceded([clear], proceed({ ...state, waiting: [], spare: [] }));
 }
 
-export function onPubkey(
-  state: Gathering,
-  leg: Extract<Leg, { readonly step: 'pubkey' | 'ioauth' }>,
-  key: string,
-): RoundTransition {
+export function onPubkey(state: Gathering, leg: OpenLeg, key: string): RoundTransition {
   const { terms } = state;
   const { nick } = leg.candidate;
   const known = leg.boxes.some(({ theirPublicKeyHex }) => theirPublicKeyHex === key.toLowerCase());
@@ -179,21 +181,18 @@ export function onPubkey(
       ? unchanged(state)
       : replaceLeg(state, leg, 'bad-key', 'its key hides nothing');
   }
-  const args = box.value.encrypt(formatRevelation(leg.podle.revelation), terms.randomBytes);
-  const shown = leg.podle.commitment === state.podle?.commitment;
   const boxes = [...leg.boxes, box.value];
-  const effects: RoundEffect[] = [{ kind: 'send', to: nick, command: 'auth', args }];
+  const step = leg.step === 'pubkey' ? 'auth' : leg.step;
+  const keyed: OpenLeg = { ...leg, step, boxes, refusal: undefined };
+  const next = withLeg(state, keyed);
   // A second key gives nobody more time.
-  if (leg.step === 'pubkey') {
-    effects.push({ kind: 'deadline', nick, ms: terms.policy.makerWaitMs });
+  if (leg.step === 'ioauth') {
+    return { state: next, effects: [authFor(terms, leg, [box.value])] };
   }
-  return {
-    state: {
-      ...withLeg(state, { ...leg, step: 'ioauth', boxes, refusal: undefined }),
-      revealed: state.revealed || shown,
-    },
-    effects,
-  };
+  const isFirst = [...state.legs.values()].every((other) => other.step !== 'auth');
+  const effects: RoundEffect[] = [{ kind: 'deadline', nick, ms: undefined }];
+  if (isFirst) effects.push({ kind: 'hold', ms: terms.policy.authHoldMs });
+  return preceded(effects, releaseAuths(next, false));
 }
 
 /** Coins and scripts that other makers of the round and the proof have. */
@@ -212,11 +211,7 @@ function takenBy(state: Gathering, nick: string): ReadonlySet<string> {
   return taken;
 }
 
-export function onIoAuth(
-  state: Gathering,
-  leg: Extract<Leg, { readonly step: 'pubkey' | 'ioauth' }>,
-  args: readonly string[],
-): RoundTransition {
+export function onIoAuth(state: Gathering, leg: OpenLeg, args: readonly string[]): RoundTransition {
   const opened = openWith(leg.boxes, args);
   if (opened === undefined) return unchanged(state);
   const { network, policy } = state.terms;

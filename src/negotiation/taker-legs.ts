@@ -27,6 +27,12 @@ export const isFailed = (leg: Leg): boolean => leg.step === 'failed';
 export const isReady = (leg: Leg): leg is Extract<Leg, { readonly step: 'ready' }> =>
   leg.step === 'ready';
 
+/** A maker that has not named its coins yet. */
+export type OpenLeg = Extract<Leg, { readonly step: 'pubkey' | 'auth' | 'ioauth' }>;
+
+export const isOpen = (leg: Leg): leg is OpenLeg =>
+  leg.step === 'pubkey' || leg.step === 'auth' || leg.step === 'ioauth';
+
 /** Opens a ciphertext with the session it was made for, if any. */
 export function openWith(
   boxes: readonly BoxSession[],

@@ -1,8 +1,8 @@
 /**
  * A taker's round as a pure state machine (protocol document, section 9):
  *
- *   gathering  fill, pubkey, auth, ioauth and a look at the coins, each maker for itself; who fails is
- *              replaced by the next candidate
+ *   gathering  fill, pubkey, auth, ioauth and a look at the coins; who fails is replaced by the next
+ *              candidate. auth goes to all at once, everything else to each maker in its own time
  *   funding    the wallet gives our coins; the transaction is built
  *   collecting tx, sig: every maker signs
  *   signing    our own signatures, last of all
@@ -13,10 +13,12 @@
  */
 import { parseOffer } from '../protocol/offer.js';
 import type { LegFault, RoundEvent, RoundState, RoundTransition } from './taker-api.js';
+import { releaseAuths } from './taker-auth.js';
 import { finish, isSending, onBroadcastEvent } from './taker-broadcast.js';
 import { endForLeg, onFunded, onSig, onSignatures } from './taker-collecting.js';
 import { onCoins, onCommitted, onIoAuth, onPubkey, replaceLeg } from './taker-gathering.js';
 import {
+  isOpen,
   openWith,
   unchanged,
   withLeg,
@@ -51,9 +53,8 @@ function onMessage(
   const leg = state.legs.get(from);
   if (leg === undefined || leg.step === 'failed') return unchanged(state);
   if (state.phase === 'gathering') {
-    const open = leg.step === 'pubkey' || leg.step === 'ioauth';
-    if (command === 'pubkey' && open) return onPubkey(state, leg, args[0] ?? '');
-    if (command === 'ioauth' && open) return onIoAuth(state, leg, args);
+    if (command === 'pubkey' && isOpen(leg)) return onPubkey(state, leg, args[0] ?? '');
+    if (command === 'ioauth' && isOpen(leg)) return onIoAuth(state, leg, args);
   }
   if (state.phase === 'collecting' && command === 'sig' && 'signatures' in leg) {
     return onSig(state, leg, args);
@@ -63,7 +64,8 @@ function onMessage(
     const text = args.join(' ');
     if (isRefusalTo(text, state.terms.keys.publicKeyHex)) return fail(state, leg, 'refused', text);
     // Signatures name no addressee: anybody may have an old `error` of this maker, and send it here.
-    return unchanged(withLeg(state, { ...leg, refusal: shownText(text) }));
+    const refused = withLeg(state, { ...leg, refusal: shownText(text) });
+    return refused.phase === 'gathering' ? releaseAuths(refused, false) : unchanged(refused);
   }
   return unchanged(state);
 }
@@ -76,7 +78,7 @@ function onDeadline(
   const leg = state.legs.get(nick);
   if (leg === undefined || leg.step === 'failed') return unchanged(state);
   if (state.phase !== 'gathering' && state.phase !== 'collecting') return unchanged(state);
-  if (leg.step === 'ready' || leg.step === 'signed') return unchanged(state);
+  if (leg.step === 'ready' || leg.step === 'signed' || leg.step === 'auth') return unchanged(state);
   if (leg.step === 'coins') return finish(state, 'port', 'chain: took too long');
   return leg.refusal === undefined
     ? fail(state, leg, 'silent', `no ${leg.step} came in time`)
@@ -98,6 +100,8 @@ export function roundTransition(state: RoundState, event: RoundEvent): RoundTran
       return state.phase === 'gathering' ? onCommitted(state, event) : unchanged(state);
     case 'coins':
       return state.phase === 'gathering' ? onCoins(state, event) : unchanged(state);
+    case 'hold-over':
+      return state.phase === 'gathering' ? releaseAuths(state, true) : unchanged(state);
     case 'funded':
       return state.phase === 'funding' ? onFunded(state, event) : unchanged(state);
     case 'signatures':

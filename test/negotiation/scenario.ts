@@ -1,19 +1,30 @@
 /**
- * A taker, six makers and two directories, on whatever carries the bytes: four makers complete a
- * coinjoin while one says nothing, one lies in `ioauth`, and one of the four disconnects in the middle
- * and returns.
+ * Takers, makers and directories on whatever carries the bytes. Six makers and two directories: four
+ * makers complete a coinjoin while one says nothing, one lies in `ioauth`, and one of the four
+ * disconnects in the middle and returns. Four makers of which one is slow and hears that the commitment
+ * is used.
  */
 import { RawTx } from '@scure/btc-signer/script.js';
+import { EventEmitter } from 'eventemitter3';
 import { randomBytes } from 'node:crypto';
 import type { Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
+import type {
+  MessageChannelEvents,
+  OnionMessageChannel,
+} from '../../src/channel/message-channel.js';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
 import { runCoinjoin, type RoundProgress } from '../../src/negotiation/coinjoin.js';
+import {
+  createCommitmentRelay,
+  type CommitmentRelay,
+} from '../../src/negotiation/commitment-relay.js';
 import type { MakerOutcome } from '../../src/negotiation/maker-api.js';
 import type { MakerWallet } from '../../src/negotiation/ports.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
+import { announceCommitment } from '../../src/roles/announce-commitment.js';
 import { startMaker, type Maker } from '../../src/roles/maker.js';
 import { openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
 import {
@@ -63,10 +74,11 @@ function lying(wallet: MakerWallet): MakerWallet {
 }
 
 function startScenarioMaker(
-  channel: LiveProbe,
+  channel: OnionMessageChannel,
   chain: MemoryChain,
   name: string,
   dress: (wallet: MakerWallet) => MakerWallet = (wallet) => wallet,
+  relay?: CommitmentRelay,
 ): ScenarioMaker {
   const wallet = createMakerWallet(name, mintFor(chain, name, [700_000, 900_000]));
   const commitments = createMemoryCommitments();
@@ -76,7 +88,7 @@ function startScenarioMaker(
     offers: [OFFER],
     clock: systemClock,
     log: silentLog,
-    blacklist: { store: commitments },
+    blacklist: { store: commitments, ...(relay && { relay }) },
     coinjoins: {
       network: 'signet',
       wallet: dress(wallet),
@@ -187,8 +199,14 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
     // The taker tries again what may have been lost.
     clock.advance(2_000);
   }
+  let isHeld = true;
   let isOver = false;
   function onProgress({ phase, makers: steps }: RoundProgress): void {
+    // All but the silent one have shown their keys: no longer is it waited for.
+    if (isHeld && [...steps.values()].filter((step) => step === 'auth').length === 3) {
+      isHeld = false;
+      setImmediate(() => clock.advance(5_000));
+    }
     if (steps.get(restless.nick) === 'ioauth' && !isCut) void cutAndReturn();
     const ready = [...steps.values()].filter((step) => step === 'ready').length;
     if (phase !== 'gathering' || ready < 3 || isOver) return;
@@ -241,4 +259,112 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
     result.broadcastBy === undefined ? 0 : 1,
   );
   for (const { used } of makers.slice(1)) t.equal(used.size, 1, 'commitments are used up');
+}
+
+/** Keeps back the first `fill` to a maker until `go`, as slow circuits do. */
+function slow(channel: LiveProbe): {
+  readonly channel: OnionMessageChannel;
+  readonly go: () => void;
+} {
+  const events = new EventEmitter<MessageChannelEvents>();
+  const kept: (() => void)[] = [];
+  let isGoing = false;
+  channel.on('pubmsg', (message) => void events.emit('pubmsg', message));
+  channel.on('privmsg', (message) => {
+    const deliver = (): void => void events.emit('privmsg', message);
+    if (isGoing || message.commands[0].name !== 'fill') deliver();
+    else kept.push(deliver);
+  });
+  return {
+    channel: {
+      ...channel,
+      get location() {
+        return channel.location;
+      },
+      on: (event, listener) => void events.on(event, listener),
+      off: (event, listener) => void events.off(event, listener),
+    },
+    go: () => {
+      isGoing = true;
+      for (const deliver of kept.splice(0)) deliver();
+    },
+  };
+}
+
+/** Makers that tell each other of used commitments, and the `fill` of one of them is late. */
+export async function slowMakerScenario(t: Test, subject: ChannelSubject): Promise<void> {
+  const { location } = await serveDirectory(t, subject.server(), systemClock, 'J5firstOOOOOOOOO');
+  const chain = createMemoryChain();
+  const open = async (name: string): Promise<LiveProbe> => {
+    const channel = openLiveProbe([location], {
+      overlay: subject.dialer(),
+      nickKey: nickKey(secretOf(name)),
+      timings: QUICK,
+    });
+    t.teardown(() => channel.close());
+    await channel.next('welcome');
+    return channel;
+  };
+  const names = ['first', 'second', 'third', 'late'];
+  const taker = await open('taker');
+  const channels = await Promise.all(names.map(open));
+  const late = channels.at(-1);
+  if (late === undefined) throw new Error('a late maker');
+  const held = slow(late);
+  const makers = channels.map((channel, n) => {
+    const relay = createCommitmentRelay({
+      announce: (commitment, signal) =>
+        announceCommitment(commitment, signal, {
+          network: 'signet',
+          directories: [location],
+          overlay: subject.dialer(),
+          clock: systemClock,
+          random: Math.random,
+          randomBytes,
+        }),
+      clock: systemClock,
+      log: silentLog,
+    });
+    t.teardown(() => relay.close());
+    const own = channel === late ? held.channel : channel;
+    return startScenarioMaker(own, chain, names[n] ?? '', undefined, relay);
+  });
+  for (const { maker } of makers) maker.announce();
+  const shown = new Set<string>();
+  while (shown.size < names.length) shown.add((await taker.next('pubmsg')).from);
+
+  // The others have answered, or they were served and the late one hears of it.
+  const answered = (steps: RoundProgress['makers']): boolean =>
+    [...steps.values()].filter((step) => step === 'auth').length === names.length - 1;
+  late.on('pubmsg', ({ commands }) => {
+    if (commands.some(({ name }) => name === 'hp2')) setImmediate(held.go);
+  });
+  const wallet = createTakerWallet('taker', mintFor(chain, 'taker', [1_500_000, 400_000]));
+  const result = await runCoinjoin({
+    channel: taker,
+    network: 'signet',
+    wallet,
+    chain,
+    commitments: createMemoryCommitments(),
+    amount: AMOUNT,
+    makers: names.length,
+    candidates: channels.map(({ nick }) => ({ nick, offer: OFFER })),
+    policy: { minimumMakers: names.length },
+    clock: createTestClock(),
+    randomBytes,
+    log: silentLog,
+    onProgress: ({ makers: steps }) => {
+      if (answered(steps)) setImmediate(held.go);
+    },
+  });
+  t.match(
+    result.makers.map(({ step, failure }) => failure ?? step),
+    names.map(() => 'signed'),
+  );
+  t.ok(result.ok);
+  t.equal(wallet.commitments.length, 1, 'one proof served all of them');
+  for (const { maker, used } of makers) {
+    t.equal(used.size, 1);
+    maker.stop();
+  }
 }

@@ -12,6 +12,7 @@ import type { Funding, MakerWallet } from '../../src/negotiation/ports.js';
 import type { RoundResult } from '../../src/negotiation/taker-api.js';
 import { formatFill } from '../../src/negotiation/texts.js';
 import { addressScript } from '../../src/negotiation/transaction.js';
+import type { CommandName } from '../../src/protocol/commands.js';
 import { createBoxKeyPair } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { createPodle } from '../../src/protocol/podle.js';
@@ -25,7 +26,7 @@ import {
   type CoinType,
   type TestMakerWallet,
 } from '../helpers/coinjoin-world.js';
-import { createPostOffice, type Mail } from '../helpers/mail.js';
+import { createPostOffice, type Mail, type PostOffice } from '../helpers/mail.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
 const AMOUNT = 1_000_000;
@@ -94,8 +95,8 @@ function createWorld(options: WorldOptions = {}) {
     }
   }
 
-  async function round(more: Partial<CoinjoinOptions> = {}): Promise<RoundResult> {
-    const running = runCoinjoin({
+  function start(more: Partial<CoinjoinOptions> = {}): Promise<RoundResult> {
+    return runCoinjoin({
       channel: more.channel ?? office.open('J5taker'),
       network: 'signet',
       wallet,
@@ -110,6 +111,10 @@ function createWorld(options: WorldOptions = {}) {
       ...more,
       policy: { minimumMakers: 2, broadcast: 'self', ...more.policy },
     });
+  }
+
+  async function round(more: Partial<CoinjoinOptions> = {}): Promise<RoundResult> {
+    const running = start(more);
     const results: RoundResult[] = [];
     void running.then((value) => results.push(value));
     for (let turn = 0; turn < 60 && results.length === 0; turn += 1) {
@@ -118,7 +123,7 @@ function createWorld(options: WorldOptions = {}) {
     }
     return running;
   }
-  return { clock, chain, office, wallet, makers, bring, round };
+  return { clock, chain, office, wallet, makers, bring, start, round };
 }
 
 const stepOf = (result: RoundResult, nick: string) =>
@@ -227,6 +232,75 @@ t.test('silence at each step', async (t) => {
   t.match(stepOf(result, 'J5two'), { step: 'signed' }, 'the honest one is known');
   t.strictSame(unsigned.wallet.record.settlements, ['unsigned']);
   t.equal(unsigned.chain.accepted.length, 0);
+});
+
+const isKey = (mail: Mail): boolean => mail.from === 'J5one' && mail.command === 'pubkey';
+const keysAndProofs = (mails: readonly Mail[]): readonly CommandName[] =>
+  mails.map(({ command }) => command).filter((word) => word === 'pubkey' || word === 'auth');
+/** By which a refusal is known to be for this round. */
+const markOf = ({ history }: PostOffice): string =>
+  history
+    .find(({ command }) => command === 'fill')
+    ?.args.split(' ')[2]
+    ?.slice(0, 16) ?? '';
+
+t.test('no maker sees the proof before the others have shown their keys', async (t) => {
+  const peaceful = createWorld();
+  t.match(await peaceful.round({ makers: 3 }), { ok: true });
+  t.strictSame(keysAndProofs(peaceful.office.history), [
+    'pubkey',
+    'pubkey',
+    'pubkey',
+    'auth',
+    'auth',
+    'auth',
+  ]);
+
+  // One takes its time: the others wait for some seconds, and it is served when it comes.
+  const kept: Mail[] = [];
+  const authsAt: (readonly [string, number])[] = [];
+  const late = createWorld({
+    intercept: (mail) => {
+      if (mail.command === 'auth') authsAt.push([mail.to, late.clock.now()]);
+      if (!isKey(mail) || kept.length > 0) return undefined;
+      kept.push(mail);
+      return [];
+    },
+  });
+  const began = late.clock.now();
+  const running = late.start({ makers: 3, policy: { authHoldMs: 7_000 } });
+  await late.bring();
+  late.clock.advance(6_999);
+  await late.bring();
+  t.strictSame(authsAt, []);
+  late.clock.advance(1);
+  await late.bring();
+  t.strictSame(authsAt, [
+    ['J5two', began + 7_000],
+    ['J5three', began + 7_000],
+  ]);
+  for (const mail of kept) late.office.deliver(mail);
+  await late.bring();
+  t.match(authsAt.slice(2), [['J5one']]);
+  t.match(await running, { ok: true });
+  t.equal(late.wallet.commitments.length, 1);
+
+  // Who cannot be served is not waited for: the rest go on at once.
+  for (const args of ['00'.repeat(32), '(key) amount out of range']) {
+    const command = args.startsWith('00') ? 'pubkey' : 'error';
+    const failing = createWorld({
+      intercept: (mail) =>
+        isKey(mail)
+          ? [{ ...mail, command, args: args.replace('(key)', `(key ${markOf(failing.office)})`) }]
+          : undefined,
+    });
+    const before = failing.clock.now();
+    const candidates = failing.makers.slice(0, 3).map(({ nick }) => ({ nick, offer: OFFER }));
+    const result = failing.start({ makers: 3, candidates });
+    await failing.bring();
+    t.match(await result, { ok: true }, command);
+    t.equal(failing.clock.now(), before, 'and no time passes');
+  }
 });
 
 const reject = (): Promise<never> => Promise.reject(new Error('the node is down'));
