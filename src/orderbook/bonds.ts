@@ -12,6 +12,7 @@ import {
   type FidelityBondProof,
 } from '../protocol/fidelity-bond.js';
 import type { BondChainView, BondState, BookBond } from './book-api.js';
+import { createBondClaims } from './bond-claims.js';
 import { createBondValuer, type Valuation } from './bond-values.js';
 import { createSlices } from './slices.js';
 
@@ -52,8 +53,12 @@ export interface BondsOptions {
 }
 
 export interface Bonds {
-  /** The argument of a `tbond` of this maker, out of a signed private message to us. */
-  take(maker: string, proof: string): void;
+  /**
+   * The argument of a `tbond` of this maker, out of a signed private message to us.
+   * @param isNew whether the message was never heard before (default true); anybody who relays can
+   *   repeat an old one, and that must not take coins away from their owner's new nick
+   */
+  take(maker: string, proof: string, isNew?: boolean): void;
   get(maker: string): BookBond | undefined;
   forget(maker: string): void;
   /** Proofs that wait to be checked. */
@@ -66,7 +71,11 @@ export interface Bonds {
 interface Held {
   text: string;
   takenAt: number;
+  /** For the claim on its coins. */
+  order: number;
   proof: FidelityBondProof | undefined;
+  /** The nick signature holds; the certificate comes next. */
+  nicksHold: boolean;
   state: BondState;
   detail: string;
   valuation: Valuation | undefined;
@@ -82,7 +91,7 @@ const FORM_FAULTS = {
 const DETAILS = {
   signed: 'signatures hold; what it is worth is unknown without a bitcoin node',
   asking: 'signatures hold; the bitcoin node has not answered yet',
-  claimed: 'another maker proved the same coins first',
+  claimed: 'another maker has proven the same coins since',
 } as const;
 
 /**
@@ -98,8 +107,14 @@ export function createBonds(options: BondsOptions): Bonds {
   const { nick, clock, chain, onChange } = options;
   const limits = { ...DEFAULT_BOND_LIMITS, ...options.limits };
   const bonds = new Map<string, Held>();
-  /** Who proved a coin first, by `claimOf`. */
-  const claims = new Map<string, string>();
+  /** By `claimOf`. */
+  const claims = createBondClaims((before, now) => {
+    if (before !== undefined) lost(before);
+    if (now !== undefined) won(now);
+  });
+  /** Those for whom there was no room among the slices, by maker. */
+  const later = new Map<string, Held>();
+  let lastOrder = 0;
   /** Answers of the certificate check by what they depend on, the oldest first. */
   const certificates = new Map<string, boolean>();
   const slices = createSlices({
@@ -108,7 +123,10 @@ export function createBonds(options: BondsOptions): Bonds {
     sliceMs: limits.sliceMs,
     pauseMs: limits.pauseMs,
     most: limits.makers * 2,
-    ...(options.onSlice && { onSlice: options.onSlice }),
+    onSlice(checks) {
+      options.onSlice?.(checks);
+      checkLater();
+    },
   });
   const valuer =
     chain &&
@@ -123,9 +141,12 @@ export function createBonds(options: BondsOptions): Bonds {
         ),
       onValued(maker, proof, valuation) {
         const held = bonds.get(maker);
-        if (held?.proof !== proof) return;
+        if (held?.proof !== proof || held.state === 'claimed') return;
         held.valuation = valuation;
         settle(maker, held, valuation.state, valuation.detail);
+        // A node that did not answer says nothing of the certificate.
+        if (valuation.state === 'asking') return;
+        claims.setExpired(claimOf(proof), maker, valuation.state === 'expired');
       },
     });
 
@@ -148,67 +169,97 @@ export function createBonds(options: BondsOptions): Bonds {
     return holds;
   }
 
-  /** The signatures hold; whose are the coins? */
-  function claim(maker: string, held: Held, proof: FidelityBondProof): void {
-    const coin = claimOf(proof);
-    const owner = claims.get(coin);
-    if (owner !== undefined && owner !== maker) {
-      settle(maker, held, 'claimed', DETAILS.claimed);
-      return;
-    }
-    claims.set(coin, maker);
+  /** The claim on the coins of this maker counts. */
+  function won(maker: string): void {
+    const held = bonds.get(maker);
+    if (!held?.proof || held.state === 'expired') return;
     const state = valuer ? 'asking' : 'signed';
     settle(maker, held, state, DETAILS[state]);
-    valuer?.ask(maker, proof);
+    valuer?.ask(maker, held.proof);
+  }
+
+  /** That of another counts instead. */
+  function lost(maker: string): void {
+    const held = bonds.get(maker);
+    // A new proof of this maker waits, or its certificate is over: that says more.
+    if (!held?.proof || held.state === 'waiting' || held.state === 'expired') return;
+    settle(maker, held, 'claimed', DETAILS.claimed);
+  }
+
+  /** The signatures hold; whose are the coins? */
+  function claim(maker: string, held: Held, proof: FidelityBondProof): void {
+    const coins = claimOf(proof);
+    claims.enter(coins, { maker, order: held.order, expired: false });
+    if (claims.ownerOf(coins) !== maker) settle(maker, held, 'claimed', DETAILS.claimed);
   }
 
   function release(maker: string, held: Held): void {
-    if (!held.proof) return;
-    const coin = claimOf(held.proof);
-    if (claims.get(coin) === maker) claims.delete(coin);
+    later.delete(maker);
+    if (held.proof) claims.leave(claimOf(held.proof), maker);
   }
 
-  function checkCertificate(maker: string, held: Held, proof: FidelityBondProof): void {
-    if (bonds.get(maker) !== held || held.proof !== proof) return;
-    if (certificateHolds(proof)) claim(maker, held, proof);
-    else settle(maker, held, 'invalid', 'the coins did not sign this certificate');
+  /** Its next signature is checked in its turn. */
+  function check(maker: string, held: Held, proof: FidelityBondProof): boolean {
+    const cost = held.nicksHold ? (certificates.has(bondCertificateId(proof)) ? 0 : 2) : 1;
+    const run = held.nicksHold ? checkCertificate : checkNicks;
+    return slices.push(cost, () => {
+      if (bonds.get(maker) === held) run(maker, held, proof);
+    });
   }
 
-  function checkNicks(maker: string, held: Held): void {
-    const { proof } = held;
-    if (bonds.get(maker) !== held || !proof) return;
+  function checkInTurn(maker: string, held: Held, proof: FidelityBondProof): void {
+    if (later.size > 0 || !check(maker, held, proof)) later.set(maker, held);
+  }
+
+  /** A slice is done, so there is room again. */
+  function checkLater(): void {
+    for (const [maker, held] of later) {
+      if (held.proof && !check(maker, held, held.proof)) return;
+      later.delete(maker);
+    }
+  }
+
+  function checkNicks(maker: string, held: Held, proof: FidelityBondProof): void {
     if (!verifyBondNicks(proof, maker, nick)) {
       settle(maker, held, 'invalid', 'the proof was not signed for this maker and for us');
       return;
     }
-    const cost = certificates.has(bondCertificateId(proof)) ? 0 : 2;
-    if (!slices.push(cost, () => checkCertificate(maker, held, proof))) {
-      settle(maker, held, 'invalid', 'too many proofs wait to be checked');
-    }
+    held.nicksHold = true;
+    checkInTurn(maker, held, proof);
+  }
+
+  function checkCertificate(maker: string, held: Held, proof: FidelityBondProof): void {
+    if (certificateHolds(proof)) claim(maker, held, proof);
+    else settle(maker, held, 'invalid', 'the coins did not sign this certificate');
   }
 
   return {
-    take(maker, text) {
+    take(maker, text, isNew = true) {
       const known = bonds.get(maker);
       if (known?.text === text) return;
       const now = clock.now();
       if (known && now - known.takenAt < limits.perMakerMs) return;
       if (!known && bonds.size >= limits.makers) return;
-      if (known) release(maker, known);
       const parsed = parseFidelityBond(text);
       const held: Held = {
         // A proof that is none need not be kept to be told apart from the next one.
         text: parsed.ok ? text : '',
         takenAt: now,
+        order: isNew ? ++lastOrder : (known?.order ?? 0),
+        nicksHold: false,
         proof: parsed.ok ? parsed.value : undefined,
         state: 'waiting',
         detail: 'waits to be checked',
         valuation: undefined,
       };
       bonds.set(maker, held);
-      if (!parsed.ok) settle(maker, held, 'invalid', FORM_FAULTS[parsed.reason]);
-      else if (slices.push(1, () => checkNicks(maker, held))) onChange(maker);
-      else settle(maker, held, 'invalid', 'too many proofs wait to be checked');
+      if (known) release(maker, known);
+      if (!parsed.ok) {
+        settle(maker, held, 'invalid', FORM_FAULTS[parsed.reason]);
+        return;
+      }
+      checkInTurn(maker, held, parsed.value);
+      onChange(maker);
     },
     get(maker) {
       const held = bonds.get(maker);
@@ -229,11 +280,11 @@ export function createBonds(options: BondsOptions): Bonds {
     forget(maker) {
       const held = bonds.get(maker);
       if (!held) return;
-      release(maker, held);
       bonds.delete(maker);
+      release(maker, held);
     },
     get waiting() {
-      return slices.waiting;
+      return slices.waiting + later.size;
     },
     get size() {
       return bonds.size;
@@ -243,6 +294,7 @@ export function createBonds(options: BondsOptions): Bonds {
     },
     close() {
       slices.close();
+      later.clear();
       valuer?.close();
     },
   };

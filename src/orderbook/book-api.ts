@@ -25,7 +25,7 @@ export interface OfferSighting {
 }
 
 export type WithdrawnWhy =
-  /** A `!cancel` came through it. */
+  /** A `!cancel` came through it, or an offer with this oid that is not valid. */
   | 'cancel'
   /** It said that the maker left (`;D`). */
   | 'left'
@@ -63,7 +63,7 @@ export type BondState =
   | 'invalid'
   /** The certificate is over, as the bitcoin node's height tells. */
   | 'expired'
-  /** Another maker proved the same coins first. */
+  /** Another maker has proven the same coins since. */
   | 'claimed'
   /** Both signatures hold. What the coins are worth is unknown without a bitcoin node. */
   | 'signed'

@@ -4,7 +4,7 @@
  */
 import type { Command } from '../protocol/commands.js';
 import { isOfferType } from '../protocol/commands.js';
-import { parseOffer, type Offer } from '../protocol/offer.js';
+import { parseOffer, parseOid, type Offer } from '../protocol/offer.js';
 import type { OfferSighting, WithdrawnWhy } from './book-api.js';
 import {
   direct,
@@ -236,13 +236,14 @@ export function createOrderbook(
   }
 
   function applyOne(maker: string, command: Command, from: Provenance): number {
-    if (command.name === 'cancel') {
-      cancel(maker, Number(command.args[0]), from);
-      return 0;
-    }
-    if (!isOfferType(command.name)) return 0;
+    if (command.name !== 'cancel' && !isOfferType(command.name)) return 0;
     const offer = parseOffer(command);
-    return offer.ok ? takeOffer(maker, offer.value, from) : 0;
+    if (offer.ok) return takeOffer(maker, offer.value, from);
+    // Deployed peers ignore an offer that lacks a field, and drop the oid before they judge the fields.
+    if (offer.reason === 'offer-arity') return 0;
+    const oid = parseOid(command);
+    if (oid.ok) cancel(maker, oid.value, from);
+    return 0;
   }
 
   function withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void {

@@ -19,6 +19,7 @@ import type {
 } from './book-api.js';
 import { createChanges } from './changes.js';
 import { watchDirectories } from './directory-health.js';
+import { createLateMakers, type LateMakerLimits } from './late-makers.js';
 import { createRefresher } from './refresher.js';
 import { gatherStatistics } from './statistics.js';
 
@@ -48,6 +49,7 @@ export interface LiveBookOptions {
   readonly expireMs?: number;
   readonly limits?: BookLimits;
   readonly bondLimits?: Partial<BondLimits>;
+  readonly lateMakerLimits?: Partial<LateMakerLimits>;
   /** A maker's message changed, added (or, below 0, removed) this many offers. */
   readonly onOffers?: (maker: string, offers: number) => void;
 }
@@ -105,7 +107,7 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
     return offer && describe(offer);
   }
 
-  function learn({ from, directory, private: verified, id, commands }: Arrival): void {
+  function learn({ from, directory, private: verified, id, commands, neverHeard }: Arrival): void {
     const way = {
       directory: directory && formatLocation(directory),
       verified,
@@ -117,8 +119,17 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
     // A proof is made for one taker, so one in a public message is nobody's.
     const bond = verified ? commands.findLast(({ name }) => name === 'tbond') : undefined;
     const [proof] = bond?.args ?? [];
-    if (proof !== undefined && book.has(from)) bonds.take(from, proof);
+    if (proof !== undefined && book.has(from)) bonds.take(from, proof, neverHeard);
+    if (verified) lateMakers.answered(from);
+    else if (way.directory !== undefined) lateMakers.heard(from, way.directory);
     if (changed > 0) onOffers(from, changed);
+  }
+
+  /** An offer is not signed, or somebody shows other terms than the signed ones. */
+  function inDoubt(maker: string): boolean {
+    return book
+      .offersOf(maker)
+      .some((offer) => !offer.verified || offer.sightings.some(({ differs }) => differs));
   }
 
   function gone(nick: string): void {
@@ -145,6 +156,14 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
       audit?.asked();
       changes.touchStatistics();
     },
+  });
+  const lateMakers = createLateMakers({
+    channel,
+    clock,
+    ...(options.lateMakerLimits && { limits: options.lateMakerLimits }),
+    inDoubt,
+    askedAt: () => refresher.askedAt,
+    askEverybody: () => void refresher.now(),
   });
   let cancelExpiry = clock.after(EXPIRE_EVERY_MS, expire);
 
@@ -196,6 +215,7 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
       stopObserving();
       channel.off('peer-gone', gone);
       cancelExpiry();
+      lateMakers.close();
       refresher.close();
       health.close();
       changes.close();

@@ -63,6 +63,15 @@ function isFee(type: OfferType, text: string): boolean {
   return share !== undefined && share.digits < 10n ** BigInt(share.scale);
 }
 
+/**
+ * The oid of an offer command or of a `cancel`, even where the rest of it is not valid: the offer that
+ * had this oid is then gone (section 8.2).
+ */
+export function parseOid({ args }: Command): Parsed<number, 'offer-oid'> {
+  const oid = parseInteger(args[0] ?? '', Number.MAX_SAFE_INTEGER);
+  return oid === undefined ? fail('offer-oid') : ok(oid);
+}
+
 /** Reads an offer command; extra arguments are ignored. */
 export function parseOffer(command: Command): Parsed<Offer, OfferFault> {
   const { name, args } = command;
@@ -77,8 +86,8 @@ export function parseOffer(command: Command): Parsed<Offer, OfferFault> {
   ) {
     return fail('offer-arity');
   }
-  const oid = parseInteger(oidText, Number.MAX_SAFE_INTEGER);
-  if (oid === undefined) return fail('offer-oid');
+  const oid = parseOid(command);
+  if (!oid.ok) return oid;
   const declaredMin = parseInteger(minText, MAX_SATOSHI);
   const maxsize = parseInteger(maxText, MAX_SATOSHI);
   if (declaredMin === undefined || maxsize === undefined) return fail('offer-size');
@@ -87,7 +96,7 @@ export function parseOffer(command: Command): Parsed<Offer, OfferFault> {
   const txfee = parseInteger(txfeeText, MAX_SATOSHI);
   if (txfee === undefined) return fail('offer-txfee');
   if (!isFee(name, cjfee)) return fail('offer-cjfee');
-  return ok({ type: name, oid, minsize, maxsize, txfee, cjfee: ownText(cjfee) });
+  return ok({ type: name, oid: oid.value, minsize, maxsize, txfee, cjfee: ownText(cjfee) });
 }
 
 /** `type oid minsize maxsize txfee cjfee`, without a leading `!`. */

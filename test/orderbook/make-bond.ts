@@ -16,15 +16,15 @@ const secret = (kind: number, n: number): Uint8Array => {
   return key;
 };
 
-/** The bond of coin `n`; its transaction id ends in `n`. */
-export function ownBond(n: number): OwnBond {
+/** The bond of coin `n`; its transaction id ends in `n`. The certificate ends with that period. */
+export function ownBond(n: number, certExpiry = 425): OwnBond {
   const utxoKey = secret(44, n);
   const certPrivateKey = secret(55, n);
   const certKey = bytesToHex(secp256k1.getPublicKey(certPrivateKey, true));
   return {
     certPrivateKey,
-    certExpiry: 425,
-    certSignature: signBondCertificate(certKey, 425, utxoKey),
+    certExpiry,
+    certSignature: signBondCertificate(certKey, certExpiry, utxoKey),
     utxoPublicKeyHex: bytesToHex(secp256k1.getPublicKey(utxoKey, true)),
     utxo: { txid: n.toString(16).padStart(64, '0'), vout: 1 },
     lockTime: LOCK_TIME,

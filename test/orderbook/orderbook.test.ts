@@ -154,6 +154,51 @@ t.test('who showed an offer', (t) => {
   t.end();
 });
 
+t.test('what takes the place of an offer and is none ends it, as a cancel does', (t) => {
+  const invalid: readonly (readonly [string, string])[] = [
+    ['a fee that is none', 'sw0reloffer 0 27300 500000000 0 NaN'],
+    ['all of it as a fee', 'sw0reloffer 0 27300 500000000 0 1'],
+    ['a negative fee', 'sw0absoffer 0 27300 500000000 0 -5'],
+    ['sizes the wrong way round', 'sw0reloffer 0 90001 90000 0 0.00002'],
+    ['a maximum below dust', 'sw0reloffer 0 0 27299 0 0.00002'],
+    ['no miner fee', 'sw0reloffer 0 27300 500000000 x 0.00002'],
+    ['too many coins', 'reloffer 0 27300 2100000000000001 0 0.00002'],
+  ];
+  for (const [name, text] of invalid) {
+    const book = createOrderbook();
+    const two = `${OFFER}!sw0absoffer 1 27300 90000 0 5`;
+    book.apply('m', commands(two), from('a', 1));
+    t.equal(book.apply('m', commands(text), from('a', 2)), 0, name);
+    t.strictSame(
+      book.offers().map(({ oid }) => oid),
+      [1],
+      `${name}: unsigned by unsigned`,
+    );
+    book.apply('m', commands(two), from('a', 3, signed));
+    book.apply('m', commands(two), from('b', 3, signed));
+    book.apply('m', commands(text), from('a', 4));
+    t.strictSame(book.offers()[1]?.directories, ['b'], `${name}: signed, for its directory`);
+    book.apply('m', commands(text), from('b', 5));
+    t.strictSame(
+      book.offers().map(({ oid }) => oid),
+      [1],
+      `${name}: signed, when no directory shows it`,
+    );
+    book.apply('m', commands(two), from('a', 6, signed));
+    book.apply('m', commands(text), from('b', 7, signed));
+    t.equal(book.size, 1, `${name}: signed by signed`);
+    book.apply('m', commands(`${text}!${OFFER}`), from('b', 8, signed));
+    t.equal(book.size, 2, `${name}: and a good one behind it`);
+  }
+  const book = createOrderbook();
+  book.apply('m', commands(OFFER), from('a', 1));
+  for (const text of ['sw0reloffer 0 27300', 'sw0reloffer', 'sw0reloffer x 1 2 3 4', 'tbond 0']) {
+    book.apply('m', commands(text), from('a', 2));
+  }
+  t.equal(book.size, 1, 'what names no oid, or is no offer at all, ends none');
+  t.end();
+});
+
 const manyOffers = (count: number): readonly Command[] =>
   commands(
     Array.from({ length: count }, (_, oid) => `sw0absoffer ${oid} 27300 90000 0 5`).join('!'),
@@ -197,6 +242,8 @@ t.test('any messages by any way leave a consistent, bounded book', (t) => {
     'sw0absoffer 0 27300 90000 0 2',
     'cancel 0!cancel 1',
     'cancel x',
+    'sw0absoffer 0 27300 90000 0 x',
+    'sw0absoffer x 27300 90000 0 1',
     'orderbook',
   );
   const step = fc.oneof(
@@ -446,19 +493,71 @@ t.test('bonds', async (t) => {
     t.end();
   });
 
-  t.test('the same coins count once, and again when the first claim is gone', (t) => {
-    const { clock, bonds } = bondsProbe();
+  t.test('of several proofs of the same coins the newest counts', (t) => {
+    const { clock, bonds } = bondsProbe({ limits: { perMakerMs: 0 } });
+    const states = (): unknown[] =>
+      ['J5maker', 'J5second', 'J5third'].map((maker) => bonds.get(maker)?.state);
+    const prove = (maker: string, isNew = true): void => {
+      bonds.take(maker, bondProof(bond, maker, TAKER), isNew);
+      clock.advance(1_000);
+    };
+    prove('J5maker');
+    t.strictSame(states(), ['signed', undefined, undefined]);
+    prove('J5second');
+    t.strictSame(states(), ['claimed', 'signed', undefined]);
+    prove('J5maker');
+    t.strictSame(states(), ['claimed', 'signed', undefined], 'the same proof is no newer one');
+    prove('J5third', false);
+    t.strictSame(states(), ['claimed', 'signed', 'claimed'], 'nor is a message heard before');
+    bonds.take('J5second', 'x');
+    t.strictSame(states(), ['signed', 'invalid', 'claimed'], 'freed by a proof that is none');
+    const otherCoins = bondProof(ownBond(8), 'J5maker', TAKER);
+    bonds.take('J5maker', otherCoins);
+    clock.advance(1_000);
+    t.strictSame(states(), ['signed', 'invalid', 'signed'], 'freed by a proof of other coins');
+    prove('J5second');
+    t.strictSame(states(), ['signed', 'signed', 'claimed'], 'proven anew');
+    t.equal(clock.pending, 0);
+    t.end();
+  });
+
+  t.test('any proofs of the same coins: exactly one counts, and none is lost', (t) => {
+    const makers = ['J5a', 'J5b', 'J5c'] as const;
+    const texts = new Map(makers.map((maker) => [maker, bondProof(bond, maker, TAKER)]));
+    const step = fc.record({
+      maker: fc.constantFrom(...makers),
+      what: fc.constantFrom('prove' as const, 'repeat' as const, 'spoil' as const, 'go' as const),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const { clock, bonds } = bondsProbe({ limits: { perMakerMs: 0 } });
+        for (const { maker, what } of steps) {
+          if (what === 'go') bonds.forget(maker);
+          else if (what === 'spoil') bonds.take(maker, 'x');
+          else bonds.take(maker, texts.get(maker) ?? '', what === 'prove');
+          clock.advance(100);
+        }
+        const held = makers.flatMap((maker) => bonds.get(maker) ?? []);
+        const proven = held.filter(({ state }) => state !== 'invalid');
+        const counted = proven.filter(({ state }) => state === 'signed');
+        return counted.length === Math.min(1, proven.length) && clock.pending === 0;
+      }),
+      { numRuns: 60 },
+    );
+    t.end();
+  });
+
+  t.test('proofs for which there is no room wait for it', (t) => {
+    const { clock, bonds } = bondsProbe({ limits: { makers: 2, perMakerMs: 0 } });
+    for (let n = 0; n < 4; n++) bonds.take('J5maker', bondProof(ownBond(n), 'J5maker', TAKER));
     bonds.take('J5maker', proof);
-    bonds.take('J5second', bondProof(bond, 'J5second', TAKER));
+    bonds.take('J5second', bondProof(ownBond(9), 'J5second', TAKER));
+    t.equal(bonds.waiting, 6);
+    t.match(bonds.get('J5second'), { state: 'waiting', detail: 'waits to be checked' });
     clock.advance(1_000);
-    t.equal(bonds.get('J5maker')?.state, 'signed');
-    t.equal(bonds.get('J5second')?.state, 'claimed');
-    bonds.forget('J5maker');
-    bonds.forget('J5never');
-    bonds.forget('J5second');
-    bonds.take('J5second', bondProof(bond, 'J5second', TAKER));
-    clock.advance(1_000);
+    t.match(bonds.get('J5maker'), { state: 'signed', outpoint: `${bond.utxo.txid}:1` });
     t.equal(bonds.get('J5second')?.state, 'signed');
+    t.equal(bonds.waiting + clock.pending, 0);
     t.end();
   });
 
@@ -542,6 +641,37 @@ t.test('bonds', async (t) => {
       bonds.close();
       t.equal(clock.pending, 0);
     }
+  });
+
+  t.test('a claim whose certificate is over makes room for one that holds', async (t) => {
+    const chain: BondChainView = {
+      tip: async () => ({ height: 425 * 2016 + 1, medianTime: 1_700_000_000 }),
+      output: async () => ({
+        found: true,
+        amount: 100_000_000,
+        confirmedAt: 1_672_531_200,
+        scriptHex: bondScriptPubKey(bond.lockTime, bond.utxoPublicKeyHex),
+      }),
+    };
+    const { clock, bonds } = bondsProbe({ chain });
+    bonds.take('J5renewed', bondProof(ownBond(7, 426), 'J5renewed', TAKER));
+    clock.advance(1_000);
+    await settled();
+    t.equal(bonds.get('J5renewed')?.state, 'valued');
+    bonds.take('J5maker', proof);
+    clock.advance(1_000);
+    t.equal(bonds.get('J5renewed')?.state, 'claimed', 'the newest proof, until the node was asked');
+    await settled();
+    await settled();
+    t.equal(bonds.get('J5maker')?.state, 'expired');
+    t.match(bonds.get('J5renewed'), { state: 'valued', value: Number });
+    clock.advance(600_000);
+    await settled();
+    t.strictSame(
+      ['J5maker', 'J5renewed'].map((maker) => bonds.get(maker)?.state),
+      ['expired', 'valued'],
+    );
+    bonds.close();
   });
 
   t.test('a node that does not answer is asked again', async (t) => {
@@ -792,6 +922,154 @@ t.test('a live book over two directories', async (t) => {
     t.equal(book.version, version);
     t.equal(book.offers, book.snapshot().entries.length);
   });
+});
+
+t.test('the same coins count once, and again when the first claim is gone', async (t) => {
+  const { channel, clock, book, first, second, settle } = await opened(t);
+  const bond = ownBond(3);
+  /** The same maker under one of its nicks; its answer through this directory. */
+  const answer = async (session: FakeSession, nick: number): Promise<void> => {
+    const key = keyOf(nick);
+    const proof = bondProof(bond, key.nick, channel.nick);
+    const args = `${OFFER.slice(12)}!tbond ${proof}`;
+    session.send(685, formatPrivmsg(key, channel.nick, 'sw0reloffer', args));
+    await settle(session);
+    clock.advance(1_000);
+  };
+  const bonds = (): unknown[] =>
+    [40, 41, 42].map(
+      (nick) =>
+        book.snapshot().entries.find(({ maker }) => maker === keyOf(nick).nick)?.bond?.state,
+    );
+  await answer(first, 40);
+  t.strictSame(bonds(), ['signed', undefined, undefined]);
+  await answer(second, 41);
+  t.strictSame(bonds(), ['claimed', 'signed', undefined], 'it came back under a new nick');
+  t.equal(book.statistics().bondedMakers, 2);
+  clock.advance(31_000);
+  await answer(second, 40);
+  t.strictSame(bonds(), ['claimed', 'signed', undefined], 'a directory repeats an old message');
+  second.send(789, `${keyOf(40).nick};NOT-SERVING-ONION;D`);
+  first.send(789, `${keyOf(40).nick};NOT-SERVING-ONION;D`);
+  await settle(first, second);
+  t.strictSame(bonds(), [undefined, 'signed', undefined], 'the old nick is gone');
+  await answer(first, 42);
+  t.strictSame(bonds(), [undefined, 'claimed', 'signed']);
+  first.send(789, `${keyOf(42).nick};NOT-SERVING-ONION;D`);
+  await settle(first);
+  t.strictSame(bonds(), [undefined, 'signed', undefined], 'the freed claim is looked at again');
+  clock.advance(31_000);
+  await answer(first, 42);
+  t.strictSame(bonds(), [undefined, 'signed', 'claimed'], 'and what was heard before is no news');
+});
+
+t.test('an offer that an invalid one replaced is gone', async (t) => {
+  const { channel, clock, book, first, second, settle, names } = await opened(t);
+  const [maker, quiet] = [keyOf(20), keyOf(21)];
+  const signedBy = (text: string): string =>
+    formatPrivmsg(maker, channel.nick, 'sw0reloffer', text.slice(12));
+  for (const session of [first, second]) session.send(685, signedBy(OFFER));
+  first.pubmsg(quiet.nick, OFFER);
+  await settle(first, second);
+  t.equal(book.offers, 2);
+  for (const { nick } of [maker, quiet]) first.pubmsg(nick, 'sw0reloffer 0 27300 90000 0 1');
+  await settle(first);
+  t.match(book.snapshot().entries, [{ maker: maker.nick, directories: [names.b] }]);
+  second.send(685, signedBy('sw0reloffer 0 27300 90000 0 -1'));
+  await settle(second);
+  t.equal(book.offers, 0);
+  clock.advance(250);
+});
+
+t.test('who is not signed is asked in private at once', async (t) => {
+  const { channel, clock, book, first, second, settle } = await opened(t);
+  let marks = 0;
+  /** What the channel has said to this directory since the last time, but for marks. */
+  const saidTo = async (session: FakeSession): Promise<readonly string[]> => {
+    const mark = `${channel.nick}!PUBLIC!hp2 said${marks++}`;
+    channel.publish(mark.slice(mark.indexOf('hp2')));
+    const lines: string[] = [];
+    for (;;) {
+      // oxlint-disable-next-line no-await-in-loop -- one line after the other
+      const { line } = await session.next();
+      if (line === mark) return lines.filter((one) => !one.includes('!hp2 said'));
+      lines.push(line.replace(/ signed \w+ \S+$/, ' signed'));
+    }
+  };
+  const question = (nick: string): string => `${channel.nick}!${nick}!orderbook signed`;
+  const toAll = `${channel.nick}!PUBLIC!orderbook`;
+  const maker = keyOf(20);
+  const privately = async (text: string): Promise<void> => {
+    first.send(685, formatPrivmsg(maker, channel.nick, 'sw0reloffer', text.slice(12)));
+    await settle(first);
+  };
+  await first.nextOf(687);
+  first.pubmsg(maker.nick, OFFER);
+  await settle(first);
+  clock.advance(0);
+  t.strictSame(await saidTo(first), [question(maker.nick)]);
+  await privately(OFFER);
+  t.match(book.snapshot().entries, [{ verified: true }]);
+  clock.advance(25_000);
+
+  t.test('once in two minutes, and also where its terms have changed', async (t) => {
+    const other = 'sw0reloffer 0 27300 90000000 0 0.00003';
+    first.pubmsg(maker.nick, other);
+    await settle(first);
+    clock.advance(95_000);
+    t.strictSame(await saidTo(first), []);
+    t.match(book.snapshot().entries, [{ cjfee: '0.00002' }]);
+    first.pubmsg(maker.nick, other);
+    await settle(first);
+    clock.advance(0);
+    t.strictSame(await saidTo(first), [question(maker.nick)]);
+    await privately(other);
+    t.match(book.snapshot().entries, [{ cjfee: '0.00003', verified: true }]);
+    clock.advance(30_000);
+    t.strictSame(await saidTo(first), [], 'who answers costs nobody else a question');
+  });
+
+  t.test('two in a second; one that invents makers keeps no others waiting', async (t) => {
+    for (let n = 0; n < 150; n++) first.pubmsg(`J5invented${n}`, OFFER);
+    await settle(first);
+    second.pubmsg(keyOf(22).nick, OFFER);
+    await settle(second);
+    clock.advance(1_000);
+    t.strictSame(
+      (await saidTo(second)).filter((line) => line !== toAll),
+      [question(keyOf(22).nick)],
+    );
+    clock.advance(9_000);
+    t.equal((await saidTo(first)).length, 20, 'in ten seconds, the first at once');
+    clock.advance(45_000);
+    const late = await saidTo(first);
+    t.equal(late.filter((line) => line !== toAll).length, 80, 'a hundred wait, no more');
+  });
+});
+
+t.test('who stays silent is asked with everybody, three minutes after the last time', async (t) => {
+  const { channel, clock, book, first, second, settle } = await opened(t);
+  await first.nextOf(687);
+  const asked = book.statistics().refreshedAt ?? 0;
+  second.pubmsg(keyOf(24).nick, OFFER);
+  await settle(second);
+  clock.advance(0);
+  await second.nextOf(685);
+  clock.advance(asked + 179_999 - clock.now());
+  t.equal(book.statistics().refreshedAt, asked);
+  clock.advance(1);
+  t.match(await first.nextOf(687), { line: `${channel.nick}!PUBLIC!orderbook` });
+  t.equal(book.statistics().refreshedAt, asked + 180_000);
+  second.pubmsg(keyOf(24).nick, OFFER);
+  await settle(second);
+  clock.advance(0);
+  await second.nextOf(685);
+  clock.advance(30_000);
+  const { pending } = clock;
+  book.close();
+  t.ok(clock.pending < pending);
+  clock.advance(200_000);
+  t.equal(book.statistics().refreshedAt, asked + 180_000, 'closed, nobody is asked');
 });
 
 t.test('offers that nobody repeats expire', async (t) => {

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { silentLog } from '../../src/channel/log.js';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import { createLoopbackOverlay, DirectoryNode, OnionMessageChannel } from '../../src/index.js';
+import { openLiveBook } from '../../src/orderbook/live-book.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { createNickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
@@ -155,6 +156,30 @@ t.test('a taker asks', async (t) => {
     taker.stop();
     await t.rejects(asking, { code: 'closed' });
   });
+});
+
+t.test('a maker that comes late has its offers signed at once', async (t) => {
+  const directory = await directoryFor(t);
+  const watching = channelTo(t, directory);
+  const book = openLiveBook({ channel: watching, random: Math.random, ...tools });
+  t.teardown(() => book.close());
+  await welcome(watching);
+  const { refreshedAt } = book.statistics();
+  t.ok(refreshedAt !== undefined, 'everybody was asked, and nobody was there');
+  const isSigned = new Promise<void>((resolve) =>
+    book.on('change', ({ upserts }) => {
+      if (upserts.some(({ verified }) => verified)) resolve();
+    }),
+  );
+  const maker = startMaker({
+    channel: channelTo(t, directory, { serve: true }),
+    offers: OFFERS,
+    ...tools,
+  });
+  await isSigned;
+  t.match(book.snapshot().entries, [{ verified: true }, { verified: true }]);
+  t.equal(book.statistics().refreshedAt, refreshedAt, 'and nobody else was asked');
+  maker.stop();
 });
 
 t.test('offers of a maker that left are forgotten', async (t) => {

@@ -1,0 +1,172 @@
+/**
+ * Asks a maker for its signed offers as soon as something is heard of it that it has not signed: one
+ * that came after everybody was asked, or whose offers changed. First in private; deployed makers of
+ * other kinds answer `!orderbook` only in public, so for those that stay silent everybody is asked,
+ * far less often (protocol document, section 8.3).
+ */
+import type { OnionMessageChannel } from '../channel/channel-api.js';
+import type { Clock } from '../channel/ports.js';
+
+export interface LateMakerLimits {
+  /** Milliseconds between two private questions. */
+  readonly everyMs: number;
+  /** Likewise between two to one maker. */
+  readonly perMakerMs: number;
+  /** Makers of each directory that wait to be asked; further ones are not. */
+  readonly waiting: number;
+  /** Makers whose last question is remembered. */
+  readonly remembered: number;
+  /** A maker that has not answered by then is silent, in milliseconds. */
+  readonly answerMs: number;
+  /** For silent ones everybody is asked this long after the last time, in milliseconds. */
+  readonly everybodyMs: number;
+}
+
+export const DEFAULT_LATE_MAKER_LIMITS: LateMakerLimits = {
+  everyMs: 500,
+  perMakerMs: 120_000,
+  waiting: 100,
+  remembered: 5_000,
+  answerMs: 20_000,
+  everybodyMs: 180_000,
+};
+
+/** A private message has to say something behind its word; makers do not look at it. */
+const ASKED_FOR = 'signed';
+
+export interface LateMakersOptions {
+  readonly channel: Pick<OnionMessageChannel, 'send'>;
+  readonly clock: Clock;
+  readonly limits?: Partial<LateMakerLimits>;
+  /** Whether what the book shows of this maker is still not signed. */
+  readonly inDoubt: (maker: string) => boolean;
+  /** When everybody was asked last; undefined when never. */
+  readonly askedAt: () => number | undefined;
+  readonly askEverybody: () => void;
+}
+
+export interface LateMakers {
+  /** The directory has just shown an offer of this maker, in public. */
+  heard(maker: string, directory: string): void;
+  /** A signed message of this maker has come. */
+  answered(maker: string): void;
+  /** Makers that wait to be asked. */
+  readonly waiting: number;
+  close(): void;
+}
+
+export function createLateMakers(options: LateMakersOptions): LateMakers {
+  const { channel, clock, inDoubt, askedAt, askEverybody } = options;
+  const limits = { ...DEFAULT_LATE_MAKER_LIMITS, ...options.limits };
+  /**
+   * By directory, in the order in which directories have their turn: one that invents makers must not
+   * keep those of another waiting.
+   */
+  const queues = new Map<string, Set<string>>();
+  /** When each maker was asked, the oldest first. */
+  const asked = new Map<string, number>();
+  /** Of these, those whose answer is due. */
+  const expected = new Set<string>();
+  let lastAt = -Infinity;
+  let cancelNext: (() => void) | undefined;
+  let cancelAnswers: (() => void) | undefined;
+  let cancelEverybody: (() => void) | undefined;
+
+  function remember(maker: string): void {
+    asked.delete(maker);
+    asked.set(maker, clock.now());
+    const [oldest] = asked.keys();
+    if (asked.size > limits.remembered && oldest !== undefined) {
+      asked.delete(oldest);
+      expected.delete(oldest);
+    }
+  }
+
+  function wasAskedLately(maker: string): boolean {
+    const at = asked.get(maker);
+    return at !== undefined && clock.now() - at < limits.perMakerMs;
+  }
+
+  /** The maker whose turn it is, taken out of its queue; its directory goes last. */
+  function take(): string | undefined {
+    for (const [directory, queue] of queues) {
+      queues.delete(directory);
+      for (const maker of queue) {
+        queue.delete(maker);
+        if (!inDoubt(maker) || wasAskedLately(maker)) continue;
+        if (queue.size > 0) queues.set(directory, queue);
+        return maker;
+      }
+    }
+    return undefined;
+  }
+
+  function next(): void {
+    cancelNext = undefined;
+    const maker = take();
+    if (maker === undefined) return;
+    lastAt = clock.now();
+    remember(maker);
+    // One that cannot be reached alone is asked with everybody.
+    channel.send(maker, 'orderbook', ASKED_FOR);
+    expected.add(maker);
+    cancelAnswers ??= clock.after(limits.answerMs, lookForAnswers);
+    schedule();
+  }
+
+  function schedule(): void {
+    if (queues.size === 0 || cancelNext) return;
+    cancelNext = clock.after(Math.max(0, lastAt + limits.everyMs - clock.now()), next);
+  }
+
+  function lookForAnswers(): void {
+    cancelAnswers = undefined;
+    let silent = false;
+    for (const maker of expected) {
+      const dueInMs = (asked.get(maker) ?? -Infinity) + limits.answerMs - clock.now();
+      if (dueInMs > 0) {
+        cancelAnswers = clock.after(dueInMs, lookForAnswers);
+        break;
+      }
+      expected.delete(maker);
+      silent ||= inDoubt(maker);
+    }
+    if (silent) everybodySoon();
+  }
+
+  function everybodySoon(): void {
+    const last = askedAt();
+    // Everybody is asked at the welcome anyway.
+    if (cancelEverybody || last === undefined) return;
+    cancelEverybody = clock.after(Math.max(0, last + limits.everybodyMs - clock.now()), () => {
+      cancelEverybody = undefined;
+      // They may have been asked meanwhile, for another reason.
+      const since = clock.now() - (askedAt() ?? -Infinity);
+      if (since >= limits.everybodyMs) askEverybody();
+    });
+  }
+
+  return {
+    heard(maker, directory) {
+      if (!inDoubt(maker) || wasAskedLately(maker)) return;
+      const queue = queues.get(directory) ?? new Set<string>();
+      if (queue.size >= limits.waiting) return;
+      queue.add(maker);
+      queues.set(directory, queue);
+      schedule();
+    },
+    answered: (maker) => void expected.delete(maker),
+    get waiting() {
+      let count = 0;
+      for (const queue of queues.values()) count += queue.size;
+      return count;
+    },
+    close() {
+      cancelNext?.();
+      cancelAnswers?.();
+      cancelEverybody?.();
+      queues.clear();
+      expected.clear();
+    },
+  };
+}
