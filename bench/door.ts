@@ -98,7 +98,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
   const send = (to: string, command: string, args: string) => {
     formatPrivmsg(key, to, command, args);
     sent += 1;
-    if (command === 'pubkey') answered = args;
+    if (command === 'pubkey') [answered] = args.split(' ');
     return { sent: true as const, route: { kind: 'direct' as const } };
   };
   const door = createDoor(clock, DEFAULT_DOOR_LIMITS);

@@ -86,6 +86,8 @@ function* auth(text: string): Iterable<string> {
   const plain = { utxo: { txid: utxo.txid, vout: utxo.vout }, ...proof };
   const again = parseRevelation(formatRevelation(parsed.value));
   mustEqual(again, { ok: true, value: plain }, 'decode(encode(x)) = x');
+  const extended = parseRevelation(formatRevelation(parsed.value, 'extended'));
+  mustEqual(extended, parsed, 'so in the extended form');
   const verified = verifyPodle(plain, bytesToHex(sha256(hexToBytes(plain.p2))));
   if (verified.ok) mustEqual(proof, { ...PODLE.revelation, utxo: undefined }, 'the proof is true');
   yield verified.ok ? 'podle' : verified.reason;
@@ -97,9 +99,7 @@ function* ioauth(text: string): Iterable<string> {
   const { coins } = parsed.value;
   must(coins.length > 0 && coins.length <= MAX_COINS, 'the number of coins is bounded');
   must(new Set(coins.map(formatOutpoint)).size === coins.length, 'every coin is another');
-  const plain = coins.map(({ txid, vout }) => ({ txid, vout }));
-  const again = parseIoAuth(formatIoAuth(parsed.value));
-  mustEqual(again, { ok: true, value: { ...parsed.value, coins: plain } }, 'decode(encode(x)) = x');
+  mustEqual(parseIoAuth(formatIoAuth(parsed.value)), parsed, 'decode(encode(x)) = x');
   yield 'ioauth';
 }
 

@@ -122,6 +122,11 @@ export interface MessageChannelOptions {
   readonly serve: boolean;
   /** A watcher: never opens direct links. */
   readonly passive?: boolean;
+  /**
+   * Whether our handshakes offer `neutrino_compat`: coinjoins of this nick tell and take scripts and
+   * heights of coins. By default every peer offers it but a passive one, which takes part in none.
+   */
+  readonly neutrinoCompat?: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -153,6 +158,7 @@ export interface PeerInfo {
   readonly nick: string;
   /** Undefined until a directory told it. */
   readonly location: DeclaredLocation | undefined;
+  /** Names that a directory listed, or that its handshake on a usable direct link offered; sorted. */
   readonly features: readonly string[];
   /** Connected directories that relayed a message of it or list it. */
   readonly directories: readonly Location[];

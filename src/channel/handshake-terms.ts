@@ -21,10 +21,14 @@ export interface HandshakeTerms {
   readonly provingPayload: string;
 }
 
-/** @param acceptLoopback whether others may declare `127.0.0.1:port` */
+/**
+ * @param acceptLoopback whether others may declare `127.0.0.1:port`
+ * @param more features besides those of every peer of ours
+ */
 export function handshakeTerms(
   us: Pick<PeerHandshake, 'nick' | 'network'> & { readonly location: DeclaredLocation },
   acceptLoopback: boolean,
+  more: readonly string[] = [],
 ): HandshakeTerms {
   const { nick, network, location } = us;
   const payload = (features: readonly string[]): string =>
@@ -33,7 +37,7 @@ export function handshakeTerms(
     nick,
     network,
     rules: { network, acceptLoopback },
-    payload: payload(OFFERED_FEATURES),
-    provingPayload: payload([...OFFERED_FEATURES, NICK_AUTH_FEATURE]),
+    payload: payload([...OFFERED_FEATURES, ...more]),
+    provingPayload: payload([...OFFERED_FEATURES, ...more, NICK_AUTH_FEATURE]),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
+import { NEUTRINO_COMPAT } from '../protocol/features.js';
 import {
   formatLocation,
   NOT_SERVING,
@@ -80,7 +81,9 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
   let closing = false;
   let closed: Promise<void> | undefined;
 
-  const terms = () => handshakeTerms({ nick, network, location: ownLocation }, acceptLoopback);
+  const offered = (options.neutrinoCompat ?? options.passive !== true) ? [NEUTRINO_COMPAT] : [];
+  const terms = () =>
+    handshakeTerms({ nick, network, location: ownLocation }, acceptLoopback, offered);
   const common = { settings, overlay, gate, clock, random, log, terms };
 
   const links = createDirectLinks({
@@ -213,12 +216,13 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
   }
 
   function describe(peer: KnownPeer): PeerInfo {
+    const link = links.usable(peer.nick);
     return {
       nick: peer.nick,
       location: peer.location,
-      features: peer.features,
+      features: [...new Set([...peer.features, ...(link?.features ?? [])])].toSorted(),
       directories: peer.shownBy.flatMap((key) => directories.get(key)?.location ?? []),
-      direct: links.usable(peer.nick) !== undefined,
+      direct: link !== undefined,
     };
   }
 

@@ -5,6 +5,7 @@
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { parsePeerHandshake } from '../protocol/handshake.js';
+import { ownText } from '../protocol/own-text.js';
 import type { ChannelSettings } from './channel-settings.js';
 import type { HandshakeTerms } from './handshake-terms.js';
 import { createLinePeer, type DecodedLine } from './line-peer.js';
@@ -37,6 +38,8 @@ export interface PeerLinkOptions {
 export interface PeerLink {
   /** What the other side calls itself; undefined before its handshake. */
   readonly nick: string | undefined;
+  /** What its handshake offered; nothing before it. */
+  readonly features: readonly string[];
   /**
    * Whether messages for `nick` may go here: it proved its nick on this link, or we dialled it and
    * it still has time to.
@@ -73,6 +76,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     limits.directMessageBurst,
   );
   let nick: string | undefined;
+  let features: readonly string[] = [];
   const pace = createTokenBucket(clock, limits.directSendsPerSecond, limits.directSendBurst);
   let isProven = false;
   let isDoubted = false;
@@ -122,6 +126,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     if (theirs.nick === terms.nick) return line.drop('calls itself by our nick');
     if (dialled !== undefined && theirs.nick !== dialled) return line.drop('is another peer');
     nick = theirs.nick;
+    features = theirs.features.map(ownText);
     unconfirmed.usePings(theirs.features.includes('ping'));
     cancelTimer?.();
     watchIdle();
@@ -198,6 +203,9 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
   const link: PeerLink = {
     get nick() {
       return nick;
+    },
+    get features() {
+      return features;
     },
     get usable() {
       return link.lastResort && (isProven || !isDoubted);

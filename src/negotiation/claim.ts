@@ -5,6 +5,7 @@ import type { BoxSession } from '../protocol/encryption.js';
 import { DUST_THRESHOLD, offerFee, type Offer } from '../protocol/offer.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
 import { verifyText } from '../protocol/signature.js';
+import { metadataFault } from './coin-metadata.js';
 import { sumOf } from './payout.js';
 import type { ChainCoin, OwnCoin } from './ports.js';
 import type { Claim, LegFault, MakerPart } from './taker-api.js';
@@ -63,7 +64,8 @@ export function judgeCoins(
   amount: number,
 ): Judged<MakerPart> {
   const coins: OwnCoin[] = [];
-  for (const [n, { txid, vout }] of claim.coins.entries()) {
+  for (const [n, named] of claim.coins.entries()) {
+    const { txid, vout } = named;
     const coin = found[n];
     const name = formatOutpoint({ txid, vout });
     if (coin === undefined) return refused('coin-missing', `${name} does not exist or is spent`);
@@ -71,6 +73,8 @@ export function judgeCoins(
     if (coinKind(coin.script) === undefined) {
       return refused('coin-kind', `${name} is no segwit coin of one key`);
     }
+    const detail = metadataFault(named, coin);
+    if (detail !== undefined) return refused('coin-metadata', detail);
     coins.push({ txid, vout, script: coin.script, value: coin.value });
   }
   const key = hexToBytes(claim.authPublicKey);

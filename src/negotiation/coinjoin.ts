@@ -8,6 +8,7 @@ import type { Clock } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
 import { createBoxKeyPair, type RandomBytes } from '../protocol/encryption.js';
 import type { Podle } from '../protocol/podle.js';
+import { nameProofCoin } from './coin-metadata.js';
 import { createCourier, type NegotiationChannel } from './courier.js';
 import type { ChainView, CommitmentStore, TakerWallet } from './ports.js';
 import {
@@ -142,9 +143,17 @@ function runRound(options: CoinjoinOptions): Promise<RoundResult> {
         if (podle === undefined || offered.has(podle.commitment)) return undefined;
         offered.add(podle.commitment);
         // oxlint-disable-next-line no-await-in-loop
-        if (await options.commitments.add(podle.commitment)) return podle;
+        if (await options.commitments.add(podle.commitment)) return named(podle);
         abort.signal.throwIfAborted();
       }
+    }
+
+    /** The proof with what makers without a full node must know of its coin. */
+    async function named(podle: Podle): Promise<Podle> {
+      if (options.policy?.neutrinoCompat === false) return podle;
+      const { revelation } = podle;
+      const utxo = await nameProofCoin(chain, revelation.utxo, clock, abort.signal);
+      return { ...podle, revelation: { ...revelation, utxo } };
     }
 
     function carryOut(effect: RoundEffect): void {

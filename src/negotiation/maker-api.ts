@@ -2,7 +2,7 @@
 import type { Network } from '../protocol/constants.js';
 import type { BoxKeyPair, BoxSession, RandomBytes } from '../protocol/encryption.js';
 import type { Offer } from '../protocol/offer.js';
-import type { Outpoint } from '../protocol/outpoint.js';
+import type { NamedOutpoint } from '../protocol/outpoint.js';
 import type { PodleRevelation } from '../protocol/podle.js';
 import type { Payout } from './payout.js';
 import type {
@@ -35,6 +35,11 @@ export interface MakerPolicy {
   readonly attempts: number;
   /** How often an answer is given once more to one who asks once more. */
   readonly repeats: number;
+  /**
+   * Whether `pubkey` offers `neutrino_compat`, and coins are named with script and height to a taker
+   * that named its own so.
+   */
+  readonly neutrinoCompat: boolean;
 }
 
 export const DEFAULT_MAKER_POLICY: MakerPolicy = {
@@ -47,6 +52,7 @@ export const DEFAULT_MAKER_POLICY: MakerPolicy = {
   pushWaitMs: 300_000,
   attempts: 3,
   repeats: 3,
+  neutrinoCompat: true,
 };
 
 /** What a session is opened with. */
@@ -72,6 +78,8 @@ export type MakerFault =
   | 'coin-young'
   | 'coin-small'
   | 'coin-key'
+  /** The coin has another script, or stands in another block, than the taker said. */
+  | 'coin-metadata'
   | 'commitment-used'
   | 'no-coins'
   | 'bad-reservation'
@@ -132,6 +140,8 @@ export type MakerState =
 export interface Reserved {
   readonly reservation: Reservation;
   readonly payout: Payout;
+  /** The coins as the taker is told them. */
+  readonly names: readonly NamedOutpoint[];
 }
 
 export interface Signing {
@@ -146,7 +156,12 @@ export type MakerEvent =
       readonly args: readonly string[];
     }
   | { readonly kind: 'coin'; readonly coin: ChainCoin | undefined }
-  | { readonly kind: 'reserved'; readonly reservation: Reservation | undefined }
+  | {
+      readonly kind: 'reserved';
+      readonly reservation: Reservation | undefined;
+      /** One for each of its coins, where the taker is told their metadata. */
+      readonly names?: readonly NamedOutpoint[];
+    }
   | { readonly kind: 'claimed' }
   | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }
   | { readonly kind: 'port-failed'; readonly port: string; readonly detail: string }
@@ -164,8 +179,13 @@ export type MakerEffect =
     }
   /** Replaces the only timer of the session. */
   | { readonly kind: 'deadline'; readonly ms: number }
-  | { readonly kind: 'look-up'; readonly coin: Outpoint }
-  | { readonly kind: 'reserve'; readonly request: ReservationRequest }
+  | { readonly kind: 'look-up'; readonly coin: NamedOutpoint }
+  | {
+      readonly kind: 'reserve';
+      readonly request: ReservationRequest;
+      /** Whether the taker is told scripts and heights of the coins. */
+      readonly extended: boolean;
+    }
   /** Remember the commitment for good, and end every other session that has it. */
   | { readonly kind: 'claim'; readonly commitment: string }
   | { readonly kind: 'sign'; readonly request: SigningRequest }

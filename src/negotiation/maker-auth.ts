@@ -3,6 +3,7 @@ import { hexToBytes } from '@noble/hashes/utils.js';
 import { DUST_THRESHOLD } from '../protocol/offer.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
 import { parseRevelation, verifyPodle } from '../protocol/podle.js';
+import { metadataFault } from './coin-metadata.js';
 import type { MakerFault, MakerTransition } from './maker-api.js';
 import { NOTHING, refuse, type In } from './maker-endings.js';
 import type { ChainCoin, ReservationRequest } from './ports.js';
@@ -44,9 +45,11 @@ function coinFault(
   }
   const least = Math.floor((fill.amount * policy.takerUtxoAmtPercent) / 100);
   if (coin.value < least) return ['coin-small', `${name} must hold ${least} sat`];
-  return keyOwnsScript(hexToBytes(revelation.p), coin.script)
-    ? undefined
-    : ['coin-key', `the key of the proof does not own ${name}`];
+  if (!keyOwnsScript(hexToBytes(revelation.p), coin.script)) {
+    return ['coin-key', `the key of the proof does not own ${name}`];
+  }
+  const detail = metadataFault(revelation.utxo, coin);
+  return detail === undefined ? undefined : ['coin-metadata', detail];
 }
 
 /** The chain has answered: a coin that is old, large and the taker's has our wallet asked. */
@@ -70,11 +73,13 @@ export function onCoin(state: In<'checking-coin'>, coin: ChainCoin | undefined):
     least: amount + terms.offer.txfee - fee + DUST_THRESHOLD,
     boxPublicKey: terms.keys.publicKeyHex,
   };
+  // A taker that names its coin with its script offers to read ours so (section 9.5).
+  const extended = terms.policy.neutrinoCompat && state.revelation.utxo.metadata !== undefined;
   return {
     state: { ...state, state: 'reserving' },
     effects: [
       { kind: 'deadline', ms: terms.policy.portWaitMs },
-      { kind: 'reserve', request },
+      { kind: 'reserve', request, extended },
     ],
   };
 }

@@ -1,4 +1,5 @@
 /** What a maker makes of a `fill`: the offer it takes, and a new session (section 9.3). */
+import { formatFeatures, NEUTRINO_COMPAT } from '../protocol/features.js';
 import { offerFee, type Offer } from '../protocol/offer.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import type { MakerEffect, MakerTerms, MakerTransition } from './maker-api.js';
@@ -18,12 +19,18 @@ export function offerFor(
   return offerFee(offer, amount) < offer.txfee ? fail('fee') : ok(offer);
 }
 
+/** The arguments of `pubkey`; the features are signed with the key, so nobody can take them away. */
+function pubkeyArgs({ keys, policy }: MakerTerms): string {
+  const features = formatFeatures(policy.neutrinoCompat ? [NEUTRINO_COMPAT] : []);
+  return features === '' ? keys.publicKeyHex : `${keys.publicKeyHex} ${features}`;
+}
+
 /** A new session: says `pubkey` and waits for `auth`. */
 export function openMakerSession(terms: MakerTerms): MakerTransition {
   const answer: MakerEffect = {
     kind: 'send',
     command: 'pubkey',
-    args: terms.keys.publicKeyHex,
+    args: pubkeyArgs(terms),
   };
   return {
     state: {

@@ -1,7 +1,7 @@
 /** What a maker brings: coins of its wallet, checked, and named in `ioauth` (section 9.5). */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { DUST_THRESHOLD } from '../protocol/offer.js';
-import { formatOutpoint } from '../protocol/outpoint.js';
+import { formatOutpoint, type NamedOutpoint } from '../protocol/outpoint.js';
 import { verifyText } from '../protocol/signature.js';
 import type { MakerEffect, MakerTransition } from './maker-api.js';
 import { failed, type In, type Live } from './maker-endings.js';
@@ -32,10 +32,13 @@ function payoutOf(state: Live, reservation: Reservation): Payout | undefined {
   return { coins, amount, coinjoinScript, changeScript, change };
 }
 
+const nameOnly = ({ txid, vout }: NamedOutpoint): NamedOutpoint => ({ txid, vout });
+
 /** The wallet has answered: its coins are checked, and the commitment goes to the disk. */
 export function onReserved(
   state: In<'reserving'>,
   reservation: Reservation | undefined,
+  names: readonly NamedOutpoint[] = reservation?.coins.map(nameOnly) ?? [],
 ): MakerTransition {
   if (reservation === undefined) {
     return failed(state, 'us', 'no-coins', 'no coins fit the amount', 'amount out of range');
@@ -48,7 +51,7 @@ export function onReserved(
   }
   const { commitment } = state.terms.fill;
   return {
-    state: { ...state, state: 'claiming', reserved: { reservation, payout } },
+    state: { ...state, state: 'claiming', reserved: { reservation, payout, names } },
     // On disk before anybody learns our coins: a restart must not let it be used again.
     effects: [{ kind: 'claim', commitment }],
   };
@@ -57,10 +60,9 @@ export function onReserved(
 /** The commitment is on disk: the taker is told our coins. */
 export function onClaimed(state: In<'claiming'>): MakerTransition {
   const { terms, reserved } = state;
-  const { coins, authPublicKey, coinjoinAddress, changeAddress, authSignature } =
-    reserved.reservation;
+  const { authPublicKey, coinjoinAddress, changeAddress, authSignature } = reserved.reservation;
   const text = formatIoAuth({
-    coins,
+    coins: reserved.names,
     authPublicKey,
     coinjoinAddress,
     changeAddress,

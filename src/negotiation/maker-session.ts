@@ -63,7 +63,7 @@ export function makerTransition(state: MakerState, event: MakerEvent): MakerTran
       return state.state === 'checking-coin' ? onCoin(state, event.coin) : { state, effects: [] };
     case 'reserved':
       return state.state === 'reserving'
-        ? onReserved(state, event.reservation)
+        ? onReserved(state, event.reservation, event.names)
         : { state, effects: NOTHING };
     case 'claimed':
       return state.state === 'claiming' ? onClaimed(state) : { state, effects: NOTHING };

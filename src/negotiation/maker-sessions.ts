@@ -9,6 +9,7 @@ import type { Network } from '../protocol/constants.js';
 import type { Command } from '../protocol/commands.js';
 import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../protocol/encryption.js';
 import type { Offer } from '../protocol/offer.js';
+import { nameOwnCoins } from './coin-metadata.js';
 import { createCourier, type NegotiationChannel } from './courier.js';
 import type { Door } from './door.js';
 import type {
@@ -146,8 +147,8 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
         call(
           session,
           'wallet',
-          () => wallet.reserve(effect.request, signal),
-          (reservation) => ({ kind: 'reserved', reservation }),
+          () => reserve(effect, signal),
+          (reserved) => ({ kind: 'reserved', ...reserved }),
         );
         return;
       case 'claim':
@@ -174,6 +175,15 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       case 'end':
         end(session, effect.outcome);
     }
+  }
+
+  async function reserve(
+    { request, extended }: Extract<MakerEffect, { readonly kind: 'reserve' }>,
+    signal: AbortSignal,
+  ): Promise<Omit<Extract<MakerEvent, { readonly kind: 'reserved' }>, 'kind'>> {
+    const reservation = await wallet.reserve(request, signal);
+    if (reservation === undefined || !extended) return { reservation };
+    return { reservation, names: await nameOwnCoins(chain, reservation.coins, signal) };
   }
 
   async function broadcast(transaction: Uint8Array): Promise<void> {

@@ -7,24 +7,33 @@
  * session ends first. Amounts are whole satoshi.
  */
 import type { Podle } from '../protocol/podle.js';
-import type { Outpoint } from '../protocol/outpoint.js';
+import type { NamedOutpoint, Outpoint } from '../protocol/outpoint.js';
 import type { Offer } from '../protocol/offer.js';
 import type { InputSignature, SpentOutput } from './transaction.js';
 
 /** A coin of our own: where it is, its scriptPubKey (lower-case hex) and its value. */
-export interface OwnCoin extends Outpoint, SpentOutput {}
+export interface OwnCoin extends Outpoint, SpentOutput {
+  /** Of its block, for takers without a full node; the chain is asked where the wallet does not say. */
+  readonly height?: number;
+}
 
 /** An unspent output as the chain shows it. */
 export interface ChainCoin extends SpentOutput {
   /** 0 while it is only in the mempool. */
   readonly confirmations: number;
+  /** Of its block; undefined in the mempool, and where the view cannot tell. */
+  readonly height?: number;
 }
 
 /** The block chain and the mempool, as a node of ours sees them. */
 export interface ChainView {
-  /** One answer for each name, in order; undefined for what does not exist or is spent. */
+  /**
+   * One answer for each name, in order; undefined for what does not exist or is spent, and for what
+   * the view cannot find. The metadata of a name is a peer's word: a view without a full node may look
+   * where it says, and must answer with what it found there.
+   */
   coins(
-    outpoints: readonly Outpoint[],
+    outpoints: readonly NamedOutpoint[],
     signal: AbortSignal,
   ): Promise<readonly (ChainCoin | undefined)[]>;
   /** Hands a complete transaction to the network. Rejects when the node refuses it. */

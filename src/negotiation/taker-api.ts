@@ -2,7 +2,7 @@
 import type { Network } from '../protocol/constants.js';
 import type { BoxKeyPair, BoxSession, RandomBytes } from '../protocol/encryption.js';
 import type { Offer } from '../protocol/offer.js';
-import type { NamedOutpoint, Outpoint } from '../protocol/outpoint.js';
+import type { NamedOutpoint } from '../protocol/outpoint.js';
 import type { Podle } from '../protocol/podle.js';
 import type {
   ChainCoin,
@@ -39,6 +39,8 @@ export interface TakerPolicy {
   /** Most coins of one maker. */
   readonly makerCoins: number;
   readonly broadcast: Broadcast;
+  /** Whether `auth` names our coin with script and height to makers that offer `neutrino_compat`. */
+  readonly neutrinoCompat: boolean;
 }
 
 export const DEFAULT_TAKER_POLICY: TakerPolicy = {
@@ -52,6 +54,7 @@ export const DEFAULT_TAKER_POLICY: TakerPolicy = {
   replacements: 10,
   makerCoins: 15,
   broadcast: 'random-peer',
+  neutrinoCompat: true,
 };
 
 export interface Candidate {
@@ -108,6 +111,8 @@ export type LegFault =
   | 'coin-unconfirmed'
   | 'coin-kind'
   | 'coin-key'
+  /** A coin has another script, or stands in another block, than the maker said. */
+  | 'coin-metadata'
   | 'coins-small'
   | 'bad-signature';
 
@@ -129,13 +134,19 @@ export interface MakerPart {
   readonly txfee: number;
 }
 
+/** A session with one key that a maker showed. */
+export interface LegBox extends BoxSession {
+  /** Whether `neutrino_compat` was signed with the key. */
+  readonly neutrinoCompat: boolean;
+}
+
 interface LegBase {
   readonly candidate: Candidate;
   readonly podle: Podle;
   /** Ciphertexts that were taken: the same again, under whatever word, means nothing. */
   readonly taken: ReadonlySet<string>;
   /** Sessions with each key that was shown: a relay may send an old `pubkey` first. */
-  readonly boxes: readonly BoxSession[];
+  readonly boxes: readonly LegBox[];
   /** An `error` of it that may have been said to somebody else; believed when its deadline comes. */
   readonly refusal: string | undefined;
 }
@@ -289,7 +300,7 @@ export type RoundEffect =
   /** Nothing more is said to this maker. */
   | { readonly kind: 'forget'; readonly nick: string }
   | { readonly kind: 'commit'; readonly amount: number }
-  | { readonly kind: 'look-up'; readonly nick: string; readonly coins: readonly Outpoint[] }
+  | { readonly kind: 'look-up'; readonly nick: string; readonly coins: readonly NamedOutpoint[] }
   | { readonly kind: 'fund'; readonly request: FundingRequest }
   | { readonly kind: 'sign'; readonly request: SigningRequest }
   | { readonly kind: 'watch'; readonly txid: string }

@@ -14,8 +14,10 @@ export function authFor(
   { podle, candidate }: OpenLeg,
   boxes: OpenLeg['boxes'],
 ): RoundEffect {
-  const revelation = formatRevelation(podle.revelation);
-  const args = boxes.map((box) => box.encrypt(revelation, randomBytes));
+  const args = boxes.map((box) => {
+    const form = box.neutrinoCompat ? 'extended' : 'plain';
+    return box.encrypt(formatRevelation(podle.revelation, form), randomBytes);
+  });
   return { kind: 'send', to: candidate.nick, command: 'auth', args };
 }
 

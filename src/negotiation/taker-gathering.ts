@@ -1,8 +1,10 @@
 /** The first half of a taker's round: finding makers that can take part. */
 import { openBoxSession } from '../protocol/encryption.js';
+import { NEUTRINO_COMPAT, parseFeatures } from '../protocol/features.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
 import { judgeCoins, readClaim } from './claim.js';
 import type {
+  LegBox,
   LegFault,
   RoundEffect,
   RoundEvent,
@@ -169,7 +171,11 @@ export function onCommitted(
   return preceded([clear], proceed({ ...state, waiting: [], spare: [] }));
 }
 
-export function onPubkey(state: Gathering, leg: OpenLeg, key: string): RoundTransition {
+export function onPubkey(
+  state: Gathering,
+  leg: OpenLeg,
+  [key = '', ...more]: readonly string[],
+): RoundTransition {
   const { terms } = state;
   const { nick } = leg.candidate;
   const known = leg.boxes.some(({ theirPublicKeyHex }) => theirPublicKeyHex === key.toLowerCase());
@@ -181,13 +187,16 @@ export function onPubkey(state: Gathering, leg: OpenLeg, key: string): RoundTran
       ? unchanged(state)
       : replaceLeg(state, leg, 'bad-key', 'its key hides nothing');
   }
-  const boxes = [...leg.boxes, box.value];
+  // Only the maker's own signature counts: directories may say what they like of a nick's features.
+  const neutrinoCompat =
+    terms.policy.neutrinoCompat && parseFeatures(more).includes(NEUTRINO_COMPAT);
+  const keyed: LegBox = { ...box.value, neutrinoCompat };
+  const boxes = [...leg.boxes, keyed];
   const step = leg.step === 'pubkey' ? 'auth' : leg.step;
-  const keyed: OpenLeg = { ...leg, step, boxes, refusal: undefined };
-  const next = withLeg(state, keyed);
+  const next = withLeg(state, { ...leg, step, boxes, refusal: undefined });
   // A second key gives nobody more time.
   if (leg.step === 'ioauth') {
-    return { state: next, effects: [authFor(terms, leg, [box.value])] };
+    return { state: next, effects: [authFor(terms, leg, [keyed])] };
   }
   const isFirst = [...state.legs.values()].every((other) => other.step !== 'auth');
   const effects: RoundEffect[] = [{ kind: 'deadline', nick, ms: undefined }];
@@ -232,7 +241,7 @@ export function onIoAuth(state: Gathering, leg: OpenLeg, args: readonly string[]
     }),
     effects: [
       { kind: 'deadline', nick, ms: policy.portWaitMs },
-      { kind: 'look-up', nick, coins: coins.map(({ txid, vout }) => ({ txid, vout })) },
+      { kind: 'look-up', nick, coins },
     ],
   };
 }

@@ -41,9 +41,10 @@ function fail(
 
 /** Whether an `error` is made of other words of the maker, which somebody on the way relabelled. */
 function isRelabelled(leg: ActiveLeg, args: readonly string[]): boolean {
-  const alone = args.length === 1 && /^[0-9a-fA-F]{64}$/.test(args[0] ?? '');
+  // A `pubkey` may have features behind its key, an `hp2` stands alone.
+  const key = /^[0-9a-fA-F]{64}$/.test(args[0] ?? '');
   const offer = parseOffer({ name: leg.candidate.offer.type, args });
-  return alone || offer.ok || openWith(leg.boxes, args) !== undefined;
+  return key || offer.ok || openWith(leg.boxes, args) !== undefined;
 }
 
 function onMessage(
@@ -53,7 +54,7 @@ function onMessage(
   const leg = state.legs.get(from);
   if (leg === undefined || leg.step === 'failed') return unchanged(state);
   if (state.phase === 'gathering') {
-    if (command === 'pubkey' && isOpen(leg)) return onPubkey(state, leg, args[0] ?? '');
+    if (command === 'pubkey' && isOpen(leg)) return onPubkey(state, leg, args);
     if (command === 'ioauth' && isOpen(leg)) return onIoAuth(state, leg, args);
   }
   if (state.phase === 'collecting' && command === 'sig' && 'signatures' in leg) {

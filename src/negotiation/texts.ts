@@ -7,7 +7,12 @@ import { base64 } from '@scure/base';
 import { shownLine } from '../kit/shown-text.js';
 import { decodeBase64 } from '../protocol/base64-text.js';
 import { MAX_SATOSHI } from '../protocol/offer.js';
-import { formatOutpoint, parseOutpoint, type NamedOutpoint } from '../protocol/outpoint.js';
+import {
+  formatNamedOutpoint,
+  formatOutpoint,
+  parseOutpoint,
+  type NamedOutpoint,
+} from '../protocol/outpoint.js';
 import { formatCommitment, parseCommitment, type CommitmentFault } from '../protocol/podle.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import { coinKind, redeemScript, type InputSignature, type SpentOutput } from './transaction.js';
@@ -96,8 +101,9 @@ export function parseIoAuth(text: string): Parsed<IoAuth, IoAuthFault> {
   });
 }
 
+/** The plaintext of `ioauth`; coins with metadata are written in the extended form. */
 export function formatIoAuth(io: IoAuth): string {
-  const coins = io.coins.map(formatOutpoint).join(',');
+  const coins = io.coins.map(formatNamedOutpoint).join(',');
   return [coins, io.authPublicKey, io.coinjoinAddress, io.changeAddress, io.signature].join(' ');
 }
 

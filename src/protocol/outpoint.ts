@@ -14,7 +14,10 @@ export interface Outpoint {
 
 /** An output as a peer named it, with what peers without a full node are told besides. */
 export interface NamedOutpoint extends Outpoint {
-  /** Only in the extended form: the output's script and the height it was confirmed at. Unverified. */
+  /**
+   * Only in the extended form: the output's script and the height it was confirmed at. It says where
+   * to look, and proves nothing.
+   */
   readonly metadata?: { readonly scriptPubKeyHex: string; readonly blockHeight: number };
 }
 
@@ -43,4 +46,14 @@ export function parseOutpoint(text: string): Parsed<NamedOutpoint, 'outpoint-for
 /** `txid:vout`, the form every deployed peer reads; metadata is left out. */
 export function formatOutpoint(outpoint: Outpoint): string {
   return `${outpoint.txid}:${outpoint.vout}`;
+}
+
+/**
+ * `txid:vout:scriptpubkey:height` where the metadata is known, `txid:vout` elsewhere. Only for a peer
+ * that offered `neutrino_compat`: the original refuses the extended form.
+ */
+export function formatNamedOutpoint({ metadata, ...outpoint }: NamedOutpoint): string {
+  const name = formatOutpoint(outpoint);
+  if (metadata === undefined) return name;
+  return `${name}:${metadata.scriptPubKeyHex}:${metadata.blockHeight}`;
 }

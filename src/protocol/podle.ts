@@ -7,7 +7,12 @@ import { createHmacDrbg } from '@noble/curves/utils.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
-import { formatOutpoint, parseOutpoint, type NamedOutpoint, type Outpoint } from './outpoint.js';
+import {
+  formatNamedOutpoint,
+  formatOutpoint,
+  parseOutpoint,
+  type NamedOutpoint,
+} from './outpoint.js';
 import { ownText } from './own-text.js';
 import { fail, ok, type Parsed } from './result.js';
 
@@ -118,7 +123,7 @@ function withNonces(
  * is to accept it. Deterministic, so that a restart cannot use one nonce for two challenges.
  * @throws RangeError for a private key that is no scalar, or an index outside 0 to 255.
  */
-export function createPodle(privateKey: Uint8Array, utxo: Outpoint, index: number): Podle {
+export function createPodle(privateKey: Uint8Array, utxo: NamedOutpoint, index: number): Podle {
   if (!secp256k1.utils.isValidSecretKey(privateKey)) {
     throw new RangeError('a coin key has 32 bytes and lies between 1 and N - 1');
   }
@@ -144,7 +149,11 @@ export function createPodle(privateKey: Uint8Array, utxo: Outpoint, index: numbe
     commitment: bytesToHex(sha256(p2)),
     index,
     revelation: {
-      utxo: { txid: utxo.txid, vout: utxo.vout },
+      utxo: {
+        txid: utxo.txid,
+        vout: utxo.vout,
+        ...(utxo.metadata === undefined ? {} : { metadata: utxo.metadata }),
+      },
       p: bytesToHex(p),
       p2: bytesToHex(p2),
       s: bytesToHex(scalarToBytes(s)),
@@ -174,7 +183,10 @@ export function formatCommitment(commitment: string): string {
   return `P${commitment}`;
 }
 
-/** Reads the plaintext of `auth`, `txid:vout|P|P2|s|e`; whether it proves anything is not checked. */
+/**
+ * Reads the plaintext of `auth`, `txid:vout|P|P2|s|e`, the coin in either form; whether it proves
+ * anything is not checked.
+ */
 export function parseRevelation(text: string): Parsed<PodleRevelation, 'revelation-form'> {
   const fields = text.split('|', 6);
   const [utxoText, p, p2, s, e] = fields.map((field) => field.toLowerCase());
@@ -188,9 +200,16 @@ export function parseRevelation(text: string): Parsed<PodleRevelation, 'revelati
   return ok({ utxo: utxo.value, p, p2, s, e });
 }
 
-/** `txid:vout|P|P2|s|e`, the plaintext of `auth`. */
-export function formatRevelation({ utxo, p, p2, s, e }: PodleRevelation): string {
-  return [formatOutpoint(utxo), p, p2, s, e].join('|');
+/**
+ * `txid:vout|P|P2|s|e`, the plaintext of `auth`.
+ * @param form `extended` also writes the coin's metadata, for a maker that offered `neutrino_compat`.
+ */
+export function formatRevelation(
+  { utxo, p, p2, s, e }: PodleRevelation,
+  form: 'plain' | 'extended' = 'plain',
+): string {
+  const name = form === 'extended' ? formatNamedOutpoint(utxo) : formatOutpoint(utxo);
+  return [name, p, p2, s, e].join('|');
 }
 
 export type PodleFault = 'podle-commitment' | 'podle-scalar' | 'podle-point' | 'podle-proof';

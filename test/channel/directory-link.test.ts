@@ -91,7 +91,7 @@ t.test('the handshake', async (t) => {
       directory: false,
       'location-string': 'NOT-SERVING-ONION',
       'proto-ver': 5,
-      features: { nick_auth: true, peerlist_features: true, ping: true },
+      features: { neutrino_compat: true, nick_auth: true, peerlist_features: true, ping: true },
       nick: channel.nick,
       network: 'signet',
     });

@@ -127,7 +127,12 @@ async function replay(t: Test, run: Run, expected: Outcome): Promise<void> {
   const { nick, features, ...rest } = ours;
   t.match(JSON.parse(theirs.line), rest, 'our 793 says what the original says');
   t.type(nick, 'string');
-  t.strictSame(features, { nick_auth: true, peerlist_features: true, ping: true });
+  t.strictSame(features, {
+    neutrino_compat: true,
+    nick_auth: true,
+    peerlist_features: true,
+    ping: true,
+  });
 
   for (const chunk of run.said) peer.raw(chunk);
   if (expected.end instanceof RegExp) {

@@ -105,6 +105,28 @@ function verifyTransaction(
   if (balance < 0n) throw new Error('the outputs exceed the inputs');
 }
 
+/** Of the chain in memory, which never grows. */
+export const TIP_HEIGHT = 840_000;
+
+/**
+ * The same chain as a program without a full node sees it: of a coin it only knows what stands in the
+ * block, and belongs to the script, that somebody named.
+ */
+export function lightView(chain: ChainView): ChainView {
+  return {
+    ...chain,
+    async coins(outpoints, signal) {
+      const found = await chain.coins(outpoints, signal);
+      return found.map((coin, n) => {
+        const metadata = outpoints[n]?.metadata;
+        if (coin === undefined || metadata === undefined) return undefined;
+        const { scriptPubKeyHex, blockHeight } = metadata;
+        return coin.script === scriptPubKeyHex && coin.height === blockHeight ? coin : undefined;
+      });
+    },
+  };
+}
+
 export function createMemoryChain(): MemoryChain {
   const coins = new Map<string, ChainCoin>();
   const accepted: Uint8Array[] = [];
@@ -121,7 +143,8 @@ export function createMemoryChain(): MemoryChain {
       minted += 1;
       const outpoint = { txid: bytesToHex(secretOf(`coin ${minted}`)), vout: minted % 3 };
       const script = bytesToHex(payTo(secret, type).script);
-      coins.set(formatOutpoint(outpoint), { script, value, confirmations });
+      const height = confirmations > 0 ? { height: TIP_HEIGHT - confirmations + 1 } : {};
+      coins.set(formatOutpoint(outpoint), { script, value, confirmations, ...height });
       return { ...outpoint, script, value };
     },
     remove: (outpoint) => void coins.delete(formatOutpoint(outpoint)),

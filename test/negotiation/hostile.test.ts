@@ -332,7 +332,7 @@ async function tillTransaction(nick: string) {
   const { commitment, revelation } = podle;
   const takerKey = keys.publicKeyHex;
   const [pubkey] = await say('fill', formatFill({ oid: 0, amount: AMOUNT, takerKey, commitment }));
-  const box = openBoxSession(keys, pubkey?.args ?? '');
+  const box = openBoxSession(keys, pubkey?.args.split(' ')[0] ?? '');
   if (!box.ok) throw new Error('a key');
   const sayBoxed = (command: CommandName, text: string): Promise<readonly Mail[]> =>
     say(command, box.value.encrypt(text, randomBytes));

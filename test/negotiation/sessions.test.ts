@@ -213,6 +213,14 @@ t.test('silence at each step', async (t) => {
     t.match(stepOf(result, 'J5one'), { failure: { step, fault: 'silent' } });
     t.match(result, { ok: true });
   }
+  // Somebody on the way makes an `error` of the maker's key, which says nothing of a refusal.
+  const relabelled = createWorld({
+    intercept: (mail) =>
+      mail.from === 'J5one' && mail.command === 'pubkey'
+        ? [{ ...mail, command: 'error' }]
+        : undefined,
+  });
+  t.match(stepOf(await relabelled.round(), 'J5one'), { failure: { fault: 'silent' } });
   const again = createWorld({ intercept: withheld });
   const second = await again.round();
   t.match(second, { ok: true }, 'another round, without it');
@@ -558,7 +566,7 @@ t.test('at the door of the sessions', async (t) => {
       ...terms,
     });
   const [pubkey] = await say('J5a', fill(1));
-  t.match(pubkey, { command: 'pubkey', args: /^[0-9a-f]{64}$/ });
+  t.match(pubkey, { command: 'pubkey', args: /^[0-9a-f]{64} features=neutrino_compat$/ });
   t.strictSame(await say('J5a', fill(1)), [pubkey], 'asked again: the same key');
   t.not((await say('J5a', fill(2)))[0]?.args, pubkey?.args, 'another fill: another session');
   t.match(maker.outcomes, [{ fault: 'replaced' }]);

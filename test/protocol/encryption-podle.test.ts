@@ -12,7 +12,8 @@ import {
   type BoxKeyPair,
   type BoxSession,
 } from '../../src/protocol/encryption.js';
-import { formatOutpoint, parseOutpoint } from '../../src/protocol/outpoint.js';
+import { formatFeatures, parseFeatures } from '../../src/protocol/features.js';
+import { formatNamedOutpoint, formatOutpoint, parseOutpoint } from '../../src/protocol/outpoint.js';
 import {
   createPodle,
   formatCommitment,
@@ -261,9 +262,79 @@ t.test('names of coins', async (t) => {
   );
   holds(
     t,
+    'there and back in the extended form, and no half of it is read',
+    fc.property(
+      fc.uint8Array({ minLength: 32, maxLength: 32 }),
+      fc.integer({ min: 0, max: 0xffffffff }),
+      fc.uint8Array({ minLength: 1, maxLength: 520 }),
+      fc.integer({ min: 0, max: 0xffffffff }),
+      fc.nat(),
+      (bytes, vout, script, blockHeight, cut) => {
+        const metadata = { scriptPubKeyHex: bytesToHex(script), blockHeight };
+        const coin = { txid: bytesToHex(bytes), vout, metadata };
+        const text = formatNamedOutpoint(coin);
+        t.strictSame(parseOutpoint(text), { ok: true, value: coin });
+        t.strictSame(parseOutpoint(text.toUpperCase()), { ok: true, value: coin });
+        // A part of it is another name, or none, and never this coin with other metadata unnoticed.
+        const part = parseOutpoint(text.slice(0, cut % text.length));
+        return !part.ok || formatNamedOutpoint(part.value).length < text.length;
+      },
+    ),
+  );
+  holds(
+    t,
     'anything at all',
     fc.property(fc.string({ unit: 'binary' }), (text) => !parseOutpoint(text).ok),
   );
+  holds(
+    t,
+    'anything at all behind a coin',
+    fc.property(fc.string({ unit: 'binary' }), (text) => {
+      const read = parseOutpoint(`${txid}:1${text}`);
+      return !read.ok || /^\d*$|^:[0-9a-f]+:\d+$/i.test(text);
+    }),
+  );
+});
+
+t.test('the features behind a key', (t) => {
+  const table: readonly (readonly [string, readonly string[]])[] = [
+    ['features=neutrino_compat', ['neutrino_compat']],
+    ['features=a,neutrino_compat', ['a', 'neutrino_compat']],
+    ['other features=a features=b', ['a']],
+    ['features=', []],
+    ['features=A,b c,,d+e,f', ['f']],
+    ['Features=a', []],
+    ['neutrino_compat', []],
+    ['', []],
+    [`features=${'a,'.repeat(40)}neutrino_compat`, Array.from({ length: 32 }, () => 'a')],
+    ['features=b!a', []],
+  ];
+  for (const [text, names] of table) {
+    const args = text.replace('b c', 'b;c').split(' ');
+    t.strictSame(parseFeatures(args), names, text);
+  }
+  t.equal(formatFeatures([]), '');
+  t.equal(formatFeatures(['b', 'a']), 'features=a,b');
+  holds(
+    t,
+    'there and back',
+    fc.property(
+      fc.uniqueArray(fc.stringMatching(/^[a-z0-9_]{1,64}$/), { maxLength: 32 }),
+      (names) => {
+        t.strictSame(parseFeatures([formatFeatures(names)]), names.toSorted());
+      },
+    ),
+  );
+  holds(
+    t,
+    'anything at all',
+    fc.property(fc.array(fc.string({ unit: 'binary' })), (args) =>
+      parseFeatures([...args, `features=${args.join(',')}`]).every((name) =>
+        /^[a-z0-9_]{1,64}$/.test(name),
+      ),
+    ),
+  );
+  t.end();
 });
 
 const negated = (point: string): string => (point.startsWith('02') ? '03' : '02') + point.slice(2);

@@ -1,0 +1,86 @@
+/**
+ * Scripts and heights that peers without a full node are told besides the names of coins
+ * (`neutrino_compat`; protocol document, section 9.5).
+ */
+import type { Clock } from '../channel/ports.js';
+import { formatOutpoint, type NamedOutpoint, type Outpoint } from '../protocol/outpoint.js';
+import type { ChainCoin, ChainView, OwnCoin } from './ports.js';
+
+/**
+ * What is wrong with what a peer said of its coin, for a person; undefined when nothing is. A view
+ * that does not tell heights leaves the height unchecked, and nothing else is concluded from it.
+ */
+export function metadataFault(
+  { metadata, ...name }: NamedOutpoint,
+  found: ChainCoin,
+): string | undefined {
+  if (metadata === undefined) return undefined;
+  if (metadata.scriptPubKeyHex !== found.script)
+    return `${formatOutpoint(name)} has another script`;
+  if (found.height === undefined || metadata.blockHeight === found.height) return undefined;
+  return `${formatOutpoint(name)} is in block ${found.height}, not ${metadata.blockHeight}`;
+}
+
+/** The name of a coin, with the metadata when all of it is known. */
+export function nameCoin(
+  { txid, vout }: Outpoint,
+  script: string | undefined,
+  height: number | undefined,
+): NamedOutpoint {
+  if (script === undefined || height === undefined) return { txid, vout };
+  return { txid, vout, metadata: { scriptPubKeyHex: script, blockHeight: height } };
+}
+
+/**
+ * The chain's answer about coins of ours; without one until the abort we go on as if it knew none of
+ * them, so that a chain which never answers holds nothing.
+ */
+async function lookUp(
+  chain: ChainView,
+  coins: readonly Outpoint[],
+  signal: AbortSignal,
+): Promise<readonly (ChainCoin | undefined)[]> {
+  let giveUp: (() => void) | undefined;
+  const aborted = new Promise<readonly undefined[]>((resolve) => {
+    giveUp = () => resolve([]);
+    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', giveUp);
+  });
+  try {
+    return await Promise.race([chain.coins(coins, signal), aborted]);
+  } catch {
+    return [];
+  } finally {
+    if (giveUp) signal.removeEventListener('abort', giveUp);
+  }
+}
+
+/** The names of our coins in the extended form, or in the plain one where a height is unknown. */
+export async function nameOwnCoins(
+  chain: ChainView,
+  coins: readonly OwnCoin[],
+  signal: AbortSignal,
+): Promise<readonly NamedOutpoint[]> {
+  const found = coins.every(({ height }) => height !== undefined)
+    ? []
+    : await lookUp(chain, coins, signal);
+  return coins.map((coin, n) => nameCoin(coin, coin.script, coin.height ?? found[n]?.height));
+}
+
+/** A proof's coin is looked up for makers without a full node alone: the round does not wait longer. */
+const PROOF_LOOK_UP_MS = 5_000;
+
+/** The coin of our proof with its metadata, as far as that is known. */
+export async function nameProofCoin(
+  chain: ChainView,
+  coin: NamedOutpoint,
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<NamedOutpoint> {
+  if (coin.metadata !== undefined) return coin;
+  const late = new AbortController();
+  const cancel = clock.after(PROOF_LOOK_UP_MS, () => late.abort());
+  const [found] = await lookUp(chain, [coin], AbortSignal.any([signal, late.signal]));
+  cancel();
+  return nameCoin(coin, found?.script, found?.height);
+}
