@@ -1,4 +1,5 @@
 /** What the audit keeps of each directory, and the flags that follow from it. */
+import { counted } from '../kit/decimal.js';
 import { FLAGS_LISTED, type AuditFlag } from '../orderbook/book-api.js';
 import { evidenceOf, type PairState } from './pair-test.js';
 
@@ -44,7 +45,7 @@ function flagOf(maker: string, { state, judgedAt, flaggedAt }: Pair): AuditFlag 
     rounds: count,
     delivered,
     evidence: evidenceOf(state),
-    detail: `of ${count} times that ${maker} was heard, ${delivered} came this way`,
+    detail: `of ${counted(count, 'time')} that ${maker} was heard, ${delivered} came this way`,
   };
 }
 

@@ -1,15 +1,40 @@
 /** The orderbook as a person and as a program read it. */
 import type { DirectoryInfo } from '../channel/message-channel.js';
+import { grouped, shiftDecimal } from '../kit/decimal.js';
 import { shownJson, shownLine } from '../kit/shown-text.js';
 import type { BookOffer } from '../orderbook/book.js';
 import { formatLocation } from '../protocol/location.js';
 import { isRelative, offerFee } from '../protocol/offer.js';
+import { textTable, type Column } from './text-table.js';
 
 /** Fees are compared for a coinjoin of this many satoshi. */
 const REFERENCE_AMOUNT = 1_000_000;
 
+/** From 10 bitcoin on amounts are told in bitcoin, rounded down, so that a row stays narrow. */
+const COINS_FROM = 1_000_000_000;
+/** From 1,000 bitcoin on only whole ones. */
+const WHOLE_COINS_FROM = 100_000_000_000;
+const MAX_FEE_CHARS = 9;
+
 function sats(value: number): string {
-  return value.toLocaleString('en-US').replaceAll(',', ' ');
+  if (value < COINS_FROM) return grouped(value);
+  if (value >= WHOLE_COINS_FROM) return `${Math.floor(value / 100_000_000)} BTC`;
+  return `${shiftDecimal(String(Math.floor(value / 1_000_000)), -2) ?? ''} BTC`;
+}
+
+/** The fee as the maker states it; one with more digits than a row has room for is rounded. */
+function feeText({ type, cjfee }: BookOffer): string {
+  if (!isRelative(type)) {
+    const fee = Number(cjfee);
+    return fee < COINS_FROM ? `${grouped(fee)} sat` : sats(fee);
+  }
+  const percent = shiftDecimal(cjfee, 2) ?? '?';
+  return percent.length <= MAX_FEE_CHARS ? `${percent} %` : `~${Number(percent).toPrecision(2)} %`;
+}
+
+/** What stands before `reloffer` and `absoffer`: the kind of coins. */
+function familyOf({ type }: BookOffer): string {
+  return type.replace(/(?:rel|abs)offer$/, '') || 'old';
 }
 
 function cheapestFirst(offers: readonly BookOffer[]): readonly BookOffer[] {
@@ -19,67 +44,39 @@ function cheapestFirst(offers: readonly BookOffer[]): readonly BookOffer[] {
   );
 }
 
-/** How many of the directories show it; `direct` when it came straight. */
+/** How many of the directories show it; with a `+` when it came straight as well. */
 function shownBy(offer: BookOffer, directoriesUp: number): string {
   const relayed = `${offer.directories.length}/${Math.max(directoriesUp, offer.directories.length)}`;
-  return offer.direct === undefined ? relayed : `${relayed} direct`;
+  return offer.direct === undefined ? relayed : `${relayed}+`;
 }
+
+const COLUMNS: readonly Column[] = [
+  { heading: 'maker' },
+  { heading: 'kind' },
+  { heading: 'oid', numeric: true },
+  { heading: 'fee', numeric: true },
+  { heading: 'smallest', numeric: true },
+  { heading: 'largest', numeric: true },
+  { heading: 'sig' },
+  { heading: 'on' },
+];
 
 /**
- * Rows of a table, heading first, cheapest offer first.
+ * The offers, the cheapest first, in at most 80 columns; `--json` tells all of each.
  * @param directoriesUp how many could show an offer
  */
-export function orderbookRows(
-  offers: readonly BookOffer[],
-  directoriesUp: number,
-  now: number,
-): string[][] {
+export function orderbookTable(offers: readonly BookOffer[], directoriesUp: number): string {
   const rows = cheapestFirst(offers).map((offer) => [
     shownLine(offer.maker),
-    offer.type,
+    familyOf(offer),
     String(offer.oid),
-    isRelative(offer.type) ? `${Number(offer.cjfee) * 100} %` : `${offer.cjfee} sat`,
-    sats(offer.txfee),
+    feeText(offer),
     sats(offer.minsize),
     sats(offer.maxsize),
-    offer.verified ? 'signed' : 'unsigned',
+    offer.verified ? 'yes' : 'no',
     shownBy(offer, directoriesUp),
-    `${Math.round((now - offer.lastSeen) / 1000)} s`,
   ]);
-  return [
-    [
-      'maker',
-      'type',
-      'oid',
-      'fee',
-      'miner fee',
-      'smallest',
-      'largest',
-      'announced',
-      'directories',
-      'age',
-    ],
-    ...rows,
-  ];
-}
-
-/** Columns of numbers stand to the right. */
-const isNumeric = (column: number): boolean => column >= 2 && column !== 7 && column !== 8;
-
-/** One line for each row, columns padded. */
-export function renderTable(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) {
-    row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
-  }
-  const line = (row: readonly string[]): string =>
-    row
-      .map((cell, i) =>
-        isNumeric(i) ? cell.padStart(widths[i] ?? 0) : cell.padEnd(widths[i] ?? 0),
-      )
-      .join('  ')
-      .trimEnd();
-  return rows.map(line).join('\n');
+  return textTable(COLUMNS, rows).join('\n');
 }
 
 export function directoryLines(directories: readonly DirectoryInfo[]): string[] {

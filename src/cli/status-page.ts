@@ -1,4 +1,5 @@
 /** The page of a directory (`/status`) as a person reads it on a terminal of 80 columns. */
+import { counted, grouped } from '../kit/decimal.js';
 import { shownLine } from '../kit/shown-text.js';
 
 /** What is read of `/status`; whatever is missing or odd in it reads as nothing. */
@@ -33,11 +34,6 @@ function text(value: unknown, none = '-'): string {
 
 function sum(counters: unknown): number {
   return Object.values(record(counters)).reduce<number>((total, n) => total + count(n), 0);
-}
-
-/** `12 345` */
-function grouped(value: number): string {
-  return Math.round(value).toLocaleString('en-US').replaceAll(',', ' ');
 }
 
 const two = (n: number): string => String(Math.floor(n)).padStart(2, '0');
@@ -153,9 +149,9 @@ export function statusPage(view: StatusView): string {
     ]),
     ...section('messages', rates),
     ...section('lag', [
-      `${grouped(count(lag['peers']))} peers behind`,
+      `${counted(count(lag['peers']), 'peer')} behind`,
       `at most ${bytes(count(lag['mostBytes']))}`,
-      `${grouped(count(now['waitingMessages']))} messages wait for the budget`,
+      `${counted(count(now['waitingMessages']), 'message')} waiting for the budget`,
     ]),
     ...section('dropped', reasons(now['dropped'])),
     ...section('refused', reasons(now['handshakesRejected'])),

@@ -2,12 +2,13 @@
 import { InvalidArgumentError, type Command } from 'commander';
 import type { OnionMessageChannel } from '../channel/message-channel.js';
 import { systemClock } from '../overlay/system-clock.js';
+import { counted } from '../kit/decimal.js';
 import { shownJson, shownLine } from '../kit/shown-text.js';
 import { isCommandName, COMMANDS, type CommandName } from '../protocol/commands.js';
 import { formatLocation } from '../protocol/location.js';
 import { startTaker, type Taker } from '../roles/taker.js';
 import { UnreachableError, UsageError } from './errors.js';
-import { directoryLines, orderbookJson, orderbookRows, renderTable } from './orderbook-view.js';
+import { directoryLines, orderbookJson, orderbookTable } from './orderbook-view.js';
 import { openPeer, startAudit } from './peer.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
 
@@ -91,10 +92,10 @@ function showLive(taker: Taker, channel: OnionMessageChannel): () => void {
     changed = false;
     const offers = taker.book.offers();
     const lines = [
-      `${offers.length} offers of ${taker.book.makers} makers, as ${channel.nick}`,
+      `${counted(offers.length, 'offer')} of ${counted(taker.book.makers, 'maker')}, as ${channel.nick}`,
       ...directoryLines(channel.directories()),
       '',
-      renderTable(orderbookRows(offers, upCount(channel), systemClock.now())),
+      orderbookTable(offers, upCount(channel)),
     ];
     process.stdout.write(`${terminal ? CLEAR_SCREEN : ''}${lines.join('\n')}\n`);
   };
@@ -145,11 +146,10 @@ async function runTaker(options: TakerCommandOptions): Promise<void> {
     await welcomed(channel);
     await pause(waitMs);
     const offers = taker.book.offers();
-    const now = systemClock.now();
     const text =
       options.json === true
-        ? orderbookJson(offers, channel.directories(), now)
-        : renderTable(orderbookRows(offers, upCount(channel), now));
+        ? orderbookJson(offers, channel.directories(), systemClock.now())
+        : orderbookTable(offers, upCount(channel));
     process.stdout.write(`${text}\n`);
     await shutdown.stop();
   } else {

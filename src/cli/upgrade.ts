@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { resolveDatadir } from '../config/paths.js';
 import { NobodyRunsError, requestUpgrade, type UpgradeAnswer } from '../handover/request-socket.js';
+import { counted } from '../kit/decimal.js';
 import { shownJson, shownLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { UnreachableError } from './errors.js';
@@ -30,7 +31,7 @@ async function runUpgrade(options: UpgradeCommandOptions): Promise<void> {
   else if (answer.done) {
     const { pid, version, peers, heldMs } = answer;
     process.stdout.write(
-      `upgraded: version ${version} runs as process ${pid}; ${peers} peers stayed, unserved for ${Math.round(heldMs)} ms\n`,
+      `upgraded: version ${version} runs as process ${pid}; ${counted(peers, 'peer')} stayed, unserved for ${Math.round(heldMs)} ms\n`,
     );
   }
   if (answer.done) return;

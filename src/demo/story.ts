@@ -114,7 +114,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     offers = taker.book.offers().length;
     const nameOf = new Map(makers.map(({ name, channel }) => [channel.nick, name]));
     screen.table([
-      ['maker', 'nick', 'type', 'smallest', 'largest', 'fee', 'announced'],
+      ['maker', 'nick', 'type', 'smallest', 'largest', 'fee', 'proof'],
       ...taker.book
         .offers()
         .map((o) => [

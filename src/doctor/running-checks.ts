@@ -1,5 +1,6 @@
 /** Checks of the running directory, by its status page, and of the ports that it needs. */
 import { createServer } from 'node:net';
+import { counted } from '../kit/decimal.js';
 import { formatLocation, parseLocation } from '../protocol/location.js';
 import type { Settings } from '../config/settings.js';
 import {
@@ -123,10 +124,13 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
   const state = textOf(page['state']);
   const parsed = said === undefined ? undefined : parseLocation(said);
   const peers = typeof page['peers'] === 'number' ? page['peers'] : 0;
-  return ok(`${shownUptime(page['uptimeSeconds'])}, ${peers} peers, ${state ?? 'no state'}`, {
-    running: { state, trouble },
-    ...(parsed?.ok === true ? { location: parsed.value } : {}),
-  });
+  return ok(
+    `${shownUptime(page['uptimeSeconds'])}, ${counted(peers, 'peer')}, ${state ?? 'no state'}`,
+    {
+      running: { state, trouble },
+      ...(parsed?.ok === true ? { location: parsed.value } : {}),
+    },
+  );
 }
 
 /** Why nothing can listen there; undefined when it can. */

@@ -384,7 +384,7 @@ t.test('the page of a busy directory', async (t) => {
       'peers     9 876, serving 4 000, not serving 5 876, answer pings 9 000,',
       '          verified 3 999, not introduced 0',
       'messages  in 13/s, out 123 450/s, received 5.0 kB/s, sent 250 kB/s',
-      'lag       12 peers behind, at most 2.4 MB, 0 messages wait for the budget',
+      'lag       12 peers behind, at most 2.4 MB, 0 messages waiting for the budget',
       'dropped   reason-number-19 19, reason-number-18 18, reason-number-17 17,',
       '          reason-number-16 16, reason-number-15 15, reason-number-14 14,',
       '          reason-number-13 13, reason-number-12 12, reason-number-11 11,',

@@ -33,11 +33,17 @@ function number(text) {
   return trimmed === '' ? undefined : Number(trimmed);
 }
 
+/** A number of BTC in satoshi; NaN where it is none, or has more than eight decimals. */
+function satoshiOf(text) {
+  const sats = Number(format.shift(text.trim().replace(',', '.'), 8) ?? NaN);
+  return Number.isInteger(sats) ? sats : NaN;
+}
+
 /** Reads the controls; returns what is wrong with them, or ''. */
 function readControls() {
   const { elements } = form;
   const value = (name) => elements[name].value;
-  const amount = Math.round((number(value('amount')) ?? NaN) * 1e8);
+  const amount = satoshiOf(value('amount'));
   const picks = number(value('picks')) ?? NaN;
   const bondless = (number(value('bondless')) ?? NaN) / 100;
   const maxFee = number(value('maxFee')) ?? Infinity;
@@ -47,7 +53,7 @@ function readControls() {
     [
       'amount',
       amount > 0 && amount <= 2.1e15,
-      'The amount is a number of BTC, at most 21 million.',
+      'The amount is a number of BTC, at most 21 million, with at most 8 decimals.',
     ],
     [
       'picks',

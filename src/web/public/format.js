@@ -26,8 +26,29 @@ export const count = (value) => whole.format(value).replaceAll(',', THIN_SPACE);
 /** A count with what is counted: 1 maker, 2 makers. */
 export const many = (value, what) => `${count(value)} ${what}${value === 1 ? '' : 's'}`;
 
+/**
+ * A decimal text times ten to the power of `places`, as plain digits without superfluous zeros; never by
+ * a float. Undefined for what is not a decimal number.
+ */
+export function shift(text, places) {
+  const parts = /^(\d{0,32})(?:\.(\d{0,32}))?(?:[eE]([+-]?\d{1,2}))?$/.exec(text);
+  if (parts === null) return undefined;
+  const [, front = '', fraction = '', exponent = '0'] = parts;
+  const digits = front + fraction;
+  if (digits === '') return undefined;
+  const point = front.length + Number(exponent) + places;
+  const padded = digits.padStart(digits.length + Math.max(0, -point), '0');
+  const at = Math.max(0, point);
+  const ahead = padded.slice(0, at).padEnd(at, '0').replace(/^0+/, '');
+  const behind = padded.slice(at).replace(/0+$/, '');
+  return `${ahead === '' ? '0' : ahead}${behind === '' ? '' : `.${behind}`}`;
+}
+
 /** Satoshi as bitcoin, all eight digits, so that columns line up. */
-export const bitcoin = (sats) => (sats / SATOSHI).toFixed(8);
+export function bitcoin(sats) {
+  const digits = String(sats).padStart(9, '0');
+  return `${digits.slice(0, -8)}.${digits.slice(-8)}`;
+}
 
 /** The same for axes and sentences: no digits that say nothing. */
 export const shortBitcoin = (sats) =>
@@ -50,11 +71,20 @@ export function chanceText(chance) {
   return value < 0.05 ? '< 0.1 %' : `${value.toFixed(1)} %`;
 }
 
+/** Characters of a fee in a column; one that is longer is rounded. */
+const LONGEST_FEE = 10;
+
+/** A share of 1, as text, in per cent: every digit that the maker states. */
+function feePercent(share) {
+  const exact = shift(share, 2);
+  return exact === undefined || exact.length > LONGEST_FEE ? percent(Number(share)) : `${exact} %`;
+}
+
 /** The fee as the maker states it. */
 export function feeText(offer) {
   return typeof offer.cjfee === 'number'
     ? `${shortCount(offer.cjfee)} sat`
-    : percent(Number(offer.cjfee));
+    : feePercent(offer.cjfee);
 }
 
 /** 114557102085 becomes 115B; beyond trillions 1.1e+20. */

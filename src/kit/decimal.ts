@@ -1,0 +1,31 @@
+/** Decimal numbers as text: shifted and grouped without ever becoming a float. */
+
+/** Digits in front of and behind the point, and exponents, that are read; more is no number of ours. */
+const DECIMAL = /^(\d{0,32})(?:\.(\d{0,32}))?(?:[eE]([+-]?\d{1,2}))?$/;
+
+/**
+ * `text` times ten to the power of `places`, as plain digits without superfluous zeros: `('2e-05', 2)`
+ * is `0.002`. Undefined for what is not a decimal number of at most 32 digits in front of and behind
+ * the point, with an optional exponent; not negative.
+ */
+export function shiftDecimal(text: string, places: number): string | undefined {
+  const [, whole = '', fraction = '', exponent = '0'] = DECIMAL.exec(text) ?? [];
+  const digits = whole + fraction;
+  if (digits === '') return undefined;
+  const point = whole.length + Number(exponent) + places;
+  const padded = digits.padStart(digits.length + Math.max(0, -point), '0');
+  const at = Math.max(0, point);
+  const front = padded.slice(0, at).padEnd(at, '0').replace(/^0+/, '');
+  const behind = padded.slice(at).replace(/0+$/, '');
+  return `${front === '' ? '0' : front}${behind === '' ? '' : `.${behind}`}`;
+}
+
+/** A whole number with a blank between groups of three digits: `27 300`. */
+export function grouped(value: number): string {
+  return Math.round(value).toLocaleString('en-US').replaceAll(',', ' ');
+}
+
+/** `1 peer`, `2 peers`, `12 345 peers`. */
+export function counted(count: number, one: string, several = `${one}s`): string {
+  return `${grouped(count)} ${count === 1 ? one : several}`;
+}
