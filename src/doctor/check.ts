@@ -15,7 +15,7 @@ export type Status = 'ok' | 'note' | 'wrong' | 'skipped';
 export interface Verdict {
   readonly status: Status;
   readonly text: string;
-  /** Exactly what to do. */
+  /** Exactly what to do; where something was skipped: so that it can be looked at. */
   readonly fix?: string;
   /** What later checks build on. */
   readonly found?: Partial<Facts>;
@@ -40,6 +40,8 @@ export interface Facts {
   /** A Tor answers at its control port; whether it lets us in is for the next check. */
   readonly controlTried: ControlClient | TorError;
   readonly control: ControlClient;
+  /** A filter stands in front of Tor's control port, and may refuse or rewrite anything. */
+  readonly filter: true;
   readonly socks: SocksEndpoint;
   /** Tor is connected to its network. */
   readonly online: true;

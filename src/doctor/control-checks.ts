@@ -1,4 +1,5 @@
 /** Checks of Tor's control port: whether one answers, and whether it lets us in. */
+import type { Settings } from '../config/settings.js';
 import { connectControl, type ControlClient } from '../tor/control-client.js';
 import { formatControlEndpoint, type ControlEndpoint } from '../tor/control-endpoint.js';
 import { infoValue, parseProtocolInfo, parseQuoted } from '../tor/control-values.js';
@@ -14,6 +15,7 @@ import {
   type Machine,
   type Verdict,
 } from './check.js';
+import { isBehindFilter, neededLines } from './control-filter.js';
 import { torVersionFault } from './machine-checks.js';
 import { ownTors, torFolder } from './tor-access.js';
 
@@ -117,11 +119,20 @@ function connectVerdict(error: TorError): Verdict {
   return wrongAs(error, START_TOR);
 }
 
+function linesFor(settings: Settings, control: ControlClient): readonly string[] | TorError {
+  try {
+    return neededLines(settings, control);
+  } catch (error) {
+    if (error instanceof TorError) return error;
+    throw error;
+  }
+}
+
 export const authenticationCheck: Check = {
   id: 'control-access',
   title: 'control access',
-  needs: ['controlTried'],
-  gives: ['control'],
+  needs: ['settings', 'controlTried'],
+  gives: ['control', 'filter'],
   async run(facts, { uid }) {
     const tried = facts.get('controlTried');
     if (tried instanceof TorError) {
@@ -129,8 +140,18 @@ export const authenticationCheck: Check = {
     }
     const info = parseProtocolInfo(await tried.command('PROTOCOLINFO 1'));
     const found = { control: tried };
+    const settings = facts.get('settings');
+    const needed = linesFor(settings, tried);
+    if (needed instanceof TorError) return { ...wrongAs(needed, ''), found };
     if (!info.ok) return ok('we are let in', found);
     const { methods, torVersion = 'of unknown version' } = info.value;
+    if (await isBehindFilter(tried)) {
+      return note(
+        `a filter in front of Tor ${torVersion} lets us in`,
+        `the directory needs it to allow ${needed.join(', ')} (docs/troubleshooting.md, "control filter")`,
+        { ...found, filter: true },
+      );
+    }
     if (methods.includes('NULL')) {
       return note(
         `Tor ${torVersion} lets in every program of this machine`,

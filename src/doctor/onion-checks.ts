@@ -6,7 +6,7 @@ import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js
 import type { ControlClient } from '../tor/control-client.js';
 import { parseHsDesc } from '../tor/control-values.js';
 import { deferred } from '../tor/deferred.js';
-import { TorError } from '../tor/tor-error.js';
+import { isFiltered, TorError } from '../tor/tor-error.js';
 import {
   ok,
   skipped,
@@ -16,13 +16,15 @@ import {
   type Machine,
   type Verdict,
 } from './check.js';
+import { filtered } from './control-filter.js';
 
 /** Longest for one place; Tor itself has no deadline. */
 const FETCH_TIMEOUT_MS = 20_000;
 /** Tor asks one place at a time, and some of them may not have it, or not yet. */
 const FETCH_TRIES = 6;
 
-type Fetched = 'received' | { readonly fault: string };
+type Fetched = 'received' | 'filtered' | { readonly fault: string };
+const NO_ANSWER = 'no answer';
 
 /** Fetches the descriptor from one place, as any client would. */
 async function fetchOnce(
@@ -31,7 +33,7 @@ async function fetchOnce(
   { clock, signal }: Machine,
 ): Promise<Fetched> {
   const settled = deferred<Fetched>();
-  const stopListening = await control.onEvent('HS_DESC', (text) => {
+  const listening = control.onEvent('HS_DESC', (text) => {
     const event = parseHsDesc(text);
     if (!event.ok || event.value.host !== host) return;
     const { action, reason = 'no reason given' } = event.value;
@@ -41,19 +43,24 @@ async function fetchOnce(
       settled.resolve({ fault: reason });
     }
   });
-  const cancel = clock.after(FETCH_TIMEOUT_MS, () => settled.resolve({ fault: 'no answer' }));
+  const cancel = clock.after(FETCH_TIMEOUT_MS, () => settled.resolve({ fault: NO_ANSWER }));
   const abort = (): void => settled.resolve({ fault: 'stopped' });
   signal.addEventListener('abort', abort, { once: true });
   try {
+    await listening;
     await control.command(`HSFETCH ${host.replace(/\.onion$/, '')}`, { signal });
     return await settled.promise;
   } catch (error) {
+    if (isFiltered(error)) return 'filtered';
     if (error instanceof TorError) return { fault: error.message };
     throw error;
   } finally {
     cancel();
     signal.removeEventListener('abort', abort);
-    stopListening();
+    await listening.then(
+      (stopListening) => stopListening(),
+      () => {},
+    );
   }
 }
 
@@ -62,15 +69,18 @@ async function fetchFault(
   control: ControlClient,
   host: string,
   machine: Machine,
-): Promise<string | undefined> {
+  filter: boolean,
+): Promise<{ readonly fault: string } | 'filtered' | undefined> {
   let last = '';
   for (let tries = 0; tries < FETCH_TRIES && !machine.signal.aborted; tries += 1) {
     // oxlint-disable-next-line no-await-in-loop -- another place only when this one does not have it
     const fetched = await fetchOnce(control, host, machine);
     if (fetched === 'received') return undefined;
+    // A filter may also let the question pass, and take the answer away.
+    if (fetched === 'filtered' || (filter && fetched.fault === NO_ANSWER)) return 'filtered';
     last = fetched.fault;
   }
-  return `${FETCH_TRIES} tries to fetch it failed (${last})`;
+  return { fault: `${FETCH_TRIES} tries to fetch it failed (${last})` };
 }
 
 const WAIT_OR_RESTART =
@@ -89,13 +99,15 @@ export const publishedCheck: Check = {
       return wrong(`the directory says: ${trouble ?? state}`, WAIT_OR_RESTART);
     }
     const control = facts.peek('control');
-    if (control === undefined || facts.peek('online') === undefined) {
+    const filter = facts.peek('filter') === true;
+    if (control === undefined || (facts.peek('online') === undefined && !filter)) {
       return skipped('Tor cannot be asked for it (see the lines above)');
     }
-    const fault = await fetchFault(control, location.host, machine);
-    return fault === undefined
-      ? ok('its descriptor was fetched back from the Tor network')
-      : wrong(`its descriptor is not in the Tor network: ${fault}`, WAIT_OR_RESTART);
+    const fetched = await fetchFault(control, location.host, machine, filter);
+    if (fetched === undefined) return ok('its descriptor was fetched back from the Tor network');
+    return fetched === 'filtered'
+      ? filtered('HSFETCH', 'SETEVENTS HS_DESC with its events RECEIVED and FAILED')
+      : wrong(`its descriptor is not in the Tor network: ${fetched.fault}`, WAIT_OR_RESTART);
   },
 };
 

@@ -2,8 +2,9 @@
 import type { ControlClient } from '../tor/control-client.js';
 import { infoValue, parseBootstrap } from '../tor/control-values.js';
 import { formatSocksEndpoint } from '../tor/socks-dialer.js';
-import { TorError } from '../tor/tor-error.js';
-import { ok, skipped, wrong, type Check } from './check.js';
+import { isFiltered, isRefusal } from '../tor/tor-error.js';
+import { ok, skipped, wrong, type Check, type Verdict } from './check.js';
+import { filtered } from './control-filter.js';
 import { socksFault, theirSocks } from './tor-access.js';
 
 export const socksCheck: Check = {
@@ -35,10 +36,31 @@ async function getInfo(control: ControlClient, key: string): Promise<string | un
   try {
     return infoValue(await control.command(`GETINFO ${key}`), key);
   } catch (error) {
-    // What this Tor does not know.
-    if (error instanceof TorError && error.reply !== undefined) return undefined;
+    // What this Tor does not know. What a filter keeps from us is another matter.
+    if (isRefusal(error) && !isFiltered(error)) return undefined;
     throw error;
   }
+}
+
+const PHASE = 'status/bootstrap-phase';
+const ESTABLISHED = 'status/circuit-established';
+const FILTERED = Symbol('a filter refuses');
+
+async function unlessFiltered<T>(ask: () => Promise<T>): Promise<T | typeof FILTERED> {
+  try {
+    return await ask();
+  } catch (error) {
+    if (isFiltered(error)) return FILTERED;
+    throw error;
+  }
+}
+
+/** Some filters allow this question alone, and it cannot tell a start from a fault. */
+async function circuitVerdict(control: ControlClient): Promise<Verdict> {
+  const told = await unlessFiltered(() => getInfo(control, ESTABLISHED));
+  return told === '1'
+    ? ok('Tor is connected', { online: true })
+    : filtered(`GETINFO ${PHASE}`, 'GETINFO network-liveness');
 }
 
 export const torNetworkCheck: Check = {
@@ -48,8 +70,11 @@ export const torNetworkCheck: Check = {
   gives: ['online'],
   async run(facts) {
     const control = facts.get('control');
-    const phase = parseBootstrap((await getInfo(control, 'status/bootstrap-phase')) ?? '');
-    const live = await getInfo(control, 'network-liveness');
+    const told = await unlessFiltered(() => getInfo(control, PHASE));
+    if (told === FILTERED) return circuitVerdict(control);
+    const phase = parseBootstrap(told ?? '');
+    const liveness = await unlessFiltered(() => getInfo(control, 'network-liveness'));
+    const live = liveness === FILTERED ? undefined : liveness;
     if (phase.ok && phase.value.progress === 100 && live !== 'down') {
       return ok('Tor is connected', { online: true });
     }
@@ -84,26 +109,32 @@ export const clockCheck: Check = {
   gives: [],
   async run(facts, { today }) {
     const control = facts.get('control');
-    const after = utc(await getInfo(control, 'consensus/valid-after'));
-    const until = utc(await getInfo(control, 'consensus/valid-until'));
+    const span = await unlessFiltered(async () => [
+      utc(await getInfo(control, 'consensus/valid-after')),
+      utc(await getInfo(control, 'consensus/valid-until')),
+    ]);
+    if (span === FILTERED) {
+      return filtered('GETINFO consensus/valid-after', 'GETINFO consensus/valid-until');
+    }
+    const [after, until] = span;
     if (after === undefined || until === undefined) {
       return skipped('Tor has no consensus of its network yet');
     }
     const now = today();
-    const span = `${shownTime(after)} to ${shownTime(until)} UTC`;
+    const shown = `${shownTime(after)} to ${shownTime(until)} UTC`;
     const set = 'sudo timedatectl set-ntp true, look at timedatectl, then restart Tor';
     if (now < after) {
       return wrong(
-        `it says ${shownTime(now)} UTC, ${hours(after - now)} before Tor's consensus (${span}): it is slow`,
+        `it says ${shownTime(now)} UTC, ${hours(after - now)} before Tor's consensus (${shown}): it is slow`,
         set,
       );
     }
     if (now > until) {
       return wrong(
-        `it says ${shownTime(now)} UTC, ${hours(now - until)} after Tor's consensus (${span}): it is fast, or Tor has been offline since`,
+        `it says ${shownTime(now)} UTC, ${hours(now - until)} after Tor's consensus (${shown}): it is fast, or Tor has been offline since`,
         set,
       );
     }
-    return ok(`${shownTime(now)} UTC, within Tor's consensus (${span})`);
+    return ok(`${shownTime(now)} UTC, within Tor's consensus (${shown})`);
   },
 };

@@ -23,6 +23,11 @@ import { openOverlay } from '../../src/roles/open-overlay.js';
 import { peekSettings } from '../../src/config/settings.js';
 import { startOnionService } from '../../src/tor/onion-service.js';
 import { loadOrCreateOnionKey, type OnionKey } from '../../src/tor/key-folder.js';
+import {
+  redactedUploads,
+  startControlFilter,
+  type FilterRules,
+} from '../helpers/control-filter.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
@@ -452,6 +457,8 @@ t.test('a Tor that cannot be used', async (t) => {
   });
 });
 
+const isPlain = (line: string) => /^(ADD_ONION ED25519-V3:\S+ Port=|DEL_ONION )/.test(line);
+
 t.test('a directory on a real Tor network', async (t) => {
   const network = await torNetworkFor(t);
   const tor = await network.startTor({ controlPort: true });
@@ -531,6 +538,96 @@ t.test('a directory on a real Tor network', async (t) => {
         text,
         fix: /timedatectl set-ntp true/,
       });
+    });
+  }
+
+  const REFUSES = 'a filter refuses this question';
+  const whonix =
+    /^GETINFO (status\/circuit-established|consensus\/valid-(after|until))$|^HSFETCH [a-z2-7]{56}$/;
+  const filters: readonly {
+    readonly name: string;
+    readonly rules: FilterRules;
+    /** Ids of the lines that are not checked, and what the filter has to allow for each. */
+    readonly skips: Readonly<Record<string, string>>;
+  }[] = [
+    {
+      name: 'that allows next to nothing',
+      rules: { command: (line) => (isPlain(line) ? line : undefined) },
+      skips: {
+        'tor-network': 'GETINFO status/bootstrap-phase, GETINFO network-liveness',
+        clock: 'GETINFO consensus/valid-after, GETINFO consensus/valid-until',
+        'onion-published': 'HSFETCH, SETEVENTS HS_DESC with its events RECEIVED and FAILED',
+      },
+    },
+    {
+      name: 'that allows the questions of Whonix and takes the answers of HSFETCH away',
+      rules: {
+        command: (line) => (isPlain(line) || whonix.test(line) ? line : undefined),
+        events: { HS_DESC: redactedUploads },
+      },
+      skips: {
+        'onion-published': 'HSFETCH, SETEVENTS HS_DESC with its events RECEIVED and FAILED',
+      },
+    },
+  ];
+  for (const { name, rules, skips } of filters) {
+    await t.test(`a filter in front of the control port, ${name}`, async (t) => {
+      const filter = await startControlFilter(tor, rules);
+      const page = await freePort();
+      const behind = await siteFor(t, { ...usual, control: filter.port, statusPort: page });
+      const at = { kind: 'tcp', host: HOST, port: filter.port } as const;
+      const running = await startNode(behind, page, at);
+      t.teardown(async () => {
+        await running.close();
+        await filter.close();
+      });
+      await running.reachable;
+      // No answer is waited for as long as Tor may take: here a tenth of that.
+      const clock = {
+        now: () => systemClock.now(),
+        after: (ms: number, fn: () => void) => systemClock.after(ms / 10, fn),
+      };
+      const probeDeadlines = {
+        dialMs: 200_000,
+        handshakeMs: 20_000,
+        peerlistMs: 0,
+        relayMs: 30_000,
+      };
+      const findings = await runChecks(
+        CHECKS,
+        machineFor(behind.datadir, { clock, probeDeadlines }),
+      );
+      for (const finding of findings) t.comment(findingLine(finding, false));
+      t.same(
+        findings
+          .filter(({ status }) => status === 'wrong' || status === 'note')
+          .map(({ id }) => id),
+        ['control-access'],
+        'nothing is wrong',
+      );
+      t.match(
+        findings.find(({ id }) => id === 'control-access'),
+        {
+          status: 'note',
+          text: 'a filter in front of Tor 0.4.9.11 lets us in',
+          fix: /ADD_ONION ED25519-V3:KEY Port=5222,127\.0\.0\.1:ANY-PORT, DEL_ONION, SETEVENTS HS_DESC/,
+        },
+      );
+      const skipped = findings.filter(({ status }) => status === 'skipped');
+      t.same(
+        Object.fromEntries(skipped.map(({ id, text, fix }) => [id, `${text}; ${fix ?? ''}`])),
+        Object.fromEntries(
+          Object.entries(skips).map(([id, lines]) => [
+            id,
+            `${REFUSES}; let the filter allow ${lines}`,
+          ]),
+        ),
+      );
+      t.ok(
+        skipped.every((finding) =>
+          findingLine(finding, false).includes(`not checked: ${REFUSES}; `),
+        ),
+      );
     });
   }
 

@@ -2,6 +2,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -13,9 +14,10 @@ import { loadOrCreateOnionKey } from '../../src/tor/key-folder.js';
 import type { OnionIdentity } from '../../src/tor/onion-service.js';
 import type { PrivateTor } from '../../src/tor/private-network/client.js';
 import { acceptor, connectionPeer } from '../helpers/connection-peer.js';
+import { mayHaveOtherMachine, otherMachine } from '../helpers/other-machine.js';
 import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
 import { overlayCompliance } from './compliance.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort, freePorts } from '../../src/tor/private-network/free-ports.js';
 
 const { signal } = new AbortController();
 const ephemeral: OnionIdentity = { kind: 'ephemeral' };
@@ -201,6 +203,74 @@ t.test('the Tor overlay', { timeout: 110_000, jobs: 6 }, async (t) => {
       }
       for (const { served } of services) await served.close();
       await again.kill();
+    },
+  );
+
+  t.test(
+    'a directory whose Tor is on another machine',
+    { buffered: true, skip: mayHaveOtherMachine ? false : 'a machine of its own takes root' },
+    async (t) => {
+      const machine = await otherMachine(t);
+      const [control = 0, socks = 0] = await freePorts(2);
+      const gateway = await network.startTor({
+        name: 'gateway',
+        controlPort: true,
+        extraTorrc: [
+          `ControlPort ${machine.here}:${control}`,
+          `SocksPort ${machine.here}:${socks}`,
+        ],
+      });
+      t.teardown(() => gateway.kill());
+      const datadir = async (name: string, serving: string, target = ''): Promise<string> => {
+        const dir = join(t.testdirName, name);
+        await mkdir(dir, { recursive: true, mode: 0o700 });
+        const text = `[BLOCKCHAIN]
+network = signet
+[MESSAGING:onion]
+type = onion
+tor_mode = control
+socks5_host = ${machine.here}
+socks5_port = ${socks}
+tor_control_host = ${machine.here}
+tor_control_port = ${control}
+onion_serving_host = ${serving}
+onion_serving_port = 0
+tor_target_host = ${target}
+[DIRECTORY]
+status_port = 62600
+`;
+        await writeFile(join(dir, 'joinmarket.cfg'), text, { mode: 0o600 });
+        return dir;
+      };
+      t.testdir({});
+      for (const [name, serving, target] of [
+        ['every interface', '0.0.0.0', ''],
+        ['as the operator says', '0.0.0.0', machine.there],
+      ] as const) {
+        const directory = machine.cli([
+          'directory',
+          '--datadir',
+          await datadir(name, serving, target),
+        ]);
+        const [, host = ''] = await directory.shows('stdout', /^([a-z2-7]{56}\.onion):5222\n/);
+        await directory.shows('stderr', /onion service reachable/);
+        const peer = await dialPatiently(dialer, { kind: 'onion', host, port: 5222 }, name);
+        peer.attach({ data() {}, closed() {} });
+        peer.destroy();
+        directory.child.kill('SIGTERM');
+        t.match(await directory.ended, { code: 0 }, name);
+      }
+      const fix = new RegExp(
+        `cannot reach onion_serving_host 127\\.0\\.0\\.1. Fix: set onion_serving_host to ${machine.there}, or tor_target_host`,
+      );
+      const lost = await datadir('loopback', '127.0.0.1');
+      const refused = await machine.cli(['directory', '--datadir', lost]).ended;
+      t.equal(refused.code, 2, 'a fault of the configuration');
+      t.match(refused.stderr.trim().split('\n').at(-1), fix);
+      const doctor = await machine.cli(['doctor', '--datadir', lost]).ended;
+      t.match(doctor, { code: 1, stdout: fix });
+      t.match(doctor.stdout, /✗ control access /);
+      t.match(doctor.stdout, /\n1 thing is wrong/);
     },
   );
 

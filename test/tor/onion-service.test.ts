@@ -5,9 +5,14 @@ import t from 'tap';
 import type { Log } from '../../src/channel/log.js';
 import type { Clock, ServiceState } from '../../src/channel/ports.js';
 import { portArgument } from '../../src/tor/add-onion.js';
-import { connectControl, type ControlClient } from '../../src/tor/control-client.js';
+import {
+  connectControl,
+  type ControlClient,
+  type ControlEnds,
+} from '../../src/tor/control-client.js';
 import { keepOnionKey } from '../../src/tor/key-folder.js';
 import { expandOnionSeed, onionKeyOf, type OnionKey } from '../../src/tor/onion-key.js';
+import { onionTarget } from '../../src/tor/onion-target.js';
 import {
   startOnionService,
   type OnionService,
@@ -240,6 +245,86 @@ t.test('the line that is sent, and proof of work', async (t) => {
     t.throws(() => portArgument(5222, bad), { code: 'bad-target', remedy: 'configuration' });
   }
   t.throws(() => portArgument(0, target), { code: 'bad-target' });
+});
+
+t.test('where Tor has to dial', (t) => {
+  const own = ['127.0.0.1', '192.168.1.5', 'fe80::1', '::1'];
+  const LAN = { local: '192.168.1.5', remote: '192.168.1.9' };
+  const cases: readonly [string, string, ControlEnds | undefined, string | undefined, string][] = [
+    ['a unix socket', '127.0.0.1', undefined, undefined, '127.0.0.1'],
+    ['a unix socket, every interface', '0.0.0.0', undefined, undefined, '127.0.0.1'],
+    ['every IPv6 interface', '::', undefined, undefined, '::1'],
+    ['loopback', '127.0.0.1', { local: '127.0.0.1', remote: '127.0.0.1' }, undefined, '127.0.0.1'],
+    [
+      'all of 127/8',
+      '0.0.0.0',
+      { local: '127.0.0.9', remote: '127.8.9.10' },
+      undefined,
+      '127.0.0.1',
+    ],
+    ['IPv6 loopback', '127.0.0.1', { local: '::1', remote: '::1' }, undefined, '127.0.0.1'],
+    [
+      'IPv4 on an IPv6 socket',
+      '0.0.0.0',
+      { local: '::ffff:127.0.0.1', remote: '::ffff:127.0.0.1' },
+      undefined,
+      '127.0.0.1',
+    ],
+    [
+      'an address of this machine',
+      '127.0.0.1',
+      { local: '192.168.1.5', remote: '192.168.1.5' },
+      undefined,
+      '127.0.0.1',
+    ],
+    [
+      'another address of this machine',
+      '127.0.0.1',
+      { local: '127.0.0.1', remote: 'fe80::1%eth0' },
+      undefined,
+      '127.0.0.1',
+    ],
+    ['another machine, every interface', '0.0.0.0', LAN, undefined, '192.168.1.5'],
+    ['another machine, every IPv6 interface', '::', LAN, undefined, '192.168.1.5'],
+    [
+      'another machine over IPv6',
+      '::',
+      { local: 'fd00::5', remote: 'fd00::9' },
+      undefined,
+      'fd00::5',
+    ],
+    [
+      'another machine, IPv4 on an IPv6 socket',
+      '::',
+      { local: '::ffff:10.0.0.5', remote: '::ffff:10.0.0.9' },
+      undefined,
+      '10.0.0.5',
+    ],
+    ['another machine, one interface', '10.1.1.1', LAN, undefined, '10.1.1.1'],
+    [
+      'as the operator says',
+      '127.0.0.1',
+      LAN,
+      'host.containers.internal',
+      'host.containers.internal',
+    ],
+    ['as the operator says, through a tunnel', '0.0.0.0', undefined, '10.9.9.9', '10.9.9.9'],
+  ];
+  for (const [name, host, ends, explicit, expected] of cases) {
+    t.strictSame(
+      onionTarget({ host, port: 7, ends, explicit, own }),
+      { host: expected, port: 7 },
+      name,
+    );
+  }
+  for (const host of ['127.0.0.1', '127.3.3.3', '::1', 'localhost']) {
+    t.throws(() => onionTarget({ host, port: 7, ends: LAN, explicit: undefined, own }), {
+      code: 'bad-target',
+      remedy: 'configuration',
+      message: /is at 192\.168\.1\.9\) .* Fix: set onion_serving_host to 192\.168\.1\.5, or tor_/,
+    });
+  }
+  t.end();
 });
 
 t.test('reachable when every descriptor is up', async (t) => {
