@@ -99,6 +99,7 @@ export { silentLog, type Log, type LogFields } from './channel/log.js';
 // Coinjoins: give a wallet and a chain, get a transaction
 export { runCoinjoin, type CoinjoinOptions, type RoundProgress } from './negotiation/coinjoin.js';
 export type * from './negotiation/ports.js';
+export { DEFAULT_FEE_POLICY, feeFor, makerCost, type FeePolicy } from './negotiation/fees.js';
 export { TAKER_DUST } from './negotiation/taker-transaction.js';
 export {
   DEFAULT_TAKER_POLICY,

@@ -48,6 +48,16 @@ export function whole(fallback: number, range: Range, unit = 'a whole number'): 
   );
 }
 
+/** A value that may be left empty; null then. */
+export function optional<T>(inner: ValueSpec<T>): ValueSpec<T | null> {
+  return {
+    ...inner,
+    fallback: '',
+    allowed: `${inner.allowed}, or nothing`,
+    parse: (text) => (text.trim() === '' ? null : inner.parse(text)),
+  };
+}
+
 /** A whole number that limits something; 0 = no limit. */
 export function limit(fallback: number, max: number): ValueSpec<number> {
   return whole(fallback, { min: 0, max }, 'a whole number (0 = no limit)');

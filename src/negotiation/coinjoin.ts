@@ -9,8 +9,9 @@ import type { Network } from '../protocol/constants.js';
 import { createBoxKeyPair, type RandomBytes } from '../protocol/encryption.js';
 import type { Podle } from '../protocol/podle.js';
 import { nameProofCoin } from './coin-metadata.js';
+import { agreeOnRate } from './fee-rate.js';
 import { createCourier, type NegotiationChannel } from './courier.js';
-import type { ChainView, CommitmentStore, TakerWallet } from './ports.js';
+import type { CommitmentStore, TakerChain, TakerWallet } from './ports.js';
 import {
   DEFAULT_TAKER_POLICY,
   type Candidate,
@@ -32,16 +33,22 @@ export interface CoinjoinOptions {
   readonly channel: NegotiationChannel;
   readonly network: Network;
   readonly wallet: TakerWallet;
-  readonly chain: ChainView;
+  readonly chain: TakerChain;
   /** Our own used commitments: each is remembered before anybody hears of it. */
   readonly commitments: CommitmentStore;
   /** Satoshi that each side gets. */
   readonly amount: number;
+  /**
+   * Whether everything goes: the amount was computed from the offers of the first `makers` candidates,
+   * and there is no change. Default false.
+   */
+  readonly sweep?: boolean;
   /** Makers wanted. */
   readonly makers: number;
   /** In the order in which they are asked: the first `makers`, then the ones in reserve. */
   readonly candidates: readonly Candidate[];
-  readonly policy?: Partial<TakerPolicy>;
+  /** At least one of `maxCjFeeAbs` and `maxCjFeeRel` must be there: no round begins without. */
+  readonly policy: Partial<TakerPolicy>;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   readonly log: Log;
@@ -71,12 +78,19 @@ const isAnswer = (name: string): name is AnswerName => (ANSWERS as ReadonlySet<s
  * listener behind.
  */
 export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
-  const { rounds, minimumMakers } = { ...DEFAULT_TAKER_POLICY, ...options.policy };
+  const policy = { ...DEFAULT_TAKER_POLICY, ...options.policy };
+  const { rounds, minimumMakers } = policy;
+  const rate = await agreeOnRate(options, policy);
+  if (!rate.ok) {
+    options.log.warn('a coinjoin failed', { fault: rate.fault });
+    return { ...rate, makers: [], transaction: undefined };
+  }
+  const { feePerKb } = rate;
   const left: MakerReport[] = [];
   let { candidates } = options;
   for (let round = 1; ; round += 1) {
     // oxlint-disable-next-line no-await-in-loop -- a round begins when the last one has failed
-    const result = await runRound({ ...options, candidates });
+    const result = await runRound({ ...options, candidates }, policy, feePerKb);
     const all = { ...result, makers: [...left, ...result.makers] };
     if (result.ok || result.fault !== 'unsigned' || round >= rounds) return all;
     // Whose coins somebody else named may be honest.
@@ -88,7 +102,11 @@ export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult
   }
 }
 
-function runRound(options: CoinjoinOptions): Promise<RoundResult> {
+function runRound(
+  options: CoinjoinOptions,
+  policy: TakerPolicy,
+  feePerKb: number,
+): Promise<RoundResult> {
   const { channel, wallet, chain, clock, log, amount } = options;
   const courier = createCourier(channel, clock);
   const abort = new AbortController();
@@ -258,8 +276,10 @@ function runRound(options: CoinjoinOptions): Promise<RoundResult> {
     const { network, makers, candidates, randomBytes } = options;
     const opened = openRound({
       network,
-      policy: { ...DEFAULT_TAKER_POLICY, ...options.policy },
+      policy,
       amount,
+      sweep: options.sweep ?? false,
+      feePerKb,
       makers,
       candidates,
       keys: createBoxKeyPair(randomBytes),

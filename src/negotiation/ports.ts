@@ -42,6 +42,15 @@ export interface ChainView {
   seen(txid: string, signal: AbortSignal): Promise<void>;
 }
 
+/** What a taker asks of the chain besides. */
+export interface TakerChain extends ChainView {
+  /**
+   * What miners ask for a transaction that is to be confirmed within so many blocks, in satoshi per
+   * 1,000 virtual bytes, never below what the mempool takes. Undefined when it cannot be told.
+   */
+  feePerKb(blocks: number, signal: AbortSignal): Promise<number | undefined>;
+}
+
 /** A set of PoDLE commitments, 64 lower-case hex digits each, that survives a restart. */
 export interface CommitmentStore {
   /** Whether it was used. */
@@ -121,6 +130,13 @@ export interface FundingRequest {
   /** For the size of the transaction: inputs and outputs that are not ours. */
   readonly foreignInputs: number;
   readonly foreignOutputs: number;
+  /** What the miners are to get, satoshi per 1,000 virtual bytes. */
+  readonly feePerKb: number;
+  /**
+   * All coins are to be spent, without change: the miner fee is then what they hold, less the amount
+   * and `makerFees`.
+   */
+  readonly sweep: boolean;
 }
 
 export interface Funding {
@@ -129,7 +145,10 @@ export interface Funding {
   readonly coinjoinAddress: string;
   /** Undefined when no more than 2,730 sat remain, which then go to the miners (`TAKER_DUST`). */
   readonly changeAddress: string | undefined;
-  /** The whole miner fee of the transaction; makers' contributions are part of it. */
+  /**
+   * The whole miner fee of the transaction; makers' contributions are part of it. At most what
+   * `absurdFeePerKb` allows for its size.
+   */
   readonly minerFee: number;
   readonly lockTime: number;
 }

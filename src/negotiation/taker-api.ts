@@ -4,6 +4,7 @@ import type { BoxKeyPair, BoxSession, RandomBytes } from '../protocol/encryption
 import type { Offer } from '../protocol/offer.js';
 import type { NamedOutpoint } from '../protocol/outpoint.js';
 import type { Podle } from '../protocol/podle.js';
+import { DEFAULT_FEE_POLICY, type FeePolicy } from './fees.js';
 import type {
   ChainCoin,
   Funding,
@@ -18,8 +19,8 @@ import type { InputSignature, UnsignedTransaction } from './transaction.js';
 export const BROADCASTS = ['self', 'random-peer', 'not-self'] as const;
 export type Broadcast = (typeof BROADCASTS)[number];
 
-/** What a taker waits for and accepts; times in milliseconds. */
-export interface TakerPolicy {
+/** What a taker waits for, accepts and pays; times in milliseconds. */
+export interface TakerPolicy extends FeePolicy {
   /** For each answer of a maker (`[TIMEOUT] maker_timeout_sec`). */
   readonly makerWaitMs: number;
   /** Longest time for which a proof waits for slower makers, from the first `pubkey` on. */
@@ -44,6 +45,7 @@ export interface TakerPolicy {
 }
 
 export const DEFAULT_TAKER_POLICY: TakerPolicy = {
+  ...DEFAULT_FEE_POLICY,
   makerWaitMs: 60_000,
   authHoldMs: 5_000,
   portWaitMs: 60_000,
@@ -68,6 +70,10 @@ export interface RoundTerms {
   readonly policy: TakerPolicy;
   /** Satoshi that each side gets. */
   readonly amount: number;
+  /** Everything goes: there is no change, and the miners get what is left. */
+  readonly sweep: boolean;
+  /** What the miners are to get, satoshi per 1,000 virtual bytes. */
+  readonly feePerKb: number;
   /** Makers wanted. */
   readonly makers: number;
   /** Makers in the order in which they are asked: the first `makers`, then the spare ones. */
@@ -79,6 +85,8 @@ export interface RoundTerms {
 
 /** Where a maker stands. */
 export type LegStep =
+  /** Not asked: its offer does not suit. */
+  | 'fill'
   /** Asked; nothing was answered. */
   | 'pubkey'
   /** It has shown its key; our proof waits until the other makers have, too. */
@@ -100,6 +108,10 @@ export type LegFault =
   | 'silent'
   /** It said `error`. */
   | 'refused'
+  /** The amount is outside its offer. */
+  | 'amount-range'
+  /** It costs more than both limits allow. */
+  | 'fee-limit'
   | 'bad-key'
   | 'bad-ioauth'
   /** It did not sign our session's key with the key it showed. */
@@ -173,6 +185,16 @@ export interface Claim {
 }
 
 export type RoundFault =
+  /** Neither limit for the fees of makers is given. */
+  | 'no-fee-limit'
+  /** A limit of fees is no usable number. */
+  | 'bad-policy'
+  /** The miners would get more than `absurdFeePerKb`. */
+  | 'absurd-fee'
+  /** A sweep would pay the miners too little or too much for its real size. */
+  | 'sweep-fee'
+  /** The makers of the round would get more than the limit of all of them. */
+  | 'fee-limit'
   | 'too-few-makers'
   /** The wallet has no unused proof left. */
   | 'no-commitment'

@@ -3,7 +3,10 @@ import { openBoxSession } from '../protocol/encryption.js';
 import { NEUTRINO_COMPAT, parseFeatures } from '../protocol/features.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
 import { judgeCoins, readClaim } from './claim.js';
+import { offerFault } from './fees.js';
 import type {
+  Candidate,
+  Leg,
   LegBox,
   LegFault,
   RoundEffect,
@@ -30,22 +33,44 @@ import { formatFill } from './texts.js';
 /** Keys of one maker that are taken for possible. */
 const MAX_KEYS = 3;
 
+/** Who may be asked, each nick once, and who may not since no offer of it suits. */
+function suitable({ candidates, amount, policy }: RoundTerms): {
+  readonly chosen: readonly Candidate[];
+  readonly legs: ReadonlyMap<string, Leg>;
+} {
+  const chosen = new Map<string, Candidate>();
+  const legs = new Map<string, Leg>();
+  for (const candidate of candidates) {
+    const { nick, offer } = candidate;
+    if (chosen.has(nick)) continue;
+    const fault = offerFault(offer, amount, policy);
+    if (fault === undefined) {
+      chosen.set(nick, candidate);
+      legs.delete(nick);
+    } else {
+      legs.set(nick, { step: 'failed', candidate, failure: { step: 'fill', ...fault } });
+    }
+  }
+  return { chosen: [...chosen.values()], legs };
+}
+
 /** A round that has just begun: the wallet is asked for a commitment. */
 export function openRound(terms: RoundTerms): RoundTransition {
-  // A nick can take part once.
-  const candidates = [...new Map(terms.candidates.map((c) => [c.nick, c])).values()];
+  const { chosen, legs } = suitable(terms);
   const state: Gathering = {
     phase: 'gathering',
     terms,
-    legs: new Map(),
-    spare: candidates.slice(terms.makers),
+    legs,
+    spare: chosen.slice(terms.makers),
     replaced: 0,
     podle: undefined,
     shown: new Set(),
-    waiting: candidates.slice(0, terms.makers),
+    waiting: chosen.slice(0, terms.makers),
   };
-  if (candidates.length < terms.policy.minimumMakers || candidates.length === 0) {
-    return finish(state, 'too-few-makers', `${candidates.length} makers to choose from`);
+  if (chosen.length < Math.max(1, terms.policy.minimumMakers)) {
+    const unsuited = legs.size > 0 ? `; offers of ${legs.size} do not suit` : '';
+    const detail = `${chosen.length} makers to choose from${unsuited}`;
+    return finish(state, 'too-few-makers', detail);
   }
   return {
     state,
@@ -136,6 +161,8 @@ export function fund(state: Pick<Gathering, 'terms' | 'legs'>): RoundTransition 
     makerFees: parts.reduce((sum, { fee, txfee }) => sum + fee - txfee, 0),
     foreignInputs: parts.reduce((sum, { coins }) => sum + coins.length, 0),
     foreignOutputs: 2 * parts.length,
+    feePerKb: terms.feePerKb,
+    sweep: terms.sweep,
   };
   return {
     state: { phase: 'funding', terms, legs },

@@ -2,6 +2,7 @@
 import { MAX_SATOSHI } from '../protocol/offer.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
 import type { RandomBytes } from '../protocol/encryption.js';
+import { feeFor, makerFeeLimit, virtualSize } from './fees.js';
 import { checkPayout, sumOf } from './payout.js';
 import type { Funding, SigningRequest } from './ports.js';
 import type { MakerPart, RoundFault, RoundTerms } from './taker-api.js';
@@ -46,6 +47,27 @@ export type Built =
 
 const refused = (fault: RoundFault, detail: string): Built => ({ ok: false, fault, detail });
 
+/** What is wrong with the miner fee of a transaction of this size. */
+function minerFeeFault(
+  { policy, feePerKb, sweep }: RoundTerms,
+  vbytes: number,
+  minerFee: number,
+  dust: number,
+): { readonly fault: RoundFault; readonly detail: string } | undefined {
+  const most = feeFor(vbytes, policy.absurdFeePerKb);
+  if (minerFee > most) {
+    const detail = `${minerFee} sat for the miners of ${vbytes} vB; absurdFeePerKb allows ${most}`;
+    return { fault: 'absurd-fee', detail };
+  }
+  if (!sweep) return undefined;
+  const paid = minerFee + dust;
+  const asked = feeFor(vbytes, feePerKb);
+  const change = policy.maxSweepFeeChange;
+  if (asked >= paid * (1 - change) && asked <= paid * (1 + change)) return undefined;
+  const detail = `${paid} sat for the miners of ${vbytes} vB, which should get ${asked}; see maxSweepFeeChange`;
+  return { fault: 'sweep-fee', detail };
+}
+
 /** Inputs and outputs of everybody in random order, version 2 (section 9.6). */
 export function buildTransaction(
   terms: RoundTerms,
@@ -71,9 +93,14 @@ export function buildTransaction(
     return refused('bad-funding', 'the wallet gave coins of another kind, or too many');
   }
   // Without a change output the rest goes to the miners: never more than dust.
-  const most = changeScript === undefined ? TAKER_DUST : MAX_SATOSHI;
-  if (!(rest >= least && rest <= most && minerFee >= 0)) {
+  const dust = changeScript === undefined ? TAKER_DUST : MAX_SATOSHI;
+  if (!(rest >= least && rest <= dust && minerFee >= 0)) {
     return refused('bad-funding', `the wallet's coins leave ${rest} sat of change`);
+  }
+  const most = terms.makers * makerFeeLimit(terms.policy, amount);
+  if (!(paid <= most)) return refused('fee-limit', `the makers get ${paid} sat of at most ${most}`);
+  if (terms.sweep && changeScript !== undefined) {
+    return refused('bad-funding', 'a sweep has no change');
   }
   const outputs: TransactionOutput[] = [{ script: coinjoinScript, value: amount }];
   if (changeScript !== undefined) outputs.push({ script: changeScript, value: rest });
@@ -97,6 +124,10 @@ export function buildTransaction(
       ? refused('too-large', 'the transaction is too large to be sent')
       : refused('bad-funding', `the wallet's part makes no transaction: ${tx.reason}`);
   }
+  const scripts = inputs.map(({ script }) => script);
+  const vbytes = virtualSize(tx.value, scripts);
+  const fault = minerFeeFault(terms, vbytes, minerFee, changeScript === undefined ? rest : 0);
+  if (fault !== undefined) return refused(fault.fault, fault.detail);
   const own = checkPayout(tx.value, { coins, amount, coinjoinScript, changeScript, change: rest });
   if (!own.ok) return refused('bad-funding', `the transaction does not pay us: ${own.reason}`);
   return { ok: true, tx: tx.value, own: own.value };

@@ -119,3 +119,15 @@ export function offerFee(offer: Offer, amount: number): number {
   const up = twice > unit || (twice === unit && quotient % 2n === 1n);
   return Number(up ? quotient + 1n : quotient);
 }
+
+/**
+ * The share of an amount, rounded down, in decimal arithmetic: 0.0029 of 10,000 is 29. Throws a
+ * RangeError for what is not a share.
+ */
+export function shareOf(share: number, amount: number): number {
+  // Less than a satoshi of all coins there are.
+  if (share >= 0 && share < 1e-16) return 0;
+  const decimal = parseDecimal(String(share));
+  if (decimal === undefined) throw new RangeError(`not a share: ${share}`);
+  return Number((decimal.digits * BigInt(amount)) / 10n ** BigInt(decimal.scale));
+}

@@ -48,5 +48,11 @@ export function takerPolicy({ policy, timeout }: Settings): Partial<TakerPolicy>
     unconfirmedMs: timeout.unconfirmTimeoutSec * 1000,
     minimumMakers: policy.minimumMakers,
     broadcast: policy.txBroadcast,
+    maxCjFeeAbs: policy.maxCjFeeAbs ?? undefined,
+    maxCjFeeRel: policy.maxCjFeeRel ?? undefined,
+    txFees: policy.txFees,
+    txFeesFactor: policy.txFeesFactor,
+    absurdFeePerKb: policy.absurdFeePerKb,
+    maxSweepFeeChange: policy.maxSweepFeeChange,
   };
 }

@@ -9,7 +9,6 @@ import { Transaction } from '@scure/btc-signer/transaction.js';
 import { TEST_NETWORK } from '@scure/btc-signer/utils.js';
 import type {
   ChainCoin,
-  ChainView,
   CommitmentStore,
   Funding,
   MakerWallet,
@@ -17,6 +16,7 @@ import type {
   Reservation,
   Settlement,
   SigningRequest,
+  TakerChain,
   TakerWallet,
 } from '../../src/negotiation/ports.js';
 import type { InputSignature } from '../../src/negotiation/transaction.js';
@@ -41,7 +41,7 @@ const payTo = (secret: Uint8Array, type: CoinType = 'p2wpkh') => {
 export const addressOf = (text: string): string =>
   getAddress('wpkh', secretOf(text), TEST_NETWORK) ?? '';
 
-export interface MemoryChain extends ChainView {
+export interface MemoryChain extends TakerChain {
   /** Puts a coin of this key there. */
   mint(secret: Uint8Array, value: number, options?: MintOptions): OwnCoin;
   remove(outpoint: Outpoint): void;
@@ -112,7 +112,7 @@ export const TIP_HEIGHT = 840_000;
  * The same chain as a program without a full node sees it: of a coin it only knows what stands in the
  * block, and belongs to the script, that somebody named.
  */
-export function lightView(chain: ChainView): ChainView {
+export function lightView(chain: TakerChain): TakerChain {
   return {
     ...chain,
     async coins(outpoints, signal) {
@@ -147,6 +147,7 @@ export function createMemoryChain(): MemoryChain {
       coins.set(formatOutpoint(outpoint), { script, value, confirmations, ...height });
       return { ...outpoint, script, value };
     },
+    feePerKb: async () => 2_000,
     remove: (outpoint) => void coins.delete(formatOutpoint(outpoint)),
     async coins(outpoints) {
       lookUps += 1;
@@ -266,16 +267,18 @@ export function createTakerWallet(
       commitments.push(podle);
       return podle;
     },
-    async fund({ amount, makerFees }) {
+    async fund({ amount, makerFees, sweep }) {
       const total = coins.reduce((sum, { value }) => sum + value, 0);
-      const rest = total - amount - makerFees - minerFee;
+      const left = total - amount - makerFees;
+      const paid = sweep ? left : minerFee;
+      const rest = left - paid;
       if (rest < 0) return undefined;
       for (const coin of coins) record.reserved.add(formatOutpoint(coin));
       return {
         coins,
         coinjoinAddress: addressOf(`${name} coinjoin`),
         changeAddress: rest > 2_730 ? addressOf(`${name} change`) : undefined,
-        minerFee,
+        minerFee: paid,
         lockTime: 0,
       };
     },

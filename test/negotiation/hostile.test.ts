@@ -221,7 +221,7 @@ async function underAttack(actions: readonly Action[], heal: boolean): Promise<R
     amount: AMOUNT,
     makers: 2,
     candidates: makers.map(({ nick }) => ({ nick, offer: OFFER })),
-    policy: { minimumMakers: 1 },
+    policy: { minimumMakers: 1, maxCjFeeAbs: EARNED },
     clock,
     randomBytes,
     log: silentLog,

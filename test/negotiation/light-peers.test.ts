@@ -11,7 +11,7 @@ import {
   type MakerOutcome,
   type MakerPolicy,
 } from '../../src/negotiation/maker-api.js';
-import type { ChainView, TakerWallet } from '../../src/negotiation/ports.js';
+import type { TakerChain, TakerWallet } from '../../src/negotiation/ports.js';
 import { DEFAULT_TAKER_POLICY, type RoundResult } from '../../src/negotiation/taker-api.js';
 import { formatSignatureText } from '../../src/negotiation/texts.js';
 import { addressScript, buildUnsigned, parseUnsigned } from '../../src/negotiation/transaction.js';
@@ -115,7 +115,7 @@ function opened(box: BoxSession, args: readonly string[]): string {
 /** A maker of ours on this chain, and a taker by hand whose fill it has answered. */
 async function ourMaker(
   t: Test,
-  view: (chain: MemoryChain) => ChainView = (chain) => chain,
+  view: (chain: MemoryChain) => TakerChain = (chain) => chain,
   policy: Partial<MakerPolicy> = {},
 ) {
   const { chain, open, directory } = await openWorld(t);
@@ -295,7 +295,7 @@ interface HandMaker {
 async function ourTaker(
   t: Test,
   { features, rename = (name) => name }: HandMaker,
-  view: (chain: MemoryChain) => ChainView = (chain) => chain,
+  view: (chain: MemoryChain) => TakerChain = (chain) => chain,
   dress: (wallet: TakerWallet) => TakerWallet = (wallet) => wallet,
 ): Promise<{ readonly result: RoundResult; readonly name: string; readonly listed: boolean }> {
   const { chain, open } = await openWorld(t);
@@ -353,7 +353,7 @@ async function ourTaker(
     amount: AMOUNT,
     makers: 1,
     candidates: [{ nick: channel.nick, offer: OFFER }],
-    policy: { minimumMakers: 1, broadcast: 'self' },
+    policy: { minimumMakers: 1, broadcast: 'self', maxCjFeeAbs: 1_000 },
     clock: systemClock,
     randomBytes,
     log: silentLog,

@@ -8,7 +8,7 @@ import { runCoinjoin, type CoinjoinOptions } from '../../src/negotiation/coinjoi
 import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/door.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker-api.js';
 import { createMakerSessions } from '../../src/negotiation/maker-sessions.js';
-import type { Funding, MakerWallet } from '../../src/negotiation/ports.js';
+import type { Funding, FundingRequest, MakerWallet } from '../../src/negotiation/ports.js';
 import type { RoundResult } from '../../src/negotiation/taker-api.js';
 import { formatFill } from '../../src/negotiation/texts.js';
 import { addressScript } from '../../src/negotiation/transaction.js';
@@ -109,7 +109,7 @@ function createWorld(options: WorldOptions = {}) {
       randomBytes,
       log: silentLog,
       ...more,
-      policy: { minimumMakers: 2, broadcast: 'self', ...more.policy },
+      policy: { minimumMakers: 2, broadcast: 'self', maxCjFeeAbs: 900, ...more.policy },
     });
   }
 
@@ -240,6 +240,126 @@ t.test('silence at each step', async (t) => {
   t.match(stepOf(result, 'J5two'), { step: 'signed' }, 'the honest one is known');
   t.strictSame(unsigned.wallet.record.settlements, ['unsigned']);
   t.equal(unsigned.chain.accepted.length, 0);
+});
+
+t.test('no maker gets more than the taker allows', async (t) => {
+  const unlimited = createWorld();
+  for (const policy of [{ maxCjFeeAbs: undefined }, { maxCjFeeAbs: Number.NaN }]) {
+    const result = await unlimited.round({ policy });
+    const fault = policy.maxCjFeeAbs === undefined ? 'no-fee-limit' : 'bad-policy';
+    t.match(result, { ok: false, fault, makers: [] });
+  }
+  const dearer = (cjfee: string): Offer => ({ ...OFFER, type: 'sw0absoffer', cjfee });
+  const small: Offer = { ...OFFER, maxsize: AMOUNT - 1 };
+  // Our makers hold to what they announce; who asks for more is not asked at all.
+  const candidates = [
+    { nick: 'J5one', offer: dearer('100000000') },
+    { nick: 'J5two', offer: small },
+    { nick: 'J5three', offer: OFFER },
+    { nick: 'J5four', offer: dearer('1001') },
+    { nick: 'J5four', offer: OFFER },
+  ];
+  t.strictSame(unlimited.office.history, [], 'nobody heard of it');
+  const world = createWorld();
+  const result = await world.round({ candidates });
+  t.match(result, { ok: true });
+  t.match(stepOf(result, 'J5one'), {
+    step: 'failed',
+    failure: { step: 'fill', fault: 'fee-limit' },
+  });
+  t.match(stepOf(result, 'J5two'), { failure: { step: 'fill', fault: 'amount-range' } });
+  t.match(stepOf(result, 'J5four'), { step: 'signed' }, 'another offer of it is not too dear');
+  t.ok(world.office.history.every(({ to }) => to !== 'J5one' && to !== 'J5two'));
+
+  const greedy = createWorld();
+  t.match(await greedy.round({ candidates: candidates.slice(0, 3) }), {
+    fault: 'too-few-makers',
+    detail: '1 makers to choose from; offers of 2 do not suit',
+  });
+  t.strictSame(greedy.wallet.commitments, [], 'no proof is spent for that');
+});
+
+t.test('the rate for the miners: what the chain says, within limits', async (t) => {
+  const asked: number[] = [];
+  const world = createWorld();
+  const rates: number[] = [];
+  const wallet = {
+    ...world.wallet,
+    fund: (request: FundingRequest, signal: AbortSignal) => {
+      rates.push(request.feePerKb);
+      return world.wallet.fund(request, signal);
+    },
+  };
+  const chain = {
+    ...world.chain,
+    feePerKb: async (blocks: number) => {
+      asked.push(blocks);
+      return 5_000;
+    },
+  };
+  t.match(await world.round({ chain, wallet, policy: { txFees: 7, txFeesFactor: 0 } }), {
+    ok: true,
+  });
+  t.strictSame(asked, [7]);
+  t.strictSame(rates, [5_000]);
+
+  const manual = createWorld();
+  const fixed = await manual.round({
+    chain: { ...manual.chain, feePerKb: reject },
+    policy: { txFees: 1_001 },
+  });
+  t.match(fixed, { ok: true }, 'nobody is asked for a rate that is given');
+
+  const refused: readonly (readonly [Partial<CoinjoinOptions>, object])[] = [
+    [{ chain: { ...world.chain, feePerKb: async () => 400_000 } }, { fault: 'absurd-fee' }],
+    [{ chain: { ...world.chain, feePerKb: async () => -1 } }, { fault: 'port' }],
+    [{ chain: { ...world.chain, feePerKb: async () => Number.NaN } }, { fault: 'port' }],
+    [{ chain: { ...world.chain, feePerKb: reject } }, { fault: 'port', detail: /node is down/ }],
+    [{ policy: { txFees: 400_000 } }, { fault: 'absurd-fee' }],
+  ];
+  for (const [more, fault] of refused) {
+    const other = createWorld();
+    const before = other.office.listeners;
+    t.match(await other.round(more), fault);
+    t.strictSame(other.office.history, [], 'and nobody hears of it');
+    t.equal(other.clock.pending, 0);
+    t.equal(other.office.listeners, before);
+  }
+  const rich = createWorld();
+  const generous = createTakerWallet('rich', mintFor(rich.chain, 'rich', [5_000_000]), 3_000_000);
+  t.match(await rich.round({ wallet: generous }), { fault: 'absurd-fee', detail: /3000000 sat/ });
+  t.strictSame(generous.record.signed, []);
+  t.strictSame(generous.record.settlements, ['unsigned']);
+});
+
+t.test('a sweep leaves nothing, and pays the miners for its real size', async (t) => {
+  const sweeping = async (left: number, change?: string): Promise<RoundResult> => {
+    const world = createWorld();
+    const wallet = createTakerWallet('all', mintFor(world.chain, 'all', [AMOUNT + 2 * 900 + left]));
+    const result = await world.round({
+      sweep: true,
+      policy: { txFees: 2_000, txFeesFactor: 0 },
+      wallet: {
+        ...wallet,
+        async fund(request, signal) {
+          const funding = await wallet.fund(request, signal);
+          if (change === undefined || funding === undefined) return funding;
+          return { ...funding, minerFee: left - 10_000, changeAddress: change };
+        },
+      },
+    });
+    t.strictSame(wallet.record.settlements, [result.ok ? 'signed' : 'unsigned']);
+    return result;
+  };
+  const done = await sweeping(1_012);
+  t.match(done, { ok: true });
+  t.equal(RawTx.decode(done.transaction ?? new Uint8Array()).outputs.length, 5);
+  t.match(await sweeping(562), { fault: 'sweep-fee', detail: /562 sat .* 506 vB, .* 1012/ });
+  t.match(await sweeping(5_061), { fault: 'sweep-fee' });
+  t.match(await sweeping(12_000, addressOf('change')), {
+    fault: 'bad-funding',
+    detail: 'a sweep has no change',
+  });
 });
 
 const isKey = (mail: Mail): boolean => mail.from === 'J5one' && mail.command === 'pubkey';
@@ -482,6 +602,7 @@ t.test('wallets and chains that do not answer', async (t) => {
   type World = ReturnType<typeof createWorld>;
   const hanging: readonly (readonly [string, (world: World) => Partial<CoinjoinOptions>])[] = [
     ['chain: took too long', ({ chain }) => ({ chain: { ...chain, coins: never } })],
+    ['chain: took too long', ({ chain }) => ({ chain: { ...chain, feePerKb: never } })],
     ['wallet: took too long', ({ wallet }) => ({ wallet: { ...wallet, commit: never } })],
     ['wallet: took too long', ({ wallet }) => ({ wallet: { ...wallet, fund: never } })],
     ['wallet: took too long', ({ wallet }) => ({ wallet: { ...wallet, sign: never } })],
