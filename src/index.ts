@@ -53,7 +53,19 @@ export type {
   MessageClass,
   RejectionReason,
 } from './directory/stats.js';
-export { startMaker, type Maker, type MakerCoinjoins, type MakerOptions } from './roles/maker.js';
+export {
+  startMaker,
+  type Maker,
+  type MakerBond,
+  type MakerCoinjoins,
+  type MakerOptions,
+} from './roles/maker.js';
+export {
+  BondFileError,
+  readBondFile,
+  type BondFileFault,
+  type BondFileOptions,
+} from './ops/bond-file.js';
 export {
   startTaker,
   NoAnswerError,
@@ -184,6 +196,7 @@ export * from './protocol/commands.js';
 export * from './protocol/encryption.js';
 export * from './protocol/envelope.js';
 export * from './protocol/fidelity-bond.js';
+export * from './protocol/own-bond.js';
 export * from './protocol/handshake.js';
 export * from './protocol/line-framer.js';
 export * from './protocol/location.js';

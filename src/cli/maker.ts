@@ -1,14 +1,19 @@
 /** `onionmc maker`: serves an onion and announces offers; without a wallet it only refuses fills. */
 import { randomBytes } from 'node:crypto';
 import { InvalidArgumentError, type Command } from 'commander';
+import { ConfigError } from '../config/config-error.js';
+import { expandPath } from '../config/paths.js';
 import type { Settings } from '../config/settings.js';
+import { quotedLine } from '../kit/shown-text.js';
 import { createCommitmentRelay } from '../negotiation/commitment-relay.js';
+import { BondFileError, readBondFile } from '../ops/bond-file.js';
 import { openCommitmentFile } from '../ops/commitment-file.js';
 import { createNotifier } from '../ops/notify.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { MAX_SATOSHI, type Offer } from '../protocol/offer.js';
 import { announceCommitment } from '../roles/announce-commitment.js';
-import { startMaker } from '../roles/maker.js';
+import { surelyReached } from '../protocol/tip-estimate.js';
+import { startMaker, type MakerBond } from '../roles/maker.js';
 import { commitmentListPath, doorLimits } from '../roles/negotiation-settings.js';
 import { makeOffer } from '../roles/offers.js';
 import { UsageError } from './errors.js';
@@ -55,6 +60,30 @@ export function offerFromSettings(settings: Settings, size: number): Offer {
   }
 }
 
+/** The bond of `[YIELDGENERATOR] bond_file`, if one is named; rejects with a ConfigError. */
+async function bondFromSettings(settings: Settings): Promise<MakerBond | undefined> {
+  const { network, datadir, configFile, cfg } = settings;
+  const { bondFile } = settings.yieldGenerator;
+  if (bondFile === '') return undefined;
+  const path = expandPath(bondFile, datadir);
+  const tipHeight = () => surelyReached(network, Date.now() / 1000);
+  try {
+    const bond = await readBondFile(path, { network, tipHeight: tipHeight() });
+    return { bond, tipHeight };
+  } catch (error) {
+    if (!(error instanceof BondFileError)) throw error;
+    const [section, key] = ['YIELDGENERATOR', 'bond_file'];
+    throw new ConfigError({
+      file: configFile,
+      line: cfg.lineOf(section, key),
+      section,
+      key,
+      found: `${quotedLine(path)}, ${error.found}`,
+      allowed: error.allowed,
+    });
+  }
+}
+
 async function runMaker(options: MakerCommandOptions): Promise<void> {
   const program = await openProgram('maker', options, { onStopping: () => notifier.stopping() });
   const { settings, log, shutdown } = program;
@@ -66,6 +95,7 @@ async function runMaker(options: MakerCommandOptions): Promise<void> {
     );
   }
   const offers = [offerFromSettings(settings, options.size)];
+  const bond = await bondFromSettings(settings);
   const commitments = await openCommitmentFile(commitmentListPath(settings));
   shutdown.onStop('commitment list', () => commitments.close());
   const { overlay, channel, failed } = await openPeer(program, true);
@@ -89,6 +119,7 @@ async function runMaker(options: MakerCommandOptions): Promise<void> {
     clock: systemClock,
     log,
     door: doorLimits(settings),
+    ...(bond === undefined ? {} : { bond }),
     blacklist: {
       store: commitments,
       relay,

@@ -132,6 +132,7 @@ export const YIELDGENERATOR_KEYS = {
   fills_per_second: decimal('4', { min: 0.01, max: 1000 }),
   orderbook_interval_sec: positiveSeconds(10),
   orderbook_per_second: decimal('10', { min: 0.01, max: 1000 }),
+  bond_file: path(''),
 };
 
 /** One full line with its terminator must always fit into a peer's send queue. */

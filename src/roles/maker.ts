@@ -29,6 +29,9 @@ import { formatRefusal } from '../negotiation/texts.js';
 import type { Command } from '../protocol/commands.js';
 import type { Network } from '../protocol/constants.js';
 import { formatOffer, type Offer } from '../protocol/offer.js';
+import { bondCommands, type MakerBond } from './maker-bond.js';
+
+export type { MakerBond } from './maker-bond.js';
 
 export const NO_WALLET_ERROR =
   'this maker has no wallet yet and cannot take part in a coinjoin; its offers are for testing';
@@ -50,6 +53,8 @@ interface CommonOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly door?: Partial<DoorLimits>;
+  /** Shown behind the offers in private answers. */
+  readonly bond?: MakerBond;
 }
 
 /** Coinjoins need a memory of used commitments. */
@@ -105,6 +110,7 @@ export function startMaker(options: MakerOptions): Maker {
           onUsed: (commitment, when) => blacklist.used(commitment, when),
         })
       : undefined;
+  const bondBehind = options.bond && bondCommands(options.bond, channel.nick, log);
   const [firstOffer] = offers;
   const [first, ...others] = offers.map(formatOffer);
   let answered = 0;
@@ -120,7 +126,8 @@ export function startMaker(options: MakerOptions): Maker {
     if (firstOffer === undefined || first === undefined) return;
     if (!door.mayAskOrderbook(nick, link)) return;
     const blank = first.indexOf(' ');
-    const args = [first.slice(blank + 1), ...others].join('!');
+    const bond = bondBehind?.(nick) ?? [];
+    const args = [first.slice(blank + 1), ...others, ...bond].join('!');
     if (channel.send(nick, firstOffer.type, args).sent) answered++;
   }
 

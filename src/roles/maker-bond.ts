@@ -1,0 +1,39 @@
+/** What a maker shows of its bond behind its offers (protocol document, sections 8.5 and 11). */
+import type { Log } from '../channel/log.js';
+import {
+  certExpired,
+  formatFidelityBond,
+  proveFidelityBond,
+  type OwnBond,
+} from '../protocol/fidelity-bond.js';
+import { ownBondFault } from '../protocol/own-bond.js';
+
+export interface MakerBond {
+  readonly bond: OwnBond;
+  /** Height of the chain, as far as known: once the certificate is over, the bond is not shown. */
+  readonly tipHeight?: () => number | undefined;
+}
+
+/**
+ * The commands that follow the offers in a private answer to a nick: one `tbond`, or none. The proof is
+ * signed anew for each nick, and means nothing to another. Throws a RangeError for a bond whose
+ * certificate does not verify, or whose key is the coin's own.
+ */
+export function bondCommands(
+  { bond, tipHeight }: MakerBond,
+  makerNick: string,
+  log: Log,
+): (nick: string) => readonly string[] {
+  const fault = ownBondFault(bond);
+  if (fault !== undefined) throw new RangeError(`not a bond that can be shown: ${fault}`);
+  let isOver = false;
+  return (nick) => {
+    const height = tipHeight?.();
+    if (height !== undefined && certExpired(bond.certExpiry, height)) {
+      if (!isOver) log.warn('the certificate of the bond has expired: offers go without it');
+      isOver = true;
+      return [];
+    }
+    return [`tbond ${formatFidelityBond(proveFidelityBond(bond, makerNick, nick))}`];
+  };
+}
