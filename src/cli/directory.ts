@@ -104,7 +104,11 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
       nickAuth: settings.directory.nickAuth,
       // On loopback there is no outside.
       canaryIntervalMs: settings.onion.loopback ? 0 : settings.directory.canaryIntervalSec * 1000,
-      status: { host: settings.directory.statusHost, port: settings.directory.statusPort },
+      status: {
+        host: settings.directory.statusHost,
+        port: settings.directory.statusPort,
+        hosts: settings.directory.statusHosts,
+      },
       onState: (state) => tellState(notifier, state),
       inherited,
     });

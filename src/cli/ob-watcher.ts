@@ -35,6 +35,7 @@ async function runWatcher(options: WatcherCommandOptions): Promise<void> {
   const page = {
     host: options.host ?? settings.obWatcher.host,
     port: options.port ?? settings.obWatcher.port,
+    hosts: settings.obWatcher.pageHosts,
   };
   if (!isLoopbackHost(page.host)) {
     log.warn('the orderbook page is shown to other machines', { host: page.host });

@@ -3,6 +3,8 @@
  * allowed. Numbers and booleans are read as Python's `getint`, `getfloat` and `getboolean` do.
  */
 
+import { canonicalHost } from '../kit/host-name.js';
+
 /** How one key is read. */
 export interface ValueSpec<T> {
   /** The built-in default, as it would be written in the file. */
@@ -132,6 +134,20 @@ export function host(fallback: string): ValueSpec<string> {
   return spec(fallback, 'a host name or IP address', (value) =>
     /^[A-Za-z0-9._:%-]{1,253}$/.test(value) ? value : undefined,
   );
+}
+
+/** Most names in one list. */
+const MAX_HOSTS = 64;
+
+/** Names and addresses with commas between, possibly none; read into the form in which they are compared. */
+export function hosts(): ValueSpec<readonly string[]> {
+  const allowed = `host names or IP addresses with commas between, at most ${MAX_HOSTS}; no port, no scheme, no path, no *`;
+  return spec('', allowed, (value) => {
+    const written = value.split(',').map((one) => one.trim());
+    if (written.length === 1 && written[0] === '') return [];
+    const names = written.flatMap((one) => canonicalHost(one) ?? []);
+    return names.length === written.length && names.length <= MAX_HOSTS ? names : undefined;
+  });
 }
 
 export function port(fallback: number): ValueSpec<number> {

@@ -8,6 +8,7 @@ import { NICK_AUTH_MODES } from '../protocol/nick-auth.js';
 import {
   decimal,
   host,
+  hosts,
   limit,
   oneOf,
   oneOfAnyCase,
@@ -162,11 +163,13 @@ export const DIRECTORY_KEYS = {
   nick_auth: oneOf('disabled', NICK_AUTH_MODES),
   status_host: host('127.0.0.1'),
   status_port: whole(62_600, { min: 0, max: 65_535 }, 'a port number (0 = off)'),
+  status_hosts: hosts(),
 };
 
 export const OBWATCHER_KEYS = {
   host: host('127.0.0.1'),
   port: port(62_601),
+  page_hosts: hosts(),
 };
 
 /** The keys of one section. */

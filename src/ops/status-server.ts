@@ -3,9 +3,9 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Log } from '../channel/log.js';
 import { handleOf, type NativeHandle } from '../handover/native-handle.js';
 import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import { isExpectedHost } from '../kit/host-name.js';
 import { errorFields } from './error-text.js';
 import { ExitCode } from './exit.js';
-import { isExpectedHost } from './host-header.js';
 import type { Metrics } from './metrics.js';
 
 /** Whether the program does its work, and if not, why (one line). */
@@ -19,6 +19,11 @@ export interface StatusServerOptions {
   readonly host: string;
   /** Port to listen on (`[DIRECTORY] status_port`); 0 = no server. */
   readonly port: number;
+  /**
+   * Names by which it may be asked besides `host` and this machine's own (`[DIRECTORY] status_hosts`),
+   * as `canonicalHost` gives them.
+   */
+  readonly hosts?: readonly string[];
   /** For `/healthz`: 200 when ok, else 503. */
   readonly health: () => Health;
   /** For `/status`: at least `{"peers": n}`. Counts only, never a nick or an onion. */
@@ -74,8 +79,10 @@ function json(code: number, value: unknown): Answer {
 }
 
 async function answerTo(request: IncomingMessage, options: StatusServerOptions): Promise<Answer> {
-  if (!isExpectedHost(request.headers.host, options.host)) {
-    return json(421, { error: 'unexpected Host header' });
+  const names = { configured: options.host, allowed: options.hosts ?? [] };
+  if (!isExpectedHost(request.headers.host, names)) {
+    const error = 'unexpected Host header; names are allowed with status_hosts in [DIRECTORY]';
+    return json(421, { error });
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return json(405, { error: 'only GET and HEAD' });

@@ -3,8 +3,11 @@
  */
 import { sha3_256 } from '@noble/hashes/sha3.js';
 import { base32nopad } from '@scure/base';
+import { isLoopbackHost } from '../kit/host-name.js';
 import { NOT_SERVING_ONION } from './constants.js';
 import { fail, ok, type Parsed } from './result.js';
+
+export { isLoopbackHost };
 
 /** Somewhere a peer can be dialled. */
 export type Location =
@@ -65,14 +68,6 @@ export function parseOnionHost(host: string): Parsed<Uint8Array, LocationFault> 
   const expected = checksum(publicKey);
   if (bytes[32] !== expected[0] || bytes[33] !== expected[1]) return fail('onion-checksum');
   return ok(publicKey);
-}
-
-// An octet above 255 would make the text a name, and a name would be looked up.
-const LOOPBACK_IPV4 = /^127(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}$/;
-
-/** Whether a host names this machine itself; the only hosts that loopback mode may touch. */
-export function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || LOOPBACK_IPV4.test(host);
 }
 
 function parsePort(text: string): number | undefined {

@@ -45,7 +45,12 @@ export interface DirectoryNodeOptions {
   /** Whether peers are asked to prove the key of their nick (default `disabled`; JMP-0005). */
   readonly nickAuth?: NickAuthMode;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
-  readonly status?: { readonly host: string; readonly port: number };
+  readonly status?: {
+    readonly host: string;
+    readonly port: number;
+    /** Further names of the page, as `canonicalHost` gives them. */
+    readonly hosts?: readonly string[];
+  };
   /** What another process handed over, to go on with. Nobody is served before `DirectoryNode.begin`. */
   readonly inherited?: Parcels | undefined;
   /** Aborts the start; afterwards use `close`. */

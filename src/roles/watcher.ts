@@ -17,7 +17,12 @@ export interface WatcherOptions {
   /** Shown on the page. */
   readonly network: Network;
   /** Where the page is served; port 0 = any that is free. */
-  readonly page: { readonly host: string; readonly port: number };
+  readonly page: {
+    readonly host: string;
+    readonly port: number;
+    /** Further names of the page, as `canonicalHost` gives them. */
+    readonly hosts?: readonly string[];
+  };
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;

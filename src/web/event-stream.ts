@@ -152,7 +152,12 @@ export function createEventStream({
       };
       clients.add(client);
       response.once('close', () => clients.delete(client));
-      response.writeHead(200, { ...headers, 'content-type': 'text/event-stream; charset=utf-8' });
+      response.writeHead(200, {
+        ...headers,
+        'content-type': 'text/event-stream; charset=utf-8',
+        // A reverse proxy (nginx) would else keep events back until its buffer is full.
+        'x-accel-buffering': 'no',
+      });
       const first = changeFrom(known);
       client.version = first.version;
       // At once and never empty: the page learns that it is connected.

@@ -16,9 +16,9 @@ import {
 import type { Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
+import { isExpectedHost, type HostRule } from '../kit/host-name.js';
 import { errorFields } from '../ops/error-text.js';
 import { ExitCode } from '../ops/exit.js';
-import { isExpectedHost } from '../ops/host-header.js';
 import type { Health } from '../ops/status-server.js';
 import type { LiveBook } from '../orderbook/book-api.js';
 import type { Network } from '../protocol/constants.js';
@@ -37,6 +37,11 @@ export interface OrderbookServerOptions {
   readonly host: string;
   /** Port to listen on (`[OBWATCHER] port`); 0 = any that is free. */
   readonly port: number;
+  /**
+   * Names under which the page may be reached besides `host` and this machine's own
+   * (`[OBWATCHER] page_hosts`), as `canonicalHost` gives them.
+   */
+  readonly hosts?: readonly string[];
   readonly book: LiveBook;
   /** Shown on the page. */
   readonly network: Network;
@@ -130,9 +135,10 @@ function isForeign({ headers }: IncomingMessage): boolean {
 }
 
 /** What is wrong with a request before its path is looked at. */
-function refusal(request: IncomingMessage, host: string): Answer | undefined {
-  if (!isExpectedHost(request.headers.host, host)) {
-    return json(421, { error: 'unexpected Host header' });
+function refusal(request: IncomingMessage, names: HostRule): Answer | undefined {
+  if (!isExpectedHost(request.headers.host, names)) {
+    const error = 'unexpected Host header; names are allowed with page_hosts in [OBWATCHER]';
+    return json(421, { error });
   }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return json(405, { error: 'only GET and HEAD' }, { allow: 'GET, HEAD' });
@@ -194,7 +200,8 @@ interface Site {
 
 function answerTo(request: IncomingMessage, site: Site): Answer | 'events' {
   const { options, files, events, bookText } = site;
-  const refused = refusal(request, options.host);
+  const names = { configured: options.host, allowed: options.hosts ?? [] };
+  const refused = refusal(request, names);
   if (refused) return refused;
   const path = request.url?.split('?', 1)[0] ?? '';
   switch (path) {

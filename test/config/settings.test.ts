@@ -104,6 +104,7 @@ t.test('the contract of [DIRECTORY]', async (t) => {
     nickAuth: 'disabled',
     statusHost: '127.0.0.1',
     statusPort: 62_600,
+    statusHosts: [],
   });
   t.equal(settings.onion.hiddenServiceDir, '/data/hidden_service');
   t.same(settings.onion.directoryNodes, []);
@@ -432,7 +433,43 @@ t.test('data directories', async (t) => {
 
 t.test('the contract of [OBWATCHER]', async (t) => {
   const { settings } = await read('', 'ob-watcher');
-  t.same(settings.obWatcher, { host: '127.0.0.1', port: 62_601 });
+  t.same(settings.obWatcher, { host: '127.0.0.1', port: 62_601, pageHosts: [] });
+  const named = await read(
+    '[OBWATCHER]\npage_hosts = Book.Example.ORG., [FD00:0::1],127.0.0.1 ,book_page\n',
+    'ob-watcher',
+  );
+  t.same(named.settings.obWatcher.pageHosts, [
+    'book.example.org',
+    'fd00::1',
+    '127.0.0.1',
+    'book_page',
+  ]);
+  const refused = [
+    '*',
+    '*.example.org',
+    'a:80',
+    'http://a',
+    'a/b',
+    'a b',
+    'a,',
+    '1.2.3',
+    '[::1',
+    'ä',
+  ];
+  for (const hosts of refused) {
+    for (const [section, key] of [
+      ['OBWATCHER', 'page_hosts'],
+      ['DIRECTORY', 'status_hosts'],
+    ] as const) {
+      await t.rejects(
+        read(`[${section}]\n${key} = ${hosts}\n`, 'ob-watcher'),
+        {
+          message: /_hosts: found .*host names or IP addresses with commas between/,
+        },
+        hosts,
+      );
+    }
+  }
   const misspelt = await read('[OBWATCHER]\nprot = 80\n[ObWatcher]\nport = 80\n', 'ob-watcher');
   t.match(misspelt.notices.slice(1), [
     /section \[ObWatcher\] is ignored; did you mean \[OBWATCHER\]\?$/,

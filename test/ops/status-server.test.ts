@@ -109,6 +109,28 @@ t.test('names that are not this server are refused', async (t) => {
   }
 });
 
+t.test('the names of status_hosts, as Prometheus and containers ask', async (t) => {
+  const server = await started({ hosts: ['directory', 'metrics.example.org'] });
+  t.teardown(() => server.close());
+  const rows = [
+    ['directory:62600', 200],
+    ['directory', 200],
+    ['Metrics.Example.ORG.:80', 200],
+    ['127.0.0.1', 200],
+    ['other:62600', 421],
+    ['directory.evil.example', 421],
+    ['10.0.0.1', 421],
+  ] as const;
+  for (const [host, code] of rows) {
+    for (const path of ['/healthz', '/metrics', '/status']) {
+      t.equal((await ask(server.port, path, { host })).code, code, `${path} as ${host}`);
+    }
+  }
+  t.match(JSON.parse((await ask(server.port, '/metrics', { host: 'other' })).body), {
+    error: /status_hosts in \[DIRECTORY\]/,
+  });
+});
+
 t.test('a status that fails answers 500 and the server lives on', async (t) => {
   let broken = true;
   const server = await started({

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import {
   chmod,
@@ -13,7 +14,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 
@@ -66,6 +67,11 @@ async function fakeClone(dir: string) {
   }
   const calls = join(dir, 'calls');
   await writeFile(calls, '');
+  await writeFile(
+    join(root, 'scripts', 'unpack-debian'),
+    `#!/bin/bash\n[[ $1 != --check ]] || exec test -e .build/unpacked\n` +
+      `echo "unpack-debian $*" >>'${calls}'; touch .build/unpacked\n`,
+  );
   const bin = await programs(dir, {
     npm:
       `echo "npm $*" >>'${calls}'; echo "npm speaks"\n` +
@@ -103,15 +109,24 @@ async function fakeClone(dir: string) {
   };
 }
 
+/**
+ * A network of its own, whose processes end with the command. Root makes it at once, others become root
+ * in a user namespace first.
+ */
+const NEW_NETWORK = [
+  ...(process.geteuid?.() === 0 ? [] : ['--map-root-user']),
+  ...['--net', '--pid', '--fork', '--kill-child'],
+];
 const NPM_CI = 'npm ci --ignore-scripts --no-audit --no-fund';
 const BUILD = 'npm run --silent build';
+const UNPACK = 'unpack-debian .build/debian/nginx nginx';
 
 t.test('setup does what is missing and nothing else', async (t) => {
   const clone = await fakeClone(t.testdir());
   const first = await clone.script('setup');
   t.equal(first.code, 0, first.stderr);
   t.equal(first.stdout, '', 'it speaks on standard error only');
-  t.same(await clone.calls(), [NPM_CI, BUILD]);
+  t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD]);
 
   t.equal((await clone.script('setup')).code, 0);
   t.same(await clone.calls(), [], 'a second run has nothing to do');
@@ -150,7 +165,7 @@ t.test('setup as root leaves the clone of another user to that user', async (t) 
 
   const first = await clone.script('setup');
   t.equal(first.code, 0, first.stderr);
-  t.same(await clone.calls(), [NPM_CI, BUILD]);
+  t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD]);
   const { stdout } = await run('find', [clone.root, '!', '-uid', String(uid)]);
   t.equal(stdout, '', 'nothing belongs to anybody else');
 
@@ -266,6 +281,91 @@ t.test('setup installs Debian packages that are missing', async (t) => {
     const runtime = await clone.script('setup', ['--runtime'], env);
     t.equal(runtime.code, 0, 'to run, a Tor elsewhere will do');
   });
+});
+
+t.test('what Debian would start is unpacked, and nothing of it runs', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'onionmc-unpack-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  const service = 'onionmc-test-service';
+  const marker = join(dir, 'installed');
+  const repository = join(dir, 'repository');
+  await mkdir(repository);
+  const index: string[] = [];
+  /** A package in a repository of our own, with the files and maintainer scripts given. */
+  async function publish(name: string, depends: string, files: Readonly<Record<string, string>>) {
+    const root = join(dir, name);
+    const control = `Package: ${name}\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody\n${depends}Description: a test\n`;
+    for (const [path, text] of Object.entries({ 'DEBIAN/control': control, ...files })) {
+      await mkdir(dirname(join(root, path)), { recursive: true });
+      await writeFile(join(root, path), text, { mode: 0o755 });
+    }
+    const deb = join(repository, `${name}.deb`);
+    const built = await run('dpkg-deb', ['--root-owner-group', '-b', root, deb]);
+    t.equal(built.code, 0, built.stderr);
+    const bytes = await readFile(deb);
+    const sum = createHash('sha256').update(bytes).digest('hex');
+    index.push(`${control}Filename: ./${name}.deb\nSize: ${bytes.length}\nSHA256: ${sum}\n`);
+  }
+  const listen = `require("net").createServer().listen(0, "127.0.0.1")`;
+  await publish(service, `Depends: ${service}-library\n`, {
+    [`usr/sbin/${service}`]: '#!/bin/sh\necho here\n',
+    [`lib/systemd/system/${service}.service`]: '[Install]\nWantedBy=multi-user.target\n',
+    'DEBIAN/postinst': `#!/bin/sh\ntouch '${marker}'\nnode -e '${listen}' >/dev/null 2>&1 &\n`,
+  });
+  await publish(`${service}-library`, '', { [`usr/lib/${service}.so`]: 'library' });
+  await writeFile(join(repository, 'Packages'), index.join('\n'));
+
+  // An apt that knows that repository only, and a machine without packages.
+  for (const path of ['lists/partial', 'cache/archives/partial']) {
+    await mkdir(join(dir, path), { recursive: true });
+  }
+  await writeFile(join(dir, 'status'), '');
+  await writeFile(join(dir, 'sources.list'), `deb [trusted=yes] file:${repository} ./\n`);
+  await writeFile(
+    join(dir, 'apt.conf'),
+    `Dir::Etc::sourcelist "${dir}/sources.list";\nDir::Etc::sourceparts "-";\n` +
+      `Dir::State::lists "${dir}/lists";\nDir::State::status "${dir}/status";\n` +
+      `Dir::Cache "${dir}/cache";\nAPT::Sandbox::User "";\n`,
+  );
+  const env = { APT_CONFIG: join(dir, 'apt.conf') };
+  const folder = join(dir, 'private', 'program');
+  const unpack = join(ROOT, 'scripts', 'unpack-debian');
+  const units = async (): Promise<readonly string[]> =>
+    (await run('find', ['/etc/systemd', '/etc/init.d', '/lib/systemd', '-type', 'l,f'])).stdout
+      .split('\n')
+      .toSorted();
+  /** In a network of its own, so that every listener in it comes from the command. */
+  const listenersAfter = async (command: string): Promise<number> => {
+    const shown = `{ ${command}; } >&2 && cat /proc/net/tcp /proc/net/tcp6`;
+    const result = await run('unshare', [...NEW_NETWORK, 'bash', '-c', shown], env);
+    t.equal(result.code, 0, result.stderr);
+    // State 0A is LISTEN.
+    return result.stdout.split('\n').filter((line) => / 0A [0-9A-F]{8}:/.test(line)).length;
+  };
+
+  t.equal((await run(unpack, ['--check', folder, service], env)).code, 1);
+  t.equal((await run(unpack, [folder, service], env)).code, 1, 'no package lists yet');
+  const update = await run('apt-get', ['-q', 'update'], env);
+  t.equal(update.code, 0, update.stderr);
+  const before = await units();
+  t.equal(await listenersAfter(`'${unpack}' '${folder}' ${service}`), 0, 'no new listener');
+  t.same(await units(), before, 'no new unit');
+  t.notOk(existsSync(marker), 'no script of a package has run');
+  t.equal((await run(join(folder, 'usr', 'sbin', service), [])).stdout, 'here\n');
+  t.ok(existsSync(join(folder, 'usr', 'lib', `${service}.so`)), 'with what it depends on');
+  t.same(await readdir(join(dir, 'private')), ['program'], 'nothing else is left');
+
+  await rm(repository, { recursive: true });
+  t.equal((await run(unpack, [folder, service], env)).code, 0, 'a second run asks nobody');
+  t.equal((await run(unpack, ['--check', folder, service], env)).code, 0);
+  t.equal((await run(unpack, ['--check', folder, service, 'more'], env)).code, 1);
+
+  const postinst = join(dir, service, 'DEBIAN', 'postinst');
+  t.equal(
+    await listenersAfter(`'${postinst}'; until grep -q ' 0A ' /proc/net/tcp; do sleep 0.02; done`),
+    1,
+  );
+  t.ok(existsSync(marker), 'an installation would have left both');
 });
 
 t.test('test ends with the count and says whether it is good', async (t) => {

@@ -180,6 +180,7 @@ t.test('requests that are refused', async (t) => {
     ['/', 421, { headers: { host: 'evil.example' } }],
     ['/orderbook.json', 421, { headers: { host: `127.0.0.1.evil.example:${port}` } }],
     ['/events', 421, { headers: { host: '10.0.0.1' } }],
+    ['/', 421, { headers: { host: 'book.example.org' } }],
     ['/', 200, { headers: { host: 'localhost' } }],
     ['/', 200, { headers: { host: '[::1]:80' } }],
     ['/', 405, { method: 'POST' }],

@@ -1,0 +1,74 @@
+/**
+ * Names and addresses of machines as an HTTP `Host` header or a configuration has them, and whose name a
+ * client used to reach a page of ours. The one rule for it. Pure.
+ */
+
+// An octet above 255 would make the text a name, and a name would be looked up.
+const OCTET = String.raw`(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
+const IPV4 = new RegExp(String.raw`^${OCTET}(\.${OCTET}){3}$`);
+const LOOPBACK_IPV4 = new RegExp(String.raw`^127(\.${OCTET}){3}$`);
+/** Underscores are in names of containers; the last label of a name is no number (RFC 3696). */
+const NAME =
+  /^(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
+const LAST_IS_NUMBER = /(^|\.)(\d+|0x[0-9a-f]*)$/;
+
+/** Whether a host names this machine itself; the only hosts that loopback mode may touch. */
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || LOOPBACK_IPV4.test(host);
+}
+
+/** Shortest form of an IPv6 address without brackets. */
+function ipv6(text: string): string | undefined {
+  if (!/^[0-9a-f:.]{2,45}$/.test(text) || !text.includes(':')) return undefined;
+  try {
+    return new URL(`http://[${text}]/`).hostname.slice(1, -1);
+  } catch {
+    return undefined;
+  }
+}
+
+const isAddress = (host: string): boolean => IPV4.test(host) || ipv6(host) !== undefined;
+
+/**
+ * A name or an address as it is compared: lower case, without the dot that may end a name and without
+ * brackets, an IPv6 address in its shortest form. Undefined when it is neither. No port, no scheme,
+ * no `*`.
+ */
+export function canonicalHost(text: string): string | undefined {
+  const lower = text.toLowerCase();
+  const bracketed = /^\[([^\][]*)\]$/.exec(lower);
+  if (bracketed?.[1] !== undefined) return ipv6(bracketed[1]);
+  if (lower.includes(':')) return ipv6(lower);
+  const plain = lower.endsWith('.') ? lower.slice(0, -1) : lower;
+  if (IPV4.test(plain)) return plain;
+  return NAME.test(plain) && !LAST_IS_NUMBER.test(plain) ? plain : undefined;
+}
+
+/** The host of a `Host` header, with or without a port; an IPv6 address stands in brackets there. */
+function hostOf(header: string): string | undefined {
+  const match = /^(\[[^\][]*\]|[^:[\]]*)(?::\d{0,5})?$/.exec(header);
+  return match?.[1] === undefined ? undefined : canonicalHost(match[1]);
+}
+
+/** Under which names a page may be reached. */
+export interface HostRule {
+  /** The address or name that the server was told to listen on. */
+  readonly configured: string;
+  /** Further names and addresses, as `canonicalHost` gives them. */
+  readonly allowed?: readonly string[];
+}
+
+/**
+ * Refuses names that are not this server's, so that a page in the operator's browser cannot read it
+ * under a name of its own (DNS rebinding). Loopback literals are always this machine. With a wildcard
+ * address (`0.0.0.0`, `::`) any address will do, since addresses are no names.
+ * @param header the request's `Host`
+ */
+export function isExpectedHost(header: string | undefined, rule: HostRule): boolean {
+  const host = header === undefined ? undefined : hostOf(header);
+  if (host === undefined) return false;
+  if (isLoopbackHost(host) || rule.allowed?.includes(host)) return true;
+  const configured = canonicalHost(rule.configured);
+  if (configured === '0.0.0.0' || configured === '::') return isAddress(host);
+  return host === configured;
+}
