@@ -115,7 +115,10 @@ async function fakeClone(dir: string) {
  */
 const NEW_NETWORK = [
   ...(process.geteuid?.() === 0 ? [] : ['--map-root-user']),
-  ...['--net', '--pid', '--fork', '--kill-child'],
+  '--net',
+  '--pid',
+  '--fork',
+  '--kill-child',
 ];
 const NPM_CI = 'npm ci --ignore-scripts --no-audit --no-fund';
 const BUILD = 'npm run --silent build';
