@@ -128,6 +128,7 @@ export const YIELDGENERATOR_KEYS = {
   minsize: whole(100_000, { min: 0, max: MAX_SATS }, 'satoshi'),
   size_factor: decimal('0.1', FRACTION),
   session_timeout_sec: positiveSeconds(300),
+  pending_tx_timeout_min: whole(60, { min: 1, max: 1_000_000 }, 'minutes'),
   max_sessions: whole(20, { min: 1, max: 1000 }),
   fills_per_minute: whole(6, { min: 1, max: 1000 }),
   fills_per_second: decimal('4', { min: 0.01, max: 1000 }),

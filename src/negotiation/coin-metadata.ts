@@ -32,12 +32,12 @@ export function nameCoin(
 }
 
 /**
- * The chain's answer about coins of ours; without one until the abort we go on as if it knew none of
- * them, so that a chain which never answers holds nothing.
+ * The chain's answer about coins of ours, empty without one until the abort and when it fails: we go
+ * on as if it knew none of them, so that a chain which never answers holds nothing.
  */
-async function lookUp(
+export async function lookUpCoins(
   chain: ChainView,
-  coins: readonly Outpoint[],
+  coins: readonly NamedOutpoint[],
   signal: AbortSignal,
 ): Promise<readonly (ChainCoin | undefined)[]> {
   let giveUp: (() => void) | undefined;
@@ -63,7 +63,7 @@ export async function nameOwnCoins(
 ): Promise<readonly NamedOutpoint[]> {
   const found = coins.every(({ height }) => height !== undefined)
     ? []
-    : await lookUp(chain, coins, signal);
+    : await lookUpCoins(chain, coins, signal);
   return coins.map((coin, n) => nameCoin(coin, coin.script, coin.height ?? found[n]?.height));
 }
 
@@ -80,7 +80,7 @@ export async function nameProofCoin(
   if (coin.metadata !== undefined) return coin;
   const late = new AbortController();
   const cancel = clock.after(PROOF_LOOK_UP_MS, () => late.abort());
-  const [found] = await lookUp(chain, [coin], AbortSignal.any([signal, late.signal]));
+  const [found] = await lookUpCoins(chain, [coin], AbortSignal.any([signal, late.signal]));
   cancel();
   return nameCoin(coin, found?.script, found?.height);
 }

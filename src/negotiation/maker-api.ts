@@ -31,6 +31,11 @@ export interface MakerPolicy {
   readonly portWaitMs: number;
   /** From our last `sig` to the `push` that we may be asked for. */
   readonly pushWaitMs: number;
+  /**
+   * From our signatures until coins and addresses of a transaction that nobody has seen may be used
+   * again, in one that spends a coin of it.
+   */
+  readonly pendingTxTimeoutMs: number;
   /** Proofs that do not hold, and unusable `tx`s, with which the session ends. */
   readonly attempts: number;
   /** How often an answer is given once more to one who asks once more. */
@@ -50,6 +55,7 @@ export const DEFAULT_MAKER_POLICY: MakerPolicy = {
   txWaitMs: 300_000,
   portWaitMs: 60_000,
   pushWaitMs: 300_000,
+  pendingTxTimeoutMs: 3_600_000,
   attempts: 3,
   repeats: 3,
   neutrinoCompat: true,
@@ -127,6 +133,7 @@ export type MakerState =
   | (Common & { readonly state: 'awaiting-auth' })
   | (Common & { readonly state: 'checking-coin'; readonly revelation: PodleRevelation })
   | (Common & { readonly state: 'reserving' })
+  | (Common & { readonly state: 'holding'; readonly reserved: Reserved })
   | (Common & { readonly state: 'claiming'; readonly reserved: Reserved })
   | (Common & { readonly state: 'awaiting-tx'; readonly reserved: Reserved })
   | (Common & { readonly state: 'signing'; readonly reserved: Reserved; readonly signing: Signing })
@@ -162,6 +169,10 @@ export type MakerEvent =
       /** One for each of its coins, where the taker is told their metadata. */
       readonly names?: readonly NamedOutpoint[];
     }
+  /** No other session has a coin or an address of the reservation. */
+  | { readonly kind: 'held' }
+  /** Another has; or it has a coin of the transaction that is to be signed. */
+  | { readonly kind: 'clash'; readonly detail: string }
   | { readonly kind: 'claimed' }
   | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }
   | { readonly kind: 'port-failed'; readonly port: string; readonly detail: string }
@@ -186,9 +197,14 @@ export type MakerEffect =
       /** Whether the taker is told scripts and heights of the coins. */
       readonly extended: boolean;
     }
+  /** Compare with all other sessions; `held` or `clash` comes at once. */
+  | { readonly kind: 'hold'; readonly payout: Payout }
   /** Remember the commitment for good, and end every other session that has it. */
   | { readonly kind: 'claim'; readonly commitment: string }
-  | { readonly kind: 'sign'; readonly request: SigningRequest }
+  /** Compare with all other sessions once more, and sign; otherwise `clash` comes at once. */
+  | { readonly kind: 'sign'; readonly tx: UnsignedTransaction; readonly request: SigningRequest }
+  /** Signatures are about to leave: only the chain frees coins and addresses now. */
+  | { readonly kind: 'keep' }
   | { readonly kind: 'broadcast'; readonly transaction: Uint8Array }
   | {
       readonly kind: 'settle';

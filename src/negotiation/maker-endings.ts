@@ -33,6 +33,7 @@ export const STEPS: Readonly<Record<Live['state'], MakerStep>> = {
   'awaiting-auth': 'auth',
   'checking-coin': 'checking-coin',
   reserving: 'reserving',
+  holding: 'reserving',
   claiming: 'claiming',
   'awaiting-tx': 'tx',
   signing: 'signing',

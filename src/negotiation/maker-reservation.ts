@@ -34,7 +34,7 @@ function payoutOf(state: Live, reservation: Reservation): Payout | undefined {
 
 const nameOnly = ({ txid, vout }: NamedOutpoint): NamedOutpoint => ({ txid, vout });
 
-/** The wallet has answered: its coins are checked, and the commitment goes to the disk. */
+/** The wallet has answered: its coins are checked, first by themselves, then beside all others'. */
 export function onReserved(
   state: In<'reserving'>,
   reservation: Reservation | undefined,
@@ -49,12 +49,26 @@ export function onReserved(
     const settle: MakerEffect = { kind: 'settle', reservation, settlement: 'unsigned' };
     return { state: end.state, effects: [settle, ...end.effects] };
   }
-  const { commitment } = state.terms.fill;
   return {
-    state: { ...state, state: 'claiming', reserved: { reservation, payout, names } },
-    // On disk before anybody learns our coins: a restart must not let it be used again.
-    effects: [{ kind: 'claim', commitment }],
+    state: { ...state, state: 'holding', reserved: { reservation, payout, names } },
+    effects: [{ kind: 'hold', payout }],
   };
+}
+
+/** Coins and addresses are this session's alone: the commitment goes to the disk. */
+export function onHeld(state: In<'holding'>): MakerTransition {
+  return {
+    state: { ...state, state: 'claiming' },
+    // On disk before anybody learns our coins: a restart must not let it be used again.
+    effects: [{ kind: 'claim', commitment: state.terms.fill.commitment }],
+  };
+}
+
+/** Another session has coins or addresses of this one, which is then not gone on with. */
+export function onClash(state: In<'holding' | 'signing'>, detail: string): MakerTransition {
+  return state.state === 'holding'
+    ? failed(state, 'us', 'bad-reservation', detail, 'sorry')
+    : failed(state, 'taker', 'payment', detail, 'the transaction does not pay: pay-input');
 }
 
 /** The commitment is on disk: the taker is told our coins. */

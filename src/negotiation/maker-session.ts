@@ -1,8 +1,8 @@
 /**
  * A maker's side of one coinjoin as a pure state machine (protocol document, section 9):
  *
- *   fill -> awaiting-auth -> checking-coin -> reserving -> claiming -> awaiting-tx -> signing
- *        -> awaiting-push -> ended
+ *   fill -> awaiting-auth -> checking-coin -> reserving -> holding -> claiming -> awaiting-tx
+ *        -> signing -> awaiting-push -> ended
  *
  * Every event gives a new state and a list of effects for a runner to carry out. What does not belong
  * into the current state changes nothing: the first word of a private message is not signed (quirk
@@ -11,7 +11,7 @@
 import type { MakerEvent, MakerState, MakerTransition } from './maker-api.js';
 import { onAuth, onCoin } from './maker-auth.js';
 import { failed, NO_ROOM, NOTHING, repeat, signed, STEPS, type Live } from './maker-endings.js';
-import { onClaimed, onReserved } from './maker-reservation.js';
+import { onClaimed, onClash, onHeld, onReserved } from './maker-reservation.js';
 import { onPush, onSignatures, onTx } from './maker-signing.js';
 
 function onMessage(
@@ -40,6 +40,7 @@ function onDeadline(state: Live): MakerTransition {
       return failed(state, 'taker', 'silent', `no ${STEPS[state.state]} came in time`);
     case 'checking-coin':
     case 'reserving':
+    case 'holding':
     case 'claiming':
     case 'signing':
       return failed(state, 'us', 'port', `${STEPS[state.state]} took too long`, 'sorry, try later');
@@ -64,6 +65,12 @@ export function makerTransition(state: MakerState, event: MakerEvent): MakerTran
     case 'reserved':
       return state.state === 'reserving'
         ? onReserved(state, event.reservation, event.names)
+        : { state, effects: NOTHING };
+    case 'held':
+      return state.state === 'holding' ? onHeld(state) : { state, effects: NOTHING };
+    case 'clash':
+      return state.state === 'holding' || state.state === 'signing'
+        ? onClash(state, event.detail)
         : { state, effects: NOTHING };
     case 'claimed':
       return state.state === 'claiming' ? onClaimed(state) : { state, effects: NOTHING };

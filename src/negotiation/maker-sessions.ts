@@ -1,6 +1,6 @@
 /**
- * All sessions of a maker: carries out what the machine (`maker-session.ts`) wants, one session for
- * each nick, with a bound on each kind of session.
+ * All sessions of a maker, one for each nick, with a bound on each kind of session; `maker-runner.ts`
+ * runs each of them.
  */
 import type { ReceivedPrivateMessage } from '../channel/channel-api.js';
 import type { Log } from '../channel/log.js';
@@ -9,22 +9,15 @@ import type { Network } from '../protocol/constants.js';
 import type { Command } from '../protocol/commands.js';
 import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../protocol/encryption.js';
 import type { Offer } from '../protocol/offer.js';
-import { nameOwnCoins } from './coin-metadata.js';
 import { createCourier, type NegotiationChannel } from './courier.js';
 import type { Door } from './door.js';
-import type {
-  MakerEffect,
-  MakerEvent,
-  MakerOutcome,
-  MakerPolicy,
-  MakerState,
-  MakerTransition,
-} from './maker-api.js';
+import type { MakerOutcome, MakerPolicy, MakerState } from './maker-api.js';
 import { NO_ROOM } from './maker-endings.js';
 import { offerFor, openMakerSession } from './maker-fill.js';
-import { makerTransition } from './maker-session.js';
+import { createMakerRunner, type MakerTalk } from './maker-runner.js';
 import type { ChainView, CommitmentStore, MakerWallet } from './ports.js';
-import { formatRefusal, parseFill, shownText } from './texts.js';
+import { reservedOutputsOf, type ReservedOutputs } from './reserved-outputs.js';
+import { formatRefusal, parseFill } from './texts.js';
 
 export interface SessionLimits {
   /** Sessions whose taker has proved nothing yet; the oldest makes room for a new one. */
@@ -41,6 +34,8 @@ export interface MakerSessionsOptions {
   readonly offers: readonly Offer[];
   readonly wallet: MakerWallet;
   readonly chain: ChainView;
+  /** Coins and addresses in use; by default the wallet's one set, which outlives its makers. */
+  readonly reserved?: ReservedOutputs;
   /** Used commitments, ours and heard of. */
   readonly commitments: CommitmentStore;
   readonly policy: MakerPolicy;
@@ -65,163 +60,42 @@ export interface MakerSessions {
   close(): void;
 }
 
-interface Session {
-  readonly nick: string;
-  readonly key: string;
-  readonly commitment: string;
-  readonly abort: AbortController;
-  state: MakerState;
-  cancelDeadline: (() => void) | undefined;
-}
-
-const isProven = ({ state: { state } }: Session): boolean =>
+const isProven = ({ state: { state } }: MakerTalk): boolean =>
   state !== 'awaiting-auth' && state !== 'checking-coin';
 
 const AT_WORK: ReadonlySet<MakerState['state']> = new Set(['reserving', 'claiming', 'signing']);
 
-const detailOf = (error: unknown): string =>
-  shownText(error instanceof Error ? error.message : String(error));
-
 export function createMakerSessions(options: MakerSessionsOptions): MakerSessions {
-  const { channel, wallet, chain, commitments, policy, limits, door, clock, log } = options;
+  const { channel, commitments, policy, limits, door, clock, log } = options;
   const courier = createCourier(channel, clock);
   // In the order of their beginning.
-  const sessions = new Map<string, Session>();
-
-  function dispatch(session: Session, event: MakerEvent): void {
-    apply(session, makerTransition(session.state, event));
-  }
-
-  function apply(session: Session, { state, effects }: MakerTransition): void {
-    session.state = state;
-    const words = effects.flatMap((effect) =>
-      effect.kind === 'send' && effect.command !== 'error' ? [effect] : [],
-    );
-    if (words.length > 0) courier.say(session.nick, words);
-    for (const effect of effects) carryOut(session, effect);
-  }
-
-  /** A call of a port; what it gives comes back as an event, also to a session that has ended. */
-  function call<T>(
-    session: Session,
-    port: string,
-    work: () => Promise<T>,
-    event: (value: T) => MakerEvent,
-  ): void {
-    void (async () => {
-      let result: MakerEvent;
-      try {
-        result = event(await work());
-      } catch (error) {
-        result = { kind: 'port-failed', port, detail: detailOf(error) };
-      }
-      dispatch(session, result);
-    })();
-  }
-
-  function carryOut(session: Session, effect: MakerEffect): void {
-    const { signal } = session.abort;
-    switch (effect.kind) {
-      case 'send':
-        if (effect.command === 'error') courier.mention(session.nick, 'error', effect.args);
-        return;
-      case 'deadline':
-        session.cancelDeadline?.();
-        session.cancelDeadline = clock.after(effect.ms, () =>
-          dispatch(session, { kind: 'deadline' }),
-        );
-        return;
-      case 'look-up':
-        call(
-          session,
-          'chain',
-          () => chain.coins([effect.coin], signal),
-          ([coin]) => ({ kind: 'coin', coin }),
-        );
-        return;
-      case 'reserve':
-        if (provenCount() > limits.proven) {
-          dispatch(session, { kind: 'end', fault: 'evicted' });
-          return;
+  const sessions = new Map<string, MakerTalk>();
+  const { dispatch, apply } = createMakerRunner({
+    ...options,
+    reserved: options.reserved ?? reservedOutputsOf(options.wallet),
+    courier,
+    hasRoom: () => provenCount() <= limits.proven,
+    onClaim(talk, commitment) {
+      for (const other of sessions.values()) {
+        if (other !== talk && other.commitment === commitment) {
+          dispatch(other, { kind: 'end', fault: 'commitment-used' });
         }
-        call(
-          session,
-          'wallet',
-          () => reserve(effect, signal),
-          (reserved) => ({ kind: 'reserved', ...reserved }),
-        );
-        return;
-      case 'claim':
-        claim(session, effect.commitment);
-        return;
-      case 'sign':
-        call(
-          session,
-          'wallet',
-          () => wallet.sign(effect.request, signal),
-          (signatures) => ({ kind: 'signatures', signatures }),
-        );
-        return;
-      case 'broadcast':
-        void broadcast(effect.transaction);
-        return;
-      case 'settle':
-        try {
-          wallet.settle(effect.reservation, effect.settlement);
-        } catch (error) {
-          log.error('the wallet did not take back its coins', { reason: detailOf(error) });
-        }
-        return;
-      case 'end':
-        end(session, effect.outcome);
-    }
-  }
-
-  async function reserve(
-    { request, extended }: Extract<MakerEffect, { readonly kind: 'reserve' }>,
-    signal: AbortSignal,
-  ): Promise<Omit<Extract<MakerEvent, { readonly kind: 'reserved' }>, 'kind'>> {
-    const reservation = await wallet.reserve(request, signal);
-    if (reservation === undefined || !extended) return { reservation };
-    return { reservation, names: await nameOwnCoins(chain, reservation.coins, signal) };
-  }
-
-  async function broadcast(transaction: Uint8Array): Promise<void> {
-    try {
-      await chain.broadcast(transaction);
-    } catch (error) {
-      log.warn('a coinjoin could not be broadcast for its taker', { reason: detailOf(error) });
-    }
-  }
-
-  function claim(session: Session, commitment: string): void {
-    for (const other of sessions.values()) {
-      if (other !== session && other.commitment === commitment) {
-        dispatch(other, { kind: 'end', fault: 'commitment-used' });
       }
-    }
-    call(
-      session,
-      'commitments',
-      () => commitments.add(commitment),
-      () => {
-        options.onUsed?.(commitment, 'now');
-        return { kind: 'claimed' };
-      },
-    );
-  }
-
-  function end(session: Session, outcome: MakerOutcome): void {
-    session.cancelDeadline?.();
-    session.abort.abort();
-    if (sessions.get(session.nick) === session) {
-      sessions.delete(session.nick);
-      courier.forget(session.nick);
-    }
-    if (outcome.result === 'signed') log.info('a coinjoin was signed', { pushed: outcome.pushed });
-    else log.info('a negotiation ended', { step: outcome.step, fault: outcome.fault });
-    options.onOutcome?.(session.nick, outcome);
-  }
+    },
+    onClaimed: (commitment) => options.onUsed?.(commitment, 'now'),
+    onEnd(talk, outcome) {
+      if (sessions.get(talk.nick) === talk) {
+        sessions.delete(talk.nick);
+        courier.forget(talk.nick);
+      }
+      if (outcome.result === 'signed') {
+        log.info('a coinjoin was signed', { pushed: outcome.pushed });
+      } else {
+        log.info('a negotiation ended', { step: outcome.step, fault: outcome.fault });
+      }
+      options.onOutcome?.(talk.nick, outcome);
+    },
+  });
 
   const provenCount = (): number => [...sessions.values()].filter(isProven).length;
 
@@ -291,12 +165,13 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       box: box.value,
       randomBytes: options.randomBytes,
     });
-    const session: Session = {
+    const session: MakerTalk = {
       nick,
       key,
       commitment,
       abort: new AbortController(),
       state: opened.state,
+      hold: undefined,
       cancelDeadline: undefined,
     };
     sessions.set(nick, session);

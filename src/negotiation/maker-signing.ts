@@ -29,6 +29,7 @@ export function onTx(state: In<'awaiting-tx'>, args: readonly string[]): MakerTr
       { kind: 'deadline', ms: terms.policy.portWaitMs },
       {
         kind: 'sign',
+        tx: tx.value,
         request: { transaction: bytes, txid: tx.value.txid, inputs: inputs.value },
       },
     ],
@@ -69,7 +70,7 @@ export function onSignatures(
       repeats: 0,
       lastAnswer: answers,
     },
-    effects: [...answers, { kind: 'deadline', ms: terms.policy.pushWaitMs }],
+    effects: [{ kind: 'keep' }, ...answers, { kind: 'deadline', ms: terms.policy.pushWaitMs }],
   };
 }
 

@@ -110,13 +110,18 @@ interface Signer {
 export type Settlement =
   /** Nothing was signed: the coins are free again. */
   | 'unsigned'
-  /** Signatures left: the transaction may come at any time, even if `pushed` is not told. */
+  /**
+   * Signatures left: the transaction may come at any time, even if `pushed` is not told. Coins and
+   * addresses may be used again once the chain shows one of the coins spent, or after
+   * `pendingTxTimeoutMs` together with a coin of it. The sessions refuse anything else.
+   */
   | 'signed';
 
 export interface MakerWallet extends Signer {
   /**
-   * Sets coins apart until `settle`; no other session gets them meanwhile. Undefined when no coins fit
-   * the amount.
+   * Sets coins and addresses apart until `settle`; no other session gets them meanwhile. The sessions
+   * compare all the same, and refuse what two of them were given. Undefined when no coins fit the
+   * amount.
    */
   reserve(request: ReservationRequest, signal: AbortSignal): Promise<Reservation | undefined>;
   /** Called once for every reservation. Must not throw. */

@@ -37,6 +37,7 @@ export function makerPolicy({ policy, yieldGenerator }: Settings): Partial<Maker
     takerUtxoAge: policy.takerUtxoAge,
     takerUtxoAmtPercent: policy.takerUtxoAmtpercent,
     txWaitMs: yieldGenerator.sessionTimeoutSec * 1000,
+    pendingTxTimeoutMs: yieldGenerator.pendingTxTimeoutMin * 60_000,
   };
 }
 

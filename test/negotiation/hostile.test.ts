@@ -10,22 +10,16 @@ import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/door.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker-api.js';
 import { createMakerSessions, type MakerSessions } from '../../src/negotiation/maker-sessions.js';
 import type { RoundResult } from '../../src/negotiation/taker-api.js';
-import {
-  formatFill,
-  formatTransactionText,
-  parseIoAuth,
-  parseSignatureText,
-} from '../../src/negotiation/texts.js';
+import { formatTransactionText, parseSignatureText } from '../../src/negotiation/texts.js';
 import {
   addressScript,
   buildUnsigned,
   type TransactionOutput,
+  type UnsignedTransaction,
 } from '../../src/negotiation/transaction.js';
 import type { CommandName } from '../../src/protocol/commands.js';
-import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { formatOutpoint } from '../../src/protocol/outpoint.js';
-import { formatRevelation } from '../../src/protocol/podle.js';
 import {
   addressOf,
   createMakerWallet,
@@ -37,6 +31,12 @@ import {
   type TestCoin,
   type TestMakerWallet,
 } from '../helpers/coinjoin-world.js';
+import { approach, isNamed, postVoice, transactionOf, type Named } from '../helpers/evil-taker.js';
+import {
+  createCollidingWallet,
+  lossOf,
+  type CollidingWallet,
+} from '../helpers/colliding-wallet.js';
 import { createPostOffice, type Mail, type PostOffice } from '../helpers/mail.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 
@@ -307,8 +307,6 @@ t.test('copies, other words and false boxes alone never stop a round', PATIENCE,
   t.pass('all were completed');
 });
 
-const scriptOf = (address: string): string => addressScript('signet', address) ?? '';
-
 /** A taker in full command of its keys, up to the point where it may send any transaction. */
 async function tillTransaction(nick: string) {
   const clock = createTestClock();
@@ -321,34 +319,19 @@ async function tillTransaction(nick: string) {
     new AbortController().signal,
   );
   if (podle === undefined || coin === undefined) throw new Error('a coin and its proof');
-  const keys = createBoxKeyPair(randomBytes);
-  const say = async (command: CommandName, args: string): Promise<readonly Mail[]> => {
-    office.pending.length = 0;
-    office.deliver({ from: nick, to: maker.nick, command, args });
-    for (let turn = 0; turn < 6; turn += 1) await settle();
-    return office.pending.splice(0);
-  };
-  office.open(nick);
-  const { commitment, revelation } = podle;
-  const takerKey = keys.publicKeyHex;
-  const [pubkey] = await say('fill', formatFill({ oid: 0, amount: AMOUNT, takerKey, commitment }));
-  const box = openBoxSession(keys, pubkey?.args.split(' ')[0] ?? '');
-  if (!box.ok) throw new Error('a key');
-  const sayBoxed = (command: CommandName, text: string): Promise<readonly Mail[]> =>
-    say(command, box.value.encrypt(text, randomBytes));
-  const [ioauth] = await sayBoxed('auth', formatRevelation(revelation));
-  const io = box.value.decrypt([ioauth?.args ?? '']);
-  const parsed = io.ok ? parseIoAuth(io.value) : io;
-  if (!parsed.ok) throw new Error(parsed.reason);
+  const say = postVoice(office, maker.nick, nick);
+  const named = await approach({ say, nick, amount: AMOUNT, podle });
+  if (!isNamed(named)) throw new Error(named[0]?.args ?? 'silence');
+  const { io, box, sayBoxed } = named;
   const brought = maker.coins
     .filter((own) => maker.wallet.record.reserved.has(formatOutpoint(own)))
     .reduce((sum, { value }) => sum + value, 0);
   const own = {
-    coinjoin: scriptOf(parsed.value.coinjoinAddress),
-    change: scriptOf(parsed.value.changeAddress),
+    coinjoin: named.coinjoinScript,
+    change: named.changeScript,
     least: brought - AMOUNT + EARNED,
   };
-  return { maker, clock, coin, io: parsed.value, own, box: box.value, sayBoxed, say };
+  return { maker, clock, coin, io, own, box, sayBoxed, say };
 }
 
 t.test('a maker signs what pays it, and nothing else', PATIENCE, async (t) => {
@@ -439,4 +422,253 @@ t.test('a second transaction is not signed, and too many bad ones end it', async
   t.match(other.maker.outcomes, [{ result: 'failed', by: 'taker', step: 'tx', fault: 'payment' }]);
   t.strictSame(other.maker.wallet.record.settlements, ['unsigned']);
   t.equal(other.maker.wallet.record.reserved.size, 0);
+});
+
+/** Coins and addresses of a wallet that hands them out to several sessions at once. */
+const POOL_VALUES = [1_500_000, 1_700_000, 1_900_000, 2_100_000];
+const POOL_ADDRESSES = 4;
+/** What two coins leave at most. */
+const MOST_CHANGE = 1_900_000 + 2_100_000 - AMOUNT + EARNED;
+
+/** What takers under one command do to one maker; numbers choose by remainder. */
+type Deed =
+  | {
+      readonly kind: 'meet';
+      readonly nick: number;
+      readonly coins: readonly number[];
+      readonly coinjoin: number;
+      readonly change: number;
+    }
+  /** One transaction that contents every session by itself, at the least cost, to each of them. */
+  | { readonly kind: 'ask'; readonly sessions: readonly number[] }
+  /** All coins that the maker ever had, and the addresses of one session. */
+  | { readonly kind: 'ask-all'; readonly session: number }
+  /** A transaction of before. */
+  | { readonly kind: 'ask-again'; readonly session: number; readonly tx: number }
+  | { readonly kind: 'replay'; readonly mail: number }
+  | { readonly kind: 'seen'; readonly coin: number }
+  | { readonly kind: 'wait'; readonly minutes: number }
+  | { readonly kind: 'restart' };
+
+const some = fc.array(fc.nat(POOL_VALUES.length - 1), { minLength: 1, maxLength: 2 });
+const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      kind: fc.constant('meet' as const),
+      nick: fc.nat(5),
+      coins: some.map((coins) => [...new Set(coins)]),
+      coinjoin: fc.nat(POOL_ADDRESSES - 1),
+      change: fc.nat(POOL_ADDRESSES - 1),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      kind: fc.constant('ask' as const),
+      sessions: fc.oneof(
+        // Those that were met last, or any.
+        fc.integer({ min: 1, max: 3 }).map((n) => Array.from({ length: n }, (_, i) => -1 - i)),
+        fc.array(fc.nat(20), { minLength: 1, maxLength: 4 }),
+      ),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('ask-all' as const), session: fc.nat(20) }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('ask-again' as const),
+      session: fc.nat(20),
+      tx: fc.nat(20),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('replay' as const), mail: pick }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('seen' as const), coin: fc.nat(5) }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('wait' as const),
+      minutes: fc.constantFrom(1, 4, 6, 59, 60, 61),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
+);
+
+/** The cheapest transaction with which every one of these sessions is content by itself. */
+function contenting(wallet: CollidingWallet, sessions: readonly Named[]) {
+  const coins = new Map<string, TestCoin>();
+  const outputs = new Map<string, number>();
+  const atLeast = (script: string, value: number): void => {
+    outputs.set(script, Math.max(value, outputs.get(script) ?? 0));
+  };
+  for (const { io, changeScript } of sessions) {
+    const own = wallet.coins.filter((coin) =>
+      io.coins.some((named) => formatOutpoint(named) === formatOutpoint(coin)),
+    );
+    for (const coin of own) coins.set(formatOutpoint(coin), coin);
+    atLeast(changeScript, own.reduce((sum, { value }) => sum + value, 0) - AMOUNT + EARNED);
+  }
+  for (const { coinjoinScript } of sessions) outputs.set(coinjoinScript, AMOUNT);
+  return transactionOf(
+    [...coins.values()],
+    [...outputs].map(([script, value]) => ({ script, value })),
+  );
+}
+
+interface Told {
+  readonly signed: number;
+  readonly clashes: number;
+}
+
+/** Carries the deeds out; throws when the maker lost anything. */
+async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
+  const clock = createTestClock();
+  const chain = createMemoryChain();
+  const office = createPostOffice();
+  const channel = office.open('J5maker');
+  const coins = mintFor(chain, 'maker', POOL_VALUES);
+  let handout = { coins: [0], coinjoin: 0, change: 1 };
+  const wallet = createCollidingWallet('maker', coins, POOL_ADDRESSES, () => handout);
+  const outcomes: MakerOutcome[] = [];
+  const startSessions = () =>
+    createMakerSessions({
+      channel,
+      network: 'signet',
+      offers: [OFFER],
+      wallet,
+      chain,
+      commitments: createMemoryCommitments(),
+      policy: DEFAULT_MAKER_POLICY,
+      limits: { unproven: 10, proven: 10 },
+      door: createDoor(clock, { ...DEFAULT_DOOR_LIMITS, fillsPerNick: 1_000, fillsPerLink: 100 }),
+      clock,
+      randomBytes,
+      log: silentLog,
+      onOutcome: (_, outcome) => outcomes.push(outcome),
+    });
+  let running = startSessions();
+  channel.on('privmsg', (message) => running.receive(message));
+  const mails: Mail[] = [];
+  const recording: PostOffice = {
+    ...office,
+    deliver(mail) {
+      mails.push(mail);
+      office.deliver(mail);
+    },
+  };
+  const taker = createTakerWallet(
+    'evil',
+    mintFor(
+      chain,
+      'evil',
+      Array.from(deeds, () => 2e6),
+    ),
+  );
+  const met: Named[] = [];
+  const asked: UnsignedTransaction[] = [];
+  const chosen = (n: number): Named | undefined => met.at(n % Math.max(1, met.length));
+
+  for (const deed of deeds) {
+    switch (deed.kind) {
+      case 'meet': {
+        handout = { ...deed, coins: [...deed.coins] };
+        const podle = await taker.commit(AMOUNT, new AbortController().signal);
+        if (podle === undefined) throw new Error('a proof');
+        const nick = `J5evil${deed.nick}`;
+        const say = postVoice(recording, 'J5maker', nick);
+        const named = await approach({ say, nick, amount: AMOUNT, podle });
+        if (isNamed(named)) met.push(named);
+        break;
+      }
+      case 'ask': {
+        const sessions = [...new Set(deed.sessions.flatMap((n) => chosen(n) ?? []))];
+        if (sessions.length === 0) break;
+        const tx = contenting(wallet, sessions);
+        asked.push(tx);
+        for (const session of sessions) await session.sendTransaction(tx);
+        break;
+      }
+      case 'ask-all': {
+        const session = chosen(deed.session);
+        if (session === undefined) break;
+        const tx = transactionOf(coins, [
+          { script: session.coinjoinScript, value: AMOUNT },
+          { script: session.changeScript, value: MOST_CHANGE },
+        ]);
+        asked.push(tx);
+        await session.sendTransaction(tx);
+        break;
+      }
+      case 'ask-again': {
+        const tx = asked[deed.tx % Math.max(1, asked.length)];
+        if (tx !== undefined) await chosen(deed.session)?.sendTransaction(tx);
+        break;
+      }
+      case 'replay': {
+        const mail = mails[deed.mail % Math.max(1, mails.length)];
+        if (mail !== undefined) office.deliver(mail);
+        await settle();
+        break;
+      }
+      case 'seen': {
+        const coin = coins[deed.coin % coins.length];
+        if (coin !== undefined) chain.remove(coin);
+        break;
+      }
+      case 'wait':
+        clock.advance(deed.minutes * 60_000);
+        break;
+      case 'restart':
+        running.close();
+        running = startSessions();
+        break;
+    }
+    await settle();
+  }
+  running.close();
+  const loss = lossOf(wallet, EARNED);
+  if (loss !== undefined) throw new Error(loss);
+  if (running.size > 0 || clock.pending > 0) throw new Error('a session or a timer is left');
+  const clashes = outcomes.filter(
+    (outcome) => outcome.result === 'failed' && outcome.fault === 'bad-reservation',
+  );
+  return { signed: wallet.record.signed.length, clashes: clashes.length };
+}
+
+t.test('coins and addresses that collide cost a maker nothing', PATIENCE, async (t) => {
+  const first: Deed = { kind: 'meet', nick: 0, coins: [0], coinjoin: 0, change: 1 };
+  const both: Deed = { kind: 'ask', sessions: [0, 1] };
+  const hour: Deed = { kind: 'wait', minutes: 61 };
+  // Each of these robbed a maker that knew of nothing but the session.
+  const robberies: readonly (readonly Deed[])[] = [
+    [first, { ...first, nick: 1, coins: [1], change: 2 }, both],
+    [first, { ...first, nick: 1, coins: [1], coinjoin: 2 }, both],
+    [first, { ...first, nick: 1, coins: [1], coinjoin: 1, change: 2 }, both],
+    [first, { ...first, nick: 1, coins: [1], coinjoin: 2, change: 0 }, both],
+    [
+      { ...first, coins: [0, 1] },
+      { kind: 'ask-all', session: 0 },
+      hour,
+      { ...first, nick: 1, coins: [0, 2] },
+      { kind: 'ask-all', session: 1 },
+    ],
+  ];
+  for (const deeds of robberies) {
+    const { signed } = await underDeeds(deeds);
+    t.ok(signed > 0, 'one of them is signed');
+  }
+  let signed = 0;
+  let clashes = 0;
+  await fc.assert(
+    fc.asyncProperty(fc.array(anyDeed, { minLength: 2, maxLength: 16 }), async (deeds) => {
+      const told = await underDeeds(deeds);
+      signed += told.signed;
+      clashes += told.clashes;
+    }),
+    { numRuns: 50 },
+  );
+  t.pass(`${signed} signed, ${clashes} reservations refused`);
 });
