@@ -323,4 +323,11 @@ t.test('the alerts', async (t) => {
   );
   const ours = [...there].filter((metric) => metric.startsWith('onionmc_'));
   t.same(explained.toSorted(), ours.toSorted(), 'docs/directory.md explains each metric');
+
+  const [reasons = ''] = docs.slice(docs.indexOf('| reason ')).split('\n\n', 1);
+  const named = [...reasons.matchAll(/`([a-z-]+)`/g)].map(([, reason]) => reason);
+  const counted = [...page.matchAll(/^onionmc_dropped_total\{reason="([a-z-]+)"\}/gm)];
+  t.ok(counted.length > 20);
+  const reasonsThere = counted.map(([, reason]) => reason);
+  t.same(named.toSorted(), reasonsThere.toSorted(), 'and each reason for which a line is dropped');
 });

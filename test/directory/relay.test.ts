@@ -413,6 +413,14 @@ void t.test('the length of a line', async (t) => {
   t.equal((await b.nextRaw()).length, 39_998, '40,000 bytes that shrink to 39,998 are relayed');
   a.write(`{"type": 685, "line": "J5a!J5b!${'x'.repeat(39_999 - 33)}"}\r\n`);
   await until(() => directory.stats().dropped['too-long'] === 4);
+  for (const bytes of [39_999, 40_000]) {
+    const before = directory.stats().dropped['too-long'];
+    const private_ = '{"type": 685, "line": "J5a!J5b!tx ';
+    a.write(`${private_}${'x'.repeat(bytes - private_.length - 2)}"}\r\n`);
+    await until(() => directory.stats().dropped['too-long'] === before + 1);
+  }
+  t.equal(directory.stats().goneNotices, 0, 'its addressee is there');
+  t.equal(directory.stats().closed.oversize, 0, 'and so is its sender');
 
   a.write(envelope(40_001) + '\r\n');
   await a.closed;
