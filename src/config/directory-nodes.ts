@@ -9,7 +9,7 @@ import {
   type LocationFault,
 } from '../protocol/location.js';
 import { quotedLine } from '../kit/shown-text.js';
-import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
+import { FORMER_LISTS, SHIPPED_DIRECTORIES } from './shipped-directories.js';
 
 /** Most entries; a peer keeps a connection to each. */
 const MAX_DIRECTORIES = 64;
@@ -57,18 +57,46 @@ export function parseDirectoryNodes(text: string): DirectoryList {
   return { ok: true, nodes };
 }
 
-/** The network whose shipped list this is, entry for entry. */
-function shippedListOf(text: string): Network | undefined {
-  const written = entriesOf(text).toSorted().join(',');
-  return NETWORKS.find(
-    (network) => written !== '' && written === SHIPPED_DIRECTORIES[network].toSorted().join(','),
+/** A list that nobody chose: a program wrote it into the file. */
+interface UnchosenList {
+  readonly network: Network;
+  /** For a person. */
+  readonly name: string;
+  /** It is today's, entry for entry. */
+  readonly isCurrent: boolean;
+}
+
+/** The set of onions in entries, whatever their ports. */
+function hostSet(entries: readonly string[]): string {
+  const hosts = entries.map((entry) => entry.replace(/:\d+$/, '').toLowerCase());
+  return [...new Set(hosts)].toSorted().join(',');
+}
+
+/** The list that a program shipped and that this is, as a set and ports aside. */
+function unchosenList(text: string): UnchosenList | undefined {
+  const entries = entriesOf(text);
+  if (entries.length === 0) return undefined;
+  const written = hostSet(entries);
+  const network = NETWORKS.find((name) => written === hostSet(SHIPPED_DIRECTORIES[name]));
+  if (network !== undefined) {
+    const isCurrent =
+      entries.toSorted().join(',') === SHIPPED_DIRECTORIES[network].toSorted().join(',');
+    return { network, name: `the shipped list of ${network}`, isCurrent };
+  }
+  const former = FORMER_LISTS.find(
+    ({ names }) => written === hostSet(names.map((name) => `${name}.onion`)),
   );
+  if (former === undefined) return undefined;
+  const name = `a former shipped list of ${former.network} (${former.when})`;
+  return { network: former.network, name, isCurrent: false };
 }
 
 /**
  * Whom a role that dials connects to. An empty list stands for the shipped list of the network; so
- * does the shipped list of another network, which is what a file holds when only `network` was
- * edited. Loopback mode takes addresses of this machine only, and Tor mode only onions.
+ * does a list that nobody chose: that of another network, which is what a file holds when only
+ * `network` was edited, and every list that the original shipped before. A part of one, or one with
+ * other addresses, is a choice. Loopback mode takes addresses of this machine only, and Tor mode only
+ * onions. The file itself stays as it is.
  */
 export function nodesToDial(text: string, network: Network, loopback: boolean): DirectoryList {
   if (loopback) {
@@ -78,18 +106,20 @@ export function nodesToDial(text: string, network: Network, loopback: boolean): 
       'addresses of this machine (127.0.0.1:port), because regtest_count is not 0,0',
     );
   }
-  const listOf = shippedListOf(text);
+  const unchosen = unchosenList(text);
   const ours = SHIPPED_DIRECTORIES[network];
-  if (entriesOf(text).length > 0 && (listOf === undefined || listOf === network)) {
+  const isOurs = unchosen?.isCurrent === true && unchosen.network === network;
+  if (entriesOf(text).length > 0 && (unchosen === undefined || isOurs)) {
     return onlyOf('onion', text, 'onion addresses, unless regtest_count is other than 0,0');
   }
-  const found = listOf === undefined ? 'nothing' : `the shipped list of ${listOf}`;
+  const found = unchosen?.name ?? 'nothing';
   if (ours.length === 0) {
     return refused(found, `host:port of at least one ${network} directory (none is shipped)`);
   }
   const shipped = parseDirectoryNodes(ours.join(','));
-  if (!shipped.ok || listOf === undefined) return shipped;
-  return { ...shipped, notice: `directory_nodes is ${found}; using that of ${network} instead` };
+  if (!shipped.ok || unchosen === undefined) return shipped;
+  const instead = unchosen.network === network ? "today's" : `that of ${network}`;
+  return { ...shipped, notice: `directory_nodes is ${found}; using ${instead} instead` };
 }
 
 function onlyOf(kind: Location['kind'], text: string, allowed: string): DirectoryList {
@@ -124,7 +154,7 @@ async function ownLocation(own: OwnAddress): Promise<string | undefined> {
  * list or the directory itself.
  */
 export async function directoryNotice(text: string, own: OwnAddress): Promise<string | undefined> {
-  if (shippedListOf(text) !== undefined) return undefined;
+  if (unchosenList(text) !== undefined) return undefined;
   const self = await ownLocation(own);
   const others = entriesOf(text).filter((entry) => entry !== self).length;
   if (others === 0) return undefined;

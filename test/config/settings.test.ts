@@ -18,8 +18,8 @@ import {
   YIELDGENERATOR_KEYS,
 } from '../../src/config/settings-keys.js';
 import { loadSettings, settingsFrom, type Role, type Settings } from '../../src/config/settings.js';
-import { SHIPPED_DIRECTORIES } from '../../src/config/shipped-directories.js';
-import { formatLocation, onionHost } from '../../src/protocol/location.js';
+import { FORMER_LISTS, SHIPPED_DIRECTORIES } from '../../src/config/shipped-directories.js';
+import { formatLocation, onionHost, parseLocation } from '../../src/protocol/location.js';
 
 const ROLES: readonly Role[] = ['directory', 'maker', 'taker', 'ob-watcher'];
 const ONION = `${onionHost(new Uint8Array(32).fill(7))}:5222`;
@@ -231,7 +231,7 @@ t.test('one line for each bad value: where, found, allowed', async (t) => {
       `${onion}regtest_count = 1,1\ndirectory_nodes = ${ONION}`,
       /directory_nodes: found ".{62}:5222"; allowed: addresses of this machine/,
     ],
-    [`${onion}regtest_count = 1,1\n`, /directory_nodes: found "satoshi2/],
+    [`${onion}regtest_count = 1,1\n`, /directory_nodes: found "jmarket/],
     [
       `${onion}regtest_count = 1,1\ndirectory_nodes =`,
       /directory_nodes: found nothing; allowed: addresses of this machine/,
@@ -339,6 +339,102 @@ t.test('whom a role connects to', async (t) => {
     'localhost:5222',
     '127.0.0.1:5223',
   ]);
+});
+
+/** What the original wrote into files, by the first letters of each onion. */
+const SHIPPED_BEFORE: readonly (readonly [string, string])[] = [
+  ['mainnet', '3kxw qqd2'],
+  ['mainnet', '3kxw qqd2 jmdir'],
+  ['mainnet', '3kxw qqd2 bqlp'],
+  ['mainnet', '3kxw jmdir bqlp'],
+  ['mainnet', 'g3hv 3kxw jmdir bqlp'],
+  ['mainnet', 'g3hv 3kxw bqlp'],
+  ['mainnet', 'wkd3 g3hv 3kxw bqlp ylegp'],
+  ['mainnet', 'g3hv 3kxw bqlp odpwaf'],
+  ['mainnet', '3kxw bqlp coinjoint jmarket odpwaf satoshi2'],
+  ['mainnet', 'satoshi2 jmarket coinjoint nakamoto odpwaf'],
+  ['mainnet', 'jmv2dir satoshi2 jmarket coinjoint nakamoto odpwaf'],
+  ['signet', 'rr6f k74o'],
+  ['signet', 'rr6f k74o y2ru'],
+];
+
+const isAddress = (text: string): boolean => /^\S+\.onion:\d+$/.test(text);
+
+/** What a taker dials with this list, and what the operator is told. */
+const on = async (network: string, list: readonly string[]) => {
+  const found = await nodes(
+    `directory_nodes = ${list.join(', ')}\n[BLOCKCHAIN]\nnetwork = ${network}`,
+  );
+  return { dialled: found.filter(isAddress), told: found.filter((text) => !isAddress(text)) };
+};
+
+t.test('a list that nobody chose is replaced, and nothing else', async (t) => {
+  const all = new Set(FORMER_LISTS.flatMap(({ names }) => names));
+  const short = (text: string) =>
+    text.split(' ').map((start) => [...all].find((name) => name.startsWith(start)) ?? start);
+  t.strictSame(
+    FORMER_LISTS.map(({ network, names }) => [network, names]),
+    SHIPPED_BEFORE.map(([network, text]) => [network, short(text)]),
+  );
+  for (const [of, text] of SHIPPED_BEFORE) {
+    const list = short(text).map((name) => `${name}.onion:5222`);
+    const otherPorts = list.toReversed().map((node, n) => node.replace('5222', String(80 + n)));
+    for (const network of ['mainnet', 'signet'] as const) {
+      const ours = SHIPPED_DIRECTORIES[network];
+      for (const written of [list, otherPorts]) {
+        // oxlint-disable-next-line no-await-in-loop -- a table
+        const { dialled, told } = await on(network, written);
+        t.same(dialled, ours, `${text} on ${network}`);
+        t.equal(told.length, 1, 'one notice');
+        const instead = of === network ? "today's" : `that of ${network}`;
+        t.match(told[0], `directory_nodes is a former shipped list of ${of} (`);
+        t.match(told[0], `; using ${instead} instead`);
+      }
+    }
+    const choices = [list.slice(1), list.slice(0, 1), [...list, OTHER], [OTHER]];
+    for (const choice of choices) {
+      const written = new Set(choice.map((node) => node.replace(/\.onion:\d+$/, '')));
+      const isList = SHIPPED_BEFORE.some(
+        ([, other]) =>
+          short(other).length === written.size && short(other).every((name) => written.has(name)),
+      );
+      if (isList) continue;
+      // oxlint-disable-next-line no-await-in-loop
+      const { dialled, told } = await on(of, choice);
+      t.same(dialled, choice, 'a choice');
+      t.same(told, []);
+    }
+  }
+  for (const network of ['mainnet', 'signet'] as const) {
+    const ours = SHIPPED_DIRECTORIES[network];
+    t.same(await on(network, ours), { dialled: ours, told: [] }, 'the list of today');
+    t.same((await on(network, ours.slice(1))).dialled, ours.slice(1), 'a part of it is a choice');
+    const mixed = [
+      ...ours.slice(1),
+      ...SHIPPED_DIRECTORIES[network === 'mainnet' ? 'signet' : 'mainnet'],
+    ];
+    t.same((await on(network, mixed)).dialled, mixed);
+    for (const node of ours) t.match(parseLocation(node), { ok: true }, 'a real onion');
+  }
+  for (const name of all) t.match(parseLocation(`${name}.onion:5222`), { ok: true });
+  const { notices } = await read(
+    `[MESSAGING:a]\ntype = onion\ndirectory_nodes = ${short('g3hv 3kxw bqlp')
+      .map((name) => `${name}.onion:5222`)
+      .join(',')}`,
+    'directory',
+  );
+  t.same(notices, [], 'a directory has nothing to say of it');
+  t.equal(SHIPPED_DIRECTORIES.mainnet.length, 8);
+  t.equal(SHIPPED_DIRECTORIES.signet.length, 6);
+});
+
+t.test('the file of the user stays as it is', async (t) => {
+  const text = `[MESSAGING:onion]\ntype = onion\ndirectory_nodes = ${(FORMER_LISTS[0]?.names ?? []).map((name) => `${name}.onion:80`).join(',')}\n`;
+  const datadir = t.testdir({ 'joinmarket.cfg': text });
+  const { settings, notices } = await loadSettings({ datadir, role: 'taker' });
+  t.same(settings.onion.directoryNodes.map(formatLocation), SHIPPED_DIRECTORIES.mainnet);
+  t.match(notices.join('\n'), /former shipped list of mainnet \(2022-04\); using today's instead/);
+  t.equal(await readFile(join(datadir, 'joinmarket.cfg'), 'utf8'), text);
 });
 
 t.test('a directory connects to no other and says so once', async (t) => {

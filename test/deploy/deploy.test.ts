@@ -329,5 +329,5 @@ t.test('the alerts', async (t) => {
   const counted = [...page.matchAll(/^onionmc_dropped_total\{reason="([a-z-]+)"\}/gm)];
   t.ok(counted.length > 20);
   const reasonsThere = counted.map(([, reason]) => reason);
-  t.same(named.toSorted(), reasonsThere.toSorted(), 'and each reason for which a line is dropped');
+  t.same(new Set(named), new Set(reasonsThere), 'and each reason for which a line is dropped');
 });

@@ -415,8 +415,8 @@ void t.test('the length of a line', async (t) => {
   await until(() => directory.stats().dropped['too-long'] === 4);
   for (const bytes of [39_999, 40_000]) {
     const before = directory.stats().dropped['too-long'];
-    const private_ = '{"type": 685, "line": "J5a!J5b!tx ';
-    a.write(`${private_}${'x'.repeat(bytes - private_.length - 2)}"}\r\n`);
+    const privmsg = '{"type": 685, "line": "J5a!J5b!tx ';
+    a.write(`${privmsg}${'x'.repeat(bytes - privmsg.length - 2)}"}\r\n`);
     await until(() => directory.stats().dropped['too-long'] === before + 1);
   }
   t.equal(directory.stats().goneNotices, 0, 'its addressee is there');
