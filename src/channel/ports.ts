@@ -109,6 +109,11 @@ export interface Served {
   begin?(): void;
   /** One of those who came while nobody accepted (`MovableService.leave`). */
   welcome?(parcel: Parcel): void;
+  /**
+   * Somebody found that the outside cannot reach us: looks at once whether we are still served, and
+   * mends it if not. Absent where there is nothing to look at.
+   */
+  doubt?(): void;
   /** Stops accepting and withdraws the service; connections already accepted are the caller's to close. */
   close(): Promise<void>;
 }

@@ -12,7 +12,11 @@ import type { ControlClient } from '../tor/control-client.js';
 import { readOnionHostname } from '../tor/key-folder.js';
 import type { PowQueue } from '../tor/add-onion.js';
 import type { ServedFolder } from '../tor/hidden-service-dir.js';
-import { startOnionService, type OnionIdentity } from '../tor/onion-service.js';
+import {
+  startOnionService,
+  type OnionIdentity,
+  type OnionServiceOptions,
+} from '../tor/onion-service.js';
 import { onionTarget } from '../tor/onion-target.js';
 import type { SelfTest } from '../tor/self-test.js';
 import { createSocksDialer, type SocksDialer, type SocksEndpoint } from '../tor/socks-dialer.js';
@@ -40,6 +44,12 @@ export type TorServing =
       readonly circuits?: { readonly folder: ServedFolder; readonly socket: string };
       /** Longest wait for the descriptor uploads, in milliseconds. */
       readonly uploadTimeoutMs?: number;
+      /**
+       * Whether to dial our own onion from time to time, as a stranger would (default false); for
+       * programs that have no test of their own.
+       */
+      readonly selfTestRounds?: boolean;
+      readonly watchTimings?: OnionServiceOptions['watchTimings'];
     }
   /** The operator's torrc serves it; we only listen and read `hostname`. */
   | {
@@ -108,6 +118,7 @@ async function serveByControl(
   tools: Tools,
 ): Promise<Served> {
   const { identity, connectControl, pow, uploadTimeoutMs, circuits, targetHost } = serving;
+  const { selfTestRounds, watchTimings } = serving;
   const service = await startOnionService({
     connect: connectControl,
     identity,
@@ -125,12 +136,15 @@ async function serveByControl(
     ...(onState === undefined ? {} : { onState }),
     ...(pow === undefined ? {} : { pow }),
     ...(uploadTimeoutMs === undefined ? {} : { uploadTimeoutMs }),
+    ...(selfTestRounds === undefined ? {} : { selfTestRounds }),
+    ...(watchTimings === undefined ? {} : { watchTimings }),
   });
   // Told by `onState`; nobody has to wait for this promise.
   service.reachable.catch(() => {});
   return {
     location: service.location,
     ...accepting(listening, service.move),
+    doubt: () => service.doubt(),
     async close() {
       listening.close();
       await service.close();

@@ -87,6 +87,8 @@ export interface CanaryOptions {
   readonly log: Log;
   /** What the process before knew, to go on with. */
   readonly past?: CanaryReport | undefined;
+  /** Nobody answers at our onion: told after every test that found it so, but not of a single one. */
+  readonly onUnreachable?: () => void;
   /** Told of every test that was made. */
   readonly onTest?: (result: ProbeResult) => void;
 }
@@ -198,6 +200,7 @@ export function createCanary(options: CanaryOptions): Canary {
   function conclude(verdict: Verdict, result: ProbeResult): void {
     const isNews = verdict !== state && !(verdict === 'reachable' && state === 'waiting');
     enter(verdict);
+    if (verdict === 'unreachable') options.onUnreachable?.();
     if (!isNews) return;
     if (verdict === 'reachable') log.info(LINES[verdict], { ...times });
     else log.warn(LINES[verdict], { found: outcomeText(result) });

@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { silentLog, type Log } from '../channel/log.js';
-import type { Clock, Overlay, Random, ServiceState } from '../channel/ports.js';
+import type { Clock, Overlay, Random, Served, ServiceState } from '../channel/ports.js';
 import { createDirectory, directoryMotd, type Directory } from '../directory/directory.js';
 import { DEFAULT_LIMITS, type DirectoryLimits } from '../directory/limits.js';
 import type { Metrics } from '../ops/metrics.js';
@@ -135,6 +135,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
   const signal = options.signal ?? new AbortController().signal;
   let motd = options.motd ?? '';
   let location: Location | undefined;
+  let served: Served | undefined;
   let state: NodeState = { state: 'starting', detail: 'not served yet' };
   const entered: Record<NodeStateName, number> = {
     starting: 1,
@@ -161,6 +162,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
     clock,
     random,
     log,
+    onUnreachable: () => served?.doubt?.(),
     onTest(result) {
       countSelfTest(result);
       options.onSelfTest?.(result);
@@ -238,7 +240,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
       inherited: options.inherited,
     }));
   try {
-    const served = await overlay.serve(
+    const service = await overlay.serve(
       (connection) => {
         // Nobody can know the location before it is announced; whoever is that quick is a stranger.
         if (location === undefined) {
@@ -252,7 +254,8 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
         ...(options.inherited === undefined ? {} : { inherited: options.inherited }),
       },
     );
-    location = served.location;
+    served = service;
+    location = service.location;
     if (inherited) directory.restore(inherited.state, inherited.peers);
     else tellCanary();
     return {
@@ -261,9 +264,9 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
       directory,
       reachable,
       health,
-      moving: served.move && {
+      moving: service.move && {
         directory,
-        service: served.move,
+        service: service.move,
         parts: [
           ...(page === undefined ? [] : [page.move]),
           movePast(() => ({ upSeconds: upSeconds(), entered, selfTests, canary: canary.report() })),
@@ -274,12 +277,12 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
         // It came into its state in the process before.
         for (const name of SERVICE_STATES) entered[name] = past?.entered[name] ?? entered[name];
         inherited?.release();
-        served.begin?.();
+        service.begin?.();
         page?.begin();
         tellCanary();
       },
       welcome(parcel) {
-        served.welcome?.(parcel);
+        service.welcome?.(parcel);
       },
       async leave() {
         await Promise.all([canary.stop(), page?.close(), directory.refusedGone()]);
@@ -291,7 +294,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
       async close() {
         enter({ state: 'stopping' });
         directory.stopAccepting();
-        await Promise.all([canary.stop(), served.close(), directory.close()]);
+        await Promise.all([canary.stop(), service.close(), directory.close()]);
         await page?.close();
         log.close();
       },

@@ -84,6 +84,7 @@ export function torOverlay(options: TorOptions = {}): Overlay {
         identity,
         listen: options.listen ?? { host: '127.0.0.1', port: 0 },
         targetHost: options.targetHost,
+        selfTestRounds: true,
         connectControl: (signal) =>
           connectControl({ endpoint, signal, ...(password === undefined ? {} : { password }) }),
       },

@@ -190,6 +190,8 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
     connectControl: access.connect,
     // A Tor of our own is on this machine.
     targetHost: process === undefined ? onion.targetHost : undefined,
+    // A directory visits itself more often, and more closely (`createCanary`).
+    selfTestRounds: settings.role !== 'directory',
     ...(options.pow === undefined ? {} : { pow: options.pow }),
     ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined
       ? {

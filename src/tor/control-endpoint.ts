@@ -10,6 +10,8 @@ const UNIX_PREFIX = 'unix:';
 /** `sun_path` has 108 bytes with its closing NUL. */
 const MAX_UNIX_PATH_BYTES = 107;
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+/** Silence after which the operating system asks whether the other end is still there. */
+const KEEP_ALIVE_MS = 30_000;
 
 function badEndpoint(message: string): TorError {
   return new TorError('endpoint', 'bad-endpoint', message, { remedy: 'configuration' });
@@ -120,7 +122,14 @@ export function openControlSocket(
     const socket =
       endpoint.kind === 'unix'
         ? connect({ path: endpoint.path })
-        : connect({ host: endpoint.host, port: endpoint.port, noDelay: true });
+        : connect({
+            host: endpoint.host,
+            port: endpoint.port,
+            noDelay: true,
+            // A machine that is gone says nothing, and a firewall may forget a silent connection.
+            keepAlive: true,
+            keepAliveInitialDelay: KEEP_ALIVE_MS,
+          });
     const settle = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);

@@ -1,21 +1,30 @@
 /**
  * An onion service of ours that stays up: added over the control port, watched until its descriptors
  * are published, and added again with the same key whenever the control connection is lost, for a
- * service lives exactly as long as its connection (protocol document, section 12.2).
+ * service lives exactly as long as its connection (protocol document, section 12.2), or Tor says that
+ * it does not have the service any more.
  */
 import type { Log } from '../channel/log.js';
 import type { Clock, Random, ServiceState } from '../channel/ports.js';
-import { socketOver } from '../handover/native-handle.js';
-import { HandoverError, isRecord, type Movable, type Parcels } from '../handover/parcel.js';
-import { parseOnionHost, type Location } from '../protocol/location.js';
+import { HandoverError, type Movable, type Parcels } from '../handover/parcel.js';
+import type { Location } from '../protocol/location.js';
 import type { OnionTarget, PowQueue } from './add-onion.js';
-import { controlClientOver, type ControlClient } from './control-client.js';
+import type { ControlClient } from './control-client.js';
 import { deferred } from './deferred.js';
 import { removeHiddenService, type ServedFolder } from './hidden-service-dir.js';
 import { keylessError, onionAdder, type OnionIdentity, type TargetOf } from './onion-adder.js';
 import { TorError } from './tor-error.js';
 import { pause, retryDelays } from './retry.js';
+import { ROUND_TIMINGS, startSelfTestRounds, type RoundTimings } from './self-test-rounds.js';
 import type { SelfTest } from './self-test.js';
+import { holdService, inheritedService } from './service-handover.js';
+import { askForFolder, askForOnion } from './service-presence.js';
+import {
+  WATCH_TIMINGS,
+  watchService,
+  type ServiceWatch,
+  type WatchTimings,
+} from './service-watch.js';
 import { followUploads } from './upload-follower.js';
 
 export interface OnionServiceOptions {
@@ -46,6 +55,10 @@ export interface OnionServiceOptions {
   readonly inherited?: Parcels | undefined;
   /** Dials the onion as a stranger does, for where nobody tells whether it is published. */
   readonly selfTest?: SelfTest;
+  /** Whether to go on dialling it after that, at long intervals (default false). */
+  readonly selfTestRounds?: boolean;
+  /** When Tor is asked whether it still has the service, and when it is dialled. */
+  readonly watchTimings?: Partial<WatchTimings & RoundTimings>;
   /** Default `DEFAULT_POW_QUEUE`; a directory wants `DIRECTORY_POW_QUEUE`. */
   readonly pow?: PowQueue;
 }
@@ -56,6 +69,11 @@ export interface OnionService {
   readonly reachable: Promise<void>;
   /** Only while peers can reach it. */
   readonly move: Movable;
+  /**
+   * Somebody found that the outside cannot reach it: asks Tor at once whether it still has the
+   * service, and adds it again if not.
+   */
+  doubt(): void;
   /** Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral key. */
   close(): Promise<void>;
 }
@@ -67,38 +85,16 @@ const DEFAULT_UPLOAD_TIMEOUT_MS = 180_000;
 const DEL_ONION_TIMEOUT_MS = 2_000;
 /** A Tor that has just lost our last connection may still be clearing the service away. */
 const COLLISION_RETRIES = 4;
-
-/** The key of the parcel that holds the control connection of the service. */
-const SERVICE = 'onion-service';
-/** Most tries, and their distance in milliseconds, to find the control connection at rest. */
-const HOLD_TRIES = 50;
-const HOLD_RETRY_MS = 20;
-const PRIVATE_KEY = /^ED25519-V3:[A-Za-z\d+/]{86}==$/;
-
-interface InheritedService {
-  readonly client: ControlClient;
-  readonly host: string;
-  readonly privateKey: string | undefined;
-}
-
-function inheritedService(parcels: Parcels): InheritedService {
-  const { value, handle } = parcels.get(SERVICE) ?? {};
-  const { host, privateKey }: Readonly<Record<string, unknown>> = isRecord(value) ? value : {};
-  if (handle === undefined || typeof host !== 'string' || !parseOnionHost(host).ok) {
-    throw new HandoverError('no onion service was handed over');
-  }
-  return {
-    client: controlClientOver(socketOver(handle), 'Tor', true),
-    host,
-    privateKey:
-      typeof privateKey === 'string' && PRIVATE_KEY.test(privateKey) ? privateKey : undefined,
-  };
-}
+/** A filter that cuts the connection at the question whether Tor has the service is not asked again. */
+const MAX_CUTS = 2;
 
 /** One control connection with the service on it. */
 interface Session {
   readonly client: ControlClient;
   readonly host: string;
+  /** Why we closed the connection; undefined while we did not. */
+  gone: string | undefined;
+  watch: ServiceWatch | undefined;
 }
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
@@ -115,6 +111,10 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   const stop = new AbortController();
   const retry = retryDelays(random);
   const adder = onionAdder({ ...options, virtualPort });
+  const timings = { ...WATCH_TIMINGS, ...ROUND_TIMINGS, ...options.watchTimings };
+  let stopRounds: (() => void) | undefined;
+  /** First questions in a row that ended the connection instead of being answered. */
+  let cuts = 0;
   let toldAboutPow = false;
   let lastDetail = '';
   let isReachable = false;
@@ -136,6 +136,49 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     log.info('onion service reachable', { onion: adder.host });
     reachable.resolve();
     options.onState?.({ state: 'reachable' });
+    testInRounds();
+  }
+
+  function testInRounds(): void {
+    const { selfTest, selfTestRounds } = options;
+    if (selfTest === undefined || selfTestRounds !== true || adder.host === undefined) return;
+    stopRounds?.();
+    const { host } = adder;
+    stopRounds = startSelfTestRounds({
+      selfTest,
+      host,
+      timings,
+      clock,
+      random,
+      log,
+      onUnreachable: () => session?.watch?.doubt(),
+    });
+  }
+
+  /** Asks whether Tor still has the service, from now on; ends the connection when it does not. */
+  function watchOver(watched: Session): void {
+    const { client, host } = watched;
+    const { folder } = options;
+    watched.watch = watchService({
+      async ask(bounds) {
+        if (cuts >= MAX_CUTS) return 'untold';
+        if (folder === undefined) return askForOnion(client, host, bounds);
+        return askForFolder(client, folder.dir, bounds);
+      },
+      onFirst(ended) {
+        if (ended === 'cut') cuts++;
+        else if (cuts < MAX_CUTS) cuts = 0;
+      },
+      timings,
+      clock,
+      log,
+      canReturn: () => folder !== undefined || adder.key !== undefined,
+      onGone(why) {
+        watched.gone = why;
+        client.close();
+      },
+    });
+    void client.lost.then(() => watched.watch?.stop());
   }
 
   /** Adds the service on a fresh connection. Closes it again when anything fails. */
@@ -162,7 +205,9 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
         log.info('onion service without proof-of-work defences', { why: added.pow.why });
       }
       uploads.begin(added.host);
-      return { client, host: added.host };
+      const published: Session = { client, host: added.host, gone: undefined, watch: undefined };
+      watchOver(published);
+      return published;
     } catch (error) {
       client.close();
       throw error;
@@ -208,7 +253,8 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     while (session !== undefined) {
       const cause = await session.client.lost;
       if (stop.signal.aborted) return;
-      const detail = cause === undefined ? 'the control connection was closed' : cause.message;
+      stopRounds?.();
+      const detail = session.gone ?? cause?.message ?? 'the control connection was closed';
       log.warn('onion service lost; re-creating it', { why: detail });
       lastDetail = '';
       isReachable = false;
@@ -239,7 +285,9 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     signal.removeEventListener('abort', onAbort);
     reachable.reject(new TorError('upload', 'closed', 'the onion service was closed'));
     adder.forget();
+    stopRounds?.();
     const current = session;
+    current?.watch?.stop();
     if (current !== undefined && !current.client.closed) {
       await remove(current).catch((error: unknown) =>
         log.debug('Tor did not take the onion service away', { why: messageOf(error) }),
@@ -259,27 +307,30 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
       );
     }
     adder.inherit(host, privateKey);
-    return { client, host };
+    return { client, host, gone: undefined, watch: undefined };
   }
 
   const move: Movable = {
-    async hold() {
-      for (let tries = 0; tries < HOLD_TRIES; tries++) {
-        if (!isReachable || session === undefined) {
-          throw new HandoverError('the onion is not reachable now; try again when it is');
-        }
-        const { client, host } = session;
-        const handle = client.hold();
-        if (handle !== undefined) {
-          const privateKey = identity.kind === 'ephemeral' ? adder.key : undefined;
-          return [{ key: SERVICE, value: { host, privateKey }, handle }];
-        }
-        // oxlint-disable-next-line no-await-in-loop -- each try needs the one before
-        await pause(clock, HOLD_RETRY_MS, stop.signal);
-      }
-      throw new HandoverError('the control connection to Tor is busy; try again');
+    hold: () =>
+      holdService({
+        // Its question must not be under way.
+        current: () => {
+          if (!isReachable || session === undefined) return undefined;
+          session.watch?.stop();
+          return session;
+        },
+        privateKey: () => (identity.kind === 'ephemeral' ? adder.key : undefined),
+        clock,
+        signal: stop.signal,
+      }).catch((error: unknown) => {
+        if (session !== undefined) watchOver(session);
+        throw error;
+      }),
+    release() {
+      if (session === undefined || session.client.closed) return;
+      session.client.release();
+      watchOver(session);
     },
-    release: () => session?.client.release(),
   };
 
   const abortStart = () => stop.abort();
@@ -308,6 +359,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     location: { kind: 'onion', host, port: virtualPort },
     reachable: reachable.promise,
     move,
+    doubt: () => session?.watch?.doubt(),
     close,
   };
 }

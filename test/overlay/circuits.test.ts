@@ -280,6 +280,7 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
         folder: { dir: hiddenServiceDir, keepInTorrc: (lines) => tor.keepInTorrc(lines) },
         socket: join(tor.socketFolder, 'onion.sock'),
       },
+      watchTimings: { askMs: 500 },
     },
   });
   const states: ServiceState['state'][] = [];
@@ -362,6 +363,14 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   await reload(() => control.command('SIGNAL RELOAD'));
   t.ok(directory.peerCount >= ready, 'who was connected still is');
   t.strictSame(states, [], 'and it was never away');
+
+  // Somebody else takes it away, and our Tor lives on.
+  await control.command('RESETCONF HiddenServiceDir');
+  await state('lost');
+  await state('reachable');
+  const mended = await dialPatiently(dialer, served.location, 'mended');
+  t.match(await greet(mended, 'J5m'), '"type": 795');
+  mended.destroy();
   control.close();
 
   // Tor dies; the next one serves the same onion, with circuits.

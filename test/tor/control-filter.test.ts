@@ -250,8 +250,10 @@ t.test('an onion behind a filter', { timeout: 110_000, jobs: 7 }, async (t) => {
       await behind.until('reachable');
       await arrives(t, dialer, served.location, behind.accept);
       await served.close();
+      // Whether Tor still has the onion is asked in any case, as soon as it has it.
+      const refused = filter.refused.filter((line) => line !== 'GETINFO onions/current');
       t.strictSame(
-        filter.refused.map((line) => line.split(' ')[0]),
+        refused.map((line) => line.split(' ')[0]),
         refuses,
         'what was refused',
       );

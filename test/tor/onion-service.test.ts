@@ -18,6 +18,7 @@ import {
   type OnionService,
   type OnionServiceOptions,
 } from '../../src/tor/onion-service.js';
+import { WATCH_TIMINGS } from '../../src/tor/service-watch.js';
 import { fakeControl } from '../helpers/fake-control.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 
@@ -32,15 +33,32 @@ const ID = KEY.host.slice(0, 56);
 const never = new AbortController().signal;
 const target = { host: '127.0.0.1', port: 4711 };
 
-/** Waits below 100 s end at once, in a later turn; longer ones when the test says so. */
-function quickClock(): Clock & { readonly waits: number[]; readonly held: Set<() => void> } {
+interface QuickClock extends Clock {
+  readonly waits: number[];
+  readonly held: Set<() => void>;
+  /** The next questions to Tor. */
+  readonly asks: Set<() => void>;
+}
+
+/** Waits below 100 s end at once, in a later turn; longer ones and questions when the test says so. */
+function quickClock(): QuickClock {
   const waits: number[] = [];
   const held = new Set<() => void>();
+  const asks = new Set<() => void>();
   return {
     waits,
     held,
+    asks,
     now: () => 0,
     after(ms, fn) {
+      if (ms === WATCH_TIMINGS.askMs || ms === WATCH_TIMINGS.blindAskMs) {
+        const ask = (): void => {
+          asks.delete(ask);
+          fn();
+        };
+        asks.add(ask);
+        return () => asks.delete(ask);
+      }
       if (ms >= 100_000) {
         held.add(fn);
         return () => held.delete(fn);
@@ -440,6 +458,65 @@ t.test('lost and found', async (t) => {
     t.equal(fake.lines.length, before, 'nothing after close');
     await fake.close();
   }
+});
+
+const isQuestion = (line: string): boolean => line === 'GETINFO onions/current';
+
+t.test('lost while the connection lives', async (t) => {
+  const sockets: Socket[] = [];
+  let onions = ID;
+  const fake = await fakeTor((line, socket, connection) => {
+    sockets[connection] = socket;
+    if (line.startsWith('ADD_ONION')) onions = ID;
+    return line === 'GETINFO onions/current'
+      ? `250-onions/current=${onions}\r\n250 OK\r\n`
+      : undefined;
+  });
+  const { service, record, clock } = start(fake.port);
+  const running = await service;
+  sockets[1]?.write(uploads().join(''));
+  await running.reachable;
+  const asked = async (times: number): Promise<void> => {
+    while (sent(fake.lines, 'GETINFO').filter(isQuestion).length < times) {
+      await new Promise(setImmediate);
+    }
+    while (clock.asks.size === 0) await new Promise(setImmediate);
+  };
+  await asked(1);
+  for (const ask of clock.asks) ask();
+  await asked(2);
+  t.equal(record.count(/state lost/), 0);
+  onions = '';
+  running.doubt();
+  await record.heard(/state lost: Tor does not have the onion service any more/);
+  await record.heard(/info: onion service re-created/);
+  sockets[2]?.write(uploads().join(''));
+  await record.heard(/state reachable/, 2);
+  await asked(4);
+  await running.close();
+  await fake.allClosed();
+  t.equal(clock.asks.size + clock.held.size, 0, 'no timer is left');
+  t.equal(sent(fake.lines, 'ADD_ONION').length, 2);
+  await fake.close();
+});
+
+t.test('a filter that cuts the connection at the question', async (t) => {
+  const sockets: Socket[] = [];
+  const fake = await fakeTor((line, socket, connection) => {
+    sockets[connection] = socket;
+    if (isQuestion(line)) socket.destroy();
+    return undefined;
+  });
+  const { service, record } = start(fake.port);
+  const running = await service;
+  await record.heard(/info: onion service re-created/, 2);
+  sockets[3]?.write(uploads().join(''));
+  await running.reachable;
+  t.equal(sent(fake.lines, 'GETINFO').filter(isQuestion).length, 2, 'is not asked a third time');
+  t.equal(record.count(/state lost/), 2);
+  await running.close();
+  await fake.allClosed();
+  await fake.close();
 });
 
 t.test('the waits grow to 15 s, and jitter halves them at most', async (t) => {
