@@ -22,6 +22,8 @@ import {
   type BoxSession,
 } from '../../src/protocol/encryption.js';
 import type { CommandName } from '../../src/protocol/commands.js';
+import { formatPeerHandshake } from '../../src/protocol/handshake.js';
+import { formatLocation } from '../../src/protocol/location.js';
 import { formatPrivmsg, parseRoute, verifyPrivmsg } from '../../src/protocol/message.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
@@ -41,8 +43,9 @@ import {
   type MemoryChain,
 } from '../helpers/coinjoin-world.js';
 import { serveDirectory } from '../helpers/directory-service.js';
+import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { LOOPBACK } from '../channel/compliance.js';
-import { dialRaw } from '../helpers/raw-peer.js';
+import { dialRaw, serveRaw } from '../helpers/raw-peer.js';
 
 const AMOUNT = 1_000_000;
 const OFFER: Offer = {
@@ -211,7 +214,7 @@ t.test('our maker with a light taker', async (t) => {
   for (const name of names) t.equal((await hear(scene.taker, 'sig')).length, 1, name);
 });
 
-t.test('the feature is listed by directories, and on a direct link', async (t) => {
+t.test('the feature is listed by directories', async (t) => {
   const { directory, nick, taker } = await ourMaker(t);
   const stranger = await dialRaw(directory.location);
   t.teardown(() => stranger.end());
@@ -239,8 +242,30 @@ t.test('the feature is listed by directories, and on a direct link', async (t) =
   const list = await stranger.nextOf(789);
   const passive = list.line.split(',').find((text) => text.startsWith(watcher.nick));
   t.notMatch(passive, /neutrino_compat/, 'who takes part in no coinjoin offers nothing');
-  await taker.connectTo(nick);
   t.ok(taker.peer(nick)?.features.includes('neutrino_compat'));
+});
+
+t.test('what a direct link offers is known as long as it may be used', async (t) => {
+  const directory = await startFakeDirectory();
+  const maker = await serveRaw();
+  const { nick } = nickKey(secretOf('maker'));
+  const { location } = maker;
+  const channel = openLiveProbe([directory.location]);
+  t.teardown(() => Promise.all([channel.close(), directory.close(), maker.close()]));
+  const session = await directory.welcome();
+  session.send(789, `${nick};${formatLocation(location)}`);
+  session.pubmsg(nick, `hp2 ${'ab'.repeat(32)}`);
+  await channel.next('pubmsg');
+  t.strictSame(channel.peer(nick)?.features, []);
+  const linking = channel.connectTo(nick);
+  const peer = await maker.accept();
+  const features = ['neutrino_compat', 'ping'];
+  peer.send(793, formatPeerHandshake({ nick, location, network: 'signet', features }));
+  t.equal(await linking, true);
+  t.strictSame(channel.peer(nick)?.features, features);
+  peer.cut();
+  await channel.next('direct-down');
+  t.strictSame(channel.peer(nick)?.features, []);
 });
 
 t.test('our maker with a taker that names its coin alone', async (t) => {
