@@ -91,6 +91,11 @@ export interface BookEntry extends Offer {
   readonly sightings: readonly OfferSighting[];
   /** Directories that show it now. */
   readonly directories: readonly string[];
+  /**
+   * Directories that are up and list the maker, or have relayed a word of it: where takers find it. An
+   * answer may have come through one of them alone. Undefined means the same as `directories`.
+   */
+  readonly listedBy?: readonly string[];
   readonly bond: BookBond | undefined;
 }
 

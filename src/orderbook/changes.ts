@@ -38,7 +38,8 @@ export interface Changes {
 
 /** All of an entry that is worth telling at once. */
 function essence(entry: BookEntry): string {
-  const { type, minsize, maxsize, txfee, cjfee, verified, direct, sightings, bond } = entry;
+  const { type, minsize, maxsize, txfee, cjfee, verified, direct, sightings, listedBy, bond } =
+    entry;
   const ways = sightings.map(
     (s) =>
       `${s.directory}${s.publicly ? 'p' : ''}${s.privately ? 's' : ''}${s.differs ? 'd' : ''}${s.withdrawn?.why ?? ''}`,
@@ -55,6 +56,7 @@ function essence(entry: BookEntry): string {
     bond?.outpoint,
     bond?.value,
     bond?.detail,
+    listedBy?.join(),
     ...ways,
   ].join(' ');
 }

@@ -91,11 +91,17 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
     onChange: (change) => void events.emit('change', change),
   });
 
+  function listedBy({ maker, directories }: BookOffer): readonly string[] {
+    const listed = (channel.peer(maker)?.directories ?? []).map(formatLocation);
+    return [...new Set([...directories, ...listed])];
+  }
+
   function describe(offer: BookOffer): BookEntry {
     return {
       ...offer,
       id: idOf(offer.maker, offer.oid),
       unverified: offer.verified ? undefined : 'public-only',
+      listedBy: listedBy(offer),
       bond: bonds.get(offer.maker),
     };
   }
@@ -171,6 +177,10 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
     cancelExpiry = clock.after(EXPIRE_EVERY_MS, expire);
     const offers = book.expire(clock.now() - expireMs);
     if (offers > 0) log.debug('offers not seen for long were forgotten', { offers });
+    // Peer lists change without a word of the maker.
+    for (const maker of book.names()) {
+      for (const { oid } of book.offersOf(maker)) changes.touch(idOf(maker, oid));
+    }
     changes.touchStatistics();
   }
 

@@ -56,6 +56,8 @@ export interface OfferJson {
   readonly direct: boolean;
   /** Directories that show it now. */
   readonly directories: readonly string[];
+  /** Directories that are up and show the maker, by their lists or by any word of it. */
+  readonly listed_by: readonly string[];
   /** Directories that show other terms, unsigned, than the maker signed. */
   readonly differing: readonly string[];
   /** Directories that showed it and do not any more. */
@@ -209,6 +211,7 @@ export function offerJson(entry: BookEntry, moment: Moment): OfferJson {
     last_seen: epoch(entry.lastSeen, moment),
     direct: entry.direct !== undefined,
     directories: entry.directories,
+    listed_by: entry.listedBy ?? entry.directories,
     differing: entry.sightings.flatMap(({ differs, directory }) => (differs ? [directory] : [])),
     withdrawn: entry.sightings.flatMap(({ directory, withdrawn }) =>
       withdrawn === undefined

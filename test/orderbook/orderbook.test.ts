@@ -963,6 +963,27 @@ t.test('the same coins count once, and again when the first claim is gone', asyn
   t.strictSame(bonds(), [undefined, 'signed', 'claimed'], 'and what was heard before is no news');
 });
 
+t.test('which directories list a maker, whichever its answer came through', async (t) => {
+  const { channel, clock, book, first, second, settle, names } = await opened(t);
+  const told: BookChange[] = [];
+  book.on('change', (change) => void told.push(change));
+  const maker = keyOf(20);
+  first.send(685, formatPrivmsg(maker, channel.nick, 'sw0reloffer', OFFER.slice(12)));
+  await settle(first);
+  clock.advance(250);
+  t.match(told.at(-1)?.upserts, [{ directories: [names.a], listedBy: [names.a] }]);
+  second.send(789, `${maker.nick};127.0.0.1:1`);
+  await settle(second);
+  t.match(book.snapshot().entries, [
+    { directories: [names.a], listedBy: [names.a, names.b], sightings: [{ directory: names.a }] },
+  ]);
+  clock.advance(60_250);
+  t.match(told.at(-1)?.upserts, [{ listedBy: [names.a, names.b] }], 'told without a word of it');
+  second.send(789, `${maker.nick};NOT-SERVING-ONION;D`);
+  await settle(second);
+  t.match(book.snapshot().entries, [{ listedBy: [names.a] }]);
+});
+
 t.test('an offer that an invalid one replaced is gone', async (t) => {
   const { channel, clock, book, first, second, settle, names } = await opened(t);
   const [maker, quiet] = [keyOf(20), keyOf(21)];

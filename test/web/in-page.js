@@ -48,6 +48,34 @@ globalThis.probe = {
   ground: () => getComputedStyle(document.body).backgroundColor,
   width: () => document.documentElement.scrollWidth,
 
+  /** Cells that show less than their text, or stand outside of the window. */
+  cutCells: () =>
+    [...document.querySelectorAll('tbody tr[role=row] td, thead th')]
+      .filter((cell) => cell.checkVisibility())
+      .filter((cell) => {
+        const { left, right } = cell.getBoundingClientRect();
+        const cut = [cell, ...cell.children].some((one) => one.scrollWidth > one.clientWidth);
+        return cut || left < 0 || right > innerWidth;
+      })
+      .map((cell) => `${cell.className}: ${cell.textContent.trim()}`),
+
+  /** Cells of offers that can be seen, by turning no wheel. */
+  cellsInSight: () =>
+    [...document.querySelectorAll('tbody tr[role=row] td')].filter((cell) => cell.checkVisibility())
+      .length,
+
+  /** Makers of the rows in which this cell has the colour of a variable. */
+  coloured(cell, variable) {
+    const probed = document.createElement('span');
+    probed.style.color = `var(${variable})`;
+    document.body.append(probed);
+    const { color } = getComputedStyle(probed);
+    probed.remove();
+    return [...document.querySelectorAll('tbody tr[role=row]')]
+      .filter((row) => getComputedStyle(row.querySelector(cell)).color === color)
+      .map((row) => row.querySelector('.col-maker').textContent);
+  },
+
   /** What a screen reader is told to be the active row. */
   activeRow() {
     const id = document.activeElement.getAttribute('aria-activedescendant');

@@ -8,10 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
-import type { BookEntry } from '../../src/orderbook/book-api.js';
+import type { BookEntry, BookStatistics, BondState } from '../../src/orderbook/book-api.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
+import { OFFER_TYPES } from '../../src/protocol/commands.js';
 import { startOrderbookServer } from '../../src/web/server.js';
 import {
+  asReached,
   bondOf,
   createSampleBook,
   DIRECTORIES,
@@ -50,14 +52,16 @@ interface Setting {
   readonly entries?: readonly BookEntry[];
   /** The maker that the audit says a directory withholds. */
   readonly withheld?: string | undefined;
+  /** Whether a bitcoin node answers; it does unless told otherwise. */
+  readonly chain?: BookStatistics['chain'];
   readonly context?: BrowserContextOptions;
   /** Complaints of the browser that belong to the test. */
   readonly expected?: RegExp;
 }
 
-async function serve({ entries = [], withheld }: Setting) {
+async function serve({ entries = [], withheld, chain }: Setting) {
   const began = systemClock.now();
-  const book = createSampleBook(() => systemClock.now() - began, entries, withheld);
+  const book = createSampleBook(() => systemClock.now() - began, entries, withheld, chain);
   const start = (port: number) =>
     startOrderbookServer({
       host: '127.0.0.1',
@@ -414,8 +418,9 @@ pageTest(
 pageTest(
   'on a phone',
   {
-    entries: threeHundred,
+    entries: asReached(threeHundred),
     withheld: threeHundred[3]?.maker,
+    chain: 'none',
     context: { viewport: { width: 375, height: 812 }, hasTouch: true },
   },
   async (t, page) => {
@@ -441,6 +446,74 @@ pageTest(
     await page.keyboard.press('Escape');
     await page.evaluate("document.querySelector('.table-panel').scrollIntoView()");
     await picture(page, 'orderbook-phone.png');
+  },
+);
+
+const BOND_STATES: readonly BondState[] = [
+  'waiting',
+  'invalid',
+  'expired',
+  'claimed',
+  'signed',
+  'asking',
+  'unfunded',
+  'valued',
+];
+const everyCell = BOND_STATES.map((state, i) =>
+  entryOf({
+    ...threeHundred[i],
+    maker: threeHundred[i]?.maker ?? 'J5',
+    type: OFFER_TYPES[i % OFFER_TYPES.length] ?? 'sw0reloffer',
+    maxsize: 123_456_789_012,
+    minsize: 12_345_678_901,
+    cjfee: i % 2 === 0 ? '0.00000156' : '12345',
+    verified: i % 2 === 0,
+    bond: { ...bondOf(state === 'valued' ? 114_557_102_085 : undefined, 1_919_999_999), state },
+  }),
+);
+pageTest('no column is cut or out of sight', { entries: everyCell }, async (t, page) => {
+  await shows(page, '8 offers');
+  const bonds = await texts(page, 'bond');
+  t.ok(bonds.includes('until 2030-11'), `bonds in full: ${bonds.join(', ')}`);
+  const columns = await page.locator('thead th').count();
+  for (const width of [1920, 1440, 1321, 1320, 1280, 1141, 1140, 1024, 820, 768, 761]) {
+    await page.setViewportSize({ width, height: 900 });
+    await probe(page, 'painted()');
+    t.same(await probe(page, 'cutCells()'), [], `all in full at ${width}`);
+    t.equal(await probe(page, 'cellsInSight()'), columns * 8, `every column at ${width}`);
+    t.equal(await probe(page, 'width()'), width, `nothing sticks out at ${width}`);
+  }
+});
+
+const healthy = asReached(sampleEntries(57));
+pageTest(
+  'a maker that answers through one directory is no alarm where all list it',
+  { entries: healthy, chain: 'none' },
+  async (t, page, { book }) => {
+    await shows(page, '57 offers');
+    const amber = page.locator(`${ROWS}.partial`);
+    const rows = await page.locator(ROWS).count();
+    const unlisted = await probe<string[]>(page, 'coloured(".col-directories", "--warn")');
+    const expected = healthy.filter(({ listedBy = [] }) => listedBy.length < 2);
+    t.ok(expected.length > 0 && expected.length < 5);
+    const sought = (await texts(page, 'maker')).filter((nick) =>
+      expected.some(({ maker }) => maker === nick),
+    );
+    t.same(unlisted, sought, 'coloured: only those that a directory does not list');
+    t.equal(await amber.count(), sought.length);
+    t.ok(rows > 10);
+    const counts = new Set(await texts(page, 'directories'));
+    t.same([...counts].toSorted(), sought.length > 0 ? ['1 of 3', '2 of 3'] : ['2 of 3']);
+    await picture(page, 'orderbook-light.png');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await picture(page, 'orderbook-dark.png');
+    await page.evaluate("document.querySelector('#charts-title').scrollIntoView()");
+    await picture(page, 'orderbook-charts-dark.png');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await page.evaluate("document.querySelector('#directories-title').scrollIntoView()");
+    await picture(page, 'orderbook-directories.png');
+    book.put(...healthy.map((entry) => ({ ...entry, listedBy: DIRECTORIES.slice(0, 2) })));
+    await until(page, "document.querySelectorAll('tr.partial').length === 0");
   },
 );
 
@@ -510,17 +583,6 @@ pageTest(
     t.comment(
       `${times.length} tasks of the page; the longest took ${longest.join(', ')} ms of CPU`,
     );
-
-    await probe(page, "scroll('#scroller', 0)");
-    await probe(page, "scroll('html', 0)");
-    await picture(page, 'orderbook-light.png');
-    await page.emulateMedia({ colorScheme: 'dark' });
-    await picture(page, 'orderbook-dark.png');
-    await page.evaluate("document.querySelector('#charts-title').scrollIntoView()");
-    await picture(page, 'orderbook-charts-dark.png');
-    await page.emulateMedia({ colorScheme: 'light' });
-    await page.evaluate("document.querySelector('#directories-title').scrollIntoView()");
-    await picture(page, 'orderbook-directories.png');
   },
 );
 

@@ -127,6 +127,24 @@ export function sampleEntries(count: number, seed = 7): BookEntry[] {
   });
 }
 
+/**
+ * The same offers as a program of today shows them: without a bitcoin node no bond has a value, and both
+ * directories that are up list nearly every maker, while most answers came through one of them.
+ */
+export function asReached(entries: readonly BookEntry[]): BookEntry[] {
+  const [first, second] = DIRECTORIES;
+  return entries.map((entry, i) => {
+    const directories = [i % 5 === 0 ? second : first];
+    return {
+      ...entry,
+      directories,
+      sightings: directories.map((each) => sighting(each, false)),
+      listedBy: i % 17 === 3 ? directories : [first, second],
+      bond: entry.bond && bondOf(undefined, entry.bond.locktime),
+    };
+  });
+}
+
 function auditOf(directory: string, withheld: string | undefined): DirectoryAudit {
   return {
     directory,
@@ -156,6 +174,9 @@ function auditOf(directory: string, withheld: string | undefined): DirectoryAudi
   };
 }
 
+const listed = ({ listedBy, directories }: BookEntry): readonly string[] =>
+  listedBy ?? directories;
+
 /** How the sample directories are: two up, of which one withholds `withheld`, and one down. */
 function reportOf(
   directory: string,
@@ -165,8 +186,11 @@ function reportOf(
 ): DirectoryReport {
   const here = entries.filter((entry) => entry.directories.includes(directory));
   const makers = new Set(here.map(({ maker }) => maker));
-  const missing = [...new Set(entries.map(({ maker }) => maker))].filter((m) => !makers.has(m));
+  const found = new Set(
+    entries.flatMap((entry) => (listed(entry).includes(directory) ? [entry.maker] : [])),
+  );
   const up = i < 2;
+  const missing = [...new Set(entries.map(({ maker }) => maker))].filter((m) => !found.has(m));
   return {
     directory,
     nick: 'J5directory',
@@ -180,17 +204,20 @@ function reportOf(
     upForMs: 3_600_000,
     offers: here.length,
     makers: makers.size,
-    only: entries.filter(
-      (entry) => entry.directories.length === 1 && entry.directories[0] === directory,
-    ).length,
-    missing: missing.slice(0, 100),
-    missingCount: missing.length,
-    differing: i,
+    only: entries.filter((entry) => listed(entry).length === 1 && listed(entry)[0] === directory)
+      .length,
+    missing: up ? missing.slice(0, 100) : [],
+    missingCount: up ? missing.length : 0,
+    differing: up ? i : 0,
     audit: up ? auditOf(directory, i === 1 ? withheld : undefined) : undefined,
   };
 }
 
-function statisticsOf(entries: readonly BookEntry[], withheld: string | undefined): BookStatistics {
+function statisticsOf(
+  entries: readonly BookEntry[],
+  withheld: string | undefined,
+  chain: BookStatistics['chain'],
+): BookStatistics {
   const makersWith = (has: (entry: BookEntry) => boolean): number =>
     new Set(entries.filter(has).map(({ maker }) => maker)).size;
   return {
@@ -201,7 +228,7 @@ function statisticsOf(entries: readonly BookEntry[], withheld: string | undefine
     valuedMakers: makersWith(({ bond }) => bond?.value !== undefined),
     bondValue: entries.reduce((sum, { bond }) => sum + (bond?.value ?? 0), 0),
     bondsWaiting: 0,
-    chain: 'up',
+    chain,
     directoriesUp: 2,
     directories: DIRECTORIES.map((each, i) => reportOf(each, i, entries, withheld)),
     evidence:
@@ -228,11 +255,13 @@ function statisticsOf(entries: readonly BookEntry[], withheld: string | undefine
 /**
  * @param now the book's clock, which begins at 0
  * @param withheld the maker that the audit says a directory withholds
+ * @param chain whether a bitcoin node answers
  */
 export function createSampleBook(
   now: () => number,
   entries: readonly BookEntry[] = [],
   withheld?: string,
+  chain: BookStatistics['chain'] = 'up',
 ): SampleBook {
   const emitter = new EventEmitter<LiveBookEvents>();
   const offers = new Map(entries.map((entry) => [entry.id, entry]));
@@ -269,7 +298,7 @@ export function createSampleBook(
       const first = changes[0]?.version ?? version + 1;
       return since + 1 < first ? undefined : changes.filter((each) => each.version > since);
     },
-    statistics: () => statisticsOf([...offers.values()], withheld),
+    statistics: () => statisticsOf([...offers.values()], withheld, chain),
     on: (event, listener) => void emitter.on(event, listener),
     off: (event, listener) => void emitter.off(event, listener),
     refresh: () => false,

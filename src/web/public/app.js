@@ -171,6 +171,7 @@ function context() {
   return {
     now: store.now(),
     directories: store.statistics?.directories.length ?? 0,
+    up: (store.statistics?.directories ?? []).flatMap(({ up, location }) => (up ? [location] : [])),
     changed: store.changed,
   };
 }

@@ -30,8 +30,10 @@ function directoryLines(offer, directories, now) {
   return directories.map(({ location }) => {
     const name = format.shortLocation(location);
     if (offer.differing.includes(location)) return `✗ ${name}: shows other terms, unsigned`;
-    if (shown.has(location)) return `✓ ${name}`;
+    if (shown.has(location)) return `✓ ${name}: shows the offer`;
     const each = gone.get(location);
+    const listed = offer.listed_by.includes(location);
+    if (listed) return `✓ ${name}: lists the maker`;
     if (each === undefined) return `– ${name}: not shown`;
     return `– ${name}: ${WITHDRAWN[each.why] ?? each.why} ${format.duration(now - each.at)} ago`;
   });

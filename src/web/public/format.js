@@ -123,13 +123,20 @@ const BONDS = {
 
 export const bondState = (state) => BONDS[state] ?? state;
 
+/** The same where there is room for a word. */
+const BOND_WORDS = {
+  waiting: 'checking',
+  claimed: 'another’s',
+  asking: 'asking',
+};
+
 /** A bond in one cell. */
 export function bondText(bond) {
   if (bond === null) return '–';
   if (bond.value !== null) return bondValue(bond.value);
   const holds = bond.state === 'signed' || bond.state === 'asking';
   if (holds && bond.locktime !== null) return `until ${date(bond.locktime).slice(0, 7)}`;
-  return bondState(bond.state);
+  return BOND_WORDS[bond.state] ?? bondState(bond.state);
 }
 
 /** An onion address short enough to read; others stay whole. */

@@ -21,7 +21,7 @@ const COLUMNS = [
   {
     name: 'directories',
     label: 'Directories',
-    text: ({ offer }, { directories }) => `${offer.directories.length} of ${directories}`,
+    text: ({ offer }, { directories }) => `${offer.listed_by.length} of ${directories}`,
   },
   { name: 'chance', label: 'Chance', text: ({ chance }) => format.chanceText(chance) },
   { name: 'signed', label: 'Signed', text: ({ offer }) => (offer.signed ? 'yes' : 'no') },
@@ -69,7 +69,7 @@ export function createOfferTable({ scroller, table, open }) {
   body.append(above.tr, below.tr);
   const pool = [];
   let rows = [];
-  let context = { now: 0, directories: 0, changed: new Map() };
+  let context = { now: 0, directories: 0, up: [], changed: new Map() };
   let activeId;
   let rowHeight = 40;
 
@@ -92,7 +92,9 @@ export function createOfferTable({ scroller, table, open }) {
     tr.setAttribute('aria-selected', String(active));
     tr.classList.toggle('fresh', Date.now() - (context.changed.get(offer.id) ?? 0) < FRESH_MS);
     tr.classList.toggle('unsigned', !offer.signed);
-    tr.classList.toggle('partial', offer.directories.length < context.directories);
+    // A directory that is down says nothing of the maker.
+    const partial = context.up.some((directory) => !offer.listed_by.includes(directory));
+    tr.classList.toggle('partial', partial);
     COLUMNS.forEach(({ text }, i) => {
       const value = text(rows[index], context);
       // What strangers wrote is only ever text.

@@ -15,11 +15,11 @@ export const NO_FILTER = {
   bonded: false,
 };
 
-/** `directory` is a location, or `-` and a location: not shown there although somewhere else. */
+/** `directory` is a location, or `-` and a location: the maker is not found there. */
 function matchesDirectory(offer, directory) {
   if (directory === '') return true;
-  if (directory.startsWith('-')) return !offer.directories.includes(directory.slice(1));
-  return offer.directories.includes(directory);
+  if (directory.startsWith('-')) return !offer.listed_by.includes(directory.slice(1));
+  return offer.listed_by.includes(directory);
 }
 
 /** One offer with what the table sorts by. */
@@ -52,7 +52,7 @@ export const SORTS = {
   min: { key: (row) => row.offer.minsize, first: 'ascending' },
   max: { key: (row) => row.offer.maxsize, first: 'descending' },
   bond: { key: (row) => bondRank(row.offer), first: 'descending' },
-  directories: { key: (row) => row.offer.directories.length, first: 'descending' },
+  directories: { key: (row) => row.offer.listed_by.length, first: 'descending' },
   chance: { key: (row) => row.chance ?? -1, first: 'descending' },
   age: { key: (row) => -row.offer.last_seen, first: 'ascending' },
 };
