@@ -174,8 +174,7 @@ function auditOf(directory: string, withheld: string | undefined): DirectoryAudi
   };
 }
 
-const listed = ({ listedBy, directories }: BookEntry): readonly string[] =>
-  listedBy ?? directories;
+const listed = ({ listedBy, directories }: BookEntry): readonly string[] => listedBy ?? directories;
 
 /** How the sample directories are: two up, of which one withholds `withheld`, and one down. */
 function reportOf(
