@@ -1,5 +1,6 @@
 /** `onionmc directory`: a no-wallet directory node. */
 import type { Command } from 'commander';
+import type { KeyName } from '../config/changed-keys.js';
 import type { DirectorySettings, Settings } from '../config/settings.js';
 import type { Overlay, ServiceState } from '../channel/ports.js';
 import type { Parcels } from '../handover/parcel.js';
@@ -44,6 +45,19 @@ export function limitsOf(settings: DirectorySettings): DirectoryLimits {
   };
 }
 
+/** Keys of `[DIRECTORY]` that a running directory does not take over. */
+const FIXED_KEYS: ReadonlySet<string> = new Set([
+  'dial_back',
+  'canary_interval_sec',
+  'nick_auth',
+  'status_host',
+  'status_port',
+]);
+
+function isLiveKey({ section, key }: KeyName): boolean {
+  return section === 'DIRECTORY' && !FIXED_KEYS.has(key);
+}
+
 /** The onion address, made offline on the first start; undefined where it is not ours to make. */
 export async function ownOnionLocation({ onion }: Settings): Promise<string | undefined> {
   if (onion.loopback || onion.torMode === 'external' || onion.hiddenServiceDir === undefined) {
@@ -71,6 +85,7 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
         limits: limitsOf(fresh.directory),
         ...(motd === undefined ? { motd: fresh.directory.motd } : {}),
       }),
+    isLive: isLiveKey,
     onUpgrade: () => {
       if (upgrade) void upgrade();
       else log.warn('no upgrade while the directory is starting');

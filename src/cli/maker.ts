@@ -1,5 +1,6 @@
 /** `onionmc maker`: serves an onion and announces offers; without a wallet it only refuses fills. */
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigError } from '../config/config-error.js';
 import { expandPath } from '../config/paths.js';
@@ -8,6 +9,7 @@ import { quotedLine } from '../kit/shown-text.js';
 import { createCommitmentRelay } from '../negotiation/commitment-relay.js';
 import { BondFileError, readBondFile } from '../ops/bond-file.js';
 import { openCommitmentFile } from '../ops/commitment-file.js';
+import { LockedError, lockInstance, type InstanceLock } from '../ops/instance-lock.js';
 import { createNotifier } from '../ops/notify.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { MAX_SATOSHI, type Offer } from '../protocol/offer.js';
@@ -84,8 +86,25 @@ async function bondFromSettings(settings: Settings): Promise<MakerBond | undefin
   }
 }
 
+/** Two makers would share a list of used commitments, and later a wallet. */
+async function onlyMaker(datadir: string): Promise<InstanceLock> {
+  try {
+    return await lockInstance(join(datadir, 'maker.lock'));
+  } catch (error) {
+    if (!(error instanceof LockedError)) throw error;
+    const who = error.pid === undefined ? '' : ` (process ${error.pid})`;
+    throw new UsageError(
+      `a maker runs with the data directory ${datadir} already${who}: stop it first, or give this one another --datadir`,
+      { cause: error },
+    );
+  }
+}
+
 async function runMaker(options: MakerCommandOptions): Promise<void> {
-  const program = await openProgram('maker', options, { onStopping: () => notifier.stopping() });
+  const program = await openProgram('maker', options, {
+    endsWithTerminal: true,
+    onStopping: () => notifier.stopping(),
+  });
   const { settings, log, shutdown } = program;
   const notifier = createNotifier({ log, clock: systemClock });
   shutdown.onStop('systemd notifier', () => notifier.close());
@@ -94,6 +113,8 @@ async function runMaker(options: MakerCommandOptions): Promise<void> {
       `${settings.configFile}: [BLOCKCHAIN] network is mainnet, and this maker has no wallet to keep a promise with: set network = signet`,
     );
   }
+  const lock = await onlyMaker(settings.datadir);
+  shutdown.onStop('lock', () => lock.release());
   const offers = [offerFromSettings(settings, options.size)];
   const bond = await bondFromSettings(settings);
   const commitments = await openCommitmentFile(commitmentListPath(settings));

@@ -27,6 +27,7 @@ function parsePort(text: string): number {
 
 async function runWatcher(options: WatcherCommandOptions): Promise<void> {
   const program = await openProgram('ob-watcher', options, {
+    endsWithTerminal: true,
     onStopping: () => notifier.stopping(),
   });
   const { settings, log, shutdown } = program;

@@ -1,5 +1,7 @@
 /** What every long-running command begins with: settings, log, signals. */
+import { isatty } from 'node:tty';
 import { InvalidArgumentError, Option, type Command } from 'commander';
+import { changedKeys, type KeyName } from '../config/changed-keys.js';
 import { loadSettings, type Role, type Settings } from '../config/settings.js';
 import { LOG_LEVELS, type LogLevelName } from '../config/settings-keys.js';
 import { createLog, type ProgramLog } from '../ops/log.js';
@@ -43,12 +45,22 @@ export interface Program {
 }
 
 export interface ProgramHooks {
-  /** SIGHUP is the terminal going away, not a wish to re-read the configuration. */
+  /**
+   * SIGHUP ends the program when it was started on a terminal, which then went away. Without a terminal it
+   * is a wish to re-read the configuration, as the reload of a service sends it.
+   */
   readonly endsWithTerminal?: boolean;
   readonly onReload?: (settings: Settings) => void;
+  /** Whether `onReload` puts a changed key into force; the log level is in force in any case. */
+  readonly isLive?: (key: KeyName) => boolean;
   /** SIGUSR2. */
   readonly onUpgrade?: () => void;
   readonly onStopping?: () => void;
+}
+
+/** Whether the program was started on a terminal; `nohup` and services take all three away. */
+function isOnTerminal(): boolean {
+  return [0, 1, 2].some((descriptor) => isatty(descriptor));
 }
 
 /**
@@ -75,10 +87,18 @@ export async function openProgram(
     log.setLevel(levelOf(fresh.settings));
     hooks.onReload?.(fresh.settings);
     log.info('configuration re-read');
+    const waiting = changedKeys(settings, fresh.settings).filter(
+      ({ section, key }) =>
+        !(section === 'LOGGING' && key === 'console_log_level') &&
+        hooks.isLive?.({ section, key }) !== true,
+    );
+    if (waiting.length === 0) return;
+    const keys = waiting.map(({ section, key }) => `[${section}] ${key}`).join(', ');
+    log.warn(`only a restart puts these changed keys into force: ${keys}`);
   };
   const shutdown = createShutdown({
     log,
-    onReload: hooks.endsWithTerminal === true ? undefined : reload,
+    onReload: hooks.endsWithTerminal === true && isOnTerminal() ? undefined : reload,
     onStopping: hooks.onStopping,
     onUpgrade: hooks.onUpgrade,
   });

@@ -60,14 +60,15 @@ function parseRequest(words: readonly string[]): Request {
   return { nick, command, args: args.join(' ') };
 }
 
-/** Resolves when the first directories are up; rejects with an UnreachableError that names each. */
-function welcomed(channel: OnionMessageChannel): Promise<void> {
+/** Resolves when the first directory is up; rejects with an UnreachableError that names each. */
+function firstDirectory(channel: OnionMessageChannel): Promise<void> {
+  if (upCount(channel) > 0) return Promise.resolve();
   return new Promise((resolve, reject) => {
     const cancel = systemClock.after(WELCOME_TIMEOUT_MS, () => {
       const each = directoryLines(channel.directories()).join('; ');
       reject(new UnreachableError(`no directory could be reached: ${each}`));
     });
-    channel.once('welcome', () => {
+    channel.once('directory-up', () => {
       cancel();
       resolve();
     });
@@ -139,11 +140,14 @@ async function runTaker(options: TakerCommandOptions): Promise<void> {
   const waitMs = 1000 * (options.wait ?? settings.timeout.makerTimeoutSec);
 
   if (request !== undefined) {
-    await welcomed(channel);
+    await firstDirectory(channel);
+    taker.refresh();
     await ask(taker, request, waitMs, options.json === true);
     await shutdown.stop();
   } else if (options.once === true) {
-    await welcomed(channel);
+    // One that cannot be reached keeps nobody waiting.
+    await firstDirectory(channel);
+    taker.refresh();
     await pause(waitMs);
     const offers = taker.book.offers();
     const text =

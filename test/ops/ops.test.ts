@@ -1,10 +1,12 @@
-import { chmod, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { silentLog, type Log, type LogFields } from '../../src/channel/log.js';
 import { errorFields } from '../../src/ops/error-text.js';
 import { exitCodeOf } from '../../src/ops/exit.js';
+import { LockedError, lockInstance } from '../../src/ops/instance-lock.js';
 import { createLog, type LogFormat } from '../../src/ops/log.js';
 import { createNotifier } from '../../src/ops/notify.js';
 import { createRateCappedLog } from '../../src/ops/rate-capped-log.js';
@@ -399,4 +401,45 @@ t.test('state files', async (t) => {
   await t.rejects(readStateFile(path, 6), { name: 'StateFileTooLargeError' });
   await t.rejects(writeStateFile(dir, 'x'), 'a folder is not replaced');
   t.same(await readdir(dir), ['state'], 'and nothing is left of the attempt');
+});
+
+t.test('a lock has one owner, and none when the owner was killed', async (t) => {
+  const dir = t.testdir();
+  const path = join(dir, 'maker.lock');
+  const lock = await lockInstance(path);
+  const second = await lockInstance(path).catch((error: unknown) => error);
+  t.ok(second instanceof LockedError && second.pid === process.pid, 'the owner is named');
+  await lock.release();
+  const again = await lockInstance(path);
+  await again.release();
+  t.same(await readdir(dir), [], 'nothing is left');
+
+  // A process that has ended.
+  const child = spawn('true');
+  await new Promise((resolve) => child.once('close', resolve));
+  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const abandoned: readonly (readonly [string, string])[] = [
+    ['a process that ended', `${child.pid ?? 0} 1 ${boot}\n`],
+    ['another process with the same number', `${process.pid} 1 ${boot}\n`],
+    [
+      'a process before the machine was started',
+      `${process.pid} 1 ${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}\n`,
+    ],
+    ['a power cut', ''],
+  ];
+  for (const [name, text] of abandoned) {
+    await writeFile(path, text);
+    const taken = await lockInstance(path);
+    await t.rejects(lockInstance(path), LockedError, name);
+    await taken.release();
+  }
+
+  await writeFile(path, 'somebody else wrote this');
+  await t.rejects(lockInstance(path), { message: `${path} is locked by another program` });
+  t.equal(await readFile(path, 'utf8'), 'somebody else wrote this');
+  await rm(path);
+
+  await writeFile(path, abandoned[0]?.[1] ?? '');
+  const all = await Promise.allSettled(Array.from({ length: 10 }, () => lockInstance(path)));
+  t.equal(all.filter(({ status }) => status === 'fulfilled').length, 1, 'ten at once: one gets it');
 });

@@ -1,0 +1,62 @@
+/** Which keys a configuration that was read again would change. */
+import { findOnionSection } from './onion-settings.js';
+import type { Role, Settings } from './settings.js';
+import {
+  BLOCKCHAIN_KEYS,
+  DIRECTORY_KEYS,
+  LOGGING_KEYS,
+  OBWATCHER_KEYS,
+  ONION_KEYS,
+  POLICY_KEYS,
+  TIMEOUT_KEYS,
+  YIELDGENERATOR_KEYS,
+  type SectionKeys,
+} from './settings-keys.js';
+
+/** A key as an operator finds it: `[DIRECTORY] motd`. */
+export interface KeyName {
+  readonly section: string;
+  readonly key: string;
+}
+
+const TRADING = ['TIMEOUT', 'POLICY'];
+
+/** The sections that a role reads, beside those that every role does. */
+const SECTIONS_OF: Readonly<Record<Role, readonly string[]>> = {
+  directory: ['DIRECTORY'],
+  maker: [...TRADING, 'YIELDGENERATOR'],
+  taker: TRADING,
+  'ob-watcher': ['POLICY', 'OBWATCHER'],
+  check: [],
+};
+
+const SECTIONS: Readonly<Record<string, SectionKeys>> = {
+  BLOCKCHAIN: BLOCKCHAIN_KEYS,
+  LOGGING: LOGGING_KEYS,
+  TIMEOUT: TIMEOUT_KEYS,
+  POLICY: POLICY_KEYS,
+  YIELDGENERATOR: YIELDGENERATOR_KEYS,
+  DIRECTORY: DIRECTORY_KEYS,
+  OBWATCHER: OBWATCHER_KEYS,
+};
+
+/** The value in force as text that can be compared; a default that is written out is no change. */
+function valueOf({ cfg }: Settings, keys: SectionKeys, section: string, key: string): string {
+  const spec = keys[key];
+  return JSON.stringify(spec?.parse(cfg.get(section, key) ?? spec.fallback)) ?? '';
+}
+
+/** The keys of the role whose values differ, in the order of the key table. */
+export function changedKeys(before: Settings, after: Settings): readonly KeyName[] {
+  const names = ['BLOCKCHAIN', 'LOGGING', ...SECTIONS_OF[after.role]];
+  const onion = [before, after].map(({ cfg }) => findOnionSection(cfg).section ?? '');
+  const tables = [
+    ...names.map((name) => ({ keys: SECTIONS[name] ?? {}, old: name, now: name })),
+    { keys: ONION_KEYS, old: onion[0] ?? '', now: onion[1] ?? '' },
+  ];
+  return tables.flatMap(({ keys, old, now }) =>
+    Object.keys(keys)
+      .filter((key) => valueOf(before, keys, old, key) !== valueOf(after, keys, now, key))
+      .map((key) => ({ section: now === '' ? old : now, key })),
+  );
+}

@@ -1,0 +1,34 @@
+/**
+ * Names a running process in a file so that another one can tell later whether it still runs: the
+ * process id, the time at which that process started, because process ids are used again, and the boot of
+ * the machine, because times are counted from it.
+ */
+import { readFile } from 'node:fs/promises';
+
+const MARK = /^(\d{1,10}) (\d{1,20} [0-9a-f-]{36})\n$/;
+
+/** When a process started, in clock ticks, and since which boot; undefined when it does not run. */
+async function startOf(pid: number | 'self'): Promise<string | undefined> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+  // The second field is the program's name in brackets, and may hold anything.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // Field 22 of proc(5); the third is the first here. A zombie runs no more.
+  if (fields[0] === 'Z' || fields[19] === undefined) return undefined;
+  const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
+  return `${fields[19]} ${boot.trim()}`;
+}
+
+/** The mark of this process. Undefined on a system without /proc, where nobody could check it. */
+export async function ownMark(): Promise<string | undefined> {
+  const start = await startOf('self');
+  return start === undefined ? undefined : `${process.pid} ${start}\n`;
+}
+
+/** What a mark says: the process that it names, and whether that one still runs; undefined for another text. */
+export async function readMark(
+  text: string,
+): Promise<{ readonly pid: number; readonly runs: boolean } | undefined> {
+  const [, pid, start] = MARK.exec(text) ?? [];
+  if (pid === undefined) return undefined;
+  return { pid: Number(pid), runs: (await startOf(Number(pid))) === start };
+}
