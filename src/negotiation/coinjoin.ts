@@ -15,6 +15,7 @@ import type { CommitmentStore, TakerChain, TakerWallet } from './ports.js';
 import {
   DEFAULT_TAKER_POLICY,
   type Candidate,
+  type LegFault,
   type LegStep,
   type MakerReport,
   type RoundEffect,
@@ -22,10 +23,12 @@ import {
   type RoundPort,
   type RoundResult,
   type RoundState,
+  type RoundTerms,
   type RoundTransition,
   type TakerPolicy,
 } from './taker-api.js';
 import { openRound } from './taker-gathering.js';
+import { seatLimits } from './taker-seats.js';
 import { roundTransition } from './taker-round.js';
 import { shownText } from './texts.js';
 
@@ -71,6 +74,8 @@ const ANSWERS = new Set(['pubkey', 'ioauth', 'sig', 'error'] as const);
 type AnswerName = typeof ANSWERS extends Set<infer T> ? T : never;
 const isAnswer = (name: string): name is AnswerName => (ANSWERS as ReadonlySet<string>).has(name);
 
+const MAY_RETURN: ReadonlySet<LegFault> = new Set(['shared', 'unused']);
+
 /**
  * One coinjoin from `fill` to a transaction in the network. A maker that does not sign ends the round,
  * since the transaction is then another one; the next round is without it. Resolves in every case, to
@@ -86,15 +91,20 @@ export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult
     return { ...rate, makers: [], transaction: undefined };
   }
   const { feePerKb } = rate;
+  const { amount, makers, sweep = false } = options;
+  const limits = seatLimits({ candidates: options.candidates, amount, policy, makers, sweep });
   const left: MakerReport[] = [];
   let { candidates } = options;
   for (let round = 1; ; round += 1) {
     // oxlint-disable-next-line no-await-in-loop -- a round begins when the last one has failed
-    const result = await runRound({ ...options, candidates }, policy, feePerKb);
+    const result = await runRound(
+      { ...options, candidates },
+      { policy, feePerKb, seatLimits: limits },
+    );
     const all = { ...result, makers: [...left, ...result.makers] };
     if (result.ok || result.fault !== 'unsigned' || round >= rounds) return all;
-    // Whose coins somebody else named may be honest.
-    const failed = result.makers.filter(({ failure }) => failure && failure.fault !== 'shared');
+    // Whose coins somebody else named may be honest, and who was not needed has done nothing wrong.
+    const failed = result.makers.filter(({ failure }) => failure && !MAY_RETURN.has(failure.fault));
     const names = new Set(failed.map(({ nick }) => nick));
     candidates = candidates.filter(({ nick }) => !names.has(nick));
     if (candidates.length < Math.max(1, minimumMakers)) return all;
@@ -104,8 +114,7 @@ export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult
 
 function runRound(
   options: CoinjoinOptions,
-  policy: TakerPolicy,
-  feePerKb: number,
+  agreed: Pick<RoundTerms, 'policy' | 'feePerKb' | 'seatLimits'>,
 ): Promise<RoundResult> {
   const { channel, wallet, chain, clock, log, amount } = options;
   const courier = createCourier(channel, clock);
@@ -276,10 +285,9 @@ function runRound(
     const { network, makers, candidates, randomBytes } = options;
     const opened = openRound({
       network,
-      policy,
+      ...agreed,
       amount,
       sweep: options.sweep ?? false,
-      feePerKb,
       makers,
       candidates,
       keys: createBoxKeyPair(randomBytes),

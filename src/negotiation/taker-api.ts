@@ -37,6 +37,11 @@ export interface TakerPolicy extends FeePolicy {
   readonly rounds: number;
   /** Most makers asked in place of others, in one round. */
   readonly replacements: number;
+  /**
+   * Most of them that are asked while the maker in question stays in the round: it said `error`, and
+   * nobody knows whether to us.
+   */
+  readonly spares: number;
   /** Most coins of one maker. */
   readonly makerCoins: number;
   readonly broadcast: Broadcast;
@@ -54,6 +59,7 @@ export const DEFAULT_TAKER_POLICY: TakerPolicy = {
   minimumMakers: 4,
   rounds: 3,
   replacements: 10,
+  spares: 3,
   makerCoins: 15,
   broadcast: 'random-peer',
   neutrinoCompat: true,
@@ -63,6 +69,13 @@ export interface Candidate {
   readonly nick: string;
   /** Validated (`parseOffer`). */
   readonly offer: Offer;
+}
+
+/** A maker that is asked for a place of the round. */
+export interface Asked {
+  readonly candidate: Candidate;
+  /** One of `seatLimits`. */
+  readonly seat: number;
 }
 
 export interface RoundTerms {
@@ -78,6 +91,8 @@ export interface RoundTerms {
   readonly makers: number;
   /** Makers in the order in which they are asked: the first `makers`, then the spare ones. */
   readonly candidates: readonly Candidate[];
+  /** One for each place of the round: the most satoshi that its maker may cost (`seatLimits`). */
+  readonly seatLimits: readonly number[];
   /** One key pair for all makers of the round. */
   readonly keys: BoxKeyPair;
   readonly randomBytes: RandomBytes;
@@ -112,6 +127,8 @@ export type LegFault =
   | 'amount-range'
   /** It costs more than both limits allow. */
   | 'fee-limit'
+  /** No fault: another maker was ready first for the same place. */
+  | 'unused'
   | 'bad-key'
   | 'bad-ioauth'
   /** It did not sign our session's key with the key it showed. */
@@ -152,14 +169,16 @@ export interface LegBox extends BoxSession {
   readonly neutrinoCompat: boolean;
 }
 
-interface LegBase {
-  readonly candidate: Candidate;
+interface LegBase extends Asked {
   readonly podle: Podle;
   /** Ciphertexts that were taken: the same again, under whatever word, means nothing. */
   readonly taken: ReadonlySet<string>;
   /** Sessions with each key that was shown: a relay may send an old `pubkey` first. */
   readonly boxes: readonly LegBox[];
-  /** An `error` of it that may have been said to somebody else; believed when its deadline comes. */
+  /**
+   * An `error` of it that may have been said to somebody else: a spare maker is asked for its place, and
+   * it is believed when its deadline comes.
+   */
   readonly refusal: string | undefined;
 }
 
@@ -253,13 +272,17 @@ export type RoundState =
   | (RoundBase & {
       readonly phase: 'gathering';
       readonly spare: readonly Candidate[];
+      /** Spare makers that were asked, and those of them whose place another one may still have. */
       readonly replaced: number;
+      readonly spares: number;
       /** May be used again as long as nobody saw the proof. */
       readonly podle: Podle | undefined;
+      /** The wallet was asked for one. */
+      readonly committing: boolean;
       /** Commitments whose proof some maker saw. */
       readonly shown: ReadonlySet<string>;
       /** Who is asked as soon as the wallet gives a commitment. */
-      readonly waiting: readonly Candidate[];
+      readonly waiting: readonly Asked[];
     })
   | (RoundBase & { readonly phase: 'funding' })
   | (RoundBase & {

@@ -3,10 +3,7 @@ import { openBoxSession } from '../protocol/encryption.js';
 import { NEUTRINO_COMPAT, parseFeatures } from '../protocol/features.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
 import { judgeCoins, readClaim } from './claim.js';
-import { offerFault } from './fees.js';
 import type {
-  Candidate,
-  Leg,
   LegBox,
   LegFault,
   RoundEffect,
@@ -27,45 +24,29 @@ import {
   type ActiveLeg,
   type Gathering,
   type OpenLeg,
+  type ReadyLeg,
 } from './taker-legs.js';
+import { assign, fillSeats, rivalsOf, suitable } from './taker-seats.js';
 import { formatFill } from './texts.js';
 
 /** Keys of one maker that are taken for possible. */
 const MAX_KEYS = 3;
 
-/** Who may be asked, each nick once, and who may not since no offer of it suits. */
-function suitable({ candidates, amount, policy }: RoundTerms): {
-  readonly chosen: readonly Candidate[];
-  readonly legs: ReadonlyMap<string, Leg>;
-} {
-  const chosen = new Map<string, Candidate>();
-  const legs = new Map<string, Leg>();
-  for (const candidate of candidates) {
-    const { nick, offer } = candidate;
-    if (chosen.has(nick)) continue;
-    const fault = offerFault(offer, amount, policy);
-    if (fault === undefined) {
-      chosen.set(nick, candidate);
-      legs.delete(nick);
-    } else {
-      legs.set(nick, { step: 'failed', candidate, failure: { step: 'fill', ...fault } });
-    }
-  }
-  return { chosen: [...chosen.values()], legs };
-}
-
 /** A round that has just begun: the wallet is asked for a commitment. */
 export function openRound(terms: RoundTerms): RoundTransition {
   const { chosen, legs } = suitable(terms);
+  const { asked, left } = assign(terms, chosen, [...terms.seatLimits.keys()]);
   const state: Gathering = {
     phase: 'gathering',
     terms,
     legs,
-    spare: chosen.slice(terms.makers),
+    spare: left,
     replaced: 0,
+    spares: 0,
     podle: undefined,
+    committing: true,
     shown: new Set(),
-    waiting: chosen.slice(0, terms.makers),
+    waiting: asked,
   };
   if (chosen.length < Math.max(1, terms.policy.minimumMakers)) {
     const unsuited = legs.size > 0 ? `; offers of ${legs.size} do not suit` : '';
@@ -88,11 +69,12 @@ function askWaiting(state: Gathering): RoundTransition {
   if (podle === undefined || waiting.length === 0) return unchanged(state);
   const legs = new Map(state.legs);
   const effects: RoundEffect[] = [];
-  for (const candidate of waiting) {
+  for (const { candidate, seat } of waiting) {
     const { nick, offer } = candidate;
     legs.set(nick, {
       step: 'pubkey',
       candidate,
+      seat,
       podle,
       taken: new Set(),
       boxes: [],
@@ -112,32 +94,24 @@ function askWaiting(state: Gathering): RoundTransition {
   return { state: { ...state, legs, waiting: [] }, effects };
 }
 
-/** Asks spare makers in place of failed ones, and goes on when nobody is waited for. */
-function proceed(state: Gathering): RoundTransition {
-  const next = replaceFailed(state);
+/** Asks spare makers for open places, and goes on when nobody is waited for. */
+export function proceed(state: Gathering): RoundTransition {
+  const next = askSpares(state);
   if (next.state.phase !== 'gathering') return next;
   // The maker that failed may have been the last one whose key was awaited.
   return preceded(next.effects, releaseAuths(next.state, false));
 }
 
-function replaceFailed(state: Gathering): RoundTransition {
+function askSpares(state: Gathering): RoundTransition {
   const { terms, podle } = state;
   const legs = [...state.legs.values()];
-  const active = legs.filter((leg) => !isFailed(leg)).length + state.waiting.length;
-  const most = Math.min(terms.makers - active, terms.policy.replacements - state.replaced);
-  const added = state.spare.slice(0, Math.max(0, most));
-  const next: Gathering = {
-    ...state,
-    spare: state.spare.slice(added.length),
-    replaced: state.replaced + added.length,
-    waiting: [...state.waiting, ...added],
-  };
+  const next = fillSeats(state);
+  if (next.committing) return unchanged(next);
   if (next.waiting.length > 0) {
-    // Without a commitment the wallet is at work already.
-    if (podle === undefined || !state.shown.has(podle.commitment)) return askWaiting(next);
+    if (podle !== undefined && !state.shown.has(podle.commitment)) return askWaiting(next);
     // What one maker has seen, others may refuse by now.
     return {
-      state: { ...next, podle: undefined },
+      state: { ...next, podle: undefined, committing: true },
       effects: [
         { kind: 'step-deadline', ms: terms.policy.portWaitMs },
         { kind: 'commit', amount: terms.amount },
@@ -188,14 +162,15 @@ export function onCommitted(
   state: Gathering,
   { podle }: Extract<RoundEvent, { readonly kind: 'committed' }>,
 ): RoundTransition {
-  if (state.podle !== undefined) return unchanged(state);
+  if (!state.committing) return unchanged(state);
   const clear: RoundEffect = { kind: 'step-deadline', ms: undefined };
-  if (podle !== undefined) return preceded([clear], askWaiting({ ...state, podle }));
+  const next = { ...state, podle, committing: false };
+  if (podle !== undefined) return preceded([clear], proceed(next));
   if ([...state.legs.values()].every(isFailed)) {
     return finish(state, 'no-commitment', 'the wallet has no unused commitment left');
   }
   // The makers that are left may suffice.
-  return preceded([clear], proceed({ ...state, waiting: [], spare: [] }));
+  return preceded([clear], proceed({ ...next, waiting: [], spare: [] }));
 }
 
 export function onPubkey(
@@ -281,16 +256,41 @@ export function onCoins(
   if (leg?.step !== 'coins') return unchanged(state);
   const part = judgeCoins(leg.claim, coins, leg.candidate.offer, state.terms.amount);
   if (!part.ok) return replaceLeg(state, leg, part.fault, part.detail);
-  const { candidate, podle, taken, boxes, box } = leg;
-  const next = withLeg(state, {
+  const { candidate, seat, podle, taken, boxes, box } = leg;
+  const ready: ReadyLeg = {
     step: 'ready',
     candidate,
+    seat,
     podle,
     taken,
     boxes,
     box,
     refusal: undefined,
     part: part.value,
-  });
-  return preceded([{ kind: 'deadline', nick, ms: undefined }], proceed(next));
+  };
+  const seated = dropRivals(withLeg(state, ready), ready);
+  const effects: RoundEffect[] = [{ kind: 'deadline', nick, ms: undefined }, ...seated.effects];
+  return preceded(effects, proceed(seated.state));
+}
+
+/** Of all that were asked for a place one has it: the others are let go, and who waits is spare again. */
+function dropRivals(
+  state: Gathering,
+  ready: ReadyLeg,
+): { readonly state: Gathering; readonly effects: readonly RoundEffect[] } {
+  const returned = state.waiting.filter(({ seat }) => seat === ready.seat);
+  const waiting = state.waiting.filter(({ seat }) => seat !== ready.seat);
+  const spare = [...returned.map(({ candidate }) => candidate), ...state.spare];
+  let next: Gathering = { ...state, waiting, spare };
+  const effects: RoundEffect[] = [];
+  for (const rival of rivalsOf(state, ready)) {
+    const { refusal } = rival;
+    const dropped =
+      refusal === undefined
+        ? dropLeg(next, rival, 'unused', 'another maker was ready first')
+        : dropLeg(next, rival, 'refused', refusal);
+    next = dropped.state;
+    effects.push(...dropped.effects);
+  }
+  return { state: next, effects };
 }

@@ -24,8 +24,9 @@ export function preceded(
 
 export const isFailed = (leg: Leg): boolean => leg.step === 'failed';
 
-export const isReady = (leg: Leg): leg is Extract<Leg, { readonly step: 'ready' }> =>
-  leg.step === 'ready';
+export type ReadyLeg = Extract<Leg, { readonly step: 'ready' }>;
+
+export const isReady = (leg: Leg): leg is ReadyLeg => leg.step === 'ready';
 
 /** A maker that has not named its coins yet. */
 export type OpenLeg = Extract<Leg, { readonly step: 'pubkey' | 'auth' | 'ioauth' }>;

@@ -16,7 +16,14 @@ import type { LegFault, RoundEvent, RoundState, RoundTransition } from './taker-
 import { releaseAuths } from './taker-auth.js';
 import { finish, isSending, onBroadcastEvent } from './taker-broadcast.js';
 import { endForLeg, onFunded, onSig, onSignatures } from './taker-collecting.js';
-import { onCoins, onCommitted, onIoAuth, onPubkey, replaceLeg } from './taker-gathering.js';
+import {
+  onCoins,
+  onCommitted,
+  onIoAuth,
+  onPubkey,
+  proceed,
+  replaceLeg,
+} from './taker-gathering.js';
 import {
   isOpen,
   openWith,
@@ -66,7 +73,7 @@ function onMessage(
     if (isRefusalTo(text, state.terms.keys.publicKeyHex)) return fail(state, leg, 'refused', text);
     // Signatures name no addressee: anybody may have an old `error` of this maker, and send it here.
     const refused = withLeg(state, { ...leg, refusal: shownText(text) });
-    return refused.phase === 'gathering' ? releaseAuths(refused, false) : unchanged(refused);
+    return refused.phase === 'gathering' ? proceed(refused) : unchanged(refused);
   }
   return unchanged(state);
 }

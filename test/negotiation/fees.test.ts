@@ -228,6 +228,7 @@ function built(
     feePerKb: 2_000,
     makers: more.makers ?? fees.length,
     candidates: [],
+    seatLimits: [],
     keys: createBoxKeyPair(randomBytes),
     randomBytes,
   };

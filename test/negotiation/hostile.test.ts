@@ -121,6 +121,8 @@ type Action =
   | { readonly kind: 'relabel'; readonly pick: number; readonly command: CommandName }
   | { readonly kind: 'misdeliver' | 'corrupt'; readonly pick: number; readonly to: number }
   | { readonly kind: 'away' | 'back'; readonly who: number }
+  /** An old `error` of a maker, sent to the taker by somebody who carried it. */
+  | { readonly kind: 'old-error'; readonly who: number }
   | { readonly kind: 'wait'; readonly ms: number };
 
 const pick = fc.nat(1_000);
@@ -151,6 +153,10 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
     weight: 1,
     arbitrary: fc.record({ kind: fc.constantFrom('away' as const, 'back'), who: fc.nat(3) }),
   },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('old-error' as const), who: fc.nat(2) }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('wait' as const), ms: fc.nat(40_000) }) },
 );
 
@@ -175,6 +181,12 @@ function act(action: Action, office: PostOffice, clock: TestClock, nicks: readon
         office.away.add(nick);
         office.tellGone(nick);
       }
+      return;
+    }
+    case 'old-error': {
+      const [taker = '', ...makers] = nicks;
+      const from = makers[action.who] ?? '';
+      office.deliver({ from, to: taker, command: 'error', args: 'oid not found' });
       return;
     }
     case 'replay': {
@@ -264,6 +276,14 @@ async function underAttack(actions: readonly Action[], heal: boolean): Promise<R
   }
   // What was accepted verified; what is told to be done is there.
   if (result.ok && chain.accepted.length !== 1) faults.push('told, and not done');
+  if (result.ok) {
+    // However many were asked: no more makers are paid than were wanted, and none more than allowed.
+    const { outputs } = RawTx.decode(result.transaction);
+    const equal = outputs.filter(({ amount }) => amount === BigInt(AMOUNT)).length;
+    if (equal > 3) faults.push(`${equal - 1} makers were paid`);
+    const signed = result.makers.filter(({ step }) => step === 'signed').length;
+    if (equal !== signed + 1) faults.push(`${signed} makers are told to have signed`);
+  }
   if (faults.length > 0) throw new Error(faults.join('; '));
   return result;
 }
@@ -296,6 +316,7 @@ t.test('copies, other words and false boxes alone never stop a round', PATIENCE,
       pick,
       command: fc.constantFrom(...WORDS),
     }),
+    fc.record({ kind: fc.constant('old-error' as const), who: fc.nat(2) }),
   );
   await fc.assert(
     fc.asyncProperty(fc.array(harmless, { maxLength: 60 }), async (actions) => {

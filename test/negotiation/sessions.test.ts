@@ -46,9 +46,12 @@ interface WorldOptions {
   /** What becomes of a message: undefined lets it through. */
   readonly intercept?: (mail: Mail) => readonly Mail[] | undefined;
   readonly used?: readonly string[];
+  /** Makers with other offers. */
+  readonly offers?: Readonly<Record<string, Offer>>;
 }
 
 function createWorld(options: WorldOptions = {}) {
+  const offerOf = (nick: string): Offer => options.offers?.[nick] ?? OFFER;
   const clock = createTestClock();
   const chain = createMemoryChain();
   const office = createPostOffice();
@@ -66,7 +69,7 @@ function createWorld(options: WorldOptions = {}) {
     const sessions = createMakerSessions({
       channel,
       network: 'signet',
-      offers: [OFFER],
+      offers: [offerOf(nick)],
       wallet: options.dress?.(own, nick) ?? own,
       chain,
       commitments,
@@ -104,7 +107,7 @@ function createWorld(options: WorldOptions = {}) {
       commitments: createMemoryCommitments(),
       amount: AMOUNT,
       makers: 2,
-      candidates: makers.map(({ nick }) => ({ nick, offer: OFFER })),
+      candidates: makers.map(({ nick }) => ({ nick, offer: offerOf(nick) })),
       clock,
       randomBytes,
       log: silentLog,
@@ -128,6 +131,9 @@ function createWorld(options: WorldOptions = {}) {
 
 const stepOf = (result: RoundResult, nick: string) =>
   result.makers.find((maker) => maker.nick === nick);
+
+const signersOf = ({ makers }: RoundResult): readonly string[] =>
+  makers.flatMap(({ nick, step }) => (step === 'signed' ? [nick] : []));
 
 for (const type of ['p2wpkh', 'p2sh-p2wpkh'] as const) {
   t.test(`a coinjoin with makers' coins of kind ${type}`, async (t) => {
@@ -747,6 +753,7 @@ t.test('an error that was said to somebody else ends nothing', async (t) => {
     const result = await world.round();
     t.match(result, { ok: true }, command);
     t.match(stepOf(result, 'J5one'), { step: 'signed' });
+    t.strictSame(signersOf(result), ['J5one', 'J5two'], 'of two for one place one is used');
   }
   // Deployed makers name nothing: theirs is believed when nothing else comes.
   const deployed = createWorld({
@@ -760,7 +767,126 @@ t.test('an error that was said to somebody else ends nothing', async (t) => {
   t.match(stepOf(result, 'J5one'), {
     failure: { step: 'pubkey', fault: 'refused', detail: 'oid not found' },
   });
-  t.ok(deployed.clock.now() >= 60_000);
+});
+
+/** What a deployed maker says instead of a word of its own. */
+const refusing =
+  (nick: string, command: CommandName) =>
+  (mail: Mail): readonly Mail[] | undefined =>
+    mail.from === nick && mail.command === command
+      ? [{ ...mail, command: 'error', args: 'amount out of range' }]
+      : undefined;
+
+t.test('a refusal without our mark costs no time: a spare maker is asked at once', async (t) => {
+  for (const [command, step, proofs] of [
+    ['pubkey', 'pubkey', 1],
+    // The proof has been seen: the spare one gets another.
+    ['ioauth', 'ioauth', 2],
+  ] as const) {
+    const world = createWorld({ intercept: refusing('J5one', command) });
+    const began = world.clock.now();
+    const running = world.start();
+    await world.bring();
+    const result = await running;
+    t.match(result, { ok: true }, command);
+    t.equal(world.clock.now(), began);
+    t.match(stepOf(result, 'J5one'), {
+      failure: { step, fault: 'refused', detail: 'amount out of range' },
+    });
+    t.strictSame(signersOf(result), ['J5two', 'J5three']);
+    t.equal(world.wallet.commitments.length, proofs);
+    world.clock.advance(400_000);
+    t.equal(world.clock.pending, 0);
+  }
+
+  // The spare one is slower than the one that was doubted: it is let go, and may be asked again.
+  const kept: Mail[] = [];
+  const slow = createWorld({
+    intercept: (mail) => {
+      if (mail.to === 'J5one' && mail.command === 'auth') {
+        return [{ from: 'J5one', to: 'J5taker', command: 'error', args: 'old' }, mail];
+      }
+      if (mail.from !== 'J5three' || mail.command !== 'ioauth') return withheld(mail);
+      kept.push(mail);
+      return [];
+    },
+  });
+  const running = slow.start({ policy: { rounds: 1 } });
+  await slow.bring();
+  t.match(
+    slow.office.history.filter(({ to, command }) => to === 'J5three' && command === 'fill'),
+    [{}],
+  );
+  for (const mail of kept) slow.office.deliver(mail);
+  await slow.bring();
+  slow.clock.advance(60_000);
+  await slow.bring();
+  const result = await running;
+  t.match(result, { fault: 'unsigned' });
+  t.match(stepOf(result, 'J5one'), { failure: { step: 'sig', fault: 'silent' } });
+  t.match(stepOf(result, 'J5three'), { failure: { fault: 'unused' } });
+  const again = createWorld({
+    intercept: (mail) =>
+      mail.to === 'J5one' && mail.command === 'auth'
+        ? [{ from: 'J5one', to: 'J5taker', command: 'error', args: 'old' }, mail]
+        : withheld(mail),
+  });
+  t.strictSame(signersOf(await again.round()), ['J5two', 'J5three'], 'in the next round');
+});
+
+const filled = ({ office }: { readonly office: PostOffice }): readonly string[] =>
+  office.history.filter(({ command }) => command === 'fill').map(({ to }) => to);
+const refuseAll = (mail: Mail): readonly Mail[] | undefined =>
+  mail.command === 'pubkey' ? [{ ...mail, command: 'error', args: 'no' }] : undefined;
+const silentOne = (mail: Mail): readonly Mail[] | undefined => (isKey(mail) ? [] : undefined);
+
+t.test('spare makers are few, and hold what a sweep has fixed', async (t) => {
+  for (const [policy, asked] of [
+    [{}, ['J5one', 'J5two', 'J5three', 'J5four']],
+    [{ spares: 2 }, ['J5one', 'J5two', 'J5three']],
+    [{ spares: 0 }, ['J5one']],
+    [{ replacements: 1 }, ['J5one', 'J5two']],
+  ] as const) {
+    const world = createWorld({ intercept: refuseAll });
+    const running = world.start({ makers: 1, policy: { minimumMakers: 1, ...policy } });
+    await world.bring();
+    t.strictSame(filled(world), asked, JSON.stringify(policy));
+    for (let turn = 0; turn < 20; turn += 1) {
+      world.clock.advance(30_000);
+      await world.bring();
+    }
+    t.match(await running, { fault: 'too-few-makers' });
+  }
+
+  // 1,000 sat less than the others, or as much, or more.
+  const costs = (cjfee: string): Offer => ({ ...OFFER, type: 'sw0absoffer', cjfee });
+  const rows = [
+    [{ J5three: costs('1001'), J5four: costs('400') }, 'J5four', 1_000_000],
+    [{ J5three: costs('1000'), J5four: costs('400') }, 'J5three', 1_000_000],
+    [{ J5three: { ...OFFER, maxsize: AMOUNT - 1 }, J5four: OFFER }, 'J5four', 1_000_000],
+    // The dear place is for the dear maker.
+    [{ J5one: costs('2000'), J5three: costs('1900'), J5four: OFFER }, 'J5three', 1_001_000],
+    [{ J5one: costs('400'), J5three: costs('401'), J5four: costs('900') }, undefined, 999_400],
+  ] as const;
+  for (const [offers, spare, total] of rows) {
+    for (const refusal of [refusing('J5one', 'pubkey'), () => undefined]) {
+      const world = createWorld({ offers, intercept: (mail) => refusal(mail) ?? silentOne(mail) });
+      const wallet = createTakerWallet('all', mintFor(world.chain, 'all', [total + 1_800 + 1_500]));
+      const result = await world.round({
+        sweep: true,
+        wallet,
+        policy: { maxCjFeeAbs: 5_000, txFees: 2_000 },
+      });
+      const asked = filled(world);
+      if (spare === undefined) {
+        t.match(result, { fault: 'too-few-makers' });
+        t.strictSame(asked, ['J5one', 'J5two']);
+      } else {
+        t.match(result, { ok: true }, spare);
+        t.strictSame(asked, ['J5one', 'J5two', spare]);
+      }
+    }
+  }
 });
 
 t.test("a taker's words for somebody else end nothing", async (t) => {
