@@ -22,7 +22,8 @@ export interface Connection {
   readonly remote: string;
   /**
    * Which Tor circuit the connection came by, where Tor tells it: all streams of one circuit are one
-   * client's. Names nobody, and is used again for another circuit later. For debug logs only.
+   * client's. Names nobody, and is used again for another circuit of the same Tor later. For debug
+   * logs only.
    */
   readonly circuit?: string | undefined;
   /** Bytes given to `write` that the operating system has not taken yet. Falls while the peer drains. */

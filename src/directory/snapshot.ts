@@ -244,8 +244,8 @@ function provingOf(value: unknown): ProvingSnapshot {
 }
 
 function circuitOf(value: unknown): string {
-  const id = textOf(value, 16);
-  if (!/^\d+$/.test(id)) throw new Fault('circuit');
+  const id = textOf(value, 32);
+  if (!/^\d+(\/\d+)?$/.test(id)) throw new Fault('circuit');
   return id;
 }
 

@@ -1,10 +1,10 @@
 /** How to reach the Tor of the directory: the operator's, or the one that the directory started. */
 import { createConnection } from 'node:net';
 import { readdir, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Settings } from '../config/settings.js';
 import type { ControlEndpoint } from '../tor/control-endpoint.js';
+import { TEMPORARY_PREFIX, temporaryBase } from '../tor/tor-process.js';
 import { formatSocksEndpoint, type SocksEndpoint } from '../tor/socks-dialer.js';
 
 /** The sockets of a Tor that a running directory has started. */
@@ -21,7 +21,7 @@ export const torFolder = (datadir: string): string => join(datadir, 'tor');
 /** Where `tor-process` puts them. */
 const PLACES = (datadir: string): readonly (readonly [folder: string, prefix: string])[] => [
   [torFolder(datadir), 'run-'],
-  [tmpdir(), 'onionmc-run-'],
+  [temporaryBase(), TEMPORARY_PREFIX],
 ];
 const CONTROL = 'control.sock';
 const SOCKS = 'socks.sock';

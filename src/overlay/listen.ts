@@ -42,6 +42,8 @@ export interface Listening {
   begin(): void;
   /** Takes one of those who came while nobody accepted. */
   welcome(parcel: Parcel): void;
+  /** Another Tor forwards to it from now on; it numbers its circuits from the beginning. */
+  anotherTor(): void;
   readonly move: MovableService;
 }
 
@@ -135,12 +137,16 @@ interface Inherited {
   readonly address: ListenAddress;
   /** The unix socket, where connections carry their circuit. */
   readonly circuitSocket: string | undefined;
+  /** How many Tors have forwarded to it before the present one. */
+  readonly torsBefore: number;
 }
 
 /** The listener of another process. Throws a HandoverError when it is not there or makes no sense. */
 export function inheritedListener(parcels: Parcels): Inherited {
   const { value, handle } = parcels.get(LISTENER) ?? {};
-  const { host, port, circuitSocket }: Readonly<Record<string, unknown>> = isRecord(value)
+  const { host, port, circuitSocket, torsBefore }: Readonly<Record<string, unknown>> = isRecord(
+    value,
+  )
     ? value
     : {};
   if (handle === undefined || typeof host !== 'string' || typeof port !== 'number') {
@@ -150,6 +156,7 @@ export function inheritedListener(parcels: Parcels): Inherited {
     handle,
     address: { host, port },
     circuitSocket: typeof circuitSocket === 'string' ? circuitSocket : undefined,
+    torsBefore: typeof torsBefore === 'number' ? torsBefore : 0,
   };
 }
 
@@ -176,6 +183,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const unread = new Map<Socket, CircuitReading>();
   /** Undefined while connections are taken as they come. */
   let late: Late[] | undefined;
+  let torsBefore = inherited?.torsBefore ?? 0;
   let warnedAt: number | undefined;
   /** Failed accepts that the last line did not tell of. */
   let untold = 0;
@@ -187,7 +195,8 @@ export async function listen(options: ListenOptions): Promise<Listening> {
       socket.once('close', () => unread.delete(socket));
       const reading = readCircuit(socket, clock, (circuit) => {
         unread.delete(socket);
-        onConnection(socketConnection(socket, undefined, clock, circuit));
+        const name = torsBefore === 0 ? circuit : `${circuit}/${torsBefore}`;
+        onConnection(socketConnection(socket, undefined, clock, name));
       });
       unread.set(socket, reading);
     }
@@ -234,6 +243,9 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     port,
     circuitSocket,
     close,
+    anotherTor() {
+      torsBefore += 1;
+    },
     begin() {
       if (inherited) begin(inherited.handle);
     },
@@ -253,7 +265,9 @@ export async function listen(options: ListenOptions): Promise<Listening> {
           late.push({ socket: socket.on('error', () => {}), head: reading.stop() });
         }
         unread.clear();
-        return Promise.resolve([{ key: LISTENER, value: { host, port, circuitSocket }, handle }]);
+        return Promise.resolve([
+          { key: LISTENER, value: { host, port, circuitSocket, torsBefore }, handle },
+        ]);
       },
       release() {
         const came = late ?? [];

@@ -133,7 +133,10 @@ async function serveByControl(
     inherited,
     signal,
     ...tools,
-    ...(onState === undefined ? {} : { onState }),
+    onState(state) {
+      if (state.state === 'lost') listening.anotherTor();
+      onState?.(state);
+    },
     ...(pow === undefined ? {} : { pow }),
     ...(uploadTimeoutMs === undefined ? {} : { uploadTimeoutMs }),
     ...(selfTestRounds === undefined ? {} : { selfTestRounds }),

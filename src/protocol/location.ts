@@ -23,6 +23,8 @@ export type LocationFault =
   | 'location-empty'
   | 'location-port'
   | 'location-host'
+  /** A dot behind `.onion`: Tor takes that for an ordinary name, and exit relays would look it up. */
+  | 'onion-dot'
   | 'onion-length'
   | 'onion-alphabet'
   | 'onion-version'
@@ -58,6 +60,7 @@ export function onionHost(publicKey: Uint8Array): string {
 
 /** The 32-byte public key inside a v3 onion host name, checksum and version verified. Lower case only. */
 export function parseOnionHost(host: string): Parsed<Uint8Array, LocationFault> {
+  if (host.endsWith(`${ONION_SUFFIX}.`)) return fail('onion-dot');
   if (!host.endsWith(ONION_SUFFIX)) return fail('location-host');
   const name = host.slice(0, -ONION_SUFFIX.length);
   if (name.length !== ONION_NAME_LENGTH) return fail('onion-length');

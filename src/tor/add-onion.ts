@@ -87,7 +87,7 @@ function explain(error: unknown, { virtualPort, target }: AddOnionRequest): unkn
     return new TorError(
       'add-onion',
       'collision',
-      `${said}. Another process (or the torrc of this Tor) serves this address already. Fix: stop it, or use another hidden_service_dir`,
+      `${said}. Another process (or the torrc of this Tor) serves this address already. Fix: stop it (or restart Tor, where it is gone and Tor has not noticed), or use another hidden_service_dir`,
       { ...details, remedy: 'configuration' },
     );
   }

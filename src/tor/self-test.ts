@@ -10,7 +10,9 @@ export type SelfTest = (host: string, signal: AbortSignal) => Promise<void>;
 
 /** Tor needs some seconds to publish an onion. */
 const FIRST_MS = 5_000;
-/** Between two tries, and most of them: a network of its own may be away for long. */
+/** Tor may wait for minutes for a circuit to an old descriptor; another try is quicker. */
+const TRY_MS = 40_000;
+/** How the pause between two tries grows, and the longest. */
 const FACTOR = 1.5;
 const LONGEST_MS = 60_000;
 
@@ -35,14 +37,18 @@ export function startSelfTest(options: SelfTestOptions): () => void {
     delay = Math.min(delay * FACTOR, LONGEST_MS);
   }
   async function once(): Promise<void> {
+    const tooLong = new AbortController();
+    const cancelLimit = clock.after(TRY_MS, () => tooLong.abort());
     try {
-      await selfTest(host, stop.signal);
+      await selfTest(host, AbortSignal.any([stop.signal, tooLong.signal]));
     } catch (error) {
       if (stop.signal.aborted) return;
       const why = error instanceof Error ? error.message : String(error);
       log.debug('self-test: the onion was not reached yet', { why });
       later();
       return;
+    } finally {
+      cancelLimit();
     }
     if (!stop.signal.aborted) options.onReached();
   }

@@ -70,7 +70,8 @@ const REPLIES: ReadonlyMap<number, ReplyMeaning> = new Map([
     0x01,
     {
       code: 'general-failure',
-      text: 'the service did not take the connection, or the address is wrong; check the address, try again later',
+      // Tor says so of wrong addresses, too; but none is dialled whose checksum is wrong.
+      text: 'the onion service is there, and the program behind it does not take the connection now; try again later',
     },
   ],
   [

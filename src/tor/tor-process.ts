@@ -35,9 +35,20 @@ const STABLE_MS = 60_000;
 /** A path of a unix socket has at most 107 bytes. */
 const LONGEST_SOCKET_PATH = 107;
 const RUN_PREFIX = 'run-';
-const TEMPORARY_PREFIX = `onionmc-${RUN_PREFIX}`;
+export const TEMPORARY_PREFIX = `onionmc-${RUN_PREFIX}`;
 const SOCKS_SOCKET = 'socks.sock';
 const CONTROL_SOCKET = 'control.sock';
+
+/** Whether a folder whose name begins so can hold sockets that torrc and ADD_ONION can name. */
+function takesSockets(prefix: string): boolean {
+  const fits = Buffer.byteLength(join(`${prefix}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
+  return fits && !/[\s#"\\]/.test(prefix);
+}
+
+/** Where the folder of our sockets lies when it cannot lie in the data folder. */
+export function temporaryBase(): string {
+  return takesSockets(join(tmpdir(), TEMPORARY_PREFIX)) ? tmpdir() : '/tmp';
+}
 
 export interface TorProcessOptions {
   /** Made with mode 0700 if missing; kept. */
@@ -146,13 +157,14 @@ interface SocketFolder {
  */
 async function socketFolder(dataDir: string, inherited?: string): Promise<SocketFolder> {
   const inside = join(dataDir, RUN_PREFIX);
+  const temporary = temporaryBase();
   // What a killed process left.
-  await sweepTemporaryFolders(tmpdir(), TEMPORARY_PREFIX);
-  const fits = Buffer.byteLength(join(`${inside}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
-  const plain = !/[\s#"\\]/.test(inside);
+  await sweepTemporaryFolders(temporary, TEMPORARY_PREFIX);
   const path =
     inherited ??
-    (await (fits && plain ? mkdtemp(inside) : makeTemporaryFolder(tmpdir(), TEMPORARY_PREFIX)));
+    (await (takesSockets(inside)
+      ? mkdtemp(inside)
+      : makeTemporaryFolder(temporary, TEMPORARY_PREFIX)));
   if (inherited !== undefined) await ownTemporaryFolder(path);
   return {
     path,

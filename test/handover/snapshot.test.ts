@@ -63,7 +63,13 @@ const readyPeer: fc.Arbitrary<PeerSnapshot> = fc.record({
   verified: fc.boolean(),
   provenKey: fc.option(fc.stringMatching(/^0[23][0-9a-f]{64}$/), { nil: undefined }),
   proving: fc.constant(undefined),
-  circuit: fc.option(fc.nat().map(String), { nil: undefined }),
+  circuit: fc.option(
+    fc.oneof(
+      fc.nat().map(String),
+      fc.tuple(fc.nat(), fc.nat()).map(([circuit, tor]) => `${circuit}/${tor}`),
+    ),
+    { nil: undefined },
+  ),
   meters,
   addressed: aged,
   mutual: aged,

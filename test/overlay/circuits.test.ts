@@ -1,6 +1,6 @@
 /** Which Tor circuit a connection came by: the PROXY line, the listener that reads it, and real Tor. */
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, stat } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -250,6 +250,57 @@ async function greet(connection: Connection, nick: string): Promise<string> {
   }
 }
 
+// A test network repairs the mode of a key folder; the real one does not start.
+t.test('by the rules of the real network', { timeout: 60_000 }, async (t) => {
+  const dir = await shortFolder(t);
+  const hiddenServiceDir = join(dir, 'hs');
+  const { key } = await loadOrCreateOnionKey(hiddenServiceDir);
+  const tor = await startTorProcess({
+    dataDir: join(dir, 'tor'),
+    extraTorrc: ['DisableNetwork 1'],
+    signal,
+    log: silentLog,
+    clock: systemClock,
+    random: Math.random,
+    env: {},
+  });
+  t.teardown(() => tor.close());
+  const overlay = createTorOverlay({
+    socks: tor.socks,
+    serving: {
+      kind: 'control',
+      identity: { kind: 'persistent', key },
+      listen: { host: '127.0.0.1', port: 0 },
+      connectControl: (abort) => tor.connectControl(abort),
+      circuits: {
+        folder: { dir: hiddenServiceDir, keepInTorrc: (lines) => tor.keepInTorrc(lines) },
+        socket: join(tor.socketFolder, 'onion.sock'),
+      },
+    },
+  });
+  const control = await tor.connectControl(signal);
+  await chmod(hiddenServiceDir, 0o750);
+  await t.rejects(
+    control.command(
+      `SETCONF HiddenServiceDir="${hiddenServiceDir}" HiddenServicePort="5222 127.0.0.1:1"`,
+    ),
+    { code: 'rejected', message: / 513 / },
+    'Tor refuses the folder',
+  );
+  t.equal((await stat(hiddenServiceDir)).mode & 0o777, 0o750, 'and does not mend it');
+  await t.rejects(
+    overlay.serve(() => {}, { signal }),
+    { code: 'wrong-mode', message: /has mode 0750.* Fix: chmod 700/ },
+    'so we say what is wrong',
+  );
+  await chmod(hiddenServiceDir, 0o700);
+  const served = await overlay.serve(() => {}, { signal });
+  t.equal(served.location.host, key.host, 'a folder that we made is taken as it is');
+  t.match((await control.command('GETCONF HiddenServiceDir')).lines[0]?.text, hiddenServiceDir);
+  await served.close();
+  control.close();
+});
+
 t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   const network = await torNetworkFor(t);
   const dir = await shortFolder(t);
@@ -379,6 +430,6 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   await state('reachable');
   const again = await dialPatiently(dialer, served.location, 'again');
   t.match(await greet(again, 'J5e'), '"type": 795');
-  t.match(circuits.at(-1), /^\d+$/);
+  t.match(circuits.at(-1), /^\d+\/\d+$/, 'its numbers begin anew, and mean others');
   again.destroy();
 });

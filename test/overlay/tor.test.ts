@@ -301,6 +301,11 @@ status_port = 62600
       await external.next('reachable');
       await answers(t, dialer, external.served.location, external.accept);
       await external.served.close();
+      await t.rejects(
+        dialer.dial(external.served.location, { signal, isolation: 'nobody behind it' }),
+        { code: 'general-failure', reply: 1, message: /the program behind it/ },
+        'the onion is there, the program is not',
+      );
       await operators.kill();
 
       const ours = await serveWatched(

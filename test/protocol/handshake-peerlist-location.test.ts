@@ -337,6 +337,9 @@ t.test('onion names', async (t) => {
   }
   const rows: readonly [string, string, string][] = [
     ['no .onion', HOST.slice(0, 56), 'location-host'],
+    ['a dot behind it', `${HOST}.`, 'onion-dot'],
+    ['a dot before it', `.${HOST}`, 'onion-length'],
+    ['www', `www.${HOST}`, 'onion-length'],
     ['another name', 'example.com', 'location-host'],
     ['a name in front', `www.${HOST}`, 'onion-length'],
     ['version 2', 'expyuzz4wqqyqhjn.onion', 'onion-length'],
@@ -391,6 +394,7 @@ t.test('locations', async (t) => {
     [`${HOST}:0x10`, 'location-port'],
     [`${HOST}:٥`, 'location-port'],
     [`${HOST}:1:2`, 'location-host'],
+    [`${HOST}.:5222`, 'onion-dot'],
     ['foo:123', 'location-host'],
     ['10.0.0.1:5222', 'location-host'],
     ['0.0.0.0:5222', 'location-host'],

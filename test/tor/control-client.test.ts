@@ -112,6 +112,13 @@ t.test('a real tor, cookie authentication', async (t) => {
     for (const line of ['GETINFO version\r\nQUIT', 'GETINFO version\n', 'A\0']) {
       t.match(await failure(client.command(line)), { step: 'command', code: 'bad-line' });
     }
+    // Every code of the two hundreds is a success: 251 where a key was there already.
+    const auth = `ONION_CLIENT_AUTH_ADD ${'a'.repeat(55)}d x25519:${Buffer.alloc(32, 1).toString('base64')}`;
+    const onion = (await client.command('ADD_ONION NEW:ED25519-V3 Port=80')).lines[0]?.text;
+    const id = onion?.replace('ServiceID=', '') ?? '';
+    for (const code of [250, 251]) {
+      t.match(await client.command(auth.replace(/a+d/, id)), { code }, `${code} is a success`);
+    }
     client.close();
     t.equal(await client.lost, undefined);
     t.match(await failure(client.command('GETINFO version')), { step: 'lost', code: 'closed' });

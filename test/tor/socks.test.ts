@@ -50,6 +50,9 @@ t.test('it sends the name, with isolation credentials', async (t) => {
     [dialer, 'peer:b'],
     [dialer, undefined],
     [other, 'directory:a'],
+    // Tor reads such user names in a way of its own, and refuses most (proposal 351).
+    [dialer, '<torS0X>1'],
+    [dialer, '<torS0X>0foo'],
   ] as const) {
     const socket = await from.dial(
       onion,
@@ -65,6 +68,8 @@ t.test('it sends the name, with isolation credentials', async (t) => {
   t.equal(again?.username, first?.username);
   t.not(peer?.username, first?.username);
   t.not(none?.username, first?.username);
+  for (const { username } of server.requests) t.match(username, /^[0-9a-f]{32}$/);
+  t.equal(server.requests.length, 7);
   t.equal(new Set(server.requests.slice(0, 4).map((request) => request.password)).size, 1);
   t.not(elsewhere?.password, first?.password, 'another process shares no circuit');
   await server.idle();
@@ -79,6 +84,9 @@ t.test('only v3 onions are dialled; the proxy is not even asked', async (t) => {
     { kind: 'onion', host: 'example.com', port: 80 },
     { kind: 'onion', host: `${'a'.repeat(56)}.onion`, port: 80 },
     { kind: 'onion', host: 'expyuzz4wqqyqhjn.onion', port: 80 },
+    // Not an onion to Tor: it would ask exit relays for the name.
+    { kind: 'onion', host: `${host}.`, port: 5222 },
+    { kind: 'onion', host: `www.${host}`, port: 5222 },
   ];
   for (const location of refused) {
     await t.rejects(dialer.dial(location, { signal }), {
@@ -96,7 +104,7 @@ t.test('every reply code is a typed error', async (t) => {
   const server = await startSocksServer();
   const dialer = dialerTo(server.endpoint);
   const cases: readonly (readonly [number, string, RegExp])[] = [
-    [0x01, 'general-failure', /SOCKS reply 1/],
+    [0x01, 'general-failure', /the program behind it .* try again later \(SOCKS reply 1\)/],
     [0x02, 'not-allowed', /SocksPolicy/],
     [0x03, 'network-unreachable', /no network/],
     [0x04, 'host-unreachable', /not online/],

@@ -8,7 +8,11 @@ import type { ServiceState } from '../../src/channel/ports.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { formatLocation } from '../../src/protocol/location.js';
-import { startTorProcess, type TorProcessOptions } from '../../src/tor/tor-process.js';
+import {
+  startTorProcess,
+  temporaryBase,
+  type TorProcessOptions,
+} from '../../src/tor/tor-process.js';
 import { acceptor, connectionPeer } from '../helpers/connection-peer.js';
 import { dialPatiently, isRunning, torNetworkFor } from '../helpers/tor-network.js';
 
@@ -191,6 +195,24 @@ t.test(
     await t.rejects(stat(tor.socks.path), { code: 'ENOENT' });
   },
 );
+
+t.test('a temporary folder whose name torrc cannot take is not used', (t) => {
+  const before = process.env['TMPDIR'];
+  const baseIn = (folder: string): string => {
+    process.env['TMPDIR'] = folder;
+    try {
+      return temporaryBase();
+    } finally {
+      if (before === undefined) delete process.env['TMPDIR'];
+      else process.env['TMPDIR'] = before;
+    }
+  };
+  t.equal(baseIn('/var/tmp'), '/var/tmp');
+  for (const folder of ['/a b', '/a#b', '/a"b', `/${'long'.repeat(25)}`]) {
+    t.equal(baseIn(folder), '/tmp', folder);
+  }
+  t.end();
+});
 
 t.test('what can stop it, in one line each', { buffered: true }, async (t) => {
   const dir = await shortFolder(t);
