@@ -242,9 +242,9 @@ export function turn(): Promise<void> {
   });
 }
 
-/** Waits for something that sockets bring about; after 30 s it is taken not to come any more. */
+/** Waits for something that sockets bring about; after 90 s it is taken not to come any more. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = performance.now() + 30_000;
+  const deadline = performance.now() + 90_000;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`still not so: ${condition.toString()}`);
     await turn();

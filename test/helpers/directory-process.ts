@@ -69,7 +69,7 @@ export async function startDirectoryProcess(
     },
     descriptors: async () => (await openDescriptors(pid, statusPort)).length,
     async untilDescriptors(count) {
-      const deadline = performance.now() + 30_000;
+      const deadline = performance.now() + 90_000;
       for (;;) {
         const open = await openDescriptors(pid, statusPort);
         if (open.length === count) return;

@@ -6,7 +6,7 @@ export interface FakeControl {
   readonly port: number;
   /** Every line received, of all connections in order, prefixed by the number of the connection (from 1). */
   readonly lines: readonly string[];
-  /** Resolves when no connection is open; rejects if one still is after 5 s. */
+  /** Resolves when no connection is open; rejects if one still is after 60 s. */
   allClosed(): Promise<void>;
   close(): Promise<void>;
 }
@@ -42,7 +42,7 @@ export async function fakeControl(
     port: address.port,
     lines,
     async allClosed() {
-      const signal = AbortSignal.timeout(5_000);
+      const signal = AbortSignal.timeout(60_000);
       await Promise.all([...open].map((socket) => once(socket, 'close', { signal })));
     },
     async close() {

@@ -108,7 +108,7 @@ function recorder() {
 }
 
 const connectTo = (port: number) => (signal: AbortSignal) =>
-  connectControl({ endpoint: { kind: 'tcp', host: '127.0.0.1', port }, signal, timeoutMs: 5_000 });
+  connectControl({ endpoint: { kind: 'tcp', host: '127.0.0.1', port }, signal, timeoutMs: 60_000 });
 
 /** Starts a service with test doubles for everything that is not given. */
 function start(
