@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/ports.js';
-import type { Movable } from '../handover/parcel.js';
+import { isRecord, type Movable } from '../handover/parcel.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation, isLoopbackHost } from '../protocol/location.js';
 import type { ControlClient } from '../tor/control-client.js';
@@ -18,7 +18,7 @@ import {
   type OnionServiceOptions,
 } from '../tor/onion-service.js';
 import { onionTarget } from '../tor/onion-target.js';
-import type { SelfTest } from '../tor/self-test.js';
+import { startSelfTest, type SelfTest } from '../tor/self-test.js';
 import { createSocksDialer, type SocksDialer, type SocksEndpoint } from '../tor/socks-dialer.js';
 import { listen, type ListenAddress, type Listening } from './listen.js';
 import { OverlayError } from './overlay-error.js';
@@ -155,19 +155,47 @@ async function serveByControl(
   };
 }
 
+/** The parcel that says whether an onion of the operator was reached from outside. */
+const SEEN = 'external-onion';
+
 async function serveExternally(
   serving: TorServing & { readonly kind: 'external' },
   listening: Listening,
-  { onState }: ServeOptions,
+  { onState, inherited }: ServeOptions,
+  { selfTest, clock, log }: Tools,
 ): Promise<Served> {
   const host = await readOnionHostname(serving.hiddenServiceDir);
-  onState?.({ state: 'starting', detail: 'served by the HiddenServiceDir in your torrc' });
-  // Only the operator's Tor knows better.
-  onState?.({ state: 'reachable' });
+  let stopTest = (): void => {};
+  const before = inherited?.get(SEEN)?.value;
+  let seen = isRecord(before) && before['seen'] === true;
+  if (seen) onState?.({ state: 'reachable' });
+  else {
+    // The operator's Tor tells us nothing: only a stranger can.
+    onState?.({
+      state: 'starting',
+      detail: 'not yet seen from outside; the HiddenServiceDir in your torrc serves it',
+    });
+    stopTest = startSelfTest({
+      selfTest,
+      host,
+      clock,
+      log,
+      onReached() {
+        seen = true;
+        log.info('onion service reachable', { onion: host });
+        onState?.({ state: 'reachable' });
+      },
+    });
+  }
+  const move: Movable = {
+    hold: () => Promise.resolve([{ key: SEEN, value: { seen } }]),
+    release() {},
+  };
   return {
     location: { kind: 'onion', host, port: VIRTUAL_PORT },
-    ...accepting(listening, undefined),
+    ...accepting(listening, move),
     close: () => {
+      stopTest();
       listening.close();
       return Promise.resolve();
     },
@@ -201,7 +229,7 @@ async function serve(
   try {
     return serving.kind === 'control'
       ? await serveByControl(serving, listening, options, tools)
-      : await serveExternally(serving, listening, options);
+      : await serveExternally(serving, listening, options, tools);
   } catch (error) {
     listening.close();
     throw error;

@@ -81,6 +81,7 @@ t.test('tor_mode = external: the torrc of the operator serves us', async (t) => 
   t.teardown(() => network.close());
   const folder = join(await tempDir(t), 'hs');
   const port = await freePort();
+  const statusPort = await freePort();
   const tor = await network.startTor({
     extraTorrc: [`HiddenServiceDir ${folder}`, `HiddenServicePort 5222 127.0.0.1:${port}`],
   });
@@ -89,10 +90,18 @@ t.test('tor_mode = external: the torrc of the operator serves us', async (t) => 
     mode: 'external',
     tor,
     port,
+    statusPort,
     onion: `hidden_service_dir = ${folder}`,
   });
   const directory = startCli(['directory', '--datadir', datadir]);
   await directory.shows('stdout', new RegExp(`^${hostname}:5222\n`));
+  await directory.shows('stderr', /directory node is up/);
+  const page = `http://127.0.0.1:${statusPort}`;
+  const early = await fetch(`${page}/healthz`);
+  t.equal(early.status, 503);
+  t.match(await early.json(), { reason: /not yet seen from outside/ });
+  await directory.shows('stderr', /onion service reachable/);
+  t.equal((await fetch(`${page}/healthz`)).status, 200, 'it has seen itself from outside');
 
   const taker = await network.startTor();
   const nodes = `${hostname}:5222`;
