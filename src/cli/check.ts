@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { LOCATION_FAULTS } from '../config/directory-nodes.js';
 import type { Settings } from '../config/settings.js';
+import { quotedLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { isFine, type ProbeResult } from '../probe/probe.js';
@@ -13,6 +14,7 @@ import { historyEntry, openCheckHistory, type CheckHistory } from '../roles/chec
 import { openOverlay } from '../roles/open-overlay.js';
 import { checkJson, checkTable, welcomeLines } from './check-view.js';
 import { UsageError } from './errors.js';
+import { print, printScreen } from './print.js';
 import { openProgram, parseDatadir, withCommonOptions, type CommonOptions } from './program.js';
 
 interface CheckCommandOptions extends CommonOptions {
@@ -29,7 +31,6 @@ const HISTORY_FILE = 'check-history.jsonl';
 const MIN_INTERVAL_SECONDS = 10;
 const MAX_INTERVAL_SECONDS = 86_400;
 const MAX_DIRECTORIES = 100;
-const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
 function parseInterval(text: string): number {
   const value = Number(text);
@@ -66,9 +67,7 @@ export function parseAddress(text: string, loopback: boolean): Location {
   const kind = loopback ? 'loopback' : 'onion';
   if (!parsed.ok || parsed.value.kind !== kind) {
     const why = parsed.ok ? KINDS[parsed.value.kind] : LOCATION_FAULTS[parsed.reason];
-    throw new UsageError(
-      `${JSON.stringify(text.slice(0, 80))} cannot be checked (${why}); ${REMEDIES[kind]}`,
-    );
+    throw new UsageError(`${quotedLine(text)} cannot be checked (${why}); ${REMEDIES[kind]}`);
   }
   return parsed.value;
 }
@@ -119,19 +118,18 @@ async function report(
   );
   if (options.json === true) {
     const kept = history === undefined ? {} : { entries: history.entries };
-    process.stdout.write(`${checkJson(results, { network, now, ...kept })}\n`);
+    print(checkJson(results, { network, now, ...kept }));
     return;
   }
   const table = checkTable(results, history && { entries: history.entries, now });
   if (options.watch !== true) {
     const welcomes = welcomeLines(results);
-    process.stdout.write(`${table}\n${welcomes === '' ? '' : `${welcomes}\n`}`);
+    print(welcomes === '' ? table : `${table}\n${welcomes}`);
     return;
   }
-  const clear = process.stdout.isTTY ? CLEAR_SCREEN : '';
   const at = new Date(now * 1000).toISOString().replace('.000Z', ' UTC').replace('T', ' ');
   const title = `${at}, every ${options.interval} s, ${network}`;
-  process.stdout.write(`${clear}${title}\n\n${table}\n\n`);
+  printScreen(`${title}\n\n${table}\n`);
 }
 
 /** Resolves after a while, or when the program stops. */

@@ -7,6 +7,7 @@ import { createLog } from '../ops/log.js';
 import { createShutdown } from '../ops/shutdown.js';
 import { ExitCode } from '../ops/exit.js';
 import { setActive } from './lifecycle.js';
+import { colorsOutput, print, printJson, printNote } from './print.js';
 
 interface DemoCommandOptions {
   readonly seconds?: number;
@@ -59,8 +60,8 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
   const began = performance.now();
   const screen = createScreen({
     // With --json standard output is for the result alone.
-    write: (text) => void (options.json === true ? process.stderr : process.stdout).write(text),
-    color: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
+    write: options.json === true ? printNote : print,
+    color: colorsOutput(options.json === true ? process.stderr : process.stdout),
     elapsed: () => performance.now() - began,
   });
   const ended = new AbortController();
@@ -74,8 +75,8 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
   let shown = false;
   setActive(shutdown, () => {
     if (shown) return ExitCode.OK;
-    process.stderr.write(
-      'onionmc: the output was closed before the demo had shown a message over a direct link\n',
+    printNote(
+      'onionmc: the output was closed before the demo had shown a message over a direct link',
     );
     return ExitCode.FAILED;
   });
@@ -96,7 +97,7 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
     try {
       const result = await demo;
       summarise(screen, result);
-      if (options.json === true) process.stdout.write(`${JSON.stringify(result)}\n`);
+      if (options.json === true) printJson(result);
       return result;
     } catch (error) {
       // Stopped while it was starting: nothing went wrong.
@@ -109,8 +110,8 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
   clearTimeout(timer);
   shutdown.close();
   if (result?.firstDirectMs === undefined && options.seconds !== undefined) {
-    process.stderr.write(
-      `onionmc: the demo ended after ${options.seconds} s, before a message went over a direct link: give it more --seconds\n`,
+    printNote(
+      `onionmc: the demo ended after ${options.seconds} s, before a message went over a direct link: give it more --seconds`,
     );
     process.exitCode = ExitCode.FAILED;
   }

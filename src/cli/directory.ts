@@ -19,6 +19,7 @@ import { loadOrCreateOnionKey } from '../tor/key-folder.js';
 import { VERSION } from '../roles/version.js';
 import { createUpgrade } from './directory-upgrade.js';
 import { UsageError } from './errors.js';
+import { print } from './print.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
 
 /** `[DIRECTORY]` in the directory's own units. */
@@ -167,14 +168,14 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
     shutdown.onStop('systemd notifier', () => told.close());
     const address = await ownOnionLocation(settings);
     // At once: an operator can publish the address before Tor has done anything.
-    if (address !== undefined) process.stdout.write(`${address}\n`);
+    if (address !== undefined) print(address);
     const opened = await open(undefined);
     shutdown.onStop('overlay', () => opened.close());
     const fresh = await start(opened.overlay, undefined);
     shutdown.onStop('directory', () => fresh.close());
     run(opened, fresh);
     const location = formatLocation(fresh.location);
-    if (address === undefined) process.stdout.write(`${location}\n`);
+    if (address === undefined) print(location);
     log.info('directory node is up', { location, network: settings.network });
   }
 

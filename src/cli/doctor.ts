@@ -1,16 +1,16 @@
 /** `onionmc doctor`: what is wrong with a directory and its machine, and the fix. */
 import { randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, statfs } from 'node:fs/promises';
 import type { Command } from 'commander';
 import { resolveDatadir } from '../config/paths.js';
-import type { Machine } from '../doctor/check.js';
+import type { Machine, Space } from '../doctor/check.js';
 import { CHECKS } from '../doctor/checks.js';
 import { findingLine, isWell, verdictLine } from '../doctor/format.js';
 import { runChecks } from '../doctor/run-checks.js';
-import { shownJson } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
+import { colorsOutput, print, printJson } from './print.js';
 import { parseDatadir } from './program.js';
 
 interface DoctorOptions {
@@ -26,12 +26,21 @@ async function openFiles(): Promise<number | undefined> {
   return limit === 'unlimited' ? Infinity : Number(limit);
 }
 
+async function space(path: string): Promise<Space | undefined> {
+  const stats = await statfs(path).catch(() => undefined);
+  if (stats === undefined) return undefined;
+  // Some file systems do not count files.
+  const files = stats.files === 0 ? Infinity : stats.ffree;
+  return { bytes: stats.bavail * stats.bsize, files };
+}
+
 function thisMachine(options: DoctorOptions, signal: AbortSignal): Machine {
   return {
     datadir: resolveDatadir(options.datadir),
     nodeVersion: process.versions.node,
     uid: process.geteuid?.(),
     openFiles,
+    space,
     torProgram: 'tor',
     today: Date.now,
     clock: systemClock,
@@ -47,15 +56,14 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
   // The clock's timers do not keep the process alive.
   const keepAlive = setInterval(() => {}, 2 ** 30);
   const json = options.json === true;
-  const color = process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '';
+  const color = colorsOutput();
   try {
     const findings = await runChecks(CHECKS, thisMachine(options, stopped.signal), (finding) => {
-      if (!json) process.stdout.write(`${findingLine(finding, color)}\n`);
+      if (!json) print(findingLine(finding, color));
     });
     const well = isWell(findings);
-    process.stdout.write(
-      json ? `${shownJson({ ok: well, checks: findings })}\n` : `${verdictLine(findings)}\n`,
-    );
+    if (json) printJson({ ok: well, checks: findings });
+    else print(verdictLine(findings));
     if (!well || stopped.signal.aborted) process.exitCode = ExitCode.FAILED;
   } finally {
     clearInterval(keepAlive);

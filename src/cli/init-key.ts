@@ -12,6 +12,8 @@ import {
 import { MAX_VANITY_CHARS, parseVanityPrefix, type VanityPrefix } from '../tor/vanity.js';
 import { findVanityKey } from '../tor/vanity-threads.js';
 import { UsageError } from './errors.js';
+import { quotedLine } from '../kit/shown-text.js';
+import { printNote, printProgress } from './print.js';
 import { estimateLine, progressLine, type VanityProgress } from './vanity-progress.js';
 
 /** Where the key comes from, if there is none yet. */
@@ -35,9 +37,7 @@ const PREFIX_FAULTS = {
 export function vanityPrefix(text: string): VanityPrefix {
   const prefix = parseVanityPrefix(text);
   if (prefix.ok) return prefix.value;
-  throw new UsageError(
-    `--prefix ${JSON.stringify(text.slice(0, 40))}: ${PREFIX_FAULTS[prefix.reason]}`,
-  );
+  throw new UsageError(`--prefix ${quotedLine(text, 40)}: ${PREFIX_FAULTS[prefix.reason]}`);
 }
 
 /** How often a terminal is written to, and when the estimate is good enough to say. Milliseconds. */
@@ -46,7 +46,6 @@ const FIRST_ESTIMATE_MS = 1_000;
 
 /** Draws a bar on a terminal; elsewhere says the estimate once. */
 function teller(prefix: VanityPrefix): { tell(tried: number): void; end(): void } {
-  const { stderr } = process;
   /** The rate is measured from the first report on: threads take a while to start. */
   let first: { readonly at: number; readonly tried: number } | undefined;
   let estimated = false;
@@ -60,14 +59,15 @@ function teller(prefix: VanityPrefix): { tell(tried: number): void; end(): void 
       const progress: VanityProgress = { prefix: text, expectedTries, tried, elapsedMs };
       if (!estimated && elapsedMs >= FIRST_ESTIMATE_MS) {
         estimated = true;
-        stderr.write(`${stderr.isTTY ? '\r\x1b[K' : ''}${estimateLine(progress)}\n`);
+        printProgress('');
+        printNote(estimateLine(progress));
       }
-      if (!stderr.isTTY || elapsedMs - drawnAt < REDRAW_MS) return;
+      if (elapsedMs - drawnAt < REDRAW_MS) return;
       drawnAt = elapsedMs;
-      stderr.write(`\r\x1b[K${progressLine(progress).slice(0, (stderr.columns || 80) - 1)}`);
+      printProgress(progressLine(progress));
     },
     end() {
-      if (stderr.isTTY) stderr.write('\r\x1b[K');
+      printProgress('');
     },
   };
 }

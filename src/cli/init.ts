@@ -15,6 +15,7 @@ import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { nameOfId } from '../tor/cookie-file.js';
 import { UsageError } from './errors.js';
 import { prepareKey, vanityPrefix, type KeySource, type PreparedKey } from './init-key.js';
+import { print, printFile, printJson, printNote } from './print.js';
 import { parseDatadir } from './program.js';
 
 interface InitOptions {
@@ -126,7 +127,7 @@ function summary(done: Done): string {
     lines.push(`next            onionmc directory "your message of the day" --datadir ${shown}`);
   }
   if (!changed(done)) lines.push('nothing changed: all of it was there');
-  return `${lines.join('\n')}\n`;
+  return lines.join('\n');
 }
 
 async function runInit(options: InitOptions): Promise<void> {
@@ -158,7 +159,7 @@ async function runInit(options: InitOptions): Promise<void> {
   const done: Done = { settings, createdConfig, key, installedUnit, unitDir: options.unitDir };
 
   for (const warning of unit?.warnings ?? []) {
-    process.stderr.write(`onionmc: the service would not start: ${warning}\n`);
+    printNote(`onionmc: the service would not start: ${warning}`);
   }
   if (options.json === true) {
     const { datadir, configFile, network, onion } = settings;
@@ -175,12 +176,12 @@ async function runInit(options: InitOptions): Promise<void> {
       unitInstalled: installedUnit,
       warnings: unit?.warnings,
     };
-    process.stdout.write(`${JSON.stringify(result)}\n`);
+    printJson(result);
   } else if (unit !== undefined && !install) {
     // Standard output is the unit alone, fit for a file.
-    process.stderr.write(summary(done));
-    process.stdout.write(unit.text);
-  } else process.stdout.write(summary(done));
+    printNote(summary(done));
+    printFile(unit.text);
+  } else print(summary(done));
 }
 
 export function addInitCommand(program: Command): void {

@@ -3,6 +3,7 @@ import { ExitCode } from '../ops/exit.js';
 import { errorText } from '../kit/shown-text.js';
 import type { Shutdown } from '../ops/shutdown.js';
 import { exitCodeFor } from './errors.js';
+import { printNote } from './print.js';
 
 /** Errors name up to a hundred directories. */
 const MAX_ERROR = 20_000;
@@ -29,7 +30,7 @@ function end(code: ExitCode): void {
 export function failWith(error: unknown): void {
   // What is cut off because we stop has not failed; the exit code is that of the stop.
   if (active?.signal.aborted === true) return;
-  process.stderr.write(`onionmc: ${errorText(error, MAX_ERROR)}\n`);
+  printNote(`onionmc: ${errorText(error, MAX_ERROR)}`);
   end(exitCodeFor(error));
 }
 

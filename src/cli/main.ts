@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The command line: wiring only, one file per command. */
 import { Command, CommanderError } from 'commander';
+import { shownLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { VERSION } from '../roles/version.js';
 import { addCheckCommand } from './check.js';
@@ -28,7 +29,7 @@ const program = new Command('onionmc')
         .trim()
         .replaceAll('\n', ' ')
         .replace(/\.$/, '');
-      write(`onionmc: ${said}; see onionmc --help, or onionmc COMMAND --help\n`);
+      write(`onionmc: ${shownLine(said, 2_000)}; see onionmc --help, or onionmc COMMAND --help\n`);
     },
   })
   .exitOverride();

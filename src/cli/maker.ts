@@ -20,6 +20,7 @@ import { commitmentListPath, doorLimits } from '../roles/negotiation-settings.js
 import { makeOffer } from '../roles/offers.js';
 import { UsageError } from './errors.js';
 import { openPeer } from './peer.js';
+import { print } from './print.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
 
 interface MakerCommandOptions extends CommonOptions {
@@ -149,7 +150,7 @@ async function runMaker(options: MakerCommandOptions): Promise<void> {
   });
   shutdown.onStop('maker', () => maker.stop());
   channel.once('served', () => notifier.ready());
-  process.stdout.write(`${channel.nick}\n`);
+  print(channel.nick);
   await failed;
 }
 

@@ -5,6 +5,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import { isLoopbackHost } from '../protocol/location.js';
 import { startWatcher } from '../roles/watcher.js';
 import { openPeer, startAudit } from './peer.js';
+import { print } from './print.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
 
 interface WatcherCommandOptions extends CommonOptions {
@@ -54,7 +55,7 @@ async function runWatcher(options: WatcherCommandOptions): Promise<void> {
   });
   shutdown.onStop('watcher', () => watcher.stop());
   log.info('orderbook page is served', { url: watcher.url });
-  process.stdout.write(`${watcher.url}\n`);
+  print(watcher.url);
   notifier.ready(watcher.url);
 }
 

@@ -1,6 +1,7 @@
 /** The page of a directory (`/status`) as a person reads it on a terminal of 80 columns. */
 import { counted, grouped } from '../kit/decimal.js';
 import { shownLine } from '../kit/shown-text.js';
+import { painted } from '../kit/terminal.js';
 
 /** What is read of `/status`; whatever is missing or odd in it reads as nothing. */
 export type StatusJson = Readonly<Record<string, unknown>>;
@@ -85,12 +86,10 @@ function reasons(counters: unknown): readonly string[] {
   return shown.length === 0 ? ['none'] : shown;
 }
 
-const PAINT = { good: '\u001b[32m', bad: '\u001b[31m', strong: '\u001b[1m', plain: '\u001b[0m' };
-
 type Painter = (tone: 'good' | 'bad' | 'strong', words: string) => string;
 
 function painter(color: boolean): Painter {
-  return (tone, words) => (color ? `${PAINT[tone]}${words}${PAINT.plain}` : words);
+  return (tone, words) => painted(tone, words, color);
 }
 
 function ms(value: unknown): string {

@@ -1,8 +1,10 @@
 /** `onionmc status`: how a running directory is doing, read from its status page. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { shownJson } from '../kit/shown-text.js';
+import { askStatus } from '../ops/status-client.js';
 import { UnreachableError } from './errors.js';
-import { isRecord, statusPage, type StatusJson } from './status-page.js';
+import { colorsOutput, print, printJson, printScreen } from './print.js';
+import { statusPage, type StatusJson } from './status-page.js';
 
 interface StatusCommandOptions {
   readonly watch?: boolean;
@@ -14,9 +16,6 @@ const DEFAULT_URL = new URL('http://127.0.0.1:62600');
 const REFRESH_MS = 2_000;
 /** Between the two looks of a single page. */
 const GAP_MS = 1_000;
-const TIMEOUT_MS = 5_000;
-const MAX_BYTES = 262_144;
-const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
 function parseUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined;
@@ -26,46 +25,19 @@ function parseUrl(text: string): URL {
   return url;
 }
 
-/** What a failed request says: the system's code where there is one. */
-function reasonOf(error: unknown): string {
-  const cause = error instanceof Error ? (error.cause ?? error) : error;
-  if (cause instanceof Error && 'code' in cause && typeof cause.code === 'string')
-    return cause.code;
-  return cause instanceof Error ? cause.message : String(cause);
-}
-
 function unreachable(at: string, why: string): UnreachableError {
   return new UnreachableError(
     `no directory answers at ${at} (${why}): start it (onionmc directory), or give --url as status_host and status_port in [DIRECTORY] say`,
   );
 }
 
-async function bodyOf(response: Response): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of response.body ?? []) {
-    size += chunk.length;
-    if (size > MAX_BYTES) throw new Error(`more than ${MAX_BYTES} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks).toString('utf8');
-}
-
 /** Reads the page. Rejects with an UnreachableError that says where and what to do. */
 export async function readStatus(base: URL): Promise<StatusJson> {
-  const { href } = new URL('/status', base);
-  try {
-    const response = await fetch(href, {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-      redirect: 'error',
-      headers: { connection: 'close' },
-    });
-    const body: unknown = response.ok ? JSON.parse(await bodyOf(response)) : undefined;
-    if (isRecord(body) && 'peers' in body) return body;
-    throw new Error(`answered with ${response.status}, not as a directory does`);
-  } catch (error) {
-    throw unreachable(href, reasonOf(error));
-  }
+  const answer = await askStatus({ base, path: '/status' });
+  if (answer.kind === 'page' && answer.code === 200 && 'peers' in answer.page) return answer.page;
+  const why =
+    answer.kind === 'page' ? `answered with ${answer.code}, not as a directory does` : answer.why;
+  throw unreachable(new URL('/status', base).href, why);
 }
 
 const pause = (ms: number): Promise<void> =>
@@ -87,7 +59,7 @@ function page(now: Look, before: Look): string {
   return statusPage({
     now: now.status,
     before: { status: before.status, secondsAgo: Math.max(0.001, (now.at - before.at) / 1000) },
-    color: process.stdout.isTTY && (process.env['NO_COLOR'] ?? '') === '',
+    color: colorsOutput(),
   });
 }
 
@@ -110,22 +82,21 @@ async function watch(first: Look, { url, json }: StatusCommandOptions): Promise<
       if (json === true) throw error;
       shown = error.message;
     }
-    const clear = process.stdout.isTTY && json !== true ? CLEAR_SCREEN : '';
-    const gap = json === true ? '' : '\n';
-    process.stdout.write(`${clear}${shown}\n${gap}`);
+    if (json === true) print(shown);
+    else printScreen(`${shown}\n`);
   }
 }
 
 async function runStatus(options: StatusCommandOptions): Promise<void> {
   const first = await look(options.url);
-  if (options.json === true) process.stdout.write(`${shownJson(first.status)}\n`);
+  if (options.json === true) printJson(first.status);
   if (options.watch === true) {
     await watch(first, options);
     return;
   }
   if (options.json === true) return;
   await pause(GAP_MS);
-  process.stdout.write(`${page(await look(options.url), first)}\n`);
+  print(page(await look(options.url), first));
 }
 
 export function addStatusCommand(program: Command): void {

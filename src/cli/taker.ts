@@ -10,6 +10,7 @@ import { startTaker, type Taker } from '../roles/taker.js';
 import { UnreachableError, UsageError } from './errors.js';
 import { directoryLines, orderbookJson, orderbookTable } from './orderbook-view.js';
 import { openPeer, startAudit } from './peer.js';
+import { print, printScreen } from './print.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
 
 interface TakerCommandOptions extends CommonOptions {
@@ -22,7 +23,6 @@ interface TakerCommandOptions extends CommonOptions {
 /** An answer to `--ask` is shown whole: no line is longer. */
 const MAX_ANSWER = 40_000;
 const REDRAW_MS = 1_000;
-const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 /** Longest wait for the first directory: the channel itself gives its directories 60 s. */
 const WELCOME_TIMEOUT_MS = 65_000;
 
@@ -98,7 +98,7 @@ function showLive(taker: Taker, channel: OnionMessageChannel): () => void {
       '',
       orderbookTable(offers, upCount(channel)),
     ];
-    process.stdout.write(`${terminal ? CLEAR_SCREEN : ''}${lines.join('\n')}\n`);
+    printScreen(lines.join('\n'));
   };
   const timer = setInterval(draw, REDRAW_MS);
   draw();
@@ -121,7 +121,7 @@ async function ask(taker: Taker, request: Request, waitMs: number, json: boolean
         rttMs: Math.round(answer.rttMs),
       })
     : `${nick}: ${shownLine(`${first.name} ${first.args.join(' ')}`, MAX_ANSWER)}\n(sent by ${routeText(sentBy)}, answered by ${routeText(route)}, ${Math.round(answer.rttMs)} ms)`;
-  process.stdout.write(`${text}\n`);
+  print(text);
 }
 
 async function runTaker(options: TakerCommandOptions): Promise<void> {
@@ -154,7 +154,7 @@ async function runTaker(options: TakerCommandOptions): Promise<void> {
       options.json === true
         ? orderbookJson(offers, channel.directories(), systemClock.now())
         : orderbookTable(offers, upCount(channel));
-    process.stdout.write(`${text}\n`);
+    print(text);
     await shutdown.stop();
   } else {
     const stop = showLive(taker, channel);

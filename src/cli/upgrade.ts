@@ -3,9 +3,10 @@ import type { Command } from 'commander';
 import { resolveDatadir } from '../config/paths.js';
 import { NobodyRunsError, requestUpgrade, type UpgradeAnswer } from '../handover/request-socket.js';
 import { counted } from '../kit/decimal.js';
-import { shownJson, shownLine } from '../kit/shown-text.js';
+import { shownLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { UnreachableError } from './errors.js';
+import { print, printJson, printNote } from './print.js';
 import { parseDatadir } from './program.js';
 
 interface UpgradeCommandOptions {
@@ -27,18 +28,16 @@ async function ask(datadir: string): Promise<UpgradeAnswer> {
 
 async function runUpgrade(options: UpgradeCommandOptions): Promise<void> {
   const answer = await ask(resolveDatadir(options.datadir));
-  if (options.json === true) process.stdout.write(`${shownJson(answer)}\n`);
+  if (options.json === true) printJson(answer);
   else if (answer.done) {
     const { pid, version, peers, heldMs } = answer;
-    process.stdout.write(
-      `upgraded: version ${version} runs as process ${pid}; ${counted(peers, 'peer')} stayed, unserved for ${Math.round(heldMs)} ms\n`,
+    print(
+      `upgraded: version ${shownLine(version)} runs as process ${pid}; ${counted(peers, 'peer')} stayed, unserved for ${Math.round(heldMs)} ms`,
     );
   }
   if (answer.done) return;
   if (options.json !== true) {
-    process.stderr.write(
-      `onionmc: not upgraded, the old program goes on: ${shownLine(answer.why)}\n`,
-    );
+    printNote(`onionmc: not upgraded, the old program goes on: ${shownLine(answer.why)}`);
   }
   process.exitCode = ExitCode.FAILED;
 }

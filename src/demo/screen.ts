@@ -1,3 +1,6 @@
+import { shownLine } from '../kit/shown-text.js';
+import { painted } from '../kit/terminal.js';
+
 /** What the demo shows: one line per event, with the time since the start and an aligned subject. */
 export interface Screen {
   readonly say: (subject: string, text: string) => void;
@@ -5,11 +8,8 @@ export interface Screen {
   readonly table: (rows: readonly (readonly string[])[]) => void;
 }
 
-const DIM = 2;
-const BOLD = 1;
-const CYAN = 36;
-
 export interface ScreenOptions {
+  /** One line or several, without the end of the last. */
   readonly write: (text: string) => void;
   /** Colours, for a terminal. */
   readonly color: boolean;
@@ -20,16 +20,14 @@ export interface ScreenOptions {
 const SUBJECT_WIDTH = 10;
 
 export function createScreen({ write, color, elapsed }: ScreenOptions): Screen {
-  const paint = (code: number, text: string): string =>
-    color ? `\u001b[${code}m${text}\u001b[0m` : text;
   return {
     say(subject, text) {
       const seconds = (elapsed() / 1000).toFixed(1).padStart(6);
-      const name = paint(CYAN, subject.padEnd(SUBJECT_WIDTH));
-      write(`${paint(DIM, `${seconds}s`)}  ${name} ${text}\n`);
+      const name = painted('name', subject.padEnd(SUBJECT_WIDTH), color);
+      write(`${painted('faint', `${seconds}s`, color)}  ${name} ${shownLine(text)}`);
     },
     heading(text) {
-      write(`\n${paint(BOLD, text)}\n`);
+      write(`\n${painted('strong', text, color)}`);
     },
     table(rows) {
       const widths: number[] = [];
@@ -38,7 +36,7 @@ export function createScreen({ write, color, elapsed }: ScreenOptions): Screen {
       }
       for (const row of rows) {
         const cells = row.map((cell, i) => cell.padEnd(widths[i] ?? 0));
-        write(`  ${cells.join('  ').trimEnd()}\n`);
+        write(`  ${cells.join('  ').trimEnd()}`);
       }
     },
   };

@@ -37,6 +37,12 @@ export interface Facts {
   /** Where peers reach our directory. */
   readonly location: Location;
   readonly running: RunningDirectory;
+  /** A directory runs about which no more can be said; its port is in use. */
+  readonly holdsPort: true;
+  /** The key folder holds no key: the next start would make one, and so another address. */
+  readonly keyless: string;
+  /** There is a program to start a Tor of our own with. */
+  readonly torProgram: true;
   /** A Tor answers at its control port; whether it lets us in is for the next check. */
   readonly controlTried: ControlClient | TorError;
   readonly control: ControlClient;
@@ -57,6 +63,13 @@ export interface FactReader {
   peek<K extends FactName>(name: K): Facts[K] | undefined;
 }
 
+/** What a disk has room for. */
+export interface Space {
+  readonly bytes: number;
+  /** Files that can still be made. */
+  readonly files: number;
+}
+
 /** The machine that is looked at; tests put another one in its place. */
 export interface Machine {
   /** Absolute. */
@@ -67,6 +80,8 @@ export interface Machine {
   readonly uid: number | undefined;
   /** Most files a process started here may have open; undefined where that is not told. */
   readonly openFiles: () => Promise<number | undefined>;
+  /** What is left of the disk for this user; undefined where that is not told. */
+  readonly space: (path: string) => Promise<Space | undefined>;
   /** The program `tor`. */
   readonly torProgram: string;
   /** The time of day, in milliseconds since 1970. */

@@ -90,6 +90,12 @@ export const controlCheck: Check = {
     }
     const at = formatControlEndpoint(control);
     const tried = await tryControl(control, controlPassword, machine.signal);
+    if (torMode === 'external' && tried instanceof TorError && answered(tried)) {
+      return note(
+        `tor_mode = external needs none; the Tor at ${at} does not let us in, so the lines about Tor's network and clock are not checked`,
+        `nothing need be done; to have them checked, let this user in: ${wrongAs(tried, 'set a control password').fix ?? ''}`,
+      );
+    }
     if (answered(tried)) return ok(`a Tor answers at ${at}`, { controlTried: tried });
     if (torMode === 'external') {
       return skipped(`tor_mode = external needs none, and no Tor answers at ${at}`);
@@ -97,8 +103,15 @@ export const controlCheck: Check = {
     const nobody =
       tried instanceof TorError && ['refused', 'no-socket', 'timeout'].includes(tried.code);
     if (torMode === 'auto' && nobody) {
+      const own = await ownTorVerdict(facts, machine);
+      if (own === undefined && facts.peek('torProgram') === undefined) {
+        return wrong(
+          `nothing at ${at}, and no tor program to start one of our own with: a start fails`,
+          'sudo apt-get install tor',
+        );
+      }
       return (
-        (await ownTorVerdict(facts, machine)) ??
+        own ??
         note(
           `nothing at ${at}: the directory will start a Tor of its own`,
           `if that is not meant: ${START_TOR}`,

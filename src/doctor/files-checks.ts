@@ -8,6 +8,10 @@ import { readOnionHostname, readOnionKey } from '../tor/key-folder.js';
 import { TorError } from '../tor/tor-error.js';
 import { note, ok, wrong, wrongAs, type Check, type Verdict } from './check.js';
 
+/** A key, a configuration, and the state of a Tor. */
+const LEAST_BYTES = 16_777_216;
+const LEAST_FILES = 100;
+
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 const quoted = (path: string): string => JSON.stringify(path);
 const codeOf = (error: unknown): string =>
@@ -18,7 +22,7 @@ export const datadirCheck: Check = {
   title: 'data directory',
   needs: [],
   gives: ['owner'],
-  async run(_facts, { datadir, uid }) {
+  async run(_facts, { datadir, uid, space }) {
     const init = `onionmc init --datadir ${quoted(datadir)}`;
     let stats;
     try {
@@ -46,6 +50,23 @@ export const datadirCheck: Check = {
       return wrong(
         `${datadir} has mode ${octal(stats.mode)}: others can put files into it`,
         `chmod 700 ${quoted(datadir)}`,
+        { owner: stats.uid },
+      );
+    }
+    // Root may write anywhere; the directory is not root.
+    if ((stats.mode & 0o700) !== 0o700 && stats.uid !== 0) {
+      return wrong(
+        `${datadir} has mode ${octal(stats.mode)}: ${owner}, who owns it, cannot make files in it, so a start fails`,
+        `chmod 700 ${quoted(datadir)}`,
+        { owner: stats.uid },
+      );
+    }
+    const left = await space(datadir);
+    if (left !== undefined && (left.bytes < LEAST_BYTES || left.files < LEAST_FILES)) {
+      const what = left.bytes < LEAST_BYTES ? `${left.bytes} bytes` : `${left.files} more files`;
+      return wrong(
+        `the disk of ${datadir} is full: there is room for ${what}`,
+        `make room (df -h ${quoted(datadir)} and df -i ${quoted(datadir)} show it; sudo journalctl --vacuum-size=100M empties old logs)`,
         { owner: stats.uid },
       );
     }
@@ -105,8 +126,9 @@ async function keyIn(dir: string, owner: number, datadir: string): Promise<Verdi
   const key = await readOnionKey(dir, owner);
   if (key === undefined) {
     return note(
-      `none yet in ${dir}; the first start makes one`,
-      `onionmc init --datadir ${quoted(datadir)} makes it now and prints the address`,
+      `none yet in ${dir}; the next start makes one, with a new address`,
+      `if this directory had an address before, first put its key folder back at ${quoted(dir)}; else onionmc init --datadir ${quoted(datadir)} makes a key now and prints the address`,
+      { keyless: dir },
     );
   }
   const { host } = key;
@@ -117,7 +139,7 @@ export const keyCheck: Check = {
   id: 'onion-key',
   title: 'onion key',
   needs: ['settings', 'owner'],
-  gives: ['location'],
+  gives: ['location', 'keyless'],
   async run(facts) {
     const { onion, datadir } = facts.get('settings');
     const { loopback, torMode, hiddenServiceDir } = onion;

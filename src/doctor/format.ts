@@ -1,13 +1,14 @@
 /** Findings as lines for a person. Pure. */
 import { shownLine } from '../kit/shown-text.js';
+import { painted, type Tone } from '../kit/terminal.js';
 import type { Status } from './check.js';
 import type { Finding } from './run-checks.js';
 
-const MARKS: Readonly<Record<Status, readonly [mark: string, color: string]>> = {
-  ok: ['✓', '32'],
-  note: ['!', '33'],
-  wrong: ['✗', '31'],
-  skipped: ['-', '2'],
+const MARKS: Readonly<Record<Status, readonly [mark: string, tone: Tone]>> = {
+  ok: ['✓', 'good'],
+  note: ['!', 'odd'],
+  wrong: ['✗', 'bad'],
+  skipped: ['-', 'faint'],
 };
 const TITLE_WIDTH = 18;
 /** Long enough for a text and a fix with two paths. */
@@ -15,13 +16,12 @@ const MAX_LINE = 10_000;
 
 /** One line; what a foreign program said in it cannot steer the terminal. */
 export function findingLine({ status, title, text, fix }: Finding, color: boolean): string {
-  const [mark, code] = MARKS[status];
-  const shown = color ? `\x1b[${code}m${mark}\x1b[0m` : mark;
+  const [mark, tone] = MARKS[status];
   const reason = status === 'skipped' ? `not checked: ${text}` : text;
   const join = /[.?!]$/.test(reason) ? ' ' : status === 'wrong' ? '. ' : '; ';
   const label = status === 'wrong' ? 'Fix: ' : '';
   const whole = fix === undefined ? reason : reason + join + label + fix;
-  return `${shown} ${title.padEnd(TITLE_WIDTH)} ${shownLine(whole, MAX_LINE)}`;
+  return `${painted(tone, mark, color)} ${title.padEnd(TITLE_WIDTH)} ${shownLine(whole, MAX_LINE)}`;
 }
 
 /** The last line. */

@@ -59,7 +59,7 @@ export const torProgramCheck: Check = {
   id: 'tor-program',
   title: 'tor program',
   needs: ['settings'],
-  gives: [],
+  gives: ['torProgram'],
   async run(facts, machine) {
     const { loopback, torMode } = facts.get('settings').onion;
     if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
@@ -73,13 +73,15 @@ export const torProgramCheck: Check = {
         : note(`${missing}; needed here only if no other Tor is`, install);
     }
     const fault = torVersionFault(version);
-    if (fault !== undefined) return fault;
+    const found = { torProgram: true } as const;
+    if (fault !== undefined) return { ...fault, found };
     const modules = (await outputOf(machine, '--list-modules')) ?? '';
     return /^pow: yes$/m.test(modules)
-      ? ok(`${version}, with proof of work`)
+      ? ok(`${version}, with proof of work`, found)
       : note(
           `${version} has no proof-of-work module, a defence against floods`,
           'install a build that has it (Debian: sudo apt-get install tor)',
+          found,
         );
   },
 };

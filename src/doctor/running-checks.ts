@@ -1,6 +1,9 @@
 /** Checks of the running directory, by its status page, and of the ports that it needs. */
 import { createServer } from 'node:net';
 import { counted } from '../kit/decimal.js';
+import { errorText, shownLine } from '../kit/shown-text.js';
+import { askStatus, type StatusAnswer, type StatusQuestion } from '../ops/status-client.js';
+import { somebodyRuns } from '../handover/request-socket.js';
 import { formatLocation, parseLocation } from '../protocol/location.js';
 import type { Settings } from '../config/settings.js';
 import {
@@ -13,22 +16,11 @@ import {
   type Verdict,
 } from './check.js';
 
-const PAGE_TIMEOUT_MS = 5_000;
-const MAX_PAGE_CHARS = 100_000;
-
 type Page = Readonly<Record<string, unknown>>;
-type Asked =
-  | { readonly kind: 'page'; readonly page: Page }
-  | { readonly kind: 'nobody' }
-  | { readonly kind: 'stranger'; readonly why: string };
 
-function isPage(value: unknown): value is Page {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function causeCode(error: unknown): string {
-  const cause = error instanceof Error ? (error.cause ?? error) : error;
-  return cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+/** A code of the system, fit to be shown. */
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : errorText(error);
 }
 
 /** The address to connect to for one that is listened on. */
@@ -38,33 +30,17 @@ function reachable(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
 
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-async function ask(settings: Settings, path: string, machine: Machine): Promise<Asked> {
-  const { statusHost, statusPort } = settings.directory;
-  const url = `http://${reachable(statusHost)}:${statusPort}${path}`;
-  const signal = AbortSignal.any([machine.signal, AbortSignal.timeout(PAGE_TIMEOUT_MS)]);
-  try {
-    const response = await fetch(url, { signal, headers: { connection: 'close' } });
-    const text = await response.text();
-    const page = text.length > MAX_PAGE_CHARS ? undefined : parsedJson(text);
-    return isPage(page)
-      ? { kind: 'page', page }
-      : { kind: 'stranger', why: 'its answer is no status' };
-  } catch (error) {
-    if (causeCode(error) === 'ECONNREFUSED') return { kind: 'nobody' };
-    return { kind: 'stranger', why: error instanceof Error ? error.message : String(error) };
-  }
+function ask(
+  { directory }: Settings,
+  path: StatusQuestion['path'],
+  { signal }: Machine,
+): Promise<StatusAnswer> {
+  const base = new URL(`http://${reachable(directory.statusHost)}:${directory.statusPort}`);
+  return askStatus({ base, path, signal });
 }
 
 const textOf = (value: unknown): string | undefined =>
-  typeof value === 'string' ? value.slice(0, 300) : undefined;
+  typeof value === 'string' ? shownLine(value, 300) : undefined;
 
 function shownUptime(seconds: unknown): string {
   return typeof seconds === 'number' ? `up ${Math.floor(seconds / 60)} min` : 'up';
@@ -77,7 +53,7 @@ export const directoryCheck: Check = {
   id: 'directory',
   title: 'directory',
   needs: ['settings'],
-  gives: ['running'],
+  gives: ['running', 'holdsPort'],
   async run(facts, machine) {
     const settings = facts.get('settings');
     const { statusHost, statusPort } = settings.directory;
@@ -90,14 +66,30 @@ export const directoryCheck: Check = {
     }
     const at = `${statusHost}:${statusPort}`;
     const asked = await ask(settings, '/status', machine);
+    const runs = asked.kind === 'page' ? false : await somebodyRuns(machine.datadir);
+    if (asked.kind === 'nobody' && runs) {
+      return wrong(
+        `a directory runs with this data directory, but its status page is not at ${at}: status_host or status_port were changed since it was started`,
+        `restart it, so that the file counts (sudo systemctl restart onionmc-directory), or set them back in ${settings.configFile}`,
+        { holdsPort: true },
+      );
+    }
+    if (asked.kind === 'silent') {
+      const who = runs ? 'the directory' : 'a program, perhaps the directory,';
+      return wrong(
+        `${who} listens at ${at} and does not answer (${asked.why}): it hangs, or is stopped`,
+        `sudo ss -ltnp 'sport = :${statusPort}' shows its PID; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID lets it go on; else restart it (sudo systemctl restart onionmc-directory)`,
+        { holdsPort: true },
+      );
+    }
     if (asked.kind === 'nobody') {
       return note(
         'not running',
         `to start it: sudo systemctl start onionmc-directory, or onionmc directory --datadir ${JSON.stringify(machine.datadir)}`,
       );
     }
-    if (asked.kind === 'stranger' || typeof asked.page['peers'] !== 'number') {
-      const why = asked.kind === 'stranger' ? ` (${asked.why})` : '';
+    if (asked.kind !== 'page' || typeof asked.page['peers'] !== 'number') {
+      const why = asked.kind === 'page' ? '' : ` (${asked.why})`;
       return wrong(
         `another program listens at the address of the status page, ${at}${why}`,
         FREE_PORT,
@@ -116,7 +108,24 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
       'restart it if the key was changed; else give each directory a status_port of its own in [DIRECTORY]',
     );
   }
-  const health = await ask(facts.get('settings'), '/healthz', machine);
+  const settings = facts.get('settings');
+  const keyless = facts.peek('keyless');
+  if (said !== undefined && keyless !== undefined) {
+    return wrong(
+      `the directory that runs here is ${said}, but its key is no longer in ${keyless}: the next start would make another address`,
+      `put the key folder back at ${JSON.stringify(keyless)}, from where it was moved to or from a backup, and do not restart the directory before`,
+      { holdsPort: true },
+    );
+  }
+  const network = textOf(page['network']);
+  if (network !== undefined && network !== settings.network) {
+    return wrong(
+      `it runs on ${network}, but ${settings.configFile} says network = ${settings.network}: changed, and not yet applied`,
+      'restart it, so that the file counts (sudo systemctl restart onionmc-directory), or set network back',
+      { holdsPort: true },
+    );
+  }
+  const health = await ask(settings, '/healthz', machine);
   const trouble =
     health.kind === 'page' && health.page['ok'] === false
       ? textOf(health.page['reason'])
@@ -137,7 +146,7 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
 function listenFault(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', (error) => resolve(causeCode(error)));
+    server.once('error', (error) => resolve(codeOf(error)));
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
 }
@@ -157,6 +166,7 @@ export const portCheck: Check = {
     if (fault === undefined) return ok(`${at} is free`);
     const key = 'onion_serving_port';
     if (fault === 'EADDRINUSE') {
+      if (facts.peek('holdsPort') === true) return ok(`${at} is in use while a directory runs`);
       const running = facts.peek('running');
       if (running?.state !== undefined) return ok(`${at} is in use while the directory runs`);
       const who = `sudo ss -ltnp 'sport = :${port}' shows which`;

@@ -4,6 +4,7 @@ import type { Log } from '../channel/log.js';
 import { handleOf, type NativeHandle } from '../handover/native-handle.js';
 import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
 import { isExpectedHost } from '../kit/host-name.js';
+import { shownJson } from '../kit/shown-text.js';
 import { errorFields } from './error-text.js';
 import { ExitCode } from './exit.js';
 import type { Metrics } from './metrics.js';
@@ -75,7 +76,7 @@ interface Answer {
 }
 
 function json(code: number, value: unknown): Answer {
-  return { code, type: 'application/json; charset=utf-8', body: `${JSON.stringify(value)}\n` };
+  return { code, type: 'application/json; charset=utf-8', body: `${shownJson(value)}\n` };
 }
 
 async function answerTo(request: IncomingMessage, options: StatusServerOptions): Promise<Answer> {

@@ -28,6 +28,19 @@ export interface Ourselves {
   readonly groups: readonly string[];
 }
 
+const MIGHTY_GROUPS: ReadonlySet<string> = new Set([
+  'root',
+  'wheel',
+  'sudo',
+  'admin',
+  'adm',
+  'shadow',
+  'disk',
+  'docker',
+  'lxd',
+  'kmem',
+]);
+
 const octal = (mode: number) => (mode & 0o7777).toString(8).padStart(4, '0');
 
 /**
@@ -45,6 +58,13 @@ export function explainNoPermission(
     `no permission to read the cookie file ${cookiePath}: ${blocked.path} is owned by ${blocked.owner}, ` +
     `group ${blocked.group}, mode ${octal(blocked.mode)}; ${who}`;
   const isCookie = blocked.path === cookiePath;
+  // Whoever is in one of these can take over the machine: no cookie is worth that.
+  if (MIGHTY_GROUPS.has(blocked.group)) {
+    return (
+      `${what}. Fix: use a control password (tor --hash-password PASSWORD gives the line HashedControlPassword for ` +
+      `torrc; tor_control_password = PASSWORD in joinmarket.cfg), and restart Tor`
+    );
+  }
   const groupMay = (blocked.mode & (isCookie ? 0o040 : 0o010)) !== 0;
   const join = us.groups.includes(blocked.group)
     ? 'log in again, so that the group counts'

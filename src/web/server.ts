@@ -17,6 +17,7 @@ import type { Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
 import { isExpectedHost, type HostRule } from '../kit/host-name.js';
+import { shownJson } from '../kit/shown-text.js';
 import { errorFields } from '../ops/error-text.js';
 import { ExitCode } from '../ops/exit.js';
 import type { Health } from '../ops/status-server.js';
@@ -121,7 +122,7 @@ interface Answer {
 
 function json(code: number, value: unknown, headers?: Readonly<Record<string, string>>): Answer {
   const type = 'application/json; charset=utf-8';
-  return { code, type, body: `${JSON.stringify(value)}\n`, ...(headers ? { headers } : {}) };
+  return { code, type, body: `${shownJson(value)}\n`, ...(headers ? { headers } : {}) };
 }
 
 /**
@@ -178,7 +179,7 @@ function createBookCache({ book, network, clock }: OrderbookServerOptions, sessi
     if (known !== undefined) return known;
     // As bytes: however many read slowly, they share one copy.
     const text = Buffer.from(
-      format === 'csv' ? orderbookCsv(value.offers) : `${JSON.stringify(value)}\n`,
+      format === 'csv' ? orderbookCsv(value.offers) : `${shownJson(value)}\n`,
     );
     texts.set(format, text);
     return text;

@@ -1,7 +1,17 @@
 /** One fault each is put into a directory that is fine, and the doctor has to find and name it. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  mkdir,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  truncate,
+  writeFile,
+} from 'node:fs/promises';
 import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +26,7 @@ import { createTorOverlay } from '../../src/overlay/tor.js';
 import { VIRTUAL_PORT } from '../../src/protocol/constants.js';
 import { createNickKey } from '../../src/protocol/nick.js';
 import { startDirectoryNode, type DirectoryNode } from '../../src/roles/directory-node.js';
+import { explainNoPermission } from '../../src/tor/cookie-file.js';
 import { connectControl } from '../../src/tor/control-client.js';
 import type { ControlEndpoint } from '../../src/tor/control-endpoint.js';
 import { TORRC_EXTRA_VARIABLE } from '../../src/tor/tor-process.js';
@@ -28,6 +39,7 @@ import {
   startControlFilter,
   type FilterRules,
 } from '../helpers/control-filter.js';
+import { startCli } from '../helpers/cli.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
@@ -109,6 +121,7 @@ function machineFor(datadir: string, changes: Partial<Machine> = {}): Machine {
     nodeVersion: '20.19.0',
     uid: process.geteuid?.(),
     openFiles: () => Promise.resolve(65_536),
+    space: () => Promise.resolve({ bytes: 1e9, files: 1e6 }),
     torProgram: 'tor',
     today: Date.now,
     clock: systemClock,
@@ -321,6 +334,116 @@ t.test('a fault of the machine or of a file', async (t) => {
       text: /another program listens at the address of the status page, 127\.0\.0\.1:\d+/,
       fix: /set status_port in \[DIRECTORY\]/,
     });
+  });
+});
+
+/** After the fix was carried out. */
+async function mended(t: Test, machine: Machine): Promise<void> {
+  t.same(wrongOnes(await runChecks(CHECKS, machine)), [], 'the fix works');
+}
+/** The line of the fix that begins with a command, as a person would type it. */
+function typed(fix: string | undefined): void {
+  execFileSync('sh', ['-c', (fix ?? 'false').replace(/^sudo /, '')]);
+}
+const fixOf = async (machine: Machine, id: string): Promise<string | undefined> =>
+  (await runChecks(CHECKS, machine)).find((finding) => finding.id === id)?.fix;
+
+t.test('a start that would fail, or lose the address', async (t) => {
+  await t.test('a data directory of mode 0500, of another user', async (t) => {
+    const site = await siteFor(t, { loopback: true });
+    const user = process.geteuid?.() === 0 ? 65_534 : (process.geteuid?.() ?? 0);
+    for (const path of [join(site.datadir, '..'), site.datadir, site.config, site.keyDir]) {
+      await chown(path, user, user);
+    }
+    await chmod(site.datadir, 0o500);
+    const machine = machineFor(site.datadir);
+    await expectFault(t, machine, {
+      id: 'datadir',
+      text: /has mode 0500: \S+, who owns it, cannot make files in it, so a start fails/,
+      fix: /^chmod 700 /,
+    });
+    typed(await fixOf(machine, 'datadir'));
+    await mended(t, machine);
+  });
+  for (const space of [
+    { bytes: 4_096, files: 1e6 },
+    { bytes: 1e9, files: 0 },
+  ]) {
+    await t.test('a full disk', async (t) => {
+      const site = await siteFor(t);
+      await expectFault(t, machineFor(site.datadir, { space: () => Promise.resolve(space) }), {
+        id: 'datadir',
+        text: /is full: there is room for (4096 bytes|0 more files)/,
+        fix: /^make room \(df -h/,
+      });
+      await mended(t, machineFor(site.datadir));
+    });
+  }
+  await t.test('no control port and no tor program', async (t) => {
+    const site = await siteFor(t, { mode: 'auto' });
+    await expectFault(t, machineFor(site.datadir, { torProgram: '/nowhere/tor' }), {
+      id: 'control-port',
+      text: /^nothing at 127\.0\.0\.1:1, and no tor program .*: a start fails$/,
+      fix: /^sudo apt-get install tor$/,
+    });
+    await mended(t, machineFor(site.datadir));
+  });
+  await t.test('the key folder moved away while it runs', async (t) => {
+    const page = await freePort();
+    const site = await siteFor(t, { statusPort: page });
+    await claims(t, site.key, page);
+    await rename(site.keyDir, `${site.keyDir}.old`);
+    await expectFault(t, machineFor(site.datadir), {
+      id: 'directory',
+      text: new RegExp(`is ${site.key.host}:5222, but its key is no longer in .*another address`),
+      fix: /^put the key folder back at ".*hidden_service".* do not restart/,
+    });
+    await rename(`${site.keyDir}.old`, site.keyDir);
+    t.notOk(wrongOnes(await runChecks(CHECKS, machineFor(site.datadir))).includes('directory'));
+  });
+  await t.test('one that hangs, and keys that were changed while it runs', async (t) => {
+    const statusPort = await freePort();
+    const site = await siteFor(t, { loopback: true, statusPort, servingPort: await freePort() });
+    const cli = startCli(['directory', '--datadir', site.datadir]);
+    await cli.shows('stderr', /directory node is up/);
+    const machine = machineFor(site.datadir);
+    t.same(wrongOnes(await runChecks(CHECKS, machine)), []);
+    cli.child.kill('SIGSTOP');
+    await expectFault(t, machine, {
+      id: 'directory',
+      text: /^the directory listens at \S+ and does not answer \(no answer within 5 s\): it hangs, or is stopped$/,
+      fix: /sudo kill -CONT PID/,
+    });
+    execFileSync('sh', ['-c', `kill -CONT ${cli.child.pid ?? 0}`]);
+    await mended(t, machine);
+    await edit(site, /network = signet/, 'network = testnet');
+    await expectFault(t, machine, {
+      id: 'directory',
+      text: /^it runs on signet, but \S+ says network = testnet: changed, and not yet applied$/,
+      fix: /^restart it, so that the file counts/,
+    });
+    await edit(site, /network = testnet/, 'network = signet');
+    await edit(site, /status_port = \d+/, `status_port = ${await freePort()}`);
+    await expectFault(t, machine, {
+      id: 'directory',
+      text: /its status page is not at 127\.0\.0\.1:\d+: status_host or status_port were changed/,
+      fix: /^restart it, so that the file counts/,
+    });
+    cli.child.kill('SIGTERM');
+    await cli.ended;
+    const again = startCli(['directory', '--datadir', site.datadir]);
+    await again.shows('stderr', /directory node is up/);
+    await mended(t, machine);
+    again.child.kill('SIGTERM');
+    await again.ended;
+  });
+  t.test("nobody is told to join root's group", async (t) => {
+    const owned = { path: '/run/c', owner: 'root', mode: 0o640 };
+    for (const group of ['root', 'sudo', 'docker', 'disk']) {
+      const why = explainNoPermission('/run/c', { ...owned, group }, { user: 'u', groups: ['u'] });
+      t.notMatch(why, /usermod/, group);
+      t.match(why, /Fix: use a control password/, group);
+    }
   });
 });
 

@@ -1,0 +1,99 @@
+/** Asks the status page of a directory, or whatever listens at its address: bounded in time and size. */
+import { request, type IncomingMessage } from 'node:http';
+import { errorText } from '../kit/shown-text.js';
+
+/** Longest for all of it: connection, headers and body. */
+export const STATUS_TIMEOUT_MS = 5_000;
+/** The page of a busy directory has some 3 kB. */
+export const MAX_STATUS_BYTES = 262_144;
+const MAX_HEADER_BYTES = 16_384;
+
+export type StatusAnswer =
+  /** A JSON object, with its HTTP status code. */
+  | {
+      readonly kind: 'page';
+      readonly code: number;
+      readonly page: Readonly<Record<string, unknown>>;
+    }
+  /** Nothing listens there. */
+  | { readonly kind: 'nobody'; readonly why: string }
+  /** It took the connection, or did not refuse it, and says nothing: a program that hangs, or is stopped. */
+  | { readonly kind: 'silent'; readonly why: string }
+  /** What listens there is no status page. `why` can be shown as it is. */
+  | { readonly kind: 'stranger'; readonly why: string };
+
+export interface StatusQuestion {
+  /** `http://host:port`; a path in it is not used. */
+  readonly base: URL;
+  readonly path: '/status' | '/healthz';
+  readonly signal?: AbortSignal | undefined;
+  /** Default `STATUS_TIMEOUT_MS`. */
+  readonly timeoutMs?: number | undefined;
+}
+
+function isPage(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function pageOf(code: number, body: Buffer): StatusAnswer {
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString('utf8'));
+  } catch {
+    value = undefined;
+  }
+  return isPage(value)
+    ? { kind: 'page', code, page: value }
+    : { kind: 'stranger', why: `answered with ${code}, not as a directory does` };
+}
+
+function failed(error: Error): StatusAnswer {
+  const code = 'code' in error ? String(error.code) : '';
+  const why = errorText(code === '' ? error : code);
+  return { kind: code === 'ECONNREFUSED' ? 'nobody' : 'stranger', why };
+}
+
+/**
+ * One question, one answer; no redirect is followed. Never rejects: what is no status page is said in
+ * words. At most `MAX_STATUS_BYTES` of a body are read, then the connection is cut.
+ */
+export function askStatus(question: StatusQuestion): Promise<StatusAnswer> {
+  const { base, path, signal, timeoutMs = STATUS_TIMEOUT_MS } = question;
+  return new Promise((resolve) => {
+    const asking = request(new URL(path, base), {
+      agent: false,
+      maxHeaderSize: MAX_HEADER_BYTES,
+      headers: { connection: 'close' },
+    });
+    const settle = (answer: StatusAnswer): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', stopped);
+      asking.destroy();
+      resolve(answer);
+    };
+    const stopped = (): void => settle({ kind: 'stranger', why: 'stopped' });
+    const timer = setTimeout(() => {
+      const heard = (asking.socket?.bytesRead ?? 0) > 0;
+      const why = `${heard ? 'not all of an answer' : 'no answer'} within ${timeoutMs / 1000} s`;
+      settle({ kind: heard ? 'stranger' : 'silent', why });
+    }, timeoutMs);
+    signal?.addEventListener('abort', stopped, { once: true });
+    if (signal?.aborted === true) return stopped();
+
+    asking.on('error', (error) => settle(failed(error)));
+    asking.once('response', (response: IncomingMessage) => {
+      const chunks: Buffer[] = [];
+      let size = 0;
+      response.on('data', (chunk: Buffer) => {
+        size += chunk.length;
+        chunks.push(chunk);
+        if (size > MAX_STATUS_BYTES) {
+          settle({ kind: 'stranger', why: `more than ${MAX_STATUS_BYTES} bytes` });
+        }
+      });
+      response.once('end', () => settle(pageOf(response.statusCode ?? 0, Buffer.concat(chunks))));
+      response.once('error', (error) => settle(failed(error)));
+    });
+    asking.end();
+  });
+}

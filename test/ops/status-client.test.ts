@@ -1,0 +1,124 @@
+/** What asks a status page, against whatever may listen at its address. */
+import { once } from 'node:events';
+import { createServer, type Server, type Socket } from 'node:net';
+import t, { type Test } from 'tap';
+import { readStatus } from '../../src/cli/status.js';
+import { askStatus, MAX_STATUS_BYTES } from '../../src/ops/status-client.js';
+import { freePort } from '../../src/tor/private-network/free-ports.js';
+
+interface Stranger {
+  readonly base: URL;
+  /** Bytes that its peer took before it cut the connection. */
+  readonly sent: () => number;
+  /** Connections that came. */
+  readonly came: () => number;
+}
+
+/** Says `head`, and then `rest` again and again until it is cut off. */
+async function stranger(t: Test, head: string, rest = ''): Promise<Stranger> {
+  let sent = 0;
+  let came = 0;
+  const open = new Set<Socket>();
+  const server: Server = createServer((socket) => {
+    came += 1;
+    open.add(socket);
+    const more = (): void => {
+      while (!socket.destroyed && socket.write(rest)) sent += rest.length;
+    };
+    socket.on('error', () => {}).on('close', () => open.delete(socket));
+    socket.once('data', () => {
+      socket.write(head);
+      if (rest === '') return;
+      socket.on('drain', more);
+      more();
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.teardown(async () => {
+    for (const socket of open) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no TCP address');
+  return { base: new URL(`http://127.0.0.1:${address.port}`), sent: () => sent, came: () => came };
+}
+
+const OK = 'HTTP/1.1 200 OK\r\n';
+const closing = (body: string, status = OK, headers = ''): string =>
+  `${status}${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+/** What the system keeps between the two ends of a connection. */
+const BUFFERS = 8_000_000;
+
+t.test('a page', async (t) => {
+  const { base } = await stranger(t, closing('{"peers":3}'));
+  t.same(await askStatus({ base, path: '/status' }), {
+    kind: 'page',
+    code: 200,
+    page: { peers: 3 },
+  });
+  const unwell = await stranger(t, closing('{"ok":false}', 'HTTP/1.1 503 Unwell\r\n'));
+  t.match(await askStatus({ base: unwell.base, path: '/healthz' }), { kind: 'page', code: 503 });
+  const port = await freePort();
+  t.match(await askStatus({ base: new URL(`http://127.0.0.1:${port}`), path: '/status' }), {
+    kind: 'nobody',
+    why: 'ECONNREFUSED',
+  });
+});
+
+t.test('what is no page', async (t) => {
+  const cases: readonly (readonly [what: string, head: string, why: RegExp])[] = [
+    ['no JSON', closing('hello'), /^answered with 200, not as/],
+    ['a list', closing('[]'), /^answered with 200, not as/],
+    ['no HTTP', 'SSH-2.0 x\r\n\r\n', /^HPE_/],
+    ['a switch of protocols', 'HTTP/1.1 101 x\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n', /./],
+    ['half a body', `${OK}content-length: 50\r\n\r\n{`, /^not all of an answer within 0\.3 s$/],
+    ['half a header', 'HTTP/1.1 200', /^not all of an answer within 0\.3 s$/],
+  ];
+  for (const [what, head, why] of cases) {
+    const { base } = await stranger(t, head);
+    const answer = await askStatus({ base, path: '/status', timeoutMs: 300 });
+    t.match(answer, { kind: 'stranger', why }, what);
+  }
+  const silent = await stranger(t, '');
+  const answer = await askStatus({ base: silent.base, path: '/status', timeoutMs: 300 });
+  t.same(answer, { kind: 'silent', why: 'no answer within 0.3 s' });
+});
+
+t.test('no redirect is followed', async (t) => {
+  const other = await stranger(t, closing('{"peers":1}'));
+  const found = `HTTP/1.1 302 Found\r\n`;
+  const { base } = await stranger(t, closing('', found, `location: ${other.base.href}status\r\n`));
+  t.match(await askStatus({ base, path: '/status' }), { kind: 'stranger', why: /302/ });
+  t.equal(other.came(), 0);
+});
+
+t.test('without an end', async (t) => {
+  const bounded: readonly (readonly [what: string, head: string, rest: string, why: RegExp])[] = [
+    ['a body', `${OK}\r\n`, 'x'.repeat(65_536), /^more than 262144 bytes$/],
+    [
+      'chunks',
+      `${OK}transfer-encoding: chunked\r\n\r\n`,
+      `1000\r\n${'x'.repeat(4096)}\r\n`,
+      /bytes/,
+    ],
+    ['headers', OK, `x: ${'y'.repeat(1_000)}\r\n`, /^HPE_HEADER_OVERFLOW$/],
+    ['answers before the answer', '', 'HTTP/1.1 100 Continue\r\n\r\n', /^not all of an answer/],
+  ];
+  for (const [what, head, rest, why] of bounded) {
+    const { base, sent } = await stranger(t, head, rest);
+    const answer = await askStatus({ base, path: '/status', timeoutMs: 2_000 });
+    t.match(answer, { kind: 'stranger', why }, what);
+    if (what.startsWith('answers')) continue;
+    t.ok(sent() < MAX_STATUS_BYTES + BUFFERS, `${what}: ${sent()} bytes were taken`);
+  }
+});
+
+t.test('onionmc status asks no other way', async (t) => {
+  const endless = await stranger(t, `${OK}\r\n`, 'x'.repeat(65_536));
+  await t.rejects(readStatus(endless.base), {
+    exitCode: 3,
+    message: /^no directory answers at \S+ \(more than 262144 bytes\)/,
+  });
+});
