@@ -17,7 +17,7 @@ import { announceCommitment } from '../roles/announce-commitment.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
 import { startMaker, type MakerBond } from '../roles/maker.js';
 import { commitmentListPath, doorLimits } from '../roles/negotiation-settings.js';
-import { makeOffer } from '../roles/offers.js';
+import { makeOffer, OfferTermsError } from '../roles/offers.js';
 import { UsageError } from './errors.js';
 import { openPeer } from './peer.js';
 import { print } from './print.js';
@@ -58,9 +58,20 @@ export function offerFromSettings(settings: Settings, size: number): Offer {
       Math.random,
     );
   } catch (error) {
+    if (error instanceof OfferTermsError) throw termsError(settings, error);
     if (error instanceof RangeError) throw new UsageError(error.message, { cause: error });
     throw error;
   }
+}
+
+function termsError({ configFile, cfg }: Settings, error: OfferTermsError): ConfigError {
+  const { key, allowed } = error;
+  const section = 'YIELDGENERATOR';
+  const found = quotedLine(cfg.get(section, key) ?? error.found);
+  return new ConfigError(
+    { file: configFile, line: cfg.lineOf(section, key), section, key, found, allowed },
+    { cause: error },
+  );
 }
 
 /** The bond of `[YIELDGENERATOR] bond_file`, if one is named; rejects with a ConfigError. */

@@ -99,6 +99,13 @@ export function parseOffer(command: Command): Parsed<Offer, OfferFault> {
   return ok({ type: name, oid: oid.value, minsize, maxsize, txfee, cjfee: ownText(cjfee) });
 }
 
+/** Why peers would not read this offer when it is announced; undefined when they would. */
+export function offerFault(offer: Offer): OfferFault | undefined {
+  const [, ...args] = formatOffer(offer).split(' ');
+  const parsed = parseOffer({ name: offer.type, args });
+  return parsed.ok ? undefined : parsed.reason;
+}
+
 /** `type oid minsize maxsize txfee cjfee`, without a leading `!`. */
 export function formatOffer(offer: Offer): string {
   return `${offer.type} ${offer.oid} ${offer.minsize} ${offer.maxsize} ${offer.txfee} ${offer.cjfee}`;

@@ -28,7 +28,7 @@ import type { ChainView, MakerWallet } from '../negotiation/ports.js';
 import { formatRefusal } from '../negotiation/texts.js';
 import type { Command } from '../protocol/commands.js';
 import type { Network } from '../protocol/constants.js';
-import { formatOffer, type Offer } from '../protocol/offer.js';
+import { formatOffer, offerFault, type Offer } from '../protocol/offer.js';
 import { bondCommands, type MakerBond } from './maker-bond.js';
 
 export type { MakerBond } from './maker-bond.js';
@@ -90,8 +90,13 @@ function asksForOffers(commands: readonly Command[]): boolean {
   return commands.filter((command) => command.name === 'orderbook').length === 1;
 }
 
+/** Throws a RangeError for an offer that no peer would read. */
 export function startMaker(options: MakerOptions): Maker {
   const { channel, offers, clock, log, coinjoins } = options;
+  for (const offer of offers) {
+    const fault = offerFault(offer);
+    if (fault !== undefined) throw new RangeError(`no peer reads this offer: ${fault}`);
+  }
   const door = createDoor(clock, { ...DEFAULT_DOOR_LIMITS, ...options.door });
   const blacklist = options.blacklist && createBlacklist(options.blacklist, clock, log);
   const sessions =

@@ -1,10 +1,11 @@
 /**
  * The offers of a maker without a wallet: the terms of `[YIELDGENERATOR]`, varied by their factors as
- * the privacy-enhanced yield generator does, over an amount given by the operator.
+ * the privacy-enhanced yield generator does, over an amount given by the operator. None is announced at
+ * a loss.
  */
 import type { Random } from '../channel/ports.js';
 import type { OfferType } from '../protocol/commands.js';
-import { DUST_THRESHOLD, type Offer } from '../protocol/offer.js';
+import { DUST_THRESHOLD, MAX_SATOSHI, offerFee, type Offer } from '../protocol/offer.js';
 
 export interface OfferTerms {
   readonly ordertype: 'reloffer' | 'absoffer';
@@ -28,19 +29,71 @@ function vary(value: number, factor: number, random: Random): number {
   return value * (1 + factor * (2 * random() - 1));
 }
 
-function decimalShare(value: number): string {
-  return value.toFixed(10).replace(/0+$/, '').replace(/\.$/, '.0');
+/** Relative fees are written with exactly so many decimals, as deployed makers do. */
+const FEE_DECIMALS = 6;
+/** The lowest and the highest rate that can be written so and that peers accept. */
+const LEAST_RATE = 0.000001;
+const MOST_RATE = 0.999999;
+
+/** A term of `[YIELDGENERATOR]` that no offer can be made of. */
+export class OfferTermsError extends RangeError {
+  override readonly name = 'OfferTermsError';
+
+  constructor(
+    readonly key: 'cjfee_a' | 'cjfee_r',
+    readonly found: string,
+    readonly allowed: string,
+  ) {
+    super(`[YIELDGENERATOR] ${key} is ${found}; allowed: ${allowed}`);
+  }
+}
+
+function relativeFee({ cjfeeRelative, cjfeeFactor }: OfferTerms, random: Random): string {
+  // A lower rate would be written as zero, which is another offer.
+  if (!(cjfeeRelative >= LEAST_RATE && cjfeeRelative <= MOST_RATE)) {
+    const allowed = `a share of the amount from ${LEAST_RATE.toFixed(FEE_DECIMALS)} to ${MOST_RATE}`;
+    throw new OfferTermsError('cjfee_r', String(cjfeeRelative), allowed);
+  }
+  const rate = vary(cjfeeRelative, cjfeeFactor, random);
+  return Math.min(MOST_RATE, Math.max(LEAST_RATE, rate)).toFixed(FEE_DECIMALS);
+}
+
+/** What the taker pays covers what the maker adds to the miner fee. */
+function absoluteFee(
+  { cjfeeAbsolute, cjfeeFactor }: OfferTerms,
+  txfee: number,
+  random: Random,
+): string {
+  const fee = Math.round(vary(cjfeeAbsolute, cjfeeFactor, random)) + txfee;
+  if (fee > MAX_SATOSHI) {
+    throw new OfferTermsError('cjfee_a', String(cjfeeAbsolute), 'a fee that can exist');
+  }
+  return String(fee);
 }
 
 /**
- * One offer, oid 0, over at most `size` satoshi. Throws a RangeError when nothing is left to offer.
+ * One offer, oid 0, over at most `size` satoshi, which pays for every amount that it allows: an absolute
+ * fee is announced with the contribution added, and for a relative one the contribution is halved until
+ * the smallest amount brings more than it costs. Throws an OfferTermsError when the terms make no
+ * offer, another RangeError when nothing is left to offer.
  */
 export function makeOffer(terms: OfferTerms, size: number, random: Random): Offer {
-  const txfee = Math.round(vary(terms.txfee, terms.txfeeFactor, random));
+  const type: OfferType = `${terms.family}${terms.ordertype}`;
+  const contribution = Math.round(vary(terms.txfee, terms.txfeeFactor, random));
   const minsize = Math.max(
     DUST_THRESHOLD,
     Math.round(vary(terms.minsize, terms.sizeFactor, random)),
   );
+  const cjfee =
+    terms.ordertype === 'absoffer'
+      ? absoluteFee(terms, contribution, random)
+      : relativeFee(terms, random);
+  const smallest = { type, oid: 0, minsize, maxsize: minsize, txfee: contribution, cjfee };
+  let txfee = contribution;
+  if (terms.ordertype === 'reloffer') {
+    const brings = offerFee(smallest, minsize);
+    while (txfee > 0 && txfee >= brings) txfee = Math.floor(txfee / 2);
+  }
   const most = size - Math.max(DUST_THRESHOLD, txfee);
   if (most < minsize) {
     throw new RangeError(
@@ -48,10 +101,5 @@ export function makeOffer(terms: OfferTerms, size: number, random: Random): Offe
     );
   }
   const maxsize = Math.max(minsize, Math.round(most * (1 - terms.sizeFactor * random())));
-  const type: OfferType = `${terms.family}${terms.ordertype}`;
-  const cjfee =
-    terms.ordertype === 'absoffer'
-      ? String(Math.round(vary(terms.cjfeeAbsolute, terms.cjfeeFactor, random)))
-      : decimalShare(vary(terms.cjfeeRelative, terms.cjfeeFactor, random));
-  return { type, oid: 0, minsize, maxsize, txfee, cjfee };
+  return { ...smallest, maxsize, txfee };
 }

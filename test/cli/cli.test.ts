@@ -86,6 +86,11 @@ t.test('a faulty configuration is exit code 2 and one line', async (t) => {
     ['taker', '[MESSAGING:a]\ntype = onion\n[MESSAGING:b]\ntype = onion\n', /second onion section/],
     ['maker', '[BLOCKCHAIN]\nnetwork = mainnet\n', /network is mainnet.*set network = signet/],
     [
+      'maker',
+      '[BLOCKCHAIN]\nnetwork = signet\n[YIELDGENERATOR]\ncjfee_r = 0.0000009\n',
+      /:4: \[YIELDGENERATOR\] cjfee_r: found "0\.0000009"; allowed: .*from 0\.000001 to 0\.999999/,
+    ],
+    [
       'directory',
       loopbackConfig({}).replace('onion_serving_host = 127.0.0.1', 'onion_serving_host = 0.0.0.0'),
       /onion_serving_host/,

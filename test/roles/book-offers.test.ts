@@ -2,7 +2,7 @@ import t from 'tap';
 import * as fc from 'fast-check';
 import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
 import { parseCommands, type Command } from '../../src/protocol/commands.js';
-import { formatOffer, parseOffer } from '../../src/protocol/offer.js';
+import { formatOffer, offerFault, offerFee, parseOffer } from '../../src/protocol/offer.js';
 import { makeOffer, type OfferTerms } from '../../src/roles/offers.js';
 
 function commands(text: string): readonly Command[] {
@@ -123,15 +123,17 @@ t.test('a maker makes its offer of the terms of its configuration', async (t) =>
       oid: 0,
       minsize: 100_000,
       maxsize: Math.round((10_000_000 - 27_300) * 0.95),
-      txfee: 100,
-      cjfee: '0.00002',
+      // 2 sat is what the smallest amount brings.
+      txfee: 1,
+      cjfee: '0.000020',
     },
   );
   t.match(
     makeOffer({ ...TERMS, ordertype: 'absoffer', family: '' }, 10_000_000, () => 0.5),
     {
       type: 'absoffer',
-      cjfee: '500',
+      cjfee: '600',
+      txfee: 100,
     },
   );
   t.throws(() => makeOffer(TERMS, 50_000, Math.random), /raise --size or lower minsize/);
@@ -150,11 +152,69 @@ t.test('a maker makes its offer of the terms of its configuration', async (t) =>
             offer.maxsize <= size - 27_300 &&
             offer.minsize >= 90_000 &&
             offer.minsize <= 110_000 &&
-            offer.txfee >= 70 &&
-            offer.txfee <= 130
+            offer.txfee <= 130 &&
+            (ordertype === 'reloffer'
+              ? /^0\.0000(?:18|19|20|21|22)$/.test(offer.cjfee)
+              : offer.txfee >= 70 && Number(offer.cjfee) - offer.txfee >= 450)
           );
         },
       ),
     );
+  });
+
+  t.test('whatever the terms, no offer is made at a loss', async () => {
+    fc.assert(
+      fc.property(
+        fc.record({
+          ordertype: fc.constantFrom('reloffer' as const, 'absoffer' as const),
+          family: fc.constantFrom('sw0' as const, 'sw', ''),
+          cjfeeAbsolute: fc.nat(100_000),
+          cjfeeRelative: fc.double({ min: 0.000001, max: 0.999999, noNaN: true }),
+          cjfeeFactor: fc.double({ min: 0, max: 1, noNaN: true }),
+          txfee: fc.nat(1_000_000_000),
+          txfeeFactor: fc.double({ min: 0, max: 1, noNaN: true }),
+          minsize: fc.nat(10_000_000),
+          sizeFactor: fc.double({ min: 0, max: 1, noNaN: true }),
+        }),
+        fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (terms, random, between) => {
+          const offer = makeOffer(terms, 3_000_000_000, () => random);
+          const { minsize, maxsize, txfee } = offer;
+          const amount = Math.round(minsize + between * (maxsize - minsize));
+          const nets = [minsize, amount, maxsize].map((size) => offerFee(offer, size) - txfee);
+          return offerFault(offer) === undefined && nets.every((net) => net >= 0);
+        },
+      ),
+    );
+  });
+
+  t.test('terms that make no offer are refused', async (t) => {
+    for (const cjfeeRelative of [0, 0.0000009, 1, 1.4, NaN]) {
+      t.throws(() => makeOffer({ ...TERMS, cjfeeRelative }, 10_000_000, Math.random), {
+        name: 'OfferTermsError',
+        key: 'cjfee_r',
+        allowed: /from 0\.000001 to 0\.999999/,
+      });
+    }
+    // The lowest rate is never rounded to a free offer, the highest never to more than everything.
+    for (const [cjfeeRelative, random, cjfee] of [
+      [0.000001, 0, '0.000001'],
+      [0.999999, 0.999, '0.999999'],
+    ] as const) {
+      t.match(
+        makeOffer({ ...TERMS, cjfeeRelative, cjfeeFactor: 1 }, 10_000_000, () => random),
+        { cjfee },
+      );
+    }
+    const cjfeeAbsolute = 2_100_000_000_000_000;
+    t.throws(
+      () => makeOffer({ ...TERMS, ordertype: 'absoffer', cjfeeAbsolute }, 10_000_000, () => 0.9),
+      { name: 'OfferTermsError', key: 'cjfee_a' },
+    );
+    for (const cjfee of ['1.4', '1', '-1', '1e99']) {
+      const offer = { ...makeOffer(TERMS, 10_000_000, Math.random), cjfee };
+      t.equal(offerFault(offer), 'offer-cjfee', cjfee);
+    }
   });
 });
