@@ -9,8 +9,10 @@ export interface DialRequest {
   readonly clock: Clock;
   readonly location: Location;
   readonly kind: DialKind;
-  /** Streams of different names share no Tor circuit. */
-  readonly isolation: string;
+  /** Who dials: streams of two nicks share no Tor circuit, whatever they are for. */
+  readonly nick: string;
+  /** What for: streams of different names share no Tor circuit. */
+  readonly name: string;
   /** The dial itself; the wait for a place does not count. */
   readonly withinMs: number;
   /** Of this attempt alone; its owner aborts it to stop the dial. */
@@ -26,6 +28,11 @@ function isOurs(error: unknown): boolean {
   return error instanceof Error && 'ours' in error && error.ours === true;
 }
 
+/** Kind and nick hold no colon, so no two nicks, and no two names, ever make the same text. */
+function isolationOf({ kind, nick, name }: DialRequest): string {
+  return `${kind}:${nick}:${name}`;
+}
+
 /**
  * Hands the connection to `use` in the turn in which the overlay hands it over; or says in one line
  * why there is none. Never rejects.
@@ -34,7 +41,7 @@ export async function dialWithin<T>(
   request: DialRequest,
   use: (connection: Connection) => T,
 ): Promise<Dialled<T>> {
-  const { overlay, gate, clock, location, kind, isolation, withinMs, attempt } = request;
+  const { overlay, gate, clock, location, kind, withinMs, attempt } = request;
   const { signal } = attempt;
   let leave: (() => void) | undefined;
   let cancelDeadline: (() => void) | undefined;
@@ -45,7 +52,7 @@ export async function dialWithin<T>(
       late = true;
       attempt.abort();
     });
-    const connection = await overlay.dial(location, { signal, isolation });
+    const connection = await overlay.dial(location, { signal, isolation: isolationOf(request) });
     if (!signal.aborted) return { ok: true, value: use(connection) };
     connection.destroy();
   } catch (error) {

@@ -13,6 +13,8 @@ import type { Clock, Connection, Overlay, Random } from './ports.js';
 import { createTokenBucket } from './rate.js';
 
 export interface DirectLinksOptions {
+  /** Ours. */
+  readonly nick: string;
   readonly terms: () => HandshakeTerms;
   readonly settings: ChannelSettings;
   readonly overlay: Overlay;
@@ -148,7 +150,8 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
         clock,
         location,
         kind: 'peer',
-        isolation: `peer:${nick}`,
+        nick: options.nick,
+        name: nick,
         withinMs: timings.peerDialMs,
         attempt,
       },

@@ -131,7 +131,6 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
     state = 'connecting';
     retryAt = undefined;
     attempt = new AbortController();
-    const name = `directory:${location.host}`;
     const dialled = await dialWithin(
       {
         overlay,
@@ -140,7 +139,8 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
         location,
         kind: 'directory',
         // Another circuit each time: Tor would let a new stream wait for one that hangs.
-        isolation: dials === 0 ? name : `${name}:${dials}`,
+        nick: options.nickKey.nick,
+        name: dials === 0 ? location.host : `${location.host}:${dials}`,
         withinMs,
         attempt,
       },

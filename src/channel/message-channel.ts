@@ -88,6 +88,7 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
 
   const links = createDirectLinks({
     ...common,
+    nick,
     onPrivmsg: (from, payload, proven) => receivePrivmsg(payload, DIRECT, { nick: from, proven }),
     onDoubt: (peer, payload) => router.copy(peer, payload),
     onUp: (peer) => tell('direct-up', { nick: peer }),

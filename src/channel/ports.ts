@@ -53,8 +53,9 @@ export interface DialOptions {
   /** Aborts the attempt; the promise then rejects and nothing is left open. */
   readonly signal: AbortSignal;
   /**
-   * Streams with different names never share a Tor circuit, e.g. `directory:<onion>` or
-   * `peer:<random>`; ignored where it means nothing.
+   * Streams with different names never share a Tor circuit, e.g. `directory:<our nick>:<onion>` or
+   * `peer:<our nick>:<its nick>`; ignored where it means nothing. Whoever acts under a nick names it
+   * here: two nicks on one circuit are linked for all who see the circuit.
    */
   readonly isolation?: string;
 }

@@ -133,7 +133,10 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     t.strictSame(
       // A directory that was dialled more than once has a circuit of its own for each time.
       new Set([...takerSide.isolations].map((name) => name.replace(/:\d+$/, ''))),
-      new Set([...directories.map(({ host }) => `directory:${host}`), `peer:${maker.nick}`]),
+      new Set([
+        ...directories.map(({ host }) => `directory:${taker.nick}:${host}`),
+        `peer:${taker.nick}:${maker.nick}`,
+      ]),
       'streams of different purposes never share a circuit',
     );
   });

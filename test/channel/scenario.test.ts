@@ -1,6 +1,12 @@
 import t from 'tap';
-import { anyPort, keyOf, openProbe } from '../helpers/channel-probe.js';
+import { createTorOverlay } from '../../src/overlay/tor.js';
+import { formatPeerHandshake } from '../../src/protocol/handshake.js';
+import { NOT_SERVING, onionHost, type Location } from '../../src/protocol/location.js';
+import { anyPort, keyOf, openProbe, type ChannelProbe } from '../helpers/channel-probe.js';
 import { serveDirectory } from '../helpers/directory-service.js';
+import { startFakeDirectory } from '../helpers/fake-directory.js';
+import { serveRaw } from '../helpers/raw-peer.js';
+import { GRANTED, startSocksServer } from '../helpers/socks-server.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { channelCompliance, LOOPBACK } from './compliance.js';
 
@@ -31,3 +37,55 @@ t.test(
     t.equal(directory.peerCount, peers.length);
   },
 );
+
+t.test('two nicks over one Tor share no circuit, whatever they dial and how often', async (t) => {
+  const [directoryHost = '', makerHost = ''] = [1, 2].map((n) =>
+    onionHost(new Uint8Array(32).fill(n)),
+  );
+  const directoryLocation: Location = { kind: 'onion', host: directoryHost, port: 5222 };
+  const maker = keyOf(40);
+  const [directory, makerServer] = [await startFakeDirectory(), await serveRaw()];
+  const socks = await startSocksServer({
+    reply: GRANTED,
+    forward: ({ host }) => (host === directoryHost ? directory : makerServer).location.port,
+  });
+  const overlay = createTorOverlay({ socks: socks.endpoint });
+  const channels: ChannelProbe[] = [];
+  t.teardown(async () => {
+    for (const channel of channels) await channel.close();
+    for (const each of [socks, directory, makerServer]) await each.close();
+  });
+
+  for (const byte of [41, 42]) {
+    const channel = openProbe([directoryLocation], { overlay, nickKey: keyOf(byte) });
+    channels.push(channel);
+    // A directory that is dialled once more has a circuit of its own for that, too.
+    (await directory.welcome()).end();
+    await channel.next('directory-up');
+    const { retryInMs } = await channel.next('directory-down');
+    channel.clock.advance(retryInMs ?? 0);
+    const session = await directory.welcome();
+    await channel.next('directory-up');
+    session.send(789, `${maker.nick};${makerHost}:5222`);
+    session.pubmsg(keyOf(43).nick, 'hp2 listed');
+    await channel.next('pubmsg');
+    const dialled = channel.connectTo(maker.nick);
+    (await makerServer.accept()).send(
+      793,
+      formatPeerHandshake({
+        nick: maker.nick,
+        location: NOT_SERVING,
+        network: 'signet',
+        features: [],
+      }),
+    );
+    t.equal(await dialled, true);
+  }
+
+  t.strictSame(
+    socks.requests.map(({ host }) => host),
+    [0, 1].flatMap(() => [directoryHost, directoryHost, makerHost]),
+  );
+  const clients = socks.requests.map(({ username, password }) => `${username}:${password}`);
+  t.equal(new Set(clients).size, clients.length, 'each dial asks for a circuit of its own');
+});

@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import type { SocksEndpoint } from '../../src/tor/socks-dialer.js';
 
 /** What a client asked for. `host` is text only when it came as a name. */
@@ -24,6 +24,8 @@ export interface SocksScript {
   readonly split?: number | 'every-byte';
   /** Closes the connection after the last answer that it gives. */
   readonly close?: boolean;
+  /** Joins a granted stream to a port of this machine, as Tor would to the service that was asked for. */
+  readonly forward?: (request: SocksRequestSeen) => number;
 }
 
 /** Granted, bound to 0.0.0.0:0, as Tor says it. */
@@ -44,26 +46,49 @@ export interface ScriptedSocksServer {
   close(): Promise<void>;
 }
 
+interface Reader {
+  /** The next `count` bytes. */
+  readonly read: (count: number) => Promise<Buffer>;
+  /** Leaves the socket, paused, to somebody else. */
+  readonly stop: () => void;
+}
+
 /** Reads from a socket whatever number of bytes the protocol wants next. */
-function reader(socket: Socket): (count: number) => Promise<Buffer> {
+function reader(socket: Socket): Reader {
   let buffered = Buffer.alloc(0);
   let wake: (() => void) | undefined;
-  socket.on('data', (chunk: Buffer) => {
+  const onData = (chunk: Buffer): void => {
     buffered = Buffer.concat([buffered, chunk]);
     wake?.();
-  });
-  return async (count) => {
-    for (;;) {
-      if (buffered.length >= count) {
-        const bytes = buffered.subarray(0, count);
-        buffered = buffered.subarray(count);
-        return bytes;
-      }
-      await new Promise<void>((resolve) => {
-        wake = resolve;
-      });
-    }
   };
+  socket.on('data', onData);
+  return {
+    async read(count) {
+      for (;;) {
+        if (buffered.length >= count) {
+          const bytes = buffered.subarray(0, count);
+          buffered = buffered.subarray(count);
+          return bytes;
+        }
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    },
+    stop() {
+      socket.off('data', onData).pause();
+    },
+  };
+}
+
+/** Joins two ends: what one says the other hears, and neither outlives the other. */
+function join(socket: Socket, port: number): void {
+  const target = createConnection({ host: '127.0.0.1', port });
+  target.on('error', () => {});
+  target.once('close', () => socket.destroy());
+  socket.once('close', () => target.destroy());
+  target.pipe(socket);
+  socket.pipe(target);
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -85,7 +110,7 @@ async function send(socket: Socket, bytes: Uint8Array, split: SocksScript['split
 }
 
 async function readRequest(
-  read: (count: number) => Promise<Buffer>,
+  read: Reader['read'],
   seen: Pick<SocksRequestSeen, 'methods' | 'username' | 'password'>,
 ): Promise<SocksRequestSeen> {
   const head = await read(4);
@@ -110,7 +135,7 @@ export async function startSocksServer(
 
   async function talk(socket: Socket): Promise<void> {
     const now = script;
-    const read = reader(socket);
+    const { read, stop } = reader(socket);
     const tellAsked = (): void => {
       for (const asker of askers.splice(0)) asker(socket);
     };
@@ -133,10 +158,15 @@ export async function startSocksServer(
     } else if (method[1] !== 0) {
       return;
     }
-    requests.push(await readRequest(read, { methods, username, password }));
+    const request = await readRequest(read, { methods, username, password });
+    requests.push(request);
     tellAsked();
     if (now.reply !== undefined) await send(socket, now.reply, now.split);
     if (now.close === true) socket.end();
+    if (now.forward !== undefined) {
+      stop();
+      join(socket, now.forward(request));
+    }
   }
 
   const server: Server = createServer({ noDelay: true }, (socket) => {
