@@ -33,6 +33,17 @@ export interface ReceivedPrivateMessage extends PrivateMessage {
   readonly route: Route;
 }
 
+/** An `!orderbook` over a direct link: only the other end of the link heard it. */
+export interface OrderbookRequest {
+  /** The peer's word. */
+  readonly from: string;
+  /**
+   * Signs and sends one private message over that very link, whether its nick is proven or not. False
+   * when the link does not take it. Throws ChannelError on misuse.
+   */
+  answer(command: CommandName, args: string): boolean;
+}
+
 /** One arrival of a message, copies included. */
 export interface Arrival {
   readonly from: string;
@@ -90,6 +101,8 @@ export interface MessageChannelEvents {
   'directory-up': (info: DirectoryUp) => void;
   /** A session ended, or an attempt to begin one failed. */
   'directory-down': (info: DirectoryDown) => void;
+  /** A peer asks for our offers over its direct link. */
+  'orderbook-asked': (request: OrderbookRequest) => void;
   /** The nick is the peer's word until a message of it is verified. */
   'direct-up': (info: { readonly nick: string }) => void;
   /** The last direct link with this nick ended. */
@@ -185,11 +198,16 @@ export interface DirectoryInfo {
   readonly lastReason: string | undefined;
 }
 
-/** One peer's side of the network: directories, direct links and routing. */
+/**
+ * One peer's side of the network: directories, direct links and routing. It keeps the process alive
+ * until `close`, also while no directory can be reached.
+ */
 export interface OnionMessageChannel {
   readonly nick: string;
   /** NOT_SERVING until `served`. */
   readonly location: DeclaredLocation;
+  /** Whether `welcome` was told. */
+  readonly welcomed: boolean;
   /**
    * Listeners run synchronously. What a listener throws surfaces as an uncaught exception and never
    * disturbs the channel.
@@ -201,9 +219,10 @@ export interface OnionMessageChannel {
    * Says `text` (public commands, no leading `!`, e.g. `orderbook`) to everybody, through every
    * directory that is up. Paced per directory below the limits of deployed directories: what is
    * above waits in a bounded queue, also through a directory's absence of up to 10 minutes (1 for an
-   * `orderbook`). `sentTo` counts the directories that took it. Throws ChannelError on misuse.
+   * `orderbook`). With `to`, one of the channel's directories, only through that one. `sentTo` counts
+   * the directories that took it. Throws ChannelError on misuse.
    */
-  publish(text: string): { readonly sentTo: number };
+  publish(text: string, to?: Location): { readonly sentTo: number };
   /**
    * Signs and sends one private message. `args` is all behind the command word; it may hold further
    * commands (`0 1 2!tbond x`). What a direct link cannot take at once goes by a directory, so two
@@ -211,6 +230,17 @@ export interface OnionMessageChannel {
    * ChannelError on misuse.
    */
   send(nick: string, command: CommandName, args: string): SendResult;
+  /**
+   * Signs one private message and sends it through each of these directories of the channel, where it
+   * is up, so that none alone can withhold it; receivers tell it once. `copies` counts the directories
+   * that took it; none of them is replaced by another way. Throws ChannelError on misuse.
+   */
+  sendThrough(
+    nick: string,
+    command: CommandName,
+    args: string,
+    directories: readonly Location[],
+  ): { readonly copies: number };
   /** Opens a direct link now. False when that is not possible; never rejects. */
   connectTo(nick: string): Promise<boolean>;
   peers(): readonly PeerInfo[];

@@ -46,7 +46,15 @@ export interface ChannelTimings {
    * on it may end at somebody else: our messages then go by a directory too.
    */
   readonly proofWaitMs: number;
-  /** A ping-capable peer must answer the ping behind a message within this time. */
+  /**
+   * Least time between two `!orderbook` by which one peer is to prove that a link ends at it. Deployed
+   * makers give one answer in 30 s on direct links, and shut out who asks more often (section 14).
+   */
+  readonly proofAskMs: number;
+  /**
+   * A peer that has answered a ping on a link must answer the ping behind a message within this time.
+   * One that never did is no longer asked then: some that list `ping` answer none on direct links.
+   */
   readonly confirmWaitMs: number;
   /** The same message by another way within this time is a copy. */
   readonly duplicateMs: number;
@@ -89,6 +97,7 @@ export const DEFAULT_TIMINGS: ChannelTimings = {
   peerRetryMs: 60_000,
   directIdleMs: 600_000,
   proofWaitMs: 3_000,
+  proofAskMs: 60_000,
   confirmWaitMs: 15_000,
   duplicateMs: 30_000,
   checksTurnMs: 2,

@@ -23,10 +23,16 @@ export interface DirectLinksOptions {
   readonly random: Random;
   readonly log: Log;
   /**
-   * A 685 payload on the link of `nick`; false when it means nothing. To be told by `proven`, before
-   * anything is answered, when it shows that the link is that nick's own.
+   * A 685 payload on the link of `nick`; false when it means nothing. To be told by `heard`, before
+   * anything is answered, when that nick signed it, and whether it was never heard before.
    */
-  readonly onPrivmsg: (nick: string, payload: string, proven: () => void) => boolean;
+  readonly onPrivmsg: (nick: string, payload: string, heard: (isNew: boolean) => void) => boolean;
+  /** A 687 payload on the link of `nick`; false when it means nothing. `send` answers on that link. */
+  readonly onOrderbook: (
+    nick: string,
+    payload: string,
+    send: (payload: string) => boolean,
+  ) => boolean;
   /** A payload whose arrival at `nick` nothing shows; true when another way took it. */
   readonly onDoubt: (nick: string, payload: string) => boolean;
   /** The first link of this nick has its handshake. */
@@ -54,8 +60,8 @@ export interface DirectLinks {
   close(): Promise<void>;
 }
 
-/** Failed dials remembered; more than are ever under way at once. */
-const MAX_FAILURES = 1_000;
+/** Failed dials, and questions for a proof, remembered; more than are ever under way at once. */
+const MAX_REMEMBERED = 1_000;
 
 /** Drops the least used link that may not carry our messages. False when there is none. */
 function makeRoom(candidates: Iterable<PeerLink>, newcomer: PeerLink): boolean {
@@ -82,6 +88,8 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   const attempts = new Set<AbortController>();
   const soon = new Map<string, () => void>();
   const failedAt = new Map<string, number>();
+  /** When a nick was last asked to prove itself. */
+  const askedAt = new Map<string, number>();
   const handshakeWaiters = new Map<PeerLink, (linked: boolean) => void>();
   let allClosed: (() => void) | undefined;
 
@@ -95,6 +103,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     named.add(link);
     byNick.set(nick, named);
     failedAt.delete(nick);
+    if (link.isOurs && mayAsk(nick)) link.askForProof();
     if (named.size === 1) options.onUp(nick);
     handshakeWaiters.get(link)?.(true);
     return true;
@@ -126,7 +135,10 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
       dialled,
       onHandshake: handshaked,
       onDoubt: (nick, payload) => !closing && options.onDoubt(nick, payload),
-      onPrivmsg: (from, nick, payload) => options.onPrivmsg(nick, payload, () => from.proven()),
+      onPrivmsg: (from, nick, payload) =>
+        options.onPrivmsg(nick, payload, (isNew) => from.heard(isNew)),
+      onPubmsg: (from, nick, payload) =>
+        options.onOrderbook(nick, payload, (answer) => from.answer(answer)),
       onClosed: closed,
     });
     links.add(link);
@@ -138,6 +150,14 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     return [...(byNick.get(nick) ?? [])]
       .filter((link) => link[quality])
       .toSorted((a, b) => Number(b.isProven) - Number(a.isProven) || b.usedAt - a.usedAt)[0];
+  }
+
+  /**
+   * Whether the link gets its handshake. To be asked in the turn in which the link is made: the
+   * handshake, or the end, may come in the very next microtask.
+   */
+  function handshakeOf(link: PeerLink): Promise<boolean> {
+    return new Promise((resolve) => handshakeWaiters.set(link, resolve));
   }
 
   async function run(nick: string, location: Location): Promise<boolean> {
@@ -155,21 +175,29 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
         withinMs: timings.peerDialMs,
         attempt,
       },
-      (connection) => adopt(connection, nick),
+      (connection) => ({ linked: handshakeOf(adopt(connection, nick)) }),
     );
     attempts.delete(attempt);
     if (!dialled.ok) {
       log.debug('direct link not made', { reason: dialled.reason });
       return false;
     }
-    return new Promise((resolve) => handshakeWaiters.set(dialled.value, resolve));
+    return dialled.value.linked;
   }
 
-  function remember(nick: string): void {
-    failedAt.delete(nick);
-    failedAt.set(nick, clock.now());
-    const [oldest] = failedAt.keys();
-    if (failedAt.size > MAX_FAILURES && oldest !== undefined) failedAt.delete(oldest);
+  function remember(times: Map<string, number>, nick: string): void {
+    times.delete(nick);
+    times.set(nick, clock.now());
+    const [oldest] = times.keys();
+    if (times.size > MAX_REMEMBERED && oldest !== undefined) times.delete(oldest);
+  }
+
+  /** Deployed makers shut out who asks them more than once in 30 s on direct links. */
+  function mayAsk(nick: string): boolean {
+    const at = askedAt.get(nick);
+    if (at !== undefined && clock.now() - at < timings.proofAskMs) return false;
+    remember(askedAt, nick);
+    return true;
   }
 
   async function dial(nick: string, location: Location): Promise<boolean> {
@@ -181,7 +209,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     dials.set(nick, attempt);
     const linked = await attempt;
     dials.delete(nick);
-    if (!linked) remember(nick);
+    if (!linked) remember(failedAt, nick);
     return linked;
   }
 

@@ -56,8 +56,11 @@ export interface DirectoryLink {
   start(): void;
   /** Our own way out was gone and is back: dials at once, as at the start, and the waits begin anew. */
   hurry(): void;
-  /** Gives one line to the session. False when there is none or it did not take it. */
-  send(type: number, payload: string): boolean;
+  /**
+   * Gives one line to the session. False when there is none or it did not take it. `onWritten` is told
+   * when the line goes to the connection, and never when the session ends before.
+   */
+  send(type: number, payload: string, onWritten?: () => void): boolean;
   /** Likewise for a pubmsg, which may have to wait for its turn. */
   publish(text: string): boolean;
   /** Ends the session or attempt for good. */
@@ -217,7 +220,7 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
     }),
     start,
     hurry,
-    send: (type, payload) => session?.send(type, payload) ?? false,
+    send: (type, payload, onWritten) => session?.send(type, payload, onWritten) ?? false,
     publish: (text) => session?.publish(text) ?? false,
     async close() {
       cancelRetry?.();

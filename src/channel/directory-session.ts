@@ -64,7 +64,8 @@ export interface DirectorySession {
   readonly proving: boolean;
   /** Resolves with the reason when the connection is over; never rejects. */
   readonly over: Promise<string>;
-  send(type: number, payload: string): boolean;
+  /** `onWritten` is told when the line goes to the connection; for a private message that may be later. */
+  send(type: number, payload: string, onWritten?: () => void): boolean;
   publish(text: string): boolean;
   close(): void;
 }
@@ -84,6 +85,12 @@ function isCostly(type: number): boolean {
   return type === MessageType.PRIVMSG || type === MessageType.PEERLIST;
 }
 
+/** A private message, and who is told that it goes to the connection. */
+interface Paced {
+  readonly payload: string;
+  readonly onWritten: () => void;
+}
+
 type TimerName = 'handshake' | 'idle' | 'peerlist' | 'privmsg';
 
 export function openDirectorySession(options: DirectorySessionOptions): DirectorySession {
@@ -93,7 +100,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
   const timers = new Map<TimerName, () => void>();
   const pace = createTokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
   /** Private messages that wait for their turn. Who sent them knows what to do when we end before. */
-  let queue: string[] = [];
+  let queue: Paced[] = [];
   let queuedLength = 0;
   let ready = false;
   let proving = false;
@@ -218,20 +225,27 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     setTimer('peerlist', timings.peerlistRefreshMs, askPeerlist);
   }
 
-  function sendPrivmsg(payload: string): boolean {
-    if (queue.length === 0 && pace.take()) return line.send(MessageType.PRIVMSG, payload);
-    if (!line.open || queuedLength + payload.length > limits.privmsgQueueLength) return false;
-    queue.push(payload);
-    queuedLength += payload.length;
+  function write({ payload, onWritten }: Paced): boolean {
+    if (!line.send(MessageType.PRIVMSG, payload)) return false;
+    onWritten();
+    return true;
+  }
+
+  function sendPrivmsg(message: Paced): boolean {
+    if (queue.length === 0 && pace.take()) return write(message);
+    const { length } = message.payload;
+    if (!line.open || queuedLength + length > limits.privmsgQueueLength) return false;
+    queue.push(message);
+    queuedLength += length;
     if (queue.length === 1) setTimer('privmsg', pace.waitMs(), drain);
     return true;
   }
 
   function drain(): void {
     let sent = 0;
-    for (const payload of queue) {
-      if (!pace.take() || !line.send(MessageType.PRIVMSG, payload)) break;
-      queuedLength -= payload.length;
+    for (const message of queue) {
+      if (!pace.take() || !write(message)) break;
+      queuedLength -= message.payload.length;
       sent++;
     }
     queue = queue.slice(sent);
@@ -251,15 +265,18 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
       return proving;
     },
     over,
-    send(type, payload) {
+    send(type, payload, onWritten = () => {}) {
       if (!ready) return false;
-      return type === MessageType.PRIVMSG ? sendPrivmsg(payload) : line.send(type, payload);
+      if (type === MessageType.PRIVMSG) return sendPrivmsg({ payload, onWritten });
+      if (!line.send(type, payload)) return false;
+      onWritten();
+      return true;
     },
     publish: (text) => ready && line.open && pacer.publish(text),
     close() {
       pacer.pause();
       // Late for pacing: better too many at once than none.
-      for (const payload of queue.splice(0)) line.send(MessageType.PRIVMSG, payload);
+      for (const message of queue.splice(0)) write(message);
       line.end('stopped', timings.closeGraceMs);
     },
   };

@@ -34,11 +34,20 @@ export interface Inbox {
   /** A 687 payload; `way` names how it came. */
   public(payload: string, way: string): Judged<HeardPublicly>;
   /**
+   * Whether a 687 payload on the link of `owner` is its `!orderbook`. A message that asks more than
+   * once is ignored whole (section 8.3). Nothing is remembered: nobody else heard it.
+   */
+  asksOrderbook(payload: string, owner: string): boolean;
+  /**
    * A 685 payload addressed to us. A copy of a verified one is not verified again; what proves
    * forged is not remembered.
    * @param owner the only nick that may speak this way, where there is one
    */
   private(payload: string, way: string, owner?: string): Judged<PrivateMessage>;
+}
+
+function isOrderbook({ name }: Command): boolean {
+  return name === 'orderbook';
 }
 
 const JUNK = { verdict: 'junk' } as const;
@@ -88,6 +97,12 @@ export function createInbox(
         id: sighting.key,
         neverHeard: arrival === 'first',
       };
+    },
+    asksOrderbook(payload, owner) {
+      const route = parseRoute(payload);
+      if (!route.ok || route.value.to !== undefined || route.value.from !== owner) return false;
+      const commands = parseCommands(route.value.text);
+      return commands.ok && commands.value.filter(isOrderbook).length === 1;
     },
     private(payload, way, owner) {
       const route = parseRoute(payload);

@@ -2,6 +2,7 @@
  * The message channel of a peer: puts directories, direct links and routing together and tells the
  * owner what happens.
  */
+import { keepAlive } from '../kit/keep-alive.js';
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { NEUTRINO_COMPAT } from '../protocol/features.js';
@@ -80,6 +81,8 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
   let ownLocation: DeclaredLocation = NOT_SERVING;
   let closing = false;
   let closed: Promise<void> | undefined;
+  // Between two attempts to reach anybody there is no socket that would do it.
+  const letGo = keepAlive();
 
   const offered = (options.neutrinoCompat ?? options.passive !== true) ? [NEUTRINO_COMPAT] : [];
   const terms = () =>
@@ -89,8 +92,16 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
   const links = createDirectLinks({
     ...common,
     nick,
-    onPrivmsg: (from, payload, proven) => receivePrivmsg(payload, DIRECT, { nick: from, proven }),
+    onPrivmsg: (from, payload, heard) => receivePrivmsg(payload, DIRECT, { nick: from, heard }),
     onDoubt: (peer, payload) => router.copy(peer, payload),
+    onOrderbook(peer, payload, send) {
+      if (!inbox.asksOrderbook(payload, peer)) return false;
+      tell('orderbook-asked', {
+        from: peer,
+        answer: (command, args) => send(privmsgPayload(nickKey, peer, command, args)),
+      });
+      return true;
+    },
     onUp: (peer) => tell('direct-up', { nick: peer }),
     onDown(peer) {
       tell('direct-down', { nick: peer });
@@ -163,24 +174,24 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
 
   /**
    * False when the message means nothing.
-   * @param owner whose direct link it came over: that nick may only speak for itself, and a message
-   *   never heard before proves that the link is its own
+   * @param owner whose direct link it came over: that nick may only speak for itself, and the link is
+   *   told of each message that it signed, and whether it was never heard before
    */
   function receivePrivmsg(
     payload: string,
     way: DirectoryLink | typeof DIRECT,
-    owner?: { readonly nick: string; readonly proven: () => void },
+    owner?: { readonly nick: string; readonly heard: (isNew: boolean) => void },
   ): boolean {
     const judged = inbox.private(payload, way === DIRECT ? DIRECT : way.key, owner?.nick);
     if (judged.verdict === 'junk') return false;
     if (way !== DIRECT) {
       book.relayed(judged.from, way.key);
     }
+    // First the link, so that an answer given at once goes back the same way.
+    owner?.heard(judged.verdict === 'fresh' && judged.neverHeard);
     observers.privately(judged, way === DIRECT ? undefined : way.location);
     if (judged.verdict === 'copy') return true;
-    const { message, neverHeard } = judged;
-    // First the link, so that an answer given at once goes back the same way.
-    if (neverHeard) owner?.proven();
+    const { message } = judged;
     const route =
       way === DIRECT
         ? { kind: DIRECT as typeof DIRECT }
@@ -214,6 +225,17 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
     const location = peer?.location;
     if (options.passive || !location || location.kind === 'not-serving') return undefined;
     return overlay.reaches(location) && !isOurs(location) ? location : undefined;
+  }
+
+  /** All directories, or the one that is named. */
+  function chosen(only: Location | undefined): readonly DirectoryLink[] {
+    if (only === undefined) return [...directories.values()];
+    const directory = directories.get(formatLocation(only));
+    if (directory) return [directory];
+    throw new ChannelError(
+      'directories',
+      `${formatLocation(only)} is no directory of this channel; give one of its directories()`,
+    );
   }
 
   function describe(peer: KnownPeer): PeerInfo {
@@ -264,6 +286,7 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
       ...[...directories.values()].map((directory) => directory.close()),
     ]);
     events.end();
+    letGo();
   }
 
   return {
@@ -274,9 +297,12 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
     on: (event, listener) => events.on(event, listener),
     once: (event, listener) => events.once(event, listener),
     off: (event, listener) => events.off(event, listener),
-    publish(text) {
+    get welcomed() {
+      return welcome.told;
+    },
+    publish(text, to) {
       checkPubmsg(nick, text);
-      const took = [...directories.values()].filter((directory) => directory.publish(text));
+      const took = chosen(to).filter((directory) => directory.publish(text));
       return { sentTo: took.length };
     },
     send(to, command, args) {
@@ -289,6 +315,13 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
         if (location) links.dialSoon(to, location);
       }
       return route ? { sent: true, route } : { sent: false, reason: 'no-route' };
+    },
+    sendThrough(to, command, args, locations) {
+      const payload = privmsgPayload(nickKey, to, command, args);
+      const ways = new Set(locations.flatMap(chosen));
+      if (closing || to === nick) return { copies: 0 };
+      const took = [...ways].filter((way) => way.send(MessageType.PRIVMSG, payload));
+      return { copies: took.length };
     },
     async connectTo(to) {
       const location = dialable(book.get(to));

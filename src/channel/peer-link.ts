@@ -5,6 +5,7 @@
 import { MessageType } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
 import { parsePeerHandshake } from '../protocol/handshake.js';
+import { formatPubmsg } from '../protocol/message.js';
 import { ownText } from '../protocol/own-text.js';
 import type { ChannelSettings } from './channel-settings.js';
 import type { HandshakeTerms } from './handshake-terms.js';
@@ -26,9 +27,11 @@ export interface PeerLinkOptions {
   readonly onHandshake: (link: PeerLink, nick: string) => boolean;
   /** A 685 payload, nothing checked; false when it means nothing. */
   readonly onPrivmsg: (link: PeerLink, nick: string, payload: string) => boolean;
+  /** Likewise a 687 payload. */
+  readonly onPubmsg: (link: PeerLink, nick: string, payload: string) => boolean;
   /**
-   * Nothing proved in time that the link we dialled ends at `nick`: offers a payload that went over
-   * it to another way. True when that took it.
+   * Nothing proved in time that a payload which went over the link arrived at `nick`: offers it to
+   * another way. True when that took it.
    */
   readonly onDoubt: (nick: string, payload: string) => boolean;
   /** Called once and last, with the payloads that may not have arrived. */
@@ -42,18 +45,29 @@ export interface PeerLink {
   readonly features: readonly string[];
   /**
    * Whether messages for `nick` may go here: it proved its nick on this link, or we dialled it and
-   * it still has time to.
+   * it answered our question there, or still has time to.
    */
   readonly usable: boolean;
   /** Whether the link may be used where there is no other way: likewise, in time or not. */
   readonly lastResort: boolean;
-  /** A signed message of `nick` came over this link. */
+  /** A signed message of `nick` that was never heard before came over this link. */
   readonly isProven: boolean;
+  /** We dialled it. */
+  readonly isOurs: boolean;
   readonly open: boolean;
   /** When a message last went in either direction. */
   readonly usedAt: number;
-  /** A signed message of `nick` came over this link. */
-  proven(): void;
+  /**
+   * Asks for the offers: a maker answers within a second, and with a message that it signed. An answer
+   * never heard before proves the link. One that equals an answer of before could be repeated by
+   * whoever relayed that: the link is used then, but what it carries goes by a directory too until
+   * something new came over it.
+   */
+  askForProof(): void;
+  /** A signed message of `nick` came over this link; `isNew`: it was never heard before. */
+  heard(isNew: boolean): void;
+  /** Sends one 685 payload whose loss does no harm, to whoever is at the other end. */
+  answer(payload: string): boolean;
   /** Sends one 685 payload. False when the link did not take it, or it is not its turn yet. */
   send(payload: string): boolean;
   /** Likewise, in its turn. False when the link is not open or too much waits. */
@@ -79,6 +93,8 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
   let features: readonly string[] = [];
   const pace = createTokenBucket(clock, limits.directSendsPerSecond, limits.directSendBurst);
   let isProven = false;
+  let isAsked = false;
+  let isAnswered = false;
   let isDoubted = false;
   let usedAt = clock.now();
   let cancelTimer: (() => void) | undefined;
@@ -113,6 +129,8 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
       line.send(MessageType.PING, '');
     },
     onSilence: () => line.drop('did not answer our ping'),
+    // It lists pings and does not answer them here, or the link was dead from the start.
+    onNoPings: handOver,
   });
 
   function handshake(payload: string): void {
@@ -154,6 +172,9 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
         if (!options.onPrivmsg(link, nick, payload)) return line.junk();
         usedAt = clock.now();
         return;
+      case MessageType.PUBMSG:
+        if (nick === undefined || !options.onPubmsg(link, nick, payload)) return line.junk();
+        return;
       case MessageType.PING:
         if (nick !== undefined) line.send(MessageType.PONG, '');
         return;
@@ -161,7 +182,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
         unconfirmed.pong();
         return;
       default:
-      // Peer lists and pubmsgs are a directory's to send; all else is unknown.
+      // Peer lists are a directory's to send; all else is unknown.
     }
   }
 
@@ -180,15 +201,23 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     }
     usedAt = clock.now();
     unconfirmed.written();
-    if (!isProven && !isDoubted) cancelDoubt ??= clock.after(timings.proofWaitMs, doubt);
+    if (!isProven && (isAnswered || !isDoubted)) {
+      cancelDoubt ??= clock.after(timings.proofWaitMs, doubt);
+    }
     return true;
   }
 
   function doubt(): void {
-    const peer = nick;
-    if (peer === undefined) return;
     isDoubted = true;
-    unconfirmed.handOver((payload) => options.onDoubt(peer, payload));
+    cancelDoubt = undefined;
+    handOver();
+    // Nothing goes here any more, unless there is no other way; so what is left need not wait.
+    if (!isAnswered) unconfirmed.trust();
+  }
+
+  function handOver(): void {
+    const peer = nick;
+    if (peer !== undefined) unconfirmed.handOver((payload) => options.onDoubt(peer, payload));
   }
 
   function drainQueue(): void {
@@ -208,7 +237,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
       return features;
     },
     get usable() {
-      return link.lastResort && (isProven || !isDoubted);
+      return link.lastResort && (isProven || isAnswered || !isDoubted);
     },
     get lastResort() {
       return line.open && nick !== undefined && (isProven || dialled !== undefined);
@@ -216,17 +245,25 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     get isProven() {
       return isProven;
     },
+    isOurs: dialled !== undefined,
     get open() {
       return line.open;
     },
     get usedAt() {
       return usedAt;
     },
-    proven() {
+    askForProof() {
+      pace.reserve();
+      isAsked = line.send(MessageType.PUBMSG, formatPubmsg(terms.nick, 'orderbook'));
+    },
+    heard(isNew) {
+      isAnswered ||= isAsked;
+      if (!isNew) return;
       isProven = true;
       cancelDoubt?.();
       unconfirmed.trust();
     },
+    answer: (payload) => pace.take() && line.send(MessageType.PRIVMSG, payload),
     send: (payload) => queue.length === 0 && pace.take() && sendNow(payload),
     sendInTurn(payload) {
       if (!line.open || nick === undefined) return false;

@@ -26,8 +26,8 @@ export function createMinuteCounter(clock: Clock, budget: number): MinuteCounter
 }
 
 export interface TokenBucket {
-  /** Takes one token; false when there is none. */
-  take(): boolean;
+  /** Takes one token; false when that would leave fewer than `keep` (default 0). */
+  take(keep?: number): boolean;
   /**
    * Takes one token, of the future if need be: milliseconds until it is there. Who waits that long
    * gets its turn in the order of the calls.
@@ -55,10 +55,10 @@ export function createTokenBucket(clock: Clock, perSecond: number, burst: number
   }
 
   return {
-    take() {
+    take(keep = 0) {
       refill();
       // A wait is rounded, so a hair less than a token must do.
-      if (tokens < 1 - 1e-6) return false;
+      if (tokens < keep + 1 - 1e-6) return false;
       tokens--;
       return true;
     },

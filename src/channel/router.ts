@@ -35,13 +35,18 @@ export interface Router {
 
 const DIRECT: Route = { kind: 'direct' };
 
-/** A message that went to a directory a moment ago. */
+/** A message that a directory's connection was given a moment ago, or is yet to be given. */
 interface Recent {
   readonly nick: string;
   readonly payload: string;
-  readonly at: number;
+  /** When it went to the connection; undefined while it waits for its turn. */
+  writtenAt: number | undefined;
   readonly tried: Set<string>;
   via: string;
+}
+
+function isWritten({ writtenAt }: Recent): boolean {
+  return writtenAt !== undefined;
 }
 
 export function createRouter(options: RouterOptions): Router {
@@ -54,6 +59,14 @@ export function createRouter(options: RouterOptions): Router {
       return directory?.up ? [directory] : [];
     });
     return up[Math.min(up.length - 1, Math.floor(random() * up.length))];
+  }
+
+  /** Notes when the message goes out by the directory it was given to last. */
+  function written(message: Recent): () => void {
+    const { via } = message;
+    return () => {
+      if (message.via === via) message.writtenAt = clock.now();
+    };
   }
 
   function sendByDirectory(message: Recent): Route | undefined {
@@ -70,8 +83,9 @@ export function createRouter(options: RouterOptions): Router {
         pick(untried(peer?.shownBy));
       if (!directory) return undefined;
       message.tried.add(directory.key);
-      if (!directory.send(MessageType.PRIVMSG, message.payload)) continue;
       message.via = directory.key;
+      message.writtenAt = undefined;
+      if (!directory.send(MessageType.PRIVMSG, message.payload, written(message))) continue;
       return { kind: 'directory', location: directory.location };
     }
   }
@@ -93,7 +107,13 @@ export function createRouter(options: RouterOptions): Router {
     payload: string,
     by: (message: Recent) => Route | undefined,
   ): Route | undefined {
-    const message = { nick, payload, at: clock.now(), tried: new Set<string>(), via: '' };
+    const message: Recent = {
+      nick,
+      payload,
+      writtenAt: undefined,
+      tried: new Set<string>(),
+      via: '',
+    };
     const route = by(message);
     if (route?.kind === 'directory') {
       recent.push(message);
@@ -102,14 +122,20 @@ export function createRouter(options: RouterOptions): Router {
     return route;
   }
 
+  /** What still waits is kept: each directory bounds it, and forgets it when its session ends. */
   function forgetOld(): void {
     const oldest = clock.now() - settings.timings.rerouteMs;
-    recent = recent.filter(({ at }) => at >= oldest).slice(-settings.limits.reroutable);
+    recent = recent.filter(({ writtenAt = oldest }) => writtenAt >= oldest);
+    let excess = recent.filter(isWritten).length - settings.limits.reroutable;
+    recent = recent.filter((message) => !isWritten(message) || excess-- <= 0);
   }
 
   function reroute(applies: (message: Recent) => boolean): void {
     forgetOld();
-    for (const message of recent.filter(applies)) send(message);
+    for (const message of recent.filter(applies)) {
+      // One for which there is no way now is not kept for ever.
+      if (send(message)?.kind !== 'directory') message.writtenAt ??= clock.now();
+    }
   }
 
   return {

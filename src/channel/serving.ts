@@ -31,6 +31,8 @@ export function startServing(options: ServingOptions): Serving {
   let attempt = run();
 
   async function run(): Promise<void> {
+    // An overlay may tell its state at once; by now the owner of the channel can listen.
+    await Promise.resolve();
     try {
       served = await overlay.serve(options.onConnection, {
         signal: closing.signal,

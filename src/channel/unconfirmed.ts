@@ -13,8 +13,10 @@ export interface UnconfirmedOptions {
   readonly most: number;
   /** Sends a ping. */
   readonly ping: () => void;
-  /** A ping stayed unanswered. */
+  /** A ping stayed unanswered, and an earlier one did not. */
   readonly onSilence: () => void;
+  /** The first ping stayed unanswered; from now on the word of the operating system must do. */
+  readonly onNoPings: () => void;
 }
 
 export interface Unconfirmed {
@@ -31,7 +33,7 @@ export interface Unconfirmed {
    * an answered message counts as one that may be lost.
    */
   trust(): void;
-  /** Offers each message to another way, and forgets those it took; then trusts the rest. */
+  /** Offers each message to another way, and forgets those it took. */
   handOver(took: (payload: string) => boolean): void;
   /** Stops waiting; returns what may not have arrived, in order. */
   close(): string[];
@@ -56,6 +58,7 @@ export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
   let length = 0;
   let pings = false;
   let trusted = false;
+  let answersPings = false;
   /** The last message before the ping that is under way. */
   let covered: Waiting | undefined;
   let cancelWait: (() => void) | undefined;
@@ -81,8 +84,16 @@ export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
     if (!pings || cancelWait) return;
     covered = messages.findLast((message) => !message.arrived);
     if (!covered) return;
-    cancelWait = clock.after(waitMs, options.onSilence);
+    cancelWait = clock.after(waitMs, silence);
     options.ping();
+  }
+
+  function silence(): void {
+    if (answersPings) return options.onSilence();
+    cancelWait = undefined;
+    pings = false;
+    options.onNoPings();
+    for (const message of messages.slice()) arrived(message);
   }
 
   return {
@@ -106,6 +117,7 @@ export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
       if (!cancelWait) return;
       cancelWait();
       cancelWait = undefined;
+      answersPings = true;
       // One that left the list for lack of room was followed only by later ones.
       const last = covered ? messages.indexOf(covered) : -1;
       for (const message of messages.slice(0, last + 1)) arrived(message);
@@ -114,7 +126,6 @@ export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
     trust,
     handOver(took) {
       for (const message of messages.slice()) if (took(message.payload)) forget(message);
-      trust();
     },
     close() {
       cancelWait?.();

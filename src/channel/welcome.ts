@@ -2,6 +2,8 @@
 import type { Clock } from './ports.js';
 
 export interface Welcome {
+  /** `onWelcome` was called. */
+  readonly told: boolean;
   /** Dialling begins. */
   start(): void;
   directoryUp(): void;
@@ -22,16 +24,21 @@ export interface WelcomeOptions {
 export function createWelcome(options: WelcomeOptions): Welcome {
   const { clock, waitMs, total, countUp, onWelcome } = options;
   let done = false;
+  let told = false;
   let late = false;
   let cancelTimer: (() => void) | undefined;
 
   function welcome(directories: number): void {
     done = true;
+    told = true;
     cancelTimer?.();
     onWelcome({ directories, late });
   }
 
   return {
+    get told() {
+      return told;
+    },
     start() {
       cancelTimer = clock.after(waitMs, () => {
         const up = countUp();

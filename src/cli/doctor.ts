@@ -11,6 +11,7 @@ import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
 import { colorsOutput, print, printJson } from './print.js';
+import { keepAlive } from '../kit/keep-alive.js';
 import { parseDatadir } from './program.js';
 
 interface DoctorOptions {
@@ -54,7 +55,7 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
   const stop = (): void => stopped.abort(new Error('stopped'));
   process.once('SIGINT', stop).once('SIGTERM', stop);
   // The clock's timers do not keep the process alive.
-  const keepAlive = setInterval(() => {}, 2 ** 30);
+  const letGo = keepAlive();
   const json = options.json === true;
   const color = colorsOutput();
   try {
@@ -66,7 +67,7 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
     else print(verdictLine(findings));
     if (!well || stopped.signal.aborted) process.exitCode = ExitCode.FAILED;
   } finally {
-    clearInterval(keepAlive);
+    letGo();
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
 }

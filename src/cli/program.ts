@@ -6,6 +6,7 @@ import { loadSettings, type Role, type Settings } from '../config/settings.js';
 import { LOG_LEVELS, type LogLevelName } from '../config/settings-keys.js';
 import { createLog, type ProgramLog } from '../ops/log.js';
 import { createShutdown, type Shutdown } from '../ops/shutdown.js';
+import { keepAlive } from '../kit/keep-alive.js';
 import { setActive } from './lifecycle.js';
 
 export interface CommonOptions {
@@ -80,7 +81,7 @@ export async function openProgram(
   for (const notice of notices) log.warn(notice);
 
   // The clock's timers do not keep the process alive; a running program must.
-  const keepAlive = setInterval(() => {}, 2 ** 30);
+  const letGo = keepAlive();
   const reload = async (): Promise<void> => {
     const fresh = await loadSettings({ role, datadir, mustExist: true });
     for (const notice of fresh.notices) log.warn(notice);
@@ -103,6 +104,6 @@ export async function openProgram(
     onUpgrade: hooks.onUpgrade,
   });
   setActive(shutdown);
-  shutdown.onStop('process', () => clearInterval(keepAlive));
+  shutdown.onStop('process', letGo);
   return { settings, log, shutdown };
 }

@@ -47,6 +47,11 @@ export type Link = Route | { readonly kind: 'directory'; readonly location: Loca
 
 export interface Door {
   mayAskOrderbook(nick: string, link: Link): boolean;
+  /**
+   * Whether an answer may go out once more, another way. Counts as an answer of its own, and takes only
+   * while more than half is left, so that no copy costs another asker its answer.
+   */
+  mayCopyAnswer(link: Link): boolean;
   mayFill(nick: string, link: Link): boolean;
   mayBeRefused(nick: string): boolean;
   /** Nicks and links in memory. */
@@ -76,13 +81,22 @@ export function createRecent<V>(most: number): {
   };
 }
 
+/** Half of what may come at once. */
+const halfOf = (perSecond: number): number => (perSecond * BURST_SECONDS) / 2;
+
 interface Window {
   since: number;
   count: number;
 }
 
+const DIRECT = 'direct';
+
 const nameOf = (nick: string, link: Link): string =>
-  link.kind === 'direct' ? `direct ${nick}` : formatLocation(link.location);
+  link.kind === DIRECT ? `${DIRECT} ${nick}` : formatLocation(link.location);
+
+/** One name for all direct links: over them a stranger has as many nicks as it likes. */
+const askerOf = (link: Link): string =>
+  link.kind === DIRECT ? DIRECT : formatLocation(link.location);
 
 export function createDoor(clock: Clock, limits: DoorLimits): Door {
   const askers = createRecent<Window>(limits.remembered);
@@ -112,12 +126,25 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
     return window.count <= most;
   }
 
+  const askLink = (link: Link): TokenBucket =>
+    askLinks.get(askerOf(link), () => bucket(limits.orderbookPerLink));
+  const mayCopyAnswer = (link: Link): boolean =>
+    askLink(link).take(halfOf(limits.orderbookPerLink)) &&
+    askTotal.take(halfOf(limits.orderbookTotal));
+
   return {
     // The link before the total, so that one flooded link leaves the rest to the others.
     mayAskOrderbook: (nick, link) =>
-      perNick(askers, nick, limits.orderbookPerNick, limits.orderbookNickMs) &&
-      askLinks.get(nameOf(nick, link), () => bucket(limits.orderbookPerLink)).take() &&
+      // A nick that is claimed over a direct link takes nothing from who asks under it elsewhere.
+      perNick(
+        askers,
+        link.kind === DIRECT ? nameOf(nick, link) : nick,
+        limits.orderbookPerNick,
+        limits.orderbookNickMs,
+      ) &&
+      askLink(link).take() &&
       askTotal.take(),
+    mayCopyAnswer,
     mayFill: (nick, link) =>
       perNick(fillers, nick, limits.fillsPerNick, MINUTE_MS) &&
       fillLinks.get(nameOf(nick, link), () => bucket(limits.fillsPerLink)).take() &&

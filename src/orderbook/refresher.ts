@@ -1,10 +1,17 @@
-/** When makers are asked for their offers: at the welcome, when a directory comes later, and regularly. */
-import type { OnionMessageChannel } from '../channel/channel-api.js';
+/**
+ * When makers are asked for their offers: at the welcome and regularly, through all directories; and
+ * through a directory that comes later, through that one alone.
+ */
+import type { MessageChannelEvents, OnionMessageChannel } from '../channel/channel-api.js';
 import type { Clock, Random } from '../channel/ports.js';
+import { formatLocation, type Location } from '../protocol/location.js';
 
 /** The least time between two requests; deployed directories disconnect above 3 a minute. */
 export const REFRESH_MIN_MS = 30_000;
-/** Likewise between a request and one that nobody asked us for. */
+/**
+ * Likewise between a request and one that nobody asked us for: most makers are at other directories
+ * too, and count the requests of a nick whichever way they come.
+ */
 const UNASKED_MIN_MS = 60_000;
 
 export interface RefresherOptions {
@@ -29,43 +36,57 @@ export function createRefresher(options: RefresherOptions): Refresher {
   const { channel, clock, random, everyMs, onAsked } = options;
   let askedAt: number | undefined;
   let dueAt: number | undefined;
-  let cancel: (() => void) | undefined;
-  let welcomed = false;
+  let cancelDue: (() => void) | undefined;
+  /** Directories that came after the last request through all; makers that are only there were not asked. */
+  const newcomers = new Map<string, Location>();
+  let newcomersDueAt: number | undefined;
+  let cancelNewcomers: (() => void) | undefined;
+  let begun = false;
 
-  function scheduleIn(ms: number): void {
-    const at = clock.now() + ms;
-    if (dueAt !== undefined && dueAt <= at) return;
-    cancel?.();
-    dueAt = at;
-    cancel = clock.after(ms, () => {
-      dueAt = undefined;
-      ask();
-    });
+  function asked(directories: number): void {
+    if (directories === 0) return;
+    askedAt = clock.now();
+    onAsked(directories);
+  }
+
+  function forgetNewcomers(): void {
+    newcomers.clear();
+    cancelNewcomers?.();
+    cancelNewcomers = undefined;
+    newcomersDueAt = undefined;
   }
 
   function ask(): void {
-    welcomed = true;
-    const { sentTo } = channel.publish('orderbook');
-    if (sentTo > 0) {
-      askedAt = clock.now();
-      onAsked(sentTo);
-    }
-    cancel?.();
-    dueAt = undefined;
-    scheduleIn(everyMs * (1 + random() / 4));
+    begun = true;
+    forgetNewcomers();
+    asked(channel.publish('orderbook').sentTo);
+    cancelDue?.();
+    const ms = everyMs * (1 + random() / 4);
+    dueAt = clock.now() + ms;
+    cancelDue = clock.after(ms, ask);
   }
 
-  /** Makers that are only there have not been asked. */
-  function onDirectoryUp(): void {
-    if (!welcomed) return;
+  function askNewcomers(): void {
+    const sent = [...newcomers.values()].map(
+      (location) => channel.publish('orderbook', location).sentTo,
+    );
+    forgetNewcomers();
+    asked(sent.reduce((sum, each) => sum + each, 0));
+  }
+
+  const onDirectoryUp: MessageChannelEvents['directory-up'] = ({ location }) => {
+    if (!begun) return;
+    newcomers.set(formatLocation(location), location);
+    if (cancelNewcomers) return;
     const sinceMs = askedAt === undefined ? UNASKED_MIN_MS : clock.now() - askedAt;
-    scheduleIn(Math.max(0, UNASKED_MIN_MS - sinceMs));
-  }
+    const ms = Math.max(0, UNASKED_MIN_MS - sinceMs);
+    newcomersDueAt = clock.now() + ms;
+    cancelNewcomers = clock.after(ms, askNewcomers);
+  };
 
-  /** More directories may have come since the first request. */
+  /** Through directories that came since the first request, makers are asked anyway. */
   function onWelcome(): void {
     if (askedAt === undefined) ask();
-    else onDirectoryUp();
   }
 
   channel.on('welcome', onWelcome);
@@ -82,12 +103,14 @@ export function createRefresher(options: RefresherOptions): Refresher {
       return askedAt;
     },
     get nextInMs() {
-      return dueAt === undefined ? undefined : Math.max(0, dueAt - clock.now());
+      if (dueAt === undefined) return undefined;
+      return Math.max(0, Math.min(dueAt, newcomersDueAt ?? dueAt) - clock.now());
     },
     close() {
       channel.off('welcome', onWelcome);
       channel.off('directory-up', onDirectoryUp);
-      cancel?.();
+      cancelDue?.();
+      forgetNewcomers();
     },
   };
 }

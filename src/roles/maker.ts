@@ -28,8 +28,10 @@ import type { ChainView, MakerWallet } from '../negotiation/ports.js';
 import { formatRefusal } from '../negotiation/texts.js';
 import type { Command } from '../protocol/commands.js';
 import type { Network } from '../protocol/constants.js';
+import type { Location } from '../protocol/location.js';
 import { formatOffer, offerFault, type Offer } from '../protocol/offer.js';
 import { bondCommands, type MakerBond } from './maker-bond.js';
+import { startOfferAnswers } from './offer-answers.js';
 
 export type { MakerBond } from './maker-bond.js';
 
@@ -70,7 +72,10 @@ export interface Maker {
   readonly answered: number;
   /** Negotiations that are running. */
   readonly sessions: number;
-  /** Says the offers to everybody; happens by itself at the welcome and for a directory that comes. */
+  /**
+   * Says the offers to everybody. Happens by itself at the welcome, or at once where that is past, and
+   * for a directory that comes later, at that one alone.
+   */
   announce(): void;
   /** Stops answering and ends all negotiations; the channel stays the caller's. */
   stop(): void;
@@ -83,11 +88,6 @@ export interface Maker {
 function refusalOf(fill: Command): string {
   const commitment = (fill.args[3] ?? '').replace(/[^0-9A-Za-z]/g, '').slice(0, 17);
   return formatRefusal(`${NO_WALLET_ERROR} (commitment ${commitment})`, fill.args[2] ?? '');
-}
-
-/** Asked once in a message; a message that asks more than once is ignored whole (section 8.3). */
-function asksForOffers(commands: readonly Command[]): boolean {
-  return commands.filter((command) => command.name === 'orderbook').length === 1;
 }
 
 /** Throws a RangeError for an offer that no peer would read. */
@@ -118,32 +118,33 @@ export function startMaker(options: MakerOptions): Maker {
   const bondBehind = options.bond && bondCommands(options.bond, channel.nick, log);
   const [firstOffer] = offers;
   const [first, ...others] = offers.map(formatOffer);
-  let answered = 0;
-  let welcomed = false;
 
-  function announce(): void {
-    welcomed = true;
-    for (const offer of offers) channel.publish(formatOffer(offer));
-    log.info('offers announced', { offers: offers.length });
+  /** @param to one directory; undefined for all */
+  function announceAt(to: Location | undefined): void {
+    for (const offer of offers) channel.publish(formatOffer(offer), to);
+    log.info('offers announced', { offers: offers.length, directories: to ? 'one' : 'all' });
   }
 
-  function answerOrderbook(nick: string, link: Link): void {
-    if (firstOffer === undefined || first === undefined) return;
-    if (!door.mayAskOrderbook(nick, link)) return;
-    const blank = first.indexOf(' ');
-    const bond = bondBehind?.(nick) ?? [];
-    const args = [first.slice(blank + 1), ...others, ...bond].join('!');
-    if (channel.send(nick, firstOffer.type, args).sent) answered++;
-  }
+  const announce = (): void => announceAt(undefined);
+
+  const answers = startOfferAnswers({
+    channel,
+    door,
+    answerFor(nick) {
+      if (firstOffer === undefined || first === undefined) return undefined;
+      const blank = first.indexOf(' ');
+      const bond = bondBehind?.(nick) ?? [];
+      const args = [first.slice(blank + 1), ...others, ...bond].join('!');
+      return { command: firstOffer.type, args };
+    },
+  });
 
   const onPubmsg: MessageChannelEvents['pubmsg'] = ({ from, commands, directory }) => {
     const link: Link = { kind: 'directory', location: directory };
-    if (asksForOffers(commands)) answerOrderbook(from, link);
     blacklist?.heard(commands, link, from, false);
   };
   const onPrivmsg: MessageChannelEvents['privmsg'] = (message) => {
     const { from, commands, route } = message;
-    if (asksForOffers(commands)) answerOrderbook(from, route);
     blacklist?.heard(commands, route, from, true);
     sessions?.receive(message);
     if (sessions === undefined && commands[0].name === 'fill' && door.mayBeRefused(from)) {
@@ -152,19 +153,21 @@ export function startMaker(options: MakerOptions): Maker {
     }
   };
 
-  // A directory that comes (back) later has not heard the offers yet.
-  const onDirectoryUp = (): void => {
-    if (welcomed) announce();
+  // A directory that comes (back) later has not heard the offers yet; the others have.
+  const onDirectoryUp: MessageChannelEvents['directory-up'] = ({ location }) => {
+    if (channel.welcomed) announceAt(location);
   };
   channel.on('welcome', announce);
   channel.on('directory-up', onDirectoryUp);
   channel.on('pubmsg', onPubmsg);
   channel.on('privmsg', onPrivmsg);
 
+  if (channel.welcomed) announce();
+
   return {
     offers,
     get answered() {
-      return answered;
+      return answers.answered;
     },
     get sessions() {
       return sessions?.size ?? 0;
@@ -173,6 +176,7 @@ export function startMaker(options: MakerOptions): Maker {
     stop() {
       channel.off('welcome', announce);
       channel.off('directory-up', onDirectoryUp);
+      answers.close();
       channel.off('pubmsg', onPubmsg);
       channel.off('privmsg', onPrivmsg);
       sessions?.close();

@@ -1,18 +1,21 @@
 /** The waits between two attempts to bring an onion service back. */
 import type { Clock, Random } from '../channel/ports.js';
+import { keepAlive } from '../kit/keep-alive.js';
 
 const FIRST_RETRY_MS = 500;
 const RETRY_FACTOR = 1.5;
 const LAST_RETRY_MS = 15_000;
 
-/** Resolves after `ms`, or at once when aborted. */
+/** Resolves after `ms`, or at once when aborted. Keeps the process alive meanwhile. */
 export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) {
       resolve();
       return;
     }
+    const letGo = keepAlive();
     const done = () => {
+      letGo();
       cancel();
       signal.removeEventListener('abort', done);
       resolve();

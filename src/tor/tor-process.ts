@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import type { Log } from '../channel/log.js';
 import type { Clock, Random } from '../channel/ports.js';
+import { keepAlive } from '../kit/keep-alive.js';
 import { HandoverError, isRecord, type Movable, type Parcels } from '../handover/parcel.js';
 import { waitForBootstrap, type OnBootstrap } from './bootstrap.js';
 import { connectControl, type ControlClient } from './control-client.js';
@@ -267,7 +268,10 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
   function restartLater(): void {
     const delay = restartMs * (0.75 + random() / 2);
     restartMs = Math.min(restartMs * 2, LONGEST_RESTART_MS);
-    cancelRestart = clock.after(delay, () => {
+    // Until then there is no Tor, and no socket to one.
+    const letGo = keepAlive();
+    const cancel = clock.after(delay, () => {
+      letGo();
       restarting = start(closing.signal).then(
         () => log.info('our Tor was started again'),
         (error: unknown) => {
@@ -277,6 +281,10 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
         },
       );
     });
+    cancelRestart = () => {
+      letGo();
+      cancel();
+    };
   }
 
   function nothingRuns(): TorError {

@@ -109,6 +109,7 @@ async function linked(
   peer.send(793, hello(key, features ? { features } : {}));
   t.equal(await dialled, true);
   t.strictSame(await s.channel.next('direct-up'), { nick: key.nick });
+  t.strictSame(await peer.next(), { type: 687, line: `${s.channel.nick}!PUBLIC!orderbook` });
   return { server, peer };
 }
 
@@ -211,6 +212,14 @@ t.test('connections to us', async (t) => {
         for (let n = 0; n < 11; n++) peer.send(685, formatPrivmsg(BOB, nick, 'error', `${n}`));
       },
     ],
+    [
+      'eleven pubmsgs that are no request of its own',
+      (peer) => {
+        peer.send(793, hello(ALICE));
+        const texts = [`${BOB.nick}!PUBLIC!orderbook`, `${ALICE.nick}!PUBLIC!orderbook!orderbook`];
+        for (let n = 0; n < 11; n++) peer.send(687, texts[n] ?? `${ALICE.nick}!PUBLIC!hp2 ${n}`);
+      },
+    ],
   ];
   for (const [name, act] of closing) {
     t.test(`closed: ${name}`, async (t) => {
@@ -218,7 +227,7 @@ t.test('connections to us', async (t) => {
       const peer = await dialRaw(served(channel));
       act(peer, channel);
       await peer.over;
-      t.equal(channel.waiting('privmsg'), 0);
+      t.equal(channel.waiting('privmsg') + channel.waiting('orderbook-asked'), 0);
     });
   }
 
@@ -328,7 +337,7 @@ t.test('connections by us', async (t) => {
     peer.send(793, hello(ALICE));
     await s.channel.next('direct-up');
     t.match(s.channel.send(ALICE.nick, 'error', 'straight'), { route: { kind: 'direct' } });
-    t.match((await peer.next()).line, /!error straight /);
+    t.match((await peer.nextOf(685)).line, /!error straight /);
     peer.send(685, formatPrivmsg(ALICE, s.channel.nick, 'pubkey', 'abc'));
     t.match(await s.channel.next('privmsg'), { route: { kind: 'direct' } });
   });
@@ -560,6 +569,92 @@ t.test('a link by us whose end nothing proves', async (t) => {
   });
 });
 
+t.test('a link by us whose end is asked for its offers', async (t) => {
+  const OFFER = '0 27300 1000 0 0.001!tbond proof';
+  const answer = ({ channel }: Scene) => formatPrivmsg(ALICE, channel.nick, 'sw0reloffer', OFFER);
+
+  t.test('a new answer proves it', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { peer } = await linked(t, s, ALICE, ['peerlist_features', 'ping']);
+    peer.send(685, answer(s));
+    t.match(await s.channel.next('privmsg'), { from: ALICE.nick, route: { kind: 'direct' } });
+    t.match(s.channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
+    s.channel.clock.advance(14_999);
+    t.strictSame(s.session.unread(), [], 'nothing goes by the directory');
+    t.equal(s.channel.peer(ALICE.nick)?.direct, true);
+  });
+
+  t.test(
+    'one that was heard before: the link is used, and the directory has it all too',
+    async (t) => {
+      const s = await scene(t, { serve: false });
+      s.session.send(685, answer(s));
+      await s.channel.next('privmsg');
+      const { peer } = await linked(t, s, ALICE);
+      peer.send(685, answer(s));
+      peer.send(798, '');
+      await peer.nextOf(799);
+      for (const text of ['x', 'y']) {
+        t.match(s.channel.send(ALICE.nick, 'error', text), { route: { kind: 'direct' } });
+        const sent = await peer.next();
+        s.channel.clock.advance(2_999);
+        t.strictSame(s.session.unread(), []);
+        s.channel.clock.advance(1);
+        t.strictSame(await s.session.next(), sent);
+        t.equal(s.channel.peer(ALICE.nick)?.direct, true);
+      }
+      await prove(s, peer, ALICE);
+      t.match(s.channel.send(ALICE.nick, 'error', 'z'), { route: { kind: 'direct' } });
+      s.channel.clock.advance(10_000);
+      t.strictSame(s.session.unread(), [], 'something new proves it');
+    },
+  );
+
+  t.test('no more often than once a minute, however often it is linked', async (t) => {
+    const s = await scene(t, { serve: false });
+    const { server, peer } = await linked(t, s, ALICE);
+    const again = async (): Promise<RawPeer> => {
+      const dialled = s.channel.connectTo(ALICE.nick);
+      const next = await server.accept();
+      next.send(793, hello(ALICE));
+      await dialled;
+      next.send(798, '');
+      return next;
+    };
+    peer.cut();
+    await s.channel.next('direct-down');
+    const second = await again();
+    await second.nextOf(793);
+    t.equal((await second.next()).type, 799);
+    second.cut();
+    await s.channel.next('direct-down');
+    s.channel.clock.advance(60_000);
+    const third = await again();
+    await third.nextOf(793);
+    t.equal((await third.next()).type, 687);
+  });
+});
+
+t.test('asked for our offers over a link to us', async (t) => {
+  t.test('the answer goes back over that very link, whoever is at its end', async (t) => {
+    const { channel, session } = await scene(t);
+    const [peer, other] = [await inbound(t, channel, ALICE), await inbound(t, channel, ALICE)];
+    peer.send(687, `${ALICE.nick}!PUBLIC!orderbook`);
+    const request = await channel.next('orderbook-asked');
+    t.equal(request.from, ALICE.nick);
+    t.equal(request.answer('sw0reloffer', '0 27300 1000 0 0.001'), true);
+    const sent = formatPrivmsg(channel.key, ALICE.nick, 'sw0reloffer', '0 27300 1000 0 0.001');
+    t.strictSame(await peer.next(), { type: 685, line: sent });
+    channel.clock.advance(60_000);
+    t.strictSame([other.unread(), session.unread()], [[], []]);
+    session.pubmsg(ALICE.nick, 'orderbook');
+    t.match(await channel.next('pubmsg'), { text: 'orderbook' }, 'asked in public, it is no copy');
+    for (const end of [peer, other]) end.cut();
+    await channel.next('direct-down');
+    t.equal(request.answer('sw0reloffer', '0 27300 1000 0 0.001'), false);
+  });
+});
+
 t.test('more at once than deployed peers take from a link', async (t) => {
   const numbers = Array.from({ length: 20 }, (_, n) => n);
 
@@ -567,6 +662,8 @@ t.test('more at once than deployed peers take from a link', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE);
     await prove(s, peer, ALICE);
+    // Our question for a proof counts, too.
+    s.channel.clock.advance(250);
     const send = (text: string) => s.channel.send(ALICE.nick, 'error', text);
     const ways = numbers.map((n) => {
       const result = send(`${n}`);
@@ -589,6 +686,7 @@ t.test('more at once than deployed peers take from a link', async (t) => {
     const s = await scene(t, { serve: false, limits: { unconfirmedLength: 2_000 } });
     const { peer } = await linked(t, s, ALICE);
     await prove(s, peer, ALICE);
+    s.channel.clock.advance(250);
     s.session.send(789, `${ALICE.nick};NOT-SERVING-ONION;D`);
     await heard(s.channel, s.session);
     for (const n of numbers) {
@@ -611,6 +709,7 @@ t.test('more at once than deployed peers take from a link', async (t) => {
       const s = await scene(t, { serve: false, limits: { directSendBurst: 1 } });
       const { peer } = await linked(t, s, ALICE);
       await prove(s, peer, ALICE);
+      s.channel.clock.advance(250);
       s.session.send(789, `${ALICE.nick};NOT-SERVING-ONION;D`);
       await heard(s.channel, s.session);
       for (const text of ['1', '2']) s.channel.send(ALICE.nick, 'error', text);
@@ -646,15 +745,45 @@ t.test('a link that dies', async (t) => {
     t.match(s.channel.send(ALICE.nick, 'error', 'd'), { route: { kind: 'directory' } });
   });
 
-  t.test('no answer to the ping within 15 s: the same', async (t) => {
+  t.test('no answer to a ping within 15 s, from one that answered before: the same', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['ping']);
+    await prove(s, peer, ALICE);
     s.channel.send(ALICE.nick, 'error', 'x');
     await peer.nextOf(798);
+    peer.send(799, '');
+    peer.send(798, '');
+    await peer.nextOf(799);
+    s.channel.send(ALICE.nick, 'error', 'y');
+    await peer.nextOf(798);
     s.channel.clock.advance(15_000);
-    t.match((await s.session.next()).line, /!error x /);
+    t.match((await s.session.next()).line, /!error y /);
     await peer.over;
   });
+
+  t.test(
+    'one that lists pings and never answers any is linked on, and none is sent again',
+    async (t) => {
+      const s = await scene(t, { serve: false });
+      const { peer } = await linked(t, s, ALICE, ['ping']);
+      await prove(s, peer, ALICE);
+      s.channel.send(ALICE.nick, 'error', 'x');
+      await peer.nextOf(798);
+      s.channel.clock.advance(15_000);
+      t.match(
+        (await s.session.next()).line,
+        /!error x /,
+        'it may be dead, so the directory has it too',
+      );
+      t.match(s.channel.send(ALICE.nick, 'error', 'y'), { route: { kind: 'direct' } });
+      t.match((await peer.next()).line, /!error y /);
+      s.channel.clock.advance(60_000);
+      peer.send(798, '');
+      t.equal((await peer.next()).type, 799, 'no ping before it');
+      t.strictSame(s.session.unread(), []);
+      t.equal(s.channel.waiting('direct-down'), 0);
+    },
+  );
 
   t.test('what was confirmed is not sent again', async (t) => {
     const s = await scene(t, { serve: false });

@@ -66,6 +66,11 @@ async function two(test: Test, options?: ProbeOptions) {
   return { a, b, channel, first, second };
 }
 
+/** The first word of an `!error` payload. */
+function textOf(line: string): string {
+  return line.split('!error ')[1]?.split(' ')[0] ?? '';
+}
+
 /** A line that must arrive proves that the ones before were read and were harmless. */
 async function stillListens(
   channel: ChannelProbe,
@@ -754,6 +759,53 @@ t.test('several directories', async (t) => {
     channel.send(ALICE.nick, 'error', 'x');
     first.cut();
     t.match((await second.next()).line, /!error x /);
+  });
+
+  t.test('what waited long for its turn is not lost with its directory', async (t) => {
+    const { a, channel, first, second } = await two(t, { limits: { privmsgPerSecond: 1 } });
+    first.pubmsg(ALICE.nick, 'hp2 x');
+    await channel.next('pubmsg');
+    const texts = Array.from({ length: 20 }, (_, n) => `${n + 1}`);
+    for (const text of texts) {
+      t.match(channel.send(ALICE.nick, 'error', text), { route: { location: a.location } });
+    }
+    t.equal(textOf((await first.next()).line), '1');
+    for (let n = 2; n <= 15; n++) {
+      channel.clock.advance(1_000);
+      t.equal(textOf((await first.next()).line), `${n}`);
+    }
+    second.pubmsg(ALICE.nick, 'hp2 y');
+    await channel.next('pubmsg');
+    first.cut();
+    await channel.next('directory-down');
+    const again: string[] = [];
+    while (again.at(-1) !== '20') {
+      again.push(textOf((await second.next()).line));
+      channel.clock.advance(1_000);
+    }
+    t.strictSame(again, texts.slice(4), 'written in the last ten seconds, or not at all');
+  });
+
+  t.test('a word for one directory, and a private one for some', async (t) => {
+    const { a, b, channel, first, second } = await two(t);
+    t.strictSame(channel.publish('hp2 x', a.location), { sentTo: 1 });
+    t.equal((await first.next()).line, `${channel.nick}!PUBLIC!hp2 x`);
+    const both = [a.location, b.location, a.location];
+    t.strictSame(channel.sendThrough(ALICE.nick, 'error', 'y', both), { copies: 2 });
+    const { line } = await first.next();
+    t.equal(line, formatPrivmsg(channel.key, ALICE.nick, 'error', 'y'));
+    t.equal((await second.next()).line, line, 'the second heard nothing before');
+    const stranger = { ...a.location, port: 1 };
+    for (const misuse of [
+      () => channel.publish('hp2 x', stranger),
+      () => channel.sendThrough(ALICE.nick, 'error', 'y', [stranger]),
+    ]) {
+      t.throws(misuse, { code: 'directories', message: /127\.0\.0\.1:1 is no directory/ });
+    }
+    first.cut();
+    await channel.next('directory-down');
+    t.strictSame(channel.publish('hp2 z', a.location), { sentTo: 0 });
+    t.strictSame(channel.sendThrough(ALICE.nick, 'error', 'z', [a.location]), { copies: 0 });
   });
 
   t.test('a nick is gone when every directory that showed it says so or is lost', async (t) => {

@@ -33,13 +33,14 @@ const entry = (nick: string, location: Location | typeof NOT_SERVING, features: 
 
 function unconfirmedProbe(most = 10) {
   const clock = createTestClock();
-  const told = { pings: 0, silent: 0 };
+  const told = { pings: 0, silent: 0, noPings: 0 };
   const unconfirmed = createUnconfirmed({
     clock,
     waitMs: 100,
     most,
     ping: () => void told.pings++,
     onSilence: () => void told.silent++,
+    onNoPings: () => void told.noPings++,
   });
   return { clock, told, unconfirmed };
 }
@@ -294,6 +295,22 @@ t.test('unconfirmed messages', (t) => {
     t.end();
   });
 
+  t.test('a first ping without an answer is the last', (t) => {
+    const { told, unconfirmed, clock } = unconfirmedProbe();
+    unconfirmed.usePings(true);
+    unconfirmed.track('a').taken();
+    unconfirmed.written();
+    clock.advance(100);
+    t.strictSame(told, { pings: 1, silent: 0, noPings: 1 });
+    unconfirmed.track('b').taken();
+    unconfirmed.track('c');
+    unconfirmed.written();
+    unconfirmed.trust();
+    t.strictSame([told.pings, clock.pending], [1, 0]);
+    t.strictSame(unconfirmed.close(), ['c'], 'the operating system decides now');
+    t.end();
+  });
+
   t.test('an answer counts only from one that is trusted, then or later', (t) => {
     for (const pings of [true, false]) {
       const { told, unconfirmed, clock } = unconfirmedProbe();
@@ -310,6 +327,7 @@ t.test('unconfirmed messages', (t) => {
       });
       t.strictSame(offered, ['a', 'b']);
       t.equal(told.pings, pings ? 1 : 0);
+      unconfirmed.trust();
       t.strictSame(unconfirmed.close(), ['b'], 'no other way took them, and one was answered');
     }
     const { unconfirmed } = unconfirmedProbe();

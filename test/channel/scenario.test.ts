@@ -1,16 +1,75 @@
 import t from 'tap';
+import { systemClock } from '../../src/overlay/system-clock.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { formatPeerHandshake } from '../../src/protocol/handshake.js';
 import { NOT_SERVING, onionHost, type Location } from '../../src/protocol/location.js';
-import { anyPort, keyOf, openProbe, type ChannelProbe } from '../helpers/channel-probe.js';
+import {
+  anyPort,
+  keyOf,
+  openLiveProbe,
+  openProbe,
+  type ChannelProbe,
+} from '../helpers/channel-probe.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
+import { createMemoryNetwork } from '../helpers/memory-overlay.js';
 import { serveRaw } from '../helpers/raw-peer.js';
 import { GRANTED, startSocksServer } from '../helpers/socks-server.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { channelCompliance, LOOPBACK } from './compliance.js';
 
 t.test('compliance over loopback sockets', (t) => channelCompliance(t, LOOPBACK));
+
+t.test('compliance in memory, where every answer comes in the next microtask', (t) => {
+  const { overlay } = createMemoryNetwork();
+  return channelCompliance(t, { server: overlay, dialer: overlay });
+});
+
+t.test('a link that is made or lost in a microtask', async (t) => {
+  const { overlay } = createMemoryNetwork();
+  const directory = await serveDirectory(t, overlay(), systemClock, 'J5directoryOOOOO');
+  const open = (byte: number, serve: boolean) =>
+    openLiveProbe([directory.location], { overlay: overlay(), nickKey: keyOf(byte), serve });
+  const [maker, taker] = [open(51, true), open(52, false)];
+  t.teardown(() => Promise.all([maker.close(), taker.close()]));
+  await Promise.all([maker.next('welcome'), taker.next('welcome')]);
+  maker.publish('hp2 here');
+  await taker.next('pubmsg');
+  while (taker.peer(maker.nick)?.location === undefined) await new Promise(setImmediate);
+  t.equal(
+    await taker.connectTo(maker.nick),
+    true,
+    'the handshake is there before the dial is told',
+  );
+  await taker.close();
+  await taker.next('stopped');
+
+  // One that hangs up as soon as it is there.
+  const closing = await overlay().serve(
+    (connection) => {
+      connection.attach({ data: () => {}, closed: () => {} });
+      connection.destroy();
+    },
+    { signal: new AbortController().signal },
+  );
+  t.teardown(() => closing.close());
+  const liar = openLiveProbe([directory.location], {
+    overlay: { ...overlay(), serve: () => Promise.resolve(closing) },
+    nickKey: keyOf(54),
+    serve: true,
+  });
+  t.teardown(() => liar.close());
+  await liar.next('welcome');
+  const other = openLiveProbe([directory.location], { overlay: overlay(), nickKey: keyOf(53) });
+  t.teardown(() => other.close());
+  await other.next('welcome');
+  liar.publish('hp2 here');
+  await other.next('pubmsg');
+  while (other.peer(liar.nick)?.location === undefined) await new Promise(setImmediate);
+  t.equal(await other.connectTo(liar.nick), false);
+  await other.close();
+  await other.next('stopped');
+});
 
 t.test(
   'a directory restarts after a stable session: all are back within ten seconds',

@@ -53,6 +53,9 @@ export function openProbe(
     get location() {
       return probe.location;
     },
+    get welcomed() {
+      return probe.welcomed;
+    },
     clock,
   };
 }
@@ -87,6 +90,9 @@ function open(
     ...channel,
     get location() {
       return channel.location;
+    },
+    get welcomed() {
+      return channel.welcomed;
     },
     key,
     next: (event) => queues[event].next(),
@@ -131,6 +137,7 @@ function eventQueues(channel: OnionMessageChannel): EventQueues {
     'peer-gone': createQueue(),
     'directory-up': createQueue(),
     'directory-down': createQueue(),
+    'orderbook-asked': createQueue(),
     'direct-up': createQueue(),
     'direct-down': createQueue(),
     served: createQueue(),
@@ -144,6 +151,7 @@ function eventQueues(channel: OnionMessageChannel): EventQueues {
   channel.on('peer-gone', queues['peer-gone'].push);
   channel.on('directory-up', queues['directory-up'].push);
   channel.on('directory-down', queues['directory-down'].push);
+  channel.on('orderbook-asked', queues['orderbook-asked'].push);
   channel.on('direct-up', queues['direct-up'].push);
   channel.on('direct-down', queues['direct-down'].push);
   channel.on('served', queues.served.push);

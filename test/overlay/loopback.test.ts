@@ -6,6 +6,7 @@ import { socketConnection } from '../../src/overlay/socket-connection.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { silentLog } from '../../src/channel/log.js';
 import { connectionPeer } from '../helpers/connection-peer.js';
+import { createMemoryNetwork } from '../helpers/memory-overlay.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { overlayCompliance } from './compliance.js';
 
@@ -46,6 +47,16 @@ t.test('the loopback overlay keeps the contract', async (t) => {
     server: () => createLoopbackOverlay({ host, port: 0 }),
     dialer: createLoopbackOverlay({ host, port: 0 }),
     deadLocation: { kind: 'loopback', host, port: await closedPort() },
+    foreignLocation: { kind: 'onion', host: `${'a'.repeat(56)}.onion`, port: 5222 },
+  });
+});
+
+t.test('the memory overlay of the tests keeps it too', async (t) => {
+  const { overlay } = createMemoryNetwork();
+  await overlayCompliance(t, {
+    server: overlay,
+    dialer: overlay(),
+    deadLocation: { kind: 'loopback', host: '127.0.0.1', port: 65_535 },
     foreignLocation: { kind: 'onion', host: `${'a'.repeat(56)}.onion`, port: 5222 },
   });
 });

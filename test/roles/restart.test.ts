@@ -13,7 +13,7 @@ import { systemClock } from '../../src/overlay/system-clock.js';
 import { startMaker } from '../../src/roles/maker.js';
 import { hello, onion } from '../directory/wire.js';
 import { openLiveProbe, openProbe } from '../helpers/channel-probe.js';
-import { startCli, type RunningCli } from '../helpers/cli.js';
+import { startCli, startProgram, type RunningCli } from '../helpers/cli.js';
 import { loopbackConfig } from '../helpers/config.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
 import { dialRaw } from '../helpers/raw-peer.js';
@@ -192,3 +192,42 @@ t.test('offers are announced after each of 30 drops, and never twice', async (t)
   }
   maker.stop();
 });
+
+/** A bot that only listens: nothing but its channel keeps it going. Ends its channel on SIGUSR2. */
+const BOT = `
+import { createLoopbackOverlay, OnionMessageChannel } from './dist/index.js';
+const channel = OnionMessageChannel.open({
+  network: 'signet',
+  directories: [process.env.DIRECTORY],
+  overlay: createLoopbackOverlay({ host: '127.0.0.1', port: 0 }),
+});
+const say = (word) => process.stdout.write(word + '\\n');
+channel.on('directory-up', () => say('up'));
+channel.on('directory-down', ({ retryInMs }) => say(retryInMs === undefined ? 'left' : 'down'));
+process.once('SIGUSR2', () => channel.close().then(() => say('closed')));
+`;
+
+t.test(
+  'a program with nothing but a channel outlives its directory, until it closes it',
+  async (t) => {
+    const port = await freePort();
+    const before = await startFakeDirectory(port);
+    const bot = startProgram(process.execPath, ['--input-type=module', '--eval', BOT], {
+      env: { DIRECTORY: `127.0.0.1:${port}` },
+    });
+    await before.welcome();
+    await bot.shows('stdout', /^up\n/);
+    await before.close();
+    await bot.shows('stdout', /^up\ndown\n/);
+    // One attempt fails before the directory is back.
+    await bot.shows('stdout', /^up\ndown\ndown\n/);
+    const after = await startFakeDirectory(port);
+    t.teardown(() => after.close());
+    await after.welcome();
+    await bot.shows('stdout', /down\nup\n$/);
+    bot.child.kill('SIGUSR2');
+    const { code, signal, stdout } = await bot.ended;
+    t.strictSame({ code, signal }, { code: 0, signal: null });
+    t.match(stdout, /up\nleft\nclosed\n$/, 'and ends by itself then');
+  },
+);

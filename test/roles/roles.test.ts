@@ -3,12 +3,15 @@ import { randomBytes } from 'node:crypto';
 import { silentLog } from '../../src/channel/log.js';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import { createLoopbackOverlay, DirectoryNode, OnionMessageChannel } from '../../src/index.js';
-import { openLiveBook } from '../../src/orderbook/live-book.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
+import type { DoorLimits } from '../../src/negotiation/door.js';
+import { openLiveBook } from '../../src/orderbook/live-book.js';
 import { createNickKey } from '../../src/protocol/nick.js';
-import type { Offer } from '../../src/protocol/offer.js';
+import { formatOffer, type Offer } from '../../src/protocol/offer.js';
 import { startMaker, NO_WALLET_ERROR } from '../../src/roles/maker.js';
 import { startTaker } from '../../src/roles/taker.js';
+import { openProbe } from '../helpers/channel-probe.js';
+import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
 import { freePort } from '../../src/tor/private-network/free-ports.js';
 
 const network = 'signet';
@@ -122,6 +125,143 @@ t.test('a maker announces again to a directory that comes back', async (t) => {
   const listener = channelTo(t, after);
   t.equal((await nextPubmsg(listener)).text, 'sw0reloffer 0 27300 500000000 0 0.00002');
   maker.stop();
+});
+
+/** What the directory was told until now, all that it said before being read. */
+const told = async (session: FakeSession): Promise<string[]> => {
+  const lines: string[] = [];
+  session.send(798, '');
+  for (;;) {
+    const { type, line } = await session.next();
+    if (type === 799) return lines;
+    lines.push(line);
+  }
+};
+
+/** The directory brings a request; what it was told meanwhile. */
+function asks(session: FakeSession, nick: string): Promise<string[]> {
+  session.pubmsg(nick, 'orderbook');
+  return told(session);
+}
+
+/** A maker between two directories that the test drives. */
+async function makerBetween(t: Test, options: { readonly door?: Partial<DoorLimits> } = {}) {
+  const [a, b] = [await startFakeDirectory(), await startFakeDirectory()];
+  const channel = openProbe([a.location, b.location]);
+  t.teardown(async () => {
+    await channel.close();
+    await Promise.all([a.close(), b.close()]);
+  });
+  const [first, second] = [await a.welcome(), await b.welcome()];
+  await channel.next('welcome');
+  const { clock } = channel;
+  const maker = startMaker({ channel, offers: OFFERS, clock, log: silentLog, ...options });
+  const announced = async (session: FakeSession): Promise<void> => {
+    for (const offer of OFFERS) {
+      t.equal((await session.next()).line, `${channel.nick}!PUBLIC!${formatOffer(offer)}`);
+    }
+  };
+  return { a, b, first, second, channel, maker, announced };
+}
+
+t.test('a maker on a channel that is up already', async (t) => {
+  const { a, channel, first, second, announced } = await makerBetween(t);
+  await t.test('announces at once', async (t) => {
+    await Promise.all([announced(first), announced(second)]);
+    t.end();
+  });
+  await t.test('and to a directory that comes back alone', async (t) => {
+    first.cut();
+    const { retryInMs = 0 } = await channel.next('directory-down');
+    channel.clock.advance(retryInMs);
+    await announced(await a.welcome());
+    second.send(798, '');
+    t.equal((await second.next()).type, 799, 'the other one hears nothing again');
+  });
+});
+
+const asker = (n: number): string => `J5asker${n}`;
+const isAnswerTo = (nick: string) => new RegExp(`!${nick}!sw0reloffer 0 .*!sw0absoffer 1 `);
+
+t.test('a maker answers through every directory that shows the asker', async (t) => {
+  await t.test('at once where it shows it, else when it brings the request', async (t) => {
+    const { first, second, maker, announced } = await makerBetween(t);
+    await Promise.all([announced(first), announced(second)]);
+    const [answer = '', ...more] = await asks(first, asker(1));
+    t.match(answer, isAnswerTo(asker(1)));
+    t.strictSame([more, await told(second)], [[], []], 'the second does not know the asker');
+    t.strictSame(await asks(second, asker(1)), [answer], 'the same message: it is told once');
+    t.strictSame(await asks(second, asker(1)), [], 'once through each');
+    second.send(789, `${asker(2)};NOT-SERVING-ONION`);
+    await told(second);
+    const [listed = ''] = await asks(first, asker(2));
+    t.match(listed, isAnswerTo(asker(2)));
+    t.strictSame(await told(second), [listed], 'it lists the asker');
+    t.equal(maker.answered, 2);
+  });
+
+  await t.test('a copy counts as an answer, and takes none from another asker', async (t) => {
+    // Ten at once, in all and through one directory.
+    const door = { orderbookPerLink: 1, orderbookTotal: 1 };
+    const { first, second, channel, maker, announced } = await makerBetween(t, {
+      door,
+    });
+    await Promise.all([announced(first), announced(second)]);
+    const nicks = Array.from({ length: 12 }, (_, n) => asker(n + 1));
+    second.send(789, nicks.map((nick) => `${nick};NOT-SERVING-ONION`).join(','));
+    await told(second);
+    let copies = 0;
+    for (const nick of nicks) copies += (await asks(first, nick)).length;
+    copies += (await told(second)).length;
+    t.equal(copies, 10, 'as many as there would be without copies');
+    t.equal(maker.answered, 8, 'two of them twice, until half was left; six once');
+    channel.clock.advance(1_000);
+    await asks(first, 'J5later');
+    t.equal(maker.answered, 9);
+  });
+});
+
+t.test('a maker answers over a direct link', async (t) => {
+  const directory = await directoryFor(t);
+  const channel = channelTo(t, directory, { serve: true });
+  const maker = startMaker({ channel, offers: OFFERS, ...tools });
+  await welcome(channel);
+  const taker = channelTo(t, directory);
+  await welcome(taker);
+  while (taker.peer(channel.nick)?.location === undefined) await new Promise(setImmediate);
+  const answer = nextPrivmsg(taker);
+  t.equal(await taker.connectTo(channel.nick), true);
+  t.match(await answer, { from: channel.nick, route: { kind: 'direct' } });
+  t.equal(maker.answered, 1);
+  t.equal(taker.peer(channel.nick)?.direct, true);
+  maker.stop();
+});
+
+t.test('a live book asks a directory that comes later, and no other', async (t) => {
+  const { a, channel, first, second, maker, announced } = await makerBetween(t);
+  await Promise.all([announced(first), announced(second)]);
+  maker.stop();
+  const { clock } = channel;
+  const book = openLiveBook({ channel, clock, random: () => 0, log: silentLog });
+  t.teardown(() => book.close());
+  const request = { type: 687, line: `${channel.nick}!PUBLIC!orderbook` };
+  t.strictSame([await first.next(), await second.next()], [request, request]);
+  first.cut();
+  const { retryInMs = 0 } = await channel.next('directory-down');
+  clock.advance(retryInMs);
+  const again = await a.welcome();
+  await channel.next('directory-up');
+  await channel.next('directory-up');
+  await channel.next('directory-up');
+  clock.advance(60_000 - retryInMs - 1);
+  t.strictSame(again.unread(), [], 'not before a minute has passed');
+  t.equal(book.statistics().nextRefreshInMs, 1);
+  clock.advance(1);
+  t.strictSame(await again.next(), request);
+  second.send(798, '');
+  t.equal((await second.next()).type, 799, 'the other one was asked, and is not again');
+  clock.advance(600_000);
+  t.strictSame([await again.next(), (await second.next()).line], [request, request.line]);
 });
 
 t.test('a taker asks', async (t) => {

@@ -1,0 +1,126 @@
+/**
+ * Answers `!orderbook` (protocol document, section 8.2): over the link it came by, or through every
+ * directory that shows the asker. One that drops what it should deliver then hides no offer.
+ */
+import type { Arrival, OnionMessageChannel, OrderbookRequest } from '../channel/channel-api.js';
+import type { Door, Link } from '../negotiation/door.js';
+import type { Command, CommandName } from '../protocol/commands.js';
+import { formatLocation, type Location } from '../protocol/location.js';
+
+/** Requests remembered, for their copies that come through other directories. */
+const MAX_REMEMBERED = 500;
+
+/** One private message with all offers. */
+export interface OfferAnswer {
+  readonly command: CommandName;
+  readonly args: string;
+}
+
+interface Answered {
+  readonly answer: OfferAnswer;
+  /** The directories through which it went. */
+  readonly ways: Set<string>;
+}
+
+export interface OfferAnswersOptions {
+  readonly channel: OnionMessageChannel;
+  readonly door: Door;
+  /** What this nick is told; undefined for nothing. Asked once for each request that is answered. */
+  readonly answerFor: (nick: string) => OfferAnswer | undefined;
+}
+
+export interface OfferAnswers {
+  /** Requests answered so far. */
+  readonly answered: number;
+  close(): void;
+}
+
+/** Asked once in a message; a message that asks more than once is ignored whole (section 8.3). */
+function asksForOffers(commands: readonly Command[]): boolean {
+  return commands.filter((command) => command.name === 'orderbook').length === 1;
+}
+
+export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
+  const { channel, door, answerFor } = options;
+  let answered = 0;
+  /** By the message's id. */
+  const requests = new Map<string, Answered>();
+
+  function remember(id: string, answer: OfferAnswer): Set<string> {
+    const ways = new Set<string>();
+    requests.delete(id);
+    requests.set(id, { answer, ways });
+    const [oldest] = requests.keys();
+    if (requests.size > MAX_REMEMBERED && oldest !== undefined) requests.delete(oldest);
+    return ways;
+  }
+
+  /** Undefined where the door says no, before anything is made. */
+  function admitted(nick: string, link: Link): OfferAnswer | undefined {
+    return door.mayAskOrderbook(nick, link) ? answerFor(nick) : undefined;
+  }
+
+  function answerDirectly({ from }: Arrival): void {
+    const answer = admitted(from, { kind: 'direct' });
+    if (answer && channel.send(from, answer.command, answer.args).sent) answered++;
+  }
+
+  /** Through all directories that show the asker by now; the others may still bring its request. */
+  function answerThroughAll({ from, id }: Arrival, by: Location): void {
+    const link: Link = { kind: 'directory', location: by };
+    const answer = admitted(from, link);
+    if (!answer) return;
+    const { command, args } = answer;
+    const ways = remember(id, answer);
+    const shownBy = channel.peer(from)?.directories ?? [];
+    const chosen = shownBy.filter((_, index) => index === 0 || door.mayCopyAnswer(link));
+    if (chosen.length > 1) {
+      for (const location of chosen) ways.add(formatLocation(location));
+      if (channel.sendThrough(from, command, args, chosen).copies > 0) answered++;
+      return;
+    }
+    const result = channel.send(from, command, args);
+    if (!result.sent) return;
+    answered++;
+    if (result.route.kind === 'directory') ways.add(formatLocation(result.route.location));
+  }
+
+  /** Its request came through one more directory. */
+  function answerThrough({ from, id }: Arrival, by: Location): void {
+    const request = requests.get(id);
+    const key = formatLocation(by);
+    if (!request || request.ways.has(key)) return;
+    if (!door.mayCopyAnswer({ kind: 'directory', location: by })) return;
+    request.ways.add(key);
+    const { command, args } = request.answer;
+    channel.sendThrough(from, command, args, [by]);
+  }
+
+  function arrived(arrival: Arrival): void {
+    const { commands, directory } = arrival;
+    if (commands === undefined) {
+      if (directory) answerThrough(arrival, directory);
+    } else if (asksForOffers(commands)) {
+      if (directory) answerThroughAll(arrival, directory);
+      else answerDirectly(arrival);
+    }
+  }
+
+  function onAsked(request: OrderbookRequest): void {
+    const answer = admitted(request.from, { kind: 'direct' });
+    if (answer && request.answer(answer.command, answer.args)) answered++;
+  }
+
+  const stopObserving = channel.observe({ arrived, left: () => {} });
+  channel.on('orderbook-asked', onAsked);
+
+  return {
+    get answered() {
+      return answered;
+    },
+    close() {
+      stopObserving();
+      channel.off('orderbook-asked', onAsked);
+    },
+  };
+}
