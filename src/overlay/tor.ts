@@ -165,7 +165,7 @@ async function serveExternally(
   { selfTest, clock, log }: Tools,
 ): Promise<Served> {
   const host = await readOnionHostname(serving.hiddenServiceDir);
-  let stopTest = (): void => {};
+  let stopTest: (() => void) | undefined;
   const before = inherited?.get(SEEN)?.value;
   let seen = isRecord(before) && before['seen'] === true;
   if (seen) onState?.({ state: 'reachable' });
@@ -195,7 +195,7 @@ async function serveExternally(
     location: { kind: 'onion', host, port: VIRTUAL_PORT },
     ...accepting(listening, move),
     close: () => {
-      stopTest();
+      stopTest?.();
       listening.close();
       return Promise.resolve();
     },
