@@ -15,6 +15,11 @@ export type NegotiationChannel = Pick<OnionMessageChannel, 'on' | 'off' | 'send'
 /** Between two attempts to say what could not be said. */
 const RETRY_MS = 2_000;
 
+interface Flight {
+  readonly nick: string;
+  readonly words: readonly Words[];
+}
+
 interface Words {
   readonly command: CommandName;
   readonly args: string;
@@ -22,22 +27,29 @@ interface Words {
 }
 
 export interface Courier {
-  /** The words of a new step; those of the step before need not arrive any more. */
+  /**
+   * The words of a new step; those of the step before need not arrive any more. Negotiations with one
+   * nick beside each other have topics of their own.
+   */
   say(
     nick: string,
     words: readonly { readonly command: CommandName; readonly args: string }[],
+    topic?: string,
   ): void;
   /** Said once, whether it arrives or not. */
   mention(nick: string, command: CommandName, args: string): void;
-  /** Nothing more is said to this nick. */
-  forget(nick: string): void;
+  /** Nothing more is said to this nick about the topic. */
+  forget(nick: string, topic?: string): void;
   /** Nicks that something is still to be said to, or may be. */
   readonly open: number;
   close(): void;
 }
 
+const nameOf = (nick: string, topic = ''): string => `${nick} ${topic}`;
+
 export function createCourier(channel: NegotiationChannel, clock: Clock): Courier {
-  const flights = new Map<string, Words[]>();
+  // By nick and topic.
+  const flights = new Map<string, Flight>();
   let cancelRetry: (() => void) | undefined;
 
   function send(nick: string, command: CommandName, args: string): Route | undefined {
@@ -51,9 +63,11 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
     }
   }
 
-  function trySend(nick: string, flight: readonly Words[]): void {
-    for (const words of flight) words.route ??= send(nick, words.command, words.args);
+  function trySend({ nick, words }: Flight): void {
+    for (const word of words) word.route ??= send(nick, word.command, word.args);
   }
+
+  const isUnsaid = ({ words }: Flight): boolean => words.some(({ route }) => route === undefined);
 
   function retrySoon(): void {
     cancelRetry ??= clock.after(RETRY_MS, () => {
@@ -63,41 +77,46 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
   }
 
   function retryAll(): void {
-    for (const [nick, flight] of flights) trySend(nick, flight);
-    const unsaid = [...flights.values()].some((flight) =>
-      flight.some(({ route }) => route === undefined),
+    for (const flight of flights.values()) trySend(flight);
+    if ([...flights.values()].some(isUnsaid)) retrySoon();
+  }
+
+  function doubt(isDoubted: (nick: string) => boolean, isLost: (route: Route) => boolean): void {
+    for (const flight of flights.values()) {
+      if (!isDoubted(flight.nick)) continue;
+      for (const word of flight.words) {
+        if (word.route !== undefined && isLost(word.route)) word.route = undefined;
+      }
+      if (isUnsaid(flight)) retrySoon();
+    }
+  }
+
+  const onGone: MessageChannelEvents['peer-gone'] = (gone) =>
+    doubt(
+      (nick) => nick === gone,
+      () => true,
     );
-    if (unsaid) retrySoon();
-  }
-
-  function doubt(nick: string, isLost: (route: Route) => boolean): void {
-    const flight = flights.get(nick);
-    if (flight === undefined) return;
-    for (const words of flight) {
-      if (words.route !== undefined && isLost(words.route)) words.route = undefined;
-    }
-    if (flight.some(({ route }) => route === undefined)) retrySoon();
-  }
-
-  const onGone: MessageChannelEvents['peer-gone'] = (nick) => doubt(nick, () => true);
-  const onDown: MessageChannelEvents['directory-down'] = ({ location }) => {
-    for (const nick of flights.keys()) {
-      doubt(nick, (route) => route.kind === 'directory' && sameLocation(route.location, location));
-    }
-  };
+  const onDown: MessageChannelEvents['directory-down'] = ({ location }) =>
+    doubt(
+      () => true,
+      (route) => route.kind === 'directory' && sameLocation(route.location, location),
+    );
   channel.on('peer-gone', onGone);
   channel.on('directory-down', onDown);
 
   return {
-    say(nick, words) {
-      const flight = words.map(({ command, args }) => ({ command, args, route: undefined }));
-      flights.set(nick, flight);
-      trySend(nick, flight);
-      if (flight.some(({ route }) => route === undefined)) retrySoon();
+    say(nick, words, topic) {
+      const flight: Flight = {
+        nick,
+        words: words.map(({ command, args }) => ({ command, args, route: undefined })),
+      };
+      flights.set(nameOf(nick, topic), flight);
+      trySend(flight);
+      if (isUnsaid(flight)) retrySoon();
     },
     mention: (nick, command, args) => void send(nick, command, args),
-    forget(nick) {
-      flights.delete(nick);
+    forget(nick, topic) {
+      flights.delete(nameOf(nick, topic));
       if (flights.size > 0) return;
       cancelRetry?.();
       cancelRetry = undefined;

@@ -162,6 +162,8 @@ export type MakerEvent =
       readonly command: 'fill' | 'auth' | 'tx' | 'push';
       readonly args: readonly string[];
     }
+  /** The taker answers this `fill` with the key that it was told in answer to another. */
+  | { readonly kind: 'rekeyed'; readonly keys: BoxKeyPair; readonly box: BoxSession }
   | { readonly kind: 'coin'; readonly coin: ChainCoin | undefined }
   | {
       readonly kind: 'reserved';

@@ -4,6 +4,7 @@
  */
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
+import type { BoxKeyPair, BoxSession } from '../protocol/encryption.js';
 import type { NamedOutpoint } from '../protocol/outpoint.js';
 import { lookUpCoins, nameOwnCoins } from './coin-metadata.js';
 import type { Courier } from './courier.js';
@@ -23,9 +24,12 @@ import { shownText } from './texts.js';
 /** A negotiation with one taker. */
 export interface MakerTalk {
   readonly nick: string;
-  /** The arguments of its `fill` that count. */
+  /** The arguments of its `fill` that count; no other one of this nick has the same. */
   readonly key: string;
   readonly commitment: string;
+  readonly takerKey: string;
+  /** Boxes of its taker with keys that other `fill`s of the nick were answered with. */
+  readonly otherBoxes: { readonly keys: BoxKeyPair; readonly box: BoxSession }[];
   readonly abort: AbortController;
   state: MakerState;
   /** Coins and addresses that are this session's alone. */
@@ -84,7 +88,7 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
       effect.kind === 'send' && effect.command !== 'error' ? [effect] : [],
     );
     for (const effect of effects) {
-      if (effect === words[0]) courier.say(talk.nick, words);
+      if (effect === words[0]) courier.say(talk.nick, words, talk.key);
       carryOut(talk, effect);
     }
   }

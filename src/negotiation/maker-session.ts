@@ -60,6 +60,13 @@ export function makerTransition(state: MakerState, event: MakerEvent): MakerTran
   switch (event.kind) {
     case 'message':
       return onMessage(state, event);
+    case 'rekeyed':
+      return state.state === 'awaiting-auth'
+        ? {
+            state: { ...state, terms: { ...state.terms, keys: event.keys, box: event.box } },
+            effects: NOTHING,
+          }
+        : { state, effects: NOTHING };
     case 'coin':
       return state.state === 'checking-coin' ? onCoin(state, event.coin) : { state, effects: [] };
     case 'reserved':

@@ -1,6 +1,7 @@
 /**
- * All sessions of a maker, one for each nick, with a bound on each kind of session; `maker-runner.ts`
- * runs each of them.
+ * All sessions of a maker, with a bound on each kind of session; `maker-runner.ts` runs each of them. A
+ * nick has one session that goes on, and `fill`s beside it that nobody has proved yet: a taker asks anew
+ * with another key when somebody else fails it, and anybody may say an old `fill` again.
  */
 import type { ReceivedPrivateMessage } from '../channel/channel-api.js';
 import type { Log } from '../channel/log.js';
@@ -64,19 +65,36 @@ const isProven = ({ state: { state } }: MakerTalk): boolean =>
   state !== 'awaiting-auth' && state !== 'checking-coin';
 
 const AT_WORK: ReadonlySet<MakerState['state']> = new Set(['reserving', 'claiming', 'signing']);
+const isAtWork = ({ state: { state } }: MakerTalk): boolean => AT_WORK.has(state);
+/** A `fill` that nobody has proved yet. */
+const isOpen = ({ state: { state } }: MakerTalk): boolean => state === 'awaiting-auth';
+
+/** Of one nick; the oldest makes room. Deployed takers ask anew up to three times in a round. */
+const OPEN_PER_NICK = 4;
+
+/** A taker takes the first key that comes for the answer to its last `fill`. */
+function crossBoxes(talk: MakerTalk, { state }: MakerTalk): void {
+  if (state.state !== 'awaiting-auth') return;
+  const { keys } = state.terms;
+  const box = openBoxSession(keys, talk.takerKey);
+  if (box.ok) talk.otherBoxes.push({ keys, box: box.value });
+  if (talk.otherBoxes.length > OPEN_PER_NICK) talk.otherBoxes.shift();
+}
 
 export function createMakerSessions(options: MakerSessionsOptions): MakerSessions {
   const { channel, commitments, policy, limits, door, clock, log } = options;
   const courier = createCourier(channel, clock);
   // In the order of their beginning.
-  const sessions = new Map<string, MakerTalk>();
+  const sessions = new Set<MakerTalk>();
+  const talksOf = (nick: string): readonly MakerTalk[] =>
+    [...sessions].filter((talk) => talk.nick === nick);
   const { dispatch, apply } = createMakerRunner({
     ...options,
     reserved: options.reserved ?? reservedOutputsOf(options.wallet),
     courier,
     hasRoom: () => provenCount() <= limits.proven,
     onClaim(talk, commitment) {
-      for (const other of sessions.values()) {
+      for (const other of sessions) {
         if (other !== talk && other.commitment === commitment) {
           dispatch(other, { kind: 'end', fault: 'commitment-used' });
         }
@@ -84,10 +102,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     },
     onClaimed: (commitment) => options.onUsed?.(commitment, 'now'),
     onEnd(talk, outcome) {
-      if (sessions.get(talk.nick) === talk) {
-        sessions.delete(talk.nick);
-        courier.forget(talk.nick);
-      }
+      if (sessions.delete(talk)) courier.forget(talk.nick, talk.key);
       if (outcome.result === 'signed') {
         log.info('a coinjoin was signed', { pushed: outcome.pushed });
       } else {
@@ -97,7 +112,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     },
   });
 
-  const provenCount = (): number => [...sessions.values()].filter(isProven).length;
+  const provenCount = (): number => [...sessions].filter(isProven).length;
 
   function refuse(nick: string, reason: string, takerKey: string): void {
     if (door.mayBeRefused(nick)) {
@@ -106,7 +121,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
   }
 
   function makeRoom(): void {
-    const unproven = [...sessions.values()].filter((session) => !isProven(session));
+    const unproven = [...sessions].filter((session) => !isProven(session));
     const [oldest] = unproven;
     if (oldest !== undefined && unproven.length >= limits.unproven) {
       dispatch(oldest, { kind: 'end', fault: 'evicted' });
@@ -115,10 +130,11 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
 
   function onFill(message: ReceivedPrivateMessage, { args }: Command): void {
     const nick = message.from;
-    const running = sessions.get(nick);
+    const talks = talksOf(nick);
     const key = args.slice(0, 4).join(' ');
-    if (running?.key === key) {
-      dispatch(running, { kind: 'message', command: 'fill', args });
+    const known = talks.find((talk) => talk.key === key);
+    if (known !== undefined) {
+      dispatch(known, { kind: 'message', command: 'fill', args });
       return;
     }
     if (!door.mayFill(nick, message.route)) return;
@@ -128,8 +144,9 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       return;
     }
     const { commitment, takerKey } = fill.value;
+    const same = talks.filter((talk) => talk.commitment === commitment);
     // One that it said to another maker, brought here by anybody: signatures name no addressee.
-    if (running?.commitment === commitment) return;
+    if (same.some((talk) => talk.takerKey === takerKey || isProven(talk))) return;
     if (commitments.has(commitment)) {
       refuse(nick, `Commitment is blacklisted: ${commitment}`, takerKey);
       options.onUsed?.(commitment, 'before');
@@ -141,20 +158,23 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       return;
     }
     // A session that this one would take the place of does not count.
-    const others = provenCount() - (running !== undefined && isProven(running) ? 1 : 0);
-    if (others >= limits.proven) {
+    if (provenCount() - talks.filter(isProven).length >= limits.proven) {
       refuse(nick, NO_ROOM, takerKey);
       return;
     }
     // Not while our own wallet or disk is at work: that ends within its deadline.
-    if (running !== undefined && AT_WORK.has(running.state.state)) return;
+    if (talks.some(isAtWork)) return;
     const keys = createBoxKeyPair(options.randomBytes);
     const box = openBoxSession(keys, takerKey);
     if (!box.ok) {
       refuse(nick, `Invalid nacl pubkey: ${takerKey}`, takerKey);
       return;
     }
-    if (running !== undefined) dispatch(running, { kind: 'end', fault: 'replaced' });
+    // What else it asked for stays until one of all is proven: this may be an old one, said again.
+    const [oldest, ...newer] = talks.filter(isOpen);
+    if (oldest !== undefined && newer.length + 1 >= OPEN_PER_NICK) {
+      dispatch(oldest, { kind: 'end', fault: 'replaced' });
+    }
     makeRoom();
     const opened = openMakerSession({
       network: options.network,
@@ -169,24 +189,54 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       nick,
       key,
       commitment,
+      takerKey,
+      otherBoxes: [],
       abort: new AbortController(),
       state: opened.state,
       hold: undefined,
       cancelDeadline: undefined,
     };
-    sessions.set(nick, session);
+    for (const other of talksOf(nick)) {
+      crossBoxes(session, other);
+      crossBoxes(other, session);
+    }
+    sessions.add(session);
     apply(session, opened);
   }
 
+  /** Goes on with the `fill` that a proof is for; the others of this nick then end. */
+  function onProof(nick: string, args: readonly string[]): void {
+    const talks = talksOf(nick);
+    for (const talk of talks.filter((one) => !isOpen(one))) {
+      dispatch(talk, { kind: 'message', command: 'auth', args });
+    }
+    if (talks.some(isAtWork)) return;
+    const open = talks.filter(isOpen).toReversed();
+    let chosen = open.find(({ state }) => 'terms' in state && state.terms.box.decrypt(args).ok);
+    for (const talk of chosen === undefined ? open : []) {
+      const other = talk.otherBoxes.find(({ box }) => box.decrypt(args).ok);
+      if (other === undefined) continue;
+      dispatch(talk, { kind: 'rekeyed', ...other });
+      chosen = talk;
+      break;
+    }
+    if (chosen === undefined) return;
+    dispatch(chosen, { kind: 'message', command: 'auth', args });
+    // What was refused is as open as before.
+    if (isOpen(chosen)) return;
+    for (const talk of talks) {
+      if (talk !== chosen) dispatch(talk, { kind: 'end', fault: 'replaced' });
+    }
+  }
+
   return {
-    receive(message) {
+    receive({ from, ...message }) {
       const [command] = message.commands;
-      if (command.name === 'fill') onFill(message, command);
-      const session = sessions.get(message.from);
       const { name, args } = command;
-      if (session !== undefined && (name === 'auth' || name === 'tx' || name === 'push')) {
-        dispatch(session, { kind: 'message', command: name, args });
-      }
+      if (name === 'fill') onFill({ from, ...message }, command);
+      if (name === 'auth') onProof(from, args);
+      if (name !== 'tx' && name !== 'push') return;
+      for (const talk of talksOf(from)) dispatch(talk, { kind: 'message', command: name, args });
     },
     get size() {
       return sessions.size;
@@ -195,7 +245,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       return provenCount();
     },
     close() {
-      for (const session of sessions.values()) dispatch(session, { kind: 'end', fault: 'stopped' });
+      for (const session of sessions) dispatch(session, { kind: 'end', fault: 'stopped' });
       courier.close();
     },
   };
