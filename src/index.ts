@@ -108,8 +108,39 @@ export {
 export type * from './channel/ports.js';
 export { silentLog, type Log, type LogFields } from './channel/log.js';
 
+// What a joinmarket.cfg says: settings, and what each part makes of them
+export {
+  CONFIG_FILE_NAME,
+  loadSettings,
+  peekSettings,
+  type Loaded,
+  type LoadOptions,
+  type Peeked,
+  type Role,
+  type Settings,
+} from './config/settings.js';
+export { ConfigError, type ConfigFault } from './config/config-error.js';
+export {
+  blacklistOptions,
+  bondFilePath,
+  bondPolicy,
+  choicePolicy,
+  commitmentListPath,
+  doorLimits,
+  makerPolicy,
+  sessionLimits,
+  takerPolicy,
+} from './roles/negotiation-settings.js';
+
 // Coinjoins: give a wallet and a chain, get a transaction
 export { runCoinjoin, type CoinjoinOptions, type RoundProgress } from './negotiation/coinjoin.js';
+export {
+  chooseMakers,
+  DEFAULT_BONDLESS_MAKERS_ALLOWANCE,
+  type ChoicePolicy,
+  type MakerChoice,
+  type OfferOfMaker,
+} from './negotiation/choose-makers.js';
 export type * from './negotiation/ports.js';
 export { DEFAULT_FEE_POLICY, feeFor, makerCost, type FeePolicy } from './negotiation/fees.js';
 export { TAKER_DUST } from './negotiation/taker-transaction.js';

@@ -13,7 +13,11 @@ import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation } from '../protocol/location.js';
 import type { DirectoryLimits } from '../directory/limits.js';
 import { openOverlay, type OpenedOverlay } from '../roles/open-overlay.js';
-import { startDirectoryNode, type DirectoryNode } from '../roles/directory-node.js';
+import {
+  startDirectoryNode,
+  type DirectoryNode,
+  type DirectoryNodeOptions,
+} from '../roles/directory-node.js';
 import { DIRECTORY_POW_QUEUE } from '../tor/add-onion.js';
 import { loadOrCreateOnionKey } from '../tor/key-folder.js';
 import { VERSION } from '../roles/version.js';
@@ -21,6 +25,13 @@ import { createUpgrade } from './directory-upgrade.js';
 import { UsageError } from './errors.js';
 import { print } from './print.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
+
+type NodeOptions = Required<
+  Pick<
+    DirectoryNodeOptions,
+    'network' | 'motd' | 'limits' | 'dialBack' | 'nickAuth' | 'canaryIntervalMs' | 'status'
+  >
+>;
 
 /** `[DIRECTORY]` in the directory's own units. */
 export function limitsOf(settings: DirectorySettings): DirectoryLimits {
@@ -46,6 +57,24 @@ export function limitsOf(settings: DirectorySettings): DirectoryLimits {
   };
 }
 
+/** What the configuration says about a directory node. */
+export function nodeOptions({ network, onion, directory }: Settings): NodeOptions {
+  return {
+    network,
+    motd: directory.motd,
+    limits: limitsOf(directory),
+    dialBack: directory.dialBack,
+    nickAuth: directory.nickAuth,
+    // On loopback there is no outside.
+    canaryIntervalMs: onion.loopback ? 0 : directory.canaryIntervalSec * 1000,
+    status: {
+      host: directory.statusHost,
+      port: directory.statusPort,
+      hosts: directory.statusHosts,
+    },
+  };
+}
+
 /** Keys of `[DIRECTORY]` that a running directory does not take over. */
 const FIXED_KEYS: ReadonlySet<string> = new Set([
   'dial_back',
@@ -53,9 +82,11 @@ const FIXED_KEYS: ReadonlySet<string> = new Set([
   'nick_auth',
   'status_host',
   'status_port',
+  'status_hosts',
 ]);
 
-function isLiveKey({ section, key }: KeyName): boolean {
+/** Whether a running directory takes a changed key over. */
+export function isLiveKey({ section, key }: KeyName): boolean {
   return section === 'DIRECTORY' && !FIXED_KEYS.has(key);
 }
 
@@ -112,19 +143,9 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
   async function start(overlay: Overlay, inherited: Parcels | undefined): Promise<DirectoryNode> {
     return startDirectoryNode({
       ...tools,
-      network: settings.network,
+      ...nodeOptions(settings),
+      ...(motd === undefined ? {} : { motd }),
       overlay,
-      motd: motd ?? settings.directory.motd,
-      limits: limitsOf(settings.directory),
-      dialBack: settings.directory.dialBack,
-      nickAuth: settings.directory.nickAuth,
-      // On loopback there is no outside.
-      canaryIntervalMs: settings.onion.loopback ? 0 : settings.directory.canaryIntervalSec * 1000,
-      status: {
-        host: settings.directory.statusHost,
-        port: settings.directory.statusPort,
-        hosts: settings.directory.statusHosts,
-      },
       onState: (state) => tellState(notifier, state),
       inherited,
     });

@@ -3,7 +3,6 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigError } from '../config/config-error.js';
-import { expandPath } from '../config/paths.js';
 import type { Settings } from '../config/settings.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { createCommitmentRelay } from '../negotiation/commitment-relay.js';
@@ -16,7 +15,12 @@ import { MAX_SATOSHI, type Offer } from '../protocol/offer.js';
 import { announceCommitment } from '../roles/announce-commitment.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
 import { startMaker, type MakerBond } from '../roles/maker.js';
-import { commitmentListPath, doorLimits } from '../roles/negotiation-settings.js';
+import {
+  blacklistOptions,
+  bondFilePath,
+  commitmentListPath,
+  doorLimits,
+} from '../roles/negotiation-settings.js';
 import { makeOffer, OfferTermsError } from '../roles/offers.js';
 import { UsageError } from './errors.js';
 import { openPeer } from './peer.js';
@@ -76,10 +80,9 @@ function termsError({ configFile, cfg }: Settings, error: OfferTermsError): Conf
 
 /** The bond of `[YIELDGENERATOR] bond_file`, if one is named; rejects with a ConfigError. */
 async function bondFromSettings(settings: Settings): Promise<MakerBond | undefined> {
-  const { network, datadir, configFile, cfg } = settings;
-  const { bondFile } = settings.yieldGenerator;
-  if (bondFile === '') return undefined;
-  const path = expandPath(bondFile, datadir);
+  const { network, configFile, cfg } = settings;
+  const path = bondFilePath(settings);
+  if (path === undefined) return undefined;
   const tipHeight = () => surelyReached(network, Date.now() / 1000);
   try {
     const bond = await readBondFile(path, { network, tipHeight: tipHeight() });
@@ -153,11 +156,7 @@ async function runMaker(options: MakerCommandOptions): Promise<void> {
     log,
     door: doorLimits(settings),
     ...(bond === undefined ? {} : { bond }),
-    blacklist: {
-      store: commitments,
-      relay,
-      acceptBroadcasts: settings.policy.acceptCommitmentBroadcasts,
-    },
+    blacklist: blacklistOptions(settings, { store: commitments, relay }),
   });
   shutdown.onStop('maker', () => maker.stop());
   channel.once('served', () => notifier.ready());

@@ -1,9 +1,12 @@
 /** `onionmc ob-watcher`: a passive peer with a page of the orderbook. */
 import { InvalidArgumentError, type Command } from 'commander';
+import type { Settings } from '../config/settings.js';
+import { hostInUse } from '../kit/host-name.js';
 import { createNotifier } from '../ops/notify.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { isLoopbackHost } from '../protocol/location.js';
-import { startWatcher } from '../roles/watcher.js';
+import { bondPolicy } from '../roles/negotiation-settings.js';
+import { startWatcher, type WatcherOptions } from '../roles/watcher.js';
 import { openPeer, startAudit } from './peer.js';
 import { print } from './print.js';
 import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
@@ -14,8 +17,11 @@ interface WatcherCommandOptions extends CommonOptions {
 }
 
 function parseHost(text: string): string {
-  if (!/^[\w.:-]{1,255}$/.test(text)) throw new InvalidArgumentError('a host name or an address.');
-  return text;
+  const host = hostInUse(text);
+  if (host === undefined) {
+    throw new InvalidArgumentError('a host name or an IP address; the port goes into --port.');
+  }
+  return host;
 }
 
 function parsePort(text: string): number {
@@ -26,6 +32,23 @@ function parsePort(text: string): number {
   return value;
 }
 
+/** What the configuration says about a watcher; the command line's address wins. */
+export function watcherOptions(
+  settings: Settings,
+  { host, port }: Pick<WatcherCommandOptions, 'host' | 'port'> = {},
+): Pick<WatcherOptions, 'network' | 'page' | 'bondPolicy'> {
+  const { network, obWatcher } = settings;
+  return {
+    network,
+    page: {
+      host: host ?? obWatcher.host,
+      port: port ?? obWatcher.port,
+      hosts: obWatcher.pageHosts,
+    },
+    bondPolicy: bondPolicy(settings),
+  };
+}
+
 async function runWatcher(options: WatcherCommandOptions): Promise<void> {
   const program = await openProgram('ob-watcher', options, {
     endsWithTerminal: true,
@@ -34,20 +57,14 @@ async function runWatcher(options: WatcherCommandOptions): Promise<void> {
   const { settings, log, shutdown } = program;
   const notifier = createNotifier({ log, clock: systemClock });
   shutdown.onStop('systemd notifier', () => notifier.close());
-  const page = {
-    host: options.host ?? settings.obWatcher.host,
-    port: options.port ?? settings.obWatcher.port,
-    hosts: settings.obWatcher.pageHosts,
-  };
-  if (!isLoopbackHost(page.host)) {
-    log.warn('the orderbook page is shown to other machines', { host: page.host });
-  }
+  const configured = watcherOptions(settings, options);
+  const { host } = configured.page;
+  if (!isLoopbackHost(host)) log.warn('the orderbook page is shown to other machines', { host });
   const { channel } = await openPeer(program, false, true);
   const audit = await startAudit(program, channel);
   const watcher = await startWatcher({
+    ...configured,
     channel,
-    network: settings.network,
-    page,
     clock: systemClock,
     random: Math.random,
     log,

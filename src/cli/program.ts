@@ -4,7 +4,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { changedKeys, type KeyName } from '../config/changed-keys.js';
 import { loadSettings, type Role, type Settings } from '../config/settings.js';
 import { LOG_LEVELS, type LogLevelName } from '../config/settings-keys.js';
-import { createLog, type ProgramLog } from '../ops/log.js';
+import { createLog, type LogOptions, type ProgramLog } from '../ops/log.js';
 import { createShutdown, type Shutdown } from '../ops/shutdown.js';
 import { keepAlive } from '../kit/keep-alive.js';
 import { setActive } from './lifecycle.js';
@@ -64,6 +64,14 @@ function isOnTerminal(): boolean {
   return [0, 1, 2].some((descriptor) => isatty(descriptor));
 }
 
+/** How a program logs; the command line's level wins. */
+export function logOptions(
+  { logging }: Settings,
+  level?: LogLevelName,
+): Pick<LogOptions, 'level' | 'color'> {
+  return { level: level ?? logging.consoleLogLevel, color: logging.color };
+}
+
 /**
  * Loads the settings and takes over the signals. The process then lives until `shutdown.stop`.
  * Rejects with a ConfigError.
@@ -75,8 +83,7 @@ export async function openProgram(
 ): Promise<Program> {
   const { datadir } = options;
   const { settings, notices, createdConfig } = await loadSettings({ role, datadir });
-  const levelOf = (s: Settings): LogLevelName => options.logLevel ?? s.logging.consoleLogLevel;
-  const log = createLog({ level: levelOf(settings), color: settings.logging.color });
+  const log = createLog(logOptions(settings, options.logLevel));
   if (createdConfig) log.info(`wrote the default configuration to ${settings.configFile}`);
   for (const notice of notices) log.warn(notice);
 
@@ -85,7 +92,7 @@ export async function openProgram(
   const reload = async (): Promise<void> => {
     const fresh = await loadSettings({ role, datadir, mustExist: true });
     for (const notice of fresh.notices) log.warn(notice);
-    log.setLevel(levelOf(fresh.settings));
+    log.setLevel(logOptions(fresh.settings, options.logLevel).level);
     hooks.onReload?.(fresh.settings);
     log.info('configuration re-read');
     const waiting = changedKeys(settings, fresh.settings).filter(

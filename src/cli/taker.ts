@@ -1,11 +1,13 @@
 /** `onionmc taker`: dials out only; collects the orderbook, and can ask a maker something. */
 import { InvalidArgumentError, type Command } from 'commander';
 import type { OnionMessageChannel } from '../channel/message-channel.js';
+import type { Settings } from '../config/settings.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { counted } from '../kit/decimal.js';
 import { shownJson, shownLine } from '../kit/shown-text.js';
 import { isCommandName, COMMANDS, type CommandName } from '../protocol/commands.js';
 import { formatLocation } from '../protocol/location.js';
+import { bondPolicy } from '../roles/negotiation-settings.js';
 import { startTaker, type Taker } from '../roles/taker.js';
 import { UnreachableError, UsageError } from './errors.js';
 import { directoryLines, orderbookJson, orderbookTable } from './orderbook-view.js';
@@ -124,6 +126,11 @@ async function ask(taker: Taker, request: Request, waitMs: number, json: boolean
   print(text);
 }
 
+/** How long offers are collected, or an answer is waited for. */
+export function patienceOf({ timeout }: Settings, seconds?: number): number {
+  return 1000 * (seconds ?? timeout.makerTimeoutSec);
+}
+
 async function runTaker(options: TakerCommandOptions): Promise<void> {
   const request = options.ask === undefined ? undefined : parseRequest(options.ask);
   if (options.json === true && options.once !== true && request === undefined) {
@@ -135,9 +142,15 @@ async function runTaker(options: TakerCommandOptions): Promise<void> {
   // It takes hours to tell a directory that lies from one that is merely unlucky.
   const lives = request === undefined && options.once !== true;
   const audit = lives ? await startAudit(program, channel) : undefined;
-  const taker = startTaker({ channel, clock: systemClock, log, ...(audit && { audit }) });
+  const taker = startTaker({
+    channel,
+    clock: systemClock,
+    log,
+    bondPolicy: bondPolicy(settings),
+    ...(audit && { audit }),
+  });
   shutdown.onStop('taker', () => taker.stop());
-  const waitMs = 1000 * (options.wait ?? settings.timeout.makerTimeoutSec);
+  const waitMs = patienceOf(settings, options.wait);
 
   if (request !== undefined) {
     await firstDirectory(channel);

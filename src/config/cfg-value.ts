@@ -3,7 +3,7 @@
  * allowed. Numbers and booleans are read as Python's `getint`, `getfloat` and `getboolean` do.
  */
 
-import { canonicalHost } from '../kit/host-name.js';
+import { canonicalHost, hostInUse, portInside } from '../kit/host-name.js';
 
 /** How one key is read. */
 export interface ValueSpec<T> {
@@ -13,6 +13,8 @@ export interface ValueSpec<T> {
   readonly allowed: string;
   /** Never shown in messages. */
   readonly secret: boolean;
+  /** What is wrong with a text that is not allowed, in a few words behind it, where that can be told. */
+  readonly remark?: (text: string) => string | undefined;
   /** Undefined when the text is not allowed. */
   parse(text: string): T | undefined;
 }
@@ -129,11 +131,17 @@ export function freeText(fallback: string, maxLength: number): ValueSpec<string>
   );
 }
 
-/** A name or address of a machine: one word. */
-export function host(fallback: string): ValueSpec<string> {
-  return spec(fallback, 'a host name or IP address', (value) =>
-    /^[A-Za-z0-9._:%-]{1,253}$/.test(value) ? value : undefined,
-  );
+/** A name or address of a machine: one word. `portKey` is the key for its port, where there is one. */
+export function host(fallback: string, portKey?: string): ValueSpec<string> {
+  return {
+    ...spec(fallback, 'a host name or an IP address', hostInUse),
+    remark(text) {
+      if (portInside(text) === undefined) return undefined;
+      return portKey === undefined
+        ? 'a host with a port, which does not belong here'
+        : `a host with a port, which belongs into ${portKey}`;
+    },
+  };
 }
 
 /** Most names in one list. */
@@ -154,10 +162,13 @@ export function port(fallback: number): ValueSpec<number> {
   return whole(fallback, { min: 1, max: 65_535 }, 'a port number');
 }
 
-/** A path, or empty; `~` and relative paths are resolved by the reader of the settings. */
+/**
+ * A path, or empty; `~` and relative paths are resolved by the reader of the settings. A quote in front is
+ * refused: it would become a part of the path, which nobody means.
+ */
 export function path(fallback: string): ValueSpec<string> {
-  return spec(fallback, 'a path on one line', (value) =>
-    value.length <= 4096 && !/[\n\0]/.test(value) ? value : undefined,
+  return spec(fallback, 'a path on one line, without quotes around it', (value) =>
+    value.length <= 4096 && !/[\n\0]|^["']/.test(value) ? value : undefined,
   );
 }
 

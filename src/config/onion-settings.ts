@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Network } from '../protocol/constants.js';
 import { isLoopbackHost, type Location } from '../protocol/location.js';
 import type { CfgFile } from './cfg-file.js';
+import { unixSocketPath } from '../kit/socket-path.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { ConfigError } from './config-error.js';
 import { directoryNotice, nodesToDial } from './directory-nodes.js';
@@ -45,6 +46,12 @@ interface Found {
 
 const PREFIX = 'MESSAGING:';
 
+/** Whether a section says that it is an onion channel, in capitals or not. */
+function isOnionTyped(cfg: CfgFile, section: string): boolean {
+  const type = cfg.get(section, 'type');
+  return type !== undefined && ONION_KEYS.type.parse(type) !== undefined;
+}
+
 /**
  * Finds the one section with `type = onion`; its name is free after `MESSAGING:`. A section named
  * `MESSAGING:onion` counts without a `type` when there is no other, as one deployed directory reads
@@ -52,7 +59,7 @@ const PREFIX = 'MESSAGING:';
  */
 export function findOnionSection(cfg: CfgFile): Found {
   const messaging = cfg.sections.filter((name) => name.startsWith(PREFIX));
-  const typed = messaging.filter((name) => cfg.get(name, 'type') === 'onion');
+  const typed = messaging.filter((name) => isOnionTyped(cfg, name));
   const [first, second] = typed;
   if (second !== undefined) {
     throw new ConfigError({
@@ -80,10 +87,8 @@ export function findOnionSection(cfg: CfgFile): Found {
 }
 
 function controlAddress(host: string, port: number): ControlAddress {
-  const prefix = 'unix:';
-  return host.startsWith(prefix)
-    ? { kind: 'unix', path: host.slice(prefix.length) }
-    : { kind: 'tcp', host, port };
+  const path = unixSocketPath(host);
+  return path === undefined ? { kind: 'tcp', host, port } : { kind: 'unix', path };
 }
 
 export interface OnionContext {
@@ -110,7 +115,7 @@ export async function readOnionSettings(
 
   const loopback = values.regtestCount;
   const serving = { host: values.onionServingHost, port: values.onionServingPort };
-  if (loopback && !isLoopbackHost(serving.host)) {
+  if (loopback && (!isLoopbackHost(serving.host) || serving.host === '::1')) {
     throw fault(
       'onion_serving_host',
       quotedLine(serving.host),

@@ -21,12 +21,16 @@ export function readSection<K extends SectionKeys>(
     const written = section === undefined ? undefined : file?.get(section, key);
     const value = spec.parse(written ?? spec.fallback);
     if (value === undefined) {
+      const text = written ?? spec.fallback;
+      const remark = spec.remark?.(text);
       throw new ConfigError({
         file: file?.path ?? 'built-in defaults',
         line: section === undefined ? undefined : file?.lineOf(section, key),
         section,
         key,
-        found: spec.secret ? 'a value that is not shown' : quotedLine(written ?? spec.fallback),
+        found: spec.secret
+          ? 'a value that is not shown'
+          : `${quotedLine(text)}${remark === undefined ? '' : `, ${remark}`}`,
         allowed: spec.allowed,
       });
     }

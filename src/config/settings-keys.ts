@@ -23,6 +23,7 @@ import {
   yesNo,
   type ValueSpec,
 } from './cfg-value.js';
+import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../kit/socket-path.js';
 import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
 
 /** Where the onion comes from: see `tor_mode` in `joinmarket.cfg.example`. */
@@ -49,38 +50,38 @@ const regtestCount: ValueSpec<boolean> = {
   },
 };
 
-/** The operating system's bound on the path of a socket, in bytes. */
-const MAX_SOCKET_PATH_BYTES = 107;
-const plainHost = host('localhost');
+const plainHost = host('localhost', 'tor_control_port');
 
 const controlHost: ValueSpec<string> = {
   ...plainHost,
   allowed: `a host name, an IP address, or unix:/path of a socket (at most ${MAX_SOCKET_PATH_BYTES} bytes)`,
   parse(value) {
-    if (!value.startsWith('unix:')) return plainHost.parse(value);
-    const socket = value.slice('unix:'.length);
+    const socket = unixSocketPath(value);
+    if (socket === undefined) return plainHost.parse(value);
     const fits = Buffer.byteLength(socket) <= MAX_SOCKET_PATH_BYTES;
-    return fits && /^\/[^\n\0]+$/.test(socket) ? value : undefined;
+    return fits && /^\/[^\n\0]+$/.test(socket) ? `unix:${socket}` : undefined;
   },
 };
 
+const targetHost = host('');
+
 const hostOrNone: ValueSpec<string> = {
-  ...plainHost,
+  ...targetHost,
   fallback: '',
   allowed: 'a host name, an IP address, or nothing',
-  parse: (value) => (value === '' ? value : plainHost.parse(value)),
+  parse: (value) => (value === '' ? value : targetHost.parse(value)),
 };
 
 export const ONION_KEYS = {
-  type: oneOf('onion', ['onion']),
-  socks5_host: host('localhost'),
+  type: oneOfAnyCase('onion', ['onion']),
+  socks5_host: host('localhost', 'socks5_port'),
   socks5_port: port(9050),
   tor_control_host: controlHost,
   tor_control_port: port(9051),
   tor_control_password: secret(1000),
   tor_target_host: hostOrNone,
   tor_mode: oneOf('auto', TOR_MODES),
-  onion_serving_host: host('127.0.0.1'),
+  onion_serving_host: host('127.0.0.1', 'onion_serving_port'),
   onion_serving_port: whole(8080, { min: 0, max: 65_535 }, 'a port number (0 = any that is free)'),
   hidden_service_dir: path(''),
   directory_nodes: freeText(SHIPPED_DIRECTORIES.mainnet.join(','), 65_536),
@@ -162,13 +163,13 @@ export const DIRECTORY_KEYS = {
   dial_back: yesNo(false),
   canary_interval_sec: seconds(60),
   nick_auth: oneOf('disabled', NICK_AUTH_MODES),
-  status_host: host('127.0.0.1'),
+  status_host: host('127.0.0.1', 'status_port'),
   status_port: whole(62_600, { min: 0, max: 65_535 }, 'a port number (0 = off)'),
   status_hosts: hosts(),
 };
 
 export const OBWATCHER_KEYS = {
-  host: host('127.0.0.1'),
+  host: host('127.0.0.1', 'port'),
   port: port(62_601),
   page_hosts: hosts(),
 };

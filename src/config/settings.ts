@@ -8,7 +8,7 @@ import { isLoopbackHost } from '../protocol/location.js';
 import { parseCfg, readCfgFile, type CfgFile } from './cfg-file.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { ConfigError } from './config-error.js';
-import { defaultConfigText, writeDefaultConfig } from './default-config.js';
+import { writeDefaultConfig } from './default-config.js';
 import { nearestName } from './nearest-name.js';
 import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
 import { resolveDatadir } from './paths.js';
@@ -200,15 +200,16 @@ export async function peekSettings(options: Omit<LoadOptions, 'mustExist'>): Pro
   const datadir = resolveDatadir(options.datadir);
   const configFile = join(datadir, CONFIG_FILE_NAME);
   const read = await readCfgFile(configFile);
-  const cfg = read ?? (await shippedCfg(configFile));
+  const cfg = read ?? shippedCfg(configFile);
   return {
     ...(await settingsFrom(cfg, { datadir, role: options.role })),
     configExists: read !== undefined,
   };
 }
 
-async function shippedCfg(path: string): Promise<CfgFile> {
-  const parsed = parseCfg(await defaultConfigText(), path);
-  if (!parsed.ok) throw new Error('the configuration that this program ships cannot be read');
+/** What the shipped file says: nothing but the defaults. */
+function shippedCfg(path: string): CfgFile {
+  const parsed = parseCfg('[MESSAGING:onion]\ntype = onion\n', path);
+  if (!parsed.ok) throw new Error('the built-in configuration cannot be read');
   return parsed.value;
 }

@@ -1,4 +1,5 @@
 /** Checks of the running directory from outside: its descriptor, the way to it, and the relay. */
+import { hostAndPort } from '../kit/host-name.js';
 import type { Dialer } from '../channel/ports.js';
 import { createLoopbackOverlay } from '../overlay/loopback.js';
 import { createTorOverlay } from '../overlay/tor.js';
@@ -176,7 +177,7 @@ export const reachableCheck: Check = {
     });
     const target =
       onion.torMode === 'external'
-        ? `HiddenServicePort ${location.port} ${onion.serving.host}:${onion.serving.port} in torrc`
+        ? `HiddenServicePort ${location.port} ${hostAndPort(onion.serving.host, onion.serving.port)} in torrc`
         : 'end what else uses its key (another machine, a HiddenServiceDir in torrc), and restart the directory';
     if (result.outcome === 'unreachable' && facts.get('running').state === undefined) {
       return skipped('it does not answer, and whether the directory runs is not known');

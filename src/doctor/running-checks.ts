@@ -1,5 +1,6 @@
 /** Checks of the running directory, by its status page, and of the ports that it needs. */
 import { createServer } from 'node:net';
+import { hostAndPort } from '../kit/host-name.js';
 import { counted } from '../kit/decimal.js';
 import { errorText, shownLine } from '../kit/shown-text.js';
 import { askStatus, type StatusAnswer, type StatusQuestion } from '../ops/status-client.js';
@@ -161,7 +162,7 @@ export const portCheck: Check = {
     if (!loopback && torMode === 'managed') return ok('none needed: our own Tor has a socket');
     const { host, port } = serving;
     if (port === 0) return ok('any that is free');
-    const at = `${host}:${port}`;
+    const at = hostAndPort(host, port);
     const fault = await listenFault(host, port);
     if (fault === undefined) return ok(`${at} is free`);
     const key = 'onion_serving_port';

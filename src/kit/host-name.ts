@@ -72,3 +72,29 @@ export function isExpectedHost(header: string | undefined, rule: HostRule): bool
   if (configured === '0.0.0.0' || configured === '::') return isAddress(host);
   return host === configured;
 }
+
+/**
+ * A name or an address as it is given to the operating system: as it was written, an IPv6 address without
+ * the brackets it may have. Undefined when it is neither; a port does not belong to it.
+ */
+export function hostInUse(text: string): string | undefined {
+  const bracketed = /^\[(.*)\]$/s.exec(text)?.[1];
+  const address = bracketed ?? text;
+  if (bracketed !== undefined || text.includes(':')) {
+    // Addresses of one link name their interface: fe80::1%eth0.
+    const plain = address.toLowerCase().replace(/%[\w.-]{1,32}$/, '');
+    return ipv6(plain) === undefined ? undefined : address;
+  }
+  return /^[A-Za-z0-9._-]{1,253}$/.test(text) ? text : undefined;
+}
+
+/** The port that was written behind a host; undefined where the text is not a host with a port. */
+export function portInside(text: string): string | undefined {
+  const [, host, port] = /^([^:]*|\[.*\]):(\d*)$/s.exec(text) ?? [];
+  return host !== undefined && hostInUse(host) !== undefined ? port : undefined;
+}
+
+/** As a person writes it: `127.0.0.1:9051`, `[::1]:9051`. */
+export function hostAndPort(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

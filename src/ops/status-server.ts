@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Log } from '../channel/log.js';
 import { handleOf, type NativeHandle } from '../handover/native-handle.js';
 import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
-import { isExpectedHost } from '../kit/host-name.js';
+import { isExpectedHost, hostAndPort } from '../kit/host-name.js';
 import { shownJson } from '../kit/shown-text.js';
 import { errorFields } from './error-text.js';
 import { ExitCode } from './exit.js';
@@ -57,7 +57,7 @@ export class StatusAddressError extends Error {
     const why =
       code === 'EADDRINUSE' ? 'another program listens there' : `it cannot be used (${code})`;
     super(
-      `status page at ${host}:${port}: ${why}; set status_host and status_port in [DIRECTORY] to a free address, or status_port = 0 to do without`,
+      `status page at ${hostAndPort(host, port)}: ${why}; set status_host and status_port in [DIRECTORY] to a free address, or status_port = 0 to do without`,
       { cause },
     );
     this.code = code;

@@ -4,6 +4,7 @@ import {
   bondScriptPubKey,
   bondValue,
   certExpired,
+  type BondPolicy,
   type FidelityBondProof,
 } from '../protocol/fidelity-bond.js';
 import type { BondChainView, BondState } from './book-api.js';
@@ -26,6 +27,8 @@ export interface Valuation {
 export interface BondValuerOptions {
   readonly clock: Clock;
   readonly chain: BondChainView;
+  /** How bonds are valued. */
+  readonly policy: BondPolicy;
   /** All that should be looked at again. */
   readonly proofs: () => readonly { readonly maker: string; readonly proof: FidelityBondProof }[];
   readonly onValued: (maker: string, proof: FidelityBondProof, valuation: Valuation) => void;
@@ -42,7 +45,11 @@ export interface BondValuer {
 const nothing = { amount: undefined, confirmedAt: undefined, value: undefined };
 
 /** Rejects when the node does not answer. */
-async function valuate(chain: BondChainView, proof: FidelityBondProof): Promise<Valuation> {
+async function valuate(
+  chain: BondChainView,
+  policy: BondPolicy,
+  proof: FidelityBondProof,
+): Promise<Valuation> {
   const [tip, output] = await Promise.all([
     chain.tip(),
     chain.output(proof.utxo.txid, proof.utxo.vout),
@@ -59,6 +66,7 @@ async function valuate(chain: BondChainView, proof: FidelityBondProof): Promise<
     return { state: 'expired', detail, amount, confirmedAt, value: undefined };
   }
   const value = bondValue({
+    ...policy,
     satoshi: amount,
     confirmationTime: confirmedAt,
     lockTime: proof.lockTime,
@@ -72,6 +80,7 @@ async function valuate(chain: BondChainView, proof: FidelityBondProof): Promise<
 export function createBondValuer({
   clock,
   chain,
+  policy,
   proofs,
   onValued,
 }: BondValuerOptions): BondValuer {
@@ -97,7 +106,7 @@ export function createBondValuer({
 
   async function one(maker: string, proof: FidelityBondProof): Promise<void> {
     try {
-      const valuation = await valuate(chain, proof);
+      const valuation = await valuate(chain, policy, proof);
       if (closed) return;
       failed = false;
       onValued(maker, proof, valuation);

@@ -9,6 +9,7 @@ import {
   parseFidelityBond,
   verifyBondCertificate,
   verifyBondNicks,
+  type BondPolicy,
   type FidelityBondProof,
 } from '../protocol/fidelity-bond.js';
 import type { BondChainView, BondState, BookBond } from './book-api.js';
@@ -46,6 +47,8 @@ export interface BondsOptions {
   readonly clock: Clock;
   readonly limits?: Partial<BondLimits>;
   readonly chain: BondChainView | undefined;
+  /** How bonds are valued; without it as deployed peers do. */
+  readonly policy?: BondPolicy;
   /** The bond of this maker reads otherwise than before. */
   readonly onChange: (maker: string) => void;
   /** Told how many signatures the largest and each other slice checked; for tests and benchmarks. */
@@ -133,6 +136,7 @@ export function createBonds(options: BondsOptions): Bonds {
     createBondValuer({
       clock,
       chain,
+      policy: options.policy ?? {},
       proofs: () =>
         [...bonds].flatMap(([maker, { proof, state }]) =>
           proof && state !== 'invalid' && state !== 'waiting' && state !== 'claimed'

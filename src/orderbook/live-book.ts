@@ -6,6 +6,7 @@ import { EventEmitter } from 'eventemitter3';
 import type { Arrival, OnionMessageChannel } from '../channel/channel-api.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Random } from '../channel/ports.js';
+import type { BondPolicy } from '../protocol/fidelity-bond.js';
 import { formatLocation } from '../protocol/location.js';
 import { createBonds, type BondLimits } from './bonds.js';
 import { createOrderbook, type BookLimits, type BookOffer, type Orderbook } from './book.js';
@@ -41,6 +42,8 @@ export interface LiveBookOptions {
   readonly epochMs?: () => number;
   /** A bitcoin node; without one, bonds have no value. */
   readonly chain?: BondChainView;
+  /** How bonds are valued; without it as deployed peers do. */
+  readonly bondPolicy?: BondPolicy;
   /** The caller closes it. */
   readonly audit?: BookAudit;
   /** Makers are asked again this often, in milliseconds. Default 10 minutes. */
@@ -78,6 +81,7 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
     nick: channel.nick,
     clock,
     chain: options.chain,
+    ...(options.bondPolicy && { policy: options.bondPolicy }),
     ...(options.bondLimits && { limits: options.bondLimits }),
     onChange(maker) {
       for (const { oid } of book.offersOf(maker)) changes.touch(idOf(maker, oid));

@@ -1,6 +1,7 @@
 /** The accept loop that both overlays share: a TCP listener that outlives shortages and bad peers. */
 import { rename } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
+import { hostAndPort } from '../kit/host-name.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, MovableService } from '../channel/ports.js';
 import {
@@ -70,7 +71,7 @@ function errorCode(error: unknown): string {
 
 /** The line for a listener that could not be opened. Names the config keys that decide it. */
 function listenFault({ host, port }: ListenAddress, error: unknown): OverlayError {
-  const at = `${host}:${port}`;
+  const at = hostAndPort(host, port);
   const keys = 'onion_serving_host and onion_serving_port in joinmarket.cfg';
   const code = errorCode(error);
   switch (code) {

@@ -266,8 +266,16 @@ export function formatFidelityBond(proof: FidelityBondProof): string {
   return base64.encode(bytes);
 }
 
+/** How a user values bonds (protocol document, section 13.1). */
+export interface BondPolicy {
+  /** Yearly interest as a fraction; 0.015 where nothing is configured (`interest_rate`). */
+  readonly interestRate?: number;
+  /** 1.3 where nothing is configured (`bond_value_exponent`). */
+  readonly exponent?: number;
+}
+
 /** What the value formula is told; all times in Unix seconds. */
-export interface BondValueTerms {
+export interface BondValueTerms extends BondPolicy {
   /** The coin's amount. */
   readonly satoshi: number;
   /** Time of the block that confirmed it. */
@@ -275,10 +283,6 @@ export interface BondValueTerms {
   readonly lockTime: number;
   /** Median time of the best block. */
   readonly now: number;
-  /** Yearly interest as a fraction; 0.015 where nothing is configured (`interest_rate`). */
-  readonly interestRate?: number;
-  /** 1.3 where nothing is configured (`bond_value_exponent`). */
-  readonly exponent?: number;
 }
 
 /**

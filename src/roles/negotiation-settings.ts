@@ -1,17 +1,36 @@
 /** What `joinmarket.cfg` says about coinjoins, in the terms of `negotiation/`. */
-import { join, resolve } from 'node:path';
-import type { Settings } from '../config/settings.js';
+import { join } from 'node:path';
+import { expandPath } from '../config/paths.js';
+import type { PolicySettings, Settings } from '../config/settings.js';
+import type { BlacklistOptions } from '../negotiation/blacklist.js';
+import type { ChoicePolicy } from '../negotiation/choose-makers.js';
 import type { DoorLimits } from '../negotiation/door.js';
 import type { MakerPolicy } from '../negotiation/maker-api.js';
 import type { SessionLimits } from '../negotiation/maker-sessions.js';
+import type { FeePolicy } from '../negotiation/fees.js';
 import type { TakerPolicy } from '../negotiation/taker-api.js';
+import type { BondPolicy } from '../protocol/fidelity-bond.js';
 
 const DEFAULT_LIST = join('cmtdata', 'commitmentlist');
 
 /** `[POLICY] commitment_list_location`, absolute; relative paths start at the data directory. */
 export function commitmentListPath({ datadir, policy }: Settings): string {
   const location = policy.commitmentListLocation;
-  return resolve(datadir, location === '' || location === '.' ? DEFAULT_LIST : location);
+  return expandPath(location === '' || location === '.' ? DEFAULT_LIST : location, datadir);
+}
+
+/** `[YIELDGENERATOR] bond_file`, absolute; undefined when none is named. */
+export function bondFilePath({ datadir, yieldGenerator }: Settings): string | undefined {
+  const { bondFile } = yieldGenerator;
+  return bondFile === '' ? undefined : expandPath(bondFile, datadir);
+}
+
+/** How a maker remembers used commitments, in this store. */
+export function blacklistOptions(
+  { policy }: Settings,
+  ports: Pick<BlacklistOptions, 'store' | 'relay'>,
+): BlacklistOptions {
+  return { ...ports, acceptBroadcasts: policy.acceptCommitmentBroadcasts };
 }
 
 /** `[YIELDGENERATOR]`; one directory or direct link may use half of what there is. */
@@ -27,10 +46,12 @@ export function doorLimits({ yieldGenerator: terms }: Settings): Partial<DoorLim
   };
 }
 
+/** Coinjoins at a time, for `MakerCoinjoins.limits`. */
 export function sessionLimits({ yieldGenerator: terms }: Settings): Partial<SessionLimits> {
   return { proven: terms.maxSessions };
 }
 
+/** What a maker demands and how long it waits, for `MakerCoinjoins.policy`. */
 export function makerPolicy({ policy, yieldGenerator }: Settings): Partial<MakerPolicy> {
   return {
     takerUtxoRetries: policy.takerUtxoRetries,
@@ -41,6 +62,7 @@ export function makerPolicy({ policy, yieldGenerator }: Settings): Partial<Maker
   };
 }
 
+/** What a taker waits for, accepts and pays, for `runCoinjoin`. */
 export function takerPolicy({ policy, timeout }: Settings): Partial<TakerPolicy> {
   return {
     makerWaitMs: timeout.makerTimeoutSec * 1000,
@@ -49,6 +71,12 @@ export function takerPolicy({ policy, timeout }: Settings): Partial<TakerPolicy>
     unconfirmedMs: timeout.unconfirmTimeoutSec * 1000,
     minimumMakers: policy.minimumMakers,
     broadcast: policy.txBroadcast,
+    ...feePolicy(policy),
+  };
+}
+
+function feePolicy(policy: PolicySettings): FeePolicy {
+  return {
     maxCjFeeAbs: policy.maxCjFeeAbs ?? undefined,
     maxCjFeeRel: policy.maxCjFeeRel ?? undefined,
     txFees: policy.txFees,
@@ -56,4 +84,14 @@ export function takerPolicy({ policy, timeout }: Settings): Partial<TakerPolicy>
     absurdFeePerKb: policy.absurdFeePerKb,
     maxSweepFeeChange: policy.maxSweepFeeChange,
   };
+}
+
+/** Whom a taker accepts and how it draws them, for `chooseMakers`. */
+export function choicePolicy({ policy }: Settings): ChoicePolicy {
+  return { ...feePolicy(policy), bondlessMakersAllowance: policy.bondlessMakersAllowance };
+}
+
+/** How bonds are valued, for orderbook, taker and watcher. */
+export function bondPolicy({ policy }: Settings): BondPolicy {
+  return { interestRate: policy.interestRate, exponent: policy.bondValueExponent };
 }

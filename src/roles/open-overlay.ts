@@ -2,6 +2,7 @@
  * The overlay that a configuration asks for: loopback, or Tor in one of its modes (`tor_mode`).
  */
 import { join } from 'node:path';
+import { hostAndPort } from '../kit/host-name.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random } from '../channel/ports.js';
 import type { Settings } from '../config/settings.js';
@@ -101,7 +102,7 @@ async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | To
     return new TorError(
       'connect',
       'refused',
-      `nothing listens at Tor's SOCKS port ${socks.host}:${socks.port}`,
+      `nothing listens at Tor's SOCKS port ${hostAndPort(socks.host, socks.port)}`,
       { remedy: 'unreachable' },
     );
   }

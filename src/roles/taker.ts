@@ -14,6 +14,7 @@ import type { BondChainView, LiveBook } from '../orderbook/book-api.js';
 import type { Orderbook } from '../orderbook/book.js';
 import { openLiveBook, type BookAudit } from '../orderbook/live-book.js';
 import type { Command, CommandName } from '../protocol/commands.js';
+import type { BondPolicy } from '../protocol/fidelity-bond.js';
 
 export interface TakerEvents {
   /** Offers came, changed or went. */
@@ -68,6 +69,8 @@ export interface TakerOptions {
   readonly random?: Random;
   /** A bitcoin node; without one, bonds have no value. */
   readonly chain?: BondChainView;
+  /** How bonds are valued; without it as deployed peers do. */
+  readonly bondPolicy?: BondPolicy;
   /** Compares directories; the caller closes it. */
   readonly audit?: BookAudit;
 }
@@ -82,7 +85,7 @@ interface Question {
 }
 
 export function startTaker(options: TakerOptions): Taker {
-  const { channel, clock, log, random = Math.random, chain, audit } = options;
+  const { channel, clock, log, random = Math.random, chain, bondPolicy, audit } = options;
   const events = new EventEmitter<TakerEvents>();
   const questions = new Set<Question>();
   const live = openLiveBook({
@@ -91,6 +94,7 @@ export function startTaker(options: TakerOptions): Taker {
     log,
     random,
     ...(chain && { chain }),
+    ...(bondPolicy && { bondPolicy }),
     ...(audit && { audit }),
     onOffers: (maker, offers) => void events.emit('change', { maker, offers }),
   });

@@ -9,6 +9,7 @@ import type { Health } from '../ops/status-server.js';
 import type { BondChainView, LiveBook } from '../orderbook/book-api.js';
 import { openLiveBook, type BookAudit } from '../orderbook/live-book.js';
 import type { Network } from '../protocol/constants.js';
+import type { BondPolicy } from '../protocol/fidelity-bond.js';
 import { startOrderbookServer } from '../web/server.js';
 
 export interface WatcherOptions {
@@ -28,6 +29,8 @@ export interface WatcherOptions {
   readonly log: Log;
   /** A bitcoin node; without one, bonds have no value. */
   readonly chain?: BondChainView;
+  /** How bonds are valued; without it as deployed peers do. */
+  readonly bondPolicy?: BondPolicy;
   /** Compares directories; the caller closes it. */
   readonly audit?: BookAudit;
 }
@@ -44,13 +47,14 @@ export interface Watcher {
 
 /** Rejects with a PageAddressError when the page's address is taken or unusable. */
 export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
-  const { channel, network, page, clock, random, log, chain, audit } = options;
+  const { channel, network, page, clock, random, log, chain, bondPolicy, audit } = options;
   const book = openLiveBook({
     channel,
     clock,
     random,
     log,
     ...(chain && { chain }),
+    ...(bondPolicy && { bondPolicy }),
     ...(audit && { audit }),
   });
   const health = (): Health =>

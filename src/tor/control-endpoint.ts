@@ -1,5 +1,7 @@
 /** Where Tor's control port is: `host:port`, or a unix socket. */
 import { connect, type Socket } from 'node:net';
+import { hostAndPort, hostInUse, portInside } from '../kit/host-name.js';
+import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../kit/socket-path.js';
 import { TorError } from './tor-error.js';
 
 export type ControlEndpoint =
@@ -7,8 +9,6 @@ export type ControlEndpoint =
   | { readonly kind: 'unix'; readonly path: string };
 
 const UNIX_PREFIX = 'unix:';
-/** `sun_path` has 108 bytes with its closing NUL. */
-const MAX_UNIX_PATH_BYTES = 107;
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 /** Silence after which the operating system asks whether the other end is still there. */
 const KEEP_ALIVE_MS = 30_000;
@@ -19,27 +19,28 @@ function badEndpoint(message: string): TorError {
 
 /**
  * The control endpoint of a configuration. `host` is a host name, an IPv4 or IPv6 address (brackets
- * allowed) or `unix:/absolute/path`; the port means nothing in the last case.
+ * allowed) or `unix:/absolute/path` (also `unix:///absolute/path`); the port means nothing in the last case.
  * Throws a TorError (`endpoint`, `bad-endpoint`).
  */
 export function parseControlEndpoint(host: string, port: number | undefined): ControlEndpoint {
   const name = host.trim();
-  if (name.startsWith(UNIX_PREFIX)) {
-    const path = name.slice(UNIX_PREFIX.length);
+  const path = unixSocketPath(name);
+  if (path !== undefined) {
     if (!path.startsWith('/')) {
       throw badEndpoint(`Tor control socket "${name}": write unix:/absolute/path`);
     }
-    if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) {
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
       throw badEndpoint(
-        `Tor control socket "${name}": a socket path has at most ${MAX_UNIX_PATH_BYTES} bytes`,
+        `Tor control socket "${name}": a socket path has at most ${MAX_SOCKET_PATH_BYTES} bytes`,
       );
     }
     return { kind: 'unix', path };
   }
-  const bare = /^\[(.+)\]$/.exec(name)?.[1] ?? name;
-  if (bare === '' || /[\s/]/.test(bare)) {
+  const bare = hostInUse(name);
+  if (bare === undefined) {
+    const inside = portInside(name) === undefined ? '' : '; the port is given on its own';
     throw badEndpoint(
-      `Tor control host "${host}": write a host name, an address or unix:/path/of/socket`,
+      `Tor control host "${host}": write a host name, an address or unix:/path/of/socket${inside}`,
     );
   }
   if (port === undefined || !Number.isInteger(port) || port < 1 || port > 65_535) {
@@ -53,8 +54,7 @@ export function parseControlEndpoint(host: string, port: number | undefined): Co
 /** As a person writes it: `127.0.0.1:9051`, `[::1]:9051`, `unix:/run/tor/control`. */
 export function formatControlEndpoint(endpoint: ControlEndpoint): string {
   if (endpoint.kind === 'unix') return UNIX_PREFIX + endpoint.path;
-  const host = endpoint.host.includes(':') ? `[${endpoint.host}]` : endpoint.host;
-  return `${host}:${endpoint.port}`;
+  return hostAndPort(endpoint.host, endpoint.port);
 }
 
 const START_TOR = 'start Tor (sudo systemctl start tor) with a control port in its torrc:';

@@ -5,6 +5,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
+import { hostAndPort } from '../kit/host-name.js';
 import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, DialOptions } from '../channel/ports.js';
 import { formatLocation, parseOnionHost, type Location } from '../protocol/location.js';
@@ -42,7 +43,9 @@ export interface SocksDialer {
 
 /** `127.0.0.1:9050` or `unix:/run/tor/socks`. */
 export function formatSocksEndpoint(endpoint: SocksEndpoint): string {
-  return endpoint.kind === 'tcp' ? `${endpoint.host}:${endpoint.port}` : `unix:${endpoint.path}`;
+  return endpoint.kind === 'tcp'
+    ? hostAndPort(endpoint.host, endpoint.port)
+    : `unix:${endpoint.path}`;
 }
 
 function unreachable(endpoint: SocksEndpoint, error: Error): SocksError {

@@ -16,7 +16,7 @@ import {
 import type { Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
-import { isExpectedHost, type HostRule } from '../kit/host-name.js';
+import { isExpectedHost, type HostRule, hostAndPort } from '../kit/host-name.js';
 import { shownJson } from '../kit/shown-text.js';
 import { errorFields } from '../ops/error-text.js';
 import { ExitCode } from '../ops/exit.js';
@@ -76,7 +76,7 @@ export class PageAddressError extends Error {
     const why =
       code === 'EADDRINUSE' ? 'another program listens there' : `it cannot be used (${code})`;
     super(
-      `orderbook page at ${host}:${port}: ${why}; give a free address with --host and --port, or host and port in [OBWATCHER]`,
+      `orderbook page at ${hostAndPort(host, port)}: ${why}; give a free address with --host and --port, or host and port in [OBWATCHER]`,
       { cause },
     );
     this.code = code;

@@ -60,6 +60,8 @@ t.test('a wrong command line is exit code 2 and says what is allowed', async (t)
     [['taker', '--ask', 'J5nobody', 'fill'], /--ask needs a nick, a command and its arguments/],
     [['taker', '--ask', 'J5nobody', 'dance', 'now'], /dance is no private command; known: fill/],
     [['taker', '--ask', 'J5nobody', 'fill', '0', '1'], /fill takes 4 arguments at least, not 2/],
+    [['ob-watcher', '--host', '127.0.0.1:80'], /host name or an IP address; the port .* --port/],
+    [['ob-watcher', '--host', '[::1'], /host name or an IP address/],
     [['demo', '--seconds', '0'], /number of seconds/],
     [['directory', '--datadir='], /It is empty; give a directory/],
     [['init', '--datadir='], /It is empty; give a directory/],

@@ -19,6 +19,7 @@ import {
 } from '../../src/config/settings-keys.js';
 import { loadSettings, settingsFrom, type Role, type Settings } from '../../src/config/settings.js';
 import { FORMER_LISTS, SHIPPED_DIRECTORIES } from '../../src/config/shipped-directories.js';
+import { commitmentListPath } from '../../src/roles/negotiation-settings.js';
 import { formatLocation, onionHost, parseLocation } from '../../src/protocol/location.js';
 
 const ROLES: readonly Role[] = ['directory', 'maker', 'taker', 'ob-watcher'];
@@ -214,6 +215,46 @@ t.test('one line for each bad value: where, found, allowed', async (t) => {
       /tor_control_host: found "unix:relative"; allowed: .*unix:\/path/,
     ],
     [`${onion}tor_control_host = unix:/${'s'.repeat(107)}`, /tor_control_host: found/],
+    [`${onion}tor_control_host = unix:///`, /tor_control_host: found "unix:\/\/\/"/],
+    [`${onion}tor_control_host = unix:"/run/tor/control"`, /tor_control_host: found/],
+    [
+      `${onion}socks5_host = 127.0.0.1:9050`,
+      /^joinmarket\.cfg:3: \[MESSAGING:x\] socks5_host: found "127\.0\.0\.1:9050", a host with a port, which belongs into socks5_port; allowed: a host name or an IP address$/,
+    ],
+    [`${onion}socks5_host = [::1]:9050`, /"\[::1\]:9050", a host with a port, .* socks5_port;/],
+    [`${onion}socks5_host = tor:`, /"tor:", a host with a port, .* socks5_port;/],
+    [
+      `${onion}tor_control_host = tor:9051`,
+      /"tor:9051", a host with a port, which belongs into tor_control_port; allowed: a host name, /,
+    ],
+    [
+      `${onion}onion_serving_host = localhost:8080`,
+      /a host with a port, which belongs into onion_serving_port;/,
+    ],
+    [
+      `${onion}tor_target_host = 10.0.0.1:8080`,
+      /"10.0.0.1:8080", a host with a port, which does not belong here;/,
+    ],
+    ['[DIRECTORY]\nstatus_host = 0.0.0.0:62600', /a host with a port, .* into status_port;/],
+    ['[OBWATCHER]\nhost = 0.0.0.0:62601', /a host with a port, which belongs into port;/],
+    [`${onion}socks5_host = [::1`, /socks5_host: found "\[::1"; allowed/],
+    [`${onion}socks5_host = ::g`, /socks5_host: found "::g"; allowed/],
+    [`${onion}socks5_host = [localhost]`, /socks5_host: found "\[localhost\]"; allowed/],
+    [`${onion}socks5_host = http://tor`, /socks5_host: found "http:\/\/tor"; allowed/],
+    [
+      `${onion}regtest_count = 1,1\nonion_serving_host = [::1]`,
+      /onion_serving_host: found "::1"; allowed: this machine only \(127/,
+    ],
+    [
+      `${onion}hidden_service_dir = "~/hs"`,
+      /^joinmarket\.cfg:3: \[MESSAGING:x\] hidden_service_dir: found .*~\/hs.*; allowed: a path on one line, without quotes around it$/,
+    ],
+    [`${onion}hidden_service_dir = '/hs'`, /hidden_service_dir: found .*without quotes/],
+    [
+      '[POLICY]\ncommitment_list_location = "cmtdata/list"',
+      /\[POLICY\] commitment_list_location: found .*without quotes/,
+    ],
+    ['[YIELDGENERATOR]\nbond_file = "b.json', /\[YIELDGENERATOR\] bond_file: found .*without/],
     [
       `${onion}tor_mode = magic`,
       /tor_mode: found "magic"; allowed: auto, control, managed, external/,
@@ -251,6 +292,7 @@ t.test('one line for each bad value: where, found, allowed', async (t) => {
       `${onion}[BLOCKCHAIN]\nnetwork = testnet`,
       /directory_nodes: found the shipped list of mainnet; allowed: host:port of at least one testnet/,
     ],
+    [`${onion}[MESSAGING:y]\ntype = ONION`, /:4: \[MESSAGING:y\] type: found a second onion/],
     [
       `${onion}[MESSAGING:y]\ntype = onion`,
       /^joinmarket\.cfg:4: \[MESSAGING:y\] type: found a second onion section, after \[MESSAGING:x\]; allowed: one/,
@@ -308,6 +350,62 @@ t.test('values in every allowed form', async (t) => {
   t.equal(settings.onion.controlPassword, '50%#;"', 'MESSAGING:onion counts without a type');
   t.equal(settings.onion.hiddenServiceDir, '/data/keys', 'relative to the data directory');
   t.equal(settings.onion.serving.port, 0);
+});
+
+t.test('the type of the section, in capitals or not', async (t) => {
+  for (const type of ['onion', 'Onion', 'ONION', 'oNiOn']) {
+    const { settings, notices } = await read(
+      `[MESSAGING:irc]\nport = 6667\n[MESSAGING:x]\ntype = ${type}\nsocks5_port = 9150\n`,
+    );
+    t.equal(settings.onion.socks.port, 9150, type);
+    t.match(notices, [/only onion channels are served; ignored: \[MESSAGING:irc\]/]);
+  }
+});
+
+t.test('hosts and sockets in every form', async (t) => {
+  const hosts = [
+    ['[::1]', '::1'],
+    ['::1', '::1'],
+    ['[FE80::1%%eth0]', 'FE80::1%eth0'],
+    ['[::ffff:127.0.0.1]', '::ffff:127.0.0.1'],
+    ['Tor.Example.org', 'Tor.Example.org'],
+    ['stack_tor.1', 'stack_tor.1'],
+    ['10.0.0.1', '10.0.0.1'],
+  ] as const;
+  for (const [written, host] of hosts) {
+    const { settings } = await read(
+      [
+        '[MESSAGING:x]\ntype = onion',
+        ...['socks5_host', 'tor_control_host', 'tor_target_host', 'onion_serving_host'].map(
+          (key) => `${key} = ${written}`,
+        ),
+        `[DIRECTORY]\nstatus_host = ${written}`,
+        `[OBWATCHER]\nhost = ${written}`,
+      ].join('\n'),
+    );
+    const { onion, directory, obWatcher } = settings;
+    t.match(onion, { socks: { host }, control: { host }, targetHost: host, serving: { host } });
+    t.equal(directory.statusHost, host);
+    t.equal(obWatcher.host, host);
+  }
+  for (const written of [
+    'unix:/run/tor/control',
+    'unix:///run/tor/control',
+    'UNIX:/run/tor/control',
+  ]) {
+    const { settings } = await read(`[MESSAGING:x]\ntype = onion\ntor_control_host = ${written}\n`);
+    t.same(settings.onion.control, { kind: 'unix', path: '/run/tor/control' }, written);
+  }
+  for (const [written, path] of [
+    ['~/used', join(homedir(), 'used')],
+    ['used', '/data/used'],
+    ['.', '/data/cmtdata/commitmentlist'],
+    ['', '/data/cmtdata/commitmentlist'],
+    ['/x/"used"', '/x/"used"'],
+  ] as const) {
+    const { settings } = await read(`[POLICY]\ncommitment_list_location = ${written}\n`);
+    t.equal(commitmentListPath(settings), path, written);
+  }
 });
 
 /** The addresses that a role dials, and the notices behind them. */

@@ -1,7 +1,14 @@
 /** Names and addresses as a Host header or a configuration has them. */
 import * as fc from 'fast-check';
 import t from 'tap';
-import { canonicalHost, isExpectedHost, isLoopbackHost } from '../../src/kit/host-name.js';
+import {
+  canonicalHost,
+  hostAndPort,
+  hostInUse,
+  isExpectedHost,
+  isLoopbackHost,
+  portInside,
+} from '../../src/kit/host-name.js';
 
 t.test('a name or an address as it is compared', (t) => {
   const rows: readonly (readonly [string, string | undefined])[] = [
@@ -125,6 +132,44 @@ t.test('who may ask a page', (t) => {
       const expected = isExpectedHost(header, { configured: '127.0.0.1' });
       const host = header.toLowerCase().replace(/:\d*$/, '').replace(/\.$/, '');
       return !expected || isLoopbackHost(host) || header.startsWith('[');
+    }),
+  );
+  t.end();
+});
+
+t.test('a host as it is given to the operating system, and what is none', (t) => {
+  const rows: readonly (readonly [string, string | undefined, string | undefined])[] = [
+    ['localhost', 'localhost', undefined],
+    ['[::1]', '::1', undefined],
+    ['::1', '::1', undefined],
+    ['fe80::1%eth0', 'fe80::1%eth0', undefined],
+    ['tor_1', 'tor_1', undefined],
+    ['127.0.0.1:9050', undefined, '9050'],
+    ['tor:', undefined, ''],
+    ['[::1]:9050', undefined, '9050'],
+    ['[tor]:9050', undefined, undefined],
+    ['[tor]', undefined, undefined],
+    ['tor:90a', undefined, undefined],
+    ['::1:90:', undefined, undefined],
+    ['[::1', undefined, undefined],
+    ['[]', undefined, undefined],
+    ['', undefined, undefined],
+    ['a b', undefined, undefined],
+    ['a\n', undefined, undefined],
+    ['x'.repeat(254), undefined, undefined],
+  ];
+  for (const [text, host, port] of rows) {
+    t.equal(hostInUse(text), host, text);
+    t.equal(portInside(text), port, text);
+  }
+  fc.assert(
+    fc.property(fc.oneof(fc.ipV4(), fc.ipV6(), fc.domain()), fc.nat(65_535), (host, port) => {
+      const written = hostAndPort(host, port);
+      return (
+        hostInUse(host) === host &&
+        hostInUse(written) === undefined &&
+        portInside(written) === String(port)
+      );
     }),
   );
   t.end();

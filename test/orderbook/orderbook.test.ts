@@ -7,6 +7,7 @@ import type {
   BondOutput,
   BookChange,
   BookEntry,
+  LiveBook,
 } from '../../src/orderbook/book-api.js';
 import { createBonds, type BondsOptions } from '../../src/orderbook/bonds.js';
 import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
@@ -15,9 +16,11 @@ import { watchDirectories } from '../../src/orderbook/directory-health.js';
 import { openLiveBook } from '../../src/orderbook/live-book.js';
 import { createSlices } from '../../src/orderbook/slices.js';
 import { parseCommands, type Command } from '../../src/protocol/commands.js';
-import { bondScriptPubKey } from '../../src/protocol/fidelity-bond.js';
+import { bondScriptPubKey, bondValue } from '../../src/protocol/fidelity-bond.js';
 import { formatLocation } from '../../src/protocol/location.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
+import { startTaker } from '../../src/roles/taker.js';
+import { startWatcher } from '../../src/roles/watcher.js';
 import { keyOf, openProbe } from '../helpers/channel-probe.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
 import { createTestClock } from '../helpers/test-clock.js';
@@ -783,7 +786,10 @@ t.test('changes are told in versions', (t) => {
 });
 
 /** A book over two fake directories. */
-async function opened(test: Test, options: { readonly expireMs?: number } = {}) {
+async function opened(
+  test: Test,
+  options: { readonly expireMs?: number; readonly chain?: BondChainView } = {},
+) {
   const [a, b] = [await startFakeDirectory(), await startFakeDirectory()];
   test.teardown(async () => {
     await Promise.all([a.close(), b.close()]);
@@ -808,6 +814,47 @@ async function opened(test: Test, options: { readonly expireMs?: number } = {}) 
   const names = { a: formatLocation(a.location), b: formatLocation(b.location) };
   return { channel, clock, book, first, second, settle, names };
 }
+
+const valueIn = (book: LiveBook): number | undefined => book.snapshot().entries[0]?.bond?.value;
+
+t.test('books, takers and watchers value bonds as their user says', async (t) => {
+  const bondPolicy = { interestRate: 0.03, exponent: 1 };
+  const bond = ownBond(1);
+  const output: Extract<BondOutput, { found: true }> = {
+    found: true,
+    amount: 100_000_000,
+    confirmedAt: 1_672_531_200,
+    scriptHex: bondScriptPubKey(bond.lockTime, bond.utxoPublicKeyHex),
+  };
+  const chain: BondChainView = {
+    tip: async () => ({ height: 800_000, medianTime: 1_700_000_000 }),
+    output: async () => output,
+  };
+  const { channel, clock, book, first, settle } = await opened(t, { chain });
+  const tools = { channel, clock, random: () => 0, log: silentLog, chain, bondPolicy };
+  const taker = startTaker(tools);
+  t.teardown(() => taker.stop());
+  const page = { host: '127.0.0.1', port: 0 };
+  const watcher = await startWatcher({ ...tools, network: 'signet', page });
+  t.teardown(() => watcher.stop());
+  const own = openLiveBook(tools);
+  t.teardown(() => own.close());
+
+  const maker = keyOf(20);
+  const offer = `${OFFER.slice(12)}!tbond ${bondProof(bond, maker.nick, channel.nick)}`;
+  first.send(685, formatPrivmsg(maker, channel.nick, 'sw0reloffer', offer));
+  await settle(first);
+  clock.advance(1_000);
+  await settled();
+  const { amount: satoshi, confirmedAt: confirmationTime } = output;
+  const terms = { satoshi, confirmationTime, lockTime: bond.lockTime, now: 1_700_000_000 };
+  const expected = bondValue({ ...terms, ...bondPolicy });
+  t.equal(valueIn(taker.live), expected);
+  t.equal(valueIn(watcher.book), expected);
+  t.equal(valueIn(own), expected);
+  t.equal(valueIn(book), bondValue(terms), 'without, as deployed peers do');
+  t.not(expected, bondValue(terms));
+});
 
 t.test('a live book over two directories', async (t) => {
   const { channel, clock, book, first, second, settle, names } = await opened(t);

@@ -418,6 +418,8 @@ t.test('control endpoints', async (t) => {
     ['[::1]', 9051, '[::1]:9051'],
     ['unix:/run/tor/control', undefined, 'unix:/run/tor/control'],
     [' unix:/run/tor/control ', 9051, 'unix:/run/tor/control'],
+    ['unix:///run/tor/control', undefined, 'unix:/run/tor/control'],
+    ['fe80::1%eth0', 9051, '[fe80::1%eth0]:9051'],
   ];
   for (const [host, port, text] of good) {
     t.equal(formatControlEndpoint(parseControlEndpoint(host, port)), text);
@@ -431,6 +433,9 @@ t.test('control endpoints', async (t) => {
     ['a b', 9051],
     ['/run/tor/control', 9051],
     ['unix:run/tor', undefined],
+    ['127.0.0.1:9051', 9051],
+    ['[::1]:9051', 9051],
+    ['[tor]', 9051],
     [`unix:/${'x'.repeat(107)}`, undefined],
   ];
   for (const [host, port] of bad) {

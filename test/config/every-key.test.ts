@@ -1,0 +1,445 @@
+/**
+ * Every key of the key tables is changed in turn: the settings change, and so does what some part of the
+ * product gets from them. A new key without an effect fails here.
+ */
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import t from 'tap';
+import { silentLog } from '../../src/channel/log.js';
+import { isLiveKey, limitsOf, nodeOptions } from '../../src/cli/directory.js';
+import { offerFromSettings } from '../../src/cli/maker.js';
+import { watcherOptions } from '../../src/cli/ob-watcher.js';
+import { logOptions } from '../../src/cli/program.js';
+import { patienceOf } from '../../src/cli/taker.js';
+import { parseCfg } from '../../src/config/cfg-file.js';
+import { whole } from '../../src/config/cfg-value.js';
+import { changedKeys } from '../../src/config/changed-keys.js';
+import { defaultConfigText } from '../../src/config/default-config.js';
+import type { OnionSettings } from '../../src/config/onion-settings.js';
+import {
+  BLOCKCHAIN_KEYS,
+  DIRECTORY_KEYS,
+  LOGGING_KEYS,
+  OBWATCHER_KEYS,
+  ONION_KEYS,
+  POLICY_KEYS,
+  TIMEOUT_KEYS,
+  YIELDGENERATOR_KEYS,
+  type SectionKeys,
+} from '../../src/config/settings-keys.js';
+import { settingsFrom, type Role, type Settings } from '../../src/config/settings.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { bondValue } from '../../src/protocol/fidelity-bond.js';
+import { onionHost } from '../../src/protocol/location.js';
+import {
+  blacklistOptions,
+  bondFilePath,
+  bondPolicy,
+  choicePolicy,
+  commitmentListPath,
+  doorLimits,
+  makerPolicy,
+  sessionLimits,
+  takerPolicy,
+} from '../../src/roles/negotiation-settings.js';
+import { openOverlay } from '../../src/roles/open-overlay.js';
+
+const ONION_SECTION = 'MESSAGING:onion';
+const TABLES: Readonly<Record<string, SectionKeys>> = {
+  BLOCKCHAIN: BLOCKCHAIN_KEYS,
+  [ONION_SECTION]: ONION_KEYS,
+  LOGGING: LOGGING_KEYS,
+  TIMEOUT: TIMEOUT_KEYS,
+  POLICY: POLICY_KEYS,
+  YIELDGENERATOR: YIELDGENERATOR_KEYS,
+  DIRECTORY: DIRECTORY_KEYS,
+  OBWATCHER: OBWATCHER_KEYS,
+};
+
+interface Other {
+  /** Differs from the default. */
+  readonly value: string;
+  /** What else the section says before and after, where the key means something only then. */
+  readonly beside?: Readonly<Record<string, string>>;
+  /** Roles that can have it; all without. */
+  readonly roles?: readonly Role[];
+}
+
+const LARGE_FEES = { cjfee_r: '0.01', txfee_contribution: '200' };
+
+/** By section and key. */
+const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> = {
+  BLOCKCHAIN: { network: 'signet' },
+  [ONION_SECTION]: {
+    // Another type makes it another section, and the defaults count.
+    type: { value: 'irc', beside: { socks5_port: '9150' } },
+    socks5_host: '[::1]',
+    socks5_port: '9150',
+    tor_control_host: 'unix:///run/tor/control',
+    tor_control_port: '9151',
+    tor_control_password: 'secret',
+    tor_target_host: '10.0.0.2',
+    tor_mode: 'control',
+    onion_serving_host: '0.0.0.0',
+    onion_serving_port: '8081',
+    hidden_service_dir: 'keys',
+    directory_nodes: `${onionHost(new Uint8Array(32).fill(7))}:5222`,
+    // A directory dials nobody, so that the addresses fit both ways.
+    regtest_count: { value: '1,1', roles: ['directory'] },
+  },
+  LOGGING: { console_log_level: 'DEBUG', color: 'false' },
+  TIMEOUT: { maker_timeout_sec: '30', unconfirm_timeout_sec: '90' },
+  POLICY: {
+    segwit: 'false',
+    native: 'false',
+    minimum_makers: '2',
+    max_cj_fee_abs: '1000',
+    max_cj_fee_rel: '0.01',
+    tx_fees: '2000',
+    tx_fees_factor: '0.5',
+    absurd_fee_per_kb: '100000',
+    max_sweep_fee_change: '0.5',
+    tx_broadcast: 'self',
+    taker_utxo_retries: '5',
+    taker_utxo_age: '10',
+    taker_utxo_amtpercent: '50',
+    accept_commitment_broadcasts: 'false',
+    commitment_list_location: '~/used',
+    interest_rate: '0.03',
+    bondless_makers_allowance: '0.5',
+    bond_value_exponent: '1',
+  },
+  YIELDGENERATOR: {
+    ordertype: 'absoffer',
+    cjfee_a: { value: '900', beside: { ordertype: 'absoffer' } },
+    cjfee_r: '0.005',
+    cjfee_factor: { value: '0.5', beside: LARGE_FEES },
+    txfee_contribution: { value: '100', beside: { cjfee_r: '0.01' } },
+    txfee_contribution_factor: { value: '0.1', beside: LARGE_FEES },
+    minsize: '200000',
+    size_factor: '0.2',
+    session_timeout_sec: '600',
+    pending_tx_timeout_min: '30',
+    max_sessions: '3',
+    fills_per_minute: '3',
+    fills_per_second: '2',
+    orderbook_interval_sec: '20',
+    orderbook_per_second: '5',
+    bond_file: 'bond.json',
+  },
+  DIRECTORY: {
+    motd: 'Greetings',
+    max_peers: '7',
+    max_unhandshaked: '7',
+    handshake_timeout_sec: '7',
+    heartbeat_interval_sec: '7',
+    heartbeat_idle_sec: '7',
+    heartbeat_pong_wait_sec: '7',
+    heartbeat_evict_sec: '7',
+    write_stall_timeout_sec: '7',
+    send_queue_bytes: '70000',
+    pubmsg_per_minute: '7',
+    orderbook_per_minute: '7',
+    privmsg_per_second: '7',
+    getpeerlist_per_minute: '7',
+    junk_per_minute: '7',
+    deliveries_per_second: '7',
+    orderbook_per_second: '7',
+    streams_per_circuit: '7',
+    dial_back: 'true',
+    canary_interval_sec: '7',
+    nick_auth: 'prefer_verified',
+    status_host: '::1',
+    status_port: '7',
+    status_hosts: 'page.example.org',
+  },
+  OBWATCHER: { host: '[::1]', port: '7', page_hosts: 'page.example.org' },
+};
+
+const NO_WALLET = 'the commands have no wallet';
+const NO_NODE = 'the commands ask no bitcoin node';
+
+/** Keys that do nothing in the commands yet, and why; the example file says so of exactly these. */
+const ONLY_IN_THE_LIBRARY: Readonly<Record<string, string>> = {
+  '[TIMEOUT] unconfirm_timeout_sec': NO_WALLET,
+  '[POLICY] minimum_makers': NO_WALLET,
+  '[POLICY] max_cj_fee_abs': NO_WALLET,
+  '[POLICY] max_cj_fee_rel': NO_WALLET,
+  '[POLICY] tx_fees': NO_WALLET,
+  '[POLICY] tx_fees_factor': NO_WALLET,
+  '[POLICY] absurd_fee_per_kb': NO_WALLET,
+  '[POLICY] max_sweep_fee_change': NO_WALLET,
+  '[POLICY] tx_broadcast': NO_WALLET,
+  '[POLICY] taker_utxo_retries': NO_WALLET,
+  '[POLICY] taker_utxo_age': NO_WALLET,
+  '[POLICY] taker_utxo_amtpercent': NO_WALLET,
+  '[POLICY] interest_rate': NO_NODE,
+  '[POLICY] bond_value_exponent': NO_NODE,
+  '[POLICY] bondless_makers_allowance': NO_WALLET,
+  '[YIELDGENERATOR] session_timeout_sec': NO_WALLET,
+  '[YIELDGENERATOR] pending_tx_timeout_min': NO_WALLET,
+  '[YIELDGENERATOR] max_sessions': NO_WALLET,
+};
+
+const ROLES: readonly Role[] = ['directory', 'maker', 'taker', 'ob-watcher'];
+
+async function read(
+  section: string,
+  lines: Readonly<Record<string, string>>,
+  role: Role,
+): Promise<Settings> {
+  const written = section === ONION_SECTION ? { type: 'onion', ...lines } : lines;
+  const text = [
+    ...(section === ONION_SECTION ? [] : [`[${ONION_SECTION}]`, 'type = onion']),
+    `[${section}]`,
+    ...Object.entries(written).map(([key, value]) => `${key} = ${value}`),
+  ].join('\n');
+  const cfg = parseCfg(text, 'joinmarket.cfg');
+  if (!cfg.ok) throw new Error(cfg.fault.fault);
+  return (await settingsFrom(cfg.value, { datadir: '/data', role })).settings;
+}
+
+const STORE = { size: 0, has: () => false, add: async () => true };
+const BOND = { satoshi: 1e8, confirmationTime: 1.5e9, lockTime: 1.9e9, now: 1.7e9 };
+
+/** Varied sizes and fees, by the same chance each time. */
+function offerOf(settings: Settings) {
+  const chance = Math.random;
+  Math.random = () => 0.9;
+  try {
+    return offerFromSettings(settings, 10_000_000);
+  } finally {
+    Math.random = chance;
+  }
+}
+
+/** What the commands get, the overlay aside. */
+function inCommands(settings: Settings): unknown {
+  // A watcher hands it on to bonds that no bitcoin node values.
+  const { bondPolicy: _unused, ...watcher } = watcherOptions(settings);
+  return {
+    every: [logOptions(settings), settings.network, settings.onion.directoryNodes],
+    directory: nodeOptions(settings),
+    maker: [
+      offerOf(settings),
+      doorLimits(settings),
+      commitmentListPath(settings),
+      blacklistOptions(settings, { store: STORE }),
+      bondFilePath(settings),
+    ],
+    taker: patienceOf(settings),
+    watcher,
+  };
+}
+
+/** What a user of the library gets. */
+function inLibrary(settings: Settings): unknown {
+  return {
+    maker: [makerPolicy(settings), sessionLimits(settings), doorLimits(settings)],
+    taker: [takerPolicy(settings), choicePolicy(settings)],
+    bond: bondValue({ ...bondPolicy(settings), ...BOND }),
+  };
+}
+
+/** Which parts of the onion settings `openOverlay` looks at, in all modes together. */
+async function readByOverlay(dir: string): Promise<ReadonlySet<string>> {
+  const reads = new Set<string>();
+  const { onion } = await read(ONION_SECTION, { hidden_service_dir: join(dir, 'key') }, 'maker');
+  const modes: readonly Partial<OnionSettings>[] = [
+    { loopback: true },
+    { torMode: 'control' },
+    { torMode: 'external' },
+  ];
+  for (const mode of modes) {
+    const watched = new Proxy(
+      { ...onion, ...mode },
+      {
+        get(target, name) {
+          reads.add(String(name));
+          const value: unknown = Reflect.get(target, name);
+          return value;
+        },
+      },
+    );
+    // oxlint-disable-next-line no-await-in-loop -- they share a key folder
+    const opened = await openOverlay({
+      settings: { datadir: dir, role: 'maker', onion: watched },
+      serves: true,
+      clock: systemClock,
+      random: Math.random,
+      log: silentLog,
+      signal: new AbortController().signal,
+    });
+    // oxlint-disable-next-line no-await-in-loop
+    await opened.close();
+  }
+  return reads;
+}
+
+/** Parts of the onion settings that differ. */
+function changedOnion(before: OnionSettings, after: OnionSettings): readonly string[] {
+  const now = new Map<string, unknown>(Object.entries(after));
+  return Object.entries(before).flatMap(([name, value]) =>
+    isDeepStrictEqual(value, now.get(name)) ? [] : [name],
+  );
+}
+
+interface Effects {
+  readonly settings: boolean;
+  readonly commands: boolean;
+  readonly library: boolean;
+  /** Whether a program of some role, that reads the file again, notices. */
+  readonly noticed: boolean;
+}
+
+const typed = ({ cfg: _cfg, ...settings }: Settings): unknown => settings;
+
+async function effectsOf(
+  section: string,
+  key: string,
+  given: string | Other,
+  overlay: ReadonlySet<string>,
+): Promise<Effects> {
+  const other: Other = typeof given === 'string' ? { value: given } : given;
+  const effects = { settings: false, commands: false, library: false, noticed: false };
+  for (const role of other.roles ?? ROLES) {
+    // oxlint-disable-next-line no-await-in-loop
+    const before = await read(section, { ...other.beside }, role);
+    // oxlint-disable-next-line no-await-in-loop
+    const after = await read(section, { ...other.beside, [key]: other.value }, role);
+    const differ = (part: (settings: Settings) => unknown): boolean =>
+      !isDeepStrictEqual(part(before), part(after));
+    effects.settings ||= differ(typed);
+    effects.commands ||=
+      differ(inCommands) ||
+      changedOnion(before.onion, after.onion).some((name) => overlay.has(name));
+    effects.library ||= differ(inLibrary);
+    effects.noticed ||= changedKeys(before, after).some(
+      (name) => name.section === section && name.key === key,
+    );
+  }
+  return effects;
+}
+
+/** What is wrong with the keys of these tables. */
+async function faultsOf(
+  tables: Readonly<Record<string, SectionKeys>>,
+  others: Readonly<Record<string, Readonly<Record<string, string | Other>>>>,
+  overlay: ReadonlySet<string>,
+): Promise<readonly string[]> {
+  const faults: string[] = [];
+  for (const [section, keys] of Object.entries(tables)) {
+    for (const key of Object.keys(keys)) {
+      const name = `[${section}] ${key}`;
+      const other = others[section]?.[key];
+      if (other === undefined) {
+        faults.push(`${name}: no other value is known here`);
+        continue;
+      }
+      // oxlint-disable-next-line no-await-in-loop
+      const { settings, commands, library, noticed } = await effectsOf(
+        section,
+        key,
+        other,
+        overlay,
+      );
+      if (!settings) faults.push(`${name}: the settings stay the same`);
+      if (!commands && !library) faults.push(`${name}: nothing gets it`);
+      if (commands && name in ONLY_IN_THE_LIBRARY) faults.push(`${name}: is no exception`);
+      if (!commands && library && !(name in ONLY_IN_THE_LIBRARY)) {
+        faults.push(`${name}: does nothing in the commands, and is not listed as such`);
+      }
+      // Another type is another section, whose other keys are noticed.
+      if (!noticed && key !== 'type') faults.push(`${name}: a program does not notice a change`);
+    }
+  }
+  return faults;
+}
+
+t.test('every key has an effect', async (t) => {
+  const overlay = await readByOverlay(t.testdir());
+  t.same(await faultsOf(TABLES, OTHER, overlay), []);
+  const known = Object.entries(TABLES).flatMap(([section, keys]) =>
+    Object.keys(keys).map((key) => `[${section}] ${key}`),
+  );
+  const gone = Object.keys(ONLY_IN_THE_LIBRARY).filter((name) => !known.includes(name));
+  t.same(gone, [], 'every exception is a key');
+
+  const tables = { POLICY: { brand_new: whole(1, { min: 0, max: 9 }) } };
+  t.same(
+    await faultsOf(tables, OTHER, overlay),
+    ['[POLICY] brand_new: no other value is known here'],
+    'a new key fails',
+  );
+  t.match(
+    await faultsOf(tables, { POLICY: { brand_new: '2' } }, overlay),
+    ['[POLICY] brand_new: the settings stay the same', '[POLICY] brand_new: nothing gets it'],
+    'with another value, too',
+  );
+});
+
+/** The comment that explains each key: the lines of comment above it, or above the keys before it. */
+async function commentsOfExample(): Promise<ReadonlyMap<string, string>> {
+  const comments = new Map<string, string>();
+  let section = '';
+  let comment: string[] = [];
+  let isOpen = false;
+  for (const line of (await defaultConfigText()).split('\n')) {
+    const [, header] = /^\[(.*)\]$/.exec(line) ?? [];
+    const [, key] = /^(\w+) *=/.exec(line) ?? [];
+    if (header !== undefined) section = header;
+    if (key !== undefined) comments.set(`[${section}] ${key}`, comment.join(' '));
+    const isComment = line.startsWith('#');
+    if (isComment && !isOpen) comment = [];
+    if (isComment) comment.push(line.slice(1).trim());
+    isOpen = isComment;
+  }
+  return comments;
+}
+
+t.test(
+  'the example file says of exactly the listed keys that the commands ignore them',
+  async (t) => {
+    const says = [...(await commentsOfExample())].filter(([, comment]) =>
+      /No effect yet in the commands\b.*; the library(, given one,)? takes (it|them) as `/.test(
+        comment,
+      ),
+    );
+    t.same(says.map(([name]) => name).toSorted(), Object.keys(ONLY_IN_THE_LIBRARY).toSorted());
+    for (const [name, comment] of says) {
+      const node = comment.includes('which ask no bitcoin node');
+      t.equal(node, ONLY_IN_THE_LIBRARY[name] === NO_NODE, name);
+      const named = [...comment.matchAll(/`(\w+)`/g)].map(([, word = '']) => word);
+      t.ok(named.length >= 1, `${name}: where the library takes it`);
+      for (const word of named) t.ok(LIBRARY_NAMES.has(word), `${name}: ${word} is there`);
+    }
+  },
+);
+
+const SOME = await read('POLICY', {}, 'taker');
+const LIBRARY_NAMES: ReadonlySet<string> = new Set([
+  'makerPolicy',
+  'takerPolicy',
+  'sessionLimits',
+  'choicePolicy',
+  'bondPolicy',
+  'chooseMakers',
+  ...[makerPolicy, takerPolicy, sessionLimits, choicePolicy].flatMap((part) =>
+    Object.keys(part(SOME)),
+  ),
+]);
+
+const live = ({ directory }: Settings): unknown => [limitsOf(directory), directory.motd];
+
+t.test('a reload puts into force what it claims to, and nothing else', async (t) => {
+  for (const [key, given] of Object.entries(OTHER['DIRECTORY'] ?? {})) {
+    const before = await read('DIRECTORY', {}, 'directory');
+    const value = typeof given === 'string' ? given : given.value;
+    const after = await read('DIRECTORY', { [key]: value }, 'directory');
+    t.equal(
+      isLiveKey({ section: 'DIRECTORY', key }),
+      !isDeepStrictEqual(live(before), live(after)),
+      key,
+    );
+  }
+});
