@@ -1,16 +1,22 @@
 /** `onionmc status`: how a running directory is doing, read from its status page. */
 import { InvalidArgumentError, type Command } from 'commander';
+import { peekSettings } from '../config/settings.js';
 import { shownJson } from '../kit/shown-text.js';
-import { askStatus } from '../ops/status-client.js';
-import { UnreachableError } from './errors.js';
+import { askStatus, statusBase } from '../ops/status-client.js';
+import { UnreachableError, UsageError } from './errors.js';
 import { colorsOutput, print, printJson, printScreen } from './print.js';
+import { parseDatadir } from './program.js';
 import { statusPage, type StatusJson } from './status-page.js';
 
 interface StatusCommandOptions {
   readonly watch?: boolean;
   readonly json?: boolean;
-  readonly url: URL;
+  readonly url?: URL;
+  readonly datadir?: string;
 }
+
+/** The same, with the address of the page. */
+type StatusRequest = StatusCommandOptions & { readonly url: URL };
 
 const DEFAULT_URL = new URL('http://127.0.0.1:62600');
 const REFRESH_MS = 2_000;
@@ -27,7 +33,7 @@ function parseUrl(text: string): URL {
 
 function unreachable(at: string, why: string): UnreachableError {
   return new UnreachableError(
-    `no directory answers at ${at} (${why}): start it (onionmc directory), or give --url as status_host and status_port in [DIRECTORY] say`,
+    `no directory answers at ${at} (${why}): start it (onionmc directory), or give its --datadir, or --url as status_host and status_port in [DIRECTORY] say`,
   );
 }
 
@@ -63,7 +69,7 @@ function page(now: Look, before: Look): string {
   });
 }
 
-async function watch(first: Look, { url, json }: StatusCommandOptions): Promise<void> {
+async function watch(first: Look, { url, json }: StatusRequest): Promise<void> {
   let before = first;
   let waitMs = GAP_MS;
   for (;;) {
@@ -87,8 +93,26 @@ async function watch(first: Look, { url, json }: StatusCommandOptions): Promise<
   }
 }
 
-async function runStatus(options: StatusCommandOptions): Promise<void> {
-  const first = await look(options.url);
+/** Where the directory of a data directory shows its page. Nothing is written there. */
+async function pageOf(datadir: string): Promise<URL> {
+  const { settings } = await peekSettings({ role: 'directory', datadir });
+  const { statusHost, statusPort } = settings.directory;
+  if (statusPort === 0) {
+    throw new UsageError(
+      `${settings.configFile}: [DIRECTORY] status_port is 0, so this directory has no status page: give it a port and restart the directory`,
+    );
+  }
+  return statusBase(statusHost, statusPort);
+}
+
+async function runStatus(asked: StatusCommandOptions): Promise<void> {
+  const { datadir } = asked;
+  if (datadir !== undefined && asked.url !== undefined) {
+    throw new UsageError('--url and --datadir exclude each other: both say where the page is');
+  }
+  const url = asked.url ?? (datadir === undefined ? DEFAULT_URL : await pageOf(datadir));
+  const options: StatusRequest = { ...asked, url };
+  const first = await look(url);
   if (options.json === true) printJson(first.status);
   if (options.watch === true) {
     await watch(first, options);
@@ -96,7 +120,7 @@ async function runStatus(options: StatusCommandOptions): Promise<void> {
   }
   if (options.json === true) return;
   await pause(GAP_MS);
-  print(page(await look(options.url), first));
+  print(page(await look(url), first));
 }
 
 export function addStatusCommand(program: Command): void {
@@ -105,6 +129,11 @@ export function addStatusCommand(program: Command): void {
     .description('show how a running directory is doing')
     .option('--watch', 'show it again and again; ends with Ctrl-C')
     .option('--json', 'print /status as it is; with --watch one line for each look')
-    .option('--url <url>', 'where its status page is', parseUrl, DEFAULT_URL)
+    .option('--url <url>', `where its status page is (default: ${DEFAULT_URL.origin})`, parseUrl)
+    .option(
+      '--datadir <dir>',
+      'data directory of the directory, whose configuration says where',
+      parseDatadir,
+    )
     .action(runStatus);
 }

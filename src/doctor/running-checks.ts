@@ -3,7 +3,12 @@ import { createServer } from 'node:net';
 import { hostAndPort } from '../kit/host-name.js';
 import { counted } from '../kit/decimal.js';
 import { errorText, shownLine } from '../kit/shown-text.js';
-import { askStatus, type StatusAnswer, type StatusQuestion } from '../ops/status-client.js';
+import {
+  askStatus,
+  statusBase,
+  type StatusAnswer,
+  type StatusQuestion,
+} from '../ops/status-client.js';
 import { somebodyRuns } from '../handover/request-socket.js';
 import { formatLocation, parseLocation } from '../protocol/location.js';
 import type { Settings } from '../config/settings.js';
@@ -24,19 +29,12 @@ function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : errorText(error);
 }
 
-/** The address to connect to for one that is listened on. */
-function reachable(host: string): string {
-  if (host === '0.0.0.0') return '127.0.0.1';
-  if (host === '::') return '[::1]';
-  return host.includes(':') ? `[${host}]` : host;
-}
-
 function ask(
   { directory }: Settings,
   path: StatusQuestion['path'],
   { signal }: Machine,
 ): Promise<StatusAnswer> {
-  const base = new URL(`http://${reachable(directory.statusHost)}:${directory.statusPort}`);
+  const base = statusBase(directory.statusHost, directory.statusPort);
   return askStatus({ base, path, signal });
 }
 

@@ -22,6 +22,13 @@ export type StatusAnswer =
   /** What listens there is no status page. `why` can be shown as it is. */
   | { readonly kind: 'stranger'; readonly why: string };
 
+/** The page of `status_host` and `status_port`, seen from this machine: a wildcard is no address to ask. */
+export function statusBase(host: string, port: number): URL {
+  const plain = host.replace(/^\[(.*)\]$/, '$1');
+  const at = plain === '0.0.0.0' ? '127.0.0.1' : plain === '::' ? '::1' : plain;
+  return new URL(`http://${at.includes(':') ? `[${at}]` : at}:${port}`);
+}
+
 export interface StatusQuestion {
   /** `http://host:port`; a path in it is not used. */
   readonly base: URL;

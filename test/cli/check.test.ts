@@ -304,7 +304,7 @@ t.test('check over loopback', async (t) => {
     const url = `http://127.0.0.1:${statusPort}`;
     const shown = await runCli(['status', '--url', url]);
     t.equal(shown.code, 0, shown.stderr);
-    t.match(shown.stdout, /^onionmc \S+, signet, up 00:00:\d\d\n127\.0\.0\.1:\d+\n/);
+    t.match(shown.stdout, /^onionmc \S+, signet, up \d\d:\d\d:\d\d\n127\.0\.0\.1:\d+\n/);
     t.match(shown.stdout, /^health +all is well\nonion +reachable\nself test off\n/m);
     t.notOk(shown.stdout.includes('\u001b'), 'no colours in a pipe');
     const json = await runCli(['status', '--json', '--url', url]);
@@ -313,6 +313,28 @@ t.test('check over loopback', async (t) => {
       kinds: { serving: 0, notServing: 0 },
       lag: { peers: 0, mostBytes: 0 },
       canary: { state: 'off', tests: 0 },
+    });
+
+    t.test('of a data directory', async (t) => {
+      const config = (host: string, port: number): string =>
+        `[BLOCKCHAIN]\nnetwork = signet\n[DIRECTORY]\nstatus_host = ${host}\nstatus_port = ${port}\n`;
+      const datadir = await mkdtemp(join(tmpdir(), 'onionmc-status-'));
+      t.teardown(() => rm(datadir, { recursive: true, force: true }));
+      const status = async (text: string, ...more: string[]) => {
+        await writeFile(join(datadir, 'joinmarket.cfg'), text);
+        return runCli(['status', '--json', '--datadir', datadir, ...more]);
+      };
+      for (const host of ['127.0.0.1', '0.0.0.0']) {
+        const { code, stdout, stderr } = await status(config(host, statusPort));
+        t.equal(code, 0, stderr);
+        t.match(JSON.parse(stdout), { network: 'signet' }, host);
+      }
+      const off = await status(config('127.0.0.1', 0));
+      t.equal(off.code, 2);
+      t.match(off.stderr, /joinmarket\.cfg: \[DIRECTORY\] status_port is 0/);
+      const both = await status(config('127.0.0.1', statusPort), '--url', url);
+      t.equal(both.code, 2);
+      t.match(both.stderr, /--url and --datadir exclude each other/);
     });
 
     t.test('in a terminal', async (t) => {
