@@ -30,6 +30,10 @@ import { serveDirectory } from '../helpers/directory-service.js';
 import { directoryAnswer, startFakeDirectory } from '../helpers/fake-directory.js';
 import { freePort } from '../../src/tor/private-network/free-ports.js';
 
+/** A configuration that says where the status page is. */
+const pageConfig = (host: string, port: number): string =>
+  `[BLOCKCHAIN]\nnetwork = signet\n[DIRECTORY]\nstatus_host = ${host}\nstatus_port = ${port}\n`;
+
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const run = promisify(execFile);
 
@@ -316,23 +320,21 @@ t.test('check over loopback', async (t) => {
     });
 
     t.test('of a data directory', async (t) => {
-      const config = (host: string, port: number): string =>
-        `[BLOCKCHAIN]\nnetwork = signet\n[DIRECTORY]\nstatus_host = ${host}\nstatus_port = ${port}\n`;
-      const datadir = await mkdtemp(join(tmpdir(), 'onionmc-status-'));
-      t.teardown(() => rm(datadir, { recursive: true, force: true }));
+      const own = await mkdtemp(join(tmpdir(), 'onionmc-status-'));
+      t.teardown(() => rm(own, { recursive: true, force: true }));
       const status = async (text: string, ...more: string[]) => {
-        await writeFile(join(datadir, 'joinmarket.cfg'), text);
-        return runCli(['status', '--json', '--datadir', datadir, ...more]);
+        await writeFile(join(own, 'joinmarket.cfg'), text);
+        return runCli(['status', '--json', '--datadir', own, ...more]);
       };
       for (const host of ['127.0.0.1', '0.0.0.0']) {
-        const { code, stdout, stderr } = await status(config(host, statusPort));
+        const { code, stdout, stderr } = await status(pageConfig(host, statusPort));
         t.equal(code, 0, stderr);
         t.match(JSON.parse(stdout), { network: 'signet' }, host);
       }
-      const off = await status(config('127.0.0.1', 0));
+      const off = await status(pageConfig('127.0.0.1', 0));
       t.equal(off.code, 2);
       t.match(off.stderr, /joinmarket\.cfg: \[DIRECTORY\] status_port is 0/);
-      const both = await status(config('127.0.0.1', statusPort), '--url', url);
+      const both = await status(pageConfig('127.0.0.1', statusPort), '--url', url);
       t.equal(both.code, 2);
       t.match(both.stderr, /--url and --datadir exclude each other/);
     });
