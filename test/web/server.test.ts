@@ -576,7 +576,7 @@ t.test('onionmc ob-watcher: a wrong command line, and a port that is taken', asy
   const datadir = await datadirOf(t, '127.0.0.1:1');
   const cases = [
     [['--port', '70000'], /a port number, at most 65535/],
-    [['--host', 'a b'], /a host name or an address/],
+    [['--host', 'a b'], /a host name or an IP address; the port goes into --port/],
     [['--port', String(port)], /another program listens there; give a free address with --host/],
   ] as const;
   for (const [args, message] of cases) {
