@@ -106,7 +106,8 @@ export const DEFAULT_TIMINGS: ChannelTimings = {
   publishKeepMs: 600_000,
   orderbookKeepMs: 60_000,
   withdrawMs: 3_000,
-  closeGraceMs: 2_000,
+  // Less than a program gives one of its parts to stop.
+  closeGraceMs: 1_500,
 };
 
 export interface ChannelLimits {

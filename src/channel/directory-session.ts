@@ -277,7 +277,9 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
       pacer.pause();
       // Late for pacing: better too many at once than none.
       for (const message of queue.splice(0)) write(message);
-      line.end('stopped', timings.closeGraceMs);
+      // Before the handshake is over nothing was said that has to arrive.
+      if (ready) line.end('stopped', timings.closeGraceMs);
+      else line.drop('stopped');
     },
   };
 }
