@@ -164,6 +164,23 @@ async function makerBetween(t: Test, options: { readonly door?: Partial<DoorLimi
   return { a, b, first, second, channel, maker, announced };
 }
 
+t.test('an offer that no peer reads starts no maker', async (t) => {
+  const channel = openProbe([{ kind: 'loopback', host: '127.0.0.1', port: await freePort() }]);
+  t.teardown(() => channel.close());
+  const { clock } = channel;
+  for (const [more, fault] of [
+    [{ cjfee: '1.4' }, 'offer-cjfee'],
+    [{ txfee: -1 }, 'offer-txfee'],
+    [{ minsize: 2, maxsize: 1 }, 'offer-size'],
+  ] as const) {
+    const offers = OFFERS.map((offer) => ({ ...offer, ...more }));
+    t.throws(() => startMaker({ channel, offers, clock, log: silentLog }), {
+      name: 'RangeError',
+      message: new RegExp(`no peer reads this offer: ${fault}`),
+    });
+  }
+});
+
 t.test('a maker on a channel that is up already', async (t) => {
   const { a, channel, first, second, announced } = await makerBetween(t);
   await t.test('announces at once', async (t) => {
