@@ -105,6 +105,8 @@ export interface MovableService extends Movable {
 export interface Served {
   /** Where peers reach us. Stays the same for as long as it is served. */
   readonly location: Location;
+  /** What the program itself listens on: `host:port`, or `unix:/path`. Absent where nothing does. */
+  readonly listensOn?: string;
   /** Absent where a service cannot move. */
   readonly move?: MovableService;
   /** Accepts from now on, where it was inherited. */

@@ -1,15 +1,19 @@
-/** `onionmc doctor`: what is wrong with a directory and its machine, and the fix. */
+/** `onionmc doctor`: what is wrong with a program and its machine, and the fix. */
 import { randomBytes } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { ConfigError } from '../config/config-error.js';
 import { resolveDatadir } from '../config/paths.js';
-import type { Machine, Space } from '../doctor/check.js';
-import { CHECKS } from '../doctor/checks.js';
+import type { Settings } from '../config/settings.js';
+import type { DoctorRole, Machine, Refusal, Space } from '../doctor/check.js';
+import { CHECKS_OF } from '../doctor/checks.js';
 import { findingLine, isWell, verdictLine } from '../doctor/format.js';
 import { runChecks } from '../doctor/run-checks.js';
 import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
+import { UsageError } from './errors.js';
+import { DEFAULT_SIZE, offerFromSettings } from './maker.js';
 import { colorsOutput, print, printJson } from './print.js';
 import { keepAlive } from '../kit/keep-alive.js';
 import { parseDatadir } from './program.js';
@@ -17,7 +21,10 @@ import { parseDatadir } from './program.js';
 interface DoctorOptions {
   readonly datadir?: string;
   readonly json?: boolean;
+  readonly role: DoctorRole;
 }
+
+const ROLES: readonly DoctorRole[] = ['directory', 'maker', 'taker', 'ob-watcher'];
 
 /** The hard limit: Node.js raises its own to it at the start. */
 async function openFiles(): Promise<number | undefined> {
@@ -35,8 +42,32 @@ async function space(path: string): Promise<Space | undefined> {
   return { bytes: stats.bavail * stats.bsize, files };
 }
 
+/** What `onionmc maker` refuses besides values that are not allowed. */
+export function makerRefusal(settings: Settings): Refusal | undefined {
+  const { network, configFile } = settings;
+  if (network === 'mainnet') {
+    return {
+      text: 'network is mainnet, and this maker has no wallet to keep a promise with: a start fails',
+      fix: `set network = signet in [BLOCKCHAIN] of ${configFile}`,
+    };
+  }
+  try {
+    offerFromSettings(settings, DEFAULT_SIZE);
+    return undefined;
+  } catch (error) {
+    // Too small a --size is no fault of the file.
+    if (error instanceof UsageError) return undefined;
+    if (!(error instanceof ConfigError)) throw error;
+    const { found, allowed } = error.fault;
+    const place = error.message.slice(0, -`found ${found}; allowed: ${allowed}`.length);
+    return { text: `${place}found ${found}`, fix: `write ${allowed}` };
+  }
+}
+
 function thisMachine(options: DoctorOptions, signal: AbortSignal): Machine {
   return {
+    role: options.role,
+    ...(options.role === 'maker' ? { refusal: makerRefusal } : {}),
     datadir: resolveDatadir(options.datadir),
     nodeVersion: process.versions.node,
     uid: process.geteuid?.(),
@@ -59,9 +90,13 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
   const json = options.json === true;
   const color = colorsOutput();
   try {
-    const findings = await runChecks(CHECKS, thisMachine(options, stopped.signal), (finding) => {
-      if (!json) print(findingLine(finding, color));
-    });
+    const findings = await runChecks(
+      CHECKS_OF[options.role],
+      thisMachine(options, stopped.signal),
+      (finding) => {
+        if (!json) print(findingLine(finding, color));
+      },
+    );
     const well = isWell(findings);
     if (json) printJson({ ok: well, checks: findings });
     else print(verdictLine(findings));
@@ -75,7 +110,10 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
 export function addDoctorCommand(program: Command): void {
   program
     .command('doctor')
-    .description('check a directory and its machine: what is wrong, and how to mend it')
+    .description('check a program and its machine: what is wrong, and how to mend it')
+    .addOption(
+      new Option('--role <program>', 'the program to look at').choices(ROLES).default('directory'),
+    )
     .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
     .option('--json', 'print the findings as JSON')
     .action(runDoctor);

@@ -1,8 +1,8 @@
 /** `onionmc maker`: serves an onion and announces offers; without a wallet it only refuses fills. */
 import { randomBytes } from 'node:crypto';
-import { join } from 'node:path';
 import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigError } from '../config/config-error.js';
+import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
 import type { Settings } from '../config/settings.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { createCommitmentRelay } from '../negotiation/commitment-relay.js';
@@ -15,12 +15,7 @@ import { MAX_SATOSHI, type Offer } from '../protocol/offer.js';
 import { announceCommitment } from '../roles/announce-commitment.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
 import { startMaker, type MakerBond } from '../roles/maker.js';
-import {
-  blacklistOptions,
-  bondFilePath,
-  commitmentListPath,
-  doorLimits,
-} from '../roles/negotiation-settings.js';
+import { blacklistOptions, doorLimits } from '../roles/negotiation-settings.js';
 import { makeOffer, OfferTermsError } from '../roles/offers.js';
 import { UsageError } from './errors.js';
 import { openPeer } from './peer.js';
@@ -31,7 +26,7 @@ interface MakerCommandOptions extends CommonOptions {
   readonly size: number;
 }
 
-const DEFAULT_SIZE = 10_000_000;
+export const DEFAULT_SIZE = 10_000_000;
 
 function parseSatoshi(text: string): number {
   const value = Number(text);
@@ -104,7 +99,7 @@ async function bondFromSettings(settings: Settings): Promise<MakerBond | undefin
 /** Two makers would share a list of used commitments, and later a wallet. */
 async function onlyMaker(datadir: string): Promise<InstanceLock> {
   try {
-    return await lockInstance(join(datadir, 'maker.lock'));
+    return await lockInstance(makerLockPath(datadir));
   } catch (error) {
     if (!(error instanceof LockedError)) throw error;
     const who = error.pid === undefined ? '' : ` (process ${error.pid})`;

@@ -1,6 +1,6 @@
 /** What a check of `onionmc doctor` is, and what it may know. */
 import type { Clock } from '../channel/ports.js';
-import type { Settings } from '../config/settings.js';
+import type { Role, Settings } from '../config/settings.js';
 import type { ProbeDeadlines, ProbeResult } from '../probe/probe.js';
 import type { Location } from '../protocol/location.js';
 import type { NickKey } from '../protocol/nick.js';
@@ -21,8 +21,32 @@ export interface Verdict {
   readonly found?: Partial<Facts>;
 }
 
-/** What the running directory says of itself on its status page. */
-export interface RunningDirectory {
+/** The programs that can be looked at. */
+export type DoctorRole = Exclude<Role, 'check'>;
+
+/** What a person calls them. */
+const NAMES: Readonly<Record<DoctorRole, string>> = {
+  directory: 'directory',
+  maker: 'maker',
+  taker: 'taker',
+  'ob-watcher': 'watcher',
+};
+
+/** `the directory`, `the maker`, ... */
+export const theProgram = ({ role }: Pick<Machine, 'role'>): string => `the ${NAMES[role]}`;
+
+/** The command that starts it. */
+export const startCommand = ({ role, datadir }: Pick<Machine, 'role' | 'datadir'>): string =>
+  `onionmc ${role} --datadir ${JSON.stringify(datadir)}`;
+
+/** Why a program does not start with its settings, and the fix. */
+export interface Refusal {
+  readonly text: string;
+  readonly fix: string;
+}
+
+/** What the running program says of itself, where it has a status page. */
+export interface RunningProgram {
   /** Undefined: it has no status page, so nothing is known. */
   readonly state: string | undefined;
   /** Why it is not healthy, in its own words. */
@@ -36,9 +60,11 @@ export interface Facts {
   readonly settings: Settings;
   /** Where peers reach our directory. */
   readonly location: Location;
-  readonly running: RunningDirectory;
-  /** A directory runs about which no more can be said; its port is in use. */
+  readonly running: RunningProgram;
+  /** A program of ours runs about which no more can be said; its port is in use. */
   readonly holdsPort: true;
+  /** What the running directory listens on for its onion: `host:port`, or `unix:/path`. */
+  readonly listensOn: string;
   /** The key folder holds no key: the next start would make one, and so another address. */
   readonly keyless: string;
   /** There is a program to start a Tor of our own with. */
@@ -72,6 +98,7 @@ export interface Space {
 
 /** The machine that is looked at; tests put another one in its place. */
 export interface Machine {
+  readonly role: DoctorRole;
   /** Absolute. */
   readonly datadir: string;
   /** Like `20.19.0`. */
@@ -88,6 +115,8 @@ export interface Machine {
   readonly today: () => number;
   readonly clock: Clock;
   readonly newNickKey: () => NickKey;
+  /** What the program refuses in its settings besides values that are not allowed; undefined: nothing. */
+  readonly refusal?: (settings: Settings) => Refusal | undefined;
   readonly probeDeadlines?: ProbeDeadlines;
   readonly signal: AbortSignal;
 }

@@ -1,13 +1,14 @@
 /** Checks of Tor's control port: whether one answers, and whether it lets us in. */
 import type { Settings } from '../config/settings.js';
-import { connectControl, type ControlClient } from '../tor/control-client.js';
-import { formatControlEndpoint, type ControlEndpoint } from '../tor/control-endpoint.js';
-import { infoValue, parseProtocolInfo, parseQuoted } from '../tor/control-values.js';
+import type { ControlClient } from '../tor/control-client.js';
+import { formatControlEndpoint } from '../tor/control-endpoint.js';
+import { parseProtocolInfo } from '../tor/control-values.js';
 import { TorError } from '../tor/tor-error.js';
 import {
   note,
   ok,
   skipped,
+  theProgram,
   wrong,
   wrongAs,
   type Check,
@@ -17,61 +18,16 @@ import {
 } from './check.js';
 import { isBehindFilter, neededLines } from './control-filter.js';
 import { torVersionFault } from './machine-checks.js';
-import { ownTors, torFolder } from './tor-access.js';
+import { answered, findOwnTor, tryControl } from './own-tor.js';
 
 const START_TOR =
   'start Tor (sudo systemctl start tor), with "ControlPort 9051" and "CookieAuthentication 1" in /etc/tor/torrc';
 
-async function tryControl(
-  endpoint: ControlEndpoint,
-  password: string | undefined,
-  signal: AbortSignal,
-): Promise<ControlClient | TorError> {
-  try {
-    return await connectControl({
-      endpoint,
-      signal,
-      ...(password === undefined ? {} : { password }),
-    });
-  } catch (error) {
-    if (error instanceof TorError) return error;
-    throw error;
-  }
-}
-
-/** A Tor is there, whether or not it lets us in. */
-function answered(tried: ControlClient | TorError): boolean {
-  return !(tried instanceof TorError) || tried.step === 'authenticate';
-}
-
-/** Whether that Tor works in our folder: in the system's temporary one lie sockets of others too. */
-async function worksIn(control: ControlClient | TorError, folder: string): Promise<boolean> {
-  if (control instanceof TorError) return false;
-  const value = infoValue(await control.command('GETCONF DataDirectory'), 'DataDirectory') ?? '';
-  const quoted = parseQuoted(value);
-  return (quoted.ok ? Buffer.from(quoted.value.value).toString('utf8') : value) === folder;
-}
-
-/** The Tor that a running directory has started. */
 async function ownTorVerdict(facts: FactReader, machine: Machine): Promise<Verdict | undefined> {
-  const owner = facts.peek('owner');
-  if (owner === undefined) return undefined;
-  const { datadir } = facts.get('settings');
-  for (const { control, socks, inside } of await ownTors(datadir, owner)) {
-    // oxlint-disable no-await-in-loop -- the first that answers is the one
-    const tried = await tryControl(control, undefined, machine.signal);
-    if (!answered(tried)) continue;
-    if (!inside && !(await worksIn(tried, torFolder(datadir)))) {
-      if (!(tried instanceof TorError)) tried.close();
-      continue;
-    }
-    // oxlint-enable no-await-in-loop
-    return ok(`the directory's own Tor, at ${formatControlEndpoint(control)}`, {
-      controlTried: tried,
-      socks,
-    });
-  }
-  return undefined;
+  const found = await findOwnTor(facts, machine);
+  if (found === undefined) return undefined;
+  const { at, tried, socks } = found;
+  return ok(`${theProgram(machine)}'s own Tor, at ${at}`, { controlTried: tried, socks });
 }
 
 export const controlCheck: Check = {
@@ -85,7 +41,7 @@ export const controlCheck: Check = {
     if (torMode === 'managed') {
       return (
         (await ownTorVerdict(facts, machine)) ??
-        skipped("the directory's own Tor (tor_mode = managed) starts with it")
+        skipped(`${theProgram(machine)}'s own Tor (tor_mode = managed) starts with it`)
       );
     }
     const at = formatControlEndpoint(control);
@@ -113,7 +69,7 @@ export const controlCheck: Check = {
       return (
         own ??
         note(
-          `nothing at ${at}: the directory will start a Tor of its own`,
+          `nothing at ${at}: ${theProgram(machine)} will start a Tor of its own`,
           `if that is not meant: ${START_TOR}`,
         )
       );
@@ -146,7 +102,8 @@ export const authenticationCheck: Check = {
   title: 'control access',
   needs: ['settings', 'controlTried'],
   gives: ['control', 'filter'],
-  async run(facts, { uid }) {
+  async run(facts, machine) {
+    const { uid } = machine;
     const tried = facts.get('controlTried');
     if (tried instanceof TorError) {
       return wrongAs(tried, 'add "CookieAuthentication 1" to torrc, and restart Tor');
@@ -161,7 +118,7 @@ export const authenticationCheck: Check = {
     if (await isBehindFilter(tried)) {
       return note(
         `a filter in front of Tor ${torVersion} lets us in`,
-        `the directory needs it to allow ${needed.join(', ')} (docs/troubleshooting.md, "control filter")`,
+        `${theProgram(machine)} needs it to allow ${needed.join(', ')} (docs/troubleshooting.md, "control filter")`,
         { ...found, filter: true },
       );
     }
@@ -177,7 +134,7 @@ export const authenticationCheck: Check = {
     const owner = facts.peek('owner') ?? 0;
     const asRoot =
       uid === 0 && owner !== 0
-        ? `; asked as root, who may read any cookie: the directory is user id ${owner}`
+        ? `; asked as root, who may read any cookie: ${theProgram(machine)} is user id ${owner}`
         : '';
     return ok(`Tor ${torVersion} lets us in; it offers ${methods.join(', ')}${asRoot}`, found);
   },

@@ -1,12 +1,23 @@
 /** Checks of what is on disk: data directory, configuration, onion key. */
-import { stat } from 'node:fs/promises';
+import { access, constants, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { ConfigError } from '../config/config-error.js';
 import { misspeltNotices, peekSettings } from '../config/settings.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { nameOfId } from '../tor/cookie-file.js';
 import { readOnionHostname, readOnionKey } from '../tor/key-folder.js';
 import { TorError } from '../tor/tor-error.js';
-import { note, ok, wrong, wrongAs, type Check, type Verdict } from './check.js';
+import {
+  note,
+  ok,
+  startCommand,
+  theProgram,
+  wrong,
+  wrongAs,
+  type Check,
+  type Machine,
+  type Verdict,
+} from './check.js';
 
 /** A key, a configuration, and the state of a Tor. */
 const LEAST_BYTES = 16_777_216;
@@ -17,33 +28,70 @@ const quoted = (path: string): string => JSON.stringify(path);
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : String(error);
 
+/** Peers make their data directory at the first start, if they may. */
+async function missingDatadir(machine: Machine): Promise<Verdict> {
+  const { datadir, role, uid } = machine;
+  if (role === 'directory') {
+    return wrong(`${datadir} does not exist`, `onionmc init --datadir ${quoted(datadir)}`);
+  }
+  let above = dirname(datadir);
+  // oxlint-disable-next-line no-await-in-loop -- upwards, one after the other
+  while (above !== '/' && !(await exists(above))) above = dirname(above);
+  try {
+    await access(above, constants.W_OK | constants.X_OK);
+  } catch {
+    return wrong(
+      `${datadir} does not exist, and this user may not make it in ${above}: a start fails`,
+      `give --datadir a folder of this user, or sudo install -d -m 700 -o "$(id -un)" ${quoted(datadir)}`,
+    );
+  }
+  return note(
+    `${datadir} does not exist; the first start makes it`,
+    `${startCommand(machine)}, or --datadir if it is elsewhere`,
+    { owner: uid ?? 0 },
+  );
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 export const datadirCheck: Check = {
   id: 'datadir',
   title: 'data directory',
   needs: [],
   gives: ['owner'],
-  async run(_facts, { datadir, uid, space }) {
-    const init = `onionmc init --datadir ${quoted(datadir)}`;
+  async run(_facts, machine) {
+    const { datadir, uid, space, role } = machine;
+    const us = theProgram(machine);
     let stats;
     try {
       stats = await stat(datadir);
     } catch (error) {
       const code = codeOf(error);
       return code === 'ENOENT'
-        ? wrong(`${datadir} does not exist`, init)
+        ? missingDatadir(machine)
         : wrong(
             `${datadir} cannot be looked at (${code})`,
-            'run onionmc doctor as root, or as the user of the directory',
+            `run onionmc doctor as root, or as the user of ${us}`,
           );
     }
-    if (!stats.isDirectory()) return wrong(`${datadir} is not a folder`, init);
+    if (!stats.isDirectory()) {
+      return wrong(`${datadir} is not a folder`, 'give --datadir a folder, or move that file away');
+    }
     const owner = await nameOfId('/etc/passwd', stats.uid);
     // Root looks after the directory of another user; whoever else has to be that user.
     if (uid !== undefined && uid !== 0 && stats.uid !== uid) {
-      const us = await nameOfId('/etc/passwd', uid);
+      const me = await nameOfId('/etc/passwd', uid);
+      const as = role === 'directory' ? '' : ` --role ${role}`;
       return wrong(
-        `${datadir} belongs to ${owner}, and this is run by ${us}`,
-        `sudo -u ${owner} onionmc doctor --datadir ${quoted(datadir)}, or sudo chown -R ${us} ${quoted(datadir)}`,
+        `${datadir} belongs to ${owner}, and this is run by ${me}`,
+        `sudo -u ${owner} onionmc doctor${as} --datadir ${quoted(datadir)}, or sudo chown -R ${me} ${quoted(datadir)}`,
       );
     }
     if ((stats.mode & 0o022) !== 0) {
@@ -85,17 +133,19 @@ export const configCheck: Check = {
   title: 'configuration',
   needs: [],
   gives: ['settings'],
-  async run(_facts, { datadir }) {
+  async run(_facts, machine) {
+    const { datadir, role } = machine;
+    const us = theProgram(machine);
     let peeked;
     try {
-      peeked = await peekSettings({ datadir, role: 'directory' });
+      peeked = await peekSettings({ datadir, role });
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const { found, allowed } = error.fault;
       if (error.cause !== undefined && codeOf(error.cause) === 'EACCES') {
         return wrong(
           `${error.fault.file} cannot be read by this user`,
-          `run onionmc doctor as the user of the directory, or sudo chown --reference=${quoted(datadir)} ${quoted(error.fault.file)}; sudo chmod 600 ${quoted(error.fault.file)}`,
+          `run onionmc doctor as the user of ${us}, or sudo chown --reference=${quoted(datadir)} ${quoted(error.fault.file)}; sudo chmod 600 ${quoted(error.fault.file)}`,
         );
       }
       const place = error.message.slice(0, -`found ${found}; allowed: ${allowed}`.length);
@@ -103,10 +153,19 @@ export const configCheck: Check = {
     }
     const { settings, configExists } = peeked;
     const { configFile, network, onion } = settings;
-    if (!configExists) {
+    if (!configExists && role === 'directory') {
       return wrong(`there is no ${configFile}`, `onionmc init --datadir ${quoted(datadir)}`);
     }
     const found = { settings };
+    const refused = machine.refusal?.(settings);
+    if (refused !== undefined) return wrong(refused.text, refused.fix, found);
+    if (!configExists) {
+      return note(
+        `there is no ${configFile}; the first start writes the default, and network is ${network}`,
+        startCommand(machine),
+        found,
+      );
+    }
     const misspelt = misspeltNotices(settings.cfg);
     if (misspelt.length > 0) {
       return wrong(misspelt.join('; '), 'correct the name, or take the line out', found);
@@ -122,12 +181,17 @@ export const configCheck: Check = {
   },
 };
 
-async function keyIn(dir: string, owner: number, datadir: string): Promise<Verdict> {
+const keyNow = ({ role, datadir }: Machine): string =>
+  role === 'directory'
+    ? `; else onionmc init --datadir ${quoted(datadir)} makes a key now and prints the address`
+    : '';
+
+async function keyIn(dir: string, owner: number, machine: Machine): Promise<Verdict> {
   const key = await readOnionKey(dir, owner);
   if (key === undefined) {
     return note(
       `none yet in ${dir}; the next start makes one, with a new address`,
-      `if this directory had an address before, first put its key folder back at ${quoted(dir)}; else onionmc init --datadir ${quoted(datadir)} makes a key now and prints the address`,
+      `if ${theProgram(machine)} had an address before, first put its key folder back at ${quoted(dir)}${keyNow(machine)}`,
       { keyless: dir },
     );
   }
@@ -140,12 +204,20 @@ export const keyCheck: Check = {
   title: 'onion key',
   needs: ['settings', 'owner'],
   gives: ['location', 'keyless'],
-  async run(facts) {
-    const { onion, datadir } = facts.get('settings');
+  async run(facts, machine) {
+    const { onion } = facts.get('settings');
     const { loopback, torMode, hiddenServiceDir } = onion;
-    if (loopback || hiddenServiceDir === undefined) return ok('none needed in loopback test mode');
+    if (loopback) return ok('none needed in loopback test mode');
+    if (hiddenServiceDir === undefined) {
+      return torMode === 'external'
+        ? wrong(
+            'tor_mode = external needs hidden_service_dir, whose file hostname names our onion: a start fails',
+            'set hidden_service_dir to the HiddenServiceDir of your torrc, or tor_mode = auto',
+          )
+        : ok('none is kept (hidden_service_dir is empty): each start has a new address');
+    }
     try {
-      if (torMode !== 'external') return await keyIn(hiddenServiceDir, facts.get('owner'), datadir);
+      if (torMode !== 'external') return await keyIn(hiddenServiceDir, facts.get('owner'), machine);
       const host = await readOnionHostname(hiddenServiceDir);
       return ok(`${host}, of the service in your torrc`, {
         location: { kind: 'onion', host, port: VIRTUAL_PORT },

@@ -4,6 +4,7 @@ import type { Dialer } from '../channel/ports.js';
 import { createLoopbackOverlay } from '../overlay/loopback.js';
 import { createTorOverlay } from '../overlay/tor.js';
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
+import type { Location } from '../protocol/location.js';
 import type { ControlClient } from '../tor/control-client.js';
 import { parseHsDesc } from '../tor/control-values.js';
 import { deferred } from '../tor/deferred.js';
@@ -11,6 +12,7 @@ import { isFiltered, TorError } from '../tor/tor-error.js';
 import {
   ok,
   skipped,
+  theProgram,
   wrong,
   type Check,
   type FactReader,
@@ -84,8 +86,10 @@ async function fetchFault(
   return { fault: `${FETCH_TRIES} tries to fetch it failed (${last})` };
 }
 
-const WAIT_OR_RESTART =
-  'wait three minutes after a start; then restart the directory (sudo systemctl restart onionmc-directory) and look at its log (journalctl -u onionmc-directory -e)';
+function waitOrRestart(machine: Machine): string {
+  const unit = `onionmc-${machine.role}`;
+  return `wait three minutes after a start; then restart ${theProgram(machine)} (sudo systemctl restart ${unit}) and look at its log (journalctl -u ${unit} -e)`;
+}
 
 export const publishedCheck: Check = {
   id: 'onion-published',
@@ -97,7 +101,7 @@ export const publishedCheck: Check = {
     if (location.kind !== 'onion') return skipped('there is no onion in loopback test mode');
     const { state, trouble } = facts.get('running');
     if (state !== undefined && state !== 'reachable') {
-      return wrong(`the directory says: ${trouble ?? state}`, WAIT_OR_RESTART);
+      return wrong(`the directory says: ${trouble ?? state}`, waitOrRestart(machine));
     }
     const control = facts.peek('control');
     const filter = facts.peek('filter') === true;
@@ -108,13 +112,17 @@ export const publishedCheck: Check = {
     if (fetched === undefined) return ok('its descriptor was fetched back from the Tor network');
     return fetched === 'filtered'
       ? filtered('HSFETCH', 'SETEVENTS HS_DESC with its events RECEIVED and FAILED')
-      : wrong(`its descriptor is not in the Tor network: ${fetched.fault}`, WAIT_OR_RESTART);
+      : wrong(`its descriptor is not in the Tor network: ${fetched.fault}`, waitOrRestart(machine));
   },
 };
 
-/** The way of a stranger to our location; undefined when there is none. */
-function dialerFor(facts: FactReader, { clock }: Machine): Dialer | undefined {
-  if (facts.get('location').kind === 'loopback') {
+/** The way to a location of that kind; undefined when there is none. */
+export function dialerFor(
+  kind: Location['kind'],
+  facts: FactReader,
+  { clock }: Machine,
+): Dialer | undefined {
+  if (kind === 'loopback') {
     return createLoopbackOverlay({ host: '127.0.0.1', port: 0, clock });
   }
   const socks = facts.peek('socks');
@@ -124,14 +132,14 @@ function dialerFor(facts: FactReader, { clock }: Machine): Dialer | undefined {
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
 /** `target`: where the onion service has to lead. */
-function reachVerdict(result: ProbeResult, target: string): Verdict {
+function reachVerdict(result: ProbeResult, target: string, machine: Machine): Verdict {
   switch (result.outcome) {
     case 'stopped':
       return skipped('stopped');
     case 'unreachable':
       return wrong(
         outcomeText(result),
-        `${WAIT_OR_RESTART}; let no second service use the same key`,
+        `${waitOrRestart(machine)}; let no second service use the same key`,
       );
     case 'no-answer':
     case 'unfit':
@@ -159,7 +167,7 @@ export const reachableCheck: Check = {
   needs: ['settings', 'running', 'location'],
   gives: ['probe'],
   async run(facts, machine) {
-    const dialer = dialerFor(facts, machine);
+    const dialer = dialerFor(facts.get('location').kind, facts, machine);
     if (dialer === undefined) return skipped('it takes the SOCKS port (see the lines above)');
     const { network, onion } = facts.get('settings');
     const { clock, newNickKey, signal, probeDeadlines } = machine;
@@ -182,7 +190,7 @@ export const reachableCheck: Check = {
     if (result.outcome === 'unreachable' && facts.get('running').state === undefined) {
       return skipped('it does not answer, and whether the directory runs is not known');
     }
-    return reachVerdict(result, target);
+    return reachVerdict(result, target, machine);
   },
 };
 

@@ -1,5 +1,5 @@
 /** Checks of the running directory, by its status page, and of the ports that it needs. */
-import { createServer } from 'node:net';
+import { createServer, isIP } from 'node:net';
 import { hostAndPort } from '../kit/host-name.js';
 import { counted } from '../kit/decimal.js';
 import { errorText, shownLine } from '../kit/shown-text.js';
@@ -15,6 +15,7 @@ import type { Settings } from '../config/settings.js';
 import {
   note,
   ok,
+  theProgram,
   wrong,
   type Check,
   type FactReader,
@@ -25,7 +26,7 @@ import {
 type Page = Readonly<Record<string, unknown>>;
 
 /** A code of the system, fit to be shown. */
-function codeOf(error: unknown): string {
+export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : errorText(error);
 }
 
@@ -52,7 +53,7 @@ export const directoryCheck: Check = {
   id: 'directory',
   title: 'directory',
   needs: ['settings'],
-  gives: ['running', 'holdsPort'],
+  gives: ['running', 'holdsPort', 'listensOn'],
   async run(facts, machine) {
     const settings = facts.get('settings');
     const { statusHost, statusPort } = settings.directory;
@@ -98,6 +99,29 @@ export const directoryCheck: Check = {
   },
 };
 
+const portOf = (listensOn: string): number => Number(/:(\d+)$/.exec(listensOn)?.[1]);
+
+/** The key by which the file names another listener than the one of the running directory. */
+function editedListener(listensOn: string, { onion }: Settings): string | undefined {
+  const { loopback, torMode, serving } = onion;
+  const ownTor = !loopback && (torMode === 'auto' || torMode === 'managed');
+  if (listensOn.startsWith('unix:')) return ownTor ? undefined : `tor_mode = ${torMode}`;
+  if (!loopback && torMode === 'managed') return 'tor_mode = managed';
+  // Port 0 is any that is free, also this one.
+  if (serving.port !== 0 && serving.port !== portOf(listensOn)) {
+    return `onion_serving_port = ${serving.port}`;
+  }
+  const host = listensOn.slice(0, listensOn.lastIndexOf(':')).replaceAll(/[[\]]/g, '');
+  return isIP(serving.host) === 0 || sameAddress(serving.host, host)
+    ? undefined
+    : `onion_serving_host = ${serving.host}`;
+}
+
+function sameAddress(a: string, b: string): boolean {
+  return a === b || (isIP(a) === 6 && isIP(b) === 6 && canonical(a) === canonical(b));
+}
+const canonical = (address: string): string => new URL(`http://[${address}]`).hostname;
+
 async function describe(page: Page, facts: FactReader, machine: Machine): Promise<Verdict> {
   const said = textOf(page['location']);
   const ours = facts.peek('location');
@@ -108,12 +132,14 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
     );
   }
   const settings = facts.get('settings');
+  const listensOn = textOf(page['listensOn']);
+  const listener = listensOn === undefined ? {} : { listensOn };
   const keyless = facts.peek('keyless');
   if (said !== undefined && keyless !== undefined) {
     return wrong(
       `the directory that runs here is ${said}, but its key is no longer in ${keyless}: the next start would make another address`,
       `put the key folder back at ${JSON.stringify(keyless)}, from where it was moved to or from a backup, and do not restart the directory before`,
-      { holdsPort: true },
+      { holdsPort: true, ...listener },
     );
   }
   const network = textOf(page['network']);
@@ -121,7 +147,15 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
     return wrong(
       `it runs on ${network}, but ${settings.configFile} says network = ${settings.network}: changed, and not yet applied`,
       'restart it, so that the file counts (sudo systemctl restart onionmc-directory), or set network back',
-      { holdsPort: true },
+      { holdsPort: true, ...listener },
+    );
+  }
+  const edited = listensOn === undefined ? undefined : editedListener(listensOn, settings);
+  if (edited !== undefined) {
+    return wrong(
+      `it listens on ${listensOn ?? ''}, but ${settings.configFile} says ${edited}: changed, and not yet applied`,
+      `restart it, so that the file counts (sudo systemctl restart onionmc-directory), or set ${edited.split(' ')[0] ?? ''} back`,
+      { holdsPort: true, ...listener },
     );
   }
   const health = await ask(settings, '/healthz', machine);
@@ -136,13 +170,14 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
     `${shownUptime(page['uptimeSeconds'])}, ${counted(peers, 'peer')}, ${state ?? 'no state'}`,
     {
       running: { state, trouble },
+      ...listener,
       ...(parsed?.ok === true ? { location: parsed.value } : {}),
     },
   );
 }
 
 /** Why nothing can listen there; undefined when it can. */
-function listenFault(host: string, port: number): Promise<string | undefined> {
+export function listenFault(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
     server.once('error', (error) => resolve(codeOf(error)));
@@ -150,14 +185,26 @@ function listenFault(host: string, port: number): Promise<string | undefined> {
   });
 }
 
+export const whoListens = (port: number): string => `sudo ss -ltnp 'sport = :${port}' shows which`;
+
+function takenPort(at: string, key: string, port: number): Verdict {
+  return wrong(
+    `${at} (${key}) is taken by another program`,
+    `stop that program (${whoListens(port)}), or set ${key} = 0 for any free one`,
+  );
+}
+
 export const portCheck: Check = {
   id: 'port',
   title: 'listening port',
   needs: ['settings'],
   gives: [],
-  async run(facts) {
+  async run(facts, machine) {
     const { loopback, torMode, serving } = facts.get('settings').onion;
-    if (!loopback && torMode === 'managed') return ok('none needed: our own Tor has a socket');
+    const us = theProgram(machine);
+    if (!loopback && torMode === 'managed' && machine.role === 'directory') {
+      return ok('none needed: our own Tor has a socket');
+    }
     const { host, port } = serving;
     if (port === 0) return ok('any that is free');
     const at = hostAndPort(host, port);
@@ -165,16 +212,16 @@ export const portCheck: Check = {
     if (fault === undefined) return ok(`${at} is free`);
     const key = 'onion_serving_port';
     if (fault === 'EADDRINUSE') {
-      if (facts.peek('holdsPort') === true) return ok(`${at} is in use while a directory runs`);
+      const listensOn = facts.peek('listensOn');
+      if (listensOn?.startsWith('unix:') === true) return ok(`not used: ${listensOn} is`);
+      const another = listensOn !== undefined && portOf(listensOn) !== port;
+      if (another) return takenPort(at, key, port);
+      if (facts.peek('holdsPort') === true) return ok(`${at} is in use while ${us} runs`);
       const running = facts.peek('running');
       if (running?.state !== undefined) return ok(`${at} is in use while the directory runs`);
-      const who = `sudo ss -ltnp 'sport = :${port}' shows which`;
       return running === undefined
-        ? wrong(
-            `${at} (${key}) is taken by another program`,
-            `stop that program (${who}), or set ${key} = 0 for any free one`,
-          )
-        : note(`${at} (${key}) is taken, perhaps by the directory itself`, who);
+        ? takenPort(at, key, port)
+        : note(`${at} (${key}) is taken, perhaps by ${us} itself`, whoListens(port));
     }
     if (fault === 'EACCES') {
       return wrong(`${at} (${key}) is not allowed to this user`, `set ${key} above 1023`);

@@ -1,4 +1,4 @@
-/** How to reach the Tor of the directory: the operator's, or the one that the directory started. */
+/** How to reach the Tor of a program: the operator's, or the one that the program started. */
 import { createConnection } from 'node:net';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,30 +7,27 @@ import type { ControlEndpoint } from '../tor/control-endpoint.js';
 import { TEMPORARY_PREFIX, temporaryBase } from '../tor/tor-process.js';
 import { formatSocksEndpoint, type SocksEndpoint } from '../tor/socks-dialer.js';
 
-/** The sockets of a Tor that a running directory has started. */
+/** The sockets of a Tor that a running program of ours has started. */
 export interface OwnTor {
   readonly control: ControlEndpoint & { readonly kind: 'unix' };
   readonly socks: SocksEndpoint;
-  /** It lies in the data directory. One elsewhere may be that of another directory: see `torFolder`. */
+  /** They lie in its DataDirectory. Others may be those of another program's Tor. */
   readonly inside: boolean;
 }
 
-/** The DataDirectory of a Tor that a directory has started. */
-export const torFolder = (datadir: string): string => join(datadir, 'tor');
-
 /** Where `tor-process` puts them. */
-const PLACES = (datadir: string): readonly (readonly [folder: string, prefix: string])[] => [
-  [torFolder(datadir), 'run-'],
+const places = (folder: string): readonly (readonly [folder: string, prefix: string])[] => [
+  [folder, 'run-'],
   [temporaryBase(), TEMPORARY_PREFIX],
 ];
 const CONTROL = 'control.sock';
 const SOCKS = 'socks.sock';
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** Sockets that may be those of the directory's own Tor, of this owner, the newest first. */
-export async function ownTors(datadir: string, owner: number): Promise<readonly OwnTor[]> {
+/** Sockets that may be those of a Tor of ours with this DataDirectory and owner, the newest first. */
+export async function ownTors(dataDirectory: string, owner: number): Promise<readonly OwnTor[]> {
   const found: { readonly tor: OwnTor; readonly at: number }[] = [];
-  for (const [folder, prefix] of PLACES(datadir)) {
+  for (const [folder, prefix] of places(dataDirectory)) {
     // oxlint-disable-next-line no-await-in-loop -- two folders
     const names = await readdir(folder).catch(() => []);
     for (const name of names.filter((entry) => entry.startsWith(prefix))) {
@@ -39,7 +36,7 @@ export async function ownTors(datadir: string, owner: number): Promise<readonly 
       const stats = await stat(path).catch(() => undefined);
       if (stats?.isSocket() !== true || stats.uid !== owner) continue;
       const socks: SocksEndpoint = { kind: 'unix', path: join(folder, name, SOCKS) };
-      const inside = folder === torFolder(datadir);
+      const inside = folder === dataDirectory;
       found.push({ tor: { control: { kind: 'unix', path }, socks, inside }, at: stats.mtimeMs });
     }
   }

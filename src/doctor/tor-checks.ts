@@ -2,10 +2,14 @@
 import type { ControlClient } from '../tor/control-client.js';
 import { infoValue, parseBootstrap } from '../tor/control-values.js';
 import { formatSocksEndpoint } from '../tor/socks-dialer.js';
-import { isFiltered, isRefusal } from '../tor/tor-error.js';
-import { ok, skipped, wrong, type Check, type Verdict } from './check.js';
+import { isFiltered, isRefusal, TorError } from '../tor/tor-error.js';
+import { note, ok, skipped, theProgram, wrong, type Check, type Verdict } from './check.js';
 import { filtered } from './control-filter.js';
+import { findOwnTor } from './own-tor.js';
 import { socksFault, theirSocks } from './tor-access.js';
+
+const THEIR_SOCKS =
+  'correct socks5_host and socks5_port (Tor\'s usual port is 9050), or start Tor with "SocksPort 9050" in its torrc';
 
 export const socksCheck: Check = {
   id: 'socks-port',
@@ -20,14 +24,47 @@ export const socksCheck: Check = {
     const startsLater =
       torMode === 'managed' || (torMode === 'auto' && !facts.peek('controlTried'));
     if (own === undefined && startsLater) {
-      return skipped("the directory's own Tor starts with it");
+      return skipped(`${theProgram(machine)}'s own Tor starts with it`);
     }
     const socks = own ?? theirSocks(settings);
     const fault = await socksFault(socks, machine.signal);
     if (fault === undefined) return ok(`${formatSocksEndpoint(socks)} answers`, { socks });
-    return wrong(
-      fault,
-      'correct socks5_host and socks5_port (Tor\'s usual port is 9050), or start Tor with "SocksPort 9050" in its torrc',
+    return wrong(fault, THEIR_SOCKS);
+  },
+};
+
+/** For a program that only dials: it needs no control port, and starts a Tor only where none has SOCKS. */
+export const dialerSocksCheck: Check = {
+  id: 'socks-port',
+  title: 'SOCKS port',
+  needs: ['settings'],
+  gives: ['socks'],
+  async run(facts, machine) {
+    const settings = facts.get('settings');
+    const { loopback, torMode } = settings.onion;
+    if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
+    const theirs = theirSocks(settings);
+    const fault = torMode === 'managed' ? undefined : await socksFault(theirs, machine.signal);
+    if (torMode !== 'managed' && fault === undefined) {
+      return ok(`${formatSocksEndpoint(theirs)} answers`, { socks: theirs });
+    }
+    if (torMode === 'control' || torMode === 'external') return wrong(fault ?? '', THEIR_SOCKS);
+    const own = await findOwnTor(facts, machine);
+    if (own !== undefined) {
+      if (!(own.tried instanceof TorError)) own.tried.close();
+      const { socks } = own;
+      return ok(`${theProgram(machine)}'s own Tor: ${formatSocksEndpoint(socks)}`, { socks });
+    }
+    if (fault === undefined) return skipped(`${theProgram(machine)}'s own Tor starts with it`);
+    if (facts.peek('torProgram') === undefined) {
+      return wrong(
+        `${fault}, and there is no tor program to start one of our own with: a start fails`,
+        `sudo apt-get install tor, or ${THEIR_SOCKS}`,
+      );
+    }
+    return note(
+      `${fault}: ${theProgram(machine)} will start a Tor of its own`,
+      `if that is not meant: ${THEIR_SOCKS}`,
     );
   },
 };

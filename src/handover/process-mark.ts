@@ -7,11 +7,22 @@ import { readFile } from 'node:fs/promises';
 
 const MARK = /^(\d{1,10}) (\d{1,20} [0-9a-f-]{36})\n$/;
 
-/** When a process started, in clock ticks, and since which boot; undefined when it does not run. */
-async function startOf(pid: number | 'self'): Promise<string | undefined> {
+/** Fields of proc(5) from the third one on, the state. */
+async function fieldsOf(pid: number | 'self'): Promise<readonly string[]> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
   // The second field is the program's name in brackets, and may hold anything.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+}
+
+/** Whether a process is stopped, by a signal or a debugger. */
+export async function isStopped(pid: number): Promise<boolean> {
+  const [state = ''] = await fieldsOf(pid);
+  return state === 'T' || state === 't';
+}
+
+/** When a process started, in clock ticks, and since which boot; undefined when it does not run. */
+async function startOf(pid: number | 'self'): Promise<string | undefined> {
+  const fields = await fieldsOf(pid);
   // Field 22 of proc(5); the third is the first here. A zombie runs no more.
   if (fields[0] === 'Z' || fields[19] === undefined) return undefined;
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');

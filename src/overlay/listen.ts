@@ -37,6 +37,8 @@ export interface Listening {
   readonly port: number;
   /** The unix socket in use, where connections carry their circuit. */
   readonly circuitSocket: string | undefined;
+  /** The two above as one text: `host:port`, or `unix:/path`. */
+  readonly text: string;
   /** Stops accepting. Does not wait for connections, and does not close them. */
   close(): void;
   /** Accepts from now on, where the listener is inherited. */
@@ -243,6 +245,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     host,
     port,
     circuitSocket,
+    text: circuitSocket === undefined ? hostAndPort(host, port) : `unix:${circuitSocket}`,
     close,
     anotherTor() {
       torsBefore += 1;

@@ -88,6 +88,7 @@ export function createLoopbackOverlay(options: LoopbackOverlayOptions): Overlay 
       onState?.({ state: 'reachable' });
       return {
         location: { kind: 'loopback', host: listening.host, port: listening.port },
+        listensOn: listening.text,
         move: listening.move,
         begin: () => listening.begin(),
         welcome: (parcel) => listening.welcome(parcel),

@@ -83,9 +83,10 @@ interface Tools {
 function accepting(
   listening: Listening,
   service: Movable | undefined,
-): Pick<Served, 'move' | 'begin' | 'welcome'> {
+): Pick<Served, 'listensOn' | 'move' | 'begin' | 'welcome'> {
   const { move } = listening;
   return {
+    listensOn: listening.text,
     begin() {
       service?.release();
       listening.begin();

@@ -228,6 +228,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
         network,
         state: state.state,
         location: location && formatLocation(location),
+        listensOn: served?.listensOn,
         uptimeSeconds: upSeconds(),
         health: health(),
         canary: canary.report(),

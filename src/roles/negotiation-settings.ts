@@ -1,6 +1,4 @@
 /** What `joinmarket.cfg` says about coinjoins, in the terms of `negotiation/`. */
-import { join } from 'node:path';
-import { expandPath } from '../config/paths.js';
 import type { PolicySettings, Settings } from '../config/settings.js';
 import type { BlacklistOptions } from '../negotiation/blacklist.js';
 import type { ChoicePolicy } from '../negotiation/choose-makers.js';
@@ -11,19 +9,7 @@ import type { FeePolicy } from '../negotiation/fees.js';
 import type { TakerPolicy } from '../negotiation/taker-api.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 
-const DEFAULT_LIST = join('cmtdata', 'commitmentlist');
-
-/** `[POLICY] commitment_list_location`, absolute; relative paths start at the data directory. */
-export function commitmentListPath({ datadir, policy }: Settings): string {
-  const location = policy.commitmentListLocation;
-  return expandPath(location === '' || location === '.' ? DEFAULT_LIST : location, datadir);
-}
-
-/** `[YIELDGENERATOR] bond_file`, absolute; undefined when none is named. */
-export function bondFilePath({ datadir, yieldGenerator }: Settings): string | undefined {
-  const { bondFile } = yieldGenerator;
-  return bondFile === '' ? undefined : expandPath(bondFile, datadir);
-}
+export { bondFilePath, commitmentListPath } from '../config/data-files.js';
 
 /** How a maker remembers used commitments, in this store. */
 export function blacklistOptions(

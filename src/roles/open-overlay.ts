@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { hostAndPort } from '../kit/host-name.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random } from '../channel/ports.js';
+import { ownTorFolder } from '../config/data-files.js';
 import type { Settings } from '../config/settings.js';
 import type { Movable, Parcels } from '../handover/parcel.js';
 import { createRateCappedLog } from '../ops/rate-capped-log.js';
@@ -75,15 +76,10 @@ function theirTor({ settings }: OpenOverlayOptions): TorAccess {
   };
 }
 
-/** Programs that share a data directory each need a Tor of their own. */
-function torFolder(role: Settings['role']): string {
-  return role === 'directory' ? 'tor' : `tor-${role}`;
-}
-
 async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAccess> {
   const { log } = tools;
   const process = await startTorProcess({
-    dataDir: join(settings.datadir, torFolder(settings.role)),
+    dataDir: ownTorFolder(settings.datadir, settings.role),
     ...tools,
     onBootstrap: (percent, summary) => log.info(`our tor: ${percent}% ${summary}`),
   });

@@ -115,7 +115,7 @@ async function hashedPassword(
 ): Promise<Failure | undefined> {
   if (password === undefined) {
     return {
-      why: 'no control password is configured. Fix: configure the one that belongs to HashedControlPassword in torrc',
+      why: 'no control password is configured. Fix: set tor_control_password to the one that belongs to HashedControlPassword in torrc',
       password: 'none',
     };
   }

@@ -117,6 +117,7 @@ status_port = ${options.statusPort ?? (await freePort())}
 
 function machineFor(datadir: string, changes: Partial<Machine> = {}): Machine {
   return {
+    role: 'directory',
     datadir,
     nodeVersion: '20.19.0',
     uid: process.geteuid?.(),
@@ -423,6 +424,22 @@ t.test('a start that would fail, or lose the address', async (t) => {
       fix: /^restart it, so that the file counts/,
     });
     await edit(site, /network = testnet/, 'network = signet');
+    await mended(t, machine);
+    const wasPort = /onion_serving_port = \d+/.exec(await readFile(site.config, 'utf8'))?.[0] ?? '';
+    const nextPort = await freePort();
+    await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${nextPort}`);
+    await expectFault(t, machine, {
+      id: 'directory',
+      text: new RegExp(
+        `^it listens on 127\\.0\\.0\\.1:\\d+, but \\S+ says onion_serving_port = ${nextPort}: changed, and not yet applied$`,
+      ),
+      fix: /^restart it, so that the file counts .*, or set onion_serving_port back$/,
+    });
+    await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${await stranger(t)}`);
+    t.same(wrongOnes(await runChecks(CHECKS, machine)), ['directory', 'port'], 'and that is taken');
+    await edit(site, /onion_serving_port = \d+/, wasPort);
+    await mended(t, machine);
+    await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${nextPort}`);
     await edit(site, /status_port = \d+/, `status_port = ${await freePort()}`);
     await expectFault(t, machine, {
       id: 'directory',
@@ -661,6 +678,50 @@ t.test('a directory on a real Tor network', async (t) => {
       );
     });
   }
+
+  await t.test('external, with a control port that denies us', async (t) => {
+    const hash = execFileSync('tor', ['--quiet', '--hash-password', 'secret']).toString().trim();
+    const [control, socks, servingPort] = [await freePort(), await freePort(), await freePort()];
+    const extra = 'hidden_service_dir = hidden_service';
+    const own = await siteFor(t, { mode: 'external', control, socks, servingPort, extra });
+    const theirs = await network.startTor({
+      ports: { control, socks },
+      extraTorrc: [
+        'CookieAuthentication 0',
+        `HashedControlPassword ${hash}`,
+        `HiddenServiceDir ${own.keyDir}`,
+        `HiddenServicePort 5222 ${HOST}:${servingPort}`,
+      ],
+    });
+    const cli = startCli(['directory', '--datadir', own.datadir]);
+    t.teardown(async () => {
+      cli.child.kill('SIGTERM');
+      await cli.ended;
+      await theirs.kill();
+    });
+    await cli.shows('stderr', /onion service reachable/);
+    const machine = machineFor(own.datadir);
+    const findings = await runChecks(CHECKS, machine);
+    const lines = findings.filter(({ status }) => status === 'wrong' || status === 'note');
+    for (const line of lines) t.comment(findingLine(line, false));
+    t.match(lines, [
+      {
+        id: 'control-port',
+        status: 'note',
+        text: /^tor_mode = external needs none; the Tor at \S+ does not let us in/,
+        fix: /^nothing need be done; to have them checked, let this user in: set .*tor_control_password/,
+      },
+    ]);
+    t.equal(lines.length, 1, 'this, and nothing else');
+    t.equal(verdictLine(findings), 'nothing is wrong; 4 not checked');
+    await edit(own, /tor_mode/, 'tor_control_password = secret\ntor_mode');
+    const after = await runChecks(CHECKS, machine);
+    t.same(
+      after.filter(({ status }) => status !== 'ok'),
+      [],
+      'the fix works',
+    );
+  });
 
   for (const [name, shift, text] of [
     ['fast', 30 * HOUR_MS, /^it says .* h after Tor's consensus .*: it is fast/],

@@ -1,0 +1,99 @@
+/** The check that a peer gets in at one of its directories. */
+import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
+import { formatLocation, type Location } from '../protocol/location.js';
+import { ok, skipped, wrong, type Check, type FactReader, type Machine } from './check.js';
+import { dialerFor } from './onion-checks.js';
+
+/** Directories that are asked at once. */
+const AT_ONCE = 8;
+/** A list may be long; when so many say no, the cause is ours. */
+const MOST_ASKED = 24;
+/** Longest for all. */
+const DEADLINE_MS = 180_000;
+/** So many outcomes are told. */
+const MOST_TOLD = 3;
+
+const SOCKS_NEEDED = 'it takes the SOCKS port (see the lines above)';
+
+interface Asked {
+  readonly reached: ProbeResult | undefined;
+  readonly failed: readonly ProbeResult[];
+}
+
+/** The first that lets us in; the others are then left. */
+async function firstOf(
+  locations: readonly Location[],
+  ask: (location: Location, signal: AbortSignal) => Promise<ProbeResult>,
+  signal: AbortSignal,
+): Promise<Asked> {
+  const failed: ProbeResult[] = [];
+  let reached: ProbeResult | undefined;
+  const enough = new AbortController();
+  const both = AbortSignal.any([signal, enough.signal]);
+  const waiting = locations.slice(0, MOST_ASKED);
+  async function askOn(): Promise<void> {
+    for (let next = waiting.shift(); next !== undefined && !both.aborted; next = waiting.shift()) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      const result = await ask(next, both);
+      if (result.outcome === 'accepted') {
+        reached ??= result;
+        enough.abort(new Error('one is enough'));
+      } else failed.push(result);
+    }
+  }
+  await Promise.all(Array.from({ length: AT_ONCE }, askOn));
+  return { reached, failed };
+}
+
+function dialer(facts: FactReader, machine: Machine) {
+  return dialerFor(facts.get('settings').onion.loopback ? 'loopback' : 'onion', facts, machine);
+}
+
+export const directoriesCheck: Check = {
+  id: 'directories',
+  title: 'directories',
+  needs: ['settings'],
+  gives: [],
+  async run(facts, machine) {
+    const dials = dialer(facts, machine);
+    if (dials === undefined) return skipped(SOCKS_NEEDED);
+    const { network, onion, configFile } = facts.get('settings');
+    const { clock, newNickKey, probeDeadlines } = machine;
+    const late = new AbortController();
+    const cancel = clock.after(DEADLINE_MS, () => late.abort(new Error('too late')));
+    const { reached, failed } = await firstOf(
+      onion.directoryNodes,
+      (location, signal) =>
+        probeDirectory({
+          dialer: dials,
+          location,
+          network,
+          relay: 'none',
+          peerlist: false,
+          newNickKey,
+          clock,
+          signal,
+          ...(probeDeadlines === undefined ? {} : { deadlines: probeDeadlines }),
+        }),
+      AbortSignal.any([machine.signal, late.signal]),
+    );
+    cancel();
+    const count = onion.directoryNodes.length;
+    if (reached !== undefined) {
+      const seconds = (reached.tookMs / 1000).toFixed(1);
+      return ok(
+        `${formatLocation(reached.location)} lets us in, after ${seconds} s; ${count} known`,
+      );
+    }
+    if (machine.signal.aborted) return skipped('stopped');
+    const told = failed
+      .slice(0, MOST_TOLD)
+      .map((result) => `${formatLocation(result.location)} ${outcomeText(result)}`)
+      .join('; ');
+    const more = failed.length > MOST_TOLD ? `; ${failed.length - MOST_TOLD} more` : '';
+    return wrong(
+      `none of ${count} in directory_nodes lets us in: ${told}${more}`,
+      `onionmc check tells more of each; correct directory_nodes and network in ${configFile}, or wait until one is back`,
+    );
+  },
+};

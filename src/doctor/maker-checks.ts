@@ -1,0 +1,157 @@
+/** Checks of what only a maker has: its lock, its fidelity bond, its list of used commitments. */
+import { readFile, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
+import { isStopped, readMark } from '../handover/process-mark.js';
+import { BondFileError, readBondFile, type BondFileFault } from '../ops/bond-file.js';
+import { surelyReached } from '../protocol/tip-estimate.js';
+import { nameOfId } from '../tor/cookie-file.js';
+import { note, ok, startCommand, wrong, type Check, type Verdict } from './check.js';
+import { codeOf } from './running-checks.js';
+
+const quoted = (path: string): string => JSON.stringify(path);
+
+/** Why the lock of a maker cannot be read. */
+function lockFault(path: string, code: string, datadir: string): Verdict {
+  return wrong(
+    `the lock ${path} cannot be read (${code}): a start fails`,
+    code === 'EISDIR'
+      ? `it should be a file: mv ${quoted(path)} ${quoted(`${path}.old`)}`
+      : `sudo chown --reference=${quoted(datadir)} ${quoted(path)}`,
+  );
+}
+
+export const makerCheck: Check = {
+  id: 'maker',
+  title: 'maker',
+  needs: [],
+  gives: ['running', 'holdsPort'],
+  async run(facts, machine) {
+    const path = makerLockPath(machine.datadir);
+    let text;
+    try {
+      text = await readFile(path, 'utf8');
+    } catch (error) {
+      const code = codeOf(error);
+      if (code !== 'ENOENT') return lockFault(path, code, machine.datadir);
+      return note('not running', `to start it: ${startCommand(machine)}`);
+    }
+    const mark = await readMark(text);
+    if (mark === undefined && text !== '') {
+      return wrong(
+        `${path} names no process, so a start takes it for the lock of another program, and fails`,
+        `see that no maker runs with this data directory (pgrep -af "onionmc.*maker"), then rm ${quoted(path)}`,
+      );
+    }
+    if (mark?.runs !== true) {
+      const left = 'not running; the next start takes over the lock of one that was killed';
+      return note(left, `to start it: ${startCommand(machine)}`);
+    }
+    const { pid } = mark;
+    const found = { running: { state: undefined, trouble: undefined }, holdsPort: true } as const;
+    if (await isStopped(pid)) {
+      return wrong(
+        `it runs as process ${pid}, and is stopped: it answers nobody`,
+        `sudo kill -CONT ${pid}`,
+        found,
+      );
+    }
+    const keyless = facts.peek('keyless');
+    if (keyless !== undefined) {
+      return wrong(
+        `it runs as process ${pid}, but there is no key in ${keyless}: the next start would make another address`,
+        `put the key folder back at ${quoted(keyless)}, from where it was moved to or from a backup, and do not restart the maker before`,
+        found,
+      );
+    }
+    return ok(`runs as process ${pid}`, found);
+  },
+};
+
+function bondFix(fault: BondFileFault, path: string, owner: string, allowed: string): string {
+  if (fault === 'mode') return `chmod 600 ${quoted(path)}`;
+  if (fault === 'owner') return `sudo chown ${owner} ${quoted(path)}`;
+  return `let bond_file in [YIELDGENERATOR] name ${allowed}; or leave it empty, to go on without a bond`;
+}
+
+export const bondCheck: Check = {
+  id: 'bond',
+  title: 'fidelity bond',
+  needs: ['settings', 'owner'],
+  gives: [],
+  async run(facts, { today }) {
+    const settings = facts.get('settings');
+    const { network } = settings;
+    const path = bondFilePath(settings);
+    if (path === undefined) {
+      return note(
+        'none: many takers choose no maker without a bond that asks a fee',
+        'bond_file in [YIELDGENERATOR] names one (docs/negotiation.md)',
+      );
+    }
+    const tipHeight = surelyReached(network, today() / 1000);
+    const uid = facts.get('owner');
+    try {
+      const { utxo } = await readBondFile(path, { network, tipHeight, uid });
+      return ok(`that of the coin ${utxo.txid}:${utxo.vout}, in ${path}`);
+    } catch (error) {
+      if (!(error instanceof BondFileError)) throw error;
+      const owner = await nameOfId('/etc/passwd', uid);
+      return wrong(
+        `${path} (bond_file) is ${error.found}: a start fails`,
+        bondFix(error.code, path, owner, error.allowed),
+      );
+    }
+  },
+};
+
+/** The path, or the nearest folder above it that is there. */
+async function nearest(path: string) {
+  for (let at = path; ; at = dirname(at)) {
+    try {
+      // oxlint-disable-next-line no-await-in-loop -- upwards, one after the other
+      return { at, stats: await stat(at) };
+    } catch (error) {
+      if (at === dirname(at) || codeOf(error) === 'EACCES') throw error;
+    }
+  }
+}
+
+export const commitmentsCheck: Check = {
+  id: 'commitments',
+  title: 'commitment list',
+  needs: ['settings', 'owner'],
+  gives: [],
+  async run(facts) {
+    const path = commitmentListPath(facts.get('settings'));
+    const uid = facts.get('owner');
+    const owner = await nameOfId('/etc/passwd', uid);
+    const { at, stats } = await nearest(path);
+    const isList = at === path;
+    if (isList ? !stats.isFile() : !stats.isDirectory()) {
+      return wrong(
+        `${at} is not a ${isList ? 'file' : 'folder'}: a start fails`,
+        `mv ${quoted(at)} ${quoted(`${at}.old`)}`,
+      );
+    }
+    // Root may do anything.
+    if (uid !== 0 && stats.uid !== uid) {
+      const others = isList ? 0o006 : 0o003;
+      if ((stats.mode & others) !== others) {
+        return wrong(
+          `${at} does not belong to ${owner}, who runs the maker: a start fails`,
+          `sudo chown ${owner} ${quoted(at)}`,
+        );
+      }
+    } else if (uid !== 0) {
+      const needed = isList ? 0o600 : 0o700;
+      if ((stats.mode & needed) !== needed) {
+        return wrong(
+          `${owner} may not write ${at}: a start fails`,
+          `chmod ${needed.toString(8)} ${quoted(at)}`,
+        );
+      }
+    }
+    return ok(isList ? path : `none yet; the first start makes ${path}`);
+  },
+};
