@@ -1,7 +1,8 @@
 /** Checks of what only a maker has: its lock, its fidelity bond, its list of used commitments. */
 import { readFile, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
+import { CONFIG_FILE_NAME } from '../config/settings.js';
 import { isStopped, readMark } from '../handover/process-mark.js';
 import { BondFileError, readBondFile, type BondFileFault } from '../ops/bond-file.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
@@ -19,6 +20,12 @@ function lockFault(path: string, code: string, datadir: string): Verdict {
       ? `it should be a file: mv ${quoted(path)} ${quoted(`${path}.old`)}`
       : `sudo chown --reference=${quoted(datadir)} ${quoted(path)}`,
   );
+}
+
+/** Whether a file was written after another one. */
+async function isNewer(path: string, other: string): Promise<boolean> {
+  const [one, two] = await Promise.all([path, other].map((file) => stat(file).catch(() => {})));
+  return one !== undefined && two !== undefined && one.mtimeMs > two.mtimeMs;
 }
 
 export const makerCheck: Check = {
@@ -61,6 +68,14 @@ export const makerCheck: Check = {
       return wrong(
         `it runs as process ${pid}, but there is no key in ${keyless}: the next start would make another address`,
         `put the key folder back at ${quoted(keyless)}, from where it was moved to or from a backup, and do not restart the maker before`,
+        found,
+      );
+    }
+    const config = join(machine.datadir, CONFIG_FILE_NAME);
+    if (await isNewer(config, path)) {
+      return note(
+        `runs as process ${pid}, which has not read what was changed in ${config} since`,
+        'what was changed counts after a restart (sudo systemctl restart onionmc-maker)',
         found,
       );
     }

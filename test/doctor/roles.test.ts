@@ -524,6 +524,13 @@ t.test('a maker that runs', async (t) => {
   typed(stopped?.fix);
   t.same(wrongOnes(await look(site)), [], 'the fix works');
 
+  await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${await freePort()}`);
+  t.match(await line('maker'), {
+    status: 'note',
+    text: /^runs as process \d+, which has not read what was changed in \S+joinmarket\.cfg since$/,
+    fix: /after a restart/,
+  });
+
   process.kill(pid, 'SIGKILL');
   await cli.ended;
   t.match(await line('maker'), {
@@ -532,6 +539,7 @@ t.test('a maker that runs', async (t) => {
   });
   const again = startCli(['maker', '--datadir', site.datadir]);
   await again.shows('stdout', /^J5/);
+  t.match(await line('maker'), { status: 'ok' }, 'the restart was the fix');
   await stop(again);
   t.match(await line('maker'), { status: 'note', text: 'not running' });
 });
