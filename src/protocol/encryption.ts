@@ -2,6 +2,9 @@
  * NaCl boxes, the encryption of `auth`, `ioauth`, `tx` and `sig` (protocol document, section 9.2).
  * Keys are X25519; public ones travel as 64 hex digits in `fill` and `pubkey`. A box travels as
  * base64 of nonce (24 bytes), Poly1305 tag (16) and ciphertext.
+ *
+ * Not `tweetnacl`: version 1.0.3 ends an ES module that esbuild 0.28.2 bundled
+ * (findings/esbuild-esm-tweetnacl.sh).
  */
 import { hsalsa, xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
 import { x25519 } from '@noble/curves/ed25519.js';
