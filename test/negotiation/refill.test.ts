@@ -98,4 +98,18 @@ t.test('a second fill with a new key, and old ones said again', async (t) => {
     t.match(await say('fill', last), [{ command: 'pubkey' }]);
     t.equal(wallet.record.settlements.length, 0);
   }
+
+  // However often it asks, the maker keeps few of its keys.
+  const taker = await open('one that asks five times');
+  maker.announce();
+  await taker.next('pubmsg');
+  const say = channelVoice(taker, serving.nick);
+  const before = maker.sessions;
+  for (let n = 1; n <= 5; n++) {
+    const { publicKeyHex: takerKey } = createBoxKeyPair(randomBytes);
+    const commitment = secretText('five times');
+    const fill = formatFill({ oid: 0, amount: AMOUNT, takerKey, commitment });
+    t.match(await say('fill', fill), [{ command: 'pubkey' }], `answered ${n} times`);
+    t.equal(maker.sessions - before, Math.min(n, 4), 'the oldest one makes room');
+  }
 });
