@@ -231,3 +231,16 @@ t.test(
     t.match(stdout, /up\nleft\nclosed\n$/, 'and ends by itself then');
   },
 );
+
+/** It waits to bring its onion back, and has no socket meanwhile. */
+const WAITER = `
+import { systemClock } from './dist/overlay/system-clock.js';
+import { pause } from './dist/tor/retry.js';
+await pause(systemClock, 100, new AbortController().signal);
+process.stdout.write('waited');
+`;
+
+t.test('a program does not end while it waits to bring its onion back', async (t) => {
+  const args = ['--input-type=module', '--eval', WAITER];
+  t.match(await startProgram(process.execPath, args).ended, { code: 0, stdout: 'waited' });
+});

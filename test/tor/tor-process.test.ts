@@ -14,6 +14,7 @@ import {
   type TorProcessOptions,
 } from '../../src/tor/tor-process.js';
 import { acceptor, connectionPeer } from '../helpers/connection-peer.js';
+import { startProgram } from '../helpers/cli.js';
 import { dialPatiently, isRunning, torNetworkFor } from '../helpers/tor-network.js';
 
 const { signal } = new AbortController();
@@ -167,6 +168,38 @@ t.test('folder, sockets and processes', { buffered: true }, async (t) => {
   await Promise.all([tor.close(), tor.close()]);
   t.strictSame(await runs(), []);
   t.ok(pid !== undefined && !isRunning(pid));
+});
+
+/** Nothing but a Tor that is to be started again keeps it going. */
+const KEEPER = `
+import { startTorProcess } from './dist/tor/tor-process.js';
+import { silentLog } from './dist/channel/log.js';
+import { systemClock } from './dist/overlay/system-clock.js';
+const tor = await startTorProcess({
+  dataDir: process.env.FOLDER,
+  extraTorrc: ['DisableNetwork 1'],
+  signal: new AbortController().signal,
+  log: {
+    ...silentLog,
+    info(text) {
+      process.stdout.write(text + '\\n');
+      void tor.close();
+    },
+  },
+  clock: systemClock,
+  random: () => 0,
+  env: {},
+});
+process.kill(tor.pid, 'SIGKILL');
+`;
+
+t.test('a program does not end while its Tor is down', { buffered: true }, async (t) => {
+  const FOLDER = join(await shortFolder(t), 'tor');
+  const keeper = startProgram(process.execPath, ['--input-type=module', '--eval', KEEPER], {
+    env: { FOLDER },
+  });
+  const { code, stdout, stderr } = await keeper.ended;
+  t.strictSame({ code, stdout }, { code: 0, stdout: 'our Tor was started again\n' }, stderr);
 });
 
 t.test('close while it is down: nothing is started any more', { buffered: true }, async (t) => {
