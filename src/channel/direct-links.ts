@@ -85,6 +85,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   const nameless = new Set<PeerLink>();
   const byNick = new Map<string, Set<PeerLink>>();
   const dials = new Map<string, Promise<boolean>>();
+  let dials = 0;
   const attempts = new Set<AbortController>();
   const soon = new Map<string, () => void>();
   const failedAt = new Map<string, number>();
@@ -171,7 +172,8 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
         location,
         kind: 'peer',
         nick: options.nick,
-        name: nick,
+        // Another circuit each time: Tor would let a new stream wait for one that hangs.
+        name: `${nick}:${dials++}`,
         withinMs: timings.peerDialMs,
         attempt,
       },
