@@ -85,7 +85,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   const nameless = new Set<PeerLink>();
   const byNick = new Map<string, Set<PeerLink>>();
   const dials = new Map<string, Promise<boolean>>();
-  let dials = 0;
+  let dialCount = 0;
   const attempts = new Set<AbortController>();
   const soon = new Map<string, () => void>();
   const failedAt = new Map<string, number>();
@@ -173,7 +173,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
         kind: 'peer',
         nick: options.nick,
         // Another circuit each time: Tor would let a new stream wait for one that hangs.
-        name: `${nick}:${dials++}`,
+        name: `${nick}:${dialCount++}`,
         withinMs: timings.peerDialMs,
         attempt,
       },
