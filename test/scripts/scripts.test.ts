@@ -159,7 +159,9 @@ t.test('setup as root leaves the clone of another user to that user', async (t) 
   await rm(join(clone.bin, 'id'));
   const uid = process.geteuid?.() === 0 ? 65_534 : (process.geteuid?.() ?? 0);
   // What an earlier program made as root is mended too.
-  await mkdir(join(clone.root, 'node_modules'));
+  await mkdir(join(clone.root, 'node_modules', '.bin'), { recursive: true });
+  // Nobody but its owner can take a folder away that is not empty.
+  await writeFile(join(clone.root, 'node_modules', '.bin', 'old'), '');
   await mkdir(join(clone.root, '.build'));
   for (const path of ['a clone', 'calls']) {
     if (uid === 65_534) await run('chown', ['-R', `${uid}:${uid}`, join(dir, path)]);
