@@ -1,11 +1,17 @@
 /**
  * Names a running process in a file so that another one can tell later whether it still runs: the
- * process id, the time at which that process started, because process ids are used again, and the boot of
- * the machine, because times are counted from it.
+ * process id, the time at which that process started, because process ids are used again, the boot of the
+ * machine, because times are counted from it, and the namespace of process ids, because a process in
+ * another container may use the same folder and has other ids.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 
-const MARK = /^(\d{1,10}) (\d{1,20} [0-9a-f-]{36})\n$/;
+const MARK = /^(\d{1,10}) (\d{1,20} [0-9a-f-]{36}) (\S{1,40})\n$/;
+
+/** The namespace in which this process sees process ids, such as `pid:[4026531836]`. */
+function ownNamespace(): Promise<string> {
+  return readlink('/proc/self/ns/pid').catch(() => 'unknown');
+}
 
 /** Fields of proc(5) from the third one on, the state. */
 async function fieldsOf(pid: number | 'self'): Promise<readonly string[]> {
@@ -32,14 +38,21 @@ async function startOf(pid: number | 'self'): Promise<string | undefined> {
 /** The mark of this process. Undefined on a system without /proc, where nobody could check it. */
 export async function ownMark(): Promise<string | undefined> {
   const start = await startOf('self');
-  return start === undefined ? undefined : `${process.pid} ${start}\n`;
+  return start === undefined ? undefined : `${process.pid} ${start} ${await ownNamespace()}\n`;
 }
 
-/** What a mark says: the process that it names, and whether that one still runs; undefined for another text. */
-export async function readMark(
-  text: string,
-): Promise<{ readonly pid: number; readonly runs: boolean } | undefined> {
-  const [, pid, start] = MARK.exec(text) ?? [];
+export interface MarkedProcess {
+  readonly pid: number;
+  /** Seen from here; means nothing where `isLocal` is false. */
+  readonly runs: boolean;
+  /** Its process ids are ours. False in another container, whose processes cannot be seen from here. */
+  readonly isLocal: boolean;
+}
+
+/** What a mark says of its process; undefined for another text. */
+export async function readMark(text: string): Promise<MarkedProcess | undefined> {
+  const [, pid, start, namespace] = MARK.exec(text) ?? [];
   if (pid === undefined) return undefined;
-  return { pid: Number(pid), runs: (await startOf(Number(pid))) === start };
+  const runs = (await startOf(Number(pid))) === start;
+  return { pid: Number(pid), runs, isLocal: namespace === (await ownNamespace()) };
 }

@@ -23,7 +23,9 @@ async function isAbandoned(path: string): Promise<boolean> {
   const stats = await lstat(path).catch(() => undefined);
   if (stats?.isDirectory() !== true || stats.uid !== process.geteuid?.()) return false;
   const owner = await readFile(join(path, OWNER_FILE), 'utf8').catch(() => '');
-  return (await readMark(owner))?.runs === false;
+  const mark = await readMark(owner);
+  // Whether the process of another container lives cannot be told.
+  return mark?.isLocal === true && !mark.runs;
 }
 
 /**

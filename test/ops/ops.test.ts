@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { chmod, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { silentLog, type Log, type LogFields } from '../../src/channel/log.js';
@@ -12,6 +12,7 @@ import { createNotifier } from '../../src/ops/notify.js';
 import { createRateCappedLog } from '../../src/ops/rate-capped-log.js';
 import { createShutdown, type ProcessPort, type Timer } from '../../src/ops/shutdown.js';
 import { readStateFile, writeStateFile } from '../../src/ops/state-file.js';
+import { makeTemporaryFolder, sweepTemporaryFolders } from '../../src/tor/temporary-folder.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
 /** A log that remembers its lines as `level text {fields}`. */
@@ -403,6 +404,27 @@ t.test('state files', async (t) => {
   t.same(await readdir(dir), ['state'], 'and nothing is left of the attempt');
 });
 
+t.test('a temporary folder is removed when its owner has ended, and only then', async (t) => {
+  const parent = t.testdir({});
+  const kept = await makeTemporaryFolder(parent, 'omc-');
+  await sweepTemporaryFolders(parent, 'omc-');
+  t.same(await readdir(parent), [basename(kept)], 'ours');
+
+  const mark = await readFile(join(kept, 'owner'), 'utf8');
+  const marks: readonly (readonly [string, string, boolean])[] = [
+    ['of a process that has this number now', mark.replace(/ \d+ /, ' 1 '), true],
+    // Two containers may share a folder; each sees its own processes alone.
+    ['of another container', mark.replace(/ \d+ /, ' 1 ').replace(/\S+\n$/, 'pid:[1]\n'), false],
+    ['that is no mark', 'hello\n', false],
+  ];
+  for (const [name, text, isRemoved] of marks) {
+    await writeFile(join(kept, 'owner'), text);
+    await sweepTemporaryFolders(parent, 'omc-');
+    t.equal((await readdir(parent)).length, isRemoved ? 0 : 1, name);
+    if (isRemoved) await mkdir(kept);
+  }
+});
+
 t.test('a lock has one owner, and none when the owner was killed', async (t) => {
   const dir = t.testdir();
   const path = join(dir, 'maker.lock');
@@ -418,12 +440,13 @@ t.test('a lock has one owner, and none when the owner was killed', async (t) => 
   const child = spawn('true');
   await new Promise((resolve) => child.once('close', resolve));
   const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
+  const space = await readlink('/proc/self/ns/pid');
   const abandoned: readonly (readonly [string, string])[] = [
-    ['a process that ended', `${child.pid ?? 0} 1 ${boot}\n`],
-    ['another process with the same number', `${process.pid} 1 ${boot}\n`],
+    ['a process that ended', `${child.pid ?? 0} 1 ${boot} ${space}\n`],
+    ['another process with the same number', `${process.pid} 1 ${boot} ${space}\n`],
     [
       'a process before the machine was started',
-      `${process.pid} 1 ${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)}\n`,
+      `${process.pid} 1 ${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)} ${space}\n`,
     ],
     ['a power cut', ''],
   ];
