@@ -47,8 +47,8 @@ export interface ChannelTimings {
    */
   readonly proofWaitMs: number;
   /**
-   * Least time between two `!orderbook` by which one peer is to prove that a link ends at it. Deployed
-   * makers give one answer in 30 s on direct links, and shut out who asks more often (section 14).
+   * Least time between two `!orderbook` requests that we send over one direct link to prove its end. A
+   * deployed maker answers once in 30 s there, and bans a peer that asks more often (section 14).
    */
   readonly proofAskMs: number;
   /**

@@ -194,7 +194,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     if (times.size > MAX_REMEMBERED && oldest !== undefined) times.delete(oldest);
   }
 
-  /** Deployed makers shut out who asks them more than once in 30 s on direct links. */
+  /** A deployed maker bans a peer that asks more than once in 30 s on a direct link. */
   function mayAsk(nick: string): boolean {
     const at = askedAt.get(nick);
     if (at !== undefined && clock.now() - at < timings.proofAskMs) return false;

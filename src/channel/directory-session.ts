@@ -85,7 +85,7 @@ function isCostly(type: number): boolean {
   return type === MessageType.PRIVMSG || type === MessageType.PEERLIST;
 }
 
-/** A private message, and who is told that it goes to the connection. */
+/** A private message, and a callback for the moment at which it is written to the connection. */
 interface Paced {
   readonly payload: string;
   readonly onWritten: () => void;

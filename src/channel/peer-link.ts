@@ -27,7 +27,7 @@ export interface PeerLinkOptions {
   readonly onHandshake: (link: PeerLink, nick: string) => boolean;
   /** A 685 payload, nothing checked; false when it means nothing. */
   readonly onPrivmsg: (link: PeerLink, nick: string, payload: string) => boolean;
-  /** Likewise a 687 payload. */
+  /** A 687 payload, nothing checked; false when it means nothing. */
   readonly onPubmsg: (link: PeerLink, nick: string, payload: string) => boolean;
   /**
    * Nothing proved in time that a payload which went over the link arrived at `nick`: offers it to

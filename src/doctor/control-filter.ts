@@ -1,6 +1,6 @@
 /**
- * A filter in front of Tor's control port (Tails, Whonix, Qubes): what it refuses is not known, and
- * nobody's fault.
+ * A filter in front of Tor's control port (Tails, Whonix, Qubes). The doctor cannot know what the filter
+ * refuses to tell, and a refusal is no fault of Tor or of this program.
  */
 import type { Settings } from '../config/settings.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';

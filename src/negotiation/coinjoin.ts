@@ -103,7 +103,7 @@ export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult
     );
     const all = { ...result, makers: [...left, ...result.makers] };
     if (result.ok || result.fault !== 'unsigned' || round >= rounds) return all;
-    // Whose coins somebody else named may be honest, and who was not needed has done nothing wrong.
+    // Another maker may have named the coins of an honest one. A maker that was not needed did nothing wrong.
     const failed = result.makers.filter(({ failure }) => failure && !MAY_RETURN.has(failure.fault));
     const names = new Set(failed.map(({ nick }) => nick));
     candidates = candidates.filter(({ nick }) => !names.has(nick));

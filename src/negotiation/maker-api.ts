@@ -38,7 +38,7 @@ export interface MakerPolicy {
   readonly pendingTxTimeoutMs: number;
   /** Proofs that do not hold, and unusable `tx`s, with which the session ends. */
   readonly attempts: number;
-  /** How often an answer is given once more to one who asks once more. */
+  /** How often the maker repeats one answer to a taker that repeats its request. */
   readonly repeats: number;
   /**
    * Whether `pubkey` offers `neutrino_compat`, and coins are named with script and height to a taker
