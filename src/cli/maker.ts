@@ -102,9 +102,10 @@ async function onlyMaker(datadir: string): Promise<InstanceLock> {
     return await lockInstance(makerLockPath(datadir));
   } catch (error) {
     if (!(error instanceof LockedError)) throw error;
-    const who = error.pid === undefined ? '' : ` (process ${error.pid})`;
+    const who = error.pid === undefined ? 'another container' : `process ${error.pid}`;
+    const dead = error.pid === undefined ? `; if none runs, remove ${error.path}` : '';
     throw new UsageError(
-      `a maker runs with the data directory ${datadir} already${who}: stop it first, or give this one another --datadir`,
+      `a maker runs with the data directory ${datadir} already (${who}): stop it first, or give this one another --datadir${dead}`,
       { cause: error },
     );
   }

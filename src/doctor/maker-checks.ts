@@ -1,10 +1,11 @@
 /** Checks of what only a maker has: its lock, its fidelity bond, its list of used commitments. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
 import { CONFIG_FILE_NAME } from '../config/settings.js';
-import { isStopped, readMark } from '../handover/process-mark.js';
+import { isStopped } from '../handover/process-mark.js';
 import { BondFileError, readBondFile, type BondFileFault } from '../ops/bond-file.js';
+import { readLock } from '../ops/instance-lock.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
 import { nameOfId } from '../tor/cookie-file.js';
 import { note, ok, startCommand, wrong, type Check, type Verdict } from './check.js';
@@ -35,30 +36,29 @@ export const makerCheck: Check = {
   gives: ['running', 'holdsPort'],
   async run(facts, machine) {
     const path = makerLockPath(machine.datadir);
-    let text;
+    let lock;
     try {
-      text = await readFile(path, 'utf8');
+      lock = await readLock(path);
     } catch (error) {
       const code = codeOf(error);
       if (code !== 'ENOENT') return lockFault(path, code, machine.datadir);
       return note('not running', `to start it: ${startCommand(machine)}`);
     }
-    const mark = await readMark(text);
-    if (mark === undefined && text !== '') {
+    if (lock.state === 'foreign') {
       return wrong(
         `${path} names no process, so a start takes it for the lock of another program, and fails`,
         `see that no maker runs with this data directory (pgrep -af "onionmc.*maker"), then rm ${quoted(path)}`,
       );
     }
-    if (mark?.runs !== true) {
-      const left = 'not running; the next start takes over the lock of one that was killed';
-      return note(left, `to start it: ${startCommand(machine)}`);
+    if (lock.state === 'free') {
+      return note('not running', `to start it: ${startCommand(machine)}`);
     }
-    const { pid } = mark;
+    const { pid } = lock;
+    const runs = pid === undefined ? 'runs in another container' : `runs as process ${pid}`;
     const found = { running: { state: undefined, trouble: undefined }, holdsPort: true } as const;
-    if (await isStopped(pid)) {
+    if (pid !== undefined && (await isStopped(pid))) {
       return wrong(
-        `it runs as process ${pid}, and is stopped: it answers nobody`,
+        `it ${runs}, and is stopped: it answers nobody`,
         `sudo kill -CONT ${pid}`,
         found,
       );
@@ -66,7 +66,7 @@ export const makerCheck: Check = {
     const keyless = facts.peek('keyless');
     if (keyless !== undefined) {
       return wrong(
-        `it runs as process ${pid}, but there is no key in ${keyless}: the next start would make another address`,
+        `it ${runs}, but there is no key in ${keyless}: the next start would make another address`,
         `put the key folder back at ${quoted(keyless)}, from where it was moved to or from a backup, and do not restart the maker before`,
         found,
       );
@@ -74,12 +74,12 @@ export const makerCheck: Check = {
     const config = join(machine.datadir, CONFIG_FILE_NAME);
     if (await isNewer(config, path)) {
       return note(
-        `runs as process ${pid}, which has not read what was changed in ${config} since`,
+        `${runs}, and has not read what was changed in ${config} since`,
         'what was changed counts after a restart (sudo systemctl restart onionmc-maker)',
         found,
       );
     }
-    return ok(`runs as process ${pid}`, found);
+    return ok(runs, found);
   },
 };
 

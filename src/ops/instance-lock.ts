@@ -1,20 +1,32 @@
 /**
- * One program at a time on something: a lock file that names its owner. The lock of a process that was
- * killed is taken over; a lock of a running one is not.
+ * One program at a time on something: a file that its owner keeps locked (flock(2)) and that names the
+ * owner. The kernel gives the lock back when the owner ends, however it ends, and keeps apart programs of
+ * two containers that share the folder, whose process ids say nothing to each other.
+ *
+ * Node.js has no flock(2). The program flock(1) locks the open file that it inherits from this process,
+ * and the lock stays with the file when flock(1) has ended.
  */
-import { randomBytes } from 'node:crypto';
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { constants } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { ownMark, readMark } from '../handover/process-mark.js';
 
-/** Several programs may find the same abandoned lock at once; one of them gets it. */
-const ATTEMPTS = 20;
+/** `readLock` holds the lock for a moment, which must not keep a program from its start. */
+const ATTEMPTS = 3;
+const PAUSE_MS = 200;
+/** The exit code of flock(1) when another process has the lock. */
+const IS_HELD = 1;
+/** A lock file has about 100 characters. */
+const MAX_LOCK_BYTES = 500;
+/** A pipe must not keep the caller waiting. */
+const FLAGS = constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
-/** Somebody else has it. */
+/** Another process has the lock, or the file is not a lock. */
 export class LockedError extends Error {
   override readonly name = 'LockedError';
   constructor(
     readonly path: string,
-    /** Undefined when the lock does not say. */
+    /** Undefined when the file does not say, or when the number means nothing here (another container). */
     readonly pid: number | undefined,
   ) {
     super(`${path} is locked by ${pid === undefined ? 'another program' : `process ${pid}`}`);
@@ -22,35 +34,68 @@ export class LockedError extends Error {
 }
 
 export interface InstanceLock {
-  /** Gives it back. */
+  /** Gives it back. The file stays, empty: removing it could remove another program's lock. */
   release(): Promise<void>;
 }
 
-const codeOf = (error: unknown): unknown =>
-  error instanceof Error && 'code' in error ? error.code : undefined;
+export type LockState =
+  | { readonly state: 'free' }
+  /** `pid` is undefined where the owner runs in another container. */
+  | { readonly state: 'held'; readonly pid: number | undefined }
+  /** The file holds something else than the name of an owner. */
+  | { readonly state: 'foreign' };
 
-/** Puts the lock of a process that runs no more aside. Rejects with a LockedError when it runs. */
-async function clearAbandoned(path: string): Promise<void> {
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return undefined;
-    throw error;
+/** Locks an open file, or says that another process has it. Undefined where flock(1) cannot be used. */
+function tryToLock(file: FileHandle): Promise<boolean | undefined> {
+  return new Promise((resolve) => {
+    const child = spawn('flock', ['-n', '3'], {
+      stdio: ['ignore', 'ignore', 'ignore', file.fd],
+    });
+    child.once('error', () => resolve(undefined));
+    child.once('close', (code) => {
+      resolve(code === 0 ? true : code === IS_HELD ? false : undefined);
+    });
   });
-  if (text === undefined) return;
-  const owner = await readMark(text);
-  // A lock is written whole before it gets its name: an empty one is what a power cut left.
-  if (text !== '' && (owner === undefined || owner.runs)) throw new LockedError(path, owner?.pid);
-  const aside = `${path}.${randomBytes(6).toString('hex')}`;
-  try {
-    await rename(path, aside);
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return;
-    throw error;
+}
+
+async function lockFile(file: FileHandle): Promise<boolean | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
+    const isLocked = await tryToLock(file);
+    if (isLocked !== false || attempt === ATTEMPTS) return isLocked;
+    // oxlint-disable-next-line no-await-in-loop
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
+}
+
+async function textOf(file: FileHandle): Promise<string> {
+  const buffer = Buffer.alloc(MAX_LOCK_BYTES);
+  const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
+  return buffer.toString('utf8', 0, bytesRead);
+}
+
+/** Whether the lock could be had, and who has it. Locks the file where it could. */
+async function stateOf(file: FileHandle): Promise<LockState> {
+  const isOurs = await lockFile(file);
+  const text = await textOf(file);
+  const owner = await readMark(text);
+  if (owner === undefined && text !== '') return { state: 'foreign' };
+  const pid = owner?.isLocal === true && owner.runs ? owner.pid : undefined;
+  // Without flock(1) the process id has to do.
+  const isFree = isOurs ?? pid === undefined;
+  return isFree ? { state: 'free' } : { state: 'held', pid };
+}
+
+/**
+ * Looks at the lock of an existing file, for somebody who does not want it. Rejects with the error of
+ * the system when the file cannot be opened.
+ */
+export async function readLock(path: string): Promise<LockState> {
+  const file = await open(path, FLAGS | constants.O_RDONLY);
   try {
-    // Between reading and renaming another program may have replaced it by its own.
-    if ((await readFile(aside, 'utf8')) !== text) await link(aside, path).catch(() => {});
+    return await stateOf(file);
   } finally {
-    await rm(aside, { force: true });
+    await file.close();
   }
 }
 
@@ -59,30 +104,22 @@ async function clearAbandoned(path: string): Promise<void> {
  * error of the system.
  */
 export async function lockInstance(path: string): Promise<InstanceLock> {
-  const mark = await ownMark();
-  // Without /proc nobody could tell a living owner from a dead one.
-  if (mark === undefined) return { release: () => Promise.resolve() };
-  const own = `${path}.${randomBytes(6).toString('hex')}`;
-  await writeFile(own, mark, { mode: 0o600, flag: 'wx' });
+  const file = await open(path, FLAGS | constants.O_RDWR | constants.O_CREAT, 0o600);
   try {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
-        await link(own, path);
-        break;
-      } catch (error) {
-        if (codeOf(error) !== 'EEXIST' || attempt === ATTEMPTS) throw error;
-        // oxlint-disable-next-line no-await-in-loop
-        await clearAbandoned(path);
-      }
+    const lock = await stateOf(file);
+    if (lock.state !== 'free') {
+      throw new LockedError(path, lock.state === 'held' ? lock.pid : undefined);
     }
-  } finally {
-    await rm(own, { force: true });
+    await file.truncate(0);
+    await file.write((await ownMark()) ?? '', 0);
+  } catch (error) {
+    await file.close();
+    throw error;
   }
   return {
     async release() {
-      const text = await readFile(path, 'utf8').catch(() => '');
-      if (text === mark) await rm(path, { force: true });
+      await file.truncate(0);
+      await file.close();
     },
   };
 }

@@ -1,18 +1,19 @@
-import { spawn } from 'node:child_process';
-import { chmod, mkdir, readdir, readFile, readlink, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { silentLog, type Log, type LogFields } from '../../src/channel/log.js';
+import { ownMark } from '../../src/handover/process-mark.js';
 import { errorFields } from '../../src/ops/error-text.js';
 import { exitCodeOf } from '../../src/ops/exit.js';
-import { LockedError, lockInstance } from '../../src/ops/instance-lock.js';
+import { LockedError, lockInstance, readLock } from '../../src/ops/instance-lock.js';
 import { createLog, type LogFormat } from '../../src/ops/log.js';
 import { createNotifier } from '../../src/ops/notify.js';
 import { createRateCappedLog } from '../../src/ops/rate-capped-log.js';
 import { createShutdown, type ProcessPort, type Timer } from '../../src/ops/shutdown.js';
 import { readStateFile, writeStateFile } from '../../src/ops/state-file.js';
 import { makeTemporaryFolder, sweepTemporaryFolders } from '../../src/tor/temporary-folder.js';
+import { startProgram } from '../helpers/cli.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
 /** A log that remembers its lines as `level text {fields}`. */
@@ -428,41 +429,59 @@ t.test('a temporary folder is removed when its owner has ended, and only then', 
 t.test('a lock has one owner, and none when the owner was killed', async (t) => {
   const dir = t.testdir();
   const path = join(dir, 'maker.lock');
+  await t.rejects(readLock(path), { code: 'ENOENT' });
   const lock = await lockInstance(path);
   const second = await lockInstance(path).catch((error: unknown) => error);
   t.ok(second instanceof LockedError && second.pid === process.pid, 'the owner is named');
+  t.same(await readLock(path), { state: 'held', pid: process.pid });
+  t.equal((await stat(path)).mode & 0o777, 0o600);
   await lock.release();
-  const again = await lockInstance(path);
-  await again.release();
-  t.same(await readdir(dir), [], 'nothing is left');
+  t.same(await readLock(path), { state: 'free' });
+  t.equal(await readFile(path, 'utf8'), '');
 
-  // A process that has ended.
-  const child = spawn('true');
-  await new Promise((resolve) => child.once('close', resolve));
-  const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim();
-  const space = await readlink('/proc/self/ns/pid');
-  const abandoned: readonly (readonly [string, string])[] = [
-    ['a process that ended', `${child.pid ?? 0} 1 ${boot} ${space}\n`],
-    ['another process with the same number', `${process.pid} 1 ${boot} ${space}\n`],
-    [
-      'a process before the machine was started',
-      `${process.pid} 1 ${'0'.repeat(8)}-0000-0000-0000-${'0'.repeat(12)} ${space}\n`,
-    ],
-    ['a power cut', ''],
-  ];
-  for (const [name, text] of abandoned) {
+  // What a process leaves that was killed, or a power cut.
+  for (const text of ['', (await ownMark()) ?? '']) {
     await writeFile(path, text);
     const taken = await lockInstance(path);
-    await t.rejects(lockInstance(path), LockedError, name);
+    await t.rejects(lockInstance(path), LockedError);
     await taken.release();
   }
 
   await writeFile(path, 'somebody else wrote this');
   await t.rejects(lockInstance(path), { message: `${path} is locked by another program` });
+  t.same(await readLock(path), { state: 'foreign' });
   t.equal(await readFile(path, 'utf8'), 'somebody else wrote this');
-  await rm(path);
+  await writeFile(path, '');
 
-  await writeFile(path, abandoned[0]?.[1] ?? '');
-  const all = await Promise.allSettled(Array.from({ length: 10 }, () => lockInstance(path)));
-  t.equal(all.filter(({ status }) => status === 'fulfilled').length, 1, 'ten at once: one gets it');
+  const all = await Promise.allSettled(Array.from({ length: 20 }, () => lockInstance(path)));
+  t.equal(all.filter(({ status }) => status === 'fulfilled').length, 1, '20 at once: one gets it');
+});
+
+t.test('a lock is seen from another container, and ends with its process', async (t) => {
+  const path = join(t.testdir(), 'maker.lock');
+  const module = new URL('../../dist/ops/instance-lock.js', import.meta.url).href;
+  const program = `import { lockInstance } from '${module}';
+    globalThis.lock = await lockInstance(process.argv[1]);
+    console.log('locked');
+    setInterval(() => {}, 1_000);`;
+  const asRoot = process.geteuid?.() === 0 ? '' : 'r';
+  const container = startProgram('unshare', [
+    `-mpf${asRoot}`,
+    '--mount-proc',
+    '--kill-child',
+    process.execPath,
+    '--input-type=module',
+    '-e',
+    program,
+    path,
+  ]);
+  await container.shows('stdout', /locked/);
+  const held = await lockInstance(path).catch((error: unknown) => error);
+  t.ok(held instanceof LockedError && held.pid === undefined, 'its process has no number here');
+  t.same(await readLock(path), { state: 'held', pid: undefined });
+
+  container.child.kill('SIGKILL');
+  await container.ended;
+  const lock = await lockInstance(path);
+  await lock.release();
 });
