@@ -133,17 +133,21 @@ export {
 } from './roles/negotiation-settings.js';
 
 // Coinjoins: give a wallet and a chain, get a transaction
-export { runCoinjoin, type CoinjoinOptions, type RoundProgress } from './negotiation/coinjoin.js';
+export {
+  runCoinjoin,
+  type CoinjoinOptions,
+  type RoundProgress,
+} from './negotiation/taker/coinjoin.js';
 export {
   chooseMakers,
   DEFAULT_BONDLESS_MAKERS_ALLOWANCE,
   type ChoicePolicy,
   type MakerChoice,
   type OfferOfMaker,
-} from './negotiation/choose-makers.js';
+} from './negotiation/taker/choose-makers.js';
 export type * from './negotiation/ports.js';
-export { DEFAULT_FEE_POLICY, feeFor, makerCost, type FeePolicy } from './negotiation/fees.js';
-export { TAKER_DUST } from './negotiation/taker-transaction.js';
+export { DEFAULT_FEE_POLICY, feeFor, makerCost, type FeePolicy } from './negotiation/taker/fees.js';
+export { TAKER_DUST } from './negotiation/taker/transaction.js';
 export {
   DEFAULT_TAKER_POLICY,
   type Candidate,
@@ -154,24 +158,24 @@ export {
   type RoundFault,
   type RoundResult,
   type TakerPolicy,
-} from './negotiation/taker-api.js';
+} from './negotiation/taker/api.js';
 export {
   DEFAULT_MAKER_POLICY,
   type MakerFault,
   type MakerOutcome,
   type MakerPolicy,
   type MakerStep,
-} from './negotiation/maker-api.js';
-export { DEFAULT_DOOR_LIMITS, type DoorLimits } from './negotiation/door.js';
-export { DEFAULT_SESSION_LIMITS, type SessionLimits } from './negotiation/maker-sessions.js';
-export type { BlacklistOptions } from './negotiation/blacklist.js';
+} from './negotiation/maker/api.js';
+export { DEFAULT_DOOR_LIMITS, type DoorLimits } from './negotiation/maker/request-limits.js';
+export { DEFAULT_SESSION_LIMITS, type SessionLimits } from './negotiation/maker/sessions.js';
+export type { BlacklistOptions } from './negotiation/maker/blacklist.js';
 export {
   createCommitmentRelay,
   DEFAULT_RELAY_LIMITS,
   type CommitmentRelay,
   type CommitmentRelayOptions,
   type RelayLimits,
-} from './negotiation/commitment-relay.js';
+} from './negotiation/maker/commitment-relay.js';
 export { announceCommitment, type AnnounceOptions } from './roles/announce-commitment.js';
 export { openCommitmentFile, type CommitmentFile } from './ops/commitment-file.js';
 export {
@@ -193,26 +197,30 @@ export {
   type CommandOptions,
   type ConnectControlOptions,
   type ControlClient,
-} from './tor/control-client.js';
-export type { Reply } from './tor/control-reply.js';
-export type { SocksEndpoint } from './tor/socks-dialer.js';
-export type { PowQueue } from './tor/add-onion.js';
+} from './tor/control/client.js';
+export type { Reply } from './tor/control/reply.js';
+export type { SocksEndpoint } from './tor/socks/dialer.js';
+export type { PowQueue } from './tor/onion/add-onion.js';
 export type { ListenAddress } from './overlay/listen.js';
-export { parseControlEndpoint, type ControlEndpoint } from './tor/control-endpoint.js';
+export { parseControlEndpoint, type ControlEndpoint } from './tor/control/endpoint.js';
 export {
   startOnionService,
   type OnionIdentity,
   type OnionService,
   type OnionServiceOptions,
-} from './tor/onion-service.js';
+} from './tor/onion/service.js';
 export {
   loadOrCreateOnionKey,
   readOnionKey,
   type KeyOwner,
   type OnionKey,
-} from './tor/key-folder.js';
-export { startTorProcess, type TorProcess, type TorProcessOptions } from './tor/tor-process.js';
-export { SocksError, type SocksErrorCode } from './tor/socks-error.js';
+} from './tor/onion/key-folder.js';
+export {
+  startTorProcess,
+  type TorProcess,
+  type TorProcessOptions,
+} from './tor/process/tor-process.js';
+export { SocksError, type SocksErrorCode } from './tor/socks/error.js';
 export {
   TorError,
   type TorErrorDetails,

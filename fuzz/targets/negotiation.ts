@@ -11,7 +11,7 @@ import {
   parseSignatureText,
   parseTransactionText,
   shownText,
-} from '../../src/negotiation/texts.js';
+} from '../../src/negotiation/payloads.js';
 import { buildUnsigned, parseUnsigned, signedIds } from '../../src/negotiation/transaction.js';
 import { MAX_LINE_BYTES } from '../../src/protocol/constants.js';
 import { boxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';

@@ -23,18 +23,18 @@ import type {
 import { ChannelError } from './channel-error.js';
 import { createChannelEvents, guard } from './channel-events.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type ChannelSettings } from './channel-settings.js';
-import { createDialGate } from './dial-gate.js';
-import { createDirectLinks } from './direct-links.js';
-import { createDirectoryLink, type DirectoryLink } from './directory-link.js';
-import { handshakeTerms } from './handshake-terms.js';
-import { createInbox } from './inbox.js';
-import { checkPubmsg, privmsgPayload } from './outgoing.js';
+import { createDialGate } from './link/dial-gate.js';
+import { createDirectLinks } from './direct/links.js';
+import { createDirectoryLink, type DirectoryLink } from './directories/link.js';
+import { handshakeTerms } from './link/handshake-terms.js';
+import { createInbox } from './messages/inbox.js';
+import { checkPubmsg, privmsgPayload } from './messages/outgoing.js';
 import { createObservers } from './observers.js';
 import { createPeerBook, type KnownPeer } from './peer-book.js';
-import { createRouter } from './router.js';
+import { createRouter } from './messages/router.js';
 import { startServing } from './serving.js';
-import { createTurns } from './turns.js';
-import { createWelcome } from './welcome.js';
+import { createTurns } from './directories/work-turns.js';
+import { createWelcome } from './directories/readiness.js';
 
 export type * from './channel-api.js';
 export type { ChannelLimits, ChannelTimings } from './channel-settings.js';

@@ -1,7 +1,7 @@
 /** Who compares the ways of messages: told of every arrival, copies included. */
 import type { Command } from '../protocol/commands.js';
 import type { Arrival, ChannelObserver } from './channel-api.js';
-import type { Judged } from './inbox.js';
+import type { Judged } from './messages/inbox.js';
 import type { Location } from '../protocol/location.js';
 
 /** A message that means something. */

@@ -1,6 +1,6 @@
 /** Serving our location: begun before any directory is told about it, and tried until it works. */
 import type { Location } from '../protocol/location.js';
-import { createBackoff } from './backoff.js';
+import { createBackoff } from './directories/backoff.js';
 import type { ChannelTimings } from './channel-settings.js';
 import type { Log } from './log.js';
 import type { Clock, Connection, Overlay, Random, Served, ServiceState } from './ports.js';

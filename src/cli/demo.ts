@@ -1,8 +1,8 @@
 /** `onionmc demo`: directory, makers and taker on a private Tor network on this machine. */
 import { performance } from 'node:perf_hooks';
 import { InvalidArgumentError, type Command } from 'commander';
-import { createScreen, type Screen } from '../demo/screen.js';
-import { runDemo, type DemoResult } from '../demo/story.js';
+import { createScreen, type Screen } from '../lab/demo/screen.js';
+import { runDemo, type DemoResult } from '../lab/demo/story.js';
 import { createLog } from '../ops/log.js';
 import { createShutdown } from '../ops/shutdown.js';
 import { ExitCode } from '../ops/exit.js';

@@ -18,8 +18,8 @@ import {
   type DirectoryNode,
   type DirectoryNodeOptions,
 } from '../roles/directory-node.js';
-import { DIRECTORY_POW_QUEUE } from '../tor/add-onion.js';
-import { loadOrCreateOnionKey } from '../tor/key-folder.js';
+import { DIRECTORY_POW_QUEUE } from '../tor/onion/add-onion.js';
+import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
 import { VERSION } from '../roles/version.js';
 import { createUpgrade } from './directory-upgrade.js';
 import { UsageError } from './errors.js';

@@ -1,7 +1,7 @@
 /** Errors of the command line itself, and the exit code of any error (design: 0, 1, 2, 3). */
 import { ExitCode, exitCodeOf } from '../ops/exit.js';
 import { OverlayError } from '../overlay/overlay-error.js';
-import { SocksError } from '../tor/socks-error.js';
+import { SocksError } from '../tor/socks/error.js';
 import { TorError } from '../tor/tor-error.js';
 
 /** The command line asks for something that cannot be. */

@@ -8,9 +8,9 @@ import {
   readOnionKey,
   type KeyOwner,
   type OnionKey,
-} from '../tor/key-folder.js';
-import { MAX_VANITY_CHARS, parseVanityPrefix, type VanityPrefix } from '../tor/vanity.js';
-import { findVanityKey } from '../tor/vanity-threads.js';
+} from '../tor/onion/key-folder.js';
+import { MAX_VANITY_CHARS, parseVanityPrefix, type VanityPrefix } from '../tor/vanity/search.js';
+import { findVanityKey } from '../tor/vanity/threads.js';
 import { UsageError } from './errors.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { printNote, printProgress } from './print.js';

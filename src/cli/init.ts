@@ -12,7 +12,7 @@ import {
   UNIT_NAME,
 } from '../ops/unit-file.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
-import { nameOfId } from '../tor/cookie-file.js';
+import { nameOfId } from '../tor/control/cookie-file.js';
 import { UsageError } from './errors.js';
 import { prepareKey, vanityPrefix, type KeySource, type PreparedKey } from './init-key.js';
 import { print, printFile, printJson, printNote } from './print.js';

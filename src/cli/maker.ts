@@ -5,7 +5,7 @@ import { ConfigError } from '../config/config-error.js';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
 import type { Settings } from '../config/settings.js';
 import { quotedLine } from '../kit/shown-text.js';
-import { createCommitmentRelay } from '../negotiation/commitment-relay.js';
+import { createCommitmentRelay } from '../negotiation/maker/commitment-relay.js';
 import { BondFileError, readBondFile } from '../ops/bond-file.js';
 import { openCommitmentFile } from '../ops/commitment-file.js';
 import { LockedError, lockInstance, type InstanceLock } from '../ops/instance-lock.js';

@@ -3,10 +3,10 @@ import type { Log } from '../channel/log.js';
 import type { Clock, Connection, Random } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location } from '../protocol/location.js';
-import type { DialBackOptions } from './dial-back.js';
+import type { DialBackOptions } from './entry/dial-back.js';
 import type { DirectoryLimits } from './limits.js';
 import type { DirectorySnapshot, PeerSnapshot } from './snapshot.js';
-import type { NickAuthOptions } from './nick-proofs.js';
+import type { NickAuthOptions } from './entry/nick-proofs.js';
 import type { DirectoryStats, FlushReport } from './stats.js';
 
 export interface DirectoryOptions {

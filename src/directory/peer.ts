@@ -6,8 +6,8 @@ import type { Connection } from '../channel/ports.js';
 import { createLineFramer, type LineFramer } from '../protocol/line-framer.js';
 import { NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
 import type { NickAuthChallenge, NickAuthProof } from '../protocol/nick-auth.js';
-import type { Circuit } from './circuits.js';
-import type { Outbox } from './outbox.js';
+import type { Circuit } from './entry/circuits.js';
+import type { Outbox } from './fanout/outbox.js';
 import type { Meters } from './rates.js';
 
 /**

@@ -21,7 +21,7 @@ import {
 } from '../protocol/nick-auth.js';
 import { isRoutableNick } from '../protocol/nick.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
-import type { PublicClass } from './budgets.js';
+import type { PublicClass } from './relay/budgets.js';
 import { RATE_CLASSES, type RateClass } from './rates.js';
 
 export interface MeterSnapshot {

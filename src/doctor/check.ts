@@ -4,8 +4,8 @@ import type { Role, Settings } from '../config/settings.js';
 import type { ProbeDeadlines, ProbeResult } from '../probe/probe.js';
 import type { Location } from '../protocol/location.js';
 import type { NickKey } from '../protocol/nick.js';
-import type { ControlClient } from '../tor/control-client.js';
-import type { SocksEndpoint } from '../tor/socks-dialer.js';
+import type { ControlClient } from '../tor/control/client.js';
+import type { SocksEndpoint } from '../tor/socks/dialer.js';
 import type { TorError } from '../tor/tor-error.js';
 
 /** `note`: worth knowing, nothing wrong. `skipped`: could not be looked at; the text says why. */

@@ -1,8 +1,8 @@
 /** Checks of Tor's control port: whether one answers, and whether it lets us in. */
 import type { Settings } from '../config/settings.js';
-import type { ControlClient } from '../tor/control-client.js';
-import { formatControlEndpoint } from '../tor/control-endpoint.js';
-import { parseProtocolInfo } from '../tor/control-values.js';
+import type { ControlClient } from '../tor/control/client.js';
+import { formatControlEndpoint } from '../tor/control/endpoint.js';
+import { parseProtocolInfo } from '../tor/control/values.js';
 import { TorError } from '../tor/tor-error.js';
 import {
   note,

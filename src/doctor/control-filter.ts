@@ -4,9 +4,9 @@
  */
 import type { Settings } from '../config/settings.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
-import { portArgument } from '../tor/add-onion.js';
-import type { ControlClient } from '../tor/control-client.js';
-import { onionTarget } from '../tor/onion-target.js';
+import { portArgument } from '../tor/onion/add-onion.js';
+import type { ControlClient } from '../tor/control/client.js';
+import { onionTarget } from '../tor/onion/target.js';
 import { isFiltered, isRefusal } from '../tor/tor-error.js';
 import type { Verdict } from './check.js';
 

@@ -4,8 +4,8 @@ import { dirname } from 'node:path';
 import { ConfigError } from '../config/config-error.js';
 import { misspeltNotices, peekSettings } from '../config/settings.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
-import { nameOfId } from '../tor/cookie-file.js';
-import { readOnionHostname, readOnionKey } from '../tor/key-folder.js';
+import { nameOfId } from '../tor/control/cookie-file.js';
+import { readOnionHostname, readOnionKey } from '../tor/onion/key-folder.js';
 import { TorError } from '../tor/tor-error.js';
 import {
   note,

@@ -1,7 +1,7 @@
 /** Checks of the machine: Node.js, the tor program, how many files may be open. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { parseTorVersion, versionAtLeast } from '../tor/control-values.js';
+import { parseTorVersion, versionAtLeast } from '../tor/control/values.js';
 import { note, ok, skipped, wrong, type Check, type Machine, type Verdict } from './check.js';
 
 const OLDEST_NODE = [20, 19, 0] as const;

@@ -7,7 +7,7 @@ import { isStopped } from '../handover/process-mark.js';
 import { BondFileError, readBondFile, type BondFileFault } from '../ops/bond-file.js';
 import { readLock } from '../ops/instance-lock.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
-import { nameOfId } from '../tor/cookie-file.js';
+import { nameOfId } from '../tor/control/cookie-file.js';
 import { note, ok, startCommand, wrong, type Check, type Verdict } from './check.js';
 import { codeOf } from './running-checks.js';
 

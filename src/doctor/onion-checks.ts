@@ -5,9 +5,9 @@ import { createLoopbackOverlay } from '../overlay/loopback.js';
 import { createTorOverlay } from '../overlay/tor.js';
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
 import type { Location } from '../protocol/location.js';
-import type { ControlClient } from '../tor/control-client.js';
-import { parseHsDesc } from '../tor/control-values.js';
-import { deferred } from '../tor/deferred.js';
+import type { ControlClient } from '../tor/control/client.js';
+import { parseHsDesc } from '../tor/control/values.js';
+import { deferred } from '../kit/deferred.js';
 import { isFiltered, TorError } from '../tor/tor-error.js';
 import {
   ok,

@@ -1,9 +1,9 @@
 /** The Tor that a running program of ours has started: whether it answers, and where. */
 import { ownTorFolder } from '../config/data-files.js';
-import { connectControl, type ControlClient } from '../tor/control-client.js';
-import { formatControlEndpoint, type ControlEndpoint } from '../tor/control-endpoint.js';
-import { infoValue, parseQuoted } from '../tor/control-values.js';
-import type { SocksEndpoint } from '../tor/socks-dialer.js';
+import { connectControl, type ControlClient } from '../tor/control/client.js';
+import { formatControlEndpoint, type ControlEndpoint } from '../tor/control/endpoint.js';
+import { infoValue, parseQuoted } from '../tor/control/values.js';
+import type { SocksEndpoint } from '../tor/socks/dialer.js';
 import { TorError } from '../tor/tor-error.js';
 import type { FactReader, Machine } from './check.js';
 import { ownTors } from './tor-access.js';

@@ -1,7 +1,7 @@
 /** Checks of Tor: SOCKS port, its network, and the clock against it. */
-import type { ControlClient } from '../tor/control-client.js';
-import { infoValue, parseBootstrap } from '../tor/control-values.js';
-import { formatSocksEndpoint } from '../tor/socks-dialer.js';
+import type { ControlClient } from '../tor/control/client.js';
+import { infoValue, parseBootstrap } from '../tor/control/values.js';
+import { formatSocksEndpoint } from '../tor/socks/dialer.js';
 import { isFiltered, isRefusal, TorError } from '../tor/tor-error.js';
 import { note, ok, skipped, theProgram, wrong, type Check, type Verdict } from './check.js';
 import { filtered } from './control-filter.js';

@@ -8,18 +8,18 @@ import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/po
 import { isRecord, type Movable } from '../handover/parcel.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation, isLoopbackHost } from '../protocol/location.js';
-import type { ControlClient } from '../tor/control-client.js';
-import { readOnionHostname } from '../tor/key-folder.js';
-import type { PowQueue } from '../tor/add-onion.js';
-import type { ServedFolder } from '../tor/hidden-service-dir.js';
+import type { ControlClient } from '../tor/control/client.js';
+import { readOnionHostname } from '../tor/onion/key-folder.js';
+import type { PowQueue } from '../tor/onion/add-onion.js';
+import type { ServedFolder } from '../tor/onion/hidden-service-dir.js';
 import {
   startOnionService,
   type OnionIdentity,
   type OnionServiceOptions,
-} from '../tor/onion-service.js';
-import { onionTarget } from '../tor/onion-target.js';
-import { startSelfTest, type SelfTest } from '../tor/self-test.js';
-import { createSocksDialer, type SocksDialer, type SocksEndpoint } from '../tor/socks-dialer.js';
+} from '../tor/onion/service.js';
+import { onionTarget } from '../tor/onion/target.js';
+import { startSelfTest, type SelfTest } from '../tor/onion/self-test.js';
+import { createSocksDialer, type SocksDialer, type SocksEndpoint } from '../tor/socks/dialer.js';
 import { listen, type ListenAddress, type Listening } from './listen.js';
 import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';

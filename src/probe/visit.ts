@@ -3,10 +3,10 @@
  * sections 3.1 to 3.3). Understands every deployed dialect; acts on none of the numbers that are never
  * legitimate on the wire.
  */
-import { HANDSHAKE_FAULTS } from '../channel/directory-session.js';
+import { HANDSHAKE_FAULTS } from '../channel/directories/session.js';
 import { shownLine, shownLines } from '../kit/shown-text.js';
-import { handshakeTerms } from '../channel/handshake-terms.js';
-import { createLinePeer, type LinePeer } from '../channel/line-peer.js';
+import { handshakeTerms } from '../channel/link/handshake-terms.js';
+import { createLinePeer, type LinePeer } from '../channel/link/line-peer.js';
 import type { Clock, Connection, Dialer } from '../channel/ports.js';
 import { MessageType, type Network } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';

@@ -15,10 +15,10 @@ import { openLiveBook, type LiveBookOptions, type OpenLiveBook } from '../orderb
 import { createTorOverlay } from '../overlay/tor.js';
 import { parseLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
-import { connectControl } from '../tor/control-client.js';
-import { parseControlEndpoint } from '../tor/control-endpoint.js';
-import { loadOrCreateOnionKey } from '../tor/key-folder.js';
-import type { OnionIdentity } from '../tor/onion-service.js';
+import { connectControl } from '../tor/control/client.js';
+import { parseControlEndpoint } from '../tor/control/endpoint.js';
+import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
+import type { OnionIdentity } from '../tor/onion/service.js';
 
 export interface ChannelOptions
   extends

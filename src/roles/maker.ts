@@ -7,25 +7,25 @@ import { randomBytes } from 'node:crypto';
 import type { Log } from '../channel/log.js';
 import type { MessageChannelEvents, OnionMessageChannel } from '../channel/message-channel.js';
 import type { Clock } from '../channel/ports.js';
-import { createBlacklist, type BlacklistOptions } from '../negotiation/blacklist.js';
+import { createBlacklist, type BlacklistOptions } from '../negotiation/maker/blacklist.js';
 import {
   createDoor,
   DEFAULT_DOOR_LIMITS,
   type DoorLimits,
   type Link,
-} from '../negotiation/door.js';
+} from '../negotiation/maker/request-limits.js';
 import {
   DEFAULT_MAKER_POLICY,
   type MakerOutcome,
   type MakerPolicy,
-} from '../negotiation/maker-api.js';
+} from '../negotiation/maker/api.js';
 import {
   createMakerSessions,
   DEFAULT_SESSION_LIMITS,
   type SessionLimits,
-} from '../negotiation/maker-sessions.js';
+} from '../negotiation/maker/sessions.js';
 import type { ChainView, MakerWallet } from '../negotiation/ports.js';
-import { formatRefusal } from '../negotiation/texts.js';
+import { formatRefusal } from '../negotiation/payloads.js';
 import type { Command } from '../protocol/commands.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location } from '../protocol/location.js';

@@ -1,12 +1,12 @@
 /** What `joinmarket.cfg` says about coinjoins, in the terms of `negotiation/`. */
 import type { PolicySettings, Settings } from '../config/settings.js';
-import type { BlacklistOptions } from '../negotiation/blacklist.js';
-import type { ChoicePolicy } from '../negotiation/choose-makers.js';
-import type { DoorLimits } from '../negotiation/door.js';
-import type { MakerPolicy } from '../negotiation/maker-api.js';
-import type { SessionLimits } from '../negotiation/maker-sessions.js';
-import type { FeePolicy } from '../negotiation/fees.js';
-import type { TakerPolicy } from '../negotiation/taker-api.js';
+import type { BlacklistOptions } from '../negotiation/maker/blacklist.js';
+import type { ChoicePolicy } from '../negotiation/taker/choose-makers.js';
+import type { DoorLimits } from '../negotiation/maker/request-limits.js';
+import type { MakerPolicy } from '../negotiation/maker/api.js';
+import type { SessionLimits } from '../negotiation/maker/sessions.js';
+import type { FeePolicy } from '../negotiation/taker/fees.js';
+import type { TakerPolicy } from '../negotiation/taker/api.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 
 export { bondFilePath, commitmentListPath } from '../config/data-files.js';

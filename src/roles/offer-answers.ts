@@ -3,7 +3,7 @@
  * directory that shows the asker. One that drops what it should deliver then hides no offer.
  */
 import type { Arrival, OnionMessageChannel, OrderbookRequest } from '../channel/channel-api.js';
-import type { Door, Link } from '../negotiation/door.js';
+import type { Door, Link } from '../negotiation/maker/request-limits.js';
 import type { Command, CommandName } from '../protocol/commands.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 

@@ -11,13 +11,13 @@ import type { Movable, Parcels } from '../handover/parcel.js';
 import { createRateCappedLog } from '../ops/rate-capped-log.js';
 import { createLoopbackOverlay } from '../overlay/loopback.js';
 import { createTorOverlay, type TorServing } from '../overlay/tor.js';
-import { connectControl, type ControlClient } from '../tor/control-client.js';
-import { loadOrCreateOnionKey } from '../tor/key-folder.js';
-import type { PowQueue } from '../tor/add-onion.js';
-import type { OnionIdentity } from '../tor/onion-service.js';
-import type { SocksEndpoint } from '../tor/socks-dialer.js';
+import { connectControl, type ControlClient } from '../tor/control/client.js';
+import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
+import type { PowQueue } from '../tor/onion/add-onion.js';
+import type { OnionIdentity } from '../tor/onion/service.js';
+import type { SocksEndpoint } from '../tor/socks/dialer.js';
 import { TorError } from '../tor/tor-error.js';
-import { hasInheritedTor, startTorProcess, type TorProcess } from '../tor/tor-process.js';
+import { hasInheritedTor, startTorProcess, type TorProcess } from '../tor/process/tor-process.js';
 import { socksAnswers } from './socks-probe.js';
 
 /** Different lines of which a few are logged in a minute each; all further ones share one count. */

@@ -3,7 +3,7 @@ import { silentLog } from '../../src/channel/log.js';
 import { ChannelError } from '../../src/channel/message-channel.js';
 import type { Overlay, ServiceState } from '../../src/channel/ports.js';
 import type { Location } from '../../src/protocol/location.js';
-import { SocksError } from '../../src/tor/socks-error.js';
+import { SocksError } from '../../src/tor/socks/error.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
 import {

@@ -1,21 +1,21 @@
 /** The small parts of the peer side, one by one. */
 import * as fc from 'fast-check';
 import t from 'tap';
-import { createBackoff } from '../../src/channel/backoff.js';
+import { createBackoff } from '../../src/channel/directories/backoff.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../../src/channel/channel-settings.js';
-import { createDialGate } from '../../src/channel/dial-gate.js';
-import { createInbox } from '../../src/channel/inbox.js';
-import { createLinePeer } from '../../src/channel/line-peer.js';
+import { createDialGate } from '../../src/channel/link/dial-gate.js';
+import { createInbox } from '../../src/channel/messages/inbox.js';
+import { createLinePeer } from '../../src/channel/link/line-peer.js';
 import { createPeerBook } from '../../src/channel/peer-book.js';
 import type { Connection, ConnectionHandler } from '../../src/channel/ports.js';
 import {
   createMinuteCounter,
   createSlidingWindow,
   createTokenBucket,
-} from '../../src/channel/rate.js';
-import { createSeenMessages } from '../../src/channel/seen-messages.js';
-import { createTurns } from '../../src/channel/turns.js';
-import { createUnconfirmed } from '../../src/channel/unconfirmed.js';
+} from '../../src/channel/link/rate.js';
+import { createSeenMessages } from '../../src/channel/messages/seen-messages.js';
+import { createTurns } from '../../src/channel/directories/work-turns.js';
+import { createUnconfirmed } from '../../src/channel/direct/unconfirmed.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { NOT_SERVING, type Location } from '../../src/protocol/location.js';
 import { formatPrivmsg, verifyPrivmsg } from '../../src/protocol/message.js';

@@ -23,12 +23,12 @@ import {
   parseHistory,
   uptimeOf,
 } from '../../src/roles/check-history.js';
-import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
-import { connectControl } from '../../src/tor/control-client.js';
+import { startPrivateTorNetwork } from '../../src/lab/private-network/network.js';
+import { connectControl } from '../../src/tor/control/client.js';
 import { runCli, startCli } from '../helpers/cli.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { directoryAnswer, startFakeDirectory } from '../helpers/fake-directory.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 /** A configuration that says where the status page is. */
 const pageConfig = (host: string, port: number): string =>

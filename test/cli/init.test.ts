@@ -24,9 +24,13 @@ import {
   unreachableParts,
   UNIT_NAME,
 } from '../../src/ops/unit-file.js';
-import { loadOrCreateOnionKey } from '../../src/tor/key-folder.js';
-import { onionKeyOf } from '../../src/tor/onion-key.js';
-import { createVanitySearch, parseVanityPrefix, VANITY_BATCH } from '../../src/tor/vanity.js';
+import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
+import { onionKeyOf } from '../../src/tor/onion/onion-key.js';
+import {
+  createVanitySearch,
+  parseVanityPrefix,
+  VANITY_BATCH,
+} from '../../src/tor/vanity/search.js';
 import { runCli, startCli, type Ended } from '../helpers/cli.js';
 
 const KEY_FILES = ['hostname', 'hs_ed25519_public_key', 'hs_ed25519_secret_key'];

@@ -2,10 +2,10 @@ import t, { type Test } from 'tap';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
+import { startPrivateTorNetwork } from '../../src/lab/private-network/network.js';
 import { runCli, startCli } from '../helpers/cli.js';
 import { torConfig, type TorConfigOptions } from '../helpers/config.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 async function tempDir(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'omct-'));

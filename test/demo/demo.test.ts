@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { openMessageChannel } from '../../src/channel/message-channel.js';
 import { silentLog } from '../../src/channel/log.js';
-import { startTorOverlays } from '../../src/demo/overlays.js';
-import { startDemoWorld, type DemoWorld } from '../../src/demo/world.js';
+import { startTorOverlays } from '../../src/lab/demo/overlays.js';
+import { startDemoWorld, type DemoWorld } from '../../src/lab/demo/world.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { formatLocation } from '../../src/protocol/location.js';
 import { createNickKey } from '../../src/protocol/nick.js';
-import { ownTemporaryFolder } from '../../src/tor/temporary-folder.js';
+import { ownTemporaryFolder } from '../../src/tor/process/temporary-folder.js';
 import { startTaker, type Answer, type Taker } from '../../src/roles/taker.js';
 import { startCli } from '../helpers/cli.js';
 

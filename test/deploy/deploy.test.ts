@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { createLoopbackOverlay, DirectoryNode } from '../../src/index.js';
 import { at, itemsOf, keysOf, parseYaml, textAt, type Yaml } from './yaml.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const read = (path: string): Promise<string> => readFile(join(ROOT, path), 'utf8');

@@ -16,7 +16,7 @@ import {
   type Client,
   type Line,
 } from './wire.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const MESSAGES = 2_000;
 const BODY = 'x'.repeat(37_900);

@@ -3,13 +3,17 @@
  * memory and the clock is the test's, so every delay here is exact.
  */
 import t, { type Test } from 'tap';
-import { createCircuits } from '../../src/directory/circuits.js';
+import { createCircuits } from '../../src/directory/entry/circuits.js';
 import {
   DEFAULT_LIMITS,
   type Directory,
   type DirectoryLimits,
 } from '../../src/directory/directory.js';
-import { createFairQueue, type FairQueue, type Rank } from '../../src/directory/fair-queue.js';
+import {
+  createFairQueue,
+  type FairQueue,
+  type Rank,
+} from '../../src/directory/relay/fair-queue.js';
 import { createPeer, type Peer } from '../../src/directory/peer.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';

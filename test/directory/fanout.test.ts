@@ -4,10 +4,10 @@
  */
 import * as fc from 'fast-check';
 import t from 'tap';
-import { createBroadcastLog } from '../../src/directory/broadcast-log.js';
+import { createBroadcastLog } from '../../src/directory/fanout/broadcast-log.js';
 import { DEFAULT_LIMITS, directoryMotd } from '../../src/directory/directory.js';
-import { createFlushTimer } from '../../src/directory/flush-timer.js';
-import { createOutboxes } from '../../src/directory/outbox.js';
+import { createFlushTimer } from '../../src/directory/fanout/flush-timer.js';
+import { createOutboxes } from '../../src/directory/fanout/outbox.js';
 import { createTally } from '../../src/directory/stats.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createTestClock } from '../helpers/test-clock.js';

@@ -6,7 +6,7 @@ import t from 'tap';
 import { startDirectoryProcess } from '../helpers/directory-process.js';
 import { joinMany, nickOf, NO_RATES_CONFIG, type Mass, type OnLine } from './many.js';
 import { onion, until } from './wire.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const CROWD = 2_000;
 const OBSERVERS = 20;

@@ -2,7 +2,7 @@
 import { readdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import t from 'tap';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { startDirectoryProcess } from '../helpers/directory-process.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { joinMany, nickOf, NO_RATES_CONFIG } from './many.js';

@@ -9,7 +9,7 @@ import { delimiter, dirname, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { torNetworkFor } from '../helpers/tor-network.js';
 import { ROOT, runSteps, stepsOf } from './steps.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 // A minute on a quiet machine; the Tors of four programs start cold.
 t.setTimeout(600_000);

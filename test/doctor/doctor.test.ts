@@ -26,14 +26,14 @@ import { createTorOverlay } from '../../src/overlay/tor.js';
 import { VIRTUAL_PORT } from '../../src/protocol/constants.js';
 import { createNickKey } from '../../src/protocol/nick.js';
 import { startDirectoryNode, type DirectoryNode } from '../../src/roles/directory-node.js';
-import { explainNoPermission } from '../../src/tor/cookie-file.js';
-import { connectControl } from '../../src/tor/control-client.js';
-import type { ControlEndpoint } from '../../src/tor/control-endpoint.js';
-import { TORRC_EXTRA_VARIABLE } from '../../src/tor/tor-process.js';
+import { explainNoPermission } from '../../src/tor/control/cookie-file.js';
+import { connectControl } from '../../src/tor/control/client.js';
+import type { ControlEndpoint } from '../../src/tor/control/endpoint.js';
+import { TORRC_EXTRA_VARIABLE } from '../../src/tor/process/tor-process.js';
 import { openOverlay } from '../../src/roles/open-overlay.js';
 import { peekSettings } from '../../src/config/settings.js';
-import { startOnionService } from '../../src/tor/onion-service.js';
-import { loadOrCreateOnionKey, type OnionKey } from '../../src/tor/key-folder.js';
+import { startOnionService } from '../../src/tor/onion/service.js';
+import { loadOrCreateOnionKey, type OnionKey } from '../../src/tor/onion/key-folder.js';
 import {
   redactedUploads,
   startControlFilter,
@@ -43,7 +43,7 @@ import { startCli } from '../helpers/cli.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const HOST = '127.0.0.1';
 const NEVER = new AbortController().signal;

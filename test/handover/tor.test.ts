@@ -7,7 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { parseLocation } from '../../src/protocol/location.js';
-import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
+import { startPrivateTorNetwork } from '../../src/lab/private-network/network.js';
 import { hello } from '../directory/wire.js';
 import { nickOf } from '../directory/many.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';

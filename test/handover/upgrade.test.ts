@@ -9,7 +9,7 @@ import { mustStay, type ProcessPlace } from '../../src/cli/directory-upgrade.js'
 import { runCli } from '../helpers/cli.js';
 import { gather } from './crowd.js';
 import { realProgram, startUpgradable } from './program.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const PEERS = 500;
 

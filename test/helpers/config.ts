@@ -1,5 +1,5 @@
 /** What stands in the `joinmarket.cfg` of programs that tests start. */
-import type { PrivateTor } from '../../src/tor/private-network/client.js';
+import type { PrivateTor } from '../../src/lab/private-network/client.js';
 
 export interface ConfigOptions {
   /** `directory_nodes`. */

@@ -6,7 +6,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
-import type { ControlEndpoint } from '../../src/tor/control-endpoint.js';
+import type { ControlEndpoint } from '../../src/tor/control/endpoint.js';
 
 /** What a client sends, and what becomes of it. All texts are lines without their end. */
 export interface FilterRules {

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Test } from 'tap';
-import { connectControl, type ControlClient, type Reply } from '../../src/tor/control-client.js';
-import type { ControlEndpoint } from '../../src/tor/control-endpoint.js';
+import { connectControl, type ControlClient, type Reply } from '../../src/tor/control/client.js';
+import type { ControlEndpoint } from '../../src/tor/control/endpoint.js';
 import { TorError } from '../../src/tor/tor-error.js';
 
 export interface ControlTunnelOptions {

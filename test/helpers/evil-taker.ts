@@ -5,7 +5,7 @@ import {
   formatTransactionText,
   parseIoAuth,
   type IoAuth,
-} from '../../src/negotiation/texts.js';
+} from '../../src/negotiation/payloads.js';
 import {
   addressScript,
   buildUnsigned,

@@ -1,7 +1,7 @@
 /** Message channels in memory, whose post waits until a test says what becomes of it. */
 import { EventEmitter } from 'eventemitter3';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
-import type { NegotiationChannel } from '../../src/negotiation/courier.js';
+import type { NegotiationChannel } from '../../src/negotiation/resender.js';
 import type { CommandName } from '../../src/protocol/commands.js';
 
 export interface Mail {

@@ -1,5 +1,5 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
-import type { SocksEndpoint } from '../../src/tor/socks-dialer.js';
+import type { SocksEndpoint } from '../../src/tor/socks/dialer.js';
 
 /** What a client asked for. `host` is text only when it came as a name. */
 export interface SocksRequestSeen {

@@ -3,12 +3,12 @@ import type { Test } from 'tap';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
 import type { Location } from '../../src/protocol/location.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
-import { connectControl } from '../../src/tor/control-client.js';
+import { connectControl } from '../../src/tor/control/client.js';
 import {
   startPrivateTorNetwork,
   type PrivateTorNetwork,
-} from '../../src/tor/private-network/network.js';
-import { SocksError } from '../../src/tor/socks-error.js';
+} from '../../src/lab/private-network/network.js';
+import { SocksError } from '../../src/tor/socks/error.js';
 
 /**
  * A private Tor network for one test file (1.3 s until its first client is connected); gone at the

@@ -6,8 +6,8 @@ import {
   DEFAULT_BONDLESS_MAKERS_ALLOWANCE,
   type ChoicePolicy,
   type OfferOfMaker,
-} from '../../src/negotiation/choose-makers.js';
-import { DEFAULT_FEE_POLICY, makerCost, offerFault } from '../../src/negotiation/fees.js';
+} from '../../src/negotiation/taker/choose-makers.js';
+import { DEFAULT_FEE_POLICY, makerCost, offerFault } from '../../src/negotiation/taker/fees.js';
 import { MAX_SATOSHI } from '../../src/protocol/offer.js';
 
 const AMOUNT = 1_000_000;

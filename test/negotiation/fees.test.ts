@@ -15,10 +15,10 @@ import {
   policyFault,
   virtualSize,
   type FeePolicy,
-} from '../../src/negotiation/fees.js';
+} from '../../src/negotiation/taker/fees.js';
 import type { OwnCoin } from '../../src/negotiation/ports.js';
-import { DEFAULT_TAKER_POLICY, type MakerPart } from '../../src/negotiation/taker-api.js';
-import { buildTransaction } from '../../src/negotiation/taker-transaction.js';
+import { DEFAULT_TAKER_POLICY, type MakerPart } from '../../src/negotiation/taker/api.js';
+import { buildTransaction } from '../../src/negotiation/taker/transaction.js';
 import { addressScript, assemble, buildUnsigned } from '../../src/negotiation/transaction.js';
 import { createBoxKeyPair } from '../../src/protocol/encryption.js';
 import { MAX_SATOSHI, shareOf, type Offer } from '../../src/protocol/offer.js';

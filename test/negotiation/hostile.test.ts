@@ -5,12 +5,12 @@ import * as fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
-import { runCoinjoin } from '../../src/negotiation/coinjoin.js';
-import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/door.js';
-import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker-api.js';
-import { createMakerSessions, type MakerSessions } from '../../src/negotiation/maker-sessions.js';
-import type { RoundResult } from '../../src/negotiation/taker-api.js';
-import { formatTransactionText, parseSignatureText } from '../../src/negotiation/texts.js';
+import { runCoinjoin } from '../../src/negotiation/taker/coinjoin.js';
+import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
+import { createMakerSessions, type MakerSessions } from '../../src/negotiation/maker/sessions.js';
+import type { RoundResult } from '../../src/negotiation/taker/api.js';
+import { formatTransactionText, parseSignatureText } from '../../src/negotiation/payloads.js';
 import {
   addressScript,
   buildUnsigned,

@@ -5,15 +5,15 @@
 import { randomBytes } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
-import { runCoinjoin } from '../../src/negotiation/coinjoin.js';
+import { runCoinjoin } from '../../src/negotiation/taker/coinjoin.js';
 import {
   DEFAULT_MAKER_POLICY,
   type MakerOutcome,
   type MakerPolicy,
-} from '../../src/negotiation/maker-api.js';
+} from '../../src/negotiation/maker/api.js';
 import type { TakerChain, TakerWallet } from '../../src/negotiation/ports.js';
-import { DEFAULT_TAKER_POLICY, type RoundResult } from '../../src/negotiation/taker-api.js';
-import { formatSignatureText } from '../../src/negotiation/texts.js';
+import { DEFAULT_TAKER_POLICY, type RoundResult } from '../../src/negotiation/taker/api.js';
+import { formatSignatureText } from '../../src/negotiation/payloads.js';
 import { addressScript, buildUnsigned, parseUnsigned } from '../../src/negotiation/transaction.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import {

@@ -9,18 +9,22 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t, { type Test } from 'tap';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../../src/channel/channel-settings.js';
-import { createInbox } from '../../src/channel/inbox.js';
+import { createInbox } from '../../src/channel/messages/inbox.js';
 import { silentLog } from '../../src/channel/log.js';
-import { judgeCoins, readClaim } from '../../src/negotiation/claim.js';
+import { judgeCoins, readClaim } from '../../src/negotiation/taker/ioauth-check.js';
 import type { ChainCoin } from '../../src/negotiation/ports.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { formatOutpoint } from '../../src/protocol/outpoint.js';
 import { ownText } from '../../src/protocol/own-text.js';
 import { signText } from '../../src/protocol/signature.js';
-import { createBlacklist } from '../../src/negotiation/blacklist.js';
-import { createCommitmentRelay } from '../../src/negotiation/commitment-relay.js';
-import { createDoor, DEFAULT_DOOR_LIMITS, type Link } from '../../src/negotiation/door.js';
+import { createBlacklist } from '../../src/negotiation/maker/blacklist.js';
+import { createCommitmentRelay } from '../../src/negotiation/maker/commitment-relay.js';
+import {
+  createDoor,
+  DEFAULT_DOOR_LIMITS,
+  type Link,
+} from '../../src/negotiation/maker/request-limits.js';
 import {
   formatIoAuth,
   formatRefusal,
@@ -31,7 +35,7 @@ import {
   parseTransactionText,
   shownText,
   type IoAuth,
-} from '../../src/negotiation/texts.js';
+} from '../../src/negotiation/payloads.js';
 import {
   addressScript,
   buildUnsigned,

@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
-import { formatFill } from '../../src/negotiation/texts.js';
+import { formatFill } from '../../src/negotiation/payloads.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import type { Command } from '../../src/protocol/commands.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';

@@ -2,15 +2,15 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
-import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/door.js';
-import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker-api.js';
-import { createMakerSessions } from '../../src/negotiation/maker-sessions.js';
+import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
+import { createMakerSessions } from '../../src/negotiation/maker/sessions.js';
 import { startMaker } from '../../src/roles/maker.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import { anyPort, openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
 import { serveDirectory } from '../helpers/directory-service.js';
-import { ReservedOutputs, type HeldParts } from '../../src/negotiation/reserved-outputs.js';
+import { ReservedOutputs, type HeldParts } from '../../src/negotiation/maker/reserved-outputs.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import type { Outpoint } from '../../src/protocol/outpoint.js';
 import {

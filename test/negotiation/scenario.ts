@@ -14,12 +14,12 @@ import type {
   OnionMessageChannel,
 } from '../../src/channel/message-channel.js';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
-import { runCoinjoin, type RoundProgress } from '../../src/negotiation/coinjoin.js';
+import { runCoinjoin, type RoundProgress } from '../../src/negotiation/taker/coinjoin.js';
 import {
   createCommitmentRelay,
   type CommitmentRelay,
-} from '../../src/negotiation/commitment-relay.js';
-import type { MakerOutcome } from '../../src/negotiation/maker-api.js';
+} from '../../src/negotiation/maker/commitment-relay.js';
+import type { MakerOutcome } from '../../src/negotiation/maker/api.js';
 import type { MakerWallet } from '../../src/negotiation/ports.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { nickKey } from '../../src/protocol/nick.js';

@@ -12,7 +12,10 @@ import { createNotifier } from '../../src/ops/notify.js';
 import { createRateCappedLog } from '../../src/ops/rate-capped-log.js';
 import { createShutdown, type ProcessPort, type Timer } from '../../src/ops/shutdown.js';
 import { readStateFile, writeStateFile } from '../../src/ops/state-file.js';
-import { makeTemporaryFolder, sweepTemporaryFolders } from '../../src/tor/temporary-folder.js';
+import {
+  makeTemporaryFolder,
+  sweepTemporaryFolders,
+} from '../../src/tor/process/temporary-folder.js';
 import { startProgram } from '../helpers/cli.js';
 import { createTestClock } from '../helpers/test-clock.js';
 

@@ -4,7 +4,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { readStatus } from '../../src/cli/status.js';
 import { askStatus, MAX_STATUS_BYTES } from '../../src/ops/status-client.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 interface Stranger {
   readonly base: URL;

@@ -4,7 +4,7 @@ import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { createMetrics } from '../../src/ops/metrics.js';
 import { startStatusServer, type StatusServerOptions } from '../../src/ops/status-server.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 interface Reply {
   readonly code: number;

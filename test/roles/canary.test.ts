@@ -15,15 +15,15 @@ import {
   type CanaryState,
 } from '../../src/roles/canary.js';
 import { startDirectoryNode } from '../../src/roles/directory-node.js';
-import { connectControl, type ControlClient } from '../../src/tor/control-client.js';
-import { loadOrCreateOnionKey } from '../../src/tor/key-folder.js';
+import { connectControl, type ControlClient } from '../../src/tor/control/client.js';
+import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
 import { directoryAnswer, FAKE_DIRECTORY_NICK } from '../helpers/fake-directory.js';
 import { controlTunnel } from '../helpers/control-tunnel.js';
 import { dialRaw } from '../helpers/raw-peer.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
 import { scriptedDirectory, soon, type Guest, type Script } from '../probe/scripted-directory.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const HOST = '127.0.0.1';
 const ONION: Location = { kind: 'loopback', host: HOST, port: 5222 };

@@ -16,13 +16,13 @@ import { createNickKey } from '../../src/protocol/nick.js';
 import { startDirectoryNode, type DirectoryNode } from '../../src/roles/directory-node.js';
 import { startMaker } from '../../src/roles/maker.js';
 import { startTaker } from '../../src/roles/taker.js';
-import { connectControl } from '../../src/tor/control-client.js';
-import { deferred } from '../../src/tor/deferred.js';
-import { loadOrCreateOnionKey } from '../../src/tor/key-folder.js';
+import { connectControl } from '../../src/tor/control/client.js';
+import { deferred } from '../../src/kit/deferred.js';
+import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
 import { dialRaw, type RawPeer } from '../helpers/raw-peer.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
 import { createTestClock } from '../helpers/test-clock.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const HOST = '127.0.0.1';
 

@@ -148,7 +148,7 @@ t.test('a bundle dials through a SOCKS proxy', async (t) => {
 t.test('what the package says of itself holds', async (t) => {
   const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
   t.match(manifest, { version: VERSION }, 'npm run build writes src/roles/version.ts');
-  const kept = ['./dist/cli/main.js', './dist/tor/vanity-worker.js'];
+  const kept = ['./dist/cli/main.js', './dist/tor/vanity/worker.js'];
   t.match(manifest, { sideEffects: kept });
   for (const file of kept) t.ok(existsSync(join(ROOT, file)), file);
   const built = await readdir(join(ROOT, 'dist'), { recursive: true });

@@ -18,7 +18,7 @@ import { loopbackConfig } from '../helpers/config.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
 import { dialRaw } from '../helpers/raw-peer.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const OFFERS: readonly Offer[] = [
   { type: 'sw0reloffer', oid: 0, minsize: 27_300, maxsize: 9_000_000, txfee: 0, cjfee: '0.00002' },
@@ -235,7 +235,7 @@ t.test(
 /** It waits to bring its onion back, and has no socket meanwhile. */
 const WAITER = `
 import { systemClock } from './dist/overlay/system-clock.js';
-import { pause } from './dist/tor/retry.js';
+import { pause } from './dist/tor/onion/retry.js';
 await pause(systemClock, 100, new AbortController().signal);
 process.stdout.write('waited');
 `;

@@ -4,7 +4,7 @@ import { silentLog } from '../../src/channel/log.js';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import { createLoopbackOverlay, DirectoryNode, OnionMessageChannel } from '../../src/index.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import type { DoorLimits } from '../../src/negotiation/door.js';
+import type { DoorLimits } from '../../src/negotiation/maker/request-limits.js';
 import { openLiveBook } from '../../src/orderbook/live-book.js';
 import { createNickKey } from '../../src/protocol/nick.js';
 import { formatOffer, type Offer } from '../../src/protocol/offer.js';
@@ -12,7 +12,7 @@ import { startMaker, NO_WALLET_ERROR } from '../../src/roles/maker.js';
 import { startTaker } from '../../src/roles/taker.js';
 import { openProbe } from '../helpers/channel-probe.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const network = 'signet';
 const overlay = () => createLoopbackOverlay({ host: '127.0.0.1', port: 0 });

@@ -5,9 +5,9 @@ import t, { type Test } from 'tap';
 import type { Log } from '../../src/channel/log.js';
 import type { Overlay, ServiceState } from '../../src/channel/ports.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
-import { connectControl } from '../../src/tor/control-client.js';
-import { loadOrCreateOnionKey } from '../../src/tor/key-folder.js';
-import type { OnionIdentity } from '../../src/tor/onion-service.js';
+import { connectControl } from '../../src/tor/control/client.js';
+import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
+import type { OnionIdentity } from '../../src/tor/onion/service.js';
 import { acceptor, connectionPeer } from '../helpers/connection-peer.js';
 import {
   FILTERED,

@@ -1,11 +1,11 @@
 import * as fc from 'fast-check';
 import t from 'tap';
-import { parseControlEndpoint, formatControlEndpoint } from '../../src/tor/control-endpoint.js';
+import { parseControlEndpoint, formatControlEndpoint } from '../../src/tor/control/endpoint.js';
 import {
   controlReplyParser,
   type ControlMessage,
   type Reply,
-} from '../../src/tor/control-reply.js';
+} from '../../src/tor/control/reply.js';
 import {
   infoValue,
   parseAddedOnion,
@@ -19,9 +19,9 @@ import {
   parseTorVersion,
   quote,
   versionAtLeast,
-} from '../../src/tor/control-values.js';
-import { explainNoPermission } from '../../src/tor/cookie-file.js';
-import { uploadWatch } from '../../src/tor/descriptor-upload.js';
+} from '../../src/tor/control/values.js';
+import { explainNoPermission } from '../../src/tor/control/cookie-file.js';
+import { uploadWatch } from '../../src/tor/onion/descriptor-upload.js';
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
 const reply = (...texts: string[]): Reply => ({

@@ -12,8 +12,12 @@ import {
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import t from 'tap';
-import { loadOrCreateOnionKey, readOnionHostname, readOnionKey } from '../../src/tor/key-folder.js';
-import { expandOnionSeed, onionKeyOf } from '../../src/tor/onion-key.js';
+import {
+  loadOrCreateOnionKey,
+  readOnionHostname,
+  readOnionKey,
+} from '../../src/tor/onion/key-folder.js';
+import { expandOnionSeed, onionKeyOf } from '../../src/tor/onion/onion-key.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 
 const SECRET = 'hs_ed25519_secret_key';

@@ -4,21 +4,21 @@ import type { Socket } from 'node:net';
 import t from 'tap';
 import type { Log } from '../../src/channel/log.js';
 import type { Clock, ServiceState } from '../../src/channel/ports.js';
-import { portArgument } from '../../src/tor/add-onion.js';
+import { portArgument } from '../../src/tor/onion/add-onion.js';
 import {
   connectControl,
   type ControlClient,
   type ControlEnds,
-} from '../../src/tor/control-client.js';
-import { keepOnionKey } from '../../src/tor/key-folder.js';
-import { expandOnionSeed, onionKeyOf, type OnionKey } from '../../src/tor/onion-key.js';
-import { onionTarget } from '../../src/tor/onion-target.js';
+} from '../../src/tor/control/client.js';
+import { keepOnionKey } from '../../src/tor/onion/key-folder.js';
+import { expandOnionSeed, onionKeyOf, type OnionKey } from '../../src/tor/onion/onion-key.js';
+import { onionTarget } from '../../src/tor/onion/target.js';
 import {
   startOnionService,
   type OnionService,
   type OnionServiceOptions,
-} from '../../src/tor/onion-service.js';
-import { WATCH_TIMINGS } from '../../src/tor/service-watch.js';
+} from '../../src/tor/onion/service.js';
+import { WATCH_TIMINGS } from '../../src/tor/onion/service-watch.js';
 import { fakeControl } from '../helpers/fake-control.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 

@@ -3,10 +3,10 @@ import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { waitForBootstrap } from '../../src/tor/bootstrap.js';
-import { connectControl } from '../../src/tor/control-client.js';
-import { startPrivateTorNetwork } from '../../src/tor/private-network/network.js';
-import { launchTor } from '../../src/tor/tor-program.js';
+import { waitForBootstrap } from '../../src/tor/process/bootstrap.js';
+import { connectControl } from '../../src/tor/control/client.js';
+import { startPrivateTorNetwork } from '../../src/lab/private-network/network.js';
+import { launchTor } from '../../src/tor/process/tor-program.js';
 import { isRunning } from '../helpers/tor-network.js';
 
 const { signal } = new AbortController();

@@ -11,14 +11,14 @@ import { createTorOverlay } from '../../src/overlay/tor.js';
 import { decodeEnvelope } from '../../src/protocol/envelope.js';
 import { createLineFramer } from '../../src/protocol/line-framer.js';
 import { formatLocation, parseLocation, type Location } from '../../src/protocol/location.js';
-import type { PrivateTor } from '../../src/tor/private-network/client.js';
-import { infoValue } from '../../src/tor/control-values.js';
+import type { PrivateTor } from '../../src/lab/private-network/client.js';
+import { infoValue } from '../../src/tor/control/values.js';
 import { keyOf, openLiveProbe } from '../helpers/channel-probe.js';
 import { startCli } from '../helpers/cli.js';
 import { torConfig } from '../helpers/config.js';
 import { openDescriptors } from '../helpers/descriptors.js';
 import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const RESTARTS = 20;
 /** What the operator was promised; a quiet machine takes a tenth of it. */

@@ -9,10 +9,10 @@ import type { Log } from '../../src/channel/log.js';
 import { silentLog } from '../../src/channel/log.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { onionHost, type Location } from '../../src/protocol/location.js';
-import { createDialSlots } from '../../src/tor/dial-slots.js';
-import { createSocksDialer, type SocksEndpoint } from '../../src/tor/socks-dialer.js';
-import { SocksError } from '../../src/tor/socks-error.js';
-import { readSocksMessage, type SocksStep } from '../../src/tor/socks-reply.js';
+import { createDialSlots } from '../../src/tor/socks/dial-slots.js';
+import { createSocksDialer, type SocksEndpoint } from '../../src/tor/socks/dialer.js';
+import { SocksError } from '../../src/tor/socks/error.js';
+import { readSocksMessage, type SocksStep } from '../../src/tor/socks/reply.js';
 import { GRANTED, startSocksServer } from '../helpers/socks-server.js';
 import { createTestClock } from '../helpers/test-clock.js';
 

@@ -12,7 +12,7 @@ import {
   startTorProcess,
   temporaryBase,
   type TorProcessOptions,
-} from '../../src/tor/tor-process.js';
+} from '../../src/tor/process/tor-process.js';
 import { acceptor, connectionPeer } from '../helpers/connection-peer.js';
 import { startProgram } from '../helpers/cli.js';
 import { dialPatiently, isRunning, torNetworkFor } from '../helpers/tor-network.js';
@@ -172,7 +172,7 @@ t.test('folder, sockets and processes', { buffered: true }, async (t) => {
 
 /** Nothing but a Tor that is to be started again keeps it going. */
 const KEEPER = `
-import { startTorProcess } from './dist/tor/tor-process.js';
+import { startTorProcess } from './dist/tor/process/tor-process.js';
 import { silentLog } from './dist/channel/log.js';
 import { systemClock } from './dist/overlay/system-clock.js';
 const tor = await startTorProcess({

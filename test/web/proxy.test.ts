@@ -5,7 +5,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import { freePort } from '../../src/tor/private-network/free-ports.js';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { startCli } from '../helpers/cli.js';
 import { loopbackConfig } from '../helpers/config.js';
 import { startNginx } from '../helpers/nginx.js';

@@ -1,0 +1,58 @@
+/** When the channel counts as ready (protocol document, section 4.3, without its quirk Q6). */
+import type { Clock } from '../ports.js';
+
+export interface Welcome {
+  /** `onWelcome` was called. */
+  readonly told: boolean;
+  /** Dialling begins. */
+  start(): void;
+  directoryUp(): void;
+  close(): void;
+}
+
+export interface WelcomeOptions {
+  readonly clock: Clock;
+  readonly waitMs: number;
+  /** Configured directories. */
+  readonly total: number;
+  /** How many are up now. */
+  readonly countUp: () => number;
+  /** Called at most once. */
+  readonly onWelcome: (info: { readonly directories: number; readonly late: boolean }) => void;
+}
+
+export function createWelcome(options: WelcomeOptions): Welcome {
+  const { clock, waitMs, total, countUp, onWelcome } = options;
+  let done = false;
+  let told = false;
+  let late = false;
+  let cancelTimer: (() => void) | undefined;
+
+  function welcome(directories: number): void {
+    done = true;
+    told = true;
+    cancelTimer?.();
+    onWelcome({ directories, late });
+  }
+
+  return {
+    get told() {
+      return told;
+    },
+    start() {
+      cancelTimer = clock.after(waitMs, () => {
+        const up = countUp();
+        if (up > 0) return welcome(up);
+        late = true;
+      });
+    },
+    directoryUp() {
+      const up = countUp();
+      if (!done && (up === total || late)) welcome(up);
+    },
+    close() {
+      done = true;
+      cancelTimer?.();
+    },
+  };
+}

@@ -1,0 +1,285 @@
+/**
+ * One connection to a directory, from our 793 to its end: the handshake, the proof of our nick where
+ * the directory asks for it, pings in both directions, and the peer list (protocol document, sections
+ * 3, 5.2, 7.6).
+ */
+import { shownLine, shownLines } from '../../kit/shown-text.js';
+import { MessageType } from '../../protocol/constants.js';
+import type { Envelope } from '../../protocol/envelope.js';
+import { parseDirectoryHandshake } from '../../protocol/handshake.js';
+import {
+  formatNickProof,
+  parseNickChallenge,
+  parseNickResult,
+  proveNick,
+  NICK_AUTH_FEATURE,
+} from '../../protocol/nick-auth.js';
+import type { NickKey } from '../../protocol/nick.js';
+import type { ChannelSettings } from '../channel-settings.js';
+import type { HandshakeTerms } from '../link/handshake-terms.js';
+import { createLinePeer } from '../link/line-peer.js';
+import type { Pacer } from './pacer.js';
+import type { Clock, Connection } from '../ports.js';
+import { createTokenBucket } from '../link/rate.js';
+import type { Turns } from './work-turns.js';
+
+/** What an accepting 795 told. */
+export interface DirectoryWelcome {
+  readonly nick: string;
+  readonly motd: string;
+  readonly features: readonly string[];
+}
+
+/** How a directory may ask us to prove our nick. */
+export interface NickProver {
+  readonly key: NickKey;
+  /** What this directory must call itself: we sign for no other. */
+  readonly directoryId: string;
+  /** Whether a directory that does not ask is left. */
+  readonly required: boolean;
+}
+
+export interface DirectorySessionOptions {
+  readonly connection: Connection;
+  readonly terms: HandshakeTerms;
+  readonly settings: ChannelSettings;
+  readonly clock: Clock;
+  /** Absent = the feature is not offered. */
+  readonly prover: NickProver | undefined;
+  /** Asked before each GETPEERLIST; true is taken as sent. */
+  readonly mayAskPeerlist: () => boolean;
+  /** Sends what is published; lives longer than a session. */
+  readonly pacer: Pacer;
+  /** One for all directories: signatures that are checked, and peer lists that are read. */
+  readonly checks: Turns;
+  readonly onAccepted: (welcome: DirectoryWelcome) => void;
+  /** A message or peer list; only after `onAccepted`. */
+  readonly onEnvelope: (envelope: Envelope) => void;
+}
+
+export interface DirectorySession {
+  /** Handshaked and open. */
+  readonly ready: boolean;
+  /** It ended, or hangs, between its welcome and the result of our proof. */
+  readonly proving: boolean;
+  /** Resolves with the reason when the connection is over; never rejects. */
+  readonly over: Promise<string>;
+  /** `onWritten` is told when the line goes to the connection; for a private message that may be later. */
+  send(type: number, payload: string, onWritten?: () => void): boolean;
+  publish(text: string): boolean;
+  close(): void;
+}
+
+/** Why somebody who answered is no directory for us, in words. */
+export const HANDSHAKE_FAULTS = {
+  'handshake-json': 'its handshake is not JSON',
+  'handshake-types': 'its handshake lacks a field, or a field has the wrong type',
+  'app-name': 'it is not a JoinMarket directory',
+  'directory-flag': 'it is a peer, not a directory',
+  'proto-ver': 'it speaks another protocol version than 5',
+  network: 'it serves another network than ours',
+} as const;
+
+/** A signature takes 2 ms to check; so do the checksums of a hundred onions. */
+function isCostly(type: number): boolean {
+  return type === MessageType.PRIVMSG || type === MessageType.PEERLIST;
+}
+
+/** A private message, and a callback for the moment at which it is written to the connection. */
+interface Paced {
+  readonly payload: string;
+  readonly onWritten: () => void;
+}
+
+type TimerName = 'handshake' | 'idle' | 'peerlist' | 'privmsg';
+
+export function openDirectorySession(options: DirectorySessionOptions): DirectorySession {
+  const { terms, settings, clock, pacer, prover } = options;
+  const handshakePayload = prover ? terms.provingPayload : terms.payload;
+  const { timings, limits } = settings;
+  const timers = new Map<TimerName, () => void>();
+  const pace = createTokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
+  /** Private messages that wait for their turn. Who sent them knows what to do when we end before. */
+  let queue: Paced[] = [];
+  let queuedLength = 0;
+  let ready = false;
+  let proving = false;
+  /** What an envelope means before we are ready. */
+  let expected: (envelope: Envelope) => void = expectHandshake;
+  let pingedAt: number | undefined;
+  let resolveOver: ((reason: string) => void) | undefined;
+  const over = new Promise<string>((resolve) => {
+    resolveOver = resolve;
+  });
+
+  const line = createLinePeer({
+    connection: options.connection,
+    clock,
+    limits,
+    timings,
+    delayMs: (decoded) =>
+      ready && decoded.ok && isCostly(decoded.value.type) ? options.checks.delayMs() : 0,
+    onEnvelope: (envelope) => (ready ? receive(envelope) : expected(envelope)),
+    onClosed(reason) {
+      ready = false;
+      for (const cancel of timers.values()) cancel();
+      timers.clear();
+      queue = [];
+      pacer.pause();
+      resolveOver?.(reason);
+    },
+  });
+  function setTimer(name: TimerName, ms: number, fn: () => void): void {
+    timers.get(name)?.();
+    timers.set(name, clock.after(ms, fn));
+  }
+
+  function expectHandshake({ type, line: payload }: Envelope): void {
+    if (type === MessageType.HANDSHAKE) return line.drop('it is a peer, not a directory');
+    // Nothing may precede the 795; what does is not ours to act on.
+    if (type !== MessageType.DN_HANDSHAKE) return;
+    const handshake = parseDirectoryHandshake(payload, terms.network);
+    if (!handshake.ok) return line.drop(HANDSHAKE_FAULTS[handshake.reason]);
+    const { accepted, nick, features } = handshake.value;
+    const motd = shownLines(handshake.value.motd);
+    if (!accepted) {
+      const [why = ''] = motd.split('\n', 1);
+      return line.drop(why === '' ? 'refused us' : `refused us: ${shownLine(why, 200)}`);
+    }
+    const welcome = { nick, motd, features };
+    if (prover && features.includes(NICK_AUTH_FEATURE)) {
+      proving = true;
+      expected = (envelope) => expectChallenge(prover, welcome, envelope);
+    } else if (prover?.required === true) {
+      line.drop('it does not ask for a proof of our nick, and we demand that');
+    } else {
+      begin(welcome);
+    }
+  }
+
+  /** Signs once per connection, for this directory alone. */
+  function expectChallenge(asked: NickProver, welcome: DirectoryWelcome, envelope: Envelope): void {
+    const { type, line: payload } = envelope;
+    if (type !== MessageType.NICK_AUTH_CHALLENGE)
+      return line.drop('promised a challenge, sent none');
+    const challenge = parseNickChallenge(payload);
+    if (!challenge.ok) return line.drop('sent a challenge that is none');
+    if (challenge.value.directoryId !== asked.directoryId) {
+      return line.drop("sent another directory's challenge");
+    }
+    expected = (result) => expectResult(welcome, result);
+    const proof = proveNick(asked.key, challenge.value, handshakePayload);
+    line.send(MessageType.NICK_AUTH_PROOF, formatNickProof(proof));
+  }
+
+  function expectResult(welcome: DirectoryWelcome, { type, line: payload }: Envelope): void {
+    const result = type === MessageType.NICK_AUTH_RESULT ? parseNickResult(payload) : undefined;
+    if (!result?.ok) return line.drop('did not say what became of the proof of our nick');
+    if (result.value !== 'ok') return line.drop(`refused the proof of our nick: ${result.value}`);
+    begin(welcome);
+  }
+
+  function begin(welcome: DirectoryWelcome): void {
+    const { features } = welcome;
+    timers.get('handshake')?.();
+    proving = false;
+    ready = true;
+    if (features.includes('ping')) watchSilence();
+    if (features.includes('peerlist_features')) askPeerlist();
+    pacer.begin();
+    options.onAccepted(welcome);
+  }
+
+  function receive(envelope: Envelope): void {
+    switch (envelope.type) {
+      case MessageType.PRIVMSG:
+      case MessageType.PUBMSG:
+      case MessageType.PEERLIST:
+        options.onEnvelope(envelope);
+        return;
+      case MessageType.PING:
+        line.send(MessageType.PONG, '');
+        return;
+      default:
+      // All else is for others, or nothing: a PONG has done its work by arriving, a second
+      // handshake changes nothing, 801 is followed by the end of the connection, and 785, 787, 797
+      // are never legitimate.
+    }
+  }
+
+  /** Any line is a sign of life; a silent directory is pinged, and given up when it stays silent. */
+  function watchSilence(): void {
+    const silentMs = clock.now() - line.heardAt;
+    if (silentMs < timings.directoryIdleMs) {
+      pingedAt = undefined;
+      return setTimer('idle', timings.directoryIdleMs - silentMs, watchSilence);
+    }
+    if (pingedAt !== undefined) return line.drop('did not answer our ping');
+    pingedAt = clock.now();
+    line.send(MessageType.PING, '');
+    setTimer('idle', timings.pongWaitMs, watchSilence);
+  }
+
+  function askPeerlist(): void {
+    if (options.mayAskPeerlist()) line.send(MessageType.GETPEERLIST, '');
+    setTimer('peerlist', timings.peerlistRefreshMs, askPeerlist);
+  }
+
+  function write({ payload, onWritten }: Paced): boolean {
+    if (!line.send(MessageType.PRIVMSG, payload)) return false;
+    onWritten();
+    return true;
+  }
+
+  function sendPrivmsg(message: Paced): boolean {
+    if (queue.length === 0 && pace.take()) return write(message);
+    const { length } = message.payload;
+    if (!line.open || queuedLength + length > limits.privmsgQueueLength) return false;
+    queue.push(message);
+    queuedLength += length;
+    if (queue.length === 1) setTimer('privmsg', pace.waitMs(), drain);
+    return true;
+  }
+
+  function drain(): void {
+    let sent = 0;
+    for (const message of queue) {
+      if (!pace.take() || !write(message)) break;
+      queuedLength -= message.payload.length;
+      sent++;
+    }
+    queue = queue.slice(sent);
+    if (queue.length > 0 && line.open) setTimer('privmsg', pace.waitMs(), drain);
+  }
+
+  setTimer('handshake', timings.directoryHandshakeMs, () =>
+    line.drop('did not answer our handshake'),
+  );
+  line.send(MessageType.HANDSHAKE, handshakePayload);
+
+  return {
+    get ready() {
+      return ready && line.open;
+    },
+    get proving() {
+      return proving;
+    },
+    over,
+    send(type, payload, onWritten = () => {}) {
+      if (!ready) return false;
+      if (type === MessageType.PRIVMSG) return sendPrivmsg({ payload, onWritten });
+      if (!line.send(type, payload)) return false;
+      onWritten();
+      return true;
+    },
+    publish: (text) => ready && line.open && pacer.publish(text),
+    close() {
+      pacer.pause();
+      // Late for pacing: better too many at once than none.
+      for (const message of queue.splice(0)) write(message);
+      // Before the handshake is over nothing was said that has to arrive.
+      if (ready) line.end('stopped', timings.closeGraceMs);
+      else line.drop('stopped');
+    },
+  };
+}

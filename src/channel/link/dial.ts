@@ -1,0 +1,69 @@
+/** One dial, with its place in line, its deadline and its cancellation. */
+import type { Location } from '../../protocol/location.js';
+import type { DialGate, DialKind } from './dial-gate.js';
+import type { Clock, Connection, Overlay } from '../ports.js';
+
+export interface DialRequest {
+  readonly overlay: Overlay;
+  readonly gate: DialGate;
+  readonly clock: Clock;
+  readonly location: Location;
+  readonly kind: DialKind;
+  /** Who dials: streams of two nicks share no Tor circuit, whatever they are for. */
+  readonly nick: string;
+  /** What for: streams of different names share no Tor circuit. */
+  readonly name: string;
+  /** The dial itself; the wait for a place does not count. */
+  readonly withinMs: number;
+  /** Of this attempt alone; its owner aborts it to stop the dial. */
+  readonly attempt: AbortController;
+}
+
+export type Dialled<T> =
+  | { readonly ok: true; readonly value: T }
+  /** `ours`: the fault is on this machine, and the location was not even asked. */
+  | { readonly ok: false; readonly reason: string; readonly ours: boolean };
+
+function isOurs(error: unknown): boolean {
+  return error instanceof Error && 'ours' in error && error.ours === true;
+}
+
+/** Kind and nick hold no colon, so no two nicks, and no two names, ever make the same text. */
+function isolationOf({ kind, nick, name }: DialRequest): string {
+  return `${kind}:${nick}:${name}`;
+}
+
+/**
+ * Hands the connection to `use` in the turn in which the overlay hands it over; or says in one line
+ * why there is none. Never rejects.
+ */
+export async function dialWithin<T>(
+  request: DialRequest,
+  use: (connection: Connection) => T,
+): Promise<Dialled<T>> {
+  const { overlay, gate, clock, location, kind, withinMs, attempt } = request;
+  const { signal } = attempt;
+  let leave: (() => void) | undefined;
+  let cancelDeadline: (() => void) | undefined;
+  let late = false;
+  try {
+    leave = await gate.enter(kind, signal);
+    cancelDeadline = clock.after(withinMs, () => {
+      late = true;
+      attempt.abort();
+    });
+    const connection = await overlay.dial(location, { signal, isolation: isolationOf(request) });
+    if (!signal.aborted) return { ok: true, value: use(connection) };
+    connection.destroy();
+  } catch (error) {
+    if (!signal.aborted) {
+      const reason = error instanceof Error ? error.message : String(error);
+      return { ok: false, reason, ours: isOurs(error) };
+    }
+  } finally {
+    cancelDeadline?.();
+    leave?.();
+  }
+  const reason = late ? `no connection within ${Math.round(withinMs / 1_000)} s` : 'stopped';
+  return { ok: false, reason, ours: false };
+}

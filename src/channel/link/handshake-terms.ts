@@ -1,0 +1,43 @@
+/** What we say of ourselves in a 793, and what we demand of the other side's handshake. */
+import type { Network } from '../../protocol/constants.js';
+import {
+  formatPeerHandshake,
+  type HandshakeRules,
+  type PeerHandshake,
+} from '../../protocol/handshake.js';
+import type { DeclaredLocation } from '../../protocol/location.js';
+import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
+
+/** What a peer of ours can do: it reads `;F:` in peer lists and answers pings. */
+const OFFERED_FEATURES: readonly string[] = ['peerlist_features', 'ping'];
+
+export interface HandshakeTerms {
+  readonly nick: string;
+  readonly network: Network;
+  readonly rules: HandshakeRules;
+  /** The 793 payload. */
+  readonly payload: string;
+  /** The 793 payload for a directory that may ask us to prove our nick. */
+  readonly provingPayload: string;
+}
+
+/**
+ * @param acceptLoopback whether others may declare `127.0.0.1:port`
+ * @param more features besides those of every peer of ours
+ */
+export function handshakeTerms(
+  us: Pick<PeerHandshake, 'nick' | 'network'> & { readonly location: DeclaredLocation },
+  acceptLoopback: boolean,
+  more: readonly string[] = [],
+): HandshakeTerms {
+  const { nick, network, location } = us;
+  const payload = (features: readonly string[]): string =>
+    formatPeerHandshake({ nick, network, location, features });
+  return {
+    nick,
+    network,
+    rules: { network, acceptLoopback },
+    payload: payload([...OFFERED_FEATURES, ...more]),
+    provingPayload: payload([...OFFERED_FEATURES, ...more, NICK_AUTH_FEATURE]),
+  };
+}

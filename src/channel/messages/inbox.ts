@@ -1,0 +1,127 @@
+/**
+ * Judges what peers say, before anything is done with it: route, signature, nick, copies (protocol
+ * document, sections 6 and 7.4).
+ */
+import { parseCommands, type Command } from '../../protocol/commands.js';
+import { parseRoute, verifyPrivmsg, type PrivateMessage } from '../../protocol/message.js';
+import { isRoutableNick } from '../../protocol/nick.js';
+import { ownText } from '../../protocol/own-text.js';
+import { createSeenMessages, type SeenMessages } from './seen-messages.js';
+import type { ChannelSettings } from '../channel-settings.js';
+import type { Clock } from '../ports.js';
+
+export interface HeardPublicly {
+  readonly from: string;
+  readonly text: string;
+  readonly commands: readonly Command[];
+}
+
+/** `fresh` is to be told; `copy` came before by another way; `junk` means nothing or is not ours. */
+export type Judged<T> =
+  | {
+      readonly verdict: 'fresh';
+      readonly from: string;
+      readonly message: T;
+      /** Stands for the payload, whichever way it comes. */
+      readonly id: string;
+      /** False when the same payload was heard before, however long ago. */
+      readonly neverHeard: boolean;
+    }
+  | { readonly verdict: 'copy'; readonly from: string; readonly id: string }
+  | { readonly verdict: 'junk' };
+
+export interface Inbox {
+  /** A 687 payload; `way` names how it came. */
+  public(payload: string, way: string): Judged<HeardPublicly>;
+  /**
+   * Whether a 687 payload on the link of `owner` is its `!orderbook`. A message that asks more than
+   * once is ignored whole (section 8.3). Nothing is remembered: nobody else heard it.
+   */
+  asksOrderbook(payload: string, owner: string): boolean;
+  /**
+   * A 685 payload addressed to us. A copy of a verified one is not verified again; what proves
+   * forged is not remembered.
+   * @param owner the only nick that may speak this way, where there is one
+   */
+  private(payload: string, way: string, owner?: string): Judged<PrivateMessage>;
+}
+
+function isOrderbook({ name }: Command): boolean {
+  return name === 'orderbook';
+}
+
+const JUNK = { verdict: 'junk' } as const;
+
+export function createInbox(
+  nick: string,
+  settings: ChannelSettings,
+  clock: Clock,
+  verify: typeof verifyPrivmsg = verifyPrivmsg,
+): Inbox {
+  const newMemory = (): SeenMessages =>
+    createSeenMessages(clock, settings.timings.duplicateMs, settings.limits.rememberedMessages);
+  // Apart, since anybody can say much in public: that must not make a private copy look new.
+  const seenPublic = newMemory();
+  const seenPrivate = newMemory();
+
+  // In the order of their arrival.
+  const everHeard = new Set<string>();
+
+  function firstEver(key: string): boolean {
+    if (everHeard.has(key)) return false;
+    everHeard.add(key);
+    const [oldest] = everHeard;
+    if (everHeard.size > settings.limits.rememberedProofs && oldest !== undefined) {
+      everHeard.delete(oldest);
+    }
+    return true;
+  }
+
+  return {
+    public(payload, way) {
+      const route = parseRoute(payload);
+      if (!route.ok || route.value.to !== undefined) return JUNK;
+      const { text } = route.value;
+      if (route.value.from === nick || !isRoutableNick(route.value.from)) return JUNK;
+      const from = ownText(route.value.from);
+      const commands = parseCommands(text);
+      if (!commands.ok) return JUNK;
+      const sighting = seenPublic.look(payload);
+      const arrival = sighting.arrived(way);
+      if (arrival === 'copy') return { verdict: 'copy', from, id: sighting.key };
+      return {
+        // Said twice is told twice: a new offer may equal one before the last.
+        verdict: 'fresh',
+        from,
+        message: { from, text: text.replace(/^!+/, ''), commands: commands.value },
+        id: sighting.key,
+        neverHeard: arrival === 'first',
+      };
+    },
+    asksOrderbook(payload, owner) {
+      const route = parseRoute(payload);
+      if (!route.ok || route.value.to !== undefined || route.value.from !== owner) return false;
+      const commands = parseCommands(route.value.text);
+      return commands.ok && commands.value.filter(isOrderbook).length === 1;
+    },
+    private(payload, way, owner) {
+      const route = parseRoute(payload);
+      if (!route.ok || route.value.to !== nick) return JUNK;
+      const { to, text } = route.value;
+      if (route.value.from === nick || !isRoutableNick(route.value.from)) return JUNK;
+      const from = ownText(route.value.from);
+      if (owner !== undefined && from !== owner) return JUNK;
+      const sighting = seenPrivate.look(payload);
+      if (sighting.known) {
+        // A sender that fears for its message sends it again, maybe by the same way.
+        sighting.arrived(way);
+        return { verdict: 'copy', from, id: sighting.key };
+      }
+      const message = verify(from, to, text);
+      if (!message.ok) return JUNK;
+      sighting.arrived(way);
+      const neverHeard = firstEver(sighting.key);
+      return { verdict: 'fresh', from, message: message.value, id: sighting.key, neverHeard };
+    },
+  };
+}

@@ -1,0 +1,148 @@
+/**
+ * Chooses the way of each private message: a direct link, else a directory that has relayed the nick,
+ * else one that lists it (protocol document, section 6.3). What may have been lost on one way goes
+ * once more by another; receivers drop the copy.
+ */
+import { MessageType } from '../../protocol/constants.js';
+import type { AvoidDirectory, Route } from '../channel-api.js';
+import type { ChannelSettings } from '../channel-settings.js';
+import type { DirectLinks } from '../direct/links.js';
+import type { DirectoryLink } from '../directories/link.js';
+import type { PeerBook } from '../peer-book.js';
+import type { Clock, Random } from '../ports.js';
+
+export interface RouterOptions {
+  readonly settings: ChannelSettings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly links: DirectLinks;
+  readonly directories: ReadonlyMap<string, DirectoryLink>;
+  readonly book: PeerBook;
+  /** Directories to be used last for a nick. */
+  readonly avoid: AvoidDirectory;
+}
+
+export interface Router {
+  /** Sends one 685 payload; the route, or undefined when there is none. */
+  send(nick: string, payload: string): Route | undefined;
+  /** Sends one 685 payload by a directory, whatever links there are; false when there is no way. */
+  copy(nick: string, payload: string): boolean;
+  /** A directory says that the nick left: what was just sent through it goes another way. */
+  notThere(nick: string, directory: string): void;
+  /** A directory was lost: likewise for all that was just sent through it. */
+  directoryLost(directory: string): void;
+}
+
+const DIRECT: Route = { kind: 'direct' };
+
+/** A message that a directory's connection was given a moment ago, or is yet to be given. */
+interface Recent {
+  readonly nick: string;
+  readonly payload: string;
+  /** When it went to the connection; undefined while it waits for its turn. */
+  writtenAt: number | undefined;
+  readonly tried: Set<string>;
+  via: string;
+}
+
+function isWritten({ writtenAt }: Recent): boolean {
+  return writtenAt !== undefined;
+}
+
+export function createRouter(options: RouterOptions): Router {
+  const { settings, clock, random, links, directories, book, avoid } = options;
+  let recent: Recent[] = [];
+
+  function pick(keys: readonly string[]): DirectoryLink | undefined {
+    const up = keys.flatMap((key) => {
+      const directory = directories.get(key);
+      return directory?.up ? [directory] : [];
+    });
+    return up[Math.min(up.length - 1, Math.floor(random() * up.length))];
+  }
+
+  /** Notes when the message goes out by the directory it was given to last. */
+  function written(message: Recent): () => void {
+    const { via } = message;
+    return () => {
+      if (message.via === via) message.writtenAt = clock.now();
+    };
+  }
+
+  function sendByDirectory(message: Recent): Route | undefined {
+    for (;;) {
+      const peer = book.get(message.nick);
+      const untried = (keys: readonly string[] = []): readonly string[] =>
+        keys.filter((key) => !message.tried.has(key));
+      const preferred = (keys: readonly string[] = []): readonly string[] =>
+        untried(keys).filter((key) => !avoid(key, message.nick));
+      const directory =
+        pick(preferred(peer?.relayedBy)) ??
+        pick(preferred(peer?.shownBy)) ??
+        pick(untried(peer?.relayedBy)) ??
+        pick(untried(peer?.shownBy));
+      if (!directory) return undefined;
+      message.tried.add(directory.key);
+      message.via = directory.key;
+      message.writtenAt = undefined;
+      if (!directory.send(MessageType.PRIVMSG, message.payload, written(message))) continue;
+      return { kind: 'directory', location: directory.location };
+    }
+  }
+
+  function send(message: Recent): Route | undefined {
+    const { nick, payload } = message;
+    // A link that refuses is closed by that, or must not be given more now; so this ends.
+    for (let link = links.usable(nick); link; link = links.usable(nick)) {
+      if (link.send(payload)) return DIRECT;
+      if (link.open) break;
+    }
+    const byDirectory = sendByDirectory(message);
+    if (byDirectory) return byDirectory;
+    return links.lastResort(nick)?.sendInTurn(payload) ? DIRECT : undefined;
+  }
+
+  function begin(
+    nick: string,
+    payload: string,
+    by: (message: Recent) => Route | undefined,
+  ): Route | undefined {
+    const message: Recent = {
+      nick,
+      payload,
+      writtenAt: undefined,
+      tried: new Set<string>(),
+      via: '',
+    };
+    const route = by(message);
+    if (route?.kind === 'directory') {
+      recent.push(message);
+      forgetOld();
+    }
+    return route;
+  }
+
+  /** What still waits is kept: each directory bounds it, and forgets it when its session ends. */
+  function forgetOld(): void {
+    const oldest = clock.now() - settings.timings.rerouteMs;
+    recent = recent.filter(({ writtenAt = oldest }) => writtenAt >= oldest);
+    let excess = recent.filter(isWritten).length - settings.limits.reroutable;
+    recent = recent.filter((message) => !isWritten(message) || excess-- <= 0);
+  }
+
+  function reroute(applies: (message: Recent) => boolean): void {
+    forgetOld();
+    for (const message of recent.filter(applies)) {
+      // One for which there is no way now is not kept for ever.
+      if (send(message)?.kind !== 'directory') message.writtenAt ??= clock.now();
+    }
+  }
+
+  return {
+    send: (nick, payload) => begin(nick, payload, send),
+    copy: (nick, payload) => begin(nick, payload, sendByDirectory) !== undefined,
+    notThere: (nick, directory) =>
+      reroute((message) => message.nick === nick && message.via === directory),
+    directoryLost: (directory) => reroute((message) => message.via === directory),
+  };
+}

@@ -1,0 +1,91 @@
+/**
+ * Recognises messages that came before, mostly by another directory (protocol document, section 6.3
+ * and quirk Q30).
+ */
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import type { Clock } from '../ports.js';
+
+export type Arrival =
+  /** Not heard within the window. */
+  | 'first'
+  /** Heard, and more often by this way than by any other: it was said again. */
+  | 'repeated'
+  /** Heard as often by another way. */
+  | 'copy';
+
+/** One payload, hashed once. */
+export interface Sighting {
+  /** Stands for the payload. */
+  readonly key: string;
+  /** Recorded within the window. */
+  readonly known: boolean;
+  /** Records one arrival; `way` names how it came. */
+  arrived(way: string): Arrival;
+}
+
+export interface SeenMessages {
+  /** Looks a payload up and records nothing. */
+  look(payload: string): Sighting;
+  /**
+   * Records one arrival of a payload. `way` names how it came. Only for payloads that proved to mean
+   * something.
+   */
+  arrived(payload: string, way: string): Arrival;
+  /** Payloads remembered. */
+  readonly size: number;
+}
+
+interface Seen {
+  readonly firstAt: number;
+  /** Arrivals by each way. */
+  readonly ways: Map<string, number>;
+}
+
+/** Payloads can have 40,000 bytes; only their hashes are kept. */
+function keyOf(payload: string): string {
+  return bytesToHex(sha256(utf8ToBytes(payload)));
+}
+
+/** @param windowMs counted from the first arrival; `most` payloads are remembered */
+export function createSeenMessages(clock: Clock, windowMs: number, most: number): SeenMessages {
+  // In the order of the first arrival, so the outdated ones are in front.
+  const messages = new Map<string, Seen>();
+
+  function forgetOld(): void {
+    for (const [key, { firstAt }] of messages) {
+      if (messages.size <= most && clock.now() - firstAt < windowMs) return;
+      messages.delete(key);
+    }
+  }
+
+  function recent(key: string): Seen | undefined {
+    const seen = messages.get(key);
+    return seen && clock.now() - seen.firstAt < windowMs ? seen : undefined;
+  }
+
+  function record(key: string, way: string): Arrival {
+    const seen = recent(key);
+    if (!seen) {
+      messages.delete(key);
+      messages.set(key, { firstAt: clock.now(), ways: new Map([[way, 1]]) });
+      forgetOld();
+      return 'first';
+    }
+    const heardBefore = Math.max(...seen.ways.values());
+    const count = (seen.ways.get(way) ?? 0) + 1;
+    seen.ways.set(way, count);
+    return count > heardBefore ? 'repeated' : 'copy';
+  }
+
+  return {
+    look(payload) {
+      const key = keyOf(payload);
+      return { key, known: recent(key) !== undefined, arrived: (way) => record(key, way) };
+    },
+    arrived: (payload, way) => record(keyOf(payload), way),
+    get size() {
+      return messages.size;
+    },
+  };
+}

@@ -1,0 +1,107 @@
+/**
+ * Who is still there (protocol document, section 14). A peer is ended for what it failed to do, not
+ * for silence: bytes that do not drain, a ping without an answer, probes that a maker ignored. A
+ * taker or watcher of the original kind says nothing for hours, cannot be pinged, and stays for as
+ * long as its connection takes bytes.
+ */
+import type { Clock } from '../../channel/ports.js';
+import { MessageType } from '../../protocol/constants.js';
+import { encodeEnvelope } from '../../protocol/envelope.js';
+import { formatPubmsg } from '../../protocol/message.js';
+import type { Fanout } from '../fanout/fanout.js';
+import type { DirectoryLimits } from '../limits.js';
+import { isServing, type Peer } from '../peer.js';
+import type { Registry } from '../registry.js';
+import type { CloseReason, Tally } from '../stats.js';
+
+const PING = encodeEnvelope(MessageType.PING, '');
+
+export interface Liveness {
+  /** Sends a ping unless one is open. The peer must have offered `ping`. */
+  ping(peer: Peer): void;
+  /** Ends who is due to be ended and probes who is due to be probed. */
+  sweep(now: number): void;
+}
+
+export interface LivenessOptions {
+  /** The directory's own nick. */
+  readonly nick: string;
+  readonly limits: () => DirectoryLimits;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly fanout: Fanout;
+  readonly tally: Tally;
+  readonly drop: (peer: Peer, reason: CloseReason) => void;
+}
+
+export function createLiveness(options: LivenessOptions): Liveness {
+  const { limits, clock, registry, fanout, tally, drop } = options;
+  /** What makes a maker that cannot be pinged speak: it answers by a private message to us. */
+  const orderbookProbe = encodeEnvelope(
+    MessageType.PUBMSG,
+    formatPubmsg(options.nick, 'orderbook'),
+  );
+  let nextBeatAt = clock.now() + limits().heartbeatIntervalMs;
+
+  function ping(peer: Peer): void {
+    if (peer.pingedAt !== undefined) return;
+    peer.pingedAt = clock.now();
+    peer.pongsDue++;
+    tally.messagesOut.ping++;
+    fanout.direct(peer, PING);
+  }
+
+  /** What this peer failed to do by now, if anything. */
+  function failure(peer: Peer, now: number): CloseReason | undefined {
+    const { writeStallTimeoutMs, heartbeatPongWaitMs } = limits();
+    if (fanout.outboxes.stalled(peer.outbox, now, writeStallTimeoutMs)) return 'write-stall';
+    if (peer.pingedAt === undefined || heartbeatPongWaitMs === 0) return undefined;
+    // The ping is behind bytes that it is still taking; if it takes none, it has stalled.
+    if (peer.outbox.inFlight > 0) peer.pingedAt = now;
+    return now - peer.pingedAt >= heartbeatPongWaitMs ? 'no-pong' : undefined;
+  }
+
+  /** Looks after a peer that has been silent for `silence` ms. */
+  function beat(peer: Peer, silence: number, now: number): void {
+    const { heartbeatIdleMs, heartbeatEvictMs } = limits();
+    if (peer.canPing) {
+      tally.heartbeatProbes++;
+      ping(peer);
+    } else if (isServing(peer)) {
+      const probed = peer.probedAt !== undefined && peer.probedAt > peer.heardAt;
+      if (probed && heartbeatEvictMs > 0 && silence >= heartbeatEvictMs) {
+        drop(peer, 'silent-maker');
+      } else if (!probed || now - (peer.probedAt ?? 0) >= heartbeatIdleMs / 2) {
+        peer.probedAt = now;
+        tally.heartbeatProbes++;
+        tally.messagesOut.orderbook++;
+        fanout.direct(peer, orderbookProbe);
+      }
+    }
+  }
+
+  function beatDue(now: number): boolean {
+    const { heartbeatIntervalMs, heartbeatIdleMs } = limits();
+    if (heartbeatIntervalMs === 0 || heartbeatIdleMs === 0 || now < nextBeatAt) return false;
+    nextBeatAt = now + heartbeatIntervalMs;
+    return true;
+  }
+
+  return {
+    ping,
+    sweep(now) {
+      const beats = beatDue(now);
+      const { heartbeatIdleMs } = limits();
+      // Backwards, since a dropped peer's place is taken by the last one.
+      for (let i = registry.ready.length - 1; i >= 0; i--) {
+        const peer = registry.ready[i];
+        if (!peer) continue;
+        const reason = failure(peer, now);
+        if (reason) drop(peer, reason);
+        else if (beats && now - peer.heardAt >= heartbeatIdleMs) {
+          beat(peer, now - peer.heardAt, now);
+        }
+      }
+    },
+  };
+}

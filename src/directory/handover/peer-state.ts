@@ -1,0 +1,126 @@
+/** One peer's record, to and from what another process goes on with. */
+import type { Circuit } from '../entry/circuits.js';
+import type { Peer } from '../peer.js';
+import { RATE_CLASSES, type Meters } from '../rates.js';
+import type { Aged, MeterSnapshot, PeerSnapshot, WaitingSnapshot } from '../snapshot.js';
+import type { Tally } from '../stats.js';
+
+function aged(times: ReadonlyMap<string, number> | undefined, now: number): readonly Aged[] {
+  return [...(times ?? [])].map(([name, at]) => [name, now - at]);
+}
+
+function timed(entries: readonly Aged[], now: number): Map<string, number> {
+  return new Map(entries.map(([name, ms]) => [name, now - ms]));
+}
+
+function ageOf(at: number | undefined, now: number): number | undefined {
+  return at === undefined ? undefined : now - at;
+}
+
+export function meterSnapshots(meters: Meters | undefined, now: number): readonly MeterSnapshot[] {
+  return RATE_CLASSES.flatMap((kind) => {
+    const meter = meters?.[kind];
+    if (!meter) return [];
+    const { tokens, filledAt, minuteAt, inMinute } = meter;
+    return [{ kind, tokens, filledMs: now - filledAt, minuteMs: now - minuteAt, inMinute }];
+  });
+}
+
+export function restoreMeters(meters: readonly MeterSnapshot[], now: number): Meters | undefined {
+  if (meters.length === 0) return undefined;
+  const restored: Meters = {};
+  for (const { kind, tokens, filledMs, minuteMs, inMinute } of meters) {
+    restored[kind] = { tokens, filledAt: now - filledMs, minuteAt: now - minuteMs, inMinute };
+  }
+  return restored;
+}
+
+/** @param peer not refused and not gone */
+export function snapshotPeer(
+  peer: Peer,
+  owed: Uint8Array,
+  waits: readonly WaitingSnapshot[],
+  now: number,
+): PeerSnapshot {
+  const { state, proving } = peer;
+  return {
+    state: state === 'ending' || state === 'gone' ? 'new' : state,
+    acceptedMs: now - peer.acceptedAt,
+    heardMs: now - peer.heardAt,
+    pingedMs: ageOf(peer.pingedAt, now),
+    probedMs: ageOf(peer.probedAt, now),
+    nick: peer.nick,
+    location: peer.location,
+    features: peer.features,
+    verified: peer.verified,
+    provenKey: peer.provenKey,
+    proving: proving && {
+      challenge: proving.challenge,
+      handshake: proving.handshake,
+      askedMs: now - proving.askedAt,
+      proof: proving.proof,
+    },
+    circuit: peer.circuit?.id,
+    meters: peer.circuit ? [] : meterSnapshots(peer.meters, now),
+    addressed: aged(peer.partners?.addressed, now),
+    mutual: aged(peer.partners?.mutual, now),
+    spoofs: peer.spoofs,
+    goneTold: aged(peer.goneTold, now),
+    halfLine: peer.framer.pending(),
+    owed,
+    waits,
+  };
+}
+
+/** Fills a fresh record, whose circuit is entered already. What is owed and what waits is not here. */
+export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
+  peer.nick = from.nick;
+  peer.location = from.location;
+  peer.features = from.features;
+  peer.canPing = from.features.includes('ping');
+  peer.wantsFeatures = from.features.includes('peerlist_features');
+  peer.heardAt = now - from.heardMs;
+  peer.pingedAt = from.pingedMs === undefined ? undefined : now - from.pingedMs;
+  peer.probedAt = from.probedMs === undefined ? undefined : now - from.probedMs;
+  peer.verified = from.verified;
+  peer.provenKey = from.provenKey;
+  peer.spoofs = from.spoofs;
+  if (!peer.circuit) peer.meters = restoreMeters(from.meters, now);
+  if (from.addressed.length + from.mutual.length > 0) {
+    peer.partners = { addressed: timed(from.addressed, now), mutual: timed(from.mutual, now) };
+  }
+  if (from.goneTold.length > 0) peer.goneTold = timed(from.goneTold, now);
+  // No line ends in it.
+  peer.framer.push(from.halfLine, () => false);
+}
+
+/** The remembered circuits' own part of a snapshot. */
+export function snapshotCircuit({ id, meters, streams, leftAt }: Circuit, now: number) {
+  return {
+    id,
+    meters: meterSnapshots(meters, now),
+    leftMs: streams > 0 ? undefined : now - leftAt,
+  };
+}
+
+/** `closed.rate`, `flushes`: one number each. */
+export function flatTally(tally: Tally): Record<string, number> {
+  const flat: Record<string, number> = {};
+  for (const [name, value] of Object.entries(tally)) {
+    if (typeof value === 'number') flat[name] = value;
+    else for (const [kind, count] of Object.entries(value)) flat[`${name}.${kind}`] = count;
+  }
+  return flat;
+}
+
+/** Sets the counters that are known here. */
+export function restoreTally(tally: Tally, flat: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(tally)) {
+    if (typeof value === 'number') Reflect.set(tally, name, flat[name] ?? value);
+    else {
+      for (const kind of Object.keys(value)) {
+        Reflect.set(value, kind, flat[`${name}.${kind}`] ?? Reflect.get(value, kind));
+      }
+    }
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * Which private messages belong to a running conversation: the addressee has written to the sender
+ * before, a short while ago. Such messages come before everything else when the directory is busy,
+ * for a coinjoin fails with the first one that is lost.
+ */
+import type { Peer } from '../peer.js';
+
+/** Silence after which a conversation is over. The longest phase of a coinjoin takes minutes. */
+const RUNNING_MS = 600_000;
+/**
+ * Partners remembered per peer and kind; freed with the peer. Those that answered are kept apart, so
+ * that a maker who answers a flood of requests does not forget whom it really talks with.
+ */
+const MAX_REMEMBERED = 128;
+
+function remember(map: Map<string, number>, nick: string, now: number): void {
+  // Deleted first, so that the map stays in order of time.
+  map.delete(nick);
+  if (map.size >= MAX_REMEMBERED) {
+    const [oldest] = map.keys();
+    if (oldest !== undefined) map.delete(oldest);
+  }
+  map.set(nick, now);
+}
+
+function hasWritten({ partners }: Peer, to: string, now: number): boolean {
+  const at = partners?.mutual.get(to) ?? partners?.addressed.get(to);
+  return at !== undefined && now - at < RUNNING_MS;
+}
+
+/** Whether a message from one to the other continues a conversation. */
+export function isRunning(sender: Peer, target: Peer, now: number): boolean {
+  return hasWritten(target, sender.nick, now);
+}
+
+/** Remembers that a message went from one to the other. */
+export function noteMessage(sender: Peer, target: Peer, running: boolean, now: number): void {
+  const partners = (sender.partners ??= { addressed: new Map(), mutual: new Map() });
+  if (!running) {
+    if (!partners.mutual.has(target.nick)) remember(partners.addressed, target.nick, now);
+    return;
+  }
+  partners.addressed.delete(target.nick);
+  remember(partners.mutual, target.nick, now);
+  // The other one is answered now, which makes it mutual for both.
+  const theirs = target.partners;
+  if (theirs?.addressed.delete(sender.nick)) remember(theirs.mutual, sender.nick, now);
+}
+
+/** Whether this peer is in the middle of a conversation with anybody. */
+export function inConversation({ partners }: Peer, now: number): boolean {
+  let last = -Infinity;
+  for (const at of partners?.mutual.values() ?? []) last = Math.max(last, at);
+  return now - last < RUNNING_MS;
+}

@@ -1,0 +1,250 @@
+/**
+ * What a ready peer may say, and who gets it (protocol document, sections 2, 5.2 and 6.2). One line
+ * is parsed once and encoded once, whoever many get it.
+ */
+import type { Clock } from '../../channel/ports.js';
+import { MAX_LINE_BYTES, MessageType } from '../../protocol/constants.js';
+import { encodeEnvelope, fitsOneLine, type Envelope } from '../../protocol/envelope.js';
+import { parseRoute, type RoutedPayload } from '../../protocol/message.js';
+import { isRoutableNick } from '../../protocol/nick.js';
+import type { Budgets, PublicClass } from './budgets.js';
+import { isRunning, noteMessage } from './conversations.js';
+import type { Fanout } from '../fanout/fanout.js';
+import { goneNoticeDue } from './gone-notice.js';
+import type { DirectoryLimits } from '../limits.js';
+import { sourceOf, type Peer } from '../peer.js';
+import { goneFrame, type Peerlists } from '../fanout/peerlists.js';
+import { meter, type RateClass } from '../rates.js';
+import type { Registry } from '../registry.js';
+import type { CloseReason, DropReason, Tally } from '../stats.js';
+
+/** An offer, or the end of one: `!sw0reloffer ...`, `!cancel ...`. */
+const OFFER_START = /^(?:!?)(?:(?:sw0?)?(?:rel|abs)offer|cancel)\b/;
+/** Messages under another's name after which a peer is ended. */
+const MAX_SPOOFS = 10;
+/**
+ * Part of `send_queue_bytes` that private messages may fill: nobody can push a peer over it by writing
+ * to it. What does not fit is not relayed, and its sender told that the addressee is gone.
+ */
+const PRIVMSG_ROOM = 0.25;
+/** Likewise within a running conversation. */
+const CONVERSATION_ROOM = 0.75;
+const PONG = encodeEnvelope(MessageType.PONG, '');
+
+/** The class of a public text by its first command; `orderbook` anywhere, as for the rates. */
+function publicClass(text: string): PublicClass {
+  if (text.includes('orderbook')) return 'orderbook';
+  return OFFER_START.test(text) ? 'offer' : 'other';
+}
+
+export interface Relay {
+  /** A line of a ready peer that is a valid envelope. */
+  line(peer: Peer, envelope: Envelope): void;
+  /** A line of a ready peer that is none. */
+  malformed(peer: Peer): void;
+}
+
+export interface RelayOptions {
+  /** The directory's own nick. */
+  readonly nick: string;
+  readonly limits: () => DirectoryLimits;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly fanout: Fanout;
+  readonly peerlists: Peerlists;
+  readonly budgets: Budgets;
+  readonly tally: Tally;
+  readonly drop: (peer: Peer, reason: CloseReason) => void;
+}
+
+export function createRelay(options: RelayOptions): Relay {
+  const { nick, limits, clock, registry, fanout, peerlists, budgets, tally, drop } = options;
+
+  function ignore(reason: DropReason): void {
+    tally.dropped[reason]++;
+  }
+
+  /** Whether a message of this kind is within the peer's rate; counts it, and ends a flooder. */
+  function allowed(peer: Peer, kind: Exclude<RateClass, 'junk'>): boolean {
+    const verdict = meter(sourceOf(peer), kind, limits(), clock.now());
+    if (verdict === 'pass') return true;
+    ignore(`rate-${kind}`);
+    if (verdict === 'flood') drop(peer, 'rate');
+    return false;
+  }
+
+  /** A line that parses but means nothing. */
+  function junk(peer: Peer, reason: DropReason): void {
+    ignore(reason);
+    tally.messagesIn.other++;
+    if (meter(sourceOf(peer), 'junk', limits(), clock.now()) === 'flood') drop(peer, 'rate');
+  }
+
+  /** The route of a payload that is this peer's to send, or undefined when it was dealt with. */
+  function route(peer: Peer, payload: string): RoutedPayload | undefined {
+    const parsed = parseRoute(payload);
+    if (!parsed.ok || parsed.value.text === '') {
+      junk(peer, 'route');
+      return undefined;
+    }
+    if (parsed.value.from === peer.nick) return parsed.value;
+    ignore('spoofed-from');
+    peer.spoofs++;
+    if (peer.spoofs >= MAX_SPOOFS) drop(peer, 'spoofed-from');
+    return undefined;
+  }
+
+  function pubmsg(peer: Peer, payload: string): void {
+    const routed = route(peer, payload);
+    if (!routed) return;
+    if (routed.to !== undefined) {
+      junk(peer, 'type-mismatch');
+      return;
+    }
+    // Anywhere in the text, so that a second command does not escape the count.
+    const kind = routed.text.includes('orderbook') ? 'orderbook' : 'pubmsg';
+    tally.messagesIn[kind]++;
+    if (!allowed(peer, kind)) return;
+    const frame = encodeEnvelope(MessageType.PUBMSG, payload);
+    if (!fitsOneLine(frame)) {
+      ignore('too-long');
+      return;
+    }
+    const budget = publicClass(routed.text);
+    if (!budgets.relay(budget, peer, frame)) ignore(`budget-${budget}`);
+  }
+
+  function privmsg(peer: Peer, payload: string): void {
+    const routed = route(peer, payload);
+    if (!routed) return;
+    const { to } = routed;
+    if (to === undefined) {
+      junk(peer, 'type-mismatch');
+      return;
+    }
+    tally.messagesIn.privmsg++;
+    const target = registry.byNick(to);
+    const running = target !== undefined && isRunning(peer, target, clock.now());
+    if (!allowed(peer, running ? 'conversation' : 'privmsg')) return;
+    if (target && target !== peer) deliver(peer, target, payload, running);
+    else if (target === peer) ignore('to-self');
+    else if (to === nick) ignore('to-directory');
+    else absent(peer, to);
+  }
+
+  function deliver(peer: Peer, target: Peer, payload: string, running: boolean): void {
+    const frame = encodeEnvelope(MessageType.PRIVMSG, payload);
+    if (!fitsOneLine(frame)) {
+      ignore('too-long');
+      return;
+    }
+    const part = running ? CONVERSATION_ROOM : PRIVMSG_ROOM;
+    // One line always has room, however short the queue.
+    const room = Math.max(MAX_LINE_BYTES, limits().sendQueueBytes * part);
+    if (fanout.outboxes.lag(target.outbox) + frame.length > room) {
+      ignore('target-busy');
+      tellGone(peer, target.nick);
+      return;
+    }
+    if (!budgets.spend(running ? 'conversation' : 'privmsg', 1)) {
+      ignore('budget-privmsg');
+      return;
+    }
+    noteMessage(peer, target, running, clock.now());
+    tally.messagesOut.privmsg++;
+    tally.messagesOut.peerlist++;
+    fanout.direct(target, frame + peerlists.pushFrame(peer, target));
+  }
+
+  function absent(peer: Peer, to: string): void {
+    ignore('absent');
+    tellGone(peer, to);
+  }
+
+  /** So that a taker turns to somebody else at once. */
+  function tellGone(peer: Peer, to: string): void {
+    if (!isRoutableNick(to) || !goneNoticeDue(peer, to, clock.now())) return;
+    if (!budgets.spend('peerlist', 1)) {
+      ignore('budget-peerlist');
+      return;
+    }
+    tally.goneNotices++;
+    tally.messagesOut.peerlist++;
+    fanout.direct(peer, goneFrame(to));
+  }
+
+  function getpeerlist(peer: Peer): void {
+    tally.messagesIn.getpeerlist++;
+    if (!allowed(peer, 'getpeerlist')) return;
+    // First, so that nothing is made for who gets nothing.
+    if (!budgets.spend('peerlist', peerlists.answerLines)) {
+      ignore('budget-peerlist');
+      return;
+    }
+    const pieces = peerlists.answer(peer);
+    const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    if (fanout.outboxes.lag(peer.outbox) + size > limits().sendQueueBytes) {
+      ignore('getpeerlist-busy');
+      return;
+    }
+    tally.messagesOut.peerlist += peerlists.answerLines;
+    for (const piece of pieces) fanout.direct(peer, piece);
+  }
+
+  /** A 799 kills a peer of the original kind, so it only goes to those that offered `ping`. */
+  function ping(peer: Peer): void {
+    if (!peer.canPing) {
+      junk(peer, 'unknown-type');
+      return;
+    }
+    tally.messagesIn.ping++;
+    if (!allowed(peer, 'ping')) return;
+    tally.messagesOut.pong++;
+    fanout.direct(peer, PONG);
+  }
+
+  /** Its work was done by arriving. One that answers nothing counts as a ping: it costs as much to read. */
+  function pong(peer: Peer): void {
+    if (!peer.canPing) {
+      junk(peer, 'unknown-type');
+      return;
+    }
+    tally.messagesIn.pong++;
+    if (peer.pongsDue > 0) peer.pongsDue--;
+    else allowed(peer, 'ping');
+  }
+
+  return {
+    line(peer, { type, line }) {
+      switch (type) {
+        case MessageType.PUBMSG:
+          pubmsg(peer, line);
+          break;
+        case MessageType.PRIVMSG:
+          privmsg(peer, line);
+          break;
+        case MessageType.GETPEERLIST:
+          getpeerlist(peer);
+          break;
+        case MessageType.PING:
+          ping(peer);
+          break;
+        case MessageType.PONG:
+          pong(peer);
+          break;
+        case MessageType.DISCONNECT:
+          drop(peer, 'disconnect-message');
+          break;
+        case MessageType.HANDSHAKE:
+          junk(peer, 'second-handshake');
+          break;
+        default:
+          junk(peer, 'unknown-type');
+      }
+    },
+    malformed(peer) {
+      ignore('malformed');
+      if (meter(sourceOf(peer), 'junk', limits(), clock.now()) !== 'pass') drop(peer, 'malformed');
+    },
+  };
+}

@@ -1,0 +1,43 @@
+import { shownLine } from '../../kit/shown-text.js';
+import { painted } from '../../kit/terminal.js';
+
+/** What the demo shows: one line per event, with the time since the start and an aligned subject. */
+export interface Screen {
+  readonly say: (subject: string, text: string) => void;
+  readonly heading: (text: string) => void;
+  readonly table: (rows: readonly (readonly string[])[]) => void;
+}
+
+export interface ScreenOptions {
+  /** One line or several, without the end of the last. */
+  readonly write: (text: string) => void;
+  /** Colours, for a terminal. */
+  readonly color: boolean;
+  /** Milliseconds since the start. */
+  readonly elapsed: () => number;
+}
+
+const SUBJECT_WIDTH = 10;
+
+export function createScreen({ write, color, elapsed }: ScreenOptions): Screen {
+  return {
+    say(subject, text) {
+      const seconds = (elapsed() / 1000).toFixed(1).padStart(6);
+      const name = painted('name', subject.padEnd(SUBJECT_WIDTH), color);
+      write(`${painted('faint', `${seconds}s`, color)}  ${name} ${shownLine(text)}`);
+    },
+    heading(text) {
+      write(`\n${painted('strong', text, color)}`);
+    },
+    table(rows) {
+      const widths: number[] = [];
+      for (const row of rows) {
+        row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+      }
+      for (const row of rows) {
+        const cells = row.map((cell, i) => cell.padEnd(widths[i] ?? 0));
+        write(`  ${cells.join('  ').trimEnd()}`);
+      }
+    },
+  };
+}

@@ -1,0 +1,174 @@
+/**
+ * What the demo shows: offers arriving, a private message through the directory, the next one over a
+ * direct onion link, and then more of the same until it is stopped.
+ */
+import { randomBytes } from 'node:crypto';
+import { performance } from 'node:perf_hooks';
+import type { Route } from '../../channel/message-channel.js';
+import type { Answer, Taker } from '../../roles/taker.js';
+import { startLoopbackOverlays, startTorOverlays } from './overlays.js';
+import type { Screen } from './screen.js';
+import { MAKERS, startDemoWorld, type DemoMaker, type DemoWorld } from './world.js';
+
+export interface DemoMessage {
+  readonly maker: string;
+  readonly sentBy: Route['kind'];
+  readonly answeredBy: Route['kind'];
+  readonly rttMs: number;
+  /** Since the start of the demo. */
+  readonly atMs: number;
+}
+
+export interface DemoResult {
+  readonly network: 'tor' | 'loopback';
+  readonly offers: number;
+  readonly messages: readonly DemoMessage[];
+  /** From nothing to the first answer that came through the directory, and over a direct link. */
+  readonly firstRelayedMs: number | undefined;
+  readonly firstDirectMs: number | undefined;
+}
+
+export interface DemoOptions {
+  readonly loopback: boolean;
+  readonly screen: Screen;
+  /** Ends the demo, also while it starts. */
+  readonly signal: AbortSignal;
+  /** A question and its answer have gone over a direct link, and the screen has said so. */
+  readonly onDirect?: () => void;
+}
+
+const ANSWER_TIMEOUT_MS = 30_000;
+const NEXT_MESSAGE_MS = 3_000;
+
+const ROUTE_TEXT = { directory: 'by the directory', direct: 'over the direct link' } as const;
+
+/** The arguments of a `!fill` for 100,000 satoshi with keys nobody has. */
+function someFill(): string {
+  return `0 100000 ${randomBytes(32).toString('hex')} P${randomBytes(32).toString('hex')}`;
+}
+
+function allOffers(taker: Taker, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const check = (): void => {
+      const signed = taker.book.offers().filter((offer) => offer.verified);
+      if (signed.length < MAKERS) return;
+      taker.events.off('change', check);
+      resolve();
+    };
+    signal.addEventListener('abort', () => reject(new Error('stopped before all offers came')), {
+      once: true,
+    });
+    taker.events.on('change', check);
+    check();
+  });
+}
+
+/** Resolves after a while, or at once when the signal says so. */
+function breathe(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) {
+      resolve();
+      return;
+    }
+    // A plain timer: it has to keep the process alive.
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    }
+    signal.addEventListener('abort', done);
+  });
+}
+
+/** Runs the demo until the signal ends it. Rejects with what stopped it from being shown. */
+export async function runDemo(options: DemoOptions): Promise<DemoResult> {
+  const { loopback, screen, signal } = options;
+  const began = performance.now();
+  const elapsed = (): number => performance.now() - began;
+  const messages: DemoMessage[] = [];
+  let offers = 0;
+
+  async function talk({ name, channel }: DemoMaker, taker: Taker): Promise<void> {
+    const answer: Answer = await taker.ask(channel.nick, 'fill', someFill(), ANSWER_TIMEOUT_MS);
+    const sentBy = answer.sentBy.kind;
+    const answeredBy = answer.route.kind;
+    messages.push({ maker: name, sentBy, answeredBy, rttMs: answer.rttMs, atMs: elapsed() });
+    const ways =
+      sentBy === answeredBy
+        ? `both ways ${ROUTE_TEXT[sentBy]}`
+        : `there ${ROUTE_TEXT[sentBy]}, back ${ROUTE_TEXT[answeredBy]}`;
+    const word = answer.commands[0].name;
+    screen.say(
+      'taker',
+      `asked ${name} !fill, got !${word}: ${ways}, ${answer.rttMs.toFixed(1)} ms`,
+    );
+    if (sentBy === 'direct' && answeredBy === 'direct') options.onDirect?.();
+  }
+
+  async function play({ taker, takerChannel, makers }: DemoWorld): Promise<void> {
+    // An open question must not outlive the demo.
+    signal.addEventListener('abort', () => taker.stop(), { once: true });
+    screen.heading('Offers arrive');
+    await allOffers(taker, signal);
+    offers = taker.book.offers().length;
+    const nameOf = new Map(makers.map(({ name, channel }) => [channel.nick, name]));
+    screen.table([
+      ['maker', 'nick', 'type', 'smallest', 'largest', 'fee', 'proof'],
+      ...taker.book
+        .offers()
+        .map((o) => [
+          nameOf.get(o.maker) ?? '?',
+          o.maker,
+          o.type,
+          String(o.minsize),
+          String(o.maxsize),
+          o.cjfee,
+          o.verified ? 'signed' : 'unsigned',
+        ]),
+    ]);
+
+    screen.heading('Private messages');
+    const [first] = makers;
+    if (first === undefined) throw new Error('the demo has no maker');
+    await talk(first, taker);
+    if (!(await takerChannel.connectTo(first.channel.nick))) {
+      throw new Error('no direct link could be opened to the first maker');
+    }
+    await talk(first, taker);
+    for (let next = 1; !signal.aborted; next++) {
+      // One after the other: a story, not a load.
+      // oxlint-disable-next-line no-await-in-loop
+      await breathe(NEXT_MESSAGE_MS, signal);
+      const maker = makers[next % makers.length];
+      // oxlint-disable-next-line no-await-in-loop
+      if (!signal.aborted && maker !== undefined) await talk(maker, taker);
+    }
+  }
+
+  screen.heading(loopback ? 'Loopback sockets, no Tor' : 'A private Tor network on this machine');
+  const overlays = loopback
+    ? await startLoopbackOverlays()
+    : await startTorOverlays(signal, screen.say);
+  try {
+    const world = await startDemoWorld(overlays, signal, screen.say);
+    try {
+      await play(world);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      await world.close();
+    }
+  } finally {
+    await overlays.close();
+  }
+  const firstBy = (kind: Route['kind']): number | undefined =>
+    messages.find((m) => m.sentBy === kind && m.answeredBy === kind)?.atMs;
+  return {
+    network: loopback ? 'loopback' : 'tor',
+    offers,
+    messages,
+    firstRelayedMs: firstBy('directory'),
+    firstDirectMs: firstBy('direct'),
+  };
+}

@@ -1,0 +1,149 @@
+/**
+ * The cast of the demo: a directory, three makers and a taker, each with an overlay and a nick of
+ * its own, as five separate programs would have.
+ */
+import { randomBytes } from 'node:crypto';
+import { openMessageChannel, type OnionMessageChannel } from '../../channel/message-channel.js';
+import { silentLog } from '../../channel/log.js';
+import { systemClock } from '../../overlay/system-clock.js';
+import type { Network } from '../../protocol/constants.js';
+import { formatLocation } from '../../protocol/location.js';
+import { createNickKey } from '../../protocol/nick.js';
+import { startDirectoryNode, type DirectoryNode } from '../../roles/directory-node.js';
+import { startMaker, type Maker } from '../../roles/maker.js';
+import { makeOffer, type OfferTerms } from '../../roles/offers.js';
+import { startTaker, type Taker } from '../../roles/taker.js';
+import type { DemoOverlays, Progress } from './overlays.js';
+
+export const MAKERS = 3;
+const NETWORK: Network = 'signet';
+const SATS_PER_MAKER = 50_000_000;
+
+const TERMS: OfferTerms = {
+  ordertype: 'reloffer',
+  family: 'sw0',
+  cjfeeAbsolute: 500,
+  cjfeeRelative: 0.00002,
+  cjfeeFactor: 0.1,
+  txfee: 0,
+  txfeeFactor: 0.3,
+  minsize: 100_000,
+  sizeFactor: 0.1,
+};
+
+export interface DemoMaker {
+  readonly name: string;
+  readonly channel: OnionMessageChannel;
+  readonly maker: Maker;
+}
+
+export interface DemoWorld {
+  readonly directory: DirectoryNode;
+  readonly makers: readonly DemoMaker[];
+  readonly takerChannel: OnionMessageChannel;
+  readonly taker: Taker;
+  close(): Promise<void>;
+}
+
+/** A promise that rejects as soon as the signal says so. */
+function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(new Error('the demo was stopped'));
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort, { once: true });
+    promise.finally(() => signal.removeEventListener('abort', abort)).then(resolve, reject);
+  });
+}
+
+function welcome(channel: OnionMessageChannel): Promise<void> {
+  return new Promise((resolve) => channel.once('welcome', () => resolve()));
+}
+
+function reachable(channel: OnionMessageChannel): Promise<void> {
+  return new Promise((resolve) =>
+    channel.on('service-state', ({ state }) => void (state === 'reachable' && resolve())),
+  );
+}
+
+function narrate(name: string, channel: OnionMessageChannel, progress: Progress): void {
+  channel.on('served', (location) => progress(name, `serves ${formatLocation(location)}`));
+  channel.on('directory-up', ({ nick, tookMs }) =>
+    progress(
+      name,
+      `${channel.nick} shook hands with directory ${nick} in ${Math.round(tookMs)} ms`,
+    ),
+  );
+  channel.on('directory-down', ({ reason, retryInMs }) => {
+    // Without a next attempt it is the channel itself that closes.
+    if (retryInMs !== undefined) progress(name, `lost the directory: ${reason}`);
+  });
+  channel.on('direct-up', ({ nick }) => progress(name, `has a direct link with ${nick}`));
+}
+
+/**
+ * Brings everybody up. Rejects when the signal is aborted or Tor says no; everything started here is
+ * closed then.
+ */
+export async function startDemoWorld(
+  overlays: DemoOverlays,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<DemoWorld> {
+  const closers: (() => Promise<void> | void)[] = [];
+  const close = async (): Promise<void> => {
+    for (let last = closers.pop(); last !== undefined; last = closers.pop()) {
+      // In order: peers before the directory they talk to.
+      // oxlint-disable-next-line no-await-in-loop
+      await last();
+    }
+  };
+  try {
+    const directory = await startDirectoryNode({
+      network: NETWORK,
+      overlay: await overlays.overlayFor('directory'),
+      motd: 'Welcome to the demo of onionmc',
+      signal,
+      onState: (s) =>
+        progress('directory', s.state === 'reachable' ? 'is reachable' : `${s.state}: ${s.detail}`),
+    });
+    closers.push(() => directory.close());
+    progress('directory', `${directory.nick} at ${formatLocation(directory.location)}`);
+    await orAborted(directory.reachable, signal);
+
+    const open = async (peer: 'maker' | 'taker'): Promise<OnionMessageChannel> => {
+      const channel = openMessageChannel({
+        network: NETWORK,
+        directories: [directory.location],
+        overlay: await overlays.overlayFor(peer),
+        nickKey: createNickKey(randomBytes),
+        serve: peer === 'maker',
+        clock: systemClock,
+        random: Math.random,
+        log: silentLog,
+      });
+      closers.push(() => channel.close());
+      return channel;
+    };
+    const addMaker = async (number: number): Promise<DemoMaker> => {
+      const name = `maker ${number}`;
+      const channel = await open('maker');
+      narrate(name, channel, progress);
+      const offer = makeOffer(TERMS, SATS_PER_MAKER * number, Math.random);
+      const maker = startMaker({ channel, offers: [offer], clock: systemClock, log: silentLog });
+      closers.push(() => maker.stop());
+      await orAborted(Promise.all([welcome(channel), reachable(channel)]), signal);
+      return { name, channel, maker };
+    };
+    const makers = await Promise.all(Array.from({ length: MAKERS }, (_, i) => addMaker(i + 1)));
+
+    const takerChannel = await open('taker');
+    narrate('taker', takerChannel, progress);
+    const taker = startTaker({ channel: takerChannel, clock: systemClock, log: silentLog });
+    closers.push(() => taker.stop());
+    await orAborted(welcome(takerChannel), signal);
+    return { directory, makers, takerChannel, taker, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

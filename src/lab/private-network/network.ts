@@ -1,0 +1,244 @@
+/**
+ * A private Tor network on loopback: five relays and any number of clients, all real `tor`
+ * processes, up in about two seconds. Nobody votes: the directory is written here and every process
+ * starts with it. Used by `onionmc demo` and by the tests; nothing of it leaves the machine.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { TorError } from '../../tor/tor-error.js';
+import type { RunningTor } from '../../tor/process/running-tor.js';
+import { makeTemporaryFolder, sweepTemporaryFolders } from '../../tor/process/temporary-folder.js';
+import { launchTor } from '../../tor/process/tor-program.js';
+import { createAuthority, type Authority } from './authority.js';
+import { startClient, type PrivateTor, type StartTorOptions } from './client.js';
+import {
+  dirAuthorityLine,
+  directoryDocuments,
+  type DirectoryDocuments,
+  type Relay,
+} from './consensus.js';
+import { freePorts } from './free-ports.js';
+import { generateRelayKeys, generateRsaKey, writeRelayKeys, type RelayKeys } from './relay-keys.js';
+import { COMMON_LINES, joinLines, relayLines } from './torrc.js';
+
+/** Four are the least on which onion services work. */
+const RELAYS = 5;
+/** A port may be taken between choosing it and tor binding it; then once more with others. */
+const ATTEMPTS = 2;
+/** Room for the name of a socket below the network's folder, of the 107 bytes a path may have. */
+const LONGEST_ROOT = 70;
+const ROOT_PREFIX = 'omc-';
+
+export interface PrivateTorNetworkOptions {
+  readonly signal?: AbortSignal;
+  /** Default `tor`, from the PATH. */
+  readonly torProgram?: string;
+  /** Short lines for a person: what is being done now. */
+  readonly onProgress?: (text: string) => void;
+  /** Where the temporary folder is made; default the system's. Short: it holds unix sockets. */
+  readonly tmpDir?: string;
+}
+
+export interface PrivateTorNetwork {
+  /**
+   * Starts a client on the network, which may also serve onions, and waits until it is connected
+   * (about a second). Rejects with a TorError.
+   */
+  startTor(options?: StartTorOptions): Promise<PrivateTor>;
+  /** What a Tor started by somebody else needs in its torrc to join. */
+  readonly torrcLines: readonly string[];
+  /** The folder of everything; gone after `close`. */
+  readonly directory: string;
+  /** Ends every process that was started here and removes the folder. */
+  close(): Promise<void>;
+}
+
+interface Keys {
+  readonly authority: Authority;
+  readonly relays: readonly RelayKeys[];
+  readonly onionKeyPem: string;
+}
+
+async function generateKeys(): Promise<Keys> {
+  const [authority, onionKey, ...relays] = await Promise.all([
+    createAuthority(new Date()),
+    generateRsaKey(),
+    ...Array.from({ length: RELAYS }, generateRelayKeys),
+  ]);
+  const onionKeyPem = onionKey.privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
+  return { authority, relays, onionKeyPem };
+}
+
+/** Writes the directory into the DataDirectory of a process that starts on this network. */
+export async function seed(dataDir: string, documents: DirectoryDocuments): Promise<void> {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  await Promise.all(
+    Object.entries(documents).map(([name, text]) =>
+      writeFile(join(dataDir, name), String(text), { mode: 0o600 }),
+    ),
+  );
+}
+
+interface Started {
+  readonly processes: readonly RunningTor[];
+  readonly documents: DirectoryDocuments;
+  readonly torrcLines: readonly string[];
+}
+
+/** Chooses ports, writes the directory and starts all relays at once; all or none run afterwards. */
+async function startRelays(
+  root: string,
+  keys: Keys,
+  signal: AbortSignal,
+  torProgram: string | undefined,
+): Promise<Started> {
+  const [dirPort = 0, ...orPorts] = await freePorts(RELAYS + 1);
+  const relays = keys.relays.map((relayKeys, index): Relay => ({
+    nickname: `r${index}`,
+    keys: relayKeys,
+    orPort: orPorts[index] ?? 0,
+    dirPort: index === 0 ? dirPort : 0,
+    guard: index === 0,
+  }));
+  const [source] = relays;
+  if (source === undefined) throw new Error('a network without relays');
+  const documents = directoryDocuments(keys.authority, source, relays, new Date());
+  const torrcLines = joinLines(dirAuthorityLine(keys.authority, source));
+  const results = await Promise.allSettled(
+    relays.map(async (relay) => {
+      const dataDir = join(root, relay.nickname);
+      await seed(dataDir, documents);
+      await writeRelayKeys(dataDir, relay.keys, keys.onionKeyPem);
+      return launchTor({
+        dataDir,
+        torrc: [...torrcLines, ...COMMON_LINES, ...relayLines(relay)],
+        signal,
+        readyLine: relay.dirPort === 0 ? /Opened OR listener/ : /Opened Directory listener/,
+        ...(torProgram === undefined ? {} : { program: torProgram }),
+      });
+    }),
+  );
+  const processes = results.flatMap((result) =>
+    result.status === 'fulfilled' ? [result.value] : [],
+  );
+  const failed = results.find((result) => result.status === 'rejected');
+  if (failed !== undefined) {
+    await Promise.all(processes.map((relay) => relay.kill()));
+    throw failed.reason;
+  }
+  return { processes, documents, torrcLines };
+}
+
+async function startRelaysWithRetry(
+  root: string,
+  options: PrivateTorNetworkOptions,
+  signal: AbortSignal,
+): Promise<Started> {
+  options.onProgress?.('making the keys and the directory of a private Tor network');
+  const keys = await generateKeys();
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      options.onProgress?.(`starting ${RELAYS} Tor relays on 127.0.0.1`);
+      return await startRelays(root, keys, signal, options.torProgram);
+    } catch (error) {
+      const portTaken = error instanceof TorError && error.code === 'tor-exited';
+      if (!portTaken || attempt === ATTEMPTS || signal.aborted) throw error;
+    }
+  }
+}
+
+async function temporaryFolder(parent: string): Promise<string> {
+  const prefix = `${ROOT_PREFIX}${randomBytes(4).toString('hex')}-`;
+  if (Buffer.byteLength(join(parent, prefix)) > LONGEST_ROOT) {
+    throw new TorError(
+      'process',
+      'io',
+      `the temporary folder ${parent} has too long a name for unix sockets: set TMPDIR to a shorter one, such as /tmp`,
+      { remedy: 'configuration' },
+    );
+  }
+  // What a killed process left.
+  await sweepTemporaryFolders(parent, ROOT_PREFIX);
+  return makeTemporaryFolder(parent, prefix);
+}
+
+/**
+ * Starts the relays. Rejects with a TorError: `tor-missing` (the message says how to install it),
+ * `tor-exited`, `timeout`, `aborted`; nothing is left running and no file is left behind then.
+ */
+export async function startPrivateTorNetwork(
+  options: PrivateTorNetworkOptions = {},
+): Promise<PrivateTorNetwork> {
+  const closing = new AbortController();
+  const signal =
+    options.signal === undefined
+      ? closing.signal
+      : AbortSignal.any([options.signal, closing.signal]);
+  const root = await temporaryFolder(options.tmpDir ?? tmpdir());
+  const removeRoot = (): Promise<void> => rm(root, { recursive: true, force: true, maxRetries: 3 });
+  const started = await startRelaysWithRetry(root, options, signal).catch(
+    async (error: unknown) => {
+      await removeRoot();
+      throw error;
+    },
+  );
+
+  for (const relay of started.processes) {
+    void relay.exited.then(({ complaint }) =>
+      closing.abort(new Error(`a relay of the private network ended ${complaint}`.trim())),
+    );
+  }
+
+  const clients = new Set<RunningTor>();
+  const starting = new Set<Promise<unknown>>();
+  let clientCount = 0;
+
+  async function startTor(startOptions: StartTorOptions = {}): Promise<PrivateTor> {
+    if (closing.signal.aborted) {
+      throw new TorError('process', 'aborted', 'this private Tor network is closed', {
+        cause: closing.signal.reason,
+      });
+    }
+    clientCount += 1;
+    const dataDir = startOptions.dataDir ?? join(root, startOptions.name ?? `c${clientCount}`);
+    await seed(dataDir, started.documents);
+    return startClient(dataDir, startOptions, {
+      joinLines: started.torrcLines,
+      torProgram: options.torProgram,
+      // From here on the caller's signal is over: it was for the start of the network.
+      signal: closing.signal,
+      onRunning: (running) => {
+        clients.add(running);
+        void running.exited.then(() => clients.delete(running));
+      },
+    });
+  }
+
+  let closed: Promise<void> | undefined;
+  async function closeAll(): Promise<void> {
+    closing.abort(new Error('the private Tor network was closed'));
+    await Promise.allSettled(starting);
+    await Promise.all([...clients, ...started.processes].map((running) => running.kill()));
+    await removeRoot();
+  }
+
+  return {
+    torrcLines: started.torrcLines,
+    directory: root,
+    startTor(startOptions) {
+      const start = startTor(startOptions);
+      starting.add(start);
+      const settled = (): void => {
+        starting.delete(start);
+      };
+      start.then(settled, settled);
+      return start;
+    },
+    close() {
+      closed ??= closeAll();
+      return closed;
+    },
+  };
+}

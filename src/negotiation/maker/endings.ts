@@ -1,0 +1,103 @@
+/** How a maker's session refuses, repeats itself and ends; what its steps have in common. */
+import type {
+  MakerEffect,
+  MakerFault,
+  MakerOutcome,
+  MakerState,
+  MakerStep,
+  MakerTerms,
+  MakerTransition,
+} from './api.js';
+import { formatRefusal, shownText } from '../payloads.js';
+
+/** A session that has not ended. */
+export type Live = Exclude<MakerState, { readonly state: 'ended' }>;
+
+/** A session in one of these states. */
+export type In<S extends Live['state']> = Extract<Live, { readonly state: S }>;
+
+/** What is done about words that mean nothing now. */
+export const NOTHING: readonly MakerEffect[] = [];
+
+/** Said to a taker when there are as many coinjoins as there may be. */
+export const NO_ROOM = 'too many coinjoins at once, try later';
+
+const error = ({ fill }: MakerTerms, reason: string): MakerEffect => ({
+  kind: 'send',
+  command: 'error',
+  args: formatRefusal(reason, fill.takerKey),
+});
+
+/** What a state waits for, in an outcome's words. */
+export const STEPS: Readonly<Record<Live['state'], MakerStep>> = {
+  'awaiting-auth': 'auth',
+  'checking-coin': 'checking-coin',
+  reserving: 'reserving',
+  holding: 'reserving',
+  claiming: 'claiming',
+  'awaiting-tx': 'tx',
+  signing: 'signing',
+  'awaiting-push': 'push',
+};
+
+function ended(outcome: MakerOutcome, effects: readonly MakerEffect[] = []): MakerTransition {
+  return { state: { state: 'ended', outcome }, effects: [...effects, { kind: 'end', outcome }] };
+}
+
+/** Ends a session without a signature; frees what was reserved. */
+export function failed(
+  state: Live,
+  by: 'taker' | 'us',
+  fault: MakerFault,
+  detail: string,
+  tell?: string,
+): MakerTransition {
+  const effects: MakerEffect[] = tell === undefined ? [] : [error(state.terms, tell)];
+  if ('reserved' in state) {
+    const { reservation } = state.reserved;
+    effects.push({ kind: 'settle', reservation, settlement: 'unsigned' });
+  }
+  const outcome: MakerOutcome = {
+    result: 'failed',
+    by,
+    step: STEPS[state.state],
+    fault,
+    detail: shownText(detail),
+  };
+  return ended(outcome, effects);
+}
+
+/** Ends a session whose signatures left: the coins are not free again. */
+export function signed(
+  { terms, fee, reserved, tx }: In<'awaiting-push'>,
+  pushed: boolean,
+  effects: readonly MakerEffect[] = [],
+): MakerTransition {
+  return ended(
+    {
+      result: 'signed',
+      txid: tx.txid,
+      pushed,
+      amount: terms.fill.amount,
+      earned: fee - terms.offer.txfee,
+    },
+    [...effects, { kind: 'settle', reservation: reserved.reservation, settlement: 'signed' }],
+  );
+}
+
+/** Refuses a message and goes on waiting, unless that was one too many. */
+export function refuse(
+  state: In<'awaiting-auth' | 'awaiting-tx'>,
+  fault: MakerFault,
+  detail: string,
+): MakerTransition {
+  const attempts = state.attempts + 1;
+  if (attempts >= state.terms.policy.attempts) return failed(state, 'taker', fault, detail, detail);
+  return { state: { ...state, attempts }, effects: [error(state.terms, detail)] };
+}
+
+/** The same request again: the answer may have been lost. */
+export function repeat(state: Live): MakerTransition {
+  if (state.repeats >= state.terms.policy.repeats) return { state, effects: NOTHING };
+  return { state: { ...state, repeats: state.repeats + 1 }, effects: state.lastAnswer };
+}

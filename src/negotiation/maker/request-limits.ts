@@ -1,0 +1,158 @@
+/**
+ * How much a maker does for strangers. Nicks cost nothing, so what counts per nick is only politeness;
+ * what bounds work is counted per link (each directory, each direct link) and in total. All memory is
+ * bounded: of nicks and links, the ones heard least recently are forgotten first.
+ */
+import type { Route } from '../../channel/channel-api.js';
+import type { Clock } from '../../channel/ports.js';
+import { createTokenBucket, type TokenBucket } from '../../channel/link/rate.js';
+import { formatLocation, type Location } from '../../protocol/location.js';
+
+export interface DoorLimits {
+  /** Answers to `!orderbook` for one nick in `orderbookNickMs`; deployed makers give 1 in 10 s. */
+  readonly orderbookPerNick: number;
+  readonly orderbookNickMs: number;
+  /** Answers per second for one link; ten seconds' worth may come at once. */
+  readonly orderbookPerLink: number;
+  /** Answers per second in all; likewise. */
+  readonly orderbookTotal: number;
+  /** `!fill`s of one nick in a minute. */
+  readonly fillsPerNick: number;
+  /** `!fill`s per second for one link, and in all; ten seconds' worth may come at once. */
+  readonly fillsPerLink: number;
+  readonly fillsTotal: number;
+  /** `!error`s that refuse a fill, per second in all; likewise. */
+  readonly refusalsTotal: number;
+  /** Nicks and links remembered, of each kind. */
+  readonly remembered: number;
+}
+
+export const DEFAULT_DOOR_LIMITS: DoorLimits = {
+  orderbookPerNick: 1,
+  orderbookNickMs: 10_000,
+  orderbookPerLink: 5,
+  orderbookTotal: 10,
+  fillsPerNick: 6,
+  fillsPerLink: 2,
+  fillsTotal: 4,
+  refusalsTotal: 4,
+  remembered: 2_000,
+};
+
+const MINUTE_MS = 60_000;
+const BURST_SECONDS = 10;
+
+/** How a request came: a public message has only a directory. */
+export type Link = Route | { readonly kind: 'directory'; readonly location: Location };
+
+export interface Door {
+  mayAskOrderbook(nick: string, link: Link): boolean;
+  /**
+   * Whether an answer may go out once more, another way. Counts as an answer of its own, and takes only
+   * while more than half is left, so that no copy costs another asker its answer.
+   */
+  mayCopyAnswer(link: Link): boolean;
+  mayFill(nick: string, link: Link): boolean;
+  mayBeRefused(nick: string): boolean;
+  /** Nicks and links in memory. */
+  readonly remembered: number;
+}
+
+/** A map of bounded size that forgets what was used least recently. */
+export function createRecent<V>(most: number): {
+  get(key: string, create: () => V): V;
+  readonly size: number;
+} {
+  const entries = new Map<string, V>();
+  return {
+    get(key, create) {
+      const value = entries.get(key) ?? create();
+      entries.delete(key);
+      entries.set(key, value);
+      if (entries.size > most) {
+        const [oldest] = entries.keys();
+        if (oldest !== undefined) entries.delete(oldest);
+      }
+      return value;
+    },
+    get size() {
+      return entries.size;
+    },
+  };
+}
+
+/** Half of what may come at once. */
+const halfOf = (perSecond: number): number => (perSecond * BURST_SECONDS) / 2;
+
+interface Window {
+  since: number;
+  count: number;
+}
+
+const DIRECT = 'direct';
+
+const nameOf = (nick: string, link: Link): string =>
+  link.kind === DIRECT ? `${DIRECT} ${nick}` : formatLocation(link.location);
+
+/** One name for all direct links: over them a stranger has as many nicks as it likes. */
+const askerOf = (link: Link): string =>
+  link.kind === DIRECT ? DIRECT : formatLocation(link.location);
+
+export function createDoor(clock: Clock, limits: DoorLimits): Door {
+  const askers = createRecent<Window>(limits.remembered);
+  const fillers = createRecent<Window>(limits.remembered);
+  const refused = createRecent<Window>(limits.remembered);
+  const askLinks = createRecent<TokenBucket>(limits.remembered);
+  const fillLinks = createRecent<TokenBucket>(limits.remembered);
+  const bucket = (perSecond: number): TokenBucket =>
+    createTokenBucket(clock, perSecond, Math.max(1, perSecond * BURST_SECONDS));
+  const askTotal = bucket(limits.orderbookTotal);
+  const fillTotal = bucket(limits.fillsTotal);
+  const refusalTotal = bucket(limits.refusalsTotal);
+
+  function perNick(
+    nicks: ReturnType<typeof createRecent<Window>>,
+    nick: string,
+    most: number,
+    perMs: number,
+  ): boolean {
+    const now = clock.now();
+    const window = nicks.get(nick, () => ({ since: now, count: 0 }));
+    if (now - window.since >= perMs) {
+      window.since = now;
+      window.count = 0;
+    }
+    window.count++;
+    return window.count <= most;
+  }
+
+  const askLink = (link: Link): TokenBucket =>
+    askLinks.get(askerOf(link), () => bucket(limits.orderbookPerLink));
+  const mayCopyAnswer = (link: Link): boolean =>
+    askLink(link).take(halfOf(limits.orderbookPerLink)) &&
+    askTotal.take(halfOf(limits.orderbookTotal));
+
+  return {
+    // The link before the total, so that one flooded link leaves the rest to the others.
+    mayAskOrderbook: (nick, link) =>
+      // A nick that is claimed over a direct link takes nothing from who asks under it elsewhere.
+      perNick(
+        askers,
+        link.kind === DIRECT ? nameOf(nick, link) : nick,
+        limits.orderbookPerNick,
+        limits.orderbookNickMs,
+      ) &&
+      askLink(link).take() &&
+      askTotal.take(),
+    mayCopyAnswer,
+    mayFill: (nick, link) =>
+      perNick(fillers, nick, limits.fillsPerNick, MINUTE_MS) &&
+      fillLinks.get(nameOf(nick, link), () => bucket(limits.fillsPerLink)).take() &&
+      fillTotal.take(),
+    mayBeRefused: (nick) =>
+      perNick(refused, nick, limits.fillsPerNick, MINUTE_MS) && refusalTotal.take(),
+    get remembered() {
+      return askers.size + fillers.size + refused.size + askLinks.size + fillLinks.size;
+    },
+  };
+}

@@ -1,0 +1,252 @@
+/**
+ * All sessions of a maker, with a bound on each kind of session; `maker-runner.ts` runs each of them. A
+ * nick has one session that goes on, and `fill`s beside it that nobody has proved yet: a taker asks anew
+ * with another key when somebody else fails it, and anybody may say an old `fill` again.
+ */
+import type { ReceivedPrivateMessage } from '../../channel/channel-api.js';
+import type { Log } from '../../channel/log.js';
+import type { Clock } from '../../channel/ports.js';
+import type { Network } from '../../protocol/constants.js';
+import type { Command } from '../../protocol/commands.js';
+import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../../protocol/encryption.js';
+import type { Offer } from '../../protocol/offer.js';
+import { createCourier, type NegotiationChannel } from '../resender.js';
+import type { Door } from './request-limits.js';
+import type { MakerOutcome, MakerPolicy, MakerState } from './api.js';
+import { NO_ROOM } from './endings.js';
+import { offerFor, openMakerSession } from './fill.js';
+import { createMakerRunner, type MakerTalk } from './runner.js';
+import type { ChainView, CommitmentStore, MakerWallet } from '../ports.js';
+import { reservedOutputsOf, type ReservedOutputs } from './reserved-outputs.js';
+import { formatRefusal, parseFill } from '../payloads.js';
+
+export interface SessionLimits {
+  /** Sessions whose taker has proved nothing yet; the oldest makes room for a new one. */
+  readonly unproven: number;
+  /** Sessions whose taker has proved a coin; further proofs are turned away. */
+  readonly proven: number;
+}
+
+export const DEFAULT_SESSION_LIMITS: SessionLimits = { unproven: 100, proven: 20 };
+
+export interface MakerSessionsOptions {
+  readonly channel: NegotiationChannel;
+  readonly network: Network;
+  readonly offers: readonly Offer[];
+  readonly wallet: MakerWallet;
+  readonly chain: ChainView;
+  /** Coins and addresses in use; by default the wallet's one set, which outlives its makers. */
+  readonly reserved?: ReservedOutputs;
+  /** Used commitments, ours and heard of. */
+  readonly commitments: CommitmentStore;
+  readonly policy: MakerPolicy;
+  readonly limits: SessionLimits;
+  readonly door: Door;
+  readonly clock: Clock;
+  readonly randomBytes: RandomBytes;
+  readonly log: Log;
+  /** A commitment was used with us, or was before and is shown again: others should hear of it. */
+  readonly onUsed?: (commitment: string, when: 'now' | 'before') => void;
+  readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
+}
+
+export interface MakerSessions {
+  /** A verified private message; what is no part of a negotiation is ignored. */
+  receive(message: ReceivedPrivateMessage): void;
+  /** Sessions that are running. */
+  readonly size: number;
+  /** Of these, the ones whose taker has proved a coin. */
+  readonly proven: number;
+  /** Ends every session; coins that nothing was signed for are free again. */
+  close(): void;
+}
+
+const isProven = ({ state: { state } }: MakerTalk): boolean =>
+  state !== 'awaiting-auth' && state !== 'checking-coin';
+
+const AT_WORK: ReadonlySet<MakerState['state']> = new Set(['reserving', 'claiming', 'signing']);
+const isAtWork = ({ state: { state } }: MakerTalk): boolean => AT_WORK.has(state);
+/** A `fill` that nobody has proved yet. */
+const isOpen = ({ state: { state } }: MakerTalk): boolean => state === 'awaiting-auth';
+
+/** Of one nick; the oldest makes room. Deployed takers ask anew up to three times in a round. */
+const OPEN_PER_NICK = 4;
+
+/** A taker takes the first key that comes for the answer to its last `fill`. */
+function crossBoxes(talk: MakerTalk, { state }: MakerTalk): void {
+  if (state.state !== 'awaiting-auth') return;
+  const { keys } = state.terms;
+  const box = openBoxSession(keys, talk.takerKey);
+  if (box.ok) talk.otherBoxes.push({ keys, box: box.value });
+  if (talk.otherBoxes.length > OPEN_PER_NICK) talk.otherBoxes.shift();
+}
+
+export function createMakerSessions(options: MakerSessionsOptions): MakerSessions {
+  const { channel, commitments, policy, limits, door, clock, log } = options;
+  const courier = createCourier(channel, clock);
+  // In the order of their beginning.
+  const sessions = new Set<MakerTalk>();
+  const talksOf = (nick: string): readonly MakerTalk[] =>
+    [...sessions].filter((talk) => talk.nick === nick);
+  const { dispatch, apply } = createMakerRunner({
+    ...options,
+    reserved: options.reserved ?? reservedOutputsOf(options.wallet),
+    courier,
+    hasRoom: () => provenCount() <= limits.proven,
+    onClaim(talk, commitment) {
+      for (const other of sessions) {
+        if (other !== talk && other.commitment === commitment) {
+          dispatch(other, { kind: 'end', fault: 'commitment-used' });
+        }
+      }
+    },
+    onClaimed: (commitment) => options.onUsed?.(commitment, 'now'),
+    onEnd(talk, outcome) {
+      if (sessions.delete(talk)) courier.forget(talk.nick, talk.key);
+      if (outcome.result === 'signed') {
+        log.info('a coinjoin was signed', { pushed: outcome.pushed });
+      } else {
+        log.info('a negotiation ended', { step: outcome.step, fault: outcome.fault });
+      }
+      options.onOutcome?.(talk.nick, outcome);
+    },
+  });
+
+  const provenCount = (): number => [...sessions].filter(isProven).length;
+
+  function refuse(nick: string, reason: string, takerKey: string): void {
+    if (door.mayBeRefused(nick)) {
+      courier.mention(nick, 'error', formatRefusal(reason, takerKey));
+    }
+  }
+
+  function makeRoom(): void {
+    const unproven = [...sessions].filter((session) => !isProven(session));
+    const [oldest] = unproven;
+    if (oldest !== undefined && unproven.length >= limits.unproven) {
+      dispatch(oldest, { kind: 'end', fault: 'evicted' });
+    }
+  }
+
+  function onFill(message: ReceivedPrivateMessage, { args }: Command): void {
+    const nick = message.from;
+    const talks = talksOf(nick);
+    const key = args.slice(0, 4).join(' ');
+    const known = talks.find((talk) => talk.key === key);
+    if (known !== undefined) {
+      dispatch(known, { kind: 'message', command: 'fill', args });
+      return;
+    }
+    if (!door.mayFill(nick, message.route)) return;
+    const fill = parseFill(args);
+    if (!fill.ok) {
+      refuse(nick, `bad fill: ${fill.reason}`, args[2] ?? '');
+      return;
+    }
+    const { commitment, takerKey } = fill.value;
+    const same = talks.filter((talk) => talk.commitment === commitment);
+    // One that it said to another maker, brought here by anybody: signatures name no addressee.
+    if (same.some((talk) => talk.takerKey === takerKey || isProven(talk))) return;
+    if (commitments.has(commitment)) {
+      refuse(nick, `Commitment is blacklisted: ${commitment}`, takerKey);
+      options.onUsed?.(commitment, 'before');
+      return;
+    }
+    const offer = offerFor(options.offers, fill.value);
+    if (!offer.ok) {
+      refuse(nick, offer.reason === 'oid' ? 'oid not found' : 'amount out of range', takerKey);
+      return;
+    }
+    // A session that this one would take the place of does not count.
+    if (provenCount() - talks.filter(isProven).length >= limits.proven) {
+      refuse(nick, NO_ROOM, takerKey);
+      return;
+    }
+    // Not while our own wallet or disk is at work: that ends within its deadline.
+    if (talks.some(isAtWork)) return;
+    const keys = createBoxKeyPair(options.randomBytes);
+    const box = openBoxSession(keys, takerKey);
+    if (!box.ok) {
+      refuse(nick, `Invalid nacl pubkey: ${takerKey}`, takerKey);
+      return;
+    }
+    // What else it asked for stays until one of all is proven: this may be an old one, said again.
+    const [oldest, ...newer] = talks.filter(isOpen);
+    if (oldest !== undefined && newer.length + 1 >= OPEN_PER_NICK) {
+      dispatch(oldest, { kind: 'end', fault: 'replaced' });
+    }
+    makeRoom();
+    const opened = openMakerSession({
+      network: options.network,
+      policy,
+      fill: fill.value,
+      offer: offer.value,
+      keys,
+      box: box.value,
+      randomBytes: options.randomBytes,
+    });
+    const session: MakerTalk = {
+      nick,
+      key,
+      commitment,
+      takerKey,
+      otherBoxes: [],
+      abort: new AbortController(),
+      state: opened.state,
+      hold: undefined,
+      cancelDeadline: undefined,
+    };
+    for (const other of talksOf(nick)) {
+      crossBoxes(session, other);
+      crossBoxes(other, session);
+    }
+    sessions.add(session);
+    apply(session, opened);
+  }
+
+  /** Goes on with the `fill` that a proof is for; the others of this nick then end. */
+  function onProof(nick: string, args: readonly string[]): void {
+    const talks = talksOf(nick);
+    for (const talk of talks.filter((one) => !isOpen(one))) {
+      dispatch(talk, { kind: 'message', command: 'auth', args });
+    }
+    if (talks.some(isAtWork)) return;
+    const open = talks.filter(isOpen).toReversed();
+    let chosen = open.find(({ state }) => 'terms' in state && state.terms.box.decrypt(args).ok);
+    for (const talk of chosen === undefined ? open : []) {
+      const other = talk.otherBoxes.find(({ box }) => box.decrypt(args).ok);
+      if (other === undefined) continue;
+      dispatch(talk, { kind: 'rekeyed', ...other });
+      chosen = talk;
+      break;
+    }
+    if (chosen === undefined) return;
+    dispatch(chosen, { kind: 'message', command: 'auth', args });
+    // What was refused is as open as before.
+    if (isOpen(chosen)) return;
+    for (const talk of talks) {
+      if (talk !== chosen) dispatch(talk, { kind: 'end', fault: 'replaced' });
+    }
+  }
+
+  return {
+    receive({ from, ...message }) {
+      const [command] = message.commands;
+      const { name, args } = command;
+      if (name === 'fill') onFill({ from, ...message }, command);
+      if (name === 'auth') onProof(from, args);
+      if (name !== 'tx' && name !== 'push') return;
+      for (const talk of talksOf(from)) dispatch(talk, { kind: 'message', command: name, args });
+    },
+    get size() {
+      return sessions.size;
+    },
+    get proven() {
+      return provenCount();
+    },
+    close() {
+      for (const session of sessions) dispatch(session, { kind: 'end', fault: 'stopped' });
+      courier.close();
+    },
+  };
+}

@@ -1,0 +1,359 @@
+/** The types of a taker's round: what is asked for, what happens, what comes out. */
+import type { Network } from '../../protocol/constants.js';
+import type { BoxKeyPair, BoxSession, RandomBytes } from '../../protocol/encryption.js';
+import type { Offer } from '../../protocol/offer.js';
+import type { NamedOutpoint } from '../../protocol/outpoint.js';
+import type { Podle } from '../../protocol/podle.js';
+import { DEFAULT_FEE_POLICY, type FeePolicy } from './fees.js';
+import type {
+  ChainCoin,
+  Funding,
+  FundingRequest,
+  OwnCoin,
+  Settlement,
+  SigningRequest,
+} from '../ports.js';
+import type { InputSignature, UnsignedTransaction } from '../transaction.js';
+
+/** Who hands the finished transaction to the network (`[POLICY] tx_broadcast`). */
+export const BROADCASTS = ['self', 'random-peer', 'not-self'] as const;
+export type Broadcast = (typeof BROADCASTS)[number];
+
+/** What a taker waits for, accepts and pays; times in milliseconds. */
+export interface TakerPolicy extends FeePolicy {
+  /** For each answer of a maker (`[TIMEOUT] maker_timeout_sec`). */
+  readonly makerWaitMs: number;
+  /** Longest time for which a proof waits for slower makers, from the first `pubkey` on. */
+  readonly authHoldMs: number;
+  /** Longest wait for wallet or chain. */
+  readonly portWaitMs: number;
+  /** A whole round, until everything is signed. */
+  readonly roundMs: number;
+  /** Until a transaction given to a maker must be seen (`[TIMEOUT] unconfirm_timeout_sec`). */
+  readonly unconfirmedMs: number;
+  /** Fewest makers with which the round goes on (`[POLICY] minimum_makers`). */
+  readonly minimumMakers: number;
+  /** Most rounds: one that a maker did not sign is followed by another without that maker. */
+  readonly rounds: number;
+  /** Most makers asked in place of others, in one round. */
+  readonly replacements: number;
+  /**
+   * Most of them that are asked while the maker in question stays in the round: it said `error`, and
+   * nobody knows whether to us.
+   */
+  readonly spares: number;
+  /** Most coins of one maker. */
+  readonly makerCoins: number;
+  readonly broadcast: Broadcast;
+  /** Whether `auth` names our coin with script and height to makers that offer `neutrino_compat`. */
+  readonly neutrinoCompat: boolean;
+}
+
+export const DEFAULT_TAKER_POLICY: TakerPolicy = {
+  ...DEFAULT_FEE_POLICY,
+  makerWaitMs: 60_000,
+  authHoldMs: 5_000,
+  portWaitMs: 60_000,
+  roundMs: 1_200_000,
+  unconfirmedMs: 180_000,
+  minimumMakers: 4,
+  rounds: 3,
+  replacements: 10,
+  spares: 3,
+  makerCoins: 15,
+  broadcast: 'random-peer',
+  neutrinoCompat: true,
+};
+
+export interface Candidate {
+  readonly nick: string;
+  /** Validated (`parseOffer`). */
+  readonly offer: Offer;
+}
+
+/** A maker that is asked for a place of the round. */
+export interface Asked {
+  readonly candidate: Candidate;
+  /** One of `seatLimits`. */
+  readonly seat: number;
+}
+
+export interface RoundTerms {
+  readonly network: Network;
+  readonly policy: TakerPolicy;
+  /** Satoshi that each side gets. */
+  readonly amount: number;
+  /** Everything goes: there is no change, and the miners get what is left. */
+  readonly sweep: boolean;
+  /** What the miners are to get, satoshi per 1,000 virtual bytes. */
+  readonly feePerKb: number;
+  /** Makers wanted. */
+  readonly makers: number;
+  /** Makers in the order in which they are asked: the first `makers`, then the spare ones. */
+  readonly candidates: readonly Candidate[];
+  /** One for each place of the round: the most satoshi that its maker may cost (`seatLimits`). */
+  readonly seatLimits: readonly number[];
+  /** One key pair for all makers of the round. */
+  readonly keys: BoxKeyPair;
+  readonly randomBytes: RandomBytes;
+}
+
+/** Where a maker stands. */
+export type LegStep =
+  /** Not asked: its offer does not suit. */
+  | 'fill'
+  /** Asked; nothing was answered. */
+  | 'pubkey'
+  /** It has shown its key; our proof waits until the other makers have, too. */
+  | 'auth'
+  /** Our proof went out. */
+  | 'ioauth'
+  /** Its coins are looked up. */
+  | 'coins'
+  /** It may take part; nothing is waited for. */
+  | 'ready'
+  /** It has the transaction. */
+  | 'sig'
+  /** Every signature came and fits. */
+  | 'signed';
+
+/** How a maker failed; the names are stable. */
+export type LegFault =
+  /** No answer in time, or no way to it was found. */
+  | 'silent'
+  /** It said `error`. */
+  | 'refused'
+  /** The amount is outside its offer. */
+  | 'amount-range'
+  /** It costs more than both limits allow. */
+  | 'fee-limit'
+  /** No fault: another maker was ready first for the same place. */
+  | 'unused'
+  | 'bad-key'
+  | 'bad-ioauth'
+  /** It did not sign our session's key with the key it showed. */
+  | 'bad-auth-signature'
+  | 'bad-address'
+  /** Addresses or coins that somebody else in the round has. */
+  | 'shared'
+  | 'coin-missing'
+  | 'coin-unconfirmed'
+  | 'coin-kind'
+  | 'coin-key'
+  /** A coin has another script, or stands in another block, than the maker said. */
+  | 'coin-metadata'
+  | 'coins-small'
+  | 'bad-signature';
+
+export interface LegFailure {
+  readonly step: LegStep;
+  readonly fault: LegFault;
+  /** For a person; printable, at most 200 characters. */
+  readonly detail: string;
+}
+
+/** A maker's coins and scripts, checked. */
+export interface MakerPart {
+  readonly coins: readonly OwnCoin[];
+  readonly coinjoinScript: string;
+  readonly changeScript: string;
+  readonly change: number;
+  /** Coinjoin fee, and the maker's contribution to the miner fee; satoshi. */
+  readonly fee: number;
+  readonly txfee: number;
+}
+
+/** A session with one key that a maker showed. */
+export interface LegBox extends BoxSession {
+  /** Whether `neutrino_compat` was signed with the key. */
+  readonly neutrinoCompat: boolean;
+}
+
+interface LegBase extends Asked {
+  readonly podle: Podle;
+  /** Ciphertexts that were taken: the same again, under whatever word, means nothing. */
+  readonly taken: ReadonlySet<string>;
+  /** Sessions with each key that was shown: a relay may send an old `pubkey` first. */
+  readonly boxes: readonly LegBox[];
+  /**
+   * An `error` of it that may have been said to somebody else: a spare maker is asked for its place, and
+   * it is believed when its deadline comes.
+   */
+  readonly refusal: string | undefined;
+}
+
+export type Leg =
+  | (LegBase & { readonly step: 'pubkey' | 'auth' | 'ioauth' })
+  | (LegBase & { readonly step: 'coins'; readonly claim: Claim; readonly box: BoxSession })
+  | (LegBase & { readonly step: 'ready'; readonly part: MakerPart; readonly box: BoxSession })
+  | (LegBase & {
+      readonly step: 'sig' | 'signed';
+      readonly part: MakerPart;
+      readonly box: BoxSession;
+      /** By input of the transaction. */
+      readonly signatures: ReadonlyMap<number, InputSignature>;
+    })
+  | { readonly step: 'failed'; readonly candidate: Candidate; readonly failure: LegFailure };
+
+/** What a maker says of itself, as far as that can be checked without the chain. */
+export interface Claim {
+  readonly coins: readonly NamedOutpoint[];
+  readonly authPublicKey: string;
+  readonly coinjoinScript: string;
+  readonly changeScript: string;
+}
+
+export type RoundFault =
+  /** Neither limit for the fees of makers is given. */
+  | 'no-fee-limit'
+  /** A limit of fees is no usable number. */
+  | 'bad-policy'
+  /** The miners would get more than `absurdFeePerKb`. */
+  | 'absurd-fee'
+  /** A sweep would pay the miners too little or too much for its real size. */
+  | 'sweep-fee'
+  /** The makers of the round would get more than the limit of all of them. */
+  | 'fee-limit'
+  | 'too-few-makers'
+  /** The wallet has no unused proof left. */
+  | 'no-commitment'
+  | 'no-funds'
+  /** The wallet gave what cannot be used. */
+  | 'bad-funding'
+  | 'too-large'
+  /** A maker did not sign, and there were no rounds or no makers left for another try. */
+  | 'unsigned'
+  | 'bad-signature'
+  | 'port'
+  | 'timeout'
+  | 'stopped'
+  /** Complete, but nobody took it: `transaction` can be broadcast by hand. */
+  | 'not-broadcast';
+
+export interface MakerReport {
+  readonly nick: string;
+  readonly offer: Offer;
+  /** How far it came. */
+  readonly step: LegStep | 'failed';
+  /** Who failed, and how. */
+  readonly failure: LegFailure | undefined;
+}
+
+export type RoundResult =
+  | {
+      readonly ok: true;
+      readonly txid: string;
+      readonly transaction: Uint8Array;
+      /** The nick that broadcast it, or undefined when we did. */
+      readonly broadcastBy: string | undefined;
+      readonly makers: readonly MakerReport[];
+    }
+  | {
+      readonly ok: false;
+      readonly fault: RoundFault;
+      readonly detail: string;
+      readonly makers: readonly MakerReport[];
+      /** With `not-broadcast`. */
+      readonly transaction: Uint8Array | undefined;
+    };
+
+interface RoundBase {
+  readonly terms: RoundTerms;
+  /** In the order in which they were asked. */
+  readonly legs: ReadonlyMap<string, Leg>;
+}
+
+export interface FinalTransaction {
+  readonly txid: string;
+  readonly bytes: Uint8Array;
+}
+
+export type RoundState =
+  | (RoundBase & {
+      readonly phase: 'gathering';
+      readonly spare: readonly Candidate[];
+      /** Spare makers that were asked, and those of them whose place another one may still have. */
+      readonly replaced: number;
+      readonly spares: number;
+      /** May be used again as long as nobody saw the proof. */
+      readonly podle: Podle | undefined;
+      /** The wallet was asked for one. */
+      readonly committing: boolean;
+      /** Commitments whose proof some maker saw. */
+      readonly shown: ReadonlySet<string>;
+      /** Who is asked as soon as the wallet gives a commitment. */
+      readonly waiting: readonly Asked[];
+    })
+  | (RoundBase & { readonly phase: 'funding' })
+  | (RoundBase & {
+      readonly phase: 'collecting' | 'signing';
+      readonly funding: Funding;
+      readonly tx: UnsignedTransaction;
+      readonly own: SigningRequest['inputs'];
+    })
+  | (RoundBase & {
+      readonly phase: 'pushing' | 'broadcasting';
+      readonly funding: Funding;
+      readonly final: FinalTransaction;
+      readonly pushedTo: string | undefined;
+    })
+  | (RoundBase & { readonly phase: 'ended'; readonly result: RoundResult });
+
+/** Whose call failed; `watch` is the chain's, for a transaction that a maker was to broadcast. */
+export type RoundPort = 'wallet' | 'chain' | 'watch';
+
+export type RoundEvent =
+  | {
+      readonly kind: 'message';
+      readonly from: string;
+      readonly command: 'pubkey' | 'ioauth' | 'sig' | 'error';
+      readonly args: readonly string[];
+    }
+  | { readonly kind: 'committed'; readonly podle: Podle | undefined }
+  | {
+      readonly kind: 'coins';
+      readonly nick: string;
+      readonly coins: readonly (ChainCoin | undefined)[];
+    }
+  | { readonly kind: 'funded'; readonly funding: Funding | undefined }
+  | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }
+  | { readonly kind: 'seen' }
+  | { readonly kind: 'broadcast' }
+  | { readonly kind: 'port-failed'; readonly port: RoundPort; readonly detail: string }
+  /** Of a maker, or of the round when `nick` is undefined. */
+  | { readonly kind: 'deadline'; readonly nick: string | undefined }
+  /** Our proof has waited long enough for slower makers. */
+  | { readonly kind: 'hold-over' }
+  /** Of a step that waits for wallet, chain or a maker's broadcast. */
+  | { readonly kind: 'step-deadline' }
+  | { readonly kind: 'stop' };
+
+export type RoundEffect =
+  | {
+      readonly kind: 'send';
+      readonly to: string;
+      readonly command: 'fill' | 'auth' | 'tx' | 'push';
+      /** One message for each. */
+      readonly args: readonly string[];
+    }
+  /** Sets or replaces a maker's timer; undefined takes it away. */
+  | { readonly kind: 'deadline'; readonly nick: string; readonly ms: number | undefined }
+  /** For how long our proof waits for slower makers. */
+  | { readonly kind: 'hold'; readonly ms: number | undefined }
+  | { readonly kind: 'round-deadline'; readonly ms: number | undefined }
+  | { readonly kind: 'step-deadline'; readonly ms: number | undefined }
+  /** Nothing more is said to this maker. */
+  | { readonly kind: 'forget'; readonly nick: string }
+  | { readonly kind: 'commit'; readonly amount: number }
+  | { readonly kind: 'look-up'; readonly nick: string; readonly coins: readonly NamedOutpoint[] }
+  | { readonly kind: 'fund'; readonly request: FundingRequest }
+  | { readonly kind: 'sign'; readonly request: SigningRequest }
+  | { readonly kind: 'watch'; readonly txid: string }
+  | { readonly kind: 'broadcast'; readonly transaction: Uint8Array }
+  | { readonly kind: 'settle'; readonly funding: Funding; readonly settlement: Settlement }
+  | { readonly kind: 'end'; readonly result: RoundResult };
+
+export interface RoundTransition {
+  readonly state: RoundState;
+  readonly effects: readonly RoundEffect[];
+}

@@ -1,0 +1,140 @@
+/** The end of a round: who hands the transaction to the network, and what came of it. */
+import { randomBelow } from './transaction.js';
+import type {
+  FinalTransaction,
+  MakerReport,
+  RoundEffect,
+  RoundEvent,
+  RoundFault,
+  RoundResult,
+  RoundState,
+  RoundTransition,
+} from './api.js';
+import { formatTransactionText, shownText } from '../payloads.js';
+import { MAX_SIGNED_BYTES } from '../transaction.js';
+
+type Sending = Extract<RoundState, { readonly phase: 'pushing' | 'broadcasting' }>;
+
+export function isSending(state: RoundState): state is Sending {
+  return state.phase === 'pushing' || state.phase === 'broadcasting';
+}
+
+function reports({ legs }: Pick<RoundState, 'legs'>): readonly MakerReport[] {
+  return [...legs.values()].map((leg) => ({
+    nick: leg.candidate.nick,
+    offer: leg.candidate.offer,
+    step: leg.step,
+    failure: leg.step === 'failed' ? leg.failure : undefined,
+  }));
+}
+
+function ended(
+  state: Exclude<RoundState, { readonly phase: 'ended' }>,
+  result: RoundResult,
+): RoundTransition {
+  const { terms, legs } = state;
+  const effects: RoundEffect[] = [];
+  if ('funding' in state) {
+    const settlement = 'final' in state ? 'signed' : 'unsigned';
+    effects.push({ kind: 'settle', funding: state.funding, settlement });
+  }
+  return {
+    state: { phase: 'ended', terms, legs, result },
+    effects: [...effects, { kind: 'end', result }],
+  };
+}
+
+/** Ends a round that did not succeed. */
+export function finish(
+  state: Exclude<RoundState, { readonly phase: 'ended' }>,
+  fault: RoundFault,
+  detail: string,
+): RoundTransition {
+  return ended(state, {
+    ok: false,
+    fault,
+    detail: shownText(detail),
+    makers: reports(state),
+    transaction: 'final' in state ? state.final.bytes : undefined,
+  });
+}
+
+function done(state: Sending): RoundTransition {
+  const { final, pushedTo } = state;
+  return ended(state, {
+    ok: true,
+    txid: final.txid,
+    transaction: final.bytes,
+    broadcastBy: state.phase === 'pushing' ? pushedTo : undefined,
+    makers: reports(state),
+  });
+}
+
+function broadcast(state: Omit<Sending, 'phase'>): RoundTransition {
+  return {
+    state: { ...state, phase: 'broadcasting' },
+    effects: [
+      { kind: 'step-deadline', ms: state.terms.policy.portWaitMs },
+      { kind: 'broadcast', transaction: state.final.bytes },
+    ],
+  };
+}
+
+/** The transaction is complete: a random maker, or we, hand it to the network. */
+export function sendOff(
+  round: Pick<Sending, 'terms' | 'legs' | 'funding'> & { readonly final: FinalTransaction },
+): RoundTransition {
+  const { terms, legs, final } = round;
+  const { policy, randomBytes } = terms;
+  const makers = [...legs].flatMap(([nick, { step }]) => (step === 'signed' ? [nick] : []));
+  const alone = policy.broadcast === 'self' || final.bytes.length > MAX_SIGNED_BYTES;
+  // Among several makers and ourselves each is as likely (section 9.8).
+  const choices = policy.broadcast === 'random-peer' ? makers.length + 1 : makers.length;
+  const pushedTo = alone ? undefined : makers[randomBelow(choices, randomBytes)];
+  const over: RoundEffect = { kind: 'round-deadline', ms: undefined };
+  if (pushedTo === undefined) {
+    const { state, effects } = broadcast({ ...round, pushedTo });
+    return { state, effects: [over, ...effects] };
+  }
+  return {
+    state: { ...round, phase: 'pushing', pushedTo },
+    effects: [
+      over,
+      { kind: 'watch', txid: final.txid },
+      { kind: 'step-deadline', ms: policy.unconfirmedMs },
+      { kind: 'send', to: pushedTo, command: 'push', args: [formatTransactionText(final.bytes)] },
+    ],
+  };
+}
+
+/** What happens while the transaction is on its way into the network. */
+export function onBroadcastEvent(state: Sending, event: RoundEvent): RoundTransition {
+  const { phase, terms } = state;
+  switch (event.kind) {
+    case 'seen':
+      return done(state);
+    case 'broadcast':
+      return phase === 'broadcasting' ? done(state) : { state, effects: [] };
+    case 'step-deadline':
+    case 'port-failed': {
+      // Our own broadcast goes on, though nobody looks for the maker's any more.
+      if (event.kind === 'port-failed' && event.port === 'watch' && phase === 'broadcasting') {
+        return { state, effects: [] };
+      }
+      if (phase === 'pushing' && terms.policy.broadcast !== 'not-self') return broadcast(state);
+      const detail =
+        event.kind === 'port-failed' ? event.detail : 'nobody was seen to broadcast it in time';
+      return finish(state, 'not-broadcast', detail);
+    }
+    case 'stop':
+      return finish(state, 'not-broadcast', 'the round was stopped');
+    case 'message':
+    case 'committed':
+    case 'coins':
+    case 'funded':
+    case 'signatures':
+    case 'deadline':
+    case 'hold-over':
+      return { state, effects: [] };
+  }
+}

@@ -1,0 +1,164 @@
+/** The second half of a taker's round: the transaction, and everybody's signatures. */
+import { formatOutpoint } from '../../protocol/outpoint.js';
+import type { Leg, LegFault, RoundEffect, RoundEvent, RoundState, RoundTransition } from './api.js';
+import { finish, sendOff } from './broadcast.js';
+import { fund } from './gathering.js';
+import {
+  dropLeg,
+  isReady,
+  preceded,
+  unchanged,
+  withLeg,
+  type ActiveLeg,
+  type Collecting,
+} from './legs.js';
+import { buildTransaction } from './transaction.js';
+import { formatTransactionText, parseSignatureText } from '../payloads.js';
+import { assemble, signatureFits, type InputSignature } from '../transaction.js';
+
+/** Without every signature there is no transaction: the round ends. */
+export function endForLeg(
+  state: Collecting,
+  leg: ActiveLeg,
+  fault: LegFault,
+  detail: string,
+): RoundTransition {
+  const dropped = dropLeg(state, leg, fault, detail);
+  const { nick } = leg.candidate;
+  return preceded(
+    dropped.effects,
+    finish(dropped.state, 'unsigned', `${nick} did not sign: ${fault}`),
+  );
+}
+
+/** A maker named a coin of ours as its own, which it cannot sign: the others may suffice. */
+function withoutThief(
+  state: Extract<RoundState, { readonly phase: 'funding' }>,
+  { candidate, step }: ActiveLeg,
+): RoundTransition {
+  const detail = 'one of its coins is ours';
+  const failure = { step, fault: 'shared' as const, detail };
+  const next = withLeg(state, { step: 'failed', candidate, failure });
+  const ready = [...next.legs.values()].filter(isReady);
+  if (ready.length < Math.max(1, state.terms.policy.minimumMakers)) {
+    return finish(next, 'too-few-makers', `${ready.length} makers are ready`);
+  }
+  return preceded([{ kind: 'forget', nick: candidate.nick }], fund(next));
+}
+
+export function onFunded(
+  state: Extract<RoundState, { readonly phase: 'funding' }>,
+  { funding }: Extract<RoundEvent, { readonly kind: 'funded' }>,
+): RoundTransition {
+  const { terms } = state;
+  if (funding === undefined)
+    return finish(state, 'no-funds', 'the wallet cannot pay for the round');
+  const giveBack: RoundEffect = { kind: 'settle', funding, settlement: 'unsigned' };
+  const ours = new Set(funding.coins.map(formatOutpoint));
+  const ready = [...state.legs.values()].filter(isReady);
+  const thief = ready.find(({ part }) => part.coins.some((coin) => ours.has(formatOutpoint(coin))));
+  if (thief !== undefined) return preceded([giveBack], withoutThief(state, thief));
+  const built = buildTransaction(terms, ready, funding);
+  if (!built.ok) {
+    return preceded([giveBack], finish(state, built.fault, built.detail));
+  }
+  const { tx, own } = built;
+  const text = formatTransactionText(tx.bytes);
+  const legs = new Map(state.legs);
+  const effects: RoundEffect[] = [{ kind: 'step-deadline', ms: undefined }];
+  for (const leg of ready) {
+    const { nick } = leg.candidate;
+    legs.set(nick, { ...leg, step: 'sig', signatures: new Map(), refusal: undefined });
+    effects.push(
+      { kind: 'send', to: nick, command: 'tx', args: [leg.box.encrypt(text, terms.randomBytes)] },
+      { kind: 'deadline', nick, ms: terms.policy.makerWaitMs },
+    );
+  }
+  return { state: { phase: 'collecting', terms, legs, funding, tx, own }, effects };
+}
+
+export function onSig(
+  state: Collecting,
+  leg: Extract<Leg, { readonly step: 'sig' | 'signed' }>,
+  args: readonly string[],
+): RoundTransition {
+  const ciphertext = args.join('');
+  if (leg.step !== 'sig' || leg.taken.has(ciphertext)) return unchanged(state);
+  const text = leg.box.decrypt(args);
+  if (!text.ok) return unchanged(state);
+  const signature = parseSignatureText(text.value);
+  if (!signature.ok) return endForLeg(state, leg, 'bad-signature', 'sig is malformed');
+  const { tx } = state;
+  const { nick } = leg.candidate;
+  const index = tx.inputs.findIndex((input, n) => {
+    const coin = leg.part.coins.find(
+      ({ txid, vout }) => txid === input.txid && vout === input.vout,
+    );
+    return (
+      coin !== undefined && !leg.signatures.has(n) && signatureFits(tx, n, coin, signature.value)
+    );
+  });
+  // One that was given before fits nothing any more, and is no fault.
+  if (index === -1 && !repeats(leg, signature.value)) {
+    return endForLeg(state, leg, 'bad-signature', 'a signature fits none of its inputs');
+  }
+  if (index === -1) return unchanged(state);
+  const signatures = new Map(leg.signatures).set(index, signature.value);
+  const taken = new Set(leg.taken).add(ciphertext);
+  const complete = signatures.size === leg.part.coins.length;
+  const next = withLeg(state, { ...leg, step: complete ? 'signed' : 'sig', signatures, taken });
+  if (!complete) return unchanged(next);
+  const effects: RoundEffect[] = [
+    { kind: 'deadline', nick, ms: undefined },
+    { kind: 'forget', nick },
+  ];
+  return preceded(effects, signWhenComplete(next));
+}
+
+function repeats(leg: Extract<Leg, { readonly step: 'sig' | 'signed' }>, again: InputSignature) {
+  const text = again.signature.join(',');
+  return [...leg.signatures.values()].some(({ signature }) => signature.join(',') === text);
+}
+
+/** Our own signatures come last: until then nobody can use the transaction. */
+function signWhenComplete(state: Collecting): RoundTransition {
+  const { tx, own, terms } = state;
+  if ([...state.legs.values()].some(({ step }) => step === 'sig')) return unchanged(state);
+  return {
+    state: { ...state, phase: 'signing' },
+    effects: [
+      { kind: 'step-deadline', ms: terms.policy.portWaitMs },
+      { kind: 'sign', request: { transaction: tx.bytes, txid: tx.txid, inputs: own } },
+    ],
+  };
+}
+
+export function onSignatures(
+  state: Collecting,
+  { signatures }: Extract<RoundEvent, { readonly kind: 'signatures' }>,
+): RoundTransition {
+  const { tx, own, funding, terms, legs } = state;
+  const parts = new Map<number, Parameters<typeof assemble>[1][number]>();
+  for (const [n, { index, coin }] of own.entries()) {
+    const signature = signatures[n];
+    if (signature === undefined || !signatureFits(tx, index, coin, signature)) {
+      return finish(state, 'bad-signature', `the wallet's signature ${n} does not fit`);
+    }
+    parts.set(index, { spent: coin, signature });
+  }
+  for (const leg of legs.values()) {
+    if (leg.step !== 'signed') continue;
+    for (const [index, signature] of leg.signatures) {
+      const input = tx.inputs[index];
+      const spent = leg.part.coins.find(
+        ({ txid, vout }) => txid === input?.txid && vout === input.vout,
+      );
+      if (spent !== undefined) parts.set(index, { spent, signature });
+    }
+  }
+  const inOrder = tx.inputs.flatMap((_, index) => parts.get(index) ?? []);
+  if (inOrder.length < tx.inputs.length) {
+    return finish(state, 'bad-signature', 'an input is left without signature');
+  }
+  return sendOff({ terms, legs, funding, final: assemble(tx, inOrder) });
+}

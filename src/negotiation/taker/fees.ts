@@ -1,0 +1,154 @@
+/**
+ * What a taker pays at most, and how much the miners get (`[POLICY]` of the protocol document, section
+ * 13.1, with the meaning that the original gives each key). Pure.
+ */
+import { MAX_SATOSHI, offerFee, shareOf, type Offer } from '../../protocol/offer.js';
+import type { LegFault } from './api.js';
+import { coinKind, type UnsignedTransaction } from '../transaction.js';
+
+/** The limits of what a taker pays. */
+export interface FeePolicy {
+  /**
+   * Most that a maker gets in all, in satoshi (`max_cj_fee_abs`), and as a share of the amount
+   * (`max_cj_fee_rel`). An offer is refused only above both; one that is undefined permits nothing.
+   */
+  readonly maxCjFeeAbs: number | undefined;
+  readonly maxCjFeeRel: number | undefined;
+  /**
+   * For the miners (`tx_fees`): up to 1,000 a number of blocks within which the transaction is to be
+   * confirmed, above it satoshi per 1,000 virtual bytes.
+   */
+  readonly txFees: number;
+  /** The rate is drawn between it and it times (1 + factor) (`tx_fees_factor`). */
+  readonly txFeesFactor: number;
+  /** Above this rate nothing is done, satoshi per 1,000 virtual bytes (`absurd_fee_per_kb`). */
+  readonly absurdFeePerKb: number;
+  /**
+   * A sweep fixes its miner fee before its size is known. How far the fee that its real size asks for
+   * may be from it: a ratio within 1 ± this (`max_sweep_fee_change`).
+   */
+  readonly maxSweepFeeChange: number;
+}
+
+/** Without the limits for makers: nobody but the user can know them. */
+export const DEFAULT_FEE_POLICY: FeePolicy = {
+  maxCjFeeAbs: undefined,
+  maxCjFeeRel: undefined,
+  txFees: 3,
+  txFeesFactor: 0.2,
+  absurdFeePerKb: 350_000,
+  maxSweepFeeChange: 0.8,
+};
+
+/** Up to here `tx_fees` counts blocks. */
+const MOST_BLOCKS = 1_000;
+/** For when nobody knows what miners ask, satoshi per 1,000 virtual bytes; the original's. */
+const FALLBACK_FEE_PER_KB = 10_000;
+
+const within = (value: number, min: number, max: number): boolean => value >= min && value <= max;
+const isWhole = (value: number, min: number, max: number): boolean =>
+  Number.isInteger(value) && within(value, min, max);
+
+export interface PolicyFault {
+  readonly fault: 'no-fee-limit' | 'bad-policy' | 'absurd-fee';
+  readonly detail: string;
+}
+
+const bad = (detail: string): PolicyFault => ({ fault: 'bad-policy', detail });
+
+/** Why no round may begin with this policy. */
+export function policyFault(policy: FeePolicy): PolicyFault | undefined {
+  const { maxCjFeeAbs: abs, maxCjFeeRel: rel, txFees } = policy;
+  if (abs === undefined && rel === undefined) {
+    const detail = 'no limit for fees of makers is given: set maxCjFeeAbs or maxCjFeeRel';
+    return { fault: 'no-fee-limit', detail };
+  }
+  if (abs !== undefined && !isWhole(abs, 0, MAX_SATOSHI)) {
+    return bad(`maxCjFeeAbs is ${abs}; a whole number of satoshi is allowed`);
+  }
+  if (rel !== undefined && !within(rel, 0, 1)) {
+    return bad(`maxCjFeeRel is ${rel}; 0 to 1 is allowed`);
+  }
+  if (!isWhole(txFees, 1, MAX_SATOSHI)) {
+    return bad(`txFees is ${txFees}; a whole number above 0 is allowed`);
+  }
+  if (!within(policy.txFeesFactor, 0, 100)) {
+    return bad(`txFeesFactor is ${policy.txFeesFactor}; 0 to 100 is allowed`);
+  }
+  if (!isWhole(policy.absurdFeePerKb, 1, MAX_SATOSHI)) {
+    return bad(`absurdFeePerKb is ${policy.absurdFeePerKb}; a whole number above 0 is allowed`);
+  }
+  if (!within(policy.maxSweepFeeChange, 0, 100)) {
+    return bad(`maxSweepFeeChange is ${policy.maxSweepFeeChange}; 0 to 100 is allowed`);
+  }
+  return undefined;
+}
+
+/** Blocks for which the chain is asked what miners want; undefined when `tx_fees` is a rate. */
+export function feeTarget({ txFees }: FeePolicy): number | undefined {
+  return txFees <= MOST_BLOCKS ? txFees : undefined;
+}
+
+/**
+ * The rate of a round, in satoshi per 1,000 virtual bytes. `estimate` is what the chain says for
+ * `feeTarget`, undefined when it cannot tell; `chance` is uniform in [0, 1).
+ */
+export function feeRate(
+  policy: FeePolicy,
+  estimate: number | undefined,
+  chance: number,
+): { readonly ok: true; readonly feePerKb: number } | ({ readonly ok: false } & PolicyFault) {
+  const base = feeTarget(policy) === undefined ? policy.txFees : (estimate ?? FALLBACK_FEE_PER_KB);
+  if (!(base <= policy.absurdFeePerKb)) {
+    const detail = `${base} sat/kvB is above absurdFeePerKb, ${policy.absurdFeePerKb}`;
+    return { ok: false, fault: 'absurd-fee', detail };
+  }
+  const drawn = Math.floor(base * (1 + policy.txFeesFactor * chance));
+  return { ok: true, feePerKb: Math.min(drawn, policy.absurdFeePerKb) };
+}
+
+/** Most that one maker may get for an amount, less what it pays to the miners; in satoshi. */
+export function makerFeeLimit({ maxCjFeeAbs, maxCjFeeRel }: FeePolicy, amount: number): number {
+  const share = maxCjFeeRel === undefined ? 0 : shareOf(maxCjFeeRel, amount);
+  return Math.max(maxCjFeeAbs ?? 0, share);
+}
+
+/** What a maker costs: its fee, less its contribution to the miner fee. May be negative. */
+export const makerCost = (offer: Offer, amount: number): number =>
+  offerFee(offer, amount) - offer.txfee;
+
+/** Why an offer does not suit a round. */
+export function offerFault(
+  offer: Offer,
+  amount: number,
+  policy: FeePolicy,
+): { readonly fault: LegFault; readonly detail: string } | undefined {
+  if (!(amount >= offer.minsize && amount <= offer.maxsize)) {
+    const detail = `its offer is for ${offer.minsize} to ${offer.maxsize} sat`;
+    return { fault: 'amount-range', detail };
+  }
+  const cost = makerCost(offer, amount);
+  const limit = makerFeeLimit(policy, amount);
+  if (cost <= limit) return undefined;
+  return { fault: 'fee-limit', detail: `it costs ${cost} sat; the limit is ${limit} sat` };
+}
+
+/** Base bytes of the redeem script of a wrapped coin, with its length. */
+const WRAPPED_BYTES = 23;
+/** Weight of a witness: count, signature of 72 bytes, key; and of the marker and flag. */
+const WITNESS_WEIGHT = 108;
+const MARKER_WEIGHT = 2;
+
+/** Size of the signed transaction in virtual bytes, for the scripts of the coins that it spends. */
+export function virtualSize(
+  { bytes, inputs }: UnsignedTransaction,
+  spentScripts: readonly string[],
+): number {
+  const wrapped = spentScripts.filter((script) => coinKind(script) === 'p2sh-p2wpkh').length;
+  const witness = MARKER_WEIGHT + WITNESS_WEIGHT * inputs.length;
+  return Math.ceil(bytes.length + WRAPPED_BYTES * wrapped + witness / 4);
+}
+
+/** What a transaction of this size costs at a rate; satoshi. */
+export const feeFor = (vbytes: number, feePerKb: number): number =>
+  Math.ceil((vbytes * feePerKb) / 1_000);

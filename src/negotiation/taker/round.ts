@@ -1,0 +1,122 @@
+/**
+ * A taker's round as a pure state machine (protocol document, section 9):
+ *
+ *   gathering  fill, pubkey, auth, ioauth and a look at the coins; who fails is replaced by the next
+ *              candidate. auth goes to all at once, everything else to each maker in its own time
+ *   funding    the wallet gives our coins; the transaction is built
+ *   collecting tx, sig: every maker signs
+ *   signing    our own signatures, last of all
+ *   pushing    a maker broadcasts it; broadcasting: we do
+ *   ended
+ *
+ * What does not fit the moment changes nothing; see `maker-session.ts` for the reason.
+ */
+import { parseOffer } from '../../protocol/offer.js';
+import type { LegFault, RoundEvent, RoundState, RoundTransition } from './api.js';
+import { releaseAuths } from './auth.js';
+import { finish, isSending, onBroadcastEvent } from './broadcast.js';
+import { endForLeg, onFunded, onSig, onSignatures } from './collecting.js';
+import { onCoins, onCommitted, onIoAuth, onPubkey, proceed, replaceLeg } from './gathering.js';
+import {
+  isOpen,
+  openWith,
+  unchanged,
+  withLeg,
+  type ActiveLeg,
+  type Collecting,
+  type Gathering,
+} from './legs.js';
+import { isRefusalTo, shownText } from '../payloads.js';
+
+function fail(
+  state: Gathering | Collecting,
+  leg: ActiveLeg,
+  fault: LegFault,
+  detail: string,
+): RoundTransition {
+  return state.phase === 'gathering'
+    ? replaceLeg(state, leg, fault, detail)
+    : endForLeg(state, leg, fault, detail);
+}
+
+/** Whether an `error` is made of other words of the maker, which somebody on the way relabelled. */
+function isRelabelled(leg: ActiveLeg, args: readonly string[]): boolean {
+  // A `pubkey` may have features behind its key, an `hp2` stands alone.
+  const key = /^[0-9a-fA-F]{64}$/.test(args[0] ?? '');
+  const offer = parseOffer({ name: leg.candidate.offer.type, args });
+  return key || offer.ok || openWith(leg.boxes, args) !== undefined;
+}
+
+function onMessage(
+  state: RoundState,
+  { from, command, args }: Extract<RoundEvent, { readonly kind: 'message' }>,
+): RoundTransition {
+  const leg = state.legs.get(from);
+  if (leg === undefined || leg.step === 'failed') return unchanged(state);
+  if (state.phase === 'gathering') {
+    if (command === 'pubkey' && isOpen(leg)) return onPubkey(state, leg, args);
+    if (command === 'ioauth' && isOpen(leg)) return onIoAuth(state, leg, args);
+  }
+  if (state.phase === 'collecting' && command === 'sig' && 'signatures' in leg) {
+    return onSig(state, leg, args);
+  }
+  const refusable = state.phase === 'gathering' || state.phase === 'collecting';
+  if (command === 'error' && refusable && leg.step !== 'signed' && !isRelabelled(leg, args)) {
+    const text = args.join(' ');
+    if (isRefusalTo(text, state.terms.keys.publicKeyHex)) return fail(state, leg, 'refused', text);
+    // Signatures name no addressee: anybody may have an old `error` of this maker, and send it here.
+    const refused = withLeg(state, { ...leg, refusal: shownText(text) });
+    return refused.phase === 'gathering' ? proceed(refused) : unchanged(refused);
+  }
+  return unchanged(state);
+}
+
+function onDeadline(
+  state: Exclude<RoundState, { readonly phase: 'ended' | 'pushing' | 'broadcasting' }>,
+  nick: string | undefined,
+): RoundTransition {
+  if (nick === undefined) return finish(state, 'timeout', 'the round took too long');
+  const leg = state.legs.get(nick);
+  if (leg === undefined || leg.step === 'failed') return unchanged(state);
+  if (state.phase !== 'gathering' && state.phase !== 'collecting') return unchanged(state);
+  if (leg.step === 'ready' || leg.step === 'signed' || leg.step === 'auth') return unchanged(state);
+  if (leg.step === 'coins') return finish(state, 'port', 'chain: took too long');
+  return leg.refusal === undefined
+    ? fail(state, leg, 'silent', `no ${leg.step} came in time`)
+    : fail(state, leg, 'refused', leg.refusal);
+}
+
+/** The whole machine. Never throws on what a peer said. */
+export function roundTransition(state: RoundState, event: RoundEvent): RoundTransition {
+  if (state.phase === 'ended') {
+    // Coins that came too late must not stay reserved.
+    if (event.kind !== 'funded' || event.funding === undefined) return unchanged(state);
+    return { state, effects: [{ kind: 'settle', funding: event.funding, settlement: 'unsigned' }] };
+  }
+  if (isSending(state)) return onBroadcastEvent(state, event);
+  switch (event.kind) {
+    case 'message':
+      return onMessage(state, event);
+    case 'committed':
+      return state.phase === 'gathering' ? onCommitted(state, event) : unchanged(state);
+    case 'coins':
+      return state.phase === 'gathering' ? onCoins(state, event) : unchanged(state);
+    case 'hold-over':
+      return state.phase === 'gathering' ? releaseAuths(state, true) : unchanged(state);
+    case 'funded':
+      return state.phase === 'funding' ? onFunded(state, event) : unchanged(state);
+    case 'signatures':
+      return state.phase === 'signing' ? onSignatures(state, event) : unchanged(state);
+    case 'port-failed':
+      return finish(state, 'port', `${event.port}: ${event.detail}`);
+    case 'deadline':
+      return onDeadline(state, event.nick);
+    case 'step-deadline':
+      return finish(state, 'port', 'wallet: took too long');
+    case 'stop':
+      return finish(state, 'stopped', 'the round was stopped');
+    case 'seen':
+    case 'broadcast':
+      return unchanged(state);
+  }
+}

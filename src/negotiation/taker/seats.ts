@@ -1,0 +1,123 @@
+/**
+ * The places of a round, as many as makers are wanted: who is asked for which, and who comes in place of
+ * whom. A maker that said `error` without our mark keeps its place, for the `error` may be an old one;
+ * but a spare maker is asked for the same place at once, and the first of them that is ready has it.
+ * Pure.
+ */
+import { makerCost, offerFault } from './fees.js';
+import type { Asked, Candidate, Leg, RoundTerms } from './api.js';
+import { isOpen, type ActiveLeg, type Gathering } from './legs.js';
+
+type Choice = Pick<RoundTerms, 'candidates' | 'amount' | 'policy'>;
+
+/** Who may be asked, each nick once, and who may not since no offer of it suits. */
+export function suitable({ candidates, amount, policy }: Choice): {
+  readonly chosen: readonly Candidate[];
+  readonly legs: ReadonlyMap<string, Leg>;
+} {
+  const chosen = new Map<string, Candidate>();
+  const legs = new Map<string, Leg>();
+  for (const candidate of candidates) {
+    const { nick, offer } = candidate;
+    if (chosen.has(nick)) continue;
+    const fault = offerFault(offer, amount, policy);
+    if (fault === undefined) {
+      chosen.set(nick, candidate);
+      legs.delete(nick);
+    } else {
+      legs.set(nick, { step: 'failed', candidate, failure: { step: 'fill', ...fault } });
+    }
+  }
+  return { chosen: [...chosen.values()], legs };
+}
+
+/**
+ * The most that a maker of each place may cost. A sweep has fixed its amount for the makers chosen
+ * first: who comes in place of one of them must not cost more.
+ */
+export function seatLimits(
+  terms: Choice & { readonly makers: number; readonly sweep: boolean },
+): readonly number[] {
+  const first = suitable(terms).chosen.slice(0, terms.makers);
+  return first.map(({ offer }) => (terms.sweep ? makerCost(offer, terms.amount) : Infinity));
+}
+
+/** Who is asked for these places, in the order of the candidates and no more than `most`; who is left. */
+export function assign(
+  { seatLimits: limits, amount }: RoundTerms,
+  candidates: readonly Candidate[],
+  seats: readonly number[],
+  most = seats.length,
+): { readonly asked: readonly Asked[]; readonly left: readonly Candidate[] } {
+  const free = new Set(seats);
+  const asked: Asked[] = [];
+  const left: Candidate[] = [];
+  for (const candidate of candidates) {
+    const cost = makerCost(candidate.offer, amount);
+    let best: number | undefined;
+    let bestLimit = Infinity;
+    for (const seat of free) {
+      const limit = limits[seat] ?? -Infinity;
+      // The tightest place that is dear enough leaves the others to dearer makers.
+      if (cost > limit || (best !== undefined && limit >= bestLimit)) continue;
+      best = seat;
+      bestLimit = limit;
+    }
+    if (best === undefined || asked.length >= most) left.push(candidate);
+    else {
+      free.delete(best);
+      asked.push({ candidate, seat: best });
+    }
+  }
+  return { asked, left };
+}
+
+/** Whether a maker may have refused, and may still answer. */
+const isDoubtful = (leg: Leg): boolean => isOpen(leg) && leg.refusal !== undefined;
+
+/** Places that nobody is asked for, and places whose makers all may have refused. */
+function openSeats({ terms, legs, waiting }: Gathering): {
+  readonly empty: readonly number[];
+  readonly doubtful: readonly number[];
+} {
+  const sure = new Set(waiting.map(({ seat }) => seat));
+  const unsure = new Set<number>();
+  for (const leg of legs.values()) {
+    if (leg.step === 'failed') continue;
+    (isDoubtful(leg) ? unsure : sure).add(leg.seat);
+  }
+  const open = [...terms.seatLimits.keys()].filter((seat) => !sure.has(seat));
+  return {
+    empty: open.filter((seat) => !unsure.has(seat)),
+    doubtful: open.filter((seat) => unsure.has(seat)),
+  };
+}
+
+/** Has spare makers asked for open places, as many as are allowed. */
+export function fillSeats(state: Gathering): Gathering {
+  const { terms, spare } = state;
+  const { replacements, spares } = terms.policy;
+  const { empty, doubtful } = openSeats(state);
+  const first = assign(terms, spare, empty, replacements - state.replaced);
+  const replaced = state.replaced + first.asked.length;
+  const most = Math.min(replacements - replaced, spares - state.spares);
+  const second = assign(terms, first.left, doubtful, most);
+  return {
+    ...state,
+    spare: second.left,
+    replaced: replaced + second.asked.length,
+    spares: state.spares + second.asked.length,
+    waiting: [...state.waiting, ...first.asked, ...second.asked],
+  };
+}
+
+/** Everybody else that was asked for the place of this maker, which is ready. */
+export function rivalsOf(
+  { legs }: Gathering,
+  { candidate: { nick }, seat }: Asked,
+): readonly ActiveLeg[] {
+  return [...legs.values()].filter(
+    (leg): leg is ActiveLeg =>
+      leg.step !== 'failed' && leg.seat === seat && leg.candidate.nick !== nick,
+  );
+}

@@ -1,0 +1,167 @@
+/** Tor's authentication cookie: read it, or say exactly why not and what to do. */
+import { constants, type Stats } from 'node:fs';
+import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { quotedLine } from '../../kit/shown-text.js';
+
+const COOKIE_BYTES = 32;
+
+export type Cookie =
+  | { readonly ok: true; readonly cookie: Uint8Array }
+  /** `why` names the file, what is wrong and the fix; `code` is for tests and programs. */
+  | { readonly ok: false; readonly code: CookieFault; readonly why: string };
+
+export type CookieFault = 'missing' | 'no-permission' | 'not-a-file' | 'wrong-size' | 'io';
+
+/** Who owns a file or folder and what others may do with it. */
+export interface Ownership {
+  readonly path: string;
+  readonly owner: string;
+  readonly group: string;
+  /** Permission bits. */
+  readonly mode: number;
+}
+
+/** Who we are, for the operating system. */
+export interface Ourselves {
+  readonly user: string;
+  readonly groups: readonly string[];
+}
+
+const MIGHTY_GROUPS: ReadonlySet<string> = new Set([
+  'root',
+  'wheel',
+  'sudo',
+  'admin',
+  'adm',
+  'shadow',
+  'disk',
+  'docker',
+  'lxd',
+  'kmem',
+]);
+
+const octal = (mode: number) => (mode & 0o7777).toString(8).padStart(4, '0');
+
+/**
+ * The sentence for a cookie that we may not read. `blocked` is the cookie itself or the first folder
+ * above it that keeps us out.
+ */
+export function explainNoPermission(
+  cookiePath: string,
+  blocked: Ownership | undefined,
+  us: Ourselves,
+): string {
+  const who = `we are user ${us.user} in groups ${us.groups.join(', ')}`;
+  if (blocked === undefined) return `no permission to read the cookie file ${cookiePath}; ${who}`;
+  const what =
+    `no permission to read the cookie file ${cookiePath}: ${blocked.path} is owned by ${blocked.owner}, ` +
+    `group ${blocked.group}, mode ${octal(blocked.mode)}; ${who}`;
+  const isCookie = blocked.path === cookiePath;
+  // Whoever is in one of these can take over the machine: no cookie is worth that.
+  if (MIGHTY_GROUPS.has(blocked.group)) {
+    return (
+      `${what}. Fix: use a control password (tor --hash-password PASSWORD gives the line HashedControlPassword for ` +
+      `torrc; tor_control_password = PASSWORD in joinmarket.cfg), and restart Tor`
+    );
+  }
+  const groupMay = (blocked.mode & (isCookie ? 0o040 : 0o010)) !== 0;
+  const join = us.groups.includes(blocked.group)
+    ? 'log in again, so that the group counts'
+    : `add the user to group ${blocked.group}: sudo usermod -aG ${blocked.group} ${us.user}, then log in again`;
+  if (groupMay) return `${what}. Fix: ${join}`;
+  if (isCookie) {
+    return `${what}. Fix: add "CookieAuthFileGroupReadable 1" to torrc, restart Tor, and ${join}`;
+  }
+  return (
+    `${what}. Fix: add "CookieAuthFile /run/tor/control.authcookie" and "CookieAuthFileGroupReadable 1" ` +
+    `to torrc, restart Tor, and ${join}`
+  );
+}
+
+/** The name of a user or group id from `/etc/passwd` or `/etc/group`, or the number. */
+export async function nameOfId(table: '/etc/passwd' | '/etc/group', id: number): Promise<string> {
+  const text = await readFile(table, 'utf8').catch(() => '');
+  const line = text.split('\n').find((entry) => entry.split(':')[2] === String(id));
+  return line?.split(':')[0] ?? String(id);
+}
+
+async function ownershipOf(path: string, stats: Stats): Promise<Ownership> {
+  const owner = await nameOfId('/etc/passwd', stats.uid);
+  const group = await nameOfId('/etc/group', stats.gid);
+  return { path, owner, group, mode: stats.mode };
+}
+
+async function ourselves(): Promise<Ourselves> {
+  const user = await nameOfId('/etc/passwd', process.geteuid?.() ?? -1);
+  const ids = [...new Set([process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])])];
+  const groups = await Promise.all(ids.map((id) => nameOfId('/etc/group', id)));
+  return { user, groups };
+}
+
+/** The cookie if it can be seen, else the deepest folder above it that can. */
+async function whatBlocks(cookiePath: string): Promise<Ownership | undefined> {
+  for (let path = cookiePath; ; path = dirname(path)) {
+    const stats = await stat(path).catch(() => undefined);
+    if (stats !== undefined) return ownershipOf(path, stats);
+    if (path === dirname(path)) return undefined;
+  }
+}
+
+async function explain(path: string, cause: NodeJS.ErrnoException): Promise<Cookie> {
+  if (cause.code === 'EACCES' || cause.code === 'EPERM') {
+    const why = explainNoPermission(path, await whatBlocks(path), await ourselves());
+    return { ok: false, code: 'no-permission', why };
+  }
+  if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') {
+    const why =
+      `the cookie file ${path} does not exist on this machine. Fix: if Tor runs elsewhere (another machine, a ` +
+      `container), use a control password (HashedControlPassword in its torrc); else restart Tor, which writes the file`;
+    return { ok: false, code: 'missing', why };
+  }
+  return {
+    ok: false,
+    code: 'io',
+    why: `the cookie file ${path} cannot be read (${cause.code ?? cause.message})`,
+  };
+}
+
+/**
+ * Reads the 32 bytes at the path that Tor named (bytes, for it need not be UTF-8). Only a regular
+ * file of exactly that size is read, for whoever answers on the control port chooses the path. Never rejects.
+ */
+export async function readCookie(pathBytes: Uint8Array): Promise<Cookie> {
+  const raw = Buffer.from(pathBytes);
+  const path = raw.toString('utf8');
+  if (raw.includes(0) || !path.startsWith('/')) {
+    const why = `Tor named a cookie file that is not an absolute path (${quotedLine(path)})`;
+    return { ok: false, code: 'io', why };
+  }
+  try {
+    // NONBLOCK: opening a pipe must not wait for its writer.
+    const file = await open(raw, constants.O_RDONLY | constants.O_NONBLOCK);
+    try {
+      return await readExactly(file, path);
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    return explain(path, cause instanceof Error ? cause : new Error(String(cause)));
+  }
+}
+
+async function readExactly(file: FileHandle, path: string): Promise<Cookie> {
+  const stats = await file.stat();
+  if (!stats.isFile()) {
+    return { ok: false, code: 'not-a-file', why: `the cookie file ${path} is not a regular file` };
+  }
+  const buffer = Buffer.alloc(COOKIE_BYTES + 1);
+  const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
+  if (bytesRead === COOKIE_BYTES && stats.size === COOKIE_BYTES) {
+    return { ok: true, cookie: buffer.subarray(0, COOKIE_BYTES) };
+  }
+  const why =
+    `the cookie file ${path} has ${stats.size} bytes, not ${COOKIE_BYTES}: something else wrote it, ` +
+    `or Tor could not finish writing it (disk full?). Fix: restart Tor, which writes it anew`;
+  return { ok: false, code: 'wrong-size', why };
+}

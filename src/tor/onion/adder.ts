@@ -1,0 +1,133 @@
+/** Who holds the key of an onion service, and how the service is added with it, again and again. */
+import { randomBytes } from 'node:crypto';
+import type { Log } from '../../channel/log.js';
+import {
+  addOnion,
+  DEFAULT_POW_QUEUE,
+  type OnionAdded,
+  type OnionTarget,
+  type PowQueue,
+} from './add-onion.js';
+import type { ControlClient } from '../control/client.js';
+import { addHiddenService, type ServedFolder } from './hidden-service-dir.js';
+import { ONION_SEED_BYTES, onionKeyOfSeed, type OnionKey } from './onion-key.js';
+import { isFiltered, TorError } from '../tor-error.js';
+
+/**
+ * `ephemeral`: we make a key. It is kept in this process's memory alone, never written to disk, and
+ * forgotten by `close`. Tor makes one only where a filter in front of the control port allows nothing
+ * else; and where such a filter keeps it from us, the address is gone when the connection is.
+ * `persistent`: a key of ours.
+ */
+export type OnionIdentity =
+  { readonly kind: 'ephemeral' } | { readonly kind: 'persistent'; readonly key: OnionKey };
+
+/** Where our listener is, as the Tor behind that connection has to dial it. Throws a TorError. */
+export type TargetOf = (client: ControlClient) => OnionTarget;
+
+export interface OnionAdderOptions {
+  readonly identity: OnionIdentity;
+  readonly virtualPort: number;
+  readonly target: OnionTarget | TargetOf;
+  /** The folder of the key, to be served out of it by a Tor of our own. */
+  readonly folder?: ServedFolder;
+  readonly pow?: PowQueue;
+  readonly log: Log;
+}
+
+export interface OnionAdder {
+  /** The address; undefined until it is known. */
+  readonly host: string | undefined;
+  /** `ED25519-V3:<base64>`; undefined when nobody here has it. */
+  readonly key: string | undefined;
+  /** Adds the service to a control connection. Rejects with a TorError (`add-onion`), or that of the connection. */
+  add(client: ControlClient): Promise<OnionAdded>;
+  /** Goes on with the service of another process. */
+  inherit(host: string, privateKey: string | undefined): void;
+  forget(): void;
+}
+
+/** What to say when the address cannot come back. */
+export function keylessError(): TorError {
+  return new TorError(
+    'add-onion',
+    'bad-key',
+    'the onion address is gone, since a filter in front of the control port has kept its key. Fix: start again for a new address, or let the filter allow "ADD_ONION ED25519-V3:KEY" (docs/troubleshooting.md, "control filter")',
+    { remedy: 'configuration' },
+  );
+}
+
+export function onionAdder(options: OnionAdderOptions): OnionAdder {
+  const { identity, virtualPort, pow = DEFAULT_POW_QUEUE, folder, log } = options;
+  let own: OnionKey | undefined = identity.kind === 'persistent' ? identity.key : undefined;
+  let host = own?.host;
+  let key = own && `ED25519-V3:${own.blob}`;
+  /** It was added once, so the address must not change any more. */
+  let known = identity.kind === 'persistent';
+
+  function makeKey(): string {
+    own = onionKeyOfSeed(randomBytes(ONION_SEED_BYTES));
+    host = own.host;
+    return `ED25519-V3:${own.blob}`;
+  }
+
+  async function addWithKey(
+    client: ControlClient,
+    request: Omit<Parameters<typeof addOnion>[1], 'key'>,
+  ): Promise<OnionAdded> {
+    if (key === undefined && known) throw keylessError();
+    key ??= makeKey();
+    try {
+      return await addOnion(client, { key, ...request }, log);
+    } catch (error) {
+      if (known || !isFiltered(error)) throw error;
+    }
+    // Some filters allow new keys only.
+    const made = await addOnion(client, { key: 'NEW:ED25519-V3', ...request }, log);
+    host = made.host;
+    key = made.privateKey;
+    if (key === undefined) {
+      log.warn(
+        'a filter in front of the control port keeps the key of our onion: the address lasts only as long as this connection',
+        { allow: 'ADD_ONION ED25519-V3:KEY' },
+      );
+    }
+    return made;
+  }
+
+  return {
+    get host() {
+      return host;
+    },
+    get key() {
+      return key;
+    },
+    async add(client) {
+      const target = typeof options.target === 'function' ? options.target(client) : options.target;
+      const request = { virtualPort, target, pow };
+      if (folder !== undefined && host !== undefined) {
+        const defences = await addHiddenService(client, { folder, host, ...request }, log);
+        return { host, privateKey: undefined, pow: defences };
+      }
+      const added = await addWithKey(client, request);
+      if (added.host !== host) {
+        throw new TorError(
+          'add-onion',
+          'bad-reply',
+          'Tor added another onion than it was asked to',
+        );
+      }
+      known = true;
+      return added;
+    },
+    inherit(theirs, privateKey) {
+      host = theirs;
+      key ??= privateKey;
+      known = true;
+    },
+    forget() {
+      key = undefined;
+      own = undefined;
+    },
+  };
+}

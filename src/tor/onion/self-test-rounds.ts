@@ -1,0 +1,109 @@
+/**
+ * A program that dials its own onion again and again, as a stranger would: through Tor, each time over
+ * a circuit of its own. Tor may say that an onion is published while nobody can reach it.
+ */
+import type { Log } from '../../channel/log.js';
+import type { Clock, Random } from '../../channel/ports.js';
+import type { SelfTest } from './self-test.js';
+
+export interface RoundTimings {
+  /** From the moment at which Tor calls the onion published to the first test; up to twice as long. */
+  readonly firstMs: number;
+  /** Between two tests; varied by a fifth. */
+  readonly everyMs: number;
+  /** Longest a test may take. */
+  readonly limitMs: number;
+  /** Before an alarm, a second attempt. */
+  readonly confirmMs: number;
+}
+
+/** For a maker, whose onion peers reach through directories as well: noticed within some minutes. */
+export const ROUND_TIMINGS: RoundTimings = {
+  firstMs: 15_000,
+  everyMs: 600_000,
+  limitMs: 60_000,
+  confirmMs: 5_000,
+};
+
+const JITTER = 0.2;
+
+export interface SelfTestRoundsOptions {
+  readonly selfTest: SelfTest;
+  readonly host: string;
+  readonly timings: RoundTimings;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Two tests in a row did not reach the onion; told again after each round that did not. */
+  readonly onUnreachable: () => void;
+}
+
+/** `untested`: the test did not get out of this machine, which says nothing about the onion. */
+type Verdict = 'reached' | 'unreachable' | 'untested';
+
+function isOurs(error: unknown): boolean {
+  return error instanceof Error && 'ours' in error && error.ours === true;
+}
+
+/** Tests, one at a time, until the returned function is called. */
+export function startSelfTestRounds(options: SelfTestRoundsOptions): () => void {
+  const { selfTest, host, timings, clock, random, log } = options;
+  const stop = new AbortController();
+  let cancelNext: (() => void) | undefined;
+  /** Told once, not after each round. */
+  let alarmed = false;
+
+  async function test(): Promise<Verdict> {
+    const attempt = new AbortController();
+    const abort = (): void => attempt.abort();
+    stop.signal.addEventListener('abort', abort, { once: true });
+    const cancelLimit = clock.after(timings.limitMs, abort);
+    try {
+      await selfTest(host, attempt.signal);
+      return 'reached';
+    } catch (error) {
+      return isOurs(error) ? 'untested' : 'unreachable';
+    } finally {
+      cancelLimit();
+      stop.signal.removeEventListener('abort', abort);
+    }
+  }
+
+  function conclude(verdict: Verdict): void {
+    if (verdict === 'untested') {
+      log.debug('self-test: it cannot be made now');
+    } else if (verdict === 'reached') {
+      if (alarmed) log.info('self-test: the outside reaches our onion again');
+      alarmed = false;
+    } else {
+      if (!alarmed) {
+        log.warn('self-test: the outside cannot reach our onion, although Tor has published it');
+      }
+      alarmed = true;
+      options.onUnreachable();
+    }
+  }
+
+  function later(ms: number, isConfirmation: boolean): void {
+    cancelNext = clock.after(ms, () => void round(isConfirmation));
+  }
+
+  async function round(isConfirmation: boolean): Promise<void> {
+    const verdict = await test();
+    if (stop.signal.aborted) return;
+    // One lost circuit is no news.
+    if (verdict === 'unreachable' && !isConfirmation && !alarmed) {
+      later(timings.confirmMs, true);
+      return;
+    }
+    conclude(verdict);
+    // Whoever was told may have ended this.
+    if (!stop.signal.aborted) later(timings.everyMs * (1 - JITTER + 2 * JITTER * random()), false);
+  }
+
+  later(timings.firstMs * (1 + random()), false);
+  return () => {
+    cancelNext?.();
+    stop.abort();
+  };
+}

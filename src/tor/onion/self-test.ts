@@ -1,0 +1,61 @@
+/**
+ * Dialling our own onion until it answers: how a program knows that it can be reached where nobody
+ * tells it.
+ */
+import type { Log } from '../../channel/log.js';
+import type { Clock } from '../../channel/ports.js';
+
+/** Resolves when the onion was reached through Tor; rejects when it was not. Must respect the signal. */
+export type SelfTest = (host: string, signal: AbortSignal) => Promise<void>;
+
+/** Tor needs some seconds to publish an onion. */
+const FIRST_MS = 5_000;
+/** Tor may wait for minutes for a circuit to an old descriptor; another try is quicker. */
+const TRY_MS = 40_000;
+/** How the pause between two tries grows, and the longest. */
+const FACTOR = 1.5;
+const LONGEST_MS = 60_000;
+
+export interface SelfTestOptions {
+  readonly selfTest: SelfTest;
+  readonly host: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Called at most once. */
+  readonly onReached: () => void;
+}
+
+/** Tries, one at a time, until it works or the returned function is called. */
+export function startSelfTest(options: SelfTestOptions): () => void {
+  const { selfTest, host, clock, log } = options;
+  const stop = new AbortController();
+  let delay = FIRST_MS;
+  let cancel: (() => void) | undefined;
+
+  function later(): void {
+    cancel = clock.after(delay, () => void once());
+    delay = Math.min(delay * FACTOR, LONGEST_MS);
+  }
+  async function once(): Promise<void> {
+    const tooLong = new AbortController();
+    const cancelLimit = clock.after(TRY_MS, () => tooLong.abort());
+    try {
+      await selfTest(host, AbortSignal.any([stop.signal, tooLong.signal]));
+    } catch (error) {
+      if (stop.signal.aborted) return;
+      const why = error instanceof Error ? error.message : String(error);
+      log.debug('self-test: the onion was not reached yet', { why });
+      later();
+      return;
+    } finally {
+      cancelLimit();
+    }
+    if (!stop.signal.aborted) options.onReached();
+  }
+
+  later();
+  return () => {
+    cancel?.();
+    stop.abort();
+  };
+}

@@ -1,0 +1,135 @@
+/** A tor process that we own, and how another process goes on with it. */
+import type { Readable } from 'node:stream';
+import { Socket } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
+import { handleOf, socketOver, startReading, stopReading } from '../../handover/native-handle.js';
+import { HandoverError, isRecord, type Movable, type Parcels } from '../../handover/parcel.js';
+import { controlClientOver, type ControlClient } from '../control/client.js';
+import { listenTo, outputTail } from './tor-output.js';
+
+/** How long a tor may take to end by itself before it is killed. */
+export const STOP_GRACE_MS = 2_000;
+
+export interface TorExit {
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** What tor complained about last, for an error message; empty when it said nothing. */
+  readonly complaint: string;
+}
+
+export interface RunningTor {
+  readonly pid: number;
+  /** The owning control connection. Closing it ends tor. */
+  readonly control: ControlClient;
+  readonly exited: Promise<TorExit>;
+  /** Only while nobody waits for its bootstrap. */
+  readonly move: Movable;
+  /** Asks tor to end, kills it after 2 s; resolves when it is gone. */
+  stop(): Promise<void>;
+  /** Ends it at once, as a crash would. */
+  kill(): Promise<void>;
+}
+
+/** Keys of the parcels that hold the owning connection and what tor prints. */
+const TOR = 'tor-program';
+const TOR_OUTPUT = 'tor-output';
+/** Most tries, and their distance in milliseconds, to find the control connection at rest. */
+const HOLD_TRIES = 50;
+const HOLD_RETRY_MS = 20;
+
+/** How a tor moves whose owning connection and output these are. */
+export function movable(pid: number, control: ControlClient, stdout: Readable | null): Movable {
+  // While nothing is read of it, what tor prints waits in its pipe.
+  const output = (): ReturnType<typeof handleOf> =>
+    stdout === null ? undefined : handleOf(stdout);
+  return {
+    async hold() {
+      for (let tries = 0; ; tries++) {
+        const handle = control.hold();
+        if (handle !== undefined) {
+          const printed = output();
+          if (stdout instanceof Socket) stopReading(stdout);
+          return [
+            { key: TOR, value: { pid }, handle },
+            ...(printed === undefined ? [] : [{ key: TOR_OUTPUT, value: null, handle: printed }]),
+          ];
+        }
+        if (tries >= HOLD_TRIES || control.closed) {
+          throw new HandoverError(
+            'our tor is still starting; try again when the onion is reachable',
+          );
+        }
+        // oxlint-disable-next-line no-await-in-loop -- each try needs the one before
+        await delay(HOLD_RETRY_MS);
+      }
+    },
+    release() {
+      control.release();
+      if (stdout instanceof Socket) startReading(stdout);
+    },
+  };
+}
+
+/** How often a tor that is not our child is looked for, in milliseconds. */
+const LOOK_MS = 20;
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * The tor that another process started and owned. It is no child of ours: that it ended shows by the
+ * end of its control connection. Held, until `move.release`. Throws a HandoverError.
+ */
+export function adoptTor(parcels: Parcels, onOutput?: (line: string) => void): RunningTor {
+  const { value, handle } = parcels.get(TOR) ?? {};
+  const pid = isRecord(value) ? value['pid'] : undefined;
+  if (handle === undefined || typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid < 2) {
+    throw new HandoverError('no tor was handed over');
+  }
+  const output = outputTail((line) => onOutput?.(line));
+  const printed = parcels.get(TOR_OUTPUT)?.handle;
+  const stdout = printed === undefined ? null : socketOver(printed);
+  stdout?.on('error', () => {});
+  const control = controlClientOver(socketOver(handle), `tor (process ${pid})`, true);
+
+  const gone = async (): Promise<TorExit> => {
+    await control.lost;
+    const patience = Date.now() + STOP_GRACE_MS;
+    // oxlint-disable-next-line no-await-in-loop -- nothing tells when a stranger's process ends
+    while (isAlive(pid) && Date.now() < patience) await delay(LOOK_MS);
+    return { code: null, signal: null, complaint: output.complaint() };
+  };
+  const exited = gone();
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    // Once the connection is over the number may be another's.
+    if (!control.closed && isAlive(pid)) process.kill(pid, signal);
+    const patience = Date.now() + STOP_GRACE_MS;
+    // oxlint-disable-next-line no-await-in-loop -- as above
+    while (isAlive(pid) && Date.now() < patience) await delay(LOOK_MS);
+    if (!control.closed && isAlive(pid)) process.kill(pid, 'SIGKILL');
+    control.close();
+    await exited;
+  };
+  const move = movable(pid, control, stdout);
+  return {
+    pid,
+    control,
+    exited,
+    move: {
+      hold: () => move.hold(),
+      release() {
+        if (stdout?.listenerCount('data') === 0) listenTo(stdout, output);
+        stdout?.resume();
+        move.release();
+      },
+    },
+    stop: () => end('SIGTERM'),
+    kill: () => end('SIGKILL'),
+  };
+}

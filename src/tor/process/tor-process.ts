@@ -1,0 +1,379 @@
+/**
+ * The managed Tor: a `tor` program of our own, with a private folder that is kept between runs (its
+ * guards and its view of the network are in there). It dies with us, and is started again when it
+ * dies by itself. It listens on unix sockets only, so nobody else on the machine can use it.
+ */
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import type { Log } from '../../channel/log.js';
+import type { Clock, Random } from '../../channel/ports.js';
+import { keepAlive } from '../../kit/keep-alive.js';
+import { HandoverError, isRecord, type Movable, type Parcels } from '../../handover/parcel.js';
+import { waitForBootstrap, type OnBootstrap } from './bootstrap.js';
+import { connectControl, type ControlClient } from '../control/client.js';
+import type { SocksEndpoint } from '../socks/dialer.js';
+import { TorError } from '../tor-error.js';
+import { adoptTor, type RunningTor, type TorExit } from './running-tor.js';
+import {
+  makeTemporaryFolder,
+  ownTemporaryFolder,
+  sweepTemporaryFolders,
+} from './temporary-folder.js';
+import { launchTor, torrcString, writeTorrc } from './tor-program.js';
+
+/**
+ * The environment variable that names a file with more torrc lines for the managed Tor, for what we
+ * do not offer a setting for: bridges, a proxy, a test network.
+ */
+export const TORRC_EXTRA_VARIABLE = 'ONIONMC_TORRC_EXTRA';
+
+const FIRST_RESTART_MS = 1_000;
+/** So that the onions answer again within two minutes, however often Tor dies. */
+const LONGEST_RESTART_MS = 30_000;
+/** A Tor that ran this long was fine: the next restart waits the shortest time again. */
+const STABLE_MS = 60_000;
+/** A path of a unix socket has at most 107 bytes. */
+const LONGEST_SOCKET_PATH = 107;
+const RUN_PREFIX = 'run-';
+export const TEMPORARY_PREFIX = `onionmc-${RUN_PREFIX}`;
+const SOCKS_SOCKET = 'socks.sock';
+const CONTROL_SOCKET = 'control.sock';
+
+/** Whether a folder whose name begins so can hold sockets that torrc and ADD_ONION can name. */
+function takesSockets(prefix: string): boolean {
+  const fits = Buffer.byteLength(join(`${prefix}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
+  return fits && !/[\s#"\\]/.test(prefix);
+}
+
+/** Where the folder of our sockets lies when it cannot lie in the data folder. */
+export function temporaryBase(): string {
+  return takesSockets(join(tmpdir(), TEMPORARY_PREFIX)) ? tmpdir() : '/tmp';
+}
+
+export interface TorProcessOptions {
+  /** Made with mode 0700 if missing; kept. */
+  readonly dataDir: string;
+  /** Default `tor`, from the PATH. */
+  readonly program?: string;
+  /** More torrc lines, after ours and before those of the file in `ONIONMC_TORRC_EXTRA`. */
+  readonly extraTorrc?: readonly string[];
+  /** Aborts the start; afterwards use `close`. */
+  readonly signal: AbortSignal;
+  readonly log: Log;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** How far Tor has got, at the first start and after each restart. */
+  readonly onBootstrap?: OnBootstrap;
+  /** Goes on with the tor of another process. */
+  readonly inherited?: Parcels | undefined;
+  /** Default `process.env`. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface TorProcess {
+  /** The connection that owns the Tor running now. Throws a TorError while there is none. */
+  control(): ControlClient;
+  /**
+   * A control connection of its own to the Tor running now; waits while Tor is being restarted.
+   * Fits `startOnionService`: when Tor dies the connection is lost, and the next call gets the new one.
+   */
+  connectControl(signal: AbortSignal): Promise<ControlClient>;
+  /** Stays the same over restarts. */
+  readonly socks: SocksEndpoint;
+  /** A folder for sockets that only this user and this Tor reach; gone with `close`. */
+  readonly socketFolder: string;
+  /**
+   * Puts these lines behind ours in the torrc, in place of those of the call before, so that the
+   * service they describe survives a reload (SIGHUP) of the Tor running now; Tor itself is not told.
+   * A Tor that is started again begins without them. Rejects with a TorError (`process`, `io`).
+   */
+  keepInTorrc(lines: readonly string[]): Promise<void>;
+  /** Process id of the Tor running now. */
+  readonly pid: number | undefined;
+  /** Resolves when the Tor running now is connected to its network. */
+  bootstrapped(signal: AbortSignal): Promise<void>;
+  readonly move: Movable;
+  /** Ends Tor and waits until it is gone. */
+  close(): Promise<void>;
+}
+
+/** The key of the parcel that says where our tor's sockets are. */
+const TOR_FOLDER = 'tor-folder';
+
+/** Whether a tor of its own is among what another process handed over. */
+export function hasInheritedTor(parcels: Parcels): boolean {
+  return parcels.has(TOR_FOLDER);
+}
+
+function inheritedFolder(parcels: Parcels): string {
+  const value = parcels.get(TOR_FOLDER)?.value;
+  const path = isRecord(value) ? value['sockets'] : undefined;
+  if (typeof path !== 'string' || !isAbsolute(path)) {
+    throw new HandoverError('no folder of tor was handed over');
+  }
+  return path;
+}
+
+/** The lines of the file that `ONIONMC_TORRC_EXTRA` names; none if it is not set. */
+async function extraLines(path: string | undefined): Promise<readonly string[]> {
+  if (path === undefined || path === '') return [];
+  try {
+    return (await readFile(path, 'utf8')).split(/\r?\n/).filter((line) => line.trim() !== '');
+  } catch (error) {
+    throw new TorError(
+      'process',
+      'bad-torrc',
+      `cannot read ${path}, the file named by ${TORRC_EXTRA_VARIABLE}: ${String(error)}`,
+      { remedy: 'configuration', cause: error },
+    );
+  }
+}
+
+async function privateFolder(dataDir: string): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+    await chmod(dataDir, 0o700);
+  } catch (error) {
+    throw new TorError('process', 'io', `cannot make the folder ${dataDir}: ${String(error)}`, {
+      remedy: 'configuration',
+      cause: error,
+    });
+  }
+}
+
+interface SocketFolder {
+  readonly path: string;
+  /** Removes what runs that crashed left; only while our Tor holds the lock of the data folder. */
+  removeOthers(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/**
+ * A folder for the sockets of this run: a second tor on the same data folder opens its listeners
+ * before it finds the folder locked, and would take the sockets of the first away with it. It is
+ * inside the data folder, or in the system's temporary one if its name would be too long or has a
+ * blank or another character that torrc does not take everywhere (a comment begins at `#` even in
+ * quotes).
+ */
+async function socketFolder(dataDir: string, inherited?: string): Promise<SocketFolder> {
+  const inside = join(dataDir, RUN_PREFIX);
+  const temporary = temporaryBase();
+  // What a killed process left.
+  await sweepTemporaryFolders(temporary, TEMPORARY_PREFIX);
+  const path =
+    inherited ??
+    (await (takesSockets(inside)
+      ? mkdtemp(inside)
+      : makeTemporaryFolder(temporary, TEMPORARY_PREFIX)));
+  if (inherited !== undefined) await ownTemporaryFolder(path);
+  return {
+    path,
+    async removeOthers() {
+      const names = await readdir(dataDir);
+      const stale = names.filter(
+        (name) => name.startsWith(RUN_PREFIX) && join(dataDir, name) !== path,
+      );
+      await Promise.all(
+        stale.map((name) => rm(join(dataDir, name), { recursive: true, force: true })),
+      );
+    },
+    remove: () => rm(path, { recursive: true, force: true }),
+  };
+}
+
+function torrcLines(sockets: string): readonly string[] {
+  return [
+    `SocksPort unix:${torrcString(join(sockets, SOCKS_SOCKET))} ExtendedErrors`,
+    `ControlPort unix:${torrcString(join(sockets, CONTROL_SOCKET))}`,
+    'CookieAuthentication 1',
+    'ClientOnly 1',
+    'AvoidDiskWrites 1',
+    // Countries are not used; saves 35 MB.
+    'GeoIPFile /dev/null',
+    'GeoIPv6File /dev/null',
+  ];
+}
+
+/**
+ * Starts Tor and resolves when it answers, which is before it is connected to its network (onions can
+ * be added already; see `bootstrapped`). Rejects with a TorError (`process`): `tor-missing`,
+ * `tor-exited` with tor's own words, `data-dir-busy`, `bad-torrc`, `io`, `timeout`, `aborted`.
+ */
+export async function startTorProcess(options: TorProcessOptions): Promise<TorProcess> {
+  const { dataDir, log, clock, random, onBootstrap } = options;
+  const extra = [
+    ...(options.extraTorrc ?? []),
+    ...(await extraLines((options.env ?? process.env)[TORRC_EXTRA_VARIABLE])),
+  ];
+  await privateFolder(dataDir);
+  const { inherited } = options;
+  const sockets = await socketFolder(dataDir, inherited && inheritedFolder(inherited));
+  const closing = new AbortController();
+  const socks: SocksEndpoint = { kind: 'unix', path: join(sockets.path, SOCKS_SOCKET) };
+
+  let running: RunningTor | undefined;
+  let restartMs = FIRST_RESTART_MS;
+  let startedAt = clock.now();
+  /** Those who wait for the next Tor. */
+  const waiting = new Set<() => void>();
+  let cancelRestart: (() => void) | undefined;
+  let restarting: Promise<void> | undefined;
+
+  function onOutput(line: string): void {
+    if (line.startsWith('[warn]') || line.startsWith('[err]')) log.warn(`tor: ${line}`);
+  }
+
+  function own(tor: RunningTor): void {
+    running = tor;
+    startedAt = clock.now();
+    void tor.exited.then((exit) => died(tor, exit));
+  }
+
+  const torrc = [...torrcLines(sockets.path), ...extra];
+  /** The end of the last change of the torrc, so that each comes after the one before. */
+  let torrcWritten: Promise<void> = Promise.resolve();
+
+  function keepInTorrc(lines: readonly string[]): Promise<void> {
+    const written = torrcWritten.then(() => writeTorrc(dataDir, [...torrc, ...lines]));
+    torrcWritten = written.catch(() => {});
+    return written;
+  }
+
+  async function start(signal: AbortSignal): Promise<void> {
+    await torrcWritten;
+    const tor = await launchTor({
+      dataDir,
+      torrc,
+      signal,
+      onOutput,
+      ...(options.program === undefined ? {} : { program: options.program }),
+    });
+    own(tor);
+    // A failure here is the end of this Tor, which `died` deals with.
+    waitForBootstrap(tor.control, closing.signal, onBootstrap).catch(() => {});
+    for (const wake of waiting) wake();
+  }
+
+  function died(tor: RunningTor, exit: TorExit): void {
+    if (running !== tor) return;
+    running = undefined;
+    if (closing.signal.aborted) return;
+    if (clock.now() - startedAt >= STABLE_MS) restartMs = FIRST_RESTART_MS;
+    const why = exit.complaint === '' ? '' : `: ${exit.complaint}`;
+    log.warn(`our Tor ended (${exit.signal ?? `code ${exit.code ?? 'unknown'}`})${why}`);
+    restartLater();
+  }
+
+  function restartLater(): void {
+    const delay = restartMs * (0.75 + random() / 2);
+    restartMs = Math.min(restartMs * 2, LONGEST_RESTART_MS);
+    // Until then there is no Tor, and no socket to one.
+    const letGo = keepAlive();
+    const cancel = clock.after(delay, () => {
+      letGo();
+      restarting = start(closing.signal).then(
+        () => log.info('our Tor was started again'),
+        (error: unknown) => {
+          if (closing.signal.aborted) return;
+          log.error(`cannot start our Tor again: ${error instanceof Error ? error.message : ''}`);
+          restartLater();
+        },
+      );
+    });
+    cancelRestart = () => {
+      letGo();
+      cancel();
+    };
+  }
+
+  function nothingRuns(): TorError {
+    return closing.signal.aborted
+      ? new TorError('process', 'closed', 'our Tor was stopped')
+      : new TorError('lost', 'lost', 'our Tor is not running now; it is being started again', {
+          remedy: 'unreachable',
+        });
+  }
+
+  /** The Tor running now, or the next one. */
+  async function current(signal: AbortSignal): Promise<RunningTor> {
+    // A Tor that is ending has lost its connection before its end is known.
+    if (running !== undefined && !running.control.closed) return running;
+    const either = AbortSignal.any([signal, closing.signal]);
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        waiting.delete(wake);
+        either.removeEventListener('abort', wake);
+        resolve();
+      };
+      waiting.add(wake);
+      either.addEventListener('abort', wake, { once: true });
+      if (either.aborted) wake();
+    });
+    if (closing.signal.aborted) throw nothingRuns();
+    signal.throwIfAborted();
+    return current(signal);
+  }
+
+  try {
+    if (inherited !== undefined) own(adoptTor(inherited, onOutput));
+    else {
+      await start(options.signal);
+      await sockets.removeOthers();
+    }
+  } catch (error) {
+    closing.abort();
+    await running?.kill();
+    if (inherited === undefined) await sockets.remove();
+    throw error;
+  }
+
+  let closed: Promise<void> | undefined;
+  async function shutDown(): Promise<void> {
+    closing.abort();
+    cancelRestart?.();
+    await restarting;
+    await running?.stop();
+    await sockets.remove();
+  }
+
+  const move: Movable = {
+    async hold() {
+      if (running === undefined)
+        throw new HandoverError('our tor is being started again; try later');
+      const parcels = await running.move.hold();
+      return [{ key: TOR_FOLDER, value: { sockets: sockets.path } }, ...parcels];
+    },
+    release() {
+      // A process that was to go on may have taken the folder.
+      void ownTemporaryFolder(sockets.path).catch(() => {});
+      running?.move.release();
+    },
+  };
+
+  return {
+    socks,
+    move,
+    socketFolder: sockets.path,
+    keepInTorrc,
+    get pid() {
+      return running?.pid;
+    },
+    control() {
+      if (running === undefined) throw nothingRuns();
+      return running.control;
+    },
+    async connectControl(signal) {
+      await current(signal);
+      const endpoint = { kind: 'unix', path: join(sockets.path, CONTROL_SOCKET) } as const;
+      return connectControl({ endpoint, signal });
+    },
+    async bootstrapped(signal) {
+      await waitForBootstrap((await current(signal)).control, signal);
+    },
+    close() {
+      closed ??= shutDown();
+      return closed;
+    },
+  };
+}
