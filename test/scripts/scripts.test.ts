@@ -14,7 +14,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { delimiter, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 
@@ -449,9 +449,10 @@ t.test('the units are sound and confined', async (t) => {
 });
 
 t.test('every folder of src is told what it may import, and stands in CONTRIBUTING', async (t) => {
-  const entries = await readdir(join(ROOT, 'src'), { withFileTypes: true });
-  const folders = entries.filter((entry) => entry.isDirectory()).map(({ name }) => name);
-  t.ok(folders.includes('protocol') && folders.includes('cli'));
+  const files = await readdir(join(ROOT, 'src'), { recursive: true });
+  const modules = files.filter((file) => file.endsWith('.ts') && file.includes('/'));
+  const folders = [...new Set(modules.map((file) => dirname(file)))];
+  t.ok(['protocol', 'cli', 'tor/control', 'lab/demo'].every((name) => folders.includes(name)));
   // Outside the clone, where nothing is ignored.
   const dir = await mkdtemp(join(tmpdir(), 'onionmc-lint-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
@@ -460,13 +461,25 @@ t.test('every folder of src is told what it may import, and stands in CONTRIBUTI
     await mkdir(join(dir, 'src', folder), { recursive: true });
     await writeFile(join(dir, 'src', folder, name), `export { x } from '${target}';\n`);
   };
-  const wrong = folders.map((folder) => [folder, folder === 'cli' ? '../index.js' : '../cli/x.js']);
-  for (const [folder = '', target = ''] of wrong) await breaks(folder, 'outward.ts', target);
-  for (const other of folders) {
-    await breaks('kit', `${other}.ts`, `../${other}/x.js`);
-    if (other !== 'kit') await breaks('protocol', `${other}.ts`, `../${other}/x.js`);
+  for (const folder of folders) {
+    const target = folder === 'cli' ? 'index.js' : 'cli/x.js';
+    await breaks(folder, 'outward.ts', `${relative(folder, '')}/${target}`);
   }
+  for (const other of folders) {
+    const name = `${other.replaceAll('/', '-')}.ts`;
+    await breaks('kit', name, `../${other}/x.js`);
+    if (other !== 'kit') await breaks('protocol', name, `../${other}/x.js`);
+  }
+  const wings = [
+    ['tor/control', '../onion/x.js'],
+    ['negotiation/maker', '../taker/x.js'],
+    ['directory/fanout', '../relay/x.js'],
+    ['channel/link', '../messages/x.js'],
+  ];
+  for (const [folder = '', target = ''] of wings) await breaks(folder, 'wing.ts', target);
   await breaks('channel', 'right.ts', '../protocol/x.js');
+  await breaks('channel/link', 'right.ts', '../ports.js');
+  await breaks('tor/onion', 'right.ts', '../control/client.js');
   await breaks('protocol', 'right.ts', '../kit/x.js');
 
   const oxlint = join(ROOT, 'node_modules/.bin/oxlint');
@@ -477,13 +490,14 @@ t.test('every folder of src is told what it may import, and stands in CONTRIBUTI
   );
   t.same(
     new Set(refused),
-    new Set(
-      folders.flatMap((folder) => [
+    new Set([
+      ...folders.flatMap((folder) => [
         `${folder}/outward.ts`,
-        `kit/${folder}.ts`,
-        ...(folder === 'kit' ? [] : [`protocol/${folder}.ts`]),
+        `kit/${folder.replaceAll('/', '-')}.ts`,
+        ...(folder === 'kit' ? [] : [`protocol/${folder.replaceAll('/', '-')}.ts`]),
       ]),
-    ),
+      ...wings.map(([folder]) => `${folder}/wing.ts`),
+    ]),
   );
 
   const layout = await readFile(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
