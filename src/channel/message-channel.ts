@@ -33,7 +33,7 @@ import { createObservers } from './observers.js';
 import { createPeerBook, type KnownPeer } from './peer-book.js';
 import { createRouter } from './messages/router.js';
 import { startServing } from './serving.js';
-import { createTurns } from './directories/work-turns.js';
+import { createTurns } from '../kit/work-turns.js';
 import { createWelcome } from './directories/readiness.js';
 
 export type * from './channel-api.js';

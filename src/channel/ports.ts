@@ -3,6 +3,7 @@
  * implement them; nothing in `channel/` or `directory/` knows how bytes travel.
  */
 import type { Movable, Parcel, Parcels } from '../handover/parcel.js';
+export type { Clock } from '../kit/clock.js';
 import type { Location } from '../protocol/location.js';
 
 /** What the owner of a connection is told. All calls are synchronous and never re-entrant from `write`. */
@@ -66,14 +67,6 @@ export interface Dialer {
    * where the attempt did not get out of this machine, and so says nothing about the location.
    */
   dial(location: Location, options: DialOptions): Promise<Connection>;
-}
-
-/** A monotonic clock with timers, so that tests own time. */
-export interface Clock {
-  /** Milliseconds; only differences mean something. */
-  now(): number;
-  /** Calls `fn` once after `ms` milliseconds; returns the cancellation. Never keeps a process alive by itself. */
-  after(ms: number, fn: () => void): () => void;
 }
 
 /** Randomness as an argument: uniform in [0, 1). */

@@ -4,7 +4,7 @@ import { isFine, LEGS, outcomeText, type ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';
 import { formatLocation } from '../protocol/location.js';
 import { uptimeOf, type HistoryEntry, type Uptime } from '../roles/check-history.js';
-import { textTable, type Column } from './text-table.js';
+import { textTable, type Column } from '../kit/text-table.js';
 
 const DAY_SECONDS = 86_400;
 /** Of an onion's 56 characters; enough to tell the ones apart that a person watches. */

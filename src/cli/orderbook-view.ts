@@ -5,7 +5,7 @@ import { shownJson, shownLine } from '../kit/shown-text.js';
 import type { BookOffer } from '../orderbook/book.js';
 import { formatLocation } from '../protocol/location.js';
 import { isRelative, offerFee } from '../protocol/offer.js';
-import { textTable, type Column } from './text-table.js';
+import { textTable, type Column } from '../kit/text-table.js';
 
 /** Fees are compared for a coinjoin of this many satoshi. */
 const REFERENCE_AMOUNT = 1_000_000;

@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process';
 import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
 import { shownLine } from '../kit/shown-text.js';
-import { errorFields } from './error-text.js';
+import { errorFields } from '../kit/error-text.js';
 
 export interface Notifier {
   /** The service does its work: peers can be served. */

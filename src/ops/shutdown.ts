@@ -1,6 +1,6 @@
 /** How a program ends: signals, the order in which its parts stop, and the deadline. */
 import type { Log } from '../channel/log.js';
-import { errorFields } from './error-text.js';
+import { errorFields } from '../kit/error-text.js';
 import { ExitCode } from './exit.js';
 
 /** The part of `process` that is used; a test passes its own. */

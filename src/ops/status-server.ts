@@ -5,7 +5,7 @@ import { handleOf, type NativeHandle } from '../handover/native-handle.js';
 import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
 import { isExpectedHost, hostAndPort } from '../kit/host-name.js';
 import { shownJson } from '../kit/shown-text.js';
-import { errorFields } from './error-text.js';
+import { errorFields } from '../kit/error-text.js';
 import { ExitCode } from './exit.js';
 import type { Metrics } from './metrics.js';
 

@@ -15,7 +15,7 @@ import {
 import type { BondChainView, BondState, BookBond } from './book-api.js';
 import { createBondClaims } from './bond-claims.js';
 import { createBondValuer, type Valuation } from './bond-values.js';
-import { createSlices } from './work-slices.js';
+import { createSlices } from '../kit/work-slices.js';
 
 export interface BondLimits {
   /** Most makers whose bonds are kept; further ones are ignored. */

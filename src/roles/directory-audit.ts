@@ -5,7 +5,7 @@ import type { Log } from '../channel/log.js';
 import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Clock } from '../channel/ports.js';
 import { openEvidenceFile, readEvidenceFile } from '../ops/evidence-file.js';
-import { errorFields } from '../ops/error-text.js';
+import { errorFields } from '../kit/error-text.js';
 import type { EvidenceRecord } from '../orderbook/book-api.js';
 
 export const EVIDENCE_FILE = 'directory-evidence.jsonl';

@@ -18,7 +18,7 @@ import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
 import { isExpectedHost, type HostRule, hostAndPort } from '../kit/host-name.js';
 import { shownJson } from '../kit/shown-text.js';
-import { errorFields } from '../ops/error-text.js';
+import { errorFields } from '../kit/error-text.js';
 import { ExitCode } from '../ops/exit.js';
 import type { Health } from '../ops/status-server.js';
 import type { LiveBook } from '../orderbook/book-api.js';

@@ -12,9 +12,9 @@ import {
   createMinuteCounter,
   createSlidingWindow,
   createTokenBucket,
-} from '../../src/channel/link/rate.js';
+} from '../../src/kit/rate-limit.js';
 import { createSeenMessages } from '../../src/channel/messages/seen-messages.js';
-import { createTurns } from '../../src/channel/directories/work-turns.js';
+import { createTurns } from '../../src/kit/work-turns.js';
 import { createUnconfirmed } from '../../src/channel/direct/unconfirmed.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { NOT_SERVING, type Location } from '../../src/protocol/location.js';

@@ -4,7 +4,7 @@ import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { silentLog, type Log, type LogFields } from '../../src/channel/log.js';
 import { ownMark } from '../../src/handover/process-mark.js';
-import { errorFields } from '../../src/ops/error-text.js';
+import { errorFields } from '../../src/kit/error-text.js';
 import { exitCodeOf } from '../../src/ops/exit.js';
 import { LockedError, lockInstance, readLock } from '../../src/ops/instance-lock.js';
 import { createLog, type LogFormat } from '../../src/ops/log.js';

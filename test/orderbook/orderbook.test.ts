@@ -14,7 +14,7 @@ import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
 import { createChanges } from '../../src/orderbook/changes.js';
 import { watchDirectories } from '../../src/orderbook/directory-health.js';
 import { openLiveBook } from '../../src/orderbook/live-book.js';
-import { createSlices } from '../../src/orderbook/work-slices.js';
+import { createSlices } from '../../src/kit/work-slices.js';
 import { parseCommands, type Command } from '../../src/protocol/commands.js';
 import { bondScriptPubKey, bondValue } from '../../src/protocol/fidelity-bond.js';
 import { formatLocation } from '../../src/protocol/location.js';

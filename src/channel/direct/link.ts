@@ -11,7 +11,7 @@ import type { ChannelSettings } from '../channel-settings.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { createLinePeer, type DecodedLine } from '../link/line-peer.js';
 import type { Clock, Connection } from '../ports.js';
-import { createTokenBucket, type TokenBucket } from '../link/rate.js';
+import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
 import { createUnconfirmed } from './unconfirmed.js';
 
 export interface PeerLinkOptions {

@@ -10,7 +10,7 @@ import type { HandshakeTerms } from '../link/handshake-terms.js';
 import type { Log } from '../log.js';
 import { openPeerLink, type PeerLink } from './link.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
-import { createTokenBucket } from '../link/rate.js';
+import { createTokenBucket } from '../../kit/rate-limit.js';
 
 export interface DirectLinksOptions {
   /** Ours. */

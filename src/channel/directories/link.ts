@@ -18,7 +18,7 @@ import type { Log } from '../log.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
 import { createPacer } from './pacer.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
-import type { Turns } from './work-turns.js';
+import type { Turns } from '../../kit/work-turns.js';
 
 export interface DirectoryLinkOptions {
   readonly location: Location;

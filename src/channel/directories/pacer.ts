@@ -4,7 +4,7 @@
  */
 import type { ChannelLimits, ChannelTimings } from '../channel-settings.js';
 import type { Clock } from '../ports.js';
-import { createSlidingWindow, type SlidingWindow } from '../link/rate.js';
+import { createSlidingWindow, type SlidingWindow } from '../../kit/rate-limit.js';
 
 /**
  * The directory counts arrivals in 60 s; ours may arrive closer together than they left, so fewer

@@ -20,8 +20,8 @@ import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { createLinePeer } from '../link/line-peer.js';
 import type { Pacer } from './pacer.js';
 import type { Clock, Connection } from '../ports.js';
-import { createTokenBucket } from '../link/rate.js';
-import type { Turns } from './work-turns.js';
+import { createTokenBucket } from '../../kit/rate-limit.js';
+import type { Turns } from '../../kit/work-turns.js';
 
 /** What an accepting 795 told. */
 export interface DirectoryWelcome {

@@ -12,7 +12,7 @@ import {
 import { createLineFramer } from '../../protocol/line-framer.js';
 import type { Parsed } from '../../protocol/result.js';
 import type { Clock, Connection } from '../ports.js';
-import { createMinuteCounter } from './rate.js';
+import { createMinuteCounter } from '../../kit/rate-limit.js';
 
 export interface LinePeerOptions {
   readonly connection: Connection;

@@ -4,7 +4,7 @@
  */
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket, type TokenBucket } from '../../channel/link/rate.js';
+import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
 import { formatLocation } from '../../protocol/location.js';
 import type { Command } from '../../protocol/commands.js';
 import { parseBareCommitment } from '../../protocol/podle.js';

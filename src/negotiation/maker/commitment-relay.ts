@@ -5,7 +5,7 @@
  */
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket } from '../../channel/link/rate.js';
+import { createTokenBucket } from '../../kit/rate-limit.js';
 import { createRecent } from './request-limits.js';
 
 export interface RelayLimits {

@@ -5,7 +5,7 @@
  */
 import type { Route } from '../../channel/channel-api.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket, type TokenBucket } from '../../channel/link/rate.js';
+import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
 import { formatLocation, type Location } from '../../protocol/location.js';
 
 export interface DoorLimits {

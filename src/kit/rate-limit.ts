@@ -1,5 +1,5 @@
 /** Counting in time: budgets for what peers send us and for what we send. */
-import type { Clock } from '../ports.js';
+import type { Clock } from './clock.js';
 
 const MINUTE_MS = 60_000;
 

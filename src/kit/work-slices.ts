@@ -3,7 +3,7 @@
  * then the event loop has its turn. Costs are in units that the owner defines, so that the largest
  * slice is known without a stopwatch.
  */
-import type { Clock } from '../channel/ports.js';
+import type { Clock } from './clock.js';
 
 export interface SlicesOptions {
   readonly clock: Clock;

@@ -1,5 +1,5 @@
 /** Keeps the event loop free: expensive work is done a little at a time. */
-import type { Clock } from '../ports.js';
+import type { Clock } from './clock.js';
 
 export interface Turns {
   /** Asked before each piece of work: 0 when it may be done in this turn, else milliseconds to wait. */

@@ -1,8 +1,8 @@
-import type { LogFields } from '../channel/log.js';
-import { errorText } from '../kit/shown-text.js';
+/** What a log says about an error. Pure. */
+import { errorText } from './shown-text.js';
 
 /** What a log says about an error: its message and its code, and nothing else of it. */
-export function errorFields(error: unknown): LogFields {
+export function errorFields(error: unknown): { error: string; code?: string | number } {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
   const known = typeof code === 'string' || typeof code === 'number' ? { code } : {};
   return { error: errorText(error), ...known };
