@@ -2,12 +2,12 @@
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { execute, runCampaign } from '../../fuzz/campaign.js';
-import { outcomeOf, readCorpus } from '../../fuzz/corpus.js';
-import { minimise } from '../../fuzz/minimise.js';
-import { readSeeds } from '../../fuzz/seeds.js';
-import { Broken, type Target } from '../../fuzz/target.js';
-import { createTargets } from '../../fuzz/targets.js';
+import { execute, runCampaign } from '../../lab/fuzz/campaign.js';
+import { outcomeOf, readCorpus } from '../../lab/fuzz/corpus.js';
+import { minimise } from '../../lab/fuzz/minimise.js';
+import { readSeeds } from '../../lab/fuzz/seeds.js';
+import { Broken, type Target } from '../../lab/fuzz/target.js';
+import { createTargets } from '../../lab/fuzz/targets.js';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const RUNS = 300;

@@ -6,7 +6,7 @@ import { startProgram } from '../helpers/cli.js';
 
 const SOAK = fileURLToPath(new URL('../../scripts/soak', import.meta.url));
 /** What the script builds and runs. */
-const PROGRAMS = fileURLToPath(new URL('../../.build/tools/soak/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../.build/tools/lab/soak/', import.meta.url));
 /** Its own points that say how long something took; they are for a machine that does nothing else. */
 const TIMED = ['private p99', 'public p95'];
 

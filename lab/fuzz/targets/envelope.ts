@@ -1,6 +1,6 @@
 /** One line to an envelope and back: what is written again is canonical, bounded, and means the same. */
-import { MAX_LINE_BYTES } from '../../src/protocol/constants.js';
-import { decodeEnvelope, encodeEnvelope, fitsOneLine } from '../../src/protocol/envelope.js';
+import { MAX_LINE_BYTES } from '../../../src/protocol/constants.js';
+import { decodeEnvelope, encodeEnvelope, fitsOneLine } from '../../../src/protocol/envelope.js';
 import type { Seeds } from '../seeds.js';
 import { must, mustEqual, type Target } from '../target.js';
 

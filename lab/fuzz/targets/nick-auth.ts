@@ -12,9 +12,9 @@ import {
   parseNickResult,
   proveNick,
   verifyNickProof,
-} from '../../src/protocol/nick-auth.js';
-import { nickKey } from '../../src/protocol/nick.js';
-import type { Parsed } from '../../src/protocol/result.js';
+} from '../../../src/protocol/nick-auth.js';
+import { nickKey } from '../../../src/protocol/nick.js';
+import type { Parsed } from '../../../src/protocol/result.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 
 const KEY = nickKey(new Uint8Array(32).fill(7));

@@ -10,7 +10,7 @@ export interface Case {
 }
 
 export function corpusFolder(root: string, target: string): string {
-  return join(root, 'fuzz/corpus', target);
+  return join(root, 'lab/fuzz/corpus', target);
 }
 
 /** All cases of a target, in the order of their names; none when there is no folder. */
@@ -36,5 +36,5 @@ export function writeCase(root: string, target: string, label: string, input: Ui
   const name = `${label}-${hash}`;
   mkdirSync(corpusFolder(root, target), { recursive: true });
   writeFileSync(join(corpusFolder(root, target), name), input);
-  return join('fuzz/corpus', target, name);
+  return join('lab/fuzz/corpus', target, name);
 }

@@ -3,12 +3,12 @@
  * `onionmc directory` has, or `naive`. Rates are off, since one peer says here what hundreds say.
  */
 import { readdirSync } from 'node:fs';
-import { silentLog } from '../src/channel/log.js';
-import type { Clock } from '../src/channel/ports.js';
-import { createDirectory, DEFAULT_LIMITS } from '../src/directory/directory.js';
-import { smallYoungGeneration } from '../src/ops/young-generation.js';
-import { createLoopbackOverlay } from '../src/overlay/loopback.js';
-import { systemClock } from '../src/overlay/system-clock.js';
+import { silentLog } from '../../src/channel/log.js';
+import type { Clock } from '../../src/channel/ports.js';
+import { createDirectory, DEFAULT_LIMITS } from '../../src/directory/directory.js';
+import { smallYoungGeneration } from '../../src/ops/young-generation.js';
+import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
 import { startNaiveRelay } from './naive-relay.js';
 import { answerQuestions } from './process.js';
 

@@ -3,12 +3,12 @@
  * and go, as deployed peers do and well below every limit. Each delivery is written into the ledger.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MessageType } from '../src/protocol/constants.js';
-import type { Envelope } from '../src/protocol/envelope.js';
-import { formatLocation, onionHost, type DeclaredLocation } from '../src/protocol/location.js';
-import { parseRoute, verifyPrivmsg } from '../src/protocol/message.js';
-import { createNickKey, type NickKey } from '../src/protocol/nick.js';
-import { parsePeerlist } from '../src/protocol/peerlist.js';
+import { MessageType } from '../../src/protocol/constants.js';
+import type { Envelope } from '../../src/protocol/envelope.js';
+import { formatLocation, onionHost, type DeclaredLocation } from '../../src/protocol/location.js';
+import { parseRoute, verifyPrivmsg } from '../../src/protocol/message.js';
+import { createNickKey, type NickKey } from '../../src/protocol/nick.js';
+import { parsePeerlist } from '../../src/protocol/peerlist.js';
 import { join, type HonestPeer } from './honest-peer.js';
 import type { Ledger } from './ledger.js';
 import type { Chance } from './random.js';

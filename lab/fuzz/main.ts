@@ -3,7 +3,7 @@
  *
  *   scripts/fuzz [--seconds N] [--runs N] [--target NAME] [--seed S] [--keep]
  *
- * Exit code 0: nothing broke; 1: something did, and the case is in fuzz/corpus; 2: usage.
+ * Exit code 0: nothing broke; 1: something did, and the case is in lab/fuzz/corpus; 2: usage.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';

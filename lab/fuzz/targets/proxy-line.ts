@@ -1,8 +1,8 @@
 /** The line by which Tor names a circuit: one spelling, bounded, and nothing behind it is lost. */
 import { Socket } from 'node:net';
-import { readCircuit } from '../../src/overlay/circuit-socket.js';
-import { MAX_PROXY_LINE_BYTES, parseProxyLine } from '../../src/protocol/proxy-line.js';
-import { createTestClock } from '../../test/helpers/test-clock.js';
+import { readCircuit } from '../../../src/overlay/circuit-socket.js';
+import { MAX_PROXY_LINE_BYTES, parseProxyLine } from '../../../src/protocol/proxy-line.js';
+import { createTestClock } from '../../../test/helpers/test-clock.js';
 import { must, mustEqual, pieces, type Target } from '../target.js';
 
 const SEEDS = [

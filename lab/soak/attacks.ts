@@ -3,9 +3,9 @@
  * worst for a while, and returns when it has had enough or the directory has.
  */
 import { base58 } from '@scure/base';
-import { MessageType } from '../src/protocol/constants.js';
-import { encodeEnvelope } from '../src/protocol/envelope.js';
-import { onionHost } from '../src/protocol/location.js';
+import { MessageType } from '../../src/protocol/constants.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { onionHost } from '../../src/protocol/location.js';
 import type { HostileLink } from './hostile-link.js';
 import type { Chance } from './random.js';
 import type { Victim } from './reports.js';

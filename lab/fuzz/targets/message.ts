@@ -1,8 +1,8 @@
 /** The message grammar: routes, commands, offers and signed private messages. */
-import { MAX_COMMANDS, parseCommands, type Command } from '../../src/protocol/commands.js';
-import { HOST_ID, MAX_LINE_BYTES, MessageType } from '../../src/protocol/constants.js';
-import { parseRoute, verifyPrivmsg } from '../../src/protocol/message.js';
-import { nickKey, nickMatchesKey } from '../../src/protocol/nick.js';
+import { MAX_COMMANDS, parseCommands, type Command } from '../../../src/protocol/commands.js';
+import { HOST_ID, MAX_LINE_BYTES, MessageType } from '../../../src/protocol/constants.js';
+import { parseRoute, verifyPrivmsg } from '../../../src/protocol/message.js';
+import { nickKey, nickMatchesKey } from '../../../src/protocol/nick.js';
 import {
   DUST_THRESHOLD,
   formatOffer,
@@ -10,8 +10,8 @@ import {
   MAX_SATOSHI,
   offerFee,
   parseOffer,
-} from '../../src/protocol/offer.js';
-import { signText } from '../../src/protocol/signature.js';
+} from '../../../src/protocol/offer.js';
+import { signText } from '../../../src/protocol/signature.js';
 import type { Seeds } from '../seeds.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 

@@ -4,11 +4,11 @@
  */
 import { readdirSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { Log } from '../src/channel/log.js';
-import type { Clock } from '../src/channel/ports.js';
-import { createLoopbackOverlay } from '../src/overlay/loopback.js';
-import { systemClock } from '../src/overlay/system-clock.js';
-import { startDirectoryNode, type DirectoryNode } from '../src/roles/directory-node.js';
+import type { Log } from '../../src/channel/log.js';
+import type { Clock } from '../../src/channel/ports.js';
+import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { startDirectoryNode, type DirectoryNode } from '../../src/roles/directory-node.js';
 import { watchFaults } from './faults.js';
 import type { DirectoryOrder, DirectoryReport } from './reports.js';
 

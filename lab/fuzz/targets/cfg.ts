@@ -1,7 +1,7 @@
 /** `joinmarket.cfg`: what the reader says equals what its lines say, whatever names they use. */
-import { parseCfg } from '../../src/config/cfg-file.js';
-import { readItems } from '../../src/config/cfg-lines.js';
-import { ConfigError } from '../../src/config/config-error.js';
+import { parseCfg } from '../../../src/config/cfg-file.js';
+import { readItems } from '../../../src/config/cfg-lines.js';
+import { ConfigError } from '../../../src/config/config-error.js';
 import type { Seeds } from '../seeds.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 

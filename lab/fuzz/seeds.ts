@@ -1,7 +1,7 @@
 /** Real inputs: recorded conversations of the original implementation, and the protocol's vectors. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeEnvelope } from '../src/protocol/envelope.js';
+import { decodeEnvelope } from '../../src/protocol/envelope.js';
 
 export interface Seeds {
   /** What one side of a connection said, in pieces as they came. */

@@ -1,5 +1,5 @@
 /** What the three processes of a soak tell each other over the channel of `child_process.fork`. */
-import type { DirectoryStats } from '../src/directory/stats.js';
+import type { DirectoryStats } from '../../src/directory/stats.js';
 
 /** A look at the directory's process. Sizes in bytes. */
 export interface Sample {

@@ -1,6 +1,6 @@
 /** One connection of an attacker: whatever it does, it never throws and is soon over when told so. */
 import { createConnection } from 'node:net';
-import { encodeEnvelope } from '../src/protocol/envelope.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
 
 export interface HostileLink {
   /** The directory ended it, or the soak is over. */

@@ -7,17 +7,20 @@ import { randomBytes } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import type { MessageChannelEvents } from '../src/channel/message-channel.js';
-import { silentLog } from '../src/channel/log.js';
-import type { Clock } from '../src/channel/ports.js';
-import { createDoor, DEFAULT_DOOR_LIMITS } from '../src/negotiation/maker/request-limits.js';
-import { DEFAULT_MAKER_POLICY } from '../src/negotiation/maker/api.js';
-import { createMakerSessions, DEFAULT_SESSION_LIMITS } from '../src/negotiation/maker/sessions.js';
-import { createBoxKeyPair, openBoxSession } from '../src/protocol/encryption.js';
-import { formatPrivmsg } from '../src/protocol/message.js';
-import { createNickKey } from '../src/protocol/nick.js';
-import { formatOffer, type Offer } from '../src/protocol/offer.js';
-import { createPodle, formatRevelation } from '../src/protocol/podle.js';
+import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
+import { silentLog } from '../../src/channel/log.js';
+import type { Clock } from '../../src/channel/ports.js';
+import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import { DEFAULT_MAKER_POLICY } from '../../src/negotiation/maker/api.js';
+import {
+  createMakerSessions,
+  DEFAULT_SESSION_LIMITS,
+} from '../../src/negotiation/maker/sessions.js';
+import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
+import { formatPrivmsg } from '../../src/protocol/message.js';
+import { createNickKey } from '../../src/protocol/nick.js';
+import { formatOffer, type Offer } from '../../src/protocol/offer.js';
+import { createPodle, formatRevelation } from '../../src/protocol/podle.js';
 import { printTable } from './table.js';
 
 const OFFER: Offer = {

@@ -1,21 +1,21 @@
 /** The payloads of 793 and 795. */
-import { MAX_LINE_BYTES, MessageType } from '../../src/protocol/constants.js';
-import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { MAX_LINE_BYTES, MessageType } from '../../../src/protocol/constants.js';
+import { encodeEnvelope } from '../../../src/protocol/envelope.js';
 import {
   formatDirectoryHandshake,
   formatPeerHandshake,
   isMismatch,
   parseDirectoryHandshake,
   parsePeerHandshake,
-} from '../../src/protocol/handshake.js';
-import { parseRoute } from '../../src/protocol/message.js';
-import { isRoutableNick } from '../../src/protocol/nick.js';
+} from '../../../src/protocol/handshake.js';
+import { parseRoute } from '../../../src/protocol/message.js';
+import { isRoutableNick } from '../../../src/protocol/nick.js';
 import {
   formatPeerEntry,
   isFeatureName,
   parsePeerlist,
   type PeerEntry,
-} from '../../src/protocol/peerlist.js';
+} from '../../../src/protocol/peerlist.js';
 import type { Seeds } from '../seeds.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 

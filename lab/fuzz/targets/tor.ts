@@ -6,7 +6,7 @@ import {
   type ParserLimits,
   type Pushed,
   type Reply,
-} from '../../src/tor/control/reply.js';
+} from '../../../src/tor/control/reply.js';
 import {
   infoValue,
   parseAddedOnion,
@@ -19,9 +19,9 @@ import {
   parseQuotedList,
   parseTorVersion,
   quote,
-} from '../../src/tor/control/values.js';
-import { socksReplyError } from '../../src/tor/socks/error.js';
-import { MAX_SOCKS_MESSAGE_BYTES, readSocksMessage } from '../../src/tor/socks/reply.js';
+} from '../../../src/tor/control/values.js';
+import { socksReplyError } from '../../../src/tor/socks/error.js';
+import { MAX_SOCKS_MESSAGE_BYTES, readSocksMessage } from '../../../src/tor/socks/reply.js';
 import { must, mustEqual, pieces, type Target } from '../target.js';
 
 const HASH = '0123456789abcdef'.repeat(4);

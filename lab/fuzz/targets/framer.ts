@@ -1,6 +1,6 @@
 /** Lines out of bytes: any cut gives the same lines, and the bound holds. */
-import { createLineFramer } from '../../src/protocol/line-framer.js';
-import { MAX_LINE_BYTES } from '../../src/protocol/constants.js';
+import { createLineFramer } from '../../../src/protocol/line-framer.js';
+import { MAX_LINE_BYTES } from '../../../src/protocol/constants.js';
 import type { Seeds } from '../seeds.js';
 import { must, mustEqual, pieces, type Target } from '../target.js';
 

@@ -2,17 +2,17 @@
  * A whole directory with one hostile peer and two that listen: whatever it says, what leaves for the
  * others is bounded, canonical and under its own name, and nothing of it stays behind.
  */
-import { silentLog } from '../../src/channel/log.js';
-import { createDirectory } from '../../src/directory/directory.js';
-import { DEFAULT_LIMITS } from '../../src/directory/limits.js';
-import { MAX_LINE_BYTES, MessageType } from '../../src/protocol/constants.js';
-import { decodeEnvelope, encodeEnvelope } from '../../src/protocol/envelope.js';
-import { formatPeerHandshake } from '../../src/protocol/handshake.js';
-import { NOT_SERVING } from '../../src/protocol/location.js';
-import { parseRoute } from '../../src/protocol/message.js';
-import { parsePeerlist } from '../../src/protocol/peerlist.js';
-import { memoryPeer, type MemoryPeer } from '../../test/directory/memory-connection.js';
-import { createTestClock } from '../../test/helpers/test-clock.js';
+import { silentLog } from '../../../src/channel/log.js';
+import { createDirectory } from '../../../src/directory/directory.js';
+import { DEFAULT_LIMITS } from '../../../src/directory/limits.js';
+import { MAX_LINE_BYTES, MessageType } from '../../../src/protocol/constants.js';
+import { decodeEnvelope, encodeEnvelope } from '../../../src/protocol/envelope.js';
+import { formatPeerHandshake } from '../../../src/protocol/handshake.js';
+import { NOT_SERVING } from '../../../src/protocol/location.js';
+import { parseRoute } from '../../../src/protocol/message.js';
+import { parsePeerlist } from '../../../src/protocol/peerlist.js';
+import { memoryPeer, type MemoryPeer } from '../../../test/directory/memory-connection.js';
+import { createTestClock } from '../../../test/helpers/test-clock.js';
 import type { Seeds } from '../seeds.js';
 import { must, pieces, type Target } from '../target.js';
 

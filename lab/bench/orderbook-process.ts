@@ -1,13 +1,13 @@
 /** A peer with a live orderbook in a process of its own, which watches its event loop. */
 import { randomBytes } from 'node:crypto';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { createAudit } from '../src/audit/audit.js';
-import { silentLog } from '../src/channel/log.js';
-import { openMessageChannel, type OnionMessageChannel } from '../src/channel/message-channel.js';
-import { openLiveBook, type OpenLiveBook } from '../src/orderbook/live-book.js';
-import { createLoopbackOverlay } from '../src/overlay/loopback.js';
-import { systemClock } from '../src/overlay/system-clock.js';
-import { createNickKey } from '../src/protocol/nick.js';
+import { createAudit } from '../../src/audit/audit.js';
+import { silentLog } from '../../src/channel/log.js';
+import { openMessageChannel, type OnionMessageChannel } from '../../src/channel/message-channel.js';
+import { openLiveBook, type OpenLiveBook } from '../../src/orderbook/live-book.js';
+import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { createNickKey } from '../../src/protocol/nick.js';
 import { sleep } from './fleet.js';
 import { answerQuestions } from './process.js';
 

@@ -1,12 +1,12 @@
 /** One honest peer: a socket that handshakes, answers pings, reads promptly and signs what it sends. */
 import { createConnection } from 'node:net';
-import { MessageType } from '../src/protocol/constants.js';
-import { decodeEnvelope, encodeEnvelope, type Envelope } from '../src/protocol/envelope.js';
-import { formatPeerHandshake, parseDirectoryHandshake } from '../src/protocol/handshake.js';
-import { createLineFramer } from '../src/protocol/line-framer.js';
-import { NOT_SERVING, type DeclaredLocation } from '../src/protocol/location.js';
-import { formatPrivmsg, formatPubmsg } from '../src/protocol/message.js';
-import type { NickKey } from '../src/protocol/nick.js';
+import { MessageType } from '../../src/protocol/constants.js';
+import { decodeEnvelope, encodeEnvelope, type Envelope } from '../../src/protocol/envelope.js';
+import { formatPeerHandshake, parseDirectoryHandshake } from '../../src/protocol/handshake.js';
+import { createLineFramer } from '../../src/protocol/line-framer.js';
+import { NOT_SERVING, type DeclaredLocation } from '../../src/protocol/location.js';
+import { formatPrivmsg, formatPubmsg } from '../../src/protocol/message.js';
+import type { NickKey } from '../../src/protocol/nick.js';
 
 /** From dialling to the 795. */
 const HANDSHAKE_LIMIT_MS = 60_000;

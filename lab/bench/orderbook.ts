@@ -5,16 +5,16 @@
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { createServer, type Server, type Socket } from 'node:net';
-import { encodeEnvelope } from '../src/protocol/envelope.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import {
   formatFidelityBond,
   proveFidelityBond,
   signBondCertificate,
   type OwnBond,
-} from '../src/protocol/fidelity-bond.js';
-import { formatDirectoryHandshake } from '../src/protocol/handshake.js';
-import { formatPrivmsg } from '../src/protocol/message.js';
-import { nickKey, type NickKey } from '../src/protocol/nick.js';
+} from '../../src/protocol/fidelity-bond.js';
+import { formatDirectoryHandshake } from '../../src/protocol/handshake.js';
+import { formatPrivmsg } from '../../src/protocol/message.js';
+import { nickKey, type NickKey } from '../../src/protocol/nick.js';
 import type { BookReport } from './orderbook-process.js';
 import { startChild } from './process.js';
 import { printTable, spread } from './table.js';

@@ -3,17 +3,17 @@ import {
   MAX_LINE_BYTES,
   MessageType,
   PEERLIST_CHUNK_ENTRIES,
-} from '../../src/protocol/constants.js';
-import { encodeEnvelope } from '../../src/protocol/envelope.js';
-import { formatLocation, parseDeclaredLocation } from '../../src/protocol/location.js';
-import { isRoutableNick } from '../../src/protocol/nick.js';
+} from '../../../src/protocol/constants.js';
+import { encodeEnvelope } from '../../../src/protocol/envelope.js';
+import { formatLocation, parseDeclaredLocation } from '../../../src/protocol/location.js';
+import { isRoutableNick } from '../../../src/protocol/nick.js';
 import {
   formatPeerEntry,
   isFeatureName,
   joinPeerEntries,
   parsePeerlist,
   type PeerEntry,
-} from '../../src/protocol/peerlist.js';
+} from '../../../src/protocol/peerlist.js';
 import type { Seeds } from '../seeds.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 

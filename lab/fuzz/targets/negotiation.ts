@@ -11,12 +11,12 @@ import {
   parseSignatureText,
   parseTransactionText,
   shownText,
-} from '../../src/negotiation/payloads.js';
-import { buildUnsigned, parseUnsigned, signedIds } from '../../src/negotiation/transaction.js';
-import { MAX_LINE_BYTES } from '../../src/protocol/constants.js';
-import { boxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
-import { MAX_SATOSHI } from '../../src/protocol/offer.js';
-import { formatOutpoint } from '../../src/protocol/outpoint.js';
+} from '../../../src/negotiation/payloads.js';
+import { buildUnsigned, parseUnsigned, signedIds } from '../../../src/negotiation/transaction.js';
+import { MAX_LINE_BYTES } from '../../../src/protocol/constants.js';
+import { boxKeyPair, openBoxSession } from '../../../src/protocol/encryption.js';
+import { MAX_SATOSHI } from '../../../src/protocol/offer.js';
+import { formatOutpoint } from '../../../src/protocol/outpoint.js';
 import {
   createPodle,
   formatCommitment,
@@ -24,7 +24,7 @@ import {
   parseBareCommitment,
   parseRevelation,
   verifyPodle,
-} from '../../src/protocol/podle.js';
+} from '../../../src/protocol/podle.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 
 const OURS = boxKeyPair(new Uint8Array(32).fill(1));

@@ -5,9 +5,9 @@ import {
   formatFidelityBond,
   parseFidelityBond,
   verifyFidelityBond,
-} from '../../src/protocol/fidelity-bond.js';
-import { parseOutpoint, formatOutpoint } from '../../src/protocol/outpoint.js';
-import { bondProof, ownBond } from '../../test/orderbook/make-bond.js';
+} from '../../../src/protocol/fidelity-bond.js';
+import { parseOutpoint, formatOutpoint } from '../../../src/protocol/outpoint.js';
+import { bondProof, ownBond } from '../../../test/orderbook/make-bond.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 
 const MAKER = 'J5MakerOOOOOOOOO';
