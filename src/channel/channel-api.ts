@@ -17,7 +17,7 @@ export type Route =
   { readonly kind: 'direct' } | { readonly kind: 'directory'; readonly location: Location };
 
 /**
- * A public message. Nothing proves who wrote it: `from` is the directory's word (protocol document,
+ * A public message. Nothing proves who wrote it: `from` is the directory's word (docs/protocol.md,
  * section 7.4). `text` is what follows `from!PUBLIC!`, without a leading `!`.
  */
 export interface PublicMessage {

@@ -1,5 +1,5 @@
 /**
- * Every time and every bound of the peer side, with its unit and default (protocol document,
+ * Every time and every bound of the peer side, with its unit and default (docs/protocol.md,
  * sections 4.4, 14 and 17). Nothing in `channel/` waits for ever or keeps anything without a bound.
  */
 
@@ -128,7 +128,7 @@ export interface ChannelLimits {
   readonly directMessageBurst: number;
   /**
    * Messages and pings per second, and in one burst, that we put on a direct link; more go another
-   * way. Deployed peers take 5 and 20 and ignore the rest (protocol document, section 14).
+   * way. Deployed peers take 5 and 20 and ignore the rest (docs/protocol.md, section 14).
    */
   readonly directSendsPerSecond: number;
   readonly directSendBurst: number;

@@ -1,6 +1,6 @@
 /**
  * What directories told about other peers: who relays whom, who lists whom, where they serve
- * (protocol document, sections 5.3 and 6.3). Directories are named by a key, their location string.
+ * (docs/protocol.md, sections 5.3 and 6.3). Directories are named by a key, their location string.
  * None of it is proven.
  */
 import { formatLocation, type DeclaredLocation } from '../protocol/location.js';

@@ -1,5 +1,5 @@
 /**
- * Reads `joinmarket.cfg` exactly as Python's `ConfigParser(strict=False)` does (protocol document,
+ * Reads `joinmarket.cfg` exactly as Python's `ConfigParser(strict=False)` does (docs/protocol.md,
  * section 13.1); the vectors in `test/vectors/cfg.json` were made with Python. One leniency: a byte
  * order mark at the start is skipped.
  *

@@ -1,5 +1,5 @@
 /**
- * `%` in values, as Python's `BasicInterpolation` reads it (protocol document, section 13.1):
+ * `%` in values, as Python's `BasicInterpolation` reads it (docs/protocol.md, section 13.1):
  * `%%` is a percent sign, `%(name)s` the value of another key of the same section or of `[DEFAULT]`,
  * anything else an error. Values are expanded when they are asked for, so that a stray `%` in a key
  * that nobody reads harms nobody.

@@ -1,5 +1,5 @@
 /**
- * The line rules of Python's `ConfigParser(strict=False)` (protocol document, section 13.1): which
+ * The line rules of Python's `ConfigParser(strict=False)` (docs/protocol.md, section 13.1): which
  * lines are headers, which are keys, and which belong to the value above them.
  *
  * - a line is a comment when its first non-blank character is `#` or `;`; there are no inline comments

@@ -1,5 +1,5 @@
 /**
- * Every key that a program of this package reads, with its default (protocol document, section
+ * Every key that a program of this package reads, with its default (docs/protocol.md, section
  * 13.1). `joinmarket.cfg.example` explains each of them; a test keeps the two equal. Keys that only
  * a wallet needs are left to the program that has one.
  */

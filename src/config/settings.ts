@@ -1,6 +1,6 @@
 /**
  * The typed settings of a program: what `joinmarket.cfg` says, with all defaults filled in
- * (protocol document, section 13.1).
+ * (docs/protocol.md, section 13.1).
  */
 import { join } from 'node:path';
 import type { Network } from '../protocol/constants.js';

@@ -28,7 +28,7 @@ const YLEGP = 'ylegp63psfqh3zk2huckf2xth6dxvh2z364ykjfmvsoze6tkfjceq7qd';
 
 /**
  * The directories that a fresh installation asks, by network: all that programs in the field know
- * (protocol document, section 13.1). Empty where nobody is known to run one.
+ * (docs/protocol.md, section 13.1). Empty where nobody is known to run one.
  */
 export const SHIPPED_DIRECTORIES: Readonly<Record<Network, readonly string[]>> = {
   mainnet: withPort([JMARKET, COINJOINT, NAKAMOTO, ODPWAF, JMRUST, NOK55, JMV2DIR, SATOSHI2]),

@@ -1,5 +1,5 @@
 /**
- * A directory: one line in, N lines out (protocol document, sections 3, 5, 6, 14). This file wires
+ * A directory: one line in, N lines out (docs/protocol.md, sections 3, 5, 6, 14). This file wires
  * the parts together; each rule lives in its own module.
  */
 import { sameLocation } from '../protocol/location.js';

@@ -1,5 +1,5 @@
 /**
- * Every bound of a directory, in one place (protocol document, section 14; `[DIRECTORY]` keys of
+ * Every bound of a directory, in one place (docs/protocol.md, section 14; `[DIRECTORY]` keys of
  * `joinmarket.cfg`).
  */
 

@@ -1,6 +1,6 @@
 /**
  * Token buckets per source (connection, or Tor circuit where it is known) and kind of message
- * (protocol document, section 14). Who never sends a kind has no bucket for it.
+ * (docs/protocol.md, section 14). Who never sends a kind has no bucket for it.
  */
 import type { DirectoryLimits } from './limits.js';
 

@@ -41,7 +41,7 @@ export interface WaitingSnapshot {
   readonly frame: string;
 }
 
-/** A challenge that is open (protocol document, section 7.6). */
+/** A challenge that is open (docs/protocol.md, section 7.6). */
 export interface ProvingSnapshot {
   readonly challenge: NickAuthChallenge;
   /** The 793 payload as it came. */

@@ -1,6 +1,6 @@
 /**
  * Scripts and heights that peers without a full node are told besides the names of coins
- * (`neutrino_compat`; protocol document, section 9.5).
+ * (`neutrino_compat`; docs/protocol.md, section 9.5).
  */
 import type { Clock } from '../channel/ports.js';
 import { formatOutpoint, type NamedOutpoint, type Outpoint } from '../protocol/outpoint.js';

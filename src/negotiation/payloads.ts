@@ -1,6 +1,6 @@
 /**
  * The texts of a negotiation: arguments of `fill` and `pubkey`, plaintexts of `ioauth`, `tx` and
- * `sig` (protocol document, section 9). Pure; what arrives is never trusted.
+ * `sig` (docs/protocol.md, section 9). Pure; what arrives is never trusted.
  */
 import { concatBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';

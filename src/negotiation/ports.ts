@@ -160,7 +160,7 @@ export interface Funding {
 
 export interface TakerWallet extends Signer {
   /**
-   * An unused proof of a coin that is old and large enough (protocol document, section 10.4), the
+   * An unused proof of a coin that is old and large enough (docs/protocol.md, section 10.4), the
    * lowest unused index first. It counts as used from now on. Undefined when there is none left.
    */
   commit(amount: number, signal: AbortSignal): Promise<Podle | undefined>;

@@ -1,5 +1,5 @@
 /**
- * The file of used PoDLE commitments (`cmtdata/commitmentlist`, protocol document, section 10.5): one
+ * The file of used PoDLE commitments (`cmtdata/commitmentlist`, docs/protocol.md, section 10.5): one
  * per line, lower-case hex. Only ever appended to, so that a crash costs at most the line it tore; the
  * original's and other peers' files are read as they are.
  */

@@ -1,6 +1,6 @@
 /**
  * Fidelity bonds of makers: read, checked a few signatures at a time, and valued where a bitcoin node
- * can be asked (protocol document, section 11). A proof is bound to our nick and comes in a signed
+ * can be asked (docs/protocol.md, section 11). A proof is bound to our nick and comes in a signed
  * private message only.
  */
 import type { Clock } from '../channel/ports.js';

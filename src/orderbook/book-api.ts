@@ -52,7 +52,7 @@ export interface BookBond {
   readonly amount: number | undefined;
   /** Unix seconds; undefined without a bitcoin node. */
   readonly confirmedAt: number | undefined;
-  /** By the formula of the protocol document, section 11.4; undefined unless `state` is `valued`. */
+  /** By the formula of docs/protocol.md, section 11.4; undefined unless `state` is `valued`. */
   readonly value: number | undefined;
 }
 
@@ -286,7 +286,7 @@ export type BondOutput =
 
 /**
  * A bitcoin node, as far as bonds need it. A proof names an output but neither its amount nor when it
- * was confirmed (protocol document, section 11), so without a node a bond has no value. All calls may
+ * was confirmed (docs/protocol.md, section 11), so without a node a bond has no value. All calls may
  * reject; they are asked again later.
  */
 export interface BondChainView {

@@ -1,5 +1,5 @@
 /**
- * The offers a peer knows, by maker and directory (protocol document, section 8.2). Pure state: told
+ * The offers a peer knows, by maker and directory (docs/protocol.md, section 8.2). Pure state: told
  * what arrived and at what time; bounded in makers, in offers of one maker and in offers altogether.
  */
 import type { Command } from '../protocol/commands.js';

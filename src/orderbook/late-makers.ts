@@ -2,7 +2,7 @@
  * Asks a maker for its signed offers as soon as something is heard of it that it has not signed: one
  * that came after everybody was asked, or whose offers changed. First in private; deployed makers of
  * other kinds answer `!orderbook` only in public, so for those that stay silent everybody is asked,
- * far less often (protocol document, section 8.3).
+ * far less often (docs/protocol.md, section 8.3).
  */
 import type { OnionMessageChannel } from '../channel/channel-api.js';
 import type { Clock } from '../channel/ports.js';

@@ -1,4 +1,4 @@
-/** The peer list of a directory that offers one, counted (protocol document, section 5.2). */
+/** The peer list of a directory that offers one, counted (docs/protocol.md, section 5.2). */
 import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../protocol/constants.js';
 import { parsePeerlist } from '../protocol/peerlist.js';
 import type { PeerlistCount } from './probe-result.js';

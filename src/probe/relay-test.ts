@@ -4,7 +4,7 @@
  * The private ones are `!error` messages, signed as any other: receivers only log them. The public
  * one is `!cancel` of an offer that was never made: every deployed directory relays it, and no
  * deployed peer answers, shows or keeps it. (`!orderbook` would make every maker answer, `!hp2` fills
- * blacklists, unknown words are not relayed everywhere; protocol document, sections 6.2, 8.)
+ * blacklists, unknown words are not relayed everywhere; docs/protocol.md, sections 6.2, 8.)
  */
 import type { Clock } from '../channel/ports.js';
 import { MessageType } from '../protocol/constants.js';

@@ -1,5 +1,5 @@
 /**
- * One throw-away nick at a directory: dial, handshake, and the open line after it (protocol document,
+ * One throw-away nick at a directory: dial, handshake, and the open line after it (docs/protocol.md,
  * sections 3.1 to 3.3). Understands every deployed dialect; acts on none of the numbers that are never
  * legitimate on the wire.
  */

@@ -1,5 +1,5 @@
 /**
- * The command table (protocol document, section 8.1) and the grammar of command texts (section 6.1).
+ * The command table (docs/protocol.md, section 8.1) and the grammar of command texts (section 6.1).
  */
 import { fail, ok, type Parsed } from './result.js';
 

@@ -1,5 +1,5 @@
 /**
- * Numbers and names of the JoinMarket onion protocol (protocol document, sections 1, 2, 3, 5, 12).
+ * Numbers and names of the JoinMarket onion protocol (docs/protocol.md, sections 1, 2, 3, 5, 12).
  */
 
 /** Message type numbers legitimate on the wire (section 2). */

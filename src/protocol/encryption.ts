@@ -1,5 +1,5 @@
 /**
- * NaCl boxes, the encryption of `auth`, `ioauth`, `tx` and `sig` (protocol document, section 9.2).
+ * NaCl boxes, the encryption of `auth`, `ioauth`, `tx` and `sig` (docs/protocol.md, section 9.2).
  * Keys are X25519; public ones travel as 64 hex digits in `fill` and `pubkey`. A box travels as
  * base64 of nonce (24 bytes), Poly1305 tag (16) and ciphertext.
  *

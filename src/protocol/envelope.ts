@@ -1,5 +1,5 @@
 /**
- * The JSON object of one line (protocol document, section 1): `{"type": integer, "line": string}`.
+ * The JSON object of one line (docs/protocol.md, section 1): `{"type": integer, "line": string}`.
  */
 import { MAX_SENT_LINE_BYTES } from './constants.js';
 import { hasTooManyParts } from './json-parts.js';

@@ -1,6 +1,6 @@
 /**
  * What peers can do besides the protocol's first version, by name, and the list of it that follows the
- * key in `pubkey` (protocol document, sections 3.1 and 9.4).
+ * key in `pubkey` (docs/protocol.md, sections 3.1 and 9.4).
  */
 import { isFeatureName } from './peerlist.js';
 

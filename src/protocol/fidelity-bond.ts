@@ -1,5 +1,5 @@
 /**
- * Fidelity bond proofs, the argument of `tbond` (protocol document, sections 8.5 and 11). The key of a
+ * Fidelity bond proofs, the argument of `tbond` (docs/protocol.md, sections 8.5 and 11). The key of a
  * time-locked coin certifies a key, and that one signs the two nicks.
  * Directories do not check them; whether the coin exists is the caller's to ask the chain.
  */
@@ -266,7 +266,7 @@ export function formatFidelityBond(proof: FidelityBondProof): string {
   return base64.encode(bytes);
 }
 
-/** How a user values bonds (protocol document, section 13.1). */
+/** How a user values bonds (docs/protocol.md, section 13.1). */
 export interface BondPolicy {
   /** Yearly interest as a fraction; 0.015 where nothing is configured (`interest_rate`). */
   readonly interestRate?: number;

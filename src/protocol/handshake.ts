@@ -1,5 +1,5 @@
 /**
- * Handshakes, types 793 and 795 (protocol document, section 3).
+ * Handshakes, types 793 and 795 (docs/protocol.md, section 3).
  */
 import { APP_NAME, PROTOCOL_VERSION, type Network } from './constants.js';
 import { asciiJson } from './envelope.js';

@@ -1,5 +1,5 @@
 /**
- * Cuts a byte stream into lines (protocol document, section 1): LF ends a line, one CR before it is
+ * Cuts a byte stream into lines (docs/protocol.md, section 1): LF ends a line, one CR before it is
  * dropped, and a line longer than the bound ends the conversation before anything is parsed.
  */
 import { MAX_LINE_BYTES } from './constants.js';

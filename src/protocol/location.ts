@@ -1,5 +1,5 @@
 /**
- * Location strings (protocol document, section 5.1) and v3 onion addresses (section 12.1).
+ * Location strings (docs/protocol.md, section 5.1) and v3 onion addresses (section 12.1).
  */
 import { sha3_256 } from '@noble/hashes/sha3.js';
 import { base32nopad } from '@scure/base';

@@ -1,5 +1,5 @@
 /**
- * Payloads of types 685 and 687 (protocol document, section 6.1) and the signatures of private ones
+ * Payloads of types 685 and 687 (docs/protocol.md, section 6.1) and the signatures of private ones
  * (sections 7.2 to 7.4).
  */
 import {

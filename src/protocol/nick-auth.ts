@@ -1,5 +1,5 @@
 /**
- * Nick authentication, types 803, 805 and 807 (JMP-0005; protocol document, section 7.6): a peer proves
+ * Nick authentication, types 803, 805 and 807 (JMP-0005; docs/protocol.md, section 7.6): a peer proves
  * to a directory that it holds the key of its nick. Only between two sides that both listed the feature.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';

@@ -1,5 +1,5 @@
 /**
- * Nicks (protocol document, section 7.1): `J5` and the base58 of ten hash bytes, padded with `O`.
+ * Nicks (docs/protocol.md, section 7.1): `J5` and the base58 of ten hash bytes, padded with `O`.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { sha256 } from '@noble/hashes/sha2.js';

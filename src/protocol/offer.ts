@@ -1,5 +1,5 @@
 /**
- * Offers (protocol document, section 8.2), validated as strictly as the strictest deployed peer.
+ * Offers (docs/protocol.md, section 8.2), validated as strictly as the strictest deployed peer.
  */
 import { isOfferType, type Command, type OfferType } from './commands.js';
 import { ownText } from './own-text.js';

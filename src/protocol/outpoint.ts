@@ -1,4 +1,4 @@
-/** Names of coins as they stand in `auth` and `ioauth` (protocol document, section 9.5). */
+/** Names of coins as they stand in `auth` and `ioauth` (docs/protocol.md, section 9.5). */
 import { fail, ok, type Parsed } from './result.js';
 
 const MAX_U32 = 0xffff_ffff;

@@ -1,6 +1,6 @@
 /**
- * A maker's own fidelity bond: what makes it unfit to be shown, and the file that holds it (protocol
- * document, section 11). The key of the coin itself has no place in it: a maker proves its bond with
+ * A maker's own fidelity bond: what makes it unfit to be shown, and the file that holds it
+ * (docs/protocol.md, section 11). The key of the coin itself has no place in it: a maker proves its bond with
  * a certified key, which can spend nothing.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';

@@ -1,5 +1,5 @@
 /**
- * Peer lists, type 789 (protocol document, sections 5.2 and 5.3).
+ * Peer lists, type 789 (docs/protocol.md, sections 5.2 and 5.3).
  */
 import { MAX_SENT_LINE_BYTES, PEERLIST_CHUNK_ENTRIES } from './constants.js';
 import { asciiJsonString } from './envelope.js';

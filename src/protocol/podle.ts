@@ -1,6 +1,6 @@
 /**
- * PoDLE, the proof that a taker owns a coin, used once for each of a few public points (protocol
- * document, section 10): P = xG and P2 = xJ have the same logarithm, and SHA256(P2) was named first.
+ * PoDLE, the proof that a taker owns a coin, used once for each of a few public points
+ * (docs/protocol.md, section 10): P = xG and P2 = xJ have the same logarithm, and SHA256(P2) was named first.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { createHmacDrbg } from '@noble/curves/utils.js';

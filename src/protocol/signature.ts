@@ -1,5 +1,5 @@
 /**
- * Bitcoin signed messages, the signatures of private messages (protocol document, section 7.2).
+ * Bitcoin signed messages, the signatures of private messages (docs/protocol.md, section 7.2).
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { sha256 } from '@noble/hashes/sha2.js';

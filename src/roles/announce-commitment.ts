@@ -1,6 +1,6 @@
 /**
  * Says `!hp2` under a fresh nick over circuits that carry nothing else, so that nobody can tell whose
- * taker the commitment was (protocol document, section 8.4).
+ * taker the commitment was (docs/protocol.md, section 8.4).
  */
 import { openMessageChannel } from '../channel/message-channel.js';
 import type { MessageChannelOptions } from '../channel/channel-api.js';

@@ -1,4 +1,4 @@
-/** What a maker shows of its bond behind its offers (protocol document, sections 8.5 and 11). */
+/** What a maker shows of its bond behind its offers (docs/protocol.md, sections 8.5 and 11). */
 import type { Log } from '../channel/log.js';
 import {
   certExpired,

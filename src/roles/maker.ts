@@ -1,6 +1,6 @@
 /**
- * A maker: announces its offers and answers `!orderbook` with one signed private message (protocol
- * document, section 8.2). With a wallet it takes part in coinjoins; without one it refuses every
+ * A maker: announces its offers and answers `!orderbook` with one signed private message
+ * (docs/protocol.md, section 8.2). With a wallet it takes part in coinjoins; without one it refuses every
  * `!fill` with a reason. It remembers used commitments and passes them on.
  */
 import { randomBytes } from 'node:crypto';

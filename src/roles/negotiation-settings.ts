@@ -52,7 +52,7 @@ export function makerPolicy({ policy, yieldGenerator }: Settings): Partial<Maker
 export function takerPolicy({ policy, timeout }: Settings): Partial<TakerPolicy> {
   return {
     makerWaitMs: timeout.makerTimeoutSec * 1000,
-    // The whole round gets what deployed takers give it (protocol document, section 9.9).
+    // The whole round gets what deployed takers give it (docs/protocol.md, section 9.9).
     roundMs: 20 * timeout.makerTimeoutSec * 1000,
     unconfirmedMs: timeout.unconfirmTimeoutSec * 1000,
     minimumMakers: policy.minimumMakers,

@@ -1,5 +1,5 @@
 /**
- * Answers `!orderbook` (protocol document, section 8.2): over the link it came by, or through every
+ * Answers `!orderbook` (docs/protocol.md, section 8.2): over the link it came by, or through every
  * directory that shows the asker. One that drops what it should deliver then hides no offer.
  */
 import type { Arrival, OnionMessageChannel, OrderbookRequest } from '../channel/channel-api.js';

@@ -12,7 +12,7 @@ const PREFIX: Readonly<Record<Network, string>> = {
 };
 
 /**
- * P2WSH of the time lock (protocol document, section 11.3), as BIP173 writes it.
+ * P2WSH of the time lock (docs/protocol.md, section 11.3), as BIP173 writes it.
  * @param lockTime unix seconds
  * @param utxoPublicKeyHex the coin's key, compressed
  */

@@ -1,7 +1,7 @@
 /**
  * The orderbook as JSON, for the page and for other programs. Names of fields are those of the
  * original watcher's `orderbook.json` where it has them (`offers`, `fidelitybonds` and what they
- * hold; protocol document, section 13.4); what it does not know has names of ours beside them.
+ * hold; docs/protocol.md, section 13.4); what it does not know has names of ours beside them.
  *
  * Times are unix seconds, amounts satoshi, directories `host:port`.
  */

@@ -1,5 +1,5 @@
 /**
- * Nick authentication, a peer's side (protocol document, section 7.6): what it signs and for whom, what
+ * Nick authentication, a peer's side (docs/protocol.md, section 7.6): what it signs and for whom, what
  * it does when that fails, and both sides together.
  */
 import t, { type Test } from 'tap';

@@ -1,5 +1,5 @@
 /**
- * Nick authentication at a directory (protocol document, section 7.6), over loopback sockets, with the
+ * Nick authentication at a directory (docs/protocol.md, section 7.6), over loopback sockets, with the
  * test's clock: who is asked, who gets a nick from whom, and what is refused.
  */
 import t, { type Test } from 'tap';

@@ -1,5 +1,5 @@
 /**
- * Peers without a full node (`neutrino_compat`; protocol document, sections 9.4 and 9.5) over loopback
+ * Peers without a full node (`neutrino_compat`; docs/protocol.md, sections 9.4 and 9.5) over loopback
  * sockets. The other side is driven by hand, and its texts are taken apart by the test itself.
  */
 import { randomBytes } from 'node:crypto';

@@ -1,4 +1,4 @@
-/** Sections 9.2, 9.5 and 10 of the protocol document: boxes, names of coins, PoDLE. */
+/** Sections 9.2, 9.5 and 10 of docs/protocol.md: boxes, names of coins, PoDLE. */
 import { createHash } from 'node:crypto';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';

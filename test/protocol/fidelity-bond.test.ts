@@ -1,4 +1,4 @@
-/** Sections 8.5 and 11 of the protocol document: fidelity bond proofs and what bonds are worth. */
+/** Sections 8.5 and 11 of docs/protocol.md: fidelity bond proofs and what bonds are worth. */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import * as fc from 'fast-check';

@@ -1,4 +1,4 @@
-/** Sections 1 and 2 of the protocol document: lines, envelopes, message numbers. */
+/** Sections 1 and 2 of docs/protocol.md: lines, envelopes, message numbers. */
 import { createHash } from 'node:crypto';
 import t from 'tap';
 import {

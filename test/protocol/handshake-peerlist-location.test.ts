@@ -1,4 +1,4 @@
-/** Sections 3, 5 and 12.1 of the protocol document: handshakes, locations, peer lists. */
+/** Sections 3, 5 and 12.1 of docs/protocol.md: handshakes, locations, peer lists. */
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import t from 'tap';

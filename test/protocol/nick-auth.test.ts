@@ -1,4 +1,4 @@
-/** Section 7.6 of the protocol document (JMP-0005): proofs of a nick's key. */
+/** Section 7.6 of docs/protocol.md (JMP-0005): proofs of a nick's key. */
 import { createHash } from 'node:crypto';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { hexToBytes } from '@noble/hashes/utils.js';

@@ -1,4 +1,4 @@
-/** Sections 6.1 and 7 of the protocol document: nicks, signatures, pubmsg and privmsg payloads. */
+/** Sections 6.1 and 7 of docs/protocol.md: nicks, signatures, pubmsg and privmsg payloads. */
 import { createHash } from 'node:crypto';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import t from 'tap';

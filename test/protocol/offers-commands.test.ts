@@ -1,4 +1,4 @@
-/** Section 8 of the protocol document: the command table, command texts, offers and their fees. */
+/** Section 8 of docs/protocol.md: the command table, command texts, offers and their fees. */
 import t from 'tap';
 import {
   COMMANDS,

@@ -1,4 +1,4 @@
-/** A maker's fidelity bond: its file, and what takers are shown of it (protocol document, section 11). */
+/** A maker's fidelity bond: its file, and what takers are shown of it (docs/protocol.md, section 11). */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';

@@ -23,7 +23,7 @@ import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 const SECRET = 'hs_ed25519_secret_key';
 const PUBLIC = 'hs_ed25519_public_key';
 
-/** Protocol document, section 16.9. */
+/** docs/protocol.md, section 16.9. */
 const SEED_11 = new Uint8Array(32).fill(0x11);
 const PUBLIC_11 = 'd04ab232742bb4ab3a1368bd4615e4e6d0224ab71a016baf8520a332c9778737';
 const HOST_11 = '2bflemtufo2kwoqtnc6umfpe43icesvxdiawxl4fecrtfslxq43yqmad.onion';

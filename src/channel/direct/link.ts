@@ -1,6 +1,6 @@
 /**
  * One direct connection with another peer, made by either side: both send 793, nobody answers it
- * (protocol document, section 3.4).
+ * (docs/protocol.md, section 3.4).
  */
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';

@@ -1,5 +1,5 @@
 /**
- * All direct links with other peers: made, accepted, bounded and found by nick (protocol document,
+ * All direct links with other peers: made, accepted, bounded and found by nick (docs/protocol.md,
  * sections 3.4 and 6.3). Dials are few at a time, and a failed one is not repeated at once.
  */
 import type { Location } from '../../protocol/location.js';

@@ -1,4 +1,4 @@
-/** The waits between attempts to reach a directory (protocol document, section 4.4). */
+/** The waits between attempts to reach a directory (docs/protocol.md, section 4.4). */
 import type { Random } from '../ports.js';
 import type { ChannelTimings } from '../channel-settings.js';
 

@@ -1,6 +1,6 @@
 /**
  * One configured directory: dialled again and again for as long as the channel is open, one session
- * at a time (protocol document, sections 3.1 to 3.3, 4.4).
+ * at a time (docs/protocol.md, sections 3.1 to 3.3, 4.4).
  */
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';

@@ -1,6 +1,6 @@
 /**
  * Pubmsgs to one directory, kept below the rates at which deployed directories disconnect
- * (protocol document, section 14, quirk Q15).
+ * (docs/protocol.md, section 14, quirk Q15).
  */
 import type { ChannelLimits, ChannelTimings } from '../channel-settings.js';
 import type { Clock } from '../ports.js';

@@ -1,4 +1,4 @@
-/** When the channel counts as ready (protocol document, section 4.3, without its quirk Q6). */
+/** When the channel counts as ready (docs/protocol.md, section 4.3, without its quirk Q6). */
 import type { Clock } from '../ports.js';
 
 export interface Welcome {

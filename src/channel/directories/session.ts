@@ -1,6 +1,6 @@
 /**
  * One connection to a directory, from our 793 to its end: the handshake, the proof of our nick where
- * the directory asks for it, pings in both directions, and the peer list (protocol document, sections
+ * the directory asks for it, pings in both directions, and the peer list (docs/protocol.md, sections
  * 3, 5.2, 7.6).
  */
 import { shownLine, shownLines } from '../../kit/shown-text.js';

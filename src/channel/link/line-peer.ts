@@ -1,6 +1,6 @@
 /**
  * Lines over a connection, for either end: cut, decoded and counted on the way in, bounded on the
- * way out (protocol document, section 1).
+ * way out (docs/protocol.md, section 1).
  */
 import {
   encodeEnvelope,

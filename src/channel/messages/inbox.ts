@@ -1,6 +1,6 @@
 /**
- * Judges what peers say, before anything is done with it: route, signature, nick, copies (protocol
- * document, sections 6 and 7.4).
+ * Judges what peers say, before anything is done with it: route, signature, nick, copies
+ * (docs/protocol.md, sections 6 and 7.4).
  */
 import { parseCommands, type Command } from '../../protocol/commands.js';
 import { parseRoute, verifyPrivmsg, type PrivateMessage } from '../../protocol/message.js';

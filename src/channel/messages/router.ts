@@ -1,6 +1,6 @@
 /**
  * Chooses the way of each private message: a direct link, else a directory that has relayed the nick,
- * else one that lists it (protocol document, section 6.3). What may have been lost on one way goes
+ * else one that lists it (docs/protocol.md, section 6.3). What may have been lost on one way goes
  * once more by another; receivers drop the copy.
  */
 import { MessageType } from '../../protocol/constants.js';

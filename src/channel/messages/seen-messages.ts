@@ -1,5 +1,5 @@
 /**
- * Recognises messages that came before, mostly by another directory (protocol document, section 6.3
+ * Recognises messages that came before, mostly by another directory (docs/protocol.md, section 6.3
  * and quirk Q30).
  */
 import { sha256 } from '@noble/hashes/sha2.js';

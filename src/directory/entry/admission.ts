@@ -1,5 +1,5 @@
 /**
- * From accept to the 795 (protocol document, section 3.3): one valid 793 and nothing else, in time.
+ * From accept to the 795 (docs/protocol.md, section 3.3): one valid 793 and nothing else, in time.
  * A handshake of somebody else's protocol is answered with `accepted: false` and closed, anything
  * that is no handshake is closed without a word.
  */

@@ -1,6 +1,6 @@
 /**
  * Who answers at a claimed location? The directory dials it once, says hello as any peer does, and
- * reads the nick in the handshake that comes back (protocol document, section 3.4). Off unless the
+ * reads the nick in the handshake that comes back (docs/protocol.md, section 3.4). Off unless the
  * operator asks for it.
  *
  * It shows that whoever runs that location goes by that nick, so a claim on somebody else's location

@@ -1,5 +1,5 @@
 /**
- * Who is still there (protocol document, section 14). A peer is ended for what it failed to do, not
+ * Who is still there (docs/protocol.md, section 14). A peer is ended for what it failed to do, not
  * for silence: bytes that do not drain, a ping without an answer, probes that a maker ignored. A
  * taker or watcher of the original kind says nothing for hours, cannot be pinged, and stays for as
  * long as its connection takes bytes.

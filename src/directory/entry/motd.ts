@@ -2,7 +2,7 @@
 const MAX_MOTD_LENGTH = 4_096;
 
 /**
- * The three-line text of deployed directories (protocol document, section 3.5). `text` may be empty
+ * The three-line text of deployed directories (docs/protocol.md, section 3.5). `text` may be empty
  * or have several lines; control characters other than the line feed become blanks.
  */
 export function directoryMotd(location: string, version: string, text: string): string {

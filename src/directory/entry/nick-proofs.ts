@@ -1,5 +1,5 @@
 /**
- * Nick authentication, the directory's side (JMP-0005; protocol document, section 7.6). A peer that
+ * Nick authentication, the directory's side (JMP-0005; docs/protocol.md, section 7.6). A peer that
  * can prove its nick is asked to, between its 795 and its first message; who cannot is asked nothing.
  *
  * A signature takes about 2 ms to check, and anybody can send one: they are checked one at a time with

@@ -1,5 +1,5 @@
 /**
- * What a directory says in 789 lines (protocol document, section 5.2): where the sender of a private
+ * What a directory says in 789 lines (docs/protocol.md, section 5.2): where the sender of a private
  * message serves, who left, and the whole list for who asks.
  */
 import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../../protocol/constants.js';

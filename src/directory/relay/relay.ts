@@ -1,5 +1,5 @@
 /**
- * What a ready peer may say, and who gets it (protocol document, sections 2, 5.2 and 6.2). One line
+ * What a ready peer may say, and who gets it (docs/protocol.md, sections 2, 5.2 and 6.2). One line
  * is parsed once and encoded once, whoever many get it.
  */
 import type { Clock } from '../../channel/ports.js';

@@ -1,5 +1,5 @@
 /**
- * What a maker does with the commitments that others tell of (protocol document, sections 8.3, 8.4):
+ * What a maker does with the commitments that others tell of (docs/protocol.md, sections 8.3, 8.4):
  * public `!hp2` is remembered, private `!hp2` is remembered and passed on.
  */
 import type { Log } from '../../channel/log.js';

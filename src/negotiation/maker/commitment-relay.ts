@@ -1,6 +1,6 @@
 /**
  * Tells the world that a commitment is used (`!hp2`), for ourselves and for makers that asked us to in
- * private (protocol document, section 8.4). Each announcement costs fresh circuits, so they come one
+ * private (docs/protocol.md, section 8.4). Each announcement costs fresh circuits, so they come one
  * after the other, few at a time, and each commitment once, by however many directories it came.
  */
 import type { Log } from '../../channel/log.js';

@@ -1,5 +1,5 @@
 /**
- * A maker's side of one coinjoin as a pure state machine (protocol document, section 9):
+ * A maker's side of one coinjoin as a pure state machine (docs/protocol.md, section 9):
  *
  *   fill -> awaiting-auth -> checking-coin -> reserving -> holding -> claiming -> awaiting-tx
  *        -> signing -> awaiting-push -> ended

@@ -1,6 +1,6 @@
 /**
  * When makers see our proof: all at the same time. The first maker that sees it tells everybody that it
- * is used (`!hp2`, protocol document, section 8.4), and a maker that answers `fill` later would refuse
+ * is used (`!hp2`, docs/protocol.md, section 8.4), and a maker that answers `fill` later would refuse
  * it. So `auth` waits until every maker that was asked with this proof has shown its key, or for
  * `authHoldMs` after the first key.
  */

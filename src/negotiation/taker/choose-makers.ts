@@ -1,6 +1,6 @@
 /**
  * Whom a taker asks, and in which order: makers are drawn by the value of their bonds, so that many
- * nicks of one owner are not worth more than its coins (protocol document, section 8.2). Pure but for
+ * nicks of one owner are not worth more than its coins (docs/protocol.md, section 8.2). Pure but for
  * the chance it is given.
  */
 import type { Random } from '../../channel/ports.js';

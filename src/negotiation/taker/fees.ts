@@ -1,5 +1,5 @@
 /**
- * What a taker pays at most, and how much the miners get (`[POLICY]` of the protocol document, section
+ * What a taker pays at most, and how much the miners get (`[POLICY]` of docs/protocol.md, section
  * 13.1, with the meaning that the original gives each key). Pure.
  */
 import { MAX_SATOSHI, offerFee, shareOf, type Offer } from '../../protocol/offer.js';

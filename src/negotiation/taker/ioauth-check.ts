@@ -1,4 +1,4 @@
-/** What a taker checks of a maker's `ioauth` (protocol document, section 9.5). */
+/** What a taker checks of a maker's `ioauth` (docs/protocol.md, section 9.5). */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import type { Network } from '../../protocol/constants.js';
 import type { BoxSession } from '../../protocol/encryption.js';

@@ -1,5 +1,5 @@
 /**
- * A taker's round as a pure state machine (protocol document, section 9):
+ * A taker's round as a pure state machine (docs/protocol.md, section 9):
  *
  *   gathering  fill, pubkey, auth, ioauth and a look at the coins; who fails is replaced by the next
  *              candidate. auth goes to all at once, everything else to each maker in its own time

@@ -1,5 +1,5 @@
 /**
- * Authentication to Tor's control port (protocol document, section 12.2): a ladder of methods, best
+ * Authentication to Tor's control port (docs/protocol.md, section 12.2): a ladder of methods, best
  * first. Tor closes the connection after any failure, so every rung that was refused costs a new one.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';

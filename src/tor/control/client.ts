@@ -1,6 +1,6 @@
 /**
  * A client of Tor's control port: one command queue, replies in order, events in between, and one
- * promise that tells when the connection is over (protocol document, section 12.2).
+ * promise that tells when the connection is over (docs/protocol.md, section 12.2).
  */
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';

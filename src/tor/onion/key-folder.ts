@@ -1,5 +1,5 @@
 /**
- * The key of a persistent onion service, in Tor's own HiddenServiceDir format (protocol document,
+ * The key of a persistent onion service, in Tor's own HiddenServiceDir format (docs/protocol.md,
  * section 12.3), made offline when missing. Nothing here ever writes over a file.
  *
  *   hs_ed25519_secret_key   "== ed25519v1-secret: type0 ==" NUL NUL NUL, 64 bytes of expanded key

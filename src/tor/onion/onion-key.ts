@@ -1,4 +1,4 @@
-/** The key of a v3 onion service (protocol document, sections 12.1 and 12.3). Pure. */
+/** The key of a v3 onion service (docs/protocol.md, sections 12.1 and 12.3). Pure. */
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { onionHost } from '../../protocol/location.js';

@@ -1,7 +1,7 @@
 /**
  * An onion service of ours that stays up: added over the control port, watched until its descriptors
  * are published, and added again with the same key whenever the control connection is lost, for a
- * service lives exactly as long as its connection (protocol document, section 12.2), or Tor says that
+ * service lives exactly as long as its connection (docs/protocol.md, section 12.2), or Tor says that
  * it does not have the service any more.
  */
 import type { Log } from '../../channel/log.js';

@@ -1,5 +1,5 @@
 /**
- * Dials onion services through Tor's SOCKS5 port (protocol document, section 4.5): onion names only,
+ * Dials onion services through Tor's SOCKS5 port (docs/protocol.md, section 4.5): onion names only,
  * sent as names and never resolved here; credentials that isolate circuits; reply codes kept; a
  * deadline, an abort signal and a bound on dials under way.
  */

@@ -3,7 +3,7 @@
  *
  * Neighbouring keys are cheap: from a random point P the public keys of `a + 8i` are P + i(8B), and
  * only their y coordinates decide the address. P + Q and P - Q share most of the work, and one
- * inversion serves a whole batch. The key files hold the scalar itself (protocol document, section
+ * inversion serves a whole batch. The key files hold the scalar itself (docs/protocol.md, section
  * 12.3), so a key found this way is an ordinary one. Only the one that is found may ever be used:
  * keys of one batch lie a small distance apart.
  */
