@@ -7,8 +7,8 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ROOT } from './steps.js';
 
-const FOLDERS = ['src', 'test', 'bench', 'fuzz', 'soak', 'docs'];
-const GENERATED = /^(?:docs\/api|docs\/images|fuzz\/corpus)\//;
+const FOLDERS = ['src', 'test', 'lab', 'docs'];
+const GENERATED = /^(?:docs\/api|docs\/images|lab\/fuzz\/corpus)\//;
 const TEXT = /\.(?:ts|mjs|js|json|md|py|html|css|sh)$/;
 
 const NUMBER = String.raw`\d+(?:\.\d+)*`;
