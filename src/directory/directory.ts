@@ -2,25 +2,29 @@
  * A directory: one line in, N lines out (docs/protocol.md, sections 3, 5, 6, 14). This file wires
  * the parts together; each rule lives in its own module.
  */
-import { sameLocation } from '../protocol/location.js';
-import { directoryId } from '../protocol/nick-auth.js';
-import { createAdmission } from './entry/admission.js';
-import { createBudgets, type Budgets } from './relay/budgets.js';
+import type { Log } from '../channel/log.js';
+import type { Clock, Connection, Random } from '../channel/ports.js';
+import type { Network } from '../protocol/constants.js';
+import type { Location } from '../protocol/location.js';
+import type { Directory, DirectoryOptions, MovingPeer, PeerKinds } from './directory-api.js';
+import { Admission } from './entry/admission.js';
 import { createCircuits } from './entry/circuits.js';
-import { createConnections, type Connections } from './entry/connections.js';
-import { createDialBack } from './entry/dial-back.js';
-import type { Directory, DirectoryOptions } from './directory-api.js';
-import { createFanout } from './fanout/fanout.js';
-import { createLiveness } from './entry/liveness.js';
-import { createMove } from './handover/directory-state.js';
-import { createNickProofs, type NickProofs } from './entry/nick-proofs.js';
+import { Connections } from './entry/connections.js';
+import { DialBack } from './entry/dial-back.js';
+import { Liveness } from './entry/liveness.js';
+import { NickProofs, type NickAuthOptions } from './entry/nick-proofs.js';
+import { Reclaims } from './entry/reclaim.js';
+import { createSweeper, type Sweeper } from './entry/sweeper.js';
+import { Fanout } from './fanout/fanout.js';
+import { createPeerlists, type Peerlists } from './fanout/peerlists.js';
+import { restoreDirectory, snapshotDirectory } from './handover/directory-state.js';
+import type { DirectoryLimits } from './limits.js';
 import { isServing, type Peer } from './peer.js';
-import { createPeerlists } from './fanout/peerlists.js';
-import { createReclaims, type Reclaims } from './entry/reclaim.js';
 import { createRegistry } from './registry.js';
-import { createRelay } from './relay/relay.js';
-import { copyTally, createTally, type CloseReason } from './stats.js';
-import { createSweeper } from './entry/sweeper.js';
+import { Budgets } from './relay/budgets.js';
+import { Relay } from './relay/relay.js';
+import type { DirectorySnapshot } from './snapshot.js';
+import { copyTally, createTally, type CloseReason, type DirectoryStats } from './stats.js';
 
 export { directoryMotd } from './entry/motd.js';
 export type { DialBackOptions } from './entry/dial-back.js';
@@ -31,160 +35,111 @@ export type { DirectoryStats, FlushReport } from './stats.js';
 
 const DEFAULT_FLUSH_WINDOW_MS = 25;
 
-/** A running directory without connections. It has no timer for as long as nobody is connected. */
-export function createDirectory(options: DirectoryOptions): Directory {
-  const { nick, clock } = options;
-  const tally = createTally();
-  const registry = createRegistry();
-  let limits = options.limits;
-  const drop = (peer: Peer, reason: CloseReason): void => connections.drop(peer, reason);
+/**
+ * What the parts of a directory share, and the parts themselves. Each part is given this object and
+ * declares in its own options what it uses of it; a part that comes later in this list is used only
+ * once a connection has come.
+ */
+class DirectoryParts {
+  readonly nick: string;
+  readonly network: Network;
+  readonly location: () => Location;
+  readonly acceptLoopback: boolean;
+  readonly motd: () => string;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly flushWindowMs: number;
+  readonly onFlush: DirectoryOptions['onFlush'];
+  readonly nickAuth: NickAuthOptions | undefined;
+  readonly ownNicks: ReadonlySet<string>;
+  /** The bounds in force now; `setLimits` replaces them. */
+  limits: DirectoryLimits;
+  readonly tally = createTally();
+  readonly registry = createRegistry();
+  readonly circuits = createCircuits();
+  readonly fanout: Fanout;
+  readonly peerlists: Peerlists;
+  readonly budgets: Budgets;
+  readonly liveness: Liveness;
+  readonly relay: Relay;
+  readonly dialBack: DialBack | undefined;
+  readonly proofs: NickProofs;
+  readonly reclaims: Reclaims;
+  readonly admission: Admission;
+  readonly sweeper: Sweeper;
+  readonly connections: Connections;
 
-  const fanout = createFanout({
-    registry,
-    clock,
-    random: options.random,
-    tally,
-    windowMs: options.flushWindowMs ?? DEFAULT_FLUSH_WINDOW_MS,
-    sendQueueBytes: () => limits.sendQueueBytes,
-    drop,
-    onFlush: options.onFlush,
-  });
-  const { ownNicks = new Set<string>() } = options;
-  const peerlists = createPeerlists({ nick, location: options.location, registry, ownNicks });
-  const budgets: Budgets = createBudgets({
-    limits: () => limits,
-    clock,
-    tally,
-    peerCount: () => registry.ready.length,
-    broadcast(kind, peer, frame) {
-      tally.messagesOut[kind === 'orderbook' ? kind : 'pubmsg'] += registry.ready.length - 1;
-      fanout.broadcast(frame, peer);
-    },
-    settle: () => fanout.settle(),
-  });
-  const circuits = createCircuits();
-  const dialBack =
-    options.dialBack &&
-    createDialBack({
-      ...options.dialBack,
-      network: options.network,
-      acceptLoopback: options.acceptLoopback,
-      clock,
-      tally,
-      answered(location, answeredBy) {
-        const peer = answeredBy === undefined ? undefined : registry.byNick(answeredBy);
-        if (peer && sameLocation(peer.location, location)) verified(peer);
-        reclaims.verdictsChanged();
-        fanout.settle();
-      },
-    });
-  const shared = {
-    nick,
-    limits: () => limits,
-    clock,
-    registry,
-    fanout,
-    peerlists,
-    budgets,
-    tally,
-    drop,
-  };
-  const liveness = createLiveness(shared);
-  const relay = createRelay(shared);
-  function write(peer: Peer, frame: string): void {
-    peer.connection.write(Buffer.from(frame, 'latin1'));
-    tally.bytesOut += frame.length;
+  constructor(options: DirectoryOptions) {
+    this.nick = options.nick;
+    this.network = options.network;
+    this.location = options.location;
+    this.acceptLoopback = options.acceptLoopback;
+    this.motd = options.motd;
+    this.clock = options.clock;
+    this.random = options.random;
+    this.log = options.log;
+    this.flushWindowMs = options.flushWindowMs ?? DEFAULT_FLUSH_WINDOW_MS;
+    this.onFlush = options.onFlush;
+    this.nickAuth = options.nickAuth;
+    this.ownNicks = options.ownNicks ?? new Set();
+    this.limits = options.limits;
+    this.fanout = new Fanout(this);
+    this.peerlists = createPeerlists(this);
+    this.budgets = new Budgets(this);
+    this.liveness = new Liveness(this);
+    this.relay = new Relay(this);
+    this.dialBack = options.dialBack && new DialBack(options.dialBack, this);
+    this.proofs = new NickProofs(this);
+    this.reclaims = new Reclaims(this);
+    this.admission = new Admission(this);
+    this.sweeper = createSweeper(this.clock, this.limits, (now) => this.#sweep(now));
+    this.connections = new Connections(this);
   }
-  const proofs: NickProofs = createNickProofs({
-    ...shared,
-    nickAuth: options.nickAuth,
-    directoryId: () => directoryId(options.location()),
-    write,
-    mayEnter: (peer, key) => admission.mayEnter(peer, key),
-    enter: (peer, key) => admission.enter(peer, key),
-    letGo: (peer) => admission.letGo(peer, 'nick-auth'),
-    settle: () => fanout.settle(),
-  });
-  const admission = createAdmission({
-    ...shared,
-    proofs,
-    write,
-    network: options.network,
-    location: options.location,
-    acceptLoopback: options.acceptLoopback,
-    motd: options.motd,
-    claim: (newcomer, holder) => reclaims.claim(newcomer, holder),
-    displace(holder) {
-      reclaims.yield(holder);
-      drop(holder, 'nick-displaced');
-    },
-    admitted(peer) {
-      if (dialBack?.check(peer, false) === 'verified') verified(peer);
-    },
-  });
-  const reclaims: Reclaims = createReclaims({
-    limits: () => limits,
-    clock,
-    admit: (newcomer) => admission.admit(newcomer),
-    refuse: (newcomer) => admission.refuseNick(newcomer),
-    drop,
-    check: (peer) => dialBack?.check(peer, true) ?? 'unknown',
-    movedAt: (holder) => fanout.outboxes.movedAt(holder.outbox, clock.now()),
-    probe(holder) {
-      tally.nickProbes++;
-      if (holder.canPing) liveness.ping(holder);
-      else fanout.direct(holder, peerlists.ownFrame());
-    },
-  });
-  const sweeper = createSweeper(clock, limits, (now) => {
-    admission.sweep(now);
-    proofs.sweep(now);
-    liveness.sweep(now);
-    reclaims.sweep(now);
-    dialBack?.sweep(now);
-    circuits.sweep(now);
-    fanout.settle();
-  });
 
-  const connections: Connections = createConnections({
-    ...shared,
-    log: options.log,
-    circuits,
-    dialBack,
-    admission,
-    relay,
-    proofs,
-    reclaims,
-    sweeper,
-    ownNicks,
-  });
+  /** Ends a connection at once. */
+  drop(peer: Peer, reason: CloseReason): void {
+    this.connections.drop(peer, reason);
+  }
 
-  /** Handshaked peers, without ourselves. */
-  function peerCount(): number {
+  #sweep(now: number): void {
+    this.fanout.batch(() => {
+      this.admission.sweep(now);
+      this.proofs.sweep(now);
+      this.liveness.sweep(now);
+      this.reclaims.sweep(now);
+      this.dialBack?.sweep(now);
+      this.circuits.sweep(now);
+    });
+  }
+}
+
+class RunningDirectory implements Directory {
+  readonly #parts: DirectoryParts;
+
+  constructor(options: DirectoryOptions) {
+    this.#parts = new DirectoryParts(options);
+  }
+
+  accept(connection: Connection): void {
+    this.#parts.connections.accept(connection);
+  }
+
+  get peerCount(): number {
+    const { registry, ownNicks } = this.#parts;
     let own = 0;
     for (const name of ownNicks) if (registry.byNick(name)) own++;
     return registry.ready.length - own;
   }
 
-  function verified(peer: Peer): void {
-    if (peer.verified) return;
-    peer.verified = true;
-    tally.dialBacksVerified++;
+  get connectionCount(): number {
+    return this.#parts.registry.connectionCount;
   }
 
-  return {
-    accept: (connection) => connections.accept(connection),
-    stopAccepting: () => connections.stopAccepting(),
-    refusedGone: () => connections.refusedGone(),
-    close: () => connections.close(),
-    get peerCount() {
-      return peerCount();
-    },
-    get connectionCount() {
-      return registry.connectionCount;
-    },
-    stats: () => ({
-      peers: peerCount(),
+  stats(): DirectoryStats {
+    const { registry, reclaims, budgets, circuits, fanout, tally } = this.#parts;
+    return {
+      peers: this.peerCount,
       connections: registry.connectionCount,
       unhandshaked: registry.unhandshaked.size,
       nickClaims: reclaims.pending,
@@ -192,34 +147,64 @@ export function createDirectory(options: DirectoryOptions): Directory {
       circuits: circuits.size,
       logBytes: fanout.logBytes,
       ...copyTally(tally),
-    }),
-    kinds() {
-      const peers = registry.ready.filter((peer) => !ownNicks.has(peer.nick));
-      const serving = peers.filter(isServing).length;
-      return {
-        serving,
-        notServing: peers.length - serving,
-        answerPings: peers.filter(({ canPing }) => canPing).length,
-        verified: peers.filter((peer) => peer.verified).length,
-      };
-    },
-    queuedBytes: () => registry.ready.map(({ outbox }) => fanout.outboxes.lag(outbox)),
-    setLimits(next) {
-      limits = next;
-      sweeper.retime(next);
-    },
-    connections: () =>
-      [...registry.ready, ...registry.unhandshaked].map(({ connection }) => connection),
-    flush: () => fanout.flush(),
-    ...createMove({
-      ...shared,
-      ownNicks,
-      circuits,
-      dialBack,
-      admission,
-      reclaims,
-      proofs,
-      enter: (peer) => connections.enter(peer),
-    }),
-  };
+    };
+  }
+
+  kinds(): PeerKinds {
+    const { registry, ownNicks } = this.#parts;
+    const peers = registry.ready.filter((peer) => !ownNicks.has(peer.nick));
+    const serving = peers.filter(isServing).length;
+    return {
+      serving,
+      notServing: peers.length - serving,
+      answerPings: peers.filter(({ canPing }) => canPing).length,
+      verified: peers.filter((peer) => peer.verified).length,
+    };
+  }
+
+  queuedBytes(): number[] {
+    const { registry, fanout } = this.#parts;
+    return registry.ready.map(({ outbox }) => fanout.outboxes.lag(outbox));
+  }
+
+  setLimits(limits: DirectoryLimits): void {
+    this.#parts.limits = limits;
+    this.#parts.sweeper.retime(limits);
+  }
+
+  stopAccepting(): void {
+    this.#parts.connections.stopAccepting();
+  }
+
+  connections(): readonly Connection[] {
+    const { ready, unhandshaked } = this.#parts.registry;
+    return [...ready, ...unhandshaked].map(({ connection }) => connection);
+  }
+
+  flush(): void {
+    this.#parts.fanout.flush();
+  }
+
+  snapshot(
+    unsent: (connection: Connection) => Uint8Array | undefined,
+  ): ReturnType<Directory['snapshot']> {
+    return this.#parts.fanout.batch(() => snapshotDirectory(this.#parts, unsent));
+  }
+
+  restore(state: DirectorySnapshot, peers: readonly MovingPeer[]): void {
+    this.#parts.fanout.batch(() => restoreDirectory(this.#parts, state, peers));
+  }
+
+  refusedGone(): Promise<void> {
+    return this.#parts.connections.refusedGone();
+  }
+
+  close(): Promise<void> {
+    return this.#parts.connections.close();
+  }
+}
+
+/** A running directory without connections. It has no timer for as long as nobody is connected. */
+export function createDirectory(options: DirectoryOptions): Directory {
+  return new RunningDirectory(options);
 }

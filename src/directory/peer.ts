@@ -9,6 +9,7 @@ import type { NickAuthChallenge, NickAuthProof } from '../protocol/nick-auth.js'
 import type { Circuit } from './entry/circuits.js';
 import type { Outbox } from './fanout/outbox.js';
 import type { Meters } from './rates.js';
+import type { Tally } from './stats.js';
 
 /**
  * - `new`: no handshake yet
@@ -131,4 +132,10 @@ export function sourceOf(peer: Peer): Peer | Circuit {
 
 export function isServing(peer: Peer): boolean {
   return peer.location.kind !== 'not-serving';
+}
+
+/** Writes one frame to a peer that is not ready; what a ready one gets goes through the fan-out. */
+export function writeFrame(peer: Peer, frame: string, tally: Tally): void {
+  peer.connection.write(Buffer.from(frame, 'latin1'));
+  tally.bytesOut += frame.length;
 }

@@ -6,8 +6,11 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { createBroadcastLog } from '../../src/directory/fanout/broadcast-log.js';
 import { DEFAULT_LIMITS, directoryMotd } from '../../src/directory/directory.js';
+import { Fanout } from '../../src/directory/fanout/fanout.js';
 import { createFlushTimer } from '../../src/directory/fanout/flush-timer.js';
 import { createOutboxes } from '../../src/directory/fanout/outbox.js';
+import { createPeer } from '../../src/directory/peer.js';
+import { createRegistry } from '../../src/directory/registry.js';
 import { createTally } from '../../src/directory/stats.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createTestClock } from '../helpers/test-clock.js';
@@ -314,3 +317,56 @@ void t.test('the MOTD of deployed directories', (t) => {
   t.equal(directoryMotd('l', 'v', 'x'.repeat(10_000)).length, 4_096);
   t.end();
 });
+
+t.test(
+  'what is queued leaves at once, and inside a batch when the outermost one ends',
+  async (t) => {
+    const clock = createTestClock();
+    const registry = createRegistry();
+    const tally = createTally();
+    const fanout = new Fanout({
+      registry,
+      clock,
+      random: () => 0,
+      tally,
+      flushWindowMs: 25,
+      limits: DEFAULT_LIMITS,
+      drop: () => t.fail('no peer lags'),
+    });
+    const [alice, bob] = ['J5aliceOOOOOOOOO', 'J5bobOOOOOOOOOOO'].map((nick) => {
+      const wire = memoryPeer();
+      const peer = createPeer(wire.connection, fanout.outboxes.open(wire.connection), undefined, 0);
+      peer.nick = nick;
+      registry.add(peer);
+      registry.makeReady(peer);
+      return { wire, peer };
+    });
+    if (!alice || !bob) throw new Error('two peers');
+    const heard = (): readonly [string, number] => {
+      bob.wire.drain();
+      return [bob.wire.received, tally.writes];
+    };
+
+    fanout.direct(bob.peer, 'one ');
+    t.same(heard(), ['one ', 1]);
+    fanout.broadcast('two ', alice.peer);
+    t.same(heard(), ['one two ', 2]);
+
+    const result = fanout.batch(() => {
+      fanout.direct(bob.peer, 'three ');
+      fanout.batch(() => fanout.direct(bob.peer, 'four '));
+      t.same(heard(), ['one two ', 2], 'not yet');
+      return 'done';
+    });
+    t.equal(result, 'done');
+    t.same(heard(), ['one two three four ', 3], 'in one write');
+    t.throws(() =>
+      fanout.batch(() => {
+        fanout.direct(bob.peer, 'five');
+        throw new Error('in a batch');
+      }),
+    );
+    t.same(heard(), ['one two three four five', 4], 'also when the batch throws');
+    t.equal(clock.pending, 0);
+  },
+);

@@ -18,9 +18,11 @@ import { sameLocation, type Location } from '../../protocol/location.js';
 import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
+import type { DialBack } from './dial-back.js';
 import { boundedMotd } from './motd.js';
 import type { NickProofs } from './nick-proofs.js';
-import type { Peer } from '../peer.js';
+import { writeFrame, type Peer } from '../peer.js';
+import type { Reclaims } from './reclaim.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, RejectionReason, Tally } from '../stats.js';
 
@@ -50,45 +52,21 @@ const REASON_TEXT: Readonly<Record<AnsweredReason, (network: Network) => string>
   'nick-auth': () => 'this directory serves only peers that prove their nick (nick_auth)',
 };
 
-export interface Admission {
-  /** A fresh connection's record, already in the registry. Keeps `maxUnhandshaked`. */
-  arrived(): void;
-  /** The line of a peer in state `new`. */
-  handshake(peer: Peer, envelope: Envelope): void;
-  /** Makes a peer ready whose nick is free now, unless the directory is full. */
-  admit(peer: Peer): void;
-  refuseNick(peer: Peer): void;
-  /** Whether a peer that proved the key of its nick may have the nick. */
-  mayEnter(peer: Peer, publicKeyHex: string): boolean;
-  /** Makes it ready; who has the nick loses it. Its 795 was written before. */
-  enter(peer: Peer, publicKeyHex: string): void;
-  /** Gives an unhandshaked peer a moment to read what was written, and closes. */
-  letGo(peer: Peer, reason: 'rejected' | 'nick-auth'): void;
-  /** Ends who took too long. */
-  sweep(now: number): void;
-}
-
 export interface AdmissionOptions {
   readonly network: Network;
   readonly nick: string;
   readonly location: () => Location;
   readonly acceptLoopback: boolean;
   readonly motd: () => string;
-  readonly limits: () => DirectoryLimits;
+  readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly fanout: Fanout;
   readonly tally: Tally;
-  /** Asks for the nick of a ready peer. */
-  readonly claim: (newcomer: Peer, holder: Peer) => void;
   readonly proofs: NickProofs;
-  /** Takes the nick from who holds it. */
-  readonly displace: (holder: Peer) => void;
-  /** Writes one frame to a peer that is not ready. */
-  readonly write: (peer: Peer, frame: string) => void;
-  /** A peer is ready now. */
-  readonly admitted: (peer: Peer) => void;
-  readonly drop: (peer: Peer, reason: CloseReason) => void;
+  readonly reclaims: Reclaims;
+  readonly dialBack: DialBack | undefined;
+  drop(peer: Peer, reason: CloseReason): void;
 }
 
 function introduce(peer: Peer, handshake: PeerHandshake): void {
@@ -99,40 +77,89 @@ function introduce(peer: Peer, handshake: PeerHandshake): void {
   peer.wantsFeatures = handshake.features.includes('peerlist_features');
 }
 
-export function createAdmission(options: AdmissionOptions): Admission {
-  const { network, nick, location, acceptLoopback, limits, clock, registry, fanout, tally } =
-    options;
-  const { drop, proofs, write } = options;
-  let welcomeMotd: string | undefined;
-  let welcome: Uint8Array = new Uint8Array(0);
+export class Admission {
+  readonly #options: AdmissionOptions;
+  /** The accepting answer, the same for every peer, and the text it was made of. */
+  #welcome: Uint8Array = new Uint8Array(0);
+  #welcomeMotd: string | undefined;
 
-  function answer(accepted: boolean, motd: string, features: readonly string[] = []): string {
-    return encodeEnvelope(
-      MessageType.DN_HANDSHAKE,
-      formatDirectoryHandshake({ nick, network, accepted, motd: boundedMotd(motd), features }),
-    );
+  constructor(options: AdmissionOptions) {
+    this.#options = options;
   }
 
-  /** The accepting answer, the same for everybody. */
-  function welcomeFrame(): Uint8Array {
-    const motd = options.motd();
-    if (motd !== welcomeMotd) {
-      welcomeMotd = motd;
-      welcome = Buffer.from(answer(true, motd, FEATURES), 'latin1');
+  /** A fresh connection's record is in the registry. Keeps `maxUnhandshaked`. */
+  arrived(): void {
+    this.#dropTooMany(this.#options.clock.now());
+  }
+
+  /** The line of a peer in state `new`. */
+  handshake(peer: Peer, envelope: Envelope): void {
+    const { network, nick, location, acceptLoopback, registry, tally, proofs } = this.#options;
+    if (envelope.type !== MessageType.HANDSHAKE) {
+      this.#options.drop(peer, 'not-a-handshake');
+      return;
     }
-    return welcome;
+    tally.messagesIn.handshake++;
+    const parsed = parsePeerHandshake(envelope.line, { network, acceptLoopback });
+    if (!parsed.ok) {
+      this.#reject(peer, parsed.reason);
+      return;
+    }
+    introduce(peer, parsed.value);
+    if (sameLocation(peer.location, location())) {
+      this.#refuse(peer, 'own-location');
+      return;
+    }
+    if (peer.nick === nick) this.#refuse(peer, 'nick-in-use');
+    else if (proofs.demands(peer)) this.#refuse(peer, 'nick-auth');
+    else if (!proofs.asks(peer)) this.#join(peer);
+    else if (this.#isFull() && !registry.byNick(peer.nick)) this.#refuse(peer, 'full');
+    else this.#challenge(peer, envelope.line);
   }
 
-  function refuse(peer: Peer, reason: AnsweredReason): void {
-    tally.handshakesRejected[reason]++;
-    tally.messagesOut.handshake++;
-    write(peer, answer(false, `Rejected: ${REASON_TEXT[reason](network)}`));
-    letGo(peer, 'rejected');
+  /** Makes a peer ready whose nick is free now, unless the directory is full. */
+  admit(peer: Peer): void {
+    if (this.#isFull()) {
+      this.#refuse(peer, 'full');
+      return;
+    }
+    this.#makeReady(peer);
+    this.#options.tally.messagesOut.handshake++;
+    this.#options.fanout.direct(peer, this.#welcomeFrame());
+    this.#options.dialBack?.greet(peer);
   }
 
-  function letGo(peer: Peer, reason: 'rejected' | 'nick-auth'): void {
-    if (registry.ending.size >= limits().maxUnhandshaked) {
-      drop(peer, reason);
+  refuseNick(peer: Peer): void {
+    this.#refuse(peer, 'nick-in-use');
+  }
+
+  /** Whether a peer that proved the key of its nick may have the nick. */
+  mayEnter(peer: Peer, publicKeyHex: string): boolean {
+    const holder = this.#options.registry.byNick(peer.nick);
+    // Ten bytes of a hash name a key: the nick belongs to whoever proved its key first.
+    if (holder) return holder.provenKey === undefined || holder.provenKey === publicKeyHex;
+    return !this.#isFull();
+  }
+
+  /** Makes it ready; the peer that has the nick loses it. Its 795 was written before. */
+  enter(peer: Peer, publicKeyHex: string): void {
+    const { registry, reclaims, dialBack } = this.#options;
+    const holder = registry.byNick(peer.nick);
+    if (holder) {
+      reclaims.yield(holder);
+      this.#options.drop(holder, 'nick-displaced');
+    }
+    peer.proving = undefined;
+    peer.provenKey = publicKeyHex;
+    this.#makeReady(peer);
+    dialBack?.greet(peer);
+  }
+
+  /** Gives an unhandshaked peer a moment to read what was written, and closes. */
+  letGo(peer: Peer, reason: 'rejected' | 'nick-auth'): void {
+    const { registry, limits, tally } = this.#options;
+    if (registry.ending.size >= limits.maxUnhandshaked) {
+      this.#options.drop(peer, reason);
       return;
     }
     registry.makeEnding(peer);
@@ -140,32 +167,71 @@ export function createAdmission(options: AdmissionOptions): Admission {
     peer.connection.end(REFUSAL_GRACE_MS);
   }
 
+  /** Ends each peer that took too long. */
+  sweep(now: number): void {
+    const { registry, limits } = this.#options;
+    this.#dropTooMany(now);
+    for (const peer of registry.unhandshaked) {
+      if (now - peer.acceptedAt < limits.handshakeTimeoutMs) break;
+      // A peer that waits for its nick has handshaked; its claim has a deadline of its own.
+      if (peer.state === 'new') this.#options.drop(peer, 'handshake-timeout');
+    }
+  }
+
+  #answer(accepted: boolean, text: string, features: readonly string[] = []): string {
+    const { nick, network } = this.#options;
+    const motd = boundedMotd(text);
+    return encodeEnvelope(
+      MessageType.DN_HANDSHAKE,
+      formatDirectoryHandshake({ nick, network, accepted, motd, features }),
+    );
+  }
+
+  #welcomeFrame(): Uint8Array {
+    const motd = this.#options.motd();
+    if (motd !== this.#welcomeMotd) {
+      this.#welcomeMotd = motd;
+      this.#welcome = Buffer.from(this.#answer(true, motd, FEATURES), 'latin1');
+    }
+    return this.#welcome;
+  }
+
+  #refuse(peer: Peer, reason: AnsweredReason): void {
+    const { network, tally } = this.#options;
+    tally.handshakesRejected[reason]++;
+    tally.messagesOut.handshake++;
+    writeFrame(peer, this.#answer(false, `Rejected: ${REASON_TEXT[reason](network)}`), tally);
+    this.letGo(peer, 'rejected');
+  }
+
   /** Keeps `maxUnhandshaked`: the oldest go first, unless they came just now. */
-  function dropTooMany(now: number): void {
-    const most = limits().maxUnhandshaked;
+  #dropTooMany(now: number): void {
+    const { registry, limits } = this.#options;
+    const most = limits.maxUnhandshaked;
     for (const oldest of registry.unhandshaked) {
       const { size } = registry.unhandshaked;
       const young = now - oldest.acceptedAt < YOUNG_MS;
       if (size <= most || (young && size <= YOUNG_FACTOR * most)) return;
-      drop(oldest, 'unhandshaked-limit');
+      this.#options.drop(oldest, 'unhandshaked-limit');
     }
   }
 
-  function reject(peer: Peer, reason: HandshakeGarbage | HandshakeMismatch): void {
+  #reject(peer: Peer, reason: HandshakeGarbage | HandshakeMismatch): void {
     if (isMismatch(reason)) {
-      refuse(peer, reason);
+      this.#refuse(peer, reason);
       return;
     }
-    tally.handshakesRejected[reason]++;
-    drop(peer, 'rejected');
+    this.#options.tally.handshakesRejected[reason]++;
+    this.#options.drop(peer, 'rejected');
   }
 
-  function isFull(): boolean {
-    const { maxPeers } = limits();
-    return maxPeers > 0 && registry.ready.length >= maxPeers;
+  #isFull(): boolean {
+    const { registry, limits } = this.#options;
+    return limits.maxPeers > 0 && registry.ready.length >= limits.maxPeers;
   }
 
-  function makeReady(peer: Peer): void {
+  #makeReady(peer: Peer): void {
+    const { registry, fanout, tally } = this.#options;
     // What others did before its time is not news for it, and never ends up behind its own arrival.
     fanout.recordLeaves();
     fanout.outboxes.begin(peer.outbox);
@@ -173,83 +239,19 @@ export function createAdmission(options: AdmissionOptions): Admission {
     tally.handshakesAccepted++;
   }
 
-  function admit(peer: Peer): void {
-    if (isFull()) {
-      refuse(peer, 'full');
-      return;
-    }
-    makeReady(peer);
-    tally.messagesOut.handshake++;
-    fanout.direct(peer, welcomeFrame());
-    options.admitted(peer);
-  }
-
   /** The accepting answer, and a challenge right behind it. */
-  function challenge(peer: Peer, handshakePayload: string): void {
+  #challenge(peer: Peer, handshakePayload: string): void {
+    const { motd, tally, proofs } = this.#options;
     tally.messagesOut.handshake++;
-    write(peer, answer(true, options.motd(), [...FEATURES, NICK_AUTH_FEATURE]));
+    writeFrame(peer, this.#answer(true, motd(), [...FEATURES, NICK_AUTH_FEATURE]), tally);
     proofs.begin(peer, handshakePayload);
   }
 
   /** A peer that is asked for no proof. */
-  function join(peer: Peer): void {
+  #join(peer: Peer): void {
+    const { registry, reclaims } = this.#options;
     const holder = registry.byNick(peer.nick);
-    if (holder) options.claim(peer, holder);
-    else admit(peer);
+    if (holder) reclaims.claim(peer, holder);
+    else this.admit(peer);
   }
-
-  return {
-    arrived() {
-      dropTooMany(clock.now());
-    },
-    handshake(peer, envelope) {
-      if (envelope.type !== MessageType.HANDSHAKE) {
-        drop(peer, 'not-a-handshake');
-        return;
-      }
-      tally.messagesIn.handshake++;
-      const parsed = parsePeerHandshake(envelope.line, { network, acceptLoopback });
-      if (!parsed.ok) {
-        reject(peer, parsed.reason);
-        return;
-      }
-      introduce(peer, parsed.value);
-      if (sameLocation(peer.location, location())) {
-        refuse(peer, 'own-location');
-        return;
-      }
-      if (peer.nick === nick) refuse(peer, 'nick-in-use');
-      else if (proofs.demands(peer)) refuse(peer, 'nick-auth');
-      else if (!proofs.asks(peer)) join(peer);
-      else if (isFull() && !registry.byNick(peer.nick)) refuse(peer, 'full');
-      else challenge(peer, envelope.line);
-    },
-    admit,
-    mayEnter(peer, publicKeyHex) {
-      const holder = registry.byNick(peer.nick);
-      // Ten bytes of a hash name a key: the nick belongs to whoever proved its key first.
-      if (holder) return holder.provenKey === undefined || holder.provenKey === publicKeyHex;
-      return !isFull();
-    },
-    enter(peer, publicKeyHex) {
-      const holder = registry.byNick(peer.nick);
-      if (holder) options.displace(holder);
-      peer.proving = undefined;
-      peer.provenKey = publicKeyHex;
-      makeReady(peer);
-      options.admitted(peer);
-    },
-    letGo,
-    refuseNick(peer) {
-      refuse(peer, 'nick-in-use');
-    },
-    sweep(now) {
-      dropTooMany(now);
-      for (const peer of registry.unhandshaked) {
-        if (now - peer.acceptedAt < limits().handshakeTimeoutMs) break;
-        // A peer that waits for its nick has handshaked; its claim has a deadline of its own.
-        if (peer.state === 'new') drop(peer, 'handshake-timeout');
-      }
-    },
-  };
 }

@@ -9,11 +9,10 @@ import type { Admission } from './admission.js';
 import type { Budgets } from '../relay/budgets.js';
 import type { Circuit, Circuits } from './circuits.js';
 import type { DialBack } from './dial-back.js';
-import type { Directory } from '../directory-api.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { NickProofs } from './nick-proofs.js';
-import { createPeer, type Peer } from '../peer.js';
+import { createPeer, type Peer, type PeerState } from '../peer.js';
 import type { Peerlists } from '../fanout/peerlists.js';
 import type { Reclaims } from './reclaim.js';
 import type { Registry } from '../registry.js';
@@ -28,18 +27,8 @@ const CLOSE_GRACE_MS = 1_500;
 /** After this, connections that are still open when the directory stops are cut. */
 const CLOSE_LIMIT_MS = 2_500;
 
-export interface Connections extends Pick<
-  Directory,
-  'accept' | 'stopAccepting' | 'refusedGone' | 'close'
-> {
-  /** A fresh record: from now on it is read, and freed when its connection ends. */
-  enter(peer: Peer): void;
-  /** Ends a connection at once. Whoever calls settles the fan-out at the end of the turn. */
-  drop(peer: Peer, reason: CloseReason): void;
-}
-
 export interface ConnectionsOptions {
-  readonly limits: () => DirectoryLimits;
+  readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly log: Log;
   readonly tally: Tally;
@@ -54,7 +43,7 @@ export interface ConnectionsOptions {
   readonly proofs: NickProofs;
   readonly reclaims: Reclaims;
   readonly sweeper: Sweeper;
-  /** Of our own visitors, whose leaves are nobody's news. */
+  /** Nicks of our own test connections, whose leaves are not announced. */
   readonly ownNicks: ReadonlySet<string>;
 }
 
@@ -63,19 +52,102 @@ function isReading({ state }: Peer): boolean {
   return state !== 'ending' && state !== 'gone';
 }
 
-export function createConnections(options: ConnectionsOptions): Connections {
-  const { limits, clock, log, tally, registry, fanout, peerlists, budgets, circuits } = options;
-  const { dialBack, admission, relay, proofs, reclaims, sweeper, ownNicks } = options;
-  let accepting = true;
-  let onEmpty: (() => void) | undefined;
+export class Connections {
+  readonly #options: ConnectionsOptions;
+  #accepting = true;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(options: ConnectionsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over a fresh connection; must be called in the turn in which it was handed over. */
+  accept(connection: Connection): void {
+    const { clock, fanout, admission, tally } = this.#options;
+    if (!this.#accepting) {
+      connection.destroy();
+      return;
+    }
+    tally.connectionsAccepted++;
+    const circuit = this.#enterCircuit(connection);
+    if (circuit === 'full') return;
+    const peer = createPeer(connection, fanout.outboxes.open(connection), circuit, clock.now());
+    fanout.batch(() => {
+      this.enter(peer);
+      admission.arrived();
+    });
+  }
+
+  /** A fresh record: from now on it is read, and freed when its connection ends. */
+  enter(peer: Peer): void {
+    const { fanout, registry, sweeper } = this.#options;
+    registry.add(peer);
+    sweeper.start();
+    peer.connection.attach({
+      data: (chunk) => fanout.batch(() => this.#onData(peer, chunk)),
+      // A refused peer was counted when it was refused.
+      closed: () =>
+        fanout.batch(() =>
+          this.#free(peer, peer.state === 'ending' ? undefined : 'closed-by-peer'),
+        ),
+    });
+  }
+
+  /** Ends a connection at once. */
+  drop(peer: Peer, reason: CloseReason): void {
+    const { log } = this.#options;
+    // The reason in the text, so that a log which caps repeated lines counts each by itself.
+    if (reason !== 'disconnect-message') log.info(`connection closed: ${reason}`);
+    log.debug(`connection closed: ${reason}`, { remote: peer.connection.remote });
+    this.#free(peer, reason);
+    peer.connection.destroy();
+  }
+
+  /** From now on new connections are closed at once. */
+  stopAccepting(): void {
+    this.#accepting = false;
+  }
+
+  /** Resolves when those that were refused are gone, or have had their time. */
+  async refusedGone(): Promise<void> {
+    const { clock, registry } = this.#options;
+    const until = clock.now() + CLOSE_LIMIT_MS;
+    while (registry.ending.size > 0 && clock.now() < until) {
+      // oxlint-disable-next-line no-await-in-loop -- looked for in turns
+      await new Promise<void>((resolve) => void clock.after(REFUSED_LOOK_MS, resolve));
+    }
+  }
+
+  /** Stops accepting, flushes, closes every connection. Resolves within `CLOSE_LIMIT_MS`. */
+  async close(): Promise<void> {
+    const { clock, registry } = this.#options;
+    this.#accepting = false;
+    this.#endAll();
+    if (registry.connectionCount === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancelLimit = clock.after(CLOSE_LIMIT_MS, () => this.#cutOff());
+      this.#onEmpty = () => {
+        cancelLimit();
+        resolve();
+      };
+    });
+  }
 
   /** The one place where a connection's record is freed. */
-  function free(peer: Peer, reason: CloseReason | undefined): void {
+  #free(peer: Peer, reason: CloseReason | undefined): void {
+    const { clock, registry, fanout, circuits, tally } = this.#options;
     const was = peer.state;
     if (!registry.remove(peer)) return;
     fanout.outboxes.close(peer.outbox);
     if (peer.circuit) circuits.leave(peer.circuit, clock.now());
     if (reason) tally.closed[reason]++;
+    this.#tellOthers(peer, was);
+    if (registry.ready.length === 0) this.#clearReady();
+    if (registry.connectionCount === 0) this.#clearAll();
+  }
+
+  #tellOthers(peer: Peer, was: PeerState): void {
+    const { fanout, budgets, proofs, reclaims, ownNicks } = this.#options;
     if (was === 'ready') {
       budgets.forget(peer);
       if (!ownNicks.has(peer.nick)) fanout.announceLeave(peer);
@@ -85,36 +157,41 @@ export function createConnections(options: ConnectionsOptions): Connections {
     } else if (was === 'proving') {
       proofs.gone(peer);
     }
-    if (registry.ready.length === 0) {
-      budgets.clear();
-      fanout.clear();
-      peerlists.clear();
-    }
-    if (registry.connectionCount > 0) return;
+  }
+
+  #clearReady(): void {
+    const { fanout, peerlists, budgets } = this.#options;
+    budgets.clear();
+    fanout.clear();
+    peerlists.clear();
+  }
+
+  #clearAll(): void {
+    const { circuits, dialBack, proofs, sweeper } = this.#options;
     dialBack?.clear();
     proofs.clear();
     circuits.clear();
     sweeper.stop();
-    onEmpty?.();
+    this.#onEmpty?.();
   }
 
-  /** Ends a connection at once. Whoever calls settles the fan-out at the end of the turn. */
-  function drop(peer: Peer, reason: CloseReason): void {
-    // The reason in the text, so that a log which caps repeated lines counts each by itself.
-    if (reason !== 'disconnect-message') log.info(`connection closed: ${reason}`);
-    log.debug(`connection closed: ${reason}`, { remote: peer.connection.remote });
-    free(peer, reason);
-    peer.connection.destroy();
+  #onData(peer: Peer, chunk: Uint8Array): void {
+    if (!isReading(peer)) return;
+    this.#options.tally.bytesIn += chunk.length;
+    const now = this.#options.clock.now();
+    const fits = peer.framer.push(chunk, (line) => this.#onLine(peer, line, now));
+    if (!fits) this.drop(peer, 'oversize');
   }
 
   /** Returns false when nothing more of this peer is to be read. */
-  function onLine(peer: Peer, line: Uint8Array, now: number): boolean {
+  #onLine(peer: Peer, line: Uint8Array, now: number): boolean {
+    const { admission, relay, reclaims, tally } = this.#options;
     if (peer.state === 'waiting') {
       tally.dropped['before-handshake']++;
       return true;
     }
     peer.heardAt = now;
-    if (peer.state === 'proving') return onProvingLine(peer, line);
+    if (peer.state === 'proving') return this.#onProvingLine(peer, line);
     peer.pingedAt = undefined;
     if (peer.claimed) reclaims.holderAlive(peer);
     if (!isReading(peer)) return false;
@@ -123,64 +200,27 @@ export function createConnections(options: ConnectionsOptions): Connections {
       if (peer.state === 'ready') relay.line(peer, envelope.value);
       else admission.handshake(peer, envelope.value);
     } else if (envelope.reason === 'not-utf8') {
-      drop(peer, 'not-utf8');
+      this.drop(peer, 'not-utf8');
     } else if (peer.state === 'ready') {
       relay.malformed(peer);
     } else {
-      drop(peer, 'not-a-handshake');
+      this.drop(peer, 'not-a-handshake');
     }
     return isReading(peer);
   }
 
-  function onProvingLine(peer: Peer, line: Uint8Array): boolean {
+  #onProvingLine(peer: Peer, line: Uint8Array): boolean {
     const envelope = decodeEnvelope(line);
-    if (!envelope.ok && envelope.reason === 'not-utf8') drop(peer, 'not-utf8');
-    else proofs.line(peer, envelope.ok ? envelope.value : undefined);
+    if (!envelope.ok && envelope.reason === 'not-utf8') this.drop(peer, 'not-utf8');
+    else this.#options.proofs.line(peer, envelope.ok ? envelope.value : undefined);
     return isReading(peer);
-  }
-
-  function onData(peer: Peer, push: (now: number) => boolean, length: number): void {
-    if (!isReading(peer)) return;
-    tally.bytesIn += length;
-    if (!push(clock.now())) drop(peer, 'oversize');
-    fanout.settle();
-  }
-
-  function accept(connection: Connection): void {
-    if (!accepting) {
-      connection.destroy();
-      return;
-    }
-    tally.connectionsAccepted++;
-    const circuit = enterCircuit(connection);
-    if (circuit === 'full') return;
-    const peer = createPeer(connection, fanout.outboxes.open(connection), circuit, clock.now());
-    enter(peer);
-    admission.arrived();
-    fanout.settle();
-  }
-
-  /** A fresh record: from now on it is read, and freed when its connection ends. */
-  function enter(peer: Peer): void {
-    const { connection, framer } = peer;
-    registry.add(peer);
-    sweeper.start();
-    connection.attach({
-      data(chunk) {
-        onData(peer, (now) => framer.push(chunk, (line) => onLine(peer, line, now)), chunk.length);
-      },
-      closed() {
-        // A refused peer was counted when it was refused.
-        free(peer, peer.state === 'ending' ? undefined : 'closed-by-peer');
-        fanout.settle();
-      },
-    });
   }
 
   /** The circuit of a fresh connection, if it is known; `full` ends the connection. */
-  function enterCircuit(connection: Connection): Circuit | 'full' | undefined {
+  #enterCircuit(connection: Connection): Circuit | 'full' | undefined {
+    const { circuits, limits, tally } = this.#options;
     if (connection.circuit === undefined) return undefined;
-    const circuit = circuits.enter(connection.circuit, limits().streamsPerCircuit);
+    const circuit = circuits.enter(connection.circuit, limits.streamsPerCircuit);
     if (circuit === 'full') {
       tally.closed['circuit-streams']++;
       connection.attach({ data() {}, closed() {} });
@@ -190,7 +230,8 @@ export function createConnections(options: ConnectionsOptions): Connections {
   }
 
   /** Sends what is owed once more, then lets every connection go. */
-  function endAll(): void {
+  #endAll(): void {
+    const { registry, fanout, dialBack, proofs, reclaims, tally } = this.#options;
     fanout.flush();
     for (const peer of [...registry.ready, ...registry.unhandshaked]) {
       registry.makeEnding(peer);
@@ -200,44 +241,14 @@ export function createConnections(options: ConnectionsOptions): Connections {
     }
     reclaims.clear();
     proofs.clear();
-    budgets.clear();
     dialBack?.clear();
-    peerlists.clear();
-    fanout.clear();
+    this.#clearReady();
   }
 
-  function cutOff(): void {
-    for (const peer of registry.ending) {
-      free(peer, undefined);
+  #cutOff(): void {
+    for (const peer of this.#options.registry.ending) {
+      this.#free(peer, undefined);
       peer.connection.destroy();
     }
   }
-
-  return {
-    accept,
-    enter,
-    drop,
-    stopAccepting() {
-      accepting = false;
-    },
-    async refusedGone() {
-      const until = clock.now() + CLOSE_LIMIT_MS;
-      while (registry.ending.size > 0 && clock.now() < until) {
-        // oxlint-disable-next-line no-await-in-loop -- looked for in turns
-        await new Promise<void>((resolve) => void clock.after(REFUSED_LOOK_MS, resolve));
-      }
-    },
-    async close() {
-      accepting = false;
-      endAll();
-      if (registry.connectionCount === 0) return;
-      await new Promise<void>((resolve) => {
-        const cancelLimit = clock.after(CLOSE_LIMIT_MS, cutOff);
-        onEmpty = () => {
-          cancelLimit();
-          resolve();
-        };
-      });
-    },
-  };
 }

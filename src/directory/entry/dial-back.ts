@@ -12,8 +12,15 @@ import { MessageType, type Network } from '../../protocol/constants.js';
 import { decodeEnvelope, encodeEnvelope } from '../../protocol/envelope.js';
 import { formatPeerHandshake, parsePeerHandshake } from '../../protocol/handshake.js';
 import { createLineFramer } from '../../protocol/line-framer.js';
-import { formatLocation, NOT_SERVING, type Location } from '../../protocol/location.js';
+import {
+  formatLocation,
+  NOT_SERVING,
+  sameLocation,
+  type Location,
+} from '../../protocol/location.js';
+import type { Fanout } from '../fanout/fanout.js';
 import type { Peer } from '../peer.js';
+import type { Registry } from '../registry.js';
 import type { DialBackSnapshot, DirectorySnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
 
@@ -44,27 +51,15 @@ export interface DialBackOptions {
  */
 export type Verdict = 'verified' | 'refuted' | 'unknown' | 'pending';
 
-export interface DialBack {
-  /**
-   * What is known of the claim of a peer that has handshaked; asks for a dial if none was made.
-   * @param urgent its nick is contested: it is dialled before others
-   */
-  check(peer: Peer, urgent: boolean): Verdict;
-  /** Begins what is due. */
-  sweep(now: number): void;
-  /** Aborts all dials and forgets what waits for one. */
-  clear(): void;
-  /** Locations that are being dialled or wait for it. */
-  readonly pending: number;
-  /** What is known, and what is to be asked; for another process to go on with. */
-  snapshot(): Pick<DirectorySnapshot, 'dialBacks' | 'toDial'>;
-  restore(snapshot: Pick<DirectorySnapshot, 'dialBacks' | 'toDial'>): void;
-}
-
 interface Answer {
   readonly location: Location;
   readonly at: number;
   readonly nick: string | undefined;
+}
+
+interface Dial {
+  readonly abort: AbortController;
+  readonly location: Location;
 }
 
 /** The nick in the first 793 of a fresh connection; undefined when none comes. Closes it. */
@@ -111,36 +106,134 @@ export function readNick(
   });
 }
 
-export function createDialBack(
-  options: DialBackOptions & {
-    readonly network: Network;
-    readonly acceptLoopback: boolean;
-    readonly clock: Clock;
-    readonly tally: Tally;
-    /** A dial is over; who calls itself so there, if anybody. */
-    readonly answered: (location: Location, nick: string | undefined) => void;
-  },
-): DialBack {
-  const { dialer, newNick, network, acceptLoopback, clock, tally } = options;
-  /** By location, oldest first. */
-  const answers = new Map<string, Answer>();
-  /** Waiting, in order. */
-  const queue = new Map<string, Location>();
-  const urgentQueue = new Map<string, Location>();
-  /** Under way. */
-  const dials = new Map<string, { readonly abort: AbortController; readonly location: Location }>();
-  let dialledAt = -Infinity;
+/** What a directory's part needs besides what the operator asked for. */
+export interface DialBackParts {
+  readonly network: Network;
+  readonly acceptLoopback: boolean;
+  readonly clock: Clock;
+  readonly registry: Registry;
+  readonly fanout: Fanout;
+  readonly tally: Tally;
+  /** Told that some peer may be verified now. */
+  readonly reclaims: { verdictsChanged(): void };
+}
 
-  function remember(key: string, answer: Answer): void {
-    answers.delete(key);
-    if (answers.size >= MAX_REMEMBERED) {
-      const [oldest] = answers.keys();
-      if (oldest !== undefined) answers.delete(oldest);
-    }
-    answers.set(key, answer);
+type DialBackState = Pick<DirectorySnapshot, 'dialBacks' | 'toDial'>;
+
+export class DialBack {
+  readonly #options: DialBackOptions;
+  readonly #parts: DialBackParts;
+  /** By location, oldest first. */
+  readonly #answers = new Map<string, Answer>();
+  /** Waiting, in order. */
+  readonly #queue = new Map<string, Location>();
+  readonly #urgentQueue = new Map<string, Location>();
+  /** Under way. */
+  readonly #dials = new Map<string, Dial>();
+  #dialledAt = -Infinity;
+
+  constructor(options: DialBackOptions, parts: DialBackParts) {
+    this.#options = options;
+    this.#parts = parts;
   }
 
-  async function ask(location: Location, signal: AbortSignal): Promise<string | undefined> {
+  /** Locations that are being dialled or wait for it. */
+  get pending(): number {
+    return this.#dials.size + this.#urgentQueue.size + this.#queue.size;
+  }
+
+  /** A peer has become ready: marks it if its location is known to answer by its nick. */
+  greet(peer: Peer): void {
+    if (this.check(peer, false) === 'verified') this.#verify(peer);
+  }
+
+  /**
+   * What is known of the claim of a peer that has handshaked; asks for a dial if none was made.
+   * @param urgent its nick is contested: it is dialled before others
+   */
+  check({ nick, location }: Peer, urgent: boolean): Verdict {
+    if (location.kind === 'not-serving') return 'unknown';
+    const key = formatLocation(location);
+    const waits = this.#urgentQueue.has(key) || (!urgent && this.#queue.has(key));
+    if (waits || this.#dials.has(key)) return 'pending';
+    const known = this.#answers.get(key);
+    if (!known || this.#parts.clock.now() - known.at >= PER_LOCATION_MS) {
+      return this.#enqueue(key, location, urgent);
+    }
+    if (known.nick === undefined) return 'unknown';
+    return known.nick === nick ? 'verified' : 'refuted';
+  }
+
+  /** Begins what is due. */
+  sweep(now: number): void {
+    if (this.#dials.size >= MAX_DIALS || now - this.#dialledAt < BETWEEN_DIALS_MS) return;
+    const waiting = this.#urgentQueue.size > 0 ? this.#urgentQueue : this.#queue;
+    for (const [key, location] of waiting) {
+      waiting.delete(key);
+      void this.#dial(key, location);
+      return;
+    }
+  }
+
+  /** Aborts all dials and forgets what waits for one. */
+  clear(): void {
+    this.#queue.clear();
+    this.#urgentQueue.clear();
+    for (const { abort } of this.#dials.values()) abort.abort();
+    this.#dials.clear();
+  }
+
+  /** What is known, and what is to be asked; for another process to go on with. */
+  snapshot(): DialBackState {
+    const now = this.#parts.clock.now();
+    const known: DialBackSnapshot[] = [];
+    for (const [key, { location, at, nick }] of this.#answers) {
+      // A dial under way has no answer yet.
+      if (!this.#dials.has(key)) known.push({ location, ms: now - at, nick });
+    }
+    const begun = [...this.#dials.values()].map(({ location }) => location);
+    const toDial = [...begun, ...this.#urgentQueue.values(), ...this.#queue.values()];
+    return { dialBacks: known, toDial };
+  }
+
+  restore({ dialBacks, toDial }: DialBackState): void {
+    const now = this.#parts.clock.now();
+    for (const { location, ms, nick } of dialBacks) {
+      this.#remember(formatLocation(location), { location, at: now - ms, nick });
+    }
+    for (const location of toDial.slice(0, MAX_QUEUED)) {
+      this.#queue.set(formatLocation(location), location);
+    }
+  }
+
+  #verify(peer: Peer): void {
+    if (peer.verified) return;
+    peer.verified = true;
+    this.#parts.tally.dialBacksVerified++;
+  }
+
+  #remember(key: string, answer: Answer): void {
+    this.#answers.delete(key);
+    if (this.#answers.size >= MAX_REMEMBERED) {
+      const [oldest] = this.#answers.keys();
+      if (oldest !== undefined) this.#answers.delete(oldest);
+    }
+    this.#answers.set(key, answer);
+  }
+
+  #enqueue(key: string, location: Location, urgent: boolean): Verdict {
+    const waiting = urgent ? this.#urgentQueue : this.#queue;
+    if (waiting.size >= MAX_QUEUED) return 'unknown';
+    this.#queue.delete(key);
+    waiting.set(key, location);
+    this.sweep(this.#parts.clock.now());
+    return 'pending';
+  }
+
+  /** The nick that answers there, if any does. */
+  async #ask(location: Location, signal: AbortSignal): Promise<string | undefined> {
+    const { dialer, newNick } = this.#options;
+    const { network, acceptLoopback } = this.#parts;
     const nick = newNick();
     const hello = encodeEnvelope(
       MessageType.HANDSHAKE,
@@ -153,87 +246,35 @@ export function createDialBack(
         return await readNick(connection, hello, network, acceptLoopback, signal);
       connection.destroy();
     } catch {
-      // A location that cannot be reached is no news; the peer stays unverified.
+      // A location that cannot be reached changes nothing; the peer stays unverified.
     }
     return undefined;
   }
 
-  async function dial(key: string, location: Location): Promise<void> {
+  async #dial(key: string, location: Location): Promise<void> {
+    const { clock, tally } = this.#parts;
     const abort = new AbortController();
     const cancel = clock.after(DIAL_TIMEOUT_MS, () => abort.abort());
     const at = clock.now();
-    dialledAt = at;
-    dials.set(key, { abort, location });
+    this.#dialledAt = at;
+    this.#dials.set(key, { abort, location });
     tally.dialBacks++;
     // Before the answer, so that an hour passes between two dials whatever becomes of this one.
-    remember(key, { location, at, nick: undefined });
-    const nick = await ask(location, abort.signal);
+    this.#remember(key, { location, at, nick: undefined });
+    const nick = await this.#ask(location, abort.signal);
     cancel();
     // Not after `clear`.
-    if (dials.get(key)?.abort !== abort) return;
-    dials.delete(key);
-    remember(key, { location, at, nick });
-    options.answered(location, nick);
+    if (this.#dials.get(key)?.abort !== abort) return;
+    this.#dials.delete(key);
+    this.#remember(key, { location, at, nick });
+    this.#parts.fanout.batch(() => this.#answered(location, nick));
   }
 
-  function sweep(now: number): void {
-    if (dials.size >= MAX_DIALS || now - dialledAt < BETWEEN_DIALS_MS) return;
-    const waiting = urgentQueue.size > 0 ? urgentQueue : queue;
-    for (const [key, location] of waiting) {
-      waiting.delete(key);
-      void dial(key, location);
-      return;
-    }
+  /** A dial is over; `nick` is the one that answered there, if any did. */
+  #answered(location: Location, nick: string | undefined): void {
+    const { registry, reclaims } = this.#parts;
+    const peer = nick === undefined ? undefined : registry.byNick(nick);
+    if (peer && sameLocation(peer.location, location)) this.#verify(peer);
+    reclaims.verdictsChanged();
   }
-
-  function enqueue(key: string, location: Location, urgent: boolean): Verdict {
-    const waiting = urgent ? urgentQueue : queue;
-    if (waiting.size >= MAX_QUEUED) return 'unknown';
-    queue.delete(key);
-    waiting.set(key, location);
-    sweep(clock.now());
-    return 'pending';
-  }
-
-  return {
-    get pending() {
-      return dials.size + urgentQueue.size + queue.size;
-    },
-    check({ nick, location }, urgent) {
-      if (location.kind === 'not-serving') return 'unknown';
-      const key = formatLocation(location);
-      if (dials.has(key) || urgentQueue.has(key) || (!urgent && queue.has(key))) return 'pending';
-      const known = answers.get(key);
-      if (!known || clock.now() - known.at >= PER_LOCATION_MS)
-        return enqueue(key, location, urgent);
-      if (known.nick === undefined) return 'unknown';
-      return known.nick === nick ? 'verified' : 'refuted';
-    },
-    sweep,
-    snapshot() {
-      const now = clock.now();
-      const known: DialBackSnapshot[] = [];
-      for (const [key, { location, at, nick }] of answers) {
-        // A dial under way has no answer yet.
-        if (!dials.has(key)) known.push({ location, ms: now - at, nick });
-      }
-      const begun = [...dials.values()].map(({ location }) => location);
-      return { dialBacks: known, toDial: [...begun, ...urgentQueue.values(), ...queue.values()] };
-    },
-    restore({ dialBacks, toDial }) {
-      const now = clock.now();
-      for (const { location, ms, nick } of dialBacks) {
-        remember(formatLocation(location), { location, at: now - ms, nick });
-      }
-      for (const location of toDial.slice(0, MAX_QUEUED)) {
-        queue.set(formatLocation(location), location);
-      }
-    },
-    clear() {
-      queue.clear();
-      urgentQueue.clear();
-      for (const { abort } of dials.values()) abort.abort();
-      dials.clear();
-    },
-  };
 }

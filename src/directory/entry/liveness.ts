@@ -9,6 +9,7 @@ import { MessageType } from '../../protocol/constants.js';
 import { encodeEnvelope } from '../../protocol/envelope.js';
 import { formatPubmsg } from '../../protocol/message.js';
 import type { Fanout } from '../fanout/fanout.js';
+import type { Peerlists } from '../fanout/peerlists.js';
 import type { DirectoryLimits } from '../limits.js';
 import { isServing, type Peer } from '../peer.js';
 import type { Registry } from '../registry.js';
@@ -16,34 +17,59 @@ import type { CloseReason, Tally } from '../stats.js';
 
 const PING = encodeEnvelope(MessageType.PING, '');
 
-export interface Liveness {
-  /** Sends a ping unless one is open. The peer must have offered `ping`. */
-  ping(peer: Peer): void;
-  /** Ends who is due to be ended and probes who is due to be probed. */
-  sweep(now: number): void;
-}
-
 export interface LivenessOptions {
   /** The directory's own nick. */
   readonly nick: string;
-  readonly limits: () => DirectoryLimits;
+  readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly fanout: Fanout;
+  readonly peerlists: Peerlists;
   readonly tally: Tally;
-  readonly drop: (peer: Peer, reason: CloseReason) => void;
+  drop(peer: Peer, reason: CloseReason): void;
 }
 
-export function createLiveness(options: LivenessOptions): Liveness {
-  const { limits, clock, registry, fanout, tally, drop } = options;
+export class Liveness {
+  readonly #options: LivenessOptions;
   /** What makes a maker that cannot be pinged speak: it answers by a private message to us. */
-  const orderbookProbe = encodeEnvelope(
-    MessageType.PUBMSG,
-    formatPubmsg(options.nick, 'orderbook'),
-  );
-  let nextBeatAt = clock.now() + limits().heartbeatIntervalMs;
+  readonly #orderbookProbe: string;
+  #nextBeatAt: number;
 
-  function ping(peer: Peer): void {
+  constructor(options: LivenessOptions) {
+    const { nick, clock, limits } = options;
+    this.#options = options;
+    this.#orderbookProbe = encodeEnvelope(MessageType.PUBMSG, formatPubmsg(nick, 'orderbook'));
+    this.#nextBeatAt = clock.now() + limits.heartbeatIntervalMs;
+  }
+
+  /** Sends the holder of a contested nick something that a live peer answers or at least takes. */
+  probe(holder: Peer): void {
+    const { fanout, peerlists, tally } = this.#options;
+    tally.nickProbes++;
+    if (holder.canPing) this.#ping(holder);
+    else fanout.direct(holder, peerlists.ownFrame());
+  }
+
+  /** Ends each peer that is due to be ended and probes each that is due to be probed. */
+  sweep(now: number): void {
+    const { registry, limits } = this.#options;
+    const beats = this.#beatDue(now);
+    const { heartbeatIdleMs } = limits;
+    // Backwards, since a dropped peer's place is taken by the last one.
+    for (let i = registry.ready.length - 1; i >= 0; i--) {
+      const peer = registry.ready[i];
+      if (!peer) continue;
+      const reason = this.#failure(peer, now);
+      if (reason) this.#options.drop(peer, reason);
+      else if (beats && now - peer.heardAt >= heartbeatIdleMs) {
+        this.#beat(peer, now - peer.heardAt, now);
+      }
+    }
+  }
+
+  /** Sends a ping unless one is open. The peer must have offered `ping`. */
+  #ping(peer: Peer): void {
+    const { clock, fanout, tally } = this.#options;
     if (peer.pingedAt !== undefined) return;
     peer.pingedAt = clock.now();
     peer.pongsDue++;
@@ -52,8 +78,9 @@ export function createLiveness(options: LivenessOptions): Liveness {
   }
 
   /** What this peer failed to do by now, if anything. */
-  function failure(peer: Peer, now: number): CloseReason | undefined {
-    const { writeStallTimeoutMs, heartbeatPongWaitMs } = limits();
+  #failure(peer: Peer, now: number): CloseReason | undefined {
+    const { limits, fanout } = this.#options;
+    const { writeStallTimeoutMs, heartbeatPongWaitMs } = limits;
     if (fanout.outboxes.stalled(peer.outbox, now, writeStallTimeoutMs)) return 'write-stall';
     if (peer.pingedAt === undefined || heartbeatPongWaitMs === 0) return undefined;
     // The ping is behind bytes that it is still taking; if it takes none, it has stalled.
@@ -62,46 +89,29 @@ export function createLiveness(options: LivenessOptions): Liveness {
   }
 
   /** Looks after a peer that has been silent for `silence` ms. */
-  function beat(peer: Peer, silence: number, now: number): void {
-    const { heartbeatIdleMs, heartbeatEvictMs } = limits();
+  #beat(peer: Peer, silence: number, now: number): void {
+    const { limits, fanout, tally } = this.#options;
+    const { heartbeatIdleMs, heartbeatEvictMs } = limits;
     if (peer.canPing) {
       tally.heartbeatProbes++;
-      ping(peer);
+      this.#ping(peer);
     } else if (isServing(peer)) {
       const probed = peer.probedAt !== undefined && peer.probedAt > peer.heardAt;
       if (probed && heartbeatEvictMs > 0 && silence >= heartbeatEvictMs) {
-        drop(peer, 'silent-maker');
+        this.#options.drop(peer, 'silent-maker');
       } else if (!probed || now - (peer.probedAt ?? 0) >= heartbeatIdleMs / 2) {
         peer.probedAt = now;
         tally.heartbeatProbes++;
         tally.messagesOut.orderbook++;
-        fanout.direct(peer, orderbookProbe);
+        fanout.direct(peer, this.#orderbookProbe);
       }
     }
   }
 
-  function beatDue(now: number): boolean {
-    const { heartbeatIntervalMs, heartbeatIdleMs } = limits();
-    if (heartbeatIntervalMs === 0 || heartbeatIdleMs === 0 || now < nextBeatAt) return false;
-    nextBeatAt = now + heartbeatIntervalMs;
+  #beatDue(now: number): boolean {
+    const { heartbeatIntervalMs, heartbeatIdleMs } = this.#options.limits;
+    if (heartbeatIntervalMs === 0 || heartbeatIdleMs === 0 || now < this.#nextBeatAt) return false;
+    this.#nextBeatAt = now + heartbeatIntervalMs;
     return true;
   }
-
-  return {
-    ping,
-    sweep(now) {
-      const beats = beatDue(now);
-      const { heartbeatIdleMs } = limits();
-      // Backwards, since a dropped peer's place is taken by the last one.
-      for (let i = registry.ready.length - 1; i >= 0; i--) {
-        const peer = registry.ready[i];
-        if (!peer) continue;
-        const reason = failure(peer, now);
-        if (reason) drop(peer, reason);
-        else if (beats && now - peer.heardAt >= heartbeatIdleMs) {
-          beat(peer, now - peer.heardAt, now);
-        }
-      }
-    },
-  };
 }

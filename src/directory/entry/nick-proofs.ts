@@ -9,8 +9,10 @@ import type { Clock } from '../../channel/ports.js';
 import { MessageType } from '../../protocol/constants.js';
 import type { RandomBytes } from '../../protocol/encryption.js';
 import { encodeEnvelope, type Envelope } from '../../protocol/envelope.js';
+import type { Location } from '../../protocol/location.js';
 import {
   createNickChallenge,
+  directoryId,
   formatNickChallenge,
   formatNickResult,
   parseNickProof,
@@ -19,8 +21,9 @@ import {
   type NickAuthCode,
   type NickAuthProof,
 } from '../../protocol/nick-auth.js';
+import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
-import type { Peer, Proving } from '../peer.js';
+import { writeFrame, type Peer, type Proving } from '../peer.js';
 import type { Registry } from '../registry.js';
 import type { ProvingSnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
@@ -36,145 +39,163 @@ export interface NickAuthOptions {
   readonly randomBytes: RandomBytes;
 }
 
-export interface NickProofs {
-  /** Whether this newcomer can be asked for a proof. */
-  asks(peer: Peer): boolean;
-  /** Whether it is refused because it cannot. */
-  demands(peer: Peer): boolean;
-  /** Asks a newcomer, state `new`, whose 795 was just written. */
-  begin(peer: Peer, handshakePayload: string): void;
-  /** The line of a peer in state `proving`; undefined for one that is no envelope. */
-  line(peer: Peer, envelope: Envelope | undefined): void;
-  /** Goes on with a peer that another process had asked. */
-  resume(peer: Peer, from: ProvingSnapshot): void;
-  /** Ends who took too long. */
-  sweep(now: number): void;
-  /** A `proving` newcomer is gone. */
-  gone(peer: Peer): void;
-  /** Stops checking. */
-  clear(): void;
+/** What admission decides about a peer that was asked. */
+export interface ProvenEntry {
+  /** Whether a peer that proved the key of its nick may have the nick. */
+  mayEnter(peer: Peer, publicKeyHex: string): boolean;
+  /** Makes it ready; its answer was written before. */
+  enter(peer: Peer, publicKeyHex: string): void;
+  /** Lets a peer go that was told why. */
+  letGo(peer: Peer, reason: 'nick-auth'): void;
 }
 
 export interface NickProofsOptions {
-  /** Absent = nobody is asked. */
-  readonly nickAuth: NickAuthOptions | undefined;
-  readonly directoryId: () => string;
-  readonly limits: () => DirectoryLimits;
+  /** Absent = no peer is asked. */
+  readonly nickAuth?: NickAuthOptions | undefined;
+  readonly location: () => Location;
+  readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly registry: Registry;
+  readonly fanout: Fanout;
   readonly tally: Tally;
-  /** Writes one frame to a peer that is not ready. */
-  readonly write: (peer: Peer, frame: string) => void;
-  /** Whether a peer that holds this key, its nick's, may come in. */
-  readonly mayEnter: (peer: Peer, publicKeyHex: string) => boolean;
-  /** Makes it ready; it was told. */
-  readonly enter: (peer: Peer, publicKeyHex: string) => void;
-  /** Lets a peer go that was told why. */
-  readonly letGo: (peer: Peer) => void;
-  /** Called after a check that no line brought about. */
-  readonly settle: () => void;
+  readonly admission: ProvenEntry;
 }
 
-export function createNickProofs(options: NickProofsOptions): NickProofs {
-  const { nickAuth, directoryId, limits, clock, registry, tally, write } = options;
-  /** Whose proof came, in order. */
-  const queue = new Set<Peer>();
-  let checkedAt = -Infinity;
-  let cancelCheck: (() => void) | undefined;
+export class NickProofs {
+  readonly #options: NickProofsOptions;
+  /** Peers whose proof came, in order. */
+  readonly #queue = new Set<Peer>();
+  #checkedAt = -Infinity;
+  #cancelCheck: (() => void) | undefined;
 
-  function tell(peer: Peer, code: NickAuthCode): void {
+  constructor(options: NickProofsOptions) {
+    this.#options = options;
+  }
+
+  /** Whether this newcomer can be asked for a proof. */
+  asks(peer: Peer): boolean {
+    return this.#options.nickAuth !== undefined && peer.features.includes(NICK_AUTH_FEATURE);
+  }
+
+  /** Whether it is refused because it cannot. */
+  demands(peer: Peer): boolean {
+    const isRequired = this.#options.nickAuth?.required === true;
+    return isRequired && !peer.features.includes(NICK_AUTH_FEATURE);
+  }
+
+  /** Asks a newcomer, state `new`, whose 795 was just written. */
+  begin(peer: Peer, handshakePayload: string): void {
+    const { nickAuth, location, clock, tally } = this.#options;
+    if (!nickAuth) return;
+    const challenge = createNickChallenge(directoryId(location()), nickAuth.randomBytes);
+    peer.state = 'proving';
+    peer.proving = {
+      challenge,
+      handshake: handshakePayload,
+      askedAt: clock.now(),
+      proof: undefined,
+    };
+    tally.messagesOut.handshake++;
+    const payload = formatNickChallenge(challenge);
+    writeFrame(peer, encodeEnvelope(MessageType.NICK_AUTH_CHALLENGE, payload), tally);
+  }
+
+  /** The line of a peer in state `proving`; undefined for one that is not an envelope. */
+  line(peer: Peer, envelope: Envelope | undefined): void {
+    const { proving } = peer;
+    if (!proving) return;
+    this.#options.tally.messagesIn.handshake++;
+    const proof =
+      envelope?.type === MessageType.NICK_AUTH_PROOF && proving.proof === undefined
+        ? parseNickProof(envelope.line)
+        : undefined;
+    if (!proof?.ok) {
+      this.#refuse(peer, 'malformed');
+      return;
+    }
+    proving.proof = proof.value;
+    this.#queue.add(peer);
+    this.#next();
+  }
+
+  /** Goes on with a peer that another process had asked. */
+  resume(peer: Peer, { challenge, handshake, askedMs, proof }: ProvingSnapshot): void {
+    peer.state = 'proving';
+    const askedAt = this.#options.clock.now() - askedMs;
+    peer.proving = { challenge, handshake, askedAt, proof };
+    if (!proof) return;
+    this.#queue.add(peer);
+    this.#next();
+  }
+
+  /** Ends each peer that took too long. */
+  sweep(now: number): void {
+    const { limits, registry } = this.#options;
+    const waitMs = Math.min(limits.handshakeTimeoutMs, MAX_ANSWER_MS);
+    for (const peer of registry.unhandshaked) {
+      if (now - peer.acceptedAt < waitMs) break;
+      const { state, proving } = peer;
+      if (state !== 'proving' || !proving || proving.proof) continue;
+      if (now - proving.askedAt >= waitMs) this.#refuse(peer, 'expired');
+    }
+  }
+
+  /** A `proving` newcomer is gone. */
+  gone(peer: Peer): void {
+    this.#queue.delete(peer);
+  }
+
+  /** Stops checking. */
+  clear(): void {
+    this.#cancelCheck?.();
+    this.#cancelCheck = undefined;
+    this.#queue.clear();
+  }
+
+  #tell(peer: Peer, code: NickAuthCode): void {
+    const { tally } = this.#options;
     tally.nickAuth[code]++;
     tally.messagesOut.handshake++;
-    write(peer, encodeEnvelope(MessageType.NICK_AUTH_RESULT, formatNickResult(code)));
+    writeFrame(peer, encodeEnvelope(MessageType.NICK_AUTH_RESULT, formatNickResult(code)), tally);
   }
 
-  function refuse(peer: Peer, code: Exclude<NickAuthCode, 'ok'>): void {
-    queue.delete(peer);
-    tell(peer, code);
-    options.letGo(peer);
+  #refuse(peer: Peer, code: Exclude<NickAuthCode, 'ok'>): void {
+    this.#queue.delete(peer);
+    this.#tell(peer, code);
+    this.#options.admission.letGo(peer, 'nick-auth');
   }
 
-  function check(peer: Peer, { challenge, handshake }: Proving, proof: NickAuthProof): void {
-    checkedAt = clock.now();
+  #check(peer: Peer, { challenge, handshake }: Proving, proof: NickAuthProof): void {
+    const { clock, admission } = this.#options;
+    this.#checkedAt = clock.now();
     if (!verifyNickProof(proof, challenge, handshake, peer.nick)) {
-      refuse(peer, 'invalid');
-    } else if (!options.mayEnter(peer, proof.publicKeyHex)) {
-      refuse(peer, 'policy');
+      this.#refuse(peer, 'invalid');
+    } else if (!admission.mayEnter(peer, proof.publicKeyHex)) {
+      this.#refuse(peer, 'policy');
     } else {
-      tell(peer, 'ok');
-      options.enter(peer, proof.publicKeyHex);
+      this.#tell(peer, 'ok');
+      admission.enter(peer, proof.publicKeyHex);
     }
   }
 
   /** Checks the next one, now or when it is time. */
-  function next(): void {
-    if (cancelCheck || queue.size === 0) return;
-    const waitMs = checkedAt + BETWEEN_CHECKS_MS - clock.now();
+  #next(): void {
+    if (this.#cancelCheck || this.#queue.size === 0) return;
+    const { clock, fanout } = this.#options;
+    const waitMs = this.#checkedAt + BETWEEN_CHECKS_MS - clock.now();
     if (waitMs > 0) {
-      cancelCheck = clock.after(waitMs, () => {
-        cancelCheck = undefined;
-        next();
-        options.settle();
+      this.#cancelCheck = clock.after(waitMs, () => {
+        this.#cancelCheck = undefined;
+        fanout.batch(() => this.#next());
       });
       return;
     }
-    for (const peer of queue) {
-      queue.delete(peer);
+    for (const peer of this.#queue) {
+      this.#queue.delete(peer);
       const { proving } = peer;
-      if (proving?.proof) check(peer, proving, proving.proof);
+      if (proving?.proof) this.#check(peer, proving, proving.proof);
       break;
     }
-    next();
+    this.#next();
   }
-
-  return {
-    asks: (peer) => nickAuth !== undefined && peer.features.includes(NICK_AUTH_FEATURE),
-    demands: (peer) => nickAuth?.required === true && !peer.features.includes(NICK_AUTH_FEATURE),
-    begin(peer, handshake) {
-      if (!nickAuth) return;
-      const challenge = createNickChallenge(directoryId(), nickAuth.randomBytes);
-      peer.state = 'proving';
-      peer.proving = { challenge, handshake, askedAt: clock.now(), proof: undefined };
-      tally.messagesOut.handshake++;
-      write(peer, encodeEnvelope(MessageType.NICK_AUTH_CHALLENGE, formatNickChallenge(challenge)));
-    },
-    line(peer, envelope) {
-      const { proving } = peer;
-      if (!proving) return;
-      tally.messagesIn.handshake++;
-      const proof =
-        envelope?.type === MessageType.NICK_AUTH_PROOF && proving.proof === undefined
-          ? parseNickProof(envelope.line)
-          : undefined;
-      if (!proof?.ok) {
-        refuse(peer, 'malformed');
-        return;
-      }
-      proving.proof = proof.value;
-      queue.add(peer);
-      next();
-    },
-    resume(peer, { challenge, handshake, askedMs, proof }) {
-      peer.state = 'proving';
-      peer.proving = { challenge, handshake, askedAt: clock.now() - askedMs, proof };
-      if (!proof) return;
-      queue.add(peer);
-      next();
-    },
-    sweep(now) {
-      const waitMs = Math.min(limits().handshakeTimeoutMs, MAX_ANSWER_MS);
-      for (const peer of registry.unhandshaked) {
-        if (now - peer.acceptedAt < waitMs) break;
-        const { state, proving } = peer;
-        if (state !== 'proving' || !proving || proving.proof) continue;
-        if (now - proving.askedAt >= waitMs) refuse(peer, 'expired');
-      }
-    },
-    gone: (peer) => void queue.delete(peer),
-    clear() {
-      cancelCheck?.();
-      cancelCheck = undefined;
-      queue.clear();
-    },
-  };
 }

@@ -16,47 +16,32 @@
 import type { Clock } from '../../channel/ports.js';
 import { sameLocation } from '../../protocol/location.js';
 import { inConversation } from '../relay/conversations.js';
-import type { Verdict } from './dial-back.js';
+import type { DialBack, Verdict } from './dial-back.js';
+import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
+import type { Liveness } from './liveness.js';
 import type { Peer } from '../peer.js';
 import type { CloseReason } from '../stats.js';
 
 /** A holder's time to prove life, at most: with a sweep's delay a dead one loses the nick in 30 s. */
 const MAX_WAIT_MS = 25_000;
 
-export interface Reclaims {
-  /** A newcomer, state `new`, whose nick `holder` has. Answers it now or keeps it `waiting`. */
-  claim(newcomer: Peer, holder: Peer): void;
-  /** A ready peer with `claimed` set said something. */
-  holderAlive(holder: Peer): void;
-  /** A ready peer is about to lose its nick to one that proved its key; who waits for it is refused. */
-  yield(holder: Peer): void;
-  /** A ready peer with `claimed` set is gone, and out of the registry. */
-  holderGone(holder: Peer): void;
-  /** A dial-back is over: some peer may be verified now. */
-  verdictsChanged(): void;
-  /** A `waiting` newcomer is gone. */
-  newcomerGone(newcomer: Peer): void;
-  /** Decides what is due. */
-  sweep(now: number): void;
-  /** Forgets all claims, without an answer to anybody. */
-  clear(): void;
-  readonly pending: number;
+/** What becomes of a newcomer. */
+export interface ClaimOutcome {
+  /** Makes it ready: the nick is free. */
+  admit(newcomer: Peer): void;
+  refuseNick(newcomer: Peer): void;
 }
 
 export interface ReclaimsOptions {
-  readonly limits: () => DirectoryLimits;
+  readonly limits: DirectoryLimits;
   readonly clock: Clock;
-  /** Makes the newcomer ready: the nick is free. */
-  readonly admit: (newcomer: Peer) => void;
-  readonly refuse: (newcomer: Peer) => void;
-  readonly drop: (holder: Peer, reason: CloseReason) => void;
-  /** What is known of a peer's location, see `DialBack.check`; `unknown` where nobody dials back. */
-  readonly check: (peer: Peer) => Verdict;
-  /** Sends the holder something that a live one answers or at least takes. */
-  readonly probe: (holder: Peer) => void;
-  /** When the holder's connection was last seen to take bytes, see `Outboxes.movedAt`. */
-  readonly movedAt: (holder: Peer) => number;
+  readonly fanout: Fanout;
+  readonly admission: ClaimOutcome;
+  readonly liveness: Liveness;
+  /** Absent where no location is dialled. */
+  readonly dialBack: DialBack | undefined;
+  drop(holder: Peer, reason: CloseReason): void;
 }
 
 interface Claim {
@@ -70,110 +55,138 @@ interface Claim {
   alive: boolean;
 }
 
-export function createReclaims(options: ReclaimsOptions): Reclaims {
-  const { limits, clock, admit, refuse, drop, probe, movedAt, check } = options;
+export class Reclaims {
+  readonly #options: ReclaimsOptions;
   /** By nick; one claim at a time. */
-  const claims = new Map<string, Claim>();
+  readonly #claims = new Map<string, Claim>();
 
-  function end(claim: Claim): void {
-    claims.delete(claim.holder.nick);
+  constructor(options: ReclaimsOptions) {
+    this.#options = options;
+  }
+
+  get pending(): number {
+    return this.#claims.size;
+  }
+
+  /** A newcomer, state `new`, whose nick `holder` has. Answers it now or keeps it `waiting`. */
+  claim(newcomer: Peer, holder: Peer): void {
+    const { limits, clock, admission, liveness } = this.#options;
+    const earlier = this.#claims.get(holder.nick);
+    if (earlier) {
+      if (this.#check(newcomer) !== 'verified' || this.#check(earlier.newcomer) === 'verified') {
+        admission.refuseNick(newcomer);
+        return;
+      }
+      this.#giveUp(earlier);
+    }
+    const wait = Math.min(limits.heartbeatPongWaitMs || MAX_WAIT_MS, MAX_WAIT_MS);
+    const askedAt = clock.now();
+    // Looked at now, so that later only what moves after this counts.
+    const behind = holder.outbox.inFlight > 0 && this.#movedAt(holder) <= askedAt;
+    const deadline = askedAt + wait;
+    const claim = { newcomer, holder, deadline, askedAt, behind, alive: false };
+    this.#claims.set(holder.nick, claim);
+    newcomer.state = 'waiting';
+    holder.claimed = true;
+    if (this.#displaces(claim) === true) this.#options.drop(holder, 'nick-displaced');
+    else liveness.probe(holder);
+  }
+
+  /** A ready peer with `claimed` set said something. */
+  holderAlive(holder: Peer): void {
+    const claim = this.#claims.get(holder.nick);
+    if (claim?.holder === holder && !claim.alive) this.#decide(claim);
+  }
+
+  /** A ready peer is about to lose its nick to one that proved its key; the newcomer is refused. */
+  yield(holder: Peer): void {
+    const claim = this.#claims.get(holder.nick);
+    if (claim?.holder === holder) this.#giveUp(claim);
+  }
+
+  /** A ready peer with `claimed` set is gone, and out of the registry. */
+  holderGone(holder: Peer): void {
+    const claim = this.#claims.get(holder.nick);
+    if (claim?.holder !== holder) return;
+    this.#end(claim);
+    this.#options.admission.admit(claim.newcomer);
+  }
+
+  /** A dial-back is over: some peer may be verified now. */
+  verdictsChanged(): void {
+    for (const claim of this.#claims.values()) {
+      if (this.#displaces(claim) === true) this.#options.drop(claim.holder, 'nick-displaced');
+      else if (claim.alive) this.#decide(claim);
+    }
+  }
+
+  /** A `waiting` newcomer is gone. */
+  newcomerGone(newcomer: Peer): void {
+    const claim = this.#claims.get(newcomer.nick);
+    if (claim?.newcomer === newcomer) this.#end(claim);
+  }
+
+  /** Forgets all claims, without an answer to anybody. */
+  clear(): void {
+    this.#claims.clear();
+  }
+
+  /** Decides what is due. */
+  sweep(now: number): void {
+    for (const claim of this.#claims.values()) {
+      const { holder, alive } = claim;
+      const { inFlight, splices } = holder.outbox;
+      if (alive && now >= claim.deadline) this.#giveUp(claim);
+      else if (!holder.canPing && inFlight === 0 && splices === undefined) this.holderAlive(holder);
+      else if (alive || now < claim.deadline) continue;
+      else if (this.#isDraining(claim)) this.#decide(claim);
+      else this.#options.drop(holder, 'nick-reclaimed');
+    }
+  }
+
+  #end(claim: Claim): void {
+    this.#claims.delete(claim.holder.nick);
     claim.holder.claimed = false;
   }
 
-  function giveUp(claim: Claim): void {
-    end(claim);
-    refuse(claim.newcomer);
+  #giveUp(claim: Claim): void {
+    this.#end(claim);
+    this.#options.admission.refuseNick(claim.newcomer);
+  }
+
+  /** What is known of a peer's location. */
+  #check(peer: Peer): Verdict {
+    return this.#options.dialBack?.check(peer, true) ?? 'unknown';
+  }
+
+  /** When the holder's connection was last seen to take bytes. */
+  #movedAt(holder: Peer): number {
+    const { fanout, clock } = this.#options;
+    return fanout.outboxes.movedAt(holder.outbox, clock.now());
   }
 
   /** Whether the newcomer wins over a living holder; `later` while a dial decides. */
-  function displaces({ newcomer, holder }: Claim): boolean | 'later' {
+  #displaces({ newcomer, holder }: Claim): boolean | 'later' {
     const same = sameLocation(newcomer.location, holder.location);
     if (holder.verified || holder.provenKey !== undefined || same) return false;
-    if (inConversation(holder, clock.now())) return false;
-    const verdict = check(newcomer);
+    if (inConversation(holder, this.#options.clock.now())) return false;
+    const verdict = this.#check(newcomer);
     if (verdict !== 'verified') return verdict === 'pending' && 'later';
     // The holder's own claim is looked at first.
-    const holders = check(holder);
+    const holders = this.#check(holder);
     return holders === 'pending' ? 'later' : holders !== 'verified';
   }
 
   /** Whether bytes moved that were on their way before the probe. */
-  function isDraining({ holder, behind, askedAt }: Claim): boolean {
-    return behind && movedAt(holder) > askedAt;
+  #isDraining({ holder, behind, askedAt }: Claim): boolean {
+    return behind && this.#movedAt(holder) > askedAt;
   }
 
   /** The holder lives: decides, or waits for the dial that does. */
-  function decide(claim: Claim): void {
-    const wins = displaces(claim);
+  #decide(claim: Claim): void {
+    const wins = this.#displaces(claim);
     if (wins === 'later') claim.alive = true;
-    else if (wins) drop(claim.holder, 'nick-displaced');
-    else giveUp(claim);
+    else if (wins) this.#options.drop(claim.holder, 'nick-displaced');
+    else this.#giveUp(claim);
   }
-
-  function holderAlive(holder: Peer): void {
-    const claim = claims.get(holder.nick);
-    if (claim?.holder === holder && !claim.alive) decide(claim);
-  }
-
-  return {
-    get pending() {
-      return claims.size;
-    },
-    claim(newcomer, holder) {
-      const earlier = claims.get(holder.nick);
-      if (earlier) {
-        if (check(newcomer) !== 'verified' || check(earlier.newcomer) === 'verified') {
-          refuse(newcomer);
-          return;
-        }
-        giveUp(earlier);
-      }
-      const wait = Math.min(limits().heartbeatPongWaitMs || MAX_WAIT_MS, MAX_WAIT_MS);
-      const askedAt = clock.now();
-      // Looked at now, so that later only what moves after this counts.
-      const behind = holder.outbox.inFlight > 0 && movedAt(holder) <= askedAt;
-      const deadline = askedAt + wait;
-      const claim = { newcomer, holder, deadline, askedAt, behind, alive: false };
-      claims.set(holder.nick, claim);
-      newcomer.state = 'waiting';
-      holder.claimed = true;
-      if (displaces(claim) === true) drop(holder, 'nick-displaced');
-      else probe(holder);
-    },
-    holderAlive,
-    yield(holder) {
-      const claim = claims.get(holder.nick);
-      if (claim?.holder === holder) giveUp(claim);
-    },
-    holderGone(holder) {
-      const claim = claims.get(holder.nick);
-      if (claim?.holder !== holder) return;
-      end(claim);
-      admit(claim.newcomer);
-    },
-    verdictsChanged() {
-      for (const claim of claims.values()) {
-        if (displaces(claim) === true) drop(claim.holder, 'nick-displaced');
-        else if (claim.alive) decide(claim);
-      }
-    },
-    newcomerGone(newcomer) {
-      const claim = claims.get(newcomer.nick);
-      if (claim?.newcomer === newcomer) end(claim);
-    },
-    clear() {
-      claims.clear();
-    },
-    sweep(now) {
-      for (const claim of claims.values()) {
-        const { holder, alive } = claim;
-        const { inFlight, splices } = holder.outbox;
-        if (alive && now >= claim.deadline) giveUp(claim);
-        else if (!holder.canPing && inFlight === 0 && splices === undefined) holderAlive(holder);
-        else if (alive || now < claim.deadline) continue;
-        else if (isDraining(claim)) decide(claim);
-        else drop(holder, 'nick-reclaimed');
-      }
-    },
-  };
 }

@@ -4,141 +4,174 @@
  */
 import type { Clock, Random } from '../../channel/ports.js';
 import { createBroadcastLog } from './broadcast-log.js';
-import { createFlushTimer } from './flush-timer.js';
+import { createFlushTimer, type FlushTimer } from './flush-timer.js';
 import { createOutboxes, type Outboxes } from './outbox.js';
+import type { DirectoryLimits } from '../limits.js';
 import type { Peer } from '../peer.js';
 import { leaveEntry, leaveFrames } from './peerlists.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, FlushReport, Tally } from '../stats.js';
-
-export interface Fanout {
-  readonly outboxes: Outboxes;
-  readonly logBytes: number;
-  /**
-   * One frame to every ready peer except `sender`, who must be ready. Leaves with the next flush.
-   * @param frame ASCII, CRLF included
-   */
-  broadcast(frame: string, sender: Peer): void;
-  /** One or more frames to a single ready peer; leaves when the turn is settled. */
-  direct(peer: Peer, frames: string | Uint8Array): void;
-  /** A ready peer is no more; the others are told with the next flush. */
-  announceLeave(peer: Peer): void;
-  /** Puts leaves into the log that are not yet in it, so that whoever joins now does not get them. */
-  recordLeaves(): void;
-  /** To be called at the end of every turn in which any of the above was called. */
-  settle(): void;
-  /** Flushes now, whatever the window. */
-  flush(): void;
-  /** Nobody is left to hear anything, or all is over: forgets what waits, leaves no timer. */
-  clear(): void;
-}
 
 export interface FanoutOptions {
   readonly registry: Registry;
   readonly clock: Clock;
   readonly random: Random;
   readonly tally: Tally;
-  readonly windowMs: number;
-  /** Most bytes a peer may lag behind. */
-  readonly sendQueueBytes: () => number;
+  /** Longest wait of a broadcast for others to leave with, in milliseconds. */
+  readonly flushWindowMs: number;
+  readonly limits: DirectoryLimits;
   /** Ends a peer that lags too far behind. */
-  readonly drop: (peer: Peer, reason: CloseReason) => void;
+  drop(peer: Peer, reason: CloseReason): void;
   readonly onFlush?: ((report: FlushReport) => void) | undefined;
 }
 
-export function createFanout(options: FanoutOptions): Fanout {
-  const { registry, clock, tally, sendQueueBytes, drop, onFlush } = options;
-  const log = createBroadcastLog();
-  /** Position up to which the last flush went. */
-  let flushed = 0;
-  const outboxes = createOutboxes({ log, clock, tally });
-  const timer = createFlushTimer(clock, options.windowMs, flush);
-  /** Peers with frames of their own from this turn. */
-  const touched = new Set<Peer>();
-  let leaves: string[] = [];
+/**
+ * What is queued inside a `batch` leaves when the outermost batch returns. What is queued outside of
+ * any batch leaves at once, so no caller has to remember anything.
+ */
+export class Fanout {
+  readonly outboxes: Outboxes;
+  readonly #options: FanoutOptions;
+  readonly #log = createBroadcastLog();
+  readonly #timer: FlushTimer;
+  /** Log position up to which the last flush went. */
+  #flushed = 0;
+  /** Peers with frames of their own that have not been written. */
+  readonly #touched = new Set<Peer>();
+  #leaves: string[] = [];
+  /** How many batches and flushes are under way, one inside the other. */
+  #depth = 0;
 
-  function recordLeaves(): void {
-    if (leaves.length === 0) return;
-    for (const frame of leaveFrames(leaves)) {
-      log.append(frame);
-      tally.messagesOut.peerlist += registry.ready.length;
-    }
-    leaves = [];
+  constructor(options: FanoutOptions) {
+    const { clock, tally } = options;
+    this.#options = options;
+    this.outboxes = createOutboxes({ log: this.#log, clock, tally });
+    this.#timer = createFlushTimer(clock, options.flushWindowMs, () => this.flush());
   }
 
-  function flush(): void {
-    recordLeaves();
+  get logBytes(): number {
+    return this.#log.size;
+  }
+
+  /** Runs `work`; everything that it queues leaves together. Returns what `work` returns. */
+  batch<T>(work: () => T): T {
+    this.#depth++;
+    try {
+      return work();
+    } finally {
+      this.#depth--;
+      this.#settle();
+    }
+  }
+
+  /**
+   * Queues one frame for every ready peer except `sender`, which must be ready.
+   * @param frame ASCII, CRLF included
+   */
+  broadcast(frame: string, sender: Peer): void {
+    const length = this.#log.append(frame);
+    this.outboxes.cutOut(sender.outbox, length);
+    this.#timer.touch();
+    this.#settle();
+  }
+
+  /** Queues one or more frames for a single ready peer. */
+  direct(peer: Peer, frames: string | Uint8Array): void {
+    const bytes = typeof frames === 'string' ? Buffer.from(frames, 'latin1') : frames;
+    this.outboxes.direct(peer.outbox, bytes);
+    this.#touched.add(peer);
+    this.#settle();
+  }
+
+  /** A peer that was ready has left; the others are told with the next flush. */
+  announceLeave(peer: Peer): void {
+    this.#leaves.push(leaveEntry(peer));
+    this.#options.tally.leavesAnnounced++;
+    this.#timer.touch();
+    this.#settle();
+  }
+
+  /** Puts leaves into the log that are not yet in it, so that a peer that joins now does not get them. */
+  recordLeaves(): void {
+    if (this.#leaves.length === 0) return;
+    const { registry, tally } = this.#options;
+    for (const frame of leaveFrames(this.#leaves)) {
+      this.#log.append(frame);
+      tally.messagesOut.peerlist += registry.ready.length;
+    }
+    this.#leaves = [];
+  }
+
+  /** Flushes now, whatever the window. */
+  flush(): void {
+    const { clock, tally, onFlush } = this.#options;
+    this.#depth++;
+    this.recordLeaves();
     tally.flushes++;
-    const { end } = log;
+    const { end } = this.#log;
     const startedAt = clock.now();
+    const slowest = this.#pumpAll(end);
+    this.#log.trim(slowest);
+    this.#writeTouched();
+    onFlush?.({
+      bytes: end - this.#flushed,
+      lagBytes: end - slowest,
+      keptBytes: this.#log.size,
+      tookMs: clock.now() - startedAt,
+    });
+    this.#flushed = end;
+    this.#depth--;
+  }
+
+  /** No peer is left, or the directory stops: forgets what waits, leaves no timer. */
+  clear(): void {
+    this.#timer.cancel();
+    this.#touched.clear();
+    this.#leaves = [];
+    this.#log.trim(this.#log.end);
+  }
+
+  /** Hands everybody the log up to `end`; returns the position of the slowest peer that stays. */
+  #pumpAll(end: number): number {
+    const { registry, random, limits } = this.#options;
     const { ready } = registry;
-    const limit = sendQueueBytes();
+    const limit = limits.sendQueueBytes;
     let slowest = end;
     const lagging: Peer[] = [];
-    // From a random one on: nobody is always the last to hear.
-    const first = Math.floor(options.random() * ready.length);
+    // Begins at a random peer, so that no peer is always the last to hear.
+    const first = Math.floor(random() * ready.length);
     for (let i = 0; i < ready.length; i++) {
       const peer = ready[(first + i) % ready.length];
       if (!peer) continue;
       const { outbox } = peer;
       outbox.due = end;
-      outboxes.pump(outbox);
+      this.outboxes.pump(outbox);
       if (outbox.cursor === end) continue;
-      if (outboxes.lag(outbox) > limit) lagging.push(peer);
+      if (this.outboxes.lag(outbox) > limit) lagging.push(peer);
       else if (outbox.cursor < slowest) slowest = outbox.cursor;
     }
-    for (const peer of lagging) drop(peer, 'lag');
-    log.trim(slowest);
-    writeTouched();
-    onFlush?.({
-      bytes: end - flushed,
-      lagBytes: end - slowest,
-      keptBytes: log.size,
-      tookMs: clock.now() - startedAt,
-    });
-    flushed = end;
+    for (const peer of lagging) this.#options.drop(peer, 'lag');
+    return slowest;
   }
 
-  function writeTouched(): void {
-    for (const peer of touched) {
-      touched.delete(peer);
+  #writeTouched(): void {
+    const { limits } = this.#options;
+    for (const peer of this.#touched) {
+      this.#touched.delete(peer);
       if (peer.state !== 'ready') continue;
-      outboxes.pump(peer.outbox);
-      if (outboxes.lag(peer.outbox) > sendQueueBytes()) drop(peer, 'lag');
+      this.outboxes.pump(peer.outbox);
+      if (this.outboxes.lag(peer.outbox) > limits.sendQueueBytes) {
+        this.#options.drop(peer, 'lag');
+      }
     }
   }
 
-  return {
-    outboxes,
-    get logBytes() {
-      return log.size;
-    },
-    broadcast(frame, sender) {
-      const length = log.append(frame);
-      outboxes.cutOut(sender.outbox, length);
-      timer.touch();
-    },
-    direct(peer, frames) {
-      const bytes = typeof frames === 'string' ? Buffer.from(frames, 'latin1') : frames;
-      outboxes.direct(peer.outbox, bytes);
-      touched.add(peer);
-    },
-    announceLeave(peer) {
-      leaves.push(leaveEntry(peer));
-      tally.leavesAnnounced++;
-      timer.touch();
-    },
-    recordLeaves,
-    settle() {
-      writeTouched();
-      timer.settle();
-    },
-    flush,
-    clear() {
-      timer.cancel();
-      touched.clear();
-      leaves = [];
-      log.trim(log.end);
-    },
-  };
+  /** Outside of any batch: writes what was queued, and flushes now or later. */
+  #settle(): void {
+    if (this.#depth > 0) return;
+    this.#depth++;
+    this.#writeTouched();
+    this.#timer.settle();
+    this.#depth--;
+  }
 }

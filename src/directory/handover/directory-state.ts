@@ -1,8 +1,9 @@
 /** A whole directory, to and from what another process goes on with. */
 import type { Clock, Connection } from '../../channel/ports.js';
 import type { Admission } from '../entry/admission.js';
-import type { Budgets } from '../relay/budgets.js';
+import type { Budgets, BudgetsSnapshot } from '../relay/budgets.js';
 import type { Circuits } from '../entry/circuits.js';
+import type { Connections } from '../entry/connections.js';
 import type { DialBack } from '../entry/dial-back.js';
 import type { Directory, MovingPeer } from '../directory-api.js';
 import type { Fanout } from '../fanout/fanout.js';
@@ -19,13 +20,14 @@ import { createPeer, type Peer } from '../peer.js';
 import type { Reclaims } from '../entry/reclaim.js';
 import type { Registry } from '../registry.js';
 import type { DirectorySnapshot, WaitingSnapshot } from '../snapshot.js';
-import type { CloseReason, Tally } from '../stats.js';
+import type { Tally } from '../stats.js';
 
 const NOTHING = new Uint8Array(0);
 /** What a moved peer is owed is handed over in pieces, so that a slow reader shows progress. */
 const OWED_PIECE_BYTES = 65_536;
 
-export interface MoveOptions {
+/** The parts of a directory that a snapshot is made of. */
+export interface StateParts {
   /** The directory's own nick. */
   readonly nick: string;
   readonly clock: Clock;
@@ -37,98 +39,108 @@ export interface MoveOptions {
   readonly admission: Admission;
   readonly reclaims: Reclaims;
   readonly proofs: NickProofs;
+  readonly connections: Connections;
   readonly tally: Tally;
-  /** Of our own visitors, who stay behind with who sent them. */
+  /** Nicks of our own test connections, which stay behind with the program that made them. */
   readonly ownNicks: ReadonlySet<string>;
-  readonly drop: (peer: Peer, reason: CloseReason) => void;
-  /** Reads a fresh record's connection from now on. */
-  readonly enter: (peer: Peer) => void;
 }
 
-export function createMove(options: MoveOptions): Pick<Directory, 'snapshot' | 'restore'> {
-  const { nick, clock, registry, fanout, budgets, circuits, dialBack, tally } = options;
-  const { admission, reclaims, proofs, ownNicks, drop, enter } = options;
+type Snapshot = ReturnType<Directory['snapshot']>;
 
-  function snapshot(
-    unsent: (connection: Connection) => Uint8Array | undefined,
-  ): ReturnType<Directory['snapshot']> {
-    const open = [...registry.ready, ...registry.unhandshaked];
-    const moving = open.flatMap((peer) => {
-      const rest = ownNicks.has(peer.nick) ? undefined : unsent(peer.connection);
-      if (rest) return [{ peer, rest }];
-      drop(peer, 'closed-by-peer');
-      return [];
-    });
-    // Those that are gone are in what the others are owed.
-    fanout.recordLeaves();
-    const now = clock.now();
-    const waiting = new Map<Peer, WaitingSnapshot[]>();
-    const { deliveries, requests, ...waits } = budgets.snapshot();
-    for (const { kind, peer, frame } of waits.waiting) {
-      const own = waiting.get(peer);
-      if (own) own.push({ kind, frame });
-      else waiting.set(peer, [{ kind, frame }]);
-    }
-    const none = { dialBacks: [], toDial: [] };
-    return {
-      state: {
-        nick,
-        tally: flatTally(tally),
-        deliveries,
-        requests,
-        circuits: circuits.all().map((circuit) => snapshotCircuit(circuit, now)),
-        ...(dialBack?.snapshot() ?? none),
-      },
-      peers: moving.map(({ peer, rest }) => {
-        const later = peer.state === 'ready' ? fanout.outboxes.owed(peer.outbox) : NOTHING;
-        const owed = rest.length === 0 ? later : Buffer.concat([rest, later]);
-        return {
-          connection: peer.connection,
-          peer: snapshotPeer(peer, owed, waiting.get(peer) ?? [], now),
-        };
-      }),
-    };
+/** See `Directory.snapshot`. */
+export function snapshotDirectory(
+  parts: StateParts,
+  unsent: (connection: Connection) => Uint8Array | undefined,
+): Snapshot {
+  const { nick, clock, registry, fanout, budgets, circuits, dialBack, tally } = parts;
+  const open = [...registry.ready, ...registry.unhandshaked];
+  const moving = open.flatMap((peer) => {
+    const rest = parts.ownNicks.has(peer.nick) ? undefined : unsent(peer.connection);
+    if (rest) return [{ peer, rest }];
+    parts.connections.drop(peer, 'closed-by-peer');
+    return [];
+  });
+  // Those that are gone are in what the others are owed.
+  fanout.recordLeaves();
+  const now = clock.now();
+  const { deliveries, requests, waiting } = budgets.snapshot();
+  const waits = waitingByPeer(waiting);
+  return {
+    state: {
+      nick,
+      tally: flatTally(tally),
+      deliveries,
+      requests,
+      circuits: circuits.all().map((circuit) => snapshotCircuit(circuit, now)),
+      ...(dialBack?.snapshot() ?? { dialBacks: [], toDial: [] }),
+    },
+    peers: moving.map(({ peer, rest }) => {
+      const later = peer.state === 'ready' ? fanout.outboxes.owed(peer.outbox) : NOTHING;
+      const owed = rest.length === 0 ? later : Buffer.concat([rest, later]);
+      return {
+        connection: peer.connection,
+        peer: snapshotPeer(peer, owed, waits.get(peer) ?? [], now),
+      };
+    }),
+  };
+}
+
+function waitingByPeer(
+  messages: BudgetsSnapshot['waiting'],
+): ReadonlyMap<Peer, readonly WaitingSnapshot[]> {
+  const waiting = new Map<Peer, WaitingSnapshot[]>();
+  for (const { kind, peer, frame } of messages) {
+    const own = waiting.get(peer);
+    if (own) own.push({ kind, frame });
+    else waiting.set(peer, [{ kind, frame }]);
   }
+  return waiting;
+}
 
-  function restore(state: DirectorySnapshot, peers: readonly MovingPeer[]): void {
-    const now = clock.now();
-    restoreTally(tally, state.tally);
-    budgets.restore(state);
-    dialBack?.restore(state);
-    for (const { id, leftMs, meters } of state.circuits) {
-      circuits.restore(id, now - (leftMs ?? 0), restoreMeters(meters, now));
-    }
-    const waiting: Peer[] = [];
-    for (const { connection, peer: from } of peers) {
-      const came = from.circuit === undefined ? undefined : circuits.enter(from.circuit, 0);
-      const circuit = came === 'full' ? undefined : came;
-      const outbox = fanout.outboxes.open(connection);
-      const peer = createPeer(connection, outbox, circuit, now - from.acceptedMs);
-      restorePeer(peer, from, now);
-      enter(peer);
-      if (from.state === 'waiting') waiting.push(peer);
-      if (from.proving) proofs.resume(peer, from.proving);
-      if (from.state === 'proving' && from.owed.length > 0) connection.write(from.owed);
-      if (from.state !== 'ready') continue;
-      fanout.outboxes.begin(outbox);
-      registry.makeReady(peer);
-      for (let at = 0; at < from.owed.length; at += OWED_PIECE_BYTES) {
-        fanout.direct(peer, from.owed.subarray(at, at + OWED_PIECE_BYTES));
-      }
-    }
-    // After all are ready, since each costs deliveries to all.
-    for (const { connection, peer: from } of peers) {
-      const peer = from.waits.length > 0 ? registry.byNick(from.nick) : undefined;
-      if (peer?.connection !== connection) continue;
-      for (const { kind, frame } of from.waits) budgets.wait(kind, peer, frame);
-    }
-    for (const newcomer of waiting) {
-      const holder = registry.byNick(newcomer.nick);
-      if (holder) reclaims.claim(newcomer, holder);
-      else admission.admit(newcomer);
-    }
-    fanout.settle();
+/** See `Directory.restore`. */
+export function restoreDirectory(
+  parts: StateParts,
+  state: DirectorySnapshot,
+  peers: readonly MovingPeer[],
+): void {
+  const { clock, registry, budgets, circuits, dialBack, admission, reclaims, tally } = parts;
+  const now = clock.now();
+  restoreTally(tally, state.tally);
+  budgets.restore(state);
+  dialBack?.restore(state);
+  for (const { id, leftMs, meters } of state.circuits) {
+    circuits.restore(id, now - (leftMs ?? 0), restoreMeters(meters, now));
   }
+  const restored = peers.map((moving) => restoreOne(parts, moving, now));
+  // After all are ready, since each costs deliveries to all.
+  for (const { connection, peer: from } of peers) {
+    const peer = from.waits.length > 0 ? registry.byNick(from.nick) : undefined;
+    if (peer?.connection !== connection) continue;
+    for (const { kind, frame } of from.waits) budgets.wait(kind, peer, frame);
+  }
+  for (const [i, newcomer] of restored.entries()) {
+    if (peers[i]?.peer.state !== 'waiting') continue;
+    const holder = registry.byNick(newcomer.nick);
+    if (holder) reclaims.claim(newcomer, holder);
+    else admission.admit(newcomer);
+  }
+}
 
-  return { snapshot, restore };
+function restoreOne(parts: StateParts, { connection, peer: from }: MovingPeer, now: number): Peer {
+  const { registry, fanout, circuits, proofs, connections } = parts;
+  const came = from.circuit === undefined ? undefined : circuits.enter(from.circuit, 0);
+  const circuit = came === 'full' ? undefined : came;
+  const outbox = fanout.outboxes.open(connection);
+  const peer = createPeer(connection, outbox, circuit, now - from.acceptedMs);
+  restorePeer(peer, from, now);
+  connections.enter(peer);
+  if (from.proving) proofs.resume(peer, from.proving);
+  if (from.state === 'proving' && from.owed.length > 0) connection.write(from.owed);
+  if (from.state !== 'ready') return peer;
+  fanout.outboxes.begin(outbox);
+  registry.makeReady(peer);
+  for (let at = 0; at < from.owed.length; at += OWED_PIECE_BYTES) {
+    fanout.direct(peer, from.owed.subarray(at, at + OWED_PIECE_BYTES));
+  }
+  return peer;
 }

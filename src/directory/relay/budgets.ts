@@ -9,9 +9,17 @@
  * they are known). A private message of a running conversation always passes.
  */
 import type { Clock } from '../../channel/ports.js';
-import { createFairQueue, type FairQueue, type Rank, type Waiting } from './fair-queue.js';
+import {
+  createFairQueue,
+  type FairQueue,
+  type PushResult,
+  type Rank,
+  type Waiting,
+} from './fair-queue.js';
+import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
 import { sourceOf, type Peer } from '../peer.js';
+import type { Registry } from '../registry.js';
 import type { Tally } from '../stats.js';
 
 /** Classes that pass at once or not at all, in order of priority. */
@@ -41,28 +49,6 @@ const SETTLED_MS = 300_000;
 /** Characters that may wait in one class. */
 const MAX_WAITING_LENGTH = 8_388_608;
 
-export interface Budgets {
-  /** Whether a message of this class with so many deliveries may pass; takes it out of the budget. */
-  spend(kind: DirectClass, deliveries: number): boolean;
-  /**
-   * Relays a public message of a ready peer, now or in its turn. False when there is no place for it
-   * to wait.
-   */
-  relay(kind: PublicClass, peer: Peer, frame: string): boolean;
-  /** Messages that wait. */
-  readonly waiting: number;
-  /** A ready peer is gone: nothing of it is relayed any more. */
-  forget(peer: Peer): void;
-  /** Nobody is left: nothing waits, no timer is left. */
-  clear(): void;
-  /** What is left, and all that waits; for another process to go on with. */
-  snapshot(): BudgetsSnapshot;
-  /** The buckets of a snapshot; to be called before anything is relayed. */
-  restore(levels: Pick<BudgetsSnapshot, 'deliveries' | 'requests'>): void;
-  /** A message that waited, of a ready peer. */
-  wait(kind: PublicClass, peer: Peer, frame: string): void;
-}
-
 export interface BudgetsSnapshot {
   /** Undefined: full. */
   readonly deliveries: number | undefined;
@@ -71,15 +57,11 @@ export interface BudgetsSnapshot {
 }
 
 export interface BudgetsOptions {
-  readonly limits: () => DirectoryLimits;
+  readonly limits: DirectoryLimits;
   readonly clock: Clock;
+  readonly registry: Registry;
+  readonly fanout: Fanout;
   readonly tally: Tally;
-  /** Ready peers. */
-  readonly peerCount: () => number;
-  /** Hands a message to all but its sender. */
-  readonly broadcast: (kind: PublicClass, peer: Peer, frame: string) => void;
-  /** The end of a turn in which something was handed over out of turn. */
-  readonly settle: () => void;
 }
 
 interface Bucket {
@@ -109,40 +91,129 @@ function newQueue(placesPerSource: number): FairQueue {
   return createFairQueue({ placesPerSource, maxLength: MAX_WAITING_LENGTH });
 }
 
-export function createBudgets(options: BudgetsOptions): Budgets {
-  const { limits, clock, tally, peerCount } = options;
-  const deliveries: Bucket = { level: Infinity, filledAt: clock.now() };
-  const requests: Bucket = { level: Infinity, filledAt: clock.now() };
-  const queues: Readonly<Record<PublicClass, FairQueue>> = {
+/** A kind whose own rate is switched off is not limited at all. */
+function isLimited(kind: DirectClass | PublicClass, limits: DirectoryLimits): boolean {
+  switch (kind) {
+    case 'conversation':
+    case 'privmsg':
+      return limits.privmsgPerSecond > 0;
+    case 'peerlist':
+      return limits.getpeerlistPerMinute > 0;
+    case 'orderbook':
+      return limits.orderbookPerMinute > 0;
+    case 'offer':
+    case 'other':
+      return limits.pubmsgPerMinute > 0;
+  }
+}
+
+export class Budgets {
+  readonly #options: BudgetsOptions;
+  readonly #deliveries: Bucket;
+  readonly #requests: Bucket;
+  readonly #queues: Readonly<Record<PublicClass, FairQueue>> = {
     // A maker says what it offers in a handful of messages.
     offer: newQueue(4),
     // A second request would bring the same answers as the first.
     orderbook: newQueue(1),
     other: newQueue(2),
   };
-  let cancelTimer: (() => void) | undefined;
+  #cancelTimer: (() => void) | undefined;
 
-  /** A kind whose own rate is switched off is not limited at all. */
-  function isLimited(kind: DirectClass | PublicClass): boolean {
-    const { privmsgPerSecond, getpeerlistPerMinute, orderbookPerMinute, pubmsgPerMinute } =
-      limits();
-    switch (kind) {
-      case 'conversation':
-      case 'privmsg':
-        return privmsgPerSecond > 0;
-      case 'peerlist':
-        return getpeerlistPerMinute > 0;
-      case 'orderbook':
-        return orderbookPerMinute > 0;
-      case 'offer':
-      case 'other':
-        return pubmsgPerMinute > 0;
+  constructor(options: BudgetsOptions) {
+    this.#options = options;
+    const filledAt = options.clock.now();
+    this.#deliveries = { level: Infinity, filledAt };
+    this.#requests = { level: Infinity, filledAt };
+  }
+
+  /** Messages that wait. */
+  get waiting(): number {
+    return PUBLIC_CLASSES.reduce((sum, kind) => sum + this.#queues[kind].size, 0);
+  }
+
+  /** Whether a message of this class with so many deliveries may pass; takes it out of the budget. */
+  spend(kind: DirectClass, deliveries: number): boolean {
+    const { limits, clock } = this.#options;
+    if (isLimited(kind, limits)) {
+      if (this.#waitMs(kind, clock.now()) > 0) return false;
+      this.#charge(kind, deliveries);
     }
+    return true;
+  }
+
+  /**
+   * Relays a public message of a ready peer, now or in its turn. False when there is no place for it
+   * to wait.
+   */
+  relay(kind: PublicClass, peer: Peer, frame: string): boolean {
+    const { limits, clock, tally } = this.#options;
+    if (!isLimited(kind, limits)) {
+      this.#broadcast(kind, peer, frame);
+      return true;
+    }
+    const now = clock.now();
+    if (this.#queues[kind].size === 0 && this.#waitMs(kind, now) === 0) {
+      this.#pass(kind, peer, frame);
+      return true;
+    }
+    const result = this.#push(kind, peer, frame);
+    if (result === 'full') return false;
+    if (result === 'waiting') tally.delayed++;
+    else tally.dropped.repeated++;
+    this.#arm();
+    return true;
+  }
+
+  /** A ready peer is gone: nothing of it is relayed any more. */
+  forget(peer: Peer): void {
+    if (!peer.waits) return;
+    const source = sourceOf(peer);
+    for (const kind of PUBLIC_CLASSES) this.#queues[kind].forget(source, peer);
+    this.#stopIfIdle();
+  }
+
+  /** No peer is left: nothing waits, no timer is left. */
+  clear(): void {
+    for (const kind of PUBLIC_CLASSES) this.#queues[kind].clear();
+    this.#stopIfIdle();
+  }
+
+  /** What is left, and all that waits; for another process to go on with. */
+  snapshot(): BudgetsSnapshot {
+    return {
+      deliveries: levelOf(this.#deliveries),
+      requests: levelOf(this.#requests),
+      waiting: PUBLIC_CLASSES.flatMap((kind) =>
+        this.#queues[kind].all().map((message) => ({ ...message, kind })),
+      ),
+    };
+  }
+
+  /** The buckets of a snapshot; to be called before anything is relayed. */
+  restore(levels: Pick<BudgetsSnapshot, 'deliveries' | 'requests'>): void {
+    this.#deliveries.level = levels.deliveries ?? Infinity;
+    this.#requests.level = levels.requests ?? Infinity;
+  }
+
+  /** A message that waited in another process, of a ready peer. */
+  wait(kind: PublicClass, peer: Peer, frame: string): void {
+    this.#push(kind, peer, frame);
+    this.#arm();
+  }
+
+  #push(kind: PublicClass, peer: Peer, frame: string): PushResult {
+    const rank = rankOf(peer, this.#options.clock.now());
+    const result = this.#queues[kind].push(sourceOf(peer), rank, { peer, frame });
+    if (result !== 'full') peer.waits = true;
+    return result;
   }
 
   /** Milliseconds until a message of this class may pass; 0 when it may now. */
-  function waitMs(kind: DirectClass | PublicClass, now: number): number {
-    const { deliveriesPerSecond, orderbookPerSecond } = limits();
+  #waitMs(kind: DirectClass | PublicClass, now: number): number {
+    const { deliveriesPerSecond, orderbookPerSecond } = this.#options.limits;
+    const deliveries = this.#deliveries;
+    const requests = this.#requests;
     let wait = 0;
     if (deliveriesPerSecond > 0) {
       refill(deliveries, deliveriesPerSecond, now);
@@ -161,106 +232,53 @@ export function createBudgets(options: BudgetsOptions): Budgets {
     return wait;
   }
 
-  function charge(kind: DirectClass | PublicClass, count: number): void {
-    deliveries.level -= LINE_COST + count;
-    if (kind === 'orderbook') requests.level--;
+  #charge(kind: DirectClass | PublicClass, deliveries: number): void {
+    this.#deliveries.level -= LINE_COST + deliveries;
+    if (kind === 'orderbook') this.#requests.level--;
   }
 
-  function pass(kind: PublicClass, peer: Peer, frame: string): void {
-    charge(kind, peerCount() - 1);
-    options.broadcast(kind, peer, frame);
+  #pass(kind: PublicClass, peer: Peer, frame: string): void {
+    this.#charge(kind, this.#options.registry.ready.length - 1);
+    this.#broadcast(kind, peer, frame);
+  }
+
+  /** Hands a message to all but its sender. */
+  #broadcast(kind: PublicClass, peer: Peer, frame: string): void {
+    const { registry, fanout, tally } = this.#options;
+    tally.messagesOut[kind === 'orderbook' ? kind : 'pubmsg'] += registry.ready.length - 1;
+    fanout.broadcast(frame, peer);
   }
 
   /** Relays what may pass by now, the higher classes first. */
-  function drain(): void {
+  #drain(): void {
     for (const kind of PUBLIC_CLASSES) {
-      const queue = queues[kind];
-      while (queue.size > 0 && waitMs(kind, clock.now()) === 0) {
+      const queue = this.#queues[kind];
+      while (queue.size > 0 && this.#waitMs(kind, this.#options.clock.now()) === 0) {
         const next = queue.shift();
-        if (next) pass(kind, next.peer, next.frame);
+        if (next) this.#pass(kind, next.peer, next.frame);
       }
     }
   }
 
-  function arm(): void {
-    if (cancelTimer) return;
+  #arm(): void {
+    if (this.#cancelTimer) return;
+    const { clock, fanout } = this.#options;
     const now = clock.now();
-    const waits = PUBLIC_CLASSES.filter((kind) => queues[kind].size > 0).map((kind) =>
-      waitMs(kind, now),
+    const waits = PUBLIC_CLASSES.filter((kind) => this.#queues[kind].size > 0).map((kind) =>
+      this.#waitMs(kind, now),
     );
     if (waits.length === 0) return;
     const wait = Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, Math.ceil(Math.min(...waits))));
-    cancelTimer = clock.after(wait, () => {
-      cancelTimer = undefined;
-      drain();
-      arm();
-      options.settle();
+    this.#cancelTimer = clock.after(wait, () => {
+      this.#cancelTimer = undefined;
+      fanout.batch(() => this.#drain());
+      this.#arm();
     });
   }
 
-  function stopIfIdle(): void {
-    if (PUBLIC_CLASSES.some((kind) => queues[kind].size > 0)) return;
-    cancelTimer?.();
-    cancelTimer = undefined;
+  #stopIfIdle(): void {
+    if (this.waiting > 0) return;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
   }
-
-  return {
-    get waiting() {
-      return PUBLIC_CLASSES.reduce((sum, kind) => sum + queues[kind].size, 0);
-    },
-    spend(kind, count) {
-      if (isLimited(kind)) {
-        if (waitMs(kind, clock.now()) > 0) return false;
-        charge(kind, count);
-      }
-      return true;
-    },
-    relay(kind, peer, frame) {
-      if (!isLimited(kind)) {
-        options.broadcast(kind, peer, frame);
-        return true;
-      }
-      const queue = queues[kind];
-      const now = clock.now();
-      if (queue.size === 0 && waitMs(kind, now) === 0) {
-        pass(kind, peer, frame);
-        return true;
-      }
-      const result = queue.push(sourceOf(peer), rankOf(peer, now), { peer, frame });
-      if (result === 'full') return false;
-      if (result === 'waiting') tally.delayed++;
-      else tally.dropped.repeated++;
-      peer.waits = true;
-      arm();
-      return true;
-    },
-    forget(peer) {
-      if (!peer.waits) return;
-      const source = sourceOf(peer);
-      for (const kind of PUBLIC_CLASSES) queues[kind].forget(source, peer);
-      stopIfIdle();
-    },
-    clear() {
-      for (const kind of PUBLIC_CLASSES) queues[kind].clear();
-      stopIfIdle();
-    },
-    snapshot() {
-      return {
-        deliveries: levelOf(deliveries),
-        requests: levelOf(requests),
-        waiting: PUBLIC_CLASSES.flatMap((kind) =>
-          queues[kind].all().map((message) => ({ ...message, kind })),
-        ),
-      };
-    },
-    restore(levels) {
-      deliveries.level = levels.deliveries ?? Infinity;
-      requests.level = levels.requests ?? Infinity;
-    },
-    wait(kind, peer, frame) {
-      queues[kind].push(sourceOf(peer), rankOf(peer, clock.now()), { peer, frame });
-      peer.waits = true;
-      arm();
-    },
-  };
 }

@@ -37,117 +37,159 @@ function publicClass(text: string): PublicClass {
   return OFFER_START.test(text) ? 'offer' : 'other';
 }
 
-export interface Relay {
-  /** A line of a ready peer that is a valid envelope. */
-  line(peer: Peer, envelope: Envelope): void;
-  /** A line of a ready peer that is none. */
-  malformed(peer: Peer): void;
-}
-
 export interface RelayOptions {
   /** The directory's own nick. */
   readonly nick: string;
-  readonly limits: () => DirectoryLimits;
+  readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly fanout: Fanout;
   readonly peerlists: Peerlists;
   readonly budgets: Budgets;
   readonly tally: Tally;
-  readonly drop: (peer: Peer, reason: CloseReason) => void;
+  drop(peer: Peer, reason: CloseReason): void;
 }
 
-export function createRelay(options: RelayOptions): Relay {
-  const { nick, limits, clock, registry, fanout, peerlists, budgets, tally, drop } = options;
+export class Relay {
+  readonly #options: RelayOptions;
 
-  function ignore(reason: DropReason): void {
-    tally.dropped[reason]++;
+  constructor(options: RelayOptions) {
+    this.#options = options;
+  }
+
+  /** A line of a ready peer that is a valid envelope. */
+  line(peer: Peer, { type, line }: Envelope): void {
+    switch (type) {
+      case MessageType.PUBMSG:
+        this.#pubmsg(peer, line);
+        break;
+      case MessageType.PRIVMSG:
+        this.#privmsg(peer, line);
+        break;
+      case MessageType.GETPEERLIST:
+        this.#getpeerlist(peer);
+        break;
+      case MessageType.PING:
+        this.#ping(peer);
+        break;
+      case MessageType.PONG:
+        this.#pong(peer);
+        break;
+      case MessageType.DISCONNECT:
+        this.#options.drop(peer, 'disconnect-message');
+        break;
+      case MessageType.HANDSHAKE:
+        this.#junk(peer, 'second-handshake');
+        break;
+      default:
+        this.#junk(peer, 'unknown-type');
+    }
+  }
+
+  /** A line of a ready peer that is not an envelope. */
+  malformed(peer: Peer): void {
+    const { limits, clock } = this.#options;
+    this.#ignore('malformed');
+    if (meter(sourceOf(peer), 'junk', limits, clock.now()) !== 'pass') {
+      this.#options.drop(peer, 'malformed');
+    }
+  }
+
+  #ignore(reason: DropReason): void {
+    this.#options.tally.dropped[reason]++;
   }
 
   /** Whether a message of this kind is within the peer's rate; counts it, and ends a flooder. */
-  function allowed(peer: Peer, kind: Exclude<RateClass, 'junk'>): boolean {
-    const verdict = meter(sourceOf(peer), kind, limits(), clock.now());
+  #allowed(peer: Peer, kind: Exclude<RateClass, 'junk'>): boolean {
+    const { limits, clock } = this.#options;
+    const verdict = meter(sourceOf(peer), kind, limits, clock.now());
     if (verdict === 'pass') return true;
-    ignore(`rate-${kind}`);
-    if (verdict === 'flood') drop(peer, 'rate');
+    this.#ignore(`rate-${kind}`);
+    if (verdict === 'flood') this.#options.drop(peer, 'rate');
     return false;
   }
 
   /** A line that parses but means nothing. */
-  function junk(peer: Peer, reason: DropReason): void {
-    ignore(reason);
+  #junk(peer: Peer, reason: DropReason): void {
+    const { limits, clock, tally } = this.#options;
+    this.#ignore(reason);
     tally.messagesIn.other++;
-    if (meter(sourceOf(peer), 'junk', limits(), clock.now()) === 'flood') drop(peer, 'rate');
+    if (meter(sourceOf(peer), 'junk', limits, clock.now()) === 'flood') {
+      this.#options.drop(peer, 'rate');
+    }
   }
 
   /** The route of a payload that is this peer's to send, or undefined when it was dealt with. */
-  function route(peer: Peer, payload: string): RoutedPayload | undefined {
+  #route(peer: Peer, payload: string): RoutedPayload | undefined {
     const parsed = parseRoute(payload);
     if (!parsed.ok || parsed.value.text === '') {
-      junk(peer, 'route');
+      this.#junk(peer, 'route');
       return undefined;
     }
     if (parsed.value.from === peer.nick) return parsed.value;
-    ignore('spoofed-from');
+    this.#ignore('spoofed-from');
     peer.spoofs++;
-    if (peer.spoofs >= MAX_SPOOFS) drop(peer, 'spoofed-from');
+    if (peer.spoofs >= MAX_SPOOFS) this.#options.drop(peer, 'spoofed-from');
     return undefined;
   }
 
-  function pubmsg(peer: Peer, payload: string): void {
-    const routed = route(peer, payload);
+  #pubmsg(peer: Peer, payload: string): void {
+    const { tally, budgets } = this.#options;
+    const routed = this.#route(peer, payload);
     if (!routed) return;
     if (routed.to !== undefined) {
-      junk(peer, 'type-mismatch');
+      this.#junk(peer, 'type-mismatch');
       return;
     }
     // Anywhere in the text, so that a second command does not escape the count.
     const kind = routed.text.includes('orderbook') ? 'orderbook' : 'pubmsg';
     tally.messagesIn[kind]++;
-    if (!allowed(peer, kind)) return;
+    if (!this.#allowed(peer, kind)) return;
     const frame = encodeEnvelope(MessageType.PUBMSG, payload);
     if (!fitsOneLine(frame)) {
-      ignore('too-long');
+      this.#ignore('too-long');
       return;
     }
     const budget = publicClass(routed.text);
-    if (!budgets.relay(budget, peer, frame)) ignore(`budget-${budget}`);
+    if (!budgets.relay(budget, peer, frame)) this.#ignore(`budget-${budget}`);
   }
 
-  function privmsg(peer: Peer, payload: string): void {
-    const routed = route(peer, payload);
+  #privmsg(peer: Peer, payload: string): void {
+    const { nick, clock, registry, tally } = this.#options;
+    const routed = this.#route(peer, payload);
     if (!routed) return;
     const { to } = routed;
     if (to === undefined) {
-      junk(peer, 'type-mismatch');
+      this.#junk(peer, 'type-mismatch');
       return;
     }
     tally.messagesIn.privmsg++;
     const target = registry.byNick(to);
     const running = target !== undefined && isRunning(peer, target, clock.now());
-    if (!allowed(peer, running ? 'conversation' : 'privmsg')) return;
-    if (target && target !== peer) deliver(peer, target, payload, running);
-    else if (target === peer) ignore('to-self');
-    else if (to === nick) ignore('to-directory');
-    else absent(peer, to);
+    if (!this.#allowed(peer, running ? 'conversation' : 'privmsg')) return;
+    if (target && target !== peer) this.#deliver(peer, target, payload, running);
+    else if (target === peer) this.#ignore('to-self');
+    else if (to === nick) this.#ignore('to-directory');
+    else this.#absent(peer, to);
   }
 
-  function deliver(peer: Peer, target: Peer, payload: string, running: boolean): void {
+  #deliver(peer: Peer, target: Peer, payload: string, running: boolean): void {
+    const { limits, clock, fanout, peerlists, budgets, tally } = this.#options;
     const frame = encodeEnvelope(MessageType.PRIVMSG, payload);
     if (!fitsOneLine(frame)) {
-      ignore('too-long');
+      this.#ignore('too-long');
       return;
     }
     const part = running ? CONVERSATION_ROOM : PRIVMSG_ROOM;
     // One line always has room, however short the queue.
-    const room = Math.max(MAX_LINE_BYTES, limits().sendQueueBytes * part);
+    const room = Math.max(MAX_LINE_BYTES, limits.sendQueueBytes * part);
     if (fanout.outboxes.lag(target.outbox) + frame.length > room) {
-      ignore('target-busy');
-      tellGone(peer, target.nick);
+      this.#ignore('target-busy');
+      this.#tellGone(peer, target.nick);
       return;
     }
     if (!budgets.spend(running ? 'conversation' : 'privmsg', 1)) {
-      ignore('budget-privmsg');
+      this.#ignore('budget-privmsg');
       return;
     }
     noteMessage(peer, target, running, clock.now());
@@ -156,16 +198,17 @@ export function createRelay(options: RelayOptions): Relay {
     fanout.direct(target, frame + peerlists.pushFrame(peer, target));
   }
 
-  function absent(peer: Peer, to: string): void {
-    ignore('absent');
-    tellGone(peer, to);
+  #absent(peer: Peer, to: string): void {
+    this.#ignore('absent');
+    this.#tellGone(peer, to);
   }
 
   /** So that a taker turns to somebody else at once. */
-  function tellGone(peer: Peer, to: string): void {
+  #tellGone(peer: Peer, to: string): void {
+    const { clock, fanout, budgets, tally } = this.#options;
     if (!isRoutableNick(to) || !goneNoticeDue(peer, to, clock.now())) return;
     if (!budgets.spend('peerlist', 1)) {
-      ignore('budget-peerlist');
+      this.#ignore('budget-peerlist');
       return;
     }
     tally.goneNotices++;
@@ -173,18 +216,19 @@ export function createRelay(options: RelayOptions): Relay {
     fanout.direct(peer, goneFrame(to));
   }
 
-  function getpeerlist(peer: Peer): void {
+  #getpeerlist(peer: Peer): void {
+    const { limits, fanout, peerlists, budgets, tally } = this.#options;
     tally.messagesIn.getpeerlist++;
-    if (!allowed(peer, 'getpeerlist')) return;
-    // First, so that nothing is made for who gets nothing.
+    if (!this.#allowed(peer, 'getpeerlist')) return;
+    // Charged first, so that no answer is built for a peer that gets none.
     if (!budgets.spend('peerlist', peerlists.answerLines)) {
-      ignore('budget-peerlist');
+      this.#ignore('budget-peerlist');
       return;
     }
     const pieces = peerlists.answer(peer);
     const size = pieces.reduce((sum, piece) => sum + piece.length, 0);
-    if (fanout.outboxes.lag(peer.outbox) + size > limits().sendQueueBytes) {
-      ignore('getpeerlist-busy');
+    if (fanout.outboxes.lag(peer.outbox) + size > limits.sendQueueBytes) {
+      this.#ignore('getpeerlist-busy');
       return;
     }
     tally.messagesOut.peerlist += peerlists.answerLines;
@@ -192,59 +236,26 @@ export function createRelay(options: RelayOptions): Relay {
   }
 
   /** A 799 kills a peer of the original kind, so it only goes to those that offered `ping`. */
-  function ping(peer: Peer): void {
+  #ping(peer: Peer): void {
+    const { fanout, tally } = this.#options;
     if (!peer.canPing) {
-      junk(peer, 'unknown-type');
+      this.#junk(peer, 'unknown-type');
       return;
     }
     tally.messagesIn.ping++;
-    if (!allowed(peer, 'ping')) return;
+    if (!this.#allowed(peer, 'ping')) return;
     tally.messagesOut.pong++;
     fanout.direct(peer, PONG);
   }
 
-  /** Its work was done by arriving. One that answers nothing counts as a ping: it costs as much to read. */
-  function pong(peer: Peer): void {
+  /** Its arrival was all it is for. A pong that answers no ping counts as a ping: it costs as much to read. */
+  #pong(peer: Peer): void {
     if (!peer.canPing) {
-      junk(peer, 'unknown-type');
+      this.#junk(peer, 'unknown-type');
       return;
     }
-    tally.messagesIn.pong++;
+    this.#options.tally.messagesIn.pong++;
     if (peer.pongsDue > 0) peer.pongsDue--;
-    else allowed(peer, 'ping');
+    else this.#allowed(peer, 'ping');
   }
-
-  return {
-    line(peer, { type, line }) {
-      switch (type) {
-        case MessageType.PUBMSG:
-          pubmsg(peer, line);
-          break;
-        case MessageType.PRIVMSG:
-          privmsg(peer, line);
-          break;
-        case MessageType.GETPEERLIST:
-          getpeerlist(peer);
-          break;
-        case MessageType.PING:
-          ping(peer);
-          break;
-        case MessageType.PONG:
-          pong(peer);
-          break;
-        case MessageType.DISCONNECT:
-          drop(peer, 'disconnect-message');
-          break;
-        case MessageType.HANDSHAKE:
-          junk(peer, 'second-handshake');
-          break;
-        default:
-          junk(peer, 'unknown-type');
-      }
-    },
-    malformed(peer) {
-      ignore('malformed');
-      if (meter(sourceOf(peer), 'junk', limits(), clock.now()) !== 'pass') drop(peer, 'malformed');
-    },
-  };
 }
