@@ -3,6 +3,7 @@ import { benchDoor } from './door.js';
 import { benchFanout } from './fanout.js';
 import { benchMemory } from './memory.js';
 import { benchOrderbook } from './orderbook.js';
+import { benchStart } from './start.js';
 import { printMachine } from './table.js';
 
 const BENCHMARKS = {
@@ -10,8 +11,9 @@ const BENCHMARKS = {
   memory: benchMemory,
   orderbook: benchOrderbook,
   door: benchDoor,
+  start: benchStart,
 };
-const USAGE = 'usage: scripts/bench fanout|memory|orderbook|door [--quick]';
+const USAGE = 'usage: scripts/bench fanout|memory|orderbook|door|start [--quick]';
 
 const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
   text !== undefined && Object.hasOwn(BENCHMARKS, text);

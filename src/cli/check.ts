@@ -1,21 +1,21 @@
 /** `onionmc check`: what a stranger finds at a directory, of whatever implementation. */
 import { join } from 'node:path';
-import { InvalidArgumentError, Option, type Command } from 'commander';
 import { LOCATION_FAULTS } from '../config/directory-nodes.js';
 import type { Settings } from '../config/settings.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { isFine, type ProbeResult } from '../probe/probe.js';
-import { NETWORKS, VIRTUAL_PORT, type Network } from '../protocol/constants.js';
+import { VIRTUAL_PORT, type Network } from '../protocol/constants.js';
 import { formatLocation, parseLocation, type Location } from '../protocol/location.js';
 import { checkDirectories, neverLeft } from '../roles/check.js';
 import { historyEntry, openCheckHistory, type CheckHistory } from '../roles/check-history.js';
 import { openOverlay } from '../roles/open-overlay.js';
 import { checkJson, checkTable, welcomeLines } from './check-view.js';
+import { HISTORY_FILE } from './defaults.js';
 import { UsageError } from './errors.js';
 import { print, printScreen } from './print.js';
-import { openProgram, parseDatadir, withCommonOptions, type CommonOptions } from './program.js';
+import { openProgram, type CommonOptions } from './program.js';
 
 interface CheckCommandOptions extends CommonOptions {
   readonly relay?: boolean;
@@ -27,31 +27,7 @@ interface CheckCommandOptions extends CommonOptions {
   readonly history?: string;
 }
 
-const HISTORY_FILE = 'check-history.jsonl';
-const MIN_INTERVAL_SECONDS = 10;
-const MAX_INTERVAL_SECONDS = 86_400;
 const MAX_DIRECTORIES = 100;
-
-function parseInterval(text: string): number {
-  const value = Number(text);
-  const isNumber = /^\d+(\.\d+)?$/.test(text);
-  if (!isNumber || value < MIN_INTERVAL_SECONDS || value > MAX_INTERVAL_SECONDS) {
-    throw new InvalidArgumentError(
-      `a number of seconds from ${MIN_INTERVAL_SECONDS} to ${MAX_INTERVAL_SECONDS}.`,
-    );
-  }
-  return value;
-}
-
-function parseSocks(text: string): { host: string; port: number } {
-  const colon = text.lastIndexOf(':');
-  const host = text.slice(0, Math.max(colon, 0)).replace(/^\[(.*)\]$/, '$1');
-  const port = Number(text.slice(colon + 1));
-  if (host === '' || /\s/.test(text) || !Number.isInteger(port) || port < 1 || port > 65_535) {
-    throw new InvalidArgumentError('host:port of the SOCKS port of Tor, e.g. 127.0.0.1:9050.');
-  }
-  return { host, port };
-}
 
 const REMEDIES = {
   onion: 'give <56 characters>.onion or <56 characters>.onion:5222',
@@ -145,7 +121,10 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-async function runCheck(given: readonly string[], options: CheckCommandOptions): Promise<void> {
+export async function runCheck(
+  given: readonly string[],
+  options: CheckCommandOptions,
+): Promise<void> {
   const program = await openProgram('check', options, { endsWithTerminal: true });
   const { log, shutdown } = program;
   const { signal } = shutdown;
@@ -182,43 +161,4 @@ async function runCheck(given: readonly string[], options: CheckCommandOptions):
     // oxlint-disable-next-line no-await-in-loop
     if (!signal.aborted) results = await round();
   }
-}
-
-const DEFAULT_INTERVAL_SECONDS = 300;
-
-export function addCheckCommand(program: Command): void {
-  withCommonOptions(
-    program
-      .command('check')
-      .description('say what a stranger finds at directories of any kind, with times')
-      .argument('[address...]', 'onions of directories (default: directory_nodes)')
-      .option('--relay', 'also send messages between two throw-away nicks')
-      .option('--json', 'print for programs; with --watch one line for each round')
-      .option('--watch', 'check again and again, and show uptime')
-      .option(
-        '--interval <seconds>',
-        'with --watch: between rounds',
-        parseInterval,
-        DEFAULT_INTERVAL_SECONDS,
-      )
-      .option(
-        '--history <file>',
-        `where results are kept (default with --watch: ${HISTORY_FILE} in the data directory)`,
-        parseDatadir,
-      )
-      .option(
-        '--socks <host:port>',
-        'SOCKS port of Tor (default: as configured, else a Tor of our own)',
-        parseSocks,
-      )
-      .addOption(
-        new Option('--network <name>', 'the network to ask for (default: as configured)').choices(
-          NETWORKS,
-        ),
-      )
-      .addHelpText(
-        'after',
-        '\nExit code: 0 all are fine, 1 some are not, 2 usage, 3 Tor cannot be reached.',
-      ),
-  ).action(runCheck);
 }

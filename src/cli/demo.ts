@@ -1,6 +1,5 @@
 /** `onionmc demo`: directory, makers and taker on a private Tor network on this machine. */
 import { performance } from 'node:perf_hooks';
-import { InvalidArgumentError, type Command } from 'commander';
 import { createScreen, type Screen } from '../lab/demo/screen.js';
 import { runDemo, type DemoResult } from '../lab/demo/story.js';
 import { createLog } from '../ops/log.js';
@@ -13,16 +12,6 @@ interface DemoCommandOptions {
   readonly seconds?: number;
   readonly loopback?: boolean;
   readonly json?: boolean;
-}
-
-const MAX_SECONDS = 86_400;
-
-function parseSeconds(text: string): number {
-  const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > MAX_SECONDS) {
-    throw new InvalidArgumentError(`a number of seconds, at most ${MAX_SECONDS}.`);
-  }
-  return value;
 }
 
 function median(values: readonly number[]): string {
@@ -56,7 +45,7 @@ function summarise(screen: Screen, result: DemoResult): void {
   ]);
 }
 
-async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
+export async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
   const began = performance.now();
   const screen = createScreen({
     // With --json standard output is for the result alone.
@@ -115,14 +104,4 @@ async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
     );
     process.exitCode = ExitCode.FAILED;
   }
-}
-
-export function addDemoCommand(program: Command): void {
-  program
-    .command('demo')
-    .description('show all of it on a private Tor network on this machine; ends with Ctrl-C')
-    .option('--seconds <n>', 'end by itself after that long', parseSeconds)
-    .option('--loopback', 'the same over plain loopback sockets, without Tor')
-    .option('--json', 'print the figures as JSON at the end')
-    .action(runDemoCommand);
 }

@@ -1,5 +1,4 @@
 /** `onionmc directory`: a no-wallet directory node. */
-import type { Command } from 'commander';
 import type { KeyName } from '../config/changed-keys.js';
 import type { DirectorySettings, Settings } from '../config/settings.js';
 import type { Overlay, ServiceState } from '../channel/ports.js';
@@ -24,7 +23,7 @@ import { VERSION } from '../roles/version.js';
 import { createUpgrade } from './directory-upgrade.js';
 import { UsageError } from './errors.js';
 import { print } from './print.js';
-import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
+import { openProgram, type CommonOptions } from './program.js';
 
 type NodeOptions = Required<
   Pick<
@@ -106,7 +105,10 @@ function tellState(notifier: Notifier | undefined, state: ServiceState): void {
   else notifier?.status(`not reachable: ${state.detail}`);
 }
 
-async function runDirectory(motd: string | undefined, options: CommonOptions): Promise<void> {
+export async function runDirectory(
+  motd: string | undefined,
+  options: CommonOptions,
+): Promise<void> {
   smallYoungGeneration();
   let node: DirectoryNode | undefined;
   let notifier: Notifier | undefined;
@@ -232,13 +234,4 @@ async function runDirectory(motd: string | undefined, options: CommonOptions): P
   }
 
   await (isSuccessor() ? runInherited() : runFresh());
-}
-
-export function addDirectoryCommand(program: Command): void {
-  withCommonOptions(
-    program
-      .command('directory')
-      .description('run a directory node: it relays messages and has no wallet')
-      .argument('[motd]', 'text that peers see when they connect (wins over [DIRECTORY] motd)'),
-  ).action(runDirectory);
 }

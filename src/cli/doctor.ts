@@ -1,7 +1,6 @@
 /** `onionmc doctor`: what is wrong with a program and its machine, and the fix. */
 import { randomBytes } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
-import { Option, type Command } from 'commander';
 import { ConfigError } from '../config/config-error.js';
 import { resolveDatadir } from '../config/paths.js';
 import type { Settings } from '../config/settings.js';
@@ -13,18 +12,16 @@ import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
 import { UsageError } from './errors.js';
-import { DEFAULT_SIZE, offerFromSettings } from './maker.js';
+import { DEFAULT_SIZE } from './defaults.js';
+import { offerFromSettings } from './maker.js';
 import { colorsOutput, print, printJson } from './print.js';
 import { keepAlive } from '../kit/keep-alive.js';
-import { parseDatadir } from './program.js';
 
 interface DoctorOptions {
   readonly datadir?: string;
   readonly json?: boolean;
   readonly role: DoctorRole;
 }
-
-const ROLES: readonly DoctorRole[] = ['directory', 'maker', 'taker', 'ob-watcher'];
 
 /** The hard limit: Node.js raises its own to it at the start. */
 async function openFiles(): Promise<number | undefined> {
@@ -81,7 +78,7 @@ function thisMachine(options: DoctorOptions, signal: AbortSignal): Machine {
   };
 }
 
-async function runDoctor(options: DoctorOptions): Promise<void> {
+export async function runDoctor(options: DoctorOptions): Promise<void> {
   const stopped = new AbortController();
   const stop = (): void => stopped.abort(new Error('stopped'));
   process.once('SIGINT', stop).once('SIGTERM', stop);
@@ -105,16 +102,4 @@ async function runDoctor(options: DoctorOptions): Promise<void> {
     letGo();
     process.off('SIGINT', stop).off('SIGTERM', stop);
   }
-}
-
-export function addDoctorCommand(program: Command): void {
-  program
-    .command('doctor')
-    .description('check a program and its machine: what is wrong, and how to mend it')
-    .addOption(
-      new Option('--role <program>', 'the program to look at').choices(ROLES).default('directory'),
-    )
-    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
-    .option('--json', 'print the findings as JSON')
-    .action(runDoctor);
 }

@@ -1,22 +1,20 @@
 /** `onionmc init`: data directory, configuration, onion key, address and unit, before Tor ever runs. */
 import { stat } from 'node:fs/promises';
-import { Option, type Command } from 'commander';
 import { loadSettings, peekSettings, type Settings } from '../config/settings.js';
 import {
   fillUnit,
   installUnit,
   packageRoot,
   shippedUnit,
-  SYSTEM_UNIT_DIR,
   unreachableParts,
   UNIT_NAME,
 } from '../ops/unit-file.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { nameOfId } from '../tor/control/cookie-file.js';
+import { SYSTEM_UNIT_DIR } from './defaults.js';
 import { UsageError } from './errors.js';
 import { prepareKey, vanityPrefix, type KeySource, type PreparedKey } from './init-key.js';
 import { print, printFile, printJson, printNote } from './print.js';
-import { parseDatadir } from './program.js';
 
 interface InitOptions {
   readonly datadir?: string;
@@ -130,7 +128,7 @@ function summary(done: Done): string {
   return lines.join('\n');
 }
 
-async function runInit(options: InitOptions): Promise<void> {
+export async function runInit(options: InitOptions): Promise<void> {
   const source = keySource(options);
   const { settings: planned, configExists } = await peekSettings({
     role: 'directory',
@@ -182,25 +180,4 @@ async function runInit(options: InitOptions): Promise<void> {
     printNote(summary(done));
     printFile(unit.text);
   } else print(summary(done));
-}
-
-export function addInitCommand(program: Command): void {
-  program
-    .command('init')
-    .description('prepare a directory: data directory, configuration, onion key, address and unit')
-    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
-    .option(
-      '--import-key <dir>',
-      'copy the onion key of another HiddenServiceDir, after checking it',
-    )
-    .option('--prefix <letters>', 'search for an address that begins with these letters')
-    .addOption(
-      new Option(
-        '--systemd [what]',
-        'print the filled-in systemd unit, or install it (as root)',
-      ).choices(['print', 'install']),
-    )
-    .option('--unit-dir <dir>', 'where --systemd install puts the unit', SYSTEM_UNIT_DIR)
-    .option('--json', 'print the result as JSON')
-    .action(runInit);
 }

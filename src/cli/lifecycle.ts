@@ -37,14 +37,17 @@ export function failWith(error: unknown): void {
 const hasGone = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE';
 
 /**
- * Whoever reads our output has gone (`| head`): the end, and nothing to complain about. A result that
- * cannot be written is a failure; a log line on a full disk is lost, and no reason to end.
+ * Standard output cannot be written. A reader that has gone (`| head`) ends the program without an error;
+ * anything else is a failure, because a result is lost.
  */
+export function outputFailed(error: NodeJS.ErrnoException): void {
+  if (hasGone(error)) end(onOutputClosed());
+  else failWith(new Error(`standard output cannot be written (${error.code ?? error.message})`));
+}
+
+/** A log line on a full disk is lost, and no reason to end. */
 export function endWithOutput(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (hasGone(error)) end(onOutputClosed());
-    else failWith(new Error(`standard output cannot be written (${error.code ?? error.message})`));
-  });
+  process.stdout.on('error', outputFailed);
   process.stderr.on('error', (error: NodeJS.ErrnoException) => {
     if (hasGone(error)) end(onOutputClosed());
   });

@@ -1,6 +1,5 @@
 /** `onionmc maker`: serves an onion and announces offers; without a wallet it only refuses fills. */
 import { randomBytes } from 'node:crypto';
-import { InvalidArgumentError, type Command } from 'commander';
 import { ConfigError } from '../config/config-error.js';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
 import type { Settings } from '../config/settings.js';
@@ -11,7 +10,7 @@ import { openCommitmentFile } from '../ops/commitment-file.js';
 import { LockedError, lockInstance, type InstanceLock } from '../ops/instance-lock.js';
 import { createNotifier } from '../ops/notify.js';
 import { systemClock } from '../overlay/system-clock.js';
-import { MAX_SATOSHI, type Offer } from '../protocol/offer.js';
+import type { Offer } from '../protocol/offer.js';
 import { announceCommitment } from '../roles/announce-commitment.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
 import { startMaker, type MakerBond } from '../roles/maker.js';
@@ -20,20 +19,10 @@ import { makeOffer, OfferTermsError } from '../roles/offers.js';
 import { UsageError } from './errors.js';
 import { openPeer } from './peer.js';
 import { print } from './print.js';
-import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
+import { openProgram, type CommonOptions } from './program.js';
 
 interface MakerCommandOptions extends CommonOptions {
   readonly size: number;
-}
-
-export const DEFAULT_SIZE = 10_000_000;
-
-function parseSatoshi(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || value === 0 || value > MAX_SATOSHI) {
-    throw new InvalidArgumentError(`a whole number of satoshi, from 1 to ${MAX_SATOSHI}.`);
-  }
-  return value;
 }
 
 /** One offer of `size` satoshi on the terms of `[YIELDGENERATOR]` and the family of `[POLICY]`. */
@@ -111,7 +100,7 @@ async function onlyMaker(datadir: string): Promise<InstanceLock> {
   }
 }
 
-async function runMaker(options: MakerCommandOptions): Promise<void> {
+export async function runMaker(options: MakerCommandOptions): Promise<void> {
   const program = await openProgram('maker', options, {
     endsWithTerminal: true,
     onStopping: () => notifier.stopping(),
@@ -158,13 +147,4 @@ async function runMaker(options: MakerCommandOptions): Promise<void> {
   channel.once('served', () => notifier.ready());
   print(channel.nick);
   await failed;
-}
-
-export function addMakerCommand(program: Command): void {
-  withCommonOptions(
-    program
-      .command('maker')
-      .description('serve an onion and announce offers (no wallet yet: not on mainnet)')
-      .option('--size <satoshi>', 'amount to pretend to own', parseSatoshi, DEFAULT_SIZE),
-  ).action(runMaker);
 }

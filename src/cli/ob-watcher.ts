@@ -1,7 +1,5 @@
 /** `onionmc ob-watcher`: a passive peer with a page of the orderbook. */
-import { InvalidArgumentError, type Command } from 'commander';
 import type { Settings } from '../config/settings.js';
-import { hostInUse } from '../kit/host-name.js';
 import { createNotifier } from '../ops/notify.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { isLoopbackHost } from '../protocol/location.js';
@@ -9,27 +7,11 @@ import { bondPolicy } from '../roles/negotiation-settings.js';
 import { startWatcher, type WatcherOptions } from '../roles/watcher.js';
 import { openPeer, startAudit } from './peer.js';
 import { print } from './print.js';
-import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
+import { openProgram, type CommonOptions } from './program.js';
 
 interface WatcherCommandOptions extends CommonOptions {
   readonly host?: string;
   readonly port?: number;
-}
-
-function parseHost(text: string): string {
-  const host = hostInUse(text);
-  if (host === undefined) {
-    throw new InvalidArgumentError('a host name or an IP address; the port goes into --port.');
-  }
-  return host;
-}
-
-function parsePort(text: string): number {
-  const value = Number(text);
-  if (!/^\d{1,5}$/.test(text) || value > 65_535) {
-    throw new InvalidArgumentError('a port number, at most 65535 (0 = any that is free).');
-  }
-  return value;
 }
 
 /** What the configuration says about a watcher; the command line's address wins. */
@@ -49,7 +31,7 @@ export function watcherOptions(
   };
 }
 
-async function runWatcher(options: WatcherCommandOptions): Promise<void> {
+export async function runWatcher(options: WatcherCommandOptions): Promise<void> {
   const program = await openProgram('ob-watcher', options, {
     endsWithTerminal: true,
     onStopping: () => notifier.stopping(),
@@ -74,14 +56,4 @@ async function runWatcher(options: WatcherCommandOptions): Promise<void> {
   log.info('orderbook page is served', { url: watcher.url });
   print(watcher.url);
   notifier.ready(watcher.url);
-}
-
-export function addObWatcherCommand(program: Command): void {
-  withCommonOptions(
-    program
-      .command('ob-watcher')
-      .description('watch the orderbook and show it on a page on this machine; read only')
-      .option('-H, --host <host>', 'address of the page (default: [OBWATCHER] host)', parseHost)
-      .option('-p, --port <port>', 'port of the page (default: [OBWATCHER] port)', parsePort),
-  ).action(runWatcher);
 }

@@ -1,9 +1,8 @@
 /** What every long-running command begins with: settings, log, signals. */
 import { isatty } from 'node:tty';
-import { InvalidArgumentError, Option, type Command } from 'commander';
 import { changedKeys, type KeyName } from '../config/changed-keys.js';
 import { loadSettings, type Role, type Settings } from '../config/settings.js';
-import { LOG_LEVELS, type LogLevelName } from '../config/settings-keys.js';
+import type { LogLevelName } from '../config/log-level.js';
 import { createLog, type LogOptions, type ProgramLog } from '../ops/log.js';
 import { createShutdown, type Shutdown } from '../ops/shutdown.js';
 import { keepAlive } from '../kit/keep-alive.js';
@@ -12,31 +11,6 @@ import { setActive } from './lifecycle.js';
 export interface CommonOptions {
   readonly datadir?: string;
   readonly logLevel?: LogLevelName;
-}
-
-/** An empty one is a variable that was not set, not the current directory. */
-export function parseDatadir(text: string): string {
-  if (text === '') throw new InvalidArgumentError('It is empty; give a directory.');
-  return text;
-}
-
-function parseLevel(text: string): LogLevelName {
-  const level = LOG_LEVELS.find((name) => name === text.toUpperCase());
-  if (level === undefined) {
-    throw new InvalidArgumentError(`Allowed choices are ${LOG_LEVELS.join(', ')}.`);
-  }
-  return level;
-}
-
-/** `--datadir` and `--log-level`, alike in every command. */
-export function withCommonOptions(command: Command): Command {
-  const logLevel = new Option(
-    '--log-level <level>',
-    `how much to say on standard error: ${LOG_LEVELS.join(', ')} (default: [LOGGING] console_log_level)`,
-  ).argParser(parseLevel);
-  return command
-    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
-    .addOption(logLevel);
 }
 
 export interface Program {

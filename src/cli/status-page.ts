@@ -113,22 +113,14 @@ function canaryLines(canary: StatusJson, paint: Painter): readonly string[] {
   return [`${label}${shown}, ${ago}, ${failures}`, ...section('', times)];
 }
 
-/** The whole page, without a line feed at its end. */
-export function statusPage(view: StatusView): string {
-  const { now } = view;
-  const paint = painter(view.color);
+/** What one look tells: who this directory is, whether it is well, who is connected. */
+export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
+  const paint = painter(color);
   const health = record(now['health']);
   const kinds = record(now['kinds']);
-  const lag = record(now['lag']);
   const isWell = health['ok'] === true;
   const words = isWell ? 'all is well' : text(health['reason'], 'in trouble');
   const head = `onionmc ${text(now['version'])}, ${text(now['network'])}, up ${duration(count(now['uptimeSeconds']))}`;
-  const rates = [
-    `in ${perSecond(view, (s) => sum(s['messagesIn']))}`,
-    `out ${perSecond(view, (s) => sum(s['messagesOut']))}`,
-    `received ${perSecond(view, (s) => count(s['bytesIn']) / 1024)} kB`,
-    `sent ${perSecond(view, (s) => count(s['bytesOut']) / 1024)} kB`,
-  ].map((rate) => rate.replace(/\/s kB$/, ' kB/s'));
   const state = text(now['state']);
   return [
     paint('strong', head),
@@ -146,6 +138,20 @@ export function statusPage(view: StatusView): string {
       `verified ${grouped(count(kinds['verified']))}`,
       `not introduced ${grouped(count(now['unhandshaked']))}`,
     ]),
+  ].join('\n');
+}
+
+/** What happens per second, for which two looks are needed, and the totals. */
+export function statusTraffic(view: StatusView): string {
+  const { now } = view;
+  const lag = record(now['lag']);
+  const rates = [
+    `in ${perSecond(view, (s) => sum(s['messagesIn']))}`,
+    `out ${perSecond(view, (s) => sum(s['messagesOut']))}`,
+    `received ${perSecond(view, (s) => count(s['bytesIn']) / 1024)} kB`,
+    `sent ${perSecond(view, (s) => count(s['bytesOut']) / 1024)} kB`,
+  ].map((rate) => rate.replace(/\/s kB$/, ' kB/s'));
+  return [
     ...section('messages', rates),
     ...section('lag', [
       `${counted(count(lag['peers']), 'peer')} behind`,
@@ -156,4 +162,9 @@ export function statusPage(view: StatusView): string {
     ...section('refused', reasons(now['handshakesRejected'])),
     ...section('closed', reasons(now['closed'])),
   ].join('\n');
+}
+
+/** The whole page, without a line feed at its end. */
+export function statusPage(view: StatusView): string {
+  return `${statusHead(view)}\n${statusTraffic(view)}`;
 }

@@ -1,12 +1,17 @@
 /** `onionmc status`: how a running directory is doing, read from its status page. */
-import { InvalidArgumentError, type Command } from 'commander';
 import { peekSettings } from '../config/settings.js';
 import { shownJson } from '../kit/shown-text.js';
 import { askStatus, statusBase } from '../ops/status-client.js';
+import { DEFAULT_STATUS_URL } from './defaults.js';
 import { UnreachableError, UsageError } from './errors.js';
 import { colorsOutput, print, printJson, printScreen } from './print.js';
-import { parseDatadir } from './program.js';
-import { statusPage, type StatusJson } from './status-page.js';
+import {
+  statusHead,
+  statusPage,
+  statusTraffic,
+  type StatusJson,
+  type StatusView,
+} from './status-page.js';
 
 interface StatusCommandOptions {
   readonly watch?: boolean;
@@ -18,18 +23,9 @@ interface StatusCommandOptions {
 /** The same, with the address of the page. */
 type StatusRequest = StatusCommandOptions & { readonly url: URL };
 
-const DEFAULT_URL = new URL('http://127.0.0.1:62600');
 const REFRESH_MS = 2_000;
 /** Between the two looks of a single page. */
 const GAP_MS = 1_000;
-
-function parseUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  if (url?.protocol !== 'http:') {
-    throw new InvalidArgumentError(`an address such as ${DEFAULT_URL.origin}.`);
-  }
-  return url;
-}
 
 function unreachable(at: string, why: string): UnreachableError {
   return new UnreachableError(
@@ -61,12 +57,12 @@ async function look(url: URL): Promise<Look> {
   return { status, at: performance.now() };
 }
 
-function page(now: Look, before: Look): string {
-  return statusPage({
+function view(now: Look, before: Look): StatusView {
+  return {
     now: now.status,
     before: { status: before.status, secondsAgo: Math.max(0.001, (now.at - before.at) / 1000) },
     color: colorsOutput(),
-  });
+  };
 }
 
 async function watch(first: Look, { url, json }: StatusRequest): Promise<void> {
@@ -80,7 +76,7 @@ async function watch(first: Look, { url, json }: StatusRequest): Promise<void> {
     try {
       // oxlint-disable-next-line no-await-in-loop
       const now = await look(url);
-      shown = json === true ? shownJson(now.status) : page(now, before);
+      shown = json === true ? shownJson(now.status) : statusPage(view(now, before));
       before = now;
     } catch (error) {
       // A directory that is being restarted comes back.
@@ -105,12 +101,12 @@ async function pageOf(datadir: string): Promise<URL> {
   return statusBase(statusHost, statusPort);
 }
 
-async function runStatus(asked: StatusCommandOptions): Promise<void> {
+export async function runStatus(asked: StatusCommandOptions): Promise<void> {
   const { datadir } = asked;
   if (datadir !== undefined && asked.url !== undefined) {
     throw new UsageError('--url and --datadir exclude each other: both say where the page is');
   }
-  const url = asked.url ?? (datadir === undefined ? DEFAULT_URL : await pageOf(datadir));
+  const url = asked.url ?? (datadir === undefined ? DEFAULT_STATUS_URL : await pageOf(datadir));
   const options: StatusRequest = { ...asked, url };
   const first = await look(url);
   if (options.json === true) printJson(first.status);
@@ -119,21 +115,7 @@ async function runStatus(asked: StatusCommandOptions): Promise<void> {
     return;
   }
   if (options.json === true) return;
+  print(statusHead({ now: first.status, color: colorsOutput() }));
   await pause(GAP_MS);
-  print(page(await look(url), first));
-}
-
-export function addStatusCommand(program: Command): void {
-  program
-    .command('status')
-    .description('show how a running directory is doing')
-    .option('--watch', 'show it again and again; ends with Ctrl-C')
-    .option('--json', 'print /status as it is; with --watch one line for each look')
-    .option('--url <url>', `where its status page is (default: ${DEFAULT_URL.origin})`, parseUrl)
-    .option(
-      '--datadir <dir>',
-      'data directory of the directory, whose configuration says where',
-      parseDatadir,
-    )
-    .action(runStatus);
+  print(statusTraffic(view(await look(url), first)));
 }

@@ -1,5 +1,4 @@
 /** `onionmc taker`: dials out only; collects the orderbook, and can ask a maker something. */
-import { InvalidArgumentError, type Command } from 'commander';
 import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Settings } from '../config/settings.js';
 import { systemClock } from '../overlay/system-clock.js';
@@ -13,7 +12,7 @@ import { UnreachableError, UsageError } from './errors.js';
 import { directoryLines, orderbookJson, orderbookTable } from './orderbook-view.js';
 import { openPeer, startAudit } from './peer.js';
 import { print, printScreen } from './print.js';
-import { openProgram, withCommonOptions, type CommonOptions } from './program.js';
+import { openProgram, type CommonOptions } from './program.js';
 
 interface TakerCommandOptions extends CommonOptions {
   readonly once?: boolean;
@@ -27,14 +26,6 @@ const MAX_ANSWER = 40_000;
 const REDRAW_MS = 1_000;
 /** Longest wait for the first directory: the channel itself gives its directories 60 s. */
 const WELCOME_TIMEOUT_MS = 65_000;
-
-function parseSeconds(text: string): number {
-  const value = Number(text);
-  if (!/^\d+(\.\d+)?$/.test(text) || value <= 0 || value > 86_400) {
-    throw new InvalidArgumentError('a number of seconds, at most 86400.');
-  }
-  return value;
-}
 
 interface Request {
   readonly nick: string;
@@ -131,7 +122,7 @@ export function patienceOf({ timeout }: Settings, seconds?: number): number {
   return 1000 * (seconds ?? timeout.makerTimeoutSec);
 }
 
-async function runTaker(options: TakerCommandOptions): Promise<void> {
+export async function runTaker(options: TakerCommandOptions): Promise<void> {
   const request = options.ask === undefined ? undefined : parseRequest(options.ask);
   if (options.json === true && options.once !== true && request === undefined) {
     throw new UsageError('--json goes with --once or --ask');
@@ -173,23 +164,4 @@ async function runTaker(options: TakerCommandOptions): Promise<void> {
     const stop = showLive(taker, channel);
     shutdown.onStop('table', stop);
   }
-}
-
-export function addTakerCommand(program: Command): void {
-  withCommonOptions(
-    program
-      .command('taker')
-      .description('dial out, collect the orderbook, and talk to makers (no wallet yet)')
-      .option('--once', 'collect for a while, print the orderbook and end')
-      .option(
-        '--ask <words...>',
-        'NICK COMMAND ARGS: send one private message and print the answer',
-      )
-      .option('--json', 'print for programs; with --once or --ask')
-      .option(
-        '--wait <seconds>',
-        'how long to collect, or to wait for an answer (default: [TIMEOUT] maker_timeout_sec)',
-        parseSeconds,
-      ),
-  ).action(runTaker);
 }

@@ -1,5 +1,4 @@
 /** `onionmc upgrade`: the running directory goes on in a new process, without a disconnect. */
-import type { Command } from 'commander';
 import { resolveDatadir } from '../config/paths.js';
 import { NobodyRunsError, requestUpgrade, type UpgradeAnswer } from '../handover/request-socket.js';
 import { counted } from '../kit/decimal.js';
@@ -7,7 +6,6 @@ import { shownLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { UnreachableError } from './errors.js';
 import { print, printJson, printNote } from './print.js';
-import { parseDatadir } from './program.js';
 
 interface UpgradeCommandOptions {
   readonly datadir?: string;
@@ -26,7 +24,7 @@ async function ask(datadir: string): Promise<UpgradeAnswer> {
   }
 }
 
-async function runUpgrade(options: UpgradeCommandOptions): Promise<void> {
+export async function runUpgrade(options: UpgradeCommandOptions): Promise<void> {
   const answer = await ask(resolveDatadir(options.datadir));
   if (options.json === true) printJson(answer);
   else if (answer.done) {
@@ -40,13 +38,4 @@ async function runUpgrade(options: UpgradeCommandOptions): Promise<void> {
     printNote(`onionmc: not upgraded, the old program goes on: ${shownLine(answer.why)}`);
   }
   process.exitCode = ExitCode.FAILED;
-}
-
-export function addUpgradeCommand(program: Command): void {
-  program
-    .command('upgrade')
-    .description('let the running directory go on in a new process, without a disconnect')
-    .option('--datadir <dir>', 'data directory (default: ~/.joinmarket)', parseDatadir)
-    .option('--json', 'print the outcome as JSON')
-    .action(runUpgrade);
 }

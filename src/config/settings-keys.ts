@@ -24,13 +24,12 @@ import {
   type ValueSpec,
 } from './cfg-value.js';
 import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../kit/socket-path.js';
+import { LOG_LEVELS } from './log-level.js';
 import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
 
 /** Where the onion comes from: see `tor_mode` in `joinmarket.cfg.example`. */
 export const TOR_MODES = ['auto', 'control', 'managed', 'external'] as const;
 export type TorMode = (typeof TOR_MODES)[number];
-export const LOG_LEVELS = ['DEBUG', 'INFO', 'WARNING', 'ERROR'] as const;
-export type LogLevelName = (typeof LOG_LEVELS)[number];
 
 const MAX_SATS = 2_100_000_000_000_000;
 const FRACTION = { min: 0, max: 1 };

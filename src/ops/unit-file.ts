@@ -14,7 +14,6 @@ export function packageRoot(): string {
   return fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 }
 export const UNIT_NAME = 'onionmc-directory.service';
-export const SYSTEM_UNIT_DIR = '/etc/systemd/system';
 
 /** What the shipped unit says, and the filled one replaces. */
 const SHIPPED_ROOT = '/opt/onionmc';

@@ -1,0 +1,201 @@
+/** All commands with their options. The code of a command is loaded when the command is called. */
+import { Command, CommanderError, Option } from 'commander';
+import { LOG_LEVELS } from '../config/log-level.js';
+import { shownLine } from '../kit/shown-text.js';
+import { ExitCode } from '../ops/exit.js';
+import { NETWORKS } from '../protocol/constants.js';
+import {
+  DEFAULT_SIZE,
+  DEFAULT_STATUS_URL,
+  DOCTOR_ROLES,
+  HISTORY_FILE,
+  INTERVAL_SECONDS,
+  SYSTEM_UNIT_DIR,
+} from './defaults.js';
+import * as values from './option-values.js';
+
+const DATADIR = ['--datadir <dir>', 'data directory (default: ~/.joinmarket)'] as const;
+
+/** `--datadir` and `--log-level`, alike in every command that runs for long. */
+function withCommonOptions(command: Command): Command {
+  const logLevel = new Option(
+    '--log-level <level>',
+    `how much to say on standard error: ${LOG_LEVELS.join(', ')} (default: [LOGGING] console_log_level)`,
+  ).argParser(values.parseLevel);
+  return command.option(...DATADIR, values.parseDatadir).addOption(logLevel);
+}
+
+function addPrograms(program: Command): void {
+  withCommonOptions(
+    program
+      .command('directory')
+      .description('run a directory node: it relays messages and has no wallet')
+      .argument('[motd]', 'text that peers see when they connect (wins over [DIRECTORY] motd)'),
+  ).action(async (motd, options) => (await import('./directory.js')).runDirectory(motd, options));
+  withCommonOptions(
+    program
+      .command('maker')
+      .description('serve an onion and announce offers (no wallet yet: not on mainnet)')
+      .option('--size <satoshi>', 'amount to pretend to own', values.parseSatoshi, DEFAULT_SIZE),
+  ).action(async (options) => (await import('./maker.js')).runMaker(options));
+  withCommonOptions(
+    program
+      .command('taker')
+      .description('dial out, collect the orderbook, and talk to makers (no wallet yet)')
+      .option('--once', 'collect for a while, print the orderbook and end')
+      .option(
+        '--ask <words...>',
+        'NICK COMMAND ARGS: send one private message and print the answer',
+      )
+      .option('--json', 'print for programs; with --once or --ask')
+      .option(
+        '--wait <seconds>',
+        'how long to collect, or to wait for an answer (default: [TIMEOUT] maker_timeout_sec)',
+        values.parseSeconds,
+      ),
+  ).action(async (options) => (await import('./taker.js')).runTaker(options));
+  withCommonOptions(
+    program
+      .command('ob-watcher')
+      .description('watch the orderbook and show it on a page on this machine; read only')
+      .option(
+        '-H, --host <host>',
+        'address of the page (default: [OBWATCHER] host)',
+        values.parseHost,
+      )
+      .option(
+        '-p, --port <port>',
+        'port of the page (default: [OBWATCHER] port)',
+        values.parsePort,
+      ),
+  ).action(async (options) => (await import('./ob-watcher.js')).runWatcher(options));
+}
+
+function addOperatorTools(program: Command): void {
+  program
+    .command('init')
+    .description('prepare a directory: data directory, configuration, onion key, address and unit')
+    .option(...DATADIR, values.parseDatadir)
+    .option(
+      '--import-key <dir>',
+      'copy the onion key of another HiddenServiceDir, after checking it',
+    )
+    .option('--prefix <letters>', 'search for an address that begins with these letters')
+    .addOption(
+      new Option(
+        '--systemd [what]',
+        'print the filled-in systemd unit, or install it (as root)',
+      ).choices(['print', 'install']),
+    )
+    .option('--unit-dir <dir>', 'where --systemd install puts the unit', SYSTEM_UNIT_DIR)
+    .option('--json', 'print the result as JSON')
+    .action(async (options) => (await import('./init.js')).runInit(options));
+  program
+    .command('doctor')
+    .description('check a program and its machine: what is wrong, and how to mend it')
+    .addOption(
+      new Option('--role <program>', 'the program to look at')
+        .choices(DOCTOR_ROLES)
+        .default('directory'),
+    )
+    .option(...DATADIR, values.parseDatadir)
+    .option('--json', 'print the findings as JSON')
+    .action(async (options) => (await import('./doctor.js')).runDoctor(options));
+  program
+    .command('upgrade')
+    .description('let the running directory go on in a new process, without a disconnect')
+    .option(...DATADIR, values.parseDatadir)
+    .option('--json', 'print the outcome as JSON')
+    .action(async (options) => (await import('./upgrade.js')).runUpgrade(options));
+}
+
+function addViews(program: Command): void {
+  withCommonOptions(
+    program
+      .command('check')
+      .description('say what a stranger finds at directories of any kind, with times')
+      .argument('[address...]', 'onions of directories (default: directory_nodes)')
+      .option('--relay', 'also send messages between two throw-away nicks')
+      .option('--json', 'print for programs; with --watch one line for each round')
+      .option('--watch', 'check again and again, and show uptime')
+      .option(
+        '--interval <seconds>',
+        'with --watch: between rounds',
+        values.parseInterval,
+        INTERVAL_SECONDS.usual,
+      )
+      .option(
+        '--history <file>',
+        `where results are kept (default with --watch: ${HISTORY_FILE} in the data directory)`,
+        values.parseDatadir,
+      )
+      .option(
+        '--socks <host:port>',
+        'SOCKS port of Tor (default: as configured, else a Tor of our own)',
+        values.parseSocks,
+      )
+      .addOption(
+        new Option('--network <name>', 'the network to ask for (default: as configured)').choices(
+          NETWORKS,
+        ),
+      )
+      .addHelpText(
+        'after',
+        '\nExit code: 0 all are fine, 1 some are not, 2 usage, 3 Tor cannot be reached.',
+      ),
+  ).action(async (given, options) => (await import('./check.js')).runCheck(given, options));
+  program
+    .command('status')
+    .description('show how a running directory is doing')
+    .option('--watch', 'show it again and again; ends with Ctrl-C')
+    .option('--json', 'print /status as it is; with --watch one line for each look')
+    .option(
+      '--url <url>',
+      `where its status page is (default: ${DEFAULT_STATUS_URL.origin})`,
+      values.parseUrl,
+    )
+    .option(
+      '--datadir <dir>',
+      'data directory of the directory, whose configuration says where',
+      values.parseDatadir,
+    )
+    .action(async (options) => (await import('./status.js')).runStatus(options));
+  program
+    .command('demo')
+    .description('show all of it on a private Tor network on this machine; ends with Ctrl-C')
+    .option('--seconds <n>', 'end by itself after that long', values.parseSeconds)
+    .option('--loopback', 'the same over plain loopback sockets, without Tor')
+    .option('--json', 'print the figures as JSON at the end')
+    .action(async (options) => (await import('./demo.js')).runDemoCommand(options));
+}
+
+/** Commander's complaints over several lines become one line, like every other error. */
+function usageError(text: string): string {
+  const said = text
+    .replace(/^error: /, '')
+    .trim()
+    .replaceAll('\n', ' ')
+    .replace(/\.$/, '');
+  return `onionmc: ${shownLine(said, 2_000)}; see onionmc --help, or onionmc COMMAND --help\n`;
+}
+
+/** Runs the command that the arguments of this process name. */
+export async function runCommandLine(version: string): Promise<void> {
+  const program = new Command('onionmc')
+    .description(
+      'The JoinMarket onion message channel: directory node, maker, taker and orderbook over Tor',
+    )
+    .version(version)
+    .configureOutput({ outputError: (text, write) => write(usageError(text)) })
+    .exitOverride();
+  addPrograms(program);
+  addOperatorTools(program);
+  addViews(program);
+  try {
+    await program.parseAsync();
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    // Commander has said what is wrong already; 0 is for --help and --version.
+    process.exit(error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE);
+  }
+}
