@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { printTable, quantile, spread } from './table.js';
 
-const MAIN = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../../dist/cli/main.js', import.meta.url));
 const ROUNDS = 15;
 const QUICK_ROUNDS = 5;
 
