@@ -3,44 +3,43 @@
  * owner what happens.
  */
 import { keepAlive } from '../kit/keep-alive.js';
+import type { CommandName } from '../protocol/commands.js';
 import { MessageType } from '../protocol/constants.js';
-import type { Envelope } from '../protocol/envelope.js';
 import { NEUTRINO_COMPAT } from '../protocol/features.js';
 import {
-  formatLocation,
   NOT_SERVING,
   sameLocation,
   type DeclaredLocation,
   type Location,
 } from '../protocol/location.js';
-import { parsePeerlist } from '../protocol/peerlist.js';
 import type {
   AvoidDirectory,
+  ChannelObserver,
+  DirectoryInfo,
+  MessageChannelEvent,
+  MessageChannelListener,
   MessageChannelOptions,
   OnionMessageChannel,
   PeerInfo,
+  SendResult,
 } from './channel-api.js';
-import { ChannelError } from './channel-error.js';
-import { createChannelEvents, guard } from './channel-events.js';
+import { createChannelEvents, guard, type ChannelEvents } from './channel-events.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type ChannelSettings } from './channel-settings.js';
-import { createDialGate } from './link/dial-gate.js';
-import { createDirectLinks } from './direct/links.js';
-import { createDirectoryLink, type DirectoryLink } from './directories/link.js';
-import { handshakeTerms } from './link/handshake-terms.js';
-import { createInbox } from './messages/inbox.js';
+import { createDialGate, type DialGate } from './link/dial-gate.js';
+import { createDirectLinks, type DirectLinks } from './direct/links.js';
+import { checkDirectories, DirectorySet } from './directories/directory-set.js';
+import { handshakeTerms, type HandshakeTerms } from './link/handshake-terms.js';
+import { createInbox, type Inbox } from './messages/inbox.js';
+import { IncomingMessages } from './messages/incoming.js';
 import { checkPubmsg, privmsgPayload } from './messages/outgoing.js';
-import { createObservers } from './observers.js';
-import { createPeerBook, type KnownPeer } from './peer-book.js';
-import { createRouter } from './messages/router.js';
-import { startServing } from './serving.js';
-import { createTurns } from '../kit/work-turns.js';
-import { createWelcome } from './directories/readiness.js';
+import { createObservers, type Observers } from './observers.js';
+import { createPeerBook, type KnownPeer, type PeerBook } from './peer-book.js';
+import { createRouter, type Router } from './messages/router.js';
+import { startServing, type Serving } from './serving.js';
 
 export type * from './channel-api.js';
 export type { ChannelLimits, ChannelTimings } from './channel-settings.js';
 export { ChannelError, type ChannelErrorCode } from './channel-error.js';
-
-const DIRECT = 'direct';
 
 function settingsOf(options: MessageChannelOptions): ChannelSettings {
   return {
@@ -49,297 +48,282 @@ function settingsOf(options: MessageChannelOptions): ChannelSettings {
   };
 }
 
-function checkDirectories({ directories, overlay }: MessageChannelOptions): void {
-  if (directories.length === 0) {
-    throw new ChannelError('directories', 'a message channel needs at least one directory');
-  }
-  const unreachable = directories.find((location) => !overlay.reaches(location));
-  if (unreachable) {
-    throw new ChannelError(
-      'directories',
-      `the ${overlay.name} overlay cannot reach ${formatLocation(unreachable)}`,
-    );
-  }
-}
+/** What the parts of a channel share. */
+type Common = Pick<MessageChannelOptions, 'overlay' | 'clock' | 'random' | 'log'> & {
+  readonly settings: ChannelSettings;
+  readonly gate: DialGate;
+  readonly terms: () => HandshakeTerms;
+};
 
 /** Returns at once; connects in the background. Throws ChannelError `directories`. */
 export function openMessageChannel(options: MessageChannelOptions): OnionMessageChannel {
-  checkDirectories(options);
-  const { network, overlay, nickKey, clock, random, log } = options;
-  const { nick } = nickKey;
-  const settings = settingsOf(options);
-  const events = createChannelEvents();
-  const { tell } = events;
-  const book = createPeerBook(settings.limits.knownPeers);
-  const inbox = createInbox(nick, settings, clock);
-  const gate = createDialGate(settings.limits);
-  const checks = createTurns(clock, settings.timings.checksTurnMs);
-  const directories = new Map<string, DirectoryLink>();
-  const acceptLoopback = overlay.reaches({ kind: 'loopback', host: '127.0.0.1', port: 1 });
-  const observers = createObservers(guard);
-  let avoid: AvoidDirectory | undefined;
-  let ownLocation: DeclaredLocation = NOT_SERVING;
-  let closing = false;
-  let closed: Promise<void> | undefined;
-  // Between two attempts to reach anybody there is no socket that would do it.
-  const letGo = keepAlive();
+  checkDirectories(options.directories, options.overlay);
+  return new MessageChannel(options);
+}
 
-  const offered = (options.neutrinoCompat ?? options.passive !== true) ? [NEUTRINO_COMPAT] : [];
-  const terms = () =>
-    handshakeTerms({ nick, network, location: ownLocation }, acceptLoopback, offered);
-  const common = { settings, overlay, gate, clock, random, log, terms };
+class MessageChannel implements OnionMessageChannel {
+  readonly nick: string;
+  readonly #options: MessageChannelOptions;
+  readonly #settings: ChannelSettings;
+  readonly #events: ChannelEvents = createChannelEvents();
+  readonly #observers: Observers = createObservers(guard);
+  readonly #book: PeerBook;
+  readonly #inbox: Inbox;
+  readonly #incoming: IncomingMessages;
+  readonly #directories: DirectorySet;
+  readonly #links: DirectLinks;
+  readonly #router: Router;
+  readonly #serving: Serving | undefined;
+  /** Between two attempts to reach anybody there is no socket that would keep the process alive. */
+  readonly #releaseProcess = keepAlive();
+  #location: DeclaredLocation = NOT_SERVING;
+  #avoid: AvoidDirectory | undefined;
+  #isClosing = false;
+  #closed: Promise<void> | undefined;
 
-  const links = createDirectLinks({
-    ...common,
-    nick,
-    onPrivmsg: (from, payload, heard) => receivePrivmsg(payload, DIRECT, { nick: from, heard }),
-    onDoubt: (peer, payload) => router.copy(peer, payload),
-    onOrderbook(peer, payload, send) {
-      if (!inbox.asksOrderbook(payload, peer)) return false;
-      tell('orderbook-asked', {
-        from: peer,
-        answer: (command, args) => send(privmsgPayload(nickKey, peer, command, args)),
-      });
-      return true;
-    },
-    onUp: (peer) => tell('direct-up', { nick: peer }),
-    onDown(peer) {
-      tell('direct-down', { nick: peer });
-      if (!closing && !book.get(peer)) tell('peer-gone', peer);
-    },
-    onUnsent(peer, payloads) {
-      for (const payload of payloads) router.send(peer, payload);
-    },
-  });
-  const router = createRouter({
-    settings,
-    clock,
-    random,
-    links,
-    directories,
-    book,
-    avoid: (key, peer) => avoid?.(key, peer) ?? false,
-  });
-  const countUp = (): number => [...directories.values()].filter(({ up }) => up).length;
-
-  for (const location of options.directories) {
-    const key = formatLocation(location);
-    if (directories.has(key)) continue;
-    const link: DirectoryLink = createDirectoryLink({
-      ...common,
-      nickKey,
-      nickAuth: options.nickAuth ?? 'prefer_verified',
-      location,
-      checks,
-      wantsPeerlist: !options.serve,
-      onUp(info) {
-        tell('directory-up', info);
-        welcome.directoryUp();
-      },
-      onDown(info, wasUp) {
-        if (wasUp && !closing) {
-          router.directoryLost(key);
-          book.directoryLost(key).forEach(goneEverywhere);
-        }
-        tell('directory-down', info);
-      },
-      onEnvelope: (envelope) => receive(link, envelope),
+  constructor(options: MessageChannelOptions) {
+    this.#options = options;
+    const { overlay, clock, random, log } = options;
+    this.nick = options.nickKey.nick;
+    const settings = settingsOf(options);
+    this.#settings = settings;
+    this.#book = createPeerBook(settings.limits.knownPeers);
+    this.#inbox = createInbox(this.nick, settings, clock);
+    const common: Common = {
+      settings,
+      overlay,
+      gate: createDialGate(settings.limits),
+      clock,
+      random,
+      log,
+      terms: this.#handshakeTerms(),
+    };
+    this.#directories = this.#createDirectories(common);
+    this.#links = this.#createLinks(common);
+    this.#router = createRouter({
+      settings,
+      clock,
+      random,
+      links: this.#links,
+      directories: this.#directories.byKey,
+      book: this.#book,
+      avoid: (key, peer) => this.#avoid?.(key, peer) ?? false,
     });
-    directories.set(key, link);
+    this.#incoming = new IncomingMessages({
+      nick: this.nick,
+      inbox: this.#inbox,
+      book: this.#book,
+      observers: this.#observers,
+      directories: this.#directories.byKey,
+      tell: this.#events.tell,
+      onLeft: (nick, directory) => this.#router.notThere(nick, directory),
+      onGone: (nick) => this.#goneEverywhere(nick),
+    });
+    this.#serving = options.serve ? this.#serve() : undefined;
+    if (!this.#serving) this.#directories.start();
   }
 
-  const welcome = createWelcome({
-    clock,
-    waitMs: settings.timings.welcomeMs,
-    total: directories.size,
-    countUp,
-    onWelcome: (info) => tell('welcome', info),
-  });
-
-  /** No directory shows the nick any more. */
-  function goneEverywhere(peer: string): void {
-    if (!links.lastResort(peer)) tell('peer-gone', peer);
+  get location(): DeclaredLocation {
+    return this.#location;
   }
 
-  function receive(directory: DirectoryLink, { type, line }: Envelope): void {
-    if (type === MessageType.PEERLIST) return receivePeerlist(directory, line);
-    if (type === MessageType.PRIVMSG) return void receivePrivmsg(line, directory);
-    const judged = inbox.public(line, directory.key);
-    if (judged.verdict === 'junk') return;
-    book.relayed(judged.from, directory.key);
-    observers.publicly(judged, directory.location);
-    if (judged.verdict === 'copy') return;
-    tell('pubmsg', { ...judged.message, directory: directory.location });
+  get welcomed(): boolean {
+    return this.#directories.welcomed;
   }
 
-  /**
-   * False when the message means nothing.
-   * @param owner whose direct link it came over: that nick may only speak for itself, and the link is
-   *   told of each message that it signed, and whether it was never heard before
-   */
-  function receivePrivmsg(
-    payload: string,
-    way: DirectoryLink | typeof DIRECT,
-    owner?: { readonly nick: string; readonly heard: (isNew: boolean) => void },
-  ): boolean {
-    const judged = inbox.private(payload, way === DIRECT ? DIRECT : way.key, owner?.nick);
-    if (judged.verdict === 'junk') return false;
-    if (way !== DIRECT) {
-      book.relayed(judged.from, way.key);
+  on<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
+    this.#events.on(event, listener);
+  }
+
+  once<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
+    this.#events.once(event, listener);
+  }
+
+  off<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
+    this.#events.off(event, listener);
+  }
+
+  publish(text: string, to?: Location): { readonly sentTo: number } {
+    checkPubmsg(this.nick, text);
+    const took = this.#directories.chosen(to).filter((directory) => directory.publish(text));
+    return { sentTo: took.length };
+  }
+
+  send(to: string, command: CommandName, args: string): SendResult {
+    const payload = privmsgPayload(this.#options.nickKey, to, command, args);
+    if (this.#isClosing) return { sent: false, reason: 'closed' };
+    if (to === this.nick) return { sent: false, reason: 'self' };
+    const route = this.#router.send(to, payload);
+    if (route?.kind !== 'direct') {
+      const location = this.#dialable(to);
+      if (location) this.#links.dialSoon(to, location);
     }
-    // First the link, so that an answer given at once goes back the same way.
-    owner?.heard(judged.verdict === 'fresh' && judged.neverHeard);
-    observers.privately(judged, way === DIRECT ? undefined : way.location);
-    if (judged.verdict === 'copy') return true;
-    const { message } = judged;
-    const route =
-      way === DIRECT
-        ? { kind: DIRECT as typeof DIRECT }
-        : { kind: 'directory' as const, location: way.location };
-    tell('privmsg', { ...message, route });
+    return route ? { sent: true, route } : { sent: false, reason: 'no-route' };
+  }
+
+  sendThrough(
+    to: string,
+    command: CommandName,
+    args: string,
+    locations: readonly Location[],
+  ): { readonly copies: number } {
+    const payload = privmsgPayload(this.#options.nickKey, to, command, args);
+    const ways = new Set(locations.flatMap((location) => this.#directories.chosen(location)));
+    if (this.#isClosing || to === this.nick) return { copies: 0 };
+    const took = [...ways].filter((way) => way.send(MessageType.PRIVMSG, payload));
+    return { copies: took.length };
+  }
+
+  async connectTo(to: string): Promise<boolean> {
+    const location = this.#dialable(to);
+    return location !== undefined && this.#links.dial(to, location);
+  }
+
+  peers(): readonly PeerInfo[] {
+    return this.#book.all().map((peer) => this.#describe(peer));
+  }
+
+  peer(nick: string): PeerInfo | undefined {
+    const peer = this.#book.get(nick);
+    return peer && this.#describe(peer);
+  }
+
+  observe(observer: ChannelObserver): () => void {
+    return this.#observers.add(observer);
+  }
+
+  avoidDirectories(avoid: AvoidDirectory | undefined): void {
+    this.#avoid = avoid;
+  }
+
+  directories(): readonly DirectoryInfo[] {
+    return this.#directories.info();
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#shutDown();
+    return this.#closed;
+  }
+
+  #handshakeTerms(): () => HandshakeTerms {
+    const { network, overlay, neutrinoCompat, passive } = this.#options;
+    const acceptLoopback = overlay.reaches({ kind: 'loopback', host: '127.0.0.1', port: 1 });
+    const features = (neutrinoCompat ?? passive !== true) ? [NEUTRINO_COMPAT] : [];
+    return () =>
+      handshakeTerms(
+        { nick: this.nick, network, location: this.#location },
+        acceptLoopback,
+        features,
+      );
+  }
+
+  #createLinks(common: Common): DirectLinks {
+    const { tell } = this.#events;
+    return createDirectLinks({
+      ...common,
+      nick: this.nick,
+      onPrivmsg: (nick, payload, heard) => this.#incoming.receiveDirect({ nick, heard }, payload),
+      onDoubt: (peer, payload) => this.#router.copy(peer, payload),
+      onOrderbook: (peer, payload, send) => this.#onOrderbook(peer, payload, send),
+      onUp: (nick) => tell('direct-up', { nick }),
+      onDown: (nick) => {
+        tell('direct-down', { nick });
+        if (!this.#isClosing && !this.#book.get(nick)) tell('peer-gone', nick);
+      },
+      onUnsent: (peer, payloads) => {
+        for (const payload of payloads) this.#router.send(peer, payload);
+      },
+    });
+  }
+
+  #onOrderbook(peer: string, payload: string, send: (payload: string) => boolean): boolean {
+    if (!this.#inbox.asksOrderbook(payload, peer)) return false;
+    this.#events.tell('orderbook-asked', {
+      from: peer,
+      answer: (command, args) => send(privmsgPayload(this.#options.nickKey, peer, command, args)),
+    });
     return true;
   }
 
-  function receivePeerlist(directory: DirectoryLink, payload: string): void {
-    for (const entry of parsePeerlist(payload).entries) {
-      if (entry.nick === nick || directories.has(formatLocation(entry.location))) continue;
-      if (!entry.left) {
-        book.listed(entry, directory.key);
-        continue;
-      }
-      const goneNow = book.left(entry.nick, directory.key);
-      observers.left(entry.nick, directory.location);
-      router.notThere(entry.nick, directory.key);
-      if (goneNow) goneEverywhere(entry.nick);
-    }
+  #createDirectories(common: Common): DirectorySet {
+    const { tell } = this.#events;
+    const { nickKey, nickAuth = 'prefer_verified', directories, serve } = this.#options;
+    return new DirectorySet({
+      ...common,
+      nickKey,
+      nickAuth,
+      locations: directories,
+      wantsPeerlist: !serve,
+      onUp: (info) => tell('directory-up', info),
+      onDown: ({ key }, info, wasUp) => {
+        if (wasUp && !this.#isClosing) {
+          this.#router.directoryLost(key);
+          for (const nick of this.#book.directoryLost(key)) this.#goneEverywhere(nick);
+        }
+        tell('directory-down', info);
+      },
+      onEnvelope: (link, envelope) => this.#incoming.receive(link, envelope),
+      onWelcome: (info) => tell('welcome', info),
+    });
+  }
+
+  /** No directory shows the nick any more. */
+  #goneEverywhere(nick: string): void {
+    if (!this.#links.lastResort(nick)) this.#events.tell('peer-gone', nick);
   }
 
   /** Our own location, or another port of our onion. */
-  function isOurs(location: Location): boolean {
-    if (ownLocation.kind === 'onion' && location.host === ownLocation.host) return true;
-    return sameLocation(location, ownLocation);
+  #isOwn(location: Location): boolean {
+    if (this.#location.kind === 'onion' && location.host === this.#location.host) return true;
+    return sameLocation(location, this.#location);
   }
 
   /** Where a peer can be dialled, if anywhere. */
-  function dialable(peer: KnownPeer | undefined): Parameters<typeof links.dial>[1] | undefined {
-    const location = peer?.location;
-    if (options.passive || !location || location.kind === 'not-serving') return undefined;
-    return overlay.reaches(location) && !isOurs(location) ? location : undefined;
+  #dialable(nick: string): Location | undefined {
+    const location = this.#book.get(nick)?.location;
+    if (this.#options.passive || !location || location.kind === 'not-serving') return undefined;
+    return this.#options.overlay.reaches(location) && !this.#isOwn(location) ? location : undefined;
   }
 
-  /** All directories, or the one that is named. */
-  function chosen(only: Location | undefined): readonly DirectoryLink[] {
-    if (only === undefined) return [...directories.values()];
-    const directory = directories.get(formatLocation(only));
-    if (directory) return [directory];
-    throw new ChannelError(
-      'directories',
-      `${formatLocation(only)} is no directory of this channel; give one of its directories()`,
-    );
-  }
-
-  function describe(peer: KnownPeer): PeerInfo {
-    const link = links.usable(peer.nick);
+  #describe(peer: KnownPeer): PeerInfo {
+    const link = this.#links.usable(peer.nick);
     return {
       nick: peer.nick,
       location: peer.location,
       features: [...new Set([...peer.features, ...(link?.features ?? [])])].toSorted(),
-      directories: peer.shownBy.flatMap((key) => directories.get(key)?.location ?? []),
+      directories: peer.shownBy.flatMap((key) => this.#directories.byKey.get(key)?.location ?? []),
       direct: link !== undefined,
     };
   }
 
-  function connect(): void {
-    welcome.start();
-    for (const directory of directories.values()) directory.start();
+  #serve(): Serving {
+    const { overlay, clock, random, log } = this.#options;
+    const { tell } = this.#events;
+    return startServing({
+      overlay,
+      timings: this.#settings.timings,
+      clock,
+      random,
+      log,
+      onConnection: (connection) => this.#links.accept(connection),
+      onServed: (location) => {
+        this.#location = location;
+        tell('served', location);
+        this.#directories.start();
+      },
+      onState: (state) => {
+        // Where strangers reach us, we reach directories: what failed before was for want of Tor.
+        if (state.state === 'reachable') this.#directories.hurry();
+        tell('service-state', state);
+      },
+      onFailed: (error, retryInMs) => tell('serve-failed', { error, retryInMs }),
+    });
   }
 
-  const serving = options.serve
-    ? startServing({
-        overlay,
-        timings: settings.timings,
-        clock,
-        random,
-        log,
-        onConnection: (connection) => links.accept(connection),
-        onServed(location) {
-          ownLocation = location;
-          tell('served', location);
-          connect();
-        },
-        onState(state) {
-          // Where strangers reach us, we reach directories: what failed before was for want of Tor.
-          if (state.state === 'reachable') for (const link of directories.values()) link.hurry();
-          tell('service-state', state);
-        },
-        onFailed: (error, retryInMs) => tell('serve-failed', { error, retryInMs }),
-      })
-    : undefined;
-  if (!serving) connect();
-
-  async function shutDown(): Promise<void> {
-    closing = true;
-    welcome.close();
-    await Promise.all([
-      serving?.close(),
-      links.close(),
-      ...[...directories.values()].map((directory) => directory.close()),
-    ]);
-    events.end();
-    letGo();
+  async #shutDown(): Promise<void> {
+    this.#isClosing = true;
+    await Promise.all([this.#serving?.close(), this.#links.close(), this.#directories.close()]);
+    this.#events.end();
+    this.#releaseProcess();
   }
-
-  return {
-    nick,
-    get location() {
-      return ownLocation;
-    },
-    on: (event, listener) => events.on(event, listener),
-    once: (event, listener) => events.once(event, listener),
-    off: (event, listener) => events.off(event, listener),
-    get welcomed() {
-      return welcome.told;
-    },
-    publish(text, to) {
-      checkPubmsg(nick, text);
-      const took = chosen(to).filter((directory) => directory.publish(text));
-      return { sentTo: took.length };
-    },
-    send(to, command, args) {
-      const payload = privmsgPayload(nickKey, to, command, args);
-      if (closing) return { sent: false, reason: 'closed' };
-      if (to === nick) return { sent: false, reason: 'self' };
-      const route = router.send(to, payload);
-      if (route?.kind !== DIRECT) {
-        const location = dialable(book.get(to));
-        if (location) links.dialSoon(to, location);
-      }
-      return route ? { sent: true, route } : { sent: false, reason: 'no-route' };
-    },
-    sendThrough(to, command, args, locations) {
-      const payload = privmsgPayload(nickKey, to, command, args);
-      const ways = new Set(locations.flatMap(chosen));
-      if (closing || to === nick) return { copies: 0 };
-      const took = [...ways].filter((way) => way.send(MessageType.PRIVMSG, payload));
-      return { copies: took.length };
-    },
-    async connectTo(to) {
-      const location = dialable(book.get(to));
-      return location !== undefined && links.dial(to, location);
-    },
-    peers: () => book.all().map(describe),
-    peer(peerNick) {
-      const peer = book.get(peerNick);
-      return peer && describe(peer);
-    },
-    observe: (observer) => observers.add(observer),
-    avoidDirectories(predicate) {
-      avoid = predicate;
-    },
-    directories: () => [...directories.values()].map((directory) => directory.info()),
-    close() {
-      closed ??= shutDown();
-      return closed;
-    },
-  };
 }

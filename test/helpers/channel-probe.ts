@@ -48,16 +48,7 @@ export function openProbe(
 ): ChannelProbe {
   const clock = options.clock ?? createTestClock();
   const probe = open(directories, { random: () => 0, ...options }, clock);
-  return {
-    ...probe,
-    get location() {
-      return probe.location;
-    },
-    get welcomed() {
-      return probe.welcomed;
-    },
-    clock,
-  };
+  return withParts(probe, { clock });
 }
 
 /** Likewise, in real time. */
@@ -86,18 +77,26 @@ function open(
     clock,
   });
   const queues = eventQueues(channel);
-  return {
-    ...channel,
-    get location() {
-      return channel.location;
-    },
-    get welcomed() {
-      return channel.welcomed;
-    },
+  const parts: Pick<LiveProbe, 'key' | 'next' | 'waiting'> = {
     key,
     next: (event) => queues[event].next(),
     waiting: (event) => queues[event].waiting,
   };
+  return withParts(channel, parts);
+}
+
+/** The object with some parts added or replaced; all else is done by the object itself. */
+export function withParts<T extends object, P extends object>(whole: T, parts: P): T & P {
+  return new Proxy(
+    { ...whole, ...parts },
+    {
+      get(_, name) {
+        const owner = Object.hasOwn(parts, name) ? parts : whole;
+        const value: unknown = Reflect.get(owner, name, owner);
+        return typeof value === 'function' ? value.bind(owner) : value;
+      },
+    },
+  );
 }
 
 interface Queue<T> {

@@ -26,7 +26,7 @@ import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { announceCommitment } from '../../src/roles/announce-commitment.js';
 import { startMaker, type Maker } from '../../src/roles/maker.js';
-import { openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
+import { openLiveProbe, withParts, type LiveProbe } from '../helpers/channel-probe.js';
 import {
   createMakerWallet,
   createMemoryChain,
@@ -276,14 +276,10 @@ function slow(channel: LiveProbe): {
     else kept.push(deliver);
   });
   return {
-    channel: {
-      ...channel,
-      get location() {
-        return channel.location;
-      },
+    channel: withParts<OnionMessageChannel, Pick<OnionMessageChannel, 'on' | 'off'>>(channel, {
       on: (event, listener) => void events.on(event, listener),
       off: (event, listener) => void events.off(event, listener),
-    },
+    }),
     go: () => {
       isGoing = true;
       for (const deliver of kept.splice(0)) deliver();

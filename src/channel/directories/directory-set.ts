@@ -1,0 +1,117 @@
+/** All directories of a channel: linked, found by location, and counted until the channel is ready. */
+import type { Envelope } from '../../protocol/envelope.js';
+import { formatLocation, type Location } from '../../protocol/location.js';
+import type { DirectoryDown, DirectoryInfo, DirectoryUp } from '../channel-api.js';
+import { ChannelError } from '../channel-error.js';
+import type { Overlay } from '../ports.js';
+import { createDirectoryLink, type DirectoryLink, type DirectoryLinkOptions } from './link.js';
+import { createWelcome, type Welcome, type WelcomeOptions } from './readiness.js';
+import { createTurns, type Turns } from '../../kit/work-turns.js';
+
+export interface DirectorySetOptions extends Omit<
+  DirectoryLinkOptions,
+  'location' | 'checks' | 'onUp' | 'onDown' | 'onEnvelope'
+> {
+  /** Configured directories; doubles are ignored. */
+  readonly locations: readonly Location[];
+  readonly onUp: (info: DirectoryUp) => void;
+  readonly onDown: (link: DirectoryLink, info: DirectoryDown, wasUp: boolean) => void;
+  /** A message or peer list; only between `onUp` and `onDown` of its directory. */
+  readonly onEnvelope: (link: DirectoryLink, envelope: Envelope) => void;
+  readonly onWelcome: WelcomeOptions['onWelcome'];
+}
+
+/** Throws ChannelError `directories` unless there is one, and the overlay reaches all of them. */
+export function checkDirectories(locations: readonly Location[], overlay: Overlay): void {
+  if (locations.length === 0) {
+    throw new ChannelError('directories', 'a message channel needs at least one directory');
+  }
+  const unreachable = locations.find((location) => !overlay.reaches(location));
+  if (unreachable === undefined) return;
+  throw new ChannelError(
+    'directories',
+    `the ${overlay.name} overlay cannot reach ${formatLocation(unreachable)}`,
+  );
+}
+
+export class DirectorySet {
+  readonly #options: DirectorySetOptions;
+  readonly #links = new Map<string, DirectoryLink>();
+  readonly #checks: Turns;
+  readonly #welcome: Welcome;
+
+  constructor(options: DirectorySetOptions) {
+    this.#options = options;
+    const { clock, settings, locations, onWelcome } = options;
+    this.#checks = createTurns(clock, settings.timings.checksTurnMs);
+    for (const location of locations) {
+      const key = formatLocation(location);
+      if (!this.#links.has(key)) this.#links.set(key, this.#createLink(location));
+    }
+    this.#welcome = createWelcome({
+      clock,
+      waitMs: settings.timings.welcomeMs,
+      total: this.#links.size,
+      countUp: () => [...this.#links.values()].filter(({ up }) => up).length,
+      onWelcome,
+    });
+  }
+
+  /** By the location string. */
+  get byKey(): ReadonlyMap<string, DirectoryLink> {
+    return this.#links;
+  }
+
+  /** Whether `onWelcome` was called. */
+  get welcomed(): boolean {
+    return this.#welcome.told;
+  }
+
+  /** All directories, or the named one. Throws ChannelError `directories` when there is no such one. */
+  chosen(only: Location | undefined): readonly DirectoryLink[] {
+    if (only === undefined) return [...this.#links.values()];
+    const directory = this.#links.get(formatLocation(only));
+    if (directory) return [directory];
+    throw new ChannelError(
+      'directories',
+      `${formatLocation(only)} is no directory of this channel; give one of its directories()`,
+    );
+  }
+
+  info(): readonly DirectoryInfo[] {
+    return [...this.#links.values()].map((link) => link.info());
+  }
+
+  /** Dials, and keeps dialling. */
+  start(): void {
+    this.#welcome.start();
+    for (const link of this.#links.values()) link.start();
+  }
+
+  /** Our own way out was gone and is back: dials at once. */
+  hurry(): void {
+    for (const link of this.#links.values()) link.hurry();
+  }
+
+  /** Ends every session and attempt for good. */
+  async close(): Promise<void> {
+    this.#welcome.close();
+    await Promise.all([...this.#links.values()].map((link) => link.close()));
+  }
+
+  #createLink(location: Location): DirectoryLink {
+    const { onUp, onDown, onEnvelope } = this.#options;
+    const link: DirectoryLink = createDirectoryLink({
+      ...this.#options,
+      location,
+      checks: this.#checks,
+      onUp: (info) => {
+        onUp(info);
+        this.#welcome.directoryUp();
+      },
+      onDown: (info, wasUp) => onDown(link, info, wasUp),
+      onEnvelope: (envelope) => onEnvelope(link, envelope),
+    });
+    return link;
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * What other peers say, whichever way it comes: judged, noted in the peer book, shown to the observers,
+ * and told once (protocol document, sections 5.3 and 6).
+ */
+import { MessageType } from '../../protocol/constants.js';
+import type { Envelope } from '../../protocol/envelope.js';
+import { formatLocation } from '../../protocol/location.js';
+import { parsePeerlist } from '../../protocol/peerlist.js';
+import type { ChannelEvents } from '../channel-events.js';
+import type { DirectoryLink } from '../directories/link.js';
+import type { Observers } from '../observers.js';
+import type { PeerBook } from '../peer-book.js';
+import type { Inbox } from './inbox.js';
+
+/** The directory that a message came through. */
+export type Source = Pick<DirectoryLink, 'key' | 'location'>;
+
+/** The direct link that a message came over. Its nick may only speak for itself. */
+export interface LinkSource {
+  readonly nick: string;
+  /** Called for each message that the nick signed; `isNew`: the message was never heard before. */
+  readonly heard: (isNew: boolean) => void;
+}
+
+export interface IncomingOptions {
+  /** Our own nick. */
+  readonly nick: string;
+  readonly inbox: Inbox;
+  readonly book: PeerBook;
+  readonly observers: Observers;
+  readonly directories: ReadonlyMap<string, unknown>;
+  readonly tell: ChannelEvents['tell'];
+  /** A directory says that this nick left. */
+  readonly onLeft: (nick: string, directory: string) => void;
+  /** No directory shows this nick any more. */
+  readonly onGone: (nick: string) => void;
+}
+
+/** The name of the direct way, beside the keys of directories. */
+const DIRECT = 'direct';
+
+export class IncomingMessages {
+  readonly #options: IncomingOptions;
+
+  constructor(options: IncomingOptions) {
+    this.#options = options;
+  }
+
+  /** Takes a message or peer list of a directory. */
+  receive(directory: Source, { type, line }: Envelope): void {
+    if (type === MessageType.PEERLIST) this.#receivePeerlist(directory, line);
+    else if (type === MessageType.PRIVMSG) this.#receivePrivmsg(directory, line);
+    else this.#receivePubmsg(directory, line);
+  }
+
+  /** Takes a 685 payload of a direct link; false when it means nothing. */
+  receiveDirect(link: LinkSource, payload: string): boolean {
+    const { inbox, observers, tell } = this.#options;
+    const judged = inbox.private(payload, DIRECT, link.nick);
+    if (judged.verdict === 'junk') return false;
+    // First the link, so that an answer given at once goes back the same way.
+    link.heard(judged.verdict === 'fresh' && judged.neverHeard);
+    observers.privately(judged, undefined);
+    if (judged.verdict === 'copy') return true;
+    tell('privmsg', { ...judged.message, route: { kind: DIRECT } });
+    return true;
+  }
+
+  #receivePubmsg({ key, location }: Source, payload: string): void {
+    const { inbox, book, observers, tell } = this.#options;
+    const judged = inbox.public(payload, key);
+    if (judged.verdict === 'junk') return;
+    book.relayed(judged.from, key);
+    observers.publicly(judged, location);
+    if (judged.verdict === 'fresh') tell('pubmsg', { ...judged.message, directory: location });
+  }
+
+  #receivePrivmsg({ key, location }: Source, payload: string): void {
+    const { inbox, book, observers, tell } = this.#options;
+    const judged = inbox.private(payload, key);
+    if (judged.verdict === 'junk') return;
+    book.relayed(judged.from, key);
+    observers.privately(judged, location);
+    if (judged.verdict === 'copy') return;
+    tell('privmsg', { ...judged.message, route: { kind: 'directory', location } });
+  }
+
+  #receivePeerlist(directory: Source, payload: string): void {
+    const { nick, book, observers, directories } = this.#options;
+    for (const entry of parsePeerlist(payload).entries) {
+      if (entry.nick === nick || directories.has(formatLocation(entry.location))) continue;
+      if (!entry.left) {
+        book.listed(entry, directory.key);
+        continue;
+      }
+      const isGone = book.left(entry.nick, directory.key);
+      observers.left(entry.nick, directory.location);
+      this.#options.onLeft(entry.nick, directory.key);
+      if (isGone) this.#options.onGone(entry.nick);
+    }
+  }
+}
