@@ -138,21 +138,27 @@ daemon-reload) ;;
 *) echo "systemctl $*: not known here" >&2; exit 1 ;;
 esac`;
 
-/** What a clone and `npm ci` would bring. */
+/** What a clone would bring. */
 const GIT = `
 [[ $1 != pull ]] || exit 0
 [[ $1 == clone ]] || exit 1
 shopt -s dotglob
-mkdir "$3" && cd "$2" && cp -r dist docs deploy scripts systemd package.json package-lock.json joinmarket.cfg.example tsconfig.json tsconfig.build.json src "$3"
-rm -f "$3/dist/.built"
-mkdir "$3/node_modules" && ln -s "$2"/node_modules/* "$3/node_modules"`;
+mkdir "$3" && cd "$2" && cp -r docs deploy scripts systemd package.json package-lock.json joinmarket.cfg.example tsconfig.json tsconfig.build.json src "$3"`;
+
+/** Installs the packages of this clone, and builds what is built here. */
+const NPM = `
+echo "npm $*" >>"$SANDBOX/calls"
+case $1 in
+ci) mkdir node_modules && ln -s '${ROOT}'node_modules/* node_modules ;;
+run) cp -r '${ROOT}dist' dist ;;
+esac`;
 
 t.test('docs/directory.md', async (t) => {
   const network = await torNetworkFor(t);
   const { dir, env, logs, said } = await sandbox(t, {
     sudo: 'exec "$@"',
     'apt-get': 'echo "apt-get $*" >>"$SANDBOX/calls"',
-    npm: 'echo "npm $*" >>"$SANDBOX/calls"',
+    npm: NPM,
     git: GIT,
     systemctl: SYSTEMCTL,
     curl: `exec node -e 'fetch(process.argv[1]).then(async (r) => { console.log(await r.text()); process.exitCode = Number(!r.ok) }, () => { process.exitCode = 7 })' "$1"`,

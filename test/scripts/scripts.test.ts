@@ -54,6 +54,14 @@ async function programs(dir: string, scripts: Readonly<Record<string, string>>):
   return bin;
 }
 
+const SOURCES = [
+  'package.json',
+  'package-lock.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+  'src/a.ts',
+];
+
 /**
  * A clone with nothing but what the scripts look at, and stand-ins for npm, tor, chromium, nft and apt-get
  * that write down how they were called.
@@ -62,9 +70,7 @@ async function fakeClone(dir: string) {
   const root = join(dir, 'a clone');
   await mkdir(join(root, 'src'), { recursive: true });
   await cp(join(ROOT, 'scripts'), join(root, 'scripts'), { recursive: true });
-  for (const name of ['package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'src/a.ts']) {
-    await writeFile(join(root, name), name);
-  }
+  for (const name of SOURCES) await writeFile(join(root, name), '{}');
   const calls = join(dir, 'calls');
   await writeFile(calls, '');
   await writeFile(
@@ -77,7 +83,9 @@ async function fakeClone(dir: string) {
       `echo "npm $*" >>'${calls}'; echo "npm speaks"\n` +
       `case $1 in\n` +
       `ci) rm -rf node_modules; mkdir -p node_modules/.bin; cp '${dir}/tap' node_modules/.bin/tap;;\n` +
+      `prune) rm node_modules/.bin/tap;;\n` +
       `run) if [[ $* == *lint* ]]; then exit "\${LINT:-0}"; fi\n` +
+      `     if [[ $* == *build* ]]; then [[ -z $BROKEN ]] || exit 1; fi\n` +
       `     mkdir -p dist/cli; echo 'console.log(JSON.stringify([process.cwd(), ...process.argv.slice(2)]))' >dist/cli/main.js;;\n` +
       `esac`,
     tor: 'exit 0',
@@ -122,6 +130,9 @@ const NEW_NETWORK = [
 ];
 const NPM_CI = 'npm ci --ignore-scripts --no-audit --no-fund';
 const BUILD = 'npm run --silent build';
+const PRUNE = 'npm prune --omit=dev --ignore-scripts --no-audit --no-fund';
+/** What a clone that only runs needs after any change. */
+const PRODUCTION = [NPM_CI, BUILD, PRUNE];
 const UNPACK = 'unpack-debian .build/debian/nginx nginx';
 
 t.test('setup does what is missing and nothing else', async (t) => {
@@ -136,7 +147,7 @@ t.test('setup does what is missing and nothing else', async (t) => {
 
   const later = new Date(Date.now() + 60_000);
   await utimes(join(clone.root, 'src', 'a.ts'), later, later);
-  t.equal((await clone.script('setup', ['--runtime'])).code, 0);
+  t.equal((await clone.script('setup')).code, 0);
   t.same(await clone.calls(), [BUILD], 'a changed source is built');
 
   await writeFile(join(clone.root, 'package-lock.json'), 'changed');
@@ -148,6 +159,61 @@ t.test('setup does what is missing and nothing else', async (t) => {
     [odd.code, odd.stderr],
     [1, 'setup: unknown option --everything (allowed: --runtime, --no-tor)\n'],
   );
+});
+
+t.test('setup for running leaves the npm packages of production', async (t) => {
+  const clone = await fakeClone(t.testdir());
+  const tap = join(clone.root, 'node_modules/.bin/tap');
+  const later = async (name: string, seconds: number): Promise<void> => {
+    const time = new Date(Date.now() + seconds * 1000);
+    await utimes(join(clone.root, name), time, time);
+  };
+  for (const purpose of ['--runtime', '--no-tor']) {
+    const result = await clone.script('setup', [purpose]);
+    t.equal(result.code, 0, result.stderr);
+    t.same(await clone.calls(), purpose === '--runtime' ? PRODUCTION : [], purpose);
+    t.notOk(existsSync(tap), 'without what only tests need');
+    t.notOk(existsSync(join(clone.root, '.build/builder')), 'the temporary folder is gone');
+  }
+
+  // After a pull.
+  const started = (): Promise<Result> => clone.script('start-dn', ['x']);
+  const main = join(clone.root, 'dist/cli/main.js');
+  await writeFile(join(clone.root, 'dist/removed.js'), '');
+  await later('src/a.ts', 60);
+  const broken = await clone.script('start-dn', ['x'], { BROKEN: '1' });
+  t.equal(broken.code, 1);
+  t.match(broken.stderr, /the build failed/);
+  t.ok(existsSync(main) && existsSync(join(clone.root, 'node_modules')), 'the old build stays');
+  await clone.calls();
+  t.equal((await started()).code, 0);
+  t.same(await clone.calls(), PRODUCTION);
+  t.notOk(existsSync(join(clone.root, 'dist/removed.js')), 'nothing of the old build is left');
+  await later('src/a.ts', 0);
+  await writeFile(join(clone.root, 'package-lock.json'), 'changed');
+  t.equal((await started()).code, 0);
+  t.same(await clone.calls(), PRODUCTION);
+
+  // What is set up for the tests stays so.
+  t.equal((await clone.script('setup')).code, 0);
+  t.same(await clone.calls(), [UNPACK, NPM_CI]);
+  t.ok(existsSync(tap));
+  t.equal((await started()).code, 0);
+  t.same(await clone.calls(), []);
+  await writeFile(join(clone.root, 'package-lock.json'), 'changed again');
+  await later('package-lock.json', 60);
+  t.equal((await started()).code, 0);
+  t.same(await clone.calls(), [NPM_CI, BUILD]);
+  t.ok(existsSync(tap), 'start-dn takes nothing away');
+});
+
+t.test('benches, soak and fuzzing ask for the full set-up', async (t) => {
+  for (const name of ['bench', 'soak', 'fuzz']) {
+    const clone = await fakeClone(t.testdir());
+    // The stand-in has no compiler; what matters is said before it is missed.
+    await clone.script(name, []);
+    t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD], name);
+  }
 });
 
 t.test('setup as root leaves the clone of another user to that user', async (t) => {
