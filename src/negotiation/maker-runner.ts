@@ -24,6 +24,8 @@ import { shownText } from './texts.js';
 /** A negotiation with one taker. */
 export interface MakerTalk {
   readonly nick: string;
+  /** How its `fill` came; a stranger may say words of the nick again by another way. */
+  readonly way: string;
   /** The arguments of its `fill` that count; no other one of this nick has the same. */
   readonly key: string;
   readonly commitment: string;

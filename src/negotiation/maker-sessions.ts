@@ -11,7 +11,7 @@ import type { Command } from '../protocol/commands.js';
 import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../protocol/encryption.js';
 import type { Offer } from '../protocol/offer.js';
 import { createCourier, type NegotiationChannel } from './courier.js';
-import type { Door } from './door.js';
+import { wayOf, type Door } from './door.js';
 import type { MakerOutcome, MakerPolicy, MakerState } from './maker-api.js';
 import { NO_ROOM } from './maker-endings.js';
 import { offerFor, openMakerSession } from './maker-fill.js';
@@ -69,16 +69,33 @@ const isAtWork = ({ state: { state } }: MakerTalk): boolean => AT_WORK.has(state
 /** A `fill` that nobody has proved yet. */
 const isOpen = ({ state: { state } }: MakerTalk): boolean => state === 'awaiting-auth';
 
-/** Of one nick; the oldest makes room. Deployed takers ask anew up to three times in a round. */
+/** Of one nick. Deployed takers ask anew up to three times in a round. */
 const OPEN_PER_NICK = 4;
 
+/**
+ * Which of the open `fill`s of a nick makes room for one more: the oldest of the way that brought most,
+ * so that a stranger who says old ones again pushes out its own alone.
+ */
+function surplusOf(open: readonly MakerTalk[], way: string): MakerTalk | undefined {
+  if (open.length < OPEN_PER_NICK) return undefined;
+  const counts = new Map([[way, 1]]);
+  for (const talk of open) counts.set(talk.way, (counts.get(talk.way) ?? 0) + 1);
+  const most = Math.max(...counts.values());
+  const among = open.filter((talk) => counts.get(talk.way) === most);
+  return among.find((talk) => talk.way === way) ?? among[0] ?? open[0];
+}
+
 /** A taker takes the first key that comes for the answer to its last `fill`. */
-function crossBoxes(talk: MakerTalk, { state }: MakerTalk): void {
+function crossBoxes(talk: MakerTalk, { state }: MakerTalk, open: readonly MakerTalk[]): void {
   if (state.state !== 'awaiting-auth') return;
   const { keys } = state.terms;
   const box = openBoxSession(keys, talk.takerKey);
   if (box.ok) talk.otherBoxes.push({ keys, box: box.value });
-  if (talk.otherBoxes.length > OPEN_PER_NICK) talk.otherBoxes.shift();
+  if (talk.otherBoxes.length <= OPEN_PER_NICK) return;
+  // Keys of a `fill` that made room go first.
+  const inUse = new Set(open.flatMap((one) => ('terms' in one.state ? one.state.terms.keys : [])));
+  const gone = talk.otherBoxes.findIndex((other) => !inUse.has(other.keys));
+  talk.otherBoxes.splice(Math.max(0, gone), 1);
 }
 
 export function createMakerSessions(options: MakerSessionsOptions): MakerSessions {
@@ -171,10 +188,9 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       return;
     }
     // What else it asked for stays until one of all is proven: this may be an old one, said again.
-    const [oldest, ...newer] = talks.filter(isOpen);
-    if (oldest !== undefined && newer.length + 1 >= OPEN_PER_NICK) {
-      dispatch(oldest, { kind: 'end', fault: 'replaced' });
-    }
+    const way = wayOf(message.route);
+    const surplus = surplusOf(talks.filter(isOpen), way);
+    if (surplus) dispatch(surplus, { kind: 'end', fault: 'replaced' });
     makeRoom();
     const opened = openMakerSession({
       network: options.network,
@@ -187,6 +203,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     });
     const session: MakerTalk = {
       nick,
+      way,
       key,
       commitment,
       takerKey,
@@ -196,9 +213,10 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       hold: undefined,
       cancelDeadline: undefined,
     };
-    for (const other of talksOf(nick)) {
-      crossBoxes(session, other);
-      crossBoxes(other, session);
+    const others = talksOf(nick);
+    for (const other of others) {
+      crossBoxes(session, other, others);
+      crossBoxes(other, session, [...others, session]);
     }
     sessions.add(session);
     apply(session, opened);
