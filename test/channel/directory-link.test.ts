@@ -120,6 +120,11 @@ t.test('the handshake', async (t) => {
       directoryAnswer({ accepted: false, motd: 'full\nsorry' }),
       /^refused us: full$/,
     ],
+    [
+      'a reason that has to be written out, and is too long',
+      directoryAnswer({ accepted: false, motd: `full\u001b[2J${'x'.repeat(300)}` }),
+      /^refused us: full\\u001b\[2Jx{184}\.\.\.$/,
+    ],
     ['another network', directoryAnswer({ network: 'mainnet' }), /another network/],
     [
       'another version',
