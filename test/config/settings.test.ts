@@ -476,7 +476,9 @@ t.test('a list that nobody chose is replaced, and nothing else', async (t) => {
   );
   for (const [of, text] of SHIPPED_BEFORE) {
     const list = short(text).map((name) => `${name}.onion:5222`);
-    const otherPorts = list.toReversed().map((node, n) => node.replace('5222', String(80 + n)));
+    const otherPorts = list
+      .toReversed()
+      .map((node, n) => node.toUpperCase().replace('5222', String(80 + n)));
     for (const network of ['mainnet', 'signet'] as const) {
       const ours = SHIPPED_DIRECTORIES[network];
       for (const written of [list, otherPorts]) {
