@@ -305,11 +305,12 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
       const took = chosen(to).filter((directory) => directory.publish(text));
       return { sentTo: took.length };
     },
-    send(to, command, args) {
+    send(to, command, args, by) {
       const payload = privmsgPayload(nickKey, to, command, args);
+      const [first] = by === undefined ? [] : chosen(by);
       if (closing) return { sent: false, reason: 'closed' };
       if (to === nick) return { sent: false, reason: 'self' };
-      const route = router.send(to, payload);
+      const route = router.send(to, payload, first?.key);
       if (route?.kind !== DIRECT) {
         const location = dialable(book.get(to));
         if (location) links.dialSoon(to, location);
