@@ -226,10 +226,11 @@ export interface OnionMessageChannel {
   /**
    * Signs and sends one private message. `args` is all behind the command word; it may hold further
    * commands (`0 1 2!tbond x`). What a direct link cannot take at once goes by a directory, so two
-   * messages may change places. Receivers tell the same text within 30 s only once. Throws
-   * ChannelError on misuse.
+   * messages may change places. Receivers tell the same text within 30 s only once. `by`, one of the
+   * channel's directories, is tried first where it shows the nick: to answer there what the nick said
+   * there, since somebody else may call itself so elsewhere. Throws ChannelError on misuse.
    */
-  send(nick: string, command: CommandName, args: string): SendResult;
+  send(nick: string, command: CommandName, args: string, by?: Location): SendResult;
   /**
    * Signs one private message and sends it through each of these directories of the channel, where it
    * is up, so that none alone can withhold it; receivers tell it once. `copies` counts the directories

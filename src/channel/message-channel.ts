@@ -149,11 +149,12 @@ class MessageChannel implements OnionMessageChannel {
     return { sentTo: took.length };
   }
 
-  send(to: string, command: CommandName, args: string): SendResult {
+  send(to: string, command: CommandName, args: string, by?: Location): SendResult {
     const payload = privmsgPayload(this.#options.nickKey, to, command, args);
+    const [first] = by === undefined ? [] : this.#directories.chosen(by);
     if (this.#isClosing) return { sent: false, reason: 'closed' };
     if (to === this.nick) return { sent: false, reason: 'self' };
-    const route = this.#router.send(to, payload);
+    const route = this.#router.send(to, payload, first?.key);
     if (route?.kind !== 'direct') {
       const location = this.#dialable(to);
       if (location) this.#links.dialSoon(to, location);

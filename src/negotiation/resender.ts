@@ -7,7 +7,7 @@ import type { OnionMessageChannel, MessageChannelEvents, Route } from '../channe
 import { ChannelError } from '../channel/channel-error.js';
 import type { Clock } from '../channel/ports.js';
 import type { CommandName } from '../protocol/commands.js';
-import { sameLocation } from '../protocol/location.js';
+import { sameLocation, type Location } from '../protocol/location.js';
 
 /** What a negotiation needs of the message channel. */
 export type NegotiationChannel = Pick<OnionMessageChannel, 'on' | 'off' | 'send'>;
@@ -18,6 +18,7 @@ const RETRY_MS = 2_000;
 interface Flight {
   readonly nick: string;
   readonly words: readonly Words[];
+  readonly by: Location | undefined;
 }
 
 interface Words {
@@ -29,15 +30,17 @@ interface Words {
 export interface Courier {
   /**
    * The words of a new step; those of the step before need not arrive any more. Negotiations with one
-   * nick beside each other have topics of their own.
+   * nick beside each other have topics of their own. What the nick said by a directory is answered
+   * `by` that one: whoever calls itself so elsewhere must not get the answer alone.
    */
   say(
     nick: string,
     words: readonly { readonly command: CommandName; readonly args: string }[],
     topic?: string,
+    by?: Location,
   ): void;
   /** Said once, whether it arrives or not. */
-  mention(nick: string, command: CommandName, args: string): void;
+  mention(nick: string, command: CommandName, args: string, by?: Location): void;
   /** Nothing more is said to this nick about the topic. */
   forget(nick: string, topic?: string): void;
   /** Nicks that something is still to be said to, or may be. */
@@ -52,9 +55,14 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
   const flights = new Map<string, Flight>();
   let cancelRetry: (() => void) | undefined;
 
-  function send(nick: string, command: CommandName, args: string): Route | undefined {
+  function send(
+    nick: string,
+    command: CommandName,
+    args: string,
+    by: Location | undefined,
+  ): Route | undefined {
     try {
-      const result = channel.send(nick, command, args);
+      const result = channel.send(nick, command, args, by);
       return result.sent ? result.route : undefined;
     } catch (error) {
       // A name that cannot be addressed, or too long for one line: nobody gets it.
@@ -63,8 +71,8 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
     }
   }
 
-  function trySend({ nick, words }: Flight): void {
-    for (const word of words) word.route ??= send(nick, word.command, word.args);
+  function trySend({ nick, words, by }: Flight): void {
+    for (const word of words) word.route ??= send(nick, word.command, word.args, by);
   }
 
   const isUnsaid = ({ words }: Flight): boolean => words.some(({ route }) => route === undefined);
@@ -105,16 +113,17 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
   channel.on('directory-down', onDown);
 
   return {
-    say(nick, words, topic) {
+    say(nick, words, topic, by) {
       const flight: Flight = {
         nick,
         words: words.map(({ command, args }) => ({ command, args, route: undefined })),
+        by,
       };
       flights.set(nameOf(nick, topic), flight);
       trySend(flight);
       if (isUnsaid(flight)) retrySoon();
     },
-    mention: (nick, command, args) => void send(nick, command, args),
+    mention: (nick, command, args, by) => void send(nick, command, args, by),
     forget(nick, topic) {
       flights.delete(nameOf(nick, topic));
       if (flights.size > 0) return;

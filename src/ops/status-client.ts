@@ -84,10 +84,11 @@ export function askStatus(question: StatusQuestion): Promise<StatusAnswer> {
       const why = `${heard ? 'not all of an answer' : 'no answer'} within ${timeoutMs / 1000} s`;
       settle({ kind: heard ? 'stranger' : 'silent', why });
     }, timeoutMs);
+    // First, for a request that is stopped at once fails with an error, too.
+    asking.on('error', (error) => settle(failed(error)));
     signal?.addEventListener('abort', stopped, { once: true });
     if (signal?.aborted === true) return stopped();
 
-    asking.on('error', (error) => settle(failed(error)));
     asking.once('response', (response: IncomingMessage) => {
       const chunks: Buffer[] = [];
       let size = 0;

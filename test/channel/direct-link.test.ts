@@ -159,6 +159,45 @@ t.test('connections to us', async (t) => {
     t.match((await peer.next()).line, /!error at once /);
   });
 
+  t.test('what the nick said to somebody else gives a stranger no answer alone', async (t) => {
+    const { channel, session, directory } = await scene(t);
+    session.pubmsg(ALICE.nick, 'hp2 x');
+    await channel.next('pubmsg');
+    const stranger = await inbound(t, channel, ALICE);
+    // A signature names no addressee.
+    stranger.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to bob'));
+    await channel.next('privmsg');
+    t.match(channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
+    t.match((await stranger.next()).line, /!error x /);
+    t.match(
+      channel.send(ALICE.nick, 'error', 'y', directory.location),
+      { route: { kind: 'directory' } },
+      'what was said by a directory is answered there',
+    );
+    t.match(await session.nextOf(685), { line: /!error y / });
+    t.throws(
+      () =>
+        channel.send(ALICE.nick, 'error', 'y', { kind: 'loopback', host: '127.0.0.1', port: 9 }),
+      { code: 'directories' },
+    );
+
+    const alice = await inbound(t, channel, ALICE);
+    alice.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to us'));
+    await channel.next('privmsg');
+    stranger.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to carol'));
+    await channel.next('privmsg');
+    t.match(channel.send(ALICE.nick, 'error', 'z'), { route: { kind: 'direct' } });
+    t.match((await alice.next()).line, /!error z /, 'of two links both get it');
+    t.match((await stranger.next()).line, /!error z /);
+    session.send(789, `${ALICE.nick};${formatLocation(NOT_SERVING)};D`);
+    await heard(channel, session);
+    t.match(
+      channel.send(ALICE.nick, 'error', 'w', directory.location),
+      { route: { kind: 'direct' } },
+      'another way where the directory does not show the nick',
+    );
+  });
+
   t.test('a copy of a relayed message proves nothing', async (t) => {
     const { channel, session } = await scene(t);
     const overheard = formatPrivmsg(ALICE, channel.nick, 'fill', '0 1 2 3');

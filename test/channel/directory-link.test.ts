@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { ChannelError } from '../../src/channel/message-channel.js';
-import type { Overlay, ServiceState } from '../../src/channel/ports.js';
+import type { Connection, Overlay, ServiceState } from '../../src/channel/ports.js';
 import type { Location } from '../../src/protocol/location.js';
 import { SocksError } from '../../src/tor/socks/error.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
@@ -119,6 +119,11 @@ t.test('the handshake', async (t) => {
       'accepted:false',
       directoryAnswer({ accepted: false, motd: 'full\nsorry' }),
       /^refused us: full$/,
+    ],
+    [
+      'a reason that has to be written out, and is too long',
+      directoryAnswer({ accepted: false, motd: `full\u001b[2J${'x'.repeat(300)}` }),
+      /^refused us: full\\u001b\[2Jx{184}\.\.\.$/,
     ],
     ['another network', directoryAnswer({ network: 'mainnet' }), /another network/],
     [
@@ -848,6 +853,33 @@ t.test('close', async (t) => {
   t.strictSame(channel.send(ALICE.nick, 'error', 'x'), { sent: false, reason: 'closed' });
   t.strictSame(channel.publish('orderbook'), { sentTo: 0 });
   t.equal(await channel.connectTo(ALICE.nick), false);
+  t.equal(channel.clock.pending, 0, 'no timer is left');
+});
+
+t.test('close does not wait for a directory that has not greeted us', async (t) => {
+  let over: (() => void) | undefined;
+  const asked: string[] = [];
+  const mute: Connection = {
+    remote: 'mute',
+    queuedBytes: 0,
+    closed: false,
+    attach: (handler) => (over = () => handler.closed()),
+    write: () => asked.push('write'),
+    pause() {},
+    resume() {},
+    end: () => asked.push('end'),
+    destroy() {
+      asked.push('destroy');
+      over?.();
+    },
+  };
+  const overlay: Overlay = { ...anyPort(), dial: () => Promise.resolve(mute) };
+  const channel = openProbe([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], { overlay });
+  while (asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  const closing = channel.close();
+  t.strictSame(asked, ['write', 'destroy'], 'nothing was said that has to arrive');
+  over?.();
+  await closing;
   t.equal(channel.clock.pending, 0, 'no timer is left');
 });
 

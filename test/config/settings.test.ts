@@ -289,6 +289,10 @@ t.test('one line for each bad value: where, found, allowed', async (t) => {
     [`${onion}directory_nodes = ${ONION.slice(1)}`, /\(not the 56 characters/],
     [`${onion}directory_nodes = b${ONION.slice(1)}`, /\(wrong checksum/],
     [
+      `${onion}directory_nodes = ${ONION.replace(':', '.:')}`,
+      /\(a dot behind \.onion: take it away/,
+    ],
+    [
       `${onion}[BLOCKCHAIN]\nnetwork = testnet`,
       /directory_nodes: found the shipped list of mainnet; allowed: host:port of at least one testnet/,
     ],
@@ -476,7 +480,9 @@ t.test('a list that nobody chose is replaced, and nothing else', async (t) => {
   );
   for (const [of, text] of SHIPPED_BEFORE) {
     const list = short(text).map((name) => `${name}.onion:5222`);
-    const otherPorts = list.toReversed().map((node, n) => node.replace('5222', String(80 + n)));
+    const otherPorts = list
+      .toReversed()
+      .map((node, n) => node.toUpperCase().replace('5222', String(80 + n)));
     for (const network of ['mainnet', 'signet'] as const) {
       const ours = SHIPPED_DIRECTORIES[network];
       for (const written of [list, otherPorts]) {

@@ -66,6 +66,9 @@ t.test('amounts and counts', async (t) => {
     }),
   );
   t.equal(inPage('feeText', { cjfee: '0.00001728' }), '0.001728 %');
+  t.equal(inPage('feeText', { cjfee: '0.1234567891' }), '12.3 %', 'what is too long is rounded');
+  t.equal(inPage('many', 1, 'maker'), '1 maker');
+  t.equal(inPage('many', 0, 'maker'), '0 makers');
   t.equal(grouped(2_100_000), '2 100 000');
   t.same(
     [counted(0, 'peer'), counted(1, 'peer'), counted(1_000, 'peer')],

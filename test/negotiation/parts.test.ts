@@ -436,6 +436,14 @@ t.test('the door', (t) => {
     6,
     'and one nick',
   );
+  t.equal(door.mayFill('J5one', link(1)), false);
+  clock.advance(10_000);
+  t.equal(door.mayFill('J5one', link(3)), true, 'which loses nothing by what came another way');
+  const direct = Array.from({ length: 10_000 }, (_, n) =>
+    door.mayFill(`J5direct${n}`, { kind: 'direct' }),
+  );
+  t.equal(direct.filter(Boolean).length, 20, 'fresh nicks over direct links');
+  t.equal(door.mayFill('J5two', link(3)), true, 'leave the directories their share');
   t.ok(door.remembered <= 5 * DEFAULT_DOOR_LIMITS.remembered);
   t.end();
 });

@@ -4,8 +4,11 @@ import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { formatFill } from '../../src/negotiation/payloads.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import type { Command } from '../../src/protocol/commands.js';
+import type { Command, CommandName } from '../../src/protocol/commands.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
+import { formatPeerHandshake } from '../../src/protocol/handshake.js';
+import { NOT_SERVING } from '../../src/protocol/location.js';
+import { formatPrivmsg } from '../../src/protocol/message.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { formatRevelation } from '../../src/protocol/podle.js';
@@ -21,6 +24,7 @@ import {
 } from '../helpers/coinjoin-world.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { channelVoice } from '../helpers/evil-taker.js';
+import { dialRaw } from '../helpers/raw-peer.js';
 
 const AMOUNT = 1_000_000;
 const OFFER: Offer = {
@@ -112,4 +116,66 @@ t.test('a second fill with a new key, and old ones said again', async (t) => {
     t.match(await say('fill', fill), [{ command: 'pubkey' }], `answered ${n} times`);
     t.equal(maker.sessions - before, Math.min(n, 4), 'the oldest one makes room');
   }
+});
+
+t.test('who calls itself by the nick of a taker does not get its answers', async (t) => {
+  const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
+  const serving = openLiveProbe([directory.location], {
+    nickKey: nickKey(secretOf('maker')),
+    serve: true,
+  });
+  t.teardown(() => serving.close());
+  await serving.next('welcome');
+  const chain = createMemoryChain();
+  const wallet = createMakerWallet('maker', mintFor(chain, 'maker', [1_500_000]));
+  const maker = startMaker({
+    channel: serving,
+    offers: [OFFER],
+    clock: systemClock,
+    log: silentLog,
+    blacklist: { store: createMemoryCommitments() },
+    coinjoins: { network: 'signet', wallet, chain },
+  });
+  t.teardown(() => maker.stop());
+  const takerKey = nickKey(secretOf('taker'));
+  const taker = openLiveProbe([directory.location], { nickKey: takerKey, passive: true });
+  t.teardown(() => taker.close());
+  await taker.next('welcome');
+  maker.announce();
+  await taker.next('pubmsg');
+  const { location } = serving;
+  if (location.kind === 'not-serving') throw new Error('the maker serves');
+
+  // A signature names no addressee: what the taker said to another maker, that one can say here.
+  const stranger = await dialRaw(location);
+  t.teardown(() => stranger.cut());
+  const { nick } = takerKey;
+  stranger.send(
+    793,
+    formatPeerHandshake({ nick, location: NOT_SERVING, network: 'signet', features: [] }),
+  );
+  const fillOf = (key: string, commitment: string): string =>
+    formatFill({ oid: 0, amount: AMOUNT, takerKey: key, commitment });
+  const elsewhere = fillOf(createBoxKeyPair(randomBytes).publicKeyHex, secretText('elsewhere'));
+  stranger.send(685, formatPrivmsg(takerKey, serving.nick, 'fill', elsewhere));
+  t.match((await stranger.nextOf(685)).line, /!pubkey /, 'and is answered');
+
+  const atStranger = stranger.nextOf(685);
+  atStranger.catch(() => {});
+  const proofs = createTakerWallet('taker', mintFor(chain, 'taker', [2e6]));
+  const podle = await proofs.commit(AMOUNT, new AbortController().signal);
+  if (podle === undefined) throw new Error('a proof');
+  const keys = createBoxKeyPair(randomBytes);
+  const answers = async (command: CommandName, args: string): Promise<Command> => {
+    taker.send(serving.nick, command, args);
+    const answer = await Promise.race([taker.next('privmsg'), atStranger]);
+    if ('line' in answer) throw new Error(`the stranger has it: ${answer.line}`);
+    return answer.commands[0];
+  };
+  const pubkey = await answers('fill', fillOf(keys.publicKeyHex, podle.commitment));
+  t.equal(pubkey.name, 'pubkey');
+  const box = openBoxSession(keys, pubkey.args[0] ?? '');
+  if (!box.ok) throw new Error(box.reason);
+  const proof = box.value.encrypt(formatRevelation(podle.revelation), randomBytes);
+  t.match(await answers('auth', proof), { name: 'ioauth' });
 });

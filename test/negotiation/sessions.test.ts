@@ -3,17 +3,18 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import { RawTx } from '@scure/btc-signer/script.js';
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
+import type { Route } from '../../src/channel/channel-api.js';
 import { silentLog } from '../../src/channel/log.js';
 import { runCoinjoin, type CoinjoinOptions } from '../../src/negotiation/taker/coinjoin.js';
 import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
-import { createMakerSessions } from '../../src/negotiation/maker/sessions.js';
+import { createMakerSessions, type SessionLimits } from '../../src/negotiation/maker/sessions.js';
 import type { Funding, FundingRequest, MakerWallet } from '../../src/negotiation/ports.js';
 import type { RoundResult } from '../../src/negotiation/taker/api.js';
 import { formatFill } from '../../src/negotiation/payloads.js';
 import { addressScript } from '../../src/negotiation/transaction.js';
 import type { CommandName } from '../../src/protocol/commands.js';
-import { createBoxKeyPair } from '../../src/protocol/encryption.js';
+import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { createPodle } from '../../src/protocol/podle.js';
 import {
@@ -48,6 +49,7 @@ interface WorldOptions {
   readonly used?: readonly string[];
   /** Makers with other offers. */
   readonly offers?: Readonly<Record<string, Offer>>;
+  readonly limits?: SessionLimits;
 }
 
 function createWorld(options: WorldOptions = {}) {
@@ -74,7 +76,7 @@ function createWorld(options: WorldOptions = {}) {
       chain,
       commitments,
       policy: DEFAULT_MAKER_POLICY,
-      limits: { unproven: 2, proven: 1 },
+      limits: options.limits ?? { unproven: 2, proven: 1 },
       door: createDoor(clock, DEFAULT_DOOR_LIMITS),
       clock,
       randomBytes,
@@ -723,6 +725,54 @@ t.test('at the door of the sessions', async (t) => {
     { command: 'error', args: /^Commitment is blacklisted: 0+1 \(key / },
   ]);
   t.equal(again.makers[0]?.used.length, 1, 'and others are told once more');
+});
+
+/** With a key and a commitment that no other one has. */
+function newFill(n: number): readonly string[] {
+  const takerKey = createBoxKeyPair(randomBytes).publicKeyHex;
+  const commitment = n.toString(16).padStart(64, '0');
+  return formatFill({ oid: 0, amount: AMOUNT, takerKey, commitment }).split(' ');
+}
+
+t.test('what a stranger says again of a taker takes nothing from the taker', async (t) => {
+  const location = { kind: 'loopback', host: '127.0.0.1', port: 5222 } as const;
+  const byDirectory: Route = { kind: 'directory', location };
+  // The taker asks by a directory; its old words, in any number, come over a direct link.
+  for (const [name, old] of [
+    ['old fills', newFill],
+    ['other words, relabelled', (n: number) => [`word${n}`]],
+  ] as const) {
+    const { office, makers } = createWorld({ limits: { unproven: 100, proven: 1 } });
+    const [maker] = makers;
+    if (maker === undefined) throw new Error('a maker');
+    office.open('J5taker');
+    const say = (route: Route, command: CommandName, args: readonly string[]): readonly Mail[] => {
+      const commands = [{ name: command, args }] as const;
+      const from = 'J5taker';
+      maker.sessions.receive({ from, to: maker.nick, commands, publicKeyHex: '', route });
+      return office.pending.splice(0);
+    };
+    const early = Array.from({ length: 20 }, (_, n) => say({ kind: 'direct' }, 'fill', old(n)));
+    t.ok(early[0]?.length, `${name}: heard`);
+    const keys = [createBoxKeyPair(randomBytes), createBoxKeyPair(randomBytes)];
+    const told = keys.map(({ publicKeyHex: takerKey }) => {
+      const args = formatFill({ oid: 0, amount: AMOUNT, takerKey, commitment: 'ab'.repeat(32) });
+      const [answer] = say(byDirectory, 'fill', args.split(' '));
+      t.match(answer, { command: 'pubkey' }, `${name} before it: the taker is answered`);
+      return answer?.args.split(' ')[0] ?? '';
+    });
+    for (let n = 20; n < 40; n++) say({ kind: 'direct' }, 'fill', old(n));
+    t.ok(maker.sessions.size <= 4, 'few are kept');
+    // To whichever of our keys it goes on with, of either of its own.
+    for (const [n, own] of keys.entries()) {
+      for (const key of n === 0 ? told : told.toReversed()) {
+        const box = openBoxSession(own, key);
+        if (!box.ok) throw new Error(box.reason);
+        const [refusal] = say(byDirectory, 'auth', [box.value.encrypt('no proof', randomBytes)]);
+        t.match(refusal, { command: 'error', args: /revelation/ }, `${name}: its box is opened`);
+      }
+    }
+  }
 });
 
 t.test('who proves a coin when there is no more room is told so', async (t) => {

@@ -88,7 +88,7 @@ t.test('the log', async (t) => {
     log.debug('shown');
     log.setLevel('ERROR');
     log.warn('hidden');
-    log.error('last');
+    log.error('last\u202e');
     const parsed = lines.map((line): Record<string, unknown> => JSON.parse(line));
     t.same(
       parsed.map(({ time: _time, ...rest }) => rest),
@@ -96,7 +96,7 @@ t.test('the log', async (t) => {
         { level: 30, peers: 3, msg: 'peer up' },
         { level: 40, error: 'a\\u001b[2J', msg: 'odd\\nline' },
         { level: 20, msg: 'shown' },
-        { level: 50, msg: 'last' },
+        { level: 50, msg: 'last\\u202e' },
       ],
       'no process id, no host name, no raw control characters',
     );
@@ -319,14 +319,14 @@ t.test('systemd is told through systemd-notify', async (t) => {
     const env = await fakeNotify(dir);
     const notifier = createNotifier({ log: silentLog, clock: createTestClock(), env });
     notifier.status('starting\nTor');
-    notifier.ready('serving');
+    notifier.ready('serving\nMAINPID=1');
     notifier.reloading();
     notifier.ready();
     notifier.stopping();
     await notifier.close();
     t.same(await sent(dir), [
       'STATUS=starting\\nTor|',
-      'READY=1|STATUS=serving|',
+      'READY=1|STATUS=serving\\nMAINPID=1|',
       'RELOADING=1|',
       'READY=1|',
       'STOPPING=1|',

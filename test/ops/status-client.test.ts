@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import { readStatus } from '../../src/cli/status.js';
-import { askStatus, MAX_STATUS_BYTES } from '../../src/ops/status-client.js';
+import { askStatus, MAX_STATUS_BYTES, statusBase } from '../../src/ops/status-client.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 interface Stranger {
@@ -113,6 +113,41 @@ t.test('without an end', async (t) => {
     if (what.startsWith('answers')) continue;
     t.ok(sent() < MAX_STATUS_BYTES + BUFFERS, `${what}: ${sent()} bytes were taken`);
   }
+});
+
+t.test('the bound of a body, to the byte', async (t) => {
+  for (const [bytes, kind] of [
+    [MAX_STATUS_BYTES, 'page'],
+    [MAX_STATUS_BYTES + 1, 'stranger'],
+  ] as const) {
+    const page = JSON.stringify({ peers: 'x'.repeat(bytes - '{"peers":""}'.length) });
+    const { base } = await stranger(t, closing(page));
+    t.match(await askStatus({ base, path: '/status' }), { kind }, `${bytes} bytes`);
+  }
+});
+
+t.test('a question that is stopped', async (t) => {
+  const { base, came } = await stranger(t, '');
+  const stopped = { kind: 'stranger', why: 'stopped' };
+  const signal = AbortSignal.abort();
+  t.same(await askStatus({ base, path: '/status', signal }), stopped, 'before it was asked');
+  t.equal(came(), 0, 'nobody was');
+  const later = new AbortController();
+  const answer = askStatus({ base, path: '/status', signal: later.signal });
+  later.abort();
+  t.same(await answer, stopped, 'while it waits');
+});
+
+t.test('where the page of a status_host is, seen from this machine', async (t) => {
+  const rows = [
+    ['127.0.0.1', 'http://127.0.0.1:62600/'],
+    ['0.0.0.0', 'http://127.0.0.1:62600/'],
+    ['::', 'http://[::1]:62600/'],
+    ['[::]', 'http://[::1]:62600/'],
+    ['::1', 'http://[::1]:62600/'],
+    ['directory', 'http://directory:62600/'],
+  ] as const;
+  for (const [host, url] of rows) t.equal(statusBase(host, 62_600).href, url, host);
 });
 
 t.test('onionmc status asks no other way', async (t) => {

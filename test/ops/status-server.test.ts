@@ -74,6 +74,10 @@ t.test('health, status and metrics', async (t) => {
 
   peers = 7;
   t.same(JSON.parse((await ask(port, '/status?x=1')).body), { peers: 7 });
+  health = { ok: false, reason: 'a\u202e\u009b2J' };
+  const odd = await ask(port, '/healthz');
+  t.same(JSON.parse(odd.body), health);
+  t.match(odd.body, String.raw`a\u202e\u009b2J`, 'any terminal can print it');
   const text = await ask(port, '/metrics');
   t.match(text.headers['content-type'], /^text\/plain; version=0\.0\.4/);
   t.match(text.body, /^onionmc_peers 7$/m);

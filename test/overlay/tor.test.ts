@@ -260,6 +260,15 @@ status_port = 62600
         directory.child.kill('SIGTERM');
         t.match(await directory.ended, { code: 0 }, name);
       }
+      // Nobody but the operator can know that this leads to a loopback listener.
+      const forwarded = machine.cli([
+        'directory',
+        '--datadir',
+        await datadir('forwarded', '127.0.0.1', machine.there),
+      ]);
+      await forwarded.shows('stderr', /onion service reachable/);
+      forwarded.child.kill('SIGTERM');
+      t.match(await forwarded.ended, { code: 0 }, 'what the operator says is not doubted');
       const fix = new RegExp(
         `cannot reach onion_serving_host 127\\.0\\.0\\.1. Fix: set onion_serving_host to ${machine.there}, or tor_target_host`,
       );

@@ -200,6 +200,16 @@ t.test('dialects', async (t) => {
   }
   t.equal(versionIn(`JOINMARKET VERSION: ${'9'.repeat(1_000)}`)?.length, 80, 'it is bounded');
 
+  const odd = await run(
+    t,
+    welcoming(() => {}, { motd: 'a\u001b[2J' }),
+  );
+  t.match(
+    odd.result,
+    { outcome: 'accepted', welcome: { motd: String.raw`a\u001b[2J` } },
+    'what it says of itself can be shown',
+  );
+
   t.equal((await run(t, compact)).result.outcome, 'accepted', 'compact JSON, LF only');
 
   t.test('a message that comes before a nick is routable goes once more', async (t) => {

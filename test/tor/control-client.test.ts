@@ -346,6 +346,20 @@ t.test('a control port that is not what it should be', async (t) => {
     code: 'aborted',
   });
 
+  await t.test('what a refusal says can be shown', async (t) => {
+    const fake = await serve((line) => {
+      if (line.startsWith('PROTOCOLINFO')) return info('NULL');
+      return line.startsWith('AUTHENTICATE') ? '250 OK\r\n' : '551 no\u001b[2J\u0007\r\n';
+    });
+    const client = await connectTo(fake.port);
+    const text = String.raw`no\u001b[2J\u0007`;
+    const { message, reply } = await failure(client.command('GETINFO version'));
+    t.ok(message.endsWith(`551 ${text}`), message);
+    t.equal(reply?.text, text);
+    client.close();
+    await client.lost;
+  });
+
   await t.test('an impostor gets neither the cookie nor its hash', async (t) => {
     const fake = await serve((line) => {
       if (line.startsWith('PROTOCOLINFO')) return info('COOKIE,SAFECOOKIE');
@@ -365,6 +379,7 @@ t.test('a control port that is not what it should be', async (t) => {
       ['/dev/zero', /not a regular file/],
       [dir, /not a regular file/],
       ['relative/path', /not an absolute path/],
+      ['relative\u0007', /not an absolute path \("relative\\u0007"\)/],
     ] as const) {
       const fake = await serve(() => info('COOKIE', path));
       t.match((await failure(connectTo(fake.port))).message, why);

@@ -327,6 +327,18 @@ t.test('orderbook.json has the names of the original watcher, and ours beside th
   t.same([json.network, json.version], ['signet', book.version]);
 });
 
+t.test('what is told can be printed on any terminal', async (t) => {
+  const odd = 'a\u202e\u009b2J';
+  const { port } = await started(t, {
+    entries: [entryOf({ maker: 'J5odd', bond: { ...bondOf(1), detail: odd } })],
+    options: { health: () => ({ ok: false, reason: odd }) },
+  });
+  for (const path of ['/orderbook.json', '/healthz']) {
+    t.match((await ask(port, path)).body, String.raw`a\u202e\u009b2J`, path);
+  }
+  t.equal((await bookOf(port)).offers[0]?.bond?.detail, odd, 'and is the same value');
+});
+
 t.test('the book is written out at most once a second', async (t) => {
   const { port, clock, book } = await started(t);
   t.equal((await bookOf(port)).offers.length, 0);

@@ -48,7 +48,13 @@ export interface DirectLinks {
   accept(connection: Connection): void;
   /** The best link for messages to this nick. */
   usable(nick: string): PeerLink | undefined;
-  /** Likewise when there is no other way: a link we dialled will do though nothing proved its end. */
+  /**
+   * Others that were dialled by whoever calls itself by the nick of this one, and may carry messages
+   * for it as well. A signed message names no addressee, so a stranger can bring one that the nick said
+   * to somebody else: nobody can tell whose link is the nick's, and all of them get what is for it.
+   */
+  rivals(link: PeerLink): readonly PeerLink[];
+  /** The best link when there is no other way: one we dialled will do though nothing proved its end. */
   lastResort(nick: string): PeerLink | undefined;
   /** Links now; joins a dial under way. False when that failed; never rejects. */
   dial(nick: string, location: Location): Promise<boolean>;
@@ -232,6 +238,11 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
       }
     },
     usable: (nick) => best(nick, 'usable'),
+    rivals(link) {
+      if (link.isOurs || link.nick === undefined) return [];
+      const named = [...(byNick.get(link.nick) ?? [])];
+      return named.filter((other) => other !== link && other.usable && !other.isOurs);
+    },
     lastResort: (nick) => best(nick, 'lastResort'),
     dial,
     dialSoon(nick, location) {

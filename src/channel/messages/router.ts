@@ -23,8 +23,11 @@ export interface RouterOptions {
 }
 
 export interface Router {
-  /** Sends one 685 payload; the route, or undefined when there is none. */
-  send(nick: string, payload: string): Route | undefined;
+  /**
+   * Sends one 685 payload; the route, or undefined when there is none.
+   * @param by a directory to be tried first
+   */
+  send(nick: string, payload: string, by?: string): Route | undefined;
   /** Sends one 685 payload by a directory, whatever links there are; false when there is no way. */
   copy(nick: string, payload: string): boolean;
   /** A directory says that the nick left: what was just sent through it goes another way. */
@@ -42,6 +45,8 @@ interface Recent {
   /** When it went to the connection; undefined while it waits for its turn. */
   writtenAt: number | undefined;
   readonly tried: Set<string>;
+  /** Tried first. */
+  readonly by: string | undefined;
   via: string;
 }
 
@@ -82,19 +87,36 @@ export function createRouter(options: RouterOptions): Router {
         pick(untried(peer?.relayedBy)) ??
         pick(untried(peer?.shownBy));
       if (!directory) return undefined;
-      message.tried.add(directory.key);
-      message.via = directory.key;
-      message.writtenAt = undefined;
-      if (!directory.send(MessageType.PRIVMSG, message.payload, written(message))) continue;
-      return { kind: 'directory', location: directory.location };
+      const route = giveTo(directory, message);
+      if (route) return route;
     }
+  }
+
+  function giveTo(directory: DirectoryLink, message: Recent): Route | undefined {
+    message.tried.add(directory.key);
+    message.via = directory.key;
+    message.writtenAt = undefined;
+    const took = directory.send(MessageType.PRIVMSG, message.payload, written(message));
+    return took ? { kind: 'directory', location: directory.location } : undefined;
+  }
+
+  function sendAsAsked(message: Recent): Route | undefined {
+    const { nick, by, tried } = message;
+    if (by === undefined || tried.has(by) || avoid(by, nick)) return undefined;
+    const directory = book.get(nick)?.shownBy.includes(by) ? pick([by]) : undefined;
+    return directory && giveTo(directory, message);
   }
 
   function send(message: Recent): Route | undefined {
     const { nick, payload } = message;
+    const asAsked = sendAsAsked(message);
+    if (asAsked) return asAsked;
     // A link that refuses is closed by that, or must not be given more now; so this ends.
     for (let link = links.usable(nick); link; link = links.usable(nick)) {
-      if (link.send(payload)) return DIRECT;
+      if (link.send(payload)) {
+        for (const rival of links.rivals(link)) rival.send(payload);
+        return DIRECT;
+      }
       if (link.open) break;
     }
     const byDirectory = sendByDirectory(message);
@@ -105,16 +127,18 @@ export function createRouter(options: RouterOptions): Router {
   function begin(
     nick: string,
     payload: string,
-    by: (message: Recent) => Route | undefined,
+    give: (message: Recent) => Route | undefined,
+    by?: string,
   ): Route | undefined {
     const message: Recent = {
       nick,
       payload,
       writtenAt: undefined,
       tried: new Set<string>(),
+      by,
       via: '',
     };
-    const route = by(message);
+    const route = give(message);
     if (route?.kind === 'directory') {
       recent.push(message);
       forgetOld();
@@ -139,7 +163,7 @@ export function createRouter(options: RouterOptions): Router {
   }
 
   return {
-    send: (nick, payload) => begin(nick, payload, send),
+    send: (nick, payload, by) => begin(nick, payload, send, by),
     copy: (nick, payload) => begin(nick, payload, sendByDirectory) !== undefined,
     notThere: (nick, directory) =>
       reroute((message) => message.nick === nick && message.via === directory),

@@ -16,7 +16,7 @@ export interface DoorLimits {
   readonly orderbookPerLink: number;
   /** Answers per second in all; likewise. */
   readonly orderbookTotal: number;
-  /** `!fill`s of one nick in a minute. */
+  /** `!fill`s of one nick in a minute, for each directory and for direct links. */
   readonly fillsPerNick: number;
   /** `!fill`s per second for one link, and in all; ten seconds' worth may come at once. */
   readonly fillsPerLink: number;
@@ -91,11 +91,8 @@ interface Window {
 
 const DIRECT = 'direct';
 
-const nameOf = (nick: string, link: Link): string =>
-  link.kind === DIRECT ? `${DIRECT} ${nick}` : formatLocation(link.location);
-
 /** One name for all direct links: over them a stranger has as many nicks as it likes. */
-const askerOf = (link: Link): string =>
+export const wayOf = (link: Link): string =>
   link.kind === DIRECT ? DIRECT : formatLocation(link.location);
 
 export function createDoor(clock: Clock, limits: DoorLimits): Door {
@@ -127,7 +124,7 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
   }
 
   const askLink = (link: Link): TokenBucket =>
-    askLinks.get(askerOf(link), () => bucket(limits.orderbookPerLink));
+    askLinks.get(wayOf(link), () => bucket(limits.orderbookPerLink));
   const mayCopyAnswer = (link: Link): boolean =>
     askLink(link).take(halfOf(limits.orderbookPerLink)) &&
     askTotal.take(halfOf(limits.orderbookTotal));
@@ -138,7 +135,7 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
       // A nick that is claimed over a direct link takes nothing from who asks under it elsewhere.
       perNick(
         askers,
-        link.kind === DIRECT ? nameOf(nick, link) : nick,
+        link.kind === DIRECT ? `${DIRECT} ${nick}` : nick,
         limits.orderbookPerNick,
         limits.orderbookNickMs,
       ) &&
@@ -146,8 +143,9 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
       askTotal.take(),
     mayCopyAnswer,
     mayFill: (nick, link) =>
-      perNick(fillers, nick, limits.fillsPerNick, MINUTE_MS) &&
-      fillLinks.get(nameOf(nick, link), () => bucket(limits.fillsPerLink)).take() &&
+      // Words of a nick that a stranger says again by another way take nothing from the nick itself.
+      perNick(fillers, `${wayOf(link)} ${nick}`, limits.fillsPerNick, MINUTE_MS) &&
+      fillLinks.get(wayOf(link), () => bucket(limits.fillsPerLink)).take() &&
       fillTotal.take(),
     mayBeRefused: (nick) =>
       perNick(refused, nick, limits.fillsPerNick, MINUTE_MS) && refusalTotal.take(),

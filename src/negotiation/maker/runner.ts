@@ -5,6 +5,7 @@
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 import type { BoxKeyPair, BoxSession } from '../../protocol/encryption.js';
+import type { Location } from '../../protocol/location.js';
 import type { NamedOutpoint } from '../../protocol/outpoint.js';
 import { lookUpCoins, nameOwnCoins } from '../coin-metadata.js';
 import type { Courier } from '../resender.js';
@@ -24,6 +25,8 @@ import { shownText } from '../payloads.js';
 /** A negotiation with one taker. */
 export interface MakerTalk {
   readonly nick: string;
+  /** How its `fill` came; a stranger may say words of the nick again by another way. */
+  readonly way: string;
   /** The arguments of its `fill` that count; no other one of this nick has the same. */
   readonly key: string;
   readonly commitment: string;
@@ -34,6 +37,8 @@ export interface MakerTalk {
   state: MakerState;
   /** Coins and addresses that are this session's alone. */
   hold: Hold | undefined;
+  /** The directory by which its taker spoke last, as far as that is proven; undefined for a link. */
+  by: Location | undefined;
   cancelDeadline: (() => void) | undefined;
 }
 
@@ -88,7 +93,7 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
       effect.kind === 'send' && effect.command !== 'error' ? [effect] : [],
     );
     for (const effect of effects) {
-      if (effect === words[0]) courier.say(talk.nick, words, talk.key);
+      if (effect === words[0]) courier.say(talk.nick, words, talk.key, talk.by);
       carryOut(talk, effect);
     }
   }
@@ -115,7 +120,9 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
     const { signal } = talk.abort;
     switch (effect.kind) {
       case 'send':
-        if (effect.command === 'error') courier.mention(talk.nick, 'error', effect.args);
+        if (effect.command === 'error') {
+          courier.mention(talk.nick, 'error', effect.args, talk.by);
+        }
         return;
       case 'deadline':
         talk.cancelDeadline?.();

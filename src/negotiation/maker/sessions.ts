@@ -3,15 +3,16 @@
  * nick has one session that goes on, and `fill`s beside it that nobody has proved yet: a taker asks anew
  * with another key when somebody else fails it, and anybody may say an old `fill` again.
  */
-import type { ReceivedPrivateMessage } from '../../channel/channel-api.js';
+import type { ReceivedPrivateMessage, Route } from '../../channel/channel-api.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 import type { Network } from '../../protocol/constants.js';
+import type { Location } from '../../protocol/location.js';
 import type { Command } from '../../protocol/commands.js';
 import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../../protocol/encryption.js';
 import type { Offer } from '../../protocol/offer.js';
 import { createCourier, type NegotiationChannel } from '../resender.js';
-import type { Door } from './request-limits.js';
+import { wayOf, type Door } from './request-limits.js';
 import type { MakerOutcome, MakerPolicy, MakerState } from './api.js';
 import { NO_ROOM } from './endings.js';
 import { offerFor, openMakerSession } from './fill.js';
@@ -64,21 +65,41 @@ export interface MakerSessions {
 const isProven = ({ state: { state } }: MakerTalk): boolean =>
   state !== 'awaiting-auth' && state !== 'checking-coin';
 
+const directoryOf = (route: Route): Location | undefined =>
+  route.kind === 'directory' ? route.location : undefined;
+
 const AT_WORK: ReadonlySet<MakerState['state']> = new Set(['reserving', 'claiming', 'signing']);
 const isAtWork = ({ state: { state } }: MakerTalk): boolean => AT_WORK.has(state);
 /** A `fill` that nobody has proved yet. */
 const isOpen = ({ state: { state } }: MakerTalk): boolean => state === 'awaiting-auth';
 
-/** Of one nick; the oldest makes room. Deployed takers ask anew up to three times in a round. */
+/** Of one nick. Deployed takers ask anew up to three times in a round. */
 const OPEN_PER_NICK = 4;
 
+/**
+ * Which of the open `fill`s of a nick makes room for one more: the oldest of the way that brought most,
+ * so that a stranger who says old ones again pushes out its own alone.
+ */
+function surplusOf(open: readonly MakerTalk[], way: string): MakerTalk | undefined {
+  if (open.length < OPEN_PER_NICK) return undefined;
+  const counts = new Map([[way, 1]]);
+  for (const talk of open) counts.set(talk.way, (counts.get(talk.way) ?? 0) + 1);
+  const most = Math.max(...counts.values());
+  const among = open.filter((talk) => counts.get(talk.way) === most);
+  return among.find((talk) => talk.way === way) ?? among[0] ?? open[0];
+}
+
 /** A taker takes the first key that comes for the answer to its last `fill`. */
-function crossBoxes(talk: MakerTalk, { state }: MakerTalk): void {
+function crossBoxes(talk: MakerTalk, { state }: MakerTalk, open: readonly MakerTalk[]): void {
   if (state.state !== 'awaiting-auth') return;
   const { keys } = state.terms;
   const box = openBoxSession(keys, talk.takerKey);
   if (box.ok) talk.otherBoxes.push({ keys, box: box.value });
-  if (talk.otherBoxes.length > OPEN_PER_NICK) talk.otherBoxes.shift();
+  if (talk.otherBoxes.length <= OPEN_PER_NICK) return;
+  // Keys of a `fill` that made room go first.
+  const inUse = new Set(open.flatMap((one) => ('terms' in one.state ? one.state.terms.keys : [])));
+  const gone = talk.otherBoxes.findIndex((other) => !inUse.has(other.keys));
+  talk.otherBoxes.splice(Math.max(0, gone), 1);
 }
 
 export function createMakerSessions(options: MakerSessionsOptions): MakerSessions {
@@ -114,9 +135,9 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
 
   const provenCount = (): number => [...sessions].filter(isProven).length;
 
-  function refuse(nick: string, reason: string, takerKey: string): void {
-    if (door.mayBeRefused(nick)) {
-      courier.mention(nick, 'error', formatRefusal(reason, takerKey));
+  function refuse({ from, route }: ReceivedPrivateMessage, reason: string, key: string): void {
+    if (door.mayBeRefused(from)) {
+      courier.mention(from, 'error', formatRefusal(reason, key), directoryOf(route));
     }
   }
 
@@ -140,7 +161,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     if (!door.mayFill(nick, message.route)) return;
     const fill = parseFill(args);
     if (!fill.ok) {
-      refuse(nick, `bad fill: ${fill.reason}`, args[2] ?? '');
+      refuse(message, `bad fill: ${fill.reason}`, args[2] ?? '');
       return;
     }
     const { commitment, takerKey } = fill.value;
@@ -148,18 +169,18 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     // One that it said to another maker, brought here by anybody: signatures name no addressee.
     if (same.some((talk) => talk.takerKey === takerKey || isProven(talk))) return;
     if (commitments.has(commitment)) {
-      refuse(nick, `Commitment is blacklisted: ${commitment}`, takerKey);
+      refuse(message, `Commitment is blacklisted: ${commitment}`, takerKey);
       options.onUsed?.(commitment, 'before');
       return;
     }
     const offer = offerFor(options.offers, fill.value);
     if (!offer.ok) {
-      refuse(nick, offer.reason === 'oid' ? 'oid not found' : 'amount out of range', takerKey);
+      refuse(message, offer.reason === 'oid' ? 'oid not found' : 'amount out of range', takerKey);
       return;
     }
     // A session that this one would take the place of does not count.
     if (provenCount() - talks.filter(isProven).length >= limits.proven) {
-      refuse(nick, NO_ROOM, takerKey);
+      refuse(message, NO_ROOM, takerKey);
       return;
     }
     // Not while our own wallet or disk is at work: that ends within its deadline.
@@ -167,14 +188,13 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     const keys = createBoxKeyPair(options.randomBytes);
     const box = openBoxSession(keys, takerKey);
     if (!box.ok) {
-      refuse(nick, `Invalid nacl pubkey: ${takerKey}`, takerKey);
+      refuse(message, `Invalid nacl pubkey: ${takerKey}`, takerKey);
       return;
     }
     // What else it asked for stays until one of all is proven: this may be an old one, said again.
-    const [oldest, ...newer] = talks.filter(isOpen);
-    if (oldest !== undefined && newer.length + 1 >= OPEN_PER_NICK) {
-      dispatch(oldest, { kind: 'end', fault: 'replaced' });
-    }
+    const way = wayOf(message.route);
+    const surplus = surplusOf(talks.filter(isOpen), way);
+    if (surplus) dispatch(surplus, { kind: 'end', fault: 'replaced' });
     makeRoom();
     const opened = openMakerSession({
       network: options.network,
@@ -187,6 +207,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     });
     const session: MakerTalk = {
       nick,
+      way,
       key,
       commitment,
       takerKey,
@@ -194,18 +215,20 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       abort: new AbortController(),
       state: opened.state,
       hold: undefined,
+      by: directoryOf(message.route),
       cancelDeadline: undefined,
     };
-    for (const other of talksOf(nick)) {
-      crossBoxes(session, other);
-      crossBoxes(other, session);
+    const others = talksOf(nick);
+    for (const other of others) {
+      crossBoxes(session, other, others);
+      crossBoxes(other, session, [...others, session]);
     }
     sessions.add(session);
     apply(session, opened);
   }
 
   /** Goes on with the `fill` that a proof is for; the others of this nick then end. */
-  function onProof(nick: string, args: readonly string[]): void {
+  function onProof({ from: nick, route }: ReceivedPrivateMessage, args: readonly string[]): void {
     const talks = talksOf(nick);
     for (const talk of talks.filter((one) => !isOpen(one))) {
       dispatch(talk, { kind: 'message', command: 'auth', args });
@@ -221,6 +244,8 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       break;
     }
     if (chosen === undefined) return;
+    // Only the taker can have made this box.
+    chosen.by = directoryOf(route);
     dispatch(chosen, { kind: 'message', command: 'auth', args });
     // What was refused is as open as before.
     if (isOpen(chosen)) return;
@@ -230,13 +255,17 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
   }
 
   return {
-    receive({ from, ...message }) {
+    receive(message) {
       const [command] = message.commands;
       const { name, args } = command;
-      if (name === 'fill') onFill({ from, ...message }, command);
-      if (name === 'auth') onProof(from, args);
+      if (name === 'fill') onFill(message, command);
+      if (name === 'auth') onProof(message, args);
       if (name !== 'tx' && name !== 'push') return;
-      for (const talk of talksOf(from)) dispatch(talk, { kind: 'message', command: name, args });
+      for (const talk of talksOf(message.from)) {
+        const { state } = talk;
+        dispatch(talk, { kind: 'message', command: name, args });
+        if (talk.state !== state) talk.by = directoryOf(message.route);
+      }
     },
     get size() {
       return sessions.size;
