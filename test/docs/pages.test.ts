@@ -16,7 +16,7 @@ t.test('the map has a row for each page, with what it is for and who reads it', 
     rows.map(([, page = '']) => page).toSorted(),
     pages.filter((page) => page !== MAP).toSorted(),
   );
-  for (const [, page, purpose = '', readers = ''] of rows) {
+  for (const [, page = '', purpose = '', readers = ''] of rows) {
     t.ok(purpose.length > 10 && readers.length > 4, page);
   }
 });
