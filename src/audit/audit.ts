@@ -1,6 +1,6 @@
 /**
- * Compares directories by what comes through them, flags those that withhold a maker's private
- * messages, and says which to avoid. What this can and cannot prove: docs/audit.md.
+ * Compares directories by the messages that each delivers, flags those that withhold a maker's private
+ * messages, and tells which to avoid. docs/audit.md says what this can prove.
  */
 import type { Arrival, OnionMessageChannel } from '../channel/channel-api.js';
 import type { Log } from '../channel/log.js';
@@ -15,15 +15,17 @@ import { createRounds, type ClosedRound } from './rounds.js';
 export interface AuditLimits {
   /** From a maker's first arrival to the end of the round, in milliseconds. */
   readonly roundMs: number;
-  /** An answer this long after our request is one to it, in milliseconds. */
+  /** Within this time after our request an answer belongs to it, in milliseconds. */
   readonly answerMs: number;
-  /** A leave is contradicted by a message within this time, in milliseconds. */
+  /** A message this soon after a leave contradicts it, in milliseconds. */
   readonly leaveMs: number;
-  /** Makers followed for each directory; the one judged longest ago makes room. */
+  /**
+   * Makers followed for each directory. When there are more, the one judged longest ago is forgotten.
+   */
   readonly makers: number;
-  /** A maker not judged for this long is forgotten, and a flag with it, in milliseconds. */
+  /** A maker that was not judged for this long is forgotten together with its flag, in milliseconds. */
   readonly forgetMs: number;
-  /** Rounds open at any time, of private and of public messages. */
+  /** Most open rounds, of private and of public messages. */
   readonly openRounds: number;
   /** Records of evidence kept in memory. */
   readonly evidence: number;
@@ -49,21 +51,21 @@ export interface AuditOptions {
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly epochMs?: () => number;
   readonly limits?: Partial<AuditLimits>;
-  /** Each flag and each end of one; for a file. */
+  /** Called for each flag and for the end of each flag; for a file. */
   readonly onEvidence?: (record: EvidenceRecord) => void;
-  /** Evidence of former runs, oldest first. It is shown and flags nothing. */
+  /** Evidence of former runs, oldest first. It is shown and has no other effect. */
   readonly formerEvidence?: readonly EvidenceRecord[];
 }
 
 export interface Audit {
-  /** Makers were just asked for their offers. */
+  /** Makers were asked for their offers at this moment. */
   asked(): void;
   report(directory: string): DirectoryAudit;
-  /** Whether messages to this maker should go another way. The channel's routing is told by itself. */
+  /** Whether messages to this maker should avoid a directory. The channel's routing already does. */
   avoid(directory: string, maker: string): boolean;
   /** The newest last. */
   readonly evidence: readonly EvidenceRecord[];
-  /** Stops listening and routing by it; the channel stays the caller's. */
+  /** Stops listening, and stops affecting the routing. The caller closes the channel. */
   close(): void;
 }
 
@@ -117,7 +119,7 @@ export function createAudit(options: AuditOptions): Audit {
     };
     evidence = [...evidence, record].slice(-limits.evidence);
     options.onEvidence?.(record);
-    // One line for a directory, not for each of its makers.
+    // One log line for each directory, not for each of its makers.
     const { size: others } = recordOf(directory).flagged;
     if (event === 'clear' && others === 0) {
       log.info('a directory is not suspected any more', { directory });
@@ -196,7 +198,7 @@ export function createAudit(options: AuditOptions): Audit {
     if (isPrivate) leaves.spoke(from, way);
     if (way === undefined) return;
     if (!isPrivate) {
-      // Anybody who relays can repeat an old one; only a new one is a fair question.
+      // A peer that relayed an old message can repeat it, so only a new message starts a test.
       rounds.arrived(`public ${id}`, from, way, false, neverHeard);
       return;
     }
@@ -219,7 +221,7 @@ export function createAudit(options: AuditOptions): Audit {
 
   /**
    * Any maker can get a directory flagged by not using it. So a directory is avoided for other makers
-   * only while at most half of those that are up are flagged.
+   * only while at most half of the connected directories are flagged.
    */
   function isAvoided(directory: string): boolean {
     if (recordOf(directory).flagged.size === 0) return false;

@@ -1,4 +1,4 @@
-/** Reads records of evidence back from a file that somebody may have edited. */
+/** Reads records of evidence from a file, which may have been edited. */
 import type { EvidenceRecord } from '../orderbook/book-api.js';
 
 const MAX_TEXT = 128;
@@ -28,7 +28,7 @@ function parseCompared(value: unknown): EvidenceRecord['compared'] | undefined {
   return Object.fromEntries(rows);
 }
 
-/** Undefined for what is no record. Never throws. */
+/** Undefined for a value that is not a record. Never throws. */
 export function parseEvidence(value: unknown): EvidenceRecord | undefined {
   if (!isObject(value)) return undefined;
   const { atEpoch, directory, event, kind, maker, rounds, delivered, evidence } = value;

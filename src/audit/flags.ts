@@ -1,20 +1,23 @@
-/** What the audit keeps of each directory, and the flags that follow from it. */
+/** The audit's state of each directory, and the flags that follow from it. */
 import { counted } from '../kit/decimal.js';
 import { FLAGS_LISTED, type AuditFlag } from '../orderbook/book-api.js';
 import { evidenceOf, type PairState } from './pair-test.js';
 
-/** More than this share of a directory's makers, and at least so many: it is not about one of them. */
+/**
+ * More than this share of a directory's makers, and at least this many: the flag is then about the
+ * directory, not about single makers.
+ */
 const LOSSY_SHARE = 0.25;
 const LOSSY_LEAST = 3;
 
-/** One maker, as one directory showed it. Times on the audit's clock. */
+/** One maker as one directory showed it. Times are those of the audit's clock. */
 export interface Pair {
   state: PairState;
   judgedAt: number;
   flaggedAt: number | undefined;
 }
 
-/** What is known of one directory. */
+/** The state of one directory. */
 export interface DirectoryRecord {
   rounds: number;
   delivered: number;
@@ -49,7 +52,10 @@ function flagOf(maker: string, { state, judgedAt, flaggedAt }: Pair): AuditFlag 
   };
 }
 
-/** The flags of a directory; first the one about itself, where there is one. At most `FLAGS_LISTED` more. */
+/**
+ * The flags of a directory. The one about the directory itself comes first, then at most `FLAGS_LISTED`
+ * more.
+ */
 export function flagsOf({ pairs, flagged }: DirectoryRecord): AuditFlag[] {
   const flags = [...flagged].flatMap((maker): AuditFlag[] => {
     const pair = pairs.get(maker);

@@ -1,4 +1,4 @@
-/** Leaves that directories told, and those that were contradicted by the maker itself. */
+/** Counts the leaves that directories announced, and those that a message of the maker contradicted. */
 import type { Clock } from '../channel/ports.js';
 
 export interface LeaveCount {
@@ -8,16 +8,15 @@ export interface LeaveCount {
 
 export interface Leaves {
   left(nick: string, directory: string): void;
-  /** A signed message of the nick came, by this directory or (undefined) by a direct link. */
+  /** A signed message of the nick arrived, through this directory or (undefined) on a direct link. */
   spoke(nick: string, directory: string | undefined): void;
   of(directory: string): LeaveCount;
 }
 
-/** @param withinMs a message this long after the leave contradicts it
- *  @param most leaves remembered */
+/** @param withinMs a message this soon after the leave contradicts it @param most leaves remembered */
 export function createLeaves(clock: Clock, withinMs: number, most: number): Leaves {
   const counts = new Map<string, { told: number; contradicted: number }>();
-  /** By nick, in the order of the last leave: when each directory said so. */
+  /** By nick, in the order of the last leave: the time at which each directory announced it. */
   const recent = new Map<string, Map<string, number>>();
 
   function countOf(directory: string): { told: number; contradicted: number } {
@@ -41,7 +40,7 @@ export function createLeaves(clock: Clock, withinMs: number, most: number): Leav
       if (!claims) return;
       for (const [claimant, at] of claims) {
         claims.delete(claimant);
-        // It came back there, or it is too long ago to say anything.
+        // The maker came back there, or the leave is too old to judge.
         if (claimant === directory || clock.now() - at > withinMs) continue;
         countOf(claimant).contradicted++;
       }

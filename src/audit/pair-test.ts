@@ -1,13 +1,14 @@
 /**
- * Does a directory withhold one maker's messages? Two sequential tests of one (directory, maker), fed
- * with one round at a time; docs/audit.md says what a round is and why these numbers. Pure.
+ * Tests whether a directory withholds one maker's messages: two sequential tests for each pair of
+ * directory and maker, fed with one round at a time. docs/audit.md says what a round is and how the
+ * numbers were chosen. Pure.
  */
 
-/** A round: a maker was heard through at least one of `eligible` directories. */
+/** A round: at least one of `eligible` directories delivered a message of the maker. */
 export interface Round {
-  /** Directories that were up, showed the maker, and were expected to deliver; this one among them. */
+  /** Directories that were connected, showed the maker and should deliver, this one included. */
   readonly eligible: number;
-  /** Of the others, those that delivered. */
+  /** How many of the others delivered. */
   readonly others: number;
   /** Whether this one delivered. */
   readonly delivered: boolean;
@@ -16,11 +17,16 @@ export interface Round {
 export interface PairState {
   readonly rounds: number;
   readonly delivered: number;
-  /** Evidence that nothing comes, whatever way the maker chooses. */
+  /** Evidence that no message arrives, whatever directories the maker chooses. */
   readonly share: number;
-  /** Evidence that less comes than through the others, of a maker that answers through all. */
+  /**
+   * Evidence that fewer messages arrive than through the others, for a maker that answers through all.
+   */
   readonly copies: number;
-  /** Rounds judged for that, halved from time to time; and those in which all others delivered. */
+  /**
+   * Rounds judged for the second test, halved from time to time; and those in which all others
+   * delivered.
+   */
   readonly judged: number;
   readonly complete: number;
   readonly flagged: boolean;
@@ -36,23 +42,25 @@ export const NEW_PAIR: PairState = {
   flagged: false,
 };
 
-/** A directory that loses this much more than the others is still honest. */
+/** A directory that loses this much more than the others still counts as honest. */
 const TOLERATED_LOSS = 0.1;
-/** What still comes through a directory that withholds. */
+/** The share that a withholding directory still delivers. */
 const WITHHELD_SHARE = 0.02;
-/** For makers that answer through all directories: what an honest one delivers at least, */
+/** For makers that answer through all directories: the least that an honest directory delivers, */
 const COPIES_HONEST = 0.85;
-/** and what one that withholds delivers. */
+/** and what a withholding one delivers. */
 const COPIES_WITHHELD = 0.5;
-/** A maker answers through all when all others delivered in this share of so many rounds. */
+/**
+ * A maker answers through all directories when all others delivered in this share of this many rounds.
+ */
 const COMPLETE_SHARE = 0.75;
 const COMPLETE_ROUNDS = 15;
-/** Behaviour longer ago than about this many rounds counts no more. */
+/** Older behaviour, more than about this many rounds ago, no longer counts. */
 const JUDGED_MOST = 40;
 
 /**
- * The least share of rounds that comes through an honest directory. A maker that sends each message
- * by one directory, chosen evenly, is the worst case; one that sends copies is heard more often.
+ * The least share of rounds that an honest directory delivers. The worst case is a maker that sends
+ * each message through one directory, chosen evenly; a maker that sends copies is heard more often.
  */
 export function leastShare(eligible: number): number {
   return (1 - TOLERATED_LOSS) / (eligible - TOLERATED_LOSS);
@@ -80,7 +88,7 @@ export function evidenceOf({ share, copies }: PairState): number {
 export function judge(state: PairState, round: Round, limit: number): PairState {
   const { eligible, others, delivered } = round;
   if (eligible < 2) return state;
-  // Capped, so that a directory that stopped withholding can clear itself.
+  // Bounded, so that a directory that stopped withholding can lose its flag.
   const add = (before: number, step: number): number =>
     Math.min(2 * limit, Math.max(0, before + step));
   const share = add(state.share, gain(delivered, leastShare(eligible), WITHHELD_SHARE));

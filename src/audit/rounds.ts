@@ -1,6 +1,6 @@
 /**
- * Gathers what came through which directory: a round opens with the first arrival and closes a minute
- * later. Bounded in rounds.
+ * Collects which directory delivered a message. A round opens with the first arrival and closes a
+ * minute later. The number of rounds is bounded.
  */
 import type { Clock } from '../channel/ports.js';
 
@@ -8,11 +8,14 @@ export interface RoundsOptions {
   readonly clock: Clock;
   /** From the first arrival to the end of the round, in milliseconds. */
   readonly roundMs: number;
-  /** Most rounds open at any time; above it none is opened. */
+  /** Most open rounds; above it no round is opened. */
   readonly most: number;
-  /** Directories that are up and show this nick now. */
+  /** Directories that are connected and show this nick now. */
   readonly shownBy: (nick: string) => readonly string[];
-  /** `delivered` is not empty; `eligible` holds it and all that could have delivered too. */
+  /**
+   * `delivered` is not empty; `eligible` contains it and the directories that could also have
+   * delivered.
+   */
   readonly onClosed: (round: ClosedRound) => void;
 }
 
@@ -24,11 +27,11 @@ export interface ClosedRound {
 }
 
 export interface Rounds {
-  /** An arrival; `opens` says whether it may open a round. One round of a key at a time. */
+  /** An arrival; `opens` says whether it may open a round. One open round for each key. */
   arrived(key: string, nick: string, directory: string, isPrivate: boolean, opens: boolean): void;
-  /** The directory says that the nick left: it is not expected to deliver in the open rounds. */
+  /** The directory announced that the nick left: it need not deliver in the open rounds. */
   left(nick: string, directory: string): void;
-  /** Likewise for all nicks. */
+  /** The same for all nicks of a directory. */
   lost(directory: string): void;
   readonly open: number;
   close(): void;
@@ -38,16 +41,19 @@ interface Open {
   readonly nick: string;
   readonly private: boolean;
   readonly closesAt: number;
-  /** Shown when the round was opened, and not left or lost since. */
+  /**
+   * Directories that showed the nick when the round opened and have neither announced its leave nor
+   * been lost.
+   */
   readonly expected: Set<string>;
   readonly delivered: Set<string>;
 }
 
 export function createRounds(options: RoundsOptions): Rounds {
   const { clock, roundMs, most, shownBy, onClosed } = options;
-  // In the order in which they close.
+  // In the order in which they will close.
   const rounds = new Map<string, Open>();
-  /** The same by nick: a directory may tell of thousands that leave in one line. */
+  /** The same by nick, since one line of a directory may announce thousands of leaves. */
   const byNick = new Map<string, Set<Open>>();
   let cancel: (() => void) | undefined;
 

@@ -1,4 +1,4 @@
-/** What a check found, for a person and for a program. */
+/** Shows the results of `onionmc check`, for a person and for a program. */
 import { shownJson, shownLine } from '../kit/shown-text.js';
 import { isFine, LEGS, outcomeText, type ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';
@@ -7,7 +7,7 @@ import { uptimeOf, type HistoryEntry, type Uptime } from '../roles/check-history
 import { textTable, type Column } from '../kit/text-table.js';
 
 const DAY_SECONDS = 86_400;
-/** Of an onion's 56 characters; enough to tell the ones apart that a person watches. */
+/** Characters shown of an onion's 56, enough to distinguish those that a person watches. */
 const SHORT_NAME = 16;
 
 function shortName(address: string): string {
@@ -21,7 +21,7 @@ function ms(value: number | undefined): string {
 
 function percent(uptime: Uptime | undefined): string {
   if (uptime === undefined) return '-';
-  // Rounded down: 100 % is for those that never failed.
+  // Rounded down: 100 % means that no check failed.
   return `${(Math.floor(uptime.share * 1000) / 10).toFixed(1)} %`;
 }
 
@@ -50,7 +50,7 @@ const UPTIME_COLUMNS: readonly Column[] = [
   { heading: 'all', numeric: true },
 ];
 
-/** At most 80 columns: one line for each directory, then one for each that is in trouble. */
+/** At most 80 columns: one line for each directory, then one for each that has a fault. */
 export function checkTable(
   results: readonly ProbeResult[],
   history?: { readonly entries: readonly HistoryEntry[]; readonly now: number },
@@ -84,7 +84,7 @@ export function checkTable(
   );
 }
 
-/** What each directory says of itself. */
+/** The MOTD, version and features of each directory. */
 export function welcomeLines(results: readonly ProbeResult[]): string {
   return results
     .flatMap((result) => {
@@ -102,7 +102,7 @@ export function welcomeLines(results: readonly ProbeResult[]): string {
     .join('\n');
 }
 
-/** `"silent"` where the directory offers a list and does not answer. */
+/** `"silent"` when the directory offers a list and did not answer. */
 function peersJson(result: ProbeResult): unknown {
   if (!('peerlist' in result) || result.peerlist === undefined) return null;
   if (result.peerlist === 'silent') return 'silent';
@@ -110,7 +110,7 @@ function peersJson(result: ProbeResult): unknown {
   return { all, serving, took_ms: Math.round(tookMs) };
 }
 
-/** One check as JSON: stable names, times in milliseconds, null where there is nothing. */
+/** One result as JSON: stable names, times in milliseconds, null for missing values. */
 export function checkJson(
   results: readonly ProbeResult[],
   context: {

@@ -1,4 +1,4 @@
-/** `onionmc check`: what a stranger finds at a directory, of whatever implementation. */
+/** `onionmc check`: probes directories of any implementation. */
 import { join } from 'node:path';
 import { LOCATION_FAULTS } from '../config/directory-nodes.js';
 import type { Settings } from '../config/settings.js';
@@ -36,7 +36,7 @@ const REMEDIES = {
 
 const KINDS = { onion: 'an onion address', loopback: 'no onion address' } as const;
 
-/** Nothing is resolved: an onion, or in loopback mode an address of this machine, or an error. */
+/** Names are not resolved: an onion, or in loopback mode an address of this machine; else an error. */
 export function parseAddress(text: string, loopback: boolean): Location {
   const full = /^[a-z2-7]+\.onion$/i.test(text) ? `${text}:${VIRTUAL_PORT}` : text;
   const parsed = parseLocation(full.toLowerCase());
@@ -67,7 +67,7 @@ function addressesToCheck(given: readonly string[], { onion, configFile }: Setti
   return [...different.values()];
 }
 
-/** With a SOCKS port of the user's choice there is no falling back to another Tor. */
+/** With a SOCKS port given by the user, no other Tor is tried. */
 function withSocks(settings: Settings, socks: CheckCommandOptions['socks']): Settings {
   if (socks === undefined) return settings;
   return { ...settings, onion: { ...settings.onion, socks, torMode: 'external' } };
@@ -80,7 +80,7 @@ function exitCodeFor(results: readonly ProbeResult[]): ExitCode {
 
 const nowSeconds = (): number => Math.round(Date.now() / 1000);
 
-/** Keeps what was found, and prints it. */
+/** Stores the results and prints them. */
 async function report(
   results: readonly ProbeResult[],
   options: CheckCommandOptions,
@@ -88,7 +88,7 @@ async function report(
   history: CheckHistory | undefined,
 ): Promise<void> {
   const now = nowSeconds();
-  // A check that did not get out of here says nothing about a directory.
+  // A dial that failed on this machine says nothing about a directory.
   await history?.add(
     results.filter((result) => !neverLeft(result)).map((result) => historyEntry(result, now)),
   );
@@ -108,7 +108,7 @@ async function report(
   printScreen(`${title}\n\n${table}\n`);
 }
 
-/** Resolves after a while, or when the program stops. */
+/** Resolves after `ms` milliseconds, or when the program stops. */
 function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const cancel = systemClock.after(ms, done);

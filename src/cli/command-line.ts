@@ -1,4 +1,4 @@
-/** All commands with their options. The code of a command is loaded when the command is called. */
+/** All commands with their options. The code of a command is loaded when the command runs. */
 import { Command, CommanderError, Option } from 'commander';
 import { LOG_LEVELS } from '../config/log-level.js';
 import { shownLine } from '../kit/shown-text.js';
@@ -16,7 +16,7 @@ import * as values from './option-values.js';
 
 const DATADIR = ['--datadir <dir>', 'data directory (default: ~/.joinmarket)'] as const;
 
-/** `--datadir` and `--log-level`, alike in every command that runs for long. */
+/** `--datadir` and `--log-level`, the same in every long-running command. */
 function withCommonOptions(command: Command): Command {
   const logLevel = new Option(
     '--log-level <level>',
@@ -169,7 +169,7 @@ function addViews(program: Command): void {
     .action(async (options) => (await import('./demo.js')).runDemoCommand(options));
 }
 
-/** Commander's complaints over several lines become one line, like every other error. */
+/** Commander's errors of several lines become one line, like every other error. */
 function usageError(text: string): string {
   const said = text
     .replace(/^error: /, '')
@@ -195,7 +195,7 @@ export async function runCommandLine(version: string): Promise<void> {
     await program.parseAsync();
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    // Commander has said what is wrong already; 0 is for --help and --version.
+    // Commander has already printed the error; 0 is for --help and --version.
     process.exit(error.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE);
   }
 }

@@ -48,7 +48,7 @@ function summarise(screen: Screen, result: DemoResult): void {
 export async function runDemoCommand(options: DemoCommandOptions): Promise<void> {
   const began = performance.now();
   const screen = createScreen({
-    // With --json standard output is for the result alone.
+    // With --json only the result goes to standard output.
     write: options.json === true ? printNote : print,
     color: colorsOutput(options.json === true ? process.stderr : process.stdout),
     elapsed: () => performance.now() - began,
@@ -58,7 +58,7 @@ export async function runDemoCommand(options: DemoCommandOptions): Promise<void>
   const shutdown = createShutdown({
     log: createLog({ level: 'WARNING' }),
     onStopping: () => ended.abort(),
-    // The demo's own tidying is one step.
+    // The demo cleans up in one step of its own.
     stepMs: 4_400,
   });
   let shown = false;
@@ -89,7 +89,7 @@ export async function runDemoCommand(options: DemoCommandOptions): Promise<void>
       if (options.json === true) printJson(result);
       return result;
     } catch (error) {
-      // Stopped while it was starting: nothing went wrong.
+      // Stopped during the start: not a failure.
       if (ended.signal.aborted) return undefined;
       throw error;
     }

@@ -1,4 +1,4 @@
-/** SIGUSR2 and `onionmc upgrade`, in the directory that runs. */
+/** SIGUSR2 and `onionmc upgrade`, in the running directory. */
 import { readFileSync } from 'node:fs';
 import type { ProgramLog } from '../ops/log.js';
 import type { Notifier } from '../ops/notify.js';
@@ -9,7 +9,7 @@ import { handOverDirectory } from '../roles/directory-handover.js';
 import type { DirectoryNode } from '../roles/directory-node.js';
 import type { OpenedOverlay } from '../roles/open-overlay.js';
 
-/** Longest time for what does not move to end by itself. */
+/** Longest time for parts that are not handed over to end by themselves. */
 const LEAVE_MS = 3_000;
 
 export interface UpgradeParts {
@@ -24,7 +24,10 @@ function refused(why: string): UpgradeAnswer {
   return { done: false, why };
 }
 
-/** Programs that containers run as process 1: they end, and all with them, when their child does. */
+/**
+ * Programs that containers run as process 1. They end, and the container with them, when their child
+ * ends.
+ */
 const CONTAINER_INITS: ReadonlySet<string> = new Set([
   'catatonit',
   'docker-init',
@@ -33,16 +36,16 @@ const CONTAINER_INITS: ReadonlySet<string> = new Set([
   'tini',
 ]);
 
-/** What is told of this process, for `mustStay`. */
+/** Facts about this process, for `mustStay`. */
 export interface ProcessPlace {
   readonly pid: number;
   readonly ppid: number;
-  /** The name of process 1; empty where it is not known. */
+  /** The name of process 1; empty when it is not known. */
   readonly init: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** Why everything would end with this process, if so: another one could not go on then. */
+/** Why the new process would be ended together with this one; undefined when it would not. */
 export function mustStay({ pid, ppid, init, env }: ProcessPlace): string | undefined {
   if (pid === 1) {
     return 'this directory is process 1, with which its container ends: restart it instead';
@@ -50,7 +53,7 @@ export function mustStay({ pid, ppid, init, env }: ProcessPlace): string | undef
   if (ppid === 1 && CONTAINER_INITS.has(init)) {
     return `this directory is what its container runs (under ${init}), which ends with it: restart it instead`;
   }
-  // systemd.exec(5), since version 248: the main process of a service finds its own number here.
+  // systemd.exec(5), since version 248: the main process of a service finds its own process id here.
   const isService = env['SYSTEMD_EXEC_PID'] === String(pid);
   if (isService && (env['NOTIFY_SOCKET'] ?? '') === '') {
     return 'this directory is the main process of a systemd service that cannot be told of another one: restart it, with Type=notify and NotifyAccess=all in its unit, as in ours';
@@ -67,17 +70,17 @@ function nameOfInit(): string {
 }
 
 /**
- * The upgrade of a running directory. Resolves with how it went; when it is done, this process exits
- * shortly after. Signals that come meanwhile are acted on afterwards, by whichever process goes on.
+ * Upgrades a running directory. Resolves with the result; after a success this process exits shortly
+ * after. Signals that arrive meanwhile are acted on afterwards, in the process that continues.
  */
 export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer> {
   const { node, opened, notifier, shutdown, log } = parts;
   let underWay = false;
 
-  /** What remains to be done when another process is the directory. */
+  /** The last steps when another process is the directory. */
   async function leave(pid: number, signals: readonly NodeJS.Signals[]): Promise<void> {
     const closed = node.leave();
-    // Before this process ends: systemd would take its end for that of the service.
+    // Before this process ends, because systemd would take its end for that of the service.
     await notifier.mainProcess(pid);
     await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, LEAVE_MS))]);
     for (const signal of signals) process.kill(pid, signal);
@@ -96,7 +99,7 @@ export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer>
         { clock: systemClock, log },
       );
       log.info('upgrade done: the new process goes on', { ...report });
-      // After the answer to whoever asked is on its way.
+      // After the answer to the caller was sent.
       setImmediate(() => {
         leave(report.pid, signals.came).catch(() => shutdown.leave());
       });

@@ -1,4 +1,4 @@
-/** `onionmc directory`: a no-wallet directory node. */
+/** `onionmc directory`: a directory node, without a wallet. */
 import type { KeyName } from '../config/changed-keys.js';
 import type { DirectorySettings, Settings } from '../config/settings.js';
 import type { Overlay, ServiceState } from '../channel/ports.js';
@@ -32,11 +32,11 @@ type NodeOptions = Required<
   >
 >;
 
-/** `[DIRECTORY]` in the directory's own units. */
+/** `[DIRECTORY]` in the units of the directory. */
 export function limitsOf(settings: DirectorySettings): DirectoryLimits {
   return {
     maxPeers: settings.maxPeers,
-    // The directory knows no "none" for these two: without an end is what 0 asks for.
+    // The directory has no "no limit" for these two; 0 becomes infinite.
     maxUnhandshaked: settings.maxUnhandshaked || Infinity,
     handshakeTimeoutMs: settings.handshakeTimeoutSec * 1000 || Infinity,
     heartbeatIntervalMs: settings.heartbeatIntervalSec * 1000,
@@ -56,7 +56,7 @@ export function limitsOf(settings: DirectorySettings): DirectoryLimits {
   };
 }
 
-/** What the configuration says about a directory node. */
+/** The options of a directory node from the configuration. */
 export function nodeOptions({ network, onion, directory }: Settings): NodeOptions {
   return {
     network,
@@ -64,7 +64,7 @@ export function nodeOptions({ network, onion, directory }: Settings): NodeOption
     limits: limitsOf(directory),
     dialBack: directory.dialBack,
     nickAuth: directory.nickAuth,
-    // On loopback there is no outside.
+    // On loopback there is no view from outside.
     canaryIntervalMs: onion.loopback ? 0 : directory.canaryIntervalSec * 1000,
     status: {
       host: directory.statusHost,
@@ -74,7 +74,7 @@ export function nodeOptions({ network, onion, directory }: Settings): NodeOption
   };
 }
 
-/** Keys of `[DIRECTORY]` that a running directory does not take over. */
+/** Keys of `[DIRECTORY]` that a reload does not change. */
 const FIXED_KEYS: ReadonlySet<string> = new Set([
   'dial_back',
   'canary_interval_sec',
@@ -84,12 +84,14 @@ const FIXED_KEYS: ReadonlySet<string> = new Set([
   'status_hosts',
 ]);
 
-/** Whether a running directory takes a changed key over. */
+/** Whether a reload changes this key. */
 export function isLiveKey({ section, key }: KeyName): boolean {
   return section === 'DIRECTORY' && !FIXED_KEYS.has(key);
 }
 
-/** The onion address, made offline on the first start; undefined where it is not ours to make. */
+/**
+ * The onion address, created offline at the first start; undefined when the key is not this program's.
+ */
 export async function ownOnionLocation({ onion }: Settings): Promise<string | undefined> {
   if (onion.loopback || onion.torMode === 'external' || onion.hiddenServiceDir === undefined) {
     return undefined;
@@ -98,7 +100,7 @@ export async function ownOnionLocation({ onion }: Settings): Promise<string | un
   return `${key.host}:${VIRTUAL_PORT}`;
 }
 
-/** Says on which state the service is, where somebody listens. */
+/** Logs the state of the service. */
 function tellState(notifier: Notifier | undefined, state: ServiceState): void {
   if (state.state === 'starting') notifier?.status(state.detail);
   else if (state.state === 'reachable') notifier?.status('reachable');
@@ -153,7 +155,7 @@ export async function runDirectory(
     });
   }
 
-  /** From here on this process is the directory, for its operator, too. */
+  /** From here on the operator's commands reach this process. */
   function run(opened: OpenedOverlay, running: DirectoryNode): void {
     node = running;
     notifier ??= createNotifier({ log, clock: systemClock });
@@ -184,13 +186,13 @@ export async function runDirectory(
         `a directory runs with the data directory ${settings.datadir} already: stop it first, or give this one another --datadir`,
       );
     }
-    // From the start on, so that a second one finds it.
+    // From the start on, so that a second process finds it.
     await takeRequests();
     const told = createNotifier({ log, clock: systemClock });
     notifier = told;
     shutdown.onStop('systemd notifier', () => told.close());
     const address = await ownOnionLocation(settings);
-    // At once: an operator can publish the address before Tor has done anything.
+    // At once: an operator can publish the address before Tor is ready.
     if (address !== undefined) print(address);
     const opened = await open(undefined);
     shutdown.onStop('overlay', () => opened.close());
@@ -202,7 +204,7 @@ export async function runDirectory(
     log.info('directory node is up', { location, network: settings.network });
   }
 
-  /** Until it has taken over, nothing of what it holds is its own: it ends without stopping any of it. */
+  /** Until it has taken over, the new process owns nothing: it ends without stopping any part. */
   async function runInherited(): Promise<void> {
     const inheritance = await receiveInheritance(VERSION);
     const { parcels } = inheritance;

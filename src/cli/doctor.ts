@@ -1,4 +1,4 @@
-/** `onionmc doctor`: what is wrong with a program and its machine, and the fix. */
+/** `onionmc doctor`: finds faults of a program and its machine, and names the fix. */
 import { randomBytes } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
 import { ConfigError } from '../config/config-error.js';
@@ -23,7 +23,7 @@ interface DoctorOptions {
   readonly role: DoctorRole;
 }
 
-/** The hard limit: Node.js raises its own to it at the start. */
+/** The hard limit: Node.js raises its soft limit to it at the start. */
 async function openFiles(): Promise<number | undefined> {
   const text = await readFile('/proc/self/limits', 'latin1').catch(() => '');
   const limit = /^Max open files\s+\S+\s+(\S+)/m.exec(text)?.[1];
@@ -39,7 +39,7 @@ async function space(path: string): Promise<Space | undefined> {
   return { bytes: stats.bavail * stats.bsize, files };
 }
 
-/** What `onionmc maker` refuses besides values that are not allowed. */
+/** Settings that `onionmc maker` refuses although each value is allowed. */
 export function makerRefusal(settings: Settings): Refusal | undefined {
   const { network, configFile } = settings;
   if (network === 'mainnet') {
@@ -52,7 +52,7 @@ export function makerRefusal(settings: Settings): Refusal | undefined {
     offerFromSettings(settings, DEFAULT_SIZE);
     return undefined;
   } catch (error) {
-    // Too small a --size is no fault of the file.
+    // A --size that is too small is not a fault of the file.
     if (error instanceof UsageError) return undefined;
     if (!(error instanceof ConfigError)) throw error;
     const { found, allowed } = error.fault;

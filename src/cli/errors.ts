@@ -1,16 +1,16 @@
-/** Errors of the command line itself, and the exit code of any error (design: 0, 1, 2, 3). */
+/** Errors of the command line, and the exit code of any error (0, 1, 2, 3). */
 import { ExitCode, exitCodeOf } from '../ops/exit.js';
 import { OverlayError } from '../overlay/overlay-error.js';
 import { SocksError } from '../tor/socks/error.js';
 import { TorError } from '../tor/tor-error.js';
 
-/** The command line asks for something that cannot be. */
+/** The command line is invalid. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
   readonly exitCode = ExitCode.USAGE;
 }
 
-/** A service that the program needs is not there. */
+/** A service that the program needs cannot be reached. */
 export class UnreachableError extends Error {
   override readonly name = 'UnreachableError';
   readonly exitCode = ExitCode.UNREACHABLE;

@@ -1,4 +1,4 @@
-/** The onion key that `onionmc init` leaves behind: the one that is there, imported, chosen or new. */
+/** The onion key after `onionmc init`: an existing, imported, vanity or new one. */
 import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { resolve } from 'node:path';
@@ -16,7 +16,7 @@ import { quotedLine } from '../kit/shown-text.js';
 import { printNote, printProgress } from './print.js';
 import { estimateLine, progressLine, type VanityProgress } from './vanity-progress.js';
 
-/** Where the key comes from, if there is none yet. */
+/** Source of the key, if there is none yet. */
 export type KeySource =
   | { readonly kind: 'new' }
   | { readonly kind: 'import'; readonly from: string }
@@ -33,20 +33,20 @@ const PREFIX_FAULTS = {
   letter: 'an onion address has only the letters a to z and the digits 2 to 7',
 } as const;
 
-/** `--prefix`, or a UsageError. */
+/** The value of `--prefix`, or a UsageError. */
 export function vanityPrefix(text: string): VanityPrefix {
   const prefix = parseVanityPrefix(text);
   if (prefix.ok) return prefix.value;
   throw new UsageError(`--prefix ${quotedLine(text, 40)}: ${PREFIX_FAULTS[prefix.reason]}`);
 }
 
-/** How often a terminal is written to, and when the estimate is good enough to say. Milliseconds. */
+/** How often the terminal is updated, and when the estimate is good enough to print. Milliseconds. */
 const REDRAW_MS = 200;
 const FIRST_ESTIMATE_MS = 1_000;
 
-/** Draws a bar on a terminal; elsewhere says the estimate once. */
+/** Draws a bar on a terminal; otherwise prints the estimate once. */
 function teller(prefix: VanityPrefix): { tell(tried: number): void; end(): void } {
-  /** The rate is measured from the first report on: threads take a while to start. */
+  /** The rate is measured from the first report on, because threads take a while to start. */
   let first: { readonly at: number; readonly tried: number } | undefined;
   let estimated = false;
   let drawnAt = -Infinity;
@@ -72,7 +72,7 @@ function teller(prefix: VanityPrefix): { tell(tried: number): void; end(): void 
   };
 }
 
-/** Searches until a key fits; Ctrl-C ends it before anything has been written. */
+/** Searches until a key fits. Ctrl-C ends it before anything is written. */
 async function search(prefix: VanityPrefix): Promise<Uint8Array> {
   const stopped = new AbortController();
   const stop = (): void => stopped.abort(new Error('the search was stopped; nothing was written'));
@@ -105,7 +105,7 @@ function refuse(dir: string, there: OnionKey, wanted: string): UsageError {
   );
 }
 
-/** Writes a key that was not there when we looked; somebody else may have been quicker. */
+/** Writes a key that did not exist when we looked; another process may have written one since. */
 async function put(dir: string, expanded: Uint8Array): Promise<OnionKey> {
   const { key } = await keepOnionKey(dir, () => expanded);
   if (key.blob !== Buffer.from(expanded).toString('base64')) {
@@ -115,8 +115,8 @@ async function put(dir: string, expanded: Uint8Array): Promise<OnionKey> {
 }
 
 /**
- * All that can fail is done first; the function that it resolves to writes the key, and only then
- * anything is changed. `owner` other than `us`: the folder is another user's, and root only looks.
+ * Does everything that can fail first. The function that it resolves to writes the key; nothing is
+ * changed before. `owner` other than `us`: the folder belongs to another user, and root only reads it.
  * Rejects with a UsageError or a TorError of step `key-folder`.
  */
 export async function prepareKey(
@@ -131,7 +131,7 @@ export async function prepareKey(
     );
   }
   const unchanged = async (): Promise<PreparedKey> => {
-    // Adds a missing public key or hostname, nothing else.
+    // Adds a missing public key or hostname file and changes nothing else.
     if (owner === 'us') await loadOrCreateOnionKey(dir);
     const key = await readOnionKey(dir, owner);
     if (key === undefined) throw new UsageError(`the key in ${dir} has just been taken away`);

@@ -1,4 +1,6 @@
-/** `onionmc init`: data directory, configuration, onion key, address and unit, before Tor ever runs. */
+/**
+ * `onionmc init`: creates data directory, configuration, onion key, address and unit, before Tor runs.
+ */
 import { stat } from 'node:fs/promises';
 import { loadSettings, peekSettings, type Settings } from '../config/settings.js';
 import {
@@ -20,7 +22,7 @@ interface InitOptions {
   readonly datadir?: string;
   readonly importKey?: string;
   readonly prefix?: string;
-  /** `true` without a value: print it. */
+  /** `true` without a value: print the unit. */
   readonly systemd?: true | 'print' | 'install';
   readonly unitDir: string;
   readonly json?: boolean;
@@ -36,7 +38,7 @@ function keySource({ importKey, prefix }: InitOptions): KeySource {
   return { kind: 'new' };
 }
 
-/** The folder of the key, or why there is none to make. */
+/** The folder of the key, or the reason why none can be made. */
 function keyFolder({ onion, configFile }: Settings, source: KeySource): string | undefined {
   const none = onion.loopback
     ? 'regtest_count is not 0,0 (loopback test mode)'
@@ -48,13 +50,13 @@ function keyFolder({ onion, configFile }: Settings, source: KeySource): string |
   throw new UsageError(`${configFile} says ${none}: there is no key to import or to choose`);
 }
 
-/** The user id that owns the data directory, or will. */
+/** The user id that owns the data directory, or will own it. */
 async function ownerOf(datadir: string): Promise<number> {
   const stats = await stat(datadir).catch(() => undefined);
   return stats?.uid ?? process.geteuid?.() ?? 0;
 }
 
-/** The unit, for `--systemd`; whatever can be wrong with it is found before anything is written. */
+/** The unit for `--systemd`. All its errors are found before anything is written. */
 async function unitFor(
   options: InitOptions,
   datadir: string,
@@ -137,7 +139,7 @@ export async function runInit(options: InitOptions): Promise<void> {
   const dir = keyFolder(planned, source);
   const owner = await ownerOf(planned.datadir);
   const unit = await unitFor(options, planned.datadir, owner);
-  // What root writes here the user of the directory could not read.
+  // The user of the directory could not read files that root writes here.
   const foreign = process.geteuid?.() === 0 && owner !== 0;
   if (foreign && !configExists) {
     throw new UsageError(
@@ -176,7 +178,7 @@ export async function runInit(options: InitOptions): Promise<void> {
     };
     printJson(result);
   } else if (unit !== undefined && !install) {
-    // Standard output is the unit alone, fit for a file.
+    // Standard output contains only the unit, so that it can be redirected to a file.
     printNote(summary(done));
     printFile(unit.text);
   } else print(summary(done));

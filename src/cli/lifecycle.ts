@@ -1,4 +1,4 @@
-/** How the process ends, whatever ends it: the running program's parts are stopped first. */
+/** Ends the process: stops the parts of the running program first, whatever the reason. */
 import { ExitCode } from '../ops/exit.js';
 import { errorText } from '../kit/shown-text.js';
 import type { Shutdown } from '../ops/shutdown.js';
@@ -12,9 +12,9 @@ let active: Shutdown | undefined;
 let onOutputClosed = (): ExitCode => ExitCode.OK;
 
 /**
- * The program that runs now; from here on errors and a closed output stop it in order.
- * @param whenOutputCloses says how the program ends when the reader of its output closes it (`| head`);
- *   by default that is no failure
+ * The running program. From here on errors and a closed output stop it in order.
+ * @param whenOutputCloses how the program ends when the reader of its output closes it (`| head`);
+ *   by default this is not a failure
  */
 export function setActive(shutdown: Shutdown, whenOutputCloses?: () => ExitCode): void {
   active = shutdown;
@@ -26,9 +26,9 @@ function end(code: ExitCode): void {
   else void active.stop(code);
 }
 
-/** One line on standard error, and the end with the exit code of the error. */
+/** Prints one line to standard error and ends with the exit code of the error. */
 export function failWith(error: unknown): void {
-  // What is cut off because we stop has not failed; the exit code is that of the stop.
+  // An error caused by our own stop is not a failure; the exit code is that of the stop.
   if (active?.signal.aborted === true) return;
   printNote(`onionmc: ${errorText(error, MAX_ERROR)}`);
   end(exitCodeFor(error));
@@ -37,15 +37,15 @@ export function failWith(error: unknown): void {
 const hasGone = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE';
 
 /**
- * Standard output cannot be written. A reader that has gone (`| head`) ends the program without an error;
- * anything else is a failure, because a result is lost.
+ * Standard output cannot be written. A closed reader (`| head`) ends the program without an error.
+ * Anything else is a failure, because a result is lost.
  */
 export function outputFailed(error: NodeJS.ErrnoException): void {
   if (hasGone(error)) end(onOutputClosed());
   else failWith(new Error(`standard output cannot be written (${error.code ?? error.message})`));
 }
 
-/** A log line on a full disk is lost, and no reason to end. */
+/** A log line that does not fit on a full disk is lost; the program continues. */
 export function endWithOutput(): void {
   process.stdout.on('error', outputFailed);
   process.stderr.on('error', (error: NodeJS.ErrnoException) => {

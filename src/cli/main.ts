@@ -1,5 +1,7 @@
 #!/usr/bin/env node
-/** The command line. `--version` loads nothing else; the parser of arguments is loaded for the rest. */
+/**
+ * The entry point. `--version` loads nothing else; the argument parser is loaded for all other calls.
+ */
 import { writeSync } from 'node:fs';
 import { VERSION } from '../roles/version.js';
 

@@ -1,4 +1,4 @@
-/** `onionmc maker`: serves an onion and announces offers; without a wallet it only refuses fills. */
+/** `onionmc maker`: serves an onion and announces offers; without a wallet it refuses every fill. */
 import { randomBytes } from 'node:crypto';
 import { ConfigError } from '../config/config-error.js';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
@@ -25,7 +25,9 @@ interface MakerCommandOptions extends CommonOptions {
   readonly size: number;
 }
 
-/** One offer of `size` satoshi on the terms of `[YIELDGENERATOR]` and the family of `[POLICY]`. */
+/**
+ * One offer of `size` satoshi with the terms of `[YIELDGENERATOR]` and the offer type of `[POLICY]`.
+ */
 export function offerFromSettings(settings: Settings, size: number): Offer {
   const { yieldGenerator: terms, policy } = settings;
   const family = policy.segwit ? (policy.native ? 'sw0' : 'sw') : '';
@@ -62,7 +64,7 @@ function termsError({ configFile, cfg }: Settings, error: OfferTermsError): Conf
   );
 }
 
-/** The bond of `[YIELDGENERATOR] bond_file`, if one is named; rejects with a ConfigError. */
+/** The bond of `[YIELDGENERATOR] bond_file`, if it is set; rejects with a ConfigError. */
 async function bondFromSettings(settings: Settings): Promise<MakerBond | undefined> {
   const { network, configFile, cfg } = settings;
   const path = bondFilePath(settings);
@@ -85,7 +87,7 @@ async function bondFromSettings(settings: Settings): Promise<MakerBond | undefin
   }
 }
 
-/** Two makers would share a list of used commitments, and later a wallet. */
+/** Two makers would share the file of used commitments, and later a wallet. */
 async function onlyMaker(datadir: string): Promise<InstanceLock> {
   try {
     return await lockInstance(makerLockPath(datadir));

@@ -14,7 +14,7 @@ interface WatcherCommandOptions extends CommonOptions {
   readonly port?: number;
 }
 
-/** What the configuration says about a watcher; the command line's address wins. */
+/** The options of a watcher from the configuration; an address on the command line has priority. */
 export function watcherOptions(
   settings: Settings,
   { host, port }: Pick<WatcherCommandOptions, 'host' | 'port'> = {},

@@ -1,4 +1,4 @@
-/** Values of options and arguments: text in, a typed value out, or an error that says what is allowed. */
+/** Parses the values of options and arguments: a typed value, or an error that says what is allowed. */
 import { InvalidArgumentError } from 'commander';
 import { LOG_LEVELS, type LogLevelName } from '../config/log-level.js';
 import { hostInUse } from '../kit/host-name.js';
@@ -8,7 +8,7 @@ import { DEFAULT_STATUS_URL, INTERVAL_SECONDS } from './defaults.js';
 const MAX_SECONDS = 86_400;
 const MAX_PORT = 65_535;
 
-/** An empty path is a variable that was not set, not the current directory. */
+/** An empty path comes from an unset variable, and does not mean the current directory. */
 export function parseDatadir(text: string): string {
   if (text === '') throw new InvalidArgumentError('It is empty; give a directory.');
   return text;

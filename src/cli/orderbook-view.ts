@@ -1,4 +1,4 @@
-/** The orderbook as a person and as a program read it. */
+/** Formats the orderbook for a person and for a program. */
 import type { DirectoryInfo } from '../channel/message-channel.js';
 import { grouped, shiftDecimal } from '../kit/decimal.js';
 import { shownJson, shownLine } from '../kit/shown-text.js';
@@ -7,12 +7,12 @@ import { formatLocation } from '../protocol/location.js';
 import { isRelative, offerFee } from '../protocol/offer.js';
 import { textTable, type Column } from '../kit/text-table.js';
 
-/** Fees are compared for a coinjoin of this many satoshi. */
+/** Amount of the coinjoin for which fees are compared, in satoshi. */
 const REFERENCE_AMOUNT = 1_000_000;
 
-/** From 10 bitcoin on amounts are told in bitcoin, rounded down, so that a row stays narrow. */
+/** From 10 bitcoin on, amounts are shown in bitcoin, rounded down, so that a row stays narrow. */
 const COINS_FROM = 1_000_000_000;
-/** From 1,000 bitcoin on only whole ones. */
+/** From 1,000 bitcoin on, only whole ones are shown. */
 const WHOLE_COINS_FROM = 100_000_000_000;
 const MAX_FEE_CHARS = 9;
 
@@ -22,7 +22,7 @@ function sats(value: number): string {
   return `${shiftDecimal(String(Math.floor(value / 1_000_000)), -2) ?? ''} BTC`;
 }
 
-/** The fee as the maker states it; one with more digits than a row has room for is rounded. */
+/** The fee as the maker states it; rounded when it has more digits than fit. */
 function feeText({ type, cjfee }: BookOffer): string {
   if (!isRelative(type)) {
     const fee = Number(cjfee);
@@ -32,7 +32,7 @@ function feeText({ type, cjfee }: BookOffer): string {
   return percent.length <= MAX_FEE_CHARS ? `${percent} %` : `~${Number(percent).toPrecision(2)} %`;
 }
 
-/** What stands before `reloffer` and `absoffer`: the kind of coins. */
+/** The prefix before `reloffer` and `absoffer`, which names the kind of coins. */
 function familyOf({ type }: BookOffer): string {
   return type.replace(/(?:rel|abs)offer$/, '') || 'old';
 }
@@ -44,7 +44,7 @@ function cheapestFirst(offers: readonly BookOffer[]): readonly BookOffer[] {
   );
 }
 
-/** How many of the directories show it; with a `+` when it came straight as well. */
+/** The number of directories that show it; with a `+` when it also came directly from the maker. */
 function shownBy(offer: BookOffer, directoriesUp: number): string {
   const relayed = `${offer.directories.length}/${Math.max(directoriesUp, offer.directories.length)}`;
   return offer.direct === undefined ? relayed : `${relayed}+`;
@@ -62,8 +62,8 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /**
- * The offers, the cheapest first, in at most 80 columns; `--json` tells all of each.
- * @param directoriesUp how many could show an offer
+ * The offers, the cheapest first, in at most 80 columns; `--json` prints all fields.
+ * @param directoriesUp number of directories that could show an offer
  */
 export function orderbookTable(offers: readonly BookOffer[], directoriesUp: number): string {
   const rows = cheapestFirst(offers).map((offer) => [
@@ -87,7 +87,7 @@ export function directoryLines(directories: readonly DirectoryInfo[]): string[] 
   });
 }
 
-/** Names of fields as in the original watcher's `orderbook.json` where it has them. */
+/** Fields have the names of the original watcher's `orderbook.json` where it has them. */
 export function orderbookJson(
   offers: readonly BookOffer[],
   directories: readonly DirectoryInfo[],

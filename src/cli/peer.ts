@@ -1,4 +1,4 @@
-/** What the commands that run a peer share: overlay, message channel, and what is said about them. */
+/** Shared by the commands that run a peer: overlay, message channel, and their log lines. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { openMessageChannel, type OnionMessageChannel } from '../channel/message-channel.js';
@@ -14,14 +14,14 @@ import { openOverlay } from '../roles/open-overlay.js';
 import type { Program } from './program.js';
 
 export interface Peer {
-  /** Closed with the program. */
+  /** Closed together with the program. */
   readonly overlay: Overlay;
   readonly channel: OnionMessageChannel;
-  /** Rejects when serving failed before it ever worked; never resolves. */
+  /** Rejects when serving failed before it ever succeeded; never resolves. */
   readonly failed: Promise<never>;
 }
 
-/** Compares the directories of a peer from now on; the evidence is kept in the data directory. */
+/** Starts the audit of a peer's directories; the evidence is stored in the data directory. */
 export async function startAudit(
   { settings, log, shutdown }: Program,
   channel: OnionMessageChannel,
@@ -33,7 +33,7 @@ export async function startAudit(
 }
 
 /**
- * Opens a peer on the directories of the settings. Rejects with what the overlay says.
+ * Opens a peer with the directories of the settings. Rejects with the error of the overlay.
  * @param passive never opens direct links (a watcher)
  */
 export async function openPeer(
@@ -62,7 +62,7 @@ export async function openPeer(
       if (!served) reject(error);
     });
   });
-  // Whoever does not race it still must not crash on it.
+  // Without a listener a rejection would end the process.
   failed.catch(() => {});
   return { overlay: opened.overlay, channel, failed };
 }

@@ -1,4 +1,4 @@
-/** What every long-running command begins with: settings, log, signals. */
+/** The start of every long-running command: settings, log, signals. */
 import { isatty } from 'node:tty';
 import { changedKeys, type KeyName } from '../config/changed-keys.js';
 import { loadSettings, type Role, type Settings } from '../config/settings.js';
@@ -21,24 +21,24 @@ export interface Program {
 
 export interface ProgramHooks {
   /**
-   * SIGHUP ends the program when it was started on a terminal, which then went away. Without a terminal it
-   * is a wish to re-read the configuration, as the reload of a service sends it.
+   * SIGHUP ends a program that was started on a terminal, because that terminal was closed. Otherwise
+   * it re-reads the configuration, as a service manager's reload does.
    */
   readonly endsWithTerminal?: boolean;
   readonly onReload?: (settings: Settings) => void;
-  /** Whether `onReload` puts a changed key into force; the log level is in force in any case. */
+  /** Whether `onReload` applies a changed key. The log level is always applied. */
   readonly isLive?: (key: KeyName) => boolean;
   /** SIGUSR2. */
   readonly onUpgrade?: () => void;
   readonly onStopping?: () => void;
 }
 
-/** Whether the program was started on a terminal; `nohup` and services take all three away. */
+/** Whether the program was started on a terminal; `nohup` and services redirect all three streams. */
 function isOnTerminal(): boolean {
   return [0, 1, 2].some((descriptor) => isatty(descriptor));
 }
 
-/** How a program logs; the command line's level wins. */
+/** The options of the log; the level on the command line has priority. */
 export function logOptions(
   { logging }: Settings,
   level?: LogLevelName,
@@ -47,8 +47,8 @@ export function logOptions(
 }
 
 /**
- * Loads the settings and takes over the signals. The process then lives until `shutdown.stop`.
- * Rejects with a ConfigError.
+ * Loads the settings and handles signals. The process then lives until `shutdown.stop`. Rejects with a
+ * ConfigError.
  */
 export async function openProgram(
   role: Role,

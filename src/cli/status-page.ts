@@ -1,12 +1,12 @@
-/** The page of a directory (`/status`) as a person reads it on a terminal of 80 columns. */
+/** Shows the page of a directory (`/status`) on a terminal of 80 columns. */
 import { counted, grouped } from '../kit/decimal.js';
 import { shownLine } from '../kit/shown-text.js';
 import { painted } from '../kit/terminal.js';
 
-/** What is read of `/status`; whatever is missing or odd in it reads as nothing. */
+/** The part of `/status` that is read; missing or invalid values are skipped. */
 export type StatusJson = Readonly<Record<string, unknown>>;
 
-/** Two looks at the page, for what happens per second. */
+/** Two readings of the page, for the rates per second. */
 export interface StatusView {
   readonly now: StatusJson;
   readonly before?: { readonly status: StatusJson; readonly secondsAgo: number };
@@ -60,7 +60,7 @@ function perSecond(view: StatusView, read: (status: StatusJson) => number): stri
   return `${rate < 10 ? rate.toFixed(1) : grouped(rate)}/s`;
 }
 
-/** Label and text, broken between the parts so that no line is longer than a terminal. */
+/** Label and text, wrapped so that no line is longer than the terminal. */
 function section(label: string, parts: readonly string[]): readonly string[] {
   const lines: string[] = [];
   let line = '';
@@ -75,7 +75,7 @@ function section(label: string, parts: readonly string[]): readonly string[] {
   return lines.map((body, i) => `${(i === 0 ? label : '').padEnd(LABEL)}${body}`);
 }
 
-/** `reason n`, the most frequent first; those that never happened are left out. */
+/** `reason n`, the most frequent first; counts of 0 are left out. */
 function reasons(counters: unknown): readonly string[] {
   const all = Object.entries(record(counters))
     .map(([name, n]) => [name, count(n)] as const)
@@ -113,7 +113,7 @@ function canaryLines(canary: StatusJson, paint: Painter): readonly string[] {
   return [`${label}${shown}, ${ago}, ${failures}`, ...section('', times)];
 }
 
-/** What one look tells: who this directory is, whether it is well, who is connected. */
+/** The part that needs one reading: the directory, its health, its peers. */
 export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
   const paint = painter(color);
   const health = record(now['health']);
@@ -141,7 +141,7 @@ export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
   ].join('\n');
 }
 
-/** What happens per second, for which two looks are needed, and the totals. */
+/** The part that needs two readings: rates per second, and the totals. */
 export function statusTraffic(view: StatusView): string {
   const { now } = view;
   const lag = record(now['lag']);
@@ -164,7 +164,7 @@ export function statusTraffic(view: StatusView): string {
   ].join('\n');
 }
 
-/** The whole page, without a line feed at its end. */
+/** The whole page, without a final line feed. */
 export function statusPage(view: StatusView): string {
   return `${statusHead(view)}\n${statusTraffic(view)}`;
 }

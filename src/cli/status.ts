@@ -1,4 +1,4 @@
-/** `onionmc status`: how a running directory is doing, read from its status page. */
+/** `onionmc status`: shows how a running directory is doing, from its status page. */
 import { peekSettings } from '../config/settings.js';
 import { shownJson } from '../kit/shown-text.js';
 import { askStatus, statusBase } from '../ops/status-client.js';
@@ -20,11 +20,11 @@ interface StatusCommandOptions {
   readonly datadir?: string;
 }
 
-/** The same, with the address of the page. */
+/** The options with the address of the page. */
 type StatusRequest = StatusCommandOptions & { readonly url: URL };
 
 const REFRESH_MS = 2_000;
-/** Between the two looks of a single page. */
+/** Time between the two readings of a page. */
 const GAP_MS = 1_000;
 
 function unreachable(at: string, why: string): UnreachableError {
@@ -33,7 +33,7 @@ function unreachable(at: string, why: string): UnreachableError {
   );
 }
 
-/** Reads the page. Rejects with an UnreachableError that says where and what to do. */
+/** Reads the page. Rejects with an UnreachableError that says where it looked and what to do. */
 export async function readStatus(base: URL): Promise<StatusJson> {
   const answer = await askStatus({ base, path: '/status' });
   if (answer.kind === 'page' && answer.code === 200 && 'peers' in answer.page) return answer.page;
@@ -79,7 +79,7 @@ async function watch(first: Look, { url, json }: StatusRequest): Promise<void> {
       shown = json === true ? shownJson(now.status) : statusPage(view(now, before));
       before = now;
     } catch (error) {
-      // A directory that is being restarted comes back.
+      // A directory that is being restarted will answer again.
       if (!(error instanceof UnreachableError)) throw error;
       if (json === true) throw error;
       shown = error.message;
@@ -89,7 +89,7 @@ async function watch(first: Look, { url, json }: StatusRequest): Promise<void> {
   }
 }
 
-/** Where the directory of a data directory shows its page. Nothing is written there. */
+/** The address of the status page for a data directory. Writes nothing. */
 async function pageOf(datadir: string): Promise<URL> {
   const { settings } = await peekSettings({ role: 'directory', datadir });
   const { statusHost, statusPort } = settings.directory;

@@ -1,4 +1,4 @@
-/** `onionmc taker`: dials out only; collects the orderbook, and can ask a maker something. */
+/** `onionmc taker`: only dials; collects the orderbook, and can ask a maker something. */
 import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Settings } from '../config/settings.js';
 import { systemClock } from '../overlay/system-clock.js';
@@ -21,7 +21,7 @@ interface TakerCommandOptions extends CommonOptions {
   readonly ask?: readonly string[];
 }
 
-/** An answer to `--ask` is shown whole: no line is longer. */
+/** An answer to `--ask` is shown in full: no line of the protocol is longer. */
 const MAX_ANSWER = 40_000;
 const REDRAW_MS = 1_000;
 /** Longest wait for the first directory: the channel itself gives its directories 60 s. */
@@ -53,7 +53,10 @@ function parseRequest(words: readonly string[]): Request {
   return { nick, command, args: args.join(' ') };
 }
 
-/** Resolves when the first directory is up; rejects with an UnreachableError that names each. */
+/**
+ * Resolves when the first directory is connected; rejects with an UnreachableError that names each
+ * directory.
+ */
 function firstDirectory(channel: OnionMessageChannel): Promise<void> {
   if (upCount(channel) > 0) return Promise.resolve();
   return new Promise((resolve, reject) => {
@@ -117,7 +120,7 @@ async function ask(taker: Taker, request: Request, waitMs: number, json: boolean
   print(text);
 }
 
-/** How long offers are collected, or an answer is waited for. */
+/** How long offers are collected, or an answer is awaited. */
 export function patienceOf({ timeout }: Settings, seconds?: number): number {
   return 1000 * (seconds ?? timeout.makerTimeoutSec);
 }
@@ -130,7 +133,7 @@ export async function runTaker(options: TakerCommandOptions): Promise<void> {
   const program = await openProgram('taker', options, { endsWithTerminal: true });
   const { settings, log, shutdown } = program;
   const { channel } = await openPeer(program, false);
-  // It takes hours to tell a directory that lies from one that is merely unlucky.
+  // It takes hours to tell a directory that withholds messages from one that loses some.
   const lives = request === undefined && options.once !== true;
   const audit = lives ? await startAudit(program, channel) : undefined;
   const taker = startTaker({
@@ -149,7 +152,7 @@ export async function runTaker(options: TakerCommandOptions): Promise<void> {
     await ask(taker, request, waitMs, options.json === true);
     await shutdown.stop();
   } else if (options.once === true) {
-    // One that cannot be reached keeps nobody waiting.
+    // A directory that cannot be reached does not delay the others.
     await firstDirectory(channel);
     taker.refresh();
     await pause(waitMs);

@@ -1,4 +1,4 @@
-/** `onionmc upgrade`: the running directory goes on in a new process, without a disconnect. */
+/** `onionmc upgrade`: the running directory continues in a new process, without a disconnect. */
 import { resolveDatadir } from '../config/paths.js';
 import { NobodyRunsError, requestUpgrade, type UpgradeAnswer } from '../handover/request-socket.js';
 import { counted } from '../kit/decimal.js';

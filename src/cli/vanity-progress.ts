@@ -1,11 +1,11 @@
-/** What a vanity search tells the person who waits for it. Pure. */
+/** The progress texts of a vanity search. Pure. */
 
 export interface VanityProgress {
   readonly prefix: string;
-  /** Tries on average until one fits. */
+  /** Average number of tries until a key fits. */
   readonly expectedTries: number;
   readonly tried: number;
-  /** Since the search began. */
+  /** Time since the search began. */
   readonly elapsedMs: number;
 }
 
@@ -16,7 +16,7 @@ const UNITS: readonly (readonly [seconds: number, name: string])[] = [
   [3_600, 'h'],
   [60, 'min'],
 ];
-/** A search has no memory: shares of searches that end within so many times the average. */
+/** A search has no memory: the share of searches that end within this multiple of the average. */
 const HALF = Math.LN2;
 const NINETEEN_OF_TWENTY = Math.log(20);
 
@@ -37,7 +37,7 @@ function rateOf({ tried, elapsedMs }: VanityProgress): number {
   return tried / Math.max(elapsedMs / 1000, 0.001);
 }
 
-/** The estimate from the rate that was measured. */
+/** The estimate for the measured rate. */
 export function estimateLine(progress: VanityProgress): string {
   const rate = rateOf(progress);
   const within = (share: number): string => duration((share * progress.expectedTries) / rate);
@@ -47,7 +47,7 @@ export function estimateLine(progress: VanityProgress): string {
   );
 }
 
-/** One line with a bar: how many of all such searches have ended by now. */
+/** One line with a bar: the share of all such searches that would have ended by now. */
 export function progressLine(progress: VanityProgress): string {
   const ended = 1 - Math.exp(-progress.tried / progress.expectedTries);
   const full = Math.min(BAR, Math.floor(ended * BAR));

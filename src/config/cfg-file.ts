@@ -1,11 +1,11 @@
 /**
  * Reads `joinmarket.cfg` exactly as Python's `ConfigParser(strict=False)` does (docs/protocol.md,
- * section 13.1); the vectors in `test/vectors/cfg.json` were made with Python. One leniency: a byte
- * order mark at the start is skipped.
+ * section 13.1). Python made the vectors in `test/vectors/cfg.json`. One difference: a byte order mark
+ * at the start is skipped.
  *
- * The `ini` package keeps the sections. By itself it cuts values at `;` and `#`, splits dotted
- * section names, turns `true` into a boolean, makes arrays of `a[]` and drops `__proto__`; so
- * `cfg-lines` reads the lines and hands it names and values in a form that it cannot change.
+ * The `ini` package stores the sections. It would cut values at `;` and `#`, split dotted section
+ * names, turn `true` into a boolean, make arrays of `a[]` and drop `__proto__`. So `cfg-lines` reads
+ * the lines and passes names and values to it in a form that it cannot change.
  */
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
@@ -21,30 +21,30 @@ export const MAX_CFG_BYTES = 1_048_576;
 
 const DEFAULT_SECTION = 'DEFAULT';
 
-/** A parsed file. Section names are case-sensitive, keys are given in lower case. */
+/** A parsed file. Section names are case-sensitive; keys are in lower case. */
 export interface CfgFile {
   /** Path, for messages. */
   readonly path: string;
   /** Names in order of first appearance, without `DEFAULT`. */
   readonly sections: readonly string[];
-  /** Keys written in this very section (those of `DEFAULT` not counted). */
+  /** Keys in the section itself, without those of `DEFAULT`. */
   ownKeys(section: string): readonly string[];
   /** The value as written, from the section or from `DEFAULT`; undefined when absent. */
   raw(section: string, key: string): string | undefined;
-  /** The value with `%` references replaced. Throws a ConfigError when they cannot be. */
+  /** The value with `%` references replaced. Throws a ConfigError for an invalid reference. */
   get(section: string, key: string): string | undefined;
-  /** Line number of the value in force, from 1. */
+  /** Line number of the value that counts, from 1. */
   lineOf(section: string, key: string): number | undefined;
 }
 
-/** Why a text is not a configuration: a bad line (`cfg-lines`). */
+/** Why a text is not a configuration file: the first bad line (`cfg-lines`). */
 export type CfgParsed =
   | { readonly ok: true; readonly value: CfgFile }
   | { readonly ok: false; readonly fault: CfgSyntaxFault };
 
 /**
- * Only letters, digits and `-` stay; the rest becomes `_hex_`, so nothing is left that `ini` acts
- * on. The letter in front keeps names like `7` in their order.
+ * Only letters, digits and `-` stay; other characters become `_hex_`, so `ini` interprets none of them.
+ * The leading letter keeps names like `7` in their order.
  */
 function escapeName(name: string): string {
   return `n${name.replace(/[^A-Za-z0-9-]/gu, (c) => `_${c.codePointAt(0)?.toString(16) ?? ''}_`)}`;
@@ -56,10 +56,10 @@ function unescapeName(name: string): string {
     .replace(/_([0-9a-f]+)_/g, (_, hex: string) => String.fromCodePoint(Number.parseInt(hex, 16)));
 }
 
-/** The line separators of Unicode, where the patterns of `ini` end a value. */
+/** Unicode line separators, at which the patterns of `ini` end a value. */
 const UNICODE_LINE_ENDS = /[\u2028\u2029]/g;
 
-/** Quoted, and marked so that `true`, `false` and `null` are not literals to `ini`. */
+/** Quoted and marked, so that `ini` does not take `true`, `false` and `null` as literals. */
 function normalisedLine(item: CfgItem): string {
   if (item.kind === 'section') return `[${escapeName(item.name)}]`;
   const quoted = JSON.stringify(`=${item.value}`).replace(UNICODE_LINE_ENDS, (c) =>
@@ -100,7 +100,7 @@ const REFERENCE_FAULTS: Readonly<Record<InterpolationFault, string>> = {
   'interpolation-size': 'references that expand to more than 1 MiB',
 };
 
-/** Parses the text of a file; `path` is for messages only. */
+/** Parses the text of a file; `path` is used in messages only. */
 export function parseCfg(text: string, path: string): CfgParsed {
   const items = readItems(text.startsWith('\ufeff') ? text.slice(1) : text);
   if ('fault' in items) return { ok: false, fault: items };
@@ -144,9 +144,9 @@ const SYNTAX_ALLOWED: Readonly<Record<CfgSyntaxFault['fault'], string>> = {
   'no-key': 'key = value',
 };
 
-/** The bytes of a regular file, or why not. The size is bounded before anything is read. */
+/** The bytes of a regular file, or the reason why it cannot be read. The size is checked first. */
 async function readBounded(path: string): Promise<Parsed<Uint8Array>> {
-  // Without blocking: a pipe in its place would keep the program waiting for ever.
+  // Non-blocking: opening a pipe would otherwise block without a timeout.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stat = await file.stat();

@@ -1,8 +1,7 @@
 /**
- * `%` in values, as Python's `BasicInterpolation` reads it (docs/protocol.md, section 13.1):
- * `%%` is a percent sign, `%(name)s` the value of another key of the same section or of `[DEFAULT]`,
- * anything else an error. Values are expanded when they are asked for, so that a stray `%` in a key
- * that nobody reads harms nobody.
+ * `%` in values, as Python's `BasicInterpolation` reads it (docs/protocol.md, section 13.1): `%%` is a
+ * percent sign, `%(name)s` the value of another key of the same section or of `[DEFAULT]`, anything
+ * else an error. A value is expanded when it is read, so a stray `%` in an unused key is no error.
  */
 import { fail, ok, type Parsed } from '../protocol/result.js';
 

@@ -1,6 +1,6 @@
 /**
- * The line rules of Python's `ConfigParser(strict=False)` (docs/protocol.md, section 13.1): which
- * lines are headers, which are keys, and which belong to the value above them.
+ * The line rules of Python's `ConfigParser(strict=False)` (docs/protocol.md, section 13.1): which lines
+ * are headers, which are keys, and which continue the value above them.
  *
  * - a line is a comment when its first non-blank character is `#` or `;`; there are no inline comments
  * - `[NAME]` opens a section, whatever follows the last `]`
@@ -8,7 +8,7 @@
  * - a line indented deeper than its key continues the value; blank lines inside a value are kept
  */
 
-/** One thing said by the file, with the line number (from 1) where it starts. */
+/** A section header or an entry, with the line number (from 1) where it starts. */
 export type CfgItem =
   | { readonly kind: 'section'; readonly line: number; readonly name: string }
   | {
@@ -19,14 +19,14 @@ export type CfgItem =
       readonly value: string;
     };
 
-/** Why a file cannot be read: the first bad line, as it stands there without its blanks. */
+/** Why a file cannot be read: the first bad line, trimmed. */
 export interface CfgSyntaxFault {
   readonly fault: 'no-section' | 'no-delimiter' | 'no-key';
   readonly line: number;
   readonly text: string;
 }
 
-/** What Python's `str.isspace` calls a blank; differs from JavaScript's `\s` in U+001C-1F, U+0085 and U+FEFF. */
+/** The blanks of Python's `str.isspace`. JavaScript's `\s` differs in U+001C-1F, U+0085 and U+FEFF. */
 const BLANKS =
   '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
 const NON_BLANK = new RegExp(`[^${BLANKS}]`);
@@ -57,8 +57,8 @@ interface OpenEntry {
 }
 
 /**
- * Splits a file into sections and entries, in the order of the file, duplicates included.
- * Line ends may be LF, CRLF or CR. Returns the first fault instead when there is one.
+ * Splits a file into sections and entries, in the order of the file, duplicates included. Line ends may
+ * be LF, CRLF or CR. Returns the first fault if there is one.
  */
 export function readItems(text: string): readonly CfgItem[] | CfgSyntaxFault {
   const items: CfgItem[] = [];

@@ -1,5 +1,5 @@
 /**
- * What a value may be: one small parser per kind, together with the text that tells a person what is
+ * The kinds of values: one small parser for each kind, with the text that tells a person what is
  * allowed. Numbers and booleans are read as Python's `getint`, `getfloat` and `getboolean` do.
  */
 
@@ -7,13 +7,13 @@ import { canonicalHost, hostInUse, portInside } from '../kit/host-name.js';
 
 /** How one key is read. */
 export interface ValueSpec<T> {
-  /** The built-in default, as it would be written in the file. */
+  /** The built-in default, as text of the file. */
   readonly fallback: string;
   /** For the message of a bad value. */
   readonly allowed: string;
   /** Never shown in messages. */
   readonly secret: boolean;
-  /** What is wrong with a text that is not allowed, in a few words behind it, where that can be told. */
+  /** A short remark on a text that is not allowed, appended to the message, if there is one. */
   readonly remark?: (text: string) => string | undefined;
   /** Undefined when the text is not allowed. */
   parse(text: string): T | undefined;
@@ -52,7 +52,7 @@ export function whole(fallback: number, range: Range, unit = 'a whole number'): 
   );
 }
 
-/** A value that may be left empty; null then. */
+/** A value that may be empty; null then. */
 export function optional<T>(inner: ValueSpec<T>): ValueSpec<T | null> {
   return {
     ...inner,
@@ -74,7 +74,7 @@ export function decimal(fallback: string, range: Range): ValueSpec<number> {
   );
 }
 
-/** Longest time that can be configured: a week, well inside what a timer takes. */
+/** Longest time that can be configured: a week, well below the limit of a timer. */
 const MAX_SECONDS = 604_800;
 
 /** Seconds, decimals allowed; 0 = off. */
@@ -85,7 +85,7 @@ export function seconds(fallback: number): ValueSpec<number> {
   );
 }
 
-/** Seconds that cannot be switched off. */
+/** Seconds that cannot be 0. */
 export function positiveSeconds(fallback: number): ValueSpec<number> {
   const allowed = `seconds, more than 0 and at most ${MAX_SECONDS}, decimals allowed`;
   return spec(String(fallback), allowed, (text) =>
@@ -104,12 +104,12 @@ export function yesNo(fallback: boolean): ValueSpec<boolean> {
   });
 }
 
-/** One of a few words, written exactly so. */
+/** One of a few words, case-sensitive. */
 export function oneOf<const W extends string>(fallback: W, words: readonly W[]): ValueSpec<W> {
   return spec(fallback, words.join(', '), (text) => words.find((word) => word === text));
 }
 
-/** One of a few words, in capitals or not. */
+/** One of a few words, case-insensitive. */
 export function oneOfAnyCase<const W extends string>(
   fallback: W,
   words: readonly W[],
@@ -131,7 +131,7 @@ export function freeText(fallback: string, maxLength: number): ValueSpec<string>
   );
 }
 
-/** A name or address of a machine: one word. `portKey` is the key for its port, where there is one. */
+/** A host name or IP address. `portKey` is the key for its port, if there is one. */
 export function host(fallback: string, portKey?: string): ValueSpec<string> {
   return {
     ...spec(fallback, 'a host name or an IP address', hostInUse),
@@ -147,7 +147,10 @@ export function host(fallback: string, portKey?: string): ValueSpec<string> {
 /** Most names in one list. */
 const MAX_HOSTS = 64;
 
-/** Names and addresses with commas between, possibly none; read into the form in which they are compared. */
+/**
+ * Names and addresses with commas between, possibly empty; returned in the form in which they are
+ * compared.
+ */
 export function hosts(): ValueSpec<readonly string[]> {
   const allowed = `host names or IP addresses with commas between, at most ${MAX_HOSTS}; no port, no scheme, no path, no *`;
   return spec('', allowed, (value) => {
@@ -163,8 +166,8 @@ export function port(fallback: number): ValueSpec<number> {
 }
 
 /**
- * A path, or empty; `~` and relative paths are resolved by the reader of the settings. A quote in front is
- * refused: it would become a part of the path, which nobody means.
+ * A path, or empty. The reader of the settings resolves `~` and relative paths. A leading quote is
+ * refused: it would become part of the path.
  */
 export function path(fallback: string): ValueSpec<string> {
   return spec(fallback, 'a path on one line, without quotes around it', (value) =>
@@ -172,7 +175,7 @@ export function path(fallback: string): ValueSpec<string> {
   );
 }
 
-/** A value that messages never show. */
+/** A value that no message shows. */
 export function secret(maxLength: number): ValueSpec<string> {
   return { ...freeText('', maxLength), secret: true };
 }

@@ -1,4 +1,4 @@
-/** Which keys a configuration that was read again would change. */
+/** Compares two versions of a configuration: the keys that a reload would change. */
 import { findOnionSection } from './onion-settings.js';
 import type { Role, Settings } from './settings.js';
 import {
@@ -13,7 +13,7 @@ import {
   type SectionKeys,
 } from './settings-keys.js';
 
-/** A key as an operator finds it: `[DIRECTORY] motd`. */
+/** A key as it is written in the file: `[DIRECTORY] motd`. */
 export interface KeyName {
   readonly section: string;
   readonly key: string;
@@ -21,7 +21,7 @@ export interface KeyName {
 
 const TRADING = ['TIMEOUT', 'POLICY'];
 
-/** The sections that a role reads, beside those that every role does. */
+/** The sections that a role reads in addition to those of every role. */
 const SECTIONS_OF: Readonly<Record<Role, readonly string[]>> = {
   directory: ['DIRECTORY'],
   maker: [...TRADING, 'YIELDGENERATOR'],
@@ -40,7 +40,7 @@ const SECTIONS: Readonly<Record<string, SectionKeys>> = {
   OBWATCHER: OBWATCHER_KEYS,
 };
 
-/** The value in force as text that can be compared; a default that is written out is no change. */
+/** The value in force as text. Writing out a default is not a change. */
 function valueOf({ cfg }: Settings, keys: SectionKeys, section: string, key: string): string {
   const spec = keys[key];
   return JSON.stringify(spec?.parse(cfg.get(section, key) ?? spec.fallback)) ?? '';

@@ -1,20 +1,20 @@
 import { quotedLine, shownLine } from '../kit/shown-text.js';
 
-/** What is wrong with a configuration, and where. */
+/** A fault in a configuration, and its place. */
 export interface ConfigFault {
   /** Path of the file. */
   readonly file: string;
-  /** Line number, from 1, where it is known. */
+  /** Line number, from 1, if known. */
   readonly line?: number | undefined;
   readonly section?: string | undefined;
   readonly key?: string | undefined;
-  /** What stands there; shown quoted and shortened. */
+  /** The text found; shown quoted and shortened. */
   readonly found: string;
-  /** What may stand there. */
+  /** What is allowed. */
   readonly allowed: string;
 }
 
-/** A section or key: the same without quotes. */
+/** A section or key: shown without quotes. */
 function shownName(text: string): string {
   return quotedLine(text).slice(1, -1);
 }
@@ -29,8 +29,8 @@ function faultText(fault: ConfigFault): string {
 }
 
 /**
- * A configuration that cannot be used. The message is one line: which file, line, section and key,
- * what was found and what is allowed. A program that meets it exits with code 2.
+ * A configuration that cannot be used. The message is one line: file, line, section and key, what was
+ * found and what is allowed. The program then exits with code 2.
  */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';

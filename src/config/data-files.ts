@@ -1,4 +1,4 @@
-/** What programs keep in a data directory, or where their configuration says. */
+/** The files of a data directory, and those whose place is configured. */
 import { join } from 'node:path';
 import { expandPath } from './paths.js';
 import type { Role, Settings } from './settings.js';
@@ -11,18 +11,21 @@ export function commitmentListPath({ datadir, policy }: Settings): string {
   return expandPath(location === '' || location === '.' ? DEFAULT_LIST : location, datadir);
 }
 
-/** `[YIELDGENERATOR] bond_file`, absolute; undefined when none is named. */
+/** `[YIELDGENERATOR] bond_file`, absolute; undefined when it is not set. */
 export function bondFilePath({ datadir, yieldGenerator }: Settings): string | undefined {
   const { bondFile } = yieldGenerator;
   return bondFile === '' ? undefined : expandPath(bondFile, datadir);
 }
 
-/** The DataDirectory of a Tor of our own. Programs that share a data directory each need one. */
+/**
+ * The DataDirectory of the tor process that the program starts. Programs that share a data directory
+ * need one each.
+ */
 export function ownTorFolder(datadir: string, role: Role): string {
   return join(datadir, role === 'directory' ? 'tor' : `tor-${role}`);
 }
 
-/** Held by the maker that runs. */
+/** The lock of the running maker. */
 export function makerLockPath(datadir: string): string {
   return join(datadir, 'maker.lock');
 }

@@ -1,4 +1,4 @@
-/** The text of a new `joinmarket.cfg`: `joinmarket.cfg.example`, the manual of every key. */
+/** The text of a new `joinmarket.cfg`: `joinmarket.cfg.example`, which documents every key. */
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -11,13 +11,13 @@ export function defaultConfigText(): Promise<string> {
 }
 
 /**
- * Writes the default configuration (mode 0600; missing folders are made with mode 0700) unless there
- * is one already: the whole file or none. Resolves to whether it did.
+ * Writes the default configuration (mode 0600; missing folders get mode 0700) unless the file exists.
+ * Writes the whole file or nothing. Resolves to whether it was written.
  */
 export async function writeDefaultConfig(path: string): Promise<boolean> {
   const text = await defaultConfigText();
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  // A half file would be taken for the operator's own at the next start.
+  // The next start would take a partial file for the operator's own.
   const beside = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     const file = await open(beside, 'wx', 0o600);

@@ -1,4 +1,4 @@
-/** `directory_nodes`: whom a peer connects to, and what a directory makes of the list. */
+/** `directory_nodes`: the directories that a peer connects to, and how a directory reads the list. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { NETWORKS, VIRTUAL_PORT, type Network } from '../protocol/constants.js';
@@ -14,7 +14,7 @@ import { FORMER_LISTS, SHIPPED_DIRECTORIES } from './shipped-directories.js';
 /** Most entries; a peer keeps a connection to each. */
 const MAX_DIRECTORIES = 64;
 
-/** What is wrong with an address, in brackets behind it. */
+/** The fault of an address, shown in brackets after it. */
 export const LOCATION_FAULTS: Readonly<Record<LocationFault, string>> = {
   'location-empty': 'nothing',
   'location-port': 'no port from 1 to 65535 after a colon',
@@ -40,7 +40,7 @@ function entriesOf(text: string): readonly string[] {
   return [...new Set(entries.filter((entry) => entry !== ''))];
 }
 
-/** Reads `host:port` entries with commas between; empty entries do not count, doubles count once. */
+/** Reads `host:port` entries with commas between. Empty entries are skipped, duplicates count once. */
 export function parseDirectoryNodes(text: string): DirectoryList {
   const entries = entriesOf(text);
   if (entries.length > MAX_DIRECTORIES) {
@@ -58,22 +58,22 @@ export function parseDirectoryNodes(text: string): DirectoryList {
   return { ok: true, nodes };
 }
 
-/** A list that nobody chose: a program wrote it into the file. */
+/** A list that a program wrote into the file, so the operator did not choose it. */
 interface UnchosenList {
   readonly network: Network;
   /** For a person. */
   readonly name: string;
-  /** It is today's, entry for entry. */
+  /** It equals the current list, entry for entry. */
   readonly isCurrent: boolean;
 }
 
-/** The set of onions in entries, whatever their ports. */
+/** The set of onions in the entries, without their ports. */
 function hostSet(entries: readonly string[]): string {
   const hosts = entries.map((entry) => entry.replace(/:\d+$/, '').toLowerCase());
   return [...new Set(hosts)].toSorted().join(',');
 }
 
-/** The list that a program shipped and that this is, as a set and ports aside. */
+/** The shipped list that equals this one, compared as sets without ports. */
 function unchosenList(text: string): UnchosenList | undefined {
   const entries = entriesOf(text);
   if (entries.length === 0) return undefined;
@@ -93,11 +93,11 @@ function unchosenList(text: string): UnchosenList | undefined {
 }
 
 /**
- * Whom a role that dials connects to. An empty list stands for the shipped list of the network; so
- * does a list that nobody chose: that of another network, which is what a file holds when only
- * `network` was edited, and every list that the original shipped before. A part of one, or one with
- * other addresses, is a choice. Loopback mode takes addresses of this machine only, and Tor mode only
- * onions. The file itself stays as it is.
+ * The directories that a dialling role connects to. An empty list stands for the shipped list of the
+ * network. So does a list that the operator did not choose: the shipped list of another network, which
+ * remains when only `network` was edited, and every list that the original shipped before. A subset, or
+ * a list with other addresses, is a choice. In loopback mode only addresses of this machine are
+ * allowed, in Tor mode only onions. The file is not changed.
  */
 export function nodesToDial(text: string, network: Network, loopback: boolean): DirectoryList {
   if (loopback) {
@@ -145,14 +145,15 @@ async function ownLocation(own: OwnAddress): Promise<string | undefined> {
     const host = await readFile(join(own.hiddenServiceDir, 'hostname'), 'latin1');
     return `${host.trim()}:${VIRTUAL_PORT}`;
   } catch {
-    // No key yet, or not ours to read: whoever opens the key folder says so.
+    // There is no key yet, or this user cannot read it. The code that opens the key folder reports
+    // that.
     return undefined;
   }
 }
 
 /**
- * A directory dials nobody. One remark when the list holds something else than nothing, a shipped
- * list or the directory itself.
+ * A directory does not dial. One remark when the list is neither empty, nor a shipped list, nor the
+ * directory itself.
  */
 export async function directoryNotice(text: string, own: OwnAddress): Promise<string | undefined> {
   if (unchosenList(text) !== undefined) return undefined;

@@ -1,4 +1,4 @@
-/** Edit distance (insert, delete, replace), given up once it must exceed `most`. */
+/** Edit distance (insert, delete, replace); stops when it must exceed `most`. */
 function distance(a: string, b: string, most: number): number {
   if (Math.abs(a.length - b.length) > most) return most + 1;
   let above = Array.from({ length: b.length + 1 }, (_, i) => i);
@@ -14,8 +14,8 @@ function distance(a: string, b: string, most: number): number {
 }
 
 /**
- * The known name that a misspelt one probably means (Levenshtein distance at most a third of its
- * length, and at least 2 allowed); undefined when none is near.
+ * The known name closest to a misspelt one (Levenshtein distance at most a third of its length, or 2);
+ * undefined when none is close enough.
  */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;

@@ -1,4 +1,4 @@
-/** The `type = onion` section: which one it is, and what it says. */
+/** Finds the `type = onion` section and reads it. */
 import { join } from 'node:path';
 import type { Network } from '../protocol/constants.js';
 import { isLoopbackHost, type Location } from '../protocol/location.js';
@@ -11,7 +11,7 @@ import { expandPath } from './paths.js';
 import { readSection } from './read-section.js';
 import { ONION_KEYS, type TorMode } from './settings-keys.js';
 
-/** Where Tor's control port is. */
+/** The address of Tor's control port. */
 export type ControlAddress =
   | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
   | { readonly kind: 'unix'; readonly path: string };
@@ -22,40 +22,40 @@ export interface HostPort {
 }
 
 export interface OnionSettings {
-  /** `regtest_count` is not `0,0`: plain TCP on this machine only, no Tor. */
+  /** `regtest_count` is not `0,0`: plain TCP on this machine, without Tor. */
   readonly loopback: boolean;
   readonly torMode: TorMode;
   readonly socks: HostPort;
   readonly control: ControlAddress;
   readonly controlPassword: string | undefined;
-  /** The host at which that Tor reaches our listener; undefined = found out when we connect to it. */
+  /** The host at which Tor reaches our listener; undefined = found out on connecting to Tor. */
   readonly targetHost: string | undefined;
-  /** The local listener behind the onion; port 0 = any that is free. */
+  /** The local listener that the onion leads to; port 0 = any free port. */
   readonly serving: HostPort;
-  /** Absolute path; undefined = the onion's key is not kept. Always set for a directory. */
+  /** Absolute path; undefined = the key of the onion is not stored. Always set for a directory. */
   readonly hiddenServiceDir: string | undefined;
-  /** Whom to connect to; always empty for a directory. */
+  /** The directories to connect to; always empty for a directory. */
   readonly directoryNodes: readonly Location[];
 }
 
 interface Found {
-  /** Undefined when the file has none: then the defaults count. */
+  /** Undefined when the file has none: the defaults then apply. */
   readonly section: string | undefined;
   readonly notices: readonly string[];
 }
 
 const PREFIX = 'MESSAGING:';
 
-/** Whether a section says that it is an onion channel, in capitals or not. */
+/** Whether a section has `type = onion`, case-insensitive. */
 function isOnionTyped(cfg: CfgFile, section: string): boolean {
   const type = cfg.get(section, 'type');
   return type !== undefined && ONION_KEYS.type.parse(type) !== undefined;
 }
 
 /**
- * Finds the one section with `type = onion`; its name is free after `MESSAGING:`. A section named
- * `MESSAGING:onion` counts without a `type` when there is no other, as one deployed directory reads
- * it. The rest are IRC. Throws a ConfigError when two have `type = onion`.
+ * Finds the one section with `type = onion`; its name after `MESSAGING:` is free. If there is none, a
+ * section `MESSAGING:onion` counts without a `type`, as one deployed directory reads it. Other sections
+ * are IRC. Throws a ConfigError when two have `type = onion`.
  */
 export function findOnionSection(cfg: CfgFile): Found {
   const messaging = cfg.sections.filter((name) => name.startsWith(PREFIX));
@@ -95,9 +95,9 @@ export interface OnionContext {
   readonly cfg: CfgFile;
   readonly datadir: string;
   readonly network: Network;
-  /** Whether the program is a directory itself: it then needs an address of its own and dials nobody. */
+  /** Whether the program is a directory: it needs an address of its own and does not dial. */
   readonly isDirectory: boolean;
-  /** Whether the program is told whom to dial elsewhere, so that the list may be of no use. */
+  /** Whether the directories come from elsewhere, so that the list may be unusable. */
   readonly needsNoList?: boolean;
 }
 

@@ -14,14 +14,17 @@ function home(): string {
   });
 }
 
-/** `~` and `~/x` in the home directory; other relative paths below `base`. Absolute. Throws a ConfigError without a home. */
+/**
+ * Resolves `~` and `~/x` to the home directory and other relative paths to `base`. The result is
+ * absolute. Throws a ConfigError without a home directory.
+ */
 export function expandPath(path: string, base: string): string {
   if (path === '~') return home();
   if (path.startsWith('~/')) return join(home(), path.slice(2));
   return resolve(base, path);
 }
 
-/** The absolute data directory for a `--datadir` option; `~/.joinmarket` without one. */
+/** The absolute data directory of a `--datadir` option; default `~/.joinmarket`. */
 export function resolveDatadir(datadir?: string): string {
   return expandPath(datadir ?? '~/.joinmarket', process.cwd());
 }

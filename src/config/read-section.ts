@@ -8,8 +8,8 @@ function camelCase(key: string): string {
 }
 
 /**
- * The values of one section, each from the file or else its default; `file` or `section` may be
- * absent. Throws a ConfigError for the first value that is not allowed.
+ * The values of one section, from the file or the defaults; `file` or `section` may be absent. Throws a
+ * ConfigError for the first value that is not allowed.
  */
 export function readSection<K extends SectionKeys>(
   keys: K,

@@ -1,7 +1,7 @@
 /**
- * Every key that a program of this package reads, with its default (docs/protocol.md, section
- * 13.1). `joinmarket.cfg.example` explains each of them; a test keeps the two equal. Keys that only
- * a wallet needs are left to the program that has one.
+ * Every key that a program of this package reads, with its default (docs/protocol.md, section 13.1).
+ * `joinmarket.cfg.example` explains each of them; a test keeps the two equal. Keys that only a wallet
+ * needs are not among them.
  */
 import { NETWORKS } from '../protocol/constants.js';
 import { NICK_AUTH_MODES } from '../protocol/nick-auth.js';
@@ -27,7 +27,7 @@ import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../kit/socket-path.js';
 import { LOG_LEVELS } from './log-level.js';
 import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
 
-/** Where the onion comes from: see `tor_mode` in `joinmarket.cfg.example`. */
+/** How the onion is served: see `tor_mode` in `joinmarket.cfg.example`. */
 export const TOR_MODES = ['auto', 'control', 'managed', 'external'] as const;
 export type TorMode = (typeof TOR_MODES)[number];
 
@@ -137,7 +137,7 @@ export const YIELDGENERATOR_KEYS = {
   bond_file: path(''),
 };
 
-/** One full line with its terminator must always fit into a peer's send queue. */
+/** A peer's send queue must hold at least one full line with its terminator. */
 const MIN_SEND_QUEUE = 40_000;
 
 export const DIRECTORY_KEYS = {

@@ -1,6 +1,6 @@
 /**
- * The typed settings of a program: what `joinmarket.cfg` says, with all defaults filled in
- * (docs/protocol.md, section 13.1).
+ * The typed settings of a program: the values of `joinmarket.cfg` and all defaults (docs/protocol.md,
+ * section 13.1).
  */
 import { join } from 'node:path';
 import type { Network } from '../protocol/constants.js';
@@ -30,7 +30,7 @@ export type Role = 'directory' | 'maker' | 'taker' | 'ob-watcher' | 'check';
 
 export const CONFIG_FILE_NAME = 'joinmarket.cfg';
 
-/** `[DIRECTORY]`: times in seconds; 0 = no limit, or off, where the key allows it. */
+/** `[DIRECTORY]`: times in seconds; 0 = no limit or off, where the key allows it. */
 export type DirectorySettings = SectionValues<typeof DIRECTORY_KEYS>;
 /** `[OBWATCHER]`: where the orderbook page is served. */
 export type ObWatcherSettings = SectionValues<typeof OBWATCHER_KEYS>;
@@ -54,7 +54,7 @@ export interface Settings {
   readonly yieldGenerator: YieldGeneratorSettings;
   readonly directory: DirectorySettings;
   readonly obWatcher: ObWatcherSettings;
-  /** The whole file, unknown sections and keys included. */
+  /** The whole file, with unknown sections and keys. */
   readonly cfg: CfgFile;
 }
 
@@ -62,19 +62,19 @@ export interface LoadOptions {
   /** Data directory; `~` is the home directory. Default `~/.joinmarket`. */
   readonly datadir?: string | undefined;
   readonly role: Role;
-  /** A file that is not there is an error: it was there when the program started. */
+  /** A missing file is an error: it existed when the program started. */
   readonly mustExist?: boolean;
 }
 
 export interface Loaded {
   readonly settings: Settings;
-  /** One line each, for the operator: what was ignored or looks wrong. */
+  /** One line each, for the operator: ignored or suspicious entries. */
   readonly notices: readonly string[];
-  /** No configuration was there and the commented default was written. */
+  /** The file did not exist, and the commented default was written. */
   readonly createdConfig: boolean;
 }
 
-/** Keys of a section that we do not know, each with the nearest known name if there is one. */
+/** Unknown keys of a section, each with the closest known name if there is one. */
 function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
   return cfg
     .ownKeys(section)
@@ -88,12 +88,13 @@ function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
     });
 }
 
-/** The sections that are ours alone. */
+/** The sections that only onionmc reads. */
 const OWN_SECTIONS = { DIRECTORY: DIRECTORY_KEYS, OBWATCHER: OBWATCHER_KEYS };
 
 /**
- * Warnings for the sections that are ours alone: a misspelt name, or keys that mean nothing. In the
- * onion section others may have keys of their own: there only what looks misspelt.
+ * Warnings for the sections that only onionmc reads: misspelt section names and unknown keys. In the
+ * onion section other programs may have keys of their own, so only those that look misspelt are
+ * reported.
  */
 export function misspeltNotices(cfg: CfgFile): readonly string[] {
   const own = Object.entries(OWN_SECTIONS).flatMap(([section, keys]) => [
@@ -111,8 +112,8 @@ export function misspeltNotices(cfg: CfgFile): readonly string[] {
 }
 
 /**
- * The settings that a parsed file gives a role. Rejects with a ConfigError for the first value that
- * is not allowed.
+ * The settings of a role from a parsed file. Rejects with a ConfigError for the first value that is not
+ * allowed.
  */
 export async function settingsFrom(
   cfg: CfgFile,
@@ -147,7 +148,7 @@ export async function settingsFrom(
   return { settings, notices: [...notices, ...misspeltNotices(cfg), ...exposed] };
 }
 
-/** Creates the default file; resolves to whether it did. */
+/** Creates the default file; resolves to whether it was written. */
 async function createIfMissing(configFile: string): Promise<boolean> {
   try {
     return await writeDefaultConfig(configFile);
@@ -165,8 +166,8 @@ async function createIfMissing(configFile: string): Promise<boolean> {
 }
 
 /**
- * Reads `joinmarket.cfg` of the data directory. The first start writes the commented default (mode
- * 0600 in a directory of mode 0700) and goes on with it. Rejects with a ConfigError (exit code 2).
+ * Reads `joinmarket.cfg` of the data directory. At the first start it writes the commented default
+ * (mode 0600 in a directory of mode 0700) and uses that. Rejects with a ConfigError (exit code 2).
  */
 export async function loadSettings(options: LoadOptions): Promise<Loaded> {
   const datadir = resolveDatadir(options.datadir);
@@ -191,11 +192,13 @@ export async function loadSettings(options: LoadOptions): Promise<Loaded> {
 export interface Peeked {
   readonly settings: Settings;
   readonly notices: readonly string[];
-  /** False: no file is there, and these are the settings of the one that would be written. */
+  /** False: the file does not exist, and these are the settings of the default file. */
   readonly configExists: boolean;
 }
 
-/** The settings that `loadSettings` would give, without writing anything. Rejects with a ConfigError. */
+/**
+ * The settings that `loadSettings` would return, without writing anything. Rejects with a ConfigError.
+ */
 export async function peekSettings(options: Omit<LoadOptions, 'mustExist'>): Promise<Peeked> {
   const datadir = resolveDatadir(options.datadir);
   const configFile = join(datadir, CONFIG_FILE_NAME);
@@ -207,7 +210,7 @@ export async function peekSettings(options: Omit<LoadOptions, 'mustExist'>): Pro
   };
 }
 
-/** What the shipped file says: nothing but the defaults. */
+/** The shipped file contains only the defaults. */
 function shippedCfg(path: string): CfgFile {
   const parsed = parseCfg('[MESSAGING:onion]\ntype = onion\n', path);
   if (!parsed.ok) throw new Error('the built-in configuration cannot be read');

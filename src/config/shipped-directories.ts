@@ -17,7 +17,7 @@ const FRQP = 'frqp4m6yveiagow73dplmnyv2abrqhte2grbhgw7hkbkhrv6zagrqbqd';
 const RR6F = 'rr6f6qtleiiwic45bby4zwmiwjrj3jsbmcvutwpqxjziaydjydkk5iad';
 const K74O = 'k74oyetjqgcamsyhlym2vgbjtvhcrbxr4iowd4nv4zk5sehw4v665jad';
 const Y2RU = 'y2ruswmdbsfl4hhwwiqz4m3sx6si5fr6l3pf62d4pms2b53wmagq3eqd';
-// Shipped once, and found dead.
+// Shipped once, now known to be unreachable.
 const KXW3 = '3kxw6lf5vf6y26emzwgibzhrzhmhqiw6ekrek3nqfjjmhwznb2moonad';
 const QQD2 = 'qqd22cwgygaxcy6vdw6mzwkyaxg5urb4ptbc5d74nrj25phspajxjbqd';
 const JMDIR = 'jmdirjmioywe2s5jad7ts6kgcqg66rj6wujj6q77n6wbdrgocqwexzid';
@@ -27,8 +27,8 @@ const WKD3 = 'wkd3kd73ze62sqhlj2ebwe6fxqvshw5sya6nkvrgcweegt7ljhuspaid';
 const YLEGP = 'ylegp63psfqh3zk2huckf2xth6dxvh2z364ykjfmvsoze6tkfjceq7qd';
 
 /**
- * The directories that a fresh installation asks, by network: all that programs in the field know
- * (docs/protocol.md, section 13.1). Empty where nobody is known to run one.
+ * The directories that a new installation connects to, by network: all that the deployed programs know
+ * (docs/protocol.md, section 13.1). Empty for networks without a known directory.
  */
 export const SHIPPED_DIRECTORIES: Readonly<Record<Network, readonly string[]>> = {
   mainnet: withPort([JMARKET, COINJOINT, NAKAMOTO, ODPWAF, JMRUST, NOK55, JMV2DIR, SATOSHI2]),
@@ -37,18 +37,18 @@ export const SHIPPED_DIRECTORIES: Readonly<Record<Network, readonly string[]>> =
   regtest: [],
 };
 
-/** A list that a program wrote into configuration files, so that whoever has it never chose it. */
+/** A list that a program wrote into configuration files, so the operator did not choose it. */
 export interface FormerList {
   readonly network: Network;
-  /** Months between which it was shipped, for a person. */
+  /** The months in which it was shipped, for a person. */
   readonly when: string;
-  /** Onions without `.onion` and port: the first list had port 80. */
+  /** Onions without `.onion` and port, since the first list had port 80. */
   readonly names: readonly string[];
 }
 
 /**
- * Every list that the original implementation ever shipped, the oldest first. Those of earlier
- * versions of this program are among them (2025-10, and signet since 2022-04).
+ * Every list that the original implementation ever shipped, the oldest first. Among them are those of
+ * earlier versions of onionmc (2025-10, and signet since 2022-04).
  */
 export const FORMER_LISTS: readonly FormerList[] = [
   { network: 'mainnet', when: '2022-04', names: [KXW3, QQD2] },

@@ -1,4 +1,4 @@
-/** What a check of `onionmc doctor` is, and what it may know. */
+/** The types of a check of `onionmc doctor`, and of the facts it uses. */
 import type { Clock } from '../channel/ports.js';
 import type { Role, Settings } from '../config/settings.js';
 import type { ProbeDeadlines, ProbeResult } from '../probe/probe.js';
@@ -8,23 +8,23 @@ import type { ControlClient } from '../tor/control/client.js';
 import type { SocksEndpoint } from '../tor/socks/dialer.js';
 import type { TorError } from '../tor/tor-error.js';
 
-/** `note`: worth knowing, nothing wrong. `skipped`: could not be looked at; the text says why. */
+/** `note`: worth knowing, not a fault. `skipped`: could not be checked; the text says why. */
 export type Status = 'ok' | 'note' | 'wrong' | 'skipped';
 
 /** Texts are one line each, for a person. */
 export interface Verdict {
   readonly status: Status;
   readonly text: string;
-  /** Exactly what to do; where something was skipped: so that it can be looked at. */
+  /** What exactly to do; for a skipped check, what makes it possible. */
   readonly fix?: string;
-  /** What later checks build on. */
+  /** The facts that later checks need. */
   readonly found?: Partial<Facts>;
 }
 
-/** The programs that can be looked at. */
+/** The programs that the doctor can check. */
 export type DoctorRole = Exclude<Role, 'check'>;
 
-/** What a person calls them. */
+/** Their names in texts. */
 const NAMES: Readonly<Record<DoctorRole, string>> = {
   directory: 'directory',
   maker: 'maker',
@@ -35,44 +35,44 @@ const NAMES: Readonly<Record<DoctorRole, string>> = {
 /** `the directory`, `the maker`, ... */
 export const theProgram = ({ role }: Pick<Machine, 'role'>): string => `the ${NAMES[role]}`;
 
-/** The command that starts it. */
+/** The command that starts the program. */
 export const startCommand = ({ role, datadir }: Pick<Machine, 'role' | 'datadir'>): string =>
   `onionmc ${role} --datadir ${JSON.stringify(datadir)}`;
 
-/** Why a program does not start with its settings, and the fix. */
+/** Why the program refuses to start with its settings, and the fix. */
 export interface Refusal {
   readonly text: string;
   readonly fix: string;
 }
 
-/** What the running program says of itself, where it has a status page. */
+/** What the status page of the running program says, if there is one. */
 export interface RunningProgram {
-  /** Undefined: it has no status page, so nothing is known. */
+  /** Undefined: there is no status page, so the state is unknown. */
   readonly state: string | undefined;
-  /** Why it is not healthy, in its own words. */
+  /** Why it is not healthy, from its status page. */
   readonly trouble: string | undefined;
 }
 
-/** What checks find out for those after them. */
+/** The facts that checks find for later checks. */
 export interface Facts {
-  /** User id that owns the data directory, and so runs the directory. */
+  /** User id that owns the data directory, and so runs the program. */
   readonly owner: number;
   readonly settings: Settings;
-  /** Where peers reach our directory. */
+  /** The location of our directory. */
   readonly location: Location;
   readonly running: RunningProgram;
-  /** A program of ours runs about which no more can be said; its port is in use. */
+  /** A program without a status page runs; its port is in use. */
   readonly holdsPort: true;
-  /** What the running directory listens on for its onion: `host:port`, or `unix:/path`. */
+  /** The address on which the running directory listens for its onion: `host:port`, or `unix:/path`. */
   readonly listensOn: string;
-  /** The key folder holds no key: the next start would make one, and so another address. */
+  /** The key folder contains no key: the next start would create one, and so another address. */
   readonly keyless: string;
-  /** There is a program to start a Tor of our own with. */
+  /** The program `tor` exists, so that a Tor can be started. */
   readonly torProgram: true;
-  /** A Tor answers at its control port; whether it lets us in is for the next check. */
+  /** A Tor answers at its control port. The next check finds out whether it accepts us. */
   readonly controlTried: ControlClient | TorError;
   readonly control: ControlClient;
-  /** A filter stands in front of Tor's control port, and may refuse or rewrite anything. */
+  /** A filter stands in front of Tor's control port, and may refuse or rewrite any command. */
   readonly filter: true;
   readonly socks: SocksEndpoint;
   /** Tor is connected to its network. */
@@ -83,54 +83,54 @@ export interface Facts {
 export type FactName = keyof Facts;
 
 export interface FactReader {
-  /** A fact in `needs`, which is there whenever the check runs. */
+  /** A fact in `needs`, which exists whenever the check runs. */
   get<K extends FactName>(name: K): Facts[K];
-  /** Any fact, if it is known. */
+  /** Any fact, if known. */
   peek<K extends FactName>(name: K): Facts[K] | undefined;
 }
 
-/** What a disk has room for. */
+/** The free space of a disk. */
 export interface Space {
   readonly bytes: number;
-  /** Files that can still be made. */
+  /** Number of files that can still be created. */
   readonly files: number;
 }
 
-/** The machine that is looked at; tests put another one in its place. */
+/** The machine that is checked; tests replace it. */
 export interface Machine {
   readonly role: DoctorRole;
   /** Absolute. */
   readonly datadir: string;
-  /** Like `20.19.0`. */
+  /** For example `20.19.0`. */
   readonly nodeVersion: string;
-  /** Our user id; undefined where there is none. */
+  /** Our user id; undefined on systems without one. */
   readonly uid: number | undefined;
-  /** Most files a process started here may have open; undefined where that is not told. */
+  /** Most open files of a process started here; undefined when unknown. */
   readonly openFiles: () => Promise<number | undefined>;
-  /** What is left of the disk for this user; undefined where that is not told. */
+  /** Free space of the disk for this user; undefined when unknown. */
   readonly space: (path: string) => Promise<Space | undefined>;
   /** The program `tor`. */
   readonly torProgram: string;
-  /** The time of day, in milliseconds since 1970. */
+  /** Wall-clock time, in milliseconds since 1970. */
   readonly today: () => number;
   readonly clock: Clock;
   readonly newNickKey: () => NickKey;
-  /** What the program refuses in its settings besides values that are not allowed; undefined: nothing. */
+  /** What the program refuses in its settings although each value is allowed; undefined for nothing. */
   readonly refusal?: (settings: Settings) => Refusal | undefined;
   readonly probeDeadlines?: ProbeDeadlines;
   readonly signal: AbortSignal;
 }
 
 export interface Check {
-  /** Stable, for programs. */
+  /** A stable id, for programs. */
   readonly id: string;
-  /** A word or three, for a person. */
+  /** One to three words, for a person. */
   readonly title: string;
-  /** Without these it is skipped. */
+  /** The check is skipped without these facts. */
   readonly needs: readonly FactName[];
-  /** What it may find out. */
+  /** The facts that it may find. */
   readonly gives: readonly FactName[];
-  /** Rejects only when the check itself is at fault. */
+  /** Rejects only for a bug in the check. */
   readonly run: (facts: FactReader, machine: Machine) => Promise<Verdict>;
 }
 
@@ -155,7 +155,7 @@ export const skipped = (text: string): Verdict => ({ status: 'skipped', text });
 
 const FIX = /\.? Fix: (.*?)(?=\. [A-Z]{4,}: |$)/g;
 
-/** An error of ours says its fix behind `Fix:`; this takes the two apart. */
+/** Our error texts have their fix after `Fix:`; this splits the two. */
 export function wrongAs(error: Error, otherwise: string): Verdict {
   const message = error.message.replaceAll('\n', ' ');
   const fixes = [...message.matchAll(FIX)].map(([, fix = '']) => fix);

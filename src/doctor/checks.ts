@@ -1,4 +1,4 @@
-/** All checks of `onionmc doctor`, for each program in the order in which they build on each other. */
+/** All checks of `onionmc doctor`, for each program, each after the checks it depends on. */
 import type { Check, DoctorRole } from './check.js';
 import { authenticationCheck, controlCheck } from './control-checks.js';
 import { directoriesCheck } from './directories-check.js';
@@ -10,7 +10,7 @@ import { directoryCheck, portCheck } from './running-checks.js';
 import { clockCheck, dialerSocksCheck, socksCheck, torNetworkCheck } from './tor-checks.js';
 import { pageCheck } from './watcher-checks.js';
 
-/** Of a directory. */
+/** For a directory. */
 export const CHECKS: readonly Check[] = [
   nodeCheck,
   datadirCheck,

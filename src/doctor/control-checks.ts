@@ -1,4 +1,4 @@
-/** Checks of Tor's control port: whether one answers, and whether it lets us in. */
+/** Checks of Tor's control port: whether one answers, and whether it accepts us. */
 import type { Settings } from '../config/settings.js';
 import type { ControlClient } from '../tor/control/client.js';
 import { formatControlEndpoint } from '../tor/control/endpoint.js';
@@ -79,7 +79,9 @@ export const controlCheck: Check = {
   },
 };
 
-/** A message such as `nothing listens at ...: start Tor ...` holds its fix behind the last colon and blank. */
+/**
+ * A message such as `nothing listens at ...: start Tor ...` has its fix after the last colon and blank.
+ */
 function connectVerdict(error: TorError): Verdict {
   const cut = error.message.indexOf(': start Tor');
   if (cut >= 0) return wrong(error.message.slice(0, cut), error.message.slice(cut + 2));

@@ -1,6 +1,6 @@
 /**
- * A filter in front of Tor's control port (Tails, Whonix, Qubes). The doctor cannot know what the filter
- * refuses to tell, and a refusal is no fault of Tor or of this program.
+ * A filter in front of Tor's control port (Tails, Whonix, Qubes). What the filter refuses stays unknown
+ * to the doctor; a refusal is not a fault of Tor or of this program.
  */
 import type { Settings } from '../config/settings.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
@@ -10,10 +10,10 @@ import { onionTarget } from '../tor/onion/target.js';
 import { isFiltered, isRefusal } from '../tor/tor-error.js';
 import type { Verdict } from './check.js';
 
-/** Every Tor answers it, and no filter has a reason to pass it on. */
+/** Every Tor answers this command, and no filter has a reason to allow it. */
 const ASKED_BY_NOBODY = 'GETINFO info/names';
 
-/** Whether a filter stands between us and Tor. Rejects when the connection is lost. */
+/** Whether there is a filter in front of Tor. Rejects when the connection is lost. */
 export async function isBehindFilter(control: ControlClient): Promise<boolean> {
   try {
     await control.command(ASKED_BY_NOBODY);
@@ -24,7 +24,7 @@ export async function isBehindFilter(control: ControlClient): Promise<boolean> {
   }
 }
 
-/** A question that was not answered, and the lines that the filter must allow for it. */
+/** A command that the filter refused, and the lines that it must allow for it. */
 export function filtered(...lines: readonly string[]): Verdict {
   return {
     status: 'skipped',
@@ -33,11 +33,11 @@ export function filtered(...lines: readonly string[]): Verdict {
   };
 }
 
-/** The lines that a directory needs. Throws a TorError where Tor cannot reach the listener. */
+/** The lines that a directory needs. Throws a TorError when Tor cannot reach the listener. */
 export function neededLines({ onion }: Settings, { ends }: ControlClient): readonly string[] {
   const { serving, targetHost: explicit } = onion;
   const target = onionTarget({ ...serving, explicit, ends });
-  // Port 0 is another one at each start.
+  // Port 0 becomes another port at each start.
   const port = portArgument(VIRTUAL_PORT, { ...target, port: target.port || VIRTUAL_PORT });
   const argument = target.port === 0 ? port.replace(/\d+$/, 'ANY-PORT') : port;
   return [`ADD_ONION ED25519-V3:KEY ${argument}`, 'DEL_ONION', 'SETEVENTS HS_DESC'];

@@ -1,16 +1,16 @@
-/** The check that a peer gets in at one of its directories. */
+/** Checks whether a peer is accepted by one of its directories. */
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 import { ok, skipped, wrong, type Check, type FactReader, type Machine } from './check.js';
 import { dialerFor } from './onion-checks.js';
 
-/** Directories that are asked at once. */
+/** Directories that are dialled at once. */
 const AT_ONCE = 8;
-/** A list may be long; when so many say no, the cause is ours. */
+/** A list may be long. When this many fail, the cause is on this machine. */
 const MOST_ASKED = 24;
-/** Longest for all. */
+/** Longest time for all. */
 const DEADLINE_MS = 180_000;
-/** So many outcomes are told. */
+/** Number of results named in the text. */
 const MOST_TOLD = 3;
 
 const SOCKS_NEEDED = 'it takes the SOCKS port (see the lines above)';
@@ -20,7 +20,7 @@ interface Asked {
   readonly failed: readonly ProbeResult[];
 }
 
-/** The first that lets us in; the others are then left. */
+/** Returns after the first directory that accepts us; the others are not awaited. */
 async function firstOf(
   locations: readonly Location[],
   ask: (location: Location, signal: AbortSignal) => Promise<ProbeResult>,

@@ -1,4 +1,4 @@
-/** Checks of what is on disk: data directory, configuration, onion key. */
+/** Checks of files: data directory, configuration, onion key. */
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ConfigError } from '../config/config-error.js';
@@ -19,7 +19,7 @@ import {
   type Verdict,
 } from './check.js';
 
-/** A key, a configuration, and the state of a Tor. */
+/** Files of a data directory: a key, a configuration, and the state of a Tor. */
 const LEAST_BYTES = 16_777_216;
 const LEAST_FILES = 100;
 
@@ -28,7 +28,7 @@ const quoted = (path: string): string => JSON.stringify(path);
 const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error ? String(error.code) : String(error);
 
-/** Peers make their data directory at the first start, if they may. */
+/** Peers create their data directory at the first start, if they may. */
 async function missingDatadir(machine: Machine): Promise<Verdict> {
   const { datadir, role, uid } = machine;
   if (role === 'directory') {
@@ -85,7 +85,7 @@ export const datadirCheck: Check = {
       return wrong(`${datadir} is not a folder`, 'give --datadir a folder, or move that file away');
     }
     const owner = await nameOfId('/etc/passwd', stats.uid);
-    // Root looks after the directory of another user; whoever else has to be that user.
+    // Root can check the directory of another user; any other user must be that user.
     if (uid !== undefined && uid !== 0 && stats.uid !== uid) {
       const me = await nameOfId('/etc/passwd', uid);
       const as = role === 'directory' ? '' : ` --role ${role}`;
@@ -101,7 +101,7 @@ export const datadirCheck: Check = {
         { owner: stats.uid },
       );
     }
-    // Root may write anywhere; the directory is not root.
+    // Root may write anywhere; the user of the directory may not.
     if ((stats.mode & 0o700) !== 0o700 && stats.uid !== 0) {
       return wrong(
         `${datadir} has mode ${octal(stats.mode)}: ${owner}, who owns it, cannot make files in it, so a start fails`,
@@ -122,7 +122,7 @@ export const datadirCheck: Check = {
   },
 };
 
-/** Others may read the file, and there is a password in it. */
+/** Other users can read the file, and it contains a password. */
 async function exposedPassword(path: string, password: string | undefined): Promise<boolean> {
   if (password === undefined) return false;
   return ((await stat(path)).mode & 0o077) !== 0;

@@ -1,4 +1,4 @@
-/** Findings as lines for a person. Pure. */
+/** Formats findings as lines for a person. Pure. */
 import { shownLine } from '../kit/shown-text.js';
 import { painted, type Tone } from '../kit/terminal.js';
 import type { Status } from './check.js';
@@ -14,7 +14,7 @@ const TITLE_WIDTH = 18;
 /** Long enough for a text and a fix with two paths. */
 const MAX_LINE = 10_000;
 
-/** One line; what a foreign program said in it cannot steer the terminal. */
+/** One line. Text of another program in it cannot control the terminal. */
 export function findingLine({ status, title, text, fix }: Finding, color: boolean): string {
   const [mark, tone] = MARKS[status];
   const reason = status === 'skipped' ? `not checked: ${text}` : text;
@@ -36,7 +36,7 @@ export function verdictLine(findings: readonly Finding[]): string {
   return left === 0 ? head : `${head}; ${left} not checked`;
 }
 
-/** Whether nothing is wrong. */
+/** Whether no check found a fault. */
 export function isWell(findings: readonly Finding[]): boolean {
   return findings.every(({ status }) => status !== 'wrong');
 }

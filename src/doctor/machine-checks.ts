@@ -1,16 +1,16 @@
-/** Checks of the machine: Node.js, the tor program, how many files may be open. */
+/** Checks of the machine: Node.js, the tor program, the limit of open files. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { parseTorVersion, versionAtLeast } from '../tor/control/values.js';
 import { note, ok, skipped, wrong, type Check, type Machine, type Verdict } from './check.js';
 
 const OLDEST_NODE = [20, 19, 0] as const;
-/** The oldest series that is known to serve this protocol. */
+/** The oldest series that is known to work. */
 const OLDEST_TOR = [0, 4, 7, 0] as const;
 const PROGRAM_TIMEOUT_MS = 10_000;
-/** Beside peers: Tor, the status page, files. */
+/** Open files in addition to those of peers: Tor, the status page, files. */
 const OTHER_FILES = 64;
-/** What a directory without a limit on peers is measured by. */
+/** Assumed number of peers when there is no limit. */
 const MANY_PEERS = 10_000;
 
 const run = promisify(execFile);
@@ -33,7 +33,7 @@ export const nodeCheck: Check = {
   },
 };
 
-/** What is wrong with a version of Tor, or undefined. */
+/** Why a version of Tor is too old, or undefined. */
 export function torVersionFault(version: string): Verdict | undefined {
   const numbers = parseTorVersion(version);
   if (numbers === undefined || versionAtLeast(numbers, OLDEST_TOR)) return undefined;

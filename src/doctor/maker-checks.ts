@@ -1,4 +1,4 @@
-/** Checks of what only a maker has: its lock, its fidelity bond, its list of used commitments. */
+/** Checks of a maker: its lock, its fidelity bond, its list of used commitments. */
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
@@ -120,7 +120,7 @@ export const bondCheck: Check = {
   },
 };
 
-/** The path, or the nearest folder above it that is there. */
+/** The path, or the nearest folder above it that exists. */
 async function nearest(path: string) {
   for (let at = path; ; at = dirname(at)) {
     try {
@@ -149,7 +149,7 @@ export const commitmentsCheck: Check = {
         `mv ${quoted(at)} ${quoted(`${at}.old`)}`,
       );
     }
-    // Root may do anything.
+    // Root may read and write anything.
     if (uid !== 0 && stats.uid !== uid) {
       const others = isList ? 0o006 : 0o003;
       if ((stats.mode & others) !== others) {

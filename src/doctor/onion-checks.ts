@@ -1,4 +1,4 @@
-/** Checks of the running directory from outside: its descriptor, the way to it, and the relay. */
+/** Checks of the running directory from outside: its descriptor, its onion, and its relay. */
 import { hostAndPort } from '../kit/host-name.js';
 import type { Dialer } from '../channel/ports.js';
 import { createLoopbackOverlay } from '../overlay/loopback.js';
@@ -21,15 +21,15 @@ import {
 } from './check.js';
 import { filtered } from './control-filter.js';
 
-/** Longest for one place; Tor itself has no deadline. */
+/** Longest time for one HSDir; Tor itself has no deadline. */
 const FETCH_TIMEOUT_MS = 20_000;
-/** Tor asks one place at a time, and some of them may not have it, or not yet. */
+/** Tor asks one HSDir at a time, and some may not have the descriptor, or not yet. */
 const FETCH_TRIES = 6;
 
 type Fetched = 'received' | 'filtered' | { readonly fault: string };
 const NO_ANSWER = 'no answer';
 
-/** Fetches the descriptor from one place, as any client would. */
+/** Fetches the descriptor from one HSDir, as any client would. */
 async function fetchOnce(
   control: ControlClient,
   host: string,
@@ -41,7 +41,7 @@ async function fetchOnce(
     if (!event.ok || event.value.host !== host) return;
     const { action, reason = 'no reason given' } = event.value;
     if (action === 'RECEIVED') settled.resolve('received');
-    // Our own uploads fail with this one.
+    // Our own uploads fail with this reason.
     else if (action === 'FAILED' && reason !== 'UPLOAD_REJECTED') {
       settled.resolve({ fault: reason });
     }
@@ -79,7 +79,7 @@ async function fetchFault(
     // oxlint-disable-next-line no-await-in-loop -- another place only when this one does not have it
     const fetched = await fetchOnce(control, host, machine);
     if (fetched === 'received') return undefined;
-    // A filter may also let the question pass, and take the answer away.
+    // A filter may also allow the command and suppress the answer.
     if (fetched === 'filtered' || (filter && fetched.fault === NO_ANSWER)) return 'filtered';
     last = fetched.fault;
   }
@@ -116,7 +116,7 @@ export const publishedCheck: Check = {
   },
 };
 
-/** The way to a location of that kind; undefined when there is none. */
+/** The way to dial a location of that kind; undefined when there is none. */
 export function dialerFor(
   kind: Location['kind'],
   facts: FactReader,
@@ -131,7 +131,7 @@ export function dialerFor(
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
 
-/** `target`: where the onion service has to lead. */
+/** `target`: the address to which the onion service must lead. */
 function reachVerdict(result: ProbeResult, target: string, machine: Machine): Verdict {
   switch (result.outcome) {
     case 'stopped':

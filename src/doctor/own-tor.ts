@@ -1,4 +1,4 @@
-/** The Tor that a running program of ours has started: whether it answers, and where. */
+/** Finds the Tor that a running onionmc program has started: whether it answers, and where. */
 import { ownTorFolder } from '../config/data-files.js';
 import { connectControl, type ControlClient } from '../tor/control/client.js';
 import { formatControlEndpoint, type ControlEndpoint } from '../tor/control/endpoint.js';
@@ -25,12 +25,12 @@ export async function tryControl(
   }
 }
 
-/** A Tor is there, whether or not it lets us in. */
+/** A Tor exists, whether or not it accepts us. */
 export function answered(tried: ControlClient | TorError): boolean {
   return !(tried instanceof TorError) || tried.step === 'authenticate';
 }
 
-/** Whether that Tor works in our folder: in the system's temporary one lie sockets of others too. */
+/** Whether that Tor works in our folder: the system's temporary folder also has sockets of others. */
 async function worksIn(control: ControlClient | TorError, folder: string): Promise<boolean> {
   if (control instanceof TorError) return false;
   const value = infoValue(await control.command('GETCONF DataDirectory'), 'DataDirectory') ?? '';
@@ -39,14 +39,14 @@ async function worksIn(control: ControlClient | TorError, folder: string): Promi
 }
 
 export interface FoundTor {
-  /** Where its control socket is, for a person. */
+  /** The address of its control socket, for a person. */
   readonly at: string;
-  /** The caller's to close, if it is one. */
+  /** Closed by the caller, if there is one. */
   readonly tried: ControlClient | TorError;
   readonly socks: SocksEndpoint;
 }
 
-/** Undefined while none of ours answers. */
+/** Undefined while no such Tor answers. */
 export async function findOwnTor(
   facts: FactReader,
   { role, signal }: Machine,

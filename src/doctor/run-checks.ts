@@ -1,4 +1,4 @@
-/** Runs checks in order; what they find out is for those after them. */
+/** Runs checks in order and passes their facts on to later checks. */
 import { errorText } from '../kit/shown-text.js';
 import type { Check, FactName, FactReader, Facts, Machine, Status, Verdict } from './check.js';
 
@@ -10,7 +10,7 @@ export interface Finding {
   readonly fix?: string;
 }
 
-/** Why a fact is missing, in the words of the check that should have found it. */
+/** Why a fact is missing, with the title of the check that should have found it. */
 function whyMissing(
   name: FactName,
   checks: readonly Check[],
@@ -19,7 +19,7 @@ function whyMissing(
   const giver = checks.find((check) => check.gives.includes(name));
   const finding = findings.find(({ id }) => id === giver?.id);
   if (finding === undefined) return `"${name}" is not known`;
-  // The first cause counts, not the whole chain of those that were skipped for it.
+  // Names the first failed check, not the chain of checks that were skipped because of it.
   if (finding.status === 'skipped') return finding.text;
   if (finding.status === 'wrong') return `"${finding.title}" has to be right first`;
   return `${finding.title}: ${finding.text}`;
@@ -38,8 +38,8 @@ async function verdictOf(check: Check, facts: FactReader, machine: Machine): Pro
 }
 
 /**
- * All checks, each after those before it. `onFinding` hears of each at once. Never rejects; the
- * control connection that a check opened is closed again.
+ * Runs all checks in order and calls `onFinding` after each. Never rejects. A control connection that a
+ * check opened is closed at the end.
  */
 export async function runChecks(
   checks: readonly Check[],

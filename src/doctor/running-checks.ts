@@ -1,4 +1,4 @@
-/** Checks of the running directory, by its status page, and of the ports that it needs. */
+/** Checks of the running directory by its status page, and of the ports that it needs. */
 import { createServer, isIP } from 'node:net';
 import { hostAndPort } from '../kit/host-name.js';
 import { counted } from '../kit/decimal.js';
@@ -25,7 +25,7 @@ import {
 
 type Page = Readonly<Record<string, unknown>>;
 
-/** A code of the system, fit to be shown. */
+/** An error code of the system, safe to show. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : errorText(error);
 }
@@ -101,13 +101,13 @@ export const directoryCheck: Check = {
 
 const portOf = (listensOn: string): number => Number(/:(\d+)$/.exec(listensOn)?.[1]);
 
-/** The key by which the file names another listener than the one of the running directory. */
+/** The key whose value differs from the listener of the running directory. */
 function editedListener(listensOn: string, { onion }: Settings): string | undefined {
   const { loopback, torMode, serving } = onion;
   const ownTor = !loopback && (torMode === 'auto' || torMode === 'managed');
   if (listensOn.startsWith('unix:')) return ownTor ? undefined : `tor_mode = ${torMode}`;
   if (!loopback && torMode === 'managed') return 'tor_mode = managed';
-  // Port 0 is any that is free, also this one.
+  // Port 0 is any free port, also this one.
   if (serving.port !== 0 && serving.port !== portOf(listensOn)) {
     return `onion_serving_port = ${serving.port}`;
   }
@@ -176,7 +176,7 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
   );
 }
 
-/** Why nothing can listen there; undefined when it can. */
+/** Why nothing can listen there; undefined when it is possible. */
 export function listenFault(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();

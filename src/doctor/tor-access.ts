@@ -1,4 +1,4 @@
-/** How to reach the Tor of a program: the operator's, or the one that the program started. */
+/** Access to the Tor of a program: the operator's, or the one that the program started. */
 import { createConnection } from 'node:net';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,15 +7,15 @@ import type { ControlEndpoint } from '../tor/control/endpoint.js';
 import { TEMPORARY_PREFIX, temporaryBase } from '../tor/process/tor-process.js';
 import { formatSocksEndpoint, type SocksEndpoint } from '../tor/socks/dialer.js';
 
-/** The sockets of a Tor that a running program of ours has started. */
+/** The sockets of a Tor that a running program has started. */
 export interface OwnTor {
   readonly control: ControlEndpoint & { readonly kind: 'unix' };
   readonly socks: SocksEndpoint;
-  /** They lie in its DataDirectory. Others may be those of another program's Tor. */
+  /** They are in its DataDirectory. Others may belong to another program's Tor. */
   readonly inside: boolean;
 }
 
-/** Where `tor-process` puts them. */
+/** The place where `tor-process` creates them. */
 const places = (folder: string): readonly (readonly [folder: string, prefix: string])[] => [
   [folder, 'run-'],
   [temporaryBase(), TEMPORARY_PREFIX],
@@ -24,7 +24,7 @@ const CONTROL = 'control.sock';
 const SOCKS = 'socks.sock';
 const PROBE_TIMEOUT_MS = 5_000;
 
-/** Sockets that may be those of a Tor of ours with this DataDirectory and owner, the newest first. */
+/** Sockets that may belong to a Tor with this DataDirectory and owner, the newest first. */
 export async function ownTors(dataDirectory: string, owner: number): Promise<readonly OwnTor[]> {
   const found: { readonly tor: OwnTor; readonly at: number }[] = [];
   for (const [folder, prefix] of places(dataDirectory)) {
@@ -48,10 +48,10 @@ export function theirSocks({ onion }: Settings): SocksEndpoint {
   return { kind: 'tcp', ...onion.socks };
 }
 
-/** RFC 1928: version 5, one method: none. */
+/** RFC 1928: version 5, one method: no authentication. */
 const GREETING = Uint8Array.of(5, 1, 0);
 
-/** What is wrong with the SOCKS port, or undefined when a SOCKS5 proxy answers there. */
+/** Why the SOCKS port cannot be used; undefined when a SOCKS5 proxy answers there. */
 export function socksFault(socks: SocksEndpoint, signal: AbortSignal): Promise<string | undefined> {
   const at = formatSocksEndpoint(socks);
   return new Promise((resolve) => {

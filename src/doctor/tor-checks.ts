@@ -1,4 +1,4 @@
-/** Checks of Tor: SOCKS port, its network, and the clock against it. */
+/** Checks of Tor: SOCKS port, its network, and this machine's clock. */
 import type { ControlClient } from '../tor/control/client.js';
 import { infoValue, parseBootstrap } from '../tor/control/values.js';
 import { formatSocksEndpoint } from '../tor/socks/dialer.js';
@@ -33,7 +33,10 @@ export const socksCheck: Check = {
   },
 };
 
-/** For a program that only dials: it needs no control port, and starts a Tor only where none has SOCKS. */
+/**
+ * For a program that only dials: it needs no control port, and starts a Tor only when no SOCKS port
+ * answers.
+ */
 export const dialerSocksCheck: Check = {
   id: 'socks-port',
   title: 'SOCKS port',
@@ -73,7 +76,7 @@ async function getInfo(control: ControlClient, key: string): Promise<string | un
   try {
     return infoValue(await control.command(`GETINFO ${key}`), key);
   } catch (error) {
-    // What this Tor does not know. What a filter keeps from us is another matter.
+    // A command that this Tor does not know; not one that a filter refuses.
     if (isRefusal(error) && !isFiltered(error)) return undefined;
     throw error;
   }
@@ -92,7 +95,7 @@ async function unlessFiltered<T>(ask: () => Promise<T>): Promise<T | typeof FILT
   }
 }
 
-/** Some filters allow this question alone, and it cannot tell a start from a fault. */
+/** Some filters allow only this command, and its answer does not tell a start from a fault. */
 async function circuitVerdict(control: ControlClient): Promise<Verdict> {
   const told = await unlessFiltered(() => getInfo(control, ESTABLISHED));
   return told === '1'
@@ -129,7 +132,7 @@ export const torNetworkCheck: Check = {
 
 const HOUR_MS = 3_600_000;
 
-/** `2026-11-21 08:00:00` of Tor, in milliseconds since 1970. */
+/** A time of Tor like `2026-11-21 08:00:00`, in milliseconds since 1970. */
 function utc(text: string | undefined): number | undefined {
   if (text === undefined || !/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(text)) return undefined;
   const ms = Date.parse(`${text.replace(' ', 'T')}Z`);

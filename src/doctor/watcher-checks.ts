@@ -1,12 +1,12 @@
-/** The check of what only an orderbook watcher has: its page. */
+/** The check of an orderbook watcher: its page. */
 import { hostAndPort } from '../kit/host-name.js';
 import { askStatus, statusBase, type StatusQuestion } from '../ops/status-client.js';
 import { note, ok, wrong, type Check, type Verdict } from './check.js';
 import { listenFault, whoListens } from './running-checks.js';
 
-/** What is at the address of the page, which is in use. */
+/** What uses the address of the page. */
 async function inUse(at: string, port: number, question: Omit<StatusQuestion, 'path'>) {
-  // A directory has a page of its own.
+  // The page of a directory, which is another one.
   const status = await askStatus({ ...question, path: '/status' });
   const health = await askStatus({ ...question, path: '/healthz' });
   if (health.kind === 'silent') {

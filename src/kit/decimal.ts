@@ -1,12 +1,12 @@
-/** Decimal numbers as text: shifted and grouped without ever becoming a float. */
+/** Decimal numbers as text, shifted and grouped without a conversion to a float. */
 
-/** Digits in front of and behind the point, and exponents, that are read; more is no number of ours. */
+/** Most digits before and after the point, and the largest exponent, that are read. */
 const DECIMAL = /^(\d{0,32})(?:\.(\d{0,32}))?(?:[eE]([+-]?\d{1,2}))?$/;
 
 /**
  * `text` times ten to the power of `places`, as plain digits without superfluous zeros: `('2e-05', 2)`
- * is `0.002`. Undefined for what is not a decimal number of at most 32 digits in front of and behind
- * the point, with an optional exponent; not negative.
+ * is `0.002`. Undefined unless `text` is a decimal number, not negative, of at most 32 digits before
+ * and after the point, with an optional exponent.
  */
 export function shiftDecimal(text: string, places: number): string | undefined {
   const [, whole = '', fraction = '', exponent = '0'] = DECIMAL.exec(text) ?? [];

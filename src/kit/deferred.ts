@@ -1,11 +1,11 @@
-/** A promise that somebody else settles. */
+/** A promise that other code resolves or rejects. */
 export interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
   reject(error: Error): void;
 }
 
-/** A fresh one. Only the first of `resolve` and `reject` counts. */
+/** A new one. Only the first call of `resolve` or `reject` counts. */
 export function deferred<T>(): Deferred<T> {
   const settle: { resolve?: (value: T) => void; reject?: (error: Error) => void } = {};
   const promise = new Promise<T>((resolve, reject) => {

@@ -1,23 +1,23 @@
 /**
- * Names and addresses of machines as an HTTP `Host` header or a configuration has them, and whose name a
- * client used to reach a page of ours. The one rule for it. Pure.
+ * Names and addresses of machines in an HTTP `Host` header or a configuration, and the rule for the
+ * names under which a page may be reached. Pure.
  */
 
-// An octet above 255 would make the text a name, and a name would be looked up.
+// With an octet above 255 the text would be a name, and a resolver would look it up.
 const OCTET = String.raw`(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
 const IPV4 = new RegExp(String.raw`^${OCTET}(\.${OCTET}){3}$`);
 const LOOPBACK_IPV4 = new RegExp(String.raw`^127(\.${OCTET}){3}$`);
-/** Underscores are in names of containers; the last label of a name is no number (RFC 3696). */
+/** Underscores occur in names of containers. The last label of a name is not a number (RFC 3696). */
 const NAME =
   /^(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/;
 const LAST_IS_NUMBER = /(^|\.)(\d+|0x[0-9a-f]*)$/;
 
-/** Whether a host names this machine itself; the only hosts that loopback mode may touch. */
+/** Whether a host is this machine. Loopback mode may use no other host. */
 export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || LOOPBACK_IPV4.test(host);
 }
 
-/** Shortest form of an IPv6 address without brackets. */
+/** The shortest form of an IPv6 address, without brackets. */
 function ipv6(text: string): string | undefined {
   if (!/^[0-9a-f:.]{2,45}$/.test(text) || !text.includes(':')) return undefined;
   try {
@@ -30,9 +30,9 @@ function ipv6(text: string): string | undefined {
 const isAddress = (host: string): boolean => IPV4.test(host) || ipv6(host) !== undefined;
 
 /**
- * A name or an address as it is compared: lower case, without the dot that may end a name and without
- * brackets, an IPv6 address in its shortest form. Undefined when it is neither. No port, no scheme,
- * no `*`.
+ * The form in which names and addresses are compared: lower case, without a final dot and without
+ * brackets, an IPv6 address in its shortest form. Undefined for any other text. No port, no scheme, no
+ * `*`.
  */
 export function canonicalHost(text: string): string | undefined {
   const lower = text.toLowerCase();
@@ -44,24 +44,24 @@ export function canonicalHost(text: string): string | undefined {
   return NAME.test(plain) && !LAST_IS_NUMBER.test(plain) ? plain : undefined;
 }
 
-/** The host of a `Host` header, with or without a port; an IPv6 address stands in brackets there. */
+/** The host of a `Host` header, with or without a port. An IPv6 address has brackets there. */
 function hostOf(header: string): string | undefined {
   const match = /^(\[[^\][]*\]|[^:[\]]*)(?::\d{0,5})?$/.exec(header);
   return match?.[1] === undefined ? undefined : canonicalHost(match[1]);
 }
 
-/** Under which names a page may be reached. */
+/** The names under which a page may be reached. */
 export interface HostRule {
-  /** The address or name that the server was told to listen on. */
+  /** The address or name on which the server listens. */
   readonly configured: string;
   /** Further names and addresses, as `canonicalHost` gives them. */
   readonly allowed?: readonly string[];
 }
 
 /**
- * Refuses names that are not this server's, so that a page in the operator's browser cannot read it
- * under a name of its own (DNS rebinding). Loopback literals are always this machine. With a wildcard
- * address (`0.0.0.0`, `::`) any address will do, since addresses are no names.
+ * Refuses names that do not belong to this server, so that a web page in the operator's browser cannot
+ * read it under its own name (DNS rebinding). Loopback literals are always accepted. With a wildcard
+ * address (`0.0.0.0`, `::`) any IP address is accepted, since DNS rebinding needs a name.
  * @param header the request's `Host`
  */
 export function isExpectedHost(header: string | undefined, rule: HostRule): boolean {
@@ -74,27 +74,27 @@ export function isExpectedHost(header: string | undefined, rule: HostRule): bool
 }
 
 /**
- * A name or an address as it is given to the operating system: as it was written, an IPv6 address without
- * the brackets it may have. Undefined when it is neither; a port does not belong to it.
+ * A name or an address in the form for the operating system: as written, an IPv6 address without
+ * brackets. Undefined for any other text, and for a text with a port.
  */
 export function hostInUse(text: string): string | undefined {
   const bracketed = /^\[(.*)\]$/s.exec(text)?.[1];
   const address = bracketed ?? text;
   if (bracketed !== undefined || text.includes(':')) {
-    // Addresses of one link name their interface: fe80::1%eth0.
+    // Link-local addresses name their interface: fe80::1%eth0.
     const plain = address.toLowerCase().replace(/%[\w.-]{1,32}$/, '');
     return ipv6(plain) === undefined ? undefined : address;
   }
   return /^[A-Za-z0-9._-]{1,253}$/.test(text) ? text : undefined;
 }
 
-/** The port that was written behind a host; undefined where the text is not a host with a port. */
+/** The port after a host. Undefined unless the text is a host with a port. */
 export function portInside(text: string): string | undefined {
   const [, host, port] = /^([^:]*|\[.*\]):(\d*)$/s.exec(text) ?? [];
   return host !== undefined && hostInUse(host) !== undefined ? port : undefined;
 }
 
-/** As a person writes it: `127.0.0.1:9051`, `[::1]:9051`. */
+/** The form for people: `127.0.0.1:9051`, `[::1]:9051`. */
 export function hostAndPort(host: string, port: number): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -1,14 +1,14 @@
-/** Counting in time: budgets for what peers send us and for what we send. */
+/** Rate limits for what peers send and for what this program sends. */
 import type { Clock } from './clock.js';
 
 const MINUTE_MS = 60_000;
 
 export interface MinuteCounter {
-  /** Counts one; false when that is more than the budget of this minute. */
+  /** Counts one event; false when this minute's budget is used up. */
   take(): boolean;
 }
 
-/** A budget per minute that begins anew at the first event after the last minute has passed. */
+/** A budget per minute. A new minute begins with the first event after the last one has passed. */
 export function createMinuteCounter(clock: Clock, budget: number): MinuteCounter {
   let startedAt: number | undefined;
   let count = 0;
@@ -26,20 +26,20 @@ export function createMinuteCounter(clock: Clock, budget: number): MinuteCounter
 }
 
 export interface TokenBucket {
-  /** Takes one token; false when that would leave fewer than `keep` (default 0). */
+  /** Takes one token; false when fewer than `keep` (default 0) would be left. */
   take(keep?: number): boolean;
   /**
-   * Takes one token, of the future if need be: milliseconds until it is there. Who waits that long
-   * gets its turn in the order of the calls.
+   * Takes one token, even one that does not exist yet, and returns the milliseconds until it exists.
+   * Callers that wait that long proceed in the order of their calls.
    */
   reserve(): number;
   /** Gives one token back. */
   giveBack(): void;
-  /** Milliseconds until there is a token; 0 when there is one. */
+  /** Milliseconds until a token is available; 0 when one is. */
   waitMs(): number;
 }
 
-/** @param perSecond tokens that come back each second, up to `burst` */
+/** @param perSecond tokens added each second, up to `burst` */
 export function createTokenBucket(clock: Clock, perSecond: number, burst: number): TokenBucket {
   let tokens = burst;
   let filledAt = clock.now();
@@ -57,7 +57,7 @@ export function createTokenBucket(clock: Clock, perSecond: number, burst: number
   return {
     take(keep = 0) {
       refill();
-      // A wait is rounded, so a hair less than a token must do.
+      // A wait is rounded to milliseconds, so slightly less than one token is enough.
       if (tokens < keep + 1 - 1e-6) return false;
       tokens--;
       return true;
@@ -78,9 +78,9 @@ export function createTokenBucket(clock: Clock, perSecond: number, burst: number
 }
 
 export interface SlidingWindow {
-  /** Milliseconds until one more fits; 0 when it fits now. */
+  /** Milliseconds until one more event fits; 0 when it fits now. */
   waitMs(): number;
-  /** Records one now. */
+  /** Records one event now. */
   record(): void;
 }
 

@@ -1,12 +1,12 @@
-/** Unix sockets as configurations write them. Pure. */
+/** Unix sockets in configuration values. Pure. */
 
-/** The operating system's bound on the path of a socket, in bytes. */
+/** Longest path of a socket that the operating system accepts, in bytes. */
 export const MAX_SOCKET_PATH_BYTES = 107;
 
 /**
- * What stands behind `unix:`, with one slash in front where several were written: `unix:/run/tor/control`
- * and `unix:///run/tor/control` are the same socket. Undefined for text that names no socket. Whether it
- * is a path that can be used, the caller says.
+ * The path after `unix:`, with exactly one slash in front: `unix:/run/tor/control` and
+ * `unix:///run/tor/control` are the same socket. Undefined for any other text. The caller checks
+ * whether the path can be used.
  */
 export function unixSocketPath(text: string): string | undefined {
   const [, path] = /^unix:(.*)$/is.exec(text) ?? [];

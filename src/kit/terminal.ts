@@ -1,4 +1,4 @@
-/** What steers a terminal: the only sequences that we send to one. Pure. */
+/** The terminal control sequences that this program sends. Pure. */
 import { shownLines } from './shown-text.js';
 
 const CODES = {
@@ -15,19 +15,19 @@ export type Tone = keyof typeof CODES;
 const PLAIN = '\u001b[0m';
 const OURS = new RegExp(`(\u001b\\[(?:0|${Object.values(CODES).join('|')})m)`);
 
-/** Empties the screen and begins at its top. */
+/** Clears the screen and moves the cursor to its top. */
 export const CLEAR_SCREEN = '\u001b[H\u001b[2J';
-/** Back to the begin of the line, which is emptied. */
+/** Moves to the start of the line and clears it. */
 export const CLEAR_LINE = '\r\u001b[K';
 
-/** Words of ours, or of a stranger as `shownLine` gives them, in a colour if there is any. */
+/** Colours text if colours are on. The text comes from this program or from `shownLine`. */
 export function painted(tone: Tone, words: string, color: boolean): string {
   return color ? `\u001b[${CODES[tone]}m${words}${PLAIN}` : words;
 }
 
 /**
- * The last guard in front of a terminal, behind the rule for each field: of all that steers one only
- * our own colours pass, and none of those where no colour is wanted.
+ * The last filter before a terminal, after each field was cleaned: of all control sequences it lets
+ * only our colours pass, and removes these too where colours are off.
  */
 export function terminalText(text: string, color: boolean): string {
   if (!color) return shownLines(text, Infinity);

@@ -2,11 +2,11 @@
 
 export interface Column {
   readonly heading: string;
-  /** Numbers stand to the right. */
+  /** Numbers are aligned to the right. */
   readonly numeric?: boolean;
 }
 
-/** Heading and rows, columns padded, two blanks between them. */
+/** Heading and rows, columns padded, two blanks between columns. */
 export function textTable(
   columns: readonly Column[],
   rows: readonly (readonly string[])[],

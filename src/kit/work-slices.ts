@@ -1,30 +1,30 @@
 /**
- * Expensive work in small slices, so that nothing else waits long: a slice runs work of a bounded cost,
- * then the event loop has its turn. Costs are in units that the owner defines, so that the largest
- * slice is known without a stopwatch.
+ * Runs expensive work in small slices, so that other work does not wait long. A slice runs work of a
+ * bounded cost, then the event loop gets a turn. The owner defines the unit of cost, so the largest
+ * slice is known without measuring time.
  */
 import type { Clock } from './clock.js';
 
 export interface SlicesOptions {
   readonly clock: Clock;
-  /** Most units in one slice; a single job that costs more has a slice of its own. */
+  /** Most units in one slice. A single job that costs more gets a slice of its own. */
   readonly unitsPerSlice: number;
-  /** Likewise milliseconds: on a slow machine a slice ends early, after one job at least. */
+  /** Most milliseconds in one slice: on a slow machine a slice ends early, after at least one job. */
   readonly sliceMs: number;
   /** Milliseconds between two slices; a few more while the event loop is late. */
   readonly pauseMs: number;
-  /** Most jobs that wait; further ones are refused. */
+  /** Most jobs in the queue; further ones are refused. */
   readonly most: number;
-  /** Told after each slice. */
+  /** Called after each slice. */
   readonly onSlice?: (units: number) => void;
 }
 
 export interface Slices {
-  /** False when too many wait. A job that throws ends its slice; the others run all the same. */
+  /** False when the queue is full. A job that throws ends its slice; the other jobs still run. */
   push(units: number, run: () => void): boolean;
-  /** Jobs that wait. */
+  /** Jobs in the queue. */
   readonly waiting: number;
-  /** Drops what waits. */
+  /** Empties the queue. */
   close(): void;
 }
 
@@ -33,14 +33,14 @@ interface Job {
   readonly run: () => void;
 }
 
-/** A slice that comes this late finds a busy loop. */
+/** A slice that starts this late shows that the loop is busy. */
 const LATE_MS = 3;
 const MOST_POSTPONED = 5;
 
 export function createSlices(options: SlicesOptions): Slices {
   const { clock, unitsPerSlice, sliceMs, pauseMs, most, onSlice } = options;
   let jobs: Job[] = [];
-  /** Jobs in front of it are done; taking them off one by one would cost O(n) each. */
+  /** Jobs before it are done. Removing them one by one would cost O(n) each. */
   let next = 0;
   let cancel: (() => void) | undefined;
   let dueAt = 0;
@@ -67,7 +67,7 @@ export function createSlices(options: SlicesOptions): Slices {
 
   function slice(): void {
     cancel = undefined;
-    // Others are at work in this very turn; but they cannot keep us waiting for ever.
+    // Other work runs in this turn. It can delay a slice, but only for a bounded time.
     if (clock.now() - dueAt > LATE_MS && postponed < MOST_POSTPONED) {
       postponed++;
       schedule(1);

@@ -1,15 +1,15 @@
-/** Keeps the event loop free: expensive work is done a little at a time. */
+/** Keeps the event loop free: spreads expensive work over several turns. */
 import type { Clock } from './clock.js';
 
 export interface Turns {
-  /** Asked before each piece of work: 0 when it may be done in this turn, else milliseconds to wait. */
+  /** Called before each piece of work: 0 when it may run in this turn, else milliseconds to wait. */
   delayMs(): number;
 }
 
-/** Long enough for the loop to go round. */
+/** Long enough for one turn of the loop. */
 const PAUSE_MS = 1;
 
-/** @param turnMs once work has taken this long, the rest waits until others had their turn */
+/** @param turnMs after work has taken this long, the rest waits until other work had a turn */
 export function createTurns(clock: Clock, turnMs: number): Turns {
   let startedAt: number | undefined;
 
@@ -18,8 +18,8 @@ export function createTurns(clock: Clock, turnMs: number): Turns {
       const now = clock.now();
       if (startedAt === undefined) {
         startedAt = now;
-        // The first comes when this turn is over, however long it took; but maybe together with those
-        // who wait, who would fill the very next turn. The second comes when others had theirs.
+        // The first timer fires when this turn is over, but perhaps together with the waiting callers,
+        // who would then fill the next turn. The second fires after other work had a turn.
         clock.after(PAUSE_MS, () => {
           clock.after(PAUSE_MS, () => {
             startedAt = undefined;

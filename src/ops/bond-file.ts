@@ -1,6 +1,6 @@
 /**
- * Reads the file of a maker's fidelity bond. Its key certifies our nicks to takers, so nobody else may
- * read it. No error repeats anything of what stands in it.
+ * Reads the file of a maker's fidelity bond. Its key certifies our nicks to takers, so no other user
+ * may read it. No error contains text of the file.
  */
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { ownBondFault, parseBondFile, type OwnBondFault } from '../protocol/own-
 export type BondFileFault =
   'unreadable' | 'not-a-file' | 'mode' | 'owner' | 'size' | 'network' | OwnBondFault;
 
-/** A bond file that cannot be used: what is wrong, and what is allowed. */
+/** A bond file that cannot be used: the fault, and what is allowed. */
 export class BondFileError extends Error {
   override readonly name = 'BondFileError';
 
@@ -27,9 +27,11 @@ export class BondFileError extends Error {
 
 export interface BondFileOptions {
   readonly network: Network;
-  /** Height of the chain, or a height that it surely has; without it the expiry is not checked. */
+  /**
+   * Height of the chain, or a height that it has surely reached; without it the expiry is not checked.
+   */
   readonly tipHeight?: number | undefined;
-  /** The user who may own it; the one that runs us unless told otherwise. */
+  /** The user who may own it; default the user of this process. */
   readonly uid?: number | undefined;
 }
 
@@ -54,7 +56,7 @@ const CONTENT_FAULTS: Readonly<Record<OwnBondFault, readonly [string, string]>> 
 
 async function openFile(path: string): Promise<FileHandle> {
   try {
-    // A pipe must not keep us waiting.
+    // Non-blocking, because the path may be a pipe.
     return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
@@ -69,7 +71,7 @@ async function openFile(path: string): Promise<FileHandle> {
 async function readOwnFile(path: string, uid: number | undefined): Promise<string> {
   const file = await openFile(path);
   try {
-    // Of what is open, not of the name: nobody can exchange it in between.
+    // Of the open file, not of the path, so that the file cannot be exchanged in between.
     const stats = await file.stat();
     if (!stats.isFile()) throw new BondFileError('not-a-file', 'no regular file', 'a file');
     if (uid !== undefined && stats.uid !== uid) {
@@ -93,8 +95,8 @@ async function readOwnFile(path: string, uid: number | undefined): Promise<strin
 }
 
 /**
- * The bond in a file of mode 0600 (or 0400) of our own user, for this network, with a certificate that
- * verifies and holds, and without the coin's own key. Rejects with a BondFileError.
+ * Reads a bond from a file of mode 0600 (or 0400) that belongs to our user. The bond must be for this
+ * network, with a valid certificate, and without the coin's own key. Rejects with a BondFileError.
  */
 export async function readBondFile(path: string, options: BondFileOptions): Promise<OwnBond> {
   const text = await readOwnFile(path, options.uid ?? process.geteuid?.());

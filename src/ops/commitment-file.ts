@@ -1,33 +1,33 @@
 /**
  * The file of used PoDLE commitments (`cmtdata/commitmentlist`, docs/protocol.md, section 10.5): one
- * per line, lower-case hex. Only ever appended to, so that a crash costs at most the line it tore; the
- * original's and other peers' files are read as they are.
+ * per line, lower-case hex. The file is only appended to, so a crash damages at most the last line.
+ * Files of the original and of joinmarket-ng are read too.
  */
 import { mkdir, open, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { syncFolder } from './state-file.js';
 
 const READ_BYTES = 65_536;
-/** Longer lines are nobody's commitments; their rest is skipped. */
+/** Longer lines are not commitments; the rest of such a line is skipped. */
 const MAX_LINE = 256;
 
 export interface CommitmentFile {
-  /** Any spelling: of either case, with or without `P` in front and blanks around. */
+  /** In any form: upper or lower case, with or without a leading `P` and blanks around. */
   has(commitment: string): boolean;
   /**
-   * Resolves to whether it was new, once it would survive a power cut. Rejects with the error of the
-   * file system (it is still remembered, and written with the next one), or a RangeError for text that
-   * is no commitment.
+   * Resolves to whether it was new, after it was synced to disk. Rejects with the error of the file
+   * system (the commitment is still remembered, and written with the next one), or with a RangeError
+   * for text that is not a commitment.
    */
   add(commitment: string): Promise<boolean>;
   readonly size: number;
-  /** Lines at the opening that were no commitments: torn ones, or somebody else's. */
+  /** Lines that were not commitments when the file was opened, for example damaged ones. */
   readonly ignoredLines: number;
-  /** Writes what is left and closes. */
+  /** Writes the rest and closes. */
   close(): Promise<void>;
 }
 
-/** 64 lower-case hex digits; undefined for text that is no commitment. */
+/** 64 lower-case hex digits; undefined for text that is not a commitment. */
 export function canonicalCommitment(text: string): string | undefined {
   const match = /^\s*P?([0-9a-fA-F]{64})\s*$/.exec(text);
   return match?.[1]?.toLowerCase();
@@ -36,7 +36,7 @@ export function canonicalCommitment(text: string): string | undefined {
 interface Contents {
   readonly known: Set<string>;
   readonly ignored: number;
-  /** Whether the next line must begin with a line feed. */
+  /** Whether the last line has no line feed, so that the next write must begin with one. */
   readonly torn: boolean;
 }
 
@@ -67,8 +67,8 @@ async function readAll(file: FileHandle): Promise<Contents> {
 }
 
 /**
- * Opens the file, made with mode 0600 (folders 0700) when missing. Rejects with the error of the file
- * system.
+ * Opens the file; creates it with mode 0600 (folders 0700) if it is missing. Rejects with the error of
+ * the file system.
  */
 export async function openCommitmentFile(path: string): Promise<CommitmentFile> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -76,7 +76,7 @@ export async function openCommitmentFile(path: string): Promise<CommitmentFile> 
   let contents: Contents;
   try {
     contents = await readAll(file);
-    // A file that is lost with its name is of no use, however well its lines are written.
+    // The folder is synced too, otherwise a power cut could lose the new file's name.
     await syncFolder(dirname(path));
   } catch (error) {
     await file.close();
@@ -88,7 +88,7 @@ export async function openCommitmentFile(path: string): Promise<CommitmentFile> 
   let writing: Promise<void> = Promise.resolve();
   let closed: Promise<void> | undefined;
 
-  /** All lines that wait, in one write and one sync. */
+  /** All waiting lines, in one write and one sync. */
   async function write(): Promise<void> {
     const lines = unwritten;
     if (lines.length === 0) return;
@@ -99,7 +99,7 @@ export async function openCommitmentFile(path: string): Promise<CommitmentFile> 
       await file.datasync();
       torn = false;
     } catch (error) {
-      // Some of it may stand there, cut off anywhere.
+      // A part may have been written, cut anywhere.
       torn = true;
       unwritten = [...lines, ...unwritten];
       throw error;
@@ -119,7 +119,7 @@ export async function openCommitmentFile(path: string): Promise<CommitmentFile> 
         known.add(commitment);
         unwritten.push(commitment);
       }
-      // Also for a known one: it may wait for its writing still.
+      // Also for a known commitment: it may not be written yet.
       writing = writing.catch(() => {}).then(write);
       await writing;
       return isNew;

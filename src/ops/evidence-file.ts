@@ -1,6 +1,6 @@
 /**
- * Evidence of the directory audit, one JSON object a line. Only ever appended to; when the file is
- * full it becomes `<name>.1` and a new one begins, so at most two files of that size exist.
+ * Evidence of the directory audit, one JSON object per line. The file is only appended to. A full file
+ * is renamed to `<name>.1` and a new one begins, so at most two files of that size exist.
  */
 import { appendFile, chmod, mkdir, open, rename, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -10,14 +10,14 @@ export interface EvidenceFileOptions {
   readonly path: string;
   /** Bytes at which the file is rotated. Default 262,144. */
   readonly maxBytes?: number;
-  /** The file cannot be written: told once until it can again. */
+  /** The file cannot be written. Called once, and again only after a success. */
   readonly onError: (error: unknown) => void;
 }
 
 export interface EvidenceFile<T> {
-  /** Writes one record soon, in order. Dropped when the disk is so slow that 1,000 wait. */
+  /** Writes one record soon, in order. Drops it when 1,000 records wait because the disk is slow. */
   append(record: T): void;
-  /** Resolves when all is written; never rejects. */
+  /** Resolves when all records are written; never rejects. */
   close(): Promise<void>;
 }
 
@@ -33,7 +33,7 @@ async function sizeOf(path: string): Promise<number> {
   }
 }
 
-/** A file that others could read before is theirs no more. */
+/** Makes a file private that other users could read. */
 async function makePrivate(path: string): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   const file = await open(path, 'a', MODE);
@@ -41,7 +41,7 @@ async function makePrivate(path: string): Promise<void> {
   await chmod(path, MODE);
 }
 
-/** Whether the last line is whole; a power cut may have ended it anywhere. */
+/** Whether the last line is complete; a power cut may have cut it. */
 async function endsInLine(path: string, size: number): Promise<boolean> {
   if (size === 0) return true;
   const file = await open(path, 'r');
@@ -68,7 +68,7 @@ export function openEvidenceFile<T extends object>(options: EvidenceFileOptions)
       await rename(path, `${path}.1`);
       await makePrivate(path);
     }
-    // Behind half a line the record would be lost with it.
+    // Appended to a cut line, the record would be lost with it.
     const whole = await endsInLine(path, await sizeOf(path));
     await appendFile(path, whole ? batch : `\n${batch}`, { mode: MODE, flush: true });
   }
@@ -100,16 +100,16 @@ export function openEvidenceFile<T extends object>(options: EvidenceFileOptions)
 }
 
 /**
- * The records of both files, oldest first. What does not parse is skipped: a power cut may have cut a
- * line. Rejects with the error of the file system.
- * @param parse undefined for what is no record
+ * The records of both files, oldest first. Skips lines that cannot be parsed, since a power cut may
+ * have cut one. Rejects with the error of the file system.
+ * @param parse undefined for a value that is not a record
  */
 export async function readEvidenceFile<T>(
   path: string,
   parse: (value: unknown) => T | undefined,
 ): Promise<readonly T[]> {
   const files = await Promise.all(
-    // Twice the size: a batch is never cut to fit.
+    // Twice the size, so that a batch always fits.
     [`${path}.1`, path].map((file) => readStateFile(file, 2 * MAX_BYTES)),
   );
   return files.flatMap((bytes) =>

@@ -1,12 +1,12 @@
-/** What the exit code of a program says. */
+/** The exit codes of the programs. */
 export const ExitCode = {
-  /** All went well. */
+  /** Success. */
   OK: 0,
-  /** It failed, for a reason that is none of the others. */
+  /** A failure without a code of its own. */
   FAILED: 1,
   /** The command line or the configuration is wrong. */
   USAGE: 2,
-  /** A service that it needs cannot be reached (Tor, a directory). */
+  /** A needed service cannot be reached (Tor, a directory). */
   UNREACHABLE: 3,
 } as const;
 
@@ -19,12 +19,12 @@ function isExitCode(value: unknown): value is ExitCode {
 }
 
 /**
- * The exit code for an error that ends a program: its own `exitCode` property when it has one
- * (ConfigError: 2), else that of its cause, else 1.
+ * The exit code for an error that ends a program: its `exitCode` property if it has one (ConfigError:
+ * 2), else that of its cause, else 1.
  */
 export function exitCodeOf(error: unknown): ExitCode {
   let current = error;
-  // An error may name itself as its cause; five levels are more than anybody wraps.
+  // An error may be its own cause; no error is wrapped more than five times.
   for (let depth = 0; depth < 5 && current instanceof Error; depth += 1) {
     if ('exitCode' in current && isExitCode(current.exitCode)) return current.exitCode;
     current = current.cause;

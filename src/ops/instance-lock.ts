@@ -1,24 +1,27 @@
 /**
- * One program at a time on something: a file that its owner keeps locked (flock(2)) and that names the
- * owner. The kernel gives the lock back when the owner ends, however it ends, and keeps apart programs of
- * two containers that share the folder, whose process ids say nothing to each other.
+ * Ensures that one program at a time uses something: its owner keeps a file locked (flock(2)) that
+ * names the owner. The kernel releases the lock when the owner ends, for any reason. The lock also
+ * works between two containers that share the folder, whose process ids are unrelated.
  *
  * Node.js has no flock(2). The program flock(1) locks the open file that it inherits from this process,
- * and the lock stays with the file when flock(1) has ended.
+ * and the lock stays with the open file after flock(1) has ended.
  */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
 import { ownMark, readMark } from '../handover/process-mark.js';
 
-/** `readLock` holds the lock for a moment, which must not keep a program from its start. */
+/**
+ * `readLock` holds the lock for a moment. A program that starts then must wait for it instead of giving
+ * up.
+ */
 const ATTEMPTS = 3;
 const PAUSE_MS = 200;
 /** The exit code of flock(1) when another process has the lock. */
 const IS_HELD = 1;
 /** A lock file has about 100 characters. */
 const MAX_LOCK_BYTES = 500;
-/** A pipe must not keep the caller waiting. */
+/** Non-blocking, because the path may be a pipe. */
 const FLAGS = constants.O_NONBLOCK | constants.O_NOFOLLOW;
 
 /** Another process has the lock, or the file is not a lock. */
@@ -26,7 +29,10 @@ export class LockedError extends Error {
   override readonly name = 'LockedError';
   constructor(
     readonly path: string,
-    /** Undefined when the file does not say, or when the number means nothing here (another container). */
+    /**
+     * Undefined when the file does not contain it, or when the number has no meaning here (another
+     * container).
+     */
     readonly pid: number | undefined,
   ) {
     super(`${path} is locked by ${pid === undefined ? 'another program' : `process ${pid}`}`);
@@ -34,7 +40,7 @@ export class LockedError extends Error {
 }
 
 export interface InstanceLock {
-  /** Gives it back. The file stays, empty: removing it could remove another program's lock. */
+  /** Releases the lock. The file stays, empty: removing it could remove another program's lock. */
   release(): Promise<void>;
 }
 
@@ -42,10 +48,13 @@ export type LockState =
   | { readonly state: 'free' }
   /** `pid` is undefined where the owner runs in another container. */
   | { readonly state: 'held'; readonly pid: number | undefined }
-  /** The file holds something else than the name of an owner. */
+  /** The file contains something other than the name of an owner. */
   | { readonly state: 'foreign' };
 
-/** Locks an open file, or says that another process has it. Undefined where flock(1) cannot be used. */
+/**
+ * Locks an open file, or reports that another process has the lock. Undefined where flock(1) cannot be
+ * used.
+ */
 function tryToLock(file: FileHandle): Promise<boolean | undefined> {
   return new Promise((resolve) => {
     const child = spawn('flock', ['-n', '3'], {
@@ -74,21 +83,21 @@ async function textOf(file: FileHandle): Promise<string> {
   return buffer.toString('utf8', 0, bytesRead);
 }
 
-/** Whether the lock could be had, and who has it. Locks the file where it could. */
+/** Whether the lock was free, and its owner if not. Takes the lock if it was free. */
 async function stateOf(file: FileHandle): Promise<LockState> {
   const isOurs = await lockFile(file);
   const text = await textOf(file);
   const owner = await readMark(text);
   if (owner === undefined && text !== '') return { state: 'foreign' };
   const pid = owner?.isLocal === true && owner.runs ? owner.pid : undefined;
-  // Without flock(1) the process id has to do.
+  // Without flock(1) the process id must be enough.
   const isFree = isOurs ?? pid === undefined;
   return isFree ? { state: 'free' } : { state: 'held', pid };
 }
 
 /**
- * Looks at the lock of an existing file, for somebody who does not want it. Rejects with the error of
- * the system when the file cannot be opened.
+ * Reads the lock of an existing file without taking it. Rejects with the error of the system when the
+ * file cannot be opened.
  */
 export async function readLock(path: string): Promise<LockState> {
   const file = await open(path, FLAGS | constants.O_RDONLY);
@@ -100,8 +109,8 @@ export async function readLock(path: string): Promise<LockState> {
 }
 
 /**
- * Takes the lock; the folder exists. Rejects with a LockedError when another process has it, or with the
- * error of the system.
+ * Takes the lock. The folder must exist. Rejects with a LockedError when another process has the lock,
+ * or with the error of the system.
  */
 export async function lockInstance(path: string): Promise<InstanceLock> {
   const file = await open(path, FLAGS | constants.O_RDWR | constants.O_CREAT, 0o600);

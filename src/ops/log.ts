@@ -9,22 +9,22 @@ import { shownLine } from '../kit/shown-text.js';
 export type LevelName = 'DEBUG' | 'INFO' | 'WARNING' | 'ERROR';
 
 /**
- * How a line looks: `json` for programs, `pretty` for a terminal, `journal` for systemd's journal
- * (plain text behind a priority that journalctl understands, so that `journalctl -p warning` works).
+ * The format of a line: `json` for programs, `pretty` for a terminal, `journal` for systemd's journal
+ * (plain text after a priority, so that `journalctl -p warning` works).
  */
 export type LogFormat = 'json' | 'pretty' | 'journal';
 
 export interface LogOptions {
   readonly level: LevelName;
-  /** Default: what suits standard error. */
+  /** Default: the format that suits standard error. */
   readonly format?: LogFormat | undefined;
   /** Colours, in the `pretty` format only. Default true; the variable NO_COLOR turns it off. */
   readonly color?: boolean | undefined;
-  /** Where the lines go instead of standard error. */
+  /** Destination of the lines instead of standard error. */
   readonly write?: ((line: string) => void) | undefined;
 }
 
-/** A log whose level can be changed while it runs. */
+/** A log whose level can be changed at runtime. */
 export interface ProgramLog extends Log {
   setLevel(level: LevelName): void;
 }
@@ -40,12 +40,12 @@ const JOURNAL_PRIORITY: ReadonlyMap<number, string> = new Map([
 ]);
 
 const STDERR = 2;
-/** Kept for a disk that takes nothing now; further lines are lost. */
+/** Bytes kept while the disk accepts none; further lines are lost. */
 const MAX_KEPT_CHARS = 65_536;
 
 /**
- * Standard error as a sink. A full disk costs lines and nothing else; a reader that has gone is told to
- * whoever listens to `process.stderr`.
+ * Standard error as a sink. A full disk loses lines and has no other effect; a closed reader is
+ * reported to the listeners of `process.stderr`.
  */
 function standardError(): DestinationStream {
   const sink = pino.destination({ dest: STDERR, sync: true, maxLength: MAX_KEPT_CHARS });
@@ -71,7 +71,7 @@ function formatFor(env: NodeJS.ProcessEnv): LogFormat {
   return isJournal(env['JOURNAL_STREAM']) ? 'journal' : 'json';
 }
 
-/** Turns pino's JSON lines into text, at once: a stream in between could lose lines at the end. */
+/** Turns pino's JSON lines into text, synchronously: a stream in between could lose the last lines. */
 function textStream(
   sink: DestinationStream,
   format: Exclude<LogFormat, 'json'>,
@@ -107,8 +107,8 @@ function cleanFields(fields: LogFields): LogFields {
 }
 
 /**
- * Creates the log. Lines are written synchronously, so none is lost when the process ends; text that
- * may come from a stranger cannot forge a line.
+ * Creates the log. Lines are written synchronously, so none is lost when the process ends. Untrusted
+ * text in a line cannot forge another line.
  */
 export function createLog(options: LogOptions): ProgramLog {
   const { write } = options;
@@ -117,7 +117,7 @@ export function createLog(options: LogOptions): ProgramLog {
   const stream = format === 'json' ? sink : textStream(sink, format, options.color ?? true);
   const logger = pino(
     {
-      // Neither process id nor host name: the latter names the machine to whoever reads the log.
+      // Without process id and host name: the host name would reveal the machine to readers of the log.
       base: null,
       level: PINO_LEVELS[options.level],
       timestamp: pino.stdTimeFunctions.isoTime,

@@ -1,4 +1,7 @@
-/** Counts and gauges in Prometheus's form. Only sums: never a nick, an onion or who talks to whom. */
+/**
+ * Counters and gauges in Prometheus's format. Only sums: no nick, no onion, and not which peer talks to
+ * which.
+ */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 const PREFIX = 'onionmc_';
@@ -13,20 +16,20 @@ export interface HistogramMetric {
 
 /** The metrics of one program. Names get the prefix `onionmc_`. */
 export interface Metrics {
-  /** Something that only grows. Label values must come from a fixed set, never from a peer. */
+  /** A counter. Label values must come from a fixed set, never from a peer. */
   counter(name: string, help: string, labels?: readonly string[]): CounterMetric;
-  /** Something that is read when asked for; left out while it is undefined. */
+  /** A gauge, read on each request; left out while it is undefined. */
   gauge(name: string, help: string, read: () => number | undefined): void;
-  /** The same, one for each value of a label. */
+  /** The same with one value for each value of a label. */
   gauges(
     name: string,
     help: string,
     label: string,
     read: () => Readonly<Record<string, number>>,
   ): void;
-  /** A sum that is kept elsewhere and read when asked for; it must never fall. */
+  /** A counter that is kept elsewhere and read on each request; it must never fall. */
   total(name: string, help: string, read: () => number): void;
-  /** The same, one sum for each value of a label. */
+  /** The same with one sum for each value of a label. */
   totals(
     name: string,
     help: string,
@@ -35,7 +38,7 @@ export interface Metrics {
   ): void;
   histogram(name: string, help: string, buckets: readonly number[]): HistogramMetric;
   readonly contentType: string;
-  /** All of them as text. */
+  /** All metrics as text. */
   text(): Promise<string>;
 }
 

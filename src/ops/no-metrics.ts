@@ -1,4 +1,4 @@
-/** The metrics of a program that nobody can ask for them: the package that keeps them is not loaded. */
+/** Metrics for a program without a metrics page: the metrics package is not loaded. */
 import type { Metrics } from './metrics.js';
 
 export const NO_METRICS: Metrics = {

@@ -1,7 +1,7 @@
 /**
- * Tells systemd how the service is (`Type=notify`). Node has no datagram unix sockets, so each message
- * goes through the program `systemd-notify`; as that is a child, the unit needs `NotifyAccess=all`.
- * Everything here is a no-op outside systemd (`NOTIFY_SOCKET` unset).
+ * Reports the state of the service to systemd (`Type=notify`). Node has no datagram unix sockets, so
+ * each message is sent by the program `systemd-notify`; because that is a child process, the unit needs
+ * `NotifyAccess=all`. All functions do nothing outside systemd (`NOTIFY_SOCKET` unset).
  */
 import { execFile } from 'node:child_process';
 import type { Log } from '../channel/log.js';
@@ -10,17 +10,17 @@ import { shownLine } from '../kit/shown-text.js';
 import { errorFields } from '../kit/error-text.js';
 
 export interface Notifier {
-  /** The service does its work: peers can be served. */
+  /** The service is ready: peers can be served. */
   ready(status?: string): void;
   /** One line for `systemctl status`. */
   status(text: string): void;
   /** A reload begins; call `ready` when it is done. */
   reloading(): void;
-  /** Another process is the service from now on; resolves when systemd has read it. */
+  /** Another process is the service from now on; resolves when systemd has read the message. */
   mainProcess(pid: number): Promise<void>;
-  /** The service is on its way down. */
+  /** The service is stopping. */
   stopping(): void;
-  /** Sends nothing more of its own accord; resolves when what was asked for has been sent. */
+  /** Sends no further watchdog messages; resolves when all requested messages were sent. */
   close(): Promise<void>;
 }
 
@@ -32,9 +32,9 @@ export interface NotifierOptions {
 }
 
 const PROGRAM = 'systemd-notify';
-/** systemd-notify waits until systemd has read the message; it never should take longer. */
+/** systemd-notify waits until systemd has read the message, which is quick. */
 const SEND_TIMEOUT_MS = 5000;
-/** Messages waiting for their turn; more come only when systemd hangs. */
+/** Most messages in the queue; more come only when systemd hangs. */
 const MAX_WAITING = 16;
 
 const silentNotifier: Notifier = {
@@ -46,7 +46,10 @@ const silentNotifier: Notifier = {
   close: () => Promise.resolve(),
 };
 
-/** How often `WATCHDOG=1` is due: half of what systemd waits; undefined when it does not (sd_watchdog_enabled(3)). */
+/**
+ * Interval of `WATCHDOG=1`: half of systemd's timeout; undefined without a watchdog
+ * (sd_watchdog_enabled(3)).
+ */
 function watchdogInterval(env: NodeJS.ProcessEnv): number | undefined {
   const micros = Number(env['WATCHDOG_USEC'] ?? '');
   const pid = env['WATCHDOG_PID'];
@@ -56,8 +59,8 @@ function watchdogInterval(env: NodeJS.ProcessEnv): number | undefined {
 }
 
 /**
- * Connects to systemd as its environment says. While a watchdog is asked for (`WatchdogSec=`), it is
- * fed from the first `ready` on, by a timer of the event loop: when that hangs, systemd restarts us.
+ * Connects to systemd as the environment says. With a watchdog (`WatchdogSec=`), a timer of the event
+ * loop sends `WATCHDOG=1` from the first `ready` on: when the loop hangs, systemd restarts the service.
  */
 export function createNotifier({ log, clock, env = process.env }: NotifierOptions): Notifier {
   if (env['NOTIFY_SOCKET'] === undefined || env['NOTIFY_SOCKET'] === '') return silentNotifier;
@@ -105,7 +108,7 @@ export function createNotifier({ log, clock, env = process.env }: NotifierOption
     status: (text) => send(`STATUS=${shownLine(text)}`),
     reloading: () => send('RELOADING=1'),
     mainProcess(pid) {
-      // The new one feeds the watchdog.
+      // The new process sends the watchdog messages.
       cancelWatchdog?.();
       send(`MAINPID=${pid}`, 'READY=1');
       return queue;

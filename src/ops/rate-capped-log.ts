@@ -2,16 +2,16 @@ import type { Log, LogFields } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
 
 export interface RateCap {
-  /** Lines with the same level and text that pass within one window. Default 5. */
+  /** Lines with the same level and text that pass in one window. Default 5. */
   readonly lines?: number;
   /** Length of a window in milliseconds. Default 60,000. */
   readonly windowMs?: number;
-  /** Different texts counted at a time; further ones share one count. Default 256. */
+  /** Different texts counted at a time; all others share one count. Default 256. */
   readonly texts?: number;
 }
 
 export interface RateCappedLog extends Log {
-  /** Says what is still held back and frees the timers. */
+  /** Logs how many lines are held back and frees the timers. */
   close(): void;
 }
 
@@ -20,15 +20,15 @@ type Level = 'debug' | 'info' | 'warn' | 'error';
 interface Bucket {
   passed: number;
   held: number;
-  /** Ends the window: says what was held back. */
+  /** Ends the window: logs how many lines were held back. */
   readonly finish: () => void;
   readonly cancel: () => void;
 }
 
 /**
- * A log that lets a repeated line through only a few times a minute, and says at the end of the
- * minute how often it was held back; so a flood from outside cannot fill the disk. Lines are the
- * same when level and text are; their fields do not count, so keep what varies in the fields.
+ * A log that passes a repeated line only a few times a minute, and logs at the end of the minute how
+ * many were held back. So a flood of messages cannot fill the disk. Lines are the same when level and
+ * text are; fields are not compared, so put varying values into fields.
  */
 export function createRateCappedLog(log: Log, clock: Clock, cap: RateCap = {}): RateCappedLog {
   const { lines = 5, windowMs = 60_000, texts = 256 } = cap;

@@ -1,60 +1,66 @@
-/** How a program ends: signals, the order in which its parts stop, and the deadline. */
+/** How a program stops: signals, the order of its parts, and the deadline. */
 import type { Log } from '../channel/log.js';
 import { errorFields } from '../kit/error-text.js';
 import { ExitCode } from './exit.js';
 
-/** The part of `process` that is used; a test passes its own. */
+/** The part of `process` that is used; tests pass their own. */
 export interface ProcessPort {
   on(signal: NodeJS.Signals, listener: () => void): unknown;
   off(signal: NodeJS.Signals, listener: () => void): unknown;
   exit(code: number): void;
 }
 
-/** Calls `fn` once after `ms` milliseconds; returns the cancellation. */
+/** Calls `fn` once after `ms` milliseconds; returns a function that cancels it. */
 export type Timer = (ms: number, fn: () => void) => () => void;
 
 export interface ShutdownOptions {
   readonly log: Log;
-  /** SIGHUP: re-read what can change without dropping a peer. Without it SIGHUP ends the program. */
+  /** SIGHUP: re-read what can change without a disconnect. Without it SIGHUP ends the program. */
   readonly onReload?: (() => void | Promise<void>) | undefined;
-  /** SIGUSR2: let a new process go on. */
+  /** SIGUSR2: hand over to a new process. */
   readonly onUpgrade?: (() => void) | undefined;
-  /** Called at once when stopping begins, before any part stops. */
+  /** Called when stopping begins, before any part stops. */
   readonly onStopping?: (() => void) | undefined;
-  /** Longest time for all parts together, in milliseconds. Default 4,500, so that 5 s hold in sum. */
+  /**
+   * Longest time for all parts together, in milliseconds. Default 4,500, so that stopping takes less
+   * than 5 s.
+   */
   readonly deadlineMs?: number;
-  /** Longest time that one part keeps the next waiting, in milliseconds. Default 2,000. */
+  /** Longest time that one part delays the next, in milliseconds. Default 2,000. */
   readonly stepMs?: number;
   readonly process?: ProcessPort;
   readonly timer?: Timer;
 }
 
 export interface Shutdown {
-  /** Aborted as soon as stopping begins: pass it to whatever takes long to start. */
+  /** Aborted when stopping begins: pass it to slow start-up steps. */
   readonly signal: AbortSignal;
   /**
-   * Registers a part that must be stopped. The last one registered stops first, as parts are built
-   * upon earlier ones. Returns the removal, for a part that ended by itself.
+   * Registers a part that must be stopped. The last one registered stops first, since later parts
+   * depend on earlier ones. Returns a function that removes it, for a part that ended by itself.
    */
   onStop(name: string, stop: () => void | Promise<void>): () => void;
-  /** Stops everything and exits with `code` (default 0). Later calls wait for the first. */
+  /** Stops everything and exits with `code` (default 0). Later calls wait for the first one. */
   stop(code?: ExitCode): Promise<void>;
-  /** Signals wait from now on, while an upgrade decides which process they are for. */
+  /** Holds signals back while an upgrade decides which process they are for. */
   suspend(): SuspendedSignals;
-  /** Exits at once, stopping nothing: another process goes on with all parts. */
+  /** Exits at once without stopping any part: another process continues with them. */
   leave(): void;
-  /** Takes the signal handlers away without stopping anything. */
+  /** Removes the signal handlers without stopping anything. */
   close(): void;
 }
 
 export interface SuspendedSignals {
-  /** Those that came meanwhile, in order. */
+  /** The signals held back, in order. */
   readonly came: readonly NodeJS.Signals[];
-  /** Acts on them, and on all further ones as ever. */
+  /** Acts on the signals held back, and on further ones at once. */
   resume(): void;
 }
 
-/** Unlike the clock's, this timer keeps the process alive: a part that hangs must not end it silently. */
+/**
+ * Unlike those of the clock, this timer keeps the process alive: a part that hangs must not end it
+ * silently.
+ */
 const processTimer: Timer = (ms, fn) => {
   const timer = setTimeout(fn, ms);
   return () => clearTimeout(timer);
@@ -66,8 +72,9 @@ interface Part {
 }
 
 /**
- * Installs the signal handlers. SIGTERM or SIGINT stops the parts in order and exits 0 within 5
- * seconds, whatever hangs; further ones change nothing, since npm and shells may deliver one twice.
+ * Installs the signal handlers. SIGTERM or SIGINT stops the parts in order and exits with 0 within 5
+ * seconds, even when a part hangs. Further ones are ignored, since npm and shells may deliver one
+ * twice.
  */
 export function createShutdown(options: ShutdownOptions): Shutdown {
   const { log, deadlineMs = 4500, stepMs = 2000, timer = processTimer } = options;
@@ -145,7 +152,7 @@ export function createShutdown(options: ShutdownOptions): Shutdown {
     if (stopping === undefined) options.onUpgrade?.();
   };
 
-  /** Undefined while signals are acted on as they come. */
+  /** Undefined while signals are acted on at once. */
   let suspended: NodeJS.Signals[] | undefined;
 
   const actions = [

@@ -1,12 +1,11 @@
-/** Small files of a program's own state: never half-written, never readable by others. */
+/** Small state files of a program: written atomically, not readable by other users. */
 import { randomBytes } from 'node:crypto';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * Replaces a file in one step: after a crash it holds the old content or the new, whole. Mode 0600;
- * missing folders are made with mode 0700. Rejects with the error of the file system; the old file is
- * then untouched.
+ * Replaces a file atomically: after a crash it has the old content or the new one. Mode 0600; missing
+ * folders get mode 0700. Rejects with the error of the file system; the old file is then unchanged.
  */
 export async function writeStateFile(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
@@ -28,7 +27,7 @@ export async function writeStateFile(path: string, content: string | Uint8Array)
   await syncFolder(folder);
 }
 
-/** Makes what was created or renamed in a folder survive a power cut. */
+/** Syncs a folder, so that new or renamed files in it survive a power cut. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');
   try {
@@ -48,7 +47,7 @@ export class StateFileTooLargeError extends Error {
 }
 
 /**
- * The bytes of a file of at most `maxBytes`; undefined when there is none. Rejects with a
+ * The bytes of a file of at most `maxBytes`; undefined when it does not exist. Rejects with a
  * StateFileTooLargeError or the error of the file system.
  */
 export async function readStateFile(

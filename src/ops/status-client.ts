@@ -1,10 +1,13 @@
-/** Asks the status page of a directory, or whatever listens at its address: bounded in time and size. */
+/**
+ * Requests the status page of a directory, or whatever listens at its address; bounded in time and
+ * size.
+ */
 import { request, type IncomingMessage } from 'node:http';
 import { errorText } from '../kit/shown-text.js';
 
-/** Longest for all of it: connection, headers and body. */
+/** Longest time for connection, headers and body together. */
 export const STATUS_TIMEOUT_MS = 5_000;
-/** The page of a busy directory has some 3 kB. */
+/** The page of a busy directory has about 3 kB. */
 export const MAX_STATUS_BYTES = 262_144;
 const MAX_HEADER_BYTES = 16_384;
 
@@ -17,12 +20,15 @@ export type StatusAnswer =
     }
   /** Nothing listens there. */
   | { readonly kind: 'nobody'; readonly why: string }
-  /** It took the connection, or did not refuse it, and says nothing: a program that hangs, or is stopped. */
+  /**
+   * The address accepted the connection, or did not refuse it, and sent nothing: a program that hangs
+   * or is stopped.
+   */
   | { readonly kind: 'silent'; readonly why: string }
-  /** What listens there is no status page. `why` can be shown as it is. */
+  /** The listener is not a status page. `why` is safe to show. */
   | { readonly kind: 'stranger'; readonly why: string };
 
-/** The page of `status_host` and `status_port`, seen from this machine: a wildcard is no address to ask. */
+/** The URL for `status_host` and `status_port`, from this machine: a wildcard address is replaced. */
 export function statusBase(host: string, port: number): URL {
   const plain = host.replace(/^\[(.*)\]$/, '$1');
   const at = plain === '0.0.0.0' ? '127.0.0.1' : plain === '::' ? '::1' : plain;
@@ -30,7 +36,7 @@ export function statusBase(host: string, port: number): URL {
 }
 
 export interface StatusQuestion {
-  /** `http://host:port`; a path in it is not used. */
+  /** `http://host:port`; a path in it is ignored. */
   readonly base: URL;
   readonly path: '/status' | '/healthz';
   readonly signal?: AbortSignal | undefined;
@@ -61,8 +67,8 @@ function failed(error: Error): StatusAnswer {
 }
 
 /**
- * One question, one answer; no redirect is followed. Never rejects: what is no status page is said in
- * words. At most `MAX_STATUS_BYTES` of a body are read, then the connection is cut.
+ * Sends one request; redirects are not followed. Never rejects: the result says in words what is wrong.
+ * Reads at most `MAX_STATUS_BYTES` of a body, then closes the connection.
  */
 export function askStatus(question: StatusQuestion): Promise<StatusAnswer> {
   const { base, path, signal, timeoutMs = STATUS_TIMEOUT_MS } = question;

@@ -1,4 +1,4 @@
-/** The operator's HTTP page of a program: `/healthz`, `/metrics`, `/status`. Read only. */
+/** The operator's HTTP page of a program: `/healthz`, `/metrics`, `/status`. Read-only. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Log } from '../channel/log.js';
 import { handleOf, type NativeHandle } from '../handover/native-handle.js';
@@ -9,7 +9,7 @@ import { errorFields } from '../kit/error-text.js';
 import { ExitCode } from './exit.js';
 import type { Metrics } from './metrics.js';
 
-/** Whether the program does its work, and if not, why (one line). */
+/** Whether the program works, and the reason if it does not (one line). */
 export interface Health {
   readonly ok: boolean;
   readonly reason?: string;
@@ -21,8 +21,8 @@ export interface StatusServerOptions {
   /** Port to listen on (`[DIRECTORY] status_port`); 0 = no server. */
   readonly port: number;
   /**
-   * Names by which it may be asked besides `host` and this machine's own (`[DIRECTORY] status_hosts`),
-   * as `canonicalHost` gives them.
+   * Names under which it may be reached in addition to `host` and this machine's own (`[DIRECTORY]
+   * status_hosts`), as `canonicalHost` returns them.
    */
   readonly hosts?: readonly string[];
   /** For `/healthz`: 200 when ok, else 503. */
@@ -31,22 +31,22 @@ export interface StatusServerOptions {
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
   readonly log: Log;
-  /** Goes on with the listener of another process, if that is at the same address. */
+  /** Continues with the listener of another process, if that has the same address. */
   readonly inherited?: Parcels | undefined;
 }
 
 export interface StatusServer {
   readonly host: string;
   readonly port: number;
-  /** Listens from now on, where the listener is inherited. */
+  /** Starts listening on an inherited listener. */
   begin(): void;
-  /** Serves on while it is held. */
+  /** Continues to serve while it is held. */
   readonly move: Movable;
   /** Closes the listener and every connection. */
   close(): Promise<void>;
 }
 
-/** The page cannot be served at the configured address. A program that meets it exits with 2. */
+/** The page cannot be served at the configured address. The program then exits with code 2. */
 export class StatusAddressError extends Error {
   override readonly name = 'StatusAddressError';
   readonly exitCode = ExitCode.USAGE;
@@ -153,7 +153,7 @@ export async function startStatusServer(
       connectionsCheckingInterval: 1000,
     },
     (request, response) => {
-      // A body is of no use here; reading it away would be work for whoever sends it.
+      // Request bodies have no use here; reading one would be work at the sender's choice.
       if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false;
       answerTo(request, options)
         .catch((error: unknown) => {

@@ -1,6 +1,6 @@
 /**
- * The systemd unit of a directory, filled in for one machine: the shipped file with the paths of this
- * program, of Node.js and of the data directory, and the user that owns it.
+ * The systemd unit of a directory for one machine: the shipped file with the paths of this program, of
+ * Node.js and of the data directory, and the user that owns it.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -9,19 +9,19 @@ import { fileURLToPath } from 'node:url';
 import { ExitCode } from './exit.js';
 import { accountOf, barrierTo, NEW_ACCOUNT } from './user-access.js';
 
-/** The folder of this package: `src/ops` and `dist/ops` are both two levels below it. */
+/** The root of this package: `src/ops` and `dist/ops` are both two levels below it. */
 export function packageRoot(): string {
   return fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 }
 export const UNIT_NAME = 'onionmc-directory.service';
 
-/** What the shipped unit says, and the filled one replaces. */
+/** Values in the shipped unit that are replaced. */
 const SHIPPED_ROOT = '/opt/onionmc';
 const SHIPPED_START = /^ExecStart=node .*main\.js directory --datadir .*$/m;
 const SHIPPED_STATE = /^StateDirectory=.*$/m;
 /** Folders that `ProtectHome=yes` hides. */
 const HOMES = /^\/(?:home|root|run\/user)(?:\/|$)/;
-/** A folder that systemd makes and hands to the service (`StateDirectory=`). */
+/** A folder that systemd creates for the service (`StateDirectory=`). */
 const STATE_FOLDER = /^\/var\/lib\/([A-Za-z0-9][A-Za-z0-9_.-]{0,30})$/;
 
 /** The unit cannot be written, or must not be. */
@@ -38,25 +38,25 @@ export interface UnitPlace {
   /** Absolute. */
   readonly datadir: string;
   /**
-   * The user who owns the data directory; not needed for `/var/lib/NAME`, which gets a user of its
-   * own that exists only while the service runs.
+   * The user who owns the data directory. Not needed for `/var/lib/NAME`, which gets a user that exists
+   * only while the service runs.
    */
   readonly user: string | undefined;
 }
 
-/** One word of `ExecStart=`: quoted, and without specifiers or variables. */
+/** One word of `ExecStart=`: quoted, with specifiers and variables escaped. */
 function word(text: string): string {
   const escaped = text.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%').replaceAll('$', '$$$$');
   return /[\s'"\\;]/.test(text) ? `"${escaped}"` : escaped;
 }
 
-/** A path of another setting: specifiers only, and quotes. */
+/** A path in another setting: quoted, with specifiers escaped. */
 function path(text: string): string {
   const escaped = text.replace(/[\\"]/g, '\\$&').replaceAll('%', '%%');
   return /[\s'"\\:]/.test(text) ? `"${escaped}"` : escaped;
 }
 
-/** Replaces one setting, or takes it out; the shipped unit must have it. */
+/** Replaces or removes one setting, which the shipped unit must have. */
 function replaceSetting(unit: string, name: string, value: string | undefined): string {
   const line = new RegExp(`^${name}=.*\\n`, 'm');
   if (!line.test(unit)) throw new UnitError(`the shipped unit has no ${name}=`);
@@ -83,7 +83,7 @@ function withStaticUser(unit: string, place: UnitPlace): string {
   );
 }
 
-/** The filled unit. Throws a UnitError when the place cannot be served by one. */
+/** The filled unit. Throws a UnitError when a unit cannot serve this place. */
 export function fillUnit(shipped: string, place: UnitPlace): string {
   const { root, node, datadir } = place;
   for (const value of [root, node, datadir]) {
@@ -110,7 +110,7 @@ const NEEDS = { read: 'be read', search: 'be entered', execute: 'be read and run
 
 /**
  * What the user of the unit cannot use, one line each with its fix: Node.js, this program, its packages
- * and the data directory. A service would end at its start.
+ * and the data directory. The service would fail at its start.
  */
 export async function unreachableParts(place: UnitPlace): Promise<readonly string[]> {
   const { root, node, datadir, user } = place;
@@ -147,8 +147,9 @@ export function shippedUnit(): Promise<string> {
 }
 
 /**
- * Puts the unit into `dir`, which exists (mode 0644). A file that is there already is left alone; resolves to
- * whether one was written. Rejects with a UnitError when another text is there, or none may be.
+ * Writes the unit into `dir`, which must exist (mode 0644). Does not change a file that exists;
+ * resolves to whether it wrote one. Rejects with a UnitError when another text is there, or when no
+ * unit may be written.
  */
 export async function installUnit(unit: string, dir: string): Promise<boolean> {
   const file = join(dir, UNIT_NAME);

@@ -1,24 +1,24 @@
 /**
  * Whether another user of this machine can read a file or start a program, by owner, group and mode of
- * each folder on the way (access control lists are not looked at).
+ * each folder on the path. Access control lists are ignored.
  */
 import { readFile, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** A user as the kernel sees it. */
+/** A user in the kernel's terms. */
 export interface Account {
-  /** Undefined for a user that does not exist yet, such as the one systemd makes (`DynamicUser=`). */
+  /** Undefined for a user that does not exist yet, such as one of systemd (`DynamicUser=`). */
   readonly uid: number | undefined;
   readonly gids: ReadonlySet<number>;
 }
 
-/** What keeps a user from a file. */
+/** Why a user cannot use a file. */
 export interface Barrier {
-  /** The file, or the first folder on the way to it. */
+  /** The file, or the first folder on its path that denies access. */
   readonly path: string;
   /** Permission bits. */
   readonly mode: number;
-  /** What the user would need there. */
+  /** The permission that the user lacks. */
   readonly needs: 'read' | 'search' | 'execute';
 }
 
@@ -31,7 +31,7 @@ async function entries(file: string): Promise<readonly (readonly string[])[]> {
   return text.split('\n').map((line) => line.split(':'));
 }
 
-/** The account of `/etc/passwd` and `/etc/group` with that name, or with that number as its name. */
+/** The account in `/etc/passwd` and `/etc/group` with that name or number. */
 export async function accountOf(user: string): Promise<Account> {
   const known = (await entries('/etc/passwd')).find(([name, , id]) => name === user || id === user);
   const [name = user, , uid = user, gid] = known ?? [];
@@ -57,8 +57,8 @@ async function barrierAt(
 }
 
 /**
- * What keeps the account from using a file; undefined when nothing does, or when the file is not there.
- * Symbolic links are followed.
+ * Why the account cannot use a file; undefined when it can, or when the file does not exist. Symbolic
+ * links are followed.
  */
 export async function barrierTo(
   account: Account,
@@ -73,7 +73,7 @@ export async function barrierTo(
     if (path === dirname(path)) break;
   }
   for (const folder of folders) {
-    // In order: the first one is the one to mend.
+    // In order, so that the first fault is the one to fix.
     // oxlint-disable-next-line no-await-in-loop
     const barrier = await barrierAt(account, folder, 'search');
     if (barrier !== undefined) return barrier;

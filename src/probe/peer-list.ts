@@ -1,16 +1,16 @@
-/** The peer list of a directory that offers one, counted (docs/protocol.md, section 5.2). */
+/** Asks a directory for its peer list and counts it (docs/protocol.md, section 5.2). */
 import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../protocol/constants.js';
 import { parsePeerlist } from '../protocol/peerlist.js';
 import type { PeerlistCount } from './probe-result.js';
 import type { Visit } from './visit.js';
 import { waitFor, type WaitOptions } from './wait.js';
 
-/** Most nicks remembered; a list that goes on after that is cut. */
+/** Most nicks remembered. A longer list is cut. */
 const MAX_NICKS = 50_000;
-/** Nothing marks the end of a list; deployed directories pause 50 ms between two lines of it. */
+/** A list has no end mark. Deployed directories pause 50 ms between two lines of it. */
 const QUIET_MS = 2_000;
 
-/** Asks for the list. `silent` when nothing came in time; `stopped` by the signal. Never rejects. */
+/** Asks for the list. `silent` when no line came in time; `stopped` by the signal. Never rejects. */
 export async function countPeers(
   visit: Visit,
   wait: WaitOptions,
@@ -25,7 +25,7 @@ export async function countPeers(
     const stop = visit.listen(({ type, line }) => {
       if (type !== MessageType.PEERLIST) return;
       const { entries } = parsePeerlist(line);
-      // Somebody left, which is no part of the answer.
+      // A leave, which is not part of the answer.
       if (entries.length > 0 && entries.every(({ left }) => left)) return;
       lastAt = clock.now();
       for (const { nick, location, left } of entries) {
@@ -33,7 +33,7 @@ export async function countPeers(
         nicks.add(nick);
         if (location.kind !== 'not-serving') serving++;
       }
-      // A line that is not full is the last one; some send all of it in one line.
+      // A line that is not full is the last one. Some directories send the whole list in one line.
       if (entries.length !== PEERLIST_CHUNK_ENTRIES || nicks.size > MAX_NICKS) {
         settle('over');
         return;

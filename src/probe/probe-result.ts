@@ -1,31 +1,34 @@
-/** How far a probe of a directory came, and what it saw there. */
+/** The result of a probe: the stage it reached and what it found. */
 import type { Location } from '../protocol/location.js';
 
-/** What the directory said of itself in its 795. */
+/** What the 795 of the directory contains. */
 export interface Welcome {
   readonly nick: string;
-  /** As the directory wrote it; may be any text when it refused us. */
+  /** As received; any text when the directory refused the handshake. */
   readonly network: string;
-  /** Bounded; what could steer a terminal or page is written as `\uXXXX`, line feeds stay. */
+  /** Bounded and safe to show: unsafe characters are written as `\uXXXX`, line feeds stay. */
   readonly motd: string;
-  /** The program and version that the MOTD names, if it does. */
+  /** The program and version in the MOTD, if it names them. */
   readonly version: string | undefined;
   readonly features: readonly string[];
 }
 
 export interface PeerlistCount {
-  /** From asking to the last line of the answer. */
+  /** From the request to the last line of the answer. */
   readonly tookMs: number;
-  /** Different nicks, without our own. */
+  /** Different nicks, without the one of the probe. */
   readonly peers: number;
-  /** Those of them that can be dialled. */
+  /** Those of them that have a location. */
   readonly serving: number;
 }
 
 /** Messages of the relay test: from the first or the second throw-away nick to the other one. */
 export const LEGS = ['private-there', 'private-back', 'public-there', 'public-back'] as const;
 export type Leg = (typeof LEGS)[number];
-/** Milliseconds each message took; undefined for one that did not arrive. Only those that were sent. */
+/**
+ * Milliseconds each message took; undefined for one that did not arrive. Contains only the messages
+ * that were sent.
+ */
 export type LegTimes = Readonly<Partial<Record<Leg, number | undefined>>>;
 
 interface Common {
@@ -35,7 +38,7 @@ interface Common {
 }
 
 interface Answered extends Common {
-  /** Until there was a connection. */
+  /** Until the connection was established. */
   readonly dialMs: number;
   /** From our 793 to the 795. */
   readonly handshakeMs: number;
@@ -43,34 +46,37 @@ interface Answered extends Common {
 }
 
 interface Accepted extends Answered {
-  /** Absent when it is not offered or was not asked for; `silent`: offered, asked and not answered. */
+  /**
+   * Absent when the directory does not offer it or the caller did not ask for it. `silent`: the
+   * directory offered it and did not answer.
+   */
   readonly peerlist?: PeerlistCount | 'silent';
 }
 
 /**
- * The stage a probe reached, the farthest last. Everything but `accepted` and `relays` is trouble;
- * `reason` is a short text for a person that holds nothing of the directory unless it is cleaned.
+ * The stage that a probe reached, the last one at the end. All but `accepted` and `relays` are faults.
+ * `reason` is a short text for a person; text of the directory in it is safe to show.
  */
 export type ProbeResult =
-  /** The caller aborted it. */
+  /** The caller aborted the probe. */
   | (Common & { readonly outcome: 'stopped' })
-  /** No connection. `error` is what the overlay said. */
+  /** No connection. `error` is the error of the overlay. */
   | (Common & {
       readonly outcome: 'unreachable';
       readonly reason: string;
       readonly error?: unknown;
     })
-  /** A connection, and no 795 on it: closed or silent. */
+  /** A connection without a 795: it was closed, or the time ran out. */
   | (Common & { readonly outcome: 'no-answer'; readonly reason: string; readonly dialMs: number })
-  /** It answered, and is no directory of this protocol or network. */
+  /** An answer that is not from a directory of this protocol or network. */
   | (Common & { readonly outcome: 'unfit'; readonly reason: string; readonly dialMs: number })
-  /** A 795 that turns us away. */
+  /** A 795 with `accepted: false`. */
   | (Answered & { readonly outcome: 'refused' })
-  /** A 795 that lets us in; relaying was not asked for. */
+  /** An accepting 795. The relay test was not asked for. */
   | (Accepted & { readonly outcome: 'accepted' })
-  /** It let us in, but not the second nick that the relay test needs. */
+  /** The directory accepted the first nick, but not the second one of the relay test. */
   | (Accepted & { readonly outcome: 'relay-untested'; readonly reason: string })
-  /** It accepts but does not relay: nothing arrived. */
+  /** The directory accepts peers but relays nothing: no message arrived. */
   | (Accepted & { readonly outcome: 'accepts-only'; readonly legs: LegTimes })
   /** Some messages arrived, others did not. */
   | (Accepted & { readonly outcome: 'relays-in-part'; readonly legs: LegTimes })
@@ -78,7 +84,7 @@ export type ProbeResult =
 
 export type ProbeOutcome = ProbeResult['outcome'];
 
-/** Whether all that was asked for went well. */
+/** Whether all stages that were asked for succeeded. */
 export function isFine(result: ProbeResult): boolean {
   return result.outcome === 'accepted' || result.outcome === 'relays';
 }
@@ -90,7 +96,7 @@ function missing(legs: LegTimes): string {
     .join(', ');
 }
 
-/** The outcome in a few words, for a table or a log; one line. */
+/** The outcome in a few words on one line, for a table or a log. */
 export function outcomeText(result: ProbeResult): string {
   switch (result.outcome) {
     case 'stopped':

@@ -1,7 +1,7 @@
 /**
- * A probe of one directory, of whatever implementation, from outside: what a stranger finds who comes
- * with a throw-away nick, and with a second one for the relay test. Each nick has a connection and,
- * over Tor, a circuit of its own.
+ * Probes a directory of any implementation from outside, as any peer can: under a nick that is used
+ * only for this, and a second one for the relay test. Each nick has its own connection and, over Tor,
+ * its own circuit.
  */
 import type { Clock, Dialer } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
@@ -22,9 +22,9 @@ export type {
   Welcome,
 } from './probe-result.js';
 
-/** Longest each stage may take, in milliseconds. */
+/** Longest time of each stage, in milliseconds. */
 export interface ProbeDeadlines {
-  /** Until there is a connection; Tor itself gives up after 120 s. */
+  /** Until the connection is established. Tor itself gives up after 120 s. */
   readonly dialMs: number;
   readonly handshakeMs: number;
   readonly peerlistMs: number;
@@ -45,13 +45,13 @@ export interface ProbeOptions {
   readonly network: Network;
   /**
    * - `none`: handshake only
-   * - `private`: private messages between two nicks; no peer sees them
-   * - `all`: and one public message of each, which all peers receive
+   * - `private`: private messages between the two nicks; no other peer sees them
+   * - `all`: also one public message of each nick, which all peers receive
    */
   readonly relay: 'none' | 'private' | 'all';
-  /** Whether to ask for the peer list where the directory offers it. */
+  /** Whether to ask for the peer list if the directory offers it. */
   readonly peerlist: boolean;
-  /** A fresh key for each throw-away nick. */
+  /** Makes a new key for each nick. */
   readonly newNickKey: () => NickKey;
   readonly clock: Clock;
   readonly signal: AbortSignal;
@@ -59,7 +59,7 @@ export interface ProbeOptions {
   readonly deadlines?: ProbeDeadlines;
 }
 
-/** What a probe found, before it is stamped with location and duration. */
+/** A result without location and duration, which are added at the end. */
 type Found = ProbeResult extends infer R
   ? R extends ProbeResult
     ? Omit<R, 'location' | 'tookMs'>
@@ -116,8 +116,8 @@ function come(options: ProbeOptions): ReturnType<typeof visitDirectory> {
 }
 
 /**
- * Probes a directory. Never rejects on what the network or the directory does; every stage has a
- * deadline, and nothing is open or running when it resolves.
+ * Probes a directory. Never rejects because of the network or the directory. Every stage has a
+ * deadline, and nothing is open or running when the promise resolves.
  */
 export async function probeDirectory(options: ProbeOptions): Promise<ProbeResult> {
   const { clock, location } = options;

@@ -1,10 +1,10 @@
 /**
- * Messages between two throw-away nicks at one directory.
+ * Sends messages between two nicks of the probe at one directory.
  *
- * The private ones are `!error` messages, signed as any other: receivers only log them. The public
- * one is `!cancel` of an offer that was never made: every deployed directory relays it, and no
- * deployed peer answers, shows or keeps it. (`!orderbook` would make every maker answer, `!hp2` fills
- * blacklists, unknown words are not relayed everywhere; docs/protocol.md, sections 6.2, 8.)
+ * The private ones are `!error` messages, signed as any other; receivers only log them. The public one
+ * is `!cancel` of an offer that never existed: every deployed directory relays it, and no deployed peer
+ * answers, shows or stores it. (`!orderbook` would make every maker answer, `!hp2` fills blacklists,
+ * and some directories do not relay unknown words; docs/protocol.md, sections 6.2, 8.)
  */
 import type { Clock } from '../channel/ports.js';
 import { MessageType } from '../protocol/constants.js';
@@ -36,15 +36,16 @@ function publicly(leg: Leg, from: Visit, to: Visit): Message {
   return { leg, from, to, type: MessageType.PUBMSG, payload };
 }
 
-/** Resolves after a while, or at once when aborted. */
+/** Resolves after `ms` milliseconds, or at once when aborted. */
 async function pause(clock: Clock, signal: AbortSignal, ms: number): Promise<void> {
   await waitFor<never>({ clock, signal, withinMs: ms }, () => {});
 }
 
 /**
- * Sends one message each way, and says how long each took; what has not arrived after half the time
- * goes once more. A message counts only when it arrives byte for byte. Never rejects.
- * @param aloud whether to say something in public, too
+ * Sends one message in each direction and measures how long each took. A message that has not arrived
+ * after half the time is sent again. A message counts only when it arrives byte for byte. Never
+ * rejects.
+ * @param aloud whether to also send public messages
  */
 export async function testRelay(
   first: Visit,

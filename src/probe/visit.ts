@@ -1,6 +1,6 @@
 /**
- * One throw-away nick at a directory: dial, handshake, and the open line after it (docs/protocol.md,
- * sections 3.1 to 3.3). Understands every deployed dialect; acts on none of the numbers that are never
+ * One connection of a probe: dial, handshake, and the open connection after it (docs/protocol.md,
+ * sections 3.1 to 3.3). Understands every deployed directory; ignores the type numbers that are never
  * legitimate on the wire.
  */
 import { HANDSHAKE_FAULTS } from '../channel/directories/session.js';
@@ -16,7 +16,7 @@ import type { NickKey } from '../protocol/nick.js';
 import type { Welcome } from './probe-result.js';
 import { waitFor } from './wait.js';
 
-/** A probe writes a handful of lines; a directory may send a whole network's traffic. */
+/** A probe writes a few lines. A directory may send the traffic of a whole network. */
 const LIMITS = { sendQueueBytes: 200_000, junkPerMinute: 100 };
 const TIMINGS = { stallMs: 30_000 };
 
@@ -27,29 +27,29 @@ export interface VisitOptions {
   readonly nickKey: NickKey;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  /** Until there is a connection. */
+  /** Until the connection is established. */
   readonly dialMs: number;
   /** From our 793 to the 795. */
   readonly handshakeMs: number;
 }
 
-/** An accepted nick. */
+/** A connection whose nick the directory accepted. */
 export interface Visit {
   readonly nickKey: NickKey;
   readonly welcome: Welcome;
   readonly dialMs: number;
   readonly handshakeMs: number;
-  /** False when the connection is gone. */
+  /** False when the connection has ended. */
   send(type: number, payload: string): boolean;
-  /** Tells what comes from now on, until the returned function is called. */
+  /** Calls `onEnvelope` for each line from now on, until the returned function is called. */
   listen(onEnvelope: (envelope: Envelope) => void): () => void;
-  /** Resolves when the connection is over. */
+  /** Resolves when the connection has ended. */
   readonly over: Promise<string>;
-  /** Closes at once; resolves when it is closed. */
+  /** Closes at once; resolves when the connection is closed. */
   leave(): Promise<void>;
 }
 
-/** Why there is no visit. */
+/** Why there is no session. */
 export type VisitFailure =
   | { readonly outcome: 'stopped' }
   | { readonly outcome: 'unreachable'; readonly reason: string; readonly error?: unknown }
@@ -71,7 +71,7 @@ const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
 const VERSION_LINE = /^JOINMARKET(?: NG)? VERSION:[ \t]*(\S.{0,79})/im;
 
-/** The program and version in a MOTD of one of the deployed kinds (section 3.5). */
+/** The program and version in a MOTD of a deployed program (section 3.5). */
 export function versionIn(motd: string): string | undefined {
   const [line, version] = VERSION_LINE.exec(motd) ?? [];
   if (line === undefined || version === undefined) return undefined;
@@ -96,7 +96,7 @@ type Dialled =
   | { readonly end: 'late' }
   | { readonly end: 'stopped' };
 
-/** A connection whose lines go to whoever listens. */
+/** A connection whose lines go to the current listeners. */
 interface Line {
   readonly peer: LinePeer;
   readonly over: Promise<string>;
@@ -142,7 +142,7 @@ async function dial({
       signal: attempt.signal,
       isolation: `probe:${nickKey.nick}`,
     });
-    // In the turn in which it was handed over, as its contract asks.
+    // In the turn in which the overlay handed the connection over, as its contract demands.
     const line = lineOver(connection, clock);
     if (!attempt.signal.aborted) return { end: 'done', line };
     line.peer.drop('too late');
@@ -172,7 +172,7 @@ async function shakeHands(
     const listener = ({ type, line: payload }: Envelope): void => {
       if (type === MessageType.HANDSHAKE) settle({ kind: 'peer' });
       else if (type === MessageType.DN_HANDSHAKE) settle({ kind: 'directory', payload });
-      // All else before a 795 means nothing.
+      // Other lines before a 795 are ignored.
     };
     line.listeners.add(listener);
     void line.over.then((reason) => settle({ kind: 'closed', reason }));
@@ -227,7 +227,7 @@ function visitOn(
   };
 }
 
-/** Comes in under a throw-away nick that serves nothing. Never rejects; leaves nothing open on failure. */
+/** Connects under a nick that declares no location. Never rejects; leaves nothing open on failure. */
 export async function visitDirectory(options: VisitOptions): Promise<VisitOutcome> {
   const { clock } = options;
   const startedAt = clock.now();

@@ -1,4 +1,4 @@
-/** One bounded wait of a probe. */
+/** A bounded wait of a probe. */
 import type { Clock } from '../channel/ports.js';
 
 export interface WaitOptions {
@@ -7,15 +7,15 @@ export interface WaitOptions {
   readonly withinMs: number;
 }
 
-/** `late`: the deadline came first; `stopped`: the signal did. */
+/** `late`: the deadline came first; `stopped`: the signal came first. */
 export type Waited<T> =
   | { readonly end: 'done'; readonly value: T }
   | { readonly end: 'late' }
   | { readonly end: 'stopped' };
 
 /**
- * Waits until `begin` has settled it, the deadline comes or the signal is aborted. Whichever is
- * first, timer and listener are freed, and what `begin` returned is called. Never rejects.
+ * Waits until `begin` calls its argument, the deadline passes or the signal aborts. It then frees timer
+ * and listener and calls the function that `begin` returned. Never rejects.
  */
 export function waitFor<T>(
   { clock, signal, withinMs }: WaitOptions,
@@ -40,7 +40,7 @@ export function waitFor<T>(
     const cancel = clock.after(withinMs, () => finish({ end: 'late' }));
     signal.addEventListener('abort', stopped, { once: true });
     free = begin((value) => finish({ end: 'done', value }));
-    // Settled from inside `begin`, which had returned nothing yet.
+    // `begin` called its argument before it returned.
     if (over) free?.();
   });
 }

@@ -4,13 +4,13 @@
 import { fail, ok, type Parsed } from './result.js';
 
 export interface CommandRule {
-  /** May be said to everybody in a pubmsg. */
+  /** May be sent in a public message. */
   readonly public: boolean;
   /** May begin a private message. */
   readonly private: boolean;
-  /** Its argument is one NaCl ciphertext in base64. */
+  /** Its argument is one NaCl box in base64. */
   readonly encrypted: boolean;
-  /** Fewest arguments; further ones are tolerated (section 9.4, 9.5). */
+  /** Fewest arguments; further ones are ignored (section 9.4, 9.5). */
   readonly minArgs: number;
 }
 
@@ -40,7 +40,7 @@ export const COMMANDS = {
   orderbook: { public: true, private: true, encrypted: false, minArgs: 0 },
   hp2: { public: true, private: true, encrypted: false, minArgs: 1 },
   cancel: { public: true, private: false, encrypted: false, minArgs: 1 },
-  /** Only inside a private offer message, never first. */
+  /** Only after an offer in a private message, never first. */
   tbond: { public: false, private: false, encrypted: false, minArgs: 1 },
   reloffer: OFFER,
   absoffer: OFFER,
@@ -60,20 +60,20 @@ export function isOfferType(word: string): word is OfferType {
   return (OFFER_TYPES as readonly string[]).includes(word);
 }
 
-/** One command of a text; `name` may be unknown, its receiver ignores it then. */
+/** One command of a text. `name` may be unknown; the receiver then ignores the command. */
 export interface Command {
   readonly name: string;
   readonly args: readonly string[];
 }
 
-/** More commands than this in one message are nobody's offers; the message is dropped. */
+/** Most commands in one message. A message with more is dropped; no legitimate one has as many. */
 export const MAX_COMMANDS = 100;
 
 export type CommandsFault = 'command-empty' | 'commands-too-many';
 
 /**
- * Splits `word arg arg!word arg` (no leading `!`) into commands. Extra `!` in front and between are
- * skipped, as are doubled blanks.
+ * Splits `word arg arg!word arg` (without a leading `!`) into commands. Extra `!` and doubled blanks
+ * are skipped.
  */
 export function parseCommands(text: string): Parsed<readonly Command[], CommandsFault> {
   const commands: Command[] = [];

@@ -1,9 +1,9 @@
 /**
- * NaCl boxes, the encryption of `auth`, `ioauth`, `tx` and `sig` (docs/protocol.md, section 9.2).
- * Keys are X25519; public ones travel as 64 hex digits in `fill` and `pubkey`. A box travels as
- * base64 of nonce (24 bytes), Poly1305 tag (16) and ciphertext.
+ * NaCl boxes, the encryption of `auth`, `ioauth`, `tx` and `sig` (docs/protocol.md, section 9.2). Keys
+ * are X25519; public ones travel as 64 hex digits in `fill` and `pubkey`. A box travels as base64 of
+ * nonce (24 bytes), Poly1305 tag (16) and ciphertext.
  *
- * Not `tweetnacl`: version 1.0.3 ends an ES module that esbuild 0.28.2 bundled
+ * `tweetnacl` is not used: its version 1.0.3 ends an ES module that esbuild 0.28.2 bundled
  * (findings/esbuild-esm-tweetnacl.sh).
  */
 import { hsalsa, xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
@@ -16,21 +16,21 @@ import { fail, ok, type Parsed } from './result.js';
 const KEY_BYTES = 32;
 const NONCE_BYTES = 24;
 const TAG_BYTES = 16;
-/** No line that a peer accepts holds more (section 1.2). */
+/** A longer box does not fit any line that peers accept (section 1.2). */
 const MAX_BOX_CHARS = 40_000;
 /** The constant of Salsa20 for keys of 32 bytes. */
 const SIGMA = utf8ToBytes('expand 32-byte k');
-/** What deployed peers put into boxes: hex, base64, addresses and separators. */
+/** What deployed peers encrypt: hex, base64, addresses and separators. */
 const PLAINTEXT = /^[ -~]+$/;
 
-/** Cryptographically random bytes as an argument. */
+/** A source of cryptographically random bytes. */
 export type RandomBytes = (count: number) => Uint8Array;
 
-/** One side's X25519 keys. A maker makes fresh ones for each `fill`, a taker for each round. */
+/** The X25519 keys of one side. A maker makes new ones for each `fill`, a taker for each round. */
 export interface BoxKeyPair {
   /** 32 bytes. */
   readonly secretKey: Uint8Array;
-  /** 64 lower-case hex digits, as it travels; the maker's is what `ioauth` signs (section 9.5). */
+  /** 64 lower-case hex digits, as sent. `ioauth` signs the maker's (section 9.5). */
   readonly publicKeyHex: string;
 }
 
@@ -40,7 +40,7 @@ export function boxKeyPair(secretKey: Uint8Array): BoxKeyPair {
   return { secretKey, publicKeyHex: bytesToHex(x25519.getPublicKey(secretKey)) };
 }
 
-/** Fresh keys; draws 32 bytes. */
+/** A new key pair; draws 32 random bytes. */
 export function createBoxKeyPair(randomBytes: RandomBytes): BoxKeyPair {
   return boxKeyPair(randomBytes(KEY_BYTES));
 }
@@ -49,7 +49,7 @@ const words = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.slice().
 
 /**
  * The key of both directions: HSalsa20 of the X25519 secret. Undefined for points of small order, with
- * which every secret is zero.
+ * which the secret is always zero.
  */
 function sharedKey(secretKey: Uint8Array, theirPublicKey: Uint8Array): Uint8Array | undefined {
   let secret: Uint8Array;
@@ -63,7 +63,7 @@ function sharedKey(secretKey: Uint8Array, theirPublicKey: Uint8Array): Uint8Arra
   return new Uint8Array(key.buffer);
 }
 
-/** Undefined for a box that was not made with this key. */
+/** Undefined unless the box was made with this key. */
 function open(key: Uint8Array, nonce: Uint8Array, box: Uint8Array): Uint8Array | undefined {
   try {
     return xsalsa20poly1305(key, nonce).decrypt(box);
@@ -75,27 +75,27 @@ function open(key: Uint8Array, nonce: Uint8Array, box: Uint8Array): Uint8Array |
 export type BoxKeyFault = 'box-key-form' | 'box-key-weak';
 export type BoxFault = 'box-form' | 'box-forged' | 'box-text';
 
-/** The two directions between two key pairs; the same key serves both (section 9.2). */
+/** Encryption in both directions between two key pairs; both use the same key (section 9.2). */
 export interface BoxSession {
   /** The other side's key in lower-case hex. */
   readonly theirPublicKeyHex: string;
   /**
-   * Base64 of a box around a text, for the only argument of an encrypted command. Draws a nonce of
-   * 24 bytes. Throws a RangeError for a text that is empty or not printable ASCII.
+   * Encrypts a text: base64 of a box, the only argument of an encrypted command. Draws a nonce of 24
+   * bytes. Throws a RangeError for a text that is empty or not printable ASCII.
    */
   encrypt(text: string, randomBytes: RandomBytes): string;
   /**
-   * Opens a box. Give it the arguments of the command: deployed receivers join all of them.
-   * `box-forged` when it was not made with the two keys; `box-text` when it holds other bytes than
-   * printable ASCII, or none.
+   * Opens a box. Takes all arguments of the command, because deployed receivers join them. `box-forged`
+   * when the box was not made with these two keys; `box-text` when its content is empty or not
+   * printable ASCII.
    */
   decrypt(args: readonly string[]): Parsed<string, BoxFault>;
 }
 
 /**
- * Agrees on a key with somebody whose public key arrived as text, of either case. `box-key-form`
- * unless that is 64 hex digits; `box-key-weak` for the few keys with which everybody agrees on the
- * same secret (points of small order): such a box hides nothing.
+ * Derives the common key from our key pair and the other side's public key (hex in either case).
+ * `box-key-form` unless that is 64 hex digits; `box-key-weak` for points of small order, with which the
+ * common key is known to everyone.
  */
 export function openBoxSession(
   own: BoxKeyPair,

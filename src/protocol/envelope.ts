@@ -6,9 +6,9 @@ import { hasTooManyParts } from './json-parts.js';
 import { fail, ok, type Parsed } from './result.js';
 
 export interface Envelope {
-  /** Any integer; unknown numbers are the receiver's to ignore (section 2). */
+  /** Any integer. Receivers ignore unknown numbers (section 2). */
   readonly type: number;
-  /** The payload; for handshakes JSON text once more. */
+  /** The payload; for a handshake this is JSON text. */
   readonly line: string;
 }
 
@@ -18,8 +18,8 @@ export type EnvelopeFault =
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Decodes one line without its terminator. Blanks around the object and further keys are accepted, as
- * long as all its values together have no more than 100 members, items and nestings.
+ * Decodes one line without its terminator. Accepts blanks around the object and further keys, if the
+ * whole text has at most 100 members, items and levels.
  */
 export function decodeEnvelope(bytes: Uint8Array): Parsed<Envelope, EnvelopeFault> {
   let text: string;
@@ -43,7 +43,7 @@ export function decodeEnvelope(bytes: Uint8Array): Parsed<Envelope, EnvelopeFaul
   return ok({ type, line });
 }
 
-// Everything outside printable ASCII is escaped, as Python's writer does.
+// Everything but printable ASCII is escaped, as Python does.
 const NOT_PRINTABLE_ASCII = /[^ -~]/g;
 
 /** A JSON string literal in pure ASCII, byte for byte what Python's `json.dumps` writes. */
@@ -56,7 +56,10 @@ export function asciiJsonString(text: string): string {
 
 type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json };
 
-/** JSON text in pure ASCII with one blank after `:` and `,`, as Python's `json.dumps` writes it. */
+/**
+ * JSON text in pure ASCII with one blank after `:` and `,`, byte for byte what Python's `json.dumps`
+ * writes.
+ */
 export function asciiJson(value: Json): string {
   if (typeof value === 'string') return asciiJsonString(value);
   if (typeof value !== 'object' || value === null) return JSON.stringify(value);
@@ -70,14 +73,14 @@ function isArray(value: object): value is readonly Json[] {
 }
 
 /**
- * One line ready to be sent, CRLF included, pure ASCII: its length is its size in bytes.
- * The caller checks the size where the payload is not its own (`fitsOneLine`).
+ * One line to send, CRLF included, in pure ASCII: its length is its size in bytes. When the payload
+ * comes from elsewhere, the caller checks its size (`fitsOneLine`).
  */
 export function encodeEnvelope(type: number, line: string): string {
   return `{"type": ${type}, "line": ${asciiJsonString(line)}}\r\n`;
 }
 
-/** Whether an encoded line may leave: at most 39,998 bytes and CRLF (section 1.2). */
+/** Whether an encoded line may be sent: at most 39,998 bytes and CRLF (section 1.2). */
 export function fitsOneLine(encoded: string): boolean {
   return encoded.length <= MAX_SENT_LINE_BYTES + 2;
 }

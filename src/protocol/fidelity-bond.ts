@@ -1,7 +1,7 @@
 /**
  * Fidelity bond proofs, the argument of `tbond` (docs/protocol.md, sections 8.5 and 11). The key of a
- * time-locked coin certifies a key, and that one signs the two nicks.
- * Directories do not check them; whether the coin exists is the caller's to ask the chain.
+ * time-locked coin certifies another key, which signs the two nicks. Directories do not verify them.
+ * The caller asks the chain whether the coin exists.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -16,24 +16,29 @@ const PROOF_CHARS = 336;
 const SIGNATURE_FIELD = 72;
 const DER_HEADER = 0x30;
 const BLOCKS_PER_PERIOD = 2016;
-/** Blocks of grace, so that a certificate made just before a period's end is not one period short. */
+/**
+ * Margin in blocks, so that a certificate made just before the end of a period does not expire with it.
+ */
 const TIP_MARGIN = 2;
-/** Seconds of a year, as the value formula counts them. */
+/** Seconds of a year in the value formula. */
 const YEAR_SECONDS = 60 * 60 * 24 * 365.2425;
 
 /** Certificate expiry, difficulty period and lock time are u16 and u32. */
 const MAX_U16 = 0xffff;
 const MAX_U32 = 0xffff_ffff;
 
-/** A proof as it was read; nothing of it is verified yet. Hex is lower case. */
+/** A parsed proof. Nothing in it is verified yet. Hex is lower case. */
 export interface FidelityBondProof {
-  /** DER without its padding, signed by the certified key over the two nicks. */
+  /** DER without padding: the certified key over the two nicks. */
   readonly nickSignature: Uint8Array;
-  /** DER without its padding, signed by the coin's key over the certified key and its expiry. */
+  /** DER without padding: the coin's key over the certified key and its expiry. */
   readonly certSignature: Uint8Array;
   /** The certified key, compressed; 66 digits. */
   readonly certPublicKeyHex: string;
-  /** The difficulty period (2,016 blocks each) until which the certificate holds; see `certExpired`. */
+  /**
+   * Number of the last difficulty period (2,016 blocks) in which the certificate is valid; see
+   * `certExpired`.
+   */
   readonly certExpiry: number;
   /** The coin's key, compressed; 66 digits. */
   readonly utxoPublicKeyHex: string;
@@ -45,7 +50,7 @@ export interface FidelityBondProof {
 
 export type BondFormFault = 'bond-base64' | 'bond-length' | 'bond-signature-header' | 'bond-key';
 
-/** Finds the DER header where the original does: at the first 0x30 of the field (section 11.1). */
+/** Finds the DER header as the original does: at the first 0x30 of the field (section 11.1). */
 function unpadSignature(field: Uint8Array): Uint8Array | undefined {
   const start = field.indexOf(DER_HEADER);
   return start === -1 ? undefined : field.slice(start);
@@ -53,7 +58,7 @@ function unpadSignature(field: Uint8Array): Uint8Array | undefined {
 
 /**
  * Reads the argument of `tbond`: exactly 336 characters of standard base64, 252 bytes, with compressed
- * keys. Costs microseconds; verifying costs milliseconds.
+ * keys. Takes microseconds; the verification takes milliseconds.
  */
 export function parseFidelityBond(text: string): Parsed<FidelityBondProof, BondFormFault> {
   if (text.length !== PROOF_CHARS) return fail('bond-length');
@@ -101,8 +106,8 @@ function certMessage(certKey: Uint8Array, expiry: number): Uint8Array {
 }
 
 /**
- * Whether the certified key signed for this maker towards this taker (section 11.2): what one taker
- * was shown proves nothing to another. One signature check.
+ * Whether the certified key signed for this maker and this taker (section 11.2). A proof for one taker
+ * is not valid for another. One signature check.
  */
 export function verifyBondNicks(
   proof: FidelityBondProof,
@@ -114,9 +119,9 @@ export function verifyBondNicks(
 }
 
 /**
- * Whether the coin's key certified the key: over its 33 bytes, or over its hex text as wallets sign
- * that only sign text (section 11.2). Says nothing of nicks, so a caller may remember the answer by
- * `bondCertificateId`. One or two signature checks.
+ * Whether the coin's key certified the key, over its 33 bytes or over its hex text, which wallets sign
+ * that can only sign text (section 11.2). Does not depend on nicks, so the caller may cache the answer
+ * by `bondCertificateId`. One or two signature checks.
  */
 export function verifyBondCertificate(proof: FidelityBondProof): boolean {
   const { certSignature, certPublicKeyHex, certExpiry, utxoPublicKeyHex } = proof;
@@ -125,7 +130,7 @@ export function verifyBondCertificate(proof: FidelityBondProof): boolean {
   );
 }
 
-/** Names everything `verifyBondCertificate` depends on; equal names have equal answers. */
+/** Identifies everything that `verifyBondCertificate` depends on: equal ids have equal answers. */
 export function bondCertificateId(proof: FidelityBondProof): string {
   const { certPublicKeyHex, certExpiry, utxoPublicKeyHex, certSignature } = proof;
   return `${certPublicKeyHex}:${certExpiry}:${utxoPublicKeyHex}:${bytesToHex(certSignature)}`;
@@ -146,17 +151,17 @@ export function verifyFidelityBond(
   return verifyBondCertificate(proof) ? ok(proof) : fail('bond-certificate');
 }
 
-/** The expiry to certify with at a chain height: the end of the next period (section 11.3). */
+/** The expiry for a certificate made at a chain height: the end of the next period (section 11.3). */
 export function certExpiryAt(tipHeight: number): number {
   return Math.floor((tipHeight + TIP_MARGIN) / BLOCKS_PER_PERIOD) + 1;
 }
 
-/** Whether a certificate no longer holds at a chain height (section 11.3). */
+/** Whether a certificate has expired at a chain height (section 11.3). */
 export function certExpired(certExpiry: number, tipHeight: number): boolean {
   return tipHeight > certExpiry * BLOCKS_PER_PERIOD;
 }
 
-/** A number as scripts push it: little-endian, as few bytes as hold it and a clear sign bit. */
+/** A number as scripts push it: little-endian, in the fewest bytes that leave the sign bit clear. */
 function pushNumber(value: number): Uint8Array {
   if (value === 0) return Uint8Array.of(0);
   if (value <= 16) return Uint8Array.of(0x50 + value);
@@ -187,11 +192,11 @@ function checkInteger(what: string, value: number, max: number): void {
   }
 }
 
-/** What a maker needs to announce a bond. Keys have 32 bytes. */
+/** What a maker needs to prove its bond. Keys have 32 bytes. */
 export interface OwnBond {
   readonly certPrivateKey: Uint8Array;
   readonly certExpiry: number;
-  /** What the coin's key signed, from `signBondCertificate` or a wallet; DER. */
+  /** The signature of the coin's key, from `signBondCertificate` or a wallet; DER. */
   readonly certSignature: Uint8Array;
   readonly utxoPublicKeyHex: string;
   readonly utxo: Outpoint;
@@ -216,7 +221,7 @@ export function signBondCertificate(
   return sign(certMessage(hexToBytes(certPublicKeyHex), certExpiry), utxoPrivateKey);
 }
 
-/** The proof of one's own bond towards one taker; sign a new one for each. */
+/** Proves a bond to one taker. Each taker needs its own proof. */
 export function proveFidelityBond(
   bond: OwnBond,
   makerNick: string,
@@ -266,15 +271,15 @@ export function formatFidelityBond(proof: FidelityBondProof): string {
   return base64.encode(bytes);
 }
 
-/** How a user values bonds (docs/protocol.md, section 13.1). */
+/** How bonds are valued (docs/protocol.md, section 13.1). */
 export interface BondPolicy {
-  /** Yearly interest as a fraction; 0.015 where nothing is configured (`interest_rate`). */
+  /** Yearly interest as a fraction; default 0.015 (`interest_rate`). */
   readonly interestRate?: number;
-  /** 1.3 where nothing is configured (`bond_value_exponent`). */
+  /** Default 1.3 (`bond_value_exponent`). */
   readonly exponent?: number;
 }
 
-/** What the value formula is told; all times in Unix seconds. */
+/** The inputs of the value formula. All times are Unix seconds. */
 export interface BondValueTerms extends BondPolicy {
   /** The coin's amount. */
   readonly satoshi: number;
@@ -286,9 +291,9 @@ export interface BondValueTerms extends BondPolicy {
 }
 
 /**
- * What a bond is worth, in satoshi to the power of the exponent (section 11.4): the interest lost while
- * it was locked, less what it could have been spent for since, at most the whole amount. 0 when the
- * lock ended long enough ago. A finite number for every finite input.
+ * The value of a bond, in satoshi to the power of the exponent (section 11.4): the interest lost during
+ * the lock, minus what could have been earned since its end, at most the whole amount. 0 when the lock
+ * ended long enough ago. A finite number for every finite input.
  */
 export function bondValue(terms: BondValueTerms): number {
   const { satoshi, confirmationTime, lockTime, now, interestRate = 0.015, exponent = 1.3 } = terms;

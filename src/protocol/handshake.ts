@@ -9,7 +9,7 @@ import { isRoutableNick } from './nick.js';
 import { isFeatureName } from './peerlist.js';
 import { fail, ok, type Parsed } from './result.js';
 
-/** What a peer says of itself (793). */
+/** The content of a peer's 793. */
 export interface PeerHandshake {
   readonly nick: string;
   readonly location: DeclaredLocation;
@@ -18,7 +18,7 @@ export interface PeerHandshake {
   readonly features: readonly string[];
 }
 
-/** What a directory answers (795). */
+/** The content of a directory's 795. */
 export interface DirectoryHandshake {
   readonly nick: string;
   readonly network: string;
@@ -27,10 +27,12 @@ export interface DirectoryHandshake {
   readonly features: readonly string[];
 }
 
-/** Not a handshake at all: nothing is answered, the connection is closed. */
+/** Not a handshake: the connection is closed without an answer. */
 export type HandshakeGarbage =
   'handshake-json' | 'handshake-keys' | 'handshake-types' | 'handshake-nick';
-/** A handshake of somebody else's protocol: answered with `accepted: false`, then closed. */
+/**
+ * A handshake of another protocol, version or network: answered with `accepted: false`, then closed.
+ */
 export type HandshakeMismatch =
   'app-name' | 'directory-flag' | 'proto-ver' | 'network' | 'location';
 
@@ -61,14 +63,14 @@ function isJsonObject(value: unknown): value is JsonObject {
 
 export interface HandshakeRules {
   readonly network: Network;
-  /** Loopback test networks also accept `127.0.0.1:port` as a location. */
+  /** Accept `127.0.0.1:port` as a location, for test networks. */
   readonly acceptLoopback: boolean;
 }
 
 /**
- * Reads a 793 payload by the rules of section 3.3 as deployed directories apply them: all seven keys
- * with their types, else garbage; then application, role, version, network and location, each of
- * which has its own reason. Extra keys and unusual feature values are ignored, up to 100 parts in all.
+ * Reads a 793 payload by the rules of section 3.3: first all seven keys with their types, then
+ * application, role, version, network and location, each with its own fault. Ignores extra keys and
+ * unusual feature values, up to 100 parts in all.
  */
 export function parsePeerHandshake(
   payload: string,
@@ -109,7 +111,7 @@ export function parsePeerHandshake(
   });
 }
 
-/** Whether a refused handshake deserves an answer, or only a closed connection. */
+/** Whether a refused handshake is answered before the connection is closed. */
 export function isMismatch(
   reason: HandshakeGarbage | HandshakeMismatch,
 ): reason is HandshakeMismatch {
@@ -152,8 +154,8 @@ export type DirectoryHandshakeFault =
   'handshake-json' | 'handshake-types' | 'app-name' | 'directory-flag' | 'proto-ver' | 'network';
 
 /**
- * Reads a 795 payload on the client's side. A refusal (`accepted: false`) is a value, not a fault;
- * everything else that rules the directory out is a fault: close and back off.
+ * Reads a 795 payload. A refusal (`accepted: false`) is a value. Everything else that makes the
+ * directory unusable is a fault: the caller closes and backs off.
  */
 export function parseDirectoryHandshake(
   payload: string,

@@ -1,14 +1,17 @@
 /**
- * A look at JSON before it is parsed: to parse 40 kB of brackets takes thirty times as long as a string
- * of that size, and anybody can send them.
+ * Counts the parts of JSON before it is parsed: parsing 40 kB of brackets takes thirty times as long as
+ * parsing a string of that size, and any peer can send them.
  */
 
-/** Nestings, members and items that a text may have; those of deployed peers have a dozen. */
+/** Most levels, members and items of a text. Those of deployed peers have a dozen. */
 const MAX_PARTS = 100;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
-/** The place of the quote that ends the string whose text begins at `from`; the end where none does. */
+/**
+ * The index of the quote that ends the string whose text begins at `from`; the end of the text if there
+ * is none.
+ */
 function endOfString(text: string, from: number): number {
   for (let at = from; ; at++) {
     at = text.indexOf('"', at);
@@ -19,10 +22,10 @@ function endOfString(text: string, from: number): number {
   }
 }
 
-/** Whether JSON text has more than 100 nestings, members and items together. Never throws. */
+/** Whether JSON text has more than 100 levels, members and items together. Never throws. */
 export function hasTooManyParts(text: string): boolean {
   let parts = 0;
-  // Fewer characters cannot hold more.
+  // A text with fewer characters cannot have more parts.
   for (let at = 0; at < text.length && parts + text.length - at > MAX_PARTS; at++) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) at = endOfString(text, at + 1);

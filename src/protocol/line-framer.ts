@@ -1,32 +1,31 @@
 /**
- * Cuts a byte stream into lines (docs/protocol.md, section 1): LF ends a line, one CR before it is
- * dropped, and a line longer than the bound ends the conversation before anything is parsed.
+ * Splits a byte stream into lines (docs/protocol.md, section 1). LF ends a line, one CR before it is
+ * removed. A line above the bound ends the connection before anything is parsed.
  */
 import { MAX_LINE_BYTES } from './constants.js';
 
 const LF = 0x0a;
 const CR = 0x0d;
-/** Small first buffer for a half line; it doubles up to the bound. */
+/** Size of the first buffer for a partial line; it doubles up to the bound. */
 const FIRST_PENDING_BYTES = 512;
-/** Shared by all framers that hold nothing: a directory has thousands of them. */
+/** Shared by all framers without a partial line: a directory has thousands of them. */
 const EMPTY = new Uint8Array(0);
 
 export interface LineFramer {
   /**
-   * Feeds bytes; calls `onLine` for every complete line, terminator stripped. A line is a view that
-   * is valid only during the call. `onLine` may return false to stop (the connection is gone): the
-   * rest of the chunk is then dropped.
-   * Returns false when a line exceeded the bound: the connection must be dropped; the framer has
-   * freed its buffer and ignores all further input.
+   * Feeds bytes; calls `onLine` for every complete line, without its terminator. A line is a view that
+   * is valid only during the call. `onLine` may return false to stop (the connection has ended); the
+   * rest of the chunk is then dropped. Returns false when a line exceeded the bound: the caller drops
+   * the connection; the framer has freed its buffer and ignores all further input.
    */
   push(chunk: Uint8Array, onLine: (line: Uint8Array) => boolean | void): boolean;
-  /** Bytes of the unfinished line held back. */
+  /** Bytes of the partial line. */
   readonly pendingBytes: number;
-  /** A copy of them. Given to a fresh framer, it goes on where this one is. */
+  /** A copy of the partial line. A new framer that is fed with it continues where this one is. */
   pending(): Uint8Array;
 }
 
-/** A class because its methods are then shared: a directory has one framer per connection. */
+/** A class, so that framers share their methods: a directory has one framer per connection. */
 class ByteLineFramer implements LineFramer {
   readonly #maxBytes: number;
   #pending: Uint8Array = EMPTY;
@@ -93,7 +92,7 @@ class ByteLineFramer implements LineFramer {
     return false;
   }
 
-  /** A half line may hold one byte more than the bound, if that byte can still be the CR. */
+  /** A partial line may have one byte more than the bound, if that byte can still be the CR. */
   #fits(bytes: Uint8Array): boolean {
     const total = this.#held + bytes.length;
     if (total <= this.#maxBytes) return true;

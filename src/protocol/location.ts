@@ -9,12 +9,12 @@ import { fail, ok, type Parsed } from './result.js';
 
 export { isLoopbackHost };
 
-/** Somewhere a peer can be dialled. */
+/** An address that can be dialled. */
 export type Location =
   | { readonly kind: 'onion'; readonly host: string; readonly port: number }
   | { readonly kind: 'loopback'; readonly host: string; readonly port: number };
 
-/** What a peer declares in its handshake: a place to dial it, or that it serves nothing. */
+/** What a peer declares in its handshake: a location, or that it serves none. */
 export type DeclaredLocation = Location | { readonly kind: 'not-serving' };
 
 export const NOT_SERVING: DeclaredLocation = { kind: 'not-serving' };
@@ -23,7 +23,7 @@ export type LocationFault =
   | 'location-empty'
   | 'location-port'
   | 'location-host'
-  /** A dot behind `.onion`: Tor takes that for an ordinary name, and exit relays would look it up. */
+  /** A dot after `.onion`: Tor takes that for an ordinary name, and exit relays would look it up. */
   | 'onion-dot'
   | 'onion-length'
   | 'onion-alphabet'
@@ -97,7 +97,7 @@ export function parseDeclaredLocation(text: string): Parsed<DeclaredLocation, Lo
   return text === NOT_SERVING_ONION ? ok(NOT_SERVING) : parseLocation(text);
 }
 
-/** The string that travels: `host:port`, or `NOT-SERVING-ONION`. */
+/** The text that is sent: `host:port`, or `NOT-SERVING-ONION`. */
 export function formatLocation(location: DeclaredLocation): string {
   return location.kind === 'not-serving' ? NOT_SERVING_ONION : `${location.host}:${location.port}`;
 }

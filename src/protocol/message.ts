@@ -1,5 +1,5 @@
 /**
- * Payloads of types 685 and 687 (docs/protocol.md, section 6.1) and the signatures of private ones
+ * Payloads of types 685 and 687 (docs/protocol.md, section 6.1) and the signatures of private messages
  * (sections 7.2 to 7.4).
  */
 import {
@@ -16,17 +16,17 @@ import { signText, verifyText } from './signature.js';
 
 const PUBLIC = 'PUBLIC';
 
-/** A payload cut at its first two `!`; `text` is all behind them. */
+/** A payload split at its first two `!`; `text` is the rest. */
 export interface RoutedPayload {
   readonly from: string;
-  /** A nick, or undefined when it goes to everybody. */
+  /** A nick, or undefined for a public message. */
   readonly to: string | undefined;
   readonly text: string;
 }
 
 export type RouteFault = 'route-separators' | 'route-from' | 'route-to' | 'route-text';
 
-/** Reads `from!to!text` or `from!PUBLIC!text`; whether the names are anybody's is not checked here. */
+/** Reads `from!to!text` or `from!PUBLIC!text`. Does not check whether the nicks exist. */
 export function parseRoute(payload: string): Parsed<RoutedPayload, RouteFault> {
   const first = payload.indexOf('!');
   if (first === -1) return fail('route-separators');
@@ -49,8 +49,8 @@ export function formatPubmsg(from: string, text: string): string {
 }
 
 /**
- * A signed private payload, `from!to!command args pubkey signature`. `args` must not be blank:
- * deployed receivers drop a message that signs nothing (section 7.4). Throws a RangeError then.
+ * A signed private payload, `from!to!command args pubkey signature`. Throws a RangeError for blank
+ * `args`: deployed receivers drop a message that signs nothing (section 7.4).
  */
 export function formatPrivmsg(key: NickKey, to: string, command: string, args: string): string {
   if (args.trim() === '') throw new RangeError(`a private ${command} needs at least one argument`);
@@ -62,7 +62,7 @@ export function formatPrivmsg(key: NickKey, to: string, command: string, args: s
 export interface PrivateMessage {
   readonly from: string;
   readonly to: string;
-  /** The first is known and may begin a private message; the others may be unknown. */
+  /** The first command is known and may begin a private message. The others may be unknown. */
   readonly commands: readonly [Command, ...Command[]];
   readonly publicKeyHex: string;
 }
@@ -76,16 +76,16 @@ export type PrivmsgFault =
   | 'privmsg-nick';
 
 /**
- * Verifies a routed private text before anything is done with it: known first command, something
- * signed, signature, nick of the key, arity (order of section 7.4). The first command word itself is
- * not covered by the signature (quirk Q18).
+ * Verifies a private text before anything is done with it: known first command, something signed,
+ * signature, nick of the key, arity (in the order of section 7.4). The signature does not cover the
+ * first command word (quirk Q18).
  */
 export function verifyPrivmsg(
   from: string,
   to: string,
   text: string,
 ): Parsed<PrivateMessage, PrivmsgFault> {
-  // Extra leading `!` are some peers' habit (section 6.1); they are not signed.
+  // Some peers send extra leading `!` (section 6.1). They are not signed.
   const body = text.replace(/^!+/, '');
   const lastBlank = body.lastIndexOf(' ');
   const keyBlank = lastBlank > 0 ? body.lastIndexOf(' ', lastBlank - 1) : -1;

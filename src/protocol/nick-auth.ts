@@ -1,6 +1,6 @@
 /**
  * Nick authentication, types 803, 805 and 807 (JMP-0005; docs/protocol.md, section 7.6): a peer proves
- * to a directory that it holds the key of its nick. Only between two sides that both listed the feature.
+ * to a directory that it holds the key of its nick. Used only when both sides list the feature.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { sha256 } from '@noble/hashes/sha2.js';
@@ -13,25 +13,25 @@ import { nickOf, type NickKey } from './nick.js';
 import { fail, ok, type Parsed } from './result.js';
 import { signedMessageHash, signText } from './signature.js';
 
-/** The feature that both handshakes must list. */
+/** The feature that both handshakes list. */
 export const NICK_AUTH_FEATURE = 'nick_auth';
 
 /**
- * What either side wants: nothing of it; to prove where the other side can; or nobody else.
- * `prefer_verified` takes peers and directories without the feature as they are.
+ * `disabled`: not offered. `prefer_verified`: used where the other side offers it. `require_verified`:
+ * other peers or directories are refused.
  */
 export const NICK_AUTH_MODES = ['disabled', 'prefer_verified', 'require_verified'] as const;
 export type NickAuthMode = (typeof NICK_AUTH_MODES)[number];
 
-/** What a directory asks (803). */
+/** The challenge of a directory (803). */
 export interface NickAuthChallenge {
-  /** 64 lower-case hex digits, never used twice. */
+  /** 64 lower-case hex digits, used once. */
   readonly challenge: string;
-  /** Names the directory, so that a proof for one is none for another; see `directoryId`. */
+  /** The id of the directory, so that a proof is valid for one directory only; see `directoryId`. */
   readonly directoryId: string;
 }
 
-/** What a peer answers (805). */
+/** The proof of a peer (805). */
 export interface NickAuthProof {
   /** 66 lower-case hex digits. */
   readonly publicKeyHex: string;
@@ -39,7 +39,7 @@ export interface NickAuthProof {
   readonly signature: string;
 }
 
-/** What becomes of it (807). All but `ok` are followed by the end of the connection. */
+/** Results (807). All but `ok` end the connection. */
 export const NICK_AUTH_CODES = ['ok', 'malformed', 'expired', 'invalid', 'policy'] as const;
 export type NickAuthCode = (typeof NICK_AUTH_CODES)[number];
 
@@ -49,22 +49,22 @@ const CHALLENGE_BYTES = 32;
 const DOMAIN = 'nick-auth-v1';
 const MAX_SIGNATURE_BYTES = 72;
 const MAX_SIGNATURE_CHARS = 96;
-/** Longest payload read; an onion's challenge has 167 characters, a proof at most 201. */
+/** Longest payload read. The challenge of an onion has 167 characters, a proof at most 201. */
 const MAX_PAYLOAD_CHARS = 1000;
 const DIRECTORY_ID = /^[a-z0-9][a-z0-9.:_-]{0,254}$/;
 const NICK = /^J[0-9][1-9A-HJ-NP-Za-km-zO]{14}$/;
 
-/** The name of the directory at a location: `host:port` in lower case. */
+/** The id of the directory at a location: `host:port` in lower case. */
 export function directoryId(location: Location): string {
   return formatLocation(location).toLowerCase();
 }
 
-/** A challenge of 32 fresh random bytes. */
+/** A challenge of 32 random bytes. */
 export function createNickChallenge(id: string, randomBytes: RandomBytes): NickAuthChallenge {
   return { challenge: bytesToHex(randomBytes(CHALLENGE_BYTES)), directoryId: id };
 }
 
-/** An object with exactly these members, none of them twice. */
+/** An object with exactly these members, each of them once. */
 function parseMembers(
   payload: string,
   keys: readonly string[],
@@ -81,7 +81,8 @@ function parseMembers(
   if (members.size !== keys.length || !keys.every((key) => members.has(key))) {
     return fail('nick-auth-keys');
   }
-  // No legitimate key or text holds a quote. A member given twice shows by its quotes alone.
+  // No legitimate key or text contains a quote, so the number of quotes shows a member that is given
+  // twice.
   const texts = keys.length + [...members.values()].filter((v) => typeof v === 'string').length;
   if (payload.split('"').length - 1 !== 2 * texts) return fail('nick-auth-keys');
   return ok(Object.fromEntries(members));
@@ -96,7 +97,7 @@ export function formatNickChallenge({ challenge, directoryId: id }: NickAuthChal
   return JSON.stringify({ challenge, 'directory-id': id });
 }
 
-/** Reads an 803 payload. Whether it names the directory it came from is the caller's to compare. */
+/** Reads an 803 payload. The caller compares the id with the directory that it dialled. */
 export function parseNickChallenge(payload: string): Parsed<NickAuthChallenge, NickAuthFault> {
   const members = parseMembers(payload, ['challenge', 'directory-id']);
   if (!members.ok) return members;
@@ -111,7 +112,7 @@ export function formatNickProof({ publicKeyHex, signature }: NickAuthProof): str
   return JSON.stringify({ pubkey: publicKeyHex, signature });
 }
 
-/** Reads an 805 payload; nothing of it is verified yet. */
+/** Reads an 805 payload. Nothing in it is verified yet. */
 export function parseNickProof(payload: string): Parsed<NickAuthProof, NickAuthFault> {
   const members = parseMembers(payload, ['pubkey', 'signature']);
   if (!members.ok) return members;
@@ -142,8 +143,8 @@ export function parseNickResult(payload: string): Parsed<NickAuthCode, NickAuthF
 }
 
 /**
- * What is signed: the challenge, the directory, the exact 793 payload that was sent, nick and key. So
- * a proof holds for one directory, one connection and one claim.
+ * The signed text: the challenge, the directory, the exact 793 payload, nick and key. A proof is
+ * therefore valid for one directory, one connection and one handshake.
  */
 function transcript(
   { challenge, directoryId: id }: NickAuthChallenge,
@@ -156,7 +157,7 @@ function transcript(
   return parts.join('|') + DOMAIN;
 }
 
-/** Proves a nick; `handshakePayload` is the `line` of our 793 on this connection. */
+/** Proves a nick. `handshakePayload` is the `line` of our 793 on this connection. */
 export function proveNick(
   key: NickKey,
   challenge: NickAuthChallenge,
@@ -168,8 +169,8 @@ export function proveNick(
 }
 
 /**
- * Whether a proof shows that whoever sent this 793 payload holds the key of `nick`. One signature
- * check; low S only, as deployed directories demand. Never throws.
+ * Whether the sender of this 793 payload holds the key of `nick`. One signature check; low S only, as
+ * deployed directories demand. Never throws.
  */
 export function verifyNickProof(
   proof: NickAuthProof,

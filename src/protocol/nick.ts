@@ -8,10 +8,10 @@ import { base58 } from '@scure/base';
 
 const NICK_HEADER = 'J5';
 const NICK_LENGTH = 16;
-/** The longest name a directory of ours accepts; deployed nicks have 16 characters (section 3.3). */
+/** Longest nick that an onionmc directory accepts; deployed nicks have 16 characters (section 3.3). */
 const MAX_NICK_LENGTH = 64;
 
-/** The key a nick is derived from; lives as long as the process. */
+/** The key of a nick. It lives as long as the process. */
 export interface NickKey {
   readonly nick: string;
   /** 32 bytes. */
@@ -20,7 +20,7 @@ export interface NickKey {
   readonly publicKeyHex: string;
 }
 
-/** base58 of the first ten bytes of SHA256 over the hex text of a public key, exactly as given. */
+/** base58 of the first ten bytes of SHA256 over the hex text of a public key, in the case given. */
 export function nickHash(publicKeyHex: string): string {
   return base58.encode(sha256(utf8ToBytes(publicKeyHex)).subarray(0, 10));
 }
@@ -30,20 +30,20 @@ export function nickOf(publicKeyHex: string): string {
   return (NICK_HEADER + nickHash(publicKeyHex)).padEnd(NICK_LENGTH, 'O');
 }
 
-/** A nick key of a 32-byte secret. Throws when the secret is no valid secp256k1 scalar. */
+/** The nick key of a 32-byte secret. Throws when the secret is not a valid secp256k1 scalar. */
 export function nickKey(privateKey: Uint8Array): NickKey {
   const publicKeyHex = bytesToHex(secp256k1.getPublicKey(privateKey, true));
   return { nick: nickOf(publicKeyHex), privateKey, publicKeyHex };
 }
 
-/** A fresh nick key from 16 random bytes, as the deployed peers make theirs. */
+/** A new nick key from 16 random bytes, as deployed peers make theirs. */
 export function createNickKey(randomBytes: (count: number) => Uint8Array): NickKey {
   return nickKey(sha256(randomBytes(16)));
 }
 
 /**
- * Whether a nick belongs to a public key: every `O` is padding, and the hash is taken over the text
- * as received or over its lower-case form (section 7.4, recommendation).
+ * Whether a nick belongs to a public key: every `O` is padding, and the hash is over the text as
+ * received or over its lower-case form (section 7.4).
  */
 export function nickMatchesKey(nick: string, publicKeyHex: string): boolean {
   if (nick.length !== NICK_LENGTH || !nick.startsWith(NICK_HEADER)) return false;
@@ -52,8 +52,8 @@ export function nickMatchesKey(nick: string, publicKeyHex: string): boolean {
 }
 
 /**
- * Whether a name can be routed and listed without injecting a separator: 1 to 64 printable ASCII
- * characters, none of `! ; , +` or blank, and not the word PUBLIC (sections 3.3, 5.2, 6.1).
+ * Whether a nick can be routed and listed without injecting a separator: 1 to 64 printable ASCII
+ * characters, none of them `! ; , +` or a blank, and not the word PUBLIC (sections 3.3, 5.2, 6.1).
  */
 export function isRoutableNick(text: string): boolean {
   return (

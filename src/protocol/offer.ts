@@ -1,11 +1,9 @@
-/**
- * Offers (docs/protocol.md, section 8.2), validated as strictly as the strictest deployed peer.
- */
+/** Offers (docs/protocol.md, section 8.2), validated as strictly as by the strictest deployed peer. */
 import { isOfferType, type Command, type OfferType } from './commands.js';
 import { ownText } from './own-text.js';
 import { fail, ok, type Parsed } from './result.js';
 
-/** All coins there will ever be, in satoshi. */
+/** All bitcoins that will ever exist, in satoshi. */
 export const MAX_SATOSHI = 2_100_000_000_000_000;
 /** Smaller sizes are raised to this, in satoshi. */
 export const DUST_THRESHOLD = 27_300;
@@ -13,13 +11,15 @@ export const DUST_THRESHOLD = 27_300;
 export interface Offer {
   readonly type: OfferType;
   readonly oid: number;
-  /** Satoshi; never below the dust threshold. */
+  /** Satoshi; at least the dust threshold. */
   readonly minsize: number;
   /** Satoshi. */
   readonly maxsize: number;
   /** The maker's contribution to the miner fee, in satoshi. */
   readonly txfee: number;
-  /** Satoshi for absolute offers (`500`), a decimal share of the amount for relative ones (`0.00002`). */
+  /**
+   * Satoshi for absolute offers (`500`), a decimal share of the amount for relative ones (`0.00002`).
+   */
   readonly cjfee: string;
 }
 
@@ -38,7 +38,7 @@ interface Decimal {
   readonly scale: number;
 }
 
-/** A plain or exponent decimal of at most 32 digits and an exponent within 32; not negative. */
+/** A decimal with or without exponent, at most 32 digits, exponent within ±32, not negative. */
 function parseDecimal(text: string): Decimal | undefined {
   const match = /^(\d{0,32})(?:\.(\d{0,32}))?(?:[eE]([+-]?\d{1,2}))?$/.exec(text);
   if (!match) return undefined;
@@ -64,8 +64,8 @@ function isFee(type: OfferType, text: string): boolean {
 }
 
 /**
- * The oid of an offer command or of a `cancel`, even where the rest of it is not valid: the offer that
- * had this oid is then gone (section 8.2).
+ * The oid of an offer command or of a `cancel`, even when the rest of it is not valid: an offer with
+ * this oid is then deleted (section 8.2).
  */
 export function parseOid({ args }: Command): Parsed<number, 'offer-oid'> {
   const oid = parseInteger(args[0] ?? '', Number.MAX_SAFE_INTEGER);
@@ -99,7 +99,7 @@ export function parseOffer(command: Command): Parsed<Offer, OfferFault> {
   return ok({ type: name, oid: oid.value, minsize, maxsize, txfee, cjfee: ownText(cjfee) });
 }
 
-/** Why peers would not read this offer when it is announced; undefined when they would. */
+/** Why peers would refuse this offer; undefined when they would accept it. */
 export function offerFault(offer: Offer): OfferFault | undefined {
   const [, ...args] = formatOffer(offer).split(' ');
   const parsed = parseOffer({ name: offer.type, args });
@@ -113,7 +113,7 @@ export function formatOffer(offer: Offer): string {
 
 /**
  * The fee in satoshi for an amount in satoshi: the absolute fee, or the share rounded half to even in
- * decimal arithmetic. Throws a RangeError when the offer's fee was never validated.
+ * decimal arithmetic. Throws a RangeError when the fee of the offer was not validated.
  */
 export function offerFee(offer: Offer, amount: number): number {
   if (!isRelative(offer.type)) return Number(offer.cjfee);
@@ -129,10 +129,10 @@ export function offerFee(offer: Offer, amount: number): number {
 
 /**
  * The share of an amount, rounded down, in decimal arithmetic: 0.0029 of 10,000 is 29. Throws a
- * RangeError for what is not a share.
+ * RangeError unless `share` is between 0 and 1.
  */
 export function shareOf(share: number, amount: number): number {
-  // Less than a satoshi of all coins there are.
+  // Less than one satoshi of all bitcoins.
   if (share >= 0 && share < 1e-16) return 0;
   const decimal = parseDecimal(String(share));
   if (decimal === undefined) throw new RangeError(`not a share: ${share}`);

@@ -1,8 +1,8 @@
-/** Names of coins as they stand in `auth` and `ioauth` (docs/protocol.md, section 9.5). */
+/** Names of coins in `auth` and `ioauth` (docs/protocol.md, section 9.5). */
 import { fail, ok, type Parsed } from './result.js';
 
 const MAX_U32 = 0xffff_ffff;
-/** Longest scriptPubKey read from an extended name, in hex digits; standard ones have 68 or fewer. */
+/** Longest scriptPubKey read from an extended name, in hex digits. Standard ones have at most 68. */
 const MAX_SCRIPT_DIGITS = 1040;
 
 /** An output of a transaction. */
@@ -12,23 +12,25 @@ export interface Outpoint {
   readonly vout: number;
 }
 
-/** An output as a peer named it, with what peers without a full node are told besides. */
+/** An output as a peer named it, with the metadata for peers without a full node. */
 export interface NamedOutpoint extends Outpoint {
   /**
-   * Only in the extended form: the output's script and the height it was confirmed at. It says where
-   * to look, and proves nothing.
+   * Only in the extended form: the script of the output and the height of its block. It says where to
+   * search and proves nothing.
    */
   readonly metadata?: { readonly scriptPubKeyHex: string; readonly blockHeight: number };
 }
 
-/** A decimal integer without sign, blanks or leading zeros, up to `max`; undefined for anything else. */
+/**
+ * A decimal integer without sign, blanks or leading zeros, up to `max`; undefined for any other text.
+ */
 function decimal(text: string | undefined, max: number): number | undefined {
   if (text === undefined || !/^(?:0|[1-9][0-9]{0,9})$/.test(text)) return undefined;
   const value = Number(text);
   return value <= max ? value : undefined;
 }
 
-/** Reads `txid:vout` or the extended `txid:vout:scriptpubkey:height`; hex of either case. */
+/** Reads `txid:vout` or the extended `txid:vout:scriptpubkey:height`; hex in either case. */
 export function parseOutpoint(text: string): Parsed<NamedOutpoint, 'outpoint-form'> {
   const [txid, voutText, script, heightText, ...more] = text.split(':', 5);
   const vout = decimal(voutText, MAX_U32);
@@ -43,14 +45,14 @@ export function parseOutpoint(text: string): Parsed<NamedOutpoint, 'outpoint-for
   return ok({ ...outpoint, metadata });
 }
 
-/** `txid:vout`, the form every deployed peer reads; metadata is left out. */
+/** `txid:vout`, the form that every deployed peer reads. Metadata is left out. */
 export function formatOutpoint(outpoint: Outpoint): string {
   return `${outpoint.txid}:${outpoint.vout}`;
 }
 
 /**
- * `txid:vout:scriptpubkey:height` where the metadata is known, `txid:vout` elsewhere. Only for a peer
- * that offered `neutrino_compat`: the original refuses the extended form.
+ * `txid:vout:scriptpubkey:height` when the metadata is known, else `txid:vout`. Only for a peer that
+ * offered `neutrino_compat`: the original refuses the extended form.
  */
 export function formatNamedOutpoint({ metadata, ...outpoint }: NamedOutpoint): string {
   const name = formatOutpoint(outpoint);

@@ -1,7 +1,7 @@
 /**
- * A maker's own fidelity bond: what makes it unfit to be shown, and the file that holds it
- * (docs/protocol.md, section 11). The key of the coin itself has no place in it: a maker proves its bond with
- * a certified key, which can spend nothing.
+ * A maker's own fidelity bond: its checks, and the file that holds it (docs/protocol.md, section 11).
+ * The file does not contain the key of the coin: a maker proves its bond with a certified key, which
+ * cannot spend.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
@@ -20,39 +20,38 @@ import { formatOutpoint, parseOutpoint } from './outpoint.js';
 import { fail, ok, type Parsed } from './result.js';
 
 export type OwnBondFault =
-  /** A member is missing, unknown, or not what it should be. */
+  /** A member is missing, unknown, or has a wrong value. */
   | 'bond-form'
   /** The key is the one that can spend the coin. */
   | 'bond-coin-key'
   /** The coin's key did not certify the key for this period. */
   | 'bond-certificate'
-  /** The certificate does not hold any more. */
+  /** The certificate has expired. */
   | 'bond-expired';
 
 /**
- * What makes a bond of ours useless or dangerous, undefined when nothing does. Costs two to four
- * operations on the curve.
- * @param tipHeight of the chain; without it the expiry is not checked
+ * Why a bond must not be used, undefined when it may be. Costs two to four operations on the curve.
+ * @param tipHeight height of the chain; without it the expiry is not checked
  */
 export function ownBondFault(bond: OwnBond, tipHeight?: number): OwnBondFault | undefined {
   if (!secp256k1.utils.isValidSecretKey(bond.certPrivateKey)) return 'bond-form';
   if (!/^0[23][0-9a-f]{64}$/.test(bond.utxoPublicKeyHex)) return 'bond-form';
   const certKey = bytesToHex(secp256k1.getPublicKey(bond.certPrivateKey, true));
-  // The other point with the same x has the negated key, which spends as much.
+  // The other point with the same x has the negated key, which can spend as well.
   if (certKey.slice(2) === bond.utxoPublicKeyHex.slice(2)) return 'bond-coin-key';
   try {
     const proof = parseFidelityBond(formatFidelityBond(proveFidelityBond(bond, 'maker', 'taker')));
     if (!proof.ok) return 'bond-form';
     if (!verifyBondCertificate(proof.value)) return 'bond-certificate';
   } catch {
-    // A number out of range, or a signature that does not fit its place.
+    // A number out of range, or a signature that does not fit its field.
     return 'bond-form';
   }
   const isOver = tipHeight !== undefined && certExpired(bond.certExpiry, tipHeight);
   return isOver ? 'bond-expired' : undefined;
 }
 
-/** What a bond file says. */
+/** The content of a bond file. */
 export interface BondFile {
   readonly network: Network;
   readonly bond: OwnBond;
@@ -78,7 +77,7 @@ function membersOf(text: string): Readonly<Record<string, unknown>> | undefined 
     const value: unknown = JSON.parse(text);
     if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
     const members = Object.entries(value);
-    // A member that we do not know may be a key that has no place here.
+    // An unknown member may be a key that must not be in this file.
     const isExact =
       members.length === MEMBERS.length && MEMBERS.every((m) => Object.hasOwn(value, m));
     return isExact ? Object.fromEntries(members) : undefined;
@@ -93,9 +92,8 @@ const isWhole = (value: unknown, max: number): value is number =>
 /**
  * Reads a bond file: a JSON object with exactly the members `form` (`onionmc-bond-1`), `network`,
  * `cert_private_key` (64 hex digits), `cert_expiry` (difficulty period), `cert_signature` (base64 DER),
- * `utxo` (`txid:vout`), `utxo_public_key` (66 hex digits) and `lock_time` (Unix seconds). Hex is of
- * either case. Whether the bond is fit to be shown is `ownBondFault`'s to say. No fault repeats
- * anything of the text.
+ * `utxo` (`txid:vout`), `utxo_public_key` (66 hex digits) and `lock_time` (Unix seconds). Hex in either
+ * case. `ownBondFault` checks the bond itself. A fault contains no text of the file.
  */
 export function parseBondFile(text: string): Parsed<BondFile, 'bond-form'> {
   const members = membersOf(text);
@@ -125,7 +123,7 @@ export function parseBondFile(text: string): Parsed<BondFile, 'bond-form'> {
   return ok({ network, bond });
 }
 
-/** The text of a bond file. It holds the certified key: write it with mode 0600. */
+/** The text of a bond file. It contains the certified key: write it with mode 0600. */
 export function formatBondFile({ network, bond }: BondFile): string {
   const members = {
     form: FORM,

@@ -13,24 +13,24 @@ import { isRoutableNick } from './nick.js';
 
 export interface PeerEntry {
   readonly nick: string;
-  /** Where it can be dialled; of a peer that left, `not-serving` when the text is no location. */
+  /** The declared location. For a peer that left, `not-serving` when its text is not a location. */
   readonly location: DeclaredLocation;
   /** The peer left (`;D`). */
   readonly left: boolean;
-  /** Names advertised as `true` in the peer's handshake, sorted; only when the list carries them. */
+  /** Names advertised as `true` in the peer's handshake, sorted. Empty when the list has no `;F:`. */
   readonly features: readonly string[];
 }
 
 export interface Peerlist {
   readonly entries: readonly PeerEntry[];
-  /** Entries dropped because their nick, or the location of a peer that is there, is no valid one. */
+  /** Entries dropped because the nick, or the location of a peer that did not leave, is not valid. */
   readonly malformed: number;
 }
 
 const FEATURE = /^[a-z0-9_]{1,64}$/;
 const MAX_FEATURES = 32;
 
-/** Whether a feature name can be listed without injecting a separator. */
+/** Whether a feature name contains no separator. */
 export function isFeatureName(text: string): boolean {
   return FEATURE.test(text);
 }
@@ -40,7 +40,8 @@ function parseEntry(text: string): PeerEntry | undefined {
   if (nick === undefined || locationText === undefined || !isRoutableNick(nick)) return undefined;
   const left = rest.includes('D');
   const location = parseDeclaredLocation(locationText);
-  // Original directories let in locations nobody can dial (quirk Q11); that such a nick left counts.
+  // Original directories accept locations that cannot be dialled (quirk Q11). The leave of such a nick
+  // still counts.
   if (!location.ok && !left) return undefined;
   const listed = rest.find((field) => field.startsWith('F:'))?.slice(2) ?? '';
   const features = listed.split('+').filter(isFeatureName).slice(0, MAX_FEATURES).toSorted();
@@ -48,8 +49,8 @@ function parseEntry(text: string): PeerEntry | undefined {
 }
 
 /**
- * Reads every grammar in use: `;D` and `;F:` in any order, unknown fields skipped, empty payload.
- * Bad entries are dropped one by one and counted.
+ * Reads every grammar in use: `;D` and `;F:` in any order, an empty payload. Skips unknown fields.
+ * Drops invalid entries and counts them.
  */
 export function parsePeerlist(payload: string): Peerlist {
   if (payload === '') return { entries: [], malformed: 0 };
@@ -64,8 +65,8 @@ export function parsePeerlist(payload: string): Peerlist {
 }
 
 /**
- * One entry. `;F:` is written only when asked for, since original clients skip entries that carry it
- * (quirk Q5), and never together with `;D`.
+ * One entry. `;F:` is written only on request, since original clients skip entries with it (quirk Q5),
+ * and never together with `;D`.
  */
 export function formatPeerEntry(entry: PeerEntry, withFeatures: boolean): string {
   const base = `${entry.nick};${formatLocation(entry.location)}`;
@@ -77,14 +78,14 @@ export function formatPeerEntry(entry: PeerEntry, withFeatures: boolean): string
 /** Room for `{"type": 789, "line": ""}` around the payload. */
 const ENVELOPE_BYTES = 64;
 
-/** Bytes of an entry inside the envelope: a nick may hold `"` and `\`, which travel as two bytes. */
+/** Bytes of an entry inside the envelope. A nick may contain `"` and `\`, which take two bytes each. */
 function encodedBytes(entry: string): number {
   return asciiJsonString(entry).length - 2;
 }
 
 /**
- * Joins formatted entries into payloads of at most `maxEntries` and of a size that fits one line.
- * No entries give no payload.
+ * Joins formatted entries into payloads of at most `maxEntries` entries that fit one line each. No
+ * entries give no payload.
  */
 export function joinPeerEntries(
   entries: readonly string[],

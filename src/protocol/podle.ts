@@ -1,6 +1,7 @@
 /**
- * PoDLE, the proof that a taker owns a coin, used once for each of a few public points
- * (docs/protocol.md, section 10): P = xG and P2 = xJ have the same logarithm, and SHA256(P2) was named first.
+ * PoDLE: a taker proves that it owns a coin, with a limited number of proofs for each coin
+ * (docs/protocol.md, section 10). P = xG and P2 = xJ have the same logarithm, and SHA256(P2) was sent
+ * before.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { createHmacDrbg } from '@noble/curves/utils.js';
@@ -24,15 +25,17 @@ const N = Point.CURVE().n;
 const NONCE_DOMAIN = utf8ToBytes('JoinMarket/PoDLE/nonce/v1');
 const MAX_NUMS_INDEX = 255;
 
-/** How many points a maker accepts by default, and so how often a coin can be committed: 0, 1, 2. */
+/**
+ * How many points J a maker accepts by default: indices 0, 1 and 2. A coin gives as many commitments.
+ */
 export const PODLE_RETRIES = 3;
 
-/** What `auth` reveals. Hex is lower case. */
+/** The content of `auth`. Hex is lower case. */
 export interface PodleRevelation {
   readonly utxo: NamedOutpoint;
   /** The coin's public key, compressed; 66 digits. */
   readonly p: string;
-  /** The same key's point over J, compressed; 66 digits. */
+  /** The same private key times J, compressed; 66 digits. */
   readonly p2: string;
   /** Response and challenge; 64 digits each. */
   readonly s: string;
@@ -41,9 +44,9 @@ export interface PodleRevelation {
 
 /** A commitment with the proof behind it. */
 export interface Podle {
-  /** SHA256(P2), 64 lower-case hex digits: what a maker blacklists once it was used. */
+  /** SHA256(P2), 64 lower-case hex digits. A maker adds it to its blacklist after use. */
   readonly commitment: string;
-  /** Which point J was used, from 0. */
+  /** Index of the point J, from 0. */
   readonly index: number;
   readonly revelation: PodleRevelation;
 }
@@ -52,7 +55,7 @@ function bytesToScalar(bytes: Uint8Array): bigint {
   return BigInt(`0x${bytesToHex(bytes)}`);
 }
 
-/** A compressed point; undefined when the bytes are no point of the curve. */
+/** A compressed point; undefined when the bytes are not a point of the curve. */
 function readPoint(bytes: Uint8Array): CurvePoint | undefined {
   try {
     return Point.fromBytes(bytes);
@@ -72,7 +75,7 @@ function deriveNums(index: number): CurvePoint {
   throw new Error(`no NUMS point ${index}`); // section 10.1: all 256 exist
 }
 
-// At most 256 points, each derived when it is first asked for.
+// At most 256 points, each computed at its first use.
 const nums: (CurvePoint | undefined)[] = [];
 
 function numsPointAt(index: number): CurvePoint {
@@ -83,8 +86,8 @@ function numsPointAt(index: number): CurvePoint {
 }
 
 /**
- * The public point J of an index from 0 to 255, compressed hex: nobody knows its logarithm, since its
- * x is a hash (section 10.1). Throws a RangeError for another index.
+ * The public point J of an index from 0 to 255, compressed hex. Its logarithm is unknown, since its x
+ * is a hash (section 10.1). Throws a RangeError for another index.
  */
 export function numsPoint(index: number): string {
   return numsPointAt(index).toHex(true);
@@ -100,8 +103,8 @@ interface Response {
 }
 
 /**
- * Offers nonces to `respond` until it takes one, RFC 6979 over the key and SHA256 of the context: the
- * same coin and index always give the same proof (section 10.3).
+ * Passes nonces to `respond` until it accepts one. RFC 6979 over the key and SHA256 of the context, so
+ * the same coin and index always give the same proof (section 10.3).
  */
 function withNonces(
   privateKey: Uint8Array,
@@ -119,9 +122,9 @@ function withNonces(
 }
 
 /**
- * The commitment and proof of a coin over the point of `index`, 0 to `PODLE_RETRIES` - 1 where a maker
- * is to accept it. Deterministic, so that a restart cannot use one nonce for two challenges.
- * @throws RangeError for a private key that is no scalar, or an index outside 0 to 255.
+ * The commitment and proof of a coin for the point of `index`; makers accept 0 to `PODLE_RETRIES` - 1.
+ * Deterministic, so that a restart cannot use one nonce for two challenges.
+ * @throws RangeError for a private key that is not a scalar, or an index outside 0 to 255.
  */
 export function createPodle(privateKey: Uint8Array, utxo: NamedOutpoint, index: number): Podle {
   if (!secp256k1.utils.isValidSecretKey(privateKey)) {
@@ -141,7 +144,7 @@ export function createPodle(privateKey: Uint8Array, utxo: NamedOutpoint, index: 
     const challenge = sha256(concatBytes(kg, kj, p, p2));
     const eScalar = bytesToScalar(challenge);
     const response = (k + x * eScalar) % N;
-    // What a verifier refuses is never made: the next nonce is taken (about never).
+    // A verifier would refuse these values, so the next nonce is tried (practically never).
     const usable = eScalar > 0n && eScalar < N && response > 0n;
     return usable ? { s: response, e: challenge } : undefined;
   });
@@ -165,8 +168,8 @@ export function createPodle(privateKey: Uint8Array, utxo: NamedOutpoint, index: 
 export type CommitmentFault = 'commitment-type' | 'commitment-form';
 
 /**
- * Reads the commitment of a `fill`, `P` and 64 hex digits of either case; the digits come back in
- * lower case. `commitment-type` is for another first character, which names another scheme.
+ * Reads the commitment of a `fill`: `P` and 64 hex digits in either case. Returns the digits in lower
+ * case. `commitment-type` for another first character, which stands for another scheme.
  */
 export function parseCommitment(text: string): Parsed<string, CommitmentFault> {
   if (!text.startsWith('P')) return fail('commitment-type');
@@ -178,14 +181,14 @@ export function parseBareCommitment(text: string): Parsed<string, 'commitment-fo
   return /^[0-9a-fA-F]{64}$/.test(text) ? ok(ownText(text.toLowerCase())) : fail('commitment-form');
 }
 
-/** `P` and the digits, as `fill` carries it. */
+/** `P` and the digits, as in `fill`. */
 export function formatCommitment(commitment: string): string {
   return `P${commitment}`;
 }
 
 /**
- * Reads the plaintext of `auth`, `txid:vout|P|P2|s|e`, the coin in either form; whether it proves
- * anything is not checked.
+ * Reads the plaintext of `auth`, `txid:vout|P|P2|s|e`, with the coin in either form. Does not verify
+ * the proof.
  */
 export function parseRevelation(text: string): Parsed<PodleRevelation, 'revelation-form'> {
   const fields = text.split('|', 6);
@@ -202,7 +205,7 @@ export function parseRevelation(text: string): Parsed<PodleRevelation, 'revelati
 
 /**
  * `txid:vout|P|P2|s|e`, the plaintext of `auth`.
- * @param form `extended` also writes the coin's metadata, for a maker that offered `neutrino_compat`.
+ * @param form `extended` includes the coin's metadata, for a maker that offered `neutrino_compat`.
  */
 export function formatRevelation(
   { utxo, p, p2, s, e }: PodleRevelation,
@@ -215,9 +218,9 @@ export function formatRevelation(
 export type PodleFault = 'podle-commitment' | 'podle-scalar' | 'podle-point' | 'podle-proof';
 
 /**
- * Verifies a revelation against the commitment that came before it (lower-case hex), for the points 0
- * to `retries` - 1; the value is the index that was used. That P owns the coin, and the coin's age and
- * value, are the caller's to check against the chain (section 9.5). Never throws on a revelation.
+ * Verifies a revelation against an earlier commitment (lower-case hex), for the points 0 to `retries` -
+ * 1; the value is the index. The caller checks with the chain that P owns the coin, and the coin's age
+ * and value (section 9.5). Never throws on a revelation.
  */
 export function verifyPodle(
   revelation: PodleRevelation,

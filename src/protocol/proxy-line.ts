@@ -1,15 +1,15 @@
 /**
- * The line by which Tor says over which circuit a stream came (`HiddenServiceExportCircuitID haproxy`
- * in the manual of tor; version 1 of the PROXY protocol). It comes first, before anything of the peer:
+ * The line in which Tor names the circuit of a stream (`HiddenServiceExportCircuitID haproxy` in the
+ * manual of tor; version 1 of the PROXY protocol). It comes before the bytes of the peer:
  *
  *   PROXY TCP6 fc00:dead:beef:4dad::0:16 ::1 22 5222 CR LF
  *
- * The last two groups of the first address are the circuit's id, in hex. To be read only on a
- * listener that nobody but Tor reaches: anybody can write such a line.
+ * The last two groups of the first address are the circuit's id, in hex. Read it only on a listener
+ * that only Tor can reach, since any client can send such a line.
  */
 import { fail, ok, type Parsed } from './result.js';
 
-/** The longest line of the PROXY protocol, CR and LF included. */
+/** Longest line of the PROXY protocol, CR and LF included. */
 export const MAX_PROXY_LINE_BYTES = 107;
 
 const MAX_PORT = 65_535;
@@ -17,7 +17,7 @@ const LINE =
   /^PROXY TCP6 fc00:dead:beef:4dad::([\da-f]{1,4}):([\da-f]{1,4}) ::1 (\d{1,5}) (\d{1,5})$/;
 
 export interface ProxyLine {
-  /** The id by which Tor's control port knows the circuit, too. Used again for others later. */
+  /** The id that Tor's control port uses for the circuit. Tor reuses ids later. */
   readonly circuit: number;
   /** The port of the onion that was dialled. */
   readonly virtualPort: number;

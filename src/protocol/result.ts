@@ -1,6 +1,6 @@
 /**
- * Parsers of bytes from the network never throw: they return a typed value or a short, stable reason
- * that is safe to log and to count (it never holds text of the peer).
+ * Parsers of bytes from the network never throw. They return a typed value or a fault: a short, stable
+ * name that is safe to log and count, and contains no text of the peer.
  */
 export type Parsed<T, R extends string = string> =
   { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: R };

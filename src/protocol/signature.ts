@@ -11,7 +11,8 @@ const MAGIC = utf8ToBytes('\x18Bitcoin Signed Message:\n');
 
 const MAX_SIGNATURE_CHARS = 200;
 
-// Half a character has no UTF-8 form: it would be hashed as U+FFFD, so two texts had one signature.
+// A lone surrogate has no UTF-8 form: it would be hashed as U+FFFD, so two texts would have the same
+// signature.
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function compactSize(n: number): Uint8Array {
@@ -20,7 +21,7 @@ function compactSize(n: number): Uint8Array {
   return Uint8Array.of(0xfe, n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24);
 }
 
-/** Double SHA-256 of the framed message, a text in UTF-8 or raw bytes; 32 bytes. */
+/** Double SHA-256 of the framed message (a text in UTF-8, or raw bytes); 32 bytes. */
 export function signedMessageHash(message: string | Uint8Array): Uint8Array {
   const bytes = typeof message === 'string' ? utf8ToBytes(message) : message;
   return sha256(sha256(concatBytes(MAGIC, compactSize(bytes.length), bytes)));
@@ -35,8 +36,8 @@ export function signText(text: string, privateKey: Uint8Array): string {
 }
 
 /**
- * Verifies as the most tolerant deployed peer does: high S accepted, upper-case key hex accepted,
- * base64 with or without padding. A text that is no valid Unicode fails. Never throws.
+ * Verifies as the most tolerant deployed peer does: accepts high S, upper-case key hex, and base64 with
+ * or without padding. Refuses a text that is not valid Unicode. Never throws.
  */
 export function verifyText(text: string, publicKeyHex: string, signature: string): boolean {
   if (!/^0[23][0-9a-fA-F]{64}$/.test(publicKeyHex)) return false;

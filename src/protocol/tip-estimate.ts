@@ -1,19 +1,19 @@
-/** How high a chain surely is, for a program that has no node to ask. */
+/** A lower estimate of the chain's height, for a program without a node. */
 import type { Network } from './constants.js';
 
 const BLOCK_SECONDS = 600;
-/** One difficulty period: over years the blocks of a network are ahead or behind by less. */
+/** One difficulty period: over years a network's blocks are ahead or behind by less. */
 const MARGIN_BLOCKS = 2016;
 
-/** A block of each network whose blocks come in time: its height, and its time in Unix seconds. */
+/** A block of each network with a steady block rate: its height, and its time in Unix seconds. */
 const KNOWN_BLOCKS: Partial<Record<Network, { readonly height: number; readonly time: number }>> = {
   mainnet: { height: 840_000, time: 1_713_571_767 },
   signet: { height: 0, time: 1_598_918_400 },
 };
 
 /**
- * A height that the chain has reached by then, as far as its pace tells, two weeks of grace included;
- * undefined where the pace tells nothing (testnet, regtest).
+ * A height that the chain has surely reached by then, with two weeks of grace; undefined for networks
+ * without a steady block rate (testnet, regtest).
  * @param unixSeconds now
  */
 export function surelyReached(network: Network, unixSeconds: number): number | undefined {
