@@ -1,40 +1,40 @@
 /**
- * What the two processes of an upgrade say to each other over Node's own channel between parent and
- * child. The old one begins, gives parcels, ends and commits; the new one answers. One JSON value a
+ * The messages between the two processes of an upgrade, over Node's channel between parent and child.
+ * The old process starts, sends parcels, ends and commits; the new one answers. One JSON value per
  * message; a socket may travel with it.
  */
 import { shownLine } from '../kit/shown-text.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import { isRecord } from './parcel.js';
 
-/** Raised when parcels change so that an earlier program could not go on with them. */
+/** Incremented when parcels change so that an earlier version cannot read them. */
 export const HANDOVER_FORMAT = 1;
 
-/** Set in the environment of the new process, which otherwise is started as the old one was. */
+/** Set in the environment of the new process, which is otherwise started like the old one. */
 export const HANDOVER_VARIABLE = 'ONIONMC_HANDOVER';
 
-/** From the old process. */
+/** Messages of the old process. */
 export type OldMessage =
   | { readonly say: 'begin'; readonly format: number }
   | { readonly say: 'parcel'; readonly key: string; readonly value: unknown }
-  /** The parcel is void: its connection has ended. */
+  /** The parcel is void, because its connection has ended. */
   | { readonly say: 'withdraw'; readonly key: string }
-  /** Send the handle of that parcel back, which makes a second one of it. */
+  /** Send the handle of that parcel back, which makes a second handle of it. */
   | { readonly say: 'echo'; readonly key: string }
-  /** All was given. */
+  /** All parcels were sent. */
   | { readonly say: 'end' }
-  /** Take over, now. */
+  /** Take over now. */
   | { readonly say: 'commit' }
-  /** Nothing more comes. */
+  /** The upgrade was cancelled. */
   | { readonly say: 'bye' };
 
-/** From the new process. */
+/** Messages of the new process. */
 export type NewMessage =
   | { readonly say: 'hello'; readonly version: string }
   | { readonly say: 'echo'; readonly key: string }
   /** Everything is built; nothing is read, written or accepted yet. */
   | { readonly say: 'ready' }
-  /** From here on the new process is the program. */
+  /** The new process has taken over. */
   | { readonly say: 'taken' }
   | { readonly say: 'failed'; readonly why: string };
 
@@ -44,12 +44,12 @@ function keyOf(value: unknown): string | undefined {
   return typeof value === 'string' && KEY.test(value) ? value : undefined;
 }
 
-/** Text of another process, which may be of another version. */
+/** Text of another process, perhaps of another version. */
 function textOf(value: unknown): string {
   return typeof value === 'string' ? shownLine(value) : '';
 }
 
-/** What the old process said. Never throws. */
+/** Parses a message of the old process. Never throws. */
 export function parseOldMessage(value: unknown): Parsed<OldMessage> {
   if (!isRecord(value)) return fail('message');
   const { say } = value;
@@ -77,7 +77,7 @@ export function parseOldMessage(value: unknown): Parsed<OldMessage> {
   }
 }
 
-/** What the new process said. Never throws. */
+/** Parses a message of the new process. Never throws. */
 export function parseNewMessage(value: unknown): Parsed<NewMessage> {
   if (!isRecord(value)) return fail('message');
   const { say } = value;

@@ -1,19 +1,19 @@
 /**
- * Sockets below Node's `net`: what travels between processes. Node documents neither the handle of a
- * socket nor how to make a socket of one (both are what its own cluster module does), so all use of
- * that is in here, is checked when it is read, and costs the upgrade alone where a Node lacks it.
+ * The sockets below Node's `net`, which travel between processes. Node does not document the handle of
+ * a socket, nor how to make a socket from one (its cluster module does both). So all use of it is in
+ * this file, is checked at runtime, and disables only the upgrade where a Node version lacks it.
  */
 import { Socket, type Server } from 'node:net';
 
-/** One descriptor, as libuv knows it. Several processes may have handles of the same socket. */
+/** One descriptor of libuv. Several processes may have handles of the same socket. */
 export interface NativeHandle {
   /** Bytes given to libuv so far. */
   readonly bytesWritten: number;
-  /** Bytes of them that the kernel has not taken yet. */
+  /** Bytes given to libuv and not yet taken by the kernel. */
   readonly writeQueueSize: number;
   readStart(): unknown;
   readStop(): unknown;
-  /** Closes this descriptor; the connection lives on while somebody else has one. */
+  /** Closes this descriptor. The connection stays open while another process has one. */
   close(): unknown;
 }
 
@@ -38,9 +38,9 @@ export function handleOf(owner: Socket | Server | NodeJS.EventEmitter): NativeHa
   return isNativeHandle(handle) ? handle : undefined;
 }
 
-/** A connected socket over a handle that came from elsewhere. Reads nothing before `resume`. */
+/** A connected socket from a handle of another process. Reads nothing before `resume`. */
 export function socketOver(handle: NativeHandle): Socket {
-  // Not in the types: how a listener of Node makes its sockets.
+  // Not in Node's types: how a listener makes its sockets.
   const options = {
     handle,
     allowHalfOpen: false,
@@ -51,12 +51,12 @@ export function socketOver(handle: NativeHandle): Socket {
   return new Socket(options);
 }
 
-/** Stopped below their streams, which do not know of it. */
+/** Sockets stopped below their streams, which do not notice it. */
 const stopped = new WeakSet<Socket>();
 
 /**
- * Stops a socket that flows, in the kernel: nothing more arrives, neither bytes nor an end. Nothing
- * but `startReading` sets it going again.
+ * Stops a flowing socket in the kernel: neither bytes nor an end arrive. Only `startReading` continues
+ * it.
  */
 export function stopReading(socket: Socket): void {
   const handle = handleOf(socket);
@@ -65,7 +65,7 @@ export function stopReading(socket: Socket): void {
   handle.readStop();
 }
 
-/** Ends `stopReading`; does nothing to a socket that was not stopped by it. */
+/** Ends `stopReading`; has no effect on a socket that was not stopped by it. */
 export function startReading(socket: Socket): void {
   if (stopped.delete(socket)) handleOf(socket)?.readStart();
 }

@@ -1,28 +1,26 @@
-/**
- * What a running program hands to the process that takes its place: plain values, and sockets.
- */
+/** What a running program hands over to the process that replaces it: values and sockets. */
 import type { NativeHandle } from './native-handle.js';
 
-/** One thing that is handed over. A key names it; the last parcel of a key counts. */
+/** One unit of a handover, named by a key. The last parcel of a key counts. */
 export interface Parcel {
   /** `listener`, `peer:17`: letters, digits, `-`, `.` and `:`, at most 64 characters. */
   readonly key: string;
-  /** JSON. Comes from another process, maybe of another version: whoever opens it, validates it. */
+  /** JSON. It comes from another process, perhaps of another version, so the reader validates it. */
   readonly value: unknown;
   readonly handle?: NativeHandle | undefined;
 }
 
-/** What has come, by key. */
+/** The received parcels, by key. */
 export type Parcels = ReadonlyMap<string, Parcel>;
 
-/** A part of a program that can go on in another process. */
+/** A part of a program that can continue in another process. */
 export interface Movable {
   /**
-   * Stops using what it hands over and says what that is. Rejects, with a text for the operator, when
+   * Stops using what it hands over and returns it as parcels. Rejects with a text for the operator when
    * it cannot be moved now; nothing has changed then.
    */
   hold(): Promise<readonly Parcel[]>;
-  /** Nobody took it: goes on as if nothing had been. */
+  /** The handover did not happen: continues as before. */
   release(): void;
 }
 

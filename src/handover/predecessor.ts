@@ -1,4 +1,4 @@
-/** The old process's end of an upgrade: starts the new one, and gives it what it needs. */
+/** The old process's side of an upgrade: starts the new one and sends it the parcels. */
 import { spawn, type ChildProcess, type SendHandle } from 'node:child_process';
 import {
   HANDOVER_FORMAT,
@@ -10,11 +10,11 @@ import {
 import { isNativeHandle, type NativeHandle } from './native-handle.js';
 import { HandoverError, type Parcel } from './parcel.js';
 
-/** Longest time for one message to be sent, in milliseconds: the new process reads as it comes. */
+/** Longest time to send one message, in milliseconds: the new process reads at once. */
 const SEND_MS = 5_000;
 const ECHO_MS = 5_000;
 
-/** How the new process is started; by default as this one was, so that a new build is picked up. */
+/** How the new process is started; by default like this one, so that a new build is used. */
 export interface ProgramImage {
   readonly program: string;
   readonly args: readonly string[];
@@ -22,49 +22,52 @@ export interface ProgramImage {
 
 export interface StartSuccessorOptions {
   readonly image?: ProgramImage;
-  /** From its start to its first word, in milliseconds. */
+  /** From its start to its first message, in milliseconds. */
   readonly startMs: number;
 }
 
-/** The new process, as long as it has not taken over. Every call rejects with a HandoverError. */
+/** The new process before it has taken over. Every call rejects with a HandoverError. */
 export interface Successor {
   readonly pid: number;
-  /** What it calls itself. */
+  /** The version of the new process. */
   readonly version: string;
-  /** Resolves when the parcel is on its way. */
+  /** Resolves when the parcel was sent. */
   give(parcel: Parcel): Promise<void>;
-  /** A parcel given before is void. */
+  /** Voids a parcel that was sent before. */
   withdraw(key: string): Promise<void>;
-  /** A second handle of the socket of a parcel. */
+  /** Makes a second handle of the socket of a parcel. */
   duplicate(key: string): Promise<NativeHandle>;
-  /** All was given; resolves when it could take over. */
+  /** All parcels were sent; resolves when the new process is able to take over. */
   ready(ms: number): Promise<void>;
-  /** Resolves when it has taken over; when this rejects it never will. */
+  /** Resolves when the new process has taken over. After a rejection it never will. */
   commit(ms: number): Promise<void>;
-  /** After `commit`: lets it live on. */
+  /** After `commit`: leaves the new process running. */
   leave(): Promise<void>;
-  /** Ends it; resolves when it is gone. */
+  /** Ends the new process; resolves when it has ended. */
   kill(): Promise<void>;
 }
 
-/** As this process was started: same program, options and arguments; a symbolic link leads on. */
+/** Like this process: same program, options and arguments. A symbolic link is resolved again. */
 export function ownImage(): ProgramImage {
   return { program: process.execPath, args: [...process.execArgv, ...process.argv.slice(1)] };
 }
 
-/** The environment of the new process: systemd's watchdog waits for the main process, whoever that is. */
+/**
+ * The environment of the new process without the id of systemd's main process, so that the watchdog
+ * applies to it.
+ */
 function successorEnvironment(): NodeJS.ProcessEnv {
   const { WATCHDOG_PID: _, ...env } = process.env;
   return { ...env, [HANDOVER_VARIABLE]: String(HANDOVER_FORMAT) };
 }
 
 interface Waiter {
-  /** Returns whether that was what it waited for. */
+  /** Returns whether this was the awaited message. */
   take(message: NewMessage, handle: unknown): boolean;
   fail(error: HandoverError): void;
 }
 
-/** Node takes handles of this kind, too; its types name only what is made of them. */
+/** Node accepts handles of this kind too; its types name only what is made of them. */
 function sendable(handle: NativeHandle | undefined): SendHandle {
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
   return handle as unknown as SendHandle;
@@ -100,7 +103,7 @@ export async function startSuccessor(options: StartSuccessorOptions): Promise<Su
       resolve();
     });
   });
-  // What it said before its end is read before this: its last word counts.
+  // Messages sent before its end are read before this event: the last message counts.
   child.once('disconnect', () => {
     void exited.then(() => end(`the new program ended (${how})`));
   });
@@ -157,7 +160,7 @@ export async function startSuccessor(options: StartSuccessorOptions): Promise<Su
         if (error === undefined) resolve();
         else reject(error);
       };
-      // Node calls nobody back about what still waits when the channel ends.
+      // Node does not call back for messages that are still waiting when the channel ends.
       const waiter: Waiter = { take: () => false, fail: settle };
       const timer = setTimeout(() => {
         settle(new HandoverError(`the new program took nothing for ${SEND_MS / 1000} s`));
@@ -211,7 +214,7 @@ export async function startSuccessor(options: StartSuccessorOptions): Promise<Su
         try {
           await Promise.all([taken, send({ say: 'commit' })]);
         } catch (error) {
-          // Nobody may go on while it could still come to life.
+          // This process must not continue while the new one could still take over.
           await kill();
           throw error;
         }

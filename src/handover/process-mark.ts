@@ -1,8 +1,8 @@
 /**
- * Names a running process in a file so that another one can tell later whether it still runs: the
- * process id, the time at which that process started, because process ids are used again, the boot of the
- * machine, because times are counted from it, and the namespace of process ids, because a process in
- * another container may use the same folder and has other ids.
+ * Identifies a running process in a file, so that another process can tell later whether it still runs.
+ * The mark has the process id; the start time of the process, because ids are reused; the boot id of
+ * the machine, because times are counted from the boot; and the namespace of process ids, because a
+ * process in another container may use the same folder and has other ids.
  */
 import { readFile, readlink } from 'node:fs/promises';
 
@@ -13,10 +13,10 @@ function ownNamespace(): Promise<string> {
   return readlink('/proc/self/ns/pid').catch(() => 'unknown');
 }
 
-/** Fields of proc(5) from the third one on, the state. */
+/** Fields of proc(5) from the third one (the state) on. */
 async function fieldsOf(pid: number | 'self'): Promise<readonly string[]> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
-  // The second field is the program's name in brackets, and may hold anything.
+  // The second field is the program's name in brackets and may contain any character.
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
@@ -29,13 +29,13 @@ export async function isStopped(pid: number): Promise<boolean> {
 /** When a process started, in clock ticks, and since which boot; undefined when it does not run. */
 async function startOf(pid: number | 'self'): Promise<string | undefined> {
   const fields = await fieldsOf(pid);
-  // Field 22 of proc(5); the third is the first here. A zombie runs no more.
+  // Field 22 of proc(5); the third field is the first here. A zombie does not count as running.
   if (fields[0] === 'Z' || fields[19] === undefined) return undefined;
   const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8').catch(() => '');
   return `${fields[19]} ${boot.trim()}`;
 }
 
-/** The mark of this process. Undefined on a system without /proc, where nobody could check it. */
+/** The mark of this process. Undefined on a system without /proc, where it could not be checked. */
 export async function ownMark(): Promise<string | undefined> {
   const start = await startOf('self');
   return start === undefined ? undefined : `${process.pid} ${start} ${await ownNamespace()}\n`;
@@ -43,13 +43,16 @@ export async function ownMark(): Promise<string | undefined> {
 
 export interface MarkedProcess {
   readonly pid: number;
-  /** Seen from here; means nothing where `isLocal` is false. */
+  /** The process id as seen from here; meaningless where `isLocal` is false. */
   readonly runs: boolean;
-  /** Its process ids are ours. False in another container, whose processes cannot be seen from here. */
+  /**
+   * Whether its process ids are those of this process. False for another container, whose processes are
+   * not visible here.
+   */
   readonly isLocal: boolean;
 }
 
-/** What a mark says of its process; undefined for another text. */
+/** The process that a mark describes; undefined for another text. */
 export async function readMark(text: string): Promise<MarkedProcess | undefined> {
   const [, pid, start, namespace] = MARK.exec(text) ?? [];
   if (pid === undefined) return undefined;

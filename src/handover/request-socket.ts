@@ -1,6 +1,6 @@
 /**
- * Where `onionmc upgrade` asks the running program for its upgrade: a unix socket in the data
- * directory, mode 0600. One word in, one line of JSON out, when it is over.
+ * The socket on which a running program accepts `onionmc upgrade`: a unix socket in the data directory,
+ * mode 0600. One word in, and one line of JSON out when the upgrade is over.
  */
 import { chmod, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
@@ -14,11 +14,11 @@ const LONGEST_PATH = 107;
 const REQUEST = 'upgrade\n';
 const MAX_CONNECTIONS = 8;
 const REQUEST_MS = 5_000;
-/** A whole upgrade takes less than a minute, whatever hangs. */
+/** A whole upgrade takes less than a minute, even when a part hangs. */
 const ANSWER_MS = 90_000;
 const MAX_ANSWER_CHARS = 4_096;
 
-/** How an upgrade ended. */
+/** The result of an upgrade. */
 export type UpgradeAnswer =
   | {
       readonly done: true;
@@ -46,13 +46,14 @@ export function parseUpgradeAnswer(text: string): Parsed<UpgradeAnswer> {
 }
 
 export interface RequestServer {
-  /** Takes no more requests, and removes the socket. */
+  /** Accepts no more requests and removes the socket. */
   close(): Promise<void>;
 }
 
 /**
- * Listens in a data directory. An earlier socket is replaced in one step, also that of a program which
- * is about to go. Rejects with the error of the system; a path too long with an Error that says so.
+ * Listens in a data directory. An earlier socket is replaced atomically, also that of a program which
+ * is about to end. Rejects with the error of the system; for a path that is too long with an Error that
+ * says so.
  */
 export async function serveRequests(
   datadir: string,
@@ -76,8 +77,8 @@ export async function serveRequests(
     });
   }
 
-  // Bound under another name and moved: the name it was bound to is removed when it closes, and by
-  // then it may be another program's.
+  // Bound under another name and then renamed: the bound name is removed when the listener closes, and
+  // by then it may belong to another program.
   const bound = join(datadir, `.omc-${process.pid}`);
   await rm(bound, { force: true });
   const server = createServer(answer);
@@ -98,15 +99,15 @@ export async function serveRequests(
   };
 }
 
-/** Nobody answers at the socket of a data directory. */
+/** No program answers at the socket of a data directory. */
 export class NobodyRunsError extends Error {
   override readonly name = 'NobodyRunsError';
 }
 
-/** How a connection fails where nobody is. */
+/** The errors of a connection when no program listens. */
 const NOBODY: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED']);
 
-/** Whether a program runs in a data directory, as far as this user may know. Never rejects. */
+/** Whether a program runs in a data directory, as far as this user can see. Never rejects. */
 export function somebodyRuns(datadir: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(join(datadir, REQUEST_SOCKET), () => {
@@ -126,7 +127,10 @@ function whyNot(path: string, error: NodeJS.ErrnoException): Error {
   );
 }
 
-/** Asks the program that runs in a data directory. Rejects with a NobodyRunsError, or an Error that says why. */
+/**
+ * Sends the request to the program that runs in a data directory. Rejects with a NobodyRunsError, or an
+ * Error with the reason.
+ */
 export function requestUpgrade(datadir: string): Promise<UpgradeAnswer> {
   const path = join(datadir, REQUEST_SOCKET);
   return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-/** The new process's end of an upgrade: takes what the old one gives, and takes over when told to. */
+/** The new process's side of an upgrade: receives the parcels, and takes over when told to. */
 import type { SendHandle } from 'node:child_process';
 import {
   HANDOVER_FORMAT,
@@ -10,16 +10,16 @@ import {
 import { isNativeHandle, type NativeHandle } from './native-handle.js';
 import { HandoverError, type Parcel, type Parcels } from './parcel.js';
 
-/** What the old process gave, and the way to take over from it. */
+/** The received parcels, and the functions to take over. */
 export interface Inheritance {
   readonly parcels: Parcels;
   /**
-   * Says that everything is built, and waits for the word of the old process. When this resolves the
-   * old one has let go: `begin` is called at once, then.
-   * @param late takes what came to the old process meanwhile
+   * Reports that everything is built, and waits for the commit of the old process. When it resolves,
+   * the old process has released everything, and `begin` is called at once.
+   * @param late receives what arrived at the old process meanwhile
    */
   takeOver(begin: () => void, late: (parcel: Parcel) => void): Promise<void>;
-  /** Tells the old process why not; it goes on. */
+  /** Tells the old process why the takeover failed; the old process continues. */
   fail(why: string): Promise<void>;
 }
 
@@ -29,7 +29,7 @@ function send(message: NewMessage, handle?: NativeHandle): Promise<void> {
       reject(new HandoverError('the old program is gone'));
       return;
     }
-    // Node takes handles of this kind, too; its types name only what is made of them.
+    // Node accepts handles of this kind too; its types name only what is made of them.
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- see above
     const sendable = handle as unknown as SendHandle;
     process.send(message, sendable, {}, (error: Error | null) => {
@@ -39,28 +39,28 @@ function send(message: NewMessage, handle?: NativeHandle): Promise<void> {
   });
 }
 
-/** Whether this process was started to take the place of another one. */
+/** Whether this process was started to replace another one. */
 export function isSuccessor(): boolean {
   return process.env[HANDOVER_VARIABLE] !== undefined && process.send !== undefined;
 }
 
-/** Tells the old process, if there is one, why this one cannot even begin. Never rejects. */
+/** Tells the old process, if there is one, why this one cannot start. Never rejects. */
 export async function declineInheritance(why: string): Promise<void> {
   if (isSuccessor()) await send({ say: 'failed', why }).catch(() => {});
 }
 
-/** The old process has said all, and ends. */
+/** The old process has sent everything and ends. */
 function part(message: OldMessage): void {
   if (message.say === 'bye' && process.connected) process.disconnect();
 }
 
 /**
- * Receives everything. To be called once, only when `isSuccessor`. Rejects with a HandoverError when
- * the old process goes away, or speaks another format.
- * @param version what this program calls itself
+ * Receives all parcels. Called once, only when `isSuccessor`. Rejects with a HandoverError when the old
+ * process ends or uses another format.
+ * @param version the version of this program
  */
 export async function receiveInheritance(version: string): Promise<Inheritance> {
-  // The programs that this one starts are no successors.
+  // Programs started by this process are not successors.
   Reflect.deleteProperty(process.env, HANDOVER_VARIABLE);
   const parcels = new Map<string, Parcel>();
   let step: ((message: OldMessage) => void) | undefined;

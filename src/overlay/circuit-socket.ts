@@ -1,4 +1,4 @@
-/** Reads the PROXY line in front of what a peer says, on a listener that only Tor reaches. */
+/** Reads the PROXY line before the bytes of a peer, on a listener that only Tor can reach. */
 import type { Socket } from 'node:net';
 import type { Clock } from '../channel/ports.js';
 import { MAX_PROXY_LINE_BYTES, parseProxyLine } from '../protocol/proxy-line.js';
@@ -8,10 +8,10 @@ const LINE_TIMEOUT_MS = 10_000;
 const LF = 0x0a;
 const CR = 0x0d;
 
-/** Its close follows, and says all. */
+/** The `close` event follows and is enough. */
 function ignore(): void {}
 
-/** The circuit in a complete line (LF excluded); undefined when it is no such line. */
+/** The circuit in a complete line (LF excluded); undefined when it is not a PROXY line. */
 function circuitOf(line: Uint8Array): string | undefined {
   if (line[line.length - 1] !== CR) return undefined;
   const parsed = parseProxyLine(Buffer.from(line.subarray(0, -1)).toString('latin1'));
@@ -20,14 +20,14 @@ function circuitOf(line: Uint8Array): string | undefined {
 
 /** A line that is being read. */
 export interface CircuitReading {
-  /** Ends it; the socket is the caller's again. Returns what was read. */
+  /** Stops reading; the caller has the socket again. Returns the bytes read. */
   stop(): Uint8Array;
 }
 
 /**
- * Calls `use` with the circuit in the turn in which the line is complete; the socket is paused then,
- * and holds what came behind the line. A socket that says anything else, or nothing in time, is
- * closed. Bounded: 107 bytes.
+ * Calls `use` with the circuit in the turn in which the line is complete. The socket is then paused and
+ * holds the bytes after the line. A socket that sends anything else, or nothing in time, is closed.
+ * Bounded: 107 bytes.
  */
 export function readCircuit(
   socket: Socket,
@@ -45,7 +45,7 @@ export function readCircuit(
 
   function refuse(): void {
     release();
-    // Nobody listens any more.
+    // The listener has been closed.
     socket.on('error', ignore);
     socket.destroy();
   }

@@ -1,4 +1,6 @@
-/** The accept loop that both overlays share: a TCP listener that outlives shortages and bad peers. */
+/**
+ * The accept loop of both overlays: a TCP listener that survives resource shortages and hostile peers.
+ */
 import { rename } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { hostAndPort } from '../kit/host-name.js';
@@ -16,14 +18,14 @@ import { readCircuit, type CircuitReading } from './circuit-socket.js';
 import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 
-/** Connections that may wait to be accepted: all peers reconnect at once after a restart. */
+/** Backlog of the listener: after a restart all peers reconnect at the same time. */
 const BACKLOG = 1024;
-/** Connections that may wait for their PROXY line; Tor writes it at once. */
+/** Most connections without their PROXY line; Tor writes it at once. */
 const MAX_UNREAD = 1024;
-/** Least time between two lines about failed accepts. */
+/** Least time between two log lines about failed accepts. */
 const ACCEPT_WARNING_INTERVAL_MS = 60_000;
 
-/** Where to listen, in the words of `joinmarket.cfg`: `onion_serving_host`, `onion_serving_port`. */
+/** The listening address, as in `joinmarket.cfg`: `onion_serving_host`, `onion_serving_port`. */
 export interface ListenAddress {
   /** An IP address or `localhost` (taken as 127.0.0.1, never resolved). */
   readonly host: string;
@@ -33,31 +35,31 @@ export interface ListenAddress {
 
 export interface Listening {
   readonly host: string;
-  /** The port in use, also where 0 was asked for. */
+  /** The port in use, also when port 0 was requested. */
   readonly port: number;
-  /** The unix socket in use, where connections carry their circuit. */
+  /** The unix socket in use, when connections carry their circuit. */
   readonly circuitSocket: string | undefined;
-  /** The two above as one text: `host:port`, or `unix:/path`. */
+  /** The address as one text: `host:port`, or `unix:/path`. */
   readonly text: string;
-  /** Stops accepting. Does not wait for connections, and does not close them. */
+  /** Stops accepting. Does not wait for open connections and does not close them. */
   close(): void;
-  /** Accepts from now on, where the listener is inherited. */
+  /** Starts accepting on an inherited listener. */
   begin(): void;
-  /** Takes one of those who came while nobody accepted. */
+  /** Takes a connection that arrived while no process accepted. */
   welcome(parcel: Parcel): void;
-  /** Another Tor forwards to it from now on; it numbers its circuits from the beginning. */
+  /** Another Tor forwards to it from now on, and numbers its circuits from the beginning. */
   anotherTor(): void;
   readonly move: MovableService;
 }
 
 export interface ListenOptions {
   /**
-   * Instead of the address: a unix socket in a folder of ours, which nobody but our Tor reaches. Every
-   * connection begins with a PROXY line there, and carries its circuit.
+   * Instead of the address: a unix socket in a folder that only our Tor can reach. Every connection
+   * begins with a PROXY line there and carries its circuit.
    */
   readonly circuitSocket?: string | undefined;
   readonly address: ListenAddress;
-  /** Goes on with the listener of another process, wherever that is, when `begin` is called. */
+  /** Continues with the listener of another process, at any address, when `begin` is called. */
   readonly inherited?: Parcels | undefined;
   readonly onConnection: (connection: Connection) => void;
   readonly signal: AbortSignal;
@@ -71,7 +73,9 @@ function errorCode(error: unknown): string {
     : 'unknown';
 }
 
-/** The line for a listener that could not be opened. Names the config keys that decide it. */
+/**
+ * The error for a listener that could not be opened. It names the configuration keys of the address.
+ */
 function listenFault({ host, port }: ListenAddress, error: unknown): OverlayError {
   const at = hostAndPort(host, port);
   const keys = 'onion_serving_host and onion_serving_port in joinmarket.cfg';
@@ -101,8 +105,8 @@ function listenFault({ host, port }: ListenAddress, error: unknown): OverlayErro
 }
 
 /**
- * A unix socket is bound under a name of its own and then moved to its place: libuv removes the name
- * it was bound to when the listener closes, and by then another process may listen there.
+ * A unix socket is bound under another name and then renamed: libuv removes the bound name when the
+ * listener closes, and by then another process may listen there.
  */
 const BOUND_SUFFIX = '~';
 
@@ -132,19 +136,19 @@ async function opened(
 /** The key of the parcel that holds a listener. */
 const LISTENER = 'listener';
 const LATE = 'late';
-/** Connections that may come while another process takes over. */
+/** Connections that may arrive while another process takes over. */
 const MAX_LATE = 4_096;
 
 interface Inherited {
   readonly handle: NativeHandle;
   readonly address: ListenAddress;
-  /** The unix socket, where connections carry their circuit. */
+  /** The unix socket, when connections carry their circuit. */
   readonly circuitSocket: string | undefined;
-  /** How many Tors have forwarded to it before the present one. */
+  /** How many Tors have forwarded to it before the current one. */
   readonly torsBefore: number;
 }
 
-/** The listener of another process. Throws a HandoverError when it is not there or makes no sense. */
+/** The listener of another process. Throws a HandoverError when the parcel is missing or invalid. */
 export function inheritedListener(parcels: Parcels): Inherited {
   const { value, handle } = parcels.get(LISTENER) ?? {};
   const { host, port, circuitSocket, torsBefore }: Readonly<Record<string, unknown>> = isRecord(
@@ -163,17 +167,17 @@ export function inheritedListener(parcels: Parcels): Inherited {
   };
 }
 
-/** Somebody who came, or whose PROXY line was not read, while nobody accepted. */
+/** A connection that arrived, or whose PROXY line was not read, while no process accepted. */
 interface Late {
   readonly socket: Socket;
-  /** What was read of it. */
+  /** The bytes read of its PROXY line. */
   readonly head: Uint8Array;
 }
 
 /**
- * Opens the listener. Each connection is handed over unread, so the owner attaches in the same turn.
- * A failed accept (too many open files) is logged once a minute and never stops the listener.
- * Throws OverlayError `listen-failed`, a HandoverError, or the signal's reason.
+ * Opens the listener. Each connection is handed over unread, and its owner attaches in the same turn. A
+ * failed accept (too many open files) is logged once a minute and does not stop the listener. Throws an
+ * OverlayError `listen-failed`, a HandoverError, or the signal's reason.
  */
 export async function listen(options: ListenOptions): Promise<Listening> {
   const { onConnection, clock, log, signal } = options;
@@ -182,13 +186,13 @@ export async function listen(options: ListenOptions): Promise<Listening> {
   const address = inherited?.address ?? options.address;
   const host = address.host === 'localhost' ? '127.0.0.1' : address.host;
   const server = createServer({ allowHalfOpen: false, pauseOnConnect: true, noDelay: true });
-  /** Accepted, and without their PROXY line yet. */
+  /** Accepted connections without their PROXY line. */
   const unread = new Map<Socket, CircuitReading>();
-  /** Undefined while connections are taken as they come. */
+  /** Undefined while connections are taken at once. */
   let late: Late[] | undefined;
   let torsBefore = inherited?.torsBefore ?? 0;
   let warnedAt: number | undefined;
-  /** Failed accepts that the last line did not tell of. */
+  /** Failed accepts since the last log line. */
   let untold = 0;
 
   function take(socket: Socket): void {

@@ -1,6 +1,6 @@
 /**
- * Plain TCP on this machine, for tests and for a `regtest_count` other than `0,0`: no Tor, and by
- * rule nothing that leaves the machine.
+ * Plain TCP on this machine, for tests and for a `regtest_count` other than `0,0`: no Tor, and no
+ * connection that leaves the machine.
  */
 import { createConnection } from 'node:net';
 import { silentLog, type Log } from '../channel/log.js';
@@ -16,7 +16,7 @@ export interface LoopbackOverlayOptions extends ListenAddress {
   readonly log?: Log;
 }
 
-/** `localhost` is not resolved: a hosts file could point it anywhere. */
+/** `localhost` is not resolved: a hosts file could map it to any address. */
 function loopbackAddress(host: string): string {
   return host === 'localhost' ? '127.0.0.1' : host;
 }
@@ -62,8 +62,8 @@ async function dial(
 }
 
 /**
- * The loopback overlay. `host` and `port` are where `serve` listens (port 0: any free one).
- * Throws OverlayError `location-refused` when `host` is not loopback.
+ * The loopback overlay. `host` and `port` are where `serve` listens (port 0: any free port). Throws an
+ * OverlayError `location-refused` when `host` is not loopback.
  */
 export function createLoopbackOverlay(options: LoopbackOverlayOptions): Overlay {
   const { host, port, clock = systemClock, log = silentLog } = options;

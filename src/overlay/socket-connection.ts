@@ -1,46 +1,49 @@
 /**
- * A `Connection` over a socket of the platform, TCP or unix. The one place where sockets are read
- * and written; both overlays hand these out.
+ * A `Connection` over a TCP or unix socket. Sockets are read and written only here; both overlays
+ * return these.
  */
 import { type Socket } from 'node:net';
 import type { Clock, Connection, ConnectionHandler } from '../channel/ports.js';
 import { handleOf, socketOver, type NativeHandle } from '../handover/native-handle.js';
 
-/** How long `end` waits by default before it cuts off a peer that does not read. */
+/** How long `end` waits by default before it closes a connection whose peer does not read. */
 export const DEFAULT_END_GRACE_MS = 5_000;
 
-/** Bytes that were given to us, and what is to be called when the kernel has taken them. */
+/** Bytes to write, and the callback for when the kernel has taken them. */
 interface Write {
   readonly bytes: Uint8Array;
   readonly done: (() => void) | undefined;
 }
 
-/** Shared by all connections on which nothing is on its way. */
+/** Shared by all connections that have no write in progress. */
 const NO_WRITES: readonly Write[] = [];
 
 /**
- * A connection that another process may go on with. `hold` it, and it neither reads nor writes, so
- * that the kernel's socket is as the other process will find it; `release` ends that here.
+ * A connection that another process can continue. After `hold` it neither reads nor writes, so that the
+ * kernel's socket stays as the other process will find it. `release` ends that.
  */
 export interface MovableConnection extends Connection {
-  /** The socket itself, to be sent; undefined when it is closed, closing or of an unknown kind. */
+  /** The socket to send; undefined when it is closed, closing or of an unknown kind. */
   readonly handle: NativeHandle | undefined;
-  /** Bytes that libuv has and the kernel has not: it goes on handing them over, held or not. */
+  /** Bytes that libuv has and the kernel has not. libuv continues to write them, held or not. */
   readonly pendingBytes: number;
-  /** Reads and writes nothing from now on; what is written meanwhile waits. */
+  /** Reads and writes nothing from now on; new writes wait. */
   hold(): void;
-  /** Writes what waits, and reads. Does nothing when it is not held. */
+  /** Writes what waits, and reads again. Has no effect when not held. */
   release(): void;
   /**
-   * Goes on, held, over a second handle of the same socket. The first is closed, which is the only way
-   * to take back what libuv has pending; those bytes wait with the others.
+   * Continues, held, with a second handle of the same socket. The first handle is closed, which is the
+   * only way to take back what libuv has pending; those bytes wait with the others.
    */
   replaceHandle(duplicate: NativeHandle): void;
-  /** A copy of all that the kernel has not taken, in order. Exact while held without `pendingBytes`. */
+  /**
+   * A copy of all bytes that the kernel has not taken, in order. Exact while held without
+   * `pendingBytes`.
+   */
   unsent(): Uint8Array;
 }
 
-/** Where a socket's owner is found: listeners are shared, since a directory has thousands of sockets. */
+/** Maps a socket to its owner, because listeners are shared: a directory has thousands of sockets. */
 const OWNER = Symbol('owner');
 
 interface OwnedSocket extends Socket {
@@ -60,17 +63,17 @@ function onData(this: OwnedSocket, chunk: Uint8Array): void {
 }
 
 /**
- * A class, unlike nearly everything here: its methods are shared, where functions of its own would
- * cost each connection about a kilobyte.
+ * A class, so that connections share their methods: closures would cost about a kilobyte for each
+ * connection.
  */
 class SocketConnection implements MovableConnection {
   #socket: Socket;
   readonly #remote: string | undefined;
   readonly #clock: Clock;
   /**
-   * What the kernel has not taken yet is not public in Node: `writableLength` counts a write in full
-   * until all of it is gone, so a 4 MB frame would look stuck while it drains well. The handle knows
-   * the rest. Where a Node version lacks it, `writableLength` is used.
+   * The bytes that the kernel has not taken are not public in Node: `writableLength` counts a write in
+   * full until all of it is taken, so a 4 MB frame would look stuck while it drains well. The handle
+   * knows the rest. Where a Node version lacks it, `writableLength` is used.
    */
   #counters: NativeHandle | undefined;
   #accepted = 0;
@@ -79,13 +82,13 @@ class SocketConnection implements MovableConnection {
   #ending = false;
   #gone: boolean;
   #told = false;
-  /** The socket was set flowing. */
+  /** The socket is flowing. */
   #reading = false;
-  /** Given to the socket and not all taken; at most one, nearly always. */
+  /** Written to the socket and not yet taken in full; almost always at most one. */
   #writes = NO_WRITES;
-  /** What waits for `release`; undefined while it is not held. */
+  /** Writes that wait for `release`; undefined while not held. */
   #held: Write[] | undefined;
-  /** The grace of an `end` that waits for `release`. */
+  /** The grace time of an `end` that waits for `release`. */
   #heldEnd: number | undefined;
   #cancelCutOff: (() => void) | undefined;
 
@@ -145,7 +148,7 @@ class SocketConnection implements MovableConnection {
     return this.#socket.destroyed || this.#gone;
   }
 
-  /** Bytes that the socket was given and the kernel has not taken. */
+  /** Bytes written to the socket and not yet taken by the kernel. */
   #queued(): number {
     const { writableLength } = this.#socket;
     if (writableLength === 0 || this.#socket.destroyed) return 0;
@@ -211,8 +214,8 @@ class SocketConnection implements MovableConnection {
     }
     this.#ending = true;
     socket.end();
-    // Reads on and drops what comes: closing with unread bytes would make the kernel send a reset,
-    // and the peer could lose the end of what we sent.
+    // Reads on and drops the bytes: closing with unread bytes would make the kernel send a reset, and
+    // the peer could lose the last bytes sent.
     socket.resume();
     this.#cancelCutOff = this.#clock.after(graceMs, () => socket.destroy());
   }
@@ -253,14 +256,14 @@ class SocketConnection implements MovableConnection {
     if (grace !== undefined) this.end(grace);
   }
 
-  /** What the socket was given and the kernel has not taken; of the first write its rest. */
+  /** The bytes written to the socket that the kernel has not taken; of the first write its rest. */
   #untaken(): Write[] {
     let taken = this.#writes.reduce((sum, { bytes }) => sum + bytes.length, 0) - this.#queued();
     const rest: Write[] = [];
     for (const { bytes, done } of this.#writes) {
       const skip = Math.min(Math.max(taken, 0), bytes.length);
       taken -= skip;
-      // An empty one still has somebody to tell.
+      // An empty write still has a callback.
       rest.push({ bytes: bytes.subarray(skip), done });
     }
     return rest;
@@ -282,14 +285,14 @@ class SocketConnection implements MovableConnection {
 }
 
 /**
- * Takes over a connected socket that is paused or has not been read yet; the caller must not touch
- * it afterwards. Nothing is lost between this call and `attach`: bytes wait in the socket, an end is
- * told after `attach`. The socket should be made with `allowHalfOpen: false`.
+ * Takes over a connected socket that is paused or was not read yet; the caller must not use it
+ * afterwards. Nothing is lost between this call and `attach`: bytes wait in the socket, and an end is
+ * reported after `attach`. The socket should be made with `allowHalfOpen: false`.
  *
  * After `end` or `destroy` the handler gets no more data, only `closed`.
  *
- * @param remote name for debug logs; undefined: the socket's own address, when it is asked for
- * @param circuit the Tor circuit it came by, where that is known
+ * @param remote name for debug logs; undefined: the socket's own address
+ * @param circuit the Tor circuit of the connection, if known
  */
 export function socketConnection(
   socket: Socket,
@@ -300,7 +303,7 @@ export function socketConnection(
   return new SocketConnection(socket, remote, clock, circuit, false);
 }
 
-/** A connection over a handle that came from another process, held. */
+/** A connection over a handle from another process, held. */
 export function heldConnection(
   handle: NativeHandle,
   clock: Clock,
@@ -309,7 +312,7 @@ export function heldConnection(
   return new SocketConnection(socketOver(handle), undefined, clock, circuit, true);
 }
 
-/** The same connection, if another process could go on with it. */
+/** The same connection, if another process can continue it. */
 export function asMovable(connection: Connection): MovableConnection | undefined {
   return connection instanceof SocketConnection && connection.handle !== undefined
     ? connection

@@ -1,12 +1,12 @@
 import { performance } from 'node:perf_hooks';
 import type { Clock } from '../channel/ports.js';
 
-/** Longest delay a timer of the platform takes; longer ones would fire at once. */
+/** Longest delay of a platform timer; a longer one would fire at once. */
 const MAX_DELAY_MS = 2_147_483_647;
 
 /**
- * The clock of a running program: monotonic, not moved by a change of the system time. Its timers
- * never keep the process alive.
+ * The clock of a running program: monotonic, independent of changes of the system time. Its timers do
+ * not keep the process alive.
  */
 export const systemClock: Clock = {
   now: () => performance.now(),

@@ -1,6 +1,6 @@
 /**
- * The Tor overlay: dials v3 onions through SOCKS, and serves one through a local listener that Tor
- * forwards to.
+ * The Tor overlay: dials v3 onions through SOCKS, and serves one through a local listener to which Tor
+ * forwards.
  */
 import { randomBytes } from 'node:crypto';
 import { silentLog, type Log } from '../channel/log.js';
@@ -25,33 +25,35 @@ import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 import { systemClock } from './system-clock.js';
 
-/** How our onion comes to be. */
+/** How the onion is served. */
 export type TorServing =
-  /** We ask Tor for it on a control connection: Tor's own control port, or our managed Tor. */
+  /** Through a control connection, to the operator's Tor or to the one that the program started. */
   | {
       readonly kind: 'control';
       readonly identity: OnionIdentity;
-      /** Where Tor forwards to; port 0 takes any free one. */
+      /** The address to which Tor forwards; port 0 takes any free port. */
       readonly listen: ListenAddress;
       readonly connectControl: (signal: AbortSignal) => Promise<ControlClient>;
-      /** The host at which Tor reaches the listener; found out by the control connection if not given. */
+      /**
+       * The host at which Tor reaches the listener; by default found out from the control connection.
+       */
       readonly targetHost?: string | undefined;
       readonly pow?: PowQueue;
       /**
-       * For a Tor of our own and a persistent identity: serve out of the key folder, through a unix
-       * socket with this path, so that every connection carries its circuit. `listen` is not used then.
+       * For a Tor that the program started, and a persistent identity: serve out of the key folder
+       * through a unix socket with this path, so that every connection carries its circuit. `listen` is
+       * not used then.
        */
       readonly circuits?: { readonly folder: ServedFolder; readonly socket: string };
       /** Longest wait for the descriptor uploads, in milliseconds. */
       readonly uploadTimeoutMs?: number;
       /**
-       * Whether to dial our own onion from time to time, as a stranger would (default false); for
-       * programs that have no test of their own.
+       * Whether to repeat the self-test at intervals (default false), for programs without a canary.
        */
       readonly selfTestRounds?: boolean;
       readonly watchTimings?: OnionServiceOptions['watchTimings'];
     }
-  /** The operator's torrc serves it; we only listen and read `hostname`. */
+  /** The operator's torrc serves it; the overlay only listens and reads `hostname`. */
   | {
       readonly kind: 'external';
       readonly hiddenServiceDir: string;
@@ -63,9 +65,9 @@ export interface TorOverlayOptions {
   readonly socks: SocksEndpoint | (() => SocksEndpoint);
   /** Absent for a peer that only dials. */
   readonly serving?: TorServing;
-  /** Longest a dial may take, in milliseconds (default 120,000). */
+  /** Longest time of a dial, in milliseconds (default 120,000). */
   readonly dialDeadlineMs?: number;
-  /** Dials under way at once (default 16). */
+  /** Most dials at the same time (default 16). */
   readonly maxPendingDials?: number;
   readonly clock?: Clock;
   readonly log?: Log;
@@ -79,7 +81,7 @@ interface Tools {
   readonly selfTest: SelfTest;
 }
 
-/** How a service moves: its listener, and the onion that leads there, if that is ours to move. */
+/** How a service is handed over: its listener, and the onion service if the program added it. */
 function accepting(
   listening: Listening,
   service: Movable | undefined,
@@ -143,7 +145,7 @@ async function serveByControl(
     ...(selfTestRounds === undefined ? {} : { selfTestRounds }),
     ...(watchTimings === undefined ? {} : { watchTimings }),
   });
-  // Told by `onState`; nobody has to wait for this promise.
+  // Reported by `onState`, so no caller must await this promise.
   service.reachable.catch(() => {});
   return {
     location: service.location,
@@ -156,7 +158,7 @@ async function serveByControl(
   };
 }
 
-/** The parcel that says whether an onion of the operator was reached from outside. */
+/** The key of the parcel that says whether the operator's onion was reached from outside. */
 const SEEN = 'external-onion';
 
 async function serveExternally(
@@ -171,7 +173,7 @@ async function serveExternally(
   let seen = isRecord(before) && before['seen'] === true;
   if (seen) onState?.({ state: 'reachable' });
   else {
-    // The operator's Tor tells us nothing: only a stranger can.
+    // The operator's Tor reports nothing, so only a self-test can tell.
     onState?.({
       state: 'starting',
       detail: 'not yet seen from outside; the HiddenServiceDir in your torrc serves it',
@@ -239,7 +241,7 @@ async function serve(
 
 /**
  * The Tor overlay. `dial` rejects with a SocksError; `serve` with an OverlayError or a TorError, and
- * leaves no listener behind then. `close` frees nothing of Tor: who started it ends it.
+ * then leaves no listener behind. `close` does not end a Tor; the code that started it does.
  */
 export function createTorOverlay(options: TorOverlayOptions): Overlay {
   const { clock = systemClock, log = silentLog, random = Math.random, serving } = options;
@@ -250,7 +252,7 @@ export function createTorOverlay(options: TorOverlayOptions): Overlay {
     ...(options.dialDeadlineMs === undefined ? {} : { deadlineMs: options.dialDeadlineMs }),
     ...(options.maxPendingDials === undefined ? {} : { maxPending: options.maxPendingDials }),
   });
-  /** As a stranger: over a circuit of its own, and gone at once. */
+  /** Over a circuit of its own, and closed at once. */
   const selfTest: SelfTest = async (host, signal) => {
     const location = { kind: 'onion', host, port: VIRTUAL_PORT } as const;
     const isolation = `self-test:${randomBytes(8).toString('hex')}`;

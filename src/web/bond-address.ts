@@ -1,4 +1,4 @@
-/** The address of the coins of a bond, which the original watcher shows. */
+/** The address of a bond's coins, which the original watcher shows. */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { bech32 } from '@scure/base';
 import type { Network } from '../protocol/constants.js';
@@ -12,7 +12,7 @@ const PREFIX: Readonly<Record<Network, string>> = {
 };
 
 /**
- * P2WSH of the time lock (docs/protocol.md, section 11.3), as BIP173 writes it.
+ * P2WSH of the time lock (docs/protocol.md, section 11.3), encoded as in BIP173.
  * @param lockTime unix seconds
  * @param utxoPublicKeyHex the coin's key, compressed
  */

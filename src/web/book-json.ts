@@ -1,7 +1,7 @@
 /**
- * The orderbook as JSON, for the page and for other programs. Names of fields are those of the
- * original watcher's `orderbook.json` where it has them (`offers`, `fidelitybonds` and what they
- * hold; docs/protocol.md, section 13.4); what it does not know has names of ours beside them.
+ * The orderbook as JSON, for the page and for other programs. Fields have the names of the original
+ * watcher's `orderbook.json` where it has them (`offers`, `fidelitybonds` and their members;
+ * docs/protocol.md, section 13.4). The other fields are onionmc's.
  *
  * Times are unix seconds, amounts satoshi, directories `host:port`.
  */
@@ -22,13 +22,13 @@ import type { Network } from '../protocol/constants.js';
 import { isRelative } from '../protocol/offer.js';
 import { bondAddress } from './bond-address.js';
 
-/** A moment on the book's clock, and the same one since 1970, both in milliseconds. */
+/** A moment on the book's clock, and the same moment since 1970, both in milliseconds. */
 export type Moment = Pick<BookSnapshot, 'now' | 'nowEpoch'>;
 
 export interface BondJson {
   readonly state: BondState;
   readonly detail: string;
-  /** `txid:vout`; null until the proof is read. */
+  /** `txid:vout`; null until the proof was parsed. */
   readonly outpoint: string | null;
   readonly locktime: number | null;
   readonly amount: number | null;
@@ -44,23 +44,23 @@ export interface OfferJson {
   readonly txfee: number;
   /** A number of satoshi for absolute offers, a decimal string for relative ones. */
   readonly cjfee: number | string;
-  /** 0 without a bond, and while its value is unknown; `bond.state` tells them apart. */
+  /** 0 without a bond and while its value is unknown; `bond.state` distinguishes the two. */
   readonly fidelity_bond_value: number;
-  /** The same as long as the offer stays. */
+  /** Constant for the life of the offer. */
   readonly id: string;
   readonly signed: boolean;
   readonly unsigned_because: Unverified | null;
   readonly first_seen: number;
   readonly last_seen: number;
-  /** Whether it ever came straight from the maker. */
+  /** Whether it ever came directly from the maker. */
   readonly direct: boolean;
   /** Directories that show it now. */
   readonly directories: readonly string[];
-  /** Directories that are up and show the maker, by their lists or by any word of it. */
+  /** Directories that are connected and show the maker, in a list or by a message. */
   readonly listed_by: readonly string[];
-  /** Directories that show other terms, unsigned, than the maker signed. */
+  /** Directories that show unsigned terms which differ from those that the maker signed. */
   readonly differing: readonly string[];
-  /** Directories that showed it and do not any more. */
+  /** Directories that showed it before and no longer do. */
   readonly withdrawn: readonly {
     readonly directory: string;
     readonly at: number;
@@ -106,7 +106,10 @@ export interface DirectoryJson {
   readonly makers: number;
   /** Makers that no other directory shows. */
   readonly only: number;
-  /** Makers that others show and this one does not, although it is up; at most 100 are named. */
+  /**
+   * Makers that other directories show and this one does not, although it is connected; at most 100 are
+   * named.
+   */
   readonly missing: readonly string[];
   readonly missing_count: number;
   readonly differing: number;
@@ -144,7 +147,7 @@ export interface StatisticsJson {
   readonly valued_makers: number;
   readonly bond_value: number;
   readonly bonds_waiting: number;
-  /** Whether a bitcoin node tells what bonds are worth. */
+  /** Whether a bitcoin node provides the values of bonds. */
   readonly chain: BookStatistics['chain'];
   readonly directories_up: number;
   readonly refreshed_at: number | null;
@@ -158,13 +161,13 @@ export interface OrderbookJson {
   readonly fidelitybonds: readonly FidelityBondJson[];
   readonly statistics: StatisticsJson;
   readonly network: Network;
-  /** Names the run of the program: versions of different runs have nothing to do with each other. */
+  /** Identifies the run of the program: versions of different runs are unrelated. */
   readonly session: string;
   readonly version: number;
   readonly now: number;
 }
 
-/** What leads from one version to a later one; `/events`, event `book`. */
+/** The changes from one version to a later one; `/events`, event `book`. */
 export interface ChangeJson {
   readonly version: number;
   readonly now: number;
@@ -172,7 +175,7 @@ export interface ChangeJson {
   readonly removed: readonly string[];
 }
 
-/** Evidence shown on the page; the file keeps all of it. */
+/** Records of evidence on the page; the file has all of them. */
 const MAX_EVIDENCE = 50;
 
 const seconds = (ms: number): number => Math.round(ms / 1000);
@@ -193,7 +196,7 @@ function bondJson(bond: BookBond): BondJson {
   };
 }
 
-/** One offer; `moment` belongs to the snapshot or the change it came with. */
+/** One offer; `moment` is that of the snapshot or change it belongs to. */
 export function offerJson(entry: BookEntry, moment: Moment): OfferJson {
   return {
     counterparty: entry.maker,
@@ -246,7 +249,7 @@ function fidelityBond(
   };
 }
 
-/** The bonds whose coins are there, one per maker, as the original watcher lists them. */
+/** The bonds whose coins exist, one per maker, as the original watcher lists them. */
 function fidelityBonds(entries: readonly BookEntry[], network: Network): FidelityBondJson[] {
   const bonds = new Map(
     entries.flatMap(({ maker, bond }) => (bond?.value === undefined ? [] : [[maker, bond]])),
@@ -343,8 +346,8 @@ export function orderbookJson(
 }
 
 /**
- * All changes after `version` as one; undefined when the book has forgotten some of them, or never
- * had that version.
+ * All changes after `version` as one; undefined when the book no longer has some of them, or never had
+ * that version.
  */
 export function changesJson(book: LiveBook, version: number): ChangeJson | undefined {
   if (version > book.version) return undefined;

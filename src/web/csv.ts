@@ -17,14 +17,17 @@ export const CSV_COLUMNS = [
   'last_seen',
 ] as const;
 
-/** Quoted where it must be; text that a spreadsheet would take for a formula gets a `'` in front. */
+/**
+ * Quotes a text where necessary, and puts a `'` before text that a spreadsheet would take for a
+ * formula.
+ */
 function cell(value: string | number | boolean): string {
   const text =
     typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
-/** One line per offer, heading first; times are unix seconds, directories are separated by blanks. */
+/** One line per offer, heading first. Times are unix seconds, directories are separated by blanks. */
 export function orderbookCsv(offers: readonly OfferJson[]): string {
   const lines = offers.map((offer) =>
     CSV_COLUMNS.map((column) =>

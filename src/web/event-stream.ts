@@ -1,7 +1,7 @@
 /**
- * Server-sent events: what changed in the book, about once a second, to each page that is open. A
- * page that reads slowly falls behind and then gets all it missed as one change; nothing queues up
- * for it. One that reads nothing is closed.
+ * Server-sent events: sends the changes of the book to each open page, about once a second. A page that
+ * reads slowly gets all missed changes as one; no queue grows for it. A page that reads nothing is
+ * closed.
  */
 import type { ServerResponse } from 'node:http';
 import type { Clock } from '../channel/ports.js';
@@ -9,15 +9,18 @@ import type { BookChange, LiveBook } from '../orderbook/book-api.js';
 import { changesJson, statisticsJson } from './book-json.js';
 
 export interface EventLimits {
-  /** Pages that may listen at the same time. */
+  /** Most pages that listen at the same time. */
   readonly clients: number;
   /** Least time between two sets of events, in milliseconds. */
   readonly intervalMs: number;
-  /** A `tick` at least that often, so that a page knows that the program lives. */
+  /** A `tick` is sent at least this often, so that a page knows that the program runs. */
   readonly tickMs: number;
-  /** Bytes that may wait for one page before it is told nothing more. */
+  /** Bytes waiting for one page above which it gets no further events. */
   readonly backlogBytes: number;
-  /** A page with more than that waiting for so long is closed, and so is any reader that takes nothing. */
+  /**
+   * A page with more waiting bytes than that for this long is closed, and so is any reader that takes
+   * nothing.
+   */
   readonly stallMs: number;
 }
 
@@ -31,7 +34,7 @@ export const DEFAULT_EVENT_LIMITS: EventLimits = {
 
 export interface EventStreamOptions {
   readonly book: LiveBook;
-  /** Names the run of the program; see `OrderbookJson.session`. */
+  /** Identifies the run of the program; see `OrderbookJson.session`. */
   readonly session: string;
   readonly clock: Clock;
   /** Milliseconds since 1970. */
@@ -44,18 +47,18 @@ export interface EventStream {
   /** Whether one more page may listen. */
   readonly hasRoom: boolean;
   /**
-   * Takes over a response whose head is not sent yet.
-   * @param since `session:version` that the page has; anything else makes it load the book anew
+   * Takes over a response whose head was not sent yet.
+   * @param since `session:version` that the page has; anything else makes it load the book again
    */
   add(response: ServerResponse, headers: Readonly<Record<string, string>>, since: string): void;
-  /** Ends every stream and every timer. */
+  /** Ends all streams and timers. */
   close(): void;
 }
 
 interface Client {
   readonly response: ServerResponse;
   version: number;
-  /** Statistics changed and it has not been told. */
+  /** Statistics changed and the page has not received them. */
   statistics: boolean;
   stalledSince: number | undefined;
 }
@@ -77,7 +80,7 @@ export function createEventStream({
   let lastTick = clock.now();
   const idAt = (version: number): string => `${session}:${version}`;
 
-  /** What a page at `version` has to hear; told once for all pages of that version. */
+  /** The events for a page at `version`; made once for all pages with that version. */
   function changeFrom(version: number): { readonly version: number; readonly text: string } {
     if (version === book.version) return { version, text: '' };
     const change = version < 0 ? undefined : changesJson(book, version);
@@ -87,7 +90,7 @@ export function createEventStream({
     return { version: change.version, text: event('book', idAt(change.version), change) };
   }
 
-  /** Whether there is room for more at this page; closes it when there was none for too long. */
+  /** Whether this page can take more; closes it when it could not for too long. */
   function accepts(client: Client): boolean {
     if (client.response.writableLength <= limits.backlogBytes) {
       client.stalledSince = undefined;
@@ -155,12 +158,12 @@ export function createEventStream({
       response.writeHead(200, {
         ...headers,
         'content-type': 'text/event-stream; charset=utf-8',
-        // A reverse proxy (nginx) would else keep events back until its buffer is full.
+        // Without it a reverse proxy (nginx) would hold events back until its buffer is full.
         'x-accel-buffering': 'no',
       });
       const first = changeFrom(known);
       client.version = first.version;
-      // At once and never empty: the page learns that it is connected.
+      // At once and never empty, so that the page knows that it is connected.
       response.write(`retry: 3000\n\n${first.text}`);
       if (cancelTimer === undefined) schedule();
     },

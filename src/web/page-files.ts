@@ -1,4 +1,4 @@
-/** The files of the page, read once at the start: nothing a request says ever reaches the disk. */
+/** The files of the page, read once at the start: no part of a request is used as a path. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -43,7 +43,7 @@ export class PageFileError extends Error {
   override readonly name = 'PageFileError';
 }
 
-/** The folder beside this module, in `src` as in `dist`. */
+/** The folder beside this module, in `src` and in `dist`. */
 function ownFolder(): URL {
   // Empty in a CommonJS bundle.
   const here: string | undefined = import.meta.url;
@@ -67,7 +67,7 @@ async function load(name: string, path: string): Promise<readonly [string, PageF
 }
 
 /**
- * By the path of the request: the page's own files, and uPlot out of the installed package under
+ * By the path of the request: the page's own files, and uPlot from the installed package under
  * `/vendor/`. Rejects with a PageFileError when one of them is missing.
  */
 export async function loadPageFiles(): Promise<ReadonlyMap<string, PageFile>> {

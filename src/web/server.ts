@@ -1,9 +1,9 @@
 /**
- * The orderbook page over HTTP. Read only: GET and HEAD, no cookies, nothing a request says changes
- * anything. Loopback unless the operator says otherwise.
+ * The orderbook page over HTTP. Read-only: GET and HEAD, no cookies; a request changes nothing.
+ * Loopback unless the operator configures another address.
  *
- * Routes: `/` and the files of the page, `/orderbook.json`, `/orderbook.csv`, `/events`
- * (server-sent events), `/healthz`.
+ * Routes: `/` and the files of the page, `/orderbook.json`, `/orderbook.csv`, `/events` (server-sent
+ * events), `/healthz`.
  */
 import { randomBytes } from 'node:crypto';
 import {
@@ -36,11 +36,11 @@ import { loadPageFiles, type PageFile } from './page-files.js';
 export interface OrderbookServerOptions {
   /** Address to listen on (`[OBWATCHER] host`). */
   readonly host: string;
-  /** Port to listen on (`[OBWATCHER] port`); 0 = any that is free. */
+  /** Port to listen on (`[OBWATCHER] port`); 0 = any free port. */
   readonly port: number;
   /**
-   * Names under which the page may be reached besides `host` and this machine's own
-   * (`[OBWATCHER] page_hosts`), as `canonicalHost` gives them.
+   * Names under which the page may be reached in addition to `host` and this machine's own
+   * (`[OBWATCHER] page_hosts`), as `canonicalHost` returns them.
    */
   readonly hosts?: readonly string[];
   readonly book: LiveBook;
@@ -65,7 +65,7 @@ export interface OrderbookServer {
   close(): Promise<void>;
 }
 
-/** The page cannot be served at the configured address. A program that meets it exits with 2. */
+/** The page cannot be served at the configured address. The program then exits with code 2. */
 export class PageAddressError extends Error {
   override readonly name = 'PageAddressError';
   readonly exitCode = ExitCode.USAGE;
@@ -87,10 +87,10 @@ const MAX_CONNECTIONS = 128;
 const MAX_HEADER_BYTES = 8192;
 const REQUEST_TIMEOUT_MS = 5000;
 const KEEP_ALIVE_TIMEOUT_MS = 5000;
-/** The whole book is written out at most this often, however many ask. */
+/** The whole book is serialized at most this often, whatever the number of requests. */
 const BOOK_CACHE_MS = 1000;
 
-/** Nothing from elsewhere, nothing inline, no frames, no forms; text never becomes markup. */
+/** No external or inline resources, no frames, no forms; text is never interpreted as markup. */
 export const CONTENT_SECURITY_POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -126,8 +126,8 @@ function json(code: number, value: unknown, headers?: Readonly<Record<string, st
 }
 
 /**
- * Whether another site's page sent it. Browsers say so; only following a link to the page is fine.
- * Otherwise any page that is open could take up the places of `/events`.
+ * Whether a page of another site sent the request. Browsers say so; only a link to the page is allowed.
+ * Otherwise any open page could occupy the places of `/events`.
  */
 function isForeign({ headers }: IncomingMessage): boolean {
   const site = headers['sec-fetch-site'];
@@ -135,7 +135,7 @@ function isForeign({ headers }: IncomingMessage): boolean {
   return headers['sec-fetch-mode'] !== 'navigate';
 }
 
-/** What is wrong with a request before its path is looked at. */
+/** Why a request is refused before its path is read. */
 function refusal(request: IncomingMessage, names: HostRule): Answer | undefined {
   if (!isExpectedHost(request.headers.host, names)) {
     const error = 'unexpected Host header; names are allowed with page_hosts in [OBWATCHER]';
@@ -164,7 +164,7 @@ function send(response: ServerResponse, answer: Answer, withBody: boolean): void
   response.end(withBody ? answer.body : undefined);
 }
 
-/** The book written out, for a second the same for all who ask. */
+/** The serialized book, shared for a second by all requests. */
 function createBookCache({ book, network, clock }: OrderbookServerOptions, session: string) {
   let cached: { readonly at: number; readonly value: OrderbookJson } | undefined;
   const texts = new Map<'json' | 'csv', Buffer>();
@@ -177,7 +177,7 @@ function createBookCache({ book, network, clock }: OrderbookServerOptions, sessi
     const { value } = cached;
     const known = texts.get(format);
     if (known !== undefined) return known;
-    // As bytes: however many read slowly, they share one copy.
+    // As bytes, so that slow readers share one copy.
     const text = Buffer.from(
       format === 'csv' ? orderbookCsv(value.offers) : `${shownJson(value)}\n`,
     );
@@ -186,7 +186,10 @@ function createBookCache({ book, network, clock }: OrderbookServerOptions, sessi
   };
 }
 
-/** What a page has of the book, by its address or, when the browser comes back by itself, by a header. */
+/**
+ * The version of the book that a page has, from its address or, after a reconnect of the browser, from
+ * a header.
+ */
 function sinceOf(request: IncomingMessage, query: string): string {
   const last = request.headers['last-event-id'];
   return typeof last === 'string' ? last : (new URLSearchParams(query).get('since') ?? '');
@@ -251,7 +254,7 @@ export async function startOrderbookServer(
   const site: Site = { options, files, events, bookText: createBookCache(options, session) };
 
   const handle = (request: IncomingMessage, response: ServerResponse): void => {
-    // A body is of no use here; reading it away would be work for whoever sends it.
+    // Request bodies have no use here; reading one would be work at the sender's choice.
     if (request.method !== 'GET' && request.method !== 'HEAD') response.shouldKeepAlive = false;
     let answer: Answer | 'events';
     try {
@@ -279,7 +282,7 @@ export async function startOrderbookServer(
   );
   server.maxConnections = MAX_CONNECTIONS;
   server.maxRequestsPerSocket = 1000;
-  // As long as bytes move, this never comes; pages that listen hear something every few seconds.
+  // Never fires while bytes move. Pages that listen get an event every few seconds.
   server.timeout = eventLimits.stallMs ?? DEFAULT_EVENT_LIMITS.stallMs;
   server.on('timeout', (socket: Socket) => {
     if (socket.writableLength > 0) log.debug('a reader of the orderbook page takes nothing');

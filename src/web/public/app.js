@@ -1,4 +1,4 @@
-/** The page: wires the book, the controls, the table, the charts and the directories. */
+/** The page: connects the book, the controls, the table, the charts and the directories. */
 import { createBookStore } from './book-store.js';
 import { chancesOf } from './chance.js';
 import { createCharts } from './charts.js';
@@ -15,31 +15,31 @@ const table = $('table');
 const note = $('note');
 const banner = $('banner');
 
-/** Charts follow the book at most this often. */
+/** Least time between two updates of the charts. */
 const CHARTS_MS = 2000;
 
 let sort = { column: 'fee', direction: 'ascending' };
 let wish;
 let filter = NO_FILTER;
-/** Estimated for the book and the wish as they are; undefined when either has changed. */
+/** The estimate for the current book and controls; undefined after either has changed. */
 let chances;
-/** Rows shown now, in order. */
+/** Visible rows, in order. */
 let shown = [];
 
-// What the reader asks for
+// Controls
 
 function number(text) {
   const trimmed = text.trim().replace(',', '.');
   return trimmed === '' ? undefined : Number(trimmed);
 }
 
-/** A number of BTC in satoshi; NaN where it is none, or has more than eight decimals. */
+/** A number of BTC in satoshi; NaN for other text, or for more than eight decimals. */
 function satoshiOf(text) {
   const sats = Number(format.shift(text.trim().replace(',', '.'), 8) ?? NaN);
   return Number.isInteger(sats) ? sats : NaN;
 }
 
-/** Reads the controls; returns what is wrong with them, or ''. */
+/** Reads the controls; returns their first error, or ''. */
 function readControls() {
   const { elements } = form;
   const value = (name) => elements[name].value;
@@ -76,7 +76,7 @@ function readControls() {
   const wrong = faults.filter(([, good]) => !good);
   for (const [name, good] of faults) elements[name].setAttribute('aria-invalid', String(!good));
   if (wrong.length > 0) return wrong[0][2];
-  // An offer must exceed both limits to be dropped: one alone counts alone.
+  // An offer is dropped when it exceeds both limits; a single limit counts alone.
   const none = limitSats === undefined && limitShare === undefined;
   wish = {
     amount,
@@ -114,7 +114,7 @@ function setOptions(select, options) {
   select.value = options.some(([of]) => of === value) ? value : '';
 }
 
-// Showing
+// Rendering
 
 const store = createBookStore((what) => {
   if (what === 'status') showStatus();
@@ -219,7 +219,7 @@ function showBook() {
 }
 
 let bookDue = false;
-/** Once per frame, however much comes. */
+/** At most once per frame. */
 function bookSoon() {
   if (bookDue) return;
   bookDue = true;
@@ -266,7 +266,7 @@ function showStatus() {
   showNote();
 }
 
-/** What stays the same is not announced anew. */
+/** A text that does not change is not announced again. */
 function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -282,7 +282,7 @@ function showBanner() {
   );
 }
 
-// What the reader does
+// Events
 
 function showSort() {
   for (const th of table.tHead.querySelectorAll('[data-column]')) {
@@ -348,7 +348,7 @@ $('export-json').addEventListener('click', () =>
   save('orderbook.json', 'application/json', jsonOf(offersShown())),
 );
 $('details').addEventListener('click', ({ target }) => {
-  // The dialog itself is only hit beside its content.
+  // The click is on the dialog itself only outside its content.
   if (target === $('details')) $('details').close();
 });
 addEventListener('pagehide', () => store.close());

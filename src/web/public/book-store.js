@@ -1,31 +1,29 @@
 /**
- * The page's copy of the book: loaded once, then kept up to date by server-sent events. When the
- * watcher goes away the copy stays, and we come back to it by ourselves.
+ * The page's copy of the book: loaded once, then updated by server-sent events. When the watcher cannot
+ * be reached, the copy stays and the page reconnects.
  */
 
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 15_000;
-/** The watcher says something at least every 10 seconds. */
+/** The watcher sends an event at least every 10 seconds. */
 const SILENCE_MS = 25_000;
 
-/**
- * @param tell called with 'book', 'statistics' or 'status' when that changed
- */
+/** @param tell called with 'book', 'statistics' or 'status' when that changed */
 export function createBookStore(tell) {
   const store = {
     /** Offers by id. */
     offers: new Map(),
-    /** Ids of offers that came or changed lately, with the time in milliseconds. */
+    /** Ids of offers that were added or changed lately, with the time in milliseconds. */
     changed: new Map(),
     statistics: undefined,
     network: '',
-    /** 'loading', 'live', 'away' (it does not answer) or 'broken' (it answers nonsense). */
+    /** 'loading', 'live', 'away' (it does not answer) or 'broken' (its answer is invalid). */
     status: 'loading',
     /** One line for a person, while away or broken. */
     problem: '',
     /** `Date.now()` of the next attempt while away or broken. */
     retryAt: 0,
-    /** Unix seconds of the last word of the watcher. */
+    /** Unix seconds of the last event of the watcher. */
     heardAt: 0,
     /** The watcher's clock, unix seconds. */
     now: () => Date.now() / 1000 + offset,
@@ -38,7 +36,7 @@ export function createBookStore(tell) {
   let retryTimer;
   let silenceTimer;
   let delay = FIRST_RETRY_MS;
-  /** Counts attempts: what an older one brings is of no use any more. */
+  /** Counts attempts: results of earlier ones are ignored. */
   let attempt = 0;
 
   function heard(now) {
@@ -138,7 +136,7 @@ export function createBookStore(tell) {
     });
     source.addEventListener('error', () => {
       if (source !== mine) return;
-      // A browser gives up for good only when it was answered, and not as it should be.
+      // A browser stops reconnecting only after an unexpected answer.
       const refused = mine.readyState === EventSource.CLOSED;
       failed(
         'away',
@@ -166,7 +164,7 @@ export function createBookStore(tell) {
     listen();
   }
 
-  /** At once, whatever the timer says. */
+  /** At once, without waiting for the timer. */
   function retry() {
     delay = FIRST_RETRY_MS;
     void connect();

@@ -1,8 +1,8 @@
 /**
- * How likely a taker picks a maker. Takers first drop what does not fit: offers of other types, whose
- * sizes do not hold the amount, or that are over both fee limits; of each maker the cheapest offer
- * stays. Then they pick one maker after the other, without putting back: with the bondless share as
- * probability each alike, else in proportion to the values of bonds.
+ * The chance that a taker picks a maker. Takers first drop offers that do not fit: other types, sizes
+ * that do not contain the amount, or a fee above both limits. They keep the cheapest offer of each
+ * maker. Then they pick makers one after the other without replacement: with the bondless share as
+ * probability uniformly, else in proportion to the values of bonds.
  */
 
 /** The fee for an amount, in satoshi. */
@@ -33,13 +33,16 @@ export function eligible(offers, wish) {
   return best;
 }
 
-/** Makers whose bonds outweigh all others are followed one by one, in all combinations: at most so many. */
+/**
+ * Makers whose bonds outweigh all others are followed one by one, in all combinations; at most this
+ * many.
+ */
 const FOLLOWED = 12;
-/** Where many are wanted, fewer: 2^12 combinations for each of 100 picks would be felt. */
+/** Fewer when many are wanted: 2^12 combinations for each of 100 picks would take noticeable time. */
 const FOLLOWED_OF_MANY = 10;
 const MANY_PICKS = 20;
 
-/** Adds up the small ones first. */
+/** Adds the small ones first. */
 function sumBackwards(length, valueAt) {
   let sum = 0;
   for (let i = length - 1; i >= 0; i -= 1) sum += valueAt(i);
@@ -53,7 +56,7 @@ function followedOf(order, picks) {
   return count;
 }
 
-/** How far to go so that, together, `wanted` more makers are picked. Newton's method. */
+/** The step at which `wanted` more makers are picked in total. Newton's method. */
 function stepFor(left, hazard, wanted) {
   let step = 1;
   for (let round = 0; round < 8; round += 1) {
@@ -73,10 +76,10 @@ function stepFor(left, hazard, wanted) {
 }
 
 /**
- * One pick from every combination of followed makers that may be gone by now.
- * @param chanceOf by combination (a bit for each followed maker that is gone): how likely it is
- * @returns the same after the pick; what the pick means for one of the others, by being there
- *   (`alike`) and by its weight (`weighted`); and how many of the others are picked (`others`, 0 to 1)
+ * One pick from every combination of followed makers that may have been picked before.
+ * @param chanceOf its probability by combination (a bit for each followed maker that was picked)
+ * @returns the same after the pick; what the pick means for one of the others, by presence
+ *   (`alike`) and by weight (`weighted`); and the expected number of others picked (`others`, 0 to 1)
  */
 function pickFrom(chanceOf, followed, weightLeft, { makers, restWeight, bondless }) {
   const after = new Float64Array(chanceOf.length);
@@ -107,12 +110,12 @@ function pickFrom(chanceOf, followed, weightLeft, { makers, restWeight, bondless
 }
 
 /**
- * The chance of each maker to be among those picked. Exact for a single pick. For more, the largest
- * bonds are followed in all combinations, since it matters much which of them is gone; of the others,
- * what is left after each pick is taken as its average.
+ * The chance of each maker to be among those picked. Exact for a single pick. For more picks, the
+ * largest bonds are followed in all combinations, since it matters which of them was picked; for the
+ * others, the average after each pick is used.
  * @param weights values of bonds, 0 without one
  * @param picks how many makers the taker wants
- * @param bondless share of picks that do not look at bonds, 0 to 1
+ * @param bondless share of picks that ignore bonds, 0 to 1
  */
 export function pickChances(weights, picks, bondless) {
   if (picks >= weights.length) return new Float64Array(weights.length).fill(1);

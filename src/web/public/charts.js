@@ -1,4 +1,4 @@
-/** The four charts, drawn by uPlot on canvases. What a chart shows is also said in a sentence. */
+/** The four charts, drawn by uPlot on canvases. A sentence says what each chart shows. */
 import uPlot from './vendor/uPlot.esm.js';
 import { feeAt } from './chance.js';
 import * as format from './format.js';
@@ -22,7 +22,7 @@ function colours() {
 const bars = uPlot.paths.bars({ size: [0.86, 60], align: 1, radius: 0.1 });
 const steps = uPlot.paths.stepped({ align: 1 });
 
-/** Axis labels at indices, as text of the value that stands there. */
+/** Axis labels at indices, as text of the value at the index. */
 function axes(c, labelAt, countLabel) {
   const common = {
     stroke: c.text,
@@ -95,7 +95,7 @@ function depthOptions(c, summary) {
   };
 }
 
-/** By name: what a chart shows of `offers`; undefined when there is nothing to show. */
+/** By name: the data of a chart for `offers`; undefined when there is none. */
 const CHARTS = {
   depth(c, { offers, amount }) {
     const summary = depth(offers);
@@ -143,7 +143,7 @@ const CHARTS = {
   },
 };
 
-/** Labels follow the newest data, though uPlot keeps its options. */
+/** Labels use the newest data, although uPlot keeps its options. */
 function axesOf(entry) {
   return entry.chart.axes.map((axis, i) => ({
     ...axis,
@@ -180,7 +180,7 @@ export function createCharts(figures) {
     if (known?.shape === shape) {
       known.chart = chart;
       known.plot.setData(chart.data);
-      // The axes too: uPlot keeps their labels while the scales stay the same.
+      // The axes too: uPlot keeps their labels while the scales do not change.
       return known.plot.redraw(false, true);
     }
     drop(name);
@@ -212,7 +212,7 @@ export function createCharts(figures) {
     return undefined;
   }
 
-  /** One chart at a time, each when the browser has nothing better to do. */
+  /** One chart at a time, each when the browser is idle. */
   function work() {
     const name = waiting.shift();
     if (name === undefined) {

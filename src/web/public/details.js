@@ -1,4 +1,4 @@
-/** All that is known of one offer, in a dialog. */
+/** All fields of one offer, in a dialog. */
 import * as format from './format.js';
 
 const UNSIGNED = {

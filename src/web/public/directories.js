@@ -1,4 +1,4 @@
-/** The health of each directory, and what the audit found. */
+/** The health of each directory, and the results of the audit. */
 import * as format from './format.js';
 
 function element(tag, className, text) {
@@ -20,10 +20,10 @@ function share(part, whole) {
   return whole === 0 ? 'nothing yet' : `${format.count(part)} of ${format.count(whole)}`;
 }
 
-/** Flags of one directory on the page; the rest is counted. */
+/** Flags of one directory that are listed; the rest is counted. */
 const FLAGS_SHOWN = 10;
 
-/** A maker that never uses the directory looks just the same. */
+/** A maker that never uses the directory looks the same. */
 const accusation = ({ kind, maker }) =>
   kind === 'withholds' ? `seems to withhold ${maker}` : 'loses messages';
 
@@ -123,7 +123,7 @@ function card(directory, now, wasOpen) {
   return article;
 }
 
-/** Shows all directories anew; what the reader had opened stays open. */
+/** Renders all directories again; opened parts stay open. */
 export function showDirectories(place, { directories }, now) {
   const open = new Set(
     [...place.querySelectorAll('article:has(details[open])')].map((each) => each.dataset.location),

@@ -1,4 +1,4 @@
-/** Files of what is shown, made in the browser. */
+/** Files with the shown data, made in the browser. */
 
 /** The same columns as `/orderbook.csv`. */
 const COLUMNS = [
@@ -16,7 +16,10 @@ const COLUMNS = [
   'last_seen',
 ];
 
-/** Quoted where it must be; text that a spreadsheet would take for a formula gets a `'` in front. */
+/**
+ * Quotes a text where necessary, and puts a `'` before text that a spreadsheet would take for a
+ * formula.
+ */
 function cell(value) {
   const text =
     typeof value === 'string' && /^[=+\-@\t\r]/.test(value) ? `'${value}` : String(value);
@@ -34,7 +37,7 @@ export function csvOf(offers) {
 
 export const jsonOf = (offers) => `${JSON.stringify({ offers }, null, 2)}\n`;
 
-/** Hands the browser a file to keep. */
+/** Offers a file for download. */
 export function save(name, type, text) {
   const url = URL.createObjectURL(new Blob([text], { type }));
   const link = document.createElement('a');

@@ -1,4 +1,4 @@
-/** Numbers, amounts and times as people read them. Everything returns plain text. */
+/** Formats numbers, amounts and times for people. Every function returns plain text. */
 
 const SATOSHI = 100_000_000;
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
@@ -23,12 +23,12 @@ export const typeText = (type) => TYPES[type] ?? type;
 /** 12345.6 becomes 12 346. */
 export const count = (value) => whole.format(value).replaceAll(',', THIN_SPACE);
 
-/** A count with what is counted: 1 maker, 2 makers. */
+/** A count with its noun: 1 maker, 2 makers. */
 export const many = (value, what) => `${count(value)} ${what}${value === 1 ? '' : 's'}`;
 
 /**
- * A decimal text times ten to the power of `places`, as plain digits without superfluous zeros; never by
- * a float. Undefined for what is not a decimal number.
+ * A decimal text times ten to the power of `places`, as plain digits without superfluous zeros and
+ * without a float. Undefined for text that is not a decimal number.
  */
 export function shift(text, places) {
   const parts = /^(\d{0,32})(?:\.(\d{0,32}))?(?:[eE]([+-]?\d{1,2}))?$/.exec(text);
@@ -50,7 +50,7 @@ export function bitcoin(sats) {
   return `${digits.slice(0, -8)}.${digits.slice(-8)}`;
 }
 
-/** The same for axes and sentences: no digits that say nothing. */
+/** The same for axes and sentences, without trailing zeros. */
 export const shortBitcoin = (sats) =>
   (sats < 1e6 * SATOSHI ? significant : compact).format(sats / SATOSHI).replaceAll(',', THIN_SPACE);
 
@@ -64,17 +64,17 @@ export function percent(share) {
   return `${value >= 10 ? value.toFixed(1) : significant.format(value)} %`;
 }
 
-/** A chance, with one digit behind the point. */
+/** A chance, with one decimal. */
 export function chanceText(chance) {
   if (chance === undefined) return '–';
   const value = chance * 100;
   return value < 0.05 ? '< 0.1 %' : `${value.toFixed(1)} %`;
 }
 
-/** Characters of a fee in a column; one that is longer is rounded. */
+/** Characters of a fee in a column; a longer one is rounded. */
 const LONGEST_FEE = 10;
 
-/** A share of 1, as text, in per cent: every digit that the maker states. */
+/** A share of 1, as text, in per cent, with every digit that the maker states. */
 function feePercent(share) {
   const exact = shift(share, 2);
   return exact === undefined || exact.length > LONGEST_FEE ? percent(Number(share)) : `${exact} %`;
@@ -90,7 +90,7 @@ export function feeText(offer) {
 /** 114557102085 becomes 115B; beyond trillions 1.1e+20. */
 export const bondValue = (value) => (value < 1e15 ? compact.format(value) : value.toExponential(1));
 
-/** A count in a narrow place, in full below a million: cut off it would read as a smaller one. */
+/** A count in a narrow column, in full below a million: a cut number would be read as a smaller one. */
 export const shortCount = (value) => (value < 1e6 ? count(value) : bondValue(value));
 
 export function date(unixSeconds) {
@@ -101,7 +101,7 @@ export function clockTime(unixSeconds) {
   return new Date(unixSeconds * 1000).toLocaleTimeString([], { hour12: false });
 }
 
-/** How long ago, in the largest unit that says something. */
+/** How long ago, in the largest suitable unit. */
 export function duration(seconds) {
   const s = Math.max(0, Math.round(seconds));
   if (s < 60) return `${s} s`;
@@ -123,7 +123,7 @@ const BONDS = {
 
 export const bondState = (state) => BONDS[state] ?? state;
 
-/** The same where there is room for a word. */
+/** The same with the unit as a word. */
 const BOND_WORDS = {
   waiting: 'checking',
   claimed: 'another’s',
@@ -139,7 +139,7 @@ export function bondText(bond) {
   return BOND_WORDS[bond.state] ?? bondState(bond.state);
 }
 
-/** An onion address short enough to read; others stay whole. */
+/** A shortened onion address; other names are not shortened. */
 export function shortLocation(location) {
   const onion = /^([a-z2-7]{8})[a-z2-7]{42}([a-z2-7]{6})\.onion(:\d+)?$/.exec(location);
   return onion === null ? location : `${onion[1]}…${onion[2]}.onion`;

@@ -1,13 +1,12 @@
 /**
- * The table of offers. Only the rows in sight exist in the document, however many offers there are;
- * two empty rows stand for those above and below. The whole is one stop of the Tab key: arrow keys
- * move the active row, Enter opens it.
+ * The table of offers. Only the visible rows exist in the document; two empty rows replace those above
+ * and below. The table is one stop of the Tab key: arrow keys move the active row, Enter opens it.
  */
 import * as format from './format.js';
 
-/** Rows kept ready above and below what is in sight. */
+/** Rows rendered above and below the visible ones. */
 const OVERSCAN = 6;
-/** A row that came or changed stands out for so long. */
+/** How long an added or changed row is highlighted. */
 const FRESH_MS = 3000;
 
 const COLUMNS = [
@@ -92,12 +91,12 @@ export function createOfferTable({ scroller, table, open }) {
     tr.setAttribute('aria-selected', String(active));
     tr.classList.toggle('fresh', Date.now() - (context.changed.get(offer.id) ?? 0) < FRESH_MS);
     tr.classList.toggle('unsigned', !offer.signed);
-    // A directory that is down says nothing of the maker.
+    // A directory that is not connected says nothing about the maker.
     const partial = context.up.some((directory) => !offer.listed_by.includes(directory));
     tr.classList.toggle('partial', partial);
     COLUMNS.forEach(({ text }, i) => {
       const value = text(rows[index], context);
-      // What strangers wrote is only ever text.
+      // Untrusted text is only ever inserted as text.
       if (shown[i] === value) return;
       shown[i] = value;
       cells[i].textContent = value;
@@ -157,7 +156,7 @@ export function createOfferTable({ scroller, table, open }) {
       open(rows[index]);
     }
   });
-  // The first Tab into the table shows where it is.
+  // The first Tab into the table shows the active row.
   table.addEventListener('focus', () => {
     if (indexOfActive() < 0) activate(Math.floor(scroller.scrollTop / rowHeight));
   });
@@ -186,13 +185,13 @@ export function createOfferTable({ scroller, table, open }) {
   measure();
 
   return {
-    /** Shows these rows; what is in sight stays where it is. */
+    /** Shows these rows; the scroll position stays. */
     show(newRows, newContext) {
       rows = newRows;
       context = newContext;
       render();
     },
-    /** Ages and highlights of the rows in sight. */
+    /** Updates ages and highlights of the visible rows. */
     refresh(now) {
       context = { ...context, now };
       render();

@@ -1,10 +1,10 @@
-/** Which offers are shown, and in which order. Pure. */
+/** Selects and sorts the shown offers. Pure. */
 import { feeAt } from './chance.js';
 
 const HOLDING_BONDS = new Set(['signed', 'asking', 'valued']);
 export const hasBond = ({ bond }) => bond !== null && HOLDING_BONDS.has(bond.state);
 
-/** What filters look for; the empty one shows all. */
+/** The text that filters search; an empty filter shows all. */
 export const NO_FILTER = {
   text: '',
   type: '',
@@ -15,14 +15,16 @@ export const NO_FILTER = {
   bonded: false,
 };
 
-/** `directory` is a location, or `-` and a location: the maker is not found there. */
+/**
+ * `directory` is a location, or `-` and a location: offers whose maker that directory does not show.
+ */
 function matchesDirectory(offer, directory) {
   if (directory === '') return true;
   if (directory.startsWith('-')) return !offer.listed_by.includes(directory.slice(1));
   return offer.listed_by.includes(directory);
 }
 
-/** One offer with what the table sorts by. */
+/** One offer with the values by which the table sorts. */
 export function rowOf(offer, amount, chance) {
   return { offer, fee: feeAt(offer, amount), chance };
 }
@@ -36,7 +38,7 @@ export function matches({ offer, fee }, filter, amount) {
   return fee <= filter.maxFee && matchesDirectory(offer, filter.directory);
 }
 
-/** A bond without a value comes behind all with one, the longer lock first. */
+/** Bonds without a value come after all with one, the longer lock first. */
 function bondRank({ bond, fidelity_bond_value: value }) {
   if (value > 0) return value;
   return bond !== null && bond.locktime !== null && HOLDING_BONDS.has(bond.state)
@@ -44,7 +46,7 @@ function bondRank({ bond, fidelity_bond_value: value }) {
     : -Infinity;
 }
 
-/** Columns by name: what they sort by, and the direction of the first click. */
+/** Columns by name: sort value and direction of the first click. */
 export const SORTS = {
   maker: { key: (row) => row.offer.counterparty, first: 'ascending' },
   type: { key: (row) => row.offer.ordertype, first: 'ascending' },
@@ -57,7 +59,7 @@ export const SORTS = {
   age: { key: (row) => -row.offer.last_seen, first: 'ascending' },
 };
 
-/** A sorted copy; equal ones in the order of their ids, so that rows do not jump. */
+/** A sorted copy. Equal rows are ordered by id, so that they do not move. */
 export function sorted(rows, { column, direction }) {
   const { key } = SORTS[column];
   const sign = direction === 'descending' ? -1 : 1;

@@ -1,11 +1,11 @@
-/** What the charts show, as numbers. Pure. */
+/** The data of the charts. Pure. */
 import { hasBond } from './selection.js';
 
-/** Bins of a histogram and points of a curve: enough for its shape. */
+/** Bins of a histogram and points of a curve. */
 const BINS = 24;
 const POINTS = 96;
 
-/** Smallest and largest, zeros aside. */
+/** Smallest and largest value, without zeros. */
 function range(values) {
   let low = Infinity;
   let high = 0;
@@ -16,7 +16,7 @@ function range(values) {
   return { low, high };
 }
 
-/** The range without the lowest and the highest of every fifty: one odd offer must not flatten all. */
+/** The range without the lowest and highest 2 %, so that one outlier does not compress the chart. */
 function usualRange(values) {
   const order = values.toSorted((a, b) => a - b);
   const aside = Math.floor(order.length / 50);
@@ -24,15 +24,14 @@ function usualRange(values) {
 }
 
 /**
- * A histogram with bins of equal width on a logarithmic scale. What lies outside the usual range goes
- * into the first and the last bin. Returns the edges (one more than counts), or undefined without
- * values.
+ * A histogram with bins of equal width on a logarithmic scale. Values outside the usual range go into
+ * the first and the last bin. Returns the edges (one more than counts), or undefined without values.
  */
 export function logHistogram(values, bins = BINS) {
   if (values.length === 0) return undefined;
   const { low, high } = usualRange(values);
   if (high === 0) return { edges: [0, 1], counts: [values.length] };
-  // One value has a bin of its own.
+  // A single value gets a bin of its own.
   const top = high > low * 1.0001 ? high : low * 2;
   const width = Math.log(top / low) / bins;
   const counts = Array.from({ length: bins }, () => 0);
@@ -46,10 +45,10 @@ export function logHistogram(values, bins = BINS) {
 
 const ascending = (values) => values.toSorted((a, b) => a - b);
 
-/** At least half of the values are this or less. */
+/** At least half of the values are at most this. */
 export const lowerMedian = (values) => ascending(values)[Math.ceil(values.length / 2) - 1];
 
-/** At least half of the values are this or more. */
+/** At least half of the values are at least this. */
 export const upperMedian = (values) => ascending(values)[Math.floor(values.length / 2)];
 
 /** Ranges of sizes, a list of [min, max] for each maker. */
@@ -75,13 +74,13 @@ function countUpTo(order, value) {
   return low;
 }
 
-/** For each amount, how many makers have an offer that holds it. */
+/** For each amount, the number of makers with an offer that contains it. */
 function ableAt(amounts, offers) {
-  // Where the number rises and falls.
+  // The amounts at which the number rises and falls.
   const steps = new Int32Array(amounts.length + 1);
   for (const ranges of rangesByMaker(offers)) {
     ranges.sort((a, b) => a[0] - b[0]);
-    // A maker counts once where its offers overlap.
+    // A maker whose offers overlap counts once.
     let until = 0;
     for (const [min, max] of ranges) {
       const from = Math.max(until, countUpTo(amounts, min));
@@ -109,7 +108,7 @@ export function depth(offers, points = POINTS) {
   return { amounts, all: ableAt(amounts, offers), bonded: ableAt(amounts, offers.filter(hasBond)) };
 }
 
-/** One bond per maker: by value where values are known, else by the years until the lock ends. */
+/** One bond per maker: by value if values are known, else by the years until the lock ends. */
 export function bonds(offers, now) {
   const byMaker = new Map();
   for (const offer of offers) if (hasBond(offer)) byMaker.set(offer.counterparty, offer);

@@ -9,7 +9,7 @@
       const value = localStorage.getItem(KEY);
       return CHOICES.includes(value) ? value : 'auto';
     } catch {
-      // No storage: the choice lasts as long as the page.
+      // Without storage: the choice lasts until the page is closed.
       return 'auto';
     }
   }
