@@ -1,5 +1,6 @@
 /** `onionmc directory`: a directory node, without a wallet. */
 import type { KeyName } from '../config/changed-keys.js';
+import { camelCase } from '../config/read-section.js';
 import type { DirectorySettings, Settings } from '../config/settings.js';
 import type { Overlay, ServiceState } from '../channel/ports.js';
 import type { Parcels } from '../handover/parcel.js';
@@ -10,7 +11,7 @@ import { smallYoungGeneration } from '../ops/young-generation.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation } from '../protocol/location.js';
-import type { DirectoryLimits } from '../directory/limits.js';
+import { limitsFrom, type DirectoryLimits } from '../directory/limits.js';
 import { openOverlay, type OpenedOverlay } from '../roles/open-overlay.js';
 import {
   startDirectoryNode,
@@ -34,26 +35,7 @@ type NodeOptions = Required<
 
 /** `[DIRECTORY]` in the units of the directory. */
 export function limitsOf(settings: DirectorySettings): DirectoryLimits {
-  return {
-    maxPeers: settings.maxPeers,
-    // The directory has no "no limit" for these two; 0 becomes infinite.
-    maxUnhandshaked: settings.maxUnhandshaked || Infinity,
-    handshakeTimeoutMs: settings.handshakeTimeoutSec * 1000 || Infinity,
-    heartbeatIntervalMs: settings.heartbeatIntervalSec * 1000,
-    heartbeatIdleMs: settings.heartbeatIdleSec * 1000,
-    heartbeatPongWaitMs: settings.heartbeatPongWaitSec * 1000,
-    heartbeatEvictMs: settings.heartbeatEvictSec * 1000,
-    writeStallTimeoutMs: settings.writeStallTimeoutSec * 1000,
-    sendQueueBytes: settings.sendQueueBytes,
-    pubmsgPerMinute: settings.pubmsgPerMinute,
-    orderbookPerMinute: settings.orderbookPerMinute,
-    privmsgPerSecond: settings.privmsgPerSecond,
-    getpeerlistPerMinute: settings.getpeerlistPerMinute,
-    junkPerMinute: settings.junkPerMinute,
-    deliveriesPerSecond: settings.deliveriesPerSecond,
-    orderbookPerSecond: settings.orderbookPerSecond,
-    streamsPerCircuit: settings.streamsPerCircuit,
-  };
+  return limitsFrom((key) => settings[camelCase(key)]);
 }
 
 /** The options of a directory node from the configuration. */

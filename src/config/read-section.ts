@@ -1,10 +1,13 @@
 import { quotedLine } from '../kit/shown-text.js';
 import { ConfigError } from './config-error.js';
 import type { CfgFile } from './cfg-file.js';
-import type { SectionKeys, SectionValues } from './settings-keys.js';
+import type { Camel, SectionKeys, SectionValues } from './settings-keys.js';
 
-function camelCase(key: string): string {
-  return key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase());
+/** `max_peers` becomes `maxPeers`. */
+export function camelCase<K extends string>(key: K): Camel<K> {
+  // What Camel says of the type.
+  // oxlint-disable-next-line no-unsafe-type-assertion
+  return key.replace(/_(.)/g, (_, letter: string) => letter.toUpperCase()) as Camel<K>;
 }
 
 /**

@@ -3,6 +3,7 @@
  * `joinmarket.cfg.example` explains each of them; a test keeps the two equal. Keys that only a wallet
  * needs are not among them.
  */
+import { LIMIT_ROWS, type LimitKey, type LimitRow } from '../directory/limits.js';
 import { NETWORKS } from '../protocol/constants.js';
 import { NICK_AUTH_MODES } from '../protocol/nick-auth.js';
 import {
@@ -137,28 +138,30 @@ export const YIELDGENERATOR_KEYS = {
   bond_file: path(''),
 };
 
-/** A peer's send queue must hold at least one full line with its terminator. */
-const MIN_SEND_QUEUE = 40_000;
+/** How a limit of the directory's own table is read. */
+function limitSpec({ unit, fallback, least = 0, most = 0 }: LimitRow): ValueSpec<number> {
+  switch (unit) {
+    case 'count':
+      return limit(fallback, most);
+    case 'bytes':
+      return whole(fallback, { min: least, max: most }, 'bytes');
+    case 'seconds':
+      return seconds(fallback);
+    case 'positive seconds':
+      return positiveSeconds(fallback);
+  }
+}
+
+// One entry for each key of the table.
+// oxlint-disable-next-line no-unsafe-type-assertion
+const LIMIT_KEYS = Object.fromEntries(LIMIT_ROWS.map((row) => [row.key, limitSpec(row)])) as Record<
+  LimitKey,
+  ValueSpec<number>
+>;
 
 export const DIRECTORY_KEYS = {
   motd: freeText('', 2000),
-  max_peers: limit(10_000, 1_000_000),
-  max_unhandshaked: limit(1000, 1_000_000),
-  handshake_timeout_sec: seconds(30),
-  heartbeat_interval_sec: seconds(60),
-  heartbeat_idle_sec: seconds(600),
-  heartbeat_pong_wait_sec: seconds(30),
-  heartbeat_evict_sec: seconds(1500),
-  write_stall_timeout_sec: positiveSeconds(30),
-  send_queue_bytes: whole(4_194_304, { min: MIN_SEND_QUEUE, max: 1_073_741_824 }, 'bytes'),
-  pubmsg_per_minute: limit(60, 1_000_000),
-  orderbook_per_minute: limit(6, 1_000_000),
-  privmsg_per_second: limit(100, 1_000_000),
-  getpeerlist_per_minute: limit(6, 1_000_000),
-  junk_per_minute: limit(10, 1_000_000),
-  deliveries_per_second: limit(1_000_000, 1_000_000_000),
-  orderbook_per_second: limit(100, 1_000_000),
-  streams_per_circuit: limit(16, 1_000_000),
+  ...LIMIT_KEYS,
   dial_back: yesNo(false),
   canary_interval_sec: seconds(60),
   nick_auth: oneOf('disabled', NICK_AUTH_MODES),
@@ -176,7 +179,8 @@ export const OBWATCHER_KEYS = {
 /** The keys of one section. */
 export type SectionKeys = Readonly<Record<string, ValueSpec<unknown>>>;
 
-type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
+/** `max_peers` becomes `maxPeers`. */
+export type Camel<S extends string> = S extends `${infer Head}_${infer Tail}`
   ? `${Head}${Capitalize<Camel<Tail>>}`
   : S;
 

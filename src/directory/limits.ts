@@ -1,12 +1,13 @@
 /**
- * Every bound of a directory, in one place (docs/protocol.md, section 14; `[DIRECTORY]` keys of
- * `joinmarket.cfg`).
+ * Every limit of a directory, in one place (docs/protocol.md, section 14): what the code reads, how
+ * `[DIRECTORY]` of `joinmarket.cfg` writes it, and the sentence that explains it there and in
+ * docs/directory.md. `npm run limits` writes both files; a test compares them with this table.
  */
 
 /**
- * Times in milliseconds, sizes in bytes, rates per connection (per circuit where it is known). 0 means "no limit" (times: "never")
- * except for `maxUnhandshaked`, `handshakeTimeoutMs`, `writeStallTimeoutMs` and `sendQueueBytes`,
- * which are always positive (`Infinity`: none).
+ * Times in milliseconds, sizes in bytes, rates per connection (per circuit where it is known). 0 means "no
+ * limit" (times: "never") except for `maxUnhandshaked`, `handshakeTimeoutMs`, `writeStallTimeoutMs` and
+ * `sendQueueBytes`, which are always positive (`Infinity`: no limit).
  */
 export interface DirectoryLimits {
   /** Handshaked peers; above it a newcomer gets 795 `accepted: false` and is closed. */
@@ -32,8 +33,11 @@ export interface DirectoryLimits {
    * ten times over one for a minute: closed.
    */
   readonly pubmsgPerMinute: number;
+  /** `orderbook` requests of one peer. */
   readonly orderbookPerMinute: number;
+  /** Private messages of one peer. */
   readonly privmsgPerSecond: number;
+  /** Requests of one peer for the peer list. */
   readonly getpeerlistPerMinute: number;
   /** Lines that parse but mean nothing; a line that does not parse closes once this is used up. */
   readonly junkPerMinute: number;
@@ -48,22 +52,172 @@ export interface DirectoryLimits {
   readonly streamsPerCircuit: number;
 }
 
-export const DEFAULT_LIMITS: DirectoryLimits = {
-  maxPeers: 10_000,
-  maxUnhandshaked: 1_000,
-  handshakeTimeoutMs: 30_000,
-  heartbeatIntervalMs: 60_000,
-  heartbeatIdleMs: 600_000,
-  heartbeatPongWaitMs: 30_000,
-  heartbeatEvictMs: 1_500_000,
-  writeStallTimeoutMs: 30_000,
-  sendQueueBytes: 4_194_304,
-  pubmsgPerMinute: 60,
-  orderbookPerMinute: 6,
-  privmsgPerSecond: 100,
-  getpeerlistPerMinute: 6,
-  junkPerMinute: 10,
-  deliveriesPerSecond: 1_000_000,
-  orderbookPerSecond: 100,
-  streamsPerCircuit: 16,
-};
+/** How a limit is written: `seconds` become milliseconds, and `endless` ones are Infinity when 0 is written. */
+export interface LimitRow {
+  /** In `[DIRECTORY]`. */
+  readonly key: string;
+  readonly unit: 'count' | 'bytes' | 'seconds' | 'positive seconds';
+  /** As written in the file. */
+  readonly fallback: number;
+  /** Of a count or of bytes; seconds go up to a week. */
+  readonly least?: number;
+  readonly most?: number;
+  readonly endless?: true;
+  /** For operators. */
+  readonly meaning: string;
+}
+
+const MILLION = 1_000_000;
+/** One full line with its terminator must always fit into a peer's send queue. */
+const MIN_SEND_QUEUE = 40_000;
+
+const TABLE = {
+  maxPeers: {
+    key: 'max_peers',
+    unit: 'count',
+    fallback: 10_000,
+    most: MILLION,
+    meaning: 'Peers at a time. A further one gets a refusal with the reason, and is disconnected.',
+  },
+  maxUnhandshaked: {
+    key: 'max_unhandshaked',
+    unit: 'count',
+    fallback: 1_000,
+    most: MILLION,
+    endless: true,
+    meaning:
+      'Connections without a handshake. The oldest is closed first. In a rush, as after a restart, up to four times as many may connect: they have two seconds.',
+  },
+  handshakeTimeoutMs: {
+    key: 'handshake_timeout_sec',
+    unit: 'seconds',
+    fallback: 30,
+    endless: true,
+    meaning: 'Time from the connection to a complete handshake.',
+  },
+  heartbeatIntervalMs: {
+    key: 'heartbeat_interval_sec',
+    unit: 'seconds',
+    fallback: 60,
+    meaning: 'Time between two searches for silent peers.',
+  },
+  heartbeatIdleMs: {
+    key: 'heartbeat_idle_sec',
+    unit: 'seconds',
+    fallback: 600,
+    meaning: 'Silence after which the directory asks a peer for a sign of life.',
+  },
+  heartbeatPongWaitMs: {
+    key: 'heartbeat_pong_wait_sec',
+    unit: 'seconds',
+    fallback: 30,
+    meaning: 'Time for the answer of a peer that can answer a ping.',
+  },
+  heartbeatEvictMs: {
+    key: 'heartbeat_evict_sec',
+    unit: 'seconds',
+    fallback: 1_500,
+    meaning: 'Silence after which a peer that cannot answer a ping is closed.',
+  },
+  writeStallTimeoutMs: {
+    key: 'write_stall_timeout_sec',
+    unit: 'positive seconds',
+    fallback: 30,
+    meaning: 'A peer that takes no byte of its waiting messages for this long is closed. Never 0.',
+  },
+  sendQueueBytes: {
+    key: 'send_queue_bytes',
+    unit: 'bytes',
+    fallback: 4_194_304,
+    least: MIN_SEND_QUEUE,
+    most: 1_073_741_824,
+    meaning:
+      'Bytes that may wait for one peer; a peer that falls further behind is closed. Never 0; at least 40000, one full line. Private messages fill at most a quarter of it, and three quarters in a running conversation. The sender of a message without room is told that the peer is gone.',
+  },
+  pubmsgPerMinute: {
+    key: 'pubmsg_per_minute',
+    unit: 'count',
+    fallback: 60,
+    most: MILLION,
+    meaning:
+      'Public messages of one peer. A message above this rate, or above one of the next four, is dropped and counted; ten times a rate for a minute closes the connection.',
+  },
+  orderbookPerMinute: {
+    key: 'orderbook_per_minute',
+    unit: 'count',
+    fallback: 6,
+    most: MILLION,
+    meaning: 'Requests of one peer for all offers (!orderbook).',
+  },
+  privmsgPerSecond: {
+    key: 'privmsg_per_second',
+    unit: 'count',
+    fallback: 100,
+    most: MILLION,
+    meaning: 'Private messages of one peer.',
+  },
+  getpeerlistPerMinute: {
+    key: 'getpeerlist_per_minute',
+    unit: 'count',
+    fallback: 6,
+    most: MILLION,
+    meaning: 'Requests of one peer for the peer list.',
+  },
+  junkPerMinute: {
+    key: 'junk_per_minute',
+    unit: 'count',
+    fallback: 10,
+    most: MILLION,
+    meaning: 'Lines of one peer without a meaning.',
+  },
+  deliveriesPerSecond: {
+    key: 'deliveries_per_second',
+    unit: 'count',
+    fallback: MILLION,
+    most: 1_000_000_000,
+    meaning:
+      'Deliveries to all peers together: one message to 100 peers counts 100, and 30 for its own handling. Public messages above this limit and the next one wait in a queue that is fair between peers, with old and verified peers first; private messages of a running conversation always pass. Offers leave a quarter of it untouched, requests for all offers a half, other public messages three quarters: more important messages then find room. A kind of message whose own rate above is 0 is not limited by either.',
+  },
+  orderbookPerSecond: {
+    key: 'orderbook_per_second',
+    unit: 'count',
+    fallback: 100,
+    most: MILLION,
+    meaning: 'Requests for all offers that are relayed: each makes every maker answer.',
+  },
+  streamsPerCircuit: {
+    key: 'streams_per_circuit',
+    unit: 'count',
+    fallback: 16,
+    most: MILLION,
+    meaning:
+      'Connections of one Tor circuit, which is one client. Circuits are known when Tor is ours (tor_mode = managed); all rates above then count per circuit.',
+  },
+} as const satisfies Record<keyof DirectoryLimits, LimitRow>;
+
+export type LimitKey = (typeof TABLE)[keyof typeof TABLE]['key'];
+
+/** The table, in the order of the file. */
+export const LIMIT_ROWS: readonly (LimitRow & { readonly key: LimitKey })[] = Object.values(TABLE);
+
+function inUnits(row: LimitRow, written: number): number {
+  if (written === 0 && row.endless === true) return Infinity;
+  return row.unit === 'seconds' || row.unit === 'positive seconds' ? written * 1_000 : written;
+}
+
+/** The limits in the directory's own units. @param written gives the number in the file for a key */
+export function limitsFrom(written: (key: LimitKey) => number): DirectoryLimits {
+  const entries = Object.entries(TABLE).map(([name, row]) => [
+    name,
+    inUnits(row, written(row.key)),
+  ]);
+  // One entry for each key of the table, which has exactly the keys of DirectoryLimits.
+  // oxlint-disable-next-line no-unsafe-type-assertion
+  return Object.fromEntries(entries) as DirectoryLimits;
+}
+
+const fallbackOf = new Map<LimitKey, number>(
+  LIMIT_ROWS.map(({ key, fallback }) => [key, fallback]),
+);
+
+export const DEFAULT_LIMITS: DirectoryLimits = limitsFrom((key) => fallbackOf.get(key) ?? 0);

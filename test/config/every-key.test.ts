@@ -28,6 +28,7 @@ import {
   type SectionKeys,
 } from '../../src/config/settings-keys.js';
 import { settingsFrom, type Role, type Settings } from '../../src/config/settings.js';
+import { LIMIT_ROWS } from '../../src/directory/limits.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { bondValue } from '../../src/protocol/fidelity-bond.js';
 import { onionHost } from '../../src/protocol/location.js';
@@ -129,23 +130,9 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
   },
   DIRECTORY: {
     motd: 'Greetings',
-    max_peers: '7',
-    max_unhandshaked: '7',
-    handshake_timeout_sec: '7',
-    heartbeat_interval_sec: '7',
-    heartbeat_idle_sec: '7',
-    heartbeat_pong_wait_sec: '7',
-    heartbeat_evict_sec: '7',
-    write_stall_timeout_sec: '7',
-    send_queue_bytes: '70000',
-    pubmsg_per_minute: '7',
-    orderbook_per_minute: '7',
-    privmsg_per_second: '7',
-    getpeerlist_per_minute: '7',
-    junk_per_minute: '7',
-    deliveries_per_second: '7',
-    orderbook_per_second: '7',
-    streams_per_circuit: '7',
+    ...Object.fromEntries(
+      LIMIT_ROWS.map(({ key, least = 0 }): [string, string] => [key, String(Math.max(7, least))]),
+    ),
     dial_back: 'true',
     canary_interval_sec: '7',
     nick_auth: 'prefer_verified',

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
@@ -678,4 +679,14 @@ t.test('the contract of [OBWATCHER]', async (t) => {
   await t.rejects(read('[OBWATCHER]\nport = 70000\n', 'ob-watcher'), {
     message: /\[OBWATCHER\] port: found "70000"/,
   });
+});
+
+t.test('the example and docs/directory.md show the limits of the table', (t) => {
+  const { status, stderr } = spawnSync(process.execPath, ['scripts/write-limits.mjs', '--check'], {
+    encoding: 'utf8',
+    // The loader of tap, which it hands on in NODE_OPTIONS, is of no use to the script.
+    env: { ...process.env, NODE_OPTIONS: '' },
+  });
+  t.equal(status, 0, stderr);
+  t.end();
 });
