@@ -1,7 +1,7 @@
 import { shownLine } from '../../kit/shown-text.js';
 import { painted } from '../../kit/terminal.js';
 
-/** What the demo shows: one line per event, with the time since the start and an aligned subject. */
+/** The output of the demo: one line per event, with the time since the start and an aligned subject. */
 export interface Screen {
   readonly say: (subject: string, text: string) => void;
   readonly heading: (text: string) => void;
@@ -9,9 +9,9 @@ export interface Screen {
 }
 
 export interface ScreenOptions {
-  /** One line or several, without the end of the last. */
+  /** One or several lines, without the final line feed. */
   readonly write: (text: string) => void;
-  /** Colours, for a terminal. */
+  /** Colours, if the output is a terminal. */
   readonly color: boolean;
   /** Milliseconds since the start. */
   readonly elapsed: () => number;
