@@ -1,12 +1,12 @@
 /**
- * Token buckets per source (connection, or Tor circuit where it is known) and kind of message
- * (docs/protocol.md, section 14). Who never sends a kind has no bucket for it.
+ * Token buckets per source (connection, or Tor circuit if known) and kind of message (docs/protocol.md,
+ * section 14). A bucket is created at the first message of its kind.
  */
 import type { DirectoryLimits } from './limits.js';
 
 /**
- * `conversation` is a private message that answers one; it has a bucket of its own, so that a maker
- * who answers a flood of requests does not lose a coinjoin for it.
+ * `conversation` is a private message to a peer that wrote before. It has a bucket of its own, so that
+ * a maker that answers a flood of requests does not lose a coinjoin because of it.
  */
 export const RATE_CLASSES = [
   'pubmsg',
@@ -23,7 +23,7 @@ interface Meter {
   tokens: number;
   /** When tokens were last added. */
   filledAt: number;
-  /** Start of the current minute, and how many came in it. */
+  /** Start of the current minute, and the number of messages in it. */
   minuteAt: number;
   inMinute: number;
 }
@@ -35,11 +35,13 @@ export type RateVerdict = 'pass' | 'over' | 'flood';
 
 const MINUTE_MS = 60_000;
 const FLOOD_FACTOR = 10;
-/** Pings are answered, and pongs that answer none of ours taken, up to this rate together. Deployed clients send a few a minute. */
+/**
+ * Most pings answered and unsolicited pongs accepted, together. Deployed clients send a few a minute.
+ */
 const PINGS_PER_MINUTE = 60;
 
 interface Rate {
-  /** Burst, and what is refilled per period. */
+  /** Size of the burst, and tokens added per period. */
   readonly count: number;
   readonly periodMs: number;
 }
@@ -62,7 +64,7 @@ function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
   }
 }
 
-/** Counts one message of a kind and says what to do with it. A limit of 0 lets everything pass. */
+/** Counts one message of a kind and returns what to do with it. With a limit of 0 everything passes. */
 export function meter(
   source: { meters: Meters | undefined },
   kind: RateClass,

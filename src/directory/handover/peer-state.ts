@@ -1,4 +1,4 @@
-/** One peer's record, to and from what another process goes on with. */
+/** Writes and reads the record of one peer for another process. */
 import type { Circuit } from '../entry/circuits.js';
 import type { Peer } from '../peer.js';
 import { RATE_CLASSES, type Meters } from '../rates.js';
@@ -35,7 +35,7 @@ export function restoreMeters(meters: readonly MeterSnapshot[], now: number): Me
   return restored;
 }
 
-/** @param peer not refused and not gone */
+/** @param peer not refused and not ended */
 export function snapshotPeer(
   peer: Peer,
   owed: Uint8Array,
@@ -72,7 +72,10 @@ export function snapshotPeer(
   };
 }
 
-/** Fills a fresh record, whose circuit is entered already. What is owed and what waits is not here. */
+/**
+ * Fills a new record whose circuit was entered already. Queued bytes and waiting messages are not part
+ * of it.
+ */
 export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
   peer.nick = from.nick;
   peer.location = from.location;
@@ -90,11 +93,11 @@ export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
     peer.partners = { addressed: timed(from.addressed, now), mutual: timed(from.mutual, now) };
   }
   if (from.goneTold.length > 0) peer.goneTold = timed(from.goneTold, now);
-  // No line ends in it.
+  // It contains no end of a line.
   peer.framer.push(from.halfLine, () => false);
 }
 
-/** The remembered circuits' own part of a snapshot. */
+/** The circuits without streams of a snapshot. */
 export function snapshotCircuit({ id, meters, streams, leftAt }: Circuit, now: number) {
   return {
     id,

@@ -1,15 +1,15 @@
 /**
- * Which gone notices are due: the sender of a private message to somebody who is not here is told so
- * once per addressee and interval, and reroutes at once instead of waiting for a timeout.
+ * Decides which gone notices are sent: the sender of a private message to an absent nick gets one per
+ * addressee and interval, so that it uses another route at once instead of waiting for a timeout.
  */
 import { ownText } from '../../protocol/own-text.js';
 import type { Peer } from '../peer.js';
 
 const INTERVAL_MS = 10_000;
-/** Addressees remembered per sender; freed with the sender. */
+/** Most addressees remembered per sender; freed with the sender. */
 const MAX_REMEMBERED = 64;
 
-/** Whether this sender is to be told now that nobody has this nick; remembers that it was. */
+/** Whether this sender gets a gone notice for this nick now; notes that it does. */
 export function goneNoticeDue(sender: Peer, target: string, now: number): boolean {
   const told = (sender.goneTold ??= new Map());
   const before = told.get(target);
