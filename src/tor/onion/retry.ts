@@ -1,4 +1,4 @@
-/** The waits between two attempts to bring an onion service back. */
+/** The waits between two attempts to restore an onion service. */
 import type { Clock, Random } from '../../channel/ports.js';
 import { keepAlive } from '../../kit/keep-alive.js';
 
@@ -25,7 +25,7 @@ export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<vo
   });
 }
 
-/** 0.5 s, growing by half up to 15 s, of which a random part between half and all is waited. */
+/** 0.5 s, growing by half up to 15 s; the wait is a random part of that between half and all. */
 export function retryDelays(random: Random): { next(): number; reset(): void } {
   let delay = FIRST_RETRY_MS;
   return {
