@@ -1,6 +1,6 @@
 /**
- * What a maker does with the commitments that others tell of (docs/protocol.md, sections 8.3, 8.4):
- * public `!hp2` is remembered, private `!hp2` is remembered and passed on.
+ * Handles commitments that other peers announce (docs/protocol.md, sections 8.3, 8.4): a public `!hp2`
+ * is stored, a private one is stored and announced.
  */
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
@@ -14,18 +14,22 @@ import type { CommitmentStore } from '../ports.js';
 
 export interface BlacklistOptions {
   readonly store: CommitmentStore;
-  /** Passes commitments on; without it nobody hears of them from us. */
+  /** Announces commitments; without it none is announced. */
   readonly relay?: CommitmentRelay;
-  /** Whether strangers' word is taken (`[POLICY] accept_commitment_broadcasts`); default true. */
+  /**
+   * Whether announcements of other peers are stored (`[POLICY] accept_commitment_broadcasts`); default
+   * true.
+   */
   readonly acceptBroadcasts?: boolean;
   /**
-   * Commitments above which strangers are not believed any more (default 1,000,000, 65 MB on disk):
-   * public words prove nothing and cost nothing. Our own takers' are always remembered.
+   * Number of commitments above which announcements of other peers are ignored (default 1,000,000, 65
+   * MB on disk): a public message proves nothing and costs nothing. Those of our own takers are always
+   * stored.
    */
   readonly mostHeard?: number;
 }
 
-/** Per second and link, and in all; a minute's worth may come at once. */
+/** Per second and link, and in total; a minute's worth may come at once. */
 const HEARD_PER_LINK = 2;
 const HEARD_TOTAL = 5;
 const BURST_SECONDS = 60;
@@ -34,11 +38,11 @@ const DEFAULT_MOST = 1_000_000;
 
 export interface Blacklist {
   readonly store: CommitmentStore;
-  /** An `hp2` among the commands of a message; `isPrivate` asks us to pass it on. */
+  /** An `hp2` in a message; `isPrivate` asks us to announce it. */
   heard(commands: readonly Command[], link: Link, nick: string, isPrivate: boolean): void;
   /**
-   * A commitment was used with us now, or before and was shown to us once more. Used ones are public,
-   * so that showing them costs nothing: it takes from the strangers' budget.
+   * A commitment was used with us now, or an earlier one was sent to us again. Used ones are public, so
+   * sending them costs nothing: the second case uses the budget of other peers.
    */
   used(commitment: string, when: 'now' | 'before'): void;
 }

@@ -1,7 +1,7 @@
 /**
- * How much a maker does for strangers. Nicks cost nothing, so what counts per nick is only politeness;
- * what bounds work is counted per link (each directory, each direct link) and in total. All memory is
- * bounded: of nicks and links, the ones heard least recently are forgotten first.
+ * Limits the work that a maker does for requests. Nicks cost nothing, so limits per nick are only for
+ * fairness; the effective limits are per link (each directory, each direct link) and in total. All
+ * memory is bounded: the nicks and links heard least recently are forgotten first.
  */
 import type { Route } from '../../channel/channel-api.js';
 import type { Clock } from '../../channel/ports.js';
@@ -14,14 +14,14 @@ export interface DoorLimits {
   readonly orderbookNickMs: number;
   /** Answers per second for one link; ten seconds' worth may come at once. */
   readonly orderbookPerLink: number;
-  /** Answers per second in all; likewise. */
+  /** Answers per second in total; ten seconds' worth may come at once. */
   readonly orderbookTotal: number;
   /** `!fill`s of one nick in a minute, for each directory and for direct links. */
   readonly fillsPerNick: number;
-  /** `!fill`s per second for one link, and in all; ten seconds' worth may come at once. */
+  /** `!fill`s per second for one link, and in total; ten seconds' worth may come at once. */
   readonly fillsPerLink: number;
   readonly fillsTotal: number;
-  /** `!error`s that refuse a fill, per second in all; likewise. */
+  /** `!error`s that refuse a fill, per second in total; ten seconds' worth may come at once. */
   readonly refusalsTotal: number;
   /** Nicks and links remembered, of each kind. */
   readonly remembered: number;
@@ -42,23 +42,23 @@ export const DEFAULT_DOOR_LIMITS: DoorLimits = {
 const MINUTE_MS = 60_000;
 const BURST_SECONDS = 10;
 
-/** How a request came: a public message has only a directory. */
+/** The source of a request; a public message always came through a directory. */
 export type Link = Route | { readonly kind: 'directory'; readonly location: Location };
 
 export interface Door {
   mayAskOrderbook(nick: string, link: Link): boolean;
   /**
-   * Whether an answer may go out once more, another way. Counts as an answer of its own, and takes only
-   * while more than half is left, so that no copy costs another asker its answer.
+   * Whether an answer may be sent again by another route. Counts as an answer, and is allowed only
+   * while more than half of the budget is left, so that no copy costs another peer its answer.
    */
   mayCopyAnswer(link: Link): boolean;
   mayFill(nick: string, link: Link): boolean;
   mayBeRefused(nick: string): boolean;
-  /** Nicks and links in memory. */
+  /** Number of nicks and links in memory. */
   readonly remembered: number;
 }
 
-/** A map of bounded size that forgets what was used least recently. */
+/** A bounded map that removes the least recently used entry. */
 export function createRecent<V>(most: number): {
   get(key: string, create: () => V): V;
   readonly size: number;
@@ -81,7 +81,7 @@ export function createRecent<V>(most: number): {
   };
 }
 
-/** Half of what may come at once. */
+/** Half of a burst. */
 const halfOf = (perSecond: number): number => (perSecond * BURST_SECONDS) / 2;
 
 interface Window {
@@ -91,7 +91,7 @@ interface Window {
 
 const DIRECT = 'direct';
 
-/** One name for all direct links: over them a stranger has as many nicks as it likes. */
+/** One name for all direct links, because a peer can use any number of nicks on them. */
 export const wayOf = (link: Link): string =>
   link.kind === DIRECT ? DIRECT : formatLocation(link.location);
 
@@ -132,7 +132,7 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
   return {
     // The link before the total, so that one flooded link leaves the rest to the others.
     mayAskOrderbook: (nick, link) =>
-      // A nick that is claimed over a direct link takes nothing from who asks under it elsewhere.
+      // A nick used on a direct link does not affect requests of the same nick elsewhere.
       perNick(
         askers,
         link.kind === DIRECT ? `${DIRECT} ${nick}` : nick,
@@ -143,7 +143,7 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
       askTotal.take(),
     mayCopyAnswer,
     mayFill: (nick, link) =>
-      // Words of a nick that a stranger says again by another way take nothing from the nick itself.
+      // Messages of a nick that another peer repeats by another route do not affect the nick itself.
       perNick(fillers, `${wayOf(link)} ${nick}`, limits.fillsPerNick, MINUTE_MS) &&
       fillLinks.get(wayOf(link), () => bucket(limits.fillsPerLink)).take() &&
       fillTotal.take(),

@@ -1,4 +1,4 @@
-/** What the miners are to get in a coinjoin: the limits are checked, and the chain is asked. */
+/** The fee rate of a coinjoin: checks the limits and asks the chain. */
 import type { Clock } from '../../channel/ports.js';
 import { feeRate, feeTarget, policyFault } from './fees.js';
 import type { NegotiationChannel } from '../resender.js';
@@ -22,7 +22,7 @@ export type Rate =
 
 const failed = (fault: RoundFault, detail: string): Rate => ({ ok: false, fault, detail });
 
-/** The estimate of the chain, in time. */
+/** The chain's estimate, with a timeout. */
 function ask(
   { channel, chain, clock, signal }: RateOptions,
   blocks: number,
@@ -55,7 +55,7 @@ function ask(
   });
 }
 
-/** The fee rate of a coinjoin; nobody has heard of it before. Never rejects. */
+/** The fee rate of a coinjoin, before any maker is contacted. Never rejects. */
 export async function agreeOnRate(options: RateOptions, policy: TakerPolicy): Promise<Rate> {
   const fault = policyFault(policy);
   if (fault !== undefined) return failed(fault.fault, fault.detail);
