@@ -98,7 +98,7 @@ export interface SigningRequest {
   readonly inputs: readonly { readonly index: number; readonly coin: OwnCoin }[];
 }
 
-interface Signer {
+export interface Signer {
   /**
    * One signature for each requested input, in the same order: SIGHASH_ALL, low S (BIP143). The session
    * verifies each before it is sent.
