@@ -3,6 +3,7 @@
  * (docs/protocol.md, sections 5.3 and 6.3). Directories are named by a key, their location string. None
  * of it is proven.
  */
+import { BoundedSet } from '../kit/bounded-map.js';
 import { formatLocation, type DeclaredLocation } from '../protocol/location.js';
 import { ownText } from '../protocol/own-text.js';
 import type { PeerEntry } from '../protocol/peerlist.js';
@@ -90,12 +91,9 @@ export function createPeerBook(most: number): PeerBook {
     const { nick } = page;
     pages.delete(nick);
     pages.set(nick, page);
-    const nicks = shown.get(directory) ?? new Set();
-    shown.set(directory, nicks);
-    nicks.delete(nick);
-    nicks.add(nick);
-    const [oldest] = nicks;
-    if (nicks.size > most && oldest !== undefined) unsee(oldest, directory);
+    const nicks =
+      shown.get(directory) ?? new BoundedSet(most, (oldest) => unsee(oldest, directory));
+    shown.set(directory, nicks.add(nick));
     return page;
   }
 

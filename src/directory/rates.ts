@@ -2,6 +2,7 @@
  * Token buckets per source (connection, or Tor circuit if known) and kind of message (docs/protocol.md,
  * section 14). A bucket is created at the first message of its kind.
  */
+import { countInWindow, refill, type Bucket, type CountWindow } from '../kit/rate-limit.js';
 import type { DirectoryLimits } from './limits.js';
 
 /**
@@ -19,13 +20,9 @@ export const RATE_CLASSES = [
 ] as const;
 export type RateClass = (typeof RATE_CLASSES)[number];
 
-interface Meter {
-  tokens: number;
-  /** When tokens were last added. */
-  filledAt: number;
-  /** Start of the current minute, and the number of messages in it. */
-  minuteAt: number;
-  inMinute: number;
+interface Meter extends Bucket {
+  /** How many came in the current minute. */
+  readonly minute: CountWindow;
 }
 
 export type Meters = Partial<Record<RateClass, Meter>>;
@@ -74,17 +71,16 @@ export function meter(
   const { count, periodMs } = rateOf(kind, limits);
   if (count === 0) return 'pass';
   source.meters ??= {};
-  const m = (source.meters[kind] ??= { tokens: count, filledAt: now, minuteAt: now, inMinute: 0 });
-  if (now - m.minuteAt >= MINUTE_MS) {
-    m.minuteAt = now;
-    m.inMinute = 0;
-  }
-  m.inMinute++;
-  m.tokens = Math.min(count, m.tokens + ((now - m.filledAt) * count) / periodMs);
-  m.filledAt = now;
+  const m = (source.meters[kind] ??= {
+    tokens: count,
+    filledAt: now,
+    minute: { since: now, count: 0 },
+  });
+  const inMinute = countInWindow(m.minute, MINUTE_MS, now);
+  refill(m, (count * 1_000) / periodMs, count, now);
   if (m.tokens >= 1) {
     m.tokens -= 1;
     return 'pass';
   }
-  return m.inMinute > (FLOOD_FACTOR * count * MINUTE_MS) / periodMs ? 'flood' : 'over';
+  return inMinute > (FLOOD_FACTOR * count * MINUTE_MS) / periodMs ? 'flood' : 'over';
 }

@@ -3,6 +3,7 @@
  * is available (docs/protocol.md, section 11). A proof is bound to our nick and comes only in a signed
  * private message.
  */
+import { BoundedMap } from '../kit/bounded-map.js';
 import type { Clock } from '../channel/ports.js';
 import {
   bondCertificateId,
@@ -15,7 +16,7 @@ import {
 import type { BondChainView, BondState, BookBond } from './book-api.js';
 import { createBondClaims } from './bond-claims.js';
 import { createBondValuer, type Valuation } from './bond-values.js';
-import { createSlices } from '../kit/work-slices.js';
+import { WorkQueue } from '../kit/cooperative-work.js';
 
 export interface BondLimits {
   /** Most makers whose bonds are kept; bonds of further ones are ignored. */
@@ -125,8 +126,8 @@ export function createBonds(options: BondsOptions): Bonds {
   const later = new Map<string, Held>();
   let lastOrder = 0;
   /** Cached answers of the certificate check, the oldest first. */
-  const certificates = new Map<string, boolean>();
-  const slices = createSlices({
+  const certificates = new BoundedMap<string, boolean>(limits.certificates);
+  const slices = new WorkQueue({
     clock,
     unitsPerSlice: limits.checksPerSlice,
     sliceMs: limits.sliceMs,
@@ -172,10 +173,6 @@ export function createBonds(options: BondsOptions): Bonds {
     if (known !== undefined) return known;
     const holds = verifyBondCertificate(proof);
     certificates.set(id, holds);
-    const [oldest] = certificates.keys();
-    if (certificates.size > limits.certificates && oldest !== undefined) {
-      certificates.delete(oldest);
-    }
     return holds;
   }
 

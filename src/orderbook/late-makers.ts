@@ -4,6 +4,7 @@
  * `!orderbook` only in public; for makers that stay silent all makers are asked, at longer intervals
  * (docs/protocol.md, section 8.3).
  */
+import { BoundedMap } from '../kit/bounded-map.js';
 import type { OnionMessageChannel } from '../channel/channel-api.js';
 import type { Clock } from '../channel/ports.js';
 
@@ -67,23 +68,15 @@ export function createLateMakers(options: LateMakersOptions): LateMakers {
    */
   const queues = new Map<string, Set<string>>();
   /** When each maker was asked, the oldest first. */
-  const asked = new Map<string, number>();
+  const asked = new BoundedMap<string, number>(limits.remembered, (maker) =>
+    expected.delete(maker),
+  );
   /** Makers among them whose answer is due. */
   const expected = new Set<string>();
   let lastAt = -Infinity;
   let cancelNext: (() => void) | undefined;
   let cancelAnswers: (() => void) | undefined;
   let cancelEverybody: (() => void) | undefined;
-
-  function remember(maker: string): void {
-    asked.delete(maker);
-    asked.set(maker, clock.now());
-    const [oldest] = asked.keys();
-    if (asked.size > limits.remembered && oldest !== undefined) {
-      asked.delete(oldest);
-      expected.delete(oldest);
-    }
-  }
 
   function wasAskedLately(maker: string): boolean {
     const at = asked.get(maker);
@@ -109,7 +102,7 @@ export function createLateMakers(options: LateMakersOptions): LateMakers {
     const maker = take();
     if (maker === undefined) return;
     lastAt = clock.now();
-    remember(maker);
+    asked.set(maker, clock.now());
     // A maker that cannot be reached alone is asked together with all makers.
     channel.send(maker, 'orderbook', ASKED_FOR);
     expected.add(maker);

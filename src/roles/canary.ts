@@ -8,6 +8,8 @@
  * these nicks nor announces their leaves (`ownNicks`), so other peers do not notice a test. All limits
  * apply to it.
  */
+import { isOurs } from '../kit/error-text.js';
+import { BoundedSet } from '../kit/bounded-map.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Dialer, Random } from '../channel/ports.js';
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
@@ -99,10 +101,6 @@ export interface CanaryOptions {
 
 type Verdict = Exclude<CanaryState, 'off' | 'waiting'>;
 
-function isOurs(error: unknown): boolean {
-  return error instanceof Error && 'ours' in error && error.ours === true;
-}
-
 /** The state that follows from a test. A full directory refuses the canary too, so it was reached. */
 function verdictOf(result: ProbeResult, nick: string): Verdict | 'stopped' {
   switch (result.outcome) {
@@ -179,7 +177,7 @@ function recall(past: CanaryReport | undefined, now: number, isOff: boolean) {
 /** An idle canary; the first `published` starts it. */
 export function createCanary(options: CanaryOptions): Canary {
   const { dialer, network, nick, intervalMs, newNickKey, clock, random, log } = options;
-  const ownNicks = new Set<string>();
+  const ownNicks = new BoundedSet<string>(REMEMBERED_NICKS);
   const past = recall(options.past, clock.now(), intervalMs === 0);
   let state: CanaryState = past.state;
   let { since, testedAt, times, tests, failures } = past;
@@ -191,8 +189,6 @@ export function createCanary(options: CanaryOptions): Canary {
   function freshKey(): NickKey {
     const key = newNickKey();
     ownNicks.add(key.nick);
-    const [oldest] = ownNicks;
-    if (ownNicks.size > REMEMBERED_NICKS && oldest !== undefined) ownNicks.delete(oldest);
     return key;
   }
 

@@ -3,6 +3,8 @@
  * Bounded; a crash loses at most the last line. Mode 0600: it shows which directories the user watches.
  */
 import { open } from 'node:fs/promises';
+import { errorCodeOrText } from '../kit/error-text.js';
+import { parseRecord } from '../kit/json-record.js';
 import { ExitCode } from '../ops/exit.js';
 import { readStateFile, StateFileTooLargeError, writeStateFile } from '../ops/state-file.js';
 import { outcomeText, isFine, type ProbeResult } from '../probe/probe.js';
@@ -22,7 +24,7 @@ export class CheckHistoryError extends Error {
 
 function unusable(path: string, error: unknown): unknown {
   if (error instanceof StateFileTooLargeError || !(error instanceof Error)) return error;
-  const why = 'code' in error ? String(error.code) : error.message;
+  const why = errorCodeOrText(error);
   return new CheckHistoryError(
     `the history ${path} cannot be kept (${why}): give another file with --history, in a folder with room that this user may write to`,
     { cause: error },
@@ -49,18 +51,9 @@ export function historyEntry(result: ProbeResult, at: number): HistoryEntry {
   };
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}
-
 function parseEntry(text: string): HistoryEntry | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(value)) return undefined;
+  const value = parseRecord(text);
+  if (!value) return undefined;
   const { at, directory, ok, found, dialMs } = value;
   if (typeof at !== 'number' || !Number.isFinite(at) || typeof ok !== 'boolean') return undefined;
   if (typeof directory !== 'string' || !parseLocation(directory).ok) return undefined;

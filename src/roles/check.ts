@@ -1,5 +1,6 @@
 /** Probes several directories, a few at a time. */
 import { randomBytes } from 'node:crypto';
+import { isOurs } from '../kit/error-text.js';
 import type { Clock, Dialer } from '../channel/ports.js';
 import { probeDirectory, type ProbeOptions, type ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';
@@ -23,8 +24,7 @@ export interface CheckOptions {
 /** The dial failed on this machine, so it says nothing about the directory. */
 export function neverLeft(result: ProbeResult): boolean {
   if (result.outcome !== 'unreachable') return false;
-  const { error } = result;
-  return error instanceof Error && 'ours' in error && error.ours === true;
+  return isOurs(result.error);
 }
 
 /** One result for each location, in their order. Never rejects. */

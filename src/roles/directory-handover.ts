@@ -3,6 +3,8 @@
  * process sends everything and keeps it until the new one has said that it took over. Before that it
  * can continue unchanged, and in between neither process reads or writes what is handed over.
  */
+import { errorText } from '../kit/error-text.js';
+import { recordOf } from '../kit/json-record.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, MovableService } from '../channel/ports.js';
 import type { Directory, MovingPeer } from '../directory/directory.js';
@@ -14,7 +16,7 @@ import {
   type DirectorySnapshot,
 } from '../directory/snapshot.js';
 import type { NativeHandle } from '../handover/native-handle.js';
-import { HandoverError, isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import { HandoverError, type Movable, type Parcels } from '../handover/parcel.js';
 import { startSuccessor, type ProgramImage, type Successor } from '../handover/predecessor.js';
 import { asMovable, heldConnection, type MovableConnection } from '../overlay/socket-connection.js';
 
@@ -129,13 +131,9 @@ async function giveState(
     // oxlint-disable-next-line no-await-in-loop -- so that the new process is never far behind
     await successor.give({ key: `${PEER}${i}`, value });
   }
-  const value = { connections: peers.length, ...isObject(formatDirectorySnapshot(state)) };
+  const value = { connections: peers.length, ...recordOf(formatDirectorySnapshot(state)) };
   await successor.give({ key: DIRECTORY, value });
   return moved;
-}
-
-function isObject(value: unknown): Readonly<Record<string, unknown>> {
-  return isRecord(value) ? value : {};
 }
 
 /**
@@ -193,7 +191,7 @@ export async function handOverDirectory(
       await successor.leave();
     } catch (error) {
       log.warn('upgrade: those who came meanwhile could not be handed over', {
-        why: error instanceof Error ? error.message : '',
+        why: errorText(error),
         connections: late.length,
       });
     }
@@ -231,7 +229,7 @@ export function openInheritedDirectory(parcels: Parcels, clock: Clock): Inherite
   }
   for (const { key, value } of parcels.values()) {
     if (!key.startsWith(PEER)) continue;
-    const fields = isObject(value);
+    const fields = recordOf(value);
     const peer = parsePeerSnapshot(fields['peer']);
     if (!peer.ok) throw invalid(`peer, ${peer.reason}`);
     const name = String(fields['socket']);
@@ -242,7 +240,7 @@ export function openInheritedDirectory(parcels: Parcels, clock: Clock): Inherite
     connections.push(connection);
     peers.push({ connection, peer: peer.value });
   }
-  if (isObject(directory)['connections'] !== peers.length) throw invalid('peers are missing');
+  if (recordOf(directory)['connections'] !== peers.length) throw invalid('peers are missing');
   return {
     state: state.value,
     peers,

@@ -2,7 +2,8 @@
  * Figures of a directory node for the process that continues it. They are only shown; what cannot be
  * read is left out.
  */
-import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import { isRecord, recordOf } from '../kit/json-record.js';
+import type { Movable, Parcels } from '../handover/parcel.js';
 import { CANARY_STATES, type CanaryReport } from './canary.js';
 
 /** Sums by name. Readers skip unknown names. */
@@ -28,7 +29,7 @@ function countOf(value: unknown): number | undefined {
 }
 
 function countsOf(value: unknown): Counts {
-  const entries = Object.entries(isRecord(value) ? value : {}).slice(0, MAX_NAMES);
+  const entries = Object.entries(recordOf(value)).slice(0, MAX_NAMES);
   return Object.fromEntries(
     entries.flatMap(([name, sum]) => {
       const count = countOf(sum);

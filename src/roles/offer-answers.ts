@@ -2,6 +2,7 @@
  * Answers `!orderbook` (docs/protocol.md, section 8.2): over the direct link of the request, or through
  * every directory that shows the taker. A directory that drops answers then hides no offer.
  */
+import { BoundedMap } from '../kit/bounded-map.js';
 import type { Arrival, OnionMessageChannel, OrderbookRequest } from '../channel/channel-api.js';
 import type { Door, Link } from '../negotiation/maker/request-limits.js';
 import type { Command, CommandName } from '../protocol/commands.js';
@@ -44,14 +45,11 @@ export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
   const { channel, door, answerFor } = options;
   let answered = 0;
   /** By the message's id. */
-  const requests = new Map<string, Answered>();
+  const requests = new BoundedMap<string, Answered>(MAX_REMEMBERED);
 
   function remember(id: string, answer: OfferAnswer): Set<string> {
     const ways = new Set<string>();
-    requests.delete(id);
     requests.set(id, { answer, ways });
-    const [oldest] = requests.keys();
-    if (requests.size > MAX_REMEMBERED && oldest !== undefined) requests.delete(oldest);
     return ways;
   }
 

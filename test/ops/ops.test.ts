@@ -4,7 +4,6 @@ import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { silentLog, type Log, type LogFields } from '../../src/channel/log.js';
 import { ownMark } from '../../src/handover/process-mark.js';
-import { errorFields } from '../../src/kit/error-text.js';
 import { exitCodeOf } from '../../src/ops/exit.js';
 import { LockedError, lockInstance, readLock } from '../../src/ops/instance-lock.js';
 import { createLog, type LogFormat } from '../../src/ops/log.js';
@@ -53,20 +52,6 @@ t.test('exit codes', async (t) => {
     [ring, 1],
   ] as const;
   for (const [error, code] of cases) t.equal(exitCodeOf(error), code, String(error));
-});
-
-t.test('what a log says about an error', async (t) => {
-  const error = Object.assign(new Error('no\nroute'), {
-    code: 'EHOST',
-    options: { password: 'p' },
-  });
-  t.same(
-    errorFields(error),
-    { error: 'no\\nroute', code: 'EHOST' },
-    'message and code, nothing else',
-  );
-  t.same(errorFields(new RangeError()), { error: 'RangeError' });
-  t.same(errorFields('text\u001b'), { error: 'text\\u001b' });
 });
 
 /** A log of one format, and the lines that it wrote. */

@@ -11,7 +11,7 @@ import type { ChannelSettings } from '../channel-settings.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { createLinePeer, type DecodedLine } from '../link/line-peer.js';
 import type { Clock, Connection } from '../ports.js';
-import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 import { createUnconfirmed } from './unconfirmed.js';
 
 export interface PeerLinkOptions {
@@ -89,14 +89,10 @@ export interface PeerLink {
 export function openPeerLink(options: PeerLinkOptions): PeerLink {
   const { terms, settings, clock, dialled } = options;
   const { timings, limits } = settings;
-  const bucket = createTokenBucket(
-    clock,
-    limits.directMessagesPerSecond,
-    limits.directMessageBurst,
-  );
+  const bucket = new TokenBucket(clock, limits.directMessagesPerSecond, limits.directMessageBurst);
   let nick: string | undefined;
   let features: readonly string[] = [];
-  const pace = createTokenBucket(clock, limits.directSendsPerSecond, limits.directSendBurst);
+  const pace = new TokenBucket(clock, limits.directSendsPerSecond, limits.directSendBurst);
   let isProven = false;
   let isAsked = false;
   let isAnswered = false;

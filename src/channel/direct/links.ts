@@ -3,6 +3,7 @@
  * sections 3.4 and 6.3). The number of simultaneous dials is small, and a failed dial is not repeated
  * at once.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Location } from '../../protocol/location.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import { dialWithin } from '../link/dial.js';
@@ -11,7 +12,7 @@ import type { HandshakeTerms } from '../link/handshake-terms.js';
 import type { Log } from '../log.js';
 import { openPeerLink, type PeerLink } from './link.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
-import { createTokenBucket } from '../../kit/rate-limit.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 
 export interface DirectLinksOptions {
   /** The channel's own nick. */
@@ -87,7 +88,7 @@ function makeRoom(candidates: Iterable<PeerLink>, newcomer: PeerLink): boolean {
 export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   const { settings, overlay, gate, clock, random, log } = options;
   const { timings, limits } = settings;
-  const checks = createTokenBucket(clock, limits.directChecksPerSecond, limits.directCheckBurst);
+  const checks = new TokenBucket(clock, limits.directChecksPerSecond, limits.directCheckBurst);
   let closing = false;
   /** Every link, from its connection to its end. */
   const links = new Set<PeerLink>();
@@ -98,9 +99,9 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   let dialCount = 0;
   const attempts = new Set<AbortController>();
   const soon = new Map<string, () => void>();
-  const failedAt = new Map<string, number>();
+  const failedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
   /** When a nick was last asked to prove itself. */
-  const askedAt = new Map<string, number>();
+  const askedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
   const handshakeWaiters = new Map<PeerLink, (linked: boolean) => void>();
   let allClosed: (() => void) | undefined;
 
@@ -197,18 +198,11 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     return dialled.value.linked;
   }
 
-  function remember(times: Map<string, number>, nick: string): void {
-    times.delete(nick);
-    times.set(nick, clock.now());
-    const [oldest] = times.keys();
-    if (times.size > MAX_REMEMBERED && oldest !== undefined) times.delete(oldest);
-  }
-
   /** A deployed maker bans a peer that asks more than once in 30 s on a direct link. */
   function mayAsk(nick: string): boolean {
     const at = askedAt.get(nick);
     if (at !== undefined && clock.now() - at < timings.proofAskMs) return false;
-    remember(askedAt, nick);
+    askedAt.set(nick, clock.now());
     return true;
   }
 
@@ -221,7 +215,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     dials.set(nick, attempt);
     const linked = await attempt;
     dials.delete(nick);
-    if (!linked) remember(failedAt, nick);
+    if (!linked) failedAt.set(nick, clock.now());
     return linked;
   }
 

@@ -6,7 +6,7 @@ import { ChannelError } from '../channel-error.js';
 import type { Overlay } from '../ports.js';
 import { createDirectoryLink, type DirectoryLink, type DirectoryLinkOptions } from './link.js';
 import { createWelcome, type Welcome, type WelcomeOptions } from './readiness.js';
-import { createTurns, type Turns } from '../../kit/work-turns.js';
+import { TurnBudget } from '../../kit/cooperative-work.js';
 
 export interface DirectorySetOptions extends Omit<
   DirectoryLinkOptions,
@@ -39,13 +39,13 @@ export function checkDirectories(locations: readonly Location[], overlay: Overla
 export class DirectorySet {
   readonly #options: DirectorySetOptions;
   readonly #links = new Map<string, DirectoryLink>();
-  readonly #checks: Turns;
+  readonly #checks: TurnBudget;
   readonly #welcome: Welcome;
 
   constructor(options: DirectorySetOptions) {
     this.#options = options;
     const { clock, settings, locations, onWelcome } = options;
-    this.#checks = createTurns(clock, settings.timings.checksTurnMs);
+    this.#checks = new TurnBudget(clock, settings.timings.checksTurnMs);
     for (const location of locations) {
       const key = formatLocation(location);
       if (!this.#links.has(key)) this.#links.set(key, this.#createLink(location));

@@ -18,7 +18,7 @@ import type { Log } from '../log.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
 import { createPacer } from './pacer.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
-import type { Turns } from '../../kit/work-turns.js';
+import type { TurnBudget } from '../../kit/cooperative-work.js';
 
 export interface DirectoryLinkOptions {
   readonly location: Location;
@@ -33,7 +33,7 @@ export interface DirectoryLinkOptions {
   readonly random: Random;
   readonly log: Log;
   /** Shared by all directories. */
-  readonly checks: Turns;
+  readonly checks: TurnBudget;
   /** Whether to ask for the peer list at the start of a session and at intervals. */
   readonly wantsPeerlist: boolean;
   readonly onUp: (info: DirectoryUp) => void;

@@ -4,7 +4,7 @@
  */
 import type { ChannelLimits, ChannelTimings } from '../channel-settings.js';
 import type { Clock } from '../ports.js';
-import { createSlidingWindow, type SlidingWindow } from '../../kit/rate-limit.js';
+import { SlidingWindow } from '../../kit/rate-limit.js';
 
 /**
  * The directory counts arrivals in 60 s. Messages may arrive closer together than they were sent, so
@@ -41,7 +41,7 @@ function asksOrderbook(text: string): boolean {
 
 /** One per directory; it outlives sessions. */
 export function createPacer({ clock, limits, timings, send }: PacerOptions): Pacer {
-  const newWindow = (most: number): SlidingWindow => createSlidingWindow(clock, most, WINDOW_MS);
+  const newWindow = (most: number): SlidingWindow => new SlidingWindow(clock, most, WINDOW_MS);
   let all = newWindow(limits.pubmsgPerMinute);
   let orderbook = newWindow(limits.orderbookPerMinute);
   let queue: string[] = [];

@@ -19,8 +19,8 @@ import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { createLinePeer } from '../link/line-peer.js';
 import type { Pacer } from './pacer.js';
 import type { Clock, Connection } from '../ports.js';
-import { createTokenBucket } from '../../kit/rate-limit.js';
-import type { Turns } from '../../kit/work-turns.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
+import type { TurnBudget } from '../../kit/cooperative-work.js';
 
 /** The content of an accepting 795. */
 export interface DirectoryWelcome {
@@ -50,7 +50,7 @@ export interface DirectorySessionOptions {
   /** Sends public messages; outlives sessions. */
   readonly pacer: Pacer;
   /** Shared by all directories: spreads signature checks and the reading of peer lists over time. */
-  readonly checks: Turns;
+  readonly checks: TurnBudget;
   readonly onAccepted: (welcome: DirectoryWelcome) => void;
   /** A message or peer list; only after `onAccepted`. */
   readonly onEnvelope: (envelope: Envelope) => void;
@@ -99,7 +99,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
   const handshakePayload = prover ? terms.provingPayload : terms.payload;
   const { timings, limits } = settings;
   const timers = new Map<TimerName, () => void>();
-  const pace = createTokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
+  const pace = new TokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
   /** Queued private messages. Their senders handle a session that ends before they are sent. */
   let queue: Paced[] = [];
   let queuedLength = 0;

@@ -1,4 +1,5 @@
 /** One dial: its place in the queue, its deadline and its cancellation. */
+import { errorText, isOurs } from '../../kit/error-text.js';
 import type { Location } from '../../protocol/location.js';
 import type { DialGate, DialKind } from './dial-gate.js';
 import type { Clock, Connection, Overlay } from '../ports.js';
@@ -23,10 +24,6 @@ export type Dialled<T> =
   | { readonly ok: true; readonly value: T }
   /** `ours`: the fault is on this machine, and the location was not asked. */
   | { readonly ok: false; readonly reason: string; readonly ours: boolean };
-
-function isOurs(error: unknown): boolean {
-  return error instanceof Error && 'ours' in error && error.ours === true;
-}
 
 /** Kind and nick contain no colon, so different nicks or names give different texts. */
 function isolationOf({ kind, nick, name }: DialRequest): string {
@@ -57,7 +54,7 @@ export async function dialWithin<T>(
     connection.destroy();
   } catch (error) {
     if (!signal.aborted) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       return { ok: false, reason, ours: isOurs(error) };
     }
   } finally {

@@ -12,7 +12,9 @@ import {
 import { createLineFramer } from '../../protocol/line-framer.js';
 import type { Parsed } from '../../protocol/result.js';
 import type { Clock, Connection } from '../ports.js';
-import { createMinuteCounter } from '../../kit/rate-limit.js';
+import { WindowCounter } from '../../kit/rate-limit.js';
+
+const MINUTE_MS = 60_000;
 
 export interface LinePeerOptions {
   readonly connection: Connection;
@@ -55,7 +57,7 @@ export interface LinePeer {
 export function createLinePeer(options: LinePeerOptions): LinePeer {
   const { connection, clock, limits, timings } = options;
   const framer = createLineFramer();
-  const junkCounter = createMinuteCounter(clock, limits.junkPerMinute);
+  const junkCounter = new WindowCounter(clock, limits.junkPerMinute, MINUTE_MS);
   let open = !connection.closed;
   let over = false;
   let reason: string | undefined;

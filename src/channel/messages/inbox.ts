@@ -2,6 +2,7 @@
  * Validates received messages before anything is done with them: route, signature, nick, copies
  * (docs/protocol.md, sections 6 and 7.4).
  */
+import { BoundedSet } from '../../kit/bounded-map.js';
 import { parseCommands, type Command } from '../../protocol/commands.js';
 import { parseRoute, verifyPrivmsg, type PrivateMessage } from '../../protocol/message.js';
 import { isRoutableNick } from '../../protocol/nick.js';
@@ -65,16 +66,11 @@ export function createInbox(
   const seenPublic = newMemory();
   const seenPrivate = newMemory();
 
-  // In the order of their arrival.
-  const everHeard = new Set<string>();
+  const everHeard = new BoundedSet<string>(settings.limits.rememberedProofs);
 
   function firstEver(key: string): boolean {
     if (everHeard.has(key)) return false;
     everHeard.add(key);
-    const [oldest] = everHeard;
-    if (everHeard.size > settings.limits.rememberedProofs && oldest !== undefined) {
-      everHeard.delete(oldest);
-    }
     return true;
   }
 

@@ -3,6 +3,7 @@
  * only the circuit shows that several connections belong to one client. Limits then count per circuit,
  * and reconnecting over the same circuit does not reset them.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Meters } from '../rates.js';
 
 /** How long the used budgets of a circuit without streams are kept. */
@@ -37,7 +38,7 @@ export interface Circuits {
 export function createCircuits(): Circuits {
   const used = new Map<string, Circuit>();
   /** Circuits without streams, in the order in which their last one ended. */
-  const left = new Map<string, Circuit>();
+  const left = new BoundedMap<string, Circuit>(MAX_KEPT);
 
   return {
     get size() {
@@ -57,10 +58,6 @@ export function createCircuits(): Circuits {
       if (circuit.streams > 0) return;
       used.delete(circuit.id);
       circuit.leftAt = now;
-      if (left.size >= MAX_KEPT) {
-        const [oldest] = left.keys();
-        if (oldest !== undefined) left.delete(oldest);
-      }
       left.set(circuit.id, circuit);
     },
     sweep(now) {

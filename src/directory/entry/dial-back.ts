@@ -7,6 +7,7 @@
  * location stays unverified. It does not show that the connection at hand belongs to the same peer: of
  * two connections with the same nick and location, the first one keeps the nick.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Clock, Connection, Dialer } from '../../channel/ports.js';
 import { MessageType, type Network } from '../../protocol/constants.js';
 import { decodeEnvelope, encodeEnvelope } from '../../protocol/envelope.js';
@@ -126,7 +127,7 @@ export class DialBack {
   readonly #options: DialBackOptions;
   readonly #parts: DialBackParts;
   /** By location, oldest first. */
-  readonly #answers = new Map<string, Answer>();
+  readonly #answers = new BoundedMap<string, Answer>(MAX_REMEMBERED);
   /** Waiting locations, in order. */
   readonly #queue = new Map<string, Location>();
   readonly #urgentQueue = new Map<string, Location>();
@@ -201,7 +202,7 @@ export class DialBack {
   restore({ dialBacks, toDial }: DialBackState): void {
     const now = this.#parts.clock.now();
     for (const { location, ms, nick } of dialBacks) {
-      this.#remember(formatLocation(location), { location, at: now - ms, nick });
+      this.#answers.set(formatLocation(location), { location, at: now - ms, nick });
     }
     for (const location of toDial.slice(0, MAX_QUEUED)) {
       this.#queue.set(formatLocation(location), location);
@@ -212,15 +213,6 @@ export class DialBack {
     if (peer.verified) return;
     peer.verified = true;
     this.#parts.tally.dialBacksVerified++;
-  }
-
-  #remember(key: string, answer: Answer): void {
-    this.#answers.delete(key);
-    if (this.#answers.size >= MAX_REMEMBERED) {
-      const [oldest] = this.#answers.keys();
-      if (oldest !== undefined) this.#answers.delete(oldest);
-    }
-    this.#answers.set(key, answer);
   }
 
   #enqueue(key: string, location: Location, urgent: boolean): Verdict {
@@ -262,13 +254,13 @@ export class DialBack {
     this.#dials.set(key, { abort, location });
     tally.dialBacks++;
     // Before the result, so that an hour passes between two dials in any case.
-    this.#remember(key, { location, at, nick: undefined });
+    this.#answers.set(key, { location, at, nick: undefined });
     const nick = await this.#ask(location, abort.signal);
     cancel();
     // Not after `clear`.
     if (this.#dials.get(key)?.abort !== abort) return;
     this.#dials.delete(key);
-    this.#remember(key, { location, at, nick });
+    this.#answers.set(key, { location, at, nick });
     this.#parts.fanout.batch(() => this.#answered(location, nick));
   }
 

@@ -8,6 +8,7 @@
  * Public messages over the budget wait in a queue that is fair between peers (between circuits if
  * known). A private message of a running conversation always passes.
  */
+import { refill, untilMs, type Bucket } from '../../kit/rate-limit.js';
 import type { Clock } from '../../channel/ports.js';
 import {
   createFairQueue,
@@ -64,22 +65,16 @@ export interface BudgetsOptions {
   readonly tally: Tally;
 }
 
-interface Bucket {
-  level: number;
-  filledAt: number;
-}
-
 /** Adds the tokens since the last call, up to a full bucket. An overdraft is bounded too. */
-function refill(bucket: Bucket, perSecond: number, now: number): void {
+function refillBudget(bucket: Bucket, perSecond: number, now: number): void {
   const full = (perSecond * BURST_MS) / 1_000;
-  const level = bucket.level + ((now - bucket.filledAt) * perSecond) / 1_000;
-  bucket.level = Math.max(-full, Math.min(full, level));
-  bucket.filledAt = now;
+  refill(bucket, perSecond, full, now);
+  bucket.tokens = Math.max(-full, bucket.tokens);
 }
 
 /** The rest of a bucket; undefined: full, as at the start. */
-function levelOf({ level }: Bucket): number | undefined {
-  return Number.isFinite(level) ? level : undefined;
+function levelOf({ tokens }: Bucket): number | undefined {
+  return Number.isFinite(tokens) ? tokens : undefined;
 }
 
 function rankOf(peer: Peer, now: number): Rank {
@@ -123,8 +118,8 @@ export class Budgets {
   constructor(options: BudgetsOptions) {
     this.#options = options;
     const filledAt = options.clock.now();
-    this.#deliveries = { level: Infinity, filledAt };
-    this.#requests = { level: Infinity, filledAt };
+    this.#deliveries = { tokens: Infinity, filledAt };
+    this.#requests = { tokens: Infinity, filledAt };
   }
 
   /** Number of waiting messages. */
@@ -191,8 +186,8 @@ export class Budgets {
 
   /** Restores the buckets of a snapshot; called before anything is relayed. */
   restore(levels: Pick<BudgetsSnapshot, 'deliveries' | 'requests'>): void {
-    this.#deliveries.level = levels.deliveries ?? Infinity;
-    this.#requests.level = levels.requests ?? Infinity;
+    this.#deliveries.tokens = levels.deliveries ?? Infinity;
+    this.#requests.tokens = levels.requests ?? Infinity;
   }
 
   /** Restores a message of a ready peer that waited in another process. */
@@ -215,25 +210,25 @@ export class Budgets {
     const requests = this.#requests;
     let wait = 0;
     if (deliveriesPerSecond > 0) {
-      refill(deliveries, deliveriesPerSecond, now);
+      refillBudget(deliveries, deliveriesPerSecond, now);
       const floor = (FLOORS[kind] * deliveriesPerSecond * BURST_MS) / 1_000;
       // More than the floor is enough, so that one message may cost more than the whole budget.
-      if (deliveries.level <= floor) {
-        wait = Math.max(1, ((floor - deliveries.level) * 1_000) / deliveriesPerSecond);
+      if (deliveries.tokens <= floor) {
+        wait = Math.max(1, untilMs(deliveries, floor, deliveriesPerSecond));
       }
     }
     if (kind === 'orderbook' && orderbookPerSecond > 0) {
-      refill(requests, orderbookPerSecond, now);
-      if (requests.level < 1) {
-        wait = Math.max(wait, ((1 - requests.level) * 1_000) / orderbookPerSecond);
+      refillBudget(requests, orderbookPerSecond, now);
+      if (requests.tokens < 1) {
+        wait = Math.max(wait, untilMs(requests, 1, orderbookPerSecond));
       }
     }
     return wait;
   }
 
   #charge(kind: DirectClass | PublicClass, deliveries: number): void {
-    this.#deliveries.level -= LINE_COST + deliveries;
-    if (kind === 'orderbook') this.#requests.level--;
+    this.#deliveries.tokens -= LINE_COST + deliveries;
+    if (kind === 'orderbook') this.#requests.tokens--;
   }
 
   #pass(kind: PublicClass, peer: Peer, frame: string): void {

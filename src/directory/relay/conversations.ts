@@ -3,7 +3,8 @@
  * short while ago. Such messages have the highest priority when the directory is busy, because a
  * coinjoin fails when one of them is lost.
  */
-import type { Peer } from '../peer.js';
+import { BoundedMap } from '../../kit/bounded-map.js';
+import type { Partners, Peer } from '../peer.js';
 
 /** Silence after which a conversation has ended. The longest phase of a coinjoin takes minutes. */
 const RUNNING_MS = 600_000;
@@ -13,14 +14,8 @@ const RUNNING_MS = 600_000;
  */
 const MAX_REMEMBERED = 128;
 
-function remember(map: Map<string, number>, nick: string, now: number): void {
-  // Deleted first, so that the map stays in order of time.
-  map.delete(nick);
-  if (map.size >= MAX_REMEMBERED) {
-    const [oldest] = map.keys();
-    if (oldest !== undefined) map.delete(oldest);
-  }
-  map.set(nick, now);
+export function newPartners(): Partners {
+  return { addressed: new BoundedMap(MAX_REMEMBERED), mutual: new BoundedMap(MAX_REMEMBERED) };
 }
 
 function hasWritten({ partners }: Peer, to: string, now: number): boolean {
@@ -35,16 +30,16 @@ export function isRunning(sender: Peer, target: Peer, now: number): boolean {
 
 /** Notes that a message went from one peer to the other. */
 export function noteMessage(sender: Peer, target: Peer, running: boolean, now: number): void {
-  const partners = (sender.partners ??= { addressed: new Map(), mutual: new Map() });
+  const partners = (sender.partners ??= newPartners());
   if (!running) {
-    if (!partners.mutual.has(target.nick)) remember(partners.addressed, target.nick, now);
+    if (!partners.mutual.has(target.nick)) partners.addressed.set(target.nick, now);
     return;
   }
   partners.addressed.delete(target.nick);
-  remember(partners.mutual, target.nick, now);
+  partners.mutual.set(target.nick, now);
   // The other peer has been answered, which makes the conversation mutual.
   const theirs = target.partners;
-  if (theirs?.addressed.delete(sender.nick)) remember(theirs.mutual, sender.nick, now);
+  if (theirs?.addressed.delete(sender.nick)) theirs.mutual.set(sender.nick, now);
 }
 
 /** Whether this peer is in the middle of any conversation. */

@@ -1,3 +1,4 @@
+import { textTable } from '../../kit/text-table.js';
 import { shownLine } from '../../kit/shown-text.js';
 import { painted } from '../../kit/terminal.js';
 
@@ -30,14 +31,7 @@ export function createScreen({ write, color, elapsed }: ScreenOptions): Screen {
       write(`\n${painted('strong', text, color)}`);
     },
     table(rows) {
-      const widths: number[] = [];
-      for (const row of rows) {
-        row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
-      }
-      for (const row of rows) {
-        const cells = row.map((cell, i) => cell.padEnd(widths[i] ?? 0));
-        write(`  ${cells.join('  ').trimEnd()}`);
-      }
+      for (const line of textTable([], rows)) write(`  ${line}`);
     },
   };
 }

@@ -2,14 +2,16 @@
  * Handles commitments that other peers announce (docs/protocol.md, sections 8.3, 8.4): a public `!hp2`
  * is stored, a private one is stored and announced.
  */
+import { errorText } from '../../kit/error-text.js';
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 import { formatLocation } from '../../protocol/location.js';
 import type { Command } from '../../protocol/commands.js';
 import { parseBareCommitment } from '../../protocol/podle.js';
 import type { CommitmentRelay } from './commitment-relay.js';
-import { createRecent, type Link } from './request-limits.js';
+import type { Link } from './request-limits.js';
 import type { CommitmentStore } from '../ports.js';
 
 export interface BlacklistOptions {
@@ -53,14 +55,14 @@ export function createBlacklist(
   log: Log,
 ): Blacklist {
   const bucket = (perSecond: number): TokenBucket =>
-    createTokenBucket(clock, perSecond, perSecond * BURST_SECONDS);
-  const links = createRecent<TokenBucket>(LINKS_REMEMBERED);
+    new TokenBucket(clock, perSecond, perSecond * BURST_SECONDS);
+  const links = new BoundedMap<string, TokenBucket>(LINKS_REMEMBERED);
   const total = bucket(HEARD_TOTAL);
 
   function remember(commitment: string): void {
     if (!acceptBroadcasts || store.has(commitment) || store.size >= mostHeard) return;
     store.add(commitment).catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       log.error('a used commitment could not be written down', { reason });
     });
   }
@@ -73,7 +75,7 @@ export function createBlacklist(
         const commitment = parseBareCommitment(args[0] ?? '');
         if (!commitment.ok) return;
         const way = link.kind === 'direct' ? `direct ${nick}` : formatLocation(link.location);
-        const mayTeach = links.get(way, () => bucket(HEARD_PER_LINK)).take() && total.take();
+        const mayTeach = links.use(way, () => bucket(HEARD_PER_LINK)).take() && total.take();
         if (!mayTeach) return;
         if (isPrivate) relay?.relay(commitment.value, 'others');
         remember(commitment.value);

@@ -4,10 +4,11 @@
  * other at a low rate, and each commitment is announced once, whatever the number of directories it
  * came from.
  */
+import { errorText } from '../../kit/error-text.js';
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket } from '../../kit/rate-limit.js';
-import { createRecent } from './request-limits.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 
 export interface RelayLimits {
   /** Announcements per minute for other makers, and as many for ourselves; the two are independent. */
@@ -41,9 +42,9 @@ export interface CommitmentRelay {
 export function createCommitmentRelay(options: CommitmentRelayOptions): CommitmentRelay {
   const { announce, clock, log } = options;
   const limits = { ...DEFAULT_RELAY_LIMITS, ...options.limits };
-  const bucket = () => createTokenBucket(clock, limits.perMinute / 60, limits.perMinute);
+  const bucket = () => new TokenBucket(clock, limits.perMinute / 60, limits.perMinute);
   const budgets = { us: bucket(), others: bucket() };
-  const announced = createRecent<{ done: boolean }>(limits.remembered);
+  const announced = new BoundedMap<string, { done: boolean }>(limits.remembered);
   // Separate queues: an announcement may take minutes, and other peers can always fill theirs.
   const queues: Readonly<Record<'us' | 'others', string[]>> = { us: [], others: [] };
   const next = (): string | undefined => queues.us.shift() ?? queues.others.shift();
@@ -58,7 +59,7 @@ export function createCommitmentRelay(options: CommitmentRelayOptions): Commitme
         // oxlint-disable-next-line no-await-in-loop
         await announce(told, abort.signal);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = errorText(error);
         if (!abort.signal.aborted) log.debug('a commitment was not announced', { reason });
       }
     }
@@ -67,7 +68,7 @@ export function createCommitmentRelay(options: CommitmentRelayOptions): Commitme
 
   return {
     relay(commitment, from) {
-      const entry = announced.get(commitment, () => ({ done: false }));
+      const entry = announced.use(commitment, () => ({ done: false }));
       const queue = queues[from];
       if (abort.signal.aborted || entry.done || queue.length >= limits.waiting) return false;
       if (!budgets[from].take()) return false;

@@ -3,9 +3,10 @@
  * fairness; the effective limits are per link (each directory, each direct link) and in total. All
  * memory is bounded: the nicks and links heard least recently are forgotten first.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Route } from '../../channel/channel-api.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
+import { countInWindow, TokenBucket, type CountWindow } from '../../kit/rate-limit.js';
 import { formatLocation, type Location } from '../../protocol/location.js';
 
 export interface DoorLimits {
@@ -58,36 +59,8 @@ export interface Door {
   readonly remembered: number;
 }
 
-/** A bounded map that removes the least recently used entry. */
-export function createRecent<V>(most: number): {
-  get(key: string, create: () => V): V;
-  readonly size: number;
-} {
-  const entries = new Map<string, V>();
-  return {
-    get(key, create) {
-      const value = entries.get(key) ?? create();
-      entries.delete(key);
-      entries.set(key, value);
-      if (entries.size > most) {
-        const [oldest] = entries.keys();
-        if (oldest !== undefined) entries.delete(oldest);
-      }
-      return value;
-    },
-    get size() {
-      return entries.size;
-    },
-  };
-}
-
 /** Half of a burst. */
 const halfOf = (perSecond: number): number => (perSecond * BURST_SECONDS) / 2;
-
-interface Window {
-  since: number;
-  count: number;
-}
 
 const DIRECT = 'direct';
 
@@ -96,35 +69,30 @@ export const wayOf = (link: Link): string =>
   link.kind === DIRECT ? DIRECT : formatLocation(link.location);
 
 export function createDoor(clock: Clock, limits: DoorLimits): Door {
-  const askers = createRecent<Window>(limits.remembered);
-  const fillers = createRecent<Window>(limits.remembered);
-  const refused = createRecent<Window>(limits.remembered);
-  const askLinks = createRecent<TokenBucket>(limits.remembered);
-  const fillLinks = createRecent<TokenBucket>(limits.remembered);
+  const askers = new BoundedMap<string, CountWindow>(limits.remembered);
+  const fillers = new BoundedMap<string, CountWindow>(limits.remembered);
+  const refused = new BoundedMap<string, CountWindow>(limits.remembered);
+  const askLinks = new BoundedMap<string, TokenBucket>(limits.remembered);
+  const fillLinks = new BoundedMap<string, TokenBucket>(limits.remembered);
   const bucket = (perSecond: number): TokenBucket =>
-    createTokenBucket(clock, perSecond, Math.max(1, perSecond * BURST_SECONDS));
+    new TokenBucket(clock, perSecond, Math.max(1, perSecond * BURST_SECONDS));
   const askTotal = bucket(limits.orderbookTotal);
   const fillTotal = bucket(limits.fillsTotal);
   const refusalTotal = bucket(limits.refusalsTotal);
 
   function perNick(
-    nicks: ReturnType<typeof createRecent<Window>>,
+    nicks: BoundedMap<string, CountWindow>,
     nick: string,
     most: number,
     perMs: number,
   ): boolean {
     const now = clock.now();
-    const window = nicks.get(nick, () => ({ since: now, count: 0 }));
-    if (now - window.since >= perMs) {
-      window.since = now;
-      window.count = 0;
-    }
-    window.count++;
-    return window.count <= most;
+    const window = nicks.use(nick, () => ({ since: now, count: 0 }));
+    return countInWindow(window, perMs, now) <= most;
   }
 
   const askLink = (link: Link): TokenBucket =>
-    askLinks.get(wayOf(link), () => bucket(limits.orderbookPerLink));
+    askLinks.use(wayOf(link), () => bucket(limits.orderbookPerLink));
   const mayCopyAnswer = (link: Link): boolean =>
     askLink(link).take(halfOf(limits.orderbookPerLink)) &&
     askTotal.take(halfOf(limits.orderbookTotal));
@@ -145,7 +113,7 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
     mayFill: (nick, link) =>
       // Messages of a nick that another peer repeats by another route do not affect the nick itself.
       perNick(fillers, `${wayOf(link)} ${nick}`, limits.fillsPerNick, MINUTE_MS) &&
-      fillLinks.get(wayOf(link), () => bucket(limits.fillsPerLink)).take() &&
+      fillLinks.use(wayOf(link), () => bucket(limits.fillsPerLink)).take() &&
       fillTotal.take(),
     mayBeRefused: (nick) =>
       perNick(refused, nick, limits.fillsPerNick, MINUTE_MS) && refusalTotal.take(),

@@ -2,6 +2,7 @@
  * Carries out the effects of one session's state machine: messages to the taker, calls of wallet, chain
  * and disk, the timer, and the comparison with the coins of all other sessions.
  */
+import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 import type { BoxKeyPair, BoxSession } from '../../protocol/encryption.js';
@@ -77,8 +78,7 @@ const CLASHES: Readonly<Record<HoldFault | SignFault, string>> = {
 /** Coins of signed transactions looked up before the wallet is asked for more. */
 const COINS_LOOKED_UP = 500;
 
-const detailOf = (error: unknown): string =>
-  shownText(error instanceof Error ? error.message : String(error));
+const detailOf = (error: unknown): string => shownText(errorText(error));
 
 export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
   const { wallet, chain, commitments, reserved, policy, courier, clock, log } = options;

@@ -2,6 +2,7 @@
  * Runs a taker's coinjoin: carries out the effects of the state machine (`round.ts`), and begins
  * another round when a maker did not sign.
  */
+import { errorText } from '../../kit/error-text.js';
 import type { MessageChannelEvents } from '../../channel/channel-api.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
@@ -67,8 +68,7 @@ export interface RoundProgress {
   readonly makers: ReadonlyMap<string, LegStep | 'failed'>;
 }
 
-const detailOf = (error: unknown): string =>
-  shownText(error instanceof Error ? error.message : String(error));
+const detailOf = (error: unknown): string => shownText(errorText(error));
 
 const ANSWERS = new Set(['pubkey', 'ioauth', 'sig', 'error'] as const);
 type AnswerName = typeof ANSWERS extends Set<infer T> ? T : never;

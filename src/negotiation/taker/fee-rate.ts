@@ -1,4 +1,5 @@
 /** The fee rate of a coinjoin: checks the limits and asks the chain. */
+import { errorText } from '../../kit/error-text.js';
 import type { Clock } from '../../channel/ports.js';
 import { feeRate, feeTarget, policyFault } from './fees.js';
 import type { NegotiationChannel } from '../resender.js';
@@ -47,7 +48,7 @@ function ask(
         if (feePerKb === undefined || feePerKb > 0) end({ ok: true, feePerKb });
         else end(failed('port', `chain: ${feePerKb} sat/kvB is not a fee rate`));
       } catch (error) {
-        const detail = error instanceof Error ? error.message : String(error);
+        const detail = errorText(error);
         end(failed('port', shownText(`chain: ${detail}`)));
       }
     })();

@@ -4,6 +4,7 @@
  * control connection, so it is used only with a Tor that the program started. A reload (SIGHUP) removes
  * services that are not in the torrc, so the service is written there too.
  */
+import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import { portArgument, type OnionTarget, type PowQueue } from './add-onion.js';
 import type { ControlClient } from '../control/client.js';
@@ -78,7 +79,7 @@ async function keep({ keepInTorrc }: ServedFolder, service: Settings, log: Log):
   try {
     await keepInTorrc(torrcOf(service));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     log.warn('the torrc of our Tor could not be changed: a reload loses the onion', { why });
   }
 }

@@ -2,6 +2,7 @@
  * Repeats the self-test: the program dials its own onion through Tor, each time over a new circuit. Tor
  * may report that an onion is published while peers cannot reach it.
  */
+import { isOurs } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random } from '../../channel/ports.js';
 import type { SelfTest } from './self-test.js';
@@ -42,10 +43,6 @@ export interface SelfTestRoundsOptions {
 
 /** `untested`: the dial failed on this machine, which says nothing about the onion. */
 type Verdict = 'reached' | 'unreachable' | 'untested';
-
-function isOurs(error: unknown): boolean {
-  return error instanceof Error && 'ours' in error && error.ours === true;
-}
 
 /** Tests, one at a time, until the returned function is called. */
 export function startSelfTestRounds(options: SelfTestRoundsOptions): () => void {

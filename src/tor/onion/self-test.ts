@@ -1,6 +1,7 @@
 /**
  * Dials our own onion until it answers: this shows that it is reachable when Tor does not report it.
  */
+import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 
@@ -42,7 +43,7 @@ export function startSelfTest(options: SelfTestOptions): () => void {
       await selfTest(host, AbortSignal.any([stop.signal, tooLong.signal]));
     } catch (error) {
       if (stop.signal.aborted) return;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       log.debug('self-test: the onion was not reached yet', { why });
       later();
       return;

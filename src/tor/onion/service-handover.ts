@@ -1,10 +1,11 @@
 /** Hands an onion service over to another process, with the control connection that it depends on. */
+import { pause } from '../../kit/pause.js';
+import { recordOf } from '../../kit/json-record.js';
 import type { Clock } from '../../channel/ports.js';
 import { socketOver } from '../../handover/native-handle.js';
-import { HandoverError, isRecord, type Parcel, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Parcel, type Parcels } from '../../handover/parcel.js';
 import { parseOnionHost } from '../../protocol/location.js';
 import { controlClientOver, type ControlClient } from '../control/client.js';
-import { pause } from './retry.js';
 
 /** The key of the parcel that holds the control connection of the service. */
 const SERVICE = 'onion-service';
@@ -23,7 +24,7 @@ export interface InheritedService {
 /** The service of another process. Throws a HandoverError when the parcel is missing or invalid. */
 export function inheritedService(parcels: Parcels): InheritedService {
   const { value, handle } = parcels.get(SERVICE) ?? {};
-  const { host, privateKey }: Readonly<Record<string, unknown>> = isRecord(value) ? value : {};
+  const { host, privateKey }: Readonly<Record<string, unknown>> = recordOf(value);
   if (handle === undefined || typeof host !== 'string' || !parseOnionHost(host).ok) {
     throw new HandoverError('no onion service was handed over');
   }

@@ -4,6 +4,8 @@
  * exactly as long as its connection; docs/protocol.md, section 12.2) or Tor reports that it no longer
  * has the service.
  */
+import { pause } from '../../kit/pause.js';
+import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random, ServiceState } from '../../channel/ports.js';
 import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
@@ -14,7 +16,7 @@ import { deferred } from '../../kit/deferred.js';
 import { removeHiddenService, type ServedFolder } from './hidden-service-dir.js';
 import { keylessError, onionAdder, type OnionIdentity, type TargetOf } from './adder.js';
 import { TorError } from '../tor-error.js';
-import { pause, retryDelays } from './retry.js';
+import { retryDelays } from './retry.js';
 import { ROUND_TIMINGS, startSelfTestRounds, type RoundTimings } from './self-test-rounds.js';
 import type { SelfTest } from './self-test.js';
 import { holdService, inheritedService } from './service-handover.js';
@@ -102,8 +104,6 @@ interface Session {
   gone: string | undefined;
   watch: ServiceWatch | undefined;
 }
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
 
 /**
  * Starts the service; resolves when Tor has accepted it, which is before peers can reach it. Rejects
@@ -245,7 +245,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
         return await publish();
       } catch (error) {
         if (stop.signal.aborted) return undefined;
-        const problem = messageOf(error);
+        const problem = errorText(error);
         if (problem === lastProblem) log.debug('onion service still lost', { why: problem });
         else log.warn('onion service cannot be re-created yet; trying again', { why: problem });
         if (problem !== lastProblem) options.onState?.({ state: 'lost', detail: problem });
@@ -296,7 +296,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     current?.watch?.stop();
     if (current !== undefined && !current.client.closed) {
       await remove(current).catch((error: unknown) =>
-        log.debug('Tor did not take the onion service away', { why: messageOf(error) }),
+        log.debug('Tor did not take the onion service away', { why: errorText(error) }),
       );
       current.client.close();
     }

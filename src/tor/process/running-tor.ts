@@ -2,8 +2,9 @@
 import type { Readable } from 'node:stream';
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isRecord } from '../../kit/json-record.js';
 import { handleOf, socketOver, startReading, stopReading } from '../../handover/native-handle.js';
-import { HandoverError, isRecord, type Movable, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
 import { controlClientOver, type ControlClient } from '../control/client.js';
 import { listenTo, outputTail } from './tor-output.js';
 

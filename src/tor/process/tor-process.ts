@@ -6,10 +6,12 @@
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { errorText } from '../../kit/error-text.js';
+import { isRecord } from '../../kit/json-record.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random } from '../../channel/ports.js';
 import { keepAlive } from '../../kit/keep-alive.js';
-import { HandoverError, isRecord, type Movable, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
 import { waitForBootstrap, type OnBootstrap } from './bootstrap.js';
 import { connectControl, type ControlClient } from '../control/client.js';
 import type { SocksEndpoint } from '../socks/dialer.js';
@@ -279,7 +281,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
         () => log.info('our Tor was started again'),
         (error: unknown) => {
           if (closing.signal.aborted) return;
-          log.error(`cannot start our Tor again: ${error instanceof Error ? error.message : ''}`);
+          log.error(`cannot start our Tor again: ${errorText(error)}`);
           restartLater();
         },
       );
