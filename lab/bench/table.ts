@@ -1,6 +1,6 @@
 /** Figures, and how they are printed: as Markdown, so that the output is the documentation. */
 import { cpus, loadavg, totalmem } from 'node:os';
-import { markdownTable } from '../src/kit/text-table.js';
+import { markdownTable } from '../../src/kit/text-table.js';
 
 /** The value below which this share of all lies, 0 to 1; NaN of nothing. */
 export function quantile(values: readonly number[], share: number): number {
