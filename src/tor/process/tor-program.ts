@@ -98,6 +98,15 @@ export function torrcString(value: string): string {
   return `"${value.replace(/[\\"]/g, (c) => `\\${c}`)}"`;
 }
 
+/**
+ * The environment for tor, without the variables from systemd. Debian's tor sends READY and MAINPID to systemd,
+ * and systemd accepts both, because the unit allows every process to send (`NotifyAccess=all`).
+ */
+function torEnvironment(): NodeJS.ProcessEnv {
+  const { NOTIFY_SOCKET: _, WATCHDOG_USEC: _usec, WATCHDOG_PID: _pid, ...env } = process.env;
+  return env;
+}
+
 /** The torrc of a tor with this data folder. */
 const torrcIn = (dataDir: string): string => join(dataDir, 'torrc');
 
@@ -138,6 +147,7 @@ export async function launchTor(options: LaunchTorOptions): Promise<RunningTor> 
 
   const child = spawn(program, ['--defaults-torrc', '/dev/null', '-f', torrcIn(dataDir)], {
     stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
+    env: torEnvironment(),
     // A process group of its own, because this program handles Ctrl-C and tor must still withdraw its
     // onions.
     detached: true,
