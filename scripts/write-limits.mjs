@@ -45,13 +45,14 @@ const TARGETS = [
   ['docs/directory.md', /(<!-- limits -->\n)[^]*?(<!-- end of the limits -->\n)/, `\n${table}\n`],
 ];
 
+/** Formatting pads the cells of a table. */
+const bare = (content) => content.replaceAll(/ *\| */g, '|').replaceAll(/-{3,}/g, '---');
+
 for (const [file, place, text] of TARGETS) {
   const url = new URL(`../${file}`, import.meta.url);
   const old = readFileSync(url, 'utf8');
   if (!place.test(old)) throw new Error(`${file} has no place for the limits`);
   const now = old.replace(place, (_, begin, end) => `${begin}${text}${end}`);
-  // Formatting pads the cells of a table.
-  const bare = (content) => content.replaceAll(/ *\| */g, '|').replaceAll(/-{3,}/g, '---');
   if (bare(now) === bare(old)) continue;
   if (process.argv.includes('--check')) {
     console.error(`${file} does not show the limits of src/directory/limits.ts: npm run limits`);

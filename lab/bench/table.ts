@@ -1,5 +1,6 @@
 /** Figures, and how they are printed: as Markdown, so that the output is the documentation. */
 import { cpus, loadavg, totalmem } from 'node:os';
+import { markdownTable } from '../../src/kit/text-table.js';
 
 /** The value below which this share of all lies, 0 to 1; NaN of nothing. */
 export function quantile(values: readonly number[], share: number): number {
@@ -20,14 +21,7 @@ export function spread(values: readonly number[], digits: number): string {
 }
 
 export function printTable(head: readonly string[], rows: readonly (readonly string[])[]): void {
-  const widths = head.map((cell, n) =>
-    Math.max(cell.length, ...rows.map((row) => row[n]?.length ?? 0)),
-  );
-  const line = (cells: readonly string[]): string =>
-    `| ${widths.map((width, n) => (cells[n] ?? '').padEnd(width)).join(' | ')} |`;
-  console.log(line(head));
-  console.log(`| ${widths.map((width) => '-'.repeat(width)).join(' | ')} |`);
-  for (const row of rows) console.log(line(row));
+  for (const line of markdownTable(head, rows)) console.log(line);
   console.log();
 }
 

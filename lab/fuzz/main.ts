@@ -9,6 +9,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { errorText } from '../../src/kit/error-text.js';
 import { causeOf, execute, runCampaign, type CampaignResult } from './campaign.js';
 import { outcomeOf, readCorpus, writeCase } from './corpus.js';
 import { minimise } from './minimise.js';
@@ -142,7 +143,7 @@ try {
 } catch (error) {
   const known = error instanceof UsageError || (error instanceof TypeError && 'code' in error);
   if (!known) throw error;
-  console.error(`fuzz: ${error instanceof Error ? error.message : ''}`);
+  console.error(`fuzz: ${errorText(error)}`);
   console.error('usage: scripts/fuzz [--seconds N] [--runs N] [--target NAME] [--seed S] [--keep]');
   process.exitCode = 2;
 }

@@ -3,6 +3,7 @@
  * and go, as deployed peers do and well below every limit. Each delivery is written into the ledger.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorText } from '../../src/kit/error-text.js';
 import { MessageType } from '../../src/protocol/constants.js';
 import type { Envelope } from '../../src/protocol/envelope.js';
 import { formatLocation, onionHost, type DeclaredLocation } from '../../src/protocol/location.js';
@@ -199,7 +200,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
       faults.refused++;
       // Should the directory have let it in all the same, nobody is to miss it.
       honest.delete(key.nick);
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       process.stderr.write(`soak: an honest peer was not let in: ${why}\n`);
       return undefined;
     }

@@ -5,6 +5,7 @@
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { errorText } from '../../src/kit/error-text.js';
 import { LOST_AFTER_MS } from './bounds.js';
 import { startChild } from './child.js';
 import { createCrowd, type Crowd } from './crowd.js';
@@ -180,7 +181,7 @@ async function main(): Promise<void> {
   try {
     options = readOptions(process.argv.slice(2));
   } catch (error) {
-    process.stderr.write(`soak: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`soak: ${errorText(error)}\n`);
     process.exitCode = 2;
     return;
   }
@@ -201,6 +202,6 @@ async function main(): Promise<void> {
 }
 
 await main().catch((error: unknown) => {
-  process.stderr.write(`soak: ${error instanceof Error ? error.message : String(error)}\n`);
+  process.stderr.write(`soak: ${errorText(error)}\n`);
   process.exit(1);
 });

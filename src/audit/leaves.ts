@@ -1,4 +1,5 @@
 /** Counts the leaves that directories announced, and those that a message of the maker contradicted. */
+import { BoundedMap } from '../kit/bounded-map.js';
 import type { Clock } from '../channel/ports.js';
 
 export interface LeaveCount {
@@ -17,7 +18,7 @@ export interface Leaves {
 export function createLeaves(clock: Clock, withinMs: number, most: number): Leaves {
   const counts = new Map<string, { told: number; contradicted: number }>();
   /** By nick, in the order of the last leave: the time at which each directory announced it. */
-  const recent = new Map<string, Map<string, number>>();
+  const recent = new BoundedMap<string, Map<string, number>>(most);
 
   function countOf(directory: string): { told: number; contradicted: number } {
     const known = counts.get(directory) ?? { told: 0, contradicted: 0 };
@@ -28,12 +29,7 @@ export function createLeaves(clock: Clock, withinMs: number, most: number): Leav
   return {
     left(nick, directory) {
       countOf(directory).told++;
-      const claims = recent.get(nick) ?? new Map<string, number>();
-      recent.delete(nick);
-      recent.set(nick, claims);
-      claims.set(directory, clock.now());
-      const [oldest] = recent.keys();
-      if (recent.size > most && oldest !== undefined) recent.delete(oldest);
+      recent.use(nick, () => new Map()).set(directory, clock.now());
     },
     spoke(nick, directory) {
       const claims = recent.get(nick);

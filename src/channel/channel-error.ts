@@ -1,4 +1,4 @@
-/** Misuse of the message channel by its caller; nothing that comes from the network throws. */
+/** Misuse of the message channel by its caller. Input from the network never throws. */
 export class ChannelError extends RangeError {
   override readonly name = 'ChannelError';
   constructor(
@@ -10,11 +10,11 @@ export class ChannelError extends RangeError {
 }
 
 export type ChannelErrorCode =
-  /** No directory, or one the overlay cannot reach. */
+  /** No directory, or one that the overlay cannot reach. */
   | 'directories'
   /** Not a nick that can be routed. */
   | 'nick'
-  /** Not a command that may be used this way. */
+  /** Not a command that may be used here. */
   | 'command'
   /** Nothing after the command word. */
   | 'args-empty'

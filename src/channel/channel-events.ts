@@ -1,4 +1,4 @@
-/** The event emitter of a channel, typed, with listeners kept at arm's length. */
+/** The typed event emitter of a channel; errors of listeners do not affect the channel. */
 import { EventEmitter } from 'eventemitter3';
 import type {
   MessageChannelEvent,
@@ -11,16 +11,16 @@ export interface ChannelEvents extends Pick<OnionMessageChannel, 'on' | 'once' |
     event: E,
     ...args: EventEmitter.EventArgs<MessageChannelEvents, E>
   ) => void;
-  /** Tells `stopped`, and nothing after it. */
+  /** Emits `stopped`, and nothing after it. */
   end(): void;
 }
 
-/** Calls an owner's function; what it throws surfaces as an uncaught exception. */
+/** Calls a function of the owner. An error that it throws becomes an uncaught exception. */
 export function guard(fn: () => void): void {
   try {
     fn();
   } catch (error) {
-    // The owner's mistake must not stop the channel half-way, and must not vanish either.
+    // The error must not stop the channel half-way, and must not be hidden either.
     queueMicrotask(() => {
       throw error;
     });

@@ -1,35 +1,34 @@
 /**
- * Every time and every bound of the peer side, with its unit and default (docs/protocol.md,
- * sections 4.4, 14 and 17). Nothing in `channel/` waits for ever or keeps anything without a bound.
+ * Every timeout and limit of a peer, with unit and default (docs/protocol.md, sections 4.4, 14 and 17).
+ * Every wait in `channel/` has a timeout, and every collection a bound.
  */
 
 /** All in milliseconds. */
 export interface ChannelTimings {
-  /** Longest dial of a directory, Tor circuit included. */
+  /** Longest dial of a directory, with Tor's circuit. */
   readonly directoryDialMs: number;
   /**
-   * Likewise for the first dial after a session, or after our own Tor came back: it may hang on what
-   * is left of the service that was there before. Each further one may take twice as long, up to
-   * `directoryDialMs`.
+   * Longest first dial after a session, or after our own Tor came back: it may hang on a remainder of
+   * the earlier service. Each further dial may take twice as long, up to `directoryDialMs`.
    */
   readonly directoryRedialMs: number;
   /** From our 793 to the directory's 795. */
   readonly directoryHandshakeMs: number;
-  /** Nothing heard from a directory that offers `ping` for this long: it is pinged. */
+  /** Silence of a directory that lists `ping` after which it is pinged. */
   readonly directoryIdleMs: number;
-  /** A pinged directory that stays silent this long is given up. */
+  /** A pinged directory that stays silent this long is disconnected. */
   readonly pongWaitMs: number;
-  /** First wait before a directory is dialled again; each further one is `backoffFactor` longer. */
+  /** First wait before a directory is dialled again; each further wait is `backoffFactor` longer. */
   readonly backoffFirstMs: number;
   readonly backoffFactor: number;
   readonly backoffMaxMs: number;
-  /** A session that lasted this long starts the waits anew. */
+  /** After a session of this length the waits start again with the first. */
   readonly stableSessionMs: number;
-  /** `welcome` fires after this long when at least one directory is up. */
+  /** `welcome` fires after this long when at least one directory is connected. */
   readonly welcomeMs: number;
   /** Least time between two GETPEERLIST to one directory. */
   readonly peerlistMinMs: number;
-  /** A peer that does not serve asks for the peer list again this often. */
+  /** Interval at which a peer without a location asks for the peer list. */
   readonly peerlistRefreshMs: number;
   /** Longest dial of a peer. */
   readonly peerDialMs: number;
@@ -37,44 +36,45 @@ export interface ChannelTimings {
   readonly peerHandshakeMs: number;
   /** A background dial starts after a random wait up to this long. */
   readonly peerDialJitterMs: number;
-  /** A peer whose dial failed is not dialled again in the background for this long. */
+  /** After a failed dial a peer is not dialled again in the background for this long. */
   readonly peerRetryMs: number;
-  /** A direct link over which no message went for this long is closed. */
+  /** A direct link without messages for this long is closed. */
   readonly directIdleMs: number;
   /**
-   * A link we dialled that brought no signed message of the peer this long after our first message
-   * on it may end at somebody else: our messages then go by a directory too.
+   * A link that we dialled and on which no signed message of the peer came this long after our first
+   * message may lead to another peer: our messages then also go through a directory.
    */
   readonly proofWaitMs: number;
   /**
-   * Least time between two `!orderbook` requests that we send over one direct link to prove its end. A
+   * Least time between two `!orderbook` requests that we send on one direct link to prove its end. A
    * deployed maker answers once in 30 s there, and bans a peer that asks more often (section 14).
    */
   readonly proofAskMs: number;
   /**
-   * A peer that has answered a ping on a link must answer the ping behind a message within this time.
-   * One that never did is no longer asked then: some that list `ping` answer none on direct links.
+   * A peer that answered a ping on a link must answer the ping after a message within this time. A peer
+   * that never did is not pinged again: some that list `ping` do not answer on direct links.
    */
   readonly confirmWaitMs: number;
-  /** The same message by another way within this time is a copy. */
+  /** The same message within this time is a copy. */
   readonly duplicateMs: number;
   /**
-   * Signatures of private messages from directories are checked, and their peer lists read, for this
-   * long, then other work gets its turn: a book of 500 makers comes within a second and must not stop
-   * everything else.
+   * After this long of checking signatures and reading peer lists of directories, other work gets a
+   * turn: a book of 500 makers arrives within a second and must not block everything else.
    */
   readonly checksTurnMs: number;
-  /** A gone notice this soon after a message sends the message by another directory. */
+  /**
+   * When a gone notice comes this soon after a message, the message is sent through another directory.
+   */
   readonly rerouteMs: number;
-  /** Bytes wait to be sent and none was taken for this long: the connection is given up. */
+  /** Bytes are queued and none was taken for this long: the connection is closed. */
   readonly stallMs: number;
-  /** Pubmsgs waiting for their turn survive a directory's absence this long. */
+  /** How long queued public messages are kept while a directory is away. */
   readonly publishKeepMs: number;
-  /** Likewise a waiting `!orderbook`. */
+  /** How long a queued `!orderbook` is kept. */
   readonly orderbookKeepMs: number;
   /** On `close`, longest wait for the overlay to withdraw the service. */
   readonly withdrawMs: number;
-  /** On `close`, how long peers get to read what is queued. */
+  /** On `close`, how long peers may take to read what is queued. */
   readonly closeGraceMs: number;
 }
 
@@ -106,71 +106,74 @@ export const DEFAULT_TIMINGS: ChannelTimings = {
   publishKeepMs: 600_000,
   orderbookKeepMs: 60_000,
   withdrawMs: 3_000,
-  // Less than a program gives one of its parts to stop.
+  // Less than the time that a program gives one of its parts to stop.
   closeGraceMs: 1_500,
 };
 
 export interface ChannelLimits {
-  /** Bytes that may wait to be sent on one connection; above it the connection is given up. */
+  /** Most bytes queued on one connection; above it the connection is closed. */
   readonly sendQueueBytes: number;
-  /** Lines that mean nothing, per connection and minute; one more closes it. */
+  /** Lines without a meaning per connection and minute; one more closes it. */
   readonly junkPerMinute: number;
-  /** Nicks remembered of each directory; the one it has not shown for longest is forgotten first. */
+  /** Nicks remembered of each directory; the one not shown for longest is forgotten first. */
   readonly knownPeers: number;
-  /** Direct links with a handshake, both directions together. */
+  /** Most direct links after their handshake, both directions together. */
   readonly directLinks: number;
-  /** Direct links of one nick, both directions together. */
+  /** Most direct links of one nick, both directions together. */
   readonly directLinksPerNick: number;
-  /** Accepted connections without a handshake; the oldest is closed first. */
+  /** Most accepted connections without a handshake; the oldest is closed first. */
   readonly unhandshaked: number;
-  /** Lines per second, and in one burst, read from a direct link; more wait, and then their sender. */
+  /**
+   * Lines per second, and in one burst, read from a direct link; more wait, and the connection is not
+   * read meanwhile.
+   */
   readonly directMessagesPerSecond: number;
   readonly directMessageBurst: number;
   /**
-   * Messages and pings per second, and in one burst, that we put on a direct link; more go another
-   * way. Deployed peers take 5 and 20 and ignore the rest (docs/protocol.md, section 14).
+   * Messages and pings per second, and in one burst, that we send on a direct link; more take another
+   * route. Deployed peers read 5 and 20 and ignore the rest (docs/protocol.md, section 14).
    */
   readonly directSendsPerSecond: number;
   readonly directSendBurst: number;
   /**
-   * Messages per second, and in one burst, of all direct links together whose signatures are
-   * checked; more wait, each link in turn. A check takes 1 to 4 ms.
+   * Messages per second, and in one burst, of all direct links together whose signatures are checked;
+   * more wait, and links take turns. A check takes 1 to 4 ms.
    */
   readonly directChecksPerSecond: number;
   readonly directCheckBurst: number;
   /**
-   * Characters of the messages on one direct link that wait for proof of their arrival; above it the
-   * oldest are taken as arrived. Small beside `sendQueueBytes`: all may be sent again at once. Also
-   * the most that may wait for their turn on a link that is the only way.
+   * Characters of the messages on one direct link whose arrival is not confirmed; above it the oldest
+   * count as arrived. Small compared with `sendQueueBytes`, since all may be sent again at once. Also
+   * the most that may be queued on a link that is the only route.
    */
   readonly unconfirmedLength: number;
-  /** Dials under way at any time. */
+  /** Most simultaneous dials. */
   readonly pendingDials: number;
-  /** Of these, dials of peers; the rest is kept for directories. */
+  /** Most simultaneous dials of peers; the rest is for directories. */
   readonly pendingPeerDials: number;
-  /** Peers waiting for their dial; further ones are not dialled. */
+  /** Most peers waiting for their dial; further ones are not dialled. */
   readonly waitingDials: number;
   /**
-   * Pubmsgs per minute to one directory; more wait in the queue. Deployed directories disconnect
-   * above 30, measured where they arrive, so this stays below (section 14, quirk Q15).
+   * Public messages per minute to one directory; more wait in the queue. Deployed directories
+   * disconnect above 30, measured on arrival, so this is lower (section 14, quirk Q15).
    */
   readonly pubmsgPerMinute: number;
-  /** Likewise for `!orderbook`; the deployed limit is 3. */
+  /** `!orderbook` requests per minute to one directory; the deployed limit is 3. */
   readonly orderbookPerMinute: number;
   /**
    * Private messages per second, and in one burst, to one directory; more wait. A directory takes 100
-   * in a second and ignores the rest; what we said over 3 s may reach it in one moment.
+   * in a second and ignores the rest; messages sent over 3 s may arrive at once.
    */
   readonly privmsgPerSecond: number;
-  /** Characters of them that may wait; what is above goes by another directory. */
+  /** Characters of them that may wait; more go through another directory. */
   readonly privmsgQueueLength: number;
-  /** Pubmsgs waiting for their turn at one directory; further ones are refused. */
+  /** Public messages waiting for one directory; further ones are refused. */
   readonly publishQueue: number;
   /** Public messages remembered to recognise copies, and as many private ones. */
   readonly rememberedMessages: number;
-  /** Private messages remembered so that none of them proves a direct link later. */
+  /** Private messages remembered, because a repeated one does not prove a direct link. */
   readonly rememberedProofs: number;
-  /** Messages remembered in case a gone notice comes back. */
+  /** Messages remembered in case a gone notice follows. */
   readonly reroutable: number;
 }
 

@@ -1,7 +1,6 @@
 /**
- * What a module says to the operator. Implemented by `ops/log` on pino; a test passes its own.
- * Rule: no message bodies at any level above trace, and no nick or onion of a third party at
- * `info` or above.
+ * The log interface for all modules. `ops/log` implements it on pino; tests pass their own. Rule: no
+ * message bodies at any level above trace, and no nick or onion of another peer at `info` or above.
  */
 export interface Log {
   debug(text: string, fields?: LogFields): void;

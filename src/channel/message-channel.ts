@@ -1,6 +1,6 @@
 /**
- * The message channel of a peer: puts directories, direct links and routing together and tells the
- * owner what happens.
+ * The message channel of a peer: connects directories, direct links and routing, and reports events to
+ * the owner.
  */
 import { keepAlive } from '../kit/keep-alive.js';
 import type { CommandName } from '../protocol/commands.js';
@@ -55,7 +55,7 @@ type Common = Pick<MessageChannelOptions, 'overlay' | 'clock' | 'random' | 'log'
   readonly terms: () => HandshakeTerms;
 };
 
-/** Returns at once; connects in the background. Throws ChannelError `directories`. */
+/** Returns at once and connects in the background. Throws ChannelError `directories`. */
 export function openMessageChannel(options: MessageChannelOptions): OnionMessageChannel {
   checkDirectories(options.directories, options.overlay);
   return new MessageChannel(options);
@@ -74,7 +74,7 @@ class MessageChannel implements OnionMessageChannel {
   readonly #links: DirectLinks;
   readonly #router: Router;
   readonly #serving: Serving | undefined;
-  /** Between two attempts to reach anybody there is no socket that would keep the process alive. */
+  /** Between two attempts there is no socket that would keep the process alive. */
   readonly #releaseProcess = keepAlive();
   #location: DeclaredLocation = NOT_SERVING;
   #avoid: AvoidDirectory | undefined;
@@ -279,7 +279,7 @@ class MessageChannel implements OnionMessageChannel {
     return sameLocation(location, this.#location);
   }
 
-  /** Where a peer can be dialled, if anywhere. */
+  /** The location of a peer, if it has one. */
   #dialable(nick: string): Location | undefined {
     const location = this.#book.get(nick)?.location;
     if (this.#options.passive || !location || location.kind === 'not-serving') return undefined;
@@ -313,7 +313,7 @@ class MessageChannel implements OnionMessageChannel {
         this.#directories.start();
       },
       onState: (state) => {
-        // Where strangers reach us, we reach directories: what failed before was for want of Tor.
+        // When our onion is reachable, Tor works again: earlier dials failed because it did not.
         if (state.state === 'reachable') this.#directories.hurry();
         tell('service-state', state);
       },

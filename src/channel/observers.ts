@@ -1,14 +1,14 @@
-/** Who compares the ways of messages: told of every arrival, copies included. */
+/** The observers of a channel: called for every arrival, copies included. */
 import type { Command } from '../protocol/commands.js';
 import type { Arrival, ChannelObserver } from './channel-api.js';
 import type { Judged } from './messages/inbox.js';
 import type { Location } from '../protocol/location.js';
 
-/** A message that means something. */
+/** A message that has a meaning. */
 type Meant = Exclude<Judged<{ readonly commands: readonly Command[] }>, { verdict: 'junk' }>;
 
 export interface Observers {
-  /** Returns the removal. */
+  /** Returns a function that removes it. */
   add(observer: ChannelObserver): () => void;
   /** @param directory undefined for a direct link */
   publicly(judged: Meant, directory: Location): void;
@@ -16,7 +16,7 @@ export interface Observers {
   left(nick: string, directory: Location): void;
 }
 
-/** @param guard calls an owner's function, so that what it throws disturbs nobody */
+/** @param guard calls a function of the owner, so that its errors do not affect the channel */
 export function createObservers(guard: (fn: () => void) => void): Observers {
   const observers = new Set<ChannelObserver>();
 

@@ -1,13 +1,14 @@
 /**
- * What directories told about other peers: who relays whom, who lists whom, where they serve
- * (docs/protocol.md, sections 5.3 and 6.3). Directories are named by a key, their location string.
- * None of it is proven.
+ * What directories report about other peers: which relays or lists which, and their locations
+ * (docs/protocol.md, sections 5.3 and 6.3). Directories are named by a key, their location string. None
+ * of it is proven.
  */
+import { BoundedSet } from '../kit/bounded-map.js';
 import { formatLocation, type DeclaredLocation } from '../protocol/location.js';
 import { ownText } from '../protocol/own-text.js';
 import type { PeerEntry } from '../protocol/peerlist.js';
 
-/** What one directory showed of one peer. */
+/** What one directory reported about one peer. */
 interface Sighting {
   readonly relayed: boolean;
   readonly location: DeclaredLocation | undefined;
@@ -15,7 +16,10 @@ interface Sighting {
 
 export interface KnownPeer {
   readonly nick: string;
-  /** Where most directories say it is; NOT_SERVING when they say so; undefined when none said. */
+  /**
+   * The location that most directories report; NOT_SERVING when they report that; undefined without a
+   * report.
+   */
   readonly location: DeclaredLocation | undefined;
   readonly features: readonly string[];
   /** Directories that relayed a message of it. */
@@ -27,11 +31,14 @@ export interface KnownPeer {
 export interface PeerBook {
   /** A directory delivered a message of this nick. */
   relayed(nick: string, directory: string): void;
-  /** A directory listed this peer; one marked as left belongs to `left`. */
+  /** A directory listed this peer; entries with `;D` belong to `left`. */
   listed(entry: PeerEntry, directory: string): void;
-  /** A directory says the nick left. True when none shows it any more, and one did before. */
+  /**
+   * A directory announces that the nick left. True when no directory shows it any more, and one did
+   * before.
+   */
   left(nick: string, directory: string): boolean;
-  /** A directory was lost. Returns the nicks that none shows any more. */
+  /** A directory was lost. Returns the nicks that no directory shows any more. */
   directoryLost(directory: string): string[];
   get(nick: string): KnownPeer | undefined;
   all(): KnownPeer[];
@@ -46,7 +53,7 @@ interface Page {
 
 const MAX_FEATURES = 32;
 
-/** The location most directories name, the earliest where they are even. */
+/** The location that most directories report, the earliest of equal ones. */
 function agreedLocation(sightings: Iterable<Sighting>): DeclaredLocation | undefined {
   const votes = new Map<string, { location: DeclaredLocation; count: number }>();
   for (const { location } of sightings) {
@@ -64,19 +71,19 @@ function newPage(nick: string): Page {
   return { nick: ownText(nick), sightings: new Map(), features: new Set() };
 }
 
-/** The same place, without a hold on the line that told it. */
+/** An equal location that does not refer to the received line. */
 function ownLocation(location: DeclaredLocation): DeclaredLocation {
   return location.kind === 'not-serving' ? location : { ...location, host: ownText(location.host) };
 }
 
 /**
- * @param most nicks kept of each directory; above it the one that this directory has not shown for
- *   longest is no longer shown by it. So none can make us forget what another one shows.
+ * @param most nicks kept of each directory. Above it the nick that this directory has not shown for
+ *   longest is removed for this directory. So no directory affects what another one reports.
  */
 export function createPeerBook(most: number): PeerBook {
-  // In the order of the last sighting.
+  // In the order of the last report.
   const pages = new Map<string, Page>();
-  /** By directory, in the order of its last sighting of them. */
+  /** By directory, in the order of its last reports. */
   const shown = new Map<string, Set<string>>();
 
   function touch(received: string, directory: string): Page {
@@ -84,16 +91,13 @@ export function createPeerBook(most: number): PeerBook {
     const { nick } = page;
     pages.delete(nick);
     pages.set(nick, page);
-    const nicks = shown.get(directory) ?? new Set();
-    shown.set(directory, nicks);
-    nicks.delete(nick);
-    nicks.add(nick);
-    const [oldest] = nicks;
-    if (nicks.size > most && oldest !== undefined) unsee(oldest, directory);
+    const nicks =
+      shown.get(directory) ?? new BoundedSet(most, (oldest) => unsee(oldest, directory));
+    shown.set(directory, nicks.add(nick));
     return page;
   }
 
-  /** True when the last sighting went. */
+  /** True when the last report was removed. */
   function unsee(nick: string, directory: string): boolean {
     shown.get(directory)?.delete(nick);
     const page = pages.get(nick);

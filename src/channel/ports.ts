@@ -1,33 +1,33 @@
 /**
- * The interfaces through which peers and directories touch the outside. `overlay/` and `tor/`
- * implement them; nothing in `channel/` or `directory/` knows how bytes travel.
+ * The interfaces to the outside for peers and directories. `overlay/` and `tor/` implement them; code
+ * in `channel/` and `directory/` does not know how bytes travel.
  */
 import type { Movable, Parcel, Parcels } from '../handover/parcel.js';
 export type { Clock } from '../kit/clock.js';
 import type { Location } from '../protocol/location.js';
 
-/** What the owner of a connection is told. All calls are synchronous and never re-entrant from `write`. */
+/** The callbacks of a connection. All calls are synchronous and never re-entrant from `write`. */
 export interface ConnectionHandler {
-  /** Bytes arrived. The chunk is the callee's to keep. */
+  /** Bytes arrived. The callee may keep the chunk. */
   data(chunk: Uint8Array): void;
-  /** The connection is over, for whatever reason; called exactly once and last. */
+  /** The connection has ended, for any reason; called exactly once and last. */
   closed(cause?: Error): void;
 }
 
 /** A reliable byte stream to one peer, already established. */
 export interface Connection {
   /**
-   * Where the bytes come from, for debug logs only (`127.0.0.1:4711`, `<onion>:5222`): never log it
-   * at `info` or above.
+   * The source of the bytes, for debug logs only (`127.0.0.1:4711`, `<onion>:5222`): never log it at
+   * `info` or above.
    */
   readonly remote: string;
   /**
-   * Which Tor circuit the connection came by, where Tor tells it: all streams of one circuit are one
-   * client's. Names nobody, and is used again for another circuit of the same Tor later. For debug
+   * The Tor circuit of the connection, if Tor reports it: all streams of one circuit belong to one
+   * client. It identifies no client, and the same Tor reuses it for another circuit later. For debug
    * logs only.
    */
   readonly circuit?: string | undefined;
-  /** Bytes given to `write` that the operating system has not taken yet. Falls while the peer drains. */
+  /** Bytes given to `write` that the operating system has not taken yet. Falls while the peer reads. */
   readonly queuedBytes: number;
   readonly closed: boolean;
   /**
@@ -36,17 +36,20 @@ export interface Connection {
    */
   attach(handler: ConnectionHandler): void;
   /**
-   * Queues bytes, in order; never blocks, never throws. `done` is called once when the operating
-   * system has taken all of them, and never when the connection dies first. No-op once closed.
-   * The buffer must not be changed afterwards.
+   * Queues bytes, in order; never blocks, never throws. `done` is called once when the operating system
+   * has taken all of them, and not when the connection dies before. No-op once closed. The buffer must
+   * not be changed afterwards.
    */
   write(bytes: Uint8Array, done?: () => void): void;
   /** Stops and resumes `data`, for a reader that cannot keep up. */
   pause(): void;
   resume(): void;
-  /** Sends what is queued, then closes; cut off after `graceMs` if the peer does not read (default 5,000). */
+  /**
+   * Sends what is queued, then closes; destroyed after `graceMs` if the peer does not read (default
+   * 5,000).
+   */
   end(graceMs?: number): void;
-  /** Closes at once, dropping what is queued. */
+  /** Closes at once and drops what is queued. */
   destroy(): void;
 }
 
@@ -55,16 +58,16 @@ export interface DialOptions {
   readonly signal: AbortSignal;
   /**
    * Streams with different names never share a Tor circuit, e.g. `directory:<our nick>:<onion>` or
-   * `peer:<our nick>:<its nick>`; ignored where it means nothing. Whoever acts under a nick names it
-   * here: two nicks on one circuit are linked for all who see the circuit.
+   * `peer:<our nick>:<its nick>`; ignored by overlays without circuits. Code that acts under a nick
+   * includes it here: two nicks on one circuit are linked for every observer of the circuit.
    */
   readonly isolation?: string;
 }
 
 export interface Dialer {
   /**
-   * Rejects with an error whose message says which location and why. Its property `ours` is true
-   * where the attempt did not get out of this machine, and so says nothing about the location.
+   * Rejects with an error whose message has the location and the reason. Its property `ours` is true
+   * when the fault is on this machine, so that the error says nothing about the location.
    */
   dial(location: Location, options: DialOptions): Promise<Connection>;
 }
@@ -72,9 +75,9 @@ export interface Dialer {
 /** Randomness as an argument: uniform in [0, 1). */
 export type Random = () => number;
 
-/** How a served location is doing; told whenever it changes. */
+/** The state of a served location; reported at each change. */
 export type ServiceState =
-  /** On the way; `detail` is a short progress text for a person. */
+  /** Starting; `detail` is a short progress text for a person. */
   | { readonly state: 'starting'; readonly detail: string }
   /** Peers can reach it. */
   | { readonly state: 'reachable' }
@@ -85,49 +88,55 @@ export interface ServeOptions {
   /** Aborts the start; afterwards use `Served.close`. */
   readonly signal: AbortSignal;
   readonly onState?: (state: ServiceState) => void;
-  /** What another process served by, to go on with; nothing is accepted then before `Served.begin`. */
+  /** Parcels of another process, to continue with; nothing is accepted before `Served.begin`. */
   readonly inherited?: Parcels;
 }
 
-/** How a service goes on in another process. While it is held, whoever comes waits unread. */
+/** Moves a service to another process. While it is held, new connections wait unread. */
 export interface MovableService extends Movable {
-  /** Stops accepting for good, and hands over those who came meanwhile. Only while it is held. */
+  /**
+   * Stops accepting for good, and hands over the connections that arrived meanwhile. Only while it is
+   * held.
+   */
   leave(): readonly Parcel[];
 }
 
 export interface Served {
-  /** Where peers reach us. Stays the same for as long as it is served. */
+  /** The location of the service; constant while it is served. */
   readonly location: Location;
-  /** What the program itself listens on: `host:port`, or `unix:/path`. Absent where nothing does. */
+  /**
+   * The address on which the program listens: `host:port`, or `unix:/path`. Absent for overlays without
+   * one.
+   */
   readonly listensOn?: string;
-  /** Absent where a service cannot move. */
+  /** Absent when a service cannot be moved. */
   readonly move?: MovableService;
-  /** Accepts from now on, where it was inherited. */
+  /** Starts accepting, if it was inherited. */
   begin?(): void;
-  /** One of those who came while nobody accepted (`MovableService.leave`). */
+  /** Takes a connection that arrived while no process accepted (`MovableService.leave`). */
   welcome?(parcel: Parcel): void;
   /**
-   * Somebody found that the outside cannot reach us: looks at once whether we are still served, and
-   * mends it if not. Absent where there is nothing to look at.
+   * The service was found unreachable from outside: checks at once whether it is still served, and
+   * repairs it if not. Absent when there is nothing to check.
    */
   doubt?(): void;
-  /** Stops accepting and withdraws the service; connections already accepted are the caller's to close. */
+  /** Stops accepting and withdraws the service; the caller closes connections already accepted. */
   close(): Promise<void>;
 }
 
 /**
- * A network of peers: dial a location, serve a listener. One compliance suite runs against every
+ * A network of peers: dials a location, serves a listener. One compliance suite tests every
  * implementation (`test/overlay`).
  */
 export interface Overlay extends Dialer {
   readonly name: 'tor' | 'loopback';
-  /** Whether this overlay can dial that location at all. */
+  /** Whether this overlay can dial that location. */
   reaches(location: Location): boolean;
   /**
-   * Starts accepting. Resolves as soon as the location is known and announced to the network
-   * (for Tor: accepted by Tor; `onState` tells when it is reachable).
+   * Starts accepting. Resolves when the location is known and announced to the network (for Tor:
+   * accepted by Tor; `onState` reports when it is reachable).
    */
   serve(onConnection: (connection: Connection) => void, options: ServeOptions): Promise<Served>;
-  /** Frees everything that is not a connection. */
+  /** Frees everything except connections. */
   close(): Promise<void>;
 }

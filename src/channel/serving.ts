@@ -1,4 +1,4 @@
-/** Serving our location: begun before any directory is told about it, and tried until it works. */
+/** Serves our location: started before any directory learns of it, and repeated until it succeeds. */
 import type { Location } from '../protocol/location.js';
 import { createBackoff } from './directories/backoff.js';
 import type { ChannelTimings } from './channel-settings.js';
@@ -18,7 +18,7 @@ export interface ServingOptions {
 }
 
 export interface Serving {
-  /** Waits for the overlay no longer than `withdrawMs`; never rejects. */
+  /** Waits for the overlay at most `withdrawMs`; never rejects. */
   close(): Promise<void>;
 }
 
@@ -31,7 +31,7 @@ export function startServing(options: ServingOptions): Serving {
   let attempt = run();
 
   async function run(): Promise<void> {
-    // An overlay may tell its state at once; by now the owner of the channel can listen.
+    // An overlay may report its state at once; the owner of the channel can listen by now.
     await Promise.resolve();
     try {
       served = await overlay.serve(options.onConnection, {

@@ -1,5 +1,6 @@
 /** `onionmc check`: probes directories of any implementation. */
 import { join } from 'node:path';
+import { pause } from '../kit/pause.js';
 import { LOCATION_FAULTS } from '../config/directory-nodes.js';
 import type { Settings } from '../config/settings.js';
 import { quotedLine } from '../kit/shown-text.js';
@@ -108,19 +109,6 @@ async function report(
   printScreen(`${title}\n\n${table}\n`);
 }
 
-/** Resolves after `ms` milliseconds, or when the program stops. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const cancel = systemClock.after(ms, done);
-    function done(): void {
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    }
-    signal.addEventListener('abort', done, { once: true });
-  });
-}
-
 export async function runCheck(
   given: readonly string[],
   options: CheckCommandOptions,
@@ -157,7 +145,7 @@ export async function runCheck(
       return;
     }
     // oxlint-disable-next-line no-await-in-loop
-    await pause(options.interval * 1000, signal);
+    await pause(systemClock, options.interval * 1000, signal);
     // oxlint-disable-next-line no-await-in-loop
     if (!signal.aborted) results = await round();
   }

@@ -1,5 +1,6 @@
 /** SIGUSR2 and `onionmc upgrade`, in the running directory. */
 import { readFileSync } from 'node:fs';
+import { errorText } from '../kit/error-text.js';
 import type { ProgramLog } from '../ops/log.js';
 import type { Notifier } from '../ops/notify.js';
 import type { Shutdown } from '../ops/shutdown.js';
@@ -106,7 +107,7 @@ export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer>
       const { pid, version, peers, heldMs } = report;
       return { done: true, pid, version, peers, heldMs };
     } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       log.error('upgrade failed; going on as before', { why });
       notifier.ready();
       signals.resume();

@@ -1,4 +1,5 @@
 /** `onionmc directory`: a directory node, without a wallet. */
+import { errorText } from '../kit/error-text.js';
 import type { KeyName } from '../config/changed-keys.js';
 import { camelCase } from '../config/read-section.js';
 import type { DirectorySettings, Settings } from '../config/settings.js';
@@ -110,7 +111,7 @@ export async function runDirectory(
     },
     onStopping: () => notifier?.stopping(),
   }).catch(async (error: unknown) => {
-    await declineInheritance(error instanceof Error ? error.message : String(error));
+    await declineInheritance(errorText(error));
     throw error;
   });
   const tools = { clock: systemClock, random: Math.random, log, signal: shutdown.signal };
@@ -157,7 +158,7 @@ export async function runDirectory(
       );
       shutdown.onStop('upgrade requests', () => requests.close());
     } catch (error) {
-      const why = error instanceof Error ? error.message : '';
+      const why = errorText(error);
       log.warn('"onionmc upgrade" cannot be used; SIGUSR2 can', { why });
     }
   }
@@ -212,7 +213,7 @@ export async function runDirectory(
       run(opened, heir);
       await takeRequests();
     } catch (error) {
-      await inheritance.fail(error instanceof Error ? error.message : String(error));
+      await inheritance.fail(errorText(error));
       throw error;
     }
   }

@@ -1,6 +1,6 @@
 /** Ends the process: stops the parts of the running program first, whatever the reason. */
 import { ExitCode } from '../ops/exit.js';
-import { errorText } from '../kit/shown-text.js';
+import { errorText } from '../kit/error-text.js';
 import type { Shutdown } from '../ops/shutdown.js';
 import { exitCodeFor } from './errors.js';
 import { printNote } from './print.js';

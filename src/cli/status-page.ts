@@ -1,4 +1,5 @@
 /** Shows the page of a directory (`/status`) on a terminal of 80 columns. */
+import { recordOf } from '../kit/json-record.js';
 import { counted, grouped } from '../kit/decimal.js';
 import { shownLine } from '../kit/shown-text.js';
 import { painted } from '../kit/terminal.js';
@@ -17,14 +18,6 @@ const WIDTH = 80;
 const LABEL = 10;
 const MAX_REASONS = 12;
 
-export function isRecord(value: unknown): value is StatusJson {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-function record(value: unknown): StatusJson {
-  return isRecord(value) ? value : {};
-}
-
 function count(value: unknown): number {
   return typeof value === 'number' && Number.isFinite(value) ? value : 0;
 }
@@ -34,7 +27,7 @@ function text(value: unknown, none = '-'): string {
 }
 
 function sum(counters: unknown): number {
-  return Object.values(record(counters)).reduce<number>((total, n) => total + count(n), 0);
+  return Object.values(recordOf(counters)).reduce<number>((total, n) => total + count(n), 0);
 }
 
 const two = (n: number): string => String(Math.floor(n)).padStart(2, '0');
@@ -77,7 +70,7 @@ function section(label: string, parts: readonly string[]): readonly string[] {
 
 /** `reason n`, the most frequent first; counts of 0 are left out. */
 function reasons(counters: unknown): readonly string[] {
-  const all = Object.entries(record(counters))
+  const all = Object.entries(recordOf(counters))
     .map(([name, n]) => [name, count(n)] as const)
     .filter(([, n]) => n > 0)
     .toSorted(([, a], [, b]) => b - a);
@@ -116,8 +109,8 @@ function canaryLines(canary: StatusJson, paint: Painter): readonly string[] {
 /** The part that needs one reading: the directory, its health, its peers. */
 export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
   const paint = painter(color);
-  const health = record(now['health']);
-  const kinds = record(now['kinds']);
+  const health = recordOf(now['health']);
+  const kinds = recordOf(now['kinds']);
   const isWell = health['ok'] === true;
   const words = isWell ? 'all is well' : text(health['reason'], 'in trouble');
   const head = `onionmc ${text(now['version'])}, ${text(now['network'])}, up ${duration(count(now['uptimeSeconds']))}`;
@@ -128,7 +121,7 @@ export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
     '',
     `${'health'.padEnd(LABEL)}${paint(isWell ? 'good' : 'bad', words.slice(0, WIDTH - LABEL))}`,
     `${'onion'.padEnd(LABEL)}${paint(state === 'reachable' ? 'good' : 'bad', state)}`,
-    ...canaryLines(record(now['canary']), paint),
+    ...canaryLines(recordOf(now['canary']), paint),
     '',
     ...section('peers', [
       grouped(count(now['peers'])),
@@ -144,7 +137,7 @@ export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
 /** The part that needs two readings: rates per second, and the totals. */
 export function statusTraffic(view: StatusView): string {
   const { now } = view;
-  const lag = record(now['lag']);
+  const lag = recordOf(now['lag']);
   const rates = [
     `in ${perSecond(view, (s) => sum(s['messagesIn']))}`,
     `out ${perSecond(view, (s) => sum(s['messagesOut']))}`,

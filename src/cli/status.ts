@@ -1,7 +1,9 @@
 /** `onionmc status`: shows how a running directory is doing, from its status page. */
+import { pause } from '../kit/pause.js';
 import { peekSettings } from '../config/settings.js';
 import { shownJson } from '../kit/shown-text.js';
 import { askStatus, statusBase } from '../ops/status-client.js';
+import { systemClock } from '../overlay/system-clock.js';
 import { DEFAULT_STATUS_URL } from './defaults.js';
 import { UnreachableError, UsageError } from './errors.js';
 import { colorsOutput, print, printJson, printScreen } from './print.js';
@@ -42,11 +44,6 @@ export async function readStatus(base: URL): Promise<StatusJson> {
   throw unreachable(new URL('/status', base).href, why);
 }
 
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms);
-  });
-
 interface Look {
   readonly status: StatusJson;
   readonly at: number;
@@ -70,7 +67,7 @@ async function watch(first: Look, { url, json }: StatusRequest): Promise<void> {
   let waitMs = GAP_MS;
   for (;;) {
     // oxlint-disable-next-line no-await-in-loop -- one look after the other
-    await pause(waitMs);
+    await pause(systemClock, waitMs);
     waitMs = REFRESH_MS;
     let shown: string;
     try {
@@ -116,6 +113,6 @@ export async function runStatus(asked: StatusCommandOptions): Promise<void> {
   }
   if (options.json === true) return;
   print(statusHead({ now: first.status, color: colorsOutput() }));
-  await pause(GAP_MS);
+  await pause(systemClock, GAP_MS);
   print(statusTraffic(view(await look(url), first)));
 }

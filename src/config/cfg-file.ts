@@ -10,6 +10,7 @@
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { parse } from 'ini';
+import { errorCode } from '../kit/error-text.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import { interpolate, type InterpolationFault } from './cfg-interpolation.js';
 import { readItems, type CfgItem, type CfgSyntaxFault } from './cfg-lines.js';
@@ -167,12 +168,6 @@ async function readBounded(path: string): Promise<Parsed<Uint8Array>> {
   }
 }
 
-function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : 'error';
-}
-
 /**
  * Reads and parses a file of at most 1 MiB of UTF-8. Resolves to undefined when there is none.
  * Rejects with a ConfigError that names file, line, what was found and what is allowed.
@@ -182,7 +177,7 @@ export async function readCfgFile(path: string): Promise<CfgFile | undefined> {
   try {
     bytes = await readBounded(path);
   } catch (error) {
-    const code = errorCode(error);
+    const code = errorCode(error) ?? 'error';
     if (code === 'ENOENT') return undefined;
     const found = code === 'EISDIR' ? 'a directory' : `a file that cannot be read (${code})`;
     throw new ConfigError(

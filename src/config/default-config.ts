@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { errorCode } from '../kit/error-text.js';
 
 /** The commented default configuration. */
 export function defaultConfigText(): Promise<string> {
@@ -30,7 +31,7 @@ export async function writeDefaultConfig(path: string): Promise<boolean> {
     await link(beside, path);
     return true;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false;
+    if (errorCode(error) === 'EEXIST') return false;
     throw error;
   } finally {
     await rm(beside, { force: true });

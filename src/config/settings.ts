@@ -3,6 +3,7 @@
  * section 13.1).
  */
 import { join } from 'node:path';
+import { errorText } from '../kit/error-text.js';
 import type { Network } from '../protocol/constants.js';
 import { isLoopbackHost } from '../protocol/location.js';
 import { parseCfg, readCfgFile, type CfgFile } from './cfg-file.js';
@@ -153,7 +154,7 @@ async function createIfMissing(configFile: string): Promise<boolean> {
   try {
     return await writeDefaultConfig(configFile);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     throw new ConfigError(
       {
         file: configFile,

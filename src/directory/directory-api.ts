@@ -1,4 +1,4 @@
-/** What a directory is made of, and what it can do. */
+/** The options and the interface of a directory. */
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, Random } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
@@ -13,86 +13,89 @@ export interface DirectoryOptions {
   readonly network: Network;
   /** The directory's own nick. */
   readonly nick: string;
-  /** Where peers reach it; asked whenever it is told to somebody. */
+  /** The directory's location, read whenever it is sent to a peer. */
   readonly location: () => Location;
-  /** Loopback mode: `127.0.0.1:port` is a location, too. */
+  /** Loopback mode: `127.0.0.1:port` is a valid location too. */
   readonly acceptLoopback: boolean;
-  /** The whole text of the 795, see `directoryMotd`. */
+  /** The MOTD of the 795, see `directoryMotd`. */
   readonly motd: () => string;
   readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Longest wait of a broadcast for others to leave with; 0 writes each at once. Default 25 ms. */
+  /**
+   * Longest time that a broadcast waits so that several are written together; 0 writes each at once.
+   * Default 25 ms.
+   */
   readonly flushWindowMs?: number;
-  /** Told once per flush; must be quick and must not throw. */
+  /** Called once per flush; must be quick and must not throw. */
   readonly onFlush?: (report: FlushReport) => void;
   /**
-   * Nicks under which we visit ourselves, for a test from outside. They keep to every limit; they are
-   * not counted as peers, listed, or announced as gone, since nobody else ever hears of them.
+   * Nicks of the canary. All limits apply to them, but they are not counted as peers, not listed, and
+   * their leaves are not announced.
    */
   readonly ownNicks?: ReadonlySet<string>;
-  /** Dials claimed locations to see who answers there; absent = nobody is dialled. */
+  /** Dials declared locations and reads the nick there; absent = off. */
   readonly dialBack?: DialBackOptions;
-  /** Asks peers that can to prove the key of their nick; absent = nobody is asked. */
+  /** Asks peers that list the feature to prove the key of their nick; absent = off. */
   readonly nickAuth?: NickAuthOptions;
 }
 
-/** A connection, and what is known of the peer at its other end. */
+/** A connection, and the state of its peer. */
 export interface MovingPeer {
   readonly connection: Connection;
   readonly peer: PeerSnapshot;
 }
 
-/** Handshaked peers by what they are; ourselves left out. */
+/** Ready peers by kind, without the canary. */
 export interface PeerKinds {
-  /** Those that serve an onion, as makers do. */
+  /** Peers with a location: makers. */
   readonly serving: number;
-  /** Those that only dial, as takers and watchers do. */
+  /** Peers without a location: takers and watchers. */
   readonly notServing: number;
-  /** Of both: those that answer pings. */
+  /** Peers of both kinds that answer pings. */
   readonly answerPings: number;
-  /** Of the serving ones: those that were found at their location (`dialBack`). */
+  /** Serving peers that answered at their location (`dialBack`). */
   readonly verified: number;
 }
 
 export interface Directory {
-  /** Takes over a fresh connection; must be called in the turn in which it was handed over. */
+  /** Takes over a new connection, in the turn in which the overlay handed it over. */
   accept(connection: Connection): void;
-  /** Handshaked peers. */
+  /** Number of ready peers. */
   readonly peerCount: number;
-  /** All connections, those that are on their way out included. */
+  /** All connections, including those that are closing. */
   readonly connectionCount: number;
   stats(): DirectoryStats;
-  /** Counted anew at each call. */
+  /** Counted at each call. */
   kinds(): PeerKinds;
-  /** Bytes that each ready peer has not taken yet, in no order; a snapshot for a status page. */
+  /** Bytes that each ready peer has not taken yet, in no order; for a status page. */
   queuedBytes(): number[];
-  /** New bounds for what comes; nobody is dropped for them at once. */
+  /** Changes the limits; no peer is dropped because of that at once. */
   setLimits(limits: DirectoryLimits): void;
   /** From now on new connections are closed at once. */
   stopAccepting(): void;
-  /** All that were not refused. */
+  /** All connections that were not refused. */
   connections(): readonly Connection[];
-  /** Hands over what is due, whatever the window. */
+  /** Flushes now, without waiting for the window. */
   flush(): void;
   /**
-   * Everything, for another process to go on with; nothing changes here, except that a peer whose
-   * connection cannot be moved is gone. Peers that were refused are not in it.
-   * @param unsent what the kernel has not taken of what the connection was given; undefined when the
-   * connection cannot be moved
+   * The state for another process that continues. Nothing changes here, except that a peer whose
+   * connection cannot be moved is ended. Does not contain refused peers.
+   * @param unsent bytes written to the connection that the kernel has not taken; undefined when the
+   *   connection cannot be moved
    */
   snapshot(unsent: (connection: Connection) => Uint8Array | undefined): {
     readonly state: DirectorySnapshot;
     readonly peers: readonly MovingPeer[];
   };
   /**
-   * Goes on where another process stopped; to be called once, before anything is accepted. Throws an
-   * Error when two of the peers have one nick.
+   * Continues with the state of another process; called once, before any connection is accepted. Throws
+   * an Error when two peers have the same nick.
    */
   restore(state: DirectorySnapshot, peers: readonly MovingPeer[]): void;
-  /** Resolves when those that were refused are gone, or have had their time: three seconds at most. */
+  /** Resolves when refused connections have closed, after three seconds at most. */
   refusedGone(): Promise<void>;
-  /** Stops accepting, flushes, closes every connection (no 801). Resolves within three seconds. */
+  /** Stops accepting, flushes, closes every connection (without 801). Resolves within three seconds. */
   close(): Promise<void>;
 }

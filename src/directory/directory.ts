@@ -1,6 +1,6 @@
 /**
- * A directory: one line in, N lines out (docs/protocol.md, sections 3, 5, 6, 14). This file wires
- * the parts together; each rule lives in its own module.
+ * A directory: relays lines between peers (docs/protocol.md, sections 3, 5, 6, 14). This file connects
+ * the parts; each rule has a module of its own.
  */
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, Random } from '../channel/ports.js';
@@ -36,9 +36,8 @@ export type { DirectoryStats, FlushReport } from './stats.js';
 const DEFAULT_FLUSH_WINDOW_MS = 25;
 
 /**
- * What the parts of a directory share, and the parts themselves. Each part is given this object and
- * declares in its own options what it uses of it; a part that comes later in this list is used only
- * once a connection has come.
+ * The parts of a directory, and what they share. Each part gets this object and declares in its own
+ * options what it uses. A part later in this list is used only after the first connection.
  */
 class DirectoryParts {
   readonly nick: string;
@@ -53,7 +52,7 @@ class DirectoryParts {
   readonly onFlush: DirectoryOptions['onFlush'];
   readonly nickAuth: NickAuthOptions | undefined;
   readonly ownNicks: ReadonlySet<string>;
-  /** The bounds in force now; `setLimits` replaces them. */
+  /** The current limits; `setLimits` replaces them. */
   limits: DirectoryLimits;
   readonly tally = createTally();
   readonly registry = createRegistry();
@@ -204,7 +203,7 @@ class RunningDirectory implements Directory {
   }
 }
 
-/** A running directory without connections. It has no timer for as long as nobody is connected. */
+/** A running directory without connections. It has no timer while there are none. */
 export function createDirectory(options: DirectoryOptions): Directory {
   return new RunningDirectory(options);
 }

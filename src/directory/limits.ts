@@ -10,27 +10,27 @@
  * `sendQueueBytes`, which are always positive (`Infinity`: no limit).
  */
 export interface DirectoryLimits {
-  /** Handshaked peers; above it a newcomer gets 795 `accepted: false` and is closed. */
+  /** Most ready peers; above it a newcomer gets 795 `accepted: false` and is closed. */
   readonly maxPeers: number;
-  /** Connections without a handshake; above it the oldest of them is closed. */
+  /** Most connections without a handshake; above it the oldest of them is closed. */
   readonly maxUnhandshaked: number;
   /** From accept to a complete 793. */
   readonly handshakeTimeoutMs: number;
-  /** How often silent peers are looked for. */
+  /** Interval at which silent peers are searched for. */
   readonly heartbeatIntervalMs: number;
   /** Silence after which a peer is probed. */
   readonly heartbeatIdleMs: number;
-  /** From a ping to the eviction of a peer that says nothing. */
+  /** From a ping to the eviction of a peer that sends nothing. */
   readonly heartbeatPongWaitMs: number;
-  /** Silence after which a maker that cannot be pinged, and ignored its probes, is evicted. */
+  /** Silence after which a maker is evicted that cannot be pinged and ignored its liveness probes. */
   readonly heartbeatEvictMs: number;
-  /** Bytes are queued and none drained for this long: evicted. */
+  /** A peer with queued bytes of which none drained for this long is evicted. */
   readonly writeStallTimeoutMs: number;
-  /** Most bytes a peer may owe its reader before it is evicted. */
+  /** Most bytes queued for a peer before it is evicted. */
   readonly sendQueueBytes: number;
   /**
-   * Public messages that are not `orderbook`. Over this and the following rates: dropped and counted;
-   * ten times over one for a minute: closed.
+   * Public messages that are not `orderbook`. Messages over this or the following rates are dropped and
+   * counted; ten times over one of them for a minute closes the connection.
    */
   readonly pubmsgPerMinute: number;
   /** `orderbook` requests of one peer. */
@@ -39,16 +39,19 @@ export interface DirectoryLimits {
   readonly privmsgPerSecond: number;
   /** Requests of one peer for the peer list. */
   readonly getpeerlistPerMinute: number;
-  /** Lines that parse but mean nothing; a line that does not parse closes once this is used up. */
+  /**
+   * Lines that parse but have no meaning. A line that does not parse closes the connection when this is
+   * used up.
+   */
   readonly junkPerMinute: number;
   /**
-   * Deliveries of all peers together, shared by priority; see `budgets.ts`. What is over it and the
-   * next one waits, and is not lost. Kinds whose own rate is 0 are not held to either.
+   * Deliveries of all peers together, shared by priority; see `budgets.ts`. Messages over it or over
+   * the next limit wait and are not lost. Kinds whose own rate is 0 are exempt from both.
    */
   readonly deliveriesPerSecond: number;
   /** `orderbook` requests of all peers together that are relayed. */
   readonly orderbookPerSecond: number;
-  /** Connections of one Tor circuit, where circuits are known; further ones are closed. */
+  /** Most connections of one Tor circuit, if circuits are known; further ones are closed. */
   readonly streamsPerCircuit: number;
 }
 

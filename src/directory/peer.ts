@@ -1,6 +1,6 @@
 /**
- * One record per connection. The registry owns it and frees it in one place; everything else that
- * knows a peer (nick, reclaim, outbox) hangs off this record.
+ * One record per connection. The registry owns it and frees it in one place; all other state of a peer
+ * (nick, claim, outbox) is part of this record.
  */
 import type { Connection } from '../channel/ports.js';
 import { createLineFramer, type LineFramer } from '../protocol/line-framer.js';
@@ -13,77 +13,79 @@ import type { Tally } from './stats.js';
 
 /**
  * - `new`: no handshake yet
- * - `waiting`: its nick is held by another connection, which is being probed
+ * - `waiting`: another connection has its nick and is being probed
  * - `proving`: it was asked to prove its nick; see `nick-proofs.ts`
- * - `ready`: handshaked
- * - `ending`: was refused; the answer is on its way, nothing is read any more
+ * - `ready`: its handshake was accepted
+ * - `ending`: it was refused; its answer is being written, and nothing is read any more
  * - `gone`: freed
  */
 export type PeerState = 'new' | 'waiting' | 'proving' | 'ready' | 'ending' | 'gone';
 
-/** A challenge that is open (`nick-proofs.ts`); hangs off the peer's record, and is freed with it. */
+/** An open challenge (`nick-proofs.ts`), part of the peer's record and freed with it. */
 export interface Proving {
   readonly challenge: NickAuthChallenge;
-  /** The 793 payload as it came; the proof covers it. */
+  /** The 793 payload as received; the proof covers it. */
   readonly handshake: string;
   readonly askedAt: number;
-  /** Came, and waits to be checked. */
+  /** The proof arrived and waits to be checked. */
   proof: NickAuthProof | undefined;
 }
 
-/** Whom a peer wrote to, and when last; the oldest first (`conversations.ts`). */
+/**
+ * The nicks a peer wrote to, with the time of the last message; the oldest first (`conversations.ts`).
+ */
 export interface Partners {
-  /** No answer came yet. */
+  /** Without an answer so far. */
   readonly addressed: Map<string, number>;
-  /** Both have written. */
+  /** Both sides have written. */
   readonly mutual: Map<string, number>;
 }
 
 export interface Peer {
   readonly connection: Connection;
   readonly outbox: Outbox;
-  /** Cuts what it says into lines. */
+  /** Splits its bytes into lines. */
   readonly framer: LineFramer;
   state: PeerState;
   /** When it was accepted; clock milliseconds, as all times here. */
   readonly acceptedAt: number;
-  /** Empty until it has handshaked. */
+  /** Empty before the handshake. */
   nick: string;
   location: DeclaredLocation;
-  /** Features it offered, sorted. */
+  /** Features it listed, sorted. */
   features: readonly string[];
   canPing: boolean;
   wantsFeatures: boolean;
-  /** Place in the registry's list of ready peers. */
+  /** Index in the registry's list of ready peers. */
   slot: number;
-  /** Its number among all that ever became ready; 0 until then. */
+  /** Its number in the order in which peers became ready; 0 before. */
   arrival: number;
-  /** When its last line came. */
+  /** When its last line arrived. */
   heardAt: number;
-  /** When it was sent a ping that nothing has followed yet; undefined when none is open. */
+  /** When a ping was sent that no line has followed yet; undefined without one. */
   pingedAt: number | undefined;
-  /** Pings it was sent and has not answered by a pong; those that it answers cost it nothing. */
+  /** Pings sent and not answered by a pong. Pongs that answer one are not counted against its rate. */
   pongsDue: number;
-  /** When it was last asked for its offers by the heartbeat. */
+  /** When the last liveness probe was sent. */
   probedAt: number | undefined;
-  /** Another connection asks for its nick. */
+  /** Another connection claims its nick. */
   claimed: boolean;
-  /** Its location was dialled and answered by its nick; see `dial-back.ts`. */
+  /** Its location was dialled and answered with its nick; see `dial-back.ts`. */
   verified: boolean;
-  /** The challenge it was given, while that is open. */
+  /** The open challenge, if there is one. */
   proving: Proving | undefined;
   /** The key of its nick, proved on this connection; 66 hex digits. */
   provenKey: string | undefined;
-  /** The Tor circuit it came by, where the overlay tells it. */
+  /** The Tor circuit of the connection, if the overlay reports it. */
   readonly circuit: Circuit | undefined;
   meters: Meters | undefined;
-  /** Some message of it may wait in a queue; see `budgets.ts`. */
+  /** A message of it may be waiting; see `budgets.ts`. */
   waits: boolean;
-  /** Whom it talks with; see `conversations.ts`. */
+  /** Its conversations; see `conversations.ts`. */
   partners: Partners | undefined;
-  /** Messages under another's name. */
+  /** Messages under another nick. */
   spoofs: number;
-  /** Absent addressees it was told about, and when; see `gone.ts`. */
+  /** Absent addressees with the time of their last gone notice; see `gone-notice.ts`. */
   goneTold: Map<string, number> | undefined;
 }
 
@@ -125,7 +127,7 @@ export function createPeer(
   };
 }
 
-/** Who is held to the limits: all streams of a Tor circuit together, else each connection. */
+/** The subject of the limits: all streams of a Tor circuit together, or one connection. */
 export function sourceOf(peer: Peer): Peer | Circuit {
   return peer.circuit ?? peer;
 }
@@ -134,7 +136,7 @@ export function isServing(peer: Peer): boolean {
   return peer.location.kind !== 'not-serving';
 }
 
-/** Writes one frame to a peer that is not ready; what a ready one gets goes through the fan-out. */
+/** Writes one frame to a peer that is not ready; ready peers get theirs through the fan-out. */
 export function writeFrame(peer: Peer, frame: string, tally: Tally): void {
   peer.connection.write(Buffer.from(frame, 'latin1'));
   tally.bytesOut += frame.length;

@@ -1,12 +1,13 @@
 /**
- * Token buckets per source (connection, or Tor circuit where it is known) and kind of message
- * (docs/protocol.md, section 14). Who never sends a kind has no bucket for it.
+ * Token buckets per source (connection, or Tor circuit if known) and kind of message (docs/protocol.md,
+ * section 14). A bucket is created at the first message of its kind.
  */
+import { countInWindow, refill, type Bucket, type CountWindow } from '../kit/rate-limit.js';
 import type { DirectoryLimits } from './limits.js';
 
 /**
- * `conversation` is a private message that answers one; it has a bucket of its own, so that a maker
- * who answers a flood of requests does not lose a coinjoin for it.
+ * `conversation` is a private message to a peer that wrote before. It has a bucket of its own, so that
+ * a maker that answers a flood of requests does not lose a coinjoin because of it.
  */
 export const RATE_CLASSES = [
   'pubmsg',
@@ -19,13 +20,9 @@ export const RATE_CLASSES = [
 ] as const;
 export type RateClass = (typeof RATE_CLASSES)[number];
 
-interface Meter {
-  tokens: number;
-  /** When tokens were last added. */
-  filledAt: number;
-  /** Start of the current minute, and how many came in it. */
-  minuteAt: number;
-  inMinute: number;
+interface Meter extends Bucket {
+  /** How many came in the current minute. */
+  readonly minute: CountWindow;
 }
 
 export type Meters = Partial<Record<RateClass, Meter>>;
@@ -35,11 +32,13 @@ export type RateVerdict = 'pass' | 'over' | 'flood';
 
 const MINUTE_MS = 60_000;
 const FLOOD_FACTOR = 10;
-/** Pings are answered, and pongs that answer none of ours taken, up to this rate together. Deployed clients send a few a minute. */
+/**
+ * Most pings answered and unsolicited pongs accepted, together. Deployed clients send a few a minute.
+ */
 const PINGS_PER_MINUTE = 60;
 
 interface Rate {
-  /** Burst, and what is refilled per period. */
+  /** Size of the burst, and tokens added per period. */
   readonly count: number;
   readonly periodMs: number;
 }
@@ -62,7 +61,7 @@ function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
   }
 }
 
-/** Counts one message of a kind and says what to do with it. A limit of 0 lets everything pass. */
+/** Counts one message of a kind and returns what to do with it. With a limit of 0 everything passes. */
 export function meter(
   source: { meters: Meters | undefined },
   kind: RateClass,
@@ -72,17 +71,16 @@ export function meter(
   const { count, periodMs } = rateOf(kind, limits);
   if (count === 0) return 'pass';
   source.meters ??= {};
-  const m = (source.meters[kind] ??= { tokens: count, filledAt: now, minuteAt: now, inMinute: 0 });
-  if (now - m.minuteAt >= MINUTE_MS) {
-    m.minuteAt = now;
-    m.inMinute = 0;
-  }
-  m.inMinute++;
-  m.tokens = Math.min(count, m.tokens + ((now - m.filledAt) * count) / periodMs);
-  m.filledAt = now;
+  const m = (source.meters[kind] ??= {
+    tokens: count,
+    filledAt: now,
+    minute: { since: now, count: 0 },
+  });
+  const inMinute = countInWindow(m.minute, MINUTE_MS, now);
+  refill(m, (count * 1_000) / periodMs, count, now);
   if (m.tokens >= 1) {
     m.tokens -= 1;
     return 'pass';
   }
-  return m.inMinute > (FLOOD_FACTOR * count * MINUTE_MS) / periodMs ? 'flood' : 'over';
+  return inMinute > (FLOOD_FACTOR * count * MINUTE_MS) / periodMs ? 'flood' : 'over';
 }

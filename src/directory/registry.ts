@@ -1,26 +1,26 @@
 /**
- * Who is connected. Each connection is in exactly one of three sets by its state; the nick map is a
- * view of the ready ones. `remove` frees a peer from all of them, and only itself: a late close of
- * an old connection never touches the successor of its nick.
+ * The connections of a directory. Each is in exactly one of three sets, depending on its state; the
+ * nick map contains the ready ones. `remove` removes a peer from all of them, and only this peer: a
+ * late close of an old connection does not affect the next holder of its nick.
  */
 import type { Peer } from './peer.js';
 
 export interface Registry {
-  /** Without an answer to their handshake, in order of arrival; states `new`, `waiting` and `proving`. */
+  /** Without an accepted handshake, in order of arrival; states `new`, `waiting` and `proving`. */
   readonly unhandshaked: ReadonlySet<Peer>;
-  /** Handshaked, in no order. */
+  /** Ready, in no order. */
   readonly ready: readonly Peer[];
-  /** Refused, and on their way out. */
+  /** Refused and closing. */
   readonly ending: ReadonlySet<Peer>;
   readonly connectionCount: number;
-  /** Changes whenever a peer comes or goes. */
+  /** Changes whenever a peer becomes ready or leaves. */
   readonly version: number;
   byNick(nick: string): Peer | undefined;
   add(peer: Peer): void;
-  /** Throws when the nick is taken: the caller decides about that first. */
+  /** Throws when the nick is taken: the caller must decide about that before. */
   makeReady(peer: Peer): void;
   makeEnding(peer: Peer): void;
-  /** Frees it; false when it was gone already. */
+  /** Removes it; false when it was removed before. */
   remove(peer: Peer): boolean;
 }
 

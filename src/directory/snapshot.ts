@@ -1,7 +1,7 @@
 /**
- * A directory as plain JSON, for the process that goes on with it. Points in time are ages in
- * milliseconds, since clocks of two processes have nothing in common. What is read comes from another
- * process, maybe of another version: it is checked as if it came from a peer.
+ * The state of a directory as plain JSON, for the process that continues. Times are ages in
+ * milliseconds, because the clocks of two processes are unrelated. The input comes from another
+ * process, perhaps of another version, so it is validated like input of a peer.
  */
 import { MAX_LINE_BYTES } from '../protocol/constants.js';
 import {
@@ -41,13 +41,13 @@ export interface WaitingSnapshot {
   readonly frame: string;
 }
 
-/** A challenge that is open (docs/protocol.md, section 7.6). */
+/** An open challenge (docs/protocol.md, section 7.6). */
 export interface ProvingSnapshot {
   readonly challenge: NickAuthChallenge;
-  /** The 793 payload as it came. */
+  /** The 793 payload as received. */
   readonly handshake: string;
   readonly askedMs: number;
-  /** Came, and is not checked yet. */
+  /** A proof that arrived and was not checked yet. */
   readonly proof: NickAuthProof | undefined;
 }
 
@@ -62,20 +62,20 @@ export interface PeerSnapshot {
   readonly location: DeclaredLocation;
   readonly features: readonly string[];
   readonly verified: boolean;
-  /** The key of its nick, if it was proved; 66 hex digits. */
+  /** The key of its nick, if proved; 66 hex digits. */
   readonly provenKey: string | undefined;
   /** In state `proving` only. */
   readonly proving: ProvingSnapshot | undefined;
   readonly circuit: string | undefined;
-  /** Empty where the circuit has them. */
+  /** Empty when the circuit has them. */
   readonly meters: readonly MeterSnapshot[];
   readonly addressed: readonly Aged[];
   readonly mutual: readonly Aged[];
   readonly spoofs: number;
   readonly goneTold: readonly Aged[];
-  /** The beginning of a line whose end has not come. */
+  /** A partial line. */
   readonly halfLine: Uint8Array;
-  /** All that it is to receive yet, in order. */
+  /** All bytes that it must still receive, in order. */
   readonly owed: Uint8Array;
   /** Its public messages that wait for the budget. */
   readonly waits: readonly WaitingSnapshot[];
@@ -94,18 +94,18 @@ export interface DialBackSnapshot {
   readonly nick: string | undefined;
 }
 
-/** All but the peers. */
+/** Everything except the peers. */
 export interface DirectorySnapshot {
   /** The directory's own nick, which its peers know. */
   readonly nick: string;
-  /** Counters by name; those of a kind as `kind.name`. Unknown names are left out by the reader. */
+  /** Counters by name; those of a kind as `kind.name`. The reader skips unknown names. */
   readonly tally: Readonly<Record<string, number>>;
-  /** What is left of the budgets; undefined: full. */
+  /** The rest of the budgets; undefined: full. */
   readonly deliveries: number | undefined;
   readonly requests: number | undefined;
   readonly circuits: readonly CircuitSnapshot[];
   readonly dialBacks: readonly DialBackSnapshot[];
-  /** Locations that wait for their dial, or were being dialled. */
+  /** Locations that waited to be dialled or were being dialled. */
   readonly toDial: readonly Location[];
 }
 
@@ -115,10 +115,10 @@ const MAX_FEATURES = 1_024;
 const MAX_FRAME_CHARS = MAX_LINE_BYTES + 2;
 const PUBLIC_CLASSES: readonly PublicClass[] = ['offer', 'orderbook', 'other'];
 const STATES: readonly PeerSnapshot['state'][] = ['new', 'waiting', 'proving', 'ready'];
-/** Printable ASCII and the end of the line; nothing else may reach a peer. */
+/** Printable ASCII and the end of the line; no other bytes may be sent to a peer. */
 const FRAME = /^[\x20-\x7e]+\r\n$/;
 
-/** A field is not what it must be; never leaves this file. */
+/** A field is invalid; caught in this file. */
 class Fault extends Error {}
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -140,7 +140,7 @@ function numberOf(value: unknown): number {
   return value;
 }
 
-/** An age: a clock may have jumped, but nothing happens in the future. */
+/** An age: a clock may have jumped, but no event lies in the future. */
 function ageOf(value: unknown): number {
   return Math.max(0, numberOf(value));
 }
@@ -180,7 +180,7 @@ function nickOf(value: unknown): string {
 function bytesOf(value: unknown): Uint8Array {
   const text = textOf(value, Infinity);
   const bytes = Buffer.from(text, 'base64');
-  // Node leaves out what is no base64, without a word.
+  // Node silently skips characters that are not base64.
   if (bytes.toString('base64') !== text) throw new Fault('base64');
   return bytes;
 }
@@ -271,7 +271,7 @@ export function parsePeerSnapshot(value: unknown): Parsed<PeerSnapshot> {
     const halfLine = bytesOf(fields['halfLine']);
     if (halfLine.length > MAX_LINE_BYTES + 1 || halfLine.includes(0x0a)) throw new Fault('line');
     const owed = bytesOf(fields['owed']);
-    // Nobody is told anything before its handshake.
+    // A peer has no queue before its handshake.
     if ((state === 'new' || state === 'waiting') && owed.length > 0) throw new Fault('owed');
     const proving = optional(fields['proving'], provingOf);
     if ((proving !== undefined) !== (state === 'proving')) throw new Fault('nick-auth');

@@ -1,10 +1,10 @@
 /**
- * What a directory counts. Numbers only: no nick, no onion, no text of a message. Every name exists
- * from the start with 0, so that a metric never appears out of nowhere.
+ * The counters of a directory. Numbers only: no nick, no onion, no text of a message. Every name exists
+ * from the start with 0, so that no metric appears later.
  */
 import type { NickAuthCode } from '../protocol/nick-auth.js';
 
-/** Kinds of lines, for counting what comes in and what is delivered. */
+/** Kinds of lines, for counting received and delivered ones. */
 const NO_MESSAGES = {
   pubmsg: 0,
   orderbook: 0,
@@ -32,12 +32,12 @@ const NO_REJECTIONS = {
   'own-location': 0,
   'nick-in-use': 0,
   full: 0,
-  /** It cannot prove its nick, and all have to. */
+  /** It does not list `nick_auth`, which is required. */
   'nick-auth': 0,
 };
 export type RejectionReason = keyof typeof NO_REJECTIONS;
 
-/** What became of challenges to prove a nick. */
+/** Results of nick challenges. */
 const NO_NICK_AUTHS: Record<NickAuthCode, number> = {
   ok: 0,
   malformed: 0,
@@ -46,28 +46,28 @@ const NO_NICK_AUTHS: Record<NickAuthCode, number> = {
   policy: 0,
 };
 
-/** Why a line of a handshaked peer, or one that waits for its nick, was not acted on. */
+/** Why a line of a ready peer, or of one that waits for its nick, was dropped. */
 const NO_DROPS = {
-  /** Not JSON, or no envelope. */
+  /** Not JSON, or not an envelope. */
   malformed: 0,
-  /** A type that means nothing from a peer. */
+  /** A type that peers do not send. */
   'unknown-type': 0,
   'second-handshake': 0,
-  /** Sent by a peer that has no answer to its handshake yet. */
+  /** Sent by a peer whose handshake was not answered yet. */
   'before-handshake': 0,
-  /** The name in front is not the connection's. */
+  /** Its `from` is not the connection's nick. */
   'spoofed-from': 0,
-  /** No two `!`, or nothing behind them. */
+  /** Fewer than two `!`, or no text after them. */
   route: 0,
-  /** 687 to a nick, or 685 to everybody. */
+  /** A 687 to a nick, or a public 685. */
   'type-mismatch': 0,
-  /** Would leave with more than 40,000 bytes. */
+  /** The relayed line would have more than 40,000 bytes. */
   'too-long': 0,
   'to-directory': 0,
   'to-self': 0,
-  /** The addressee is not here; the sender was told, or told recently. */
+  /** The addressee is not connected; the sender got a gone notice now or recently. */
   absent: 0,
-  /** The addressee has not taken earlier messages yet; the sender was told that it is gone. */
+  /** The addressee has not taken earlier messages yet; the sender got a gone notice. */
   'target-busy': 0,
   'rate-pubmsg': 0,
   'rate-orderbook': 0,
@@ -75,13 +75,13 @@ const NO_DROPS = {
   'rate-conversation': 0,
   'rate-getpeerlist': 0,
   'rate-ping': 0,
-  /** Over the budget of all peers together, and no place to wait. */
+  /** Over the budget of all peers together, and no room to wait. */
   'budget-offer': 0,
   'budget-orderbook': 0,
   'budget-other': 0,
   'budget-privmsg': 0,
   'budget-peerlist': 0,
-  /** A request that waited, and was followed by the same one again. */
+  /** A waiting request that was followed by an equal one. */
   repeated: 0,
   /** The requester has not taken earlier answers yet. */
   'getpeerlist-busy': 0,
@@ -90,18 +90,18 @@ export type DropReason = keyof typeof NO_DROPS;
 
 /** Why a connection ended. */
 const NO_CLOSES = {
-  /** The other side closed, or the network did. */
+  /** The other side or the network closed it. */
   'closed-by-peer': 0,
-  /** It said 801. */
+  /** It sent 801. */
   'disconnect-message': 0,
   rejected: 0,
-  /** It was asked to prove its nick, and did not. */
+  /** It did not prove its nick when asked. */
   'nick-auth': 0,
   'handshake-timeout': 0,
   'unhandshaked-limit': 0,
   /** Its Tor circuit has too many connections already. */
   'circuit-streams': 0,
-  /** Before its handshake it sent something else. */
+  /** Its first line was not a handshake. */
   'not-a-handshake': 0,
   'not-utf8': 0,
   oversize: 0,
@@ -110,14 +110,14 @@ const NO_CLOSES = {
   rate: 0,
   /** Bytes were queued and none drained for too long. */
   'write-stall': 0,
-  /** It owed its reader more than `sendQueueBytes`. */
+  /** More than `sendQueueBytes` were queued for it. */
   lag: 0,
   'no-pong': 0,
-  /** A maker that cannot be pinged ignored its probes. */
+  /** A maker that cannot be pinged ignored its liveness probes. */
   'silent-maker': 0,
-  /** It did not prove life when another connection asked for its nick. */
+  /** It showed no life when another connection claimed its nick. */
   'nick-reclaimed': 0,
-  /** Its nick was asked for by a peer whose location or key proved it; it had proved nothing, or that key. */
+  /** Another peer claimed its nick and was verified by location or key, which it was not. */
   'nick-displaced': 0,
   shutdown: 0,
 };
@@ -125,38 +125,38 @@ export type CloseReason = keyof typeof NO_CLOSES;
 
 export type Counters<K extends string> = Readonly<Record<K, number>>;
 
-/** What one flush was like, for histograms: told once per flush, whatever the number of peers. */
+/** Figures of one flush, for histograms; reported once per flush, whatever the number of peers. */
 export interface FlushReport {
-  /** Broadcast bytes that were due to everybody, since the flush before. */
+  /** Broadcast bytes since the flush before. */
   readonly bytes: number;
-  /** Broadcast bytes that the slowest peer has not been handed. */
+  /** Broadcast bytes not yet written to the slowest peer. */
   readonly lagBytes: number;
-  /** Broadcast bytes kept in memory afterwards. */
+  /** Broadcast bytes in memory afterwards. */
   readonly keptBytes: number;
-  /** How long handing them to all peers took, in milliseconds of the clock. */
+  /** Duration of the flush, in milliseconds of the clock. */
   readonly tookMs: number;
 }
 
 export interface DirectoryStats {
-  /** Now. */
+  /** Current values. */
   readonly peers: number;
   readonly connections: number;
   readonly unhandshaked: number;
-  /** Newcomers that wait for a nick to be freed. */
+  /** Newcomers that wait for a nick. */
   readonly nickClaims: number;
   /** Public messages that wait for the budget. */
   readonly waitingMessages: number;
-  /** Tor circuits that are remembered. */
+  /** Tor circuits remembered. */
   readonly circuits: number;
-  /** Bytes of broadcast that are kept for peers that have not taken them yet. */
+  /** Broadcast bytes kept for peers that have not taken them yet. */
   readonly logBytes: number;
   /** Since the start. */
   readonly connectionsAccepted: number;
   readonly handshakesAccepted: number;
   readonly handshakesRejected: Counters<RejectionReason>;
-  /** What became of challenges to prove a nick. */
+  /** Results of nick challenges. */
   readonly nickAuth: Counters<NickAuthCode>;
-  /** Lines read of handshaked peers, and handshakes. */
+  /** Lines read from ready peers, and handshakes. */
   readonly messagesIn: Counters<MessageClass>;
   /** Deliveries: a broadcast to 100 peers counts 100. */
   readonly messagesOut: Counters<MessageClass>;
@@ -166,13 +166,13 @@ export interface DirectoryStats {
   readonly goneNotices: number;
   /** Public messages that had to wait for the budget. */
   readonly delayed: number;
-  /** Locations dialled to see who answers there, and those that answered by the claimed nick. */
+  /** Locations dialled (dial-back), and those that answered with the declared nick. */
   readonly dialBacks: number;
   readonly dialBacksVerified: number;
   readonly nickProbes: number;
   readonly heartbeatProbes: number;
   readonly bytesIn: number;
-  /** Bytes handed to connections. */
+  /** Bytes written to connections. */
   readonly bytesOut: number;
   readonly flushes: number;
   readonly writes: number;
@@ -183,7 +183,7 @@ type Mutable<T> = {
 };
 type MutableCounters<T> = { -readonly [K in keyof T]: number };
 
-/** The counters that only grow; the rest of `DirectoryStats` is read off the directory itself. */
+/** The counters that only grow; the rest of `DirectoryStats` is read from the directory. */
 export type Tally = Mutable<
   Omit<
     DirectoryStats,

@@ -1,6 +1,7 @@
 /** Checks of files: data directory, configuration, onion key. */
 import { access, constants, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { errorCodeOrText } from '../kit/error-text.js';
 import { ConfigError } from '../config/config-error.js';
 import { misspeltNotices, peekSettings } from '../config/settings.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
@@ -25,8 +26,6 @@ const LEAST_FILES = 100;
 
 const octal = (mode: number): string => (mode & 0o7777).toString(8).padStart(4, '0');
 const quoted = (path: string): string => JSON.stringify(path);
-const codeOf = (error: unknown): string =>
-  error instanceof Error && 'code' in error ? String(error.code) : String(error);
 
 /** Peers create their data directory at the first start, if they may. */
 async function missingDatadir(machine: Machine): Promise<Verdict> {
@@ -73,7 +72,7 @@ export const datadirCheck: Check = {
     try {
       stats = await stat(datadir);
     } catch (error) {
-      const code = codeOf(error);
+      const code = errorCodeOrText(error);
       return code === 'ENOENT'
         ? missingDatadir(machine)
         : wrong(
@@ -142,7 +141,7 @@ export const configCheck: Check = {
     } catch (error) {
       if (!(error instanceof ConfigError)) throw error;
       const { found, allowed } = error.fault;
-      if (error.cause !== undefined && codeOf(error.cause) === 'EACCES') {
+      if (error.cause !== undefined && errorCodeOrText(error.cause) === 'EACCES') {
         return wrong(
           `${error.fault.file} cannot be read by this user`,
           `run onionmc doctor as the user of ${us}, or sudo chown --reference=${quoted(datadir)} ${quoted(error.fault.file)}; sudo chmod 600 ${quoted(error.fault.file)}`,

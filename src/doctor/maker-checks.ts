@@ -1,6 +1,7 @@
 /** Checks of a maker: its lock, its fidelity bond, its list of used commitments. */
 import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { errorCodeOrText } from '../kit/error-text.js';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
 import { CONFIG_FILE_NAME } from '../config/settings.js';
 import { isStopped } from '../handover/process-mark.js';
@@ -9,7 +10,6 @@ import { readLock } from '../ops/instance-lock.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
 import { nameOfId } from '../tor/control/cookie-file.js';
 import { note, ok, startCommand, wrong, type Check, type Verdict } from './check.js';
-import { codeOf } from './running-checks.js';
 
 const quoted = (path: string): string => JSON.stringify(path);
 
@@ -40,7 +40,7 @@ export const makerCheck: Check = {
     try {
       lock = await readLock(path);
     } catch (error) {
-      const code = codeOf(error);
+      const code = errorCodeOrText(error);
       if (code !== 'ENOENT') return lockFault(path, code, machine.datadir);
       return note('not running', `to start it: ${startCommand(machine)}`);
     }
@@ -127,7 +127,7 @@ async function nearest(path: string) {
       // oxlint-disable-next-line no-await-in-loop -- upwards, one after the other
       return { at, stats: await stat(at) };
     } catch (error) {
-      if (at === dirname(at) || codeOf(error) === 'EACCES') throw error;
+      if (at === dirname(at) || errorCodeOrText(error) === 'EACCES') throw error;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** Runs checks in order and passes their facts on to later checks. */
-import { errorText } from '../kit/shown-text.js';
+import { errorText } from '../kit/error-text.js';
 import type { Check, FactName, FactReader, Facts, Machine, Status, Verdict } from './check.js';
 
 export interface Finding {

@@ -1,8 +1,9 @@
 /** Checks of the running directory by its status page, and of the ports that it needs. */
 import { createServer, isIP } from 'node:net';
+import { errorCodeOrText } from '../kit/error-text.js';
 import { hostAndPort } from '../kit/host-name.js';
 import { counted } from '../kit/decimal.js';
-import { errorText, shownLine } from '../kit/shown-text.js';
+import { shownLine } from '../kit/shown-text.js';
 import {
   askStatus,
   statusBase,
@@ -24,11 +25,6 @@ import {
 } from './check.js';
 
 type Page = Readonly<Record<string, unknown>>;
-
-/** An error code of the system, safe to show. */
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : errorText(error);
-}
 
 function ask(
   { directory }: Settings,
@@ -180,7 +176,7 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
 export function listenFault(host: string, port: number): Promise<string | undefined> {
   return new Promise((resolve) => {
     const server = createServer();
-    server.once('error', (error) => resolve(codeOf(error)));
+    server.once('error', (error) => resolve(errorCodeOrText(error)));
     server.listen({ host, port, exclusive: true }, () => server.close(() => resolve(undefined)));
   });
 }

@@ -3,9 +3,9 @@
  * The old process starts, sends parcels, ends and commits; the new one answers. One JSON value per
  * message; a socket may travel with it.
  */
+import { isRecord } from '../kit/json-record.js';
 import { shownLine } from '../kit/shown-text.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
-import { isRecord } from './parcel.js';
 
 /** Incremented when parcels change so that an earlier version cannot read them. */
 export const HANDOVER_FORMAT = 1;

@@ -28,7 +28,3 @@ export interface Movable {
 export class HandoverError extends Error {
   override readonly name = 'HandoverError';
 }
-
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

@@ -5,8 +5,8 @@
 import { chmod, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { isRecord } from '../kit/json-record.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
-import { isRecord } from './parcel.js';
 
 export const REQUEST_SOCKET = 'directory.sock';
 /** A path of a unix socket has at most 107 bytes. */

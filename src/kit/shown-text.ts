@@ -77,14 +77,3 @@ export function quotedLine(text: string, maxLength = 80): string {
 export function shownJson(value: unknown): string {
   return (JSON.stringify(value) ?? 'null').replace(NOT_IN_JSON, escaped);
 }
-
-/**
- * The message of an error on one line; also for thrown values that are not errors. Only message and
- * name are read, because libraries keep passwords and addresses in other properties.
- */
-export function errorText(error: unknown, maxLength: number = MAX_SHOWN_LINE): string {
-  if (error instanceof Error) {
-    return shownLine(error.message === '' ? error.name : error.message, maxLength);
-  }
-  return shownLine(typeof error === 'string' ? error : `thrown: ${typeof error}`, maxLength);
-}

@@ -1,14 +1,14 @@
 /**
- * Scripts and heights that peers without a full node are told besides the names of coins
- * (`neutrino_compat`; docs/protocol.md, section 9.5).
+ * Scripts and heights of coins, for peers without a full node (`neutrino_compat`; docs/protocol.md,
+ * section 9.5).
  */
 import type { Clock } from '../channel/ports.js';
 import { formatOutpoint, type NamedOutpoint, type Outpoint } from '../protocol/outpoint.js';
 import type { ChainCoin, ChainView, OwnCoin } from './ports.js';
 
 /**
- * What is wrong with what a peer said of its coin, for a person; undefined when nothing is. A view
- * that does not tell heights leaves the height unchecked, and nothing else is concluded from it.
+ * What is wrong with a peer's metadata of its coin, for a person; undefined when it is right. The
+ * height is not checked when the view does not report heights.
  */
 export function metadataFault(
   { metadata, ...name }: NamedOutpoint,
@@ -21,7 +21,7 @@ export function metadataFault(
   return `${formatOutpoint(name)} is in block ${found.height}, not ${metadata.blockHeight}`;
 }
 
-/** The name of a coin, with the metadata when all of it is known. */
+/** The name of a coin, with its metadata when all of it is known. */
 export function nameCoin(
   { txid, vout }: Outpoint,
   script: string | undefined,
@@ -32,8 +32,8 @@ export function nameCoin(
 }
 
 /**
- * The chain's answer about coins of ours, empty without one until the abort and when it fails: we go
- * on as if it knew none of them, so that a chain which never answers holds nothing.
+ * The chain's answer about our own coins; empty when it fails, is aborted or there is no chain. The
+ * session then continues without metadata, so a chain that never answers blocks nothing.
  */
 export async function lookUpCoins(
   chain: ChainView,
@@ -55,7 +55,7 @@ export async function lookUpCoins(
   }
 }
 
-/** The names of our coins in the extended form, or in the plain one where a height is unknown. */
+/** The names of our coins in the extended form, or in the plain form when a height is unknown. */
 export async function nameOwnCoins(
   chain: ChainView,
   coins: readonly OwnCoin[],
@@ -67,10 +67,13 @@ export async function nameOwnCoins(
   return coins.map((coin, n) => nameCoin(coin, coin.script, coin.height ?? found[n]?.height));
 }
 
-/** A proof's coin is looked up for makers without a full node alone: the round does not wait longer. */
+/**
+ * The proof's coin is looked up only for makers without a full node, so the round does not wait longer
+ * for it.
+ */
 const PROOF_LOOK_UP_MS = 5_000;
 
-/** The coin of our proof with its metadata, as far as that is known. */
+/** The coin of our proof with its metadata, as far as known. */
 export async function nameProofCoin(
   chain: ChainView,
   coin: NamedOutpoint,

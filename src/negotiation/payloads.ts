@@ -1,6 +1,6 @@
 /**
- * The texts of a negotiation: arguments of `fill` and `pubkey`, plaintexts of `ioauth`, `tx` and
- * `sig` (docs/protocol.md, section 9). Pure; what arrives is never trusted.
+ * The texts of a negotiation: arguments of `fill` and `pubkey`, plaintexts of `ioauth`, `tx` and `sig`
+ * (docs/protocol.md, section 9). Pure; validates its input.
  */
 import { concatBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
@@ -17,7 +17,7 @@ import { formatCommitment, parseCommitment, type CommitmentFault } from '../prot
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import { coinKind, redeemScript, type InputSignature, type SpentOutput } from './transaction.js';
 
-/** Coins of one maker; the plaintext then stays far below one line. */
+/** Most coins of one maker; the plaintext then fits easily into one line. */
 export const MAX_COINS = 100;
 const MAX_BASE64 = 40_000;
 const MAX_ADDRESS = 100;
@@ -26,7 +26,7 @@ export interface FillTerms {
   readonly oid: number;
   /** Satoshi. */
   readonly amount: number;
-  /** The taker's X25519 key as it arrived; `openBoxSession` checks it. */
+  /** The taker's X25519 key as received; `openBoxSession` checks it. */
   readonly takerKey: string;
   /** 64 lower-case hex digits. */
   readonly commitment: string;
@@ -58,7 +58,7 @@ export function formatFill({ oid, amount, takerKey, commitment }: FillTerms): st
   return `${oid} ${amount} ${takerKey} ${formatCommitment(commitment)}`;
 }
 
-/** What a maker brings to the transaction. */
+/** The maker's part of the transaction. */
 export interface IoAuth {
   /** 1 to MAX_COINS, all different. */
   readonly coins: readonly NamedOutpoint[];
@@ -72,7 +72,7 @@ export interface IoAuth {
 
 export type IoAuthFault = 'ioauth-arity' | 'ioauth-coins' | 'ioauth-key' | 'ioauth-address';
 
-/** Reads the plaintext of `ioauth`; whether any of it is true is not checked here. */
+/** Reads the plaintext of `ioauth`. Its statements are not verified here. */
 export function parseIoAuth(text: string): Parsed<IoAuth, IoAuthFault> {
   const [list, authPublicKey, coinjoinAddress, changeAddress, signature] = text.split(' ', 6);
   if (list === undefined || authPublicKey === undefined || coinjoinAddress === undefined) {
@@ -116,7 +116,7 @@ export function formatTransactionText(bytes: Uint8Array): string {
   return base64.encode(bytes);
 }
 
-/** Direct pushes of at most 75 bytes, nothing else. */
+/** Direct pushes of at most 75 bytes. */
 function readPushes(bytes: Uint8Array): readonly Uint8Array[] | undefined {
   const pushes: Uint8Array[] = [];
   for (let at = 0; at < bytes.length;) {
@@ -129,8 +129,8 @@ function readPushes(bytes: Uint8Array): readonly Uint8Array[] | undefined {
 }
 
 /**
- * Reads the plaintext of `sig`: signature and key, and for wrapped coins a third push, which says
- * nothing new and is not looked at (section 9.7).
+ * Reads the plaintext of `sig`: signature and key, and for wrapped coins a third push, which is
+ * redundant and ignored (section 9.7).
  */
 export function parseSignatureText(text: string): Parsed<InputSignature, 'sig-form'> {
   const bytes = decodeBase64(text, MAX_BASE64);
@@ -151,15 +151,15 @@ export function formatSignatureText(
   return base64.encode(concatBytes(...parts.flatMap((part) => [Uint8Array.of(part.length), part])));
 }
 
-/** The longest text of a peer that is shown to a person. */
+/** Longest text of a peer that is shown to a person. */
 const MAX_SHOWN = 200;
 
-/** What a peer wrote, safe to show and bounded. */
+/** Text of a peer, safe to show and bounded. */
 export function shownText(text: string): string {
   return shownLine(text, MAX_SHOWN);
 }
 
-/** Text that every deployed peer can read: printable ASCII. */
+/** Text for every deployed peer: printable ASCII. */
 function asciiText(text: string): string {
   return text.replace(/[^ -~]/g, '?');
 }
@@ -171,14 +171,15 @@ const KEY_ROOM = 32;
 const keyMark = (takerKey: string): string => `(key ${takerKey.slice(0, KEY_DIGITS)})`;
 
 /**
- * What `error` says to a taker: the reason, and the beginning of the key of its round, which nobody
- * else can have us say. It also makes each refusal another message: equal ones are dropped as copies.
+ * The text of an `error` to a taker: the reason, and the beginning of the key of its round, so that a
+ * text for another round is recognised. It also makes refusals different: equal messages are dropped as
+ * copies.
  */
 export function formatRefusal(reason: string, takerKey: string): string {
   return `${asciiText(reason).slice(0, MAX_SHOWN - KEY_ROOM)} ${asciiText(keyMark(takerKey))}`;
 }
 
-/** Whether an `error` was said to the round of this key. */
+/** Whether an `error` belongs to the round with this key. */
 export function isRefusalTo(text: string, takerKey: string): boolean {
   return text.includes(keyMark(takerKey));
 }

@@ -1,10 +1,10 @@
-/** What one side must find in a transaction before it signs, and its arithmetic. */
+/** What each side checks in a transaction before it signs. */
 import { formatOutpoint } from '../protocol/outpoint.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import type { OwnCoin } from './ports.js';
 import type { UnsignedTransaction } from './transaction.js';
 
-/** What one side brings and must get. */
+/** The inputs of one side and the outputs it must get. */
 export interface Payout {
   readonly coins: readonly OwnCoin[];
   /** Satoshi of the equal outputs. */
@@ -23,15 +23,15 @@ export const sumOf = (coins: readonly { readonly value: number }[]): number =>
   coins.reduce((sum, { value }) => sum + value, 0);
 
 /**
- * Where our coins stand among the inputs, if all are there once; our coinjoin output exists exactly
- * once and has exactly the amount; our change output exists exactly once and has at least what was
- * agreed. Anything else is not signed.
+ * The indices of our coins among the inputs. Requires that all of them occur once, that our coinjoin
+ * output exists once with exactly the amount, and that our change output exists once with at least the
+ * agreed amount. Any other transaction is not signed.
  */
 export function checkPayout(
   tx: UnsignedTransaction,
   payout: Payout,
 ): Parsed<readonly { readonly index: number; readonly coin: OwnCoin }[], PayoutFault> {
-  // Inputs of a parsed transaction differ from each other.
+  // The inputs of a parsed transaction are all different.
   const positions = new Map(tx.inputs.map((input, index) => [formatOutpoint(input), index]));
   const inputs: { index: number; coin: OwnCoin }[] = [];
   for (const coin of payout.coins) {

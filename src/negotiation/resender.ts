@@ -1,7 +1,7 @@
 /**
- * Says the words of running negotiations, and says them once more when they may have been lost: no
- * way to the nick yet, the directory that carried them died, or the peer left and came back. Receivers
- * drop copies, and both machines take the same words twice without harm.
+ * Sends the messages of running negotiations, and sends them again when they may have been lost: there
+ * was no route to the nick, the directory that carried them was lost, or the peer left and came back.
+ * Receivers drop copies, and both state machines accept repeated messages.
  */
 import type { OnionMessageChannel, MessageChannelEvents, Route } from '../channel/channel-api.js';
 import { ChannelError } from '../channel/channel-error.js';
@@ -9,10 +9,10 @@ import type { Clock } from '../channel/ports.js';
 import type { CommandName } from '../protocol/commands.js';
 import { sameLocation, type Location } from '../protocol/location.js';
 
-/** What a negotiation needs of the message channel. */
+/** The part of the message channel that a negotiation needs. */
 export type NegotiationChannel = Pick<OnionMessageChannel, 'on' | 'off' | 'send'>;
 
-/** Between two attempts to say what could not be said. */
+/** Interval between two attempts to send a message without a route. */
 const RETRY_MS = 2_000;
 
 interface Flight {
@@ -29,9 +29,9 @@ interface Words {
 
 export interface Courier {
   /**
-   * The words of a new step; those of the step before need not arrive any more. Negotiations with one
-   * nick beside each other have topics of their own. What the nick said by a directory is answered
-   * `by` that one: whoever calls itself so elsewhere must not get the answer alone.
+   * The messages of a new step; those of the step before need not arrive any more. Parallel
+   * negotiations with one nick have topics of their own. An answer to a message from a directory is
+   * also sent `by` that directory, because another peer may use the same nick elsewhere.
    */
   say(
     nick: string,
@@ -39,11 +39,11 @@ export interface Courier {
     topic?: string,
     by?: Location,
   ): void;
-  /** Said once, whether it arrives or not. */
+  /** Sends once, whether it arrives or not. */
   mention(nick: string, command: CommandName, args: string, by?: Location): void;
-  /** Nothing more is said to this nick about the topic. */
+  /** Stops sending to this nick about the topic. */
   forget(nick: string, topic?: string): void;
-  /** Nicks that something is still to be said to, or may be. */
+  /** Nicks with messages that are not sent yet or may be sent again. */
   readonly open: number;
   close(): void;
 }
@@ -65,7 +65,7 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
       const result = channel.send(nick, command, args, by);
       return result.sent ? result.route : undefined;
     } catch (error) {
-      // A name that cannot be addressed, or too long for one line: nobody gets it.
+      // A nick that cannot be addressed, or a message too long for one line: it is not sent.
       if (error instanceof ChannelError) return undefined;
       throw error;
     }

@@ -1,6 +1,6 @@
 /**
- * Transactions as far as a coinjoin needs them: what is asked to be signed is taken apart, sighashes
- * (BIP143), signatures, addresses. The only file that knows `@scure/btc-signer`.
+ * The parts of transactions that a coinjoin needs: parsing, sighashes (BIP143), signatures, addresses.
+ * The only file that uses `@scure/btc-signer`.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { ripemd160 } from '@noble/hashes/legacy.js';
@@ -32,7 +32,7 @@ export interface TransactionOutput {
 
 /** A transaction without any signature. */
 export interface UnsignedTransaction {
-  /** Display order, lower-case hex. A signed native segwit transaction keeps it. */
+  /** Display order, lower-case hex. Signing does not change the id of a native segwit transaction. */
   readonly txid: string;
   readonly version: number;
   readonly lockTime: number;
@@ -42,7 +42,7 @@ export interface UnsignedTransaction {
   readonly bytes: Uint8Array;
 }
 
-/** A signature of one input, over everything (SIGHASH_ALL). */
+/** A signature of one input with SIGHASH_ALL. */
 export interface InputSignature {
   /** DER and the sighash byte. */
   readonly signature: Uint8Array;
@@ -50,7 +50,7 @@ export interface InputSignature {
   readonly publicKey: Uint8Array;
 }
 
-/** What BIP143 needs to know of a coin that is spent. */
+/** The facts about a spent coin that BIP143 needs. */
 export interface SpentOutput {
   /** The scriptPubKey, lower-case hex. */
   readonly script: string;
@@ -72,7 +72,7 @@ function equal(a: Uint8Array, b: Uint8Array): boolean {
 function decode(bytes: Uint8Array): ReturnType<typeof RawTx.decode> | undefined {
   try {
     const raw = RawTx.decode(bytes);
-    // Only the shortest encoding: what is signed must be what was read.
+    // Only the shortest encoding, so that the signed bytes are the received bytes.
     return equal(RawTx.encode(raw), bytes) ? raw : undefined;
   } catch {
     return undefined;
@@ -80,7 +80,7 @@ function decode(bytes: Uint8Array): ReturnType<typeof RawTx.decode> | undefined 
 }
 
 /**
- * Reads a transaction that is to be signed: version 1 or 2, no signatures, every input different,
+ * Parses a transaction that is to be signed: version 1 or 2, no signatures, every input different,
  * amounts that can exist.
  */
 export function parseUnsigned(bytes: Uint8Array): Parsed<UnsignedTransaction, TransactionFault> {
@@ -117,8 +117,8 @@ export function parseUnsigned(bytes: Uint8Array): Parsed<UnsignedTransaction, Tr
 }
 
 /**
- * The ids of a signed transaction: its own, and that of its unsigned form, by which a signer knows it
- * again. Undefined when it is none.
+ * The ids of a signed transaction: its own, and that of its unsigned form, by which a signer recognises
+ * it. Undefined when it is not a valid transaction.
  */
 export function signedIds(
   bytes: Uint8Array,
@@ -134,7 +134,10 @@ export function signedIds(
   };
 }
 
-/** Version 2. `tx-form` when a value is no u64, the lock time no u32, or a name of a coin malformed. */
+/**
+ * Version 2. `tx-form` when a value is not a u64, the lock time not a u32, or the name of a coin
+ * malformed.
+ */
 export function buildUnsigned(
   inputs: readonly TransactionInput[],
   outputs: readonly TransactionOutput[],
@@ -170,7 +173,7 @@ const NETWORKS = {
   regtest: { bech32: 'bcrt', pubKeyHash: 0x6f, scriptHash: 0xc4, wif: 0xef },
 } as const;
 
-/** The scriptPubKey (hex) that an address of this network stands for; undefined when it is none. */
+/** The scriptPubKey (hex) of an address of this network; undefined when it is not one. */
 export function addressScript(network: Network, address: string): string | undefined {
   try {
     return bytesToHex(OutScript.encode(Address(NETWORKS[network]).decode(address)));
@@ -179,10 +182,10 @@ export function addressScript(network: Network, address: string): string | undef
   }
 }
 
-/** Kinds of coins that can take part; others have no place in a segwit coinjoin. */
+/** Kinds of coins that can take part in a segwit coinjoin. */
 export type CoinKind = 'p2wpkh' | 'p2sh-p2wpkh';
 
-/** By the form of the scriptPubKey alone: a script hash may hide something else. */
+/** By the form of the scriptPubKey alone: a script hash may stand for something else. */
 export function coinKind(script: string): CoinKind | undefined {
   if (/^0014[0-9a-f]{40}$/.test(script)) return 'p2wpkh';
   return /^a914[0-9a-f]{40}87$/.test(script) ? 'p2sh-p2wpkh' : undefined;
@@ -227,7 +230,9 @@ function outputBytes({ script, value }: TransactionOutput): Uint8Array {
   return concatBytes(u64(value), size, bytes);
 }
 
-/** What a signature of an input signs, for keys of `publicKey`'s hash (BIP143, SIGHASH_ALL). */
+/**
+ * The hash that a signature of an input signs, for the key hash of `publicKey` (BIP143, SIGHASH_ALL).
+ */
 function sighash(
   tx: UnsignedTransaction,
   input: TransactionInput,
@@ -256,8 +261,8 @@ function sighash(
 }
 
 /**
- * Whether a signature spends this input: SIGHASH_ALL, low S, strict DER, by the key that owns the
- * coin. Never throws on a signature.
+ * Whether a signature spends this input: SIGHASH_ALL, low S, strict DER, by the key that owns the coin.
+ * Never throws on a signature.
  */
 export function signatureFits(
   tx: UnsignedTransaction,
@@ -282,7 +287,7 @@ export function signatureFits(
 
 /**
  * The transaction with its signatures, one for each input in order, and its final id: the scripts of
- * wrapped coins change it.
+ * wrapped coins change the id.
  */
 export function assemble(
   tx: UnsignedTransaction,

@@ -4,6 +4,7 @@
  */
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
+import { errorCode } from '../kit/error-text.js';
 import type { Network } from '../protocol/constants.js';
 import type { OwnBond } from '../protocol/fidelity-bond.js';
 import { ownBondFault, parseBondFile, type OwnBondFault } from '../protocol/own-bond.js';
@@ -59,7 +60,7 @@ async function openFile(path: string): Promise<FileHandle> {
     // Non-blocking, because the path may be a pipe.
     return await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown';
+    const code = errorCode(error) ?? 'unknown';
     throw new BondFileError(
       'unreadable',
       `not to be read (${code})`,

@@ -32,12 +32,18 @@ export interface ProgramLog extends Log {
 const PINO_LEVELS = { DEBUG: 'debug', INFO: 'info', WARNING: 'warn', ERROR: 'error' } as const;
 
 /** Priorities of syslog (sd-daemon(3)) for pino's levels. */
-const JOURNAL_PRIORITY: ReadonlyMap<number, string> = new Map([
-  [20, '<7>'],
-  [30, '<6>'],
-  [40, '<4>'],
-  [50, '<3>'],
+const JOURNAL_PRIORITY: ReadonlyMap<string, string> = new Map([
+  ['20', '<7>'],
+  ['30', '<6>'],
+  ['40', '<4>'],
+  ['50', '<3>'],
 ]);
+
+/** The priority of a line of pino, which begins with its level. */
+function journalPriority(line: string): string {
+  const level = /^\{"level":(\d+)/.exec(line)?.[1] ?? '';
+  return JOURNAL_PRIORITY.get(level) ?? '';
+}
 
 const STDERR = 2;
 /** Bytes kept while the disk accepts none; further lines are lost. */
@@ -83,8 +89,8 @@ function textStream(
           colorize: false,
           singleLine: true,
           ignore: 'time,level',
-          messageFormat: (line, messageKey) =>
-            `${JOURNAL_PRIORITY.get(Number(line['level'])) ?? ''}${String(line[messageKey])}`,
+          // A field of that name would get a line of its own.
+          errorLikeObjectKeys: [],
         })
       : prettyFactory({
           colorize: color && (process.env['NO_COLOR'] ?? '') === '',
@@ -93,7 +99,9 @@ function textStream(
         });
   return {
     write(line) {
-      sink.write(prettify(line) ?? line);
+      // systemd reads a priority only where the line begins.
+      const priority = format === 'journal' ? journalPriority(line) : '';
+      sink.write(`${priority}${prettify(line) ?? line}`);
     },
   };
 }

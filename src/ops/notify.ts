@@ -32,9 +32,13 @@ export interface NotifierOptions {
 }
 
 const PROGRAM = 'systemd-notify';
-/** systemd-notify waits until systemd has read the message, which is quick. */
-const SEND_TIMEOUT_MS = 5000;
-/** Most messages in the queue; more come only when systemd hangs. */
+const WATCHDOG = 'WATCHDOG=1';
+/**
+ * `systemd-notify` waits until systemd has read the message. That takes milliseconds on most machines and seconds
+ * on a machine under heavy load; a service there must not be taken for one that hangs.
+ */
+const SEND_TIMEOUT_MS = 20_000;
+/** The maximum number of waiting messages. The queue grows only while systemd hangs. */
 const MAX_WAITING = 16;
 
 const silentNotifier: Notifier = {
@@ -58,66 +62,106 @@ function watchdogInterval(env: NodeJS.ProcessEnv): number | undefined {
   return Math.max(1000, micros / 2000);
 }
 
-/**
- * Connects to systemd as the environment says. With a watchdog (`WatchdogSec=`), a timer of the event
- * loop sends `WATCHDOG=1` from the first `ready` on: when the loop hangs, systemd restarts the service.
- */
-export function createNotifier({ log, clock, env = process.env }: NotifierOptions): Notifier {
-  if (env['NOTIFY_SOCKET'] === undefined || env['NOTIFY_SOCKET'] === '') return silentNotifier;
-  const interval = watchdogInterval(env);
-  let queue: Promise<void> = Promise.resolve();
-  let waiting = 0;
-  let cancelWatchdog: (() => void) | undefined;
-  let closed = false;
-  let complained = false;
+/** Sends one message after the other. */
+class SystemdNotifier implements Notifier {
+  readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #env: NodeJS.ProcessEnv;
+  /** Waiting messages, each of one assignment or more. */
+  readonly #waiting: (readonly string[])[] = [];
+  #sending: Promise<void> | undefined;
+  #cancelWatchdog: (() => void) | undefined;
+  #closed = false;
+  #complained = false;
 
-  const deliver = (assignments: readonly string[]): Promise<void> =>
-    new Promise((resolve) => {
-      const options = { env, timeout: SEND_TIMEOUT_MS };
+  constructor({ log, clock, env = process.env }: NotifierOptions) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#env = env;
+  }
+
+  ready(status?: string): void {
+    this.#send('READY=1', ...(status === undefined ? [] : [`STATUS=${shownLine(status)}`]));
+    const interval = watchdogInterval(this.#env);
+    if (interval !== undefined && this.#cancelWatchdog === undefined) this.#feedWatchdog(interval);
+  }
+
+  status(text: string): void {
+    // Replaces a status that is still waiting.
+    const last = this.#waiting.at(-1);
+    if (last?.length === 1 && last[0]?.startsWith('STATUS=')) this.#waiting.pop();
+    this.#send(`STATUS=${shownLine(text)}`);
+  }
+
+  reloading(): void {
+    this.#send('RELOADING=1');
+  }
+
+  mainProcess(pid: number): Promise<void> {
+    // The new process feeds the watchdog.
+    this.#cancelWatchdog?.();
+    this.#send(`MAINPID=${pid}`, 'READY=1');
+    return this.#sent();
+  }
+
+  stopping(): void {
+    this.#send('STOPPING=1');
+  }
+
+  close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelWatchdog?.();
+    return this.#sent();
+  }
+
+  #feedWatchdog(ms: number): void {
+    this.#cancelWatchdog = this.#clock.after(ms, () => {
+      // It has a deadline, so it goes before everything that waits.
+      if (this.#waiting[0]?.[0] !== WATCHDOG) this.#waiting.unshift([WATCHDOG]);
+      this.#sending ??= this.#sendAll();
+      this.#feedWatchdog(ms);
+    });
+  }
+
+  #send(...assignments: readonly string[]): void {
+    if (this.#closed || this.#waiting.length >= MAX_WAITING) return;
+    this.#waiting.push(assignments);
+    this.#sending ??= this.#sendAll();
+  }
+
+  #sent(): Promise<void> {
+    return this.#sending ?? Promise.resolve();
+  }
+
+  async #sendAll(): Promise<void> {
+    for (let next = this.#waiting.shift(); next !== undefined; next = this.#waiting.shift()) {
+      // One after the other: systemd applies them in the order of arrival.
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#deliver(next);
+    }
+    this.#sending = undefined;
+  }
+
+  #deliver(assignments: readonly string[]): Promise<void> {
+    const options = { env: this.#env, timeout: SEND_TIMEOUT_MS };
+    return new Promise((resolve) => {
       execFile(PROGRAM, [...assignments], options, (error) => {
-        if (error !== null && !complained) {
-          complained = true;
-          log.warn('systemd cannot be told how the service is', errorFields(error));
+        if (error !== null && !this.#complained) {
+          this.#complained = true;
+          this.#log.warn('systemd cannot be told how the service is', errorFields(error));
         }
         resolve();
       });
     });
+  }
+}
 
-  const send = (...assignments: readonly string[]): void => {
-    if (closed || waiting >= MAX_WAITING) return;
-    waiting += 1;
-    queue = queue
-      .then(() => deliver(assignments))
-      .finally(() => {
-        waiting -= 1;
-      });
-  };
-
-  const feedWatchdog = (ms: number): void => {
-    cancelWatchdog = clock.after(ms, () => {
-      send('WATCHDOG=1');
-      feedWatchdog(ms);
-    });
-  };
-
-  return {
-    ready(status) {
-      send('READY=1', ...(status === undefined ? [] : [`STATUS=${shownLine(status)}`]));
-      if (interval !== undefined && cancelWatchdog === undefined) feedWatchdog(interval);
-    },
-    status: (text) => send(`STATUS=${shownLine(text)}`),
-    reloading: () => send('RELOADING=1'),
-    mainProcess(pid) {
-      // The new process sends the watchdog messages.
-      cancelWatchdog?.();
-      send(`MAINPID=${pid}`, 'READY=1');
-      return queue;
-    },
-    stopping: () => send('STOPPING=1'),
-    close() {
-      closed = true;
-      cancelWatchdog?.();
-      return queue;
-    },
-  };
+/**
+ * Connects to systemd as the environment says. With a watchdog (`WatchdogSec=`), a timer of the event
+ * loop sends `WATCHDOG=1` from the first `ready` on: when the loop hangs, systemd restarts the service.
+ */
+export function createNotifier(options: NotifierOptions): Notifier {
+  const { env = process.env } = options;
+  if (env['NOTIFY_SOCKET'] === undefined || env['NOTIFY_SOCKET'] === '') return silentNotifier;
+  return new SystemdNotifier(options);
 }

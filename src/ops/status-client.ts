@@ -3,7 +3,7 @@
  * size.
  */
 import { request, type IncomingMessage } from 'node:http';
-import { errorText } from '../kit/shown-text.js';
+import { errorText } from '../kit/error-text.js';
 
 /** Longest time for connection, headers and body together. */
 export const STATUS_TIMEOUT_MS = 5_000;

@@ -1,8 +1,9 @@
 /** The operator's HTTP page of a program: `/healthz`, `/metrics`, `/status`. Read-only. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { isRecord } from '../kit/json-record.js';
 import type { Log } from '../channel/log.js';
 import { handleOf, type NativeHandle } from '../handover/native-handle.js';
-import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import type { Movable, Parcels } from '../handover/parcel.js';
 import { isExpectedHost, hostAndPort } from '../kit/host-name.js';
 import { shownJson } from '../kit/shown-text.js';
 import { errorFields } from '../kit/error-text.js';

@@ -6,6 +6,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { errorCodeOrText } from '../kit/error-text.js';
 import { ExitCode } from './exit.js';
 import { accountOf, barrierTo, NEW_ACCOUNT } from './user-access.js';
 
@@ -157,7 +158,7 @@ export async function installUnit(unit: string, dir: string): Promise<boolean> {
     await writeFile(file, unit, { flag: 'wx', mode: 0o644 });
     return true;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    const code = errorCodeOrText(error);
     if (code !== 'EEXIST') {
       throw new UnitError(`cannot write ${file} (${code}): run it as root: sudo onionmc init ...`, {
         cause: error,

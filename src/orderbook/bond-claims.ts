@@ -1,34 +1,34 @@
 /**
- * Whose bond counts where several makers prove the same coins: the newest proof, and among those whose
- * certificate is over only where no other is left. A maker that comes back under a new nick proves its
- * coins anew, and only who holds the certificate's key can prove them at all. Pure state, bounded by its
- * owner: one claim per maker.
+ * Decides which maker's bond counts when several makers prove the same coins: the one with the newest
+ * proof; makers with an expired certificate only when there is no other. A maker that returns under a
+ * new nick proves its coins again, and only the holder of the certified key can prove them. Pure state,
+ * bounded by its owner: one bond claim per maker.
  */
 export interface Claim {
   readonly maker: string;
-  /** Grows with each proof; a proof that was heard before is older than all new ones. */
+  /** Grows with each new proof. A proof that was heard before is older than all new ones. */
   readonly order: number;
-  /** The certificate is over. */
+  /** The certificate has expired. */
   readonly expired: boolean;
 }
 
 export interface BondClaims {
-  /** The maker's proof holds. Replaces what the maker claimed of these coins before. */
+  /** The maker's proof is valid. Replaces an earlier claim of the maker on these coins. */
   enter(coins: string, claim: Claim): void;
-  /** The maker claims these coins no more. */
+  /** Removes the maker's claim on these coins. */
   leave(coins: string, maker: string): void;
-  /** Whether the maker's certificate is over. */
+  /** Sets whether the maker's certificate has expired. */
   setExpired(coins: string, maker: string, expired: boolean): void;
   /** The maker whose claim counts. */
   ownerOf(coins: string): string | undefined;
 }
 
-/** Whether `a` counts before `b`. */
+/** Whether `a` has priority over `b`. */
 function precedes(a: Claim, b: Claim): boolean {
   return a.expired === b.expired ? a.order > b.order : b.expired;
 }
 
-/** @param onOwner the claim on these coins went from one maker to another; told after the change */
+/** @param onOwner called after the coins went from one maker to another */
 export function createBondClaims(
   onOwner: (before: string | undefined, now: string | undefined) => void,
 ): BondClaims {

@@ -1,4 +1,4 @@
-/** What bonds are worth, asked of a bitcoin node a few at a time, and again from time to time. */
+/** Asks a bitcoin node for the values of bonds, a few at a time, and repeats that at intervals. */
 import type { Clock } from '../channel/ports.js';
 import {
   bondScriptPubKey,
@@ -9,11 +9,11 @@ import {
 } from '../protocol/fidelity-bond.js';
 import type { BondChainView, BondState } from './book-api.js';
 
-/** Questions to the node at any time. */
+/** Most open requests to the node. */
 const AT_ONCE = 4;
-/** A bond is looked at again this often: coins are spent, certificates end, values fall. */
+/** Interval between two requests for a bond: coins are spent, certificates expire, values fall. */
 const AGAIN_MS = 600_000;
-/** Likewise after the node did not answer. */
+/** Interval after the node did not answer. */
 const RETRY_MS = 60_000;
 
 export interface Valuation {
@@ -29,15 +29,15 @@ export interface BondValuerOptions {
   readonly chain: BondChainView;
   /** How bonds are valued. */
   readonly policy: BondPolicy;
-  /** All that should be looked at again. */
+  /** The bonds that must be valued again. */
   readonly proofs: () => readonly { readonly maker: string; readonly proof: FidelityBondProof }[];
   readonly onValued: (maker: string, proof: FidelityBondProof, valuation: Valuation) => void;
 }
 
 export interface BondValuer {
-  /** The signatures of the proof hold. */
+  /** The signatures of the proof are valid. */
   ask(maker: string, proof: FidelityBondProof): void;
-  /** How the last question went; up before the first. */
+  /** Whether the last request succeeded; true before the first one. */
   readonly chain: 'up' | 'down';
   close(): void;
 }
@@ -84,7 +84,7 @@ export function createBondValuer({
   proofs,
   onValued,
 }: BondValuerOptions): BondValuer {
-  /** By maker, so that a maker waits once; in the order of asking. */
+  /** By maker, so that each maker waits once; in the order of the requests. */
   const queue = new Map<string, FidelityBondProof>();
   let running = 0;
   let failed = false;

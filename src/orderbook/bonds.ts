@@ -1,8 +1,9 @@
 /**
- * Fidelity bonds of makers: read, checked a few signatures at a time, and valued where a bitcoin node
- * can be asked (docs/protocol.md, section 11). A proof is bound to our nick and comes in a signed
- * private message only.
+ * Fidelity bonds of makers: parsed, verified a few signatures at a time, and valued if a bitcoin node
+ * is available (docs/protocol.md, section 11). A proof is bound to our nick and comes only in a signed
+ * private message.
  */
+import { BoundedMap } from '../kit/bounded-map.js';
 import type { Clock } from '../channel/ports.js';
 import {
   bondCertificateId,
@@ -15,20 +16,23 @@ import {
 import type { BondChainView, BondState, BookBond } from './book-api.js';
 import { createBondClaims } from './bond-claims.js';
 import { createBondValuer, type Valuation } from './bond-values.js';
-import { createSlices } from '../kit/work-slices.js';
+import { WorkQueue } from '../kit/cooperative-work.js';
 
 export interface BondLimits {
-  /** Most makers whose bonds are kept; further ones are ignored. */
+  /** Most makers whose bonds are kept; bonds of further ones are ignored. */
   readonly makers: number;
   /** Signature checks in one slice; a check takes 1 to 2 ms. */
   readonly checksPerSlice: number;
-  /** Likewise milliseconds, for slow machines. */
+  /** Milliseconds in one slice, for slow machines. */
   readonly sliceMs: number;
-  /** Milliseconds between slices: also how much of a processor a flood of proofs can take. */
+  /**
+   * Milliseconds between slices. This also limits the share of a processor that a flood of proofs can
+   * use.
+   */
   readonly pauseMs: number;
-  /** A maker's next proof is looked at this long after the last one, in milliseconds. */
+  /** Least time between two proofs of a maker that are verified, in milliseconds. */
   readonly perMakerMs: number;
-  /** Certificates remembered, so that they are checked once. */
+  /** Certificates whose answer is cached. */
   readonly certificates: number;
 }
 
@@ -42,29 +46,32 @@ export const DEFAULT_BOND_LIMITS: BondLimits = {
 };
 
 export interface BondsOptions {
-  /** Our nick: proofs are made for it. */
+  /** Our nick: makers sign their proofs for it. */
   readonly nick: string;
   readonly clock: Clock;
   readonly limits?: Partial<BondLimits>;
   readonly chain: BondChainView | undefined;
-  /** How bonds are valued; without it as deployed peers do. */
+  /** How bonds are valued; default as in deployed peers. */
   readonly policy?: BondPolicy;
-  /** The bond of this maker reads otherwise than before. */
+  /** The bond of this maker changed. */
   readonly onChange: (maker: string) => void;
-  /** Told how many signatures the largest and each other slice checked; for tests and benchmarks. */
+  /**
+   * Called with the number of signatures that the largest and each other slice checked; for tests and
+   * benchmarks.
+   */
   readonly onSlice?: (checks: number) => void;
 }
 
 export interface Bonds {
   /**
-   * The argument of a `tbond` of this maker, out of a signed private message to us.
-   * @param isNew whether the message was never heard before (default true); anybody who relays can
-   *   repeat an old one, and that must not take coins away from their owner's new nick
+   * The argument of a `tbond` of this maker, from a signed private message to us.
+   * @param isNew whether the message was never heard before (default true). A peer that relayed an old
+   *   message can repeat it, and that must not take the coins from their owner's new nick
    */
   take(maker: string, proof: string, isNew?: boolean): void;
   get(maker: string): BookBond | undefined;
   forget(maker: string): void;
-  /** Proofs that wait to be checked. */
+  /** Proofs that wait to be verified. */
   readonly waiting: number;
   readonly size: number;
   readonly chain: 'none' | 'up' | 'down';
@@ -74,10 +81,10 @@ export interface Bonds {
 interface Held {
   text: string;
   takenAt: number;
-  /** For the claim on its coins. */
+  /** Order of the bond claim on its coins. */
   order: number;
   proof: FidelityBondProof | undefined;
-  /** The nick signature holds; the certificate comes next. */
+  /** The nick signature is valid; the certificate is verified next. */
   nicksHold: boolean;
   state: BondState;
   detail: string;
@@ -98,8 +105,8 @@ const DETAILS = {
 } as const;
 
 /**
- * What can be claimed once. The signatures do not cover the coin, so without its key and lock time
- * anybody could claim somebody else's.
+ * Identifies the coins of a claim. The signatures do not cover the coin, so key and lock time are part
+ * of it; otherwise any maker could claim another maker's coin.
  */
 const claimOf = ({ utxo, utxoPublicKeyHex, lockTime }: FidelityBondProof): string =>
   `${utxo.txid}:${utxo.vout}:${lockTime}:${utxoPublicKeyHex}`;
@@ -115,12 +122,12 @@ export function createBonds(options: BondsOptions): Bonds {
     if (before !== undefined) lost(before);
     if (now !== undefined) won(now);
   });
-  /** Those for whom there was no room among the slices, by maker. */
+  /** Makers for which there was no room among the slices. */
   const later = new Map<string, Held>();
   let lastOrder = 0;
-  /** Answers of the certificate check by what they depend on, the oldest first. */
-  const certificates = new Map<string, boolean>();
-  const slices = createSlices({
+  /** Cached answers of the certificate check, the oldest first. */
+  const certificates = new BoundedMap<string, boolean>(limits.certificates);
+  const slices = new WorkQueue({
     clock,
     unitsPerSlice: limits.checksPerSlice,
     sliceMs: limits.sliceMs,
@@ -148,7 +155,7 @@ export function createBonds(options: BondsOptions): Bonds {
         if (held?.proof !== proof || held.state === 'claimed') return;
         held.valuation = valuation;
         settle(maker, held, valuation.state, valuation.detail);
-        // A node that did not answer says nothing of the certificate.
+        // The node did not answer, so nothing is known about the certificate.
         if (valuation.state === 'asking') return;
         claims.setExpired(claimOf(proof), maker, valuation.state === 'expired');
       },
@@ -166,14 +173,10 @@ export function createBonds(options: BondsOptions): Bonds {
     if (known !== undefined) return known;
     const holds = verifyBondCertificate(proof);
     certificates.set(id, holds);
-    const [oldest] = certificates.keys();
-    if (certificates.size > limits.certificates && oldest !== undefined) {
-      certificates.delete(oldest);
-    }
     return holds;
   }
 
-  /** The claim on the coins of this maker counts. */
+  /** The claim of this maker on its coins counts. */
   function won(maker: string): void {
     const held = bonds.get(maker);
     if (!held?.proof || held.state === 'expired') return;
@@ -182,15 +185,15 @@ export function createBonds(options: BondsOptions): Bonds {
     valuer?.ask(maker, held.proof);
   }
 
-  /** That of another counts instead. */
+  /** Another maker's claim counts instead. */
   function lost(maker: string): void {
     const held = bonds.get(maker);
-    // A new proof of this maker waits, or its certificate is over: that says more.
+    // A new proof of this maker waits, or its certificate has expired: that state has priority.
     if (!held?.proof || held.state === 'waiting' || held.state === 'expired') return;
     settle(maker, held, 'claimed', DETAILS.claimed);
   }
 
-  /** The signatures hold; whose are the coins? */
+  /** The signatures are valid. Next: which maker owns the coins. */
   function claim(maker: string, held: Held, proof: FidelityBondProof): void {
     const coins = claimOf(proof);
     claims.enter(coins, { maker, order: held.order, expired: false });
@@ -202,7 +205,7 @@ export function createBonds(options: BondsOptions): Bonds {
     if (held.proof) claims.leave(claimOf(held.proof), maker);
   }
 
-  /** Its next signature is checked in its turn. */
+  /** Its next signature is checked when its turn comes. */
   function check(maker: string, held: Held, proof: FidelityBondProof): boolean {
     const cost = held.nicksHold ? (certificates.has(bondCertificateId(proof)) ? 0 : 2) : 1;
     const run = held.nicksHold ? checkCertificate : checkNicks;
@@ -246,7 +249,7 @@ export function createBonds(options: BondsOptions): Bonds {
       if (!known && bonds.size >= limits.makers) return;
       const parsed = parseFidelityBond(text);
       const held: Held = {
-        // A proof that is none need not be kept to be told apart from the next one.
+        // A malformed proof need not be kept for comparison with the next one.
         text: parsed.ok ? text : '',
         takenAt: now,
         order: isNew ? ++lastOrder : (known?.order ?? 0),

@@ -1,6 +1,6 @@
 /**
- * The face of the live orderbook: what it tells of offers, bonds and directories. A page, an export or
- * a wallet is written against this file alone.
+ * The interface of the live orderbook: offers, bonds and directories. Pages, exports and wallets depend
+ * only on this file.
  *
  * Times: `number` in milliseconds of the book's own monotonic clock, unless a name ends in `Epoch`
  * (milliseconds since 1970). `BookSnapshot.now` is the same clock, so `now - lastSeen` is an age.
@@ -14,36 +14,40 @@ export interface OfferSighting {
   readonly directory: string;
   readonly firstSeen: number;
   readonly lastSeen: number;
-  /** Came in a pubmsg, whose author the directory vouches for alone. */
+  /** It came in a public message, whose author only the directory knows. */
   readonly publicly: boolean;
-  /** Came in a signed private message. */
+  /** It came in a signed private message. */
   readonly privately: boolean;
-  /** It last showed other terms for this oid, unsigned, than the maker signed. */
+  /**
+   * The directory last showed unsigned terms for this oid that differ from those that the maker signed.
+   */
   readonly differs: boolean;
-  /** Since when this directory does not show the offer any more, and why; undefined while it does. */
+  /**
+   * Since when this directory does not show the offer any more, and why; undefined while it shows it.
+   */
   readonly withdrawn: { readonly at: number; readonly why: WithdrawnWhy } | undefined;
 }
 
 export type WithdrawnWhy =
-  /** A `!cancel` came through it, or an offer with this oid that is not valid. */
+  /** It relayed a `!cancel`, or an invalid offer with this oid. */
   | 'cancel'
-  /** It said that the maker left (`;D`). */
+  /** It announced that the maker left (`;D`). */
   | 'left'
   /** Our session with it ended. */
   | 'directory-lost';
 
-/** Only announced publicly; nothing signed has come yet. */
+/** Only announced publicly; no signed message has come yet. */
 export type Unverified = 'public-only';
 
-/** A maker's bond. One per maker; all entries of a maker carry the same. */
+/** A maker's bond. There is one per maker, and all entries of the maker contain it. */
 export interface BookBond {
   /** `txid:vout`, txid in display order. Undefined until the proof is parsed. */
   readonly outpoint: string | undefined;
   /** The key of the coins, compressed, 66 hex digits. */
   readonly utxoPublicKey: string | undefined;
-  /** Unix seconds until when the coins are locked. */
+  /** The coins are locked until then, in Unix seconds. */
   readonly locktime: number | undefined;
-  /** The last difficulty period (of 2,016 blocks) in which the certificate holds. */
+  /** The last difficulty period (of 2,016 blocks) in which the certificate is valid. */
   readonly certExpiry: number | undefined;
   readonly state: BondState;
   /** One line for a person. */
@@ -57,43 +61,43 @@ export interface BookBond {
 }
 
 export type BondState =
-  /** Waits for its turn to be checked. */
+  /** Waits to be verified. */
   | 'waiting'
-  /** Malformed, or a signature does not hold. */
+  /** Malformed, or a signature is not valid. */
   | 'invalid'
-  /** The certificate is over, as the bitcoin node's height tells. */
+  /** The certificate has expired at the bitcoin node's height. */
   | 'expired'
-  /** Another maker has proven the same coins since. */
+  /** Another maker has proven the same coins later. */
   | 'claimed'
-  /** Both signatures hold. What the coins are worth is unknown without a bitcoin node. */
+  /** Both signatures are valid. The value is unknown without a bitcoin node. */
   | 'signed'
-  /** Signatures hold; the bitcoin node is being asked, or did not answer. */
+  /** Signatures are valid; the bitcoin node is being asked, or did not answer. */
   | 'asking'
-  /** Signatures hold, but the node knows no such unspent coins that pay this lock. */
+  /** Signatures are valid, but the node knows no such unspent coins with this lock. */
   | 'unfunded'
-  /** Signatures hold, the coins are there, `value` is known. */
+  /** Signatures are valid, the coins exist, `value` is known. */
   | 'valued';
 
-/** One offer, merged over all ways it came. */
+/** One offer, merged from all directories and direct links. */
 export interface BookEntry extends Offer {
-  /** `maker/oid`; the same as long as the offer stays in the book. */
+  /** `maker/oid`; constant while the offer is in the book. */
   readonly id: string;
   readonly maker: string;
-  /** Whether the terms as shown were signed by the maker's nick key. */
+  /** Whether the maker's nick key signed the terms as shown. */
   readonly verified: boolean;
-  /** Why not; undefined when verified. */
+  /** Why it is not verified; undefined when it is. */
   readonly unverified: Unverified | undefined;
   readonly firstSeen: number;
   readonly lastSeen: number;
-  /** First and last time it came over a direct link; undefined when it never did. */
+  /** First and last time it came over a direct link; undefined if never. */
   readonly direct: { readonly firstSeen: number; readonly lastSeen: number } | undefined;
-  /** By directory, in the order of the first sighting; withdrawn ones too. */
+  /** By directory, in the order in which they first showed it; including those that no longer do. */
   readonly sightings: readonly OfferSighting[];
   /** Directories that show it now. */
   readonly directories: readonly string[];
   /**
-   * Directories that are up and list the maker, or have relayed a word of it: where takers find it. An
-   * answer may have come through one of them alone. Undefined means the same as `directories`.
+   * Directories that are connected and list the maker, or have relayed a message of it: takers find it
+   * there. An answer may have come through only one of them. Undefined means the same as `directories`.
    */
   readonly listedBy?: readonly string[];
   readonly bond: BookBond | undefined;
@@ -102,16 +106,18 @@ export interface BookEntry extends Offer {
 /** Why a directory is flagged. */
 export interface AuditFlag {
   readonly kind:
-    /** Private messages of one maker do not come through it, while they come through others. */
+    /** It does not deliver one maker's private messages, while others do. */
     | 'withholds'
-    /** It loses messages of many makers, far more than others do. */
+    /** It loses messages of many makers, many more than other directories do. */
     | 'lossy';
   /** The maker, for `withholds`. */
   readonly maker: string | undefined;
   readonly since: number;
-  /** Rounds in which the maker (any maker, for `lossy`) was heard while this directory was up. */
+  /**
+   * Rounds in which the maker (any maker, for `lossy`) was heard while this directory was connected.
+   */
   readonly rounds: number;
-  /** Of these, rounds in which it came through this directory. */
+  /** The number of these rounds in which this directory delivered. */
   readonly delivered: number;
   /** Natural logarithm of the likelihood ratio; see docs/audit.md. */
   readonly evidence: number;
@@ -119,30 +125,33 @@ export interface AuditFlag {
   readonly detail: string;
 }
 
-/** What the audit counts of one directory; see docs/audit.md for what each number can prove. */
+/** The audit's figures of one directory; docs/audit.md says what each number can prove. */
 export interface DirectoryAudit {
   readonly directory: string;
-  /** First the one about the directory itself, where there is one; at most `FLAGS_LISTED` makers. */
+  /** First the flag about the directory itself, if there is one; at most `FLAGS_LISTED` makers. */
   readonly flags: readonly AuditFlag[];
   /** Makers for whom it is flagged. */
   readonly flagged: number;
   /** Whether routing prefers other directories. */
   readonly avoided: boolean;
-  /** Rounds of all makers that this directory was expected to take part in, and did. */
+  /** Rounds of all makers in which this directory should deliver, and in which it did. */
   readonly rounds: number;
   readonly delivered: number;
-  /** Public messages that others relayed while it was up and showed the maker; and those it relayed. */
+  /**
+   * Public messages that other directories relayed while this one was connected and showed the maker;
+   * and those it relayed.
+   */
   readonly publicExpected: number;
   readonly publicDelivered: number;
-  /** Leaves it told. */
+  /** Leaves that it announced. */
   readonly leaves: number;
-  /** Of these, makers that afterwards still sent us signed messages another way. */
+  /** Of these, makers from which signed messages came another way afterwards. */
   readonly leavesContradicted: number;
-  /** The strongest pair below the threshold: how near a flag is, 0 to 1. */
+  /** The strongest evidence below the threshold, from 0 to 1 (a flag). */
   readonly suspicion: number;
 }
 
-/** One line of the evidence that is kept in a file. */
+/** One record of the evidence file. */
 export interface EvidenceRecord {
   readonly atEpoch: number;
   readonly directory: string;
@@ -152,40 +161,40 @@ export interface EvidenceRecord {
   readonly rounds: number;
   readonly delivered: number;
   readonly evidence: number;
-  /** Per directory that was compared: rounds it was eligible for, and those it delivered in. */
+  /** For each compared directory: rounds in which it should deliver, and those in which it did. */
   readonly compared: Readonly<
     Record<string, { readonly rounds: number; readonly delivered: number }>
   >;
 }
 
-/** One directory as the merged book sees it. */
+/** One directory compared with the merged book. */
 export interface DirectoryReport {
   readonly directory: string;
   readonly nick: string | undefined;
   readonly state: DirectoryState;
-  /** Since when it is up, or down. Undefined before the first attempt ended. */
+  /** Since when it is connected or not. Undefined before the first attempt ended. */
   readonly since: number | undefined;
   /** Why the last session or attempt ended. */
   readonly lastReason: string | undefined;
   readonly motd: string;
   readonly features: readonly string[];
-  /** Sessions begun, and lost. */
+  /** Number of sessions, and of those that were lost. */
   readonly sessions: number;
   readonly losses: number;
-  /** Milliseconds it was up since the book was opened. */
+  /** Milliseconds it was connected since the book was opened. */
   readonly upForMs: number;
-  /** Offers it shows now, and makers of these. */
+  /** Number of offers it shows now, and of their makers. */
   readonly offers: number;
   readonly makers: number;
-  /** Makers that nobody else shows. */
+  /** Makers that only this directory shows. */
   readonly only: number;
   /**
-   * Makers of the book that other directories show and this one does not, although it is up; the
-   * first `MISSING_LISTED` nicks. A maker may simply not be connected there.
+   * Makers of the book that other directories show and this one does not, although it is connected; the
+   * first `MISSING_LISTED` nicks. Perhaps the maker is not connected there.
    */
   readonly missing: readonly string[];
   readonly missingCount: number;
-  /** Offers that this directory shows with other terms than the merged book. */
+  /** Offers for which this directory shows other terms than the merged book. */
   readonly differing: number;
   readonly audit: DirectoryAudit | undefined;
 }
@@ -199,25 +208,25 @@ export interface BookStatistics {
   readonly offers: number;
   readonly makers: number;
   readonly verifiedOffers: number;
-  /** Makers with a bond that is not `invalid`, and with one that is `valued`. */
+  /** Makers whose bond is not `invalid`, and makers whose bond is `valued`. */
   readonly bondedMakers: number;
   readonly valuedMakers: number;
-  /** Sum of the values that are known. */
+  /** Sum of the known values. */
   readonly bondValue: number;
-  /** Bonds that wait to be checked. */
+  /** Bonds that wait to be verified. */
   readonly bondsWaiting: number;
-  /** Whether a bitcoin node answers, so that bonds can be valued at all. */
+  /** Whether a bitcoin node answers, so that bonds can be valued. */
   readonly chain: 'none' | 'up' | 'down';
   readonly directoriesUp: number;
   readonly directories: readonly DirectoryReport[];
   /** The newest last; at most 200. */
   readonly evidence: readonly EvidenceRecord[];
-  /** When the makers were last asked; undefined when never. */
+  /** When the makers were last asked; undefined if never. */
   readonly refreshedAt: number | undefined;
   readonly nextRefreshInMs: number | undefined;
 }
 
-/** All of the book at one version. */
+/** The whole book at one version. */
 export interface BookSnapshot {
   readonly version: number;
   /** The book's clock, and the same moment since 1970. */
@@ -226,16 +235,16 @@ export interface BookSnapshot {
   readonly entries: readonly BookEntry[];
 }
 
-/** What made `version` of `version - 1`. Apply in order; a gap means: take a snapshot. */
+/** The changes from `version - 1` to `version`. Apply them in order; after a gap, take a snapshot. */
 export interface BookChange {
   readonly version: number;
   readonly now: number;
   readonly nowEpoch: number;
-  /** New or changed entries, whole. */
+  /** New or changed entries, complete. */
   readonly upserts: readonly BookEntry[];
-  /** Ids of entries that went. */
+  /** Ids of removed entries. */
   readonly removed: readonly string[];
-  /** Something of the statistics (directories, bonds, audit) changed too: read them again. */
+  /** The statistics (directories, bonds, audit) changed too: read them again. */
   readonly statistics: boolean;
 }
 
@@ -244,33 +253,33 @@ export interface LiveBookEvents {
   change: (change: BookChange) => void;
 }
 
-/** The orderbook of a running peer, by whatever way offers came. Read-only but for `refresh`. */
+/** The orderbook of a running peer. Read-only except for `refresh`. */
 export interface LiveBook {
   readonly version: number;
   readonly offers: number;
   readonly makers: number;
-  /** The book's clock, in milliseconds; all times of this book are on it. */
+  /** The book's clock, in milliseconds; all times of this book use it. */
   now(): number;
   snapshot(): BookSnapshot;
   /**
-   * Changes after `version`, oldest first; undefined when some of them are forgotten (the last 256
-   * are kept), which means: take a snapshot.
+   * Changes after `version`, oldest first; undefined when some of them are no longer kept (the last 256
+   * are): take a snapshot then.
    */
   changesSince(version: number): readonly BookChange[] | undefined;
-  /** Walks the whole book; for a few calls a second. */
+  /** Iterates over the whole book; meant for a few calls a second. */
   statistics(): BookStatistics;
   on<E extends keyof LiveBookEvents>(event: E, listener: LiveBookEvents[E]): void;
   off<E extends keyof LiveBookEvents>(event: E, listener: LiveBookEvents[E]): void;
   /**
-   * Asks every maker for its offers now. False when they were asked less than 30 s ago: makers are
-   * asked by everybody, and directories limit it.
+   * Asks every maker for its offers now. False when they were asked less than 30 s ago: all takers ask
+   * all makers, and directories limit the rate.
    */
   refresh(): boolean;
-  /** Stops listening and every timer; the channel stays the caller's. */
+  /** Stops listening and all timers. The caller closes the channel. */
   close(): void;
 }
 
-/** What the bitcoin node says of the output of a bond. */
+/** The output of a bond as the bitcoin node reports it. */
 export type BondOutput =
   | {
       readonly found: true;
@@ -278,16 +287,19 @@ export type BondOutput =
       readonly amount: number;
       /** Block time of the confirmation, unix seconds. */
       readonly confirmedAt: number;
-      /** The output script, lower-case hex. */
+      /**
+       * Changes after `version`, oldest first; undefined when some of them are no longer kept (the last
+       * 256 are): take a snapshot then.
+       */
       readonly scriptHex: string;
     }
-  /** No such output, unconfirmed, or spent. */
+  /** There is no such output, or it is unconfirmed or spent. */
   | { readonly found: false };
 
 /**
- * A bitcoin node, as far as bonds need it. A proof names an output but neither its amount nor when it
- * was confirmed (docs/protocol.md, section 11), so without a node a bond has no value. All calls may
- * reject; they are asked again later.
+ * The calls of a bitcoin node that bonds need. A proof names an output, but neither its amount nor its
+ * confirmation time (docs/protocol.md, section 11), so without a node a bond has no value. All calls
+ * may reject; they are repeated later.
  */
 export interface BondChainView {
   tip(): Promise<{

@@ -1,6 +1,6 @@
 /**
- * The offers a peer knows, by maker and directory (docs/protocol.md, section 8.2). Pure state: told
- * what arrived and at what time; bounded in makers, in offers of one maker and in offers altogether.
+ * The offers that a peer knows, by maker and directory (docs/protocol.md, section 8.2). Pure state;
+ * times are arguments. Bounded in makers, in offers of one maker and in offers altogether.
  */
 import type { Command } from '../protocol/commands.js';
 import { isOfferType } from '../protocol/commands.js';
@@ -19,13 +19,13 @@ import {
 
 export interface BookLimits {
   /**
-   * Most makers kept. Above it one makes room: the one unheard for longest of those that signed
-   * nothing, else the one unheard for longest.
+   * Most makers kept. When there are more, a maker without signed offers that was not heard for longest
+   * is removed, or else any maker that was not heard for longest.
    */
   readonly makers: number;
   /** Most offers kept of one maker; further ones are ignored. */
   readonly offersPerMaker: number;
-  /** Most offers of all makers; above it makers make room likewise. Default 20,000. */
+  /** Most offers of all makers; above it makers are removed in the same order. Default 20,000. */
   readonly offers?: number;
 }
 
@@ -35,7 +35,7 @@ export const DEFAULT_BOOK_LIMITS: Required<BookLimits> = {
   offers: 20_000,
 };
 
-/** Where an announcement came from. */
+/** The source of an announcement. */
 export interface Provenance {
   /** `host:port` of the directory that relayed it, or undefined for a direct link. */
   readonly directory: string | undefined;
@@ -43,19 +43,21 @@ export interface Provenance {
   readonly verified: boolean;
   /** Milliseconds of any monotonic clock. */
   readonly at: number;
-  /** Stands for the message, so that its copies are recognised (`seenAgain`). */
+  /** Identifies the message, so that its copies are recognised (`seenAgain`). */
   readonly message?: string;
 }
 
 export interface BookOffer extends Offer {
   readonly maker: string;
-  /** Whether the terms were signed by the maker's nick key. */
+  /** Whether the maker's nick key signed the terms. */
   readonly verified: boolean;
   readonly firstSeen: number;
   readonly lastSeen: number;
   /** Directories that show this offer now. */
   readonly directories: readonly string[];
-  /** All ways it came, withdrawn ones too, in the order of the first sighting. */
+  /**
+   * All sources of it, in the order in which they first showed it; including those that withdrew it.
+   */
   readonly sightings: readonly OfferSighting[];
   /** First and last time it came over a direct link. */
   readonly direct: { readonly firstSeen: number; readonly lastSeen: number } | undefined;
@@ -65,22 +67,22 @@ export interface Orderbook {
   /** Takes the offers and cancellations of one message; returns how many offers are new or changed. */
   apply(maker: string, commands: readonly Command[], from: Provenance): number;
   /**
-   * A copy of a message that `apply` took came another way: only says who showed the offers. Needs
+   * A copy of a message that `apply` took came from another source: only notes that source. Needs
    * `from.message`.
    */
   seenAgain(maker: string, from: Provenance): void;
-  /** The directory shows nothing of this maker any more. */
+  /** The directory no longer shows any offer of this maker. */
   withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void;
   /** Our session with the directory ended. */
   directoryLost(directory: string, at: number): void;
-  /** Forgets a maker that left; returns how many offers went. */
+  /** Removes a maker that left; returns the number of removed offers. */
   remove(maker: string): number;
-  /** Forgets offers not seen since `before`; returns how many went. */
+  /** Removes offers not seen since `before`; returns their number. */
   expire(before: number): number;
   has(maker: string): boolean;
-  /** The offers of one maker, by oid in the order of their coming. */
+  /** The offers of one maker, by oid in the order of their arrival. */
   offersOf(maker: string): readonly BookOffer[];
-  /** All offers, makers in the order they were last heard. */
+  /** All offers, makers in the order in which they were last heard. */
   offers(): readonly BookOffer[];
   /** Makers with offers. */
   names(): IterableIterator<string>;
@@ -89,7 +91,7 @@ export interface Orderbook {
   readonly size: number;
 }
 
-/** Told the maker and oid of each offer that came, changed or went, right after it happened. */
+/** Called after each addition, change or removal of an offer. */
 export type BookWatcher = (maker: string, oid: number) => void;
 
 interface Held {
@@ -97,7 +99,7 @@ interface Held {
   verified: boolean;
   firstSeen: number;
   lastSeen: number;
-  /** The newest message of each kind that held these terms. */
+  /** The newest message of each kind with these terms. */
   publicMessage: string | undefined;
   privateMessage: string | undefined;
   sightings: Sightings;
@@ -134,7 +136,7 @@ export function createOrderbook(
   const mostOffers = limits.offers ?? DEFAULT_BOOK_LIMITS.offers;
   // Both in the order in which makers were last heard.
   const book = new Map<string, Map<number, Held>>();
-  /** Makers that signed none of their offers. */
+  /** Makers without a signed offer. */
   const unsigned = new Set<string>();
   let size = 0;
 
@@ -155,7 +157,7 @@ export function createOrderbook(
     return oids.length;
   }
 
-  /** Others make room; the maker at hand was heard last and stays. */
+  /** The current maker was heard last, so others are removed first. */
   function makeRoom(maker: string): void {
     for (;;) {
       if (book.size <= limits.makers && size <= mostOffers) return;
@@ -167,7 +169,7 @@ export function createOrderbook(
     }
   }
 
-  /** Puts a maker last, behind all that were heard before. */
+  /** Moves a maker to the end of the order. */
   function heard(maker: string): Map<number, Held> {
     const offers = book.get(maker) ?? new Map<number, Held>();
     book.delete(maker);
@@ -187,7 +189,7 @@ export function createOrderbook(
     const known = book.get(maker)?.get(offer.oid);
     const same = known !== undefined && sameTerms(known.offer, offer);
     if (known?.verified && !from.verified && !same) {
-      // What is not signed cannot change what is; but it is worth knowing who says so.
+      // An unsigned announcement cannot change a signed one, but its source is noted.
       if (differsThrough(known.sightings, from)) watcher(maker, offer.oid);
       return 0;
     }
@@ -205,14 +207,14 @@ export function createOrderbook(
           privateMessage: undefined,
           sightings: noSightings(),
         };
-    // A signed announcement outlives an unsigned repetition of the same terms.
+    // A signed announcement stays when the same terms come unsigned.
     if (from.verified) held.verified = true;
     see(held, from);
     if (!known) size++;
     mine.set(offer.oid, held);
     if (![...mine.values()].some(({ verified }) => verified)) unsigned.add(maker);
     makeRoom(maker);
-    // Its own offers alone are too many.
+    // Its own offers alone exceed the bound.
     if (size > mostOffers) {
       drop(maker, offer.oid);
       return 0;
@@ -222,8 +224,8 @@ export function createOrderbook(
   }
 
   /**
-   * An unsigned word cannot take back what a maker has signed (section 7.2: pubmsgs are unsigned),
-   * except for the directory it came through: what nobody shows any more is gone.
+   * An unsigned message cannot take back what a maker has signed (section 7.2: public messages are
+   * unsigned), except for the directory that relayed it: an offer that no directory shows is removed.
    */
   function cancel(maker: string, oid: number, from: Provenance): void {
     const held = book.get(maker)?.get(oid);
@@ -239,7 +241,8 @@ export function createOrderbook(
     if (command.name !== 'cancel' && !isOfferType(command.name)) return 0;
     const offer = parseOffer(command);
     if (offer.ok) return takeOffer(maker, offer.value, from);
-    // Deployed peers ignore an offer that lacks a field, and drop the oid before they judge the fields.
+    // Deployed peers ignore an offer that lacks a field, and delete the oid before they validate the
+    // fields.
     if (offer.reason === 'offer-arity') return 0;
     const oid = parseOid(command);
     if (oid.ok) cancel(maker, oid.value, from);

@@ -1,42 +1,44 @@
 /**
- * What changed in the book, gathered for a moment, told in versions, and remembered for a while for
- * those who come back.
+ * Collects the changes of the book for a short time, reports them as versions, and keeps the last ones
+ * for pages that reconnect.
  */
 import type { Clock } from '../channel/ports.js';
 import type { BookChange, BookEntry } from './book-api.js';
 
-/** Changes are told at most this often, in milliseconds. */
+/** Least time between two reports, in milliseconds. */
 export const TELL_EVERY_MS = 250;
-/** Entries in one change, so that no turn takes long; the others follow in the next. */
+/** Most entries in one change, so that no turn takes long; the others follow in the next. */
 const ENTRIES_PER_CHANGE = 200;
-/** Changes remembered, and entries in them altogether. */
+/** Changes kept, and entries in them altogether. */
 const REMEMBERED = 256;
 const REMEMBERED_ENTRIES = 20_000;
-/** Entries that wait to be looked at: twice what a book holds. Above it all start anew. */
+/**
+ * Entries that wait to be compared: twice the size of a book. Above it all pages must take a snapshot.
+ */
 const MOST_TOUCHED = 40_000;
-/** That an offer was merely seen again is told this seldom, in milliseconds. */
+/** Least time between two reports of an entry that was only seen again, in milliseconds. */
 const SEEN_AGAIN_MS = 60_000;
 
 export interface ChangesOptions {
   readonly clock: Clock;
   readonly epochMs: () => number;
-  /** The entry of an id, or undefined when it is gone. */
+  /** The entry of an id, or undefined when it was removed. */
   readonly read: (id: string) => BookEntry | undefined;
   readonly onChange: (change: BookChange) => void;
 }
 
 export interface Changes {
   readonly version: number;
-  /** This entry came, changed or went. */
+  /** This entry was added, changed or removed. */
   touch(id: string): void;
-  /** Something of the statistics changed. */
+  /** The statistics changed. */
   touchStatistics(): void;
-  /** Oldest first; undefined when some are forgotten. */
+  /** Oldest first; undefined when some are no longer kept. */
   since(version: number): readonly BookChange[] | undefined;
   close(): void;
 }
 
-/** All of an entry that is worth telling at once. */
+/** The part of an entry whose change is reported at once. */
 function essence(entry: BookEntry): string {
   const { type, minsize, maxsize, txfee, cjfee, verified, direct, sightings, listedBy, bond } =
     entry;
@@ -67,17 +69,15 @@ export function createChanges(options: ChangesOptions): Changes {
   const { clock, epochMs, read, onChange } = options;
   let version = 0;
   let statistics = false;
-  /** Entries to look at, in the order of their change. */
+  /** Entries to compare, in the order of their change. */
   const touched = new Set<string>();
-  /** What was told of each entry last. */
+  /** The last reported state of each entry. */
   const told = new Map<string, { readonly essence: string; readonly lastSeen: number }>();
   let history: BookChange[] = [];
   let remembered = 0;
   let cancel: (() => void) | undefined;
 
-  /**
-   * More comes and goes than can be told. A version is left out, so that everybody takes a snapshot.
-   */
+  /** More changes than can be reported. One version is skipped, so that every page takes a snapshot. */
   function startAnew(): void {
     touched.clear();
     told.clear();
@@ -115,7 +115,7 @@ export function createChanges(options: ChangesOptions): Changes {
       const entry = read(id);
       const before = told.get(id);
       if (!entry) {
-        // Even what was never told: a snapshot in between may have had it.
+        // Also entries that were never reported, because a snapshot in between may have contained them.
         told.delete(id);
         removed.push(id);
         continue;

@@ -1,10 +1,10 @@
-/** How long each directory was up, and how often it was lost. */
+/** How long each directory was connected, and how often it was lost. */
 import type { DirectoryDown, DirectoryUp, OnionMessageChannel } from '../channel/channel-api.js';
 import type { Clock } from '../channel/ports.js';
 import { formatLocation } from '../protocol/location.js';
 
 export interface Health {
-  /** Since when it is as it is; undefined before the first attempt ended. */
+  /** Since when the state holds; undefined before the first attempt ended. */
   readonly since: number | undefined;
   readonly sessions: number;
   readonly losses: number;
@@ -25,7 +25,7 @@ interface Record {
   upBeforeMs: number;
 }
 
-/** @param onChange a directory came or went, after it was recorded */
+/** @param onChange called after the state of a directory was recorded */
 export function watchDirectories(
   channel: Pick<OnionMessageChannel, 'directories' | 'on' | 'off'>,
   clock: Clock,

@@ -1,24 +1,28 @@
 /**
- * Asks a maker for its signed offers as soon as something is heard of it that it has not signed: one
- * that came after everybody was asked, or whose offers changed. First in private; deployed makers of
- * other kinds answer `!orderbook` only in public, so for those that stay silent everybody is asked,
- * far less often (docs/protocol.md, section 8.3).
+ * Asks a maker for its signed offers when an unsigned offer of it is seen: a maker that came after all
+ * makers were asked, or one whose offers changed. It first asks in private. Some deployed makers answer
+ * `!orderbook` only in public; for makers that stay silent all makers are asked, at longer intervals
+ * (docs/protocol.md, section 8.3).
  */
+import { BoundedMap } from '../kit/bounded-map.js';
 import type { OnionMessageChannel } from '../channel/channel-api.js';
 import type { Clock } from '../channel/ports.js';
 
 export interface LateMakerLimits {
-  /** Milliseconds between two private questions. */
+  /** Milliseconds between two private requests. */
   readonly everyMs: number;
-  /** Likewise between two to one maker. */
+  /** Milliseconds between two requests to one maker. */
   readonly perMakerMs: number;
-  /** Makers of each directory that wait to be asked; further ones are not. */
+  /** Most waiting makers of each directory; further ones are not asked. */
   readonly waiting: number;
-  /** Makers whose last question is remembered. */
+  /** Makers whose last request is remembered. */
   readonly remembered: number;
-  /** A maker that has not answered by then is silent, in milliseconds. */
+  /** A maker without an answer after this time counts as silent, in milliseconds. */
   readonly answerMs: number;
-  /** For silent ones everybody is asked this long after the last time, in milliseconds. */
+  /**
+   * Least time since all makers were asked before they are asked again for silent ones, in
+   * milliseconds.
+   */
   readonly everybodyMs: number;
 }
 
@@ -31,24 +35,24 @@ export const DEFAULT_LATE_MAKER_LIMITS: LateMakerLimits = {
   everybodyMs: 180_000,
 };
 
-/** A private message has to say something behind its word; makers do not look at it. */
+/** A private message needs an argument; makers ignore it. */
 const ASKED_FOR = 'signed';
 
 export interface LateMakersOptions {
   readonly channel: Pick<OnionMessageChannel, 'send'>;
   readonly clock: Clock;
   readonly limits?: Partial<LateMakerLimits>;
-  /** Whether what the book shows of this maker is still not signed. */
+  /** Whether the book has unsigned offers of this maker. */
   readonly inDoubt: (maker: string) => boolean;
-  /** When everybody was asked last; undefined when never. */
+  /** When all makers were asked last; undefined if never. */
   readonly askedAt: () => number | undefined;
   readonly askEverybody: () => void;
 }
 
 export interface LateMakers {
-  /** The directory has just shown an offer of this maker, in public. */
+  /** The directory has just relayed a public offer of this maker. */
   heard(maker: string, directory: string): void;
-  /** A signed message of this maker has come. */
+  /** A signed message of this maker arrived. */
   answered(maker: string): void;
   /** Makers that wait to be asked. */
   readonly waiting: number;
@@ -59,35 +63,27 @@ export function createLateMakers(options: LateMakersOptions): LateMakers {
   const { channel, clock, inDoubt, askedAt, askEverybody } = options;
   const limits = { ...DEFAULT_LATE_MAKER_LIMITS, ...options.limits };
   /**
-   * By directory, in the order in which directories have their turn: one that invents makers must not
-   * keep those of another waiting.
+   * By directory, in the order of their turns: a directory that invents makers must not delay those of
+   * another.
    */
   const queues = new Map<string, Set<string>>();
   /** When each maker was asked, the oldest first. */
-  const asked = new Map<string, number>();
-  /** Of these, those whose answer is due. */
+  const asked = new BoundedMap<string, number>(limits.remembered, (maker) =>
+    expected.delete(maker),
+  );
+  /** Makers among them whose answer is due. */
   const expected = new Set<string>();
   let lastAt = -Infinity;
   let cancelNext: (() => void) | undefined;
   let cancelAnswers: (() => void) | undefined;
   let cancelEverybody: (() => void) | undefined;
 
-  function remember(maker: string): void {
-    asked.delete(maker);
-    asked.set(maker, clock.now());
-    const [oldest] = asked.keys();
-    if (asked.size > limits.remembered && oldest !== undefined) {
-      asked.delete(oldest);
-      expected.delete(oldest);
-    }
-  }
-
   function wasAskedLately(maker: string): boolean {
     const at = asked.get(maker);
     return at !== undefined && clock.now() - at < limits.perMakerMs;
   }
 
-  /** The maker whose turn it is, taken out of its queue; its directory goes last. */
+  /** Removes and returns the next maker of the queues; its directory goes to the end. */
   function take(): string | undefined {
     for (const [directory, queue] of queues) {
       queues.delete(directory);
@@ -106,8 +102,8 @@ export function createLateMakers(options: LateMakersOptions): LateMakers {
     const maker = take();
     if (maker === undefined) return;
     lastAt = clock.now();
-    remember(maker);
-    // One that cannot be reached alone is asked with everybody.
+    asked.set(maker, clock.now());
+    // A maker that cannot be reached alone is asked together with all makers.
     channel.send(maker, 'orderbook', ASKED_FOR);
     expected.add(maker);
     cancelAnswers ??= clock.after(limits.answerMs, lookForAnswers);
@@ -136,11 +132,11 @@ export function createLateMakers(options: LateMakersOptions): LateMakers {
 
   function everybodySoon(): void {
     const last = askedAt();
-    // Everybody is asked at the welcome anyway.
+    // All makers are asked when the channel is ready.
     if (cancelEverybody || last === undefined) return;
     cancelEverybody = clock.after(Math.max(0, last + limits.everybodyMs - clock.now()), () => {
       cancelEverybody = undefined;
-      // They may have been asked meanwhile, for another reason.
+      // All makers may have been asked meanwhile for another reason.
       const since = clock.now() - (askedAt() ?? -Infinity);
       if (since >= limits.everybodyMs) askEverybody();
     });

@@ -1,6 +1,6 @@
 /**
- * The orderbook of a running channel: learns from every message and its copies, checks bonds in small
- * slices, asks again from time to time, forgets what is old, and tells what changed.
+ * The orderbook of a running channel: takes offers from every message and its copies, verifies bonds in
+ * small slices, repeats its requests, removes old offers, and reports changes.
  */
 import { EventEmitter } from 'eventemitter3';
 import type { Arrival, OnionMessageChannel } from '../channel/channel-api.js';
@@ -24,9 +24,9 @@ import { createLateMakers, type LateMakerLimits } from './late-makers.js';
 import { createRefresher } from './refresher.js';
 import { gatherStatistics } from './statistics.js';
 
-/** What the book needs of an audit of the directories; `createAudit` is one. */
+/** The part of the directory audit that the book uses; `createAudit` is one. */
 export interface BookAudit {
-  /** Makers were just asked for their offers, through every directory that is up. */
+  /** Makers were asked for their offers now, through every connected directory. */
   asked(): void;
   report(directory: string): DirectoryAudit | undefined;
   /** The newest last. */
@@ -38,26 +38,26 @@ export interface LiveBookOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Milliseconds since 1970, for those who read ages elsewhere. Default `Date.now`. */
+  /** Milliseconds since 1970. Default `Date.now`. */
   readonly epochMs?: () => number;
   /** A bitcoin node; without one, bonds have no value. */
   readonly chain?: BondChainView;
-  /** How bonds are valued; without it as deployed peers do. */
+  /** How bonds are valued; default as in deployed peers. */
   readonly bondPolicy?: BondPolicy;
   /** The caller closes it. */
   readonly audit?: BookAudit;
-  /** Makers are asked again this often, in milliseconds. Default 10 minutes. */
+  /** Interval between two requests to all makers, in milliseconds. Default 10 minutes. */
   readonly refreshMs?: number;
-  /** An offer not seen for this long is forgotten. Default three times `refreshMs`. */
+  /** An offer not seen for this long is removed. Default three times `refreshMs`. */
   readonly expireMs?: number;
   readonly limits?: BookLimits;
   readonly bondLimits?: Partial<BondLimits>;
   readonly lateMakerLimits?: Partial<LateMakerLimits>;
-  /** A maker's message changed, added (or, below 0, removed) this many offers. */
+  /** The number of offers that a maker's message changed, added or (below 0) removed. */
   readonly onOffers?: (maker: string, offers: number) => void;
 }
 
-/** A live book and the plain one under it. */
+/** A live book and its underlying state. */
 export interface OpenLiveBook extends LiveBook {
   readonly book: Orderbook;
 }
@@ -67,7 +67,7 @@ const EXPIRE_EVERY_MS = 60_000;
 
 const idOf = (maker: string, oid: number): string => `${maker}/${oid}`;
 
-/** Asks for the orderbook as soon as directories are up. Several books of one channel do no harm. */
+/** Asks for the orderbook as soon as directories are connected. A channel may have several books. */
 export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
   const { channel, clock, random, log, audit, onOffers = () => {} } = options;
   const { epochMs = Date.now, refreshMs = REFRESH_MS } = options;
@@ -126,7 +126,7 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
     };
     if (!commands) return book.seenAgain(from, way);
     const changed = book.apply(from, commands, way);
-    // A proof is made for one taker, so one in a public message is nobody's.
+    // A proof is made for one taker, so a proof in a public message is not valid for anyone.
     const bond = verified ? commands.findLast(({ name }) => name === 'tbond') : undefined;
     const [proof] = bond?.args ?? [];
     if (proof !== undefined && book.has(from)) bonds.take(from, proof, neverHeard);
@@ -135,7 +135,7 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
     if (changed > 0) onOffers(from, changed);
   }
 
-  /** An offer is not signed, or somebody shows other terms than the signed ones. */
+  /** An offer is unsigned, or a directory shows other terms than the signed ones. */
   function inDoubt(maker: string): boolean {
     return book
       .offersOf(maker)
@@ -181,7 +181,7 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
     cancelExpiry = clock.after(EXPIRE_EVERY_MS, expire);
     const offers = book.expire(clock.now() - expireMs);
     if (offers > 0) log.debug('offers not seen for long were forgotten', { offers });
-    // Peer lists change without a word of the maker.
+    // Peer lists change without a message of the maker.
     for (const maker of book.names()) {
       for (const { oid } of book.offersOf(maker)) changes.touch(idOf(maker, oid));
     }

@@ -1,16 +1,16 @@
 /**
- * When makers are asked for their offers: at the welcome and regularly, through all directories; and
- * through a directory that comes later, through that one alone.
+ * Decides when makers are asked for their offers: when the channel is ready and at intervals, through
+ * all directories; and through a directory that connects later, through that one alone.
  */
 import type { MessageChannelEvents, OnionMessageChannel } from '../channel/channel-api.js';
 import type { Clock, Random } from '../channel/ports.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 
-/** The least time between two requests; deployed directories disconnect above 3 a minute. */
+/** Least time between two requests; deployed directories disconnect above 3 a minute. */
 export const REFRESH_MIN_MS = 30_000;
 /**
- * Likewise between a request and one that nobody asked us for: most makers are at other directories
- * too, and count the requests of a nick whichever way they come.
+ * Least time between a request and an automatic one: most makers are connected to several directories
+ * and limit the requests of a nick over all of them.
  */
 const UNASKED_MIN_MS = 60_000;
 
@@ -18,9 +18,9 @@ export interface RefresherOptions {
   readonly channel: Pick<OnionMessageChannel, 'publish' | 'directories' | 'on' | 'off'>;
   readonly clock: Clock;
   readonly random: Random;
-  /** Milliseconds between two regular requests; each is up to a quarter later. */
+  /** Milliseconds between two regular requests; each is up to a quarter longer. */
   readonly everyMs: number;
-  /** A request was given to this many directories. */
+  /** Called with the number of directories that took a request. */
   readonly onAsked: (directories: number) => void;
 }
 
@@ -37,7 +37,10 @@ export function createRefresher(options: RefresherOptions): Refresher {
   let askedAt: number | undefined;
   let dueAt: number | undefined;
   let cancelDue: (() => void) | undefined;
-  /** Directories that came after the last request through all; makers that are only there were not asked. */
+  /**
+   * Directories that connected after the last request through all: makers that use only them were not
+   * asked.
+   */
   const newcomers = new Map<string, Location>();
   let newcomersDueAt: number | undefined;
   let cancelNewcomers: (() => void) | undefined;
@@ -84,7 +87,7 @@ export function createRefresher(options: RefresherOptions): Refresher {
     cancelNewcomers = clock.after(ms, askNewcomers);
   };
 
-  /** Through directories that came since the first request, makers are asked anyway. */
+  /** Makers are asked through directories that connected since the first request in any case. */
   function onWelcome(): void {
     if (askedAt === undefined) ask();
   }

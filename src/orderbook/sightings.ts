@@ -1,16 +1,19 @@
-/** Who showed one offer, how, and since when not any more. Directories are those of the operator: few. */
+/**
+ * The sources that showed one offer, how, and since when they no longer do. The directories are those
+ * of the operator, so there are few.
+ */
 import type { OfferSighting, WithdrawnWhy } from './book-api.js';
 
 type Times = { firstSeen: number; lastSeen: number };
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 export interface Sightings {
-  /** By directory, in the order of the first sighting. */
+  /** By directory, in the order in which they first showed it. */
   readonly byDirectory: Map<string, Mutable<OfferSighting>>;
   direct: Times | undefined;
 }
 
-/** How one message came. */
+/** The source of one message. */
 export interface Way {
   /** `host:port`, or undefined for a direct link. */
   readonly directory: string | undefined;
@@ -51,7 +54,7 @@ export function seenThrough(sightings: Sightings, { directory, verified, at }: W
   else sighting.publicly = true;
 }
 
-/** The directory showed other terms than these. True when that is news. */
+/** The directory showed other terms than these. True when that is new. */
 export function differsThrough(sightings: Sightings, { directory, at }: Way): boolean {
   if (directory === undefined) return false;
   const sighting = sightingThrough(sightings, directory, at);
@@ -73,7 +76,7 @@ export function withdrawThrough(
   return true;
 }
 
-/** Whether any way remains by which the offer came and was not withdrawn. */
+/** Whether any source still shows the offer. */
 export function isShown(sightings: Sightings): boolean {
   if (sightings.direct) return true;
   for (const { withdrawn } of sightings.byDirectory.values()) if (!withdrawn) return true;

@@ -1,4 +1,4 @@
-/** The merged book in numbers, and what each directory shows of it. */
+/** Computes the figures of the merged book, and of each directory compared with it. */
 import type { DirectoryInfo, PeerInfo } from '../channel/channel-api.js';
 import { formatLocation } from '../protocol/location.js';
 import type { BookOffer, Orderbook } from './book.js';
@@ -41,7 +41,7 @@ type Totals = Pick<
   | 'directories'
 >;
 
-/** Directories that show the maker: an offer of it, a message, or its name in a list. */
+/** Directories that show the maker: by an offer, a message, or in a peer list. */
 function shownBy(offers: readonly BookOffer[], peer: PeerInfo | undefined): Set<string> {
   const shown = new Set(offers.flatMap((offer) => offer.directories));
   for (const location of peer?.directories ?? []) shown.add(formatLocation(location));

@@ -3,6 +3,8 @@
  */
 import { rename } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
+import { errorCode } from '../kit/error-text.js';
+import { isRecord, recordOf } from '../kit/json-record.js';
 import { hostAndPort } from '../kit/host-name.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, MovableService } from '../channel/ports.js';
@@ -13,7 +15,7 @@ import {
   stopReading,
   type NativeHandle,
 } from '../handover/native-handle.js';
-import { HandoverError, isRecord, type Parcel, type Parcels } from '../handover/parcel.js';
+import { HandoverError, type Parcel, type Parcels } from '../handover/parcel.js';
 import { readCircuit, type CircuitReading } from './circuit-socket.js';
 import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
@@ -67,19 +69,13 @@ export interface ListenOptions {
   readonly log: Log;
 }
 
-function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string'
-    ? error.code
-    : 'unknown';
-}
-
 /**
  * The error for a listener that could not be opened. It names the configuration keys of the address.
  */
 function listenFault({ host, port }: ListenAddress, error: unknown): OverlayError {
   const at = hostAndPort(host, port);
   const keys = 'onion_serving_host and onion_serving_port in joinmarket.cfg';
-  const code = errorCode(error);
+  const code = errorCode(error) ?? 'unknown';
   switch (code) {
     case 'EADDRINUSE':
       return new OverlayError(
@@ -151,11 +147,8 @@ interface Inherited {
 /** The listener of another process. Throws a HandoverError when the parcel is missing or invalid. */
 export function inheritedListener(parcels: Parcels): Inherited {
   const { value, handle } = parcels.get(LISTENER) ?? {};
-  const { host, port, circuitSocket, torsBefore }: Readonly<Record<string, unknown>> = isRecord(
-    value,
-  )
-    ? value
-    : {};
+  const { host, port, circuitSocket, torsBefore }: Readonly<Record<string, unknown>> =
+    recordOf(value);
   if (handle === undefined || typeof host !== 'string' || typeof port !== 'number') {
     throw new HandoverError('no listener was handed over');
   }
@@ -228,9 +221,12 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     untold += 1;
     if (warnedAt !== undefined && clock.now() - warnedAt < ACCEPT_WARNING_INTERVAL_MS) return;
     warnedAt = clock.now();
-    log.warn(`cannot accept connections: ${errorCode(error)}; raise the limit of open files`, {
-      times: untold,
-    });
+    log.warn(
+      `cannot accept connections: ${errorCode(error) ?? 'unknown'}; raise the limit of open files`,
+      {
+        times: untold,
+      },
+    );
     untold = 0;
   });
 

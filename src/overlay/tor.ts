@@ -3,9 +3,10 @@
  * forwards.
  */
 import { randomBytes } from 'node:crypto';
+import { isRecord } from '../kit/json-record.js';
 import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/ports.js';
-import { isRecord, type Movable } from '../handover/parcel.js';
+import type { Movable } from '../handover/parcel.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation, isLoopbackHost } from '../protocol/location.js';
 import type { ControlClient } from '../tor/control/client.js';

@@ -6,7 +6,7 @@
  * answers, shows or stores it. (`!orderbook` would make every maker answer, `!hp2` fills blacklists,
  * and some directories do not relay unknown words; docs/protocol.md, sections 6.2, 8.)
  */
-import type { Clock } from '../channel/ports.js';
+import { pause } from '../kit/pause.js';
 import { MessageType } from '../protocol/constants.js';
 import { formatPrivmsg, formatPubmsg } from '../protocol/message.js';
 import type { Leg, LegTimes } from './probe-result.js';
@@ -36,11 +36,6 @@ function publicly(leg: Leg, from: Visit, to: Visit): Message {
   return { leg, from, to, type: MessageType.PUBMSG, payload };
 }
 
-/** Resolves after `ms` milliseconds, or at once when aborted. */
-async function pause(clock: Clock, signal: AbortSignal, ms: number): Promise<void> {
-  await waitFor<never>({ clock, signal, withinMs: ms }, () => {});
-}
-
 /**
  * Sends one message in each direction and measures how long each took. A message that has not arrived
  * after half the time is sent again. A message counts only when it arrives byte for byte. Never
@@ -61,7 +56,7 @@ export async function testRelay(
       ? [publicly('public-there', first, second), publicly('public-back', second, first)]
       : []),
   ];
-  await pause(clock, signal, SETTLE_MS);
+  await pause(clock, SETTLE_MS, signal);
   const missing = new Set(messages);
   const legs: Partial<Record<Leg, number | undefined>> = Object.fromEntries(
     messages.map(({ leg }) => [leg, undefined]),

@@ -3,6 +3,7 @@
  * sections 3.1 to 3.3). Understands every deployed directory; ignores the type numbers that are never
  * legitimate on the wire.
  */
+import { errorText } from '../kit/error-text.js';
 import { HANDSHAKE_FAULTS } from '../channel/directories/session.js';
 import { shownLine, shownLines } from '../kit/shown-text.js';
 import { handshakeTerms } from '../channel/link/handshake-terms.js';
@@ -239,7 +240,7 @@ export async function visitDirectory(options: VisitOptions): Promise<VisitOutcom
   }
   if (dialled.end === 'failed') {
     const { error } = dialled;
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = errorText(error);
     return failed({ outcome: 'unreachable', reason, error });
   }
   const { line } = dialled;

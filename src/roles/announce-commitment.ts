@@ -1,6 +1,6 @@
 /**
- * Says `!hp2` under a fresh nick over circuits that carry nothing else, so that nobody can tell whose
- * taker the commitment was (docs/protocol.md, section 8.4).
+ * Publishes `!hp2` under a new nick over circuits without other traffic, so that the commitment cannot
+ * be linked to the maker (docs/protocol.md, section 8.4).
  */
 import { openMessageChannel } from '../channel/message-channel.js';
 import type { MessageChannelOptions } from '../channel/channel-api.js';
@@ -10,7 +10,7 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import type { RandomBytes } from '../protocol/encryption.js';
 import { createNickKey } from '../protocol/nick.js';
 
-/** Longest wait for the first directory; then the commitment stays unsaid. */
+/** Longest wait for the first directory; then the commitment is not published. */
 const WAIT_MS = 180_000;
 
 export type AnnounceOptions = Pick<
@@ -18,7 +18,7 @@ export type AnnounceOptions = Pick<
   'network' | 'directories' | 'overlay' | 'clock' | 'random' | 'timings'
 > & { readonly randomBytes: RandomBytes };
 
-/** Every dial gets circuits that nothing else uses. */
+/** Each dial gets circuits of its own. */
 function isolated(overlay: Overlay, name: string): Overlay {
   return {
     ...overlay,
@@ -28,8 +28,8 @@ function isolated(overlay: Overlay, name: string): Overlay {
 }
 
 /**
- * Resolves when the directories that are up have it. Rejects when none came up in time, or with the
- * signal's reason. The overlay stays the caller's.
+ * Resolves when all connected directories have it. Rejects when none connected in time, or with the
+ * signal's reason. The caller closes the overlay.
  */
 export async function announceCommitment(
   commitment: string,
@@ -62,7 +62,7 @@ export async function announceCommitment(
   } finally {
     cancel?.();
     abort.abort();
-    // Sends what is queued first.
+    // Sends the queue first.
     await channel.close();
   }
 }

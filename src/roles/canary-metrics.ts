@@ -1,4 +1,4 @@
-/** What `/metrics` tells of a directory's visits to itself. */
+/** The canary's metrics on `/metrics`. */
 import type { Metrics } from '../ops/metrics.js';
 import type { ProbeOutcome, ProbeResult } from '../probe/probe.js';
 import type { CanaryReport, CanaryState } from './canary.js';
@@ -6,10 +6,10 @@ import type { Counts } from './directory-past.js';
 
 const ROUND_TRIP_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
-/** Self tests by what they found. */
+/** Number of tests by outcome. */
 export type SelfTestCounts = Record<Exclude<ProbeOutcome, 'stopped'>, number>;
 
-/** None yet, but for those that the process before counted. */
+/** All zero, except for the counts of the previous process. */
 export function selfTestCounts(past: Counts = {}): SelfTestCounts {
   return {
     unreachable: past['unreachable'] ?? 0,
@@ -24,7 +24,7 @@ export function selfTestCounts(past: Counts = {}): SelfTestCounts {
   };
 }
 
-/** No number where there is no knowledge: an alert must not fire before the first test. */
+/** Absent while unknown, so that no alert fires before the first test. */
 const REACHED: Readonly<Record<CanaryState, 0 | 1 | undefined>> = {
   off: undefined,
   waiting: undefined,
@@ -40,7 +40,10 @@ const RELAYED: Readonly<Record<CanaryState, 0 | 1 | undefined>> = {
   'not-relaying': 0,
 };
 
-/** Registers them; returns what is to be told of each test, which it adds to `outcomes`. */
+/**
+ * Registers the metrics. The returned function takes the result of each test and counts it in
+ * `outcomes`.
+ */
 export function registerCanaryMetrics(
   metrics: Metrics,
   report: () => CanaryReport,

@@ -1,12 +1,15 @@
 /**
- * A directory that visits itself from outside: through its own onion, as two strangers, again and
- * again. Tor may say that an onion is published while nobody can reach it, and a process may be in
- * perfect health behind an onion that is gone; only a visit tells.
+ * The canary: a directory probes itself from outside, through its own onion, at intervals. Tor may
+ * report that an onion is published while peers cannot reach it, and a process may be healthy behind a
+ * lost onion; only such a probe tells.
  *
- * Each test takes two fresh nicks, a circuit each, two handshakes and one private message each way.
- * Nothing is said in public and no peer list is asked for, and the directory neither lists these nicks
- * nor announces that they left (`ownNicks`), so no peer ever hears of a test. All limits apply to it.
+ * Each test takes two new nicks, a circuit for each, two handshakes and one private message in each
+ * direction. It sends no public message and asks for no peer list, and the directory neither lists
+ * these nicks nor announces their leaves (`ownNicks`), so other peers do not notice a test. All limits
+ * apply to it.
  */
+import { isOurs } from '../kit/error-text.js';
+import { BoundedSet } from '../kit/bounded-map.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Dialer, Random } from '../channel/ports.js';
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
@@ -15,16 +18,19 @@ import type { Location } from '../protocol/location.js';
 import type { NickKey } from '../protocol/nick.js';
 
 /**
- * Short, because a cut has to be noticed soon. From one test to the alarm it takes at most 1.2
+ * Short, because a loss must be noticed soon. From the loss to the alarm it takes at most 1.2
  * intervals, twice dial and handshake, and the pause between: 167 s with an interval of 60 s.
  */
 const DEADLINES = { dialMs: 35_000, handshakeMs: 10_000, peerlistMs: 0, relayMs: 10_000 };
-/** Tor says that the onion is published; peers need a moment to find it. */
+/** Tor reports that the onion is published; peers need a moment to find it. */
 const FIRST_MS = 10_000;
-/** Before an alarm, a second attempt. */
+/** The pause before the second attempt, which must fail too before an alarm. */
 const CONFIRM_MS = 5_000;
 const JITTER = 0.2;
-/** A nick is ours until the directory has seen its connection end, which over Tor takes a while. */
+/**
+ * A nick is in `ownNicks` until the directory has seen its connection end, which over Tor takes a
+ * while.
+ */
 const REMEMBERED_NICKS = 8;
 
 export const CANARY_STATES = [
@@ -38,17 +44,17 @@ export const CANARY_STATES = [
 ] as const;
 
 /**
- * - `off`: not tested, because the operator or the overlay does without
+ * - `off`: not tested, because of the configuration or the overlay
  * - `waiting`: not tested yet, or not since the onion came back
- * - `untested`: the test itself cannot be made (no way out through Tor's SOCKS port)
- * - `reachable`: the outside reaches us, and messages are relayed
- * - `not-relaying`: it reaches us, but messages did not arrive
- * - `elsewhere`: somebody else answers at our address
- * - `unreachable`: nobody answers there
+ * - `untested`: the test could not be made (no connection through Tor's SOCKS port)
+ * - `reachable`: the onion is reachable, and messages are relayed
+ * - `not-relaying`: the onion is reachable, but messages did not arrive
+ * - `elsewhere`: another directory answers at our onion
+ * - `unreachable`: no answer at our onion
  */
 export type CanaryState = (typeof CANARY_STATES)[number];
 
-/** What `/status` tells; times in milliseconds, of the last test that came so far. */
+/** The canary's part of `/status`; times in milliseconds, of the last test that measured them. */
 export interface CanaryReport {
   readonly state: CanaryState;
   readonly testedSecondsAgo?: number;
@@ -63,43 +69,39 @@ export interface CanaryReport {
 }
 
 export interface Canary {
-  /** Nicks of its own; grows and shrinks, is never replaced. */
+  /** Nicks of running tests. This set is changed, never replaced. */
   readonly ownNicks: ReadonlySet<string>;
   report(): CanaryReport;
-  /** Why the directory is of no use to the outside; undefined while nothing says so. */
+  /** Why peers cannot use the directory; undefined when no test says so. */
   trouble(): string | undefined;
-  /** Tor says that the onion is there, or that it is not: tests are made only while it is. */
+  /** Tor reports that the onion is published or lost: tests run only while it is published. */
   published(location: Location | undefined): void;
-  /** Aborts a test that is under way; resolves when it is over. */
+  /** Aborts a running test; resolves when it has ended. */
   stop(): Promise<void>;
 }
 
 export interface CanaryOptions {
   readonly dialer: Dialer;
   readonly network: Network;
-  /** The nick by which the directory answers. */
+  /** The directory's nick in its 795. */
   readonly nick: string;
-  /** Between two tests; varied by a fifth. 0 = off. */
+  /** Interval between two tests, varied by a fifth. 0 = off. */
   readonly intervalMs: number;
   readonly newNickKey: () => NickKey;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** What the process before knew, to go on with. */
+  /** The state of the previous process, to continue with. */
   readonly past?: CanaryReport | undefined;
-  /** Nobody answers at our onion: told after every test that found it so, but not of a single one. */
+  /** Called after each test without an answer at our onion, except for a single one. */
   readonly onUnreachable?: () => void;
-  /** Told of every test that was made. */
+  /** Called with the result of each test. */
   readonly onTest?: (result: ProbeResult) => void;
 }
 
 type Verdict = Exclude<CanaryState, 'off' | 'waiting'>;
 
-function isOurs(error: unknown): boolean {
-  return error instanceof Error && 'ours' in error && error.ours === true;
-}
-
-/** What a test says of us. A directory that is full refuses even us: the outside did reach it. */
+/** The state that follows from a test. A full directory refuses the canary too, so it was reached. */
 function verdictOf(result: ProbeResult, nick: string): Verdict | 'stopped' {
   switch (result.outcome) {
     case 'stopped':
@@ -158,7 +160,7 @@ function timesOf(result: ProbeResult): Times {
   };
 }
 
-/** What was known before counts until the next test. */
+/** The previous state counts until the next test. */
 function recall(past: CanaryReport | undefined, now: number, isOff: boolean) {
   const { state = 'off', stateSeconds = 0, testedSecondsAgo, tests = 0, failures = 0 } = past ?? {};
   const goesOn = !isOff && state !== 'off';
@@ -172,10 +174,10 @@ function recall(past: CanaryReport | undefined, now: number, isOff: boolean) {
   } as const;
 }
 
-/** A canary at rest; the first `published` starts it. */
+/** An idle canary; the first `published` starts it. */
 export function createCanary(options: CanaryOptions): Canary {
   const { dialer, network, nick, intervalMs, newNickKey, clock, random, log } = options;
-  const ownNicks = new Set<string>();
+  const ownNicks = new BoundedSet<string>(REMEMBERED_NICKS);
   const past = recall(options.past, clock.now(), intervalMs === 0);
   let state: CanaryState = past.state;
   let { since, testedAt, times, tests, failures } = past;
@@ -187,8 +189,6 @@ export function createCanary(options: CanaryOptions): Canary {
   function freshKey(): NickKey {
     const key = newNickKey();
     ownNicks.add(key.nick);
-    const [oldest] = ownNicks;
-    if (ownNicks.size > REMEMBERED_NICKS && oldest !== undefined) ownNicks.delete(oldest);
     return key;
   }
 
@@ -235,7 +235,7 @@ export function createCanary(options: CanaryOptions): Canary {
     testedAt = clock.now();
     times = timesOf(result);
     options.onTest?.(result);
-    // One lost circuit is no news.
+    // A single lost circuit is not an alarm.
     if (verdict !== 'reachable' && verdict !== state && !isConfirmation) {
       schedule(CONFIRM_MS, true);
       return;

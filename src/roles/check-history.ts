@@ -1,20 +1,22 @@
 /**
- * What checks found over time, in a file: one line of JSON for each check of a directory. Bounded;
- * whatever ends the program, at most the last line is lost. Mode 0600: it tells whom somebody watches.
+ * Results of `onionmc check --watch` in a file: one line of JSON for each probe of a directory.
+ * Bounded; a crash loses at most the last line. Mode 0600: it shows which directories the user watches.
  */
 import { open } from 'node:fs/promises';
+import { errorCodeOrText } from '../kit/error-text.js';
+import { parseRecord } from '../kit/json-record.js';
 import { ExitCode } from '../ops/exit.js';
 import { readStateFile, StateFileTooLargeError, writeStateFile } from '../ops/state-file.js';
 import { outcomeText, isFine, type ProbeResult } from '../probe/probe.js';
 import { formatLocation, parseLocation } from '../protocol/location.js';
 
-/** Above this the older half goes; about a month of five directories every five minutes. */
+/** Above this size the older half is removed; about a month of five directories every five minutes. */
 const MAX_BYTES = 8 * 1024 * 1024;
 const KEPT_BYTES = MAX_BYTES / 2;
 const LF = 0x0a;
 const BRACE = 0x7b;
 
-/** The history cannot be used; one line with the file, why, and what to do. */
+/** The history cannot be used; one line with the file, the reason, and what to do. */
 export class CheckHistoryError extends Error {
   override readonly name = 'CheckHistoryError';
   readonly exitCode = ExitCode.USAGE;
@@ -22,7 +24,7 @@ export class CheckHistoryError extends Error {
 
 function unusable(path: string, error: unknown): unknown {
   if (error instanceof StateFileTooLargeError || !(error instanceof Error)) return error;
-  const why = 'code' in error ? String(error.code) : error.message;
+  const why = errorCodeOrText(error);
   return new CheckHistoryError(
     `the history ${path} cannot be kept (${why}): give another file with --history, in a folder with room that this user may write to`,
     { cause: error },
@@ -35,7 +37,7 @@ export interface HistoryEntry {
   readonly directory: string;
   readonly ok: boolean;
   readonly found: string;
-  /** Until it was reached; undefined when it was not. */
+  /** Until the connection stood; undefined when it failed. */
   readonly dialMs?: number;
 }
 
@@ -49,18 +51,9 @@ export function historyEntry(result: ProbeResult, at: number): HistoryEntry {
   };
 }
 
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
-}
-
 function parseEntry(text: string): HistoryEntry | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (!isRecord(value)) return undefined;
+  const value = parseRecord(text);
+  if (!value) return undefined;
   const { at, directory, ok, found, dialMs } = value;
   if (typeof at !== 'number' || !Number.isFinite(at) || typeof ok !== 'boolean') return undefined;
   if (typeof directory !== 'string' || !parseLocation(directory).ok) return undefined;
@@ -73,18 +66,18 @@ function parseEntry(text: string): HistoryEntry | undefined {
   };
 }
 
-/** Reads whole lines; what is no entry (a half line after a crash) is skipped. */
+/** Reads whole lines; skips lines that are not entries (a partial line after a crash). */
 export function parseHistory(text: string): readonly HistoryEntry[] {
   return text.split('\n').flatMap((line) => parseEntry(line) ?? []);
 }
 
 export interface Uptime {
   readonly checks: number;
-  /** Share of checks that went well, 0 to 1. */
+  /** Share of successful probes, 0 to 1. */
   readonly share: number;
 }
 
-/** Of one directory since a time (seconds since 1970); undefined without a check. */
+/** Statistics of one directory since a time (seconds since 1970); undefined without a probe. */
 export function uptimeOf(
   entries: readonly HistoryEntry[],
   directory: string,
@@ -96,13 +89,13 @@ export function uptimeOf(
 }
 
 export interface CheckHistory {
-  /** Oldest first, those of earlier programs included. */
+  /** Oldest first, including those of earlier programs. */
   readonly entries: readonly HistoryEntry[];
-  /** Appends and waits until the disk has it. Rejects with a CheckHistoryError. */
+  /** Appends and syncs to disk. Rejects with a CheckHistoryError. */
   add(entries: readonly HistoryEntry[]): Promise<void>;
 }
 
-/** The last whole lines of at most `bytes`. */
+/** The last whole lines within `bytes`. */
 function tail(content: Uint8Array, bytes: number): Uint8Array {
   if (content.length <= bytes) return content;
   const cut = content.subarray(content.length - bytes);
@@ -111,7 +104,7 @@ function tail(content: Uint8Array, bytes: number): Uint8Array {
 
 async function openUnnamed(path: string, maxBytes: number): Promise<CheckHistory> {
   const keptBytes = Math.min(KEPT_BYTES, Math.floor(maxBytes / 2));
-  // Room for what another program may have appended meanwhile.
+  // Room for lines that another program may have appended meanwhile.
   let content = (await readStateFile(path, 2 * maxBytes)) ?? new Uint8Array(0);
   if (content.length > 0 && content[0] !== BRACE) throw new Error('it is there and is no history');
   if (content.length > maxBytes || content.length === 0) {
@@ -148,8 +141,8 @@ async function openUnnamed(path: string, maxBytes: number): Promise<CheckHistory
 }
 
 /**
- * Opens or makes the file. Rejects with a CheckHistoryError, also where another kind of file is there, or
- * with a StateFileTooLargeError.
+ * Opens or creates the file. Rejects with a CheckHistoryError, also for another kind of file, or with a
+ * StateFileTooLargeError.
  */
 export async function openCheckHistory(
   path: string,

@@ -1,30 +1,30 @@
-/** Probes of several directories, a few at a time. */
+/** Probes several directories, a few at a time. */
 import { randomBytes } from 'node:crypto';
+import { isOurs } from '../kit/error-text.js';
 import type { Clock, Dialer } from '../channel/ports.js';
 import { probeDirectory, type ProbeOptions, type ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
 
-/** More dials at once make Tor slower, and so the times wrong. */
+/** More simultaneous dials slow Tor down and distort the times. */
 const AT_ONCE = 4;
 
 export interface CheckOptions {
   readonly dialer: Dialer;
   readonly locations: readonly Location[];
   readonly network: Network;
-  /** Also send messages between two throw-away nicks, in private and in public. */
+  /** Also send messages between the two nicks of a probe, in private and in public. */
   readonly relay: boolean;
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly deadlines?: ProbeOptions['deadlines'];
 }
 
-/** The attempt did not get out of this machine, so it says nothing about the directory. */
+/** The dial failed on this machine, so it says nothing about the directory. */
 export function neverLeft(result: ProbeResult): boolean {
   if (result.outcome !== 'unreachable') return false;
-  const { error } = result;
-  return error instanceof Error && 'ours' in error && error.ours === true;
+  return isOurs(result.error);
 }
 
 /** One result for each location, in their order. Never rejects. */
@@ -33,7 +33,7 @@ export async function checkDirectories(options: CheckOptions): Promise<readonly 
   const results = new Map<Location, ProbeResult>();
   const left = locations.values();
   const work = async (): Promise<void> => {
-    // All workers share the iterator: each takes the next one that is left.
+    // All workers share the iterator: each takes the next location.
     for (const location of left) {
       // oxlint-disable-next-line no-await-in-loop -- so many at once and no more
       const result = await probeDirectory({

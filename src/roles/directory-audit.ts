@@ -1,4 +1,4 @@
-/** The audit of the directories with its file of evidence. */
+/** The audit of directories with its file of evidence. */
 import { createAudit, type Audit } from '../audit/audit.js';
 import { parseEvidence } from '../audit/evidence.js';
 import type { Log } from '../channel/log.js';
@@ -14,16 +14,19 @@ export interface DirectoryAuditOptions {
   readonly channel: OnionMessageChannel;
   readonly clock: Clock;
   readonly log: Log;
-  /** The file of evidence; made when missing, mode 0600. */
+  /** The file of evidence; created when missing, mode 0600. */
   readonly path: string;
 }
 
 export interface DirectoryAuditRole extends Omit<Audit, 'close'> {
-  /** Stops the audit and writes what is left; never rejects. */
+  /** Stops the audit and writes the remaining records; never rejects. */
   close(): Promise<void>;
 }
 
-/** Compares directories from now on and routes by it. A file that cannot be used is only a warning. */
+/**
+ * Starts comparing directories and routing by the result. A file that cannot be used causes only a
+ * warning.
+ */
 export async function startDirectoryAudit(
   options: DirectoryAuditOptions,
 ): Promise<DirectoryAuditRole> {

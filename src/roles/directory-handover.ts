@@ -1,9 +1,10 @@
 /**
- * A running directory goes on in another process: same sockets, same peers, same onion. The old
- * process gives everything and keeps it; only when the new one has said that it took over does the
- * old one let go. Until then it can go on as if nothing had been, and between the two moments neither
- * of them reads or writes what is handed over.
+ * Hands a running directory over to another process: same sockets, same peers, same onion. The old
+ * process sends everything and keeps it until the new one has said that it took over. Before that it
+ * can continue unchanged, and in between neither process reads or writes what is handed over.
  */
+import { errorText } from '../kit/error-text.js';
+import { recordOf } from '../kit/json-record.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, MovableService } from '../channel/ports.js';
 import type { Directory, MovingPeer } from '../directory/directory.js';
@@ -15,13 +16,13 @@ import {
   type DirectorySnapshot,
 } from '../directory/snapshot.js';
 import type { NativeHandle } from '../handover/native-handle.js';
-import { HandoverError, isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import { HandoverError, type Movable, type Parcels } from '../handover/parcel.js';
 import { startSuccessor, type ProgramImage, type Successor } from '../handover/predecessor.js';
 import { asMovable, heldConnection, type MovableConnection } from '../overlay/socket-connection.js';
 
-/** From the start of the new program to its first word. */
+/** From the start of the new program to its first message. */
 const START_MS = 20_000;
-/** From the last parcel to the word that everything is built. Nobody is served meanwhile. */
+/** From the last parcel to the message that everything is built. Peers are not served meanwhile. */
 const READY_MS = 10_000;
 const COMMIT_MS = 3_000;
 
@@ -29,29 +30,29 @@ const DIRECTORY = 'directory';
 const SOCKET = 'socket:';
 const PEER = 'peer:';
 
-/** The parts of a directory that move. */
+/** The movable parts of a directory. */
 export interface MovingDirectory {
   readonly directory: Directory;
   readonly service: MovableService;
-  /** The rest: a tor of our own, the status page. */
+  /** The other parts: a tor process that was started here, the status page. */
   readonly parts: readonly Movable[];
 }
 
 export interface HandoverReport {
-  /** Of the new process. */
+  /** Process id of the new process. */
   readonly pid: number;
-  /** What the new program calls itself. */
+  /** Version of the new program. */
   readonly version: string;
   /** Handshaked peers. */
   readonly peers: number;
   readonly connections: number;
-  /** Bytes that were on their way to peers, and are sent by the new process. */
+  /** Bytes that were queued for peers; the new process sends them. */
   readonly owedBytes: number;
-  /** Bytes of lines of which the end had not come. */
+  /** Bytes of partial lines. */
   readonly halfLineBytes: number;
-  /** Connections that came meanwhile. */
+  /** Connections that arrived meanwhile. */
   readonly late: number;
-  /** How long nobody was read, in milliseconds. */
+  /** How long no peer was read, in milliseconds. */
   readonly heldMs: number;
 }
 
@@ -61,13 +62,13 @@ export interface HandoverOptions {
   readonly image?: ProgramImage;
 }
 
-/** What is held, so that it can be released. */
+/** The held parts, so that they can be released. */
 interface Held {
   readonly movables: Movable[];
   readonly connections: MovableConnection[];
 }
 
-/** Sends the handles of connections that have come since the last call. */
+/** Sends the handles of connections that arrived since the last call. */
 async function giveSockets(
   directory: Directory,
   successor: Successor,
@@ -84,7 +85,7 @@ async function giveSockets(
       // oxlint-disable-next-line no-await-in-loop -- Node sends one handle at a time
       await successor.give({ key, value: null, handle });
     } catch (error) {
-      // It may end at any time; what was not sent is not missed.
+      // The process may end at any time; unsent messages do not matter.
       if (!connection.closed) throw error;
     }
   }
@@ -96,7 +97,7 @@ async function giveSockets(
   return given;
 }
 
-/** Takes back what libuv has pending, which it would go on writing. */
+/** Takes back what libuv has pending, which it would continue to write. */
 async function takeBack(
   connections: readonly MovableConnection[],
   successor: Successor,
@@ -112,7 +113,7 @@ async function takeBack(
   }
 }
 
-/** All but the sockets. */
+/** All parcels except the sockets. */
 async function giveState(
   directory: Directory,
   successor: Successor,
@@ -130,18 +131,15 @@ async function giveState(
     // oxlint-disable-next-line no-await-in-loop -- so that the new process is never far behind
     await successor.give({ key: `${PEER}${i}`, value });
   }
-  const value = { connections: peers.length, ...isObject(formatDirectorySnapshot(state)) };
+  const value = { connections: peers.length, ...recordOf(formatDirectorySnapshot(state)) };
   await successor.give({ key: DIRECTORY, value });
   return moved;
 }
 
-function isObject(value: unknown): Readonly<Record<string, unknown>> {
-  return isRecord(value) ? value : {};
-}
-
 /**
- * Hands everything to a new process, and resolves when that has taken over; then nothing of it may be
- * used here any more. Rejects with a HandoverError when it has not; then everything goes on here.
+ * Hands everything over to a new process, and resolves when that has taken over; nothing of it may be
+ * used here afterwards. Rejects with a HandoverError when the handover failed; then everything
+ * continues here.
  */
 export async function handOverDirectory(
   moving: MovingDirectory,
@@ -163,7 +161,7 @@ export async function handOverDirectory(
   }
 
   try {
-    // The most of it while everything goes on; whoever comes meanwhile follows.
+    // Most of it while the directory still serves; connections that arrive meanwhile follow.
     while ((await giveSockets(directory, successor, keys)) > keys.size / 100);
     for (const movable of [...parts, service]) {
       // oxlint-disable-next-line no-await-in-loop -- in this order
@@ -193,7 +191,7 @@ export async function handOverDirectory(
       await successor.leave();
     } catch (error) {
       log.warn('upgrade: those who came meanwhile could not be handed over', {
-        why: error instanceof Error ? error.message : '',
+        why: errorText(error),
         connections: late.length,
       });
     }
@@ -206,7 +204,7 @@ export async function handOverDirectory(
   }
 }
 
-/** What a new process goes on with. */
+/** The state with which a new process continues. */
 export interface InheritedDirectory {
   readonly state: DirectorySnapshot;
   readonly peers: readonly MovingPeer[];
@@ -218,7 +216,7 @@ function invalid(what: string): HandoverError {
   return new HandoverError(`what the old program handed over cannot be read: ${what}`);
 }
 
-/** Opens the parcels of `handOverDirectory`. Throws a HandoverError when they are not what they must be. */
+/** Opens the parcels of `handOverDirectory`. Throws a HandoverError for invalid ones. */
 export function openInheritedDirectory(parcels: Parcels, clock: Clock): InheritedDirectory {
   const directory = parcels.get(DIRECTORY)?.value;
   const state = parseDirectorySnapshot(directory);
@@ -231,7 +229,7 @@ export function openInheritedDirectory(parcels: Parcels, clock: Clock): Inherite
   }
   for (const { key, value } of parcels.values()) {
     if (!key.startsWith(PEER)) continue;
-    const fields = isObject(value);
+    const fields = recordOf(value);
     const peer = parsePeerSnapshot(fields['peer']);
     if (!peer.ok) throw invalid(`peer, ${peer.reason}`);
     const name = String(fields['socket']);
@@ -242,7 +240,7 @@ export function openInheritedDirectory(parcels: Parcels, clock: Clock): Inherite
     connections.push(connection);
     peers.push({ connection, peer: peer.value });
   }
-  if (isObject(directory)['connections'] !== peers.length) throw invalid('peers are missing');
+  if (recordOf(directory)['connections'] !== peers.length) throw invalid('peers are missing');
   return {
     state: state.value,
     peers,

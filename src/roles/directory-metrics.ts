@@ -1,4 +1,4 @@
-/** What `/metrics` tells of a directory. Sums only: no nick, no onion, no text of a message. */
+/** The directory's metrics on `/metrics`. Only sums: no nick, no onion, no text of a message. */
 import type { Directory, DirectoryStats, FlushReport } from '../directory/directory.js';
 import type { Metrics } from '../ops/metrics.js';
 
@@ -52,7 +52,7 @@ const KB = 1024;
 const SIZES = [256, KB, 4 * KB, 16 * KB, 64 * KB, 256 * KB, KB * KB, 4 * KB * KB];
 const SECONDS = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5];
 
-/** Registers the histograms of flushes; returns what is to be told of each. */
+/** Registers the histograms of flushes; the returned function takes each flush. */
 export function registerFlushMetrics(metrics: Metrics): (report: FlushReport) => void {
   const bytes = metrics.histogram('flush_bytes', 'Broadcast bytes due to all in one flush.', SIZES);
   const lag = metrics.histogram(
@@ -78,7 +78,7 @@ export function registerFlushMetrics(metrics: Metrics): (report: FlushReport) =>
   };
 }
 
-/** How many peers have at most so many bytes waiting, by bound. */
+/** Number of peers with at most this many bytes waiting, by bound. */
 function peersByQueue(queued: readonly number[]): Record<string, number> {
   const counts: [string, number][] = [0, ...SIZES].map((bound) => [
     String(bound),
@@ -90,11 +90,11 @@ function peersByQueue(queued: readonly number[]): Record<string, number> {
 export interface MetricSources {
   readonly directory: Pick<Directory, 'stats' | 'queuedBytes'>;
   readonly state: () => NodeStateName;
-  /** How often each state was entered. */
+  /** How often the service entered each state. */
   readonly entered: Readonly<Record<NodeStateName, number>>;
 }
 
-/** Registers all the rest; it is read off the directory whenever somebody asks. */
+/** Registers all other metrics; they are read on each request. */
 export function registerDirectoryMetrics(metrics: Metrics, sources: MetricSources): void {
   const { directory, state, entered } = sources;
   const stats = (): DirectoryStats => directory.stats();

@@ -1,6 +1,4 @@
-/**
- * A directory node: an overlay that serves, the relay behind it, and its status page.
- */
+/** A directory node: an overlay that serves, the relay, and its status page. */
 import { randomBytes } from 'node:crypto';
 import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, Served, ServiceState } from '../channel/ports.js';
@@ -31,16 +29,16 @@ import { VERSION } from './version.js';
 
 export interface DirectoryNodeOptions {
   readonly network: Network;
-  /** Must be able to serve; stays the caller's to close. */
+  /** Must be able to serve. The caller closes it. */
   readonly overlay: Overlay;
   /** The operator's text, below the two standard lines of the MOTD. */
   readonly motd?: string;
   readonly limits?: DirectoryLimits;
-  /** Dial claimed locations through the overlay to see who answers there (default false). */
+  /** Dial declared locations through the overlay and read the nick there (default false). */
   readonly dialBack?: boolean;
-  /** Between two visits to itself through its own location, milliseconds; 0 = never (the default). */
+  /** Interval of the canary, milliseconds; 0 = off (the default). */
   readonly canaryIntervalMs?: number;
-  /** Told of every such visit. */
+  /** Called with the result of each test of the canary. */
   readonly onSelfTest?: (result: ProbeResult) => void;
   /** Whether peers are asked to prove the key of their nick (default `disabled`; JMP-0005). */
   readonly nickAuth?: NickAuthMode;
@@ -51,9 +49,11 @@ export interface DirectoryNodeOptions {
     /** Further names of the page, as `canonicalHost` gives them. */
     readonly hosts?: readonly string[];
   };
-  /** What another process handed over, to go on with. Nobody is served before `DirectoryNode.begin`. */
+  /**
+   * The state of another process, to continue with. Peers are not served before `DirectoryNode.begin`.
+   */
   readonly inherited?: Parcels | undefined;
-  /** Aborts the start; afterwards use `close`. */
+  /** Aborts the start; later use `close`. */
   readonly signal?: AbortSignal;
   readonly onState?: (state: ServiceState) => void;
   readonly clock?: Clock;
@@ -62,28 +62,28 @@ export interface DirectoryNodeOptions {
 }
 
 export interface DirectoryNode {
-  /** Where peers reach it. */
+  /** The location of the directory. */
   readonly location: Location;
   readonly nick: string;
   readonly directory: Directory;
-  /** Resolves when peers can reach it for the first time; never rejects. */
+  /** Resolves when peers can connect for the first time; never rejects. */
   readonly reachable: Promise<void>;
   health(): Health;
-  /** What moves when another process is to go on; undefined where the overlay cannot move. */
+  /** The movable parts; undefined when the overlay cannot be handed over. */
   readonly moving: MovingDirectory | undefined;
-  /** Serves from now on, where everything is inherited. */
+  /** Starts serving with inherited sockets. */
   begin(): void;
-  /** Takes a connection that came to the process before while nobody accepted. */
+  /** Takes a connection that reached the previous process while it did not accept. */
   welcome(parcel: Parcel): void;
-  /** After everything was handed over: closes what did not move, within three seconds. */
+  /** After the handover: closes what was not handed over, within three seconds. */
   leave(): Promise<void>;
-  /** Changes what may change without dropping a peer. */
+  /** Changes the settings that can change without a disconnect. */
   reload(changes: { readonly motd?: string; readonly limits?: DirectoryLimits }): void;
-  /** Tells Tor, closes every connection and the status page. */
+  /** Withdraws the service, closes all connections and the status page. */
   close(): Promise<void>;
 }
 
-/** Lines of one kind that a directory logs in a minute; of the rest the number. */
+/** Lines of one kind that a directory logs in a minute; further ones are counted. */
 const LINES_PER_MINUTE = 2;
 
 type NodeState = ServiceState | { readonly state: 'stopping' };
@@ -101,7 +101,7 @@ function healthOf(state: NodeState): Health {
   }
 }
 
-/** How far peers are behind, for a person: how many, and the worst of them. */
+/** How many peers have bytes waiting, and the largest amount, for a person. */
 function lagOf(queued: readonly number[]): { readonly peers: number; readonly mostBytes: number } {
   return {
     peers: queued.filter((bytes) => bytes > 0).length,
@@ -109,7 +109,7 @@ function lagOf(queued: readonly number[]): { readonly peers: number; readonly mo
   };
 }
 
-/** Loaded only where somebody can ask for them. */
+/** Loaded only when there is a page to show them. */
 async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
   if (status === undefined) return NO_METRICS;
   const { createMetrics } = await import('../ops/metrics.js');
@@ -117,12 +117,13 @@ async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
 }
 
 /**
- * Starts a directory node. Resolves when its location is known and accepted; `reachable` tells when
- * peers can come. Rejects with what the overlay or the status page says; nothing is left running.
+ * Starts a directory node. Resolves when its location is known and accepted; `reachable` resolves when
+ * peers can connect. Rejects with the error of the overlay or the status page; nothing is left running
+ * then.
  */
 export async function startDirectoryNode(options: DirectoryNodeOptions): Promise<DirectoryNode> {
   const { network, overlay, clock = systemClock, random = Math.random } = options;
-  // Strangers cause these lines, as many as they like; a disk fills in real time, whatever the clock.
+  // Other machines cause these lines in any number, and a disk fills in real time, whatever the clock.
   const log = createRateCappedLog(options.log ?? silentLog, systemClock, {
     lines: LINES_PER_MINUTE,
   });
@@ -243,7 +244,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
   try {
     const service = await overlay.serve(
       (connection) => {
-        // Nobody can know the location before it is announced; whoever is that quick is a stranger.
+        // The location is not public before it is announced, so a connection this early is dropped.
         if (location === undefined) {
           connection.attach({ data() {}, closed() {} });
           connection.destroy();
@@ -275,7 +276,7 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
       },
       begin() {
         isServing = true;
-        // It came into its state in the process before.
+        // The previous process entered this state.
         for (const name of SERVICE_STATES) entered[name] = past?.entered[name] ?? entered[name];
         inherited?.release();
         service.begin?.();

@@ -1,19 +1,20 @@
 /**
- * What a directory node knows of its own past, for the process that goes on with it: figures of its
- * pages, on which nothing else depends. What cannot be read is left out.
+ * Figures of a directory node for the process that continues it. They are only shown; what cannot be
+ * read is left out.
  */
-import { isRecord, type Movable, type Parcels } from '../handover/parcel.js';
+import { isRecord, recordOf } from '../kit/json-record.js';
+import type { Movable, Parcels } from '../handover/parcel.js';
 import { CANARY_STATES, type CanaryReport } from './canary.js';
 
-/** Sums by name; unknown names are left out by whoever reads them. */
+/** Sums by name. Readers skip unknown names. */
 export type Counts = Readonly<Record<string, number>>;
 
 export interface DirectoryPast {
-  /** Since the directory was started, in whichever process. */
+  /** Since the directory was started, in the first process. */
   readonly upSeconds: number;
-  /** How often the service came into each state. */
+  /** How often the service entered each state. */
   readonly entered: Counts;
-  /** Its visits to itself, by what they found. */
+  /** Tests of the canary by outcome. */
   readonly selfTests: Counts;
   readonly canary: CanaryReport | undefined;
 }
@@ -28,7 +29,7 @@ function countOf(value: unknown): number | undefined {
 }
 
 function countsOf(value: unknown): Counts {
-  const entries = Object.entries(isRecord(value) ? value : {}).slice(0, MAX_NAMES);
+  const entries = Object.entries(recordOf(value)).slice(0, MAX_NAMES);
   return Object.fromEntries(
     entries.flatMap(([name, sum]) => {
       const count = countOf(sum);
@@ -50,7 +51,7 @@ function canaryOf(value: unknown): CanaryReport | undefined {
   return { state, tests, failures: countOf(value['failures']) ?? 0, ...times };
 }
 
-/** What the process before told; undefined where none was. Never throws. */
+/** The figures of the previous process; undefined without one. Never throws. */
 export function pastIn(parcels: Parcels | undefined): DirectoryPast | undefined {
   const value = parcels?.get(PAST)?.value;
   if (!isRecord(value)) return undefined;
@@ -62,7 +63,7 @@ export function pastIn(parcels: Parcels | undefined): DirectoryPast | undefined 
   };
 }
 
-/** Tells it to the next process. */
+/** The parcel for the next process. */
 export function movePast(read: () => DirectoryPast): Movable {
   return { hold: () => Promise.resolve([{ key: PAST, value: read() }]), release() {} };
 }

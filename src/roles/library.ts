@@ -1,6 +1,5 @@
 /**
- * The short way in for a developer: a channel or a directory with sensible defaults. Everything that
- * is defaulted here can be given instead.
+ * Shortcuts for developers: a channel or a directory with default parts. Every default can be replaced.
  */
 import { randomBytes } from 'node:crypto';
 import { silentLog } from '../channel/log.js';
@@ -38,9 +37,9 @@ function locationOf(directory: string | Location): Location {
 }
 
 /**
- * Opens a message channel with a fresh nick. Without `overlay` it dials through Tor's SOCKS port at
- * 127.0.0.1:9050; to `serve`, give an overlay that can (`torOverlay`).
- * Throws a RangeError for a location that is none, a ChannelError without directories.
+ * Opens a message channel with a new nick. Without `overlay` it dials through Tor's SOCKS port at
+ * 127.0.0.1:9050. To `serve`, pass an overlay that can (`torOverlay`). Throws a RangeError for an
+ * invalid location, a ChannelError without directories.
  */
 export function openChannel(options: ChannelOptions): OnionMessageChannel {
   return openMessageChannel({
@@ -61,17 +60,19 @@ export interface TorOptions {
   /** Tor's control port, or `unix:/path` as host; needed only to serve (default 127.0.0.1:9051). */
   readonly control?: { readonly host: string; readonly port?: number; readonly password?: string };
   /**
-   * Where we listen when we serve; port 0 takes any free one (the default). With a Tor on another
-   * machine it must be an address that Tor reaches, or `0.0.0.0`.
+   * The local listening address when serving; port 0 takes any free port (the default). With a Tor on
+   * another machine it must be an address that Tor can reach, or `0.0.0.0`.
    */
   readonly listen?: { readonly host: string; readonly port: number };
-  /** The host at which Tor reaches that listener; found out by the control connection if not given. */
+  /** The host at which Tor reaches that listener; by default found out from the control connection. */
   readonly targetHost?: string;
-  /** Folder of the onion's key, made when missing. Without it the onion lives as long as the process. */
+  /**
+   * Folder of the onion's key, created when missing. Without it the onion lives as long as the process.
+   */
   readonly hiddenServiceDir?: string;
 }
 
-/** An overlay over a Tor that runs already; serves through its control port. */
+/** An overlay over a running Tor; serves through its control port. */
 export function torOverlay(options: TorOptions = {}): Overlay {
   const { socks = { host: '127.0.0.1', port: 9050 }, hiddenServiceDir } = options;
   const { host, port = 9051, password } = options.control ?? { host: '127.0.0.1' };
@@ -101,9 +102,9 @@ export function torOverlay(options: TorOptions = {}): Overlay {
 }
 
 /**
- * Opens a live orderbook on a channel: it asks for offers as soon as directories are up, and again every
- * ten minutes; `change` tells what came and went, at most four times a second. Several on one channel
- * do no harm. Throws nothing; `close` ends it and leaves the channel open.
+ * Opens a live orderbook on a channel. It asks for offers as soon as directories are connected, and
+ * again every ten minutes. `change` reports what was added and removed, at most four times a second. A
+ * channel may have several books. Throws nothing; `close` ends the book and leaves the channel open.
  */
 export function openLiveOrderbook(
   channel: OnionMessageChannel,

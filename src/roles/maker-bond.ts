@@ -1,4 +1,4 @@
-/** What a maker shows of its bond behind its offers (docs/protocol.md, sections 8.5 and 11). */
+/** Adds a maker's bond to its private answers (docs/protocol.md, sections 8.5 and 11). */
 import type { Log } from '../channel/log.js';
 import {
   certExpired,
@@ -10,14 +10,14 @@ import { ownBondFault } from '../protocol/own-bond.js';
 
 export interface MakerBond {
   readonly bond: OwnBond;
-  /** Height of the chain, as far as known: once the certificate is over, the bond is not shown. */
+  /** Height of the chain, if known: an expired certificate is not shown. */
   readonly tipHeight?: () => number | undefined;
 }
 
 /**
- * The commands that follow the offers in a private answer to a nick: one `tbond`, or none. The proof is
- * signed anew for each nick, and means nothing to another. Throws a RangeError for a bond whose
- * certificate does not verify, or whose key is the coin's own.
+ * The commands after the offers in a private answer to a nick: one `tbond`, or none. The proof is
+ * signed for this nick and is not valid for another. Throws a RangeError for a bond whose certificate
+ * does not verify, or whose key is the coin's own.
  */
 export function bondCommands(
   { bond, tipHeight }: MakerBond,

@@ -1,7 +1,7 @@
 /**
  * A maker: announces its offers and answers `!orderbook` with one signed private message
- * (docs/protocol.md, section 8.2). With a wallet it takes part in coinjoins; without one it refuses every
- * `!fill` with a reason. It remembers used commitments and passes them on.
+ * (docs/protocol.md, section 8.2). With a wallet it takes part in coinjoins; without one it refuses
+ * every `!fill` with a reason. It stores used commitments and announces them.
  */
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../channel/log.js';
@@ -38,14 +38,14 @@ export type { MakerBond } from './maker-bond.js';
 export const NO_WALLET_ERROR =
   'this maker has no wallet yet and cannot take part in a coinjoin; its offers are for testing';
 
-/** What a maker needs to take part in coinjoins. */
+/** The parts that a maker needs for coinjoins. */
 export interface MakerCoinjoins {
   readonly network: Network;
   readonly wallet: MakerWallet;
   readonly chain: ChainView;
   readonly policy?: Partial<MakerPolicy>;
   readonly limits?: Partial<SessionLimits>;
-  /** Called once for every session that ended. */
+  /** Called for every session that ended. */
   readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
 }
 
@@ -55,11 +55,11 @@ interface CommonOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly door?: Partial<DoorLimits>;
-  /** Shown behind the offers in private answers. */
+  /** Shown after the offers in private answers. */
   readonly bond?: MakerBond;
 }
 
-/** Coinjoins need a memory of used commitments. */
+/** Coinjoins need a store of used commitments. */
 export type MakerOptions = CommonOptions &
   (
     | { readonly coinjoins?: undefined; readonly blacklist?: BlacklistOptions }
@@ -68,29 +68,29 @@ export type MakerOptions = CommonOptions &
 
 export interface Maker {
   readonly offers: readonly Offer[];
-  /** Announcement requests answered so far. */
+  /** Requests for offers answered so far. */
   readonly answered: number;
-  /** Negotiations that are running. */
+  /** Running negotiations. */
   readonly sessions: number;
   /**
-   * Says the offers to everybody. Happens by itself at the welcome, or at once where that is past, and
-   * for a directory that comes later, at that one alone.
+   * Announces the offers publicly. This happens by itself when the channel is ready (at once if it is),
+   * and for a directory that connects later, through that one alone.
    */
   announce(): void;
-  /** Stops answering and ends all negotiations; the channel stays the caller's. */
+  /** Stops answering and ends all negotiations. The caller closes the channel. */
   stop(): void;
 }
 
 /**
- * The refusal names the commitment it is about: equal answers to two fills would be equal messages,
- * and peers drop the second as a copy that came another way.
+ * A refusal names its commitment: equal answers to two fills would be equal messages, and peers drop
+ * the second one as a copy.
  */
 function refusalOf(fill: Command): string {
   const commitment = (fill.args[3] ?? '').replace(/[^0-9A-Za-z]/g, '').slice(0, 17);
   return formatRefusal(`${NO_WALLET_ERROR} (commitment ${commitment})`, fill.args[2] ?? '');
 }
 
-/** Throws a RangeError for an offer that no peer would read. */
+/** Throws a RangeError for an offer that peers would refuse. */
 export function startMaker(options: MakerOptions): Maker {
   const { channel, offers, clock, log, coinjoins } = options;
   for (const offer of offers) {
@@ -153,7 +153,7 @@ export function startMaker(options: MakerOptions): Maker {
     }
   };
 
-  // A directory that comes (back) later has not heard the offers yet; the others have.
+  // A directory that connects later has not received the offers yet.
   const onDirectoryUp: MessageChannelEvents['directory-up'] = ({ location }) => {
     if (channel.welcomed) announceAt(location);
   };

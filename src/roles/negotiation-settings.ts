@@ -1,4 +1,4 @@
-/** What `joinmarket.cfg` says about coinjoins, in the terms of `negotiation/`. */
+/** Converts the coinjoin settings of `joinmarket.cfg` to the options of `negotiation/`. */
 import type { PolicySettings, Settings } from '../config/settings.js';
 import type { BlacklistOptions } from '../negotiation/maker/blacklist.js';
 import type { ChoicePolicy } from '../negotiation/taker/choose-makers.js';
@@ -11,7 +11,7 @@ import type { BondPolicy } from '../protocol/fidelity-bond.js';
 
 export { bondFilePath, commitmentListPath } from '../config/data-files.js';
 
-/** How a maker remembers used commitments, in this store. */
+/** How a maker stores used commitments. */
 export function blacklistOptions(
   { policy }: Settings,
   ports: Pick<BlacklistOptions, 'store' | 'relay'>,
@@ -19,7 +19,7 @@ export function blacklistOptions(
   return { ...ports, acceptBroadcasts: policy.acceptCommitmentBroadcasts };
 }
 
-/** `[YIELDGENERATOR]`; one directory or direct link may use half of what there is. */
+/** `[YIELDGENERATOR]`; one directory or direct link may use half of each limit. */
 export function doorLimits({ yieldGenerator: terms }: Settings): Partial<DoorLimits> {
   return {
     orderbookNickMs: terms.orderbookIntervalSec * 1000,
@@ -32,12 +32,12 @@ export function doorLimits({ yieldGenerator: terms }: Settings): Partial<DoorLim
   };
 }
 
-/** Coinjoins at a time, for `MakerCoinjoins.limits`. */
+/** Simultaneous coinjoins, for `MakerCoinjoins.limits`. */
 export function sessionLimits({ yieldGenerator: terms }: Settings): Partial<SessionLimits> {
   return { proven: terms.maxSessions };
 }
 
-/** What a maker demands and how long it waits, for `MakerCoinjoins.policy`. */
+/** A maker's requirements and timeouts, for `MakerCoinjoins.policy`. */
 export function makerPolicy({ policy, yieldGenerator }: Settings): Partial<MakerPolicy> {
   return {
     takerUtxoRetries: policy.takerUtxoRetries,
@@ -48,11 +48,11 @@ export function makerPolicy({ policy, yieldGenerator }: Settings): Partial<Maker
   };
 }
 
-/** What a taker waits for, accepts and pays, for `runCoinjoin`. */
+/** A taker's timeouts, requirements and fees, for `runCoinjoin`. */
 export function takerPolicy({ policy, timeout }: Settings): Partial<TakerPolicy> {
   return {
     makerWaitMs: timeout.makerTimeoutSec * 1000,
-    // The whole round gets what deployed takers give it (docs/protocol.md, section 9.9).
+    // The time limit of a round is that of deployed takers (docs/protocol.md, section 9.9).
     roundMs: 20 * timeout.makerTimeoutSec * 1000,
     unconfirmedMs: timeout.unconfirmTimeoutSec * 1000,
     minimumMakers: policy.minimumMakers,
@@ -72,7 +72,7 @@ function feePolicy(policy: PolicySettings): FeePolicy {
   };
 }
 
-/** Whom a taker accepts and how it draws them, for `chooseMakers`. */
+/** Which makers a taker accepts and how it chooses them, for `chooseMakers`. */
 export function choicePolicy({ policy }: Settings): ChoicePolicy {
   return { ...feePolicy(policy), bondlessMakersAllowance: policy.bondlessMakersAllowance };
 }

@@ -1,13 +1,14 @@
 /**
- * Answers `!orderbook` (docs/protocol.md, section 8.2): over the link it came by, or through every
- * directory that shows the asker. One that drops what it should deliver then hides no offer.
+ * Answers `!orderbook` (docs/protocol.md, section 8.2): over the direct link of the request, or through
+ * every directory that shows the taker. A directory that drops answers then hides no offer.
  */
+import { BoundedMap } from '../kit/bounded-map.js';
 import type { Arrival, OnionMessageChannel, OrderbookRequest } from '../channel/channel-api.js';
 import type { Door, Link } from '../negotiation/maker/request-limits.js';
 import type { Command, CommandName } from '../protocol/commands.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 
-/** Requests remembered, for their copies that come through other directories. */
+/** Requests remembered, to recognise their copies from other directories. */
 const MAX_REMEMBERED = 500;
 
 /** One private message with all offers. */
@@ -18,14 +19,14 @@ export interface OfferAnswer {
 
 interface Answered {
   readonly answer: OfferAnswer;
-  /** The directories through which it went. */
+  /** The directories through which it was sent. */
   readonly ways: Set<string>;
 }
 
 export interface OfferAnswersOptions {
   readonly channel: OnionMessageChannel;
   readonly door: Door;
-  /** What this nick is told; undefined for nothing. Asked once for each request that is answered. */
+  /** The answer for this nick; undefined for none. Called once for each answered request. */
   readonly answerFor: (nick: string) => OfferAnswer | undefined;
 }
 
@@ -35,7 +36,7 @@ export interface OfferAnswers {
   close(): void;
 }
 
-/** Asked once in a message; a message that asks more than once is ignored whole (section 8.3). */
+/** A message with more than one request is ignored (section 8.3). */
 function asksForOffers(commands: readonly Command[]): boolean {
   return commands.filter((command) => command.name === 'orderbook').length === 1;
 }
@@ -44,18 +45,15 @@ export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
   const { channel, door, answerFor } = options;
   let answered = 0;
   /** By the message's id. */
-  const requests = new Map<string, Answered>();
+  const requests = new BoundedMap<string, Answered>(MAX_REMEMBERED);
 
   function remember(id: string, answer: OfferAnswer): Set<string> {
     const ways = new Set<string>();
-    requests.delete(id);
     requests.set(id, { answer, ways });
-    const [oldest] = requests.keys();
-    if (requests.size > MAX_REMEMBERED && oldest !== undefined) requests.delete(oldest);
     return ways;
   }
 
-  /** Undefined where the door says no, before anything is made. */
+  /** Undefined when the limits do not allow an answer; nothing was built then. */
   function admitted(nick: string, link: Link): OfferAnswer | undefined {
     return door.mayAskOrderbook(nick, link) ? answerFor(nick) : undefined;
   }
@@ -65,7 +63,7 @@ export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
     if (answer && channel.send(from, answer.command, answer.args).sent) answered++;
   }
 
-  /** Through all directories that show the asker by now; the others may still bring its request. */
+  /** Through all directories that show the taker now; further ones may still deliver its request. */
   function answerThroughAll({ from, id }: Arrival, by: Location): void {
     const link: Link = { kind: 'directory', location: by };
     const answer = admitted(from, link);
@@ -85,7 +83,7 @@ export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
     if (result.route.kind === 'directory') ways.add(formatLocation(result.route.location));
   }
 
-  /** Its request came through one more directory. */
+  /** The request came through one more directory. */
   function answerThrough({ from, id }: Arrival, by: Location): void {
     const request = requests.get(id);
     const key = formatLocation(by);

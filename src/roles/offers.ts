@@ -1,7 +1,7 @@
 /**
  * The offers of a maker without a wallet: the terms of `[YIELDGENERATOR]`, varied by their factors as
- * the privacy-enhanced yield generator does, over an amount given by the operator. None is announced at
- * a loss.
+ * the privacy-enhanced yield generator does, over an amount given by the operator. No offer is
+ * announced that loses money.
  */
 import type { Random } from '../channel/ports.js';
 import type { OfferType } from '../protocol/commands.js';
@@ -9,7 +9,7 @@ import { DUST_THRESHOLD, MAX_SATOSHI, offerFee, type Offer } from '../protocol/o
 
 export interface OfferTerms {
   readonly ordertype: 'reloffer' | 'absoffer';
-  /** Prefix of the wallet's address family: `sw0` native segwit, `sw` wrapped, empty for legacy. */
+  /** Prefix for the wallet's addresses: `sw0` native segwit, `sw` wrapped, empty for legacy. */
   readonly family: 'sw0' | 'sw' | '';
   /** Satoshi. */
   readonly cjfeeAbsolute: number;
@@ -29,13 +29,13 @@ function vary(value: number, factor: number, random: Random): number {
   return value * (1 + factor * (2 * random() - 1));
 }
 
-/** Relative fees are written with exactly so many decimals, as deployed makers do. */
+/** Relative fees are written with this many decimals, as deployed makers do. */
 const FEE_DECIMALS = 6;
-/** The lowest and the highest rate that can be written so and that peers accept. */
+/** The lowest and the highest rate with that many decimals that peers accept. */
 const LEAST_RATE = 0.000001;
 const MOST_RATE = 0.999999;
 
-/** A term of `[YIELDGENERATOR]` that no offer can be made of. */
+/** A value of `[YIELDGENERATOR]` for which no offer is possible. */
 export class OfferTermsError extends RangeError {
   override readonly name = 'OfferTermsError';
 
@@ -49,7 +49,7 @@ export class OfferTermsError extends RangeError {
 }
 
 function relativeFee({ cjfeeRelative, cjfeeFactor }: OfferTerms, random: Random): string {
-  // A lower rate would be written as zero, which is another offer.
+  // A lower rate would be written as zero, which is a different offer.
   if (!(cjfeeRelative >= LEAST_RATE && cjfeeRelative <= MOST_RATE)) {
     const allowed = `a share of the amount from ${LEAST_RATE.toFixed(FEE_DECIMALS)} to ${MOST_RATE}`;
     throw new OfferTermsError('cjfee_r', String(cjfeeRelative), allowed);
@@ -58,7 +58,7 @@ function relativeFee({ cjfeeRelative, cjfeeFactor }: OfferTerms, random: Random)
   return Math.min(MOST_RATE, Math.max(LEAST_RATE, rate)).toFixed(FEE_DECIMALS);
 }
 
-/** What the taker pays covers what the maker adds to the miner fee. */
+/** The fee covers the maker's contribution to the miner fee. */
 function absoluteFee(
   { cjfeeAbsolute, cjfeeFactor }: OfferTerms,
   txfee: number,
@@ -72,10 +72,10 @@ function absoluteFee(
 }
 
 /**
- * One offer, oid 0, over at most `size` satoshi, which pays for every amount that it allows: an absolute
- * fee is announced with the contribution added, and for a relative one the contribution is halved until
- * the smallest amount brings more than it costs. Throws an OfferTermsError when the terms make no
- * offer, another RangeError when nothing is left to offer.
+ * One offer, oid 0, of at most `size` satoshi, that earns money for every allowed amount: an absolute
+ * fee is announced with the contribution added; for a relative one the contribution is halved until the
+ * smallest amount earns more than it costs. Throws an OfferTermsError when the terms allow no offer,
+ * another RangeError when the amount is too small.
  */
 export function makeOffer(terms: OfferTerms, size: number, random: Random): Offer {
   const type: OfferType = `${terms.family}${terms.ordertype}`;

@@ -1,6 +1,4 @@
-/**
- * The overlay that a configuration asks for: loopback, or Tor in one of its modes (`tor_mode`).
- */
+/** Opens the configured overlay: loopback, or Tor in one of its modes (`tor_mode`). */
 import { join } from 'node:path';
 import { hostAndPort } from '../kit/host-name.js';
 import type { Log } from '../channel/log.js';
@@ -20,10 +18,10 @@ import { TorError } from '../tor/tor-error.js';
 import { hasInheritedTor, startTorProcess, type TorProcess } from '../tor/process/tor-process.js';
 import { socksAnswers } from './socks-probe.js';
 
-/** Different lines of which a few are logged in a minute each; all further ones share one count. */
+/** Different lines that are rate-limited separately; all further ones share one count. */
 const DIFFERENT_LINES = 64;
 
-/** In the folder of our own Tor's sockets. */
+/** In the folder of the sockets of our Tor. */
 const ONION_SOCKET = 'onion.sock';
 
 export interface OpenOverlayOptions {
@@ -31,31 +29,31 @@ export interface OpenOverlayOptions {
   /** Whether this program serves an onion, or only dials. */
   readonly serves: boolean;
   /**
-   * Whether connections are to carry their Tor circuit, where Tor is ours (`tor_mode = managed`, or
-   * `auto` without another Tor); they come through a unix socket then, and not by
+   * Whether connections must carry their Tor circuit if the program starts Tor itself (`tor_mode =
+   * managed`, or `auto` without another Tor). They then come through a unix socket, not through
    * `onion_serving_port`.
    */
   readonly circuits?: boolean;
-  /** How many introductions per second Tor lets through under its proof-of-work defence. */
+  /** Introductions per second that Tor's proof-of-work defence lets through. */
   readonly pow?: PowQueue;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
   readonly signal: AbortSignal;
-  /** What another process handed over, to go on with; to be given to `Overlay.serve`, too. */
+  /** Parcels of another process, also passed to `Overlay.serve`. */
   readonly inherited?: Parcels | undefined;
 }
 
 export interface OpenedOverlay {
   readonly overlay: Overlay;
-  /** The tor process that is ours, if any: it ends with `close`. */
+  /** The tor process that was started here, if any; `close` ends it. */
   readonly ownsTor: boolean;
-  /** Our tor process, for another process to go on with; absent where there is none. */
+  /** The tor process that was started here, for a handover; absent without one. */
   readonly move?: Movable;
   close(): Promise<void>;
 }
 
-/** Where bytes leave for Tor, and where it takes orders; a managed Tor has both. */
+/** Tor's SOCKS port and its control port; a managed Tor has both. */
 interface TorAccess {
   readonly socks: SocksEndpoint;
   readonly connect: (signal: AbortSignal) => Promise<ControlClient>;
@@ -86,10 +84,10 @@ async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAc
   return { socks: process.socks, connect: (signal) => process.connectControl(signal), process };
 }
 
-/** How a connection fails where no Tor is. */
+/** The errors of a connection when no Tor listens. */
 const NOBODY_THERE: ReadonlySet<TorError['code']> = new Set(['refused', 'no-socket', 'timeout']);
 
-/** Whether the operator's Tor answers; throws when it answers but refuses us. */
+/** Whether the operator's Tor answers; throws when it answers but refuses access. */
 async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | TorError> {
   const access = theirTor(options);
   if (!options.serves) {
@@ -106,7 +104,7 @@ async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | To
     (await access.connect(options.signal)).close();
     return access;
   } catch (error) {
-    // A Tor that answers and refuses is for the operator to mend: never fall back in silence.
+    // When a Tor answers and refuses access, the operator must fix that: no silent fallback.
     if (error instanceof TorError && NOBODY_THERE.has(error.code)) return error;
     throw error;
   }
@@ -129,7 +127,7 @@ async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
   }
 }
 
-/** The Tor that another process served by, whatever the configuration says by now. */
+/** The Tor that the previous process used, whatever the configuration says now. */
 async function inheritedTor(options: OpenOverlayOptions, parcels: Parcels): Promise<TorAccess> {
   return hasInheritedTor(parcels) ? ownTor(options) : theirTor(options);
 }
@@ -140,7 +138,7 @@ async function identityOf(hiddenServiceDir: string | undefined): Promise<OnionId
   return { kind: 'persistent', key };
 }
 
-/** With `tor_mode = external`: the operator's torrc serves, we only listen. */
+/** With `tor_mode = external`: the operator's torrc serves the onion, and this program only listens. */
 function external({ settings, clock, random, log }: OpenOverlayOptions, serves: boolean): Overlay {
   const { socks, serving, hiddenServiceDir } = settings.onion;
   if (serves && hiddenServiceDir === undefined) {
@@ -173,7 +171,7 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
     const overlay = external(options, serves);
     return { overlay, ownsTor: false, close: () => overlay.close() };
   }
-  // The key first: a faulty folder must show before anything is started.
+  // The key first, so that a faulty folder is noticed before anything is started.
   const identity = serves ? await identityOf(onion.hiddenServiceDir) : undefined;
   const open = { auto: autoTor, managed: ownTor, control: async () => theirTor(options) };
   const access = await (options.inherited === undefined
@@ -185,9 +183,9 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
     identity,
     listen: onion.serving,
     connectControl: access.connect,
-    // A Tor of our own is on this machine.
+    // A Tor that was started here is on this machine.
     targetHost: process === undefined ? onion.targetHost : undefined,
-    // A directory visits itself more often, and more closely (`createCanary`).
+    // A directory has its canary, which tests more often and more (`createCanary`).
     selfTestRounds: settings.role !== 'directory',
     ...(options.pow === undefined ? {} : { pow: options.pow }),
     ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined
@@ -222,8 +220,8 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
 
 /**
  * Opens the overlay of the settings. Rejects with a TorError or OverlayError that says what to do;
- * nothing is left running then. A Tor in trouble, or strangers that trouble it, log a bounded number
- * of lines.
+ * nothing is left running then. A faulty Tor, or traffic of other machines, causes a bounded number of
+ * log lines.
  */
 export async function openOverlay(options: OpenOverlayOptions): Promise<OpenedOverlay> {
   const log = createRateCappedLog(options.log, options.clock, { texts: DIFFERENT_LINES });

@@ -3,7 +3,7 @@ import type { HostPort } from '../config/onion-settings.js';
 
 const PROBE_TIMEOUT_MS = 3_000;
 
-/** Whether something accepts connections at Tor's SOCKS port. */
+/** Whether any program accepts connections at Tor's SOCKS port. */
 export function socksAnswers({ host, port }: HostPort, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ host, port, timeout: PROBE_TIMEOUT_MS, signal });

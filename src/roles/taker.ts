@@ -1,6 +1,6 @@
 /**
- * A taker without a wallet: asks for the orderbook, keeps it, and talks to makers. It never serves
- * an onion.
+ * A taker without a wallet: asks for the orderbook, keeps it, and sends questions to makers. It serves
+ * no onion.
  */
 import { EventEmitter } from 'eventemitter3';
 import type { Log } from '../channel/log.js';
@@ -17,15 +17,15 @@ import type { Command, CommandName } from '../protocol/commands.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 
 export interface TakerEvents {
-  /** Offers came, changed or went. */
+  /** Offers were added, changed or removed. */
   change: (info: { maker: string; offers: number }) => void;
 }
 
 export interface Answer {
   readonly commands: readonly [Command, ...Command[]];
-  /** How the answer came. */
+  /** The route of the answer. */
   readonly route: Route;
-  /** How the question went. */
+  /** The route of the question. */
   readonly sentBy: Route;
   /** From the question to the answer, in milliseconds. */
   readonly rttMs: number;
@@ -47,17 +47,17 @@ export interface Taker {
   readonly live: LiveBook;
   readonly events: EventEmitter<TakerEvents>;
   /**
-   * Asks every maker for its offers, if that is not less than 30 s ago; answers change the book as
-   * they come. Happens by itself at the welcome, when a directory comes later, and every 10 minutes.
+   * Asks every maker for its offers, unless it did so less than 30 s ago; answers update the book.
+   * Happens by itself when the channel is ready, when a directory connects later, and every 10 minutes.
    */
   refresh(): void;
   /**
-   * Sends one signed private message and waits for the next private message of that nick. A nick
-   * that nobody has shown yet is waited for, too. Rejects with NoAnswerError when no way to it was
-   * found, or no answer came in time.
+   * Sends one signed private message and waits for the next private message of that nick. Also waits
+   * for a nick that no directory has shown yet. Rejects with NoAnswerError when there was no route to
+   * it, or no answer in time.
    */
   ask(nick: string, command: CommandName, args: string, timeoutMs: number): Promise<Answer>;
-  /** Stops listening and rejects open questions; the channel stays the caller's. */
+  /** Stops listening and rejects open questions. The caller closes the channel. */
   stop(): void;
 }
 
@@ -69,7 +69,7 @@ export interface TakerOptions {
   readonly random?: Random;
   /** A bitcoin node; without one, bonds have no value. */
   readonly chain?: BondChainView;
-  /** How bonds are valued; without it as deployed peers do. */
+  /** How bonds are valued; default as in deployed peers. */
   readonly bondPolicy?: BondPolicy;
   /** Compares directories; the caller closes it. */
   readonly audit?: BookAudit;
@@ -77,9 +77,9 @@ export interface TakerOptions {
 
 interface Question {
   readonly nick: string;
-  /** Some directory relayed a public message of the nick: there is a way to it. */
+  /** A directory relayed a public message of the nick: there is a route to it. */
   shown(): void;
-  /** A verified private message of the nick came. */
+  /** A verified private message of the nick arrived. */
   heard(commands: Answer['commands'], route: Route): void;
   fail(error: NoAnswerError): void;
 }

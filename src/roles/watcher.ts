@@ -1,6 +1,6 @@
 /**
- * An orderbook watcher: a passive peer that keeps the orderbook and shows it on a page. It never
- * serves an onion, never opens a direct link, and says nothing but `!orderbook`.
+ * An orderbook watcher: a passive peer that keeps the orderbook and shows it on a page. It serves no
+ * onion, opens no direct link, and sends only `!orderbook`.
  */
 import type { Log } from '../channel/log.js';
 import type { OnionMessageChannel } from '../channel/message-channel.js';
@@ -13,11 +13,11 @@ import type { BondPolicy } from '../protocol/fidelity-bond.js';
 import { startOrderbookServer } from '../web/server.js';
 
 export interface WatcherOptions {
-  /** Open with `passive: true` and `serve: false`; stays the caller's to close. */
+  /** Must be open with `passive: true` and `serve: false`. The caller closes it. */
   readonly channel: OnionMessageChannel;
   /** Shown on the page. */
   readonly network: Network;
-  /** Where the page is served; port 0 = any that is free. */
+  /** The address of the page; port 0 = any free port. */
   readonly page: {
     readonly host: string;
     readonly port: number;
@@ -29,7 +29,7 @@ export interface WatcherOptions {
   readonly log: Log;
   /** A bitcoin node; without one, bonds have no value. */
   readonly chain?: BondChainView;
-  /** How bonds are valued; without it as deployed peers do. */
+  /** How bonds are valued; default as in deployed peers. */
   readonly bondPolicy?: BondPolicy;
   /** Compares directories; the caller closes it. */
   readonly audit?: BookAudit;
@@ -39,7 +39,7 @@ export interface Watcher {
   readonly book: LiveBook;
   /** Address of the page. */
   readonly url: string;
-  /** Ok while a directory is up. */
+  /** Ok while a directory is connected. */
   health(): Health;
   /** Closes the page and the book. */
   stop(): Promise<void>;

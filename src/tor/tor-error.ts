@@ -1,4 +1,4 @@
-/** What went wrong between us and Tor, in a form that a person can act on. */
+/** The errors between this program and Tor, with their fix. */
 
 /** The step that failed. */
 export type TorStep =
@@ -62,20 +62,26 @@ export type TorFault =
   | 'data-dir-busy'
   | 'bad-torrc';
 
-/** Whose move it is: `unreachable` is exit code 3, `configuration` 2, `failed` 1. */
+/** The kind of fix: `unreachable` is exit code 3, `configuration` 2, `failed` 1. */
 export type TorRemedy = 'unreachable' | 'configuration' | 'failed';
 
 export interface TorErrorDetails {
   readonly remedy?: TorRemedy;
-  /** Tor's refusal, when there was one. */
+  /** Tor's refusal, if there was one. */
   readonly reply?: { readonly code: number; readonly text: string };
   readonly cause?: unknown;
 }
 
-/** Tor has no unknown command for us, so this is a filter in front of its control port: `510 Command filtered`. */
+/**
+ * Tor knows all our commands, so this comes from a filter in front of its control port: `510 Command
+ * filtered`.
+ */
 const FILTERED = 510;
 
-/** Whether the other side of a control connection answered, and refused: Tor, or a filter in front of it. */
+/**
+ * Whether the other side of a control connection (Tor, or a filter in front of it) answered with a
+ * refusal.
+ */
 export function isRefusal(error: unknown): error is TorError {
   return error instanceof TorError && error.reply !== undefined;
 }
@@ -85,7 +91,7 @@ export function isFiltered(error: unknown): error is TorError {
   return isRefusal(error) && error.reply?.code === FILTERED;
 }
 
-/** The message says what failed, where, and what to do. It never holds a password, cookie or key. */
+/** The message says what failed, where, and what to do. It never contains a password, cookie or key. */
 export class TorError extends Error {
   override readonly name = 'TorError';
   readonly step: TorStep;

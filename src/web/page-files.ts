@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { errorCode } from '../kit/error-text.js';
 
 export interface PageFile {
   /** `content-type`. */
@@ -60,7 +61,7 @@ function missing(what: string, why: string, cause?: unknown): PageFileError {
 
 async function load(name: string, path: string): Promise<readonly [string, PageFile]> {
   const body = await readFile(path).catch((error: unknown) => {
-    throw missing(path, error instanceof Error && 'code' in error ? String(error.code) : '', error);
+    throw missing(path, errorCode(error) ?? '', error);
   });
   const etag = `"${createHash('sha256').update(body).digest('base64url').slice(0, 22)}"`;
   return [`/${name}`, { type: TYPES[extname(name)] ?? 'application/octet-stream', body, etag }];

@@ -8,13 +8,7 @@ import { createInbox } from '../../src/channel/messages/inbox.js';
 import { createLinePeer } from '../../src/channel/link/line-peer.js';
 import { createPeerBook } from '../../src/channel/peer-book.js';
 import type { Connection, ConnectionHandler } from '../../src/channel/ports.js';
-import {
-  createMinuteCounter,
-  createSlidingWindow,
-  createTokenBucket,
-} from '../../src/kit/rate-limit.js';
 import { createSeenMessages } from '../../src/channel/messages/seen-messages.js';
-import { createTurns } from '../../src/kit/work-turns.js';
 import { createUnconfirmed } from '../../src/channel/direct/unconfirmed.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { NOT_SERVING, type Location } from '../../src/protocol/location.js';
@@ -60,73 +54,6 @@ t.test('backoff: jitter of -1 to +5 s, never below 1 s, and a reset', (t) => {
   }
   const quick = createBackoff({ ...DEFAULT_TIMINGS, backoffFirstMs: 10 }, () => 0);
   t.equal(quick.next(), 1_000);
-  t.end();
-});
-
-t.test('rates', (t) => {
-  const clock = createTestClock();
-  const minute = createMinuteCounter(clock, 2);
-  t.strictSame([minute.take(), minute.take(), minute.take()], [true, true, false]);
-  clock.advance(60_000);
-  t.equal(minute.take(), true);
-
-  const bucket = createTokenBucket(clock, 2, 3);
-  t.strictSame(
-    Array.from({ length: 4 }, () => bucket.take()),
-    [true, true, true, false],
-  );
-  clock.advance(500);
-  t.strictSame([bucket.take(), bucket.take()], [true, false]);
-  clock.advance(1_000_000);
-  t.strictSame(
-    Array.from({ length: 4 }, () => bucket.take()),
-    [true, true, true, false],
-  );
-
-  t.equal(bucket.waitMs(), 500);
-  t.strictSame([bucket.reserve(), bucket.reserve()], [500, 1_000], 'one after the other');
-  bucket.giveBack();
-  clock.advance(500);
-  t.strictSame([bucket.take(), bucket.waitMs()], [false, 500]);
-  clock.advance(500);
-  t.strictSame([bucket.waitMs(), bucket.take()], [0, true]);
-
-  const window = createSlidingWindow(clock, 2, 100);
-  window.record();
-  clock.advance(40);
-  window.record();
-  t.equal(window.waitMs(), 60);
-  clock.advance(60);
-  t.equal(window.waitMs(), 0);
-  window.record();
-  t.equal(window.waitMs(), 40);
-  t.end();
-});
-
-t.test('turns: work waits once a turn has taken long, until others had theirs', (t) => {
-  let now = 0;
-  let timers: (() => void)[] = [];
-  const clock = {
-    now: () => now,
-    after: (_: number, fn: () => void) => {
-      timers.push(fn);
-      return () => {};
-    },
-  };
-  const turns = createTurns(clock, 4);
-  const work = (tookMs: number): number => {
-    const delayMs = turns.delayMs();
-    now += tookMs;
-    return delayMs;
-  };
-  t.strictSame([work(3), work(3), work(3), work(3)], [0, 0, 1, 1]);
-  t.equal(timers.length, 1, 'one timer for one turn');
-  for (const timer of timers.splice(0)) timer();
-  t.equal(work(0), 1, 'who waits does not come before the others');
-  t.equal(timers.length, 1);
-  for (const timer of timers.splice(0)) timer();
-  t.strictSame([work(9), work(1)], [0, 1], 'a new turn, even right after');
-  timers = [];
   t.end();
 });
 

@@ -48,7 +48,7 @@ t.test('links of the pages lead somewhere', async (t) => {
     'CONTRIBUTING.md',
     ...(await readdir(join(ROOT, 'docs'), { recursive: true })).map((page) => join('docs', page)),
   ].filter((page) => page.endsWith('.md'));
-  t.ok(pages.includes('docs/api/README.md'));
+  t.ok(pages.includes('docs/library.md'));
   const dead: string[] = [];
   for (const page of pages) {
     const text = await readFile(join(ROOT, page), 'utf8');

@@ -1,13 +1,7 @@
 /** Text of strangers, as it may be shown. */
 import * as fc from 'fast-check';
 import t from 'tap';
-import {
-  errorText,
-  quotedLine,
-  shownJson,
-  shownLine,
-  shownLines,
-} from '../../src/kit/shown-text.js';
+import { quotedLine, shownJson, shownLine, shownLines } from '../../src/kit/shown-text.js';
 
 /** What acts on a terminal, or on the text around it, and how it is shown. */
 const ODD: readonly (readonly [what: string, text: string, shown: string])[] = [
@@ -124,17 +118,4 @@ t.test('JSON: the same value in characters that any terminal can print', async (
 t.test('a quotation', async (t) => {
   t.equal(quotedLine('say "a"\n\u202e'), String.raw`"say \"a\"\n\u202e"`);
   t.equal(quotedLine('a'.repeat(81)), `"${'a'.repeat(80)}..."`);
-});
-
-t.test('what an error says', async (t) => {
-  const cases: readonly (readonly [unknown, string])[] = [
-    [new Error('no\nroute\x1b[2J'), String.raw`no\nroute\u001b[2J`],
-    [new RangeError(''), 'RangeError'],
-    ['text\x07', String.raw`text\u0007`],
-    [undefined, 'thrown: undefined'],
-    [{ password: 'p' }, 'thrown: object'],
-    [Object.create(null), 'thrown: object'],
-  ];
-  for (const [error, text] of cases) t.equal(errorText(error), text);
-  t.equal(errorText(new Error('a'.repeat(1_000)), 20).length, 20);
 });

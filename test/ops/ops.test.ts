@@ -4,7 +4,6 @@ import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { silentLog, type Log, type LogFields } from '../../src/channel/log.js';
 import { ownMark } from '../../src/handover/process-mark.js';
-import { errorFields } from '../../src/kit/error-text.js';
 import { exitCodeOf } from '../../src/ops/exit.js';
 import { LockedError, lockInstance, readLock } from '../../src/ops/instance-lock.js';
 import { createLog, type LogFormat } from '../../src/ops/log.js';
@@ -55,20 +54,6 @@ t.test('exit codes', async (t) => {
   for (const [error, code] of cases) t.equal(exitCodeOf(error), code, String(error));
 });
 
-t.test('what a log says about an error', async (t) => {
-  const error = Object.assign(new Error('no\nroute'), {
-    code: 'EHOST',
-    options: { password: 'p' },
-  });
-  t.same(
-    errorFields(error),
-    { error: 'no\\nroute', code: 'EHOST' },
-    'message and code, nothing else',
-  );
-  t.same(errorFields(new RangeError()), { error: 'RangeError' });
-  t.same(errorFields('text\u001b'), { error: 'text\\u001b' });
-});
-
 /** A log of one format, and the lines that it wrote. */
 function writtenBy(format: LogFormat, level: 'DEBUG' | 'INFO' = 'INFO') {
   const lines: string[] = [];
@@ -108,8 +93,15 @@ t.test('the log', async (t) => {
     log.debug('a');
     log.info('b', { peers: 3 });
     log.warn('c');
-    log.error('d');
-    t.same(lines, ['<7>a\n', '<6>b {"peers":3}\n', '<4>c\n', '<3>d\n']);
+    log.error('d', { error: 'x\ny' });
+    log.info('e', { pid: 7, peers: 3 });
+    t.same(lines, [
+      '<7>a\n',
+      '<6>b {"peers":3}\n',
+      '<4>c\n',
+      '<3>d {"error":"x\\ny"}\n',
+      '<6>(7): e {"peers":3}\n',
+    ]);
   });
 
   t.test('pretty', async (t) => {
@@ -345,9 +337,33 @@ t.test('systemd is told through systemd-notify', async (t) => {
     clock.advance(1);
     clock.advance(10_000);
     await notifier.close();
-    t.same(await sent(dir), ['READY=1|', 'STATUS=still one|', 'WATCHDOG=1|', 'WATCHDOG=1|']);
+    t.same(await sent(dir), ['READY=1|', 'WATCHDOG=1|', 'STATUS=still one|']);
     t.equal(clock.pending, 0);
   });
+
+  t.test(
+    'while systemd is slow, the watchdog comes first and the last status counts',
+    async (t) => {
+      const dir = t.testdir();
+      const env = { ...(await fakeNotify(dir)), WATCHDOG_USEC: '20000000' };
+      const clock = createTestClock();
+      const notifier = createNotifier({ log: silentLog, clock, env });
+      notifier.ready();
+      for (let percent = 0; percent <= 100; percent += 1) notifier.status(`${percent} %`);
+      notifier.stopping();
+      notifier.status('on its way down');
+      clock.advance(10_000);
+      clock.advance(10_000);
+      await notifier.close();
+      t.same(await sent(dir), [
+        'READY=1|',
+        'WATCHDOG=1|',
+        'STATUS=100 %|',
+        'STOPPING=1|',
+        'STATUS=on its way down|',
+      ]);
+    },
+  );
 
   t.test('another process is watched, or none', async (t) => {
     for (const extra of [

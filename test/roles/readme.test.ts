@@ -119,7 +119,8 @@ t.test('a bundle dials through a SOCKS proxy', async (t) => {
   t.teardown(() => proxy.close());
   if (proxy.endpoint.kind !== 'tcp') throw new Error('a TCP proxy was asked for');
   const source = `
-    import { torOverlay, parseLocation } from 'onionmc';
+    import { torOverlay } from 'onionmc';
+    import { parseLocation } from 'onionmc/protocol';
     const overlay = torOverlay({ socks: { host: '127.0.0.1', port: ${proxy.endpoint.port} } });
     const location = parseLocation('${ONION}:5222');
     async function main() {

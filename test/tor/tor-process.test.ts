@@ -278,6 +278,25 @@ t.test('a temporary folder whose name torrc cannot take is not used', (t) => {
   t.end();
 });
 
+t.test('tor does not speak to systemd in our name', async (t) => {
+  const dir = await shortFolder(t);
+  // Stands in for tor: says how it could speak to systemd, and ends.
+  const program = join(dir, 'tor-stand-in');
+  const says = 'echo "[warn] ${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none} ${WATCHDOG_PID-none}"';
+  await writeFile(program, `#!/bin/sh\n${says}\nexit 1\n`, { mode: 0o755 });
+  const variables = { NOTIFY_SOCKET: '/run/x', WATCHDOG_USEC: '1', WATCHDOG_PID: '1' };
+  const before = { ...process.env };
+  Object.assign(process.env, variables);
+  t.teardown(() => {
+    for (const name of Object.keys(variables)) Reflect.deleteProperty(process.env, name);
+    Object.assign(process.env, before);
+  });
+  await t.rejects(startTorProcess(optionsFor(join(dir, 'tor'), { program })), {
+    code: 'tor-exited',
+    message: /none none none/,
+  });
+});
+
 t.test('what can stop it, in one line each', { buffered: true }, async (t) => {
   const dir = await shortFolder(t);
   const file = join(dir, 'file');

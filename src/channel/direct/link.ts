@@ -1,5 +1,5 @@
 /**
- * One direct connection with another peer, made by either side: both send 793, nobody answers it
+ * One direct connection with another peer, opened by either side. Both send a 793, and there is no 795
  * (docs/protocol.md, section 3.4).
  */
 import { MessageType } from '../../protocol/constants.js';
@@ -11,7 +11,7 @@ import type { ChannelSettings } from '../channel-settings.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { createLinePeer, type DecodedLine } from '../link/line-peer.js';
 import type { Clock, Connection } from '../ports.js';
-import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 import { createUnconfirmed } from './unconfirmed.js';
 
 export interface PeerLinkOptions {
@@ -19,19 +19,19 @@ export interface PeerLinkOptions {
   readonly terms: HandshakeTerms;
   readonly settings: ChannelSettings;
   readonly clock: Clock;
-  /** One for all links: signatures that may be checked. */
+  /** Budget for signature checks, shared by all links. */
   readonly checks: TokenBucket;
-  /** The nick we dialled; undefined when the other side connected to us. */
+  /** The nick that we dialled; undefined when the other side connected. */
   readonly dialled: string | undefined;
-  /** The other side's handshake is fine. False closes the link. */
+  /** The handshake of the other side is valid. False closes the link. */
   readonly onHandshake: (link: PeerLink, nick: string) => boolean;
-  /** A 685 payload, nothing checked; false when it means nothing. */
+  /** A 685 payload, unchecked; false when it has no meaning. */
   readonly onPrivmsg: (link: PeerLink, nick: string, payload: string) => boolean;
-  /** A 687 payload, nothing checked; false when it means nothing. */
+  /** A 687 payload, unchecked; false when it has no meaning. */
   readonly onPubmsg: (link: PeerLink, nick: string, payload: string) => boolean;
   /**
-   * Nothing proved in time that a payload which went over the link arrived at `nick`: offers it to
-   * another way. True when that took it.
+   * The arrival of a payload at `nick` was not confirmed in time: offers it to another route. True when
+   * that took it.
    */
   readonly onDoubt: (nick: string, payload: string) => boolean;
   /** Called once and last, with the payloads that may not have arrived. */
@@ -39,59 +39,60 @@ export interface PeerLinkOptions {
 }
 
 export interface PeerLink {
-  /** What the other side calls itself; undefined before its handshake. */
+  /** The nick in the other side's handshake; undefined before it. */
   readonly nick: string | undefined;
-  /** What its handshake offered; nothing before it. */
+  /** The features in its handshake; empty before it. */
   readonly features: readonly string[];
   /**
-   * Whether messages for `nick` may go here: it proved its nick on this link, or we dialled it and
-   * it answered our question there, or still has time to.
+   * Whether messages for `nick` may use this link: the nick is proven on it, or we dialled it and it
+   * answered our request, or still has time to answer.
    */
   readonly usable: boolean;
-  /** Whether the link may be used where there is no other way: likewise, in time or not. */
+  /**
+   * Whether the link may be used when there is no other route: as `usable`, but also when the answer is
+   * late.
+   */
   readonly lastResort: boolean;
-  /** A signed message of `nick` that was never heard before came over this link. */
+  /** A signed message of `nick` that was not received before came over this link. */
   readonly isProven: boolean;
   /** We dialled it. */
   readonly isOurs: boolean;
   readonly open: boolean;
-  /** When a message last went in either direction. */
+  /** When a message last passed in either direction. */
   readonly usedAt: number;
   /**
-   * Asks for the offers: a maker answers within a second, and with a message that it signed. An answer
-   * never heard before proves the link. One that equals an answer of before could be repeated by
-   * whoever relayed that: the link is used then, but what it carries goes by a directory too until
-   * something new came over it.
+   * Asks for offers: a maker answers within a second with a signed message. A new answer proves the
+   * link. An answer equal to an earlier one could be a repetition by any peer that relayed it: the link
+   * is then used, but its messages also go through a directory until something new arrives on it.
    */
   askForProof(): void;
-  /** A signed message of `nick` came over this link; `isNew`: it was never heard before. */
+  /** A signed message of `nick` came over this link; `isNew`: it was not received before. */
   heard(isNew: boolean): void;
-  /** Sends one 685 payload whose loss does no harm, to whoever is at the other end. */
+  /** Sends one 685 payload whose loss does no harm, to whichever peer is at the other end. */
   answer(payload: string): boolean;
-  /** Sends one 685 payload. False when the link did not take it, or it is not its turn yet. */
+  /** Sends one 685 payload. False when the link did not take it, or its rate is used up. */
   send(payload: string): boolean;
-  /** Likewise, in its turn. False when the link is not open or too much waits. */
+  /**
+   * Queues one 685 payload until the rate allows it. False when the link is not open or the queue is
+   * full.
+   */
   sendInTurn(payload: string): boolean;
   end(reason: string): void;
   drop(reason: string): void;
 }
 
 /**
- * Our 793 goes out at once, in both directions, as the original's does. Nothing is sent to a peer
- * before its own 793: every deployed acceptor sends one unless it refuses us silently, and a message
- * to such a peer would be lost.
+ * Our 793 is sent at once in both directions, as by the original. Nothing else is sent before the other
+ * side's 793: every deployed acceptor sends one unless it refuses us silently, and messages to such a
+ * peer would be lost.
  */
 export function openPeerLink(options: PeerLinkOptions): PeerLink {
   const { terms, settings, clock, dialled } = options;
   const { timings, limits } = settings;
-  const bucket = createTokenBucket(
-    clock,
-    limits.directMessagesPerSecond,
-    limits.directMessageBurst,
-  );
+  const bucket = new TokenBucket(clock, limits.directMessagesPerSecond, limits.directMessageBurst);
   let nick: string | undefined;
   let features: readonly string[] = [];
-  const pace = createTokenBucket(clock, limits.directSendsPerSecond, limits.directSendBurst);
+  const pace = new TokenBucket(clock, limits.directSendsPerSecond, limits.directSendBurst);
   let isProven = false;
   let isAsked = false;
   let isAnswered = false;
@@ -99,7 +100,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
   let usedAt = clock.now();
   let cancelTimer: (() => void) | undefined;
   let cancelDoubt: (() => void) | undefined;
-  /** A check that is reserved for the line that waits. */
+  /** A check that is reserved for the waiting line. */
   let checkReserved = false;
   let queue: string[] = [];
   let queuedLength = 0;
@@ -129,7 +130,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
       line.send(MessageType.PING, '');
     },
     onSilence: () => line.drop('did not answer our ping'),
-    // It lists pings and does not answer them here, or the link was dead from the start.
+    // The peer lists pings and does not answer them here, or the link was dead from the start.
     onNoPings: handOver,
   });
 
@@ -151,7 +152,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     if (!options.onHandshake(link, nick)) line.drop('too many direct links');
   }
 
-  /** A sender faster than this is slowed down, never cut: it could not tell what was lost. */
+  /** A faster sender is slowed down, not disconnected: it could not tell which messages were lost. */
   function delayMs(decoded: DecodedLine): number {
     const ownMs = bucket.reserve();
     if (nick === undefined || !decoded.ok || decoded.value.type !== MessageType.PRIVMSG) {
@@ -182,7 +183,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
         unconfirmed.pong();
         return;
       default:
-      // Peer lists are a directory's to send; all else is unknown.
+      // Only directories send peer lists; other types are unknown.
     }
   }
 
@@ -211,7 +212,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
     isDoubted = true;
     cancelDoubt = undefined;
     handOver();
-    // Nothing goes here any more, unless there is no other way; so what is left need not wait.
+    // The link is no longer used unless there is no other route, so the rest need not wait.
     if (!isAnswered) unconfirmed.trust();
   }
 
@@ -274,7 +275,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
       return line.open;
     },
     end(reason) {
-      // Late for pacing: better too many at once than none.
+      // Too late for pacing: sending too many at once is better than sending none.
       for (const payload of queue.splice(0)) sendNow(payload);
       line.end(reason, timings.closeGraceMs);
     },

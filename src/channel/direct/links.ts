@@ -1,7 +1,9 @@
 /**
- * All direct links with other peers: made, accepted, bounded and found by nick (docs/protocol.md,
- * sections 3.4 and 6.3). Dials are few at a time, and a failed one is not repeated at once.
+ * All direct links with other peers: dialled, accepted, bounded and found by nick (docs/protocol.md,
+ * sections 3.4 and 6.3). The number of simultaneous dials is small, and a failed dial is not repeated
+ * at once.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Location } from '../../protocol/location.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import { dialWithin } from '../link/dial.js';
@@ -10,10 +12,10 @@ import type { HandshakeTerms } from '../link/handshake-terms.js';
 import type { Log } from '../log.js';
 import { openPeerLink, type PeerLink } from './link.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
-import { createTokenBucket } from '../../kit/rate-limit.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 
 export interface DirectLinksOptions {
-  /** Ours. */
+  /** The channel's own nick. */
   readonly nick: string;
   readonly terms: () => HandshakeTerms;
   readonly settings: ChannelSettings;
@@ -23,50 +25,53 @@ export interface DirectLinksOptions {
   readonly random: Random;
   readonly log: Log;
   /**
-   * A 685 payload on the link of `nick`; false when it means nothing. To be told by `heard`, before
-   * anything is answered, when that nick signed it, and whether it was never heard before.
+   * A 685 payload on the link of `nick`; false when it has no meaning. When the nick signed it, the
+   * receiver calls `heard` before it answers, and says whether it was received before.
    */
   readonly onPrivmsg: (nick: string, payload: string, heard: (isNew: boolean) => void) => boolean;
-  /** A 687 payload on the link of `nick`; false when it means nothing. `send` answers on that link. */
+  /** A 687 payload on the link of `nick`; false when it has no meaning. `send` answers on that link. */
   readonly onOrderbook: (
     nick: string,
     payload: string,
     send: (payload: string) => boolean,
   ) => boolean;
-  /** A payload whose arrival at `nick` nothing shows; true when another way took it. */
+  /** A payload whose arrival at `nick` is not confirmed; true when another route took it. */
   readonly onDoubt: (nick: string, payload: string) => boolean;
   /** The first link of this nick has its handshake. */
   readonly onUp: (nick: string) => void;
-  /** The last one ended. */
+  /** The last link of this nick ended. */
   readonly onDown: (nick: string) => void;
   /** Payloads that a dead link may not have delivered, in order. */
   readonly onUnsent: (nick: string, payloads: readonly string[]) => void;
 }
 
 export interface DirectLinks {
-  /** Takes over an inbound connection, in the turn in which it is handed over. */
+  /** Takes over an inbound connection, in the turn in which the overlay hands it over. */
   accept(connection: Connection): void;
   /** The best link for messages to this nick. */
   usable(nick: string): PeerLink | undefined;
   /**
-   * Others that were dialled by whoever calls itself by the nick of this one, and may carry messages
-   * for it as well. A signed message names no addressee, so a stranger can bring one that the nick said
-   * to somebody else: nobody can tell whose link is the nick's, and all of them get what is for it.
+   * Other links whose peers use the nick of this one and that may carry messages for it. A signed
+   * message names no addressee, so another peer can bring a message that the nick sent elsewhere: it is
+   * not known which link is the nick's, and all of them get its messages.
    */
   rivals(link: PeerLink): readonly PeerLink[];
-  /** The best link when there is no other way: one we dialled will do though nothing proved its end. */
+  /**
+   * The best link when there is no other route: a link that we dialled, even when its end is not
+   * proven.
+   */
   lastResort(nick: string): PeerLink | undefined;
-  /** Links now; joins a dial under way. False when that failed; never rejects. */
+  /** Opens a link now, or joins a running dial. False when that failed; never rejects. */
   dial(nick: string, location: Location): Promise<boolean>;
-  /** Links soon, unless the nick was tried a short time ago or too much is under way. */
+  /** Opens a link soon, unless the nick was tried a short time ago or too many dials are running. */
   dialSoon(nick: string, location: Location): void;
-  /** Connections of any state. */
+  /** Number of connections in any state. */
   readonly size: number;
   /** Ends everything; resolves when all connections are closed. */
   close(): Promise<void>;
 }
 
-/** Failed dials, and questions for a proof, remembered; more than are ever under way at once. */
+/** Failed dials and requests for a proof that are remembered; more than can ever run at once. */
 const MAX_REMEMBERED = 1_000;
 
 /** Drops the least used link that may not carry our messages. False when there is none. */
@@ -83,7 +88,7 @@ function makeRoom(candidates: Iterable<PeerLink>, newcomer: PeerLink): boolean {
 export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   const { settings, overlay, gate, clock, random, log } = options;
   const { timings, limits } = settings;
-  const checks = createTokenBucket(clock, limits.directChecksPerSecond, limits.directCheckBurst);
+  const checks = new TokenBucket(clock, limits.directChecksPerSecond, limits.directCheckBurst);
   let closing = false;
   /** Every link, from its connection to its end. */
   const links = new Set<PeerLink>();
@@ -94,9 +99,9 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   let dialCount = 0;
   const attempts = new Set<AbortController>();
   const soon = new Map<string, () => void>();
-  const failedAt = new Map<string, number>();
+  const failedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
   /** When a nick was last asked to prove itself. */
-  const askedAt = new Map<string, number>();
+  const askedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
   const handshakeWaiters = new Map<PeerLink, (linked: boolean) => void>();
   let allClosed: (() => void) | undefined;
 
@@ -152,7 +157,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     return link;
   }
 
-  /** A proven one first, then the one used last. */
+  /** Proven links first, then the one used last. */
   function best(nick: string, quality: 'usable' | 'lastResort'): PeerLink | undefined {
     return [...(byNick.get(nick) ?? [])]
       .filter((link) => link[quality])
@@ -160,8 +165,8 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
   }
 
   /**
-   * Whether the link gets its handshake. To be asked in the turn in which the link is made: the
-   * handshake, or the end, may come in the very next microtask.
+   * Resolves to whether the link gets its handshake. Called in the turn in which the link is made,
+   * because the handshake or the end may come in the next microtask.
    */
   function handshakeOf(link: PeerLink): Promise<boolean> {
     return new Promise((resolve) => handshakeWaiters.set(link, resolve));
@@ -178,7 +183,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
         location,
         kind: 'peer',
         nick: options.nick,
-        // Another circuit each time: Tor would let a new stream wait for one that hangs.
+        // A new circuit each time: Tor would let a new stream wait for one that hangs.
         name: `${nick}:${dialCount++}`,
         withinMs: timings.peerDialMs,
         attempt,
@@ -193,18 +198,11 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     return dialled.value.linked;
   }
 
-  function remember(times: Map<string, number>, nick: string): void {
-    times.delete(nick);
-    times.set(nick, clock.now());
-    const [oldest] = times.keys();
-    if (times.size > MAX_REMEMBERED && oldest !== undefined) times.delete(oldest);
-  }
-
   /** A deployed maker bans a peer that asks more than once in 30 s on a direct link. */
   function mayAsk(nick: string): boolean {
     const at = askedAt.get(nick);
     if (at !== undefined && clock.now() - at < timings.proofAskMs) return false;
-    remember(askedAt, nick);
+    askedAt.set(nick, clock.now());
     return true;
   }
 
@@ -217,7 +215,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     dials.set(nick, attempt);
     const linked = await attempt;
     dials.delete(nick);
-    if (!linked) remember(failedAt, nick);
+    if (!linked) failedAt.set(nick, clock.now());
     return linked;
   }
 

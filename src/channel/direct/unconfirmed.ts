@@ -1,52 +1,53 @@
 /**
- * Messages on a direct link that may still be lost. The operating system (and Tor behind it) takes
- * bytes of a dead link for a while, so where the peer answers pings, a ping behind the message proves
- * its arrival: lines are handled in order. Where it does not, the word of the operating system must do.
+ * Messages on a direct link that may still be lost. The operating system and Tor take bytes of a dead
+ * link for a while. So where the peer answers pings, a ping after the message confirms its arrival,
+ * because lines are handled in order. Elsewhere a message counts as arrived when the operating system
+ * has taken it.
  */
 import type { Clock } from '../ports.js';
 
 export interface UnconfirmedOptions {
   readonly clock: Clock;
-  /** Longest wait for the answer to a ping. */
+  /** Longest wait for a pong. */
   readonly waitMs: number;
-  /** Characters kept; above it the oldest messages are taken as arrived. */
+  /** Most characters kept; above it the oldest messages count as arrived. */
   readonly most: number;
   /** Sends a ping. */
   readonly ping: () => void;
-  /** A ping stayed unanswered, and an earlier one did not. */
+  /** A ping stayed unanswered after an earlier one was answered. */
   readonly onSilence: () => void;
-  /** The first ping stayed unanswered; from now on the word of the operating system must do. */
+  /** The first ping stayed unanswered; from now on the operating system decides. */
   readonly onNoPings: () => void;
 }
 
 export interface Unconfirmed {
-  /** The peer advertises `ping`. */
+  /** The peer lists `ping`. */
   usePings(on: boolean): void;
-  /** Notes a message that is about to be written. */
+  /** Adds a message that is about to be written. */
   track(payload: string): Tracked;
-  /** The messages tracked so far were written. */
+  /** The messages added so far were written. */
   written(): void;
-  /** The peer answered a ping. */
+  /** The peer sent a pong. */
   pong(): void;
   /**
-   * From now on, and looking back, who answers on this link is taken for the peer. Until then even
-   * an answered message counts as one that may be lost.
+   * The end of this link counts as the peer from now on, also for earlier pongs. Before that, even a
+   * confirmed message may be lost.
    */
   trust(): void;
-  /** Offers each message to another way, and forgets those it took. */
+  /** Offers each message to another route, and removes those that it took. */
   handOver(took: (payload: string) => boolean): void;
-  /** Stops waiting; returns what may not have arrived, in order. */
+  /** Stops waiting; returns the messages that may not have arrived, in order. */
   close(): string[];
 }
 
 interface Waiting {
   readonly payload: string;
-  /** As far as pongs, or the operating system, tell. */
+  /** According to pongs or the operating system. */
   arrived: boolean;
 }
 
 export interface Tracked {
-  /** The operating system has it. */
+  /** The operating system has taken it. */
   taken(): void;
   /** It was not written at all. */
   withdraw(): void;
@@ -59,7 +60,7 @@ export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
   let pings = false;
   let trusted = false;
   let answersPings = false;
-  /** The last message before the ping that is under way. */
+  /** The last message before the open ping. */
   let covered: Waiting | undefined;
   let cancelWait: (() => void) | undefined;
 
@@ -118,7 +119,7 @@ export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
       cancelWait();
       cancelWait = undefined;
       answersPings = true;
-      // One that left the list for lack of room was followed only by later ones.
+      // A message that was removed for lack of room was followed only by later ones.
       const last = covered ? messages.indexOf(covered) : -1;
       for (const message of messages.slice(0, last + 1)) arrived(message);
       askIfNeeded();

@@ -7,11 +7,11 @@ const JITTER_SPAN_MS = 6_000;
 const LEAST_MS = 1_000;
 
 export interface Backoff {
-  /** The next wait in milliseconds; each is longer than the one before, up to the most. */
+  /** The next wait in milliseconds, longer than the one before, up to the maximum. */
   next(): number;
-  /** Likewise, without making the one after it longer. */
+  /** The next wait without making later ones longer. */
   same(): number;
-  /** What went wrong before says nothing any more: the waits begin anew. */
+  /** Earlier failures no longer matter: starts with the first wait again. */
   reset(): void;
 }
 

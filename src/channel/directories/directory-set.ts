@@ -1,4 +1,4 @@
-/** All directories of a channel: linked, found by location, and counted until the channel is ready. */
+/** All directories of a channel, found by location, and counted until the channel is ready. */
 import type { Envelope } from '../../protocol/envelope.js';
 import { formatLocation, type Location } from '../../protocol/location.js';
 import type { DirectoryDown, DirectoryInfo, DirectoryUp } from '../channel-api.js';
@@ -6,13 +6,13 @@ import { ChannelError } from '../channel-error.js';
 import type { Overlay } from '../ports.js';
 import { createDirectoryLink, type DirectoryLink, type DirectoryLinkOptions } from './link.js';
 import { createWelcome, type Welcome, type WelcomeOptions } from './readiness.js';
-import { createTurns, type Turns } from '../../kit/work-turns.js';
+import { TurnBudget } from '../../kit/cooperative-work.js';
 
 export interface DirectorySetOptions extends Omit<
   DirectoryLinkOptions,
   'location' | 'checks' | 'onUp' | 'onDown' | 'onEnvelope'
 > {
-  /** Configured directories; doubles are ignored. */
+  /** Configured directories; duplicates are ignored. */
   readonly locations: readonly Location[];
   readonly onUp: (info: DirectoryUp) => void;
   readonly onDown: (link: DirectoryLink, info: DirectoryDown, wasUp: boolean) => void;
@@ -21,7 +21,9 @@ export interface DirectorySetOptions extends Omit<
   readonly onWelcome: WelcomeOptions['onWelcome'];
 }
 
-/** Throws ChannelError `directories` unless there is one, and the overlay reaches all of them. */
+/**
+ * Throws ChannelError `directories` when there is none, or when the overlay cannot reach one of them.
+ */
 export function checkDirectories(locations: readonly Location[], overlay: Overlay): void {
   if (locations.length === 0) {
     throw new ChannelError('directories', 'a message channel needs at least one directory');
@@ -37,13 +39,13 @@ export function checkDirectories(locations: readonly Location[], overlay: Overla
 export class DirectorySet {
   readonly #options: DirectorySetOptions;
   readonly #links = new Map<string, DirectoryLink>();
-  readonly #checks: Turns;
+  readonly #checks: TurnBudget;
   readonly #welcome: Welcome;
 
   constructor(options: DirectorySetOptions) {
     this.#options = options;
     const { clock, settings, locations, onWelcome } = options;
-    this.#checks = createTurns(clock, settings.timings.checksTurnMs);
+    this.#checks = new TurnBudget(clock, settings.timings.checksTurnMs);
     for (const location of locations) {
       const key = formatLocation(location);
       if (!this.#links.has(key)) this.#links.set(key, this.#createLink(location));
@@ -57,7 +59,7 @@ export class DirectorySet {
     });
   }
 
-  /** By the location string. */
+  /** By location string. */
   get byKey(): ReadonlyMap<string, DirectoryLink> {
     return this.#links;
   }
@@ -67,7 +69,7 @@ export class DirectorySet {
     return this.#welcome.told;
   }
 
-  /** All directories, or the named one. Throws ChannelError `directories` when there is no such one. */
+  /** All directories, or the named one. Throws ChannelError `directories` for an unknown one. */
   chosen(only: Location | undefined): readonly DirectoryLink[] {
     if (only === undefined) return [...this.#links.values()];
     const directory = this.#links.get(formatLocation(only));
@@ -82,18 +84,18 @@ export class DirectorySet {
     return [...this.#links.values()].map((link) => link.info());
   }
 
-  /** Dials, and keeps dialling. */
+  /** Starts dialling, and repeats it. */
   start(): void {
     this.#welcome.start();
     for (const link of this.#links.values()) link.start();
   }
 
-  /** Our own way out was gone and is back: dials at once. */
+  /** Our own connection to the network was lost and is back: dials at once. */
   hurry(): void {
     for (const link of this.#links.values()) link.hurry();
   }
 
-  /** Ends every session and attempt for good. */
+  /** Ends all sessions and attempts. */
   async close(): Promise<void> {
     this.#welcome.close();
     await Promise.all([...this.#links.values()].map((link) => link.close()));

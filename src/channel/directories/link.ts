@@ -1,6 +1,6 @@
 /**
- * One configured directory: dialled again and again for as long as the channel is open, one session
- * at a time (docs/protocol.md, sections 3.1 to 3.3, 4.4).
+ * One configured directory: dialled repeatedly while the channel is open, one session at a time
+ * (docs/protocol.md, sections 3.1 to 3.3, 4.4).
  */
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';
@@ -18,13 +18,13 @@ import type { Log } from '../log.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
 import { createPacer } from './pacer.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
-import type { Turns } from '../../kit/work-turns.js';
+import type { TurnBudget } from '../../kit/cooperative-work.js';
 
 export interface DirectoryLinkOptions {
   readonly location: Location;
   readonly terms: () => HandshakeTerms;
   readonly nickKey: NickKey;
-  /** Whether we prove our nick where a directory asks for it. */
+  /** Whether to prove our nick when the directory asks for it. */
   readonly nickAuth: NickAuthMode;
   readonly settings: ChannelSettings;
   readonly overlay: Overlay;
@@ -32,9 +32,9 @@ export interface DirectoryLinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** One for all directories. */
-  readonly checks: Turns;
-  /** Whether to ask for the peer list at the start of a session and from time to time. */
+  /** Shared by all directories. */
+  readonly checks: TurnBudget;
+  /** Whether to ask for the peer list at the start of a session and at intervals. */
   readonly wantsPeerlist: boolean;
   readonly onUp: (info: DirectoryUp) => void;
   readonly onDown: (info: DirectoryDown, wasUp: boolean) => void;
@@ -44,20 +44,20 @@ export interface DirectoryLinkOptions {
 
 export interface DirectoryLink {
   readonly location: Location;
-  /** The location string; names the directory everywhere in the channel. */
+  /** The location string, the name of the directory in the channel. */
   readonly key: string;
   readonly up: boolean;
   info(): DirectoryInfo;
-  /** Dials, and keeps dialling. */
+  /** Starts dialling, and repeats it. */
   start(): void;
-  /** Our own way out was gone and is back: dials at once, as at the start, and the waits begin anew. */
+  /** Our own connection to the network was lost and is back: dials at once and resets the waits. */
   hurry(): void;
   /**
-   * Gives one line to the session. False when there is none or it did not take it. `onWritten` is told
-   * when the line goes to the connection, and never when the session ends before.
+   * Sends one line. False when there is no session or it did not take the line. `onWritten` is called
+   * when the line goes to the connection, and not when the session ends before.
    */
   send(type: number, payload: string, onWritten?: () => void): boolean;
-  /** Likewise for a pubmsg, which may have to wait for its turn. */
+  /** Sends a public message, now or later. */
   publish(text: string): boolean;
   /** Ends the session or attempt for good. */
   close(): Promise<void>;
@@ -74,7 +74,7 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
   let state: DirectoryState = 'waiting';
   let session: DirectorySession | undefined;
   let closing = false;
-  /** Offered once more after an attempt without it. */
+  /** After an attempt without it, the feature is offered again. */
   let offersProof = true;
   let attempt: AbortController | undefined;
   let running: Promise<void> = Promise.resolve();
@@ -106,7 +106,7 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
     cancelRetry = clock.after(ms, start);
   }
 
-  /** @param ours the fault is on this machine: told once, and no reason to wait longer each time */
+  /** @param ours the fault is on this machine: reported once, and it does not lengthen the waits */
   function down(reason: string, ours: boolean): void {
     const since = upSince;
     const wasUp = since !== undefined;
@@ -137,7 +137,7 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
         clock,
         location,
         kind: 'directory',
-        // Another circuit each time: Tor would let a new stream wait for one that hangs.
+        // A new circuit each time: Tor would let a new stream wait for one that hangs.
         nick: options.nickKey.nick,
         name: dials === 0 ? location.host : `${location.host}:${dials}`,
         withinMs,
@@ -149,8 +149,8 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
     withinMs = dialled.ok ? redialMs : Math.min(timings.directoryDialMs, withinMs * 2);
     if (!dialled.ok) return down(dialled.reason, dialled.ours);
     const reason = await dialled.value.over;
-    // A directory with which it fails is reached without it the next time: no proof is better than
-    // no directory.
+    // When the proof fails, the next attempt is made without it: an unproven nick is better than no
+    // directory.
     offersProof = !dialled.value.proving;
     down(reason, false);
   }

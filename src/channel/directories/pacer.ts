@@ -1,29 +1,29 @@
 /**
- * Pubmsgs to one directory, kept below the rates at which deployed directories disconnect
+ * Sends public messages to one directory below the rates at which deployed directories disconnect
  * (docs/protocol.md, section 14, quirk Q15).
  */
 import type { ChannelLimits, ChannelTimings } from '../channel-settings.js';
 import type { Clock } from '../ports.js';
-import { createSlidingWindow, type SlidingWindow } from '../../kit/rate-limit.js';
+import { SlidingWindow } from '../../kit/rate-limit.js';
 
 /**
- * The directory counts arrivals in 60 s; ours may arrive closer together than they left, so fewer
- * leave in a longer time.
+ * The directory counts arrivals in 60 s. Messages may arrive closer together than they were sent, so
+ * fewer are sent in a longer time.
  */
 const WINDOW_MS = 75_000;
 
 export interface Pacer {
-  /** A session began: the directory counts anew, and what still waits goes on. */
+  /** A session began: the directory counts from zero, and the queue continues. */
   begin(): void;
   /**
-   * Sends now, or queues. A text equal to the last that waits, and a second `!orderbook`, are not
-   * queued again. False without a session, when the queue is full, or when the connection did not
-   * take it.
+   * Sends now, or queues. A text equal to the last queued one, and a second `!orderbook`, are not
+   * queued again. False without a session, when the queue is full, or when the connection did not take
+   * it.
    */
   publish(text: string): boolean;
-  /** The session ended. What waits is kept for the next, unless that comes too late. */
+  /** The session ended. The queue is kept for the next one, unless that begins too late. */
   pause(): void;
-  /** Forgets what waits. */
+  /** Empties the queue. */
   close(): void;
 }
 
@@ -39,9 +39,9 @@ function asksOrderbook(text: string): boolean {
   return /^!*orderbook\b/i.test(text);
 }
 
-/** One per directory; lives through its sessions. */
+/** One per directory; it outlives sessions. */
 export function createPacer({ clock, limits, timings, send }: PacerOptions): Pacer {
-  const newWindow = (most: number): SlidingWindow => createSlidingWindow(clock, most, WINDOW_MS);
+  const newWindow = (most: number): SlidingWindow => new SlidingWindow(clock, most, WINDOW_MS);
   let all = newWindow(limits.pubmsgPerMinute);
   let orderbook = newWindow(limits.orderbookPerMinute);
   let queue: string[] = [];
@@ -60,13 +60,13 @@ export function createPacer({ clock, limits, timings, send }: PacerOptions): Pac
     return true;
   }
 
-  /** Sends what may go; a waiting `!orderbook` holds up nothing but itself. */
+  /** Sends what the rates allow; a queued `!orderbook` delays only itself. */
   function drain(): void {
     cancelTimer = undefined;
     for (const text of queue.splice(0)) {
       if (!running || waitMs(text) > 0) queue.push(text);
       else if (!sendNow(text)) {
-        // The connection is gone; its end is about to be told.
+        // The connection has ended, and its end is about to be reported.
         running = false;
         pausedAt = clock.now();
         queue.push(text);

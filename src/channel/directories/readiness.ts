@@ -1,4 +1,4 @@
-/** When the channel counts as ready (docs/protocol.md, section 4.3, without its quirk Q6). */
+/** Decides when the channel is ready (docs/protocol.md, section 4.3, without its quirk Q6). */
 import type { Clock } from '../ports.js';
 
 export interface Welcome {
@@ -13,9 +13,9 @@ export interface Welcome {
 export interface WelcomeOptions {
   readonly clock: Clock;
   readonly waitMs: number;
-  /** Configured directories. */
+  /** Number of configured directories. */
   readonly total: number;
-  /** How many are up now. */
+  /** Number of connected directories. */
   readonly countUp: () => number;
   /** Called at most once. */
   readonly onWelcome: (info: { readonly directories: number; readonly late: boolean }) => void;

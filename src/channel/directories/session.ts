@@ -1,7 +1,6 @@
 /**
- * One connection to a directory, from our 793 to its end: the handshake, the proof of our nick where
- * the directory asks for it, pings in both directions, and the peer list (docs/protocol.md, sections
- * 3, 5.2, 7.6).
+ * One connection to a directory, from our 793 to its end: handshake, proof of our nick if the directory
+ * asks for it, pings in both directions, and the peer list (docs/protocol.md, sections 3, 5.2, 7.6).
  */
 import { shownLine, shownLines } from '../../kit/shown-text.js';
 import { MessageType } from '../../protocol/constants.js';
@@ -20,22 +19,22 @@ import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { createLinePeer } from '../link/line-peer.js';
 import type { Pacer } from './pacer.js';
 import type { Clock, Connection } from '../ports.js';
-import { createTokenBucket } from '../../kit/rate-limit.js';
-import type { Turns } from '../../kit/work-turns.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
+import type { TurnBudget } from '../../kit/cooperative-work.js';
 
-/** What an accepting 795 told. */
+/** The content of an accepting 795. */
 export interface DirectoryWelcome {
   readonly nick: string;
   readonly motd: string;
   readonly features: readonly string[];
 }
 
-/** How a directory may ask us to prove our nick. */
+/** How to prove our nick to a directory. */
 export interface NickProver {
   readonly key: NickKey;
-  /** What this directory must call itself: we sign for no other. */
+  /** The id that this directory must use: we sign for no other. */
   readonly directoryId: string;
-  /** Whether a directory that does not ask is left. */
+  /** Whether to leave a directory that does not ask for a proof. */
   readonly required: boolean;
 }
 
@@ -46,31 +45,33 @@ export interface DirectorySessionOptions {
   readonly clock: Clock;
   /** Absent = the feature is not offered. */
   readonly prover: NickProver | undefined;
-  /** Asked before each GETPEERLIST; true is taken as sent. */
+  /** Called before each GETPEERLIST; after true it is sent. */
   readonly mayAskPeerlist: () => boolean;
-  /** Sends what is published; lives longer than a session. */
+  /** Sends public messages; outlives sessions. */
   readonly pacer: Pacer;
-  /** One for all directories: signatures that are checked, and peer lists that are read. */
-  readonly checks: Turns;
+  /** Shared by all directories: spreads signature checks and the reading of peer lists over time. */
+  readonly checks: TurnBudget;
   readonly onAccepted: (welcome: DirectoryWelcome) => void;
   /** A message or peer list; only after `onAccepted`. */
   readonly onEnvelope: (envelope: Envelope) => void;
 }
 
 export interface DirectorySession {
-  /** Handshaked and open. */
+  /** The handshake is done and the connection is open. */
   readonly ready: boolean;
-  /** It ended, or hangs, between its welcome and the result of our proof. */
+  /** The connection ended, or hangs, between the 795 and the result of our proof. */
   readonly proving: boolean;
   /** Resolves with the reason when the connection is over; never rejects. */
   readonly over: Promise<string>;
-  /** `onWritten` is told when the line goes to the connection; for a private message that may be later. */
+  /**
+   * `onWritten` is called when the line goes to the connection, for a private message perhaps later.
+   */
   send(type: number, payload: string, onWritten?: () => void): boolean;
   publish(text: string): boolean;
   close(): void;
 }
 
-/** Why somebody who answered is no directory for us, in words. */
+/** Why the other side cannot be used as a directory, in words. */
 export const HANDSHAKE_FAULTS = {
   'handshake-json': 'its handshake is not JSON',
   'handshake-types': 'its handshake lacks a field, or a field has the wrong type',
@@ -80,12 +81,12 @@ export const HANDSHAKE_FAULTS = {
   network: 'it serves another network than ours',
 } as const;
 
-/** A signature takes 2 ms to check; so do the checksums of a hundred onions. */
+/** Checking a signature takes 2 ms, as long as the checksums of a hundred onions. */
 function isCostly(type: number): boolean {
   return type === MessageType.PRIVMSG || type === MessageType.PEERLIST;
 }
 
-/** A private message, and a callback for the moment at which it is written to the connection. */
+/** A private message, and a callback for when it is written to the connection. */
 interface Paced {
   readonly payload: string;
   readonly onWritten: () => void;
@@ -98,13 +99,13 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
   const handshakePayload = prover ? terms.provingPayload : terms.payload;
   const { timings, limits } = settings;
   const timers = new Map<TimerName, () => void>();
-  const pace = createTokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
-  /** Private messages that wait for their turn. Who sent them knows what to do when we end before. */
+  const pace = new TokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
+  /** Queued private messages. Their senders handle a session that ends before they are sent. */
   let queue: Paced[] = [];
   let queuedLength = 0;
   let ready = false;
   let proving = false;
-  /** What an envelope means before we are ready. */
+  /** Handles an envelope before the session is ready. */
   let expected: (envelope: Envelope) => void = expectHandshake;
   let pingedAt: number | undefined;
   let resolveOver: ((reason: string) => void) | undefined;
@@ -136,7 +137,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
 
   function expectHandshake({ type, line: payload }: Envelope): void {
     if (type === MessageType.HANDSHAKE) return line.drop('it is a peer, not a directory');
-    // Nothing may precede the 795; what does is not ours to act on.
+    // Nothing may precede the 795; other lines are ignored.
     if (type !== MessageType.DN_HANDSHAKE) return;
     const handshake = parseDirectoryHandshake(payload, terms.network);
     if (!handshake.ok) return line.drop(HANDSHAKE_FAULTS[handshake.reason]);
@@ -157,7 +158,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     }
   }
 
-  /** Signs once per connection, for this directory alone. */
+  /** Signs once per connection, for this directory only. */
   function expectChallenge(asked: NickProver, welcome: DirectoryWelcome, envelope: Envelope): void {
     const { type, line: payload } = envelope;
     if (type !== MessageType.NICK_AUTH_CHALLENGE)
@@ -201,13 +202,12 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
         line.send(MessageType.PONG, '');
         return;
       default:
-      // All else is for others, or nothing: a PONG has done its work by arriving, a second
-      // handshake changes nothing, 801 is followed by the end of the connection, and 785, 787, 797
-      // are never legitimate.
+      // Other types are ignored: a PONG has served its purpose by arriving, a second handshake changes
+      // nothing, 801 is followed by the end of the connection, and 785, 787, 797 are never legitimate.
     }
   }
 
-  /** Any line is a sign of life; a silent directory is pinged, and given up when it stays silent. */
+  /** Any line shows life. A silent directory is pinged, and disconnected when it stays silent. */
   function watchSilence(): void {
     const silentMs = clock.now() - line.heardAt;
     if (silentMs < timings.directoryIdleMs) {
@@ -275,9 +275,9 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     publish: (text) => ready && line.open && pacer.publish(text),
     close() {
       pacer.pause();
-      // Late for pacing: better too many at once than none.
+      // Too late for pacing: sending too many at once is better than sending none.
       for (const message of queue.splice(0)) write(message);
-      // Before the handshake is over nothing was said that has to arrive.
+      // Before the end of the handshake there are no messages that must arrive.
       if (ready) line.end('stopped', timings.closeGraceMs);
       else line.drop('stopped');
     },

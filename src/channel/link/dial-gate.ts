@@ -1,12 +1,12 @@
 /**
- * A bound on dials under way: many onion dials at once make Tor itself refuse them. Directories go
- * first, and peers never take the last places.
+ * Limits simultaneous dials: with many onion dials at once Tor itself refuses them. Directories have
+ * priority, and dials of peers never take the last places.
  */
 import type { ChannelLimits } from '../channel-settings.js';
 
 export interface DialGate {
   /**
-   * A place; the returned function gives it back. Rejects with the signal's reason when aborted, or
+   * Takes a place; the returned function frees it. Rejects with the signal's reason when aborted, or
    * with an error when too many peers wait.
    */
   enter(kind: DialKind, signal: AbortSignal): Promise<() => void>;

@@ -1,4 +1,5 @@
-/** One dial, with its place in line, its deadline and its cancellation. */
+/** One dial: its place in the queue, its deadline and its cancellation. */
+import { errorText, isOurs } from '../../kit/error-text.js';
 import type { Location } from '../../protocol/location.js';
 import type { DialGate, DialKind } from './dial-gate.js';
 import type { Clock, Connection, Overlay } from '../ports.js';
@@ -9,33 +10,29 @@ export interface DialRequest {
   readonly clock: Clock;
   readonly location: Location;
   readonly kind: DialKind;
-  /** Who dials: streams of two nicks share no Tor circuit, whatever they are for. */
+  /** The nick that dials: streams of two nicks never share a Tor circuit. */
   readonly nick: string;
-  /** What for: streams of different names share no Tor circuit. */
+  /** The purpose: streams of different names never share a Tor circuit. */
   readonly name: string;
-  /** The dial itself; the wait for a place does not count. */
+  /** Longest time of the dial itself, without the wait for a place. */
   readonly withinMs: number;
-  /** Of this attempt alone; its owner aborts it to stop the dial. */
+  /** For this attempt only; its owner aborts it to stop the dial. */
   readonly attempt: AbortController;
 }
 
 export type Dialled<T> =
   | { readonly ok: true; readonly value: T }
-  /** `ours`: the fault is on this machine, and the location was not even asked. */
+  /** `ours`: the fault is on this machine, and the location was not asked. */
   | { readonly ok: false; readonly reason: string; readonly ours: boolean };
 
-function isOurs(error: unknown): boolean {
-  return error instanceof Error && 'ours' in error && error.ours === true;
-}
-
-/** Kind and nick hold no colon, so no two nicks, and no two names, ever make the same text. */
+/** Kind and nick contain no colon, so different nicks or names give different texts. */
 function isolationOf({ kind, nick, name }: DialRequest): string {
   return `${kind}:${nick}:${name}`;
 }
 
 /**
- * Hands the connection to `use` in the turn in which the overlay hands it over; or says in one line
- * why there is none. Never rejects.
+ * Passes the connection to `use` in the turn in which the overlay hands it over, or returns one line
+ * with the reason of the failure. Never rejects.
  */
 export async function dialWithin<T>(
   request: DialRequest,
@@ -57,7 +54,7 @@ export async function dialWithin<T>(
     connection.destroy();
   } catch (error) {
     if (!signal.aborted) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       return { ok: false, reason, ours: isOurs(error) };
     }
   } finally {

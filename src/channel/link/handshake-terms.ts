@@ -1,4 +1,4 @@
-/** What we say of ourselves in a 793, and what we demand of the other side's handshake. */
+/** Our 793, and the rules for the other side's handshake. */
 import type { Network } from '../../protocol/constants.js';
 import {
   formatPeerHandshake,
@@ -8,7 +8,7 @@ import {
 import type { DeclaredLocation } from '../../protocol/location.js';
 import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
 
-/** What a peer of ours can do: it reads `;F:` in peer lists and answers pings. */
+/** The features of every onionmc peer: it reads `;F:` in peer lists and answers pings. */
 const OFFERED_FEATURES: readonly string[] = ['peerlist_features', 'ping'];
 
 export interface HandshakeTerms {
@@ -22,8 +22,8 @@ export interface HandshakeTerms {
 }
 
 /**
- * @param acceptLoopback whether others may declare `127.0.0.1:port`
- * @param more features besides those of every peer of ours
+ * @param acceptLoopback whether other peers may declare `127.0.0.1:port`
+ * @param more features in addition to those of every onionmc peer
  */
 export function handshakeTerms(
   us: Pick<PeerHandshake, 'nick' | 'network'> & { readonly location: DeclaredLocation },

@@ -1,6 +1,6 @@
 /**
- * Lines over a connection, for either end: cut, decoded and counted on the way in, bounded on the
- * way out (docs/protocol.md, section 1).
+ * Lines over a connection, for both ends: split, decoded and counted when received, bounded when sent
+ * (docs/protocol.md, section 1).
  */
 import {
   encodeEnvelope,
@@ -12,7 +12,9 @@ import {
 import { createLineFramer } from '../../protocol/line-framer.js';
 import type { Parsed } from '../../protocol/result.js';
 import type { Clock, Connection } from '../ports.js';
-import { createMinuteCounter } from '../../kit/rate-limit.js';
+import { WindowCounter } from '../../kit/rate-limit.js';
+
+const MINUTE_MS = 60_000;
 
 export interface LinePeerOptions {
   readonly connection: Connection;
@@ -20,30 +22,30 @@ export interface LinePeerOptions {
   readonly limits: { readonly sendQueueBytes: number; readonly junkPerMinute: number };
   readonly timings: { readonly stallMs: number };
   /**
-   * Asked once for each line: milliseconds until it may be handled. What comes behind waits too, the
+   * Called once for each line: milliseconds until it may be handled. Later lines wait too, the
    * connection is not read meanwhile, and nothing is dropped. Without it every line is handled at once.
    */
   readonly delayMs?: (line: DecodedLine) => number;
-  /** One well-formed envelope; none follows once the peer is not `open`. */
+  /** One valid envelope; not called once the peer is no longer `open`. */
   readonly onEnvelope: (envelope: Envelope) => void;
-  /** The connection is over; called exactly once and last, never from inside `send` or `drop`. */
+  /** The connection has ended; called exactly once and last, never from inside `send` or `drop`. */
   readonly onClosed: (reason: string) => void;
 }
 
 export type DecodedLine = Parsed<Envelope, EnvelopeFault>;
 
 export interface LinePeer {
-  /** False from the moment we gave it up or it ended. */
+  /** False once the connection was closed or has ended. */
   readonly open: boolean;
   /** When the last complete line arrived, in the clock's milliseconds. */
   readonly heardAt: number;
   /**
-   * Queues one line, in order, as one write. `onTaken` is called when the operating system has it,
-   * and never when the connection dies first. False when the connection is not open, the line would
-   * be too long, or too much is queued (the connection is then given up).
+   * Queues one line, in order, as one write. `onTaken` is called when the operating system has it, and
+   * not when the connection dies before. False when the connection is not open, the line would be too
+   * long, or too much is queued (the connection is then closed).
    */
   send(type: number, payload: string, onTaken?: () => void): boolean;
-  /** Counts one line that parsed and means nothing; above the budget the connection is dropped. */
+  /** Counts one line without a meaning; above the budget the connection is dropped. */
   junk(): void;
   /** Sends what is queued, then closes. */
   end(reason: string, graceMs: number): void;
@@ -51,11 +53,11 @@ export interface LinePeer {
   drop(reason: string): void;
 }
 
-/** Attaches to the connection at once, as its contract asks. */
+/** Attaches to the connection at once, as its contract demands. */
 export function createLinePeer(options: LinePeerOptions): LinePeer {
   const { connection, clock, limits, timings } = options;
   const framer = createLineFramer();
-  const junkCounter = createMinuteCounter(clock, limits.junkPerMinute);
+  const junkCounter = new WindowCounter(clock, limits.junkPerMinute, MINUTE_MS);
   let open = !connection.closed;
   let over = false;
   let reason: string | undefined;
@@ -64,8 +66,8 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
   let taken = 0;
   let cancelStallCheck: (() => void) | undefined;
   /**
-   * The rest of the chunk whose lines have to wait: no more, for the connection is paused. Not looked at
-   * before their turn, so that thousands of them in one chunk hold up nobody.
+   * The rest of the chunk whose lines must wait; there is no more, because the connection is paused. It
+   * is not parsed before its turn, so that thousands of lines in one chunk delay nothing else.
    */
   let held: Uint8Array[] = [];
   let cancelTurn: (() => void) | undefined;
@@ -106,8 +108,8 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
   }
 
   /**
-   * Handles the line now, or when its turn has come; false when it has to wait. An orderly end is
-   * not seen before all is read, so it cuts nothing off.
+   * Handles the line now, or when its turn comes; false when it must wait. The end of the stream is
+   * seen after all lines, so none is lost.
    */
   function takeTurn(bytes: Uint8Array): boolean {
     const line = decodeEnvelope(bytes);
@@ -124,7 +126,7 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
     return false;
   }
 
-  /** Handles what was held, and reads on when that is done. */
+  /** Handles the held lines, then continues reading. */
   function catchUp(): void {
     const lines = held;
     held = [];

@@ -1,7 +1,8 @@
 /**
- * Judges what peers say, before anything is done with it: route, signature, nick, copies
+ * Validates received messages before anything is done with them: route, signature, nick, copies
  * (docs/protocol.md, sections 6 and 7.4).
  */
+import { BoundedSet } from '../../kit/bounded-map.js';
 import { parseCommands, type Command } from '../../protocol/commands.js';
 import { parseRoute, verifyPrivmsg, type PrivateMessage } from '../../protocol/message.js';
 import { isRoutableNick } from '../../protocol/nick.js';
@@ -16,32 +17,32 @@ export interface HeardPublicly {
   readonly commands: readonly Command[];
 }
 
-/** `fresh` is to be told; `copy` came before by another way; `junk` means nothing or is not ours. */
+/** `fresh`: must be reported. `copy`: received before. `junk`: no meaning, or not for us. */
 export type Judged<T> =
   | {
       readonly verdict: 'fresh';
       readonly from: string;
       readonly message: T;
-      /** Stands for the payload, whichever way it comes. */
+      /** Identifies the payload, whichever way it came. */
       readonly id: string;
-      /** False when the same payload was heard before, however long ago. */
+      /** False when the same payload was received before, at any time. */
       readonly neverHeard: boolean;
     }
   | { readonly verdict: 'copy'; readonly from: string; readonly id: string }
   | { readonly verdict: 'junk' };
 
 export interface Inbox {
-  /** A 687 payload; `way` names how it came. */
+  /** A 687 payload; `way` names its source. */
   public(payload: string, way: string): Judged<HeardPublicly>;
   /**
-   * Whether a 687 payload on the link of `owner` is its `!orderbook`. A message that asks more than
-   * once is ignored whole (section 8.3). Nothing is remembered: nobody else heard it.
+   * Whether a 687 payload on the link of `owner` is its `!orderbook`. A message with more than one
+   * request is ignored (section 8.3). It is not remembered, because only we received it.
    */
   asksOrderbook(payload: string, owner: string): boolean;
   /**
-   * A 685 payload addressed to us. A copy of a verified one is not verified again; what proves
-   * forged is not remembered.
-   * @param owner the only nick that may speak this way, where there is one
+   * A 685 payload addressed to us. A copy of a verified message is not verified again; a forged one is
+   * not remembered.
+   * @param owner the only nick that may use this source, if there is one
    */
   private(payload: string, way: string, owner?: string): Judged<PrivateMessage>;
 }
@@ -60,20 +61,16 @@ export function createInbox(
 ): Inbox {
   const newMemory = (): SeenMessages =>
     createSeenMessages(clock, settings.timings.duplicateMs, settings.limits.rememberedMessages);
-  // Apart, since anybody can say much in public: that must not make a private copy look new.
+  // Separate, because any peer can send many public messages, which must not make a private copy look
+  // new.
   const seenPublic = newMemory();
   const seenPrivate = newMemory();
 
-  // In the order of their arrival.
-  const everHeard = new Set<string>();
+  const everHeard = new BoundedSet<string>(settings.limits.rememberedProofs);
 
   function firstEver(key: string): boolean {
     if (everHeard.has(key)) return false;
     everHeard.add(key);
-    const [oldest] = everHeard;
-    if (everHeard.size > settings.limits.rememberedProofs && oldest !== undefined) {
-      everHeard.delete(oldest);
-    }
     return true;
   }
 
@@ -90,7 +87,8 @@ export function createInbox(
       const arrival = sighting.arrived(way);
       if (arrival === 'copy') return { verdict: 'copy', from, id: sighting.key };
       return {
-        // Said twice is told twice: a new offer may equal one before the last.
+        // A message that is sent twice the same way is reported twice: an offer may equal an earlier
+        // one.
         verdict: 'fresh',
         from,
         message: { from, text: text.replace(/^!+/, ''), commands: commands.value },
@@ -113,7 +111,7 @@ export function createInbox(
       if (owner !== undefined && from !== owner) return JUNK;
       const sighting = seenPrivate.look(payload);
       if (sighting.known) {
-        // A sender that fears for its message sends it again, maybe by the same way.
+        // A sender that fears a loss sends the message again, perhaps the same way.
         sighting.arrived(way);
         return { verdict: 'copy', from, id: sighting.key };
       }

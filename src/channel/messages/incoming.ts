@@ -1,6 +1,6 @@
 /**
- * What other peers say, whichever way it comes: judged, noted in the peer book, shown to the observers,
- * and told once (protocol document, sections 5.3 and 6).
+ * Messages of other peers from all sources: validated, noted in the peer book, passed to the observers,
+ * and reported once (docs/protocol.md, sections 5.3 and 6).
  */
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';
@@ -12,13 +12,13 @@ import type { Observers } from '../observers.js';
 import type { PeerBook } from '../peer-book.js';
 import type { Inbox } from './inbox.js';
 
-/** The directory that a message came through. */
+/** The directory that delivered a message. */
 export type Source = Pick<DirectoryLink, 'key' | 'location'>;
 
-/** The direct link that a message came over. Its nick may only speak for itself. */
+/** The direct link of a message. Only its own nick may send on it. */
 export interface LinkSource {
   readonly nick: string;
-  /** Called for each message that the nick signed; `isNew`: the message was never heard before. */
+  /** Called for each message that the nick signed; `isNew`: the message was not received before. */
   readonly heard: (isNew: boolean) => void;
 }
 
@@ -30,13 +30,13 @@ export interface IncomingOptions {
   readonly observers: Observers;
   readonly directories: ReadonlyMap<string, unknown>;
   readonly tell: ChannelEvents['tell'];
-  /** A directory says that this nick left. */
+  /** A directory announces that this nick left. */
   readonly onLeft: (nick: string, directory: string) => void;
   /** No directory shows this nick any more. */
   readonly onGone: (nick: string) => void;
 }
 
-/** The name of the direct way, beside the keys of directories. */
+/** The name of a direct link as a source, beside the keys of directories. */
 const DIRECT = 'direct';
 
 export class IncomingMessages {
@@ -46,19 +46,19 @@ export class IncomingMessages {
     this.#options = options;
   }
 
-  /** Takes a message or peer list of a directory. */
+  /** Handles a message or peer list of a directory. */
   receive(directory: Source, { type, line }: Envelope): void {
     if (type === MessageType.PEERLIST) this.#receivePeerlist(directory, line);
     else if (type === MessageType.PRIVMSG) this.#receivePrivmsg(directory, line);
     else this.#receivePubmsg(directory, line);
   }
 
-  /** Takes a 685 payload of a direct link; false when it means nothing. */
+  /** Handles a 685 payload of a direct link; false when it has no meaning. */
   receiveDirect(link: LinkSource, payload: string): boolean {
     const { inbox, observers, tell } = this.#options;
     const judged = inbox.private(payload, DIRECT, link.nick);
     if (judged.verdict === 'junk') return false;
-    // First the link, so that an answer given at once goes back the same way.
+    // The link first, so that an immediate answer uses the same link.
     link.heard(judged.verdict === 'fresh' && judged.neverHeard);
     observers.privately(judged, undefined);
     if (judged.verdict === 'copy') return true;

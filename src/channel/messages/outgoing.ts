@@ -1,4 +1,4 @@
-/** Checks what the caller wants to say before it is signed or sent. */
+/** Checks the caller's text before it is signed or sent. */
 import {
   COMMANDS,
   isCommandName,
@@ -31,7 +31,7 @@ function checkSize(type: number, payload: string, what: string): void {
   );
 }
 
-/** Throws ChannelError unless `text` holds public commands only and fits one line. */
+/** Throws ChannelError unless `text` has only public commands and fits one line. */
 export function checkPubmsg(nick: string, text: string): void {
   checkText(text, 'the public message');
   const commands = parseCommands(text);
@@ -46,7 +46,7 @@ export function checkPubmsg(nick: string, text: string): void {
   checkSize(MessageType.PUBMSG, formatPubmsg(nick, text), 'the public message');
 }
 
-/** The signed 685 payload. Throws ChannelError when that cannot be a private message. */
+/** The signed 685 payload. Throws ChannelError when the arguments do not make a private message. */
 export function privmsgPayload(key: NickKey, to: string, command: string, args: string): string {
   if (!isRoutableNick(to)) {
     throw new ChannelError('nick', 'a nick has 1 to 64 printable characters and no "!", ";", ","');

@@ -1,7 +1,7 @@
 /**
- * Chooses the way of each private message: a direct link, else a directory that has relayed the nick,
- * else one that lists it (docs/protocol.md, section 6.3). What may have been lost on one way goes
- * once more by another; receivers drop the copy.
+ * Chooses the route of each private message: a direct link, else a directory that has relayed the nick,
+ * else one that lists it (docs/protocol.md, section 6.3). A message that may have been lost is sent
+ * once more by another route; receivers drop the copy.
  */
 import { MessageType } from '../../protocol/constants.js';
 import type { AvoidDirectory, Route } from '../channel-api.js';
@@ -18,31 +18,33 @@ export interface RouterOptions {
   readonly links: DirectLinks;
   readonly directories: ReadonlyMap<string, DirectoryLink>;
   readonly book: PeerBook;
-  /** Directories to be used last for a nick. */
+  /** Directories that are used last for a nick. */
   readonly avoid: AvoidDirectory;
 }
 
 export interface Router {
   /**
-   * Sends one 685 payload; the route, or undefined when there is none.
-   * @param by a directory to be tried first
+   * Sends one 685 payload; returns the route, or undefined when there is none.
+   * @param by a directory to try first
    */
   send(nick: string, payload: string, by?: string): Route | undefined;
-  /** Sends one 685 payload by a directory, whatever links there are; false when there is no way. */
+  /**
+   * Sends one 685 payload through a directory, even if there is a direct link; false without a route.
+   */
   copy(nick: string, payload: string): boolean;
-  /** A directory says that the nick left: what was just sent through it goes another way. */
+  /** A directory announces that the nick left: messages just sent through it take another route. */
   notThere(nick: string, directory: string): void;
-  /** A directory was lost: likewise for all that was just sent through it. */
+  /** A directory was lost: all messages just sent through it take another route. */
   directoryLost(directory: string): void;
 }
 
 const DIRECT: Route = { kind: 'direct' };
 
-/** A message that a directory's connection was given a moment ago, or is yet to be given. */
+/** A message that was given to a directory's connection a moment ago, or is queued for it. */
 interface Recent {
   readonly nick: string;
   readonly payload: string;
-  /** When it went to the connection; undefined while it waits for its turn. */
+  /** When it was written to the connection; undefined while it is queued. */
   writtenAt: number | undefined;
   readonly tried: Set<string>;
   /** Tried first. */
@@ -66,7 +68,7 @@ export function createRouter(options: RouterOptions): Router {
     return up[Math.min(up.length - 1, Math.floor(random() * up.length))];
   }
 
-  /** Notes when the message goes out by the directory it was given to last. */
+  /** Notes when the message is written by the last directory it was given to. */
   function written(message: Recent): () => void {
     const { via } = message;
     return () => {
@@ -111,7 +113,7 @@ export function createRouter(options: RouterOptions): Router {
     const { nick, payload } = message;
     const asAsked = sendAsAsked(message);
     if (asAsked) return asAsked;
-    // A link that refuses is closed by that, or must not be given more now; so this ends.
+    // A link that refuses is closed by that or has used up its rate, so this loop ends.
     for (let link = links.usable(nick); link; link = links.usable(nick)) {
       if (link.send(payload)) {
         for (const rival of links.rivals(link)) rival.send(payload);
@@ -146,7 +148,7 @@ export function createRouter(options: RouterOptions): Router {
     return route;
   }
 
-  /** What still waits is kept: each directory bounds it, and forgets it when its session ends. */
+  /** Queued messages are kept: each directory bounds its queue and empties it when its session ends. */
   function forgetOld(): void {
     const oldest = clock.now() - settings.timings.rerouteMs;
     recent = recent.filter(({ writtenAt = oldest }) => writtenAt >= oldest);
@@ -157,7 +159,7 @@ export function createRouter(options: RouterOptions): Router {
   function reroute(applies: (message: Recent) => boolean): void {
     forgetOld();
     for (const message of recent.filter(applies)) {
-      // One for which there is no way now is not kept for ever.
+      // A message without a route now is not kept.
       if (send(message)?.kind !== 'directory') message.writtenAt ??= clock.now();
     }
   }

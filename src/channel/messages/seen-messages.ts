@@ -1,35 +1,34 @@
 /**
- * Recognises messages that came before, mostly by another directory (docs/protocol.md, section 6.3
- * and quirk Q30).
+ * Recognises messages that were received before, mostly from another directory (docs/protocol.md,
+ * section 6.3 and quirk Q30).
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Clock } from '../ports.js';
 
 export type Arrival =
-  /** Not heard within the window. */
+  /** Not received within the window. */
   | 'first'
-  /** Heard, and more often by this way than by any other: it was said again. */
+  /** Received, and more often from this source than from any other: it was sent again. */
   | 'repeated'
-  /** Heard as often by another way. */
+  /** Received as often from another source. */
   | 'copy';
 
 /** One payload, hashed once. */
 export interface Sighting {
-  /** Stands for the payload. */
+  /** Identifies the payload. */
   readonly key: string;
   /** Recorded within the window. */
   readonly known: boolean;
-  /** Records one arrival; `way` names how it came. */
+  /** Records one arrival; `way` names the source. */
   arrived(way: string): Arrival;
 }
 
 export interface SeenMessages {
-  /** Looks a payload up and records nothing. */
+  /** Looks a payload up without recording it. */
   look(payload: string): Sighting;
   /**
-   * Records one arrival of a payload. `way` names how it came. Only for payloads that proved to mean
-   * something.
+   * Records one arrival of a payload. `way` names the source. Only for payloads that have a meaning.
    */
   arrived(payload: string, way: string): Arrival;
   /** Payloads remembered. */
@@ -38,7 +37,7 @@ export interface SeenMessages {
 
 interface Seen {
   readonly firstAt: number;
-  /** Arrivals by each way. */
+  /** Arrivals from each source. */
   readonly ways: Map<string, number>;
 }
 
@@ -49,7 +48,7 @@ function keyOf(payload: string): string {
 
 /** @param windowMs counted from the first arrival; `most` payloads are remembered */
 export function createSeenMessages(clock: Clock, windowMs: number, most: number): SeenMessages {
-  // In the order of the first arrival, so the outdated ones are in front.
+  // In the order of the first arrival, so the expired ones are at the front.
   const messages = new Map<string, Seen>();
 
   function forgetOld(): void {

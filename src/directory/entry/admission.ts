@@ -1,7 +1,7 @@
 /**
- * From accept to the 795 (docs/protocol.md, section 3.3): one valid 793 and nothing else, in time.
- * A handshake of somebody else's protocol is answered with `accepted: false` and closed, anything
- * that is no handshake is closed without a word.
+ * Admission: from accept to the 795 (docs/protocol.md, section 3.3). A new connection sends one valid
+ * 793 in time and nothing else. A handshake with a wrong application, version, network or location is
+ * answered with `accepted: false` and closed; anything else is closed without an answer.
  */
 import type { Clock } from '../../channel/ports.js';
 import { MessageType, type Network } from '../../protocol/constants.js';
@@ -26,14 +26,14 @@ import type { Reclaims } from './reclaim.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, RejectionReason, Tally } from '../stats.js';
 
-/** Features of ours, in every accepting 795; `nick_auth` only for who offered it. */
+/** The features in every accepting 795; `nick_auth` is added for peers that listed it. */
 const FEATURES = ['peerlist_features', 'ping'];
 /** How long a refused peer may take to read its answer. */
 const REFUSAL_GRACE_MS = 5_000;
 
 /**
- * When thousands come at once (after a restart all do), each needs a round trip to say its
- * handshake: connections as young as this may be so many times too many.
+ * When thousands of peers connect at once (after a restart they do), each needs a round trip to send
+ * its handshake. Connections younger than this may exceed the limit by this factor.
  */
 const YOUNG_MS = 2_000;
 const YOUNG_FACTOR = 4;
@@ -79,7 +79,7 @@ function introduce(peer: Peer, handshake: PeerHandshake): void {
 
 export class Admission {
   readonly #options: AdmissionOptions;
-  /** The accepting answer, the same for every peer, and the text it was made of. */
+  /** The accepting answer, equal for every peer, and the text it was made from. */
   #welcome: Uint8Array = new Uint8Array(0);
   #welcomeMotd: string | undefined;
 
@@ -87,12 +87,12 @@ export class Admission {
     this.#options = options;
   }
 
-  /** A fresh connection's record is in the registry. Keeps `maxUnhandshaked`. */
+  /** The record of a new connection is in the registry. Enforces `maxUnhandshaked`. */
   arrived(): void {
     this.#dropTooMany(this.#options.clock.now());
   }
 
-  /** The line of a peer in state `new`. */
+  /** Handles the line of a peer in state `new`. */
   handshake(peer: Peer, envelope: Envelope): void {
     const { network, nick, location, acceptLoopback, registry, tally, proofs } = this.#options;
     if (envelope.type !== MessageType.HANDSHAKE) {
@@ -136,12 +136,12 @@ export class Admission {
   /** Whether a peer that proved the key of its nick may have the nick. */
   mayEnter(peer: Peer, publicKeyHex: string): boolean {
     const holder = this.#options.registry.byNick(peer.nick);
-    // Ten bytes of a hash name a key: the nick belongs to whoever proved its key first.
+    // Ten bytes of a hash identify a key: the nick belongs to the first peer that proved its key.
     if (holder) return holder.provenKey === undefined || holder.provenKey === publicKeyHex;
     return !this.#isFull();
   }
 
-  /** Makes it ready; the peer that has the nick loses it. Its 795 was written before. */
+  /** Makes it ready; a holder of the nick is ended. Its 795 was sent before. */
   enter(peer: Peer, publicKeyHex: string): void {
     const { registry, reclaims, dialBack } = this.#options;
     const holder = registry.byNick(peer.nick);
@@ -155,7 +155,7 @@ export class Admission {
     dialBack?.greet(peer);
   }
 
-  /** Gives an unhandshaked peer a moment to read what was written, and closes. */
+  /** Gives a peer without a handshake a moment to read its answer, then closes. */
   letGo(peer: Peer, reason: 'rejected' | 'nick-auth'): void {
     const { registry, limits, tally } = this.#options;
     if (registry.ending.size >= limits.maxUnhandshaked) {
@@ -167,13 +167,14 @@ export class Admission {
     peer.connection.end(REFUSAL_GRACE_MS);
   }
 
-  /** Ends each peer that took too long. */
+  /** Ends each peer whose time is over. */
   sweep(now: number): void {
     const { registry, limits } = this.#options;
     this.#dropTooMany(now);
     for (const peer of registry.unhandshaked) {
       if (now - peer.acceptedAt < limits.handshakeTimeoutMs) break;
-      // A peer that waits for its nick has handshaked; its claim has a deadline of its own.
+      // A peer that waits for its nick has sent its handshake; its nick claim has a deadline of its
+      // own.
       if (peer.state === 'new') this.#options.drop(peer, 'handshake-timeout');
     }
   }
@@ -204,7 +205,9 @@ export class Admission {
     this.letGo(peer, 'rejected');
   }
 
-  /** Keeps `maxUnhandshaked`: the oldest go first, unless they came just now. */
+  /**
+   * Enforces `maxUnhandshaked`: the oldest connections are closed first, unless they are very young.
+   */
   #dropTooMany(now: number): void {
     const { registry, limits } = this.#options;
     const most = limits.maxUnhandshaked;
@@ -232,14 +235,14 @@ export class Admission {
 
   #makeReady(peer: Peer): void {
     const { registry, fanout, tally } = this.#options;
-    // What others did before its time is not news for it, and never ends up behind its own arrival.
+    // Earlier leaves are written before it becomes ready, so that it does not receive them.
     fanout.recordLeaves();
     fanout.outboxes.begin(peer.outbox);
     registry.makeReady(peer);
     tally.handshakesAccepted++;
   }
 
-  /** The accepting answer, and a challenge right behind it. */
+  /** The accepting answer, directly followed by a challenge. */
   #challenge(peer: Peer, handshakePayload: string): void {
     const { motd, tally, proofs } = this.#options;
     tally.messagesOut.handshake++;
@@ -247,7 +250,7 @@ export class Admission {
     proofs.begin(peer, handshakePayload);
   }
 
-  /** A peer that is asked for no proof. */
+  /** A peer that is not asked for a proof. */
   #join(peer: Peer): void {
     const { registry, reclaims } = this.#options;
     const holder = registry.byNick(peer.nick);

@@ -1,43 +1,44 @@
 /**
- * Tor circuits, where the overlay tells them: behind an onion every connection comes from 127.0.0.1,
- * and the circuit is all that shows that many of them are one client's. Limits count per circuit
- * then, and a client does not renew them by connecting again over the same one.
+ * Tor circuits, if the overlay reports them. Behind an onion every connection comes from 127.0.0.1, and
+ * only the circuit shows that several connections belong to one client. Limits then count per circuit,
+ * and reconnecting over the same circuit does not reset them.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Meters } from '../rates.js';
 
-/** How long a circuit without streams keeps what it has used up. */
+/** How long the used budgets of a circuit without streams are kept. */
 const KEPT_MS = 60_000;
-/** Circuits without streams that are kept, at most. */
+/** Most circuits without streams that are kept. */
 const MAX_KEPT = 10_000;
 
 export interface Circuit {
   readonly id: string;
   /** Open connections. */
   streams: number;
-  /** When the last of them closed. */
+  /** When its last connection closed. */
   leftAt: number;
   meters: Meters | undefined;
 }
 
 export interface Circuits {
-  /** Remembered now, those without streams included. */
+  /** Circuits remembered, including those without streams. */
   readonly size: number;
-  /** One more stream; `full` when the circuit has too many. To be given back by `leave`. */
+  /** Adds a stream; `full` when the circuit has too many. `leave` removes it. */
   enter(id: string, maxStreams: number): Circuit | 'full';
   leave(circuit: Circuit, now: number): void;
-  /** Forgets those that are due. */
+  /** Removes circuits that are due. */
   sweep(now: number): void;
   clear(): void;
-  /** All that are remembered; those without streams in the order in which they were left. */
+  /** All circuits; those without streams in the order in which their last one ended. */
   all(): readonly Circuit[];
-  /** A circuit that another process remembered. Its streams `enter` it. */
+  /** Restores a circuit of another process. Its streams `enter` it. */
   restore(id: string, leftAt: number, meters: Meters | undefined): void;
 }
 
 export function createCircuits(): Circuits {
   const used = new Map<string, Circuit>();
-  /** Without streams, in the order in which they were left. */
-  const left = new Map<string, Circuit>();
+  /** Circuits without streams, in the order in which their last one ended. */
+  const left = new BoundedMap<string, Circuit>(MAX_KEPT);
 
   return {
     get size() {
@@ -57,10 +58,6 @@ export function createCircuits(): Circuits {
       if (circuit.streams > 0) return;
       used.delete(circuit.id);
       circuit.leftAt = now;
-      if (left.size >= MAX_KEPT) {
-        const [oldest] = left.keys();
-        if (oldest !== undefined) left.delete(oldest);
-      }
       left.set(circuit.id, circuit);
     },
     sweep(now) {

@@ -1,6 +1,6 @@
 /**
- * The life of a connection in a directory: taken over, read line by line, and freed in one place. What
- * a line means is for the parts that are given.
+ * The life of a connection in a directory: taken over, read line by line, and freed in one place. Other
+ * parts interpret the lines.
  */
 import type { Log } from '../../channel/log.js';
 import type { Clock, Connection } from '../../channel/ports.js';
@@ -20,11 +20,11 @@ import type { Relay } from '../relay/relay.js';
 import type { CloseReason, Tally } from '../stats.js';
 import type { Sweeper } from './sweeper.js';
 
-/** How often refused connections are looked for while the rest has moved. */
+/** Interval at which refused connections are checked during a handover. */
 const REFUSED_LOOK_MS = 50;
-/** How long a peer may take to read the rest when the directory stops. */
+/** How long a peer may take to read its queue when the directory stops. */
 const CLOSE_GRACE_MS = 1_500;
-/** After this, connections that are still open when the directory stops are cut. */
+/** When the directory stops, connections that are still open after this time are destroyed. */
 const CLOSE_LIMIT_MS = 2_500;
 
 export interface ConnectionsOptions {
@@ -43,11 +43,11 @@ export interface ConnectionsOptions {
   readonly proofs: NickProofs;
   readonly reclaims: Reclaims;
   readonly sweeper: Sweeper;
-  /** Nicks of our own test connections, whose leaves are not announced. */
+  /** Nicks of the canary, whose leaves are not announced. */
   readonly ownNicks: ReadonlySet<string>;
 }
 
-/** Whether what it says still matters. */
+/** Whether its lines are still read. */
 function isReading({ state }: Peer): boolean {
   return state !== 'ending' && state !== 'gone';
 }
@@ -61,7 +61,7 @@ export class Connections {
     this.#options = options;
   }
 
-  /** Takes over a fresh connection; must be called in the turn in which it was handed over. */
+  /** Takes over a new connection, in the turn in which the overlay handed it over. */
   accept(connection: Connection): void {
     const { clock, fanout, admission, tally } = this.#options;
     if (!this.#accepting) {
@@ -78,7 +78,9 @@ export class Connections {
     });
   }
 
-  /** A fresh record: from now on it is read, and freed when its connection ends. */
+  /**
+   * A new record: its connection is read from now on, and the record is freed when the connection ends.
+   */
   enter(peer: Peer): void {
     const { fanout, registry, sweeper } = this.#options;
     registry.add(peer);
@@ -96,7 +98,8 @@ export class Connections {
   /** Ends a connection at once. */
   drop(peer: Peer, reason: CloseReason): void {
     const { log } = this.#options;
-    // The reason in the text, so that a log which caps repeated lines counts each by itself.
+    // The reason is part of the text, so that a log that limits repeated lines counts each reason
+    // separately.
     if (reason !== 'disconnect-message') log.info(`connection closed: ${reason}`);
     log.debug(`connection closed: ${reason}`, { remote: peer.connection.remote });
     this.#free(peer, reason);
@@ -108,7 +111,7 @@ export class Connections {
     this.#accepting = false;
   }
 
-  /** Resolves when those that were refused are gone, or have had their time. */
+  /** Resolves when refused connections have closed, or their time is over. */
   async refusedGone(): Promise<void> {
     const { clock, registry } = this.#options;
     const until = clock.now() + CLOSE_LIMIT_MS;
@@ -133,7 +136,7 @@ export class Connections {
     });
   }
 
-  /** The one place where a connection's record is freed. */
+  /** The only place where the record of a connection is freed. */
   #free(peer: Peer, reason: CloseReason | undefined): void {
     const { clock, registry, fanout, circuits, tally } = this.#options;
     const was = peer.state;
@@ -183,7 +186,7 @@ export class Connections {
     if (!fits) this.drop(peer, 'oversize');
   }
 
-  /** Returns false when nothing more of this peer is to be read. */
+  /** Returns false when no more lines of this peer are read. */
   #onLine(peer: Peer, line: Uint8Array, now: number): boolean {
     const { admission, relay, reclaims, tally } = this.#options;
     if (peer.state === 'waiting') {
@@ -216,7 +219,7 @@ export class Connections {
     return isReading(peer);
   }
 
-  /** The circuit of a fresh connection, if it is known; `full` ends the connection. */
+  /** The circuit of a new connection, if known; `full` ends the connection. */
   #enterCircuit(connection: Connection): Circuit | 'full' | undefined {
     const { circuits, limits, tally } = this.#options;
     if (connection.circuit === undefined) return undefined;
@@ -229,7 +232,7 @@ export class Connections {
     return circuit;
   }
 
-  /** Sends what is owed once more, then lets every connection go. */
+  /** Flushes once more, then ends every connection. */
   #endAll(): void {
     const { registry, fanout, dialBack, proofs, reclaims, tally } = this.#options;
     fanout.flush();

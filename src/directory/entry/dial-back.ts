@@ -1,12 +1,13 @@
 /**
- * Who answers at a claimed location? The directory dials it once, says hello as any peer does, and
- * reads the nick in the handshake that comes back (docs/protocol.md, section 3.4). Off unless the
- * operator asks for it.
+ * Verifies declared locations: the directory dials a location once, sends a handshake as any peer does,
+ * and reads the nick in the handshake of the other side (docs/protocol.md, section 3.4). Off by
+ * default.
  *
- * It shows that whoever runs that location goes by that nick, so a claim on somebody else's location
- * stays unverified. It does not show that the connection at hand is theirs: where two connections
- * make the same claim, the first come keeps it.
+ * It shows that the peer at that location uses that nick, so a peer that declares another peer's
+ * location stays unverified. It does not show that the connection at hand belongs to the same peer: of
+ * two connections with the same nick and location, the first one keeps the nick.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Clock, Connection, Dialer } from '../../channel/ports.js';
 import { MessageType, type Network } from '../../protocol/constants.js';
 import { decodeEnvelope, encodeEnvelope } from '../../protocol/envelope.js';
@@ -24,29 +25,29 @@ import type { Registry } from '../registry.js';
 import type { DialBackSnapshot, DirectorySnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
 
-/** A location is dialled at most once in this time, whatever the dial brought. */
+/** A location is dialled at most once in this time, whatever the result. */
 const PER_LOCATION_MS = 3_600_000;
-/** All dials together: at most one begins in this time. */
+/** Least time between the starts of two dials. */
 const BETWEEN_DIALS_MS = 1_000;
 const MAX_DIALS = 8;
 const MAX_QUEUED = 1_000;
-/** Locations remembered; the oldest is forgotten first. */
+/** Most locations remembered; the oldest is forgotten first. */
 const MAX_REMEMBERED = 20_000;
-/** Dial and handshake together. */
+/** Longest time for dial and handshake together. */
 const DIAL_TIMEOUT_MS = 60_000;
-/** Lines that may come before the handshake. */
+/** Most lines before the handshake. */
 const MAX_LINES = 8;
 
 export interface DialBackOptions {
   readonly dialer: Dialer;
-  /** A nick nobody knows, for one dial. */
+  /** A new nick for one dial. */
   readonly newNick: () => string;
 }
 
 /**
- * - `verified`: the location answers by this nick
- * - `refuted`: it answers by another one
- * - `unknown`: it did not answer, or is not dialled now
+ * - `verified`: a peer with this nick answers at the location
+ * - `refuted`: a peer with another nick answers there
+ * - `unknown`: there is no answer, or the location is not dialled now
  * - `pending`: it is being dialled, or will be
  */
 export type Verdict = 'verified' | 'refuted' | 'unknown' | 'pending';
@@ -62,7 +63,9 @@ interface Dial {
   readonly location: Location;
 }
 
-/** The nick in the first 793 of a fresh connection; undefined when none comes. Closes it. */
+/**
+ * The nick in the first 793 of a new connection; undefined when none arrives. Closes the connection.
+ */
 export function readNick(
   connection: Connection,
   hello: string,
@@ -101,12 +104,12 @@ export function readNick(
       },
       closed: () => end(undefined),
     });
-    // First, for some makers speak only when spoken to.
+    // Our handshake first, because some makers send theirs only as an answer.
     connection.write(Buffer.from(hello, 'latin1'));
   });
 }
 
-/** What a directory's part needs besides what the operator asked for. */
+/** The parts of the directory that it needs, in addition to the operator's options. */
 export interface DialBackParts {
   readonly network: Network;
   readonly acceptLoopback: boolean;
@@ -114,7 +117,7 @@ export interface DialBackParts {
   readonly registry: Registry;
   readonly fanout: Fanout;
   readonly tally: Tally;
-  /** Told that some peer may be verified now. */
+  /** Called when a peer may have become verified. */
   readonly reclaims: { verdictsChanged(): void };
 }
 
@@ -124,11 +127,11 @@ export class DialBack {
   readonly #options: DialBackOptions;
   readonly #parts: DialBackParts;
   /** By location, oldest first. */
-  readonly #answers = new Map<string, Answer>();
-  /** Waiting, in order. */
+  readonly #answers = new BoundedMap<string, Answer>(MAX_REMEMBERED);
+  /** Waiting locations, in order. */
   readonly #queue = new Map<string, Location>();
   readonly #urgentQueue = new Map<string, Location>();
-  /** Under way. */
+  /** Running dials. */
   readonly #dials = new Map<string, Dial>();
   #dialledAt = -Infinity;
 
@@ -137,19 +140,19 @@ export class DialBack {
     this.#parts = parts;
   }
 
-  /** Locations that are being dialled or wait for it. */
+  /** Locations that are being dialled or wait. */
   get pending(): number {
     return this.#dials.size + this.#urgentQueue.size + this.#queue.size;
   }
 
-  /** A peer has become ready: marks it if its location is known to answer by its nick. */
+  /** A peer became ready: marks it if its location is known to answer with its nick. */
   greet(peer: Peer): void {
     if (this.check(peer, false) === 'verified') this.#verify(peer);
   }
 
   /**
-   * What is known of the claim of a peer that has handshaked; asks for a dial if none was made.
-   * @param urgent its nick is contested: it is dialled before others
+   * The verdict on the location of a peer that sent its handshake; requests a dial if there was none.
+   * @param urgent another connection has the nick: dial this location before others
    */
   check({ nick, location }: Peer, urgent: boolean): Verdict {
     if (location.kind === 'not-serving') return 'unknown';
@@ -164,7 +167,7 @@ export class DialBack {
     return known.nick === nick ? 'verified' : 'refuted';
   }
 
-  /** Begins what is due. */
+  /** Starts dials that are due. */
   sweep(now: number): void {
     if (this.#dials.size >= MAX_DIALS || now - this.#dialledAt < BETWEEN_DIALS_MS) return;
     const waiting = this.#urgentQueue.size > 0 ? this.#urgentQueue : this.#queue;
@@ -175,7 +178,7 @@ export class DialBack {
     }
   }
 
-  /** Aborts all dials and forgets what waits for one. */
+  /** Aborts all dials and empties the queue. */
   clear(): void {
     this.#queue.clear();
     this.#urgentQueue.clear();
@@ -183,12 +186,12 @@ export class DialBack {
     this.#dials.clear();
   }
 
-  /** What is known, and what is to be asked; for another process to go on with. */
+  /** The known verdicts and the queue, for another process. */
   snapshot(): DialBackState {
     const now = this.#parts.clock.now();
     const known: DialBackSnapshot[] = [];
     for (const [key, { location, at, nick }] of this.#answers) {
-      // A dial under way has no answer yet.
+      // A running dial has no result yet.
       if (!this.#dials.has(key)) known.push({ location, ms: now - at, nick });
     }
     const begun = [...this.#dials.values()].map(({ location }) => location);
@@ -199,7 +202,7 @@ export class DialBack {
   restore({ dialBacks, toDial }: DialBackState): void {
     const now = this.#parts.clock.now();
     for (const { location, ms, nick } of dialBacks) {
-      this.#remember(formatLocation(location), { location, at: now - ms, nick });
+      this.#answers.set(formatLocation(location), { location, at: now - ms, nick });
     }
     for (const location of toDial.slice(0, MAX_QUEUED)) {
       this.#queue.set(formatLocation(location), location);
@@ -212,15 +215,6 @@ export class DialBack {
     this.#parts.tally.dialBacksVerified++;
   }
 
-  #remember(key: string, answer: Answer): void {
-    this.#answers.delete(key);
-    if (this.#answers.size >= MAX_REMEMBERED) {
-      const [oldest] = this.#answers.keys();
-      if (oldest !== undefined) this.#answers.delete(oldest);
-    }
-    this.#answers.set(key, answer);
-  }
-
   #enqueue(key: string, location: Location, urgent: boolean): Verdict {
     const waiting = urgent ? this.#urgentQueue : this.#queue;
     if (waiting.size >= MAX_QUEUED) return 'unknown';
@@ -230,7 +224,7 @@ export class DialBack {
     return 'pending';
   }
 
-  /** The nick that answers there, if any does. */
+  /** The nick that answered there, if any. */
   async #ask(location: Location, signal: AbortSignal): Promise<string | undefined> {
     const { dialer, newNick } = this.#options;
     const { network, acceptLoopback } = this.#parts;
@@ -246,7 +240,7 @@ export class DialBack {
         return await readNick(connection, hello, network, acceptLoopback, signal);
       connection.destroy();
     } catch {
-      // A location that cannot be reached changes nothing; the peer stays unverified.
+      // A failed dial changes nothing; the peer stays unverified.
     }
     return undefined;
   }
@@ -259,18 +253,18 @@ export class DialBack {
     this.#dialledAt = at;
     this.#dials.set(key, { abort, location });
     tally.dialBacks++;
-    // Before the answer, so that an hour passes between two dials whatever becomes of this one.
-    this.#remember(key, { location, at, nick: undefined });
+    // Before the result, so that an hour passes between two dials in any case.
+    this.#answers.set(key, { location, at, nick: undefined });
     const nick = await this.#ask(location, abort.signal);
     cancel();
     // Not after `clear`.
     if (this.#dials.get(key)?.abort !== abort) return;
     this.#dials.delete(key);
-    this.#remember(key, { location, at, nick });
+    this.#answers.set(key, { location, at, nick });
     this.#parts.fanout.batch(() => this.#answered(location, nick));
   }
 
-  /** A dial is over; `nick` is the one that answered there, if any did. */
+  /** A dial has ended; `nick` is the one that answered, if any. */
   #answered(location: Location, nick: string | undefined): void {
     const { registry, reclaims } = this.#parts;
     const peer = nick === undefined ? undefined : registry.byNick(nick);

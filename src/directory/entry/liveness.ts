@@ -1,8 +1,8 @@
 /**
- * Who is still there (docs/protocol.md, section 14). A peer is ended for what it failed to do, not
- * for silence: bytes that do not drain, a ping without an answer, probes that a maker ignored. A
- * taker or watcher of the original kind says nothing for hours, cannot be pinged, and stays for as
- * long as its connection takes bytes.
+ * Detects dead peers (docs/protocol.md, section 14). A peer is not ended for silence, but when its
+ * queued bytes do not drain, when it does not answer a ping, or when it is a maker that ignored its
+ * liveness probes. A taker or watcher of the original is silent for hours, cannot be pinged, and stays
+ * connected while its connection takes bytes.
  */
 import type { Clock } from '../../channel/ports.js';
 import { MessageType } from '../../protocol/constants.js';
@@ -31,7 +31,10 @@ export interface LivenessOptions {
 
 export class Liveness {
   readonly #options: LivenessOptions;
-  /** What makes a maker that cannot be pinged speak: it answers by a private message to us. */
+  /**
+   * The liveness probe for a maker that cannot be pinged: it answers with a private message to the
+   * directory.
+   */
   readonly #orderbookProbe: string;
   #nextBeatAt: number;
 
@@ -42,7 +45,7 @@ export class Liveness {
     this.#nextBeatAt = clock.now() + limits.heartbeatIntervalMs;
   }
 
-  /** Sends the holder of a contested nick something that a live peer answers or at least takes. */
+  /** Sends the holder of a claimed nick a message that a live peer answers or at least takes. */
   probe(holder: Peer): void {
     const { fanout, peerlists, tally } = this.#options;
     tally.nickProbes++;
@@ -50,12 +53,12 @@ export class Liveness {
     else fanout.direct(holder, peerlists.ownFrame());
   }
 
-  /** Ends each peer that is due to be ended and probes each that is due to be probed. */
+  /** Ends dead peers and probes silent ones. */
   sweep(now: number): void {
     const { registry, limits } = this.#options;
     const beats = this.#beatDue(now);
     const { heartbeatIdleMs } = limits;
-    // Backwards, since a dropped peer's place is taken by the last one.
+    // Backwards, because the last peer takes the place of a dropped one.
     for (let i = registry.ready.length - 1; i >= 0; i--) {
       const peer = registry.ready[i];
       if (!peer) continue;
@@ -67,7 +70,7 @@ export class Liveness {
     }
   }
 
-  /** Sends a ping unless one is open. The peer must have offered `ping`. */
+  /** Sends a ping unless one is unanswered. The peer must have listed `ping`. */
   #ping(peer: Peer): void {
     const { clock, fanout, tally } = this.#options;
     if (peer.pingedAt !== undefined) return;
@@ -77,18 +80,18 @@ export class Liveness {
     fanout.direct(peer, PING);
   }
 
-  /** What this peer failed to do by now, if anything. */
+  /** The reason to end this peer now, if there is one. */
   #failure(peer: Peer, now: number): CloseReason | undefined {
     const { limits, fanout } = this.#options;
     const { writeStallTimeoutMs, heartbeatPongWaitMs } = limits;
     if (fanout.outboxes.stalled(peer.outbox, now, writeStallTimeoutMs)) return 'write-stall';
     if (peer.pingedAt === undefined || heartbeatPongWaitMs === 0) return undefined;
-    // The ping is behind bytes that it is still taking; if it takes none, it has stalled.
+    // The ping waits behind bytes that the peer is still taking; if it took none, it has stalled.
     if (peer.outbox.inFlight > 0) peer.pingedAt = now;
     return now - peer.pingedAt >= heartbeatPongWaitMs ? 'no-pong' : undefined;
   }
 
-  /** Looks after a peer that has been silent for `silence` ms. */
+  /** Probes a peer that has been silent for `silence` ms. */
   #beat(peer: Peer, silence: number, now: number): void {
     const { limits, fanout, tally } = this.#options;
     const { heartbeatIdleMs, heartbeatEvictMs } = limits;

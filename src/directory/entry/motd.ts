@@ -1,4 +1,4 @@
-/** Longest MOTD sent, in characters: it must fit one line whatever it is made of. */
+/** Longest MOTD sent, in characters: it must fit one line whatever its characters are. */
 const MAX_MOTD_LENGTH = 4_096;
 
 /**
@@ -12,7 +12,7 @@ export function directoryMotd(location: string, version: string, text: string): 
   );
 }
 
-/** Cuts a text so that the line around it stays far below the bound, escapes included. */
+/** Cuts a text so that the line with it stays far below the bound, escapes included. */
 export function boundedMotd(text: string): string {
   return text.length <= MAX_MOTD_LENGTH ? text : text.slice(0, MAX_MOTD_LENGTH);
 }

@@ -1,9 +1,9 @@
 /**
  * Nick authentication, the directory's side (JMP-0005; docs/protocol.md, section 7.6). A peer that
- * can prove its nick is asked to, between its 795 and its first message; who cannot is asked nothing.
+ * lists the feature is asked for a proof between its 795 and its first message; other peers are not.
  *
- * A signature takes about 2 ms to check, and anybody can send one: they are checked one at a time with
- * a pause between, in order of arrival. An unanswered challenge costs no more than a connection does.
+ * A signature takes about 2 ms to check, and any peer can send one. So they are checked one at a time
+ * with a pause between, in order of arrival. An unanswered challenge costs as much as a connection.
  */
 import type { Clock } from '../../channel/ports.js';
 import { MessageType } from '../../protocol/constants.js';
@@ -28,24 +28,24 @@ import type { Registry } from '../registry.js';
 import type { ProvingSnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
 
-/** Longest wait for a proof (section 7.6); the handshake's time where that is shorter. */
+/** Longest wait for a proof (section 7.6), or the handshake timeout if that is shorter. */
 const MAX_ANSWER_MS = 30_000;
-/** From one signature to the next. */
+/** Least time between two signature checks. */
 const BETWEEN_CHECKS_MS = 10;
 
 export interface NickAuthOptions {
-  /** Refuse peers that cannot prove their nick. */
+  /** Refuse peers without a proof. */
   readonly required: boolean;
   readonly randomBytes: RandomBytes;
 }
 
-/** What admission decides about a peer that was asked. */
+/** Admission's decisions about a peer that was asked. */
 export interface ProvenEntry {
   /** Whether a peer that proved the key of its nick may have the nick. */
   mayEnter(peer: Peer, publicKeyHex: string): boolean;
-  /** Makes it ready; its answer was written before. */
+  /** Makes it ready; its answer was sent before. */
   enter(peer: Peer, publicKeyHex: string): void;
-  /** Lets a peer go that was told why. */
+  /** Ends a peer after the reason was sent. */
   letGo(peer: Peer, reason: 'nick-auth'): void;
 }
 
@@ -63,7 +63,7 @@ export interface NickProofsOptions {
 
 export class NickProofs {
   readonly #options: NickProofsOptions;
-  /** Peers whose proof came, in order. */
+  /** Peers whose proof arrived, in order. */
   readonly #queue = new Set<Peer>();
   #checkedAt = -Infinity;
   #cancelCheck: (() => void) | undefined;
@@ -72,18 +72,18 @@ export class NickProofs {
     this.#options = options;
   }
 
-  /** Whether this newcomer can be asked for a proof. */
+  /** Whether this newcomer is asked for a proof. */
   asks(peer: Peer): boolean {
     return this.#options.nickAuth !== undefined && peer.features.includes(NICK_AUTH_FEATURE);
   }
 
-  /** Whether it is refused because it cannot. */
+  /** Whether it is refused because it does not list the feature. */
   demands(peer: Peer): boolean {
     const isRequired = this.#options.nickAuth?.required === true;
     return isRequired && !peer.features.includes(NICK_AUTH_FEATURE);
   }
 
-  /** Asks a newcomer, state `new`, whose 795 was just written. */
+  /** Sends a challenge to a newcomer in state `new` whose 795 was just sent. */
   begin(peer: Peer, handshakePayload: string): void {
     const { nickAuth, location, clock, tally } = this.#options;
     if (!nickAuth) return;
@@ -100,7 +100,7 @@ export class NickProofs {
     writeFrame(peer, encodeEnvelope(MessageType.NICK_AUTH_CHALLENGE, payload), tally);
   }
 
-  /** The line of a peer in state `proving`; undefined for one that is not an envelope. */
+  /** Handles the line of a peer in state `proving`; undefined for a line that is not an envelope. */
   line(peer: Peer, envelope: Envelope | undefined): void {
     const { proving } = peer;
     if (!proving) return;
@@ -118,7 +118,7 @@ export class NickProofs {
     this.#next();
   }
 
-  /** Goes on with a peer that another process had asked. */
+  /** Continues with a peer that another process had asked. */
   resume(peer: Peer, { challenge, handshake, askedMs, proof }: ProvingSnapshot): void {
     peer.state = 'proving';
     const askedAt = this.#options.clock.now() - askedMs;
@@ -128,7 +128,7 @@ export class NickProofs {
     this.#next();
   }
 
-  /** Ends each peer that took too long. */
+  /** Ends each peer whose time is over. */
   sweep(now: number): void {
     const { limits, registry } = this.#options;
     const waitMs = Math.min(limits.handshakeTimeoutMs, MAX_ANSWER_MS);
@@ -140,7 +140,7 @@ export class NickProofs {
     }
   }
 
-  /** A `proving` newcomer is gone. */
+  /** A newcomer in state `proving` has ended. */
   gone(peer: Peer): void {
     this.#queue.delete(peer);
   }
@@ -178,7 +178,7 @@ export class NickProofs {
     }
   }
 
-  /** Checks the next one, now or when it is time. */
+  /** Checks the next one, now or when it is due. */
   #next(): void {
     if (this.#cancelCheck || this.#queue.size === 0) return;
     const { clock, fanout } = this.#options;

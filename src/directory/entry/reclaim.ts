@@ -1,17 +1,17 @@
 /**
- * A nick that is asked for by a second connection. The holder is probed; while that takes, the
- * newcomer gets no answer. A holder that proves life keeps the nick, a dead one loses it.
+ * Nick claims: a second connection asks for a nick that has a holder. The holder is pinged; meanwhile
+ * the newcomer gets no answer. A holder that shows life keeps the nick, a dead one loses it.
  *
- * A newcomer whose location was dialled and answered by this nick displaces even a living holder, if
- * that one has proved nothing (see `dial-back.ts`), unless it is in the middle of a conversation:
- * nobody loses a running coinjoin to a stranger who serves an onion under its nick.
+ * A newcomer whose location was dialled and answered with this nick displaces even a living holder
+ * without such a verdict (see `dial-back.ts`), unless the holder is in the middle of a conversation: no
+ * coinjoin may fail because another peer serves an onion under the same nick.
  *
- * A peer that proved the key of its nick (see `nick-proofs.ts`) has no part in this: it gets the nick
- * at once, and loses it only when it is dead or proves the key on another connection.
+ * A peer that proved the key of its nick (see `nick-proofs.ts`) makes no claim: it gets the nick at
+ * once, and loses it only when it is dead or proves the key on another connection.
  *
- * Proof of life is any line. A peer that cannot be pinged owes us no line, so for it the proof is
- * that its connection takes bytes. So it is for one whose ping waits behind other bytes: else whoever
- * fills a queue with private messages could take the nick at its end.
+ * Any line shows life. A peer that cannot be pinged need not send one, so for it the sign is that its
+ * connection takes bytes. The same holds when the ping waits behind other bytes; otherwise a peer that
+ * fills a queue with private messages could take the nick of its owner.
  */
 import type { Clock } from '../../channel/ports.js';
 import { sameLocation } from '../../protocol/location.js';
@@ -23,10 +23,12 @@ import type { Liveness } from './liveness.js';
 import type { Peer } from '../peer.js';
 import type { CloseReason } from '../stats.js';
 
-/** A holder's time to prove life, at most: with a sweep's delay a dead one loses the nick in 30 s. */
+/**
+ * Longest time for a holder to show life: with the delay of a sweep a dead one loses the nick in 30 s.
+ */
 const MAX_WAIT_MS = 25_000;
 
-/** What becomes of a newcomer. */
+/** Admission's decisions about a newcomer. */
 export interface ClaimOutcome {
   /** Makes it ready: the nick is free. */
   admit(newcomer: Peer): void;
@@ -39,7 +41,7 @@ export interface ReclaimsOptions {
   readonly fanout: Fanout;
   readonly admission: ClaimOutcome;
   readonly liveness: Liveness;
-  /** Absent where no location is dialled. */
+  /** Absent when locations are not dialled. */
   readonly dialBack: DialBack | undefined;
   drop(holder: Peer, reason: CloseReason): void;
 }
@@ -49,9 +51,9 @@ interface Claim {
   readonly holder: Peer;
   readonly deadline: number;
   readonly askedAt: number;
-  /** The probe went behind bytes that were on their way already. */
+  /** The ping was queued behind bytes that were being written already. */
   readonly behind: boolean;
-  /** The holder proved life, and the newcomer may yet prove more. */
+  /** The holder showed life, and a dial of the newcomer's location is still pending. */
   alive: boolean;
 }
 
@@ -68,7 +70,7 @@ export class Reclaims {
     return this.#claims.size;
   }
 
-  /** A newcomer, state `new`, whose nick `holder` has. Answers it now or keeps it `waiting`. */
+  /** A newcomer in state `new` asks for the nick of `holder`. Answers it now or keeps it `waiting`. */
   claim(newcomer: Peer, holder: Peer): void {
     const { limits, clock, admission, liveness } = this.#options;
     const earlier = this.#claims.get(holder.nick);
@@ -81,7 +83,7 @@ export class Reclaims {
     }
     const wait = Math.min(limits.heartbeatPongWaitMs || MAX_WAIT_MS, MAX_WAIT_MS);
     const askedAt = clock.now();
-    // Looked at now, so that later only what moves after this counts.
+    // Read now, so that later only bytes that move after this count.
     const behind = holder.outbox.inFlight > 0 && this.#movedAt(holder) <= askedAt;
     const deadline = askedAt + wait;
     const claim = { newcomer, holder, deadline, askedAt, behind, alive: false };
@@ -92,7 +94,7 @@ export class Reclaims {
     else liveness.probe(holder);
   }
 
-  /** A ready peer with `claimed` set said something. */
+  /** A ready peer with `claimed` set sent a line. */
   holderAlive(holder: Peer): void {
     const claim = this.#claims.get(holder.nick);
     if (claim?.holder === holder && !claim.alive) this.#decide(claim);
@@ -104,7 +106,7 @@ export class Reclaims {
     if (claim?.holder === holder) this.#giveUp(claim);
   }
 
-  /** A ready peer with `claimed` set is gone, and out of the registry. */
+  /** A ready peer with `claimed` set has ended and left the registry. */
   holderGone(holder: Peer): void {
     const claim = this.#claims.get(holder.nick);
     if (claim?.holder !== holder) return;
@@ -112,7 +114,7 @@ export class Reclaims {
     this.#options.admission.admit(claim.newcomer);
   }
 
-  /** A dial-back is over: some peer may be verified now. */
+  /** A dial-back has ended: a peer may be verified now. */
   verdictsChanged(): void {
     for (const claim of this.#claims.values()) {
       if (this.#displaces(claim) === true) this.#options.drop(claim.holder, 'nick-displaced');
@@ -120,18 +122,18 @@ export class Reclaims {
     }
   }
 
-  /** A `waiting` newcomer is gone. */
+  /** A newcomer in state `waiting` has ended. */
   newcomerGone(newcomer: Peer): void {
     const claim = this.#claims.get(newcomer.nick);
     if (claim?.newcomer === newcomer) this.#end(claim);
   }
 
-  /** Forgets all claims, without an answer to anybody. */
+  /** Removes all claims without an answer. */
   clear(): void {
     this.#claims.clear();
   }
 
-  /** Decides what is due. */
+  /** Decides the claims that are due. */
   sweep(now: number): void {
     for (const claim of this.#claims.values()) {
       const { holder, alive } = claim;
@@ -154,7 +156,7 @@ export class Reclaims {
     this.#options.admission.refuseNick(claim.newcomer);
   }
 
-  /** What is known of a peer's location. */
+  /** The verdict on a peer's location. */
   #check(peer: Peer): Verdict {
     return this.#options.dialBack?.check(peer, true) ?? 'unknown';
   }
@@ -165,24 +167,24 @@ export class Reclaims {
     return fanout.outboxes.movedAt(holder.outbox, clock.now());
   }
 
-  /** Whether the newcomer wins over a living holder; `later` while a dial decides. */
+  /** Whether the newcomer wins over a living holder; `later` while a dial is pending. */
   #displaces({ newcomer, holder }: Claim): boolean | 'later' {
     const same = sameLocation(newcomer.location, holder.location);
     if (holder.verified || holder.provenKey !== undefined || same) return false;
     if (inConversation(holder, this.#options.clock.now())) return false;
     const verdict = this.#check(newcomer);
     if (verdict !== 'verified') return verdict === 'pending' && 'later';
-    // The holder's own claim is looked at first.
+    // The holder's own location is dialled first.
     const holders = this.#check(holder);
     return holders === 'pending' ? 'later' : holders !== 'verified';
   }
 
-  /** Whether bytes moved that were on their way before the probe. */
+  /** Whether bytes moved that were queued before the ping. */
   #isDraining({ holder, behind, askedAt }: Claim): boolean {
     return behind && this.#movedAt(holder) > askedAt;
   }
 
-  /** The holder lives: decides, or waits for the dial that does. */
+  /** The holder lives: decides, or waits for the pending dial. */
   #decide(claim: Claim): void {
     const wins = this.#displaces(claim);
     if (wins === 'later') claim.alive = true;

@@ -1,15 +1,13 @@
-/**
- * One timer for every timeout of every connection. Runs only while somebody is connected.
- */
+/** One timer for every timeout of every connection. Runs only while there are connections. */
 import type { Clock } from '../../channel/ports.js';
 import type { DirectoryLimits } from '../limits.js';
 
-/** A timeout is noticed at most this late; two such delays stay below a second. */
+/** Longest delay of a timeout; two such delays stay below a second. */
 const MAX_PERIOD_MS = 250;
 const MIN_PERIOD_MS = 10;
 
 export interface Sweeper {
-  /** Does nothing when it runs already. */
+  /** Has no effect when it runs. */
   start(): void;
   stop(): void;
   /** After a change of the limits. */

@@ -1,9 +1,9 @@
 /**
- * The one copy of everything said to everybody: an append-only byte log with absolute positions.
- * Each peer has a cursor in it, and a slice of it is what is written to a socket.
+ * The shared copy of all broadcasts: an append-only byte log with absolute positions. Each peer has a
+ * cursor in it, and slices of it are written to sockets.
  */
 
-/** Size of one piece of memory; no frame is cut in two by a chunk's end. */
+/** Size of one chunk of memory; a frame never crosses the end of a chunk. */
 const CHUNK_BYTES = 262_144;
 
 interface Chunk {
@@ -13,26 +13,26 @@ interface Chunk {
 }
 
 export interface BroadcastLog {
-  /** Position behind the last byte. Never falls. */
+  /** Position after the last byte. Never decreases. */
   readonly end: number;
   /** Bytes kept. */
   readonly size: number;
-  /** Appends one frame of ASCII; returns its length. At most 64 KiB. */
+  /** Appends one ASCII frame of at most 64 KiB; returns its length. */
   append(frame: string): number;
   /**
-   * A view of the bytes from `from` on, up to `to` or the end of the chunk, whichever comes first;
-   * never copied, never changed afterwards. `from` must not be before what `trim` has freed, and
-   * `from < to <= end`.
+   * A view of the bytes from `from` to `to` or to the end of the chunk, whichever is first; not copied,
+   * never changed afterwards. `from` must not be before the position given to `trim`, and `from < to <=
+   * end`.
    */
   slice(from: number, to: number): Uint8Array;
-  /** Frees what lies wholly before a position; all of it stays valid in slices already taken. */
+  /** Frees chunks that lie completely before a position; slices already taken stay valid. */
   trim(position: number): void;
 }
 
 export function createBroadcastLog(): BroadcastLog {
   const chunks: Chunk[] = [];
   let end = 0;
-  // A flush asks for the same slice for nearly every peer.
+  // A flush requests the same slice for nearly every peer.
   let cachedFrom = -1;
   let cachedTo = -1;
   let cached: Uint8Array = Buffer.alloc(0);
@@ -78,7 +78,7 @@ export function createBroadcastLog(): BroadcastLog {
     },
     trim(position) {
       let freed = 0;
-      // The chunk being written stays: its free half is used next.
+      // The current chunk stays: its free part is used next.
       while (freed < chunks.length - 1) {
         const chunk = chunks[freed];
         if (!chunk || chunk.base + chunk.used > position) break;

@@ -1,6 +1,6 @@
 /**
- * Everything that leaves for ready peers: broadcasts through the shared log, frames for one peer,
- * and leave notices collected into few lines.
+ * The fan-out: everything that is sent to ready peers. Broadcasts go through the shared log, frames for
+ * one peer are inserted, and leaves are collected into few lines.
  */
 import type { Clock, Random } from '../../channel/ports.js';
 import { createBroadcastLog } from './broadcast-log.js';
@@ -17,7 +17,7 @@ export interface FanoutOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly tally: Tally;
-  /** Longest wait of a broadcast for others to leave with, in milliseconds. */
+  /** Longest time that a broadcast waits for others, in milliseconds. */
   readonly flushWindowMs: number;
   readonly limits: DirectoryLimits;
   /** Ends a peer that lags too far behind. */
@@ -26,20 +26,20 @@ export interface FanoutOptions {
 }
 
 /**
- * What is queued inside a `batch` leaves when the outermost batch returns. What is queued outside of
- * any batch leaves at once, so no caller has to remember anything.
+ * Frames queued inside a `batch` are written when the outermost batch returns. Frames queued outside of
+ * any batch are written at once, so callers need not flush.
  */
 export class Fanout {
   readonly outboxes: Outboxes;
   readonly #options: FanoutOptions;
   readonly #log = createBroadcastLog();
   readonly #timer: FlushTimer;
-  /** Log position up to which the last flush went. */
+  /** Log position of the last flush. */
   #flushed = 0;
-  /** Peers with frames of their own that have not been written. */
+  /** Peers with own frames that were not written yet. */
   readonly #touched = new Set<Peer>();
   #leaves: string[] = [];
-  /** How many batches and flushes are under way, one inside the other. */
+  /** Number of nested batches and flushes. */
   #depth = 0;
 
   constructor(options: FanoutOptions) {
@@ -53,7 +53,7 @@ export class Fanout {
     return this.#log.size;
   }
 
-  /** Runs `work`; everything that it queues leaves together. Returns what `work` returns. */
+  /** Runs `work`; everything that it queues is written together. Returns the result of `work`. */
   batch<T>(work: () => T): T {
     this.#depth++;
     try {
@@ -75,7 +75,7 @@ export class Fanout {
     this.#settle();
   }
 
-  /** Queues one or more frames for a single ready peer. */
+  /** Queues one or more frames for one ready peer. */
   direct(peer: Peer, frames: string | Uint8Array): void {
     const bytes = typeof frames === 'string' ? Buffer.from(frames, 'latin1') : frames;
     this.outboxes.direct(peer.outbox, bytes);
@@ -83,7 +83,7 @@ export class Fanout {
     this.#settle();
   }
 
-  /** A peer that was ready has left; the others are told with the next flush. */
+  /** A peer that was ready has left; the next flush announces it. */
   announceLeave(peer: Peer): void {
     this.#leaves.push(leaveEntry(peer));
     this.#options.tally.leavesAnnounced++;
@@ -91,7 +91,7 @@ export class Fanout {
     this.#settle();
   }
 
-  /** Puts leaves into the log that are not yet in it, so that a peer that joins now does not get them. */
+  /** Writes pending leaves into the log, so that a peer that becomes ready now does not get them. */
   recordLeaves(): void {
     if (this.#leaves.length === 0) return;
     const { registry, tally } = this.#options;
@@ -102,7 +102,7 @@ export class Fanout {
     this.#leaves = [];
   }
 
-  /** Flushes now, whatever the window. */
+  /** Flushes now, without waiting for the window. */
   flush(): void {
     const { clock, tally, onFlush } = this.#options;
     this.#depth++;
@@ -123,7 +123,7 @@ export class Fanout {
     this.#depth--;
   }
 
-  /** No peer is left, or the directory stops: forgets what waits, leaves no timer. */
+  /** The last peer has left, or the directory stops: empties the queues and clears the timer. */
   clear(): void {
     this.#timer.cancel();
     this.#touched.clear();
@@ -131,14 +131,14 @@ export class Fanout {
     this.#log.trim(this.#log.end);
   }
 
-  /** Hands everybody the log up to `end`; returns the position of the slowest peer that stays. */
+  /** Writes the log up to `end` to all peers; returns the position of the slowest peer that stays. */
   #pumpAll(end: number): number {
     const { registry, random, limits } = this.#options;
     const { ready } = registry;
     const limit = limits.sendQueueBytes;
     let slowest = end;
     const lagging: Peer[] = [];
-    // Begins at a random peer, so that no peer is always the last to hear.
+    // Starts with a random peer, so that the order is not always the same.
     const first = Math.floor(random() * ready.length);
     for (let i = 0; i < ready.length; i++) {
       const peer = ready[(first + i) % ready.length];
@@ -166,7 +166,7 @@ export class Fanout {
     }
   }
 
-  /** Outside of any batch: writes what was queued, and flushes now or later. */
+  /** Outside of any batch: writes own frames, and flushes now or later. */
   #settle(): void {
     if (this.#depth > 0) return;
     this.#depth++;

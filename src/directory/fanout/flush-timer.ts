@@ -1,19 +1,19 @@
 /**
- * When broadcasts leave: at once when it is quiet, otherwise together, one window after the last
- * flush. Tor's own round trip is ten times the window.
+ * Decides when broadcasts are written: at once when there is little traffic, otherwise together, one
+ * window after the last flush. Tor's round trip is ten times the window.
  */
 import type { Clock } from '../../channel/ports.js';
 
 export interface FlushTimer {
-  /** Something waits to be flushed. Nothing happens before `settle`. */
+  /** There is something to flush. Nothing happens before `settle`. */
   touch(): void;
-  /** The end of a turn in which things may have been touched: flushes now, or later. */
+  /** Called at the end of a turn: flushes now, or starts the timer. */
   settle(): void;
-  /** Forgets what waits. No timer is left. */
+  /** Cancels the flush and the timer. */
   cancel(): void;
 }
 
-/** @param flush is called with nothing waiting; it may touch again. */
+/** @param flush is called when nothing is pending; it may call `touch` again */
 export function createFlushTimer(clock: Clock, windowMs: number, flush: () => void): FlushTimer {
   let touched = false;
   let flushedAt: number | undefined;

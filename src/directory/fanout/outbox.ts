@@ -1,67 +1,68 @@
 /**
- * What one peer is still owed, in order: the shared log from its cursor on, with frames of its own
- * spliced in (private messages, peer lists, pings) and its own broadcasts cut out. At most one write
- * is on its way at a time, so whatever comes meanwhile leaves together with the next one.
+ * The outbox of one peer: what it must still receive, in order. It is the shared log from its cursor
+ * on, with its own frames inserted (private messages, peer lists, pings) and its own broadcasts left
+ * out. At most one write is in progress at a time, so frames that arrive meanwhile are written
+ * together.
  */
 import type { Clock, Connection } from '../../channel/ports.js';
 import type { BroadcastLog } from './broadcast-log.js';
 import type { Tally } from '../stats.js';
 
-/** Most bytes of one write; a slow reader then shows progress between writes. */
+/** Most bytes of one write, so that a slow reader shows progress between writes. */
 const MAX_WRITE_BYTES = 262_144;
-/** Pieces are joined by copying up to this size; a longer piece leaves alone and uncopied. */
+/** Pieces up to this size are joined by copying; a longer piece is written alone without a copy. */
 const MAX_JOINED_BYTES = 65_536;
-/** Memory of one splice beyond its bytes, roughly. */
+/** Memory overhead of one splice, approximately. */
 const SPLICE_OVERHEAD_BYTES = 96;
 
 interface Splice {
-  /** Log position it belongs to. */
+  /** Log position at which it is inserted. */
   readonly at: number;
-  /** Bytes said only to this peer. */
+  /** Bytes for this peer only. */
   readonly bytes: Uint8Array | undefined;
-  /** Log bytes from `at` on that this peer does not get. */
+  /** Number of log bytes from `at` on that this peer does not get. */
   skip: number;
 }
 
 export interface Outbox {
   readonly connection: Connection;
-  /** Log position of the next byte to hand over. */
+  /** Log position of the next byte to write. */
   cursor: number;
-  /** Log position up to which it may be handed over now; the rest waits for the next flush. */
+  /** Log position up to which may be written now; the rest waits for the next flush. */
   due: number;
   splices: Splice[] | undefined;
-  /** Bytes in splices, with overhead, less the log bytes they cut out. */
+  /** Bytes in splices with overhead, minus the log bytes that they leave out. */
   spliced: number;
-  /** Size of the write that is on its way; 0 when none is. */
+  /** Size of the write in progress; 0 without one. */
   inFlight: number;
   /** When bytes were last seen to move. */
   progressAt: number;
-  /** What the connection had queued when it was last looked at. */
+  /** The connection's queued bytes at the last look. */
   queuedSeen: number;
   closed: boolean;
   readonly drained: () => void;
 }
 
 export interface Outboxes {
-  /** Empty; nothing goes through it before `begin`. */
+  /** Empty; nothing is written before `begin`. */
   open(connection: Connection): Outbox;
-  /** The peer gets what is broadcast from now on, and nothing from before. */
+  /** The peer gets all broadcasts from now on, and none from before. */
   begin(outbox: Outbox): void;
-  /** Queues a frame for this peer alone, behind all broadcasts so far. Does not write yet. */
+  /** Queues a frame for this peer after all broadcasts so far. Does not write yet. */
   direct(outbox: Outbox, bytes: Uint8Array): void;
-  /** Cuts the last `length` bytes of the log out of what this peer gets. */
+  /** Leaves the last `length` bytes of the log out of this peer's stream. */
   cutOut(outbox: Outbox, length: number): void;
-  /** Hands over what is owed up to now, unless a write is on its way. */
+  /** Writes what is due, unless a write is in progress. */
   pump(outbox: Outbox): void;
-  /** A copy of all that has not been handed over, up to the end of the log, due or not. */
+  /** A copy of all bytes that were not written, up to the end of the log, due or not. */
   owed(outbox: Outbox): Uint8Array;
-  /** Bytes the peer has not taken, those on their way included. */
+  /** Bytes that the peer has not taken, including those being written. */
   lag(outbox: Outbox): number;
-  /** When bytes were last seen to move, which is now if they did since the last look. */
+  /** When bytes were last seen to move; now, if they moved since the last look. */
   movedAt(outbox: Outbox, now: number): number;
-  /** Whether bytes wait and none has moved for `timeoutMs`. To be called regularly. */
+  /** Whether bytes wait and none moved for `timeoutMs`. Must be called regularly. */
   stalled(outbox: Outbox, now: number, timeoutMs: number): boolean;
-  /** Forgets what is owed. */
+  /** Empties the outbox. */
   close(outbox: Outbox): void;
 }
 
@@ -95,7 +96,7 @@ function movedAt(outbox: Outbox, now: number): number {
 }
 
 export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes {
-  /** The next bytes to write, and the cursor moved behind them; undefined when nothing is due. */
+  /** Returns the next bytes to write and moves the cursor after them; undefined when nothing is due. */
   function next(outbox: Outbox): Uint8Array | undefined {
     const parts: Uint8Array[] = [];
     const { due, splices } = outbox;

@@ -1,6 +1,6 @@
 /**
- * What a directory says in 789 lines (docs/protocol.md, section 5.2): where the sender of a private
- * message serves, who left, and the whole list for who asks.
+ * The directory's 789 lines (docs/protocol.md, section 5.2): the location of the sender of a private
+ * message, leaves, and the answer to a 791.
  */
 import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../../protocol/constants.js';
 import { encodeEnvelope } from '../../protocol/envelope.js';
@@ -12,9 +12,9 @@ import type { Registry } from '../registry.js';
 
 /** Most leaves in one line; about 8.5 kB. */
 const LEAVES_PER_LINE = 100;
-/** An answer to a 791 is handed over in pieces of about this size, at most. */
+/** Approximate size of the pieces of an answer to a 791. */
 const ANSWER_PIECE_BYTES = 32_768;
-/** Neighbours in the registry whose part of an answer is kept: 8 lines, 14 kB or so. */
+/** Neighbours in the registry whose part of an answer is cached together: 8 lines, about 14 kB. */
 const BLOCK_PEERS = 8 * PEERLIST_CHUNK_ENTRIES;
 
 const entryOf = ({ nick, location, features }: Peer, withFeatures: boolean): string =>
@@ -29,12 +29,15 @@ export function leaveEntry({ nick, location }: Peer): string {
   return formatPeerEntry({ nick, location, features: [], left: true }, false);
 }
 
-/** Lines that hold all these leaves. */
+/** Lines with all these leaves. */
 export function leaveFrames(entries: readonly string[]): string[] {
   return joinPeerEntries(entries, LEAVES_PER_LINE).map(frame);
 }
 
-/** `nick;NOT-SERVING-ONION;D`, as a line: the addressee of a private message is not here. */
+/**
+ * The gone notice `nick;NOT-SERVING-ONION;D` as a line: the addressee of a private message is not
+ * connected.
+ */
 export function goneFrame(nick: string): string {
   return frame(formatPeerEntry({ nick, location: NOT_SERVING, features: [], left: true }, false));
 }
@@ -42,17 +45,20 @@ export function goneFrame(nick: string): string {
 export interface Peerlists {
   /** The directory's own entry, as a line. */
   ownFrame(): string;
-  /** What follows a private message: the sender's entry if it serves, and always our own. */
+  /**
+   * The line after a private message: the sender's entry if it has a location, and always the
+   * directory's own.
+   */
   pushFrame(sender: Peer, recipient: Peer): string;
   /**
-   * The answer to a 791: all ready peers, those that serve nothing included, at most 20 a line and
-   * at least one line, in pieces of whole lines. Pieces are shared by all who ask, and made anew only
-   * where somebody came or went: after a restart everybody asks while everybody comes.
+   * The answer to a 791: all ready peers, also those without a location, at most 20 per line and at
+   * least one line, in pieces of whole lines. The pieces are shared, and rebuilt only where peers
+   * arrived or left: after a restart all peers ask while peers still arrive.
    */
   answer(requester: Peer): readonly Uint8Array[];
-  /** Lines in an answer now. */
+  /** Number of lines in an answer now. */
   readonly answerLines: number;
-  /** Frees the kept answers. */
+  /** Frees the cached answers. */
   clear(): void;
 }
 
@@ -60,11 +66,11 @@ export interface PeerlistsOptions {
   readonly nick: string;
   readonly location: () => Location;
   readonly registry: Registry;
-  /** Our own visitors, who are in no list. */
+  /** Nicks of the canary, which are not listed. */
   readonly ownNicks: ReadonlySet<string>;
 }
 
-/** A part of an answer, and whom it is about. */
+/** A part of an answer, and the peers in it. */
 interface Block {
   readonly arrivals: readonly number[];
   readonly pieces: readonly Uint8Array[];
@@ -97,7 +103,9 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
     return pieces;
   }
 
-  /** The block from this place of the registry on; the kept one while it is about the same peers. */
+  /**
+   * The block that starts at this index of the registry; the cached one while its peers are the same.
+   */
   function block(from: number, kept: Block | undefined, withFeatures: boolean): Block {
     const peers = registry.ready.slice(from, from + BLOCK_PEERS);
     const same =

@@ -1,4 +1,4 @@
-/** A whole directory, to and from what another process goes on with. */
+/** Writes and reads the state of a whole directory for another process. */
 import type { Clock, Connection } from '../../channel/ports.js';
 import type { Admission } from '../entry/admission.js';
 import type { Budgets, BudgetsSnapshot } from '../relay/budgets.js';
@@ -23,10 +23,10 @@ import type { DirectorySnapshot, WaitingSnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
 
 const NOTHING = new Uint8Array(0);
-/** What a moved peer is owed is handed over in pieces, so that a slow reader shows progress. */
+/** Queued bytes of a moved peer are written in pieces, so that a slow reader shows progress. */
 const OWED_PIECE_BYTES = 65_536;
 
-/** The parts of a directory that a snapshot is made of. */
+/** The parts of a directory that a snapshot contains. */
 export interface StateParts {
   /** The directory's own nick. */
   readonly nick: string;
@@ -41,7 +41,7 @@ export interface StateParts {
   readonly proofs: NickProofs;
   readonly connections: Connections;
   readonly tally: Tally;
-  /** Nicks of our own test connections, which stay behind with the program that made them. */
+  /** Nicks of the canary, which stays in the old process. */
   readonly ownNicks: ReadonlySet<string>;
 }
 
@@ -60,7 +60,7 @@ export function snapshotDirectory(
     parts.connections.drop(peer, 'closed-by-peer');
     return [];
   });
-  // Those that are gone are in what the others are owed.
+  // Leaves that were not written yet are in the queues of the other peers.
   fanout.recordLeaves();
   const now = clock.now();
   const { deliveries, requests, waiting } = budgets.snapshot();
@@ -112,7 +112,7 @@ export function restoreDirectory(
     circuits.restore(id, now - (leftMs ?? 0), restoreMeters(meters, now));
   }
   const restored = peers.map((moving) => restoreOne(parts, moving, now));
-  // After all are ready, since each costs deliveries to all.
+  // After all are ready, because each costs deliveries to all.
   for (const { connection, peer: from } of peers) {
     const peer = from.waits.length > 0 ? registry.byNick(from.nick) : undefined;
     if (peer?.connection !== connection) continue;

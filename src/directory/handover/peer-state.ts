@@ -1,6 +1,9 @@
-/** One peer's record, to and from what another process goes on with. */
+/** Writes and reads the record of one peer for another process. */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Circuit } from '../entry/circuits.js';
 import type { Peer } from '../peer.js';
+import { newPartners } from '../relay/conversations.js';
+import { MAX_GONE_TOLD } from '../relay/gone-notice.js';
 import { RATE_CLASSES, type Meters } from '../rates.js';
 import type { Aged, MeterSnapshot, PeerSnapshot, WaitingSnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
@@ -9,8 +12,8 @@ function aged(times: ReadonlyMap<string, number> | undefined, now: number): read
   return [...(times ?? [])].map(([name, at]) => [name, now - at]);
 }
 
-function timed(entries: readonly Aged[], now: number): Map<string, number> {
-  return new Map(entries.map(([name, ms]) => [name, now - ms]));
+function addTimed(times: Map<string, number>, entries: readonly Aged[], now: number): void {
+  for (const [name, ms] of entries) times.set(name, now - ms);
 }
 
 function ageOf(at: number | undefined, now: number): number | undefined {
@@ -21,8 +24,9 @@ export function meterSnapshots(meters: Meters | undefined, now: number): readonl
   return RATE_CLASSES.flatMap((kind) => {
     const meter = meters?.[kind];
     if (!meter) return [];
-    const { tokens, filledAt, minuteAt, inMinute } = meter;
-    return [{ kind, tokens, filledMs: now - filledAt, minuteMs: now - minuteAt, inMinute }];
+    const { tokens, filledAt, minute } = meter;
+    const { since, count: inMinute } = minute;
+    return [{ kind, tokens, filledMs: now - filledAt, minuteMs: now - since, inMinute }];
   });
 }
 
@@ -30,12 +34,13 @@ export function restoreMeters(meters: readonly MeterSnapshot[], now: number): Me
   if (meters.length === 0) return undefined;
   const restored: Meters = {};
   for (const { kind, tokens, filledMs, minuteMs, inMinute } of meters) {
-    restored[kind] = { tokens, filledAt: now - filledMs, minuteAt: now - minuteMs, inMinute };
+    const minute = { since: now - minuteMs, count: inMinute };
+    restored[kind] = { tokens, filledAt: now - filledMs, minute };
   }
   return restored;
 }
 
-/** @param peer not refused and not gone */
+/** @param peer not refused and not ended */
 export function snapshotPeer(
   peer: Peer,
   owed: Uint8Array,
@@ -72,7 +77,10 @@ export function snapshotPeer(
   };
 }
 
-/** Fills a fresh record, whose circuit is entered already. What is owed and what waits is not here. */
+/**
+ * Fills a new record whose circuit was entered already. Queued bytes and waiting messages are not part
+ * of it.
+ */
 export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
   peer.nick = from.nick;
   peer.location = from.location;
@@ -87,14 +95,19 @@ export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
   peer.spoofs = from.spoofs;
   if (!peer.circuit) peer.meters = restoreMeters(from.meters, now);
   if (from.addressed.length + from.mutual.length > 0) {
-    peer.partners = { addressed: timed(from.addressed, now), mutual: timed(from.mutual, now) };
+    peer.partners = newPartners();
+    addTimed(peer.partners.addressed, from.addressed, now);
+    addTimed(peer.partners.mutual, from.mutual, now);
   }
-  if (from.goneTold.length > 0) peer.goneTold = timed(from.goneTold, now);
-  // No line ends in it.
+  if (from.goneTold.length > 0) {
+    peer.goneTold = new BoundedMap(MAX_GONE_TOLD);
+    addTimed(peer.goneTold, from.goneTold, now);
+  }
+  // It contains no end of a line.
   peer.framer.push(from.halfLine, () => false);
 }
 
-/** The remembered circuits' own part of a snapshot. */
+/** The circuits without streams of a snapshot. */
 export function snapshotCircuit({ id, meters, streams, leftAt }: Circuit, now: number) {
   return {
     id,

@@ -1,13 +1,14 @@
 /**
- * What all peers together may ask of the directory. Its bottleneck is the fan-out: a public message
- * costs one delivery for each peer, a private one a line's work. So there is one budget of deliveries
- * per second, and each class of messages may draw it down to a floor of its own: whatever the lower
- * classes do, the part below their floor is left to the higher ones. `!orderbook` has a second
- * budget, in requests, because every one of them makes every maker answer.
+ * The budgets that all peers share. The bottleneck of a directory is the fan-out: a public message
+ * costs one delivery for each peer, a private one the work for a line. So there is one budget of
+ * deliveries per second, and each class of messages may use it down to a floor of its own: what is
+ * below the floor of a class stays for classes with a higher priority. `!orderbook` has a second
+ * budget, in requests, because each request makes every maker answer.
  *
- * Public messages over the budget wait in a queue that is fair between peers (between circuits where
- * they are known). A private message of a running conversation always passes.
+ * Public messages over the budget wait in a queue that is fair between peers (between circuits if
+ * known). A private message of a running conversation always passes.
  */
+import { refill, untilMs, type Bucket } from '../../kit/rate-limit.js';
 import type { Clock } from '../../channel/ports.js';
 import {
   createFairQueue,
@@ -22,12 +23,12 @@ import { sourceOf, type Peer } from '../peer.js';
 import type { Registry } from '../registry.js';
 import type { Tally } from '../stats.js';
 
-/** Classes that pass at once or not at all, in order of priority. */
+/** Classes that pass at once or are dropped, in order of priority. */
 export type DirectClass = 'conversation' | 'privmsg' | 'peerlist';
-/** Classes that can wait, in order of priority; `other` is all that is neither. */
+/** Classes that can wait, in order of priority; `other` is everything else. */
 export type PublicClass = 'offer' | 'orderbook' | 'other';
 
-/** Part of a full budget that a class leaves untouched. */
+/** The floor of a class, as a part of the full budget. */
 const FLOORS: Readonly<Record<DirectClass | PublicClass, number>> = {
   conversation: -Infinity,
   privmsg: 0,
@@ -38,15 +39,15 @@ const FLOORS: Readonly<Record<DirectClass | PublicClass, number>> = {
 };
 const PUBLIC_CLASSES = ['offer', 'orderbook', 'other'] as const satisfies readonly PublicClass[];
 
-/** Reading, checking and encoding one line costs about as much as so many deliveries. */
+/** Reading, checking and encoding one line costs about as much as this many deliveries. */
 const LINE_COST = 30;
-/** The budgets hold what comes in so long. */
+/** The budgets are this many seconds of their rate. */
 const BURST_MS = 1_000;
 const MIN_WAIT_MS = 5;
 const MAX_WAIT_MS = 1_000;
-/** A peer that has been here this long comes before those that have just come. */
+/** A peer that has been ready this long has priority over newer ones. */
 const SETTLED_MS = 300_000;
-/** Characters that may wait in one class. */
+/** Most characters that wait in one class. */
 const MAX_WAITING_LENGTH = 8_388_608;
 
 export interface BudgetsSnapshot {
@@ -64,22 +65,16 @@ export interface BudgetsOptions {
   readonly tally: Tally;
 }
 
-interface Bucket {
-  level: number;
-  filledAt: number;
-}
-
-/** Adds what came since, up to a full bucket. An overdraft is bounded, too. */
-function refill(bucket: Bucket, perSecond: number, now: number): void {
+/** Adds the tokens since the last call, up to a full bucket. An overdraft is bounded too. */
+function refillBudget(bucket: Bucket, perSecond: number, now: number): void {
   const full = (perSecond * BURST_MS) / 1_000;
-  const level = bucket.level + ((now - bucket.filledAt) * perSecond) / 1_000;
-  bucket.level = Math.max(-full, Math.min(full, level));
-  bucket.filledAt = now;
+  refill(bucket, perSecond, full, now);
+  bucket.tokens = Math.max(-full, bucket.tokens);
 }
 
-/** What is left in a bucket; undefined: it is full, as at the start. */
-function levelOf({ level }: Bucket): number | undefined {
-  return Number.isFinite(level) ? level : undefined;
+/** The rest of a bucket; undefined: full, as at the start. */
+function levelOf({ tokens }: Bucket): number | undefined {
+  return Number.isFinite(tokens) ? tokens : undefined;
 }
 
 function rankOf(peer: Peer, now: number): Rank {
@@ -91,7 +86,7 @@ function newQueue(placesPerSource: number): FairQueue {
   return createFairQueue({ placesPerSource, maxLength: MAX_WAITING_LENGTH });
 }
 
-/** A kind whose own rate is switched off is not limited at all. */
+/** A kind without a rate of its own is not limited at all. */
 function isLimited(kind: DirectClass | PublicClass, limits: DirectoryLimits): boolean {
   switch (kind) {
     case 'conversation':
@@ -112,7 +107,7 @@ export class Budgets {
   readonly #deliveries: Bucket;
   readonly #requests: Bucket;
   readonly #queues: Readonly<Record<PublicClass, FairQueue>> = {
-    // A maker says what it offers in a handful of messages.
+    // A maker announces its offers in a few messages.
     offer: newQueue(4),
     // A second request would bring the same answers as the first.
     orderbook: newQueue(1),
@@ -123,16 +118,16 @@ export class Budgets {
   constructor(options: BudgetsOptions) {
     this.#options = options;
     const filledAt = options.clock.now();
-    this.#deliveries = { level: Infinity, filledAt };
-    this.#requests = { level: Infinity, filledAt };
+    this.#deliveries = { tokens: Infinity, filledAt };
+    this.#requests = { tokens: Infinity, filledAt };
   }
 
-  /** Messages that wait. */
+  /** Number of waiting messages. */
   get waiting(): number {
     return PUBLIC_CLASSES.reduce((sum, kind) => sum + this.#queues[kind].size, 0);
   }
 
-  /** Whether a message of this class with so many deliveries may pass; takes it out of the budget. */
+  /** Whether a message of this class with this many deliveries may pass; charges the budget. */
   spend(kind: DirectClass, deliveries: number): boolean {
     const { limits, clock } = this.#options;
     if (isLimited(kind, limits)) {
@@ -143,8 +138,7 @@ export class Budgets {
   }
 
   /**
-   * Relays a public message of a ready peer, now or in its turn. False when there is no place for it
-   * to wait.
+   * Relays a public message of a ready peer, now or later. False when there is no room for it to wait.
    */
   relay(kind: PublicClass, peer: Peer, frame: string): boolean {
     const { limits, clock, tally } = this.#options;
@@ -165,7 +159,7 @@ export class Budgets {
     return true;
   }
 
-  /** A ready peer is gone: nothing of it is relayed any more. */
+  /** A ready peer has left: none of its messages is relayed any more. */
   forget(peer: Peer): void {
     if (!peer.waits) return;
     const source = sourceOf(peer);
@@ -173,13 +167,13 @@ export class Budgets {
     this.#stopIfIdle();
   }
 
-  /** No peer is left: nothing waits, no timer is left. */
+  /** The last peer has left: empties the queues and clears the timer. */
   clear(): void {
     for (const kind of PUBLIC_CLASSES) this.#queues[kind].clear();
     this.#stopIfIdle();
   }
 
-  /** What is left, and all that waits; for another process to go on with. */
+  /** The rest of the budgets and all waiting messages, for another process. */
   snapshot(): BudgetsSnapshot {
     return {
       deliveries: levelOf(this.#deliveries),
@@ -190,13 +184,13 @@ export class Budgets {
     };
   }
 
-  /** The buckets of a snapshot; to be called before anything is relayed. */
+  /** Restores the buckets of a snapshot; called before anything is relayed. */
   restore(levels: Pick<BudgetsSnapshot, 'deliveries' | 'requests'>): void {
-    this.#deliveries.level = levels.deliveries ?? Infinity;
-    this.#requests.level = levels.requests ?? Infinity;
+    this.#deliveries.tokens = levels.deliveries ?? Infinity;
+    this.#requests.tokens = levels.requests ?? Infinity;
   }
 
-  /** A message that waited in another process, of a ready peer. */
+  /** Restores a message of a ready peer that waited in another process. */
   wait(kind: PublicClass, peer: Peer, frame: string): void {
     this.#push(kind, peer, frame);
     this.#arm();
@@ -216,25 +210,25 @@ export class Budgets {
     const requests = this.#requests;
     let wait = 0;
     if (deliveriesPerSecond > 0) {
-      refill(deliveries, deliveriesPerSecond, now);
+      refillBudget(deliveries, deliveriesPerSecond, now);
       const floor = (FLOORS[kind] * deliveriesPerSecond * BURST_MS) / 1_000;
-      // Above the floor is enough, so that one message may cost more than the whole budget.
-      if (deliveries.level <= floor) {
-        wait = Math.max(1, ((floor - deliveries.level) * 1_000) / deliveriesPerSecond);
+      // More than the floor is enough, so that one message may cost more than the whole budget.
+      if (deliveries.tokens <= floor) {
+        wait = Math.max(1, untilMs(deliveries, floor, deliveriesPerSecond));
       }
     }
     if (kind === 'orderbook' && orderbookPerSecond > 0) {
-      refill(requests, orderbookPerSecond, now);
-      if (requests.level < 1) {
-        wait = Math.max(wait, ((1 - requests.level) * 1_000) / orderbookPerSecond);
+      refillBudget(requests, orderbookPerSecond, now);
+      if (requests.tokens < 1) {
+        wait = Math.max(wait, untilMs(requests, 1, orderbookPerSecond));
       }
     }
     return wait;
   }
 
   #charge(kind: DirectClass | PublicClass, deliveries: number): void {
-    this.#deliveries.level -= LINE_COST + deliveries;
-    if (kind === 'orderbook') this.#requests.level--;
+    this.#deliveries.tokens -= LINE_COST + deliveries;
+    if (kind === 'orderbook') this.#requests.tokens--;
   }
 
   #pass(kind: PublicClass, peer: Peer, frame: string): void {
@@ -242,14 +236,14 @@ export class Budgets {
     this.#broadcast(kind, peer, frame);
   }
 
-  /** Hands a message to all but its sender. */
+  /** Sends a message to all peers except its sender. */
   #broadcast(kind: PublicClass, peer: Peer, frame: string): void {
     const { registry, fanout, tally } = this.#options;
     tally.messagesOut[kind === 'orderbook' ? kind : 'pubmsg'] += registry.ready.length - 1;
     fanout.broadcast(frame, peer);
   }
 
-  /** Relays what may pass by now, the higher classes first. */
+  /** Relays the waiting messages that may pass now, by priority. */
   #drain(): void {
     for (const kind of PUBLIC_CLASSES) {
       const queue = this.#queues[kind];

@@ -1,26 +1,21 @@
 /**
- * Which private messages belong to a running conversation: the addressee has written to the sender
- * before, a short while ago. Such messages come before everything else when the directory is busy,
- * for a coinjoin fails with the first one that is lost.
+ * Recognises private messages of a running conversation: the addressee has written to the sender a
+ * short while ago. Such messages have the highest priority when the directory is busy, because a
+ * coinjoin fails when one of them is lost.
  */
-import type { Peer } from '../peer.js';
+import { BoundedMap } from '../../kit/bounded-map.js';
+import type { Partners, Peer } from '../peer.js';
 
-/** Silence after which a conversation is over. The longest phase of a coinjoin takes minutes. */
+/** Silence after which a conversation has ended. The longest phase of a coinjoin takes minutes. */
 const RUNNING_MS = 600_000;
 /**
- * Partners remembered per peer and kind; freed with the peer. Those that answered are kept apart, so
- * that a maker who answers a flood of requests does not forget whom it really talks with.
+ * Most partners remembered per peer and kind; freed with the peer. Those that answered are kept
+ * separately, so that a maker that answers a flood of requests does not forget its real conversations.
  */
 const MAX_REMEMBERED = 128;
 
-function remember(map: Map<string, number>, nick: string, now: number): void {
-  // Deleted first, so that the map stays in order of time.
-  map.delete(nick);
-  if (map.size >= MAX_REMEMBERED) {
-    const [oldest] = map.keys();
-    if (oldest !== undefined) map.delete(oldest);
-  }
-  map.set(nick, now);
+export function newPartners(): Partners {
+  return { addressed: new BoundedMap(MAX_REMEMBERED), mutual: new BoundedMap(MAX_REMEMBERED) };
 }
 
 function hasWritten({ partners }: Peer, to: string, now: number): boolean {
@@ -28,26 +23,26 @@ function hasWritten({ partners }: Peer, to: string, now: number): boolean {
   return at !== undefined && now - at < RUNNING_MS;
 }
 
-/** Whether a message from one to the other continues a conversation. */
+/** Whether a message from one peer to the other continues a conversation. */
 export function isRunning(sender: Peer, target: Peer, now: number): boolean {
   return hasWritten(target, sender.nick, now);
 }
 
-/** Remembers that a message went from one to the other. */
+/** Notes that a message went from one peer to the other. */
 export function noteMessage(sender: Peer, target: Peer, running: boolean, now: number): void {
-  const partners = (sender.partners ??= { addressed: new Map(), mutual: new Map() });
+  const partners = (sender.partners ??= newPartners());
   if (!running) {
-    if (!partners.mutual.has(target.nick)) remember(partners.addressed, target.nick, now);
+    if (!partners.mutual.has(target.nick)) partners.addressed.set(target.nick, now);
     return;
   }
   partners.addressed.delete(target.nick);
-  remember(partners.mutual, target.nick, now);
-  // The other one is answered now, which makes it mutual for both.
+  partners.mutual.set(target.nick, now);
+  // The other peer has been answered, which makes the conversation mutual.
   const theirs = target.partners;
-  if (theirs?.addressed.delete(sender.nick)) remember(theirs.mutual, sender.nick, now);
+  if (theirs?.addressed.delete(sender.nick)) theirs.mutual.set(sender.nick, now);
 }
 
-/** Whether this peer is in the middle of a conversation with anybody. */
+/** Whether this peer is in the middle of any conversation. */
 export function inConversation({ partners }: Peer, now: number): boolean {
   let last = -Infinity;
   for (const at of partners?.mutual.values() ?? []) last = Math.max(last, at);

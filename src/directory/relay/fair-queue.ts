@@ -1,17 +1,17 @@
 /**
- * Messages that wait for their turn. Every source (a peer, or a Tor circuit with all its streams)
- * has few places and is served once a round, so that many messages of one delay nobody else. Within
- * the queue verified sources come first, then old ones; each fourth turn goes the other way round,
- * so that newcomers never starve. Every operation is O(1) in the number of waiting sources.
+ * A fair queue of messages. Every source (a peer, or a Tor circuit with all its streams) has few places
+ * and is served once per round, so that many messages of one source delay no other. Verified sources
+ * come first, then old ones; each fourth turn has the reverse order, so that newcomers are served too.
+ * Every operation is O(1) in the number of waiting sources.
  */
 import type { Peer } from '../peer.js';
 
-/** Ranks in order of service. */
+/** Ranks in the order of service. */
 export const RANKS = ['verified', 'settled', 'new'] as const;
 export type Rank = (typeof RANKS)[number];
 
 const UPWARDS = RANKS.toReversed();
-/** Each so many turns the lowest rank comes first. */
+/** In each turn with this number the lowest rank comes first. */
 const TURNS_PER_LOW_TURN = 4;
 
 export interface Waiting {
@@ -22,27 +22,27 @@ export interface Waiting {
 /**
  * - `waiting`: took a place
  * - `replaced`: took the place of an earlier message of the same peer, which is lost
- * - `full`: found none
+ * - `full`: there was no place
  */
 export type PushResult = 'waiting' | 'replaced' | 'full';
 
 export interface FairQueue {
-  /** Messages that wait. */
+  /** Number of waiting messages. */
   readonly size: number;
   push(source: object, rank: Rank, message: Waiting): PushResult;
-  /** The next in turn, out of the queue. */
+  /** Removes and returns the next message. */
   shift(): Waiting | undefined;
-  /** A peer is gone: so is what it had here. */
+  /** Removes all messages of a peer that has left. */
   forget(source: object, peer: Peer): void;
-  /** All that waits; the messages of one peer in their order. */
+  /** All waiting messages; those of one peer in their order. */
   all(): readonly Waiting[];
   clear(): void;
 }
 
 export interface FairQueueOptions {
-  /** Places of one source. With one place a later message replaces an earlier one. */
+  /** Places of one source. With one place, a later message replaces an earlier one. */
   readonly placesPerSource: number;
-  /** Most characters that wait, all sources together. */
+  /** Most characters that wait, for all sources together. */
   readonly maxLength: number;
 }
 
@@ -63,7 +63,7 @@ export function createFairQueue({ placesPerSource, maxLength }: FairQueueOptions
     length += sign * frame.length;
   }
 
-  /** The messages of a source, and the ring it stands in. A rank may have changed since. */
+  /** The messages of a source, and the ring it is in. Its rank may have changed since. */
   function find(source: object): readonly [Ring, Waiting[]] | undefined {
     for (const rank of RANKS) {
       const list = rings[rank].get(source);
@@ -74,7 +74,7 @@ export function createFairQueue({ placesPerSource, maxLength }: FairQueueOptions
 
   function takeFrom(ring: Ring): Waiting | undefined {
     for (const [source, list] of ring) {
-      // To the end of the round, unless that was all.
+      // Back to the end of the round, unless it has no more messages.
       ring.delete(source);
       const message = list.shift();
       if (list.length > 0) ring.set(source, list);
@@ -90,7 +90,7 @@ export function createFairQueue({ placesPerSource, maxLength }: FairQueueOptions
     push(source, rank, message) {
       const list = find(source)?.[1];
       const first = list?.[0];
-      // Never another peer's message, where several share a source.
+      // Never the message of another peer of the same source.
       const replaces = placesPerSource === 1 && first?.peer === message.peer ? first : undefined;
       if (message.frame.length > maxLength - length + (replaces?.frame.length ?? 0)) return 'full';
       if (list && replaces) {

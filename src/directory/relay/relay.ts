@@ -1,6 +1,6 @@
 /**
- * What a ready peer may say, and who gets it (docs/protocol.md, sections 2, 5.2 and 6.2). One line
- * is parsed once and encoded once, whoever many get it.
+ * Relays the lines of ready peers (docs/protocol.md, sections 2, 5.2 and 6.2). Each line is parsed and
+ * encoded once, whatever the number of its receivers.
  */
 import type { Clock } from '../../channel/ports.js';
 import { MAX_LINE_BYTES, MessageType } from '../../protocol/constants.js';
@@ -18,20 +18,21 @@ import { meter, type RateClass } from '../rates.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, DropReason, Tally } from '../stats.js';
 
-/** An offer, or the end of one: `!sw0reloffer ...`, `!cancel ...`. */
+/** An offer or a cancellation: `!sw0reloffer ...`, `!cancel ...`. */
 const OFFER_START = /^(?:!?)(?:(?:sw0?)?(?:rel|abs)offer|cancel)\b/;
-/** Messages under another's name after which a peer is ended. */
+/** Number of messages under another nick that ends a connection. */
 const MAX_SPOOFS = 10;
 /**
- * Part of `send_queue_bytes` that private messages may fill: nobody can push a peer over it by writing
- * to it. What does not fit is not relayed, and its sender told that the addressee is gone.
+ * Part of `send_queue_bytes` that private messages may fill, so that no peer can cause another's
+ * eviction by writing to it. A message that does not fit is not relayed, and its sender gets a gone
+ * notice.
  */
 const PRIVMSG_ROOM = 0.25;
-/** Likewise within a running conversation. */
+/** The same part for messages of a running conversation. */
 const CONVERSATION_ROOM = 0.75;
 const PONG = encodeEnvelope(MessageType.PONG, '');
 
-/** The class of a public text by its first command; `orderbook` anywhere, as for the rates. */
+/** The class of a public text by its first command; `orderbook` anywhere in it, as for the rates. */
 function publicClass(text: string): PublicClass {
   if (text.includes('orderbook')) return 'orderbook';
   return OFFER_START.test(text) ? 'offer' : 'other';
@@ -57,7 +58,7 @@ export class Relay {
     this.#options = options;
   }
 
-  /** A line of a ready peer that is a valid envelope. */
+  /** Handles a line of a ready peer that is a valid envelope. */
   line(peer: Peer, { type, line }: Envelope): void {
     switch (type) {
       case MessageType.PUBMSG:
@@ -86,7 +87,7 @@ export class Relay {
     }
   }
 
-  /** A line of a ready peer that is not an envelope. */
+  /** Handles a line of a ready peer that is not a valid envelope. */
   malformed(peer: Peer): void {
     const { limits, clock } = this.#options;
     this.#ignore('malformed');
@@ -99,7 +100,7 @@ export class Relay {
     this.#options.tally.dropped[reason]++;
   }
 
-  /** Whether a message of this kind is within the peer's rate; counts it, and ends a flooder. */
+  /** Whether a message of this kind is within the peer's rate; counts it, and ends a flooding peer. */
   #allowed(peer: Peer, kind: Exclude<RateClass, 'junk'>): boolean {
     const { limits, clock } = this.#options;
     const verdict = meter(sourceOf(peer), kind, limits, clock.now());
@@ -109,7 +110,7 @@ export class Relay {
     return false;
   }
 
-  /** A line that parses but means nothing. */
+  /** A line that parses but has no meaning. */
   #junk(peer: Peer, reason: DropReason): void {
     const { limits, clock, tally } = this.#options;
     this.#ignore(reason);
@@ -119,7 +120,7 @@ export class Relay {
     }
   }
 
-  /** The route of a payload that is this peer's to send, or undefined when it was dealt with. */
+  /** The route of a payload that this peer may send; undefined when it was handled here. */
   #route(peer: Peer, payload: string): RoutedPayload | undefined {
     const parsed = parseRoute(payload);
     if (!parsed.ok || parsed.value.text === '') {
@@ -181,7 +182,7 @@ export class Relay {
       return;
     }
     const part = running ? CONVERSATION_ROOM : PRIVMSG_ROOM;
-    // One line always has room, however short the queue.
+    // One line always fits, however small the queue.
     const room = Math.max(MAX_LINE_BYTES, limits.sendQueueBytes * part);
     if (fanout.outboxes.lag(target.outbox) + frame.length > room) {
       this.#ignore('target-busy');
@@ -203,7 +204,7 @@ export class Relay {
     this.#tellGone(peer, to);
   }
 
-  /** So that a taker turns to somebody else at once. */
+  /** So that a taker uses another route at once. */
   #tellGone(peer: Peer, to: string): void {
     const { clock, fanout, budgets, tally } = this.#options;
     if (!isRoutableNick(to) || !goneNoticeDue(peer, to, clock.now())) return;
@@ -235,7 +236,7 @@ export class Relay {
     for (const piece of pieces) fanout.direct(peer, piece);
   }
 
-  /** A 799 kills a peer of the original kind, so it only goes to those that offered `ping`. */
+  /** A 799 disconnects a peer of the original, so only peers that listed `ping` get one. */
   #ping(peer: Peer): void {
     const { fanout, tally } = this.#options;
     if (!peer.canPing) {
@@ -248,7 +249,10 @@ export class Relay {
     fanout.direct(peer, PONG);
   }
 
-  /** Its arrival was all it is for. A pong that answers no ping counts as a ping: it costs as much to read. */
+  /**
+   * Its arrival was noted before. A pong that answers no ping is counted as a ping: it costs as much to
+   * read.
+   */
   #pong(peer: Peer): void {
     if (!peer.canPing) {
       this.#junk(peer, 'unknown-type');

@@ -1,6 +1,4 @@
-/**
- * The network the demo plays on: a private Tor network on this machine, or plain loopback sockets.
- */
+/** The network of the demo: a private Tor network on this machine, or loopback sockets. */
 import { join } from 'node:path';
 import type { Overlay } from '../../channel/ports.js';
 import { createLoopbackOverlay } from '../../overlay/loopback.js';
@@ -18,15 +16,15 @@ export interface DemoTors {
   readonly network: PrivateTorNetwork;
   /** Serves the onions of the directory and the makers. */
   readonly servers: PrivateTor;
-  /** The taker's. */
+  /** The Tor of the taker. */
   readonly takers: PrivateTor;
 }
 
 export interface DemoOverlays {
   readonly tors: DemoTors | undefined;
-  /** One peer's overlay; a persistent one keeps its onion's key in a folder of the demo. */
+  /** The overlay of one peer; a persistent one stores its onion's key in a folder of the demo. */
   overlayFor(peer: 'directory' | 'maker' | 'taker'): Promise<Overlay>;
-  /** Ends everything and removes every file. */
+  /** Ends all processes and removes all files. */
   close(): Promise<void>;
 }
 
@@ -54,7 +52,7 @@ async function startTors(network: PrivateTorNetwork, progress: Progress): Promis
   return { network, servers, takers };
 }
 
-/** Rejects with a TorError; nothing is left running or on disk then. */
+/** Rejects with a TorError; no process and no file is left then. */
 export async function startTorOverlays(
   signal: AbortSignal,
   progress: Progress,

@@ -1,7 +1,8 @@
+import { textTable } from '../../kit/text-table.js';
 import { shownLine } from '../../kit/shown-text.js';
 import { painted } from '../../kit/terminal.js';
 
-/** What the demo shows: one line per event, with the time since the start and an aligned subject. */
+/** The output of the demo: one line per event, with the time since the start and an aligned subject. */
 export interface Screen {
   readonly say: (subject: string, text: string) => void;
   readonly heading: (text: string) => void;
@@ -9,9 +10,9 @@ export interface Screen {
 }
 
 export interface ScreenOptions {
-  /** One line or several, without the end of the last. */
+  /** One or several lines, without the final line feed. */
   readonly write: (text: string) => void;
-  /** Colours, for a terminal. */
+  /** Colours, if the output is a terminal. */
   readonly color: boolean;
   /** Milliseconds since the start. */
   readonly elapsed: () => number;
@@ -30,14 +31,7 @@ export function createScreen({ write, color, elapsed }: ScreenOptions): Screen {
       write(`\n${painted('strong', text, color)}`);
     },
     table(rows) {
-      const widths: number[] = [];
-      for (const row of rows) {
-        row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
-      }
-      for (const row of rows) {
-        const cells = row.map((cell, i) => cell.padEnd(widths[i] ?? 0));
-        write(`  ${cells.join('  ').trimEnd()}`);
-      }
+      for (const line of textTable([], rows)) write(`  ${line}`);
     },
   };
 }

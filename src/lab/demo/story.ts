@@ -1,6 +1,6 @@
 /**
- * What the demo shows: offers arriving, a private message through the directory, the next one over a
- * direct onion link, and then more of the same until it is stopped.
+ * The steps of the demo: offers arrive, a private message goes through the directory, the next one over
+ * a direct onion link, and so on until it is stopped.
  */
 import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
@@ -23,7 +23,7 @@ export interface DemoResult {
   readonly network: 'tor' | 'loopback';
   readonly offers: number;
   readonly messages: readonly DemoMessage[];
-  /** From nothing to the first answer that came through the directory, and over a direct link. */
+  /** From the start to the first answer through the directory, and to the first over a direct link. */
   readonly firstRelayedMs: number | undefined;
   readonly firstDirectMs: number | undefined;
 }
@@ -31,9 +31,9 @@ export interface DemoResult {
 export interface DemoOptions {
   readonly loopback: boolean;
   readonly screen: Screen;
-  /** Ends the demo, also while it starts. */
+  /** Ends the demo, also during its start. */
   readonly signal: AbortSignal;
-  /** A question and its answer have gone over a direct link, and the screen has said so. */
+  /** A question and its answer went over a direct link, and the screen shows it. */
   readonly onDirect?: () => void;
 }
 
@@ -42,7 +42,7 @@ const NEXT_MESSAGE_MS = 3_000;
 
 const ROUTE_TEXT = { directory: 'by the directory', direct: 'over the direct link' } as const;
 
-/** The arguments of a `!fill` for 100,000 satoshi with keys nobody has. */
+/** The arguments of a `!fill` for 100,000 satoshi with unusable keys. */
 function someFill(): string {
   return `0 100000 ${randomBytes(32).toString('hex')} P${randomBytes(32).toString('hex')}`;
 }
@@ -63,14 +63,14 @@ function allOffers(taker: Taker, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Resolves after a while, or at once when the signal says so. */
+/** Resolves after `ms` milliseconds, or at once when the signal is aborted. */
 function breathe(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) {
       resolve();
       return;
     }
-    // A plain timer: it has to keep the process alive.
+    // A plain timer, because it must keep the process alive.
     const timer = setTimeout(done, ms);
     function done(): void {
       clearTimeout(timer);
@@ -81,7 +81,7 @@ function breathe(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Runs the demo until the signal ends it. Rejects with what stopped it from being shown. */
+/** Runs the demo until the signal ends it. Rejects with the error that made it impossible. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const { loopback, screen, signal } = options;
   const began = performance.now();
@@ -107,7 +107,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   }
 
   async function play({ taker, takerChannel, makers }: DemoWorld): Promise<void> {
-    // An open question must not outlive the demo.
+    // An open question must end together with the demo.
     signal.addEventListener('abort', () => taker.stop(), { once: true });
     screen.heading('Offers arrive');
     await allOffers(taker, signal);

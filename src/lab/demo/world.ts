@@ -1,6 +1,6 @@
 /**
- * The cast of the demo: a directory, three makers and a taker, each with an overlay and a nick of
- * its own, as five separate programs would have.
+ * The participants of the demo: a directory, three makers and a taker, each with its own overlay and
+ * nick, as five separate programs would have.
  */
 import { randomBytes } from 'node:crypto';
 import { openMessageChannel, type OnionMessageChannel } from '../../channel/message-channel.js';
@@ -45,7 +45,7 @@ export interface DemoWorld {
   close(): Promise<void>;
 }
 
-/** A promise that rejects as soon as the signal says so. */
+/** A promise that rejects as soon as the signal is aborted. */
 function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   return new Promise((resolve, reject) => {
     const abort = (): void => reject(new Error('the demo was stopped'));
@@ -74,14 +74,14 @@ function narrate(name: string, channel: OnionMessageChannel, progress: Progress)
     ),
   );
   channel.on('directory-down', ({ reason, retryInMs }) => {
-    // Without a next attempt it is the channel itself that closes.
+    // Without a next attempt the channel itself is closing.
     if (retryInMs !== undefined) progress(name, `lost the directory: ${reason}`);
   });
   channel.on('direct-up', ({ nick }) => progress(name, `has a direct link with ${nick}`));
 }
 
 /**
- * Brings everybody up. Rejects when the signal is aborted or Tor says no; everything started here is
+ * Starts all participants. Rejects when the signal is aborted or Tor fails; everything started here is
  * closed then.
  */
 export async function startDemoWorld(

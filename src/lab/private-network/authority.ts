@@ -6,12 +6,12 @@ const HOUR_MS = 3_600_000;
 const CERTIFICATE_LIFE_MS = 365 * 24 * HOUR_MS;
 
 export interface Authority {
-  /** Upper-case hex: how `DirAuthority` lines and the consensus name it. */
+  /** Upper-case hex, the name in `DirAuthority` lines and in the consensus. */
   readonly fingerprint: string;
   readonly signingFingerprint: string;
   /** The file `cached-certs`. */
   readonly certificate: string;
-  /** A directory signature over a digest: Tor pads the bare digest, without naming its algorithm. */
+  /** Signs a digest as directories do: Tor pads the bare digest, without naming its algorithm. */
   sign(digest: Buffer): string;
 }
 

@@ -1,4 +1,4 @@
-/** One client on the private network, which applications under test or in the demo use as their Tor. */
+/** One client of the private network. Tests and the demo use it as their Tor. */
 import { join } from 'node:path';
 import { waitForBootstrap, type OnBootstrap } from '../../tor/process/bootstrap.js';
 import type { ControlClient } from '../../tor/control/client.js';
@@ -18,30 +18,30 @@ export interface StartTorOptions {
   readonly controlSocket?: boolean;
   readonly extraTorrc?: readonly string[];
   readonly onBootstrap?: OnBootstrap;
-  /** Ports to use instead of any free ones: those of a tor that was killed before. */
+  /** Ports to use instead of free ones: those of a killed tor. */
   readonly ports?: { readonly socks?: number; readonly control?: number };
-  /** The folder to use: that of a tor that was killed before. */
+  /** Folder to use: that of a killed tor. */
   readonly dataDir?: string;
 }
 
 export interface PrivateTor {
   readonly pid: number;
   readonly dataDir: string;
-  /** The connection that owns the process; closing it ends tor. */
+  /** The connection that owns the process; tor ends when it is closed. */
   readonly control: ControlClient;
-  /** The TCP control port, else the control socket, when one was asked for. */
+  /** The TCP control port, else the control socket, if one was requested. */
   readonly controlEndpoint: ControlEndpoint | undefined;
   readonly controlSocket: string | undefined;
   /** 32 bytes, new at every start; only with a control port or socket. */
   readonly cookieFile: string;
   readonly socks: { readonly host: string; readonly port: number };
-  /** Ends it at once, as a crash would; resolves when it is gone. */
+  /** Kills it, as a crash would; resolves when it has ended. */
   kill(): Promise<void>;
-  /** Starts it again with the same ports and folder; kills it first if it still runs. */
+  /** Starts it again with the same ports and folder; kills it first if it runs. */
   restart(): Promise<PrivateTor>;
 }
 
-/** What a client needs to know of its network. */
+/** The facts about its network that a client needs. */
 export interface ClientContext {
   readonly joinLines: readonly string[];
   readonly torProgram: string | undefined;

@@ -1,7 +1,7 @@
 /**
- * The directory documents of the private network: what an authority would have voted, written
- * directly. A consensus is valid for 24 hours; the interval is an hour, as in production, because
- * onion services count their descriptors in it.
+ * The directory documents of the private network, written without a vote. A consensus is valid for 24
+ * hours. Its interval is an hour, as in the real network, because onion services count their
+ * descriptors in it.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { documentTime, hex, type Authority } from './authority.js';
@@ -9,7 +9,7 @@ import type { RelayKeys } from './relay-keys.js';
 
 const HOUR_MS = 3_600_000;
 const VALID_HOURS = 24;
-/** Clocks of one machine agree; this only keeps "not yet valid" away. */
+/** All clocks are on one machine. This only avoids "not yet valid". */
 const BACKDATED_MS = 2_000;
 
 export interface Relay {
@@ -19,8 +19,8 @@ export interface Relay {
   /** 0 for none. */
   readonly dirPort: number;
   /**
-   * Exactly one relay is the guard: a relay that is both the first and the last hop of a circuit
-   * refuses it, and Tor does not keep onion circuits from that.
+   * Exactly one relay is the guard: a relay refuses a circuit in which it is both the first and the
+   * last hop, and Tor does not prevent such onion circuits.
    */
   readonly guard: boolean;
 }
@@ -76,7 +76,7 @@ function header(authority: Authority, source: Relay, now: Date): string[] {
     `fresh-until ${at(HOUR_MS)}`,
     `valid-until ${at(VALID_HOURS * HOUR_MS)}`,
     'voting-delay 300 300',
-    // The blank at the end belongs to these two: a keyword without versions.
+    // These two lines end with a blank: a keyword without versions.
     'client-versions ',
     'server-versions ',
     'known-flags Authority Exit Fast Guard HSDir NoEdConsensus Running Stable StaleDesc Sybil V2Dir Valid',
@@ -112,7 +112,7 @@ function consensus(
   return `${signed}sha256 ${authority.fingerprint} ${authority.signingFingerprint}\n${signature}\n`;
 }
 
-/** Everything a directory cache of this network holds. `source` is the relay with the DirPort. */
+/** All documents of a directory cache of this network. `source` is the relay with the DirPort. */
 export function directoryDocuments(
   authority: Authority,
   source: Relay,
@@ -129,7 +129,7 @@ export function directoryDocuments(
   };
 }
 
-/** The torrc line that makes a Tor believe in this network's authority. */
+/** The torrc line that makes a Tor use this network's authority. */
 export function dirAuthorityLine(authority: Authority, source: Relay): string {
   return `DirAuthority ${source.nickname} orport=${source.orPort} v3ident=${authority.fingerprint} 127.0.0.1:${source.dirPort} ${hex(source.keys.fingerprint)}`;
 }

@@ -1,16 +1,16 @@
-/** Ports for programs that are told on which one to listen. */
+/** Finds free ports for programs that need a fixed one. */
 import { randomInt } from 'node:crypto';
 import { createServer } from 'node:net';
 
 /**
- * Below what Linux and others give to outgoing connections (32768 and up): such a port cannot be taken
- * by a stranger's connection between the look and its use, or while its program restarts.
+ * Below the ephemeral ports of Linux and others (32768 and up): an outgoing connection cannot take such
+ * a port between the search and its use, or while its program restarts.
  */
 const LOWEST = 10_000;
 const BEYOND = 32_768;
 const TRIES = 1_000;
 
-/** Whether nobody listens there; the port is free again when this resolves. */
+/** Whether the port is free; it is released when this resolves. */
 async function isFree(port: number): Promise<boolean> {
   const server = createServer();
   const listening = await new Promise<boolean>((resolve) => {

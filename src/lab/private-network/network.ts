@@ -1,7 +1,7 @@
 /**
- * A private Tor network on loopback: five relays and any number of clients, all real `tor`
- * processes, up in about two seconds. Nobody votes: the directory is written here and every process
- * starts with it. Used by `onionmc demo` and by the tests; nothing of it leaves the machine.
+ * A private Tor network on loopback: five relays and any number of clients, all real `tor` processes,
+ * started in about two seconds. There is no vote: the directory documents are written here and every
+ * process starts with them. Used by `onionmc demo` and by the tests; no traffic leaves the machine.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
@@ -23,11 +23,11 @@ import { freePorts } from './free-ports.js';
 import { generateRelayKeys, generateRsaKey, writeRelayKeys, type RelayKeys } from './relay-keys.js';
 import { COMMON_LINES, joinLines, relayLines } from './torrc.js';
 
-/** Four are the least on which onion services work. */
+/** Onion services need at least four relays. */
 const RELAYS = 5;
-/** A port may be taken between choosing it and tor binding it; then once more with others. */
+/** Another program may take a port before tor binds it; then the start is repeated with other ports. */
 const ATTEMPTS = 2;
-/** Room for the name of a socket below the network's folder, of the 107 bytes a path may have. */
+/** Room for the name of a socket in the network's folder, of the 107 bytes of a path. */
 const LONGEST_ROOT = 70;
 const ROOT_PREFIX = 'omc-';
 
@@ -35,23 +35,26 @@ export interface PrivateTorNetworkOptions {
   readonly signal?: AbortSignal;
   /** Default `tor`, from the PATH. */
   readonly torProgram?: string;
-  /** Short lines for a person: what is being done now. */
+  /** Called with short texts for a person about the current step. */
   readonly onProgress?: (text: string) => void;
-  /** Where the temporary folder is made; default the system's. Short: it holds unix sockets. */
+  /**
+   * Parent of the temporary folder; default the system's. Its path must be short, because the folder
+   * contains unix sockets.
+   */
   readonly tmpDir?: string;
 }
 
 export interface PrivateTorNetwork {
   /**
-   * Starts a client on the network, which may also serve onions, and waits until it is connected
-   * (about a second). Rejects with a TorError.
+   * Starts a client, which may also serve onions, and waits until it is connected (about a second).
+   * Rejects with a TorError.
    */
   startTor(options?: StartTorOptions): Promise<PrivateTor>;
-  /** What a Tor started by somebody else needs in its torrc to join. */
+  /** The torrc lines with which any other Tor joins the network. */
   readonly torrcLines: readonly string[];
-  /** The folder of everything; gone after `close`. */
+  /** The folder with all files; removed by `close`. */
   readonly directory: string;
-  /** Ends every process that was started here and removes the folder. */
+  /** Ends all processes that were started here and removes the folder. */
   close(): Promise<void>;
 }
 
@@ -71,7 +74,7 @@ async function generateKeys(): Promise<Keys> {
   return { authority, relays, onionKeyPem };
 }
 
-/** Writes the directory into the DataDirectory of a process that starts on this network. */
+/** Writes the directory documents into the DataDirectory of a process before its start. */
 export async function seed(dataDir: string, documents: DirectoryDocuments): Promise<void> {
   await mkdir(dataDir, { recursive: true, mode: 0o700 });
   await Promise.all(
@@ -87,7 +90,7 @@ interface Started {
   readonly torrcLines: readonly string[];
 }
 
-/** Chooses ports, writes the directory and starts all relays at once; all or none run afterwards. */
+/** Chooses ports, writes the documents and starts all relays; afterwards either all or none run. */
 async function startRelays(
   root: string,
   keys: Keys,
@@ -159,14 +162,14 @@ async function temporaryFolder(parent: string): Promise<string> {
       { remedy: 'configuration' },
     );
   }
-  // What a killed process left.
+  // Files of the killed process.
   await sweepTemporaryFolders(parent, ROOT_PREFIX);
   return makeTemporaryFolder(parent, prefix);
 }
 
 /**
  * Starts the relays. Rejects with a TorError: `tor-missing` (the message says how to install it),
- * `tor-exited`, `timeout`, `aborted`; nothing is left running and no file is left behind then.
+ * `tor-exited`, `timeout`, `aborted`; no process and no file is left then.
  */
 export async function startPrivateTorNetwork(
   options: PrivateTorNetworkOptions = {},
@@ -207,7 +210,7 @@ export async function startPrivateTorNetwork(
     return startClient(dataDir, startOptions, {
       joinLines: started.torrcLines,
       torProgram: options.torProgram,
-      // From here on the caller's signal is over: it was for the start of the network.
+      // The caller's signal applies only to the start of the network.
       signal: closing.signal,
       onRunning: (running) => {
         clients.add(running);

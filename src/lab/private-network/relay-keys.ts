@@ -1,6 +1,6 @@
 /**
- * The keys of a relay of the private network, made here so that everything the directory says about
- * a relay is known before it starts. File formats are Tor's own (`DataDirectory/keys`).
+ * Creates the keys of a relay of the private network, so that its directory documents can be written
+ * before it starts. File formats are Tor's own (`DataDirectory/keys`).
  */
 import {
   createHash,
@@ -29,12 +29,12 @@ export interface RelayKeys {
   readonly ntorPublic: Buffer;
 }
 
-/** An RSA key that directory documents accept. 1024 bits: fast, and nothing here needs to last. */
+/** An RSA key for directory documents. 1024 bits: fast, and the network is short-lived. */
 export function generateRsaKey(): Promise<KeyPairKeyObjectResult> {
   return generate('rsa', { modulusLength: 1024, publicExponent: 65_537 });
 }
 
-/** The public key as Tor hashes it: DER of PKCS#1. */
+/** The public key in the form that Tor hashes: DER of PKCS#1. */
 export function rsaPublicDer(key: KeyObject): Buffer {
   return key.export({ type: 'pkcs1', format: 'der' });
 }
@@ -81,8 +81,8 @@ function tagged(tag: string, ...parts: readonly Buffer[]): Buffer {
 }
 
 /**
- * Writes `keys/` into a relay's DataDirectory. `onionKeyPem` is the obsolete TAP key: Tor wants the
- * file, nothing uses it, so all relays share one.
+ * Writes `keys/` into a relay's DataDirectory. `onionKeyPem` is the obsolete TAP key: Tor requires the
+ * file but does not use it, so all relays share one.
  */
 export async function writeRelayKeys(
   dataDir: string,

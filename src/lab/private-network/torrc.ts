@@ -7,7 +7,7 @@ export function joinLines(dirAuthority: string): readonly string[] {
 }
 
 /**
- * For every process of ours. `KISTSchedRunInterval` is the latency switch: a round trip takes 2 ms
+ * For every process of the network. `KISTSchedRunInterval` decides the latency: a round trip takes 2 ms
  * instead of 40. No GeoIP files: 35 MB less per process.
  */
 export const COMMON_LINES: readonly string[] = [
@@ -33,7 +33,7 @@ export function relayLines(relay: Relay): readonly string[] {
     `ORPort 127.0.0.1:${relay.orPort}`,
     ...(relay.dirPort === 0 ? [] : [`DirPort 127.0.0.1:${relay.dirPort}`]),
     'PublishServerDescriptor 0',
-    // A testing network turns this on, and unmeasured relays then weigh nothing.
+    // A testing network switches this on, and unmeasured relays then have no weight.
     'CountPrivateBandwidth 0',
     'ServerDNSDetectHijacking 0',
     'ServerDNSTestAddresses',
@@ -58,7 +58,7 @@ function portText(port: number): string {
   return port === 0 ? 'auto' : String(port);
 }
 
-/** A client, which may also serve onions. A dead service fails after 10 s instead of 120. */
+/** A client, which may also serve onions. A dial of a dead service fails after 10 s instead of 120. */
 export function clientLines(ports: ClientPorts): readonly string[] {
   const { control, controlSocket } = ports;
   return [

@@ -1,4 +1,4 @@
-/** The types of a maker's session: what it demands, what happens, what comes out. */
+/** The types of a maker's session: policy, events, effects and outcomes. */
 import type { Network } from '../../protocol/constants.js';
 import type { BoxKeyPair, BoxSession, RandomBytes } from '../../protocol/encryption.js';
 import type { Offer } from '../../protocol/offer.js';
@@ -15,34 +15,34 @@ import type {
 import type { FillTerms } from '../payloads.js';
 import type { InputSignature, UnsignedTransaction } from '../transaction.js';
 
-/** What a maker demands and how long it waits; times in milliseconds. */
+/** A maker's requirements and timeouts; times in milliseconds. */
 export interface MakerPolicy {
-  /** Points of PoDLE accepted: indices 0 to this, less one. */
+  /** Number of PoDLE points accepted: indices from 0. */
   readonly takerUtxoRetries: number;
-  /** Confirmations the taker's proof coin needs. */
+  /** Confirmations that the taker's proof coin needs. */
   readonly takerUtxoAge: number;
-  /** Percent of the amount that it must hold. */
+  /** Percent of the amount that the coin must hold. */
   readonly takerUtxoAmtPercent: number;
-  /** From our `pubkey` to a good `auth`. */
+  /** From our `pubkey` to a valid `auth`. */
   readonly authWaitMs: number;
-  /** From our `ioauth` to a good `tx`. */
+  /** From our `ioauth` to a valid `tx`. */
   readonly txWaitMs: number;
   /** Longest wait for wallet, chain or disk. */
   readonly portWaitMs: number;
-  /** From our last `sig` to the `push` that we may be asked for. */
+  /** From our last `sig` to a `push`. */
   readonly pushWaitMs: number;
   /**
-   * From our signatures until coins and addresses of a transaction that nobody has seen may be used
-   * again, in one that spends a coin of it.
+   * From our signatures until coins and addresses of an unseen transaction may be used again, in a
+   * transaction that spends one of its coins.
    */
   readonly pendingTxTimeoutMs: number;
-  /** Proofs that do not hold, and unusable `tx`s, with which the session ends. */
+  /** Number of invalid proofs and unusable `tx`s that ends the session. */
   readonly attempts: number;
-  /** How often the maker repeats one answer to a taker that repeats its request. */
+  /** How often the maker repeats one answer to a repeated request. */
   readonly repeats: number;
   /**
    * Whether `pubkey` offers `neutrino_compat`, and coins are named with script and height to a taker
-   * that named its own so.
+   * that did the same.
    */
   readonly neutrinoCompat: boolean;
 }
@@ -61,7 +61,7 @@ export const DEFAULT_MAKER_POLICY: MakerPolicy = {
   neutrinoCompat: true,
 };
 
-/** What a session is opened with. */
+/** The input of a new session. */
 export interface MakerTerms {
   readonly network: Network;
   readonly policy: MakerPolicy;
@@ -75,7 +75,7 @@ export interface MakerTerms {
 export type MakerStep =
   'auth' | 'checking-coin' | 'reserving' | 'claiming' | 'tx' | 'signing' | 'push';
 
-/** What ended a session before its signatures left; the names are stable. */
+/** Why a session ended before its signatures were sent; the names are stable. */
 export type MakerFault =
   | 'silent'
   | 'revelation'
@@ -84,7 +84,7 @@ export type MakerFault =
   | 'coin-young'
   | 'coin-small'
   | 'coin-key'
-  /** The coin has another script, or stands in another block, than the taker said. */
+  /** The coin has another script, or is in another block, than the taker said. */
   | 'coin-metadata'
   | 'commitment-used'
   | 'no-coins'
@@ -102,19 +102,19 @@ export type MakerOutcome =
       readonly result: 'signed';
       /** Of the unsigned transaction; the final one for native segwit. */
       readonly txid: string;
-      /** Whether the taker had us broadcast it. */
+      /** Whether the taker asked us to broadcast it. */
       readonly pushed: boolean;
       readonly amount: number;
-      /** Fee less our part of the miner fee, satoshi. */
+      /** Fee minus our part of the miner fee, satoshi. */
       readonly earned: number;
     }
   | {
       readonly result: 'failed';
-      /** Who is to blame: the taker, ourselves (wallet, chain, disk, limits). */
+      /** The side at fault: the taker, or this program (wallet, chain, disk, limits). */
       readonly by: 'taker' | 'us';
       readonly step: MakerStep;
       readonly fault: MakerFault;
-      /** For a person; never more than 200 printable characters. */
+      /** For a person; at most 200 printable characters. */
       readonly detail: string;
     };
 
@@ -123,9 +123,9 @@ interface Common {
   readonly fee: number;
   readonly attempts: number;
   readonly repeats: number;
-  /** Ciphertexts that were taken, by the command that carried them. */
+  /** Ciphertexts that were accepted, by their command. */
   readonly taken: Readonly<Partial<Record<'auth' | 'tx', string>>>;
-  /** What is said again to one who asks again. */
+  /** The answer that is repeated for a repeated request. */
   readonly lastAnswer: readonly MakerEffect[];
 }
 
@@ -147,7 +147,7 @@ export type MakerState =
 export interface Reserved {
   readonly reservation: Reservation;
   readonly payout: Payout;
-  /** The coins as the taker is told them. */
+  /** The coins as they are named to the taker. */
   readonly names: readonly NamedOutpoint[];
 }
 
@@ -162,18 +162,18 @@ export type MakerEvent =
       readonly command: 'fill' | 'auth' | 'tx' | 'push';
       readonly args: readonly string[];
     }
-  /** The taker answers this `fill` with the key that it was told in answer to another. */
+  /** The taker answers this `fill` with the key that it got for another one. */
   | { readonly kind: 'rekeyed'; readonly keys: BoxKeyPair; readonly box: BoxSession }
   | { readonly kind: 'coin'; readonly coin: ChainCoin | undefined }
   | {
       readonly kind: 'reserved';
       readonly reservation: Reservation | undefined;
-      /** One for each of its coins, where the taker is told their metadata. */
+      /** One for each coin, when the taker gets their metadata. */
       readonly names?: readonly NamedOutpoint[];
     }
   /** No other session has a coin or an address of the reservation. */
   | { readonly kind: 'held' }
-  /** Another has; or it has a coin of the transaction that is to be signed. */
+  /** Another session has one, or has a coin of the transaction that is to be signed. */
   | { readonly kind: 'clash'; readonly detail: string }
   | { readonly kind: 'claimed' }
   | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }
@@ -196,16 +196,16 @@ export type MakerEffect =
   | {
       readonly kind: 'reserve';
       readonly request: ReservationRequest;
-      /** Whether the taker is told scripts and heights of the coins. */
+      /** Whether the taker gets scripts and heights of the coins. */
       readonly extended: boolean;
     }
-  /** Compare with all other sessions; `held` or `clash` comes at once. */
+  /** Compare with all other sessions; the event `held` or `clash` follows at once. */
   | { readonly kind: 'hold'; readonly payout: Payout }
-  /** Remember the commitment for good, and end every other session that has it. */
+  /** Store the commitment, and end every other session with it. */
   | { readonly kind: 'claim'; readonly commitment: string }
-  /** Compare with all other sessions once more, and sign; otherwise `clash` comes at once. */
+  /** Compare with all other sessions again, and sign; otherwise `clash` follows at once. */
   | { readonly kind: 'sign'; readonly tx: UnsignedTransaction; readonly request: SigningRequest }
-  /** Signatures are about to leave: only the chain frees coins and addresses now. */
+  /** Signatures are about to be sent: from now on only the chain frees coins and addresses. */
   | { readonly kind: 'keep' }
   | { readonly kind: 'broadcast'; readonly transaction: Uint8Array }
   | {
@@ -213,7 +213,7 @@ export type MakerEffect =
       readonly reservation: Reservation;
       readonly settlement: Settlement;
     }
-  /** The timer goes, and so does the session. */
+  /** Remove the timer and the session. */
   | { readonly kind: 'end'; readonly outcome: MakerOutcome };
 
 export interface MakerTransition {

@@ -1,4 +1,4 @@
-/** What a taker must prove before a maker names its coins: `auth`, and a look at the chain. */
+/** The taker's proof before a maker names its coins: `auth`, and a look at the chain. */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { DUST_THRESHOLD } from '../../protocol/offer.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
@@ -9,11 +9,11 @@ import { NOTHING, refuse, type In } from './endings.js';
 import type { ChainCoin, ReservationRequest } from '../ports.js';
 import { keyOwnsScript } from '../transaction.js';
 
-/** A revelation that proves what `fill` committed to has its coin looked up. */
+/** After a revelation that fits the commitment, the coin is looked up. */
 export function onAuth(state: In<'awaiting-auth'>, args: readonly string[]): MakerTransition {
   const { fill, policy, box } = state.terms;
   const text = box.decrypt(args);
-  // Not made for this session: an older one's, or other words of the taker, sent by anybody.
+  // Not made for this session: from an older one, or a relabelled message, which any relay can send.
   if (!text.ok) return { state, effects: NOTHING };
   const revelation = parseRevelation(text.value);
   if (!revelation.ok) return refuse(state, 'revelation', 'the revelation is malformed');
@@ -52,7 +52,10 @@ function coinFault(
   return detail === undefined ? undefined : ['coin-metadata', detail];
 }
 
-/** The chain has answered: a coin that is old, large and the taker's has our wallet asked. */
+/**
+ * The chain has answered. If the coin is old and large enough and belongs to the taker, the wallet is
+ * asked.
+ */
 export function onCoin(state: In<'checking-coin'>, coin: ChainCoin | undefined): MakerTransition {
   const { terms, fee } = state;
   const fault = coinFault(coin, state);
@@ -73,7 +76,7 @@ export function onCoin(state: In<'checking-coin'>, coin: ChainCoin | undefined):
     least: amount + terms.offer.txfee - fee + DUST_THRESHOLD,
     boxPublicKey: terms.keys.publicKeyHex,
   };
-  // A taker that names its coin with its script offers to read ours so (section 9.5).
+  // A taker that names its coin with its script can also read ours in that form (section 9.5).
   const extended = terms.policy.neutrinoCompat && state.revelation.utxo.metadata !== undefined;
   return {
     state: { ...state, state: 'reserving' },

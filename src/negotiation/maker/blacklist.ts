@@ -1,31 +1,37 @@
 /**
- * What a maker does with the commitments that others tell of (docs/protocol.md, sections 8.3, 8.4):
- * public `!hp2` is remembered, private `!hp2` is remembered and passed on.
+ * Handles commitments that other peers announce (docs/protocol.md, sections 8.3, 8.4): a public `!hp2`
+ * is stored, a private one is stored and announced.
  */
+import { errorText } from '../../kit/error-text.js';
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 import { formatLocation } from '../../protocol/location.js';
 import type { Command } from '../../protocol/commands.js';
 import { parseBareCommitment } from '../../protocol/podle.js';
 import type { CommitmentRelay } from './commitment-relay.js';
-import { createRecent, type Link } from './request-limits.js';
+import type { Link } from './request-limits.js';
 import type { CommitmentStore } from '../ports.js';
 
 export interface BlacklistOptions {
   readonly store: CommitmentStore;
-  /** Passes commitments on; without it nobody hears of them from us. */
+  /** Announces commitments; without it none is announced. */
   readonly relay?: CommitmentRelay;
-  /** Whether strangers' word is taken (`[POLICY] accept_commitment_broadcasts`); default true. */
+  /**
+   * Whether announcements of other peers are stored (`[POLICY] accept_commitment_broadcasts`); default
+   * true.
+   */
   readonly acceptBroadcasts?: boolean;
   /**
-   * Commitments above which strangers are not believed any more (default 1,000,000, 65 MB on disk):
-   * public words prove nothing and cost nothing. Our own takers' are always remembered.
+   * Number of commitments above which announcements of other peers are ignored (default 1,000,000, 65
+   * MB on disk): a public message proves nothing and costs nothing. Those of our own takers are always
+   * stored.
    */
   readonly mostHeard?: number;
 }
 
-/** Per second and link, and in all; a minute's worth may come at once. */
+/** Per second and link, and in total; a minute's worth may come at once. */
 const HEARD_PER_LINK = 2;
 const HEARD_TOTAL = 5;
 const BURST_SECONDS = 60;
@@ -34,11 +40,11 @@ const DEFAULT_MOST = 1_000_000;
 
 export interface Blacklist {
   readonly store: CommitmentStore;
-  /** An `hp2` among the commands of a message; `isPrivate` asks us to pass it on. */
+  /** An `hp2` in a message; `isPrivate` asks us to announce it. */
   heard(commands: readonly Command[], link: Link, nick: string, isPrivate: boolean): void;
   /**
-   * A commitment was used with us now, or before and was shown to us once more. Used ones are public,
-   * so that showing them costs nothing: it takes from the strangers' budget.
+   * A commitment was used with us now, or an earlier one was sent to us again. Used ones are public, so
+   * sending them costs nothing: the second case uses the budget of other peers.
    */
   used(commitment: string, when: 'now' | 'before'): void;
 }
@@ -49,14 +55,14 @@ export function createBlacklist(
   log: Log,
 ): Blacklist {
   const bucket = (perSecond: number): TokenBucket =>
-    createTokenBucket(clock, perSecond, perSecond * BURST_SECONDS);
-  const links = createRecent<TokenBucket>(LINKS_REMEMBERED);
+    new TokenBucket(clock, perSecond, perSecond * BURST_SECONDS);
+  const links = new BoundedMap<string, TokenBucket>(LINKS_REMEMBERED);
   const total = bucket(HEARD_TOTAL);
 
   function remember(commitment: string): void {
     if (!acceptBroadcasts || store.has(commitment) || store.size >= mostHeard) return;
     store.add(commitment).catch((error: unknown) => {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = errorText(error);
       log.error('a used commitment could not be written down', { reason });
     });
   }
@@ -69,7 +75,7 @@ export function createBlacklist(
         const commitment = parseBareCommitment(args[0] ?? '');
         if (!commitment.ok) return;
         const way = link.kind === 'direct' ? `direct ${nick}` : formatLocation(link.location);
-        const mayTeach = links.get(way, () => bucket(HEARD_PER_LINK)).take() && total.take();
+        const mayTeach = links.use(way, () => bucket(HEARD_PER_LINK)).take() && total.take();
         if (!mayTeach) return;
         if (isPrivate) relay?.relay(commitment.value, 'others');
         remember(commitment.value);

@@ -1,17 +1,19 @@
 /**
- * Tells the world that a commitment is used (`!hp2`), for ourselves and for makers that asked us to in
- * private (docs/protocol.md, section 8.4). Each announcement costs fresh circuits, so they come one
- * after the other, few at a time, and each commitment once, by however many directories it came.
+ * Announces used commitments (`!hp2`), our own and those that other makers send in private
+ * (docs/protocol.md, section 8.4). Each announcement needs new circuits, so they run one after the
+ * other at a low rate, and each commitment is announced once, whatever the number of directories it
+ * came from.
  */
+import { errorText } from '../../kit/error-text.js';
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket } from '../../kit/rate-limit.js';
-import { createRecent } from './request-limits.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 
 export interface RelayLimits {
-  /** Announcements per minute for others, and for ourselves: neither takes from the other. */
+  /** Announcements per minute for other makers, and as many for ourselves; the two are independent. */
   readonly perMinute: number;
-  /** Announcements of either kind that wait for their turn; further ones are dropped. */
+  /** Most queued announcements of either kind; further ones are dropped. */
   readonly waiting: number;
   /** Commitments remembered as announced. */
   readonly remembered: number;
@@ -21,8 +23,7 @@ export const DEFAULT_RELAY_LIMITS: RelayLimits = { perMinute: 6, waiting: 20, re
 
 export interface CommitmentRelayOptions {
   /**
-   * Says `hp2 <commitment>` to every directory under a name that nobody has seen, over circuits of its
-   * own. May reject.
+   * Sends `hp2 <commitment>` to every directory under a new nick, over circuits of its own. May reject.
    */
   readonly announce: (commitment: string, signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
@@ -31,20 +32,20 @@ export interface CommitmentRelayOptions {
 }
 
 export interface CommitmentRelay {
-  /** False when it was announced before, or is too much now. What is from us goes first. */
+  /** False when it was announced before, or the limit is reached. Our own ones have priority. */
   relay(commitment: string, from: 'us' | 'others'): boolean;
   readonly waiting: number;
-  /** Drops what waits and ends the announcement under way. */
+  /** Empties the queue and aborts the running announcement. */
   close(): void;
 }
 
 export function createCommitmentRelay(options: CommitmentRelayOptions): CommitmentRelay {
   const { announce, clock, log } = options;
   const limits = { ...DEFAULT_RELAY_LIMITS, ...options.limits };
-  const bucket = () => createTokenBucket(clock, limits.perMinute / 60, limits.perMinute);
+  const bucket = () => new TokenBucket(clock, limits.perMinute / 60, limits.perMinute);
   const budgets = { us: bucket(), others: bucket() };
-  const announced = createRecent<{ done: boolean }>(limits.remembered);
-  // Each has its own: an announcement may take minutes, and strangers can always fill theirs.
+  const announced = new BoundedMap<string, { done: boolean }>(limits.remembered);
+  // Separate queues: an announcement may take minutes, and other peers can always fill theirs.
   const queues: Readonly<Record<'us' | 'others', string[]>> = { us: [], others: [] };
   const next = (): string | undefined => queues.us.shift() ?? queues.others.shift();
   const abort = new AbortController();
@@ -54,11 +55,11 @@ export function createCommitmentRelay(options: CommitmentRelayOptions): Commitme
     working = true;
     for (let told = next(); told !== undefined; told = next()) {
       try {
-        // One after the other: each takes a circuit to every directory.
+        // One after the other: each needs a circuit to every directory.
         // oxlint-disable-next-line no-await-in-loop
         await announce(told, abort.signal);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = errorText(error);
         if (!abort.signal.aborted) log.debug('a commitment was not announced', { reason });
       }
     }
@@ -67,7 +68,7 @@ export function createCommitmentRelay(options: CommitmentRelayOptions): Commitme
 
   return {
     relay(commitment, from) {
-      const entry = announced.get(commitment, () => ({ done: false }));
+      const entry = announced.use(commitment, () => ({ done: false }));
       const queue = queues[from];
       if (abort.signal.aborted || entry.done || queue.length >= limits.waiting) return false;
       if (!budgets[from].take()) return false;

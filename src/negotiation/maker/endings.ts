@@ -1,4 +1,4 @@
-/** How a maker's session refuses, repeats itself and ends; what its steps have in common. */
+/** How a maker's session refuses, repeats answers and ends. */
 import type {
   MakerEffect,
   MakerFault,
@@ -16,10 +16,10 @@ export type Live = Exclude<MakerState, { readonly state: 'ended' }>;
 /** A session in one of these states. */
 export type In<S extends Live['state']> = Extract<Live, { readonly state: S }>;
 
-/** What is done about words that mean nothing now. */
+/** The effects of a message without a meaning in this state. */
 export const NOTHING: readonly MakerEffect[] = [];
 
-/** Said to a taker when there are as many coinjoins as there may be. */
+/** The refusal when the maximum number of coinjoins is running. */
 export const NO_ROOM = 'too many coinjoins at once, try later';
 
 const error = ({ fill }: MakerTerms, reason: string): MakerEffect => ({
@@ -28,7 +28,7 @@ const error = ({ fill }: MakerTerms, reason: string): MakerEffect => ({
   args: formatRefusal(reason, fill.takerKey),
 });
 
-/** What a state waits for, in an outcome's words. */
+/** The message that a state waits for, for an outcome's text. */
 export const STEPS: Readonly<Record<Live['state'], MakerStep>> = {
   'awaiting-auth': 'auth',
   'checking-coin': 'checking-coin',
@@ -44,7 +44,7 @@ function ended(outcome: MakerOutcome, effects: readonly MakerEffect[] = []): Mak
   return { state: { state: 'ended', outcome }, effects: [...effects, { kind: 'end', outcome }] };
 }
 
-/** Ends a session without a signature; frees what was reserved. */
+/** Ends a session without signatures; releases the reservation. */
 export function failed(
   state: Live,
   by: 'taker' | 'us',
@@ -67,7 +67,7 @@ export function failed(
   return ended(outcome, effects);
 }
 
-/** Ends a session whose signatures left: the coins are not free again. */
+/** Ends a session whose signatures were sent: its coins stay in use. */
 export function signed(
   { terms, fee, reserved, tx }: In<'awaiting-push'>,
   pushed: boolean,
@@ -85,7 +85,7 @@ export function signed(
   );
 }
 
-/** Refuses a message and goes on waiting, unless that was one too many. */
+/** Refuses a message and continues to wait, unless there were too many. */
 export function refuse(
   state: In<'awaiting-auth' | 'awaiting-tx'>,
   fault: MakerFault,

@@ -1,4 +1,4 @@
-/** What a maker makes of a `fill`: the offer it takes, and a new session (section 9.3). */
+/** Handles a `fill`: finds the offer and opens a session (section 9.3). */
 import { formatFeatures, NEUTRINO_COMPAT } from '../../protocol/features.js';
 import { offerFee, type Offer } from '../../protocol/offer.js';
 import { fail, ok, type Parsed } from '../../protocol/result.js';
@@ -15,17 +15,17 @@ export function offerFor(
   const offer = offers.find((candidate) => candidate.oid === oid);
   if (offer === undefined) return fail('oid');
   if (amount < offer.minsize || amount > offer.maxsize) return fail('amount');
-  // A coinjoin that costs us more than it brings is nobody's offer (section 9.6).
+  // A coinjoin that costs us more than it earns is refused (section 9.6).
   return offerFee(offer, amount) < offer.txfee ? fail('fee') : ok(offer);
 }
 
-/** The arguments of `pubkey`; the features are signed with the key, so nobody can take them away. */
+/** The arguments of `pubkey`. The features are signed with the key, so a relay cannot remove them. */
 function pubkeyArgs({ keys, policy }: MakerTerms): string {
   const features = formatFeatures(policy.neutrinoCompat ? [NEUTRINO_COMPAT] : []);
   return features === '' ? keys.publicKeyHex : `${keys.publicKeyHex} ${features}`;
 }
 
-/** A new session: says `pubkey` and waits for `auth`. */
+/** A new session: sends `pubkey` and waits for `auth`. */
 export function openMakerSession(terms: MakerTerms): MakerTransition {
   const answer: MakerEffect = {
     kind: 'send',

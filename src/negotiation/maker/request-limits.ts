@@ -1,11 +1,12 @@
 /**
- * How much a maker does for strangers. Nicks cost nothing, so what counts per nick is only politeness;
- * what bounds work is counted per link (each directory, each direct link) and in total. All memory is
- * bounded: of nicks and links, the ones heard least recently are forgotten first.
+ * Limits the work that a maker does for requests. Nicks cost nothing, so limits per nick are only for
+ * fairness; the effective limits are per link (each directory, each direct link) and in total. All
+ * memory is bounded: the nicks and links heard least recently are forgotten first.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Route } from '../../channel/channel-api.js';
 import type { Clock } from '../../channel/ports.js';
-import { createTokenBucket, type TokenBucket } from '../../kit/rate-limit.js';
+import { countInWindow, TokenBucket, type CountWindow } from '../../kit/rate-limit.js';
 import { formatLocation, type Location } from '../../protocol/location.js';
 
 export interface DoorLimits {
@@ -14,14 +15,14 @@ export interface DoorLimits {
   readonly orderbookNickMs: number;
   /** Answers per second for one link; ten seconds' worth may come at once. */
   readonly orderbookPerLink: number;
-  /** Answers per second in all; likewise. */
+  /** Answers per second in total; ten seconds' worth may come at once. */
   readonly orderbookTotal: number;
   /** `!fill`s of one nick in a minute, for each directory and for direct links. */
   readonly fillsPerNick: number;
-  /** `!fill`s per second for one link, and in all; ten seconds' worth may come at once. */
+  /** `!fill`s per second for one link, and in total; ten seconds' worth may come at once. */
   readonly fillsPerLink: number;
   readonly fillsTotal: number;
-  /** `!error`s that refuse a fill, per second in all; likewise. */
+  /** `!error`s that refuse a fill, per second in total; ten seconds' worth may come at once. */
   readonly refusalsTotal: number;
   /** Nicks and links remembered, of each kind. */
   readonly remembered: number;
@@ -42,89 +43,56 @@ export const DEFAULT_DOOR_LIMITS: DoorLimits = {
 const MINUTE_MS = 60_000;
 const BURST_SECONDS = 10;
 
-/** How a request came: a public message has only a directory. */
+/** The source of a request; a public message always came through a directory. */
 export type Link = Route | { readonly kind: 'directory'; readonly location: Location };
 
 export interface Door {
   mayAskOrderbook(nick: string, link: Link): boolean;
   /**
-   * Whether an answer may go out once more, another way. Counts as an answer of its own, and takes only
-   * while more than half is left, so that no copy costs another asker its answer.
+   * Whether an answer may be sent again by another route. Counts as an answer, and is allowed only
+   * while more than half of the budget is left, so that no copy costs another peer its answer.
    */
   mayCopyAnswer(link: Link): boolean;
   mayFill(nick: string, link: Link): boolean;
   mayBeRefused(nick: string): boolean;
-  /** Nicks and links in memory. */
+  /** Number of nicks and links in memory. */
   readonly remembered: number;
 }
 
-/** A map of bounded size that forgets what was used least recently. */
-export function createRecent<V>(most: number): {
-  get(key: string, create: () => V): V;
-  readonly size: number;
-} {
-  const entries = new Map<string, V>();
-  return {
-    get(key, create) {
-      const value = entries.get(key) ?? create();
-      entries.delete(key);
-      entries.set(key, value);
-      if (entries.size > most) {
-        const [oldest] = entries.keys();
-        if (oldest !== undefined) entries.delete(oldest);
-      }
-      return value;
-    },
-    get size() {
-      return entries.size;
-    },
-  };
-}
-
-/** Half of what may come at once. */
+/** Half of a burst. */
 const halfOf = (perSecond: number): number => (perSecond * BURST_SECONDS) / 2;
-
-interface Window {
-  since: number;
-  count: number;
-}
 
 const DIRECT = 'direct';
 
-/** One name for all direct links: over them a stranger has as many nicks as it likes. */
+/** One name for all direct links, because a peer can use any number of nicks on them. */
 export const wayOf = (link: Link): string =>
   link.kind === DIRECT ? DIRECT : formatLocation(link.location);
 
 export function createDoor(clock: Clock, limits: DoorLimits): Door {
-  const askers = createRecent<Window>(limits.remembered);
-  const fillers = createRecent<Window>(limits.remembered);
-  const refused = createRecent<Window>(limits.remembered);
-  const askLinks = createRecent<TokenBucket>(limits.remembered);
-  const fillLinks = createRecent<TokenBucket>(limits.remembered);
+  const askers = new BoundedMap<string, CountWindow>(limits.remembered);
+  const fillers = new BoundedMap<string, CountWindow>(limits.remembered);
+  const refused = new BoundedMap<string, CountWindow>(limits.remembered);
+  const askLinks = new BoundedMap<string, TokenBucket>(limits.remembered);
+  const fillLinks = new BoundedMap<string, TokenBucket>(limits.remembered);
   const bucket = (perSecond: number): TokenBucket =>
-    createTokenBucket(clock, perSecond, Math.max(1, perSecond * BURST_SECONDS));
+    new TokenBucket(clock, perSecond, Math.max(1, perSecond * BURST_SECONDS));
   const askTotal = bucket(limits.orderbookTotal);
   const fillTotal = bucket(limits.fillsTotal);
   const refusalTotal = bucket(limits.refusalsTotal);
 
   function perNick(
-    nicks: ReturnType<typeof createRecent<Window>>,
+    nicks: BoundedMap<string, CountWindow>,
     nick: string,
     most: number,
     perMs: number,
   ): boolean {
     const now = clock.now();
-    const window = nicks.get(nick, () => ({ since: now, count: 0 }));
-    if (now - window.since >= perMs) {
-      window.since = now;
-      window.count = 0;
-    }
-    window.count++;
-    return window.count <= most;
+    const window = nicks.use(nick, () => ({ since: now, count: 0 }));
+    return countInWindow(window, perMs, now) <= most;
   }
 
   const askLink = (link: Link): TokenBucket =>
-    askLinks.get(wayOf(link), () => bucket(limits.orderbookPerLink));
+    askLinks.use(wayOf(link), () => bucket(limits.orderbookPerLink));
   const mayCopyAnswer = (link: Link): boolean =>
     askLink(link).take(halfOf(limits.orderbookPerLink)) &&
     askTotal.take(halfOf(limits.orderbookTotal));
@@ -132,7 +100,7 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
   return {
     // The link before the total, so that one flooded link leaves the rest to the others.
     mayAskOrderbook: (nick, link) =>
-      // A nick that is claimed over a direct link takes nothing from who asks under it elsewhere.
+      // A nick used on a direct link does not affect requests of the same nick elsewhere.
       perNick(
         askers,
         link.kind === DIRECT ? `${DIRECT} ${nick}` : nick,
@@ -143,9 +111,9 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
       askTotal.take(),
     mayCopyAnswer,
     mayFill: (nick, link) =>
-      // Words of a nick that a stranger says again by another way take nothing from the nick itself.
+      // Messages of a nick that another peer repeats by another route do not affect the nick itself.
       perNick(fillers, `${wayOf(link)} ${nick}`, limits.fillsPerNick, MINUTE_MS) &&
-      fillLinks.get(wayOf(link), () => bucket(limits.fillsPerLink)).take() &&
+      fillLinks.use(wayOf(link), () => bucket(limits.fillsPerLink)).take() &&
       fillTotal.take(),
     mayBeRefused: (nick) =>
       perNick(refused, nick, limits.fillsPerNick, MINUTE_MS) && refusalTotal.take(),

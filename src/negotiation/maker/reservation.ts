@@ -1,4 +1,4 @@
-/** What a maker brings: coins of its wallet, checked, and named in `ioauth` (section 9.5). */
+/** The maker's inputs: coins of its wallet, checked, and named in `ioauth` (section 9.5). */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { DUST_THRESHOLD } from '../../protocol/offer.js';
 import { formatOutpoint, type NamedOutpoint } from '../../protocol/outpoint.js';
@@ -10,7 +10,7 @@ import type { Reservation } from '../ports.js';
 import { formatIoAuth, MAX_COINS } from '../payloads.js';
 import { addressScript, coinKind, keyOwnsScript } from '../transaction.js';
 
-/** What a reservation pays us; undefined when the wallet gave something that cannot be used. */
+/** What a reservation must be paid; undefined when the wallet's answer cannot be used. */
 function payoutOf(state: Live, reservation: Reservation): Payout | undefined {
   const { terms, fee } = state;
   const { coins, coinjoinAddress, changeAddress, authPublicKey, authSignature } = reservation;
@@ -34,7 +34,7 @@ function payoutOf(state: Live, reservation: Reservation): Payout | undefined {
 
 const nameOnly = ({ txid, vout }: NamedOutpoint): NamedOutpoint => ({ txid, vout });
 
-/** The wallet has answered: its coins are checked, first by themselves, then beside all others'. */
+/** The wallet has answered: its coins are checked, first alone, then against all other sessions. */
 export function onReserved(
   state: In<'reserving'>,
   reservation: Reservation | undefined,
@@ -55,23 +55,23 @@ export function onReserved(
   };
 }
 
-/** Coins and addresses are this session's alone: the commitment goes to the disk. */
+/** Only this session has these coins and addresses: the commitment is stored. */
 export function onHeld(state: In<'holding'>): MakerTransition {
   return {
     state: { ...state, state: 'claiming' },
-    // On disk before anybody learns our coins: a restart must not let it be used again.
+    // Stored before our coins are sent: after a restart it must not be accepted again.
     effects: [{ kind: 'claim', commitment: state.terms.fill.commitment }],
   };
 }
 
-/** Another session has coins or addresses of this one, which is then not gone on with. */
+/** Another session has coins or addresses of this one, which therefore ends. */
 export function onClash(state: In<'holding' | 'signing'>, detail: string): MakerTransition {
   return state.state === 'holding'
     ? failed(state, 'us', 'bad-reservation', detail, 'sorry')
     : failed(state, 'taker', 'payment', detail, 'the transaction does not pay: pay-input');
 }
 
-/** The commitment is on disk: the taker is told our coins. */
+/** The commitment is stored: the taker gets our coins. */
 export function onClaimed(state: In<'claiming'>): MakerTransition {
   const { terms, reserved } = state;
   const { authPublicKey, coinjoinAddress, changeAddress, authSignature } = reserved.reservation;

@@ -1,8 +1,8 @@
 /**
- * The coins and addresses that the negotiations of one wallet have in use. A transaction that pays one
- * address once satisfies two sessions that share the address, and the maker then loses what one of
- * them brought. So no two sessions share a coin or a script, and no session signs away the coins of
- * another. Pure and bounded; the caller knows the time and the chain.
+ * The coins and addresses in use by the negotiations of one wallet. A transaction that pays a shared
+ * address once would satisfy two sessions, and the maker would lose the coins of one of them. So no two
+ * sessions share a coin or a script, and no session signs for the coins of another. Pure and bounded;
+ * the caller provides the time and asks the chain.
  */
 import { formatOutpoint, type NamedOutpoint, type Outpoint } from '../../protocol/outpoint.js';
 import { fail, ok, type Parsed } from '../../protocol/result.js';
@@ -13,13 +13,15 @@ import type { Payout } from '../payout.js';
 export type HeldParts = Pick<Payout, 'coins' | 'coinjoinScript' | 'changeScript'>;
 
 export type HoldFault =
-  /** A running negotiation has a coin or a script of it. */
+  /** A running negotiation has one of its coins or scripts. */
   | 'shared-running'
-  /** A signed transaction has, that may still come. */
+  /** A signed transaction that may still confirm has one. */
   | 'shared-signed'
-  /** A signed transaction has, and both could confirm: no coin of it would be spent again. */
+  /**
+   * A signed transaction has one, and both could confirm, because no coin of it would be spent again.
+   */
   | 'shared-without-coin'
-  /** As many coins and scripts are held as there may be. */
+  /** The maximum number of coins and scripts is held. */
   | 'too-many';
 
 export type SignFault =
@@ -27,16 +29,16 @@ export type SignFault =
   | 'foreign-coin'
   /** Another session has a coin or a script of this one, and no coin of it is an input. */
   | HoldFault
-  /** It was given back, or it has signed. */
+  /** It was released, or it has signed. */
   | 'not-held';
 
-/** Stands for one reservation. */
+/** Identifies one reservation. */
 export interface Hold {
   /** `txid:vout`. */
   readonly coins: ReadonlySet<string>;
   /** scriptPubKeys, hex. */
   readonly scripts: ReadonlySet<string>;
-  /** The coins, with script and height where they are known: a chain may need both to find them. */
+  /** The coins, with script and height if known: a chain may need both to find them. */
   readonly outpoints: readonly NamedOutpoint[];
 }
 
@@ -47,7 +49,7 @@ interface Entry extends Hold {
   signedAt: number | undefined;
 }
 
-/** Coins and scripts held at once, each about 150 bytes. Ten thousand signed transactions or more. */
+/** Most coins and scripts, each about 150 bytes; enough for ten thousand signed transactions. */
 export const MOST_HELD = 100_000;
 
 const meets = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean => {
@@ -57,7 +59,7 @@ const meets = (a: ReadonlySet<string>, b: ReadonlySet<string>): boolean => {
 
 export class ReservedOutputs {
   readonly #most: number;
-  /** In the order in which their coins were last asked for. */
+  /** In the order in which their coins were last looked up. */
   readonly #entries = new Set<Entry>();
   /** Entries by coin and by script; `txid:vout` and hex never collide. */
   readonly #byName = new Map<string, Set<Entry>>();
@@ -67,20 +69,20 @@ export class ReservedOutputs {
     this.#most = most;
   }
 
-  /** Coins and scripts in memory; one that several reservations have counts for each of them. */
+  /** Number of coins and scripts; shared ones count for each reservation. */
   get size(): number {
     return this.#held;
   }
 
-  /** Transactions that were signed and of which no coin was seen spent. */
+  /** Number of signed transactions of which no coin was seen spent. */
   get signed(): number {
     return [...this.#entries].filter(({ signedAt }) => signedAt !== undefined).length;
   }
 
   /**
    * Holds a reservation. What it shares with a signed transaction must wait `reuseMs` from the
-   * signature, and then include a coin of that transaction, so that at most one of both confirms. What
-   * is signed is never forgotten to make room.
+   * signature, and the new reservation must include a coin of that transaction, so that at most one of
+   * the two confirms. Signed ones are never removed to make room.
    */
   hold(parts: HeldParts, now: number, reuseMs: number): Parsed<Hold, HoldFault> {
     const scripts = [parts.coinjoinScript];
@@ -111,7 +113,7 @@ export class ReservedOutputs {
 
   /**
    * Why a transaction with these inputs must not be signed for this reservation; undefined when it may
-   * be. Asked when it is about to be signed, since only then the inputs are known.
+   * be. Called just before signing, because only then the inputs are known.
    */
   faultAtSigning(hold: Hold, inputs: readonly Outpoint[]): SignFault | undefined {
     const entry = this.#find(hold);
@@ -127,21 +129,21 @@ export class ReservedOutputs {
     return undefined;
   }
 
-  /** Signatures are about to leave: from now on only the chain frees it. */
+  /** Signatures are about to be sent: from now on only the chain frees it. */
   sign(hold: Hold, now: number): void {
     const entry = this.#find(hold);
     if (entry !== undefined) entry.signedAt ??= now;
   }
 
-  /** Nothing was signed and nothing will be: free at once. Does nothing to what is signed. */
+  /** Nothing was and will be signed: releases it at once. Has no effect on a signed one. */
   release(hold: Hold): void {
     const entry = this.#find(hold);
     if (entry !== undefined && entry.signedAt === undefined) this.#drop(entry);
   }
 
   /**
-   * Coins of signed transactions to be looked up, about `most` of them, those first that were not
-   * asked for longest. Each at most once.
+   * Coins of signed transactions to look up, about `most` of them, those first that were not looked up
+   * for longest. Each at most once.
    */
   coinsToLookUp(most: number): readonly NamedOutpoint[] {
     const coins = new Map<string, NamedOutpoint>();
@@ -160,9 +162,9 @@ export class ReservedOutputs {
   }
 
   /**
-   * What the chain says of a coin. One that it has shown before and shows no more is spent: the signed
-   * transactions that spend it have come, or can never come, and are free. One that it has never shown
-   * says nothing: some views do not find every coin.
+   * The chain's answer about a coin. A coin that was shown before and is not shown now is spent: the
+   * signed transactions that spend it have confirmed or never can, and are released. A coin that was
+   * never shown says nothing, because some views do not find every coin.
    */
   see(coin: Outpoint, isShown: boolean): void {
     const name = formatOutpoint(coin);
@@ -201,8 +203,8 @@ export class ReservedOutputs {
 const ofWallets = new WeakMap<object, ReservedOutputs>();
 
 /**
- * The one set of a wallet. It outlives the maker that uses it: a maker that stops and starts again with
- * the same wallet still knows what was signed.
+ * The set of a wallet. It outlives the maker: a maker that stops and starts again with the same wallet
+ * still knows what was signed.
  */
 export function reservedOutputsOf(wallet: object): ReservedOutputs {
   const known = ofWallets.get(wallet);

@@ -1,7 +1,8 @@
 /**
- * Carries out what the machine (`maker-session.ts`) wants for one session: words to the taker, calls of
- * wallet, chain and disk, the only timer, and the comparison with the coins of all other sessions.
+ * Carries out the effects of one session's state machine: messages to the taker, calls of wallet, chain
+ * and disk, the timer, and the comparison with the coins of all other sessions.
  */
+import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 import type { BoxKeyPair, BoxSession } from '../../protocol/encryption.js';
@@ -25,19 +26,19 @@ import { shownText } from '../payloads.js';
 /** A negotiation with one taker. */
 export interface MakerTalk {
   readonly nick: string;
-  /** How its `fill` came; a stranger may say words of the nick again by another way. */
+  /** The source of its `fill`. Another peer may repeat messages of the nick by another route. */
   readonly way: string;
-  /** The arguments of its `fill` that count; no other one of this nick has the same. */
+  /** The significant arguments of its `fill`; no other one of this nick has the same. */
   readonly key: string;
   readonly commitment: string;
   readonly takerKey: string;
-  /** Boxes of its taker with keys that other `fill`s of the nick were answered with. */
+  /** Boxes with keys that other `fill`s of the nick were answered with. */
   readonly otherBoxes: { readonly keys: BoxKeyPair; readonly box: BoxSession }[];
   readonly abort: AbortController;
   state: MakerState;
-  /** Coins and addresses that are this session's alone. */
+  /** Coins and addresses that only this session has. */
   hold: Hold | undefined;
-  /** The directory by which its taker spoke last, as far as that is proven; undefined for a link. */
+  /** The directory of the taker's last proven message; undefined for a direct link. */
   by: Location | undefined;
   cancelDeadline: (() => void) | undefined;
 }
@@ -51,11 +52,11 @@ export interface MakerRunnerOptions {
   readonly courier: Courier;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether the wallet may be asked for one session more. */
+  /** Whether one more session may ask the wallet. */
   readonly hasRoom: () => boolean;
-  /** The commitment is this session's: every other one with it ends. */
+  /** The commitment belongs to this session: all others with it end. */
   readonly onClaim: (talk: MakerTalk, commitment: string) => void;
-  /** It is on disk. */
+  /** It is stored. */
   readonly onClaimed: (commitment: string) => void;
   readonly onEnd: (talk: MakerTalk, outcome: MakerOutcome) => void;
 }
@@ -77,8 +78,7 @@ const CLASHES: Readonly<Record<HoldFault | SignFault, string>> = {
 /** Coins of signed transactions looked up before the wallet is asked for more. */
 const COINS_LOOKED_UP = 500;
 
-const detailOf = (error: unknown): string =>
-  shownText(error instanceof Error ? error.message : String(error));
+const detailOf = (error: unknown): string => shownText(errorText(error));
 
 export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
   const { wallet, chain, commitments, reserved, policy, courier, clock, log } = options;
@@ -98,7 +98,7 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
     }
   }
 
-  /** A call of a port; what it gives comes back as an event, also to a session that has ended. */
+  /** Calls a port. Its result becomes an event, also for a session that has ended. */
   function call<T>(
     talk: MakerTalk,
     port: string,
@@ -210,23 +210,23 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
     return { kind: 'clash', detail };
   }
 
-  /** Tells the set of held coins which of these the chain shows. */
+  /** Updates the set of held coins with the chain's answer. */
   async function look(coins: readonly NamedOutpoint[], signal: AbortSignal): Promise<void> {
     if (coins.length === 0) return;
     const found = await lookUpCoins(chain, coins, signal);
-    // An answer that is too short says nothing of the rest.
+    // A short answer says nothing about the other coins.
     for (const [n, coin] of coins.slice(0, found.length).entries()) {
       reserved.see(coin, found[n] !== undefined);
     }
   }
 
-  /** Frees what was signed and has come; then the wallet is asked. */
+  /** Releases signed transactions that have confirmed; then the wallet is asked. */
   async function reserve(
     { request, extended }: Extract<MakerEffect, { readonly kind: 'reserve' }>,
     signal: AbortSignal,
   ): Promise<Omit<Extract<MakerEvent, { readonly kind: 'reserved' }>, 'kind'>> {
     await look(reserved.coinsToLookUp(COINS_LOOKED_UP), signal);
-    // Nobody waits for coins any more.
+    // The session no longer waits for coins.
     if (signal.aborted) return { reservation: undefined };
     const reservation = await wallet.reserve(request, signal);
     if (reservation === undefined || !extended) return { reservation };

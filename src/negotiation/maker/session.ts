@@ -2,11 +2,11 @@
  * A maker's side of one coinjoin as a pure state machine (docs/protocol.md, section 9):
  *
  *   fill -> awaiting-auth -> checking-coin -> reserving -> holding -> claiming -> awaiting-tx
- *        -> signing -> awaiting-push -> ended
+ *    -> signing -> awaiting-push -> ended
  *
- * Every event gives a new state and a list of effects for a runner to carry out. What does not belong
- * into the current state changes nothing: the first word of a private message is not signed (quirk
- * Q18), so anybody on the way may turn an `auth` into a `tx`, or send it again.
+ * Every event gives a new state and a list of effects for the runner. A message that does not belong to
+ * the current state changes nothing: the first word of a private message is not signed (quirk Q18), so
+ * any relay can turn an `auth` into a `tx`, or send it again.
  */
 import type { MakerEvent, MakerState, MakerTransition } from './api.js';
 import { onAuth, onCoin } from './auth.js';
@@ -23,7 +23,7 @@ function onMessage(
   if (command === 'auth' && state.state === 'awaiting-auth' && !same) return onAuth(state, args);
   if (command === 'auth' && state.state === 'awaiting-tx' && same) return repeat(state);
   if (command === 'tx' && state.state === 'awaiting-tx') {
-    // An `auth` that somebody on the way made a `tx` of.
+    // An `auth` that a relay turned into a `tx`.
     return state.taken.auth === args.join('') ? { state, effects: NOTHING } : onTx(state, args);
   }
   if (command === 'tx' && state.state === 'awaiting-push' && same) return repeat(state);
@@ -47,7 +47,7 @@ function onDeadline(state: Live): MakerTransition {
   }
 }
 
-/** The whole machine. Never throws on what a peer said. */
+/** The state machine. Never throws on a message of a peer. */
 export function makerTransition(state: MakerState, event: MakerEvent): MakerTransition {
   if (state.state === 'ended') {
     // Coins that came too late must not stay reserved.
@@ -97,7 +97,7 @@ export function makerTransition(state: MakerState, event: MakerEvent): MakerTran
         event.fault === 'commitment-used' || event.fault === 'replaced' ? 'taker' : 'us',
         event.fault,
         `the session was ${event.fault}`,
-        // Who proved a coin is told; of the others there may be a flood.
+        // A taker that proved a coin gets an answer. Of other takers there may be a flood.
         event.fault === 'evicted' && state.state === 'reserving' ? NO_ROOM : undefined,
       );
   }

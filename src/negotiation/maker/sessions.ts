@@ -1,7 +1,7 @@
 /**
- * All sessions of a maker, with a bound on each kind of session; `maker-runner.ts` runs each of them. A
- * nick has one session that goes on, and `fill`s beside it that nobody has proved yet: a taker asks anew
- * with another key when somebody else fails it, and anybody may say an old `fill` again.
+ * All sessions of a maker, with a limit for each kind; `runner.ts` runs each of them. A nick has one
+ * active session, and `fill`s beside it that were not proven yet: a taker asks again with another key
+ * when another maker fails, and any relay can repeat an old `fill`.
  */
 import type { ReceivedPrivateMessage, Route } from '../../channel/channel-api.js';
 import type { Log } from '../../channel/log.js';
@@ -22,9 +22,9 @@ import { reservedOutputsOf, type ReservedOutputs } from './reserved-outputs.js';
 import { formatRefusal, parseFill } from '../payloads.js';
 
 export interface SessionLimits {
-  /** Sessions whose taker has proved nothing yet; the oldest makes room for a new one. */
+  /** Most sessions without a proof; the oldest is removed for a new one. */
   readonly unproven: number;
-  /** Sessions whose taker has proved a coin; further proofs are turned away. */
+  /** Most sessions with a proof; further proofs are refused. */
   readonly proven: number;
 }
 
@@ -36,9 +36,9 @@ export interface MakerSessionsOptions {
   readonly offers: readonly Offer[];
   readonly wallet: MakerWallet;
   readonly chain: ChainView;
-  /** Coins and addresses in use; by default the wallet's one set, which outlives its makers. */
+  /** Coins and addresses in use; by default the wallet's set, which outlives its makers. */
   readonly reserved?: ReservedOutputs;
-  /** Used commitments, ours and heard of. */
+  /** Used commitments, our own and announced ones. */
   readonly commitments: CommitmentStore;
   readonly policy: MakerPolicy;
   readonly limits: SessionLimits;
@@ -46,19 +46,19 @@ export interface MakerSessionsOptions {
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   readonly log: Log;
-  /** A commitment was used with us, or was before and is shown again: others should hear of it. */
+  /** A commitment was used with us, or an earlier one was sent again: it should be announced. */
   readonly onUsed?: (commitment: string, when: 'now' | 'before') => void;
   readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
 }
 
 export interface MakerSessions {
-  /** A verified private message; what is no part of a negotiation is ignored. */
+  /** A verified private message; other commands are ignored. */
   receive(message: ReceivedPrivateMessage): void;
-  /** Sessions that are running. */
+  /** Number of running sessions. */
   readonly size: number;
-  /** Of these, the ones whose taker has proved a coin. */
+  /** Number of running sessions with a proof. */
   readonly proven: number;
-  /** Ends every session; coins that nothing was signed for are free again. */
+  /** Ends every session; coins without signatures are released. */
   close(): void;
 }
 
@@ -70,15 +70,15 @@ const directoryOf = (route: Route): Location | undefined =>
 
 const AT_WORK: ReadonlySet<MakerState['state']> = new Set(['reserving', 'claiming', 'signing']);
 const isAtWork = ({ state: { state } }: MakerTalk): boolean => AT_WORK.has(state);
-/** A `fill` that nobody has proved yet. */
+/** A `fill` without a proof so far. */
 const isOpen = ({ state: { state } }: MakerTalk): boolean => state === 'awaiting-auth';
 
-/** Of one nick. Deployed takers ask anew up to three times in a round. */
+/** Of one nick. Deployed takers ask again up to three times in a round. */
 const OPEN_PER_NICK = 4;
 
 /**
- * Which of the open `fill`s of a nick makes room for one more: the oldest of the way that brought most,
- * so that a stranger who says old ones again pushes out its own alone.
+ * The open `fill` of a nick that is removed for a new one: the oldest from the source with the most, so
+ * that a peer that repeats old ones removes only its own.
  */
 function surplusOf(open: readonly MakerTalk[], way: string): MakerTalk | undefined {
   if (open.length < OPEN_PER_NICK) return undefined;
@@ -89,14 +89,14 @@ function surplusOf(open: readonly MakerTalk[], way: string): MakerTalk | undefin
   return among.find((talk) => talk.way === way) ?? among[0] ?? open[0];
 }
 
-/** A taker takes the first key that comes for the answer to its last `fill`. */
+/** A taker takes the first key that arrives as the answer to its last `fill`. */
 function crossBoxes(talk: MakerTalk, { state }: MakerTalk, open: readonly MakerTalk[]): void {
   if (state.state !== 'awaiting-auth') return;
   const { keys } = state.terms;
   const box = openBoxSession(keys, talk.takerKey);
   if (box.ok) talk.otherBoxes.push({ keys, box: box.value });
   if (talk.otherBoxes.length <= OPEN_PER_NICK) return;
-  // Keys of a `fill` that made room go first.
+  // Keys of a removed `fill` are tried first.
   const inUse = new Set(open.flatMap((one) => ('terms' in one.state ? one.state.terms.keys : [])));
   const gone = talk.otherBoxes.findIndex((other) => !inUse.has(other.keys));
   talk.otherBoxes.splice(Math.max(0, gone), 1);
@@ -105,7 +105,7 @@ function crossBoxes(talk: MakerTalk, { state }: MakerTalk, open: readonly MakerT
 export function createMakerSessions(options: MakerSessionsOptions): MakerSessions {
   const { channel, commitments, policy, limits, door, clock, log } = options;
   const courier = createCourier(channel, clock);
-  // In the order of their beginning.
+  // In the order of their start.
   const sessions = new Set<MakerTalk>();
   const talksOf = (nick: string): readonly MakerTalk[] =>
     [...sessions].filter((talk) => talk.nick === nick);
@@ -166,7 +166,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     }
     const { commitment, takerKey } = fill.value;
     const same = talks.filter((talk) => talk.commitment === commitment);
-    // One that it said to another maker, brought here by anybody: signatures name no addressee.
+    // One that the taker sent to another maker and a relay brought here: signatures name no addressee.
     if (same.some((talk) => talk.takerKey === takerKey || isProven(talk))) return;
     if (commitments.has(commitment)) {
       refuse(message, `Commitment is blacklisted: ${commitment}`, takerKey);
@@ -178,12 +178,12 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       refuse(message, offer.reason === 'oid' ? 'oid not found' : 'amount out of range', takerKey);
       return;
     }
-    // A session that this one would take the place of does not count.
+    // A session that this one would replace does not count.
     if (provenCount() - talks.filter(isProven).length >= limits.proven) {
       refuse(message, NO_ROOM, takerKey);
       return;
     }
-    // Not while our own wallet or disk is at work: that ends within its deadline.
+    // Not while our own wallet or disk is working: that ends within its deadline.
     if (talks.some(isAtWork)) return;
     const keys = createBoxKeyPair(options.randomBytes);
     const box = openBoxSession(keys, takerKey);
@@ -191,7 +191,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
       refuse(message, `Invalid nacl pubkey: ${takerKey}`, takerKey);
       return;
     }
-    // What else it asked for stays until one of all is proven: this may be an old one, said again.
+    // Other open `fill`s stay until one of them is proven: this one may be a repeated old one.
     const way = wayOf(message.route);
     const surplus = surplusOf(talks.filter(isOpen), way);
     if (surplus) dispatch(surplus, { kind: 'end', fault: 'replaced' });
@@ -227,7 +227,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     apply(session, opened);
   }
 
-  /** Goes on with the `fill` that a proof is for; the others of this nick then end. */
+  /** Continues with the `fill` that a proof belongs to; the others of this nick then end. */
   function onProof({ from: nick, route }: ReceivedPrivateMessage, args: readonly string[]): void {
     const talks = talksOf(nick);
     for (const talk of talks.filter((one) => !isOpen(one))) {
@@ -247,7 +247,7 @@ export function createMakerSessions(options: MakerSessionsOptions): MakerSession
     // Only the taker can have made this box.
     chosen.by = directoryOf(route);
     dispatch(chosen, { kind: 'message', command: 'auth', args });
-    // What was refused is as open as before.
+    // A refused proof leaves it as open as before.
     if (isOpen(chosen)) return;
     for (const talk of talks) {
       if (talk !== chosen) dispatch(talk, { kind: 'end', fault: 'replaced' });

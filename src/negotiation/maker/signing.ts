@@ -1,11 +1,11 @@
-/** What a maker signs and spreads: `tx`, `sig` and `push` (sections 9.6 to 9.8). */
+/** What a maker signs and broadcasts: `tx`, `sig` and `push` (sections 9.6 to 9.8). */
 import type { MakerEffect, MakerTransition, Signing } from './api.js';
 import { failed, NOTHING, refuse, signed, type In } from './endings.js';
 import { checkPayout } from '../payout.js';
 import { formatSignatureText, parseTransactionText } from '../payloads.js';
 import { parseUnsigned, signatureFits, signedIds, type InputSignature } from '../transaction.js';
 
-/** A transaction is given to the wallet only when it pays us. */
+/** A transaction goes to the wallet only when it pays us. */
 export function onTx(state: In<'awaiting-tx'>, args: readonly string[]): MakerTransition {
   const { terms, reserved } = state;
   const text = terms.box.decrypt(args);
@@ -36,7 +36,7 @@ export function onTx(state: In<'awaiting-tx'>, args: readonly string[]): MakerTr
   };
 }
 
-/** The wallet has signed: each signature is verified before it leaves. */
+/** The wallet has signed: each signature is verified before it is sent. */
 export function onSignatures(
   state: In<'signing'>,
   signatures: readonly InputSignature[],
@@ -77,7 +77,7 @@ export function onSignatures(
 /** The complete transaction, to be broadcast for the taker. */
 export function onPush(state: In<'awaiting-push'>, args: readonly string[]): MakerTransition {
   const transaction = parseTransactionText(args.join(''));
-  // Only what this session signed: others' transactions are not ours to spread (section 9.8).
+  // Only a transaction that this session signed is broadcast (section 9.8).
   if (transaction === undefined || signedIds(transaction)?.unsignedTxid !== state.tx.txid) {
     return { state, effects: NOTHING };
   }

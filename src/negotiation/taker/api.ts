@@ -1,4 +1,4 @@
-/** The types of a taker's round: what is asked for, what happens, what comes out. */
+/** The types of a taker's round: policy, events, effects and results. */
 import type { Network } from '../../protocol/constants.js';
 import type { BoxKeyPair, BoxSession, RandomBytes } from '../../protocol/encryption.js';
 import type { Offer } from '../../protocol/offer.js';
@@ -15,31 +15,31 @@ import type {
 } from '../ports.js';
 import type { InputSignature, UnsignedTransaction } from '../transaction.js';
 
-/** Who hands the finished transaction to the network (`[POLICY] tx_broadcast`). */
+/** Which peer broadcasts the finished transaction (`[POLICY] tx_broadcast`). */
 export const BROADCASTS = ['self', 'random-peer', 'not-self'] as const;
 export type Broadcast = (typeof BROADCASTS)[number];
 
-/** What a taker waits for, accepts and pays; times in milliseconds. */
+/** A taker's timeouts and limits; times in milliseconds. */
 export interface TakerPolicy extends FeePolicy {
   /** For each answer of a maker (`[TIMEOUT] maker_timeout_sec`). */
   readonly makerWaitMs: number;
-  /** Longest time for which a proof waits for slower makers, from the first `pubkey` on. */
+  /** Longest time that a proof waits for slower makers, from the first `pubkey` on. */
   readonly authHoldMs: number;
   /** Longest wait for wallet or chain. */
   readonly portWaitMs: number;
   /** A whole round, until everything is signed. */
   readonly roundMs: number;
-  /** Until a transaction given to a maker must be seen (`[TIMEOUT] unconfirm_timeout_sec`). */
+  /** Until a transaction that a maker broadcasts must be seen (`[TIMEOUT] unconfirm_timeout_sec`). */
   readonly unconfirmedMs: number;
-  /** Fewest makers with which the round goes on (`[POLICY] minimum_makers`). */
+  /** Fewest makers with which the round continues (`[POLICY] minimum_makers`). */
   readonly minimumMakers: number;
-  /** Most rounds: one that a maker did not sign is followed by another without that maker. */
+  /** Most rounds: after a round that a maker did not sign, another one begins without that maker. */
   readonly rounds: number;
-  /** Most makers asked in place of others, in one round. */
+  /** Most makers asked as replacements, in one round. */
   readonly replacements: number;
   /**
-   * Most of them that are asked while the maker in question stays in the round: it said `error`, and
-   * nobody knows whether to us.
+   * Most of these that are asked while the original maker stays in the round, because it sent an
+   * `error` that may belong to another round.
    */
   readonly spares: number;
   /** Most coins of one maker. */
@@ -71,7 +71,7 @@ export interface Candidate {
   readonly offer: Offer;
 }
 
-/** A maker that is asked for a place of the round. */
+/** A maker that is asked for a seat of the round. */
 export interface Asked {
   readonly candidate: Candidate;
   /** One of `seatLimits`. */
@@ -81,66 +81,66 @@ export interface Asked {
 export interface RoundTerms {
   readonly network: Network;
   readonly policy: TakerPolicy;
-  /** Satoshi that each side gets. */
+  /** Satoshi of each side's coinjoin output. */
   readonly amount: number;
-  /** Everything goes: there is no change, and the miners get what is left. */
+  /** A sweep: there is no change, and the miners get the rest. */
   readonly sweep: boolean;
-  /** What the miners are to get, satoshi per 1,000 virtual bytes. */
+  /** Fee rate, in satoshi per 1,000 virtual bytes. */
   readonly feePerKb: number;
-  /** Makers wanted. */
+  /** Number of makers wanted. */
   readonly makers: number;
   /** Makers in the order in which they are asked: the first `makers`, then the spare ones. */
   readonly candidates: readonly Candidate[];
-  /** One for each place of the round: the most satoshi that its maker may cost (`seatLimits`). */
+  /** For each seat the most satoshi that its maker may cost (`seatLimits`). */
   readonly seatLimits: readonly number[];
   /** One key pair for all makers of the round. */
   readonly keys: BoxKeyPair;
   readonly randomBytes: RandomBytes;
 }
 
-/** Where a maker stands. */
+/** The state of a maker. */
 export type LegStep =
   /** Not asked: its offer does not suit. */
   | 'fill'
-  /** Asked; nothing was answered. */
+  /** Asked; no answer yet. */
   | 'pubkey'
-  /** It has shown its key; our proof waits until the other makers have, too. */
+  /** It sent its key; our proof waits for the keys of the other makers. */
   | 'auth'
-  /** Our proof went out. */
+  /** Our proof was sent. */
   | 'ioauth'
   /** Its coins are looked up. */
   | 'coins'
-  /** It may take part; nothing is waited for. */
+  /** It may take part; nothing is awaited from it. */
   | 'ready'
   /** It has the transaction. */
   | 'sig'
-  /** Every signature came and fits. */
+  /** Every signature arrived and is valid. */
   | 'signed';
 
 /** How a maker failed; the names are stable. */
 export type LegFault =
-  /** No answer in time, or no way to it was found. */
+  /** No answer in time, or no route to it. */
   | 'silent'
-  /** It said `error`. */
+  /** It sent `error`. */
   | 'refused'
   /** The amount is outside its offer. */
   | 'amount-range'
   /** It costs more than both limits allow. */
   | 'fee-limit'
-  /** No fault: another maker was ready first for the same place. */
+  /** Not a fault: another maker was ready first for the same seat. */
   | 'unused'
   | 'bad-key'
   | 'bad-ioauth'
-  /** It did not sign our session's key with the key it showed. */
+  /** It did not sign our session's key with the key it named. */
   | 'bad-auth-signature'
   | 'bad-address'
-  /** Addresses or coins that somebody else in the round has. */
+  /** Addresses or coins that another side of the round has too. */
   | 'shared'
   | 'coin-missing'
   | 'coin-unconfirmed'
   | 'coin-kind'
   | 'coin-key'
-  /** A coin has another script, or stands in another block, than the maker said. */
+  /** A coin has another script, or is in another block, than the maker said. */
   | 'coin-metadata'
   | 'coins-small'
   | 'bad-signature';
@@ -163,7 +163,7 @@ export interface MakerPart {
   readonly txfee: number;
 }
 
-/** A session with one key that a maker showed. */
+/** A session with one of the maker's keys. */
 export interface LegBox extends BoxSession {
   /** Whether `neutrino_compat` was signed with the key. */
   readonly neutrinoCompat: boolean;
@@ -171,13 +171,13 @@ export interface LegBox extends BoxSession {
 
 interface LegBase extends Asked {
   readonly podle: Podle;
-  /** Ciphertexts that were taken: the same again, under whatever word, means nothing. */
+  /** Ciphertexts that were accepted: the same one again, under any word, has no meaning. */
   readonly taken: ReadonlySet<string>;
-  /** Sessions with each key that was shown: a relay may send an old `pubkey` first. */
+  /** Sessions with each key received: a relay may send an old `pubkey` first. */
   readonly boxes: readonly LegBox[];
   /**
-   * An `error` of it that may have been said to somebody else: a spare maker is asked for its place, and
-   * it is believed when its deadline comes.
+   * An `error` of it that may belong to another round: a spare maker is asked for its seat, and the
+   * error counts when the maker's deadline passes.
    */
   readonly refusal: string | undefined;
 }
@@ -195,7 +195,7 @@ export type Leg =
     })
   | { readonly step: 'failed'; readonly candidate: Candidate; readonly failure: LegFailure };
 
-/** What a maker says of itself, as far as that can be checked without the chain. */
+/** A maker's statements in `ioauth`, as far as they can be checked without the chain. */
 export interface Claim {
   readonly coins: readonly NamedOutpoint[];
   readonly authPublicKey: string;
@@ -206,7 +206,7 @@ export interface Claim {
 export type RoundFault =
   /** Neither limit for the fees of makers is given. */
   | 'no-fee-limit'
-  /** A limit of fees is no usable number. */
+  /** A fee limit is not a usable number. */
   | 'bad-policy'
   /** The miners would get more than `absurdFeePerKb`. */
   | 'absurd-fee'
@@ -218,24 +218,24 @@ export type RoundFault =
   /** The wallet has no unused proof left. */
   | 'no-commitment'
   | 'no-funds'
-  /** The wallet gave what cannot be used. */
+  /** The wallet's answer cannot be used. */
   | 'bad-funding'
   | 'too-large'
-  /** A maker did not sign, and there were no rounds or no makers left for another try. */
+  /** A maker did not sign, and no rounds or makers were left for another try. */
   | 'unsigned'
   | 'bad-signature'
   | 'port'
   | 'timeout'
   | 'stopped'
-  /** Complete, but nobody took it: `transaction` can be broadcast by hand. */
+  /** Complete, but not broadcast: `transaction` can be broadcast by hand. */
   | 'not-broadcast';
 
 export interface MakerReport {
   readonly nick: string;
   readonly offer: Offer;
-  /** How far it came. */
+  /** The last step it reached. */
   readonly step: LegStep | 'failed';
-  /** Who failed, and how. */
+  /** The makers that failed, and how. */
   readonly failure: LegFailure | undefined;
 }
 
@@ -272,16 +272,16 @@ export type RoundState =
   | (RoundBase & {
       readonly phase: 'gathering';
       readonly spare: readonly Candidate[];
-      /** Spare makers that were asked, and those of them whose place another one may still have. */
+      /** Spare makers that were asked, and those whose seat another one may still take. */
       readonly replaced: number;
       readonly spares: number;
-      /** May be used again as long as nobody saw the proof. */
+      /** May be used again while no maker saw the proof. */
       readonly podle: Podle | undefined;
       /** The wallet was asked for one. */
       readonly committing: boolean;
-      /** Commitments whose proof some maker saw. */
+      /** Commitments whose proof a maker saw. */
       readonly shown: ReadonlySet<string>;
-      /** Who is asked as soon as the wallet gives a commitment. */
+      /** Makers that are asked as soon as the wallet returns a commitment. */
       readonly waiting: readonly Asked[];
     })
   | (RoundBase & { readonly phase: 'funding' })
@@ -299,7 +299,7 @@ export type RoundState =
     })
   | (RoundBase & { readonly phase: 'ended'; readonly result: RoundResult });
 
-/** Whose call failed; `watch` is the chain's, for a transaction that a maker was to broadcast. */
+/** The port whose call failed; `watch` is the chain's, for a transaction that a maker broadcasts. */
 export type RoundPort = 'wallet' | 'chain' | 'watch';
 
 export type RoundEvent =
@@ -336,13 +336,13 @@ export type RoundEffect =
       /** One message for each. */
       readonly args: readonly string[];
     }
-  /** Sets or replaces a maker's timer; undefined takes it away. */
+  /** Sets or replaces a maker's timer; undefined removes it. */
   | { readonly kind: 'deadline'; readonly nick: string; readonly ms: number | undefined }
-  /** For how long our proof waits for slower makers. */
+  /** How long our proof waits for slower makers. */
   | { readonly kind: 'hold'; readonly ms: number | undefined }
   | { readonly kind: 'round-deadline'; readonly ms: number | undefined }
   | { readonly kind: 'step-deadline'; readonly ms: number | undefined }
-  /** Nothing more is said to this maker. */
+  /** Nothing more is sent to this maker. */
   | { readonly kind: 'forget'; readonly nick: string }
   | { readonly kind: 'commit'; readonly amount: number }
   | { readonly kind: 'look-up'; readonly nick: string; readonly coins: readonly NamedOutpoint[] }

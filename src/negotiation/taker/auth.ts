@@ -1,8 +1,8 @@
 /**
- * When makers see our proof: all at the same time. The first maker that sees it tells everybody that it
- * is used (`!hp2`, docs/protocol.md, section 8.4), and a maker that answers `fill` later would refuse
- * it. So `auth` waits until every maker that was asked with this proof has shown its key, or for
- * `authHoldMs` after the first key.
+ * Makers get our proof all at the same time. The first maker that sees it announces that it is used
+ * (`!hp2`, docs/protocol.md, section 8.4), and a maker that answers `fill` later would refuse it. So
+ * `auth` waits until every maker that was asked with this proof has sent its key, or for `authHoldMs`
+ * after the first key.
  */
 import { formatRevelation } from '../../protocol/podle.js';
 import type { RoundEffect, RoundTerms } from './api.js';
@@ -26,7 +26,7 @@ export interface Released {
   readonly effects: readonly RoundEffect[];
 }
 
-/** Whether a maker that is expected to answer has not shown a key for this proof. */
+/** Whether a maker that should answer has not sent a key for this proof. */
 function isAwaited({ legs }: Gathering, commitment: string): boolean {
   return [...legs.values()].some(
     (leg) =>

@@ -1,4 +1,4 @@
-/** The end of a round: who hands the transaction to the network, and what came of it. */
+/** The end of a round: broadcasts the transaction and determines the result. */
 import { randomBelow } from './transaction.js';
 import type {
   FinalTransaction,
@@ -80,7 +80,7 @@ function broadcast(state: Omit<Sending, 'phase'>): RoundTransition {
   };
 }
 
-/** The transaction is complete: a random maker, or we, hand it to the network. */
+/** The transaction is complete: a random maker broadcasts it, or we do. */
 export function sendOff(
   round: Pick<Sending, 'terms' | 'legs' | 'funding'> & { readonly final: FinalTransaction },
 ): RoundTransition {
@@ -88,7 +88,7 @@ export function sendOff(
   const { policy, randomBytes } = terms;
   const makers = [...legs].flatMap(([nick, { step }]) => (step === 'signed' ? [nick] : []));
   const alone = policy.broadcast === 'self' || final.bytes.length > MAX_SIGNED_BYTES;
-  // Among several makers and ourselves each is as likely (section 9.8).
+  // Several makers and ourselves are chosen with equal probability (section 9.8).
   const choices = policy.broadcast === 'random-peer' ? makers.length + 1 : makers.length;
   const pushedTo = alone ? undefined : makers[randomBelow(choices, randomBytes)];
   const over: RoundEffect = { kind: 'round-deadline', ms: undefined };
@@ -107,7 +107,7 @@ export function sendOff(
   };
 }
 
-/** What happens while the transaction is on its way into the network. */
+/** Events during the broadcast. */
 export function onBroadcastEvent(state: Sending, event: RoundEvent): RoundTransition {
   const { phase, terms } = state;
   switch (event.kind) {
@@ -117,7 +117,7 @@ export function onBroadcastEvent(state: Sending, event: RoundEvent): RoundTransi
       return phase === 'broadcasting' ? done(state) : { state, effects: [] };
     case 'step-deadline':
     case 'port-failed': {
-      // Our own broadcast goes on, though nobody looks for the maker's any more.
+      // Our own broadcast continues when we no longer wait for the maker's.
       if (event.kind === 'port-failed' && event.port === 'watch' && phase === 'broadcasting') {
         return { state, effects: [] };
       }

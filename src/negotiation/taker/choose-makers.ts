@@ -1,37 +1,37 @@
 /**
- * Whom a taker asks, and in which order: makers are drawn by the value of their bonds, so that many
- * nicks of one owner are not worth more than its coins (docs/protocol.md, section 8.2). Pure but for
- * the chance it is given.
+ * Chooses the makers that a taker asks, and their order: they are drawn by the value of their bonds, so
+ * that many nicks of one owner are worth no more than its coins (docs/protocol.md, section 8.2). Pure;
+ * chance is an argument.
  */
 import type { Random } from '../../channel/ports.js';
 import type { Offer } from '../../protocol/offer.js';
 import { makerCost, offerFault, type FeePolicy } from './fees.js';
 import type { Candidate } from './api.js';
 
-/** What a taker accepts of makers, and how it draws them. */
+/** Which makers a taker accepts, and how it draws them. */
 export interface ChoicePolicy extends FeePolicy {
-  /** Share of makers that are drawn without looking at bonds (`bondless_makers_allowance`). */
+  /** Share of makers that are drawn without their bonds (`bondless_makers_allowance`). */
   readonly bondlessMakersAllowance: number;
 }
 
-/** The original's, where nothing is configured. */
+/** The default of the original. */
 export const DEFAULT_BONDLESS_MAKERS_ALLOWANCE = 0.125;
 
-/** An offer with its maker and the maker's bond; an entry of the live orderbook is one. */
+/** An offer with its maker and the maker's bond; entries of the live orderbook fit. */
 export interface OfferOfMaker extends Offer {
   readonly maker: string;
   readonly bond?: { readonly value: number | undefined } | undefined;
 }
 
 export interface MakerChoice {
-  /** Of the wallet's family of addresses only. */
+  /** Only offers for the wallet's type of addresses. */
   readonly offers: readonly OfferOfMaker[];
-  /** Satoshi that each side is to get. */
+  /** Satoshi of each side's coinjoin output. */
   readonly amount: number;
   readonly policy: ChoicePolicy;
   /** Uniform in [0, 1). */
   readonly random: Random;
-  /** Most makers wanted, the ones in reserve included. Default 100. */
+  /** Most makers, with spare ones. Default 100. */
   readonly most?: number;
 }
 
@@ -52,7 +52,7 @@ function cheapest({ offers, amount, policy }: MakerChoice): readonly OfferOfMake
   return [...best.values()];
 }
 
-/** One of them, each as likely as its bond is worth; undefined when no bond is worth anything. */
+/** One of them, drawn by the value of its bond; undefined when no bond has a value. */
 function drawByBond(left: ReadonlySet<OfferOfMaker>, random: Random): OfferOfMaker | undefined {
   const bonded = [...left].filter((offer) => valueOf(offer) > 0);
   const total = bonded.reduce((sum, offer) => sum + valueOf(offer), 0);
@@ -69,10 +69,10 @@ function drawAny(left: ReadonlySet<OfferOfMaker>, random: Random): OfferOfMaker 
 }
 
 /**
- * The candidates of a coinjoin in the order in which they are to be asked: of each maker the cheapest
- * offer that allows the amount and costs no more than the policy permits. Each place goes to a maker
- * drawn by the value of its bond; a share of `bondlessMakersAllowance` of the places, and all that
- * are left when no bond is, go to any maker. Without a bitcoin node no bond has a value.
+ * The candidates of a coinjoin in the order in which they are asked: for each maker the cheapest offer
+ * that allows the amount and costs no more than the policy permits. Each seat goes to a maker drawn by
+ * the value of its bond; a share of `bondlessMakersAllowance` of the seats, and all others when no bond
+ * is left, go to any maker. Without a bitcoin node no bond has a value.
  */
 export function chooseMakers(choice: MakerChoice): readonly Candidate[] {
   const { policy, random, most = MOST } = choice;

@@ -1,7 +1,8 @@
 /**
- * Runs a taker's coinjoin: carries out what the machine (`taker-round.ts`) wants, and begins another
- * round when a maker withheld its signatures.
+ * Runs a taker's coinjoin: carries out the effects of the state machine (`round.ts`), and begins
+ * another round when a maker did not sign.
  */
+import { errorText } from '../../kit/error-text.js';
 import type { MessageChannelEvents } from '../../channel/channel-api.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
@@ -37,25 +38,25 @@ export interface CoinjoinOptions {
   readonly network: Network;
   readonly wallet: TakerWallet;
   readonly chain: TakerChain;
-  /** Our own used commitments: each is remembered before anybody hears of it. */
+  /** Our own used commitments: each is stored before it is sent. */
   readonly commitments: CommitmentStore;
-  /** Satoshi that each side gets. */
+  /** Satoshi of each side's coinjoin output. */
   readonly amount: number;
   /**
-   * Whether everything goes: the amount was computed from the offers of the first `makers` candidates,
+   * Whether it is a sweep: the amount was computed from the offers of the first `makers` candidates,
    * and there is no change. Default false.
    */
   readonly sweep?: boolean;
-  /** Makers wanted. */
+  /** Number of makers wanted. */
   readonly makers: number;
-  /** In the order in which they are asked: the first `makers`, then the ones in reserve. */
+  /** In the order in which they are asked: the first `makers`, then the spare ones. */
   readonly candidates: readonly Candidate[];
-  /** At least one of `maxCjFeeAbs` and `maxCjFeeRel` must be there: no round begins without. */
+  /** At least one of `maxCjFeeAbs` and `maxCjFeeRel` is required: without it no round begins. */
   readonly policy: Partial<TakerPolicy>;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   readonly log: Log;
-  /** Ends it; what was reserved is free again. */
+  /** Ends it; reserved coins are released. */
   readonly signal?: AbortSignal;
   /** Called after every change. */
   readonly onProgress?: (progress: RoundProgress) => void;
@@ -67,8 +68,7 @@ export interface RoundProgress {
   readonly makers: ReadonlyMap<string, LegStep | 'failed'>;
 }
 
-const detailOf = (error: unknown): string =>
-  shownText(error instanceof Error ? error.message : String(error));
+const detailOf = (error: unknown): string => shownText(errorText(error));
 
 const ANSWERS = new Set(['pubkey', 'ioauth', 'sig', 'error'] as const);
 type AnswerName = typeof ANSWERS extends Set<infer T> ? T : never;
@@ -78,9 +78,8 @@ const MAY_RETURN: ReadonlySet<LegFault> = new Set(['shared', 'unused']);
 
 /**
  * One coinjoin from `fill` to a transaction in the network. A maker that does not sign ends the round,
- * since the transaction is then another one; the next round is without it. Resolves in every case, to
- * a result that names who failed and how, in all rounds; rejects never. Leaves no timer and no
- * listener behind.
+ * because the transaction then changes; the next round excludes it. Always resolves, to a result that
+ * names the makers that failed and how, in all rounds. Leaves no timer and no listener behind.
  */
 export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
   const policy = { ...DEFAULT_TAKER_POLICY, ...options.policy };
@@ -103,7 +102,8 @@ export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult
     );
     const all = { ...result, makers: [...left, ...result.makers] };
     if (result.ok || result.fault !== 'unsigned' || round >= rounds) return all;
-    // Another maker may have named the coins of an honest one. A maker that was not needed did nothing wrong.
+    // Another maker may have named the coins of an honest one. A maker that was not needed has no
+    // fault.
     const failed = result.makers.filter(({ failure }) => failure && !MAY_RETURN.has(failure.fault));
     const names = new Set(failed.map(({ nick }) => nick));
     candidates = candidates.filter(({ nick }) => !names.has(nick));
@@ -161,7 +161,7 @@ function runRound(
       })();
     }
 
-    /** The next proof that is new to the store, too; ends when the wallet begins to repeat itself. */
+    /** The next proof that is also new to the store; stops when the wallet repeats itself. */
     async function commit(): Promise<Podle | undefined> {
       const offered = new Set<string>();
       for (;;) {
@@ -175,7 +175,7 @@ function runRound(
       }
     }
 
-    /** The proof with what makers without a full node must know of its coin. */
+    /** The proof with the metadata of its coin, for makers without a full node. */
     async function named(podle: Podle): Promise<Podle> {
       if (options.policy?.neutrinoCompat === false) return podle;
       const { revelation } = podle;

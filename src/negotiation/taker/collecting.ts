@@ -1,4 +1,4 @@
-/** The second half of a taker's round: the transaction, and everybody's signatures. */
+/** The second half of a taker's round: the transaction, and the signatures of all sides. */
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { Leg, LegFault, RoundEffect, RoundEvent, RoundState, RoundTransition } from './api.js';
 import { finish, sendOff } from './broadcast.js';
@@ -31,7 +31,7 @@ export function endForLeg(
   );
 }
 
-/** A maker named a coin of ours as its own, which it cannot sign: the others may suffice. */
+/** A maker named one of our coins as its own, which it cannot sign: the other makers may suffice. */
 function withoutThief(
   state: Extract<RoundState, { readonly phase: 'funding' }>,
   { candidate, step }: ActiveLeg,
@@ -98,7 +98,7 @@ export function onSig(
       coin !== undefined && !leg.signatures.has(n) && signatureFits(tx, n, coin, signature.value)
     );
   });
-  // One that was given before fits nothing any more, and is no fault.
+  // A signature that was received before fits no open input, and is not a fault.
   if (index === -1 && !repeats(leg, signature.value)) {
     return endForLeg(state, leg, 'bad-signature', 'a signature fits none of its inputs');
   }
@@ -120,7 +120,7 @@ function repeats(leg: Extract<Leg, { readonly step: 'sig' | 'signed' }>, again: 
   return [...leg.signatures.values()].some(({ signature }) => signature.join(',') === text);
 }
 
-/** Our own signatures come last: until then nobody can use the transaction. */
+/** Our own signatures come last: before that nobody else can use the transaction. */
 function signWhenComplete(state: Collecting): RoundTransition {
   const { tx, own, terms } = state;
   if ([...state.legs.values()].some(({ step }) => step === 'sig')) return unchanged(state);

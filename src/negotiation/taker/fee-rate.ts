@@ -1,4 +1,5 @@
-/** What the miners are to get in a coinjoin: the limits are checked, and the chain is asked. */
+/** The fee rate of a coinjoin: checks the limits and asks the chain. */
+import { errorText } from '../../kit/error-text.js';
 import type { Clock } from '../../channel/ports.js';
 import { feeRate, feeTarget, policyFault } from './fees.js';
 import type { NegotiationChannel } from '../resender.js';
@@ -22,7 +23,7 @@ export type Rate =
 
 const failed = (fault: RoundFault, detail: string): Rate => ({ ok: false, fault, detail });
 
-/** The estimate of the chain, in time. */
+/** The chain's estimate, with a timeout. */
 function ask(
   { channel, chain, clock, signal }: RateOptions,
   blocks: number,
@@ -47,7 +48,7 @@ function ask(
         if (feePerKb === undefined || feePerKb > 0) end({ ok: true, feePerKb });
         else end(failed('port', `chain: ${feePerKb} sat/kvB is not a fee rate`));
       } catch (error) {
-        const detail = error instanceof Error ? error.message : String(error);
+        const detail = errorText(error);
         end(failed('port', shownText(`chain: ${detail}`)));
       }
     })();
@@ -55,7 +56,7 @@ function ask(
   });
 }
 
-/** The fee rate of a coinjoin; nobody has heard of it before. Never rejects. */
+/** The fee rate of a coinjoin, before any maker is contacted. Never rejects. */
 export async function agreeOnRate(options: RateOptions, policy: TakerPolicy): Promise<Rate> {
   const fault = policyFault(policy);
   if (fault !== undefined) return failed(fault.fault, fault.detail);

@@ -1,6 +1,6 @@
 /**
- * What a taker pays at most, and how much the miners get (`[POLICY]` of docs/protocol.md, section
- * 13.1, with the meaning that the original gives each key). Pure.
+ * A taker's fee limits and its miner fee (`[POLICY]` of docs/protocol.md, section 13.1, with the
+ * original's meaning of each key). Pure.
  */
 import { MAX_SATOSHI, offerFee, shareOf, type Offer } from '../../protocol/offer.js';
 import type { LegFault } from './api.js';
@@ -9,28 +9,28 @@ import { coinKind, type UnsignedTransaction } from '../transaction.js';
 /** The limits of what a taker pays. */
 export interface FeePolicy {
   /**
-   * Most that a maker gets in all, in satoshi (`max_cj_fee_abs`), and as a share of the amount
-   * (`max_cj_fee_rel`). An offer is refused only above both; one that is undefined permits nothing.
+   * Most that a maker gets in total, in satoshi (`max_cj_fee_abs`), and as a share of the amount
+   * (`max_cj_fee_rel`). An offer is refused only above both; an undefined limit permits nothing.
    */
   readonly maxCjFeeAbs: number | undefined;
   readonly maxCjFeeRel: number | undefined;
   /**
-   * For the miners (`tx_fees`): up to 1,000 a number of blocks within which the transaction is to be
-   * confirmed, above it satoshi per 1,000 virtual bytes.
+   * The miner fee (`tx_fees`): up to 1,000 a number of blocks until the confirmation, above it satoshi
+   * per 1,000 virtual bytes.
    */
   readonly txFees: number;
-  /** The rate is drawn between it and it times (1 + factor) (`tx_fees_factor`). */
+  /** The rate is drawn between itself and (1 + factor) times it (`tx_fees_factor`). */
   readonly txFeesFactor: number;
-  /** Above this rate nothing is done, satoshi per 1,000 virtual bytes (`absurd_fee_per_kb`). */
+  /** Above this rate no coinjoin begins, satoshi per 1,000 virtual bytes (`absurd_fee_per_kb`). */
   readonly absurdFeePerKb: number;
   /**
-   * A sweep fixes its miner fee before its size is known. How far the fee that its real size asks for
-   * may be from it: a ratio within 1 ± this (`max_sweep_fee_change`).
+   * A sweep fixes its miner fee before its size is known. The ratio between the fee for the real size
+   * and the paid fee must be within 1 ± this (`max_sweep_fee_change`).
    */
   readonly maxSweepFeeChange: number;
 }
 
-/** Without the limits for makers: nobody but the user can know them. */
+/** Without the limits for makers, which only the user can choose. */
 export const DEFAULT_FEE_POLICY: FeePolicy = {
   maxCjFeeAbs: undefined,
   maxCjFeeRel: undefined,
@@ -40,9 +40,9 @@ export const DEFAULT_FEE_POLICY: FeePolicy = {
   maxSweepFeeChange: 0.8,
 };
 
-/** Up to here `tx_fees` counts blocks. */
+/** `tx_fees` up to this value counts blocks. */
 const MOST_BLOCKS = 1_000;
-/** For when nobody knows what miners ask, satoshi per 1,000 virtual bytes; the original's. */
+/** The rate when there is no estimate, satoshi per 1,000 virtual bytes; the original's. */
 const FALLBACK_FEE_PER_KB = 10_000;
 
 const within = (value: number, min: number, max: number): boolean => value >= min && value <= max;
@@ -84,14 +84,14 @@ export function policyFault(policy: FeePolicy): PolicyFault | undefined {
   return undefined;
 }
 
-/** Blocks for which the chain is asked what miners want; undefined when `tx_fees` is a rate. */
+/** Number of blocks for the chain's estimate; undefined when `tx_fees` is a rate. */
 export function feeTarget({ txFees }: FeePolicy): number | undefined {
   return txFees <= MOST_BLOCKS ? txFees : undefined;
 }
 
 /**
- * The rate of a round, in satoshi per 1,000 virtual bytes. `estimate` is what the chain says for
- * `feeTarget`, undefined when it cannot tell; `chance` is uniform in [0, 1).
+ * The rate of a round, in satoshi per 1,000 virtual bytes. `estimate` is the chain's answer for
+ * `feeTarget`, undefined when there is none; `chance` is uniform in [0, 1).
  */
 export function feeRate(
   policy: FeePolicy,
@@ -107,13 +107,13 @@ export function feeRate(
   return { ok: true, feePerKb: Math.min(drawn, policy.absurdFeePerKb) };
 }
 
-/** Most that one maker may get for an amount, less what it pays to the miners; in satoshi. */
+/** Most that one maker may get for an amount, minus what it pays to the miners; in satoshi. */
 export function makerFeeLimit({ maxCjFeeAbs, maxCjFeeRel }: FeePolicy, amount: number): number {
   const share = maxCjFeeRel === undefined ? 0 : shareOf(maxCjFeeRel, amount);
   return Math.max(maxCjFeeAbs ?? 0, share);
 }
 
-/** What a maker costs: its fee, less its contribution to the miner fee. May be negative. */
+/** The cost of a maker: its fee minus its contribution to the miner fee. May be negative. */
 export const makerCost = (offer: Offer, amount: number): number =>
   offerFee(offer, amount) - offer.txfee;
 
@@ -149,6 +149,6 @@ export function virtualSize(
   return Math.ceil(bytes.length + WRAPPED_BYTES * wrapped + witness / 4);
 }
 
-/** What a transaction of this size costs at a rate; satoshi. */
+/** The fee of a transaction of this size at a rate; satoshi. */
 export const feeFor = (vbytes: number, feePerKb: number): number =>
   Math.ceil((vbytes * feePerKb) / 1_000);

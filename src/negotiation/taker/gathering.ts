@@ -29,7 +29,7 @@ import {
 import { assign, fillSeats, rivalsOf, suitable } from './seats.js';
 import { formatFill } from '../payloads.js';
 
-/** Keys of one maker that are taken for possible. */
+/** Most keys of one maker that are tried. */
 const MAX_KEYS = 3;
 
 /** A round that has just begun: the wallet is asked for a commitment. */
@@ -63,7 +63,7 @@ export function openRound(terms: RoundTerms): RoundTransition {
   };
 }
 
-/** Sends `fill` to everybody who waits for the commitment. */
+/** Sends `fill` to all makers that wait for the commitment. */
 function askWaiting(state: Gathering): RoundTransition {
   const { podle, waiting, terms } = state;
   if (podle === undefined || waiting.length === 0) return unchanged(state);
@@ -94,7 +94,7 @@ function askWaiting(state: Gathering): RoundTransition {
   return { state: { ...state, legs, waiting: [] }, effects };
 }
 
-/** Asks spare makers for open places, and goes on when nobody is waited for. */
+/** Asks spare makers for open seats, and continues when no maker is awaited. */
 export function proceed(state: Gathering): RoundTransition {
   const next = askSpares(state);
   if (next.state.phase !== 'gathering') return next;
@@ -109,7 +109,7 @@ function askSpares(state: Gathering): RoundTransition {
   if (next.committing) return unchanged(next);
   if (next.waiting.length > 0) {
     if (podle !== undefined && !state.shown.has(podle.commitment)) return askWaiting(next);
-    // What one maker has seen, others may refuse by now.
+    // After one maker has seen the proof, others may refuse it.
     return {
       state: { ...next, podle: undefined, committing: true },
       effects: [
@@ -126,7 +126,7 @@ function askSpares(state: Gathering): RoundTransition {
   return fund(next);
 }
 
-/** Asks the wallet for our own part. */
+/** Asks the wallet for our own coins. */
 export function fund(state: Pick<Gathering, 'terms' | 'legs'>): RoundTransition {
   const { terms, legs } = state;
   const parts = [...legs.values()].filter(isReady).map(({ part }) => part);
@@ -147,7 +147,7 @@ export function fund(state: Pick<Gathering, 'terms' | 'legs'>): RoundTransition 
   };
 }
 
-/** A maker is out: the round finds another one, or ends. */
+/** A maker has failed: the round finds another one, or ends. */
 export function replaceLeg(
   state: Gathering,
   leg: ActiveLeg,
@@ -169,7 +169,7 @@ export function onCommitted(
   if ([...state.legs.values()].every(isFailed)) {
     return finish(state, 'no-commitment', 'the wallet has no unused commitment left');
   }
-  // The makers that are left may suffice.
+  // The remaining makers may suffice.
   return preceded([clear], proceed({ ...next, waiting: [], spare: [] }));
 }
 
@@ -184,19 +184,19 @@ export function onPubkey(
   if (known || leg.boxes.length >= MAX_KEYS) return unchanged(state);
   const box = openBoxSession(terms.keys, key);
   if (!box.ok) {
-    // Other signed words of the maker may have been made a `pubkey` on the way.
+    // A relay may have turned another signed message of the maker into a `pubkey`.
     return box.reason === 'box-key-form'
       ? unchanged(state)
       : replaceLeg(state, leg, 'bad-key', 'its key hides nothing');
   }
-  // Only the maker's own signature counts: directories may say what they like of a nick's features.
+  // Only the maker's own signature counts: a directory may report any features of a nick.
   const neutrinoCompat =
     terms.policy.neutrinoCompat && parseFeatures(more).includes(NEUTRINO_COMPAT);
   const keyed: LegBox = { ...box.value, neutrinoCompat };
   const boxes = [...leg.boxes, keyed];
   const step = leg.step === 'pubkey' ? 'auth' : leg.step;
   const next = withLeg(state, { ...leg, step, boxes, refusal: undefined });
-  // A second key gives nobody more time.
+  // A second key does not extend the deadline.
   if (leg.step === 'ioauth') {
     return { state: next, effects: [authFor(terms, leg, [keyed])] };
   }
@@ -206,7 +206,7 @@ export function onPubkey(
   return preceded(effects, releaseAuths(next, false));
 }
 
-/** Coins and scripts that other makers of the round and the proof have. */
+/** Coins and scripts of the other makers and of the proof. */
 function takenBy(state: Gathering, nick: string): ReadonlySet<string> {
   const taken = new Set<string>();
   for (const [other, leg] of state.legs) {
@@ -273,7 +273,10 @@ export function onCoins(
   return preceded(effects, proceed(seated.state));
 }
 
-/** Of all that were asked for a place one has it: the others are let go, and who waits is spare again. */
+/**
+ * Of all makers asked for a seat, one has it: the others are released, and those still waiting become
+ * spare again.
+ */
 function dropRivals(
   state: Gathering,
   ready: ReadyLeg,

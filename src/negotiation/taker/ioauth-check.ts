@@ -1,4 +1,4 @@
-/** What a taker checks of a maker's `ioauth` (docs/protocol.md, section 9.5). */
+/** A taker's checks of a maker's `ioauth` (docs/protocol.md, section 9.5). */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import type { Network } from '../../protocol/constants.js';
 import type { BoxSession } from '../../protocol/encryption.js';
@@ -26,13 +26,13 @@ export interface ClaimTerms {
   readonly network: Network;
   /** Most coins of one maker. */
   readonly makerCoins: number;
-  /** Scripts and coins that others in the round have, ours included. */
+  /** Scripts and coins of all other sides of the round, including our own. */
   readonly taken: ReadonlySet<string>;
 }
 
 /**
- * What can be checked without the chain: form, the signature that binds the maker's coins to its box,
- * addresses of our network, nothing that somebody else in the round has.
+ * The checks without the chain: form, the signature that binds the maker's coins to its box, addresses
+ * of our network, no coin or address of another side.
  */
 export function readClaim(text: string, box: BoxSession, terms: ClaimTerms): Judged<Claim> {
   const io = parseIoAuth(text);
@@ -56,7 +56,7 @@ export function readClaim(text: string, box: BoxSession, terms: ClaimTerms): Jud
   return { ok: true, value: { coins, authPublicKey, coinjoinScript, changeScript } };
 }
 
-/** What only the chain can tell: the coins exist, are the maker's, and suffice. */
+/** The checks with the chain: the coins exist, belong to the maker, and suffice. */
 export function judgeCoins(
   claim: Claim,
   found: readonly (ChainCoin | undefined)[],

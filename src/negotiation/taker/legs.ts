@@ -1,4 +1,4 @@
-/** What both halves of a taker's round do with its makers. */
+/** Shared by both halves of a taker's round: the handling of makers. */
 import type { BoxSession } from '../../protocol/encryption.js';
 import type { Leg, LegFault, RoundEffect, RoundState, RoundTransition } from './api.js';
 import { shownText } from '../payloads.js';
@@ -46,7 +46,7 @@ export function openWith(
   return undefined;
 }
 
-/** Marks a maker as failed; the round goes on or ends elsewhere. */
+/** Marks a maker as failed; the caller continues or ends the round. */
 export function dropLeg<S extends RoundState>(
   state: S,
   leg: ActiveLeg,

@@ -1,15 +1,16 @@
 /**
  * A taker's round as a pure state machine (docs/protocol.md, section 9):
  *
- *   gathering  fill, pubkey, auth, ioauth and a look at the coins; who fails is replaced by the next
- *              candidate. auth goes to all at once, everything else to each maker in its own time
- *   funding    the wallet gives our coins; the transaction is built
+ *   gathering  fill, pubkey, auth, ioauth and a look at the coins; a maker that fails is replaced by the
+ *          next candidate. auth is sent to all at once, everything else to each maker when it is ready
+ *   funding    the wallet returns our coins; the transaction is built
  *   collecting tx, sig: every maker signs
  *   signing    our own signatures, last of all
  *   pushing    a maker broadcasts it; broadcasting: we do
  *   ended
  *
- * What does not fit the moment changes nothing; see `maker-session.ts` for the reason.
+ * A message that does not belong to the current state changes nothing; `session.ts` of the maker gives
+ * the reason.
  */
 import { parseOffer } from '../../protocol/offer.js';
 import type { LegFault, RoundEvent, RoundState, RoundTransition } from './api.js';
@@ -39,9 +40,9 @@ function fail(
     : endForLeg(state, leg, fault, detail);
 }
 
-/** Whether an `error` is made of other words of the maker, which somebody on the way relabelled. */
+/** Whether an `error` is another message of the maker that a relay relabelled. */
 function isRelabelled(leg: ActiveLeg, args: readonly string[]): boolean {
-  // A `pubkey` may have features behind its key, an `hp2` stands alone.
+  // A `pubkey` may have features after its key; an `hp2` has no further arguments.
   const key = /^[0-9a-fA-F]{64}$/.test(args[0] ?? '');
   const offer = parseOffer({ name: leg.candidate.offer.type, args });
   return key || offer.ok || openWith(leg.boxes, args) !== undefined;
@@ -64,7 +65,7 @@ function onMessage(
   if (command === 'error' && refusable && leg.step !== 'signed' && !isRelabelled(leg, args)) {
     const text = args.join(' ');
     if (isRefusalTo(text, state.terms.keys.publicKeyHex)) return fail(state, leg, 'refused', text);
-    // Signatures name no addressee: anybody may have an old `error` of this maker, and send it here.
+    // Signatures name no addressee: any relay may have an old `error` of this maker, and send it here.
     const refused = withLeg(state, { ...leg, refusal: shownText(text) });
     return refused.phase === 'gathering' ? proceed(refused) : unchanged(refused);
   }
@@ -86,7 +87,7 @@ function onDeadline(
     : fail(state, leg, 'refused', leg.refusal);
 }
 
-/** The whole machine. Never throws on what a peer said. */
+/** The state machine. Never throws on a message of a peer. */
 export function roundTransition(state: RoundState, event: RoundEvent): RoundTransition {
   if (state.phase === 'ended') {
     // Coins that came too late must not stay reserved.

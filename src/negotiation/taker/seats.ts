@@ -1,8 +1,8 @@
 /**
- * The places of a round, as many as makers are wanted: who is asked for which, and who comes in place of
- * whom. A maker that said `error` without our mark keeps its place, for the `error` may be an old one;
- * but a spare maker is asked for the same place at once, and the first of them that is ready has it.
- * Pure.
+ * The seats of a round, as many as makers are wanted: which maker is asked for which seat, and which
+ * one replaces it. A maker that sent an `error` without our mark keeps its seat, because the error may
+ * be an old one; a spare maker is asked for the same seat at once, and the first of them that is ready
+ * gets it. Pure.
  */
 import { makerCost, offerFault } from './fees.js';
 import type { Asked, Candidate, Leg, RoundTerms } from './api.js';
@@ -10,7 +10,7 @@ import { isOpen, type ActiveLeg, type Gathering } from './legs.js';
 
 type Choice = Pick<RoundTerms, 'candidates' | 'amount' | 'policy'>;
 
-/** Who may be asked, each nick once, and who may not since no offer of it suits. */
+/** Makers that may be asked, each nick once, and makers without a suitable offer. */
 export function suitable({ candidates, amount, policy }: Choice): {
   readonly chosen: readonly Candidate[];
   readonly legs: ReadonlyMap<string, Leg>;
@@ -32,8 +32,8 @@ export function suitable({ candidates, amount, policy }: Choice): {
 }
 
 /**
- * The most that a maker of each place may cost. A sweep has fixed its amount for the makers chosen
- * first: who comes in place of one of them must not cost more.
+ * The most that the maker of each seat may cost. A sweep fixed its amount for the makers chosen first,
+ * so a replacement must not cost more.
  */
 export function seatLimits(
   terms: Choice & { readonly makers: number; readonly sweep: boolean },
@@ -42,7 +42,10 @@ export function seatLimits(
   return first.map(({ offer }) => (terms.sweep ? makerCost(offer, terms.amount) : Infinity));
 }
 
-/** Who is asked for these places, in the order of the candidates and no more than `most`; who is left. */
+/**
+ * The makers asked for these seats, in the order of the candidates and at most `most`; and the
+ * remaining ones.
+ */
 export function assign(
   { seatLimits: limits, amount }: RoundTerms,
   candidates: readonly Candidate[],
@@ -58,7 +61,7 @@ export function assign(
     let bestLimit = Infinity;
     for (const seat of free) {
       const limit = limits[seat] ?? -Infinity;
-      // The tightest place that is dear enough leaves the others to dearer makers.
+      // Uses the tightest sufficient seat, which leaves the others to more expensive makers.
       if (cost > limit || (best !== undefined && limit >= bestLimit)) continue;
       best = seat;
       bestLimit = limit;
@@ -75,7 +78,7 @@ export function assign(
 /** Whether a maker may have refused, and may still answer. */
 const isDoubtful = (leg: Leg): boolean => isOpen(leg) && leg.refusal !== undefined;
 
-/** Places that nobody is asked for, and places whose makers all may have refused. */
+/** Seats without a maker, and seats whose makers all may have refused. */
 function openSeats({ terms, legs, waiting }: Gathering): {
   readonly empty: readonly number[];
   readonly doubtful: readonly number[];
@@ -93,7 +96,7 @@ function openSeats({ terms, legs, waiting }: Gathering): {
   };
 }
 
-/** Has spare makers asked for open places, as many as are allowed. */
+/** Asks spare makers for open seats, as many as are allowed. */
 export function fillSeats(state: Gathering): Gathering {
   const { terms, spare } = state;
   const { replacements, spares } = terms.policy;
@@ -111,7 +114,7 @@ export function fillSeats(state: Gathering): Gathering {
   };
 }
 
-/** Everybody else that was asked for the place of this maker, which is ready. */
+/** All other makers asked for the seat of this one, which is ready. */
 export function rivalsOf(
   { legs }: Gathering,
   { candidate: { nick }, seat }: Asked,

@@ -1,4 +1,4 @@
-/** Builds the transaction of a round and makes sure that it pays us. */
+/** Builds the transaction of a round and checks that it pays us. */
 import { MAX_SATOSHI } from '../../protocol/offer.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { RandomBytes } from '../../protocol/encryption.js';
@@ -15,12 +15,12 @@ import {
 } from '../transaction.js';
 import { MAX_COINS } from '../payloads.js';
 
-/** Allows the lock time to count, and no replacement by fee: as deployed takers set it. */
+/** Enables the lock time, without replacement by fee: as deployed takers set it. */
 const SEQUENCE = 0xffff_fffe;
 
 /**
- * Satoshi up to which a taker has no change output and leaves the rest to the miners, as deployed
- * takers do. Not the dust threshold of offers, which is ten times as much.
+ * Up to this many satoshi a taker makes no change output and leaves the rest to the miners, as deployed
+ * takers do. The dust threshold of offers is ten times as much.
  */
 export const TAKER_DUST = 2_730;
 
@@ -47,7 +47,7 @@ export type Built =
 
 const refused = (fault: RoundFault, detail: string): Built => ({ ok: false, fault, detail });
 
-/** What is wrong with the miner fee of a transaction of this size. */
+/** Why the miner fee is wrong for a transaction of this size. */
 function minerFeeFault(
   { policy, feePerKb, sweep }: RoundTerms,
   vbytes: number,
@@ -68,7 +68,7 @@ function minerFeeFault(
   return { fault: 'sweep-fee', detail };
 }
 
-/** Inputs and outputs of everybody in random order, version 2 (section 9.6). */
+/** Inputs and outputs of all sides in random order, version 2 (section 9.6). */
 export function buildTransaction(
   terms: RoundTerms,
   makers: readonly { readonly part: MakerPart }[],
@@ -92,7 +92,7 @@ export function buildTransaction(
   if (coins.length > MAX_COINS || coins.some(({ script }) => coinKind(script) === undefined)) {
     return refused('bad-funding', 'the wallet gave coins of another kind, or too many');
   }
-  // Without a change output the rest goes to the miners: never more than dust.
+  // Without a change output the rest goes to the miners: at most dust.
   const dust = changeScript === undefined ? TAKER_DUST : MAX_SATOSHI;
   if (!(rest >= least && rest <= dust && minerFee >= 0)) {
     return refused('bad-funding', `the wallet's coins leave ${rest} sat of change`);

@@ -1,6 +1,6 @@
 /**
- * Authentication to Tor's control port (docs/protocol.md, section 12.2): a ladder of methods, best
- * first. Tor closes the connection after any failure, so every rung that was refused costs a new one.
+ * Authentication to Tor's control port (docs/protocol.md, section 12.2). Tries the methods in order,
+ * the best first. Tor closes the connection after any failure, so each further method needs a new one.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Reply } from './reply.js';
@@ -8,7 +8,7 @@ import { parseAuthChallenge, parseProtocolInfo, quote, type ProtocolInfo } from 
 import { readCookie } from './cookie-file.js';
 import { TorError } from '../tor-error.js';
 
-/** As much of a control client as authentication needs. */
+/** The part of a control client that authentication needs. */
 export interface Unauthenticated {
   command(
     line: string,
@@ -21,7 +21,7 @@ export interface Unauthenticated {
 export interface AuthLadderOptions<C extends Unauthenticated> {
   /** Opens one more connection; rejects with a TorError. */
   readonly open: () => Promise<C>;
-  /** The endpoint, for messages. */
+  /** The endpoint, for error texts. */
   readonly where: string;
   readonly password: string | undefined;
   readonly signal: AbortSignal;
@@ -32,10 +32,12 @@ export interface AuthLadderOptions<C extends Unauthenticated> {
 const SERVER_HASH_KEY = 'Tor safe cookie authentication server-to-controller hash';
 const CLIENT_HASH_KEY = 'Tor safe cookie authentication controller-to-server hash';
 
-/** Why one rung failed. */
+/** Why one method failed. */
 interface Failure {
   readonly why: string;
-  /** The other cookie method would fail for the same reason, or give the cookie to a stranger. */
+  /**
+   * The other cookie method would fail for the same reason, or send the cookie to an unknown program.
+   */
   readonly cookieIsOut?: boolean;
   readonly password?: 'wrong' | 'none';
 }
@@ -48,7 +50,7 @@ function safeCookieHash(key: string, parts: readonly Uint8Array[]): Buffer {
 
 type Send = (line: string) => Promise<Reply>;
 
-/** Tor's refusal in its own words; anything else (a lost connection, an abort) goes up. */
+/** Tor's refusal in its own words; other errors (a lost connection, an abort) are thrown. */
 function refusal(error: unknown): string {
   if (error instanceof TorError && error.reply !== undefined) {
     return `Tor answered "${error.reply.code} ${error.reply.text}"`;
@@ -124,8 +126,9 @@ async function hashedPassword(
 }
 
 /**
- * The cookie in the clear. Whoever listens there names the file, and gets its 32 bytes: so only a file
- * that is named like a cookie. Every Tor since 0.2.3 offers SAFECOOKIE as well.
+ * COOKIE sends the cookie in the clear. The program on the control port chooses the file and gets its
+ * 32 bytes, so only a file with the name of a cookie is read. Every Tor since 0.2.3 also offers
+ * SAFECOOKIE.
  */
 async function plainCookie(
   send: Send,
@@ -149,7 +152,7 @@ type Rung = (
   password: string | undefined,
 ) => Promise<Failure | undefined>;
 
-/** The ladder, best rung first. */
+/** The methods, the best first. */
 const LADDER: readonly (readonly [method: string, rung: Rung])[] = [
   ['SAFECOOKIE', (send, info) => withCookie(info, (cookie) => safeCookie(send, info, cookie))],
   ['COOKIE', (send, info) => withCookie(info, (cookie) => plainCookie(send, info, cookie))],
@@ -157,7 +160,7 @@ const LADDER: readonly (readonly [method: string, rung: Rung])[] = [
   ['NULL', (send) => authenticate(send, '')],
 ];
 
-/** PROTOCOLINFO, and whether that is a Tor at all. */
+/** PROTOCOLINFO; also shows whether the other side is a Tor. */
 async function askMethods(send: Send, where: string): Promise<ProtocolInfo> {
   const notTor = (got: string, cause?: unknown) =>
     new TorError(
@@ -188,12 +191,12 @@ async function askMethods(send: Send, where: string): Promise<ProtocolInfo> {
 }
 
 /**
- * Connects and climbs: SAFECOOKIE with the server's hash checked, COOKIE, HASHEDPASSWORD, NULL, as
- * far as Tor offers them. Resolves with the authenticated connection. Rejects with a TorError whose
- * message lists every rung, why it failed and the fix; every connection is closed then.
+ * Connects and tries SAFECOOKIE (the server's hash is checked), COOKIE, HASHEDPASSWORD and NULL, as far
+ * as Tor offers them. Resolves with the authenticated connection. Rejects with a TorError whose message
+ * lists every method, why it failed and the fix; every connection is closed then.
  *
  * COOKIE is not tried when SAFECOOKIE failed because the cookie cannot be read, or because the other
- * side did not prove that it has it: the cookie would go to a stranger.
+ * side did not prove that it knows the cookie: it would be sent to an unknown program.
  */
 export async function climbAuthLadder<C extends Unauthenticated>(
   options: AuthLadderOptions<C>,
@@ -224,7 +227,7 @@ export async function climbAuthLadder<C extends Unauthenticated>(
       cookieIsOut ||= failure.cookieIsOut === true;
       onlyThePassword =
         failure.password === 'wrong' || (onlyThePassword && failure.password === 'none');
-      // Tor closes after a refusal, soon but not at once.
+      // Tor closes shortly after a refusal.
       if (!client.closed) client.close();
     }
     if (rungs.length === 0) {

@@ -1,6 +1,6 @@
 /**
- * A client of Tor's control port: one command queue, replies in order, events in between, and one
- * promise that tells when the connection is over (docs/protocol.md, section 12.2).
+ * A client of Tor's control port: a command queue, replies in order, events in between, and a promise
+ * for the end of the connection (docs/protocol.md, section 12.2).
  */
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -21,7 +21,7 @@ export type { Reply, ReplyLine } from './reply.js';
 
 export interface CommandOptions {
   readonly signal?: AbortSignal;
-  /** How long to wait for the reply, the time in the queue included (default 30,000). */
+  /** Longest wait for the reply, with the time in the queue (default 30,000). */
   readonly timeoutMs?: number;
 }
 
@@ -35,41 +35,43 @@ export interface ControlClient {
   /** Undefined for a unix socket. */
   readonly ends: ControlEnds | undefined;
   /**
-   * Sends one command and resolves with its 2xx reply. Commands go out one at a time, in order; one
-   * that is aborted while it waits is never sent. Rejects with a TorError: `command`/`rejected`
-   * (with Tor's code and text in `reply`), `timeout`, `aborted`, `bad-line` (CR, LF or NUL inside),
+   * Sends one command and resolves with its 2xx reply. Commands are sent one at a time, in order; one
+   * that is aborted in the queue is never sent. Rejects with a TorError: `command`/`rejected` (with
+   * Tor's code and text in `reply`), `timeout`, `aborted`, `bad-line` (CR, LF or NUL inside),
    * `queue-full`; or step `lost`. Its message names the command but not its arguments.
    */
   command(line: string, options?: CommandOptions): Promise<Reply>;
   /**
-   * Calls `listener` with the text after the keyword of every such event; further lines and data
-   * blocks follow after LF. Resolves, once Tor has agreed to send them, with a function that ends it.
-   * A listener must not throw.
+   * Calls `listener` for each event of a keyword, with the text after the keyword; further lines and
+   * data blocks follow after LF. Resolves, once Tor has agreed to send them, with a function that
+   * removes the listener. A listener must not throw.
    */
   onEvent(keyword: string, listener: (text: string) => void): Promise<() => void>;
-  /** Resolves once, when the connection is over: with the reason, or undefined after our own `close`. */
+  /**
+   * Resolves once, when the connection has ended: with the reason, or undefined after our own `close`.
+   */
   readonly lost: Promise<Error | undefined>;
   readonly closed: boolean;
   /**
-   * Sends and reads nothing from now on, for another process to go on with the connection; undefined,
-   * and nothing changed, while a command is under way, half a reply was read, somebody listens to
-   * events, or it is closed.
+   * Stops sending and reading, so that another process can continue with the connection. Undefined,
+   * without an effect, while a command is running, a reply was read in part, there are event listeners,
+   * or the connection is closed.
    */
   hold(): NativeHandle | undefined;
-  /** Goes on after `hold`. */
+  /** Continues after `hold`. */
   release(): void;
-  /** QUIT, then closes; commands that wait are rejected. May be called again. */
+  /** Sends QUIT, then closes; queued commands are rejected. May be called again. */
   close(): void;
 }
 
 const DEFAULT_COMMAND_TIMEOUT_MS = 30_000;
 const MAX_QUEUED_COMMANDS = 1_000;
-/** How long Tor may take to close after QUIT before we do. */
+/** How long Tor may take to close after QUIT. */
 const QUIT_GRACE_MS = 500;
 
 interface Waiting {
   readonly line: string;
-  /** Undefined once given up: its reply is then awaited only to keep the order. */
+  /** Undefined after the caller gave up: the reply is then awaited only to keep the order. */
   settle: ((outcome: Reply | TorError) => void) | undefined;
 }
 
@@ -79,14 +81,13 @@ function endsOf(stream: Duplex): ControlEnds | undefined {
   return local === undefined || remote === undefined ? undefined : { local, remote };
 }
 
-/** The command's name, which is all of it that may appear in a message. */
+/** The command's name, the only part of it that may appear in a message. */
 function nameOf(line: string): string {
   return /^[A-Za-z_]{1,32}/.exec(line)?.[0] ?? 'command';
 }
 
 /**
- * A control client over a stream on which Tor takes commands already (authenticated, or an owning
- * descriptor).
+ * A control client over a stream that is already authenticated (or is an owning descriptor).
  * @param held as after `hold`: for a stream of another process, which is paused
  */
 export function controlClientOver(stream: Duplex, where: string, held = false): ControlClient {
@@ -97,7 +98,7 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
   let closed = false;
   let closing = false;
   let quitTimer: NodeJS.Timeout | undefined;
-  /** The tail of the SETEVENTS changes, so that each sees the one before it decided. */
+  /** The end of the chain of SETEVENTS changes, so that each sees the result of the one before. */
   let eventsInStep: Promise<void> = Promise.resolve();
   const lost = deferred<Error | undefined>();
 
@@ -129,7 +130,7 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
   function take(message: ControlMessage): void {
     if (closed || closing) return;
     if (message.kind === 'event') {
-      // A set may change while it is walked: a listener added meanwhile hears this event too.
+      // A set may change during an iteration: a listener added meanwhile gets this event too.
       for (const listener of listeners.get(message.keyword) ?? []) listener(message.text);
       return;
     }
@@ -216,7 +217,7 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
     });
   }
 
-  /** Runs after every earlier change of the event set has been decided. */
+  /** Runs after every earlier change of the event set. */
   function setEvents(change: () => boolean, undo: () => void): Promise<void> {
     const step = async () => {
       if (!change()) return;
@@ -233,9 +234,9 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
   }
 
   async function onEvent(keyword: string, listener: (text: string) => void): Promise<() => void> {
-    // A function of its own, so that the same listener given twice counts twice.
+    // A new function each time, so that the same listener added twice counts twice.
     const heard = (text: string) => listener(text);
-    /** Returns whether that was the last listener of the keyword. */
+    /** Returns whether this was the last listener of the keyword. */
     const forget = () => {
       const heardBy = listeners.get(keyword);
       if (heardBy === undefined || !heardBy.delete(heard) || heardBy.size > 0) return false;
@@ -250,7 +251,7 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
     return () => {
       listeners.get(keyword)?.delete(heard);
       const dropIfUnused = () => listeners.get(keyword)?.size === 0 && listeners.delete(keyword);
-      // A failure means that the connection is over, and then nothing is heard anyway.
+      // A failure means that the connection has ended, and then there are no events anyway.
       setEvents(
         () => !closed && !closing && dropIfUnused(),
         () => {},
@@ -309,8 +310,8 @@ export interface ConnectControlOptions {
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 
 /**
- * Connects and authenticates by whatever this Tor offers and we can do. Rejects with a TorError of
- * step `connect`, `protocolinfo` or `authenticate`; nothing is left open then.
+ * Connects and authenticates with the methods that both sides support. Rejects with a TorError of step
+ * `connect`, `protocolinfo` or `authenticate`; nothing is left open then.
  */
 export function connectControl(options: ConnectControlOptions): Promise<ControlClient> {
   const { endpoint, password, signal, timeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;

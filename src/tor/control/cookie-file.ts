@@ -1,4 +1,4 @@
-/** Tor's authentication cookie: read it, or say exactly why not and what to do. */
+/** Reads Tor's authentication cookie, or says exactly why that fails and what to do. */
 import { constants, type Stats } from 'node:fs';
 import { open, readFile, stat, type FileHandle } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -8,12 +8,12 @@ const COOKIE_BYTES = 32;
 
 export type Cookie =
   | { readonly ok: true; readonly cookie: Uint8Array }
-  /** `why` names the file, what is wrong and the fix; `code` is for tests and programs. */
+  /** `why` names the file, the fault and the fix; `code` is for tests and programs. */
   | { readonly ok: false; readonly code: CookieFault; readonly why: string };
 
 export type CookieFault = 'missing' | 'no-permission' | 'not-a-file' | 'wrong-size' | 'io';
 
-/** Who owns a file or folder and what others may do with it. */
+/** The owner of a file or folder and its permissions for others. */
 export interface Ownership {
   readonly path: string;
   readonly owner: string;
@@ -22,7 +22,7 @@ export interface Ownership {
   readonly mode: number;
 }
 
-/** Who we are, for the operating system. */
+/** The ids of this process. */
 export interface Ourselves {
   readonly user: string;
   readonly groups: readonly string[];
@@ -44,8 +44,8 @@ const MIGHTY_GROUPS: ReadonlySet<string> = new Set([
 const octal = (mode: number) => (mode & 0o7777).toString(8).padStart(4, '0');
 
 /**
- * The sentence for a cookie that we may not read. `blocked` is the cookie itself or the first folder
- * above it that keeps us out.
+ * The error text for a cookie that we may not read. `blocked` is the cookie itself or the first folder
+ * on its path that denies access.
  */
 export function explainNoPermission(
   cookiePath: string,
@@ -58,7 +58,7 @@ export function explainNoPermission(
     `no permission to read the cookie file ${cookiePath}: ${blocked.path} is owned by ${blocked.owner}, ` +
     `group ${blocked.group}, mode ${octal(blocked.mode)}; ${who}`;
   const isCookie = blocked.path === cookiePath;
-  // Whoever is in one of these can take over the machine: no cookie is worth that.
+  // Members of these groups can take over the machine, so they are not suggested.
   if (MIGHTY_GROUPS.has(blocked.group)) {
     return (
       `${what}. Fix: use a control password (tor --hash-password PASSWORD gives the line HashedControlPassword for ` +
@@ -99,7 +99,7 @@ async function ourselves(): Promise<Ourselves> {
   return { user, groups };
 }
 
-/** The cookie if it can be seen, else the deepest folder above it that can. */
+/** The cookie if it is visible, else the deepest visible folder on its path. */
 async function whatBlocks(cookiePath: string): Promise<Ownership | undefined> {
   for (let path = cookiePath; ; path = dirname(path)) {
     const stats = await stat(path).catch(() => undefined);
@@ -127,8 +127,9 @@ async function explain(path: string, cause: NodeJS.ErrnoException): Promise<Cook
 }
 
 /**
- * Reads the 32 bytes at the path that Tor named (bytes, for it need not be UTF-8). Only a regular
- * file of exactly that size is read, for whoever answers on the control port chooses the path. Never rejects.
+ * Reads the 32 bytes at the path that Tor named (bytes, because it need not be UTF-8). Only a regular
+ * file of exactly that size is read, because the program on the control port chooses the path. Never
+ * rejects.
  */
 export async function readCookie(pathBytes: Uint8Array): Promise<Cookie> {
   const raw = Buffer.from(pathBytes);

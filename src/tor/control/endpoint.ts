@@ -1,4 +1,4 @@
-/** Where Tor's control port is: `host:port`, or a unix socket. */
+/** The address of Tor's control port: `host:port`, or a unix socket. */
 import { connect, type Socket } from 'node:net';
 import { hostAndPort, hostInUse, portInside } from '../../kit/host-name.js';
 import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../../kit/socket-path.js';
@@ -10,7 +10,7 @@ export type ControlEndpoint =
 
 const UNIX_PREFIX = 'unix:';
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
-/** Silence after which the operating system asks whether the other end is still there. */
+/** Idle time after which the operating system tests whether the other end still exists. */
 const KEEP_ALIVE_MS = 30_000;
 
 function badEndpoint(message: string): TorError {
@@ -19,8 +19,8 @@ function badEndpoint(message: string): TorError {
 
 /**
  * The control endpoint of a configuration. `host` is a host name, an IPv4 or IPv6 address (brackets
- * allowed) or `unix:/absolute/path` (also `unix:///absolute/path`); the port means nothing in the last case.
- * Throws a TorError (`endpoint`, `bad-endpoint`).
+ * allowed) or `unix:/absolute/path` (also `unix:///absolute/path`); the port is ignored in the last
+ * case. Throws a TorError (`endpoint`, `bad-endpoint`).
  */
 export function parseControlEndpoint(host: string, port: number | undefined): ControlEndpoint {
   const name = host.trim();
@@ -51,7 +51,7 @@ export function parseControlEndpoint(host: string, port: number | undefined): Co
   return { kind: 'tcp', host: bare, port };
 }
 
-/** As a person writes it: `127.0.0.1:9051`, `[::1]:9051`, `unix:/run/tor/control`. */
+/** The form for people: `127.0.0.1:9051`, `[::1]:9051`, `unix:/run/tor/control`. */
 export function formatControlEndpoint(endpoint: ControlEndpoint): string {
   if (endpoint.kind === 'unix') return UNIX_PREFIX + endpoint.path;
   return hostAndPort(endpoint.host, endpoint.port);
@@ -59,7 +59,7 @@ export function formatControlEndpoint(endpoint: ControlEndpoint): string {
 
 const START_TOR = 'start Tor (sudo systemctl start tor) with a control port in its torrc:';
 
-/** What to put into torrc, for the endpoint that was asked for. */
+/** The torrc line for the requested endpoint. */
 function torrcHint(endpoint: ControlEndpoint): string {
   const port = endpoint.kind === 'unix' ? `unix:${endpoint.path}` : String(endpoint.port);
   return `${START_TOR} "ControlPort ${port}" and "CookieAuthentication 1"`;
@@ -103,8 +103,8 @@ function connectError(endpoint: ControlEndpoint, cause: NodeJS.ErrnoException): 
 }
 
 /**
- * Opens the stream. Rejects with a TorError (`connect`); then nothing is left open.
- * `timeoutMs` bounds the attempt (default 10,000).
+ * Opens the stream. Rejects with a TorError (`connect`), and then nothing is left open. `timeoutMs`
+ * bounds the attempt (default 10,000).
  */
 export function openControlSocket(
   endpoint: ControlEndpoint,
@@ -126,7 +126,7 @@ export function openControlSocket(
             host: endpoint.host,
             port: endpoint.port,
             noDelay: true,
-            // A machine that is gone says nothing, and a firewall may forget a silent connection.
+            // A machine that is gone sends nothing, and a firewall may forget a silent connection.
             keepAlive: true,
             keepAliveInitialDelay: KEEP_ALIVE_MS,
           });

@@ -1,5 +1,5 @@
 /**
- * Tor's control protocol on the wire: bytes in, replies and events out. Pure.
+ * Parses Tor's control protocol: bytes in, replies and events out. Pure.
  *
  *   reply    = *( mid / data ) end
  *   mid      = code "-" text CRLF
@@ -7,13 +7,13 @@
  *   end      = code " " text CRLF
  *   code     = 3DIGIT                                          ; 650 = an event, sent at any time
  *
- * A bare LF ends a line too. Bytes are read as latin1, so nothing is lost and nothing can fail.
+ * A bare LF ends a line too. Bytes are read as latin1, so every byte is kept and decoding cannot fail.
  */
 import { shownLine } from '../../kit/shown-text.js';
 
 export interface ReplyLine {
   readonly text: string;
-  /** The lines of the data block that followed, joined by LF, dots unstuffed. */
+  /** The lines of the following data block, joined by LF, dots unstuffed. */
   readonly data?: string;
 }
 
@@ -40,22 +40,22 @@ export interface ParserLimits {
   readonly maxReplyBytes: number;
 }
 
-/** Far above anything that Tor sends for the commands used here. */
+/** Far above the size of any reply to the commands used here. */
 export const DEFAULT_PARSER_LIMITS: ParserLimits = {
   maxLineBytes: 65_536,
   maxReplyBytes: 4_194_304,
 };
 
 export interface Pushed {
-  /** What was complete before the fault, in order. */
+  /** The messages that were complete before the fault, in order. */
   readonly messages: readonly ControlMessage[];
-  /** Set once the bytes make no sense; every later push returns the same and no messages. */
+  /** Set once the bytes are invalid; every later push returns the same fault and no messages. */
   readonly fault?: { readonly code: ReplyFault; readonly excerpt: string };
 }
 
 export interface ControlReplyParser {
   push(chunk: Uint8Array): Pushed;
-  /** Nothing is half read. */
+  /** No partial line or reply is held. */
   readonly idle: boolean;
 }
 
@@ -78,7 +78,7 @@ function closeLine(line: OpenLine): ReplyLine {
     : { text: line.text, data: line.data.join('\n') };
 }
 
-/** The first line without its keyword; following lines and data blocks each on a line of their own. */
+/** The first line without its keyword; following lines and data blocks, each on its own line. */
 function eventOf(lines: readonly ReplyLine[]): ControlMessage {
   const all = lines.flatMap((line) =>
     line.data === undefined ? [line.text] : [line.text, line.data],
@@ -97,7 +97,7 @@ export function controlReplyParser(
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   let fault: Pushed['fault'];
-  /** The line whose data block is being read, and the message it belongs to. */
+  /** The line whose data block is being read, and its message. */
   let block: { into: Accumulator; line: string[] } | undefined;
   let reply: Accumulator = { lines: [], bytes: 0 };
   let event: Accumulator = { lines: [], bytes: 0 };
@@ -107,7 +107,7 @@ export function controlReplyParser(
     return into.bytes <= limits.maxReplyBytes;
   }
 
-  /** One line without its end; returns what it completed, or the fault. */
+  /** One line without its end; returns the message it completed, or the fault. */
   function takeLine(line: string): ControlMessage | ReplyFault | undefined {
     if (block !== undefined) {
       if (line === '.') {
@@ -170,7 +170,7 @@ export function controlReplyParser(
           return failWith('line-too-long', begin, messages);
         }
         if (end < 0) {
-          // A copy: the caller may use its buffer again.
+          // A copy: the caller may reuse its buffer.
           pending.push(Buffer.from(piece));
           break;
         }

@@ -1,6 +1,4 @@
-/**
- * The values inside Tor's replies and events, one small parser each with its grammar. Pure; never throws.
- */
+/** Parsers for the values in Tor's replies and events, one for each grammar. Pure; they never throw. */
 import { parseOnionHost } from '../../protocol/location.js';
 import { fail, ok, type Parsed } from '../../protocol/result.js';
 import type { Reply } from './reply.js';
@@ -10,7 +8,7 @@ const MAX_ITEMS = 256;
 const ESCAPES: Readonly<Record<string, number>> = { n: 0x0a, r: 0x0d, t: 0x09 };
 
 /**
- * A quoted string at the begin of `text` (bytes as latin1), and what follows it.
+ * A quoted string at the start of `text` (bytes as latin1), and the text after it.
  *
  *   quoted = DQUOTE *( char / "\" ( "n" / "r" / "t" / 1*3OCTAL / "x" 2HEX / any ) ) DQUOTE
  */
@@ -31,7 +29,7 @@ export function parseQuoted(
   return ok({ value: Uint8Array.from(value), rest: text.slice(head[0].length) });
 }
 
-/** `text` as a quoted string for a command; it must hold no CR, LF or NUL. */
+/** `text` as a quoted string for a command; it must not contain CR, LF or NUL. */
 export function quote(text: string): string {
   return `"${text.replace(/["\\]/g, '\\$&')}"`;
 }
@@ -79,14 +77,14 @@ export function parseKeywords(text: string): Parsed<ReadonlyMap<string, string>,
   return ok(found);
 }
 
-/** A value of `GETINFO key`, of the line `key=value` (or its data block). */
+/** The value of `GETINFO key`, from the line `key=value` (or its data block). */
 export function infoValue(reply: Reply, key: string): string | undefined {
   const line = reply.lines.find(({ text }) => text.startsWith(`${key}=`));
   return line === undefined ? undefined : (line.data ?? line.text.slice(key.length + 1));
 }
 
 export interface ProtocolInfo {
-  /** Upper case, as sent: `NULL`, `HASHEDPASSWORD`, `COOKIE`, `SAFECOOKIE`, or one not known yet. */
+  /** Upper case, as sent: `NULL`, `HASHEDPASSWORD`, `COOKIE`, `SAFECOOKIE`, or an unknown one. */
   readonly methods: readonly string[];
   /** Path of the cookie file as bytes: a file name need not be UTF-8. */
   readonly cookieFile: Uint8Array | undefined;
@@ -141,7 +139,7 @@ export interface AddedOnion {
   readonly host: string;
   /**
    * `ED25519-V3:<base64>`, only when Tor made the key and was not told to discard it. A filter in front
-   * of the control port may write something else in its place; that counts as no key.
+   * of the control port may write other text instead, which counts as no key.
    */
   readonly privateKey: string | undefined;
 }
@@ -199,7 +197,7 @@ export interface BootstrapPhase {
   readonly tag: string;
   /** For a person. */
   readonly summary: string;
-  /** Why Tor is stuck, when it says so. */
+  /** Why Tor makes no progress, if it reports that. */
   readonly warning: string | undefined;
 }
 
@@ -222,7 +220,7 @@ export function parseBootstrap(text: string): Parsed<BootstrapPhase, 'other' | '
   });
 }
 
-/** The numbers of `0.4.9.11` or `0.4.9.2-alpha (git-...)`; undefined if it does not look like that. */
+/** The numbers of `0.4.9.11` or `0.4.9.2-alpha (git-...)`; undefined for other texts. */
 export function parseTorVersion(text: string): readonly number[] | undefined {
   const match = /^(\d{1,6})\.(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?![\d.])/.exec(text);
   return match === null ? undefined : match.slice(1).map(Number);

@@ -1,18 +1,18 @@
-/** ADD_ONION: the command, its refusals, and proof of work where this Tor has it. */
+/** ADD_ONION: the command, its refusals, and proof of work if Tor supports it. */
 import type { Log } from '../../channel/log.js';
 import type { ControlClient } from '../control/client.js';
 import type { Reply } from '../control/reply.js';
 import { infoValue, parseAddedOnion, parseTorVersion, versionAtLeast } from '../control/values.js';
 import { isFiltered, isRefusal, TorError } from '../tor-error.js';
 
-/** Where Tor hands over the connections of peers. */
+/** The address to which Tor forwards connections of peers. */
 export type OnionTarget =
   { readonly host: string; readonly port: number } | { readonly unix: string };
 
 /**
- * The queue of rendezvous requests under proof-of-work defences: `rate` requests a second are
- * answered, `burst` at once; what waits longer than Tor's patience (about a minute) is dropped, so
- * `burst + 60 * rate` must exceed the peers that come back together after a restart.
+ * The queue of rendezvous requests under proof-of-work defences: `rate` requests a second are answered,
+ * `burst` at once. Requests that wait longer than about a minute are dropped, so `burst + 60 * rate`
+ * must exceed the number of peers that return together after a restart.
  */
 export interface PowQueue {
   readonly rate: number;
@@ -20,15 +20,18 @@ export interface PowQueue {
 }
 
 /**
- * For a maker, as deployed ones ask for: 1,750 peers within a minute, more than the network has, while an
- * attacker costs Tor 2-3 % of a core (about 1 ms for each rendezvous circuit).
+ * For a maker, with the values of deployed ones: 1,750 peers within a minute, more than the network
+ * has, while an attacker costs Tor 2-3 % of a core (about 1 ms for each rendezvous circuit).
  */
 export const DEFAULT_POW_QUEUE: PowQueue = { rate: 25, burst: 250 };
 
-/** For a directory with up to 10,000 peers, which all come back at once after its restart: 14,000 within a minute. */
+/**
+ * For a directory with up to 10,000 peers, which all return at once after its restart: 14,000 within a
+ * minute.
+ */
 export const DIRECTORY_POW_QUEUE: PowQueue = { rate: 200, burst: 2_000 };
 
-/** The first Tor that takes PoWDefensesEnabled in ADD_ONION. */
+/** The first Tor that accepts PoWDefensesEnabled in ADD_ONION. */
 const FIRST_VERSION_WITH_POW = [0, 4, 9, 2];
 
 export interface AddOnionRequest {
@@ -48,7 +51,10 @@ function badTarget(what: string): TorError {
 
 const isPort = (port: number) => Number.isInteger(port) && port >= 1 && port <= 65_535;
 
-/** The `Port=` argument. Throws a TorError (`add-onion`, `bad-target`) for what ADD_ONION cannot express. */
+/**
+ * The `Port=` argument. Throws a TorError (`add-onion`, `bad-target`) for a target that ADD_ONION
+ * cannot express.
+ */
 export function portArgument(virtualPort: number, target: OnionTarget): string {
   if (!isPort(virtualPort)) throw badTarget(`virtual port ${virtualPort}`);
   if ('unix' in target) {
@@ -71,13 +77,13 @@ function commandLine(request: AddOnionRequest, pow: PowQueue | undefined): strin
   return words.join(' ');
 }
 
-/** A command that is not understood or not allowed: 510 to 513. */
+/** A command that is unknown or not allowed: 510 to 513. */
 function refusesTheWords(error: unknown): error is TorError {
   const code = isRefusal(error) ? (error.reply?.code ?? 0) : 0;
   return code >= 510 && code <= 513;
 }
 
-/** Tor's refusal of ADD_ONION, with what to do about it. */
+/** Tor's refusal of ADD_ONION, with the fix. */
 function explain(error: unknown, { virtualPort, target }: AddOnionRequest): unknown {
   if (!(error instanceof TorError) || error.reply === undefined) return error;
   const { code, text } = error.reply;
@@ -116,7 +122,7 @@ function explain(error: unknown, { virtualPort, target }: AddOnionRequest): unkn
   return new TorError('add-onion', 'rejected', said, details);
 }
 
-/** Why a Tor may have refused proof of work; a filter may keep its version from us. */
+/** Why Tor may have refused proof of work; a filter may hide its version. */
 async function whyNoPow(client: ControlClient, refused: TorError): Promise<string> {
   if (isFiltered(refused)) return 'a filter in front of the control port refuses them';
   try {
@@ -141,10 +147,9 @@ export interface OnionAdded {
 }
 
 /**
- * Adds the service to this control connection. Asks for proof-of-work defences, and again without
- * them when Tor or a filter in front of it refuses the words. Rejects with a TorError of step
- * `add-onion` (`collision`, `bad-key`, `bad-target`, `rejected`, `bad-reply`), or of the control
- * connection.
+ * Adds the service to this control connection. Requests proof-of-work defences, and repeats the command
+ * without them when Tor or a filter refuses those words. Rejects with a TorError of step `add-onion`
+ * (`collision`, `bad-key`, `bad-target`, `rejected`, `bad-reply`), or of the control connection.
  */
 export async function addOnion(
   client: ControlClient,

@@ -1,4 +1,4 @@
-/** Who holds the key of an onion service, and how the service is added with it, again and again. */
+/** Manages the key of an onion service, and adds the service with it as often as needed. */
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../../channel/log.js';
 import {
@@ -14,22 +14,21 @@ import { ONION_SEED_BYTES, onionKeyOfSeed, type OnionKey } from './onion-key.js'
 import { isFiltered, TorError } from '../tor-error.js';
 
 /**
- * `ephemeral`: we make a key. It is kept in this process's memory alone, never written to disk, and
- * forgotten by `close`. Tor makes one only where a filter in front of the control port allows nothing
- * else; and where such a filter keeps it from us, the address is gone when the connection is.
- * `persistent`: a key of ours.
+ * `ephemeral`: this process makes the key, keeps it in memory only, and forgets it on `close`. Tor
+ * makes the key only when a filter in front of the control port allows nothing else; if the filter also
+ * hides that key, the address ends with the connection. `persistent`: a stored key.
  */
 export type OnionIdentity =
   { readonly kind: 'ephemeral' } | { readonly kind: 'persistent'; readonly key: OnionKey };
 
-/** Where our listener is, as the Tor behind that connection has to dial it. Throws a TorError. */
+/** The address of our listener, as the Tor behind that connection must dial it. Throws a TorError. */
 export type TargetOf = (client: ControlClient) => OnionTarget;
 
 export interface OnionAdderOptions {
   readonly identity: OnionIdentity;
   readonly virtualPort: number;
   readonly target: OnionTarget | TargetOf;
-  /** The folder of the key, to be served out of it by a Tor of our own. */
+  /** The folder of the key, for a Tor that the program started. */
   readonly folder?: ServedFolder;
   readonly pow?: PowQueue;
   readonly log: Log;
@@ -38,16 +37,16 @@ export interface OnionAdderOptions {
 export interface OnionAdder {
   /** The address; undefined until it is known. */
   readonly host: string | undefined;
-  /** `ED25519-V3:<base64>`; undefined when nobody here has it. */
+  /** `ED25519-V3:<base64>`; undefined when this process does not have it. */
   readonly key: string | undefined;
   /** Adds the service to a control connection. Rejects with a TorError (`add-onion`), or that of the connection. */
   add(client: ControlClient): Promise<OnionAdded>;
-  /** Goes on with the service of another process. */
+  /** Continues with the service of another process. */
   inherit(host: string, privateKey: string | undefined): void;
   forget(): void;
 }
 
-/** What to say when the address cannot come back. */
+/** The error for an address that cannot come back. */
 export function keylessError(): TorError {
   return new TorError(
     'add-onion',
@@ -62,7 +61,7 @@ export function onionAdder(options: OnionAdderOptions): OnionAdder {
   let own: OnionKey | undefined = identity.kind === 'persistent' ? identity.key : undefined;
   let host = own?.host;
   let key = own && `ED25519-V3:${own.blob}`;
-  /** It was added once, so the address must not change any more. */
+  /** It was added once, so the address must stay the same. */
   let known = identity.kind === 'persistent';
 
   function makeKey(): string {
@@ -82,7 +81,7 @@ export function onionAdder(options: OnionAdderOptions): OnionAdder {
     } catch (error) {
       if (known || !isFiltered(error)) throw error;
     }
-    // Some filters allow new keys only.
+    // Some filters allow only new keys.
     const made = await addOnion(client, { key: 'NEW:ED25519-V3', ...request }, log);
     host = made.host;
     key = made.privateKey;

@@ -1,11 +1,11 @@
 /**
- * When is an onion service reachable? Tor publishes two descriptors (this time period's and the
- * next), each to several directories (HSDirs), and a client may ask for either. So: every descriptor
- * that was CREATED has been sent, and every UPLOAD has been answered. Pure bookkeeping over HS_DESC.
+ * Decides when an onion service is reachable. Tor publishes two descriptors (of this time period and
+ * the next), each to several HSDirs, and a client may ask for either. So every descriptor that was
+ * CREATED must be sent, and every UPLOAD answered. Pure bookkeeping over HS_DESC.
  *
- * A filter in front of the control port may take CREATED away and write another word in the place of
- * directories and descriptors. Then nobody can tell when all is uploaded, and what is left to know is
- * whether any upload was accepted.
+ * A filter in front of the control port may remove CREATED and replace the names of HSDirs and
+ * descriptors. Then it is unknown when all are uploaded, and only known whether any upload was
+ * accepted.
  */
 import type { HsDescEvent } from '../control/values.js';
 
@@ -13,48 +13,48 @@ const MAX_DESCRIPTORS = 16;
 const MAX_HSDIRS = 256;
 
 export interface UploadProgress {
-  /** Uploads begun, and of those: accepted, refused. */
+  /** Uploads started, accepted and refused. */
   readonly sent: number;
   readonly uploaded: number;
   readonly failed: number;
   /** Every upload of every descriptor was answered, and at least one of each was accepted. */
   readonly complete: boolean;
   /**
-   * At least one upload of every descriptor was accepted; others may be unanswered. Where a filter
-   * hides the descriptors: any upload at all.
+   * At least one upload of every descriptor was accepted; others may be unanswered. If a filter hides
+   * the descriptors: any upload.
    */
   readonly partly: boolean;
-  /** The events come rewritten: `complete` never comes then. */
+  /** The events are rewritten, so `complete` never becomes true. */
   readonly rewritten: boolean;
 }
 
 export interface UploadWatch {
-  /** One event of this service; others are the caller's to filter. */
+  /** One event of this service; the caller filters the others. */
   note(event: HsDescEvent): UploadProgress;
   progress(): UploadProgress;
 }
 
 type UploadState = 'pending' | 'uploaded' | 'failed';
 
-/** Tor names a directory `$FINGERPRINT~nickname`; CREATED has none. */
+/** Tor names an HSDir `$FINGERPRINT~nickname`; CREATED has none. */
 function isRewritten({ action, hsDir }: HsDescEvent): boolean {
   return (action === 'UPLOAD' || action === 'UPLOADED') && !hsDir.startsWith('$');
 }
 
 const UPLOAD_FAULTS: ReadonlySet<string> = new Set(['UPLOAD_REJECTED', 'UNEXPECTED']);
 
-/** A client of this Tor, which may be us, fetched the descriptor, or tried to. */
+/** A client of this Tor, perhaps this program, fetched the descriptor or tried to. */
 function isFetch({ action, reason }: HsDescEvent): boolean {
   if (action === 'FAILED') return reason !== undefined && !UPLOAD_FAULTS.has(reason);
   return action === 'REQUESTED' || action === 'RECEIVED' || action === 'IGNORE';
 }
 
-/** Bounded: at most 16 descriptors and 256 directories; what is beyond is ignored. */
+/** Bounded: at most 16 descriptors and 256 HSDirs; further ones are ignored. */
 export function uploadWatch(): UploadWatch {
   const created = new Set<string>();
-  /** Per directory, its descriptors in the order in which they were sent. */
+  /** For each HSDir its descriptors, in the order in which they were sent. */
   const byHsDir = new Map<string, Map<string, UploadState>>();
-  /** What the words of the events say, whatever they are about. */
+  /** The actions of the events, whatever descriptor they are about. */
   const words = { sent: 0, uploaded: 0, failed: 0 };
   let rewritten = false;
 
@@ -64,7 +64,7 @@ export function uploadWatch(): UploadWatch {
       if (byHsDir.size < MAX_HSDIRS) byHsDir.set(hsDir, new Map([[id, 'pending']]));
       return;
     }
-    // Sent again (Tor does after a change of introduction points): the last one counts.
+    // Sent again (Tor does so after a change of introduction points): the last upload counts.
     uploads.delete(id);
     if (uploads.size < MAX_DESCRIPTORS) uploads.set(id, 'pending');
   }
@@ -79,7 +79,7 @@ export function uploadWatch(): UploadWatch {
     if (id !== undefined) uploads?.set(id, 'uploaded');
   }
 
-  /** FAILED does name it; if that one was taken for uploaded, it was the other one. */
+  /** FAILED names it. If that one was counted as uploaded, it was the other one. */
   function failed(hsDir: string, id: string): void {
     const uploads = byHsDir.get(hsDir);
     const state = uploads?.get(id);

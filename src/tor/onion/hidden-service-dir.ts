@@ -1,9 +1,10 @@
 /**
- * A service out of a HiddenServiceDir, set up over the control port: the only kind for which Tor says
- * over which circuit a stream came (ADD_ONION cannot ask for it). It belongs to the Tor process, not
- * to the control connection, so this is for a Tor of our own. A reload (SIGHUP) takes away what is not
- * in the torrc, so the service is written there, too.
+ * A service out of a HiddenServiceDir, set up over the control port. Only for this kind does Tor report
+ * the circuit of a stream (ADD_ONION has no such option). It belongs to the Tor process, not to the
+ * control connection, so it is used only with a Tor that the program started. A reload (SIGHUP) removes
+ * services that are not in the torrc, so the service is written there too.
  */
+import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import { portArgument, type OnionTarget, type PowQueue } from './add-onion.js';
 import type { ControlClient } from '../control/client.js';
@@ -12,11 +13,11 @@ import { readOnionKey } from './key-folder.js';
 import { TorError } from '../tor-error.js';
 import { torrcString } from '../process/tor-program.js';
 
-/** A key folder to be served out of, by a Tor whose torrc is ours. */
+/** A key folder, and access to the torrc of the Tor that serves it. */
 export interface ServedFolder {
   /** The key folder; Tor reads the key from it. */
   readonly dir: string;
-  /** Puts these lines into the torrc, in place of those of the call before. */
+  /** Writes these lines to the torrc, replacing those of the previous call. */
   readonly keepInTorrc: (lines: readonly string[]) => Promise<void>;
 }
 
@@ -29,11 +30,11 @@ export interface HiddenServiceRequest {
   readonly pow: PowQueue | undefined;
 }
 
-/** Names and values of torrc; the folder must be the first. */
+/** Names and values of torrc; the folder must be first. */
 type Settings = readonly (readonly [name: string, value: string])[];
 
 function settings(request: HiddenServiceRequest, pow: PowQueue | undefined): Settings {
-  // `5222,unix:/path` there, `5222 unix:/path` here.
+  // `5222,unix:/path` for ADD_ONION, `5222 unix:/path` in torrc.
   const port = portArgument(request.virtualPort, request.target)
     .slice('Port='.length)
     .replace(',', ' ');
@@ -62,7 +63,7 @@ const commandOf = (service: Settings): string =>
 const torrcOf = (service: Settings): readonly string[] =>
   service.map(([name, value]) => `${name} ${isWord(value) ? value : torrcString(value)}`);
 
-/** Tor makes a new key, and so another address, in a folder that has none. */
+/** In an empty folder Tor would make a new key, and so another address. */
 async function checkKey({ folder, host }: HiddenServiceRequest): Promise<void> {
   if ((await readOnionKey(folder.dir))?.host === host) return;
   throw new TorError(
@@ -73,12 +74,12 @@ async function checkKey({ folder, host }: HiddenServiceRequest): Promise<void> {
   );
 }
 
-/** A full disk must not keep the service away: it then lives until the next reload. */
+/** A full disk must not prevent the service: it then lives until the next reload. */
 async function keep({ keepInTorrc }: ServedFolder, service: Settings, log: Log): Promise<void> {
   try {
     await keepInTorrc(torrcOf(service));
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
+    const why = errorText(error);
     log.warn('the torrc of our Tor could not be changed: a reload loses the onion', { why });
   }
 }
@@ -94,7 +95,7 @@ async function set(
   await client.command(commandOf(service));
 }
 
-/** Takes the service away, if there is one; out of the torrc first, so that no reload brings it back. */
+/** Removes the service, if there is one; from the torrc first, so that no reload brings it back. */
 export async function removeHiddenService(
   client: ControlClient,
   folder: ServedFolder,
@@ -106,10 +107,9 @@ export async function removeHiddenService(
 }
 
 /**
- * Sets the service up, from the beginning where there was one; without proof-of-work defences where
- * Tor refuses them. Resolves to whether it has them. Rejects with a TorError (`add-onion`,
- * `rejected`; `key-folder`, where the folder does not hold the key), or of the control
- * connection.
+ * Sets the service up again from the start; without proof-of-work defences if Tor refuses them.
+ * Resolves to whether it has them. Rejects with a TorError (`add-onion`, `rejected`; `key-folder` when
+ * the folder does not contain the key), or of the control connection.
  */
 export async function addHiddenService(
   client: ControlClient,
@@ -117,7 +117,7 @@ export async function addHiddenService(
   log: Log,
 ): Promise<{ readonly on: true } | { readonly on: false; readonly why: string }> {
   await checkKey(request);
-  // So that its descriptors are uploaded anew, which is how we know that it can be reached.
+  // So that Tor uploads its descriptors again, which shows when it is reachable.
   await removeHiddenService(client, request.folder, log);
   try {
     await set(client, request, settings(request, request.pow), log);

@@ -1,6 +1,6 @@
 /**
- * The key of a persistent onion service, in Tor's own HiddenServiceDir format (docs/protocol.md,
- * section 12.3), made offline when missing. Nothing here ever writes over a file.
+ * The key of a persistent onion service, in Tor's HiddenServiceDir format (docs/protocol.md, section
+ * 12.3), made offline when missing. No file is ever overwritten.
  *
  *   hs_ed25519_secret_key   "== ed25519v1-secret: type0 ==" NUL NUL NUL, 64 bytes of expanded key
  *   hs_ed25519_public_key   "== ed25519v1-public: type0 ==" NUL NUL NUL, 32 bytes
@@ -47,12 +47,12 @@ function ioError(what: string, cause: unknown): TorError {
 const octal = (mode: number) => (mode & 0o7777).toString(8).padStart(4, '0');
 
 /**
- * Whose the folder must be: `us` (this process), a user id, or `anybody`, for a folder that is only
- * read to be copied.
+ * The required owner of the folder: `us` (this process), a user id, or `anybody`, for a folder that is
+ * only read to be copied.
  */
 export type KeyOwner = 'us' | 'anybody' | number;
 
-/** Owner and mode as Tor itself demands them: ours, and nothing for group and others. */
+/** Checks owner and mode as Tor does: the right owner, no access for group and others. */
 function checkOwnership(
   path: string,
   stats: { readonly uid: number; readonly mode: number },
@@ -76,7 +76,10 @@ function checkOwnership(
   }
 }
 
-/** Whether the folder is there; throws unless it is a real folder of ours that is closed to others. */
+/**
+ * Whether the folder exists; throws unless it is a real folder of the right owner without access for
+ * others.
+ */
 async function folderExists(dir: string, owner: KeyOwner): Promise<boolean> {
   try {
     const stats = await lstat(dir);
@@ -97,8 +100,8 @@ async function folderExists(dir: string, owner: KeyOwner): Promise<boolean> {
 }
 
 /**
- * A small regular file's bytes, or undefined when there is none. Symbolic links are not followed.
- * With `secretOf`, it must be that user's and closed to others.
+ * The bytes of a small regular file, or undefined when it does not exist. Symbolic links are not
+ * followed. With `secretOf`, it must belong to that user and be private.
  */
 async function readSmallFile(
   path: string,
@@ -185,9 +188,9 @@ async function examine(dir: string, owner: KeyOwner): Promise<Folder> {
 }
 
 /**
- * The key in a folder that Tor or we made, checked against the public key and the hostname beside
- * it; undefined when the folder is missing or holds no key. Writes nothing. Throws a TorError of
- * step `key-folder`.
+ * The key in a folder made by Tor or by this program, checked against the public key and the hostname
+ * in it; undefined when the folder is missing or has no key. Writes nothing. Throws a TorError of step
+ * `key-folder`.
  */
 export async function readOnionKey(
   dir: string,
@@ -197,8 +200,8 @@ export async function readOnionKey(
 }
 
 /**
- * The address in `<dir>/hostname`, of a service that the operator's own torrc serves (the secret
- * stays with Tor; the folder may be readable for our group). Throws a TorError of step `key-folder`.
+ * The address in `<dir>/hostname` of a service that the operator's torrc serves (the secret stays with
+ * Tor; the folder may be readable for our group). Throws a TorError of step `key-folder`.
  */
 export async function readOnionHostname(dir: string): Promise<string> {
   const path = join(dir, HOSTNAME_FILE);
@@ -225,8 +228,8 @@ async function syncFolder(dir: string): Promise<void> {
 }
 
 /**
- * Puts a whole file in place, or none of it: written beside its place, synced, then linked, which
- * fails if the name is taken. Returns false in that case.
+ * Creates a file atomically: written under another name, synced, then linked, which fails if the name
+ * exists. Returns false in that case.
  */
 async function createFile(dir: string, name: string, bytes: Uint8Array): Promise<boolean> {
   const path = join(dir, name);
@@ -251,9 +254,9 @@ async function createFile(dir: string, name: string, bytes: Uint8Array): Promise
 }
 
 /**
- * The key in `dir`, or a new one, written there (folder 0700, files 0600) before this resolves.
- * A missing public key file or hostname is added to a key that exists. `random` returns that many
- * random bytes (default: the operating system's). Throws a TorError of step `key-folder`.
+ * The key in `dir`, or a new one, written there (folder 0700, files 0600) before this resolves. A
+ * missing public key file or hostname is added. `random` returns that many random bytes (default: the
+ * operating system's). Throws a TorError of step `key-folder`.
  */
 export function loadOrCreateOnionKey(
   dir: string,
@@ -263,8 +266,8 @@ export function loadOrCreateOnionKey(
 }
 
 /**
- * The same with a key made elsewhere, of 64 bytes in expanded form, which is asked for only when the
- * folder has none. A key that is there stays, whichever it is: compare `key` with what was meant.
+ * The same with a given key of 64 bytes in expanded form, which is requested only when the folder has
+ * none. An existing key stays, whichever it is: the caller compares `key` with the one it meant.
  */
 export async function keepOnionKey(
   dir: string,
@@ -279,7 +282,7 @@ export async function keepOnionKey(
       throw ioError(`cannot make the key folder ${dir}`, cause);
     }
     created = await createFile(dir, SECRET_FILE, Buffer.concat([tag('secret'), makeExpanded()]));
-    // Read back: what counts is what the disk holds, ours or that of a process that was quicker.
+    // Read back: the key on disk counts, ours or that of a faster process.
     folder = await examine(dir, 'us');
   }
   const { key } = folder;

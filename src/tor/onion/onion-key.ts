@@ -3,7 +3,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { onionHost } from '../../protocol/location.js';
 
-/** An onion service's key, ready for ADD_ONION. The blob is secret: never log or print this. */
+/** An onion service's key, ready for ADD_ONION. The blob is secret: never log or print it. */
 export interface OnionKey {
   /** 62 characters, with `.onion`. */
   readonly host: string;

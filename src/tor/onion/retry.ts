@@ -1,31 +1,11 @@
-/** The waits between two attempts to bring an onion service back. */
-import type { Clock, Random } from '../../channel/ports.js';
-import { keepAlive } from '../../kit/keep-alive.js';
+/** The waits between two attempts to restore an onion service. */
+import type { Random } from '../../channel/ports.js';
 
 const FIRST_RETRY_MS = 500;
 const RETRY_FACTOR = 1.5;
 const LAST_RETRY_MS = 15_000;
 
-/** Resolves after `ms`, or at once when aborted. Keeps the process alive meanwhile. */
-export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) {
-      resolve();
-      return;
-    }
-    const letGo = keepAlive();
-    const done = () => {
-      letGo();
-      cancel();
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const cancel = clock.after(ms, done);
-    signal.addEventListener('abort', done, { once: true });
-  });
-}
-
-/** 0.5 s, growing by half up to 15 s, of which a random part between half and all is waited. */
+/** 0.5 s, growing by half up to 15 s; the wait is a random part of that between half and all. */
 export function retryDelays(random: Random): { next(): number; reset(): void } {
   let delay = FIRST_RETRY_MS;
   return {

@@ -1,23 +1,26 @@
 /**
- * A program that dials its own onion again and again, as a stranger would: through Tor, each time over
- * a circuit of its own. Tor may say that an onion is published while nobody can reach it.
+ * Repeats the self-test: the program dials its own onion through Tor, each time over a new circuit. Tor
+ * may report that an onion is published while peers cannot reach it.
  */
+import { isOurs } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random } from '../../channel/ports.js';
 import type { SelfTest } from './self-test.js';
 
 export interface RoundTimings {
-  /** From the moment at which Tor calls the onion published to the first test; up to twice as long. */
+  /**
+   * From the moment at which Tor reports the onion as published to the first test; up to twice as long.
+   */
   readonly firstMs: number;
-  /** Between two tests; varied by a fifth. */
+  /** Interval between two tests, varied by a fifth. */
   readonly everyMs: number;
-  /** Longest a test may take. */
+  /** Longest duration of a test. */
   readonly limitMs: number;
-  /** Before an alarm, a second attempt. */
+  /** The pause before the second attempt, which must fail too before an alarm. */
   readonly confirmMs: number;
 }
 
-/** For a maker, whose onion peers reach through directories as well: noticed within some minutes. */
+/** For a maker, which peers also reach through directories: a loss is noticed within some minutes. */
 export const ROUND_TIMINGS: RoundTimings = {
   firstMs: 15_000,
   everyMs: 600_000,
@@ -34,23 +37,19 @@ export interface SelfTestRoundsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Two tests in a row did not reach the onion; told again after each round that did not. */
+  /** Two tests in a row failed; called again after each further round that fails. */
   readonly onUnreachable: () => void;
 }
 
-/** `untested`: the test did not get out of this machine, which says nothing about the onion. */
+/** `untested`: the dial failed on this machine, which says nothing about the onion. */
 type Verdict = 'reached' | 'unreachable' | 'untested';
-
-function isOurs(error: unknown): boolean {
-  return error instanceof Error && 'ours' in error && error.ours === true;
-}
 
 /** Tests, one at a time, until the returned function is called. */
 export function startSelfTestRounds(options: SelfTestRoundsOptions): () => void {
   const { selfTest, host, timings, clock, random, log } = options;
   const stop = new AbortController();
   let cancelNext: (() => void) | undefined;
-  /** Told once, not after each round. */
+  /** Logged once, not after each round. */
   let alarmed = false;
 
   async function test(): Promise<Verdict> {
@@ -91,13 +90,13 @@ export function startSelfTestRounds(options: SelfTestRoundsOptions): () => void 
   async function round(isConfirmation: boolean): Promise<void> {
     const verdict = await test();
     if (stop.signal.aborted) return;
-    // One lost circuit is no news.
+    // A single lost circuit is not an alarm.
     if (verdict === 'unreachable' && !isConfirmation && !alarmed) {
       later(timings.confirmMs, true);
       return;
     }
     conclude(verdict);
-    // Whoever was told may have ended this.
+    // The callback may have ended this.
     if (!stop.signal.aborted) later(timings.everyMs * (1 - JITTER + 2 * JITTER * random()), false);
   }
 

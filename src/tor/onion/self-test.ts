@@ -1,18 +1,18 @@
 /**
- * Dialling our own onion until it answers: how a program knows that it can be reached where nobody
- * tells it.
+ * Dials our own onion until it answers: this shows that it is reachable when Tor does not report it.
  */
+import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 
-/** Resolves when the onion was reached through Tor; rejects when it was not. Must respect the signal. */
+/** Resolves when the onion was reached through Tor; rejects otherwise. Must respect the signal. */
 export type SelfTest = (host: string, signal: AbortSignal) => Promise<void>;
 
 /** Tor needs some seconds to publish an onion. */
 const FIRST_MS = 5_000;
-/** Tor may wait for minutes for a circuit to an old descriptor; another try is quicker. */
+/** Tor may wait minutes for a circuit to an old descriptor; another try is quicker. */
 const TRY_MS = 40_000;
-/** How the pause between two tries grows, and the longest. */
+/** Growth of the pause between two tries, and the longest pause. */
 const FACTOR = 1.5;
 const LONGEST_MS = 60_000;
 
@@ -25,7 +25,7 @@ export interface SelfTestOptions {
   readonly onReached: () => void;
 }
 
-/** Tries, one at a time, until it works or the returned function is called. */
+/** Tries, one at a time, until one succeeds or the returned function is called. */
 export function startSelfTest(options: SelfTestOptions): () => void {
   const { selfTest, host, clock, log } = options;
   const stop = new AbortController();
@@ -43,7 +43,7 @@ export function startSelfTest(options: SelfTestOptions): () => void {
       await selfTest(host, AbortSignal.any([stop.signal, tooLong.signal]));
     } catch (error) {
       if (stop.signal.aborted) return;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = errorText(error);
       log.debug('self-test: the onion was not reached yet', { why });
       later();
       return;

@@ -1,14 +1,15 @@
-/** How an onion service goes to another process: with the control connection that it lives on. */
+/** Hands an onion service over to another process, with the control connection that it depends on. */
+import { pause } from '../../kit/pause.js';
+import { recordOf } from '../../kit/json-record.js';
 import type { Clock } from '../../channel/ports.js';
 import { socketOver } from '../../handover/native-handle.js';
-import { HandoverError, isRecord, type Parcel, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Parcel, type Parcels } from '../../handover/parcel.js';
 import { parseOnionHost } from '../../protocol/location.js';
 import { controlClientOver, type ControlClient } from '../control/client.js';
-import { pause } from './retry.js';
 
 /** The key of the parcel that holds the control connection of the service. */
 const SERVICE = 'onion-service';
-/** Most tries, and their distance in milliseconds, to find the control connection at rest. */
+/** Most tries, and their interval in milliseconds, to find the control connection idle. */
 const HOLD_TRIES = 50;
 const HOLD_RETRY_MS = 20;
 const PRIVATE_KEY = /^ED25519-V3:[A-Za-z\d+/]{86}==$/;
@@ -20,10 +21,10 @@ export interface InheritedService {
   readonly privateKey: string | undefined;
 }
 
-/** The service of another process. Throws a HandoverError when it is not there or makes no sense. */
+/** The service of another process. Throws a HandoverError when the parcel is missing or invalid. */
 export function inheritedService(parcels: Parcels): InheritedService {
   const { value, handle } = parcels.get(SERVICE) ?? {};
-  const { host, privateKey }: Readonly<Record<string, unknown>> = isRecord(value) ? value : {};
+  const { host, privateKey }: Readonly<Record<string, unknown>> = recordOf(value);
   if (handle === undefined || typeof host !== 'string' || !parseOnionHost(host).ok) {
     throw new HandoverError('no onion service was handed over');
   }
@@ -36,15 +37,15 @@ export function inheritedService(parcels: Parcels): InheritedService {
 }
 
 export interface HoldOptions {
-  /** The service; undefined while nobody can reach it. */
+  /** The service; undefined while peers cannot reach it. */
   readonly current: () => { readonly client: ControlClient; readonly host: string } | undefined;
-  /** What only this process knows. */
+  /** Only this process has it. */
   readonly privateKey: () => string | undefined;
   readonly clock: Clock;
   readonly signal: AbortSignal;
 }
 
-/** Holds the control connection as soon as it is at rest. Rejects with a HandoverError. */
+/** Holds the control connection as soon as it is idle. Rejects with a HandoverError. */
 export async function holdService(options: HoldOptions): Promise<readonly Parcel[]> {
   const { current, privateKey, clock, signal } = options;
   for (let tries = 0; tries < HOLD_TRIES; tries++) {

@@ -1,13 +1,15 @@
-/** Asks a Tor whether it still has a service of ours. */
+/** Asks a Tor whether it still has an onion service. */
 import type { CommandOptions, ControlClient } from '../control/client.js';
 import type { Reply } from '../control/reply.js';
 import { infoValue, parseQuoted } from '../control/values.js';
 import { isRefusal } from '../tor-error.js';
 
-/** `untold`: a filter in front of the control port refuses the question, or the answer says nothing. */
+/**
+ * `untold`: a filter in front of the control port refuses the command, or the answer has no meaning.
+ */
 export type Presence = 'there' | 'gone' | 'untold';
 
-/** Before 0.4.3, Tor called it an error to have no onion service. */
+/** Before 0.4.3, Tor answered with an error when it had no onion service. */
 const NO_ONIONS = 551;
 
 async function ask(
@@ -26,7 +28,7 @@ async function ask(
 
 /**
  * Whether the service of this host (with `.onion`) is on this control connection. Rejects with the
- * TorError of a connection that is over, or that does not answer.
+ * TorError of a connection that has ended or does not answer.
  */
 export function askForOnion(
   client: ControlClient,
@@ -41,13 +43,13 @@ export function askForOnion(
   });
 }
 
-/** A path as GETCONF tells it, quoted where it has odd characters. */
+/** A path as GETCONF returns it, quoted when it has unusual characters. */
 function pathOf(text: string): string {
   const quoted = parseQuoted(text);
   return quoted.ok ? Buffer.from(quoted.value.value).toString('utf8') : text;
 }
 
-/** Likewise for a service out of a HiddenServiceDir, whichever connection it came by. */
+/** The same for a service out of a HiddenServiceDir, on any control connection. */
 export function askForFolder(
   client: ControlClient,
   dir: string,

@@ -1,7 +1,7 @@
 /**
- * Looks at intervals whether Tor still has a service of ours. A filter, a tunnel or a machine between
- * us and Tor may keep our side of the control connection open when Tor is gone or was restarted, and
- * then nothing else tells that the service is lost.
+ * Checks at intervals whether Tor still has our service. A filter, a tunnel or a machine between us and
+ * Tor may keep our side of the control connection open when Tor has stopped or restarted, and then
+ * nothing else shows the loss.
  */
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
@@ -9,15 +9,17 @@ import type { Presence } from './service-presence.js';
 import { TorError } from '../tor-error.js';
 
 export interface WatchTimings {
-  /** Between two questions to Tor. */
+  /** Interval between two requests to Tor. */
   readonly askMs: number;
-  /** Longest wait for an answer; a Tor that takes longer counts as gone. */
+  /** Longest wait for an answer; without one the service counts as lost. */
   readonly answerMs: number;
-  /** Between two questions where only that there is an answer says something: a filter refuses them. */
+  /**
+   * Interval when only the existence of an answer has a meaning, because a filter refuses the command.
+   */
   readonly blindAskMs: number;
   /**
-   * Least time between adding the service and adding it again where nobody tells that it is gone:
-   * clients that know the descriptor from before may take minutes to find it.
+   * Least time between two additions of the service when a loss cannot be seen: clients with the old
+   * descriptor may need minutes to find the new one.
    */
   readonly readdMs: number;
 }
@@ -34,24 +36,24 @@ export interface ServiceWatchOptions {
   readonly timings: WatchTimings;
   readonly clock: Clock;
   readonly log: Log;
-  /** Whether the service comes back under its address when it is added again. */
+  /** Whether the service gets the same address when it is added again. */
   readonly canReturn: () => boolean;
-  /** The service is gone, or so it must be taken. Called at most once. */
+  /** The service is lost, or counts as lost. Called at most once. */
   readonly onGone: (why: string) => void;
-  /** How the first question ended; called at most once. */
+  /** The result of the first request; called at most once. */
   readonly onFirst?: (ended: 'answered' | 'cut') => void;
 }
 
 export interface ServiceWatch {
-  /** Somebody outside cannot reach the service: asks at once. */
+  /** The service was found unreachable from outside: asks at once. */
   doubt(): void;
-  /** Asks nothing more. What is asked just now tells nothing any more. */
+  /** Stops asking. The result of a running request is ignored. */
   stop(): void;
 }
 
 /**
- * To be called when Tor has just added the service: what it answers now shows whether its answers
- * mean anything, for a filter may refuse the question or change the answer.
+ * Called when Tor has just added the service: its answer now shows whether answers can be trusted,
+ * because a filter may refuse the command or change the answer.
  */
 export function watchService(options: ServiceWatchOptions): ServiceWatch {
   const { ask, timings, clock, log, onGone } = options;
@@ -91,7 +93,7 @@ export function watchService(options: ServiceWatchOptions): ServiceWatch {
       const presence = await ask({ timeoutMs: timings.answerMs });
       if (!over) judge(presence);
     } catch (error) {
-      // All other faults are the end of the connection, which it tells itself.
+      // All other faults end the connection, which reports them itself.
       const isSilent = error instanceof TorError && error.code === 'timeout';
       if (isSilent && !over) gone('Tor does not answer on the control connection');
       else {

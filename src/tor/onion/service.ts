@@ -1,9 +1,11 @@
 /**
- * An onion service of ours that stays up: added over the control port, watched until its descriptors
- * are published, and added again with the same key whenever the control connection is lost, for a
- * service lives exactly as long as its connection (docs/protocol.md, section 12.2), or Tor says that
- * it does not have the service any more.
+ * An onion service that stays up: added over the control port, watched until its descriptors are
+ * published, and added again with the same key when the control connection is lost (a service lives
+ * exactly as long as its connection; docs/protocol.md, section 12.2) or Tor reports that it no longer
+ * has the service.
  */
+import { pause } from '../../kit/pause.js';
+import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random, ServiceState } from '../../channel/ports.js';
 import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
@@ -14,7 +16,7 @@ import { deferred } from '../../kit/deferred.js';
 import { removeHiddenService, type ServedFolder } from './hidden-service-dir.js';
 import { keylessError, onionAdder, type OnionIdentity, type TargetOf } from './adder.js';
 import { TorError } from '../tor-error.js';
-import { pause, retryDelays } from './retry.js';
+import { retryDelays } from './retry.js';
 import { ROUND_TIMINGS, startSelfTestRounds, type RoundTimings } from './self-test-rounds.js';
 import type { SelfTest } from './self-test.js';
 import { holdService, inheritedService } from './service-handover.js';
@@ -29,19 +31,19 @@ import { followUploads } from './upload-follower.js';
 
 export interface OnionServiceOptions {
   /**
-   * Opens a control connection; called again after a loss. The service owns what it gets, and
-   * closes it. Must respect the signal.
+   * Opens a control connection; called again after a loss. The service owns and closes it. Must respect
+   * the signal.
    */
   readonly connect: (signal: AbortSignal) => Promise<ControlClient>;
   readonly identity: OnionIdentity;
   /** The port that peers dial (default 5222). */
   readonly virtualPort?: number;
   /**
-   * The folder of the persistent identity's key, to be served out of it by a Tor of our own: every
-   * stream then begins with a PROXY line that names its circuit.
+   * The folder of the persistent key, for a Tor that the program started: every stream then begins with
+   * a PROXY line that names its circuit.
    */
   readonly folder?: ServedFolder;
-  /** Where our listener is, as Tor has to dial it; may depend on how we are connected to Tor. */
+  /** The address of our listener, as Tor must dial it; may depend on the control connection. */
   readonly target: OnionTarget | TargetOf;
   /** Aborts the start; later the same as `close`. */
   readonly signal: AbortSignal;
@@ -49,17 +51,20 @@ export interface OnionServiceOptions {
   readonly log: Log;
   readonly random: Random;
   readonly onState?: (state: ServiceState) => void;
-  /** After this long without a complete upload a warning says what is missing; waiting goes on (default 180,000). */
+  /**
+   * After this long without a complete upload a warning says what is missing; the wait continues
+   * (default 180,000).
+   */
   readonly uploadTimeoutMs?: number;
-  /** Goes on with the service of another process, and its control connection. */
+  /** Continues with the service and the control connection of another process. */
   readonly inherited?: Parcels | undefined;
-  /** Dials the onion as a stranger does, for where nobody tells whether it is published. */
+  /** Dials the onion as any peer does, for when Tor does not report whether it is published. */
   readonly selfTest?: SelfTest;
-  /** Whether to go on dialling it after that, at long intervals (default false). */
+  /** Whether to repeat the self-test after that, at long intervals (default false). */
   readonly selfTestRounds?: boolean;
-  /** When Tor is asked whether it still has the service, and when it is dialled. */
+  /** The intervals of requests to Tor and of self-tests. */
   readonly watchTimings?: Partial<WatchTimings & RoundTimings>;
-  /** Default `DEFAULT_POW_QUEUE`; a directory wants `DIRECTORY_POW_QUEUE`. */
+  /** Default `DEFAULT_POW_QUEUE`; a directory uses `DIRECTORY_POW_QUEUE`. */
   readonly pow?: PowQueue;
 }
 
@@ -67,14 +72,17 @@ export interface OnionService {
   readonly location: Location & { readonly kind: 'onion' };
   /** Resolves when peers can reach it for the first time; rejects if it is closed before. */
   readonly reachable: Promise<void>;
-  /** Only while peers can reach it. */
+  /** Undefined while peers cannot reach it. */
   readonly move: Movable;
   /**
-   * Somebody found that the outside cannot reach it: asks Tor at once whether it still has the
-   * service, and adds it again if not.
+   * It was found unreachable from outside: asks Tor at once whether it still has the service, and adds
+   * it again if not.
    */
   doubt(): void;
-  /** Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral key. */
+  /**
+   * Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral
+   * key.
+   */
   close(): Promise<void>;
 }
 
@@ -83,26 +91,24 @@ export type { OnionIdentity } from './adder.js';
 const DEFAULT_VIRTUAL_PORT = 5222;
 const DEFAULT_UPLOAD_TIMEOUT_MS = 180_000;
 const DEL_ONION_TIMEOUT_MS = 2_000;
-/** A Tor that has just lost our last connection may still be clearing the service away. */
+/** A Tor that has just lost our last connection may still be removing the service. */
 const COLLISION_RETRIES = 4;
-/** A filter that cuts the connection at the question whether Tor has the service is not asked again. */
+/** A filter that closes the connection at this command is not asked again. */
 const MAX_CUTS = 2;
 
 /** One control connection with the service on it. */
 interface Session {
   readonly client: ControlClient;
   readonly host: string;
-  /** Why we closed the connection; undefined while we did not. */
+  /** Why we closed the connection; undefined if we did not. */
   gone: string | undefined;
   watch: ServiceWatch | undefined;
 }
 
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error));
-
 /**
  * Starts the service; resolves when Tor has accepted it, which is before peers can reach it. Rejects
- * with a TorError, and then nothing is left open. From then on it heals itself, for ever, until it
- * is closed or aborted.
+ * with a TorError, and then nothing is left open. From then on it restores itself until it is closed or
+ * aborted.
  */
 export async function startOnionService(options: OnionServiceOptions): Promise<OnionService> {
   const { identity, clock, log, random, signal } = options;
@@ -113,13 +119,13 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   const adder = onionAdder({ ...options, virtualPort });
   const timings = { ...WATCH_TIMINGS, ...ROUND_TIMINGS, ...options.watchTimings };
   let stopRounds: (() => void) | undefined;
-  /** First questions in a row that ended the connection instead of being answered. */
+  /** First requests in a row that ended the connection instead of being answered. */
   let cuts = 0;
   let toldAboutPow = false;
   let lastDetail = '';
   let isReachable = false;
   const reachable = deferred<void>();
-  // Nobody has to wait for it.
+  // No caller must await this promise.
   reachable.promise.catch(() => {});
 
   function starting(detail: string): void {
@@ -155,7 +161,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     });
   }
 
-  /** Asks whether Tor still has the service, from now on; ends the connection when it does not. */
+  /** Starts to ask whether Tor still has the service; ends the connection when it does not. */
   function watchOver(watched: Session): void {
     const { client, host } = watched;
     const { folder } = options;
@@ -181,7 +187,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     void client.lost.then(() => watched.watch?.stop());
   }
 
-  /** Adds the service on a fresh connection. Closes it again when anything fails. */
+  /** Adds the service on a new connection, which is closed again when a step fails. */
   async function publish(): Promise<Session> {
     const client = await options.connect(stop.signal);
     // An abort must also end the wait for a reply.
@@ -229,7 +235,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     }
   }
 
-  /** Tries until it works; undefined when stopped. */
+  /** Tries until it succeeds; undefined when stopped. */
   async function republish(): Promise<Session | undefined> {
     let lastProblem = '';
     for (;;) {
@@ -239,7 +245,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
         return await publish();
       } catch (error) {
         if (stop.signal.aborted) return undefined;
-        const problem = messageOf(error);
+        const problem = errorText(error);
         if (problem === lastProblem) log.debug('onion service still lost', { why: problem });
         else log.warn('onion service cannot be re-created yet; trying again', { why: problem });
         if (problem !== lastProblem) options.onState?.({ state: 'lost', detail: problem });
@@ -266,7 +272,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
       }
       options.onState?.({ state: 'lost', detail });
       session = await republish();
-      // Closed just when it had worked: withdraw() did not see this one.
+      // Closed just after it succeeded: withdraw() did not see this connection.
       if (stop.signal.aborted) session?.client.close();
       else log.info('onion service re-created', { onion: session?.host });
     }
@@ -290,7 +296,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
     current?.watch?.stop();
     if (current !== undefined && !current.client.closed) {
       await remove(current).catch((error: unknown) =>
-        log.debug('Tor did not take the onion service away', { why: messageOf(error) }),
+        log.debug('Tor did not take the onion service away', { why: errorText(error) }),
       );
       current.client.close();
     }
@@ -313,7 +319,7 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   const move: Movable = {
     hold: () =>
       holdService({
-        // Its question must not be under way.
+        // No request may be running.
         current: () => {
           if (!isReachable || session === undefined) return undefined;
           session.watch?.stop();

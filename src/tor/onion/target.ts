@@ -1,6 +1,6 @@
 /**
- * Where Tor has to dial so that it reaches our listener. Tor may be on another machine or in another
- * container: our loopback is nothing to it then.
+ * The address that Tor must dial to reach our listener. Tor may be on another machine or in another
+ * container, where our loopback address is useless.
  */
 import { networkInterfaces } from 'node:os';
 import { isLoopbackHost } from '../../protocol/location.js';
@@ -9,18 +9,21 @@ import type { ControlEnds } from '../control/client.js';
 import { TorError } from '../tor-error.js';
 
 export interface TargetRequest {
-  /** Where we listen: a host as in `onion_serving_host`, and the port in use. */
+  /** The listening address: a host as in `onion_serving_host`, and the port in use. */
   readonly host: string;
   readonly port: number;
-  /** `tor_target_host`: the host to dial, whatever else is known. */
+  /** `tor_target_host`: the host to dial, with priority over everything else. */
   readonly explicit: string | undefined;
-  /** Of the control connection; undefined for a unix socket, which is taken to be on this machine. */
+  /**
+   * Addresses of the control connection; undefined for a unix socket, which is assumed to be on this
+   * machine.
+   */
   readonly ends: ControlEnds | undefined;
-  /** The IP addresses of this machine (default: those that it has now). */
+  /** The IP addresses of this machine (default: the current ones). */
   readonly own?: readonly string[];
 }
 
-/** An address without its zone, and an IPv4 address without the prefix that IPv6 sockets give it. */
+/** An address without its zone, and an IPv4 address without the prefix that IPv6 sockets add. */
 function plain(address: string): string {
   return address.replace(/%.*$/, '').replace(/^::ffff:(?=[\d.]+$)/i, '');
 }
@@ -31,22 +34,22 @@ function ownAddresses(): readonly string[] {
   );
 }
 
-/** Whether the other end of a connection is this machine, or this container, itself. */
+/** Whether the other end of a connection is this machine or container. */
 export function isThisMachine(ends: ControlEnds, own = ownAddresses()): boolean {
   const remote = plain(ends.remote);
   return isLoopbackHost(remote) || remote === plain(ends.local) || own.includes(remote);
 }
 
-/** "Every interface" to us, and nothing that anybody could connect to. */
+/** A wildcard address means every interface, and cannot be dialled. */
 const WILDCARDS: ReadonlyMap<string, string> = new Map([
   ['0.0.0.0', '127.0.0.1'],
   ['::', '::1'],
 ]);
 
 /**
- * The target for ADD_ONION. Where Tor is on this machine: the listener's host. Where it is not: the
- * address by which we reached it, if we listen on every interface, or the listener's own. Throws a
- * TorError (`add-onion`, `bad-target`) where Tor cannot reach the listener.
+ * The target for ADD_ONION. If Tor is on this machine: the listener's host. If not: the address by
+ * which we reached Tor when we listen on every interface, else the listener's own. Throws a TorError
+ * (`add-onion`, `bad-target`) when Tor cannot reach the listener.
  */
 export function onionTarget(request: TargetRequest): OnionTarget & { readonly port: number } {
   const { host, port, explicit, ends } = request;

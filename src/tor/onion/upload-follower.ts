@@ -1,4 +1,7 @@
-/** Follows the descriptor uploads of one onion service on one control connection, with a deadline that warns. */
+/**
+ * Follows the descriptor uploads of an onion service on one control connection, with a deadline for a
+ * warning.
+ */
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 import type { ControlClient } from '../control/client.js';
@@ -17,34 +20,34 @@ export interface UploadFollowerOptions {
   readonly onProgress: (detail: string) => void;
   /** Called at most once. */
   readonly onReachable: () => void;
-  /** Dials the onion as a stranger does; for where a filter hides the events, and after the deadline. */
+  /** Dials the onion as any peer does; used when a filter hides the events, and after the deadline. */
   readonly selfTest?: SelfTest | undefined;
 }
 
 export interface UploadFollower {
-  /** Asks for the events; before the service is added, so that none is missed. */
+  /** Subscribes to the events before the service is added, so that none is missed. */
   listen(): Promise<void>;
   /** Our address is known. */
   begin(host: string): void;
 }
 
-/** Events that came together with the reply of ADD_ONION, before we knew our address. */
+/** Events that came together with the reply of ADD_ONION, before our address was known. */
 const MAX_EARLY_EVENTS = 64;
 
 function progressText({ sent, uploaded, failed }: UploadProgress): string {
   if (sent === 0) return 'Tor has the onion service and is building circuits for it';
-  // One text for the whole first second, in which the count of those sent grows.
+  // One text for the whole first second, in which the number of sent ones grows.
   if (uploaded + failed === 0) return 'Tor is uploading the descriptors';
   const refused = failed === 0 ? '' : `, ${failed} refused`;
   return `descriptor uploads: ${uploaded} of ${sent}${refused}`;
 }
 
 /**
- * Reachable = every upload of every descriptor answered and one of each accepted; after the deadline,
- * one of each accepted (Tor may drop an upload without a word), with a warning. Where a filter in
+ * Reachable means: every upload of every descriptor was answered and one of each accepted; after the
+ * deadline, one of each accepted, with a warning (Tor may drop an upload silently). If a filter in
  * front of the control port refuses or rewrites the events: when the self-test reaches the onion, or
- * after the deadline when any upload of it was accepted. Frees its timers and its listener when that
- * is reached or the connection ends.
+ * after the deadline when any upload was accepted. Frees its timers and its listener then, and when the
+ * connection ends.
  */
 export function followUploads(options: UploadFollowerOptions): UploadFollower {
   const { client, clock, log, timeoutMs } = options;
@@ -56,7 +59,7 @@ export function followUploads(options: UploadFollowerOptions): UploadFollower {
     stopSelfTest?: () => void;
   } = {};
   let host: string | undefined;
-  /** Why the events say nothing, or too little; undefined while they can be trusted. */
+  /** Why the events cannot be trusted; undefined when they can. */
   let hidden: string | undefined;
   let over = false;
   let late = false;

@@ -1,4 +1,4 @@
-/** Following a Tor client's start: `STATUS_CLIENT` events and `GETINFO status/bootstrap-phase`. */
+/** Follows a Tor client's start: `STATUS_CLIENT` events and `GETINFO status/bootstrap-phase`. */
 import type { ControlClient } from '../control/client.js';
 import { infoValue, parseBootstrap } from '../control/values.js';
 import { TorError } from '../tor-error.js';
@@ -10,7 +10,7 @@ const PHASE = 'status/bootstrap-phase';
 
 /**
  * Resolves when Tor can build circuits. Rejects with a TorError: `process`/`aborted`, or `lost` when
- * the control connection goes.
+ * the control connection ends.
  */
 export function waitForBootstrap(
   control: ControlClient,
@@ -40,7 +40,7 @@ export function waitForBootstrap(
       onProgress?.(told, phase.value.warning ?? phase.value.summary);
       if (told === 100) settle();
     }
-    /** Listens first and asks then, so that no step falls in between. */
+    /** Subscribes first and then asks, so that no step is missed. */
     async function follow(): Promise<void> {
       const stop = await control.onEvent('STATUS_CLIENT', tell);
       if (settled) {

@@ -1,9 +1,10 @@
-/** A tor process that we own, and how another process goes on with it. */
+/** A tor process that this program owns, and its handover to another process. */
 import type { Readable } from 'node:stream';
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
+import { isRecord } from '../../kit/json-record.js';
 import { handleOf, socketOver, startReading, stopReading } from '../../handover/native-handle.js';
-import { HandoverError, isRecord, type Movable, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
 import { controlClientOver, type ControlClient } from '../control/client.js';
 import { listenTo, outputTail } from './tor-output.js';
 
@@ -13,7 +14,7 @@ export const STOP_GRACE_MS = 2_000;
 export interface TorExit {
   readonly code: number | null;
   readonly signal: string | null;
-  /** What tor complained about last, for an error message; empty when it said nothing. */
+  /** The last warnings of tor, for an error text; may be empty. */
   readonly complaint: string;
 }
 
@@ -22,24 +23,24 @@ export interface RunningTor {
   /** The owning control connection. Closing it ends tor. */
   readonly control: ControlClient;
   readonly exited: Promise<TorExit>;
-  /** Only while nobody waits for its bootstrap. */
+  /** Only while nothing waits for its bootstrap. */
   readonly move: Movable;
-  /** Asks tor to end, kills it after 2 s; resolves when it is gone. */
+  /** Asks tor to end, kills it after 2 s; resolves when it has ended. */
   stop(): Promise<void>;
-  /** Ends it at once, as a crash would. */
+  /** Kills it, as a crash would. */
   kill(): Promise<void>;
 }
 
-/** Keys of the parcels that hold the owning connection and what tor prints. */
+/** Keys of the parcels with the owning connection and tor's output. */
 const TOR = 'tor-program';
 const TOR_OUTPUT = 'tor-output';
-/** Most tries, and their distance in milliseconds, to find the control connection at rest. */
+/** Most tries, and their interval in milliseconds, to find the control connection idle. */
 const HOLD_TRIES = 50;
 const HOLD_RETRY_MS = 20;
 
-/** How a tor moves whose owning connection and output these are. */
+/** Hands over a tor, with its owning connection and output. */
 export function movable(pid: number, control: ControlClient, stdout: Readable | null): Movable {
-  // While nothing is read of it, what tor prints waits in its pipe.
+  // While tor's output is not read, it waits in its pipe.
   const output = (): ReturnType<typeof handleOf> =>
     stdout === null ? undefined : handleOf(stdout);
   return {
@@ -70,7 +71,7 @@ export function movable(pid: number, control: ControlClient, stdout: Readable | 
   };
 }
 
-/** How often a tor that is not our child is looked for, in milliseconds. */
+/** Interval at which a tor that is not our child is checked, in milliseconds. */
 const LOOK_MS = 20;
 
 function isAlive(pid: number): boolean {
@@ -83,8 +84,8 @@ function isAlive(pid: number): boolean {
 }
 
 /**
- * The tor that another process started and owned. It is no child of ours: that it ended shows by the
- * end of its control connection. Held, until `move.release`. Throws a HandoverError.
+ * A tor that another process started and owned. It is not our child, so its end shows by the end of its
+ * control connection. Held until `move.release`. Throws a HandoverError.
  */
 export function adoptTor(parcels: Parcels, onOutput?: (line: string) => void): RunningTor {
   const { value, handle } = parcels.get(TOR) ?? {};
@@ -107,7 +108,7 @@ export function adoptTor(parcels: Parcels, onOutput?: (line: string) => void): R
   };
   const exited = gone();
   const end = async (signal: NodeJS.Signals): Promise<void> => {
-    // Once the connection is over the number may be another's.
+    // Once the connection has ended, the process id may belong to another process.
     if (!control.closed && isAlive(pid)) process.kill(pid, signal);
     const patience = Date.now() + STOP_GRACE_MS;
     // oxlint-disable-next-line no-await-in-loop -- as above

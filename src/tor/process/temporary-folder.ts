@@ -1,14 +1,19 @@
-/** Temporary folders that a killed process leaves behind and a later one removes; each names its owner. */
+/**
+ * Temporary folders, each with the name of its owner, so that a later process can remove those of a
+ * killed one.
+ */
 import { lstat, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ownMark, readMark } from '../../handover/process-mark.js';
 
 const OWNER_FILE = 'owner';
 
-/** Makes this process the owner of a folder: `sweepTemporaryFolders` keeps it while the process lives. */
+/**
+ * Makes this process the owner of a folder: `sweepTemporaryFolders` keeps it while the process runs.
+ */
 export async function ownTemporaryFolder(path: string): Promise<void> {
   const mark = await ownMark();
-  // Without /proc nobody can tell whether the owner lives: the folder stays without an owner.
+  // Without /proc it is unknown whether an owner runs: the folder stays without an owner.
   if (mark !== undefined) await writeFile(join(path, OWNER_FILE), mark, { mode: 0o600 });
 }
 
@@ -24,13 +29,13 @@ async function isAbandoned(path: string): Promise<boolean> {
   if (stats?.isDirectory() !== true || stats.uid !== process.geteuid?.()) return false;
   const owner = await readFile(join(path, OWNER_FILE), 'utf8').catch(() => '');
   const mark = await readMark(owner);
-  // Whether the process of another container lives cannot be told.
+  // It is unknown whether a process of another container runs.
   return mark?.isLocal === true && !mark.runs;
 }
 
 /**
- * Removes the folders in `parent` that begin with `prefix`, belong to this user and whose owner runs
- * no more. A folder without an owner file is left alone. Never rejects.
+ * Removes folders in `parent` that begin with `prefix`, belong to this user and whose owner no longer
+ * runs. A folder without an owner file stays. Never rejects.
  */
 export async function sweepTemporaryFolders(parent: string, prefix: string): Promise<void> {
   const names = await readdir(parent).catch((): string[] => []);

@@ -1,9 +1,9 @@
-/** What a tor prints: each line told, and the last ones kept to say why it ended. */
+/** The output of a tor: passes each line on, and keeps the last ones to explain its end. */
 import type { Readable } from 'node:stream';
 
 const KEPT_OUTPUT_LINES = 50;
 const KEPT_LINE_CHARS = 500;
-/** Most lines of a failing tor that go into the error. */
+/** Most lines of a failing tor in the error. */
 const SHOWN_LINES = 3;
 
 export interface TorOutput {
@@ -11,7 +11,7 @@ export interface TorOutput {
   complaint(): string;
 }
 
-/** Keeps the last lines of tor's output; a bounded tail, whatever it prints. */
+/** Keeps the last lines of tor's output; bounded, whatever tor prints. */
 export function outputTail(onLine: (line: string) => void): TorOutput {
   const lines: string[] = [];
   let rest = '';
@@ -39,7 +39,7 @@ export function outputTail(onLine: (line: string) => void): TorOutput {
   };
 }
 
-/** Feeds it with a stream, if there is one. */
+/** Connects a stream, if there is one. */
 export function listenTo(stream: Readable | null, output: TorOutput): void {
   stream?.setEncoding('utf8').on('data', (chunk: string) => output.feed(chunk));
 }

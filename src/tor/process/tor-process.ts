@@ -1,16 +1,18 @@
 /**
- * The managed Tor: a `tor` program of our own, with a private folder that is kept between runs (its
- * guards and its view of the network are in there). It dies with us, and is started again when it
- * dies by itself. It listens on unix sockets only, so nobody else on the machine can use it.
+ * The managed Tor: a `tor` process started by this program, with a private folder that is kept between
+ * runs (its guards and its directory documents). It ends with this program, and is restarted when it
+ * ends by itself. It listens only on unix sockets, so that no other user of the machine can use it.
  */
 import { rmSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
+import { errorText } from '../../kit/error-text.js';
+import { isRecord } from '../../kit/json-record.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random } from '../../channel/ports.js';
 import { keepAlive } from '../../kit/keep-alive.js';
-import { HandoverError, isRecord, type Movable, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
 import { waitForBootstrap, type OnBootstrap } from './bootstrap.js';
 import { connectControl, type ControlClient } from '../control/client.js';
 import type { SocksEndpoint } from '../socks/dialer.js';
@@ -24,15 +26,15 @@ import {
 import { launchTor, torrcString, writeTorrc } from './tor-program.js';
 
 /**
- * The environment variable that names a file with more torrc lines for the managed Tor, for what we
- * do not offer a setting for: bridges, a proxy, a test network.
+ * The environment variable that names a file with more torrc lines for the managed Tor, for options
+ * without a setting: bridges, a proxy, a test network.
  */
 export const TORRC_EXTRA_VARIABLE = 'ONIONMC_TORRC_EXTRA';
 
 const FIRST_RESTART_MS = 1_000;
-/** So that the onions answer again within two minutes, however often Tor dies. */
+/** So that the onions answer again within two minutes, however often Tor ends. */
 const LONGEST_RESTART_MS = 30_000;
-/** A Tor that ran this long was fine: the next restart waits the shortest time again. */
+/** After a Tor ran this long, the next restart waits the shortest time again. */
 const STABLE_MS = 60_000;
 /** A path of a unix socket has at most 107 bytes. */
 const LONGEST_SOCKET_PATH = 107;
@@ -41,68 +43,72 @@ export const TEMPORARY_PREFIX = `onionmc-${RUN_PREFIX}`;
 const SOCKS_SOCKET = 'socks.sock';
 const CONTROL_SOCKET = 'control.sock';
 
-/** Whether a folder whose name begins so can hold sockets that torrc and ADD_ONION can name. */
+/**
+ * Whether a folder whose name begins like this can contain sockets that torrc and ADD_ONION can name.
+ */
 function takesSockets(prefix: string): boolean {
   const fits = Buffer.byteLength(join(`${prefix}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
   return fits && !/[\s#"\\]/.test(prefix);
 }
 
-/** Where the folder of our sockets lies when it cannot lie in the data folder. */
+/** Parent of the folder of our sockets when that cannot be in the data folder. */
 export function temporaryBase(): string {
   return takesSockets(join(tmpdir(), TEMPORARY_PREFIX)) ? tmpdir() : '/tmp';
 }
 
 export interface TorProcessOptions {
-  /** Made with mode 0700 if missing; kept. */
+  /** Created with mode 0700 if missing; kept. */
   readonly dataDir: string;
   /** Default `tor`, from the PATH. */
   readonly program?: string;
-  /** More torrc lines, after ours and before those of the file in `ONIONMC_TORRC_EXTRA`. */
+  /**
+   * More torrc lines, after the built-in ones and before those of the file in `ONIONMC_TORRC_EXTRA`.
+   */
   readonly extraTorrc?: readonly string[];
   /** Aborts the start; afterwards use `close`. */
   readonly signal: AbortSignal;
   readonly log: Log;
   readonly clock: Clock;
   readonly random: Random;
-  /** How far Tor has got, at the first start and after each restart. */
+  /** Tor's progress, at the first start and after each restart. */
   readonly onBootstrap?: OnBootstrap;
-  /** Goes on with the tor of another process. */
+  /** Continues with the tor of another process. */
   readonly inherited?: Parcels | undefined;
   /** Default `process.env`. */
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
 export interface TorProcess {
-  /** The connection that owns the Tor running now. Throws a TorError while there is none. */
+  /** The owning connection of the current Tor. Throws a TorError while there is none. */
   control(): ControlClient;
   /**
-   * A control connection of its own to the Tor running now; waits while Tor is being restarted.
-   * Fits `startOnionService`: when Tor dies the connection is lost, and the next call gets the new one.
+   * A new control connection to the current Tor; waits while Tor is being restarted. Fits
+   * `startOnionService`: when Tor ends the connection is lost, and the next call gets the new Tor.
    */
   connectControl(signal: AbortSignal): Promise<ControlClient>;
   /** Stays the same over restarts. */
   readonly socks: SocksEndpoint;
-  /** A folder for sockets that only this user and this Tor reach; gone with `close`. */
+  /** A folder for sockets that only this user and this Tor can reach; removed by `close`. */
   readonly socketFolder: string;
   /**
-   * Puts these lines behind ours in the torrc, in place of those of the call before, so that the
-   * service they describe survives a reload (SIGHUP) of the Tor running now; Tor itself is not told.
-   * A Tor that is started again begins without them. Rejects with a TorError (`process`, `io`).
+   * Writes these lines after the built-in ones in the torrc, replacing those of the previous call, so
+   * that the service they describe survives a reload (SIGHUP) of the current Tor; Tor itself is not
+   * told. A restarted Tor begins without them. Rejects with a TorError (`process`, `io`).
    */
   keepInTorrc(lines: readonly string[]): Promise<void>;
-  /** Process id of the Tor running now. */
+  /** Process id of the current Tor. */
   readonly pid: number | undefined;
-  /** Resolves when the Tor running now is connected to its network. */
+  /** Resolves when the current Tor is connected to its network. */
   bootstrapped(signal: AbortSignal): Promise<void>;
   readonly move: Movable;
-  /** Ends Tor and waits until it is gone. */
+  /** Ends Tor and waits for its end. */
   close(): Promise<void>;
 }
 
-/** The key of the parcel that says where our tor's sockets are. */
+/** The key of the parcel with the place of our tor's sockets. */
 const TOR_FOLDER = 'tor-folder';
 
-/** Whether a tor of its own is among what another process handed over. */
+/** Whether the parcels of another process include a tor. */
 export function hasInheritedTor(parcels: Parcels): boolean {
   return parcels.has(TOR_FOLDER);
 }
@@ -116,7 +122,7 @@ function inheritedFolder(parcels: Parcels): string {
   return path;
 }
 
-/** The lines of the file that `ONIONMC_TORRC_EXTRA` names; none if it is not set. */
+/** The lines of the file in `ONIONMC_TORRC_EXTRA`; none if it is not set. */
 async function extraLines(path: string | undefined): Promise<readonly string[]> {
   if (path === undefined || path === '') return [];
   try {
@@ -145,7 +151,7 @@ async function privateFolder(dataDir: string): Promise<void> {
 
 interface SocketFolder {
   readonly path: string;
-  /** Removes what runs that crashed left; only while our Tor holds the lock of the data folder. */
+  /** Removes leftovers of crashed runs; only while our Tor has the lock of the data folder. */
   removeOthers(): Promise<void>;
   /** Whether the end of this process, however slow its Tor is to end, takes the folder away. */
   endWithProcess(does: boolean): void;
@@ -153,16 +159,15 @@ interface SocketFolder {
 }
 
 /**
- * A folder for the sockets of this run: a second tor on the same data folder opens its listeners
- * before it finds the folder locked, and would take the sockets of the first away with it. It is
- * inside the data folder, or in the system's temporary one if its name would be too long or has a
- * blank or another character that torrc does not take everywhere (a comment begins at `#` even in
- * quotes).
+ * A folder for the sockets of this run: a second tor on the same data folder opens its listeners before
+ * it finds the folder locked, and would remove the sockets of the first one. It is inside the data
+ * folder, or in the system's temporary one if its name would be too long or has a blank or another
+ * character that torrc does not accept everywhere (a comment begins at `#` even in quotes).
  */
 async function socketFolder(dataDir: string, inherited?: string): Promise<SocketFolder> {
   const inside = join(dataDir, RUN_PREFIX);
   const temporary = temporaryBase();
-  // What a killed process left.
+  // Files of the killed process.
   await sweepTemporaryFolders(temporary, TEMPORARY_PREFIX);
   const path =
     inherited ??
@@ -226,7 +231,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
   let running: RunningTor | undefined;
   let restartMs = FIRST_RESTART_MS;
   let startedAt = clock.now();
-  /** Those who wait for the next Tor. */
+  /** Callers that wait for the next Tor. */
   const waiting = new Set<() => void>();
   let cancelRestart: (() => void) | undefined;
   let restarting: Promise<void> | undefined;
@@ -242,7 +247,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
   }
 
   const torrc = [...torrcLines(sockets.path), ...extra];
-  /** The end of the last change of the torrc, so that each comes after the one before. */
+  /** The end of the chain of torrc changes, so that they run in order. */
   let torrcWritten: Promise<void> = Promise.resolve();
 
   function keepInTorrc(lines: readonly string[]): Promise<void> {
@@ -261,7 +266,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
       ...(options.program === undefined ? {} : { program: options.program }),
     });
     own(tor);
-    // A failure here is the end of this Tor, which `died` deals with.
+    // A failure here means that this Tor has ended, which `died` handles.
     waitForBootstrap(tor.control, closing.signal, onBootstrap).catch(() => {});
     for (const wake of waiting) wake();
   }
@@ -279,7 +284,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
   function restartLater(): void {
     const delay = restartMs * (0.75 + random() / 2);
     restartMs = Math.min(restartMs * 2, LONGEST_RESTART_MS);
-    // Until then there is no Tor, and no socket to one.
+    // Before that there is no Tor and no socket.
     const letGo = keepAlive();
     const cancel = clock.after(delay, () => {
       letGo();
@@ -287,7 +292,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
         () => log.info('our Tor was started again'),
         (error: unknown) => {
           if (closing.signal.aborted) return;
-          log.error(`cannot start our Tor again: ${error instanceof Error ? error.message : ''}`);
+          log.error(`cannot start our Tor again: ${errorText(error)}`);
           restartLater();
         },
       );
@@ -306,9 +311,9 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
         });
   }
 
-  /** The Tor running now, or the next one. */
+  /** The current Tor, or the next one. */
   async function current(signal: AbortSignal): Promise<RunningTor> {
-    // A Tor that is ending has lost its connection before its end is known.
+    // A Tor that is ending loses its connection before its end is known.
     if (running !== undefined && !running.control.closed) return running;
     const either = AbortSignal.any([signal, closing.signal]);
     await new Promise<void>((resolve) => {
@@ -360,7 +365,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
       return [{ key: TOR_FOLDER, value: { sockets: sockets.path } }, ...parcels];
     },
     release() {
-      // A process that was to go on may have taken the folder.
+      // A process that was to continue may have taken the folder.
       void ownTemporaryFolder(sockets.path).catch(() => {});
       sockets.endWithProcess(true);
       running?.move.release();

@@ -1,7 +1,7 @@
 /**
- * Starts one `tor` process that lives exactly as long as we hold it: its first control connection is
- * a socket pair that owns it (`__OwningControllerFD`), so it exits the moment this process dies,
- * however it dies, and needs no control port, cookie or race to be reached.
+ * Starts one `tor` process that lives exactly as long as this process holds it: its first control
+ * connection is a socket pair that owns it (`__OwningControllerFD`). So tor exits when this process
+ * ends for any reason, and no control port or cookie is needed.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { rename, writeFile } from 'node:fs/promises';
@@ -21,17 +21,17 @@ const START_TIMEOUT_MS = 30_000;
 export interface LaunchTorOptions {
   /** The program; default `tor`, from the PATH. */
   readonly program?: string;
-  /** Exists, mode 0700. The file `torrc` in it is overwritten. */
+  /** Must exist, mode 0700. The file `torrc` in it is overwritten. */
   readonly dataDir: string;
-  /** Options beside `DataDirectory`, the log and the owner, which are set here. */
+  /** Options in addition to `DataDirectory`, the log and the owner, which are set here. */
   readonly torrc: readonly string[];
   readonly signal: AbortSignal;
   /**
-   * Resolve as soon as tor prints a line that matches, not when it answers: a relay has bound its
-   * port long before its keys are ready.
+   * Resolve as soon as tor prints a matching line, not when it answers: a relay binds its port long
+   * before its keys are ready.
    */
   readonly readyLine?: RegExp;
-  /** Each line that tor prints, without its time: `[warn] ...`. */
+  /** Called for each line that tor prints, without its time: `[warn] ...`. */
   readonly onOutput?: (line: string) => void;
 }
 
@@ -39,7 +39,7 @@ function exitOf(child: ChildProcess, output: TorOutput): Promise<TorExit> {
   return new Promise((resolve) => {
     const done = (code: number | null, signal: string | null): void =>
       resolve({ code, signal, complaint: output.complaint() });
-    // `close` follows `exit` when the last output has been read; `error` alone: it never started.
+    // `close` follows `exit` when the last output has been read; `error` alone: it did not start.
     child.once('close', done);
     child.once('error', () => {
       if (child.pid === undefined) done(null, null);
@@ -65,7 +65,7 @@ function startFault(program: string, error: NodeJS.ErrnoException): TorError {
 }
 
 function exitFault(exit: TorExit, dataDir: string): TorError {
-  // Tor's last words after it has waited 5 s for the lock of the folder.
+  // Tor's last line after it has waited 5 s for the lock of the folder.
   if (/No, it's still there/.test(exit.complaint)) {
     return new TorError(
       'process',
@@ -79,7 +79,7 @@ function exitFault(exit: TorExit, dataDir: string): TorError {
   return new TorError('process', 'tor-exited', `tor ended at its start (${how})${why}`);
 }
 
-/** The error of a tor that does not answer, or was not wanted any more. */
+/** The error of a tor that does not answer, or whose start was aborted. */
 function unanswered(signal: AbortSignal, cause: unknown): TorError {
   const reason: unknown = signal.reason;
   const why = reason instanceof Error ? `: ${reason.message}` : '';
@@ -93,18 +93,27 @@ function unanswered(signal: AbortSignal, cause: unknown): TorError {
       );
 }
 
-/** A value of torrc in C style quotes, so that blanks and `#` are part of it. */
+/** A torrc value in C style quotes, so that blanks and `#` are part of it. */
 export function torrcString(value: string): string {
   return `"${value.replace(/[\\"]/g, (c) => `\\${c}`)}"`;
 }
 
-/** Where the torrc of a tor with this data folder is. */
+/**
+ * The environment for tor, without the variables from systemd. Debian's tor sends READY and MAINPID to systemd,
+ * and systemd accepts both, because the unit allows every process to send (`NotifyAccess=all`).
+ */
+function torEnvironment(): NodeJS.ProcessEnv {
+  const { NOTIFY_SOCKET: _, WATCHDOG_USEC: _usec, WATCHDOG_PID: _pid, ...env } = process.env;
+  return env;
+}
+
+/** The torrc of a tor with this data folder. */
 const torrcIn = (dataDir: string): string => join(dataDir, 'torrc');
 
 /**
- * Writes the torrc that tor reads at its start and at every reload (SIGHUP): what every tor of ours
- * needs, and then `lines`. A tor that reads it meanwhile gets the old one or the new one. Rejects
- * with a TorError (`process`, `io`).
+ * Writes the torrc that tor reads at its start and at every reload (SIGHUP): the built-in lines, then
+ * `lines`. Atomic: a tor that reads it meanwhile gets the old or the new one. Rejects with a TorError
+ * (`process`, `io`).
  */
 export async function writeTorrc(dataDir: string, lines: readonly string[]): Promise<void> {
   const path = torrcIn(dataDir);
@@ -128,8 +137,8 @@ export async function writeTorrc(dataDir: string, lines: readonly string[]): Pro
 
 /**
  * Starts tor and waits until it answers. Rejects with a TorError (`process`): `tor-missing`,
- * `tor-exited` (with tor's own last warnings), `data-dir-busy`, `timeout`, `aborted`, `io`; nothing
- * is left running then.
+ * `tor-exited` (with tor's last warnings), `data-dir-busy`, `timeout`, `aborted`, `io`; nothing is left
+ * running then.
  */
 export async function launchTor(options: LaunchTorOptions): Promise<RunningTor> {
   const { program = 'tor', dataDir, signal, onOutput } = options;
@@ -138,7 +147,9 @@ export async function launchTor(options: LaunchTorOptions): Promise<RunningTor> 
 
   const child = spawn(program, ['--defaults-torrc', '/dev/null', '-f', torrcIn(dataDir)], {
     stdio: ['ignore', 'pipe', 'ignore', 'pipe'],
-    // A process group of its own: Ctrl-C is ours to handle, tor must still withdraw its onions.
+    env: torEnvironment(),
+    // A process group of its own, because this program handles Ctrl-C and tor must still withdraw its
+    // onions.
     detached: true,
   });
   let lineSeen: (() => void) | undefined;
@@ -189,7 +200,10 @@ export async function launchTor(options: LaunchTorOptions): Promise<RunningTor> 
   return { pid, control, exited, move, stop, kill };
 }
 
-/** The addresses of `GETINFO net/listeners/...`: `127.0.0.1:9050`, `unix:/path`; none if unclear. */
+/**
+ * The addresses of `GETINFO net/listeners/...`: `127.0.0.1:9050`, `unix:/path`; none if they cannot be
+ * parsed.
+ */
 export async function listenersOf(
   control: ControlClient,
   kind: 'socks' | 'control',

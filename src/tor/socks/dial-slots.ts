@@ -1,17 +1,17 @@
 /**
- * A bound on dials under way: a Tor client's work grows with the square of its pending connects
- * (200 at once took 6.5 s, 16 at a time 2.6 s), so the rest waits in line.
+ * Limits simultaneous dials: a Tor client's work grows with the square of its pending connections (200
+ * at once took 6.5 s, 16 at a time 2.6 s), so the others wait.
  */
 
-/** Gives the slot back; more than once does nothing. */
+/** Frees the slot; further calls have no effect. */
 export type ReleaseSlot = () => void;
 
 export interface DialSlots {
   readonly busy: number;
   readonly waiting: number;
   /**
-   * A slot, in the order of asking. Rejects with the signal's reason when aborted while waiting, and
-   * with `full()` when too many wait already.
+   * A slot, in the order of the requests. Rejects with the signal's reason when aborted while waiting,
+   * and with `full()` when too many wait already.
    */
   acquire(signal: AbortSignal, full: () => Error): Promise<ReleaseSlot>;
 }

@@ -1,7 +1,7 @@
 /**
- * Dials onion services through Tor's SOCKS5 port (docs/protocol.md, section 4.5): onion names only,
- * sent as names and never resolved here; credentials that isolate circuits; reply codes kept; a
- * deadline, an abort signal and a bound on dials under way.
+ * Dials onion services through Tor's SOCKS5 port (docs/protocol.md, section 4.5): only onion names,
+ * sent as names and never resolved here; credentials that isolate circuits; a deadline, an abort signal
+ * and a limit of simultaneous dials.
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { createConnection, type Socket } from 'node:net';
@@ -23,11 +23,11 @@ export const DEFAULT_MAX_PENDING_DIALS = 16;
 const MAX_WAITING_DIALS = 1_024;
 
 export interface SocksDialerOptions {
-  /** Where Tor listens; a function where the place may change (a Tor of ours that was restarted). */
+  /** Tor's SOCKS port; a function when it may change (a Tor that is restarted by this program). */
   readonly socks: SocksEndpoint | (() => SocksEndpoint);
   readonly clock: Clock;
   readonly log?: Log;
-  /** Longest a dial may take once it has a slot, in milliseconds. */
+  /** Longest duration of a dial with a slot, in milliseconds. */
   readonly deadlineMs?: number;
   readonly maxPending?: number;
 }
@@ -63,7 +63,7 @@ function unreachable(endpoint: SocksEndpoint, error: Error): SocksError {
       );
 }
 
-/** Resolves when the socket is connected. An abort destroys the socket, which ends in `close`. */
+/** Resolves when the socket is connected. An abort destroys the socket, which leads to `close`. */
 function connected(socket: Socket, endpoint: SocksEndpoint): Promise<void> {
   return new Promise((resolve, reject) => {
     let fault: Error | undefined;
@@ -79,8 +79,8 @@ function connected(socket: Socket, endpoint: SocksEndpoint): Promise<void> {
 }
 
 /**
- * A dialer for one Tor client. The user name sent is a hash of the isolation name, the password is
- * random and lives as long as the dialer, so streams of two processes never share a circuit either.
+ * A dialer for one Tor client. The user name is a hash of the isolation name; the password is random
+ * and lives as long as the dialer, so streams of two processes never share a circuit.
  */
 export function createSocksDialer(options: SocksDialerOptions): SocksDialer {
   const { clock, log = silentLog, deadlineMs = DEFAULT_DIAL_DEADLINE_MS } = options;
@@ -95,7 +95,7 @@ export function createSocksDialer(options: SocksDialerOptions): SocksDialer {
     return { username, password };
   }
 
-  /** One attempt. Whatever ends it early destroys the socket, and the error says why. */
+  /** One attempt. An early end destroys the socket, and the error has the reason. */
   async function attempt(location: Location, { signal, isolation }: DialOptions): Promise<Socket> {
     const where = formatLocation(location);
     if (signal.aborted) throw abortedDial(where);

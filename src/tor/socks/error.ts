@@ -1,7 +1,7 @@
-/** What can go wrong between us and a location behind Tor's SOCKS port. */
+/** The errors of a dial through Tor's SOCKS port. */
 
 export type SocksErrorCode =
-  // Ours, before or around the dialogue with the proxy.
+  // Faults before or around the dialogue with the proxy.
   | 'location-refused'
   | 'too-many-dials'
   | 'dial-aborted'
@@ -30,7 +30,7 @@ export type SocksErrorCode =
   | 'onion-introduction-timeout'
   | 'unknown-reply';
 
-/** Tor is not there, went away, or has no network; or this program cannot speak SOCKS. */
+/** Tor does not run, ended, or has no network; or this program cannot use SOCKS. */
 const OURS: ReadonlySet<SocksErrorCode> = new Set([
   'proxy-unreachable',
   'proxy-closed',
@@ -39,8 +39,8 @@ const OURS: ReadonlySet<SocksErrorCode> = new Set([
 ]);
 
 /**
- * A dial that failed. `code` is a stable name, `reply` the byte of the SOCKS reply when there was
- * one. The message says which location, why, and what to do; it never holds credentials.
+ * A dial that failed. `code` is a stable name, `reply` the byte of the SOCKS reply if there was one.
+ * The message says which location, why, and what to do; it never contains credentials.
  */
 export class SocksError extends Error {
   override readonly name = 'SocksError';
@@ -53,7 +53,7 @@ export class SocksError extends Error {
     super(message, options);
   }
 
-  /** The attempt did not get out of this machine. */
+  /** The fault is on this machine. */
   get ours(): boolean {
     return OURS.has(this.code);
   }
@@ -64,13 +64,13 @@ interface ReplyMeaning {
   readonly text: string;
 }
 
-/** Reply byte to meaning: RFC 1928 section 6, and Tor's proposal 304 from 0xf0 on. */
+/** Meaning of reply bytes: RFC 1928 section 6, and Tor's proposal 304 from 0xf0 on. */
 const REPLIES: ReadonlyMap<number, ReplyMeaning> = new Map([
   [
     0x01,
     {
       code: 'general-failure',
-      // Tor says so of wrong addresses, too; but none is dialled whose checksum is wrong.
+      // Tor also replies so for wrong addresses, but only addresses with a right checksum are dialled.
       text: 'the onion service is there, and the program behind it does not take the connection now; try again later',
     },
   ],
@@ -157,7 +157,7 @@ const REPLIES: ReadonlyMap<number, ReplyMeaning> = new Map([
   ],
 ]);
 
-/** The error for a SOCKS reply other than 0 (granted). `where` is the location dialled. */
+/** The error for a SOCKS reply other than 0 (granted). `where` is the dialled location. */
 export function socksReplyError(reply: number, where: string): SocksError {
   const number = `SOCKS reply ${reply >= 0xf0 ? `0x${reply.toString(16)}` : reply}`;
   const meaning = REPLIES.get(reply);

@@ -1,8 +1,8 @@
 /**
- * The SOCKS5 dialogue on a connected socket. The package `socks` writes and reads the messages, but
- * it drops the reply code, re-emits bytes that came with the reply, and puts the password on its
- * errors. So it never sees the socket: it talks to a gate, which hands it one message at a time,
- * keeps the reply code, and leaves every byte behind the last message in the socket.
+ * The SOCKS5 dialogue on a connected socket. The package `socks` writes and reads the messages, but it
+ * drops the reply code, re-emits bytes that came with the reply, and puts the password on its errors.
+ * So it does not get the socket, but a gate that passes one message at a time, keeps the reply code,
+ * and leaves every byte after the last message in the socket.
  */
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -12,7 +12,7 @@ import { SocksError, socksReplyError } from './error.js';
 
 const METHOD_NONE = 0;
 const METHOD_PASSWORD = 2;
-/** The package's own timer cannot be cancelled; the caller's deadline is the one that counts. */
+/** The package's own timer cannot be cancelled; the caller's deadline counts. */
 const PACKAGE_TIMEOUT_MARGIN_MS = 1_000;
 
 type Client = typeof SocksClient;
@@ -20,8 +20,8 @@ let loading: Promise<Client> | undefined;
 
 /**
  * The package `socks`, loaded at the first dial. Rejects with a SocksError `package` in a bundle that
- * cannot load it: the package is CommonJS, and its `require` of Node's own modules is not there in an
- * ESM bundle (esbuild 0.28 without a banner that defines `require`; docs/library.md).
+ * cannot load it: the package is CommonJS, and its `require` of Node's own modules is missing in an ESM
+ * bundle (esbuild 0.28 without a banner that defines `require`; docs/library.md).
  */
 function loadSocks(): Promise<Client> {
   loading ??= import('socks').then(
@@ -52,15 +52,15 @@ export interface SocksRequest {
   readonly deadlineMs: number;
 }
 
-/** Whether the proxy took the credentials; without them streams share circuits. */
+/** Whether the proxy accepted the credentials; without them streams share circuits. */
 export interface SocksOutcome {
   readonly isolated: boolean;
 }
 
 /**
- * Asks the proxy behind `socket` for a connection. When it resolves the socket is paused, holds every
- * byte that followed the reply, and carries no listener of ours except an idle one for `error`.
- * Rejects with a SocksError; the socket is then the caller's to destroy.
+ * Asks the proxy behind `socket` for a connection. When it resolves, the socket is paused, holds every
+ * byte that followed the reply, and has no listener except an idle one for `error`. Rejects with a
+ * SocksError; the caller then destroys the socket.
  */
 export async function negotiateSocks(socket: Socket, request: SocksRequest): Promise<SocksOutcome> {
   return converse(await loadSocks(), socket, request);
@@ -70,7 +70,7 @@ function converse(client: Client, socket: Socket, request: SocksRequest): Promis
   const where = `${request.host}:${request.port}`;
   return new Promise((resolve, reject) => {
     let step: SocksStep = 'method';
-    /** Requests that `socks` has written and whose answer it has not been given. */
+    /** Requests that `socks` has written and whose answer it has not got. */
     let asked = 0;
     let received: Buffer = Buffer.alloc(0);
     let isolated = false;
@@ -81,7 +81,7 @@ function converse(client: Client, socket: Socket, request: SocksRequest): Promis
       write(chunk: Buffer, _encoding, done) {
         asked += 1;
         socket.write(chunk);
-        // Later, because `socks` notes what it waits for after it has written.
+        // Deferred, because `socks` sets its next state after it has written.
         process.nextTick(deliver);
         done();
       },
@@ -107,7 +107,7 @@ function converse(client: Client, socket: Socket, request: SocksRequest): Promis
       );
     }
 
-    /** Hands `socks` the next message when it has asked for it and all of it is there. */
+    /** Passes the next message to `socks` when it expects one and all of it has arrived. */
     function deliver(): void {
       if (settled || asked === 0) return;
       const message = readSocksMessage(step, received);
@@ -188,7 +188,7 @@ function converse(client: Client, socket: Socket, request: SocksRequest): Promis
       })
       .then(
         () => settle(undefined),
-        // Its message is not passed on: our own errors say more, and this one only ends the dialogue.
+        // Its message is not used: our own errors say more, and this one only ends the dialogue.
         () => protocolFault('the proxy does not speak SOCKS5'),
       );
   });

@@ -1,9 +1,9 @@
 /**
- * Cuts what a SOCKS5 proxy says into its three messages, so that not one byte of the stream behind
- * them is taken for a part of them (RFC 1928 sections 3 and 6, RFC 1929). Pure.
+ * Splits the bytes of a SOCKS5 proxy into its three messages, so that no byte of the stream after them
+ * is taken for a part of them (RFC 1928 sections 3 and 6, RFC 1929). Pure.
  */
 
-/** The messages of the proxy in their order; `auth` only when user name and password were chosen. */
+/** The messages of the proxy in order; `auth` only when user name and password were chosen. */
 export type SocksStep = 'method' | 'auth' | 'reply';
 
 /** Longest message: a reply with a bound name of 255 bytes. */
@@ -17,7 +17,7 @@ export type SocksMessage =
   | { readonly kind: 'incomplete' }
   /** The first `length` bytes are the message; `value` is its second byte (method, status, reply). */
   | { readonly kind: 'complete'; readonly length: number; readonly value: number }
-  /** A reply that refuses; known from its second byte, whatever follows. */
+  /** A refusing reply; known from its second byte, whatever follows. */
   | { readonly kind: 'refused'; readonly reply: number }
   | { readonly kind: 'invalid' };
 
@@ -36,7 +36,9 @@ function replyLength(bytes: Uint8Array): number | undefined | 'incomplete' {
   }
 }
 
-/** Reads one message from the start of `bytes`, which may hold less or more than it. Never throws. */
+/**
+ * Reads one message from the start of `bytes`, which may contain less or more than it. Never throws.
+ */
 export function readSocksMessage(step: SocksStep, bytes: Uint8Array): SocksMessage {
   const [version, value] = bytes;
   if (version === undefined) return { kind: 'incomplete' };

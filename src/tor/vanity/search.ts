@@ -1,10 +1,10 @@
 /**
- * Search for an onion key whose address begins with chosen letters. Pure.
+ * Searches for an onion key whose address begins with chosen letters. Pure.
  *
  * Neighbouring keys are cheap: from a random point P the public keys of `a + 8i` are P + i(8B), and
  * only their y coordinates decide the address. P + Q and P - Q share most of the work, and one
- * inversion serves a whole batch. The key files hold the scalar itself (docs/protocol.md, section
- * 12.3), so a key found this way is an ordinary one. Only the one that is found may ever be used:
+ * inversion serves a whole batch. The key files contain the scalar itself (docs/protocol.md, section
+ * 12.3), so a key found this way is an ordinary one. Only the key that was found may be used, because
  * keys of one batch lie a small distance apart.
  */
 import { ed25519 } from '@noble/curves/ed25519.js';
@@ -14,20 +14,22 @@ import { expandOnionSeed, ONION_SEED_BYTES } from '../onion/onion-key.js';
 /** RFC 4648; Tor writes it in lower case. */
 const BASE32 = 'abcdefghijklmnopqrstuvwxyz234567';
 const BITS_PER_CHAR = 5;
-/** More would take longer than the universe has; and the bits must lie below the sign of x. */
+/** More letters would take too long; and the bits must lie below the sign of x. */
 export const MAX_VANITY_CHARS = 12;
 
 export interface VanityPrefix {
   /** Lower case. */
   readonly text: string;
-  /** Tries until it is found, on average: 32 to the number of letters. */
+  /** Average number of tries: 32 to the power of the number of letters. */
   readonly expectedTries: number;
-  /** Which bits of y are decided, and how. */
+  /** The decided bits of y, and their values. */
   readonly mask: bigint;
   readonly value: bigint;
 }
 
-/** The letters as bits of y: base32 takes each byte from its highest bit, y begins at its lowest byte. */
+/**
+ * The letters as bits of y: base32 takes each byte from its highest bit, y begins at its lowest byte.
+ */
 export function parseVanityPrefix(text: string): Parsed<VanityPrefix, 'empty' | 'long' | 'letter'> {
   const lower = text.toLowerCase();
   if (lower === '') return fail('empty');
@@ -56,7 +58,7 @@ const D = Point.CURVE().d;
 const COFACTOR = 8n;
 /** Neighbours on each side of the centre. */
 const HALF_BATCH = 512;
-/** Keys that one batch tries. */
+/** Keys tried by one batch. */
 export const VANITY_BATCH = 2 * HALF_BATCH;
 
 /** A product, congruent and below 2^255 + 19, cheaper than a division (2^255 = 19 mod p). */
@@ -122,17 +124,17 @@ function toLittleEndian(value: bigint): Uint8Array {
 export type RandomBytes = (bytes: number) => Uint8Array;
 
 export interface VanitySearch {
-  /** Tries the next VANITY_BATCH keys; the 64 bytes of an expanded key when one fits. */
+  /** Tries the next VANITY_BATCH keys; returns the 64 bytes of an expanded key when one fits. */
   next(): Uint8Array | undefined;
 }
 
-/** A search of its own, from a random place on. */
+/** A search of its own, from a random start. */
 export function createVanitySearch(prefix: VanityPrefix, random: RandomBytes): VanitySearch {
   const { mask, value } = prefix;
   const offsets = makeOffsets();
   const stride = BigInt(2 * HALF_BATCH + 1);
   const big = STEP.multiply(stride);
-  // Clamped, with 2^254 set and 2^253 clear: no number of steps that anybody takes overflows it.
+  // Clamped, with 2^254 set and 2^253 clear, so that no realistic number of steps overflows it.
   const seed = expandOnionSeed(random(ONION_SEED_BYTES)).subarray(0, 32);
   let scalar = littleEndian(seed) & ~(1n << 253n);
   let centre = Point.BASE.multiply(Point.Fn.create(scalar));
@@ -140,7 +142,7 @@ export function createVanitySearch(prefix: VanityPrefix, random: RandomBytes): V
   function found(steps: number): Uint8Array {
     const expanded = new Uint8Array(64);
     expanded.set(toLittleEndian(scalar + BigInt(steps) * COFACTOR));
-    // The second half only has to be secret: it makes the nonces of signatures.
+    // The second half must only be secret: it makes the nonces of signatures.
     expanded.set(random(32), 32);
     return expanded;
   }

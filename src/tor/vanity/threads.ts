@@ -7,13 +7,13 @@ export interface VanityThreadsOptions {
   readonly prefix: VanityPrefix;
   readonly threads: number;
   readonly signal: AbortSignal;
-  /** Keys tried so far by all threads together; called some ten times a second for each. */
+  /** Keys tried so far by all threads together; called about ten times a second for each. */
   readonly onTried: (keys: number) => void;
 }
 
 /**
  * The 64 bytes of an expanded key that fits. Rejects with the reason of the signal, or when a thread
- * fails; every thread has ended then, and nothing was written anywhere.
+ * fails; every thread has ended then, and nothing was written.
  */
 export async function findVanityKey(options: VanityThreadsOptions): Promise<Uint8Array> {
   const { prefix, signal, onTried } = options;

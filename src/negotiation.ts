@@ -1,0 +1,99 @@
+/**
+ * `onionmc/negotiation`: coinjoins up to the wallet. `runCoinjoin` is the taker's side; the maker's side
+ * is the option `coinjoins` of `startMaker` (`onionmc`). Wallet and chain are given through the ports.
+ */
+
+// What the caller gives: a wallet, a chain, a store of used commitments
+export type {
+  ChainCoin,
+  ChainView,
+  CommitmentStore,
+  Funding,
+  FundingRequest,
+  MakerWallet,
+  OwnCoin,
+  Reservation,
+  ReservationRequest,
+  Settlement,
+  Signer,
+  SigningRequest,
+  TakerChain,
+  TakerWallet,
+} from './negotiation/ports.js';
+export { openCommitmentFile, type CommitmentFile } from './ops/commitment-file.js';
+
+// A taker's round
+export {
+  runCoinjoin,
+  type CoinjoinOptions,
+  type RoundProgress,
+} from './negotiation/taker/coinjoin.js';
+export {
+  chooseMakers,
+  DEFAULT_BONDLESS_MAKERS_ALLOWANCE,
+  type ChoicePolicy,
+  type MakerChoice,
+  type OfferOfMaker,
+} from './negotiation/taker/choose-makers.js';
+export { DEFAULT_FEE_POLICY, feeFor, makerCost, type FeePolicy } from './negotiation/taker/fees.js';
+export { TAKER_DUST } from './negotiation/taker/transaction.js';
+export {
+  DEFAULT_TAKER_POLICY,
+  type Broadcast,
+  type Candidate,
+  type LegFailure,
+  type LegFault,
+  type LegStep,
+  type MakerReport,
+  type RoundFault,
+  type RoundResult,
+  type TakerPolicy,
+} from './negotiation/taker/api.js';
+
+// A maker's sessions
+export {
+  DEFAULT_MAKER_POLICY,
+  type MakerFault,
+  type MakerOutcome,
+  type MakerPolicy,
+  type MakerStep,
+} from './negotiation/maker/api.js';
+export { DEFAULT_DOOR_LIMITS, type DoorLimits } from './negotiation/maker/request-limits.js';
+export { DEFAULT_SESSION_LIMITS, type SessionLimits } from './negotiation/maker/sessions.js';
+
+// Commitments that were used
+export type { BlacklistOptions } from './negotiation/maker/blacklist.js';
+export {
+  createCommitmentRelay,
+  DEFAULT_RELAY_LIMITS,
+  type CommitmentRelay,
+  type CommitmentRelayOptions,
+  type RelayLimits,
+} from './negotiation/maker/commitment-relay.js';
+export { announceCommitment, type AnnounceOptions } from './roles/announce-commitment.js';
+
+// Transactions
+export {
+  addressScript,
+  parseUnsigned,
+  signatureFits,
+  type InputSignature,
+  type SpentOutput,
+  type TransactionFault,
+  type TransactionInput,
+  type TransactionOutput,
+  type UnsignedTransaction,
+} from './negotiation/transaction.js';
+
+// What the settings of a joinmarket.cfg (`loadSettings` of `onionmc`) mean for these
+export {
+  blacklistOptions,
+  bondFilePath,
+  bondPolicy,
+  choicePolicy,
+  commitmentListPath,
+  doorLimits,
+  makerPolicy,
+  sessionLimits,
+  takerPolicy,
+} from './roles/negotiation-settings.js';

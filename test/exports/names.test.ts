@@ -1,0 +1,82 @@
+/** What each entry of the package exports. A new name is a decision: it goes into `exports.txt`, too. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import ts from 'typescript';
+import manifest from '../../package.json' with { type: 'json' };
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const LISTS = join(ROOT, 'test', 'vectors', 'exports.txt');
+
+interface Entry {
+  /** `onionmc` or `onionmc/...`, as a program imports it. */
+  readonly name: string;
+  readonly source: string;
+}
+
+/** The entries that package.json names, with the source of each. */
+const ENTRIES: readonly Entry[] = Object.keys(manifest.exports)
+  .filter((path) => path !== './package.json')
+  .map((path) => ({
+    name: join('onionmc', path),
+    source: join(ROOT, 'src', path === '.' ? 'index.ts' : `${path}.ts`),
+  }));
+
+/** The names of each entry, sorted; types are marked. */
+function exportedNames(): ReadonlyMap<string, readonly string[]> {
+  const program = ts.createProgram(
+    ENTRIES.map(({ source }) => source),
+    { module: ts.ModuleKind.NodeNext, target: ts.ScriptTarget.ES2023, types: [] },
+  );
+  const checker = program.getTypeChecker();
+  const namesOf = (source: string): string[] => {
+    const file = program.getSourceFile(source);
+    const module = file && checker.getSymbolAtLocation(file);
+    if (module === undefined) throw new Error(`${source} is no module`);
+    return checker.getExportsOfModule(module).map((symbol) => {
+      const isAlias = (symbol.flags & ts.SymbolFlags.Alias) !== 0;
+      const target = isAlias ? checker.getAliasedSymbol(symbol) : symbol;
+      return (target.flags & ts.SymbolFlags.Value) === 0 ? `${symbol.name} (type)` : symbol.name;
+    });
+  };
+  return new Map(ENTRIES.map(({ name, source }) => [name, namesOf(source).toSorted()]));
+}
+
+/** The lists of `exports.txt`: a line `# ENTRY`, then a name in each line. */
+async function listedNames(): Promise<ReadonlyMap<string, readonly string[]>> {
+  const sections = (await readFile(LISTS, 'utf8')).split(/^# /m).slice(1);
+  return new Map(
+    sections.map((section) => {
+      const [entry = '', ...list] = section.trim().split('\n');
+      return [entry, list.toSorted()];
+    }),
+  );
+}
+
+const exported = exportedNames();
+
+t.test('the names of each entry', async (t) => {
+  const listed = await listedNames();
+  t.same([...exported.keys()].toSorted(), [...listed.keys()].toSorted(), 'the entries');
+  for (const [entry, list] of exported) t.same(list, listed.get(entry), entry);
+  const size = exported.get('onionmc')?.length ?? 0;
+  t.ok(size <= 100, `onionmc has ${size} names`);
+});
+
+t.test('one name has one entry', async (t) => {
+  const seen = new Map<string, string>();
+  for (const [entry, list] of exported) {
+    for (const name of list) {
+      if (seen.has(name)) t.fail(`${name} is in ${seen.get(name)} and in ${entry}`);
+      seen.set(name, entry);
+    }
+  }
+  t.ok(seen.size > 300, `${seen.size} names`);
+});
+
+t.test('no entry exports all of a file', async (t) => {
+  for (const { name, source } of ENTRIES) {
+    t.notMatch(await readFile(source, 'utf8'), /export (?:type )?\*/, name);
+  }
+});
