@@ -56,7 +56,7 @@ export type {
 export type { DirectoryNodeOptions } from './roles/directory-node.js';
 export { DEFAULT_LIMITS, type DirectoryLimits } from './directory/limits.js';
 export type { DirectoryStats } from './directory/stats.js';
-export type { Health } from './ops/status-server.js';
+export type { Health } from './http/health.js';
 
 // A maker and a taker
 export {

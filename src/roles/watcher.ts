@@ -5,7 +5,7 @@
 import type { Log } from '../channel/log.js';
 import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Clock, Random } from '../channel/ports.js';
-import type { Health } from '../ops/status-server.js';
+import type { Health } from '../http/health.js';
 import type { BondChainView, LiveBook } from '../orderbook/book-api.js';
 import { openLiveBook, type BookAudit } from '../orderbook/live-book.js';
 import type { Network } from '../protocol/constants.js';

@@ -1,4 +1,4 @@
-import { request, type IncomingHttpHeaders } from 'node:http';
+import { request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'node:http';
 import { connect } from 'node:net';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
@@ -15,10 +15,14 @@ interface Reply {
 function ask(
   port: number,
   path: string,
-  { method = 'GET', host = `127.0.0.1:${port}` } = {},
+  {
+    method = 'GET',
+    host = `127.0.0.1:${port}`,
+    more = {},
+  }: { method?: string; host?: string; more?: OutgoingHttpHeaders } = {},
 ): Promise<Reply> {
   return new Promise((resolve, reject) => {
-    const headers = { host };
+    const headers = { host, ...more };
     const sent = request({ port, host: '127.0.0.1', path, method, headers, agent: false });
     sent.once('error', reject);
     sent.once('response', (response) => {
@@ -171,6 +175,27 @@ t.test('oversized and malformed requests', async (t) => {
     /^HTTP\/1\.1 421 /,
     'empty Host',
   );
+});
+
+t.test('pages of other sites read nothing, and frame nothing', async (t) => {
+  const server = await started();
+  t.teardown(() => server.close());
+  const rows: readonly (readonly [OutgoingHttpHeaders, number])[] = [
+    [{ 'sec-fetch-site': 'cross-site' }, 403],
+    [{ 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'cors' }, 403],
+    [{ 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' }, 200],
+    [{ 'sec-fetch-site': 'same-origin' }, 200],
+    [{ 'sec-fetch-site': 'none' }, 200],
+  ];
+  for (const [more, code] of rows) {
+    const reply = await ask(server.port, '/status', { more });
+    t.equal(reply.code, code, JSON.stringify(more));
+    t.match(reply.headers, {
+      'content-security-policy': /default-src 'none'.*frame-ancestors 'none'/,
+      'cross-origin-resource-policy': 'same-origin',
+      'x-content-type-options': 'nosniff',
+    });
+  }
 });
 
 t.test('port 0 is off, and a taken port is told in one line', async (t) => {

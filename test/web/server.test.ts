@@ -6,14 +6,11 @@ import { join } from 'node:path';
 import { p2wsh, TEST_NETWORK } from '@scure/btc-signer';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
+import { CONTENT_SECURITY_POLICY } from '../../src/http/answer.js';
 import type { BookEntry } from '../../src/orderbook/book-api.js';
 import { changesJson, type OrderbookJson } from '../../src/web/book-json.js';
 import { orderbookCsv } from '../../src/web/csv.js';
-import {
-  CONTENT_SECURITY_POLICY,
-  startOrderbookServer,
-  type OrderbookServerOptions,
-} from '../../src/web/server.js';
+import { startOrderbookServer, type OrderbookServerOptions } from '../../src/web/server.js';
 import { startCli } from '../helpers/cli.js';
 import { loopbackConfig } from '../helpers/config.js';
 import { createTestClock } from '../helpers/test-clock.js';

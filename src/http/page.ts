@@ -1,0 +1,186 @@
+/**
+ * An HTTP page of a program: read only, bounded, with its routes as a table. GET and HEAD, no cookies,
+ * no bodies; a request changes nothing. Each page of this program is one of these.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Log } from '../channel/log.js';
+import { handleOf, type NativeHandle } from '../handover/native-handle.js';
+import { errorFields } from '../kit/error-text.js';
+import { isExpectedHost } from '../kit/host-name.js';
+import { json, SAFETY_HEADERS, send, type Answer } from './answer.js';
+
+/** An answer that goes on: takes over a response whose head is not sent yet. */
+export interface Stream {
+  readonly stream: (response: ServerResponse, headers: Readonly<Record<string, string>>) => void;
+}
+
+/** What a route is given of a request. */
+export interface PageRequest {
+  readonly isHead: boolean;
+  /** Behind the `?`; empty if there is none. */
+  readonly query: string;
+  /** Lower-case names. */
+  readonly headers: IncomingMessage['headers'];
+}
+
+export type Route = (request: PageRequest) => Answer | Stream | Promise<Answer | Stream>;
+
+/** By path, without the query. */
+export type Routes = ReadonlyMap<string, Route>;
+
+export interface HttpPageOptions {
+  /** `status page`, as logs name it. */
+  readonly name: string;
+  readonly host: string;
+  /** 0 = any free port. */
+  readonly port: number;
+  /** Names by which it may be asked besides `host` and those of this machine, as `canonicalHost` gives them. */
+  readonly hosts?: readonly string[];
+  /** The key that allows further names: `status_hosts in [DIRECTORY]`. */
+  readonly hostsKey: string;
+  readonly routes: Routes;
+  /** The error text for other paths. */
+  readonly notFound: string;
+  readonly maxConnections: number;
+  readonly requestsPerConnection: number;
+  /** A connection on which no byte moves for so long is closed, in milliseconds. Absent = never. */
+  readonly stallMs?: number;
+  readonly log: Log;
+  /** The error for an address that is taken or unusable. */
+  readonly addressError: (cause: unknown) => Error;
+  /** Continues with this listener of another process, from `begin` on. */
+  readonly inherited?: NativeHandle | undefined;
+}
+
+const MAX_HEADER_BYTES = 8_192;
+const REQUEST_TIMEOUT_MS = 5_000;
+const KEEP_ALIVE_TIMEOUT_MS = 5_000;
+const CHECKING_MS = 1_000;
+
+/**
+ * Whether a page of another site sent the request. Browsers say so; only following a link is allowed.
+ * Otherwise any open page of another site could use up the connections.
+ */
+function isForeign({ headers }: IncomingMessage): boolean {
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || site === 'same-origin' || site === 'none') return false;
+  return headers['sec-fetch-mode'] !== 'navigate';
+}
+
+const isRead = ({ method }: IncomingMessage): boolean => method === 'GET' || method === 'HEAD';
+
+export class HttpPage {
+  readonly #options: HttpPageOptions;
+  readonly #server: Server;
+
+  private constructor(options: HttpPageOptions) {
+    this.#options = options;
+    const limits = {
+      maxHeaderSize: MAX_HEADER_BYTES,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      headersTimeout: REQUEST_TIMEOUT_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
+      connectionsCheckingInterval: CHECKING_MS,
+    };
+    this.#server = createServer(limits, (request, response) => this.#handle(request, response));
+    this.#server.maxConnections = options.maxConnections;
+    this.#server.maxRequestsPerSocket = options.requestsPerConnection;
+    if (options.stallMs === undefined) return;
+    this.#server.timeout = options.stallMs;
+    this.#server.on('timeout', (socket: Socket) => {
+      if (socket.writableLength > 0) {
+        options.log.debug(`a reader of the ${options.name} takes nothing`);
+      }
+      socket.destroy();
+    });
+  }
+
+  /** Listens, unless the listener is inherited. Rejects with `addressError`. */
+  static async open(options: HttpPageOptions): Promise<HttpPage> {
+    const page = new HttpPage(options);
+    if (options.inherited === undefined) await page.#listen();
+    page.#server.on('error', (error) =>
+      options.log.warn(`the ${options.name} has trouble`, errorFields(error)),
+    );
+    return page;
+  }
+
+  /** The port on which it listens. */
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === 'object' && address !== null ? address.port : this.#options.port;
+  }
+
+  /** The listener, for another process. */
+  get handle(): NativeHandle | undefined {
+    return handleOf(this.#server);
+  }
+
+  /** Listens from now on, if the listener is inherited. */
+  begin(): void {
+    const { inherited } = this.#options;
+    if (inherited !== undefined) this.#server.listen(inherited);
+  }
+
+  /** Closes the listener and each connection. */
+  close(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve());
+      this.#server.closeAllConnections();
+    });
+  }
+
+  #listen(): Promise<void> {
+    const { host, port, addressError } = this.#options;
+    return new Promise((resolve, reject) => {
+      const failed = (error: Error): void => reject(addressError(error));
+      this.#server.once('error', failed);
+      this.#server.listen(port, host, () => {
+        this.#server.off('error', failed);
+        resolve();
+      });
+    });
+  }
+
+  /** A route that answers at once is sent at once, so that a bound it checked still holds. */
+  #handle(request: IncomingMessage, response: ServerResponse): void {
+    // A body has no use here; reading it to its end would be work for its sender.
+    if (!isRead(request)) response.shouldKeepAlive = false;
+    const isHead = request.method === 'HEAD';
+    const respond = (answer: Answer | Stream): void => {
+      if ('stream' in answer) answer.stream(response, SAFETY_HEADERS);
+      else send(response, answer, !isHead);
+    };
+    try {
+      const answer = this.#refusal(request) ?? this.#answer(request, isHead);
+      if (!(answer instanceof Promise)) respond(answer);
+      else answer.then(respond).catch((error: unknown) => respond(this.#failed(error)));
+    } catch (error) {
+      respond(this.#failed(error));
+    }
+  }
+
+  #answer(request: IncomingMessage, isHead: boolean): ReturnType<Route> {
+    const [path = '', query = ''] = request.url?.split('?', 2) ?? [];
+    const route = this.#options.routes.get(path);
+    if (route === undefined) return json(404, { error: this.#options.notFound });
+    return route({ isHead, query, headers: request.headers });
+  }
+
+  #failed(error: unknown): Answer {
+    this.#options.log.error(`the ${this.#options.name} failed`, errorFields(error));
+    return json(500, { error: 'internal error; see the log' });
+  }
+
+  /** What is wrong with a request, whatever its path. */
+  #refusal(request: IncomingMessage): Answer | undefined {
+    const { host, hosts = [], hostsKey } = this.#options;
+    if (!isExpectedHost(request.headers.host, { configured: host, allowed: hosts })) {
+      const error = `unexpected Host header; names are allowed with ${hostsKey}`;
+      return json(421, { error });
+    }
+    if (!isRead(request)) return json(405, { error: 'only GET and HEAD' }, { allow: 'GET, HEAD' });
+    return isForeign(request) ? json(403, { error: 'asked by another site' }) : undefined;
+  }
+}
