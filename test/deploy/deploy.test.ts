@@ -7,7 +7,7 @@ import { execFile } from 'node:child_process';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { createLoopbackOverlay, DirectoryNode } from '../../src/index.js';
 import { at, itemsOf, keysOf, parseYaml, textAt, type Yaml } from './yaml.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
@@ -269,7 +269,8 @@ function metricNames(text: string): ReadonlySet<string> {
   return new Set(names.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')));
 }
 
-t.test('the alerts', async (t) => {
+/** What `/metrics` of a directory shows. A metric without a value now has its HELP line all the same. */
+async function metricsPage(t: Test): Promise<string> {
   const port = await freePort();
   const node = await DirectoryNode.start({
     network: 'signet',
@@ -278,8 +279,47 @@ t.test('the alerts', async (t) => {
   });
   t.teardown(() => node.close());
   await node.reachable;
-  const page = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-  // A metric without a value now has its HELP line all the same.
+  return (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+}
+
+interface Query {
+  readonly expr: string;
+  readonly legendFormat: string;
+}
+
+interface Dashboard {
+  readonly panels: readonly {
+    readonly id: number;
+    readonly title: string;
+    readonly targets: readonly Query[];
+  }[];
+}
+
+t.test('the Grafana dashboard: each metric and label that a panel asks for exists', async (t) => {
+  const page = await metricsPage(t);
+  const there = metricNames(page);
+  const docs = await read('docs/directory.md');
+  const { panels }: Dashboard = JSON.parse(await read('deploy/grafana/onionmc-directory.json'));
+  t.ok(panels.length >= 15);
+  t.equal(new Set(panels.map(({ id }) => id)).size, panels.length, 'each panel has its own id');
+  for (const { title, targets } of panels) {
+    t.ok(targets.length > 0, `${title}: asks for something`);
+    for (const { expr, legendFormat } of targets) {
+      const used = [...metricNames(expr)];
+      t.equal(used.length, 1, `${title}: ${expr}`);
+      for (const metric of used) {
+        t.ok(there.has(metric), `${title}: ${metric} exists`);
+        for (const [, label = ''] of legendFormat.matchAll(/\{\{(\w+)\}\}/g)) {
+          const row = `\`${metric.replace('onionmc_', '')}{${label}}\``;
+          t.ok(docs.includes(row), `${title}: docs/directory.md has ${row}`);
+        }
+      }
+    }
+  }
+});
+
+t.test('the alerts', async (t) => {
+  const page = await metricsPage(t);
   const there = metricNames(page);
 
   const folder = join(ROOT, 'deploy', 'prometheus');
