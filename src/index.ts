@@ -8,11 +8,17 @@ import type { OnionMessageChannel as Channel } from './channel/channel-api.js';
 import type { DirectoryNode as Node } from './roles/directory-node.js';
 
 /** A peer's side of the network: `OnionMessageChannel.open({ ... })`. */
-export const OnionMessageChannel = { open: openChannel };
+export const OnionMessageChannel = {
+  /** Opens a channel; see `ChannelOptions`. Throws a RangeError or a ChannelError for wrong options. */
+  open: openChannel,
+};
 export type OnionMessageChannel = Channel;
 
 /** A directory: `await DirectoryNode.start({ ... })`. */
-export const DirectoryNode = { start: startDirectoryNode };
+export const DirectoryNode = {
+  /** Starts a directory; see `DirectoryNodeOptions`. Rejects when it cannot be served. */
+  start: startDirectoryNode,
+};
 export type DirectoryNode = Node;
 
 // A peer's message channel

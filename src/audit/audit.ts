@@ -41,15 +41,20 @@ export const DEFAULT_AUDIT_LIMITS: AuditLimits = {
   evidence: 200,
 };
 
+/** What an audit needs. */
 export interface AuditOptions {
+  /** The channel whose directories are compared. */
   readonly channel: Pick<
     OnionMessageChannel,
     'observe' | 'peer' | 'directories' | 'on' | 'off' | 'avoidDirectories'
   >;
+  /** The time of rounds and flags. */
   readonly clock: Clock;
+  /** Receives the log lines of the audit. */
   readonly log: Log;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly epochMs?: () => number;
+  /** Limits that differ from the defaults. */
   readonly limits?: Partial<AuditLimits>;
   /** Called for each flag and for the end of each flag; for a file. */
   readonly onEvidence?: (record: EvidenceRecord) => void;
@@ -57,9 +62,11 @@ export interface AuditOptions {
   readonly formerEvidence?: readonly EvidenceRecord[];
 }
 
+/** A running audit. */
 export interface Audit {
   /** Makers were asked for their offers at this moment. */
   asked(): void;
+  /** The figures of a directory (`host:port`); all 0 for one without messages. */
   report(directory: string): DirectoryAudit;
   /** Whether messages to this maker should avoid a directory. The channel's routing already does. */
   avoid(directory: string, maker: string): boolean;
@@ -69,6 +76,7 @@ export interface Audit {
   close(): void;
 }
 
+/** Starts an audit on an open channel; `close` ends it. Throws nothing. */
 export function createAudit(options: AuditOptions): Audit {
   const { channel, clock, log, epochMs = Date.now } = options;
   const limits = { ...DEFAULT_AUDIT_LIMITS, ...options.limits };

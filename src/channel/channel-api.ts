@@ -12,15 +12,27 @@ import type { Clock, Overlay, Random, ServiceState } from './ports.js';
 
 /** The route of a private message: on a direct link, or through a directory. */
 export type Route =
-  { readonly kind: 'direct' } | { readonly kind: 'directory'; readonly location: Location };
+  | {
+      /** Whether it went over a direct link or through a directory. */
+      readonly kind: 'direct';
+    }
+  | {
+      /** Whether it went over a direct link or through a directory. */
+      readonly kind: 'directory';
+      /** The directory. */
+      readonly location: Location;
+    };
 
 /**
  * A public message. Its author is not proven: only the directory vouches for `from` (docs/protocol.md,
  * section 7.4). `text` is what follows `from!PUBLIC!`, without a leading `!`.
  */
 export interface PublicMessage {
+  /** Nick of the sender, as the directory says. */
   readonly from: string;
+  /** The commands as they were sent. */
   readonly text: string;
+  /** The same, parsed. */
   readonly commands: readonly Command[];
   /** The directory that delivered it first. */
   readonly directory: Location;
@@ -28,6 +40,7 @@ export interface PublicMessage {
 
 /** A private message to us; signature and nick were verified. */
 export interface ReceivedPrivateMessage extends PrivateMessage {
+  /** How it came. */
   readonly route: Route;
 }
 
@@ -44,6 +57,7 @@ export interface OrderbookRequest {
 
 /** One arrival of a message; copies are arrivals too. */
 export interface Arrival {
+  /** The sender's nick. */
   readonly from: string;
   /** The directory it came through; undefined for a direct link. */
   readonly directory: Location | undefined;
@@ -59,6 +73,7 @@ export interface Arrival {
 
 /** Observes the routes of messages. Called before the events of the same message. */
 export interface ChannelObserver {
+  /** A message arrived, possibly as a copy. */
   arrived(arrival: Arrival): void;
   /** A directory announces that the nick left it. */
   left(nick: string, directory: Location): void;
@@ -67,17 +82,23 @@ export interface ChannelObserver {
 /** Whether messages to `nick` should avoid this directory (`host:port`). */
 export type AvoidDirectory = (directory: string, nick: string) => boolean;
 
+/** A directory accepted our handshake. */
 export interface DirectoryUp {
+  /** The directory. */
   readonly location: Location;
+  /** Its nick. */
   readonly nick: string;
   /** At most 2,000 characters; unsafe characters are written as `\uXXXX`, line feeds stay. */
   readonly motd: string;
+  /** The names of its features, sorted. */
   readonly features: readonly string[];
   /** From the start of the dial to the directory's 795, in milliseconds. */
   readonly tookMs: number;
 }
 
+/** A session with a directory ended, or an attempt to start one failed. */
 export interface DirectoryDown {
+  /** The directory. */
   readonly location: Location;
   /** One line for a person: why the dial failed or the connection ended. */
   readonly reason: string;
@@ -85,6 +106,7 @@ export interface DirectoryDown {
   readonly retryInMs: number | undefined;
 }
 
+/** The events of a message channel; each type is that of the listener. */
 export interface MessageChannelEvents {
   /**
    * The channel is ready. Fires once: when all directories are connected, after 60 s with at least one,
@@ -93,11 +115,13 @@ export interface MessageChannelEvents {
   welcome: (info: { readonly directories: number; readonly late: boolean }) => void;
   /** A copy from a second directory is not reported again. */
   pubmsg: (message: PublicMessage) => void;
+  /** A private message to us, verified. A copy of it is not reported again. */
   privmsg: (message: ReceivedPrivateMessage) => void;
   /**
    * Every directory that showed this nick announced its leave or is lost, and there is no direct link.
    */
   'peer-gone': (nick: string) => void;
+  /** A directory accepted our handshake. */
   'directory-up': (info: DirectoryUp) => void;
   /** A session ended, or an attempt failed. */
   'directory-down': (info: DirectoryDown) => void;
@@ -109,6 +133,7 @@ export interface MessageChannelEvents {
   'direct-down': (info: { readonly nick: string }) => void;
   /** Connections are accepted at this location; directories are dialled from now on. */
   served: (location: Location) => void;
+  /** The state of our own location changed. */
   'service-state': (state: ServiceState) => void;
   /** Serving failed; it is tried again, unless the channel is closing. */
   'serve-failed': (info: { readonly error: Error; readonly retryInMs: number }) => void;
@@ -123,11 +148,13 @@ export type MessageChannelListener<E extends MessageChannelEvent> = EventEmitter
 >;
 
 export interface MessageChannelOptions {
+  /** The bitcoin network; directories and peers of another one are refused. */
   readonly network: Network;
   /** Directories to connect to; duplicates are ignored. */
   readonly directories: readonly Location[];
   /** Not closed by the channel. */
   readonly overlay: Overlay;
+  /** The key of our nick; a new one for each run. */
   readonly nickKey: NickKey;
   /** Whether to prove our nick to directories that ask for it (default `prefer_verified`). */
   readonly nickAuth?: NickAuthMode;
@@ -140,13 +167,19 @@ export interface MessageChannelOptions {
    * coinjoins. Default true, except for a passive peer, which takes part in none.
    */
   readonly neutrinoCompat?: boolean;
+  /** The time of all timers. */
   readonly clock: Clock;
+  /** For random waits and for the choice among directories; not for keys. */
   readonly random: Random;
+  /** Receives the log lines of the channel. */
   readonly log: Log;
+  /** Times that differ from the defaults, in milliseconds. */
   readonly timings?: Partial<ChannelTimings>;
+  /** Limits that differ from the defaults. */
   readonly limits?: Partial<ChannelLimits>;
 }
 
+/** Whether a private message was sent, and how, or why not. */
 export type SendResult =
   | {
       /**
@@ -154,10 +187,17 @@ export type SendResult =
        * its end was not proven within 3 s) is also sent through a directory.
        */
       readonly sent: true;
+      /** How it went. */
       readonly route: Route;
     }
-  | { readonly sent: false; readonly reason: SendRefusal };
+  | {
+      /** Not given to any connection. */
+      readonly sent: false;
+      /** Why not. */
+      readonly reason: SendRefusal;
+    };
 
+/** Why a private message was not sent. */
 export type SendRefusal =
   /** The nick is the channel's own. */
   | 'self'
@@ -168,6 +208,7 @@ export type SendRefusal =
 
 /** What directories and handshakes say about a peer. None of it is proven. */
 export interface PeerInfo {
+  /** The peer's nick. */
   readonly nick: string;
   /** Undefined until a directory reports it. */
   readonly location: DeclaredLocation | undefined;
@@ -179,16 +220,22 @@ export interface PeerInfo {
   readonly direct: boolean;
 }
 
+/** The state of the link to a directory. */
 export type DirectoryState =
   /** Not dialled yet, or waiting for the next attempt. */
   'waiting' | 'connecting' | 'handshaking' | 'up';
 
+/** What is known of one directory of the channel. */
 export interface DirectoryInfo {
+  /** The directory. */
   readonly location: Location;
+  /** The state of our link to it. */
   readonly state: DirectoryState;
   /** From the last accepting 795; kept while the directory is down. */
   readonly nick: string | undefined;
+  /** The message of the day in the last accepted handshake; empty before the first one. */
   readonly motd: string;
+  /** The features in the last accepted handshake. */
   readonly features: readonly string[];
   /** Duration of the current session, in milliseconds. */
   readonly upForMs: number | undefined;

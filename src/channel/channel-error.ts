@@ -1,7 +1,9 @@
 /** Misuse of the message channel by its caller. Input from the network never throws. */
 export class ChannelError extends RangeError {
+  /** Always `ChannelError`. */
   override readonly name = 'ChannelError';
   constructor(
+    /** What was wrong with the call; stable. */
     readonly code: ChannelErrorCode,
     message: string,
   ) {
@@ -9,6 +11,7 @@ export class ChannelError extends RangeError {
   }
 }
 
+/** Which argument of a call was wrong. */
 export type ChannelErrorCode =
   /** No directory, or one that the overlay cannot reach. */
   | 'directories'

@@ -20,7 +20,9 @@ export interface ChannelTimings {
   readonly pongWaitMs: number;
   /** First wait before a directory is dialled again; each further wait is `backoffFactor` longer. */
   readonly backoffFirstMs: number;
+  /** Each further wait is longer by this factor; not a time. */
   readonly backoffFactor: number;
+  /** Longest wait before a directory is dialled again. */
   readonly backoffMaxMs: number;
   /** After a session of this length the waits start again with the first. */
   readonly stableSessionMs: number;
@@ -110,6 +112,7 @@ export const DEFAULT_TIMINGS: ChannelTimings = {
   closeGraceMs: 1_500,
 };
 
+/** The limits of a peer. */
 export interface ChannelLimits {
   /** Most bytes queued on one connection; above it the connection is closed. */
   readonly sendQueueBytes: number;
@@ -128,18 +131,21 @@ export interface ChannelLimits {
    * read meanwhile.
    */
   readonly directMessagesPerSecond: number;
+  /** Most lines read at once from a direct link. */
   readonly directMessageBurst: number;
   /**
    * Messages and pings per second, and in one burst, that we send on a direct link; more take another
    * route. Deployed peers read 5 and 20 and ignore the rest (docs/protocol.md, section 14).
    */
   readonly directSendsPerSecond: number;
+  /** Most messages and pings sent at once on a direct link. */
   readonly directSendBurst: number;
   /**
    * Messages per second, and in one burst, of all direct links together whose signatures are checked;
    * more wait, and links take turns. A check takes 1 to 4 ms.
    */
   readonly directChecksPerSecond: number;
+  /** Most signatures of direct messages checked at once. */
   readonly directCheckBurst: number;
   /**
    * Characters of the messages on one direct link whose arrival is not confirmed; above it the oldest

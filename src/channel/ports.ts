@@ -29,6 +29,7 @@ export interface Connection {
   readonly circuit?: string | undefined;
   /** Bytes given to `write` that the operating system has not taken yet. Falls while the peer reads. */
   readonly queuedBytes: number;
+  /** Whether it is over. */
   readonly closed: boolean;
   /**
    * Must be called synchronously in the turn in which the connection is handed over; nothing is
@@ -43,6 +44,7 @@ export interface Connection {
   write(bytes: Uint8Array, done?: () => void): void;
   /** Stops and resumes `data`, for a reader that cannot keep up. */
   pause(): void;
+  /** Delivers data again after `pause`. */
   resume(): void;
   /**
    * Sends what is queued, then closes; destroyed after `graceMs` if the peer does not read (default
@@ -53,6 +55,7 @@ export interface Connection {
   destroy(): void;
 }
 
+/** How a location is dialled. */
 export interface DialOptions {
   /** Aborts the attempt; the promise then rejects and nothing is left open. */
   readonly signal: AbortSignal;
@@ -78,15 +81,30 @@ export type Random = () => number;
 /** The state of a served location; reported at each change. */
 export type ServiceState =
   /** Starting; `detail` is a short progress text for a person. */
-  | { readonly state: 'starting'; readonly detail: string }
+  | {
+      /** Whether peers can reach the location. */
+      readonly state: 'starting';
+      /** A short text for a person. */
+      readonly detail: string;
+    }
   /** Peers can reach it. */
-  | { readonly state: 'reachable' }
+  | {
+      /** Whether peers can reach the location. */
+      readonly state: 'reachable';
+    }
   /** It was lost (Tor stopped, control connection gone) and is being re-created. */
-  | { readonly state: 'lost'; readonly detail: string };
+  | {
+      /** Whether peers can reach the location. */
+      readonly state: 'lost';
+      /** A short text for a person. */
+      readonly detail: string;
+    };
 
+/** How a location is served. */
 export interface ServeOptions {
   /** Aborts the start; afterwards use `Served.close`. */
   readonly signal: AbortSignal;
+  /** Called whenever the state of the location changes. */
   readonly onState?: (state: ServiceState) => void;
   /** Parcels of another process, to continue with; nothing is accepted before `Served.begin`. */
   readonly inherited?: Parcels;
@@ -101,6 +119,7 @@ export interface MovableService extends Movable {
   leave(): readonly Parcel[];
 }
 
+/** A location that is served. */
 export interface Served {
   /** The location of the service; constant while it is served. */
   readonly location: Location;
@@ -129,6 +148,7 @@ export interface Served {
  * implementation (`test/overlay`).
  */
 export interface Overlay extends Dialer {
+  /** The network it uses, for log lines. */
   readonly name: 'tor' | 'loopback';
   /** Whether this overlay can dial that location. */
   reaches(location: Location): boolean;

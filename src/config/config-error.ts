@@ -6,7 +6,9 @@ export interface ConfigFault {
   readonly file: string;
   /** Line number, from 1, if known. */
   readonly line?: number | undefined;
+  /** The section, without brackets; absent if the fault is not in one. */
   readonly section?: string | undefined;
+  /** The key; absent if the fault is not at one. */
   readonly key?: string | undefined;
   /** The text found; shown quoted and shortened. */
   readonly found: string;
@@ -33,11 +35,14 @@ function faultText(fault: ConfigFault): string {
  * found and what is allowed. The program then exits with code 2.
  */
 export class ConfigError extends Error {
+  /** Always `ConfigError`. */
   override readonly name = 'ConfigError';
+  /** The exit code of a program for it. */
   readonly exitCode = 2;
+  /** The fault and its place. */
   readonly fault: ConfigFault;
 
-  constructor(fault: ConfigFault, options?: ErrorOptions) {
+  constructor(/** The fault and its place. */ fault: ConfigFault, options?: ErrorOptions) {
     super(faultText(fault), options);
     this.fault = fault;
   }

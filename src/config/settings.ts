@@ -41,33 +41,47 @@ export type PolicySettings = SectionValues<typeof POLICY_KEYS>;
 /** `[YIELDGENERATOR]`: amounts in satoshi, the rest as fractions. */
 export type YieldGeneratorSettings = SectionValues<typeof YIELDGENERATOR_KEYS>;
 
+/** Every value of `joinmarket.cfg` that a program uses, with defaults for what the file omits. */
 export interface Settings {
+  /** The program the settings are for. */
   readonly role: Role;
   /** Absolute path of the data directory. */
   readonly datadir: string;
   /** Absolute path of the file that was read. */
   readonly configFile: string;
+  /** `[BLOCKCHAIN] network`. */
   readonly network: Network;
+  /** The section of the onion message channel: directories, addresses of Tor. */
   readonly onion: OnionSettings;
+  /** `[LOGGING]`. */
   readonly logging: LoggingSettings;
+  /** `[TIMEOUT]`, in seconds. */
   readonly timeout: TimeoutSettings;
+  /** `[POLICY]`: limits and preferences of coinjoins. */
   readonly policy: PolicySettings;
+  /** `[YIELDGENERATOR]`: the terms and limits of a maker. */
   readonly yieldGenerator: YieldGeneratorSettings;
+  /** `[DIRECTORY]`: the limits of a directory, in seconds where they are times. */
   readonly directory: DirectorySettings;
+  /** `[OBWATCHER]`: where the orderbook page is served. */
   readonly obWatcher: ObWatcherSettings;
   /** The whole file, with unknown sections and keys. */
   readonly cfg: CfgFile;
 }
 
+/** Where the file is, and for which program it is read. */
 export interface LoadOptions {
   /** Data directory; `~` is the home directory. Default `~/.joinmarket`. */
   readonly datadir?: string | undefined;
+  /** The program; some values mean something else, or are not needed, for some. */
   readonly role: Role;
   /** A missing file is an error: it existed when the program started. */
   readonly mustExist?: boolean;
 }
 
+/** Settings that were read from a file. */
 export interface Loaded {
+  /** The settings of the role. */
   readonly settings: Settings;
   /** One line each, for the operator: ignored or suspicious entries. */
   readonly notices: readonly string[];

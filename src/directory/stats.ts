@@ -137,10 +137,13 @@ export interface FlushReport {
   readonly tookMs: number;
 }
 
+/** The counters of a directory. */
 export interface DirectoryStats {
-  /** Current values. */
+  /** Current value: peers that have completed their handshake. */
   readonly peers: number;
+  /** Current value: connections, with and without a handshake. */
   readonly connections: number;
+  /** Current value: connections without a handshake. */
   readonly unhandshaked: number;
   /** Newcomers that wait for a nick. */
   readonly nickClaims: number;
@@ -150,9 +153,11 @@ export interface DirectoryStats {
   readonly circuits: number;
   /** Broadcast bytes kept for peers that have not taken them yet. */
   readonly logBytes: number;
-  /** Since the start. */
+  /** Since the start: connections accepted. */
   readonly connectionsAccepted: number;
+  /** Since the start: handshakes accepted. */
   readonly handshakesAccepted: number;
+  /** Since the start: handshakes refused, by reason. */
   readonly handshakesRejected: Counters<RejectionReason>;
   /** Results of nick challenges. */
   readonly nickAuth: Counters<NickAuthCode>;
@@ -160,21 +165,31 @@ export interface DirectoryStats {
   readonly messagesIn: Counters<MessageClass>;
   /** Deliveries: a broadcast to 100 peers counts 100. */
   readonly messagesOut: Counters<MessageClass>;
+  /** Since the start: lines that were dropped, by reason. */
   readonly dropped: Counters<DropReason>;
+  /** Since the start: connections that ended, by reason. */
   readonly closed: Counters<CloseReason>;
+  /** Since the start: peers whose departure was announced to all. */
   readonly leavesAnnounced: number;
+  /** Since the start: notices to a sender that the addressee is not connected. */
   readonly goneNotices: number;
   /** Public messages that had to wait for the budget. */
   readonly delayed: number;
   /** Locations dialled (dial-back), and those that answered with the declared nick. */
   readonly dialBacks: number;
+  /** Locations at which the declared nick answered. */
   readonly dialBacksVerified: number;
+  /** Since the start: probes of a peer whose nick another connection asked for. */
   readonly nickProbes: number;
+  /** Since the start: probes of makers that cannot be pinged. */
   readonly heartbeatProbes: number;
+  /** Since the start: bytes read from connections. */
   readonly bytesIn: number;
   /** Bytes written to connections. */
   readonly bytesOut: number;
+  /** Since the start: flushes of broadcasts. */
   readonly flushes: number;
+  /** Since the start: writes to connections. */
   readonly writes: number;
 }
 

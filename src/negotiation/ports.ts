@@ -65,6 +65,7 @@ export interface CommitmentStore {
 }
 
 export interface ReservationRequest {
+  /** The offer that the taker took. */
   readonly offer: Offer;
   /** The amount of each side of the coinjoin. */
   readonly amount: number;
@@ -83,6 +84,7 @@ export interface Reservation {
   readonly coins: readonly OwnCoin[];
   /** Two fresh addresses of the network. */
   readonly coinjoinAddress: string;
+  /** A fresh address for our change. */
   readonly changeAddress: string;
   /** Key of one of the coins, compressed lower-case hex. */
   readonly authPublicKey: string;
@@ -94,10 +96,18 @@ export interface Reservation {
 export interface SigningRequest {
   /** The unsigned serialization. */
   readonly transaction: Uint8Array;
+  /** Id of the transaction, in display order. */
   readonly txid: string;
-  readonly inputs: readonly { readonly index: number; readonly coin: OwnCoin }[];
+  /** The inputs to sign. */
+  readonly inputs: readonly {
+    /** Number of the input, from 0. */
+    readonly index: number;
+    /** The coin that the input spends. */
+    readonly coin: OwnCoin;
+  }[];
 }
 
+/** The part of a wallet that signs. */
 export interface Signer {
   /**
    * One signature for each requested input, in the same order: SIGHASH_ALL, low S (BIP143). The session
@@ -128,11 +138,13 @@ export interface MakerWallet extends Signer {
 }
 
 export interface FundingRequest {
+  /** Satoshi of each side's coinjoin output. */
   readonly amount: number;
   /** Fees of the makers minus their contributions to the miner fee. May be negative. */
   readonly makerFees: number;
   /** For the size of the transaction: inputs and outputs that are not ours. */
   readonly foreignInputs: number;
+  /** Number of outputs of the makers. */
   readonly foreignOutputs: number;
   /** Fee rate, in satoshi per 1,000 virtual bytes. */
   readonly feePerKb: number;
@@ -146,6 +158,7 @@ export interface FundingRequest {
 export interface Funding {
   /** 1 to 100 of our coins that together hold amount, fees and, unless it is a sweep, change. */
   readonly coins: readonly OwnCoin[];
+  /** A fresh address for our coinjoin output. */
   readonly coinjoinAddress: string;
   /** Undefined when at most 2,730 sat remain, which then go to the miners (`TAKER_DUST`). */
   readonly changeAddress: string | undefined;
@@ -154,6 +167,7 @@ export interface Funding {
    * `absurdFeePerKb` allows for its size.
    */
   readonly minerFee: number;
+  /** The lock time of the transaction: a block height, or 0. */
   readonly lockTime: number;
 }
 

@@ -19,10 +19,13 @@ export const MAX_UNSIGNED_BYTES = 20_000;
 export const MAX_SIGNED_BYTES = 28_000;
 const SIGHASH_ALL = 1;
 
+/** An input: the coin that it spends, and its sequence. */
 export interface TransactionInput extends Outpoint {
+  /** The sequence number, unsigned 32 bits. */
   readonly sequence: number;
 }
 
+/** An output of a transaction. */
 export interface TransactionOutput {
   /** The scriptPubKey, lower-case hex. */
   readonly script: string;
@@ -34,9 +37,13 @@ export interface TransactionOutput {
 export interface UnsignedTransaction {
   /** Display order, lower-case hex. Signing does not change the id of a native segwit transaction. */
   readonly txid: string;
+  /** 1 or 2. */
   readonly version: number;
+  /** The lock time, as in the transaction. */
   readonly lockTime: number;
+  /** The inputs in order. */
   readonly inputs: readonly TransactionInput[];
+  /** The outputs in order. */
   readonly outputs: readonly TransactionOutput[];
   /** The serialization, without witnesses. */
   readonly bytes: Uint8Array;
@@ -58,6 +65,7 @@ export interface SpentOutput {
   readonly value: number;
 }
 
+/** Why a transaction is not to be signed. */
 export type TransactionFault =
   'tx-size' | 'tx-form' | 'tx-version' | 'tx-signed' | 'tx-empty' | 'tx-value' | 'tx-double-spend';
 

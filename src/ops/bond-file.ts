@@ -9,24 +9,30 @@ import type { Network } from '../protocol/constants.js';
 import type { OwnBond } from '../protocol/fidelity-bond.js';
 import { ownBondFault, parseBondFile, type OwnBondFault } from '../protocol/own-bond.js';
 
+/** What is wrong with a bond file: the file itself, its network, or its bond. */
 export type BondFileFault =
   'unreadable' | 'not-a-file' | 'mode' | 'owner' | 'size' | 'network' | OwnBondFault;
 
 /** A bond file that cannot be used: the fault, and what is allowed. */
 export class BondFileError extends Error {
+  /** Always `BondFileError`. */
   override readonly name = 'BondFileError';
 
   constructor(
+    /** What is wrong with the file; stable. */
     readonly code: BondFileFault,
     /** What was found, for a person. */
     readonly found: string,
+    /** What is allowed, for a person. */
     readonly allowed: string,
   ) {
     super(`a bond file is ${found}; allowed: ${allowed}`);
   }
 }
 
+/** What a bond file must agree with. */
 export interface BondFileOptions {
+  /** The network that the file must name. */
   readonly network: Network;
   /**
    * Height of the chain, or a height that it has surely reached; without it the expiry is not checked.

@@ -11,6 +11,7 @@ const READ_BYTES = 65_536;
 /** Longer lines are not commitments; the rest of such a line is skipped. */
 const MAX_LINE = 256;
 
+/** An open file of used commitments; a `CommitmentStore`. */
 export interface CommitmentFile {
   /** In any form: upper or lower case, with or without a leading `P` and blanks around. */
   has(commitment: string): boolean;
@@ -20,6 +21,7 @@ export interface CommitmentFile {
    * for text that is not a commitment.
    */
   add(commitment: string): Promise<boolean>;
+  /** Number of commitments. */
   readonly size: number;
   /** Lines that were not commitments when the file was opened, for example damaged ones. */
   readonly ignoredLines: number;

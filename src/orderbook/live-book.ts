@@ -33,10 +33,15 @@ export interface BookAudit {
   readonly evidence: readonly EvidenceRecord[];
 }
 
+/** What a live orderbook needs. */
 export interface LiveBookOptions {
+  /** An open channel. The caller closes it. */
   readonly channel: OnionMessageChannel;
+  /** The time of the book and of all timers. */
   readonly clock: Clock;
+  /** For random waits. */
   readonly random: Random;
+  /** Receives the log lines of the book. */
   readonly log: Log;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly epochMs?: () => number;
@@ -50,8 +55,11 @@ export interface LiveBookOptions {
   readonly refreshMs?: number;
   /** An offer not seen for this long is removed. Default three times `refreshMs`. */
   readonly expireMs?: number;
+  /** Bounds of the book that differ from the defaults. */
   readonly limits?: BookLimits;
+  /** Bounds of the checks of bonds that differ from the defaults. */
   readonly bondLimits?: Partial<BondLimits>;
+  /** Bounds of requests to makers that came later, where they differ from the defaults. */
   readonly lateMakerLimits?: Partial<LateMakerLimits>;
   /** The number of offers that a maker's message changed, added or (below 0) removed. */
   readonly onOffers?: (maker: string, offers: number) => void;
@@ -59,6 +67,7 @@ export interface LiveBookOptions {
 
 /** A live book and its underlying state. */
 export interface OpenLiveBook extends LiveBook {
+  /** The offers by maker, without bonds and directories. */
   readonly book: Orderbook;
 }
 

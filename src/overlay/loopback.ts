@@ -11,8 +11,11 @@ import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 import { systemClock } from './system-clock.js';
 
+/** Where a loopback overlay listens when it serves. */
 export interface LoopbackOverlayOptions extends ListenAddress {
+  /** The time of all timers; default the system's. */
   readonly clock?: Clock;
+  /** Default `silentLog`. */
   readonly log?: Log;
 }
 

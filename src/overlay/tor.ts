@@ -30,37 +30,51 @@ import { systemClock } from './system-clock.js';
 export type TorServing =
   /** Through a control connection, to the operator's Tor or to the one that the program started. */
   | {
+      /** Whether the program adds the onion through a control port, or the torrc has it. */
       readonly kind: 'control';
+      /** The key of the onion. */
       readonly identity: OnionIdentity;
       /** The address to which Tor forwards; port 0 takes any free port. */
       readonly listen: ListenAddress;
+      /** Opens an authenticated control connection; rejects with a TorError. */
       readonly connectControl: (signal: AbortSignal) => Promise<ControlClient>;
       /**
        * The host at which Tor reaches the listener; by default found out from the control connection.
        */
       readonly targetHost?: string | undefined;
+      /** The queue of Tor's proof of work defence; default `DEFAULT_POW_QUEUE`. */
       readonly pow?: PowQueue;
       /**
        * For a Tor that the program started, and a persistent identity: serve out of the key folder
        * through a unix socket with this path, so that every connection carries its circuit. `listen` is
        * not used then.
        */
-      readonly circuits?: { readonly folder: ServedFolder; readonly socket: string };
+      readonly circuits?: {
+        /** The folder of the onion's key. */
+        readonly folder: ServedFolder;
+        /** Path of the unix socket. */
+        readonly socket: string;
+      };
       /** Longest wait for the descriptor uploads, in milliseconds. */
       readonly uploadTimeoutMs?: number;
       /**
        * Whether to repeat the self-test at intervals (default false), for programs without a canary.
        */
       readonly selfTestRounds?: boolean;
+      /** The intervals of requests to Tor and of self-tests, in milliseconds. */
       readonly watchTimings?: OnionServiceOptions['watchTimings'];
     }
   /** The operator's torrc serves it; the overlay only listens and reads `hostname`. */
   | {
+      /** Whether the program adds the onion through a control port, or the torrc has it. */
       readonly kind: 'external';
+      /** The folder that the torrc names, with its `hostname` file. */
       readonly hiddenServiceDir: string;
+      /** The address to which the torrc forwards. */
       readonly listen: ListenAddress;
     };
 
+/** What a Tor overlay needs. */
 export interface TorOverlayOptions {
   /** Tor's SocksPort; a function where it may change. */
   readonly socks: SocksEndpoint | (() => SocksEndpoint);
@@ -70,8 +84,11 @@ export interface TorOverlayOptions {
   readonly dialDeadlineMs?: number;
   /** Most dials at the same time (default 16). */
   readonly maxPendingDials?: number;
+  /** The time of all timers; default the system's. */
   readonly clock?: Clock;
+  /** Default `silentLog`. */
   readonly log?: Log;
+  /** For random waits; default `Math.random`. */
   readonly random?: Random;
 }
 

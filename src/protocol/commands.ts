@@ -3,6 +3,7 @@
  */
 import { fail, ok, type Parsed } from './result.js';
 
+/** Where a command may stand, and how many arguments it needs. */
 export interface CommandRule {
   /** May be sent in a public message. */
   readonly public: boolean;
@@ -14,10 +15,24 @@ export interface CommandRule {
   readonly minArgs: number;
 }
 
-const PLAIN_PRIVATE = { public: false, private: true, encrypted: false };
+const plainPrivate = (minArgs: number): CommandRule => ({
+  public: false,
+  private: true,
+  encrypted: false,
+  minArgs,
+});
+const plainAnywhere = (minArgs: number): CommandRule => ({
+  public: true,
+  private: true,
+  encrypted: false,
+  minArgs,
+});
 const ENCRYPTED: CommandRule = { public: false, private: true, encrypted: true, minArgs: 1 };
-const OFFER: CommandRule = { public: true, private: true, encrypted: false, minArgs: 5 };
+const OFFER = plainAnywhere(5);
+const CANCEL: CommandRule = { public: true, private: false, encrypted: false, minArgs: 1 };
+const TBOND: CommandRule = { public: false, private: false, encrypted: false, minArgs: 1 };
 
+/** The six commands that are offers (docs/protocol.md, section 8.2). */
 export const OFFER_TYPES = [
   'reloffer',
   'absoffer',
@@ -26,49 +41,74 @@ export const OFFER_TYPES = [
   'sw0reloffer',
   'sw0absoffer',
 ] as const;
+/** The command word of an offer. */
 export type OfferType = (typeof OFFER_TYPES)[number];
 
+/** All commands with their rules (docs/protocol.md, section 8.1). */
 export const COMMANDS = {
-  fill: { ...PLAIN_PRIVATE, minArgs: 4 },
-  pubkey: { ...PLAIN_PRIVATE, minArgs: 1 },
+  /** Taker to maker: asks for a coinjoin (section 9.1). */
+  fill: plainPrivate(4),
+  /** Maker to taker: the key of its box. */
+  pubkey: plainPrivate(1),
+  /** Taker to maker: the proof behind its commitment. */
   auth: ENCRYPTED,
+  /** Maker to taker: its coins, addresses and signature. */
   ioauth: ENCRYPTED,
+  /** Taker to maker: the transaction to sign. */
   tx: ENCRYPTED,
+  /** Maker to taker: the signature of one input. */
   sig: ENCRYPTED,
-  push: { ...PLAIN_PRIVATE, minArgs: 1 },
-  error: { ...PLAIN_PRIVATE, minArgs: 0 },
-  orderbook: { public: true, private: true, encrypted: false, minArgs: 0 },
-  hp2: { public: true, private: true, encrypted: false, minArgs: 1 },
-  cancel: { public: true, private: false, encrypted: false, minArgs: 1 },
+  /** Taker to maker: asks it to broadcast the transaction. */
+  push: plainPrivate(1),
+  /** Either way: why a negotiation ends. */
+  error: plainPrivate(0),
+  /** Asks makers for their offers. */
+  orderbook: plainAnywhere(0),
+  /** Announces a used commitment (section 8.4). */
+  hp2: plainAnywhere(1),
+  /** Withdraws the offer with this number. */
+  cancel: CANCEL,
   /** Only after an offer in a private message, never first. */
-  tbond: { public: false, private: false, encrypted: false, minArgs: 1 },
+  tbond: TBOND,
+  /** An offer for legacy addresses with a fee relative to the amount. */
   reloffer: OFFER,
+  /** An offer for legacy addresses with a fixed fee. */
   absoffer: OFFER,
+  /** An offer for nested segwit addresses with a fee relative to the amount. */
   swreloffer: OFFER,
+  /** An offer for nested segwit addresses with a fixed fee. */
   swabsoffer: OFFER,
+  /** An offer for native segwit addresses with a fee relative to the amount. */
   sw0reloffer: OFFER,
+  /** An offer for native segwit addresses with a fixed fee. */
   sw0absoffer: OFFER,
 } as const satisfies Readonly<Record<string, CommandRule>>;
 
+/** The word of a known command. */
 export type CommandName = keyof typeof COMMANDS;
 
+/** Whether a word is a known command; upper and lower case differ. */
 export function isCommandName(word: string): word is CommandName {
   return Object.hasOwn(COMMANDS, word);
 }
 
+/** Whether a word is the command of an offer. */
 export function isOfferType(word: string): word is OfferType {
   return (OFFER_TYPES as readonly string[]).includes(word);
 }
 
 /** One command of a text. `name` may be unknown; the receiver then ignores the command. */
 export interface Command {
+  /** The command word, without `!`. */
   readonly name: string;
+  /** The words after it. */
   readonly args: readonly string[];
 }
 
 /** Most commands in one message. A message with more is dropped; no legitimate one has as many. */
 export const MAX_COMMANDS = 100;
 
+/** Why a text is not a list of commands: it has none, or more than `MAX_COMMANDS`. */
 export type CommandsFault = 'command-empty' | 'commands-too-many';
 
 /**

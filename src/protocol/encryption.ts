@@ -72,7 +72,9 @@ function open(key: Uint8Array, nonce: Uint8Array, box: Uint8Array): Uint8Array |
   }
 }
 
+/** Why a key of the other side is refused: not 64 hex digits, or a point of low order. */
 export type BoxKeyFault = 'box-key-form' | 'box-key-weak';
+/** Why a box cannot be opened: not a box, not from the other side, or no printable text in it. */
 export type BoxFault = 'box-form' | 'box-forged' | 'box-text';
 
 /** Encryption in both directions between two key pairs; both use the same key (section 9.2). */

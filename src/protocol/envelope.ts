@@ -5,6 +5,7 @@ import { MAX_SENT_LINE_BYTES } from './constants.js';
 import { hasTooManyParts } from './json-parts.js';
 import { fail, ok, type Parsed } from './result.js';
 
+/** One line of the protocol (docs/protocol.md, section 1.3): a number and a text. */
 export interface Envelope {
   /** Any integer. Receivers ignore unknown numbers (section 2). */
   readonly type: number;
@@ -12,6 +13,7 @@ export interface Envelope {
   readonly line: string;
 }
 
+/** Why a line is not an envelope. */
 export type EnvelopeFault =
   'not-utf8' | 'not-json' | 'not-object' | 'too-many-parts' | 'type' | 'line';
 

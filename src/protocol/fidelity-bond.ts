@@ -48,6 +48,7 @@ export interface FidelityBondProof {
   readonly lockTime: number;
 }
 
+/** Why a text is not a proof. */
 export type BondFormFault = 'bond-base64' | 'bond-length' | 'bond-signature-header' | 'bond-key';
 
 /** Finds the DER header as the original does: at the first 0x30 of the field (section 11.1). */
@@ -136,6 +137,7 @@ export function bondCertificateId(proof: FidelityBondProof): string {
   return `${certPublicKeyHex}:${certExpiry}:${utxoPublicKeyHex}:${bytesToHex(certSignature)}`;
 }
 
+/** Which signature of a proof is not valid. */
 export type BondFault = 'bond-nick-signature' | 'bond-certificate';
 
 /**
@@ -194,12 +196,17 @@ function checkInteger(what: string, value: number, max: number): void {
 
 /** What a maker needs to prove its bond. Keys have 32 bytes. */
 export interface OwnBond {
+  /** The certified private key; it signs the two nicks. */
   readonly certPrivateKey: Uint8Array;
+  /** The difficulty period (2,016 blocks each) until which the certificate is valid. */
   readonly certExpiry: number;
   /** The signature of the coin's key, from `signBondCertificate` or a wallet; DER. */
   readonly certSignature: Uint8Array;
+  /** The coin's key, compressed; 66 lower-case hex digits. */
   readonly utxoPublicKeyHex: string;
+  /** The coin. */
   readonly utxo: Outpoint;
+  /** When the coin can be spent, in Unix seconds. */
   readonly lockTime: number;
 }
 
@@ -285,6 +292,7 @@ export interface BondValueTerms extends BondPolicy {
   readonly satoshi: number;
   /** Time of the block that confirmed it. */
   readonly confirmationTime: number;
+  /** When the coin can be spent, in Unix seconds. */
   readonly lockTime: number;
   /** Median time of the best block. */
   readonly now: number;

@@ -11,8 +11,11 @@ import { fail, ok, type Parsed } from './result.js';
 
 /** The content of a peer's 793. */
 export interface PeerHandshake {
+  /** The peer's nick. */
   readonly nick: string;
+  /** Where the peer says it can be dialled. */
   readonly location: DeclaredLocation;
+  /** The peer's network. */
   readonly network: Network;
   /** Names advertised as `true`, sorted. */
   readonly features: readonly string[];
@@ -20,10 +23,15 @@ export interface PeerHandshake {
 
 /** The content of a directory's 795. */
 export interface DirectoryHandshake {
+  /** The directory's nick. */
   readonly nick: string;
+  /** The directory's network; may be any text. */
   readonly network: string;
+  /** Whether the directory accepts the peer. */
   readonly accepted: boolean;
+  /** The message of the day, as it was sent. */
   readonly motd: string;
+  /** Names advertised as `true`, sorted. */
   readonly features: readonly string[];
 }
 
@@ -61,7 +69,9 @@ function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** What a directory or peer requires of a 793. */
 export interface HandshakeRules {
+  /** The only network that is accepted. */
   readonly network: Network;
   /** Accept `127.0.0.1:port` as a location, for test networks. */
   readonly acceptLoopback: boolean;
@@ -150,6 +160,7 @@ export function formatDirectoryHandshake(handshake: DirectoryHandshake): string 
   });
 }
 
+/** Why a 795 is not a directory's handshake. */
 export type DirectoryHandshakeFault =
   'handshake-json' | 'handshake-types' | 'app-name' | 'directory-flag' | 'proto-ver' | 'network';
 

@@ -11,6 +11,7 @@ const FIRST_PENDING_BYTES = 512;
 /** Shared by all framers without a partial line: a directory has thousands of them. */
 const EMPTY = new Uint8Array(0);
 
+/** Splits the bytes of one connection into lines. */
 export interface LineFramer {
   /**
    * Feeds bytes; calls `onLine` for every complete line, without its terminator. A line is a view that
@@ -100,7 +101,10 @@ class ByteLineFramer implements LineFramer {
   }
 }
 
-/** @param maxBytes longest line in bytes, terminator excluded */
+/**
+ * A framer for one connection (docs/protocol.md, section 1.2).
+ * @param maxBytes longest line in bytes, terminator excluded
+ */
 export function createLineFramer(maxBytes: number = MAX_LINE_BYTES): LineFramer {
   return new ByteLineFramer(maxBytes);
 }

@@ -11,14 +11,35 @@ export { isLoopbackHost };
 
 /** An address that can be dialled. */
 export type Location =
-  | { readonly kind: 'onion'; readonly host: string; readonly port: number }
-  | { readonly kind: 'loopback'; readonly host: string; readonly port: number };
+  | {
+      /** Whether it is a v3 onion or an address of this machine. */
+      readonly kind: 'onion';
+      /** The host without port; an onion in lower case with `.onion`. */
+      readonly host: string;
+      /** The port, 1 to 65,535. */
+      readonly port: number;
+    }
+  | {
+      /** Whether it is a v3 onion or an address of this machine. */
+      readonly kind: 'loopback';
+      /** The host without port; an onion in lower case with `.onion`. */
+      readonly host: string;
+      /** The port, 1 to 65,535. */
+      readonly port: number;
+    };
 
 /** What a peer declares in its handshake: a location, or that it serves none. */
-export type DeclaredLocation = Location | { readonly kind: 'not-serving' };
+export type DeclaredLocation =
+  | Location
+  | {
+      /** The peer serves no location. */
+      readonly kind: 'not-serving';
+    };
 
+/** The location of a peer that serves none. */
 export const NOT_SERVING: DeclaredLocation = { kind: 'not-serving' };
 
+/** Why a text is not a location. */
 export type LocationFault =
   | 'location-empty'
   | 'location-port'
@@ -102,6 +123,7 @@ export function formatLocation(location: DeclaredLocation): string {
   return location.kind === 'not-serving' ? NOT_SERVING_ONION : `${location.host}:${location.port}`;
 }
 
+/** Whether two locations are the same address. */
 export function sameLocation(a: DeclaredLocation, b: DeclaredLocation): boolean {
   return formatLocation(a) === formatLocation(b);
 }

@@ -18,12 +18,15 @@ const PUBLIC = 'PUBLIC';
 
 /** A payload split at its first two `!`; `text` is the rest. */
 export interface RoutedPayload {
+  /** The nick that the payload names as its sender. */
   readonly from: string;
   /** A nick, or undefined for a public message. */
   readonly to: string | undefined;
+  /** All after the second `!`. */
   readonly text: string;
 }
 
+/** Which part of a payload is missing. */
 export type RouteFault = 'route-separators' | 'route-from' | 'route-to' | 'route-text';
 
 /** Reads `from!to!text` or `from!PUBLIC!text`. Does not check whether the nicks exist. */
@@ -60,13 +63,17 @@ export function formatPrivmsg(key: NickKey, to: string, command: string, args: s
 
 /** A private message whose signature and nick were verified. */
 export interface PrivateMessage {
+  /** The sender's nick; its key signed the message. */
   readonly from: string;
+  /** The addressee's nick. */
   readonly to: string;
   /** The first command is known and may begin a private message. The others may be unknown. */
   readonly commands: readonly [Command, ...Command[]];
+  /** The sender's public key, compressed, 66 hex digits. */
   readonly publicKeyHex: string;
 }
 
+/** Why a private message is not accepted (section 7.4). */
 export type PrivmsgFault =
   | CommandsFault
   | 'privmsg-unsigned'

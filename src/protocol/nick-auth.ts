@@ -21,6 +21,7 @@ export const NICK_AUTH_FEATURE = 'nick_auth';
  * other peers or directories are refused.
  */
 export const NICK_AUTH_MODES = ['disabled', 'prefer_verified', 'require_verified'] as const;
+/** Whether nicks are proven. */
 export type NickAuthMode = (typeof NICK_AUTH_MODES)[number];
 
 /** The challenge of a directory (803). */
@@ -41,8 +42,10 @@ export interface NickAuthProof {
 
 /** Results (807). All but `ok` end the connection. */
 export const NICK_AUTH_CODES = ['ok', 'malformed', 'expired', 'invalid', 'policy'] as const;
+/** The result of a proof. */
 export type NickAuthCode = (typeof NICK_AUTH_CODES)[number];
 
+/** Why a payload of 803, 805 or 807 is not valid: no JSON object, wrong members, wrong values. */
 export type NickAuthFault = 'nick-auth-json' | 'nick-auth-keys' | 'nick-auth-values';
 
 const CHALLENGE_BYTES = 32;

@@ -13,6 +13,7 @@ const MAX_NICK_LENGTH = 64;
 
 /** The key of a nick. It lives as long as the process. */
 export interface NickKey {
+  /** The nick of the key. */
   readonly nick: string;
   /** 32 bytes. */
   readonly privateKey: Uint8Array;

@@ -8,8 +8,11 @@ export const MAX_SATOSHI = 2_100_000_000_000_000;
 /** Smaller sizes are raised to this, in satoshi. */
 export const DUST_THRESHOLD = 27_300;
 
+/** A maker's offer (docs/protocol.md, section 8.2). */
 export interface Offer {
+  /** The command of the offer: kind of addresses and of fee. */
   readonly type: OfferType;
+  /** The maker's number of the offer, from 0. */
   readonly oid: number;
   /** Satoshi; at least the dust threshold. */
   readonly minsize: number;
@@ -23,6 +26,7 @@ export interface Offer {
   readonly cjfee: string;
 }
 
+/** Which part of an offer is not valid. */
 export type OfferFault =
   'offer-type' | 'offer-arity' | 'offer-oid' | 'offer-size' | 'offer-txfee' | 'offer-cjfee';
 
@@ -53,6 +57,7 @@ function parseDecimal(text: string): Decimal | undefined {
     : { digits: BigInt(digits) * 10n ** BigInt(-scale), scale: 0 };
 }
 
+/** Whether the fee of an offer of this type is a share of the amount. */
 export function isRelative(type: OfferType): boolean {
   return type.endsWith('reloffer');
 }

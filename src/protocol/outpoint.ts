@@ -9,6 +9,7 @@ const MAX_SCRIPT_DIGITS = 1040;
 export interface Outpoint {
   /** 64 lower-case hex digits in display order. */
   readonly txid: string;
+  /** Number of the output, from 0. */
   readonly vout: number;
 }
 
@@ -18,7 +19,12 @@ export interface NamedOutpoint extends Outpoint {
    * Only in the extended form: the script of the output and the height of its block. It says where to
    * search and proves nothing.
    */
-  readonly metadata?: { readonly scriptPubKeyHex: string; readonly blockHeight: number };
+  readonly metadata?: {
+    /** The output's scriptPubKey, in hex. */
+    readonly scriptPubKeyHex: string;
+    /** Height of the block that confirmed it. */
+    readonly blockHeight: number;
+  };
 }
 
 /**

@@ -19,6 +19,7 @@ import {
 import { formatOutpoint, parseOutpoint } from './outpoint.js';
 import { fail, ok, type Parsed } from './result.js';
 
+/** Why a bond must not be used. */
 export type OwnBondFault =
   /** A member is missing, unknown, or has a wrong value. */
   | 'bond-form'
@@ -53,7 +54,9 @@ export function ownBondFault(bond: OwnBond, tipHeight?: number): OwnBondFault | 
 
 /** The content of a bond file. */
 export interface BondFile {
+  /** The network of the coin. */
   readonly network: Network;
+  /** The bond. */
   readonly bond: OwnBond;
 }
 

@@ -11,7 +11,9 @@ import {
 } from './location.js';
 import { isRoutableNick } from './nick.js';
 
+/** One peer of a list. */
 export interface PeerEntry {
+  /** The peer's nick. */
   readonly nick: string;
   /** The declared location. For a peer that left, `not-serving` when its text is not a location. */
   readonly location: DeclaredLocation;
@@ -21,7 +23,9 @@ export interface PeerEntry {
   readonly features: readonly string[];
 }
 
+/** The content of a 789. */
 export interface Peerlist {
+  /** The valid entries, in order. */
   readonly entries: readonly PeerEntry[];
   /** Entries dropped because the nick, or the location of a peer that did not leave, is not valid. */
   readonly malformed: number;

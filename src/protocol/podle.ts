@@ -32,6 +32,7 @@ export const PODLE_RETRIES = 3;
 
 /** The content of `auth`. Hex is lower case. */
 export interface PodleRevelation {
+  /** The coin. */
   readonly utxo: NamedOutpoint;
   /** The coin's public key, compressed; 66 digits. */
   readonly p: string;
@@ -39,6 +40,7 @@ export interface PodleRevelation {
   readonly p2: string;
   /** Response and challenge; 64 digits each. */
   readonly s: string;
+  /** The challenge; 64 digits. */
   readonly e: string;
 }
 
@@ -48,6 +50,7 @@ export interface Podle {
   readonly commitment: string;
   /** Index of the point J, from 0. */
   readonly index: number;
+  /** The proof that `auth` shows. */
   readonly revelation: PodleRevelation;
 }
 
@@ -165,6 +168,7 @@ export function createPodle(privateKey: Uint8Array, utxo: NamedOutpoint, index: 
   };
 }
 
+/** Why a commitment is refused: another scheme, or not 64 hex digits. */
 export type CommitmentFault = 'commitment-type' | 'commitment-form';
 
 /**
@@ -215,6 +219,7 @@ export function formatRevelation(
   return [name, p, p2, s, e].join('|');
 }
 
+/** Which part of a revelation does not fit the commitment. */
 export type PodleFault = 'podle-commitment' | 'podle-scalar' | 'podle-point' | 'podle-proof';
 
 /**

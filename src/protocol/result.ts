@@ -3,7 +3,18 @@
  * name that is safe to log and count, and contains no text of the peer.
  */
 export type Parsed<T, R extends string = string> =
-  { readonly ok: true; readonly value: T } | { readonly ok: false; readonly reason: R };
+  | {
+      /** Whether the bytes were valid. */
+      readonly ok: true;
+      /** The value. */
+      readonly value: T;
+    }
+  | {
+      /** Whether the bytes were valid. */
+      readonly ok: false;
+      /** Why they were not. */
+      readonly reason: R;
+    };
 
 export function ok<T>(value: T): { readonly ok: true; readonly value: T } {
   return { ok: true, value };

@@ -13,10 +13,14 @@ import { createNickKey } from '../protocol/nick.js';
 /** Longest wait for the first directory; then the commitment is not published. */
 const WAIT_MS = 180_000;
 
+/** How the directories are reached; see `ChannelOptions` for each. */
 export type AnnounceOptions = Pick<
   MessageChannelOptions,
   'network' | 'directories' | 'overlay' | 'clock' | 'random' | 'timings'
-> & { readonly randomBytes: RandomBytes };
+> & {
+  /** The source of the new nick's key; must be a secure one. */
+  readonly randomBytes: RandomBytes;
+};
 
 /** Each dial gets circuits of its own. */
 function isolated(overlay: Overlay, name: string): Overlay {

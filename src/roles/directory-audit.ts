@@ -10,14 +10,19 @@ import type { EvidenceRecord } from '../orderbook/book-api.js';
 
 export const EVIDENCE_FILE = 'directory-evidence.jsonl';
 
+/** What an audit with a file needs. */
 export interface DirectoryAuditOptions {
+  /** The channel whose directories are compared. */
   readonly channel: OnionMessageChannel;
+  /** The time of rounds and flags. */
   readonly clock: Clock;
+  /** Receives the log lines of the audit. */
   readonly log: Log;
   /** The file of evidence; created when missing, mode 0600. */
   readonly path: string;
 }
 
+/** A running audit with its file. */
 export interface DirectoryAuditRole extends Omit<Audit, 'close'> {
   /** Stops the audit and writes the remaining records; never rejects. */
   close(): Promise<void>;

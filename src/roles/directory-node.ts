@@ -28,12 +28,15 @@ import { openInheritedDirectory, type MovingDirectory } from './directory-handov
 import { movePast, pastIn } from './directory-past.js';
 import { VERSION } from './version.js';
 
+/** What a directory needs; only `network` and `overlay` are required. */
 export interface DirectoryNodeOptions {
+  /** The bitcoin network; peers of another one are refused. */
   readonly network: Network;
   /** Must be able to serve. The caller closes it. */
   readonly overlay: Overlay;
   /** The operator's text, below the two standard lines of the MOTD. */
   readonly motd?: string;
+  /** The limits; default `DEFAULT_LIMITS`. */
   readonly limits?: DirectoryLimits;
   /** Dial declared locations through the overlay and read the nick there (default false). */
   readonly dialBack?: boolean;
@@ -45,7 +48,9 @@ export interface DirectoryNodeOptions {
   readonly nickAuth?: NickAuthMode;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
   readonly status?: {
+    /** Address on which the status server listens. */
     readonly host: string;
+    /** Its port; 0 = no server. */
     readonly port: number;
     /** Further names of the page, as `canonicalHost` gives them. */
     readonly hosts?: readonly string[];
@@ -56,9 +61,13 @@ export interface DirectoryNodeOptions {
   readonly inherited?: Parcels | undefined;
   /** Aborts the start; later use `close`. */
   readonly signal?: AbortSignal;
+  /** Called whenever the state of the location changes. */
   readonly onState?: (state: ServiceState) => void;
+  /** The time of all timers; default the system's. */
   readonly clock?: Clock;
+  /** For random waits; default `Math.random`. */
   readonly random?: Random;
+  /** Default `silentLog`. */
   readonly log?: Log;
 }
 

@@ -19,6 +19,7 @@ import { parseControlEndpoint } from '../tor/control/endpoint.js';
 import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
 import type { OnionIdentity } from '../tor/onion/service.js';
 
+/** The options of `OnionMessageChannel.open`; only `network` and `directories` are required. */
 export interface ChannelOptions
   extends
     Pick<MessageChannelOptions, 'network'>,
@@ -54,16 +55,34 @@ export function openChannel(options: ChannelOptions): OnionMessageChannel {
   });
 }
 
+/** Where a running Tor is, and what it serves. */
 export interface TorOptions {
   /** Tor's SOCKS port (default 127.0.0.1:9050). */
-  readonly socks?: { readonly host: string; readonly port: number };
+  readonly socks?: {
+    /** Host of the SOCKS port. */
+    readonly host: string;
+    /** Port of the SOCKS port. */
+    readonly port: number;
+  };
   /** Tor's control port, or `unix:/path` as host; needed only to serve (default 127.0.0.1:9051). */
-  readonly control?: { readonly host: string; readonly port?: number; readonly password?: string };
+  readonly control?: {
+    /** Host of the control port, or `unix:/path`. */
+    readonly host: string;
+    /** Port of the control port (default 9051). */
+    readonly port?: number;
+    /** The password whose hash is in Tor's `HashedControlPassword`. */
+    readonly password?: string;
+  };
   /**
    * The local listening address when serving; port 0 takes any free port (the default). With a Tor on
    * another machine it must be an address that Tor can reach, or `0.0.0.0`.
    */
-  readonly listen?: { readonly host: string; readonly port: number };
+  readonly listen?: {
+    /** Address on which the program listens. */
+    readonly host: string;
+    /** Port on which the program listens; 0 takes any free one. */
+    readonly port: number;
+  };
   /** The host at which Tor reaches that listener; by default found out from the control connection. */
   readonly targetHost?: string;
   /**

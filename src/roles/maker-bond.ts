@@ -8,7 +8,9 @@ import {
 } from '../protocol/fidelity-bond.js';
 import { ownBondFault } from '../protocol/own-bond.js';
 
+/** A maker's bond, and what tells whether its certificate has expired. */
 export interface MakerBond {
+  /** The bond; see `readBondFile`. */
   readonly bond: OwnBond;
   /** Height of the chain, if known: an expired certificate is not shown. */
   readonly tipHeight?: () => number | undefined;

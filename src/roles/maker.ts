@@ -40,20 +40,30 @@ export const NO_WALLET_ERROR =
 
 /** The parts that a maker needs for coinjoins. */
 export interface MakerCoinjoins {
+  /** The bitcoin network of the wallet. */
   readonly network: Network;
+  /** Reserves coins and signs. */
   readonly wallet: MakerWallet;
+  /** Reports the coins of takers. */
   readonly chain: ChainView;
+  /** Demands and times that differ from `DEFAULT_MAKER_POLICY`. */
   readonly policy?: Partial<MakerPolicy>;
+  /** Limits that differ from `DEFAULT_SESSION_LIMITS`. */
   readonly limits?: Partial<SessionLimits>;
   /** Called for every session that ended. */
   readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
 }
 
 interface CommonOptions {
+  /** An open channel that serves a location. The caller closes it. */
   readonly channel: OnionMessageChannel;
+  /** The offers to announce; each must be one that `parseOffer` accepts. */
   readonly offers: readonly Offer[];
+  /** The time of all timers. */
   readonly clock: Clock;
+  /** Receives the log lines of the maker. */
   readonly log: Log;
+  /** Limits for requests that differ from `DEFAULT_DOOR_LIMITS`. */
   readonly door?: Partial<DoorLimits>;
   /** Shown after the offers in private answers. */
   readonly bond?: MakerBond;
@@ -62,11 +72,23 @@ interface CommonOptions {
 /** Coinjoins need a store of used commitments. */
 export type MakerOptions = CommonOptions &
   (
-    | { readonly coinjoins?: undefined; readonly blacklist?: BlacklistOptions }
-    | { readonly coinjoins: MakerCoinjoins; readonly blacklist: BlacklistOptions }
+    | {
+        /** What coinjoins need; without it every `!fill` is refused. */
+        readonly coinjoins?: undefined;
+        /** The used commitments; required for coinjoins. */
+        readonly blacklist?: BlacklistOptions;
+      }
+    | {
+        /** What coinjoins need; without it every `!fill` is refused. */
+        readonly coinjoins: MakerCoinjoins;
+        /** The used commitments; required for coinjoins. */
+        readonly blacklist: BlacklistOptions;
+      }
   );
 
+/** A running maker. */
 export interface Maker {
+  /** The offers that it announces. */
   readonly offers: readonly Offer[];
   /** Requests for offers answered so far. */
   readonly answered: number;

@@ -16,12 +16,15 @@ import { openLiveBook, type BookAudit } from '../orderbook/live-book.js';
 import type { Command, CommandName } from '../protocol/commands.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 
+/** The events of a taker. */
 export interface TakerEvents {
   /** Offers were added, changed or removed. */
   change: (info: { maker: string; offers: number }) => void;
 }
 
+/** The answer to a question of `Taker.ask`. */
 export interface Answer {
+  /** The commands of the answer. */
   readonly commands: readonly [Command, ...Command[]];
   /** The route of the answer. */
   readonly route: Route;
@@ -31,9 +34,15 @@ export interface Answer {
   readonly rttMs: number;
 }
 
+/** A question that was not answered. */
 export class NoAnswerError extends Error {
+  /** Always `NoAnswerError`. */
   override readonly name = 'NoAnswerError';
   constructor(
+    /**
+     * `no-route`: nothing led to the nick. `timeout`: no answer in time. `closed`: the taker
+     * stopped.
+     */
     readonly code: 'no-route' | 'timeout' | 'closed',
     message: string,
   ) {
@@ -41,10 +50,13 @@ export class NoAnswerError extends Error {
   }
 }
 
+/** A running taker without a wallet. */
 export interface Taker {
+  /** The offers by maker. */
   readonly book: Orderbook;
   /** The same offers with bonds, directories and changes. */
   readonly live: LiveBook;
+  /** Emits the events of `TakerEvents`. */
   readonly events: EventEmitter<TakerEvents>;
   /**
    * Asks every maker for its offers, unless it did so less than 30 s ago; answers update the book.
@@ -61,9 +73,13 @@ export interface Taker {
   stop(): void;
 }
 
+/** What a taker needs. */
 export interface TakerOptions {
+  /** An open channel. The caller closes it. */
   readonly channel: OnionMessageChannel;
+  /** The time of all timers. */
   readonly clock: Clock;
+  /** Receives the log lines of the taker. */
   readonly log: Log;
   /** Default `Math.random`. */
   readonly random?: Random;
@@ -84,6 +100,7 @@ interface Question {
   fail(error: NoAnswerError): void;
 }
 
+/** Starts a taker on an open channel. Throws nothing; `stop` ends it. */
 export function startTaker(options: TakerOptions): Taker {
   const { channel, clock, log, random = Math.random, chain, bondPolicy, audit } = options;
   const events = new EventEmitter<TakerEvents>();

@@ -12,6 +12,7 @@ import type { Network } from '../protocol/constants.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 import { startOrderbookServer } from '../web/server.js';
 
+/** What an orderbook watcher needs. */
 export interface WatcherOptions {
   /** Must be open with `passive: true` and `serve: false`. The caller closes it. */
   readonly channel: OnionMessageChannel;
@@ -19,13 +20,18 @@ export interface WatcherOptions {
   readonly network: Network;
   /** The address of the page; port 0 = any free port. */
   readonly page: {
+    /** Address on which the page is served. */
     readonly host: string;
+    /** Port of the page; 0 takes any free one. */
     readonly port: number;
     /** Further names of the page, as `canonicalHost` gives them. */
     readonly hosts?: readonly string[];
   };
+  /** The time of all timers. */
   readonly clock: Clock;
+  /** For random waits. */
   readonly random: Random;
+  /** Receives the log lines of the watcher. */
   readonly log: Log;
   /** A bitcoin node; without one, bonds have no value. */
   readonly chain?: BondChainView;
@@ -35,7 +41,9 @@ export interface WatcherOptions {
   readonly audit?: BookAudit;
 }
 
+/** A running orderbook watcher. */
 export interface Watcher {
+  /** The orderbook that the page shows. */
   readonly book: LiveBook;
   /** Address of the page. */
   readonly url: string;

@@ -65,10 +65,18 @@ export type TorFault =
 /** The kind of fix: `unreachable` is exit code 3, `configuration` 2, `failed` 1. */
 export type TorRemedy = 'unreachable' | 'configuration' | 'failed';
 
+/** The optional facts of a TorError. */
 export interface TorErrorDetails {
+  /** What kind of action repairs it; default `failed`. */
   readonly remedy?: TorRemedy;
   /** Tor's refusal, if there was one. */
-  readonly reply?: { readonly code: number; readonly text: string };
+  readonly reply?: {
+    /** The status code of Tor's reply (4xx or 5xx). */
+    readonly code: number;
+    /** The text of Tor's reply. */
+    readonly text: string;
+  };
+  /** The error behind it. */
   readonly cause?: unknown;
 }
 
@@ -93,13 +101,30 @@ export function isFiltered(error: unknown): error is TorError {
 
 /** The message says what failed, where, and what to do. It never contains a password, cookie or key. */
 export class TorError extends Error {
+  /** Always `TorError`. */
   override readonly name = 'TorError';
+  /** The step that failed. */
   readonly step: TorStep;
+  /** How it failed; stable. */
   readonly code: TorFault;
+  /** What kind of action repairs it. */
   readonly remedy: TorRemedy;
-  readonly reply: { readonly code: number; readonly text: string } | undefined;
+  /** Tor's refusal; undefined when Tor did not refuse. */
+  readonly reply:
+    | {
+        /** The status code of Tor's reply (4xx or 5xx). */
+        readonly code: number;
+        /** The text of Tor's reply. */
+        readonly text: string;
+      }
+    | undefined;
 
-  constructor(step: TorStep, code: TorFault, message: string, details: TorErrorDetails = {}) {
+  constructor(
+    /** The step that failed. */ step: TorStep,
+    /** How it failed; stable. */ code: TorFault,
+    message: string,
+    details: TorErrorDetails = {},
+  ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.step = step;
     this.code = code;

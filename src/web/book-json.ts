@@ -138,40 +138,63 @@ export interface EvidenceJson {
   readonly delivered: number;
 }
 
+/** Figures of the book and of its directories; `/events`, event `statistics`. */
 export interface StatisticsJson {
+  /** When it was made, in Unix seconds. */
   readonly now: number;
+  /** Number of offers. */
   readonly offers: number;
+  /** Number of makers with an offer. */
   readonly makers: number;
+  /** Offers that their makers signed. */
   readonly signed_offers: number;
+  /** Makers with a bond that is not invalid. */
   readonly bonded_makers: number;
+  /** Makers with a bond of known value. */
   readonly valued_makers: number;
+  /** Sum of the known values of bonds. */
   readonly bond_value: number;
+  /** Bonds that wait to be verified. */
   readonly bonds_waiting: number;
   /** Whether a bitcoin node provides the values of bonds. */
   readonly chain: BookStatistics['chain'];
+  /** Number of connected directories. */
   readonly directories_up: number;
+  /** When the makers were last asked, in Unix seconds; null if never. */
   readonly refreshed_at: number | null;
+  /** One entry for each directory. */
   readonly directories: readonly DirectoryJson[];
+  /** The latest records of the audit; the file has all of them. */
   readonly evidence: readonly EvidenceJson[];
 }
 
 /** `/orderbook.json`. */
 export interface OrderbookJson {
+  /** Every offer of the book. */
   readonly offers: readonly OfferJson[];
+  /** Every bond whose value is known. */
   readonly fidelitybonds: readonly FidelityBondJson[];
+  /** Figures of the book and of its directories. */
   readonly statistics: StatisticsJson;
+  /** The bitcoin network. */
   readonly network: Network;
   /** Identifies the run of the program: versions of different runs are unrelated. */
   readonly session: string;
+  /** Version of the book; grows with each change of one run. */
   readonly version: number;
+  /** When it was made, in Unix seconds. */
   readonly now: number;
 }
 
 /** The changes from one version to a later one; `/events`, event `book`. */
 export interface ChangeJson {
+  /** Version of the book after the changes. */
   readonly version: number;
+  /** When it was made, in Unix seconds. */
   readonly now: number;
+  /** New or changed offers, complete. */
   readonly upserts: readonly OfferJson[];
+  /** Ids of removed offers. */
   readonly removed: readonly string[];
 }
 

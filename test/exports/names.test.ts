@@ -1,10 +1,12 @@
 /** What each entry of the package exports. A new name is a decision: it goes into `exports.txt`, too. */
-import { readFile } from 'node:fs/promises';
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import ts from 'typescript';
 import manifest from '../../package.json' with { type: 'json' };
+import { startProgram } from '../helpers/cli.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const LISTS = join(ROOT, 'test', 'vectors', 'exports.txt');
@@ -73,6 +75,37 @@ t.test('one name has one entry', async (t) => {
     }
   }
   t.ok(seen.size > 300, `${seen.size} names`);
+});
+
+t.test('lint fails on a public name without a docstring', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'onionmc-docstrings-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  for (const name of [
+    'src',
+    'package.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'typedoc.json',
+  ]) {
+    await cp(join(ROOT, name), join(dir, name), { recursive: true });
+  }
+  await symlink(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+  const file = join(dir, 'src', 'protocol', 'offer.ts');
+  const text = await readFile(file, 'utf8');
+  const without = text.replace(/\/\*\*[^/]*\*\/\n(?=export function formatOffer)/, '');
+  t.not(without, text, 'the docstring was there');
+  await writeFile(file, without);
+  const lint = startProgram('npm', ['run', '--silent', 'docs', '--', '--emit', 'none'], {
+    cwd: dir,
+  });
+  const { code, stdout, stderr } = await lint.ended;
+  t.not(code, 0);
+  const missing = `${stdout}${stderr}`.match(
+    /\S+ \(\w+\), defined in .* does not have any documentation/g,
+  );
+  t.match(missing, [/^protocol\.formatOffer /], stderr);
+  t.equal(missing?.length, 1, 'all others have one');
+  t.match(manifest.scripts.lint, /npm run --silent docs$/);
 });
 
 t.test('no entry exports all of a file', async (t) => {

@@ -47,6 +47,7 @@ export interface MakerPolicy {
   readonly neutrinoCompat: boolean;
 }
 
+/** The defaults. */
 export const DEFAULT_MAKER_POLICY: MakerPolicy = {
   takerUtxoRetries: 3,
   takerUtxoAge: 5,
@@ -72,6 +73,7 @@ export interface MakerTerms {
   readonly randomBytes: RandomBytes;
 }
 
+/** What a session waits for. */
 export type MakerStep =
   'auth' | 'checking-coin' | 'reserving' | 'claiming' | 'tx' | 'signing' | 'push';
 
@@ -97,22 +99,28 @@ export type MakerFault =
   | 'evicted'
   | 'stopped';
 
+/** How a session ended. */
 export type MakerOutcome =
   | {
+      /** Whether our signatures were sent. */
       readonly result: 'signed';
       /** Of the unsigned transaction; the final one for native segwit. */
       readonly txid: string;
       /** Whether the taker asked us to broadcast it. */
       readonly pushed: boolean;
+      /** Satoshi of each side's coinjoin output. */
       readonly amount: number;
       /** Fee minus our part of the miner fee, satoshi. */
       readonly earned: number;
     }
   | {
+      /** Whether our signatures were sent. */
       readonly result: 'failed';
       /** The side at fault: the taker, or this program (wallet, chain, disk, limits). */
       readonly by: 'taker' | 'us';
+      /** The step at which it failed. */
       readonly step: MakerStep;
+      /** How it failed. */
       readonly fault: MakerFault;
       /** For a person; at most 200 printable characters. */
       readonly detail: string;

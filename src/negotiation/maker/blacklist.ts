@@ -14,7 +14,9 @@ import type { CommitmentRelay } from './commitment-relay.js';
 import type { Link } from './request-limits.js';
 import type { CommitmentStore } from '../ports.js';
 
+/** How a maker stores used commitments, and which it learns from others. */
 export interface BlacklistOptions {
+  /** The used commitments; see `openCommitmentFile`. */
   readonly store: CommitmentStore;
   /** Announces commitments; without it none is announced. */
   readonly relay?: CommitmentRelay;

@@ -10,6 +10,7 @@ import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 import { TokenBucket } from '../../kit/rate-limit.js';
 
+/** The limits of a relay. */
 export interface RelayLimits {
   /** Announcements per minute for other makers, and as many for ourselves; the two are independent. */
   readonly perMinute: number;
@@ -19,26 +20,34 @@ export interface RelayLimits {
   readonly remembered: number;
 }
 
+/** The default limits. */
 export const DEFAULT_RELAY_LIMITS: RelayLimits = { perMinute: 6, waiting: 20, remembered: 10_000 };
 
+/** What a relay needs. */
 export interface CommitmentRelayOptions {
   /**
    * Sends `hp2 <commitment>` to every directory under a new nick, over circuits of its own. May reject.
    */
   readonly announce: (commitment: string, signal: AbortSignal) => Promise<void>;
+  /** The time of the limits. */
   readonly clock: Clock;
+  /** Receives the log lines of the relay. */
   readonly log: Log;
+  /** Limits that differ from `DEFAULT_RELAY_LIMITS`. */
   readonly limits?: Partial<RelayLimits>;
 }
 
+/** Announces used commitments, one at a time. */
 export interface CommitmentRelay {
   /** False when it was announced before, or the limit is reached. Our own ones have priority. */
   relay(commitment: string, from: 'us' | 'others'): boolean;
+  /** Number of queued announcements. */
   readonly waiting: number;
   /** Empties the queue and aborts the running announcement. */
   close(): void;
 }
 
+/** Starts a queue of announcements; `close` ends it. */
 export function createCommitmentRelay(options: CommitmentRelayOptions): CommitmentRelay {
   const { announce, clock, log } = options;
   const limits = { ...DEFAULT_RELAY_LIMITS, ...options.limits };

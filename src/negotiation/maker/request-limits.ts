@@ -9,9 +9,11 @@ import type { Clock } from '../../channel/ports.js';
 import { countInWindow, TokenBucket, type CountWindow } from '../../kit/rate-limit.js';
 import { formatLocation, type Location } from '../../protocol/location.js';
 
+/** The limits for requests of takers. */
 export interface DoorLimits {
   /** Answers to `!orderbook` for one nick in `orderbookNickMs`; deployed makers give 1 in 10 s. */
   readonly orderbookPerNick: number;
+  /** The time of `orderbookPerNick`, in milliseconds. */
   readonly orderbookNickMs: number;
   /** Answers per second for one link; ten seconds' worth may come at once. */
   readonly orderbookPerLink: number;
@@ -21,6 +23,7 @@ export interface DoorLimits {
   readonly fillsPerNick: number;
   /** `!fill`s per second for one link, and in total; ten seconds' worth may come at once. */
   readonly fillsPerLink: number;
+  /** `!fill`s per second in total; ten seconds' worth may come at once. */
   readonly fillsTotal: number;
   /** `!error`s that refuse a fill, per second in total; ten seconds' worth may come at once. */
   readonly refusalsTotal: number;
@@ -28,6 +31,7 @@ export interface DoorLimits {
   readonly remembered: number;
 }
 
+/** The default limits. */
 export const DEFAULT_DOOR_LIMITS: DoorLimits = {
   orderbookPerNick: 1,
   orderbookNickMs: 10_000,

@@ -21,6 +21,7 @@ import type { ChainView, CommitmentStore, MakerWallet } from '../ports.js';
 import { reservedOutputsOf, type ReservedOutputs } from './reserved-outputs.js';
 import { formatRefusal, parseFill } from '../payloads.js';
 
+/** How many negotiations a maker has at the same time. */
 export interface SessionLimits {
   /** Most sessions without a proof; the oldest is removed for a new one. */
   readonly unproven: number;
@@ -28,6 +29,7 @@ export interface SessionLimits {
   readonly proven: number;
 }
 
+/** The default limits. */
 export const DEFAULT_SESSION_LIMITS: SessionLimits = { unproven: 100, proven: 20 };
 
 export interface MakerSessionsOptions {

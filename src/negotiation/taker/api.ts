@@ -17,6 +17,7 @@ import type { InputSignature, UnsignedTransaction } from '../transaction.js';
 
 /** Which peer broadcasts the finished transaction (`[POLICY] tx_broadcast`). */
 export const BROADCASTS = ['self', 'random-peer', 'not-self'] as const;
+/** `self`: we broadcast. `random-peer`: one of the makers or we. `not-self`: one of the makers. */
 export type Broadcast = (typeof BROADCASTS)[number];
 
 /** A taker's timeouts and limits; times in milliseconds. */
@@ -44,11 +45,13 @@ export interface TakerPolicy extends FeePolicy {
   readonly spares: number;
   /** Most coins of one maker. */
   readonly makerCoins: number;
+  /** Which side broadcasts the transaction (`[POLICY] tx_broadcast`). */
   readonly broadcast: Broadcast;
   /** Whether `auth` names our coin with script and height to makers that offer `neutrino_compat`. */
   readonly neutrinoCompat: boolean;
 }
 
+/** The defaults. A limit for the fees of makers is missing: only the user can set it. */
 export const DEFAULT_TAKER_POLICY: TakerPolicy = {
   ...DEFAULT_FEE_POLICY,
   makerWaitMs: 60_000,
@@ -65,7 +68,9 @@ export const DEFAULT_TAKER_POLICY: TakerPolicy = {
   neutrinoCompat: true,
 };
 
+/** A maker that may be asked, with the offer to take. */
 export interface Candidate {
+  /** The maker's nick. */
   readonly nick: string;
   /** Validated (`parseOffer`). */
   readonly offer: Offer;
@@ -145,8 +150,11 @@ export type LegFault =
   | 'coins-small'
   | 'bad-signature';
 
+/** Where and how a maker failed. */
 export interface LegFailure {
+  /** The step at which it failed. */
   readonly step: LegStep;
+  /** How it failed. */
   readonly fault: LegFault;
   /** For a person; printable, at most 200 characters. */
   readonly detail: string;
@@ -203,6 +211,7 @@ export interface Claim {
   readonly changeScript: string;
 }
 
+/** Why a round ended without a transaction on the network; the names are stable. */
 export type RoundFault =
   /** Neither limit for the fees of makers is given. */
   | 'no-fee-limit'
@@ -230,8 +239,11 @@ export type RoundFault =
   /** Complete, but not broadcast: `transaction` can be broadcast by hand. */
   | 'not-broadcast';
 
+/** What became of one maker that was asked. */
 export interface MakerReport {
+  /** The maker's nick. */
   readonly nick: string;
+  /** The offer that was taken. */
   readonly offer: Offer;
   /** The last step it reached. */
   readonly step: LegStep | 'failed';
@@ -239,19 +251,28 @@ export interface MakerReport {
   readonly failure: LegFailure | undefined;
 }
 
+/** How a round ended. */
 export type RoundResult =
   | {
+      /** Whether the transaction is complete and was given to the network. */
       readonly ok: true;
+      /** Id of the transaction, in display order. */
       readonly txid: string;
+      /** The signed transaction, serialized. */
       readonly transaction: Uint8Array;
       /** The nick that broadcast it, or undefined when we did. */
       readonly broadcastBy: string | undefined;
+      /** One report for each maker that was asked. */
       readonly makers: readonly MakerReport[];
     }
   | {
+      /** Whether the transaction is complete and was given to the network. */
       readonly ok: false;
+      /** Why there is no transaction on the network. */
       readonly fault: RoundFault;
+      /** The reason for a person; one line. */
       readonly detail: string;
+      /** One report for each maker that was asked. */
       readonly makers: readonly MakerReport[];
       /** With `not-broadcast`. */
       readonly transaction: Uint8Array | undefined;

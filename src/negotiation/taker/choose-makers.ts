@@ -19,15 +19,24 @@ export const DEFAULT_BONDLESS_MAKERS_ALLOWANCE = 0.125;
 
 /** An offer with its maker and the maker's bond; entries of the live orderbook fit. */
 export interface OfferOfMaker extends Offer {
+  /** Nick of the maker. */
   readonly maker: string;
-  readonly bond?: { readonly value: number | undefined } | undefined;
+  /** The maker's bond; undefined if it has none. */
+  readonly bond?:
+    | {
+        /** Its value; undefined while it is not known, which counts as 0. */
+        readonly value: number | undefined;
+      }
+    | undefined;
 }
 
+/** The offers to choose from, and how to choose. */
 export interface MakerChoice {
   /** Only offers for the wallet's type of addresses. */
   readonly offers: readonly OfferOfMaker[];
   /** Satoshi of each side's coinjoin output. */
   readonly amount: number;
+  /** Limits of fees, and how far bonds matter. */
   readonly policy: ChoicePolicy;
   /** Uniform in [0, 1). */
   readonly random: Random;

@@ -33,10 +33,15 @@ import { seatLimits } from './seats.js';
 import { roundTransition } from './round.js';
 import { shownText } from '../payloads.js';
 
+/** What a taker's coinjoin needs. */
 export interface CoinjoinOptions {
+  /** The channel that reaches the makers. The caller closes it. */
   readonly channel: NegotiationChannel;
+  /** The bitcoin network of the wallet. */
   readonly network: Network;
+  /** Provides coins, addresses, proofs and signatures. */
   readonly wallet: TakerWallet;
+  /** Reports coins and transactions, and broadcasts. */
   readonly chain: TakerChain;
   /** Our own used commitments: each is stored before it is sent. */
   readonly commitments: CommitmentStore;
@@ -53,8 +58,11 @@ export interface CoinjoinOptions {
   readonly candidates: readonly Candidate[];
   /** At least one of `maxCjFeeAbs` and `maxCjFeeRel` is required: without it no round begins. */
   readonly policy: Partial<TakerPolicy>;
+  /** The time of all timers. */
   readonly clock: Clock;
+  /** The source of keys and nonces; must be a secure one. */
   readonly randomBytes: RandomBytes;
+  /** Receives the log lines of the round. */
   readonly log: Log;
   /** Ends it; reserved coins are released. */
   readonly signal?: AbortSignal;
@@ -62,7 +70,9 @@ export interface CoinjoinOptions {
   readonly onProgress?: (progress: RoundProgress) => void;
 }
 
+/** How far a round is. */
 export interface RoundProgress {
+  /** The phase of the round. */
   readonly phase: RoundState['phase'];
   /** Each maker that was asked, by nick. */
   readonly makers: ReadonlyMap<string, LegStep | 'failed'>;

@@ -13,6 +13,7 @@ export interface FeePolicy {
    * (`max_cj_fee_rel`). An offer is refused only above both; an undefined limit permits nothing.
    */
   readonly maxCjFeeAbs: number | undefined;
+  /** Most that a maker gets, as a share of the amount: 0.001 is 0.1 % (`max_cj_fee_rel`). */
   readonly maxCjFeeRel: number | undefined;
   /**
    * The miner fee (`tx_fees`): up to 1,000 a number of blocks until the confirmation, above it satoshi

@@ -19,7 +19,9 @@ import { TorError } from '../tor-error.js';
 
 export type { Reply, ReplyLine } from './reply.js';
 
+/** How long a command may take. */
 export interface CommandOptions {
+  /** Aborts the command; in the queue it is then never sent. */
   readonly signal?: AbortSignal;
   /** Longest wait for the reply, with the time in the queue (default 30,000). */
   readonly timeoutMs?: number;
@@ -31,6 +33,7 @@ export interface ControlEnds {
   readonly remote: string;
 }
 
+/** An authenticated control connection. */
 export interface ControlClient {
   /** Undefined for a unix socket. */
   readonly ends: ControlEnds | undefined;
@@ -51,6 +54,7 @@ export interface ControlClient {
    * Resolves once, when the connection has ended: with the reason, or undefined after our own `close`.
    */
   readonly lost: Promise<Error | undefined>;
+  /** Whether the connection is over. */
   readonly closed: boolean;
   /**
    * Stops sending and reading, so that another process can continue with the connection. Undefined,
@@ -297,7 +301,9 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
   };
 }
 
+/** Where the control port is, and how to authenticate. */
 export interface ConnectControlOptions {
+  /** Where the control port is. */
   readonly endpoint: ControlEndpoint;
   /** The password whose hash is in Tor's `HashedControlPassword`; used only if Tor offers that. */
   readonly password?: string;

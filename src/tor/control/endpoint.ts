@@ -4,9 +4,22 @@ import { hostAndPort, hostInUse, portInside } from '../../kit/host-name.js';
 import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../../kit/socket-path.js';
 import { TorError } from '../tor-error.js';
 
+/** The address of a control port: TCP, or a unix socket. */
 export type ControlEndpoint =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+  | {
+      /** TCP, or a unix socket. */
+      readonly kind: 'tcp';
+      /** Host name or IP address, without brackets. */
+      readonly host: string;
+      /** The port, 1 to 65,535. */
+      readonly port: number;
+    }
+  | {
+      /** TCP, or a unix socket. */
+      readonly kind: 'unix';
+      /** Absolute path of the socket. */
+      readonly path: string;
+    };
 
 const UNIX_PREFIX = 'unix:';
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;

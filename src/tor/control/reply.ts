@@ -19,7 +19,9 @@ export interface ReplyLine {
 
 /** `code` is that of the last line; `lines` has at least one entry. */
 export interface Reply {
+  /** The status code of the last line. */
   readonly code: number;
+  /** All lines of the reply, at least one. */
   readonly lines: readonly ReplyLine[];
 }
 

@@ -15,7 +15,9 @@ export type OnionTarget =
  * must exceed the number of peers that return together after a restart.
  */
 export interface PowQueue {
+  /** Requests per second that leave the queue. */
   readonly rate: number;
+  /** Requests that may leave at once. */
   readonly burst: number;
 }
 

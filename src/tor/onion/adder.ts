@@ -19,7 +19,16 @@ import { isFiltered, TorError } from '../tor-error.js';
  * hides that key, the address ends with the connection. `persistent`: a stored key.
  */
 export type OnionIdentity =
-  { readonly kind: 'ephemeral' } | { readonly kind: 'persistent'; readonly key: OnionKey };
+  | {
+      /** A key of its own for each run, or one that is kept. */
+      readonly kind: 'ephemeral';
+    }
+  | {
+      /** A key of its own for each run, or one that is kept. */
+      readonly kind: 'persistent';
+      /** The key; see `loadOrCreateOnionKey`. */
+      readonly key: OnionKey;
+    };
 
 /** The address of our listener, as the Tor behind that connection must dial it. Throws a TorError. */
 export type TargetOf = (client: ControlClient) => OnionTarget;

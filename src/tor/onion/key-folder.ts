@@ -261,7 +261,12 @@ async function createFile(dir: string, name: string, bytes: Uint8Array): Promise
 export function loadOrCreateOnionKey(
   dir: string,
   random: (bytes: number) => Uint8Array = randomBytes,
-): Promise<{ readonly key: OnionKey; readonly created: boolean }> {
+): Promise<{
+  /** The key. */
+  readonly key: OnionKey;
+  /** Whether it is new. */
+  readonly created: boolean;
+}> {
   return keepOnionKey(dir, () => expandOnionSeed(random(ONION_SEED_BYTES)));
 }
 

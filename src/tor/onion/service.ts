@@ -29,12 +29,14 @@ import {
 } from './service-watch.js';
 import { followUploads } from './upload-follower.js';
 
+/** What an onion service needs. */
 export interface OnionServiceOptions {
   /**
    * Opens a control connection; called again after a loss. The service owns and closes it. Must respect
    * the signal.
    */
   readonly connect: (signal: AbortSignal) => Promise<ControlClient>;
+  /** The key of the onion. */
   readonly identity: OnionIdentity;
   /** The port that peers dial (default 5222). */
   readonly virtualPort?: number;
@@ -47,9 +49,13 @@ export interface OnionServiceOptions {
   readonly target: OnionTarget | TargetOf;
   /** Aborts the start; later the same as `close`. */
   readonly signal: AbortSignal;
+  /** The time of all timers. */
   readonly clock: Clock;
+  /** Receives the log lines of the service. */
   readonly log: Log;
+  /** For random waits. */
   readonly random: Random;
+  /** Called whenever the state changes. */
   readonly onState?: (state: ServiceState) => void;
   /**
    * After this long without a complete upload a warning says what is missing; the wait continues
@@ -68,7 +74,9 @@ export interface OnionServiceOptions {
   readonly pow?: PowQueue;
 }
 
+/** A running onion service. */
 export interface OnionService {
+  /** Its onion and virtual port. */
   readonly location: Location & { readonly kind: 'onion' };
   /** Resolves when peers can reach it for the first time; rejects if it is closed before. */
   readonly reachable: Promise<void>;

@@ -56,6 +56,7 @@ export function temporaryBase(): string {
   return takesSockets(join(tmpdir(), TEMPORARY_PREFIX)) ? tmpdir() : '/tmp';
 }
 
+/** What a tor program needs. */
 export interface TorProcessOptions {
   /** Created with mode 0700 if missing; kept. */
   readonly dataDir: string;
@@ -67,8 +68,11 @@ export interface TorProcessOptions {
   readonly extraTorrc?: readonly string[];
   /** Aborts the start; afterwards use `close`. */
   readonly signal: AbortSignal;
+  /** Receives the log lines of the program. */
   readonly log: Log;
+  /** The time of all timers. */
   readonly clock: Clock;
+  /** For random waits between restarts. */
   readonly random: Random;
   /** Tor's progress, at the first start and after each restart. */
   readonly onBootstrap?: OnBootstrap;
@@ -78,6 +82,7 @@ export interface TorProcessOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
 }
 
+/** A running tor program of our own. */
 export interface TorProcess {
   /** The owning connection of the current Tor. Throws a TorError while there is none. */
   control(): ControlClient;
@@ -100,6 +105,7 @@ export interface TorProcess {
   readonly pid: number | undefined;
   /** Resolves when the current Tor is connected to its network. */
   bootstrapped(signal: AbortSignal): Promise<void>;
+  /** How another process takes it over. */
   readonly move: Movable;
   /** Ends Tor and waits for its end. */
   close(): Promise<void>;

@@ -13,9 +13,22 @@ import { createDialSlots } from './dial-slots.js';
 import { negotiateSocks, type SocksCredentials } from './negotiation.js';
 import { SocksError } from './error.js';
 
+/** The address of a SOCKS port: TCP, or a unix socket. */
 export type SocksEndpoint =
-  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
-  | { readonly kind: 'unix'; readonly path: string };
+  | {
+      /** TCP, or a unix socket. */
+      readonly kind: 'tcp';
+      /** Host name or IP address. */
+      readonly host: string;
+      /** The port. */
+      readonly port: number;
+    }
+  | {
+      /** TCP, or a unix socket. */
+      readonly kind: 'unix';
+      /** Absolute path of the socket. */
+      readonly path: string;
+    };
 
 export const DEFAULT_DIAL_DEADLINE_MS = 120_000;
 export const DEFAULT_MAX_PENDING_DIALS = 16;

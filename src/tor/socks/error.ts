@@ -43,10 +43,13 @@ const OURS: ReadonlySet<SocksErrorCode> = new Set([
  * The message says which location, why, and what to do; it never contains credentials.
  */
 export class SocksError extends Error {
+  /** Always `SocksError`. */
   override readonly name = 'SocksError';
   constructor(
+    /** Why the dial failed. */
     readonly code: SocksErrorCode,
     message: string,
+    /** The byte of the SOCKS reply; undefined if there was none. */
     readonly reply?: number,
     options?: ErrorOptions,
   ) {
