@@ -80,13 +80,9 @@ t.test('one name has one entry', async (t) => {
 t.test('lint fails on a public name without a docstring', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'onionmc-docstrings-'));
   t.teardown(() => rm(dir, { recursive: true }));
-  for (const name of [
-    'src',
-    'package.json',
-    'tsconfig.json',
-    'tsconfig.build.json',
-    'typedoc.json',
-  ]) {
+  // The smallest entry with all that it imports: typedoc reads every file of the folder.
+  const parts = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'typedoc.json'];
+  for (const name of [...parts, 'src/protocol.ts', 'src/protocol', 'src/kit']) {
     await cp(join(ROOT, name), join(dir, name), { recursive: true });
   }
   await symlink(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
@@ -95,15 +91,19 @@ t.test('lint fails on a public name without a docstring', async (t) => {
   const without = text.replace(/\/\*\*[^/]*\*\/\n(?=export function formatOffer)/, '');
   t.not(without, text, 'the docstring was there');
   await writeFile(file, without);
-  const lint = startProgram('npm', ['run', '--silent', 'docs', '--', '--emit', 'none'], {
-    cwd: dir,
-  });
+  const lint = startProgram(
+    'npm',
+    ['run', '--silent', 'docs', '--', '--emit', 'none', '--entryPoints', 'src/protocol.ts'],
+    {
+      cwd: dir,
+    },
+  );
   const { code, stdout, stderr } = await lint.ended;
   t.not(code, 0);
   const missing = `${stdout}${stderr}`.match(
     /\S+ \(\w+\), defined in .* does not have any documentation/g,
   );
-  t.match(missing, [/^protocol\.formatOffer /], stderr);
+  t.match(missing, [/^formatOffer /], stderr);
   t.equal(missing?.length, 1, 'all others have one');
   t.match(manifest.scripts.lint, /npm run --silent docs$/);
 });

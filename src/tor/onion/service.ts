@@ -77,7 +77,10 @@ export interface OnionServiceOptions {
 /** A running onion service. */
 export interface OnionService {
   /** Its onion and virtual port. */
-  readonly location: Location & { readonly kind: 'onion' };
+  readonly location: Location & {
+    /** Always an onion. */
+    readonly kind: 'onion';
+  };
   /** Resolves when peers can reach it for the first time; rejects if it is closed before. */
   readonly reachable: Promise<void>;
   /** Undefined while peers cannot reach it. */
