@@ -223,4 +223,5 @@ const fallbackOf = new Map<LimitKey, number>(
   LIMIT_ROWS.map(({ key, fallback }) => [key, fallback]),
 );
 
+/** The default limits. */
 export const DEFAULT_LIMITS: DirectoryLimits = limitsFrom((key) => fallbackOf.get(key) ?? 0);
