@@ -206,7 +206,7 @@ export async function runDirectory(
         },
         (parcel) => heir.welcome(parcel),
       );
-      log.info('took over from the process before', {
+      log.info('took over from the previous process', {
         peers: heir.directory.peerCount,
         location: formatLocation(heir.location),
       });

@@ -99,7 +99,7 @@ const FORM_FAULTS = {
 } as const;
 
 const DETAILS = {
-  signed: 'signatures hold; what it is worth is unknown without a bitcoin node',
+  signed: 'signatures are valid; the value is unknown without a bitcoin node',
   asking: 'signatures hold; the bitcoin node has not answered yet',
   claimed: 'another maker has proven the same coins since',
 } as const;

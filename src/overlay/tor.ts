@@ -216,7 +216,7 @@ async function serve(
   const circuitSocket = serving.kind === 'control' ? serving.circuits?.socket : undefined;
   if (circuitSocket === undefined && !isLoopbackHost(serving.listen.host)) {
     log.warn(
-      `onion_serving_host ${serving.listen.host} is not loopback: whoever reaches it can connect without Tor`,
+      `onion_serving_host ${serving.listen.host} is not loopback: other machines can connect without Tor`,
     );
   }
   const { signal, inherited } = options;

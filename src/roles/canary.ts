@@ -134,7 +134,7 @@ const TROUBLE: Readonly<Record<CanaryState, string | undefined>> = {
 
 const LINES: Readonly<Record<Verdict, string>> = {
   reachable: 'self test: the outside reaches this directory again',
-  untested: 'self test: cannot be made, so nobody knows whether the outside reaches this directory',
+  untested: 'self test: not possible, so it is unknown whether peers can reach this directory',
   unreachable: `self test: ${TROUBLE.unreachable}`,
   'not-relaying': `self test: ${TROUBLE['not-relaying']}`,
   elsewhere: `self test: ${TROUBLE.elsewhere}`,

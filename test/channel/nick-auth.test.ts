@@ -104,13 +104,13 @@ t.test(
       ],
       [
         'no challenge',
-        /sent a challenge that is none/,
+        /sent a malformed nick challenge/,
         (s, peer) =>
           peer.send(803, formatNickChallenge({ ...s.challenge, challenge: right.slice(1) })),
       ],
       [
         'a message instead',
-        /promised a challenge, sent none/,
+        /did not send the nick challenge that it announced/,
         (_s, peer) => peer.send(687, `${OTHER.nick}!PUBLIC!orderbook`),
       ],
       [

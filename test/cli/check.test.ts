@@ -200,7 +200,7 @@ t.test('history', async (t) => {
     const notes = join(dir, 'notes.txt');
     await writeFile(notes, 'not a history\n');
     for (const [path, why] of [
-      [notes, /the history \S+notes\.txt cannot be kept \(it is there and is no history\): give/],
+      [notes, /the history \S+notes\.txt cannot be kept \(the file is not a history\): give/],
       [dir, /\(EISDIR\): give another file with --history/],
       [join(notes, 'x'), /\(ENOTDIR\)/],
     ] as const) {

@@ -184,7 +184,7 @@ t.test('how Tor is asked', async (t) => {
       await w.pass(1);
       t.strictSame(w.gone, []);
       w.watch.doubt();
-      t.match(w.gone, [/the outside cannot reach the onion, and nobody tells/]);
+      t.match(w.gone, [/the onion cannot be reached from outside, and it is unknown/]);
     }
     const keyless = await watched('untold', false);
     await keyless.pass(900_000);
@@ -355,7 +355,7 @@ t.test('a real Tor that our side outlives', { timeout: 200_000 }, async (t) => {
       tunnel: { whenTorIsGone: 'again', refuses: /^GETINFO onions/ },
       serving: { selfTestRounds: true },
       happens: restart,
-      found: /the outside cannot reach the onion/,
+      found: /the onion cannot be reached from outside/,
     },
     {
       name: 'the same Tor, which somebody told to drop the onion',

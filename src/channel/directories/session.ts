@@ -78,7 +78,7 @@ export const HANDSHAKE_FAULTS = {
   'app-name': 'it is not a JoinMarket directory',
   'directory-flag': 'it is a peer, not a directory',
   'proto-ver': 'it speaks another protocol version than 5',
-  network: 'it serves another network than ours',
+  network: 'it serves another network',
 } as const;
 
 /** Checking a signature takes 2 ms, as long as the checksums of a hundred onions. */
@@ -152,7 +152,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
       proving = true;
       expected = (envelope) => expectChallenge(prover, welcome, envelope);
     } else if (prover?.required === true) {
-      line.drop('it does not ask for a proof of our nick, and we demand that');
+      line.drop('it does not support nick_auth, which is required here');
     } else {
       begin(welcome);
     }
@@ -162,11 +162,11 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
   function expectChallenge(asked: NickProver, welcome: DirectoryWelcome, envelope: Envelope): void {
     const { type, line: payload } = envelope;
     if (type !== MessageType.NICK_AUTH_CHALLENGE)
-      return line.drop('promised a challenge, sent none');
+      return line.drop('did not send the nick challenge that it announced');
     const challenge = parseNickChallenge(payload);
-    if (!challenge.ok) return line.drop('sent a challenge that is none');
+    if (!challenge.ok) return line.drop('sent a malformed nick challenge');
     if (challenge.value.directoryId !== asked.directoryId) {
-      return line.drop("sent another directory's challenge");
+      return line.drop("sent a nick challenge for another directory");
     }
     expected = (result) => expectResult(welcome, result);
     const proof = proveNick(asked.key, challenge.value, handshakePayload);
@@ -175,7 +175,7 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
 
   function expectResult(welcome: DirectoryWelcome, { type, line: payload }: Envelope): void {
     const result = type === MessageType.NICK_AUTH_RESULT ? parseNickResult(payload) : undefined;
-    if (!result?.ok) return line.drop('did not say what became of the proof of our nick');
+    if (!result?.ok) return line.drop('did not answer the proof of our nick');
     if (result.value !== 'ok') return line.drop(`refused the proof of our nick: ${result.value}`);
     begin(welcome);
   }

@@ -47,7 +47,7 @@ export function readClaim(text: string, box: BoxSession, terms: ClaimTerms): Jud
   const coinjoinScript = addressScript(terms.network, coinjoinAddress);
   const changeScript = addressScript(terms.network, changeAddress);
   if (coinjoinScript === undefined || changeScript === undefined) {
-    return refused('bad-address', `an address is none of ${terms.network}`);
+    return refused('bad-address', `an address does not belong to ${terms.network}`);
   }
   const names = [...coins.map(formatOutpoint), coinjoinScript, changeScript];
   if (coinjoinScript === changeScript || names.some((name) => terms.taken.has(name))) {
@@ -71,7 +71,7 @@ export function judgeCoins(
     if (coin === undefined) return refused('coin-missing', `${name} does not exist or is spent`);
     if (coin.confirmations < 1) return refused('coin-unconfirmed', `${name} is not confirmed`);
     if (coinKind(coin.script) === undefined) {
-      return refused('coin-kind', `${name} is no segwit coin of one key`);
+      return refused('coin-kind', `${name} is not a segwit coin of a single key`);
     }
     const detail = metadataFault(named, coin);
     if (detail !== undefined) return refused('coin-metadata', detail);
