@@ -86,7 +86,7 @@ interface Tools {
 function accepting(
   listening: Listening,
   service: Movable | undefined,
-): Pick<Served, 'listensOn' | 'move' | 'begin' | 'welcome'> {
+): Pick<Served, 'listensOn' | 'move' | 'begin' | 'adopt'> {
   const { move } = listening;
   return {
     listensOn: listening.text,
@@ -94,7 +94,7 @@ function accepting(
       service?.release();
       listening.begin();
     },
-    welcome: (parcel) => listening.welcome(parcel),
+    adopt: (parcel) => listening.adopt(parcel),
     move: {
       async hold() {
         // First, because this one may refuse.

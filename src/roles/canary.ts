@@ -115,10 +115,10 @@ function verdictOf(result: ProbeResult, nick: string): Verdict | 'stopped' {
     case 'relay-untested':
     case 'accepted':
     case 'relays':
-      return result.welcome.nick === nick ? 'reachable' : 'elsewhere';
+      return result.greeting.nick === nick ? 'reachable' : 'elsewhere';
     case 'accepts-only':
     case 'relays-in-part':
-      return result.welcome.nick === nick ? 'not-relaying' : 'elsewhere';
+      return result.greeting.nick === nick ? 'not-relaying' : 'elsewhere';
   }
 }
 
