@@ -291,7 +291,7 @@ t.test('one line for each bad value: where, found, allowed', async (t) => {
     [`${onion}directory_nodes = b${ONION.slice(1)}`, /\(wrong checksum/],
     [
       `${onion}directory_nodes = ${ONION.replace(':', '.:')}`,
-      /\(a dot behind \.onion: take it away/,
+      /\(a dot after \.onion: remove it/,
     ],
     [
       `${onion}[BLOCKCHAIN]\nnetwork = testnet`,

@@ -260,7 +260,7 @@ t.test('dialling our own onion', async (t) => {
   t.strictSame([dials, open, alarms], [7, 0, 3], 'a dial ends after a minute');
   world = 'well';
   await pass(600_000);
-  t.match(lines, [/cannot reach our onion/, /reaches our onion again/]);
+  t.match(lines, [/our onion cannot be reached/, /our onion can be reached again/]);
   world = 'hangs';
   await pass(600_000);
   t.equal(open, 1);
