@@ -72,7 +72,9 @@ export function socksFault(socks: SocksEndpoint, signal: AbortSignal): Promise<s
     socket.once('data', (answer: Uint8Array) =>
       settle(answer[0] === 5 ? undefined : `what listens at ${at} is not a SOCKS5 proxy`),
     );
-    socket.once('end', () => settle(`what listens at ${at} closes at once: it is not a SOCKS5 proxy`));
+    socket.once('end', () =>
+      settle(`what listens at ${at} closes at once: it is not a SOCKS5 proxy`),
+    );
     socket.on('error', (error) => {
       const code = 'code' in error ? String(error.code) : error.message;
       settle(

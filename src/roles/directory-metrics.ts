@@ -20,7 +20,11 @@ const TOTALS: readonly (readonly [Plain, string, string])[] = [
   ['connectionsAccepted', 'connections_accepted_total', 'Connections accepted.'],
   ['handshakesAccepted', 'handshakes_accepted_total', 'Handshakes accepted.'],
   ['leavesAnnounced', 'leaves_announced_total', 'Peers announced as gone.'],
-  ['goneNotices', 'gone_notices_total', 'Gone notices: senders told that an addressee is not connected.'],
+  [
+    'goneNotices',
+    'gone_notices_total',
+    'Gone notices: senders told that an addressee is not connected.',
+  ],
   ['delayed', 'delayed_total', 'Public messages that had to wait for the budget.'],
   ['dialBacks', 'dial_backs_total', 'Locations dialled to verify their nick.'],
   [

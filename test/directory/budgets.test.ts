@@ -305,7 +305,7 @@ void t.test('the fair queue', async (t) => {
     t.equal(queue.size, 0);
   });
 
-  await t.test('verified, settled, new, and each fourth turn the other way', async (t) => {
+  await t.test('verified, established, new, and each fourth turn the other way', async (t) => {
     const queue = createFairQueue({ placesPerSource: 1, maxLength: 100 });
     for (const rank of ['new', 'established', 'verified'] as const) {
       for (let n = 1; n <= 3; n++) put(queue, nobody(), rank, `${rank}${n}`);
@@ -315,9 +315,9 @@ void t.test('the fair queue', async (t) => {
       'verified2',
       'verified3',
       'new1',
-      'settled1',
-      'settled2',
-      'settled3',
+      'established1',
+      'established2',
+      'established3',
       'new2',
       'new3',
     ]);

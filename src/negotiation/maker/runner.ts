@@ -68,7 +68,8 @@ export interface MakerRunner {
 
 const CLASHES: Readonly<Record<HoldFault | SignFault, string>> = {
   'shared-running': 'another negotiation has a coin or an address of this one',
-  'shared-signed': 'a signed transaction that was not seen yet has a coin or an address of this one',
+  'shared-signed':
+    'a signed transaction that was not seen yet has a coin or an address of this one',
   'shared-without-coin': 'an address of a signed transaction comes without a coin of it',
   'too-many': 'too many signed transactions were never seen',
   'foreign-coin': 'the transaction spends a coin of another negotiation',
