@@ -130,7 +130,7 @@ export function createAudit(options: AuditOptions): Audit {
     // One log line for each directory, not for each of its makers.
     const { size: others } = recordOf(directory).flagged;
     if (event === 'clear' && others === 0) {
-      log.info('a directory is not suspected any more', { directory });
+      log.info('a directory is no longer flagged', { directory });
     } else if (event === 'flag' && others === 1) {
       log.warn('a directory seems to withhold messages; it is used last', { directory });
     }

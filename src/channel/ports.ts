@@ -133,7 +133,7 @@ export interface Served {
   /** Starts accepting, if it was inherited. */
   begin?(): void;
   /** Takes a connection that arrived while no process accepted (`MovableService.leave`). */
-  welcome?(parcel: Parcel): void;
+  adopt?(parcel: Parcel): void;
   /**
    * The service was found unreachable from outside: checks at once whether it is still served, and
    * repairs it if not. Absent when there is nothing to check.

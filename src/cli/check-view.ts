@@ -85,11 +85,11 @@ export function checkTable(
 }
 
 /** The MOTD, version and features of each directory. */
-export function welcomeLines(results: readonly ProbeResult[]): string {
+export function greetingLines(results: readonly ProbeResult[]): string {
   return results
     .flatMap((result) => {
-      if (!('welcome' in result)) return [];
-      const { nick, network, motd, version, features } = result.welcome;
+      if (!('greeting' in result)) return [];
+      const { nick, network, motd, version, features } = result.greeting;
       const facts = [
         shownLine(version ?? 'unknown program'),
         shownLine(network),
@@ -127,7 +127,7 @@ export function checkJson(
     ok: results.every(isFine),
     directories: results.map((result) => {
       const address = formatLocation(result.location);
-      const welcome = 'welcome' in result ? result.welcome : undefined;
+      const greeting = 'greeting' in result ? result.greeting : undefined;
       const legs = 'legs' in result ? result.legs : undefined;
       const uptime = entries && {
         day: uptimeOf(entries, address, now - DAY_SECONDS) ?? null,
@@ -150,11 +150,11 @@ export function checkJson(
                 }),
               ),
         peers: peersJson(result),
-        nick: welcome?.nick ?? null,
-        network: welcome?.network ?? null,
-        version: welcome?.version ?? null,
-        features: welcome?.features ?? null,
-        motd: welcome?.motd ?? null,
+        nick: greeting?.nick ?? null,
+        network: greeting?.network ?? null,
+        version: greeting?.version ?? null,
+        features: greeting?.features ?? null,
+        motd: greeting?.motd ?? null,
         ...(uptime === undefined ? {} : { uptime }),
       };
     }),

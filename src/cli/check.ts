@@ -12,7 +12,7 @@ import { formatLocation, parseLocation, type Location } from '../protocol/locati
 import { checkDirectories, neverLeft } from '../roles/check.js';
 import { historyEntry, openCheckHistory, type CheckHistory } from '../roles/check-history.js';
 import { openOverlay } from '../roles/open-overlay.js';
-import { checkJson, checkTable, welcomeLines } from './check-view.js';
+import { checkJson, checkTable, greetingLines } from './check-view.js';
 import { HISTORY_FILE } from './defaults.js';
 import { UsageError } from './errors.js';
 import { print, printScreen } from './print.js';
@@ -100,8 +100,8 @@ async function report(
   }
   const table = checkTable(results, history && { entries: history.entries, now });
   if (options.watch !== true) {
-    const welcomes = welcomeLines(results);
-    print(welcomes === '' ? table : `${table}\n${welcomes}`);
+    const greetings = greetingLines(results);
+    print(greetings === '' ? table : `${table}\n${greetings}`);
     return;
   }
   const at = new Date(now * 1000).toISOString().replace('.000Z', ' UTC').replace('T', ' ');

@@ -92,7 +92,7 @@ function addOperatorTools(program: Command): void {
     .action(async (options) => (await import('./init.js')).runInit(options));
   program
     .command('doctor')
-    .description('check a program and its machine: what is wrong, and how to mend it')
+    .description('check a program and its machine: what is wrong, and how to fix it')
     .addOption(
       new Option('--role <program>', 'the program to look at')
         .choices(DOCTOR_ROLES)
@@ -113,7 +113,7 @@ function addViews(program: Command): void {
   withCommonOptions(
     program
       .command('check')
-      .description('say what a stranger finds at directories of any kind, with times')
+      .description('probe directories of any kind from outside, with times')
       .argument('[address...]', 'onions of directories (default: directory_nodes)')
       .option('--relay', 'also send messages between two throw-away nicks')
       .option('--json', 'print for programs; with --watch one line for each round')

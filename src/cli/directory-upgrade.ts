@@ -57,7 +57,7 @@ export function mustStay({ pid, ppid, init, env }: ProcessPlace): string | undef
   // systemd.exec(5), since version 248: the main process of a service finds its own process id here.
   const isService = env['SYSTEMD_EXEC_PID'] === String(pid);
   if (isService && (env['NOTIFY_SOCKET'] ?? '') === '') {
-    return 'this directory is the main process of a systemd service that cannot be told of another one: restart it, with Type=notify and NotifyAccess=all in its unit, as in ours';
+    return 'this directory is the main process of a systemd service that does not accept another main process: restart it, with Type=notify and NotifyAccess=all in its unit, as in the shipped one';
   }
   return undefined;
 }
@@ -99,7 +99,7 @@ export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer>
         { ...moving, parts: [...(opened.move ? [opened.move] : []), ...moving.parts] },
         { clock: systemClock, log },
       );
-      log.info('upgrade done: the new process goes on', { ...report });
+      log.info('upgrade done: the new process continues', { ...report });
       // After the answer to the caller was sent.
       setImmediate(() => {
         leave(report.pid, signals.came).catch(() => shutdown.leave());
@@ -108,7 +108,7 @@ export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer>
       return { done: true, pid, version, peers, heldMs };
     } catch (error) {
       const why = errorText(error);
-      log.error('upgrade failed; going on as before', { why });
+      log.error('upgrade failed; continuing as before', { why });
       notifier.ready();
       signals.resume();
       underWay = false;

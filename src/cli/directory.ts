@@ -204,9 +204,9 @@ export async function runDirectory(
           shutdown.onStop('overlay', () => opened.close());
           shutdown.onStop('directory', () => heir.close());
         },
-        (parcel) => heir.welcome(parcel),
+        (parcel) => heir.adopt(parcel),
       );
-      log.info('took over from the process before', {
+      log.info('took over from the previous process', {
         peers: heir.directory.peerCount,
         location: formatLocation(heir.location),
       });

@@ -76,7 +76,7 @@ export async function openProgram(
     );
     if (waiting.length === 0) return;
     const keys = waiting.map(({ section, key }) => `[${section}] ${key}`).join(', ');
-    log.warn(`only a restart puts these changed keys into force: ${keys}`);
+    log.warn(`these changed keys take effect only after a restart: ${keys}`);
   };
   const shutdown = createShutdown({
     log,

@@ -42,7 +42,7 @@ function parseRequest(words: readonly string[]): Request {
   }
   if (!isCommandName(command) || !COMMANDS[command].private) {
     const known = Object.entries(COMMANDS).flatMap(([name, rule]) => (rule.private ? [name] : []));
-    throw new UsageError(`--ask: ${command} is no private command; known: ${known.join(', ')}`);
+    throw new UsageError(`--ask: ${command} is not a private command; known: ${known.join(', ')}`);
   }
   const { minArgs } = COMMANDS[command];
   if (args.length < minArgs) {

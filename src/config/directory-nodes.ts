@@ -19,7 +19,7 @@ export const LOCATION_FAULTS: Readonly<Record<LocationFault, string>> = {
   'location-empty': 'nothing',
   'location-port': 'no port from 1 to 65535 after a colon',
   'location-host': 'neither an onion nor this machine',
-  'onion-dot': 'a dot behind .onion: take it away, or Tor asks strangers for the name',
+  'onion-dot': 'a dot after .onion: remove it, or Tor asks exit relays for the name',
   'onion-length': 'not the 56 characters of a v3 onion',
   'onion-alphabet': 'characters that no onion has (only a-z and 2-7)',
   'onion-version': 'not a version 3 onion',

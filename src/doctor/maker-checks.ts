@@ -58,7 +58,7 @@ export const makerCheck: Check = {
     const found = { running: { state: undefined, trouble: undefined }, holdsPort: true } as const;
     if (pid !== undefined && (await isStopped(pid))) {
       return wrong(
-        `it ${runs}, and is stopped: it answers nobody`,
+        `it ${runs}, and is stopped, so it answers no request`,
         `sudo kill -CONT ${pid}`,
         found,
       );
@@ -100,7 +100,7 @@ export const bondCheck: Check = {
     const path = bondFilePath(settings);
     if (path === undefined) {
       return note(
-        'none: many takers choose no maker without a bond that asks a fee',
+        'none: many takers skip a maker that asks a fee and has no bond',
         'bond_file in [YIELDGENERATOR] names one (docs/negotiation.md)',
       );
     }

@@ -70,9 +70,11 @@ export function socksFault(socks: SocksEndpoint, signal: AbortSignal): Promise<s
     );
     socket.once('connect', () => socket.write(GREETING));
     socket.once('data', (answer: Uint8Array) =>
-      settle(answer[0] === 5 ? undefined : `what listens at ${at} is no SOCKS5 proxy`),
+      settle(answer[0] === 5 ? undefined : `what listens at ${at} is not a SOCKS5 proxy`),
     );
-    socket.once('end', () => settle(`what listens at ${at} closes at once: no SOCKS5 proxy`));
+    socket.once('end', () =>
+      settle(`what listens at ${at} closes at once: it is not a SOCKS5 proxy`),
+    );
     socket.on('error', (error) => {
       const code = 'code' in error ? String(error.code) : error.message;
       settle(

@@ -168,7 +168,7 @@ export async function startSuccessor(options: StartSuccessorOptions): Promise<Su
       waiters.add(waiter);
       child.send(message, sendable(handle), {}, (error) => {
         if (error === null) settle();
-        else settle(new HandoverError(`the new program cannot be told: ${error.message}`));
+        else settle(new HandoverError(`the new program could not be reached: ${error.message}`));
       });
     });
   }

@@ -119,7 +119,7 @@ export function somebodyRuns(datadir: string): Promise<boolean> {
 }
 
 function whyNot(path: string, error: NodeJS.ErrnoException): Error {
-  if (NOBODY.has(error.code)) return new NobodyRunsError(`nobody answers at ${path}`);
+  if (NOBODY.has(error.code)) return new NobodyRunsError(`no program answers at ${path}`);
   if (error.code !== 'EACCES') return error;
   return new Error(
     `this user may not use ${path}: run it as the user of the directory, or as root (sudo onionmc upgrade ...)`,

@@ -130,7 +130,7 @@ export async function receiveInheritance(version: string): Promise<Inheritance> 
       committed = true;
       takeLate = late;
       process.off('disconnect', onDisconnect);
-      // Before anything is read or written: once the old process has heard this, it never goes on.
+      // Before anything is read or written: once the old process has received this, it never continues.
       const told = send({ say: 'taken' });
       start();
       step = part;

@@ -1,8 +1,8 @@
-/** Memory with a bound: maps and sets that forget their oldest entry when they are full. Pure. */
+/** Bounded maps and sets: when they are full, the oldest entry is removed. Pure. */
 
 /**
- * A map of at most `most` entries. `set` makes its entry the newest one, also where the key was there
- * before; reading changes no order. The iteration order is from the oldest to the newest entry.
+ * A map of at most `most` entries. `set` makes its entry the newest one, also for an existing key;
+ * reading does not change the order. The iteration order is from the oldest to the newest entry.
  */
 export class BoundedMap<K, V> extends Map<K, V> {
   readonly #most: number;
@@ -10,7 +10,7 @@ export class BoundedMap<K, V> extends Map<K, V> {
 
   /**
    * @param most the bound, at least 1
-   * @param onForgotten is told of each entry that made room; not of `delete` and `clear`
+   * @param onForgotten called for each entry removed to make room; not by `delete` and `clear`
    */
   constructor(most: number, onForgotten?: (key: K, value: V) => void) {
     super();
@@ -25,7 +25,7 @@ export class BoundedMap<K, V> extends Map<K, V> {
     return this;
   }
 
-  /** The value of a key, made by `create` where there is none. It is the newest entry from then on. */
+  /** The value of a key, made by `create` if there is none. It is the newest entry from then on. */
   use(key: K, create: () => V): V {
     const value = this.get(key) ?? create();
     this.set(key, value);
@@ -41,14 +41,14 @@ export class BoundedMap<K, V> extends Map<K, V> {
   }
 }
 
-/** A set of at most `most` values. `add` makes its value the newest one, also where it was there before. */
+/** A set of at most `most` values. `add` makes its value the newest one, also an existing one. */
 export class BoundedSet<T> extends Set<T> {
   readonly #most: number;
   readonly #onForgotten: ((value: T) => void) | undefined;
 
   /**
    * @param most the bound, at least 1
-   * @param onForgotten is told of each value that made room; not of `delete` and `clear`
+   * @param onForgotten called for each value removed to make room; not by `delete` and `clear`
    */
   constructor(most: number, onForgotten?: (value: T) => void) {
     super();

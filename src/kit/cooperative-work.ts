@@ -1,23 +1,23 @@
 /**
- * Expensive work a little at a time, so that the event loop stays free for everything else: as jobs in a
- * queue (`WorkQueue`), or in place by a budget of each turn (`TurnBudget`). Pure.
+ * Spreads expensive work over several turns of the event loop: as jobs in a queue (`WorkQueue`), or in
+ * place with a budget for each turn (`TurnBudget`). Pure.
  */
 import type { Clock } from './clock.js';
 
-/** Long enough for the event loop to go round. */
+/** Long enough for one turn of the event loop. */
 const TURN_MS = 1;
 
 export interface WorkQueueOptions {
   readonly clock: Clock;
-  /** Most units in one slice; a single job that costs more has a slice of its own. */
+  /** Most units in one slice; a single job that costs more gets a slice of its own. */
   readonly unitsPerSlice: number;
-  /** Most milliseconds in one slice: on a slow machine a slice ends early, after one job at least. */
+  /** Most milliseconds in one slice: on a slow machine a slice ends early, after at least one job. */
   readonly sliceMs: number;
   /** Milliseconds between two slices; a few more while the event loop is late. */
   readonly pauseMs: number;
-  /** Most jobs that wait; further ones are refused. */
+  /** Most jobs in the queue; further ones are refused. */
   readonly most: number;
-  /** Called after each slice with the units that it cost. */
+  /** Called after each slice with its cost in units. */
   readonly onSlice?: (units: number) => void;
 }
 
@@ -26,18 +26,18 @@ interface Job {
   readonly run: () => void;
 }
 
-/** A slice that comes this late finds a busy event loop. */
+/** A slice that starts this late shows that the event loop is busy. */
 const LATE_MS = 3;
 const MOST_POSTPONED = 5;
 
 /**
  * Jobs of a known cost, run in slices with a pause after each. The owner defines the unit of cost, so
- * that the largest slice is known without a stopwatch.
+ * the largest slice is known without measuring time.
  */
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
   #jobs: Job[] = [];
-  /** Jobs in front of it are done; taking them off one by one would cost O(n) each. */
+  /** Jobs before it are done. Removing them one by one would cost O(n) each. */
   #next = 0;
   #cancel: (() => void) | undefined;
   #dueAt = 0;
@@ -47,12 +47,12 @@ export class WorkQueue {
     this.#options = options;
   }
 
-  /** Jobs that wait. */
+  /** Number of jobs in the queue. */
   get waiting(): number {
     return this.#jobs.length - this.#next;
   }
 
-  /** False when too many wait. A job that throws ends its slice; the jobs after it run all the same. */
+  /** False when the queue is full. A job that throws ends its slice; the later jobs still run. */
   push(units: number, run: () => void): boolean {
     if (this.waiting >= this.#options.most) return false;
     this.#jobs.push({ units, run });
@@ -60,7 +60,7 @@ export class WorkQueue {
     return true;
   }
 
-  /** Drops the jobs that wait, and the timer. */
+  /** Empties the queue and clears the timer. */
   close(): void {
     this.#cancel?.();
     this.#cancel = undefined;
@@ -78,7 +78,7 @@ export class WorkQueue {
   #slice(): void {
     const { clock, pauseMs, onSlice } = this.#options;
     this.#cancel = undefined;
-    // Something else works in this very turn; but it cannot keep the jobs waiting for ever.
+    // Other work runs in this turn. It can delay the jobs, but only for a bounded time.
     if (clock.now() - this.#dueAt > LATE_MS && this.#postponed < MOST_POSTPONED) {
       this.#postponed++;
       this.#schedule(TURN_MS);
@@ -122,13 +122,13 @@ export class TurnBudget {
   readonly #turnMs: number;
   #startedAt: number | undefined;
 
-  /** @param turnMs once work has taken this long, the rest waits until other work had its turn */
+  /** @param turnMs after work has taken this long, the rest waits until other work had a turn */
   constructor(clock: Clock, turnMs: number) {
     this.#clock = clock;
     this.#turnMs = turnMs;
   }
 
-  /** To be asked before each piece of work: 0 when it may be done now, otherwise milliseconds to wait. */
+  /** Called before each piece of work: 0 when it may run now, otherwise milliseconds to wait. */
   delayMs(): number {
     const now = this.#clock.now();
     if (this.#startedAt === undefined) {
@@ -139,8 +139,8 @@ export class TurnBudget {
   }
 
   /**
-   * The first timer fires when this turn is over, however long it took; but maybe together with those of
-   * the work that waits, which would fill the very next turn. The second fires when other work had its turn.
+   * The first timer fires when this turn is over, but perhaps together with the waiting callers, who
+   * would then fill the next turn. The second fires after other work had a turn.
    */
   #endTurn(): void {
     this.#clock.after(TURN_MS, () => {

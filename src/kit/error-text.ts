@@ -1,9 +1,9 @@
-/** What is told of an error: in a log, on one line, by its code. Pure. */
+/** The texts and codes of errors, for logs. Pure. */
 import { MAX_SHOWN_LINE, shownLine } from './shown-text.js';
 
 /**
- * The message of an error on one line; also of a thrown value that is not an error. It reads only the
- * message and the name, because libraries keep passwords and addresses in further properties.
+ * The message of an error on one line; also for thrown values that are not errors. Only message and
+ * name are read, because libraries keep passwords and addresses in other properties.
  */
 export function errorText(error: unknown, maxLength: number = MAX_SHOWN_LINE): string {
   if (error instanceof Error) {
@@ -17,12 +17,12 @@ function rawCode(error: unknown): string | number | undefined {
   return typeof code === 'string' || typeof code === 'number' ? code : undefined;
 }
 
-/** The code of an error of the platform, such as `ENOENT`; undefined where it has none. */
+/** The code of an error of the platform, such as `ENOENT`; undefined without one. */
 export function errorCode(error: unknown): string | undefined {
   return rawCode(error)?.toString();
 }
 
-/** The code of an error, or its text where it has none: for a line that names the operation itself. */
+/** The code of an error, or its text without one: for a line that names the operation itself. */
 export function errorCodeOrText(error: unknown): string {
   return shownLine(errorCode(error) ?? errorText(error));
 }
@@ -33,7 +33,10 @@ export function errorFields(error: unknown): { error: string; code?: string | nu
   return { error: errorText(error), ...(code === undefined ? {} : { code }) };
 }
 
-/** Whether a failed dial never left this machine (`Dialer.dial`), and so says nothing about the peer. */
+/**
+ * Whether the fault of a failed dial is on this machine (`Dialer.dial`), so that it says nothing about
+ * the peer.
+ */
 export function isOurs(error: unknown): boolean {
   return error instanceof Error && 'ours' in error && error.ours === true;
 }

@@ -148,7 +148,10 @@ class SystemdNotifier implements Notifier {
       execFile(PROGRAM, [...assignments], options, (error) => {
         if (error !== null && !this.#complained) {
           this.#complained = true;
-          this.#log.warn('systemd cannot be told how the service is', errorFields(error));
+          this.#log.warn(
+            'the state of the service could not be reported to systemd',
+            errorFields(error),
+          );
         }
         resolve();
       });

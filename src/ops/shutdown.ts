@@ -88,7 +88,7 @@ export function createShutdown(options: ShutdownOptions): Shutdown {
     new Promise((resolve) => {
       unfinished.add(part.name);
       const cancel = timer(stepMs, () => {
-        log.warn('a part is slow to stop; going on', { part: part.name });
+        log.warn('a part is slow to stop; continuing', { part: part.name });
         resolve();
       });
       const finish = (): void => {

@@ -43,7 +43,7 @@ export class StateFileTooLargeError extends Error {
   override readonly name = 'StateFileTooLargeError';
 
   constructor(path: string, maxBytes: number) {
-    super(`${path}: larger than ${maxBytes} bytes; move it away if it is not ours`);
+    super(`${path}: larger than ${maxBytes} bytes; move it away if another program wrote it`);
   }
 }
 

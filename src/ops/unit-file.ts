@@ -137,7 +137,7 @@ export async function unreachableParts(place: UnitPlace): Promise<readonly strin
     const octal = mode.toString(8).padStart(4, '0');
     const fix = needs === 'search' ? 'o+x' : needs === 'read' ? 'o+r' : 'o+rx';
     return [
-      `${what} (${file}) is closed to ${who}: ${blocked} has mode ${octal} and cannot ${NEEDS[needs]}; install it where everybody can read it (/opt/onionmc, Debian's nodejs), or: sudo chmod ${fix} "${blocked}"`,
+      `${what} (${file}) is closed to ${who}: ${blocked} has mode ${octal} and cannot ${NEEDS[needs]}; install it where every user can read it (/opt/onionmc, Debian's nodejs), or: sudo chmod ${fix} "${blocked}"`,
     ];
   });
 }

@@ -4,7 +4,7 @@
  * new nick proves its coins again, and only the holder of the certified key can prove them. Pure state,
  * bounded by its owner: one bond claim per maker.
  */
-export interface Claim {
+export interface BondClaim {
   readonly maker: string;
   /** Grows with each new proof. A proof that was heard before is older than all new ones. */
   readonly order: number;
@@ -14,7 +14,7 @@ export interface Claim {
 
 export interface BondClaims {
   /** The maker's proof is valid. Replaces an earlier claim of the maker on these coins. */
-  enter(coins: string, claim: Claim): void;
+  enter(coins: string, claim: BondClaim): void;
   /** Removes the maker's claim on these coins. */
   leave(coins: string, maker: string): void;
   /** Sets whether the maker's certificate has expired. */
@@ -24,7 +24,7 @@ export interface BondClaims {
 }
 
 /** Whether `a` has priority over `b`. */
-function precedes(a: Claim, b: Claim): boolean {
+function precedes(a: BondClaim, b: BondClaim): boolean {
   return a.expired === b.expired ? a.order > b.order : b.expired;
 }
 
@@ -33,19 +33,19 @@ export function createBondClaims(
   onOwner: (before: string | undefined, now: string | undefined) => void,
 ): BondClaims {
   /** By coins, then by maker. */
-  const claims = new Map<string, Map<string, Claim>>();
+  const claims = new Map<string, Map<string, BondClaim>>();
 
   function ownerOf(coins: string): string | undefined {
-    let first: Claim | undefined;
+    let first: BondClaim | undefined;
     for (const claim of claims.get(coins)?.values() ?? []) {
       if (first === undefined || precedes(claim, first)) first = claim;
     }
     return first?.maker;
   }
 
-  function change(coins: string, how: (ofCoins: Map<string, Claim>) => void): void {
+  function change(coins: string, how: (ofCoins: Map<string, BondClaim>) => void): void {
     const before = ownerOf(coins);
-    const ofCoins = claims.get(coins) ?? new Map<string, Claim>();
+    const ofCoins = claims.get(coins) ?? new Map<string, BondClaim>();
     how(ofCoins);
     if (ofCoins.size > 0) claims.set(coins, ofCoins);
     else claims.delete(coins);

@@ -99,7 +99,7 @@ const FORM_FAULTS = {
 } as const;
 
 const DETAILS = {
-  signed: 'signatures hold; what it is worth is unknown without a bitcoin node',
+  signed: 'signatures are valid; the value is unknown without a bitcoin node',
   asking: 'signatures hold; the bitcoin node has not answered yet',
   claimed: 'another maker has proven the same coins since',
 } as const;
@@ -154,14 +154,14 @@ export function createBonds(options: BondsOptions): Bonds {
         const held = bonds.get(maker);
         if (held?.proof !== proof || held.state === 'claimed') return;
         held.valuation = valuation;
-        settle(maker, held, valuation.state, valuation.detail);
+        setState(maker, held, valuation.state, valuation.detail);
         // The node did not answer, so nothing is known about the certificate.
         if (valuation.state === 'asking') return;
         claims.setExpired(claimOf(proof), maker, valuation.state === 'expired');
       },
     });
 
-  function settle(maker: string, held: Held, state: BondState, detail: string): void {
+  function setState(maker: string, held: Held, state: BondState, detail: string): void {
     held.state = state;
     held.detail = detail;
     onChange(maker);
@@ -181,7 +181,7 @@ export function createBonds(options: BondsOptions): Bonds {
     const held = bonds.get(maker);
     if (!held?.proof || held.state === 'expired') return;
     const state = valuer ? 'asking' : 'signed';
-    settle(maker, held, state, DETAILS[state]);
+    setState(maker, held, state, DETAILS[state]);
     valuer?.ask(maker, held.proof);
   }
 
@@ -190,14 +190,14 @@ export function createBonds(options: BondsOptions): Bonds {
     const held = bonds.get(maker);
     // A new proof of this maker waits, or its certificate has expired: that state has priority.
     if (!held?.proof || held.state === 'waiting' || held.state === 'expired') return;
-    settle(maker, held, 'claimed', DETAILS.claimed);
+    setState(maker, held, 'claimed', DETAILS.claimed);
   }
 
   /** The signatures are valid. Next: which maker owns the coins. */
   function claim(maker: string, held: Held, proof: FidelityBondProof): void {
     const coins = claimOf(proof);
     claims.enter(coins, { maker, order: held.order, expired: false });
-    if (claims.ownerOf(coins) !== maker) settle(maker, held, 'claimed', DETAILS.claimed);
+    if (claims.ownerOf(coins) !== maker) setState(maker, held, 'claimed', DETAILS.claimed);
   }
 
   function release(maker: string, held: Held): void {
@@ -228,7 +228,7 @@ export function createBonds(options: BondsOptions): Bonds {
 
   function checkNicks(maker: string, held: Held, proof: FidelityBondProof): void {
     if (!verifyBondNicks(proof, maker, nick)) {
-      settle(maker, held, 'invalid', 'the proof was not signed for this maker and for us');
+      setState(maker, held, 'invalid', 'the proof was not signed for this maker and for us');
       return;
     }
     held.nicksHold = true;
@@ -237,7 +237,7 @@ export function createBonds(options: BondsOptions): Bonds {
 
   function checkCertificate(maker: string, held: Held, proof: FidelityBondProof): void {
     if (certificateHolds(proof)) claim(maker, held, proof);
-    else settle(maker, held, 'invalid', 'the coins did not sign this certificate');
+    else setState(maker, held, 'invalid', 'the coins did not sign this certificate');
   }
 
   return {
@@ -262,7 +262,7 @@ export function createBonds(options: BondsOptions): Bonds {
       bonds.set(maker, held);
       if (known) release(maker, known);
       if (!parsed.ok) {
-        settle(maker, held, 'invalid', FORM_FAULTS[parsed.reason]);
+        setState(maker, held, 'invalid', FORM_FAULTS[parsed.reason]);
         return;
       }
       checkInTurn(maker, held, parsed.value);

@@ -189,7 +189,7 @@ export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
   function expire(): void {
     cancelExpiry = clock.after(EXPIRE_EVERY_MS, expire);
     const offers = book.expire(clock.now() - expireMs);
-    if (offers > 0) log.debug('offers not seen for long were forgotten', { offers });
+    if (offers > 0) log.debug('old offers were removed', { offers });
     // Peer lists change without a message of the maker.
     for (const maker of book.names()) {
       for (const { oid } of book.offersOf(maker)) changes.touch(idOf(maker, oid));

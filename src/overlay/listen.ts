@@ -48,7 +48,7 @@ export interface Listening {
   /** Starts accepting on an inherited listener. */
   begin(): void;
   /** Takes a connection that arrived while no process accepted. */
-  welcome(parcel: Parcel): void;
+  adopt(parcel: Parcel): void;
   /** Another Tor forwards to it from now on, and numbers its circuits from the beginning. */
   anotherTor(): void;
   readonly move: MovableService;
@@ -253,7 +253,7 @@ export async function listen(options: ListenOptions): Promise<Listening> {
     begin() {
       if (inherited) begin(inherited.handle);
     },
-    welcome({ value, handle }) {
+    adopt({ value, handle }) {
       if (handle === undefined) return;
       const text = isRecord(value) && typeof value['head'] === 'string' ? value['head'] : '';
       takeLate({ socket: socketOver(handle), head: Buffer.from(text, 'base64') });

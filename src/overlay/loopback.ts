@@ -94,7 +94,7 @@ export function createLoopbackOverlay(options: LoopbackOverlayOptions): Overlay 
         listensOn: listening.text,
         move: listening.move,
         begin: () => listening.begin(),
-        welcome: (parcel) => listening.welcome(parcel),
+        adopt: (parcel) => listening.adopt(parcel),
         close: () => {
           listening.close();
           return Promise.resolve();

@@ -103,7 +103,7 @@ interface Tools {
 function accepting(
   listening: Listening,
   service: Movable | undefined,
-): Pick<Served, 'listensOn' | 'move' | 'begin' | 'welcome'> {
+): Pick<Served, 'listensOn' | 'move' | 'begin' | 'adopt'> {
   const { move } = listening;
   return {
     listensOn: listening.text,
@@ -111,7 +111,7 @@ function accepting(
       service?.release();
       listening.begin();
     },
-    welcome: (parcel) => listening.welcome(parcel),
+    adopt: (parcel) => listening.adopt(parcel),
     move: {
       async hold() {
         // First, because this one may refuse.
@@ -233,7 +233,7 @@ async function serve(
   const circuitSocket = serving.kind === 'control' ? serving.circuits?.socket : undefined;
   if (circuitSocket === undefined && !isLoopbackHost(serving.listen.host)) {
     log.warn(
-      `onion_serving_host ${serving.listen.host} is not loopback: whoever reaches it can connect without Tor`,
+      `onion_serving_host ${serving.listen.host} is not loopback: other machines can connect without Tor`,
     );
   }
   const { signal, inherited } = options;

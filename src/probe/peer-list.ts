@@ -2,7 +2,7 @@
 import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../protocol/constants.js';
 import { parsePeerlist } from '../protocol/peerlist.js';
 import type { PeerlistCount } from './probe-result.js';
-import type { Visit } from './visit.js';
+import type { ProbeSession } from './probe-session.js';
 import { waitFor, type WaitOptions } from './wait.js';
 
 /** Most nicks remembered. A longer list is cut. */
@@ -12,7 +12,7 @@ const QUIET_MS = 2_000;
 
 /** Asks for the list. `silent` when no line came in time; `stopped` by the signal. Never rejects. */
 export async function countPeers(
-  visit: Visit,
+  session: ProbeSession,
   wait: WaitOptions,
 ): Promise<PeerlistCount | 'silent' | 'stopped'> {
   const { clock } = wait;
@@ -22,14 +22,14 @@ export async function countPeers(
   let lastAt: number | undefined;
   const waited = await waitFor<'over'>(wait, (settle) => {
     let cancelQuiet: (() => void) | undefined;
-    const stop = visit.listen(({ type, line }) => {
+    const stop = session.listen(({ type, line }) => {
       if (type !== MessageType.PEERLIST) return;
       const { entries } = parsePeerlist(line);
       // A leave, which is not part of the answer.
       if (entries.length > 0 && entries.every(({ left }) => left)) return;
       lastAt = clock.now();
       for (const { nick, location, left } of entries) {
-        if (left || nick === visit.nickKey.nick || nicks.has(nick)) continue;
+        if (left || nick === session.nickKey.nick || nicks.has(nick)) continue;
         nicks.add(nick);
         if (location.kind !== 'not-serving') serving++;
       }
@@ -41,8 +41,8 @@ export async function countPeers(
       cancelQuiet?.();
       cancelQuiet = clock.after(QUIET_MS, () => settle('over'));
     });
-    void visit.over.then(() => settle('over'));
-    visit.send(MessageType.GETPEERLIST, '');
+    void session.over.then(() => settle('over'));
+    session.send(MessageType.GETPEERLIST, '');
     return () => {
       cancelQuiet?.();
       stop();

@@ -2,7 +2,7 @@
 import type { Location } from '../protocol/location.js';
 
 /** What the 795 of the directory contains. */
-export interface Welcome {
+export interface Greeting {
   readonly nick: string;
   /** As received; any text when the directory refused the handshake. */
   readonly network: string;
@@ -42,7 +42,7 @@ interface Answered extends Common {
   readonly dialMs: number;
   /** From our 793 to the 795. */
   readonly handshakeMs: number;
-  readonly welcome: Welcome;
+  readonly greeting: Greeting;
 }
 
 interface Accepted extends Answered {
@@ -108,7 +108,7 @@ export function outcomeText(result: ProbeResult): string {
     case 'unfit':
       return `not usable: ${result.reason}`;
     case 'refused':
-      return `refused: ${refusal(result.welcome)}`;
+      return `refused: ${refusal(result.greeting)}`;
     case 'accepted':
       return 'accepts';
     case 'relay-untested':
@@ -124,7 +124,7 @@ export function outcomeText(result: ProbeResult): string {
 
 const MAX_QUOTED = 120;
 
-function refusal({ motd, network }: Welcome): string {
+function refusal({ motd, network }: Greeting): string {
   const said = motd.replaceAll('\n', ' ').trim().slice(0, MAX_QUOTED);
   return said === '' ? `it is a directory of ${network.slice(0, MAX_QUOTED)}` : said;
 }

@@ -10,7 +10,7 @@ import type { NickKey } from '../protocol/nick.js';
 import { countPeers } from './peer-list.js';
 import type { LegTimes, ProbeResult } from './probe-result.js';
 import { testRelay } from './relay-test.js';
-import { visitDirectory, type Visit, type VisitFailure } from './visit.js';
+import { openProbeSession, type ProbeSession, type ProbeSessionFailure } from './probe-session.js';
 
 export { isFine, LEGS, outcomeText } from './probe-result.js';
 export type {
@@ -19,7 +19,7 @@ export type {
   PeerlistCount,
   ProbeOutcome,
   ProbeResult,
-  Welcome,
+  Greeting,
 } from './probe-result.js';
 
 /** Longest time of each stage, in milliseconds. */
@@ -66,9 +66,9 @@ type Found = ProbeResult extends infer R
     : never
   : never;
 
-function whyNot(failure: Exclude<VisitFailure, { outcome: 'stopped' }>): string {
+function whyNot(failure: Exclude<ProbeSessionFailure, { outcome: 'stopped' }>): string {
   const reason =
-    failure.outcome === 'refused' ? failure.welcome.motd.replaceAll('\n', ' ') : failure.reason;
+    failure.outcome === 'refused' ? failure.greeting.motd.replaceAll('\n', ' ') : failure.reason;
   return `a second nick did not get in (${failure.outcome}: ${reason})`;
 }
 
@@ -79,19 +79,19 @@ function relayed(legs: LegTimes): 'accepts-only' | 'relays-in-part' | 'relays' {
   return arrived < times.length ? 'relays-in-part' : 'relays';
 }
 
-async function explore(visit: Visit, options: ProbeOptions): Promise<Found> {
+async function explore(session: ProbeSession, options: ProbeOptions): Promise<Found> {
   const { clock, signal, relay, deadlines = DEFAULT_DEADLINES } = options;
-  const { dialMs, handshakeMs, welcome } = visit;
-  const offersList = welcome.features.includes('peerlist_features');
+  const { dialMs, handshakeMs, greeting } = session;
+  const offersList = greeting.features.includes('peerlist_features');
   const peerlist =
     options.peerlist && offersList
-      ? await countPeers(visit, { clock, signal, withinMs: deadlines.peerlistMs })
+      ? await countPeers(session, { clock, signal, withinMs: deadlines.peerlistMs })
       : undefined;
   if (peerlist === 'stopped') return { outcome: 'stopped' };
   const seen = {
     dialMs,
     handshakeMs,
-    welcome,
+    greeting,
     ...(peerlist === undefined ? {} : { peerlist }),
   };
   if (relay === 'none') return { outcome: 'accepted', ...seen };
@@ -102,17 +102,26 @@ async function explore(visit: Visit, options: ProbeOptions): Promise<Found> {
     return { outcome: 'relay-untested', reason: whyNot(came.failure), ...seen };
   }
   const wait = { clock, signal, withinMs: deadlines.relayMs };
-  const legs = await testRelay(visit, came.visit, relay === 'all', wait);
-  await came.visit.leave();
+  const legs = await testRelay(session, came.session, relay === 'all', wait);
+  await came.session.leave();
   if (legs === 'stopped') return { outcome: 'stopped' };
   return { outcome: relayed(legs), legs, ...seen };
 }
 
-function come(options: ProbeOptions): ReturnType<typeof visitDirectory> {
+function come(options: ProbeOptions): ReturnType<typeof openProbeSession> {
   const { dialer, location, network, clock, signal, deadlines = DEFAULT_DEADLINES } = options;
   const { dialMs, handshakeMs } = deadlines;
   const nickKey = options.newNickKey();
-  return visitDirectory({ dialer, location, network, nickKey, clock, signal, dialMs, handshakeMs });
+  return openProbeSession({
+    dialer,
+    location,
+    network,
+    nickKey,
+    clock,
+    signal,
+    dialMs,
+    handshakeMs,
+  });
 }
 
 /**
@@ -125,8 +134,8 @@ export async function probeDirectory(options: ProbeOptions): Promise<ProbeResult
   const first = await come(options);
   let found: Found;
   if (first.ok) {
-    found = await explore(first.visit, options);
-    await first.visit.leave();
+    found = await explore(first.session, options);
+    await first.session.leave();
   } else found = first.failure;
   return { ...found, location, tookMs: clock.now() - startedAt };
 }

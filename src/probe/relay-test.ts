@@ -10,7 +10,7 @@ import { pause } from '../kit/pause.js';
 import { MessageType } from '../protocol/constants.js';
 import { formatPrivmsg, formatPubmsg } from '../protocol/message.js';
 import type { Leg, LegTimes } from './probe-result.js';
-import type { Visit } from './visit.js';
+import type { ProbeSession } from './probe-session.js';
 import { waitFor, type WaitOptions } from './wait.js';
 
 const PRIVATE_TEXT = 'relay test between two nicks of the same owner';
@@ -20,18 +20,18 @@ const SETTLE_MS = 250;
 
 interface Message {
   readonly leg: Leg;
-  readonly from: Visit;
-  readonly to: Visit;
+  readonly from: ProbeSession;
+  readonly to: ProbeSession;
   readonly type: number;
   readonly payload: string;
 }
 
-function privately(leg: Leg, from: Visit, to: Visit): Message {
+function privately(leg: Leg, from: ProbeSession, to: ProbeSession): Message {
   const payload = formatPrivmsg(from.nickKey, to.nickKey.nick, 'error', PRIVATE_TEXT);
   return { leg, from, to, type: MessageType.PRIVMSG, payload };
 }
 
-function publicly(leg: Leg, from: Visit, to: Visit): Message {
+function publicly(leg: Leg, from: ProbeSession, to: ProbeSession): Message {
   const payload = formatPubmsg(from.nickKey.nick, PUBLIC_TEXT);
   return { leg, from, to, type: MessageType.PUBMSG, payload };
 }
@@ -43,8 +43,8 @@ function publicly(leg: Leg, from: Visit, to: Visit): Message {
  * @param aloud whether to also send public messages
  */
 export async function testRelay(
-  first: Visit,
-  second: Visit,
+  first: ProbeSession,
+  second: ProbeSession,
   aloud: boolean,
   wait: WaitOptions,
 ): Promise<LegTimes | 'stopped'> {
@@ -66,7 +66,7 @@ export async function testRelay(
     for (const { from, type, payload } of missing) from.send(type, payload);
   };
   const waited = await waitFor<'over'>(wait, (settle) => {
-    const arrived = (at: Visit, type: number, payload: string): void => {
+    const arrived = (at: ProbeSession, type: number, payload: string): void => {
       for (const message of missing) {
         if (message.to !== at || message.type !== type || message.payload !== payload) continue;
         missing.delete(message);
@@ -74,9 +74,9 @@ export async function testRelay(
       }
       if (missing.size === 0) settle('over');
     };
-    const stops = [first, second].map((visit) => {
-      void visit.over.then(() => settle('over'));
-      return visit.listen(({ type, line }) => arrived(visit, type, line));
+    const stops = [first, second].map((session) => {
+      void session.over.then(() => settle('over'));
+      return session.listen(({ type, line }) => arrived(session, type, line));
     });
     stops.push(clock.after(withinMs / 2, sendMissing));
     sendMissing();

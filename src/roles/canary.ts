@@ -115,10 +115,10 @@ function verdictOf(result: ProbeResult, nick: string): Verdict | 'stopped' {
     case 'relay-untested':
     case 'accepted':
     case 'relays':
-      return result.welcome.nick === nick ? 'reachable' : 'elsewhere';
+      return result.greeting.nick === nick ? 'reachable' : 'elsewhere';
     case 'accepts-only':
     case 'relays-in-part':
-      return result.welcome.nick === nick ? 'not-relaying' : 'elsewhere';
+      return result.greeting.nick === nick ? 'not-relaying' : 'elsewhere';
   }
 }
 
@@ -134,7 +134,7 @@ const TROUBLE: Readonly<Record<CanaryState, string | undefined>> = {
 
 const LINES: Readonly<Record<Verdict, string>> = {
   reachable: 'self test: the outside reaches this directory again',
-  untested: 'self test: cannot be made, so nobody knows whether the outside reaches this directory',
+  untested: 'self test: not possible, so it is unknown whether peers can reach this directory',
   unreachable: `self test: ${TROUBLE.unreachable}`,
   'not-relaying': `self test: ${TROUBLE['not-relaying']}`,
   elsewhere: `self test: ${TROUBLE.elsewhere}`,

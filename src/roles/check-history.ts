@@ -106,7 +106,7 @@ async function openUnnamed(path: string, maxBytes: number): Promise<CheckHistory
   const keptBytes = Math.min(KEPT_BYTES, Math.floor(maxBytes / 2));
   // Room for lines that another program may have appended meanwhile.
   let content = (await readStateFile(path, 2 * maxBytes)) ?? new Uint8Array(0);
-  if (content.length > 0 && content[0] !== BRACE) throw new Error('it is there and is no history');
+  if (content.length > 0 && content[0] !== BRACE) throw new Error('the file is not a history');
   if (content.length > maxBytes || content.length === 0) {
     content = tail(content, keptBytes);
     await writeStateFile(path, content);

@@ -37,7 +37,7 @@ export async function startDirectoryAudit(
 ): Promise<DirectoryAuditRole> {
   const { channel, clock, log, path } = options;
   const warn = (error: unknown): void =>
-    log.warn('the evidence of the directory audit cannot be kept', {
+    log.warn('the evidence of the directory audit cannot be stored', {
       path,
       ...errorFields(error),
     });

@@ -190,7 +190,7 @@ export async function handOverDirectory(
       for (const parcel of late) await successor.give(parcel);
       await successor.leave();
     } catch (error) {
-      log.warn('upgrade: those who came meanwhile could not be handed over', {
+      log.warn('upgrade: connections that arrived meanwhile could not be handed over', {
         why: errorText(error),
         connections: late.length,
       });

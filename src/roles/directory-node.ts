@@ -84,7 +84,7 @@ export interface DirectoryNode {
   /** Starts serving with inherited sockets. */
   begin(): void;
   /** Takes a connection that reached the previous process while it did not accept. */
-  welcome(parcel: Parcel): void;
+  adopt(parcel: Parcel): void;
   /** After the handover: closes what was not handed over, within three seconds. */
   leave(): Promise<void>;
   /** Changes the settings that can change without a disconnect. */
@@ -293,8 +293,8 @@ export async function startDirectoryNode(options: DirectoryNodeOptions): Promise
         page?.begin();
         tellCanary();
       },
-      welcome(parcel) {
-        service.welcome?.(parcel);
+      adopt(parcel) {
+        service.adopt?.(parcel);
       },
       async leave() {
         await Promise.all([canary.stop(), page?.close(), directory.refusedGone()]);

@@ -32,7 +32,7 @@ export function bondCommands(
   return (nick) => {
     const height = tipHeight?.();
     if (height !== undefined && certExpired(bond.certExpiry, height)) {
-      if (!isOver) log.warn('the certificate of the bond has expired: offers go without it');
+      if (!isOver) log.warn('the certificate of the bond has expired: offers are sent without it');
       isOver = true;
       return [];
     }

@@ -392,7 +392,7 @@ t.test('flags, avoidance and evidence', (t) => {
     t.equal(audit.report(name(c)).flagged, 2);
     t.equal(said.length, 1, 'it is still suspected');
     for (let n = 0; n < 100; n++) for (const maker of makers) round(maker, [a, b, c]);
-    t.strictSame(said.slice(1), ['a directory is not suspected any more']);
+    t.strictSame(said.slice(1), ['a directory is no longer flagged']);
     audit.close();
     t.end();
   });

@@ -805,7 +805,10 @@ t.test('several directories', async (t) => {
       () => channel.publish('hp2 x', stranger),
       () => channel.sendThrough(ALICE.nick, 'error', 'y', [stranger]),
     ]) {
-      t.throws(misuse, { code: 'directories', message: /127\.0\.0\.1:1 is no directory/ });
+      t.throws(misuse, {
+        code: 'directories',
+        message: /127\.0\.0\.1:1 is not a directory of this channel/,
+      });
     }
     first.cut();
     await channel.next('directory-down');

@@ -98,19 +98,19 @@ t.test(
     const rows: readonly [string, RegExp, (s: Scene, peer: RawPeer) => Promise<void> | void][] = [
       [
         "another directory's challenge",
-        /another directory's challenge/,
+        /sent a nick challenge for another directory/,
         (_s, peer) =>
           peer.send(803, formatNickChallenge({ challenge: right, directoryId: '127.0.0.1:1' })),
       ],
       [
         'no challenge',
-        /sent a challenge that is none/,
+        /sent a malformed nick challenge/,
         (s, peer) =>
           peer.send(803, formatNickChallenge({ ...s.challenge, challenge: right.slice(1) })),
       ],
       [
         'a message instead',
-        /promised a challenge, sent none/,
+        /did not send the nick challenge that it announced/,
         (_s, peer) => peer.send(687, `${OTHER.nick}!PUBLIC!orderbook`),
       ],
       [
@@ -124,7 +124,7 @@ t.test(
       ],
       [
         'a second challenge',
-        /did not say what became/,
+        /did not answer the proof of our nick/,
         async (s, peer) => {
           peer.send(803, formatNickChallenge(s.challenge));
           await peer.nextOf(805);
@@ -133,7 +133,7 @@ t.test(
       ],
       [
         'a result that contradicts itself',
-        /did not say what became/,
+        /did not answer the proof of our nick/,
         async (s, peer) => {
           peer.send(803, formatNickChallenge(s.challenge));
           await peer.nextOf(805);
@@ -173,7 +173,7 @@ t.test('a directory that must ask', async (t) => {
   const s = await scene(t, 'require_verified');
   await accepted(s, ['ping']);
   const { reason, retryInMs } = await s.channel.next('directory-down');
-  t.match(reason, /does not ask for a proof of our nick/);
+  t.match(reason, /does not support nick_auth, which is required here/);
   s.channel.clock.advance(retryInMs ?? 0);
   const { peer, offers } = await accepted(s, ['nick_auth']);
   t.equal(offers, true);

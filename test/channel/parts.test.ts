@@ -341,7 +341,7 @@ t.test('lines', (t) => {
     clock.advance(29_999);
     t.equal(line.open, true);
     clock.advance(1);
-    t.strictSame(reasons, ['does not read what we send']);
+    t.strictSame(reasons, ['does not read its connection']);
     t.equal(line.send(685, 'b'), false);
     t.equal(clock.pending, 0);
     t.end();

@@ -9,13 +9,13 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { checkJson, checkTable, welcomeLines } from '../../src/cli/check-view.js';
+import { checkJson, checkTable, greetingLines } from '../../src/cli/check-view.js';
 import { parseAddress } from '../../src/cli/check.js';
 import { readStatus } from '../../src/cli/status.js';
 import { statusPage, type StatusJson } from '../../src/cli/status-page.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import type { ProbeResult, Welcome } from '../../src/probe/probe.js';
+import type { ProbeResult, Greeting } from '../../src/probe/probe.js';
 import { formatLocation, onionHost, type Location } from '../../src/protocol/location.js';
 import {
   historyEntry,
@@ -74,14 +74,14 @@ async function datadirWith(
 
 const A: Location = { kind: 'onion', host: onionHost(new Uint8Array(32).fill(1)), port: 5222 };
 const B: Location = { kind: 'onion', host: onionHost(new Uint8Array(32).fill(2)), port: 5222 };
-const WELCOME: Welcome = {
+const GREETING: Greeting = {
   nick: 'J5directoryOOOOO',
   network: 'signet',
   motd: 'one\ntwo',
   version: '0.9.12',
   features: [],
 };
-const SEEN = { tookMs: 3, dialMs: 1_234.5, handshakeMs: 400, welcome: WELCOME };
+const SEEN = { tookMs: 3, dialMs: 1_234.5, handshakeMs: 400, greeting: GREETING };
 const LEGS = { 'private-there': 300, 'private-back': 500, 'public-there': 200, 'public-back': 1 };
 const FINE: ProbeResult = { ...SEEN, location: A, outcome: 'relays', legs: LEGS };
 const MUTE: ProbeResult = {
@@ -133,7 +133,7 @@ t.test('the table', async (t) => {
     'at most 80 columns',
   );
   t.match(
-    welcomeLines([FINE, DOWN]),
+    greetingLines([FINE, DOWN]),
     /\n {2}0\.9\.12, signet, nick J5\w+, features none\n {2}\| one\n {2}\| two$/,
   );
 
@@ -200,7 +200,7 @@ t.test('history', async (t) => {
     const notes = join(dir, 'notes.txt');
     await writeFile(notes, 'not a history\n');
     for (const [path, why] of [
-      [notes, /the history \S+notes\.txt cannot be kept \(it is there and is no history\): give/],
+      [notes, /the history \S+notes\.txt cannot be kept \(the file is not a history\): give/],
       [dir, /\(EISDIR\): give another file with --history/],
       [join(notes, 'x'), /\(ENOTDIR\)/],
     ] as const) {

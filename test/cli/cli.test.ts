@@ -58,7 +58,7 @@ t.test('a wrong command line is exit code 2 and says what is allowed', async (t)
     [['taker', '--wait', '-1'], /number of seconds|argument/],
     [['taker', '--json'], /--json goes with --once or --ask/],
     [['taker', '--ask', 'J5nobody', 'fill'], /--ask needs a nick, a command and its arguments/],
-    [['taker', '--ask', 'J5nobody', 'dance', 'now'], /dance is no private command; known: fill/],
+    [['taker', '--ask', 'J5nobody', 'dance', 'now'], /dance is not a private command; known: fill/],
     [['taker', '--ask', 'J5nobody', 'fill', '0', '1'], /fill takes 4 arguments at least, not 2/],
     [['ob-watcher', '--host', '127.0.0.1:80'], /host name or an IP address; the port .* --port/],
     [['ob-watcher', '--host', '[::1'], /host name or an IP address/],

@@ -49,7 +49,10 @@ t.test('SIGHUP without a terminal re-reads, and names what needs a restart', asy
     await cli.shows('stderr', /configuration re-read/);
     await writeFile(join(datadir, 'joinmarket.cfg'), `${before}\n${more}`);
     cli.child.kill('SIGHUP');
-    const [, keys] = await cli.shows('stderr', /only a restart puts .* into force: ([^"]*)"/);
+    const [, keys] = await cli.shows(
+      'stderr',
+      /these changed keys take effect only after a restart: ([^"]*)"/,
+    );
     t.equal(keys, waiting, role);
     await writeFile(
       join(datadir, 'joinmarket.cfg'),

@@ -305,9 +305,9 @@ void t.test('the fair queue', async (t) => {
     t.equal(queue.size, 0);
   });
 
-  await t.test('verified, settled, new, and each fourth turn the other way', async (t) => {
+  await t.test('verified, established, new, and each fourth turn the other way', async (t) => {
     const queue = createFairQueue({ placesPerSource: 1, maxLength: 100 });
-    for (const rank of ['new', 'settled', 'verified'] as const) {
+    for (const rank of ['new', 'established', 'verified'] as const) {
       for (let n = 1; n <= 3; n++) put(queue, nobody(), rank, `${rank}${n}`);
     }
     t.strictSame(all(queue), [
@@ -315,9 +315,9 @@ void t.test('the fair queue', async (t) => {
       'verified2',
       'verified3',
       'new1',
-      'settled1',
-      'settled2',
-      'settled3',
+      'established1',
+      'established2',
+      'established3',
       'new2',
       'new3',
     ]);
@@ -328,7 +328,7 @@ void t.test('the fair queue', async (t) => {
     const [a, b] = [nobody(), nobody()];
     put(queue, a, 'new', 'a1');
     put(queue, b, 'new', 'b1');
-    t.equal(put(queue, a, 'settled', 'a2'), 'replaced');
+    t.equal(put(queue, a, 'established', 'a2'), 'replaced');
     const shared = { circuit: '1' };
     t.equal(queue.push(shared, 'new', { peer: a, frame: 's1' }), 'waiting');
     t.equal(queue.push(shared, 'new', { peer: b, frame: 's2' }), 'full', 'not that of another');

@@ -520,7 +520,7 @@ t.test('a maker that runs', async (t) => {
   const findings = await look(site);
   t.same(wrongOnes(findings), ['maker'], 'this, and nothing else');
   const stopped = findings.find(({ id }) => id === 'maker');
-  t.match(stopped, { text: `it runs as process ${pid}, and is stopped: it answers nobody` });
+  t.match(stopped, { text: `it runs as process ${pid}, and is stopped, so it answers no request` });
   typed(stopped?.fix);
   t.same(wrongOnes(await look(site)), [], 'the fix works');
 

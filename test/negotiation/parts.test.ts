@@ -11,7 +11,7 @@ import t, { type Test } from 'tap';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../../src/channel/channel-settings.js';
 import { createInbox } from '../../src/channel/messages/inbox.js';
 import { silentLog } from '../../src/channel/log.js';
-import { judgeCoins, readClaim } from '../../src/negotiation/taker/ioauth-check.js';
+import { judgeCoins, readDeclaredPart } from '../../src/negotiation/taker/ioauth-check.js';
 import type { ChainCoin } from '../../src/negotiation/ports.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';
@@ -127,13 +127,13 @@ t.test('what a taker makes of an ioauth', (t) => {
     signature: signText(theirs.publicKeyHex, secret),
   };
   const read = (change: Partial<IoAuth>, taken: readonly string[] = []) =>
-    readClaim(formatIoAuth({ ...good, ...change }), box.value, {
+    readDeclaredPart(formatIoAuth({ ...good, ...change }), box.value, {
       network: 'signet',
       makerCoins: 2,
       taken: new Set(taken),
     });
-  const claim = read({});
-  if (!claim.ok) throw new Error(claim.detail);
+  const declared = read({});
+  if (!declared.ok) throw new Error(declared.detail);
   const script = addressScript('signet', good.changeAddress) ?? '';
   const lies: readonly (readonly [ReturnType<typeof read>, string])[] = [
     [read({ signature: signText(mine.publicKeyHex, secret) }), 'bad-auth-signature'],
@@ -157,7 +157,7 @@ t.test('what a taker makes of an ioauth', (t) => {
     cjfee: '500',
   };
   const judge = (changed: Partial<ChainCoin> | undefined) =>
-    judgeCoins(claim.value, [changed && { ...found, ...changed }], offer, 1_000_000);
+    judgeCoins(declared.value, [changed && { ...found, ...changed }], offer, 1_000_000);
   t.match(judge({}), { ok: true, value: { change: 500_400, fee: 500, txfee: 100 } });
   t.match(judge({ value: 1_000_000 + 100 - 500 + 27_300 }), { ok: true });
   const faults: readonly (readonly [ReturnType<typeof judge>, string])[] = [

@@ -387,7 +387,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
     notifier.ready();
     notifier.stopping();
     await notifier.close();
-    t.match(log.lines, [/^warn systemd cannot be told how the service is/]);
+    t.match(log.lines, [/^warn the state of the service could not be reported to systemd/]);
     t.equal(log.lines.length, 1);
 
     const missing = createNotifier({

@@ -17,7 +17,7 @@ import {
   type ProbeOutcome,
   type ProbeResult,
 } from '../../src/probe/probe.js';
-import { versionIn } from '../../src/probe/visit.js';
+import { versionIn } from '../../src/probe/probe-session.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { directoryAnswer } from '../helpers/fake-directory.js';
 import { dialRaw } from '../helpers/raw-peer.js';
@@ -138,7 +138,7 @@ t.test('a directory of ours, over sockets', async (t) => {
   t.match(all, {
     outcome: 'relays',
     location,
-    welcome: { nick: 'J5directoryOOOOO', network: 'signet', motd: 'a test', version: undefined },
+    greeting: { nick: 'J5directoryOOOOO', network: 'signet', motd: 'a test', version: undefined },
     // The bystander, and not the probe itself.
     peerlist: { peers: 1, serving: 0 },
     legs: {
@@ -196,7 +196,7 @@ t.test('dialects', async (t) => {
       t,
       welcoming(() => {}, { motd }),
     );
-    t.match(result, { outcome: 'accepted', welcome: { version } }, name);
+    t.match(result, { outcome: 'accepted', greeting: { version } }, name);
   }
   t.equal(versionIn(`JOINMARKET VERSION: ${'9'.repeat(1_000)}`)?.length, 80, 'it is bounded');
 
@@ -206,7 +206,7 @@ t.test('dialects', async (t) => {
   );
   t.match(
     odd.result,
-    { outcome: 'accepted', welcome: { motd: String.raw`a\u001b[2J` } },
+    { outcome: 'accepted', greeting: { motd: String.raw`a\u001b[2J` } },
     'what it says of itself can be shown',
   );
 

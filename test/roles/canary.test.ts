@@ -226,7 +226,7 @@ t.test('no alarm', async (t) => {
     b.canary.published(ONION);
     await b.until('untested');
     t.equal(b.canary.trouble(), undefined);
-    t.match(b.log.lines, [/^warn self test: cannot be made/]);
+    t.match(b.log.lines, [/^warn self test: not possible/]);
     t.equal(b.alarms(), 0);
     await b.end();
   });

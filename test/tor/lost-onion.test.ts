@@ -184,7 +184,7 @@ t.test('how Tor is asked', async (t) => {
       await w.pass(1);
       t.strictSame(w.gone, []);
       w.watch.doubt();
-      t.match(w.gone, [/the outside cannot reach the onion, and nobody tells/]);
+      t.match(w.gone, [/the onion cannot be reached from outside, and it is unknown/]);
     }
     const keyless = await watched('untold', false);
     await keyless.pass(900_000);
@@ -260,7 +260,7 @@ t.test('dialling our own onion', async (t) => {
   t.strictSame([dials, open, alarms], [7, 0, 3], 'a dial ends after a minute');
   world = 'well';
   await pass(600_000);
-  t.match(lines, [/cannot reach our onion/, /reaches our onion again/]);
+  t.match(lines, [/our onion cannot be reached/, /our onion can be reached again/]);
   world = 'hangs';
   await pass(600_000);
   t.equal(open, 1);
@@ -355,7 +355,7 @@ t.test('a real Tor that our side outlives', { timeout: 200_000 }, async (t) => {
       tunnel: { whenTorIsGone: 'again', refuses: /^GETINFO onions/ },
       serving: { selfTestRounds: true },
       happens: restart,
-      found: /the outside cannot reach the onion/,
+      found: /the onion cannot be reached from outside/,
     },
     {
       name: 'the same Tor, which somebody told to drop the onion',

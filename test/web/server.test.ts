@@ -500,7 +500,7 @@ t.test('a reader of the book that takes nothing is closed', async (t) => {
       socket.write('GET /orderbook.json HTTP/1.1\r\nHost: localhost\r\n\r\n');
     })();
   });
-  t.equal(await stalled, 'a reader of the orderbook page takes nothing');
+  t.equal(await stalled, 'a reader of the orderbook page does not read');
 });
 
 t.test('closing does not wait for pages that listen', async (t) => {

@@ -142,7 +142,7 @@ export function openPeerLink(options: PeerLinkOptions): PeerLink {
       if (theirs.nick !== nick) line.drop('changed its nick');
       return;
     }
-    if (theirs.nick === terms.nick) return line.drop('calls itself by our nick');
+    if (theirs.nick === terms.nick) return line.drop('uses our nick');
     if (dialled !== undefined && theirs.nick !== dialled) return line.drop('is another peer');
     nick = theirs.nick;
     features = theirs.features.map(ownText);

@@ -81,7 +81,7 @@ function makeRoom(candidates: Iterable<PeerLink>, newcomer: PeerLink): boolean {
     if (link === newcomer || link.usable || link.nick === undefined || !link.open) continue;
     if (!worst || link.usedAt < worst.usedAt) worst = link;
   }
-  worst?.drop('made room for another');
+  worst?.drop('closed to make room for another link');
   return worst !== undefined;
 }
 
@@ -232,7 +232,7 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
       const [oldest] = nameless;
       if (nameless.size > limits.unhandshaked) {
         if (oldest) nameless.delete(oldest);
-        oldest?.drop('made room for another');
+        oldest?.drop('closed to make room for another link');
       }
     },
     usable: (nick) => best(nick, 'usable'),

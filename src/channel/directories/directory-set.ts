@@ -76,7 +76,7 @@ export class DirectorySet {
     if (directory) return [directory];
     throw new ChannelError(
       'directories',
-      `${formatLocation(only)} is no directory of this channel; give one of its directories()`,
+      `${formatLocation(only)} is not a directory of this channel; give one of its directories()`,
     );
   }
 

@@ -13,7 +13,7 @@ import type { ChannelSettings } from '../channel-settings.js';
 import type { DirectoryDown, DirectoryInfo, DirectoryState, DirectoryUp } from '../channel-api.js';
 import { dialWithin } from '../link/dial.js';
 import type { DialGate } from '../link/dial-gate.js';
-import { openDirectorySession, type DirectorySession, type DirectoryWelcome } from './session.js';
+import { openDirectorySession, type DirectorySession, type DirectoryGreeting } from './session.js';
 import type { Log } from '../log.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
 import { createPacer } from './pacer.js';
@@ -171,15 +171,15 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
       pacer,
       checks: options.checks,
       onEnvelope: options.onEnvelope,
-      onAccepted: (welcome) => accepted(welcome, startedAt),
+      onAccepted: (greeting) => accepted(greeting, startedAt),
     });
     return session;
   }
 
-  function accepted(welcome: DirectoryWelcome, startedAt: number): void {
+  function accepted(greeting: DirectoryGreeting, startedAt: number): void {
     state = 'up';
     upSince = clock.now();
-    lastUp = { ...welcome, location, tookMs: upSince - startedAt };
+    lastUp = { ...greeting, location, tookMs: upSince - startedAt };
     log.info('directory up', { directory: key, tookMs: Math.round(lastUp.tookMs) });
     options.onUp(lastUp);
   }

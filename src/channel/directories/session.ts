@@ -23,7 +23,7 @@ import { TokenBucket } from '../../kit/rate-limit.js';
 import type { TurnBudget } from '../../kit/cooperative-work.js';
 
 /** The content of an accepting 795. */
-export interface DirectoryWelcome {
+export interface DirectoryGreeting {
   readonly nick: string;
   readonly motd: string;
   readonly features: readonly string[];
@@ -51,7 +51,7 @@ export interface DirectorySessionOptions {
   readonly pacer: Pacer;
   /** Shared by all directories: spreads signature checks and the reading of peer lists over time. */
   readonly checks: TurnBudget;
-  readonly onAccepted: (welcome: DirectoryWelcome) => void;
+  readonly onAccepted: (greeting: DirectoryGreeting) => void;
   /** A message or peer list; only after `onAccepted`. */
   readonly onEnvelope: (envelope: Envelope) => void;
 }
@@ -78,7 +78,7 @@ export const HANDSHAKE_FAULTS = {
   'app-name': 'it is not a JoinMarket directory',
   'directory-flag': 'it is a peer, not a directory',
   'proto-ver': 'it speaks another protocol version than 5',
-  network: 'it serves another network than ours',
+  network: 'it serves another network',
 } as const;
 
 /** Checking a signature takes 2 ms, as long as the checksums of a hundred onions. */
@@ -147,48 +147,52 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
       const [why = ''] = motd.split('\n', 1);
       return line.drop(why === '' ? 'refused us' : `refused us: ${shownLine(why, 200)}`);
     }
-    const welcome = { nick, motd, features };
+    const greeting = { nick, motd, features };
     if (prover && features.includes(NICK_AUTH_FEATURE)) {
       proving = true;
-      expected = (envelope) => expectChallenge(prover, welcome, envelope);
+      expected = (envelope) => expectChallenge(prover, greeting, envelope);
     } else if (prover?.required === true) {
-      line.drop('it does not ask for a proof of our nick, and we demand that');
+      line.drop('it does not support nick_auth, which is required here');
     } else {
-      begin(welcome);
+      begin(greeting);
     }
   }
 
   /** Signs once per connection, for this directory only. */
-  function expectChallenge(asked: NickProver, welcome: DirectoryWelcome, envelope: Envelope): void {
+  function expectChallenge(
+    asked: NickProver,
+    greeting: DirectoryGreeting,
+    envelope: Envelope,
+  ): void {
     const { type, line: payload } = envelope;
     if (type !== MessageType.NICK_AUTH_CHALLENGE)
-      return line.drop('promised a challenge, sent none');
+      return line.drop('did not send the nick challenge that it announced');
     const challenge = parseNickChallenge(payload);
-    if (!challenge.ok) return line.drop('sent a challenge that is none');
+    if (!challenge.ok) return line.drop('sent a malformed nick challenge');
     if (challenge.value.directoryId !== asked.directoryId) {
-      return line.drop("sent another directory's challenge");
+      return line.drop('sent a nick challenge for another directory');
     }
-    expected = (result) => expectResult(welcome, result);
+    expected = (result) => expectResult(greeting, result);
     const proof = proveNick(asked.key, challenge.value, handshakePayload);
     line.send(MessageType.NICK_AUTH_PROOF, formatNickProof(proof));
   }
 
-  function expectResult(welcome: DirectoryWelcome, { type, line: payload }: Envelope): void {
+  function expectResult(greeting: DirectoryGreeting, { type, line: payload }: Envelope): void {
     const result = type === MessageType.NICK_AUTH_RESULT ? parseNickResult(payload) : undefined;
-    if (!result?.ok) return line.drop('did not say what became of the proof of our nick');
+    if (!result?.ok) return line.drop('did not answer the proof of our nick');
     if (result.value !== 'ok') return line.drop(`refused the proof of our nick: ${result.value}`);
-    begin(welcome);
+    begin(greeting);
   }
 
-  function begin(welcome: DirectoryWelcome): void {
-    const { features } = welcome;
+  function begin(greeting: DirectoryGreeting): void {
+    const { features } = greeting;
     timers.get('handshake')?.();
     proving = false;
     ready = true;
     if (features.includes('ping')) watchSilence();
     if (features.includes('peerlist_features')) askPeerlist();
     pacer.begin();
-    options.onAccepted(welcome);
+    options.onAccepted(greeting);
   }
 
   function receive(envelope: Envelope): void {

@@ -96,7 +96,7 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
     cancelStallCheck = clock.after(timings.stallMs, () => {
       cancelStallCheck = undefined;
       if (waiting === 0) return;
-      if (taken === takenBefore) drop('does not read what we send');
+      if (taken === takenBefore) drop('does not read its connection');
       else watchForStall();
     });
   }
@@ -171,7 +171,7 @@ export function createLinePeer(options: LinePeerOptions): LinePeer {
       const line = encodeEnvelope(type, payload);
       if (!fitsOneLine(line)) return false;
       if (connection.queuedBytes + line.length > limits.sendQueueBytes) {
-        drop('does not read what we send');
+        drop('does not read its connection');
         return false;
       }
       waiting++;

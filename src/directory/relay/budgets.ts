@@ -46,7 +46,7 @@ const BURST_MS = 1_000;
 const MIN_WAIT_MS = 5;
 const MAX_WAIT_MS = 1_000;
 /** A peer that has been ready this long has priority over newer ones. */
-const SETTLED_MS = 300_000;
+const ESTABLISHED_MS = 300_000;
 /** Most characters that wait in one class. */
 const MAX_WAITING_LENGTH = 8_388_608;
 
@@ -79,7 +79,7 @@ function levelOf({ tokens }: Bucket): number | undefined {
 
 function rankOf(peer: Peer, now: number): Rank {
   if (peer.verified) return 'verified';
-  return now - peer.acceptedAt >= SETTLED_MS ? 'settled' : 'new';
+  return now - peer.acceptedAt >= ESTABLISHED_MS ? 'established' : 'new';
 }
 
 function newQueue(placesPerSource: number): FairQueue {

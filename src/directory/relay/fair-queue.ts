@@ -7,7 +7,7 @@
 import type { Peer } from '../peer.js';
 
 /** Ranks in the order of service. */
-export const RANKS = ['verified', 'settled', 'new'] as const;
+export const RANKS = ['verified', 'established', 'new'] as const;
 export type Rank = (typeof RANKS)[number];
 
 const UPWARDS = RANKS.toReversed();
@@ -51,7 +51,7 @@ type Ring = Map<object, Waiting[]>;
 export function createFairQueue({ placesPerSource, maxLength }: FairQueueOptions): FairQueue {
   const rings: Readonly<Record<Rank, Ring>> = {
     verified: new Map(),
-    settled: new Map(),
+    established: new Map(),
     new: new Map(),
   };
   let size = 0;

@@ -65,7 +65,7 @@ export function createBlacklist(
     if (!acceptBroadcasts || store.has(commitment) || store.size >= mostHeard) return;
     store.add(commitment).catch((error: unknown) => {
       const reason = errorText(error);
-      log.error('a used commitment could not be written down', { reason });
+      log.error('a used commitment could not be stored', { reason });
     });
   }
 

@@ -68,7 +68,8 @@ export interface MakerRunner {
 
 const CLASHES: Readonly<Record<HoldFault | SignFault, string>> = {
   'shared-running': 'another negotiation has a coin or an address of this one',
-  'shared-signed': 'a signed transaction that nobody has seen has a coin or an address of this one',
+  'shared-signed':
+    'a signed transaction that was not seen yet has a coin or an address of this one',
   'shared-without-coin': 'an address of a signed transaction comes without a coin of it',
   'too-many': 'too many signed transactions were never seen',
   'foreign-coin': 'the transaction spends a coin of another negotiation',
@@ -194,7 +195,7 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
         try {
           wallet.settle(effect.reservation, effect.settlement);
         } catch (error) {
-          log.error('the wallet did not take back its coins', { reason: detailOf(error) });
+          log.error('the wallet failed to release its coins', { reason: detailOf(error) });
         }
         return;
       case 'end':
@@ -206,7 +207,7 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
 
   function clash(fault: HoldFault | SignFault): MakerEvent {
     const detail = CLASHES[fault];
-    log.warn('a negotiation is not gone on with', { detail });
+    log.warn('a negotiation cannot continue', { detail });
     return { kind: 'clash', detail };
   }
 

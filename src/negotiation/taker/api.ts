@@ -192,7 +192,11 @@ interface LegBase extends Asked {
 
 export type Leg =
   | (LegBase & { readonly step: 'pubkey' | 'auth' | 'ioauth' })
-  | (LegBase & { readonly step: 'coins'; readonly claim: Claim; readonly box: BoxSession })
+  | (LegBase & {
+      readonly step: 'coins';
+      readonly declared: DeclaredPart;
+      readonly box: BoxSession;
+    })
   | (LegBase & { readonly step: 'ready'; readonly part: MakerPart; readonly box: BoxSession })
   | (LegBase & {
       readonly step: 'sig' | 'signed';
@@ -204,7 +208,7 @@ export type Leg =
   | { readonly step: 'failed'; readonly candidate: Candidate; readonly failure: LegFailure };
 
 /** A maker's statements in `ioauth`, as far as they can be checked without the chain. */
-export interface Claim {
+export interface DeclaredPart {
   readonly coins: readonly NamedOutpoint[];
   readonly authPublicKey: string;
   readonly coinjoinScript: string;

@@ -123,7 +123,7 @@ export function onBroadcastEvent(state: Sending, event: RoundEvent): RoundTransi
       }
       if (phase === 'pushing' && terms.policy.broadcast !== 'not-self') return broadcast(state);
       const detail =
-        event.kind === 'port-failed' ? event.detail : 'nobody was seen to broadcast it in time';
+        event.kind === 'port-failed' ? event.detail : 'the transaction was not seen in time';
       return finish(state, 'not-broadcast', detail);
     }
     case 'stop':

@@ -263,7 +263,7 @@ function runRound(
           try {
             wallet.settle(effect.funding, effect.settlement);
           } catch (error) {
-            log.error('the wallet did not take back its coins', { reason: detailOf(error) });
+            log.error('the wallet failed to release its coins', { reason: detailOf(error) });
           }
           return;
         case 'end':

@@ -36,7 +36,7 @@ function withoutThief(
   state: Extract<RoundState, { readonly phase: 'funding' }>,
   { candidate, step }: ActiveLeg,
 ): RoundTransition {
-  const detail = 'one of its coins is ours';
+  const detail = 'one of its coins belongs to us';
   const failure = { step, fault: 'shared' as const, detail };
   const next = withLeg(state, { step: 'failed', candidate, failure });
   const ready = [...next.legs.values()].filter(isReady);

@@ -2,7 +2,7 @@
 import { openBoxSession } from '../../protocol/encryption.js';
 import { NEUTRINO_COMPAT, parseFeatures } from '../../protocol/features.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
-import { judgeCoins, readClaim } from './ioauth-check.js';
+import { judgeCoins, readDeclaredPart } from './ioauth-check.js';
 import type {
   LegBox,
   LegFault,
@@ -213,7 +213,7 @@ function takenBy(state: Gathering, nick: string): ReadonlySet<string> {
     if (leg.step === 'failed') continue;
     taken.add(formatOutpoint(leg.podle.revelation.utxo));
     if (other === nick) continue;
-    const part = 'part' in leg ? leg.part : 'claim' in leg ? leg.claim : undefined;
+    const part = 'part' in leg ? leg.part : 'declared' in leg ? leg.declared : undefined;
     if (part === undefined) continue;
     for (const coin of part.coins) taken.add(formatOutpoint(coin));
     taken.add(part.coinjoinScript);
@@ -229,14 +229,14 @@ export function onIoAuth(state: Gathering, leg: OpenLeg, args: readonly string[]
   const { nick } = leg.candidate;
   const { box, text } = opened;
   const taken = takenBy(state, nick);
-  const claim = readClaim(text, box, { network, makerCoins: policy.makerCoins, taken });
-  if (!claim.ok) return replaceLeg(state, leg, claim.fault, claim.detail);
-  const { coins } = claim.value;
+  const declared = readDeclaredPart(text, box, { network, makerCoins: policy.makerCoins, taken });
+  if (!declared.ok) return replaceLeg(state, leg, declared.fault, declared.detail);
+  const { coins } = declared.value;
   return {
     state: withLeg(state, {
       ...leg,
       step: 'coins',
-      claim: claim.value,
+      declared: declared.value,
       box,
       taken: new Set([args.join('')]),
       refusal: undefined,
@@ -254,7 +254,7 @@ export function onCoins(
 ): RoundTransition {
   const leg = state.legs.get(nick);
   if (leg?.step !== 'coins') return unchanged(state);
-  const part = judgeCoins(leg.claim, coins, leg.candidate.offer, state.terms.amount);
+  const part = judgeCoins(leg.declared, coins, leg.candidate.offer, state.terms.amount);
   if (!part.ok) return replaceLeg(state, leg, part.fault, part.detail);
   const { candidate, seat, podle, taken, boxes, box } = leg;
   const ready: ReadyLeg = {

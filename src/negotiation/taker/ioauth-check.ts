@@ -8,7 +8,7 @@ import { verifyText } from '../../protocol/signature.js';
 import { metadataFault } from '../coin-metadata.js';
 import { sumOf } from '../payout.js';
 import type { ChainCoin, OwnCoin } from '../ports.js';
-import type { Claim, LegFault, MakerPart } from './api.js';
+import type { DeclaredPart, LegFault, MakerPart } from './api.js';
 import { parseIoAuth } from '../payloads.js';
 import { addressScript, coinKind, keyOwnsScript } from '../transaction.js';
 
@@ -22,7 +22,7 @@ type Judged<T> = { readonly ok: true; readonly value: T } | Refused;
 
 const refused = (fault: LegFault, detail: string): Refused => ({ ok: false, fault, detail });
 
-export interface ClaimTerms {
+export interface DeclaredPartTerms {
   readonly network: Network;
   /** Most coins of one maker. */
   readonly makerCoins: number;
@@ -34,7 +34,11 @@ export interface ClaimTerms {
  * The checks without the chain: form, the signature that binds the maker's coins to its box, addresses
  * of our network, no coin or address of another side.
  */
-export function readClaim(text: string, box: BoxSession, terms: ClaimTerms): Judged<Claim> {
+export function readDeclaredPart(
+  text: string,
+  box: BoxSession,
+  terms: DeclaredPartTerms,
+): Judged<DeclaredPart> {
   const io = parseIoAuth(text);
   if (!io.ok) return refused('bad-ioauth', `ioauth is malformed: ${io.reason}`);
   const { coins, authPublicKey, coinjoinAddress, changeAddress, signature } = io.value;
@@ -47,7 +51,7 @@ export function readClaim(text: string, box: BoxSession, terms: ClaimTerms): Jud
   const coinjoinScript = addressScript(terms.network, coinjoinAddress);
   const changeScript = addressScript(terms.network, changeAddress);
   if (coinjoinScript === undefined || changeScript === undefined) {
-    return refused('bad-address', `an address is none of ${terms.network}`);
+    return refused('bad-address', `an address does not belong to ${terms.network}`);
   }
   const names = [...coins.map(formatOutpoint), coinjoinScript, changeScript];
   if (coinjoinScript === changeScript || names.some((name) => terms.taken.has(name))) {
@@ -58,26 +62,26 @@ export function readClaim(text: string, box: BoxSession, terms: ClaimTerms): Jud
 
 /** The checks with the chain: the coins exist, belong to the maker, and suffice. */
 export function judgeCoins(
-  claim: Claim,
+  declared: DeclaredPart,
   found: readonly (ChainCoin | undefined)[],
   offer: Offer,
   amount: number,
 ): Judged<MakerPart> {
   const coins: OwnCoin[] = [];
-  for (const [n, named] of claim.coins.entries()) {
+  for (const [n, named] of declared.coins.entries()) {
     const { txid, vout } = named;
     const coin = found[n];
     const name = formatOutpoint({ txid, vout });
     if (coin === undefined) return refused('coin-missing', `${name} does not exist or is spent`);
     if (coin.confirmations < 1) return refused('coin-unconfirmed', `${name} is not confirmed`);
     if (coinKind(coin.script) === undefined) {
-      return refused('coin-kind', `${name} is no segwit coin of one key`);
+      return refused('coin-kind', `${name} is not a segwit coin of a single key`);
     }
     const detail = metadataFault(named, coin);
     if (detail !== undefined) return refused('coin-metadata', detail);
     coins.push({ txid, vout, script: coin.script, value: coin.value });
   }
-  const key = hexToBytes(claim.authPublicKey);
+  const key = hexToBytes(declared.authPublicKey);
   if (!coins.some(({ script }) => keyOwnsScript(key, script))) {
     return refused('coin-key', 'the key that signed owns none of the coins');
   }
@@ -86,7 +90,7 @@ export function judgeCoins(
   if (change < DUST_THRESHOLD) {
     return refused('coins-small', `the coins leave ${change} sat of change`);
   }
-  const { coinjoinScript, changeScript } = claim;
+  const { coinjoinScript, changeScript } = declared;
   return {
     ok: true,
     value: { coins, coinjoinScript, changeScript, change, fee, txfee: offer.txfee },

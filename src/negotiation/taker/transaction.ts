@@ -83,7 +83,7 @@ export function buildTransaction(
     coinjoinScript === undefined ||
     (changeScript === undefined) !== (funding.changeAddress === undefined)
   ) {
-    return refused('bad-funding', `the wallet gave an address that is none of ${network}`);
+    return refused('bad-funding', `the wallet gave an address that does not belong to ${network}`);
   }
   const { coins, minerFee } = funding;
   const paid = parts.reduce((sum, { fee, txfee }) => sum + fee - txfee, 0);

@@ -141,7 +141,7 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
     const entry = inFlight;
     inFlight = undefined;
     if (entry === undefined) {
-      over(lostError('sent a reply that nobody asked for', 'bad-bytes'));
+      over(lostError('sent a reply without a command', 'bad-bytes'));
       return;
     }
     const { reply } = message;

@@ -70,13 +70,13 @@ export function startSelfTestRounds(options: SelfTestRoundsOptions): () => void 
 
   function conclude(verdict: Verdict): void {
     if (verdict === 'untested') {
-      log.debug('self-test: it cannot be made now');
+      log.debug('self-test: not possible now');
     } else if (verdict === 'reached') {
-      if (alarmed) log.info('self-test: the outside reaches our onion again');
+      if (alarmed) log.info('self-test: our onion can be reached again');
       alarmed = false;
     } else {
       if (!alarmed) {
-        log.warn('self-test: the outside cannot reach our onion, although Tor has published it');
+        log.warn('self-test: our onion cannot be reached, although Tor has published it');
       }
       alarmed = true;
       options.onUnreachable();

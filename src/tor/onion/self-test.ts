@@ -44,7 +44,7 @@ export function startSelfTest(options: SelfTestOptions): () => void {
     } catch (error) {
       if (stop.signal.aborted) return;
       const why = errorText(error);
-      log.debug('self-test: the onion was not reached yet', { why });
+      log.debug('self-test: the onion cannot be reached yet', { why });
       later();
       return;
     } finally {

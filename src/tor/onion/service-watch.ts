@@ -81,7 +81,8 @@ export function watchService(options: ServiceWatchOptions): ServiceWatch {
     if (trusted === undefined) {
       options.onFirst?.('answered');
       trusted = presence === 'there';
-      if (!trusted) log.debug('nobody tells whether Tor still has the onion service', { presence });
+      if (!trusted)
+        log.debug('it is unknown whether Tor still has the onion service', { presence });
     } else if (trusted && presence === 'gone') {
       gone('Tor does not have the onion service any more');
     }
@@ -117,7 +118,9 @@ export function watchService(options: ServiceWatchOptions): ServiceWatch {
       if (over) return;
       if (trusted !== false) look();
       else if (options.canReturn() && clock.now() - startedAt >= timings.readdMs) {
-        gone('the outside cannot reach the onion, and nobody tells whether Tor still has it');
+        gone(
+          'the onion cannot be reached from outside, and it is unknown whether Tor still has it',
+        );
       }
     },
     stop,

@@ -14,14 +14,14 @@ import type { Envelope } from '../protocol/envelope.js';
 import { parseDirectoryHandshake, type DirectoryHandshake } from '../protocol/handshake.js';
 import { NOT_SERVING, type Location } from '../protocol/location.js';
 import type { NickKey } from '../protocol/nick.js';
-import type { Welcome } from './probe-result.js';
+import type { Greeting } from './probe-result.js';
 import { waitFor } from './wait.js';
 
 /** A probe writes a few lines. A directory may send the traffic of a whole network. */
 const LIMITS = { sendQueueBytes: 200_000, junkPerMinute: 100 };
 const TIMINGS = { stallMs: 30_000 };
 
-export interface VisitOptions {
+export interface ProbeSessionOptions {
   readonly dialer: Dialer;
   readonly location: Location;
   readonly network: Network;
@@ -35,9 +35,9 @@ export interface VisitOptions {
 }
 
 /** A connection whose nick the directory accepted. */
-export interface Visit {
+export interface ProbeSession {
   readonly nickKey: NickKey;
-  readonly welcome: Welcome;
+  readonly greeting: Greeting;
   readonly dialMs: number;
   readonly handshakeMs: number;
   /** False when the connection has ended. */
@@ -51,7 +51,7 @@ export interface Visit {
 }
 
 /** Why there is no session. */
-export type VisitFailure =
+export type ProbeSessionFailure =
   | { readonly outcome: 'stopped' }
   | { readonly outcome: 'unreachable'; readonly reason: string; readonly error?: unknown }
   | { readonly outcome: 'no-answer' | 'unfit'; readonly reason: string; readonly dialMs: number }
@@ -59,14 +59,14 @@ export type VisitFailure =
       readonly outcome: 'refused';
       readonly dialMs: number;
       readonly handshakeMs: number;
-      readonly welcome: Welcome;
+      readonly greeting: Greeting;
     };
 
-export type VisitOutcome =
-  | { readonly ok: true; readonly visit: Visit }
-  | { readonly ok: false; readonly failure: VisitFailure };
+export type ProbeSessionOutcome =
+  | { readonly ok: true; readonly session: ProbeSession }
+  | { readonly ok: false; readonly failure: ProbeSessionFailure };
 
-const failed = (failure: VisitFailure): VisitOutcome => ({ ok: false, failure });
+const failed = (failure: ProbeSessionFailure): ProbeSessionOutcome => ({ ok: false, failure });
 
 const seconds = (ms: number): string => `${Math.round(ms / 100) / 10} s`;
 
@@ -80,7 +80,7 @@ export function versionIn(motd: string): string | undefined {
   return (isNg ? `joinmarket-ng/${version}` : version).trim();
 }
 
-function welcomeOf({ nick, network, motd, features }: DirectoryHandshake): Welcome {
+function greetingOf({ nick, network, motd, features }: DirectoryHandshake): Greeting {
   const text = shownLines(motd);
   return {
     nick: shownLine(nick),
@@ -128,7 +128,7 @@ async function dial({
   clock,
   signal,
   dialMs,
-}: VisitOptions): Promise<Dialled> {
+}: ProbeSessionOptions): Promise<Dialled> {
   const attempt = new AbortController();
   let late = false;
   const stop = (): void => attempt.abort();
@@ -164,9 +164,9 @@ type FirstWord =
 
 async function shakeHands(
   line: Line,
-  options: VisitOptions,
+  options: ProbeSessionOptions,
   dialMs: number,
-): Promise<VisitOutcome> {
+): Promise<ProbeSessionOutcome> {
   const { network, nickKey, clock, signal, handshakeMs: withinMs } = options;
   const sentAt = clock.now();
   const said = await waitFor<FirstWord>({ clock, signal, withinMs }, (settle) => {
@@ -200,16 +200,16 @@ async function shakeHands(
   if (!parsed.ok) {
     return failed({ outcome: 'unfit', reason: HANDSHAKE_FAULTS[parsed.reason], dialMs });
   }
-  const welcome = welcomeOf(parsed.value);
+  const greeting = greetingOf(parsed.value);
   const handshakeMs = clock.now() - sentAt;
-  if (!parsed.value.accepted) return failed({ outcome: 'refused', dialMs, handshakeMs, welcome });
-  return { ok: true, visit: visitOn(line, { nickKey, welcome, dialMs, handshakeMs }) };
+  if (!parsed.value.accepted) return failed({ outcome: 'refused', dialMs, handshakeMs, greeting });
+  return { ok: true, session: sessionOn(line, { nickKey, greeting, dialMs, handshakeMs }) };
 }
 
-function visitOn(
+function sessionOn(
   { peer, over, listeners }: Line,
-  facts: Pick<Visit, 'nickKey' | 'welcome' | 'dialMs' | 'handshakeMs'>,
-): Visit {
+  facts: Pick<ProbeSession, 'nickKey' | 'greeting' | 'dialMs' | 'handshakeMs'>,
+): ProbeSession {
   listeners.add(({ type }) => {
     if (type === MessageType.PING) peer.send(MessageType.PONG, '');
   });
@@ -229,7 +229,7 @@ function visitOn(
 }
 
 /** Connects under a nick that declares no location. Never rejects; leaves nothing open on failure. */
-export async function visitDirectory(options: VisitOptions): Promise<VisitOutcome> {
+export async function openProbeSession(options: ProbeSessionOptions): Promise<ProbeSessionOutcome> {
   const { clock } = options;
   const startedAt = clock.now();
   const dialled = await dial(options);
