@@ -3,6 +3,7 @@
  * guards and its view of the network are in there). It dies with us, and is started again when it
  * dies by itself. It listens on unix sockets only, so nobody else on the machine can use it.
  */
+import { rmSync } from 'node:fs';
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
@@ -146,6 +147,8 @@ interface SocketFolder {
   readonly path: string;
   /** Removes what runs that crashed left; only while our Tor holds the lock of the data folder. */
   removeOthers(): Promise<void>;
+  /** Whether the end of this process, however slow its Tor is to end, takes the folder away. */
+  endWithProcess(does: boolean): void;
   remove(): Promise<void>;
 }
 
@@ -167,8 +170,13 @@ async function socketFolder(dataDir: string, inherited?: string): Promise<Socket
       ? mkdtemp(inside)
       : makeTemporaryFolder(temporary, TEMPORARY_PREFIX)));
   if (inherited !== undefined) await ownTemporaryFolder(path);
+  const atExit = (): void => rmSync(path, { recursive: true, force: true });
   return {
     path,
+    endWithProcess(does) {
+      process.off('exit', atExit);
+      if (does) process.once('exit', atExit);
+    },
     async removeOthers() {
       const names = await readdir(dataDir);
       const stale = names.filter(
@@ -178,7 +186,10 @@ async function socketFolder(dataDir: string, inherited?: string): Promise<Socket
         stale.map((name) => rm(join(dataDir, name), { recursive: true, force: true })),
       );
     },
-    remove: () => rm(path, { recursive: true, force: true }),
+    async remove() {
+      await rm(path, { recursive: true, force: true });
+      process.off('exit', atExit);
+    },
   };
 }
 
@@ -318,6 +329,7 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
   try {
     if (inherited !== undefined) own(adoptTor(inherited, onOutput));
     else {
+      sockets.endWithProcess(true);
       await start(options.signal);
       await sockets.removeOthers();
     }
@@ -333,8 +345,10 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
     closing.abort();
     cancelRestart?.();
     await restarting;
-    await running?.stop();
+    // Our connections to Tor are open already. A Tor that is slow to end leaves nothing behind.
+    const stopped = running?.stop();
     await sockets.remove();
+    await stopped;
   }
 
   const move: Movable = {
@@ -342,11 +356,13 @@ export async function startTorProcess(options: TorProcessOptions): Promise<TorPr
       if (running === undefined)
         throw new HandoverError('our tor is being started again; try later');
       const parcels = await running.move.hold();
+      sockets.endWithProcess(false);
       return [{ key: TOR_FOLDER, value: { sockets: sockets.path } }, ...parcels];
     },
     release() {
       // A process that was to go on may have taken the folder.
       void ownTemporaryFolder(sockets.path).catch(() => {});
+      sockets.endWithProcess(true);
       running?.move.release();
     },
   };

@@ -202,6 +202,37 @@ t.test('a program does not end while its Tor is down', { buffered: true }, async
   t.strictSame({ code, stdout }, { code: 0, stdout: 'our Tor was started again\n' }, stderr);
 });
 
+/** Ends while its Tor is stopped, as one that the machine gives no time. */
+const LEAVER = `
+import { startTorProcess } from './dist/tor/tor-process.js';
+import { silentLog } from './dist/channel/log.js';
+import { systemClock } from './dist/overlay/system-clock.js';
+const tor = await startTorProcess({
+  dataDir: process.env.FOLDER,
+  extraTorrc: ['DisableNetwork 1'],
+  signal: new AbortController().signal,
+  log: silentLog,
+  clock: systemClock,
+  random: () => 0,
+  env: {},
+});
+process.kill(tor.pid, 'SIGSTOP');
+process.stdout.write(String(tor.pid));
+process.exit(0);
+`;
+
+t.test('a program that cannot wait for its Tor leaves no folder', { buffered: true }, async (t) => {
+  const FOLDER = join(await shortFolder(t), 'tor');
+  const leaver = startProgram(process.execPath, ['--input-type=module', '--eval', LEAVER], {
+    env: { FOLDER },
+  });
+  const { code, stdout, stderr } = await leaver.ended;
+  process.kill(Number(stdout), 'SIGKILL');
+  t.equal(code, 0, stderr);
+  const left = (await readdir(FOLDER)).filter((name) => name.startsWith('run-'));
+  t.strictSame(left, []);
+});
+
 t.test('close while it is down: nothing is started any more', { buffered: true }, async (t) => {
   const dir = await shortFolder(t);
   const tor = await startTorProcess(optionsFor(dir, { extraTorrc: OFFLINE }));
