@@ -155,6 +155,27 @@ void t.test('who does not handshake in time, and who is one too many', async (t)
   await join('J5cccccccccccccc');
 });
 
+void t.test('in a rush four times as many may wait, for two seconds', async (t) => {
+  const clock = createTestClock();
+  const { dial, directory } = await startDirectory(t, { clock, limits: { maxUnhandshaked: 2 } });
+  const tooMany = (): number => directory.stats().closed['unhandshaked-limit'];
+  await Promise.all(Array.from({ length: 8 }, dial));
+  await until(() => directory.connectionCount === 8);
+  t.equal(tooMany(), 0, 'eight for two');
+  await dial();
+  await until(() => tooMany() === 1);
+  t.equal(directory.connectionCount, 8, 'the ninth takes the place of the oldest');
+  clock.advance(1_999);
+  await dial();
+  await until(() => tooMany() === 2);
+  t.equal(directory.connectionCount, 8);
+  clock.advance(1);
+  const last = await dial();
+  await until(() => tooMany() === 9);
+  t.equal(directory.connectionCount, 2, 'two seconds later only the youngest two are left');
+  t.notOk(last.socket.closed);
+});
+
 void t.test('public messages', async (t) => {
   const { join, dial, directory } = await startDirectory(t);
   const a = await join('J5a');
