@@ -14,6 +14,7 @@ export interface PageAddress {
 /** The page cannot be served at the configured address. `code` is that of the system (`EADDRINUSE`). */
 export class HttpAddressError extends Error {
   override readonly name: string = 'HttpAddressError';
+  /** The error code of the operating system, such as `EADDRINUSE`. */
   readonly code: string;
 
   constructor({ page, remedy, host, port }: PageAddress, cause: unknown) {

@@ -4,7 +4,9 @@ import type { Route } from './page.js';
 
 /** Whether the program works, and the reason if it does not (one line). */
 export interface Health {
+  /** Whether it works. */
   readonly ok: boolean;
+  /** Why not; absent when it works. */
   readonly reason?: string;
 }
 

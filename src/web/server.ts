@@ -62,7 +62,9 @@ export interface OrderbookServer {
 
 /** The page cannot be served at the configured address. The program then exits with code 2. */
 export class PageAddressError extends HttpAddressError {
+  /** Always `PageAddressError`. */
   override readonly name = 'PageAddressError';
+  /** The exit code of a program for it: 2. */
   readonly exitCode = ExitCode.USAGE;
 
   constructor(host: string, port: number, cause: unknown) {
