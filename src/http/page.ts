@@ -90,7 +90,7 @@ export class HttpPage {
     this.#server.timeout = options.stallMs;
     this.#server.on('timeout', (socket: Socket) => {
       if (socket.writableLength > 0) {
-        options.log.debug(`a reader of the ${options.name} takes nothing`);
+        options.log.debug(`a reader of the ${options.name} does not read`);
       }
       socket.destroy();
     });
@@ -101,7 +101,7 @@ export class HttpPage {
     const page = new HttpPage(options);
     if (options.inherited === undefined) await page.#listen();
     page.#server.on('error', (error) =>
-      options.log.warn(`the ${options.name} has trouble`, errorFields(error)),
+      options.log.warn(`an error on the ${options.name}`, errorFields(error)),
     );
     return page;
   }
