@@ -5,7 +5,7 @@ import { MAX_SENT_LINE_BYTES } from './constants.js';
 import { hasTooManyParts } from './json-parts.js';
 import { fail, ok, type Parsed } from './result.js';
 
-/** One line of the protocol (docs/protocol.md, section 1.3): a number and a text. */
+/** One line of the protocol (docs/protocol.md, section 1.1): a number and a text. */
 export interface Envelope {
   /** Any integer. Receivers ignore unknown numbers (section 2). */
   readonly type: number;
