@@ -235,7 +235,7 @@ t.test(
 /** It waits to bring its onion back, and has no socket meanwhile. */
 const WAITER = `
 import { systemClock } from './dist/overlay/system-clock.js';
-import { pause } from './dist/tor/onion/retry.js';
+import { pause } from './dist/kit/pause.js';
 await pause(systemClock, 100, new AbortController().signal);
 process.stdout.write('waited');
 `;
