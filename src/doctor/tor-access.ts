@@ -4,7 +4,7 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Settings } from '../config/settings.js';
 import type { ControlEndpoint } from '../tor/control/endpoint.js';
-import { TEMPORARY_PREFIX, temporaryBase } from '../tor/process/tor-process.js';
+import { TEMPORARY_PREFIX, temporaryBase } from '../tor/process/socket-folder.js';
 import { formatSocksEndpoint, type SocksEndpoint } from '../tor/socks/dialer.js';
 
 /** The sockets of a Tor that a running program has started. */

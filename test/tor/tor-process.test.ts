@@ -8,11 +8,8 @@ import type { ServiceState } from '../../src/channel/ports.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { formatLocation } from '../../src/protocol/location.js';
-import {
-  startTorProcess,
-  temporaryBase,
-  type TorProcessOptions,
-} from '../../src/tor/process/tor-process.js';
+import { temporaryBase } from '../../src/tor/process/socket-folder.js';
+import { startTorProcess, type TorProcessOptions } from '../../src/tor/process/tor-process.js';
 import { acceptor, connectionPeer } from '../helpers/connection-peer.js';
 import { startProgram } from '../helpers/cli.js';
 import { dialPatiently, isRunning, torNetworkFor } from '../helpers/tor-network.js';

@@ -3,9 +3,7 @@
  * runs (its guards and its directory documents). It ends with this program, and is restarted when it
  * ends by itself. It listens only on unix sockets, so that no other user of the machine can use it.
  */
-import { rmSync } from 'node:fs';
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { errorText } from '../../kit/error-text.js';
 import { isRecord } from '../../kit/json-record.js';
@@ -18,11 +16,8 @@ import { connectControl, type ControlClient } from '../control/client.js';
 import type { SocksEndpoint } from '../socks/dialer.js';
 import { TorError } from '../tor-error.js';
 import { adoptTor, type RunningTor, type TorExit } from './running-tor.js';
-import {
-  makeTemporaryFolder,
-  ownTemporaryFolder,
-  sweepTemporaryFolders,
-} from './temporary-folder.js';
+import { CONTROL_SOCKET, SOCKS_SOCKET, socketFolder } from './socket-folder.js';
+import { ownTemporaryFolder } from './temporary-folder.js';
 import { launchTor, torrcString, writeTorrc } from './tor-program.js';
 
 /**
@@ -36,25 +31,6 @@ const FIRST_RESTART_MS = 1_000;
 const LONGEST_RESTART_MS = 30_000;
 /** After a Tor ran this long, the next restart waits the shortest time again. */
 const STABLE_MS = 60_000;
-/** A path of a unix socket has at most 107 bytes. */
-const LONGEST_SOCKET_PATH = 107;
-const RUN_PREFIX = 'run-';
-export const TEMPORARY_PREFIX = `onionmc-${RUN_PREFIX}`;
-const SOCKS_SOCKET = 'socks.sock';
-const CONTROL_SOCKET = 'control.sock';
-
-/**
- * Whether a folder whose name begins like this can contain sockets that torrc and ADD_ONION can name.
- */
-function takesSockets(prefix: string): boolean {
-  const fits = Buffer.byteLength(join(`${prefix}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
-  return fits && !/[\s#"\\]/.test(prefix);
-}
-
-/** Parent of the folder of our sockets when that cannot be in the data folder. */
-export function temporaryBase(): string {
-  return takesSockets(join(tmpdir(), TEMPORARY_PREFIX)) ? tmpdir() : '/tmp';
-}
 
 /** What a tor program needs. */
 export interface TorProcessOptions {
@@ -153,55 +129,6 @@ async function privateFolder(dataDir: string): Promise<void> {
       cause: error,
     });
   }
-}
-
-interface SocketFolder {
-  readonly path: string;
-  /** Removes leftovers of crashed runs; only while our Tor has the lock of the data folder. */
-  removeOthers(): Promise<void>;
-  /** Whether the end of this process, however slow its Tor is to end, takes the folder away. */
-  endWithProcess(does: boolean): void;
-  remove(): Promise<void>;
-}
-
-/**
- * A folder for the sockets of this run: a second tor on the same data folder opens its listeners before
- * it finds the folder locked, and would remove the sockets of the first one. It is inside the data
- * folder, or in the system's temporary one if its name would be too long or has a blank or another
- * character that torrc does not accept everywhere (a comment begins at `#` even in quotes).
- */
-async function socketFolder(dataDir: string, inherited?: string): Promise<SocketFolder> {
-  const inside = join(dataDir, RUN_PREFIX);
-  const temporary = temporaryBase();
-  // Files of the killed process.
-  await sweepTemporaryFolders(temporary, TEMPORARY_PREFIX);
-  const path =
-    inherited ??
-    (await (takesSockets(inside)
-      ? mkdtemp(inside)
-      : makeTemporaryFolder(temporary, TEMPORARY_PREFIX)));
-  if (inherited !== undefined) await ownTemporaryFolder(path);
-  const atExit = (): void => rmSync(path, { recursive: true, force: true });
-  return {
-    path,
-    endWithProcess(does) {
-      process.off('exit', atExit);
-      if (does) process.once('exit', atExit);
-    },
-    async removeOthers() {
-      const names = await readdir(dataDir);
-      const stale = names.filter(
-        (name) => name.startsWith(RUN_PREFIX) && join(dataDir, name) !== path,
-      );
-      await Promise.all(
-        stale.map((name) => rm(join(dataDir, name), { recursive: true, force: true })),
-      );
-    },
-    async remove() {
-      await rm(path, { recursive: true, force: true });
-      process.off('exit', atExit);
-    },
-  };
 }
 
 function torrcLines(sockets: string): readonly string[] {
