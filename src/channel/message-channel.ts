@@ -26,7 +26,7 @@ import type {
 import { createChannelEvents, guard, type ChannelEvents } from './channel-events.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type ChannelSettings } from './channel-settings.js';
 import { createDialGate, type DialGate } from './link/dial-gate.js';
-import { createDirectLinks, type DirectLinks } from './direct/links.js';
+import { DirectLinks } from './direct/links.js';
 import { checkDirectories, DirectorySet } from './directories/directory-set.js';
 import { handshakeTerms, type HandshakeTerms } from './link/handshake-terms.js';
 import { createInbox, type Inbox } from './messages/inbox.js';
@@ -220,7 +220,7 @@ class MessageChannel implements OnionMessageChannel {
 
   #createLinks(common: Common): DirectLinks {
     const { tell } = this.#events;
-    return createDirectLinks({
+    return new DirectLinks({
       ...common,
       nick: this.nick,
       onPrivmsg: (nick, payload, heard) => this.#incoming.receiveDirect({ nick, heard }, payload),

@@ -7,7 +7,7 @@ import { errorText } from '../kit/error-text.js';
 import { HANDSHAKE_FAULTS } from '../channel/directories/session.js';
 import { shownLine, shownLines } from '../kit/shown-text.js';
 import { handshakeTerms } from '../channel/link/handshake-terms.js';
-import { createLinePeer, type LinePeer } from '../channel/link/line-peer.js';
+import { LinePeer } from '../channel/link/line-peer.js';
 import type { Clock, Connection, Dialer } from '../channel/ports.js';
 import { MessageType, type Network } from '../protocol/constants.js';
 import type { Envelope } from '../protocol/envelope.js';
@@ -108,7 +108,7 @@ function lineOver(connection: Connection, clock: Clock): Line {
   const listeners = new Set<(envelope: Envelope) => void>();
   let tellOver: ((reason: string) => void) | undefined;
   const over = new Promise<string>((resolve) => (tellOver = resolve));
-  const peer = createLinePeer({
+  const peer = new LinePeer({
     connection,
     clock,
     limits: LIMITS,

@@ -5,9 +5,11 @@ import { createBackoff } from '../../src/channel/directories/backoff.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../../src/channel/channel-settings.js';
 import { createDialGate } from '../../src/channel/link/dial-gate.js';
 import { createInbox } from '../../src/channel/messages/inbox.js';
-import { createLinePeer } from '../../src/channel/link/line-peer.js';
+import { LinePeer } from '../../src/channel/link/line-peer.js';
+import { PacedQueue } from '../../src/channel/link/paced-queue.js';
 import { createPeerBook } from '../../src/channel/peer-book.js';
 import type { Connection, ConnectionHandler } from '../../src/channel/ports.js';
+import { TokenBucket } from '../../src/kit/rate-limit.js';
 import { createSeenMessages } from '../../src/channel/messages/seen-messages.js';
 import { createUnconfirmed } from '../../src/channel/direct/unconfirmed.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
@@ -54,6 +56,74 @@ t.test('backoff: jitter of -1 to +5 s, never below 1 s, and a reset', (t) => {
   }
   const quick = createBackoff({ ...DEFAULT_TIMINGS, backoffFirstMs: 10 }, () => 0);
   t.equal(quick.next(), 1_000);
+  t.end();
+});
+
+function pacedQueue(burst: number) {
+  const clock = createTestClock();
+  const written: string[] = [];
+  const state = { takes: true };
+  const queue = new PacedQueue<string>({
+    clock,
+    pace: new TokenBucket(clock, 1, burst),
+    most: 10,
+    lengthOf: (message) => message.length,
+    write(message) {
+      if (state.takes) written.push(message);
+      return state.takes;
+    },
+  });
+  return { clock, written, state, queue };
+}
+
+t.test('a paced queue', (t) => {
+  t.test('messages leave in order, one for each token', (t) => {
+    const { clock, written, queue } = pacedQueue(2);
+    for (const message of ['a', 'b', 'c', 'd']) t.ok(queue.push(message));
+    t.strictSame(written, ['a', 'b']);
+    clock.advance(1_000);
+    t.strictSame(written, ['a', 'b', 'c']);
+    clock.advance(1_000);
+    t.strictSame(written, ['a', 'b', 'c', 'd']);
+    t.ok(queue.isEmpty);
+    t.equal(clock.pending, 0);
+    t.end();
+  });
+
+  t.test('bounded by what waits, not by what left', (t) => {
+    const { clock, queue } = pacedQueue(1);
+    t.ok(queue.push('first'), 'leaves at once');
+    t.ok(queue.push('0123456789'));
+    t.notOk(queue.push('x'), 'eleven characters are too many');
+    clock.advance(1_000);
+    t.ok(queue.push('x'));
+    t.end();
+  });
+
+  t.test(
+    'what is not taken stays, with all behind it; a flush writes it in spite of the rate',
+    (t) => {
+      const { clock, written, state, queue } = pacedQueue(5);
+      state.takes = false;
+      t.ok(queue.push('a'));
+      t.ok(queue.push('b'));
+      state.takes = true;
+      t.equal(clock.pending, 0, 'nothing is tried again by itself');
+      queue.flush();
+      t.strictSame(written, ['a', 'b']);
+      t.end();
+    },
+  );
+
+  t.test('closing gives back what waits and leaves no timer', (t) => {
+    const { clock, written, queue } = pacedQueue(0);
+    t.ok(queue.push('a'));
+    t.ok(queue.push('b'));
+    t.strictSame(queue.close(), ['a', 'b']);
+    t.equal(clock.pending, 0);
+    t.strictSame(written, []);
+    t.end();
+  });
   t.end();
 });
 
@@ -310,7 +380,7 @@ t.test('lines', (t) => {
         const { connection, push } = memoryConnection();
         let ended = 0;
         let late = 0;
-        createLinePeer({
+        const peer = new LinePeer({
           connection,
           clock: createTestClock(),
           limits: DEFAULT_LIMITS,
@@ -319,7 +389,7 @@ t.test('lines', (t) => {
           onClosed: () => void ended++,
         });
         for (const chunk of chunks) push(chunk);
-        return ended <= 1 && late === 0;
+        return ended <= 1 && late === 0 && peer.open === (ended === 0);
       }),
     );
     t.end();
@@ -329,7 +399,7 @@ t.test('lines', (t) => {
     const clock = createTestClock();
     const { connection } = memoryConnection();
     const reasons: string[] = [];
-    const line = createLinePeer({
+    const line = new LinePeer({
       connection,
       clock,
       limits: DEFAULT_LIMITS,
@@ -354,7 +424,7 @@ t.test('lines', (t) => {
       const { connection, push } = memoryConnection();
       const told: string[] = [];
       let looks = 0;
-      createLinePeer({
+      const peer = new LinePeer({
         connection,
         clock,
         limits: DEFAULT_LIMITS,
@@ -373,6 +443,7 @@ t.test('lines', (t) => {
       t.strictSame([looks, told], [2, ['0']]);
       clock.advance(999);
       t.strictSame([looks, told], [1_000, lines]);
+      t.ok(peer.open);
       t.equal(clock.pending, 0);
       t.end();
     },
@@ -380,7 +451,7 @@ t.test('lines', (t) => {
 
   t.test('a line leaves as one write of at most 40,000 bytes, or not at all', (t) => {
     const { connection, written } = memoryConnection();
-    const line = createLinePeer({
+    const line = new LinePeer({
       connection,
       clock: createTestClock(),
       limits: DEFAULT_LIMITS,

@@ -10,7 +10,7 @@ import { dialWithin } from '../link/dial.js';
 import type { DialGate } from '../link/dial-gate.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import type { Log } from '../log.js';
-import { openPeerLink, type PeerLink } from './link.js';
+import { PeerLink } from './link.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
 import { TokenBucket } from '../../kit/rate-limit.js';
 
@@ -45,32 +45,6 @@ export interface DirectLinksOptions {
   readonly onUnsent: (nick: string, payloads: readonly string[]) => void;
 }
 
-export interface DirectLinks {
-  /** Takes over an inbound connection, in the turn in which the overlay hands it over. */
-  accept(connection: Connection): void;
-  /** The best link for messages to this nick. */
-  usable(nick: string): PeerLink | undefined;
-  /**
-   * Other links whose peers use the nick of this one and that may carry messages for it. A signed
-   * message names no addressee, so another peer can bring a message that the nick sent elsewhere: it is
-   * not known which link is the nick's, and all of them get its messages.
-   */
-  rivals(link: PeerLink): readonly PeerLink[];
-  /**
-   * The best link when there is no other route: a link that we dialled, even when its end is not
-   * proven.
-   */
-  lastResort(nick: string): PeerLink | undefined;
-  /** Opens a link now, or joins a running dial. False when that failed; never rejects. */
-  dial(nick: string, location: Location): Promise<boolean>;
-  /** Opens a link soon, unless the nick was tried a short time ago or too many dials are running. */
-  dialSoon(nick: string, location: Location): void;
-  /** Number of connections in any state. */
-  readonly size: number;
-  /** Ends everything; resolves when all connections are closed. */
-  close(): Promise<void>;
-}
-
 /** Failed dials and requests for a proof that are remembered; more than can ever run at once. */
 const MAX_REMEMBERED = 1_000;
 
@@ -85,96 +59,190 @@ function makeRoom(candidates: Iterable<PeerLink>, newcomer: PeerLink): boolean {
   return worst !== undefined;
 }
 
-export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
-  const { settings, overlay, gate, clock, random, log } = options;
-  const { timings, limits } = settings;
-  const checks = new TokenBucket(clock, limits.directChecksPerSecond, limits.directCheckBurst);
-  let closing = false;
+export class DirectLinks {
+  readonly #options: DirectLinksOptions;
+  /** One for all links: signatures that may be checked. */
+  readonly #checks: TokenBucket;
   /** Every link, from its connection to its end. */
-  const links = new Set<PeerLink>();
+  readonly #links = new Set<PeerLink>();
   /** Inbound ones without a handshake, the oldest first. */
-  const nameless = new Set<PeerLink>();
-  const byNick = new Map<string, Set<PeerLink>>();
-  const dials = new Map<string, Promise<boolean>>();
-  let dialCount = 0;
-  const attempts = new Set<AbortController>();
-  const soon = new Map<string, () => void>();
-  const failedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
+  readonly #nameless = new Set<PeerLink>();
+  readonly #byNick = new Map<string, Set<PeerLink>>();
+  readonly #dials = new Map<string, Promise<boolean>>();
+  #dialCount = 0;
+  readonly #attempts = new Set<AbortController>();
+  readonly #soon = new Map<string, () => void>();
+  readonly #failedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
   /** When a nick was last asked to prove itself. */
-  const askedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
-  const handshakeWaiters = new Map<PeerLink, (linked: boolean) => void>();
-  let allClosed: (() => void) | undefined;
+  readonly #askedAt = new BoundedMap<string, number>(MAX_REMEMBERED);
+  readonly #handshakeWaiters = new Map<PeerLink, (linked: boolean) => void>();
+  #isClosing = false;
+  #allClosed: (() => void) | undefined;
 
-  function handshaked(link: PeerLink, nick: string): boolean {
-    nameless.delete(link);
-    const named = byNick.get(nick) ?? new Set<PeerLink>();
-    const others = [...named].filter((other) => other.open);
-    if (others.length >= limits.directLinksPerNick && !makeRoom(named, link)) return false;
-    const all = [...links].filter((other) => other.open && other.nick !== undefined);
-    if (all.length > limits.directLinks && !makeRoom(links, link)) return false;
-    named.add(link);
-    byNick.set(nick, named);
-    failedAt.delete(nick);
-    if (link.isOurs && mayAsk(nick)) link.askForProof();
-    if (named.size === 1) options.onUp(nick);
-    handshakeWaiters.get(link)?.(true);
-    return true;
+  constructor(options: DirectLinksOptions) {
+    const { clock, settings } = options;
+    const { directChecksPerSecond, directCheckBurst } = settings.limits;
+    this.#options = options;
+    this.#checks = new TokenBucket(clock, directChecksPerSecond, directCheckBurst);
   }
 
-  function closed(link: PeerLink, reason: string, unsent: readonly string[]): void {
-    links.delete(link);
-    nameless.delete(link);
-    handshakeWaiters.get(link)?.(false);
-    handshakeWaiters.delete(link);
-    log.debug('direct link closed', { reason, unsent: unsent.length });
-    const { nick } = link;
-    const named = nick === undefined ? undefined : byNick.get(nick);
-    if (nick !== undefined && named?.delete(link)) {
-      if (named.size === 0) byNick.delete(nick);
-      if (unsent.length > 0 && !closing) options.onUnsent(nick, unsent);
-      if (named.size === 0) options.onDown(nick);
+  /** Number of connections in any state. */
+  get size(): number {
+    return this.#links.size;
+  }
+
+  /** Takes over an inbound connection, in the turn in which the overlay hands it over. */
+  accept(connection: Connection): void {
+    if (this.#isClosing) return connection.destroy();
+    const link = this.#adopt(connection, undefined);
+    this.#nameless.add(link);
+    const [oldest] = this.#nameless;
+    if (this.#nameless.size > this.#options.settings.limits.unhandshaked) {
+      if (oldest) this.#nameless.delete(oldest);
+      oldest?.drop('closed to make room for another link');
     }
-    if (closing && links.size === 0) allClosed?.();
   }
 
-  function adopt(connection: Connection, dialled: string | undefined): PeerLink {
-    const link = openPeerLink({
+  /** The best link for messages to this nick. */
+  usable(nick: string): PeerLink | undefined {
+    return this.#best(nick, 'usable');
+  }
+
+  /**
+   * Other links whose peers use the nick of this one and that may carry messages for it. A signed
+   * message names no addressee, so another peer can bring a message that the nick sent elsewhere: it is
+   * not known which link is the nick's, and all of them get its messages.
+   */
+  rivals(link: PeerLink): readonly PeerLink[] {
+    if (link.isOurs || link.nick === undefined) return [];
+    const named = [...(this.#byNick.get(link.nick) ?? [])];
+    return named.filter((other) => other !== link && other.usable && !other.isOurs);
+  }
+
+  /**
+   * The best link when there is no other route: a link that we dialled, even when its end is not
+   * proven.
+   */
+  lastResort(nick: string): PeerLink | undefined {
+    return this.#best(nick, 'lastResort');
+  }
+
+  /** Opens a link now, or joins a running dial. False when that failed; never rejects. */
+  async dial(nick: string, location: Location): Promise<boolean> {
+    if (this.#isClosing) return false;
+    if (this.lastResort(nick)) return true;
+    const underWay = this.#dials.get(nick);
+    if (underWay) return underWay;
+    const attempt = this.#link(nick, location);
+    this.#dials.set(nick, attempt);
+    const linked = await attempt;
+    this.#dials.delete(nick);
+    if (!linked) this.#failedAt.set(nick, this.#options.clock.now());
+    return linked;
+  }
+
+  /** Opens a link soon, unless the nick was tried a short time ago or too many dials are running. */
+  dialSoon(nick: string, location: Location): void {
+    const { clock, random, settings } = this.#options;
+    const { peerRetryMs, peerDialJitterMs } = settings.timings;
+    if (this.#isClosing || this.#soon.has(nick) || this.#dials.has(nick)) return;
+    if (this.#isWithin(this.#failedAt.get(nick), peerRetryMs) || this.lastResort(nick)) return;
+    if (this.#soon.size >= settings.limits.waitingDials) return;
+    const start = (): void => {
+      this.#soon.delete(nick);
+      void this.dial(nick, location);
+    };
+    this.#soon.set(nick, clock.after(random() * peerDialJitterMs, start));
+  }
+
+  /** Ends everything; resolves when all connections are closed. */
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    for (const attempt of this.#attempts) attempt.abort();
+    for (const cancel of this.#soon.values()) cancel();
+    this.#soon.clear();
+    const drained = new Promise<void>((resolve) => {
+      this.#allClosed = resolve;
+    });
+    for (const link of this.#links) link.end('stopped');
+    if (this.#links.size > 0) await drained;
+    await Promise.all(this.#dials.values());
+  }
+
+  #adopt(connection: Connection, dialled: string | undefined): PeerLink {
+    const { settings, clock, terms, onDoubt, onPrivmsg, onOrderbook } = this.#options;
+    const link = new PeerLink({
       connection,
-      terms: options.terms(),
+      terms: terms(),
       settings,
       clock,
-      checks,
+      checks: this.#checks,
       dialled,
-      onHandshake: handshaked,
-      onDoubt: (nick, payload) => !closing && options.onDoubt(nick, payload),
-      onPrivmsg: (from, nick, payload) =>
-        options.onPrivmsg(nick, payload, (isNew) => from.heard(isNew)),
+      onHandshake: (named, nick) => this.#handshaked(named, nick),
+      onDoubt: (nick, payload) => !this.#isClosing && onDoubt(nick, payload),
+      onPrivmsg: (from, nick, payload) => onPrivmsg(nick, payload, (isNew) => from.heard(isNew)),
       onPubmsg: (from, nick, payload) =>
-        options.onOrderbook(nick, payload, (answer) => from.answer(answer)),
-      onClosed: closed,
+        onOrderbook(nick, payload, (answer) => from.answer(answer)),
+      onClosed: (gone, reason, unsent) => this.#closed(gone, reason, unsent),
     });
-    links.add(link);
+    this.#links.add(link);
     return link;
   }
 
+  #handshaked(link: PeerLink, nick: string): boolean {
+    const { limits, timings } = this.#options.settings;
+    this.#nameless.delete(link);
+    const named = this.#byNick.get(nick) ?? new Set<PeerLink>();
+    const others = [...named].filter((other) => other.open);
+    if (others.length >= limits.directLinksPerNick && !makeRoom(named, link)) return false;
+    const all = [...this.#links].filter((other) => other.open && other.nick !== undefined);
+    if (all.length > limits.directLinks && !makeRoom(this.#links, link)) return false;
+    named.add(link);
+    this.#byNick.set(nick, named);
+    this.#failedAt.delete(nick);
+    // A deployed maker bans a peer that asks more than once in 30 s on a direct link.
+    if (link.isOurs && !this.#isWithin(this.#askedAt.get(nick), timings.proofAskMs)) {
+      this.#askedAt.set(nick, this.#options.clock.now());
+      link.askForProof();
+    }
+    if (named.size === 1) this.#options.onUp(nick);
+    this.#handshakeWaiters.get(link)?.(true);
+    return true;
+  }
+
+  #isWithin(at: number | undefined, ms: number): boolean {
+    return at !== undefined && this.#options.clock.now() - at < ms;
+  }
+
+  #closed(link: PeerLink, reason: string, unsent: readonly string[]): void {
+    const { log, onUnsent, onDown } = this.#options;
+    this.#links.delete(link);
+    this.#nameless.delete(link);
+    this.#handshakeWaiters.get(link)?.(false);
+    this.#handshakeWaiters.delete(link);
+    log.debug('direct link closed', { reason, unsent: unsent.length });
+    const { nick } = link;
+    const named = nick === undefined ? undefined : this.#byNick.get(nick);
+    if (nick !== undefined && named?.delete(link)) {
+      if (named.size === 0) this.#byNick.delete(nick);
+      if (unsent.length > 0 && !this.#isClosing) onUnsent(nick, unsent);
+      if (named.size === 0) onDown(nick);
+    }
+    if (this.#isClosing && this.#links.size === 0) this.#allClosed?.();
+  }
+
   /** Proven links first, then the one used last. */
-  function best(nick: string, quality: 'usable' | 'lastResort'): PeerLink | undefined {
-    return [...(byNick.get(nick) ?? [])]
+  #best(nick: string, quality: 'usable' | 'lastResort'): PeerLink | undefined {
+    return [...(this.#byNick.get(nick) ?? [])]
       .filter((link) => link[quality])
       .toSorted((a, b) => Number(b.isProven) - Number(a.isProven) || b.usedAt - a.usedAt)[0];
   }
 
-  /**
-   * Resolves to whether the link gets its handshake. Called in the turn in which the link is made,
-   * because the handshake or the end may come in the next microtask.
-   */
-  function handshakeOf(link: PeerLink): Promise<boolean> {
-    return new Promise((resolve) => handshakeWaiters.set(link, resolve));
-  }
-
-  async function run(nick: string, location: Location): Promise<boolean> {
+  /** Dials a peer; whether its handshake came. */
+  async #link(nick: string, location: Location): Promise<boolean> {
+    const { overlay, gate, clock, settings, log } = this.#options;
     const attempt = new AbortController();
-    attempts.add(attempt);
+    this.#attempts.add(attempt);
     const dialled = await dialWithin(
       {
         overlay,
@@ -182,15 +250,15 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
         clock,
         location,
         kind: 'peer',
-        nick: options.nick,
+        nick: this.#options.nick,
         // A new circuit each time: Tor would let a new stream wait for one that hangs.
-        name: `${nick}:${dialCount++}`,
-        withinMs: timings.peerDialMs,
+        name: `${nick}:${this.#dialCount++}`,
+        withinMs: settings.timings.peerDialMs,
         attempt,
       },
-      (connection) => ({ linked: handshakeOf(adopt(connection, nick)) }),
+      (connection) => ({ linked: this.#handshakeOf(this.#adopt(connection, nick)) }),
     );
-    attempts.delete(attempt);
+    this.#attempts.delete(attempt);
     if (!dialled.ok) {
       log.debug('direct link not made', { reason: dialled.reason });
       return false;
@@ -198,74 +266,11 @@ export function createDirectLinks(options: DirectLinksOptions): DirectLinks {
     return dialled.value.linked;
   }
 
-  /** A deployed maker bans a peer that asks more than once in 30 s on a direct link. */
-  function mayAsk(nick: string): boolean {
-    const at = askedAt.get(nick);
-    if (at !== undefined && clock.now() - at < timings.proofAskMs) return false;
-    askedAt.set(nick, clock.now());
-    return true;
+  /**
+   * Resolves to whether the link gets its handshake. Called in the turn in which the link is made,
+   * because the handshake or the end may come in the next microtask.
+   */
+  #handshakeOf(link: PeerLink): Promise<boolean> {
+    return new Promise((resolve) => this.#handshakeWaiters.set(link, resolve));
   }
-
-  async function dial(nick: string, location: Location): Promise<boolean> {
-    if (closing) return false;
-    if (best(nick, 'lastResort')) return true;
-    const underWay = dials.get(nick);
-    if (underWay) return underWay;
-    const attempt = run(nick, location);
-    dials.set(nick, attempt);
-    const linked = await attempt;
-    dials.delete(nick);
-    if (!linked) failedAt.set(nick, clock.now());
-    return linked;
-  }
-
-  function triedLately(nick: string): boolean {
-    const at = failedAt.get(nick);
-    return at !== undefined && clock.now() - at < timings.peerRetryMs;
-  }
-
-  return {
-    accept(connection) {
-      if (closing) return connection.destroy();
-      const link = adopt(connection, undefined);
-      nameless.add(link);
-      const [oldest] = nameless;
-      if (nameless.size > limits.unhandshaked) {
-        if (oldest) nameless.delete(oldest);
-        oldest?.drop('closed to make room for another link');
-      }
-    },
-    usable: (nick) => best(nick, 'usable'),
-    rivals(link) {
-      if (link.isOurs || link.nick === undefined) return [];
-      const named = [...(byNick.get(link.nick) ?? [])];
-      return named.filter((other) => other !== link && other.usable && !other.isOurs);
-    },
-    lastResort: (nick) => best(nick, 'lastResort'),
-    dial,
-    dialSoon(nick, location) {
-      if (closing || soon.has(nick) || dials.has(nick) || triedLately(nick)) return;
-      if (best(nick, 'lastResort') || soon.size >= limits.waitingDials) return;
-      const start = (): void => {
-        soon.delete(nick);
-        void dial(nick, location);
-      };
-      soon.set(nick, clock.after(random() * timings.peerDialJitterMs, start));
-    },
-    get size() {
-      return links.size;
-    },
-    async close() {
-      closing = true;
-      for (const attempt of attempts) attempt.abort();
-      for (const cancel of soon.values()) cancel();
-      soon.clear();
-      const drained = new Promise<void>((resolve) => {
-        allClosed = resolve;
-      });
-      for (const link of links) link.end('stopped');
-      if (links.size > 0) await drained;
-      await Promise.all(dials.values());
-    },
-  };
 }

@@ -4,7 +4,7 @@ import { formatLocation, type Location } from '../../protocol/location.js';
 import type { DirectoryDown, DirectoryInfo, DirectoryUp } from '../channel-api.js';
 import { ChannelError } from '../channel-error.js';
 import type { Overlay } from '../ports.js';
-import { createDirectoryLink, type DirectoryLink, type DirectoryLinkOptions } from './link.js';
+import { DirectoryLink, type DirectoryLinkOptions } from './link.js';
 import { createWelcome, type Welcome, type WelcomeOptions } from './readiness.js';
 import { TurnBudget } from '../../kit/cooperative-work.js';
 
@@ -103,7 +103,7 @@ export class DirectorySet {
 
   #createLink(location: Location): DirectoryLink {
     const { onUp, onDown, onEnvelope } = this.#options;
-    const link: DirectoryLink = createDirectoryLink({
+    const link: DirectoryLink = new DirectoryLink({
       ...this.#options,
       location,
       checks: this.#checks,

@@ -8,15 +8,15 @@ import { formatLocation, type Location } from '../../protocol/location.js';
 import { directoryId, type NickAuthMode } from '../../protocol/nick-auth.js';
 import type { NickKey } from '../../protocol/nick.js';
 import { formatPubmsg } from '../../protocol/message.js';
-import { createBackoff } from './backoff.js';
+import { createBackoff, type Backoff } from './backoff.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import type { DirectoryDown, DirectoryInfo, DirectoryState, DirectoryUp } from '../channel-api.js';
 import { dialWithin } from '../link/dial.js';
 import type { DialGate } from '../link/dial-gate.js';
-import { openDirectorySession, type DirectorySession, type DirectoryGreeting } from './session.js';
+import { DirectorySession, type DirectoryGreeting } from './session.js';
 import type { Log } from '../log.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
-import { createPacer } from './pacer.js';
+import { createPacer, type Pacer } from './pacer.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import type { TurnBudget } from '../../kit/cooperative-work.js';
 
@@ -42,94 +42,117 @@ export interface DirectoryLinkOptions {
   readonly onEnvelope: (envelope: Envelope) => void;
 }
 
-export interface DirectoryLink {
-  readonly location: Location;
+export class DirectoryLink {
+  readonly #options: DirectoryLinkOptions;
   /** The location string, the name of the directory in the channel. */
   readonly key: string;
-  readonly up: boolean;
-  info(): DirectoryInfo;
+  readonly #backoff: Backoff;
+  /** Lives through the sessions. */
+  readonly #pacer: Pacer;
+  readonly #redialMs: number;
+  /** The longest that the next dial may take. */
+  #withinMs: number;
+  #dials = 0;
+  #state: DirectoryState = 'waiting';
+  #session: DirectorySession | undefined;
+  #isClosing = false;
+  /** After an attempt without it, the feature is offered again. */
+  #offersProof = true;
+  #attempt: AbortController | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #lastUp: DirectoryUp | undefined;
+  #lastReason: string | undefined;
+  #upSince: number | undefined;
+  #retryAt: number | undefined;
+  #peerlistAskedAt: number | undefined;
+  #cancelRetry: (() => void) | undefined;
+
+  constructor(options: DirectoryLinkOptions) {
+    const { clock, random, settings, location } = options;
+    const { timings, limits } = settings;
+    this.#options = options;
+    this.key = formatLocation(location);
+    this.#backoff = createBackoff(timings, random);
+    this.#redialMs = Math.min(timings.directoryRedialMs, timings.directoryDialMs);
+    this.#withinMs = timings.directoryDialMs;
+    this.#pacer = createPacer({
+      clock,
+      limits,
+      timings,
+      send: (text) => this.send(MessageType.PUBMSG, formatPubmsg(options.nickKey.nick, text)),
+    });
+  }
+
+  get location(): Location {
+    return this.#options.location;
+  }
+
+  get up(): boolean {
+    return this.#session?.ready ?? false;
+  }
+
+  info(): DirectoryInfo {
+    const now = this.#options.clock.now();
+    return {
+      location: this.location,
+      state: this.#state,
+      nick: this.#lastUp?.nick,
+      motd: this.#lastUp?.motd ?? '',
+      features: this.#lastUp?.features ?? [],
+      upForMs: this.#upSince === undefined ? undefined : now - this.#upSince,
+      retryInMs: this.#retryAt === undefined ? undefined : Math.max(0, this.#retryAt - now),
+      lastReason: this.#lastReason,
+    };
+  }
+
   /** Starts dialling, and repeats it. */
-  start(): void;
+  start(): void {
+    if (this.#isClosing) return;
+    this.#cancelRetry = undefined;
+    this.#running = this.#run();
+  }
+
   /** Our own connection to the network was lost and is back: dials at once and resets the waits. */
-  hurry(): void;
+  hurry(): void {
+    this.#backoff.reset();
+    this.#withinMs = this.#redialMs;
+    if (this.#cancelRetry === undefined) return;
+    this.#cancelRetry();
+    this.start();
+  }
+
   /**
    * Sends one line. False when there is no session or it did not take the line. `onWritten` is called
    * when the line goes to the connection, and not when the session ends before.
    */
-  send(type: number, payload: string, onWritten?: () => void): boolean;
+  send(type: number, payload: string, onWritten?: () => void): boolean {
+    return this.#session?.send(type, payload, onWritten) ?? false;
+  }
+
   /** Sends a public message, now or later. */
-  publish(text: string): boolean;
+  publish(text: string): boolean {
+    return this.#session?.publish(text) ?? false;
+  }
+
   /** Ends the session or attempt for good. */
-  close(): Promise<void>;
-}
-
-export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLink {
-  const { location, settings, overlay, gate, clock, log } = options;
-  const { timings } = settings;
-  const key = formatLocation(location);
-  const backoff = createBackoff(timings, options.random);
-  const redialMs = Math.min(timings.directoryRedialMs, timings.directoryDialMs);
-  let withinMs = timings.directoryDialMs;
-  let dials = 0;
-  let state: DirectoryState = 'waiting';
-  let session: DirectorySession | undefined;
-  let closing = false;
-  /** After an attempt without it, the feature is offered again. */
-  let offersProof = true;
-  let attempt: AbortController | undefined;
-  let running: Promise<void> = Promise.resolve();
-  let lastUp: DirectoryUp | undefined;
-  let lastReason: string | undefined;
-  let upSince: number | undefined;
-  let retryAt: number | undefined;
-  const pacer = createPacer({
-    clock,
-    limits: settings.limits,
-    timings,
-    send: (text) =>
-      session?.send(MessageType.PUBMSG, formatPubmsg(options.terms().nick, text)) ?? false,
-  });
-  let peerlistAskedAt: number | undefined;
-  let cancelRetry: (() => void) | undefined;
-
-  function mayAskPeerlist(): boolean {
-    const now = clock.now();
-    if (!options.wantsPeerlist) return false;
-    if (peerlistAskedAt !== undefined && now - peerlistAskedAt < timings.peerlistMinMs)
-      return false;
-    peerlistAskedAt = now;
-    return true;
+  async close(): Promise<void> {
+    this.#cancelRetry?.();
+    this.#retryAt = undefined;
+    this.#isClosing = true;
+    this.#pacer.close();
+    this.#attempt?.abort();
+    this.#session?.close();
+    await this.#running;
   }
 
-  function retryAfter(ms: number): void {
-    retryAt = clock.now() + ms;
-    cancelRetry = clock.after(ms, start);
-  }
-
-  /** @param ours the fault is on this machine: reported once, and it does not lengthen the waits */
-  function down(reason: string, ours: boolean): void {
-    const since = upSince;
-    const wasUp = since !== undefined;
-    if (wasUp && clock.now() - since >= timings.stableSessionMs) backoff.reset();
-    state = 'waiting';
-    session = undefined;
-    upSince = undefined;
-    const known = ours && reason === lastReason;
-    lastReason = reason;
-    const retryInMs = closing ? undefined : ours ? backoff.same() : backoff.next();
-    if (retryInMs !== undefined) {
-      retryAfter(retryInMs);
-      const text = wasUp ? 'directory lost' : 'directory not reached';
-      log[known ? 'debug' : 'info'](text, { directory: key, reason, retryInMs });
-    }
-    options.onDown({ location, reason, retryInMs }, wasUp);
-  }
-
-  async function run(): Promise<void> {
+  /** One attempt, and the session that comes of it. */
+  async #run(): Promise<void> {
+    const { overlay, gate, clock, location, nickKey, settings } = this.#options;
+    const { directoryDialMs } = settings.timings;
     const startedAt = clock.now();
-    state = 'connecting';
-    retryAt = undefined;
-    attempt = new AbortController();
+    this.#state = 'connecting';
+    this.#retryAt = undefined;
+    this.#attempt = new AbortController();
     const dialled = await dialWithin(
       {
         overlay,
@@ -137,95 +160,93 @@ export function createDirectoryLink(options: DirectoryLinkOptions): DirectoryLin
         clock,
         location,
         kind: 'directory',
+        nick: nickKey.nick,
         // A new circuit each time: Tor would let a new stream wait for one that hangs.
-        nick: options.nickKey.nick,
-        name: dials === 0 ? location.host : `${location.host}:${dials}`,
-        withinMs,
-        attempt,
+        name: this.#dials === 0 ? location.host : `${location.host}:${this.#dials}`,
+        withinMs: this.#withinMs,
+        attempt: this.#attempt,
       },
-      (connection) => open(connection, startedAt),
+      (connection) => this.#openSession(connection, startedAt),
     );
-    dials++;
-    withinMs = dialled.ok ? redialMs : Math.min(timings.directoryDialMs, withinMs * 2);
-    if (!dialled.ok) return down(dialled.reason, dialled.ours);
+    this.#dials++;
+    this.#withinMs = dialled.ok ? this.#redialMs : Math.min(directoryDialMs, this.#withinMs * 2);
+    if (!dialled.ok) return this.#down(dialled.reason, dialled.ours);
     const reason = await dialled.value.over;
     // When the proof fails, the next attempt is made without it: an unproven nick is better than no
     // directory.
-    offersProof = !dialled.value.proving;
-    down(reason, false);
+    this.#offersProof = !dialled.value.proving;
+    this.#down(reason, false);
   }
 
-  function open(connection: Connection, startedAt: number): DirectorySession {
-    state = 'handshaking';
-    const required = options.nickAuth === 'require_verified';
-    const proves = required || (options.nickAuth === 'prefer_verified' && offersProof);
-    session = openDirectorySession({
+  #openSession(connection: Connection, startedAt: number): DirectorySession {
+    const { settings, clock, checks, nickKey, nickAuth, location, terms, onEnvelope } =
+      this.#options;
+    this.#state = 'handshaking';
+    const required = nickAuth === 'require_verified';
+    const proves = required || (nickAuth === 'prefer_verified' && this.#offersProof);
+    this.#session = new DirectorySession({
       connection,
-      terms: options.terms(),
+      terms: terms(),
       settings,
       clock,
-      prover: proves
-        ? { key: options.nickKey, directoryId: directoryId(location), required }
-        : undefined,
-      mayAskPeerlist,
-      pacer,
-      checks: options.checks,
-      onEnvelope: options.onEnvelope,
-      onAccepted: (greeting) => accepted(greeting, startedAt),
+      prover: proves ? { key: nickKey, directoryId: directoryId(location), required } : undefined,
+      mayAskPeerlist: () => this.#mayAskPeerlist(),
+      pacer: this.#pacer,
+      checks,
+      onEnvelope,
+      onAccepted: (greeting) => this.#accepted(greeting, startedAt),
     });
-    return session;
+    return this.#session;
   }
 
-  function accepted(greeting: DirectoryGreeting, startedAt: number): void {
-    state = 'up';
-    upSince = clock.now();
-    lastUp = { ...greeting, location, tookMs: upSince - startedAt };
-    log.info('directory up', { directory: key, tookMs: Math.round(lastUp.tookMs) });
-    options.onUp(lastUp);
+  #accepted(greeting: DirectoryGreeting, startedAt: number): void {
+    const { clock, log, location, onUp } = this.#options;
+    const now = clock.now();
+    const up = { ...greeting, location, tookMs: now - startedAt };
+    this.#state = 'up';
+    this.#upSince = now;
+    this.#lastUp = up;
+    log.info('directory up', { directory: this.key, tookMs: Math.round(up.tookMs) });
+    onUp(up);
   }
 
-  function start(): void {
-    if (closing) return;
-    cancelRetry = undefined;
-    running = run();
+  /** @param ours the fault is on this machine: reported once, and it does not lengthen the waits */
+  #down(reason: string, ours: boolean): void {
+    const { clock, settings, log, location, onDown } = this.#options;
+    const since = this.#upSince;
+    const wasUp = since !== undefined;
+    if (wasUp && clock.now() - since >= settings.timings.stableSessionMs) this.#backoff.reset();
+    this.#state = 'waiting';
+    this.#session = undefined;
+    this.#upSince = undefined;
+    const isKnown = ours && reason === this.#lastReason;
+    this.#lastReason = reason;
+    const retryInMs = this.#isClosing ? undefined : this.#nextWaitMs(ours);
+    if (retryInMs !== undefined) {
+      this.#retryAfter(retryInMs);
+      const text = wasUp ? 'directory lost' : 'directory not reached';
+      log[isKnown ? 'debug' : 'info'](text, { directory: this.key, reason, retryInMs });
+    }
+    onDown({ location, reason, retryInMs }, wasUp);
   }
 
-  function hurry(): void {
-    backoff.reset();
-    withinMs = redialMs;
-    if (cancelRetry === undefined) return;
-    cancelRetry();
-    start();
+  #nextWaitMs(ours: boolean): number {
+    return ours ? this.#backoff.same() : this.#backoff.next();
   }
 
-  return {
-    location,
-    key,
-    get up() {
-      return session?.ready ?? false;
-    },
-    info: () => ({
-      location,
-      state,
-      nick: lastUp?.nick,
-      motd: lastUp?.motd ?? '',
-      features: lastUp?.features ?? [],
-      upForMs: upSince === undefined ? undefined : clock.now() - upSince,
-      retryInMs: retryAt === undefined ? undefined : Math.max(0, retryAt - clock.now()),
-      lastReason,
-    }),
-    start,
-    hurry,
-    send: (type, payload, onWritten) => session?.send(type, payload, onWritten) ?? false,
-    publish: (text) => session?.publish(text) ?? false,
-    async close() {
-      cancelRetry?.();
-      retryAt = undefined;
-      closing = true;
-      pacer.close();
-      attempt?.abort();
-      session?.close();
-      await running;
-    },
-  };
+  #retryAfter(ms: number): void {
+    const { clock } = this.#options;
+    this.#retryAt = clock.now() + ms;
+    this.#cancelRetry = clock.after(ms, () => this.start());
+  }
+
+  #mayAskPeerlist(): boolean {
+    const { clock, settings, wantsPeerlist } = this.#options;
+    const now = clock.now();
+    const lastAt = this.#peerlistAskedAt;
+    if (!wantsPeerlist) return false;
+    if (lastAt !== undefined && now - lastAt < settings.timings.peerlistMinMs) return false;
+    this.#peerlistAskedAt = now;
+    return true;
+  }
 }

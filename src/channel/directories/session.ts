@@ -2,6 +2,7 @@
  * One connection to a directory, from our 793 to its end: handshake, proof of our nick if the directory
  * asks for it, pings in both directions, and the peer list (docs/protocol.md, sections 3, 5.2, 7.6).
  */
+import { deferred } from '../../kit/deferred.js';
 import { shownLine, shownLines } from '../../kit/shown-text.js';
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';
@@ -16,7 +17,8 @@ import {
 import type { NickKey } from '../../protocol/nick.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
-import { createLinePeer } from '../link/line-peer.js';
+import { LinePeer } from '../link/line-peer.js';
+import { PacedQueue } from '../link/paced-queue.js';
 import type { Pacer } from './pacer.js';
 import type { Clock, Connection } from '../ports.js';
 import { TokenBucket } from '../../kit/rate-limit.js';
@@ -56,21 +58,6 @@ export interface DirectorySessionOptions {
   readonly onEnvelope: (envelope: Envelope) => void;
 }
 
-export interface DirectorySession {
-  /** The handshake is done and the connection is open. */
-  readonly ready: boolean;
-  /** The connection ended, or hangs, between the 795 and the result of our proof. */
-  readonly proving: boolean;
-  /** Resolves with the reason when the connection is over; never rejects. */
-  readonly over: Promise<string>;
-  /**
-   * `onWritten` is called when the line goes to the connection, for a private message perhaps later.
-   */
-  send(type: number, payload: string, onWritten?: () => void): boolean;
-  publish(text: string): boolean;
-  close(): void;
-}
-
 /** Why the other side cannot be used as a directory, in words. */
 export const HANDSHAKE_FAULTS = {
   'handshake-json': 'its handshake is not JSON',
@@ -92,50 +79,111 @@ interface Paced {
   readonly onWritten: () => void;
 }
 
-type TimerName = 'handshake' | 'idle' | 'peerlist' | 'privmsg';
+type TimerName = 'handshake' | 'idle' | 'peerlist';
 
-export function openDirectorySession(options: DirectorySessionOptions): DirectorySession {
-  const { terms, settings, clock, pacer, prover } = options;
-  const handshakePayload = prover ? terms.provingPayload : terms.payload;
-  const { timings, limits } = settings;
-  const timers = new Map<TimerName, () => void>();
-  const pace = new TokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
+export class DirectorySession {
+  readonly #options: DirectorySessionOptions;
+  readonly #line: LinePeer;
+  readonly #handshakePayload: string;
+  readonly #timers = new Map<TimerName, () => void>();
+  readonly #pace: TokenBucket;
   /** Queued private messages. Their senders handle a session that ends before they are sent. */
-  let queue: Paced[] = [];
-  let queuedLength = 0;
-  let ready = false;
-  let proving = false;
+  readonly #queue: PacedQueue<Paced>;
+  #isReady = false;
+  #isProving = false;
   /** Handles an envelope before the session is ready. */
-  let expected: (envelope: Envelope) => void = expectHandshake;
-  let pingedAt: number | undefined;
-  let resolveOver: ((reason: string) => void) | undefined;
-  const over = new Promise<string>((resolve) => {
-    resolveOver = resolve;
-  });
+  #expected: (envelope: Envelope) => void = (envelope) => this.#expectHandshake(envelope);
+  #pingedAt: number | undefined;
+  readonly #over = deferred<string>();
 
-  const line = createLinePeer({
-    connection: options.connection,
-    clock,
-    limits,
-    timings,
-    delayMs: (decoded) =>
-      ready && decoded.ok && isCostly(decoded.value.type) ? options.checks.delayMs() : 0,
-    onEnvelope: (envelope) => (ready ? receive(envelope) : expected(envelope)),
-    onClosed(reason) {
-      ready = false;
-      for (const cancel of timers.values()) cancel();
-      timers.clear();
-      queue = [];
-      pacer.pause();
-      resolveOver?.(reason);
-    },
-  });
-  function setTimer(name: TimerName, ms: number, fn: () => void): void {
-    timers.get(name)?.();
-    timers.set(name, clock.after(ms, fn));
+  constructor(options: DirectorySessionOptions) {
+    this.#options = options;
+    const { connection, terms, clock, prover } = options;
+    const { timings, limits } = options.settings;
+    this.#handshakePayload = prover ? terms.provingPayload : terms.payload;
+    this.#pace = new TokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
+    this.#queue = new PacedQueue({
+      clock,
+      pace: this.#pace,
+      most: limits.privmsgQueueLength,
+      lengthOf: ({ payload }) => payload.length,
+      write: (message) => this.#write(message),
+    });
+    this.#line = new LinePeer({
+      connection,
+      clock,
+      limits,
+      timings,
+      delayMs: (line) =>
+        this.#isReady && line.ok && isCostly(line.value.type) ? options.checks.delayMs() : 0,
+      onEnvelope: (envelope) => {
+        if (this.#isReady) this.#receive(envelope);
+        else this.#expected(envelope);
+      },
+      onClosed: (reason) => this.#closed(reason),
+    });
+    this.#setTimer('handshake', timings.directoryHandshakeMs, () =>
+      this.#line.drop('did not answer our handshake'),
+    );
+    this.#line.send(MessageType.HANDSHAKE, this.#handshakePayload);
   }
 
-  function expectHandshake({ type, line: payload }: Envelope): void {
+  /** The handshake is done and the connection is open. */
+  get ready(): boolean {
+    return this.#isReady && this.#line.open;
+  }
+
+  /** The connection ended, or hangs, between the 795 and the result of our proof. */
+  get proving(): boolean {
+    return this.#isProving;
+  }
+
+  /** Resolves with the reason when the connection is over; never rejects. */
+  get over(): Promise<string> {
+    return this.#over.promise;
+  }
+
+  /**
+   * `onWritten` is called when the line goes to the connection, for a private message perhaps later.
+   */
+  send(type: number, payload: string, onWritten: () => void = () => {}): boolean {
+    if (!this.#isReady) return false;
+    if (type === MessageType.PRIVMSG) return this.#sendPrivmsg({ payload, onWritten });
+    if (!this.#line.send(type, payload)) return false;
+    onWritten();
+    return true;
+  }
+
+  publish(text: string): boolean {
+    return this.ready && this.#options.pacer.publish(text);
+  }
+
+  close(): void {
+    this.#options.pacer.pause();
+    // Too late for pacing: sending too many at once is better than sending none.
+    this.#queue.flush();
+    // Before the end of the handshake there are no messages that must arrive.
+    if (this.#isReady) this.#line.end('stopped', this.#options.settings.timings.closeGraceMs);
+    else this.#line.drop('stopped');
+  }
+
+  #closed(reason: string): void {
+    this.#isReady = false;
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    this.#queue.close();
+    this.#options.pacer.pause();
+    this.#over.resolve(reason);
+  }
+
+  #setTimer(name: TimerName, ms: number, fn: () => void): void {
+    this.#timers.get(name)?.();
+    this.#timers.set(name, this.#options.clock.after(ms, fn));
+  }
+
+  #expectHandshake({ type, line: payload }: Envelope): void {
+    const { terms, prover } = this.#options;
+    const line = this.#line;
     if (type === MessageType.HANDSHAKE) return line.drop('it is a peer, not a directory');
     // Nothing may precede the 795; other lines are ignored.
     if (type !== MessageType.DN_HANDSHAKE) return;
@@ -149,61 +197,63 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
     }
     const greeting = { nick, motd, features };
     if (prover && features.includes(NICK_AUTH_FEATURE)) {
-      proving = true;
-      expected = (envelope) => expectChallenge(prover, greeting, envelope);
+      this.#isProving = true;
+      this.#expected = (envelope) => this.#expectChallenge(prover, greeting, envelope);
     } else if (prover?.required === true) {
       line.drop('it does not support nick_auth, which is required here');
     } else {
-      begin(greeting);
+      this.#begin(greeting);
     }
   }
 
   /** Signs once per connection, for this directory only. */
-  function expectChallenge(
-    asked: NickProver,
+  #expectChallenge(
+    prover: NickProver,
     greeting: DirectoryGreeting,
-    envelope: Envelope,
+    { type, line: payload }: Envelope,
   ): void {
-    const { type, line: payload } = envelope;
-    if (type !== MessageType.NICK_AUTH_CHALLENGE)
+    const line = this.#line;
+    if (type !== MessageType.NICK_AUTH_CHALLENGE) {
       return line.drop('did not send the nick challenge that it announced');
+    }
     const challenge = parseNickChallenge(payload);
     if (!challenge.ok) return line.drop('sent a malformed nick challenge');
-    if (challenge.value.directoryId !== asked.directoryId) {
+    if (challenge.value.directoryId !== prover.directoryId) {
       return line.drop('sent a nick challenge for another directory');
     }
-    expected = (result) => expectResult(greeting, result);
-    const proof = proveNick(asked.key, challenge.value, handshakePayload);
+    this.#expected = (result) => this.#expectResult(greeting, result);
+    const proof = proveNick(prover.key, challenge.value, this.#handshakePayload);
     line.send(MessageType.NICK_AUTH_PROOF, formatNickProof(proof));
   }
 
-  function expectResult(greeting: DirectoryGreeting, { type, line: payload }: Envelope): void {
+  #expectResult(greeting: DirectoryGreeting, { type, line: payload }: Envelope): void {
+    const line = this.#line;
     const result = type === MessageType.NICK_AUTH_RESULT ? parseNickResult(payload) : undefined;
     if (!result?.ok) return line.drop('did not answer the proof of our nick');
     if (result.value !== 'ok') return line.drop(`refused the proof of our nick: ${result.value}`);
-    begin(greeting);
+    this.#begin(greeting);
   }
 
-  function begin(greeting: DirectoryGreeting): void {
+  #begin(greeting: DirectoryGreeting): void {
     const { features } = greeting;
-    timers.get('handshake')?.();
-    proving = false;
-    ready = true;
-    if (features.includes('ping')) watchSilence();
-    if (features.includes('peerlist_features')) askPeerlist();
-    pacer.begin();
-    options.onAccepted(greeting);
+    this.#timers.get('handshake')?.();
+    this.#isProving = false;
+    this.#isReady = true;
+    if (features.includes('ping')) this.#watchSilence();
+    if (features.includes('peerlist_features')) this.#askPeerlist();
+    this.#options.pacer.begin();
+    this.#options.onAccepted(greeting);
   }
 
-  function receive(envelope: Envelope): void {
+  #receive(envelope: Envelope): void {
     switch (envelope.type) {
       case MessageType.PRIVMSG:
       case MessageType.PUBMSG:
       case MessageType.PEERLIST:
-        options.onEnvelope(envelope);
+        this.#options.onEnvelope(envelope);
         return;
       case MessageType.PING:
-        line.send(MessageType.PONG, '');
+        this.#line.send(MessageType.PONG, '');
         return;
       default:
       // Other types are ignored: a PONG has served its purpose by arriving, a second handshake changes
@@ -212,78 +262,35 @@ export function openDirectorySession(options: DirectorySessionOptions): Director
   }
 
   /** Any line shows life. A silent directory is pinged, and disconnected when it stays silent. */
-  function watchSilence(): void {
-    const silentMs = clock.now() - line.heardAt;
-    if (silentMs < timings.directoryIdleMs) {
-      pingedAt = undefined;
-      return setTimer('idle', timings.directoryIdleMs - silentMs, watchSilence);
+  #watchSilence(): void {
+    const { clock, settings } = this.#options;
+    const { directoryIdleMs, pongWaitMs } = settings.timings;
+    const again = (): void => this.#watchSilence();
+    const silentMs = clock.now() - this.#line.heardAt;
+    if (silentMs < directoryIdleMs) {
+      this.#pingedAt = undefined;
+      return this.#setTimer('idle', directoryIdleMs - silentMs, again);
     }
-    if (pingedAt !== undefined) return line.drop('did not answer our ping');
-    pingedAt = clock.now();
-    line.send(MessageType.PING, '');
-    setTimer('idle', timings.pongWaitMs, watchSilence);
+    if (this.#pingedAt !== undefined) return this.#line.drop('did not answer our ping');
+    this.#pingedAt = clock.now();
+    this.#line.send(MessageType.PING, '');
+    this.#setTimer('idle', pongWaitMs, again);
   }
 
-  function askPeerlist(): void {
-    if (options.mayAskPeerlist()) line.send(MessageType.GETPEERLIST, '');
-    setTimer('peerlist', timings.peerlistRefreshMs, askPeerlist);
+  #askPeerlist(): void {
+    const { mayAskPeerlist, settings } = this.#options;
+    if (mayAskPeerlist()) this.#line.send(MessageType.GETPEERLIST, '');
+    this.#setTimer('peerlist', settings.timings.peerlistRefreshMs, () => this.#askPeerlist());
   }
 
-  function write({ payload, onWritten }: Paced): boolean {
-    if (!line.send(MessageType.PRIVMSG, payload)) return false;
+  #sendPrivmsg(message: Paced): boolean {
+    if (this.#queue.isEmpty && this.#pace.take()) return this.#write(message);
+    return this.#line.open && this.#queue.push(message);
+  }
+
+  #write({ payload, onWritten }: Paced): boolean {
+    if (!this.#line.send(MessageType.PRIVMSG, payload)) return false;
     onWritten();
     return true;
   }
-
-  function sendPrivmsg(message: Paced): boolean {
-    if (queue.length === 0 && pace.take()) return write(message);
-    const { length } = message.payload;
-    if (!line.open || queuedLength + length > limits.privmsgQueueLength) return false;
-    queue.push(message);
-    queuedLength += length;
-    if (queue.length === 1) setTimer('privmsg', pace.waitMs(), drain);
-    return true;
-  }
-
-  function drain(): void {
-    let sent = 0;
-    for (const message of queue) {
-      if (!pace.take() || !write(message)) break;
-      queuedLength -= message.payload.length;
-      sent++;
-    }
-    queue = queue.slice(sent);
-    if (queue.length > 0 && line.open) setTimer('privmsg', pace.waitMs(), drain);
-  }
-
-  setTimer('handshake', timings.directoryHandshakeMs, () =>
-    line.drop('did not answer our handshake'),
-  );
-  line.send(MessageType.HANDSHAKE, handshakePayload);
-
-  return {
-    get ready() {
-      return ready && line.open;
-    },
-    get proving() {
-      return proving;
-    },
-    over,
-    send(type, payload, onWritten = () => {}) {
-      if (!ready) return false;
-      if (type === MessageType.PRIVMSG) return sendPrivmsg({ payload, onWritten });
-      if (!line.send(type, payload)) return false;
-      onWritten();
-      return true;
-    },
-    publish: (text) => ready && line.open && pacer.publish(text),
-    close() {
-      pacer.pause();
-      // Too late for pacing: sending too many at once is better than sending none.
-      for (const message of queue.splice(0)) write(message);
-      // Before the end of the handshake there are no messages that must arrive.
-      if (ready) line.end('stopped', timings.closeGraceMs);
-      else line.drop('stopped');
-    },
-  };
 }

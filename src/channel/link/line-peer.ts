@@ -34,159 +34,165 @@ export interface LinePeerOptions {
 
 export type DecodedLine = Parsed<Envelope, EnvelopeFault>;
 
-export interface LinePeer {
+/** Attaches to the connection at once, as its contract demands. */
+export class LinePeer {
+  readonly #options: LinePeerOptions;
+  readonly #framer = createLineFramer();
+  readonly #junk: WindowCounter;
   /** False once the connection was closed or has ended. */
-  readonly open: boolean;
+  #isOpen: boolean;
+  #isOver = false;
+  #reason: string | undefined;
+  #heardAt: number;
+  /** Lines that the operating system has not taken yet, and lines that it has. */
+  #waiting = 0;
+  #taken = 0;
+  #cancelStallCheck: (() => void) | undefined;
+  /**
+   * The rest of the chunk whose lines must wait; there is no more, because the connection is paused. It
+   * is not parsed before its turn, so that thousands of lines in one chunk delay nothing else.
+   */
+  #held: Uint8Array[] = [];
+  #cancelTurn: (() => void) | undefined;
+
+  constructor(options: LinePeerOptions) {
+    const { connection, clock, limits } = options;
+    this.#options = options;
+    this.#junk = new WindowCounter(clock, limits.junkPerMinute, MINUTE_MS);
+    this.#isOpen = !connection.closed;
+    this.#heardAt = clock.now();
+    connection.attach({
+      data: (chunk) => this.#read(chunk),
+      closed: (cause) => this.#closed(cause),
+    });
+  }
+
+  /** False from the moment we gave it up or it ended. */
+  get open(): boolean {
+    return this.#isOpen && !this.#options.connection.closed;
+  }
+
   /** When the last complete line arrived, in the clock's milliseconds. */
-  readonly heardAt: number;
+  get heardAt(): number {
+    return this.#heardAt;
+  }
+
   /**
    * Queues one line, in order, as one write. `onTaken` is called when the operating system has it, and
    * not when the connection dies before. False when the connection is not open, the line would be too
    * long, or too much is queued (the connection is then closed).
    */
-  send(type: number, payload: string, onTaken?: () => void): boolean;
-  /** Counts one line without a meaning; above the budget the connection is dropped. */
-  junk(): void;
-  /** Sends what is queued, then closes. */
-  end(reason: string, graceMs: number): void;
-  /** Closes at once. */
-  drop(reason: string): void;
-}
-
-/** Attaches to the connection at once, as its contract demands. */
-export function createLinePeer(options: LinePeerOptions): LinePeer {
-  const { connection, clock, limits, timings } = options;
-  const framer = createLineFramer();
-  const junkCounter = new WindowCounter(clock, limits.junkPerMinute, MINUTE_MS);
-  let open = !connection.closed;
-  let over = false;
-  let reason: string | undefined;
-  let heardAt = clock.now();
-  let waiting = 0;
-  let taken = 0;
-  let cancelStallCheck: (() => void) | undefined;
-  /**
-   * The rest of the chunk whose lines must wait; there is no more, because the connection is paused. It
-   * is not parsed before its turn, so that thousands of lines in one chunk delay nothing else.
-   */
-  let held: Uint8Array[] = [];
-  let cancelTurn: (() => void) | undefined;
-
-  function stop(why: string): boolean {
-    if (!open) return false;
-    open = false;
-    reason = why;
-    cancelStallCheck?.();
-    cancelTurn?.();
-    held = [];
+  send(type: number, payload: string, onTaken?: () => void): boolean {
+    const { connection, limits } = this.#options;
+    if (!this.open) return false;
+    const line = encodeEnvelope(type, payload);
+    if (!fitsOneLine(line)) return false;
+    if (connection.queuedBytes + line.length > limits.sendQueueBytes) {
+      this.drop('does not read its connection');
+      return false;
+    }
+    this.#waiting++;
+    connection.write(Buffer.from(line, 'latin1'), () => {
+      this.#waiting--;
+      this.#taken++;
+      onTaken?.();
+    });
+    if (!this.#cancelStallCheck) this.#watchForStall();
     return true;
   }
 
-  function drop(why: string): void {
-    stop(why);
-    connection.destroy();
+  /** Counts one line without a meaning; above the budget the connection is dropped. */
+  junk(): void {
+    if (!this.#junk.take()) this.drop('sent too many meaningless lines');
   }
 
-  function junk(): void {
-    if (!junkCounter.take()) drop('sent too many meaningless lines');
+  /** Sends what is queued, then closes. */
+  end(reason: string, graceMs: number): void {
+    if (this.#stop(reason)) this.#options.connection.end(graceMs);
   }
 
-  function watchForStall(): void {
-    const takenBefore = taken;
-    cancelStallCheck = clock.after(timings.stallMs, () => {
-      cancelStallCheck = undefined;
-      if (waiting === 0) return;
-      if (taken === takenBefore) drop('does not read its connection');
-      else watchForStall();
+  /** Closes at once. */
+  drop(reason: string): void {
+    this.#stop(reason);
+    this.#options.connection.destroy();
+  }
+
+  #stop(reason: string): boolean {
+    if (!this.#isOpen) return false;
+    this.#isOpen = false;
+    this.#reason = reason;
+    this.#cancelStallCheck?.();
+    this.#cancelTurn?.();
+    this.#held = [];
+    return true;
+  }
+
+  #closed(cause: Error | undefined): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#stop(cause ? `connection lost: ${cause.message}` : 'closed by the other side');
+    this.#options.onClosed(this.#reason ?? 'closed');
+  }
+
+  #watchForStall(): void {
+    const { clock, timings } = this.#options;
+    const takenBefore = this.#taken;
+    this.#cancelStallCheck = clock.after(timings.stallMs, () => {
+      this.#cancelStallCheck = undefined;
+      if (this.#waiting === 0) return;
+      if (this.#taken === takenBefore) this.drop('does not read its connection');
+      else this.#watchForStall();
     });
   }
 
-  function handle(line: DecodedLine): void {
-    if (line.ok) options.onEnvelope(line.value);
-    else if (line.reason === 'not-utf8') drop('sent bytes that are not UTF-8');
-    else junk();
+  #read(chunk: Uint8Array): void {
+    const { connection, clock } = this.#options;
+    const bounded = this.#framer.push(chunk, (bytes) => {
+      if (!this.#isOpen) return false;
+      this.#heardAt = clock.now();
+      if (this.#cancelTurn) this.#held.push(new Uint8Array(bytes));
+      else if (!this.#takeTurn(bytes)) connection.pause();
+      return this.#isOpen;
+    });
+    if (!bounded) this.drop('sent a line of more than 40,000 bytes');
+  }
+
+  #handle(line: DecodedLine): void {
+    if (line.ok) this.#options.onEnvelope(line.value);
+    else if (line.reason === 'not-utf8') this.drop('sent bytes that are not UTF-8');
+    else this.junk();
   }
 
   /**
    * Handles the line now, or when its turn comes; false when it must wait. The end of the stream is
    * seen after all lines, so none is lost.
    */
-  function takeTurn(bytes: Uint8Array): boolean {
+  #takeTurn(bytes: Uint8Array): boolean {
     const line = decodeEnvelope(bytes);
-    const waitMs = options.delayMs?.(line) ?? 0;
+    const waitMs = this.#options.delayMs?.(line) ?? 0;
     if (waitMs === 0) {
-      handle(line);
+      this.#handle(line);
       return true;
     }
-    cancelTurn = clock.after(waitMs, () => {
-      cancelTurn = undefined;
-      handle(line);
-      catchUp();
+    this.#cancelTurn = this.#options.clock.after(waitMs, () => {
+      this.#cancelTurn = undefined;
+      this.#handle(line);
+      this.#catchUp();
     });
     return false;
   }
 
   /** Handles the held lines, then continues reading. */
-  function catchUp(): void {
-    const lines = held;
-    held = [];
+  #catchUp(): void {
+    const lines = this.#held;
+    this.#held = [];
     for (const [index, line] of lines.entries()) {
-      if (!open) return;
-      if (!takeTurn(line)) {
-        held = lines.slice(index + 1);
+      if (!this.#isOpen) return;
+      if (!this.#takeTurn(line)) {
+        this.#held = lines.slice(index + 1);
         return;
       }
     }
-    if (open) connection.resume();
+    if (this.#isOpen) this.#options.connection.resume();
   }
-
-  connection.attach({
-    data(chunk) {
-      const bounded = framer.push(chunk, (bytes) => {
-        if (!open) return false;
-        heardAt = clock.now();
-        if (cancelTurn) held.push(new Uint8Array(bytes));
-        else if (!takeTurn(bytes)) connection.pause();
-        return open;
-      });
-      if (!bounded) drop('sent a line of more than 40,000 bytes');
-    },
-    closed(cause) {
-      if (over) return;
-      over = true;
-      stop(cause ? `connection lost: ${cause.message}` : 'closed by the other side');
-      options.onClosed(reason ?? 'closed');
-    },
-  });
-
-  return {
-    get open() {
-      return open && !connection.closed;
-    },
-    get heardAt() {
-      return heardAt;
-    },
-    send(type, payload, onTaken) {
-      if (!open || connection.closed) return false;
-      const line = encodeEnvelope(type, payload);
-      if (!fitsOneLine(line)) return false;
-      if (connection.queuedBytes + line.length > limits.sendQueueBytes) {
-        drop('does not read its connection');
-        return false;
-      }
-      waiting++;
-      connection.write(Buffer.from(line, 'latin1'), () => {
-        waiting--;
-        taken++;
-        onTaken?.();
-      });
-      if (!cancelStallCheck) watchForStall();
-      return true;
-    },
-    junk,
-    end(why, graceMs) {
-      if (stop(why)) connection.end(graceMs);
-    },
-    drop,
-  };
 }
