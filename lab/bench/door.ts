@@ -12,10 +12,7 @@ import { silentLog } from '../../src/channel/log.js';
 import type { Clock } from '../../src/channel/ports.js';
 import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY } from '../../src/negotiation/maker/api.js';
-import {
-  createMakerSessions,
-  DEFAULT_SESSION_LIMITS,
-} from '../../src/negotiation/maker/sessions.js';
+import { MakerSessions, DEFAULT_SESSION_LIMITS } from '../../src/negotiation/maker/sessions.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
 import { createNickKey } from '../../src/protocol/nick.js';
@@ -105,7 +102,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
     return { sent: true as const, route: { kind: 'direct' as const } };
   };
   const door = createDoor(clock, DEFAULT_DOOR_LIMITS);
-  const sessions = createMakerSessions({
+  const sessions = new MakerSessions({
     channel: {
       on: (event, listener) => void events.on(event, listener),
       off: (event, listener) => void events.off(event, listener),

@@ -20,7 +20,7 @@ import {
   type MakerPolicy,
 } from '../negotiation/maker/api.js';
 import {
-  createMakerSessions,
+  MakerSessions,
   DEFAULT_SESSION_LIMITS,
   type SessionLimits,
 } from '../negotiation/maker/sessions.js';
@@ -123,7 +123,7 @@ export function startMaker(options: MakerOptions): Maker {
   const blacklist = options.blacklist && createBlacklist(options.blacklist, clock, log);
   const sessions =
     coinjoins && blacklist
-      ? createMakerSessions({
+      ? new MakerSessions({
           ...coinjoins,
           channel,
           offers,

@@ -8,7 +8,7 @@ import { silentLog } from '../../src/channel/log.js';
 import { runCoinjoin } from '../../src/negotiation/taker/coinjoin.js';
 import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
-import { createMakerSessions, type MakerSessions } from '../../src/negotiation/maker/sessions.js';
+import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
 import type { RoundResult } from '../../src/negotiation/taker/api.js';
 import { formatTransactionText, parseSignatureText } from '../../src/negotiation/payloads.js';
 import {
@@ -72,7 +72,7 @@ function startTestMaker(
   const coins = mintFor(chain, nick, [600_000, 700_000, 1_500_000]);
   const wallet = createMakerWallet(nick, coins);
   const outcomes: MakerOutcome[] = [];
-  const sessions = createMakerSessions({
+  const sessions = new MakerSessions({
     channel,
     network: 'signet',
     offers: [OFFER],
@@ -555,7 +555,7 @@ async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
   const wallet = createCollidingWallet('maker', coins, POOL_ADDRESSES, () => handout);
   const outcomes: MakerOutcome[] = [];
   const startSessions = () =>
-    createMakerSessions({
+    new MakerSessions({
       channel,
       network: 'signet',
       offers: [OFFER],

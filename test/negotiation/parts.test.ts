@@ -11,7 +11,7 @@ import t, { type Test } from 'tap';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../../src/channel/channel-settings.js';
 import { createInbox } from '../../src/channel/messages/inbox.js';
 import { silentLog } from '../../src/channel/log.js';
-import { judgeCoins, readDeclaredPart } from '../../src/negotiation/taker/ioauth-check.js';
+import { judgeCoins, readDeclaredPart } from '../../src/negotiation/taker/answers.js';
 import type { ChainCoin } from '../../src/negotiation/ports.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';

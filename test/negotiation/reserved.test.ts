@@ -4,7 +4,7 @@ import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
-import { createMakerSessions } from '../../src/negotiation/maker/sessions.js';
+import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
 import { startMaker } from '../../src/roles/maker.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { nickKey } from '../../src/protocol/nick.js';
@@ -161,7 +161,7 @@ function createWorld(handouts: readonly Handout[]) {
   });
   const outcomes: MakerOutcome[] = [];
   const start = () => {
-    const sessions = createMakerSessions({
+    const sessions = new MakerSessions({
       channel,
       network: 'signet',
       offers: [OFFER],

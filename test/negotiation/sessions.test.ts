@@ -8,7 +8,7 @@ import { silentLog } from '../../src/channel/log.js';
 import { runCoinjoin, type CoinjoinOptions } from '../../src/negotiation/taker/coinjoin.js';
 import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
-import { createMakerSessions, type SessionLimits } from '../../src/negotiation/maker/sessions.js';
+import { MakerSessions, type SessionLimits } from '../../src/negotiation/maker/sessions.js';
 import type { Funding, FundingRequest, MakerWallet } from '../../src/negotiation/ports.js';
 import type { RoundResult } from '../../src/negotiation/taker/api.js';
 import { formatFill } from '../../src/negotiation/payloads.js';
@@ -68,7 +68,7 @@ function createWorld(options: WorldOptions = {}) {
     const used: string[] = [];
     const commitments = createMemoryCommitments();
     for (const commitment of options.used ?? []) void commitments.add(commitment);
-    const sessions = createMakerSessions({
+    const sessions = new MakerSessions({
       channel,
       network: 'signet',
       offers: [offerOf(nick)],

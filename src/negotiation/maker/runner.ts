@@ -1,11 +1,12 @@
 /**
- * Carries out the effects of one session's state machine: messages to the taker, calls of wallet, chain
- * and disk, the timer, and the comparison with the coins of all other sessions.
+ * One running session of a maker. It carries out the effects of the state machine (`session.ts`): messages
+ * to the taker, calls of wallet, chain and disk, the timer, and the comparison with the coins of all other
+ * sessions.
  */
 import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
-import type { BoxKeyPair, BoxSession } from '../../protocol/encryption.js';
+import { openBoxSession, type BoxKeyPair, type BoxSession } from '../../protocol/encryption.js';
 import type { Location } from '../../protocol/location.js';
 import type { NamedOutpoint } from '../../protocol/outpoint.js';
 import { lookUpCoins, nameOwnCoins } from '../coin-metadata.js';
@@ -19,31 +20,14 @@ import type {
   MakerTransition,
 } from './api.js';
 import { makerTransition } from './session.js';
-import type { ChainView, CommitmentStore, MakerWallet } from '../ports.js';
+import type { Payout } from '../payout.js';
+import type { ChainView, CommitmentStore, MakerWallet, Reservation, Settlement } from '../ports.js';
+import type { UnsignedTransaction } from '../transaction.js';
 import type { Hold, HoldFault, ReservedOutputs, SignFault } from './reserved-outputs.js';
 import { shownText } from '../payloads.js';
 
-/** A negotiation with one taker. */
-export interface MakerTalk {
-  readonly nick: string;
-  /** The source of its `fill`. Another peer may repeat messages of the nick by another route. */
-  readonly way: string;
-  /** The significant arguments of its `fill`; no other one of this nick has the same. */
-  readonly key: string;
-  readonly commitment: string;
-  readonly takerKey: string;
-  /** Boxes with keys that other `fill`s of the nick were answered with. */
-  readonly otherBoxes: { readonly keys: BoxKeyPair; readonly box: BoxSession }[];
-  readonly abort: AbortController;
-  state: MakerState;
-  /** Coins and addresses that only this session has. */
-  hold: Hold | undefined;
-  /** The directory of the taker's last proven message; undefined for a direct link. */
-  by: Location | undefined;
-  cancelDeadline: (() => void) | undefined;
-}
-
-export interface MakerRunnerOptions {
+/** What all sessions of a maker share. */
+export interface SessionPorts {
   readonly wallet: MakerWallet;
   readonly chain: ChainView;
   readonly commitments: CommitmentStore;
@@ -55,15 +39,27 @@ export interface MakerRunnerOptions {
   /** Whether one more session may ask the wallet. */
   readonly hasRoom: () => boolean;
   /** The commitment belongs to this session: all others with it end. */
-  readonly onClaim: (talk: MakerTalk, commitment: string) => void;
+  readonly onClaim: (session: RunningSession) => void;
   /** It is stored. */
   readonly onClaimed: (commitment: string) => void;
-  readonly onEnd: (talk: MakerTalk, outcome: MakerOutcome) => void;
+  readonly onEnd: (session: RunningSession, outcome: MakerOutcome) => void;
 }
 
-export interface MakerRunner {
-  readonly dispatch: (talk: MakerTalk, event: MakerEvent) => void;
-  readonly apply: (talk: MakerTalk, transition: MakerTransition) => void;
+/** What a session is known by. */
+export interface SessionName {
+  readonly nick: string;
+  /** The source of its `fill`. Another peer may repeat messages of the nick by another route. */
+  readonly way: string;
+  /** The significant arguments of its `fill`; no other session of this nick has the same. */
+  readonly key: string;
+  readonly commitment: string;
+  readonly takerKey: string;
+}
+
+/** Our keys, and the box that they make with the key of a taker. */
+interface KeyedBox {
+  readonly keys: BoxKeyPair;
+  readonly box: BoxSession;
 }
 
 const CLASHES: Readonly<Record<HoldFault | SignFault, string>> = {
@@ -81,31 +77,161 @@ const COINS_LOOKED_UP = 500;
 
 const detailOf = (error: unknown): string => shownText(errorText(error));
 
-export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
-  const { wallet, chain, commitments, reserved, policy, courier, clock, log } = options;
+const AT_WORK: ReadonlySet<MakerState['state']> = new Set(['reserving', 'claiming', 'signing']);
 
-  function dispatch(talk: MakerTalk, event: MakerEvent): void {
-    apply(talk, makerTransition(talk.state, event));
+export class RunningSession {
+  readonly nick: string;
+  readonly way: string;
+  readonly key: string;
+  readonly commitment: string;
+  readonly takerKey: string;
+  /** The directory of the taker's last proven message; undefined for a direct link. */
+  by: Location | undefined;
+  readonly #ports: SessionPorts;
+  readonly #abort = new AbortController();
+  /** Boxes with keys that other `fill`s of the nick were answered with. */
+  readonly #otherBoxes: KeyedBox[] = [];
+  #state: MakerState;
+  /** Coins and addresses that only this session has. */
+  #hold: Hold | undefined;
+  #cancelDeadline: (() => void) | undefined;
+
+  /** Nothing happens before `begin`. */
+  constructor(ports: SessionPorts, name: SessionName, state: MakerState, by: Location | undefined) {
+    this.#ports = ports;
+    this.nick = name.nick;
+    this.way = name.way;
+    this.key = name.key;
+    this.commitment = name.commitment;
+    this.takerKey = name.takerKey;
+    this.#state = state;
+    this.by = by;
   }
 
-  function apply(talk: MakerTalk, { state, effects }: MakerTransition): void {
-    talk.state = state;
+  /** A `fill` without a proof so far. */
+  get isOpen(): boolean {
+    return this.#state.state === 'awaiting-auth';
+  }
+
+  /** The taker has proved a coin. */
+  get isProven(): boolean {
+    return !this.isOpen && this.#state.state !== 'checking-coin';
+  }
+
+  /** Our own wallet or disk is at work. */
+  get isAtWork(): boolean {
+    return AT_WORK.has(this.#state.state);
+  }
+
+  begin(effects: readonly MakerEffect[]): void {
+    this.#apply({ state: this.#state, effects });
+  }
+
+  dispatch(event: MakerEvent): void {
+    this.#apply(makerTransition(this.#state, event));
+  }
+
+  /** Words that came `by` a directory; those that change the session are the taker's own. */
+  receive(command: 'tx' | 'push', args: readonly string[], by: Location | undefined): void {
+    const before = this.#state;
+    this.dispatch({ kind: 'message', command, args });
+    if (this.#state !== before) this.by = by;
+  }
+
+  /**
+   * The taker may answer this `fill` with the key of the other: it takes the first key that arrives.
+   * @param open sessions of the nick, whose keys are kept before those of others
+   * @param most keys of other sessions
+   */
+  learnKeys(other: RunningSession, open: readonly RunningSession[], most: number): void {
+    if (other.#state.state !== 'awaiting-auth') return;
+    const { keys } = other.#state.terms;
+    const box = openBoxSession(keys, this.takerKey);
+    if (box.ok) this.#otherBoxes.push({ keys, box: box.value });
+    if (this.#otherBoxes.length <= most) return;
+    // Keys of a `fill` that made room go first.
+    const inUse = new Set(
+      open.flatMap((one) => ('terms' in one.#state ? one.#state.terms.keys : [])),
+    );
+    const gone = this.#otherBoxes.findIndex((known) => !inUse.has(known.keys));
+    this.#otherBoxes.splice(Math.max(0, gone), 1);
+  }
+
+  /** Whether a ciphertext was made for this session. */
+  decrypts(args: readonly string[]): boolean {
+    return 'terms' in this.#state && this.#state.terms.box.decrypt(args).ok;
+  }
+
+  /** Goes on with the keys of another `fill` when they open a ciphertext; false when none do. */
+  takeKeysFor(args: readonly string[]): boolean {
+    const other = this.#otherBoxes.find(({ box }) => box.decrypt(args).ok);
+    if (other !== undefined) this.dispatch({ kind: 'rekeyed', ...other });
+    return other !== undefined;
+  }
+
+  #apply({ state, effects }: MakerTransition): void {
+    this.#state = state;
     const words = effects.flatMap((effect) =>
       effect.kind === 'send' && effect.command !== 'error' ? [effect] : [],
     );
     for (const effect of effects) {
-      if (effect === words[0]) courier.say(talk.nick, words, talk.key, talk.by);
-      carryOut(talk, effect);
+      if (effect === words[0]) this.#ports.courier.say(this.nick, words, this.key, this.by);
+      this.#carryOut(effect);
+    }
+  }
+
+  #carryOut(effect: MakerEffect): void {
+    const { chain, wallet, courier } = this.#ports;
+    const { signal } = this.#abort;
+    switch (effect.kind) {
+      case 'send':
+        if (effect.command !== 'error') return;
+        return courier.mention(this.nick, 'error', effect.args, this.by);
+      case 'deadline':
+        return this.#setDeadline(effect.ms);
+      case 'look-up':
+        return this.#call(
+          'chain',
+          () => chain.coins([effect.coin], signal),
+          ([coin]) => ({ kind: 'coin', coin }),
+        );
+      case 'reserve':
+        if (!this.#ports.hasRoom()) return this.dispatch({ kind: 'end', fault: 'evicted' });
+        return this.#call(
+          'wallet',
+          () => this.#reserve(effect),
+          (answer) => ({ kind: 'reserved', ...answer }),
+        );
+      case 'hold':
+        return this.#holdOutputs(effect.payout);
+      case 'claim':
+        return this.#claim(effect.commitment);
+      case 'sign': {
+        const fault = this.#faultAtSigning(effect.tx);
+        if (fault !== undefined) return this.#clash(fault);
+        return this.#call(
+          'wallet',
+          () => wallet.sign(effect.request, signal),
+          (signatures) => ({ kind: 'signatures', signatures }),
+        );
+      }
+      case 'keep':
+        if (this.#hold) this.#ports.reserved.sign(this.#hold, this.#ports.clock.now());
+        return;
+      case 'broadcast':
+        void this.#broadcast(effect.transaction);
+        return;
+      case 'settle':
+        return this.#settle(effect.reservation, effect.settlement);
+      case 'end':
+        this.#cancelDeadline?.();
+        this.#abort.abort();
+        this.#ports.onEnd(this, effect.outcome);
     }
   }
 
   /** Calls a port. Its result becomes an event, also for a session that has ended. */
-  function call<T>(
-    talk: MakerTalk,
-    port: string,
-    work: () => Promise<T>,
-    event: (value: T) => MakerEvent,
-  ): void {
+  #call<T>(port: string, work: () => Promise<T>, event: (value: T) => MakerEvent): void {
     void (async () => {
       let result: MakerEvent;
       try {
@@ -113,120 +239,25 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
       } catch (error) {
         result = { kind: 'port-failed', port, detail: detailOf(error) };
       }
-      dispatch(talk, result);
+      this.dispatch(result);
     })();
   }
 
-  function carryOut(talk: MakerTalk, effect: MakerEffect): void {
-    const { signal } = talk.abort;
-    switch (effect.kind) {
-      case 'send':
-        if (effect.command === 'error') {
-          courier.mention(talk.nick, 'error', effect.args, talk.by);
-        }
-        return;
-      case 'deadline':
-        talk.cancelDeadline?.();
-        talk.cancelDeadline = clock.after(effect.ms, () => dispatch(talk, { kind: 'deadline' }));
-        return;
-      case 'look-up':
-        call(
-          talk,
-          'chain',
-          () => chain.coins([effect.coin], signal),
-          ([coin]) => ({ kind: 'coin', coin }),
-        );
-        return;
-      case 'reserve':
-        if (!options.hasRoom()) {
-          dispatch(talk, { kind: 'end', fault: 'evicted' });
-          return;
-        }
-        call(
-          talk,
-          'wallet',
-          () => reserve(effect, signal),
-          (answer) => ({ kind: 'reserved', ...answer }),
-        );
-        return;
-      case 'hold': {
-        const held = reserved.hold(effect.payout, clock.now(), policy.pendingTxTimeoutMs);
-        if (held.ok) {
-          talk.hold = held.value;
-          void look(held.value.outpoints, signal);
-        }
-        dispatch(talk, held.ok ? { kind: 'held' } : clash(held.reason));
-        return;
-      }
-      case 'claim':
-        options.onClaim(talk, effect.commitment);
-        call(
-          talk,
-          'commitments',
-          () => commitments.add(effect.commitment),
-          () => {
-            options.onClaimed(effect.commitment);
-            return { kind: 'claimed' };
-          },
-        );
-        return;
-      case 'sign': {
-        const fault = talk.hold ? reserved.faultAtSigning(talk.hold, effect.tx.inputs) : 'not-held';
-        if (fault !== undefined) {
-          dispatch(talk, clash(fault));
-          return;
-        }
-        call(
-          talk,
-          'wallet',
-          () => wallet.sign(effect.request, signal),
-          (signatures) => ({ kind: 'signatures', signatures }),
-        );
-        return;
-      }
-      case 'keep':
-        if (talk.hold) reserved.sign(talk.hold, clock.now());
-        return;
-      case 'broadcast':
-        void broadcast(effect.transaction);
-        return;
-      case 'settle':
-        if (talk.hold && effect.settlement === 'unsigned') reserved.release(talk.hold);
-        try {
-          wallet.settle(effect.reservation, effect.settlement);
-        } catch (error) {
-          log.error('the wallet failed to release its coins', { reason: detailOf(error) });
-        }
-        return;
-      case 'end':
-        talk.cancelDeadline?.();
-        talk.abort.abort();
-        options.onEnd(talk, effect.outcome);
-    }
-  }
-
-  function clash(fault: HoldFault | SignFault): MakerEvent {
-    const detail = CLASHES[fault];
-    log.warn('a negotiation cannot continue', { detail });
-    return { kind: 'clash', detail };
-  }
-
-  /** Updates the set of held coins with the chain's answer. */
-  async function look(coins: readonly NamedOutpoint[], signal: AbortSignal): Promise<void> {
-    if (coins.length === 0) return;
-    const found = await lookUpCoins(chain, coins, signal);
-    // A short answer says nothing about the other coins.
-    for (const [n, coin] of coins.slice(0, found.length).entries()) {
-      reserved.see(coin, found[n] !== undefined);
-    }
+  #setDeadline(ms: number): void {
+    this.#cancelDeadline?.();
+    this.#cancelDeadline = this.#ports.clock.after(ms, () => this.dispatch({ kind: 'deadline' }));
   }
 
   /** Releases signed transactions that have confirmed; then the wallet is asked. */
-  async function reserve(
-    { request, extended }: Extract<MakerEffect, { readonly kind: 'reserve' }>,
-    signal: AbortSignal,
-  ): Promise<Omit<Extract<MakerEvent, { readonly kind: 'reserved' }>, 'kind'>> {
-    await look(reserved.coinsToLookUp(COINS_LOOKED_UP), signal);
+  async #reserve({
+    request,
+    extended,
+  }: Extract<MakerEffect, { readonly kind: 'reserve' }>): Promise<
+    Omit<Extract<MakerEvent, { readonly kind: 'reserved' }>, 'kind'>
+  > {
+    const { chain, wallet, reserved } = this.#ports;
+    const { signal } = this.#abort;
+    await this.#look(reserved.coinsToLookUp(COINS_LOOKED_UP));
     // The session no longer waits for coins.
     if (signal.aborted) return { reservation: undefined };
     const reservation = await wallet.reserve(request, signal);
@@ -234,13 +265,64 @@ export function createMakerRunner(options: MakerRunnerOptions): MakerRunner {
     return { reservation, names: await nameOwnCoins(chain, reservation.coins, signal) };
   }
 
-  async function broadcast(transaction: Uint8Array): Promise<void> {
-    try {
-      await chain.broadcast(transaction);
-    } catch (error) {
-      log.warn('a coinjoin could not be broadcast for its taker', { reason: detailOf(error) });
+  #holdOutputs(payout: Payout): void {
+    const { reserved, clock, policy } = this.#ports;
+    const held = reserved.hold(payout, clock.now(), policy.pendingTxTimeoutMs);
+    if (!held.ok) return this.#clash(held.reason);
+    this.#hold = held.value;
+    void this.#look(held.value.outpoints);
+    this.dispatch({ kind: 'held' });
+  }
+
+  #claim(commitment: string): void {
+    const { commitments, onClaim, onClaimed } = this.#ports;
+    onClaim(this);
+    this.#call(
+      'commitments',
+      () => commitments.add(commitment),
+      () => {
+        onClaimed(commitment);
+        return { kind: 'claimed' };
+      },
+    );
+  }
+
+  #faultAtSigning({ inputs }: UnsignedTransaction): SignFault | undefined {
+    return this.#hold ? this.#ports.reserved.faultAtSigning(this.#hold, inputs) : 'not-held';
+  }
+
+  #clash(fault: HoldFault | SignFault): void {
+    const detail = CLASHES[fault];
+    this.#ports.log.warn('a negotiation cannot continue', { detail });
+    this.dispatch({ kind: 'clash', detail });
+  }
+
+  /** Updates the set of held coins with the chain's answer. */
+  async #look(coins: readonly NamedOutpoint[]): Promise<void> {
+    if (coins.length === 0) return;
+    const found = await lookUpCoins(this.#ports.chain, coins, this.#abort.signal);
+    // A short answer says nothing about the other coins.
+    for (const [n, coin] of coins.slice(0, found.length).entries()) {
+      this.#ports.reserved.see(coin, found[n] !== undefined);
     }
   }
 
-  return { dispatch, apply };
+  #settle(reservation: Reservation, settlement: Settlement): void {
+    const { wallet, reserved, log } = this.#ports;
+    if (this.#hold && settlement === 'unsigned') reserved.release(this.#hold);
+    try {
+      wallet.settle(reservation, settlement);
+    } catch (error) {
+      log.error('the wallet failed to release its coins', { reason: detailOf(error) });
+    }
+  }
+
+  async #broadcast(transaction: Uint8Array): Promise<void> {
+    try {
+      await this.#ports.chain.broadcast(transaction);
+    } catch (error) {
+      const reason = detailOf(error);
+      this.#ports.log.warn('a coinjoin could not be broadcast for its taker', { reason });
+    }
+  }
 }

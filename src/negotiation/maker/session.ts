@@ -9,10 +9,9 @@
  * any relay can turn an `auth` into a `tx`, or send it again.
  */
 import type { MakerEvent, MakerState, MakerTransition } from './api.js';
-import { onAuth, onCoin } from './auth.js';
 import { failed, NO_ROOM, NOTHING, repeat, signed, STEPS, type Live } from './endings.js';
-import { onClaimed, onClash, onHeld, onReserved } from './reservation.js';
-import { onPush, onSignatures, onTx } from './signing.js';
+import { onClaimed, onClash, onHeld, onPush, onReserved, onSignatures, onTx } from './payment.js';
+import { onAuth, onCoin } from './proof.js';
 
 function onMessage(
   state: Live,

@@ -8,18 +8,17 @@ import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
 import type { Network } from '../../protocol/constants.js';
 import type { Location } from '../../protocol/location.js';
-import type { Command } from '../../protocol/commands.js';
 import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../../protocol/encryption.js';
 import type { Offer } from '../../protocol/offer.js';
-import { createCourier, type NegotiationChannel } from '../resender.js';
+import { createCourier, type Courier, type NegotiationChannel } from '../resender.js';
 import { wayOf, type Door } from './request-limits.js';
-import type { MakerOutcome, MakerPolicy, MakerState } from './api.js';
+import type { MakerOutcome, MakerPolicy, MakerTerms } from './api.js';
 import { NO_ROOM } from './endings.js';
-import { offerFor, openMakerSession } from './fill.js';
-import { createMakerRunner, type MakerTalk } from './runner.js';
+import { offerFor, openMakerSession } from './proof.js';
+import { RunningSession, type SessionName, type SessionPorts } from './runner.js';
 import type { ChainView, CommitmentStore, MakerWallet } from '../ports.js';
 import { reservedOutputsOf, type ReservedOutputs } from './reserved-outputs.js';
-import { formatRefusal, parseFill } from '../payloads.js';
+import { formatRefusal, parseFill, type FillTerms } from '../payloads.js';
 
 /** How many negotiations a maker has at the same time. */
 export interface SessionLimits {
@@ -53,231 +52,199 @@ export interface MakerSessionsOptions {
   readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
 }
 
-export interface MakerSessions {
-  /** A verified private message; other commands are ignored. */
-  receive(message: ReceivedPrivateMessage): void;
-  /** Number of running sessions. */
-  readonly size: number;
-  /** Number of running sessions with a proof. */
-  readonly proven: number;
-  /** Ends every session; coins without signatures are released. */
-  close(): void;
-}
-
-const isProven = ({ state: { state } }: MakerTalk): boolean =>
-  state !== 'awaiting-auth' && state !== 'checking-coin';
+/** Open sessions of one nick. Deployed takers ask again up to three times in a round. */
+const OPEN_PER_NICK = 4;
 
 const directoryOf = (route: Route): Location | undefined =>
   route.kind === 'directory' ? route.location : undefined;
-
-const AT_WORK: ReadonlySet<MakerState['state']> = new Set(['reserving', 'claiming', 'signing']);
-const isAtWork = ({ state: { state } }: MakerTalk): boolean => AT_WORK.has(state);
-/** A `fill` without a proof so far. */
-const isOpen = ({ state: { state } }: MakerTalk): boolean => state === 'awaiting-auth';
-
-/** Of one nick. Deployed takers ask again up to three times in a round. */
-const OPEN_PER_NICK = 4;
 
 /**
  * The open `fill` of a nick that is removed for a new one: the oldest from the source with the most, so
  * that a peer that repeats old ones removes only its own.
  */
-function surplusOf(open: readonly MakerTalk[], way: string): MakerTalk | undefined {
+function surplusOf(open: readonly RunningSession[], way: string): RunningSession | undefined {
   if (open.length < OPEN_PER_NICK) return undefined;
   const counts = new Map([[way, 1]]);
-  for (const talk of open) counts.set(talk.way, (counts.get(talk.way) ?? 0) + 1);
+  for (const session of open) counts.set(session.way, (counts.get(session.way) ?? 0) + 1);
   const most = Math.max(...counts.values());
-  const among = open.filter((talk) => counts.get(talk.way) === most);
-  return among.find((talk) => talk.way === way) ?? among[0] ?? open[0];
+  const among = open.filter((session) => counts.get(session.way) === most);
+  return among.find((session) => session.way === way) ?? among[0] ?? open[0];
 }
 
-/** A taker takes the first key that arrives as the answer to its last `fill`. */
-function crossBoxes(talk: MakerTalk, { state }: MakerTalk, open: readonly MakerTalk[]): void {
-  if (state.state !== 'awaiting-auth') return;
-  const { keys } = state.terms;
-  const box = openBoxSession(keys, talk.takerKey);
-  if (box.ok) talk.otherBoxes.push({ keys, box: box.value });
-  if (talk.otherBoxes.length <= OPEN_PER_NICK) return;
-  // Keys of a removed `fill` are tried first.
-  const inUse = new Set(open.flatMap((one) => ('terms' in one.state ? one.state.terms.keys : [])));
-  const gone = talk.otherBoxes.findIndex((other) => !inUse.has(other.keys));
-  talk.otherBoxes.splice(Math.max(0, gone), 1);
-}
+export class MakerSessions {
+  readonly #options: MakerSessionsOptions;
+  readonly #courier: Courier;
+  readonly #ports: SessionPorts;
+  /** In the order of their start. */
+  readonly #sessions = new Set<RunningSession>();
 
-export function createMakerSessions(options: MakerSessionsOptions): MakerSessions {
-  const { channel, commitments, policy, limits, door, clock, log } = options;
-  const courier = createCourier(channel, clock);
-  // In the order of their start.
-  const sessions = new Set<MakerTalk>();
-  const talksOf = (nick: string): readonly MakerTalk[] =>
-    [...sessions].filter((talk) => talk.nick === nick);
-  const { dispatch, apply } = createMakerRunner({
-    ...options,
-    reserved: options.reserved ?? reservedOutputsOf(options.wallet),
-    courier,
-    hasRoom: () => provenCount() <= limits.proven,
-    onClaim(talk, commitment) {
-      for (const other of sessions) {
-        if (other !== talk && other.commitment === commitment) {
-          dispatch(other, { kind: 'end', fault: 'commitment-used' });
-        }
-      }
-    },
-    onClaimed: (commitment) => options.onUsed?.(commitment, 'now'),
-    onEnd(talk, outcome) {
-      if (sessions.delete(talk)) courier.forget(talk.nick, talk.key);
-      if (outcome.result === 'signed') {
-        log.info('a coinjoin was signed', { pushed: outcome.pushed });
-      } else {
-        log.info('a negotiation ended', { step: outcome.step, fault: outcome.fault });
-      }
-      options.onOutcome?.(talk.nick, outcome);
-    },
-  });
-
-  const provenCount = (): number => [...sessions].filter(isProven).length;
-
-  function refuse({ from, route }: ReceivedPrivateMessage, reason: string, key: string): void {
-    if (door.mayBeRefused(from)) {
-      courier.mention(from, 'error', formatRefusal(reason, key), directoryOf(route));
-    }
+  constructor(options: MakerSessionsOptions) {
+    const { channel, clock, limits } = options;
+    this.#options = options;
+    this.#courier = createCourier(channel, clock);
+    this.#ports = {
+      ...options,
+      reserved: options.reserved ?? reservedOutputsOf(options.wallet),
+      courier: this.#courier,
+      hasRoom: () => this.proven <= limits.proven,
+      onClaim: (session) => this.#endOthersOf(session),
+      onClaimed: (commitment) => options.onUsed?.(commitment, 'now'),
+      onEnd: (session, outcome) => this.#ended(session, outcome),
+    };
   }
 
-  function makeRoom(): void {
-    const unproven = [...sessions].filter((session) => !isProven(session));
-    const [oldest] = unproven;
-    if (oldest !== undefined && unproven.length >= limits.unproven) {
-      dispatch(oldest, { kind: 'end', fault: 'evicted' });
-    }
+  /** Number of running sessions. */
+  get size(): number {
+    return this.#sessions.size;
   }
 
-  function onFill(message: ReceivedPrivateMessage, { args }: Command): void {
-    const nick = message.from;
-    const talks = talksOf(nick);
+  /** Number of running sessions with a proof. */
+  get proven(): number {
+    return [...this.#sessions].filter(({ isProven }) => isProven).length;
+  }
+
+  /** A verified private message; other commands are ignored. */
+  receive(message: ReceivedPrivateMessage): void {
+    const [{ name, args }] = message.commands;
+    if (name === 'fill') this.#onFill(message, args);
+    if (name === 'auth') this.#onAuth(message, args);
+    if (name !== 'tx' && name !== 'push') return;
+    const by = directoryOf(message.route);
+    for (const session of this.#sessionsOf(message.from)) session.receive(name, args, by);
+  }
+
+  /** Ends every session; coins without signatures are released. */
+  close(): void {
+    for (const session of this.#sessions) session.dispatch({ kind: 'end', fault: 'stopped' });
+    this.#courier.close();
+  }
+
+  #sessionsOf(nick: string): readonly RunningSession[] {
+    return [...this.#sessions].filter((session) => session.nick === nick);
+  }
+
+  #onFill(message: ReceivedPrivateMessage, args: readonly string[]): void {
+    const { from: nick, route } = message;
     const key = args.slice(0, 4).join(' ');
-    const known = talks.find((talk) => talk.key === key);
+    const known = this.#sessionsOf(nick).find((session) => session.key === key);
     if (known !== undefined) {
-      dispatch(known, { kind: 'message', command: 'fill', args });
+      known.dispatch({ kind: 'message', command: 'fill', args });
       return;
     }
-    if (!door.mayFill(nick, message.route)) return;
+    if (!this.#options.door.mayFill(nick, route)) return;
     const fill = parseFill(args);
-    if (!fill.ok) {
-      refuse(message, `bad fill: ${fill.reason}`, args[2] ?? '');
-      return;
-    }
-    const { commitment, takerKey } = fill.value;
-    const same = talks.filter((talk) => talk.commitment === commitment);
+    if (fill.ok) this.#takeFill(message, key, fill.value);
+    else this.#refuse(message, `bad fill: ${fill.reason}`, args[2] ?? '');
+  }
+
+  #takeFill(message: ReceivedPrivateMessage, key: string, fill: FillTerms): void {
+    const { commitments, offers, limits, randomBytes, onUsed } = this.#options;
+    const { from: nick, route } = message;
+    const { commitment, takerKey } = fill;
+    const sessions = this.#sessionsOf(nick);
+    const same = sessions.filter((session) => session.commitment === commitment);
     // One that the taker sent to another maker and a relay brought here: signatures name no addressee.
-    if (same.some((talk) => talk.takerKey === takerKey || isProven(talk))) return;
+    if (same.some((session) => session.takerKey === takerKey || session.isProven)) return;
     if (commitments.has(commitment)) {
-      refuse(message, `Commitment is blacklisted: ${commitment}`, takerKey);
-      options.onUsed?.(commitment, 'before');
+      this.#refuse(message, `Commitment is blacklisted: ${commitment}`, takerKey);
+      onUsed?.(commitment, 'before');
       return;
     }
-    const offer = offerFor(options.offers, fill.value);
+    const offer = offerFor(offers, fill);
     if (!offer.ok) {
-      refuse(message, offer.reason === 'oid' ? 'oid not found' : 'amount out of range', takerKey);
-      return;
+      const reason = offer.reason === 'oid' ? 'oid not found' : 'amount out of range';
+      return this.#refuse(message, reason, takerKey);
     }
     // A session that this one would replace does not count.
-    if (provenCount() - talks.filter(isProven).length >= limits.proven) {
-      refuse(message, NO_ROOM, takerKey);
-      return;
+    const replaceable = sessions.filter(({ isProven }) => isProven).length;
+    if (this.proven - replaceable >= limits.proven) {
+      return this.#refuse(message, NO_ROOM, takerKey);
     }
     // Not while our own wallet or disk is working: that ends within its deadline.
-    if (talks.some(isAtWork)) return;
-    const keys = createBoxKeyPair(options.randomBytes);
+    if (sessions.some(({ isAtWork }) => isAtWork)) return;
+    const keys = createBoxKeyPair(randomBytes);
     const box = openBoxSession(keys, takerKey);
-    if (!box.ok) {
-      refuse(message, `Invalid nacl pubkey: ${takerKey}`, takerKey);
-      return;
-    }
+    if (!box.ok) return this.#refuse(message, `Invalid nacl pubkey: ${takerKey}`, takerKey);
+    const way = wayOf(route);
     // Other open `fill`s stay until one of them is proven: this one may be a repeated old one.
-    const way = wayOf(message.route);
-    const surplus = surplusOf(talks.filter(isOpen), way);
-    if (surplus) dispatch(surplus, { kind: 'end', fault: 'replaced' });
-    makeRoom();
-    const opened = openMakerSession({
-      network: options.network,
-      policy,
-      fill: fill.value,
-      offer: offer.value,
-      keys,
-      box: box.value,
-      randomBytes: options.randomBytes,
-    });
-    const session: MakerTalk = {
-      nick,
-      way,
-      key,
-      commitment,
-      takerKey,
-      otherBoxes: [],
-      abort: new AbortController(),
-      state: opened.state,
-      hold: undefined,
-      by: directoryOf(message.route),
-      cancelDeadline: undefined,
-    };
-    const others = talksOf(nick);
+    const open = sessions.filter(({ isOpen }) => isOpen);
+    surplusOf(open, way)?.dispatch({ kind: 'end', fault: 'replaced' });
+    this.#makeRoom();
+    this.#open(
+      { nick, way, key, commitment, takerKey },
+      { fill, offer: offer.value, keys, box: box.value },
+      directoryOf(route),
+    );
+  }
+
+  #open(
+    name: SessionName,
+    terms: Pick<MakerTerms, 'fill' | 'offer' | 'keys' | 'box'>,
+    by: Location | undefined,
+  ): void {
+    const { network, policy, randomBytes } = this.#options;
+    const { state, effects } = openMakerSession({ ...terms, network, policy, randomBytes });
+    const session = new RunningSession(this.#ports, name, state, by);
+    const others = this.#sessionsOf(name.nick);
     for (const other of others) {
-      crossBoxes(session, other, others);
-      crossBoxes(other, session, [...others, session]);
+      session.learnKeys(other, others, OPEN_PER_NICK);
+      other.learnKeys(session, [...others, session], OPEN_PER_NICK);
     }
-    sessions.add(session);
-    apply(session, opened);
+    this.#sessions.add(session);
+    session.begin(effects);
   }
 
   /** Continues with the `fill` that a proof belongs to; the others of this nick then end. */
-  function onProof({ from: nick, route }: ReceivedPrivateMessage, args: readonly string[]): void {
-    const talks = talksOf(nick);
-    for (const talk of talks.filter((one) => !isOpen(one))) {
-      dispatch(talk, { kind: 'message', command: 'auth', args });
+  #onAuth({ from: nick, route }: ReceivedPrivateMessage, args: readonly string[]): void {
+    const sessions = this.#sessionsOf(nick);
+    for (const session of sessions.filter(({ isOpen }) => !isOpen)) {
+      session.dispatch({ kind: 'message', command: 'auth', args });
     }
-    if (talks.some(isAtWork)) return;
-    const open = talks.filter(isOpen).toReversed();
-    let chosen = open.find(({ state }) => 'terms' in state && state.terms.box.decrypt(args).ok);
-    for (const talk of chosen === undefined ? open : []) {
-      const other = talk.otherBoxes.find(({ box }) => box.decrypt(args).ok);
-      if (other === undefined) continue;
-      dispatch(talk, { kind: 'rekeyed', ...other });
-      chosen = talk;
-      break;
-    }
+    if (sessions.some(({ isAtWork }) => isAtWork)) return;
+    const open = sessions.filter(({ isOpen }) => isOpen).toReversed();
+    const chosen =
+      open.find((session) => session.decrypts(args)) ??
+      open.find((session) => session.takeKeysFor(args));
     if (chosen === undefined) return;
     // Only the taker can have made this box.
     chosen.by = directoryOf(route);
-    dispatch(chosen, { kind: 'message', command: 'auth', args });
+    chosen.dispatch({ kind: 'message', command: 'auth', args });
     // A refused proof leaves it as open as before.
-    if (isOpen(chosen)) return;
-    for (const talk of talks) {
-      if (talk !== chosen) dispatch(talk, { kind: 'end', fault: 'replaced' });
+    if (chosen.isOpen) return;
+    for (const session of sessions) {
+      if (session !== chosen) session.dispatch({ kind: 'end', fault: 'replaced' });
     }
   }
 
-  return {
-    receive(message) {
-      const [command] = message.commands;
-      const { name, args } = command;
-      if (name === 'fill') onFill(message, command);
-      if (name === 'auth') onProof(message, args);
-      if (name !== 'tx' && name !== 'push') return;
-      for (const talk of talksOf(message.from)) {
-        const { state } = talk;
-        dispatch(talk, { kind: 'message', command: name, args });
-        if (talk.state !== state) talk.by = directoryOf(message.route);
+  #makeRoom(): void {
+    const unproven = [...this.#sessions].filter(({ isProven }) => !isProven);
+    const [oldest] = unproven;
+    if (oldest !== undefined && unproven.length >= this.#options.limits.unproven) {
+      oldest.dispatch({ kind: 'end', fault: 'evicted' });
+    }
+  }
+
+  #refuse({ from, route }: ReceivedPrivateMessage, reason: string, takerKey: string): void {
+    if (!this.#options.door.mayBeRefused(from)) return;
+    this.#courier.mention(from, 'error', formatRefusal(reason, takerKey), directoryOf(route));
+  }
+
+  #endOthersOf(owner: RunningSession): void {
+    for (const session of this.#sessions) {
+      if (session !== owner && session.commitment === owner.commitment) {
+        session.dispatch({ kind: 'end', fault: 'commitment-used' });
       }
-    },
-    get size() {
-      return sessions.size;
-    },
-    get proven() {
-      return provenCount();
-    },
-    close() {
-      for (const session of sessions) dispatch(session, { kind: 'end', fault: 'stopped' });
-      courier.close();
-    },
-  };
+    }
+  }
+
+  #ended(session: RunningSession, outcome: MakerOutcome): void {
+    const { log, onOutcome } = this.#options;
+    if (this.#sessions.delete(session)) this.#courier.forget(session.nick, session.key);
+    if (outcome.result === 'signed') {
+      log.info('a coinjoin was signed', { pushed: outcome.pushed });
+    } else {
+      log.info('a negotiation ended', { step: outcome.step, fault: outcome.fault });
+    }
+    onOutcome?.(session.nick, outcome);
+  }
 }

@@ -2,7 +2,7 @@
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { Leg, LegFault, RoundEffect, RoundEvent, RoundState, RoundTransition } from './api.js';
 import { finish, sendOff } from './broadcast.js';
-import { fund } from './gathering.js';
+import { fund } from './asking.js';
 import {
   dropLeg,
   isReady,

@@ -1,7 +1,22 @@
-/** Shared by both halves of a taker's round: the handling of makers. */
+/**
+ * The makers of a taker's round. A leg is the state of one maker; a seat is a place in the transaction, as
+ * many as makers are wanted: which maker is asked for which seat, and which one replaces it. A maker that
+ * sent an `error` without our mark keeps its seat, because the error may be an old one; a spare maker is
+ * asked for the same seat at once, and the first of them that is ready gets it. Pure.
+ */
 import type { BoxSession } from '../../protocol/encryption.js';
-import type { Leg, LegFault, RoundEffect, RoundState, RoundTransition } from './api.js';
 import { shownText } from '../payloads.js';
+import type {
+  Asked,
+  Candidate,
+  Leg,
+  LegFault,
+  RoundEffect,
+  RoundState,
+  RoundTerms,
+  RoundTransition,
+} from './api.js';
+import { makerCost, offerFault } from './fees.js';
 
 export type Gathering = Extract<RoundState, { readonly phase: 'gathering' }>;
 
@@ -62,4 +77,121 @@ export function dropLeg<S extends RoundState>(
       { kind: 'forget', nick },
     ],
   };
+}
+
+type Choice = Pick<RoundTerms, 'candidates' | 'amount' | 'policy'>;
+
+/** Makers that may be asked, each nick once, and makers without a suitable offer. */
+export function suitable({ candidates, amount, policy }: Choice): {
+  readonly chosen: readonly Candidate[];
+  readonly legs: ReadonlyMap<string, Leg>;
+} {
+  const chosen = new Map<string, Candidate>();
+  const legs = new Map<string, Leg>();
+  for (const candidate of candidates) {
+    const { nick, offer } = candidate;
+    if (chosen.has(nick)) continue;
+    const fault = offerFault(offer, amount, policy);
+    if (fault === undefined) {
+      chosen.set(nick, candidate);
+      legs.delete(nick);
+    } else {
+      legs.set(nick, { step: 'failed', candidate, failure: { step: 'fill', ...fault } });
+    }
+  }
+  return { chosen: [...chosen.values()], legs };
+}
+
+/**
+ * The most that the maker of each seat may cost. A sweep fixed its amount for the makers chosen first,
+ * so a replacement must not cost more.
+ */
+export function seatLimits(
+  terms: Choice & { readonly makers: number; readonly sweep: boolean },
+): readonly number[] {
+  const first = suitable(terms).chosen.slice(0, terms.makers);
+  return first.map(({ offer }) => (terms.sweep ? makerCost(offer, terms.amount) : Infinity));
+}
+
+/**
+ * The makers asked for these seats, in the order of the candidates and at most `most`; and the
+ * remaining ones.
+ */
+export function assign(
+  { seatLimits: limits, amount }: RoundTerms,
+  candidates: readonly Candidate[],
+  seats: readonly number[],
+  most = seats.length,
+): { readonly asked: readonly Asked[]; readonly left: readonly Candidate[] } {
+  const free = new Set(seats);
+  const asked: Asked[] = [];
+  const left: Candidate[] = [];
+  for (const candidate of candidates) {
+    const cost = makerCost(candidate.offer, amount);
+    let best: number | undefined;
+    let bestLimit = Infinity;
+    for (const seat of free) {
+      const limit = limits[seat] ?? -Infinity;
+      // Uses the tightest sufficient seat, which leaves the others to more expensive makers.
+      if (cost > limit || (best !== undefined && limit >= bestLimit)) continue;
+      best = seat;
+      bestLimit = limit;
+    }
+    if (best === undefined || asked.length >= most) left.push(candidate);
+    else {
+      free.delete(best);
+      asked.push({ candidate, seat: best });
+    }
+  }
+  return { asked, left };
+}
+
+/** Whether a maker may have refused, and may still answer. */
+const isDoubtful = (leg: Leg): boolean => isOpen(leg) && leg.refusal !== undefined;
+
+/** Seats without a maker, and seats whose makers all may have refused. */
+function openSeats({ terms, legs, waiting }: Gathering): {
+  readonly empty: readonly number[];
+  readonly doubtful: readonly number[];
+} {
+  const sure = new Set(waiting.map(({ seat }) => seat));
+  const unsure = new Set<number>();
+  for (const leg of legs.values()) {
+    if (leg.step === 'failed') continue;
+    (isDoubtful(leg) ? unsure : sure).add(leg.seat);
+  }
+  const open = [...terms.seatLimits.keys()].filter((seat) => !sure.has(seat));
+  return {
+    empty: open.filter((seat) => !unsure.has(seat)),
+    doubtful: open.filter((seat) => unsure.has(seat)),
+  };
+}
+
+/** Asks spare makers for open seats, as many as are allowed. */
+export function fillSeats(state: Gathering): Gathering {
+  const { terms, spare } = state;
+  const { replacements, spares } = terms.policy;
+  const { empty, doubtful } = openSeats(state);
+  const first = assign(terms, spare, empty, replacements - state.replaced);
+  const replaced = state.replaced + first.asked.length;
+  const most = Math.min(replacements - replaced, spares - state.spares);
+  const second = assign(terms, first.left, doubtful, most);
+  return {
+    ...state,
+    spare: second.left,
+    replaced: replaced + second.asked.length,
+    spares: state.spares + second.asked.length,
+    waiting: [...state.waiting, ...first.asked, ...second.asked],
+  };
+}
+
+/** All other makers asked for the seat of this one, which is ready. */
+export function rivalsOf(
+  { legs }: Gathering,
+  { candidate: { nick }, seat }: Asked,
+): readonly ActiveLeg[] {
+  return [...legs.values()].filter(
+    (leg): leg is ActiveLeg =>
+      leg.step !== 'failed' && leg.seat === seat && leg.candidate.nick !== nick,
+  );
 }

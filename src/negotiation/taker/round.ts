@@ -14,10 +14,10 @@
  */
 import { parseOffer } from '../../protocol/offer.js';
 import type { LegFault, RoundEvent, RoundState, RoundTransition } from './api.js';
-import { releaseAuths } from './auth.js';
+import { onCoins, onIoAuth, onPubkey } from './answers.js';
+import { onCommitted, proceed, releaseAuths, replaceLeg } from './asking.js';
 import { finish, isSending, onBroadcastEvent } from './broadcast.js';
 import { endForLeg, onFunded, onSig, onSignatures } from './collecting.js';
-import { onCoins, onCommitted, onIoAuth, onPubkey, proceed, replaceLeg } from './gathering.js';
 import {
   isOpen,
   openWith,

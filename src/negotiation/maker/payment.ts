@@ -1,14 +1,25 @@
-/** The maker's inputs: coins of its wallet, checked, and named in `ioauth` (section 9.5). */
+/**
+ * The second half of a maker's session: the coins of our wallet, named in `ioauth`, and the transaction
+ * that we sign and broadcast (docs/protocol.md, sections 9.5 to 9.8).
+ */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { DUST_THRESHOLD } from '../../protocol/offer.js';
 import { formatOutpoint, type NamedOutpoint } from '../../protocol/outpoint.js';
 import { verifyText } from '../../protocol/signature.js';
-import type { MakerEffect, MakerTransition } from './api.js';
-import { failed, type In, type Live } from './endings.js';
-import { sumOf, type Payout } from '../payout.js';
+import { formatIoAuth, formatSignatureText, MAX_COINS, parseTransactionText } from '../payloads.js';
+import { checkPayout, type Payout, sumOf } from '../payout.js';
 import type { Reservation } from '../ports.js';
-import { formatIoAuth, MAX_COINS } from '../payloads.js';
-import { addressScript, coinKind, keyOwnsScript } from '../transaction.js';
+import {
+  addressScript,
+  coinKind,
+  type InputSignature,
+  keyOwnsScript,
+  parseUnsigned,
+  signatureFits,
+  signedIds,
+} from '../transaction.js';
+import type { MakerEffect, MakerTransition, Signing } from './api.js';
+import { failed, type In, type Live, NOTHING, refuse, signed } from './endings.js';
 
 /** What a reservation must be paid; undefined when the wallet's answer cannot be used. */
 function payoutOf(state: Live, reservation: Reservation): Payout | undefined {
@@ -91,4 +102,83 @@ export function onClaimed(state: In<'claiming'>): MakerTransition {
     state: { ...state, state: 'awaiting-tx', attempts: 0, repeats: 0, lastAnswer: [answer] },
     effects: [answer, { kind: 'deadline', ms: terms.policy.txWaitMs }],
   };
+}
+
+/** A transaction goes to the wallet only when it pays us. */
+export function onTx(state: In<'awaiting-tx'>, args: readonly string[]): MakerTransition {
+  const { terms, reserved } = state;
+  const text = terms.box.decrypt(args);
+  if (!text.ok) return { state, effects: NOTHING };
+  const bytes = parseTransactionText(text.value);
+  if (bytes === undefined) return refuse(state, 'transaction', 'bad base64 tx');
+  const tx = parseUnsigned(bytes);
+  if (!tx.ok) return refuse(state, 'transaction', `the transaction is unusable: ${tx.reason}`);
+  const inputs = checkPayout(tx.value, reserved.payout);
+  if (!inputs.ok) return refuse(state, 'payment', `the transaction does not pay: ${inputs.reason}`);
+  const signing: Signing = { tx: tx.value, inputs: inputs.value };
+  return {
+    state: {
+      ...state,
+      state: 'signing',
+      signing,
+      taken: { ...state.taken, tx: args.join('') },
+      lastAnswer: NOTHING,
+    },
+    effects: [
+      { kind: 'deadline', ms: terms.policy.portWaitMs },
+      {
+        kind: 'sign',
+        tx: tx.value,
+        request: { transaction: bytes, txid: tx.value.txid, inputs: inputs.value },
+      },
+    ],
+  };
+}
+
+/** The wallet has signed: each signature is verified before it is sent. */
+export function onSignatures(
+  state: In<'signing'>,
+  signatures: readonly InputSignature[],
+): MakerTransition {
+  const { terms, signing, reserved } = state;
+  const texts: string[] = [];
+  for (const [n, { index, coin }] of signing.inputs.entries()) {
+    const signature = signatures[n];
+    if (signature === undefined || !signatureFits(signing.tx, index, coin, signature)) {
+      return failed(
+        state,
+        'us',
+        'bad-signature',
+        `the wallet's signature ${n} does not fit`,
+        'sorry',
+      );
+    }
+    texts.push(formatSignatureText(signature, coin));
+  }
+  const answers = texts.map((text): MakerEffect => ({
+    kind: 'send',
+    command: 'sig',
+    args: terms.box.encrypt(text, terms.randomBytes),
+  }));
+  return {
+    state: {
+      ...state,
+      state: 'awaiting-push',
+      reserved,
+      tx: signing.tx,
+      repeats: 0,
+      lastAnswer: answers,
+    },
+    effects: [{ kind: 'keep' }, ...answers, { kind: 'deadline', ms: terms.policy.pushWaitMs }],
+  };
+}
+
+/** The complete transaction, to be broadcast for the taker. */
+export function onPush(state: In<'awaiting-push'>, args: readonly string[]): MakerTransition {
+  const transaction = parseTransactionText(args.join(''));
+  // Only a transaction that this session signed is broadcast (section 9.8).
+  if (transaction === undefined || signedIds(transaction)?.unsignedTxid !== state.tx.txid) {
+    return { state, effects: NOTHING };
+  }
+  return signed(state, true, [{ kind: 'broadcast', transaction }]);
 }

@@ -1,13 +1,60 @@
-/** The taker's proof before a maker names its coins: `auth`, and a look at the chain. */
+/**
+ * The first half of a maker's session: the `fill` of a taker, and the coin that it proves before we name
+ * ours (docs/protocol.md, sections 9.3 to 9.5).
+ */
 import { hexToBytes } from '@noble/hashes/utils.js';
-import { DUST_THRESHOLD } from '../../protocol/offer.js';
+import { formatFeatures, NEUTRINO_COMPAT } from '../../protocol/features.js';
+import { DUST_THRESHOLD, type Offer, offerFee } from '../../protocol/offer.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import { parseRevelation, verifyPodle } from '../../protocol/podle.js';
+import { fail, ok, type Parsed } from '../../protocol/result.js';
 import { metadataFault } from '../coin-metadata.js';
-import type { MakerFault, MakerTransition } from './api.js';
-import { NOTHING, refuse, type In } from './endings.js';
+import type { FillTerms } from '../payloads.js';
 import type { ChainCoin, ReservationRequest } from '../ports.js';
 import { keyOwnsScript } from '../transaction.js';
+import type { MakerEffect, MakerFault, MakerTerms, MakerTransition } from './api.js';
+import { type In, NOTHING, refuse } from './endings.js';
+
+export type FillRefusal = 'oid' | 'amount' | 'fee';
+
+/** The offer that a fill takes, if its terms are met. */
+export function offerFor(
+  offers: readonly Offer[],
+  { oid, amount }: FillTerms,
+): Parsed<Offer, FillRefusal> {
+  const offer = offers.find((candidate) => candidate.oid === oid);
+  if (offer === undefined) return fail('oid');
+  if (amount < offer.minsize || amount > offer.maxsize) return fail('amount');
+  // A coinjoin that costs us more than it earns is refused (section 9.6).
+  return offerFee(offer, amount) < offer.txfee ? fail('fee') : ok(offer);
+}
+
+/** The arguments of `pubkey`. The features are signed with the key, so a relay cannot remove them. */
+function pubkeyArgs({ keys, policy }: MakerTerms): string {
+  const features = formatFeatures(policy.neutrinoCompat ? [NEUTRINO_COMPAT] : []);
+  return features === '' ? keys.publicKeyHex : `${keys.publicKeyHex} ${features}`;
+}
+
+/** A new session: sends `pubkey` and waits for `auth`. */
+export function openMakerSession(terms: MakerTerms): MakerTransition {
+  const answer: MakerEffect = {
+    kind: 'send',
+    command: 'pubkey',
+    args: pubkeyArgs(terms),
+  };
+  return {
+    state: {
+      state: 'awaiting-auth',
+      terms,
+      fee: offerFee(terms.offer, terms.fill.amount),
+      attempts: 0,
+      repeats: 0,
+      taken: {},
+      lastAnswer: [answer],
+    },
+    effects: [answer, { kind: 'deadline', ms: terms.policy.authWaitMs }],
+  };
+}
 
 /** After a revelation that fits the commitment, the coin is looked up. */
 export function onAuth(state: In<'awaiting-auth'>, args: readonly string[]): MakerTransition {
