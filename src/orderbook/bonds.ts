@@ -14,8 +14,8 @@ import {
   type FidelityBondProof,
 } from '../protocol/fidelity-bond.js';
 import type { BondChainView, BondState, BookBond } from './book-api.js';
-import { createBondClaims } from './bond-claims.js';
-import { createBondValuer, type Valuation } from './bond-values.js';
+import { createBondClaims, type BondClaims } from './bond-claims.js';
+import { createBondValuer, type BondValuer, type Valuation } from './bond-values.js';
 import { WorkQueue } from '../kit/cooperative-work.js';
 
 export interface BondLimits {
@@ -62,22 +62,6 @@ export interface BondsOptions {
   readonly onSlice?: (checks: number) => void;
 }
 
-export interface Bonds {
-  /**
-   * The argument of a `tbond` of this maker, from a signed private message to us.
-   * @param isNew whether the message was never heard before (default true). A peer that relayed an old
-   *   message can repeat it, and that must not take the coins from their owner's new nick
-   */
-  take(maker: string, proof: string, isNew?: boolean): void;
-  get(maker: string): BookBond | undefined;
-  forget(maker: string): void;
-  /** Proofs that wait to be verified. */
-  readonly waiting: number;
-  readonly size: number;
-  readonly chain: 'none' | 'up' | 'down';
-  close(): void;
-}
-
 interface Held {
   text: string;
   takenAt: number;
@@ -113,196 +97,224 @@ const claimOf = ({ utxo, utxoPublicKeyHex, lockTime }: FidelityBondProof): strin
 
 const outpointOf = ({ utxo }: FidelityBondProof): string => `${utxo.txid}:${utxo.vout}`;
 
-export function createBonds(options: BondsOptions): Bonds {
-  const { nick, clock, chain, onChange } = options;
-  const limits = { ...DEFAULT_BOND_LIMITS, ...options.limits };
-  const bonds = new Map<string, Held>();
+export class Bonds {
+  readonly #options: BondsOptions;
+  readonly #limits: BondLimits;
+  readonly #bonds = new Map<string, Held>();
   /** By `claimOf`. */
-  const claims = createBondClaims((before, now) => {
-    if (before !== undefined) lost(before);
-    if (now !== undefined) won(now);
-  });
+  readonly #claims: BondClaims;
   /** Makers for which there was no room among the slices. */
-  const later = new Map<string, Held>();
-  let lastOrder = 0;
+  readonly #later = new Map<string, Held>();
   /** Cached answers of the certificate check, the oldest first. */
-  const certificates = new BoundedMap<string, boolean>(limits.certificates);
-  const slices = new WorkQueue({
-    clock,
-    unitsPerSlice: limits.checksPerSlice,
-    sliceMs: limits.sliceMs,
-    pauseMs: limits.pauseMs,
-    most: limits.makers * 2,
-    onSlice(checks) {
-      options.onSlice?.(checks);
-      checkLater();
-    },
-  });
-  const valuer =
-    chain &&
-    createBondValuer({
-      clock,
+  readonly #certificates: BoundedMap<string, boolean>;
+  readonly #slices: WorkQueue;
+  readonly #valuer: BondValuer | undefined;
+  #lastOrder = 0;
+
+  constructor(options: BondsOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_BOND_LIMITS, ...options.limits };
+    this.#claims = createBondClaims((before, now) => {
+      if (before !== undefined) this.#lost(before);
+      if (now !== undefined) this.#won(now);
+    });
+    this.#certificates = new BoundedMap(this.#limits.certificates);
+    this.#slices = new WorkQueue({
+      clock: options.clock,
+      unitsPerSlice: this.#limits.checksPerSlice,
+      sliceMs: this.#limits.sliceMs,
+      pauseMs: this.#limits.pauseMs,
+      most: this.#limits.makers * 2,
+      onSlice: (checks) => {
+        options.onSlice?.(checks);
+        this.#checkLater();
+      },
+    });
+    this.#valuer = options.chain && this.#createValuer(options.chain);
+  }
+
+  /** Proofs that wait to be verified. */
+  get waiting(): number {
+    return this.#slices.waiting + this.#later.size;
+  }
+
+  get size(): number {
+    return this.#bonds.size;
+  }
+
+  get chain(): 'none' | 'up' | 'down' {
+    return this.#valuer?.chain ?? 'none';
+  }
+
+  /**
+   * The argument of a `tbond` of this maker, from a signed private message to us.
+   * @param isNew whether the message was never heard before (default true). A peer that relayed an old
+   *   message can repeat it, and that must not take the coins from their owner's new nick
+   */
+  take(maker: string, text: string, isNew = true): void {
+    const known = this.#bonds.get(maker);
+    if (known?.text === text) return;
+    const now = this.#options.clock.now();
+    if (known && now - known.takenAt < this.#limits.perMakerMs) return;
+    if (!known && this.#bonds.size >= this.#limits.makers) return;
+    const parsed = parseFidelityBond(text);
+    const held: Held = {
+      // A malformed proof need not be kept for comparison with the next one.
+      text: parsed.ok ? text : '',
+      takenAt: now,
+      order: isNew ? ++this.#lastOrder : (known?.order ?? 0),
+      nicksHold: false,
+      proof: parsed.ok ? parsed.value : undefined,
+      state: 'waiting',
+      detail: 'waits to be checked',
+      valuation: undefined,
+    };
+    this.#bonds.set(maker, held);
+    if (known) this.#release(maker, known);
+    if (!parsed.ok) return this.#setState(maker, held, 'invalid', FORM_FAULTS[parsed.reason]);
+    this.#checkInTurn(maker, held, parsed.value);
+    this.#options.onChange(maker);
+  }
+
+  get(maker: string): BookBond | undefined {
+    const held = this.#bonds.get(maker);
+    if (!held) return undefined;
+    const { proof, state, detail, valuation } = held;
+    return {
+      outpoint: proof && outpointOf(proof),
+      utxoPublicKey: proof?.utxoPublicKeyHex,
+      locktime: proof?.lockTime,
+      certExpiry: proof?.certExpiry,
+      state,
+      detail,
+      amount: valuation?.amount,
+      confirmedAt: valuation?.confirmedAt,
+      value: state === 'valued' ? valuation?.value : undefined,
+    };
+  }
+
+  forget(maker: string): void {
+    const held = this.#bonds.get(maker);
+    if (!held) return;
+    this.#bonds.delete(maker);
+    this.#release(maker, held);
+  }
+
+  close(): void {
+    this.#slices.close();
+    this.#later.clear();
+    this.#valuer?.close();
+  }
+
+  #createValuer(chain: BondChainView): BondValuer {
+    return createBondValuer({
+      clock: this.#options.clock,
       chain,
-      policy: options.policy ?? {},
+      policy: this.#options.policy ?? {},
       proofs: () =>
-        [...bonds].flatMap(([maker, { proof, state }]) =>
+        [...this.#bonds].flatMap(([maker, { proof, state }]) =>
           proof && state !== 'invalid' && state !== 'waiting' && state !== 'claimed'
             ? [{ maker, proof }]
             : [],
         ),
-      onValued(maker, proof, valuation) {
-        const held = bonds.get(maker);
-        if (held?.proof !== proof || held.state === 'claimed') return;
-        held.valuation = valuation;
-        setState(maker, held, valuation.state, valuation.detail);
-        // The node did not answer, so nothing is known about the certificate.
-        if (valuation.state === 'asking') return;
-        claims.setExpired(claimOf(proof), maker, valuation.state === 'expired');
-      },
+      onValued: (maker, proof, valuation) => this.#valued(maker, proof, valuation),
     });
+  }
 
-  function setState(maker: string, held: Held, state: BondState, detail: string): void {
+  #valued(maker: string, proof: FidelityBondProof, valuation: Valuation): void {
+    const held = this.#bonds.get(maker);
+    if (held?.proof !== proof || held.state === 'claimed') return;
+    held.valuation = valuation;
+    this.#setState(maker, held, valuation.state, valuation.detail);
+    // The node did not answer, so nothing is known about the certificate.
+    if (valuation.state === 'asking') return;
+    this.#claims.setExpired(claimOf(proof), maker, valuation.state === 'expired');
+  }
+
+  #setState(maker: string, held: Held, state: BondState, detail: string): void {
     held.state = state;
     held.detail = detail;
-    onChange(maker);
-  }
-
-  function certificateHolds(proof: FidelityBondProof): boolean {
-    const id = bondCertificateId(proof);
-    const known = certificates.get(id);
-    if (known !== undefined) return known;
-    const holds = verifyBondCertificate(proof);
-    certificates.set(id, holds);
-    return holds;
-  }
-
-  /** The claim of this maker on its coins counts. */
-  function won(maker: string): void {
-    const held = bonds.get(maker);
-    if (!held?.proof || held.state === 'expired') return;
-    const state = valuer ? 'asking' : 'signed';
-    setState(maker, held, state, DETAILS[state]);
-    valuer?.ask(maker, held.proof);
-  }
-
-  /** Another maker's claim counts instead. */
-  function lost(maker: string): void {
-    const held = bonds.get(maker);
-    // A new proof of this maker waits, or its certificate has expired: that state has priority.
-    if (!held?.proof || held.state === 'waiting' || held.state === 'expired') return;
-    setState(maker, held, 'claimed', DETAILS.claimed);
-  }
-
-  /** The signatures are valid. Next: which maker owns the coins. */
-  function claim(maker: string, held: Held, proof: FidelityBondProof): void {
-    const coins = claimOf(proof);
-    claims.enter(coins, { maker, order: held.order, expired: false });
-    if (claims.ownerOf(coins) !== maker) setState(maker, held, 'claimed', DETAILS.claimed);
-  }
-
-  function release(maker: string, held: Held): void {
-    later.delete(maker);
-    if (held.proof) claims.leave(claimOf(held.proof), maker);
+    this.#options.onChange(maker);
   }
 
   /** Its next signature is checked when its turn comes. */
-  function check(maker: string, held: Held, proof: FidelityBondProof): boolean {
-    const cost = held.nicksHold ? (certificates.has(bondCertificateId(proof)) ? 0 : 2) : 1;
-    const run = held.nicksHold ? checkCertificate : checkNicks;
-    return slices.push(cost, () => {
-      if (bonds.get(maker) === held) run(maker, held, proof);
-    });
-  }
-
-  function checkInTurn(maker: string, held: Held, proof: FidelityBondProof): void {
-    if (later.size > 0 || !check(maker, held, proof)) later.set(maker, held);
+  #checkInTurn(maker: string, held: Held, proof: FidelityBondProof): void {
+    if (this.#later.size > 0 || !this.#check(maker, held, proof)) this.#later.set(maker, held);
   }
 
   /** A slice is done, so there is room again. */
-  function checkLater(): void {
-    for (const [maker, held] of later) {
-      if (held.proof && !check(maker, held, held.proof)) return;
-      later.delete(maker);
+  #checkLater(): void {
+    for (const [maker, held] of this.#later) {
+      if (held.proof && !this.#check(maker, held, held.proof)) return;
+      this.#later.delete(maker);
     }
   }
 
-  function checkNicks(maker: string, held: Held, proof: FidelityBondProof): void {
-    if (!verifyBondNicks(proof, maker, nick)) {
-      setState(maker, held, 'invalid', 'the proof was not signed for this maker and for us');
-      return;
+  /** False when there is no room among the slices. */
+  #check(maker: string, held: Held, proof: FidelityBondProof): boolean {
+    const { nicksHold } = held;
+    const cost = nicksHold ? this.#certificateCost(proof) : 1;
+    return this.#slices.push(cost, () => {
+      if (this.#bonds.get(maker) !== held) return;
+      if (nicksHold) this.#checkCertificate(maker, held, proof);
+      else this.#checkNicks(maker, held, proof);
+    });
+  }
+
+  #checkNicks(maker: string, held: Held, proof: FidelityBondProof): void {
+    if (!verifyBondNicks(proof, maker, this.#options.nick)) {
+      const detail = 'the proof was not signed for this maker and for us';
+      return this.#setState(maker, held, 'invalid', detail);
     }
     held.nicksHold = true;
-    checkInTurn(maker, held, proof);
+    this.#checkInTurn(maker, held, proof);
   }
 
-  function checkCertificate(maker: string, held: Held, proof: FidelityBondProof): void {
-    if (certificateHolds(proof)) claim(maker, held, proof);
-    else setState(maker, held, 'invalid', 'the coins did not sign this certificate');
+  #checkCertificate(maker: string, held: Held, proof: FidelityBondProof): void {
+    if (this.#certificateHolds(proof)) this.#claim(maker, held, proof);
+    else this.#setState(maker, held, 'invalid', 'the coins did not sign this certificate');
   }
 
-  return {
-    take(maker, text, isNew = true) {
-      const known = bonds.get(maker);
-      if (known?.text === text) return;
-      const now = clock.now();
-      if (known && now - known.takenAt < limits.perMakerMs) return;
-      if (!known && bonds.size >= limits.makers) return;
-      const parsed = parseFidelityBond(text);
-      const held: Held = {
-        // A malformed proof need not be kept for comparison with the next one.
-        text: parsed.ok ? text : '',
-        takenAt: now,
-        order: isNew ? ++lastOrder : (known?.order ?? 0),
-        nicksHold: false,
-        proof: parsed.ok ? parsed.value : undefined,
-        state: 'waiting',
-        detail: 'waits to be checked',
-        valuation: undefined,
-      };
-      bonds.set(maker, held);
-      if (known) release(maker, known);
-      if (!parsed.ok) {
-        setState(maker, held, 'invalid', FORM_FAULTS[parsed.reason]);
-        return;
-      }
-      checkInTurn(maker, held, parsed.value);
-      onChange(maker);
-    },
-    get(maker) {
-      const held = bonds.get(maker);
-      if (!held) return undefined;
-      const { proof, state, detail, valuation } = held;
-      return {
-        outpoint: proof && outpointOf(proof),
-        utxoPublicKey: proof?.utxoPublicKeyHex,
-        locktime: proof?.lockTime,
-        certExpiry: proof?.certExpiry,
-        state,
-        detail,
-        amount: valuation?.amount,
-        confirmedAt: valuation?.confirmedAt,
-        value: state === 'valued' ? valuation?.value : undefined,
-      };
-    },
-    forget(maker) {
-      const held = bonds.get(maker);
-      if (!held) return;
-      bonds.delete(maker);
-      release(maker, held);
-    },
-    get waiting() {
-      return slices.waiting + later.size;
-    },
-    get size() {
-      return bonds.size;
-    },
-    get chain() {
-      return valuer?.chain ?? 'none';
-    },
-    close() {
-      slices.close();
-      later.clear();
-      valuer?.close();
-    },
-  };
+  #certificateCost(proof: FidelityBondProof): number {
+    return this.#certificates.has(bondCertificateId(proof)) ? 0 : 2;
+  }
+
+  #certificateHolds(proof: FidelityBondProof): boolean {
+    const id = bondCertificateId(proof);
+    const known = this.#certificates.get(id);
+    if (known !== undefined) return known;
+    const holds = verifyBondCertificate(proof);
+    this.#certificates.set(id, holds);
+    return holds;
+  }
+
+  /** The signatures are valid. Next: which maker owns the coins. */
+  #claim(maker: string, held: Held, proof: FidelityBondProof): void {
+    const coins = claimOf(proof);
+    this.#claims.enter(coins, { maker, order: held.order, expired: false });
+    if (this.#claims.ownerOf(coins) === maker) return;
+    this.#setState(maker, held, 'claimed', DETAILS.claimed);
+  }
+
+  /** The claim of this maker on its coins counts. */
+  #won(maker: string): void {
+    const held = this.#bonds.get(maker);
+    if (!held?.proof || held.state === 'expired') return;
+    const state = this.#valuer ? 'asking' : 'signed';
+    this.#setState(maker, held, state, DETAILS[state]);
+    this.#valuer?.ask(maker, held.proof);
+  }
+
+  /** Another maker's claim counts instead. */
+  #lost(maker: string): void {
+    const held = this.#bonds.get(maker);
+    // A new proof of this maker waits, or its certificate has expired: that state has priority.
+    if (!held?.proof || held.state === 'waiting' || held.state === 'expired') return;
+    this.#setState(maker, held, 'claimed', DETAILS.claimed);
+  }
+
+  #release(maker: string, held: Held): void {
+    this.#later.delete(maker);
+    if (held.proof) this.#claims.leave(claimOf(held.proof), maker);
+  }
 }

@@ -129,97 +129,151 @@ function read(maker: string, held: Held): BookOffer {
   };
 }
 
+function newlyHeld(offer: Offer, at: number): Held {
+  return {
+    offer,
+    verified: false,
+    firstSeen: at,
+    lastSeen: at,
+    publicMessage: undefined,
+    privateMessage: undefined,
+    sightings: noSightings(),
+  };
+}
+
+function see(held: Held, from: Provenance): void {
+  held.lastSeen = from.at;
+  if (from.verified) held.privateMessage = from.message;
+  else held.publicMessage = from.message;
+  seenThrough(held.sightings, from);
+}
+
 export function createOrderbook(
   limits: BookLimits = DEFAULT_BOOK_LIMITS,
   watcher: BookWatcher = () => {},
 ): Orderbook {
-  const mostOffers = limits.offers ?? DEFAULT_BOOK_LIMITS.offers;
-  // Both in the order in which makers were last heard.
-  const book = new Map<string, Map<number, Held>>();
-  /** Makers without a signed offer. */
-  const unsigned = new Set<string>();
-  let size = 0;
+  return new BoundedOrderbook(limits, watcher);
+}
 
-  function drop(maker: string, oid: number): void {
-    const offers = book.get(maker);
-    if (!offers?.delete(oid)) return;
-    size--;
-    if (offers.size === 0) {
-      book.delete(maker);
-      unsigned.delete(maker);
-    }
-    watcher(maker, oid);
+class BoundedOrderbook implements Orderbook {
+  readonly #limits: Required<BookLimits>;
+  readonly #watcher: BookWatcher;
+  // Both in the order in which makers were last heard.
+  readonly #book = new Map<string, Map<number, Held>>();
+  /** Makers without a signed offer. */
+  readonly #unsigned = new Set<string>();
+  #size = 0;
+
+  constructor(limits: BookLimits, watcher: BookWatcher) {
+    this.#limits = { ...limits, offers: limits.offers ?? DEFAULT_BOOK_LIMITS.offers };
+    this.#watcher = watcher;
   }
 
-  function remove(maker: string): number {
-    const oids = [...(book.get(maker)?.keys() ?? [])];
-    for (const oid of oids) drop(maker, oid);
+  get makers(): number {
+    return this.#book.size;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  apply(maker: string, commands: readonly Command[], from: Provenance): number {
+    let changed = 0;
+    for (const command of commands) changed += this.#applyOne(maker, command, from);
+    return changed;
+  }
+
+  seenAgain(maker: string, from: Provenance): void {
+    if (from.message === undefined) return;
+    for (const [oid, held] of this.#book.get(maker) ?? []) {
+      const message = from.verified ? held.privateMessage : held.publicMessage;
+      if (message !== from.message) continue;
+      see(held, from);
+      this.#watcher(maker, oid);
+    }
+  }
+
+  withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void {
+    for (const [oid, held] of this.#book.get(maker) ?? []) {
+      if (withdrawThrough(held.sightings, directory, why, at)) this.#watcher(maker, oid);
+    }
+  }
+
+  directoryLost(directory: string, at: number): void {
+    for (const maker of this.#book.keys()) this.withdraw(maker, directory, 'directory-lost', at);
+  }
+
+  remove(maker: string): number {
+    const oids = [...(this.#book.get(maker)?.keys() ?? [])];
+    for (const oid of oids) this.#drop(maker, oid);
     return oids.length;
   }
 
-  /** The current maker was heard last, so others are removed first. */
-  function makeRoom(maker: string): void {
-    for (;;) {
-      if (book.size <= limits.makers && size <= mostOffers) return;
-      const [doubtful] = unsigned;
-      const [oldest] = book.keys();
-      const leaving = doubtful !== undefined && doubtful !== maker ? doubtful : oldest;
-      if (leaving === undefined || leaving === maker) return;
-      remove(leaving);
+  expire(before: number): number {
+    let gone = 0;
+    for (const [maker, offers] of this.#book) {
+      for (const [oid, { lastSeen }] of offers) {
+        if (lastSeen >= before) continue;
+        this.#drop(maker, oid);
+        gone++;
+      }
     }
+    return gone;
   }
 
-  /** Moves a maker to the end of the order. */
-  function heard(maker: string): Map<number, Held> {
-    const offers = book.get(maker) ?? new Map<number, Held>();
-    book.delete(maker);
-    book.set(maker, offers);
-    unsigned.delete(maker);
-    return offers;
+  has(maker: string): boolean {
+    return this.#book.has(maker);
   }
 
-  function see(held: Held, from: Provenance): void {
-    held.lastSeen = from.at;
-    if (from.verified) held.privateMessage = from.message;
-    else held.publicMessage = from.message;
-    seenThrough(held.sightings, from);
+  offersOf(maker: string): readonly BookOffer[] {
+    return [...(this.#book.get(maker)?.values() ?? [])].map((held) => read(maker, held));
   }
 
-  function takeOffer(maker: string, offer: Offer, from: Provenance): number {
-    const known = book.get(maker)?.get(offer.oid);
+  offers(): readonly BookOffer[] {
+    return [...this.#book.keys()].flatMap((maker) => this.offersOf(maker));
+  }
+
+  names(): IterableIterator<string> {
+    return this.#book.keys();
+  }
+
+  #applyOne(maker: string, command: Command, from: Provenance): number {
+    if (command.name !== 'cancel' && !isOfferType(command.name)) return 0;
+    const offer = parseOffer(command);
+    if (offer.ok) return this.#takeOffer(maker, offer.value, from);
+    // Deployed peers ignore an offer that lacks a field, and delete the oid before they validate the
+    // fields.
+    if (offer.reason === 'offer-arity') return 0;
+    const oid = parseOid(command);
+    if (oid.ok) this.#cancel(maker, oid.value, from);
+    return 0;
+  }
+
+  #takeOffer(maker: string, offer: Offer, from: Provenance): number {
+    const known = this.#book.get(maker)?.get(offer.oid);
     const same = known !== undefined && sameTerms(known.offer, offer);
     if (known?.verified && !from.verified && !same) {
       // An unsigned announcement cannot change a signed one, but its source is noted.
-      if (differsThrough(known.sightings, from)) watcher(maker, offer.oid);
+      if (differsThrough(known.sightings, from)) this.#watcher(maker, offer.oid);
       return 0;
     }
-    const offers = book.get(maker);
-    if (!known && offers && offers.size >= limits.offersPerMaker) return 0;
-    const mine = heard(maker);
-    const held: Held = same
-      ? known
-      : {
-          offer,
-          verified: false,
-          firstSeen: from.at,
-          lastSeen: from.at,
-          publicMessage: undefined,
-          privateMessage: undefined,
-          sightings: noSightings(),
-        };
+    const offers = this.#book.get(maker);
+    if (!known && offers && offers.size >= this.#limits.offersPerMaker) return 0;
+    const mine = this.#heard(maker);
+    const held = same ? known : newlyHeld(offer, from.at);
     // A signed announcement stays when the same terms come unsigned.
     if (from.verified) held.verified = true;
     see(held, from);
-    if (!known) size++;
+    if (!known) this.#size++;
     mine.set(offer.oid, held);
-    if (![...mine.values()].some(({ verified }) => verified)) unsigned.add(maker);
-    makeRoom(maker);
+    if (![...mine.values()].some(({ verified }) => verified)) this.#unsigned.add(maker);
+    this.#makeRoom(maker);
     // Its own offers alone exceed the bound.
-    if (size > mostOffers) {
-      drop(maker, offer.oid);
+    if (this.#size > this.#limits.offers) {
+      this.#drop(maker, offer.oid);
       return 0;
     }
-    watcher(maker, offer.oid);
+    this.#watcher(maker, offer.oid);
     return same ? 0 : 1;
   }
 
@@ -227,75 +281,45 @@ export function createOrderbook(
    * An unsigned message cannot take back what a maker has signed (section 7.2: public messages are
    * unsigned), except for the directory that relayed it: an offer that no directory shows is removed.
    */
-  function cancel(maker: string, oid: number, from: Provenance): void {
-    const held = book.get(maker)?.get(oid);
+  #cancel(maker: string, oid: number, from: Provenance): void {
+    const held = this.#book.get(maker)?.get(oid);
     if (!held) return;
     if (from.directory !== undefined) {
       withdrawThrough(held.sightings, from.directory, 'cancel', from.at);
     }
-    if (from.verified || !held.verified || !isShown(held.sightings)) drop(maker, oid);
-    else watcher(maker, oid);
+    if (from.verified || !held.verified || !isShown(held.sightings)) this.#drop(maker, oid);
+    else this.#watcher(maker, oid);
   }
 
-  function applyOne(maker: string, command: Command, from: Provenance): number {
-    if (command.name !== 'cancel' && !isOfferType(command.name)) return 0;
-    const offer = parseOffer(command);
-    if (offer.ok) return takeOffer(maker, offer.value, from);
-    // Deployed peers ignore an offer that lacks a field, and delete the oid before they validate the
-    // fields.
-    if (offer.reason === 'offer-arity') return 0;
-    const oid = parseOid(command);
-    if (oid.ok) cancel(maker, oid.value, from);
-    return 0;
+  /** Moves a maker to the end of the order. */
+  #heard(maker: string): Map<number, Held> {
+    const offers = this.#book.get(maker) ?? new Map<number, Held>();
+    this.#book.delete(maker);
+    this.#book.set(maker, offers);
+    this.#unsigned.delete(maker);
+    return offers;
   }
 
-  function withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void {
-    for (const [oid, held] of book.get(maker) ?? []) {
-      if (withdrawThrough(held.sightings, directory, why, at)) watcher(maker, oid);
+  /** The current maker was heard last, so others are removed first. */
+  #makeRoom(maker: string): void {
+    const { makers, offers } = this.#limits;
+    while (this.#book.size > makers || this.#size > offers) {
+      const [doubtful] = this.#unsigned;
+      const [oldest] = this.#book.keys();
+      const leaving = doubtful !== undefined && doubtful !== maker ? doubtful : oldest;
+      if (leaving === undefined || leaving === maker) return;
+      this.remove(leaving);
     }
   }
 
-  return {
-    get makers() {
-      return book.size;
-    },
-    get size() {
-      return size;
-    },
-    apply(maker, commands, from) {
-      let changed = 0;
-      for (const command of commands) changed += applyOne(maker, command, from);
-      return changed;
-    },
-    seenAgain(maker, from) {
-      if (from.message === undefined) return;
-      for (const [oid, held] of book.get(maker) ?? []) {
-        const message = from.verified ? held.privateMessage : held.publicMessage;
-        if (message !== from.message) continue;
-        see(held, from);
-        watcher(maker, oid);
-      }
-    },
-    withdraw,
-    directoryLost(directory, at) {
-      for (const maker of book.keys()) withdraw(maker, directory, 'directory-lost', at);
-    },
-    remove,
-    expire(before) {
-      let gone = 0;
-      for (const [maker, offers] of book) {
-        for (const [oid, { lastSeen }] of offers) {
-          if (lastSeen >= before) continue;
-          drop(maker, oid);
-          gone++;
-        }
-      }
-      return gone;
-    },
-    has: (maker) => book.has(maker),
-    offersOf: (maker) => [...(book.get(maker)?.values() ?? [])].map((held) => read(maker, held)),
-    offers: () =>
-      [...book].flatMap(([maker, offers]) => [...offers.values()].map((held) => read(maker, held))),
-    names: () => book.keys(),
-  };
+  #drop(maker: string, oid: number): void {
+    const offers = this.#book.get(maker);
+    if (!offers?.delete(oid)) return;
+    this.#size--;
+    if (offers.size === 0) {
+      this.#book.delete(maker);
+      this.#unsigned.delete(maker);
+    }
+    this.#watcher(maker, oid);
+  }
 }

@@ -49,120 +49,130 @@ export interface LateMakersOptions {
   readonly askEverybody: () => void;
 }
 
-export interface LateMakers {
-  /** The directory has just relayed a public offer of this maker. */
-  heard(maker: string, directory: string): void;
-  /** A signed message of this maker arrived. */
-  answered(maker: string): void;
-  /** Makers that wait to be asked. */
-  readonly waiting: number;
-  close(): void;
-}
-
-export function createLateMakers(options: LateMakersOptions): LateMakers {
-  const { channel, clock, inDoubt, askedAt, askEverybody } = options;
-  const limits = { ...DEFAULT_LATE_MAKER_LIMITS, ...options.limits };
+export class LateMakers {
+  readonly #options: LateMakersOptions;
+  readonly #limits: LateMakerLimits;
   /**
    * By directory, in the order of their turns: a directory that invents makers must not delay those of
    * another.
    */
-  const queues = new Map<string, Set<string>>();
+  readonly #queues = new Map<string, Set<string>>();
   /** When each maker was asked, the oldest first. */
-  const asked = new BoundedMap<string, number>(limits.remembered, (maker) =>
-    expected.delete(maker),
-  );
+  readonly #asked: BoundedMap<string, number>;
   /** Makers among them whose answer is due. */
-  const expected = new Set<string>();
-  let lastAt = -Infinity;
-  let cancelNext: (() => void) | undefined;
-  let cancelAnswers: (() => void) | undefined;
-  let cancelEverybody: (() => void) | undefined;
+  readonly #expected = new Set<string>();
+  #lastAt = -Infinity;
+  #cancelNext: (() => void) | undefined;
+  #cancelAnswers: (() => void) | undefined;
+  #cancelEverybody: (() => void) | undefined;
 
-  function wasAskedLately(maker: string): boolean {
-    const at = asked.get(maker);
-    return at !== undefined && clock.now() - at < limits.perMakerMs;
+  constructor(options: LateMakersOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_LATE_MAKER_LIMITS, ...options.limits };
+    this.#asked = new BoundedMap(this.#limits.remembered, (maker) => this.#expected.delete(maker));
+  }
+
+  /** Makers that wait to be asked. */
+  get waiting(): number {
+    let count = 0;
+    for (const queue of this.#queues.values()) count += queue.size;
+    return count;
+  }
+
+  /** The directory has just relayed a public offer of this maker. */
+  heard(maker: string, directory: string): void {
+    if (!this.#options.inDoubt(maker) || this.#wasAskedLately(maker)) return;
+    const queue = this.#queues.get(directory) ?? new Set<string>();
+    if (queue.size >= this.#limits.waiting) return;
+    queue.add(maker);
+    this.#queues.set(directory, queue);
+    this.#schedule();
+  }
+
+  /** A signed message of this maker arrived. */
+  answered(maker: string): void {
+    this.#expected.delete(maker);
+  }
+
+  close(): void {
+    this.#cancelNext?.();
+    this.#cancelAnswers?.();
+    this.#cancelEverybody?.();
+    this.#queues.clear();
+    this.#expected.clear();
+  }
+
+  #schedule(): void {
+    if (this.#queues.size === 0 || this.#cancelNext) return;
+    const { clock } = this.#options;
+    const waitMs = Math.max(0, this.#lastAt + this.#limits.everyMs - clock.now());
+    this.#cancelNext = clock.after(waitMs, () => this.#askNext());
+  }
+
+  #askNext(): void {
+    const { channel, clock } = this.#options;
+    this.#cancelNext = undefined;
+    const maker = this.#take();
+    if (maker === undefined) return;
+    this.#lastAt = clock.now();
+    this.#asked.set(maker, this.#lastAt);
+    // A maker that cannot be reached alone is asked together with all makers.
+    channel.send(maker, 'orderbook', ASKED_FOR);
+    this.#expected.add(maker);
+    this.#cancelAnswers ??= this.#lookForAnswersIn(this.#limits.answerMs);
+    this.#schedule();
   }
 
   /** Removes and returns the next maker of the queues; its directory goes to the end. */
-  function take(): string | undefined {
-    for (const [directory, queue] of queues) {
-      queues.delete(directory);
+  #take(): string | undefined {
+    for (const [directory, queue] of this.#queues) {
+      this.#queues.delete(directory);
       for (const maker of queue) {
         queue.delete(maker);
-        if (!inDoubt(maker) || wasAskedLately(maker)) continue;
-        if (queue.size > 0) queues.set(directory, queue);
+        if (!this.#options.inDoubt(maker) || this.#wasAskedLately(maker)) continue;
+        if (queue.size > 0) this.#queues.set(directory, queue);
         return maker;
       }
     }
     return undefined;
   }
 
-  function next(): void {
-    cancelNext = undefined;
-    const maker = take();
-    if (maker === undefined) return;
-    lastAt = clock.now();
-    asked.set(maker, clock.now());
-    // A maker that cannot be reached alone is asked together with all makers.
-    channel.send(maker, 'orderbook', ASKED_FOR);
-    expected.add(maker);
-    cancelAnswers ??= clock.after(limits.answerMs, lookForAnswers);
-    schedule();
+  #wasAskedLately(maker: string): boolean {
+    const at = this.#asked.get(maker);
+    return at !== undefined && this.#options.clock.now() - at < this.#limits.perMakerMs;
   }
 
-  function schedule(): void {
-    if (queues.size === 0 || cancelNext) return;
-    cancelNext = clock.after(Math.max(0, lastAt + limits.everyMs - clock.now()), next);
+  #lookForAnswersIn(ms: number): () => void {
+    return this.#options.clock.after(ms, () => this.#lookForAnswers());
   }
 
-  function lookForAnswers(): void {
-    cancelAnswers = undefined;
+  #lookForAnswers(): void {
+    this.#cancelAnswers = undefined;
     let silent = false;
-    for (const maker of expected) {
-      const dueInMs = (asked.get(maker) ?? -Infinity) + limits.answerMs - clock.now();
+    for (const maker of this.#expected) {
+      const askedAt = this.#asked.get(maker) ?? -Infinity;
+      const dueInMs = askedAt + this.#limits.answerMs - this.#options.clock.now();
       if (dueInMs > 0) {
-        cancelAnswers = clock.after(dueInMs, lookForAnswers);
+        this.#cancelAnswers = this.#lookForAnswersIn(dueInMs);
         break;
       }
-      expected.delete(maker);
-      silent ||= inDoubt(maker);
+      this.#expected.delete(maker);
+      silent ||= this.#options.inDoubt(maker);
     }
-    if (silent) everybodySoon();
+    if (silent) this.#askEverybodySoon();
   }
 
-  function everybodySoon(): void {
+  #askEverybodySoon(): void {
+    const { clock, askedAt, askEverybody } = this.#options;
+    const { everybodyMs } = this.#limits;
     const last = askedAt();
     // All makers are asked when the channel is ready.
-    if (cancelEverybody || last === undefined) return;
-    cancelEverybody = clock.after(Math.max(0, last + limits.everybodyMs - clock.now()), () => {
-      cancelEverybody = undefined;
+    if (this.#cancelEverybody || last === undefined) return;
+    this.#cancelEverybody = clock.after(Math.max(0, last + everybodyMs - clock.now()), () => {
+      this.#cancelEverybody = undefined;
       // All makers may have been asked meanwhile for another reason.
       const since = clock.now() - (askedAt() ?? -Infinity);
-      if (since >= limits.everybodyMs) askEverybody();
+      if (since >= everybodyMs) askEverybody();
     });
   }
-
-  return {
-    heard(maker, directory) {
-      if (!inDoubt(maker) || wasAskedLately(maker)) return;
-      const queue = queues.get(directory) ?? new Set<string>();
-      if (queue.size >= limits.waiting) return;
-      queue.add(maker);
-      queues.set(directory, queue);
-      schedule();
-    },
-    answered: (maker) => void expected.delete(maker),
-    get waiting() {
-      let count = 0;
-      for (const queue of queues.values()) count += queue.size;
-      return count;
-    },
-    close() {
-      cancelNext?.();
-      cancelAnswers?.();
-      cancelEverybody?.();
-      queues.clear();
-      expected.clear();
-    },
-  };
 }

@@ -8,20 +8,23 @@ import type { Log } from '../channel/log.js';
 import type { Clock, Random } from '../channel/ports.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 import { formatLocation } from '../protocol/location.js';
-import { createBonds, type BondLimits } from './bonds.js';
+import { Bonds, type BondLimits } from './bonds.js';
 import { createOrderbook, type BookLimits, type BookOffer, type Orderbook } from './book.js';
 import type {
   BondChainView,
+  BookChange,
   BookEntry,
+  BookSnapshot,
+  BookStatistics,
   DirectoryAudit,
   EvidenceRecord,
   LiveBook,
   LiveBookEvents,
 } from './book-api.js';
-import { createChanges } from './changes.js';
-import { watchDirectories } from './directory-health.js';
-import { createLateMakers, type LateMakerLimits } from './late-makers.js';
-import { createRefresher } from './refresher.js';
+import { createChanges, type Changes } from './changes.js';
+import { watchDirectories, type DirectoryHealth } from './directory-health.js';
+import { LateMakers, type LateMakerLimits } from './late-makers.js';
+import { createRefresher, type Refresher } from './refresher.js';
 import { gatherStatistics } from './statistics.js';
 
 /** The part of the directory audit that the book uses; `createAudit` is one. */
@@ -78,172 +81,224 @@ const idOf = (maker: string, oid: number): string => `${maker}/${oid}`;
 
 /** Asks for the orderbook as soon as directories are connected. A channel may have several books. */
 export function openLiveBook(options: LiveBookOptions): OpenLiveBook {
-  const { channel, clock, random, log, audit, onOffers = () => {} } = options;
-  const { epochMs = Date.now, refreshMs = REFRESH_MS } = options;
-  const expireMs = options.expireMs ?? 3 * refreshMs;
-  const events = new EventEmitter<LiveBookEvents>();
-  const book = createOrderbook(options.limits, (maker, oid) => {
-    changes.touch(idOf(maker, oid));
-    if (!book.has(maker)) bonds.forget(maker);
-  });
-  const bonds = createBonds({
-    nick: channel.nick,
-    clock,
-    chain: options.chain,
-    ...(options.bondPolicy && { policy: options.bondPolicy }),
-    ...(options.bondLimits && { limits: options.bondLimits }),
-    onChange(maker) {
-      for (const { oid } of book.offersOf(maker)) changes.touch(idOf(maker, oid));
-      changes.touchStatistics();
-    },
-  });
-  const changes = createChanges({
-    clock,
-    epochMs,
-    read: entry,
-    onChange: (change) => void events.emit('change', change),
-  });
+  return new ChannelBook(options);
+}
 
-  function listedBy({ maker, directories }: BookOffer): readonly string[] {
-    const listed = (channel.peer(maker)?.directories ?? []).map(formatLocation);
-    return [...new Set([...directories, ...listed])];
+class ChannelBook implements OpenLiveBook {
+  readonly book: Orderbook;
+  readonly #options: LiveBookOptions;
+  readonly #epochMs: () => number;
+  readonly #expireMs: number;
+  readonly #events = new EventEmitter<LiveBookEvents>();
+  readonly #bonds: Bonds;
+  readonly #changes: Changes;
+  readonly #health: DirectoryHealth;
+  readonly #refresher: Refresher;
+  readonly #lateMakers: LateMakers;
+  readonly #stopObserving: () => void;
+  #cancelExpiry: () => void;
+
+  constructor(options: LiveBookOptions) {
+    const { channel, clock, random, chain, bondPolicy, bondLimits, lateMakerLimits } = options;
+    const { epochMs = Date.now, refreshMs = REFRESH_MS } = options;
+    this.#options = options;
+    this.#epochMs = epochMs;
+    this.#expireMs = options.expireMs ?? 3 * refreshMs;
+    this.book = createOrderbook(options.limits, (maker, oid) => {
+      this.#changes.touch(idOf(maker, oid));
+      if (!this.book.has(maker)) this.#bonds.forget(maker);
+    });
+    this.#bonds = new Bonds({
+      nick: channel.nick,
+      clock,
+      chain,
+      ...(bondPolicy && { policy: bondPolicy }),
+      ...(bondLimits && { limits: bondLimits }),
+      onChange: (maker) => {
+        this.#touchOffers(maker);
+        this.#changes.touchStatistics();
+      },
+    });
+    this.#changes = createChanges({
+      clock,
+      epochMs,
+      read: (id) => this.#entry(id),
+      onChange: (change) => void this.#events.emit('change', change),
+    });
+    this.#stopObserving = channel.observe({
+      arrived: (arrival) => this.#learn(arrival),
+      left: (nick, directory) =>
+        this.book.withdraw(nick, formatLocation(directory), 'left', clock.now()),
+    });
+    channel.on('peer-gone', this.#onGone);
+    this.#health = watchDirectories(channel, clock, (directory, up) => {
+      if (!up) this.book.directoryLost(directory, clock.now());
+      this.#changes.touchStatistics();
+    });
+    this.#refresher = createRefresher({
+      channel,
+      clock,
+      random,
+      everyMs: refreshMs,
+      onAsked: (directories) => this.#onAsked(directories),
+    });
+    this.#lateMakers = new LateMakers({
+      channel,
+      clock,
+      ...(lateMakerLimits && { limits: lateMakerLimits }),
+      inDoubt: (maker) => this.#isInDoubt(maker),
+      askedAt: () => this.#refresher.askedAt,
+      askEverybody: () => void this.#refresher.now(),
+    });
+    this.#cancelExpiry = this.#expireLater();
   }
 
-  function describe(offer: BookOffer): BookEntry {
+  get version(): number {
+    return this.#changes.version;
+  }
+
+  get offers(): number {
+    return this.book.size;
+  }
+
+  get makers(): number {
+    return this.book.makers;
+  }
+
+  now(): number {
+    return this.#options.clock.now();
+  }
+
+  snapshot(): BookSnapshot {
     return {
-      ...offer,
-      id: idOf(offer.maker, offer.oid),
-      unverified: offer.verified ? undefined : 'public-only',
-      listedBy: listedBy(offer),
-      bond: bonds.get(offer.maker),
+      version: this.version,
+      now: this.now(),
+      nowEpoch: this.#epochMs(),
+      entries: this.book.offers().map((offer) => this.#describe(offer)),
     };
   }
 
-  function entry(id: string): BookEntry | undefined {
-    const slash = id.lastIndexOf('/');
-    const oid = Number(id.slice(slash + 1));
-    const offer = book.offersOf(id.slice(0, slash)).find((one) => one.oid === oid);
-    return offer && describe(offer);
+  changesSince(version: number): readonly BookChange[] | undefined {
+    return this.#changes.since(version);
   }
 
-  function learn({ from, directory, private: verified, id, commands, neverHeard }: Arrival): void {
+  statistics(): BookStatistics {
+    const { channel, audit } = this.#options;
+    return {
+      ...gatherStatistics({
+        book: this.book,
+        directories: channel.directories(),
+        bondOf: (maker) => this.#bonds.get(maker),
+        peer: (nick) => channel.peer(nick),
+        health: (directory) => this.#health.of(directory),
+        audit: (directory) => audit?.report(directory),
+      }),
+      bondsWaiting: this.#bonds.waiting,
+      chain: this.#bonds.chain,
+      evidence: audit?.evidence ?? [],
+      refreshedAt: this.#refresher.askedAt,
+      nextRefreshInMs: this.#refresher.nextInMs,
+    };
+  }
+
+  on<E extends keyof LiveBookEvents>(event: E, listener: LiveBookEvents[E]): void {
+    this.#events.on(event, listener);
+  }
+
+  off<E extends keyof LiveBookEvents>(event: E, listener: LiveBookEvents[E]): void {
+    this.#events.off(event, listener);
+  }
+
+  refresh(): boolean {
+    return this.#refresher.now();
+  }
+
+  close(): void {
+    this.#stopObserving();
+    this.#options.channel.off('peer-gone', this.#onGone);
+    this.#cancelExpiry();
+    this.#lateMakers.close();
+    this.#refresher.close();
+    this.#health.close();
+    this.#changes.close();
+    this.#bonds.close();
+    this.#events.removeAllListeners();
+  }
+
+  readonly #onGone = (nick: string): void => {
+    const offers = this.book.remove(nick);
+    if (offers > 0) this.#options.onOffers?.(nick, -offers);
+  };
+
+  #onAsked(directories: number): void {
+    this.#options.log.info('asked for the orderbook', { directories });
+    this.#options.audit?.asked();
+    this.#changes.touchStatistics();
+  }
+
+  #learn({ from, directory, private: verified, id, commands, neverHeard }: Arrival): void {
     const way = {
       directory: directory && formatLocation(directory),
       verified,
-      at: clock.now(),
+      at: this.now(),
       message: id,
     };
-    if (!commands) return book.seenAgain(from, way);
-    const changed = book.apply(from, commands, way);
+    if (!commands) return this.book.seenAgain(from, way);
+    const changed = this.book.apply(from, commands, way);
     // A proof is made for one taker, so a proof in a public message is not valid for anyone.
     const bond = verified ? commands.findLast(({ name }) => name === 'tbond') : undefined;
     const [proof] = bond?.args ?? [];
-    if (proof !== undefined && book.has(from)) bonds.take(from, proof, neverHeard);
-    if (verified) lateMakers.answered(from);
-    else if (way.directory !== undefined) lateMakers.heard(from, way.directory);
-    if (changed > 0) onOffers(from, changed);
+    if (proof !== undefined && this.book.has(from)) this.#bonds.take(from, proof, neverHeard);
+    if (verified) this.#lateMakers.answered(from);
+    else if (way.directory !== undefined) this.#lateMakers.heard(from, way.directory);
+    if (changed > 0) this.#options.onOffers?.(from, changed);
   }
 
   /** An offer is unsigned, or a directory shows other terms than the signed ones. */
-  function inDoubt(maker: string): boolean {
-    return book
+  #isInDoubt(maker: string): boolean {
+    return this.book
       .offersOf(maker)
       .some((offer) => !offer.verified || offer.sightings.some(({ differs }) => differs));
   }
 
-  function gone(nick: string): void {
-    const offers = book.remove(nick);
-    if (offers > 0) onOffers(nick, -offers);
+  #entry(id: string): BookEntry | undefined {
+    const slash = id.lastIndexOf('/');
+    const oid = Number(id.slice(slash + 1));
+    const offer = this.book.offersOf(id.slice(0, slash)).find((one) => one.oid === oid);
+    return offer && this.#describe(offer);
   }
 
-  const stopObserving = channel.observe({
-    arrived: learn,
-    left: (nick, directory) => book.withdraw(nick, formatLocation(directory), 'left', clock.now()),
-  });
-  channel.on('peer-gone', gone);
-  const health = watchDirectories(channel, clock, (directory, up) => {
-    if (!up) book.directoryLost(directory, clock.now());
-    changes.touchStatistics();
-  });
-  const refresher = createRefresher({
-    channel,
-    clock,
-    random,
-    everyMs: refreshMs,
-    onAsked(directories) {
-      log.info('asked for the orderbook', { directories });
-      audit?.asked();
-      changes.touchStatistics();
-    },
-  });
-  const lateMakers = createLateMakers({
-    channel,
-    clock,
-    ...(options.lateMakerLimits && { limits: options.lateMakerLimits }),
-    inDoubt,
-    askedAt: () => refresher.askedAt,
-    askEverybody: () => void refresher.now(),
-  });
-  let cancelExpiry = clock.after(EXPIRE_EVERY_MS, expire);
+  #describe(offer: BookOffer): BookEntry {
+    return {
+      ...offer,
+      id: idOf(offer.maker, offer.oid),
+      unverified: offer.verified ? undefined : 'public-only',
+      listedBy: this.#listedBy(offer),
+      bond: this.#bonds.get(offer.maker),
+    };
+  }
 
-  function expire(): void {
-    cancelExpiry = clock.after(EXPIRE_EVERY_MS, expire);
-    const offers = book.expire(clock.now() - expireMs);
-    if (offers > 0) log.debug('old offers were removed', { offers });
-    // Peer lists change without a message of the maker.
-    for (const maker of book.names()) {
-      for (const { oid } of book.offersOf(maker)) changes.touch(idOf(maker, oid));
+  #listedBy({ maker, directories }: BookOffer): readonly string[] {
+    const listed = (this.#options.channel.peer(maker)?.directories ?? []).map(formatLocation);
+    return [...new Set([...directories, ...listed])];
+  }
+
+  #touchOffers(maker: string): void {
+    for (const { oid } of this.book.offersOf(maker)) this.#changes.touch(idOf(maker, oid));
+  }
+
+  #expireLater(): () => void {
+    return this.#options.clock.after(EXPIRE_EVERY_MS, () => this.#expire());
+  }
+
+  #expire(): void {
+    this.#cancelExpiry = this.#expireLater();
+    const offers = this.book.expire(this.now() - this.#expireMs);
+    if (offers > 0) {
+      this.#options.log.debug('old offers were removed', { offers });
     }
-    changes.touchStatistics();
+    // Peer lists change without a message of the maker.
+    for (const maker of this.book.names()) this.#touchOffers(maker);
+    this.#changes.touchStatistics();
   }
-
-  return {
-    book,
-    get version() {
-      return changes.version;
-    },
-    get offers() {
-      return book.size;
-    },
-    get makers() {
-      return book.makers;
-    },
-    now: () => clock.now(),
-    snapshot: () => ({
-      version: changes.version,
-      now: clock.now(),
-      nowEpoch: epochMs(),
-      entries: book.offers().map(describe),
-    }),
-    changesSince: (version) => changes.since(version),
-    statistics: () => ({
-      ...gatherStatistics({
-        book,
-        directories: channel.directories(),
-        bondOf: (maker) => bonds.get(maker),
-        peer: (nick) => channel.peer(nick),
-        health: (directory) => health.of(directory),
-        audit: (directory) => audit?.report(directory),
-      }),
-      bondsWaiting: bonds.waiting,
-      chain: bonds.chain,
-      evidence: audit?.evidence ?? [],
-      refreshedAt: refresher.askedAt,
-      nextRefreshInMs: refresher.nextInMs,
-    }),
-    on: (event, listener) => void events.on(event, listener),
-    off: (event, listener) => void events.off(event, listener),
-    refresh: () => refresher.now(),
-    close() {
-      stopObserving();
-      channel.off('peer-gone', gone);
-      cancelExpiry();
-      lateMakers.close();
-      refresher.close();
-      health.close();
-      changes.close();
-      bonds.close();
-      events.removeAllListeners();
-    },
-  };
 }

@@ -9,7 +9,7 @@ import type {
   BookEntry,
   LiveBook,
 } from '../../src/orderbook/book-api.js';
-import { createBonds, type BondsOptions } from '../../src/orderbook/bonds.js';
+import { Bonds, type BondsOptions } from '../../src/orderbook/bonds.js';
 import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
 import { createChanges } from '../../src/orderbook/changes.js';
 import { watchDirectories } from '../../src/orderbook/directory-health.js';
@@ -292,7 +292,7 @@ function bondsProbe(options: Partial<BondsOptions> = {}) {
   const clock = createTestClock();
   const slices: number[] = [];
   const changed: string[] = [];
-  const bonds = createBonds({
+  const bonds = new Bonds({
     nick: TAKER,
     clock,
     chain: undefined,
