@@ -6,7 +6,7 @@ import t from 'tap';
 import { MAX_CFG_BYTES, parseCfg, readCfgFile, type CfgFile } from '../../src/config/cfg-file.js';
 import { ConfigError } from '../../src/config/config-error.js';
 
-/** One case of `test/vectors/make-cfg-vectors.py`: what Python's configparser makes of a text. */
+/** One case of `test/vectors/make-cfg-vectors.py`: what Python's configparser reads from a text. */
 interface Vector {
   readonly name: string;
   readonly text: string;
@@ -27,7 +27,7 @@ function parsed(text: string): CfgFile {
   return result.value;
 }
 
-/** Everything a file says, in the shape of a vector, names sorted (Python lists defaults last). */
+/** The content of a file in the shape of a vector, names sorted (Python lists defaults last). */
 function dump(file: CfgFile, keysOf: (section: string) => readonly string[]): unknown {
   return file.sections.map((section) => [
     section,
@@ -76,7 +76,7 @@ t.test('files are read as Python reads them', async (t) => {
   }
 });
 
-t.test('any text is read or refused, never thrown on', async (t) => {
+t.test('any text is read or refused, and the parser never throws', async (t) => {
   const oddLine = fc.oneof(
     fc.constantFrom(
       '[A]',
@@ -110,7 +110,7 @@ t.test('any text is read or refused, never thrown on', async (t) => {
   t.pass('1000 texts');
 });
 
-t.test('what is written comes back', async (t) => {
+t.test('written values are read back unchanged', async (t) => {
   const name = fc
     .string({ unit: 'binary', minLength: 1 })
     .map((s) => s.replace(/[\s\p{C}=:[\]#;\x85]/gu, ''))
@@ -134,7 +134,7 @@ t.test('what is written comes back', async (t) => {
   t.pass('500 files');
 });
 
-t.test('references that grow without end are refused', async (t) => {
+t.test('references that expand without bound are refused', async (t) => {
   const lines = ['[A]', `k0 = ${'x'.repeat(1000)}`];
   for (let i = 1; i <= 8; i += 1) lines.push(`k${i} = ${`%(k${i - 1})s`.repeat(10)}`);
   const file = parsed(lines.join('\n'));
@@ -142,7 +142,7 @@ t.test('references that grow without end are refused', async (t) => {
   t.throws(() => file.get('A', 'k8'), /k8: found references that expand to more than 1 MiB/);
 });
 
-t.test('a fault names file, line, what was found and what is allowed', async (t) => {
+t.test('a fault names the file, the line, the text found and the text allowed', async (t) => {
   const dir = t.testdir();
   const path = join(dir, 'joinmarket.cfg');
   const cases = [
@@ -173,7 +173,7 @@ t.test('a fault names file, line, what was found and what is allowed', async (t)
 t.test('files that cannot be read', async (t) => {
   const dir = t.testdir();
   const path = join(dir, 'joinmarket.cfg');
-  t.equal(await readCfgFile(path), undefined, 'none there');
+  t.equal(await readCfgFile(path), undefined, 'no file');
   await writeFile(path, Buffer.from([0x5b, 0x41, 0x5d, 0x0a, 0xff, 0xfe]));
   await t.rejects(readCfgFile(path), { name: 'ConfigError', message: /not UTF-8/ });
   await truncate(path, MAX_CFG_BYTES + 1);

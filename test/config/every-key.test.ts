@@ -1,6 +1,6 @@
 /**
- * Every key of the key tables is changed in turn: the settings change, and so does what some part of the
- * product gets from them. A new key without an effect fails here.
+ * Changes every key of the key tables in turn. The settings must change, and so must a value that some part
+ * of the product receives from them. A new key without an effect fails here.
  */
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
@@ -58,11 +58,11 @@ const TABLES: Readonly<Record<string, SectionKeys>> = {
 };
 
 interface Other {
-  /** Differs from the default. */
+  /** A value that differs from the default. */
   readonly value: string;
-  /** What else the section says before and after, where the key means something only then. */
+  /** Other lines of the section before and after, for a key that has a meaning only with them. */
   readonly beside?: Readonly<Record<string, string>>;
-  /** Roles that can have it; all without. */
+  /** The roles that can use the key; all if absent. */
   readonly roles?: readonly Role[];
 }
 
@@ -72,7 +72,7 @@ const LARGE_FEES = { cjfee_r: '0.01', txfee_contribution: '200' };
 const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> = {
   BLOCKCHAIN: { network: 'signet' },
   [ONION_SECTION]: {
-    // Another type makes it another section, and the defaults count.
+    // Another type makes this another section, so the defaults apply.
     type: { value: 'irc', beside: { socks5_port: '9150' } },
     socks5_host: '[::1]',
     socks5_port: '9150',
@@ -85,7 +85,7 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     onion_serving_port: '8081',
     hidden_service_dir: 'keys',
     directory_nodes: `${onionHost(new Uint8Array(32).fill(7))}:5222`,
-    // A directory dials nobody, so that the addresses fit both ways.
+    // A directory dials no address, so the addresses are valid before and after.
     regtest_count: { value: '1,1', roles: ['directory'] },
   },
   LOGGING: { console_log_level: 'DEBUG', color: 'false' },
@@ -146,7 +146,7 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
 const NO_WALLET = 'the commands have no wallet';
 const NO_NODE = 'the commands ask no bitcoin node';
 
-/** Keys that do nothing in the commands yet, and why; the example file says so of exactly these. */
+/** Keys without an effect in the commands yet, and the reason; the example file marks exactly these. */
 const ONLY_IN_THE_LIBRARY: Readonly<Record<string, string>> = {
   '[TIMEOUT] unconfirm_timeout_sec': NO_WALLET,
   '[POLICY] minimum_makers': NO_WALLET,
@@ -189,7 +189,7 @@ async function read(
 const STORE = { size: 0, has: () => false, add: async () => true };
 const BOND = { satoshi: 1e8, confirmationTime: 1.5e9, lockTime: 1.9e9, now: 1.7e9 };
 
-/** Varied sizes and fees, by the same chance each time. */
+/** Sizes and fees, varied by the same random number each time. */
 function offerOf(settings: Settings) {
   const chance = Math.random;
   Math.random = () => 0.9;
@@ -200,9 +200,9 @@ function offerOf(settings: Settings) {
   }
 }
 
-/** What the commands get, the overlay aside. */
+/** The values that the commands receive, except those of the overlay. */
 function inCommands(settings: Settings): unknown {
-  // A watcher hands it on to bonds that no bitcoin node values.
+  // The policy of a watcher applies to bonds only with a bitcoin node, which the commands do not ask.
   const { bondPolicy: _unused, ...watcher } = watcherOptions(settings);
   return {
     every: [logOptions(settings), settings.network, settings.onion.directoryNodes],
@@ -219,7 +219,7 @@ function inCommands(settings: Settings): unknown {
   };
 }
 
-/** What a user of the library gets. */
+/** The values that a user of the library receives. */
 function inLibrary(settings: Settings): unknown {
   return {
     maker: [makerPolicy(settings), sessionLimits(settings), doorLimits(settings)],
@@ -228,7 +228,7 @@ function inLibrary(settings: Settings): unknown {
   };
 }
 
-/** Which parts of the onion settings `openOverlay` looks at, in all modes together. */
+/** The parts of the onion settings that `openOverlay` reads, over all modes. */
 async function readByOverlay(dir: string): Promise<ReadonlySet<string>> {
   const reads = new Set<string>();
   const { onion } = await read(ONION_SECTION, { hidden_service_dir: join(dir, 'key') }, 'maker');
@@ -275,7 +275,7 @@ interface Effects {
   readonly settings: boolean;
   readonly commands: boolean;
   readonly library: boolean;
-  /** Whether a program of some role, that reads the file again, notices. */
+  /** Whether a program of some role detects the change when it reads the file again. */
   readonly noticed: boolean;
 }
 
@@ -308,7 +308,7 @@ async function effectsOf(
   return effects;
 }
 
-/** What is wrong with the keys of these tables. */
+/** The faults of the keys of these tables. */
 async function faultsOf(
   tables: Readonly<Record<string, SectionKeys>>,
   others: Readonly<Record<string, Readonly<Record<string, string | Other>>>>,
@@ -332,12 +332,12 @@ async function faultsOf(
       );
       if (!settings) faults.push(`${name}: the settings stay the same`);
       if (!commands && !library) faults.push(`${name}: nothing gets it`);
-      if (commands && name in ONLY_IN_THE_LIBRARY) faults.push(`${name}: is no exception`);
+      if (commands && name in ONLY_IN_THE_LIBRARY) faults.push(`${name}: has an effect here`);
       if (!commands && library && !(name in ONLY_IN_THE_LIBRARY)) {
-        faults.push(`${name}: does nothing in the commands, and is not listed as such`);
+        faults.push(`${name}: has no effect in the commands, and is not listed`);
       }
-      // Another type is another section, whose other keys are noticed.
-      if (!noticed && key !== 'type') faults.push(`${name}: a program does not notice a change`);
+      // Another type makes another section; the change of its other keys is detected.
+      if (!noticed && key !== 'type') faults.push(`${name}: no program detects a change`);
     }
   }
   return faults;
@@ -361,11 +361,11 @@ t.test('every key has an effect', async (t) => {
   t.match(
     await faultsOf(tables, { POLICY: { brand_new: '2' } }, overlay),
     ['[POLICY] brand_new: the settings stay the same', '[POLICY] brand_new: nothing gets it'],
-    'with another value, too',
+    'also with a second value',
   );
 });
 
-/** The comment that explains each key: the lines of comment above it, or above the keys before it. */
+/** The comment of each key: the comment lines above it, or above the keys before it. */
 async function commentsOfExample(): Promise<ReadonlyMap<string, string>> {
   const comments = new Map<string, string>();
   let section = '';
@@ -385,7 +385,7 @@ async function commentsOfExample(): Promise<ReadonlyMap<string, string>> {
 }
 
 t.test(
-  'the example file says of exactly the listed keys that the commands ignore them',
+  'the example file marks exactly the listed keys as without an effect in the commands',
   async (t) => {
     const says = [...(await commentsOfExample())].filter(([, comment]) =>
       /No effect yet in the commands\b.*; the library(, given one,)? takes (it|them) as `/.test(
@@ -397,8 +397,8 @@ t.test(
       const node = comment.includes('which ask no bitcoin node');
       t.equal(node, ONLY_IN_THE_LIBRARY[name] === NO_NODE, name);
       const named = [...comment.matchAll(/`(\w+)`/g)].map(([, word = '']) => word);
-      t.ok(named.length >= 1, `${name}: where the library takes it`);
-      for (const word of named) t.ok(LIBRARY_NAMES.has(word), `${name}: ${word} is there`);
+      t.ok(named.length >= 1, `${name}: names its place in the library`);
+      for (const word of named) t.ok(LIBRARY_NAMES.has(word), `${name}: the library has ${word}`);
     }
   },
 );
@@ -418,7 +418,7 @@ const LIBRARY_NAMES: ReadonlySet<string> = new Set([
 
 const live = ({ directory }: Settings): unknown => [limitsOf(directory), directory.motd];
 
-t.test('a reload puts into force what it claims to, and nothing else', async (t) => {
+t.test('a reload applies exactly the keys that it names as live', async (t) => {
   for (const [key, given] of Object.entries(OTHER['DIRECTORY'] ?? {})) {
     const before = await read('DIRECTORY', {}, 'directory');
     const value = typeof given === 'string' ? given : given.value;

@@ -37,7 +37,7 @@ function read(text: string, role: Role = 'maker', datadir = '/data') {
   return settingsFrom(cfgOf(text), { datadir, role });
 }
 
-/** The message of the ConfigError for a text, or what happened instead. */
+/** The message of the ConfigError for a text, or the other result. */
 async function faultOf(text: string, role: Role = 'maker'): Promise<string> {
   try {
     await read(text, role);
@@ -51,13 +51,13 @@ function comparable({ cfg: _cfg, configFile: _file, ...settings }: Settings): un
   return settings;
 }
 
-t.test('the example is the manual: exactly the built-in defaults', async (t) => {
+t.test('the example file holds exactly the built-in defaults', async (t) => {
   const example = await defaultConfigText();
   for (const role of ROLES) {
     const fromExample = await read(example, role);
     const builtIn = await read('', role);
     t.same(comparable(fromExample.settings), comparable(builtIn.settings), role);
-    t.same(fromExample.notices, [], `${role}: nothing to remark`);
+    t.same(fromExample.notices, [], `${role}: no notice`);
   }
   const cfg = cfgOf(example);
   const known = {
@@ -162,7 +162,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
   t.match(notices[0], /\[MESSAGING:hackint\]/);
 });
 
-t.test('one line for each bad value: where, found, allowed', async (t) => {
+t.test('one line for each bad value: the place, the value found, the values allowed', async (t) => {
   const onion = '[MESSAGING:x]\ntype = onion\n';
   const cases: readonly (readonly [text: string, message: RegExp])[] = [
     [
@@ -354,7 +354,7 @@ t.test('values in every allowed form', async (t) => {
   t.equal(settings.onion.serving.port, 0);
 });
 
-t.test('the type of the section, in capitals or not', async (t) => {
+t.test('the type of a section is read in any case', async (t) => {
   for (const type of ['onion', 'Onion', 'ONION', 'oNiOn']) {
     const { settings, notices } = await read(
       `[MESSAGING:irc]\nport = 6667\n[MESSAGING:x]\ntype = ${type}\nsocks5_port = 9150\n`,
@@ -410,17 +410,17 @@ t.test('hosts and sockets in every form', async (t) => {
   }
 });
 
-/** The addresses that a role dials, and the notices behind them. */
+/** The addresses that a role dials, followed by the notices. */
 const nodes = async (text: string, role: Role = 'taker'): Promise<readonly string[]> => {
   const { settings, notices } = await read(`[MESSAGING:a]\ntype = onion\n${text}`, role);
   return [...settings.onion.directoryNodes.map(formatLocation), ...notices];
 };
 
-t.test('whom a role connects to', async (t) => {
+t.test('the directories that a role connects to', async (t) => {
   const mainnet = SHIPPED_DIRECTORIES.mainnet;
   t.same(await nodes(''), mainnet, 'no key: the shipped list');
   t.same(await nodes('directory_nodes =  , '), mainnet, 'blank: the shipped list');
-  t.same(await nodes(`directory_nodes = ${ONION},${ONION}`), [ONION], 'doubles count once');
+  t.same(await nodes(`directory_nodes = ${ONION},${ONION}`), [ONION], 'duplicates count once');
   t.same(
     await nodes('directory_nodes =\n[BLOCKCHAIN]\nnetwork = signet'),
     SHIPPED_DIRECTORIES.signet,
@@ -441,7 +441,7 @@ t.test('whom a role connects to', async (t) => {
   ]);
 });
 
-/** What the original wrote into files, by the first letters of each onion. */
+/** The lists that the original wrote into files, by the first letters of each onion. */
 const SHIPPED_BEFORE: readonly (readonly [string, string])[] = [
   ['mainnet', '3kxw qqd2'],
   ['mainnet', '3kxw qqd2 jmdir'],
@@ -460,7 +460,7 @@ const SHIPPED_BEFORE: readonly (readonly [string, string])[] = [
 
 const isAddress = (text: string): boolean => /^\S+\.onion:\d+$/.test(text);
 
-/** What a taker dials with this list, and what the operator is told. */
+/** The directories that a taker dials with this list, and the notices. */
 const on = async (network: string, list: readonly string[]) => {
   const found = await nodes(
     `directory_nodes = ${list.join(', ')}\n[BLOCKCHAIN]\nnetwork = ${network}`,
@@ -468,7 +468,7 @@ const on = async (network: string, list: readonly string[]) => {
   return { dialled: found.filter(isAddress), told: found.filter((text) => !isAddress(text)) };
 };
 
-t.test('a list that nobody chose is replaced, and nothing else', async (t) => {
+t.test('a former shipped list is replaced, and every other list is kept', async (t) => {
   const all = new Set(FORMER_LISTS.flatMap(({ names }) => names));
   const short = (text: string) =>
     text.split(' ').map((start) => [...all].find((name) => name.startsWith(start)) ?? start);
@@ -503,20 +503,20 @@ t.test('a list that nobody chose is replaced, and nothing else', async (t) => {
       if (isList) continue;
       // oxlint-disable-next-line no-await-in-loop
       const { dialled, told } = await on(of, choice);
-      t.same(dialled, choice, 'a choice');
+      t.same(dialled, choice, 'another list is kept');
       t.same(told, []);
     }
   }
   for (const network of ['mainnet', 'signet'] as const) {
     const ours = SHIPPED_DIRECTORIES[network];
-    t.same(await on(network, ours), { dialled: ours, told: [] }, 'the list of today');
-    t.same((await on(network, ours.slice(1))).dialled, ours.slice(1), 'a part of it is a choice');
+    t.same(await on(network, ours), { dialled: ours, told: [] }, 'the current list');
+    t.same((await on(network, ours.slice(1))).dialled, ours.slice(1), 'a part of it is kept');
     const mixed = [
       ...ours.slice(1),
       ...SHIPPED_DIRECTORIES[network === 'mainnet' ? 'signet' : 'mainnet'],
     ];
     t.same((await on(network, mixed)).dialled, mixed);
-    for (const node of ours) t.match(parseLocation(node), { ok: true }, 'a real onion');
+    for (const node of ours) t.match(parseLocation(node), { ok: true }, 'a valid onion');
   }
   for (const name of all) t.match(parseLocation(`${name}.onion:5222`), { ok: true });
   const { notices } = await read(
@@ -525,12 +525,12 @@ t.test('a list that nobody chose is replaced, and nothing else', async (t) => {
       .join(',')}`,
     'directory',
   );
-  t.same(notices, [], 'a directory has nothing to say of it');
+  t.same(notices, [], 'a directory writes no notice');
   t.equal(SHIPPED_DIRECTORIES.mainnet.length, 8);
   t.equal(SHIPPED_DIRECTORIES.signet.length, 6);
 });
 
-t.test('the file of the user stays as it is', async (t) => {
+t.test('the configuration file is not changed when its list is replaced', async (t) => {
   const text = `[MESSAGING:onion]\ntype = onion\ndirectory_nodes = ${(FORMER_LISTS[0]?.names ?? []).map((name) => `${name}.onion:80`).join(',')}\n`;
   const datadir = t.testdir({ 'joinmarket.cfg': text });
   const { settings, notices } = await loadSettings({ datadir, role: 'taker' });
@@ -539,7 +539,7 @@ t.test('the file of the user stays as it is', async (t) => {
   t.equal(await readFile(join(datadir, 'joinmarket.cfg'), 'utf8'), text);
 });
 
-t.test('a directory connects to no other and says so once', async (t) => {
+t.test('a directory connects to no other directory, and writes one notice', async (t) => {
   const dir = t.testdir({ hidden_service: { hostname: `${ONION.replace(':5222', '')}\n` } });
   const notices = async (line: string, datadir = dir): Promise<readonly string[]> => {
     const result = await read(`[MESSAGING:a]\ntype = onion\n${line}`, 'directory', datadir);
@@ -566,7 +566,7 @@ t.test('a directory connects to no other and says so once', async (t) => {
   );
 });
 
-t.test('misspelt keys of our own section', async (t) => {
+t.test('misspelt keys and section names get a notice', async (t) => {
   const { notices } = await read(
     '[DIRECTORY]\nmax_peer = 1\nzzzzzz = 2\n[Directory]\nmax_peers = 1\n[POLICY]\ntx_feez = 1\n' +
       '[MESSAGING:a]\ntype = onion\n',
@@ -585,7 +585,7 @@ t.test('misspelt keys of our own section', async (t) => {
   t.equal(nearestName('banana', names), undefined);
 });
 
-t.test('a page that other machines can read is remarked on', async (t) => {
+t.test('a page that other machines can read gets a notice', async (t) => {
   const text = '[MESSAGING:a]\ntype = onion\n[DIRECTORY]\nstatus_host = 0.0.0.0\n';
   t.match((await read(text, 'directory')).notices, [
     /status_host 0\.0\.0\.0 shows the status page/,
@@ -594,7 +594,7 @@ t.test('a page that other machines can read is remarked on', async (t) => {
   t.same((await read(text, 'taker')).notices, []);
 });
 
-t.test('the first start writes the commented default and goes on', async (t) => {
+t.test('the first start writes the commented default file and continues', async (t) => {
   const datadir = join(t.testdir(), 'new', 'data');
   const first = await loadSettings({ datadir, role: 'directory' });
   t.equal(first.createdConfig, true);
@@ -607,7 +607,7 @@ t.test('the first start writes the commented default and goes on', async (t) => 
   await writeFile(first.settings.configFile, '[DIRECTORY]\nmax_peers = 3\n');
   const second = await loadSettings({ datadir, role: 'directory' });
   t.equal(second.createdConfig, false);
-  t.equal(second.settings.directory.maxPeers, 3, 'what is there is never written over');
+  t.equal(second.settings.directory.maxPeers, 3, 'an existing file is never overwritten');
 });
 
 t.test('a data directory that cannot be used', async (t) => {
@@ -681,7 +681,7 @@ t.test('the contract of [OBWATCHER]', async (t) => {
 t.test('the example and docs/directory.md show the limits of the table', (t) => {
   const { status, stderr } = spawnSync(process.execPath, ['scripts/write-limits.mjs', '--check'], {
     encoding: 'utf8',
-    // The loader of tap, which it hands on in NODE_OPTIONS, is of no use to the script.
+    // tap passes its loader on in NODE_OPTIONS; the script does not need it.
     env: { ...process.env, NODE_OPTIONS: '' },
   });
   t.equal(status, 0, stderr);

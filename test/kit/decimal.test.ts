@@ -1,4 +1,4 @@
-/** Numbers as text: shifted without floats, grouped, counted; the same in the page. */
+/** Numbers as text: decimal shifts without floats, grouped digits, counted nouns; also those of the page. */
 import * as fc from 'fast-check';
 import t from 'tap';
 import { counted, grouped, shiftDecimal } from '../../src/kit/decimal.js';
@@ -9,7 +9,7 @@ import type { BookOffer } from '../../src/orderbook/book.js';
 const pageFormat = new URL('../../src/web/public/format.js', import.meta.url).href;
 const module: Readonly<Record<string, unknown>> = await import(pageFormat);
 
-/** What a function of the page gives for these arguments. */
+/** The result of a function of the page for these arguments. */
 function inPage(name: string, ...args: readonly unknown[]): unknown {
   const call = module[name];
   if (typeof call !== 'function') throw new Error(`the page has no ${name}`);
@@ -39,7 +39,7 @@ const SHIFTED: readonly (readonly [string, number, string | undefined])[] = [
   ['0x1', 2, undefined],
 ];
 
-t.test('a decimal is shifted as text', async (t) => {
+t.test('the decimal point is moved in the text, without a float', async (t) => {
   for (const [text, places, expected] of SHIFTED) {
     t.equal(shiftDecimal(text, places), expected, `${text} by ${places}`);
     t.equal(inPage('shift', text, places), expected, `${text} by ${places}, in the page`);
@@ -66,7 +66,7 @@ t.test('amounts and counts', async (t) => {
     }),
   );
   t.equal(inPage('feeText', { cjfee: '0.00001728' }), '0.001728 %');
-  t.equal(inPage('feeText', { cjfee: '0.1234567891' }), '12.3 %', 'what is too long is rounded');
+  t.equal(inPage('feeText', { cjfee: '0.1234567891' }), '12.3 %', 'too many digits are rounded');
   t.equal(inPage('many', 1, 'maker'), '1 maker');
   t.equal(inPage('many', 0, 'maker'), '0 makers');
   t.equal(grouped(2_100_000), '2 100 000');

@@ -1,4 +1,4 @@
-/** Names and addresses as a Host header or a configuration has them. */
+/** Host names and addresses, as in a Host header or in the configuration. */
 import * as fc from 'fast-check';
 import t from 'tap';
 import {
@@ -10,7 +10,7 @@ import {
   portInside,
 } from '../../src/kit/host-name.js';
 
-t.test('a name or an address as it is compared', (t) => {
+t.test('the canonical form of a host name or an address', (t) => {
   const rows: readonly (readonly [string, string | undefined])[] = [
     ['localhost', 'localhost'],
     ['LOCALHOST.', 'localhost'],
@@ -65,10 +65,10 @@ t.test('a name or an address as it is compared', (t) => {
   t.end();
 });
 
-t.test('who may ask a page', (t) => {
+t.test('which Host headers a page accepts', (t) => {
   const allowed = ['book.example.org', 'watcher', 'fd00::1', '10.0.0.5'];
   const rows: readonly (readonly [string, string | undefined, boolean])[] = [
-    // Loopback literals are this machine, whatever is configured.
+    // Loopback names and addresses are accepted for every configured host.
     ['127.0.0.1', 'localhost', true],
     ['127.0.0.1', 'LocalHost.:80', true],
     ['192.0.2.1', '127.0.0.1:1', true],
@@ -76,13 +76,13 @@ t.test('who may ask a page', (t) => {
     ['127.0.0.1', '[::1]:80', true],
     ['127.0.0.1', '[0:0::1]', true],
     ['127.0.0.1', 'localhost:', true],
-    // The configured one.
+    // The configured host.
     ['192.0.2.1', '192.0.2.1:62601', true],
     ['192.0.2.1', '192.0.2.2', false],
     ['Page.Example', 'page.example.', true],
     ['[fd00::2]', '[fd00:0::2]:1', true],
     ['fd00::2', '[FD00::2]', true],
-    // The names of the operator, in any case, with a port or none, with the last dot or without.
+    // The allowed names of the operator: in any case, with or without a port, with or without a final dot.
     ['127.0.0.1', 'book.example.org', true],
     ['127.0.0.1', 'BOOK.example.ORG:8443', true],
     ['127.0.0.1', 'book.example.org.', true],
@@ -90,7 +90,7 @@ t.test('who may ask a page', (t) => {
     ['127.0.0.1', 'watcher:62601', true],
     ['127.0.0.1', '[fd00:0:0::1]:80', true],
     ['127.0.0.1', '10.0.0.5', true],
-    // Everybody else.
+    // All other names and addresses.
     ['127.0.0.1', 'sub.book.example.org', false],
     ['127.0.0.1', 'book.example.org.evil.example', false],
     ['127.0.0.1', 'evilbook.example.org', false],
@@ -109,7 +109,7 @@ t.test('who may ask a page', (t) => {
     ['127.0.0.1', '', false],
     ['127.0.0.1', ':80', false],
     ['127.0.0.1', undefined, false],
-    // A wildcard listens at every address, and has no name.
+    // With a wildcard address, every address is accepted, and of the names only the allowed ones.
     ['0.0.0.0', '10.0.0.6:1', true],
     ['::', '[fd00::3]', true],
     ['[::]', '10.0.0.6', true],
@@ -125,7 +125,7 @@ t.test('who may ask a page', (t) => {
   t.equal(
     isExpectedHost('*', { configured: '*', allowed: ['*'] }),
     false,
-    'no name stands for all',
+    'an asterisk is not a wildcard',
   );
   fc.assert(
     fc.property(fc.string(), (header) => {
@@ -137,7 +137,7 @@ t.test('who may ask a page', (t) => {
   t.end();
 });
 
-t.test('a host as it is given to the operating system, and what is none', (t) => {
+t.test('hosts that the operating system accepts, and texts that are not a host', (t) => {
   const rows: readonly (readonly [string, string | undefined, string | undefined])[] = [
     ['localhost', 'localhost', undefined],
     ['[::1]', '::1', undefined],

@@ -1,4 +1,4 @@
-/** The helpers of the kit that have no file of their own here: memory, rates, work, waiting, errors, tables. */
+/** The helpers of the kit without a test file of their own: memory, rates, work, waiting, errors, tables. */
 import * as fc from 'fast-check';
 import t from 'tap';
 import { BoundedMap, BoundedSet } from '../../src/kit/bounded-map.js';
@@ -31,7 +31,7 @@ t.test('a bounded map forgets the entry that was set longest ago', async (t) => 
   t.strictSame(forgotten, [['b', 2]]);
   t.equal(map.get('a'), 3);
   map.set('d', 5);
-  t.strictSame([...map.keys()], ['c', 'd'], 'reading changes no order');
+  t.strictSame([...map.keys()], ['c', 'd'], 'reading does not change the order');
   t.equal(
     map.use('c', () => 0),
     4,
@@ -51,7 +51,7 @@ t.test('a bounded map forgets the entry that was set longest ago', async (t) => 
   t.strictSame(
     forgotten.map(([key]) => key),
     ['b', 'a', 'd'],
-    'what is deleted was not forgotten',
+    'a deleted entry is not reported as forgotten',
   );
 });
 
@@ -63,7 +63,7 @@ t.test('a bounded set forgets the value that was added longest ago', async (t) =
   t.strictSame(forgotten, ['b']);
 });
 
-t.test('bounded maps and sets: never above the bound, and the last ones are there', async () => {
+t.test('bounded maps and sets: never above the bound, the newest are kept', async () => {
   fc.assert(
     fc.property(fc.integer({ min: 1, max: 5 }), fc.array(fc.nat(9)), (most, keys) => {
       const map = new BoundedMap<number, number>(most);
@@ -104,7 +104,7 @@ t.test('rate limits', (t) => {
   );
 
   t.equal(bucket.waitMs(), 500);
-  t.strictSame([bucket.reserve(), bucket.reserve()], [500, 1_000], 'one after the other');
+  t.strictSame([bucket.reserve(), bucket.reserve()], [500, 1_000], 'reservations queue');
   bucket.giveBack();
   clock.advance(500);
   t.strictSame([bucket.take(), bucket.waitMs()], [false, 500]);
@@ -124,7 +124,7 @@ t.test('rate limits', (t) => {
 });
 
 t.test(
-  'a turn budget: work waits once a turn has taken long, until other work had its turn',
+  'a turn budget: after a long turn, further work waits until other work has had its turn',
   (t) => {
     let now = 0;
     let timers: (() => void)[] = [];
@@ -144,10 +144,10 @@ t.test(
     t.strictSame([work(3), work(3), work(3), work(3)], [0, 0, 1, 1]);
     t.equal(timers.length, 1, 'one timer for one turn');
     for (const timer of timers.splice(0)) timer();
-    t.equal(work(0), 1, 'who waits does not come before the others');
+    t.equal(work(0), 1, 'delayed work runs in a later turn');
     t.equal(timers.length, 1);
     for (const timer of timers.splice(0)) timer();
-    t.strictSame([work(9), work(1)], [0, 1], 'a new turn, even right after');
+    t.strictSame([work(9), work(1)], [0, 1], 'a new turn begins');
     timers = [];
     t.end();
   },
@@ -176,12 +176,12 @@ const slicesProbe = (most = 100) => {
 };
 
 t.test('a work queue', (t) => {
-  t.test('in order, never more than a slice holds, others in between', (t) => {
+  t.test('jobs run in order, in slices of bounded size, with pauses between them', (t) => {
     const { clock, sizes, slices } = slicesProbe();
     const done: number[] = [];
     const costs = [1, 2, 2, 3, 9, 0, 0, 4, 1];
     for (const [n, units] of costs.entries()) slices.push(units, () => void done.push(n));
-    t.strictSame(done, [], 'not in the turn of the caller');
+    t.strictSame(done, [], 'no job runs in the turn of the caller');
     clock.advance(10);
     t.strictSame(done, [0, 1]);
     clock.advance(1_000);
@@ -217,7 +217,7 @@ t.test('a work queue', (t) => {
     t.strictSame(sizes, [2, 2, 1]);
     t.end();
   });
-  t.test('a slice that comes late lets others finish first, five times at most', (t) => {
+  t.test('a late slice yields to other work, at most five times', (t) => {
     let now = 0;
     const timers: { at: number; fn: () => void }[] = [];
     const clock = {
@@ -229,7 +229,7 @@ t.test('a work queue', (t) => {
     };
     let done = 0;
     const slices = new WorkQueue({ clock, unitsPerSlice: 1, sliceMs: 5, pauseMs: 10, most: 10 });
-    /** Its timer fires that much after it is due. */
+    /** Runs the next timer that much after its due time. */
     const fire = (lateMs: number): number => {
       const timer = timers.shift();
       if (!timer) throw new Error('no timer');
@@ -239,7 +239,7 @@ t.test('a work queue', (t) => {
     };
     slices.push(1, () => void done++);
     slices.push(1, () => void done++);
-    t.strictSame([fire(3), done], [1, 1], 'a little late is no matter');
+    t.strictSame([fire(3), done], [1, 1], 'a small delay is ignored');
     t.strictSame(
       Array.from({ length: 6 }, () => fire(50)),
       [1, 1, 1, 1, 1, 2],
@@ -247,7 +247,7 @@ t.test('a work queue', (t) => {
     t.equal(timers.length, 0);
     t.end();
   });
-  t.test('bounded; a job that throws keeps nobody else waiting; closing drops all', (t) => {
+  t.test('bounded; the queue continues after a job that throws; close drops all jobs', (t) => {
     const { clock, slices } = slicesProbe(2);
     let done = 0;
     t.equal(
@@ -274,7 +274,7 @@ t.test('a work queue', (t) => {
     t.equal(done, 1);
     t.end();
   });
-  t.test('any costs: a slice above the bound holds one job', (t) => {
+  t.test('for any costs, a slice above the bound holds one job', (t) => {
     fc.assert(
       fc.property(fc.array(fc.nat(6), { maxLength: 50 }), (costs) => {
         const { clock, sizes, slices } = slicesProbe();
@@ -294,7 +294,7 @@ t.test('a work queue', (t) => {
   t.end();
 });
 
-t.test('what an error says', async (t) => {
+t.test('the text of an error', async (t) => {
   const cases: readonly (readonly [unknown, string])[] = [
     [new Error('no\nroute\x1b[2J'), String.raw`no\nroute\u001b[2J`],
     [new RangeError(''), 'RangeError'],
@@ -307,16 +307,12 @@ t.test('what an error says', async (t) => {
   t.equal(errorText(new Error('a'.repeat(1_000)), 20).length, 20);
 });
 
-t.test('what a log says about an error', async (t) => {
+t.test('the fields of an error in a log line', async (t) => {
   const error = Object.assign(new Error('no\nroute'), {
     code: 'EHOST',
     options: { password: 'p' },
   });
-  t.same(
-    errorFields(error),
-    { error: 'no\\nroute', code: 'EHOST' },
-    'message and code, nothing else',
-  );
+  t.same(errorFields(error), { error: 'no\\nroute', code: 'EHOST' }, 'message and code only');
   t.same(errorFields(new RangeError()), { error: 'RangeError' });
   t.same(errorFields('text\u001b'), { error: 'text\\u001b' });
 });
@@ -333,7 +329,7 @@ t.test('the code of an error', async (t) => {
   for (const error of [new Error('refused'), { ours: true }, undefined]) t.notOk(isOurs(error));
 });
 
-t.test('a pause ends in time, or with its signal, and leaves nothing behind', async (t) => {
+t.test('a pause ends in time or with its signal, and leaves no timer', async (t) => {
   const clock = createTestClock();
   const abort = new AbortController();
   const order: string[] = [];

@@ -1,9 +1,9 @@
-/** Text of strangers, as it may be shown. */
+/** Untrusted text, made safe to show. */
 import * as fc from 'fast-check';
 import t from 'tap';
 import { quotedLine, shownJson, shownLine, shownLines } from '../../src/kit/shown-text.js';
 
-/** What acts on a terminal, or on the text around it, and how it is shown. */
+/** Characters that act on a terminal or on the text around them, and how they are shown. */
 const ODD: readonly (readonly [what: string, text: string, shown: string])[] = [
   ['NUL', '\0', String.raw`\u0000`],
   ['line feed', '\n', String.raw`\n`],
@@ -38,7 +38,7 @@ const ODD: readonly (readonly [what: string, text: string, shown: string])[] = [
   ['a mark that begins a text', '\u0338', String.raw`\u0338`],
 ];
 
-/** What people write. */
+/** Ordinary text of people. */
 const PLAIN = [
   'J5xhR7Qw2mOOOOOO',
   'grüße, мир, 世界, שלום, नमस्ते, ไม่',
@@ -49,7 +49,7 @@ const PLAIN = [
 
 const UNSAFE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|\p{M}{5}/u;
 
-t.test('a line', async (t) => {
+t.test('one line of text', async (t) => {
   for (const [what, text, shown] of ODD) {
     t.equal(shownLine(text), shown, what);
     if (text.startsWith('\u0338')) continue;
@@ -59,15 +59,15 @@ t.test('a line', async (t) => {
   t.equal(
     shownLine(`a${'\u0301'.repeat(50)}b`),
     `a${'\u0301'.repeat(4)}${String.raw`\u0301`.repeat(46)}b`,
-    'a flood of marks',
+    'very many marks',
   );
 });
 
-t.test('its bound', async (t) => {
+t.test('the bound of a line', async (t) => {
   t.equal(shownLine('a'.repeat(500)).length, 500);
   t.equal(shownLine('a'.repeat(501)), `${'a'.repeat(497)}...`);
-  t.equal(shownLine('\x1b'.repeat(1e6)).length, 500, 'of what is shown, not of what came');
-  t.equal(shownLine(`${'a'.repeat(6)}🚀bcd`, 10), 'aaaaaa...', 'no half of a character');
+  t.equal(shownLine('\x1b'.repeat(1e6)).length, 500, 'the bound counts shown characters');
+  t.equal(shownLine(`${'a'.repeat(6)}🚀bcd`, 10), 'aaaaaa...', 'a character is not cut in half');
   t.equal(shownLine('abcdef', 2), '..');
   fc.assert(
     fc.property(
@@ -97,7 +97,7 @@ t.test('a text of several lines', async (t) => {
   );
 });
 
-t.test('JSON: the same value in characters that any terminal can print', async (t) => {
+t.test('JSON: the same value, in characters that any terminal can print', async (t) => {
   for (const [what, text] of ODD) {
     const json = shownJson({ [text]: text });
     t.notMatch(json, UNSAFE, what);

@@ -1,4 +1,4 @@
-/** Sections 9.2, 9.5 and 10 of docs/protocol.md: boxes, names of coins, PoDLE. */
+/** Sections 9.2, 9.5 and 10 of docs/protocol.md: boxes, outpoints, PoDLE. */
 import { createHash } from 'node:crypto';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
@@ -51,7 +51,7 @@ const boxB = boxKeyPair(hexToBytes(vectors.box.secretB));
 const fromA = session(boxA, boxB.publicKeyHex);
 const fromB = session(boxB, boxA.publicKeyHex);
 
-t.test('base64 of peers', async (t) => {
+t.test('base64 as peers write it', async (t) => {
   const rows: readonly [string, string | undefined][] = [
     ['AQID', '010203'],
     ['AQI=', '0102'],
@@ -101,7 +101,7 @@ t.test('boxes', async (t) => {
   }
 });
 
-t.test('keys no box is opened with', async (t) => {
+t.test('keys that are refused for a box', async (t) => {
   const key = boxB.publicKeyHex;
   const rows: readonly [string, string, string][] = [
     ['empty', '', 'box-key-form'],
@@ -132,7 +132,7 @@ t.test('keys no box is opened with', async (t) => {
   }
 });
 
-t.test('boxes nobody made', async (t) => {
+t.test('malformed and forged boxes', async (t) => {
   const wire = vectors.box.wire;
   const bytes = Buffer.from(wire, 'base64');
   const stranger = boxKeyPair(new Uint8Array(32).fill(3));
@@ -146,7 +146,7 @@ t.test('boxes nobody made', async (t) => {
     ['more than a line holds', ['A'.repeat(40_004)], 'box-form'],
     ['cut', [bytes.subarray(0, -1).toString('base64')], 'box-forged'],
     ['longer', [Buffer.concat([bytes, bytes]).toString('base64')], 'box-forged'],
-    ['of a stranger', [session(stranger, boxB.publicKeyHex).encrypt('x', counting)], 'box-forged'],
+    ['of another key', [session(stranger, boxB.publicKeyHex).encrypt('x', counting)], 'box-forged'],
   ];
   for (const [name, args, reason] of rows) {
     t.strictSame(fromB.decrypt(args), { ok: false, reason }, name);
@@ -155,7 +155,7 @@ t.test('boxes nobody made', async (t) => {
     const turned = Buffer.from(bytes);
     turned[bit >> 3] = (turned[bit >> 3] ?? 0) ^ (1 << (bit & 7));
     const read = fromB.decrypt([turned.toString('base64')]);
-    if (read.ok) t.fail(`bit ${bit} turned, and still read`);
+    if (read.ok) t.fail(`read with bit ${bit} flipped`);
   }
   t.strictSame(fromB.decrypt([wire.slice(0, 20), wire.slice(20)]).ok, true, 'arguments are joined');
   t.strictSame(fromB.decrypt([wire.replace(/=+$/, '')]).ok, true, 'padding may be missing');
@@ -170,12 +170,12 @@ t.test('boxes nobody made', async (t) => {
   }
   holds(
     t,
-    'anything at all',
+    'any arguments',
     fc.property(fc.array(fc.string({ unit: 'binary' })), (args) => !fromB.decrypt(args).ok),
   );
   holds(
     t,
-    'there and back',
+    'round trip',
     fc.property(
       fc.string({ minLength: 1, maxLength: 300 }),
       fc.uint8Array({ minLength: 24, maxLength: 24 }),
@@ -187,7 +187,7 @@ t.test('boxes nobody made', async (t) => {
   );
 });
 
-t.test('what boxes cost', async (t) => {
+t.test('the cost of boxes', async (t) => {
   const rounds = 20;
   const cost = (run: () => void): string => {
     const before = process.cpuUsage().user;
@@ -200,7 +200,7 @@ t.test('what boxes cost', async (t) => {
   t.equal(fromB.decrypt([vectors.box.wire]).ok, true);
 });
 
-t.test('names of coins', async (t) => {
+t.test('outpoints', async (t) => {
   const txid = 'ab'.repeat(32);
   const good: readonly [string, unknown][] = [
     [`${txid}:0`, { txid, vout: 0 }],
@@ -250,7 +250,7 @@ t.test('names of coins', async (t) => {
   }
   holds(
     t,
-    'there and back',
+    'round trip',
     fc.property(
       fc.uint8Array({ minLength: 32, maxLength: 32 }),
       fc.integer({ min: 0, max: 0xffffffff }),
@@ -262,7 +262,7 @@ t.test('names of coins', async (t) => {
   );
   holds(
     t,
-    'there and back in the extended form, and no half of it is read',
+    'round trip of the extended form, and a cut form is never the same coin',
     fc.property(
       fc.uint8Array({ minLength: 32, maxLength: 32 }),
       fc.integer({ min: 0, max: 0xffffffff }),
@@ -275,7 +275,7 @@ t.test('names of coins', async (t) => {
         const text = formatNamedOutpoint(coin);
         t.strictSame(parseOutpoint(text), { ok: true, value: coin });
         t.strictSame(parseOutpoint(text.toUpperCase()), { ok: true, value: coin });
-        // A part of it is another name, or none, and never this coin with other metadata unnoticed.
+        // A cut text is refused or is a shorter outpoint, never this coin with other metadata.
         const part = parseOutpoint(text.slice(0, cut % text.length));
         return !part.ok || formatNamedOutpoint(part.value).length < text.length;
       },
@@ -283,12 +283,12 @@ t.test('names of coins', async (t) => {
   );
   holds(
     t,
-    'anything at all',
+    'any text',
     fc.property(fc.string({ unit: 'binary' }), (text) => !parseOutpoint(text).ok),
   );
   holds(
     t,
-    'anything at all behind a coin',
+    'any text after an outpoint',
     fc.property(fc.string({ unit: 'binary' }), (text) => {
       const read = parseOutpoint(`${txid}:1${text}`);
       return !read.ok || /^\d*$|^:[0-9a-f]+:\d+$/i.test(text);
@@ -296,7 +296,7 @@ t.test('names of coins', async (t) => {
   );
 });
 
-t.test('the features behind a key', (t) => {
+t.test('the features after a key', (t) => {
   const table: readonly (readonly [string, readonly string[]])[] = [
     ['features=neutrino_compat', ['neutrino_compat']],
     ['features=a,neutrino_compat', ['a', 'neutrino_compat']],
@@ -317,7 +317,7 @@ t.test('the features behind a key', (t) => {
   t.equal(formatFeatures(['b', 'a']), 'features=a,b');
   holds(
     t,
-    'there and back',
+    'round trip',
     fc.property(
       fc.uniqueArray(fc.stringMatching(/^[a-z0-9_]{1,64}$/), { maxLength: 32 }),
       (names) => {
@@ -327,7 +327,7 @@ t.test('the features behind a key', (t) => {
   );
   holds(
     t,
-    'anything at all',
+    'any arguments',
     fc.property(fc.array(fc.string({ unit: 'binary' })), (args) =>
       parseFeatures([...args, `features=${args.join(',')}`]).every((name) =>
         /^[a-z0-9_]{1,64}$/.test(name),
@@ -371,21 +371,21 @@ t.test('PoDLE of the vectors', async (t) => {
     t.equal(made.commitment, row.commitment);
     t.equal(made.revelation.p, vectors.podle.p);
     t.equal(made.revelation.p2, row.p2);
-    t.not(made.revelation.s, row.s, 'another nonce');
+    t.not(made.revelation.s, row.s, 'with another nonce');
     t.strictSame(verifyPodle(made.revelation, made.commitment), { ok: true, value: row.index });
   }
   const { key, txid, vout, index, commitment, s, e } = vectors.podle.deterministic;
   const made = createPodle(hexToBytes(key), { txid, vout }, index);
   t.match(made, { commitment, index, revelation: { s, e, utxo: { txid, vout } } });
-  t.strictSame(createPodle(hexToBytes(key), { txid, vout }, index), made, 'the same once more');
+  t.strictSame(createPodle(hexToBytes(key), { txid, vout }, index), made, 'deterministic');
   const nonces = new Set(
     [0, 1, 2].flatMap((i) =>
       [0, 1].map((output) => createPodle(coinKey, { ...coin, vout: output }, i).revelation.e),
     ),
   );
-  t.equal(nonces.size, 6, 'another challenge for each coin and index');
+  t.equal(nonces.size, 6, 'each coin and index has its own challenge');
   const beyond = createPodle(coinKey, coin, PODLE_RETRIES);
-  t.equal(verifyPodle(beyond.revelation, beyond.commitment).ok, false, 'the fourth use');
+  t.equal(verifyPodle(beyond.revelation, beyond.commitment).ok, false, 'a fourth use is refused');
   for (const bad of [0, 31, 33]) {
     t.throws(() => createPodle(new Uint8Array(bad).fill(1), coin, 0), RangeError);
   }
@@ -418,7 +418,7 @@ t.test('commitments', async (t) => {
   t.equal(parseBareCommitment(`P${digits}`).ok, false);
 });
 
-t.test('revelations that prove nothing', async (t) => {
+t.test('malformed and false revelations', async (t) => {
   const made = createPodle(coinKey, coin, 0);
   const text = formatRevelation(made.revelation);
   const fields = text.split('|');
@@ -474,10 +474,10 @@ t.test('revelations that prove nothing', async (t) => {
     ['s of one', { s: hex32(1n) }, 'podle-proof'],
     ['s of N - 1', { s: hex32(N - 1n) }, 'podle-proof'],
     ['e of one', { e: hex32(1n) }, 'podle-proof'],
-    ['the key of another', { p: other.p }, 'podle-proof'],
-    ['the proof of another', { s: other.s, e: other.e }, 'podle-proof'],
-    ['the proof of another index', { s: second.s, e: second.e }, 'podle-proof'],
-    ['the point of another index', { p2: second.p2 }, 'podle-proof'],
+    ['another key', { p: other.p }, 'podle-proof'],
+    ['the proof for another key', { s: other.s, e: other.e }, 'podle-proof'],
+    ['the proof for another index', { s: second.s, e: second.e }, 'podle-proof'],
+    ['the point for another index', { p2: second.p2 }, 'podle-proof'],
     ['-P', { p: negated(p) }, 'podle-proof'],
     ['-P2', { p2: negated(made.revelation.p2) }, 'podle-proof'],
     ['P is G', { p: secp256k1.Point.BASE.toHex(true) }, 'podle-proof'],
@@ -503,14 +503,14 @@ t.test('revelations that prove nothing', async (t) => {
 
   holds(
     t,
-    'anything at all',
+    'any text',
     fc.property(fc.string({ unit: 'binary' }), (any) => !parseRevelation(any).ok),
   );
   const scalar = fc.bigInt({ min: 1n, max: N - 1n });
   const digits = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => bytesToHex(bytes));
   holds(
     t,
-    'fields of the right form that nobody proved',
+    'well-formed fields without a proof',
     fc.property(fc.boolean(), digits, digits, digits, digits, (odd, x, x2, s, e) => {
       const revelation = { utxo: coin, p: `02${x}`, p2: `0${odd ? 3 : 2}${x2}`, s, e };
       const parsed = parseRevelation(formatRevelation(revelation));

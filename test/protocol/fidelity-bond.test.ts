@@ -1,4 +1,4 @@
-/** Sections 8.5 and 11 of docs/protocol.md: fidelity bond proofs and what bonds are worth. */
+/** Sections 8.5 and 11 of docs/protocol.md: fidelity bond proofs and the value of bonds. */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import * as fc from 'fast-check';
@@ -82,7 +82,7 @@ t.test('proofs of the vectors', async (t) => {
       { ok: false, reason: 'bond-nick-signature' },
       'the nicks swapped',
     );
-    t.equal(verifyBondNicks(read, maker, 'J5CkonlLuuapPSBM'), false, 'shown to somebody else');
+    t.equal(verifyBondNicks(read, maker, 'J5CkonlLuuapPSBM'), false, 'shown to another taker');
   }
   const { certPublicKey, utxoPublicKey, maker, taker, proof } = ours;
   t.match(parsed(proof), { certPublicKeyHex: certPublicKey, utxoPublicKeyHex: utxoPublicKey });
@@ -112,7 +112,7 @@ t.test('both forms of the certificate', async (t) => {
   );
 });
 
-t.test('what is no proof', async (t) => {
+t.test('texts that are not a proof', async (t) => {
   const { proof } = ours;
   const rows: readonly [string, string, string][] = [
     ['empty', '', 'bond-length'],
@@ -136,12 +136,12 @@ t.test('what is no proof', async (t) => {
   }
   holds(
     t,
-    'anything at all',
+    'any text',
     fc.property(fc.string({ unit: 'binary', maxLength: 400 }), (any) => !parseFidelityBond(any).ok),
   );
 });
 
-t.test('proofs of nothing', async (t) => {
+t.test('well-formed proofs: which signature is wrong', async (t) => {
   const { maker, taker } = ours;
   const nick = 'bond-nick-signature';
   const cert = 'bond-certificate';
@@ -158,7 +158,7 @@ t.test('proofs of nothing', async (t) => {
   const rows: readonly [string, string, string | undefined][] = [
     ['as it is', ours.proof, undefined],
     ['another padding', changed(0, [0]), undefined],
-    ['nick signature turned', byte(60, 1), nick],
+    ['nick signature changed', byte(60, 1), nick],
     ['nick signature of zeros', changed(0, der('3006020100020100')), nick],
     ['r of zero', changed(0, der(`3025020100${s32}`)), nick],
     ['s of zero', changed(0, der(`3025${s32}020100`)), nick],
@@ -167,7 +167,7 @@ t.test('proofs of nothing', async (t) => {
     ['another certified key', changed(144, hexToBytes(ours.utxoPublicKey)), nick],
     ['a certified key off the curve', changed(144, hexToBytes(`02${'00'.repeat(31)}05`)), nick],
     ['a certified key above the field', changed(144, hexToBytes(`02${'ff'.repeat(32)}`)), nick],
-    ['certificate turned', byte(140, 1), cert],
+    ['certificate changed', byte(140, 1), cert],
     ['another expiry', byte(177, 1), cert],
     ["another coin's key", changed(179, hexToBytes(ours.certPublicKey)), cert],
     ["a coin's key off the curve", changed(179, hexToBytes(`02${'00'.repeat(31)}05`)), cert],
@@ -185,7 +185,7 @@ t.test('proofs of nothing', async (t) => {
     ['negative expiry', { certExpiry: -1 }],
     ['half an output', { utxo: { txid: ours.txid, vout: 0.5 } }],
     ['lock time above u32', { lockTime: 2 ** 32 }],
-    ['lock time of no number', { lockTime: NaN }],
+    ['lock time NaN', { lockTime: NaN }],
     ['short transaction id', { utxo: { txid: 'aa', vout: 0 } }],
     ['short key', { certPublicKeyHex: '02' }],
     ['long signature', { nickSignature: new Uint8Array(73).fill(0x30) }],
@@ -197,7 +197,7 @@ t.test('proofs of nothing', async (t) => {
   t.throws(() => signBondCertificate(ours.certPublicKey, 0x10000, utxoKey), RangeError);
   holds(
     t,
-    'any byte turned outside the unsigned fields and the padding',
+    'any byte changed outside the unsigned fields and the padding',
     fc.property(fc.integer({ min: 2, max: 211 }), fc.integer({ min: 1, max: 255 }), (at, turn) => {
       if (at === 72) return true; // padding
       const result = parseFidelityBond(byte(at, turn));
@@ -237,7 +237,7 @@ t.test('proofs of nothing', async (t) => {
   );
 });
 
-t.test('certificates end', async (t) => {
+t.test('certificates expire', async (t) => {
   const rows: readonly [number, number][] = [
     [0, 1],
     [2013, 1],
@@ -247,12 +247,12 @@ t.test('certificates end', async (t) => {
   ];
   for (const [height, expiry] of rows) {
     t.equal(certExpiryAt(height), expiry, `made at ${height}`);
-    t.equal(certExpired(expiry, expiry * 2016), false, 'holds to the last block');
-    t.equal(certExpired(expiry, expiry * 2016 + 1), true, 'and no longer');
+    t.equal(certExpired(expiry, expiry * 2016), false, 'valid up to the last block');
+    t.equal(certExpired(expiry, expiry * 2016 + 1), true, 'expired one block later');
   }
 });
 
-t.test('what the coin pays to', async (t) => {
+t.test('the output script of a bond', async (t) => {
   const key = ours.utxoPublicKey;
   t.equal(bondScriptPubKey(ours.lockTime, key), vectors.bondScript.scriptPubKey);
   const { createHash } = await import('node:crypto');
@@ -278,7 +278,7 @@ t.test('what the coin pays to', async (t) => {
   for (const bad of [-1, 2 ** 32, 0.5, NaN]) t.throws(() => bondScriptPubKey(bad, key), RangeError);
 });
 
-t.test('what bonds are worth', async (t) => {
+t.test('the value of bonds', async (t) => {
   for (const { value, integer, ...terms } of vectors.bondValues) {
     const worth = bondValue(terms);
     t.ok(Math.abs(worth - value) <= Math.abs(value) * 4 * Number.EPSILON, `${worth} is ${value}`);
@@ -294,7 +294,7 @@ t.test('what bonds are worth', async (t) => {
   const time = fc.integer({ min: 0, max: 0xffffffff });
   holds(
     t,
-    'finite, not negative, no more for less',
+    'finite, not negative, not higher for a smaller amount',
     fc.property(fc.integer({ min: 0, max: 21e14 }), time, time, time, (satoshi, a, b, now) => {
       const terms = { satoshi, confirmationTime: a, lockTime: b, now };
       const full = bondValue(terms);
@@ -304,7 +304,7 @@ t.test('what bonds are worth', async (t) => {
   );
 });
 
-t.test('what checking costs', async (t) => {
+t.test('the cost of a check', async (t) => {
   const { maker, taker } = ours;
   const rounds = 40;
   const cost = (run: () => void): string => {

@@ -21,7 +21,7 @@ const bytes = (text: string): Buffer => Buffer.from(text, 'latin1');
 
 interface Framed {
   readonly lines: readonly string[];
-  /** What the last push returned. */
+  /** The result of the last push. */
   readonly alive: boolean;
   readonly pending: number;
 }
@@ -38,7 +38,7 @@ function frame(chunks: readonly Uint8Array[], maxBytes?: number): Framed {
   return { lines, alive, pending: framer.pendingBytes };
 }
 
-/** The same rules written for a whole text at once, to compare with. */
+/** The same rules for a whole text at once, as the reference. */
 function frameWhole(text: string, maxBytes: number): Framed {
   const pieces = text.split('\n');
   const tail = pieces.pop() ?? '';
@@ -59,9 +59,9 @@ t.test('a line ends with LF, and one CR before it is dropped', async (t) => {
     ['both', 'a\nb\r\nc\n', ['a', 'b', 'c'], 0],
     ['empty lines', '\r\n\n\r\n', ['', '', ''], 0],
     ['a CR inside a line stays', 'a\rb\r\n', ['a\rb'], 0],
-    ['of two CR one is dropped', 'a\r\r\n', ['a\r'], 0],
+    ['one of two CR is dropped', 'a\r\r\n', ['a\r'], 0],
     ['an unfinished line waits', 'a\r\nbc', ['a'], 2],
-    ['a CR alone ends nothing', 'a\r', [], 2],
+    ['a CR alone ends no line', 'a\r', [], 2],
     ['nothing', '', [], 0],
   ];
   for (const [name, text, lines, pending] of rows) {
@@ -124,12 +124,12 @@ t.test('the bound is 40,000 bytes without the terminator', async (t) => {
   }
 });
 
-t.test('an endless line is given up at the first byte that rules it out', async (t) => {
+t.test('an oversized line is refused at the first byte that makes it too long', async (t) => {
   const rows: readonly [string, string, boolean, number][] = [
     ['40,000 bytes wait', 'x'.repeat(40_000), true, 40_000],
     ['40,001 bytes do not', 'x'.repeat(40_001), false, 0],
     ['40,001 bytes wait when the last may be the CR', `${'x'.repeat(40_000)}\r`, true, 40_001],
-    ['that CR was none', `${'x'.repeat(40_000)}\rx`, false, 0],
+    ['a byte after that CR', `${'x'.repeat(40_000)}\rx`, false, 0],
     ['a second CR behind it', `${'x'.repeat(40_000)}\r\r`, false, 0],
     ['40,001 bytes with a CR elsewhere', `x\r${'x'.repeat(39_999)}`, false, 0],
   ];
@@ -143,7 +143,7 @@ t.test('an endless line is given up at the first byte that rules it out', async 
   }
 });
 
-t.test('a framer that met an oversized line ignores all that follows', async (t) => {
+t.test('after an oversized line, a framer ignores all input', async (t) => {
   const framer = createLineFramer(4);
   const lines: string[] = [];
   const onLine = (line: Uint8Array): void => {
@@ -151,7 +151,7 @@ t.test('a framer that met an oversized line ignores all that follows', async (t)
   };
   t.equal(framer.push(bytes('ab\ncdefg\nhi\n'), onLine), false);
   t.equal(framer.push(bytes('jk\n'), onLine), false);
-  t.strictSame(lines, ['ab'], 'what came before was delivered');
+  t.strictSame(lines, ['ab'], 'earlier lines were delivered');
   t.equal(framer.pendingBytes, 0);
 });
 
@@ -162,28 +162,28 @@ t.test('the reader can stop in the middle of a chunk', async (t) => {
     lines.push(Buffer.from(line).toString('latin1'));
     return lines.length < 2;
   });
-  t.equal(alive, true, 'that is no oversized line');
+  t.equal(alive, true, 'the line is not oversized');
   t.strictSame(lines, ['a', 'b']);
-  t.equal(framer.pendingBytes, 0, 'the rest of the chunk is gone');
+  t.equal(framer.pendingBytes, 0, 'the rest of the chunk is dropped');
 });
 
 t.test('envelopes that are accepted', async (t) => {
   const rows: readonly [string, string, number, string][] = [
     ['as REF and NG write it', '{"type": 687, "line": "a!b!c"}', 687, 'a!b!c'],
     ['as RS writes it', vectors.rsLines.ping, 798, ''],
-    ['keys the other way round', '{"line":"x","type":1}', 1, 'x'],
+    ['keys in the other order', '{"line":"x","type":1}', 1, 'x'],
     ['raw UTF-8', '{"type":687,"line":"é€😀"}', 687, 'é€😀'],
     ['escaped', '{"type":687,"line":"\\u00e9\\u20ac\\ud83d\\ude00"}', 687, 'é€😀'],
     ['blanks around', ' \t{"type": 1, "line": "x"} \r', 1, 'x'],
     ['extra keys', '{"id": [1, {"a": null}], "type": 1, "line": "x"}', 1, 'x'],
     ['100 parts', `{"id": [${'1,'.repeat(96)}1], "type": 1, "line": "x"}`, 1, 'x'],
     [
-      'no parts but text',
+      'commas and brackets inside a text are not parts',
       `{"type": 1, "line": "\\"${'[{,'.repeat(9_000)}"}`,
       1,
       `"${'[{,'.repeat(9_000)}`,
     ],
-    ['the last of duplicate keys', '{"type":"x","line":1,"type":2,"line":"y"}', 2, 'y'],
+    ['duplicate keys: the last counts', '{"type":"x","line":1,"type":2,"line":"y"}', 2, 'y'],
     ['an unknown number', '{"type": 4294967296, "line": "x"}', 4_294_967_296, 'x'],
     ['a negative number', '{"type": -1, "line": "x"}', -1, 'x'],
     ['an integer written with a point', '{"type": 793.0, "line": "x"}', 793, 'x'],
@@ -194,11 +194,11 @@ t.test('envelopes that are accepted', async (t) => {
   }
 });
 
-t.test('lines that are no envelope', async (t) => {
+t.test('lines that are not an envelope', async (t) => {
   const rows: readonly [string, string | readonly number[], string][] = [
     ['empty line', '', 'not-json'],
     ['blanks', '  ', 'not-json'],
-    ['no JSON', 'hello', 'not-json'],
+    ['not JSON', 'hello', 'not-json'],
     ['Python literals', "{'type': 1, 'line': 'x'}", 'not-json'],
     ['half an object', '{"type": 1, "line": "x"', 'not-json'],
     ['two objects', '{"type": 1, "line": "x"}{"type": 1, "line": "x"}', 'not-json'],
@@ -245,7 +245,7 @@ t.test('lines that are no envelope', async (t) => {
   for (const [name, content, reason] of rows) {
     const line = typeof content === 'string' ? Buffer.from(content) : Uint8Array.from(content);
     t.strictSame(decodeEnvelope(line), { ok: false, reason }, name);
-    t.equal(decodeEnvelope(good).ok, true, `${name}: the next line is read as ever`);
+    t.equal(decodeEnvelope(good).ok, true, `${name}: the next line is read as usual`);
   }
   for (const nested of ['['.repeat(40_000), '['.repeat(20_000) + ']'.repeat(20_000)]) {
     t.equal(decodeEnvelope(Buffer.from(nested)).ok, false, 'deep nesting does not throw');
@@ -280,7 +280,7 @@ t.test('JSON is written as Python writes it', async (t) => {
   t.equal(createHash('sha256').update(all, 'latin1').digest('hex'), everyCodeUnit.sha256);
 });
 
-t.test('what is sent has at most 39,998 bytes and CRLF', async (t) => {
+t.test('a sent line has at most 39,998 bytes and CRLF', async (t) => {
   t.equal(MAX_SENT_LINE_BYTES, 39_998);
   const frameBytes = '{"type": 687, "line": ""}'.length;
   const rows: readonly [string, string, boolean][] = [

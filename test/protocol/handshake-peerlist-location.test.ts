@@ -47,7 +47,7 @@ function payloadOf(line: string): string {
   return envelope.value.line;
 }
 
-/** JSON of `base` with some keys changed; undefined takes a key away. */
+/** JSON of `base` with some keys changed; `undefined` removes a key. */
 function changed(base: object, changes: object): string {
   return JSON.stringify({ ...base, ...changes });
 }
@@ -74,7 +74,7 @@ const DN = {
   motd: 'hello',
 };
 
-t.test('793: what a directory or a peer accepts', async (t) => {
+t.test('793: handshakes that a directory or a peer accepts', async (t) => {
   const accepted = { nick: TAKER, location: NOT_SERVING, network: 'testnet', features: [] };
   const rules = { network: 'testnet', acceptLoopback: false } as const;
   const rows: readonly [string, object, object][] = [
@@ -93,7 +93,7 @@ t.test('793: what a directory or a peer accepts', async (t) => {
       { features: ['neutrino_compat', 'nick_auth', 'peerlist_features', 'ping'] },
     ],
     [
-      'features that are not true, or no names',
+      'features that are not true or not a name are dropped',
       {
         features: {
           a: 1,
@@ -132,18 +132,18 @@ t.test('793: what a directory or a peer accepts', async (t) => {
   );
 });
 
-/** Arrays in arrays. */
+/** Nested arrays. */
 function nested(depth: number): unknown {
   return depth === 0 ? 0 : [nested(depth - 1)];
 }
 
-t.test('793: what is refused, and whether with an answer', async (t) => {
+t.test('793: handshakes that are refused, with or without an answer', async (t) => {
   const rows: readonly (readonly [
     string,
     object | string,
     HandshakeGarbage | HandshakeMismatch,
   ])[] = [
-    ['no JSON', 'hello', 'handshake-json'],
+    ['not JSON', 'hello', 'handshake-json'],
     ['empty', '', 'handshake-json'],
     ['array', '[]', 'handshake-json'],
     ['null', 'null', 'handshake-json'],
@@ -180,7 +180,7 @@ t.test('793: what is refused, and whether with an answer', async (t) => {
     ['location empty', { 'location-string': '' }, 'location'],
     ['location a number', { 'location-string': 5222 }, 'location'],
     ['location null', { 'location-string': null }, 'location'],
-    ['no onion', { 'location-string': 'foo:123' }, 'location'],
+    ['not an onion', { 'location-string': 'foo:123' }, 'location'],
     ['port 0', { 'location-string': `${HOST}:0` }, 'location'],
     ['port -1', { 'location-string': `${HOST}:-1` }, 'location'],
     ['no port', { 'location-string': HOST }, 'location'],
@@ -197,11 +197,11 @@ t.test('793: what is refused, and whether with an answer', async (t) => {
   t.strictSame(
     answered,
     ['app-name', 'directory-flag', 'proto-ver', 'network', 'location'],
-    'a well-formed handshake of somebody else is answered, garbage is not',
+    'a well-formed handshake with another value is answered, a malformed one is not',
   );
 });
 
-t.test('795: what a client makes of it', async (t) => {
+t.test('795: how a client reads it', async (t) => {
   const value = {
     nick: DIRECTORY,
     network: 'testnet',
@@ -229,7 +229,7 @@ t.test('795: what a client makes of it', async (t) => {
     ['a MOTD of the wrong type', { motd: 5 }, { ...value, motd: '' }],
     ['a refusal', { accepted: false }, refused],
     [
-      'a refusal whatever else is wrong',
+      'a refusal with other faults is a refusal',
       { accepted: false, 'app-name': 'x', directory: false, 'proto-ver-min': 9 },
       refused,
     ],
@@ -247,7 +247,7 @@ t.test('795: what a client makes of it', async (t) => {
     );
   }
   const faults: readonly [string, object | string, string][] = [
-    ['no JSON', '{', 'handshake-json'],
+    ['not JSON', '{', 'handshake-json'],
     ['a string', '"x"', 'handshake-json'],
     ['no accepted', { accepted: undefined }, 'handshake-types'],
     ['accepted 1', { accepted: 1 }, 'handshake-types'],
@@ -259,7 +259,7 @@ t.test('795: what a client makes of it', async (t) => {
       'handshake-types',
     ],
     ['version a string', { 'proto-ver-min': '5' }, 'handshake-types'],
-    ['a nick that is none', { nick: 'a!b' }, 'handshake-types'],
+    ['a malformed nick', { nick: 'a!b' }, 'handshake-types'],
     ['another application', { 'app-name': 'JoinMarket' }, 'app-name'],
     ['no directory', { directory: false }, 'directory-flag'],
     ['directory 1', { directory: 1 }, 'directory-flag'],
@@ -447,9 +447,9 @@ t.test('peer lists in every grammar in use', async (t) => {
       0,
     ],
     ['both', `a;${at};D;F:ping`, [entry('a', { left: true, features: ['ping'] })], 0],
-    ['both the other way', `a;${at};F:ping;D`, [entry('a', { left: true, features: ['ping'] })], 0],
+    ['both, reversed', `a;${at};F:ping;D`, [entry('a', { left: true, features: ['ping'] })], 0],
     ['no feature', `a;${at};F:`, [entry('a')], 0],
-    ['features that are no names', `a;${at};F:Ping++x y+ok`, [entry('a', { features: ['ok'] })], 0],
+    ['malformed features', `a;${at};F:Ping++x y+ok`, [entry('a', { features: ['ok'] })], 0],
     ['unknown fields', `a;${at};X;Y:z;;d`, [entry('a')], 0],
     ['a loopback location', 'a;127.0.0.1:15222', [entry('a', { location: LOOPBACK })], 0],
     ['one bad among good', `a;${at},x;foo:123,b;NOT-SERVING-ONION`, two, 1],
@@ -462,12 +462,12 @@ t.test('peer lists in every grammar in use', async (t) => {
     ['wrong checksum', `a;${'a'.repeat(56)}.onion:5222`, [], 1],
     ['only commas', ',,', [], 3],
     [
-      'left from a location nobody could dial',
+      'a leave with a malformed location',
       'a;foo:123;D',
       [entry('a', { location: NOT_SERVING, left: true })],
       0,
     ],
-    ['left with no nick', ';foo:123;D', [], 1],
+    ['a leave without a nick', ';foo:123;D', [], 1],
   ];
   for (const [name, payload, entries, malformed] of rows) {
     t.strictSame(parsePeerlist(payload), { entries, malformed }, name);
@@ -532,7 +532,7 @@ t.test('peer entries as written', async (t) => {
   const featured = entry('a', { features: ['ping', 'nick_auth'] });
   const rows: readonly [string, PeerEntry, boolean, string][] = [
     ['plain', entry('a'), false, `a;${HOST}:5222`],
-    ['no feature to tell', entry('a'), true, `a;${HOST}:5222`],
+    ['no features to write', entry('a'), true, `a;${HOST}:5222`],
     ['features only when asked for', featured, false, `a;${HOST}:5222`],
     ['features sorted', featured, true, `a;${HOST}:5222;F:nick_auth+ping`],
     ['a leave has three fields', { ...featured, left: true }, true, `a;${HOST}:5222;D`],
@@ -557,7 +557,7 @@ function plain(count: number): string[] {
   return Array.from({ length: count }, (_, i) => formatPeerEntry(entry(`nick${i}`), false));
 }
 
-t.test('chunks of entries: at most 20, and every one fits a line', async (t) => {
+t.test('chunks hold at most 20 entries, and each chunk fits a line', async (t) => {
   const counts: readonly [number, readonly number[]][] = [
     [0, []],
     [1, [1]],
@@ -572,7 +572,7 @@ t.test('chunks of entries: at most 20, and every one fits a line', async (t) => 
       sizes,
       `${count} entries`,
     );
-    t.equal(payloads.join(','), plain(count).join(','), 'none lost, order kept');
+    t.equal(payloads.join(','), plain(count).join(','), 'all entries, in order');
   }
   const features = Array.from({ length: 32 }, (_, i) => `${i}`.padStart(64, 'f'));
   const left = { left: true, location: NOT_SERVING };
@@ -588,12 +588,12 @@ t.test('chunks of entries: at most 20, and every one fits a line', async (t) => 
       20,
     ],
     [
-      'a crowd of such names leaves',
+      'many peers with such names leave',
       Array.from({ length: 2_000 }, () => formatPeerEntry(entry('"'.repeat(64), left), false)),
       1_000,
     ],
     [
-      'a crowd leaves',
+      'many peers leave',
       Array.from({ length: 2_000 }, () => formatPeerEntry(entry(MAKER, { left: true }), false)),
       1_000,
     ],
@@ -605,7 +605,7 @@ t.test('chunks of entries: at most 20, and every one fits a line', async (t) => 
       payloads.every((payload) => fitsOneLine(encodeEnvelope(789, payload))),
       `${name}: ${Math.max(...sizes)} bytes at most`,
     );
-    t.ok(Math.max(...sizes) > 35_000, `${name}: the room of a line is used`);
-    t.equal(payloads.join(','), entries.join(','), `${name}: none lost`);
+    t.ok(Math.max(...sizes) > 35_000, `${name}: the lines are filled`);
+    t.equal(payloads.join(','), entries.join(','), `${name}: all entries`);
   }
 });

@@ -68,7 +68,7 @@ t.test('challenges are random and name the directory', async (t) => {
   t.equal(directoryId({ kind: 'onion', host: host.toUpperCase(), port: 1 }), `${host}:1`);
 });
 
-t.test('a proof is for one directory, one connection, one claim', async (t) => {
+t.test('a proof holds for one directory, one connection and one nick claim', async (t) => {
   const other = nickKey(new Uint8Array(32).fill(9));
   const der = base64.decode(proof.signature);
   const { r, s } = secp256k1.Signature.fromBytes(der, 'der');
@@ -99,7 +99,7 @@ t.test('a proof is for one directory, one connection, one claim', async (t) => {
       "another's proof for this nick",
       verifyNickProof(proveNick(other, asked, hello), asked, hello, key.nick),
     ],
-    ['a nick that is none', verifyNickProof(proof, asked, hello, 'J5')],
+    ['a malformed nick', verifyNickProof(proof, asked, hello, 'J5')],
     ['a nick with a line end', verifyNickProof(proof, asked, hello, `${key.nick}\n`)],
     ['high S', verifyNickProof({ ...proof, signature: highS }, asked, hello, key.nick)],
     [
@@ -134,7 +134,7 @@ t.test('a proof is for one directory, one connection, one claim', async (t) => {
   for (const [name, holdsTrue] of rows) t.equal(holdsTrue, name === 'as it is', name);
 });
 
-t.test('payloads that are none', async (t) => {
+t.test('payloads: the faults of malformed ones', async (t) => {
   const { pubkey, signature }: Record<string, string> = JSON.parse(formatNickProof(proof));
   const c = vector.challenge;
   const json = 'nick-auth-json';
@@ -219,15 +219,11 @@ t.test('payloads that are none', async (t) => {
   }
   const any = fc.oneof(fc.string({ unit: 'binary' }), fc.json());
   for (const parse of [parseNickChallenge, parseNickProof, parseNickResult]) {
-    holds(
-      t,
-      `${parse.name} of anything`,
-      fc.property(any, (text) => !parse(text).ok),
-    );
+    holds(t, `${parse.name} of any text`, fc.property(any, (text) => !parse(text).ok));
   }
 });
 
-t.test('asked, proved, written, read, verified', async (t) => {
+t.test('a proof is made, written, read and verified', async (t) => {
   const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 });
   holds(
     t,

@@ -25,7 +25,7 @@ const taker = nickKey(hexToBytes(vectors.privmsgFill.takerKey));
 
 const sha256 = (data: Uint8Array): Buffer => createHash('sha256').update(data).digest();
 
-/** A payload signed by the maker, with an own choice of each part. */
+/** A payload signed by the maker; each part can be replaced. */
 function signed(
   parts: { command?: string; args?: string; key?: string; over?: string; signature?: string } = {},
 ): string {
@@ -62,7 +62,7 @@ t.test('nicks', async (t) => {
   }
 });
 
-t.test('whose key a nick is', async (t) => {
+t.test('whether a key belongs to a nick', async (t) => {
   const key = maker.publicKeyHex;
   const padded = vectors.nicks[3];
   if (padded === undefined) throw new Error('vector missing');
@@ -84,7 +84,7 @@ t.test('whose key a nick is', async (t) => {
   for (const [name, nick, hex, matches] of rows) t.equal(nickMatchesKey(nick, hex), matches, name);
 });
 
-t.test('names that can be routed', async (t) => {
+t.test('nicks that can be routed', async (t) => {
   for (const nick of [maker.nick, 'J512T4i6q3rsJ8sz', 'a', 'x'.repeat(64), '"\\<>&:', 'PUBLICx']) {
     t.equal(isRoutableNick(nick), true, nick);
   }
@@ -120,8 +120,8 @@ t.test('signatures', async (t) => {
   t.equal(signText(text, hexToBytes(vectors.ioauthSignature.privateKey)), signature, 'ioauth');
   t.equal(verifyText(text, vectors.ioauthSignature.publicKey, signature), true);
   t.equal(verifyText(highS.text, publicKey, highS.signature), true, 'high S is accepted');
-  t.not(signText(highS.text, hexToBytes(privateKey)), highS.signature, 'and never made');
-  t.throws(() => signText('x', new Uint8Array(32)), 'a key that is none');
+  t.not(signText(highS.text, hexToBytes(privateKey)), highS.signature, 'high S is never made');
+  t.throws(() => signText('x', new Uint8Array(32)), 'an invalid key');
 
   const sizes: readonly [number, readonly number[]][] = [
     [0, [0]],
@@ -146,11 +146,11 @@ t.test('signatures', async (t) => {
     Uint8Array.from(
       sha256(sha256(Buffer.from('\x18Bitcoin Signed Message:\n\x02\xc3\xa9', 'latin1'))),
     ),
-    'the length is that of the UTF-8',
+    'the length counts UTF-8 bytes',
   );
 });
 
-t.test('what a signature must look like', async (t) => {
+t.test('the form of a signature', async (t) => {
   const [row] = vectors.signatures.rows;
   if (row === undefined) throw new Error('vector missing');
   const { text, signature } = row;
@@ -169,12 +169,12 @@ t.test('what a signature must look like', async (t) => {
     ['uncompressed', text, `04${key.slice(2)}${key.slice(2)}`, signature, false],
     ['key too short', text, key.slice(2), signature, false],
     ['key too long', text, `${key}00`, signature, false],
-    ['key no hex', text, key.replace('a', 'g'), signature, false],
-    ['a key that is no point', text, `02${'f'.repeat(64)}`, signature, false],
+    ['key not hex', text, key.replace('a', 'g'), signature, false],
+    ['a key that is not a point', text, `02${'f'.repeat(64)}`, signature, false],
     ['key empty', text, '', signature, false],
     ['signature empty', text, key, '', false],
     ['padding alone', text, key, '==', false],
-    ['no base64', text, key, signature.replace('+', '-'), false],
+    ['not base64', text, key, signature.replace('+', '-'), false],
     ['blank inside', text, key, signature.replace('+', ' '), false],
     ['padding inside', text, key, `${signature}${signature}`, false],
     ['line break behind', text, key, `${signature}\n`, false],
@@ -191,7 +191,7 @@ t.test('what a signature must look like', async (t) => {
   }
   const half = signText('a\ufffdb', maker.privateKey);
   t.equal(verifyText('a\ufffdb', maker.publicKeyHex, half), true, 'U+FFFD is a character');
-  t.equal(verifyText('a\ud83db', maker.publicKeyHex, half), false, 'half a character is not it');
+  t.equal(verifyText('a\ud83db', maker.publicKeyHex, half), false, 'half a character is not');
 });
 
 t.test('payloads are cut at their first two exclamation marks', async (t) => {
@@ -315,7 +315,7 @@ t.test('private messages that verify', async (t) => {
   }
 });
 
-t.test('private messages that do not, in the order of the checks', async (t) => {
+t.test('private messages that do not verify, in the order of the checks', async (t) => {
   const key = maker.publicKeyHex;
   const rows: readonly [string, string, string, string][] = [
     ['empty', maker.nick, '', 'privmsg-unsigned'],
@@ -336,7 +336,7 @@ t.test('private messages that do not, in the order of the checks', async (t) => 
     ['capitals', maker.nick, signed({ command: 'PUBKEY' }), 'privmsg-command'],
     ['a bond first', maker.nick, signed({ command: 'tbond' }), 'privmsg-command'],
     ['a cancel', maker.nick, signed({ command: 'cancel' }), 'privmsg-command'],
-    ['a name of every object', maker.nick, signed({ command: 'constructor' }), 'privmsg-command'],
+    ['inherited property', maker.nick, signed({ command: 'constructor' }), 'privmsg-command'],
     ['__proto__', maker.nick, signed({ command: '__proto__' }), 'privmsg-command'],
     ['a blank in front', maker.nick, ` ${signed()}`, 'privmsg-command'],
     ['signed without the host id', maker.nick, signed({ over: 'abc' }), 'privmsg-signature'],
@@ -348,9 +348,9 @@ t.test('private messages that do not, in the order of the checks', async (t) => 
       'privmsg-signature',
     ],
     ['a blank behind', maker.nick, `${signed()} `, 'privmsg-signature'],
-    ["somebody else's key", taker.nick, signed({ key: taker.publicKeyHex }), 'privmsg-signature'],
-    ["somebody else's nick", taker.nick, signed(), 'privmsg-nick'],
-    ['no nick at all', '', signed(), 'privmsg-nick'],
+    ["another peer's key", taker.nick, signed({ key: taker.publicKeyHex }), 'privmsg-signature'],
+    ["another peer's nick", taker.nick, signed(), 'privmsg-nick'],
+    ['no nick', '', signed(), 'privmsg-nick'],
     ['too few arguments', maker.nick, signed({ command: 'fill', args: '0 1 pk' }), 'privmsg-arity'],
     [
       'an offer too short',
@@ -365,7 +365,7 @@ t.test('private messages that do not, in the order of the checks', async (t) => 
       'privmsg-arity',
     ],
     [
-      'more commands than anybody has',
+      'more commands than the bound',
       maker.nick,
       signed({ args: `a${'!x'.repeat(100)}` }),
       'commands-too-many',
@@ -376,12 +376,12 @@ t.test('private messages that do not, in the order of the checks', async (t) => 
   }
 });
 
-/** The text with another character at one place. */
+/** The text with one character replaced. */
 function change(whole: string, at: number): string {
   return whole.slice(0, at) + (whole[at] === '2' ? '3' : '2') + whole.slice(at + 1);
 }
 
-t.test('any character of a signed message changed, and it is refused', async (t) => {
+t.test('a signed message is refused when any one character is changed', async (t) => {
   const route = parseRoute(formatPrivmsg(taker, maker.nick, 'fill', '0 100000 pk Pc'));
   if (!route.ok) throw new Error(route.reason);
   const { from, text } = route.value;

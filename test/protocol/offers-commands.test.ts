@@ -96,7 +96,7 @@ t.test('command texts', async (t) => {
   const parsed = parseCommands(many.join('!'));
   t.equal(parsed.ok && parsed.value.length, MAX_COMMANDS);
   t.strictSame(parseCommands([...many, 'x'].join('!')), { ok: false, reason: 'commands-too-many' });
-  t.equal(parseCommands([...many, '', ' '].join('!')).ok, true, 'empty ones do not count');
+  t.equal(parseCommands([...many, '', ' '].join('!')).ok, true, 'empty commands do not count');
 });
 
 const OFFER: Offer = {
@@ -193,7 +193,7 @@ const relative = (cjfee: string): readonly [string, string, string] => [
 
 t.test('offers that are refused', async (t) => {
   const rows: readonly (readonly [string, string, string])[] = [
-    ['no offer', 'orderbook', 'offer-type'],
+    ['not an offer', 'orderbook', 'offer-type'],
     ['capitals', 'SW0RELOFFER 0 27300 500000000 0 0.00002', 'offer-type'],
     ['no arguments', 'sw0reloffer', 'offer-arity'],
     ['four arguments', 'sw0reloffer 0 27300 500000000 0', 'offer-arity'],
@@ -285,6 +285,6 @@ t.test('fees', async (t) => {
   for (const [type, cjfee, amount, fee] of rows) {
     t.equal(offerFee({ ...OFFER, type, cjfee }, amount), fee, `${type} ${cjfee} of ${amount}`);
   }
-  t.throws(() => offerFee({ ...OFFER, cjfee: 'NaN' }, 1), RangeError, 'a fee never validated');
+  t.throws(() => offerFee({ ...OFFER, cjfee: 'NaN' }, 1), RangeError, 'an unchecked fee');
   t.throws(() => offerFee(OFFER, 0.5), RangeError, 'half a satoshi');
 });

@@ -1,4 +1,4 @@
-/** Properties of every parser: it never throws, and what was written is read again. */
+/** Properties of every parser: it never throws, and it reads written values back unchanged. */
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import {
@@ -60,7 +60,7 @@ function holds<T>(test: Test, name: string, property: fc.IProperty<T>, runs = 10
   test.equal(message, undefined, name);
 }
 
-/** Any text at all, halves of characters included. */
+/** Any text, also with unpaired surrogates. */
 const anyText = fc
   .array(fc.oneof(fc.integer({ min: 0, max: 0xffff }), fc.integer({ min: 32, max: 126 })), {
     maxLength: 80,
@@ -79,7 +79,7 @@ const signed = vectors.privmsgOffers.payload.split('!').slice(2).join('!');
 const OFFER_TEXT = 'sw0reloffer 0 27300 500000000 0 0.00002';
 const samples = [...payloads, signed, OFFER_TEXT, vectors.onion[0]?.host ?? '', '127.0.0.1:5222'];
 
-/** Something real with a piece of it replaced by anything: gets deeper than noise does. */
+/** A valid text with a part replaced by any text; it gets deeper into a parser than noise. */
 const nearlyReal = fc
   .tuple(fc.constantFrom(...samples), fc.nat(), fc.nat(8), anyText)
   .map(([text, at, length, piece]) => {
@@ -119,7 +119,7 @@ t.test('any cut of any lines gives the same lines', async (t) => {
   const cuts = fc.array(fc.nat(), { maxLength: 20 });
   holds(
     t,
-    'the lines, and what is left over',
+    'the lines, and the rest',
     fc.property(input, cuts, line, (lines, places, rest) => {
       const stream = Buffer.concat([
         ...lines.flatMap(([bytes, crlf]) => [bytes, Buffer.from(crlf ? '\r\n' : '\n')]),
@@ -142,7 +142,7 @@ t.test('any cut of any lines gives the same lines', async (t) => {
 });
 
 t.test(
-  'any bytes, cut anywhere: no line above the bound, no memory above it, no throw',
+  'any bytes, cut anywhere: lines and memory stay within the bound, without a throw',
   async (t) => {
     const byte = fc.oneof(fc.constantFrom(0x0a, 0x0d), fc.nat(255));
     const chunk = fc.array(byte, { maxLength: 20 }).map((bytes) => Uint8Array.from(bytes));
@@ -169,7 +169,7 @@ t.test(
   },
 );
 
-t.test('no parser throws, whatever it is given', async (t) => {
+t.test('no parser throws, for any text', async (t) => {
   const rules = { network: 'testnet', acceptLoopback: true } as const;
   const parsers: readonly [string, (text: string) => unknown][] = [
     ['decodeEnvelope', (text) => decodeEnvelope(Buffer.from(text))],
@@ -246,7 +246,7 @@ t.test('any bytes as a line, any JSON as a handshake', async (t) => {
   );
 });
 
-t.test('what a parser let through is harmless', async (t) => {
+t.test('values that a parser accepts are harmless', async (t) => {
   holds(
     t,
     'peer lists',
@@ -294,7 +294,7 @@ t.test('what a parser let through is harmless', async (t) => {
   );
 });
 
-t.test('verifyPrivmsg neither throws nor accepts what nobody signed', async (t) => {
+t.test('verifyPrivmsg neither throws nor accepts an unsigned text', async (t) => {
   const word = fc.constantFrom(...Object.keys(COMMANDS), 'x', '');
   const text = fc.oneof(
     hostile,
@@ -455,7 +455,7 @@ const share = fc
 function feeAgrees(digits: bigint, scale: number, text: string, satoshi: number): boolean {
   const offer = parseOffer({ name: 'sw0reloffer', args: ['0', '0', '500000000', '0', text] });
   if (!offer.ok) return false;
-  // floor(x + 1/2) rounds a half up; where x was a half and that gave an odd number, one less.
+  // floor(x + 1/2) rounds a half up. If x is a half and the result is odd, the even one is one less.
   const twice = 2n * digits * BigInt(satoshi);
   const unit = 10n ** BigInt(scale);
   const rounded = (twice + unit) / (2n * unit);
@@ -540,7 +540,7 @@ t.test('a signed private message verifies, and no part of it can be changed', as
         const route = envelope.ok ? parseRoute(envelope.value.line) : envelope;
         if (!route.ok || route.value.to !== to) return false;
         const message = verifyPrivmsg(route.value.from, to, route.value.text);
-        // Arguments that are all blanks and `!` sign something and yet hold too few words.
+        // Arguments of only blanks and `!` can be signed, but hold too few words.
         if (!message.ok) return message.reason === 'privmsg-arity' && /^[ !]/.test(text);
         return message.value.from === key.nick && message.value.commands[0].name === command;
       },
@@ -552,7 +552,7 @@ t.test('a signed private message verifies, and no part of it can be changed', as
     .filter((text) => text.trim() !== '');
   holds(
     t,
-    'changed, it does not',
+    'does not verify after a change',
     fc.property(
       nickKeys,
       ascii,
