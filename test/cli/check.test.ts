@@ -1,4 +1,4 @@
-/** `onionmc check` and `onionmc status`, as an operator and as a monitoring program use them. */
+/** `onionmc check` and `onionmc status`, for an operator and for a monitoring program. */
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -30,14 +30,14 @@ import { serveDirectory } from '../helpers/directory-service.js';
 import { directoryAnswer, startFakeDirectory } from '../helpers/fake-directory.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 
-/** A configuration that says where the status page is. */
+/** A configuration with the address of the status page. */
 const pageConfig = (host: string, port: number): string =>
   `[BLOCKCHAIN]\nnetwork = signet\n[DIRECTORY]\nstatus_host = ${host}\nstatus_port = ${port}\n`;
 
 const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 const run = promisify(execFile);
 
-/** What a person sees: `script` runs the command in a terminal of its own. */
+/** The output in a terminal: `script` runs the command in a terminal of its own. */
 async function inTerminal(url: string, env: Record<string, string> = {}): Promise<string> {
   const command = `"${process.execPath}" "${MAIN}" status --url ${url}`;
   const { stdout } = await run('script', ['-qec', command, '/dev/null'], {
@@ -53,8 +53,8 @@ async function tempDir(t: Test): Promise<string> {
 }
 
 /**
- * No test may start a Tor that goes out to the world, or use one of this machine: outside loopback
- * mode only the Tor of a `--socks` is used.
+ * No test may start a Tor that connects to the Internet, or use the Tor of this machine. Outside loopback
+ * mode a check uses only the Tor of its `--socks`.
  */
 const NO_TOR = 'tor_mode = external\nsocks5_host = 127.0.0.1\nsocks5_port = 1';
 
@@ -126,7 +126,7 @@ t.test('the table', async (t) => {
   t.match(text, /\.\.\. +ok +1235 ms +400 ms +500 ms +-\n/);
   t.match(text, /\.\.\. +FAIL +1235 ms +400 ms +- +1234\n/);
   t.match(text, / {2}accepts but does not relay\n/);
-  t.match(text, / {2}not reachable: no\\u001b\[31m such\\nonion$/, 'nothing steers the terminal');
+  t.match(text, / {2}not reachable: no\\u001b\[31m such\\nonion$/, 'no control character');
   const lines = text.split('\n');
   t.ok(
     lines.every((line) => line.length <= 80),
@@ -170,21 +170,21 @@ t.test('history', async (t) => {
   t.same(uptimeOf(first.entries, formatLocation(B), 15), { checks: 1, share: 1 });
   t.equal(uptimeOf(first.entries, formatLocation(B), 21), undefined);
 
-  t.test('a crash in the middle of a line', async (t) => {
+  t.test('a crash in the middle of a line of the history', async (t) => {
     await writeFile(file, `${await readFile(file, 'utf8')}{"at":30,"direc`);
     const second = await openCheckHistory(file);
-    t.equal(second.entries.length, 3, 'what was whole is there');
+    t.equal(second.entries.length, 3, 'complete lines are read');
     await second.add([historyEntry(FINE, 40)]);
-    t.equal((await openCheckHistory(file)).entries.length, 4, 'and the next line is whole');
+    t.equal((await openCheckHistory(file)).entries.length, 4, 'the next line is complete');
   });
 
-  t.test('it is bounded', async (t) => {
+  t.test('the history is bounded', async (t) => {
     const small = await openCheckHistory(file, 2_000);
     for (let at = 100; at < 200; at++) {
       await small.add([historyEntry(FINE, at)]);
       t.ok((await stat(file)).size <= 2_000);
     }
-    t.equal(small.entries.at(-1)?.at, 199, 'the newest stay');
+    t.equal(small.entries.at(-1)?.at, 199, 'the newest entries stay');
     t.same((await openCheckHistory(file, 2_000)).entries, small.entries);
     await writeFile(file, `{${'x'.repeat(2_500)}\n${JSON.stringify(historyEntry(FINE, 7))}\n`);
     t.same(
@@ -192,10 +192,10 @@ t.test('history', async (t) => {
       [historyEntry(FINE, 7)],
       'cut when opened',
     );
-    await t.rejects(openCheckHistory(file, 10), /larger than/, 'a file that is not ours');
+    await t.rejects(openCheckHistory(file, 10), /larger than/, 'a file of another kind');
   });
 
-  t.test('a file that cannot be it', async (t) => {
+  t.test('a file that cannot be a history', async (t) => {
     const dir = await tempDir(t);
     const notes = join(dir, 'notes.txt');
     await writeFile(notes, 'not a history\n');
@@ -206,7 +206,7 @@ t.test('history', async (t) => {
     ] as const) {
       await t.rejects(openCheckHistory(path), { message: why, exitCode: 2 });
     }
-    t.equal(await readFile(notes, 'utf8'), 'not a history\n', 'left as it was');
+    t.equal(await readFile(notes, 'utf8'), 'not a history\n', 'not changed');
     const own = join(dir, 'own');
     const opened = await openCheckHistory(own);
     await rm(own);
@@ -221,7 +221,7 @@ t.test('history', async (t) => {
     const entries = parseHistory(lines.join('\n'));
     return entries.every(({ at, ok }) => Number.isFinite(at) && typeof ok === 'boolean');
   });
-  t.equal(fc.defaultReportMessage(fc.check(property)), undefined, 'whatever the file holds');
+  t.equal(fc.defaultReportMessage(fc.check(property)), undefined, 'any content of the file');
 });
 
 t.test('check over loopback', async (t) => {
@@ -248,16 +248,16 @@ t.test('check over loopback', async (t) => {
   const datadir = await datadirWith(t, `regtest_count = 1,1\ndirectory_nodes = ${well}`);
   const check = (...args: string[]) => runCli(['check', '--datadir', datadir, ...args]);
 
-  t.test('all is well', async (t) => {
+  t.test('a directory that works', async (t) => {
     const { code, stdout, stderr } = await check('--relay');
     t.equal(code, 0, stderr);
-    t.match(stdout, /^127\.0\.0\.1:\d+ +ok( +\d+ ms){3} +0$/m, 'the configured one');
+    t.match(stdout, /^127\.0\.0\.1:\d+ +ok( +\d+ ms){3} +0$/m, 'the configured directory');
     t.match(stdout, /onionmc\/\S+, signet, nick J5\w{14}, features peerlist_features ping$/m);
     t.match(stdout, /^ {2}\| hello there$/m);
     t.equal(stderr, '');
   });
 
-  t.test('one is mute, one is gone', async (t) => {
+  t.test('one directory is silent, one is not there', async (t) => {
     const gone = `127.0.0.1:${await freePort()}`;
     const muteAt = formatLocation(mute.location);
     const silent = runCli(['check', '--datadir', datadir, '--json', well, muteAt, gone]);
@@ -275,7 +275,7 @@ t.test('check over loopback', async (t) => {
     t.equal(stdout.trim().split('\n').length, 1);
   });
 
-  t.test('watching', async (t) => {
+  t.test('--watch', async (t) => {
     const watching = startCli(['check', '--datadir', datadir, '--watch', '--interval', '10']);
     await watching.shows('stdout', /UTC, every 10 s, signet\n\n[^]*100\.0 % {2}100\.0 %\n/);
     const file = join(datadir, 'check-history.jsonl');
@@ -284,7 +284,7 @@ t.test('check over loopback', async (t) => {
     t.equal((await watching.ended).code, 0);
   });
 
-  t.test('usage', async (t) => {
+  t.test('wrong usage', async (t) => {
     const cases: readonly (readonly [readonly string[], RegExp])[] = [
       [['example.org:5222'], /"example\.org:5222" cannot be checked .* 127\.0\.0\.1:port/],
       [[formatLocation(A)], /cannot be checked \(an onion address\)/],
@@ -300,7 +300,7 @@ t.test('check over loopback', async (t) => {
     }
     const empty = await datadirWith(t, 'directory_nodes =', '', 'regtest');
     const { code, stderr } = await runCli(['check', '--datadir', empty]);
-    t.equal(code, 2, 'no list is shipped for regtest, and that is no error by itself');
+    t.equal(code, 2, 'regtest has no shipped list, so an address must be given');
     t.match(stderr, /name a directory to check/);
   });
 
@@ -319,7 +319,7 @@ t.test('check over loopback', async (t) => {
       canary: { state: 'off', tests: 0 },
     });
 
-    t.test('of a data directory', async (t) => {
+    t.test('status of a data directory', async (t) => {
       const own = await mkdtemp(join(tmpdir(), 'onionmc-status-'));
       t.teardown(() => rm(own, { recursive: true, force: true }));
       const status = async (text: string, ...more: string[]) => {
@@ -339,12 +339,12 @@ t.test('check over loopback', async (t) => {
       t.match(both.stderr, /--url and --datadir exclude each other/);
     });
 
-    t.test('in a terminal', async (t) => {
+    t.test('status in a terminal', async (t) => {
       t.ok((await inTerminal(url)).includes('\u001b[32mall is well\u001b[0m'));
       t.notOk((await inTerminal(url, { NO_COLOR: '1' })).includes('\u001b['));
     });
 
-    t.test('nobody there, or somebody else', async (t) => {
+    t.test('no server, or another server', async (t) => {
       const none = await runCli(['status', '--url', `http://127.0.0.1:${await freePort()}`]);
       t.equal(none.code, 3);
       t.match(none.stderr, /^onionmc: no directory answers at \S+ \(ECONNREFUSED\): start it/);
@@ -366,7 +366,7 @@ t.test('check over loopback', async (t) => {
     });
   });
 
-  t.test('the directory ends', async (t) => {
+  t.test('the directory stops', async (t) => {
     node.child.kill('SIGTERM');
     t.equal((await node.ended).code, 0);
   });
@@ -422,14 +422,14 @@ t.test('the page of a busy directory', async (t) => {
     '80 columns',
   );
   const coloured = statusPage({ ...view, color: true });
-  // oxlint-disable-next-line no-control-regex -- colours are what is taken out
-  t.equal(coloured.replaceAll(/\u001b\[\d+m/g, ''), page, 'colours are all that differs');
+  // oxlint-disable-next-line no-control-regex -- removes the colours
+  t.equal(coloured.replaceAll(/\u001b\[\d+m/g, ''), page, 'only colours differ');
   const odd = fc.object({ maxDepth: 2 });
   const property = fc.property(odd, (status) => {
     const { status: _, ...rest } = status;
     return statusPage({ now: { ...now, ...rest }, color: false }).length > 0;
   });
-  t.equal(fc.defaultReportMessage(fc.check(property)), undefined, 'whatever the page holds');
+  t.equal(fc.defaultReportMessage(fc.check(property)), undefined, 'any content of the page');
 });
 
 t.test('check through a real Tor', { timeout: 200_000 }, async (t) => {
@@ -462,7 +462,7 @@ t.test('check through a real Tor', { timeout: 200_000 }, async (t) => {
   t.equal(gone.code, 1);
   t.match(JSON.parse(gone.stdout), { directories: [{ outcome: 'unreachable', text: /onion/ }] });
   const noTor = await check(`127.0.0.1:${await freePort()}`, formatLocation(location));
-  t.equal(noTor.code, 3, 'nothing was learnt about the directory');
+  t.equal(noTor.code, 3, 'the directory was not checked');
   t.match(JSON.parse(noTor.stdout), {
     directories: [{ text: /nothing listens at Tor's SOCKS port/ }],
   });

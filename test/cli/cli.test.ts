@@ -26,7 +26,7 @@ async function datadirWith(t: Test, text: string): Promise<string> {
   return datadir;
 }
 
-/** Ends it as systemd does, and tells how. */
+/** Ends the program as systemd does; resolves with its result. */
 async function terminate(cli: RunningCli): Promise<{ code: number | null; ms: number }> {
   const began = performance.now();
   cli.child.kill('SIGTERM');
@@ -34,7 +34,7 @@ async function terminate(cli: RunningCli): Promise<{ code: number | null; ms: nu
   return { code, ms: performance.now() - began };
 }
 
-// A hundred short programs, one after the other.
+// This test runs a hundred short programs in turn.
 t.setTimeout(300_000);
 
 t.test('help and version', async (t) => {
@@ -48,7 +48,7 @@ t.test('help and version', async (t) => {
   }
 });
 
-t.test('a wrong command line is exit code 2 and says what is allowed', async (t) => {
+t.test('a wrong command line gives exit code 2 and names the allowed values', async (t) => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['nonsense'], /unknown command 'nonsense'/],
     [['directory', '--nonsense'], /unknown option '--nonsense'/],
@@ -76,7 +76,7 @@ t.test('a wrong command line is exit code 2 and says what is allowed', async (t)
   }
 });
 
-t.test('a faulty configuration is exit code 2 and one line', async (t) => {
+t.test('a faulty configuration gives exit code 2 and one line', async (t) => {
   const cases: readonly (readonly [string, string, RegExp])[] = [
     [
       'directory',
@@ -118,7 +118,7 @@ t.test('a faulty configuration is exit code 2 and one line', async (t) => {
   }
 });
 
-t.test('no Tor is exit code 3 and says how to start one', async (t) => {
+t.test('without a Tor: exit code 3, and how to start one', async (t) => {
   const base = `[BLOCKCHAIN]\nnetwork = signet\n[MESSAGING:onion]\ntype = onion\ntor_mode = control${NO_TOR}`;
   for (const role of ['directory', 'maker']) {
     const datadir = await datadirWith(
@@ -140,13 +140,13 @@ t.test('no Tor is exit code 3 and says how to start one', async (t) => {
   });
 });
 
-t.test('a home directory that is none is exit code 2', async (t) => {
+t.test('an invalid HOME gives exit code 2', async (t) => {
   const { code, stderr } = await runCli(['init'], { env: { HOME: 'somewhere' } });
   t.equal(code, 2);
   t.match(stderr, /HOME: found "somewhere"; allowed: the absolute path/);
 });
 
-t.test('stopped while it starts is stopped, not failed', async (t) => {
+t.test('a stop during the start is not a failure', async (t) => {
   const mute = createServer();
   await new Promise<void>((resolve) => mute.listen(0, '127.0.0.1', resolve));
   t.teardown(() => mute.close());
@@ -164,8 +164,8 @@ t.test('stopped while it starts is stopped, not failed', async (t) => {
   t.notMatch((await directory.ended).stderr, /onionmc:/);
 });
 
-t.test('a reader of our output that goes away ends the program', async (t) => {
-  // Nobody listens there: the table is drawn anew with every failed attempt.
+t.test('the program ends when the reader of its output closes', async (t) => {
+  // No directory listens there; the table is drawn again at each failed attempt.
   const datadir = await datadirWith(t, loopbackConfig({ nodes: '127.0.0.1:1' }));
   const taker = startCli(['taker', '--datadir', datadir, '--log-level', 'ERROR']);
   await taker.shows('stdout', /^0 offers of 0 makers/);
@@ -182,7 +182,7 @@ function underShell(line: string, args: readonly string[]): RunningCli {
 }
 
 t.test('a full disk', async (t) => {
-  t.test('costs a directory its log, and nobody a connection', async (t) => {
+  t.test('a directory loses log lines, and no connection', async (t) => {
     const datadir = await datadirWith(t, loopbackConfig({}));
     const directory = underShell('exec "$@" 2>/dev/full', ['directory', '--datadir', datadir]);
     const [, port = ''] = await directory.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
@@ -207,9 +207,9 @@ t.test('a full disk', async (t) => {
     t.equal(stderr, 'onionmc: standard output cannot be written (ENOSPC)\n');
   });
 
-  t.test('leaves no half configuration behind', async (t) => {
+  t.test('no partial configuration file is left', async (t) => {
     const datadir = await tempDir(t);
-    // The system ends a program in the middle of a write beyond that size.
+    // The system ends the program in the middle of a write beyond that size.
     const cutShort = underShell('ulimit -f 1; exec "$@"', ['init', '--datadir', datadir]);
     t.equal((await cutShort.ended).signal, 'SIGXFSZ');
     t.notOk((await readdir(datadir)).includes('joinmarket.cfg'));
@@ -225,16 +225,16 @@ t.test('a second directory on one data directory is refused', async (t) => {
   t.equal(second.code, 2);
   t.match(second.stderr, /^onionmc: a directory runs with the data directory \S+ already: stop it/);
   const upgraded = await runCli(['upgrade', '--datadir', datadir]);
-  t.equal(upgraded.code, 0, 'the first one can still be asked');
+  t.equal(upgraded.code, 0, 'the first directory still answers');
   const [, pid = ''] = /runs as process (\d+)/.exec(upgraded.stdout) ?? [];
   process.kill(Number(pid), 'SIGKILL');
   await first.ended;
   const third = startCli(['directory', '--datadir', datadir]);
   await third.shows('stdout', /^127\.0\.0\.1:\d+\n/);
-  t.equal((await terminate(third)).code, 0, 'what a killed one left behind is no obstacle');
+  t.equal((await terminate(third)).code, 0, 'files of a killed directory do not matter');
 });
 
-t.test('0 takes a limit away', async (t) => {
+t.test('the value 0 removes a limit', async (t) => {
   const extra = 'max_unhandshaked = 0\nhandshake_timeout_sec = 0\nmax_peers = 0';
   const directory = startCli([
     'directory',
@@ -248,7 +248,7 @@ t.test('0 takes a limit away', async (t) => {
   const takerDir = await datadirWith(t, loopbackConfig({ nodes }));
   const book = await runCli(['taker', '--once', '--json', '--datadir', takerDir]);
   t.match(JSON.parse(book.stdout), { directories: [{ up: true }] });
-  t.equal(closed, false, 'one that has not handshaked after seconds is still there');
+  t.equal(closed, false, 'still open without a handshake after seconds');
   silent.destroy();
   t.equal((await terminate(directory)).code, 0);
 });
@@ -271,17 +271,17 @@ t.test('init prepares a directory once, and offline', async (t) => {
     key: 'unchanged',
     changed: false,
   });
-  t.same(await readFile(key), secret, 'a key is never written over');
+  t.same(await readFile(key), secret, 'a key is never overwritten');
   const text = await runCli(['init', '--datadir', datadir]);
   t.match(text.stdout, /was there, unchanged/);
 });
 
-t.test('a directory without a configuration writes one and goes on', async (t) => {
+t.test('a directory without a configuration writes one and continues', async (t) => {
   const datadir = join(await tempDir(t), 'fresh');
   const { code, stdout, stderr } = await runCli(['directory', 'hello', '--datadir', datadir], {
     env: { PATH: await tempDir(t) },
   });
-  // Here nothing answers at the default ports and no tor program is found: it ends for that reason.
+  // Nothing answers at the default ports here and no tor program is found, so the program ends.
   t.equal(code, 3, stderr);
   t.match(stdout, /^[a-z2-7]{56}\.onion:5222\n$/, 'the address is printed at once');
   t.match(await readFile(join(datadir, 'joinmarket.cfg'), 'utf8'), /\[MESSAGING:onion\]/);
@@ -317,7 +317,7 @@ t.test('a directory, a maker and a taker as three programs', async (t) => {
   t.match(JSON.parse(asked.stdout), { nick, commands: [{ name: 'error' }] });
 
   const nobody = await ask('J5nobodynobodyno', '2');
-  t.equal(nobody.code, 1, 'nobody answers');
+  t.equal(nobody.code, 1, 'no answer');
   t.match(nobody.stderr, /no way to J5nobodynobodyno was found within 2 s/);
 
   const live = startCli(['taker', '--datadir', takerDir]);
@@ -330,7 +330,7 @@ t.test('a directory, a maker and a taker as three programs', async (t) => {
   t.notMatch((await directory.ended).stderr, new RegExp(nick), 'no nick in the log');
 });
 
-t.test('SIGHUP re-reads the MOTD without dropping anybody', async (t) => {
+t.test('SIGHUP re-reads the MOTD and drops no peer', async (t) => {
   const config = loopbackConfig({ extra: 'motd = before' });
   const datadir = await datadirWith(t, config);
   const directory = startCli(['directory', '--datadir', datadir]);
@@ -352,10 +352,10 @@ t.test('SIGHUP re-reads the MOTD without dropping anybody', async (t) => {
   directory.child.kill('SIGHUP');
   await directory.shows('stderr', /found no file.*reload failed; nothing changed/);
   await Promise.all([terminate(live), terminate(directory)]);
-  t.notMatch((await live.ended).stderr, /directory down.*closed/, 'nobody was dropped');
+  t.notMatch((await live.ended).stderr, /directory down.*closed/, 'no peer was dropped');
 });
 
-t.test('a busy port is exit code 2 and names its keys', async (t) => {
+t.test('a busy port gives exit code 2 and names its keys', async (t) => {
   const { port, close } = await takenPort();
   const serving = await runCli([
     'directory',

@@ -1,4 +1,4 @@
-/** Whatever strangers write, wherever they write it: nothing of it acts on the terminal of a command. */
+/** Untrusted text at each place where a command reads it: no part of it acts on a terminal. */
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
 import { createServer, type Server } from 'node:net';
@@ -16,7 +16,7 @@ import { loopbackConfig } from '../helpers/config.js';
 import { fakeControl } from '../helpers/fake-control.js';
 import { dialRaw, serveRaw, type RawPeer } from '../helpers/raw-peer.js';
 
-/** Every kind of it, in pieces that end in a word by which it is found again. */
+/** Hostile text of every kind. Each piece ends in a word by which the test finds it. */
 const EVIL = [
   '\u001b]0;title\u0007',
   '\u001b[31m\u001b[2J\u001b[H',
@@ -32,14 +32,14 @@ const EVIL = [
 ]
   .map((piece) => `${piece}EVIL`)
   .join('');
-/** The same without what JSON, a line or a file cannot hold as it is. */
+/** The same without characters that JSON, a line or a file must escape. */
 const EVIL_LINE = EVIL.replace(/[\n\r\0]|\p{Cs}/gu, '');
-/** No blank, no "!", and nothing that cannot be signed. */
+/** The same without blanks, `!` and characters that cannot be signed. */
 const EVIL_WORD = EVIL.replace(/[\s!]|\p{Cs}/gu, '');
 
 const ACTS = /[^\P{C}\n]|[\p{Zl}\p{Zp}]|(?!\n)\p{Default_Ignorable_Code_Point}|\p{M}{5}/u;
 
-/** Both outputs are harmless; where `shown` the stranger's text was in it, so this could have failed. */
+/** Asserts that both outputs are harmless, and with `shown` that they contain the hostile text. */
 function harmless(t: Test, what: string, { stdout, stderr }: Ended, shown = true): void {
   for (const [name, text] of Object.entries({ stdout, stderr })) {
     const [found] = ACTS.exec(text) ?? [];
@@ -91,10 +91,10 @@ const answer = (changes: object): string =>
 const MAKER = createNickKey(randomBytes);
 const OFFER = 'sw0reloffer 0 27300 1000000 0 0.00002';
 
-/** So many of them mean something. */
+/** The number of messages in `floods` that are not junk. */
 const POLITE = 6;
 
-/** All that a directory can say, each field hostile once. */
+/** All messages that a directory can send, with each field hostile once. */
 function floods(nick: string): readonly (readonly [type: number, payload: string])[] {
   const onion = `${'a'.repeat(55)}${EVIL_WORD}.onion:5222`;
   return [
@@ -130,9 +130,9 @@ function floods(nick: string): readonly (readonly [type: number, payload: string
 }
 
 /**
- * A directory that answers every handshake with `changes`, floods whoever it let in, and answers what
- * the maker is asked with an error that is hostile.
- * @param rude says all of it, until it is left for that
+ * A directory that answers every handshake with `changes`, sends a flood to each peer, and answers requests
+ * to the maker with a hostile error.
+ * @param rude also sends junk, until the peer closes for it
  */
 async function hostileDirectory(t: Test, changes: object, rude = false): Promise<string> {
   const server = await serveRaw();
@@ -141,7 +141,7 @@ async function hostileDirectory(t: Test, changes: object, rude = false): Promise
     const { line } = await peer.nextOf(793);
     const { nick }: { nick: string } = JSON.parse(line);
     peer.send(795, answer(changes));
-    // Ten meaningless lines a minute are borne; of more the connection dies.
+    // A peer tolerates ten junk lines a minute; more of them end the connection.
     const all = floods(nick);
     for (const [type, payload] of rude ? all : all.slice(0, POLITE)) peer.send(type, payload);
     const line687 = `{"type":687,"line":"${MAKER.nick}!PUBLIC!${EVIL_LINE}"}\r\n`;
@@ -150,7 +150,7 @@ async function hostileDirectory(t: Test, changes: object, rude = false): Promise
       const asked = await peer.next();
       if (asked.type !== 685) continue;
       const [from = ''] = asked.line.split('!');
-      // No copy of the one before.
+      // Not a copy of the previous message.
       peer.send(685, formatPrivmsg(MAKER, from, 'error', `${EVIL_WORD} ${from}`));
     }
   };
@@ -164,7 +164,7 @@ async function hostileDirectory(t: Test, changes: object, rude = false): Promise
 const DEBUG = ['--log-level', 'DEBUG', '--datadir'];
 const FILL = ['fill', '0', '100000', 'ab'.repeat(32), `P${'cd'.repeat(32)}`];
 
-t.test('of a directory, at a taker', async (t) => {
+t.test('text of a directory, at a taker', async (t) => {
   const dir = await datadirWith(
     t,
     loopbackConfig({ nodes: await hostileDirectory(t, {}), waitSec: 5 }),
@@ -184,18 +184,14 @@ t.test('of a directory, at a taker', async (t) => {
   harmless(t, '--ask', asked);
   t.match(asked.stdout, /error .*EVIL/);
   harmless(t, '--ask --json', askedJson);
-  t.same(
-    JSON.parse(askedJson.stdout).commands[0].args[0],
-    EVIL_WORD,
-    'a program gets the text itself',
-  );
+  t.same(JSON.parse(askedJson.stdout).commands[0].args[0], EVIL_WORD, 'JSON holds the text itself');
   const rude = await datadirWith(t, loopbackConfig({ nodes: await hostileDirectory(t, {}, true) }));
   const live = startCli(['taker', ...DEBUG, rude]);
   await live.shows('stderr', /meaningless/);
   harmless(t, 'live', await terminated(live), false);
 });
 
-t.test('of a directory, at a maker and a watcher', async (t) => {
+t.test('text of a directory, at a maker and a watcher', async (t) => {
   const nodes = `${await hostileDirectory(t, {}, true)},${await hostileDirectory(t, {})}`;
   const maker = startCli(['maker', ...DEBUG, await datadirWith(t, loopbackConfig({ nodes }))]);
   await maker.shows('stderr', /meaningless/);
@@ -215,7 +211,7 @@ t.test('of a directory, at a maker and a watcher', async (t) => {
   harmless(t, 'ob-watcher', await terminated(watcher), false);
 });
 
-t.test('of a directory that refuses', async (t) => {
+t.test('text of a directory that refuses', async (t) => {
   const refusing = await hostileDirectory(t, {
     accepted: false,
     nick: EVIL,
@@ -233,7 +229,7 @@ t.test('of a directory that refuses', async (t) => {
   harmless(t, 'check --json', await check('--json'));
 });
 
-t.test('of a directory, at a check', async (t) => {
+t.test('text of a directory, at a check', async (t) => {
   const dir = await datadirWith(t, loopbackConfig({ nodes: await hostileDirectory(t, {}) }));
   const check = (...args: string[]) => runCli(['check', ...args, ...DEBUG, dir]);
   const [table, json] = await Promise.all([check(), check('--json')]);
@@ -260,7 +256,7 @@ const hello = (changes: object): string =>
     ...changes,
   });
 
-t.test('of peers, at a directory', async (t) => {
+t.test('text of peers, at a directory', async (t) => {
   const dir = await datadirWith(t, loopbackConfig({}));
   const directory = startCli(['directory', ...DEBUG, dir]);
   const [, port = ''] = await directory.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
@@ -278,7 +274,7 @@ t.test('of peers, at a directory', async (t) => {
     const said = await peer.nextOf(795).catch(() => undefined);
     if (said !== undefined) {
       for (const [type, payload] of floods(MAKER.nick)) peer.send(type, payload);
-      // What is behind it has been read when it is answered.
+      // Its answer shows that all lines before it have been read.
       peer.send(797, '');
     }
     peer.end();
@@ -290,7 +286,7 @@ t.test('of peers, at a directory', async (t) => {
 const http = (body: string, status = '200 OK', headers = ''): string =>
   `HTTP/1.1 ${status}\r\n${headers}content-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`;
 
-t.test('of a status page', async (t) => {
+t.test('text of a status page', async (t) => {
   let said = '';
   const server = createServer((socket) => {
     socket.on('error', () => {}).once('data', () => socket.end(said));
@@ -314,11 +310,11 @@ t.test('of a status page', async (t) => {
   const raw = EVIL_LINE.replace(/\p{Cc}/gu, '');
   const answers: readonly (readonly [what: string, text: string])[] = [
     ['a page', http(page)],
-    ['no JSON', http(EVIL)],
+    ['not JSON', http(EVIL)],
     ['JSON with raw text', http(`{"peers":"${raw}","reason":"${raw}"`)],
     ['a redirect', http('', '302 Found', `location: ${encodeURI('/\u202eEVIL')}\r\n`)],
     ['a reason phrase', http('', `500 ${raw}`)],
-    ['no HTTP', `SSH-2.0 ${EVIL}\r\n`],
+    ['not HTTP', `SSH-2.0 ${EVIL}\r\n`],
   ];
   for (const [what, text] of answers) {
     said = text;
@@ -341,7 +337,7 @@ t.test('of a status page', async (t) => {
   }
 });
 
-t.test('of a Tor, and of what is no Tor', async (t) => {
+t.test('text of a Tor, and of another server at its port', async (t) => {
   const rude: readonly (readonly [what: string, reply: (line: string) => string])[] = [
     ['garbage', () => `${EVIL}\r\n`],
     ['a refusal', () => `510 ${EVIL}\r\n`],
@@ -374,7 +370,7 @@ t.test('of a Tor, and of what is no Tor', async (t) => {
     );
     const dir = await datadirWith(t, config);
     harmless(t, `${what}, doctor`, await runCli(['doctor', '--datadir', dir]));
-    // The directory goes on with a Tor that says this of itself.
+    // The directory continues with a Tor of such a version.
     if (what === 'a version') continue;
     const directory = startCli(['directory', ...DEBUG, dir]);
     const told = await Promise.race([
@@ -385,7 +381,7 @@ t.test('of a Tor, and of what is no Tor', async (t) => {
   }
 });
 
-t.test('of a SOCKS proxy', async (t) => {
+t.test('text of a SOCKS proxy', async (t) => {
   const port = await listening(
     t,
     createServer((socket) => {
@@ -398,7 +394,7 @@ t.test('of a SOCKS proxy', async (t) => {
   harmless(t, 'check --socks', await runCli(args), false);
 });
 
-t.test('in files', async (t) => {
+t.test('text in files', async (t) => {
   const config = loopbackConfig({});
   const files: readonly (readonly [what: string, text: string])[] = [
     ['a key', `${config}\n${EVIL_WORD.replace(/[=:#;[\]]/g, '')} = 1\n`],
@@ -430,7 +426,7 @@ t.test('in files', async (t) => {
   harmless(t, 'key files, init', await runCli(['init', '--datadir', dir]), false);
 });
 
-t.test('of a program that answers for the directory', async (t) => {
+t.test('text of a program that answers in place of the directory', async (t) => {
   const dir = await datadirWith(t, loopbackConfig({}));
   const path = join(dir, REQUEST_SOCKET);
   for (const said of [
@@ -449,7 +445,7 @@ t.test('of a program that answers for the directory', async (t) => {
   }
 });
 
-t.test('on the command line', async (t) => {
+t.test('text on the command line', async (t) => {
   const word = EVIL.replaceAll('\0', '');
   for (const args of [[word], ['check', '--interval', word]]) {
     const ended = await runCli(args);
@@ -458,7 +454,7 @@ t.test('on the command line', async (t) => {
   }
 });
 
-t.test('one way out: no command writes past the guard', async (t) => {
+t.test('no command writes an output except through the guard', async (t) => {
   const src = fileURLToPath(new URL('../../src/', import.meta.url));
   const names = await readdir(src, { recursive: true });
   const past: string[] = [];

@@ -62,7 +62,7 @@ t.test('--import-key copies a key folder after checking it', async (t) => {
   const root = await tempDir(t);
   const [from, datadir] = [join(root, 'old'), join(root, 'new')];
   const { key } = await loadOrCreateOnionKey(from);
-  // What comes from elsewhere may be open to others; what is written here is not.
+  // An imported folder may be readable by others; the copy is not.
   await chmod(from, 0o755);
   await chmod(join(from, 'hs_ed25519_secret_key'), 0o644);
   const before = await filesIn(from);
@@ -94,10 +94,10 @@ t.test('--import-key copies a key folder after checking it', async (t) => {
     await init('--import-key', other),
     /already holds the key of [a-z2-7]{56}\.onion, so the key of [a-z2-7]{56}\.onion was not imported; nothing was changed\. Fix: move that folder away first/,
   );
-  t.same(await filesIn(copy), before, 'a key is never written over');
+  t.same(await filesIn(copy), before, 'a key is never overwritten');
 });
 
-t.test('--import-key refuses what is no sound key, and writes nothing', async (t) => {
+t.test('--import-key refuses an invalid key, and writes nothing', async (t) => {
   const root = await tempDir(t);
   const datadir = join(root, 'new');
   const cases: readonly (readonly [string, (dir: string) => Promise<unknown>, RegExp])[] = [
@@ -136,7 +136,7 @@ t.test('--import-key refuses what is no sound key, and writes nothing', async (t
   t.notOk((await readdir(root)).includes('new'), 'nothing was written');
 });
 
-t.test('options that make no sense together', async (t) => {
+t.test('invalid options and combinations', async (t) => {
   const root = await tempDir(t);
   const datadir = join(root, 'dn');
   const external = join(root, 'external');
@@ -187,7 +187,7 @@ t.test('--prefix finds an address that begins with it', async (t) => {
   );
   t.same(await filesIn(join(datadir, 'hidden_service')), made);
 
-  await t.test('Ctrl-C leaves nothing behind', async (t) => {
+  await t.test('Ctrl-C leaves no file', async (t) => {
     const unmade = join(root, 'unmade');
     const cli = startCli(['init', '--datadir', unmade, '--prefix', 'abcdefghijkl']);
     const [line] = await cli.shows('stderr', /^abcdefghijkl: .*\n/);
@@ -230,7 +230,7 @@ t.test('the vanity search', async (t) => {
     t.match(key?.host, new RegExp(`^${text}`), `${text} after at most ${tried} keys`);
   }
 
-  await t.test('what it tells', async (t) => {
+  await t.test('the texts of its progress', async (t) => {
     const cases: readonly (readonly [number, string])[] = [
       [0.2, 'a second'],
       [42.4, '42 s'],
@@ -266,7 +266,7 @@ t.test('the systemd unit', async (t) => {
   t.equal(
     usual,
     shipped.replace('ExecStart=node', 'ExecStart=/usr/bin/node'),
-    'nothing else has to be filled in for the usual places',
+    'the usual places need no other change',
   );
   const named = fillUnit(shipped, { ...place, datadir: '/var/lib/dn-2' });
   t.match(named, /^User=dn-2$/m);
@@ -293,11 +293,11 @@ t.test('the systemd unit', async (t) => {
   t.throws(() => fillUnit(shipped, { ...place, datadir: '/srv/a\nUser=root' }), UnitError);
   t.throws(() => fillUnit('[Service]\n', { ...place, datadir: '/srv/dn' }), UnitError);
 
-  await t.test('is installed once and never written over', async (t) => {
+  await t.test('is installed once and never overwritten', async (t) => {
     const dir = await tempDir(t);
     t.equal(await installUnit(usual, dir), true);
     t.equal(await mode(join(dir, UNIT_NAME)), 0o644);
-    t.equal(await installUnit(usual, dir), false, 'twice changes nothing');
+    t.equal(await installUnit(usual, dir), false, 'a second time changes nothing');
     await t.rejects(installUnit(named, dir), /is there and differs, so it was left as it is/);
     t.equal(await readFile(join(dir, UNIT_NAME), 'utf8'), usual);
     await t.rejects(
@@ -306,7 +306,7 @@ t.test('the systemd unit', async (t) => {
     );
   });
 
-  await t.test('what its user cannot read is named', async (t) => {
+  await t.test('parts that its user cannot read are named', async (t) => {
     const root = await tempDir(t);
     await chmod(root, 0o755);
     const program = join(root, 'onionmc');
@@ -332,7 +332,7 @@ t.test('the systemd unit', async (t) => {
       await chown(program, NOBODY, NOBODY);
     }
     const own = { root: program, node, datadir, user: uid };
-    t.same(await unreachableParts(own), [], 'the owner can');
+    t.same(await unreachableParts(own), [], 'the owner can read them');
 
     await chmod(program, 0o755);
     await chmod(main, 0o600);
@@ -363,7 +363,7 @@ t.test('the systemd unit', async (t) => {
     const init = (...args: string[]) => runCli(['init', '--datadir', datadir, ...args]);
     const printed = await init('--systemd');
     t.equal(printed.code, 0, printed.stderr);
-    t.ok(printed.stdout.startsWith('# '), 'standard output is the unit alone');
+    t.ok(printed.stdout.startsWith('# '), 'standard output holds only the unit');
     t.match(printed.stdout, `ExecStart=${process.execPath} `);
     t.match(printed.stdout, `--datadir ${datadir}\n`);
     t.match(printed.stderr, /nothing changed: all of it was there/);
@@ -399,7 +399,7 @@ t.test('doctor as a command', async (t) => {
     `✗ data directory     ${missing} does not exist. Fix: onionmc init --datadir "${missing}"\n`,
   );
   t.match(bad.stdout, /\n2 things are wrong; \d+ not checked\n$/);
-  t.notOk((await readdir(root)).includes('missing'), 'it only looks');
+  t.notOk((await readdir(root)).includes('missing'), 'the doctor creates nothing');
 
   const datadir = join(root, 'dn');
   await runCli(['init', '--datadir', datadir]);

@@ -15,13 +15,13 @@ async function datadirWith(t: Test, text: string): Promise<string> {
   return datadir;
 }
 
-/** Ends it as systemd does, and tells how. */
+/** Ends the program as systemd does; resolves with its result. */
 async function terminate(cli: RunningCli): Promise<{ readonly code: number | null }> {
   cli.child.kill('SIGTERM');
   return cli.ended;
 }
 
-/** Changes to every section that somebody reads; the keys that only a restart puts into force. */
+/** Changes in each section that the role reads, and the keys that need a restart. */
 const EDITS: readonly (readonly [role: string, more: string, waiting: string])[] = [
   [
     'directory',
@@ -37,7 +37,7 @@ const EDITS: readonly (readonly [role: string, more: string, waiting: string])[]
   ['ob-watcher', '[OBWATCHER]\nport = 62611\n', '[OBWATCHER] port'],
 ];
 
-t.test('SIGHUP without a terminal re-reads, and names what needs a restart', async (t) => {
+t.test('SIGHUP without a terminal: a reload that names the keys for a restart', async (t) => {
   const nodes = '127.0.0.1:1';
   for (const [role, more, waiting] of EDITS) {
     const before = loopbackConfig({ nodes });
@@ -70,7 +70,7 @@ t.test('a terminal that closes ends a maker, a taker and a watcher', async (t) =
     const datadir = await datadirWith(t, loopbackConfig({ nodes: '127.0.0.1:1' }));
     const fifo = join(datadir, 'log');
     t.equal((await startProgram('mkfifo', [fifo]).ended).code, 0);
-    // Its log is over when the program has ended.
+    // The log ends when the program has ended.
     const log = startProgram('cat', [fifo]).ended;
     const port = role === 'ob-watcher' ? '--port 0' : '';
     const line = `exec "${process.execPath}" "${main}" ${role} --datadir "${datadir}" ${port} 2>"${fifo}"`;
@@ -98,14 +98,14 @@ t.test('a second maker on one data directory is refused', async (t) => {
   await maker.ended;
   const third = startCli(['maker', '--datadir', datadir]);
   await third.shows('stdout', /^J5/);
-  t.equal((await terminate(third)).code, 0, 'one that was killed keeps nobody out');
+  t.equal((await terminate(third)).code, 0, 'a killed maker does not matter');
 });
 
 t.test('taker --once --wait 1 waits one second, whatever other directories do', async (t) => {
   const serving = await datadirWith(t, loopbackConfig());
   const directory = startCli(['directory', '--datadir', serving]);
   const [, address = ''] = await directory.shows('stdout', /^(127\.0\.0\.1:\d+)\n/);
-  // The second directory takes connections and says nothing.
+  // The second directory accepts connections and sends nothing.
   const silent = createServer();
   await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve));
   t.teardown(() => silent.close());
@@ -116,6 +116,6 @@ t.test('taker --once --wait 1 waits one second, whatever other directories do', 
   const book = await runCli(['taker', '--once', '--json', '--wait', '1', '--datadir', datadir]);
   t.equal(book.code, 0, book.stderr);
   t.match(JSON.parse(book.stdout), { directories: [{ up: true }, { up: false }] });
-  t.notMatch(book.stderr, /slow to stop/, 'nor does a silent directory keep it from ending');
+  t.notMatch(book.stderr, /slow to stop/, 'a silent directory does not delay the end');
   await terminate(directory);
 });

@@ -14,7 +14,7 @@ async function tempDir(t: Test): Promise<string> {
 }
 
 async function datadirWith(t: Test, options: TorConfigOptions): Promise<string> {
-  // A name that holds what torrc would cut a line at.
+  // A name with characters at which torrc would cut a line.
   const datadir = join(await tempDir(t), 'a #b');
   await mkdir(datadir, { mode: 0o700 });
   const text = torConfig({ waitSec: 3, ...options });
@@ -76,7 +76,7 @@ t.test('directory, maker and taker as three programs over real Tor', async (t) =
   t.equal((await maker.ended).code, 0);
 });
 
-t.test('tor_mode = external: the torrc of the operator serves us', async (t) => {
+t.test('tor_mode = external: the torrc of the operator serves the onion', async (t) => {
   const network = await startPrivateTorNetwork();
   t.teardown(() => network.close());
   const folder = join(await tempDir(t), 'hs');
@@ -101,7 +101,7 @@ t.test('tor_mode = external: the torrc of the operator serves us', async (t) => 
   t.equal(early.status, 503);
   t.match(await early.json(), { reason: /not yet seen from outside/ });
   await directory.shows('stderr', /onion service reachable/);
-  t.equal((await fetch(`${page}/healthz`)).status, 200, 'it has seen itself from outside');
+  t.equal((await fetch(`${page}/healthz`)).status, 200, 'its onion was reached from outside');
 
   const taker = await network.startTor();
   const nodes = `${hostname}:5222`;

@@ -1,6 +1,6 @@
 /**
- * Readers that freeze, crawl, half-close or fall silent, on real loopback sockets: what they cost
- * the others, and how they end. The first test runs the program itself in its own process.
+ * Readers that freeze, read slowly, half-close or fall silent, on real loopback sockets: their cost for other
+ * peers, and how they end. The first test runs the program itself in its own process.
  */
 import t from 'tap';
 import { createTestClock } from '../helpers/test-clock.js';
@@ -21,10 +21,10 @@ import { freePort } from '../../src/lab/private-network/free-ports.js';
 const MESSAGES = 2_000;
 const BODY = 'x'.repeat(37_900);
 const SEND_QUEUE_BYTES = 4_194_304;
-/** Messages the sender may be ahead of the slowest healthy reader: far less than a send queue. */
+/** Messages by which the sender may be ahead of the slowest healthy reader; far less than a send queue. */
 const AHEAD = 20;
 
-/** The next peer list line; pings and the like before it are skipped. */
+/** The next peer list line; pings and other lines before it are skipped. */
 async function nextLeave(client: Client): Promise<Line> {
   for (;;) {
     const line = await client.next();
@@ -78,7 +78,7 @@ void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t)
     for (const { socket } of [sender, frozen, ...healthy]) socket.destroy();
   });
   const accepted = await Promise.all([sender, frozen, ...healthy].map((peer) => peer.accepted));
-  t.notOk(accepted.includes(false), 'all are in');
+  t.notOk(accepted.includes(false), 'all are accepted');
 
   const slowest = (): number => Math.min(...all.map(({ arrivals }) => arrivals.length));
   const publish = async (): Promise<void> => {
@@ -87,7 +87,7 @@ void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t)
     sent.push(performance.now());
     sender.send(687, `${sender.nick}!PUBLIC!hp2 ${number} ${BODY}`);
   };
-  // Everybody reads: what the process needs for such traffic is not the frozen one's doing.
+  // All peers read here, so the memory for such traffic is not attributed to the frozen peer.
   while (sent.length < 300) await publish();
   await until(() => slowest() === sent.length);
   const before = await directory.rss();
@@ -108,7 +108,7 @@ void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t)
     t.strictSame(
       { got: reader.arrivals.length, disorder: reader.disorder, leaves: reader.leaves },
       { got: 300 + MESSAGES, disorder: 0, leaves: 1 },
-      'all messages in order, and that the frozen one left',
+      'all messages in order, and the leave of the frozen peer',
     );
   }
   const growth = peak - before;
@@ -122,7 +122,7 @@ void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t)
   t.ok(await again.accepted, 'its nick is free at once');
   const { peers, closed } = await directory.status();
   t.equal(peers, 22);
-  t.match(closed, { lag: 1 }, 'it was ended for what it owed, before the stall timeout');
+  t.match(closed, { lag: 1 }, 'it was ended for its lag, before the stall timeout');
 
   let gap = 0;
   for (const { arrivals } of all) {
@@ -134,13 +134,13 @@ void t.test('one frozen reader among twenty, 2,000 messages of 38 kB', async (t)
   const pace = ((sent.at(-1) ?? 0) - frozenAt) / MESSAGES;
   t.comment(
     `pace ${pace.toFixed(1)} ms; largest gap beyond it ${gap.toFixed(0)} ms; ` +
-      `frozen one gone after ${((leftAt - frozenAt) / 1_000).toFixed(1)} s; ` +
+      `frozen peer ended after ${((leftAt - frozenAt) / 1_000).toFixed(1)} s; ` +
       `growth ${(growth / 1e6).toFixed(1)} MB`,
   );
 });
 
 void t.test(
-  'a frozen reader that owes less than a send queue is gone within the timeout',
+  'a frozen reader behind by less than a send queue is ended within the timeout',
   async (t) => {
     const clock = createTestClock();
     const limits = {
@@ -158,18 +158,18 @@ void t.test(
       await reader.nextRaw();
     }
     await passTime(clock, 6_500);
-    t.equal(directory.peerCount, 3, 'half a second before, it is there');
+    t.equal(directory.peerCount, 3, 'connected half a second before the timeout');
     await passTime(clock, 1_500);
-    t.equal(directory.stats().closed['write-stall'], 1, 'a second after it, it is not');
+    t.equal(directory.stats().closed['write-stall'], 1, 'closed a second after the timeout');
     t.strictSame(await reader.next(), {
       type: 789,
       line: `${nickOf('Frozen', 0)};NOT-SERVING-ONION;D`,
     });
-    t.ok(directory.stats().logBytes <= 524_288, 'what it owed is freed');
+    t.ok(directory.stats().logBytes <= 524_288, 'its unsent bytes are freed');
   },
 );
 
-void t.test('a slow reader that drains stays, and gets everything', async (t) => {
+void t.test('a slow reader that drains stays, and gets every message', async (t) => {
   const clock = createTestClock();
   const limits = {
     heartbeatIntervalMs: 0,
@@ -186,7 +186,7 @@ void t.test('a slow reader that drains stays, and gets everything', async (t) =>
     sender.send(687, `${nickOf('Sender', 0)}!PUBLIC!hp2 ${sent++} ${BODY}`);
     await reader.nextRaw();
   }
-  // Each 20 seconds it reads no more than it takes until its kernel lets the sender's take more.
+  // Every 20 seconds it reads only until its kernel lets the kernel of the sender accept more.
   const reads: number[] = [];
   const mostOfIt = sent * BODY.length * 0.75;
   while (slow.bytes < mostOfIt) {
@@ -204,7 +204,7 @@ void t.test('a slow reader that drains stays, and gets everything', async (t) =>
   slow.socket.resume();
   for (let n = 0; n < sent; n++) {
     if (!(await slow.nextRaw()).includes(`!hp2 ${n} `))
-      t.fail(`message ${n} is not where it should be`);
+      t.fail(`message ${n} is out of order`);
   }
   t.equal(directory.stats().closed['write-stall'], 0);
   t.equal(directory.stats().closed.lag, 0);
@@ -223,7 +223,7 @@ void t.test('half-closed, half-open and silent', async (t) => {
     t.equal(directory.stats().closed[reason], count, reason);
   };
 
-  await t.test('a peer that has said all it has to say is gone', async (t) => {
+  await t.test('a peer that half-closes its connection has left', async (t) => {
     const half = await join(nickOf('Half', 0), { location: onion(1) });
     half.socket.end();
     t.match(await watch.next(), { type: 789, line: `${nickOf('Half', 0)};${onion(1)};D` });
@@ -231,7 +231,7 @@ void t.test('half-closed, half-open and silent', async (t) => {
     await closes('closed-by-peer', 1);
   });
 
-  await t.test('a stranger that ends in the middle of its handshake leaves nothing', async (t) => {
+  await t.test('a connection that ends in its handshake leaves no state', async (t) => {
     const half = await dial();
     half.write('{"type": 793, "li');
     await until(() => directory.connectionCount === 2);
@@ -242,7 +242,7 @@ void t.test('half-closed, half-open and silent', async (t) => {
   });
 
   await t.test(
-    'a stranger that trickles its handshake has 30 s from accept, not from its last byte',
+    'a connection that sends its handshake slowly has 30 s from accept, not from its last byte',
     async (t) => {
       const slow = await dial();
       const line = `{"type": 793, "line": ${JSON.stringify(hello(nickOf('Trickle', 0)))}}`;
@@ -256,20 +256,20 @@ void t.test('half-closed, half-open and silent', async (t) => {
     },
   );
 
-  await t.test('a peer that vanished without a word is ended by its unanswered ping', async (t) => {
-    // A socket that is not read any more looks, from the other side, like a cable that was cut.
+  await t.test('a peer that vanished silently is ended by its unanswered ping', async (t) => {
+    // A socket that is no longer read looks to the other side like a cut cable.
     const vanished = await join(nickOf('Vanish', 0), { features: { ping: true } });
     vanished.socket.pause();
     await passTime(clock, 629_000);
     t.equal(directory.stats().closed['no-pong'], 0);
-    // 600 s of silence, at most 60 until the next heartbeat, 30 for the pong.
+    // 600 s of silence, at most 60 until the next liveness probe, 30 for the pong.
     await passTime(clock, 62_000);
     await closes('no-pong', 1);
     t.match(await nextLeave(watch), { line: `${nickOf('Vanish', 0)};NOT-SERVING-ONION;D` });
   });
 
   await t.test(
-    'one that is silent but answers stays, and one that cannot be asked, too',
+    'a silent peer that answers stays, and so does one that cannot be pinged',
     async (t) => {
       const silent = await join(nickOf('Silent', 0), { features: { ping: true } });
       silent.socket.on('data', () => silent.send(799, ''));
@@ -281,7 +281,7 @@ void t.test('half-closed, half-open and silent', async (t) => {
   );
 });
 
-void t.test('nobody can push a peer out by writing to it', async (t) => {
+void t.test('no peer can push another one out by writing to it', async (t) => {
   const sendQueueBytes = 262_144;
   const { directory, join } = await startDirectory(t, {
     limits: { privmsgPerSecond: 0, sendQueueBytes },
@@ -289,7 +289,7 @@ void t.test('nobody can push a peer out by writing to it', async (t) => {
   const taker = await join('J5TakerOOOOOOOOO');
   const maker = await join('J5MakerOOOOOOOOO');
   const flooder = await join('J5FloodOOOOOOOOO');
-  // They talk with each other.
+  // The two peers exchange messages.
   say(taker, 'J5TakerOOOOOOOOO', 'J5MakerOOOOOOOOO', 'fill 0');
   await maker.next();
   say(maker, 'J5MakerOOOOOOOOO', 'J5TakerOOOOOOOOO', 'pubkey 1');
@@ -309,7 +309,7 @@ void t.test('nobody can push a peer out by writing to it', async (t) => {
 
   say(taker, 'J5TakerOOOOOOOOO', 'J5MakerOOOOOOOOO', 'auth 2');
   await until(() => directory.stats().messagesOut.privmsg === before + relayed + 1);
-  t.equal(directory.peerCount, 3, 'it is still here');
+  t.equal(directory.peerCount, 3, 'it is still connected');
   maker.socket.resume();
   for (let n = 0; n < relayed; n++) {
     t.ok((await nextPrivmsg(maker)).startsWith(`J5FloodOOOOOOOOO!J5MakerOOOOOOOOO!fill ${n} `));
@@ -332,7 +332,7 @@ void t.test('200 attackers ask for the orderbook 50 times a second each', async 
     return peer;
   };
 
-  // A coinjoin that runs, and fifty that ask once; the maker hears everybody.
+  // A running coinjoin, and fifty peers that ask once; the maker receives all requests.
   const delays = new Map<string, number>();
   const answers: string[] = [];
   const asks: string[] = [];
@@ -356,13 +356,13 @@ void t.test('200 attackers ask for the orderbook 50 times a second each', async 
   });
   const honest = Array.from({ length: 50 }, (_, n) => add(nickOf('Honest', n)));
   const accepted = await Promise.all([maker, taker, ...honest].map((peer) => peer.accepted));
-  t.notOk(accepted.includes(false), 'all are in');
+  t.notOk(accepted.includes(false), 'all are accepted');
 
   const ask = (step: number): void => taker.send(685, `${taker.nick}!${maker.nick}!tx ${step}`);
   ask(0);
   await until(() => answers.length === 1);
 
-  // Each fifth of a second ten requests of each; whoever was closed for it comes back.
+  // Every fifth of a second, ten requests of each attacker; a closed attacker connects again.
   let fresh = 0;
   let sent = 0;
   const attackers = Array.from({ length: 200 }, () => add(nickOf('Bad', fresh++)));
@@ -391,11 +391,11 @@ void t.test('200 attackers ask for the orderbook 50 times a second each', async 
 
   const inOrder = Array.from({ length: STEPS }, (_, step) => String(step));
   t.strictSame(asks, inOrder, 'no message of the coinjoin is lost, doubled or out of order');
-  t.strictSame(answers, inOrder, 'nor an answer');
-  t.ok(requests < sent / 2, 'the flood is cut');
+  t.strictSame(answers, inOrder, 'no answer either');
+  t.ok(requests < sent / 2, 'most of the flood is dropped');
   const sorted = [...delays.values()].toSorted((a, b) => a - b);
   t.comment(
-    `${sent} requests of attackers, ${requests} relayed; honest ones after ` +
+    `${sent} requests of attackers, ${requests} relayed; honest peers heard after ` +
       `${sorted[24]?.toFixed(0)} ms in the median, p95 ${sorted[47]?.toFixed(0)} ms`,
   );
 });

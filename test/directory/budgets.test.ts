@@ -1,6 +1,6 @@
 /**
- * What all peers together may ask for: priorities, the fair queue, circuits. Connections are in
- * memory and the clock is the test's, so every delay here is exact.
+ * The budgets that all peers share: priorities, the fair queue, circuits. Connections are in memory and the
+ * test controls the clock, so every delay here is exact.
  */
 import t, { type Test } from 'tap';
 import { createCircuits } from '../../src/directory/entry/circuits.js';
@@ -23,7 +23,7 @@ import { hello, testDirectory } from './wire.js';
 interface Member {
   readonly nick: string;
   readonly peer: MemoryPeer;
-  /** Texts that came since the last call, with their type. */
+  /** Texts received since the last call, with their type. */
   readonly news: () => readonly string[];
   readonly privmsg: (to: string, text: string) => void;
   readonly pubmsg: (text: string) => void;
@@ -33,9 +33,9 @@ interface World {
   readonly clock: TestClock;
   readonly directory: Directory;
   readonly join: (nick: string, circuit?: string) => Member;
-  /** Time goes on, and everybody reads what is there. */
+  /** Advances the clock; every peer reads all its bytes. */
   readonly pass: (ms: number) => void;
-  /** Everybody goes; nothing may be left. Ends the test. */
+  /** All peers leave; no state may be left. Ends the test. */
   readonly over: () => void;
 }
 
@@ -85,7 +85,7 @@ function world(test: Test, limits: Partial<DirectoryLimits> = {}): World {
     over() {
       for (const { peer } of members) peer.leave();
       test.equal(clock.pending, 0, 'no timer is left');
-      test.equal(directory.stats().waitingMessages, 0, 'nothing waits for nobody');
+      test.equal(directory.stats().waitingMessages, 0, 'no message waits');
       test.end();
     },
   };
@@ -99,7 +99,7 @@ function p95(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.ceil(values.length * 0.95) - 1] ?? Infinity;
 }
 
-/** 200 attackers of 50 requests a second each; a coinjoin goes on; 50 honest peers ask once each. */
+/** 200 attackers with 50 requests a second each; a running coinjoin; 50 honest peers that ask once each. */
 function flood(test: Test, limits: Partial<DirectoryLimits>, settledMs: number): void {
   const { directory, join, pass, over } = world(test, limits);
   const maker = join('J5maker');
@@ -120,7 +120,7 @@ function flood(test: Test, limits: Partial<DirectoryLimits>, settledMs: number):
   let received = 0;
   for (let at = 0; at < 10_000; at += STEP_MS) {
     for (let n = 0; n < ATTACKERS; n++) {
-      // Whoever was closed for it comes back with another nick.
+      // An attacker whose connection was closed comes back with another nick.
       if (attackers[n]?.peer.closed) attackers[n] = join(`J5attack${fresh++}`);
       attackers[n]?.pubmsg('!orderbook');
     }
@@ -155,18 +155,18 @@ function flood(test: Test, limits: Partial<DirectoryLimits>, settledMs: number):
   const perSecond = limits.orderbookPerSecond ?? DEFAULT_LIMITS.orderbookPerSecond;
   test.ok(relayed <= perSecond * 11, `makers were asked ${relayed} times in 10 s`);
   test.ok(directory.stats().delayed > 0, 'requests waited');
-  test.ok(directory.stats().waitingMessages <= ATTACKERS + HONEST, 'one place each');
+  test.ok(directory.stats().waitingMessages <= ATTACKERS + HONEST, 'one place per peer');
   over();
 }
 
 void t.test(
-  'a flood of !orderbook from nicks that come back fresh; the honest are new, too',
+  'a flood of !orderbook from nicks that change each time; the honest peers are new, too',
   (t) => {
     flood(t, {}, 0);
   },
 );
 
-void t.test('a flood within the rates of each peer; the honest were there before', (t) => {
+void t.test('a flood within the rates of each peer; the honest peers were there before', (t) => {
   flood(t, { orderbookPerMinute: 100_000 }, 400_000);
 });
 
@@ -189,13 +189,13 @@ void t.test('a low class leaves room for the higher ones', (t) => {
   };
   // Each costs 31. The full budget of 1,000 may be drawn down to 750, 500, 250, 100, 0.
   publish('hp2', 20);
-  t.equal(got('hp2'), 9, 'the rest class has a quarter');
+  t.equal(got('hp2'), 9, 'the lowest class has a quarter');
   publish('!orderbook', 20);
-  t.equal(got('orderbook'), 8, 'requests have the next one');
+  t.equal(got('orderbook'), 8, 'requests have the next quarter');
   publish('sw0reloffer', 20);
-  t.equal(got('reloffer'), 8, 'offers the one after it');
+  t.equal(got('reloffer'), 8, 'offers have the part after it');
   const before = directory.stats();
-  t.equal(before.dropped['budget-other'], 9, 'two wait, the rest found no place');
+  t.equal(before.dropped['budget-other'], 9, 'two wait, the others are dropped');
   t.equal(before.dropped['budget-offer'], 8, 'four wait');
   t.equal(before.dropped.repeated, 11, 'a request replaces the one before');
   t.equal(before.waitingMessages, 2 + 1 + 4);
@@ -203,7 +203,7 @@ void t.test('a low class leaves room for the higher ones', (t) => {
   for (let n = 0; n < 10; n++) a.peer.say(encodeEnvelope(791, ''));
   t.equal(directory.stats().dropped['budget-peerlist'], 5, 'peer lists go down to a tenth');
   for (let n = 0; n < 10; n++) a.privmsg('J5b', `fill ${n}`);
-  t.equal(directory.stats().dropped['budget-privmsg'], 7, 'first words go down to nothing');
+  t.equal(directory.stats().dropped['budget-privmsg'], 7, 'first private messages use all of it');
   b.privmsg('J5a', 'pubkey');
   for (let n = 0; n < 40; n++) a.privmsg('J5b', `auth ${n}`);
   b.peer.drain();
@@ -218,13 +218,13 @@ void t.test('a low class leaves room for the higher ones', (t) => {
   t.strictSame(
     order,
     [...Array<string>(4).fill('reloffer'), 'orderbook', 'hp2', 'hp2'],
-    'what waited comes in order of class',
+    'waiting messages are sent in order of class',
   );
   t.equal(clock.pending, 1, 'only the sweep is left');
   over();
 });
 
-void t.test('a kind that is not limited is not held to a budget', (t) => {
+void t.test('a kind without a limit has no budget', (t) => {
   const { directory, join, over } = world(t, {
     deliveriesPerSecond: 1,
     orderbookPerSecond: 1,
@@ -247,7 +247,7 @@ void t.test('a kind that is not limited is not held to a budget', (t) => {
   over();
 });
 
-void t.test('who goes takes what waits along', (t) => {
+void t.test('the waiting messages of a peer that leaves are dropped', (t) => {
   const { directory, join, pass, over } = world(t, { orderbookPerSecond: 1 });
   const [a, b, c] = [join('J5a'), join('J5b'), join('J5c')];
   for (const one of [a, b, c]) one.pubmsg('!orderbook');
@@ -264,7 +264,7 @@ void t.test('who goes takes what waits along', (t) => {
   over();
 });
 
-/** A peer that says nothing. */
+/** A peer that sends nothing. */
 function nobody(): Peer {
   const { connection } = memoryPeer();
   const outbox = {
@@ -286,7 +286,7 @@ function put(queue: FairQueue, peer: Peer, rank: Rank, frame: string): string {
   return queue.push(peer, rank, { peer, frame });
 }
 
-/** All that waits, in turn. */
+/** All waiting messages, in turn. */
 function all(queue: FairQueue): string[] {
   const frames: string[] = [];
   for (let next = queue.shift(); next; next = queue.shift()) frames.push(next.frame);
@@ -305,7 +305,7 @@ void t.test('the fair queue', async (t) => {
     t.equal(queue.size, 0);
   });
 
-  await t.test('verified, established, new, and each fourth turn the other way', async (t) => {
+  await t.test('verified, established, new, and each fourth turn in reverse order', async (t) => {
     const queue = createFairQueue({ placesPerSource: 1, maxLength: 100 });
     for (const rank of ['new', 'established', 'verified'] as const) {
       for (let n = 1; n <= 3; n++) put(queue, nobody(), rank, `${rank}${n}`);
@@ -323,7 +323,7 @@ void t.test('the fair queue', async (t) => {
     ]);
   });
 
-  await t.test('one place: the later message replaces the earlier one, in its turn', async (t) => {
+  await t.test('one place: the later message takes the turn of the earlier one', async (t) => {
     const queue = createFairQueue({ placesPerSource: 1, maxLength: 6 });
     const [a, b] = [nobody(), nobody()];
     put(queue, a, 'new', 'a1');
@@ -331,7 +331,7 @@ void t.test('the fair queue', async (t) => {
     t.equal(put(queue, a, 'established', 'a2'), 'replaced');
     const shared = { circuit: '1' };
     t.equal(queue.push(shared, 'new', { peer: a, frame: 's1' }), 'waiting');
-    t.equal(queue.push(shared, 'new', { peer: b, frame: 's2' }), 'full', 'not that of another');
+    t.equal(queue.push(shared, 'new', { peer: b, frame: 's2' }), 'full', 'the place of another');
     t.equal(put(queue, nobody(), 'new', 'c'), 'full', 'all places together are bounded');
     t.equal(put(queue, a, 'new', 'a3!'), 'full', 'also where it replaces');
     queue.forget(a, a);
@@ -360,17 +360,17 @@ void t.test('streams of one circuit share one budget', (t) => {
   t.equal(asked(), 4, 'another circuit has its own');
 
   const fourth = join('J5d', '0:16');
-  t.ok(fourth.peer.closed, 'a stream too many is closed');
+  t.ok(fourth.peer.closed, 'one stream too many is closed');
   t.equal(directory.stats().closed['circuit-streams'], 1);
   t.equal(directory.peerCount, 5);
   for (const one of [a, b, c]) one.peer.leave();
   const again = join('J5e', '0:16');
   again.pubmsg('!orderbook');
-  t.equal(asked(), 0, 'coming again over it renews nothing');
+  t.equal(asked(), 0, 'a new stream renews no budget');
   again.peer.leave();
   t.equal(directory.stats().circuits, 2);
   pass(61_000);
-  t.equal(directory.stats().circuits, 1, 'in the end it is forgotten');
+  t.equal(directory.stats().circuits, 1, 'a circuit is forgotten at the end');
   over();
 });
 

@@ -1,6 +1,6 @@
 /**
- * The shared log, the outboxes and the flush window: against a model over connections in memory
- * whose queues drain at random, and one by one where the model is blind.
+ * The shared log, the outboxes and the flush window: compared with a model over connections in memory whose
+ * queues drain at random, and tested one by one where the model does not look.
  */
 import * as fc from 'fast-check';
 import t from 'tap';
@@ -56,7 +56,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 interface Modelled {
   readonly peer: MemoryPeer;
   readonly nick: string;
-  /** What it must get, in this order. Leaves come in between, see `leaves`. */
+  /** The lines that it must get, in this order. Leaves come in between; see `leaves`. */
   readonly due: string[];
   /** Nicks whose leave it must hear exactly once. */
   readonly leaves: string[];
@@ -66,7 +66,7 @@ function isLeave(line: string): boolean {
   return line.endsWith(';D');
 }
 
-/** Checks what a peer got; `all` when nothing may be missing. */
+/** Checks the lines that a peer got; with `all`, no line may be missing. */
 function check({ peer, due, leaves, nick }: Modelled, all: boolean): void {
   const raw = peer.received.split('\r\n');
   if (all && raw.at(-1) !== '') throw new Error(`${nick}: half a line at the end`);
@@ -91,8 +91,8 @@ function check({ peer, due, leaves, nick }: Modelled, all: boolean): void {
     );
   }
   const expected = new Set(leaves);
-  if (new Set(left).size !== left.length) throw new Error(`${nick}: a leave was told twice`);
-  if (left.some((gone) => !expected.has(gone))) throw new Error(`${nick}: a leave of nobody`);
+  if (new Set(left).size !== left.length) throw new Error(`${nick}: a leave came twice`);
+  if (left.some((gone) => !expected.has(gone))) throw new Error(`${nick}: an unexpected leave`);
   if (all && left.length !== leaves.length) throw new Error(`${nick}: a leave is missing`);
 }
 
@@ -116,7 +116,7 @@ function play(steps: readonly Step[], flushWindowMs: number): void {
     const me = seats[action.seat];
     if (action.do === 'join') {
       if (me) continue;
-      // A nick of its own each time: a nick that comes back is another test's matter.
+      // A new nick each time; other tests cover a nick that comes back.
       const nick = `J5n${++count}`;
       const peer = memoryPeer();
       directory.accept(peer.connection);
@@ -157,7 +157,7 @@ function play(steps: readonly Step[], flushWindowMs: number): void {
     }
   }
   clock.advance(100);
-  // As many rounds as there are writes left; each takes all that is queued.
+  // One round for each remaining write; each takes all queued bytes.
   for (let round = 0; round < 400; round++) for (const { peer } of present()) peer.drain();
   for (const modelled of present()) check(modelled, true);
   for (const { peer } of present()) peer.leave();
@@ -165,7 +165,7 @@ function play(steps: readonly Step[], flushWindowMs: number): void {
   if (clock.pending !== 0) throw new Error('timers are left');
 }
 
-void t.test('every peer gets exactly what it should, in order', (t) => {
+void t.test('every peer gets exactly its messages, in order', (t) => {
   const steps = fc.array(step, { minLength: 20, maxLength: 120 });
   for (const window of [0, 25]) {
     fc.assert(
@@ -179,7 +179,7 @@ void t.test('every peer gets exactly what it should, in order', (t) => {
   t.end();
 });
 
-void t.test('the model notices a lost, a doubled and a swapped line', (t) => {
+void t.test('the model detects a lost, a doubled and a swapped line', (t) => {
   const peer = memoryPeer();
   const say = (line: string): void => peer.connection.write(Buffer.from(line));
   const base = { peer, nick: 'J5a', leaves: [] };
@@ -206,14 +206,14 @@ void t.test('the log', (t) => {
   let read = '';
   while (read.length < all.length)
     read += Buffer.from(log.slice(read.length, all.length)).toString();
-  t.ok(read === all, 'slice by slice all of it, across chunks');
+  t.ok(read === all, 'the slices add up to the log, across chunks');
   t.equal(Buffer.from(log.slice(3, 7)).toString(), all.slice(3, 7));
   t.equal(log.slice(3, 7), log.slice(3, 7), 'the same slice is made once');
 
   const kept = log.slice(0, 100);
   log.trim(log.end);
   t.ok(log.size <= 262_144, 'only the chunk being written is kept');
-  t.equal(Buffer.from(kept).toString(), all.slice(0, 100), 'a slice taken before stays as it is');
+  t.equal(Buffer.from(kept).toString(), all.slice(0, 100), 'an earlier slice does not change');
   t.throws(() => log.slice(0, 1), RangeError);
   log.append('next\n');
   t.equal(Buffer.from(log.slice(log.end - 5, log.end)).toString(), 'next\n');
@@ -274,30 +274,24 @@ void t.test('one write per flush, zero-copy and shared', (t) => {
     outboxes.pump(box);
   }
   t.equal(writes.length, 3, '200 messages, one write each');
-  t.ok(
-    writes.every((bytes) => bytes === writes[0]),
-    'of the very same memory',
-  );
+  t.ok(writes.every((bytes) => bytes === writes[0]), 'all from the same memory');
   log.append('later\n');
   for (const box of boxes) {
     box.due = log.end;
     outboxes.pump(box);
   }
-  t.equal(writes.length, 3, 'nothing more while a write is on its way');
+  t.equal(writes.length, 3, 'no further write while one is pending');
   for (const peer of peers) peer.drain();
   t.equal(writes.length, 6, 'the rest follows when it is done');
   for (const peer of peers) peer.drain();
-  t.ok(
-    boxes.every((box) => outboxes.lag(box) === 0),
-    'nothing is owed',
-  );
+  t.ok(boxes.every((box) => outboxes.lag(box) === 0), 'no bytes are unsent');
   t.equal(tally.writes, 6);
 
   const [box] = boxes;
   if (!box) throw new Error('no outbox');
   const mine = log.append('my own\n');
   outboxes.cutOut(box, mine);
-  t.equal(outboxes.lag(box), 0, 'what it said itself is not owed');
+  t.equal(outboxes.lag(box), 0, 'its own messages are no lag');
   log.append('foreign\n');
   for (let n = 0; n < 3; n++) outboxes.cutOut(box, log.append('my own\n'));
   outboxes.direct(box, Buffer.from('direct\n'));
@@ -319,7 +313,7 @@ void t.test('the MOTD of deployed directories', (t) => {
 });
 
 t.test(
-  'what is queued leaves at once, and inside a batch when the outermost one ends',
+  'queued bytes are written at once, and in a batch when the outermost batch ends',
   async (t) => {
     const clock = createTestClock();
     const registry = createRegistry();

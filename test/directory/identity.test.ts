@@ -1,5 +1,5 @@
 /**
- * Who may go by a nick: dial-back of claimed locations over loopback sockets, with the test's clock.
+ * Which peer may use a nick: dial-back of declared locations over loopback sockets, with the test's clock.
  */
 import t, { type Test } from 'tap';
 import type { Dialer } from '../../src/channel/ports.js';
@@ -18,16 +18,16 @@ interface Scene extends Running {
   readonly clock: TestClock;
   /** Locations dialled so far, in order. */
   readonly dialled: readonly string[];
-  /** Dials that were given up by the directory. */
+  /** Dials that the directory cancelled. */
   readonly aborted: () => number;
-  /** What a peer serves; answers each dial by a handshake of this nick, once it was greeted. */
+  /** Serves a location that answers each dial with a handshake of this nick, after that of the dialler. */
   readonly serve: (nick: string) => Promise<Serving>;
 }
 
 interface Serving {
   readonly location: string;
   readonly server: RawServer;
-  /** Handshakes that were read. */
+  /** The handshakes received. */
   readonly greetings: string[];
 }
 
@@ -38,7 +38,7 @@ async function answerAs(
   greetings: string[],
 ): Promise<void> {
   greetings.push((await peer.nextOf(793)).line);
-  // What some makers say first.
+  // The first line of some makers.
   peer.send(789, '');
   peer.send(793, hello(nick, { location }));
 }
@@ -89,7 +89,7 @@ async function scene(test: Test, features: { readonly dialBack?: boolean } = {})
 
 const verified = ({ directory }: Running): number => directory.stats().dialBacksVerified;
 
-/** Sends a handshake; the answer is the caller's to read. */
+/** Sends a handshake; the caller reads the answer. */
 async function knock(running: Running, nick: string, location?: string): Promise<Client> {
   const client = await running.dial();
   client.send(793, hello(nick, location === undefined ? {} : { location }));
@@ -109,7 +109,7 @@ void t.test('a maker at its own location is verified, a squatter of it is not', 
   await s.join('J5maker', { location: maker.location });
   await until(() => verified(s) === 1);
   t.strictSame(s.dialled, [maker.location], 'one dial for both');
-  t.equal(s.directory.peerCount, 2, 'nobody is turned away for it');
+  t.equal(s.directory.peerCount, 2, 'no peer is refused for it');
 
   const greeting: unknown = JSON.parse(maker.greetings[0] ?? '');
   t.match(greeting, {
@@ -118,7 +118,7 @@ void t.test('a maker at its own location is verified, a squatter of it is not', 
     'location-string': 'NOT-SERVING-ONION',
     nick: ASKER,
   });
-  t.notOk(maker.greetings[0]?.includes(DN_NICK), 'not in the name of the directory');
+  t.notOk(maker.greetings[0]?.includes(DN_NICK), 'not with the nick of the directory');
 });
 
 void t.test('at most one dial per location and hour, and one per second in all', async (t) => {
@@ -139,7 +139,7 @@ void t.test('at most one dial per location and hour, and one per second in all',
   a.socket.destroy();
   await until(() => s.directory.peerCount === 2);
   const again = await s.join('J5a', { location: one.location });
-  t.equal(verified(s), 4, 'what was seen holds for an hour');
+  t.equal(verified(s), 4, 'a result is valid for an hour');
   again.socket.destroy();
   await until(() => s.directory.peerCount === 2);
   t.equal(s.dialled.length, 3);
@@ -149,11 +149,11 @@ void t.test('at most one dial per location and hour, and one per second in all',
   await until(() => verified(s) === 5);
 });
 
-void t.test('locations where nobody answers as asked: the peer stays, unverified', async (t) => {
+void t.test('locations without a valid answer: the peer stays, unverified', async (t) => {
   const cases: [string, (peer: RawPeer) => void][] = [
     ['closes', (peer) => peer.end()],
-    ['is no JoinMarket', (peer) => peer.raw('HTTP/1.1 400 Bad Request\r\n'.repeat(20))],
-    ['sends a line without end', (peer) => peer.raw('x'.repeat(100_000))],
+    ['is not JoinMarket', (peer) => peer.raw('HTTP/1.1 400 Bad Request\r\n'.repeat(20))],
+    ['sends an endless line', (peer) => peer.raw('x'.repeat(100_000))],
     ['sends a faulty handshake', (peer) => peer.send(793, '{}')],
     ['is on another network', (peer) => peer.send(793, hello('J5a').replace('signet', 'mainnet'))],
     ['says nothing', () => {}],
@@ -188,7 +188,7 @@ void t.test('locations where nobody answers as asked: the peer stays, unverified
   });
 });
 
-void t.test('stopping gives up a dial under way', async (t) => {
+void t.test('stopping cancels a dial under way', async (t) => {
   const s = await scene(t);
   const server = await serveRaw();
   t.teardown(() => server.close());
@@ -200,8 +200,8 @@ void t.test('stopping gives up a dial under way', async (t) => {
   t.equal(s.aborted(), 1);
 });
 
-void t.test('the nick of a maker, held by a stranger', async (t) => {
-  await t.test('who answers pings: the verified owner gets it', async (t) => {
+void t.test('the nick of a maker, held by another peer', async (t) => {
+  await t.test('the holder answers pings: the verified owner gets the nick', async (t) => {
     const s = await scene(t);
     const maker = await s.serve('J5maker');
     const stranger = await s.join('J5maker', { features: { ping: true } });
@@ -216,7 +216,7 @@ void t.test('the nick of a maker, held by a stranger', async (t) => {
     t.strictSame(await observer.next(), { type: 789, line: 'J5maker;NOT-SERVING-ONION;D' });
   });
 
-  await t.test('with a location of somebody else: likewise', async (t) => {
+  await t.test('the location of the holder is not its own: the owner gets the nick', async (t) => {
     const s = await scene(t);
     const [maker, other] = await Promise.all([s.serve('J5maker'), s.serve('J5other')]);
     if (!maker || !other) throw new Error('unreachable');
@@ -236,7 +236,7 @@ void t.test('the nick of a maker, held by a stranger', async (t) => {
     await stranger.closed;
   });
 
-  await t.test('the owner was seen before: at once', async (t) => {
+  await t.test('the owner was verified before: it gets the nick at once', async (t) => {
     const s = await scene(t);
     const maker = await s.serve('J5maker');
     const first = await s.join('J5maker', { location: maker.location });
@@ -247,12 +247,12 @@ void t.test('the nick of a maker, held by a stranger', async (t) => {
     const stranger = await s.join('J5maker', { features: { ping: true } });
     t.ok(await isAccepted(await knock(s, 'J5maker', maker.location)));
     await stranger.closed;
-    t.strictSame(stranger.unread, [], 'nobody had to be asked');
+    t.strictSame(stranger.unread, [], 'the holder is not asked');
     t.notOk(watcher.socket.closed);
   });
 });
 
-/** The holder proves life; then the newcomer is refused. */
+/** The holder answers the ping; then the newcomer is refused. */
 async function keeps(test: Test, s: Scene, holder: Client, newcomer: Client): Promise<void> {
   for (let line = await holder.next(); line.type !== 798; line = await holder.next());
   holder.send(799, '');
@@ -261,15 +261,15 @@ async function keeps(test: Test, s: Scene, holder: Client, newcomer: Client): Pr
   test.equal(s.directory.stats().closed['nick-displaced'], 0);
 }
 
-void t.test('who keeps a nick', async (t) => {
-  await t.test('a verified holder, whatever another location says', async (t) => {
+void t.test('a holder that keeps its nick', async (t) => {
+  await t.test('a verified holder, whatever another location answers', async (t) => {
     const s = await scene(t);
     const [maker, rival] = await Promise.all([s.serve('J5maker'), s.serve('J5maker')]);
     if (!maker || !rival) throw new Error('unreachable');
     const holder = await s.join('J5maker', { location: maker.location, features: { ping: true } });
     await until(() => verified(s) === 1);
     await keeps(t, s, holder, await knock(s, 'J5maker', rival.location));
-    t.strictSame(s.dialled, [maker.location], 'the rival is not even dialled');
+    t.strictSame(s.dialled, [maker.location], 'the rival is not dialled');
   });
 
   await t.test('a holder with the same location', async (t) => {
@@ -281,7 +281,7 @@ void t.test('who keeps a nick', async (t) => {
     await keeps(t, s, holder, await knock(s, 'J5maker', location));
   });
 
-  await t.test('a holder against a location that says another nick', async (t) => {
+  await t.test('a holder against a location that answers with another nick', async (t) => {
     const s = await scene(t);
     const other = await s.serve('J5other');
     const holder = await s.join('J5maker', { features: { ping: true } });
@@ -316,7 +316,7 @@ void t.test('who keeps a nick', async (t) => {
     await keeps(t, s, holder, await knock(s, 'J5taker', rival.location));
   });
 
-  await t.test('any living holder where nobody dials back', async (t) => {
+  await t.test('any live holder without dial-back', async (t) => {
     const s = await scene(t, { dialBack: false });
     const maker = await s.serve('J5maker');
     const holder = await s.join('J5maker', { features: { ping: true } });
@@ -342,7 +342,7 @@ void t.test('a squatter that waits for a nick does not keep its owner out', asyn
   await holder.closed;
 });
 
-void t.test('a directory node dials back through its overlay, if it is told to', async (t) => {
+void t.test('a directory node dials back through its overlay, if so configured', async (t) => {
   const { serve } = await scene(t);
   const maker = await serve('J5maker');
   for (const dialBack of [false, true]) {
@@ -362,7 +362,7 @@ void t.test('a directory node dials back through its overlay, if it is told to',
   }
 });
 
-void t.test('nothing that a peer says of itself adds an entry to a peer list', async (t) => {
+void t.test('no value that a peer declares adds an entry to a peer list', async (t) => {
   const s = await scene(t, { dialBack: false });
   const watcher = await s.join('J5watcher', { features: { peerlist_features: true } });
   const evil = [

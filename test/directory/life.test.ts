@@ -1,7 +1,7 @@
 /**
- * Who is still there: leaves, frozen and slow readers, heartbeats, nicks that are asked for twice,
- * and what is left behind when all are gone. Loopback sockets unless a test must decide how fast
- * bytes drain; the clock is the test's except where a figure is taken.
+ * Liveness: leaves, frozen and slow readers, liveness probes, nick claims, and the state that is left when
+ * all peers are gone. Loopback sockets, unless a test must control how fast bytes drain; the clock is the
+ * test's, except where a figure is taken.
  */
 import t from 'tap';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
@@ -24,7 +24,7 @@ import {
 
 const BIG = 'x'.repeat(38_000);
 
-void t.test('a peer that leaves without a word', async (t) => {
+void t.test('a peer that leaves without a message', async (t) => {
   const { join, directory } = await startDirectory(t, { clock: systemClock, flushWindowMs: 25 });
   const watch = await join('J5watch');
   const peer = await join('J5gone', { location: onion(1) });
@@ -49,7 +49,7 @@ void t.test('a peer that stops reading harms only itself', async (t) => {
 
   let sent = 0;
   let bytes = 0;
-  // Until the kernel takes no more for the frozen one and the log has to keep what it owes.
+  // Until the kernel accepts no more for the frozen peer and the log has to keep its unsent bytes.
   while (directory.stats().logBytes < 700_000 || directory.stats().closed['write-stall'] > 0) {
     sender.send(687, `J5sender!PUBLIC!hp2 ${BIG}`);
     await Promise.all(healthy.map((peer) => peer.nextRaw()));
@@ -58,9 +58,9 @@ void t.test('a peer that stops reading harms only itself', async (t) => {
   }
   t.equal(directory.stats().closed.lag, 0);
   await passTime(clock, 29_000);
-  t.equal(directory.peerCount, 22, 'a second before the timeout it is still there');
+  t.equal(directory.peerCount, 22, 'connected a second before the timeout');
   await passTime(clock, 2_000);
-  t.equal(directory.stats().closed['write-stall'], 1, 'at most a second after it, it is not');
+  t.equal(directory.stats().closed['write-stall'], 1, 'closed at most a second after it');
   await Promise.all(
     healthy.map(async (peer) => {
       t.strictSame(await peer.next(), { type: 789, line: `J5frozen;${onion(1)};D` });
@@ -73,11 +73,11 @@ void t.test('a peer that stops reading harms only itself', async (t) => {
   for (const peer of [...healthy, again]) {
     t.strictSame(await peer.next(), { type: 687, line: 'J5sender!PUBLIC!orderbook' });
   }
-  t.ok(directory.stats().logBytes < 300_000, 'nothing is kept for it any more');
+  t.ok(directory.stats().logBytes < 300_000, 'no bytes are kept for it');
   t.equal(directory.stats().leavesAnnounced, 1);
 });
 
-void t.test('a reader that is too far behind is ended, whatever it does', async (t) => {
+void t.test('a reader that is too far behind is ended before any timeout', async (t) => {
   const { join, directory } = await startDirectory(t, { limits: { sendQueueBytes: 1_000_000 } });
   const sender = await join('J5sender');
   const frozen = await join('J5frozen');
@@ -91,7 +91,7 @@ void t.test('a reader that is too far behind is ended, whatever it does', async 
   t.equal(directory.peerCount, 2);
 });
 
-void t.test('slow, stalled and half-taken', async (t) => {
+void t.test('slow and stalled readers, and a queue read in part', async (t) => {
   const clock = createTestClock();
   const directory = testDirectory({ limits: { ...DEFAULT_LIMITS, ...NO_RATES }, clock });
   const join = (nick: string) => {
@@ -112,7 +112,7 @@ void t.test('slow, stalled and half-taken', async (t) => {
   }
   t.equal(directory.peerCount, 3);
   clock.advance(2_000);
-  t.equal(directory.stats().closed['write-stall'], 1, 'none drained in 30 s');
+  t.equal(directory.stats().closed['write-stall'], 1, 'no byte drained in 30 s');
   t.ok(stalled.closed);
   for (let minute = 0; minute < 20; minute++) {
     slow.drain(10);
@@ -129,7 +129,7 @@ void t.test('slow, stalled and half-taken', async (t) => {
   t.equal(clock.pending, 0, 'no timer');
 });
 
-void t.test('heartbeats', async (t) => {
+void t.test('liveness probes', async (t) => {
   const clock = createTestClock();
   const { join, directory } = await startDirectory(t, { clock });
   const modern = await join('J5modern', { features: { ping: true } });
@@ -139,7 +139,7 @@ void t.test('heartbeats', async (t) => {
   const taker = await join('J5taker');
 
   await passTime(clock, 590_000);
-  t.equal(directory.stats().heartbeatProbes, 0, 'nobody is bothered before 600 s of silence');
+  t.equal(directory.stats().heartbeatProbes, 0, 'no probe before 600 s of silence');
   await passTime(clock, 20_000);
   t.equal(await modern.nextRaw(), '{"type": 798, "line": ""}');
   t.equal(await dead.nextRaw(), '{"type": 798, "line": ""}');
@@ -157,7 +157,7 @@ void t.test('heartbeats', async (t) => {
     t.strictSame(await peer.next(), { type: 789, line: 'J5dead;NOT-SERVING-ONION;D' });
   }
 
-  // From here on those that can answer do, in whatever way.
+  // From here on the peers that can answer do so, each in its own way.
   modern.socket.on('data', () => modern.send(799, ''));
   maker.socket.on('data', () => maker.send(687, 'J5maker!PUBLIC!hp2 x'));
   await passTime(clock, 14 * 60_000);
@@ -174,7 +174,7 @@ void t.test('heartbeats', async (t) => {
   t.equal(directory.peerCount, 3);
 });
 
-void t.test('heartbeats switched off', async (t) => {
+void t.test('liveness probes switched off', async (t) => {
   const clock = createTestClock();
   const { join, directory } = await startDirectory(t, {
     clock,
@@ -187,14 +187,14 @@ void t.test('heartbeats switched off', async (t) => {
   t.equal(directory.stats().heartbeatProbes, 0);
 });
 
-void t.test('the same nick again: the holder answers', async (t) => {
+void t.test('a nick claim: the holder answers', async (t) => {
   const clock = createTestClock();
   const { join, dial, directory } = await startDirectory(t, { clock });
   const holder = await join('J5nick', { features: { ping: true } });
   const newcomer = await dial();
   newcomer.send(793, hello('J5nick'));
   t.equal(await holder.nextRaw(), '{"type": 798, "line": ""}', 'the holder is pinged');
-  t.equal(newcomer.bytes, 0, 'the newcomer has no answer meanwhile');
+  t.equal(newcomer.bytes, 0, 'the newcomer has no answer yet');
   newcomer.send(687, 'J5nick!PUBLIC!orderbook');
   await until(() => directory.stats().dropped['before-handshake'] === 1);
   const third = await dial();
@@ -209,7 +209,7 @@ void t.test('the same nick again: the holder answers', async (t) => {
   t.equal(directory.stats().nickClaims, 0);
 });
 
-void t.test('the same nick again: the holder is dead', async (t) => {
+void t.test('a nick claim: the holder is dead', async (t) => {
   const clock = createTestClock();
   const { join, dial, directory } = await startDirectory(t, { clock });
   const watch = await join('J5watch');
@@ -229,16 +229,16 @@ void t.test('the same nick again: the holder is dead', async (t) => {
   t.strictSame(
     await newcomer.next(),
     { type: 685, line: 'J5watch!J5nick!fill 0' },
-    'the late close of the old connection took nothing from its successor',
+    'the late close of the old connection does not affect its successor',
   );
   t.equal(directory.peerCount, 2);
 });
 
-void t.test('the same nick again: other endings', async (t) => {
+void t.test('a nick claim: other endings', async (t) => {
   const clock = createTestClock();
   const { join, dial, directory } = await startDirectory(t, { clock });
 
-  await t.test('the holder goes by itself', async (t) => {
+  await t.test('the holder leaves', async (t) => {
     const holder = await join('J5a', { features: { ping: true } });
     const newcomer = await dial();
     newcomer.send(793, hello('J5a'));
@@ -264,7 +264,7 @@ void t.test('the same nick again: other endings', async (t) => {
     await until(() => directory.connectionCount === 0);
   });
 
-  await t.test('a holder that cannot be pinged lives if it takes bytes', async (t) => {
+  await t.test('a holder that cannot be pinged is alive if it takes bytes', async (t) => {
     const holder = await join('J5a');
     const newcomer = await dial();
     newcomer.send(793, hello('J5a'));
@@ -278,7 +278,7 @@ void t.test('the same nick again: other endings', async (t) => {
   t.equal(clock.pending, 0);
 });
 
-void t.test('the same nick again: a holder without ping whose bytes do not drain', async (t) => {
+void t.test('a nick claim: a holder without ping whose bytes do not drain', async (t) => {
   const clock = createTestClock();
   const { join, dial, directory } = await startDirectory(t, { clock });
   const sender = await join('J5sender');
@@ -297,7 +297,7 @@ void t.test('the same nick again: a holder without ping whose bytes do not drain
   t.equal(directory.stats().closed['nick-reclaimed'], 1);
 });
 
-void t.test('a nick that is asked for again and again: no answer is too many', (t) => {
+void t.test('many claims on one nick: no pong of the holder is counted as too many', (t) => {
   const clock = createTestClock();
   const directory = testDirectory({ limits: DEFAULT_LIMITS, clock });
   const dial = () => {
@@ -308,7 +308,7 @@ void t.test('a nick that is asked for again and again: no answer is too many', (
     return peer;
   };
   const holder = dial();
-  // More than ten times what is answered in a minute, each pong because of a ping.
+  // More than ten times the pongs allowed in a minute, each in answer to a ping.
   for (let n = 0; n < 700; n++) {
     const thief = dial();
     holder.drain();
@@ -320,11 +320,11 @@ void t.test('a nick that is asked for again and again: no answer is too many', (
   t.notOk(holder.closed);
   t.equal(directory.stats().dropped['rate-ping'], 0);
   holder.say(encodeEnvelope(799, '').repeat(61));
-  t.equal(directory.stats().dropped['rate-ping'], 1, 'what answers nothing counts');
+  t.equal(directory.stats().dropped['rate-ping'], 1, 'a pong without a ping counts');
   t.end();
 });
 
-void t.test('a ping behind bytes that are slowly taken', async (t) => {
+void t.test('a ping behind bytes that drain slowly', async (t) => {
   const clock = createTestClock();
   const directory = testDirectory({
     limits: { ...DEFAULT_LIMITS, ...NO_RATES, heartbeatIntervalMs: 1_000, heartbeatIdleMs: 60_000 },
@@ -344,7 +344,7 @@ void t.test('a ping behind bytes that are slowly taken', async (t) => {
     sender.say(encodeEnvelope(685, `J5sender!J5slow!fill ${BIG}`));
     sender.say(encodeEnvelope(685, `J5sender!J5silent!fill ${BIG}`));
   }
-  /** Lets seconds pass, in each of which those two take a little. */
+  /** Advances the clock by seconds; in each one the two take a few bytes. */
   const pass = (seconds: number): void => {
     for (let second = 0; second < seconds; second++) {
       clock.advance(1_000);
@@ -375,10 +375,10 @@ void t.test('a ping behind bytes that are slowly taken', async (t) => {
   const owner = dial('J5silent');
   clock.advance(26_000);
   owner.drain();
-  t.match(owner.received, /"accepted.": true/, 'one that takes none loses it');
+  t.match(owner.received, /"accepted.": true/, 'a holder that takes none loses it');
 });
 
-void t.test('1,000 times connect, handshake, leave: nothing is left', async (t) => {
+void t.test('1,000 times connect, handshake, leave: no state is left', async (t) => {
   const clock = createTestClock();
   const { join, dial, directory } = await startDirectory(t, { clock });
   const since = performance.now();
@@ -427,12 +427,12 @@ void t.test('stopping', async (t) => {
   const since = performance.now();
   await directory.close();
   await Promise.all([reading.closed, silent.closed, waiting.closed]);
-  t.notMatch(reading.unread, [/"type": 801/], 'no 801: it kills peers of the original kind');
+  t.notMatch(reading.unread, [/"type": 801/], 'no 801: the original stops at it');
   t.equal(directory.connectionCount, 0);
   t.ok(directory.stats().closed.shutdown >= 2);
   t.comment(`closed in ${(performance.now() - since).toFixed(1)} ms`);
   await directory.close();
-  t.pass('a second time, too');
+  t.pass('a second close is harmless');
 });
 
 void t.test('stopping does not wait for a peer that does not read', async (t) => {
@@ -449,12 +449,12 @@ void t.test('stopping does not wait for a peer that does not read', async (t) =>
   t.equal(clock.pending, 0);
 });
 
-void t.test('new limits hold from now on', async (t) => {
+void t.test('new limits apply at once', async (t) => {
   const { join, dial, directory } = await startDirectory(t);
   await join('J5a');
   directory.setLimits({ ...DEFAULT_LIMITS, maxPeers: 1, junkPerMinute: 1 });
   const full = await dial();
   full.send(793, hello('J5b'));
   t.match((await full.next()).line, /directory is full/);
-  t.equal(directory.peerCount, 1, 'nobody is dropped for them');
+  t.equal(directory.peerCount, 1, 'no peer is dropped for them');
 });

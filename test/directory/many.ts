@@ -1,13 +1,13 @@
 /**
- * Peers by the thousand for tests on real sockets: each costs little, and counts what it gets
- * instead of keeping it.
+ * Peers by the thousand for tests on real sockets: each one is cheap, and counts the lines that it receives
+ * instead of keeping them.
  */
 import { createConnection, type Socket } from 'node:net';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createLineFramer } from '../../src/protocol/line-framer.js';
 import { hello, type Hello } from './wire.js';
 
-/** Nothing a test sends is over a rate of its sender, or of everybody together. */
+/** No message of a test exceeds a rate of its sender or a budget. */
 export const NO_RATES_CONFIG = `
 pubmsg_per_minute = 0
 orderbook_per_minute = 0
@@ -21,7 +21,7 @@ orderbook_per_second = 0
 export interface Mass {
   readonly nick: string;
   readonly socket: Socket;
-  /** Resolves with true when it was accepted, with false when it was not or the connection ended. */
+  /** Resolves with true when it was accepted, with false when it was refused or the connection ended. */
   readonly accepted: Promise<boolean>;
   readonly closed: Promise<void>;
   /** Lines after the 795. */
@@ -29,7 +29,7 @@ export interface Mass {
   send(type: number, line: string): void;
 }
 
-/** `J5` and 14 more characters of base58, another one for each name and number. */
+/** `J5` and 14 more characters of base58, different for each name and number. */
 export function nickOf(name: string, n: number): string {
   const digits = n.toString(8).replace(/\d/g, (digit) => String(Number(digit) + 1));
   return `J5${name}${digits}`.padEnd(16, 'O');
@@ -37,7 +37,7 @@ export function nickOf(name: string, n: number): string {
 
 export type OnLine = (line: Buffer, peer: Mass) => void;
 
-/** Dials and handshakes at once; `onLine` gets every line after the 795, valid only during the call. */
+/** Dials and sends the handshake; `onLine` gets each line after the 795, valid only during the call. */
 export function joinMany(port: number, nick: string, onLine?: OnLine, options?: Hello): Mass {
   const socket = createConnection({ host: '127.0.0.1', port, noDelay: true });
   const framer = createLineFramer(2_097_152);
@@ -78,4 +78,4 @@ export function joinMany(port: number, nick: string, onLine?: OnLine, options?: 
   return mass;
 }
 
-/** A port of 127.0.0.1 that nobody uses just now. */
+/** A port of 127.0.0.1 that no program uses now. */

@@ -1,6 +1,6 @@
 /**
- * Thousands that come or go in one moment, against the program itself in its own process: nobody
- * starves, nobody hears of a leave twice, and the work stays small.
+ * Thousands of peers that come or go in one moment, against the program itself in its own process: every peer
+ * is served, no peer receives a leave twice, and the work stays small.
  */
 import t from 'tap';
 import { startDirectoryProcess } from '../helpers/directory-process.js';
@@ -18,9 +18,9 @@ function leavesIn(line: string): string[] {
   return left.map((entry) => entry.slice(0, entry.indexOf(';')));
 }
 
-void t.test('2,000 come at once, hear one message, and go in one tick', async (t) => {
+void t.test('2,000 peers come at once, receive one message, and go in one tick', async (t) => {
   const statusPort = await freePort();
-  // With the default of 1,000 the speed of the machine would decide who of 2,000 is in after two seconds;
+  // With the default of 1,000 the speed of the machine would decide which of 2,000 are in after two seconds;
   // relay.test.ts has that rule on the clock of the test.
   const config = `${NO_RATES_CONFIG}max_unhandshaked = ${CROWD}\n`;
   const directory = await startDirectoryProcess(t, statusPort, config);
@@ -54,20 +54,20 @@ void t.test('2,000 come at once, hear one message, and go in one tick', async (t
   const accepted = await Promise.all(crowd.map((peer) => peer.accepted));
   const arrivalMs = performance.now() - cameAt;
   const arrivalCpu = (await directory.cpuSeconds()) - cpuBeforeArrival;
-  t.equal(accepted.filter(Boolean).length, CROWD, 'all are in');
+  t.equal(accepted.filter(Boolean).length, CROWD, 'all are accepted');
   t.match((await directory.status())['closed'], { 'unhandshaked-limit': 0, 'closed-by-peer': 0 });
 
   const [speaker] = crowd;
-  if (!speaker) throw new Error('nobody came');
+  if (!speaker) throw new Error('no peer connected');
   speaker.send(687, `${speaker.nick}!PUBLIC!orderbook`);
   await until(() => [...crowd, ...observers].every((peer) => peer === speaker || peer.lines > 0));
-  t.equal(speaker.lines, 0, 'the speaker does not hear itself');
+  t.equal(speaker.lines, 0, 'the speaker does not receive its own message');
   t.ok(
     crowd.every((peer) => peer === speaker || peer.lines === 1),
-    'everybody else hears it once, and nothing else',
+    'every other peer receives it once, and no other line',
   );
 
-  // All go in one tick, half of them with a reset; a newcomer asks to be let in behind them.
+  // All go in one tick, half of them with a reset; a newcomer connects after them.
   const cpuBefore = await directory.cpuSeconds();
   crowd.forEach(({ socket }, n) => {
     if (n % 2 === 0) socket.resetAndDestroy();
@@ -75,7 +75,7 @@ void t.test('2,000 come at once, hear one message, and go in one tick', async (t
   });
   const askedAt = performance.now();
   const newcomer = add(nickOf('New', 0));
-  t.ok(await newcomer.accepted, 'the newcomer is in');
+  t.ok(await newcomer.accepted, 'the newcomer is accepted');
   const newcomerMs = performance.now() - askedAt;
 
   await until(() => heard.every((leaves) => leaves.size === CROWD));
@@ -84,7 +84,7 @@ void t.test('2,000 come at once, hear one message, and go in one tick', async (t
   for (const leaves of heard) {
     t.ok(
       [...leaves].every(([nick, times]) => names.has(nick) && times === 1),
-      'each leave exactly once, and nobody else',
+      'each leave exactly once, and no other',
     );
   }
   const { peers, connections } = await directory.status();

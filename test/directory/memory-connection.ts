@@ -1,4 +1,4 @@
-/** A `Connection` in memory whose other end, the test, decides when bytes move. */
+/** A `Connection` in memory. The test is its other end and decides when bytes move. */
 import type { Connection, ConnectionHandler } from '../../src/channel/ports.js';
 
 export interface MemoryPeer {
@@ -6,13 +6,13 @@ export interface MemoryPeer {
   readonly connection: Connection;
   /** What the peer has received, as text. */
   readonly received: string;
-  /** The directory has closed, or the peer has. */
+  /** Whether the directory or the peer has closed. */
   readonly closed: boolean;
   /** Bytes from the peer. */
   say(bytes: string | Uint8Array): void;
-  /** Takes up to so many bytes out of the queue, all by default. */
+  /** Takes up to this many bytes out of the queue; all by default. */
   drain(bytes?: number): void;
-  /** The peer goes. */
+  /** The peer closes. */
   leave(): void;
 }
 
@@ -22,7 +22,7 @@ interface Write {
   readonly done: (() => void) | undefined;
 }
 
-/** @param circuit the Tor circuit it comes by, if the overlay tells it */
+/** @param circuit the Tor circuit it comes by, if the overlay knows it */
 export function memoryPeer(circuit?: string): MemoryPeer {
   const queue: Write[] = [];
   let handler: ConnectionHandler | undefined;
@@ -59,7 +59,7 @@ export function memoryPeer(circuit?: string): MemoryPeer {
     end() {
       ending = true;
     },
-    // Told later, as a socket does: with the next drain.
+    // Reported with the next drain, as a socket does.
     destroy() {
       over = true;
       queue.length = 0;

@@ -1,4 +1,4 @@
-/** What peers leave behind when they are gone: nothing. And what half a line may cost: little. */
+/** Peers that are gone leave no state, and an unfinished line costs little memory. */
 import { readdirSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import t from 'tap';
@@ -12,7 +12,7 @@ const AT_ONCE = 50;
 const ENDLESS_BYTES = 1_900_000;
 const MEGABYTE = 1_000_000;
 
-/** So many peers under fresh nicks handshake and go, a few at once. */
+/** Connects this many peers under fresh nicks, a few at once; each one handshakes and leaves. */
 async function comeAndGo(port: number, name: string, count: number): Promise<void> {
   for (let first = 0; first < count; first += AT_ONCE) {
     const wave = Array.from({ length: AT_ONCE }, (_, n) => joinMany(port, nickOf(name, first + n)));
@@ -23,7 +23,7 @@ async function comeAndGo(port: number, name: string, count: number): Promise<voi
   }
 }
 
-/** Pushes bytes without a line's end until it is cut. */
+/** Sends bytes without the end of a line until the connection is closed. */
 async function pushEndless(port: number): Promise<void> {
   const socket = createConnection({ host: '127.0.0.1', port });
   socket.on('error', () => {});
@@ -44,7 +44,7 @@ void t.test('peers that came and went leave no record, timer or descriptor', asy
   await until(() => directory.connectionCount === 0);
   const { handshakesAccepted, leavesAnnounced, logBytes, unhandshaked } = directory.stats();
   t.equal(handshakesAccepted, 11 * AT_ONCE);
-  t.equal(leavesAnnounced, 11 * AT_ONCE, 'each was told once');
+  t.equal(leavesAnnounced, 11 * AT_ONCE, 'each leave was sent once');
   t.equal(directory.peerCount, 0);
   t.equal(unhandshaked, 0);
   t.equal(clock.pending, 0, 'no timer');
@@ -71,7 +71,7 @@ void t.test('a process with peers that came and went, and endless lines', async 
   await t.resolves(directory.untilDescriptors(descriptors), 'descriptors are back');
 
   await Promise.all(Array.from({ length: 100 }, () => pushEndless(directory.port)));
-  t.pass('all of them were cut');
+  t.pass('all of them were closed');
   const grown = (await directory.rss()) - after;
   t.ok(grown < 20 * MEGABYTE, `${grown} bytes more after 100 endless lines`);
   t.equal((await directory.status())['peers'], 0);

@@ -1,6 +1,6 @@
 /**
  * Nick authentication at a directory (docs/protocol.md, section 7.6), over loopback sockets, with the
- * test's clock: who is asked, who gets a nick from whom, and what is refused.
+ * test's clock: which peers are asked, which peer gets a nick, and what is refused.
  */
 import t, { type Test } from 'tap';
 import {
@@ -49,7 +49,7 @@ async function scene(
     clock,
     nickAuth: {
       required: options.required ?? false,
-      // Another challenge each time, as real randomness would give.
+      // A different challenge each time, as with real randomness.
       randomBytes: (count) => new Uint8Array(count).fill(++drawn),
     },
     ...options,
@@ -96,16 +96,16 @@ async function prove(s: Scene, key: NickKey): Promise<Client> {
   return asked.client;
 }
 
-t.test('who offers the feature is asked, in this order and no other', async (t) => {
+t.test('a peer that offers the feature is asked, in exactly this order', async (t) => {
   const s = await scene(t);
   const watcher = await s.join('J5watcher');
   const asked = await ask(s, OWNER.nick);
   t.equal(asked.challenge.directoryId, DN_LOCATION, 'the challenge names this directory');
-  t.match(s.directory.stats(), { peers: 1, unhandshaked: 1 }, 'nobody yet');
+  t.match(s.directory.stats(), { peers: 1, unhandshaked: 1 }, 'not ready yet');
   watcher.send(687, 'J5watcher!PUBLIC!orderbook');
   watcher.send(685, `J5watcher!${OWNER.nick}!fill 0 1 a b k s`);
   t.match(await watcher.next(), { type: 789, line: `${OWNER.nick};NOT-SERVING-ONION;D` });
-  t.strictSame(asked.client.unread, [], 'and told nothing');
+  t.strictSame(asked.client.unread, [], 'it receives nothing');
 
   answer(asked, OWNER);
   t.strictSame(await asked.client.next(), { type: 807, line: '{"code":"ok","verified":true}' });
@@ -121,7 +121,7 @@ t.test('who offers the feature is asked, in this order and no other', async (t) 
   t.strictSame(await watcher.next(), { type: 687, line: `${OWNER.nick}!PUBLIC!orderbook` });
 });
 
-t.test('who does not offer it sees nothing new', async (t) => {
+t.test('a peer that does not offer the feature sees no change', async (t) => {
   for (const nickAuth of [true, false]) {
     const s = nickAuth ? await scene(t) : await runDirectory();
     if (!nickAuth) t.teardown(() => s.stop());
@@ -133,7 +133,7 @@ t.test('who does not offer it sees nothing new', async (t) => {
       t.strictSame(said.features, { peerlist_features: true, ping: true });
       t.equal(said.accepted, true);
       client.send(791, '');
-      t.equal((await client.next()).type, 789, 'and is in at once');
+      t.equal((await client.next()).type, 789, 'it is ready at once');
       client.socket.destroy();
       await until(() => s.directory.connectionCount === 0);
     }
@@ -142,7 +142,7 @@ t.test('who does not offer it sees nothing new', async (t) => {
   t.teardown(() => off.stop());
   const client = await off.join(OWNER.nick, PROVES);
   client.send(798, '');
-  t.equal((await client.next()).type, 799, 'a directory that does not offer it asks nobody');
+  t.equal((await client.next()).type, 799, 'a directory without the feature does not ask');
 });
 
 t.test('an owner takes its nick back at once', async (t) => {
@@ -150,7 +150,7 @@ t.test('an owner takes its nick back at once', async (t) => {
     const s = await scene(t);
     const watcher = await s.join('J5watcher');
     const holder = proven ? await prove(s, OWNER) : await s.join(OWNER.nick);
-    // In the middle of a conversation, which protects from everybody else.
+    // The holder is in a conversation, which protects its nick from all other peers.
     holder.send(685, `${OWNER.nick}!J5watcher!pubkey a k s`);
     t.equal((await watcher.next()).type, 685);
     t.equal((await watcher.next()).type, 789);
@@ -179,12 +179,12 @@ t.test('a proven holder stays', async (t) => {
   const holder = await prove(s, OWNER);
   const newcomer = await s.dial();
   newcomer.send(793, hello(OWNER.nick));
-  t.equal((await holder.next()).type, 798, 'it is asked whether it lives');
+  t.equal((await holder.next()).type, 798, 'it is pinged');
   holder.send(799, '');
   t.match(await newcomer.next(), { type: 795, line: /Rejected: nick is in use/ });
   await newcomer.closed;
 
-  // Nor to one whose key is another.
+  // A peer with another key does not get the nick either.
   const asked = await ask(s, OWNER.nick);
   answer(asked, OTHER);
   await until(() => {
@@ -197,7 +197,7 @@ t.test('a proven holder stays', async (t) => {
   t.match(s.directory.stats(), { peers: 1, closed: { 'nick-auth': 1, 'nick-displaced': 0 } });
 });
 
-t.test('who waits for the nick is refused when the owner comes', async (t) => {
+t.test('a waiting newcomer is refused when the owner comes', async (t) => {
   const s = await scene(t);
   const holder = await s.join(OWNER.nick);
   const waiting = await s.dial();
@@ -211,7 +211,7 @@ t.test('who waits for the nick is refused when the owner comes', async (t) => {
   t.match(s.directory.stats(), { peers: 1, nickClaims: 0 });
 });
 
-t.test('what is no proof', async (t) => {
+t.test('answers that are not a valid proof', async (t) => {
   const s = await scene(t, { limits: { handshakeTimeoutMs: 20_000 } });
   const replayed = await ask(s, OWNER.nick);
   const recorded = formatNickProof(proveNick(OWNER, replayed.challenge, replayed.handshake));
@@ -234,9 +234,9 @@ t.test('what is no proof', async (t) => {
         client.send(805, formatNickProof(proveNick(OWNER, challenge, other)));
       },
     ],
-    ['a member too many', 'malformed', ({ client }) => client.send(805, '{"pubkey":1,"x":2}')],
-    ['no JSON', 'malformed', ({ client }) => client.send(805, 'x')],
-    ['no envelope', 'malformed', ({ client }) => client.write('x\r\n')],
+    ['one member too many', 'malformed', ({ client }) => client.send(805, '{"pubkey":1,"x":2}')],
+    ['not JSON', 'malformed', ({ client }) => client.send(805, 'x')],
+    ['not an envelope', 'malformed', ({ client }) => client.write('x\r\n')],
     ['a message first', 'malformed', ({ client }) => client.send(687, 'a!PUBLIC!orderbook')],
     ['a second handshake', 'malformed', ({ client, handshake }) => client.send(793, handshake)],
     ['the result', 'malformed', ({ client }) => client.send(807, '{"code":"ok","verified":true}')],
@@ -253,20 +253,20 @@ t.test('what is no proof', async (t) => {
     t.equal(await resultOf(asked.client), code, name);
     await asked.client.closed;
   }
-  // One is checked at once, so the next has to wait; nothing may be said meanwhile.
+  // One proof is checked at once, so the next one waits; its peer may send nothing meanwhile.
   s.clock.advance(10);
   const [first, next] = [await ask(s, OWNER.nick), await ask(s, OWNER.nick)];
   answer(first, OTHER);
   t.equal(await resultOf(first.client), 'invalid');
   answer(next, OWNER);
   next.client.send(687, `${OWNER.nick}!PUBLIC!orderbook`);
-  t.equal(await resultOf(next.client), 'malformed', 'a proof and more behind it');
+  t.equal(await resultOf(next.client), 'malformed', 'a proof and a line after it');
   await Promise.all([first.client.closed, next.client.closed]);
 
   const binary = await ask(s, OWNER.nick);
   binary.client.write(Uint8Array.of(0xff, 13, 10));
   await binary.client.closed;
-  t.strictSame(binary.client.unread, [], 'bytes that are no text are not answered');
+  t.strictSame(binary.client.unread, [], 'bytes that are not text get no answer');
 
   const slow = await ask(s, OWNER.nick);
   replayed.client.socket.destroy();
@@ -288,7 +288,7 @@ t.test('what is no proof', async (t) => {
   t.equal(s.clock.pending, 0, 'no timer is left');
 });
 
-t.test('when all have to prove', async (t) => {
+t.test('when every peer must prove its nick', async (t) => {
   const s = await scene(t, { required: true });
   const legacy = await s.dial();
   legacy.send(793, hello('J5legacy', { features: { ping: true } }));
@@ -300,7 +300,7 @@ t.test('when all have to prove', async (t) => {
   t.match(s.directory.stats(), { peers: 1, handshakesRejected: { 'nick-auth': 1 } });
 });
 
-t.test('a full directory asks nobody, but for who replaces somebody', async (t) => {
+t.test('a full directory asks only a peer that replaces another one', async (t) => {
   const s = await scene(t, { limits: { maxPeers: 1 } });
   const early = await ask(s, OTHER.nick);
   const holder = await s.join(OWNER.nick);
@@ -320,9 +320,9 @@ t.test('a flood of challenges and proofs', async (t) => {
   const honest = await s.join('J5honest');
   const flood: Asked[] = [];
   for (let i = 0; i < 30; i++) flood.push(await ask(s, OWNER.nick));
-  t.equal(s.directory.stats().unhandshaked, 30, 'as young as they are');
+  t.equal(s.directory.stats().unhandshaked, 30, 'more than the limit, since all are young');
   for (const asked of flood) answer(asked, OTHER);
-  // What was read before this is answered was read from all of them.
+  // When this is answered, the proofs of all of them have been read.
   await Promise.all(
     flood.slice(1).map(async ({ client }) => {
       while (client.socket.writableLength > 0) await turn();
@@ -342,10 +342,10 @@ t.test('a flood of challenges and proofs', async (t) => {
   s.clock.advance(100);
   t.equal(s.directory.stats().nickAuth.invalid, 12);
   s.clock.advance(1_000);
-  t.equal(s.directory.stats().nickAuth.invalid, 29, 'all but the one that left');
+  t.equal(s.directory.stats().nickAuth.invalid, 29, 'all except the one that left');
   await until(() => s.directory.connectionCount === 1);
 
-  // Those that never answer are ended like those that never shake hands.
+  // Peers that never answer are ended like peers that send no handshake.
   for (let i = 0; i < 25; i++) await ask(s, OWNER.nick);
   s.clock.advance(7_500);
   await until(() => s.directory.connectionCount === 21);

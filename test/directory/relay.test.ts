@@ -1,6 +1,6 @@
 /**
- * Wire scenarios over loopback sockets: the door (handshakes) and the relay. The clock is the
- * test's, and every turn is flushed at its end, so nothing here depends on time.
+ * Wire scenarios over loopback sockets: admission (handshakes) and the relay. The clock is the test's, and
+ * every turn is flushed at its end, so no result depends on time.
  */
 import t, { type Test } from 'tap';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
@@ -20,11 +20,11 @@ import { createTestClock } from '../helpers/test-clock.js';
 
 let syncs = 0;
 
-/** That `target` has got nothing since its last line: what `prober` sends now is its next one. */
+/** Asserts that `target` received no line since its last one: the message that `prober` sends now is next. */
 async function quiet(test: Test, prober: [Client, string], target: [Client, string]) {
   const text = `${prober[1]}!${target[1]}!sync ${++syncs}`;
   prober[0].send(685, text);
-  test.strictSame(await target[0].next(), { type: 685, line: text }, 'nothing came in between');
+  test.strictSame(await target[0].next(), { type: 685, line: text }, 'no line in between');
   test.strictSame(await target[0].next(), { type: 789, line: OWN_ENTRY });
 }
 
@@ -44,7 +44,7 @@ void t.test('an accepted handshake', async (t) => {
   peer.send(793, hello('J5aaaaaaaaaaaaaa'));
   await until(() => directory.stats().dropped['second-handshake'] === 1);
   t.equal(directory.peerCount, 1, 'a second 793 changes nothing');
-  t.strictSame(peer.unread, [], 'and is not answered');
+  t.strictSame(peer.unread, [], 'it is not answered');
 });
 
 void t.test('a long MOTD still fits one line', async (t) => {
@@ -63,7 +63,7 @@ void t.test('refused handshakes', async (t) => {
     ['another program', 'app-name', { with: { 'app-name': 'JoinMarket' } }],
     ['a directory', 'directory-flag', { with: { directory: true } }],
     ['no location', 'location', { location: '' }],
-    ['a location nobody can dial', 'location', { location: 'foo:123' }],
+    ['a location that cannot be dialled', 'location', { location: 'foo:123' }],
     ['an onion with a wrong checksum', 'location', { location: `${'a'.repeat(56)}.onion:5222` }],
     ['a port out of range', 'location', { location: '127.0.0.1:65536' }],
     ['a location that is a number', 'location', { with: { 'location-string': 5 } }],
@@ -84,7 +84,7 @@ void t.test('refused handshakes', async (t) => {
 
   const withoutKey = JSON.stringify({ 'app-name': 'joinmarket' });
   const closed: [string, string, string][] = [
-    ['no JSON', 'handshake-json', encodeEnvelope(793, 'hello')],
+    ['not JSON', 'handshake-json', encodeEnvelope(793, 'hello')],
     ['a missing key', 'handshake-keys', encodeEnvelope(793, withoutKey)],
     [
       'a version in quotes',
@@ -103,7 +103,7 @@ void t.test('refused handshakes', async (t) => {
     const peer = await dial();
     peer.write(bytes);
     await peer.closed;
-    t.equal(peer.bytes, 0, `${name}: closed without a word`);
+    t.equal(peer.bytes, 0, `${name}: closed without an answer`);
     const rejected: Record<string, number> = directory.stats().handshakesRejected;
     t.ok((rejected[reason] ?? 0) > 0, `${name}: counted as ${reason}`);
   }
@@ -124,7 +124,7 @@ void t.test('refused handshakes', async (t) => {
   t.equal(directory.connectionCount, 0);
 });
 
-void t.test('who does not handshake in time, and who is one too many', async (t) => {
+void t.test('connections without a handshake in time, and one too many', async (t) => {
   const clock = createTestClock();
   const { dial, join, directory } = await startDirectory(t, {
     clock,
@@ -155,13 +155,13 @@ void t.test('who does not handshake in time, and who is one too many', async (t)
   await join('J5cccccccccccccc');
 });
 
-void t.test('in a rush four times as many may wait, for two seconds', async (t) => {
+void t.test('in a rush four times as many connections may wait, for two seconds', async (t) => {
   const clock = createTestClock();
   const { dial, directory } = await startDirectory(t, { clock, limits: { maxUnhandshaked: 2 } });
   const tooMany = (): number => directory.stats().closed['unhandshaked-limit'];
   await Promise.all(Array.from({ length: 8 }, dial));
   await until(() => directory.connectionCount === 8);
-  t.equal(tooMany(), 0, 'eight for two');
+  t.equal(tooMany(), 0, 'eight, with a limit of two');
   await dial();
   await until(() => tooMany() === 1);
   t.equal(directory.connectionCount, 8, 'the ninth takes the place of the oldest');
@@ -194,7 +194,7 @@ void t.test('public messages', async (t) => {
     t.equal(
       await peer.nextRaw(),
       '{"type": 687, "line": "J5b!PUBLIC!sw0absoffer 0 1 2 0 10!tbond \\u00e9\\u4e16 ="}',
-      'the payload as it was, the envelope as all write it',
+      'the payload unchanged, the envelope in standard form',
     );
   }
 
@@ -233,10 +233,10 @@ void t.test('public messages', async (t) => {
   stranger.send(687, 'J5x!PUBLIC!orderbook');
   await stranger.closed;
   await quiet(t, [c, 'J5c'], [b, 'J5b']);
-  t.equal(directory.peerCount, 3, 'nobody was lost over it');
+  t.equal(directory.peerCount, 3, 'no peer was closed for it');
 });
 
-void t.test('private messages and the peer list behind them', async (t) => {
+void t.test('private messages and the peer list after them', async (t) => {
   const { join, directory } = await startDirectory(t);
   const features = { peerlist_features: true, ping: true, neutrino_compat: true, no: false };
   const maker = await join('J5maker', { location: onion(1), features });
@@ -262,7 +262,7 @@ void t.test('private messages and the peer list behind them', async (t) => {
   t.strictSame(await maker.next(), { type: 685, line: 'J5taker!J5maker!fill 0 1' });
   t.strictSame(await maker.next(), { type: 789, line: OWN_ENTRY }, 'a taker has no entry');
 
-  // 791: everybody, with features only where they are understood.
+  // 791: all peers, with features only for a peer that understands them.
   const plain = 'J5taker;NOT-SERVING-ONION';
   taker.send(791, '');
   t.strictSame((await taker.next()).line.split(',').toSorted(), [
@@ -304,13 +304,13 @@ void t.test('791 among 45 peers: chunks of at most 20 entries', async (t) => {
   }
 });
 
-void t.test('791 while others come and go: each time exactly those who are there', async (t) => {
+void t.test('791 while others come and go: each list has exactly the peers present', async (t) => {
   const { join, directory } = await startDirectory(t);
   const asker = await join('J5asker');
   const nicks = Array.from({ length: 400 }, (_, n) => `J5peer${n}`);
   const peers = await Promise.all(nicks.map((nick, n) => join(nick, { location: onion(n % 250) })));
   const there = new Set(['J5asker', ...nicks]);
-  // Of the first, a middle and the last block; the last of the list takes the place of who goes.
+  // One of the first, a middle and the last block; the last entry takes the place of the one that leaves.
   for (const [round, n] of [0, 170, 399, 200].entries()) {
     peers[n]?.socket.destroy();
     there.delete(`J5peer${n}`);
@@ -332,7 +332,7 @@ void t.test('791 while others come and go: each time exactly those who are there
   }
 });
 
-void t.test('an absent addressee: the sender is told, once in ten seconds', async (t) => {
+void t.test('an absent addressee: the sender gets a notice, once in ten seconds', async (t) => {
   const clock = createTestClock();
   const { join, directory } = await startDirectory(t, {
     clock,
@@ -347,7 +347,7 @@ void t.test('an absent addressee: the sender is told, once in ten seconds', asyn
   a.send(685, 'J5a!J5elsewhere!fill 0');
   t.strictSame(await a.next(), { ...gone, line: 'J5elsewhere;NOT-SERVING-ONION;D' }, 'per pair');
   b.send(685, 'J5b!J5gone!fill 0');
-  t.strictSame(await b.next(), gone, 'and per sender');
+  t.strictSame(await b.next(), gone, 'one for each sender');
   clock.advance(9_999);
   a.send(685, 'J5a!J5gone!fill 0');
   await until(() => directory.stats().dropped.absent === 5);
@@ -359,15 +359,15 @@ void t.test('an absent addressee: the sender is told, once in ten seconds', asyn
     a.send(685, `J5a!${bad}!fill 0`);
   }
   await until(() => directory.stats().dropped.absent === 11);
-  t.equal(directory.stats().goneNotices, 4, 'a name that is no nick is never listed');
+  t.equal(directory.stats().goneNotices, 4, 'a malformed nick gets no notice');
   await quiet(t, [b, 'J5b'], [a, 'J5a']);
   for (let n = 0; n < 200; n++) a.send(685, `J5a!J5n${n}!fill 0`);
   for (let n = 0; n < 200; n++) await a.next();
   a.send(685, 'J5a!J5gone!fill 0');
-  t.strictSame(await a.next(), gone, 'what is remembered is bounded');
+  t.strictSame(await a.next(), gone, 'the record of notices is bounded');
 });
 
-void t.test('who left: one entry each, without features, and never twice', async (t) => {
+void t.test('leaves: one entry each, without features, and never twice', async (t) => {
   const { join, directory } = await startDirectory(t);
   const watch = await join('J5watch');
   const maker = await join('J5maker', { location: onion(1), features: { ping: true } });
@@ -440,8 +440,8 @@ void t.test('the length of a line', async (t) => {
     a.write(`${privmsg}${'x'.repeat(bytes - privmsg.length - 2)}"}\r\n`);
     await until(() => directory.stats().dropped['too-long'] === before + 1);
   }
-  t.equal(directory.stats().goneNotices, 0, 'its addressee is there');
-  t.equal(directory.stats().closed.oversize, 0, 'and so is its sender');
+  t.equal(directory.stats().goneNotices, 0, 'its addressee is connected');
+  t.equal(directory.stats().closed.oversize, 0, 'its sender is connected');
 
   a.write(envelope(40_001) + '\r\n');
   await a.closed;
@@ -466,15 +466,15 @@ void t.test('a line split across a broadcast', async (t) => {
     a.write(line.slice(0, cut));
     await until(() => directory.stats().bytesIn === bytesIn + cut);
     b.write(others);
-    t.equal((await a.nextRaw()) + '\r\n', others, `cut after ${cut} bytes: the other's first`);
+    t.equal((await a.nextRaw()) + '\r\n', others, `cut after ${cut} bytes: the other line first`);
     a.write(line.slice(cut));
     t.equal((await c.nextRaw()) + '\r\n', others);
-    t.equal((await c.nextRaw()) + '\r\n', line, 'then the line, whole');
+    t.equal((await c.nextRaw()) + '\r\n', line, 'then the complete line');
     t.equal((await b.nextRaw()) + '\r\n', line);
   }
 });
 
-void t.test('lines that are none', async (t) => {
+void t.test('lines that are not an envelope', async (t) => {
   const { join, directory } = await startDirectory(t, { limits: { junkPerMinute: 10 } });
   const watch = await join('J5watch');
   for (const bad of [
@@ -498,7 +498,7 @@ void t.test('lines that are none', async (t) => {
   const peer = await join('J5a');
   peer.write(Buffer.from([0x7b, 0xff, 0x7d, 0x0d, 0x0a]));
   await peer.closed;
-  t.equal(directory.stats().closed['not-utf8'], 1, 'what is not UTF-8 closes at once');
+  t.equal(directory.stats().closed['not-utf8'], 1, 'a line that is not UTF-8 closes at once');
 });
 
 void t.test('rates: dropped and counted, and closed at ten times the rate', async (t) => {
@@ -544,7 +544,7 @@ void t.test('rates: dropped and counted, and closed at ten times the rate', asyn
   }
 });
 
-void t.test('speaking in another name ends the connection at the tenth time', async (t) => {
+void t.test('the tenth message in the name of another peer ends the connection', async (t) => {
   const { join, directory } = await startDirectory(t);
   const b = await join('J5b');
   const a = await join('J5a');
@@ -554,7 +554,7 @@ void t.test('speaking in another name ends the connection at the tenth time', as
   t.strictSame(await b.next(), { type: 789, line: 'J5a;NOT-SERVING-ONION;D' });
 });
 
-void t.test('junk that parses: closed at ten times the rate', async (t) => {
+void t.test('junk: closed at ten times the rate', async (t) => {
   const { join, directory } = await startDirectory(t, { limits: { junkPerMinute: 10 } });
   const a = await join('J5a');
   a.write(encodeEnvelope(787, onion(1)).repeat(100));
@@ -572,7 +572,7 @@ void t.test('pings', async (t) => {
   t.equal(await a.nextRaw(), '{"type": 799, "line": ""}');
 });
 
-void t.test('broadcasts and frames of its own reach a peer in one order', async (t) => {
+void t.test('broadcasts and direct frames reach a peer in one order', async (t) => {
   const { join } = await startDirectory(t, { flushWindowMs: 25, clock: createTestClock() });
   const a = await join('J5a');
   const b = await join('J5b');

@@ -1,22 +1,22 @@
 /**
- * What the peers of the original implementation once said to a directory of the original
- * implementation, byte for byte and chunk by chunk (`test/transcripts`), said to ours at the same
- * pace, connection by connection and in the same order.
+ * The lines that peers of the original sent to a directory of the original, byte for byte and chunk by chunk
+ * (`test/transcripts`), are sent to an onionmc directory at the same pace, connection by connection, in the
+ * same order.
  *
  * Equivalent means: every connection gets the same lines in the same order, where
- * - a 795 is the same when nick, network, versions, role and `accepted` are; features and MOTD are ours;
- * - a 687 or 685 is the same when its payload is;
- * - a 789 is the same when it has the same entries, in any order.
+ * - two 795 are equal when nick, network, versions, role and `accepted` are; features and MOTD may differ;
+ * - two 687 or two 685 are equal when their payloads are;
+ * - two 789 are equal when they have the same entries, in any order.
  *
- * A connection is named as recorded, with its number in the scene: `taker#2/1`. Closing is a line, too.
+ * A connection has its recorded name and its number in the scene: `taker#2/1`. A close counts as a line.
  *
- * Deliberate differences that hold everywhere and are taken out before comparing:
- * - A leave notice carries nothing but the leave; the original adds the directory's own entry.
- * - A connection that never was a peer leaves without a word; the original sends everybody the
- *   directory's own entry, or even a leave.
+ * Deliberate differences that hold everywhere are removed before the comparison:
+ * - A leave holds only the entry of the leave; the original adds the directory's own entry.
+ * - A connection that never was a peer leaves without a message; the original sends all peers the directory's
+ *   own entry, or even a leave.
  *
- * All other differences are listed one by one in `DIFFERENCES`, with the reason, and the test fails
- * when one of them does not happen any more. Scene 7 (malformed lines) is not among the recordings.
+ * All other differences are listed one by one in `DIFFERENCES`, with the reason. The test fails when one of
+ * them no longer happens. Scene 7 (malformed lines) is not among the recordings.
  */
 import { readFileSync } from 'node:fs';
 import t from 'tap';
@@ -40,11 +40,11 @@ const SCENES = [
 ] as const;
 
 interface Differences {
-  /** Why, and then `connection: line` in short form, as `brief` writes it. */
+  /** By reason: `connection: line` in the short form that `brief` writes. */
   readonly [reason: string]: {
-    /** The original sent it, ours does not. */
+    /** The original sent it, onionmc does not. */
     readonly missing?: readonly string[];
-    /** Ours sends it, the original did not. */
+    /** onionmc sends it, the original did not. */
     readonly added?: readonly string[];
   };
 }
@@ -73,7 +73,7 @@ const F1_ENTRY =
 
 const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
   s02_handshake_rejected: {
-    'who was refused is closed after the answer, and what is no handshake at once': {
+    'a refused peer is closed after the answer, and a malformed handshake at once': {
       added: each(
         CLOSED,
         'raw-wrongnet#1/1 raw-proto6#1/1 raw-proto-string#1/1 raw-app#1/1 raw-dirflag#1/1 ' +
@@ -82,14 +82,14 @@ const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
           'taker-wrongnet#2/1 taker-wrongnet#3/1',
       ),
     },
-    'locations that nobody can dial are refused (quirk Q11)': {
+    'locations that cannot be dialled are refused (quirk Q11)': {
       missing: each(ACCEPTED, 'raw-badonion#1/1 raw-clearnet#1/1 raw-port70000#1/1'),
       added: [
         ...each(REFUSED, 'raw-badonion#1/1 raw-clearnet#1/1 raw-port70000#1/1'),
         ...each(CLOSED, 'raw-badonion#1/1 raw-clearnet#1/1 raw-port70000#1/1'),
       ],
     },
-    'after something that is no handshake there is no second try': {
+    'after a malformed handshake there is no second try': {
       missing: each(ACCEPTED, 'raw-hs-notjson#1/1'),
     },
     'nothing is relayed before the handshake (quirk Q9)': {
@@ -97,10 +97,10 @@ const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
     },
   },
   s03_pubmsg_broadcast: {
-    'a message without a command goes nowhere': {
+    'a message without a command is not relayed': {
       missing: each(`687 ${RAW}!PUBLIC!`, 'maker1#1/1 maker2#1/1 taker#1/1'),
     },
-    'nobody speaks in the name of another (quirks Q9 and Q10)': {
+    'no peer can send in the name of another (quirks Q9 and Q10)': {
       missing: each(
         '687 J5BzaMvUPhEMY2qs!PUBLIC!sw0absoffer 9 1 2 0 1',
         'maker2#1/1 rawmaker#1/1 taker#1/1',
@@ -115,27 +115,27 @@ const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
     },
   },
   s04_privmsg_forward_peerlist: {
-    'the sender of a message to nobody is told': {
+    'the sender of a message to an absent nick gets a gone notice': {
       added: ['rawmaker#1/1: 789 J5unknownOOOOOOO;NOT-SERVING-ONION;D'],
     },
     'a payload is not changed, not even by a blank at its end (quirk Q23)': {
       missing: [`rawtaker#1/1: 685 ${RAW}!J58e66TfyH7M3Rur!fill `],
       added: [`rawtaker#1/1: 685 ${RAW}!J58e66TfyH7M3Rur!fill`],
     },
-    'a message without a command goes nowhere': {
+    'a message without a command is not relayed': {
       missing: [
         `rawtaker#1/1: 685 ${RAW}!J58e66TfyH7M3Rur! `,
         `rawtaker#1/1: 789 ${RAW_ENTRY},J57LVN1B4kZ14M7W;127.0.0.1:19010`,
       ],
     },
-    'nobody speaks in the name of another (quirk Q9)': {
+    'no peer can send in the name of another (quirk Q9)': {
       missing: [
         'rawtaker#1/1: 685 J522DFcripZgL71x!J58e66TfyH7M3Rur!fill x',
         'rawtaker#1/1: 789 J522DFcripZgL71x;127.0.0.1:19012,J57LVN1B4kZ14M7W;127.0.0.1:19010',
         'rawtaker#1/1: 685 J5nobodyOOOOOOOO!J58e66TfyH7M3Rur!fill x',
       ],
     },
-    'nothing comes back to its sender': {
+    'no message returns to its sender': {
       missing: [
         `rawmaker#1/1: 685 ${RAW}!${RAW}!fill x`,
         'rawmaker#1/1: 789 J57LVN1B4kZ14M7W;127.0.0.1:19010',
@@ -149,13 +149,13 @@ const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
     },
   },
   s05_peer_leaves: {
-    'who was refused is closed': { added: each(CLOSED, 'raw-rejected#1/1') },
+    'a refused peer is closed': { added: each(CLOSED, 'raw-rejected#1/1') },
   },
   s09_control_types_from_remote: {
-    '799 and 787 from a peer mean nothing, and do not close (quirks Q1 and Q2)': {
+    '799 and 787 from a peer have no effect, and do not close (quirks Q1 and Q2)': {
       missing: each(CLOSED, 'ctl#1/7 ctl#1/10'),
     },
-    'nobody is announced as gone by a stranger, or cut off from what is said (quirk Q1)': {
+    'no peer can announce another one as gone, or cut it off from messages (quirk Q1)': {
       missing: [
         ...each(`789 ${VICTIM};D`, 'spoofer#1/1 watch#1/1'),
         ...each(`789 ${VICTIM_2};D`, 'spoofer#1/1 watch#1/1'),
@@ -164,7 +164,7 @@ const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
     },
   },
   s10_duplicates_and_reconnect: {
-    'a live holder keeps its nick; the second is refused, its messages and its leave do not exist':
+    'a live holder keeps its nick; the second is refused, its messages and leave are not sent':
       {
         missing: [
           `dupB#1/1: ${ACCEPTED}`,
@@ -176,10 +176,10 @@ const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
         ],
         added: [`dupB#1/1: ${REFUSED}`, `dupB#1/1: ${CLOSED}`],
       },
-    'the holder is probed by a harmless line': {
+    'the holder is probed with a harmless line': {
       added: ['dupA#1/1: 789 J57LVN1B4kZ14M7W;127.0.0.1:19022'],
     },
-    'the sender of a message to nobody is told': {
+    'the sender of a message to an absent nick gets a gone notice': {
       added: [`watch#1/1: 789 ${DOUBLE};NOT-SERVING-ONION;D`],
     },
     'a nick is 1 to 64 characters, and has no blanks and separators': {
@@ -190,7 +190,7 @@ const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
       ],
       added: each(CLOSED, 'emptynick#1/1 emptynick2#1/1 oddnick#1/1'),
     },
-    "nobody serves at the directory's own location": {
+    "no peer may serve at the directory's own location": {
       missing: [
         `dirloc#1/1: ${ACCEPTED}`,
         ...each('687 J53x9uGc7iyDBRee!PUBLIC!orderbook', 'dupC#1/1 emptynick#1/1 watch#1/1'),
@@ -230,7 +230,7 @@ function bytesOf(record: Json): Buffer {
     : Buffer.from(text(record['data']), 'utf8');
 }
 
-/** @param conn a name of its own for each connection, or empty when it is not to the directory */
+/** @param conn a unique name for each connection; empty when it is not to the directory */
 function moment(record: Json, conn: string): Moment | undefined {
   const at = Math.round(Number(record['t']) * 1_000);
   if (conn === '') return undefined;
@@ -249,7 +249,7 @@ function moment(record: Json, conn: string): Moment | undefined {
   }
 }
 
-/** What was recorded up to the shutting down of the lab. */
+/** The records up to the shutdown of the lab. */
 function load(scene: string): Scene {
   const file = new URL(`../transcripts/${scene}.jsonl`, import.meta.url);
   const records = readFileSync(file, 'utf8')
@@ -301,7 +301,7 @@ function note(heard: Heard, conn: string, line: string): void {
   else heard.set(conn, [line]);
 }
 
-/** What the original answered, less the differences that hold everywhere. */
+/** The answers of the original, without the differences that hold everywhere. */
 function recorded({ moments, nick }: Scene): Heard {
   const heard: Heard = new Map();
   const half = new Map<string, string>();
@@ -341,7 +341,7 @@ function recorded({ moments, nick }: Scene): Heard {
   return heard;
 }
 
-/** What ours answers. */
+/** The answers of onionmc. */
 function replayed(scene: Scene): Heard {
   const clock = createTestClock();
   const base = clock.now();
@@ -363,7 +363,7 @@ function replayed(scene: Scene): Heard {
     });
   let directory = make();
 
-  /** Everybody reads all there is. */
+  /** Every peer reads all its bytes. */
   function read(): void {
     for (const [conn, peer] of peers) {
       const wasClosed = peer.closed;
@@ -412,7 +412,7 @@ function replayed(scene: Scene): Heard {
   return heard;
 }
 
-/** Takes the lines of `some` out of `all`, the last where it is there twice; returns what is not in it. */
+/** Removes the lines of `some` from `all`, the last of equal ones; returns the lines that `all` lacks. */
 function without(all: Heard, some: readonly string[]): string[] {
   return some.filter((entry) => {
     const cut = entry.indexOf(': ');
@@ -439,8 +439,8 @@ void t.test('the recorded scenes', (t) => {
     const listed = Object.values(DIFFERENCES[name] ?? {});
     const missing = listed.flatMap((difference) => difference.missing ?? []);
     const added = listed.flatMap((difference) => difference.added ?? []);
-    t.strictSame(without(theirs, missing), [], `${name}: what ours leaves out was there`);
-    t.strictSame(without(ours, added), [], `${name}: what ours adds is there`);
+    t.strictSame(without(theirs, missing), [], `${name}: each missing line was recorded`);
+    t.strictSame(without(ours, added), [], `${name}: each added line is there`);
     t.strictSame(flat(ours), flat(theirs), `${name}: ${total} lines, the rest is the same`);
   }
   t.end();

@@ -22,7 +22,7 @@ export const DN_NICK = 'J5DirectoryOOOOO';
 export const DN_LOCATION = '127.0.0.1:5222';
 export const OWN_ENTRY = `${DN_NICK};${DN_LOCATION}`;
 
-/** Nothing a test sends is over a rate, unless it says so. */
+/** No message of a test exceeds a rate, unless the test says so. */
 export const NO_RATES: Partial<DirectoryLimits> = {
   pubmsgPerMinute: 0,
   orderbookPerMinute: 0,
@@ -54,7 +54,7 @@ export interface Client {
 export interface Running {
   readonly directory: Directory;
   readonly port: number;
-  /** A connection that has said nothing yet. */
+  /** A connection that has sent nothing yet. */
   readonly dial: () => Promise<Client>;
   /** A handshaked peer; its 795 is taken. */
   readonly join: (nick: string, options?: Hello) => Promise<Client>;
@@ -68,7 +68,7 @@ export interface Hello {
   readonly with?: Readonly<Record<string, unknown>>;
 }
 
-/** A valid v3 onion location, another one for each number. */
+/** A valid v3 onion location, different for each number. */
 export function onion(n: number): string {
   return `${onionHost(new Uint8Array(32).fill(n))}:5222`;
 }
@@ -161,7 +161,7 @@ export interface RunOptions {
   readonly nickAuth?: NickAuthOptions;
 }
 
-/** The directory of all these tests, without a socket: default limits, every turn flushed at its end. */
+/** The directory of these tests, without a socket: default limits, every turn flushed at its end. */
 export function testDirectory(options: Partial<DirectoryOptions> = {}): Directory {
   return createDirectory({
     network: 'signet',
@@ -242,11 +242,11 @@ export function turn(): Promise<void> {
   });
 }
 
-/** Waits for something that sockets bring about; after 90 s it is taken not to come any more. */
+/** Waits for a condition that depends on sockets; rejects after 90 s. */
 export async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 90_000;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`still not so: ${condition.toString()}`);
+    if (performance.now() > deadline) throw new Error(`not so after 90 s: ${condition.toString()}`);
     await turn();
   }
 }
