@@ -1,7 +1,7 @@
 /**
- * What is shipped for an operator's machine, as far as it can be tried without that machine: the
- * images and the compose file are read and held to rules (no container engine runs here), the torrc
- * is checked by tor, the firewall by nft, and the alerts against the metrics of a running directory.
+ * The files for an operator's machine, tested as far as possible without that machine: the images and the
+ * compose file are read and compared with rules (no container engine runs here), tor checks the torrc, nft
+ * the firewall, and the alerts are compared with the metrics of a running directory.
  */
 import { execFile } from 'node:child_process';
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
@@ -65,11 +65,7 @@ t.test('the Containerfile', async (t) => {
     t.match(arg, /=docker\.io\/library\/(node|debian):[\w.-]+$/, 'a full name, and not `latest`');
     t.notMatch(arg, /latest/);
   }
-  t.strictSame(
-    all.filter(({ name }) => name === 'ADD'),
-    [],
-    'nothing is fetched or unpacked unseen',
-  );
+  t.strictSame(all.filter(({ name }) => name === 'ADD'), [], 'no hidden download or unpacking');
   t.notMatch(text, /curl|wget|sudo|chmod 777|--privileged/);
 
   const named = new Set(stages.map(({ name }) => name));
@@ -87,7 +83,7 @@ t.test('the Containerfile', async (t) => {
       t.ok(ignored.includes(`!${source}`), `COPY: ${source} is sent to the builder`);
     }
   }
-  t.ok(ignored.includes('*'), 'and nothing else is sent');
+  t.ok(ignored.includes('*'), 'no other file is sent');
   const build = /"build": "([^"]*)"/.exec(await read('package.json'))?.[1] ?? '';
   for (const [script] of build.matchAll(/scripts\/\S+/g)) {
     t.ok(
@@ -101,7 +97,7 @@ t.test('the Containerfile', async (t) => {
   t.equal(installs.length, 2);
   t.ok(
     installs.every((command) => command.includes('--ignore-scripts')),
-    'no script of a package runs',
+    'no install script of a package runs',
   );
   t.match(
     stages.find(({ name }) => name === 'modules')?.own.find(({ name }) => name === 'RUN')?.text,
@@ -127,7 +123,7 @@ t.test('the Containerfile', async (t) => {
     const last = own.map((one) => one.name);
     t.ok(
       last.lastIndexOf('RUN') < last.indexOf('USER'),
-      `${name}: nothing runs as root behind USER`,
+      `${name}: no command runs as root after USER`,
     );
   }
   const directory = stages.at(-1)?.own ?? [];
@@ -145,8 +141,8 @@ t.test('the health check of the image is that of the program', async (t) => {
   t.same([program, flag], ['node', '-e']);
   const port = await freePort();
   const here = script.replace('127.0.0.1:62600', `127.0.0.1:${port}`);
-  t.not(here, script, 'it asks where the page is by default');
-  t.equal((await run(process.execPath, ['-e', here])).code, 1, 'nobody answers');
+  t.not(here, script, 'it asks the default address of the page');
+  t.equal((await run(process.execPath, ['-e', here])).code, 1, 'no answer');
   const node = await DirectoryNode.start({
     network: 'signet',
     overlay: createLoopbackOverlay({ host: '127.0.0.1', port: 0 }),
@@ -157,7 +153,7 @@ t.test('the health check of the image is that of the program', async (t) => {
   t.equal((await run(process.execPath, ['-e', here])).code, 0, 'a directory that is reachable');
   const compose = parseYaml(await read('compose.yaml'));
   const test = itemsOf(at(compose, 'services', 'directory', 'healthcheck', 'test'));
-  t.same(test, ['CMD', 'node', '-e', script], 'and compose says the same, for engines without it');
+  t.same(test, ['CMD', 'node', '-e', script], 'compose has the same, for engines without it');
 });
 
 t.test('the compose file', async (t) => {
@@ -205,7 +201,7 @@ t.test('the compose file', async (t) => {
     }
   }
   const user = textAt(services, 'tor', 'user');
-  t.equal(at(services, 'directory', 'user'), user, 'one user, who may read the cookie of Tor');
+  t.equal(at(services, 'directory', 'user'), user, 'one user, which may read the cookie of Tor');
   t.ok((await read('Containerfile')).includes(`\nUSER ${user}\n`));
   t.match(itemsOf(at(services, 'directory', 'volumes')), [
     'directory-data:/data',
@@ -252,24 +248,24 @@ t.test('the firewall', async (t) => {
     1,
     'one TCP port is open from outside: that of SSH',
   );
-  t.notMatch(text, /5222|8080|9050|9051|62600/, 'none of ours and none of Tor');
-  t.notMatch(text, /flush ruleset/, 'the tables of other programs are left alone');
+  t.notMatch(text, /5222|8080|9050|9051|62600/, 'no port of onionmc and no port of Tor');
+  t.notMatch(text, /flush ruleset/, 'the tables of other programs are kept');
   if ((await run('nft', ['--version'])).code !== 0) return;
   let checked = await run('nft', ['-c', '-f', file]);
   if (checked.said.includes('Operation not permitted')) {
     // Without the rights of a network administrator: in a network namespace of our own.
     checked = await run('unshare', ['-rn', 'nft', '-c', '-f', file]);
   }
-  t.same([checked.code, checked.said], [0, ''], 'nft takes it');
+  t.same([checked.code, checked.said], [0, ''], 'nft accepts it');
 });
 
-/** Names of our metrics, without the endings of a histogram. */
+/** Names of the metrics of onionmc, without the endings of a histogram. */
 function metricNames(text: string): ReadonlySet<string> {
   const names = text.match(/\b(?:onionmc|nodejs|process)_[a-z0-9_]+/g) ?? [];
   return new Set(names.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')));
 }
 
-/** What `/metrics` of a directory shows. A metric without a value now has its HELP line all the same. */
+/** The metrics of a directory. A metric that has no value yet has its HELP line as well. */
 async function metricsPage(t: Test): Promise<string> {
   const port = await freePort();
   const node = await DirectoryNode.start({
@@ -295,7 +291,7 @@ interface Dashboard {
   }[];
 }
 
-t.test('the Grafana dashboard: each metric and label that a panel asks for exists', async (t) => {
+t.test('the Grafana dashboard: each metric and label that a panel uses exists', async (t) => {
   const page = await metricsPage(t);
   const there = metricNames(page);
   const docs = await read('docs/directory.md');
@@ -303,7 +299,7 @@ t.test('the Grafana dashboard: each metric and label that a panel asks for exist
   t.ok(panels.length >= 15);
   t.equal(new Set(panels.map(({ id }) => id)).size, panels.length, 'each panel has its own id');
   for (const { title, targets } of panels) {
-    t.ok(targets.length > 0, `${title}: asks for something`);
+    t.ok(targets.length > 0, `${title}: has a query`);
     for (const { expr, legendFormat } of targets) {
       const used = [...metricNames(expr)];
       t.equal(used.length, 1, `${title}: ${expr}`);

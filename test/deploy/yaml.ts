@@ -1,7 +1,6 @@
 /**
- * The part of YAML that our files are written in: nested maps and lists in block form, plain and
- * quoted scalars on one line, merge keys. Anything else is an error, so that nothing in
- * the files goes unread.
+ * The part of YAML that the files of this repository use: nested maps and lists in block form, plain and
+ * quoted scalars on one line, merge keys. Anything else is an error, so that no part of a file is ignored.
  */
 
 export type Yaml = string | readonly Yaml[] | { readonly [key: string]: Yaml };
@@ -27,7 +26,7 @@ function fail(row: Row | undefined, why: string): never {
 function scalar(text: string, row: Row): string {
   const quoted = /^'((?:[^']|'')*)'$/.exec(text);
   if (quoted) return (quoted[1] ?? '').replaceAll("''", "'");
-  // What would begin something that this parser does not know, or end a scalar too early.
+  // Text that begins syntax unknown to this parser, or that ends a scalar too early.
   if (/^['"[\]{}|>*&!%@`]/.test(text) || / #/.test(text) || /:( |$)/.test(text)) {
     fail(row, 'this YAML is not understood here');
   }
@@ -40,7 +39,7 @@ export function parseYaml(text: string): Yaml {
   const anchors = new Map<string, Yaml>();
   let next = 0;
 
-  /** What stands behind `key:` or `-`, on the same line or indented below. */
+  /** The value after `key:` or `-`, on the same line or indented below. */
   function value(rest: string, row: Row): Yaml {
     const anchor = /^&(\w+)$/.exec(rest)?.[1];
     if (rest !== '' && anchor === undefined) return scalar(rest, row);
@@ -59,7 +58,7 @@ export function parseYaml(text: string): Yaml {
     ) {
       const inner = row.text.slice(2);
       if (/^[\w.-]+:( |$)/.test(inner)) {
-        // A map whose first key stands behind the dash.
+        // A map whose first key follows the dash.
         rows[next] = { ...row, indent: indent + 2, text: inner };
         items.push(block(indent + 2));
       } else {
@@ -72,7 +71,7 @@ export function parseYaml(text: string): Yaml {
 
   function map(indent: number): Yaml {
     const entries: Record<string, Yaml> = {};
-    /** A merged key may be said again; our own may not. */
+    /** A merged key may be given again; a key of the map itself may not. */
     const said = new Set<string>();
     for (let row = rows[next]; row?.indent === indent; row = rows[next]) {
       const [, key = '', rest = ''] =
@@ -98,7 +97,7 @@ export function parseYaml(text: string): Yaml {
   return parsed;
 }
 
-/** The value at a path of keys and positions; undefined where there is none. */
+/** The value at a path of keys and positions; undefined if absent. */
 export function at(
   value: Yaml | undefined,
   ...path: readonly (string | number)[]
@@ -111,18 +110,18 @@ export function at(
   return current;
 }
 
-/** The text at a path; empty where there is none. */
+/** The text at a path; empty if absent. */
 export function textAt(value: Yaml | undefined, ...path: readonly (string | number)[]): string {
   const found = at(value, ...path);
   return typeof found === 'string' ? found : '';
 }
 
-/** Its keys; none for anything but a map. */
+/** Its keys; empty for anything but a map. */
 export function keysOf(value: Yaml | undefined): readonly string[] {
   return typeof value === 'object' && !Array.isArray(value) ? Object.keys(value) : [];
 }
 
-/** Those of its items that are texts; none for anything but a list. */
+/** Those of its items that are texts; empty for anything but a list. */
 export function itemsOf(value: Yaml | undefined): readonly string[] {
   return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [];
 }

@@ -1,8 +1,8 @@
 /**
- * The commands of the pages, run as they stand there. Real: bash, onionmc, scripts/setup, tar, sed,
- * Tor on a private network. Stand-ins, since a test can have none of them: sudo (this user), git and
- * npm (a copy of this tree instead of a download), apt-get (written down only), systemctl (starts
- * what ExecStart of the installed unit says; none of its confinement).
+ * Runs the commands of the pages as written. Real: bash, onionmc, scripts/setup, tar, sed, Tor on a private
+ * network. Stand-ins, since a test cannot have these: sudo (this user), git and npm (a copy of this tree
+ * instead of a download), apt-get (only recorded), systemctl (runs ExecStart of the installed unit, without
+ * its confinement).
  */
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
@@ -37,12 +37,12 @@ const ONIONMC = `exec node '${join(ROOT, 'dist/cli/main.js')}' "$@"`;
 /** A file of torrc lines that bring a Tor to the private network. */
 async function torrcExtra(dir: string, lines: readonly string[]): Promise<string> {
   const file = join(dir, 'extra.torrc');
-  // A cold Tor of a few relays: no guard has to be kept, and a dead service is given up soon.
+  // A cold Tor of a few relays: no guard is kept, and a dead service is given up soon.
   await writeFile(file, `${[...lines, 'SocksTimeout 10'].join('\n')}\n`);
   return file;
 }
 
-t.test('links of the pages lead somewhere', async (t) => {
+t.test('every link of the pages has a target', async (t) => {
   const pages = [
     'README.md',
     'CONTRIBUTING.md',
@@ -114,7 +114,7 @@ t.test('docs/signet.md, without Tor', async (t) => {
   t.ok(nick !== '' && (await said('taker')).includes(nick));
 });
 
-/** Starts, stops and reloads what the installed unit says; knows no more than the page asks for. */
+/** Starts, stops and reloads the program of the installed unit; knows only the commands of the page. */
 const SYSTEMCTL = `
 unit=/etc/systemd/system/onionmc-directory.service
 pid=$SANDBOX/pid
@@ -138,14 +138,14 @@ daemon-reload) ;;
 *) echo "systemctl $*: not known here" >&2; exit 1 ;;
 esac`;
 
-/** What a clone would bring. */
+/** The files of a clone. */
 const GIT = `
 [[ $1 != pull ]] || exit 0
 [[ $1 == clone ]] || exit 1
 shopt -s dotglob
 mkdir "$3" && cd "$2" && cp -r docs deploy scripts systemd package.json package-lock.json joinmarket.cfg.example tsconfig.json tsconfig.build.json src "$3"`;
 
-/** Installs the packages of this clone, and builds what is built here. */
+/** Installs the packages of this clone, and copies its build. */
 const NPM = `
 echo "npm $*" >>"$SANDBOX/calls"
 case $1 in
@@ -178,8 +178,8 @@ t.test('docs/directory.md', async (t) => {
   const settle = `sed -i 's/^status_port = .*/status_port = ${port}/; s/^tor_mode = auto/tor_mode = managed/' /var/lib/onionmc-directory/joinmarket.cfg`;
   const start = `systemctl daemon-reload; systemctl enable --now onionmc-directory; ${served}`;
   const steps = await stepsOf('docs/directory.md');
-  // Seen by this shell and its children alone: folders of the sandbox in the places of the real ones,
-  // with all that is in those but what is ours.
+  // Mounts that only this shell and its children see: folders of the sandbox in the places of the real
+  // ones, with all entries of the real ones except those of onionmc.
   const shadow = `shadow() {
     local entry name
     for entry in "$1"/*; do
@@ -225,7 +225,7 @@ t.test('docs/directory.md', async (t) => {
       start: served,
       greeting: `until grep -q 'configuration re-read' "$SANDBOX/journal"; do sleep 0.1; done`,
       restore: `${start}; cat ${hostname}`,
-      // What systemd would be told by the new process.
+      // The process id that the new process would report to systemd.
       update: `sed -n 's/^upgraded: .* as process \\([0-9]*\\);.*/\\1/p' "$LOGS/update.out" >"$SANDBOX/pid"; ${served}`,
       import: `cat ${hostname}; ${settle}; ${start}`,
     },
@@ -244,6 +244,6 @@ t.test('docs/directory.md', async (t) => {
   );
   t.match(await said('restore'), /configuration .*was there, unchanged[^]*onion key .*was there/);
   const oldAddress = (await readFile(join(old, 'hostname'), 'utf8')).trim();
-  t.match(await said('import'), oldAddress, 'and the old directory keeps its own');
+  t.match(await said('import'), oldAddress, 'the old directory keeps its address');
   t.match(await readFile(join(dir, 'address'), 'utf8'), oldAddress, 'under which it is served');
 });

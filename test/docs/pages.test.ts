@@ -1,4 +1,4 @@
-/** The map of the pages has every page, and every page begins with what it is for and who reads it. */
+/** The map of the pages has every page, and every page begins with its purpose and its readers. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
@@ -8,7 +8,7 @@ const MAP = 'README.md';
 const pages = (await readdir(join(ROOT, 'docs'))).filter((name) => name.endsWith('.md'));
 const textOf = (page: string): Promise<string> => readFile(join(ROOT, 'docs', page), 'utf8');
 
-t.test('the map has a row for each page, with what it is for and who reads it', async (t) => {
+t.test('the map has a row for each page, with its purpose and its readers', async (t) => {
   const rows = [
     ...(await textOf(MAP)).matchAll(/^\| \[([\w-]+\.md)\]\(\1\) *\| (.+?) *\| (.+?) *\|$/gm),
   ];
@@ -21,9 +21,9 @@ t.test('the map has a row for each page, with what it is for and who reads it', 
   }
 });
 
-t.test('each page begins with what it is for and who reads it', async (t) => {
+t.test('each page begins with its purpose and its readers', async (t) => {
   for (const page of pages) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other keeps the report in order
+    // oxlint-disable-next-line no-await-in-loop -- in turn, which keeps the report in order
     const [title = '', first = ''] = (await textOf(page)).split(/\n\n/, 2);
     t.match(title, /^# \S/, page);
     t.match(

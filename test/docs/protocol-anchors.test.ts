@@ -72,7 +72,7 @@ t.test('a section or quirk that does not exist is found', async (t) => {
   t.same(unresolved('sections 3.1 to 3.9', anchors), ['3.9']);
   t.same(unresolved('quirk Q99', anchors), ['Q99']);
   t.same(unresolved('/**\n * the rules of section\n * 3.77 */', anchors), ['3.77']);
-  t.same(unresolved('RFC 8032, section 5.1.5', anchors), [], 'sections of RFCs are not ours');
+  t.same(unresolved('RFC 8032, section 5.1.5', anchors), [], 'sections of RFCs do not count');
 });
 
 t.test('the quirks are numbered without a gap, and no number is given twice', async (t) => {
@@ -85,7 +85,7 @@ t.test('the quirks are numbered without a gap, and no number is given twice', as
   t.equal(new Set(headings).size, headings.length);
 });
 
-t.test('the list of sections leads to them', async (t) => {
+t.test('the list of sections links to each of them', async (t) => {
   const slugs = [...page.matchAll(/^## (.+)$/gm)].map(([, title = '']) =>
     title
       .toLowerCase()

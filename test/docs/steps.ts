@@ -1,4 +1,4 @@
-/** Takes the marked commands out of a page and runs them, in their order, as a person would. */
+/** Takes the marked commands from a page and runs them in order, as a person would. */
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,8 +16,8 @@ export interface Step {
 }
 
 /**
- * The fenced blocks behind a comment `<!-- step: name -->` (or another word for `step`), with
- * `background` behind the name where the block is a program that keeps running.
+ * The fenced blocks after a comment `<!-- step: name -->` (or another word for `step`), with
+ * `background` after the name when the block is a program that keeps running.
  */
 export async function stepsOf(page: string, word = 'step'): Promise<readonly Step[]> {
   const text = await readFile(join(ROOT, page), 'utf8');
@@ -33,18 +33,18 @@ export async function stepsOf(page: string, word = 'step'): Promise<readonly Ste
     }),
   );
   const marks = text.split(`<!-- ${word}: `).length - 1;
-  if (marks !== steps.length) throw new Error(`${page}: a mark without a block behind it`);
+  if (marks !== steps.length) throw new Error(`${page}: a mark without a block after it`);
   return steps;
 }
 
 export interface Session {
-  /** Its outputs are here, as `NAME.out` and `NAME.err`. */
+  /** The folder of its outputs, as `NAME.out` and `NAME.err`. */
   readonly logs: string;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
-  /** What a person would write for the placeholders of the page; first match first. */
+  /** Values for the placeholders of the page; first match first. */
   readonly replace: readonly (readonly [string, string])[];
-  /** Shell commands to run before and behind a step, for what a person would look at or wait for. */
+  /** Shell commands to run before and after a step, instead of what a person would look at or wait for. */
   readonly before?: Readonly<Record<string, string>>;
   readonly behind?: Readonly<Record<string, string>>;
   /** The program that gets the script as its last argument; default bash. */
@@ -78,8 +78,8 @@ function scriptOf(steps: readonly Step[], { replace, before, behind }: Session):
 }
 
 /**
- * Runs them in one shell. Resolves to the names of the steps that were begun, the last of which is
- * `done` when all went well; what a failed one said is told as a comment.
+ * Runs them in one shell. Resolves with the names of the steps that began; the last one is `done` after a
+ * success. The output of a failed step becomes a comment.
  */
 export async function runSteps(
   t: Test,
@@ -91,14 +91,14 @@ export async function runSteps(
     cwd: session.cwd,
     env: { ...process.env, ...session.env, LOGS: session.logs, NO_COLOR: '1' },
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own: what a step leaves running ends with it.
+    // A process group of its own, so that programs that a step left running end with it.
     detached: true,
   });
   const endGroup = (): void => {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     } catch {
-      // Nobody is left.
+      // The group has ended.
     }
   };
   // After a time-out there is no teardown.
@@ -108,7 +108,7 @@ export async function runSteps(
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (said += text));
   }
-  // Not `close`: what a step left running may hold the pipes.
+  // Not `close`: a program that a step left running may hold the pipes.
   await new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject));
   endGroup();
   const marks = [...said.matchAll(/^@@ ([\w-]+) (\d+)$/gm)];

@@ -1,4 +1,4 @@
-/** One fault each is put into a directory that is fine, and the doctor has to find and name it. */
+/** Each test makes one fault in a working directory; the doctor must find it and name it. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import {
@@ -53,7 +53,7 @@ function closed(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** A listener that ends whatever connects, or answers it with a text. */
+/** A listener that ends each connection, or answers it with a text. */
 async function stranger(t: Test, answer = ''): Promise<number> {
   const server = createServer((socket) => {
     socket.on('error', () => {}).once('data', () => socket.end(answer));
@@ -85,7 +85,7 @@ interface SiteOptions {
   readonly extra?: string;
 }
 
-/** A data directory in which nothing is wrong. */
+/** A data directory without a fault. */
 async function siteFor(t: Test, options: SiteOptions = {}): Promise<Site> {
   const root = await mkdtemp(join(tmpdir(), 'omcd-'));
   t.teardown(() => rm(root, { recursive: true, force: true }));
@@ -142,10 +142,10 @@ interface Expected {
   readonly fix: RegExp;
 }
 
-/** The doctor finds this one fault, names it and the way out, and nothing else. */
+/** Asserts that the doctor finds only this fault, and names it and its fix. */
 async function expectFault(t: Test, machine: Machine, expected: Expected): Promise<void> {
   const findings = await runChecks(CHECKS, machine);
-  t.same(wrongOnes(findings), [expected.id], 'this, and nothing else');
+  t.same(wrongOnes(findings), [expected.id], 'only this fault');
   const finding = findings.find(({ id }) => id === expected.id);
   if (finding === undefined) return;
   const line = findingLine(finding, false);
@@ -159,7 +159,7 @@ async function expectFault(t: Test, machine: Machine, expected: Expected): Promi
 interface Fault extends Expected {
   readonly name: string;
   readonly site?: SiteOptions;
-  /** Puts the fault in; what it returns is another thing about the machine. */
+  /** Makes the fault; the result replaces properties of the machine. */
   readonly seed: (site: Site) => Promise<Partial<Machine> | void>;
 }
 
@@ -212,7 +212,7 @@ const FAULTS: readonly Fault[] = [
     seed: (site) => edit(site, /network = signet/, 'network = moonnet'),
   },
   {
-    name: 'a line that is none',
+    name: 'a malformed line',
     id: 'config',
     text: /joinmarket\.cfg:2: found "hello"/,
     fix: /key = value/,
@@ -280,7 +280,7 @@ const FAULTS: readonly Fault[] = [
 t.test('a fault of the machine or of a file', async (t) => {
   const { datadir } = await siteFor(t);
   const fine = await runChecks(CHECKS, machineFor(datadir));
-  t.same(wrongOnes(fine), [], 'nothing is wrong before');
+  t.same(wrongOnes(fine), [], 'no fault before');
   t.match(
     fine.find(({ id }) => id === 'directory'),
     { status: 'note', text: 'not running' },
@@ -338,11 +338,11 @@ t.test('a fault of the machine or of a file', async (t) => {
   });
 });
 
-/** After the fix was carried out. */
+/** Asserts that no fault is left after the fix. */
 async function mended(t: Test, machine: Machine): Promise<void> {
   t.same(wrongOnes(await runChecks(CHECKS, machine)), [], 'the fix works');
 }
-/** The line of the fix that begins with a command, as a person would type it. */
+/** Runs the line of the fix that begins with a command, as a person would type it. */
 function typed(fix: string | undefined): void {
   execFileSync('sh', ['-c', (fix ?? 'false').replace(/^sudo /, '')]);
 }
@@ -389,7 +389,7 @@ t.test('a start that would fail, or lose the address', async (t) => {
     });
     await mended(t, machineFor(site.datadir));
   });
-  await t.test('the key folder moved away while it runs', async (t) => {
+  await t.test('the key folder is moved away while the directory runs', async (t) => {
     const page = await freePort();
     const site = await siteFor(t, { statusPort: page });
     await claims(t, site.key, page);
@@ -402,7 +402,7 @@ t.test('a start that would fail, or lose the address', async (t) => {
     await rename(`${site.keyDir}.old`, site.keyDir);
     t.notOk(wrongOnes(await runChecks(CHECKS, machineFor(site.datadir))).includes('directory'));
   });
-  await t.test('one that hangs, and keys that were changed while it runs', async (t) => {
+  await t.test('a directory that hangs, and keys that changed while it runs', async (t) => {
     const statusPort = await freePort();
     const site = await siteFor(t, { loopback: true, statusPort, servingPort: await freePort() });
     const cli = startCli(['directory', '--datadir', site.datadir]);
@@ -436,7 +436,7 @@ t.test('a start that would fail, or lose the address', async (t) => {
       fix: /^restart it, so that the file counts .*, or set onion_serving_port back$/,
     });
     await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${await stranger(t)}`);
-    t.same(wrongOnes(await runChecks(CHECKS, machine)), ['directory', 'port'], 'and that is taken');
+    t.same(wrongOnes(await runChecks(CHECKS, machine)), ['directory', 'port'], 'its port is taken');
     await edit(site, /onion_serving_port = \d+/, wasPort);
     await mended(t, machine);
     await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${nextPort}`);
@@ -454,7 +454,7 @@ t.test('a start that would fail, or lose the address', async (t) => {
     again.child.kill('SIGTERM');
     await again.ended;
   });
-  t.test("nobody is told to join root's group", async (t) => {
+  t.test("no fix asks a user to join root's group", async (t) => {
     const owned = { path: '/run/c', owner: 'root', mode: 0o640 };
     for (const group of ['root', 'sudo', 'docker', 'disk']) {
       const why = explainNoPermission('/run/c', { ...owned, group }, { user: 'u', groups: ['u'] });
@@ -464,7 +464,7 @@ t.test('a start that would fail, or lose the address', async (t) => {
   });
 });
 
-/** A status page that claims that all is well. */
+/** A status page that reports no fault. */
 async function claims(t: Test, key: OnionKey, page: number): Promise<void> {
   const body = JSON.stringify({ peers: 0, state: 'reachable', location: `${key.host}:5222` });
   const head = `HTTP/1.1 200 OK\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n`;
@@ -501,7 +501,7 @@ t.test('a Tor that cannot be used', async (t) => {
     await Promise.all([tor.kill(), passwordTor.kill()]);
     await Promise.all([remove(), withPassword.remove()]);
   });
-  /** As SOCKS port one that answers as such: the rest of Tor is not what is tested. */
+  /** A SOCKS port that only answers as one; the rest of Tor is not under test. */
   const socks = await stranger(t, '\x05\x00');
   const control = tor.port;
 
@@ -541,7 +541,7 @@ t.test('a Tor that cannot be used', async (t) => {
     });
   });
 
-  /** This Tor is offline, which is a fault of its own. */
+  /** This Tor is offline, which is another fault. */
   async function accessFault(t: Test, options: SiteOptions): Promise<Finding[]> {
     const site = await siteFor(t, { mode: 'control', socks, ...options });
     const findings = await runChecks(CHECKS, machineFor(site.datadir));
@@ -554,16 +554,16 @@ t.test('a Tor that cannot be used', async (t) => {
     shown(t, finding, /SAFECOOKIE: the cookie file \S+ has 5 bytes, not 32/, /^restart Tor/);
     await writeFile(cookie, good);
   });
-  await t.test('a cookie that is not ours to read', async (t) => {
+  await t.test('a cookie that cannot be read', async (t) => {
     const site = await siteFor(t, { mode: 'control', control, socks });
     const root = process.geteuid?.() === 0;
     await chmod(cookie, 0o000);
     await chmod(dir, 0o711);
-    // Root can read everything: look at it with the eyes of another user.
+    // Root can read every file, so the checks take the view of another user.
     await chmod(site.datadir, 0o755);
     await chmod(join(site.datadir, '..'), 0o755);
     await chmod(site.config, 0o644);
-    // Who is in the group of root can do everything: nobody is told to join it.
+    // Members of root's group can do everything, so no fix asks a user to join it.
     const looks = root
       ? ([
           [65_534, /^add "CookieAuthFileGroupReadable 1" to torrc, restart Tor, and .*group/],
@@ -637,7 +637,7 @@ t.test('a directory on a real Tor network', async (t) => {
   t.teardown(() => node.close());
   await node.reachable;
 
-  await t.test('all is well', async (t) => {
+  await t.test('no fault', async (t) => {
     const findings = await runChecks(CHECKS, machineFor(site.datadir));
     t.same(
       findings.filter(({ status }) => status !== 'ok'),
@@ -649,7 +649,7 @@ t.test('a directory on a real Tor network', async (t) => {
   });
 
   for (const folder of ['plain', 'a #b']) {
-    await t.test(`all is well with a Tor of its own in ${folder}`, async (t) => {
+    await t.test(`no fault with a Tor of its own in ${folder}`, async (t) => {
       const page = await freePort();
       const own = await siteFor(t, { mode: 'managed', statusPort: page, folder });
       const torrc = join(own.datadir, 'extra.torrc');
@@ -679,7 +679,7 @@ t.test('a directory on a real Tor network', async (t) => {
     });
   }
 
-  await t.test('external, with a control port that denies us', async (t) => {
+  await t.test('external, with a control port that refuses the login', async (t) => {
     const hash = execFileSync('tor', ['--quiet', '--hash-password', 'secret']).toString().trim();
     const [control, socks, servingPort] = [await freePort(), await freePort(), await freePort()];
     const extra = 'hidden_service_dir = hidden_service';
@@ -712,7 +712,7 @@ t.test('a directory on a real Tor network', async (t) => {
         fix: /^nothing need be done; to have them checked, let this user in: set .*tor_control_password/,
       },
     ]);
-    t.equal(lines.length, 1, 'this, and nothing else');
+    t.equal(lines.length, 1, 'only this line');
     t.equal(verdictLine(findings), 'nothing is wrong; 4 not checked');
     await edit(own, /tor_mode/, 'tor_control_password = secret\ntor_mode');
     const after = await runChecks(CHECKS, machine);
@@ -742,11 +742,11 @@ t.test('a directory on a real Tor network', async (t) => {
   const filters: readonly {
     readonly name: string;
     readonly rules: FilterRules;
-    /** Ids of the lines that are not checked, and what the filter has to allow for each. */
+    /** Ids of the checks that are not made, and the commands that the filter must allow for each. */
     readonly skips: Readonly<Record<string, string>>;
   }[] = [
     {
-      name: 'that allows next to nothing',
+      name: 'that allows almost no command',
       rules: { command: (line) => (isPlain(line) ? line : undefined) },
       skips: {
         'tor-network': 'GETINFO status/bootstrap-phase, GETINFO network-liveness',
@@ -755,7 +755,7 @@ t.test('a directory on a real Tor network', async (t) => {
       },
     },
     {
-      name: 'that allows the questions of Whonix and takes the answers of HSFETCH away',
+      name: 'that allows the commands of Whonix and drops the answers to HSFETCH',
       rules: {
         command: (line) => (isPlain(line) || whonix.test(line) ? line : undefined),
         events: { HS_DESC: redactedUploads },
@@ -777,7 +777,7 @@ t.test('a directory on a real Tor network', async (t) => {
         await filter.close();
       });
       await running.reachable;
-      // No answer is waited for as long as Tor may take: here a tenth of that.
+      // The checks wait for an answer only a tenth of the usual time.
       const clock = {
         now: () => systemClock.now(),
         after: (ms: number, fn: () => void) => systemClock.after(ms / 10, fn),
@@ -877,7 +877,7 @@ t.test('a directory on a real Tor network', async (t) => {
     );
   });
 
-  /** An onion of ours that leads to some port, published when this resolves. */
+  /** An onion service that leads to a port; resolves when it is published. */
   async function onionTo(t: Test, target: number): Promise<Site> {
     const page = await freePort();
     const there = await siteFor(t, { ...usual, statusPort: page });
@@ -921,7 +921,7 @@ t.test('a directory on a real Tor network', async (t) => {
   });
 });
 
-t.test('every line is explained', async (t) => {
+t.test('docs/troubleshooting.md explains every check', async (t) => {
   const url = new URL('../../docs/troubleshooting.md', import.meta.url);
   const headings = (await readFile(url, 'utf8')).matchAll(/^## (.*)$/gm);
   t.same(

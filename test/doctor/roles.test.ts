@@ -1,4 +1,4 @@
-/** `onionmc doctor --role`: one fault each is put into a maker, a taker or a watcher that is fine. */
+/** `onionmc doctor --role`: each test makes one fault in a working maker, taker or watcher. */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { chmod, chown, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
@@ -32,7 +32,7 @@ import vectors from '../vectors/protocol.json' with { type: 'json' };
 const HOST = '127.0.0.1';
 const NOBODY = 65_534;
 const ONION = 'signetvaxgd3ivj4tml4g6ed3samaa2rscre2gyeyohncmwk4fbesiqd.onion:5222';
-/** The directory that the sites know. */
+/** The directory that the sites dial. */
 let theNode = '';
 const isRoot = process.geteuid?.() === 0;
 
@@ -64,7 +64,7 @@ interface Site {
 }
 
 interface SiteOptions {
-  /** Lines of the onion section; loopback without. */
+  /** Lines of the onion section; loopback mode if absent. */
   readonly onion?: readonly string[];
   readonly nodes?: string;
   /** Further sections. */
@@ -90,7 +90,7 @@ function machineFor(role: DoctorRole, datadir: string, changes: Partial<Machine>
   };
 }
 
-/** A directory on loopback, and where it is. */
+/** A directory on loopback; resolves with its location. */
 async function startNode(
   t: Test,
   network: 'signet' | 'testnet' | 'mainnet' = 'signet',
@@ -131,7 +131,7 @@ async function edit({ config }: Site, from: RegExp, to: string): Promise<void> {
 const valueOf = async ({ config }: Site, key: string): Promise<string> =>
   new RegExp(`^${key} = (.*)$`, 'm').exec(await readFile(config, 'utf8'))?.[1] ?? '';
 
-/** What listens there ends whatever connects. */
+/** A listener that answers each connection with a text and ends it. */
 async function occupy(t: Test, port = 0): Promise<{ port: number; free: () => Promise<void> }> {
   const server = createServer((socket) => {
     socket.on('error', () => {}).once('data', () => socket.end('hello\n'));
@@ -149,7 +149,7 @@ const look = ({ machine }: Site, changes: Partial<Machine> = {}): Promise<readon
 const wrongOnes = (findings: readonly Finding[]): readonly string[] =>
   findings.filter(({ status }) => status === 'wrong').map(({ id }) => id);
 
-/** A command of the fix, as a person would type it. */
+/** Runs the command of the fix, as a person would type it. */
 function typed(fix: string | undefined): void {
   execFileSync('sh', [
     '-c',
@@ -164,11 +164,11 @@ interface Fault {
   readonly fix: RegExp;
   readonly site?: SiteOptions;
   readonly seed: (site: Site, t: Test) => Promise<Partial<Machine> | void>;
-  /** Carries out the fix; by default it is a command, and is typed. */
+  /** Carries out the fix; by default its command is run. */
   readonly mend?: (site: Site, fix: string | undefined) => Promise<unknown>;
 }
 
-/** The fault is the only line, and its fix works. */
+/** Asserts that the fault is the only one found, and that its fix works. */
 async function expectFault(t: Test, role: DoctorRole, nodes: string, fault: Fault): Promise<void> {
   const site = await siteFor(t, role, { nodes, ...fault.site });
   const changes = (await fault.seed(site, t)) ?? {};
@@ -176,7 +176,7 @@ async function expectFault(t: Test, role: DoctorRole, nodes: string, fault: Faul
   for (const finding of findings.filter(({ status }) => status === 'wrong')) {
     t.comment(findingLine(finding, false));
   }
-  t.same(wrongOnes(findings), [fault.id], 'this, and nothing else');
+  t.same(wrongOnes(findings), [fault.id], 'only this fault');
   const finding = findings.find(({ id }) => id === fault.id);
   t.match(finding?.text, fault.text);
   t.match(finding?.fix, fault.fix);
@@ -190,7 +190,7 @@ const give = async (paths: readonly string[]): Promise<void> => {
   for (const path of paths) await chown(path, NOBODY, NOBODY);
 };
 
-/** Of every program. */
+/** Faults of every program. */
 const SHARED: readonly Fault[] = [
   {
     name: 'an old Node.js',
@@ -232,7 +232,7 @@ const SHARED: readonly Fault[] = [
     mend: (site) => edit(site, /directory_nodes =/, `directory_nodes = ${theNode}`),
   },
   {
-    name: 'directories that nobody answers at',
+    name: 'directories that do not answer',
     id: 'directories',
     text: /^none of 2 in directory_nodes lets us in: 127\.0\.0\.1:1 not reachable: .*; 127\.0\.0\.1:2 /,
     fix: /correct directory_nodes and network in \/.*joinmarket\.cfg/,
@@ -268,7 +268,7 @@ const MAKER: readonly Fault[] = [
     mend: (site) => edit(site, /network = mainnet/, 'network = signet'),
   },
   {
-    name: 'terms that no offer can be made of',
+    name: 'terms that make no valid offer',
     id: 'config',
     text: /\[YIELDGENERATOR\] cjfee_r: found /,
     fix: /^write /,
@@ -308,7 +308,7 @@ const MAKER: readonly Fault[] = [
     mend: (site) => writeFile(path(site, 'bond.json'), bondText()),
   },
   {
-    name: 'a bond file that is none',
+    name: 'a malformed bond file',
     id: 'bond',
     text: /is not of the form of a bond: a start fails$/,
     fix: /name a JSON object of the form in docs\/negotiation\.md/,
@@ -316,7 +316,7 @@ const MAKER: readonly Fault[] = [
     mend: (site) => writeFile(path(site, 'bond.json'), bondText()),
   },
   {
-    name: 'a lock that names nobody',
+    name: 'a lock that names no process',
     id: 'maker',
     text: /maker\.lock names no process, so a start takes it for the lock of another program, and fails/,
     fix: /then rm "\/.*maker\.lock"$/,
@@ -353,7 +353,7 @@ const MAKER: readonly Fault[] = [
 ];
 
 const TOR_SITE = { nodes: ONION } as const;
-/** Nobody is at port 1; what listens at the other ports is not Tor. */
+/** Nothing listens at port 1; the listeners at the other ports are not Tor. */
 const torLines = (mode: string, more: readonly string[] = []): SiteOptions => ({
   ...TOR_SITE,
   onion: [
@@ -378,7 +378,7 @@ const MAKER_TOR: readonly Fault[] = [
   },
 ];
 
-/** Of those who only dial. */
+/** Faults of programs that only dial. */
 const DIALER: readonly Fault[] = [
   {
     name: 'no SOCKS port and no tor program',
@@ -443,7 +443,7 @@ const WATCHER: readonly Fault[] = [
   },
 ];
 
-/** As SOCKS port one that answers as such. */
+/** A SOCKS port that only answers as one. */
 async function socksPort(t: Test): Promise<number> {
   const server = createServer((socket) => {
     socket.on('error', () => {}).once('data', () => socket.end('\x05\x00'));
@@ -469,7 +469,7 @@ for (const [role, faults] of TABLE) {
     const fine = await siteFor(t, role, { nodes: theNode });
     const findings = await look(fine);
     for (const finding of findings) t.comment(findingLine(finding, false));
-    t.same(wrongOnes(findings), [], 'nothing is wrong before');
+    t.same(wrongOnes(findings), [], 'no fault before');
     t.match(
       findings.find(({ id }) => id === 'directories'),
       { status: 'ok', text: /^127\.0\.0\.1:\d+ lets us in, after \d+\.\d s; 1 known$/ },
@@ -479,11 +479,11 @@ for (const [role, faults] of TABLE) {
     }
     await t.test('no data directory yet', async (t) => {
       const machine = machineFor(role, join(fine.datadir, 'missing'));
-      // The default has the directories of mainnet, which are not asked here.
+      // The default has the directories of mainnet, which are not dialled here.
       const ids = new Set(['datadir', 'config']);
       const checks = CHECKS_OF[role].filter(({ id }) => ids.has(id));
       const first = await runChecks(checks, machine);
-      // A maker has to be told its network.
+      // A maker needs a configured network.
       t.same(wrongOnes(first), role === 'maker' ? ['config'] : []);
       t.match(first[0], { id: 'datadir', status: 'note', text: /; the first start makes it$/ });
     });
@@ -492,7 +492,7 @@ for (const [role, faults] of TABLE) {
       await give([join(site.datadir, '..'), site.datadir, site.config, path(site, 'bond.json')]);
       await chmod(site.datadir, 0o500);
       const wrong = (await look(site)).filter(({ status }) => status === 'wrong');
-      // Where the list is to be made is the same folder.
+      // The commitment list would be created in the same folder.
       t.equal(wrong[0]?.id, 'datadir');
       t.match(wrong[0]?.text, /cannot make files in it, so a start fails/);
       typed(wrong[0]?.fix);
@@ -518,7 +518,7 @@ t.test('a maker that runs', async (t) => {
 
   process.kill(pid, 'SIGSTOP');
   const findings = await look(site);
-  t.same(wrongOnes(findings), ['maker'], 'this, and nothing else');
+  t.same(wrongOnes(findings), ['maker'], 'only this fault');
   const stopped = findings.find(({ id }) => id === 'maker');
   t.match(stopped, { text: `it runs as process ${pid}, and is stopped, so it answers no request` });
   typed(stopped?.fix);
@@ -536,7 +536,7 @@ t.test('a maker that runs', async (t) => {
   t.match(await line('maker'), { status: 'note', text: 'not running' }, 'its lock ended with it');
   const again = startCli(['maker', '--datadir', site.datadir]);
   await again.shows('stdout', /^J5/);
-  t.match(await line('maker'), { status: 'ok' }, 'the restart was the fix');
+  t.match(await line('maker'), { status: 'ok' }, 'the restart is the fix');
   await stop(again);
   t.match(await line('maker'), { status: 'note', text: 'not running' });
 });
@@ -553,7 +553,7 @@ t.test('a watcher that runs', async (t) => {
   );
   cli.child.kill('SIGSTOP');
   const findings = await look(site);
-  t.same(wrongOnes(findings), ['page'], 'this, and nothing else');
+  t.same(wrongOnes(findings), ['page'], 'only this fault');
   t.match(
     findings.find(({ id }) => id === 'page'),
     { text: /does not answer .*: it hangs, or is stopped$/, fix: /kill -CONT PID/ },
@@ -638,7 +638,7 @@ t.test('on a real Tor network', async (t) => {
     t.same(
       findings.filter(({ status, id }) => status !== 'ok' && id !== 'page').map(({ text }) => text),
       [],
-      `all is well for a ${role}`,
+      `no fault for a ${role}`,
     );
   }
   const site = await siteFor(t, 'maker', options);
@@ -648,12 +648,12 @@ t.test('on a real Tor network', async (t) => {
   t.same(
     fine.filter(({ status }) => status !== 'ok').map((finding) => findingLine(finding, false)),
     [],
-    'all is well for a maker',
+    'no fault for a maker',
   );
-  await t.test('the key folder moved away while it runs', async (t) => {
+  await t.test('the key folder is moved away while the maker runs', async (t) => {
     await rename(path(site, 'hs'), path(site, 'hs.old'));
     const findings = await look(site);
-    t.same(wrongOnes(findings), ['maker'], 'this, and nothing else');
+    t.same(wrongOnes(findings), ['maker'], 'only this fault');
     t.match(
       findings.find(({ id }) => id === 'maker'),
       {
@@ -669,7 +669,7 @@ t.test('on a real Tor network', async (t) => {
     await edit(other, /tor_mode = control/, 'tor_mode = external');
     await edit(other, /hidden_service_dir = hs/, 'hidden_service_dir =');
     const findings = await look(other);
-    t.same(wrongOnes(findings), ['onion-key'], 'this, and nothing else');
+    t.same(wrongOnes(findings), ['onion-key'], 'only this fault');
     t.match(
       findings.find(({ id }) => id === 'onion-key'),
       {
@@ -680,7 +680,7 @@ t.test('on a real Tor network', async (t) => {
     await edit(other, /tor_mode = external/, 'tor_mode = auto');
     t.same(wrongOnes(await look(other)), [], 'the fix works');
   });
-  await t.test('it has ended', async (t) => {
+  await t.test('the maker has ended', async (t) => {
     await stop(cli);
     t.match(
       (await look(site)).find(({ id }) => id === 'maker'),
@@ -689,7 +689,7 @@ t.test('on a real Tor network', async (t) => {
   });
 });
 
-t.test('every line is explained', async (t) => {
+t.test('docs/troubleshooting.md explains every check', async (t) => {
   const url = new URL('../../docs/troubleshooting.md', import.meta.url);
   const headings = [...(await readFile(url, 'utf8')).matchAll(/^## (.*)$/gm)].map(
     ([, name]) => name,

@@ -18,7 +18,7 @@ import {
 import { startProgram } from '../helpers/cli.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
-/** A log that remembers its lines as `level text {fields}`. */
+/** A log that keeps its lines as `level text {fields}`. */
 function memoryLog(): Log & { readonly lines: string[] } {
   const lines: string[] = [];
   const line =
@@ -140,7 +140,7 @@ t.test('a repeated line is capped and counted', async (t) => {
 
 const nothing = (): void => {};
 
-/** A process whose signals the test sends, and timers that it lets run out. */
+/** A process whose signals the test sends, and whose timers it fires. */
 function fakeProcess() {
   const handlers = new Map<string, () => void>();
   const exits: number[] = [];
@@ -166,7 +166,7 @@ function fakeProcess() {
 }
 
 t.test('shutdown', async (t) => {
-  t.test('parts stop one after the other, the last first, and the exit code is 0', async (t) => {
+  t.test('parts stop in turn, the last one first, and the exit code is 0', async (t) => {
     const host = fakeProcess();
     const order: string[] = [];
     const shutdown = createShutdown({
@@ -189,7 +189,7 @@ t.test('shutdown', async (t) => {
     remove();
     t.equal(shutdown.signal.aborted, false);
     host.signal('SIGTERM');
-    t.equal(shutdown.signal.aborted, true, 'whatever is starting is told at once');
+    t.equal(shutdown.signal.aborted, true, 'parts that are starting are told at once');
     t.equal(await host.done, 0);
     t.same(order, ['stopping', 'directory begins', 'directory ends', 'tor']);
     t.equal(host.timers.size, 0, 'no timer is left');
@@ -235,7 +235,7 @@ t.test('shutdown', async (t) => {
     t.match(log.lines, [/a part failed to stop \{"part":"second","error":"no"\}/]);
   });
 
-  t.test('a second signal changes nothing: tidying is bounded anyway', async (t) => {
+  t.test('a second signal changes nothing, since the stop is bounded', async (t) => {
     const host = fakeProcess();
     const shutdown = createShutdown({ log: silentLog, process: host.port, timer: host.timer });
     shutdown.onStop('hangs', () => new Promise<void>(() => {}));
@@ -243,7 +243,7 @@ t.test('shutdown', async (t) => {
     t.same(host.exits, []);
     host.signal('SIGINT');
     host.signal('SIGTERM');
-    t.same(host.exits, [], 'whatever hangs has its time');
+    t.same(host.exits, [], 'a part that hangs keeps its time');
     host.timers.get(4500)?.();
     await shutdown.stop();
     t.same(host.exits, [0]);
@@ -325,7 +325,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
     ]);
   });
 
-  t.test('the watchdog is fed at half its time, from ready on', async (t) => {
+  t.test('the watchdog gets its message at half its time, from ready on', async (t) => {
     const dir = t.testdir();
     const env = { ...(await fakeNotify(dir)), WATCHDOG_USEC: '20000000' };
     const clock = createTestClock();
@@ -365,7 +365,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
     },
   );
 
-  t.test('another process is watched, or none', async (t) => {
+  t.test('no watchdog messages for another process, or without a watchdog', async (t) => {
     for (const extra of [
       { WATCHDOG_USEC: '20000000', WATCHDOG_PID: '1' },
       { WATCHDOG_USEC: 'x' },
@@ -379,7 +379,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
     }
   });
 
-  t.test('one complaint when it fails, and none outside systemd', async (t) => {
+  t.test('one log line when it fails, and no line outside systemd', async (t) => {
     const dir = t.testdir();
     const log = memoryLog();
     const env = await fakeNotify(dir, 1);
@@ -397,7 +397,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
     });
     missing.ready();
     await missing.close();
-    t.equal(log.lines.length, 2, 'a missing program is no more than a line either');
+    t.equal(log.lines.length, 2, 'a missing program gives one line as well');
 
     const outside = createNotifier({ log, clock: createTestClock(), env: { PATH: dir } });
     outside.ready();
@@ -410,7 +410,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
 t.test('state files', async (t) => {
   const dir = t.testdir();
   const path = join(dir, 'state', 'peers.json');
-  t.equal(await readStateFile(path, 100), undefined, 'none there');
+  t.equal(await readStateFile(path, 100), undefined, 'no file');
   await writeStateFile(path, '{"a":1}');
   await writeStateFile(path, '{"a":2}');
   t.equal(Buffer.from((await readStateFile(path, 100)) ?? []).toString(), '{"a":2}');
@@ -421,21 +421,21 @@ t.test('state files', async (t) => {
   t.equal((await readStateFile(path, 7))?.length, 7, 'exactly as large as allowed');
   await t.rejects(readStateFile(path, 6), { name: 'StateFileTooLargeError' });
   await t.rejects(writeStateFile(dir, 'x'), 'a folder is not replaced');
-  t.same(await readdir(dir), ['state'], 'and nothing is left of the attempt');
+  t.same(await readdir(dir), ['state'], 'the attempt leaves no file');
 });
 
 t.test('a temporary folder is removed when its owner has ended, and only then', async (t) => {
   const parent = t.testdir({});
   const kept = await makeTemporaryFolder(parent, 'omc-');
   await sweepTemporaryFolders(parent, 'omc-');
-  t.same(await readdir(parent), [basename(kept)], 'ours');
+  t.same(await readdir(parent), [basename(kept)], 'that of this process');
 
   const mark = await readFile(join(kept, 'owner'), 'utf8');
   const marks: readonly (readonly [string, string, boolean])[] = [
     ['of a process that has this number now', mark.replace(/ \d+ /, ' 1 '), true],
-    // Two containers may share a folder; each sees its own processes alone.
+    // Two containers may share a folder; each one sees only its own processes.
     ['of another container', mark.replace(/ \d+ /, ' 1 ').replace(/\S+\n$/, 'pid:[1]\n'), false],
-    ['that is no mark', 'hello\n', false],
+    ['that is malformed', 'hello\n', false],
   ];
   for (const [name, text, isRemoved] of marks) {
     await writeFile(join(kept, 'owner'), text);
@@ -445,7 +445,7 @@ t.test('a temporary folder is removed when its owner has ended, and only then', 
   }
 });
 
-t.test('a lock has one owner, and none when the owner was killed', async (t) => {
+t.test('a lock has one owner, and is free when the owner was killed', async (t) => {
   const dir = t.testdir();
   const path = join(dir, 'maker.lock');
   await t.rejects(readLock(path), { code: 'ENOENT' });
@@ -458,7 +458,7 @@ t.test('a lock has one owner, and none when the owner was killed', async (t) => 
   t.same(await readLock(path), { state: 'free' });
   t.equal(await readFile(path, 'utf8'), '');
 
-  // What a process leaves that was killed, or a power cut.
+  // The file that a killed process or a power cut leaves.
   for (const text of ['', (await ownMark()) ?? '']) {
     await writeFile(path, text);
     const taken = await lockInstance(path);
@@ -466,10 +466,10 @@ t.test('a lock has one owner, and none when the owner was killed', async (t) => 
     await taken.release();
   }
 
-  await writeFile(path, 'somebody else wrote this');
+  await writeFile(path, 'another program wrote this');
   await t.rejects(lockInstance(path), { message: `${path} is locked by another program` });
   t.same(await readLock(path), { state: 'foreign' });
-  t.equal(await readFile(path, 'utf8'), 'somebody else wrote this');
+  t.equal(await readFile(path, 'utf8'), 'another program wrote this');
   await writeFile(path, '');
 
   const all = await Promise.allSettled(Array.from({ length: 20 }, () => lockInstance(path)));

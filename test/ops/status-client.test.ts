@@ -1,4 +1,4 @@
-/** What asks a status page, against whatever may listen at its address. */
+/** The client of a status page, against any server that may listen at its address. */
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
@@ -14,7 +14,7 @@ interface Stranger {
   readonly came: () => number;
 }
 
-/** Says `head`, and then `rest` again and again until it is cut off. */
+/** Sends `head`, and then `rest` again and again until the connection is closed. */
 async function stranger(t: Test, head: string, rest = ''): Promise<Stranger> {
   let sent = 0;
   let came = 0;
@@ -48,7 +48,7 @@ async function stranger(t: Test, head: string, rest = ''): Promise<Stranger> {
 const OK = 'HTTP/1.1 200 OK\r\n';
 const closing = (body: string, status = OK, headers = ''): string =>
   `${status}${headers}content-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
-/** What the system keeps between the two ends of a connection. */
+/** The bytes that the system buffers between the two ends of a connection. */
 const BUFFERS = 8_000_000;
 
 t.test('a page', async (t) => {
@@ -67,11 +67,11 @@ t.test('a page', async (t) => {
   });
 });
 
-t.test('what is no page', async (t) => {
+t.test('answers that are not a page', async (t) => {
   const cases: readonly (readonly [what: string, head: string, why: RegExp])[] = [
-    ['no JSON', closing('hello'), /^answered with 200, not as/],
+    ['not JSON', closing('hello'), /^answered with 200, not as/],
     ['a list', closing('[]'), /^answered with 200, not as/],
-    ['no HTTP', 'SSH-2.0 x\r\n\r\n', /^HPE_/],
+    ['not HTTP', 'SSH-2.0 x\r\n\r\n', /^HPE_/],
     ['a switch of protocols', 'HTTP/1.1 101 x\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n', /./],
     ['half a body', `${OK}content-length: 50\r\n\r\n{`, /^not all of an answer within 0\.3 s$/],
     ['half a header', 'HTTP/1.1 200', /^not all of an answer within 0\.3 s$/],
@@ -94,7 +94,7 @@ t.test('no redirect is followed', async (t) => {
   t.equal(other.came(), 0);
 });
 
-t.test('without an end', async (t) => {
+t.test('answers without an end', async (t) => {
   const bounded: readonly (readonly [what: string, head: string, rest: string, why: RegExp])[] = [
     ['a body', `${OK}\r\n`, 'x'.repeat(65_536), /^more than 262144 bytes$/],
     [
@@ -126,19 +126,19 @@ t.test('the bound of a body, to the byte', async (t) => {
   }
 });
 
-t.test('a question that is stopped', async (t) => {
+t.test('a request that is stopped', async (t) => {
   const { base, came } = await stranger(t, '');
   const stopped = { kind: 'stranger', why: 'stopped' };
   const signal = AbortSignal.abort();
-  t.same(await askStatus({ base, path: '/status', signal }), stopped, 'before it was asked');
-  t.equal(came(), 0, 'nobody was');
+  t.same(await askStatus({ base, path: '/status', signal }), stopped, 'before it is sent');
+  t.equal(came(), 0, 'no request was sent');
   const later = new AbortController();
   const answer = askStatus({ base, path: '/status', signal: later.signal });
   later.abort();
-  t.same(await answer, stopped, 'while it waits');
+  t.same(await answer, stopped, 'while it waits for the answer');
 });
 
-t.test('where the page of a status_host is, seen from this machine', async (t) => {
+t.test('the address of the page of a status_host, seen from this machine', async (t) => {
   const rows = [
     ['127.0.0.1', 'http://127.0.0.1:62600/'],
     ['0.0.0.0', 'http://127.0.0.1:62600/'],
@@ -150,7 +150,7 @@ t.test('where the page of a status_host is, seen from this machine', async (t) =
   for (const [host, url] of rows) t.equal(statusBase(host, 62_600).href, url, host);
 });
 
-t.test('onionmc status asks no other way', async (t) => {
+t.test('onionmc status uses this client', async (t) => {
   const endless = await stranger(t, `${OK}\r\n`, 'x'.repeat(65_536));
   await t.rejects(readStatus(endless.base), {
     exitCode: 3,

@@ -98,7 +98,7 @@ t.test('health, status and metrics', async (t) => {
   t.equal((await ask(port, '/../etc/passwd')).code, 404);
 });
 
-t.test('names that are not this server are refused', async (t) => {
+t.test('requests with the name of another server are refused', async (t) => {
   const cases = [
     ['127.0.0.1', 'localhost', 200],
     ['127.0.0.1', 'LOCALHOST:1234', 200],
@@ -117,7 +117,7 @@ t.test('names that are not this server are refused', async (t) => {
   }
 });
 
-t.test('the names of status_hosts, as Prometheus and containers ask', async (t) => {
+t.test('the names of status_hosts, as Prometheus and containers use them', async (t) => {
   const server = await started({ hosts: ['directory', 'metrics.example.org'] });
   t.teardown(() => server.close());
   const rows = [
@@ -139,7 +139,7 @@ t.test('the names of status_hosts, as Prometheus and containers ask', async (t) 
   });
 });
 
-t.test('a status that fails answers 500 and the server lives on', async (t) => {
+t.test('a status that fails answers 500 and the server continues', async (t) => {
   let broken = true;
   const server = await started({
     status() {
@@ -177,7 +177,7 @@ t.test('oversized and malformed requests', async (t) => {
   );
 });
 
-t.test('pages of other sites read nothing, and frame nothing', async (t) => {
+t.test('pages of other sites can neither read nor frame it', async (t) => {
   const server = await started();
   t.teardown(() => server.close());
   const rows: readonly (readonly [OutgoingHttpHeaders, number])[] = [
@@ -198,7 +198,7 @@ t.test('pages of other sites read nothing, and frame nothing', async (t) => {
   }
 });
 
-t.test('port 0 is off, and a taken port is told in one line', async (t) => {
+t.test('port 0 means off, and a taken port gives one line', async (t) => {
   const server = await started();
   t.teardown(() => server.close());
   const options = {
@@ -230,7 +230,7 @@ t.test('closing does not wait for a client that keeps its connection', async (t)
   const closed = new Promise((resolve) => {
     socket.once('close', resolve);
   });
-  // Cut off in the middle of a request, it may see a reset.
+  // The client may see a reset, since it is closed within a request.
   socket.on('error', () => {});
   socket.resume();
   socket.write('GET /sta');

@@ -63,8 +63,8 @@ const SOURCES = [
 ];
 
 /**
- * A clone with nothing but what the scripts look at, and stand-ins for npm, tor, chromium, nft and apt-get
- * that write down how they were called.
+ * A clone with only the files that the scripts read, and stand-ins for npm, tor, chromium, nft and apt-get
+ * that record their calls.
  */
 async function fakeClone(dir: string) {
   const root = join(dir, 'a clone');
@@ -108,7 +108,7 @@ async function fakeClone(dir: string) {
     env,
     script: (name: string, args: readonly string[] = [], more: NodeJS.ProcessEnv = {}) =>
       run(join(root, 'scripts', name), args, { ...env, ...more }),
-    /** What was called since the last time. */
+    /** The calls since the last time. */
     calls: async (): Promise<readonly string[]> => {
       const lines = (await readFile(calls, 'utf8')).split('\n').filter((line) => line !== '');
       await writeFile(calls, '');
@@ -118,8 +118,8 @@ async function fakeClone(dir: string) {
 }
 
 /**
- * A network of its own, whose processes end with the command. Root makes it at once, others become root
- * in a user namespace first.
+ * A network namespace whose processes end with the command. Root makes it directly; other users first become
+ * root in a user namespace.
  */
 const NEW_NETWORK = [
   ...(process.geteuid?.() === 0 ? [] : ['--map-root-user']),
@@ -131,15 +131,15 @@ const NEW_NETWORK = [
 const NPM_CI = 'npm ci --ignore-scripts --no-audit --no-fund';
 const BUILD = 'npm run --silent build';
 const PRUNE = 'npm prune --omit=dev --ignore-scripts --no-audit --no-fund';
-/** What a clone that only runs needs after any change. */
+/** The steps after any change in a clone for running only. */
 const PRODUCTION = [NPM_CI, BUILD, PRUNE];
 const UNPACK = 'unpack-debian .build/debian/nginx nginx';
 
-t.test('setup does what is missing and nothing else', async (t) => {
+t.test('setup does exactly the missing steps', async (t) => {
   const clone = await fakeClone(t.testdir());
   const first = await clone.script('setup');
   t.equal(first.code, 0, first.stderr);
-  t.equal(first.stdout, '', 'it speaks on standard error only');
+  t.equal(first.stdout, '', 'it writes to standard error only');
   t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD]);
 
   t.equal((await clone.script('setup')).code, 0);
@@ -161,7 +161,7 @@ t.test('setup does what is missing and nothing else', async (t) => {
   );
 });
 
-t.test('setup for running leaves the npm packages of production', async (t) => {
+t.test('setup for running leaves only the npm packages of production', async (t) => {
   const clone = await fakeClone(t.testdir());
   const tap = join(clone.root, 'node_modules/.bin/tap');
   const later = async (name: string, seconds: number): Promise<void> => {
@@ -172,7 +172,7 @@ t.test('setup for running leaves the npm packages of production', async (t) => {
     const result = await clone.script('setup', [purpose]);
     t.equal(result.code, 0, result.stderr);
     t.same(await clone.calls(), purpose === '--runtime' ? PRODUCTION : [], purpose);
-    t.notOk(existsSync(tap), 'without what only tests need');
+    t.notOk(existsSync(tap), 'without the packages of the tests');
     t.notOk(existsSync(join(clone.root, '.build/builder')), 'the temporary folder is gone');
   }
 
@@ -194,7 +194,7 @@ t.test('setup for running leaves the npm packages of production', async (t) => {
   t.equal((await started()).code, 0);
   t.same(await clone.calls(), PRODUCTION);
 
-  // What is set up for the tests stays so.
+  // A clone that is set up for the tests keeps its packages.
   t.equal((await clone.script('setup')).code, 0);
   t.same(await clone.calls(), [UNPACK, NPM_CI]);
   t.ok(existsSync(tap));
@@ -204,13 +204,13 @@ t.test('setup for running leaves the npm packages of production', async (t) => {
   await later('package-lock.json', 60);
   t.equal((await started()).code, 0);
   t.same(await clone.calls(), [NPM_CI, BUILD]);
-  t.ok(existsSync(tap), 'start-dn takes nothing away');
+  t.ok(existsSync(tap), 'start-dn removes no package');
 });
 
 t.test('benches, soak and fuzzing ask for the full set-up', async (t) => {
   for (const name of ['bench', 'soak', 'fuzz']) {
     const clone = await fakeClone(t.testdir());
-    // The stand-in has no compiler; what matters is said before it is missed.
+    // The stand-in has no compiler; the set-up has run before the script fails.
     await clone.script(name, []);
     t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD], name);
   }
@@ -224,9 +224,9 @@ t.test('setup as root leaves the clone of another user to that user', async (t) 
   const clone = await fakeClone(dir);
   await rm(join(clone.bin, 'id'));
   const uid = process.geteuid?.() === 0 ? 65_534 : (process.geteuid?.() ?? 0);
-  // What an earlier program made as root is mended too.
+  // Files that an earlier program made as root are given to the user as well.
   await mkdir(join(clone.root, 'node_modules', '.bin'), { recursive: true });
-  // Nobody but its owner can take a folder away that is not empty.
+  // Only its owner can remove a folder that is not empty.
   await writeFile(join(clone.root, 'node_modules', '.bin', 'old'), '');
   await mkdir(join(clone.root, '.build'));
   for (const path of ['a clone', 'calls']) {
@@ -238,9 +238,9 @@ t.test('setup as root leaves the clone of another user to that user', async (t) 
   t.equal(first.code, 0, first.stderr);
   t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD]);
   const { stdout } = await run('find', [clone.root, '!', '-uid', String(uid)]);
-  t.equal(stdout, '', 'nothing belongs to anybody else');
+  t.equal(stdout, '', 'no file belongs to another user');
 
-  // The user goes on alone.
+  // The user continues without root.
   const later = new Date(Date.now() + 60_000);
   await utimes(join(clone.root, 'src', 'a.ts'), later, later);
   const user = await run(
@@ -277,7 +277,7 @@ t.test('the demo over loopback sockets asks for no tor', async (t) => {
   }
 });
 
-t.test('setup says what is wrong', async (t) => {
+t.test('setup names the fault', async (t) => {
   const cases = [
     ['v18', { node: 'echo 18.20.4' }, /Node\.js 20\.19 or later is needed, .*node is 18\.20\.4/],
     ['v20.18', { node: 'echo 20.18.1' }, /20\.19 or later is needed/],
@@ -290,11 +290,11 @@ t.test('setup says what is wrong', async (t) => {
     const result = await clone.script('setup');
     t.equal(result.code, 1, name);
     t.match(result.stderr, message);
-    t.same(await clone.calls(), [], `${name}: nothing was touched`);
+    t.same(await clone.calls(), [], `${name}: no step was done`);
   }
 });
 
-/** A PATH with stand-ins but without tor, chromium and nft: beside them only what the script needs. */
+/** A PATH with stand-ins but without tor, chromium and nft: besides only what the script needs. */
 async function bareEnv(dir: string, fakes: Readonly<Record<string, string>>) {
   const bin = await programs(dir, fakes);
   for (const name of ['tor', 'chromium', 'nft']) await rm(join(bin, name));
@@ -314,7 +314,7 @@ function isInSbin(name: string): boolean {
   return ['/usr/sbin', '/sbin'].some((folder) => existsSync(join(folder, name)));
 }
 
-/** What the script must find missing then. */
+/** The packages that the script must find missing. */
 function missingPackages(): string {
   const tor = isInSbin('tor') ? [] : ['tor'];
   const nftables = isInSbin('nft') ? [] : ['nftables'];
@@ -350,11 +350,11 @@ t.test('setup installs Debian packages that are missing', async (t) => {
       /neither root nor sudo\); as root on Debian: apt-get install .*chromium/,
     );
     const runtime = await clone.script('setup', ['--runtime'], env);
-    t.equal(runtime.code, 0, 'to run, a Tor elsewhere will do');
+    t.equal(runtime.code, 0, 'to run, a Tor on another machine is enough');
   });
 });
 
-t.test('what Debian would start is unpacked, and nothing of it runs', async (t) => {
+t.test('packages that Debian would start are unpacked, and no script of them runs', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'onionmc-unpack-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
   const service = 'onionmc-test-service';
@@ -362,7 +362,7 @@ t.test('what Debian would start is unpacked, and nothing of it runs', async (t) 
   const repository = join(dir, 'repository');
   await mkdir(repository);
   const index: string[] = [];
-  /** A package in a repository of our own, with the files and maintainer scripts given. */
+  /** A package in a local repository, with the files and maintainer scripts given. */
   async function publish(name: string, depends: string, files: Readonly<Record<string, string>>) {
     const root = join(dir, name);
     const control = `Package: ${name}\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody\n${depends}Description: a test\n`;
@@ -423,11 +423,11 @@ t.test('what Debian would start is unpacked, and nothing of it runs', async (t) 
   t.same(await units(), before, 'no new unit');
   t.notOk(existsSync(marker), 'no script of a package has run');
   t.equal((await run(join(folder, 'usr', 'sbin', service), [])).stdout, 'here\n');
-  t.ok(existsSync(join(folder, 'usr', 'lib', `${service}.so`)), 'with what it depends on');
-  t.same(await readdir(join(dir, 'private')), ['program'], 'nothing else is left');
+  t.ok(existsSync(join(folder, 'usr', 'lib', `${service}.so`)), 'with its dependencies');
+  t.same(await readdir(join(dir, 'private')), ['program'], 'no other file is left');
 
   await rm(repository, { recursive: true });
-  t.equal((await run(unpack, [folder, service], env)).code, 0, 'a second run asks nobody');
+  t.equal((await run(unpack, [folder, service], env)).code, 0, 'a second run does not call apt');
   t.equal((await run(unpack, ['--check', folder, service], env)).code, 0);
   t.equal((await run(unpack, ['--check', folder, service, 'more'], env)).code, 1);
 
@@ -439,7 +439,7 @@ t.test('what Debian would start is unpacked, and nothing of it runs', async (t) 
   t.ok(existsSync(marker), 'an installation would have left both');
 });
 
-t.test('test ends with the count and says whether it is good', async (t) => {
+t.test('test ends with the count, and its exit code says whether all passed', async (t) => {
   const clone = await fakeClone(t.testdir());
   const good = 'TAP version 14\nok 1 - a.test.ts\n1..1\n# { total: 7, pass: 7 }\n# time=1ms\n';
   const bad = 'not ok 1 - a\n  ---\n  why: here\n  ...\n1..1\n# { total: 7, pass: 5, fail: 2 }\n';
@@ -460,13 +460,13 @@ t.test('test ends with the count and says whether it is good', async (t) => {
   t.match(shown.stdout, /not ok 1 - a\n {2}---\n {2}why: here\n/, 'failures are explained');
 });
 
-t.test('start-dn and demo hand their arguments on', async (t) => {
+t.test('start-dn and demo pass their arguments on', async (t) => {
   const dir = t.testdir();
   const clone = await fakeClone(dir);
   const started = await clone.script('start-dn', ['Hello  world', '--datadir=D']);
   t.equal(started.code, 0, started.stderr);
   t.same(JSON.parse(started.stdout), ['/', 'directory', 'Hello  world', '--datadir=D']);
-  t.match(started.stderr, /npm speaks/, 'the set-up speaks on standard error');
+  t.match(started.stderr, /npm speaks/, 'the set-up writes to standard error');
   const demo = await clone.script('demo', ['--seconds', '5']);
   t.same(JSON.parse(demo.stdout), ['/', 'demo', '--seconds', '5']);
 
@@ -514,12 +514,12 @@ t.test('the units are sound and confined', async (t) => {
   }
 });
 
-t.test('every folder of src is told what it may import, and stands in CONTRIBUTING', async (t) => {
+t.test('every folder of src has an import rule, and a row in CONTRIBUTING', async (t) => {
   const files = await readdir(join(ROOT, 'src'), { recursive: true });
   const modules = files.filter((file) => file.endsWith('.ts') && file.includes('/'));
   const folders = [...new Set(modules.map((file) => dirname(file)))];
   t.ok(['protocol', 'cli', 'tor/control', 'lab/demo'].every((name) => folders.includes(name)));
-  // Outside the clone, where nothing is ignored.
+  // Outside the clone, where no file is ignored.
   const dir = await mkdtemp(join(tmpdir(), 'onionmc-lint-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
   await cp(join(ROOT, '.oxlintrc.json'), join(dir, '.oxlintrc.json'));
@@ -549,7 +549,7 @@ t.test('every folder of src is told what it may import, and stands in CONTRIBUTI
   await breaks('protocol', 'right.ts', '../kit/x.js');
 
   const oxlint = join(ROOT, 'node_modules/.bin/oxlint');
-  // tap's loader, which it hands on in NODE_OPTIONS, cannot load this program.
+  // tap passes its loader on in NODE_OPTIONS, and the loader cannot load this program.
   const { stdout } = await run('env', ['-u', 'NODE_OPTIONS', '-C', dir, oxlint, '-f', 'unix']);
   const refused = [...stdout.matchAll(/src\/(\S+\.ts):.* is restricted/g)].map(
     ([, file = '']) => file,

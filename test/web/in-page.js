@@ -1,4 +1,4 @@
-/* What the tests of the page ask inside the browser; loaded before the page's own scripts. */
+/* Functions that the tests of the page call in the browser; loaded before the page's own scripts. */
 
 addEventListener('securitypolicyviolation', (event) => {
   // oxlint-disable-next-line no-console -- the test listens to the console
@@ -48,7 +48,7 @@ globalThis.probe = {
   ground: () => getComputedStyle(document.body).backgroundColor,
   width: () => document.documentElement.scrollWidth,
 
-  /** Cells that show less than their text, or stand outside of the window. */
+  /** Cells that show less than their text, or are outside the window. */
   cutCells: () =>
     [...document.querySelectorAll('tbody tr[role=row] td, thead th')]
       .filter((cell) => cell.checkVisibility())
@@ -59,7 +59,7 @@ globalThis.probe = {
       })
       .map((cell) => `${cell.className}: ${cell.textContent.trim()}`),
 
-  /** Cells of offers that can be seen, by turning no wheel. */
+  /** Cells of offers that are visible without scrolling. */
   cellsInSight: () =>
     [...document.querySelectorAll('tbody tr[role=row] td')].filter((cell) => cell.checkVisibility())
       .length,
@@ -76,7 +76,7 @@ globalThis.probe = {
       .map((row) => row.querySelector('.col-maker').textContent);
   },
 
-  /** What a screen reader is told to be the active row. */
+  /** The row that a screen reader gets as the active one. */
   activeRow() {
     const id = document.activeElement.getAttribute('aria-activedescendant');
     return id === null ? null : document.getElementById(id)?.getAttribute('aria-rowindex');
@@ -89,7 +89,7 @@ globalThis.probe = {
     return box.top >= head.bottom - 1 && box.bottom <= around.bottom + 1;
   },
 
-  /** The least contrast of any visible text, and whose it is. */
+  /** The least contrast of any visible text, and its element. */
   leastContrast() {
     let worst = { ratio: 21, where: '' };
     for (const element of document.querySelectorAll('body *')) {
@@ -133,11 +133,11 @@ globalThis.probe = {
     document.querySelector(selector).scrollTop = top;
   },
 
-  /** Resolves when it is true; looked at in every frame. */
+  /** Resolves when it is true; checked in every frame. */
   async until(isTrue) {
     const began = performance.now();
     while (!isTrue()) {
-      // What never comes must not hang the file.
+      // A condition that never holds must not hang the test file.
       if (performance.now() - began > 30_000) throw new Error(`never: ${isTrue}`);
       await nextFrame();
     }
@@ -148,7 +148,7 @@ globalThis.probe = {
     await nextFrame();
   },
 
-  /** Estimated chances, and those of a simulation that does literally what a taker does. */
+  /** Estimated chances, and those of a simulation that picks exactly as a taker does. */
   async chances(weights, picks, bondless, runs) {
     const { pickChances } = await import('/chance.js');
     let state = 1;

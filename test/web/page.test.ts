@@ -1,6 +1,6 @@
 /**
- * The page in Debian's Chromium. With `ONIONMC_SCREENSHOTS=DIR` in the environment the pictures of
- * docs/orderbook.md are made as well.
+ * The page in Debian's Chromium. With `ONIONMC_SCREENSHOTS=DIR` in the environment, the tests also make the
+ * pictures of docs/orderbook.md.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -41,7 +41,7 @@ t.teardown(() => browser?.close());
 interface Site {
   readonly url: string;
   readonly book: SampleBook;
-  /** One more page of the same site. */
+  /** Opens another page of the same site. */
   readonly another: () => Promise<Page>;
   readonly stop: () => Promise<void>;
   /** Serves again at the same address. */
@@ -50,12 +50,12 @@ interface Site {
 
 interface Setting {
   readonly entries?: readonly BookEntry[];
-  /** The maker that the audit says a directory withholds. */
+  /** The maker that a directory withholds, according to the audit. */
   readonly withheld?: string | undefined;
-  /** Whether a bitcoin node answers; it does unless told otherwise. */
+  /** Whether a bitcoin node answers; true by default. */
   readonly chain?: BookStatistics['chain'];
   readonly context?: BrowserContextOptions;
-  /** Complaints of the browser that belong to the test. */
+  /** Errors of the browser that the test expects. */
   readonly expected?: RegExp;
 }
 
@@ -85,8 +85,8 @@ async function serve({ entries = [], withheld, chain }: Setting) {
 }
 
 /**
- * A test with an open page. At its end nothing was asked of anybody else, the policy was never broken
- * and no script failed.
+ * A test with an open page. At its end the page has sent no request to another host, the policy was never
+ * violated and no script failed.
  */
 function pageTest(
   name: string,
@@ -122,13 +122,13 @@ function pageTest(
       return page;
     };
     await act(t, await another(), { ...site, another });
-    t.same(foreign, [], 'nothing was asked of anybody else');
+    t.same(foreign, [], 'no request to another host');
     const unexpected = complaints.filter((text) => !expected.test(text));
     t.same(unexpected, [], 'no violation of the policy, no error');
   });
 }
 
-/** Asks one of the functions of `in-page.js`. */
+/** Calls one of the functions of `in-page.js`. */
 const probe = <T = unknown>(page: Page, call: string): Promise<T> =>
   page.evaluate<T>(`probe.${call}`);
 const until = (page: Page, condition: string): Promise<unknown> =>
@@ -145,14 +145,14 @@ const header = (page: Page, name: string) => page.getByRole('columnheader', { na
 
 async function picture(page: Page, name: string): Promise<void> {
   if (SCREENSHOTS === undefined) return;
-  // Charts are drawn when nothing else is to do, and changes stand out for three seconds.
+  // Charts are drawn when the page is idle, and changes are highlighted for three seconds.
   await page.waitForTimeout(4000);
   await page.screenshot({ path: join(SCREENSHOTS, name) });
 }
 
 const threeHundred = sampleEntries(300);
 
-pageTest('filters leave what they say', { entries: threeHundred }, async (t, page) => {
+pageTest('a filter leaves exactly its offers', { entries: threeHundred }, async (t, page) => {
   await shows(page, '300 offers');
   const amount = 10_000_000;
   const [, , third] = DIRECTORIES;
@@ -197,7 +197,7 @@ pageTest('filters leave what they say', { entries: threeHundred }, async (t, pag
   await problem.waitFor({ state: 'hidden' });
 });
 
-pageTest('exports hold what is shown', { entries: threeHundred }, async (t, page) => {
+pageTest('exports hold the offers shown', { entries: threeHundred }, async (t, page) => {
   await shows(page, '300 offers');
   await page.getByLabel('signed').check();
   await page.getByLabel('with a bond').check();
@@ -218,7 +218,7 @@ pageTest('exports hold what is shown', { entries: threeHundred }, async (t, page
   t.same(inOrder(json.offers.map(({ counterparty }) => counterparty)), wanted);
 });
 
-pageTest('headers sort, and say so', { entries: threeHundred }, async (t, page) => {
+pageTest('headers sort, and state the order', { entries: threeHundred }, async (t, page) => {
   await shows(page, '300 offers');
   const bySize = threeHundred.toSorted((a, b) => b.maxsize - a.maxsize).map(({ maker }) => maker);
   const size = header(page, 'Max, BTC');
@@ -263,7 +263,7 @@ pageTest('the book changes under the reader', {}, async (t, page, { book }) => {
 });
 
 pageTest(
-  'the watcher goes away and comes back; nonsense is no crash',
+  'the watcher stops and starts again; a malformed answer is an error, not a crash',
   {
     entries: [entryOf({ maker: 'J5stays' })],
     expected: /Failed to load resource|ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED/,
@@ -275,9 +275,9 @@ pageTest(
     await stop();
     await page.getByText(/The connection to the watcher is gone|does not answer/).waitFor();
     t.match(await page.locator('#banner').textContent(), /Shown is the book of \d+:\d\d:\d\d/);
-    t.notMatch(await page.getByRole('alert').first().textContent(), /again/, 'no countdown aloud');
+    t.notMatch(await page.getByRole('alert').first().textContent(), /again/, 'no spoken countdown');
     t.equal(await word.textContent(), 'disconnected');
-    t.same(await texts(page, 'maker'), ['J5stays'], 'what is known stays');
+    t.same(await texts(page, 'maker'), ['J5stays'], 'known offers stay');
     await picture(page, 'orderbook-disconnected.png');
     await restart();
     book.put(entryOf({ maker: 'J5late' }));
@@ -310,7 +310,7 @@ const HOSTILE = [
   '{{7*7}}',
 ];
 pageTest(
-  'text of strangers is text',
+  'untrusted text is shown as text',
   {
     entries: HOSTILE.map((maker, oid) =>
       entryOf({ maker, oid, directories: DIRECTORIES.slice(0, 1), bond: bondOf(1000 + oid) }),
@@ -318,7 +318,7 @@ pageTest(
     withheld: HOSTILE[0],
   },
   async (t, page) => {
-    page.on('dialog', () => t.fail('a script of a stranger ran'));
+    page.on('dialog', () => t.fail('an untrusted script ran'));
     await shows(page, '5 offers');
     t.same(inOrder(await texts(page, 'maker')), inOrder(HOSTILE));
     t.equal(await page.locator('main img, main script').count(), 0);
@@ -332,12 +332,12 @@ pageTest(
   },
 );
 
-pageTest('all of it with the keyboard', { entries: threeHundred }, async (t, page) => {
+pageTest('the whole page with the keyboard', { entries: threeHundred }, async (t, page) => {
   await shows(page, '300 offers');
   await page.keyboard.press('Tab');
   t.equal(await probe(page, 'focusedText()'), 'Skip to the offers');
   const skip = await page.locator('.skip').boundingBox();
-  t.ok(skip !== null && skip.y >= 0, 'the link shows itself');
+  t.ok(skip !== null && skip.y >= 0, 'the link is visible');
   await page.keyboard.press('Enter');
   let stops = 0;
   while ((await probe(page, 'focused()')) !== 'TABLE table' && stops < 30) {
@@ -374,7 +374,7 @@ pageTest('all of it with the keyboard', { entries: threeHundred }, async (t, pag
   t.equal(await dialog.getByRole('heading').textContent(), nick);
   await page.keyboard.press('Escape');
   await dialog.waitFor({ state: 'hidden' });
-  t.equal(await probe(page, 'focused()'), 'TABLE table', 'back where it was');
+  t.equal(await probe(page, 'focused()'), 'TABLE table', 'back in the table');
   t.equal(await active(), far);
 
   await page.keyboard.press('Tab');
@@ -425,17 +425,17 @@ pageTest(
   },
   async (t, page) => {
     await shows(page, '300 offers');
-    t.equal(await probe(page, 'width()'), 375, 'nothing sticks out');
+    t.equal(await probe(page, 'width()'), 375, 'no overflow');
     for (const width of [320, 721, 1000, 375]) {
       await page.setViewportSize({ width, height: 812 });
-      t.equal(await probe(page, 'width()'), width, `nothing sticks out at ${width}`);
+      t.equal(await probe(page, 'width()'), width, `no overflow at ${width}`);
     }
     const row = page.locator(ROWS).first();
     for (const column of ['maker', 'max', 'cost', 'chance', 'directories', 'age']) {
       const box = await row.locator(`.col-${column}`).boundingBox();
       t.ok(box !== null && box.x >= 0 && box.x + box.width <= 375 && box.width > 10, column);
     }
-    t.same(await probe(page, 'smallControls()'), [], 'all is large enough for a finger');
+    t.same(await probe(page, 'smallControls()'), [], 'all controls are large enough for a finger');
     await page.getByLabel('Sort by').selectOption('max descending');
     const largest = threeHundred.reduce((a, b) => (b.maxsize > a.maxsize ? b : a));
     t.equal((await texts(page, 'maker'))[0], largest.maker);
@@ -471,7 +471,7 @@ const everyCell = BOND_STATES.map((state, i) =>
     bond: { ...bondOf(state === 'valued' ? 114_557_102_085 : undefined, 1_919_999_999), state },
   }),
 );
-pageTest('no column is cut or out of sight', { entries: everyCell }, async (t, page) => {
+pageTest('no column is cut or outside the window', { entries: everyCell }, async (t, page) => {
   await shows(page, '8 offers');
   const bonds = await texts(page, 'bond');
   t.ok(bonds.includes('until 2030-11'), `bonds in full: ${bonds.join(', ')}`);
@@ -479,15 +479,15 @@ pageTest('no column is cut or out of sight', { entries: everyCell }, async (t, p
   for (const width of [1920, 1440, 1321, 1320, 1280, 1141, 1140, 1024, 820, 768, 761]) {
     await page.setViewportSize({ width, height: 900 });
     await probe(page, 'painted()');
-    t.same(await probe(page, 'cutCells()'), [], `all in full at ${width}`);
+    t.same(await probe(page, 'cutCells()'), [], `no cell is cut at ${width}`);
     t.equal(await probe(page, 'cellsInSight()'), columns * 8, `every column at ${width}`);
-    t.equal(await probe(page, 'width()'), width, `nothing sticks out at ${width}`);
+    t.equal(await probe(page, 'width()'), width, `no overflow at ${width}`);
   }
 });
 
 const healthy = asReached(sampleEntries(57));
 pageTest(
-  'a maker that answers through one directory is no alarm where all list it',
+  'a maker heard through one directory is no alarm when all directories list it',
   { entries: healthy, chain: 'none' },
   async (t, page, { book }) => {
     await shows(page, '57 offers');
@@ -499,7 +499,7 @@ pageTest(
     const sought = (await texts(page, 'maker')).filter((nick) =>
       expected.some(({ maker }) => maker === nick),
     );
-    t.same(unlisted, sought, 'coloured: only those that a directory does not list');
+    t.same(unlisted, sought, 'only makers that a directory does not list are coloured');
     t.equal(await amber.count(), sought.length);
     t.ok(rows > 10);
     const counts = new Set(await texts(page, 'directories'));
@@ -529,7 +529,7 @@ interface TraceEvent {
 
 /**
  * Processor time of each task of the page's main thread, in milliseconds, the longest first. Unlike
- * the length of frames it hardly depends on what else the machine does.
+ * the length of frames it hardly depends on other load of the machine.
  */
 function taskTimes(trace: Buffer): readonly number[] {
   const { traceEvents }: { traceEvents: readonly TraceEvent[] } = JSON.parse(String(trace));
@@ -555,7 +555,7 @@ pageTest(
     const rows = (): Promise<number> => page.locator(ROWS).count();
     t.ok((await rows()) < 60, 'only rows near the ones in sight exist');
     const height = "document.querySelector('#scroller').scrollHeight";
-    t.ok((await page.evaluate<number>(height)) > 2000 * 40, 'but there is room for all');
+    t.ok((await page.evaluate<number>(height)) > 2000 * 40, 'the table has the height of all rows');
 
     await browser?.startTracing(page, { categories: ['toplevel', '__metadata'] });
     for (const name of ['Max, BTC', 'Maker', 'Bond', 'Chance', 'Fee, sat']) {
@@ -587,7 +587,7 @@ pageTest(
 );
 
 pageTest(
-  'charts are drawn, and say in words what they show',
+  'charts are drawn, and a text says what they show',
   { entries: sampleEntries(100).map((e) => ({ ...e, minsize: 100_000, maxsize: 500_000_000 })) },
   async (t, page) => {
     await until(page, 'probe.inks().length === 4');
@@ -613,7 +613,7 @@ pageTest('the axes of a chart follow the book', {}, async (t, page, { book }) =>
   await sentence.getByText('reach 5 BTC').waitFor();
   await probe(page, 'painted()');
   await page.evaluate(`globalThis.before = ${drawn}`);
-  // One bar as before; only what is written below it is another number.
+  // One bar as before; only the number below it changes.
   book.put(entryOf({ maker: 'J5one', maxsize: 900_000_000, cjfee: '0.001' }));
   await sentence.getByText('reach 9 BTC').waitFor();
   await until(page, `${drawn} !== globalThis.before`);
@@ -682,7 +682,7 @@ pageTest(
       t.ok(Math.abs(picks.sum - 9) < 1e-6, `${name}: nine are picked in total`);
       t.ok(picks.error < 0.02, `${name}: a simulation agrees (${picks.error.toFixed(4)})`);
       for (const chance of picks.alike)
-        t.ok(Math.abs(chance - 0.5) < 1e-6, 'without bonds all alike');
+        t.ok(Math.abs(chance - 0.5) < 1e-6, 'without bonds all are equal');
       t.same(picks.enough, [1, 1], 'fewer makers than wanted');
       t.ok((picks.huge[0] ?? 0) > 0.999, 'numbers may be large');
     }

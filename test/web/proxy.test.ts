@@ -17,13 +17,13 @@ interface Reply {
   readonly body: string;
 }
 
-/** Every name is this machine. */
+/** Every name resolves to this machine. */
 const lookup: LookupFunction = (_name, options, found) => {
   if (options.all === true) found(null, [{ address: '127.0.0.1', family: 4 }]);
   else found(null, '127.0.0.1', 4);
 };
 
-/** As a program does that was given this name: it looks the name up and says it in `Host`. */
+/** Asks as a program with this name in its configuration: resolves the name and sends it in `Host`. */
 function ask(url: string, accept = '*/*'): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { lookup, agent: false, headers: { accept } });
@@ -110,7 +110,7 @@ t.test('an orderbook page and a directory behind a proxy', async (t) => {
     nginxPort,
   );
 
-  t.test('the page by its public name, whole and below a path', async (t) => {
+  t.test('the page by its public name, at the root and below a path', async (t) => {
     for (const name of ['book.example.org', 'BOOK.example.org.', ONION, 'localhost']) {
       for (const path of ['/', '/app.js', '/orderbook.json', '/obwatch/', '/obwatch/style.css']) {
         t.equal((await ask(nginx(name, path))).code, 200, `${name}${path}`);
@@ -120,21 +120,21 @@ t.test('an orderbook page and a directory behind a proxy', async (t) => {
     t.equal(
       (await ask(nginx('plain.example.org'))).code,
       200,
-      'where nginx says the address itself',
+      'where nginx sends the address as the name',
     );
   });
 
-  t.test('not by any other, through nginx or without it', async (t) => {
+  t.test('no page by any other name, through nginx or without it', async (t) => {
     for (const name of ['evil.example', 'book.example.org.evil.example', '10.0.0.1', '[fd00::1]']) {
       t.equal(await rawHost(nginxPort, name), 421, `${name} through nginx`);
       t.equal(await rawHost(Number(page), name), 421, name);
     }
   });
 
-  t.test('events come through at once', async (t) => {
+  t.test('events pass the proxy at once', async (t) => {
     const first = await streamUntil(t, nginx('book.example.org', '/events?since='), 'retry: ');
     const told = first.split('event: statistics').length - 1;
-    t.ok(told <= 1, `${told} events in the first part: nginx keeps nothing back until more comes`);
+    t.ok(told <= 1, `${told} events in the first part: nginx does not buffer`);
     const seen = streamUntil(t, nginx('book.example.org', '/events?since='), '"counterparty":"J5');
     const maker = startCli([
       'maker',
@@ -156,7 +156,7 @@ t.test('an orderbook page and a directory behind a proxy', async (t) => {
   });
 
   t.test(
-    'health and metrics of the directory by the name of a service, as Prometheus asks',
+    'health and metrics of the directory by the name of a service, as Prometheus does',
     async (t) => {
       const accept = 'application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5';
       const metrics = await ask(`http://directory:${statusPort}/metrics`, accept);
@@ -172,7 +172,7 @@ t.test('an orderbook page and a directory behind a proxy', async (t) => {
     },
   );
 
-  t.test('and both end as ever', async (t) => {
+  t.test('both programs end as usual', async (t) => {
     for (const program of [watcher, directory]) {
       program.child.kill('SIGTERM');
       t.equal((await program.ended).code, 0);

@@ -1,4 +1,4 @@
-/** A live book with made-up offers, for tests of the page: the same for the same numbers. */
+/** A live book with made-up offers, for tests of the page: equal numbers give an equal book. */
 import { EventEmitter } from 'eventemitter3';
 import type {
   BookBond,
@@ -15,12 +15,12 @@ import { OFFER_TYPES, type OfferType } from '../../src/protocol/commands.js';
 import { isRelative } from '../../src/protocol/offer.js';
 
 export interface SampleBook extends LiveBook {
-  /** Puts offers in, or replaces those of the same id, and tells it. */
+  /** Puts offers in, or replaces those of the same id, and emits the change. */
   put(...entries: readonly BookEntry[]): void;
   drop(...ids: readonly string[]): void;
-  /** Tells that something of the statistics changed. */
+  /** Emits a change of the statistics. */
   touch(): void;
-  /** Changes older than these are forgotten. */
+  /** Forgets all changes up to now. */
   forget(): void;
 }
 
@@ -31,7 +31,7 @@ export const DIRECTORIES = [
 ] as const;
 const LETTERS = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz'.split('');
 
-/** Uniform in [0, 1), always the same row (a linear congruential generator). */
+/** Uniform in [0, 1), always the same sequence (a linear congruential generator). */
 function createRandom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -52,7 +52,7 @@ function sighting(directory: string, withdrawn: boolean): OfferSighting {
   };
 }
 
-/** The generator of secp256k1, a key like any other. */
+/** The generator of secp256k1, which is a valid key. */
 export const SAMPLE_KEY = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798';
 
 export function bondOf(value: number | undefined, locktime = 1_900_000_000): BookBond {
@@ -69,7 +69,7 @@ export function bondOf(value: number | undefined, locktime = 1_900_000_000): Boo
   };
 }
 
-/** An offer; what is not given is plain. */
+/** An offer; members that are not given have plain values. */
 export function entryOf(given: Partial<BookEntry> & { readonly maker: string }): BookEntry {
   const { maker, oid = 0, directories = DIRECTORIES } = given;
   return {
@@ -92,7 +92,7 @@ export function entryOf(given: Partial<BookEntry> & { readonly maker: string }):
   };
 }
 
-/** Offers as they are found in the wild: sizes and fees over many orders of magnitude. */
+/** Offers as on the real network: sizes and fees over many orders of magnitude. */
 export function sampleEntries(count: number, seed = 7): BookEntry[] {
   const random = createRandom(seed);
   const pick = <T>(list: readonly T[], or: T): T => list[Math.floor(random() * list.length)] ?? or;
@@ -128,7 +128,7 @@ export function sampleEntries(count: number, seed = 7): BookEntry[] {
 }
 
 /**
- * The same offers as a program of today shows them: without a bitcoin node no bond has a value, and both
+ * The same offers as a program shows them today: without a bitcoin node no bond has a value, and both
  * directories that are up list nearly every maker, while most answers came through one of them.
  */
 export function asReached(entries: readonly BookEntry[]): BookEntry[] {
@@ -176,7 +176,7 @@ function auditOf(directory: string, withheld: string | undefined): DirectoryAudi
 
 const listed = ({ listedBy, directories }: BookEntry): readonly string[] => listedBy ?? directories;
 
-/** How the sample directories are: two up, of which one withholds `withheld`, and one down. */
+/** The state of the sample directories: two up, of which one withholds `withheld`, and one down. */
 function reportOf(
   directory: string,
   i: number,
@@ -252,8 +252,8 @@ function statisticsOf(
 }
 
 /**
- * @param now the book's clock, which begins at 0
- * @param withheld the maker that the audit says a directory withholds
+ * @param now the book's clock, it begins at 0
+ * @param withheld the maker that a directory withholds, according to the audit
  * @param chain whether a bitcoin node answers
  */
 export function createSampleBook(

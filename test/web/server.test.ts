@@ -81,7 +81,7 @@ interface SseEvent {
   readonly data: unknown;
 }
 
-/** A page that listens: `next` resolves with each event in turn. */
+/** A page that listens to events: `next` resolves with each event in turn. */
 function listen(t: Test, port: number, since: string, headers: Record<string, string> = {}) {
   const events: SseEvent[] = [];
   const takers: ((event: SseEvent) => void)[] = [];
@@ -121,7 +121,7 @@ function listen(t: Test, port: number, since: string, headers: Record<string, st
   return {
     opened,
     closed,
-    /** How many events wait to be looked at. */
+    /** The number of events that `next` has not taken yet. */
     waiting: () => events.length,
     end: () => sent.destroy(),
     next: (): Promise<SseEvent> =>
@@ -136,7 +136,7 @@ function listen(t: Test, port: number, since: string, headers: Record<string, st
 const bookOf = async (port: number): Promise<OrderbookJson> =>
   JSON.parse((await ask(port, '/orderbook.json')).body);
 
-t.test('every answer carries the policy, and the page its own files only', async (t) => {
+t.test('every answer has the policy, and the page loads only its own files', async (t) => {
   const { port } = await started(t);
   const page = await ask(port, '/');
   t.equal(page.code, 200);
@@ -147,7 +147,7 @@ t.test('every answer carries the policy, and the page its own files only', async
   );
   t.ok(links.length >= 7);
   for (const link of links) {
-    t.notMatch(link, /^(https?:)?\/\//, `${link} is ours`);
+    t.notMatch(link, /^(https?:)?\/\//, `${link} is local`);
     const file = await ask(port, `/${link}`);
     t.equal(file.code, 200, link);
     t.equal(file.headers['content-security-policy'], CONTENT_SECURITY_POLICY);
@@ -216,7 +216,7 @@ t.test('requests that are refused', async (t) => {
   t.ok(Number(head.headers['content-length']) > 100);
 });
 
-t.test('what is not HTTP, or too much of it', async (t) => {
+t.test('malformed and oversized requests', async (t) => {
   const { port } = await started(t);
   const raw = (bytes: string): Promise<string> =>
     new Promise((resolve, reject) => {
@@ -242,7 +242,7 @@ t.test('health', async (t) => {
   t.same([ill.code, JSON.parse(ill.body)], [503, { ok: false, reason: 'no directory is up' }]);
 });
 
-t.test('orderbook.json has the names of the original watcher, and ours beside them', async (t) => {
+t.test('orderbook.json has the names of the original watcher, and further ones', async (t) => {
   const absolute = entryOf({
     maker: 'J5absolute',
     type: 'sw0absoffer',
@@ -324,7 +324,7 @@ t.test('orderbook.json has the names of the original watcher, and ours beside th
   t.same([json.network, json.version], ['signet', book.version]);
 });
 
-t.test('what is told can be printed on any terminal', async (t) => {
+t.test('any terminal can print the answers', async (t) => {
   const odd = 'a\u202e\u009b2J';
   const { port } = await started(t, {
     entries: [entryOf({ maker: 'J5odd', bond: { ...bondOf(1), detail: odd } })],
@@ -333,10 +333,10 @@ t.test('what is told can be printed on any terminal', async (t) => {
   for (const path of ['/orderbook.json', '/healthz']) {
     t.match((await ask(port, path)).body, String.raw`a\u202e\u009b2J`, path);
   }
-  t.equal((await bookOf(port)).offers[0]?.bond?.detail, odd, 'and is the same value');
+  t.equal((await bookOf(port)).offers[0]?.bond?.detail, odd, 'it is the same value');
 });
 
-t.test('the book is written out at most once a second', async (t) => {
+t.test('the book is serialised at most once a second', async (t) => {
   const { port, clock, book } = await started(t);
   t.equal((await bookOf(port)).offers.length, 0);
   book.put(entryOf({ maker: 'J5new' }));
@@ -364,10 +364,10 @@ t.test('orderbook.csv: one line per offer, no formulas, no broken cells', async 
   );
   t.match(lines[2], /^"'=HYPERLINK\(""x""\)",0,/);
   t.match(body, /\r\n"a,""b""\r\nc",0,/);
-  t.equal(orderbookCsv([]).split('\r\n').length, 2, 'a heading alone');
+  t.equal(orderbookCsv([]).split('\r\n').length, 2, 'only a heading');
 });
 
-t.test('changes are merged: what came and went is not told', (t) => {
+t.test('changes are merged: an offer that came and went is not sent', (t) => {
   const book = createSampleBook(() => 0, [entryOf({ maker: 'J5old' })]);
   const from = book.version;
   book.put(entryOf({ maker: 'J5gone' }));
@@ -381,13 +381,13 @@ t.test('changes are merged: what came and went is not told', (t) => {
   );
   t.same(change?.removed, ['J5gone/0']);
   t.equal(change?.version, book.version);
-  t.equal(changesJson(book, book.version + 1), undefined, 'a version that never was');
+  t.equal(changesJson(book, book.version + 1), undefined, 'a version that does not exist');
   book.forget();
   t.equal(changesJson(book, from), undefined, 'a version that is forgotten');
   t.end();
 });
 
-t.test('events: what changed since, once a second, and signs of life', async (t) => {
+t.test('events: changes at most once a second, and keep-alive events', async (t) => {
   const { port, clock, book, server } = await started(t, { entries: sampleEntries(3) });
   const { session, version } = await bookOf(port);
   const page = listen(t, port, `${session}:${version}`);
@@ -409,8 +409,8 @@ t.test('events: what changed since, once a second, and signs of life', async (t)
   t.match(await page.next(), { event: 'statistics', data: { offers: 4 } });
 
   clock.advance(9000);
-  t.match(await page.next(), { event: 'statistics', data: { offers: 4 } }, 'a sign of life');
-  t.equal(page.waiting(), 0, 'and nothing else');
+  t.match(await page.next(), { event: 'statistics', data: { offers: 4 } }, 'a keep-alive event');
+  t.equal(page.waiting(), 0, 'no other event');
 
   page.end();
   await page.closed;
@@ -422,7 +422,7 @@ t.test('events: what changed since, once a second, and signs of life', async (t)
 });
 
 t.test(
-  'events: a page that is too far behind, or of another run, loads the book anew',
+  'events: a page that is too far behind, or of another run, loads the book again',
   async (t) => {
     const { port, book } = await started(t);
     const { session, version } = await bookOf(port);
@@ -443,22 +443,22 @@ t.test(
   },
 );
 
-t.test('events: only so many pages, and the next one finds room when one leaves', async (t) => {
+t.test('events: the number of pages is bounded, and a page that leaves makes room', async (t) => {
   const { port, server } = await started(t, { options: { eventLimits: { clients: 2 } } });
   const first = listen(t, port, '');
   const second = listen(t, port, '');
   await Promise.all([first.opened, second.opened]);
   const refused = await ask(port, '/events');
   t.same([refused.code, refused.headers['retry-after']], [503, '10']);
-  t.equal((await ask(port, '/orderbook.json')).code, 200, 'the rest goes on');
+  t.equal((await ask(port, '/orderbook.json')).code, 200, 'other requests are answered');
   first.end();
   await first.closed;
-  // The server hears of it when its side of the connection closes.
+  // The server learns of it when its side of the connection closes.
   while (server.listeners > 1) await ask(port, '/healthz');
   t.equal(await listen(t, port, '').opened, 200);
 });
 
-t.test('events: a page that does not read is told nothing more, and closed', async (t) => {
+t.test('events: a page that does not read gets no more events, and is closed', async (t) => {
   const { port, clock, book, server } = await started(t, {
     options: { eventLimits: { backlogBytes: 1000, stallMs: 30_000 } },
   });
@@ -479,12 +479,12 @@ t.test('events: a page that does not read is told nothing more, and closed', asy
     clock.advance(1000);
     await ask(port, '/healthz');
   }
-  t.equal(server.listeners, 0, 'closed for taking nothing');
+  t.equal(server.listeners, 0, 'closed because it does not read');
   socket.resume();
   await closed;
 });
 
-t.test('a reader of the book that takes nothing is closed', async (t) => {
+t.test('a client that does not read the book is closed', async (t) => {
   const stalled = new Promise<string>((resolve) => {
     const log = { ...silentLog, debug: (text: string): void => resolve(text) };
     void (async () => {
@@ -512,7 +512,7 @@ t.test('closing does not wait for pages that listen', async (t) => {
   t.equal(clock.pending, 0, 'no timer is left');
 });
 
-t.test('an address that cannot be had is told in one line', async (t) => {
+t.test('an address that cannot be used gives one line', async (t) => {
   const { port, book, clock } = await started(t);
   const options = {
     book,
