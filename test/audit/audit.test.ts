@@ -29,7 +29,7 @@ function median(values: readonly number[]): number {
 }
 
 t.test('false alarms: 2,000 worlds of 20 makers at 5 % random loss', (t) => {
-  // Every way makers answer, 2 to 5 directories, the loss everywhere or on one directory alone.
+  // Every way in which makers answer, 2 to 5 directories, the loss at all directories or at one.
   let worlds = 0;
   let alarmed = 0;
   for (let seed = 0; seed < 2_000; seed++) {
@@ -51,7 +51,7 @@ t.test('false alarms: 2,000 worlds of 20 makers at 5 % random loss', (t) => {
   t.end();
 });
 
-t.test('a directory that withholds 1 of 20 makers is flagged, and nothing else is', (t) => {
+t.test('a directory that withholds 1 of 20 makers is flagged, and no other pair is', (t) => {
   const rows: readonly (readonly [World['mode'], number, number])[] = [
     // The way makers answer, directories, and the most rounds that it may take.
     ['copies', 2, 45],
@@ -89,7 +89,7 @@ t.test('a directory that withholds 1 of 20 makers is flagged, and nothing else i
   t.end();
 });
 
-t.test('half of one maker withheld shows where makers answer through all', (t) => {
+t.test('withholding half of one maker is flagged when makers answer through all', (t) => {
   const firsts = Array.from({ length: 50 }, (_, seed) => {
     const liar = { directory: 1, maker: 3, share: 0.5 };
     const world = { directories: 3, makers: MAKERS, rounds: 300, loss: [0.05, 0.05, 0.05], liar };
@@ -104,11 +104,11 @@ t.test('half of one maker withheld shows where makers answer through all', (t) =
 
 t.test('the test of one pair', (t) => {
   const limit = threshold(60);
-  t.test('one directory alone is compared with nothing', (t) => {
+  t.test('a single directory cannot be compared', (t) => {
     t.equal(judge(NEW_PAIR, { eligible: 1, others: 0, delivered: true }, limit), NEW_PAIR);
     t.end();
   });
-  t.test('the more pairs are followed, the more evidence is asked for', (t) => {
+  t.test('more pairs need more evidence for a flag', (t) => {
     t.ok(threshold(1_500) > threshold(60));
     t.ok(Number.isFinite(threshold(0)));
     t.end();
@@ -117,7 +117,7 @@ t.test('the test of one pair', (t) => {
     for (const eligible of [2, 3, 5, 50]) t.ok(leastShare(eligible) < 1 / eligible);
     t.end();
   });
-  t.test('a flag ends when messages come again', (t) => {
+  t.test('a flag ends when messages arrive again', (t) => {
     const miss = { eligible: 2, others: 1, delivered: false };
     let state = NEW_PAIR;
     for (let n = 0; n < 500; n++) state = judge(state, miss, limit);
@@ -130,7 +130,7 @@ t.test('the test of one pair', (t) => {
     t.ok(needed > 1 && needed <= 12, `after ${needed} deliveries: evidence is capped`);
     t.end();
   });
-  t.test('any rounds keep it finite, counted and bounded', (t) => {
+  t.test('for any rounds, the test stays finite, counted and bounded', (t) => {
     const round = fc
       .record({
         eligible: fc.integer({ min: 0, max: 8 }),
@@ -170,7 +170,7 @@ const roundsProbe = (most = 10) => {
 };
 
 t.test('rounds', (t) => {
-  t.test('whoever showed the maker all the time is expected to deliver', (t) => {
+  t.test('a directory that listed the maker all the time is expected to deliver', (t) => {
     const { clock, shown, closed, rounds } = roundsProbe();
     shown.set('m', ['a', 'b', 'c', 'd']);
     rounds.arrived('k', 'm', 'a', true, true);
@@ -187,7 +187,7 @@ t.test('rounds', (t) => {
     t.equal(clock.pending, 0);
     t.end();
   });
-  t.test('who is lost meanwhile, or shows the maker no more, is not judged', (t) => {
+  t.test('a directory that was lost, or no longer lists the maker, is not judged', (t) => {
     const { clock, shown, closed, rounds } = roundsProbe();
     shown.set('m', ['a', 'b', 'c']);
     rounds.arrived('k', 'm', 'a', true, true);
@@ -197,7 +197,7 @@ t.test('rounds', (t) => {
     t.strictSame(closed[0]?.eligible, ['a']);
     t.end();
   });
-  t.test('bounded; what may not open a round opens none; closing ends all', (t) => {
+  t.test('bounded; an arrival without the right to do so opens no round; close ends all', (t) => {
     const { clock, shown, closed, rounds } = roundsProbe(1);
     shown.set('m', ['a', 'b']);
     rounds.arrived('k0', 'm', 'a', true, false);
@@ -239,7 +239,7 @@ t.test('leaves that the maker itself contradicts', (t) => {
 
 const at = (port: number): Location => ({ kind: 'loopback', host: '127.0.0.1', port });
 
-/** A channel of which only the audit's part exists. */
+/** A channel with only the members that the audit uses. */
 function fakeChannel(names: readonly Location[]) {
   const observers = new Set<ChannelObserver>();
   const listeners = new Set<(info: { location: Location }) => void>();
@@ -374,13 +374,13 @@ t.test('flags, avoidance and evidence', (t) => {
       round('shuns-c', [a, b]);
     }
     t.equal(audit.avoid(name(b), 'shuns-b'), true);
-    t.equal(audit.avoid(name(b), 'other'), false, 'two of three: nobody is left to prefer');
+    t.equal(audit.avoid(name(b), 'other'), false, 'two of three: no directory is better');
     t.equal(audit.report(name(b)).avoided, false);
     audit.close();
     t.end();
   });
 
-  t.test('many makers at once are the directory itself', (t) => {
+  t.test('many makers at once flag the directory itself', (t) => {
     const { audit, round, said } = probe();
     const makers = ['m0', 'm1', 'm2'];
     for (let n = 0; n < 100; n++) for (const maker of makers) round(maker, [a, b]);
@@ -397,7 +397,7 @@ t.test('flags, avoidance and evidence', (t) => {
     t.end();
   });
 
-  t.test('however many makers are flagged, a hundred are listed', (t) => {
+  t.test('at most a hundred flagged makers are listed', (t) => {
     const { audit, clock, fake } = probe();
     const makers = Array.from({ length: 130 }, (_, i) => `m${i}`);
     for (let n = 0; n < 100; n++) {
@@ -414,7 +414,7 @@ t.test('flags, avoidance and evidence', (t) => {
     t.end();
   });
 
-  t.test('what proves nothing counts nothing', (t) => {
+  t.test('an arrival that proves nothing does not count', (t) => {
     const { clock, fake, audit } = probe();
     for (let n = 0; n < 200; n++) {
       fake.arrive('direct', undefined);
@@ -435,7 +435,7 @@ t.test('flags, avoidance and evidence', (t) => {
     t.end();
   });
 
-  t.test('an old message answers a request; later it may be a repetition by anybody', (t) => {
+  t.test('an old message answers a request; later it may be a copy by any peer', (t) => {
     const { clock, fake, audit } = probe();
     audit.asked();
     fake.arrive('m', a, true, false);
@@ -499,7 +499,7 @@ t.test('the file of evidence', async (t) => {
     t.strictSame(await readEvidenceFile(join(folder, 'none'), parseEvidence), []);
   });
 
-  t.test('half a line of a power cut costs no other record', async (t) => {
+  t.test('an incomplete line after a power cut costs no other record', async (t) => {
     const path = join(folder, 'cut.jsonl');
     writeFileSync(path, `${JSON.stringify(record(1))}\n{"atEpoch":1,"direc`);
     const file = openEvidenceFile<EvidenceRecord>({ path, onError: fail });
@@ -527,7 +527,7 @@ t.test('the file of evidence', async (t) => {
     t.ok(readFileSync(path).length <= 3 * size);
   });
 
-  t.test('a disk that refuses is told once', async (t) => {
+  t.test('a disk error is logged once', async (t) => {
     const path = join(folder, 'sub', 'e.jsonl', 'impossible');
     const errors: unknown[] = [];
     const file = openEvidenceFile<EvidenceRecord>({
@@ -574,7 +574,7 @@ t.test('the file of evidence', async (t) => {
 });
 
 /** Rounds of 20 makers that answer through both directories; the first one drops one maker. */
-t.test('over the wire: the liar is flagged and routed around', async (t: Test) => {
+t.test('over the wire: a directory that withholds is flagged and avoided', async (t: Test) => {
   const folder = mkdtempSync(join(tmpdir(), 'onionmc-audit-'));
   t.teardown(() => rmSync(folder, { recursive: true }));
   const [liar, honest] = [await startFakeDirectory(), await startFakeDirectory()];
@@ -634,7 +634,7 @@ t.test('over the wire: the liar is flagged and routed around', async (t: Test) =
     t.match(
       channel.send(nick, 'error', 'x'),
       { sent: true, route: { location: honest.location } },
-      'chance would have taken the first',
+      'a random choice would take the first',
     );
   }
   await audit.close();
@@ -643,6 +643,6 @@ t.test('over the wire: the liar is flagged and routed around', async (t: Test) =
 
   const again = await startDirectoryAudit({ channel, clock, log: silentLog, path });
   t.match(again.evidence, [{ event: 'flag', maker: victim.nick }], 'shown after a restart');
-  t.strictSame(again.report(liarName).flags, [], 'and flags nothing by itself');
+  t.strictSame(again.report(liarName).flags, [], 'it flags nothing by itself');
   await again.close();
 });

@@ -1,4 +1,4 @@
-/** Makers that answer through directories which lose messages, and maybe one that lies. Exact by its seed. */
+/** Makers that answer through directories that lose messages; one may withhold them. Exact for a seed. */
 import { judge, NEW_PAIR, threshold, type PairState } from '../../src/audit/pair-test.js';
 
 export interface World {

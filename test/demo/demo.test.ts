@@ -14,7 +14,7 @@ import { ownTemporaryFolder } from '../../src/tor/process/temporary-folder.js';
 import { startTaker, type Answer, type Taker } from '../../src/roles/taker.js';
 import { startCli } from '../helpers/cli.js';
 
-/** A short folder of its own, so that a test sees every file that is left behind. */
+/** A temporary folder with a short path, in which a test sees every file that is left. */
 async function ownTmp(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'omcd-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
@@ -35,7 +35,7 @@ t.setTimeout(300_000);
 
 const FILL = (): string => `0 100000 ${'ab'.repeat(32)} P${randomBytes(32).toString('hex')}`;
 
-t.test('the demo over loopback sockets shows everything and ends by itself', async (t) => {
+t.test('the demo over loopback sockets shows every part and ends by itself', async (t) => {
   const demo = startCli(['demo', '--loopback', '--seconds', '8', '--json']);
   const { code, stdout, stderr } = await demo.ended;
   t.equal(code, 0, stderr);
@@ -49,12 +49,12 @@ t.test('the demo over loopback sockets shows everything and ends by itself', asy
   t.match(stderr, /!error: both ways over the direct link/);
 });
 
-t.test('the demo over a private Tor network ends with Ctrl-C and leaves nothing', async (t) => {
+t.test('the demo over a private Tor network ends with Ctrl-C and leaves no file', async (t) => {
   const TMPDIR = await ownTmp(t);
   const demo = startCli(['demo'], { env: { TMPDIR } });
   await demo.shows('stdout', /!error: both ways by the directory/);
   await demo.shows('stdout', /!error: both ways over the direct link, [\d.]+ ms/);
-  t.not((await processesNaming(TMPDIR)).length, 0, 'its Tor processes are told by their folder');
+  t.not((await processesNaming(TMPDIR)).length, 0, 'its Tor processes are known by their folder');
   const stopped = performance.now();
   demo.child.kill('SIGINT');
   const { code, stdout, stderr } = await demo.ended;
@@ -67,7 +67,7 @@ t.test('the demo over a private Tor network ends with Ctrl-C and leaves nothing'
   t.same(await processesNaming(TMPDIR), [], 'no process is left');
 });
 
-t.test('a demo that is stopped while Tor boots leaves nothing either', async (t) => {
+t.test('a demo that is stopped while Tor boots leaves no file either', async (t) => {
   const TMPDIR = await ownTmp(t);
   const demo = startCli(['demo'], { env: { TMPDIR } });
   await demo.shows('stdout', /starting 5 Tor relays/);
@@ -77,15 +77,15 @@ t.test('a demo that is stopped while Tor boots leaves nothing either', async (t)
   t.same(await processesNaming(TMPDIR), []);
 });
 
-t.test('what a killed demo leaves, the next one removes', async (t) => {
+t.test('the next demo removes the files of a killed one', async (t) => {
   const TMPDIR = await ownTmp(t);
   const killed = startCli(['demo'], { env: { TMPDIR } });
   await killed.shows('stdout', /starting 5 Tor relays/);
   killed.child.kill('SIGKILL');
   await killed.ended;
   const left = await readdir(TMPDIR);
-  t.equal(left.length, 1, 'nobody could tidy up');
-  // Somebody else's, and one whose owner is not known.
+  t.equal(left.length, 1, 'the killed demo left its folder');
+  // A folder of another program, and one with an unknown owner.
   await mkdir(join(TMPDIR, 'omc-unknown'));
   await mkdir(join(TMPDIR, 'omc-alive'));
   await ownTemporaryFolder(join(TMPDIR, 'omc-alive'));
@@ -110,7 +110,7 @@ t.test('a demo whose output is closed before it has shown anything fails', async
   const whole = startCli(['demo', '--loopback']);
   await whole.shows('stdout', /!error: both ways over the direct link/);
   whole.child.stdout?.destroy();
-  t.equal((await whole.ended).code, 0, 'it has run');
+  t.equal((await whole.ended).code, 0, 'it ran to the end');
 });
 
 t.test('without a tor program the demo says what to install', async (t) => {
@@ -120,7 +120,7 @@ t.test('without a tor program the demo says what to install', async (t) => {
   t.match(stderr, /apt-get install tor/);
 });
 
-/** Somebody new, with circuits and descriptors of its own. */
+/** A new peer, with its own circuits and descriptors. */
 function newcomer(
   t: Test,
   world: DemoWorld,

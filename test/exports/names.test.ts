@@ -1,4 +1,4 @@
-/** What each entry of the package exports. A new name is a decision: it goes into `exports.txt`, too. */
+/** The exports of each entry of the package. A new name is a decision: `exports.txt` must have it too. */
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ function exportedNames(): ReadonlyMap<string, readonly string[]> {
   const namesOf = (source: string): string[] => {
     const file = program.getSourceFile(source);
     const module = file && checker.getSymbolAtLocation(file);
-    if (module === undefined) throw new Error(`${source} is no module`);
+    if (module === undefined) throw new Error(`${source} is not a module`);
     return checker.getExportsOfModule(module).map((symbol) => {
       const isAlias = (symbol.flags & ts.SymbolFlags.Alias) !== 0;
       const target = isAlias ? checker.getAliasedSymbol(symbol) : symbol;
@@ -80,7 +80,7 @@ t.test('one name has one entry', async (t) => {
 t.test('lint fails on a public name without a docstring', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'onionmc-docstrings-'));
   t.teardown(() => rm(dir, { recursive: true }));
-  // The smallest entry with all that it imports: typedoc reads every file of the folder.
+  // The smallest entry and the files that it imports, since typedoc reads every file of the folder.
   const parts = ['package.json', 'tsconfig.json', 'tsconfig.build.json', 'typedoc.json'];
   for (const name of [...parts, 'src/protocol.ts', 'src/protocol', 'src/kit']) {
     await cp(join(ROOT, name), join(dir, name), { recursive: true });
@@ -104,7 +104,7 @@ t.test('lint fails on a public name without a docstring', async (t) => {
     /\S+ \(\w+\), defined in .* does not have any documentation/g,
   );
   t.match(missing, [/^formatOffer /], stderr);
-  t.equal(missing?.length, 1, 'all others have one');
+  t.equal(missing?.length, 1, 'all other names have one');
   t.match(manifest.scripts.lint, /npm run --silent docs$/);
 });
 

@@ -22,8 +22,8 @@ async function run(program: string, args: readonly string[], cwd: string): Promi
 }
 
 /**
- * A folder whose node_modules holds what `npm install onionmc-VERSION.tgz` puts there: the tarball's
- * files and the packages it depends on, no others. Without a registry: the latter are links to ours.
+ * A folder whose node_modules holds exactly what `npm install onionmc-VERSION.tgz` installs: the files of the
+ * tarball and its dependencies. No registry is asked: the dependencies are links to those of this clone.
  */
 async function installed(): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'onionmc-packed-'));
@@ -34,7 +34,7 @@ async function installed(): Promise<string> {
   await run('npm', ['pack', '--silent', '--pack-destination', dir], ROOT);
   const tarball = (await readdir(dir)).find((name) => name.endsWith('.tgz')) ?? '';
   await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', home], dir);
-  // Types of Node are the program's own, as with every package for Node.
+  // A program brings the types of Node itself, as with every package for Node.
   for (const name of [...Object.keys(manifest.dependencies), '@types/node']) {
     await mkdir(dirname(join(modules, name)), { recursive: true });
     await symlink(join(ROOT, 'node_modules', name), join(modules, name));
@@ -60,7 +60,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 const program = installed();
 
-t.test('every entry is checked below', async (t) => {
+t.test('the tables of this file name every entry', async (t) => {
   const paths = Object.keys(manifest.exports).filter((path) => path !== './package.json');
   const entries = paths.map((path) => join('onionmc', path));
   t.same(entries.toSorted(), Object.keys(VALUES).toSorted());
@@ -98,7 +98,7 @@ t.test('a path that package.json does not name cannot be imported', async (t) =>
   t.throws(() => resolve('onionmc/dist/index.js'), { code: 'ERR_PACKAGE_PATH_NOT_EXPORTED' });
 });
 
-/** What tsc says of these files, the declarations of the package included. */
+/** The errors of tsc for these files and for the declarations of the package. */
 function faultsOf(files: readonly string[], options: ts.CompilerOptions): readonly string[] {
   const compiled = ts.createProgram(files, { strict: true, noEmit: true, ...options });
   return ts
@@ -108,7 +108,7 @@ function faultsOf(files: readonly string[], options: ts.CompilerOptions): readon
     );
 }
 
-t.test('the types of the entries hold in programs of either kind', async (t) => {
+t.test('the types of the entries compile in ESM and CommonJS programs', async (t) => {
   const dir = await program;
   const lines = Object.keys(VALUES).map((entry) => {
     const [value, type] = [VALUES[entry] ?? '', TYPES[entry] ?? ''];
@@ -145,7 +145,7 @@ t.test('onionmc/protocol in a browser', async (t) => {
     moduleResolution: ts.ModuleResolutionKind.Bundler,
     types: [],
   });
-  t.same(faults, [], 'its types need none of Node');
+  t.same(faults, [], 'its types need no types of Node');
 
   const { outputFiles, metafile } = await esbuild({
     stdin: { contents: await readFile(IN_BROWSER, 'utf8'), resolveDir: dir },
@@ -160,13 +160,13 @@ t.test('onionmc/protocol in a browser', async (t) => {
   t.same(
     imported.filter(({ path, external }) => external === true || path.startsWith('node:')),
     [],
-    'nothing of Node in its modules',
+    'no module of Node',
   );
   const own = Object.keys(metafile.inputs).filter((path) => path.includes('/onionmc/dist/'));
   t.same(
     own.filter((path) => !/\/dist\/(?:protocol\.js$|protocol\/|kit\/)/.test(path)),
     [],
-    'nothing but protocol/ and kit/ of ours',
+    'only protocol/ and kit/ of onionmc',
   );
   const [script] = outputFiles;
   if (script === undefined) throw new Error('esbuild wrote nothing');

@@ -1,4 +1,4 @@
-/** Replays the fuzzing corpus: what once broke stays whole, and every outcome is still reached. */
+/** Replays the fuzzing corpus: no old fault returns, and every outcome is still reached. */
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -69,7 +69,7 @@ const faulty: Target = {
   },
 };
 
-t.test('what is broken is found, told once, and made small', async (t) => {
+t.test('a fault is found, reported once, and minimised', async (t) => {
   const { findings, outcomes } = runCampaign({
     target: faulty,
     seed: '1',

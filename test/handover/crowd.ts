@@ -1,16 +1,16 @@
 /**
- * Peers that count: each broadcast and each private message carries the number of its sender's last
- * one plus one, and whoever receives it checks that.
+ * Peers that count: each broadcast and each private message has the number of its sender's previous one plus
+ * one, and each receiver checks that.
  */
 import t from 'tap';
 import { joinMany, nickOf, type Mass } from '../directory/many.js';
 
-/** What went wrong; all zero when every message came once, in order, and nobody was disconnected. */
+/** Counts of faults; all zero when each message came once, in order, and no peer was disconnected. */
 export interface Losses {
   disconnected: number;
   lost: number;
   doubledOrReordered: number;
-  /** Lines that are no line of the protocol. */
+  /** Lines that are not lines of the protocol. */
   garbled: number;
 }
 
@@ -23,9 +23,9 @@ export interface Crowd {
   publish(peer: number, fill?: number): void;
   /** One more private message of that peer to its neighbour. */
   whisper(peer: number): void;
-  /** The text of the next public message of that peer, for who sends it by hand. */
+  /** The text of the next public message of that peer, for a test that sends it by hand. */
   next(peer: number): string;
-  /** Resolves when everybody has got all that was sent to them until now. */
+  /** Resolves when every peer has received all messages sent to it until now. */
   complete(): Promise<void>;
   end(): void;
 }
@@ -128,7 +128,7 @@ export async function gather(port: number, size: number): Promise<Crowd> {
     },
     complete: () =>
       new Promise((resolve) => {
-        // Checked at most once a turn: it looks at every pair.
+        // Checked at most once a turn, since the check looks at every pair.
         let due = false;
         const look = (): void => {
           due = false;

@@ -13,11 +13,11 @@ export interface Program {
   readonly datadir: string;
   /** The first process. */
   readonly first: RunningCli;
-  /** The process that is the directory now, as far as its log tells. */
+  /** The process that is the directory now, according to its log. */
   pid(): number;
-  /** Everything that the first process and its successors said on standard error. */
+  /** The standard error of the first process and its successors. */
   stderr(): string;
-  /** Replaces the program on disk; undefined: by the real one. */
+  /** Replaces the program on disk; undefined restores the real one. */
   replace(source?: string): Promise<void>;
   upgrade(): Promise<Ended>;
 }
@@ -35,7 +35,7 @@ export function realProgram(before = ''): string {
   return `${before}\nawait import(${JSON.stringify(MAIN)});\n`;
 }
 
-/** Starts it; whatever process it is at the end is ended with the test. */
+/** Starts it. The test ends the process that is the directory at the end. */
 export async function startUpgradable(t: Test, options: ProgramOptions = {}): Promise<Program> {
   const base = await mkdtemp(join(tmpdir(), 'omch-'));
   const datadir = join(base, 'data');
@@ -57,7 +57,7 @@ export async function startUpgradable(t: Test, options: ProgramOptions = {}): Pr
   );
   let stderr = '';
   first.child.stderr?.on('data', (text: string) => (stderr += text));
-  // Its outputs are the successors', too: they are over when the last of them is.
+  // The successors share its outputs, which end with the last process.
   t.teardown(async () => {
     for (const pid of new Set([first.child.pid ?? 0, latestPid()])) {
       try {

@@ -1,4 +1,4 @@
-/** What travels between the processes of an upgrade: nothing is lost in it, and nothing in it is trusted. */
+/** The snapshot between the processes of an upgrade: it is complete, and its reader trusts no part of it. */
 import t from 'tap';
 import * as fc from 'fast-check';
 import { silentLog } from '../../src/channel/log.js';
@@ -96,7 +96,7 @@ function comparable({ halfLine, owed, ...rest }: PeerSnapshot): unknown {
   };
 }
 
-t.test('a peer survives the way there', async (t) => {
+t.test('a peer is unchanged after the transfer', async (t) => {
   fc.assert(
     fc.property(readyPeer, (peer) => {
       const parsed = parsePeerSnapshot(JSON.parse(JSON.stringify(formatPeerSnapshot(peer))));
@@ -107,7 +107,7 @@ t.test('a peer survives the way there', async (t) => {
   );
 });
 
-t.test('nothing that another process says throws', async (t) => {
+t.test('no value of another process makes the parser throw', async (t) => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
       for (const parse of [
@@ -126,7 +126,7 @@ t.test('nothing that another process says throws', async (t) => {
   t.pass();
 });
 
-t.test('figures of the pages go on', async (t) => {
+t.test('figures of the pages continue', async (t) => {
   const past: DirectoryPast = {
     upSeconds: 4_000,
     entered: { starting: 1, reachable: 3, lost: 2, stopping: 0 },
@@ -144,11 +144,11 @@ t.test('figures of the pages go on', async (t) => {
   t.same(
     pastIn(new Map([['past', { key: 'past', value: odd }]])),
     { upSeconds: 0, entered: { lost: 1 }, selfTests: {}, canary: undefined },
-    'what cannot be read is left out',
+    'unreadable values are left out',
   );
 });
 
-t.test('a field that is not what it must be is refused, whichever it is', async (t) => {
+t.test('any one invalid field is refused', async (t) => {
   const [peer] = fc.sample(readyPeer, { numRuns: 1, seed: 7 });
   if (!peer) throw new Error('no sample');
   const good = Object(
@@ -187,7 +187,7 @@ t.test('a field that is not what it must be is refused, whichever it is', async 
   for (const [name, value] of bad) {
     t.equal(parsePeerSnapshot({ ...good, [name]: value }).ok, false, `${name} ${String(value)}`);
   }
-  t.equal(parsePeerSnapshot({ ...good, state: 'new' }).ok, false, 'owed before the handshake');
+  t.equal(parsePeerSnapshot({ ...good, state: 'new' }).ok, false, 'bytes before a handshake');
 });
 
 const LOCATION = { kind: 'loopback', host: '127.0.0.1', port: 5222 } as const;
@@ -229,7 +229,7 @@ function moved(
   return { to, peers };
 }
 
-t.test('a directory goes on with rates, half lines, queues and conversations', async (t) => {
+t.test('a directory continues with rates, partial lines, queues and conversations', async (t) => {
   const clock = createTestClock();
   const limits = { pubmsgPerMinute: 3, heartbeatIntervalMs: 0, deliveriesPerSecond: 200 };
   const from = directoryWith(clock, limits);
@@ -245,7 +245,7 @@ t.test('a directory goes on with rates, half lines, queues and conversations', a
   const say = (text: string): string => encodeEnvelope(687, `${a}!PUBLIC!${text}`);
   for (const peer of [alice, bob, dave]) peer.drain();
   bob.say(encodeEnvelope(685, `${b}!${a}!hello`));
-  // The second one waits for the budget, the third one for its end.
+  // The second message waits for the budget, the third one for the end of its line.
   alice.say(say('one') + say('uno') + say('two').slice(0, 20));
   for (const peer of [alice, bob, dave]) peer.drain();
   const before = from.stats();
@@ -253,12 +253,12 @@ t.test('a directory goes on with rates, half lines, queues and conversations', a
   const after = moved(from, clock, limits);
   const { to } = after;
   const fresh = (old: MemoryPeer): MemoryPeer | undefined => after.peers.get(old.connection);
-  t.same(to.stats().messagesIn, before.messagesIn, 'counters go on');
+  t.same(to.stats().messagesIn, before.messagesIn, 'counters continue');
   t.match(to.stats(), { peers: 3, circuits: 1, handshakesAccepted: 3, waitingMessages: 1 });
 
   fresh(alice)?.say(say('two').slice(20));
   fresh(alice)?.say(say('three'));
-  t.equal(to.stats().dropped['rate-pubmsg'], 1, 'the rate of the minute counts on');
+  t.equal(to.stats().dropped['rate-pubmsg'], 1, 'the rate of the minute continues');
   for (let i = 0; i < 20; i++) {
     clock.advance(100);
     for (const peer of after.peers.values()) peer.drain();
@@ -279,7 +279,7 @@ t.test('a directory goes on with rates, half lines, queues and conversations', a
   t.equal(clock.pending, 0, 'no timer is left');
 });
 
-t.test('a newcomer that waits for a nick, and one that has said nothing', async (t) => {
+t.test('a newcomer that waits for a nick, and one without a handshake', async (t) => {
   const clock = createTestClock();
   const limits = { heartbeatPongWaitMs: 1_000, handshakeTimeoutMs: 10_000 };
   const from = directoryWith(clock, limits);
@@ -294,10 +294,10 @@ t.test('a newcomer that waits for a nick, and one that has said nothing', async 
   t.match(to.stats(), { peers: 1, unhandshaked: 2, nickClaims: 1 });
   for (let i = 0; i < 8; i++) clock.advance(250);
   peers.get(newcomer.connection)?.drain();
-  t.match(peers.get(newcomer.connection)?.received, /"type": 795/, 'the holder proved no life');
+  t.match(peers.get(newcomer.connection)?.received, /"type": 795/, 'the holder did not answer');
   t.equal(to.stats().handshakesAccepted, 2);
   for (let i = 0; i < 40; i++) clock.advance(250);
-  t.equal(to.stats().closed['handshake-timeout'], 1, 'counted from when it was accepted');
+  t.equal(to.stats().closed['handshake-timeout'], 1, 'counted from the accept');
   for (const peer of [...peers.values(), holder, newcomer, silent]) peer.leave();
   t.equal(clock.pending, 0);
 });
@@ -309,7 +309,7 @@ function challengeOf(peer: MemoryPeer): NickAuthChallenge {
   return challenge.value;
 }
 
-t.test('who is asked to prove its nick proves it to the next process', async (t) => {
+t.test('a peer that is asked for a proof can give it to the next process', async (t) => {
   const clock = createTestClock();
   const from = directoryWith(clock, {});
   const handshake = hello(PROVING.nick, { features: { nick_auth: true } });
@@ -330,7 +330,7 @@ t.test('who is asked to prove its nick proves it to the next process', async (t)
   fresh?.drain();
   t.match(fresh?.received, /"type": 807, "line": "{\\"code\\":\\"ok\\"/);
   t.equal(next.to.peerCount, 1);
-  // This one has said it, but its turn comes in the process after the next.
+  // This peer has sent its proof, but its turn comes in the process after the next.
   next.peers.get(slow.connection)?.say(second);
   const last = moved(next.to, clock, {});
   const slowest = last.peers.get(next.peers.get(slow.connection)?.connection ?? slow.connection);
@@ -341,7 +341,7 @@ t.test('who is asked to prove its nick proves it to the next process', async (t)
 
   const third = moved(last.to, clock, {});
   const [kept] = third.to.snapshot(() => new Uint8Array(0)).peers;
-  t.equal(kept?.peer.provenKey, PROVING.publicKeyHex, 'what was proved stays known');
+  t.equal(kept?.peer.provenKey, PROVING.publicKeyHex, 'the proven key is kept');
   for (const { peers } of [next, last, third]) for (const peer of peers.values()) peer.leave();
   for (const peer of [asked, slow]) peer.leave();
   t.equal(clock.pending, 0);

@@ -1,4 +1,4 @@
-/** The onion of a directory goes on in another process, with the streams that lead to it. */
+/** The onion of a directory continues in another process, with its streams. */
 import t, { type Test } from 'tap';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,7 +18,7 @@ import { startUpgradable, type Program } from './program.js';
 interface Stream {
   readonly nick: string;
   say(text: string): void;
-  /** Resolves when something received has this text in it. */
+  /** Resolves when the received text contains this one. */
   hears(text: string): Promise<void>;
   readonly closed: boolean;
   destroy(): void;
@@ -56,7 +56,7 @@ function streamOver(connection: Connection, nick: string): Stream {
   };
 }
 
-/** Two peers on streams of their own talk before, during and after upgrades; a third one comes later. */
+/** Two peers on separate streams exchange messages around and during upgrades; a third one joins later. */
 async function tellsNoDifference(
   t: Test,
   program: Program,
@@ -87,7 +87,7 @@ async function tellsNoDifference(
   const carol = await dial(3);
   carol.say('I came later');
   await Promise.all([alice.hears('I came later'), bob.hears('I came later')]);
-  t.notMatch(program.stderr(), /onion service (lost|re-created)/, 'it was never away');
+  t.notMatch(program.stderr(), /onion service (lost|re-created)/, 'it was never lost');
   t.notOk(alice.closed || bob.closed, 'the same streams all the time');
   for (const stream of [alice, bob, carol]) stream.destroy();
 }
@@ -137,7 +137,7 @@ t.test('over real Tor', async (t) => {
     if (!location.ok) throw new Error(address);
     const later = streamOver(await dialPatiently(overlay, location.value, 'hup'), 'J5later');
     await later.hears('\\"accepted\\": true');
-    t.notMatch(program.stderr(), /onion service (lost|re-created)/, 'a reload takes nothing away');
+    t.notMatch(program.stderr(), /onion service (lost|re-created)/, 'a reload keeps the onion');
     later.destroy();
     const folders = (await readdir(join(program.datadir, 'tor'))).filter((f) =>
       f.startsWith('run-'),

@@ -1,4 +1,4 @@
-/** A running directory goes on in another process, and its peers do not notice. */
+/** A running directory continues in another process, without an effect on its peers. */
 import t from 'tap';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -59,7 +59,7 @@ t.test('500 peers under load, three upgrades in a row', async (t) => {
     pids.add(answer.pid);
     // oxlint-disable-next-line no-await-in-loop
     const status = await statusOf(statusPort);
-    t.match(status, { peers: PEERS, state: 'reachable' }, 'the status page moved, too');
+    t.match(status, { peers: PEERS, state: 'reachable' }, 'the status page moved as well');
     t.ok(status.uptimeSeconds >= upSeconds, 'it has been up all the time');
     upSeconds = status.uptimeSeconds;
     // oxlint-disable-next-line no-await-in-loop
@@ -81,7 +81,7 @@ t.test('500 peers under load, three upgrades in a row', async (t) => {
   const last = program.pid();
   t.ok(pids.has(last));
   process.kill(last, 'SIGTERM');
-  t.equal((await program.first.ended).code, 0, 'the first process ended well');
+  t.equal((await program.first.ended).code, 0, 'the first process ended with 0');
 });
 
 /** Each stage at which a new program may fail, as code that runs before the real one. */
@@ -135,7 +135,7 @@ t.test('a new program that fails, with a slow reader far behind', async (t) => {
   const crowd = await gather(Number(port), size);
   const slow = crowd.peers[0]?.socket;
   slow?.pause();
-  // More than what the kernel's buffers take.
+  // More than the buffers of the kernel hold.
   for (let i = 0; i < 800; i++) crowd.publish(1 + (i % (size - 1)), 30_000);
   const load = setInterval(() => {
     for (let peer = 1; peer < size; peer++) crowd.publish(peer);
@@ -162,13 +162,13 @@ t.test('a new program that fails, with a slow reader far behind', async (t) => {
     t.equal(code, 1, what);
     const answer: { done: boolean; why: string } = JSON.parse(stdout);
     t.match(answer.why, why, what);
-    t.equal(program.pid(), program.first.child.pid, 'the first process goes on');
+    t.equal(program.pid(), program.first.child.pid, 'the first process continues');
   }
   await program.first.shows('stderr', /configuration re-read/);
   await program.replace();
-  t.equal((await program.upgrade()).code, 0, 'and then it works');
+  t.equal((await program.upgrade()).code, 0, 'the next upgrade works');
   const owed = Number(/"owedBytes":(\d+)/.exec(program.stderr())?.[1]);
-  t.ok(owed > 4_000_000, `${owed} bytes were on their way`);
+  t.ok(owed > 4_000_000, `${owed} bytes were unsent`);
   clearInterval(load);
   slow?.resume();
   await crowd.complete();
@@ -177,7 +177,7 @@ t.test('a new program that fails, with a slow reader far behind', async (t) => {
   crowd.end();
 });
 
-t.test('signals during an upgrade reach the process that goes on; systemd follows', async (t) => {
+t.test('signals during an upgrade reach the process that stays; systemd follows', async (t) => {
   const dir = t.testdir();
   const notify = join(dir, 'systemd-notify');
   await writeFile(notify, `#!/bin/sh\nprintf '%s|' "$@" >>'${dir}/sent'\necho >>'${dir}/sent'\n`);
@@ -201,7 +201,7 @@ t.test('signals during an upgrade reach the process that goes on; systemd follow
   t.equal(own.at(-1), 'STOPPING=1|');
 });
 
-t.test('whoever comes meanwhile is accepted afterwards', async (t) => {
+t.test('a peer that connects during an upgrade is accepted afterwards', async (t) => {
   const program = await startUpgradable(t);
   const [, port = ''] = await program.first.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
   const late = BEFORE_SEND('ready', 'setTimeout(() => send(message, ...rest), 1500); return true;');
@@ -231,7 +231,7 @@ t.test('whoever comes meanwhile is accepted afterwards', async (t) => {
   t.match(program.stderr(), /"late":[1-9]/, 'some of them waited');
 });
 
-t.test('tor_mode = external: the listener alone', async (t) => {
+t.test('tor_mode = external: only the listener moves', async (t) => {
   const folder = t.testdir({ hostname: `${onion(3).replace(':5222', '')}\n` });
   const port = await freePort();
   const config = `
@@ -256,7 +256,7 @@ ${NO_RATES_CONFIG}`;
   crowd.end();
 });
 
-t.test('a configuration that is wrong by now is named to whoever asked', async (t) => {
+t.test('the upgrade command names a configuration that is wrong by now', async (t) => {
   const program = await startUpgradable(t);
   await program.first.shows('stderr', /directory node is up/);
   const file = join(program.datadir, 'joinmarket.cfg');
@@ -269,10 +269,10 @@ t.test('a configuration that is wrong by now is named to whoever asked', async (
     why: /cannot take over: \S+joinmarket\.cfg:\d+: \[DIRECTORY\] max_peers: found "x"; allowed:/,
   });
   await writeFile(file, good);
-  t.equal((await program.upgrade()).code, 0, 'the old one went on, and can be asked again');
+  t.equal((await program.upgrade()).code, 0, 'the old process continues, and can be asked again');
 });
 
-t.test('upgrade where nothing runs', async (t) => {
+t.test('upgrade without a running directory', async (t) => {
   const file = t.testdir({ file: 'x' });
   for (const datadir of [file, join(file, 'none'), join(file, 'file')]) {
     // oxlint-disable-next-line no-await-in-loop
@@ -282,7 +282,7 @@ t.test('upgrade where nothing runs', async (t) => {
   }
 });
 
-t.test('where a new process could not go on', async (t) => {
+t.test('no upgrade where a new process could not continue', async (t) => {
   const place = { pid: 7, ppid: 5, init: 'systemd', env: {} };
   const cases: readonly (readonly [Partial<ProcessPlace>, RegExp | undefined])[] = [
     [{}, undefined],

@@ -1,4 +1,4 @@
-/** What a probe finds at directories that are well, ill, foreign and hostile. */
+/** The results of a probe at directories that work, fail, are of another network, or are hostile. */
 import { randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import * as fc from 'fast-check';
@@ -50,7 +50,7 @@ interface Run {
   readonly isolations: readonly (string | undefined)[];
 }
 
-/** Probes a scripted directory; nothing may be left behind. */
+/** Probes a scripted directory; no connection or timer may be left. */
 async function run(
   t: Test,
   script: Script,
@@ -65,7 +65,7 @@ async function run(
   return { result, guests: directory.guests, isolations: directory.isolations };
 }
 
-/** Lets everybody in; `further` gets everything after the 793. */
+/** Accepts every guest; `further` gets each line after the 793. */
 function welcoming(
   further: Script = () => {},
   answer: Parameters<typeof directoryAnswer>[0] = {},
@@ -112,7 +112,7 @@ const oneIn: Script = (guest) => {
   guest.say(795, directoryAnswer(guest.dial === 1 ? {} : turnedAway));
 };
 
-t.test('a directory of ours, over sockets', async (t) => {
+t.test('an onionmc directory, over sockets', async (t) => {
   const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const { location } = await serveDirectory(t, overlay, systemClock, 'J5directoryOOOOO');
   const bystander = await dialRaw(location);
@@ -139,7 +139,7 @@ t.test('a directory of ours, over sockets', async (t) => {
     outcome: 'relays',
     location,
     greeting: { nick: 'J5directoryOOOOO', network: 'signet', motd: 'a test', version: undefined },
-    // The bystander, and not the probe itself.
+    // The bystander, and not the probe session itself.
     peerlist: { peers: 1, serving: 0 },
     legs: {
       'private-there': Number,
@@ -151,7 +151,7 @@ t.test('a directory of ours, over sockets', async (t) => {
   t.ok(isFine(all));
   t.equal(outcomeText(all), 'accepts and relays');
   const heard = [await bystander.nextOf(687), await bystander.nextOf(687)];
-  for (const { line } of heard) t.match(line, /^J5\w{14}!PUBLIC!cancel 0$/, 'a harmless word');
+  for (const { line } of heard) t.match(line, /^J5\w{14}!PUBLIC!cancel 0$/, 'a harmless message');
   const left = await bystander.nextOf(789);
   t.match(left.line, /;D/, 'then it left');
 
@@ -161,12 +161,12 @@ t.test('a directory of ours, over sockets', async (t) => {
   bystander.send(791, '');
   for (;;) {
     const { type, line } = await bystander.next();
-    t.not(type, 687, 'a quiet test says nothing in public');
+    t.not(type, 687, 'a private test sends no public message');
     if (type === 789 && !line.includes(';D')) break;
   }
 });
 
-t.test('nobody there, over sockets', async (t) => {
+t.test('no server, over sockets', async (t) => {
   const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const served = await overlay.serve(() => {}, { signal: new AbortController().signal });
   await served.close();
@@ -207,12 +207,12 @@ t.test('dialects', async (t) => {
   t.match(
     odd.result,
     { outcome: 'accepted', greeting: { motd: String.raw`a\u001b[2J` } },
-    'what it says of itself can be shown',
+    'its MOTD is safe to show',
   );
 
   t.equal((await run(t, compact)).result.outcome, 'accepted', 'compact JSON, LF only');
 
-  t.test('a message that comes before a nick is routable goes once more', async (t) => {
+  t.test('a message sent before the nick is routable is sent again', async (t) => {
     let dropped = 0;
     const forgetful = welcoming((guest, said, all) => {
       if (said.type === 685 && dropped < 1) dropped++;
@@ -247,7 +247,7 @@ t.test('peer lists', async (t) => {
     ['empty', [''], [0, 0]],
     ['a leave in between', [entry(99, true), entries(0, 3)], [3, 2]],
     ['the same nick twice', [`${entry(1)},${entry(1)}`], [1, 0]],
-    ['nothing but leaves', [entry(99, true)], 'silent'],
+    ['only leaves', [entry(99, true)], 'silent'],
     ['no answer', [], 'silent'],
   ];
   for (const [name, lines, expected] of cases) {
@@ -267,10 +267,10 @@ t.test('peer lists', async (t) => {
   const { result } = await run(t, counting);
   t.equal(result.outcome, 'accepted');
   t.notOk('peerlist' in result);
-  t.equal(asked, 0, 'not asked where it is not offered');
+  t.equal(asked, 0, 'not asked without the feature');
 });
 
-t.test('how far it came', async (t) => {
+t.test('the outcome names the stage of the failure', async (t) => {
   const changed = (keys: object): Script =>
     answer(JSON.stringify({ ...JSON.parse(directoryAnswer()), ...keys }));
   const hello = '{"app-name":"joinmarket","directory":false}';
@@ -290,14 +290,14 @@ t.test('how far it came', async (t) => {
       /full, come later/,
     ],
     [
-      'foreign and silent about it',
+      'another network, no reason',
       changed({ accepted: false, motd: '', network: 'mainnet' }),
       'refused',
       /a directory of mainnet/,
     ],
-    ['a line without end', (guest) => guest.raw('x'.repeat(50_000)), 'no-answer', /40,000 bytes/],
+    ['an endless line', (guest) => guest.raw('x'.repeat(50_000)), 'no-answer', /40,000 bytes/],
     ['not UTF-8', (guest) => guest.raw(Buffer.from([0xff, 10])), 'no-answer', /UTF-8/],
-    ['chatter first', (guest) => guest.raw('x\n'.repeat(200)), 'no-answer', /meaningless/],
+    ['junk first', (guest) => guest.raw('x\n'.repeat(200)), 'no-answer', /meaningless/],
   ];
   for (const [name, script, outcome, text] of cases) {
     const { result } = await run(t, script, { relay: 'all' });
@@ -327,7 +327,7 @@ t.test('how far it came', async (t) => {
       ['public only', only(687), 'relays-in-part', /lost: private-there, private-back$/],
       ['altered', altering, 'relays-in-part', /lost: private/],
       ['all', relay, 'relays', /^accepts and relays$/],
-      ['drops us', (guest) => guest.hangUp(), 'accepts-only', /does not relay/],
+      ['hangs up', (guest) => guest.hangUp(), 'accepts-only', /does not relay/],
     ];
     for (const [name, script, outcome, text] of relayCases) {
       const { result, isolations } = await run(t, welcoming(script), { relay: 'all' });
@@ -373,10 +373,10 @@ t.test('an abort at every stage', async (t) => {
   const dead = AbortSignal.abort();
   const { result, isolations } = await run(t, welcoming(), { signal: dead });
   t.equal(result.outcome, 'stopped');
-  t.strictSame(isolations, [], 'nothing is dialled');
+  t.strictSame(isolations, [], 'no dial is made');
 });
 
-t.test('whatever it says, the probe ends', async (t) => {
+t.test('for any lines of the directory, the probe ends', async (t) => {
   const line = fc.oneof(
     fc.string(),
     fc.json(),
@@ -407,7 +407,7 @@ t.test('whatever it says, the probe ends', async (t) => {
   const property = fc.asyncProperty(fc.array(line, { maxLength: 6 }), async (lines) => {
     const clock = createTestClock();
     const directory = scriptedDirectory((guest, { type }) => {
-      // Not to a pong: a ping among the lines would go round for ever in no time.
+      // No answer to a pong: with a ping among the lines the exchange would never end.
       if (type !== 799) for (const text of lines) guest.raw(`${text}\r\n`);
     });
     const options = optionsFor(directory, clock, { relay: 'all' });
@@ -420,7 +420,7 @@ t.test('whatever it says, the probe ends', async (t) => {
   t.ok(outcomes.has('no-answer') && outcomes.has('accepts-only'), 'both ends were reached');
 });
 
-t.test('recorded words of the original', async (t) => {
+t.test('recorded lines of the original', async (t) => {
   const file = new URL('../transcripts/s13_client_side_of_the_reference.jsonl', import.meta.url);
   const expected: Readonly<Record<string, ProbeOutcome>> = {
     'hs-plain': 'accepted',

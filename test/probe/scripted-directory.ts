@@ -1,4 +1,4 @@
-/** A directory in memory that says what a script makes it say, on the clock of the test. */
+/** A directory in memory that sends the lines of a script, on the clock of the test. */
 import { setImmediate } from 'node:timers/promises';
 import type { Connection, ConnectionHandler, Dialer } from '../../src/channel/ports.js';
 import { decodeEnvelope, encodeEnvelope, type Envelope } from '../../src/protocol/envelope.js';
@@ -6,7 +6,7 @@ import type { TestClock } from '../helpers/test-clock.js';
 
 /** The directory's end of one connection. */
 export interface Guest {
-  /** From its 793; empty before. */
+  /** The nick in its 793; empty before. */
   readonly nick: string;
   /** Number of the dial, from 1. */
   readonly dial: number;
@@ -73,7 +73,7 @@ export function scriptedDirectory(
         if (closed) return;
         queueMicrotask(() => done?.());
         const line = decodeEnvelope(bytes);
-        if (!line.ok) throw new Error(`the probe wrote no envelope: ${line.reason}`);
+        if (!line.ok) throw new Error(`the probe wrote a malformed envelope: ${line.reason}`);
         if (line.value.type === 793) {
           const { nick: named }: { nick: string } = JSON.parse(line.value.line);
           nick = named;

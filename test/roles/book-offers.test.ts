@@ -19,7 +19,7 @@ const relayed = (at: number, directory = 'a.onion:5222'): Provenance => ({
 const signed = (at: number): Provenance => ({ directory: undefined, verified: true, at });
 const OFFER = 'sw0reloffer 0 27300 500000000 0 0.00002';
 
-t.test('the orderbook keeps what makers announce', async (t) => {
+t.test('the orderbook keeps the offers that makers announce', async (t) => {
   const book = createOrderbook();
   t.equal(book.apply('J5maker', commands(OFFER), relayed(1)), 1, 'a new offer');
   t.equal(book.apply('J5maker', commands(OFFER), relayed(5, 'b.onion:5222')), 0, 'again');
@@ -39,7 +39,7 @@ t.test('the orderbook keeps what makers announce', async (t) => {
   book.apply('J5maker', commands(OFFER), relayed(7));
   t.equal(book.offers()[0]?.verified, true, 'a signed offer stays signed');
 
-  t.test('what is not signed cannot change or withdraw what is', async (t) => {
+  t.test('an unsigned message cannot change or withdraw a signed offer', async (t) => {
     t.equal(book.apply('J5maker', commands('sw0reloffer 0 1 2000000 0 0.9'), relayed(8)), 0);
     t.equal(book.offers()[0]?.cjfee, '0.00002');
     book.apply('J5maker', commands('cancel 0'), relayed(9));
@@ -72,11 +72,11 @@ t.test('the book is bounded in offers and in makers', async (t) => {
   t.same(
     [...new Set(book.offers().map((offer) => offer.maker))],
     ['m2', 'm0', 'm3'],
-    'the maker unheard for longest made room',
+    'the maker heard longest ago made room',
   );
 });
 
-t.test('any commands of anybody leave a consistent book', async () => {
+t.test('any commands of any maker leave a consistent book', async () => {
   const command = fc.record({
     name: fc.constantFrom('sw0reloffer', 'sw0absoffer', 'cancel', 'orderbook', '__proto__'),
     args: fc.array(fc.oneof(fc.string(), fc.nat().map(String), fc.constant('27300'))),
@@ -115,7 +115,7 @@ const TERMS: OfferTerms = {
   sizeFactor: 0.1,
 };
 
-t.test('a maker makes its offer of the terms of its configuration', async (t) => {
+t.test('a maker makes its offer from the terms of its configuration', async (t) => {
   t.same(
     makeOffer(TERMS, 10_000_000, () => 0.5),
     {
@@ -123,7 +123,7 @@ t.test('a maker makes its offer of the terms of its configuration', async (t) =>
       oid: 0,
       minsize: 100_000,
       maxsize: Math.round((10_000_000 - 27_300) * 0.95),
-      // 2 sat is what the smallest amount brings.
+      // 2 sat is the fee for the smallest amount.
       txfee: 1,
       cjfee: '0.000020',
     },
@@ -138,7 +138,7 @@ t.test('a maker makes its offer of the terms of its configuration', async (t) =>
   );
   t.throws(() => makeOffer(TERMS, 50_000, Math.random), /raise --size or lower minsize/);
 
-  t.test('whatever the chance, the offer is a valid one within the factors', async () => {
+  t.test('for any random numbers, the offer is valid and within the factors', async () => {
     fc.assert(
       fc.property(
         fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
@@ -162,7 +162,7 @@ t.test('a maker makes its offer of the terms of its configuration', async (t) =>
     );
   });
 
-  t.test('whatever the terms, no offer is made at a loss', async () => {
+  t.test('for any terms, no offer is made at a loss', async () => {
     fc.assert(
       fc.property(
         fc.record({
@@ -197,7 +197,7 @@ t.test('a maker makes its offer of the terms of its configuration', async (t) =>
         allowed: /from 0\.000001 to 0\.999999/,
       });
     }
-    // The lowest rate is never rounded to a free offer, the highest never to more than everything.
+    // The lowest rate is never rounded to a free offer, the highest never to more than the whole amount.
     for (const [cjfeeRelative, random, cjfee] of [
       [0.000001, 0, '0.000001'],
       [0.999999, 0.999, '0.999999'],

@@ -1,4 +1,4 @@
-/** A directory that visits itself: what it notices, how soon, and what peers see of it. */
+/** The canary of a directory: what it detects, how soon, and what peers see of it. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -28,7 +28,7 @@ import { freePort } from '../../src/lab/private-network/free-ports.js';
 const HOST = '127.0.0.1';
 const ONION: Location = { kind: 'loopback', host: HOST, port: 5222 };
 const MINUTE = 60_000;
-/** The promise of the manual. */
+/** The time that docs/directory.md promises. */
 const NOTICED_WITHIN_MS = 3 * MINUTE;
 
 interface LineLog extends Log {
@@ -54,15 +54,15 @@ interface Bench {
   readonly clock: TestClock;
   readonly canary: Canary;
   readonly log: LineLog;
-  /** How often it told that nobody answers. */
+  /** The number of alarms that the onion does not answer. */
   readonly alarms: () => number;
-  /** Says how the world is from now on. */
+  /** Sets the state of the world from now on. */
   become(world: World): void;
-  /** Lets time pass until the state is this one; how long that took, in milliseconds. */
+  /** Advances the clock until the canary has this state; resolves with the time, in milliseconds. */
   until(state: CanaryState): Promise<number>;
-  /** Lets so much time pass. */
+  /** Advances the clock by this time. */
   pass(ms: number): Promise<void>;
-  /** The end: nothing may be left behind. */
+  /** Ends the canary; no timer or connection may be left. */
   end(): Promise<void>;
 }
 
@@ -124,7 +124,7 @@ function bench(t: Test, intervalMs: number, random = 0.999, past?: CanaryReport)
   };
 }
 
-t.test('noticed in time, said once, and taken back', async (t) => {
+t.test('a fault is detected in time, logged once, and its end is logged', async (t) => {
   const cases: readonly [World, CanaryState, RegExp][] = [
     ['cut', 'unreachable', /cannot reach the onion, although it is published/],
     ['silent', 'unreachable', /cannot reach the onion/],
@@ -139,7 +139,7 @@ t.test('noticed in time, said once, and taken back', async (t) => {
       const firstMs = await b.until('reachable');
       t.ok(firstMs <= 25_000, `the first test is over after ${firstMs} ms`);
       t.equal(b.canary.trouble(), undefined);
-      t.strictSame(b.log.lines, [], 'all is well: no line');
+      t.strictSame(b.log.lines, [], 'no fault, no line');
 
       b.become(world);
       const noticedMs = await b.until(state);
@@ -147,10 +147,10 @@ t.test('noticed in time, said once, and taken back', async (t) => {
       t.match(b.canary.trouble(), text);
       t.match(b.log.lines, [new RegExp(`^warn self test: .*${text.source}`)]);
       const isAway = state === 'unreachable';
-      t.equal(b.alarms(), isAway ? 1 : 0, 'told where the onion itself may be lost');
+      t.equal(b.alarms(), isAway ? 1 : 0, 'an alarm when the onion itself may be lost');
       await b.pass(10 * MINUTE);
-      t.equal(b.log.lines.length, 1, 'one line, however long it lasts');
-      t.equal(b.alarms() > 3, isAway, 'told again after each test');
+      t.equal(b.log.lines.length, 1, 'one line, for as long as it lasts');
+      t.equal(b.alarms() > 3, isAway, 'an alarm after each test');
 
       b.become('well');
       await b.until('reachable');
@@ -164,7 +164,7 @@ t.test('noticed in time, said once, and taken back', async (t) => {
   }
 });
 
-t.test('what the process before knew', async (t) => {
+t.test('the state of the previous process', async (t) => {
   const past: CanaryReport = {
     state: 'unreachable',
     stateSeconds: 70,
@@ -172,7 +172,7 @@ t.test('what the process before knew', async (t) => {
     tests: 9,
     failures: 3,
   };
-  t.test('an alarm lasts until a test says otherwise', async (t) => {
+  t.test('an alarm lasts until a test succeeds', async (t) => {
     const b = bench(t, MINUTE, 0.999, past);
     b.canary.published(ONION);
     t.match(b.canary.report(), past);
@@ -182,7 +182,7 @@ t.test('what the process before knew', async (t) => {
     t.match(b.log.lines, [/^info self test: .*again$/]);
     await b.end();
   });
-  t.test('switched on or off meanwhile', async (t) => {
+  t.test('switched on or off in between', async (t) => {
     const off = bench(t, 0, 0.999, past);
     t.match(off.canary.report(), { state: 'off', tests: 9 });
     t.equal(off.canary.trouble(), undefined);
@@ -220,7 +220,7 @@ t.test('no alarm', async (t) => {
     t.strictSame(b.log.lines, []);
     await b.end();
   });
-  t.test('without a way out it knows nothing', async (t) => {
+  t.test('a fault of this machine says nothing about the onion', async (t) => {
     const b = bench(t, MINUTE);
     b.become('no-tor');
     b.canary.published(ONION);
@@ -230,7 +230,7 @@ t.test('no alarm', async (t) => {
     t.equal(b.alarms(), 0);
     await b.end();
   });
-  t.test('while Tor itself says that the onion is away', async (t) => {
+  t.test('while Tor itself reports the onion as lost', async (t) => {
     const b = bench(t, MINUTE);
     b.canary.published(ONION);
     await b.until('reachable');
@@ -240,7 +240,7 @@ t.test('no alarm', async (t) => {
     t.equal(b.canary.report().state, 'waiting');
     const { tests } = b.canary.report();
     await b.pass(10 * MINUTE);
-    t.equal(b.canary.report().tests, tests, 'nothing is dialled');
+    t.equal(b.canary.report().tests, tests, 'no test is made');
     b.become('well');
     b.canary.published(ONION);
     b.canary.published(ONION);
@@ -258,7 +258,7 @@ t.test('no alarm', async (t) => {
   });
 });
 
-t.test('it is gentle', async (t) => {
+t.test('few tests and few nicks', async (t) => {
   const b = bench(t, 2 * MINUTE, 0.5);
   b.canary.published(ONION);
   await b.until('reachable');
@@ -266,7 +266,7 @@ t.test('it is gentle', async (t) => {
   await b.pass(60 * MINUTE);
   const tests = b.canary.report().tests - before;
   t.ok(tests >= 28 && tests <= 30, `${tests} tests in an hour`);
-  t.ok(b.canary.ownNicks.size <= 8, 'it remembers few nicks');
+  t.ok(b.canary.ownNicks.size <= 8, 'it keeps few nicks');
   await b.end();
 });
 
@@ -276,15 +276,15 @@ async function page(port: number, path: string): Promise<{ code: number; body: s
 }
 
 interface NodeClock extends TestClock {
-  /** Lets so much time pass at once, and resolves when the self test that falls due is over. */
+  /** Advances the clock by this time at once; resolves when the test that falls due is over. */
   test(waitMs: number): Promise<void>;
-  /** For the node. */
+  /** The clock of the node. */
   readonly onSelfTest: () => void;
 }
 
 /**
- * A clock that runs five times as fast as the platform's, in even steps, and jumps where nothing is
- * to be waited for. What goes through sockets and Tor takes its own time meanwhile.
+ * A clock that runs five times as fast as the platform's, in even steps, and jumps where no wait is needed.
+ * Sockets and Tor take their usual time meanwhile.
  */
 function nodeClock(t: Test): NodeClock {
   const clock = createTestClock();
@@ -366,8 +366,8 @@ t.test('a node on loopback: page, metrics, and what peers see', async (t) => {
   t.equal(ill.code, 503);
   t.match(JSON.parse(ill.body), { ok: false, reason: /cannot reach the onion, although/ });
   t.match((await page(port, '/metrics')).body, /^onionmc_self_onion_reachable 0$/m);
-  t.match((await page(port, '/metrics')).body, /^onionmc_service_reachable 1$/m, 'says Tor');
-  t.equal(node.directory.peerCount, 1, 'the process is fine');
+  t.match((await page(port, '/metrics')).body, /^onionmc_service_reachable 1$/m, 'as Tor reports');
+  t.equal(node.directory.peerCount, 1, 'the process still serves');
 
   blocked = false;
   await clock.test(MINUTE);
@@ -377,7 +377,7 @@ t.test('a node on loopback: page, metrics, and what peers see', async (t) => {
 
   bystander.send(791, '');
   const { line } = await bystander.nextOf(789);
-  t.equal(line, 'J5bystanderOOOOO;NOT-SERVING-ONION', 'no leave before it, nobody else in it');
+  t.equal(line, 'J5bystanderOOOOO;NOT-SERVING-ONION', 'no leave before it, no other peer in it');
   bystander.end();
   await bystander.over;
 });
@@ -387,7 +387,7 @@ t.test('a real Tor behind a filter: only the onion is cut', { timeout: 200_000 }
   const tor = await network.startTor({ controlPort: true });
   const { controlEndpoint: target } = tor;
   if (target === undefined) throw new Error('this tor has no control port');
-  // Tor is not asked whether it has the onion: only the visit tells.
+  // Tor is not asked whether it has the onion, so only the canary can detect the loss.
   const { endpoint } = await controlTunnel(t, {
     target,
     whenTorIsGone: 'silent',
@@ -444,7 +444,7 @@ t.test('a real Tor behind a filter: only the onion is cut', { timeout: 200_000 }
     [/^warn .*cannot reach the onion, although it is published/],
   );
 
-  // The service is added again by itself. The testing client knows the old descriptor, and fails a
+  // The node adds the service again. The client of the canary knows the old descriptor, and fails a
   // few times before it asks for a new one.
   while (!node.health().ok) await clock.test(MINUTE);
   t.ok(clients.length > 1);

@@ -1,4 +1,4 @@
-/** What an operator and a scraper see of a directory node: and what they must never see. */
+/** The log, status page and metrics of a directory node: what they show, and what they must never show. */
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -65,7 +65,7 @@ function both(a: Log, b: Log): Log {
   return { debug: tell('debug'), info: tell('info'), warn: tell('warn'), error: tell('error') };
 }
 
-/** Everything that strangers made up, so that all of it can be looked for. */
+/** All texts that untrusted peers sent, so that a test can search the outputs for them. */
 const onionOf = (name: string): string =>
   `${onionHost(createHash('sha256').update(name).digest())}:5222`;
 
@@ -100,13 +100,13 @@ const MAX_DEBUG_BYTES = 12_000;
 
 interface Busy {
   readonly node: DirectoryNode;
-  /** Once, whoever calls it. */
+  /** Acts once; later calls wait for the first. */
   readonly close: () => Promise<void>;
   readonly page: Page;
   readonly secrets: readonly string[];
 }
 
-/** Makers and takers that trade, strangers that flood, lie, and leave. */
+/** Makers and takers that trade, untrusted peers that flood, send false messages, and leave. */
 async function busyRun(t: Test, log: Log): Promise<Busy> {
   const port = await freePort();
   const overlay = createLoopbackOverlay({ host: HOST, port: 0 });
@@ -202,14 +202,14 @@ async function busyRun(t: Test, log: Log): Promise<Busy> {
     await peer.over;
   });
   await Promise.all(broken);
-  // Those that are over ten times a rate are ended; the others go.
+  // The directory closes peers that are above ten times a rate; the others leave.
   for (const { peer } of peers.slice(1)) peer.end();
   await Promise.all(ends.slice(1));
   await ends[0];
   return { node, close, page: pageAt(port), secrets };
 }
 
-t.test('a busy run names nobody, and its log stays small', async (t) => {
+t.test('a busy run logs no nick and no location, and its log stays small', async (t) => {
   const info = written('INFO');
   const debug = written('DEBUG');
   const { node, close, page, secrets } = await busyRun(t, both(info.log, debug.log));
@@ -269,8 +269,8 @@ t.test('a busy run names nobody, and its log stays small', async (t) => {
   );
   await close();
   for (const { text } of [info, debug]) {
-    t.match(text(), /"msg":"connection closed: not-a-handshake"/, 'it says what happens');
-    t.match(text(), /"repeated":1\d\d,/, 'what was held back is counted in the end');
+    t.match(text(), /"msg":"connection closed: not-a-handshake"/, 'it logs the events');
+    t.match(text(), /"repeated":1\d\d,/, 'repeated lines are counted at the end');
   }
 });
 
@@ -285,8 +285,8 @@ t.test('a blocked event loop shows in /metrics', async (t) => {
   t.teardown(() => node.close());
   const page = pageAt(port);
   await page.get('/metrics');
-  // Reading starts the measurement anew, and its timer of 10 ms has to tick once before it can see a
-  // gap. Timers fire in the order in which they are due, so it has when this one does.
+  // A read restarts the measurement, and its timer of 10 ms must fire once before it can see a gap. Timers
+  // fire in the order of their due times, so it has fired when this one does.
   await new Promise((resolve) => setTimeout(resolve, 50));
   const until = performance.now() + 200;
   while (performance.now() < until) createHash('sha256').update('busy').digest();
@@ -298,11 +298,11 @@ t.test('a blocked event loop shows in /metrics', async (t) => {
 interface Puppet {
   readonly overlay: Overlay;
   readonly tell: (state: ServiceState) => void;
-  /** Until then withdrawing the service takes its time. */
+  /** Completes the withdrawal of the service, which is pending until then. */
   readonly withdrawn: () => void;
 }
 
-/** An overlay whose service is in the state that the test says. */
+/** An overlay whose service is in the state that the test sets. */
 function puppetOverlay(): Puppet {
   const inner = createLoopbackOverlay({ host: HOST, port: 0 });
   let onState: ServeOptions['onState'];
@@ -364,7 +364,7 @@ t.test('/healthz by state', async (t) => {
   second.send(MessageType.HANDSHAKE, hello('J5SecondOOOOOOOO', onionOf('second')));
   const answer = await second.nextOf(MessageType.DN_HANDSHAKE);
   t.match(JSON.parse(answer.line), { accepted: false }, 'it is full');
-  await shows(200, 'ok', 'merely full');
+  await shows(200, 'ok', 'full, but healthy');
   const { body } = await page.get('/metrics');
   t.equal(metric(body, 'onionmc_service_state_entered_total{state="lost"}'), 1);
   t.equal(metric(body, 'onionmc_service_state_entered_total{state="reachable"}'), 2);
@@ -373,10 +373,10 @@ t.test('/healthz by state', async (t) => {
   const closing = node.close();
   await shows(503, 'stopping', 'while stopping');
   tell({ state: 'reachable' });
-  await shows(503, 'stopping', 'a late word of Tor changes nothing');
+  await shows(503, 'stopping', 'a late event of Tor changes nothing');
   withdrawn();
   await Promise.all([closing, first.over]);
-  await t.rejects(page.get('/healthz'), 'and then the page is gone');
+  await t.rejects(page.get('/healthz'), 'then the page is closed');
 });
 
 t.test('a real Tor is lost and comes back', { timeout: 110_000 }, async (t) => {

@@ -1,4 +1,4 @@
-/** A maker's fidelity bond: its file, and what takers are shown of it (docs/protocol.md, section 11). */
+/** A maker's fidelity bond: its file, and the proofs that takers get (docs/protocol.md, section 11). */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
@@ -101,11 +101,11 @@ t.test('the answer to !orderbook, byte for byte', async (t) => {
   tip += 1;
   clock.advance(60_000);
   session.pubmsg(takerKey.nick, 'orderbook');
-  t.notMatch((await session.nextOf(685)).line, /tbond/, 'the certificate is over');
+  t.notMatch((await session.nextOf(685)).line, /tbond/, 'the certificate has expired');
   clock.advance(60_000);
   session.pubmsg(takerKey.nick, 'orderbook');
   await session.nextOf(685);
-  t.match(warnings, [/expired/], 'said once');
+  t.match(warnings, [/expired/], 'logged once');
 
   const broken = { ...GOLDEN, certExpiry: 426 };
   t.throws(
@@ -154,7 +154,7 @@ t.test('the command with a bond file', async (t) => {
   t.equal(ended.code, 0, ended.stderr);
   await directory.ended;
   for (const text of [...outside, ended.stderr, ended.stdout]) {
-    for (const secret of secrets) t.notOk(text.includes(secret ?? ''), 'nothing of it is told');
+    for (const secret of secrets) t.notOk(text.includes(secret ?? ''), 'no secret is printed');
   }
 });
 
@@ -164,7 +164,7 @@ async function datadir(t: Test, config: string): Promise<string> {
   return path;
 }
 
-/** The private answer that a fresh taker gets, and the offers said to everybody meanwhile. */
+/** The private answer to a fresh taker, and the public offers in the meantime. */
 async function askOnce(t: Test, location: Parameters<typeof openLiveProbe>[0][number], n: number) {
   const taker = openLiveProbe([location], { nickKey: nickKey(new Uint8Array(32).fill(n)) });
   t.teardown(() => taker.close());
@@ -176,7 +176,7 @@ async function askOnce(t: Test, location: Parameters<typeof openLiveProbe>[0][nu
   return { answer, announced, nick: taker.nick };
 }
 
-t.test('what the command refuses', async (t) => {
+t.test('bond files that the command refuses', async (t) => {
   const other = formatBondFile({ network: 'mainnet', bond: bondUntil(60_000) });
   const own = formatBondFile({ network: 'signet', bond: bondUntil(425, UTXO_KEY) });
   const forged = formatBondFile({ network: 'signet', bond: { ...GOLDEN, certExpiry: 426 } });
@@ -187,7 +187,7 @@ t.test('what the command refuses', async (t) => {
     ['an expired certificate', expired, /certificate that has expired/],
     ['a certificate that does not verify', forged, /certificate that does not verify/],
     ["the coin's own key", own, /private key that can spend the coin/],
-    ['no JSON', `${vector.certKey}\n`, /not of the form of a bond/],
+    ['not JSON', `${vector.certKey}\n`, /not of the form of a bond/],
   ];
   await Promise.all(
     table.map(async ([name, text, reason, mode]) => {
@@ -201,13 +201,13 @@ t.test('what the command refuses', async (t) => {
       t.match(stderr, reason, name);
       t.equal(stderr.trimEnd().split('\n').length, 1, 'one line');
       for (const key of [vector.certKey, vector.utxoKey]) {
-        t.notOk((stdout + stderr).includes(key?.slice(0, 12) ?? ''), 'nothing of the key');
+        t.notOk((stdout + stderr).includes(key?.slice(0, 12) ?? ''), 'no part of the key');
       }
     }),
   );
 });
 
-/** Why the file is refused, if it is. */
+/** The code of the refusal; undefined if the file is accepted. */
 const faultOf = async (path: string, more: Partial<Parameters<typeof readBondFile>[1]> = {}) => {
   try {
     await readBondFile(path, { network: 'signet', ...more });
@@ -284,7 +284,7 @@ t.test('the form of the file', (t) => {
     ),
     { numRuns: 20 },
   );
-  // The negated key spends as much.
+  // The negated key can spend the coin as well.
   const { n } = secp256k1.Point.CURVE();
   const negated = hexToBytes((n - BigInt(`0x${vector.utxoKey}`)).toString(16).padStart(64, '0'));
   for (const key of [UTXO_KEY, negated])
@@ -297,8 +297,8 @@ t.test('the form of the file', (t) => {
 /** Midnight of a day, in Unix seconds. */
 const at = (date: string) => Date.parse(`${date}T00:00:00Z`) / 1000;
 
-t.test('how high a chain surely is', (t) => {
-  // About what the real network had by then.
+t.test('the least height of a chain at a date', (t) => {
+  // About the heights of the real network at that time.
   const known = [
     ['mainnet', at('2025-01-01'), 877_258],
     ['mainnet', at('2025-10-01'), 917_109],
@@ -306,7 +306,7 @@ t.test('how high a chain surely is', (t) => {
   for (const [network, time, height] of known) {
     const estimate = surelyReached(network, time) ?? 0;
     t.ok(estimate <= height, `${estimate} is not above ${height}`);
-    t.ok(estimate > height - 2 * 2016, 'and not far below');
+    t.ok(estimate > height - 2 * 2016, 'not far below');
   }
   t.equal(surelyReached('signet', at('2020-09-02')), 0);
   t.equal(surelyReached('testnet', at('2025-01-01')), undefined);

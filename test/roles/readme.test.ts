@@ -1,4 +1,4 @@
-/** The examples in the documentation have right types, run, and end. */
+/** The examples in the documentation have correct types, run, and end. */
 import t, { type Test } from 'tap';
 import { build as esbuild } from 'esbuild';
 import { existsSync } from 'node:fs';
@@ -62,7 +62,7 @@ t.test('a directory, a maker and a taker (README)', async (t) => {
   t.match(stdout, /^J5\w{14} offers 0 27300 500000000 0 0\.00002 by (directory|direct)\n$/);
 });
 
-/** The whole program in one file, in a folder where nothing else is; the file. */
+/** Bundles the program into one file, alone in its folder; resolves with the file. */
 async function bundle(
   t: Test,
   source: string,
@@ -96,7 +96,7 @@ function inFunction(source: string): string {
   return [...imports, 'async function main() {', ...rest, '}', 'void main();'].join('\n');
 }
 
-t.test('the README example runs as a bundle that is alone in its folder', async (t) => {
+t.test('the README example runs as a bundle, alone in its folder', async (t) => {
   const example = await readFile(await compile(t, 'README.md', 30), 'utf8');
   for (const [format, source] of [
     ['esm', example],
@@ -146,7 +146,7 @@ t.test('a bundle dials through a SOCKS proxy', async (t) => {
   }
 });
 
-t.test('what the package says of itself holds', async (t) => {
+t.test('the statements of package.json are true', async (t) => {
   const manifest: unknown = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
   t.match(manifest, { version: VERSION }, 'npm run build writes src/roles/version.ts');
   const kept = ['./dist/cli/main.js', './dist/tor/vanity/worker.js'];
@@ -155,7 +155,7 @@ t.test('what the package says of itself holds', async (t) => {
   const built = await readdir(join(ROOT, 'dist'), { recursive: true });
   for (const name of built.filter((one) => one.endsWith('.js') && !one.startsWith('web/public'))) {
     const code = await readFile(join(ROOT, 'dist', name), 'utf8');
-    // A source map would name files that the package does not hold.
+    // A source map would name files that the package does not contain.
     if (code.includes('sourceMappingURL')) t.fail(`${name} names a source map`);
   }
 });

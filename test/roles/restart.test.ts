@@ -1,6 +1,6 @@
 /**
- * What a restart of a directory does to those who are connected: what the old kinds of client are
- * sent while it stops, and how soon a maker of ours is back with its offers.
+ * The effect of a restart of a directory on its peers: the bytes that clients of the original get while it
+ * stops, and how soon an onionmc maker is back with its offers.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
@@ -39,17 +39,17 @@ async function runDirectory(datadir: string, port: number): Promise<RunningCli> 
   return running;
 }
 
-/** A client of another make, which shows how its connection ended. */
+/** A client of another program, which records how its connection ended. */
 interface Watched {
   readonly socket: Socket;
-  /** What came since the last look. */
+  /** The text received and not yet checked. */
   text: string;
-  /** A FIN came. */
+  /** A FIN was received. */
   ended: boolean;
-  /** A reset, or anything else that is no orderly end. */
+  /** A reset, or any other end that is not orderly. */
   fault: Error | undefined;
   readonly closed: Promise<void>;
-  /** Resolves when `pattern` has come. */
+  /** Resolves when `pattern` has been received. */
   hears(pattern: RegExp): Promise<void>;
 }
 
@@ -83,7 +83,7 @@ async function watched(port: number): Promise<Watched> {
   return made;
 }
 
-t.test('SIGTERM: an orderly end and not one byte more', { timeout: 110_000 }, async (t) => {
+t.test('SIGTERM: an orderly end and no further byte', { timeout: 110_000 }, async (t) => {
   const port = await freePort();
   const datadir = await datadirFor(t, port);
   const directory = await runDirectory(datadir, port);
@@ -107,8 +107,8 @@ t.test('SIGTERM: an orderly end and not one byte more', { timeout: 110_000 }, as
   ]);
   const silent = await watched(port);
   const [first, halfway] = clients;
-  if (!first || !halfway) throw new Error('nobody came');
-  // All have heard the same, so nothing is on its way to anybody.
+  if (!first || !halfway) throw new Error('no peer connected');
+  // All peers have received the same lines, so no line is under way.
   first.socket.write(encodeEnvelope(687, 'J5legacymaker0!PUBLIC!orderbook'));
   await Promise.all(clients.slice(1).map((client) => client.hears(/PUBLIC!orderbook.*\r\n/)));
   halfway.socket.write('{"type": 687, "line": "J5legacymaker1!PUB');
@@ -118,20 +118,13 @@ t.test('SIGTERM: an orderly end and not one byte more', { timeout: 110_000 }, as
   directory.child.kill('SIGTERM');
   await Promise.all(all.map(({ closed }) => closed));
   t.equal((await directory.ended).code, 0);
-  // Neither 801 (clients of the original kind fail on it) nor who leaves, told to all who leave.
-  t.strictSame(new Set(all.map(({ text }) => text)), new Set(['']), 'nothing was sent');
-  t.ok(
-    all.every(({ ended }) => ended),
-    'each got the end of the stream',
-  );
-  t.strictSame(
-    all.flatMap(({ fault }) => (fault ? [fault.message] : [])),
-    [],
-    'and no reset',
-  );
+  // Neither 801 (clients of the original fail on it) nor the leaves of peers, sent to peers that leave.
+  t.strictSame(new Set(all.map(({ text }) => text)), new Set(['']), 'no byte was sent');
+  t.ok(all.every(({ ended }) => ended), 'each peer got the end of the stream');
+  t.strictSame(all.flatMap(({ fault }) => (fault ? [fault.message] : [])), [], 'no reset');
 });
 
-t.test('a maker of ours is back with its offers', { timeout: 110_000 }, async (t) => {
+t.test('an onionmc maker is back with its offers', { timeout: 110_000 }, async (t) => {
   const port = await freePort();
   const datadir = await datadirFor(t, port);
   const location: Location = { kind: 'loopback', host: '127.0.0.1', port };
@@ -150,7 +143,7 @@ t.test('a maker of ours is back with its offers', { timeout: 110_000 }, async (t
   const listener = await dialRaw(location);
   listener.send(793, hello('J5listener'));
   await listener.nextOf(795);
-  // Whichever of both comes first, the offers are heard.
+  // The listener gets the offers whether it or the maker connects first.
   listener.send(687, 'J5listener!PUBLIC!orderbook');
   const heard = new Set<string>();
   while (heard.size < OFFERS.length) {
@@ -182,9 +175,9 @@ t.test('offers are announced after each of 30 drops, and never twice', async (t)
     t.strictSame(await announced(session), expected);
     // Every third session is a stable one.
     if (drop % 3 === 2) channel.clock.advance(60_000);
-    // What it would say twice comes before the answer to a ping.
+    // A second announcement would come before the answer to the ping.
     session.send(798, '');
-    t.equal((await session.next()).type, 799, 'nothing else was said');
+    t.equal((await session.next()).type, 799, 'no other line was sent');
     session.cut();
     const { retryInMs = 0 } = await channel.next('directory-down');
     if (drop % 3 === 2) t.ok(retryInMs <= 10_000);
@@ -193,7 +186,7 @@ t.test('offers are announced after each of 30 drops, and never twice', async (t)
   maker.stop();
 });
 
-/** A bot that only listens: nothing but its channel keeps it going. Ends its channel on SIGUSR2. */
+/** A bot that only listens: only its channel keeps the process running. Ends its channel on SIGUSR2. */
 const BOT = `
 import { createLoopbackOverlay, OnionMessageChannel } from './dist/index.js';
 const channel = OnionMessageChannel.open({
@@ -208,7 +201,7 @@ process.once('SIGUSR2', () => channel.close().then(() => say('closed')));
 `;
 
 t.test(
-  'a program with nothing but a channel outlives its directory, until it closes it',
+  'a program with only a channel outlives its directory, until it closes the channel',
   async (t) => {
     const port = await freePort();
     const before = await startFakeDirectory(port);
@@ -228,11 +221,11 @@ t.test(
     bot.child.kill('SIGUSR2');
     const { code, signal, stdout } = await bot.ended;
     t.strictSame({ code, signal }, { code: 0, signal: null });
-    t.match(stdout, /up\nleft\nclosed\n$/, 'and ends by itself then');
+    t.match(stdout, /up\nleft\nclosed\n$/, 'then it ends by itself');
   },
 );
 
-/** It waits to bring its onion back, and has no socket meanwhile. */
+/** It waits to bring its onion back, and has no socket in the meantime. */
 const WAITER = `
 import { systemClock } from './dist/overlay/system-clock.js';
 import { pause } from './dist/kit/pause.js';

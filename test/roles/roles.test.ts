@@ -88,7 +88,7 @@ t.test(
       { name: 'sw0reloffer', args: ['0', '27300', '500000000', '0', '0.00002'] },
       { name: 'sw0absoffer', args: ['1', '27300', '9000000', '100', '500'] },
     ]);
-    t.equal(maker.answered, 1, 'a request that says it twice is ignored');
+    t.equal(maker.answered, 1, 'a request with the word twice is ignored');
 
     const refusal = nextPrivmsg(listener);
     listener.publish('orderbook');
@@ -104,7 +104,7 @@ t.test(
     await t.rejects(
       bystander.ask(channel.nick, 'fill', fill('56'.repeat(32)), 300),
       { code: 'timeout' },
-      'a maker that stopped says nothing',
+      'a stopped maker does not answer',
     );
     bystander.stop();
   },
@@ -127,7 +127,7 @@ t.test('a maker announces again to a directory that comes back', async (t) => {
   maker.stop();
 });
 
-/** What the directory was told until now, all that it said before being read. */
+/** The lines that the directory got until now; the maker has read all earlier lines of the directory. */
 const told = async (session: FakeSession): Promise<string[]> => {
   const lines: string[] = [];
   session.send(798, '');
@@ -138,7 +138,7 @@ const told = async (session: FakeSession): Promise<string[]> => {
   }
 };
 
-/** The directory brings a request; what it was told meanwhile. */
+/** Sends a request through the directory; resolves with the lines that the directory got. */
 function asks(session: FakeSession, nick: string): Promise<string[]> {
   session.pubmsg(nick, 'orderbook');
   return told(session);
@@ -187,27 +187,27 @@ t.test('a maker on a channel that is up already', async (t) => {
     await Promise.all([announced(first), announced(second)]);
     t.end();
   });
-  await t.test('and to a directory that comes back alone', async (t) => {
+  await t.test('and only to a directory that comes back', async (t) => {
     first.cut();
     const { retryInMs = 0 } = await channel.next('directory-down');
     channel.clock.advance(retryInMs);
     await announced(await a.welcome());
     second.send(798, '');
-    t.equal((await second.next()).type, 799, 'the other one hears nothing again');
+    t.equal((await second.next()).type, 799, 'the other one gets no repetition');
   });
 });
 
 const asker = (n: number): string => `J5asker${n}`;
 const isAnswerTo = (nick: string) => new RegExp(`!${nick}!sw0reloffer 0 .*!sw0absoffer 1 `);
 
-t.test('a maker answers through every directory that shows the asker', async (t) => {
-  await t.test('at once where it shows it, else when it brings the request', async (t) => {
+t.test('a maker answers through every directory that lists the asker', async (t) => {
+  await t.test('at once if it lists the asker, else when it brings the request', async (t) => {
     const { first, second, maker, announced } = await makerBetween(t);
     await Promise.all([announced(first), announced(second)]);
     const [answer = '', ...more] = await asks(first, asker(1));
     t.match(answer, isAnswerTo(asker(1)));
     t.strictSame([more, await told(second)], [[], []], 'the second does not know the asker');
-    t.strictSame(await asks(second, asker(1)), [answer], 'the same message: it is told once');
+    t.strictSame(await asks(second, asker(1)), [answer], 'the same message, sent once');
     t.strictSame(await asks(second, asker(1)), [], 'once through each');
     second.send(789, `${asker(2)};NOT-SERVING-ONION`);
     await told(second);
@@ -217,7 +217,7 @@ t.test('a maker answers through every directory that shows the asker', async (t)
     t.equal(maker.answered, 2);
   });
 
-  await t.test('a copy counts as an answer, and takes none from another asker', async (t) => {
+  await t.test('a copy counts as an answer, and costs no other asker its answer', async (t) => {
     // Ten at once, in all and through one directory.
     const door = { orderbookPerLink: 1, orderbookTotal: 1 };
     const { first, second, channel, maker, announced } = await makerBetween(t, {
@@ -276,7 +276,7 @@ t.test('a live book asks a directory that comes later, and no other', async (t) 
   clock.advance(1);
   t.strictSame(await again.next(), request);
   second.send(798, '');
-  t.equal((await second.next()).type, 799, 'the other one was asked, and is not again');
+  t.equal((await second.next()).type, 799, 'the other one is not asked again');
   clock.advance(600_000);
   t.strictSame([await again.next(), (await second.next()).line], [request, request.line]);
 });
@@ -287,10 +287,10 @@ t.test('a taker asks', async (t) => {
   const taker = startTaker({ channel, ...tools });
   await welcome(channel);
 
-  t.test('a nick that shows itself only later, by a public word', async (t) => {
+  t.test('a nick that appears only later, by a public message', async (t) => {
     const key = createNickKey(randomBytes);
     const asking = taker.ask(key.nick, 'fill', fill('12'.repeat(32)), 20_000);
-    // It announces and never answers the request for its book: the public word must do.
+    // It announces and never answers the request for its offers, so the public message must be enough.
     const quiet = channelTo(t, directory, { key });
     quiet.on('privmsg', ({ from }) => void quiet.send(from, 'error', 'heard you'));
     await welcome(quiet);
@@ -301,14 +301,14 @@ t.test('a taker asks', async (t) => {
     t.match(taker.book.offers(), [{ maker: key.nick, verified: false }]);
   });
 
-  t.test('nobody, and learns that in time', async (t) => {
+  t.test('an absent nick, and fails in time', async (t) => {
     await t.rejects(taker.ask('J5nobodynobodyno', 'fill', fill('34'.repeat(32)), 200), {
       code: 'no-route',
       message: /no way to J5nobodynobodyno was found within 0.2 s/,
     });
   });
 
-  t.test('and stops: open questions end', async (t) => {
+  t.test('and stops: open requests end', async (t) => {
     const asking = taker.ask('J5nobodynobodyno', 'fill', fill('56'.repeat(32)), 60_000);
     taker.stop();
     await t.rejects(asking, { code: 'closed' });
@@ -322,7 +322,7 @@ t.test('a maker that comes late has its offers signed at once', async (t) => {
   t.teardown(() => book.close());
   await welcome(watching);
   const { refreshedAt } = book.statistics();
-  t.ok(refreshedAt !== undefined, 'everybody was asked, and nobody was there');
+  t.ok(refreshedAt !== undefined, 'the request was sent, and no maker was there');
   const isSigned = new Promise<void>((resolve) =>
     book.on('change', ({ upserts }) => {
       if (upserts.some(({ verified }) => verified)) resolve();
@@ -335,7 +335,7 @@ t.test('a maker that comes late has its offers signed at once', async (t) => {
   });
   await isSigned;
   t.match(book.snapshot().entries, [{ verified: true }, { verified: true }]);
-  t.equal(book.statistics().refreshedAt, refreshedAt, 'and nobody else was asked');
+  t.equal(book.statistics().refreshedAt, refreshedAt, 'no other maker was asked');
   maker.stop();
 });
 
@@ -362,7 +362,7 @@ t.test('offers of a maker that left are forgotten', async (t) => {
   t.equal(taker.book.makers, 0);
 });
 
-t.test('a location that is none is refused with what to give', async (t) => {
+t.test('a malformed location is refused, with the allowed forms', async (t) => {
   t.throws(
     () => OnionMessageChannel.open({ network, directories: ['example.com:80'] }),
     /not a directory's location: example\.com:80 .*onion:5222/,

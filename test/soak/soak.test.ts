@@ -5,9 +5,9 @@ import t from 'tap';
 import { startProgram } from '../helpers/cli.js';
 
 const SOAK = fileURLToPath(new URL('../../scripts/soak', import.meta.url));
-/** What the script builds and runs. */
+/** The programs that the script builds and runs. */
 const PROGRAMS = fileURLToPath(new URL('../../.build/tools/lab/soak/', import.meta.url));
-/** Its own points that say how long something took; they are for a machine that does nothing else. */
+/** Points of the soak that measure durations; they are meant for an idle machine. */
 const TIMED = ['private p99', 'public p95'];
 
 /** Commands of processes that contain a text. */
@@ -34,7 +34,7 @@ void t.test('ten seconds: nothing lost, doubled, forged, leaked or left running'
   t.ok(Number(privateOnes) > 50, `${privateOnes} private ones`);
   t.ok(Number(leaves) > 0, `${leaves} leaves`);
   t.match(stdout, /conversations of seven messages brought to their end: [1-9]/);
-  t.match(stdout, /^soak: (passed|failed)$/m, 'it came to its end');
+  t.match(stdout, /^soak: (passed|failed)$/m, 'it ran to the end');
   t.notMatch(stderr, /was cut off|was not let in|unhandled|uncaught/);
   t.strictSame(await commandsWith(PROGRAMS), [], 'no process is left');
 });
