@@ -1,12 +1,11 @@
 /**
- * A load generator: many raw clients of a relay on this machine. Every line that arrives is counted;
- * how long messages took is measured on a few of the clients, since reading each line of thousands
- * would measure the generator.
+ * A load generator: many raw clients of a relay on this machine. Every line that arrives is counted. Latency
+ * is measured at a few of the clients, since reading each line of thousands would measure the generator.
  */
 import { createConnection, type Socket } from 'node:net';
 import { answerQuestions } from './process.js';
 
-/** What a generator has counted since it was asked last. */
+/** The counts of a generator since the last question. */
 export interface ClientReport {
   readonly lines: number;
   /** When the last line came, microseconds of the machine's clock. */
@@ -18,7 +17,7 @@ export interface ClientReport {
 const LF = 0x0a;
 /** Every so many-th client measures. */
 const MEASURING_EVERY = 100;
-/** Connections that may be on their way at once. */
+/** Connections that may be opened at once. */
 const DIALS = 50;
 const SENT_AT = / at (\d+)"/g;
 
@@ -38,7 +37,7 @@ function micros(): number {
 
 const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
 
-/** A nick of its own for each number. */
+/** A different nick for each number. */
 function nickOf(number: number): string {
   let rest = number;
   let digits = '';
@@ -76,7 +75,7 @@ function count(chunk: Buffer): void {
   lastAt = micros();
 }
 
-/** Counts what a client hears after its welcome, and on some how long it took. */
+/** Counts the lines of a client after its 795, and measures the latency at some clients. */
 function listen(client: Socket, measures: boolean): void {
   let half = '';
   client.on('data', (chunk: Buffer) => {
@@ -107,7 +106,7 @@ function join(): Promise<Socket> {
   });
 }
 
-/** Calls `work` so many times, a few at once. */
+/** Calls `work` this many times, a few at once. */
 async function several(times: number, work: (n: number) => Promise<void>): Promise<void> {
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -122,7 +121,7 @@ async function joinAndStay(): Promise<void> {
   clients.push(client);
 }
 
-/** Handshakes and goes at once, each time under another nick. */
+/** Sends the handshake and leaves at once, each time under another nick. */
 async function joinAndLeave(): Promise<void> {
   const client = await join();
   const closed = new Promise<void>((resolve) => {
@@ -137,7 +136,7 @@ async function joinAndLeave(): Promise<void> {
 /** The client that speaks. */
 function speaker(): { readonly client: Socket; readonly nick: string } {
   const [client] = clients;
-  if (!client) throw new Error('nobody has joined');
+  if (!client) throw new Error('no client has joined');
   return { client, nick: nickOf(offset) };
 }
 
@@ -147,7 +146,7 @@ function burst(messages: number): void {
   client.write(offer(nick, micros()).repeat(messages));
 }
 
-/** One write each, evenly. */
+/** One write for each message, evenly spaced. */
 function paced(perSecond: number, messages: number): Promise<void> {
   const { client, nick } = speaker();
   const start = performance.now();
@@ -166,7 +165,7 @@ function paced(perSecond: number, messages: number): Promise<void> {
   });
 }
 
-/** So many bytes without a line's end; resolves when the relay has cut the connection. */
+/** Sends this many bytes without the end of a line; resolves when the relay has closed the connection. */
 function pushEndless(bytes: number): Promise<void> {
   return new Promise((resolve) => {
     const client = createConnection({ host: '127.0.0.1', port });

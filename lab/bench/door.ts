@@ -1,6 +1,6 @@
 /**
- * What a flood of fresh nicks costs a maker that could take part in coinjoins: CPU, memory, files,
- * answers. Signatures of what comes in are not part of it: the channel has checked them before.
+ * The cost of a flood of fresh nicks for a maker that could take part in coinjoins: CPU, memory, files,
+ * answers. The signatures of incoming messages are not included, since the channel has checked them before.
  */
 import { EventEmitter } from 'eventemitter3';
 import { randomBytes } from 'node:crypto';
@@ -29,7 +29,7 @@ const OFFER: Offer = {
   cjfee: '0.00002',
 };
 
-/** A clock that stands still until it is told to go on. */
+/** A clock that stands still until it is advanced. */
 function createStandingClock(): Clock & { go(ms: number): void } {
   let now = 0;
   const timers = new Set<{ readonly due: number; readonly fn: () => void }>();
@@ -64,13 +64,13 @@ const heap = (): number => {
 const files = (): number => readdirSync('/proc/self/fd').length;
 
 const unused = (): never => {
-  throw new Error('nobody comes so far');
+  throw new Error('not reached in this benchmark');
 };
 
-/** As many as a session bears. */
+/** The most proofs that a session accepts. */
 const PROOFS = DEFAULT_MAKER_POLICY.attempts;
 
-/** Fails only after every point was tried. */
+/** Fails only in the last step, after every point was tried. */
 const FALSE_PROOF = (() => {
   const { commitment, revelation } = createPodle(
     new Uint8Array(32).fill(7),
@@ -84,7 +84,7 @@ interface Flood {
   readonly nicks: number;
   /** Of simulated time. */
   readonly seconds: number;
-  /** With `proof`, each `fill` that is taken is followed by proofs that do not hold. */
+  /** With `proof`, each accepted `fill` is followed by proofs that do not verify. */
   readonly kind: 'orderbook' | 'fill' | 'proof';
 }
 

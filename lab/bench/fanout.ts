@@ -1,5 +1,5 @@
 /**
- * Fan-out: how many deliveries a second, what one costs, and how long it takes at a steady pace. The
+ * Fan-out: deliveries a second, the cost of one, and its latency at a steady pace. The
  * relay runs in one process, its peers in two others on the same machine.
  */
 import { sleep, startFleet, type Fleet } from './fleet.js';
@@ -8,11 +8,11 @@ import { printTable, quantile, spread } from './table.js';
 
 const BURST_MESSAGES = 200;
 const RATES = [10, 100, 1000];
-/** Nothing came for so long: what is missing is lost. */
+/** After this time without a delivery, missing ones count as lost. */
 const QUIET_MS = 3_000;
 /**
- * The naive relay makes one write per delivery at any pace, so its bursts show its ceiling; up to
- * this share of it a pace is tried.
+ * The naive relay makes one write per delivery at any pace, so its bursts show its ceiling. Paces up to this
+ * share of the ceiling are measured.
  */
 const SUSTAINABLE = 0.6;
 
@@ -98,7 +98,7 @@ async function measure(kind: RelayKind, peers: number, scale: Scale, rows: Rows)
   const fleet = await startFleet(kind);
   try {
     await fleet.join(peers);
-    // The first one compiles.
+    // The first burst includes compilation.
     await burstRound(fleet, peers);
     const bursts = await rounds(scale.bursts, () => burstRound(fleet, peers));
     const perSecond = bursts.map((one) => one.perSecond);

@@ -3,7 +3,7 @@ import type { ClientReport } from './client-process.js';
 import { startChild, type Child } from './process.js';
 import type { RelayKind, RelayReport } from './relay-process.js';
 
-/** As many as leave the relay a core on a machine with two. */
+/** So many that the relay has a core on a machine with two. */
 const GENERATORS = 2;
 /** Nicks of one generator. */
 const NICKS = 1_000_000;
@@ -16,7 +16,7 @@ export interface Fleet {
   readonly relay: Child;
   /** The generator whose first client speaks. */
   readonly speaker: Child;
-  /** So many more peers, handshaked. */
+  /** Adds this many handshaked peers. */
   join(peers: number): Promise<void>;
   clientReports(): Promise<readonly ClientReport[]>;
   stop(): Promise<void>;

@@ -1,4 +1,4 @@
-/** `scripts/bench`: which benchmark, how thoroughly. */
+/** `scripts/bench`: selects the benchmark, and how thorough it is. */
 import { benchDoor } from './door.js';
 import { benchFanout } from './fanout.js';
 import { benchMemory } from './memory.js';

@@ -9,7 +9,7 @@ const CYCLES = 10_000;
 const ENDLESS_SOCKETS = 100;
 const ENDLESS_BYTES = 1_900_000;
 const MEGABYTE = 1e6;
-/** For closes to be seen. */
+/** Time for closes to be seen. */
 const SETTLE_MS = 500;
 /** V8 hands pages back to the system some seconds after the collection that emptied them. */
 const QUIET_MS = 10_000;
@@ -63,7 +63,7 @@ async function quietReport(fleet: Fleet): Promise<RelayReport> {
   return fleet.collect();
 }
 
-/** What is left of peers that came and went, against a directory that nobody has visited yet. */
+/** The memory left by peers that came and went, compared with a directory that had no peer yet. */
 async function cycles(): Promise<Cycled> {
   const fleet = await startFleet('directory');
   try {

@@ -1,5 +1,5 @@
 /**
- * The relay to compare with: what a directory is when it is written down without further thought.
+ * The relay for comparison: a directory in its simplest form.
  * Each line is parsed, and for each recipient encoded and written on its own. It checks nothing, has
  * no limits and no liveness, so it does less work per message than any real directory.
  */

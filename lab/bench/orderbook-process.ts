@@ -20,7 +20,7 @@ export interface BookReport {
   /** How late timers of 1 ms were: the worst, and 99 of 100, in milliseconds. */
   readonly worstMs: number;
   readonly p99Ms: number;
-  /** The most processor time between two such timers: what the worst would be on an idle machine. */
+  /** The most processor time between two such timers: the worst delay on an idle machine. */
   readonly worstCpuMs: number;
   /** The first call of each, which blocks. */
   readonly snapshotMs: number;
@@ -64,14 +64,14 @@ async function open(ports: readonly number[], sliced: boolean): Promise<void> {
   }
 }
 
-/** The first call of it, cold as it is, in milliseconds. */
+/** The time of its first call, without warm-up, in milliseconds. */
 function timed(work: () => unknown): number {
   const before = performance.now();
   work();
   return performance.now() - before;
 }
 
-/** Watches how much processor time goes by between two timers of 1 ms; returns the most, in ms. */
+/** Measures the processor time between two timers of 1 ms; returns the most, in ms. */
 function watchTurns(): () => number {
   let most = 0;
   let last = process.cpuUsage();
@@ -86,7 +86,7 @@ function watchTurns(): () => number {
   };
 }
 
-/** Until so many makers are known and their bonds are checked. */
+/** Resolves when so many makers are known and their bonds are checked. */
 async function collect(makers: number): Promise<BookReport> {
   if (!book) throw new Error('no book is open');
   const checked = new Set<string>();

@@ -1,6 +1,6 @@
 /**
- * The orderbook of 500 makers with bonds, which comes all at once through two directories: how long
- * the peer's event loop is blocked, with the work in slices and without.
+ * The orderbook of 500 makers with bonds, which arrives at once through two directories: how long the event
+ * loop of the peer is blocked, with the work in slices and without.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
@@ -66,7 +66,7 @@ interface Relay {
   readonly client: Promise<{ readonly socket: Socket; readonly nick: string }>;
 }
 
-/** A directory that welcomes one client and says what it is told to. */
+/** A directory that accepts one client and sends the lines that it is given. */
 function startRelay(nick: string): Promise<Relay> {
   return new Promise((resolve, reject) => {
     const server = createServer();
@@ -148,7 +148,7 @@ export async function benchOrderbook(quick: boolean): Promise<void> {
   ] as const) {
     const reports: BookReport[] = [];
     for (let n = 0; n < times; n++) {
-      // oxlint-disable-next-line no-await-in-loop -- one after the other, for the machine
+      // oxlint-disable-next-line no-await-in-loop -- in turn, to spare the machine
       reports.push(await once(makers, sliced));
     }
     rows.push(row(name, reports));

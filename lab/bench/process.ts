@@ -57,7 +57,7 @@ function isQuestion(value: unknown): value is Question {
 
 /** The child's side. */
 export function answerQuestions(answer: (name: string, args: readonly number[]) => unknown): void {
-  // Not to outlive who asks.
+  // Ends with the process that asks.
   process.on('disconnect', () => process.exit());
   process.on('message', (question: unknown) => {
     if (!isQuestion(question)) return;

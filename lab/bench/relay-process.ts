@@ -14,10 +14,10 @@ import { answerQuestions } from './process.js';
 
 export type RelayKind = 'directory' | 'naive';
 
-/** What a relay process tells of itself. */
+/** The report of a relay process. */
 export interface RelayReport {
   readonly peers: number;
-  /** Timers of the relay; undefined where it does not say. */
+  /** Timers of the relay; undefined where it does not report them. */
   readonly timers: number | undefined;
   readonly descriptors: number;
   /** Of all its threads, since its start. */

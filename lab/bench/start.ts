@@ -1,6 +1,6 @@
 /**
  * How long commands take to start, next to `node -e 0`: wall time to the end, or to the first byte where a
- * command goes on. The cases run in turn, so that a busy machine slows all of them alike.
+ * command continues. The cases run in turn, so that a busy machine slows all of them alike.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -39,7 +39,7 @@ async function timeOf({ args, until }: Case): Promise<number> {
   return took;
 }
 
-/** What `onionmc status` asks; the figures do not matter, so no directory has to run. */
+/** The page that `onionmc status` reads; the figures do not matter, so no directory has to run. */
 async function serveStatus(): Promise<{ readonly port: number; close(): Promise<void> }> {
   const server = createServer((_request, response) => {
     response.setHeader('content-type', 'application/json').end('{"peers":0}');

@@ -1,8 +1,8 @@
-/** Figures, and how they are printed: as Markdown, so that the output is the documentation. */
+/** Figures, and their tables in Markdown, so that the output can be used in the documentation. */
 import { cpus, loadavg, totalmem } from 'node:os';
 import { markdownTable } from '../../src/kit/text-table.js';
 
-/** The value below which this share of all lies, 0 to 1; NaN of nothing. */
+/** The value below which this share of all lies, 0 to 1; NaN for no values. */
 export function quantile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? NaN;
@@ -25,7 +25,7 @@ export function printTable(head: readonly string[], rows: readonly (readonly str
   console.log();
 }
 
-/** Where figures come from. */
+/** The machine and the software of the figures. */
 export function printMachine(command: string): void {
   const all = cpus();
   console.log(`Command: \`${command}\`  `);

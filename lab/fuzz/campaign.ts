@@ -3,10 +3,10 @@ import { mutate } from './mutate.js';
 import { fuzzRandom, hashText, type FuzzRandom } from './random.js';
 import type { Target } from './target.js';
 
-/** An input that breaks something, as small as it was made. */
+/** An input that breaks an invariant, minimised. */
 export interface Finding {
   readonly input: Uint8Array;
-  /** The broken invariant, or what was thrown. */
+  /** The broken invariant, or the error. */
   readonly what: string;
 }
 
@@ -28,7 +28,7 @@ export interface CampaignOptions {
   readonly corpus?: readonly Uint8Array[];
 }
 
-/** Different ways to break that one campaign looks for before it stops. */
+/** A campaign stops after this many different findings. */
 const MAX_FINDINGS = 5;
 /** Inputs with new outcomes that are kept to start from, besides the seeds. */
 const MAX_POOL = 2_000;
@@ -37,7 +37,7 @@ export type Verdict =
   | { readonly kind: 'fine'; readonly outcomes: ReadonlySet<string> }
   | { readonly kind: 'broken'; readonly what: string };
 
-/** Runs one input. What it depends on is the input alone. */
+/** Runs one input. The result depends on the input alone. */
 export function execute(target: Target, input: Uint8Array): Verdict {
   const random: FuzzRandom = fuzzRandom(String(hashText(input)));
   try {
@@ -48,12 +48,12 @@ export function execute(target: Target, input: Uint8Array): Verdict {
   }
 }
 
-/** What went wrong without the values in it, so that two inputs with one cause are one finding. */
+/** The text of a fault without the values in it, so that two inputs with one cause are one finding. */
 export function causeOf(what: string): string {
   return what.split(': ', 2).join(': ').replaceAll(/\d+/g, '#');
 }
 
-/** Tries seeds and corpus as they are, then what mutation makes of them and of inputs that led on. */
+/** Tries seeds and corpus unchanged, then mutations of them and of inputs with new outcomes. */
 export function runCampaign({ target, seed, goesOn, corpus }: CampaignOptions): CampaignResult {
   const random = fuzzRandom(`${target.name} ${seed}`);
   const given = [...target.seeds, ...(corpus ?? [])];
@@ -81,7 +81,7 @@ export function runCampaign({ target, seed, goesOn, corpus }: CampaignOptions): 
       outcomes.set(outcome, input);
       isNew = true;
     }
-    // What broke new ground is worth more than one try.
+    // An input with a new outcome is worth more than one try.
     if (isNew && pool.length < MAX_POOL) pool.push(input, input);
   }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { hashText } from './random.js';
 
 export interface Case {
-  /** File name: `broken-<hash>` of a case that once broke something, `<outcome>-<hash>` of others. */
+  /** File name: `broken-<hash>` of a case that once broke an invariant, `<outcome>-<hash>` of others. */
   readonly name: string;
   readonly input: Uint8Array;
 }
@@ -13,7 +13,7 @@ export function corpusFolder(root: string, target: string): string {
   return join(root, 'lab/fuzz/corpus', target);
 }
 
-/** All cases of a target, in the order of their names; none when there is no folder. */
+/** All cases of a target, in the order of their names; empty when there is no folder. */
 export function readCorpus(root: string, target: string): Case[] {
   const folder = corpusFolder(root, target);
   let names: string[];

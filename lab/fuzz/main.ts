@@ -3,7 +3,7 @@
  *
  *   scripts/fuzz [--seconds N] [--runs N] [--target NAME] [--seed S] [--keep]
  *
- * Exit code 0: nothing broke; 1: something did, and the case is in lab/fuzz/corpus; 2: usage.
+ * Exit code 0: no finding; 1: a finding, whose case is in lab/fuzz/corpus; 2: usage.
  */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -18,7 +18,7 @@ import type { Target } from './target.js';
 import { createTargets } from './targets.js';
 
 const DEFAULT_SECONDS = 60;
-/** Tries to make one input smaller that is only kept for its outcome. */
+/** The most tries to minimise an input that is kept only for its outcome. */
 const KEEP_TRIES = 400;
 
 interface Options {
@@ -28,7 +28,7 @@ interface Options {
   readonly runs: number | undefined;
   readonly target: string | undefined;
   readonly seed: string;
-  /** Whether one small input for each outcome goes into the corpus, too. */
+  /** Whether one small input for each outcome goes into the corpus as well. */
   readonly keep: boolean;
 }
 

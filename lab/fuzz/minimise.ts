@@ -1,10 +1,10 @@
-/** Makes an input smaller while what it shows stays the same. */
+/** Makes an input smaller while its result stays the same. */
 
 /**
- * Takes out ever smaller pieces, as long as `stillShows` holds of what is left; then turns bytes into
- * plain ones where that changes nothing.
+ * Removes smaller and smaller pieces, as long as `stillShows` is true for the rest; then replaces bytes by
+ * plain ones where the result stays the same.
  *
- * @param maxTries runs of the check at most; what is not minimal by then is small enough to read
+ * @param maxTries the most runs of the check; an input that is not minimal by then is small enough to read
  */
 export function minimise(
   input: Uint8Array,

@@ -98,7 +98,7 @@ function spelled(text: string, random: FuzzRandom): string {
   }
 }
 
-/** The text with one change, or undefined when it is no JSON object or array. */
+/** The text with one change, or undefined when it is not a JSON object or array. */
 export function mutateJson(
   text: string,
   random: FuzzRandom,

@@ -123,7 +123,7 @@ const number: Mutation = (input, { random }) => {
 
 const SEPARATOR = /([\r\n]+|[;,!+ :="{}[\]])/;
 
-/** Drops, doubles, exchanges or replaces what stands between two separators, or a separator. */
+/** Drops, doubles, exchanges or replaces the text between two separators, or a separator. */
 const token: Mutation = (input, { random, other, words }) => {
   const tokens = input.toString('latin1').split(SEPARATOR);
   const at = random.below(tokens.length);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { decodeEnvelope } from '../../src/protocol/envelope.js';
 
 export interface Seeds {
-  /** What one side of a connection said, in pieces as they came. */
+  /** The bytes of one side of a connection, in pieces as received. */
   readonly streams: readonly Uint8Array[];
   /** Single lines, without their ends, each different. */
   readonly lines: readonly Uint8Array[];
@@ -14,7 +14,7 @@ export interface Seeds {
   readonly configs: readonly string[];
 }
 
-/** Enough of one kind; the recordings repeat themselves. */
+/** The most seeds of one kind, since the recordings repeat themselves. */
 const MAX_OF_A_KIND = 200;
 
 interface Recorded {

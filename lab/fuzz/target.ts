@@ -1,11 +1,11 @@
-/** What is fuzzed: one parser, or a few that belong together, with what must hold for every input. */
+/** A fuzz target: one parser, or a few that belong together, with invariants that hold for every input. */
 import type { FuzzRandom } from './random.js';
 
 export interface Target {
   readonly name: string;
   /** Real inputs that mutation starts from. */
   readonly seeds: readonly Uint8Array[];
-  /** Pieces that its grammar knows. */
+  /** Pieces of its grammar. */
   readonly words: readonly string[];
   /** Longest input tried, in bytes. */
   readonly maxBytes: number;
@@ -18,7 +18,7 @@ export interface Target {
   run(input: Uint8Array, random: FuzzRandom): Iterable<string>;
 }
 
-/** Something that must hold did not. */
+/** An invariant does not hold. */
 export class Broken extends Error {
   override readonly name = 'Broken';
 }
@@ -28,13 +28,13 @@ export function must(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Broken(what);
 }
 
-/** Both sides written as JSON are the same. */
+/** Throws `Broken` unless both sides are the same as JSON. */
 export function mustEqual(actual: unknown, expected: unknown, what: string): void {
   const [a, b] = [JSON.stringify(actual), JSON.stringify(expected)];
   if (a !== b) throw new Broken(`${what}: ${a.slice(0, 200)} is not ${b.slice(0, 200)}`);
 }
 
-/** The bytes in pieces: cut at up to eight places, or behind every byte of a short input. */
+/** The bytes in pieces: cut at up to eight places, or after every byte of a short input. */
 export function pieces(bytes: Uint8Array, random: FuzzRandom): Uint8Array[] {
   if (bytes.length <= 64 && random.oneIn(2)) {
     return Array.from(bytes, (_, i) => bytes.subarray(i, i + 1));
@@ -47,8 +47,8 @@ export function pieces(bytes: Uint8Array, random: FuzzRandom): Uint8Array[] {
 const ESCAPE = /\\u([0-9a-f]{4})/g;
 
 /**
- * The input as a payload. A payload was a JSON string before, so it can hold what UTF-8 cannot:
- * `\ud800` stands for half a character.
+ * The input as a payload. A payload was a JSON string before, so it can hold text that UTF-8 cannot: `\ud800`
+ * stands for an unpaired surrogate.
  */
 export function payloadOf(input: Uint8Array): string {
   return Buffer.from(input)

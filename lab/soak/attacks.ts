@@ -1,6 +1,6 @@
 /**
- * The hostile half of a soak, one function per kind of attack. Each gets a fresh connection, does its
- * worst for a while, and returns when it has had enough or the directory has.
+ * The hostile half of a soak, one function for each kind of attack. Each one gets a fresh connection, attacks
+ * for a while, and returns after its time or when the directory ends the connection.
  */
 import { base58 } from '@scure/base';
 import { MessageType } from '../../src/protocol/constants.js';
@@ -19,7 +19,7 @@ export interface Scene {
 
 export interface Attack {
   readonly name: string;
-  /** How many do it at the same time. */
+  /** The number of attackers that do it at the same time. */
   readonly attackers: number;
   run(link: HostileLink, scene: Scene): Promise<void>;
 }
@@ -43,7 +43,7 @@ function hello(nick: string, others: Readonly<Record<string, unknown>> = {}): st
   });
 }
 
-/** Comes in under a fresh name as if it were honest. */
+/** Enters under a fresh nick with an honest handshake. */
 async function enter(link: HostileLink, { chance }: Scene): Promise<string> {
   const nick = freshNick(chance);
   link.send(MessageType.HANDSHAKE, hello(nick));
@@ -51,7 +51,7 @@ async function enter(link: HostileLink, { chance }: Scene): Promise<string> {
   return nick;
 }
 
-/** Repeats something at a pace until the time is over or the connection is. */
+/** Repeats an action at a pace until the time or the connection ends. */
 async function keepOn(
   link: HostileLink,
   everyMs: number,
@@ -95,7 +95,7 @@ const privateFlood: Attack = {
 };
 
 const absentFlood: Attack = {
-  name: 'to nobody',
+  name: 'absent addressee',
   attackers: 2,
   async run(link, scene) {
     const nick = await enter(link, scene);
@@ -197,7 +197,7 @@ const halfHandshake: Attack = {
 };
 
 const silent: Attack = {
-  name: 'silent stranger',
+  name: 'silent connection',
   attackers: 20,
   run: (link) => link.pause(40_000),
 };

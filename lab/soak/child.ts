@@ -1,4 +1,4 @@
-/** A process of the soak: told something, asked something, and gone when we are. */
+/** A child process of the soak: it gets orders, sends reports, and ends with this process. */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -6,16 +6,16 @@ import { fileURLToPath } from 'node:url';
 export interface Child<Order, Report> {
   readonly pid: number;
   tell(order: Order): void;
-  /** The next thing it says. Rejects when it ends, or takes longer than 30 s. */
+  /** The next report. Rejects when it ends, or takes longer than 30 s. */
   hears(): Promise<Report>;
-  /** Waits until it has ended by itself; kills it after a while. Its exit code, -1 when killed. */
+  /** Waits for its end; kills it after a while. Resolves with its exit code, -1 when killed. */
   ended(): Promise<number>;
 }
 
 const ANSWER_LIMIT_MS = 30_000;
 const END_LIMIT_MS = 10_000;
 
-/** Starts a module beside this one; `isReport` tells whether something it says is one of its reports. */
+/** Starts a module beside this one; `isReport` tells whether a message is one of its reports. */
 export function startChild<Order extends string | object, Report>(
   module: string,
   execArgv: readonly string[],
@@ -42,7 +42,7 @@ export function startChild<Order extends string | object, Report>(
       try {
         const [said]: unknown[] = await Promise.race([once(child, 'message', { signal }), gone]);
         if (said instanceof Error) throw said;
-        if (!isReport(said)) throw new Error(`${module} said something unknown`);
+        if (!isReport(said)) throw new Error(`${module} sent an unknown message`);
         return said;
       } finally {
         clearTimeout(limit);

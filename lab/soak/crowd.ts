@@ -1,6 +1,6 @@
 /**
  * The honest half of a soak: makers and takers that come, ask for offers, answer, hold conversations
- * and go, as deployed peers do and well below every limit. Each delivery is written into the ledger.
+ * and go, as deployed peers do and well below every limit. Each delivery is recorded in the ledger.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorText } from '../../src/kit/error-text.js';
@@ -17,53 +17,53 @@ import type { Victim } from './reports.js';
 
 /** One coinjoin conversation after a maker's offer, taker and maker in turn. */
 const STAGES = ['sw0reloffer', 'fill', 'pubkey', 'auth', 'ioauth', 'tx', 'sig'] as const;
-/** How many offers a taker takes. */
+/** The share of offers that a taker takes. */
 const TAKEN_OFFERS = 0.2;
-/** Longest a message may be late at a peer that came just now, and be none of its business. */
+/** The age of a peer below which an unexpected message to it is no fault. */
 const JUST_CAME_MS = 5_000;
 const FEATURE_SETS = [[], ['ping'], ['peerlist_features', 'ping']];
 
 const now = (): number => performance.now();
 
-/** It came or goes just now, so a message that nobody wrote down for it is no fault. */
+/** The peer has just come or is leaving, so an unexpected message is no fault. */
 const excused = (peer: HonestPeer): boolean => peer.leaving || now() - peer.joinedAt < JUST_CAME_MS;
 
 export interface CrowdSize {
   /** Peers that stay. */
   readonly makers: number;
   readonly takers: number;
-  /** Places whose holder changes; every second one a maker. */
+  /** Seats whose holder changes; every second one is a maker. */
   readonly visitors: number;
 }
 
 export interface CrowdFaults {
   /** Handshakes that were not accepted. */
   refused: number;
-  /** Connections that ended without our doing. */
+  /** Connections that the directory ended. */
   cutOff: number;
   /** Messages under an honest name that their sender never sent, or whose signature is wrong. */
   forged: number;
 }
 
 export interface Crowd {
-  /** Peers that are in. */
+  /** The number of connected peers. */
   readonly size: number;
   readonly joins: number;
   readonly leaves: number;
-  /** Conversations that came to their last message. */
+  /** Conversations that reached their last message. */
   readonly conversations: number;
   readonly faults: Readonly<CrowdFaults>;
-  /** Those that stay, once they are in. */
+  /** The peers that stay, once they are connected. */
   readonly victims: readonly Victim[];
-  /** Lets all that stay in. */
+  /** Connects all peers that stay. */
   open(): Promise<void>;
-  /** One step of everybody's life; to be called every 50 ms or so. */
+  /** One step of all peers; to be called every 50 ms or so. */
   step(): void;
-  /** From now on nobody says anything new, comes or goes. */
+  /** From now on no peer sends a new message, comes or leaves. */
   hush(): void;
-  /** All visitors leave under the eyes of those that stay. */
+  /** All visitors leave while the others watch. */
   dismissVisitors(): Promise<void>;
-  /** Everybody else leaves. */
+  /** All other peers leave. */
   close(): Promise<void>;
 }
 
@@ -77,16 +77,16 @@ export interface CrowdOptions {
 interface Member {
   readonly peer: HonestPeer;
   readonly location: DeclaredLocation | undefined;
-  /** When it next says something to everybody. */
+  /** The time of its next public message. */
   speakAt: number;
 }
 
-/** A visitor's place. */
+/** The seat of a visitor. */
 interface Seat {
   readonly serves: boolean;
   state: 'empty' | 'coming' | 'in' | 'going' | 'gone';
   member: Member | undefined;
-  /** The key of who sat here last and may come back. */
+  /** The key of the last holder, which may come back. */
   key: NickKey | undefined;
   /** When the state changes next. */
   at: number;
@@ -94,7 +94,7 @@ interface Seat {
 
 export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd {
   const members = new Map<string, Member>();
-  /** Every name an honest peer ever had, with how often it left. */
+  /** Every nick that an honest peer ever had, with the number of its leaves. */
   const honest = new Map<string, number>();
   const victims: Victim[] = [];
   const faults: CrowdFaults = { refused: 0, cutOff: 0, forged: 0 };
@@ -116,7 +116,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
     const command = STAGES[stage];
     if (from.leaving || !target || target.peer.leaving || command === undefined) return;
     const id = `s${++counter}`;
-    // Written down afterwards: the time that signing takes is not the directory's.
+    // Recorded after sending: the time for signing is not the directory's.
     from.send(to, command, `${id} ${stage} 0 0 0`);
     ledger.expect('private', to, `${from.nick} ${id}`, from.nick);
   }
@@ -169,7 +169,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
       return;
     }
     const route = parseRoute(line);
-    // What strangers say is none of our business, as long as they say it under their own names.
+    // Messages of other peers under their own nicks are not checked.
     if (!route.ok || !honest.has(route.value.from)) return;
     const { from, to, text } = route.value;
     if (type === MessageType.PUBMSG && to === undefined) onPublic(peer, from, text);
@@ -198,7 +198,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
       return member;
     } catch (error) {
       faults.refused++;
-      // Should the directory have let it in all the same, nobody is to miss it.
+      // The directory may have accepted it nevertheless; its leave is not expected.
       honest.delete(key.nick);
       const why = errorText(error);
       process.stderr.write(`soak: an honest peer was not let in: ${why}\n`);
@@ -206,7 +206,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
     }
   }
 
-  /** The peer has nothing to get and nothing under way any more. */
+  /** Ends the connection of a peer that expects no delivery and has none under way. */
   async function depart({ peer }: Member, how: 'end' | 'reset', watched: boolean): Promise<void> {
     members.delete(peer.nick);
     const times = (honest.get(peer.nick) ?? 0) + 1;
@@ -295,7 +295,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
     async dismissVisitors() {
       while (seats.some(({ state }) => state === 'coming' || state === 'gone')) await sleep(50);
       const taken = seats.filter((seat) => seat.member !== undefined);
-      // Nobody who leaves is owed the news that others left.
+      // A peer that leaves does not have to get the leaves of others.
       for (const { member } of taken) if (member) member.peer.leaving = true;
       for (const seat of taken) if (seat.member) await standUp(seat, seat.member);
     },

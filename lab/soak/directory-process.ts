@@ -90,6 +90,6 @@ process.on('message', (order: DirectoryOrder) => {
   if (order === 'sample') sample(node);
   else void stop();
 });
-// Whoever started us is gone: so are we.
+// The process that started this one has ended.
 process.on('disconnect', () => process.exit(faults.count > 0 ? 1 : 0));
 tell({ kind: 'listening', port: node.location.port });

@@ -1,12 +1,12 @@
-/** Counts what a sound program never has: rejections nobody handled and exceptions nobody caught. */
+/** Counts unhandled rejections and uncaught exceptions, which a sound program never has. */
 export interface Faults {
   readonly count: number;
 }
 
-/** More than these are only counted. */
+/** Further faults are only counted. */
 const MAX_PRINTED = 5;
 
-/** The first are printed to standard error; the process goes on, so that the run can report them. */
+/** The first ones are printed to standard error; the process continues, so that the run can report them. */
 export function watchFaults(where: string): Faults {
   let count = 0;
   const note = (what: string) => (error: unknown) => {

@@ -13,7 +13,7 @@ const HANDSHAKE_LIMIT_MS = 60_000;
 
 export interface HonestHandler {
   line(peer: HonestPeer, envelope: Envelope): void;
-  /** The connection ended without our doing. */
+  /** The directory ended the connection. */
   lost(peer: HonestPeer): void;
 }
 
@@ -23,18 +23,18 @@ export interface HonestPeer {
   readonly serves: boolean;
   /** `performance.now()` of the 795. */
   readonly joinedAt: number;
-  /** On its way out: nothing new is addressed to it. */
+  /** It leaves: no new message is addressed to it. */
   leaving: boolean;
   publish(text: string): void;
   send(to: string, command: string, args: string): void;
-  /** Ends the connection politely, or with a reset. Resolves when it is closed. */
+  /** Ends the connection in order, or with a reset. Resolves when it is closed. */
   leave(how: 'end' | 'reset'): Promise<void>;
 }
 
 export interface JoinOptions {
   readonly port: number;
   readonly key: NickKey;
-  /** Where it says it serves; undefined for takers. */
+  /** The location that it declares; undefined for takers. */
   readonly location: DeclaredLocation | undefined;
   readonly features: readonly string[];
   readonly handler: HonestHandler;

@@ -1,4 +1,4 @@
-/** One connection of an attacker: whatever it does, it never throws and is soon over when told so. */
+/** One connection of an attacker: it never throws, and is soon over after the signal. */
 import { createConnection } from 'node:net';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 
@@ -7,9 +7,9 @@ export interface HostileLink {
   readonly over: boolean;
   send(type: number, line: string): void;
   write(bytes: string | Uint8Array): void;
-  /** Reads nothing any more. */
+  /** Stops reading. */
   freeze(): void;
-  /** Resolves after a while, and at once when it is over. */
+  /** Resolves after a while, or at once when it is over. */
   pause(ms: number): Promise<void>;
   /** Ends it with a reset. */
   cut(): void;

@@ -15,7 +15,7 @@ const attacks: Record<string, number> = {};
 let connections = 0;
 let open = 0;
 
-/** One attacker: the same again and again, with a breath in between. */
+/** One attacker: the same attack again and again, with a pause in between. */
 async function attacker(attack: Attack, scene: Scene): Promise<void> {
   const { chance } = scene;
   await pause(chance.between(0, 2_000));

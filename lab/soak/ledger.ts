@@ -1,9 +1,9 @@
 /**
- * Who must still get what. Every message an honest peer sends is written down once for each honest
- * peer that must get it, and crossed out when it arrives there.
+ * The deliveries that are due. Every message of an honest peer is recorded once for each honest peer that
+ * must get it, and crossed out when it arrives there.
  */
 
-/** `leave` is the news that somebody left. */
+/** `leave` is the report that a peer left. */
 export type DeliveryKind = 'public' | 'private' | 'leave';
 export const DELIVERY_KINDS: readonly DeliveryKind[] = ['public', 'private', 'leave'];
 
@@ -11,11 +11,11 @@ export interface Tally {
   /** Deliveries that were due. */
   due: number;
   delivered: number;
-  /** Not there within `lostAfterMs`. */
+  /** Not delivered within `lostAfterMs`. */
   lost: number;
-  /** Came again. */
+  /** Delivered again. */
   doubled: number;
-  /** Came although nothing of the kind was ever sent to this receiver. */
+  /** Delivered although no such message was sent to this receiver. */
   stray: number;
   /** Milliseconds from sending to arrival. */
   latencies: number[];
@@ -23,18 +23,18 @@ export interface Tally {
 
 export interface Ledger {
   expect(kind: DeliveryKind, receiver: string, id: string, sender: string): void;
-  /** `excused`: the receiver came or leaves just now, so a message nobody wrote down is no fault. */
+  /** `excused`: the receiver has just come or is leaving, so an unexpected message is no fault. */
   arrived(kind: DeliveryKind, receiver: string, id: string, excused: boolean): void;
   /** Deliveries still due to or from a peer. */
   open(nick: string): number;
   readonly openTotal: number;
-  /** Gives up what is overdue. To be called every second or so. */
+  /** Counts overdue deliveries as lost. To be called every second or so. */
   sweep(): void;
-  /** What happened since the last call, or since the start. */
+  /** The counts since the last call, or since the start. */
   take(): Readonly<Record<DeliveryKind, Tally>>;
 }
 
-/** Lost deliveries that are remembered. */
+/** Lost deliveries that are kept. */
 const MAX_GIVEN_UP = 100_000;
 
 interface Due {
@@ -58,9 +58,9 @@ export function createLedger(lostAfterMs: number, now: () => number): Ledger {
   /** In order of time. */
   const due = new Map<string, Due>();
   const openOf = new Map<string, number>();
-  /** Counted as lost; what comes after all is neither a copy nor a stray. */
+  /** Counted as lost; a later arrival is neither a copy nor a stray. */
   let givenUp = new Set<string>();
-  /** Arrived lately; two generations, so that memory is bounded and a copy is noticed for a minute. */
+  /** Recent arrivals, in two generations: memory is bounded, and a copy is detected for a minute. */
   let lately = new Set<string>();
   let before = new Set<string>();
   let turnedAt = now();

@@ -1,6 +1,6 @@
 /**
  * The soak: a directory in one process, attackers in another, honest peers in this one. Prints a row
- * a minute, then what was held to which bound. Exit code 0 passed, 1 failed, 2 wrong arguments.
+ * a minute, then each point with its bound. Exit code 0 passed, 1 failed, 2 wrong arguments.
  */
 import { cpus } from 'node:os';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
@@ -27,7 +27,7 @@ import { judge } from './verdict.js';
 
 const STEP_MS = 50;
 const ROW_MS = 60_000;
-/** How long the directory may take to notice that everybody left. */
+/** The time in which the directory must notice that all peers left. */
 const EMPTY_LIMIT_MS = 40_000;
 const CROWD = { makers: 12, takers: 8, visitors: 20 };
 
@@ -51,7 +51,7 @@ async function sampleOf({ directory }: Processes): Promise<Sample> {
   const heard = directory.hears();
   directory.tell('sample');
   const report = await heard;
-  if (report.kind !== 'sample') throw new Error(`the directory said ${report.kind} instead`);
+  if (report.kind !== 'sample') throw new Error(`the directory sent ${report.kind} instead`);
   return report;
 }
 
@@ -64,7 +64,7 @@ async function attacksOf({ hostile }: Processes, kind: 'count' | 'stop'): Promis
 const sum = (counters: Readonly<Record<string, number>>): number =>
   Object.values(counters).reduce((total, count) => total + count, 0);
 
-/** Everybody lives for `untilMs`, in small steps. */
+/** Runs all peers until `untilMs`, in small steps. */
 async function live(crowd: Crowd, ledger: Ledger, untilMs: number): Promise<void> {
   while (performance.now() < untilMs) {
     crowd.step();
@@ -73,7 +73,7 @@ async function live(crowd: Crowd, ledger: Ledger, untilMs: number): Promise<void
   }
 }
 
-/** Waits for what is still under way; what does not come becomes overdue. */
+/** Waits for deliveries under way; those that do not arrive become overdue. */
 async function settle(crowd: Crowd, ledger: Ledger): Promise<void> {
   while (ledger.openTotal > 0) await live(crowd, ledger, performance.now() + STEP_MS);
 }
@@ -189,7 +189,7 @@ async function main(): Promise<void> {
     say(USAGE);
     return;
   }
-  // The processes started below end with this one, whatever ends it.
+  // The processes started below end with this one, for any cause.
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
   const [cpu] = cpus();
   say(

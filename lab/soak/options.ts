@@ -12,7 +12,7 @@ Mixed honest and hostile traffic against a directory in its own process; prints 
 leak, loss, doubling, stall or an unhandled rejection.
 
   --minutes N  how long, decimals allowed (default 1)
-  --seed N     of the random choices (default 1); the traffic is alike, not the same to the byte`;
+  --seed N     of the random choices (default 1); the traffic is similar, not equal byte by byte`;
 
 /** Throws an Error that says what is wrong with the arguments. */
 export function readOptions(args: readonly string[]): SoakOptions | 'help' {

@@ -4,7 +4,7 @@ export interface Chance {
   readonly next: () => number;
   /** A whole number, both ends included. */
   between(low: number, high: number): number;
-  /** One of them; undefined of none. */
+  /** One of the items; undefined for an empty list. */
   pick<T>(from: readonly T[]): T | undefined;
   bytes(count: number): Uint8Array;
 }

@@ -1,7 +1,7 @@
-/** What the three processes of a soak tell each other over the channel of `child_process.fork`. */
+/** The messages between the three processes of a soak, over the channel of `child_process.fork`. */
 import type { DirectoryStats } from '../../src/directory/stats.js';
 
-/** A look at the directory's process. Sizes in bytes. */
+/** A sample of the directory's process. Sizes in bytes. */
 export interface Sample {
   readonly kind: 'sample';
   readonly rss: number;
@@ -14,26 +14,26 @@ export interface Sample {
   readonly cpuMs: number;
   /** Longest delay of its event loop since the last sample, milliseconds. */
   readonly loopDelayMs: number;
-  /** Lines it logged at `info` or above. */
+  /** Lines that it logged at `info` or above. */
   readonly logLines: number;
   /** Unhandled rejections and uncaught exceptions. */
   readonly faults: number;
   readonly stats: DirectoryStats;
 }
 
-/** Where the directory listens; its first word. */
+/** The port of the directory; its first message. */
 export interface Listening {
   readonly kind: 'listening';
   readonly port: number;
 }
 
-/** What a directory's process says. */
+/** A report of the directory's process. */
 export type DirectoryReport = Sample | Listening;
 
-/** What the directory's process is told. */
+/** An order to the directory's process. */
 export type DirectoryOrder = 'sample' | 'stop';
 
-/** What the hostile process is told: whom to attack as the soak goes on, or to end everything. */
+/** An order to the hostile process: the victims during the soak, or the end of all attacks. */
 export type HostileOrder =
   | {
       readonly kind: 'start';
@@ -51,7 +51,7 @@ export interface Victim {
   readonly location: string;
 }
 
-/** What the hostile process says: connections and lines so far by kind of attack. */
+/** A report of the hostile process: connections and lines so far, by kind of attack. */
 export interface HostileReport {
   readonly kind: 'attacks';
   readonly attacks: Readonly<Record<string, number>>;

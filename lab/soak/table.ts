@@ -1,4 +1,4 @@
-/** The table of a soak: one row a minute, and one for all of it. */
+/** The table of a soak: one row a minute, and one for the whole run. */
 import { DELIVERY_KINDS, type DeliveryKind, type Tally } from './ledger.js';
 import type { Sample } from './reports.js';
 
@@ -8,7 +8,7 @@ export interface Row {
   readonly label: string;
   readonly deliveries: Deliveries;
   readonly honest: number;
-  /** Attacks begun. */
+  /** Attacks started. */
   readonly attacks: number;
   /** Share of one processor that the directory used. */
   readonly cpu: number;
@@ -17,7 +17,7 @@ export interface Row {
   readonly ownLoopMs: number;
 }
 
-/** The value that a share of the numbers does not exceed; 0 of none. */
+/** The value that a share of the numbers does not exceed; 0 for no numbers. */
 export function percentile(numbers: readonly number[], share: number): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? 0;

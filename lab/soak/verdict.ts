@@ -1,4 +1,4 @@
-/** Whether a soak was passed, point by point. */
+/** Whether a soak passed, point by point. */
 import * as bounds from './bounds.js';
 import type { CrowdFaults } from './crowd.js';
 import type { Sample } from './reports.js';
@@ -6,7 +6,7 @@ import { percentile, sumOf, type Deliveries, type Row } from './table.js';
 
 export interface Point {
   readonly what: string;
-  /** What was seen, and what is allowed. */
+  /** The value seen, and the value allowed. */
   readonly seen: string;
   readonly passed: boolean;
 }
@@ -17,9 +17,9 @@ export interface Evidence {
   readonly faults: Readonly<CrowdFaults>;
   /** Unhandled rejections and uncaught exceptions of the other two processes. */
   readonly otherFaults: number;
-  /** Before anybody came. */
+  /** Before the first peer came. */
   readonly before: Sample;
-  /** When all were gone. */
+  /** After all peers left. */
   readonly after: Sample;
   /** Exit code of the directory's process. */
   readonly exitCode: number;
@@ -53,7 +53,7 @@ export function judge(evidence: Evidence): readonly Point[] {
   const points = [
     none('honest deliveries lost', sumOf(total, 'lost')),
     none('honest deliveries doubled', sumOf(total, 'doubled')),
-    none('deliveries nobody sent', sumOf(total, 'stray')),
+    none('stray deliveries', sumOf(total, 'stray')),
     none('messages under a false name', faults.forged),
     none('honest peers cut off', faults.cutOff),
     none('honest peers refused', faults.refused),
@@ -63,7 +63,7 @@ export function judge(evidence: Evidence): readonly Point[] {
     none('exit code of the directory', evidence.exitCode),
     none('peers after all left', after.stats.peers),
     none('connections after all left', after.stats.connections),
-    none('claims on nicks after all left', after.stats.nickClaims),
+    none('nick claims after all left', after.stats.nickClaims),
     same('descriptors', before.descriptors, after.descriptors),
     same('timers', before.timers, after.timers),
     atMost('live memory left over', after.live - before.live, bounds.LIVE_LEFTOVER_BYTES, mb),

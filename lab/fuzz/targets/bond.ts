@@ -1,4 +1,4 @@
-/** Fidelity bonds: a proof written again is the same, and its fields fit what they stand for. */
+/** Fidelity bonds: a proof written again is the same, and its fields are in range. */
 import {
   bondScriptPubKey,
   certExpired,
@@ -28,8 +28,8 @@ export function bondTarget(): Target {
       }
       const proof = parsed.value;
       mustEqual(parseFidelityBond(formatFidelityBond(proof)), parsed, 'decode(encode(x)) = x');
-      must(parseOutpoint(formatOutpoint(proof.utxo)).ok, 'the coin has a name');
-      must(certExpired(proof.certExpiry, 0xffff * 2016 + 1), 'every certificate ends');
+      must(parseOutpoint(formatOutpoint(proof.utxo)).ok, 'the coin has an outpoint');
+      must(certExpired(proof.certExpiry, 0xffff * 2016 + 1), 'every certificate expires');
       const script = bondScriptPubKey(proof.lockTime, proof.utxoPublicKeyHex);
       must(/^0020[0-9a-f]{64}$/.test(script), 'the coin has a script');
       const verified = verifyFidelityBond(proof, MAKER, TAKER);

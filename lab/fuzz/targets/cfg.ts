@@ -1,4 +1,4 @@
-/** `joinmarket.cfg`: what the reader says equals what its lines say, whatever names they use. */
+/** `joinmarket.cfg`: the reader returns exactly the content of the lines, for any names. */
 import { parseCfg } from '../../../src/config/cfg-file.js';
 import { readItems } from '../../../src/config/cfg-lines.js';
 import { ConfigError } from '../../../src/config/config-error.js';
@@ -6,22 +6,22 @@ import type { Seeds } from '../seeds.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 
 const MAX_EXPANDED = 1_048_576;
-/** Control characters, and what some programs take for the end of a line. */
+/** Control characters, and characters that some programs take for the end of a line. */
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const UNPRINTABLE = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/;
-/** Expanding costs; a few values tell as much as all. */
+/** Expansion is expensive, and a few values show as much as all. */
 const MAX_EXPANSIONS = 20;
 
 function expand(get: () => string | undefined): string {
   try {
     const value = get();
-    must(value !== undefined, 'a key that is there has a value');
+    must(value !== undefined, 'an existing key has a value');
     must(value.length <= MAX_EXPANDED, 'an expanded value is bounded');
     return 'value';
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     must(error.message.length < 2_000, 'a message is bounded');
-    must(!UNPRINTABLE.test(error.message), 'a message is one line and leaves the terminal alone');
+    must(!UNPRINTABLE.test(error.message), 'a message is one printable line');
     return 'bad-reference';
   }
 }

@@ -1,6 +1,6 @@
 /**
- * A whole directory with one hostile peer and two that listen: whatever it says, what leaves for the
- * others is bounded, canonical and under its own name, and nothing of it stays behind.
+ * A whole directory with one hostile peer and two that listen: for any lines of the hostile peer, the lines
+ * to the others are bounded, canonical and under its own nick, and no state of it is left.
  */
 import { silentLog } from '../../../src/channel/log.js';
 import { createDirectory } from '../../../src/directory/directory.js';
@@ -27,7 +27,7 @@ const OUTPUT_TYPES: ReadonlySet<number> = new Set([
   MessageType.PEERLIST,
   MessageType.DN_HANDSHAKE,
 ]);
-/** Most that all the hostile peer says may cost a listener, for every byte it says. */
+/** The most bytes that a listener may get for each byte that the hostile peer sends. */
 const MAX_GROWTH = 8;
 
 function hello(nick: string, features: readonly string[]): string {
@@ -35,23 +35,23 @@ function hello(nick: string, features: readonly string[]): string {
   return encodeEnvelope(MessageType.HANDSHAKE, formatPeerHandshake(handshake));
 }
 
-/** What a listener got: every line one that it may get. */
+/** Checks that a listener got only allowed lines. */
 function mustBeClean(text: string, pings: boolean): void {
   const names = new Set<string>();
-  must(/^(?:[ -~]*\r\n)*$/.test(text), 'what leaves is lines of ASCII');
+  must(/^(?:[ -~]*\r\n)*$/.test(text), 'only lines of ASCII are sent');
   for (const [i, line] of text.split('\r\n').slice(0, -1).entries()) {
-    must(line.length + 2 <= MAX_LINE_BYTES, 'no line above 40,000 bytes leaves');
+    must(line.length + 2 <= MAX_LINE_BYTES, 'no line above 40,000 bytes is sent');
     const envelope = decodeEnvelope(Buffer.from(line, 'latin1'));
-    must(envelope.ok, 'what leaves is envelopes');
+    must(envelope.ok, 'only envelopes are sent');
     const { type, line: payload } = envelope.value;
     must((type === MessageType.DN_HANDSHAKE) === (i === 0), 'a 795 comes first, and once');
     must(
       OUTPUT_TYPES.has(type) || (pings && (type === MessageType.PING || type === MessageType.PONG)),
-      `type ${type} never leaves for this peer`,
+      `type ${type} is never sent to this peer`,
     );
     if (type === MessageType.PUBMSG || type === MessageType.PRIVMSG) {
       const route = parseRoute(payload);
-      must(route.ok && !OTHERS.has(route.value.from), 'nobody speaks under the name of another');
+      must(route.ok && !OTHERS.has(route.value.from), 'no peer sends under the nick of another');
       names.add(route.value.from);
       must(names.size === 1, 'one connection has one name');
     } else if (type === MessageType.PEERLIST) {
@@ -78,7 +78,7 @@ export function directoryTarget({ streams }: Seeds): Target {
     seeds: [
       ...greeting.map((first) => Buffer.from(first + own.slice(0, -1).join(''))),
       ...greeting.map((first) => Buffer.from(first + own.slice(4).join(''))),
-      // Only a listener of Tor's may take such a line for what it says.
+      // Only a listener for Tor may interpret such a line.
       Buffer.from(`PROXY TCP6 fc00:dead:beef:4dad::0:16 ::1 22 5222\r\n${greeting[0]}`),
       ...streams.filter(({ length }) => length < 3_000).slice(0, 40),
     ],
@@ -116,10 +116,10 @@ export function directoryTarget({ streams }: Seeds): Target {
       }
       clock.advance(100);
       drain();
-      must(directory.peerCount >= 2, 'those who listen are still there');
+      must(directory.peerCount >= 2, 'the listeners are still connected');
       must(
         plain.received.length - before <= 1_000 + MAX_GROWTH * input.length,
-        'what one says costs the others in proportion',
+        'the cost for the others is in proportion',
       );
       mustBeClean(plain.received, false);
       mustBeClean(modern.received, true);

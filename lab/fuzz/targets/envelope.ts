@@ -1,4 +1,4 @@
-/** One line to an envelope and back: what is written again is canonical, bounded, and means the same. */
+/** One line to an envelope and back: the written line is canonical, bounded, and means the same. */
 import { MAX_LINE_BYTES } from '../../../src/protocol/constants.js';
 import { decodeEnvelope, encodeEnvelope, fitsOneLine } from '../../../src/protocol/envelope.js';
 import type { Seeds } from '../seeds.js';
@@ -20,10 +20,10 @@ export function envelopeTarget({ lines }: Seeds): Target {
       }
       const { type, line } = decoded.value;
       const written = encodeEnvelope(type, line);
-      must(CANONICAL.test(written), 'what is written is one line of ASCII');
+      must(CANONICAL.test(written), 'a written envelope is one line of ASCII');
       const again = decodeEnvelope(Buffer.from(written.slice(0, -2), 'latin1'));
-      must(again.ok, 'what is written can be read');
-      mustEqual(again.value, { type: type + 0, line }, 'what is written means the same');
+      must(again.ok, 'a written envelope can be read');
+      mustEqual(again.value, { type: type + 0, line }, 'a written envelope means the same');
       must(
         encodeEnvelope(again.value.type, again.value.line) === written,
         'canonical is canonical',
@@ -31,7 +31,7 @@ export function envelopeTarget({ lines }: Seeds): Target {
       if (fitsOneLine(written)) {
         must(
           Buffer.byteLength(written) <= MAX_LINE_BYTES,
-          'what may leave has at most 40,000 bytes',
+          'a line that may be sent has at most 40,000 bytes',
         );
         yield written.length - 2 > input.length ? 'grown' : 'ok';
       } else {

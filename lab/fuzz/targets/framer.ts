@@ -21,14 +21,14 @@ function framed(chunks: readonly Uint8Array[], max: number): Framed {
       must(line.length <= max, 'no line above the bound');
       lines.push(Buffer.from(line).toString('latin1'));
     });
-    must(alive || !fits, 'dead once, dead for ever');
+    must(alive || !fits, 'a framer that refused a line stays refused');
     alive = fits;
     must(framer.pendingBytes <= max + 1, 'no memory above the bound');
   }
   return { lines, alive, pending: framer.pendingBytes };
 }
 
-/** The same told in the simplest way, on all bytes at once. */
+/** The same rules in the simplest form, on all bytes at once. */
 function expected(bytes: Uint8Array, max: number): Framed {
   const parts = Buffer.from(bytes).toString('latin1').split('\n');
   const rest = parts.pop() ?? '';

@@ -53,13 +53,13 @@ function mustBeFeatures(features: readonly string[]): void {
   mustEqual(features, features.toSorted(), 'features are sorted');
 }
 
-/** Who is let in will stand in peer lists and in front of messages: as one entry, under one name. */
+/** An accepted peer is one entry of a peer list, and its nick is the sender of messages. */
 function mustBeListed(entry: PeerEntry): void {
   const list = parsePeerlist(`${formatPeerEntry(entry, true)},other;NOT-SERVING-ONION`);
   mustEqual(list.entries[0], entry, 'an entry is read as it was written');
   must(list.entries.length === 2 && list.malformed === 0, 'an entry is one entry');
   const route = parseRoute(`${entry.nick}!PUBLIC!text`);
-  must(route.ok && route.value.from === entry.nick, 'a nick can stand in front of a message');
+  must(route.ok && route.value.from === entry.nick, 'a nick can be the sender of a message');
 }
 
 export function handshakeTarget({ payloads }: Seeds): Target {

@@ -19,8 +19,8 @@ const KEY = nickKey(new Uint8Array(32).fill(7));
 const AMOUNTS = [1, DUST_THRESHOLD, 123_456_789, MAX_SATOSHI];
 
 /**
- * `@nick`, `@key` and `@sig` stand for a nick, its key and a true signature of what is in front, so
- * that mutation reaches what lies behind the signature.
+ * `@nick`, `@key` and `@sig` stand for a nick, its key and a valid signature of the text before them, so that
+ * mutation reaches the text after the signature.
  */
 function signed(payload: string): string {
   const text = payload.replaceAll('@nick', KEY.nick);
@@ -68,7 +68,7 @@ function* privmsg(from: string, to: string, text: string): Iterable<string> {
   }
   const { commands, publicKeyHex } = verified.value;
   must(nickMatchesKey(from, publicKeyHex), 'the nick is that of the key');
-  must(!/\p{Surrogate}/u.test(text), 'half a character is in no signed text');
+  must(!/\p{Surrogate}/u.test(text), 'a signed text has no unpaired surrogate');
   const body = text.replace(/^!+/, '');
   const blank = body.indexOf(' ');
   const other = body.charAt(blank + 1) === 'x' ? 'y' : 'x';
@@ -112,7 +112,7 @@ export function messageTarget({ payloads }: Seeds): Target {
         return;
       }
       const { from, to, text } = route.value;
-      must(`${from}!${to ?? 'PUBLIC'}!${text}` === payload, 'nothing of the payload is lost');
+      must(`${from}!${to ?? 'PUBLIC'}!${text}` === payload, 'no part of the payload is lost');
       const commands = parseCommands(text);
       if (commands.ok) {
         must(commands.value.length <= MAX_COMMANDS, 'at most 100 commands');

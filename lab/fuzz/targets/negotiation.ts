@@ -1,4 +1,4 @@
-/** What two sides of a coinjoin tell each other, before and inside their box. */
+/** The messages between the two sides of a coinjoin, before and inside their box. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import {
@@ -87,7 +87,7 @@ function* auth(text: string): Iterable<string> {
   const again = parseRevelation(formatRevelation(parsed.value));
   mustEqual(again, { ok: true, value: plain }, 'decode(encode(x)) = x');
   const extended = parseRevelation(formatRevelation(parsed.value, 'extended'));
-  mustEqual(extended, parsed, 'so in the extended form');
+  mustEqual(extended, parsed, 'the same in the extended form');
   const verified = verifyPodle(plain, bytesToHex(sha256(hexToBytes(plain.p2))));
   if (verified.ok) mustEqual(proof, { ...PODLE.revelation, utxo: undefined }, 'the proof is true');
   yield verified.ok ? 'podle' : verified.reason;
@@ -98,7 +98,7 @@ function* ioauth(text: string): Iterable<string> {
   if (!parsed.ok) return yield parsed.reason;
   const { coins } = parsed.value;
   must(coins.length > 0 && coins.length <= MAX_COINS, 'the number of coins is bounded');
-  must(new Set(coins.map(formatOutpoint)).size === coins.length, 'every coin is another');
+  must(new Set(coins.map(formatOutpoint)).size === coins.length, 'all coins differ');
   mustEqual(parseIoAuth(formatIoAuth(parsed.value)), parsed, 'decode(encode(x)) = x');
   yield 'ioauth';
 }
@@ -112,7 +112,7 @@ function* transaction(text: string): Iterable<string> {
   const { inputs, outputs, lockTime, version, txid } = parsed.value;
   const total = outputs.reduce((sum, { value }) => sum + value, 0);
   must(total <= MAX_SATOSHI, 'no more than all coins');
-  mustEqual(ids?.unsignedTxid, txid, 'it has one name');
+  mustEqual(ids?.unsignedTxid, txid, 'it has one id');
   if (version === 2) {
     mustEqual(buildUnsigned(inputs, outputs, lockTime), parsed, 'decode(encode(x)) = x');
   }
@@ -123,9 +123,9 @@ function* box(text: string): Iterable<string> {
   const theirs = openBoxSession(OURS, text);
   yield theirs.ok ? 'box-key' : theirs.reason;
   const session = openBoxSession(OURS, THEIRS.publicKeyHex);
-  must(session.ok, 'a good key is taken');
+  must(session.ok, 'a valid key is accepted');
   const opened = session.value.decrypt(text.split(' '));
-  if (opened.ok) mustEqual(opened.value, 'something', 'only what was sealed comes out');
+  if (opened.ok) mustEqual(opened.value, 'something', 'only a sealed text is opened');
   yield opened.ok ? 'box' : opened.reason;
 }
 
@@ -144,7 +144,7 @@ export function negotiationTarget(): Target {
       yield* box(text);
       const signature = parseSignatureText(text);
       yield signature.ok ? 'sig' : signature.reason;
-      must(/^\P{C}{0,200}$/u.test(shownText(text)), 'what is shown is printable and bounded');
+      must(/^\P{C}{0,200}$/u.test(shownText(text)), 'shown text is printable and bounded');
     },
   };
 }

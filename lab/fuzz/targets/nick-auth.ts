@@ -1,4 +1,4 @@
-/** Nick authentication: what is read is written again the same, and only the true proof holds. */
+/** Nick authentication: a value is written again unchanged, and only the valid proof verifies. */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { base64 } from '@scure/base';
 import {
@@ -68,18 +68,18 @@ export function nickAuthTarget(): Target {
         formatNickChallenge,
         payload,
       );
-      if (challenge) must(!challenge.directoryId.includes('|'), 'no separator in what is signed');
+      if (challenge) must(!challenge.directoryId.includes('|'), 'no separator in the signed text');
       yield* outcome('result', parseNickResult, formatNickResult, payload);
       const proof = yield* outcome('proof', parseNickProof, formatNickProof, payload);
       if (!proof) return;
       const canonical = Buffer.from(proof.signature, 'base64').toString('base64');
       mustEqual(proof.signature, canonical, 'a signature has one spelling');
       const holds = verifyNickProof(proof, CHALLENGE, HANDSHAKE, KEY.nick);
-      // Signatures are deterministic and low S only, so there is one true proof.
+      // Signatures are deterministic and low S only, so there is one valid proof.
       mustEqual(
         holds,
         formatNickProof(proof) === formatNickProof(PROOF),
-        'only the true one holds',
+        'only the valid one verifies',
       );
       yield holds ? 'proof-holds' : 'proof-of-nothing';
     },

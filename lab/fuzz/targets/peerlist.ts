@@ -1,4 +1,4 @@
-/** Peer lists: nothing listed can inject an entry, and a list written again is the same list. */
+/** Peer lists: no entry can inject another one, and a list written again is the same list. */
 import {
   MAX_LINE_BYTES,
   MessageType,
@@ -23,7 +23,7 @@ function rewritten(entries: readonly PeerEntry[], withFeatures: boolean): PeerEn
     const frame = encodeEnvelope(MessageType.PEERLIST, payload);
     must(frame.length <= MAX_LINE_BYTES, 'a peer list written again fits one line');
     const list = parsePeerlist(payload);
-    must(list.malformed === 0, 'what is written is well formed');
+    must(list.malformed === 0, 'a written list is well formed');
     must(list.entries.length <= PEERLIST_CHUNK_ENTRIES, 'at most 20 entries in a line');
     return [...list.entries];
   });
@@ -47,7 +47,7 @@ export function peerlistTarget({ payloads }: Seeds): Target {
       must(entries.length + malformed === (payload === '' ? 0 : commas), 'every entry is counted');
       for (const { nick, location, left, features } of entries) {
         must(isRoutableNick(nick), 'the nick can be routed');
-        must(parseDeclaredLocation(formatLocation(location)).ok, 'the location is one');
+        must(parseDeclaredLocation(formatLocation(location)).ok, 'the location is valid');
         must(features.every(isFeatureName), 'every feature can be listed');
         yield `${left ? 'left' : 'here'}-${location.kind}${features.length > 0 ? '-features' : ''}`;
       }
@@ -55,7 +55,7 @@ export function peerlistTarget({ payloads }: Seeds): Target {
       const present = entries.map((entry) => (entry.left ? { ...entry, features: [] } : entry));
       mustEqual(rewritten(entries, true), present, 'decode(encode(x)) = x');
       const plain = entries.map((entry) => ({ ...entry, features: [] }));
-      mustEqual(rewritten(entries, false), plain, 'without features all else is the same');
+      mustEqual(rewritten(entries, false), plain, 'without features the rest is the same');
       const location = parseDeclaredLocation(payload);
       yield location.ok ? `location-${location.value.kind}` : location.reason;
     },

@@ -1,4 +1,4 @@
-/** The line by which Tor names a circuit: one spelling, bounded, and nothing behind it is lost. */
+/** The line by which Tor names a circuit: one spelling, bounded, and no byte after it is lost. */
 import { Socket } from 'node:net';
 import { readCircuit } from '../../../src/overlay/circuit-socket.js';
 import { MAX_PROXY_LINE_BYTES, parseProxyLine } from '../../../src/protocol/proxy-line.js';
@@ -14,10 +14,10 @@ const SEEDS = [
 ];
 
 interface Read {
-  /** Undefined when the connection was refused, or said too little. */
+  /** Undefined when the connection was refused, or sent too little. */
   readonly circuit: string | undefined;
   readonly refused: boolean;
-  /** What the owner of the connection reads then. */
+  /** The bytes that the owner of the connection reads then. */
   readonly rest: string;
 }
 
@@ -39,13 +39,13 @@ function readIn(chunks: readonly Uint8Array[]): Read {
   const kept: unknown = socket.read();
   const first = kept instanceof Uint8Array ? kept : Buffer.alloc(0);
   if (circuit === undefined && !refused) clock.advance(60_000);
-  must(circuit !== undefined || socket.destroyed, 'who says nothing in time is closed');
+  must(circuit !== undefined || socket.destroyed, 'a silent connection is closed in time');
   must(clock.pending === 0, 'no timer is left');
   socket.destroy();
   return { circuit, refused, rest: Buffer.concat([first, ...behind]).toString('latin1') };
 }
 
-/** The same told in the simplest way, on all bytes at once. */
+/** The same rules in the simplest form, on all bytes at once. */
 function expected(text: string): Read {
   const end = text.indexOf('\n');
   const line = end === -1 ? text : text.slice(0, end);
@@ -72,7 +72,7 @@ export function proxyLineTarget(): Target {
         }
         const { circuit, virtualPort } = parsed.value;
         must(Number.isInteger(circuit) && circuit >= 0 && circuit < 2 ** 32, 'an id has 32 bits');
-        must(virtualPort >= 0 && virtualPort <= 65_535, 'a port is one');
+        must(virtualPort >= 0 && virtualPort <= 65_535, 'a port is valid');
         yield 'ok';
       }
       const whole = readIn([input]);

@@ -1,4 +1,4 @@
-/** What Tor says: replies and events of the control port, and the SOCKS proxy's messages. */
+/** Replies and events of Tor's control port, and messages of its SOCKS proxy. */
 import {
   controlReplyParser,
   DEFAULT_PARSER_LIMITS,
@@ -27,7 +27,7 @@ import { must, mustEqual, pieces, type Target } from '../target.js';
 const HASH = '0123456789abcdef'.repeat(4);
 const ONION = '2bflemtufo2kwoqtnc6umfpe43icesvxdiawxl4fecrtfslxq43yqmad';
 
-/** As Tor 0.4.9 says it. */
+/** As Tor 0.4.9 sends it. */
 const CONTROL_SEEDS = [
   '250-PROTOCOLINFO 1\r\n250-AUTH METHODS=COOKIE,SAFECOOKIE,HASHEDPASSWORD COOKIEFILE="/run/tor/control.authcookie"\r\n250-VERSION Tor="0.4.9.11"\r\n250 OK\r\n',
   `250 AUTHCHALLENGE SERVERHASH=${HASH} SERVERNONCE=${HASH}\r\n250 OK\r\n`,
@@ -51,7 +51,7 @@ function parsedIn(chunks: readonly Uint8Array[], limits: ParserLimits): Pushed {
   let fault: Pushed['fault'];
   for (const chunk of chunks) {
     const pushed = parser.push(chunk);
-    must(fault === undefined || pushed.messages.length === 0, 'nothing comes after a fault');
+    must(fault === undefined || pushed.messages.length === 0, 'no message after a fault');
     messages.push(...pushed.messages);
     fault = pushed.fault;
   }
@@ -94,7 +94,7 @@ function* values(message: ControlMessage): Iterable<string> {
     yield verdict('quoted-list', parseQuotedList(text.slice(text.indexOf('=') + 1)));
     parseTorVersion(text);
     const quoted = parseQuoted(`${quote(text)} rest`);
-    must(quoted.ok && quoted.value.rest === ' rest', 'a quoted text ends where it ends');
+    must(quoted.ok && quoted.value.rest === ' rest', 'a quoted text ends at its last quote');
     const back = Buffer.from(quoted.value.value).toString('latin1');
     must(back === text, 'decode(encode(x)) = x');
   }
@@ -179,9 +179,9 @@ export function socksTarget(): Target {
           must(whole.length <= input.length, 'a complete message is there');
           must(whole.length <= MAX_SOCKS_MESSAGE_BYTES, 'a message is bounded');
         } else if (whole.kind === 'refused') {
-          must(socksReplyError(whole.reply, 'x:1').message !== '', 'every refusal has words');
+          must(socksReplyError(whole.reply, 'x:1').message !== '', 'every refusal has a text');
         } else if (whole.kind === 'incomplete') {
-          must(input.length < MAX_SOCKS_MESSAGE_BYTES, 'nobody is waited for without end');
+          must(input.length < MAX_SOCKS_MESSAGE_BYTES, 'an incomplete message is bounded');
         }
       }
     },
