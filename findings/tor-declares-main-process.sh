@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tor 0.4.9.11 (Debian 12) declares itself the main process of whatever service it is started in. A program
-# under systemd (Type=notify, NotifyAccess=all) that starts a tor of its own hands NOTIFY_SOCKET on with its
+# tor 0.4.9.11 (Debian 12) declares itself the main process of the service in which it is started. A program
+# under systemd (Type=notify, NotifyAccess=all) that starts its own tor passes NOTIFY_SOCKET on with its
 # environment. One expects a tor that is a child with `DisableNetwork 1` to stay silent. It sends MAINPID with
 # its own process id, and READY=1, before any bootstrap; and RELOADING=1 and READY=1 at SIGHUP. systemd then
 # sends reload and stop signals to tor instead of to the program.

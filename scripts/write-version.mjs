@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Writes the version of package.json into src/roles/version.ts, so that the library reads no file.
-// A file that is right is left alone: the set-up builds anew when a source is newer than the build.
+// A correct file is not written again: the set-up builds again when a source is newer than the build.
 import { readFileSync, writeFileSync } from 'node:fs';
 
 const root = new URL('../', import.meta.url);
