@@ -17,7 +17,7 @@ export interface Ended {
 export interface RunningCli {
   readonly child: ChildProcess;
   readonly ended: Promise<Ended>;
-  /** Resolves with the match as soon as standard output or error shows it; rejects when it ends first. */
+  /** Resolves with the match as soon as standard output or error has it; rejects when it ends first. */
   shows(stream: 'stdout' | 'stderr', pattern: RegExp): Promise<RegExpMatchArray>;
 }
 
@@ -30,7 +30,7 @@ export function startCli(args: readonly string[], options: CliOptions = {}): Run
   return startProgram(process.execPath, [MAIN, ...args], options);
 }
 
-/** What a failed test left running, lest it keep the others waiting. */
+/** Ends the programs that a failed test left running, so that other tests do not wait for them. */
 const running = new Set<ChildProcess>();
 function endRunning(): void {
   for (const child of running) child.kill('SIGKILL');

@@ -42,7 +42,7 @@ export const addressOf = (text: string): string =>
   getAddress('wpkh', secretOf(text), TEST_NETWORK) ?? '';
 
 export interface MemoryChain extends TakerChain {
-  /** Puts a coin of this key there. */
+  /** Puts a coin of this key into the chain. */
   mint(secret: Uint8Array, value: number, options?: MintOptions): OwnCoin;
   remove(outpoint: Outpoint): void;
   /** Transactions that were accepted, in order. */
@@ -63,8 +63,8 @@ interface SignedInput {
 }
 
 /**
- * Accepts a transaction only when every input exists, every signature verifies under BIP143 and no
- * money is made. The sighash comes from the library, not from the code under test.
+ * Accepts a transaction only when every input exists, every signature verifies under BIP143 and the outputs
+ * do not exceed the inputs. The sighash comes from the library, not from the code under test.
  */
 function verifyTransaction(
   bytes: Uint8Array,
@@ -105,12 +105,12 @@ function verifyTransaction(
   if (balance < 0n) throw new Error('the outputs exceed the inputs');
 }
 
-/** Of the chain in memory, which never grows. */
+/** The height of the chain in memory, which never grows. */
 export const TIP_HEIGHT = 840_000;
 
 /**
- * The same chain as a program without a full node sees it: of a coin it only knows what stands in the
- * block, and belongs to the script, that somebody named.
+ * The same chain as a program without a full node sees it: a coin is found only in the block, and under the
+ * script, that a peer named.
  */
 export function lightView(chain: TakerChain): TakerChain {
   return {
@@ -183,7 +183,7 @@ function signWith(coins: readonly TestCoin[], request: SigningRequest): readonly
   const tx = Transaction.fromRaw(request.transaction, { allowUnknownOutputs: true });
   return request.inputs.map(({ index, coin }) => {
     const own = coins.find((candidate) => formatOutpoint(candidate) === formatOutpoint(coin));
-    if (own === undefined) throw new Error('asked to sign a coin of somebody else');
+    if (own === undefined) throw new Error('asked to sign a coin of another wallet');
     const publicKey = publicKeyOf(own.secret);
     const scriptCode = hexToBytes(`76a914${bytesToHex(hash160(publicKey))}88ac`);
     const hash = tx.preimageWitnessV0(index, scriptCode, 1, BigInt(own.value));
@@ -192,7 +192,7 @@ function signWith(coins: readonly TestCoin[], request: SigningRequest): readonly
   });
 }
 
-/** What a wallet was asked; a coin is in `reserved` until its settlement. */
+/** The calls to a wallet; a coin is in `reserved` until its settlement. */
 export interface WalletRecord {
   readonly reserved: Set<string>;
   readonly settlements: Settlement[];

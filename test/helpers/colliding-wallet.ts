@@ -1,6 +1,6 @@
 /**
- * A maker's wallet that hands out what it pleases, also what another session has: what a wallet does
- * that lost its memory, or has a fault. And what such a maker must get all the same.
+ * A maker's wallet that hands out any coins and addresses, also those of another session, as a wallet does
+ * that lost its memory or has a fault. And the amounts that such a maker must get nevertheless.
  */
 import { RawTx } from '@scure/btc-signer/script.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
@@ -66,8 +66,8 @@ export function createCollidingWallet(
 }
 
 /**
- * What is wrong with what a wallet was made to sign, over all sessions together and judged from the
- * bytes alone: a transaction gives back what all our coins in it brought, and `earned` at least.
+ * The fault of the transactions that a wallet was made to sign, over all sessions together and judged from
+ * the bytes alone: a transaction must give back the value of all our coins in it, and at least `earned` more.
  */
 export function lossOf(wallet: CollidingWallet, earned: number): string | undefined {
   const own = new Set(wallet.scripts);

@@ -1,4 +1,4 @@
-/** What stands in the `joinmarket.cfg` of programs that tests start. */
+/** The `joinmarket.cfg` of programs that tests start. */
 import type { PrivateTor } from '../../src/lab/private-network/client.js';
 
 export interface ConfigOptions {

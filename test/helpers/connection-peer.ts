@@ -16,7 +16,7 @@ export interface ConnectionPeer {
   rest(): Buffer;
 }
 
-/** Attaches to the connection, in this turn. `onData` is called after each chunk was taken. */
+/** Attaches to the connection, in this turn. `onData` is called after each chunk was stored. */
 export function connectionPeer(connection: Connection, onData?: () => void): ConnectionPeer {
   let chunks: Uint8Array[] = [];
   let unread = 0;

@@ -1,23 +1,23 @@
 /**
- * A filter in front of Tor's control port, as Tails, Whonix and Qubes have one: it authenticates itself
- * to Tor, lets everybody in, passes on what a table allows, may rewrite it, and refuses the rest. Each
- * connection has one of its own to Tor.
+ * A filter in front of Tor's control port, as in Tails, Whonix and Qubes: it authenticates itself to Tor,
+ * accepts every client, passes on what a table allows, may rewrite it, and refuses the rest. Each client has
+ * a connection of its own to Tor.
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import type { ControlEndpoint } from '../../src/tor/control/endpoint.js';
 
-/** What a client sends, and what becomes of it. All texts are lines without their end. */
+/** The rules for the lines of a client. All texts are lines without their end. */
 export interface FilterRules {
-  /** The command as it is passed on; undefined refuses it. */
+  /** The command that is passed on; undefined refuses it. */
   readonly command: (line: string) => string | undefined;
-  /** What is said to a command that is refused; undefined closes the connection. */
+  /** The answer to a refused command; undefined closes the connection. */
   readonly refusal?: (line: string) => string | undefined;
-  /** A line of a reply as it is passed on; undefined drops it. */
+  /** The line of a reply that is passed on; undefined drops it. */
   readonly reply?: (line: string) => string | undefined;
   /**
-   * Events that may be asked for, and each of their lines as it is passed on; undefined drops it. An
+   * Events that may be requested, and each of their lines as passed on; undefined drops it. An
    * event that drops everything is suppressed: the client is told that it gets them.
    */
   readonly events?: Readonly<Record<string, (line: string) => string | undefined>>;
@@ -77,7 +77,7 @@ export async function startControlFilter(
     const say = (line: string): void => {
       if (!client.destroyed) client.write(`${line}\r\n`, 'latin1');
     };
-    /** The answers to commands of the filter itself are not for the client. */
+    /** Answers to commands of the filter itself are not passed to the client. */
     let own = 1;
     upstream.write(`AUTHENTICATE ${cookie}\r\n`);
     eachLine(upstream, (line) => {

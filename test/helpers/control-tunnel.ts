@@ -1,4 +1,4 @@
-/** What stands between us and Tor's control port: a filter, a tunnel, another machine. */
+/** Programs between this one and Tor's control port: a filter, a tunnel, another machine. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -10,8 +10,8 @@ import { TorError } from '../../src/tor/tor-error.js';
 export interface ControlTunnelOptions {
   readonly target: ControlEndpoint;
   /**
-   * Our side stays open when Tor's end is gone. `silent`: nothing that is said there has an answer.
-   * `again`: the tunnel connects to Tor anew, and answers with what that one says.
+   * The client's connection stays open when Tor's end is closed. `silent`: a line has no answer then.
+   * `again`: the tunnel connects to Tor again, and passes on its answers.
    */
   readonly whenTorIsGone: 'silent' | 'again';
   /** A line that is answered here and never reaches Tor. */
@@ -41,13 +41,13 @@ async function connectAnew(target: ControlEndpoint): Promise<ControlClient> {
       return await connectControl({ endpoint: target, signal });
     } catch (error) {
       if (!(error instanceof TorError)) throw error;
-      // It is still away.
+      // Tor is still away.
       await pause(20);
     }
   }
 }
 
-/** What a Tor says to a line on a connection of its own, as soon as there is one. */
+/** The answer of a Tor to a line on a new connection, as soon as one can be made. */
 async function askAnew(target: ControlEndpoint, line: string): Promise<string> {
   const client = await connectAnew(target);
   try {
@@ -60,7 +60,7 @@ async function askAnew(target: ControlEndpoint, line: string): Promise<string> {
   }
 }
 
-/** Gone at the end of the test. */
+/** Closed at the end of the test. */
 export async function controlTunnel(
   t: Test,
   options: ControlTunnelOptions,
@@ -75,7 +75,7 @@ export async function controlTunnel(
         ? connect({ host: target.host, port: target.port })
         : connect({ path: target.path });
     let torIsGone = false;
-    /** What Tor was told last and has not answered. */
+    /** The last line sent to Tor that has no answer yet. */
     let unanswered: string | undefined;
     let rest = '';
     for (const socket of [ours, tors]) {

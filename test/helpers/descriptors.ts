@@ -1,4 +1,4 @@
-/** What a process holds open, as /proc tells. */
+/** The open descriptors of a process, from /proc. */
 import { readdir, readFile, readlink } from 'node:fs/promises';
 
 const LISTENS = '0A';
@@ -16,8 +16,8 @@ async function connectionsAt(port: number): Promise<ReadonlySet<string>> {
 }
 
 /**
- * The descriptors of a process, each as what it stands for, without connections at one port: those of
- * somebody who reads a status page come and go as the reader's program keeps them.
+ * The descriptors of a process, each as its target, without connections at one port: those of a reader of the
+ * status page come and go as the program of the reader keeps them.
  */
 export async function openDescriptors(pid: number, exceptPort: number): Promise<readonly string[]> {
   const folder = `/proc/${pid}/fd`;

@@ -1,4 +1,4 @@
-/** `onionmc directory` in a process of its own, on loopback, with a view on what it costs. */
+/** `onionmc directory` in a process of its own, on loopback, with figures of its cost. */
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,9 +19,9 @@ export interface DirectoryProcess {
   cpuSeconds(): Promise<number>;
   /** Open descriptors, without those of the readers of its status page. */
   descriptors(): Promise<number>;
-  /** Resolves when that many are open; rejects with what is open instead after half a minute. */
+  /** Resolves when that many are open; rejects with the open ones after half a minute. */
   untilDescriptors(count: number): Promise<void>;
-  /** What `/status` says. */
+  /** The object of `/status`. */
   status(): Promise<Readonly<Record<string, unknown>>>;
 }
 
@@ -30,7 +30,7 @@ function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /**
- * Resolves when it listens; it is ended with the test.
+ * Resolves when it listens; the end of the test stops it.
  * @param statusPort a free port of 127.0.0.1
  * @param extra further lines of `[DIRECTORY]`
  */
@@ -63,7 +63,7 @@ export async function startDirectoryProcess(
     },
     async cpuSeconds() {
       const text = await readFile(`${proc}/stat`, 'latin1');
-      // Behind the program's name, which may hold blanks: fields 14 and 15 of proc(5).
+      // After the program's name, which may contain blanks: fields 14 and 15 of proc(5).
       const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
       return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
     },
@@ -81,7 +81,7 @@ export async function startDirectoryProcess(
     async status() {
       const response = await fetch(`http://127.0.0.1:${statusPort}/status`);
       const body: unknown = await response.json();
-      if (!isRecord(body)) throw new Error('/status is no object');
+      if (!isRecord(body)) throw new Error('/status is not an object');
       return body;
     },
   };

@@ -13,7 +13,7 @@ export interface DirectoryService {
   start(): void;
 }
 
-/** Resolves when peers can reach it; withdrawn at the end of the test. */
+/** Resolves when peers can reach it; the end of the test withdraws it. */
 export async function serveDirectory(
   t: Test,
   overlay: Overlay,

@@ -1,4 +1,4 @@
-/** A taker in full command of its keys and words, up to the point where it may send any transaction. */
+/** A taker with full control of its keys and messages, up to the point where it may send any transaction. */
 import { randomBytes } from 'node:crypto';
 import {
   formatFill,
@@ -25,7 +25,7 @@ import type { Mail, PostOffice } from './mail.js';
 
 export const scriptOf = (address: string): string => addressScript('signet', address) ?? '';
 
-/** What the maker named in `ioauth`, and how to go on. */
+/** The coins and addresses that the maker named in `ioauth`, and the next steps. */
 export interface Named {
   readonly nick: string;
   readonly io: IoAuth;
@@ -34,19 +34,19 @@ export interface Named {
   readonly box: BoxSession;
   readonly say: Voice;
   readonly sayBoxed: Voice;
-  /** Asks for signatures; the answers. */
+  /** Asks for signatures; resolves with the answers. */
   sendTransaction(tx: UnsignedTransaction): Promise<readonly Said[]>;
 }
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-/** Lets a maker answer, and takes its answers out of the post. */
+/** Lets a maker answer, and takes its answers out of the mail. */
 async function answers(office: PostOffice): Promise<readonly Mail[]> {
   for (let turn = 0; turn < 8; turn += 1) await settle();
   return office.pending.splice(0);
 }
 
-/** Says one thing to the maker and gives its answers. */
+/** Sends one message to the maker; resolves with its answers. */
 export type Voice = (command: CommandName, args: string) => Promise<readonly Said[]>;
 
 export interface Said {
@@ -54,7 +54,7 @@ export interface Said {
   readonly args: string;
 }
 
-/** By post: all that the maker has to say to it. */
+/** By mail: all messages of the maker to it. */
 export function postVoice(office: PostOffice, maker: string, nick: string): Voice {
   office.open(nick);
   return (command, args) => {
@@ -64,7 +64,7 @@ export function postVoice(office: PostOffice, maker: string, nick: string): Voic
   };
 }
 
-/** Over a real channel: the first that comes back. */
+/** Over a real channel: the first answer. */
 export function channelVoice(channel: LiveProbe, maker: string): Voice {
   return async (command, args) => {
     const result = channel.send(maker, command, args);
@@ -81,7 +81,7 @@ export interface Approach {
   readonly podle: Podle;
 }
 
-/** From `fill` to `ioauth`; what the maker said instead when it did not name its coins. */
+/** From `fill` to `ioauth`; resolves with the messages of the maker when it did not name its coins. */
 export async function approach({
   say,
   nick,
@@ -116,7 +116,7 @@ export async function approach({
 
 export const isNamed = (result: Named | readonly Said[]): result is Named => 'io' in result;
 
-/** A transaction of these coins and outputs, always the same for the same. */
+/** A transaction of these coins and outputs, equal for equal arguments. */
 export function transactionOf(
   coins: readonly Outpoint[],
   outputs: readonly TransactionOutput[],

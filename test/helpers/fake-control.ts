@@ -1,4 +1,4 @@
-/** A control port that answers what a test says, for what a real tor never does. */
+/** A control port with the answers of a test, for cases that a real tor never shows. */
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 
@@ -11,7 +11,7 @@ export interface FakeControl {
   close(): Promise<void>;
 }
 
-/** `answer` is called for each line; what it returns is sent, undefined sends nothing. */
+/** `answer` is called for each line; its result is sent, undefined sends nothing. */
 export async function fakeControl(
   answer: (line: string, socket: Socket, connection: number) => string | undefined,
 ): Promise<FakeControl> {

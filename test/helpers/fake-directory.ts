@@ -6,7 +6,7 @@ import { serveRaw, type RawPeer } from './raw-peer.js';
 
 export const FAKE_DIRECTORY_NICK = 'J5fakedirOOOOOOO';
 
-/** The 793 of a client, as it came. */
+/** The 793 of a client, as received. */
 export interface ClientHandshake {
   readonly nick: string;
   readonly 'location-string': string;
@@ -23,14 +23,14 @@ export interface FakeSession extends RawPeer {
 export interface FakeDirectory {
   readonly location: Location;
   readonly accepted: number;
-  /** The next connection; nothing read or answered. */
+  /** The next connection; no line of it is read or answered. */
   accept(): Promise<RawPeer>;
   /** The next connection, its 793 read and answered with an accepting 795. */
   welcome(answer?: Partial<DirectoryHandshake>): Promise<FakeSession>;
   close(): Promise<void>;
 }
 
-/** A 795 payload on signet, accepting unless told otherwise. */
+/** A 795 payload on signet, accepting by default. */
 export function directoryAnswer(answer: Partial<DirectoryHandshake> = {}): string {
   return formatDirectoryHandshake({
     nick: FAKE_DIRECTORY_NICK,

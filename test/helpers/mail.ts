@@ -1,4 +1,4 @@
-/** Message channels in memory, whose post waits until a test says what becomes of it. */
+/** Message channels in memory, whose messages wait until a test decides about them. */
 import { EventEmitter } from 'eventemitter3';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import type { NegotiationChannel } from '../../src/negotiation/resender.js';
@@ -14,14 +14,14 @@ export interface Mail {
 export interface PostOffice {
   /** Sent and not yet taken out, oldest first. */
   readonly pending: Mail[];
-  /** All that was ever sent. */
+  /** All messages ever sent. */
   readonly history: Mail[];
-  /** Nicks nobody can reach now. */
+  /** Nicks that cannot be reached now. */
   readonly away: Set<string>;
   open(nick: string): NegotiationChannel;
   /** As if it came from the wire, verified; lost when its addressee is away. */
   deliver(mail: Mail): void;
-  /** Everybody else learns that the nick is gone. */
+  /** All other channels learn that the nick is gone. */
   tellGone(nick: string): void;
   /** Listeners that are left, of all channels. */
   readonly listeners: number;

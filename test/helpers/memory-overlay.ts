@@ -1,6 +1,6 @@
 /**
- * An overlay without sockets: what one end writes, the other end gets in the next microtask. Nothing is
- * quicker, so whoever prepares for an answer too late does not get it here.
+ * An overlay without sockets: bytes that one end writes reach the other end in the next microtask. No overlay
+ * is faster, so code that prepares too late for an answer misses it here.
  */
 import type { Clock, Connection, ConnectionHandler, Overlay } from '../../src/channel/ports.js';
 import { OverlayError } from '../../src/overlay/overlay-error.js';
@@ -9,13 +9,13 @@ import { formatLocation, type Location } from '../../src/protocol/location.js';
 
 const DEFAULT_GRACE_MS = 5_000;
 
-/** What the path between two ends takes while nobody reads, as a kernel does. */
+/** The bytes that the path between two ends holds while the receiver does not read, as a kernel does. */
 const PATH_BYTES = 65_536;
 
 interface Chunk {
   readonly bytes: Uint8Array;
   readonly done: (() => void) | undefined;
-  /** The path has it. */
+  /** Whether the path holds it. */
   readonly taken: boolean;
 }
 
@@ -23,13 +23,13 @@ function lengthOf(chunks: readonly Chunk[]): number {
   return chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
 }
 
-/** One end. What it is to read waits in `#incoming`; the other end pushes there. */
+/** One end. Its unread bytes wait in `#incoming`; the other end pushes there. */
 class MemoryEnd implements Connection {
   /** Itself until it is paired. */
   private other: MemoryEnd = this;
   #handler: ConnectionHandler | undefined;
   #incoming: Chunk[] = [];
-  /** The other end wrote its last. */
+  /** The other end has written its last bytes. */
   #isOver = false;
   #paused = false;
   #ending = false;
@@ -137,7 +137,7 @@ class MemoryEnd implements Connection {
   }
 }
 
-/** Overlays that reach each other and nobody else; each `overlay()` is a peer of its own. */
+/** Overlays that reach only each other; each `overlay()` is a separate peer. */
 export function createMemoryNetwork(clock: Clock = systemClock): {
   readonly overlay: () => Overlay;
 } {
@@ -156,7 +156,7 @@ export function createMemoryNetwork(clock: Clock = systemClock): {
     if (signal.aborted) throw new OverlayError('dial-failed', `dial of ${where} aborted`);
     const accept = listeners.get(location.port);
     if (!accept)
-      throw new OverlayError('dial-failed', `cannot connect to ${where}: nobody is there`);
+      throw new OverlayError('dial-failed', `cannot connect to ${where}: no service is there`);
     const [client, server] = MemoryEnd.pair(where, clock);
     accept(server);
     return client;

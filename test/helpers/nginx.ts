@@ -1,4 +1,4 @@
-/** The real nginx, out of the folder into which scripts/setup unpacked it; never installed. */
+/** The real nginx, from the folder into which scripts/setup unpacked it; never installed. */
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -66,7 +66,7 @@ export async function startNginx(t: Test, servers: string, port: number): Promis
       const why = await readFile(join(dir, 'error.log'), 'utf8').catch(() => 'run scripts/setup');
       throw new Error(`nginx did not start: ${why}`);
     }
-    // oxlint-disable-next-line no-await-in-loop -- nginx tells nobody when it listens
+    // oxlint-disable-next-line no-await-in-loop -- nginx does not report when it listens
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

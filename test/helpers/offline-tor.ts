@@ -14,7 +14,7 @@ export interface OfflineTor {
   readonly port: number;
   /** The control connection that owns the process, authenticated. */
   readonly owner: Duplex;
-  /** SIGKILL, and gone when this resolves. */
+  /** Sends SIGKILL; resolves when the process has ended. */
   kill(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** A second machine as far as the network goes: a namespace of its own, and a cable to this one. */
+/** A second machine for the network: a network namespace, and a cable to this machine. */
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes, randomInt } from 'node:crypto';
 import { once } from 'node:events';
@@ -11,7 +11,7 @@ const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 export interface OtherMachine {
   /** The address of this machine at the cable. */
   readonly here: string;
-  /** That of the other. */
+  /** The address of the other machine. */
   readonly there: string;
   /** Runs `onionmc` on the other machine. */
   cli(args: readonly string[]): RunningCli;
@@ -19,10 +19,10 @@ export interface OtherMachine {
 
 const ip = (...args: readonly string[]) => execFileSync('ip', args);
 
-/** Whether this user may make one: it takes root. */
+/** Whether this user may make one: only root may. */
 export const mayHaveOtherMachine = process.geteuid?.() === 0;
 
-/** Gone with the test, and with this process. */
+/** Removed at the end of the test, or of this process. */
 export async function otherMachine(t: Test): Promise<OtherMachine> {
   // It lives as long as its input is open.
   const keeper = spawn('unshare', ['--net', 'sh', '-c', 'echo up; exec cat'], {

@@ -1,4 +1,4 @@
-/* What the test of `onionmc/protocol` computes inside the browser, from the vectors of test/vectors. */
+/* The part of the test of `onionmc/protocol` that runs in the browser, on the vectors of test/vectors. */
 import * as protocol from 'onionmc/protocol';
 
 const bytes = (hex) => Uint8Array.from(hex.match(/../g), (pair) => Number.parseInt(pair, 16));

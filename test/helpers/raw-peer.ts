@@ -1,4 +1,4 @@
-/** Hand-driven ends of a connection: what a test says goes out as it is, what comes in is read line by line. */
+/** Hand-driven ends of a connection: a test sends bytes unchanged, and reads line by line. */
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { encodeEnvelope, type Envelope } from '../../src/protocol/envelope.js';
 import type { Location } from '../../src/protocol/location.js';
@@ -8,10 +8,10 @@ export interface RawPeer {
   next(): Promise<Envelope>;
   /** The next line of this type; others before it are skipped. */
   nextOf(type: number): Promise<Envelope>;
-  /** Lines that came and were not read yet. */
+  /** Lines received and not read yet. */
   unread(): readonly Envelope[];
   send(type: number, payload: string): void;
-  /** Bytes as they are. */
+  /** Sends bytes unchanged. */
   raw(bytes: string | Uint8Array): void;
   /** Resolves when the connection is over. */
   readonly over: Promise<void>;
@@ -72,7 +72,7 @@ export function rawPeer(socket: Socket): RawPeer {
     resume: () => void socket.resume(),
     end: () => void socket.end(),
     cut() {
-      // A reset while the end is under way leaves the handle open for ever (Node 20).
+      // A reset while the end is under way leaves the handle open (Node 20).
       if (socket.writableEnded) socket.destroy();
       else socket.resetAndDestroy();
     },

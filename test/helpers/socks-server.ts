@@ -1,7 +1,7 @@
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import type { SocksEndpoint } from '../../src/tor/socks/dialer.js';
 
-/** What a client asked for. `host` is text only when it came as a name. */
+/** The request of a client. `host` is text only when it came as a name. */
 export interface SocksRequestSeen {
   readonly methods: readonly number[];
   readonly username: string | undefined;
@@ -12,23 +12,23 @@ export interface SocksRequestSeen {
   readonly port: number;
 }
 
-/** What the server says, byte for byte. An answer of undefined: it stays silent. */
+/** The answers of the server, byte for byte. It does not answer where an answer is undefined. */
 export interface SocksScript {
   /** Answer to the greeting; default: password if offered. */
   readonly method?: Uint8Array | undefined;
-  /** Answer to user name and password; default: fine. */
+  /** Answer to user name and password; default: accepted. */
   readonly auth?: Uint8Array | undefined;
-  /** Answer to the request, and whatever follows it in the same segment. */
+  /** Answer to the request, and the bytes after it in the same segment. */
   readonly reply?: Uint8Array | undefined;
   /** Splits each answer after so many bytes, into two segments; or sends every byte on its own. */
   readonly split?: number | 'every-byte';
-  /** Closes the connection after the last answer that it gives. */
+  /** Closes the connection after its last answer. */
   readonly close?: boolean;
-  /** Joins a granted stream to a port of this machine, as Tor would to the service that was asked for. */
+  /** Joins a granted stream to a port of this machine, as Tor would to the requested service. */
   readonly forward?: (request: SocksRequestSeen) => number;
 }
 
-/** Granted, bound to 0.0.0.0:0, as Tor says it. */
+/** Granted, bound to 0.0.0.0:0, as Tor sends it. */
 export const GRANTED = Buffer.from([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
 
 /** A SOCKS server that follows a script; `script` can be changed between connections. */
@@ -39,7 +39,7 @@ export interface ScriptedSocksServer {
   readonly requests: readonly SocksRequestSeen[];
   /** Connections open now. */
   readonly open: number;
-  /** Resolves when a connection has asked for something (or sent its greeting, if that is left unanswered). */
+  /** Resolves when a connection has sent a request (or its greeting, if that gets no answer). */
   asked(): Promise<Socket>;
   /** Resolves when no connection is open any more. */
   idle(): Promise<void>;
@@ -49,11 +49,11 @@ export interface ScriptedSocksServer {
 interface Reader {
   /** The next `count` bytes. */
   readonly read: (count: number) => Promise<Buffer>;
-  /** Leaves the socket, paused, to somebody else. */
+  /** Leaves the socket, paused, to another reader. */
   readonly stop: () => void;
 }
 
-/** Reads from a socket whatever number of bytes the protocol wants next. */
+/** Reads from a socket as many bytes as the protocol needs next. */
 function reader(socket: Socket): Reader {
   let buffered = Buffer.alloc(0);
   let wake: (() => void) | undefined;
@@ -81,7 +81,7 @@ function reader(socket: Socket): Reader {
   };
 }
 
-/** Joins two ends: what one says the other hears, and neither outlives the other. */
+/** Joins two ends: each gets the bytes of the other, and both close together. */
 function join(socket: Socket, port: number): void {
   const target = createConnection({ host: '127.0.0.1', port });
   target.on('error', () => {});

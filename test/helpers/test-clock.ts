@@ -16,7 +16,7 @@ interface Timer {
   readonly fn: () => void;
 }
 
-/** Starts at 1,000 ms, so that code which takes 0 for "never" shows itself. */
+/** Starts at 1,000 ms, so that code which takes 0 for "never" fails. */
 export function createTestClock(): TestClock {
   let now = 1_000;
   const timers = new Set<Timer>();

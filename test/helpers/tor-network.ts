@@ -11,8 +11,8 @@ import {
 import { SocksError } from '../../src/tor/socks/error.js';
 
 /**
- * A private Tor network for one test file (1.3 s until its first client is connected); gone at the
- * end of the test, however it ends. Give every test its own onion rather than its own network.
+ * A private Tor network for one test file (1.3 s until its first client is connected); closed at the
+ * end of the test, for any cause. Give every test its own onion rather than its own network.
  */
 export async function torNetworkFor(t: Test): Promise<PrivateTorNetwork> {
   const network = await startPrivateTorNetwork();
@@ -74,7 +74,7 @@ export async function dialPatiently(
 export function isRunning(pid: number): boolean {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    // The state stands behind the program's name, which may hold anything (proc(5)).
+    // The state follows the program's name, which may contain any character (proc(5)).
     return !['Z', 'X'].includes(stat.charAt(stat.lastIndexOf(')') + 2));
   } catch {
     return false;

@@ -130,7 +130,7 @@ CASES = {
 
 def read(path):
     parser = configparser.ConfigParser(strict=False)
-    # utf-8-sig: a byte order mark is skipped, as an editor's artefact; all else as in JoinMarket.
+    # utf-8-sig: a byte order mark is skipped, since some editors write it; all else is as in JoinMarket.
     with open(path, encoding="utf-8-sig") as file:
         parser.read_file(file, path)
     return parser
