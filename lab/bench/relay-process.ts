@@ -1,6 +1,6 @@
 /**
  * The relay under test in a process of its own: `directory`, with the listener and the clock that
- * `onionmc directory` has, or `naive`. Rates are off, since one peer says here what hundreds say.
+ * `onionmc directory` has, or `naive`. Rates are off, since one peer sends here what hundreds send.
  */
 import { readdirSync } from 'node:fs';
 import { silentLog } from '../../src/channel/log.js';

@@ -387,7 +387,7 @@ t.test('flags, avoidance and evidence', (t) => {
     t.match(audit.report(name(c)).flags[0], { kind: 'lossy', maker: undefined });
     t.equal(audit.report(name(c)).flags.length, 4);
     t.match(said, ['a directory seems to withhold messages; it is used last']);
-    t.equal(said.length, 1, 'told once, not for each maker');
+    t.equal(said.length, 1, 'logged once, not for each maker');
     for (let n = 0; n < 100; n++) round('m0', [a, b, c]);
     t.equal(audit.report(name(c)).flagged, 2);
     t.equal(said.length, 1, 'it is still suspected');

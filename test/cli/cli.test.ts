@@ -316,9 +316,9 @@ t.test('a directory, a maker and a taker as three programs', async (t) => {
   t.equal(asked.code, 0, asked.stderr);
   t.match(JSON.parse(asked.stdout), { nick, commands: [{ name: 'error' }] });
 
-  const nobody = await ask('J5nobodynobodyno', '2');
-  t.equal(nobody.code, 1, 'no answer');
-  t.match(nobody.stderr, /no way to J5nobodynobodyno was found within 2 s/);
+  const unanswered = await ask('J5nobodynobodyno', '2');
+  t.equal(unanswered.code, 1, 'no answer');
+  t.match(unanswered.stderr, /no way to J5nobodynobodyno was found within 2 s/);
 
   const live = startCli(['taker', '--datadir', takerDir]);
   await live.shows('stdout', new RegExp(nick));

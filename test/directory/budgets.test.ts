@@ -265,7 +265,7 @@ void t.test('the waiting messages of a peer that leaves are dropped', (t) => {
 });
 
 /** A peer that sends nothing. */
-function nobody(): Peer {
+function idlePeer(): Peer {
   const { connection } = memoryPeer();
   const outbox = {
     connection,
@@ -296,7 +296,7 @@ function all(queue: FairQueue): string[] {
 void t.test('the fair queue', async (t) => {
   await t.test('one message of each source a round', async (t) => {
     const queue = createFairQueue({ placesPerSource: 3, maxLength: 100 });
-    const [a, b] = [nobody(), nobody()];
+    const [a, b] = [idlePeer(), idlePeer()];
     for (const frame of ['a1', 'a2', 'a3']) t.equal(put(queue, a, 'new', frame), 'waiting');
     t.equal(put(queue, a, 'new', 'a4'), 'full');
     t.equal(put(queue, b, 'new', 'b1'), 'waiting');
@@ -308,7 +308,7 @@ void t.test('the fair queue', async (t) => {
   await t.test('verified, established, new, and each fourth turn in reverse order', async (t) => {
     const queue = createFairQueue({ placesPerSource: 1, maxLength: 100 });
     for (const rank of ['new', 'established', 'verified'] as const) {
-      for (let n = 1; n <= 3; n++) put(queue, nobody(), rank, `${rank}${n}`);
+      for (let n = 1; n <= 3; n++) put(queue, idlePeer(), rank, `${rank}${n}`);
     }
     t.strictSame(all(queue), [
       'verified1',
@@ -325,14 +325,14 @@ void t.test('the fair queue', async (t) => {
 
   await t.test('one place: the later message takes the turn of the earlier one', async (t) => {
     const queue = createFairQueue({ placesPerSource: 1, maxLength: 6 });
-    const [a, b] = [nobody(), nobody()];
+    const [a, b] = [idlePeer(), idlePeer()];
     put(queue, a, 'new', 'a1');
     put(queue, b, 'new', 'b1');
     t.equal(put(queue, a, 'established', 'a2'), 'replaced');
     const shared = { circuit: '1' };
     t.equal(queue.push(shared, 'new', { peer: a, frame: 's1' }), 'waiting');
     t.equal(queue.push(shared, 'new', { peer: b, frame: 's2' }), 'full', 'the place of another');
-    t.equal(put(queue, nobody(), 'new', 'c'), 'full', 'all places together are bounded');
+    t.equal(put(queue, idlePeer(), 'new', 'c'), 'full', 'all places together are bounded');
     t.equal(put(queue, a, 'new', 'a3!'), 'full', 'also where it replaces');
     queue.forget(a, a);
     queue.forget(shared, b);

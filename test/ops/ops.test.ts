@@ -189,7 +189,7 @@ t.test('shutdown', async (t) => {
     remove();
     t.equal(shutdown.signal.aborted, false);
     host.signal('SIGTERM');
-    t.equal(shutdown.signal.aborted, true, 'parts that are starting are told at once');
+    t.equal(shutdown.signal.aborted, true, 'parts that are starting get the signal at once');
     t.equal(await host.done, 0);
     t.same(order, ['stopping', 'directory begins', 'directory ends', 'tor']);
     t.equal(host.timers.size, 0, 'no timer is left');
