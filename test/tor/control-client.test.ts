@@ -79,7 +79,7 @@ t.test('a real tor, cookie authentication', async (t) => {
 
   t.ok(await works(endpoint), 'TCP');
   t.ok(await works({ kind: 'unix', path: socket }), 'unix socket');
-  t.ok(await works(endpoint, 'a password that is not needed'), 'with a password beside it');
+  t.ok(await works(endpoint, 'a password that is not needed'), 'with a password in addition');
 
   await t.test('every kind of reply', async (t) => {
     const client = await connectControl({ endpoint, signal: never });
@@ -163,7 +163,7 @@ t.test('a real tor, cookie authentication', async (t) => {
     await client.command('GETINFO version');
     await client.command('SETCONF MaxCircuitDirtiness=300');
     await client.command('GETINFO version');
-    t.strictSame(heard, [], 'nothing after the last listener has gone');
+    t.strictSame(heard, [], 'no event after the last listener was removed');
     const again = nextEvent();
     await client.onEvent('CONF_CHANGED', listen('c'));
     await client.command('SETCONF MaxCircuitDirtiness=400');
@@ -195,14 +195,14 @@ t.test('a real tor, cookie authentication', async (t) => {
     await unlink(cookie);
     t.match(await error(), `the cookie file ${cookie} does not exist on this machine`);
     await writeFile(cookie, good, { mode: 0o600 });
-    t.ok(await works(endpoint), 'and with the right one again');
+    t.ok(await works(endpoint), 'works again with the right cookie');
 
     await chmod(cookie, 0o000);
     await chmod(dir, 0o711);
     const root = process.geteuid?.() === 0;
-    // Not the group of root, which nobody is told to join.
+    // Not root's group, since no fix asks a user to join it.
     if (root) await chown(cookie, 0, 65_534);
-    // Root can read everything: look at it with the eyes of another user.
+    // Root can read every file, so the test takes the view of another user.
     if (root) process.seteuid?.(65_534);
     try {
       const message = await error();
@@ -223,7 +223,7 @@ t.test('a real tor, cookie authentication', async (t) => {
     }
   });
 
-  await t.test('tor goes away', async (t) => {
+  await t.test('tor ends', async (t) => {
     const client = await connectControl({ endpoint, signal: never });
     const other = await connectControl({ endpoint, signal: never });
     await tor.kill();
@@ -288,7 +288,7 @@ t.test('a real tor, password, both, or nothing', async (t) => {
   t.ok(await works(tcp(open.port), 'unused'), 'NULL with a password that is not asked for');
 });
 
-t.test('a control port that is not what it should be', async (t) => {
+t.test('malformed and hostile control ports', async (t) => {
   const { dir, remove } = await temporaryFolder();
   t.teardown(remove);
   const cookieFile = join(dir, 'cookie "x"');
@@ -346,7 +346,7 @@ t.test('a control port that is not what it should be', async (t) => {
     code: 'aborted',
   });
 
-  await t.test('what a refusal says can be shown', async (t) => {
+  await t.test('the text of a refusal is safe to show', async (t) => {
     const fake = await serve((line) => {
       if (line.startsWith('PROTOCOLINFO')) return info('NULL');
       return line.startsWith('AUTHENTICATE') ? '250 OK\r\n' : '551 no\u001b[2J\u0007\r\n';
@@ -374,7 +374,7 @@ t.test('a control port that is not what it should be', async (t) => {
     t.notOk(fake.lines.join().includes(cookie.toString('hex')));
   });
 
-  await t.test('a path that the other side made up', async (t) => {
+  await t.test('a path invented by the other side', async (t) => {
     for (const [path, why] of [
       ['/dev/zero', /not a regular file/],
       [dir, /not a regular file/],
@@ -387,7 +387,7 @@ t.test('a control port that is not what it should be', async (t) => {
     }
   });
 
-  await t.test("somebody else's 32 bytes", async (t) => {
+  await t.test("another program's 32 bytes", async (t) => {
     const secret = join(dir, 'cookies-not', 'seed');
     await mkdir(join(dir, 'cookies-not'));
     await writeFile(secret, Buffer.alloc(32, 5));
@@ -399,7 +399,7 @@ t.test('a control port that is not what it should be', async (t) => {
     t.notOk(fake.lines.some((line) => line.includes('AUTHENTICATE')));
   });
 
-  await t.test('the whole ladder, a new connection for each rung', async (t) => {
+  await t.test('all methods in turn, each on a new connection', async (t) => {
     const fake = await serve((line, connection) => {
       if (line.startsWith('PROTOCOLINFO')) return info('NULL,HASHEDPASSWORD,COOKIE,SAFECOOKIE,NEW');
       if (line === 'QUIT') return 'HANG UP';
@@ -491,7 +491,7 @@ t.test('a control port that is not what it should be', async (t) => {
   });
 });
 
-t.test('nobody accepts', async (t) => {
+t.test('no listener', async (t) => {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -38,7 +38,7 @@ const HOST_12 = 'ebaeby3eyehsx3e4d7sqbionjqshzcowkcqb5v7ifsv2qz4hpqqvceqd.onion'
 const seed11 = (): Uint8Array => SEED_11;
 const mode = async (path: string): Promise<number> => (await lstat(path)).mode & 0o777;
 
-/** Everything in a folder: names, modes, inodes, contents. */
+/** The content of a folder: names, modes, inodes, contents. */
 async function snapshot(dir: string): Promise<string[]> {
   const names = (await readdir(dir)).toSorted();
   return Promise.all(
@@ -72,7 +72,7 @@ t.test('the vectors', async (t) => {
   );
 });
 
-t.test('a new folder, and the same key ever after', async (t) => {
+t.test('a new folder gets a key, which stays the same', async (t) => {
   const { dir, remove } = await temporaryFolder();
   t.teardown(() => remove());
   const folder = join(dir, 'a', 'hidden_service');
@@ -96,24 +96,24 @@ t.test('a new folder, and the same key ever after', async (t) => {
   t.strictSame(second, { key: first.key, created: false });
   t.strictSame(await readOnionKey(folder), first.key);
   t.equal(await readOnionHostname(folder), HOST_11);
-  t.strictSame(await snapshot(folder), before, 'nothing was touched');
+  t.strictSame(await snapshot(folder), before, 'no file changed');
 
   const onlySecret = join(dir, 'only-secret');
   await mkdir(onlySecret, { mode: 0o700 });
   await writeFile(join(onlySecret, SECRET), await readFile(join(folder, SECRET)), { mode: 0o600 });
   t.equal((await readOnionKey(onlySecret))?.host, HOST_11);
-  t.strictSame(await readdir(onlySecret), [SECRET], 'reading writes nothing');
+  t.strictSame(await readdir(onlySecret), [SECRET], 'reading writes no file');
   t.equal((await loadOrCreateOnionKey(onlySecret)).created, false);
   t.equal(await readFile(join(onlySecret, 'hostname'), 'utf8'), `${HOST_11}\n`, 'completed');
 
   const raced = join(dir, 'raced');
   const all = await Promise.all(Array.from({ length: 8 }, () => loadOrCreateOnionKey(raced)));
   t.equal(all.filter(({ created }) => created).length, 1, 'one of eight made it');
-  t.equal(new Set(all.map(({ key }) => key.host)).size, 1, 'and all have the same');
+  t.equal(new Set(all.map(({ key }) => key.host)).size, 1, 'all have the same key');
   t.strictSame((await readdir(raced)).toSorted(), ['hostname', PUBLIC, SECRET], 'no leftovers');
 });
 
-t.test('a folder that is not right is left as it is', async (t) => {
+t.test('a folder with a fault is not changed', async (t) => {
   const { dir, remove } = await temporaryFolder();
   t.teardown(() => remove());
   const cases: readonly {
@@ -220,7 +220,7 @@ t.test('a folder that is not right is left as it is', async (t) => {
     };
     await t.rejects(loadOrCreateOnionKey(folder), expected, name);
     await t.rejects(readOnionKey(folder), expected, `${name}, reading`);
-    t.strictSame(await snapshot(folder), before, `${name}: nothing written`);
+    t.strictSame(await snapshot(folder), before, `${name}: no file written`);
   }
 
   const good = join(dir, 'good');
@@ -234,7 +234,7 @@ t.test('a folder that is not right is left as it is', async (t) => {
   await writeFile(join(good, 'hostname'), 'nonsense');
   await t.rejects(readOnionHostname(good), { code: 'bad-key-file' });
 
-  await t.test('somebody else’s folder', async (t) => {
+  await t.test('a folder of another user', async (t) => {
     const theirs = join(dir, 'theirs');
     await loadOrCreateOnionKey(theirs, seed11);
     const uid = process.geteuid?.() ?? 0;
@@ -267,7 +267,7 @@ t.test('with tor itself', async (t) => {
   t.equal((await readOnionKey(theirs))?.host, theirHost, 'a key of tor: the address tor wrote');
   t.equal((await loadOrCreateOnionKey(theirs)).created, false);
   t.equal((await readFile(join(ours, 'hostname'), 'utf8')).trim(), made.key.host);
-  t.equal((await readOnionKey(ours))?.host, made.key.host, 'tor took ours');
+  t.equal((await readOnionKey(ours))?.host, made.key.host, 'tor accepted the key');
   const still = (await snapshot(ours)).map((line) => line.split(' ').at(-1));
   for (const line of before) t.ok(still.includes(line.split(' ').at(-1)), 'contents unchanged');
 });

@@ -40,7 +40,7 @@ interface QuickClock extends Clock {
   readonly asks: Set<() => void>;
 }
 
-/** Waits below 100 s end at once, in a later turn; longer ones and questions when the test says so. */
+/** Waits below 100 s end at once, in a later turn; longer ones and questions end when the test says so. */
 function quickClock(): QuickClock {
   const waits: number[] = [];
   const held = new Set<() => void>();
@@ -70,7 +70,7 @@ function quickClock(): QuickClock {
   };
 }
 
-/** What a service told, and waiting for it to tell more. */
+/** The reports of a service, and a wait for further ones. */
 function recorder() {
   const told: string[] = [];
   const waiting = new Set<() => void>();
@@ -91,7 +91,7 @@ function recorder() {
     log,
     onState: (state: ServiceState) =>
       note(`state ${state.state}${'detail' in state ? `: ${state.detail}` : ''}`),
-    /** Resolves once `pattern` has been told `times` times. */
+    /** Resolves once `pattern` has been reported `times` times. */
     heard(pattern: RegExp, times = 1): Promise<void> {
       return new Promise((resolve) => {
         const look = (): void => {
@@ -249,7 +249,7 @@ t.test('the line that is sent, and proof of work', async (t) => {
     t.ok(all.indexOf('SETEVENTS HS_DESC') < all.indexOf('ADD_ONION'), 'events first');
     await running.close();
     t.strictSame(sent(fake.lines, 'DEL_ONION'), [`DEL_ONION ${ID}`]);
-    t.equal(record.count(new RegExp(KEY.blob.slice(0, 20))), 0, 'the key is never told');
+    t.equal(record.count(new RegExp(KEY.blob.slice(0, 20))), 0, 'the key is never logged');
     await fake.close();
   }
   t.equal(portArgument(5222, { host: '::1', port: 1 }), 'Port=5222,[::1]:1');
@@ -265,7 +265,7 @@ t.test('the line that is sent, and proof of work', async (t) => {
   t.throws(() => portArgument(0, target), { code: 'bad-target' });
 });
 
-t.test('where Tor has to dial', (t) => {
+t.test('the target address for Tor', (t) => {
   const own = ['127.0.0.1', '192.168.1.5', 'fe80::1', '::1'];
   const LAN = { local: '192.168.1.5', remote: '192.168.1.9' };
   const cases: readonly [string, string, ControlEnds | undefined, string | undefined, string][] = [
@@ -319,14 +319,8 @@ t.test('where Tor has to dial', (t) => {
       '10.0.0.5',
     ],
     ['another machine, one interface', '10.1.1.1', LAN, undefined, '10.1.1.1'],
-    [
-      'as the operator says',
-      '127.0.0.1',
-      LAN,
-      'host.containers.internal',
-      'host.containers.internal',
-    ],
-    ['as the operator says, through a tunnel', '0.0.0.0', undefined, '10.9.9.9', '10.9.9.9'],
+    ['as configured', '127.0.0.1', LAN, 'host.containers.internal', 'host.containers.internal'],
+    ['as configured, through a tunnel', '0.0.0.0', undefined, '10.9.9.9', '10.9.9.9'],
   ];
   for (const [name, host, ends, explicit, expected] of cases) {
     t.strictSame(
@@ -361,7 +355,7 @@ t.test('reachable when every descriptor is up', async (t) => {
   control?.write(uploads(OTHER.host.slice(0, 56)).join(''));
   control?.write(events.slice(1, 5).join(''));
   await record.heard(/state starting: descriptor uploads: 1 of 2/);
-  t.equal(record.count(/state reachable/), 0, 'another onion and half of ours are not enough');
+  t.equal(record.count(/state reachable/), 0, 'another onion and one of two do not suffice');
   control?.write(events.slice(5).join(''));
   await running.reachable;
   await record.heard(/state reachable/);
@@ -382,7 +376,7 @@ t.test('reachable when every descriptor is up', async (t) => {
   await fake.close();
 });
 
-t.test('the deadline warns and waiting goes on', async (t) => {
+t.test('the deadline logs a warning, and the wait continues', async (t) => {
   let control: Socket | undefined;
   const fake = await fakeTor((_line, socket) => {
     control = socket;
@@ -422,7 +416,7 @@ async function startOnionServiceClosed(port: number): Promise<void> {
   await running.reachable;
 }
 
-t.test('lost and found', async (t) => {
+t.test('lost and added again', async (t) => {
   for (const identity of [{ kind: 'ephemeral' }, { kind: 'persistent', key: KEY }] as const) {
     const sockets: Socket[] = [];
     let down = false;
@@ -455,14 +449,14 @@ t.test('lost and found', async (t) => {
     t.equal(clock.held.size, 0, 'no timer left');
     const before = fake.lines.length;
     await new Promise(setImmediate);
-    t.equal(fake.lines.length, before, 'nothing after close');
+    t.equal(fake.lines.length, before, 'no line after close');
     await fake.close();
   }
 });
 
 const isQuestion = (line: string): boolean => line === 'GETINFO onions/current';
 
-t.test('lost while the connection lives', async (t) => {
+t.test('lost while the connection stays open', async (t) => {
   const sockets: Socket[] = [];
   let onions = ID;
   const fake = await fakeTor((line, socket, connection) => {
@@ -551,7 +545,7 @@ t.test('the waits grow to 15 s, and jitter halves them at most', async (t) => {
   await fake.close();
 });
 
-t.test('a start that fails or is cancelled leaves nothing open', async (t) => {
+t.test('a start that fails or is cancelled leaves no connection open', async (t) => {
   const cases: readonly [
     string,
     (line: string) => string | undefined,
@@ -585,7 +579,7 @@ t.test('a start that fails or is cancelled leaves nothing open', async (t) => {
       { step: 'add-onion', code: 'bad-reply' },
     ],
     [
-      'collision for good',
+      'collision at every try',
       (line) => (line.startsWith('ADD_ONION') ? '550 Onion address collision\r\n' : undefined),
       { step: 'add-onion', code: 'collision', remedy: 'configuration', message: /Another process/ },
     ],
@@ -625,7 +619,7 @@ t.test('a start that fails or is cancelled leaves nothing open', async (t) => {
 const setOf = (torrc: readonly string[]) =>
   ['SETCONF', ...torrc.map((line) => line.replace(' ', '='))].join(' ');
 
-t.test('out of a HiddenServiceDir, with circuits', async (t) => {
+t.test('from a HiddenServiceDir, with circuit ids', async (t) => {
   const parent = await temporaryFolder();
   t.teardown(() => parent.remove());
   const dir = join(parent.dir, 'a "b" #c');
@@ -643,7 +637,7 @@ t.test('out of a HiddenServiceDir, with circuits', async (t) => {
   ];
   const set = setOf(lines);
   const setPow = setOf([...lines, ...powLines]);
-  /** What stands in the torrc, and whatever stood there. */
+  /** The lines of the torrc at each change. */
   const torrcs: (readonly string[])[] = [];
   let diskFull = false;
   const keepInTorrc = async (wanted: readonly string[]): Promise<void> => {
@@ -659,7 +653,7 @@ t.test('out of a HiddenServiceDir, with circuits', async (t) => {
     (readonly string[])[],
     number,
   ])[] = [
-    ['as asked', () => undefined, [setPow], [[], [...lines, ...powLines]], 0],
+    ['as requested', () => undefined, [setPow], [[], [...lines, ...powLines]], 0],
     [
       'a Tor built without proof of work',
       (line) => (line.includes('PoW') ? '513 Unacceptable option value\r\n' : undefined),
@@ -671,7 +665,7 @@ t.test('out of a HiddenServiceDir, with circuits', async (t) => {
   for (const [name, answer, commands, written, notices] of cases) {
     torrcs.length = 0;
     const fake = await fakeTor((line) => {
-      // A reload at this moment must find it.
+      // A reload at this moment must find the service.
       if (line.startsWith('SETCONF'))
         t.equal(setOf(torrcs.at(-1) ?? []), line, 'in the torrc first');
       return answer(line);
@@ -689,8 +683,8 @@ t.test('out of a HiddenServiceDir, with circuits', async (t) => {
       'from the beginning',
     );
     await running.close();
-    t.equal(sent(fake.lines, 'RESETCONF').length, 2, 'and taken away at the end');
-    t.strictSame(torrcs.at(-1), [], 'out of the torrc, too');
+    t.equal(sent(fake.lines, 'RESETCONF').length, 2, 'removed at the end');
+    t.strictSame(torrcs.at(-1), [], 'also from the torrc');
     t.strictSame(sent(fake.lines, 'DEL_ONION'), []);
     await fake.allClosed();
     await fake.close();
@@ -703,7 +697,7 @@ t.test('out of a HiddenServiceDir, with circuits', async (t) => {
     code: 'rejected',
     message: /553 Unable to set option/,
   });
-  t.strictSame(torrcs.at(-1), [], 'a torrc with what Tor refuses would end it at the next reload');
+  t.strictSame(torrcs.at(-1), [], 'a torrc with a refused line would end Tor at the next reload');
   await refusing.allClosed();
   await refusing.close();
 
@@ -786,7 +780,7 @@ t.test('a real tor', async (t) => {
     second.location.host,
     'the ephemeral onion has its address again',
   );
-  await t.rejects(start(port).service, { code: 'collision' }, 'the persistent one is there again');
+  await t.rejects(start(port).service, { code: 'collision' }, 'the persistent one is served again');
 
   await first.close();
   const again = await start(port).service;

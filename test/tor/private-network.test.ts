@@ -1,4 +1,4 @@
-/** The private Tor network: up, joined, restarted, and gone without a trace. */
+/** The private Tor network: its start, its clients, a restart, and its end without leftovers. */
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { isRunning } from '../helpers/tor-network.js';
 
 const { signal } = new AbortController();
 
-/** A short folder of the test's own, for unix sockets. */
+/** A folder with a short path, for unix sockets. */
 async function shortFolder(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'omt-'));
   t.teardown(() => rm(dir, { recursive: true, force: true }));
@@ -25,7 +25,7 @@ async function fakeTor(dir: string, script: string): Promise<string> {
   return program;
 }
 
-t.test('clients join, one restarts in place, and close leaves nothing', async (t) => {
+t.test('clients join, one restarts in place, and close leaves no file', async (t) => {
   const tmpDir = await shortFolder(t);
   const progress: string[] = [];
   const percentages: number[] = [];
@@ -80,7 +80,7 @@ t.test('clients join, one restarts in place, and close leaves nothing', async (t
     t.notOk(isRunning(foreign.pid));
   });
 
-  await t.test('a wrong option is told in the words of tor', async (t) => {
+  await t.test('a wrong option gives the error text of tor', async (t) => {
     await t.rejects(network.startTor({ extraTorrc: ['NoSuchOption 1'] }), {
       code: 'tor-exited',
       message: /NoSuchOption/,
@@ -92,12 +92,12 @@ t.test('clients join, one restarts in place, and close leaves nothing', async (t
     const [result] = await Promise.allSettled([starting, network.close()]);
     t.match(result, { status: 'rejected', reason: { name: 'TorError' } });
     await network.close();
-    await t.rejects(network.startTor(), { code: 'aborted' }, 'and none can be started any more');
+    await t.rejects(network.startTor(), { code: 'aborted' }, 'no further client can be started');
   });
   t.strictSame(await readdir(tmpDir), ['foreign']);
 });
 
-t.test('what can stop a start leaves no file', async (t) => {
+t.test('a start that fails leaves no file', async (t) => {
   const tmpDir = await shortFolder(t);
   const missing = join(tmpDir, 'no-such-tor');
   await t.rejects(startPrivateTorNetwork({ tmpDir, torProgram: missing }), {
@@ -114,7 +114,7 @@ t.test('what can stop a start leaves no file', async (t) => {
   });
   t.strictSame(await readdir(tmpDir), []);
 
-  await t.test('an abort on the way', async (t) => {
+  await t.test('an abort during the start', async (t) => {
     const abort = new AbortController();
     const starting = startPrivateTorNetwork({
       tmpDir,

@@ -50,7 +50,7 @@ t.test('it sends the name, with isolation credentials', async (t) => {
     [dialer, 'peer:b'],
     [dialer, undefined],
     [other, 'directory:a'],
-    // Tor reads such user names in a way of its own, and refuses most (proposal 351).
+    // Tor gives such user names another meaning, and refuses most (proposal 351).
     [dialer, '<torS0X>1'],
     [dialer, '<torS0X>0foo'],
   ] as const) {
@@ -76,7 +76,7 @@ t.test('it sends the name, with isolation credentials', async (t) => {
   await server.close();
 });
 
-t.test('only v3 onions are dialled; the proxy is not even asked', async (t) => {
+t.test('only v3 onions are dialled; for others the proxy gets no request', async (t) => {
   const server = await startSocksServer();
   const dialer = dialerTo(server.endpoint);
   const refused: readonly Location[] = [
@@ -84,7 +84,7 @@ t.test('only v3 onions are dialled; the proxy is not even asked', async (t) => {
     { kind: 'onion', host: 'example.com', port: 80 },
     { kind: 'onion', host: `${'a'.repeat(56)}.onion`, port: 80 },
     { kind: 'onion', host: 'expyuzz4wqqyqhjn.onion', port: 80 },
-    // Not an onion to Tor: it would ask exit relays for the name.
+    // Tor does not treat this as an onion, and would ask exit relays for the name.
     { kind: 'onion', host: `${host}.`, port: 5222 },
     { kind: 'onion', host: `www.${host}`, port: 5222 },
   ];
@@ -138,7 +138,7 @@ t.test('every reply code is a typed error', async (t) => {
   await server.close();
 });
 
-t.test('bytes behind the reply arrive once, wherever the segments are cut', async (t) => {
+t.test('bytes after the reply arrive once, wherever the segments are cut', async (t) => {
   const data = 'first line\r\nsecond line\r\n';
   const replies: Readonly<Record<string, Buffer>> = {
     ipv4: GRANTED,
@@ -167,7 +167,7 @@ t.test('bytes behind the reply arrive once, wherever the segments are cut', asyn
   await server.close();
 });
 
-t.test('the stream works both ways afterwards, and its end is seen', async (t) => {
+t.test('the stream works both ways afterwards, and its end is reported', async (t) => {
   const server = await startSocksServer({
     reply: Buffer.concat([GRANTED, Buffer.from('hi')]),
     close: true,
@@ -231,7 +231,7 @@ t.test('a proxy without authentication works, with one warning', async (t) => {
   await server.close();
 });
 
-t.test('no Tor there: what to do', async (t) => {
+t.test('without a Tor, the error names the fix', async (t) => {
   const server = await startSocksServer();
   await server.close();
   await t.rejects(dialerTo(server.endpoint).dial(onion, { signal }), {
@@ -245,7 +245,7 @@ t.test('no Tor there: what to do', async (t) => {
   });
 });
 
-t.test('a unix socket works too, and the endpoint may move', async (t) => {
+t.test('a unix socket works too, and the endpoint may change', async (t) => {
   const path = join(t.testdir({}), 's.sock');
   const unix = await startSocksServer({ reply: GRANTED }, path);
   const tcp = await startSocksServer();
@@ -290,7 +290,7 @@ t.test('abort and deadline close the connection to the proxy, at every step', as
   await server.close();
 });
 
-t.test('at most so many dials at once; the rest waits and can be aborted', async (t) => {
+t.test('the number of dials at once is bounded; the others wait and can be aborted', async (t) => {
   const server = await startSocksServer({});
   const dialer = createSocksDialer({ socks: server.endpoint, clock: systemClock, maxPending: 2 });
   const abort = new AbortController();
@@ -316,7 +316,7 @@ t.test('at most so many dials at once; the rest waits and can be aborted', async
   await server.close();
 });
 
-t.test('the waiting line is bounded and in order', async (t) => {
+t.test('the queue is bounded and in order', async (t) => {
   const slots = createDialSlots(1, 2);
   const release = await slots.acquire(signal, full);
   const order: number[] = [];
@@ -361,7 +361,7 @@ t.test('the message reader: any bytes, cut anywhere', (t) => {
   fc.assert(
     fc.property(fc.constantFrom(...steps), fc.uint8Array({ maxLength: 300 }), (step, bytes) => {
       const whole = readSocksMessage(step, bytes);
-      // What is known from a part stays true for the whole.
+      // A result for a part stays true for the whole.
       for (let length = 0; length < bytes.length; length += 1) {
         const part = readSocksMessage(step, bytes.subarray(0, length));
         if (part.kind === 'incomplete') continue;
