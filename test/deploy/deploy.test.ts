@@ -65,7 +65,11 @@ t.test('the Containerfile', async (t) => {
     t.match(arg, /=docker\.io\/library\/(node|debian):[\w.-]+$/, 'a full name, and not `latest`');
     t.notMatch(arg, /latest/);
   }
-  t.strictSame(all.filter(({ name }) => name === 'ADD'), [], 'no hidden download or unpacking');
+  t.strictSame(
+    all.filter(({ name }) => name === 'ADD'),
+    [],
+    'no hidden download or unpacking',
+  );
   t.notMatch(text, /curl|wget|sudo|chmod 777|--privileged/);
 
   const named = new Set(stages.map(({ name }) => name));

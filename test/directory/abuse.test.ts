@@ -203,8 +203,7 @@ void t.test('a slow reader that drains stays, and gets every message', async (t)
   t.equal(directory.peerCount, 3, 'it was never ended');
   slow.socket.resume();
   for (let n = 0; n < sent; n++) {
-    if (!(await slow.nextRaw()).includes(`!hp2 ${n} `))
-      t.fail(`message ${n} is out of order`);
+    if (!(await slow.nextRaw()).includes(`!hp2 ${n} `)) t.fail(`message ${n} is out of order`);
   }
   t.equal(directory.stats().closed['write-stall'], 0);
   t.equal(directory.stats().closed.lag, 0);

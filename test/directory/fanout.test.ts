@@ -274,7 +274,10 @@ void t.test('one write per flush, zero-copy and shared', (t) => {
     outboxes.pump(box);
   }
   t.equal(writes.length, 3, '200 messages, one write each');
-  t.ok(writes.every((bytes) => bytes === writes[0]), 'all from the same memory');
+  t.ok(
+    writes.every((bytes) => bytes === writes[0]),
+    'all from the same memory',
+  );
   log.append('later\n');
   for (const box of boxes) {
     box.due = log.end;
@@ -284,7 +287,10 @@ void t.test('one write per flush, zero-copy and shared', (t) => {
   for (const peer of peers) peer.drain();
   t.equal(writes.length, 6, 'the rest follows when it is done');
   for (const peer of peers) peer.drain();
-  t.ok(boxes.every((box) => outboxes.lag(box) === 0), 'no bytes are unsent');
+  t.ok(
+    boxes.every((box) => outboxes.lag(box) === 0),
+    'no bytes are unsent',
+  );
   t.equal(tally.writes, 6);
 
   const [box] = boxes;

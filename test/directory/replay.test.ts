@@ -164,18 +164,17 @@ const DIFFERENCES: Partial<Record<(typeof SCENES)[number], Differences>> = {
     },
   },
   s10_duplicates_and_reconnect: {
-    'a live holder keeps its nick; the second is refused, its messages and leave are not sent':
-      {
-        missing: [
-          `dupB#1/1: ${ACCEPTED}`,
-          `dupB#1/1: 687 ${WATCH}!PUBLIC!orderbook`,
-          `dupB#1/1: 789 ${DOUBLE_ENTRY};D`,
-          `dupB#1/1: 685 ${WATCH}!${DOUBLE}!fill y`,
-          `dupB#1/1: 789 ${WATCH_ENTRY},J57LVN1B4kZ14M7W;127.0.0.1:19022`,
-          `watch#1/1: 789 ${DOUBLE_ENTRY};D`,
-        ],
-        added: [`dupB#1/1: ${REFUSED}`, `dupB#1/1: ${CLOSED}`],
-      },
+    'a live holder keeps its nick; the second is refused, its messages and leave are not sent': {
+      missing: [
+        `dupB#1/1: ${ACCEPTED}`,
+        `dupB#1/1: 687 ${WATCH}!PUBLIC!orderbook`,
+        `dupB#1/1: 789 ${DOUBLE_ENTRY};D`,
+        `dupB#1/1: 685 ${WATCH}!${DOUBLE}!fill y`,
+        `dupB#1/1: 789 ${WATCH_ENTRY},J57LVN1B4kZ14M7W;127.0.0.1:19022`,
+        `watch#1/1: 789 ${DOUBLE_ENTRY};D`,
+      ],
+      added: [`dupB#1/1: ${REFUSED}`, `dupB#1/1: ${CLOSED}`],
+    },
     'the holder is probed with a harmless line': {
       added: ['dupA#1/1: 789 J57LVN1B4kZ14M7W;127.0.0.1:19022'],
     },

@@ -130,7 +130,7 @@ t.test('an oversized line is refused at the first byte that makes it too long', 
     ['40,001 bytes do not', 'x'.repeat(40_001), false, 0],
     ['40,001 bytes wait when the last may be the CR', `${'x'.repeat(40_000)}\r`, true, 40_001],
     ['a byte after that CR', `${'x'.repeat(40_000)}\rx`, false, 0],
-    ['a second CR behind it', `${'x'.repeat(40_000)}\r\r`, false, 0],
+    ['a second CR after it', `${'x'.repeat(40_000)}\r\r`, false, 0],
     ['40,001 bytes with a CR elsewhere', `x\r${'x'.repeat(39_999)}`, false, 0],
   ];
   for (const [name, text, alive, pending] of rows) {
@@ -217,7 +217,7 @@ t.test('lines that are not an envelope', async (t) => {
       'too-many-parts',
     ],
     [
-      'parts behind a quote in a text',
+      'parts after a quote in a text',
       `{"line": "\\\\", "id": [${'1,'.repeat(99)}1]}`,
       'too-many-parts',
     ],

@@ -337,7 +337,7 @@ t.test('onion names', async (t) => {
   }
   const rows: readonly [string, string, string][] = [
     ['no .onion', HOST.slice(0, 56), 'location-host'],
-    ['a dot behind it', `${HOST}.`, 'onion-dot'],
+    ['a dot after it', `${HOST}.`, 'onion-dot'],
     ['a dot before it', `.${HOST}`, 'onion-length'],
     ['www', `www.${HOST}`, 'onion-length'],
     ['another name', 'example.com', 'location-host'],

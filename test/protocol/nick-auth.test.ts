@@ -219,7 +219,11 @@ t.test('payloads: the faults of malformed ones', async (t) => {
   }
   const any = fc.oneof(fc.string({ unit: 'binary' }), fc.json());
   for (const parse of [parseNickChallenge, parseNickProof, parseNickResult]) {
-    holds(t, `${parse.name} of any text`, fc.property(any, (text) => !parse(text).ok));
+    holds(
+      t,
+      `${parse.name} of any text`,
+      fc.property(any, (text) => !parse(text).ok),
+    );
   }
 });
 

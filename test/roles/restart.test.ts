@@ -120,8 +120,15 @@ t.test('SIGTERM: an orderly end and no further byte', { timeout: 110_000 }, asyn
   t.equal((await directory.ended).code, 0);
   // Neither 801 (clients of the original fail on it) nor the leaves of peers, sent to peers that leave.
   t.strictSame(new Set(all.map(({ text }) => text)), new Set(['']), 'no byte was sent');
-  t.ok(all.every(({ ended }) => ended), 'each peer got the end of the stream');
-  t.strictSame(all.flatMap(({ fault }) => (fault ? [fault.message] : [])), [], 'no reset');
+  t.ok(
+    all.every(({ ended }) => ended),
+    'each peer got the end of the stream',
+  );
+  t.strictSame(
+    all.flatMap(({ fault }) => (fault ? [fault.message] : [])),
+    [],
+    'no reset',
+  );
 });
 
 t.test('an onionmc maker is back with its offers', { timeout: 110_000 }, async (t) => {
