@@ -8,6 +8,7 @@ import {
   mkdtemp,
   readdir,
   readFile,
+  realpath,
   rm,
   symlink,
   utimes,
@@ -474,6 +475,52 @@ t.test('start-dn and demo pass their arguments on', async (t) => {
   await symlink(join(clone.root, 'scripts', 'start-dn'), link);
   const linked = await run(link, ['x'], { PATH: `${clone.bin}${delimiter}${process.env['PATH']}` });
   t.same(JSON.parse(linked.stdout), ['/', 'directory', 'x'], 'through a link too');
+});
+
+t.test('the packed package is installed on a server', async (t) => {
+  const readme = await readFile(join(ROOT, 'README.md'), 'utf8');
+  t.match(readme, /^\.\/scripts\/setup --runtime && npm pack$/m, 'README says how to pack');
+  t.match(readme, /^npm install --global \.\/onionmc-[\d.]+\.tgz$/m, 'and how to install');
+  // A path without links: the program names its own.
+  const dir = await realpath(await mkdtemp(join(tmpdir(), 'onionmc-pack-')));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  // Without tap's loader, which it hands on in NODE_OPTIONS.
+  const plain = (folder: string, ...command: readonly string[]): Promise<Result> =>
+    run('env', ['-u', 'NODE_OPTIONS', '-C', folder, ...command]);
+  const packed = await plain(ROOT, 'npm', 'pack', '--silent', '--pack-destination', dir);
+  t.equal(packed.code, 0, packed.stderr);
+  const file = packed.stdout.trim();
+  t.ok(readme.includes(`./${file}`), 'README names this version');
+  const listed = (await run('tar', ['-tzf', join(dir, file)])).stdout.split('\n');
+  t.ok(listed.includes('package/dist/cli/main.js'));
+  const unwanted = /^package\/(?:test|lab|src|findings|\.|scripts\/(?!start-dn$))/;
+  t.same(
+    listed.filter((name) => unwanted.test(name)),
+    [],
+    'nothing that only developers use',
+  );
+
+  const prefix = join(dir, 'prefix');
+  const installed = await plain(
+    dir,
+    'npm',
+    'install',
+    `--prefix=${prefix}`,
+    '--global',
+    '--prefer-offline',
+    '--no-audit',
+    '--no-fund',
+    `./${file}`,
+  );
+  t.equal(installed.code, 0, installed.stderr);
+  const root = join(prefix, 'lib/node_modules/onionmc');
+  t.notOk(existsSync(join(root, 'node_modules/typescript')), 'no package for development');
+
+  const onionmc = join(prefix, 'bin/onionmc');
+  const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
+  t.equal((await plain(dir, onionmc, '--version')).stdout.trim(), version);
+  const init = await plain(dir, onionmc, 'init', '--datadir', join(dir, 'data'));
+  t.match(init.stdout, /^address +[a-z2-7]{56}\.onion:5222$/m, init.stderr);
 });
 
 t.test('the units are sound and confined', async (t) => {
