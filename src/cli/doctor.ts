@@ -5,15 +5,13 @@ import { ConfigError } from '../config/config-error.js';
 import { resolveDatadir } from '../config/paths.js';
 import type { Settings } from '../config/settings.js';
 import type { DoctorRole, Machine, Refusal, Space } from '../doctor/check.js';
-import { CHECKS_OF } from '../doctor/checks.js';
+import { checksOf } from '../doctor/checks.js';
 import { findingLine, isWell, verdictLine } from '../doctor/format.js';
 import { runChecks } from '../doctor/run-checks.js';
 import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
-import { createNickKey } from '../protocol/nick.js';
 import { UsageError } from './errors.js';
 import { DEFAULT_SIZE } from './defaults.js';
-import { offerFromSettings } from './maker.js';
 import { colorsOutput, print, printJson } from './print.js';
 import { keepAlive } from '../kit/keep-alive.js';
 
@@ -40,7 +38,7 @@ async function space(path: string): Promise<Space | undefined> {
 }
 
 /** Settings that `onionmc maker` refuses although each value is allowed. */
-export function makerRefusal(settings: Settings): Refusal | undefined {
+export async function makerRefusal(settings: Settings): Promise<Refusal | undefined> {
   const { network, configFile } = settings;
   if (network === 'mainnet') {
     return {
@@ -48,6 +46,7 @@ export function makerRefusal(settings: Settings): Refusal | undefined {
       fix: `set network = signet in [BLOCKCHAIN] of ${configFile}`,
     };
   }
+  const { offerFromSettings } = await import('./maker.js');
   try {
     offerFromSettings(settings, DEFAULT_SIZE);
     return undefined;
@@ -73,7 +72,7 @@ function thisMachine(options: DoctorOptions, signal: AbortSignal): Machine {
     torProgram: 'tor',
     today: Date.now,
     clock: systemClock,
-    newNickKey: () => createNickKey(randomBytes),
+    randomBytes,
     signal,
   };
 }
@@ -88,7 +87,7 @@ export async function runDoctor(options: DoctorOptions): Promise<void> {
   const color = colorsOutput();
   try {
     const findings = await runChecks(
-      CHECKS_OF[options.role],
+      checksOf(options.role),
       thisMachine(options, stopped.signal),
       (finding) => {
         if (!json) print(findingLine(finding, color));

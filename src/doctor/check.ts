@@ -3,7 +3,7 @@ import type { Clock } from '../channel/ports.js';
 import type { Role, Settings } from '../config/settings.js';
 import type { ProbeDeadlines, ProbeResult } from '../probe/probe.js';
 import type { Location } from '../protocol/location.js';
-import type { NickKey } from '../protocol/nick.js';
+import type { RandomBytes } from '../protocol/encryption.js';
 import type { ControlClient } from '../tor/control/client.js';
 import type { SocksEndpoint } from '../tor/socks/dialer.js';
 import type { TorError } from '../tor/tor-error.js';
@@ -114,9 +114,9 @@ export interface Machine {
   /** Wall-clock time, in milliseconds since 1970. */
   readonly today: () => number;
   readonly clock: Clock;
-  readonly newNickKey: () => NickKey;
+  readonly randomBytes: RandomBytes;
   /** What the program refuses in its settings although each value is allowed; undefined for nothing. */
-  readonly refusal?: (settings: Settings) => Refusal | undefined;
+  readonly refusal?: (settings: Settings) => Promise<Refusal | undefined>;
   readonly probeDeadlines?: ProbeDeadlines;
   readonly signal: AbortSignal;
 }

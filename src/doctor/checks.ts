@@ -1,17 +1,40 @@
-/** All checks of `onionmc doctor`, for each program, each after the checks it depends on. */
+/**
+ * All checks of `onionmc doctor`, for each program, each after the checks it depends on. The code of a check is
+ * loaded when it is its turn.
+ */
 import type { Check, DoctorRole } from './check.js';
-import { authenticationCheck, controlCheck } from './control-checks.js';
-import { directoriesCheck } from './directories-check.js';
-import { configCheck, datadirCheck, keyCheck } from './files-checks.js';
-import { nodeCheck, openFilesCheck, torProgramCheck } from './machine-checks.js';
-import { bondCheck, commitmentsCheck, makerCheck } from './maker-checks.js';
-import { publishedCheck, reachableCheck, relayCheck } from './onion-checks.js';
-import { directoryCheck, portCheck } from './running-checks.js';
-import { clockCheck, dialerSocksCheck, socksCheck, torNetworkCheck } from './tor-checks.js';
-import { pageCheck } from './watcher-checks.js';
+
+type LoadCheck = () => Promise<Check>;
+
+const nodeCheck: LoadCheck = async () => (await import('./node-check.js')).nodeCheck;
+const datadirCheck: LoadCheck = async () => (await import('./files-checks.js')).datadirCheck;
+const configCheck: LoadCheck = async () => (await import('./files-checks.js')).configCheck;
+const keyCheck: LoadCheck = async () => (await import('./files-checks.js')).keyCheck;
+const openFilesCheck: LoadCheck = async () => (await import('./machine-checks.js')).openFilesCheck;
+const torProgramCheck: LoadCheck = async () =>
+  (await import('./machine-checks.js')).torProgramCheck;
+const bondCheck: LoadCheck = async () => (await import('./maker-checks.js')).bondCheck;
+const commitmentsCheck: LoadCheck = async () =>
+  (await import('./maker-checks.js')).commitmentsCheck;
+const makerCheck: LoadCheck = async () => (await import('./maker-checks.js')).makerCheck;
+const directoryCheck: LoadCheck = async () => (await import('./running-checks.js')).directoryCheck;
+const portCheck: LoadCheck = async () => (await import('./running-checks.js')).portCheck;
+const pageCheck: LoadCheck = async () => (await import('./watcher-checks.js')).pageCheck;
+const controlCheck: LoadCheck = async () => (await import('./control-checks.js')).controlCheck;
+const authenticationCheck: LoadCheck = async () =>
+  (await import('./control-checks.js')).authenticationCheck;
+const socksCheck: LoadCheck = async () => (await import('./tor-checks.js')).socksCheck;
+const dialerSocksCheck: LoadCheck = async () => (await import('./tor-checks.js')).dialerSocksCheck;
+const torNetworkCheck: LoadCheck = async () => (await import('./tor-checks.js')).torNetworkCheck;
+const clockCheck: LoadCheck = async () => (await import('./tor-checks.js')).clockCheck;
+const publishedCheck: LoadCheck = async () => (await import('./onion-checks.js')).publishedCheck;
+const reachableCheck: LoadCheck = async () => (await import('./onion-checks.js')).reachableCheck;
+const relayCheck: LoadCheck = async () => (await import('./onion-checks.js')).relayCheck;
+const directoriesCheck: LoadCheck = async () =>
+  (await import('./directories-check.js')).directoriesCheck;
 
 /** For a directory. */
-export const CHECKS: readonly Check[] = [
+const DIRECTORY_CHECKS: readonly LoadCheck[] = [
   nodeCheck,
   datadirCheck,
   configCheck,
@@ -31,7 +54,7 @@ export const CHECKS: readonly Check[] = [
 ];
 
 /** A maker serves an onion, and dials. */
-const MAKER_CHECKS: readonly Check[] = [
+const MAKER_CHECKS: readonly LoadCheck[] = [
   nodeCheck,
   datadirCheck,
   configCheck,
@@ -51,7 +74,7 @@ const MAKER_CHECKS: readonly Check[] = [
 ];
 
 /** A taker only dials: no onion, no control port, no status page. */
-const TAKER_CHECKS: readonly Check[] = [
+const TAKER_CHECKS: readonly LoadCheck[] = [
   nodeCheck,
   datadirCheck,
   configCheck,
@@ -61,7 +84,7 @@ const TAKER_CHECKS: readonly Check[] = [
 ];
 
 /** A taker with a page. */
-const WATCHER_CHECKS: readonly Check[] = [
+const WATCHER_CHECKS: readonly LoadCheck[] = [
   nodeCheck,
   datadirCheck,
   configCheck,
@@ -71,9 +94,15 @@ const WATCHER_CHECKS: readonly Check[] = [
   directoriesCheck,
 ];
 
-export const CHECKS_OF: Readonly<Record<DoctorRole, readonly Check[]>> = {
-  directory: CHECKS,
+const CHECKS_OF: Readonly<Record<DoctorRole, readonly LoadCheck[]>> = {
+  directory: DIRECTORY_CHECKS,
   maker: MAKER_CHECKS,
   taker: TAKER_CHECKS,
   'ob-watcher': WATCHER_CHECKS,
 };
+
+/** The checks of a program, in order. */
+export async function* checksOf(role: DoctorRole): AsyncGenerator<Check> {
+  // oxlint-disable-next-line no-await-in-loop -- a check is loaded when those before it have run
+  for (const load of CHECKS_OF[role]) yield await load();
+}

@@ -1,6 +1,7 @@
 /** Checks whether a peer is accepted by one of its directories. */
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
 import { formatLocation, type Location } from '../protocol/location.js';
+import { createNickKey } from '../protocol/nick.js';
 import { ok, skipped, wrong, type Check, type FactReader, type Machine } from './check.js';
 import { dialerFor } from './onion-checks.js';
 
@@ -58,7 +59,7 @@ export const directoriesCheck: Check = {
     const dials = dialer(facts, machine);
     if (dials === undefined) return skipped(SOCKS_NEEDED);
     const { network, onion, configFile } = facts.get('settings');
-    const { clock, newNickKey, probeDeadlines } = machine;
+    const { clock, randomBytes, probeDeadlines } = machine;
     const late = new AbortController();
     const cancel = clock.after(DEADLINE_MS, () => late.abort(new Error('too late')));
     const { reached, failed } = await firstOf(
@@ -70,7 +71,7 @@ export const directoriesCheck: Check = {
           network,
           relay: 'none',
           peerlist: false,
-          newNickKey,
+          newNickKey: () => createNickKey(randomBytes),
           clock,
           signal,
           ...(probeDeadlines === undefined ? {} : { deadlines: probeDeadlines }),

@@ -156,7 +156,7 @@ export const configCheck: Check = {
       return wrong(`there is no ${configFile}`, `onionmc init --datadir ${quoted(datadir)}`);
     }
     const found = { settings };
-    const refused = machine.refusal?.(settings);
+    const refused = await machine.refusal?.(settings);
     if (refused !== undefined) return wrong(refused.text, refused.fix, found);
     if (!configExists) {
       return note(

@@ -1,10 +1,10 @@
-/** Checks of the machine: Node.js, the tor program, the limit of open files. */
+/** Checks of the machine: the tor program, the limit of open files. */
 import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
-import { parseTorVersion, versionAtLeast } from '../tor/control/values.js';
+import { versionAtLeast } from '../kit/version-numbers.js';
+import { parseTorVersion } from '../tor/control/values.js';
 import { note, ok, skipped, wrong, type Check, type Machine, type Verdict } from './check.js';
 
-const OLDEST_NODE = [20, 19, 0] as const;
 /** The oldest series that is known to work. */
 const OLDEST_TOR = [0, 4, 7, 0] as const;
 const PROGRAM_TIMEOUT_MS = 10_000;
@@ -14,24 +14,6 @@ const OTHER_FILES = 64;
 const MANY_PEERS = 10_000;
 
 const run = promisify(execFile);
-
-export const nodeCheck: Check = {
-  id: 'node',
-  title: 'Node.js',
-  needs: [],
-  gives: [],
-  run: (_facts, { nodeVersion }) => {
-    const numbers = nodeVersion.split('.').map(Number);
-    return Promise.resolve(
-      versionAtLeast(numbers, OLDEST_NODE)
-        ? ok(nodeVersion)
-        : wrong(
-            `version ${nodeVersion} is too old`,
-            `install Node.js ${OLDEST_NODE.join('.')} or later (https://nodejs.org/en/download)`,
-          ),
-    );
-  },
-};
 
 /** Why a version of Tor is too old, or undefined. */
 export function torVersionFault(version: string): Verdict | undefined {

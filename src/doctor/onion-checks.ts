@@ -5,6 +5,7 @@ import { createLoopbackOverlay } from '../overlay/loopback.js';
 import { createTorOverlay } from '../overlay/tor.js';
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
 import type { Location } from '../protocol/location.js';
+import { createNickKey } from '../protocol/nick.js';
 import type { ControlClient } from '../tor/control/client.js';
 import { parseHsDesc } from '../tor/control/values.js';
 import { deferred } from '../kit/deferred.js';
@@ -170,7 +171,7 @@ export const reachableCheck: Check = {
     const dialer = dialerFor(facts.get('location').kind, facts, machine);
     if (dialer === undefined) return skipped('it takes the SOCKS port (see the lines above)');
     const { network, onion } = facts.get('settings');
-    const { clock, newNickKey, signal, probeDeadlines } = machine;
+    const { clock, randomBytes, signal, probeDeadlines } = machine;
     const location = facts.get('location');
     const result = await probeDirectory({
       dialer,
@@ -178,7 +179,7 @@ export const reachableCheck: Check = {
       network,
       relay: 'private',
       peerlist: false,
-      newNickKey,
+      newNickKey: () => createNickKey(randomBytes),
       clock,
       signal,
       ...(probeDeadlines === undefined ? {} : { deadlines: probeDeadlines }),

@@ -13,10 +13,10 @@ export interface Finding {
 /** Why a fact is missing, with the title of the check that should have found it. */
 function whyMissing(
   name: FactName,
-  checks: readonly Check[],
+  earlier: readonly Check[],
   findings: readonly Finding[],
 ): string {
-  const giver = checks.find((check) => check.gives.includes(name));
+  const giver = earlier.find((check) => check.gives.includes(name));
   const finding = findings.find(({ id }) => id === giver?.id);
   if (finding === undefined) return `"${name}" is not known`;
   // Names the first failed check, not the chain of checks that were skipped because of it.
@@ -38,11 +38,11 @@ async function verdictOf(check: Check, facts: FactReader, machine: Machine): Pro
 }
 
 /**
- * Runs all checks in order and calls `onFinding` after each. Never rejects. A control connection that a
- * check opened is closed at the end.
+ * Runs all checks in order and calls `onFinding` after each. Rejects only when the code of a check cannot be
+ * loaded. A control connection that a check opened is closed at the end.
  */
 export async function runChecks(
-  checks: readonly Check[],
+  checks: AsyncIterable<Check> | Iterable<Check>,
   machine: Machine,
   onFinding: (finding: Finding) => void = () => {},
 ): Promise<readonly Finding[]> {
@@ -56,13 +56,14 @@ export async function runChecks(
     },
   };
   const findings: Finding[] = [];
-  for (const check of checks) {
+  const earlier: Check[] = [];
+  for await (const check of checks) {
     const missing = check.needs.find((name) => known[name] === undefined);
     const verdict: Verdict =
       missing === undefined
-        ? // oxlint-disable-next-line no-await-in-loop -- in order: each builds on those before
-          await verdictOf(check, facts, machine)
-        : { status: 'skipped', text: whyMissing(missing, checks, findings) };
+        ? await verdictOf(check, facts, machine)
+        : { status: 'skipped', text: whyMissing(missing, earlier, findings) };
+    earlier.push(check);
     Object.assign(known, verdict.found);
     const { id, title } = check;
     const { status, text, fix } = verdict;

@@ -17,14 +17,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Machine } from '../../src/doctor/check.js';
-import { CHECKS } from '../../src/doctor/checks.js';
 import { findingLine, isWell, verdictLine } from '../../src/doctor/format.js';
 import { runChecks, type Finding } from '../../src/doctor/run-checks.js';
 import { silentLog } from '../../src/channel/log.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { VIRTUAL_PORT } from '../../src/protocol/constants.js';
-import { createNickKey } from '../../src/protocol/nick.js';
 import { startDirectoryNode, type DirectoryNode } from '../../src/roles/directory-node.js';
 import { explainNoPermission } from '../../src/tor/control/cookie-file.js';
 import { connectControl } from '../../src/tor/control/client.js';
@@ -40,12 +38,15 @@ import {
   type FilterRules,
 } from '../helpers/control-filter.js';
 import { startCli } from '../helpers/cli.js';
+import { loadChecks } from '../helpers/doctor-checks.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const HOST = '127.0.0.1';
+/** Loaded now: some tests run the checks as a user who may be unable to read the sources. */
+const CHECKS = await loadChecks('directory');
 const NEVER = new AbortController().signal;
 const HOUR_MS = 3_600_000;
 
@@ -126,7 +127,7 @@ function machineFor(datadir: string, changes: Partial<Machine> = {}): Machine {
     torProgram: 'tor',
     today: Date.now,
     clock: systemClock,
-    newNickKey: () => createNickKey(randomBytes),
+    randomBytes,
     probeDeadlines: { dialMs: 20_000, handshakeMs: 2_000, peerlistMs: 2_000, relayMs: 3_000 },
     signal: NEVER,
     ...changes,

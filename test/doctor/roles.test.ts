@@ -10,7 +10,6 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import t, { type Test } from 'tap';
 import { makerRefusal } from '../../src/cli/doctor.js';
 import type { DoctorRole, Machine } from '../../src/doctor/check.js';
-import { CHECKS_OF } from '../../src/doctor/checks.js';
 import { findingLine } from '../../src/doctor/format.js';
 import { runChecks, type Finding } from '../../src/doctor/run-checks.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
@@ -18,19 +17,25 @@ import { systemClock } from '../../src/overlay/system-clock.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { signBondCertificate } from '../../src/protocol/fidelity-bond.js';
 import { formatLocation } from '../../src/protocol/location.js';
-import { createNickKey } from '../../src/protocol/nick.js';
 import { formatBondFile } from '../../src/protocol/own-bond.js';
 import { startDirectoryNode } from '../../src/roles/directory-node.js';
 import { connectControl } from '../../src/tor/control/client.js';
 import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { runCli, startCli, type RunningCli } from '../helpers/cli.js';
+import { loadChecks } from '../helpers/doctor-checks.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
 import vectors from '../vectors/protocol.json' with { type: 'json' };
 
 const HOST = '127.0.0.1';
 const NOBODY = 65_534;
+const CHECKS_OF = {
+  directory: await loadChecks('directory'),
+  maker: await loadChecks('maker'),
+  taker: await loadChecks('taker'),
+  'ob-watcher': await loadChecks('ob-watcher'),
+} as const;
 const ONION = 'signetvaxgd3ivj4tml4g6ed3samaa2rscre2gyeyohncmwk4fbesiqd.onion:5222';
 /** The directory that the sites dial. */
 let theNode = '';
@@ -82,7 +87,7 @@ function machineFor(role: DoctorRole, datadir: string, changes: Partial<Machine>
     torProgram: 'tor',
     today: Date.now,
     clock: systemClock,
-    newNickKey: () => createNickKey(randomBytes),
+    randomBytes,
     probeDeadlines: { dialMs: 20_000, handshakeMs: 3_000, peerlistMs: 2_000, relayMs: 3_000 },
     signal: new AbortController().signal,
     ...(role === 'maker' ? { refusal: makerRefusal } : {}),

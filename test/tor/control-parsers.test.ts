@@ -18,8 +18,8 @@ import {
   parseQuotedList,
   parseTorVersion,
   quote,
-  versionAtLeast,
 } from '../../src/tor/control/values.js';
+import { versionAtLeast } from '../../src/kit/version-numbers.js';
 import { explainNoPermission } from '../../src/tor/control/cookie-file.js';
 import { uploadWatch } from '../../src/tor/onion/descriptor-upload.js';
 

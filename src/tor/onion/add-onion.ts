@@ -2,7 +2,8 @@
 import type { Log } from '../../channel/log.js';
 import type { ControlClient } from '../control/client.js';
 import type { Reply } from '../control/reply.js';
-import { infoValue, parseAddedOnion, parseTorVersion, versionAtLeast } from '../control/values.js';
+import { versionAtLeast } from '../../kit/version-numbers.js';
+import { infoValue, parseAddedOnion, parseTorVersion } from '../control/values.js';
 import { isFiltered, isRefusal, TorError } from '../tor-error.js';
 
 /** The address to which Tor forwards connections of peers. */
