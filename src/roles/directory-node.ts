@@ -1,97 +1,37 @@
 /** A directory node: an overlay that serves, the relay, and its status page. */
 import { randomBytes } from 'node:crypto';
-import { silentLog, type Log } from '../channel/log.js';
-import type { Clock, Overlay, Random, Served, ServiceState } from '../channel/ports.js';
+import { silentLog } from '../channel/log.js';
+import type { Clock, Connection, Served, ServiceState } from '../channel/ports.js';
 import { createDirectory, directoryMotd, type Directory } from '../directory/directory.js';
 import { DEFAULT_LIMITS, type DirectoryLimits } from '../directory/limits.js';
+import { deferred } from '../kit/deferred.js';
 import type { Metrics } from '../ops/metrics.js';
 import { NO_METRICS } from '../ops/no-metrics.js';
-import { createRateCappedLog } from '../ops/rate-capped-log.js';
+import { createRateCappedLog, type RateCappedLog } from '../ops/rate-capped-log.js';
 import type { Health } from '../http/health.js';
 import { startStatusServer, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
-import type { Network } from '../protocol/constants.js';
 import { formatLocation, type Location } from '../protocol/location.js';
-import type { ProbeResult } from '../probe/probe.js';
 import { createNickKey } from '../protocol/nick.js';
-import type { Parcel, Parcels } from '../handover/parcel.js';
-import { createCanary } from './canary.js';
-import { registerCanaryMetrics, selfTestCounts } from './canary-metrics.js';
-import type { NickAuthMode } from '../protocol/nick-auth.js';
+import type { Parcel } from '../handover/parcel.js';
+import { createCanary, type Canary } from './canary.js';
+import { registerCanaryMetrics, selfTestCounts, type SelfTestCounts } from './canary-metrics.js';
 import {
   registerDirectoryMetrics,
   registerFlushMetrics,
   SERVICE_STATES,
   type NodeStateName,
 } from './directory-metrics.js';
-import { openInheritedDirectory, type MovingDirectory } from './directory-handover.js';
-import { movePast, pastIn } from './directory-past.js';
+import {
+  openInheritedDirectory,
+  type InheritedDirectory,
+  type MovingDirectory,
+} from './directory-handover.js';
+import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
+import { movePast, pastIn, type DirectoryPast } from './directory-past.js';
 import { VERSION } from './version.js';
 
-/** What a directory needs; only `network` and `overlay` are required. */
-export interface DirectoryNodeOptions {
-  /** The bitcoin network; peers of another one are refused. */
-  readonly network: Network;
-  /** Must be able to serve. The caller closes it. */
-  readonly overlay: Overlay;
-  /** The operator's text, below the two standard lines of the MOTD. */
-  readonly motd?: string;
-  /** The limits; default `DEFAULT_LIMITS`. */
-  readonly limits?: DirectoryLimits;
-  /** Dial declared locations through the overlay and read the nick there (default false). */
-  readonly dialBack?: boolean;
-  /** Interval of the canary, milliseconds; 0 = off (the default). */
-  readonly canaryIntervalMs?: number;
-  /** Called with the result of each test of the canary. */
-  readonly onSelfTest?: (result: ProbeResult) => void;
-  /** Whether peers are asked to prove the key of their nick (default `disabled`; JMP-0005). */
-  readonly nickAuth?: NickAuthMode;
-  /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
-  readonly status?: {
-    /** Address on which the status server listens. */
-    readonly host: string;
-    /** Its port; 0 = no server. */
-    readonly port: number;
-    /** Further names of the page, as `canonicalHost` gives them. */
-    readonly hosts?: readonly string[];
-  };
-  /**
-   * The state of another process, to continue with. Peers are not served before `DirectoryNode.begin`.
-   */
-  readonly inherited?: Parcels | undefined;
-  /** Aborts the start; later use `close`. */
-  readonly signal?: AbortSignal;
-  /** Called whenever the state of the location changes. */
-  readonly onState?: (state: ServiceState) => void;
-  /** The time of all timers; default the system's. */
-  readonly clock?: Clock;
-  /** For random waits; default `Math.random`. */
-  readonly random?: Random;
-  /** Default `silentLog`. */
-  readonly log?: Log;
-}
-
-export interface DirectoryNode {
-  /** The location of the directory. */
-  readonly location: Location;
-  readonly nick: string;
-  readonly directory: Directory;
-  /** Resolves when peers can connect for the first time; never rejects. */
-  readonly reachable: Promise<void>;
-  health(): Health;
-  /** The movable parts; undefined when the overlay cannot be handed over. */
-  readonly moving: MovingDirectory | undefined;
-  /** Starts serving with inherited sockets. */
-  begin(): void;
-  /** Takes a connection that reached the previous process while it did not accept. */
-  adopt(parcel: Parcel): void;
-  /** After the handover: closes what was not handed over, within three seconds. */
-  leave(): Promise<void>;
-  /** Changes the settings that can change without a disconnect. */
-  reload(changes: { readonly motd?: string; readonly limits?: DirectoryLimits }): void;
-  /** Withdraws the service, closes all connections and the status page. */
-  close(): Promise<void>;
-}
+export type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
 
 /** Lines of one kind that a directory logs in a minute; further ones are counted. */
 const LINES_PER_MINUTE = 2;
@@ -132,188 +72,267 @@ async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
  * then.
  */
 export async function startDirectoryNode(options: DirectoryNodeOptions): Promise<DirectoryNode> {
-  const { network, overlay, clock = systemClock, random = Math.random } = options;
-  // Other machines cause these lines in any number, and a disk fills in real time, whatever the clock.
-  const log = createRateCappedLog(options.log ?? silentLog, systemClock, {
-    lines: LINES_PER_MINUTE,
-  });
-  const { nickAuth = 'disabled' } = options;
+  const { clock = systemClock } = options;
   const inherited = options.inherited && openInheritedDirectory(options.inherited, clock);
-  const nick = inherited?.state.nick ?? createNickKey(randomBytes).nick;
-  const past = pastIn(options.inherited);
-  const started = clock.now() - (past?.upSeconds ?? 0) * 1000;
-  let isServing = inherited === undefined;
-  const signal = options.signal ?? new AbortController().signal;
-  let motd = options.motd ?? '';
-  let location: Location | undefined;
-  let served: Served | undefined;
-  let state: NodeState = { state: 'starting', detail: 'not served yet' };
-  const entered: Record<NodeStateName, number> = {
+  const node = new RunningNode(options, clock, inherited, await metricsFor(options));
+  await node.start();
+  return node;
+}
+
+class RunningNode implements DirectoryNode {
+  readonly nick: string;
+  readonly directory: Directory;
+  readonly #options: DirectoryNodeOptions;
+  readonly #clock: Clock;
+  readonly #log: RateCappedLog;
+  readonly #inherited: InheritedDirectory | undefined;
+  readonly #past: DirectoryPast | undefined;
+  readonly #startedAt: number;
+  readonly #metrics: Metrics;
+  readonly #selfTests: SelfTestCounts;
+  readonly #canary: Canary;
+  readonly #reachable = deferred<void>();
+  readonly #entered: Record<NodeStateName, number> = {
     starting: 1,
     reachable: 0,
     lost: 0,
     stopping: 0,
   };
-  let tellReachable: (() => void) | undefined;
-  const reachable = new Promise<void>((resolve) => (tellReachable = resolve));
+  #state: NodeState = { state: 'starting', detail: 'not served yet' };
+  #isServing: boolean;
+  #motd: string;
+  #served: Served | undefined;
+  #page: StatusServer | undefined;
+  #moving: MovingDirectory | undefined;
 
-  const ownLocation = (): Location => {
-    if (location === undefined) throw new Error('the location is asked for before it is served');
-    return location;
-  };
-  const metrics = await metricsFor(options);
-  const selfTests = selfTestCounts(past?.selfTests);
-  const canary = createCanary({
-    past: past?.canary,
-    dialer: overlay,
-    network,
-    nick,
-    intervalMs: options.canaryIntervalMs ?? 0,
-    newNickKey: () => createNickKey(randomBytes),
-    clock,
-    random,
-    log,
-    onUnreachable: () => served?.doubt?.(),
-    onTest(result) {
-      countSelfTest(result);
-      options.onSelfTest?.(result);
-    },
-  });
-  const countSelfTest = registerCanaryMetrics(metrics, () => canary.report(), selfTests);
-  const directory = createDirectory({
-    network,
-    nick,
-    location: ownLocation,
-    acceptLoopback: overlay.name === 'loopback',
-    motd: () => directoryMotd(formatLocation(ownLocation()), VERSION, motd),
-    limits: options.limits ?? DEFAULT_LIMITS,
-    ...(options.dialBack === true
-      ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
-      : {}),
-    ownNicks: canary.ownNicks,
-    ...(nickAuth === 'disabled'
-      ? {}
-      : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),
-    onFlush: registerFlushMetrics(metrics),
-    clock,
-    random,
-    log,
-  });
-
-  function enter(next: NodeState): void {
-    if (next.state !== state.state) entered[next.state]++;
-    state = next;
+  constructor(
+    options: DirectoryNodeOptions,
+    clock: Clock,
+    inherited: InheritedDirectory | undefined,
+    metrics: Metrics,
+  ) {
+    this.#options = options;
+    this.#clock = clock;
+    // Other machines cause these lines in any number, and a disk fills in real time, whatever the clock.
+    this.#log = createRateCappedLog(options.log ?? silentLog, systemClock, {
+      lines: LINES_PER_MINUTE,
+    });
+    this.#inherited = inherited;
+    this.#past = pastIn(options.inherited);
+    this.#startedAt = clock.now() - (this.#past?.upSeconds ?? 0) * 1000;
+    this.#metrics = metrics;
+    this.#isServing = inherited === undefined;
+    this.#motd = options.motd ?? '';
+    this.nick = inherited?.state.nick ?? createNickKey(randomBytes).nick;
+    this.#selfTests = selfTestCounts(this.#past?.selfTests);
+    this.#canary = this.#createCanary();
+    this.directory = this.#createDirectory();
+    registerDirectoryMetrics(metrics, {
+      directory: this.directory,
+      state: () => this.#state.state,
+      entered: this.#entered,
+    });
   }
 
-  function health(): Health {
-    const service = healthOf(state);
-    const trouble = canary.trouble();
+  /** Serves the status page and the location. Rejects with their errors; nothing is left running then. */
+  async start(): Promise<void> {
+    try {
+      this.#page = await this.#openPage();
+      await this.#serve();
+    } catch (error) {
+      await Promise.all([this.#canary.stop(), this.directory.close(), this.#page?.close()]);
+      this.#log.close();
+      throw error;
+    }
+  }
+
+  get location(): Location {
+    if (this.#served) return this.#served.location;
+    throw new Error('the location is asked for before it is served');
+  }
+
+  get reachable(): Promise<void> {
+    return this.#reachable.promise;
+  }
+
+  get moving(): MovingDirectory | undefined {
+    return this.#moving;
+  }
+
+  health(): Health {
+    const service = healthOf(this.#state);
+    const trouble = this.#canary.trouble();
     return service.ok && trouble !== undefined ? { ok: false, reason: trouble } : service;
   }
 
-  function upSeconds(): number {
-    return Math.round((clock.now() - started) / 1000);
+  begin(): void {
+    const entered = this.#past?.entered;
+    this.#isServing = true;
+    // The previous process entered this state.
+    for (const name of SERVICE_STATES) this.#entered[name] = entered?.[name] ?? this.#entered[name];
+    this.#inherited?.release();
+    this.#served?.begin?.();
+    this.#page?.begin();
+    this.#tellCanary();
   }
 
-  function tellCanary(): void {
-    if (!isServing) return;
-    canary.published(state.state === 'reachable' ? location : undefined);
+  adopt(parcel: Parcel): void {
+    this.#served?.adopt?.(parcel);
   }
 
-  function onState(next: ServiceState): void {
-    if (state.state === 'stopping') return;
-    enter(next);
-    tellCanary();
-    if (next.state === 'reachable') tellReachable?.();
-    options.onState?.(next);
+  async leave(): Promise<void> {
+    await Promise.all([this.#canary.stop(), this.#page?.close(), this.directory.refusedGone()]);
   }
 
-  registerDirectoryMetrics(metrics, { directory, state: () => state.state, entered });
-  const page: StatusServer | undefined =
-    options.status &&
-    (await startStatusServer({
-      ...options.status,
-      health,
-      status: () => ({
-        version: VERSION,
-        network,
-        state: state.state,
-        location: location && formatLocation(location),
-        listensOn: served?.listensOn,
-        uptimeSeconds: upSeconds(),
-        health: health(),
-        canary: canary.report(),
-        kinds: directory.kinds(),
-        ...directory.stats(),
-        lag: lagOf(directory.queuedBytes()),
-      }),
-      metrics,
-      log,
-      inherited: options.inherited,
-    }));
-  try {
-    const service = await overlay.serve(
-      (connection) => {
-        // The location is not public before it is announced, so a connection this early is dropped.
-        if (location === undefined) {
-          connection.attach({ data() {}, closed() {} });
-          connection.destroy();
-        } else directory.accept(connection);
+  reload({ motd, limits }: { readonly motd?: string; readonly limits?: DirectoryLimits }): void {
+    this.#motd = motd ?? this.#motd;
+    if (limits) this.directory.setLimits(limits);
+  }
+
+  async close(): Promise<void> {
+    this.#enter({ state: 'stopping' });
+    this.directory.stopAccepting();
+    await Promise.all([this.#canary.stop(), this.#served?.close(), this.directory.close()]);
+    await this.#page?.close();
+    this.#log.close();
+  }
+
+  #createCanary(): Canary {
+    const { network, overlay, canaryIntervalMs = 0, random = Math.random } = this.#options;
+    const canary = createCanary({
+      past: this.#past?.canary,
+      dialer: overlay,
+      network,
+      nick: this.nick,
+      intervalMs: canaryIntervalMs,
+      newNickKey: () => createNickKey(randomBytes),
+      clock: this.#clock,
+      random,
+      log: this.#log,
+      onUnreachable: () => this.#served?.doubt?.(),
+      onTest: (result) => {
+        countSelfTest(result);
+        this.#options.onSelfTest?.(result);
       },
-      {
-        signal,
-        onState,
-        ...(options.inherited === undefined ? {} : { inherited: options.inherited }),
-      },
+    });
+    const countSelfTest = registerCanaryMetrics(
+      this.#metrics,
+      () => canary.report(),
+      this.#selfTests,
     );
-    served = service;
-    location = service.location;
-    if (inherited) directory.restore(inherited.state, inherited.peers);
-    else tellCanary();
+    return canary;
+  }
+
+  #createDirectory(): Directory {
+    const { network, overlay, limits = DEFAULT_LIMITS, random = Math.random } = this.#options;
+    const { dialBack = false, nickAuth = 'disabled' } = this.#options;
+    return createDirectory({
+      network,
+      nick: this.nick,
+      location: () => this.location,
+      acceptLoopback: overlay.name === 'loopback',
+      motd: () => directoryMotd(formatLocation(this.location), VERSION, this.#motd),
+      limits,
+      ...(dialBack
+        ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
+        : {}),
+      ownNicks: this.#canary.ownNicks,
+      ...(nickAuth === 'disabled'
+        ? {}
+        : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),
+      onFlush: registerFlushMetrics(this.#metrics),
+      clock: this.#clock,
+      random,
+      log: this.#log,
+    });
+  }
+
+  async #openPage(): Promise<StatusServer | undefined> {
+    const { status, inherited } = this.#options;
+    return (
+      status &&
+      startStatusServer({
+        ...status,
+        health: () => this.health(),
+        status: () => this.#status(),
+        metrics: this.#metrics,
+        log: this.#log,
+        inherited,
+      })
+    );
+  }
+
+  #status(): Record<string, unknown> {
     return {
-      location,
-      nick,
-      directory,
-      reachable,
-      health,
-      moving: service.move && {
-        directory,
-        service: service.move,
-        parts: [
-          ...(page === undefined ? [] : [page.move]),
-          movePast(() => ({ upSeconds: upSeconds(), entered, selfTests, canary: canary.report() })),
-        ],
-      },
-      begin() {
-        isServing = true;
-        // The previous process entered this state.
-        for (const name of SERVICE_STATES) entered[name] = past?.entered[name] ?? entered[name];
-        inherited?.release();
-        service.begin?.();
-        page?.begin();
-        tellCanary();
-      },
-      adopt(parcel) {
-        service.adopt?.(parcel);
-      },
-      async leave() {
-        await Promise.all([canary.stop(), page?.close(), directory.refusedGone()]);
-      },
-      reload(changes) {
-        motd = changes.motd ?? motd;
-        if (changes.limits) directory.setLimits(changes.limits);
-      },
-      async close() {
-        enter({ state: 'stopping' });
-        directory.stopAccepting();
-        await Promise.all([canary.stop(), service.close(), directory.close()]);
-        await page?.close();
-        log.close();
-      },
+      version: VERSION,
+      network: this.#options.network,
+      state: this.#state.state,
+      location: this.#served && formatLocation(this.#served.location),
+      listensOn: this.#served?.listensOn,
+      uptimeSeconds: this.#upSeconds(),
+      health: this.health(),
+      canary: this.#canary.report(),
+      kinds: this.directory.kinds(),
+      ...this.directory.stats(),
+      lag: lagOf(this.directory.queuedBytes()),
     };
-  } catch (error) {
-    await Promise.all([canary.stop(), directory.close(), page?.close()]);
-    log.close();
-    throw error;
+  }
+
+  async #serve(): Promise<void> {
+    const { overlay, inherited, signal = new AbortController().signal } = this.#options;
+    const served = await overlay.serve((connection) => this.#accept(connection), {
+      signal,
+      onState: (state) => this.#onState(state),
+      ...(inherited === undefined ? {} : { inherited }),
+    });
+    this.#served = served;
+    if (this.#inherited) this.directory.restore(this.#inherited.state, this.#inherited.peers);
+    else this.#tellCanary();
+    this.#moving = served.move && {
+      directory: this.directory,
+      service: served.move,
+      parts: [
+        ...(this.#page === undefined ? [] : [this.#page.move]),
+        movePast(() => this.#pastNow()),
+      ],
+    };
+  }
+
+  #accept(connection: Connection): void {
+    if (this.#served) return this.directory.accept(connection);
+    // The location is not public before it is announced, so a connection this early is dropped.
+    connection.attach({ data() {}, closed() {} });
+    connection.destroy();
+  }
+
+  #onState(next: ServiceState): void {
+    if (this.#state.state === 'stopping') return;
+    this.#enter(next);
+    this.#tellCanary();
+    if (next.state === 'reachable') this.#reachable.resolve();
+    this.#options.onState?.(next);
+  }
+
+  #enter(next: NodeState): void {
+    if (next.state !== this.#state.state) this.#entered[next.state]++;
+    this.#state = next;
+  }
+
+  #tellCanary(): void {
+    if (!this.#isServing) return;
+    this.#canary.published(this.#state.state === 'reachable' ? this.#served?.location : undefined);
+  }
+
+  #upSeconds(): number {
+    return Math.round((this.#clock.now() - this.#startedAt) / 1000);
+  }
+
+  #pastNow(): DirectoryPast {
+    return {
+      upSeconds: this.#upSeconds(),
+      entered: this.#entered,
+      selfTests: this.#selfTests,
+      canary: this.#canary.report(),
+    };
   }
 }
