@@ -1,39 +1,21 @@
 /**
- * Fidelity bonds of makers: parsed, verified a few signatures at a time, and valued if a bitcoin node
- * is available (docs/protocol.md, section 11). A proof is bound to our nick and comes only in a signed
- * private message.
+ * Fidelity bonds of makers: parsed, verified (`bond-checks.ts`), and valued if a bitcoin node is available
+ * (docs/protocol.md, section 11). A proof is bound to our nick and comes only in a signed private message.
  */
-import { BoundedMap } from '../kit/bounded-map.js';
 import type { Clock } from '../channel/ports.js';
 import {
-  bondCertificateId,
   parseFidelityBond,
-  verifyBondCertificate,
-  verifyBondNicks,
   type BondPolicy,
   type FidelityBondProof,
 } from '../protocol/fidelity-bond.js';
 import type { BondChainView, BondState, BookBond } from './book-api.js';
+import { BondChecks, type BondCheckLimits } from './bond-checks.js';
 import { createBondClaims, type BondClaims } from './bond-claims.js';
 import { createBondValuer, type BondValuer, type Valuation } from './bond-values.js';
-import { WorkQueue } from '../kit/cooperative-work.js';
 
-export interface BondLimits {
-  /** Most makers whose bonds are kept; bonds of further ones are ignored. */
-  readonly makers: number;
-  /** Signature checks in one slice; a check takes 1 to 2 ms. */
-  readonly checksPerSlice: number;
-  /** Milliseconds in one slice, for slow machines. */
-  readonly sliceMs: number;
-  /**
-   * Milliseconds between slices. This also limits the share of a processor that a flood of proofs can
-   * use.
-   */
-  readonly pauseMs: number;
+export interface BondLimits extends BondCheckLimits {
   /** Least time between two proofs of a maker that are verified, in milliseconds. */
   readonly perMakerMs: number;
-  /** Certificates whose answer is cached. */
-  readonly certificates: number;
 }
 
 export const DEFAULT_BOND_LIMITS: BondLimits = {
@@ -68,8 +50,6 @@ interface Held {
   /** Order of the bond claim on its coins. */
   order: number;
   proof: FidelityBondProof | undefined;
-  /** The nick signature is valid; the certificate is verified next. */
-  nicksHold: boolean;
   state: BondState;
   detail: string;
   valuation: Valuation | undefined;
@@ -103,11 +83,7 @@ export class Bonds {
   readonly #bonds = new Map<string, Held>();
   /** By `claimOf`. */
   readonly #claims: BondClaims;
-  /** Makers for which there was no room among the slices. */
-  readonly #later = new Map<string, Held>();
-  /** Cached answers of the certificate check, the oldest first. */
-  readonly #certificates: BoundedMap<string, boolean>;
-  readonly #slices: WorkQueue;
+  readonly #checks: BondChecks;
   readonly #valuer: BondValuer | undefined;
   #lastOrder = 0;
 
@@ -118,24 +94,20 @@ export class Bonds {
       if (before !== undefined) this.#lost(before);
       if (now !== undefined) this.#won(now);
     });
-    this.#certificates = new BoundedMap(this.#limits.certificates);
-    this.#slices = new WorkQueue({
+    this.#checks = new BondChecks({
+      nick: options.nick,
       clock: options.clock,
-      unitsPerSlice: this.#limits.checksPerSlice,
-      sliceMs: this.#limits.sliceMs,
-      pauseMs: this.#limits.pauseMs,
-      most: this.#limits.makers * 2,
-      onSlice: (checks) => {
-        options.onSlice?.(checks);
-        this.#checkLater();
-      },
+      limits: this.#limits,
+      onValid: (maker, proof) => this.#claim(maker, proof),
+      onInvalid: (maker, detail) => this.#invalid(maker, detail),
+      onSlice: options.onSlice,
     });
     this.#valuer = options.chain && this.#createValuer(options.chain);
   }
 
-  /** Proofs that wait to be verified. */
+  /** Signatures that wait to be verified. */
   get waiting(): number {
-    return this.#slices.waiting + this.#later.size;
+    return this.#checks.waiting;
   }
 
   get size(): number {
@@ -163,7 +135,6 @@ export class Bonds {
       text: parsed.ok ? text : '',
       takenAt: now,
       order: isNew ? ++this.#lastOrder : (known?.order ?? 0),
-      nicksHold: false,
       proof: parsed.ok ? parsed.value : undefined,
       state: 'waiting',
       detail: 'waits to be checked',
@@ -172,7 +143,7 @@ export class Bonds {
     this.#bonds.set(maker, held);
     if (known) this.#release(maker, known);
     if (!parsed.ok) return this.#setState(maker, held, 'invalid', FORM_FAULTS[parsed.reason]);
-    this.#checkInTurn(maker, held, parsed.value);
+    this.#checks.add(maker, parsed.value);
     this.#options.onChange(maker);
   }
 
@@ -201,8 +172,7 @@ export class Bonds {
   }
 
   close(): void {
-    this.#slices.close();
-    this.#later.clear();
+    this.#checks.close();
     this.#valuer?.close();
   }
 
@@ -237,59 +207,15 @@ export class Bonds {
     this.#options.onChange(maker);
   }
 
-  /** Its next signature is checked when its turn comes. */
-  #checkInTurn(maker: string, held: Held, proof: FidelityBondProof): void {
-    if (this.#later.size > 0 || !this.#check(maker, held, proof)) this.#later.set(maker, held);
-  }
-
-  /** A slice is done, so there is room again. */
-  #checkLater(): void {
-    for (const [maker, held] of this.#later) {
-      if (held.proof && !this.#check(maker, held, held.proof)) return;
-      this.#later.delete(maker);
-    }
-  }
-
-  /** False when there is no room among the slices. */
-  #check(maker: string, held: Held, proof: FidelityBondProof): boolean {
-    const { nicksHold } = held;
-    const cost = nicksHold ? this.#certificateCost(proof) : 1;
-    return this.#slices.push(cost, () => {
-      if (this.#bonds.get(maker) !== held) return;
-      if (nicksHold) this.#checkCertificate(maker, held, proof);
-      else this.#checkNicks(maker, held, proof);
-    });
-  }
-
-  #checkNicks(maker: string, held: Held, proof: FidelityBondProof): void {
-    if (!verifyBondNicks(proof, maker, this.#options.nick)) {
-      const detail = 'the proof was not signed for this maker and for us';
-      return this.#setState(maker, held, 'invalid', detail);
-    }
-    held.nicksHold = true;
-    this.#checkInTurn(maker, held, proof);
-  }
-
-  #checkCertificate(maker: string, held: Held, proof: FidelityBondProof): void {
-    if (this.#certificateHolds(proof)) this.#claim(maker, held, proof);
-    else this.#setState(maker, held, 'invalid', 'the coins did not sign this certificate');
-  }
-
-  #certificateCost(proof: FidelityBondProof): number {
-    return this.#certificates.has(bondCertificateId(proof)) ? 0 : 2;
-  }
-
-  #certificateHolds(proof: FidelityBondProof): boolean {
-    const id = bondCertificateId(proof);
-    const known = this.#certificates.get(id);
-    if (known !== undefined) return known;
-    const holds = verifyBondCertificate(proof);
-    this.#certificates.set(id, holds);
-    return holds;
+  #invalid(maker: string, detail: string): void {
+    const held = this.#bonds.get(maker);
+    if (held) this.#setState(maker, held, 'invalid', detail);
   }
 
   /** The signatures are valid. Next: which maker owns the coins. */
-  #claim(maker: string, held: Held, proof: FidelityBondProof): void {
+  #claim(maker: string, proof: FidelityBondProof): void {
+    const held = this.#bonds.get(maker);
+    if (!held) return;
     const coins = claimOf(proof);
     this.#claims.enter(coins, { maker, order: held.order, expired: false });
     if (this.#claims.ownerOf(coins) === maker) return;
@@ -314,7 +240,7 @@ export class Bonds {
   }
 
   #release(maker: string, held: Held): void {
-    this.#later.delete(maker);
+    this.#checks.remove(maker);
     if (held.proof) this.#claims.leave(claimOf(held.proof), maker);
   }
 }

@@ -4,7 +4,7 @@
  * legitimate on the wire.
  */
 import { errorText } from '../kit/error-text.js';
-import { HANDSHAKE_FAULTS } from '../channel/directories/session.js';
+import { HANDSHAKE_FAULTS } from '../channel/directories/handshake.js';
 import { shownLine, shownLines } from '../kit/shown-text.js';
 import { handshakeTerms } from '../channel/link/handshake-terms.js';
 import { LinePeer } from '../channel/link/line-peer.js';

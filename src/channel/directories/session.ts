@@ -1,44 +1,19 @@
 /**
- * One connection to a directory, from our 793 to its end: handshake, proof of our nick if the directory
- * asks for it, pings in both directions, and the peer list (docs/protocol.md, sections 3, 5.2, 7.6).
+ * One connection to a directory, from our 793 to its end: handshake, pings in both directions, and the peer
+ * list (docs/protocol.md, sections 3, 5.2, 7.6).
  */
 import { deferred } from '../../kit/deferred.js';
-import { shownLine, shownLines } from '../../kit/shown-text.js';
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';
-import { parseDirectoryHandshake } from '../../protocol/handshake.js';
-import {
-  formatNickProof,
-  parseNickChallenge,
-  parseNickResult,
-  proveNick,
-  NICK_AUTH_FEATURE,
-} from '../../protocol/nick-auth.js';
-import type { NickKey } from '../../protocol/nick.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { LinePeer } from '../link/line-peer.js';
 import { PacedQueue } from '../link/paced-queue.js';
+import { DirectoryHandshake, type DirectoryGreeting, type NickProver } from './handshake.js';
 import type { Pacer } from './pacer.js';
 import type { Clock, Connection } from '../ports.js';
 import { TokenBucket } from '../../kit/rate-limit.js';
 import type { TurnBudget } from '../../kit/cooperative-work.js';
-
-/** The content of an accepting 795. */
-export interface DirectoryGreeting {
-  readonly nick: string;
-  readonly motd: string;
-  readonly features: readonly string[];
-}
-
-/** How to prove our nick to a directory. */
-export interface NickProver {
-  readonly key: NickKey;
-  /** The id that this directory must use: we sign for no other. */
-  readonly directoryId: string;
-  /** Whether to leave a directory that does not ask for a proof. */
-  readonly required: boolean;
-}
 
 export interface DirectorySessionOptions {
   readonly connection: Connection;
@@ -58,16 +33,6 @@ export interface DirectorySessionOptions {
   readonly onEnvelope: (envelope: Envelope) => void;
 }
 
-/** Why the other side cannot be used as a directory, in words. */
-export const HANDSHAKE_FAULTS = {
-  'handshake-json': 'its handshake is not JSON',
-  'handshake-types': 'its handshake lacks a field, or a field has the wrong type',
-  'app-name': 'it is not a JoinMarket directory',
-  'directory-flag': 'it is a peer, not a directory',
-  'proto-ver': 'it speaks another protocol version than 5',
-  network: 'it serves another network',
-} as const;
-
 /** Checking a signature takes 2 ms, as long as the checksums of a hundred onions. */
 function isCostly(type: number): boolean {
   return type === MessageType.PRIVMSG || type === MessageType.PEERLIST;
@@ -84,23 +49,19 @@ type TimerName = 'handshake' | 'idle' | 'peerlist';
 export class DirectorySession {
   readonly #options: DirectorySessionOptions;
   readonly #line: LinePeer;
-  readonly #handshakePayload: string;
+  readonly #handshake: DirectoryHandshake;
   readonly #timers = new Map<TimerName, () => void>();
   readonly #pace: TokenBucket;
   /** Queued private messages. Their senders handle a session that ends before they are sent. */
   readonly #queue: PacedQueue<Paced>;
   #isReady = false;
-  #isProving = false;
-  /** Handles an envelope before the session is ready. */
-  #expected: (envelope: Envelope) => void = (envelope) => this.#expectHandshake(envelope);
   #pingedAt: number | undefined;
   readonly #over = deferred<string>();
 
   constructor(options: DirectorySessionOptions) {
     this.#options = options;
-    const { connection, terms, clock, prover } = options;
+    const { connection, clock } = options;
     const { timings, limits } = options.settings;
-    this.#handshakePayload = prover ? terms.provingPayload : terms.payload;
     this.#pace = new TokenBucket(clock, limits.privmsgPerSecond, limits.privmsgPerSecond);
     this.#queue = new PacedQueue({
       clock,
@@ -108,6 +69,13 @@ export class DirectorySession {
       most: limits.privmsgQueueLength,
       lengthOf: ({ payload }) => payload.length,
       write: (message) => this.#write(message),
+    });
+    this.#handshake = new DirectoryHandshake({
+      terms: options.terms,
+      prover: options.prover,
+      send: (type, payload) => void this.#line.send(type, payload),
+      drop: (reason) => this.#line.drop(reason),
+      onAccepted: (greeting) => this.#begin(greeting),
     });
     this.#line = new LinePeer({
       connection,
@@ -118,14 +86,14 @@ export class DirectorySession {
         this.#isReady && line.ok && isCostly(line.value.type) ? options.checks.delayMs() : 0,
       onEnvelope: (envelope) => {
         if (this.#isReady) this.#receive(envelope);
-        else this.#expected(envelope);
+        else this.#handshake.receive(envelope);
       },
       onClosed: (reason) => this.#closed(reason),
     });
     this.#setTimer('handshake', timings.directoryHandshakeMs, () =>
       this.#line.drop('did not answer our handshake'),
     );
-    this.#line.send(MessageType.HANDSHAKE, this.#handshakePayload);
+    this.#handshake.start();
   }
 
   /** The handshake is done and the connection is open. */
@@ -135,7 +103,7 @@ export class DirectorySession {
 
   /** The connection ended, or hangs, between the 795 and the result of our proof. */
   get proving(): boolean {
-    return this.#isProving;
+    return this.#handshake.proving;
   }
 
   /** Resolves with the reason when the connection is over; never rejects. */
@@ -181,63 +149,9 @@ export class DirectorySession {
     this.#timers.set(name, this.#options.clock.after(ms, fn));
   }
 
-  #expectHandshake({ type, line: payload }: Envelope): void {
-    const { terms, prover } = this.#options;
-    const line = this.#line;
-    if (type === MessageType.HANDSHAKE) return line.drop('it is a peer, not a directory');
-    // Nothing may precede the 795; other lines are ignored.
-    if (type !== MessageType.DN_HANDSHAKE) return;
-    const handshake = parseDirectoryHandshake(payload, terms.network);
-    if (!handshake.ok) return line.drop(HANDSHAKE_FAULTS[handshake.reason]);
-    const { accepted, nick, features } = handshake.value;
-    const motd = shownLines(handshake.value.motd);
-    if (!accepted) {
-      const [why = ''] = motd.split('\n', 1);
-      return line.drop(why === '' ? 'refused us' : `refused us: ${shownLine(why, 200)}`);
-    }
-    const greeting = { nick, motd, features };
-    if (prover && features.includes(NICK_AUTH_FEATURE)) {
-      this.#isProving = true;
-      this.#expected = (envelope) => this.#expectChallenge(prover, greeting, envelope);
-    } else if (prover?.required === true) {
-      line.drop('it does not support nick_auth, which is required here');
-    } else {
-      this.#begin(greeting);
-    }
-  }
-
-  /** Signs once per connection, for this directory only. */
-  #expectChallenge(
-    prover: NickProver,
-    greeting: DirectoryGreeting,
-    { type, line: payload }: Envelope,
-  ): void {
-    const line = this.#line;
-    if (type !== MessageType.NICK_AUTH_CHALLENGE) {
-      return line.drop('did not send the nick challenge that it announced');
-    }
-    const challenge = parseNickChallenge(payload);
-    if (!challenge.ok) return line.drop('sent a malformed nick challenge');
-    if (challenge.value.directoryId !== prover.directoryId) {
-      return line.drop('sent a nick challenge for another directory');
-    }
-    this.#expected = (result) => this.#expectResult(greeting, result);
-    const proof = proveNick(prover.key, challenge.value, this.#handshakePayload);
-    line.send(MessageType.NICK_AUTH_PROOF, formatNickProof(proof));
-  }
-
-  #expectResult(greeting: DirectoryGreeting, { type, line: payload }: Envelope): void {
-    const line = this.#line;
-    const result = type === MessageType.NICK_AUTH_RESULT ? parseNickResult(payload) : undefined;
-    if (!result?.ok) return line.drop('did not answer the proof of our nick');
-    if (result.value !== 'ok') return line.drop(`refused the proof of our nick: ${result.value}`);
-    this.#begin(greeting);
-  }
-
   #begin(greeting: DirectoryGreeting): void {
     const { features } = greeting;
     this.#timers.get('handshake')?.();
-    this.#isProving = false;
     this.#isReady = true;
     if (features.includes('ping')) this.#watchSilence();
     if (features.includes('peerlist_features')) this.#askPeerlist();
