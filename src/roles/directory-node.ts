@@ -14,14 +14,9 @@ import { systemClock } from '../overlay/system-clock.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { Parcel } from '../handover/parcel.js';
-import { createCanary, type Canary } from './canary.js';
+import { Canary } from './canary.js';
 import { registerCanaryMetrics, selfTestCounts, type SelfTestCounts } from './canary-metrics.js';
-import {
-  registerDirectoryMetrics,
-  registerFlushMetrics,
-  SERVICE_STATES,
-  type NodeStateName,
-} from './directory-metrics.js';
+import { registerDirectoryMetrics, registerFlushMetrics } from './directory-metrics.js';
 import {
   openInheritedDirectory,
   type InheritedDirectory,
@@ -29,27 +24,13 @@ import {
 } from './directory-handover.js';
 import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
 import { movePast, pastIn, type DirectoryPast } from './directory-past.js';
+import { NodeStates } from './node-states.js';
 import { VERSION } from './version.js';
 
 export type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
 
 /** Lines of one kind that a directory logs in a minute; further ones are counted. */
 const LINES_PER_MINUTE = 2;
-
-type NodeState = ServiceState | { readonly state: 'stopping' };
-
-function healthOf(state: NodeState): Health {
-  switch (state.state) {
-    case 'reachable':
-      return { ok: true };
-    case 'starting':
-      return { ok: false, reason: `starting: ${state.detail}` };
-    case 'lost':
-      return { ok: false, reason: `not reachable: ${state.detail}` };
-    case 'stopping':
-      return { ok: false, reason: 'stopping' };
-  }
-}
 
 /** How many peers have bytes waiting, and the largest amount, for a person. */
 function lagOf(queued: readonly number[]): { readonly peers: number; readonly mostBytes: number } {
@@ -92,13 +73,7 @@ class RunningNode implements DirectoryNode {
   readonly #selfTests: SelfTestCounts;
   readonly #canary: Canary;
   readonly #reachable = deferred<void>();
-  readonly #entered: Record<NodeStateName, number> = {
-    starting: 1,
-    reachable: 0,
-    lost: 0,
-    stopping: 0,
-  };
-  #state: NodeState = { state: 'starting', detail: 'not served yet' };
+  readonly #states = new NodeStates();
   #isServing: boolean;
   #motd: string;
   #served: Served | undefined;
@@ -129,8 +104,8 @@ class RunningNode implements DirectoryNode {
     this.directory = this.#createDirectory();
     registerDirectoryMetrics(metrics, {
       directory: this.directory,
-      state: () => this.#state.state,
-      entered: this.#entered,
+      state: () => this.#states.name,
+      entered: this.#states.entered,
     });
   }
 
@@ -160,16 +135,14 @@ class RunningNode implements DirectoryNode {
   }
 
   health(): Health {
-    const service = healthOf(this.#state);
+    const service = this.#states.health();
     const trouble = this.#canary.trouble();
     return service.ok && trouble !== undefined ? { ok: false, reason: trouble } : service;
   }
 
   begin(): void {
-    const entered = this.#past?.entered;
     this.#isServing = true;
-    // The previous process entered this state.
-    for (const name of SERVICE_STATES) this.#entered[name] = entered?.[name] ?? this.#entered[name];
+    this.#states.resume(this.#past?.entered);
     this.#inherited?.release();
     this.#served?.begin?.();
     this.#page?.begin();
@@ -190,7 +163,7 @@ class RunningNode implements DirectoryNode {
   }
 
   async close(): Promise<void> {
-    this.#enter({ state: 'stopping' });
+    this.#states.enter({ state: 'stopping' });
     this.directory.stopAccepting();
     await Promise.all([this.#canary.stop(), this.#served?.close(), this.directory.close()]);
     await this.#page?.close();
@@ -199,7 +172,7 @@ class RunningNode implements DirectoryNode {
 
   #createCanary(): Canary {
     const { network, overlay, canaryIntervalMs = 0, random = Math.random } = this.#options;
-    const canary = createCanary({
+    const canary = new Canary({
       past: this.#past?.canary,
       dialer: overlay,
       network,
@@ -266,7 +239,7 @@ class RunningNode implements DirectoryNode {
     return {
       version: VERSION,
       network: this.#options.network,
-      state: this.#state.state,
+      state: this.#states.name,
       location: this.#served && formatLocation(this.#served.location),
       listensOn: this.#served?.listensOn,
       uptimeSeconds: this.#upSeconds(),
@@ -306,21 +279,16 @@ class RunningNode implements DirectoryNode {
   }
 
   #onState(next: ServiceState): void {
-    if (this.#state.state === 'stopping') return;
-    this.#enter(next);
+    if (this.#states.name === 'stopping') return;
+    this.#states.enter(next);
     this.#tellCanary();
     if (next.state === 'reachable') this.#reachable.resolve();
     this.#options.onState?.(next);
   }
 
-  #enter(next: NodeState): void {
-    if (next.state !== this.#state.state) this.#entered[next.state]++;
-    this.#state = next;
-  }
-
   #tellCanary(): void {
     if (!this.#isServing) return;
-    this.#canary.published(this.#state.state === 'reachable' ? this.#served?.location : undefined);
+    this.#canary.published(this.#states.name === 'reachable' ? this.#served?.location : undefined);
   }
 
   #upSeconds(): number {
@@ -330,7 +298,7 @@ class RunningNode implements DirectoryNode {
   #pastNow(): DirectoryPast {
     return {
       upSeconds: this.#upSeconds(),
-      entered: this.#entered,
+      entered: this.#states.entered,
       selfTests: this.#selfTests,
       canary: this.#canary.report(),
     };
