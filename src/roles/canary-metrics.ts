@@ -1,7 +1,7 @@
 /** The canary's metrics on `/metrics`. */
 import type { Metrics } from '../ops/metrics.js';
 import type { ProbeOutcome, ProbeResult } from '../probe/probe.js';
-import type { CanaryReport, CanaryState } from './canary.js';
+import type { CanaryReport, CanaryState } from './canary-report.js';
 import type { Counts } from './directory-past.js';
 
 const ROUND_TRIP_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];

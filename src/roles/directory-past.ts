@@ -4,7 +4,7 @@
  */
 import { isRecord, recordOf } from '../kit/json-record.js';
 import type { Movable, Parcels } from '../handover/parcel.js';
-import { CANARY_STATES, type CanaryReport } from './canary.js';
+import { CANARY_STATES, type CanaryReport } from './canary-report.js';
 
 /** Sums by name. Readers skip unknown names. */
 export type Counts = Readonly<Record<string, number>>;

@@ -185,7 +185,7 @@ async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay>
     connectControl: access.connect,
     // A Tor that was started here is on this machine.
     targetHost: process === undefined ? onion.targetHost : undefined,
-    // A directory has its canary, which tests more often and more (`createCanary`).
+    // A directory has its canary, which tests more often and more (`Canary`).
     selfTestRounds: settings.role !== 'directory',
     ...(options.pow === undefined ? {} : { pow: options.pow }),
     ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined

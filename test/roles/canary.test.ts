@@ -8,12 +8,8 @@ import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import type { Location } from '../../src/protocol/location.js';
 import { createNickKey } from '../../src/protocol/nick.js';
-import {
-  createCanary,
-  type Canary,
-  type CanaryReport,
-  type CanaryState,
-} from '../../src/roles/canary.js';
+import type { CanaryReport, CanaryState } from '../../src/roles/canary-report.js';
+import { Canary } from '../../src/roles/canary.js';
 import { startDirectoryNode } from '../../src/roles/directory-node.js';
 import { connectControl, type ControlClient } from '../../src/tor/control/client.js';
 import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
@@ -83,7 +79,7 @@ function bench(t: Test, intervalMs: number, random = 0.999, past?: CanaryReport)
     if (world === 'no-tor') return Object.assign(new Error('no SOCKS port'), { ours: true });
     return undefined;
   });
-  const canary = createCanary({
+  const canary = new Canary({
     dialer: directory,
     network: 'signet',
     nick: FAKE_DIRECTORY_NICK,
