@@ -34,7 +34,7 @@ import { IncomingMessages } from './messages/incoming.js';
 import { checkPubmsg, privmsgPayload } from './messages/outgoing.js';
 import { createObservers, type Observers } from './observers.js';
 import { createPeerBook, type KnownPeer, type PeerBook } from './peer-book.js';
-import { createRouter, type Router } from './messages/router.js';
+import { Router } from './messages/router.js';
 import { startServing, type Serving } from './serving.js';
 
 export type * from './channel-api.js';
@@ -100,7 +100,7 @@ class MessageChannel implements OnionMessageChannel {
     };
     this.#directories = this.#createDirectories(common);
     this.#links = this.#createLinks(common);
-    this.#router = createRouter({
+    this.#router = new Router({
       settings,
       clock,
       random,

@@ -27,17 +27,6 @@ export interface ChangesOptions {
   readonly onChange: (change: BookChange) => void;
 }
 
-export interface Changes {
-  readonly version: number;
-  /** This entry was added, changed or removed. */
-  touch(id: string): void;
-  /** The statistics changed. */
-  touchStatistics(): void;
-  /** Oldest first; undefined when some are no longer kept. */
-  since(version: number): readonly BookChange[] | undefined;
-  close(): void;
-}
-
 /** The part of an entry whose change is reported at once. */
 function essence(entry: BookEntry): string {
   const { type, minsize, maxsize, txfee, cjfee, verified, direct, sightings, listedBy, bond } =
@@ -65,104 +54,115 @@ function essence(entry: BookEntry): string {
 
 const weightOf = ({ upserts, removed }: BookChange): number => upserts.length + removed.length;
 
-export function createChanges(options: ChangesOptions): Changes {
-  const { clock, epochMs, read, onChange } = options;
-  let version = 0;
-  let statistics = false;
+export class Changes {
+  readonly #options: ChangesOptions;
+  #version = 0;
+  #statistics = false;
   /** Entries to compare, in the order of their change. */
-  const touched = new Set<string>();
+  readonly #touched = new Set<string>();
   /** The last reported state of each entry. */
-  const told = new Map<string, { readonly essence: string; readonly lastSeen: number }>();
-  let history: BookChange[] = [];
-  let remembered = 0;
-  let cancel: (() => void) | undefined;
+  readonly #told = new Map<string, { readonly essence: string; readonly lastSeen: number }>();
+  #history: BookChange[] = [];
+  #remembered = 0;
+  #cancel: (() => void) | undefined;
+
+  constructor(options: ChangesOptions) {
+    this.#options = options;
+  }
+
+  get version(): number {
+    return this.#version;
+  }
+
+  /** This entry was added, changed or removed. */
+  touch(id: string): void {
+    if (this.#touched.size >= MOST_TOUCHED) this.#startAnew();
+    this.#touched.add(id);
+    this.#schedule();
+  }
+
+  /** The statistics changed. */
+  touchStatistics(): void {
+    this.#statistics = true;
+    this.#schedule();
+  }
+
+  /** Oldest first; undefined when some are no longer kept. */
+  since(version: number): readonly BookChange[] | undefined {
+    if (version === this.#version) return [];
+    const first = this.#history[0]?.version;
+    if (first === undefined || version < first - 1 || version > this.#version) return undefined;
+    return this.#history.slice(version - first + 1);
+  }
+
+  close(): void {
+    this.#cancel?.();
+    this.#touched.clear();
+  }
 
   /** More changes than can be reported. One version is skipped, so that every page takes a snapshot. */
-  function startAnew(): void {
-    touched.clear();
-    told.clear();
-    history = [];
-    remembered = 0;
-    version++;
-    statistics = true;
+  #startAnew(): void {
+    this.#touched.clear();
+    this.#told.clear();
+    this.#history = [];
+    this.#remembered = 0;
+    this.#version++;
+    this.#statistics = true;
   }
 
-  function schedule(): void {
-    cancel ??= clock.after(TELL_EVERY_MS, tell);
+  #schedule(): void {
+    this.#cancel ??= this.#options.clock.after(TELL_EVERY_MS, () => this.#tell());
   }
 
-  function remember(change: BookChange): void {
-    history.push(change);
-    remembered += weightOf(change);
-    let forgotten = 0;
-    while (history.length - forgotten > REMEMBERED || remembered > REMEMBERED_ENTRIES) {
-      const oldest = history[forgotten];
-      if (!oldest) break;
-      remembered -= weightOf(oldest);
-      forgotten++;
-    }
-    if (forgotten > 0) history = history.slice(forgotten);
-  }
-
-  function tell(): void {
-    cancel = undefined;
-    const upserts: BookEntry[] = [];
-    const removed: string[] = [];
-    let looked = 0;
-    for (const id of touched) {
-      if (looked++ >= ENTRIES_PER_CHANGE) break;
-      touched.delete(id);
-      const entry = read(id);
-      const before = told.get(id);
-      if (!entry) {
-        // Also entries that were never reported, because a snapshot in between may have contained them.
-        told.delete(id);
-        removed.push(id);
-        continue;
-      }
-      const now = essence(entry);
-      if (before?.essence === now && entry.lastSeen - before.lastSeen < SEEN_AGAIN_MS) continue;
-      told.set(id, { essence: now, lastSeen: entry.lastSeen });
-      upserts.push(entry);
-    }
-    if (touched.size > 0) schedule();
+  #tell(): void {
+    const { clock, epochMs, onChange } = this.#options;
+    this.#cancel = undefined;
+    const { upserts, removed } = this.#compare();
+    if (this.#touched.size > 0) this.#schedule();
+    const statistics = this.#statistics;
     if (upserts.length === 0 && removed.length === 0 && !statistics) return;
-    version++;
-    const change = {
-      version,
-      now: clock.now(),
-      nowEpoch: epochMs(),
-      upserts,
-      removed,
-      statistics,
-    };
-    statistics = false;
-    remember(change);
+    this.#statistics = false;
+    const version = ++this.#version;
+    const change = { version, now: clock.now(), nowEpoch: epochMs(), upserts, removed, statistics };
+    this.#remember(change);
     onChange(change);
   }
 
-  return {
-    get version() {
-      return version;
-    },
-    touch(id) {
-      if (touched.size >= MOST_TOUCHED) startAnew();
-      touched.add(id);
-      schedule();
-    },
-    touchStatistics() {
-      statistics = true;
-      schedule();
-    },
-    since(from) {
-      if (from === version) return [];
-      const first = history[0]?.version;
-      if (first === undefined || from < first - 1 || from > version) return undefined;
-      return history.slice(from - first + 1);
-    },
-    close() {
-      cancel?.();
-      touched.clear();
-    },
-  };
+  /** Entries of one change, no longer among the touched ones. */
+  #compare(): Pick<BookChange, 'upserts' | 'removed'> {
+    const upserts: BookEntry[] = [];
+    const removed: string[] = [];
+    let looked = 0;
+    for (const id of this.#touched) {
+      if (looked++ >= ENTRIES_PER_CHANGE) break;
+      this.#touched.delete(id);
+      const entry = this.#options.read(id);
+      const before = this.#told.get(id);
+      if (!entry) {
+        // Also entries that were never reported, because a snapshot in between may have contained them.
+        this.#told.delete(id);
+        removed.push(id);
+        continue;
+      }
+      const { lastSeen } = entry;
+      const now = essence(entry);
+      if (before?.essence === now && lastSeen - before.lastSeen < SEEN_AGAIN_MS) continue;
+      this.#told.set(id, { essence: now, lastSeen });
+      upserts.push(entry);
+    }
+    return { upserts, removed };
+  }
+
+  #remember(change: BookChange): void {
+    this.#history.push(change);
+    this.#remembered += weightOf(change);
+    let forgotten = 0;
+    while (this.#history.length - forgotten > REMEMBERED || this.#remembered > REMEMBERED_ENTRIES) {
+      const oldest = this.#history[forgotten];
+      if (!oldest) break;
+      this.#remembered -= weightOf(oldest);
+      forgotten++;
+    }
+    if (forgotten > 0) this.#history = this.#history.slice(forgotten);
+  }
 }

@@ -21,7 +21,7 @@ import type {
   LiveBook,
   LiveBookEvents,
 } from './book-api.js';
-import { createChanges, type Changes } from './changes.js';
+import { Changes } from './changes.js';
 import { watchDirectories, type DirectoryHealth } from './directory-health.js';
 import { LateMakers, type LateMakerLimits } from './late-makers.js';
 import { createRefresher, type Refresher } from './refresher.js';
@@ -119,7 +119,7 @@ class ChannelBook implements OpenLiveBook {
         this.#changes.touchStatistics();
       },
     });
-    this.#changes = createChanges({
+    this.#changes = new Changes({
       clock,
       epochMs,
       read: (id) => this.#entry(id),

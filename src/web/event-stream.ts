@@ -42,19 +42,6 @@ export interface EventStreamOptions {
   readonly limits?: Partial<EventLimits>;
 }
 
-export interface EventStream {
-  readonly clients: number;
-  /** Whether one more page may listen. */
-  readonly hasRoom: boolean;
-  /**
-   * Takes over a response whose head was not sent yet.
-   * @param since `session:version` that the page has; anything else makes it load the book again
-   */
-  add(response: ServerResponse, headers: Readonly<Record<string, string>>, since: string): void;
-  /** Ends all streams and timers. */
-  close(): void;
-}
-
 interface Client {
   readonly response: ServerResponse;
   version: number;
@@ -63,114 +50,139 @@ interface Client {
   stalledSince: number | undefined;
 }
 
-function event(name: string, id: string, data: unknown): string {
-  return `event: ${name}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`;
+/** @param json one line */
+function event(name: string, id: string, json: string): string {
+  return `event: ${name}\nid: ${id}\ndata: ${json}\n\n`;
 }
 
-export function createEventStream({
-  book,
-  session,
-  clock,
-  epoch,
-  limits: given,
-}: EventStreamOptions): EventStream {
-  const limits = { ...DEFAULT_EVENT_LIMITS, ...given };
-  const clients = new Set<Client>();
-  let cancelTimer: (() => void) | undefined;
-  let lastTick = clock.now();
-  const idAt = (version: number): string => `${session}:${version}`;
+/** The events for a page at one version. */
+interface Update {
+  /** The version of the page after them. */
+  readonly version: number;
+  readonly text: string;
+}
 
-  /** The events for a page at `version`; made once for all pages with that version. */
-  function changeFrom(version: number): { readonly version: number; readonly text: string } {
-    if (version === book.version) return { version, text: '' };
-    const change = version < 0 ? undefined : changesJson(book, version);
-    if (change === undefined) {
-      return { version: book.version, text: event('reset', idAt(book.version), {}) };
-    }
-    return { version: change.version, text: event('book', idAt(change.version), change) };
+export class EventStream {
+  readonly #options: EventStreamOptions;
+  readonly #limits: EventLimits;
+  readonly #clients = new Set<Client>();
+  #cancelTimer: (() => void) | undefined;
+  #lastTick: number;
+
+  constructor(options: EventStreamOptions) {
+    this.#options = options;
+    this.#limits = { ...DEFAULT_EVENT_LIMITS, ...options.limits };
+    this.#lastTick = options.clock.now();
+    options.book.on('change', this.#onChange);
   }
 
-  /** Whether this page can take more; closes it when it could not for too long. */
-  function accepts(client: Client): boolean {
-    if (client.response.writableLength <= limits.backlogBytes) {
-      client.stalledSince = undefined;
-      return true;
-    }
-    client.stalledSince ??= clock.now();
-    if (clock.now() - client.stalledSince >= limits.stallMs) client.response.destroy();
-    return false;
+  get clients(): number {
+    return this.#clients.size;
   }
 
-  function tellAll(): void {
-    const now = clock.now();
-    const tick = now - lastTick >= limits.tickMs;
-    if (tick) lastTick = now;
-    const changes = new Map<number, ReturnType<typeof changeFrom>>();
+  /** Whether one more page may listen. */
+  get hasRoom(): boolean {
+    return this.#clients.size < this.#limits.clients;
+  }
+
+  /**
+   * Takes over a response whose head was not sent yet.
+   * @param since `session:version` that the page has; anything else makes it load the book again
+   */
+  add(response: ServerResponse, headers: Readonly<Record<string, string>>, since: string): void {
+    const match = /^([\w-]{1,64}):(\d{1,15})$/.exec(since);
+    const known = match?.[1] === this.#options.session ? Number(match[2]) : -1;
+    const { version, text } = this.#updateFrom(known);
+    const client: Client = { response, version, statistics: true, stalledSince: undefined };
+    this.#clients.add(client);
+    response.once('close', () => this.#clients.delete(client));
+    response.writeHead(200, {
+      ...headers,
+      'content-type': 'text/event-stream; charset=utf-8',
+      // Without it a reverse proxy (nginx) would hold events back until its buffer is full.
+      'x-accel-buffering': 'no',
+    });
+    // At once and never empty, so that the page knows that it is connected.
+    response.write(`retry: 3000\n\n${text}`);
+    if (this.#cancelTimer === undefined) this.#schedule();
+  }
+
+  /** Ends all streams and timers. */
+  close(): void {
+    this.#options.book.off('change', this.#onChange);
+    this.#cancelTimer?.();
+    for (const { response } of this.#clients) response.destroy();
+  }
+
+  readonly #onChange = ({ statistics }: BookChange): void => {
+    if (!statistics) return;
+    for (const client of this.#clients) client.statistics = true;
+  };
+
+  #schedule(): void {
+    this.#cancelTimer = this.#options.clock.after(this.#limits.intervalMs, () => {
+      this.#tellAll();
+      if (this.#clients.size > 0) this.#schedule();
+      else this.#cancelTimer = undefined;
+    });
+  }
+
+  #tellAll(): void {
+    const now = this.#options.clock.now();
+    const tick = now - this.#lastTick >= this.#limits.tickMs;
+    if (tick) this.#lastTick = now;
+    /** By the version of the page: made once for all pages with it. */
+    const updates = new Map<number, Update>();
     let statistics: string | undefined;
-    for (const client of clients) {
-      if (!accepts(client)) continue;
-      const change = changes.get(client.version) ?? changeFrom(client.version);
-      changes.set(client.version, change);
-      client.version = change.version;
-      let { text } = change;
+    for (const client of this.#clients) {
+      if (!this.#accepts(client)) continue;
+      const update = updates.get(client.version) ?? this.#updateFrom(client.version);
+      updates.set(client.version, update);
+      client.version = update.version;
+      let { text } = update;
       if (client.statistics || tick) {
-        const moment = { now: book.now(), nowEpoch: epoch() };
-        statistics ??= JSON.stringify(statisticsJson(book.statistics(), moment));
-        text += `event: statistics\nid: ${idAt(client.version)}\ndata: ${statistics}\n\n`;
+        statistics ??= this.#statistics();
+        text += event('statistics', this.#idAt(client.version), statistics);
         client.statistics = false;
       }
       if (text !== '') client.response.write(text);
     }
   }
 
-  function schedule(): void {
-    cancelTimer = clock.after(limits.intervalMs, () => {
-      tellAll();
-      if (clients.size > 0) schedule();
-      else cancelTimer = undefined;
-    });
+  /** Whether this page can take more; closes it when it could not for too long. */
+  #accepts(client: Client): boolean {
+    const now = this.#options.clock.now();
+    const { backlogBytes, stallMs } = this.#limits;
+    if (client.response.writableLength <= backlogBytes) {
+      client.stalledSince = undefined;
+      return true;
+    }
+    client.stalledSince ??= now;
+    if (now - client.stalledSince >= stallMs) client.response.destroy();
+    return false;
   }
 
-  const onChange = ({ statistics }: BookChange): void => {
-    if (!statistics) return;
-    for (const client of clients) client.statistics = true;
-  };
-  book.on('change', onChange);
+  #updateFrom(version: number): Update {
+    const { book } = this.#options;
+    if (version === book.version) return { version, text: '' };
+    const change = version < 0 ? undefined : changesJson(book, version);
+    return change === undefined
+      ? this.#update('reset', book.version, {})
+      : this.#update('book', change.version, change);
+  }
 
-  return {
-    get clients() {
-      return clients.size;
-    },
-    get hasRoom() {
-      return clients.size < limits.clients;
-    },
-    add(response, headers, since) {
-      const match = /^([\w-]{1,64}):(\d{1,15})$/.exec(since);
-      const known = match?.[1] === session ? Number(match[2]) : -1;
-      const client: Client = {
-        response,
-        version: known,
-        statistics: true,
-        stalledSince: undefined,
-      };
-      clients.add(client);
-      response.once('close', () => clients.delete(client));
-      response.writeHead(200, {
-        ...headers,
-        'content-type': 'text/event-stream; charset=utf-8',
-        // Without it a reverse proxy (nginx) would hold events back until its buffer is full.
-        'x-accel-buffering': 'no',
-      });
-      const first = changeFrom(known);
-      client.version = first.version;
-      // At once and never empty, so that the page knows that it is connected.
-      response.write(`retry: 3000\n\n${first.text}`);
-      if (cancelTimer === undefined) schedule();
-    },
-    close() {
-      book.off('change', onChange);
-      cancelTimer?.();
-      for (const { response } of clients) response.destroy();
-    },
-  };
+  #update(name: string, version: number, data: unknown): Update {
+    return { version, text: event(name, this.#idAt(version), JSON.stringify(data)) };
+  }
+
+  #statistics(): string {
+    const { book, epoch } = this.#options;
+    return JSON.stringify(
+      statisticsJson(book.statistics(), { now: book.now(), nowEpoch: epoch() }),
+    );
+  }
+
+  #idAt(version: number): string {
+    return `${this.#options.session}:${version}`;
+  }
 }

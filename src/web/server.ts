@@ -21,10 +21,9 @@ import type { Network } from '../protocol/constants.js';
 import { orderbookJson, type OrderbookJson } from './book-json.js';
 import { orderbookCsv } from './csv.js';
 import {
-  createEventStream,
   DEFAULT_EVENT_LIMITS,
   type EventLimits,
-  type EventStream,
+  EventStream,
 } from './event-stream.js';
 import { ORDERBOOK_PAGE } from './page-files.js';
 
@@ -141,7 +140,7 @@ export async function startOrderbookServer(
 ): Promise<OrderbookServer> {
   const { host, hosts = [], book, clock, log, epoch = Date.now, eventLimits = {} } = options;
   const session = randomBytes(12).toString('base64url');
-  const events = createEventStream({ book, session, clock, epoch, limits: eventLimits });
+  const events = new EventStream({ book, session, clock, epoch, limits: eventLimits });
   let page: HttpPage;
   try {
     page = await HttpPage.open({

@@ -11,7 +11,7 @@ import type {
 } from '../../src/orderbook/book-api.js';
 import { Bonds, type BondsOptions } from '../../src/orderbook/bonds.js';
 import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
-import { createChanges } from '../../src/orderbook/changes.js';
+import { Changes } from '../../src/orderbook/changes.js';
 import { watchDirectories } from '../../src/orderbook/directory-health.js';
 import { openLiveBook } from '../../src/orderbook/live-book.js';
 import { parseCommands, type Command } from '../../src/protocol/commands.js';
@@ -571,7 +571,7 @@ t.test('changes are told in versions', (t) => {
   const clock = createTestClock();
   const entries = new Map<string, BookEntry>();
   const told: BookChange[] = [];
-  const changes = createChanges({
+  const changes = new Changes({
     clock,
     epochMs: () => 5,
     read: (id) => entries.get(id),

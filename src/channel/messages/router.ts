@@ -22,22 +22,6 @@ export interface RouterOptions {
   readonly avoid: AvoidDirectory;
 }
 
-export interface Router {
-  /**
-   * Sends one 685 payload; returns the route, or undefined when there is none.
-   * @param by a directory to try first
-   */
-  send(nick: string, payload: string, by?: string): Route | undefined;
-  /**
-   * Sends one 685 payload through a directory, even if there is a direct link; false without a route.
-   */
-  copy(nick: string, payload: string): boolean;
-  /** A directory announces that the nick left: messages just sent through it take another route. */
-  notThere(nick: string, directory: string): void;
-  /** A directory was lost: all messages just sent through it take another route. */
-  directoryLost(directory: string): void;
-}
-
 const DIRECT: Route = { kind: 'direct' };
 
 /** A message that was given to a directory's connection a moment ago, or is queued for it. */
@@ -52,66 +36,53 @@ interface Recent {
   via: string;
 }
 
+function newMessage(nick: string, payload: string, by: string | undefined): Recent {
+  return { nick, payload, writtenAt: undefined, tried: new Set<string>(), by, via: '' };
+}
+
 function isWritten({ writtenAt }: Recent): boolean {
   return writtenAt !== undefined;
 }
 
-export function createRouter(options: RouterOptions): Router {
-  const { settings, clock, random, links, directories, book, avoid } = options;
-  let recent: Recent[] = [];
+export class Router {
+  readonly #options: RouterOptions;
+  #recent: Recent[] = [];
 
-  function pick(keys: readonly string[]): DirectoryLink | undefined {
-    const up = keys.flatMap((key) => {
-      const directory = directories.get(key);
-      return directory?.up ? [directory] : [];
-    });
-    return up[Math.min(up.length - 1, Math.floor(random() * up.length))];
+  constructor(options: RouterOptions) {
+    this.#options = options;
   }
 
-  /** Notes when the message is written by the last directory it was given to. */
-  function written(message: Recent): () => void {
-    const { via } = message;
-    return () => {
-      if (message.via === via) message.writtenAt = clock.now();
-    };
+  /**
+   * Sends one 685 payload; returns the route, or undefined when there is none.
+   * @param by a directory to try first
+   */
+  send(nick: string, payload: string, by?: string): Route | undefined {
+    const message = newMessage(nick, payload, by);
+    return this.#remember(message, this.#send(message));
   }
 
-  function sendByDirectory(message: Recent): Route | undefined {
-    for (;;) {
-      const peer = book.get(message.nick);
-      const untried = (keys: readonly string[] = []): readonly string[] =>
-        keys.filter((key) => !message.tried.has(key));
-      const preferred = (keys: readonly string[] = []): readonly string[] =>
-        untried(keys).filter((key) => !avoid(key, message.nick));
-      const directory =
-        pick(preferred(peer?.relayedBy)) ??
-        pick(preferred(peer?.shownBy)) ??
-        pick(untried(peer?.relayedBy)) ??
-        pick(untried(peer?.shownBy));
-      if (!directory) return undefined;
-      const route = giveTo(directory, message);
-      if (route) return route;
-    }
+  /**
+   * Sends one 685 payload through a directory, even if there is a direct link; false without a route.
+   */
+  copy(nick: string, payload: string): boolean {
+    const message = newMessage(nick, payload, undefined);
+    return this.#remember(message, this.#sendByDirectory(message)) !== undefined;
   }
 
-  function giveTo(directory: DirectoryLink, message: Recent): Route | undefined {
-    message.tried.add(directory.key);
-    message.via = directory.key;
-    message.writtenAt = undefined;
-    const took = directory.send(MessageType.PRIVMSG, message.payload, written(message));
-    return took ? { kind: 'directory', location: directory.location } : undefined;
+  /** A directory announces that the nick left: messages just sent through it take another route. */
+  notThere(nick: string, directory: string): void {
+    this.#reroute((message) => message.nick === nick && message.via === directory);
   }
 
-  function sendAsAsked(message: Recent): Route | undefined {
-    const { nick, by, tried } = message;
-    if (by === undefined || tried.has(by) || avoid(by, nick)) return undefined;
-    const directory = book.get(nick)?.shownBy.includes(by) ? pick([by]) : undefined;
-    return directory && giveTo(directory, message);
+  /** A directory was lost: all messages just sent through it take another route. */
+  directoryLost(directory: string): void {
+    this.#reroute((message) => message.via === directory);
   }
 
-  function send(message: Recent): Route | undefined {
+  #send(message: Recent): Route | undefined {
+    const { links } = this.#options;
     const { nick, payload } = message;
-    const asAsked = sendAsAsked(message);
+    const asAsked = this.#sendAsAsked(message);
     if (asAsked) return asAsked;
     // A link that refuses is closed by that or has used up its rate, so this loop ends.
     for (let link = links.usable(nick); link; link = links.usable(nick)) {
@@ -121,54 +92,82 @@ export function createRouter(options: RouterOptions): Router {
       }
       if (link.open) break;
     }
-    const byDirectory = sendByDirectory(message);
+    const byDirectory = this.#sendByDirectory(message);
     if (byDirectory) return byDirectory;
     return links.lastResort(nick)?.sendInTurn(payload) ? DIRECT : undefined;
   }
 
-  function begin(
-    nick: string,
-    payload: string,
-    give: (message: Recent) => Route | undefined,
-    by?: string,
-  ): Route | undefined {
-    const message: Recent = {
-      nick,
-      payload,
-      writtenAt: undefined,
-      tried: new Set<string>(),
-      by,
-      via: '',
-    };
-    const route = give(message);
+  #sendAsAsked(message: Recent): Route | undefined {
+    const { avoid, book } = this.#options;
+    const { nick, by, tried } = message;
+    if (by === undefined || tried.has(by) || avoid(by, nick)) return undefined;
+    const directory = book.get(nick)?.shownBy.includes(by) ? this.#pick([by]) : undefined;
+    return directory && this.#giveTo(directory, message);
+  }
+
+  #sendByDirectory(message: Recent): Route | undefined {
+    const { avoid, book } = this.#options;
+    for (;;) {
+      const peer = book.get(message.nick);
+      const untried = (keys: readonly string[] = []): readonly string[] =>
+        keys.filter((key) => !message.tried.has(key));
+      const preferred = (keys: readonly string[] = []): readonly string[] =>
+        untried(keys).filter((key) => !avoid(key, message.nick));
+      const directory =
+        this.#pick(preferred(peer?.relayedBy)) ??
+        this.#pick(preferred(peer?.shownBy)) ??
+        this.#pick(untried(peer?.relayedBy)) ??
+        this.#pick(untried(peer?.shownBy));
+      if (!directory) return undefined;
+      const route = this.#giveTo(directory, message);
+      if (route) return route;
+    }
+  }
+
+  #pick(keys: readonly string[]): DirectoryLink | undefined {
+    const { directories, random } = this.#options;
+    const up = keys.flatMap((key) => {
+      const directory = directories.get(key);
+      return directory?.up ? [directory] : [];
+    });
+    return up[Math.min(up.length - 1, Math.floor(random() * up.length))];
+  }
+
+  #giveTo(directory: DirectoryLink, message: Recent): Route | undefined {
+    message.tried.add(directory.key);
+    message.via = directory.key;
+    message.writtenAt = undefined;
+    const took = directory.send(MessageType.PRIVMSG, message.payload, () => {
+      // Another directory may have the message by now.
+      if (message.via === directory.key) message.writtenAt = this.#options.clock.now();
+    });
+    return took ? { kind: 'directory', location: directory.location } : undefined;
+  }
+
+  #remember(message: Recent, route: Route | undefined): Route | undefined {
     if (route?.kind === 'directory') {
-      recent.push(message);
-      forgetOld();
+      this.#recent.push(message);
+      this.#forgetOld();
     }
     return route;
   }
 
   /** Queued messages are kept: each directory bounds its queue and empties it when its session ends. */
-  function forgetOld(): void {
+  #forgetOld(): void {
+    const { clock, settings } = this.#options;
     const oldest = clock.now() - settings.timings.rerouteMs;
-    recent = recent.filter(({ writtenAt = oldest }) => writtenAt >= oldest);
+    const recent = this.#recent.filter(({ writtenAt = oldest }) => writtenAt >= oldest);
     let excess = recent.filter(isWritten).length - settings.limits.reroutable;
-    recent = recent.filter((message) => !isWritten(message) || excess-- <= 0);
+    this.#recent = recent.filter((message) => !isWritten(message) || excess-- <= 0);
   }
 
-  function reroute(applies: (message: Recent) => boolean): void {
-    forgetOld();
-    for (const message of recent.filter(applies)) {
+  #reroute(applies: (message: Recent) => boolean): void {
+    this.#forgetOld();
+    for (const message of this.#recent.filter(applies)) {
       // A message without a route now is not kept.
-      if (send(message)?.kind !== 'directory') message.writtenAt ??= clock.now();
+      if (this.#send(message)?.kind !== 'directory') {
+        message.writtenAt ??= this.#options.clock.now();
+      }
     }
   }
-
-  return {
-    send: (nick, payload, by) => begin(nick, payload, send, by),
-    copy: (nick, payload) => begin(nick, payload, sendByDirectory) !== undefined,
-    notThere: (nick, directory) =>
-      reroute((message) => message.nick === nick && message.via === directory),
-    directoryLost: (directory) => reroute((message) => message.via === directory),
-  };
 }
