@@ -13,7 +13,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation } from '../protocol/location.js';
 import { limitsFrom, type DirectoryLimits } from '../directory/limits.js';
-import { openOverlay, type OpenedOverlay } from '../roles/open-overlay.js';
+import { openOverlay, type OpenedOverlay, type OpenOverlayOptions } from '../roles/open-overlay.js';
 import {
   startDirectoryNode,
   type DirectoryNode,
@@ -25,7 +25,7 @@ import { VERSION } from '../roles/version.js';
 import { createUpgrade } from './directory-upgrade.js';
 import { UsageError } from './errors.js';
 import { print } from './print.js';
-import { openProgram, type CommonOptions } from './program.js';
+import { openProgram, type CommonOptions, type Program } from './program.js';
 
 type NodeOptions = Required<
   Pick<
@@ -90,36 +90,103 @@ function tellState(notifier: Notifier | undefined, state: ServiceState): void {
   else notifier?.status(`not reachable: ${state.detail}`);
 }
 
-export async function runDirectory(
-  motd: string | undefined,
-  options: CommonOptions,
-): Promise<void> {
-  smallYoungGeneration();
-  let node: DirectoryNode | undefined;
-  let notifier: Notifier | undefined;
-  let upgrade: (() => Promise<UpgradeAnswer>) | undefined;
-  const { settings, log, shutdown } = await openProgram('directory', options, {
-    onReload: (fresh) =>
-      node?.reload({
-        limits: limitsOf(fresh.directory),
-        ...(motd === undefined ? { motd: fresh.directory.motd } : {}),
-      }),
-    isLive: isLiveKey,
-    onUpgrade: () => {
-      if (upgrade) void upgrade();
-      else log.warn('no upgrade while the directory is starting');
-    },
-    onStopping: () => notifier?.stopping(),
-  }).catch(async (error: unknown) => {
-    await declineInheritance(errorText(error));
-    throw error;
-  });
-  const tools = { clock: systemClock, random: Math.random, log, signal: shutdown.signal };
+const STARTING: UpgradeAnswer = {
+  done: false,
+  why: 'the directory is still starting; try again when it is up',
+};
 
-  async function open(inherited: Parcels | undefined): Promise<OpenedOverlay> {
+/** The parts of `onionmc directory` in one process, and what its signals do. */
+class DirectoryProgram {
+  readonly #program: Program;
+  /** Of the command line; it has priority over the configuration. */
+  readonly #motd: string | undefined;
+  readonly #tools: Pick<OpenOverlayOptions, 'clock' | 'random' | 'log' | 'signal'>;
+  #node: DirectoryNode | undefined;
+  #notifier: Notifier | undefined;
+  #upgrade: (() => Promise<UpgradeAnswer>) | undefined;
+
+  constructor(program: Program, motd: string | undefined) {
+    const { log, shutdown } = program;
+    this.#program = program;
+    this.#motd = motd;
+    this.#tools = { clock: systemClock, random: Math.random, log, signal: shutdown.signal };
+  }
+
+  async runFresh(): Promise<void> {
+    const { settings, log, shutdown } = this.#program;
+    if (await somebodyRuns(settings.datadir)) {
+      throw new UsageError(
+        `a directory runs with the data directory ${settings.datadir} already: stop it first, or give this one another --datadir`,
+      );
+    }
+    // From the start on, so that a second process finds it.
+    await this.#takeRequests();
+    this.#notify();
+    const address = await ownOnionLocation(settings);
+    // At once: an operator can publish the address before Tor is ready.
+    if (address !== undefined) print(address);
+    const opened = await this.#open(undefined);
+    shutdown.onStop('overlay', () => opened.close());
+    const node = await this.#start(opened.overlay, undefined);
+    shutdown.onStop('directory', () => node.close());
+    this.#run(opened, node);
+    const location = formatLocation(node.location);
+    if (address === undefined) print(location);
+    log.info('directory node is up', { location, network: settings.network });
+  }
+
+  /** Until it has taken over, the new process owns nothing: it ends without stopping any part. */
+  async runInherited(): Promise<void> {
+    const { log, shutdown } = this.#program;
+    const inheritance = await receiveInheritance(VERSION);
+    const { parcels } = inheritance;
+    try {
+      const opened = await this.#open(parcels);
+      const node = await this.#start(opened.overlay, parcels);
+      await inheritance.takeOver(
+        () => {
+          opened.move?.release();
+          node.begin();
+          this.#notify();
+          shutdown.onStop('overlay', () => opened.close());
+          shutdown.onStop('directory', () => node.close());
+        },
+        (parcel) => node.adopt(parcel),
+      );
+      log.info('took over from the previous process', {
+        peers: node.directory.peerCount,
+        location: formatLocation(node.location),
+      });
+      this.#run(opened, node);
+      await this.#takeRequests();
+    } catch (error) {
+      await inheritance.fail(errorText(error));
+      throw error;
+    }
+  }
+
+  /** SIGHUP. */
+  reload({ directory }: Settings): void {
+    this.#node?.reload({
+      limits: limitsOf(directory),
+      ...(this.#motd === undefined ? { motd: directory.motd } : {}),
+    });
+  }
+
+  /** SIGUSR2. */
+  upgrade(): void {
+    if (this.#upgrade) void this.#upgrade();
+    else this.#program.log.warn('no upgrade while the directory is starting');
+  }
+
+  stopping(): void {
+    this.#notifier?.stopping();
+  }
+
+  async #open(inherited: Parcels | undefined): Promise<OpenedOverlay> {
     return openOverlay({
-      ...tools,
-      settings,
+      ...this.#tools,
+      settings: this.#program.settings,
       serves: true,
       circuits: true,
       pow: DIRECTORY_POW_QUEUE,
@@ -127,34 +194,41 @@ export async function runDirectory(
     });
   }
 
-  async function start(overlay: Overlay, inherited: Parcels | undefined): Promise<DirectoryNode> {
+  async #start(overlay: Overlay, inherited: Parcels | undefined): Promise<DirectoryNode> {
+    const motd = this.#motd;
     return startDirectoryNode({
-      ...tools,
-      ...nodeOptions(settings),
+      ...this.#tools,
+      ...nodeOptions(this.#program.settings),
       ...(motd === undefined ? {} : { motd }),
       overlay,
-      onState: (state) => tellState(notifier, state),
+      onState: (state) => tellState(this.#notifier, state),
       inherited,
     });
   }
 
+  #notify(): Notifier {
+    const { log, shutdown } = this.#program;
+    const notifier = createNotifier({ log, clock: systemClock });
+    this.#notifier = notifier;
+    shutdown.onStop('systemd notifier', () => notifier.close());
+    return notifier;
+  }
+
   /** From here on the operator's commands reach this process. */
-  function run(opened: OpenedOverlay, running: DirectoryNode): void {
-    node = running;
-    notifier ??= createNotifier({ log, clock: systemClock });
-    upgrade = createUpgrade({ node, opened, notifier, shutdown, log });
+  #run(opened: OpenedOverlay, node: DirectoryNode): void {
+    const { log, shutdown } = this.#program;
+    const notifier = this.#notifier ?? this.#notify();
+    this.#node = node;
+    this.#upgrade = createUpgrade({ node, opened, notifier, shutdown, log });
     notifier.ready();
   }
 
-  async function takeRequests(): Promise<void> {
-    const starting: UpgradeAnswer = {
-      done: false,
-      why: 'the directory is still starting; try again when it is up',
-    };
+  async #takeRequests(): Promise<void> {
+    const { settings, log, shutdown } = this.#program;
     try {
       const requests = await serveRequests(
         settings.datadir,
-        () => upgrade?.() ?? Promise.resolve(starting),
+        () => this.#upgrade?.() ?? Promise.resolve(STARTING),
       );
       shutdown.onStop('upgrade requests', () => requests.close());
     } catch (error) {
@@ -162,61 +236,23 @@ export async function runDirectory(
       log.warn('"onionmc upgrade" cannot be used; SIGUSR2 can', { why });
     }
   }
+}
 
-  async function runFresh(): Promise<void> {
-    if (await somebodyRuns(settings.datadir)) {
-      throw new UsageError(
-        `a directory runs with the data directory ${settings.datadir} already: stop it first, or give this one another --datadir`,
-      );
-    }
-    // From the start on, so that a second process finds it.
-    await takeRequests();
-    const told = createNotifier({ log, clock: systemClock });
-    notifier = told;
-    shutdown.onStop('systemd notifier', () => told.close());
-    const address = await ownOnionLocation(settings);
-    // At once: an operator can publish the address before Tor is ready.
-    if (address !== undefined) print(address);
-    const opened = await open(undefined);
-    shutdown.onStop('overlay', () => opened.close());
-    const fresh = await start(opened.overlay, undefined);
-    shutdown.onStop('directory', () => fresh.close());
-    run(opened, fresh);
-    const location = formatLocation(fresh.location);
-    if (address === undefined) print(location);
-    log.info('directory node is up', { location, network: settings.network });
-  }
-
-  /** Until it has taken over, the new process owns nothing: it ends without stopping any part. */
-  async function runInherited(): Promise<void> {
-    const inheritance = await receiveInheritance(VERSION);
-    const { parcels } = inheritance;
-    try {
-      const opened = await open(parcels);
-      const heir = await start(opened.overlay, parcels);
-      await inheritance.takeOver(
-        () => {
-          opened.move?.release();
-          heir.begin();
-          const told = createNotifier({ log, clock: systemClock });
-          notifier = told;
-          shutdown.onStop('systemd notifier', () => told.close());
-          shutdown.onStop('overlay', () => opened.close());
-          shutdown.onStop('directory', () => heir.close());
-        },
-        (parcel) => heir.adopt(parcel),
-      );
-      log.info('took over from the previous process', {
-        peers: heir.directory.peerCount,
-        location: formatLocation(heir.location),
-      });
-      run(opened, heir);
-      await takeRequests();
-    } catch (error) {
-      await inheritance.fail(errorText(error));
-      throw error;
-    }
-  }
-
-  await (isSuccessor() ? runInherited() : runFresh());
+export async function runDirectory(
+  motd: string | undefined,
+  options: CommonOptions,
+): Promise<void> {
+  smallYoungGeneration();
+  let directory: DirectoryProgram | undefined;
+  const program = await openProgram('directory', options, {
+    onReload: (fresh) => directory?.reload(fresh),
+    isLive: isLiveKey,
+    onUpgrade: () => directory?.upgrade(),
+    onStopping: () => directory?.stopping(),
+  }).catch(async (error: unknown) => {
+    await declineInheritance(errorText(error));
+    throw error;
+  });
+  directory = new DirectoryProgram(program, motd);
+  await (isSuccessor() ? directory.runInherited() : directory.runFresh());
 }
