@@ -47,7 +47,7 @@ export interface PeerLinkOptions {
 export class PeerLink {
   readonly #options: PeerLinkOptions;
   readonly #line: LinePeer;
-  /** What the peer may send, and what we send. */
+  /** The rate of the peer's messages, and of ours. */
   readonly #bucket: TokenBucket;
   readonly #pace: TokenBucket;
   readonly #queue: PacedQueue<string>;
@@ -55,14 +55,14 @@ export class PeerLink {
   #nick: string | undefined;
   #features: readonly string[] = [];
   #isProven = false;
-  /** We asked for a proof; it was answered; it was not in time. */
+  /** We asked for a proof; the peer answered; the answer is late. */
   #isAsked = false;
   #isAnswered = false;
   #isDoubted = false;
   #usedAt: number;
-  /** A check is reserved for the waiting line. */
+  /** Whether a signature check is reserved for the waiting line. */
   #isCheckReserved = false;
-  /** For its handshake first, then for its use. */
+  /** First the deadline of the handshake, then the check for an idle link. */
   #cancelTimer: (() => void) | undefined;
   #cancelDoubt: (() => void) | undefined;
 

@@ -61,7 +61,7 @@ function makeRoom(candidates: Iterable<PeerLink>, newcomer: PeerLink): boolean {
 
 export class DirectLinks {
   readonly #options: DirectLinksOptions;
-  /** One for all links: signatures that may be checked. */
+  /** Limits the signature checks of all links together. */
   readonly #checks: TokenBucket;
   /** Every link, from its connection to its end. */
   readonly #links = new Set<PeerLink>();
@@ -238,7 +238,7 @@ export class DirectLinks {
       .toSorted((a, b) => Number(b.isProven) - Number(a.isProven) || b.usedAt - a.usedAt)[0];
   }
 
-  /** Dials a peer; whether its handshake came. */
+  /** Dials a peer; resolves to whether its handshake arrived. */
   async #link(nick: string, location: Location): Promise<boolean> {
     const { overlay, gate, clock, settings, log } = this.#options;
     const attempt = new AbortController();

@@ -48,10 +48,10 @@ export class DirectoryLink {
   /** The location string, the name of the directory in the channel. */
   readonly key: string;
   readonly #backoff: Backoff;
-  /** Lives through the sessions. */
+  /** Outlives the sessions. */
   readonly #pacer: Pacer;
   readonly #redialMs: number;
-  /** The longest that the next dial may take. */
+  /** Longest time of the next dial, in milliseconds. */
   #withinMs: number;
   #dials = 0;
   #state: DirectoryState = 'waiting';
@@ -146,7 +146,7 @@ export class DirectoryLink {
     await this.#running;
   }
 
-  /** One attempt, and the session that comes of it. */
+  /** One attempt, and its session. */
   async #run(): Promise<void> {
     const { overlay, gate, clock, location, nickKey, settings } = this.#options;
     const { directoryDialMs } = settings.timings;

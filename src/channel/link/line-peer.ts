@@ -44,7 +44,7 @@ export class LinePeer {
   #isOver = false;
   #reason: string | undefined;
   #heardAt: number;
-  /** Lines that the operating system has not taken yet, and lines that it has. */
+  /** Number of lines that the operating system has not taken yet, and of those that it has. */
   #waiting = 0;
   #taken = 0;
   #cancelStallCheck: (() => void) | undefined;
@@ -67,7 +67,7 @@ export class LinePeer {
     });
   }
 
-  /** False from the moment we gave it up or it ended. */
+  /** False once the connection was dropped or has ended. */
   get open(): boolean {
     return this.#isOpen && !this.#options.connection.closed;
   }

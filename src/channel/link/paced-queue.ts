@@ -1,15 +1,15 @@
-/** Messages that wait for their turn: they leave in order, as fast as a rate allows. */
+/** A queue of messages that are written in order, as fast as a rate allows. */
 import type { TokenBucket } from '../../kit/rate-limit.js';
 import type { Clock } from '../ports.js';
 
 export interface PacedQueueOptions<T> {
   readonly clock: Clock;
-  /** One token for each message. Stays the caller's, who may send past the queue. */
+  /** One token for each message. The caller may take tokens too, for messages outside the queue. */
   readonly pace: TokenBucket;
-  /** Most characters that wait. */
+  /** Most characters in the queue. */
   readonly most: number;
   readonly lengthOf: (message: T) => number;
-  /** Writes one message. False ends the turn: the message stays, and so do all behind it. */
+  /** Writes one message. After false, this message and all later ones stay in the queue. */
   readonly write: (message: T) => boolean;
 }
 
@@ -27,7 +27,7 @@ export class PacedQueue<T> {
     return this.#messages.length === 0;
   }
 
-  /** Writes the message in its turn. False when too much waits. */
+  /** Writes the message now or later. False when the queue is full. */
   push(message: T): boolean {
     const length = this.#options.lengthOf(message);
     if (this.#length + length > this.#options.most) return false;
@@ -37,12 +37,12 @@ export class PacedQueue<T> {
     return true;
   }
 
-  /** Writes all that waits, whatever the rate. */
+  /** Writes all waiting messages at once, whatever the rate. */
   flush(): void {
     for (const message of this.#clear()) this.#options.write(message);
   }
 
-  /** Stops, and returns what waits, in order. */
+  /** Stops the queue; returns the waiting messages in order. */
   close(): readonly T[] {
     this.#cancelTurn?.();
     return this.#clear();

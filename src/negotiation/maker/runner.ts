@@ -26,7 +26,7 @@ import type { UnsignedTransaction } from '../transaction.js';
 import type { Hold, HoldFault, ReservedOutputs, SignFault } from './reserved-outputs.js';
 import { shownText } from '../payloads.js';
 
-/** What all sessions of a maker share. */
+/** The parts that all sessions of a maker share. */
 export interface SessionPorts {
   readonly wallet: MakerWallet;
   readonly chain: ChainView;
@@ -45,7 +45,7 @@ export interface SessionPorts {
   readonly onEnd: (session: RunningSession, outcome: MakerOutcome) => void;
 }
 
-/** What a session is known by. */
+/** Identifies a session. */
 export interface SessionName {
   readonly nick: string;
   /** The source of its `fill`. Another peer may repeat messages of the nick by another route. */
@@ -56,7 +56,7 @@ export interface SessionName {
   readonly takerKey: string;
 }
 
-/** Our keys, and the box that they make with the key of a taker. */
+/** Our keys, and the box that they form with the key of a taker. */
 interface KeyedBox {
   readonly keys: BoxKeyPair;
   readonly box: BoxSession;
@@ -96,7 +96,7 @@ export class RunningSession {
   #hold: Hold | undefined;
   #cancelDeadline: (() => void) | undefined;
 
-  /** Nothing happens before `begin`. */
+  /** A session has no effects before `begin`. */
   constructor(ports: SessionPorts, name: SessionName, state: MakerState, by: Location | undefined) {
     this.#ports = ports;
     this.nick = name.nick;
@@ -118,7 +118,7 @@ export class RunningSession {
     return !this.isOpen && this.#state.state !== 'checking-coin';
   }
 
-  /** Our own wallet or disk is at work. */
+  /** Our own wallet or disk works for it. */
   get isAtWork(): boolean {
     return AT_WORK.has(this.#state.state);
   }
@@ -131,7 +131,7 @@ export class RunningSession {
     this.#apply(makerTransition(this.#state, event));
   }
 
-  /** Words that came `by` a directory; those that change the session are the taker's own. */
+  /** A message that came `by` a directory. If it changes the session, the taker itself sent it. */
   receive(command: 'tx' | 'push', args: readonly string[], by: Location | undefined): void {
     const before = this.#state;
     this.dispatch({ kind: 'message', command, args });
@@ -139,8 +139,9 @@ export class RunningSession {
   }
 
   /**
-   * The taker may answer this `fill` with the key of the other: it takes the first key that arrives.
-   * @param open sessions of the nick, whose keys are kept before those of others
+   * The taker may answer this `fill` with the key of the other one, because it uses the first key that
+   * arrives.
+   * @param open sessions of the nick; their keys are kept longest
    * @param most keys of other sessions
    */
   learnKeys(other: RunningSession, open: readonly RunningSession[], most: number): void {
@@ -149,7 +150,7 @@ export class RunningSession {
     const box = openBoxSession(keys, this.takerKey);
     if (box.ok) this.#otherBoxes.push({ keys, box: box.value });
     if (this.#otherBoxes.length <= most) return;
-    // Keys of a `fill` that made room go first.
+    // Keys of a removed `fill` are dropped first.
     const inUse = new Set(
       open.flatMap((one) => ('terms' in one.#state ? one.#state.terms.keys : [])),
     );
@@ -157,12 +158,12 @@ export class RunningSession {
     this.#otherBoxes.splice(Math.max(0, gone), 1);
   }
 
-  /** Whether a ciphertext was made for this session. */
+  /** Whether the keys of this session open a ciphertext. */
   decrypts(args: readonly string[]): boolean {
     return 'terms' in this.#state && this.#state.terms.box.decrypt(args).ok;
   }
 
-  /** Goes on with the keys of another `fill` when they open a ciphertext; false when none do. */
+  /** Continues with the keys of another `fill` that open a ciphertext; false without such keys. */
   takeKeysFor(args: readonly string[]): boolean {
     const other = this.#otherBoxes.find(({ box }) => box.decrypt(args).ok);
     if (other !== undefined) this.dispatch({ kind: 'rekeyed', ...other });

@@ -1,8 +1,8 @@
 /**
- * The makers of a taker's round. A leg is the state of one maker; a seat is a place in the transaction, as
- * many as makers are wanted: which maker is asked for which seat, and which one replaces it. A maker that
- * sent an `error` without our mark keeps its seat, because the error may be an old one; a spare maker is
- * asked for the same seat at once, and the first of them that is ready gets it. Pure.
+ * The makers of a taker's round. A leg is the state of one maker. A seat is a place in the transaction; there
+ * are as many as wanted makers. Decides which maker is asked for which seat, and which one replaces it. A
+ * maker that sent an `error` without our mark keeps its seat, because the error may be an old one; a spare
+ * maker is asked for the same seat at once, and the first of them that is ready gets it. Pure.
  */
 import type { BoxSession } from '../../protocol/encryption.js';
 import { shownText } from '../payloads.js';

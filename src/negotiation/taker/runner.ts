@@ -110,7 +110,7 @@ export class RoundRunner {
     this.#state = this.#opened.state;
   }
 
-  /** To be called once. Resolves in every case; rejects never. */
+  /** Call it once. It always resolves. */
   run(): Promise<RoundResult> {
     const { channel, signal } = this.#options;
     channel.on('privmsg', this.#onPrivmsg);
@@ -217,7 +217,7 @@ export class RoundRunner {
     this.#timers.set(key, cancel);
   }
 
-  /** A call of a port; what it gives comes back as an event, also to a round that has ended. */
+  /** Calls a port. Its result becomes an event, also for a round that has ended. */
   #call<T>(port: RoundPort, work: () => Promise<T>, event: (value: T) => RoundEvent): void {
     void (async () => {
       let result: RoundEvent;
