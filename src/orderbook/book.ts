@@ -63,34 +63,6 @@ export interface BookOffer extends Offer {
   readonly direct: { readonly firstSeen: number; readonly lastSeen: number } | undefined;
 }
 
-export interface Orderbook {
-  /** Takes the offers and cancellations of one message; returns how many offers are new or changed. */
-  apply(maker: string, commands: readonly Command[], from: Provenance): number;
-  /**
-   * A copy of a message that `apply` took came from another source: only notes that source. Needs
-   * `from.message`.
-   */
-  seenAgain(maker: string, from: Provenance): void;
-  /** The directory no longer shows any offer of this maker. */
-  withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void;
-  /** Our session with the directory ended. */
-  directoryLost(directory: string, at: number): void;
-  /** Removes a maker that left; returns the number of removed offers. */
-  remove(maker: string): number;
-  /** Removes offers not seen since `before`; returns their number. */
-  expire(before: number): number;
-  has(maker: string): boolean;
-  /** The offers of one maker, by oid in the order of their arrival. */
-  offersOf(maker: string): readonly BookOffer[];
-  /** All offers, makers in the order in which they were last heard. */
-  offers(): readonly BookOffer[];
-  /** Makers with offers. */
-  names(): IterableIterator<string>;
-  readonly makers: number;
-  /** Offers of all makers. */
-  readonly size: number;
-}
-
 /** Called after each addition, change or removal of an offer. */
 export type BookWatcher = (maker: string, oid: number) => void;
 
@@ -148,14 +120,7 @@ function see(held: Held, from: Provenance): void {
   seenThrough(held.sightings, from);
 }
 
-export function createOrderbook(
-  limits: BookLimits = DEFAULT_BOOK_LIMITS,
-  watcher: BookWatcher = () => {},
-): Orderbook {
-  return new BoundedOrderbook(limits, watcher);
-}
-
-class BoundedOrderbook implements Orderbook {
+export class Orderbook {
   readonly #limits: Required<BookLimits>;
   readonly #watcher: BookWatcher;
   // Both in the order in which makers were last heard.
@@ -164,25 +129,32 @@ class BoundedOrderbook implements Orderbook {
   readonly #unsigned = new Set<string>();
   #size = 0;
 
-  constructor(limits: BookLimits, watcher: BookWatcher) {
+  constructor(limits: BookLimits = DEFAULT_BOOK_LIMITS, watcher: BookWatcher = () => {}) {
     this.#limits = { ...limits, offers: limits.offers ?? DEFAULT_BOOK_LIMITS.offers };
     this.#watcher = watcher;
   }
 
+  /** Number of makers. */
   get makers(): number {
     return this.#book.size;
   }
 
+  /** Number of offers of all makers. */
   get size(): number {
     return this.#size;
   }
 
+  /** Takes the offers and cancellations of one message; returns how many offers are new or changed. */
   apply(maker: string, commands: readonly Command[], from: Provenance): number {
     let changed = 0;
     for (const command of commands) changed += this.#applyOne(maker, command, from);
     return changed;
   }
 
+  /**
+   * A copy of a message that `apply` took came from another source: only notes that source. Needs
+   * `from.message`.
+   */
   seenAgain(maker: string, from: Provenance): void {
     if (from.message === undefined) return;
     for (const [oid, held] of this.#book.get(maker) ?? []) {
@@ -193,22 +165,26 @@ class BoundedOrderbook implements Orderbook {
     }
   }
 
+  /** The directory no longer shows any offer of this maker. */
   withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void {
     for (const [oid, held] of this.#book.get(maker) ?? []) {
       if (withdrawThrough(held.sightings, directory, why, at)) this.#watcher(maker, oid);
     }
   }
 
+  /** Our session with the directory ended. */
   directoryLost(directory: string, at: number): void {
     for (const maker of this.#book.keys()) this.withdraw(maker, directory, 'directory-lost', at);
   }
 
+  /** Removes a maker that left; returns the number of removed offers. */
   remove(maker: string): number {
     const oids = [...(this.#book.get(maker)?.keys() ?? [])];
     for (const oid of oids) this.#drop(maker, oid);
     return oids.length;
   }
 
+  /** Removes offers not seen since `before`; returns their number. */
   expire(before: number): number {
     let gone = 0;
     for (const [maker, offers] of this.#book) {
@@ -221,18 +197,22 @@ class BoundedOrderbook implements Orderbook {
     return gone;
   }
 
+  /** Whether it has an offer of this maker. */
   has(maker: string): boolean {
     return this.#book.has(maker);
   }
 
+  /** The offers of one maker, by oid in the order of their arrival. */
   offersOf(maker: string): readonly BookOffer[] {
     return [...(this.#book.get(maker)?.values() ?? [])].map((held) => read(maker, held));
   }
 
+  /** All offers, makers in the order in which they were last heard. */
   offers(): readonly BookOffer[] {
     return [...this.#book.keys()].flatMap((maker) => this.offersOf(maker));
   }
 
+  /** Makers with offers. */
   names(): IterableIterator<string> {
     return this.#book.keys();
   }

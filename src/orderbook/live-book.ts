@@ -9,7 +9,7 @@ import type { Clock, Random } from '../channel/ports.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 import { formatLocation } from '../protocol/location.js';
 import { Bonds, type BondLimits } from './bonds.js';
-import { createOrderbook, type BookLimits, type BookOffer, type Orderbook } from './book.js';
+import { Orderbook, type BookLimits, type BookOffer } from './book.js';
 import type {
   BondChainView,
   BookChange,
@@ -104,7 +104,7 @@ class ChannelBook implements OpenLiveBook {
     this.#options = options;
     this.#epochMs = epochMs;
     this.#expireMs = options.expireMs ?? 3 * refreshMs;
-    this.book = createOrderbook(options.limits, (maker, oid) => {
+    this.book = new Orderbook(options.limits, (maker, oid) => {
       this.#changes.touch(idOf(maker, oid));
       if (!this.book.has(maker)) this.#bonds.forget(maker);
     });

@@ -10,7 +10,7 @@ import type {
   LiveBook,
 } from '../../src/orderbook/book-api.js';
 import { Bonds, type BondsOptions } from '../../src/orderbook/bonds.js';
-import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
+import { Orderbook, type Provenance } from '../../src/orderbook/book.js';
 import { Changes } from '../../src/orderbook/changes.js';
 import { watchDirectories } from '../../src/orderbook/directory-health.js';
 import { openLiveBook } from '../../src/orderbook/live-book.js';
@@ -72,11 +72,11 @@ t.test('what is no offer is not in the book', (t) => {
     ['capitals', 'SW0ABSOFFER 0 27300 90000 0 1'],
   ];
   for (const [name, text] of rows) {
-    const book = createOrderbook();
+    const book = new Orderbook();
     t.equal(book.apply('m', commands(text), from('a', 1, signed)), 0, name);
     t.equal(book.size + book.makers, 0, name);
   }
-  const book = createOrderbook();
+  const book = new Orderbook();
   for (const [oid, fee] of ['0.00002', '2e-5', '0', '.5', '0.99999999'].entries()) {
     const text = `sw0reloffer ${oid} 0 90000 0 ${fee} ignored`;
     t.equal(book.apply('m', commands(text), from('a', 1)), 1, fee);
@@ -86,7 +86,7 @@ t.test('what is no offer is not in the book', (t) => {
 });
 
 t.test('who showed an offer', (t) => {
-  const book = createOrderbook();
+  const book = new Orderbook();
   book.apply('m', commands(OFFER), from('a', 1, { message: 'pub' }));
   book.seenAgain('m', from('b', 2, { message: 'pub' }));
   book.seenAgain('m', from('c', 3, { message: 'another' }));
@@ -145,7 +145,7 @@ t.test('who showed an offer', (t) => {
   });
 
   t.test('a signed offer is gone when all that show it tell the cancel', (t) => {
-    const two = createOrderbook();
+    const two = new Orderbook();
     for (const directory of ['a', 'b']) two.apply('m', commands(OFFER), from(directory, 1, signed));
     two.apply('m', commands('cancel 0'), from('a', 2));
     t.strictSame(two.offers()[0]?.directories, ['b']);
@@ -167,7 +167,7 @@ t.test('what takes the place of an offer and is none ends it, as a cancel does',
     ['too many coins', 'reloffer 0 27300 2100000000000001 0 0.00002'],
   ];
   for (const [name, text] of invalid) {
-    const book = createOrderbook();
+    const book = new Orderbook();
     const two = `${OFFER}!sw0absoffer 1 27300 90000 0 5`;
     book.apply('m', commands(two), from('a', 1));
     t.equal(book.apply('m', commands(text), from('a', 2)), 0, name);
@@ -192,7 +192,7 @@ t.test('what takes the place of an offer and is none ends it, as a cancel does',
     book.apply('m', commands(`${text}!${OFFER}`), from('b', 8, signed));
     t.equal(book.size, 2, `${name}: and a good one behind it`);
   }
-  const book = createOrderbook();
+  const book = new Orderbook();
   book.apply('m', commands(OFFER), from('a', 1));
   for (const text of ['sw0reloffer 0 27300', 'sw0reloffer', 'sw0reloffer x 1 2 3 4', 'tbond 0']) {
     book.apply('m', commands(text), from('a', 2));
@@ -208,7 +208,7 @@ const manyOffers = (count: number): readonly Command[] =>
 
 t.test('old offers go, and who makes room', (t) => {
   const told: string[] = [];
-  const book = createOrderbook({ makers: 3, offersPerMaker: 12, offers: 6 }, (maker, oid) =>
+  const book = new Orderbook({ makers: 3, offersPerMaker: 12, offers: 6 }, (maker, oid) =>
     told.push(`${maker}/${oid}`),
   );
   book.apply('signed0', manyOffers(1), from('a', 0, signed));
@@ -259,7 +259,7 @@ t.test('any messages by any way leave a consistent, bounded book', (t) => {
   fc.assert(
     fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
       const known = new Set<string>();
-      const book = createOrderbook({ makers: 2, offersPerMaker: 2, offers: 3 }, (who, oid) => {
+      const book = new Orderbook({ makers: 2, offersPerMaker: 2, offers: 3 }, (who, oid) => {
         if (book.offersOf(who).some((offer) => offer.oid === oid)) known.add(`${who}/${oid}`);
         else known.delete(`${who}/${oid}`);
       });

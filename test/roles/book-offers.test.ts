@@ -1,6 +1,6 @@
 import t from 'tap';
 import * as fc from 'fast-check';
-import { createOrderbook, type Provenance } from '../../src/orderbook/book.js';
+import { Orderbook, type Provenance } from '../../src/orderbook/book.js';
 import { parseCommands, type Command } from '../../src/protocol/commands.js';
 import { formatOffer, offerFault, offerFee, parseOffer } from '../../src/protocol/offer.js';
 import { makeOffer, type OfferTerms } from '../../src/roles/offers.js';
@@ -20,7 +20,7 @@ const signed = (at: number): Provenance => ({ directory: undefined, verified: tr
 const OFFER = 'sw0reloffer 0 27300 500000000 0 0.00002';
 
 t.test('the orderbook keeps the offers that makers announce', async (t) => {
-  const book = createOrderbook();
+  const book = new Orderbook();
   t.equal(book.apply('J5maker', commands(OFFER), relayed(1)), 1, 'a new offer');
   t.equal(book.apply('J5maker', commands(OFFER), relayed(5, 'b.onion:5222')), 0, 'again');
   t.match(book.offers(), [
@@ -51,7 +51,7 @@ t.test('the orderbook keeps the offers that makers announce', async (t) => {
 });
 
 t.test('several offers in one message, bad ones among them', async (t) => {
-  const book = createOrderbook();
+  const book = new Orderbook();
   const text = `${OFFER}!sw0absoffer 1 27300 90000 0 500!sw0absoffer x 1 2 3 4!tbond AAAA!nonsense`;
   t.equal(book.apply('J5maker', commands(text), signed(1)), 2);
   t.same(
@@ -63,7 +63,7 @@ t.test('several offers in one message, bad ones among them', async (t) => {
 });
 
 t.test('the book is bounded in offers and in makers', async (t) => {
-  const book = createOrderbook({ makers: 3, offersPerMaker: 2 });
+  const book = new Orderbook({ makers: 3, offersPerMaker: 2 });
   const many = [0, 1, 2, 3].map((oid) => `sw0absoffer ${oid} 27300 90000 0 500`).join('!');
   t.equal(book.apply('m0', commands(many), signed(0)), 2);
   for (const [i, maker] of ['m1', 'm2', 'm0', 'm3'].entries()) {
@@ -85,7 +85,7 @@ t.test('any commands of any maker leave a consistent book', async () => {
     fc.property(
       fc.array(fc.tuple(fc.constantFrom('a', 'b', '__proto__'), fc.array(command), fc.boolean())),
       (messages) => {
-        const book = createOrderbook({ makers: 2, offersPerMaker: 2 });
+        const book = new Orderbook({ makers: 2, offersPerMaker: 2 });
         for (const [maker, list, verified] of messages) {
           book.apply(maker, list, { directory: 'd', verified, at: 1 });
         }
