@@ -20,11 +20,7 @@ import type { LiveBook } from '../orderbook/book-api.js';
 import type { Network } from '../protocol/constants.js';
 import { orderbookJson, type OrderbookJson } from './book-json.js';
 import { orderbookCsv } from './csv.js';
-import {
-  DEFAULT_EVENT_LIMITS,
-  type EventLimits,
-  EventStream,
-} from './event-stream.js';
+import { DEFAULT_EVENT_LIMITS, type EventLimits, EventStream } from './event-stream.js';
 import { ORDERBOOK_PAGE } from './page-files.js';
 
 export interface OrderbookServerOptions {
