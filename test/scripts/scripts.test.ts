@@ -507,14 +507,24 @@ t.test('the packed package is installed on a server', async (t) => {
     'install',
     `--prefix=${prefix}`,
     '--global',
-    '--prefer-offline',
+    '--offline',
+    `--cache=${join(dir, 'no-cache')}`,
     '--no-audit',
     '--no-fund',
     `./${file}`,
   );
   t.equal(installed.code, 0, installed.stderr);
   const root = join(prefix, 'lib/node_modules/onionmc');
-  t.notOk(existsSync(join(root, 'node_modules/typescript')), 'no package for development');
+  const locked: {
+    readonly packages: Readonly<Record<string, { readonly dev?: true; readonly version: string }>>;
+  } = JSON.parse(await readFile(join(ROOT, 'package-lock.json'), 'utf8'));
+  const packages = Object.entries(locked.packages).filter(([place]) => place !== '');
+  t.ok(packages.length > 50);
+  for (const [place, { dev, version: wanted }] of packages) {
+    const manifest = join(root, place, 'package.json');
+    if (dev) t.notOk(existsSync(manifest), `${place} is for development only`);
+    else t.equal(JSON.parse(await readFile(manifest, 'utf8')).version, wanted, place);
+  }
 
   const onionmc = join(prefix, 'bin/onionmc');
   const { version } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'));
