@@ -5,6 +5,7 @@ import { benchMemory } from './memory.js';
 import { benchOrderbook } from './orderbook.js';
 import { benchStart } from './start.js';
 import { printMachine } from './table.js';
+import { benchUpgrade } from './upgrade.js';
 
 const BENCHMARKS = {
   fanout: benchFanout,
@@ -12,8 +13,9 @@ const BENCHMARKS = {
   orderbook: benchOrderbook,
   door: benchDoor,
   start: benchStart,
+  upgrade: benchUpgrade,
 };
-const USAGE = 'usage: scripts/bench fanout|memory|orderbook|door|start [--quick]';
+const USAGE = 'usage: scripts/bench fanout|memory|orderbook|door|start|upgrade [--quick]';
 
 const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
   text !== undefined && Object.hasOwn(BENCHMARKS, text);

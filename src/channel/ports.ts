@@ -2,7 +2,7 @@
  * The interfaces to the outside for peers and directories. `overlay/` and `tor/` implement them; code
  * in `channel/` and `directory/` does not know how bytes travel.
  */
-import type { Movable, Parcel, Parcels } from '../handover/parcel.js';
+import type { Movable, Parcel, Parcels } from '../kit/movable.js';
 export type { Clock } from '../kit/clock.js';
 import type { Location } from '../protocol/location.js';
 

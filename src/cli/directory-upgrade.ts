@@ -5,7 +5,7 @@ import type { ProgramLog } from '../ops/log.js';
 import type { Notifier } from '../ops/notify.js';
 import type { Shutdown } from '../ops/shutdown.js';
 import { systemClock } from '../overlay/system-clock.js';
-import type { UpgradeAnswer } from '../handover/request-socket.js';
+import type { UpgradeAnswer } from '../ops/request-socket.js';
 import { handOverDirectory } from '../roles/directory-handover.js';
 import type { DirectoryNode } from '../roles/directory-node.js';
 import type { OpenedOverlay } from '../roles/open-overlay.js';

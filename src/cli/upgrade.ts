@@ -1,6 +1,6 @@
 /** `onionmc upgrade`: the running directory continues in a new process, without a disconnect. */
 import { resolveDatadir } from '../config/paths.js';
-import { NobodyRunsError, requestUpgrade, type UpgradeAnswer } from '../handover/request-socket.js';
+import { NobodyRunsError, requestUpgrade, type UpgradeAnswer } from '../ops/request-socket.js';
 import { counted } from '../kit/decimal.js';
 import { shownLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';

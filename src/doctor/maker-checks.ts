@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { errorCodeOrText } from '../kit/error-text.js';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
 import { CONFIG_FILE_NAME } from '../config/settings.js';
-import { isStopped } from '../handover/process-mark.js';
+import { isStopped } from '../platform/process-mark.js';
 import { BondFileError, readBondFile, type BondFileFault } from '../ops/bond-file.js';
 import { readLock } from '../ops/instance-lock.js';
 import { surelyReached } from '../protocol/tip-estimate.js';

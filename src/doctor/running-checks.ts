@@ -10,7 +10,7 @@ import {
   type StatusAnswer,
   type StatusQuestion,
 } from '../ops/status-client.js';
-import { somebodyRuns } from '../handover/request-socket.js';
+import { somebodyRuns } from '../ops/request-socket.js';
 import { formatLocation, parseLocation } from '../protocol/location.js';
 import type { Settings } from '../config/settings.js';
 import {

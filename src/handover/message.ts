@@ -8,7 +8,10 @@ import { shownLine } from '../kit/shown-text.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 
 /** Incremented when parcels change so that an earlier version cannot read them. */
-export const HANDOVER_FORMAT = 1;
+export const HANDOVER_FORMAT = 2;
+
+/** Formats that this program can read. */
+export const READABLE_FORMATS: readonly number[] = [1, HANDOVER_FORMAT];
 
 /** Set in the environment of the new process, which is otherwise started like the old one. */
 export const HANDOVER_VARIABLE = 'ONIONMC_HANDOVER';
@@ -16,7 +19,13 @@ export const HANDOVER_VARIABLE = 'ONIONMC_HANDOVER';
 /** Messages of the old process. */
 export type OldMessage =
   | { readonly say: 'begin'; readonly format: number }
-  | { readonly say: 'parcel'; readonly key: string; readonly value: unknown }
+  | {
+      readonly say: 'parcel';
+      readonly key: string;
+      readonly value: unknown;
+      /** The handle that is sent with it is a connection, not a listener. */
+      readonly stream: boolean;
+    }
   /** The parcel is void, because its connection has ended. */
   | { readonly say: 'withdraw'; readonly key: string }
   /** Send the handle of that parcel back, which makes a second handle of it. */
@@ -61,7 +70,9 @@ export function parseOldMessage(value: unknown): Parsed<OldMessage> {
     }
     case 'parcel': {
       const key = keyOf(value['key']);
-      return key === undefined ? fail('key') : ok({ say, key, value: value['value'] });
+      return key === undefined
+        ? fail('key')
+        : ok({ say, key, value: value['value'], stream: value['stream'] === true });
     }
     case 'withdraw':
     case 'echo': {

@@ -1,5 +1,6 @@
 /** The old process's side of an upgrade: starts the new one and sends it the parcels. */
 import { spawn, type ChildProcess, type SendHandle } from 'node:child_process';
+import type { Socket } from 'node:net';
 import {
   HANDOVER_FORMAT,
   HANDOVER_VARIABLE,
@@ -7,8 +8,14 @@ import {
   type NewMessage,
   type OldMessage,
 } from './message.js';
-import { isNativeHandle, type NativeHandle } from './native-handle.js';
-import { HandoverError, type Parcel } from './parcel.js';
+import {
+  isNativeHandle,
+  socketOver,
+  upgradeFault,
+  type NativeHandle,
+} from '../platform/native-socket.js';
+import { handleIn } from './sockets.js';
+import { HandoverError, type Parcel } from '../kit/movable.js';
 
 /** Longest time to send one message, in milliseconds: the new process reads at once. */
 const SEND_MS = 5_000;
@@ -35,8 +42,8 @@ export interface Successor {
   give(parcel: Parcel): Promise<void>;
   /** Voids a parcel that was sent before. */
   withdraw(key: string): Promise<void>;
-  /** Makes a second handle of the socket of a parcel. */
-  duplicate(key: string): Promise<NativeHandle>;
+  /** A second socket of the connection of a parcel, paused. */
+  duplicate(key: string): Promise<Socket>;
   /** All parcels were sent; resolves when the new process is able to take over. */
   ready(ms: number): Promise<void>;
   /** Resolves when the new process has taken over. After a rejection it never will. */
@@ -73,163 +80,188 @@ function sendable(handle: NativeHandle | undefined): SendHandle {
   return handle as unknown as SendHandle;
 }
 
-/**
- * Starts the new process and resolves when it answers. Rejects with a HandoverError; nothing is left
- * running then.
- */
-export async function startSuccessor(options: StartSuccessorOptions): Promise<Successor> {
-  const { program, args } = options.image ?? ownImage();
-  const child = spawn(program, args, {
-    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-    env: successorEnvironment(),
-  });
-  const waiters = new Set<Waiter>();
-  let over: HandoverError | undefined;
-  let how = 'it closed the channel';
+class ChildSuccessor implements Successor {
+  version = '';
+  readonly #child: ChildProcess;
+  readonly #waiters = new Set<Waiter>();
+  readonly #exited: Promise<void>;
+  /** Why it gets no further message. */
+  #over: HandoverError | undefined;
+  /** How the process ended. */
+  #how = 'it closed the channel';
 
-  function end(why: string): void {
-    over ??= new HandoverError(why);
-    for (const waiter of waiters) waiter.fail(over);
+  constructor({ program, args }: ProgramImage) {
+    const child = spawn(program, args, {
+      stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+      env: successorEnvironment(),
+    });
+    this.#child = child;
+    this.#exited = new Promise((resolve) => {
+      child.once('exit', (code, signal) => {
+        this.#how = signal === null ? `exit code ${code ?? 'unknown'}` : signal;
+        resolve();
+      });
+      child.once('error', (error) => {
+        this.#how = error.message;
+        if (child.pid !== undefined) return;
+        this.#end(`the new program cannot be started: ${error.message}`);
+        resolve();
+      });
+    });
+    // Messages sent before its end are read before this event: the last message counts.
+    child.once('disconnect', () => {
+      void this.#exited.then(() => this.#end(`the new program ended (${this.#how})`));
+    });
+    child.on('message', (raw: unknown, handle: unknown) => this.#onMessage(raw, handle));
   }
-  const exited = new Promise<void>((resolve) => {
-    child.once('exit', (code, signal) => {
-      how = signal === null ? `exit code ${code ?? 'unknown'}` : signal;
-      resolve();
-    });
-    child.once('error', (error) => {
-      how = error.message;
-      if (child.pid !== undefined) return;
-      end(`the new program cannot be started: ${error.message}`);
-      resolve();
-    });
-  });
-  // Messages sent before its end are read before this event: the last message counts.
-  child.once('disconnect', () => {
-    void exited.then(() => end(`the new program ended (${how})`));
-  });
-  child.on('message', (raw: unknown, handle: unknown) => {
+
+  get pid(): number {
+    const { pid } = this.#child;
+    if (pid === undefined) throw new HandoverError('the new program cannot be started');
+    return pid;
+  }
+
+  /** Waits for its first message. */
+  async greet(startMs: number): Promise<void> {
+    const hello = this.#expect('answer', startMs, (m) => (m.say === 'hello' ? m : undefined));
+    await Promise.all([hello, this.#send({ say: 'begin', format: HANDOVER_FORMAT })]);
+    this.version = (await hello).version;
+  }
+
+  give(parcel: Parcel): Promise<void> {
+    const { key, value } = parcel;
+    const stream = parcel.stream !== undefined;
+    return this.#send({ say: 'parcel', key, value, stream }, handleIn(parcel));
+  }
+
+  withdraw(key: string): Promise<void> {
+    return this.#send({ say: 'withdraw', key });
+  }
+
+  async duplicate(key: string): Promise<Socket> {
+    const echo = this.#expect('send a socket back', ECHO_MS, (message, handle) =>
+      message.say === 'echo' && message.key === key && isNativeHandle(handle) ? handle : undefined,
+    );
+    await Promise.all([echo, this.#send({ say: 'echo', key })]);
+    return socketOver(await echo);
+  }
+
+  async ready(ms: number): Promise<void> {
+    const isReady = this.#expect('get ready', ms, (m) => m.say === 'ready' || undefined);
+    await Promise.all([isReady, this.#send({ say: 'end' })]);
+  }
+
+  async commit(ms: number): Promise<void> {
+    const taken = this.#expect('take over', ms, (m) => m.say === 'taken' || undefined);
+    try {
+      await Promise.all([taken, this.#send({ say: 'commit' })]);
+    } catch (error) {
+      // This process must not continue while the new one could still take over.
+      await this.kill();
+      throw error;
+    }
+  }
+
+  async leave(): Promise<void> {
+    await this.#send({ say: 'bye' });
+    this.#child.disconnect();
+    this.#child.unref();
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child.pid === undefined) return;
+    child.kill('SIGKILL');
+    await this.#exited;
+    if (child.connected) child.disconnect();
+  }
+
+  #end(why: string): void {
+    this.#over ??= new HandoverError(why);
+    for (const waiter of this.#waiters) waiter.fail(this.#over);
+  }
+
+  #onMessage(raw: unknown, handle: unknown): void {
     const message = parseNewMessage(raw);
     if (!message.ok) return;
     if (message.value.say === 'failed') {
-      end(`the new program cannot take over: ${message.value.why}`);
+      this.#end(`the new program cannot take over: ${message.value.why}`);
       return;
     }
-    for (const waiter of waiters) if (waiter.take(message.value, handle)) return;
-  });
+    for (const waiter of this.#waiters) if (waiter.take(message.value, handle)) return;
+  }
 
-  function expect<T>(
+  /** Resolves with the first result of `pick`; rejects after `ms`, or when the process ends. */
+  #expect<T>(
     what: string,
     ms: number,
     pick: (message: NewMessage, handle: unknown) => T | undefined,
   ): Promise<T> {
     return new Promise((resolve, reject) => {
-      const settle = (): void => {
+      const done = (): void => {
         clearTimeout(timer);
-        waiters.delete(waiter);
+        this.#waiters.delete(waiter);
       };
       const waiter: Waiter = {
         take(message, handle) {
           const picked = pick(message, handle);
           if (picked === undefined) return false;
-          settle();
+          done();
           resolve(picked);
           return true;
         },
         fail(error) {
-          settle();
+          done();
           reject(error);
         },
       };
       const timer = setTimeout(() => {
         waiter.fail(new HandoverError(`the new program did not ${what} within ${ms / 1000} s`));
       }, ms);
-      waiters.add(waiter);
-      if (over !== undefined) waiter.fail(over);
+      this.#waiters.add(waiter);
+      if (this.#over !== undefined) waiter.fail(this.#over);
     });
   }
 
-  function send(message: OldMessage, handle?: NativeHandle): Promise<void> {
+  #send(message: OldMessage, handle?: NativeHandle): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (over !== undefined || !child.connected) {
-        reject(over ?? new HandoverError(`the new program ended (${how})`));
+      if (this.#over !== undefined || !this.#child.connected) {
+        reject(this.#over ?? new HandoverError(`the new program ended (${this.#how})`));
         return;
       }
-      const settle = (error?: HandoverError): void => {
+      const done = (error?: HandoverError): void => {
         clearTimeout(timer);
-        waiters.delete(waiter);
+        this.#waiters.delete(waiter);
         if (error === undefined) resolve();
         else reject(error);
       };
       // Node does not call back for messages that are still waiting when the channel ends.
-      const waiter: Waiter = { take: () => false, fail: settle };
+      const waiter: Waiter = { take: () => false, fail: done };
       const timer = setTimeout(() => {
-        settle(new HandoverError(`the new program took nothing for ${SEND_MS / 1000} s`));
+        done(new HandoverError(`the new program took nothing for ${SEND_MS / 1000} s`));
       }, SEND_MS);
-      waiters.add(waiter);
-      child.send(message, sendable(handle), {}, (error) => {
-        if (error === null) settle();
-        else settle(new HandoverError(`the new program could not be reached: ${error.message}`));
+      this.#waiters.add(waiter);
+      this.#child.send(message, sendable(handle), {}, (error) => {
+        if (error === null) done();
+        else done(new HandoverError(`the new program could not be reached: ${error.message}`));
       });
     });
   }
-
-  async function kill(): Promise<void> {
-    if (child.pid === undefined) return;
-    child.kill('SIGKILL');
-    await exited;
-    if (child.connected) child.disconnect();
-  }
-
-  try {
-    const said = expect('answer', options.startMs, (m) => (m.say === 'hello' ? m : undefined));
-    await Promise.all([said, send({ say: 'begin', format: HANDOVER_FORMAT })]);
-    const { version } = await said;
-    return successor(version);
-  } catch (error) {
-    await kill();
-    throw error;
-  }
-
-  function successor(version: string): Successor {
-    return {
-      pid: pidOf(child),
-      version,
-      give: ({ key, value, handle }) => send({ say: 'parcel', key, value }, handle),
-      withdraw: (key) => send({ say: 'withdraw', key }),
-      async duplicate(key) {
-        const echo = expect('send a socket back', ECHO_MS, (message, handle) =>
-          message.say === 'echo' && message.key === key && isNativeHandle(handle)
-            ? handle
-            : undefined,
-        );
-        await Promise.all([echo, send({ say: 'echo', key })]);
-        return echo;
-      },
-      async ready(ms) {
-        const isReady = expect('get ready', ms, (m) => m.say === 'ready' || undefined);
-        await Promise.all([isReady, send({ say: 'end' })]);
-      },
-      async commit(ms) {
-        const taken = expect('take over', ms, (m) => m.say === 'taken' || undefined);
-        try {
-          await Promise.all([taken, send({ say: 'commit' })]);
-        } catch (error) {
-          // This process must not continue while the new one could still take over.
-          await kill();
-          throw error;
-        }
-      },
-      async leave() {
-        await send({ say: 'bye' });
-        child.disconnect();
-        child.unref();
-      },
-      kill,
-    };
-  }
 }
 
-function pidOf({ pid }: ChildProcess): number {
-  if (pid === undefined) throw new HandoverError('the new program has no process');
-  return pid;
+/**
+ * Starts the new process and resolves when it answers. Rejects with a HandoverError; nothing is left
+ * running then.
+ */
+export async function startSuccessor(options: StartSuccessorOptions): Promise<Successor> {
+  const fault = upgradeFault(process.versions.node);
+  if (fault !== undefined) throw new HandoverError(fault);
+  const successor = new ChildSuccessor(options.image ?? ownImage());
+  try {
+    await successor.greet(options.startMs);
+    return successor;
+  } catch (error) {
+    await successor.kill();
+    throw error;
+  }
 }

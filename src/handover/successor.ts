@@ -3,12 +3,14 @@ import type { SendHandle } from 'node:child_process';
 import {
   HANDOVER_FORMAT,
   HANDOVER_VARIABLE,
+  READABLE_FORMATS,
   parseOldMessage,
   type NewMessage,
   type OldMessage,
 } from './message.js';
-import { isNativeHandle, type NativeHandle } from './native-handle.js';
-import { HandoverError, type Parcel, type Parcels } from './parcel.js';
+import { isNativeHandle, upgradeFault, type NativeHandle } from '../platform/native-socket.js';
+import { ReceivedParcel } from './sockets.js';
+import { HandoverError, type Parcel, type Parcels } from '../kit/movable.js';
 
 /** The received parcels, and the functions to take over. */
 export interface Inheritance {
@@ -62,7 +64,7 @@ function part(message: OldMessage): void {
 export async function receiveInheritance(version: string): Promise<Inheritance> {
   // Programs started by this process are not successors.
   Reflect.deleteProperty(process.env, HANDOVER_VARIABLE);
-  const parcels = new Map<string, Parcel>();
+  const parcels = new Map<string, ReceivedParcel>();
   let step: ((message: OldMessage) => void) | undefined;
   let gone: ((error: HandoverError) => void) | undefined;
   let committed = false;
@@ -71,7 +73,7 @@ export async function receiveInheritance(version: string): Promise<Inheritance> 
   const onDisconnect = (): void => gone?.(new HandoverError('the old program went away'));
   process.once('disconnect', onDisconnect);
 
-  function onParcel(parcel: Parcel): void {
+  function onParcel(parcel: ReceivedParcel): void {
     if (takeLate) takeLate(parcel);
     else parcels.set(parcel.key, parcel);
   }
@@ -83,10 +85,10 @@ export async function receiveInheritance(version: string): Promise<Inheritance> 
     const handle = isNativeHandle(sent) ? sent : undefined;
     switch (message.say) {
       case 'parcel':
-        onParcel({ key: message.key, value: message.value, handle });
+        onParcel(new ReceivedParcel(message.key, message.value, handle, message.stream));
         break;
       case 'withdraw':
-        parcels.get(message.key)?.handle?.close();
+        parcels.get(message.key)?.close();
         parcels.delete(message.key);
         break;
       case 'echo':
@@ -114,10 +116,14 @@ export async function receiveInheritance(version: string): Promise<Inheritance> 
   const begun = heard('begin');
   await send({ say: 'hello', version });
   const { format } = await begun;
-  if (format !== HANDOVER_FORMAT) {
-    const why = `the old program hands over in format ${format}, this one reads ${HANDOVER_FORMAT}: restart instead`;
-    await send({ say: 'failed', why });
-    throw new HandoverError(why);
+  const refusal =
+    upgradeFault(process.versions.node) ??
+    (READABLE_FORMATS.includes(format)
+      ? undefined
+      : `the old program hands over in format ${format}, this one reads ${HANDOVER_FORMAT}: restart instead`);
+  if (refusal !== undefined) {
+    await send({ say: 'failed', why: refusal });
+    throw new HandoverError(refusal);
   }
   await heard('end');
 

@@ -5,7 +5,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
-import { handleOf, type NativeHandle } from '../handover/native-handle.js';
 import { errorFields } from '../kit/error-text.js';
 import { isExpectedHost } from '../kit/host-name.js';
 import { json, SAFETY_HEADERS, send, type Answer } from './answer.js';
@@ -50,7 +49,7 @@ export interface HttpPageOptions {
   /** The error for an address that is taken or unusable. */
   readonly addressError: (cause: unknown) => Error;
   /** Continues with this listener of another process, from `begin` on. */
-  readonly inherited?: NativeHandle | undefined;
+  readonly inherited?: object | undefined;
 }
 
 const MAX_HEADER_BYTES = 8_192;
@@ -113,8 +112,8 @@ export class HttpPage {
   }
 
   /** The listener, for another process. */
-  get handle(): NativeHandle | undefined {
-    return handleOf(this.#server);
+  get listener(): Server | undefined {
+    return this.#server.listening ? this.#server : undefined;
   }
 
   /** Listens from now on, if the listener is inherited. */

@@ -9,7 +9,7 @@
 import { spawn } from 'node:child_process';
 import { constants } from 'node:fs';
 import { open, type FileHandle } from 'node:fs/promises';
-import { ownMark, readMark } from '../handover/process-mark.js';
+import { ownMark, readMark } from '../platform/process-mark.js';
 
 /**
  * `readLock` holds the lock for a moment. A program that starts then must wait for it instead of giving

@@ -66,9 +66,161 @@ const processTimer: Timer = (ms, fn) => {
   return () => clearTimeout(timer);
 };
 
+const DEFAULT_DEADLINE_MS = 4_500;
+const DEFAULT_STEP_MS = 2_000;
+
 interface Part {
   readonly name: string;
   readonly stop: () => void | Promise<void>;
+}
+
+type Action = readonly [signal: NodeJS.Signals, act: () => void];
+
+class RunningShutdown implements Shutdown {
+  readonly #options: ShutdownOptions;
+  readonly #timer: Timer;
+  readonly #host: ProcessPort;
+  readonly #abort = new AbortController();
+  readonly #parts: Part[] = [];
+  readonly #unfinished = new Set<string>();
+  readonly #actions: readonly Action[];
+  /** The listeners at the process. */
+  readonly #handlers: readonly Action[];
+  #stopping: Promise<void> | undefined;
+  /** Undefined while signals are acted on at once. */
+  #suspended: NodeJS.Signals[] | undefined;
+
+  constructor(options: ShutdownOptions) {
+    this.#options = options;
+    this.#timer = options.timer ?? processTimer;
+    this.#host = options.process ?? process;
+    const actions: readonly Action[] = [
+      ['SIGTERM', () => this.#onSignal()],
+      ['SIGINT', () => this.#onSignal()],
+      ['SIGHUP', () => this.#onHangup()],
+      ['SIGUSR2', () => this.#onUpgrade()],
+    ];
+    this.#actions = actions.filter(([name]) => name !== 'SIGUSR2' || options.onUpgrade);
+    this.#handlers = this.#actions.map(([name, act]) => [name, () => this.#came(name, act)]);
+    for (const [name, handler] of this.#handlers) this.#host.on(name, handler);
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal;
+  }
+
+  onStop(name: string, stop: () => void | Promise<void>): () => void {
+    const part = { name, stop };
+    this.#parts.push(part);
+    return () => {
+      const index = this.#parts.indexOf(part);
+      if (index >= 0) this.#parts.splice(index, 1);
+    };
+  }
+
+  stop(code: ExitCode = ExitCode.OK): Promise<void> {
+    this.#stopping ??= this.#run(code);
+    return this.#stopping;
+  }
+
+  suspend(): SuspendedSignals {
+    const came: NodeJS.Signals[] = [];
+    this.#suspended = came;
+    return {
+      came,
+      resume: () => {
+        this.#suspended = undefined;
+        for (const signal of came) this.#actions.find(([name]) => name === signal)?.[1]();
+      },
+    };
+  }
+
+  leave(): void {
+    this.close();
+    this.#host.exit(ExitCode.OK);
+  }
+
+  close(): void {
+    for (const [name, handler] of this.#handlers) this.#host.off(name, handler);
+  }
+
+  /** An upgrade that is under way answers a second request itself. */
+  #came(signal: NodeJS.Signals, act: () => void): void {
+    if (this.#suspended === undefined || signal === 'SIGUSR2') act();
+    else this.#suspended.push(signal);
+  }
+
+  #onSignal(): void {
+    if (this.#stopping !== undefined) return;
+    this.#options.log.info('stopping');
+    void this.stop();
+  }
+
+  #onHangup(): void {
+    const { onReload, log } = this.#options;
+    if (onReload === undefined) {
+      this.#onSignal();
+      return;
+    }
+    if (this.#stopping !== undefined) return;
+    Promise.resolve()
+      .then(onReload)
+      .catch((error: unknown) => log.error('reload failed; nothing changed', errorFields(error)));
+  }
+
+  #onUpgrade(): void {
+    if (this.#stopping === undefined) this.#options.onUpgrade?.();
+  }
+
+  async #run(code: ExitCode): Promise<void> {
+    const { log, onStopping, deadlineMs = DEFAULT_DEADLINE_MS } = this.#options;
+    this.#abort.abort();
+    onStopping?.();
+    await new Promise<void>((resolve) => {
+      const cancelDeadline = this.#timer(deadlineMs, resolve);
+      void this.#stopParts().finally(() => {
+        cancelDeadline();
+        resolve();
+      });
+    });
+    if (this.#unfinished.size > 0) {
+      const unfinished = [...this.#unfinished].join(', ');
+      log.warn('stopped without waiting further', { unfinished });
+    }
+    this.close();
+    this.#host.exit(code);
+  }
+
+  async #stopParts(): Promise<void> {
+    for (let part = this.#parts.pop(); part !== undefined; part = this.#parts.pop()) {
+      // One after the other: the order is the point.
+      // oxlint-disable-next-line no-await-in-loop
+      await this.#stopPart(part);
+    }
+  }
+
+  /** Resolves when the part has stopped, or after its time. */
+  #stopPart({ name, stop }: Part): Promise<void> {
+    const { log, stepMs = DEFAULT_STEP_MS } = this.#options;
+    return new Promise((resolve) => {
+      this.#unfinished.add(name);
+      const cancel = this.#timer(stepMs, () => {
+        log.warn('a part is slow to stop; continuing', { part: name });
+        resolve();
+      });
+      const finish = (): void => {
+        this.#unfinished.delete(name);
+        cancel();
+        resolve();
+      };
+      Promise.resolve()
+        .then(stop)
+        .then(finish, (error: unknown) => {
+          log.warn('a part failed to stop', { part: name, ...errorFields(error) });
+          finish();
+        });
+    });
+  }
 }
 
 /**
@@ -77,133 +229,5 @@ interface Part {
  * twice.
  */
 export function createShutdown(options: ShutdownOptions): Shutdown {
-  const { log, deadlineMs = 4500, stepMs = 2000, timer = processTimer } = options;
-  const host: ProcessPort = options.process ?? process;
-  const abort = new AbortController();
-  const parts: Part[] = [];
-  const unfinished = new Set<string>();
-  let stopping: Promise<void> | undefined;
-
-  const stopPart = (part: Part): Promise<void> =>
-    new Promise((resolve) => {
-      unfinished.add(part.name);
-      const cancel = timer(stepMs, () => {
-        log.warn('a part is slow to stop; continuing', { part: part.name });
-        resolve();
-      });
-      const finish = (): void => {
-        unfinished.delete(part.name);
-        cancel();
-        resolve();
-      };
-      Promise.resolve()
-        .then(part.stop)
-        .then(finish, (error: unknown) => {
-          log.warn('a part failed to stop', { part: part.name, ...errorFields(error) });
-          finish();
-        });
-    });
-
-  const stopParts = async (): Promise<void> => {
-    for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
-      // One after the other: the order is the point.
-      // oxlint-disable-next-line no-await-in-loop
-      await stopPart(part);
-    }
-  };
-
-  const run = async (code: ExitCode): Promise<void> => {
-    abort.abort();
-    options.onStopping?.();
-    await new Promise<void>((resolve) => {
-      const cancelDeadline = timer(deadlineMs, resolve);
-      void stopParts().finally(() => {
-        cancelDeadline();
-        resolve();
-      });
-    });
-    if (unfinished.size > 0) {
-      log.warn('stopped without waiting further', { unfinished: [...unfinished].join(', ') });
-    }
-    close();
-    host.exit(code);
-  };
-
-  const stop = (code: ExitCode = ExitCode.OK): Promise<void> => (stopping ??= run(code));
-
-  const onSignal = (): void => {
-    if (stopping !== undefined) return;
-    log.info('stopping');
-    void stop();
-  };
-
-  const onHangup = (): void => {
-    if (options.onReload === undefined) {
-      onSignal();
-      return;
-    }
-    if (stopping !== undefined) return;
-    Promise.resolve()
-      .then(options.onReload)
-      .catch((error: unknown) => log.error('reload failed; nothing changed', errorFields(error)));
-  };
-
-  const onUpgrade = (): void => {
-    if (stopping === undefined) options.onUpgrade?.();
-  };
-
-  /** Undefined while signals are acted on at once. */
-  let suspended: NodeJS.Signals[] | undefined;
-
-  const actions = [
-    ['SIGTERM', onSignal],
-    ['SIGINT', onSignal],
-    ['SIGHUP', onHangup],
-    ['SIGUSR2', onUpgrade],
-  ] as const;
-  const handled = actions.filter(([name]) => name !== 'SIGUSR2' || options.onUpgrade);
-  const handlers = handled.map(
-    ([signal, act]) =>
-      [
-        signal,
-        () => {
-          if (suspended === undefined || signal === 'SIGUSR2') act();
-          else suspended.push(signal);
-        },
-      ] as const,
-  );
-  for (const [signal, handler] of handlers) host.on(signal, handler);
-
-  function close(): void {
-    for (const [signal, handler] of handlers) host.off(signal, handler);
-  }
-
-  return {
-    signal: abort.signal,
-    onStop(name, stopIt) {
-      const part = { name, stop: stopIt };
-      parts.push(part);
-      return () => {
-        const index = parts.indexOf(part);
-        if (index >= 0) parts.splice(index, 1);
-      };
-    },
-    stop,
-    suspend() {
-      const came: NodeJS.Signals[] = [];
-      suspended = came;
-      return {
-        came,
-        resume() {
-          suspended = undefined;
-          for (const signal of came) actions.find(([name]) => name === signal)?.[1]();
-        },
-      };
-    },
-    leave() {
-      close();
-      host.exit(ExitCode.OK);
-    },
-    close,
-  };
+  return new RunningShutdown(options);
 }

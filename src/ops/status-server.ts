@@ -1,12 +1,11 @@
 /** The operator's HTTP page of a program: `/healthz`, `/metrics`, `/status`. Read-only. */
 import type { Log } from '../channel/log.js';
-import type { NativeHandle } from '../handover/native-handle.js';
-import type { Movable, Parcels } from '../handover/parcel.js';
 import { HttpAddressError } from '../http/address-error.js';
 import { json } from '../http/answer.js';
 import { healthRoute, type Health } from '../http/health.js';
 import { HttpPage, type Route, type Routes } from '../http/page.js';
 import { isRecord } from '../kit/json-record.js';
+import type { Movable, Parcels } from '../kit/movable.js';
 import { ExitCode } from './exit.js';
 import type { Metrics } from './metrics.js';
 
@@ -70,10 +69,10 @@ function routesOf({ health, status, metrics }: StatusServerOptions): Routes {
 /** The key of the parcel that holds the listener. */
 const STATUS = 'status';
 
-function inheritedHandle({ inherited, host, port }: StatusServerOptions): NativeHandle | undefined {
-  const { value, handle } = inherited?.get(STATUS) ?? {};
+function inheritedListener({ inherited, host, port }: StatusServerOptions): object | undefined {
+  const { value, listener } = inherited?.get(STATUS) ?? {};
   const same = isRecord(value) && value['host'] === host && value['port'] === port;
-  return same ? handle : undefined;
+  return same ? listener : undefined;
 }
 
 /**
@@ -97,7 +96,7 @@ export async function startStatusServer(
     requestsPerConnection: REQUESTS_PER_CONNECTION,
     log,
     addressError: (cause) => new StatusAddressError(host, port, cause),
-    inherited: inheritedHandle(options),
+    inherited: inheritedListener(options),
   });
   return {
     host,
@@ -105,9 +104,9 @@ export async function startStatusServer(
     begin: () => page.begin(),
     move: {
       hold() {
-        const { handle } = page;
+        const { listener } = page;
         return Promise.resolve(
-          handle === undefined ? [] : [{ key: STATUS, value: { host, port }, handle }],
+          listener === undefined ? [] : [{ key: STATUS, value: { host, port }, listener }],
         );
       },
       release() {},

@@ -2,20 +2,13 @@
  * The accept loop of both overlays: a TCP listener that survives resource shortages and hostile peers.
  */
 import { rename } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
 import { errorCode } from '../kit/error-text.js';
 import { isRecord, recordOf } from '../kit/json-record.js';
+import { createServer, Socket, type Server } from 'node:net';
 import { hostAndPort } from '../kit/host-name.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, MovableService } from '../channel/ports.js';
-import {
-  handleOf,
-  socketOver,
-  startReading,
-  stopReading,
-  type NativeHandle,
-} from '../handover/native-handle.js';
-import { HandoverError, type Parcel, type Parcels } from '../handover/parcel.js';
+import { HandoverError, type Parcel, type Parcels } from '../kit/movable.js';
 import { readCircuit, type CircuitReading } from './circuit-socket.js';
 import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
@@ -47,7 +40,7 @@ export interface Listening {
   close(): void;
   /** Starts accepting on an inherited listener. */
   begin(): void;
-  /** Takes a connection that arrived while no process accepted. */
+  /** Takes a connection that arrived while the listener was held. */
   adopt(parcel: Parcel): void;
   /** Another Tor forwards to it from now on, and numbers its circuits from the beginning. */
   anotherTor(): void;
@@ -136,7 +129,8 @@ const LATE = 'late';
 const MAX_LATE = 4_096;
 
 interface Inherited {
-  readonly handle: NativeHandle;
+  /** What `Server.listen` takes. */
+  readonly listener: object;
   readonly address: ListenAddress;
   /** The unix socket, when connections carry their circuit. */
   readonly circuitSocket: string | undefined;
@@ -146,25 +140,182 @@ interface Inherited {
 
 /** The listener of another process. Throws a HandoverError when the parcel is missing or invalid. */
 export function inheritedListener(parcels: Parcels): Inherited {
-  const { value, handle } = parcels.get(LISTENER) ?? {};
+  const { value, listener } = parcels.get(LISTENER) ?? {};
   const { host, port, circuitSocket, torsBefore }: Readonly<Record<string, unknown>> =
     recordOf(value);
-  if (handle === undefined || typeof host !== 'string' || typeof port !== 'number') {
+  if (listener === undefined || typeof host !== 'string' || typeof port !== 'number') {
     throw new HandoverError('no listener was handed over');
   }
   return {
-    handle,
+    listener,
     address: { host, port },
     circuitSocket: typeof circuitSocket === 'string' ? circuitSocket : undefined,
     torsBefore: typeof torsBefore === 'number' ? torsBefore : 0,
   };
 }
 
-/** A connection that arrived, or whose PROXY line was not read, while no process accepted. */
+/** A connection that arrived, or whose PROXY line was not read, while the listener was held. */
 interface Late {
   readonly socket: Socket;
   /** The bytes read of its PROXY line. */
   readonly head: Uint8Array;
+}
+
+function lateParcel({ socket, head }: Late, n: number): Parcel {
+  const value = { head: Buffer.from(head).toString('base64') };
+  return { key: `${LATE}:${n}`, value, stream: socket };
+}
+
+class AcceptLoop implements Listening {
+  readonly host: string;
+  readonly circuitSocket: string | undefined;
+  readonly move: MovableService;
+  readonly #options: ListenOptions;
+  readonly #inherited: Inherited | undefined;
+  readonly #address: ListenAddress;
+  readonly #server = createServer({ allowHalfOpen: false, pauseOnConnect: true, noDelay: true });
+  /** Accepted connections without their PROXY line. */
+  readonly #unread = new Map<Socket, CircuitReading>();
+  /** Undefined while connections are taken at once. */
+  #late: Late[] | undefined;
+  /** The number of late ones that `hold` has handed over. */
+  #handedOver = 0;
+  #torsBefore: number;
+  #warnedAt: number | undefined;
+  /** Failed accepts since the last log line. */
+  #failures = 0;
+
+  constructor(options: ListenOptions) {
+    this.#options = options;
+    this.#inherited = options.inherited && inheritedListener(options.inherited);
+    this.#address = this.#inherited?.address ?? options.address;
+    this.#torsBefore = this.#inherited?.torsBefore ?? 0;
+    this.host = this.#address.host === 'localhost' ? '127.0.0.1' : this.#address.host;
+    this.circuitSocket = this.#inherited ? this.#inherited.circuitSocket : options.circuitSocket;
+    this.move = {
+      hold: () => this.#hold(),
+      release: () => this.#release(),
+      leave: () => this.#leave(),
+    };
+    this.#server.on('connection', (socket) => this.#onConnection(socket));
+  }
+
+  /** Binds, unless the listener is inherited. Rejects as `listen` does. */
+  async open(): Promise<void> {
+    const { signal } = this.#options;
+    const address = { ...this.#address, host: this.host };
+    if (this.#inherited === undefined) {
+      await opened(this.#server, address, this.circuitSocket, signal);
+    }
+    this.#server.on('error', (error) => this.#onError(error));
+    if (!signal.aborted) return;
+    this.close();
+    signal.throwIfAborted();
+  }
+
+  get port(): number {
+    const bound = this.#server.address();
+    return bound !== null && typeof bound === 'object' ? bound.port : this.#address.port;
+  }
+
+  get text(): string {
+    const path = this.circuitSocket;
+    return path === undefined ? hostAndPort(this.host, this.port) : `unix:${path}`;
+  }
+
+  close(): void {
+    this.#server.close();
+    for (const socket of this.#unread.keys()) socket.destroy();
+  }
+
+  begin(): void {
+    if (this.#inherited === undefined) return;
+    this.#server.listen(this.#inherited.listener, BACKLOG);
+    for (const parcel of this.#options.inherited?.values() ?? []) {
+      if (parcel.key.startsWith(`${LATE}:`)) this.adopt(parcel);
+    }
+  }
+
+  adopt({ value, stream }: Parcel): void {
+    if (!(stream instanceof Socket)) return;
+    const text = isRecord(value) && typeof value['head'] === 'string' ? value['head'] : '';
+    this.#takeLate({ socket: stream, head: Buffer.from(text, 'base64') });
+  }
+
+  anotherTor(): void {
+    this.#torsBefore += 1;
+  }
+
+  #onConnection(socket: Socket): void {
+    if (this.#late === undefined) this.#take(socket);
+    else if (this.#late.length >= MAX_LATE) socket.destroy();
+    else this.#late.push({ socket: socket.on('error', () => {}), head: new Uint8Array(0) });
+  }
+
+  #take(socket: Socket): void {
+    const { onConnection, clock } = this.#options;
+    if (this.circuitSocket === undefined) {
+      onConnection(socketConnection(socket, undefined, clock));
+    } else if (this.#unread.size >= MAX_UNREAD) socket.destroy();
+    else {
+      socket.once('close', () => this.#unread.delete(socket));
+      const reading = readCircuit(socket, clock, (circuit) => {
+        this.#unread.delete(socket);
+        const name = this.#torsBefore === 0 ? circuit : `${circuit}/${this.#torsBefore}`;
+        onConnection(socketConnection(socket, undefined, clock, name));
+      });
+      this.#unread.set(socket, reading);
+    }
+  }
+
+  #takeLate({ socket, head }: Late): void {
+    if (socket.destroyed) return;
+    if (head.length > 0) socket.unshift(head);
+    this.#take(socket);
+  }
+
+  #onError(error: Error): void {
+    const { clock, log } = this.#options;
+    this.#failures += 1;
+    const now = clock.now();
+    if (this.#warnedAt !== undefined && now - this.#warnedAt < ACCEPT_WARNING_INTERVAL_MS) return;
+    this.#warnedAt = now;
+    const code = errorCode(error) ?? 'unknown';
+    log.warn(`cannot accept connections: ${code}; raise the limit of open files`, {
+      times: this.#failures,
+    });
+    this.#failures = 0;
+  }
+
+  /** Includes the connections without their PROXY line; `leave` returns those that arrive later. */
+  #hold(): Promise<readonly Parcel[]> {
+    if (!this.#server.listening) {
+      return Promise.reject(new HandoverError('the listener is closed'));
+    }
+    const late = [...this.#unread].map(([socket, reading]) => ({
+      socket: socket.on('error', () => {}),
+      head: reading.stop(),
+    }));
+    this.#unread.clear();
+    this.#late = late;
+    this.#handedOver = late.length;
+    const { host, port, circuitSocket } = this;
+    const value = { host, port, circuitSocket, torsBefore: this.#torsBefore };
+    const listener = { key: LISTENER, value, listener: this.#server };
+    return Promise.resolve([listener, ...late.map(lateParcel)]);
+  }
+
+  #release(): void {
+    const late = this.#late ?? [];
+    this.#late = undefined;
+    for (const one of late) this.#takeLate(one);
+  }
+
+  #leave(): readonly Parcel[] {
+    this.#server.close();
+    const later = (this.#late ?? []).slice(this.#handedOver);
+    return later.filter(({ socket }) => !socket.destroyed).map(lateParcel);
+  }
 }
 
 /**
@@ -173,122 +324,7 @@ interface Late {
  * OverlayError `listen-failed`, a HandoverError, or the signal's reason.
  */
 export async function listen(options: ListenOptions): Promise<Listening> {
-  const { onConnection, clock, log, signal } = options;
-  const inherited = options.inherited && inheritedListener(options.inherited);
-  const circuitSocket = inherited ? inherited.circuitSocket : options.circuitSocket;
-  const address = inherited?.address ?? options.address;
-  const host = address.host === 'localhost' ? '127.0.0.1' : address.host;
-  const server = createServer({ allowHalfOpen: false, pauseOnConnect: true, noDelay: true });
-  /** Accepted connections without their PROXY line. */
-  const unread = new Map<Socket, CircuitReading>();
-  /** Undefined while connections are taken at once. */
-  let late: Late[] | undefined;
-  let torsBefore = inherited?.torsBefore ?? 0;
-  let warnedAt: number | undefined;
-  /** Failed accepts since the last log line. */
-  let untold = 0;
-
-  function take(socket: Socket): void {
-    if (circuitSocket === undefined) onConnection(socketConnection(socket, undefined, clock));
-    else if (unread.size >= MAX_UNREAD) socket.destroy();
-    else {
-      socket.once('close', () => unread.delete(socket));
-      const reading = readCircuit(socket, clock, (circuit) => {
-        unread.delete(socket);
-        const name = torsBefore === 0 ? circuit : `${circuit}/${torsBefore}`;
-        onConnection(socketConnection(socket, undefined, clock, name));
-      });
-      unread.set(socket, reading);
-    }
-  }
-
-  function takeLate({ socket, head }: Late): void {
-    if (socket.destroyed) return;
-    if (head.length > 0) socket.unshift(head);
-    take(socket);
-  }
-
-  server.on('connection', (socket) => {
-    if (late === undefined) take(socket);
-    else if (late.length >= MAX_LATE) socket.destroy();
-    else late.push({ socket: socket.on('error', () => {}), head: new Uint8Array(0) });
-  });
-  const begin = (handle: NativeHandle): void => {
-    server.listen(handle, BACKLOG);
-  };
-  if (inherited === undefined) await opened(server, { ...address, host }, circuitSocket, signal);
-  server.on('error', (error) => {
-    untold += 1;
-    if (warnedAt !== undefined && clock.now() - warnedAt < ACCEPT_WARNING_INTERVAL_MS) return;
-    warnedAt = clock.now();
-    log.warn(
-      `cannot accept connections: ${errorCode(error) ?? 'unknown'}; raise the limit of open files`,
-      {
-        times: untold,
-      },
-    );
-    untold = 0;
-  });
-
-  const close = (): void => {
-    server.close();
-    for (const socket of unread.keys()) socket.destroy();
-  };
-  if (signal.aborted) {
-    close();
-    signal.throwIfAborted();
-  }
-  const bound = server.address();
-  const port = bound !== null && typeof bound === 'object' ? bound.port : address.port;
-
-  return {
-    host,
-    port,
-    circuitSocket,
-    text: circuitSocket === undefined ? hostAndPort(host, port) : `unix:${circuitSocket}`,
-    close,
-    anotherTor() {
-      torsBefore += 1;
-    },
-    begin() {
-      if (inherited) begin(inherited.handle);
-    },
-    adopt({ value, handle }) {
-      if (handle === undefined) return;
-      const text = isRecord(value) && typeof value['head'] === 'string' ? value['head'] : '';
-      takeLate({ socket: socketOver(handle), head: Buffer.from(text, 'base64') });
-    },
-    move: {
-      hold() {
-        const handle = handleOf(server);
-        if (handle === undefined)
-          return Promise.reject(new HandoverError('the listener is closed'));
-        late = [];
-        for (const [socket, reading] of unread) {
-          stopReading(socket);
-          late.push({ socket: socket.on('error', () => {}), head: reading.stop() });
-        }
-        unread.clear();
-        return Promise.resolve([
-          { key: LISTENER, value: { host, port, circuitSocket, torsBefore }, handle },
-        ]);
-      },
-      release() {
-        const came = late ?? [];
-        late = undefined;
-        for (const one of came) {
-          takeLate(one);
-          startReading(one.socket);
-        }
-      },
-      leave() {
-        server.close();
-        return (late ?? []).flatMap(({ socket, head }, i) => {
-          const handle = handleOf(socket);
-          const value = { head: Buffer.from(head).toString('base64') };
-          return handle === undefined ? [] : [{ key: `${LATE}:${i}`, value, handle }];
-        });
-      },
-    },
-  };
+  const loop = new AcceptLoop(options);
+  await loop.open();
+  return loop;
 }

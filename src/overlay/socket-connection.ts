@@ -2,9 +2,9 @@
  * A `Connection` over a TCP or unix socket. Sockets are read and written only here; both overlays
  * return these.
  */
-import { type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Clock, Connection, ConnectionHandler } from '../channel/ports.js';
-import { handleOf, socketOver, type NativeHandle } from '../handover/native-handle.js';
+import { countersOf, type SocketCounters } from '../platform/native-socket.js';
 
 /** How long `end` waits by default before it closes a connection whose peer does not read. */
 export const DEFAULT_END_GRACE_MS = 5_000;
@@ -19,26 +19,25 @@ interface Write {
 const NO_WRITES: readonly Write[] = [];
 
 /**
- * A connection that another process can continue. After `hold` it neither reads nor writes, so that the
- * kernel's socket stays as the other process will find it. `release` ends that.
+ * A connection that another process can continue. After `hold` it does not write; the caller stops the
+ * reading of its socket, and the kernel's socket stays as the other process will find it. `release` ends
+ * that.
  */
 export interface MovableConnection extends Connection {
   /** The socket to send; undefined when it is closed, closing or of an unknown kind. */
-  readonly handle: NativeHandle | undefined;
-  /** Bytes that libuv has and the kernel has not. libuv continues to write them, held or not. */
-  readonly pendingBytes: number;
-  /** Reads and writes nothing from now on; new writes wait. */
+  readonly socket: Socket | undefined;
+  /** Writes nothing from now on; new writes wait. */
   hold(): void;
   /** Writes what waits, and reads again. Has no effect when not held. */
   release(): void;
   /**
-   * Continues, held, with a second handle of the same socket. The first handle is closed, which is the
+   * Continues, held, with a second socket of the same connection. The first one is closed, which is the
    * only way to take back what libuv has pending; those bytes wait with the others.
    */
-  replaceHandle(duplicate: NativeHandle): void;
+  replaceSocket(duplicate: Socket): void;
   /**
-   * A copy of all bytes that the kernel has not taken, in order. Exact while held without
-   * `pendingBytes`.
+   * A copy of all bytes that the kernel has not taken, in order. Exact while held, when libuv has
+   * nothing pending.
    */
   unsent(): Uint8Array;
 }
@@ -75,7 +74,7 @@ class SocketConnection implements MovableConnection {
    * full until all of it is taken, so a 4 MB frame would look stuck while it drains well. The handle
    * knows the rest. Where a Node version lacks it, `writableLength` is used.
    */
-  #counters: NativeHandle | undefined;
+  #counters: SocketCounters | undefined;
   #accepted = 0;
   #handler: ConnectionHandler | undefined;
   #cause: Error | undefined;
@@ -109,7 +108,7 @@ class SocketConnection implements MovableConnection {
 
   #own(socket: OwnedSocket): void {
     this.#socket = socket;
-    this.#counters = handleOf(socket);
+    this.#counters = countersOf(socket);
     this.#accepted = socket.bytesWritten;
     this.#reading = false;
     socket[OWNER] = this;
@@ -225,22 +224,14 @@ class SocketConnection implements MovableConnection {
     this.#socket.destroy();
   }
 
-  get handle(): NativeHandle | undefined {
+  get socket(): Socket | undefined {
     const { destroyed, writableEnded, readableEnded } = this.#socket;
     if (this.#ending || this.#gone || destroyed || writableEnded || readableEnded) return undefined;
-    return this.#heldEnd === undefined ? handleOf(this.#socket) : undefined;
-  }
-
-  get pendingBytes(): number {
-    return this.#counters === undefined || this.#socket.destroyed
-      ? 0
-      : this.#counters.writeQueueSize;
+    return this.#heldEnd === undefined && this.#counters !== undefined ? this.#socket : undefined;
   }
 
   hold(): void {
-    if (this.#held !== undefined || this.handle === undefined) return;
-    this.#held = [];
-    if (this.#reading) this.#counters?.readStop();
+    if (this.#held === undefined && this.socket !== undefined) this.#held = [];
   }
 
   release(): void {
@@ -251,8 +242,7 @@ class SocketConnection implements MovableConnection {
     for (const write of held) this.#send(write);
     const grace = this.#heldEnd;
     this.#heldEnd = undefined;
-    if (this.#reading) this.#counters?.readStart();
-    else if (this.#handler !== undefined) this.#read();
+    if (!this.#reading && this.#handler !== undefined) this.#read();
     if (grace !== undefined) this.end(grace);
   }
 
@@ -269,14 +259,14 @@ class SocketConnection implements MovableConnection {
     return rest;
   }
 
-  replaceHandle(duplicate: NativeHandle): void {
-    if (this.#held === undefined) throw new Error('only a held connection changes its handle');
+  replaceSocket(duplicate: Socket): void {
+    if (this.#held === undefined) throw new Error('only a held connection changes its socket');
     const first: OwnedSocket = this.#socket;
     this.#held.unshift(...this.#untaken());
     this.#writes = NO_WRITES;
     delete first[OWNER];
     first.destroy();
-    this.#own(socketOver(duplicate));
+    this.#own(duplicate);
   }
 
   unsent(): Uint8Array {
@@ -303,18 +293,14 @@ export function socketConnection(
   return new SocketConnection(socket, remote, clock, circuit, false);
 }
 
-/** A connection over a handle from another process, held. */
-export function heldConnection(
-  handle: NativeHandle,
-  clock: Clock,
-  circuit?: string,
-): MovableConnection {
-  return new SocketConnection(socketOver(handle), undefined, clock, circuit, true);
+/** A connection over a paused socket that came from another process, held. */
+export function heldConnection(socket: Socket, clock: Clock, circuit?: string): MovableConnection {
+  return new SocketConnection(socket, undefined, clock, circuit, true);
 }
 
 /** The same connection, if another process can continue it. */
 export function asMovable(connection: Connection): MovableConnection | undefined {
-  return connection instanceof SocketConnection && connection.handle !== undefined
+  return connection instanceof SocketConnection && connection.socket !== undefined
     ? connection
     : undefined;
 }

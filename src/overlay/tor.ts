@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { isRecord } from '../kit/json-record.js';
 import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/ports.js';
-import type { Movable } from '../handover/parcel.js';
+import type { Movable } from '../kit/movable.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation, isLoopbackHost } from '../protocol/location.js';
 import type { ControlClient } from '../tor/control/client.js';
@@ -146,7 +146,8 @@ async function serveByControl(
     virtualPort: VIRTUAL_PORT,
     target:
       listening.circuitSocket === undefined
-        ? ({ ends }) => onionTarget({ ...listening, explicit: targetHost, ends })
+        ? ({ ends }) =>
+            onionTarget({ host: listening.host, port: listening.port, explicit: targetHost, ends })
         : { unix: listening.circuitSocket },
     ...(circuits === undefined || listening.circuitSocket === undefined
       ? {}

@@ -5,6 +5,7 @@
  */
 import { errorText } from '../kit/error-text.js';
 import { recordOf } from '../kit/json-record.js';
+import { Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, MovableService } from '../channel/ports.js';
 import type { Directory, MovingPeer } from '../directory/directory.js';
@@ -15,8 +16,15 @@ import {
   parsePeerSnapshot,
   type DirectorySnapshot,
 } from '../directory/snapshot.js';
-import type { NativeHandle } from '../handover/native-handle.js';
-import { HandoverError, type Movable, type Parcels } from '../handover/parcel.js';
+import { HandoverError, type Movable, type Parcels } from '../kit/movable.js';
+import {
+  holdPart,
+  pendingBytes,
+  startReading,
+  stopAll,
+  stopReading,
+  type HeldPart,
+} from '../handover/sockets.js';
 import { startSuccessor, type ProgramImage, type Successor } from '../handover/predecessor.js';
 import { asMovable, heldConnection, type MovableConnection } from '../overlay/socket-connection.js';
 
@@ -28,6 +36,12 @@ const COMMIT_MS = 3_000;
 
 const DIRECTORY = 'directory';
 const SOCKET = 'socket:';
+/** Many peers in one parcel: a message costs both processes more than a peer. */
+const PEERS = 'peers:';
+const PEERS_PER_PARCEL = 200;
+/** Most queued bytes of peers in one parcel, unless one peer has more. */
+const OWED_PER_PARCEL_BYTES = 4_194_304;
+/** One peer in one parcel, of handover format 1. */
 const PEER = 'peer:';
 
 /** The movable parts of a directory. */
@@ -64,8 +78,9 @@ export interface HandoverOptions {
 
 /** The held parts, so that they can be released. */
 interface Held {
-  readonly movables: Movable[];
-  readonly connections: MovableConnection[];
+  readonly parts: HeldPart[];
+  /** By the socket that was stopped. */
+  readonly connections: Map<Socket, MovableConnection>;
 }
 
 /** Sends the handles of connections that arrived since the last call. */
@@ -76,14 +91,14 @@ async function giveSockets(
 ): Promise<number> {
   let given = 0;
   for (const connection of directory.connections()) {
-    const handle = keys.has(connection) ? undefined : asMovable(connection)?.handle;
-    if (handle === undefined) continue;
+    const stream = keys.has(connection) ? undefined : asMovable(connection)?.socket;
+    if (stream === undefined) continue;
     const key = `${SOCKET}${keys.size}`;
     keys.set(connection, key);
     given += 1;
     try {
       // oxlint-disable-next-line no-await-in-loop -- Node sends one handle at a time
-      await successor.give({ key, value: null, handle });
+      await successor.give({ key, value: null, stream });
     } catch (error) {
       // The process may end at any time; unsent messages do not matter.
       if (!connection.closed) throw error;
@@ -104,13 +119,32 @@ async function takeBack(
   keys: ReadonlyMap<Connection, string>,
 ): Promise<void> {
   for (const connection of connections) {
-    if (connection.pendingBytes === 0 || connection.handle === undefined) continue;
+    const { socket } = connection;
+    if (socket === undefined || pendingBytes(socket) === 0) continue;
     const key = keys.get(connection) ?? '';
     // oxlint-disable-next-line no-await-in-loop -- few are behind; each by itself
     const duplicate = await successor.duplicate(key);
-    if (connection.handle === undefined) duplicate.close();
-    else connection.replaceHandle(duplicate);
+    if (connection.socket === undefined) duplicate.destroy();
+    else connection.replaceSocket(duplicate);
   }
+}
+
+type Moved = Pick<HandoverReport, 'peers' | 'connections' | 'owedBytes' | 'halfLineBytes'>;
+
+/** Peers in their order, in groups that fit a parcel. */
+function* grouped(peers: readonly MovingPeer[]): Generator<readonly MovingPeer[]> {
+  let group: MovingPeer[] = [];
+  let owed = 0;
+  for (const moving of peers) {
+    owed += moving.peer.owed.length;
+    if (group.length >= PEERS_PER_PARCEL || (owed > OWED_PER_PARCEL_BYTES && group.length > 0)) {
+      yield group;
+      group = [];
+      owed = moving.peer.owed.length;
+    }
+    group.push(moving);
+  }
+  if (group.length > 0) yield group;
 }
 
 /** All parcels except the sockets. */
@@ -118,22 +152,27 @@ async function giveState(
   directory: Directory,
   successor: Successor,
   keys: ReadonlyMap<Connection, string>,
-): Promise<Pick<HandoverReport, 'peers' | 'connections' | 'owedBytes' | 'halfLineBytes'>> {
+): Promise<Moved> {
   const { state, peers } = directory.snapshot((connection) => asMovable(connection)?.unsent());
-  const moved = { peers: 0, connections: peers.length, owedBytes: 0, halfLineBytes: 0 };
-  for (const [i, { connection, peer }] of peers.entries()) {
-    const socket = keys.get(connection) ?? '';
-    if (socket === '') throw new HandoverError('a connection came out of turn');
-    moved.peers += peer.state === 'ready' ? 1 : 0;
-    moved.owedBytes += peer.owed.length;
-    moved.halfLineBytes += peer.halfLine.length;
-    const value = { socket, peer: formatPeerSnapshot(peer) };
+  let parcels = 0;
+  for (const group of grouped(peers)) {
+    const value = group.map(({ connection, peer }) => {
+      const socket = keys.get(connection) ?? '';
+      if (socket === '') throw new HandoverError('a connection came out of turn');
+      return { socket, peer: formatPeerSnapshot(peer) };
+    });
     // oxlint-disable-next-line no-await-in-loop -- so that the new process is never far behind
-    await successor.give({ key: `${PEER}${i}`, value });
+    await successor.give({ key: `${PEERS}${parcels}`, value });
+    parcels++;
   }
   const value = { connections: peers.length, ...recordOf(formatDirectorySnapshot(state)) };
   await successor.give({ key: DIRECTORY, value });
-  return moved;
+  return {
+    peers: peers.filter(({ peer }) => peer.state === 'ready').length,
+    connections: peers.length,
+    owedBytes: peers.reduce((sum, { peer }) => sum + peer.owed.length, 0),
+    halfLineBytes: peers.reduce((sum, { peer }) => sum + peer.halfLine.length, 0),
+  };
 }
 
 /**
@@ -153,11 +192,14 @@ export async function handOverDirectory(
   });
   log.debug('upgrade: the new program has started', { pid: successor.pid });
   const keys = new Map<Connection, string>();
-  const held: Held = { movables: [], connections: [] };
+  const held: Held = { parts: [], connections: new Map() };
 
   function release(): void {
-    for (const movable of held.movables.toReversed()) movable.release();
-    for (const connection of held.connections) connection.release();
+    for (const part of held.parts.toReversed()) part.release();
+    for (const [socket, connection] of held.connections) {
+      connection.release();
+      startReading(socket);
+    }
   }
 
   try {
@@ -165,26 +207,29 @@ export async function handOverDirectory(
     while ((await giveSockets(directory, successor, keys)) > keys.size / 100);
     for (const movable of [...parts, service]) {
       // oxlint-disable-next-line no-await-in-loop -- in this order
-      const parcels = await movable.hold();
-      held.movables.push(movable);
+      const part = await holdPart(movable);
+      held.parts.push(part);
       // oxlint-disable-next-line no-await-in-loop -- as above
-      for (const parcel of parcels) await successor.give(parcel);
+      for (const parcel of part.parcels) await successor.give(parcel);
     }
     const heldAt = clock.now();
     directory.flush();
     for (const connection of directory.connections()) {
       const movable = asMovable(connection);
-      if (movable === undefined) continue;
+      const socket = movable?.socket;
+      if (movable === undefined || socket === undefined) continue;
       movable.hold();
-      held.connections.push(movable);
+      stopReading(socket);
+      held.connections.set(socket, movable);
     }
     await giveSockets(directory, successor, keys);
-    await takeBack(held.connections, successor, keys);
+    await takeBack([...held.connections.values()], successor, keys);
     const moved = await giveState(directory, successor, keys);
     await successor.ready(READY_MS);
     await successor.commit(COMMIT_MS);
     const heldMs = clock.now() - heldAt;
     const late = service.leave();
+    stopAll(late);
     try {
       // oxlint-disable-next-line no-await-in-loop -- in the order in which they came
       for (const parcel of late) await successor.give(parcel);
@@ -216,27 +261,34 @@ function invalid(what: string): HandoverError {
   return new HandoverError(`what the old program handed over cannot be read: ${what}`);
 }
 
+/** The peers of the parcels, in their order. */
+function* peerValues(parcels: Parcels): Generator {
+  for (const { key, value } of parcels.values()) {
+    if (key.startsWith(PEERS)) yield* Array.isArray(value) ? value : [undefined];
+    else if (key.startsWith(PEER)) yield value;
+  }
+}
+
 /** Opens the parcels of `handOverDirectory`. Throws a HandoverError for invalid ones. */
 export function openInheritedDirectory(parcels: Parcels, clock: Clock): InheritedDirectory {
   const directory = parcels.get(DIRECTORY)?.value;
   const state = parseDirectorySnapshot(directory);
   if (!state.ok) throw invalid(`directory, ${state.reason}`);
-  const sockets = new Map<string, NativeHandle>();
+  const sockets = new Map<string, Socket>();
   const peers: MovingPeer[] = [];
   const connections: MovableConnection[] = [];
-  for (const { key, handle } of parcels.values()) {
-    if (key.startsWith(SOCKET) && handle !== undefined) sockets.set(key, handle);
+  for (const { key, stream } of parcels.values()) {
+    if (key.startsWith(SOCKET) && stream instanceof Socket) sockets.set(key, stream);
   }
-  for (const { key, value } of parcels.values()) {
-    if (!key.startsWith(PEER)) continue;
+  for (const value of peerValues(parcels)) {
     const fields = recordOf(value);
     const peer = parsePeerSnapshot(fields['peer']);
     if (!peer.ok) throw invalid(`peer, ${peer.reason}`);
     const name = String(fields['socket']);
-    const handle = sockets.get(name);
-    if (handle === undefined) throw invalid('a peer without its connection');
+    const socket = sockets.get(name);
+    if (socket === undefined) throw invalid('a peer without its connection');
     sockets.delete(name);
-    const connection = heldConnection(handle, clock, peer.value.circuit);
+    const connection = heldConnection(socket, clock, peer.value.circuit);
     connections.push(connection);
     peers.push({ connection, peer: peer.value });
   }
@@ -246,7 +298,7 @@ export function openInheritedDirectory(parcels: Parcels, clock: Clock): Inherite
     peers,
     release() {
       // Of connections that ended meanwhile.
-      for (const handle of sockets.values()) handle.close();
+      for (const socket of sockets.values()) socket.destroy();
       for (const connection of connections) connection.release();
     },
   };

@@ -3,7 +3,7 @@ import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, ServiceState } from '../channel/ports.js';
 import type { Directory } from '../directory/directory.js';
 import type { DirectoryLimits } from '../directory/limits.js';
-import type { Parcel, Parcels } from '../handover/parcel.js';
+import type { Parcel, Parcels } from '../kit/movable.js';
 import type { Health } from '../http/health.js';
 import type { ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';

@@ -13,7 +13,7 @@ import { startStatusServer, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
-import type { Parcel } from '../handover/parcel.js';
+import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
 import { registerCanaryMetrics, selfTestCounts, type SelfTestCounts } from './canary-metrics.js';
 import { registerDirectoryMetrics, registerFlushMetrics } from './directory-metrics.js';

@@ -3,7 +3,7 @@
  * read is left out.
  */
 import { isRecord, recordOf } from '../kit/json-record.js';
-import type { Movable, Parcels } from '../handover/parcel.js';
+import type { Movable, Parcels } from '../kit/movable.js';
 import { CANARY_STATES, type CanaryReport } from './canary-report.js';
 
 /** Sums by name. Readers skip unknown names. */

@@ -5,7 +5,7 @@ import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random } from '../channel/ports.js';
 import { ownTorFolder } from '../config/data-files.js';
 import type { Settings } from '../config/settings.js';
-import type { Movable, Parcels } from '../handover/parcel.js';
+import type { Movable, Parcels } from '../kit/movable.js';
 import { createRateCappedLog } from '../ops/rate-capped-log.js';
 import { createLoopbackOverlay } from '../overlay/loopback.js';
 import { createTorOverlay, type TorServing } from '../overlay/tor.js';

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { REQUEST_SOCKET } from '../../src/handover/request-socket.js';
+import { REQUEST_SOCKET } from '../../src/ops/request-socket.js';
 import { APP_NAME } from '../../src/protocol/constants.js';
 import { formatPrivmsg, formatPubmsg } from '../../src/protocol/message.js';
 import { createNickKey } from '../../src/protocol/nick.js';

@@ -27,7 +27,7 @@ import { startDirectoryNode, type DirectoryNode } from '../../src/roles/director
 import { explainNoPermission } from '../../src/tor/control/cookie-file.js';
 import { connectControl } from '../../src/tor/control/client.js';
 import type { ControlEndpoint } from '../../src/tor/control/endpoint.js';
-import { TORRC_EXTRA_VARIABLE } from '../../src/tor/process/tor-process.js';
+import { TORRC_EXTRA_VARIABLE } from '../../src/tor/process/torrc.js';
 import { openOverlay } from '../../src/roles/open-overlay.js';
 import { peekSettings } from '../../src/config/settings.js';
 import { startOnionService } from '../../src/tor/onion/service.js';

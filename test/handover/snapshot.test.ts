@@ -14,7 +14,7 @@ import {
   type PeerSnapshot,
 } from '../../src/directory/snapshot.js';
 import { parseNewMessage, parseOldMessage } from '../../src/handover/message.js';
-import { parseUpgradeAnswer } from '../../src/handover/request-socket.js';
+import { parseUpgradeAnswer } from '../../src/ops/request-socket.js';
 import {
   formatNickProof,
   parseNickChallenge,

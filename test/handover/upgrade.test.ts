@@ -100,12 +100,12 @@ process.emit = function (name, message, ...rest) {
   if (name === 'message' && message?.say === 'begin') message.format = 99;
   return emit.call(this, name, message, ...rest);
 };`,
-    /hands over in format 99, this one reads 1: restart instead/,
+    /hands over in format 99, this one reads 2: restart instead/,
   ],
   [
     'crashes in the middle',
     `process.on('message', ({ key }) => {
-  if (key === 'peer:7') process.kill(process.pid, 'SIGKILL');
+  if (key === 'peers:0') process.kill(process.pid, 'SIGKILL');
 });`,
     /the new program ended \(SIGKILL\)/,
   ],
@@ -113,7 +113,7 @@ process.emit = function (name, message, ...rest) {
     'cannot read what it gets',
     `const emit = process.emit;
 process.emit = function (name, message, ...rest) {
-  if (name === 'message' && message?.key === 'peer:7') message.value.peer.nick = 'a b';
+  if (name === 'message' && message?.key === 'peers:0') message.value[0].peer.nick = 'a b';
   return emit.call(this, name, message, ...rest);
 };`,
     /cannot take over: what the old program handed over cannot be read: peer, snapshot-nick/,

@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import t from 'tap';
 import { ConfigError } from '../../src/config/config-error.js';
 import { silentLog, type Log, type LogFields } from '../../src/channel/log.js';
-import { ownMark } from '../../src/handover/process-mark.js';
+import { ownMark } from '../../src/platform/process-mark.js';
 import { exitCodeOf } from '../../src/ops/exit.js';
 import { LockedError, lockInstance, readLock } from '../../src/ops/instance-lock.js';
 import { createLog, type LogFormat } from '../../src/ops/log.js';

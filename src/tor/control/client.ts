@@ -5,12 +5,6 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { shownLine } from '../../kit/shown-text.js';
-import {
-  handleOf,
-  startReading,
-  stopReading,
-  type NativeHandle,
-} from '../../handover/native-handle.js';
 import { climbAuthLadder } from './auth.js';
 import { formatControlEndpoint, openControlSocket, type ControlEndpoint } from './endpoint.js';
 import { controlReplyParser, type ControlMessage, type Reply } from './reply.js';
@@ -57,11 +51,11 @@ export interface ControlClient {
   /** Whether the connection is over. */
   readonly closed: boolean;
   /**
-   * Stops sending and reading, so that another process can continue with the connection. Undefined,
-   * without an effect, while a command is running, a reply was read in part, there are event listeners,
-   * or the connection is closed.
+   * Stops sending, so that another process can continue with the connection; the caller stops the
+   * reading of the socket in the same turn. Undefined, without an effect, while a command is running, a
+   * reply was read in part, there are event listeners, or the connection is closed or not a socket.
    */
-  hold(): NativeHandle | undefined;
+  hold(): Socket | undefined;
   /** Continues after `hold`. */
   release(): void;
   /** Sends QUIT, then closes; queued commands are rejected. May be called again. */
@@ -90,154 +84,65 @@ function nameOf(line: string): string {
   return /^[A-Za-z_]{1,32}/.exec(line)?.[0] ?? 'command';
 }
 
-/**
- * A control client over a stream that is already authenticated (or is an owning descriptor).
- * @param held as after `hold`: for a stream of another process, which is paused
- */
-export function controlClientOver(stream: Duplex, where: string, held = false): ControlClient {
-  const parser = controlReplyParser();
-  const queue: Waiting[] = [];
-  const listeners = new Map<string, Set<(text: string) => void>>();
-  let inFlight: Waiting | undefined;
-  let closed = false;
-  let closing = false;
-  let quitTimer: NodeJS.Timeout | undefined;
+type LostCode = 'lost' | 'closed' | 'bad-bytes';
+type RefusalCode = 'bad-line' | 'queue-full' | 'aborted' | 'timeout';
+
+class StreamClient implements ControlClient {
+  readonly ends: ControlEnds | undefined;
+  readonly lost: Promise<Error | undefined>;
+  readonly #stream: Duplex;
+  /** Names the Tor in messages. */
+  readonly #where: string;
+  readonly #parser = controlReplyParser();
+  readonly #queue: Waiting[] = [];
+  readonly #listeners = new Map<string, Set<(text: string) => void>>();
+  readonly #lost = deferred<Error | undefined>();
+  #inFlight: Waiting | undefined;
+  #closed = false;
+  #closing = false;
+  #held: boolean;
+  #quitTimer: NodeJS.Timeout | undefined;
   /** The end of the chain of SETEVENTS changes, so that each sees the result of the one before. */
-  let eventsInStep: Promise<void> = Promise.resolve();
-  const lost = deferred<Error | undefined>();
+  #eventsInStep: Promise<void> = Promise.resolve();
 
-  const lostError = (why: string, code: 'lost' | 'closed' | 'bad-bytes', cause?: unknown) =>
-    new TorError('lost', code, `the Tor control connection to ${where} ${why}`, {
-      remedy: 'unreachable',
-      cause,
-    });
-
-  function over(cause: TorError | undefined): void {
-    if (closed) return;
-    closed = true;
-    clearTimeout(quitTimer);
-    stream.destroy();
-    const error = cause ?? lostError('was closed by us', 'closed');
-    const waiting = inFlight === undefined ? queue.splice(0) : [inFlight, ...queue.splice(0)];
-    inFlight = undefined;
-    listeners.clear();
-    for (const entry of waiting) entry.settle?.(error);
-    lost.resolve(cause);
+  constructor(stream: Duplex, where: string, held: boolean) {
+    this.#stream = stream;
+    this.#where = where;
+    this.#held = held;
+    this.ends = endsOf(stream);
+    this.lost = this.#lost.promise;
+    stream.on('data', (chunk: Uint8Array) => this.#onData(chunk));
+    stream.on('error', (error) => this.#onEnd(error));
+    stream.on('end', () => this.#onEnd());
+    stream.on('close', () => this.#onEnd());
   }
 
-  function sendNext(): void {
-    if (inFlight !== undefined || closing || closed || held) return;
-    inFlight = queue.shift();
-    if (inFlight !== undefined) stream.write(`${inFlight.line}\r\n`);
+  get closed(): boolean {
+    return this.#closed || this.#closing;
   }
 
-  function take(message: ControlMessage): void {
-    if (closed || closing) return;
-    if (message.kind === 'event') {
-      // A set may change during an iteration: a listener added meanwhile gets this event too.
-      for (const listener of listeners.get(message.keyword) ?? []) listener(message.text);
-      return;
-    }
-    const entry = inFlight;
-    inFlight = undefined;
-    if (entry === undefined) {
-      over(lostError('sent a reply without a command', 'bad-bytes'));
-      return;
-    }
-    const { reply } = message;
-    if (reply.code >= 200 && reply.code < 300) {
-      entry.settle?.(reply);
-    } else {
-      const text = shownLine(reply.lines.at(-1)?.text ?? '', 300);
-      entry.settle?.(
-        new TorError(
-          'command',
-          'rejected',
-          `Tor at ${where} refused ${nameOf(entry.line)}: ${reply.code} ${text}`,
-          { reply: { code: reply.code, text } },
-        ),
-      );
-    }
-    sendNext();
-  }
-
-  stream.on('data', (chunk: Uint8Array) => {
-    const { messages, fault } = parser.push(chunk);
-    for (const message of messages) take(message);
-    if (fault !== undefined) {
-      const got = `sent bytes that are not Tor's control protocol (${fault.code}: "${fault.excerpt}")`;
-      over(closing ? undefined : lostError(got, 'bad-bytes'));
-    }
-  });
-  const ended = (cause?: Error) => {
-    if (closing) over(undefined);
-    else {
-      const why = cause === undefined ? 'was closed by Tor' : `broke (${cause.message})`;
-      over(lostError(why, 'lost', cause));
-    }
-  };
-  stream.on('error', ended);
-  stream.on('end', () => ended());
-  stream.on('close', () => ended());
-
-  function command(line: string, options: CommandOptions = {}): Promise<Reply> {
-    const { signal, timeoutMs = DEFAULT_COMMAND_TIMEOUT_MS } = options;
+  command(line: string, options: CommandOptions = {}): Promise<Reply> {
+    const { signal } = options;
     const name = nameOf(line);
-    const refuse = (code: 'bad-line' | 'queue-full' | 'aborted' | 'timeout', why: string) =>
-      new TorError('command', code, `${name} to Tor at ${where}: ${why}`);
-    return new Promise((resolve, reject) => {
-      if (/[\r\n\0]/.test(line)) {
-        reject(refuse('bad-line', 'a command must be one line, without CR, LF or NUL'));
-      } else if (closed || closing) {
-        reject(lostError(`is closed: ${name} was not sent`, 'closed'));
-      } else if (signal?.aborted === true) {
-        reject(refuse('aborted', 'cancelled'));
-      } else if (queue.length >= MAX_QUEUED_COMMANDS) {
-        reject(refuse('queue-full', `${MAX_QUEUED_COMMANDS} commands wait already`));
-      } else {
-        const giveUp = (error: TorError) => {
-          const at = queue.indexOf(entry);
-          if (at >= 0) queue.splice(at, 1);
-          entry.settle?.(error);
-        };
-        const onAbort = () => giveUp(refuse('aborted', 'cancelled'));
-        const timer = setTimeout(() => {
-          giveUp(refuse('timeout', `no reply within ${timeoutMs} ms: is this Tor overloaded?`));
-        }, timeoutMs);
-        const entry: Waiting = {
-          line,
-          settle(outcome) {
-            entry.settle = undefined;
-            clearTimeout(timer);
-            signal?.removeEventListener('abort', onAbort);
-            if (outcome instanceof TorError) reject(outcome);
-            else resolve(outcome);
-          },
-        };
-        signal?.addEventListener('abort', onAbort, { once: true });
-        queue.push(entry);
-        sendNext();
-      }
-    });
+    if (/[\r\n\0]/.test(line)) {
+      const why = 'a command must be one line, without CR, LF or NUL';
+      return Promise.reject(this.#refusal(name, 'bad-line', why));
+    }
+    if (this.closed) {
+      return Promise.reject(this.#lostError(`is closed: ${name} was not sent`, 'closed'));
+    }
+    if (signal?.aborted === true) {
+      return Promise.reject(this.#refusal(name, 'aborted', 'cancelled'));
+    }
+    if (this.#queue.length >= MAX_QUEUED_COMMANDS) {
+      const why = `${MAX_QUEUED_COMMANDS} commands wait already`;
+      return Promise.reject(this.#refusal(name, 'queue-full', why));
+    }
+    return this.#enqueue(line, name, options);
   }
 
-  /** Runs after every earlier change of the event set. */
-  function setEvents(change: () => boolean, undo: () => void): Promise<void> {
-    const step = async () => {
-      if (!change()) return;
-      try {
-        await command(['SETEVENTS', ...listeners.keys()].join(' '));
-      } catch (error) {
-        undo();
-        throw error;
-      }
-    };
-    const result = eventsInStep.then(step);
-    eventsInStep = result.catch(() => {});
-    return result;
-  }
-
-  async function onEvent(keyword: string, listener: (text: string) => void): Promise<() => void> {
+  async onEvent(keyword: string, listener: (text: string) => void): Promise<() => void> {
+    const listeners = this.#listeners;
     // A new function each time, so that the same listener added twice counts twice.
     const heard = (text: string) => listener(text);
     /** Returns whether this was the last listener of the keyword. */
@@ -246,7 +151,7 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
       if (heardBy === undefined || !heardBy.delete(heard) || heardBy.size > 0) return false;
       return listeners.delete(keyword);
     };
-    await setEvents(() => {
+    await this.#setEvents(() => {
       const heardBy = listeners.get(keyword);
       if (heardBy !== undefined) heardBy.add(heard);
       else listeners.set(keyword, new Set([heard]));
@@ -256,49 +161,166 @@ export function controlClientOver(stream: Duplex, where: string, held = false): 
       listeners.get(keyword)?.delete(heard);
       const dropIfUnused = () => listeners.get(keyword)?.size === 0 && listeners.delete(keyword);
       // A failure means that the connection has ended, and then there are no events anyway.
-      setEvents(
-        () => !closed && !closing && dropIfUnused(),
+      this.#setEvents(
+        () => !this.closed && dropIfUnused(),
         () => {},
       ).catch(() => {});
     };
   }
 
-  function close(): void {
-    if (closed || closing) return;
-    closing = true;
-    const error = lostError('was closed by us', 'closed');
-    for (const entry of queue.splice(0)) entry.settle?.(error);
-    inFlight?.settle?.(error);
-    stream.end('QUIT\r\n');
-    quitTimer = setTimeout(() => over(undefined), QUIT_GRACE_MS);
+  hold(): Socket | undefined {
+    const stream = this.#stream;
+    const busy = this.#inFlight !== undefined || this.#queue.length > 0 || this.#listeners.size > 0;
+    if (this.closed || this.#held || busy || !this.#parser.idle) return undefined;
+    if (!(stream instanceof Socket) || stream.destroyed || stream.writableLength > 0) {
+      return undefined;
+    }
+    this.#held = true;
+    return stream;
   }
 
-  return {
-    ends: endsOf(stream),
-    command,
-    onEvent,
-    lost: lost.promise,
-    hold() {
-      const busy = inFlight !== undefined || queue.length > 0 || listeners.size > 0;
-      if (closed || closing || held || busy || !parser.idle) return undefined;
-      const handle = stream instanceof Socket ? handleOf(stream) : undefined;
-      if (handle === undefined || handle.writeQueueSize > 0) return undefined;
-      held = true;
-      if (stream instanceof Socket) stopReading(stream);
-      return handle;
-    },
-    release() {
-      if (!held) return;
-      held = false;
-      stream.resume();
-      if (stream instanceof Socket) startReading(stream);
-      sendNext();
-    },
-    get closed() {
-      return closed || closing;
-    },
-    close,
-  };
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#stream.resume();
+    this.#sendNext();
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.#closing = true;
+    const error = this.#lostError('was closed by us', 'closed');
+    for (const entry of this.#queue.splice(0)) entry.settle?.(error);
+    this.#inFlight?.settle?.(error);
+    this.#stream.end('QUIT\r\n');
+    this.#quitTimer = setTimeout(() => this.#over(undefined), QUIT_GRACE_MS);
+  }
+
+  #lostError(why: string, code: LostCode, cause?: unknown): TorError {
+    return new TorError('lost', code, `the Tor control connection to ${this.#where} ${why}`, {
+      remedy: 'unreachable',
+      cause,
+    });
+  }
+
+  #refusal(name: string, code: RefusalCode, why: string): TorError {
+    return new TorError('command', code, `${name} to Tor at ${this.#where}: ${why}`);
+  }
+
+  #enqueue(line: string, name: string, options: CommandOptions): Promise<Reply> {
+    const { signal, timeoutMs = DEFAULT_COMMAND_TIMEOUT_MS } = options;
+    return new Promise((resolve, reject) => {
+      const giveUp = (error: TorError) => {
+        const at = this.#queue.indexOf(entry);
+        if (at >= 0) this.#queue.splice(at, 1);
+        entry.settle?.(error);
+      };
+      const onAbort = () => giveUp(this.#refusal(name, 'aborted', 'cancelled'));
+      const timer = setTimeout(() => {
+        const why = `no reply within ${timeoutMs} ms: is this Tor overloaded?`;
+        giveUp(this.#refusal(name, 'timeout', why));
+      }, timeoutMs);
+      const entry: Waiting = {
+        line,
+        settle(outcome) {
+          entry.settle = undefined;
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', onAbort);
+          if (outcome instanceof TorError) reject(outcome);
+          else resolve(outcome);
+        },
+      };
+      signal?.addEventListener('abort', onAbort, { once: true });
+      this.#queue.push(entry);
+      this.#sendNext();
+    });
+  }
+
+  #sendNext(): void {
+    if (this.#inFlight !== undefined || this.closed || this.#held) return;
+    this.#inFlight = this.#queue.shift();
+    if (this.#inFlight !== undefined) this.#stream.write(`${this.#inFlight.line}\r\n`);
+  }
+
+  #onData(chunk: Uint8Array): void {
+    const { messages, fault } = this.#parser.push(chunk);
+    for (const message of messages) this.#take(message);
+    if (fault === undefined) return;
+    const got = `sent bytes that are not Tor's control protocol (${fault.code}: "${fault.excerpt}")`;
+    this.#over(this.#closing ? undefined : this.#lostError(got, 'bad-bytes'));
+  }
+
+  #onEnd(cause?: Error): void {
+    if (this.#closing) {
+      this.#over(undefined);
+      return;
+    }
+    const why = cause === undefined ? 'was closed by Tor' : `broke (${cause.message})`;
+    this.#over(this.#lostError(why, 'lost', cause));
+  }
+
+  #take(message: ControlMessage): void {
+    if (this.closed) return;
+    if (message.kind === 'event') {
+      // A set may change during an iteration: a listener added meanwhile gets this event too.
+      for (const listener of this.#listeners.get(message.keyword) ?? []) listener(message.text);
+      return;
+    }
+    const entry = this.#inFlight;
+    this.#inFlight = undefined;
+    if (entry === undefined) {
+      this.#over(this.#lostError('sent a reply without a command', 'bad-bytes'));
+      return;
+    }
+    entry.settle?.(this.#outcomeOf(entry.line, message.reply));
+    this.#sendNext();
+  }
+
+  #outcomeOf(line: string, reply: Reply): Reply | TorError {
+    const { code } = reply;
+    if (code >= 200 && code < 300) return reply;
+    const text = shownLine(reply.lines.at(-1)?.text ?? '', 300);
+    const why = `Tor at ${this.#where} refused ${nameOf(line)}: ${code} ${text}`;
+    return new TorError('command', 'rejected', why, { reply: { code, text } });
+  }
+
+  #over(cause: TorError | undefined): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#quitTimer);
+    this.#stream.destroy();
+    const error = cause ?? this.#lostError('was closed by us', 'closed');
+    const queued = this.#queue.splice(0);
+    const waiting = this.#inFlight === undefined ? queued : [this.#inFlight, ...queued];
+    this.#inFlight = undefined;
+    this.#listeners.clear();
+    for (const entry of waiting) entry.settle?.(error);
+    this.#lost.resolve(cause);
+  }
+
+  /** Runs after every earlier change of the event set. */
+  #setEvents(change: () => boolean, undo: () => void): Promise<void> {
+    const step = async () => {
+      if (!change()) return;
+      try {
+        await this.command(['SETEVENTS', ...this.#listeners.keys()].join(' '));
+      } catch (error) {
+        undo();
+        throw error;
+      }
+    };
+    const result = this.#eventsInStep.then(step);
+    this.#eventsInStep = result.catch(() => {});
+    return result;
+  }
+}
+
+/**
+ * A control client over a stream that is already authenticated (or is an owning descriptor).
+ * @param held as after `hold`: for a stream of another process, which is paused
+ */
+export function controlClientOver(stream: Duplex, where: string, held = false): ControlClient {
+  return new StreamClient(stream, where, held);
 }
 
 /** Where the control port is, and how to authenticate. */

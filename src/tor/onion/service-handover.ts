@@ -1,9 +1,9 @@
 /** Hands an onion service over to another process, with the control connection that it depends on. */
 import { pause } from '../../kit/pause.js';
 import { recordOf } from '../../kit/json-record.js';
+import { Socket } from 'node:net';
 import type { Clock } from '../../channel/ports.js';
-import { socketOver } from '../../handover/native-handle.js';
-import { HandoverError, type Parcel, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Parcel, type Parcels } from '../../kit/movable.js';
 import { parseOnionHost } from '../../protocol/location.js';
 import { controlClientOver, type ControlClient } from '../control/client.js';
 
@@ -23,13 +23,13 @@ export interface InheritedService {
 
 /** The service of another process. Throws a HandoverError when the parcel is missing or invalid. */
 export function inheritedService(parcels: Parcels): InheritedService {
-  const { value, handle } = parcels.get(SERVICE) ?? {};
+  const { value, stream } = parcels.get(SERVICE) ?? {};
   const { host, privateKey }: Readonly<Record<string, unknown>> = recordOf(value);
-  if (handle === undefined || typeof host !== 'string' || !parseOnionHost(host).ok) {
+  if (!(stream instanceof Socket) || typeof host !== 'string' || !parseOnionHost(host).ok) {
     throw new HandoverError('no onion service was handed over');
   }
   return {
-    client: controlClientOver(socketOver(handle), 'Tor', true),
+    client: controlClientOver(stream, 'Tor', true),
     host,
     privateKey:
       typeof privateKey === 'string' && PRIVATE_KEY.test(privateKey) ? privateKey : undefined,
@@ -54,9 +54,9 @@ export async function holdService(options: HoldOptions): Promise<readonly Parcel
       throw new HandoverError('the onion is not reachable now; try again when it is');
     }
     const { client, host } = service;
-    const handle = client.hold();
-    if (handle !== undefined) {
-      return [{ key: SERVICE, value: { host, privateKey: privateKey() }, handle }];
+    const stream = client.hold();
+    if (stream !== undefined) {
+      return [{ key: SERVICE, value: { host, privateKey: privateKey() }, stream }];
     }
     // oxlint-disable-next-line no-await-in-loop -- each try needs the one before
     await pause(clock, HOLD_RETRY_MS, signal);

@@ -8,13 +8,19 @@ import { pause } from '../../kit/pause.js';
 import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random, ServiceState } from '../../channel/ports.js';
-import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Movable, type Parcel, type Parcels } from '../../kit/movable.js';
 import type { Location } from '../../protocol/location.js';
 import type { OnionTarget, PowQueue } from './add-onion.js';
 import type { ControlClient } from '../control/client.js';
 import { deferred } from '../../kit/deferred.js';
 import { removeHiddenService, type ServedFolder } from './hidden-service-dir.js';
-import { keylessError, onionAdder, type OnionIdentity, type TargetOf } from './adder.js';
+import {
+  keylessError,
+  onionAdder,
+  type OnionAdder,
+  type OnionIdentity,
+  type TargetOf,
+} from './adder.js';
 import { TorError } from '../tor-error.js';
 import { retryDelays } from './retry.js';
 import { ROUND_TIMINGS, startSelfTestRounds, type RoundTimings } from './self-test-rounds.js';
@@ -116,80 +122,135 @@ interface Session {
   watch: ServiceWatch | undefined;
 }
 
-/**
- * Starts the service; resolves when Tor has accepted it, which is before peers can reach it. Rejects
- * with a TorError, and then nothing is left open. From then on it restores itself until it is closed or
- * aborted.
- */
-export async function startOnionService(options: OnionServiceOptions): Promise<OnionService> {
-  const { identity, clock, log, random, signal } = options;
-  const virtualPort = options.virtualPort ?? DEFAULT_VIRTUAL_PORT;
-  const uploadTimeoutMs = options.uploadTimeoutMs ?? DEFAULT_UPLOAD_TIMEOUT_MS;
-  const stop = new AbortController();
-  const retry = retryDelays(random);
-  const adder = onionAdder({ ...options, virtualPort });
-  const timings = { ...WATCH_TIMINGS, ...ROUND_TIMINGS, ...options.watchTimings };
-  let stopRounds: (() => void) | undefined;
+class HealingService implements OnionService {
+  readonly reachable: Promise<void>;
+  readonly move: Movable;
+  readonly #options: OnionServiceOptions;
+  readonly #virtualPort: number;
+  readonly #timings: WatchTimings & RoundTimings;
+  readonly #adder: OnionAdder;
+  readonly #retry: ReturnType<typeof retryDelays>;
+  readonly #stop = new AbortController();
+  readonly #reachable = deferred<void>();
+  readonly #onAbort = (): void => void this.close();
+  #session: Session | undefined;
+  #isReachable = false;
+  /** The last progress text, so that each is told once. */
+  #lastDetail = '';
+  #stopRounds: (() => void) | undefined;
   /** First requests in a row that ended the connection instead of being answered. */
-  let cuts = 0;
-  let toldAboutPow = false;
-  let lastDetail = '';
-  let isReachable = false;
-  const reachable = deferred<void>();
-  // No caller must await this promise.
-  reachable.promise.catch(() => {});
+  #cuts = 0;
+  #toldAboutPow = false;
+  /** Ends when the service is closed. */
+  #healing: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
 
-  function starting(detail: string): void {
-    if (detail === lastDetail || stop.signal.aborted) return;
-    lastDetail = detail;
-    options.onState?.({ state: 'starting', detail });
+  constructor(options: OnionServiceOptions) {
+    this.#options = options;
+    this.#virtualPort = options.virtualPort ?? DEFAULT_VIRTUAL_PORT;
+    this.#timings = { ...WATCH_TIMINGS, ...ROUND_TIMINGS, ...options.watchTimings };
+    this.#adder = onionAdder({ ...options, virtualPort: this.#virtualPort });
+    this.#retry = retryDelays(options.random);
+    this.reachable = this.#reachable.promise;
+    // No caller must await this promise.
+    this.reachable.catch(() => {});
+    this.move = { hold: () => this.#hold(), release: () => this.#release() };
   }
 
-  function nowReachable(): void {
-    if (stop.signal.aborted) return;
-    retry.reset();
-    lastDetail = '';
-    isReachable = true;
-    log.info('onion service reachable', { onion: adder.host });
-    reachable.resolve();
-    options.onState?.({ state: 'reachable' });
-    testInRounds();
+  get location(): OnionService['location'] {
+    const host = this.#adder.host;
+    if (host === undefined) throw new Error('the onion is asked for before it is known');
+    return { kind: 'onion', host, port: this.#virtualPort };
   }
 
-  function testInRounds(): void {
-    const { selfTest, selfTestRounds } = options;
-    if (selfTest === undefined || selfTestRounds !== true || adder.host === undefined) return;
-    stopRounds?.();
-    const { host } = adder;
-    stopRounds = startSelfTestRounds({
+  /** Adds the service, or continues the inherited one. Rejects as `startOnionService` does. */
+  async start(): Promise<void> {
+    const { signal, inherited, log } = this.#options;
+    const abortStart = (): void => this.#stop.abort();
+    if (signal.aborted) abortStart();
+    signal.addEventListener('abort', abortStart, { once: true });
+    if (inherited === undefined) this.#starting('connecting to Tor');
+    try {
+      this.#session = await (inherited === undefined
+        ? this.#firstPublish()
+        : this.#inherit(inherited));
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    } finally {
+      signal.removeEventListener('abort', abortStart);
+    }
+    const session = this.#session;
+    if (session === undefined || signal.aborted) {
+      session?.client.close();
+      throw new TorError('add-onion', 'aborted', 'starting the onion service was cancelled');
+    }
+    this.#healing = this.#keepUp();
+    signal.addEventListener('abort', this.#onAbort, { once: true });
+    if (inherited !== undefined) this.#nowReachable();
+    else
+      log.info('onion service accepted by Tor', { onion: session.host, port: this.#virtualPort });
+  }
+
+  doubt(): void {
+    this.#session?.watch?.doubt();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#withdraw();
+    return this.#closing;
+  }
+
+  #starting(detail: string): void {
+    if (detail === this.#lastDetail || this.#stop.signal.aborted) return;
+    this.#lastDetail = detail;
+    this.#options.onState?.({ state: 'starting', detail });
+  }
+
+  #nowReachable(): void {
+    if (this.#stop.signal.aborted) return;
+    this.#retry.reset();
+    this.#lastDetail = '';
+    this.#isReachable = true;
+    this.#options.log.info('onion service reachable', { onion: this.#adder.host });
+    this.#reachable.resolve();
+    this.#options.onState?.({ state: 'reachable' });
+    this.#testInRounds();
+  }
+
+  #testInRounds(): void {
+    const { selfTest, selfTestRounds, clock, random, log } = this.#options;
+    const { host } = this.#adder;
+    if (selfTest === undefined || selfTestRounds !== true || host === undefined) return;
+    this.#stopRounds?.();
+    this.#stopRounds = startSelfTestRounds({
       selfTest,
       host,
-      timings,
+      timings: this.#timings,
       clock,
       random,
       log,
-      onUnreachable: () => session?.watch?.doubt(),
+      onUnreachable: () => this.doubt(),
     });
   }
 
   /** Starts to ask whether Tor still has the service; ends the connection when it does not. */
-  function watchOver(watched: Session): void {
+  #watchOver(watched: Session): void {
     const { client, host } = watched;
-    const { folder } = options;
+    const { folder, clock, log } = this.#options;
     watched.watch = watchService({
-      async ask(bounds) {
-        if (cuts >= MAX_CUTS) return 'untold';
+      ask: async (bounds) => {
+        if (this.#cuts >= MAX_CUTS) return 'untold';
         if (folder === undefined) return askForOnion(client, host, bounds);
         return askForFolder(client, folder.dir, bounds);
       },
-      onFirst(ended) {
-        if (ended === 'cut') cuts++;
-        else if (cuts < MAX_CUTS) cuts = 0;
+      onFirst: (ended) => {
+        if (ended === 'cut') this.#cuts++;
+        else if (this.#cuts < MAX_CUTS) this.#cuts = 0;
       },
-      timings,
+      timings: this.#timings,
       clock,
       log,
-      canReturn: () => folder !== undefined || adder.key !== undefined,
+      canReturn: () => folder !== undefined || this.#adder.key !== undefined,
       onGone(why) {
         watched.gone = why;
         client.close();
@@ -199,184 +260,178 @@ export async function startOnionService(options: OnionServiceOptions): Promise<O
   }
 
   /** Adds the service on a new connection, which is closed again when a step fails. */
-  async function publish(): Promise<Session> {
-    const client = await options.connect(stop.signal);
+  async #publish(): Promise<Session> {
+    const { signal } = this.#stop;
+    const client = await this.#options.connect(signal);
     // An abort must also end the wait for a reply.
     const hangUp = () => client.close();
-    stop.signal.addEventListener('abort', hangUp, { once: true });
+    signal.addEventListener('abort', hangUp, { once: true });
     try {
-      stop.signal.throwIfAborted();
-      const uploads = followUploads({
-        client,
-        clock,
-        log,
-        timeoutMs: uploadTimeoutMs,
-        onProgress: starting,
-        onReachable: nowReachable,
-        selfTest: options.selfTest,
-      });
-      await uploads.listen();
-      const added = await adder.add(client);
-      if (!added.pow.on && !toldAboutPow) {
-        toldAboutPow = true;
-        log.info('onion service without proof-of-work defences', { why: added.pow.why });
-      }
-      uploads.begin(added.host);
-      const published: Session = { client, host: added.host, gone: undefined, watch: undefined };
-      watchOver(published);
+      signal.throwIfAborted();
+      const published = await this.#addTo(client);
+      this.#watchOver(published);
       return published;
     } catch (error) {
       client.close();
       throw error;
     } finally {
-      stop.signal.removeEventListener('abort', hangUp);
+      signal.removeEventListener('abort', hangUp);
     }
   }
 
-  async function firstPublish(): Promise<Session> {
+  async #addTo(client: ControlClient): Promise<Session> {
+    const { clock, log, selfTest, uploadTimeoutMs } = this.#options;
+    const uploads = followUploads({
+      client,
+      clock,
+      log,
+      timeoutMs: uploadTimeoutMs ?? DEFAULT_UPLOAD_TIMEOUT_MS,
+      onProgress: (detail) => this.#starting(detail),
+      onReachable: () => this.#nowReachable(),
+      selfTest,
+    });
+    await uploads.listen();
+    const { host, pow } = await this.#adder.add(client);
+    if (!pow.on && !this.#toldAboutPow) {
+      this.#toldAboutPow = true;
+      log.info('onion service without proof-of-work defences', { why: pow.why });
+    }
+    uploads.begin(host);
+    return { client, host, gone: undefined, watch: undefined };
+  }
+
+  async #firstPublish(): Promise<Session> {
+    const { signal } = this.#stop;
     for (let attempt = 0; ; attempt++) {
       try {
-        return await publish();
+        return await this.#publish();
       } catch (error) {
         const collision = error instanceof TorError && error.code === 'collision';
-        if (!collision || attempt >= COLLISION_RETRIES || stop.signal.aborted) throw error;
-        starting('the address is still in use; waiting for Tor to free it');
-        await pause(clock, retry.next(), stop.signal);
+        if (!collision || attempt >= COLLISION_RETRIES || signal.aborted) throw error;
+        this.#starting('the address is still in use; waiting for Tor to free it');
+        await pause(this.#options.clock, this.#retry.next(), signal);
       }
     }
   }
 
   /** Tries until it succeeds; undefined when stopped. */
-  async function republish(): Promise<Session | undefined> {
+  async #republish(): Promise<Session | undefined> {
+    const { clock, log, onState } = this.#options;
+    const { signal } = this.#stop;
     let lastProblem = '';
     for (;;) {
-      await pause(clock, retry.next(), stop.signal);
-      if (stop.signal.aborted) return undefined;
+      await pause(clock, this.#retry.next(), signal);
+      if (signal.aborted) return undefined;
       try {
-        return await publish();
+        return await this.#publish();
       } catch (error) {
-        if (stop.signal.aborted) return undefined;
+        if (signal.aborted) return undefined;
         const problem = errorText(error);
         if (problem === lastProblem) log.debug('onion service still lost', { why: problem });
         else log.warn('onion service cannot be re-created yet; trying again', { why: problem });
-        if (problem !== lastProblem) options.onState?.({ state: 'lost', detail: problem });
+        if (problem !== lastProblem) onState?.({ state: 'lost', detail: problem });
         lastProblem = problem;
       }
     }
   }
 
-  let session: Session | undefined;
-  async function keepUp(): Promise<void> {
-    while (session !== undefined) {
-      const cause = await session.client.lost;
-      if (stop.signal.aborted) return;
-      stopRounds?.();
-      const detail = session.gone ?? cause?.message ?? 'the control connection was closed';
+  /** Adds the service again whenever its connection is lost, until it is closed or has no key. */
+  async #keepUp(): Promise<void> {
+    const { folder, log, onState } = this.#options;
+    while (this.#session !== undefined) {
+      const cause = await this.#session.client.lost;
+      if (this.#stop.signal.aborted) return;
+      this.#stopRounds?.();
+      const detail = this.#session.gone ?? cause?.message ?? 'the control connection was closed';
       log.warn('onion service lost; re-creating it', { why: detail });
-      lastDetail = '';
-      isReachable = false;
-      if (adder.key === undefined && options.folder === undefined) {
+      this.#lastDetail = '';
+      this.#isReachable = false;
+      if (this.#adder.key === undefined && folder === undefined) {
         const { message } = keylessError();
         log.error(message);
-        options.onState?.({ state: 'lost', detail: message });
+        onState?.({ state: 'lost', detail: message });
         return;
       }
-      options.onState?.({ state: 'lost', detail });
-      session = await republish();
-      // Closed just after it succeeded: withdraw() did not see this connection.
-      if (stop.signal.aborted) session?.client.close();
-      else log.info('onion service re-created', { onion: session?.host });
+      onState?.({ state: 'lost', detail });
+      this.#session = await this.#republish();
+      // Closed just after it succeeded: #withdraw did not see this connection.
+      if (this.#stop.signal.aborted) this.#session?.client.close();
+      else log.info('onion service re-created', { onion: this.#session?.host });
     }
   }
 
-  async function remove({ client, host }: Session): Promise<void> {
+  async #remove({ client, host }: Session): Promise<void> {
+    const { folder, log } = this.#options;
     const bounded = { timeoutMs: DEL_ONION_TIMEOUT_MS };
-    if (options.folder === undefined) {
+    if (folder === undefined) {
       await client.command(`DEL_ONION ${host.replace(/\.onion$/, '')}`, bounded);
-    } else await removeHiddenService(client, options.folder, log, bounded);
+    } else await removeHiddenService(client, folder, log, bounded);
   }
 
-  let closing: Promise<void> | undefined;
-  async function withdraw(): Promise<void> {
-    stop.abort();
-    signal.removeEventListener('abort', onAbort);
-    reachable.reject(new TorError('upload', 'closed', 'the onion service was closed'));
-    adder.forget();
-    stopRounds?.();
-    const current = session;
+  async #withdraw(): Promise<void> {
+    const { signal, log } = this.#options;
+    this.#stop.abort();
+    signal.removeEventListener('abort', this.#onAbort);
+    this.#reachable.reject(new TorError('upload', 'closed', 'the onion service was closed'));
+    this.#adder.forget();
+    this.#stopRounds?.();
+    const current = this.#session;
     current?.watch?.stop();
     if (current !== undefined && !current.client.closed) {
-      await remove(current).catch((error: unknown) =>
+      await this.#remove(current).catch((error: unknown) =>
         log.debug('Tor did not take the onion service away', { why: errorText(error) }),
       );
       current.client.close();
     }
-    await healing;
+    await this.#healing;
   }
-  const close = () => (closing ??= withdraw());
-  const onAbort = () => void close();
 
-  function inherit(parcels: Parcels): Session {
+  #inherit(parcels: Parcels): Session {
     const { client, host, privateKey } = inheritedService(parcels);
-    if (adder.host !== undefined && adder.host !== host) {
+    if (this.#adder.host !== undefined && this.#adder.host !== host) {
       throw new HandoverError(
         'the key folder holds the key of another onion than the one that is served: restart instead',
       );
     }
-    adder.inherit(host, privateKey);
+    this.#adder.inherit(host, privateKey);
     return { client, host, gone: undefined, watch: undefined };
   }
 
-  const move: Movable = {
-    hold: () =>
-      holdService({
+  async #hold(): Promise<readonly Parcel[]> {
+    const { identity, clock } = this.#options;
+    try {
+      return await holdService({
         // No request may be running.
         current: () => {
-          if (!isReachable || session === undefined) return undefined;
-          session.watch?.stop();
-          return session;
+          if (!this.#isReachable || this.#session === undefined) return undefined;
+          this.#session.watch?.stop();
+          return this.#session;
         },
-        privateKey: () => (identity.kind === 'ephemeral' ? adder.key : undefined),
+        privateKey: () => (identity.kind === 'ephemeral' ? this.#adder.key : undefined),
         clock,
-        signal: stop.signal,
-      }).catch((error: unknown) => {
-        if (session !== undefined) watchOver(session);
-        throw error;
-      }),
-    release() {
-      if (session === undefined || session.client.closed) return;
-      session.client.release();
-      watchOver(session);
-    },
-  };
+        signal: this.#stop.signal,
+      });
+    } catch (error) {
+      if (this.#session !== undefined) this.#watchOver(this.#session);
+      throw error;
+    }
+  }
 
-  const abortStart = () => stop.abort();
-  if (signal.aborted) abortStart();
-  signal.addEventListener('abort', abortStart, { once: true });
-  if (options.inherited === undefined) starting('connecting to Tor');
-  let healing: Promise<void> = Promise.resolve();
-  try {
-    session = options.inherited === undefined ? await firstPublish() : inherit(options.inherited);
-  } catch (error) {
-    if (!signal.aborted) throw error;
-  } finally {
-    signal.removeEventListener('abort', abortStart);
+  #release(): void {
+    const session = this.#session;
+    if (session === undefined || session.client.closed) return;
+    session.client.release();
+    this.#watchOver(session);
   }
-  if (session === undefined || signal.aborted) {
-    session?.client.close();
-    throw new TorError('add-onion', 'aborted', 'starting the onion service was cancelled');
-  }
-  const { host } = session;
-  healing = keepUp();
-  signal.addEventListener('abort', onAbort, { once: true });
-  if (options.inherited === undefined) {
-    log.info('onion service accepted by Tor', { onion: host, port: virtualPort });
-  } else nowReachable();
-  return {
-    location: { kind: 'onion', host, port: virtualPort },
-    reachable: reachable.promise,
-    move,
-    doubt: () => session?.watch?.doubt(),
-    close,
-  };
+}
+
+/**
+ * Starts the service; resolves when Tor has accepted it, which is before peers can reach it. Rejects
+ * with a TorError, and then nothing is left open. From then on it restores itself until it is closed or
+ * aborted.
+ */
+export async function startOnionService(options: OnionServiceOptions): Promise<OnionService> {
+  const service = new HealingService(options);
+  await service.start();
+  return service;
 }

@@ -42,6 +42,134 @@ function progressText({ sent, uploaded, failed }: UploadProgress): string {
   return `descriptor uploads: ${uploaded} of ${sent}${refused}`;
 }
 
+class Follower implements UploadFollower {
+  readonly #options: UploadFollowerOptions;
+  readonly #watch = uploadWatch();
+  readonly #early: HsDescEvent[] = [];
+  #cancelDeadline: (() => void) | undefined;
+  #stopListening: (() => void) | undefined;
+  #stopSelfTest: (() => void) | undefined;
+  /** Undefined until the service was added. */
+  #host: string | undefined;
+  /** The events cannot be trusted. */
+  #hidden = false;
+  #over = false;
+  #late = false;
+
+  constructor(options: UploadFollowerOptions) {
+    this.#options = options;
+  }
+
+  async listen(): Promise<void> {
+    try {
+      this.#stopListening = await this.#options.client.onEvent('HS_DESC', (text) => {
+        const event = parseHsDesc(text);
+        if (event.ok) this.#heard(event.value);
+      });
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#hide(error.message);
+    }
+  }
+
+  begin(host: string): void {
+    const { client, clock, timeoutMs } = this.#options;
+    this.#host = host;
+    this.#cancelDeadline = clock.after(timeoutMs, () => void this.#warnLate());
+    void client.lost.then(() => this.#release());
+    if (this.#hidden) this.#tryOurselves();
+    this.#look(this.#watch.progress());
+    for (const event of this.#early.splice(0)) {
+      if (event.host === host) this.#look(this.#watch.note(event));
+    }
+  }
+
+  #heard(event: HsDescEvent): void {
+    if (this.#over) return;
+    if (this.#host === undefined) {
+      if (this.#early.length < MAX_EARLY_EVENTS) this.#early.push(event);
+    } else if (event.host === this.#host) this.#look(this.#watch.note(event));
+  }
+
+  #look(progress: UploadProgress): void {
+    const { log, onProgress, onReachable } = this.#options;
+    if (this.#over) return;
+    if (progress.rewritten) this.#hide('HS_DESC events come without the names of directories');
+    if (!progress.complete && !(this.#late && progress.partly)) {
+      onProgress(progressText(progress));
+      return;
+    }
+    this.#release();
+    if (!progress.complete) {
+      const { sent, uploaded, failed } = progress;
+      log.warn('not every upload of the onion descriptor was answered', { sent, uploaded, failed });
+    }
+    onReachable();
+  }
+
+  #hide(why: string): void {
+    if (this.#hidden) return;
+    this.#hidden = true;
+    this.#options.log.warn(
+      'a filter in front of the control port hides when the onion is published; it is dialled instead to find out (docs/troubleshooting.md, "control filter")',
+      { why },
+    );
+    this.#tryOurselves();
+  }
+
+  #tryOurselves(): void {
+    const { selfTest, clock, log, onReachable } = this.#options;
+    const host = this.#host;
+    if (selfTest === undefined || host === undefined || this.#over) return;
+    this.#stopSelfTest ??= startSelfTest({
+      selfTest,
+      host,
+      clock,
+      log,
+      onReached: () => {
+        if (this.#over) return;
+        this.#release();
+        log.info('onion service reached by a self-test through Tor');
+        onReachable();
+      },
+    });
+  }
+
+  async #warnLate(): Promise<void> {
+    const { client, log, timeoutMs } = this.#options;
+    this.#late = true;
+    this.#look(this.#watch.progress());
+    if (this.#over) return;
+    this.#tryOurselves();
+    const bootstrapped = await bootstrapText(client);
+    if (this.#over || client.closed) return;
+    const { sent, uploaded, failed } = this.#watch.progress();
+    log.warn(
+      'onion service not reachable yet, still waiting; check that Tor reaches the network and that the clock is right',
+      { after_sec: Math.round(timeoutMs / 1000), bootstrapped, sent, uploaded, failed },
+    );
+  }
+
+  #release(): void {
+    this.#over = true;
+    this.#cancelDeadline?.();
+    this.#stopListening?.();
+    this.#stopSelfTest?.();
+  }
+}
+
+/** How far Tor's bootstrap is, for a log line. Never rejects. */
+async function bootstrapText(client: ControlClient): Promise<string> {
+  try {
+    const reply = await client.command('GETINFO status/bootstrap-phase');
+    const phase = parseBootstrap(infoValue(reply, 'status/bootstrap-phase') ?? '');
+    if (!phase.ok) return 'unknown';
+    return `${phase.value.progress} % (${phase.value.warning ?? phase.value.summary})`;
+  } catch {
+    return 'unknown';
+  }
+}
+
 /**
  * Reachable means: every upload of every descriptor was answered and one of each accepted; after the
  * deadline, one of each accepted, with a warning (Tor may drop an upload silently). If a filter in
@@ -50,123 +178,5 @@ function progressText({ sent, uploaded, failed }: UploadProgress): string {
  * connection ends.
  */
 export function followUploads(options: UploadFollowerOptions): UploadFollower {
-  const { client, clock, log, timeoutMs } = options;
-  const watch = uploadWatch();
-  const early: HsDescEvent[] = [];
-  const held: {
-    cancelDeadline?: () => void;
-    stopListening?: () => void;
-    stopSelfTest?: () => void;
-  } = {};
-  let host: string | undefined;
-  /** Why the events cannot be trusted; undefined when they can. */
-  let hidden: string | undefined;
-  let over = false;
-  let late = false;
-
-  function release(): void {
-    over = true;
-    held.cancelDeadline?.();
-    held.stopListening?.();
-    held.stopSelfTest?.();
-  }
-
-  function hide(why: string): void {
-    if (hidden !== undefined) return;
-    hidden = why;
-    log.warn(
-      'a filter in front of the control port hides when the onion is published; it is dialled instead to find out (docs/troubleshooting.md, "control filter")',
-      { why },
-    );
-    tryOurselves();
-  }
-
-  function tryOurselves(): void {
-    const { selfTest } = options;
-    if (selfTest === undefined || host === undefined || over) return;
-    held.stopSelfTest ??= startSelfTest({
-      selfTest,
-      host,
-      clock,
-      log,
-      onReached() {
-        if (over) return;
-        release();
-        log.info('onion service reached by a self-test through Tor');
-        options.onReachable();
-      },
-    });
-  }
-
-  function look(progress: UploadProgress): void {
-    if (over) return;
-    if (progress.rewritten) hide('HS_DESC events come without the names of directories');
-    if (!progress.complete && !(late && progress.partly)) {
-      options.onProgress(progressText(progress));
-      return;
-    }
-    release();
-    if (!progress.complete) {
-      log.warn('not every upload of the onion descriptor was answered', {
-        sent: progress.sent,
-        uploaded: progress.uploaded,
-        failed: progress.failed,
-      });
-    }
-    options.onReachable();
-  }
-
-  async function bootstrapText(): Promise<string> {
-    try {
-      const reply = await client.command('GETINFO status/bootstrap-phase');
-      const phase = parseBootstrap(infoValue(reply, 'status/bootstrap-phase') ?? '');
-      if (!phase.ok) return 'unknown';
-      return `${phase.value.progress} % (${phase.value.warning ?? phase.value.summary})`;
-    } catch {
-      return 'unknown';
-    }
-  }
-
-  async function warnLate(): Promise<void> {
-    late = true;
-    look(watch.progress());
-    if (over) return;
-    tryOurselves();
-    const bootstrapped = await bootstrapText();
-    if (over || client.closed) return;
-    const { sent, uploaded, failed } = watch.progress();
-    log.warn(
-      'onion service not reachable yet, still waiting; check that Tor reaches the network and that the clock is right',
-      { after_sec: Math.round(timeoutMs / 1000), bootstrapped, sent, uploaded, failed },
-    );
-  }
-
-  function heard(event: HsDescEvent): void {
-    if (over) return;
-    if (host === undefined) {
-      if (early.length < MAX_EARLY_EVENTS) early.push(event);
-    } else if (event.host === host) look(watch.note(event));
-  }
-
-  return {
-    async listen() {
-      try {
-        held.stopListening = await client.onEvent('HS_DESC', (text) => {
-          const event = parseHsDesc(text);
-          if (event.ok) heard(event.value);
-        });
-      } catch (error) {
-        if (!isRefusal(error)) throw error;
-        hide(error.message);
-      }
-    },
-    begin(ours) {
-      host = ours;
-      held.cancelDeadline = clock.after(timeoutMs, () => void warnLate());
-      void client.lost.then(release);
-      if (hidden !== undefined) tryOurselves();
-      look(watch.progress());
-      for (const event of early.splice(0)) if (event.host === ours) look(watch.note(event));
-    },
-  };
+  return new Follower(options);
 }

@@ -3,8 +3,7 @@ import type { Readable } from 'node:stream';
 import { Socket } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isRecord } from '../../kit/json-record.js';
-import { handleOf, socketOver, startReading, stopReading } from '../../handover/native-handle.js';
-import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Movable, type Parcels } from '../../kit/movable.js';
 import { controlClientOver, type ControlClient } from '../control/client.js';
 import { listenTo, outputTail } from './tor-output.js';
 
@@ -40,20 +39,14 @@ const HOLD_RETRY_MS = 20;
 
 /** Hands over a tor, with its owning connection and output. */
 export function movable(pid: number, control: ControlClient, stdout: Readable | null): Movable {
-  // While tor's output is not read, it waits in its pipe.
-  const output = (): ReturnType<typeof handleOf> =>
-    stdout === null ? undefined : handleOf(stdout);
   return {
     async hold() {
       for (let tries = 0; ; tries++) {
-        const handle = control.hold();
-        if (handle !== undefined) {
-          const printed = output();
-          if (stdout instanceof Socket) stopReading(stdout);
-          return [
-            { key: TOR, value: { pid }, handle },
-            ...(printed === undefined ? [] : [{ key: TOR_OUTPUT, value: null, handle: printed }]),
-          ];
+        const stream = control.hold();
+        if (stream !== undefined) {
+          // While tor's output is not read, it waits in its pipe.
+          const output = stdout === null ? [] : [{ key: TOR_OUTPUT, value: null, stream: stdout }];
+          return [{ key: TOR, value: { pid }, stream }, ...output];
         }
         if (tries >= HOLD_TRIES || control.closed) {
           throw new HandoverError(
@@ -64,10 +57,7 @@ export function movable(pid: number, control: ControlClient, stdout: Readable | 
         await delay(HOLD_RETRY_MS);
       }
     },
-    release() {
-      control.release();
-      if (stdout instanceof Socket) startReading(stdout);
-    },
+    release: () => control.release(),
   };
 }
 
@@ -88,16 +78,21 @@ function isAlive(pid: number): boolean {
  * control connection. Held until `move.release`. Throws a HandoverError.
  */
 export function adoptTor(parcels: Parcels, onOutput?: (line: string) => void): RunningTor {
-  const { value, handle } = parcels.get(TOR) ?? {};
+  const { value, stream } = parcels.get(TOR) ?? {};
   const pid = isRecord(value) ? value['pid'] : undefined;
-  if (handle === undefined || typeof pid !== 'number' || !Number.isSafeInteger(pid) || pid < 2) {
+  if (
+    !(stream instanceof Socket) ||
+    typeof pid !== 'number' ||
+    !Number.isSafeInteger(pid) ||
+    pid < 2
+  ) {
     throw new HandoverError('no tor was handed over');
   }
   const output = outputTail((line) => onOutput?.(line));
-  const printed = parcels.get(TOR_OUTPUT)?.handle;
-  const stdout = printed === undefined ? null : socketOver(printed);
+  const printed = parcels.get(TOR_OUTPUT)?.stream;
+  const stdout = printed instanceof Socket ? printed : null;
   stdout?.on('error', () => {});
-  const control = controlClientOver(socketOver(handle), `tor (process ${pid})`, true);
+  const control = controlClientOver(stream, `tor (process ${pid})`, true);
 
   const gone = async (): Promise<TorExit> => {
     await control.lost;

@@ -4,7 +4,7 @@
  */
 import { lstat, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ownMark, readMark } from '../../handover/process-mark.js';
+import { ownMark, readMark } from '../../platform/process-mark.js';
 
 const OWNER_FILE = 'owner';
 

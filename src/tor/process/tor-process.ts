@@ -3,28 +3,22 @@
  * runs (its guards and its directory documents). It ends with this program, and is restarted when it
  * ends by itself. It listens only on unix sockets, so that no other user of the machine can use it.
  */
-import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
 import { errorText } from '../../kit/error-text.js';
 import { isRecord } from '../../kit/json-record.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random } from '../../channel/ports.js';
 import { keepAlive } from '../../kit/keep-alive.js';
-import { HandoverError, type Movable, type Parcels } from '../../handover/parcel.js';
+import { HandoverError, type Movable, type Parcel, type Parcels } from '../../kit/movable.js';
 import { waitForBootstrap, type OnBootstrap } from './bootstrap.js';
 import { connectControl, type ControlClient } from '../control/client.js';
 import type { SocksEndpoint } from '../socks/dialer.js';
 import { TorError } from '../tor-error.js';
 import { adoptTor, type RunningTor, type TorExit } from './running-tor.js';
-import { CONTROL_SOCKET, SOCKS_SOCKET, socketFolder } from './socket-folder.js';
+import { CONTROL_SOCKET, SOCKS_SOCKET, socketFolder, type SocketFolder } from './socket-folder.js';
 import { ownTemporaryFolder } from './temporary-folder.js';
-import { launchTor, torrcString, writeTorrc } from './tor-program.js';
-
-/**
- * The environment variable that names a file with more torrc lines for the managed Tor, for options
- * without a setting: bridges, a proxy, a test network.
- */
-export const TORRC_EXTRA_VARIABLE = 'ONIONMC_TORRC_EXTRA';
+import { launchTor, writeTorrc } from './tor-program.js';
+import { extraLines, privateFolder, torrcLines, TORRC_EXTRA_VARIABLE } from './torrc.js';
 
 const FIRST_RESTART_MS = 1_000;
 /** So that the onions answer again within two minutes, however often Tor ends. */
@@ -104,44 +98,207 @@ function inheritedFolder(parcels: Parcels): string {
   return path;
 }
 
-/** The lines of the file in `ONIONMC_TORRC_EXTRA`; none if it is not set. */
-async function extraLines(path: string | undefined): Promise<readonly string[]> {
-  if (path === undefined || path === '') return [];
-  try {
-    return (await readFile(path, 'utf8')).split(/\r?\n/).filter((line) => line.trim() !== '');
-  } catch (error) {
-    throw new TorError(
-      'process',
-      'bad-torrc',
-      `cannot read ${path}, the file named by ${TORRC_EXTRA_VARIABLE}: ${String(error)}`,
-      { remedy: 'configuration', cause: error },
-    );
-  }
-}
+class ManagedTor implements TorProcess {
+  readonly socks: SocksEndpoint;
+  readonly move: Movable;
+  readonly #options: TorProcessOptions;
+  readonly #sockets: SocketFolder;
+  readonly #torrc: readonly string[];
+  readonly #closing = new AbortController();
+  /** Callers that wait for the next Tor. */
+  readonly #waiting = new Set<() => void>();
+  #running: RunningTor | undefined;
+  #startedAt = 0;
+  #restartMs = FIRST_RESTART_MS;
+  #cancelRestart: (() => void) | undefined;
+  #restarting: Promise<void> | undefined;
+  /** The end of the chain of torrc changes, so that they run in order. */
+  #torrcWritten: Promise<void> = Promise.resolve();
+  #closed: Promise<void> | undefined;
 
-async function privateFolder(dataDir: string): Promise<void> {
-  try {
-    await mkdir(dataDir, { recursive: true, mode: 0o700 });
-    await chmod(dataDir, 0o700);
-  } catch (error) {
-    throw new TorError('process', 'io', `cannot make the folder ${dataDir}: ${String(error)}`, {
-      remedy: 'configuration',
-      cause: error,
+  constructor(options: TorProcessOptions, sockets: SocketFolder, extra: readonly string[]) {
+    this.#options = options;
+    this.#sockets = sockets;
+    this.#torrc = [...torrcLines(sockets.path), ...extra];
+    this.socks = { kind: 'unix', path: join(sockets.path, SOCKS_SOCKET) };
+    this.move = { hold: () => this.#hold(), release: () => this.#release() };
+  }
+
+  get socketFolder(): string {
+    return this.#sockets.path;
+  }
+
+  get pid(): number | undefined {
+    return this.#running?.pid;
+  }
+
+  /** Starts Tor, or continues with the inherited one. Leaves nothing running when it rejects. */
+  async open(): Promise<void> {
+    const { inherited, signal } = this.#options;
+    const sockets = this.#sockets;
+    try {
+      if (inherited !== undefined) this.#own(adoptTor(inherited, this.#onOutput));
+      else {
+        sockets.endWithProcess(true);
+        await this.#start(signal);
+        await sockets.removeOthers();
+      }
+    } catch (error) {
+      this.#closing.abort();
+      await this.#running?.kill();
+      if (inherited === undefined) await sockets.remove();
+      throw error;
+    }
+  }
+
+  control(): ControlClient {
+    if (this.#running === undefined) throw this.#nothingRuns();
+    return this.#running.control;
+  }
+
+  async connectControl(signal: AbortSignal): Promise<ControlClient> {
+    await this.#current(signal);
+    const endpoint = { kind: 'unix', path: join(this.#sockets.path, CONTROL_SOCKET) } as const;
+    return connectControl({ endpoint, signal });
+  }
+
+  keepInTorrc(lines: readonly string[]): Promise<void> {
+    const { dataDir } = this.#options;
+    const written = this.#torrcWritten.then(() => writeTorrc(dataDir, [...this.#torrc, ...lines]));
+    this.#torrcWritten = written.catch(() => {});
+    return written;
+  }
+
+  async bootstrapped(signal: AbortSignal): Promise<void> {
+    await waitForBootstrap((await this.#current(signal)).control, signal);
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#shutDown();
+    return this.#closed;
+  }
+
+  readonly #onOutput = (line: string): void => {
+    if (!line.startsWith('[warn]') && !line.startsWith('[err]')) return;
+    this.#options.log.warn(`tor: ${line}`);
+  };
+
+  #own(tor: RunningTor): void {
+    this.#running = tor;
+    this.#startedAt = this.#options.clock.now();
+    void tor.exited.then((exit) => this.#died(tor, exit));
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { dataDir, program, onBootstrap } = this.#options;
+    await this.#torrcWritten;
+    const tor = await launchTor({
+      dataDir,
+      torrc: this.#torrc,
+      signal,
+      onOutput: this.#onOutput,
+      ...(program === undefined ? {} : { program }),
     });
+    this.#own(tor);
+    // A failure here means that this Tor has ended, which `#died` handles.
+    waitForBootstrap(tor.control, this.#closing.signal, onBootstrap).catch(() => {});
+    for (const wake of this.#waiting) wake();
   }
-}
 
-function torrcLines(sockets: string): readonly string[] {
-  return [
-    `SocksPort unix:${torrcString(join(sockets, SOCKS_SOCKET))} ExtendedErrors`,
-    `ControlPort unix:${torrcString(join(sockets, CONTROL_SOCKET))}`,
-    'CookieAuthentication 1',
-    'ClientOnly 1',
-    'AvoidDiskWrites 1',
-    // Countries are not used; saves 35 MB.
-    'GeoIPFile /dev/null',
-    'GeoIPv6File /dev/null',
-  ];
+  #died(tor: RunningTor, exit: TorExit): void {
+    const { clock, log } = this.#options;
+    if (this.#running !== tor) return;
+    this.#running = undefined;
+    if (this.#closing.signal.aborted) return;
+    if (clock.now() - this.#startedAt >= STABLE_MS) this.#restartMs = FIRST_RESTART_MS;
+    const why = exit.complaint === '' ? '' : `: ${exit.complaint}`;
+    log.warn(`our Tor ended (${exit.signal ?? `code ${exit.code ?? 'unknown'}`})${why}`);
+    this.#restartLater();
+  }
+
+  #restartLater(): void {
+    const { clock, random } = this.#options;
+    const delay = this.#restartMs * (0.75 + random() / 2);
+    this.#restartMs = Math.min(this.#restartMs * 2, LONGEST_RESTART_MS);
+    // Before that there is no Tor and no socket.
+    const letGo = keepAlive();
+    const cancel = clock.after(delay, () => {
+      letGo();
+      this.#restarting = this.#restart();
+    });
+    this.#cancelRestart = () => {
+      letGo();
+      cancel();
+    };
+  }
+
+  async #restart(): Promise<void> {
+    const { log } = this.#options;
+    const { signal } = this.#closing;
+    try {
+      await this.#start(signal);
+      log.info('our Tor was started again');
+    } catch (error) {
+      if (signal.aborted) return;
+      log.error(`cannot start our Tor again: ${errorText(error)}`);
+      this.#restartLater();
+    }
+  }
+
+  #nothingRuns(): TorError {
+    return this.#closing.signal.aborted
+      ? new TorError('process', 'closed', 'our Tor was stopped')
+      : new TorError('lost', 'lost', 'our Tor is not running now; it is being started again', {
+          remedy: 'unreachable',
+        });
+  }
+
+  /** The current Tor, or the next one. */
+  async #current(signal: AbortSignal): Promise<RunningTor> {
+    const running = this.#running;
+    // A Tor that is ending loses its connection before its end is known.
+    if (running !== undefined && !running.control.closed) return running;
+    const either = AbortSignal.any([signal, this.#closing.signal]);
+    await new Promise<void>((resolve) => {
+      const wake = (): void => {
+        this.#waiting.delete(wake);
+        either.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#waiting.add(wake);
+      either.addEventListener('abort', wake, { once: true });
+      if (either.aborted) wake();
+    });
+    if (this.#closing.signal.aborted) throw this.#nothingRuns();
+    signal.throwIfAborted();
+    return this.#current(signal);
+  }
+
+  async #shutDown(): Promise<void> {
+    this.#closing.abort();
+    this.#cancelRestart?.();
+    await this.#restarting;
+    // Our connections to Tor are open already. A Tor that is slow to end leaves nothing behind.
+    const stopped = this.#running?.stop();
+    await this.#sockets.remove();
+    await stopped;
+  }
+
+  async #hold(): Promise<readonly Parcel[]> {
+    if (this.#running === undefined) {
+      throw new HandoverError('our tor is being started again; try later');
+    }
+    const parcels = await this.#running.move.hold();
+    this.#sockets.endWithProcess(false);
+    return [{ key: TOR_FOLDER, value: { sockets: this.#sockets.path } }, ...parcels];
+  }
+
+  #release(): void {
+    // A process that was to continue may have taken the folder.
+    void ownTemporaryFolder(this.#sockets.path).catch(() => {});
+    this.#sockets.endWithProcess(true);
+    this.#running?.move.release();
+  }
 }
 
 /**
@@ -150,184 +307,11 @@ function torrcLines(sockets: string): readonly string[] {
  * `tor-exited` with tor's own words, `data-dir-busy`, `bad-torrc`, `io`, `timeout`, `aborted`.
  */
 export async function startTorProcess(options: TorProcessOptions): Promise<TorProcess> {
-  const { dataDir, log, clock, random, onBootstrap } = options;
-  const extra = [
-    ...(options.extraTorrc ?? []),
-    ...(await extraLines((options.env ?? process.env)[TORRC_EXTRA_VARIABLE])),
-  ];
+  const { dataDir, inherited, env = process.env } = options;
+  const extra = [...(options.extraTorrc ?? []), ...(await extraLines(env[TORRC_EXTRA_VARIABLE]))];
   await privateFolder(dataDir);
-  const { inherited } = options;
   const sockets = await socketFolder(dataDir, inherited && inheritedFolder(inherited));
-  const closing = new AbortController();
-  const socks: SocksEndpoint = { kind: 'unix', path: join(sockets.path, SOCKS_SOCKET) };
-
-  let running: RunningTor | undefined;
-  let restartMs = FIRST_RESTART_MS;
-  let startedAt = clock.now();
-  /** Callers that wait for the next Tor. */
-  const waiting = new Set<() => void>();
-  let cancelRestart: (() => void) | undefined;
-  let restarting: Promise<void> | undefined;
-
-  function onOutput(line: string): void {
-    if (line.startsWith('[warn]') || line.startsWith('[err]')) log.warn(`tor: ${line}`);
-  }
-
-  function own(tor: RunningTor): void {
-    running = tor;
-    startedAt = clock.now();
-    void tor.exited.then((exit) => died(tor, exit));
-  }
-
-  const torrc = [...torrcLines(sockets.path), ...extra];
-  /** The end of the chain of torrc changes, so that they run in order. */
-  let torrcWritten: Promise<void> = Promise.resolve();
-
-  function keepInTorrc(lines: readonly string[]): Promise<void> {
-    const written = torrcWritten.then(() => writeTorrc(dataDir, [...torrc, ...lines]));
-    torrcWritten = written.catch(() => {});
-    return written;
-  }
-
-  async function start(signal: AbortSignal): Promise<void> {
-    await torrcWritten;
-    const tor = await launchTor({
-      dataDir,
-      torrc,
-      signal,
-      onOutput,
-      ...(options.program === undefined ? {} : { program: options.program }),
-    });
-    own(tor);
-    // A failure here means that this Tor has ended, which `died` handles.
-    waitForBootstrap(tor.control, closing.signal, onBootstrap).catch(() => {});
-    for (const wake of waiting) wake();
-  }
-
-  function died(tor: RunningTor, exit: TorExit): void {
-    if (running !== tor) return;
-    running = undefined;
-    if (closing.signal.aborted) return;
-    if (clock.now() - startedAt >= STABLE_MS) restartMs = FIRST_RESTART_MS;
-    const why = exit.complaint === '' ? '' : `: ${exit.complaint}`;
-    log.warn(`our Tor ended (${exit.signal ?? `code ${exit.code ?? 'unknown'}`})${why}`);
-    restartLater();
-  }
-
-  function restartLater(): void {
-    const delay = restartMs * (0.75 + random() / 2);
-    restartMs = Math.min(restartMs * 2, LONGEST_RESTART_MS);
-    // Before that there is no Tor and no socket.
-    const letGo = keepAlive();
-    const cancel = clock.after(delay, () => {
-      letGo();
-      restarting = start(closing.signal).then(
-        () => log.info('our Tor was started again'),
-        (error: unknown) => {
-          if (closing.signal.aborted) return;
-          log.error(`cannot start our Tor again: ${errorText(error)}`);
-          restartLater();
-        },
-      );
-    });
-    cancelRestart = () => {
-      letGo();
-      cancel();
-    };
-  }
-
-  function nothingRuns(): TorError {
-    return closing.signal.aborted
-      ? new TorError('process', 'closed', 'our Tor was stopped')
-      : new TorError('lost', 'lost', 'our Tor is not running now; it is being started again', {
-          remedy: 'unreachable',
-        });
-  }
-
-  /** The current Tor, or the next one. */
-  async function current(signal: AbortSignal): Promise<RunningTor> {
-    // A Tor that is ending loses its connection before its end is known.
-    if (running !== undefined && !running.control.closed) return running;
-    const either = AbortSignal.any([signal, closing.signal]);
-    await new Promise<void>((resolve) => {
-      const wake = (): void => {
-        waiting.delete(wake);
-        either.removeEventListener('abort', wake);
-        resolve();
-      };
-      waiting.add(wake);
-      either.addEventListener('abort', wake, { once: true });
-      if (either.aborted) wake();
-    });
-    if (closing.signal.aborted) throw nothingRuns();
-    signal.throwIfAborted();
-    return current(signal);
-  }
-
-  try {
-    if (inherited !== undefined) own(adoptTor(inherited, onOutput));
-    else {
-      sockets.endWithProcess(true);
-      await start(options.signal);
-      await sockets.removeOthers();
-    }
-  } catch (error) {
-    closing.abort();
-    await running?.kill();
-    if (inherited === undefined) await sockets.remove();
-    throw error;
-  }
-
-  let closed: Promise<void> | undefined;
-  async function shutDown(): Promise<void> {
-    closing.abort();
-    cancelRestart?.();
-    await restarting;
-    // Our connections to Tor are open already. A Tor that is slow to end leaves nothing behind.
-    const stopped = running?.stop();
-    await sockets.remove();
-    await stopped;
-  }
-
-  const move: Movable = {
-    async hold() {
-      if (running === undefined)
-        throw new HandoverError('our tor is being started again; try later');
-      const parcels = await running.move.hold();
-      sockets.endWithProcess(false);
-      return [{ key: TOR_FOLDER, value: { sockets: sockets.path } }, ...parcels];
-    },
-    release() {
-      // A process that was to continue may have taken the folder.
-      void ownTemporaryFolder(sockets.path).catch(() => {});
-      sockets.endWithProcess(true);
-      running?.move.release();
-    },
-  };
-
-  return {
-    socks,
-    move,
-    socketFolder: sockets.path,
-    keepInTorrc,
-    get pid() {
-      return running?.pid;
-    },
-    control() {
-      if (running === undefined) throw nothingRuns();
-      return running.control;
-    },
-    async connectControl(signal) {
-      await current(signal);
-      const endpoint = { kind: 'unix', path: join(sockets.path, CONTROL_SOCKET) } as const;
-      return connectControl({ endpoint, signal });
-    },
-    async bootstrapped(signal) {
-      await waitForBootstrap((await current(signal)).control, signal);
-    },
-    close() {
-      closed ??= shutDown();
-      return closed;
-    },
-  };
+  const tor = new ManagedTor(options, sockets, extra);
+  await tor.open();
+  return tor;
 }

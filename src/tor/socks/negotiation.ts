@@ -7,6 +7,7 @@
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { SocksClient } from 'socks';
+import { deferred } from '../../kit/deferred.js';
 import { MAX_SOCKS_MESSAGE_BYTES, readSocksMessage, type SocksStep } from './reply.js';
 import { SocksError, socksReplyError } from './error.js';
 
@@ -63,133 +64,147 @@ export interface SocksOutcome {
  * SocksError; the caller then destroys the socket.
  */
 export async function negotiateSocks(socket: Socket, request: SocksRequest): Promise<SocksOutcome> {
-  return converse(await loadSocks(), socket, request);
+  return new Dialogue(socket, request).run(await loadSocks());
 }
 
-function converse(client: Client, socket: Socket, request: SocksRequest): Promise<SocksOutcome> {
-  const where = `${request.host}:${request.port}`;
-  return new Promise((resolve, reject) => {
-    let step: SocksStep = 'method';
-    /** Requests that `socks` has written and whose answer it has not got. */
-    let asked = 0;
-    let received: Buffer = Buffer.alloc(0);
-    let isolated = false;
-    let settled = false;
+/** One dialogue between the package and the proxy. */
+class Dialogue {
+  readonly #socket: Socket;
+  readonly #request: SocksRequest;
+  /** The proxy in error texts. */
+  readonly #where: string;
+  readonly #outcome = deferred<SocksOutcome>();
+  /** What the package takes for the socket of the proxy. */
+  readonly #gate = new Duplex({
+    read() {},
+    write: (chunk: Buffer, _encoding, done) => {
+      this.#asked += 1;
+      this.#socket.write(chunk);
+      // Deferred, because `socks` sets its next state after it has written.
+      process.nextTick(() => this.#deliver());
+      done();
+    },
+  });
+  #step: SocksStep = 'method';
+  /** Requests that `socks` has written and whose answer it has not got. */
+  #asked = 0;
+  #received: Buffer = Buffer.alloc(0);
+  #isolated = false;
+  #settled = false;
 
-    const gate = new Duplex({
-      read() {},
-      write(chunk: Buffer, _encoding, done) {
-        asked += 1;
-        socket.write(chunk);
-        // Deferred, because `socks` sets its next state after it has written.
-        process.nextTick(deliver);
-        done();
-      },
-    });
+  constructor(socket: Socket, request: SocksRequest) {
+    this.#socket = socket;
+    this.#request = request;
+    this.#where = `${request.host}:${request.port}`;
+  }
 
-    function settle(error: SocksError | undefined): void {
-      if (settled) return;
-      settled = true;
-      socket.off('data', onData).off('close', onClose);
-      if (error === undefined) {
-        resolve({ isolated });
-      } else {
-        reject(error);
-        gate.destroy();
-      }
-    }
-    function protocolFault(text: string): void {
-      settle(
-        new SocksError(
-          'proxy-protocol',
-          `cannot reach ${where}: ${text}; is socks5_port the SocksPort of Tor?`,
-        ),
-      );
-    }
-
-    /** Passes the next message to `socks` when it expects one and all of it has arrived. */
-    function deliver(): void {
-      if (settled || asked === 0) return;
-      const message = readSocksMessage(step, received);
-      switch (message.kind) {
-        case 'incomplete':
-          if (received.length > MAX_SOCKS_MESSAGE_BYTES) protocolFault('the proxy talks nonsense');
-          return;
-        case 'invalid':
-          protocolFault('the proxy does not speak SOCKS5');
-          return;
-        case 'refused':
-          settle(socksReplyError(message.reply, where));
-          return;
-        case 'complete':
-          accept(message.length, message.value);
-      }
-    }
-
-    function accept(length: number, value: number): void {
-      asked -= 1;
-      const message = received.subarray(0, length);
-      received = received.subarray(length);
-      if (step === 'method') {
-        if (value !== METHOD_NONE && value !== METHOD_PASSWORD) {
-          protocolFault('the proxy wants an authentication that Tor does not have');
-          return;
-        }
-        isolated = value === METHOD_PASSWORD;
-        step = isolated ? 'auth' : 'reply';
-      } else if (step === 'auth') {
-        if (value !== 0) {
-          protocolFault('the proxy refused our isolation credentials');
-          return;
-        }
-        step = 'reply';
-      } else {
-        socket.pause();
-        socket.off('data', onData);
-        if (received.length > 0) socket.unshift(received);
-      }
-      gate.push(message);
-    }
-
-    function onData(chunk: Buffer): void {
-      received = received.length === 0 ? chunk : Buffer.concat([received, chunk]);
-      deliver();
-    }
-    function onClose(): void {
-      settle(
-        new SocksError(
-          'proxy-closed',
-          `cannot reach ${where}: the SOCKS proxy closed the connection; is Tor still running?`,
-        ),
-      );
-    }
-
-    gate.on('error', () => {});
+  run(client: Client): Promise<SocksOutcome> {
+    const socket = this.#socket;
+    this.#gate.on('error', () => {});
     socket.on('error', () => {});
-    socket.on('data', onData).once('close', onClose);
-    if (socket.closed) {
-      onClose();
-      return;
-    }
+    socket.on('data', this.#onData).once('close', this.#onClose);
+    if (socket.closed) this.#onClose();
+    else this.#ask(client);
+    return this.#outcome.promise;
+  }
+
+  #ask(client: Client): void {
+    const { host, port, credentials, deadlineMs } = this.#request;
     client
       .createConnection({
         command: 'connect',
-        existing_socket: gate,
-        destination: { host: request.host, port: request.port },
+        existing_socket: this.#gate,
+        destination: { host, port },
         proxy: {
           // Not used with an existing socket, but checked by the package.
           host: '127.0.0.1',
           port: 1,
           type: 5,
-          userId: request.credentials.username,
-          password: request.credentials.password,
+          userId: credentials.username,
+          password: credentials.password,
         },
-        timeout: request.deadlineMs + PACKAGE_TIMEOUT_MARGIN_MS,
+        timeout: deadlineMs + PACKAGE_TIMEOUT_MARGIN_MS,
       })
       .then(
-        () => settle(undefined),
+        () => this.#settle(undefined),
         // Its message is not used: our own errors say more, and this one only ends the dialogue.
-        () => protocolFault('the proxy does not speak SOCKS5'),
+        () => this.#protocolFault('the proxy does not speak SOCKS5'),
       );
-  });
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+    this.#deliver();
+  };
+
+  readonly #onClose = (): void => {
+    const text = `cannot reach ${this.#where}: the SOCKS proxy closed the connection; is Tor still running?`;
+    this.#settle(new SocksError('proxy-closed', text));
+  };
+
+  #protocolFault(what: string): void {
+    const text = `cannot reach ${this.#where}: ${what}; is socks5_port the SocksPort of Tor?`;
+    this.#settle(new SocksError('proxy-protocol', text));
+  }
+
+  #settle(error: SocksError | undefined): void {
+    if (this.#settled) return;
+    this.#settled = true;
+    this.#socket.off('data', this.#onData).off('close', this.#onClose);
+    if (error === undefined) {
+      this.#outcome.resolve({ isolated: this.#isolated });
+    } else {
+      this.#outcome.reject(error);
+      this.#gate.destroy();
+    }
+  }
+
+  /** Passes the next message to `socks` when it expects one and all of it has arrived. */
+  #deliver(): void {
+    if (this.#settled || this.#asked === 0) return;
+    const message = readSocksMessage(this.#step, this.#received);
+    switch (message.kind) {
+      case 'incomplete':
+        if (this.#received.length > MAX_SOCKS_MESSAGE_BYTES) {
+          this.#protocolFault('the proxy talks nonsense');
+        }
+        return;
+      case 'invalid':
+        this.#protocolFault('the proxy does not speak SOCKS5');
+        return;
+      case 'refused':
+        this.#settle(socksReplyError(message.reply, this.#where));
+        return;
+      case 'complete':
+        this.#accept(message.length, message.value);
+    }
+  }
+
+  #accept(length: number, value: number): void {
+    this.#asked -= 1;
+    const message = this.#received.subarray(0, length);
+    this.#received = this.#received.subarray(length);
+    if (this.#step === 'method') {
+      if (value !== METHOD_NONE && value !== METHOD_PASSWORD) {
+        this.#protocolFault('the proxy wants an authentication that Tor does not have');
+        return;
+      }
+      this.#isolated = value === METHOD_PASSWORD;
+      this.#step = this.#isolated ? 'auth' : 'reply';
+    } else if (this.#step === 'auth') {
+      if (value !== 0) {
+        this.#protocolFault('the proxy refused our isolation credentials');
+        return;
+      }
+      this.#step = 'reply';
+    } else this.#leaveRest();
+    this.#gate.push(message);
+  }
+
+  /** The bytes after the last message stay in the socket. */
+  #leaveRest(): void {
+    this.#socket.pause();
+    this.#socket.off('data', this.#onData);
+    if (this.#received.length > 0) this.#socket.unshift(this.#received);
+  }
 }

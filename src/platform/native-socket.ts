@@ -3,14 +3,32 @@
  * a socket, nor how to make a socket from one (its cluster module does both). So all use of it is in
  * this file, is checked at runtime, and disables only the upgrade where a Node version lacks it.
  */
-import { Socket, type Server } from 'node:net';
+import { Server, Socket } from 'node:net';
 
-/** One descriptor of libuv. Several processes may have handles of the same socket. */
-export interface NativeHandle {
+/**
+ * Major versions of Node on which the upgrade is tested, see `test/platform/native-socket.test.ts`. On
+ * any other version an upgrade is refused.
+ */
+export const UPGRADE_NODE_MAJORS: readonly number[] = [20, 22, 24, 26];
+
+/** Why a Node of this version cannot upgrade, in one line; undefined if it can. */
+export function upgradeFault(nodeVersion: string): string | undefined {
+  const major = Number.parseInt(nodeVersion, 10);
+  if (UPGRADE_NODE_MAJORS.includes(major)) return undefined;
+  const tested = UPGRADE_NODE_MAJORS.join(', ');
+  return `an upgrade without a disconnect works on Node.js ${tested}; this is ${nodeVersion}: restart instead`;
+}
+
+/** The bytes that a socket has passed on. */
+export interface SocketCounters {
   /** Bytes given to libuv so far. */
   readonly bytesWritten: number;
   /** Bytes given to libuv and not yet taken by the kernel. */
   readonly writeQueueSize: number;
+}
+
+/** One descriptor of libuv. Several processes may have handles of the same socket. */
+export interface NativeHandle extends SocketCounters {
   readStart(): unknown;
   readStop(): unknown;
   /** Closes this descriptor. The connection stays open while another process has one. */
@@ -32,10 +50,16 @@ export function isNativeHandle(value: unknown): value is NativeHandle {
   );
 }
 
-/** The handle of an open socket or listener; undefined once it is closed. */
-export function handleOf(owner: Socket | Server | NodeJS.EventEmitter): NativeHandle | undefined {
+/** The handle of an open socket or listener; undefined once it is closed, and for another object. */
+export function handleOf(owner: object | undefined): NativeHandle | undefined {
+  if (!(owner instanceof Socket || owner instanceof Server)) return undefined;
   const handle: unknown = Reflect.get(owner, '_handle');
   return isNativeHandle(handle) ? handle : undefined;
+}
+
+/** The counters of an open socket; undefined where this Node version lacks them. */
+export function countersOf(socket: Socket): SocketCounters | undefined {
+  return handleOf(socket);
 }
 
 /** A connected socket from a handle of another process. Reads nothing before `resume`. */
@@ -52,20 +76,20 @@ export function socketOver(handle: NativeHandle): Socket {
 }
 
 /** Sockets stopped below their streams, which do not notice it. */
-const stopped = new WeakSet<Socket>();
+const stopped = new WeakSet<object>();
 
 /**
  * Stops a flowing socket in the kernel: neither bytes nor an end arrive. Only `startReading` continues
- * it.
+ * it. Has no effect on another object.
  */
-export function stopReading(socket: Socket): void {
-  const handle = handleOf(socket);
-  if (handle === undefined || stopped.has(socket)) return;
-  stopped.add(socket);
+export function stopReading(stream: object | undefined): void {
+  const handle = handleOf(stream);
+  if (stream === undefined || handle === undefined || stopped.has(stream)) return;
+  stopped.add(stream);
   handle.readStop();
 }
 
 /** Ends `stopReading`; has no effect on a socket that was not stopped by it. */
-export function startReading(socket: Socket): void {
-  if (stopped.delete(socket)) handleOf(socket)?.readStart();
+export function startReading(stream: object | undefined): void {
+  if (stream !== undefined && stopped.delete(stream)) handleOf(stream)?.readStart();
 }

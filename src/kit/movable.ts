@@ -1,5 +1,7 @@
-/** What a running program hands over to the process that replaces it: values and sockets. */
-import type { NativeHandle } from './native-handle.js';
+/**
+ * A part of a program that can continue in another process: it stops, describes itself as JSON values
+ * and open sockets, and is built from them again.
+ */
 
 /** One unit of a handover, named by a key. The last parcel of a key counts. */
 export interface Parcel {
@@ -7,7 +9,10 @@ export interface Parcel {
   readonly key: string;
   /** JSON. It comes from another process, perhaps of another version, so the reader validates it. */
   readonly value: unknown;
-  readonly handle?: NativeHandle | undefined;
+  /** An open connection, a `Socket` of `node:net`. It arrives paused and unread. */
+  readonly stream?: object | undefined;
+  /** A listener, a `Server` of `node:net`. It arrives as what `Server.listen` takes. */
+  readonly listener?: object | undefined;
 }
 
 /** The received parcels, by key. */
@@ -16,11 +21,12 @@ export type Parcels = ReadonlyMap<string, Parcel>;
 /** A part of a program that can continue in another process. */
 export interface Movable {
   /**
-   * Stops using what it hands over and returns it as parcels. Rejects with a text for the operator when
-   * it cannot be moved now; nothing has changed then.
+   * Stops using what it hands over and returns it as parcels. The caller stops the reading of
+   * the streams in the same turn. Rejects with a HandoverError when the part cannot be moved now; nothing has
+   * changed then.
    */
   hold(): Promise<readonly Parcel[]>;
-  /** The handover did not happen: continues as before. */
+  /** The handover did not happen: continues as before. The caller starts the reading of the streams again. */
   release(): void;
 }
 
