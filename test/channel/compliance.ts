@@ -6,7 +6,7 @@ import { systemClock } from '../../src/overlay/system-clock.js';
 import { anyPort, keyOf, openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 
-/** What an overlay brings to the suite. */
+/** The parts that an overlay gives to the suite. */
 export interface ChannelSubject {
   /** An overlay that can serve; each call gives one with a location of its own. */
   server(): Overlay;
@@ -18,7 +18,7 @@ const MAKER = keyOf(21);
 const TAKER = keyOf(22);
 const WATCHER = keyOf(23);
 
-/** Tests do not wait for minutes; the waits themselves are tested with a clock of their own. */
+/** Short waits; other tests check the real ones with a test clock. */
 const QUICK: Partial<ChannelTimings> = {
   backoffFirstMs: 200,
   peerRetryMs: 200,
@@ -28,13 +28,13 @@ const QUICK: Partial<ChannelTimings> = {
 
 interface Spied {
   readonly overlay: Overlay;
-  /** Connections to peers, as opposed to directories, in the order of their making. */
+  /** Connections to peers, not to directories, in the order of their dials. */
   readonly toPeers: Connection[];
   /** The isolation names of all dials. */
   readonly isolations: Set<string>;
 }
 
-/** Keeps what was dialled, so that a test can cut it. */
+/** Keeps the dialled connections, so that a test can cut them. */
 function spy(overlay: Overlay): Spied {
   const toPeers: Connection[] = [];
   const isolations = new Set<string>();
@@ -74,7 +74,7 @@ async function complete(channel: LiveProbe): Promise<void> {
   }
 }
 
-/** The peer side end to end, against real directories, on whatever carries the bytes. */
+/** The peer side end to end, against real directories, over any overlay. */
 export async function channelCompliance(t: Test, subject: ChannelSubject): Promise<void> {
   const [first, second] = await Promise.all([
     serveDirectory(t, subject.server(), systemClock, 'J5firstOOOOOOOOO'),
@@ -109,7 +109,7 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
   t.teardown(() => watcher.close());
   await Promise.all([taker.next('welcome'), watcher.next('welcome')]);
 
-  await t.test('a pubmsg reaches everybody once, though two directories carry it', async (t) => {
+  await t.test('a pubmsg reaches each peer once, although two directories relay it', async (t) => {
     t.strictSame(taker.publish('orderbook'), { sentTo: 2 });
     t.match(await maker.next('pubmsg'), { from: taker.nick, text: 'orderbook' });
     t.strictSame(maker.publish('sw0reloffer 0 27300 1000 0 0.001'), { sentTo: 2 });
@@ -120,7 +120,7 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     t.equal(taker.waiting('pubmsg') + maker.waiting('pubmsg'), 0);
   });
 
-  await t.test('a private message goes by a directory, then straight', async (t) => {
+  await t.test('a private message goes through a directory, later ones directly', async (t) => {
     t.match(taker.send(maker.nick, 'fill', '0 1 2 3'), { route: { kind: 'directory' } });
     t.match(await maker.next('privmsg'), { from: taker.nick, route: { kind: 'directory' } });
     t.match(maker.send(taker.nick, 'pubkey', 'abc'), { sent: true });
@@ -131,7 +131,7 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     t.match(maker.send(taker.nick, 'error', 'straight back'), { route: { kind: 'direct' } });
     t.match(await taker.next('privmsg'), { route: { kind: 'direct' } });
     t.strictSame(
-      // A directory that was dialled more than once has a circuit of its own for each time.
+      // A directory that was dialled more than once has a separate circuit for each dial.
       new Set([...takerSide.isolations].map((name) => name.replace(/:\d+$/, ''))),
       new Set([
         ...directories.map(({ host }) => `directory:${taker.nick}:${host}`),
@@ -141,7 +141,7 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     );
   });
 
-  await t.test('a direct link is cut: nothing is lost', async (t) => {
+  await t.test('a direct link is cut: no message is lost', async (t) => {
     t.match(taker.send(maker.nick, 'error', 'on the wire'), { route: { kind: 'direct' } });
     for (const connection of takerSide.toPeers) connection.destroy();
     t.match(taker.send(maker.nick, 'error', 'after'), { route: { kind: 'directory' } });
@@ -153,10 +153,10 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     await linked(taker, maker.nick);
     t.match(taker.send(maker.nick, 'error', 'again'), { route: { kind: 'direct' } });
     t.match(await maker.next('privmsg'), { route: { kind: 'direct' } });
-    t.equal(maker.waiting('privmsg'), 0, 'and nothing came twice');
+    t.equal(maker.waiting('privmsg'), 0, 'no message came twice');
   });
 
-  await t.test('a burst arrives whole and once', async (t) => {
+  await t.test('a burst arrives completely and once', async (t) => {
     const texts = Array.from({ length: 160 }, (_, n) => `burst ${1_000 + n}`);
     const ways = new Set<string>();
     for (const text of texts) {
@@ -172,7 +172,7 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     t.equal(maker.waiting('privmsg'), 0);
   });
 
-  await t.test('a directory restarts: the other carries on, and it comes back', async (t) => {
+  await t.test('a directory restarts: the other one continues, the link returns', async (t) => {
     await first.stop();
     await Promise.all([without(taker, first.location), without(watcher, first.location)]);
     t.match(watcher.send(maker.nick, 'error', 'x'), {
@@ -181,7 +181,7 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     t.match(await maker.next('privmsg'), { from: watcher.nick });
     first.start();
     await Promise.all([complete(taker), complete(watcher)]);
-    t.equal(watcher.waiting('peer-gone'), 0, 'nobody was gone from all directories');
+    t.equal(watcher.waiting('peer-gone'), 0, 'no peer was gone from all directories');
   });
 
   await t.test('a watcher never dials a peer', (t) => {
@@ -196,7 +196,7 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
     t.match(maker.send(taker.nick, 'error', 'x'), { sent: false, reason: 'no-route' });
   });
 
-  await t.test('peers that stop leave nothing behind', async (t) => {
+  await t.test('peers that stop leave no state', async (t) => {
     await Promise.all([maker.close(), watcher.close()]);
     await Promise.all([maker.next('stopped'), watcher.next('stopped')]);
     t.strictSame(

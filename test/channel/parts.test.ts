@@ -90,9 +90,9 @@ t.test('a paced queue', (t) => {
     t.end();
   });
 
-  t.test('bounded by what waits, not by what left', (t) => {
+  t.test('the bound counts waiting messages, not sent ones', (t) => {
     const { clock, queue } = pacedQueue(1);
-    t.ok(queue.push('first'), 'leaves at once');
+    t.ok(queue.push('first'), 'sent at once');
     t.ok(queue.push('0123456789'));
     t.notOk(queue.push('x'), 'eleven characters are too many');
     clock.advance(1_000);
@@ -101,21 +101,21 @@ t.test('a paced queue', (t) => {
   });
 
   t.test(
-    'what is not taken stays, with all behind it; a flush writes it in spite of the rate',
+    'a refused message stays, with all after it; a flush writes them in spite of the rate',
     (t) => {
       const { clock, written, state, queue } = pacedQueue(5);
       state.takes = false;
       t.ok(queue.push('a'));
       t.ok(queue.push('b'));
       state.takes = true;
-      t.equal(clock.pending, 0, 'nothing is tried again by itself');
+      t.equal(clock.pending, 0, 'no automatic retry');
       queue.flush();
       t.strictSame(written, ['a', 'b']);
       t.end();
     },
   );
 
-  t.test('closing gives back what waits and leaves no timer', (t) => {
+  t.test('closing returns the waiting messages and leaves no timer', (t) => {
     const { clock, written, queue } = pacedQueue(0);
     t.ok(queue.push('a'));
     t.ok(queue.push('b'));
@@ -171,7 +171,7 @@ t.test('seen messages', (t) => {
     t.end();
   });
 
-  t.test('whatever the order, a message said n times is told n times', (t) => {
+  t.test('for any order, a message sent n times is delivered n times', (t) => {
     const arrivals = fc.array(fc.constantFrom('a', 'b', 'c'), { maxLength: 60 });
     fc.assert(
       fc.property(arrivals, (ways) => {
@@ -187,7 +187,7 @@ t.test('seen messages', (t) => {
 });
 
 t.test('the peer book', (t) => {
-  t.test('is bounded; the one not heard of for longest goes first', (t) => {
+  t.test('is bounded; the peer heard of longest ago goes first', (t) => {
     const book = createPeerBook(3);
     for (const nick of ['a', 'b', 'c', 'a', 'd']) book.relayed(nick, 'D1');
     t.strictSame(
@@ -198,7 +198,7 @@ t.test('the peer book', (t) => {
     t.end();
   });
 
-  t.test('a directory that invents nicks makes us forget none of another one', (t) => {
+  t.test('a directory that invents nicks does not displace those of another one', (t) => {
     const book = createPeerBook(3);
     book.relayed('x', 'honest');
     book.listed(entry('y', at(1)), 'honest');
@@ -218,7 +218,7 @@ t.test('the peer book', (t) => {
     t.end();
   });
 
-  t.test('merges what directories say', (t) => {
+  t.test('merges the reports of directories', (t) => {
     const book = createPeerBook(10);
     book.listed(entry('x', at(1), ['ping']), 'D1');
     book.relayed('x', 'D1');
@@ -243,14 +243,14 @@ t.test('the peer book', (t) => {
     book.relayed('y', 'D2');
     t.equal(book.left('x', 'D3'), false);
     t.equal(book.left('x', 'D1'), false);
-    t.equal(book.left('x', 'D1'), false, 'said twice');
+    t.equal(book.left('x', 'D1'), false, 'reported twice');
     t.strictSame(book.directoryLost('D2'), ['x', 'y']);
     t.equal(book.size, 0);
-    t.equal(book.left('x', 'D2'), false, 'nobody left twice');
+    t.equal(book.left('x', 'D2'), false, 'no peer leaves twice');
     t.end();
   });
 
-  t.test('many features stay few', (t) => {
+  t.test('the number of features is bounded', (t) => {
     const book = createPeerBook(10);
     for (let n = 0; n < 100; n++) book.listed(entry('x', at(1), [`f${n}`]), 'D1');
     t.equal(book.get('x')?.features.length, 32);
@@ -308,7 +308,7 @@ t.test('unconfirmed messages', (t) => {
     t.end();
   });
 
-  t.test('an answer counts only from one that is trusted, then or later', (t) => {
+  t.test('an answer counts only from a peer that is trusted, then or later', (t) => {
     for (const pings of [true, false]) {
       const { told, unconfirmed, clock } = unconfirmedProbe();
       unconfirmed.usePings(pings);
@@ -325,7 +325,7 @@ t.test('unconfirmed messages', (t) => {
       t.strictSame(offered, ['a', 'b']);
       t.equal(told.pings, pings ? 1 : 0);
       unconfirmed.trust();
-      t.strictSame(unconfirmed.close(), ['b'], 'no other way took them, and one was answered');
+      t.strictSame(unconfirmed.close(), ['b'], 'no other route took them, and one was confirmed');
     }
     const { unconfirmed } = unconfirmedProbe();
     unconfirmed.track('a').taken();
@@ -333,13 +333,13 @@ t.test('unconfirmed messages', (t) => {
     const other = unconfirmedProbe().unconfirmed;
     other.track('a');
     other.handOver(() => true);
-    t.strictSame(other.close(), [], 'another way took it');
+    t.strictSame(other.close(), [], 'another route took it');
     t.end();
   });
   t.end();
 });
 
-/** A connection of which a test holds the other end in memory. */
+/** A connection in memory; the test holds its other end. */
 function memoryConnection() {
   let handler: ConnectionHandler | undefined;
   let closed = false;
@@ -368,7 +368,7 @@ function memoryConnection() {
 }
 
 t.test('lines', (t) => {
-  t.test('no bytes, however cut, make it throw or tell anything after its end', (t) => {
+  t.test('for any bytes and cuts it never throws, and reports nothing after its end', (t) => {
     const noise = fc.oneof(
       fc.uint8Array({ maxLength: 200 }),
       fc
@@ -395,7 +395,7 @@ t.test('lines', (t) => {
     t.end();
   });
 
-  t.test('a peer that takes nothing for 30 s is given up', (t) => {
+  t.test('a peer that reads no byte for 30 s is closed', (t) => {
     const clock = createTestClock();
     const { connection } = memoryConnection();
     const reasons: string[] = [];
@@ -418,7 +418,7 @@ t.test('lines', (t) => {
   });
 
   t.test(
-    'lines behind one that waits are not looked at before their turn, and keep their order',
+    'lines after one that waits are not processed before their turn, and keep their order',
     (t) => {
       const clock = createTestClock();
       const { connection, push } = memoryConnection();
@@ -449,7 +449,7 @@ t.test('lines', (t) => {
     },
   );
 
-  t.test('a line leaves as one write of at most 40,000 bytes, or not at all', (t) => {
+  t.test('a line is sent as one write of at most 40,000 bytes, or not at all', (t) => {
     const { connection, written } = memoryConnection();
     const line = new LinePeer({
       connection,
@@ -477,14 +477,14 @@ t.test('the inbox', (t) => {
   const other = keyOf(2);
   const settings = { timings: DEFAULT_TIMINGS, limits: { ...DEFAULT_LIMITS, rememberedProofs: 2 } };
 
-  t.test('a verified payload is verified once; a forged one is never remembered', (t) => {
+  t.test('a valid payload is verified once; a forged one is never kept', (t) => {
     let checks = 0;
     const inbox = createInbox(me.nick, settings, createTestClock(), (...args) => {
       checks++;
       return verifyPrivmsg(...args);
     });
     const payload = formatPrivmsg(other, me.nick, 'error', 'x');
-    t.equal(inbox.private(payload, 'a', keyOf(3).nick).verdict, 'junk', 'not its to say');
+    t.equal(inbox.private(payload, 'a', keyOf(3).nick).verdict, 'junk', 'not from its nick');
     t.equal(checks, 0);
     const first = inbox.private(payload, 'a', other.nick);
     t.match(first, { verdict: 'fresh', neverHeard: true, id: /^[0-9a-f]{64}$/ });
@@ -499,7 +499,7 @@ t.test('the inbox', (t) => {
     t.end();
   });
 
-  t.test('a flood of public messages makes no private copy look new', (t) => {
+  t.test('a flood of public messages does not make a private copy look new', (t) => {
     const limits = { ...settings.limits, rememberedMessages: 3 };
     const inbox = createInbox(me.nick, { ...settings, limits }, createTestClock());
     const payload = formatPrivmsg(other, me.nick, 'error', 'x');
@@ -509,7 +509,7 @@ t.test('the inbox', (t) => {
     t.end();
   });
 
-  t.test('what was heard once is told again after the window, but is not new', (t) => {
+  t.test('a message heard before is delivered again after the window, but is not new', (t) => {
     const clock = createTestClock();
     const inbox = createInbox(me.nick, settings, clock);
     const say = (text: string) =>
@@ -526,7 +526,7 @@ t.test('the inbox', (t) => {
   t.end();
 });
 
-t.test('the inbox never throws and never takes a forged private message', (t) => {
+t.test('the inbox never throws and never accepts a forged private message', (t) => {
   const me = keyOf(1);
   const payload = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 300 }),

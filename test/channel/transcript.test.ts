@@ -1,6 +1,6 @@
 /**
- * What a hand-driven directory said to a genuine taker of the original implementation in 41 recorded
- * runs, said to ours. Where the original breaks or is stricter than it need be, ours does better.
+ * The lines that a hand-driven directory sent to a taker of the original in 41 recorded runs, sent to an
+ * onionmc channel. Where the original breaks or is too strict, the expected result differs.
  */
 import { readFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
@@ -13,7 +13,7 @@ const RECORDING = new URL('../transcripts/s13_client_side_of_the_reference.jsonl
 interface Run {
   /** The 793 of the original. */
   asked: string;
-  /** Chunks of the directory, as they were written. */
+  /** Chunks of the directory, as written. */
   readonly said: string[];
 }
 
@@ -34,7 +34,7 @@ async function recordedRuns(): Promise<Map<string, Run>> {
 }
 
 interface Outcome {
-  /** `up` and still listening at the end; `unanswered`: open, no valid 795 yet; else why we left. */
+  /** `up` and still listening at the end; `unanswered`: open, no valid 795 yet; else the reason. */
   readonly end: 'up' | 'unanswered' | RegExp;
   readonly pubmsgs?: readonly string[];
   /** Peers known at the end, with their location and features. */
@@ -55,18 +55,18 @@ const EXPECTED: Readonly<Record<string, Outcome>> = {
   'hs-range-4-6': UP,
   'hs-range-6-6': { end: /protocol version/ },
   'hs-no-motd': UP,
-  // The original ignores this one and hangs; a directory without features is a directory.
+  // The original ignores this one and hangs; a directory need not have features.
   'hs-no-features': UP,
   'hs-not-accepted': { end: /refused us/ },
   // The original stays connected as a zombie (quirk Q34).
   'hs-wrong-network': { end: /another network/ },
-  // The original accepts; a directory without a nick could not be told from others in a list.
+  // The original accepts; directories without a nick could not be told apart in a list.
   'hs-empty-nick': { end: /lacks a field/ },
   'hs-wrong-app': { end: /not a JoinMarket directory/ },
   // The original acts on it before the handshake.
   'no-hs-then-pubmsg': { end: 'unanswered' },
   'hs-793-instead': { end: /a peer, not a directory/ },
-  // The original waits for CR LF for ever (quirk Q3).
+  // The original waits for CR LF without end (quirk Q3).
   'hs-lf-only': UP,
   'hs-split': UP,
   'utf8-unescaped': { end: 'up', pubmsgs: ['hp2 é'], peers: [`${X} ?`] },
@@ -79,7 +79,7 @@ const EXPECTED: Readonly<Record<string, Outcome>> = {
   'type-795-empty': STILL_LISTENS,
   'type-797-empty': STILL_LISTENS,
   'type-798-empty': STILL_LISTENS,
-  // The original loses its connection over these two (quirk Q2).
+  // The original loses its connection after these two (quirk Q2).
   'type-799-empty': STILL_LISTENS,
   'type-801-empty': STILL_LISTENS,
   'type-9999-empty': STILL_LISTENS,
@@ -100,7 +100,7 @@ const EXPECTED: Readonly<Record<string, Outcome>> = {
   'leave-after-pubmsg-twice-and-again': { end: 'up', pubmsgs: ['hp2 x', 'hp2 x'], gone: 2 },
   'line-40000': { end: 'up', pubmsgs: ['long'], peers: [`${X} ?`] },
   'line-40001': { end: /40,000 bytes/ },
-  // The original drops the directory; one bad line is no reason.
+  // The original drops the directory; one bad line is tolerated here.
   'garbage-line': UP,
 };
 
@@ -125,7 +125,7 @@ async function replay(t: Test, run: Run, expected: Outcome): Promise<void> {
   const theirs: { line: string } = JSON.parse(run.asked.split('\r\n')[0] ?? '');
   const ours: Record<string, unknown> = JSON.parse(hello.line);
   const { nick, features, ...rest } = ours;
-  t.match(JSON.parse(theirs.line), rest, 'our 793 says what the original says');
+  t.match(JSON.parse(theirs.line), rest, 'our 793 equals that of the original');
   t.type(nick, 'string');
   t.strictSame(features, {
     neutrino_compat: true,

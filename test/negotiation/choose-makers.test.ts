@@ -1,4 +1,4 @@
-/** Whom a taker asks: the cheapest offer of each maker, drawn by bonds. */
+/** The makers that a taker asks: the cheapest offer of each maker, drawn by bonds. */
 import * as fc from 'fast-check';
 import t from 'tap';
 import {
@@ -34,7 +34,7 @@ const offerOf = (
   ...part,
 });
 
-/** Chances that look random and are the same in each run. */
+/** Pseudo-random numbers, the same in each run. */
 function chances(seed = 1): () => number {
   let state = seed;
   return () => {
@@ -77,7 +77,7 @@ t.test('the share of places that bonds decide', (t) => {
     }
   }
   const equal = firsts([offerOf('a'), offerOf('b', 0)], 0);
-  t.ok(near(equal('a'), 0.5), 'no bond is worth anything: anybody');
+  t.ok(near(equal('a'), 0.5), 'no bond has a value: any maker');
   t.end();
 });
 
@@ -91,7 +91,7 @@ t.test('bonds first, then the others, each maker once', (t) => {
   t.end();
 });
 
-t.test('the cheapest offer that suits, as the policy says', (t) => {
+t.test('the cheapest offer that the policy allows', (t) => {
   const offers = [
     offerOf('a', 1, { oid: 1, cjfee: '500' }),
     offerOf('a', 1, { oid: 2, cjfee: '600', txfee: 200 }),
@@ -116,7 +116,7 @@ t.test('the cheapest offer that suits, as the policy says', (t) => {
   t.end();
 });
 
-t.test('any offers, bonds and chances', (t) => {
+t.test('for any offers, bonds and random numbers', (t) => {
   const offer = fc
     .record({
       maker: fc.constantFrom('a', 'b', 'c', 'd', 'e'),

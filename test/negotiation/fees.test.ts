@@ -1,4 +1,4 @@
-/** What a taker pays at most: the arithmetic of the limits, each in the units of the original. */
+/** The most that a taker pays: the arithmetic of the limits, each in the units of the original. */
 import { Transaction } from '@scure/btc-signer/transaction.js';
 import * as fc from 'fast-check';
 import { randomBytes } from 'node:crypto';
@@ -74,7 +74,7 @@ t.test('an offer is refused only above both limits', async (t) => {
   ] as const) {
     t.equal(offerFault(sized, size, free)?.fault, fault, String(size));
   }
-  t.equal(policyFault(free), undefined, 'nothing is a limit, too');
+  t.equal(policyFault(free), undefined, '0 is a limit as well');
 });
 
 t.test('limits hold for all offers and amounts', async (t) => {
@@ -83,7 +83,7 @@ t.test('limits hold for all offers and amounts', async (t) => {
   fc.assert(
     fc.property(share, satoshi, (rel, amount) => {
       const got = BigInt(shareOf(rel, amount));
-      // The double as it is written, times the amount: exact, and rounded down.
+      // The decimal text of the double, times the amount: exact, and rounded down.
       const match = /^(\d+)(?:\.(\d+))?(?:e-(\d+))?$/.exec(String(rel));
       const fraction = match?.[2] ?? '';
       const digits = BigInt(`${match?.[1] ?? ''}${fraction}`);
@@ -106,10 +106,10 @@ t.test('limits hold for all offers and amounts', async (t) => {
       },
     ),
   );
-  t.pass('they do');
+  t.pass('all limits hold');
 });
 
-t.test('a policy that limits nothing is no policy', async (t) => {
+t.test('a policy without a limit is refused', async (t) => {
   const limited = { maxCjFeeAbs: 1_000 };
   const rows: readonly (readonly [Partial<FeePolicy>, string | undefined])[] = [
     [{}, 'no-fee-limit'],
@@ -140,7 +140,7 @@ t.test('tx_fees: blocks up to 1,000, a rate above', async (t) => {
   t.strictSame(rate({ txFees: 1_001 }, undefined), { ok: true, feePerKb: 1_001 });
   t.strictSame(rate({ txFees: 2_000 }, undefined, 0.5), { ok: true, feePerKb: 2_200 });
   t.strictSame(rate({ txFees: 3 }, 1_000, 0.999), { ok: true, feePerKb: 1_199 });
-  t.strictSame(rate({ txFees: 3 }, undefined), { ok: true, feePerKb: 10_000 }, 'nobody knows');
+  t.strictSame(rate({ txFees: 3 }, undefined), { ok: true, feePerKb: 10_000 }, 'rate unknown');
   t.strictSame(rate({ txFees: 350_000 }, undefined, 0.9), { ok: true, feePerKb: 350_000 });
   t.match(rate({ txFees: 350_001 }, undefined), { ok: false, fault: 'absurd-fee' });
   t.match(rate({}, 350_001), { ok: false, fault: 'absurd-fee' });
@@ -156,7 +156,7 @@ const read = async (text: string): Promise<Partial<FeePolicy>> => {
 };
 
 t.test('the keys of [POLICY] become the policy of a taker', async (t) => {
-  t.match(await read(''), { ...DEFAULT_FEE_POLICY }, 'the defaults are the same');
+  t.match(await read(''), { ...DEFAULT_FEE_POLICY }, 'the defaults are equal');
   t.equal(policyFault(policyOf(await read('')))?.fault, 'no-fee-limit');
   const keys = [
     ['max_cj_fee_abs', '40_000', { maxCjFeeAbs: 40_000 }],
@@ -179,7 +179,7 @@ const AMOUNT = 1_000_000;
 
 const scriptOf = (text: string): string => addressScript('signet', addressOf(text)) ?? '';
 
-/** A part of a maker and ours, such that `minerFee` is all that the miners get. */
+/** The part of a maker and our own, such that the miners get exactly `minerFee`. */
 function partsOf(fees: readonly number[], minerFee: number, type: CoinType = 'p2wpkh') {
   const chain = createMemoryChain();
   const makers = fees.map((fee, n) => {
@@ -261,8 +261,8 @@ t.test('the size of a transaction is known before it is signed', async (t) => {
   t.notOk(empty.ok);
 });
 
-t.test('the miners get no more than is allowed for the size', async (t) => {
-  // Five inputs and five outputs of the kinds that everybody uses: 506 vB.
+t.test('the miners get at most the fee allowed for the size', async (t) => {
+  // Five inputs and five outputs of the usual kinds: 506 vB.
   const most = feeFor(506, 350_000);
   t.equal(most, 177_100);
   t.match(built({}, [900, 900], most), { ok: true });
@@ -283,14 +283,14 @@ t.test('a sweep whose miner fee does not fit its size is not signed', async (t) 
   ] as const) {
     const result = built({}, [900, 900], minerFee, sweep);
     t.match(result, isFit ? { ok: true } : { ok: false, fault: 'sweep-fee' }, `${minerFee} sat`);
-    t.match(built({}, [900, 900], minerFee), { ok: true }, 'anything else has no such limit');
+    t.match(built({}, [900, 900], minerFee), { ok: true }, 'no such limit without a sweep');
   }
   t.match(built({ maxSweepFeeChange: 0 }, [900, 900], 1_012, sweep), { ok: true });
   t.match(built({ maxSweepFeeChange: 0 }, [900, 900], 1_013, sweep), { fault: 'sweep-fee' });
   t.match(built({ maxSweepFeeChange: 1 }, [900, 900], 100_000, sweep), { ok: true });
 });
 
-t.test('all makers together get no more than the limit of as many as were wanted', async (t) => {
+t.test('all makers together get at most the limit for the number of makers wanted', async (t) => {
   t.match(built({}, [1_000, 1_000], 2_000), { ok: true });
   t.match(built({}, [1_000, 1_001], 2_000), { ok: false, fault: 'fee-limit' });
   t.match(built({}, [1_000, 1_000], 2_000, { makers: 1 }), { ok: false, fault: 'fee-limit' });

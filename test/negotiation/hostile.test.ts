@@ -1,4 +1,4 @@
-/** Both machines against everything that can be done to messages on their way. */
+/** Maker sessions and taker rounds against all manipulations of messages on their way. */
 import { RawTx } from '@scure/btc-signer/script.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import * as fc from 'fast-check';
@@ -49,7 +49,7 @@ const OFFER: Offer = {
   txfee: 100,
   cjfee: '1100',
 };
-/** All that a maker brings, less what it must get back at least. */
+/** The value of all coins of a maker, less the least that it must get back. */
 const EARNED = 1_000;
 
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -115,13 +115,13 @@ function everySignaturePays(maker: TestMaker): boolean {
   });
 }
 
-/** What an enemy on the way does next; `pick` chooses the message. */
+/** The next action of an attacker on the way; `pick` chooses the message. */
 type Action =
   | { readonly kind: 'deliver' | 'twice' | 'drop' | 'replay'; readonly pick: number }
   | { readonly kind: 'relabel'; readonly pick: number; readonly command: CommandName }
   | { readonly kind: 'misdeliver' | 'corrupt'; readonly pick: number; readonly to: number }
   | { readonly kind: 'away' | 'back'; readonly who: number }
-  /** An old `error` of a maker, sent to the taker by somebody who carried it. */
+  /** An old `error` of a maker, sent to the taker by a peer that relayed it. */
   | { readonly kind: 'old-error'; readonly who: number }
   | { readonly kind: 'wait'; readonly ms: number };
 
@@ -246,7 +246,7 @@ async function underAttack(actions: readonly Action[], heal: boolean): Promise<R
     await settle();
   }
   office.away.clear();
-  // From here on the post works again, or nothing arrives at all.
+  // From here on all messages arrive, or none.
   for (let turn = 0; turn < 400 && results.length === 0; turn += 1) {
     const mails = office.pending.splice(0);
     if (heal) for (const mail of mails) office.deliver(mail);
@@ -258,31 +258,31 @@ async function underAttack(actions: readonly Action[], heal: boolean): Promise<R
     await settle();
   }
   const [result] = results;
-  if (result === undefined) throw new Error('the round never ended');
+  if (result === undefined) throw new Error('the round did not end');
   const faults: string[] = [];
   for (const maker of makers) {
     const { record } = maker.wallet;
-    if (!everySignaturePays(maker)) faults.push(`${maker.nick} signed what does not pay`);
+    if (!everySignaturePays(maker)) faults.push(`${maker.nick} signed without its payment`);
     if (maker.sessions.size > 0) faults.push(`${maker.nick} keeps a session`);
     const kept = record.settlements.includes('signed');
     if (!kept && record.reserved.size > 0) faults.push(`${maker.nick} keeps coins`);
     maker.sessions.close();
   }
   if (clock.pending > 0) faults.push(`${clock.pending} timers are left`);
-  // Only the listeners of the makers themselves.
+  // Only the listeners of the makers remain.
   if (office.listeners > makers.length) faults.push(`${office.listeners} listeners are left`);
   if (!result.ok && result.transaction === undefined && wallet.record.reserved.size > 0) {
     faults.push('the taker keeps coins');
   }
-  // What was accepted verified; what is told to be done is there.
-  if (result.ok && chain.accepted.length !== 1) faults.push('told, and not done');
+  // An accepted transaction verified; a transaction that is reported exists.
+  if (result.ok && chain.accepted.length !== 1) faults.push('reported, but not accepted');
   if (result.ok) {
-    // However many were asked: no more makers are paid than were wanted, and none more than allowed.
+    // For any number of makers asked, at most the wanted number is paid, and none above the limit.
     const { outputs } = RawTx.decode(result.transaction);
     const equal = outputs.filter(({ amount }) => amount === BigInt(AMOUNT)).length;
     if (equal > 3) faults.push(`${equal - 1} makers were paid`);
     const signed = result.makers.filter(({ step }) => step === 'signed').length;
-    if (equal !== signed + 1) faults.push(`${signed} makers are told to have signed`);
+    if (equal !== signed + 1) faults.push(`${signed} makers are reported as signers`);
   }
   if (faults.length > 0) throw new Error(faults.join('; '));
   return result;
@@ -291,7 +291,7 @@ async function underAttack(actions: readonly Action[], heal: boolean): Promise<R
 const PATIENCE = { timeout: 200_000 };
 
 t.test(
-  'random orders, copies, replays, other words, wrong boxes, absences',
+  'random orders, copies, replays, other commands, wrong boxes, absences',
   PATIENCE,
   async (t) => {
     await fc.assert(
@@ -304,11 +304,11 @@ t.test(
       ),
       { numRuns: 14 },
     );
-    t.match(await underAttack([], true), { ok: true }, 'and in peace it is completed');
+    t.match(await underAttack([], true), { ok: true }, 'without an attack it is completed');
   },
 );
 
-t.test('copies, other words and false boxes alone never stop a round', PATIENCE, async (t) => {
+t.test('copies, other commands and false boxes alone never stop a round', PATIENCE, async (t) => {
   const harmless = fc.oneof(
     fc.record({ kind: fc.constantFrom('deliver' as const, 'twice', 'replay'), pick }),
     fc.record({
@@ -325,10 +325,10 @@ t.test('copies, other words and false boxes alone never stop a round', PATIENCE,
     }),
     { numRuns: 6 },
   );
-  t.pass('all were completed');
+  t.pass('all rounds were completed');
 });
 
-/** A taker in full command of its keys, up to the point where it may send any transaction. */
+/** A taker with full control of its keys, up to the point where it may send any transaction. */
 async function tillTransaction(nick: string) {
   const clock = createTestClock();
   const chain = createMemoryChain();
@@ -355,7 +355,7 @@ async function tillTransaction(nick: string) {
   return { maker, clock, coin, io, own, box, sayBoxed, say };
 }
 
-t.test('a maker signs what pays it, and nothing else', PATIENCE, async (t) => {
+t.test('a maker signs only a transaction that pays it', PATIENCE, async (t) => {
   const mutation = fc.record({
     coinjoin: fc.constantFrom(0, 0, 0, 0, 0, 0, 0, 0, -1, 1),
     change: fc.constantFrom(0, 0, 0, 0, 0, 0, 1, 5, -1, -EARNED),
@@ -415,7 +415,7 @@ t.test('a maker signs what pays it, and nothing else', PATIENCE, async (t) => {
   t.pass(`${signed} signed, ${refused} refused`);
 });
 
-t.test('a second transaction is not signed, and too many bad ones end it', async (t) => {
+t.test('a second transaction is not signed, and too many bad ones end the session', async (t) => {
   const { maker, coin, io, own, sayBoxed, say } = await tillTransaction('J5evil');
   const transaction = (lockTime: number, less = 0): string => {
     const tx = buildUnsigned(
@@ -433,10 +433,10 @@ t.test('a second transaction is not signed, and too many bad ones end it', async
   t.match(await sayBoxed('tx', 'no base64'), [{ command: 'error' }]);
   const first = await sayBoxed('tx', transaction(1));
   t.equal(first.length, io.coins.length);
-  t.strictSame(await sayBoxed('tx', transaction(2)), [], 'no second one');
+  t.strictSame(await sayBoxed('tx', transaction(2)), [], 'no second signature');
   t.equal(maker.wallet.record.signed.length, 1);
   t.strictSame(await say('push', formatTransactionText(hexToBytes('00'.repeat(60)))), []);
-  t.equal(maker.sessions.size, 1, 'foreign transactions are not spread');
+  t.equal(maker.sessions.size, 1, 'foreign transactions are not broadcast');
 
   const other = await tillTransaction('J5evil');
   for (const less of [1, 2, 3]) await other.sayBoxed('tx', transaction(0, less));
@@ -445,13 +445,13 @@ t.test('a second transaction is not signed, and too many bad ones end it', async
   t.equal(other.maker.wallet.record.reserved.size, 0);
 });
 
-/** Coins and addresses of a wallet that hands them out to several sessions at once. */
+/** Coins and addresses of a wallet that gives them to several sessions at once. */
 const POOL_VALUES = [1_500_000, 1_700_000, 1_900_000, 2_100_000];
 const POOL_ADDRESSES = 4;
-/** What two coins leave at most. */
+/** The most that two coins leave. */
 const MOST_CHANGE = 1_900_000 + 2_100_000 - AMOUNT + EARNED;
 
-/** What takers under one command do to one maker; numbers choose by remainder. */
+/** The actions of takers with one owner against one maker; numbers choose by remainder. */
 type Deed =
   | {
       readonly kind: 'meet';
@@ -460,11 +460,11 @@ type Deed =
       readonly coinjoin: number;
       readonly change: number;
     }
-  /** One transaction that contents every session by itself, at the least cost, to each of them. */
+  /** One transaction, sent to each session, that satisfies each one alone at the least cost. */
   | { readonly kind: 'ask'; readonly sessions: readonly number[] }
   /** All coins that the maker ever had, and the addresses of one session. */
   | { readonly kind: 'ask-all'; readonly session: number }
-  /** A transaction of before. */
+  /** An earlier transaction. */
   | { readonly kind: 'ask-again'; readonly session: number; readonly tx: number }
   | { readonly kind: 'replay'; readonly mail: number }
   | { readonly kind: 'seen'; readonly coin: number }
@@ -488,7 +488,7 @@ const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
     arbitrary: fc.record({
       kind: fc.constant('ask' as const),
       sessions: fc.oneof(
-        // Those that were met last, or any.
+        // The latest sessions, or any.
         fc.integer({ min: 1, max: 3 }).map((n) => Array.from({ length: n }, (_, i) => -1 - i)),
         fc.array(fc.nat(20), { minLength: 1, maxLength: 4 }),
       ),
@@ -518,7 +518,7 @@ const anyDeed: fc.Arbitrary<Deed> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('restart' as const) }) },
 );
 
-/** The cheapest transaction with which every one of these sessions is content by itself. */
+/** The cheapest transaction that satisfies each of these sessions alone. */
 function contenting(wallet: CollidingWallet, sessions: readonly Named[]) {
   const coins = new Map<string, TestCoin>();
   const outputs = new Map<string, number>();
@@ -544,7 +544,7 @@ interface Told {
   readonly clashes: number;
 }
 
-/** Carries the deeds out; throws when the maker lost anything. */
+/** Carries the actions out; throws when the maker loses money. */
 async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
   const clock = createTestClock();
   const chain = createMemoryChain();
@@ -659,11 +659,11 @@ async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
   return { signed: wallet.record.signed.length, clashes: clashes.length };
 }
 
-t.test('coins and addresses that collide cost a maker nothing', PATIENCE, async (t) => {
+t.test('coins and addresses that collide cost a maker no money', PATIENCE, async (t) => {
   const first: Deed = { kind: 'meet', nick: 0, coins: [0], coinjoin: 0, change: 1 };
   const both: Deed = { kind: 'ask', sessions: [0, 1] };
   const hour: Deed = { kind: 'wait', minutes: 61 };
-  // Each of these robbed a maker that knew of nothing but the session.
+  // Each of these robbed a maker that knew only one session.
   const robberies: readonly (readonly Deed[])[] = [
     [first, { ...first, nick: 1, coins: [1], change: 2 }, both],
     [first, { ...first, nick: 1, coins: [1], coinjoin: 2 }, both],
@@ -679,7 +679,7 @@ t.test('coins and addresses that collide cost a maker nothing', PATIENCE, async 
   ];
   for (const deeds of robberies) {
     const { signed } = await underDeeds(deeds);
-    t.ok(signed > 0, 'one of them is signed');
+    t.ok(signed > 0, 'one transaction is signed');
   }
   let signed = 0;
   let clashes = 0;

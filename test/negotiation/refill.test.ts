@@ -36,10 +36,10 @@ const OFFER: Offer = {
   cjfee: '1100',
 };
 
-/** A commitment that nobody has used. */
+/** An unused commitment. */
 const secretText = (text: string): string => Buffer.from(secretOf(text)).toString('hex');
 
-t.test('a second fill with a new key, and old ones said again', async (t) => {
+t.test('a second fill with a new key, and repetitions of old ones', async (t) => {
   const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
   const open = async (name: string): Promise<LiveProbe> => {
     const key = nickKey(secretOf(name));
@@ -63,7 +63,7 @@ t.test('a second fill with a new key, and old ones said again', async (t) => {
   t.teardown(() => maker.stop());
   const proofs = createTakerWallet('taker', mintFor(chain, 'taker', [2e6, 2e6]));
 
-  // Which of its two keys the taker goes on with, and which of ours it took for the answer.
+  // The one of its two keys with which the taker continues, and the one of ours that it took as the answer.
   for (const [name, theirs, ours] of [
     ['the new key', 1, 1],
     ['the old key', 0, 0],
@@ -86,7 +86,7 @@ t.test('a second fill with a new key, and old ones said again', async (t) => {
       t.equal(answer?.command, 'pubkey', `${name}: answered`);
       told.push(answer?.args.split(' ')[0] ?? '');
     }
-    // The old one comes again, from whoever kept it, and one with another commitment.
+    // The old one is sent again, and one with another commitment.
     taker.send(serving.nick, 'fill', fills[0] ?? '');
     taker.send(serving.nick, 'fill', (fills[0] ?? '').replace(commitment, secretText(name)));
     const own = keys[theirs];
@@ -97,13 +97,13 @@ t.test('a second fill with a new key, and old ones said again', async (t) => {
     while (heard.name !== 'ioauth') [heard] = (await taker.next('privmsg')).commands;
     t.pass(name);
     t.ok(box.value.decrypt(heard.args).ok, 'in the box that was opened');
-    // Nothing said again ends what is proven.
+    // A repetition does not end a proven session.
     const last = (fills[1] ?? '').replace(commitment, secretText(`${name} once more`));
     t.match(await say('fill', last), [{ command: 'pubkey' }]);
     t.equal(wallet.record.settlements.length, 0);
   }
 
-  // However often it asks, the maker keeps few of its keys.
+  // For any number of requests, the maker keeps few keys of a taker.
   const taker = await open('one that asks five times');
   maker.announce();
   await taker.next('pubmsg');
@@ -114,11 +114,11 @@ t.test('a second fill with a new key, and old ones said again', async (t) => {
     const commitment = secretText('five times');
     const fill = formatFill({ oid: 0, amount: AMOUNT, takerKey, commitment });
     t.match(await say('fill', fill), [{ command: 'pubkey' }], `answered ${n} times`);
-    t.equal(maker.sessions - before, Math.min(n, 4), 'the oldest one makes room');
+    t.equal(maker.sessions - before, Math.min(n, 4), 'the oldest session makes room');
   }
 });
 
-t.test('who calls itself by the nick of a taker does not get its answers', async (t) => {
+t.test('a peer that uses the nick of a taker does not get its answers', async (t) => {
   const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
   const serving = openLiveProbe([directory.location], {
     nickKey: nickKey(secretOf('maker')),
@@ -146,7 +146,7 @@ t.test('who calls itself by the nick of a taker does not get its answers', async
   const { location } = serving;
   if (location.kind === 'not-serving') throw new Error('the maker serves');
 
-  // A signature names no addressee: what the taker said to another maker, that one can say here.
+  // A signature names no addressee, so another maker can send here what the taker sent to it.
   const stranger = await dialRaw(location);
   t.teardown(() => stranger.cut());
   const { nick } = takerKey;
@@ -158,7 +158,7 @@ t.test('who calls itself by the nick of a taker does not get its answers', async
     formatFill({ oid: 0, amount: AMOUNT, takerKey: key, commitment });
   const elsewhere = fillOf(createBoxKeyPair(randomBytes).publicKeyHex, secretText('elsewhere'));
   stranger.send(685, formatPrivmsg(takerKey, serving.nick, 'fill', elsewhere));
-  t.match((await stranger.nextOf(685)).line, /!pubkey /, 'and is answered');
+  t.match((await stranger.nextOf(685)).line, /!pubkey /, 'it is answered');
 
   const atStranger = stranger.nextOf(685);
   atStranger.catch(() => {});

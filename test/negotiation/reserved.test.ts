@@ -1,4 +1,4 @@
-/** No coin and no address serves two signatures: sessions of one maker beside each other. */
+/** No coin and no address serves two signatures: several sessions of one maker. */
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
@@ -63,7 +63,7 @@ function parts(coins: readonly number[], coinjoin: string, change: string): Held
   };
 }
 
-t.test('what is held', async (t) => {
+t.test('coins and addresses of a running session', async (t) => {
   const first = parts([1, 2], 'aa', 'bb');
   const cases: readonly (readonly [string, HeldParts, boolean])[] = [
     ['a coin of it', parts([2, 3], 'cc', 'dd'), false],
@@ -71,7 +71,7 @@ t.test('what is held', async (t) => {
     ['its change address', parts([3], 'cc', 'bb'), false],
     ['its coinjoin address as change', parts([3], 'cc', 'aa'), false],
     ['its change address for the coinjoin', parts([3], 'bb', 'dd'), false],
-    ['nothing of it', parts([3], 'cc', 'dd'), true],
+    ['no part of it', parts([3], 'cc', 'dd'), true],
   ];
   for (const [name, other, free] of cases) {
     const set = new ReservedOutputs();
@@ -80,17 +80,17 @@ t.test('what is held', async (t) => {
     const second = set.hold(other, 5 * HOUR, HOUR);
     t.match(second, free ? { ok: true } : { reason: 'shared-running' }, name);
     set.release(held.value);
-    t.match(set.hold(other, 0, HOUR), { ok: !free }, `${name}, once it is given back`);
+    t.match(set.hold(other, 0, HOUR), { ok: !free }, `${name}, after it is released`);
   }
 });
 
-t.test('what was signed', async (t) => {
+t.test('coins and addresses of a signed transaction', async (t) => {
   const set = new ReservedOutputs();
   const old = set.hold(parts([1, 2], 'aa', 'bb'), 0, HOUR);
   if (!old.ok) throw new Error(old.reason);
   set.sign(old.value, 1_000);
   set.release(old.value);
-  t.equal(set.signed, 1, 'is not given back');
+  t.equal(set.signed, 1, 'is not released');
   t.match(set.hold(parts([1], 'cc', 'dd'), HOUR, HOUR), { reason: 'shared-signed' });
   set.sign(old.value, HOUR);
   const late = HOUR + 1_000;
@@ -103,7 +103,7 @@ t.test('what was signed', async (t) => {
   t.equal(
     set.faultAtSigning(again.value, [coin(1), coin(2), coin(3)]),
     'foreign-coin',
-    'the old transaction itself brings more than this session is paid for',
+    'the old transaction itself pays more than this session must get',
   );
   t.equal(set.faultAtSigning(again.value, [coin(3), coin(9)]), 'shared-without-coin');
   set.sign(again.value, late);
@@ -120,7 +120,7 @@ t.test('what was signed', async (t) => {
     new Set([1, 2, 3]),
   );
   set.see(coin(2), false);
-  t.equal(set.signed, 2, 'a coin that the chain never showed says nothing when it is not there');
+  t.equal(set.signed, 2, 'a coin that was never on the chain shows nothing when it is missing');
   set.see(coin(2), true);
   set.see(coin(3), true);
   t.equal(set.signed, 2);
@@ -129,7 +129,7 @@ t.test('what was signed', async (t) => {
   t.match(set.hold(parts([2], 'bb', 'ff'), later, HOUR), { ok: true });
 });
 
-t.test('it is bounded, and never forgets what was signed', async (t) => {
+t.test('the record is bounded, and never forgets a signed transaction', async (t) => {
   const set = new ReservedOutputs(8);
   for (const n of [1, 2]) {
     const held = set.hold(parts([n, n + 10], `${n}a`, `${n}b`), 0, HOUR);
@@ -141,13 +141,13 @@ t.test('it is bounded, and never forgets what was signed', async (t) => {
   t.match(set.hold(parts([5], '1a', 'dd'), 99 * HOUR, HOUR), { reason: 'shared-without-coin' });
   t.equal(set.size, 8);
   const asked = [set.coinsToLookUp(1), set.coinsToLookUp(1)].flat();
-  t.equal(new Set(asked.map(({ txid }) => txid)).size, 4, 'all are asked for in turn');
+  t.equal(new Set(asked.map(({ txid }) => txid)).size, 4, 'all coins are looked up in turn');
   for (const isShown of [true, false]) for (const n of [1, 11, 77]) set.see(coin(n), isShown);
   t.equal(set.size, 4);
   t.match(set.hold(parts([5], 'cc', 'dd'), 0, HOUR), { ok: true });
 });
 
-/** One maker whose wallet hands out as told, and takers with proofs enough. */
+/** One maker whose wallet hands out the given parts, and takers with enough proofs. */
 function createWorld(handouts: readonly Handout[]) {
   const clock = createTestClock();
   const chain = createMemoryChain();
@@ -198,7 +198,7 @@ const brought = (wallet: CollidingWallet, { io }: Named): number =>
     .filter(({ txid, vout }) => io.coins.some((c) => c.txid === txid && c.vout === vout))
     .reduce((sum, { value }) => sum + value, 0);
 
-/** The cheapest transaction with which every one of these sessions is content by itself. */
+/** The cheapest transaction that satisfies each of these sessions alone. */
 function shared(wallet: CollidingWallet, sessions: readonly Named[]) {
   const coins = new Map(sessions.flatMap(({ io }) => io.coins.map((c) => [c.txid, c])));
   const outputs = new Map<string, number>();
@@ -219,14 +219,14 @@ const signatures = (mails: readonly Said[]): number =>
 
 const HANDOUT: Handout = { coins: [0], coinjoin: 0, change: 1 };
 
-t.test('a wallet that hands out one thing to two sessions', async (t) => {
+t.test('a wallet that hands out one part to two sessions', async (t) => {
   const cases: readonly (readonly [string, Handout])[] = [
     ['the coinjoin address', { coins: [1], coinjoin: 0, change: 2 }],
     ['the change address', { coins: [1], coinjoin: 2, change: 1 }],
     ['the change address for the coinjoin', { coins: [1], coinjoin: 1, change: 2 }],
     ['the coinjoin address for the change', { coins: [1], coinjoin: 2, change: 0 }],
     ['a coin', { coins: [0, 1], coinjoin: 2, change: 3 }],
-    ['everything', HANDOUT],
+    ['all parts', HANDOUT],
   ];
   for (const [name, second] of cases) {
     const world = createWorld([HANDOUT, second, { coins: [2], coinjoin: 2, change: 3 }]);
@@ -235,9 +235,9 @@ t.test('a wallet that hands out one thing to two sessions', async (t) => {
     t.match(await world.meet('J5two'), [{ command: 'error', args: /^sorry/ }], name);
     t.match(world.outcomes, [{ by: 'us', step: 'reserving', fault: 'bad-reservation' }]);
     t.strictSame(world.wallet.record.settlements, ['unsigned']);
-    t.equal(sessions.size, 1, 'the first goes on');
+    t.equal(sessions.size, 1, 'the first session continues');
     t.equal(signatures(await first.sendTransaction(shared(world.wallet, [first]))), 1);
-    t.ok(isNamed(await world.meet('J5three')), 'and so does one that shares nothing');
+    t.ok(isNamed(await world.meet('J5three')), 'a session that shares no part continues as well');
     t.equal(lossOf(world.wallet, EARNED), undefined);
     sessions.close();
     t.equal(world.clock.pending, 0);
@@ -256,10 +256,10 @@ t.test('a transaction that spends coins of two sessions is never signed in both'
   t.equal(
     signatures(await two.sendTransaction(tx)),
     1,
-    'the first has ended, and its coin is nobody’s now',
+    'the first session has ended, and its coin is free',
   );
   const again = await world.named('J5one');
-  t.equal(signatures(await again.sendTransaction(tx)), 0, 'who comes later is refused');
+  t.equal(signatures(await again.sendTransaction(tx)), 0, 'the later session is refused');
   t.strictSame(
     world.wallet.record.signed.map(({ inputs }) => inputs.length),
     [1],
@@ -267,7 +267,7 @@ t.test('a transaction that spends coins of two sessions is never signed in both'
   sessions.close();
 });
 
-t.test('a session that ended frees what it had', async (t) => {
+t.test('a session that ended releases its coins and addresses', async (t) => {
   const world = createWorld([HANDOUT, HANDOUT, HANDOUT]);
   const sessions = world.start();
   const first = await world.named('J5one');
@@ -298,13 +298,13 @@ t.test('a taker that collects signatures and keeps the transaction to itself', a
   const old = shared(world.wallet, [first]);
   t.equal(signatures(await first.sendTransaction(old)), 1);
   world.clock.advance(59 * MINUTE);
-  t.notOk(isNamed(await world.meet('J5two')), 'within the hour nothing of it is used again');
+  t.notOk(isNamed(await world.meet('J5two')), 'within the hour no part of it is used again');
   world.clock.advance(MINUTE);
-  t.notOk(isNamed(await world.meet('J5two')), 'then its address not without a coin of it');
+  t.notOk(isNamed(await world.meet('J5two')), 'then its address only with a coin of it');
   const again = await world.named('J5three');
   t.equal(signatures(await again.sendTransaction(shared(world.wallet, [again]))), 2);
   t.equal(lossOf(world.wallet, EARNED), undefined);
-  // The maker starts again; what the wallet was made to sign is not forgotten.
+  // The maker starts again; the signed transaction is not forgotten.
   sessions.close();
   sessions = world.start();
   t.notOk(isNamed(await world.meet('J5four')));
@@ -319,14 +319,14 @@ t.test('a taker that collects signatures and keeps the transaction to itself', a
   t.equal(
     signatures(await third.sendTransaction(everything)),
     0,
-    'nor its coins as somebody else’s',
+    'its coins do not count as those of another',
   );
   t.equal(lossOf(world.wallet, EARNED), undefined);
   sessions.close();
   t.equal(world.clock.pending, 0);
 });
 
-t.test('a signed transaction that was seen frees what it had', async (t) => {
+t.test('a signed transaction that was seen on the chain releases its parts', async (t) => {
   const next: Handout = { coins: [1], coinjoin: 0, change: 1 };
   const world = createWorld([HANDOUT, next, next, next]);
   const sessions = world.start();
@@ -342,7 +342,7 @@ t.test('a signed transaction that was seen frees what it had', async (t) => {
   sessions.close();
 });
 
-t.test('two takers of one person rob nobody, over real sockets', async (t) => {
+t.test('two takers with one owner cannot rob a maker, over real sockets', async (t) => {
   const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
   const open = async (name: string): Promise<LiveProbe> => {
     const key = nickKey(secretOf(name));
@@ -389,7 +389,7 @@ t.test('two takers of one person rob nobody, over real sockets', async (t) => {
   t.strictSame(
     sessions.map(({ nick }) => nick),
     [takers[0]?.nick, takers[2]?.nick],
-    'who was given the address of another gets no coins',
+    'the session that got the address of another one gets no coins',
   );
   t.match(outcomes, [{ by: 'us', fault: 'bad-reservation' }]);
   const tx = shared(wallet, sessions);

@@ -4,6 +4,6 @@ import { coinjoinScenario, slowMakerScenario } from './scenario.js';
 
 t.test('a coinjoin over loopback sockets', (t) => coinjoinScenario(t, LOOPBACK));
 
-t.test('a slow maker is not overtaken by the news that the commitment is used', (t) =>
+t.test('the report of a used commitment does not reach a slow maker before its fill', (t) =>
   slowMakerScenario(t, LOOPBACK),
 );

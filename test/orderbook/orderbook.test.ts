@@ -1,4 +1,4 @@
-/** Offers, who showed them, bonds in slices, what changed, and all of it over the wire. */
+/** Offers, the directories that showed them, bonds in slices, changes, and all of it over the wire. */
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
@@ -40,7 +40,7 @@ const from = (directory: string | undefined, at: number, more: Partial<Provenanc
 });
 const signed = { verified: true };
 
-t.test('what is no offer is not in the book', (t) => {
+t.test('a malformed offer is not in the book', (t) => {
   const big = '9'.repeat(400);
   const rows: readonly (readonly [string, string])[] = [
     ['an exponent bomb', 'sw0reloffer 0 27300 90000 0 1e999999999'],
@@ -50,17 +50,17 @@ t.test('what is no offer is not in the book', (t) => {
     ['signalling NaN', 'sw0reloffer 0 27300 90000 0 sNaN'],
     ['infinity', 'sw0reloffer 0 27300 90000 0 Infinity'],
     ['a negative share', 'sw0reloffer 0 27300 90000 0 -0.1'],
-    ['all of it', 'sw0reloffer 0 27300 90000 0 1'],
-    ['more than all', 'sw0reloffer 0 27300 90000 0 1.5'],
+    ['a share of 1', 'sw0reloffer 0 27300 90000 0 1'],
+    ['a share above 1', 'sw0reloffer 0 27300 90000 0 1.5'],
     ['hex', 'sw0reloffer 0 27300 90000 0 0x1'],
     ['underscores, as Python reads them', 'sw0reloffer 0 27_300 90000 0 0.1'],
     ['other digits', 'sw0reloffer ٠ 27300 90000 0 0.1'],
     ['a share where an amount belongs', 'sw0absoffer 0 27300 90000 0 0.1'],
-    ['an exponent there', 'sw0absoffer 0 27300 90000 0 1e3'],
+    ['an exponent in an amount', 'sw0absoffer 0 27300 90000 0 1e3'],
     ['a fee above all coins', 'sw0absoffer 0 27300 90000 0 2100000000000001'],
     ['a size above all coins', 'sw0absoffer 0 27300 2100000000000001 0 1'],
     ['a negative size', 'sw0absoffer 0 -1 90000 0 1'],
-    ['sizes the wrong way round', 'sw0absoffer 0 90001 90000 0 1'],
+    ['minimum above maximum', 'sw0absoffer 0 90001 90000 0 1'],
     ['below dust', 'sw0absoffer 0 1 27299 0 1'],
     ['a negative oid', 'sw0absoffer -1 27300 90000 0 1'],
     ['an oid that numbers cannot hold', 'sw0absoffer 9007199254740993 27300 90000 0 1'],
@@ -85,7 +85,7 @@ t.test('what is no offer is not in the book', (t) => {
   t.end();
 });
 
-t.test('who showed an offer', (t) => {
+t.test('the directories that showed an offer', (t) => {
   const book = new Orderbook();
   book.apply('m', commands(OFFER), from('a', 1, { message: 'pub' }));
   book.seenAgain('m', from('b', 2, { message: 'pub' }));
@@ -127,7 +127,7 @@ t.test('who showed an offer', (t) => {
     t.end();
   });
 
-  t.test('other terms, unsigned, are noted and change nothing', (t) => {
+  t.test('unsigned messages with other terms are noted and change nothing', (t) => {
     const other = 'sw0reloffer 0 27300 500000000 0 0.5';
     t.equal(book.apply('m', commands(other), from('c', 12)), 0);
     t.equal(book.apply('m', commands(other), from(undefined, 12)), 0);
@@ -144,7 +144,7 @@ t.test('who showed an offer', (t) => {
     t.end();
   });
 
-  t.test('a signed offer is gone when all that show it tell the cancel', (t) => {
+  t.test('a signed offer is gone when all directories that showed it relay the cancel', (t) => {
     const two = new Orderbook();
     for (const directory of ['a', 'b']) two.apply('m', commands(OFFER), from(directory, 1, signed));
     two.apply('m', commands('cancel 0'), from('a', 2));
@@ -156,14 +156,14 @@ t.test('who showed an offer', (t) => {
   t.end();
 });
 
-t.test('what takes the place of an offer and is none ends it, as a cancel does', (t) => {
+t.test('a malformed replacement of an offer ends it, as a cancel does', (t) => {
   const invalid: readonly (readonly [string, string])[] = [
-    ['a fee that is none', 'sw0reloffer 0 27300 500000000 0 NaN'],
-    ['all of it as a fee', 'sw0reloffer 0 27300 500000000 0 1'],
+    ['a malformed fee', 'sw0reloffer 0 27300 500000000 0 NaN'],
+    ['a share of 1', 'sw0reloffer 0 27300 500000000 0 1'],
     ['a negative fee', 'sw0absoffer 0 27300 500000000 0 -5'],
-    ['sizes the wrong way round', 'sw0reloffer 0 90001 90000 0 0.00002'],
+    ['minimum above maximum', 'sw0reloffer 0 90001 90000 0 0.00002'],
     ['a maximum below dust', 'sw0reloffer 0 0 27299 0 0.00002'],
-    ['no miner fee', 'sw0reloffer 0 27300 500000000 x 0.00002'],
+    ['malformed miner fee', 'sw0reloffer 0 27300 500000000 x 0.00002'],
     ['too many coins', 'reloffer 0 27300 2100000000000001 0 0.00002'],
   ];
   for (const [name, text] of invalid) {
@@ -190,14 +190,14 @@ t.test('what takes the place of an offer and is none ends it, as a cancel does',
     book.apply('m', commands(text), from('b', 7, signed));
     t.equal(book.size, 1, `${name}: signed by signed`);
     book.apply('m', commands(`${text}!${OFFER}`), from('b', 8, signed));
-    t.equal(book.size, 2, `${name}: and a good one behind it`);
+    t.equal(book.size, 2, `${name}: and a valid one after it`);
   }
   const book = new Orderbook();
   book.apply('m', commands(OFFER), from('a', 1));
   for (const text of ['sw0reloffer 0 27300', 'sw0reloffer', 'sw0reloffer x 1 2 3 4', 'tbond 0']) {
     book.apply('m', commands(text), from('a', 2));
   }
-  t.equal(book.size, 1, 'what names no oid, or is no offer at all, ends none');
+  t.equal(book.size, 1, 'a message without an oid or an offer ends no offer');
   t.end();
 });
 
@@ -206,7 +206,7 @@ const manyOffers = (count: number): readonly Command[] =>
     Array.from({ length: count }, (_, oid) => `sw0absoffer ${oid} 27300 90000 0 5`).join('!'),
   );
 
-t.test('old offers go, and who makes room', (t) => {
+t.test('old offers expire, and which maker makes room', (t) => {
   const told: string[] = [];
   const book = new Orderbook({ makers: 3, offersPerMaker: 12, offers: 6 }, (maker, oid) =>
     told.push(`${maker}/${oid}`),
@@ -220,18 +220,18 @@ t.test('old offers go, and who makes room', (t) => {
   t.strictSame([...book.names()], ['signed0', 'signed1', 'flood1']);
   t.equal(book.size, 6);
   book.apply('signed2', manyOffers(6), from('a', 5, signed));
-  t.strictSame([...book.names()], ['signed2'], 'at most so many offers');
+  t.strictSame([...book.names()], ['signed2'], 'the number of offers is bounded');
   t.equal(book.size, 6);
   t.ok(told.includes('signed0/0'));
   t.equal(book.expire(5), 0);
   t.equal(book.expire(6), 6);
   t.equal(book.makers + book.size, 0);
   book.apply('x', manyOffers(12), from('a', 7));
-  t.equal(book.size, 6, 'even of one maker: what was heard last stays');
+  t.equal(book.size, 6, 'also of one maker: the latest offers stay');
   t.end();
 });
 
-t.test('any messages by any way leave a consistent, bounded book', (t) => {
+t.test('any messages by any route leave a consistent, bounded book', (t) => {
   const maker = fc.constantFrom('a', 'b', 'c', '__proto__');
   const way = fc.record({
     directory: fc.constantFrom('d', 'e', undefined),
@@ -306,14 +306,14 @@ function bondsProbe(options: Partial<BondsOptions> = {}) {
 const flip = (text: string, at: number): string =>
   `${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}`;
 
-/** Lets answers of promises in. */
+/** Lets promises settle. */
 const settled = (): Promise<void> => new Promise<void>((resolve) => void setImmediate(resolve));
 
 t.test('bonds', async (t) => {
   const bond = ownBond(7);
   const proof = bondProof(bond, 'J5maker', TAKER);
 
-  t.test('a bond that holds has no value without a bitcoin node', (t) => {
+  t.test('a valid bond has no value without a bitcoin node', (t) => {
     const { clock, bonds, changed } = bondsProbe();
     bonds.take('J5maker', proof);
     t.match(bonds.get('J5maker'), { state: 'waiting', locktime: bond.lockTime });
@@ -362,7 +362,7 @@ t.test('bonds', async (t) => {
     t.end();
   });
 
-  t.test('of several proofs of the same coins the newest counts', (t) => {
+  t.test('of several proofs for the same coin the newest counts', (t) => {
     const { clock, bonds } = bondsProbe({ limits: { perMakerMs: 0 } });
     const states = (): unknown[] =>
       ['J5maker', 'J5second', 'J5third'].map((maker) => bonds.get(maker)?.state);
@@ -375,22 +375,22 @@ t.test('bonds', async (t) => {
     prove('J5second');
     t.strictSame(states(), ['claimed', 'signed', undefined]);
     prove('J5maker');
-    t.strictSame(states(), ['claimed', 'signed', undefined], 'the same proof is no newer one');
+    t.strictSame(states(), ['claimed', 'signed', undefined], 'the same proof is not newer');
     prove('J5third', false);
-    t.strictSame(states(), ['claimed', 'signed', 'claimed'], 'nor is a message heard before');
+    t.strictSame(states(), ['claimed', 'signed', 'claimed'], 'a message heard before is not newer');
     bonds.take('J5second', 'x');
-    t.strictSame(states(), ['signed', 'invalid', 'claimed'], 'freed by a proof that is none');
+    t.strictSame(states(), ['signed', 'invalid', 'claimed'], 'freed by a malformed proof');
     const otherCoins = bondProof(ownBond(8), 'J5maker', TAKER);
     bonds.take('J5maker', otherCoins);
     clock.advance(1_000);
-    t.strictSame(states(), ['signed', 'invalid', 'signed'], 'freed by a proof of other coins');
+    t.strictSame(states(), ['signed', 'invalid', 'signed'], 'freed by a proof for another coin');
     prove('J5second');
-    t.strictSame(states(), ['signed', 'signed', 'claimed'], 'proven anew');
+    t.strictSame(states(), ['signed', 'signed', 'claimed'], 'proven again');
     t.equal(clock.pending, 0);
     t.end();
   });
 
-  t.test('any proofs of the same coins: exactly one counts, and none is lost', (t) => {
+  t.test('any proofs for the same coin: exactly one counts, and no claim is lost', (t) => {
     const makers = ['J5a', 'J5b', 'J5c'] as const;
     const texts = new Map(makers.map((maker) => [maker, bondProof(bond, maker, TAKER)]));
     const step = fc.record({
@@ -416,7 +416,7 @@ t.test('bonds', async (t) => {
     t.end();
   });
 
-  t.test('proofs for which there is no room wait for it', (t) => {
+  t.test('proofs without room wait for it', (t) => {
     const { clock, bonds } = bondsProbe({ limits: { makers: 2, perMakerMs: 0 } });
     for (let n = 0; n < 4; n++) bonds.take('J5maker', bondProof(ownBond(n), 'J5maker', TAKER));
     bonds.take('J5maker', proof);
@@ -430,20 +430,20 @@ t.test('bonds', async (t) => {
     t.end();
   });
 
-  t.test('nobody claims coins with other keys than theirs', (t) => {
+  t.test('a maker cannot take a coin with another key', (t) => {
     const { clock, bonds } = bondsProbe();
     const thief = { ...ownBond(8), utxo: bond.utxo };
     bonds.take('J5thief', bondProof(thief, 'J5thief', TAKER));
     clock.advance(1_000);
     bonds.take('J5maker', proof);
     clock.advance(1_000);
-    t.equal(bonds.get('J5maker')?.state, 'signed', 'whose coins they are, only the chain tells');
+    t.equal(bonds.get('J5maker')?.state, 'signed', 'only the chain shows the owner of the coin');
     t.end();
   });
 
   t.test('500 makers: no slice checks more than its share', (t) => {
     const { clock, bonds, slices } = bondsProbe();
-    // To make a proof is work too: 30 have their own, the others repeat somebody else's.
+    // To make a proof is work too: 30 makers have their own, the others repeat that of another maker.
     const many = Array.from({ length: 500 }, (_, n) => {
       const maker = `J5many${n}`;
       return { maker, text: n < 30 ? bondProof(ownBond(n), maker, TAKER) : '' };
@@ -460,7 +460,7 @@ t.test('bonds', async (t) => {
     t.end();
   });
 
-  t.test('bounded: makers, and how often one maker is looked at', (t) => {
+  t.test('bounded: the makers, and the checks for one maker', (t) => {
     const { clock, bonds, changed } = bondsProbe({ limits: { makers: 1, perMakerMs: 500 } });
     bonds.take('J5maker', 'x');
     bonds.take('J5other', proof);
@@ -474,7 +474,7 @@ t.test('bonds', async (t) => {
     t.end();
   });
 
-  t.test('what a bitcoin node says', async (t) => {
+  t.test('the answers of a bitcoin node', async (t) => {
     const script = bondScriptPubKey(bond.lockTime, bond.utxoPublicKeyHex);
     const coins: BondOutput = {
       found: true,
@@ -485,9 +485,9 @@ t.test('bonds', async (t) => {
     const tip = { height: 800_000, medianTime: 1_700_000_000 };
     const rows: readonly (readonly [string, BondOutput, typeof tip, object])[] = [
       ['locked', coins, tip, { state: 'valued', amount: 100_000_000, value: Number }],
-      ['no such coins', { found: false }, tip, { state: 'unfunded', value: undefined }],
+      ['no such coin', { found: false }, tip, { state: 'unfunded', value: undefined }],
       ['locked otherwise', { ...coins, scriptHex: '0020' }, tip, { state: 'unfunded' }],
-      ['certificate over', coins, { ...tip, height: 425 * 2016 + 1 }, { state: 'expired' }],
+      ['certificate expired', coins, { ...tip, height: 425 * 2016 + 1 }, { state: 'expired' }],
     ];
     for (const [name, output, head, expected] of rows) {
       const asked: string[] = [];
@@ -512,7 +512,7 @@ t.test('bonds', async (t) => {
     }
   });
 
-  t.test('a claim whose certificate is over makes room for one that holds', async (t) => {
+  t.test('a bond claim with an expired certificate makes room for a valid one', async (t) => {
     const chain: BondChainView = {
       tip: async () => ({ height: 425 * 2016 + 1, medianTime: 1_700_000_000 }),
       output: async () => ({
@@ -567,7 +567,7 @@ t.test('bonds', async (t) => {
   });
 });
 
-t.test('changes are told in versions', (t) => {
+t.test('changes are reported in versions', (t) => {
   const clock = createTestClock();
   const entries = new Map<string, BookEntry>();
   const told: BookChange[] = [];
@@ -611,7 +611,7 @@ t.test('changes are told in versions', (t) => {
   );
   put('a', { lastSeen: 59_999 });
   clock.advance(250);
-  t.equal(changes.version, 1, 'merely seen again');
+  t.equal(changes.version, 1, 'only seen again');
   put('a', { lastSeen: 60_000 });
   entries.delete('b');
   changes.touch('b');
@@ -627,7 +627,7 @@ t.test('changes are told in versions', (t) => {
   t.strictSame(changes.since(3), []);
   for (let n = 0; n < 1_200; n++) put(`many${n}`);
   clock.advance(250);
-  t.equal(told.at(-1)?.upserts.length, 200, 'no turn takes long');
+  t.equal(told.at(-1)?.upserts.length, 200, 'each turn is short');
   clock.advance(2_000);
   t.equal(changes.version, 9);
   for (let n = 0; n < 300; n++) {
@@ -638,12 +638,12 @@ t.test('changes are told in versions', (t) => {
   t.equal(changes.since(changes.version - 256)?.length, 256);
   const { version } = changes;
   for (let n = 0; n < 100_000; n++) changes.touch(`flood${n}`);
-  t.equal(changes.since(version), undefined, 'more than can be told: take a snapshot');
+  t.equal(changes.since(version), undefined, 'more than is kept: take a snapshot');
   clock.advance(60_000);
   const first = told.find((change) => change.version > version);
   t.ok(first !== undefined && first.version > version + 1, 'a gap');
   const removed = told.filter((change) => change.version > version).flatMap((one) => one.removed);
-  t.ok(removed.length <= 40_000, 'what waits is bounded');
+  t.ok(removed.length <= 40_000, 'waiting changes are bounded');
   t.strictSame(changes.since(changes.version), []);
   changes.touch('a');
   changes.close();
@@ -668,7 +668,7 @@ async function opened(
   const [first, second] = await Promise.all([a.welcome(), b.welcome()]);
   await channel.next('welcome');
   let marks = 0;
-  /** What was said before is known to the book now. */
+  /** Waits until the book knows all messages sent before. */
   const settle = async (...sessions: readonly FakeSession[]): Promise<void> => {
     for (const session of sessions) {
       const mark = `hp2 mark${marks++}`;
@@ -683,7 +683,7 @@ async function opened(
 
 const valueIn = (book: LiveBook): number | undefined => book.snapshot().entries[0]?.bond?.value;
 
-t.test('books, takers and watchers value bonds as their user says', async (t) => {
+t.test('books, takers and watchers value bonds as configured', async (t) => {
   const bondPolicy = { interestRate: 0.03, exponent: 1 };
   const bond = ownBond(1);
   const output: Extract<BondOutput, { found: true }> = {
@@ -718,7 +718,7 @@ t.test('books, takers and watchers value bonds as their user says', async (t) =>
   t.equal(valueIn(taker.live), expected);
   t.equal(valueIn(watcher.book), expected);
   t.equal(valueIn(own), expected);
-  t.equal(valueIn(book), bondValue(terms), 'without, as deployed peers do');
+  t.equal(valueIn(book), bondValue(terms), 'without a setting, as deployed peers do');
   t.not(expected, bondValue(terms));
 });
 
@@ -790,7 +790,7 @@ t.test('a live book over two directories', async (t) => {
     t.match(await first.nextOf(687), { line: `${channel.nick}!PUBLIC!orderbook` });
   });
 
-  t.test('a leave counts for its directory, the last one for all', async (t) => {
+  t.test('a leave counts for its directory, the last one removes the maker', async (t) => {
     for (const session of [first, second]) session.send(685, line);
     await settle(first, second);
     first.send(789, `${maker.nick};NOT-SERVING-ONION;D`);
@@ -807,17 +807,17 @@ t.test('a live book over two directories', async (t) => {
     t.notOk(book.snapshot().entries.some(({ id }) => id.startsWith(maker.nick)));
     clock.advance(250);
     t.ok(told.at(-1)?.removed.includes(`${maker.nick}/0`));
-    t.equal(book.statistics().bondedMakers, 0, 'its bond went too');
+    t.equal(book.statistics().bondedMakers, 0, 'its bond is removed too');
   });
 
-  t.test('a public bond is nobody’s', async (t) => {
+  t.test('a bond in a public message does not count', async (t) => {
     const other = keyOf(22);
     first.pubmsg(other.nick, `sw0absoffer 0 27300 90000 0 7!tbond ${proof}`);
     await settle(first);
     t.equal(book.snapshot().entries.find((one) => one.maker === other.nick)?.bond, undefined);
   });
 
-  t.test('a lost directory shows nothing any more', async (t) => {
+  t.test('a lost directory shows no offer', async (t) => {
     first.cut();
     await channel.next('directory-down');
     t.match(book.statistics(), {
@@ -826,7 +826,7 @@ t.test('a live book over two directories', async (t) => {
     });
   });
 
-  t.test('closed, it is quiet', async (t) => {
+  t.test('no change after close', async (t) => {
     book.close();
     const { version } = book;
     second.pubmsg(keyOf(23).nick, 'sw0absoffer 0 27300 90000 0 7');
@@ -837,10 +837,10 @@ t.test('a live book over two directories', async (t) => {
   });
 });
 
-t.test('the same coins count once, and again when the first claim is gone', async (t) => {
+t.test('a coin counts once, and again when the first claim is gone', async (t) => {
   const { channel, clock, book, first, second, settle } = await opened(t);
   const bond = ownBond(3);
-  /** The same maker under one of its nicks; its answer through this directory. */
+  /** Sends the answer of one maker under one of its nicks, through this directory. */
   const answer = async (session: FakeSession, nick: number): Promise<void> => {
     const key = keyOf(nick);
     const proof = bondProof(bond, key.nick, channel.nick);
@@ -870,13 +870,13 @@ t.test('the same coins count once, and again when the first claim is gone', asyn
   t.strictSame(bonds(), [undefined, 'claimed', 'signed']);
   first.send(789, `${keyOf(42).nick};NOT-SERVING-ONION;D`);
   await settle(first);
-  t.strictSame(bonds(), [undefined, 'signed', undefined], 'the freed claim is looked at again');
+  t.strictSame(bonds(), [undefined, 'signed', undefined], 'the freed claim is checked again');
   clock.advance(31_000);
   await answer(first, 42);
-  t.strictSame(bonds(), [undefined, 'signed', 'claimed'], 'and what was heard before is no news');
+  t.strictSame(bonds(), [undefined, 'signed', 'claimed'], 'a message heard before is not newer');
 });
 
-t.test('which directories list a maker, whichever its answer came through', async (t) => {
+t.test('the directories that list a maker, for any route of its answer', async (t) => {
   const { channel, clock, book, first, second, settle, names } = await opened(t);
   const told: BookChange[] = [];
   book.on('change', (change) => void told.push(change));
@@ -891,13 +891,13 @@ t.test('which directories list a maker, whichever its answer came through', asyn
     { directories: [names.a], listedBy: [names.a, names.b], sightings: [{ directory: names.a }] },
   ]);
   clock.advance(60_250);
-  t.match(told.at(-1)?.upserts, [{ listedBy: [names.a, names.b] }], 'told without a word of it');
+  t.match(told.at(-1)?.upserts, [{ listedBy: [names.a, names.b] }], 'without a message of it');
   second.send(789, `${maker.nick};NOT-SERVING-ONION;D`);
   await settle(second);
   t.match(book.snapshot().entries, [{ listedBy: [names.a] }]);
 });
 
-t.test('an offer that an invalid one replaced is gone', async (t) => {
+t.test('an offer replaced by a malformed one is removed', async (t) => {
   const { channel, clock, book, first, second, settle, names } = await opened(t);
   const [maker, quiet] = [keyOf(20), keyOf(21)];
   const signedBy = (text: string): string =>
@@ -915,10 +915,10 @@ t.test('an offer that an invalid one replaced is gone', async (t) => {
   clock.advance(250);
 });
 
-t.test('who is not signed is asked in private at once', async (t) => {
+t.test('a maker without a signed offer is asked in private at once', async (t) => {
   const { channel, clock, book, first, second, settle } = await opened(t);
   let marks = 0;
-  /** What the channel has said to this directory since the last time, but for marks. */
+  /** The lines that the channel sent to this directory since the last call, without marks. */
   const saidTo = async (session: FakeSession): Promise<readonly string[]> => {
     const mark = `${channel.nick}!PUBLIC!hp2 said${marks++}`;
     channel.publish(mark.slice(mark.indexOf('hp2')));
@@ -946,7 +946,7 @@ t.test('who is not signed is asked in private at once', async (t) => {
   t.match(book.snapshot().entries, [{ verified: true }]);
   clock.advance(25_000);
 
-  t.test('once in two minutes, and also where its terms have changed', async (t) => {
+  t.test('once in two minutes, also when its terms have changed', async (t) => {
     const other = 'sw0reloffer 0 27300 90000000 0 0.00003';
     first.pubmsg(maker.nick, other);
     await settle(first);
@@ -960,10 +960,10 @@ t.test('who is not signed is asked in private at once', async (t) => {
     await privately(other);
     t.match(book.snapshot().entries, [{ cjfee: '0.00003', verified: true }]);
     clock.advance(30_000);
-    t.strictSame(await saidTo(first), [], 'who answers costs nobody else a question');
+    t.strictSame(await saidTo(first), [], 'an answer causes no request to others');
   });
 
-  t.test('two in a second; one that invents makers keeps no others waiting', async (t) => {
+  t.test('two a second; a directory that invents makers delays no others', async (t) => {
     for (let n = 0; n < 150; n++) first.pubmsg(`J5invented${n}`, OFFER);
     await settle(first);
     second.pubmsg(keyOf(22).nick, OFFER);
@@ -977,11 +977,11 @@ t.test('who is not signed is asked in private at once', async (t) => {
     t.equal((await saidTo(first)).length, 20, 'in ten seconds, the first at once');
     clock.advance(45_000);
     const late = await saidTo(first);
-    t.equal(late.filter((line) => line !== toAll).length, 80, 'a hundred wait, no more');
+    t.equal(late.filter((line) => line !== toAll).length, 80, 'at most a hundred wait');
   });
 });
 
-t.test('who stays silent is asked with everybody, three minutes after the last time', async (t) => {
+t.test('a silent maker is asked with all others, three minutes after the last time', async (t) => {
   const { channel, clock, book, first, second, settle } = await opened(t);
   await first.nextOf(687);
   const asked = book.statistics().refreshedAt ?? 0;
@@ -1003,10 +1003,10 @@ t.test('who stays silent is asked with everybody, three minutes after the last t
   book.close();
   t.ok(clock.pending < pending);
   clock.advance(200_000);
-  t.equal(book.statistics().refreshedAt, asked + 180_000, 'closed, nobody is asked');
+  t.equal(book.statistics().refreshedAt, asked + 180_000, 'no request after close');
 });
 
-t.test('offers that nobody repeats expire', async (t) => {
+t.test('offers that are not repeated expire', async (t) => {
   const { clock, book, first, settle } = await opened(t, { expireMs: 120_000 });
   first.pubmsg(keyOf(20).nick, OFFER);
   await settle(first);
@@ -1016,7 +1016,7 @@ t.test('offers that nobody repeats expire', async (t) => {
   t.equal(book.offers + book.makers, 0);
 });
 
-t.test('how long directories were up', async (t) => {
+t.test('the time that directories were up', async (t) => {
   const directory = await startFakeDirectory();
   t.teardown(() => directory.close());
   const channel = openProbe([directory.location]);

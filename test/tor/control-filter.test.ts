@@ -1,4 +1,4 @@
-/** A filter in front of the control port of a real Tor: what it refuses, and how; the onion is there all the same. */
+/** A filter in front of a real Tor's control port, and its refusals; the onion is served nevertheless. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -20,7 +20,7 @@ import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
 
 const { signal } = new AbortController();
 
-/** Passes on the commands that one of the patterns matches whole. */
+/** Passes on the commands that one of the patterns matches completely. */
 const only =
   (...patterns: readonly RegExp[]) =>
   (line: string) =>
@@ -37,11 +37,11 @@ interface Case {
   readonly name: string;
   readonly rules: FilterRules;
   readonly identity?: 'persistent';
-  /** Longest wait for the uploads; then what is known has to do. */
+  /** The longest wait for the uploads; then the known state must be enough. */
   readonly uploadTimeoutMs?: number;
-  /** First words of the commands that the filter has to refuse, and nothing else. */
+  /** First words of exactly the commands that the filter has to refuse. */
   readonly refuses: readonly string[];
-  /** Lines of the log at `warn`, in order; none besides. */
+  /** All lines of the log at `warn`, in order. */
   readonly warns: readonly RegExp[];
 }
 
@@ -63,7 +63,7 @@ const CASES: readonly Case[] = [
     warns: [],
   },
   {
-    name: 'refuses proof of work in the words of Tor',
+    name: 'refuses proof of work with the text of Tor',
     rules: {
       command: only(PLAIN, DEL),
       events: { HS_DESC: asIs },
@@ -79,14 +79,14 @@ const CASES: readonly Case[] = [
     warns: [HIDDEN],
   },
   {
-    name: 'refuses everything but a plain ADD_ONION, of a key of ours',
+    name: 'refuses everything but a plain ADD_ONION, with our own key',
     rules: { command: only(PLAIN) },
     identity: 'persistent',
     refuses: ['SETEVENTS', 'ADD_ONION', 'DEL_ONION'],
     warns: [HIDDEN],
   },
   {
-    name: 'refuses SETEVENTS in the words of Tor',
+    name: 'refuses SETEVENTS with the text of Tor',
     rules: { command: only(EXTENDED, DEL), refusal: () => '552 Unrecognized event "HS_DESC"' },
     refuses: ['SETEVENTS'],
     warns: [HIDDEN],
@@ -112,7 +112,7 @@ const CASES: readonly Case[] = [
     warns: [HIDDEN, PARTLY],
   },
   {
-    name: 'takes CREATED away',
+    name: 'drops CREATED',
     rules: {
       command: only(EXTENDED, DEL),
       events: { HS_DESC: (line) => (line.includes(' CREATED ') ? undefined : line) },
@@ -150,7 +150,7 @@ const CASES: readonly Case[] = [
 
 const silent = (): void => {};
 
-/** An overlay that serves behind the filter, and what it says. */
+/** An overlay that serves behind the filter, and records its warnings and states. */
 function watched(
   socks: { readonly host: string; readonly port: number },
   filter: ControlFilter,
@@ -181,7 +181,7 @@ function watched(
   return {
     warns,
     states,
-    /** The next connection that says something: the self-test comes and goes without a word. */
+    /** The next connection that sends bytes; the self-test sends none. */
     accept,
     serve: () =>
       overlay.serve((connection) => accept.onConnection(connection), {
@@ -204,7 +204,7 @@ function watched(
   };
 }
 
-/** A stranger's word arrives behind the onion. */
+/** Asserts that a text from outside arrives through the onion. */
 async function arrives(
   t: Test,
   dialer: Overlay,
@@ -220,7 +220,7 @@ async function arrives(
     // oxlint-disable-next-line no-await-in-loop -- as above
     const got = await server.read(word.length).catch(() => undefined);
     if (got !== undefined) {
-      t.strictSame(got, word, 'a word arrives');
+      t.strictSame(got, word, 'the text arrives');
       break;
     }
   }
@@ -250,12 +250,12 @@ t.test('an onion behind a filter', { timeout: 110_000, jobs: 7 }, async (t) => {
       await behind.until('reachable');
       await arrives(t, dialer, served.location, behind.accept);
       await served.close();
-      // Whether Tor still has the onion is asked in any case, as soon as it has it.
+      // Whether Tor still has the onion is asked in any case, once it has it.
       const refused = filter.refused.filter((line) => line !== 'GETINFO onions/current');
       t.strictSame(
         refused.map((line) => line.split(' ')[0]),
         refuses,
-        'what was refused',
+        'the refused commands',
       );
       t.equal(behind.warns.length, warns.length, behind.warns.join('\n'));
       for (const [i, warned] of warns.entries()) t.match(behind.warns[i], warned);
@@ -278,7 +278,7 @@ t.test('an onion behind a filter', { timeout: 110_000, jobs: 7 }, async (t) => {
     },
   );
 
-  t.test('an address whose key the filter keeps is gone with the connection', async (t) => {
+  t.test('an address whose key the filter keeps is lost with the connection', async (t) => {
     const filter = await startControlFilter(service, {
       command: (line) => (NEW.test(line) ? `${line} Flags=DiscardPK` : undefined),
       events: { HS_DESC: asIs },

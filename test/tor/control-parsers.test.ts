@@ -113,7 +113,7 @@ t.test('replies and events', async (t) => {
   }
 });
 
-t.test('what is not a reply is a fault, after what came before it', async (t) => {
+t.test('a line that is not a reply is a fault, after the messages before it', async (t) => {
   for (const line of ['HTTP/1.0 501 Tor', '250', '250=x', '', '25 OK', '050 no', 'x'.repeat(300)]) {
     const parser = controlReplyParser();
     const pushed = parser.push(bytes(`250 OK\r\n${line}\r\n250 OK\r\n`));
@@ -122,7 +122,7 @@ t.test('what is not a reply is a fault, after what came before it', async (t) =>
     t.strictSame(
       parser.push(bytes('250 OK\r\n')),
       { messages: [], fault: pushed.fault },
-      'for good',
+      'and stays one',
     );
   }
 });
@@ -147,7 +147,7 @@ t.test('bounds', async (t) => {
   }
 });
 
-t.test('any bytes in any pieces: never a throw, and pieces make no difference', async (t) => {
+t.test('any bytes in any pieces: no throw, and the same result for all cuts', async (t) => {
   const piece = fc.oneof(
     fc.constantFrom(
       '250 OK\r\n',
@@ -371,7 +371,7 @@ t.test('bootstrap and versions', async (t) => {
   }
 });
 
-t.test('no value parser throws, whatever comes', async (t) => {
+t.test('no value parser throws, for any text', async (t) => {
   const text = fc.string({ unit: 'binary', maxLength: 200 });
   const nearly = fc.tuple(
     fc.constantFrom(
@@ -446,7 +446,7 @@ t.test('control endpoints', async (t) => {
   }
 });
 
-t.test('a cookie that we may not read: the fix fits the owner and the mode', async (t) => {
+t.test('a cookie without read permission: the fix matches the owner and the mode', async (t) => {
   const us = { user: 'joe', groups: ['joe', 'users'] };
   const cookie = '/run/tor/control.authcookie';
   const cookieOf = (mode: number, group = 'debian-tor') => ({
@@ -525,7 +525,7 @@ t.test('when the descriptors of an onion service are published', async (t) => {
     ['C1 +a -1a -9z', 'waiting'],
     ['C1 U1a ?1a', 'waiting'],
     ['C1 U1a ?1a +a', 'complete'],
-    // A filter takes CREATED away, or writes other words: which upload is which nobody knows then.
+    // A filter drops CREATED, or rewrites the ids, so the uploads cannot be told apart.
     ['U1a U1b', 'waiting'],
     ['U1a U1b +a +b', 'partly'],
     ['Urr Urr', 'waiting'],
@@ -538,9 +538,5 @@ t.test('when the descriptors of an onion service are published', async (t) => {
   const ids = Array.from({ length: 2_000 }, (_, i) => String.fromCharCode(0x100 + i));
   const flood = ids.map((id) => `C${id}`);
   const uploads = ids.slice(0, 16).map((id) => `U${id}${id} +${id}`);
-  t.equal(
-    afterEvents([...flood, ...uploads].join(' ')),
-    'complete',
-    'only the first 16 are remembered',
-  );
+  t.equal(afterEvents([...flood, ...uploads].join(' ')), 'complete', 'only the first 16 are kept');
 });

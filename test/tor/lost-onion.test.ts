@@ -1,6 +1,6 @@
 /**
- * An onion that is lost while our side of the control connection lives: Tor is gone or was restarted
- * behind a filter, a tunnel or a machine that keeps it open.
+ * An onion that is lost while our end of the control connection stays open: Tor has ended, or was restarted
+ * behind a filter, a tunnel or a machine that keeps the connection open.
  */
 import { readFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
@@ -22,13 +22,13 @@ import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
 const never = new AbortController().signal;
 const ID = 'a'.repeat(56);
 const OTHER = 'b'.repeat(56);
-/** So that promises are settled before time goes on. */
+/** Lets promises settle before the clock advances. */
 const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 const onion = (client: ControlClient) => askForOnion(client, `${ID}.onion`);
 const folder = (client: ControlClient) => askForFolder(client, '/var/lib/a "b"/hs');
 
-t.test('what Tor says', async (t) => {
+t.test('the answers of Tor', async (t) => {
   const cases: readonly (readonly [string, typeof onion, string, Presence])[] = [
     ['one onion', onion, `250-onions/current=${ID}\r\n250 OK\r\n`, 'there'],
     ['several', onion, `250+onions/current=\r\n${OTHER}\r\n${ID}\r\n.\r\n250 OK\r\n`, 'there'],
@@ -49,7 +49,7 @@ t.test('what Tor says', async (t) => {
     ['another folder', folder, '250 HiddenServiceDir=/var/lib/a\r\n', 'gone'],
     ['no folder', folder, '250 HiddenServiceDir\r\n', 'gone'],
     ['a filter', folder, '510 Command filtered\r\n', 'untold'],
-    ['nothing of the kind', folder, '250 OK\r\n', 'untold'],
+    ['an unrelated answer', folder, '250 OK\r\n', 'untold'],
   ];
   let answer = '';
   const fake = await fakeControl((line) =>
@@ -74,7 +74,7 @@ t.test('what Tor says', async (t) => {
 interface Watched {
   readonly clock: TestClock;
   readonly watch: ReturnType<typeof watchService>;
-  /** What Tor says from now on. */
+  /** Sets the answer of Tor from now on. */
   says(answer: Presence | TorError): void;
   /** Questions so far. */
   readonly asked: number;
@@ -118,16 +118,16 @@ async function watched(first: Presence, canReturn = true): Promise<Watched> {
 const silence = new TorError('command', 'timeout', 'no reply');
 const over = new TorError('lost', 'lost', 'the connection was closed by Tor');
 
-t.test('how Tor is asked', async (t) => {
-  await t.test('every half minute; gone is told once, and then nothing is asked', async (t) => {
+t.test('the questions to Tor', async (t) => {
+  await t.test('every half minute; a loss is reported once and ends the questions', async (t) => {
     const w = await watched('there');
-    t.equal(w.asked, 1, 'at once, to see whether answers mean anything');
+    t.equal(w.asked, 1, 'at once, to see whether Tor can answer');
     for (let i = 0; i < 10; i++) await w.pass(30_000);
     t.equal(w.asked, 11);
     t.strictSame(w.gone, []);
     w.says('untold');
     await w.pass(30_000);
-    t.strictSame(w.gone, [], 'no news is no news');
+    t.strictSame(w.gone, [], 'a refused question is no loss');
     w.says('gone');
     await w.pass(30_000);
     t.match(w.gone, [/does not have the onion service any more/]);
@@ -138,7 +138,7 @@ t.test('how Tor is asked', async (t) => {
     t.equal(w.clock.pending, 0);
   });
 
-  await t.test('silence is gone, in the first answer too', async (t) => {
+  await t.test('no answer is a loss, also to the first questions', async (t) => {
     for (const answers of [1, 3]) {
       const w = await watched('there');
       for (let i = 1; i < answers; i++) await w.pass(30_000);
@@ -149,7 +149,7 @@ t.test('how Tor is asked', async (t) => {
     }
   });
 
-  await t.test('the end of the connection tells itself', async (t) => {
+  await t.test('the end of the connection is not reported again', async (t) => {
     const w = await watched('there');
     w.says(over);
     await w.pass(30_000);
@@ -157,27 +157,27 @@ t.test('how Tor is asked', async (t) => {
     t.equal(w.clock.pending, 0);
   });
 
-  await t.test('a doubt asks at once', async (t) => {
+  await t.test('a doubt causes a question at once', async (t) => {
     const w = await watched('there');
     await w.pass(1_000);
     w.watch.doubt();
     await settled();
     t.strictSame([w.asked, w.gone], [2, []]);
     await w.pass(29_999);
-    t.equal(w.asked, 2, 'and the next question is half a minute away');
+    t.equal(w.asked, 2, 'the next question is half a minute later');
     w.says('gone');
     w.watch.doubt();
     await settled();
     t.equal(w.gone.length, 1);
   });
 
-  await t.test('where nobody tells, a doubt counts, once in a quarter of an hour', async (t) => {
+  await t.test('without a usable answer a doubt is a loss, once in 15 minutes', async (t) => {
     for (const first of ['untold', 'gone'] as const) {
       const w = await watched(first);
-      t.strictSame(w.gone, [], 'a Tor that has just taken the service has it');
+      t.strictSame(w.gone, [], 'a Tor that has just accepted the service has it');
       await w.pass(300_000);
       await w.pass(300_000);
-      t.equal(w.asked, 3, 'asked seldom, to see that somebody answers');
+      t.equal(w.asked, 3, 'asked rarely, to see whether Tor answers');
       await w.pass(299_999);
       w.watch.doubt();
       t.strictSame(w.gone, []);
@@ -244,7 +244,7 @@ t.test('dialling our own onion', async (t) => {
   await pass(1);
   t.equal(dials, 1, 'soon after it is published');
   await pass(600_000);
-  t.equal(dials, 2, 'and every ten minutes');
+  t.equal(dials, 2, 'then every ten minutes');
   world = 'no-tor';
   await pass(600_000);
   world = 'cut';
@@ -253,7 +253,7 @@ t.test('dialling our own onion', async (t) => {
   await pass(5_000);
   t.strictSame([dials, alarms, lines.length], [5, 1, 1]);
   await pass(600_000);
-  t.strictSame([dials, alarms, lines.length], [6, 2, 1], 'told again, and said once');
+  t.strictSame([dials, alarms, lines.length], [6, 2, 1], 'two alarms, one log line');
   world = 'hangs';
   await pass(600_000);
   await pass(600_000);
@@ -266,10 +266,10 @@ t.test('dialling our own onion', async (t) => {
   t.equal(open, 1);
   stop();
   await settled();
-  t.strictSame([open, clock.pending], [0, 0], 'nothing is left');
+  t.strictSame([open, clock.pending], [0, 0], 'no connection or timer is left');
 });
 
-t.test('the operating system looks after a silent connection', async (t) => {
+t.test('the operating system checks a silent connection', async (t) => {
   const fake = await fakeControl((line) =>
     line.startsWith('PROTOCOLINFO')
       ? '250-PROTOCOLINFO 1\r\n250-AUTH METHODS=NULL\r\n250 OK\r\n'
@@ -291,7 +291,7 @@ t.test('the operating system looks after a silent connection', async (t) => {
   client.close();
 });
 
-/** What becomes of a service, awaited in order. */
+/** The states of a service, awaited in order. */
 function stateQueue() {
   const states: ServiceState[] = [];
   let wake: (() => void) | undefined;
@@ -323,7 +323,7 @@ const QUICK = {
 
 const restart = (tor: PrivateTor): Promise<unknown> => tor.restart();
 
-t.test('a real Tor that our side outlives', { timeout: 200_000 }, async (t) => {
+t.test('a real Tor that ends before our side', { timeout: 200_000 }, async (t) => {
   const network = await torNetworkFor(t);
   const client = await network.startTor({ name: 'client', extraTorrc: ['SocksTimeout 10'] });
   const outside = createTorOverlay({ socks: { kind: 'tcp', ...client.socks } });
@@ -345,7 +345,7 @@ t.test('a real Tor that our side outlives', { timeout: 200_000 }, async (t) => {
       found: /does not answer on the control connection/,
     },
     {
-      name: 'restarted, and the tunnel speaks to the new one',
+      name: 'restarted, and the tunnel leads to the new one',
       tunnel: { whenTorIsGone: 'again' },
       happens: restart,
       found: /does not have the onion service any more/,
@@ -358,7 +358,7 @@ t.test('a real Tor that our side outlives', { timeout: 200_000 }, async (t) => {
       found: /the onion cannot be reached from outside/,
     },
     {
-      name: 'the same Tor, which somebody told to drop the onion',
+      name: 'the same Tor, after another program removed the onion',
       tunnel: { whenTorIsGone: 'silent' },
       happens: (_, { control, id }) => control.command(`DEL_ONION ${id}`),
       found: /does not have the onion service any more/,
@@ -407,7 +407,7 @@ t.test('a real Tor that our side outlives', { timeout: 200_000 }, async (t) => {
       const dialled = connectionPeer(await dialPatiently(outside, served.location, name));
       dialled.connection.write(Buffer.from('hello'));
       for (;;) {
-        // Those who come before are our own, who only look whether they get in.
+        // Earlier connections are self-tests, which send no bytes.
         const text = await (await accept.next()).read(5).catch(() => undefined);
         if (text === undefined) continue;
         t.equal(text.toString(), 'hello', 'the same onion answers again');

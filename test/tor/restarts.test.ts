@@ -1,6 +1,6 @@
 /**
- * Tor restarted again and again under a live directory and a live maker, both programs of their own:
- * the same onions come back by themselves, and nothing piles up.
+ * Tor is restarted many times under a live directory and a live maker, both in their own processes:
+ * the same onions come back automatically, and no resource accumulates.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const RESTARTS = 20;
-/** What the operator was promised; a quiet machine takes a tenth of it. */
+/** The time promised to the operator; a quiet machine takes a tenth of it. */
 const BACK_WITHIN_SEC = 120;
 
 // 20 times the time of one restart, which is 5 to 10 s on a quiet machine.
@@ -43,7 +43,7 @@ async function datadirFor(
   return datadir;
 }
 
-/** Connections to a TCP port of this machine, by state; those that are over and wait are not counted. */
+/** Connections to a TCP port of this machine, by state; those in TIME_WAIT are not counted. */
 async function connectionsTo(
   port: number,
 ): Promise<{ readonly ours: number; readonly tors: number }> {
@@ -52,7 +52,7 @@ async function connectionsTo(
   const open = rows
     .map((row) => row.trim().split(/\s+/))
     .filter(([, , , state]) => {
-      // 06 is TIME_WAIT, which belongs to no process any more; 0A listens.
+      // 06 is TIME_WAIT, which no longer belongs to a process; 0A is LISTEN.
       return state !== undefined && state !== '06' && state !== '0A';
     });
   return {
@@ -61,7 +61,7 @@ async function connectionsTo(
   };
 }
 
-/** Polls until the value is the expected one, which only the time-out of the test bounds. */
+/** Polls until the value is the expected one, bounded only by the time-out of the test. */
 async function becomes<T>(expected: T, now: () => Promise<T>): Promise<void> {
   while (JSON.stringify(await now()) !== JSON.stringify(expected)) await pause(50);
 }
@@ -127,17 +127,17 @@ t.test(`Tor is restarted ${RESTARTS} times in a row`, async (t) => {
     const { serving, notServing } = kinds;
     return { state, peers: { serving, notServing } };
   };
-  /** The maker is there with its onion, and nobody else is. */
+  /** The maker is connected with its onion, and no other peer is. */
   const quiet = { state: 'reachable', peers: { serving: 1, notServing: 0 } };
   const metrics = async (): Promise<string> =>
     (await fetch(`http://127.0.0.1:${statusPort}/metrics`)).text();
 
   /**
-   * A stranger comes to the directory, hears the offers of the maker, and is answered at the maker's
-   * onion. Resolves to that onion.
+   * A new peer connects to the directory, gets the offers of the maker, and gets an answer at the maker's
+   * onion. Resolves with that onion.
    */
   async function askedFromOutside(round: number): Promise<string> {
-    // Credentials of its own, so none of the circuits of the last round.
+    // Its own credentials, so no circuit of the last round is used.
     const overlay = createTorOverlay({
       socks: { kind: 'tcp', ...outside.socks },
       dialDeadlineMs: 30_000,
@@ -146,12 +146,12 @@ t.test(`Tor is restarted ${RESTARTS} times in a row`, async (t) => {
       overlay,
       nickKey: keyOf(100 + round),
       random: () => 0,
-      // A dial may hang on what is left of the services that were there before.
+      // A dial may hang on an old descriptor of the services.
       timings: { backoffFirstMs: 1_000, backoffFactor: 1, directoryDialMs: 5_000 },
     });
     await probe.next('directory-up');
     probe.publish('orderbook');
-    // Who was there before us answers; who comes after us announces, and is asked then.
+    // A maker that was connected before answers; one that comes later announces, and is asked then.
     const asked = probe.next('privmsg');
     probe.on('pubmsg', ({ from }) => {
       if (from === makerNick) probe.publish('orderbook');
@@ -159,7 +159,7 @@ t.test(`Tor is restarted ${RESTARTS} times in a row`, async (t) => {
     const { from, commands } = await asked;
     t.equal(from, makerNick);
     t.match(commands[0].name, /^sw0(rel|abs)offer$/);
-    // The directory says where the sender serves in the line behind the message, which may come later.
+    // The directory names the location of the sender in the line after the message, which may come later.
     await becomes(true, () => Promise.resolve(probe.peer(makerNick)?.location !== undefined));
     const known = probe.peer(makerNick)?.location;
     if (known?.kind !== 'onion') throw new Error('the maker serves no onion');
@@ -193,17 +193,17 @@ t.test(`Tor is restarted ${RESTARTS} times in a row`, async (t) => {
     `seconds from the kill to a maker's answer: ${took.map((s) => s.toFixed(1)).join(' ')}`,
   );
 
-  t.same([directory.child.exitCode, maker.child.exitCode], [null, null], 'nobody had to restart');
+  t.same([directory.child.exitCode, maker.child.exitCode], [null, null], 'both programs still run');
   await becomes(quiet, status);
   t.match(
     await metrics(),
     new RegExp(`^onionmc_service_state_entered_total\\{state="lost"\\} ${RESTARTS}$`, 'm'),
-    'each loss was noticed',
+    'each loss was detected',
   );
   await becomes({ ours: 2, tors: 2 }, () => connectionsTo(control.port));
   t.pass('one control connection for each program, at our end and at the end of Tor');
   t.strictSame(await onionsServed(servers), onions, 'Tor serves these two onions and no other');
-  t.equal(await detachedOnions(servers), '', 'and none without an owner');
+  t.equal(await detachedOnions(servers), '', 'no onion is without an owner');
   await becomes(openBefore, openFiles);
   t.pass('as many open files as before the first restart');
 
@@ -211,6 +211,6 @@ t.test(`Tor is restarted ${RESTARTS} times in a row`, async (t) => {
     child.kill('SIGTERM');
     t.equal((await ended).code, 0);
   }
-  t.equal(await detachedOnions(servers), '', 'nothing is left behind');
+  t.equal(await detachedOnions(servers), '', 'no onion is left');
   await becomes({ ours: 0, tors: 0 }, () => connectionsTo(control.port));
 });

@@ -1,4 +1,4 @@
-/** The managed Tor: starts, dies, comes back, and its onion with it. */
+/** The managed Tor: it starts, ends, and comes back with its onion. */
 import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -39,7 +39,7 @@ function optionsFor(dataDir: string, more: Partial<TorProcessOptions> = {}): Tor
 t.jobs = 5;
 
 t.test(
-  'it joins a network, and its onion survives its death',
+  'it joins a network, and its onion comes back after its end',
   { buffered: true, timeout: 100_000 },
   async (t) => {
     const network = await torNetworkFor(t);
@@ -131,13 +131,13 @@ t.test('folder, sockets and processes', { buffered: true }, async (t) => {
   t.equal((await stat(sockets)).mode & 0o777, 0o700);
   const runs = async (): Promise<string[]> =>
     (await readdir(dataDir)).filter((name) => name.startsWith('run-'));
-  t.strictSame(await runs(), [basename(sockets)], 'what a crashed run left is gone');
+  t.strictSame(await runs(), [basename(sockets)], 'files of a crashed run are gone');
   const control = await tor.connectControl(signal);
   t.match(await control.command('GETINFO process/pid'), {
     lines: [{ text: `process/pid=${tor.pid}` }, {}],
   });
 
-  await t.test('another one in the same folder', async (t) => {
+  await t.test('a second tor in the same folder', async (t) => {
     await t.rejects(startTorProcess(optionsFor(dataDir, { extraTorrc: OFFLINE })), {
       code: 'data-dir-busy',
       remedy: 'configuration',
@@ -149,7 +149,7 @@ t.test('folder, sockets and processes', { buffered: true }, async (t) => {
   });
 
   await t.test('while it is down, control connections wait for the next one', async (t) => {
-    // The timer of the restart keeps no process alive, and here nothing else would.
+    // The timer of the restart does not keep the process alive, and nothing else does here.
     const alive = setInterval(() => {}, 1_000);
     t.teardown(() => clearInterval(alive));
     const before = tor.pid;
@@ -167,7 +167,7 @@ t.test('folder, sockets and processes', { buffered: true }, async (t) => {
   t.ok(pid !== undefined && !isRunning(pid));
 });
 
-/** Nothing but a Tor that is to be started again keeps it going. */
+/** Only the pending restart of its Tor keeps this program running. */
 const KEEPER = `
 import { startTorProcess } from './dist/tor/process/tor-process.js';
 import { silentLog } from './dist/channel/log.js';
@@ -199,7 +199,7 @@ t.test('a program does not end while its Tor is down', { buffered: true }, async
   t.strictSame({ code, stdout }, { code: 0, stdout: 'our Tor was started again\n' }, stderr);
 });
 
-/** Ends while its Tor is stopped, as one that the machine gives no time. */
+/** Exits while its Tor is suspended, as a Tor is that gets no processor time. */
 const LEAVER = `
 import { startTorProcess } from './dist/tor/process/tor-process.js';
 import { silentLog } from './dist/channel/log.js';
@@ -230,7 +230,7 @@ t.test('a program that cannot wait for its Tor leaves no folder', { buffered: tr
   t.strictSame(left, []);
 });
 
-t.test('close while it is down: nothing is started any more', { buffered: true }, async (t) => {
+t.test('close while it is down: no tor is started again', { buffered: true }, async (t) => {
   const dir = await shortFolder(t);
   const tor = await startTorProcess(optionsFor(dir, { extraTorrc: OFFLINE }));
   const lost = tor.control().lost;
@@ -257,7 +257,7 @@ t.test(
   },
 );
 
-t.test('a temporary folder whose name torrc cannot take is not used', (t) => {
+t.test('a temporary folder whose name torrc cannot hold is not used', (t) => {
   const before = process.env['TMPDIR'];
   const baseIn = (folder: string): string => {
     process.env['TMPDIR'] = folder;
@@ -275,9 +275,9 @@ t.test('a temporary folder whose name torrc cannot take is not used', (t) => {
   t.end();
 });
 
-t.test('tor does not speak to systemd in our name', async (t) => {
+t.test('tor sends no message to systemd in our name', async (t) => {
   const dir = await shortFolder(t);
-  // Stands in for tor: says how it could speak to systemd, and ends.
+  // A stand-in for tor: prints the variables for systemd, and ends.
   const program = join(dir, 'tor-stand-in');
   const says = 'echo "[warn] ${NOTIFY_SOCKET-none} ${WATCHDOG_USEC-none} ${WATCHDOG_PID-none}"';
   await writeFile(program, `#!/bin/sh\n${says}\nexit 1\n`, { mode: 0o755 });
@@ -294,7 +294,7 @@ t.test('tor does not speak to systemd in our name', async (t) => {
   });
 });
 
-t.test('what can stop it, in one line each', { buffered: true }, async (t) => {
+t.test('each reason for a failed start is one line', { buffered: true }, async (t) => {
   const dir = await shortFolder(t);
   const file = join(dir, 'file');
   await writeFile(file, '');
@@ -321,7 +321,7 @@ t.test('what can stop it, in one line each', { buffered: true }, async (t) => {
       { code: 'bad-torrc', message: missing, remedy: 'configuration' },
     ],
     ['a file where the folder should be', { dataDir: file }, { code: 'io', message: file }],
-    ['an abort before', { signal: AbortSignal.abort() }, { code: 'aborted' }],
+    ['an abort before the start', { signal: AbortSignal.abort() }, { code: 'aborted' }],
   ];
   for (const [name, more, error] of cases) {
     await t.rejects(
