@@ -3,6 +3,7 @@
  * size.
  */
 import { request, type IncomingMessage } from 'node:http';
+import type { Clock } from '../kit/clock.js';
 import { errorText } from '../kit/error-text.js';
 
 /** Longest time for connection, headers and body together. */
@@ -42,6 +43,13 @@ export interface StatusQuestion {
   readonly signal?: AbortSignal | undefined;
   /** Default `STATUS_TIMEOUT_MS`. */
   readonly timeoutMs?: number | undefined;
+  /** Calls the function after the time-out; default: timers of the system, which keep the process alive. */
+  readonly after?: Clock['after'] | undefined;
+}
+
+function afterOnSystem(ms: number, fn: () => void): () => void {
+  const timer = setTimeout(fn, ms);
+  return () => clearTimeout(timer);
 }
 
 function isPage(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -71,7 +79,7 @@ function failed(error: Error): StatusAnswer {
  * Reads at most `MAX_STATUS_BYTES` of a body, then closes the connection.
  */
 export function askStatus(question: StatusQuestion): Promise<StatusAnswer> {
-  const { base, path, signal, timeoutMs = STATUS_TIMEOUT_MS } = question;
+  const { base, path, signal, timeoutMs = STATUS_TIMEOUT_MS, after = afterOnSystem } = question;
   return new Promise((resolve) => {
     const asking = request(new URL(path, base), {
       agent: false,
@@ -79,17 +87,17 @@ export function askStatus(question: StatusQuestion): Promise<StatusAnswer> {
       headers: { connection: 'close' },
     });
     const settle = (answer: StatusAnswer): void => {
-      clearTimeout(timer);
+      cancelTimeout();
       signal?.removeEventListener('abort', stopped);
       asking.destroy();
       resolve(answer);
     };
     const stopped = (): void => settle({ kind: 'stranger', why: 'stopped' });
-    const timer = setTimeout(() => {
+    const cancelTimeout = after(timeoutMs, () => {
       const heard = (asking.socket?.bytesRead ?? 0) > 0;
       const why = `${heard ? 'not all of an answer' : 'no answer'} within ${timeoutMs / 1000} s`;
       settle({ kind: heard ? 'stranger' : 'silent', why });
-    }, timeoutMs);
+    });
     // First, for a request that is stopped at once fails with an error, too.
     asking.on('error', (error) => settle(failed(error)));
     signal?.addEventListener('abort', stopped, { once: true });
