@@ -42,6 +42,9 @@ async function torrcExtra(dir: string, lines: readonly string[]): Promise<string
   return file;
 }
 
+/** Another program of this machine may have the default one. */
+const ANY_SERVING_PORT = 's/^onion_serving_port = .*/onion_serving_port = 0/';
+
 t.test('every link of the pages has a target', async (t) => {
   const pages = [
     'README.md',
@@ -77,6 +80,7 @@ t.test('docs/signet.md', async (t) => {
     // The real network is slower than the private one.
     replace: [['maker_timeout_sec = 20', 'maker_timeout_sec = 6']],
     behind: {
+      prepare: `sed -i '${ANY_SERVING_PORT}' ~/signet/directory/joinmarket.cfg`,
       directory: `until_shown directory 'onion service reachable'`,
       maker: `until_shown maker 'offers announced'`,
     },
@@ -175,7 +179,7 @@ t.test('docs/directory.md', async (t) => {
   const hostname = '/var/lib/onionmc-directory/hidden_service/hostname';
   const served = `until curl http://127.0.0.1:${port}/healthz >/dev/null; do kill -0 "$(<"$SANDBOX/pid")"; sleep 0.3; done`;
   // The machine of the test may have a Tor, and may have another status page.
-  const settle = `sed -i 's/^status_port = .*/status_port = ${port}/; s/^tor_mode = auto/tor_mode = managed/' /var/lib/onionmc-directory/joinmarket.cfg`;
+  const settle = `sed -i 's/^status_port = .*/status_port = ${port}/; s/^tor_mode = auto/tor_mode = managed/; ${ANY_SERVING_PORT}' /var/lib/onionmc-directory/joinmarket.cfg`;
   const start = `systemctl daemon-reload; systemctl enable --now onionmc-directory; ${served}`;
   const steps = await stepsOf('docs/directory.md');
   // Mounts that only this shell and its children see: folders of the sandbox in the places of the real

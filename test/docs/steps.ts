@@ -54,6 +54,9 @@ export interface Session {
 /** `until_shown NAME TEXT`: waits until the output of a running step has the text. */
 const HELPERS = `
 set -euo pipefail
+exec 3<&0 </dev/null
+# The test holds the other end: when it dies, also by SIGKILL, everything that was started here ends.
+( read -r <&3 || kill -KILL 0 ) >/dev/null 2>&1 &
 until_shown() {
   until grep -qsF -- "$2" "$LOGS/$1.out" "$LOGS/$1.err"; do
     [[ -z \${PIDS[$1]-} ]] || kill -0 "\${PIDS[$1]}" || return 1
@@ -79,7 +82,7 @@ function scriptOf(steps: readonly Step[], { replace, before, behind }: Session):
 
 /**
  * Runs them in one shell. Resolves with the names of the steps that began; the last one is `done` after a
- * success. The output of a failed step becomes a comment.
+ * success. A failed step fails the test with its output.
  */
 export async function runSteps(
   t: Test,
@@ -90,7 +93,7 @@ export async function runSteps(
   const child = spawn(program, [...args, '-c', scriptOf(steps, session)], {
     cwd: session.cwd,
     env: { ...process.env, ...session.env, LOGS: session.logs, NO_COLOR: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
     // A process group of its own, so that programs that a step left running end with it.
     detached: true,
   });
@@ -116,10 +119,12 @@ export async function runSteps(
   t.comment(`began after seconds: ${marks.map(([, name, at]) => `${name} ${at}`).join(', ')}`);
   const last = begun.at(-1);
   if (last !== 'done') {
-    const told = ['out', 'err'].map((kind) =>
-      readFile(join(session.logs, `${last}.${kind}`), 'utf8').catch(() => ''),
+    const [out, err] = await Promise.all(
+      ['out', 'err'].map((kind) =>
+        readFile(join(session.logs, `${last}.${kind}`), 'utf8').catch(() => ''),
+      ),
     );
-    t.comment(`step ${last} failed:\n${said}\n${(await Promise.all(told)).join('\n')}`);
+    t.fail(`step ${last} failed`, { out, err, said });
   }
   return begun;
 }
