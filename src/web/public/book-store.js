@@ -61,7 +61,7 @@ export function createBookStore(tell) {
   function failed(status, problem) {
     disconnect();
     store.retryAt = Date.now() + delay;
-    retryTimer = setTimeout(connect, delay);
+    retryTimer = setTimeout(() => void connect(), delay);
     delay = Math.min(LAST_RETRY_MS, delay * 2);
     setStatus(status, problem);
   }
