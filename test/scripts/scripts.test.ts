@@ -63,6 +63,15 @@ const SOURCES = [
   'src/a.ts',
 ];
 
+/** Stands in for the runner of the tests: a report and an exit code of the test's choice. */
+const FAKE_RUNNER = `
+import { appendFileSync, writeFileSync } from 'node:fs';
+const { TAP_OUTPUT, TAP_EXIT, CALLS } = process.env;
+if (TAP_OUTPUT !== undefined) writeFileSync('.tap/report.tap', TAP_OUTPUT);
+if (CALLS !== undefined) appendFileSync(CALLS, 'run ' + process.argv.slice(2).join(' ') + '\\n');
+process.exitCode = Number(TAP_EXIT ?? 0);
+`;
+
 /**
  * A clone with only the files that the scripts read, and stand-ins for npm, tor, chromium, nft and apt-get
  * that record their calls.
@@ -71,6 +80,8 @@ async function fakeClone(dir: string) {
   const root = join(dir, 'a clone');
   await mkdir(join(root, 'src'), { recursive: true });
   await cp(join(ROOT, 'scripts'), join(root, 'scripts'), { recursive: true });
+  await mkdir(join(root, 'test', 'runner'), { recursive: true });
+  await writeFile(join(root, 'test', 'runner', 'run.mjs'), FAKE_RUNNER);
   for (const name of SOURCES) await writeFile(join(root, name), '{}');
   const calls = join(dir, 'calls');
   await writeFile(calls, '');
@@ -85,7 +96,7 @@ async function fakeClone(dir: string) {
       `case $1 in\n` +
       `ci) rm -rf node_modules; mkdir -p node_modules/.bin; cp '${dir}/tap' node_modules/.bin/tap;;\n` +
       `prune) rm node_modules/.bin/tap;;\n` +
-      `run) if [[ $* == *lint* ]]; then exit "\${LINT:-0}"; fi\n` +
+      `run) if [[ $* == *lint* || $* == *types* ]]; then exit "\${LINT:-0}"; fi\n` +
       `     if [[ $* == *build* ]]; then [[ -z $BROKEN ]] || exit 1; fi\n` +
       `     mkdir -p dist/cli; echo 'console.log(JSON.stringify([process.cwd(), ...process.argv.slice(2)]))' >dist/cli/main.js;;\n` +
       `esac`,
@@ -109,6 +120,8 @@ async function fakeClone(dir: string) {
     env,
     script: (name: string, args: readonly string[] = [], more: NodeJS.ProcessEnv = {}) =>
       run(join(root, 'scripts', name), args, { ...env, ...more }),
+    /** The file with the calls. */
+    log: calls,
     /** The calls since the last time. */
     calls: async (): Promise<readonly string[]> => {
       const lines = (await readFile(calls, 'utf8')).split('\n').filter((line) => line !== '');
@@ -131,6 +144,8 @@ const NEW_NETWORK = [
 ];
 const NPM_CI = 'npm ci --ignore-scripts --no-audit --no-fund';
 const BUILD = 'npm run --silent build';
+const LINT = 'npm run --silent lint';
+const TYPES = 'npm run --silent types';
 const PRUNE = 'npm prune --omit=dev --ignore-scripts --no-audit --no-fund';
 /** The steps after any change in a clone for running only. */
 const PRODUCTION = [NPM_CI, BUILD, PRUNE];
@@ -450,16 +465,48 @@ t.test('test ends with the count, and its exit code says whether all passed', as
     ['the sources are not clean', { TAP_OUTPUT: good, LINT: '1' }, '7 passed, 1 failed', 1],
     ['tap failed otherwise', { TAP_OUTPUT: good, TAP_EXIT: '1' }, '7 passed, 1 failed', 1],
     ['nothing ran', { TAP_OUTPUT: '' }, '0 passed, 0 failed', 1],
-    ['no report', { TAP_OUTPUT: 'junk', TAP_EXIT: '1' }, '0 passed, 1 failed', 1],
+    ['no report', { TAP_EXIT: '1' }, '0 passed, 1 failed', 1],
+    ['half a report', { TAP_OUTPUT: 'junk', TAP_EXIT: '1' }, '0 passed, 1 failed', 1],
   ];
   for (const [name, env, last, code] of cases) {
-    const result = await clone.script('test', [], env);
+    const result = await clone.script('test', ['test/a', 'test/b'], { ...env, CALLS: clone.log });
     t.equal(result.stdout.trimEnd().split('\n').at(-1), last, name);
     t.equal(result.code, code, `${name}: exit code`);
+    t.same((await clone.calls()).slice(-2).toSorted(), [LINT, 'run test/a test/b'], name);
   }
-  const shown = await clone.script('test', [], { TAP_OUTPUT: bad, TAP_EXIT: '1' });
-  t.match(shown.stdout, /not ok 1 - a\n {2}---\n {2}why: here\n/, 'failures are explained');
+  const unclean = await clone.script('test', [], { TAP_OUTPUT: good, LINT: '1' });
+  t.match(unclean.stdout, /^npm speaks\ntest: the sources do not pass/m, 'and what is wrong');
 });
+
+t.test(
+  'test --quick checks the types only, and sets up only when packages are missing',
+  async (t) => {
+    const clone = await fakeClone(t.testdir());
+    const env = { TAP_OUTPUT: '# { total: 7, pass: 7 }\n', CALLS: clone.log };
+    const first = await clone.script('test', ['--quick', 'test/a'], env);
+    t.equal(first.code, 0, first.stderr);
+    t.match(first.stdout, /\n?7 passed, 0 failed\n$/);
+    const calls = await clone.calls();
+    t.same(calls.slice(0, 3), [UNPACK, NPM_CI, BUILD]);
+    t.same(calls.slice(3).toSorted(), [TYPES, 'run --quick test/a']);
+
+    const later = new Date(Date.now() + 60_000);
+    await utimes(join(clone.root, 'src', 'a.ts'), later, later);
+    t.equal((await clone.script('test', ['--quick'], env)).code, 0);
+    t.same(
+      (await clone.calls()).toSorted(),
+      [TYPES, 'run --quick'],
+      'a changed source is not built',
+    );
+    await writeFile(join(clone.root, 'package-lock.json'), 'changed');
+    t.equal((await clone.script('test', ['--quick'], env)).code, 0);
+    t.match(await clone.calls(), [NPM_CI, BUILD], 'a changed lock file is installed');
+
+    const wrong = await clone.script('test', ['--quick'], { ...env, LINT: '1' });
+    t.match(wrong.stdout, /\n7 passed, 1 failed\n$/, 'wrong types');
+    t.equal(wrong.code, 1);
+  },
+);
 
 t.test('start-dn and demo pass their arguments on', async (t) => {
   const dir = t.testdir();
@@ -626,4 +673,41 @@ t.test('every folder of src has an import rule, and a row in CONTRIBUTING', asyn
   const layout = await readFile(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
   const unnamed = folders.filter((folder) => !new RegExp(`^src/${folder} `, 'm').test(layout));
   t.same(unnamed, []);
+});
+
+t.test('lint reports wrong types', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'onionmc-types-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  for (const name of ['.oxlintrc.json', 'tsconfig.json', 'package.json']) {
+    await cp(join(ROOT, name), join(dir, name));
+  }
+  await symlink(join(ROOT, 'node_modules'), join(dir, 'node_modules'));
+  const wrong: Readonly<Record<string, string>> = {
+    TS2322: "export const a: number = 'x';",
+    TS2375: 'interface A { a?: number } export const a: A = { a: undefined };',
+    TS2532: 'export const a = (list: readonly string[]) => list[0].length;',
+    TS7006: 'export const a = (b) => b;',
+    TS6133: 'const a = 1; export const b = 2;',
+    TS2307: "export { a } from './nowhere.js';",
+    TS4114: 'class A { x(): void {} } export class B extends A { x(): void {} }',
+  };
+  const folders = ['src', 'test', 'lab'];
+  for (const folder of folders) {
+    await mkdir(join(dir, folder));
+    for (const [code, text] of Object.entries(wrong)) {
+      await writeFile(join(dir, folder, `${code}.ts`), `${text}\n`);
+    }
+  }
+  const types = ['run', '--silent', 'types', '--', '-f', 'unix', ...folders];
+  const { code, stdout } = await run('env', ['-C', dir, 'npm', ...types]);
+  t.not(code, 0);
+  const found = [...stdout.matchAll(/^(\S+)\.ts:.*typescript\((TS\d+)\)/gm)];
+  t.same(
+    found.map(([, file, rule]) => `${file} ${rule}`).toSorted(),
+    folders
+      .flatMap((folder) => Object.keys(wrong).map((rule) => `${folder}/${rule} ${rule}`))
+      .toSorted(),
+  );
+  const { lint } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')).scripts;
+  t.match(lint, /^npm run --silent types && /);
 });

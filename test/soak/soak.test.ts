@@ -6,7 +6,7 @@ import { startProgram } from '../helpers/cli.js';
 
 const SOAK = fileURLToPath(new URL('../../scripts/soak', import.meta.url));
 /** The programs that the script builds and runs. */
-const PROGRAMS = fileURLToPath(new URL('../../.build/tools/lab/soak/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../.build/compiled/lab/soak/', import.meta.url));
 /** Points of the soak that measure durations; they are meant for an idle machine. */
 const TIMED = ['private p99', 'public p95'];
 

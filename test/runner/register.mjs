@@ -1,0 +1,37 @@
+/**
+ * `node --import ./test/runner/register.mjs FILE.ts` runs a TypeScript file of this repository. The
+ * tests run this way: see run.mjs, and .taprc for `npx tap`.
+ */
+import { appendFileSync, readFileSync } from 'node:fs';
+import { ChildProcess } from 'node:child_process';
+import module from 'node:module';
+import { isMainThread } from 'node:worker_threads';
+import { compileAll } from '../../scripts/compile.mjs';
+import * as hooks from './hooks.mjs';
+
+const { ONIONMC_TEST_RUN: run } = process.env;
+delete process.env['ONIONMC_TEST_RUN'];
+
+// run.mjs compiles before it starts the first test.
+if (run === undefined && isMainThread) compileAll();
+if (run !== undefined) {
+  const { quick, name, cpuTimes } = JSON.parse(run);
+  if (quick) {
+    ChildProcess.prototype.spawn = () => {
+      throw new Error(
+        `${name} starts a program: a quick test must not (see test/runner/quick.mjs)`,
+      );
+    };
+  }
+  process.once('exit', () => appendFileSync(cpuTimes, `${cpuSeconds().toFixed(1)} ${name}\n`));
+}
+if (module.registerHooks === undefined) module.register('./hooks.mjs', import.meta.url);
+else module.registerHooks(hooks);
+
+/** CPU time of this process and of its children that have ended; proc(5). */
+function cpuSeconds() {
+  const stat = readFileSync('/proc/self/stat', 'latin1');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  // User and system time of both, in ticks of 10 ms.
+  return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / 100;
+}

@@ -1,0 +1,118 @@
+/**
+ * Runs test files, each in a process of its own, several at once:
+ * `node test/runner/run.mjs [--quick] [FILE or FOLDER]...` (default: all tests). Prints a line for each
+ * file that ends, then the failures and the slowest files. The whole report is `.tap/report.tap` in
+ * the working directory; its end has the sum of all assertions. The exit code is 0 when all passed.
+ */
+import {
+  createWriteStream,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { finished } from 'node:stream/promises';
+import { compileAll, ROOT } from '../../scripts/compile.mjs';
+import { isQuick } from './quick.mjs';
+
+/** Started first: they take longest, and wait for Tor most of that time. Only the speed depends on it. */
+const FIRST = ['tor/restarts', 'cli/hostile-text', 'handover/upgrade', 'cli/cli'];
+/** More than processors, because many tests wait for timers. */
+const JOBS = 5;
+/** For one file that sets no time-out of its own, seconds. */
+const TIMEOUT_S = 300;
+const SLOWEST = 20;
+
+const REGISTER = join(ROOT, 'test', 'runner', 'register.mjs');
+const OUT = resolve('.tap');
+const REPORT = join(OUT, 'report.tap');
+const CPU_TIMES = join(OUT, 'cpu-seconds');
+
+const rank = (file) => {
+  const at = FIRST.findIndex((name) => file === `test/${name}.test.ts`);
+  return at === -1 ? FIRST.length : at;
+};
+
+/** The tests that an argument means, as paths from the root. */
+function filesOf(argument) {
+  const path = resolve(argument);
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found?.isFile()) return [relative(ROOT, path)];
+  const names = found?.isDirectory()
+    ? readdirSync(path, { recursive: true, encoding: 'utf8' })
+    : [];
+  const tests = names.filter((name) => name.endsWith('.test.ts'));
+  if (tests.length === 0) throw new Error(`${argument} is not a test file or a folder with tests`);
+  return tests.map((name) => relative(ROOT, join(path, name)));
+}
+
+/** Every failure with its explanation, as the report has it. */
+function failuresIn(report) {
+  const shown = [];
+  let inFailure = false;
+  for (const line of report.split('\n')) {
+    if (/^ *not ok/.test(line)) inFailure = true;
+    if (inFailure) shown.push(line);
+    if (/^ *\.\.\.$/.test(line)) inFailure = false;
+  }
+  return shown;
+}
+
+function cpuTimes() {
+  const rows = readFileSync(CPU_TIMES, 'utf8').split('\n').filter(Boolean);
+  return new Map(rows.map((row) => [row.replace(/^\S+ /, ''), row.split(' ', 1)[0]]));
+}
+
+function show(line) {
+  process.stdout.write(`${line}\n`);
+}
+
+const args = process.argv.slice(2);
+const quick = args.includes('--quick');
+const named = args.filter((arg) => arg !== '--quick');
+const all = [...new Set((named.length > 0 ? named : [join(ROOT, 'test')]).flatMap(filesOf))];
+const files = (quick ? all.filter(isQuick) : all).toSorted(
+  (a, b) => rank(a) - rank(b) || (a < b ? -1 : 1),
+);
+
+mkdirSync(OUT, { recursive: true });
+writeFileSync(CPU_TIMES, '');
+compileAll();
+
+// The settings of an outer test are not for these. Skipped tests and tests to do count as failures.
+for (const name of Object.keys(process.env)) if (name.startsWith('TAP')) delete process.env[name];
+for (const name of ['SKIP', 'TODO', 'ONLY']) process.env[`TAP_FAIL_${name}`] = '1';
+process.env['TAP_TIMEOUT'] = String(TIMEOUT_S);
+const { default: t } = await import('tap');
+const report = createWriteStream(REPORT);
+t.pipe(report);
+t.register();
+t.setTimeout(0);
+t.jobs = JOBS;
+t.plan(files.length);
+
+const seconds = new Map();
+t.on('subtestEnd', ({ name, time, results }) => {
+  seconds.set(name, time / 1000);
+  const ok = results?.ok === true && results.count > 0;
+  show(`${ok ? 'ok' : 'not ok'} - ${name} (${(time / 1000).toFixed(1)} s)`);
+});
+for (const name of files) {
+  const run = JSON.stringify({ name, quick, cpuTimes: CPU_TIMES });
+  // A user's programs do not get what tap hands on in NODE_OPTIONS; those that a test starts do not either.
+  const env = ['-u', 'NODE_OPTIONS', `ONIONMC_TEST_RUN=${run}`];
+  const node = [process.execPath, '--enable-source-maps', '--import', REGISTER, join(ROOT, name)];
+  const options = { at: null, stack: '', buffered: true, timeout: TIMEOUT_S * 1000, cwd: ROOT };
+  void t.spawn('env', [...env, ...node], { ...options, name, externalID: name });
+}
+await finished(report);
+
+const failures = failuresIn(readFileSync(REPORT, 'utf8'));
+if (failures.length > 0) show(`\n${failures.join('\n')}\n`);
+const cpu = cpuTimes();
+show('slowest files: seconds, and seconds of CPU');
+for (const [name, took] of [...seconds].toSorted(([, a], [, b]) => b - a).slice(0, SLOWEST)) {
+  show(`${took.toFixed(1).padStart(7)} ${(cpu.get(name) ?? '').padStart(7)}  ${name}`);
+}

@@ -1,0 +1,90 @@
+/** What scripts/test runs: the runner of the tests, and the choice of the quick ones. */
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t, { type Test } from 'tap';
+import { startProgram } from '../helpers/cli.js';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const RUNNER = join(ROOT, 'test', 'runner', 'run.mjs');
+const QUICK: string = new URL('../runner/quick.mjs', import.meta.url).href;
+
+/** Runs the real runner; its report goes to another folder than that of the run around this test. */
+async function runTests(t: Test, files: Readonly<Record<string, string>>, args: readonly string[]) {
+  // Inside the clone, so that tap is found.
+  const dir = t.testdir({ ...files });
+  const paths = Object.keys(files).map((name) => join(dir, name));
+  const result = await startProgram(process.execPath, [RUNNER, ...args, ...paths], { cwd: dir })
+    .ended;
+  const report = await readFile(join(dir, '.tap', 'report.tap'), 'utf8');
+  const [, total, pass, fail = '0'] =
+    /^# \{ total: (\d+)(?:, pass: (\d+))?(?:, fail: (\d+))?/m.exec(report) ?? [];
+  return { ...result, counts: [total, pass ?? '0', fail].map(Number) };
+}
+
+/** A test file, in JavaScript. */
+const file = (body: string): string => `import t from 'tap';\n${body}`;
+
+t.test('the runner counts assertions and explains failures', async (t) => {
+  const good = {
+    'nested.mjs': file("t.test('a', async (t) => { t.ok(1); t.ok(2); }); t.ok(3);"),
+    'flat.mjs': file('t.ok(1);'),
+  };
+  const passed = await runTests(t, good, []);
+  t.equal(passed.code, 0, passed.stderr);
+  t.same(passed.counts, [4, 4, 0]);
+  for (const name of Object.keys(good)) {
+    t.match(passed.stdout, new RegExp(`^ok - \\S+/${name} \\(\\d+\\.\\d s\\)$`, 'm'));
+    t.match(
+      passed.stdout,
+      new RegExp(`^ +\\d+\\.\\d +\\d+\\.\\d {2}\\S+/${name}$`, 'm'),
+      'its times',
+    );
+  }
+  t.notMatch(passed.stdout, 'not ok');
+
+  // One assertion of each passes, and one thing is wrong.
+  const bad = {
+    'wrong.mjs': file("t.ok(true); t.equal(1, 2, 'so it is');"),
+    'skipped.mjs': file("t.ok(true); t.skip('later');"),
+    'to-do.mjs': file("t.ok(true); t.test('b', { todo: true }, async (t) => t.ok(1));"),
+    'thrown.mjs': file("t.ok(true); throw new Error('by itself');"),
+    'ended.mjs': file('t.ok(true); process.exit(3);'),
+  };
+  const failed = await runTests(t, { ...good, ...bad, 'empty.mjs': file('') }, []);
+  t.equal(failed.code, 1);
+  t.match(failed.stdout, / not ok 2 - so it is\n +---\n[^]*-2\n +\+1\n +\.\.\.\n/);
+  for (const name of Object.keys(good))
+    t.match(failed.stdout, new RegExp(`^ok - \\S+/${name} `, 'm'));
+  for (const name of [...Object.keys(bad), 'empty.mjs']) {
+    t.match(failed.stdout, new RegExp(`^not ok - \\S+/${name} `, 'm'));
+  }
+  t.same(failed.counts, [4 + 2 * 5 + 1, 4 + 5, 6]);
+  const none = await startProgram(process.execPath, [RUNNER, 'test/none']).ended;
+  t.not(none.code, 0);
+  t.match(none.stderr, /test\/none is not a test file or a folder with tests/);
+});
+
+t.test('quick tests start no program', async (t) => {
+  const { isQuick } = await import(QUICK);
+  const tests = (await readdir(join(ROOT, 'test'), { recursive: true }))
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join('test', name));
+  const quick = new Set(tests.filter((name) => isQuick(name)));
+  for (const folder of ['protocol', 'kit', 'negotiation', 'directory', 'channel']) {
+    const inFolder = [...quick].filter((name) => dirname(name) === `test/${folder}`);
+    t.ok(inFolder.length >= 2, `${folder}: ${inFolder.length} files`);
+  }
+  const starting = tests.filter((name) => /^test\/(cli|demo|soak|scripts|docs)\//.test(name));
+  t.same(
+    starting.filter((name) => quick.has(name)),
+    [],
+  );
+  t.ok(quick.size > tests.length / 2, `${quick.size} of ${tests.length} files`);
+
+  // What only running shows.
+  const hidden = file("process.getBuiltinModule('child_process').spawn('true');");
+  const result = await runTests(t, { 'a.mjs': hidden }, ['--quick']);
+  t.equal(result.code, 1);
+  t.match(result.stderr, /a\.mjs starts a program: a quick test must not/);
+});
