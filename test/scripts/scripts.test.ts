@@ -699,7 +699,7 @@ t.test('lint reports wrong types', async (t) => {
     }
   }
   const types = ['run', '--silent', 'types', '--', '-f', 'unix', ...folders];
-  const { code, stdout } = await run('env', ['-C', dir, 'npm', ...types]);
+  const { code, stdout } = await run('env', ['-u', 'NODE_OPTIONS', '-C', dir, 'npm', ...types]);
   t.not(code, 0);
   const found = [...stdout.matchAll(/^(\S+)\.ts:.*typescript\((TS\d+)\)/gm)];
   t.same(
