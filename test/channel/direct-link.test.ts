@@ -58,7 +58,7 @@ function served({ location }: ChannelProbe): Location {
   return location;
 }
 
-/** A hand-driven peer that connected and handshaked with the channel. */
+/** A hand-driven peer that connected to the channel and exchanged handshakes. */
 async function inbound(
   t: Test,
   channel: ChannelProbe,
@@ -95,7 +95,7 @@ async function heard(channel: ChannelProbe, session: FakeSession): Promise<void>
   while ((await channel.next('pubmsg')).text !== text);
 }
 
-/** Links the channel to a hand-driven peer; the peer's end of it. */
+/** Links the channel to a hand-driven peer; resolves with the peer's end. */
 async function linked(
   t: Test,
   s: Scene,
@@ -113,14 +113,14 @@ async function linked(
   return { server, peer };
 }
 
-/** The hand-driven peer says something that only its key can say. */
+/** The hand-driven peer sends a message that only its key can sign. */
 async function prove({ channel }: Scene, peer: RawPeer, key: NickKey): Promise<void> {
   peer.send(685, formatPrivmsg(key, channel.nick, 'error', `it is me ${marks++}`));
   await channel.next('privmsg');
 }
 
 t.test('connections to us', async (t) => {
-  t.test('we serve before any directory hears of us, and greet at once', async (t) => {
+  t.test('we serve before the first handshake with a directory, and answer at once', async (t) => {
     const { channel, session } = await scene(t);
     t.strictSame(await channel.next('served'), channel.location);
     t.equal(session.handshake['location-string'], formatLocation(channel.location));
@@ -131,7 +131,7 @@ t.test('connections to us', async (t) => {
     peer.cut();
   });
 
-  t.test('a signed message proves the nick; only then answers go there', async (t) => {
+  t.test('answers use the link only after a signed message proved the nick', async (t) => {
     const { channel, session } = await scene(t);
     session.pubmsg(ALICE.nick, 'hp2 x');
     await channel.next('pubmsg');
@@ -146,10 +146,10 @@ t.test('connections to us', async (t) => {
     t.equal(channel.peers().find(({ nick }) => nick === ALICE.nick)?.direct, true);
     peer.cut();
     t.strictSame(await channel.next('direct-down'), { nick: ALICE.nick });
-    t.equal(channel.waiting('peer-gone'), 0, 'the directory still shows it');
+    t.equal(channel.waiting('peer-gone'), 0, 'the directory still lists it');
   });
 
-  t.test('an answer given at once goes back the same way', async (t) => {
+  t.test('an answer given at once takes the same route', async (t) => {
     const { channel } = await scene(t);
     channel.once('privmsg', ({ from }) => {
       t.match(channel.send(from, 'error', 'at once'), { route: { kind: 'direct' } });
@@ -159,7 +159,7 @@ t.test('connections to us', async (t) => {
     t.match((await peer.next()).line, /!error at once /);
   });
 
-  t.test('what the nick said to somebody else gives a stranger no answer alone', async (t) => {
+  t.test('a message to another addressee gives a stranger no answer alone', async (t) => {
     const { channel, session, directory } = await scene(t);
     session.pubmsg(ALICE.nick, 'hp2 x');
     await channel.next('pubmsg');
@@ -172,7 +172,7 @@ t.test('connections to us', async (t) => {
     t.match(
       channel.send(ALICE.nick, 'error', 'y', directory.location),
       { route: { kind: 'directory' } },
-      'what was said by a directory is answered there',
+      'a message through a directory is answered there',
     );
     t.match(await session.nextOf(685), { line: /!error y / });
     t.throws(
@@ -187,14 +187,14 @@ t.test('connections to us', async (t) => {
     stranger.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to carol'));
     await channel.next('privmsg');
     t.match(channel.send(ALICE.nick, 'error', 'z'), { route: { kind: 'direct' } });
-    t.match((await alice.next()).line, /!error z /, 'of two links both get it');
+    t.match((await alice.next()).line, /!error z /, 'both links get it');
     t.match((await stranger.next()).line, /!error z /);
     session.send(789, `${ALICE.nick};${formatLocation(NOT_SERVING)};D`);
     await heard(channel, session);
     t.match(
       channel.send(ALICE.nick, 'error', 'w', directory.location),
       { route: { kind: 'direct' } },
-      'another way where the directory does not show the nick',
+      'another route when the directory does not list the nick',
     );
   });
 
@@ -215,7 +215,7 @@ t.test('connections to us', async (t) => {
     t.match(
       channel.send(ALICE.nick, 'error', 'y'),
       { route: { kind: 'directory' } },
-      'told again after 30 s, and still no proof',
+      'delivered again after 30 s, and still no proof',
     );
   });
 
@@ -245,14 +245,14 @@ t.test('connections to us', async (t) => {
       },
     ],
     [
-      'eleven messages that mean nothing',
+      'eleven lines of junk',
       (peer, { nick }) => {
         peer.send(793, hello(ALICE));
         for (let n = 0; n < 11; n++) peer.send(685, formatPrivmsg(BOB, nick, 'error', `${n}`));
       },
     ],
     [
-      'eleven pubmsgs that are no request of its own',
+      'eleven pubmsgs that are not its own request',
       (peer) => {
         peer.send(793, hello(ALICE));
         const texts = [`${BOB.nick}!PUBLIC!orderbook`, `${ALICE.nick}!PUBLIC!orderbook!orderbook`];
@@ -295,7 +295,7 @@ t.test('connections to us', async (t) => {
     for (const peer of [second, third]) peer.cut();
   });
 
-  t.test('links are bounded; a proven one is never given up for an unproven one', async (t) => {
+  t.test('links are bounded; a proven one is never closed for an unproven one', async (t) => {
     const { channel } = await scene(t, { limits: { directLinks: 2, directLinksPerNick: 1 } });
     const alice = await inbound(t, channel, ALICE);
     alice.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'x'));
@@ -312,7 +312,7 @@ t.test('connections to us', async (t) => {
     t.match(channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
   });
 
-  t.test('a flood waits, and nothing of it is lost', async (t) => {
+  t.test('a flood waits, and no message of it is lost', async (t) => {
     const { channel } = await scene(t, {
       limits: { directMessageBurst: 3, directMessagesPerSecond: 1 },
     });
@@ -327,7 +327,7 @@ t.test('connections to us', async (t) => {
       // The handshake was the first of the burst.
       if (n >= 2) channel.clock.advance(1_000);
       told.push((await channel.next('privmsg')).commands[0].args.join(' '));
-      if (n > 0) t.equal(channel.waiting('privmsg'), 0, `no more than ${n + 1} so far`);
+      if (n > 0) t.equal(channel.waiting('privmsg'), 0, `at most ${n + 1} so far`);
     }
     t.strictSame(told, ['0', '1', '2', '3', '4', '5']);
     t.strictSame(peer.unread(), [], 'no ping is answered before its turn');
@@ -336,7 +336,7 @@ t.test('connections to us', async (t) => {
     await channel.next('direct-down');
   });
 
-  t.test('signatures of all links together are checked so many a second', async (t) => {
+  t.test('the rate of signature checks over all links is bounded', async (t) => {
     const { channel } = await scene(t, {
       limits: { directCheckBurst: 2, directChecksPerSecond: 1 },
     });
@@ -358,12 +358,12 @@ t.test('connections to us', async (t) => {
     await channel.next('direct-down');
     alice.raw(say(ALICE, '4'));
     channel.clock.advance(1_000);
-    t.match(await channel.next('privmsg'), { from: ALICE.nick }, 'what Bob waited for is free');
+    t.match(await channel.next('privmsg'), { from: ALICE.nick }, 'the budget is free again');
   });
 });
 
 t.test('connections by us', async (t) => {
-  t.test('the first message goes by the directory, the next ones straight', async (t) => {
+  t.test('the first message goes through the directory, the next ones directly', async (t) => {
     const s = await scene(t, { serve: false });
     const server = await listedPeer(t, s, ALICE);
     t.match(s.channel.send(ALICE.nick, 'fill', '0 1 2 3'), { route: { kind: 'directory' } });
@@ -381,7 +381,7 @@ t.test('connections by us', async (t) => {
     t.match(await s.channel.next('privmsg'), { route: { kind: 'direct' } });
   });
 
-  t.test('a location in the line behind the first message serves the second one', async (t) => {
+  t.test('a location in the line after the first message is used for the second', async (t) => {
     const s = await scene(t, { serve: false });
     const server = await serveRaw();
     t.teardown(() => server.close());
@@ -401,7 +401,7 @@ t.test('connections by us', async (t) => {
     t.match(s.channel.send(ALICE.nick, 'error', 'third'), { route: { kind: 'direct' } });
   });
 
-  t.test('another peer at that location is not talked to', async (t) => {
+  t.test('another peer at that location gets no message', async (t) => {
     const s = await scene(t, { serve: false });
     const server = await listedPeer(t, s, ALICE);
     const dialled = s.channel.connectTo(ALICE.nick);
@@ -412,7 +412,7 @@ t.test('connections by us', async (t) => {
     t.match(s.channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'directory' } });
   });
 
-  t.test('nobody there, or no handshake: no link, and no dial again for a minute', async (t) => {
+  t.test('no listener, or no handshake: no link, and no dial for a minute', async (t) => {
     const s = await scene(t, { serve: false });
     const server = await listedPeer(t, s, ALICE);
     const dialled = s.channel.connectTo(ALICE.nick);
@@ -428,10 +428,10 @@ t.test('connections by us', async (t) => {
     await server.accept();
     await server.close();
     t.equal(await s.channel.connectTo(ALICE.nick), false);
-    t.equal(await s.channel.connectTo(BOB.nick), false, 'nobody told where it is');
+    t.equal(await s.channel.connectTo(BOB.nick), false, 'its location is unknown');
   });
 
-  t.test('two questions for a link share one dial', async (t) => {
+  t.test('two requests for a link share one dial', async (t) => {
     const s = await scene(t, { serve: false });
     const server = await listedPeer(t, s, ALICE);
     const both = [s.channel.connectTo(ALICE.nick), s.channel.connectTo(ALICE.nick)];
@@ -441,7 +441,7 @@ t.test('connections by us', async (t) => {
     t.equal(server.accepted, 1);
   });
 
-  t.test('never dialled: by a watcher; a directory; ourselves', async (t) => {
+  t.test('never dialled: a peer by a watcher; a directory; ourselves', async (t) => {
     const watcher = await scene(t, { serve: false, passive: true });
     const server = await listedPeer(t, watcher, ALICE);
     t.match(watcher.channel.send(ALICE.nick, 'error', 'x'), { sent: true });
@@ -558,8 +558,8 @@ t.test('connections by us', async (t) => {
   });
 });
 
-t.test('a link by us whose end nothing proves', async (t) => {
-  t.test('answers pings, and is a black hole: the directory carries it all', async (t) => {
+t.test('a link that we dialled, without a proof of the nick', async (t) => {
+  t.test('only pings are answered: the directory relays all messages', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['ping']);
     t.match(s.channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
@@ -581,7 +581,7 @@ t.test('a link by us whose end nothing proves', async (t) => {
     t.match((await s.session.nextOf(685)).line, /!error z /, 'x is not sent a third time');
   });
 
-  t.test('proven in time: nothing goes by the directory', async (t) => {
+  t.test('proven in time: no message goes through the directory', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['ping']);
     s.channel.send(ALICE.nick, 'error', 'x');
@@ -595,7 +595,7 @@ t.test('a link by us whose end nothing proves', async (t) => {
     t.match((await s.session.next()).line, /hp2 z$/);
   });
 
-  t.test('dies before: what it answered goes by the directory all the same', async (t) => {
+  t.test('closed before: confirmed messages go through the directory as well', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['ping']);
     s.channel.send(ALICE.nick, 'error', 'x');
@@ -608,23 +608,23 @@ t.test('a link by us whose end nothing proves', async (t) => {
   });
 });
 
-t.test('a link by us whose end is asked for its offers', async (t) => {
+t.test('a link that we dialled, whose peer is asked for its offers', async (t) => {
   const OFFER = '0 27300 1000 0 0.001!tbond proof';
   const answer = ({ channel }: Scene) => formatPrivmsg(ALICE, channel.nick, 'sw0reloffer', OFFER);
 
-  t.test('a new answer proves it', async (t) => {
+  t.test('a new answer proves the nick', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['peerlist_features', 'ping']);
     peer.send(685, answer(s));
     t.match(await s.channel.next('privmsg'), { from: ALICE.nick, route: { kind: 'direct' } });
     t.match(s.channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
     s.channel.clock.advance(14_999);
-    t.strictSame(s.session.unread(), [], 'nothing goes by the directory');
+    t.strictSame(s.session.unread(), [], 'no message goes through the directory');
     t.equal(s.channel.peer(ALICE.nick)?.direct, true);
   });
 
   t.test(
-    'one that was heard before: the link is used, and the directory has it all too',
+    'an answer heard before: the link is used, and the directory gets all messages too',
     async (t) => {
       const s = await scene(t, { serve: false });
       s.session.send(685, answer(s));
@@ -645,11 +645,11 @@ t.test('a link by us whose end is asked for its offers', async (t) => {
       await prove(s, peer, ALICE);
       t.match(s.channel.send(ALICE.nick, 'error', 'z'), { route: { kind: 'direct' } });
       s.channel.clock.advance(10_000);
-      t.strictSame(s.session.unread(), [], 'something new proves it');
+      t.strictSame(s.session.unread(), [], 'a new message proves the nick');
     },
   );
 
-  t.test('no more often than once a minute, however often it is linked', async (t) => {
+  t.test('at most once a minute, for any number of links', async (t) => {
     const s = await scene(t, { serve: false });
     const { server, peer } = await linked(t, s, ALICE);
     const again = async (): Promise<RawPeer> => {
@@ -675,7 +675,7 @@ t.test('a link by us whose end is asked for its offers', async (t) => {
 });
 
 t.test('asked for our offers over a link to us', async (t) => {
-  t.test('the answer goes back over that very link, whoever is at its end', async (t) => {
+  t.test('the answer goes back over the same link, whichever peer has it', async (t) => {
     const { channel, session } = await scene(t);
     const [peer, other] = [await inbound(t, channel, ALICE), await inbound(t, channel, ALICE)];
     peer.send(687, `${ALICE.nick}!PUBLIC!orderbook`);
@@ -694,14 +694,14 @@ t.test('asked for our offers over a link to us', async (t) => {
   });
 });
 
-t.test('more at once than deployed peers take from a link', async (t) => {
+t.test('more messages at once than deployed peers accept on a link', async (t) => {
   const numbers = Array.from({ length: 20 }, (_, n) => n);
 
-  t.test('the rest goes by the directory', async (t) => {
+  t.test('the rest goes through the directory', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE);
     await prove(s, peer, ALICE);
-    // Our question for a proof counts, too.
+    // Our request for a proof counts as well.
     s.channel.clock.advance(250);
     const send = (text: string) => s.channel.send(ALICE.nick, 'error', text);
     const ways = numbers.map((n) => {
@@ -721,7 +721,7 @@ t.test('more at once than deployed peers take from a link', async (t) => {
     t.match(send('22'), { route: { kind: 'directory' } });
   });
 
-  t.test('or waits where there is no other way, up to a bound', async (t) => {
+  t.test('or waits without another route, up to a bound', async (t) => {
     const s = await scene(t, { serve: false, limits: { unconfirmedLength: 2_000 } });
     const { peer } = await linked(t, s, ALICE);
     await prove(s, peer, ALICE);
@@ -743,7 +743,7 @@ t.test('more at once than deployed peers take from a link', async (t) => {
   });
 
   t.test(
-    'what waits when the link dies goes by a directory that shows the peer again',
+    'messages that wait when the link ends go through a directory that lists the peer',
     async (t) => {
       const s = await scene(t, { serve: false, limits: { directSendBurst: 1 } });
       const { peer } = await linked(t, s, ALICE);
@@ -761,8 +761,8 @@ t.test('more at once than deployed peers take from a link', async (t) => {
   );
 });
 
-t.test('a link that dies', async (t) => {
-  t.test('what a ping-capable peer did not confirm goes by the directory', async (t) => {
+t.test('a link that ends', async (t) => {
+  t.test('messages that a peer did not confirm go through the directory', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['ping']);
     await prove(s, peer, ALICE);
@@ -772,11 +772,11 @@ t.test('a link that dies', async (t) => {
       payloads.push(formatPrivmsg(s.channel.key, ALICE.nick, 'error', args));
     }
     t.strictSame(await peer.next(), { type: 685, line: payloads[0] });
-    t.strictSame(await peer.next(), { type: 798, line: '' }, 'a ping behind the first');
+    t.strictSame(await peer.next(), { type: 798, line: '' }, 'a ping after the first');
     t.strictSame(await peer.next(), { type: 685, line: payloads[1] });
     t.strictSame(await peer.next(), { type: 685, line: payloads[2] });
     peer.send(799, '');
-    t.strictSame(await peer.next(), { type: 798, line: '' }, 'one more behind the others');
+    t.strictSame(await peer.next(), { type: 798, line: '' }, 'another one after the others');
     peer.cut();
     t.strictSame(await s.session.next(), { type: 685, line: payloads[1] });
     t.strictSame(await s.session.next(), { type: 685, line: payloads[2] });
@@ -784,7 +784,7 @@ t.test('a link that dies', async (t) => {
     t.match(s.channel.send(ALICE.nick, 'error', 'd'), { route: { kind: 'directory' } });
   });
 
-  t.test('no answer to a ping within 15 s, from one that answered before: the same', async (t) => {
+  t.test('no answer to a ping within 15 s, from a peer that answered: the same', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['ping']);
     await prove(s, peer, ALICE);
@@ -801,7 +801,7 @@ t.test('a link that dies', async (t) => {
   });
 
   t.test(
-    'one that lists pings and never answers any is linked on, and none is sent again',
+    'the link to a peer that lists ping and never answers stays, without further pings',
     async (t) => {
       const s = await scene(t, { serve: false });
       const { peer } = await linked(t, s, ALICE, ['ping']);
@@ -812,7 +812,7 @@ t.test('a link that dies', async (t) => {
       t.match(
         (await s.session.next()).line,
         /!error x /,
-        'it may be dead, so the directory has it too',
+        'it may be dead, so the directory gets it too',
       );
       t.match(s.channel.send(ALICE.nick, 'error', 'y'), { route: { kind: 'direct' } });
       t.match((await peer.next()).line, /!error y /);
@@ -824,7 +824,7 @@ t.test('a link that dies', async (t) => {
     },
   );
 
-  t.test('what was confirmed is not sent again', async (t) => {
+  t.test('confirmed messages are not sent again', async (t) => {
     const s = await scene(t, { serve: false });
     const { peer } = await linked(t, s, ALICE, ['ping']);
     s.channel.send(ALICE.nick, 'error', 'x');
@@ -838,7 +838,7 @@ t.test('a link that dies', async (t) => {
     t.match((await s.session.next()).line, /hp2 z$/);
   });
 
-  t.test('a peer that does not read is left, and its messages go by the directory', async (t) => {
+  t.test('a link that is not read is closed; its messages go through the directory', async (t) => {
     const s = await scene(t, {
       serve: false,
       limits: { sendQueueBytes: 200_000, directSendBurst: 1_000 },
@@ -852,12 +852,12 @@ t.test('a link that dies', async (t) => {
       routes.push(result.sent ? result.route.kind : 'lost');
       await new Promise(setImmediate);
     }
-    t.notOk(routes.includes('lost'), 'there was always a way');
+    t.notOk(routes.includes('lost'), 'there was always a route');
     const last = routes.length - 1;
     const arrived: number[] = [];
     while (arrived.at(-1) !== last) arrived.push(numberOf((await s.session.next()).line));
     t.ok(arrived.length >= 1);
-    t.ok(last > 5, 'the link took some before');
+    t.ok(last > 5, 'the link carried some before');
     await s.channel.next('direct-down');
   });
 
@@ -886,7 +886,7 @@ t.test('a link that dies', async (t) => {
   });
 });
 
-t.test('an overlay that does not withdraw the service holds up nothing', async (t) => {
+t.test('an overlay that does not withdraw the service causes no delay', async (t) => {
   const loopback = anyPort();
   const overlay: Overlay = {
     ...loopback,
@@ -908,7 +908,7 @@ t.test('an overlay that does not withdraw the service holds up nothing', async (
   await channel.next('stopped');
 });
 
-t.test('serving that fails is told and tried again', async (t) => {
+t.test('a failure to serve is reported and tried again', async (t) => {
   let failures = 2;
   const loopback = anyPort();
   const overlay: Overlay = {

@@ -45,7 +45,7 @@ function probe(
   return channel;
 }
 
-/** One fake directory and a channel that it welcomed. */
+/** One fake directory and a channel that is connected to it. */
 async function welcomed(
   test: Test,
   options?: ProbeOptions & { readonly features?: readonly string[] },
@@ -71,7 +71,7 @@ function textOf(line: string): string {
   return line.split('!error ')[1]?.split(' ')[0] ?? '';
 }
 
-/** A line that must arrive proves that the ones before were read and were harmless. */
+/** A line that must arrive shows that the lines before were read and had no effect. */
 async function stillListens(
   channel: ChannelProbe,
   session: FakeSession,
@@ -107,11 +107,11 @@ t.test('the handshake', async (t) => {
     t.equal(
       up.motd,
       String.raw`a\u001b[31m` + '\n' + String.raw`b\u0000`,
-      'control characters of a MOTD are written out',
+      'control characters of a MOTD are escaped',
     );
     t.strictSame(await channel.next('welcome'), { directories: 1, late: false });
     t.strictSame(channel.directories()[0]?.state, 'up');
-    t.strictSame(peer.unread(), [], 'nothing but the handshake is sent unasked');
+    t.strictSame(peer.unread(), [], 'only the handshake is sent unasked');
   });
 
   const refusals: readonly [string, string, RegExp][] = [
@@ -121,7 +121,7 @@ t.test('the handshake', async (t) => {
       /^refused us: full$/,
     ],
     [
-      'a reason that has to be written out, and is too long',
+      'a reason that must be escaped, and is too long',
       directoryAnswer({ accepted: false, motd: `full\u001b[2J${'x'.repeat(300)}` }),
       /^refused us: full\\u001b\[2Jx{184}\.\.\.$/,
     ],
@@ -152,7 +152,7 @@ t.test('the handshake', async (t) => {
     });
   }
 
-  t.test('an ordinary peer behind a directory address', async (t) => {
+  t.test('an ordinary peer at a directory address', async (t) => {
     const directory = await fakeDirectory(t);
     const channel = probe(t, [directory]);
     const peer = await directory.accept();
@@ -160,7 +160,7 @@ t.test('the handshake', async (t) => {
     t.match((await channel.next('directory-down')).reason, /a peer, not a directory/);
   });
 
-  t.test('silence: given up after 60 s', async (t) => {
+  t.test('silence: closed after 60 s', async (t) => {
     const directory = await fakeDirectory(t);
     const channel = probe(t, [directory]);
     const peer = await directory.accept();
@@ -190,7 +190,7 @@ t.test('the handshake', async (t) => {
     await channel.next('directory-up');
     peer.send(687, `${ALICE.nick}!PUBLIC!hp2 late`);
     t.equal((await channel.next('pubmsg')).text, 'hp2 late');
-    t.strictSame(peer.unread(), [], 'not even the ping');
+    t.strictSame(peer.unread(), [], 'also not on the ping');
   });
 });
 
@@ -209,7 +209,7 @@ t.test('reconnecting', async (t) => {
     t.equal(Math.max(...waits), 3_600);
   });
 
-  t.test('a stable session starts the waits anew, a short one does not', async (t) => {
+  t.test('a stable session resets the waits, a short one does not', async (t) => {
     const { directory, channel, session } = await welcomed(t, { random: () => 1 / 6 });
     channel.clock.advance(59_999);
     session.cut();
@@ -249,7 +249,7 @@ t.test('reconnecting', async (t) => {
       channel.clock.advance(60_000);
       current.cut();
       const { retryInMs = 0 } = await channel.next('directory-down');
-      t.equal(retryInMs, 9_000, 'and then, after a stable session, at most ten seconds');
+      t.equal(retryInMs, 9_000, 'after a stable session, at most ten seconds');
       await channel.close();
     }
   });
@@ -280,10 +280,10 @@ t.test('reconnecting', async (t) => {
       t.match((await channel.next('directory-down')).reason, `no connection within ${seconds} s`);
     }
     t.equal(dials.length, 5);
-    t.equal(new Set(dials).size, 5, 'each could go over a circuit of its own');
+    t.equal(new Set(dials).size, 5, 'each may use another circuit');
   });
 
-  t.test('our own Tor is away: the waits stay short, and it is told once', async (t) => {
+  t.test('our own Tor is down: the waits stay short, and one line is logged', async (t) => {
     const told: string[] = [];
     const log = { ...silentLog, info: (text: string) => void told.push(text) };
     let fault: Error = new SocksError('proxy-unreachable', 'nothing listens');
@@ -307,7 +307,7 @@ t.test('reconnecting', async (t) => {
     t.strictSame(told, ['directory not reached'], 'one line, not thirty');
     fault = new SocksError('host-unreachable', 'not online');
     // The first of these was on its way already.
-    t.strictSame(await waitsOf(4), [4_000, 4_000, 6_000, 9_000], 'the directory is away');
+    t.strictSame(await waitsOf(4), [4_000, 4_000, 6_000, 9_000], 'the directory is down');
   });
 
   t.test('our own Tor is back: the directories are dialled at once', async (t) => {
@@ -344,7 +344,7 @@ t.test('reconnecting', async (t) => {
     tell?.({ state: 'reachable' });
     t.equal(channel.directories()[0]?.state, 'up', 'a session that stands is left alone');
     third.cut();
-    t.equal((await channel.next('directory-down')).retryInMs, 4_000, 'the waits begin anew');
+    t.equal((await channel.next('directory-down')).retryInMs, 4_000, 'the waits start again');
     await channel.close();
     t.equal(channel.clock.pending, 0, 'no timer is left');
   });
@@ -366,7 +366,7 @@ t.test('reconnecting', async (t) => {
     const channel = probe(t, [directory], { overlay, serve: true });
     for (let failed = 0; failed < 2; failed++) {
       const { retryInMs } = await channel.next('serve-failed');
-      t.equal(directory.accepted, 0, 'no directory hears of us before we have a location');
+      t.equal(directory.accepted, 0, 'no directory is dialled before there is a location');
       channel.clock.advance(retryInMs);
     }
     const states: readonly (ServiceState | undefined)[] = [
@@ -445,7 +445,7 @@ t.test('welcome', async (t) => {
 });
 
 t.test('what a directory may send', async (t) => {
-  t.test('pubmsg: told with its commands; our own echo and nonsense are not', async (t) => {
+  t.test('pubmsg: reported with its commands; our echo and junk are not', async (t) => {
     const { channel, session } = await welcomed(t);
     session.pubmsg(channel.nick, 'orderbook');
     for (const payload of [
@@ -500,7 +500,7 @@ t.test('what a directory may send', async (t) => {
     t.strictSame(
       channel.peers().map(({ nick }) => nick),
       [ALICE.nick, MARKER],
-      'nothing is learned from what is not verified',
+      'an unverified message changes nothing',
     );
   });
 
@@ -517,7 +517,7 @@ t.test('what a directory may send', async (t) => {
     t.equal(channel.waiting('directory-down'), 0);
   });
 
-  t.test('ten meaningless lines a minute are survived, the eleventh is not', async (t) => {
+  t.test('ten junk lines a minute are tolerated, the eleventh closes the link', async (t) => {
     const { channel, session } = await welcomed(t);
     const junk = ['', 'hello', '[]', '{}', '{"type": "687", "line": ""}', '{"type": 687}'];
     for (let n = 0; n < 10; n++) session.raw(`${junk[n % junk.length]}\r\n`);
@@ -552,7 +552,7 @@ t.test('what a directory may send', async (t) => {
   });
 });
 
-t.test('what is sent to a directory', async (t) => {
+t.test('messages to a directory', async (t) => {
   t.test('publish: one 687 line, paced below the limits of deployed directories', async (t) => {
     const { channel, session } = await welcomed(t);
     t.strictSame(channel.publish('orderbook'), { sentTo: 1 });
@@ -575,7 +575,7 @@ t.test('what is sent to a directory', async (t) => {
     );
   });
 
-  t.test('private messages: more than a directory takes wait, and nothing is lost', async (t) => {
+  t.test('private messages above the rate of a directory wait, and are not lost', async (t) => {
     const { channel, session } = await welcomed(t, {
       limits: { privmsgPerSecond: 2, privmsgQueueLength: 600 },
     });
@@ -593,7 +593,7 @@ t.test('what is sent to a directory', async (t) => {
     }
   });
 
-  t.test('publish: a full queue refuses; what waits outlives the session', async (t) => {
+  t.test('publish: a full queue refuses; waiting messages outlive the session', async (t) => {
     const { directory, channel, session } = await welcomed(t, { limits: { publishQueue: 2 } });
     for (let n = 0; n < 27; n++) channel.publish(`hp2 ${n}`);
     t.strictSame(channel.publish('hp2 27'), { sentTo: 0 });
@@ -654,7 +654,7 @@ t.test('what is sent to a directory', async (t) => {
     t.strictSame(channel.send(ALICE.nick, 'error', 'x'), { sent: false, reason: 'no-route' });
   });
 
-  t.test('peer lists are asked for only where offered, once a minute at most', async (t) => {
+  t.test('peer lists are requested only with the feature, at most once a minute', async (t) => {
     const features = ['peerlist_features'];
     const { directory, channel, session } = await welcomed(t, { features });
     t.strictSame(await session.next(), { type: 791, line: '' });
@@ -669,7 +669,7 @@ t.test('what is sent to a directory', async (t) => {
     t.strictSame(await again.next(), { type: 791, line: '' });
   });
 
-  t.test('a silent directory is pinged if it can answer, and left if it does not', async (t) => {
+  t.test('a silent directory with ping is pinged, and closed without an answer', async (t) => {
     const { channel, session } = await welcomed(t, { features: ['ping'] });
     channel.clock.advance(300_000);
     t.strictSame(await session.next(), { type: 798, line: '' });
@@ -688,7 +688,7 @@ t.test('what is sent to a directory', async (t) => {
     t.strictSame(session.unread(), []);
   });
 
-  t.test('a directory that does not read is left before the queue grows', async (t) => {
+  t.test('a directory that does not read is closed before the queue grows', async (t) => {
     const { channel, session } = await welcomed(t, {
       limits: { sendQueueBytes: 100_000, privmsgPerSecond: 1_000 },
     });
@@ -705,7 +705,7 @@ t.test('what is sent to a directory', async (t) => {
 });
 
 t.test('several directories', async (t) => {
-  t.test('a copy by the other way is dropped, a repetition by the same way is not', async (t) => {
+  t.test('a copy by another route is dropped, a repetition by the same one is not', async (t) => {
     const { channel, first, second } = await two(t);
     const privmsg = formatPrivmsg(ALICE, channel.nick, 'error', 'x');
     for (const session of [first, second]) {
@@ -741,7 +741,7 @@ t.test('several directories', async (t) => {
     },
   );
 
-  t.test('a gone notice sends the message by the other directory', async (t) => {
+  t.test('after a gone notice the message goes through the other directory', async (t) => {
     const { a, channel, first, second } = await two(t);
     first.pubmsg(ALICE.nick, 'hp2 x');
     await channel.next('pubmsg');
@@ -755,7 +755,7 @@ t.test('several directories', async (t) => {
     t.equal(await channel.next('peer-gone'), ALICE.nick);
   });
 
-  t.test('a message to a directory that is lost at once goes by the other one', async (t) => {
+  t.test('a message to a directory that is lost at once goes through the other one', async (t) => {
     const { channel, first, second } = await two(t);
     first.pubmsg(ALICE.nick, 'hp2 x');
     second.send(789, `${ALICE.nick};NOT-SERVING-ONION`);
@@ -766,7 +766,7 @@ t.test('several directories', async (t) => {
     t.match((await second.next()).line, /!error x /);
   });
 
-  t.test('what waited long for its turn is not lost with its directory', async (t) => {
+  t.test('messages that wait long are not lost with their directory', async (t) => {
     const { a, channel, first, second } = await two(t, { limits: { privmsgPerSecond: 1 } });
     first.pubmsg(ALICE.nick, 'hp2 x');
     await channel.next('pubmsg');
@@ -791,7 +791,7 @@ t.test('several directories', async (t) => {
     t.strictSame(again, texts.slice(4), 'written in the last ten seconds, or not at all');
   });
 
-  t.test('a word for one directory, and a private one for some', async (t) => {
+  t.test('a public message to one directory, and a private one through some', async (t) => {
     const { a, b, channel, first, second } = await two(t);
     t.strictSame(channel.publish('hp2 x', a.location), { sentTo: 1 });
     t.equal((await first.next()).line, `${channel.nick}!PUBLIC!hp2 x`);
@@ -799,7 +799,7 @@ t.test('several directories', async (t) => {
     t.strictSame(channel.sendThrough(ALICE.nick, 'error', 'y', both), { copies: 2 });
     const { line } = await first.next();
     t.equal(line, formatPrivmsg(channel.key, ALICE.nick, 'error', 'y'));
-    t.equal((await second.next()).line, line, 'the second heard nothing before');
+    t.equal((await second.next()).line, line, 'the second got no line before');
     const stranger = { ...a.location, port: 1 };
     for (const misuse of [
       () => channel.publish('hp2 x', stranger),
@@ -816,7 +816,7 @@ t.test('several directories', async (t) => {
     t.strictSame(channel.sendThrough(ALICE.nick, 'error', 'z', [a.location]), { copies: 0 });
   });
 
-  t.test('a nick is gone when every directory that showed it says so or is lost', async (t) => {
+  t.test('a nick is gone when each directory that listed it is lost or reports it', async (t) => {
     const { channel, first, second } = await two(t);
     for (const session of [first, second]) {
       session.pubmsg(ALICE.nick, 'hp2 a');
@@ -847,8 +847,8 @@ t.test('close', async (t) => {
   const { channel, session } = await welcomed(t);
   channel.publish('hp2 last');
   const closing = channel.close();
-  t.equal(channel.close(), closing, 'twice is once');
-  t.match((await session.next()).line, /hp2 last$/, 'what was queued still goes out');
+  t.equal(channel.close(), closing, 'the same promise');
+  t.match((await session.next()).line, /hp2 last$/, 'queued messages are still sent');
   await session.over;
   await closing;
   t.match(await channel.next('directory-down'), { retryInMs: undefined });
@@ -859,7 +859,7 @@ t.test('close', async (t) => {
   t.equal(channel.clock.pending, 0, 'no timer is left');
 });
 
-t.test('close does not wait for a directory that has not greeted us', async (t) => {
+t.test('close does not wait for a directory without an answer to the handshake', async (t) => {
   let over: (() => void) | undefined;
   const asked: string[] = [];
   const mute: Connection = {
@@ -880,7 +880,7 @@ t.test('close does not wait for a directory that has not greeted us', async (t) 
   const channel = openProbe([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], { overlay });
   while (asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
   const closing = channel.close();
-  t.strictSame(asked, ['write', 'destroy'], 'nothing was said that has to arrive');
+  t.strictSame(asked, ['write', 'destroy'], 'no message has to arrive');
   over?.();
   await closing;
   t.equal(channel.clock.pending, 0, 'no timer is left');

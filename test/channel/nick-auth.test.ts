@@ -1,6 +1,6 @@
 /**
- * Nick authentication, a peer's side (docs/protocol.md, section 7.6): what it signs and for whom, what
- * it does when that fails, and both sides together.
+ * Nick authentication, a peer's side (docs/protocol.md, section 7.6): what it signs and for which directory,
+ * what it does after a failure, and both sides together.
  */
 import t, { type Test } from 'tap';
 import {
@@ -68,8 +68,8 @@ t.test('proves its nick and is up after the result', async (t) => {
   t.match(await s.channel.next('directory-up'), {
     features: ['nick_auth', 'peerlist_features', 'ping'],
   });
-  t.equal((await peer.next()).type, 791, 'and only now says anything else');
-  // Signed once: a second challenge is none.
+  t.equal((await peer.next()).type, 791, 'other lines follow only now');
+  // It signs once; a second challenge is junk.
   peer.send(803, formatNickChallenge(s.challenge));
   peer.send(798, '');
   t.equal((await peer.next()).type, 799);
@@ -83,16 +83,16 @@ t.test('directories without the feature see no more than its name', async (t) =>
     await s.channel.next('directory-up');
     peer.send(803, formatNickChallenge(s.challenge));
     peer.send(798, '');
-    t.equal((await peer.next()).type, 799, 'a challenge nobody agreed on is not answered');
+    t.equal((await peer.next()).type, 799, 'a challenge without the feature is not answered');
   }
   const off = await scene(t, 'disabled');
   await accepted(off, ['nick_auth']);
   await off.channel.next('directory-up');
-  t.pass('not waiting for a challenge it does not want');
+  t.pass('it does not wait for a challenge');
 });
 
 t.test(
-  'nothing is signed for somebody else, and a failure is followed by a plain attempt',
+  'nothing is signed for another directory, and a failure is followed by a plain attempt',
   async (t) => {
     const right = 'ab'.repeat(32);
     const rows: readonly [string, RegExp, (s: Scene, peer: RawPeer) => Promise<void> | void][] = [
@@ -103,7 +103,7 @@ t.test(
           peer.send(803, formatNickChallenge({ challenge: right, directoryId: '127.0.0.1:1' })),
       ],
       [
-        'no challenge',
+        'malformed challenge',
         /sent a malformed nick challenge/,
         (s, peer) =>
           peer.send(803, formatNickChallenge({ ...s.challenge, challenge: right.slice(1) })),
@@ -141,7 +141,7 @@ t.test(
         },
       ],
       [
-        'nothing',
+        'no line',
         /did not answer our handshake/,
         async (s, peer) => {
           peer.send(803, formatNickChallenge(s.challenge));
@@ -169,7 +169,7 @@ t.test(
   },
 );
 
-t.test('a directory that must ask', async (t) => {
+t.test('a directory that must authenticate the nick', async (t) => {
   const s = await scene(t, 'require_verified');
   await accepted(s, ['ping']);
   const { reason, retryInMs } = await s.channel.next('directory-down');

@@ -39,12 +39,12 @@ t.test('a link that is made or lost in a microtask', async (t) => {
   t.equal(
     await taker.connectTo(maker.nick),
     true,
-    'the handshake is there before the dial is told',
+    'the handshake arrives before the dial resolves',
   );
   await taker.close();
   await taker.next('stopped');
 
-  // One that hangs up as soon as it is there.
+  // A link that the peer closes as soon as it is open.
   const closing = await overlay().serve(
     (connection) => {
       connection.attach({ data: () => {}, closed: () => {} });
@@ -72,7 +72,7 @@ t.test('a link that is made or lost in a microtask', async (t) => {
 });
 
 t.test(
-  'a directory restarts after a stable session: all are back within ten seconds',
+  'a directory restarts after a stable session: all peers are back within ten seconds',
   async (t) => {
     const clock = createTestClock();
     const directory = await serveDirectory(t, anyPort(), clock, 'J5directoryOOOOO');
@@ -88,7 +88,7 @@ t.test(
       const downs = await Promise.all(peers.map((peer) => peer.next('directory-down')));
       const waits = downs.map(({ retryInMs = Infinity }) => retryInMs);
       t.ok(Math.max(...waits) <= 10_000, `at most ${Math.max(...waits)} ms`);
-      t.ok(new Set(waits).size > 15, 'and not all at the same moment');
+      t.ok(new Set(waits).size > 15, 'not all at the same moment');
       directory.start();
       clock.advance(10_000);
     }
@@ -128,7 +128,7 @@ t.test('two nicks over one Tor share no circuit, whatever they dial and how ofte
     session.send(789, `${maker.nick};${makerHost}:5222`);
     session.pubmsg(keyOf(43).nick, 'hp2 listed');
     await channel.next('pubmsg');
-    // Tor would let a second stream wait for a circuit that hangs: another one for each dial here, too.
+    // Tor would let a second stream wait for a circuit that hangs, so each dial gets another one here, too.
     for (let dial = 0; dial < 2; dial++) {
       const dialled = channel.connectTo(maker.nick);
       const link = await makerServer.accept();
@@ -153,5 +153,5 @@ t.test('two nicks over one Tor share no circuit, whatever they dial and how ofte
     [0, 1].flatMap(() => [directoryHost, directoryHost, makerHost, makerHost]),
   );
   const clients = socks.requests.map(({ username, password }) => `${username}:${password}`);
-  t.equal(new Set(clients).size, clients.length, 'each dial asks for a circuit of its own');
+  t.equal(new Set(clients).size, clients.length, 'each dial asks for its own circuit');
 });

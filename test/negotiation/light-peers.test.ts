@@ -1,6 +1,6 @@
 /**
  * Peers without a full node (`neutrino_compat`; docs/protocol.md, sections 9.4 and 9.5) over loopback
- * sockets. The other side is driven by hand, and its texts are taken apart by the test itself.
+ * sockets. The other side is driven by hand, and the test parses its texts itself.
  */
 import { randomBytes } from 'node:crypto';
 import t, { type Test } from 'tap';
@@ -115,7 +115,7 @@ function opened(box: BoxSession, args: readonly string[]): string {
   return text.value;
 }
 
-/** A maker of ours on this chain, and a taker by hand whose fill it has answered. */
+/** An onionmc maker on this chain, and a hand-driven taker whose fill it has answered. */
 async function ourMaker(
   t: Test,
   view: (chain: MemoryChain) => TakerChain = (chain) => chain,
@@ -161,7 +161,7 @@ async function ourMaker(
     more,
     outcomes,
     directory,
-    /** Proves the coin under this name, and gives the maker's answer. */
+    /** Proves the coin under this name; resolves with the maker's answer. */
     prove: async (name: string): Promise<readonly string[]> => {
       const text = [name, p, p2, s, e].join('|');
       taker.send(nick, 'auth', box.encrypt(text, randomBytes));
@@ -185,7 +185,7 @@ t.test('our maker with a light taker', async (t) => {
   const names = list.split(',');
   t.equal(names.length, 2);
   for (const name of names) t.match(name, LONG);
-  // The taker finds each coin where the maker says, and nowhere else.
+  // The taker finds each coin only where the maker says.
   const named = names.map((name) => {
     const [txid = '', vout = '', scriptPubKeyHex = '', blockHeight = ''] = name.split(':');
     const metadata = { scriptPubKeyHex, blockHeight: Number(blockHeight) };
@@ -241,11 +241,11 @@ t.test('the feature is listed by directories', async (t) => {
   stranger.send(791, '');
   const list = await stranger.nextOf(789);
   const passive = list.line.split(',').find((text) => text.startsWith(watcher.nick));
-  t.notMatch(passive, /neutrino_compat/, 'who takes part in no coinjoin offers nothing');
+  t.notMatch(passive, /neutrino_compat/, 'a peer without coinjoins offers no feature');
   t.ok(taker.peer(nick)?.features.includes('neutrino_compat'));
 });
 
-t.test('what a direct link offers is known as long as it may be used', async (t) => {
+t.test('the features of a direct link are known as long as the link may be used', async (t) => {
   const directory = await startFakeDirectory();
   const maker = await serveRaw();
   const { nick } = nickKey(secretOf('maker'));
@@ -268,21 +268,21 @@ t.test('what a direct link offers is known as long as it may be used', async (t)
   t.strictSame(channel.peer(nick)?.features, []);
 });
 
-t.test('our maker with a taker that names its coin alone', async (t) => {
+t.test('our maker with a taker that names only its coin', async (t) => {
   const { coin, prove, outcomes } = await ourMaker(t);
   const [list = ''] = await prove(`${coin.txid}:${coin.vout}`);
-  for (const name of list.split(',')) t.match(name, SHORT, 'the original refuses anything else');
+  for (const name of list.split(',')) t.match(name, SHORT, 'the original refuses any other form');
   t.strictSame(outcomes, []);
 });
 
-t.test('a maker that was told not to speak it', async (t) => {
+t.test('a maker with the feature off', async (t) => {
   const { coin, prove, more } = await ourMaker(t, undefined, { neutrinoCompat: false });
   t.strictSame(more, []);
   const [list = ''] = await prove(`${coin.txid}:${coin.vout}:${coin.script}:${HEIGHT}`);
   for (const name of list.split(',')) t.match(name, SHORT);
 });
 
-t.test('a script or height that is not so', async (t) => {
+t.test('a wrong script or height', async (t) => {
   const other = `0014${'ab'.repeat(20)}`;
   const full = await ourMaker(t);
   const name = `${full.coin.txid}:${full.coin.vout}`;
@@ -295,7 +295,7 @@ t.test('a script or height that is not so', async (t) => {
   }
   t.match(full.outcomes, [{ by: 'taker', fault: 'coin-metadata' }]);
 
-  // A maker without a full node believes nothing that it did not find.
+  // A maker without a full node accepts only a coin that it found.
   for (const more of ['', `:${full.coin.script}:${HEIGHT + 1}`, `:${other}:${HEIGHT}`]) {
     const light = await ourMaker(t, lightView);
     const lightName = `${light.coin.txid}:${light.coin.vout}`;
@@ -310,13 +310,13 @@ t.test('a script or height that is not so', async (t) => {
 });
 
 interface HandMaker {
-  /** Behind the key in `pubkey`. */
+  /** The arguments after the key in `pubkey`. */
   readonly features?: string | undefined;
   /** Changes the names of its coins in `ioauth`. */
   readonly rename?: (name: string) => string;
 }
 
-/** Our taker, and one maker by hand that sees the chain through a light client. */
+/** Our taker, and one hand-driven maker that sees the chain through a light client. */
 async function ourTaker(
   t: Test,
   { features, rename = (name) => name }: HandMaker,
@@ -367,7 +367,7 @@ async function ourTaker(
     }
   }
   const serving = serve();
-  // What it waits for when the round is over never comes.
+  // When the round has ended, the message that it waits for never comes.
   serving.catch(() => {});
   const result = await runCoinjoin({
     channel: taker,
@@ -388,7 +388,7 @@ async function ourTaker(
   return { result, name, listed };
 }
 
-/** A wallet of a light client: it knows where its own coins are. */
+/** A wallet of a light client: it knows the block and script of its own coins. */
 const knowing = (wallet: TakerWallet): TakerWallet => ({
   ...wallet,
   async commit(amount, signal) {
@@ -405,7 +405,7 @@ const knowing = (wallet: TakerWallet): TakerWallet => ({
 t.test('our taker with a light maker', async (t) => {
   const { result, name } = await ourTaker(t, { features: 'features=neutrino_compat' });
   t.match(result, { ok: true });
-  t.match(name, LONG, 'our chain knows what the maker must be told');
+  t.match(name, LONG, 'our chain knows the script and height for the maker');
   t.match(name, new RegExp(`:${HEIGHT}$`));
 
   const light = await ourTaker(t, { features: 'features=a,neutrino_compat' }, lightView, knowing);
@@ -416,13 +416,13 @@ t.test('our taker with a light maker', async (t) => {
 t.test('our taker with a maker that did not offer it with its key', async (t) => {
   for (const features of [undefined, 'features=other', 'neutrino_compat']) {
     const { result, name, listed } = await ourTaker(t, { features });
-    t.match(name, SHORT, 'a directory lists it, and that is nobody’s word');
+    t.match(name, SHORT, 'a directory lists it, which proves nothing');
     t.ok(listed);
-    t.match(result, { ok: true }, 'coins in the long form are read all the same');
+    t.match(result, { ok: true }, 'coins in the long form are read nevertheless');
   }
 });
 
-t.test('a maker whose script or height is not so', async (t) => {
+t.test('a maker with a wrong script or height', async (t) => {
   const features = 'features=neutrino_compat';
   for (const rename of [
     (name: string) => name.replace(/:[0-9a-f]+:(\d+)$/, `:0014${'ab'.repeat(20)}:$1`),
@@ -438,7 +438,7 @@ t.test('a maker whose script or height is not so', async (t) => {
   t.match((await ourTaker(t, { features, rename: bare })).result, { ok: true });
 });
 
-t.test('nobody on the way can add or take away the offer', (t) => {
+t.test('a relay can neither add nor remove the feature', (t) => {
   const key = nickKey(secretOf('maker'));
   const { publicKeyHex } = createBoxKeyPair(randomBytes);
   const suffix = ' features=neutrino_compat';
@@ -452,7 +452,7 @@ t.test('nobody on the way can add or take away the offer', (t) => {
   t.end();
 });
 
-t.test('both sides speak it unless told otherwise', (t) => {
+t.test('both sides offer the feature by default', (t) => {
   t.equal(DEFAULT_MAKER_POLICY.neutrinoCompat, true);
   t.equal(DEFAULT_TAKER_POLICY.neutrinoCompat, true);
   t.end();

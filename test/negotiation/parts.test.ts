@@ -111,7 +111,7 @@ t.test('ioauth', (t) => {
   t.end();
 });
 
-t.test('what a taker makes of an ioauth', (t) => {
+t.test('how a taker reads an ioauth', (t) => {
   const secret = secretOf('maker');
   const mine = createBoxKeyPair(randomBytes);
   const theirs = createBoxKeyPair(randomBytes);
@@ -181,7 +181,7 @@ t.test('addresses belong to one network', (t) => {
   t.end();
 });
 
-t.test('what is to be signed', (t) => {
+t.test('transactions to be signed', (t) => {
   const input = { txid: 'aa'.repeat(32), vout: 1, sequence: 0xffff_fffe };
   const output = { script: `0014${'bb'.repeat(20)}`, value: 1_000 };
   const tx = buildUnsigned([input], [output], 7);
@@ -250,11 +250,11 @@ t.test('no text makes a parser throw', (t) => {
       const mutated = Uint8Array.from(bytes);
       mutated[at] = value;
       const parsed = parseUnsigned(mutated);
-      // What is read is what is there, to the byte.
+      // The parsed value equals the input, to the byte.
       return !parsed.ok || Buffer.from(parsed.value.bytes).equals(Buffer.from(mutated));
     }),
   );
-  t.pass('and what is read is what is there');
+  t.pass('and the parsed value equals the input');
   t.end();
 });
 
@@ -285,14 +285,14 @@ t.test('the file of used commitments', async (t) => {
     t.equal((await stat(path)).mode & 0o777, 0o600);
   });
 
-  await t.test('what is told as written is on disk, also without an orderly end', async (t) => {
+  await t.test('a commitment reported as written is on disk before the close', async (t) => {
     const file = await openCommitmentFile(path);
     await Promise.all([1, 2, 3].map((n) => file.add(commitmentOf(n))));
     t.equal((await readFile(path, 'latin1')).trim().split('\n').length, 4);
     await file.close();
   });
 
-  await t.test('a crash tears one line, and costs that line', async (t) => {
+  await t.test('a crash costs only the line that it cut', async (t) => {
     await appendFile(path, commitmentOf(4).slice(0, 40));
     const file = await openCommitmentFile(path);
     t.match({ size: file.size, ignoredLines: file.ignoredLines }, { size: 4, ignoredLines: 1 });
@@ -326,7 +326,7 @@ t.test('the file of used commitments', async (t) => {
   });
 });
 
-t.test('used commitments are told once, and not too many', async (t) => {
+t.test('used commitments are relayed once, at a bounded rate', async (t) => {
   const clock = createTestClock();
   const told: string[] = [];
   const relay = createCommitmentRelay({
@@ -341,16 +341,16 @@ t.test('used commitments are told once, and not too many', async (t) => {
   for (const n of [1, 2, 3, 4]) relay.relay(commitmentOf(n), 'others');
   await settle();
   t.strictSame(told, [C, commitmentOf(1), commitmentOf(2)]);
-  t.equal(relay.relay(commitmentOf(9), 'us'), true, 'our own have a budget of their own');
+  t.equal(relay.relay(commitmentOf(9), 'us'), true, 'our own commitments have their own budget');
   clock.advance(20_000);
-  t.equal(relay.relay(commitmentOf(3), 'others'), true, 'what was too much may come again');
+  t.equal(relay.relay(commitmentOf(3), 'others'), true, 'a refused commitment may come again');
   await settle();
   t.equal(told.length, 5);
   relay.close();
   t.equal(relay.relay(commitmentOf(7), 'us'), false);
 });
 
-t.test('strangers do not keep our own commitments from being told', async (t) => {
+t.test('other peers cannot prevent the relay of our own commitments', async (t) => {
   const told: string[] = [];
   const held: (() => void)[] = [];
   const relay = createCommitmentRelay({
@@ -367,19 +367,19 @@ t.test('strangers do not keep our own commitments from being told', async (t) =>
     createTestClock(),
     silentLog,
   );
-  // Used commitments are public: whoever likes can show them to us.
+  // Used commitments are public, so any peer can send them to us.
   for (let n = 0; n < 100; n += 1) list.used(commitmentOf(n), 'before');
-  t.equal(relay.waiting, 4, 'one is under way');
+  t.equal(relay.waiting, 4, 'one is being relayed');
   list.used(C, 'now');
   t.equal(relay.waiting, 5);
   held.shift()?.();
   await settle();
-  t.strictSame(told, [commitmentOf(0), C], 'and ours is the next');
+  t.strictSame(told, [commitmentOf(0), C], 'ours is the next');
   relay.close();
   held.shift()?.();
 });
 
-t.test('what others tell is believed within bounds', (t) => {
+t.test('commitments of other peers are accepted within bounds', (t) => {
   const clock = createTestClock();
   const store = createMemoryCommitments();
   const passed: string[] = [];
@@ -392,7 +392,7 @@ t.test('what others tell is believed within bounds', (t) => {
   const hp2 = (n: number) => [{ name: 'hp2', args: [commitmentOf(n).toUpperCase()] }];
   list.heard(hp2(1), link(1), 'J5a', false);
   t.ok(store.has(commitmentOf(1)));
-  t.strictSame(passed, [], 'what is public is not passed on');
+  t.strictSame(passed, [], 'a public one is not relayed');
   list.heard(hp2(2), link(1), 'J5a', true);
   t.strictSame(passed, [commitmentOf(2)]);
   for (const bad of ['', 'xyz', C.slice(1), `P${C}`]) {
@@ -400,9 +400,9 @@ t.test('what others tell is believed within bounds', (t) => {
   }
   t.equal(store.size, 2);
   for (let n = 10; n < 1_000; n += 1) list.heard(hp2(n), link(1), 'J5a', false);
-  t.ok(store.size <= 120, 'one directory has a share');
+  t.ok(store.size <= 120, 'one directory has a bounded share');
   for (let n = 1_000; n < 2_000; n += 1) list.heard(hp2(n), link(2), 'J5a', false);
-  t.equal(store.size, 150, 'and there is an end');
+  t.equal(store.size, 150, 'all together have a bound');
   const deaf = createMemoryCommitments();
   createBlacklist({ store: deaf, acceptBroadcasts: false }, clock, silentLog).heard(
     hp2(1),
@@ -434,7 +434,7 @@ t.test('the door', (t) => {
   t.equal(
     Array.from({ length: 20 }, () => door.mayFill('J5one', link(2))).filter(Boolean).length,
     6,
-    'and one nick',
+    'also for one nick',
   );
   t.equal(door.mayFill('J5one', link(1)), false);
   clock.advance(10_000);
@@ -448,7 +448,7 @@ t.test('the door', (t) => {
   t.end();
 });
 
-t.test('what is remembered of a stranger does not keep its lines', (t) => {
+t.test('the record of a peer does not keep its lines in memory', (t) => {
   setFlagsFromString('--expose-gc');
   const collect: unknown = runInNewContext('gc');
   const heap = (): number => {
@@ -465,7 +465,7 @@ t.test('what is remembered of a stranger does not keep its lines', (t) => {
   for (let n = 0; n < lines; n += 1) {
     clock.advance(1_000);
     const nick = `J5${n.toString(36).padStart(14, 'x')}`;
-    // As it comes from the socket: one string of 39,000 characters.
+    // As received from the socket: one string of 39,000 characters.
     const line = Buffer.from(`${nick}!PUBLIC!hp2 ${commitmentOf(n)} ${'x'.repeat(39_000)}`);
     const heard = inbox.public(line.toString('latin1'), 'a');
     if (heard.verdict !== 'fresh') throw new Error('an hp2');
@@ -480,7 +480,7 @@ t.test('what is remembered of a stranger does not keep its lines', (t) => {
   t.end();
 });
 
-t.test('hp2 goes out under a nick and over circuits that nobody has seen', async (t) => {
+t.test('hp2 is sent under a fresh nick and over fresh circuits', async (t) => {
   const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
   const listener = openLiveProbe([directory.location]);
   t.teardown(() => listener.close());

@@ -1,8 +1,7 @@
 /**
- * Takers, makers and directories on whatever carries the bytes. Six makers and two directories: four
- * makers complete a coinjoin while one says nothing, one lies in `ioauth`, and one of the four
- * disconnects in the middle and returns. Four makers of which one is slow and hears that the commitment
- * is used.
+ * Takers, makers and directories over any overlay. Six makers and two directories: four makers complete a
+ * coinjoin while one is silent, one lies in `ioauth`, and one of the four disconnects during the round and
+ * returns. Then four makers, one of which is slow and hears that the commitment is used.
  */
 import { RawTx } from '@scure/btc-signer/script.js';
 import { EventEmitter } from 'eventemitter3';
@@ -173,7 +172,7 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
     startScenarioMaker(third, chain, 'third'),
     startScenarioMaker(restless, chain, 'restless'),
   ];
-  // It is seen, and then says nothing.
+  // It is visible, and then silent.
   silent.publish('sw0reloffer 0 27300 500000000 100 0.001');
   for (const { maker } of makers) maker.announce();
   const candidates = [silent, liar, first, restless, second, third].map(({ nick }) => ({
@@ -185,7 +184,7 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
 
   const wallet = createTakerWallet('taker', mintFor(chain, 'taker', [1_500_000, 400_000]));
   const commitments = createMemoryCommitments();
-  // Deadlines are this test's: they pass when everybody else has answered.
+  // This test controls the deadlines: they pass when all other makers have answered.
   const clock = createTestClock();
 
   let isCut = false;
@@ -196,13 +195,13 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
     while (taker.waiting('pubmsg') > 0) await taker.next('pubmsg');
     unsteady.restore();
     for (let back = ''; back !== restless.nick; back = (await taker.next('pubmsg')).from);
-    // The taker tries again what may have been lost.
+    // The taker sends messages again that may have been lost.
     clock.advance(2_000);
   }
   let isHeld = true;
   let isOver = false;
   function onProgress({ phase, makers: steps }: RoundProgress): void {
-    // All but the silent one have shown their keys: no longer is it waited for.
+    // All makers except the silent one have shown their keys, so the round no longer waits for it.
     if (isHeld && [...steps.values()].filter((step) => step === 'auth').length === 3) {
       isHeld = false;
       setImmediate(() => clock.advance(5_000));
@@ -236,7 +235,7 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
   for (const { nick } of [first, second, third, restless]) {
     t.match(report(nick), { step: 'signed', failure: undefined });
   }
-  t.ok(isCut, 'one was away for a while');
+  t.ok(isCut, 'one maker was disconnected for a while');
 
   // The chain has verified every signature under BIP143.
   t.equal(chain.accepted.length, 1);
@@ -245,7 +244,7 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
   t.equal(inputs.length, 2 + 4 * 2);
   t.strictSame(wallet.record.settlements, ['signed']);
   t.ok(wallet.commitments.every(({ commitment }) => commitments.has(commitment)));
-  t.equal(clock.pending, 0, 'the round left no timer behind');
+  t.equal(clock.pending, 0, 'the round left no timer');
 
   for (const { maker } of makers) maker.stop();
   const outcomes = makers.map((maker) => maker.outcomes);
@@ -258,7 +257,7 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
     outcomes.flat().filter((outcome) => outcome.result === 'signed' && outcome.pushed).length,
     result.broadcastBy === undefined ? 0 : 1,
   );
-  for (const { used } of makers.slice(1)) t.equal(used.size, 1, 'commitments are used up');
+  for (const { used } of makers.slice(1)) t.equal(used.size, 1, 'the commitment is used');
 }
 
 /** Keeps back the first `fill` to a maker until `go`, as slow circuits do. */
@@ -329,7 +328,7 @@ export async function slowMakerScenario(t: Test, subject: ChannelSubject): Promi
   const shown = new Set<string>();
   while (shown.size < names.length) shown.add((await taker.next('pubmsg')).from);
 
-  // The others have answered, or they were served and the late one hears of it.
+  // The others have answered, or were served and the late maker hears of it.
   const answered = (steps: RoundProgress['makers']): boolean =>
     [...steps.values()].filter((step) => step === 'auth').length === names.length - 1;
   late.on('pubmsg', ({ commands }) => {

@@ -1,4 +1,4 @@
-/** Rounds in peace and in trouble, message by message, on a clock of the test. */
+/** Rounds with and without faults, message by message, on a clock of the test. */
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { RawTx } from '@scure/btc-signer/script.js';
 import { randomBytes } from 'node:crypto';
@@ -88,7 +88,7 @@ function createWorld(options: WorldOptions = {}) {
     return { nick, wallet: own, sessions, outcomes, used };
   });
 
-  /** Brings the post until nothing comes any more. */
+  /** Delivers messages until there are none. */
   async function bring(): Promise<void> {
     for (let idle = 0; idle < 4;) {
       const mails = office.pending.splice(0);
@@ -147,12 +147,12 @@ for (const type of ['p2wpkh', 'p2sh-p2wpkh'] as const) {
     t.strictSame(world.makers[0]?.used, [world.wallet.commitments[0]?.commitment]);
     world.clock.advance(400_000);
     t.match(world.makers[0]?.outcomes, [{ result: 'signed', pushed: false, earned: 900 }]);
-    t.strictSame(world.makers[2]?.outcomes, [], 'who was not needed was not asked');
+    t.strictSame(world.makers[2]?.outcomes, [], 'a maker that was not needed was not asked');
     t.equal(world.clock.pending, 0);
   });
 }
 
-t.test('who fails, and how, is named; others come in its place', async (t) => {
+t.test('a maker that fails is named with its fault; others replace it', async (t) => {
   const lies: readonly (readonly [string, (wallet: MakerWallet) => MakerWallet])[] = [
     [
       'a signature of another key',
@@ -175,7 +175,7 @@ t.test('who fails, and how, is named; others come in its place', async (t) => {
       }),
     ],
     [
-      'one address twice',
+      'the same address twice',
       (wallet) => ({
         ...wallet,
         async reserve(request, signal) {
@@ -186,7 +186,7 @@ t.test('who fails, and how, is named; others come in its place', async (t) => {
     ],
   ];
   for (const [name, dress] of lies) {
-    // Our own maker does not let its wallet do this to a taker.
+    // Our own maker refuses such a reservation of its wallet.
     const world = createWorld({
       dress: (wallet, nick) => (nick === 'J5one' ? dress(wallet) : wallet),
     });
@@ -204,7 +204,7 @@ t.test('who fails, and how, is named; others come in its place', async (t) => {
   const result = await noCoins.round();
   t.match(stepOf(result, 'J5two'), { failure: { fault: 'refused', detail: /out of range/ } });
   t.match(stepOf(result, 'J5three'), { step: 'signed' });
-  t.equal(noCoins.wallet.commitments.length, 2, 'what one has seen is not shown to the next');
+  t.equal(noCoins.wallet.commitments.length, 2, 'the next maker gets another proof');
 });
 
 const withheld = (mail: Mail) => (mail.from === 'J5one' && mail.command === 'sig' ? [] : undefined);
@@ -221,7 +221,7 @@ t.test('silence at each step', async (t) => {
     t.match(stepOf(result, 'J5one'), { failure: { step, fault: 'silent' } });
     t.match(result, { ok: true });
   }
-  // Somebody on the way makes an `error` of the maker's key, which says nothing of a refusal.
+  // A relay turns the maker's key into an `error`, which is not a refusal.
   const relabelled = createWorld({
     intercept: (mail) =>
       mail.from === 'J5one' && mail.command === 'pubkey'
@@ -233,7 +233,7 @@ t.test('silence at each step', async (t) => {
   const second = await again.round();
   t.match(second, { ok: true }, 'another round, without it');
   t.match(stepOf(second, 'J5one'), { failure: { step: 'sig', fault: 'silent' } });
-  t.match(stepOf(second, 'J5two'), { step: 'signed' }, 'the honest one is asked again');
+  t.match(stepOf(second, 'J5two'), { step: 'signed' }, 'the honest maker is asked again');
   t.match(stepOf(second, 'J5three'), { step: 'signed' });
   t.strictSame(again.wallet.record.settlements, ['unsigned', 'signed']);
   t.equal(again.wallet.commitments.length, 2);
@@ -245,7 +245,7 @@ t.test('silence at each step', async (t) => {
   const result = await unsigned.round({ policy: { rounds: 1 } });
   t.match(result, { ok: false, fault: 'unsigned' });
   t.match(stepOf(result, 'J5one'), { failure: { step: 'sig', fault: 'silent' } });
-  t.match(stepOf(result, 'J5two'), { step: 'signed' }, 'the honest one is known');
+  t.match(stepOf(result, 'J5two'), { step: 'signed' }, 'the honest maker is known');
   t.strictSame(unsigned.wallet.record.settlements, ['unsigned']);
   t.equal(unsigned.chain.accepted.length, 0);
 });
@@ -259,7 +259,7 @@ t.test('no maker gets more than the taker allows', async (t) => {
   }
   const dearer = (cjfee: string): Offer => ({ ...OFFER, type: 'sw0absoffer', cjfee });
   const small: Offer = { ...OFFER, maxsize: AMOUNT - 1 };
-  // Our makers hold to what they announce; who asks for more is not asked at all.
+  // Our makers keep to their announcements; a maker above the limit is not asked at all.
   const candidates = [
     { nick: 'J5one', offer: dearer('100000000') },
     { nick: 'J5two', offer: small },
@@ -267,7 +267,7 @@ t.test('no maker gets more than the taker allows', async (t) => {
     { nick: 'J5four', offer: dearer('1001') },
     { nick: 'J5four', offer: OFFER },
   ];
-  t.strictSame(unlimited.office.history, [], 'nobody heard of it');
+  t.strictSame(unlimited.office.history, [], 'no message was sent');
   const world = createWorld();
   const result = await world.round({ candidates });
   t.match(result, { ok: true });
@@ -276,7 +276,7 @@ t.test('no maker gets more than the taker allows', async (t) => {
     failure: { step: 'fill', fault: 'fee-limit' },
   });
   t.match(stepOf(result, 'J5two'), { failure: { step: 'fill', fault: 'amount-range' } });
-  t.match(stepOf(result, 'J5four'), { step: 'signed' }, 'another offer of it is not too dear');
+  t.match(stepOf(result, 'J5four'), { step: 'signed' }, 'another offer of it is within the limits');
   t.ok(world.office.history.every(({ to }) => to !== 'J5one' && to !== 'J5two'));
 
   const greedy = createWorld();
@@ -284,10 +284,10 @@ t.test('no maker gets more than the taker allows', async (t) => {
     fault: 'too-few-makers',
     detail: '1 makers to choose from; offers of 2 do not suit',
   });
-  t.strictSame(greedy.wallet.commitments, [], 'no proof is spent for that');
+  t.strictSame(greedy.wallet.commitments, [], 'no proof is used');
 });
 
-t.test('the rate for the miners: what the chain says, within limits', async (t) => {
+t.test('the fee rate for the miners: from the chain, within limits', async (t) => {
   const asked: number[] = [];
   const world = createWorld();
   const rates: number[] = [];
@@ -316,7 +316,7 @@ t.test('the rate for the miners: what the chain says, within limits', async (t) 
     chain: { ...manual.chain, feePerKb: reject },
     policy: { txFees: 1_001 },
   });
-  t.match(fixed, { ok: true }, 'nobody is asked for a rate that is given');
+  t.match(fixed, { ok: true }, 'a given rate needs no request');
 
   const refused: readonly (readonly [Partial<CoinjoinOptions>, object])[] = [
     [{ chain: { ...world.chain, feePerKb: async () => 400_000 } }, { fault: 'absurd-fee' }],
@@ -329,7 +329,7 @@ t.test('the rate for the miners: what the chain says, within limits', async (t) 
     const other = createWorld();
     const before = other.office.listeners;
     t.match(await other.round(more), fault);
-    t.strictSame(other.office.history, [], 'and nobody hears of it');
+    t.strictSame(other.office.history, [], 'no message is sent');
     t.equal(other.clock.pending, 0);
     t.equal(other.office.listeners, before);
   }
@@ -340,7 +340,7 @@ t.test('the rate for the miners: what the chain says, within limits', async (t) 
   t.strictSame(generous.record.settlements, ['unsigned']);
 });
 
-t.test('a sweep leaves nothing, and pays the miners for its real size', async (t) => {
+t.test('a sweep leaves no change, and pays the miners for its real size', async (t) => {
   const sweeping = async (left: number, change?: string): Promise<RoundResult> => {
     const world = createWorld();
     const wallet = createTakerWallet('all', mintFor(world.chain, 'all', [AMOUNT + 2 * 900 + left]));
@@ -421,7 +421,7 @@ t.test('no maker sees the proof before the others have shown their keys', async 
   t.match(await running, { ok: true });
   t.equal(late.wallet.commitments.length, 1);
 
-  // Who cannot be served is not waited for: the rest go on at once.
+  // The round does not wait for a maker that cannot be served: the others continue at once.
   for (const args of ['00'.repeat(32), '(key) amount out of range']) {
     const command = args.startsWith('00') ? 'pubkey' : 'error';
     const failing = createWorld({
@@ -435,13 +435,13 @@ t.test('no maker sees the proof before the others have shown their keys', async 
     const result = failing.start({ makers: 3, candidates });
     await failing.bring();
     t.match(await result, { ok: true }, command);
-    t.equal(failing.clock.now(), before, 'and no time passes');
+    t.equal(failing.clock.now(), before, 'no time passes');
   }
 });
 
 const reject = (): Promise<never> => Promise.reject(new Error('the node is down'));
 
-t.test('the end of a round that cannot be', async (t) => {
+t.test('the end of a round that cannot complete', async (t) => {
   const few = createWorld();
   t.match(await few.round({ candidates: [] }), { fault: 'too-few-makers' });
   const proofless = createWorld();
@@ -473,14 +473,14 @@ t.test('the end of a round that cannot be', async (t) => {
   }
 });
 
-t.test('a store that knows better than the wallet', async (t) => {
+t.test('a store that knows more used proofs than the wallet', async (t) => {
   const world = createWorld();
   const commitments = createMemoryCommitments();
   const [coin] = world.wallet.coins;
   if (coin === undefined) throw new Error('a coin');
   await commitments.add(createPodle(coin.secret, coin, 0).commitment);
   t.match(await world.round({ commitments }), { ok: true });
-  t.equal(world.wallet.commitments.length, 2, 'a used proof is not shown to anybody');
+  t.equal(world.wallet.commitments.length, 2, 'a used proof is not shown to a maker');
   const stuck = createWorld();
   const proof = await stuck.wallet.commit(AMOUNT, new AbortController().signal);
   if (proof === undefined) throw new Error('a proof');
@@ -501,15 +501,15 @@ const throwing = (): never => {
 
 t.test('wallets and chains that misbehave', async (t) => {
   const broken: readonly (readonly [string, Partial<Funding>])[] = [
-    ['a fee that is no number', { minerFee: NaN }],
+    ['a fee that is not a number', { minerFee: NaN }],
     ['half a satoshi', { minerFee: 0.5 }],
     ['a negative fee', { minerFee: -1 }],
-    ['a lock time before time', { lockTime: -1 }],
-    ['a lock time after time', { lockTime: 2 ** 32 }],
+    ['a negative lock time', { lockTime: -1 }],
+    ['a lock time above u32', { lockTime: 2 ** 32 }],
     ['half a second', { lockTime: 0.5 }],
-    ['an address of nowhere', { changeAddress: 'nowhere' }],
-    ['a fortune for the miners', { changeAddress: undefined }],
-    ['one address twice', { changeAddress: addressOf('taker coinjoin') }],
+    ['a malformed address', { changeAddress: 'nowhere' }],
+    ['an excessive fee for the miners', { changeAddress: undefined }],
+    ['the same address twice', { changeAddress: addressOf('taker coinjoin') }],
     ['no coins', { coins: [] }],
     [
       'a coin without a name',
@@ -538,13 +538,13 @@ t.test('wallets and chains that misbehave', async (t) => {
   t.match(
     await world.round({ wallet: { ...world.wallet, settle: throwing } }),
     { ok: true },
-    'coins that are not taken back',
+    'a wallet that throws when coins are returned',
   );
   world.clock.advance(400_000);
   t.equal(world.makers[0]?.sessions.size, 0);
   t.equal(world.clock.pending, 0);
 
-  // A maker is told to broadcast, nobody can look for it, and then our own broadcast takes its time.
+  // A maker is asked to broadcast, the transaction cannot be looked up, and our own broadcast is slow.
   const blind = createWorld({ intercept: ({ command }) => (command === 'push' ? [] : undefined) });
   const waits: (() => void)[] = [];
   const result = await blind.round({
@@ -567,8 +567,8 @@ t.test('wallets and chains that misbehave', async (t) => {
   t.match(result, { ok: true, broadcastBy: undefined });
 });
 
-t.test("the taker's change: what is no dust to deployed takers is kept", async (t) => {
-  // Two makers at 900 sat each, 2,000 sat for the miners, and what is left.
+t.test("the taker's change: kept unless deployed takers call it dust", async (t) => {
+  // Two makers at 900 sat each, 2,000 sat for the miners, and the rest.
   const pays = AMOUNT + 2 * 900 + 2_000;
   const rests = [
     [0, false],
@@ -643,7 +643,7 @@ t.test('wallets and chains that do not answer', async (t) => {
   t.match(slow?.outcomes, [{ by: 'us', step: 'reserving', fault: 'port' }]);
   answer?.();
   await late.bring();
-  t.strictSame(slow?.wallet.record.settlements, ['unsigned'], 'coins that came too late are free');
+  t.strictSame(slow?.wallet.record.settlements, ['unsigned'], 'late coins are released');
   t.equal(slow?.wallet.record.reserved.size, 0);
 
   const mute = createWorld({
@@ -654,7 +654,7 @@ t.test('wallets and chains that do not answer', async (t) => {
   t.equal(mute.makers[0]?.wallet.record.reserved.size, 0);
 });
 
-t.test('a maker broadcasts it, and when it does not, we do', async (t) => {
+t.test('a maker broadcasts it, or we do when it does not', async (t) => {
   const pushed = createWorld();
   const result = await pushed.round({ policy: { broadcast: 'not-self' } });
   t.ok(result.ok && result.broadcastBy !== undefined);
@@ -696,9 +696,9 @@ t.test('at the door of the sessions', async (t) => {
     });
   const [pubkey] = await say('J5a', fill(1));
   t.match(pubkey, { command: 'pubkey', args: /^[0-9a-f]{64} features=neutrino_compat$/ });
-  t.strictSame(await say('J5a', fill(1)), [pubkey], 'asked again: the same key');
+  t.strictSame(await say('J5a', fill(1)), [pubkey], 'the same fill: the same key');
   t.not((await say('J5a', fill(2)))[0]?.args, pubkey?.args, 'another fill: another session');
-  t.strictSame(maker.outcomes, [], 'and both are kept until one is proven');
+  t.strictSame(maker.outcomes, [], 'both are kept until one is proven');
   await say('J5b', fill(3));
   await say('J5c', fill(3));
   t.equal(maker.sessions.size, 2, 'the oldest made room');
@@ -724,23 +724,23 @@ t.test('at the door of the sessions', async (t) => {
   t.match(again.office.pending, [
     { command: 'error', args: /^Commitment is blacklisted: 0+1 \(key / },
   ]);
-  t.equal(again.makers[0]?.used.length, 1, 'and others are told once more');
+  t.equal(again.makers[0]?.used.length, 1, 'other peers are told once more');
 });
 
-/** With a key and a commitment that no other one has. */
+/** A fill with its own key and commitment. */
 function newFill(n: number): readonly string[] {
   const takerKey = createBoxKeyPair(randomBytes).publicKeyHex;
   const commitment = n.toString(16).padStart(64, '0');
   return formatFill({ oid: 0, amount: AMOUNT, takerKey, commitment }).split(' ');
 }
 
-t.test('what a stranger says again of a taker takes nothing from the taker', async (t) => {
+t.test('messages of a taker, repeated by another peer, cost the taker nothing', async (t) => {
   const location = { kind: 'loopback', host: '127.0.0.1', port: 5222 } as const;
   const byDirectory: Route = { kind: 'directory', location };
-  // The taker asks by a directory; its old words, in any number, come over a direct link.
+  // The taker asks through a directory; copies of its old messages, in any number, come over a direct link.
   for (const [name, old] of [
     ['old fills', newFill],
-    ['other words, relabelled', (n: number) => [`word${n}`]],
+    ['other commands, relabelled', (n: number) => [`word${n}`]],
   ] as const) {
     const { office, makers } = createWorld({ limits: { unproven: 100, proven: 1 } });
     const [maker] = makers;
@@ -753,7 +753,7 @@ t.test('what a stranger says again of a taker takes nothing from the taker', asy
       return office.pending.splice(0);
     };
     const early = Array.from({ length: 20 }, (_, n) => say({ kind: 'direct' }, 'fill', old(n)));
-    t.ok(early[0]?.length, `${name}: heard`);
+    t.ok(early[0]?.length, `${name}: answered`);
     const keys = [createBoxKeyPair(randomBytes), createBoxKeyPair(randomBytes)];
     const told = keys.map(({ publicKeyHex: takerKey }) => {
       const args = formatFill({ oid: 0, amount: AMOUNT, takerKey, commitment: 'ab'.repeat(32) });
@@ -762,8 +762,8 @@ t.test('what a stranger says again of a taker takes nothing from the taker', asy
       return answer?.args.split(' ')[0] ?? '';
     });
     for (let n = 20; n < 40; n++) say({ kind: 'direct' }, 'fill', old(n));
-    t.ok(maker.sessions.size <= 4, 'few are kept');
-    // To whichever of our keys it goes on with, of either of its own.
+    t.ok(maker.sessions.size <= 4, 'few sessions are kept');
+    // For each of our keys with which it continues, and each of its own.
     for (const [n, own] of keys.entries()) {
       for (const key of n === 0 ? told : told.toReversed()) {
         const box = openBoxSession(own, key);
@@ -775,8 +775,8 @@ t.test('what a stranger says again of a taker takes nothing from the taker', asy
   }
 });
 
-t.test('who proves a coin when there is no more room is told so', async (t) => {
-  // Each maker has room for one; both takers are let in, for neither has proved anything.
+t.test('a taker that proves a coin when there is no room gets a refusal', async (t) => {
+  // Each maker has room for one; both takers are admitted, since neither has proved a coin yet.
   const world = createWorld();
   const other = createTakerWallet('other', mintFor(world.chain, 'other', [1_500_000, 900_000]));
   const results = await Promise.all([
@@ -791,7 +791,7 @@ t.test('who proves a coin when there is no more room is told so', async (t) => {
   }
 });
 
-t.test('an error that was said to somebody else ends nothing', async (t) => {
+t.test('an error for another addressee ends nothing', async (t) => {
   const foreign = 'amount out of range (key 0123456789abcdef)';
   for (const command of ['fill', 'auth', 'tx']) {
     const world = createWorld({
@@ -803,9 +803,9 @@ t.test('an error that was said to somebody else ends nothing', async (t) => {
     const result = await world.round();
     t.match(result, { ok: true }, command);
     t.match(stepOf(result, 'J5one'), { step: 'signed' });
-    t.strictSame(signersOf(result), ['J5one', 'J5two'], 'of two for one place one is used');
+    t.strictSame(signersOf(result), ['J5one', 'J5two'], 'of two makers for one place one is used');
   }
-  // Deployed makers name nothing: theirs is believed when nothing else comes.
+  // Errors of deployed makers have no mark: they count when no other answer comes.
   const deployed = createWorld({
     intercept: (mail) =>
       mail.to === 'J5one' && mail.command === 'fill'
@@ -819,7 +819,7 @@ t.test('an error that was said to somebody else ends nothing', async (t) => {
   });
 });
 
-/** What a deployed maker says instead of a word of its own. */
+/** An error of a deployed maker in place of its message. */
 const refusing =
   (nick: string, command: CommandName) =>
   (mail: Mail): readonly Mail[] | undefined =>
@@ -830,7 +830,7 @@ const refusing =
 t.test('a refusal without our mark costs no time: a spare maker is asked at once', async (t) => {
   for (const [command, step, proofs] of [
     ['pubkey', 'pubkey', 1],
-    // The proof has been seen: the spare one gets another.
+    // The proof has been seen, so the spare maker gets another one.
     ['ioauth', 'ioauth', 2],
   ] as const) {
     const world = createWorld({ intercept: refusing('J5one', command) });
@@ -890,7 +890,7 @@ const refuseAll = (mail: Mail): readonly Mail[] | undefined =>
   mail.command === 'pubkey' ? [{ ...mail, command: 'error', args: 'no' }] : undefined;
 const silentOne = (mail: Mail): readonly Mail[] | undefined => (isKey(mail) ? [] : undefined);
 
-t.test('spare makers are few, and hold what a sweep has fixed', async (t) => {
+t.test('spare makers are few, and keep to the amounts that a sweep has fixed', async (t) => {
   for (const [policy, asked] of [
     [{}, ['J5one', 'J5two', 'J5three', 'J5four']],
     [{ spares: 2 }, ['J5one', 'J5two', 'J5three']],
@@ -914,7 +914,7 @@ t.test('spare makers are few, and hold what a sweep has fixed', async (t) => {
     [{ J5three: costs('1001'), J5four: costs('400') }, 'J5four', 1_000_000],
     [{ J5three: costs('1000'), J5four: costs('400') }, 'J5three', 1_000_000],
     [{ J5three: { ...OFFER, maxsize: AMOUNT - 1 }, J5four: OFFER }, 'J5four', 1_000_000],
-    // The dear place is for the dear maker.
+    // The more expensive place is for the more expensive maker.
     [{ J5one: costs('2000'), J5three: costs('1900'), J5four: OFFER }, 'J5three', 1_001_000],
     [{ J5one: costs('400'), J5three: costs('401'), J5four: costs('900') }, undefined, 999_400],
   ] as const;
@@ -939,7 +939,7 @@ t.test('spare makers are few, and hold what a sweep has fixed', async (t) => {
   }
 });
 
-t.test("a taker's words for somebody else end nothing", async (t) => {
+t.test("a taker's messages for another maker end nothing", async (t) => {
   const auths = createWorld({
     intercept: (mail) =>
       mail.command === 'auth'
@@ -951,7 +951,7 @@ t.test("a taker's words for somebody else end nothing", async (t) => {
   const fills = createWorld({
     intercept: (mail) => {
       if (mail.command === 'fill') fill ??= mail;
-      // A maker with another offer was asked for that.
+      // A maker with another offer got a request for that offer.
       const foreign = fill && { ...fill, to: mail.to, args: fill.args.replace(/^0 /, '7 ') };
       return foreign && mail.from === 'J5taker' ? [mail, foreign] : undefined;
     },
@@ -960,7 +960,7 @@ t.test("a taker's words for somebody else end nothing", async (t) => {
   t.ok(fills.office.history.every(({ command }) => command !== 'error'));
 });
 
-t.test('a maker that names a coin of ours is left out', async (t) => {
+t.test('a maker that names one of our coins is left out', async (t) => {
   const [ours] = mintFor(createMemoryChain(), 'taker', [1_500_000, 900_000]).slice(1);
   if (ours === undefined) throw new Error('our second coin');
   const thief = createWorld({

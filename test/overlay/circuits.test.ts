@@ -1,4 +1,4 @@
-/** Which Tor circuit a connection came by: the PROXY line, the listener that reads it, and real Tor. */
+/** The Tor circuit of a connection: the PROXY line, the listener that reads it, and real Tor. */
 import { once } from 'node:events';
 import { chmod, mkdtemp, rm, stat } from 'node:fs/promises';
 import { createConnection, type Socket } from 'node:net';
@@ -86,13 +86,13 @@ function closeOf(socket: Socket): Promise<void> {
 
 interface Door {
   readonly dial: () => Promise<Socket>;
-  /** The next connection that was let in. */
+  /** The next accepted connection. */
   readonly next: () => Promise<ConnectionPeer>;
   readonly count: () => number;
   readonly listening: Listening;
 }
 
-/** A listener that only Tor should reach, and nobody else in these tests. */
+/** A listener for Tor, which these tests reach themselves. */
 async function openDoor(t: Test, clock: Clock = systemClock): Promise<Door> {
   const path = join(await shortFolder(t), 'onion.sock');
   const peers: ConnectionPeer[] = [];
@@ -136,14 +136,14 @@ async function openDoor(t: Test, clock: Clock = systemClock): Promise<Door> {
 }
 
 t.test('the listener for Tor', async (t) => {
-  await t.test('hands over the circuit, and every byte behind the line', async (t) => {
+  await t.test('hands over the circuit, and every byte after the line', async (t) => {
     const door = await openDoor(t);
     const text = `${LINE}\r\nhello\nworld`;
     for (let cut = 1; cut < text.length; cut++) {
       const socket = await door.dial();
       socket.setNoDelay(true);
       socket.write(text.slice(0, cut));
-      // A turn between, so that both parts are read on their own.
+      // A turn between, so that both parts are read separately.
       await new Promise((resolve) => setImmediate(resolve));
       socket.write(text.slice(cut));
       const peer = await door.next();
@@ -157,7 +157,7 @@ t.test('the listener for Tor', async (t) => {
     }
   });
 
-  await t.test('refuses whatever begins otherwise', async (t) => {
+  await t.test('refuses every other beginning', async (t) => {
     const door = await openDoor(t);
     const beginnings = [
       encodeEnvelope(793, hello('J5a')),
@@ -177,7 +177,7 @@ t.test('the listener for Tor', async (t) => {
     t.equal(door.count(), 0);
   });
 
-  await t.test('a second PROXY line is the peer speaking', async (t) => {
+  await t.test('a second PROXY line is data of the peer', async (t) => {
     const door = await openDoor(t);
     const socket = await door.dial();
     socket.write(`${LINE}\r\n${LINE.replace('0:16', '0:17')}\r\n`);
@@ -186,7 +186,7 @@ t.test('the listener for Tor', async (t) => {
     t.match((await peer.read(LINE.length)).toString(), /^PROXY TCP6 .*0:17/);
   });
 
-  await t.test('waits ten seconds, and not at all once it is closed', async (t) => {
+  await t.test('waits ten seconds, and not after it is closed', async (t) => {
     const clock: TestClock = createTestClock();
     const door = await openDoor(t, clock);
     const [late, other] = [await door.dial(), await door.dial()];
@@ -250,7 +250,7 @@ async function greet(connection: Connection, nick: string): Promise<string> {
   }
 }
 
-// A test network repairs the mode of a key folder; the real one does not start.
+// A test network repairs the mode of a key folder; tor on the real network does not start.
 t.test('by the rules of the real network', { timeout: 60_000 }, async (t) => {
   const dir = await shortFolder(t);
   const hiddenServiceDir = join(dir, 'hs');
@@ -287,11 +287,11 @@ t.test('by the rules of the real network', { timeout: 60_000 }, async (t) => {
     { code: 'rejected', message: / 513 / },
     'Tor refuses the folder',
   );
-  t.equal((await stat(hiddenServiceDir)).mode & 0o777, 0o750, 'and does not mend it');
+  t.equal((await stat(hiddenServiceDir)).mode & 0o777, 0o750, 'and does not repair it');
   await t.rejects(
     overlay.serve(() => {}, { signal }),
     { code: 'wrong-mode', message: /has mode 0750.* Fix: chmod 700/ },
-    'so we say what is wrong',
+    'the error names the fault',
   );
   await chmod(hiddenServiceDir, 0o700);
   const served = await overlay.serve(() => {}, { signal });
@@ -387,7 +387,7 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   t.not(circuits[3], circuits[0], 'another client has another');
   t.equal(directory.stats().closed['circuit-streams'], 1);
 
-  // A reload, as log rotation does it: the onion is there after it as before, streams and all.
+  // A reload, as in log rotation: the onion and its streams stay.
   const control = await tor.connectControl(signal);
   let reloads = 0;
   const reload = async (by: () => unknown): Promise<void> => {
@@ -412,10 +412,10 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   const ready = directory.peerCount;
   await reload(() => tor.pid !== undefined && process.kill(tor.pid, 'SIGHUP'));
   await reload(() => control.command('SIGNAL RELOAD'));
-  t.ok(directory.peerCount >= ready, 'who was connected still is');
-  t.strictSame(states, [], 'and it was never away');
+  t.ok(directory.peerCount >= ready, 'all peers are still connected');
+  t.strictSame(states, [], 'the service was never away');
 
-  // Somebody else takes it away, and our Tor lives on.
+  // Another program removes the service, and our Tor continues.
   await control.command('RESETCONF HiddenServiceDir');
   await state('lost');
   await state('reachable');
@@ -430,6 +430,6 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   await state('reachable');
   const again = await dialPatiently(dialer, served.location, 'again');
   t.match(await greet(again, 'J5e'), '"type": 795');
-  t.match(circuits.at(-1), /^\d+\/\d+$/, 'its numbers begin anew, and mean others');
+  t.match(circuits.at(-1), /^\d+\/\d+$/, 'the numbers of a new Tor begin again');
   again.destroy();
 });

@@ -9,13 +9,13 @@ import {
   type ConnectionPeer,
 } from '../helpers/connection-peer.js';
 
-/** What an overlay brings to the suite. */
+/** The parts that an overlay gives to the suite. */
 export interface ComplianceSubject {
   /** An overlay that can serve; each call gives one with a location of its own. */
   server(): Overlay;
   /** The overlay that dials. */
   readonly dialer: Overlay;
-  /** A well-formed location where nobody is. */
+  /** A well-formed location without a service. */
   readonly deadLocation: Location;
   /** A well-formed location that this overlay must refuse by rule. */
   readonly foreignLocation: Location;
@@ -47,12 +47,12 @@ async function serveReachable(overlay: Overlay, accept: Acceptor): Promise<Servi
   return { served, acceptor: accept };
 }
 
-/** Each end was told once, and last. */
+/** Asserts that `closed` was called once and last at each end. */
 async function bothClosed(t: Test, ...peers: readonly ConnectionPeer[]): Promise<void> {
   await Promise.all(peers.map((peer) => peer.closed));
   for (const peer of peers) {
-    t.equal(peer.closeCount, 1, 'closed is told once');
-    t.notOk(peer.dataAfterClose, 'and last');
+    t.equal(peer.closeCount, 1, 'closed is called once');
+    t.notOk(peer.dataAfterClose, 'closed is last');
     t.ok(peer.connection.closed);
     t.equal(peer.connection.queuedBytes, 0);
   }
@@ -111,7 +111,7 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
     const client = connectionPeer(await dialer.dial(service.served.location, { signal }));
     const reader = await service.acceptor.next();
     reader.connection.pause();
-    // However much the network and the kernels take in between, it ends.
+    // The network and the kernels hold a bounded amount, so this ends.
     const chunk = randomBytes(CHUNK_BYTES);
     let written = 0;
     while (client.connection.queuedBytes === 0 && written < MOST_CHUNKS * CHUNK_BYTES) {
@@ -119,13 +119,13 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
       written += CHUNK_BYTES;
       await new Promise((resolve) => setImmediate(resolve));
     }
-    t.ok(client.connection.queuedBytes > 0, `it shows after ${written} bytes`);
+    t.ok(client.connection.queuedBytes > 0, `shown after ${written} bytes`);
     const done = new Promise<void>((resolve) => {
       client.connection.write(chunk, resolve);
     });
     written += CHUNK_BYTES;
     const queued = client.connection.queuedBytes;
-    // A round trip on another connection: the reader's process had its turn.
+    // After a round trip on another connection, the reader's process has had its turn.
     const other = await pair();
     other.client.connection.write(Buffer.from('ping'));
     await other.server.read(4);
@@ -154,14 +154,14 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
     await bothClosed(t, client, reader);
   });
 
-  await t.test('end sends what is queued first', async (t) => {
+  await t.test('end first sends the queued bytes', async (t) => {
     const { client, server } = await pair();
     const bytes = randomBytes(1_000_000);
     client.connection.write(bytes);
     client.connection.end(60_000);
     client.connection.write(Buffer.from('after the end'));
     await bothClosed(t, client, server);
-    t.ok(server.rest().equals(bytes), 'all of it, and nothing written after the end');
+    t.ok(server.rest().equals(bytes), 'all bytes written before the end, and no later ones');
   });
 
   await t.test('destroy is seen by the other side, and writes after it do nothing', async (t) => {
@@ -194,13 +194,13 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
     await bothClosed(t, client, server);
   });
 
-  await t.test('a dial to nobody rejects and names the location', async (t) => {
+  await t.test('a dial to a location without a service rejects and names it', async (t) => {
     await t.rejects(dialer.dial(subject.deadLocation, { signal }), {
       message: formatLocation(subject.deadLocation),
     });
   });
 
-  await t.test('a dial can be aborted, before and on the way', async (t) => {
+  await t.test('a dial can be aborted, before its start and later', async (t) => {
     const message = /abort/;
     await t.rejects(
       dialer.dial(service.served.location, { signal: AbortSignal.abort() }),
@@ -210,7 +210,7 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
     const abort = new AbortController();
     const dialling = dialer.dial(subject.deadLocation, { signal: abort.signal });
     abort.abort();
-    await t.rejects(dialling, { message }, 'on the way');
+    await t.rejects(dialling, { message }, 'during the dial');
   });
 
   await t.test('two services do not mix', async (t) => {
@@ -231,7 +231,7 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
     t.equal(second.acceptor.accepted, 1);
   });
 
-  await t.test('after close what is open stays open, and nobody comes in', async (t) => {
+  await t.test('after close connections stay open, and no new one is accepted', async (t) => {
     const { client, server } = await pair();
     await service.served.close();
     server.connection.write(Buffer.from('still here'));

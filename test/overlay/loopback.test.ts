@@ -12,7 +12,7 @@ import { overlayCompliance } from './compliance.js';
 
 const signal = new AbortController().signal;
 
-/** A port on which nobody listens now. */
+/** A port without a listener. */
 async function closedPort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => {
@@ -142,7 +142,7 @@ t.test('end waits for a peer that reads but does not close, then stops waiting',
   const peer = connectionPeer(socketConnection(wrapped, 'raw', clock));
   peer.connection.write(Buffer.from('bye'));
   peer.connection.end();
-  raw.write('bytes that nobody wants');
+  raw.write('bytes without a reader');
   const ended = new Promise((resolve) => raw.once('end', resolve));
   const chunks: Buffer[] = [];
   raw.on('data', (chunk: Buffer) => chunks.push(chunk)).resume();
@@ -155,7 +155,7 @@ t.test('end waits for a peer that reads but does not close, then stops waiting',
   close();
 });
 
-t.test('a reset is told as the cause', async (t) => {
+t.test('a reset is the cause of the close', async (t) => {
   const { wrapped, raw, close } = await wrappedAndRaw();
   const peer = connectionPeer(socketConnection(wrapped, 'raw', systemClock));
   raw.resetAndDestroy();
@@ -164,7 +164,7 @@ t.test('a reset is told as the cause', async (t) => {
 });
 
 t.test(
-  'a connection that broke before attach tells it after attach, never inside it',
+  'a connection that broke before attach reports it after attach, never inside it',
   async (t) => {
     const { wrapped, raw, close } = await wrappedAndRaw();
     const connection = socketConnection(wrapped, 'raw', systemClock);

@@ -43,7 +43,7 @@ async function persistentIdentity(dir: string): Promise<OnionIdentity> {
   return { kind: 'persistent', key };
 }
 
-/** The address of a key that nobody serves. */
+/** The address of a key without a service. */
 function unpublishedOnion(): string {
   const { x } = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' });
   return onionHost(Buffer.from(x ?? '', 'base64url'));
@@ -145,7 +145,7 @@ t.test('the Tor overlay', { timeout: 110_000, jobs: 6 }, async (t) => {
   });
 
   t.test(
-    'a listener that cannot be opened leaves no onion, and the other way round',
+    'a listener that cannot be opened leaves no onion, and a failed onion leaves no listener',
     { buffered: true },
     async (t) => {
       const taken = createServer().listen(0, '127.0.0.1');
@@ -208,7 +208,7 @@ t.test('the Tor overlay', { timeout: 110_000, jobs: 6 }, async (t) => {
 
   t.test(
     'a directory whose Tor is on another machine',
-    { buffered: true, skip: mayHaveOtherMachine ? false : 'a machine of its own takes root' },
+    { buffered: true, skip: mayHaveOtherMachine ? false : 'another machine needs root' },
     async (t) => {
       const machine = await otherMachine(t);
       const [control = 0, socks = 0] = await freePorts(2);
@@ -245,7 +245,7 @@ status_port = 62600
       t.testdir({});
       for (const [name, serving, target] of [
         ['every interface', '0.0.0.0', ''],
-        ['as the operator says', '0.0.0.0', machine.there],
+        ['as configured', '0.0.0.0', machine.there],
       ] as const) {
         const directory = machine.cli([
           'directory',
@@ -260,7 +260,7 @@ status_port = 62600
         directory.child.kill('SIGTERM');
         t.match(await directory.ended, { code: 0 }, name);
       }
-      // Nobody but the operator can know that this leads to a loopback listener.
+      // Only the operator can know that this leads to a loopback listener.
       const forwarded = machine.cli([
         'directory',
         '--datadir',
@@ -268,7 +268,7 @@ status_port = 62600
       ]);
       await forwarded.shows('stderr', /onion service reachable/);
       forwarded.child.kill('SIGTERM');
-      t.match(await forwarded.ended, { code: 0 }, 'what the operator says is not doubted');
+      t.match(await forwarded.ended, { code: 0 }, 'a configured target is not checked');
       const fix = new RegExp(
         `cannot reach onion_serving_host 127\\.0\\.0\\.1. Fix: set onion_serving_host to ${machine.there}, or tor_target_host`,
       );
@@ -284,7 +284,7 @@ status_port = 62600
   );
 
   t.test(
-    'an onion of the operator moves over to us, with its address',
+    'an onion of the operator moves to onionmc, with its address',
     { buffered: true },
     async (t) => {
       const hiddenServiceDir = join(t.testdir({}), 'hs');
@@ -308,7 +308,7 @@ status_port = 62600
       });
       const external = await serveWatched(overlay);
       await external.next('reachable');
-      // The service has dialled itself through Tor to see that: the first connection is its own.
+      // The service has dialled itself through Tor to check that: the first connection is its own.
       const own = await external.accept.next();
       await own.closed;
       await answers(t, dialer, external.served.location, external.accept);
