@@ -112,7 +112,7 @@ export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
   const health = recordOf(now['health']);
   const kinds = recordOf(now['kinds']);
   const isWell = health['ok'] === true;
-  const words = isWell ? 'all is well' : text(health['reason'], 'in trouble');
+  const words = isWell ? 'all is well' : text(health['reason'], 'not healthy');
   const head = `onionmc ${text(now['version'])}, ${text(now['network'])}, up ${duration(count(now['uptimeSeconds']))}`;
   const state = text(now['state']);
   return [

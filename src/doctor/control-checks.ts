@@ -48,13 +48,13 @@ export const controlCheck: Check = {
     const tried = await tryControl(control, controlPassword, machine.signal);
     if (torMode === 'external' && tried instanceof TorError && answered(tried)) {
       return note(
-        `tor_mode = external needs none; the Tor at ${at} does not let us in, so the lines about Tor's network and clock are not checked`,
-        `nothing need be done; to have them checked, let this user in: ${wrongAs(tried, 'set a control password').fix ?? ''}`,
+        `tor_mode = external needs no control port; the Tor at ${at} refuses us, so the lines about Tor's network and clock are not checked`,
+        `no fix is needed; to have them checked, give this user access: ${wrongAs(tried, 'set a control password').fix ?? ''}`,
       );
     }
     if (answered(tried)) return ok(`a Tor answers at ${at}`, { controlTried: tried });
     if (torMode === 'external') {
-      return skipped(`tor_mode = external needs none, and no Tor answers at ${at}`);
+      return skipped(`tor_mode = external needs no control port, and no Tor answers at ${at}`);
     }
     const nobody =
       tried instanceof TorError && ['refused', 'no-socket', 'timeout'].includes(tried.code);
@@ -115,18 +115,18 @@ export const authenticationCheck: Check = {
     const settings = facts.get('settings');
     const needed = linesFor(settings, tried);
     if (needed instanceof TorError) return { ...wrongAs(needed, ''), found };
-    if (!info.ok) return ok('we are let in', found);
+    if (!info.ok) return ok('Tor accepts us', found);
     const { methods, torVersion = 'of unknown version' } = info.value;
     if (await isBehindFilter(tried)) {
       return note(
-        `a filter in front of Tor ${torVersion} lets us in`,
+        `a filter in front of Tor ${torVersion} accepts us`,
         `${theProgram(machine)} needs it to allow ${needed.join(', ')} (docs/troubleshooting.md, "control filter")`,
         { ...found, filter: true },
       );
     }
     if (methods.includes('NULL')) {
       return note(
-        `Tor ${torVersion} lets in every program of this machine`,
+        `Tor ${torVersion} accepts every program of this machine`,
         'add "CookieAuthentication 1" to torrc, and restart Tor',
         found,
       );
@@ -136,8 +136,8 @@ export const authenticationCheck: Check = {
     const owner = facts.peek('owner') ?? 0;
     const asRoot =
       uid === 0 && owner !== 0
-        ? `; asked as root, who may read any cookie: ${theProgram(machine)} is user id ${owner}`
+        ? `; checked as root, which may read any cookie: ${theProgram(machine)} is user id ${owner}`
         : '';
-    return ok(`Tor ${torVersion} lets us in; it offers ${methods.join(', ')}${asRoot}`, found);
+    return ok(`Tor ${torVersion} accepts us; it offers ${methods.join(', ')}${asRoot}`, found);
   },
 };

@@ -14,7 +14,7 @@ const DEADLINE_MS = 180_000;
 /** Number of results named in the text. */
 const MOST_TOLD = 3;
 
-const SOCKS_NEEDED = 'it takes the SOCKS port (see the lines above)';
+const SOCKS_NEEDED = 'it needs the SOCKS port (see the lines above)';
 
 interface Asked {
   readonly reached: ProbeResult | undefined;
@@ -83,7 +83,7 @@ export const directoriesCheck: Check = {
     if (reached !== undefined) {
       const seconds = (reached.tookMs / 1000).toFixed(1);
       return ok(
-        `${formatLocation(reached.location)} lets us in, after ${seconds} s; ${count} known`,
+        `${formatLocation(reached.location)} accepts us, after ${seconds} s; ${count} known`,
       );
     }
     if (machine.signal.aborted) return skipped('stopped');
@@ -93,8 +93,8 @@ export const directoriesCheck: Check = {
       .join('; ');
     const more = failed.length > MOST_TOLD ? `; ${failed.length - MOST_TOLD} more` : '';
     return wrong(
-      `none of ${count} in directory_nodes lets us in: ${told}${more}`,
-      `onionmc check tells more of each; correct directory_nodes and network in ${configFile}, or wait until one is back`,
+      `0 of ${count} directories in directory_nodes accept us: ${told}${more}`,
+      `onionmc check shows more of each; correct directory_nodes and network in ${configFile}, or wait until one is back`,
     );
   },
 };

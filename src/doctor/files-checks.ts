@@ -76,7 +76,7 @@ export const datadirCheck: Check = {
       return code === 'ENOENT'
         ? missingDatadir(machine)
         : wrong(
-            `${datadir} cannot be looked at (${code})`,
+            `${datadir} cannot be read (${code})`,
             `run onionmc doctor as root, or as the user of ${us}`,
           );
     }
@@ -103,7 +103,7 @@ export const datadirCheck: Check = {
     // Root may write anywhere; the user of the directory may not.
     if ((stats.mode & 0o700) !== 0o700 && stats.uid !== 0) {
       return wrong(
-        `${datadir} has mode ${octal(stats.mode)}: ${owner}, who owns it, cannot make files in it, so a start fails`,
+        `${datadir} has mode ${octal(stats.mode)}: its owner ${owner} cannot create files in it: a start fails`,
         `chmod 700 ${quoted(datadir)}`,
         { owner: stats.uid },
       );
@@ -189,7 +189,7 @@ async function keyIn(dir: string, owner: number, machine: Machine): Promise<Verd
   const key = await readOnionKey(dir, owner);
   if (key === undefined) {
     return note(
-      `none yet in ${dir}; the next start makes one, with a new address`,
+      `no key yet in ${dir}; the next start makes one, with a new address`,
       `if ${theProgram(machine)} had an address before, first put its key folder back at ${quoted(dir)}${keyNow(machine)}`,
       { keyless: dir },
     );
@@ -206,14 +206,14 @@ export const keyCheck: Check = {
   async run(facts, machine) {
     const { onion } = facts.get('settings');
     const { loopback, torMode, hiddenServiceDir } = onion;
-    if (loopback) return ok('none needed in loopback test mode');
+    if (loopback) return ok('no key needed in loopback test mode');
     if (hiddenServiceDir === undefined) {
       return torMode === 'external'
         ? wrong(
             'tor_mode = external needs hidden_service_dir, whose file hostname names our onion: a start fails',
             'set hidden_service_dir to the HiddenServiceDir of your torrc, or tor_mode = auto',
           )
-        : ok('none is kept (hidden_service_dir is empty): each start has a new address');
+        : ok('no key is kept (hidden_service_dir is empty): each start has a new address');
     }
     try {
       if (torMode !== 'external') return await keyIn(hiddenServiceDir, facts.get('owner'), machine);

@@ -77,7 +77,7 @@ export const openFilesCheck: Check = {
     const { maxPeers, maxUnhandshaked } = facts.get('settings').directory;
     const wanted = (maxPeers || MANY_PEERS) + maxUnhandshaked + OTHER_FILES;
     const limit = await machine.openFiles();
-    if (limit === undefined) return skipped('this system does not tell its limit');
+    if (limit === undefined) return skipped('the limit of this system is unknown');
     if (limit >= wanted) return ok(`limit ${limit}, at most ${wanted} needed`);
     return wrong(
       `a process started here may open ${limit} files, ${wanted} are needed for [DIRECTORY] max_peers = ${maxPeers}`,

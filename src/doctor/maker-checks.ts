@@ -47,7 +47,7 @@ export const makerCheck: Check = {
     if (lock.state === 'foreign') {
       return wrong(
         `${path} names no process, so a start takes it for the lock of another program, and fails`,
-        `see that no maker runs with this data directory (pgrep -af "onionmc.*maker"), then rm ${quoted(path)}`,
+        `check that no maker runs with this data directory (pgrep -af "onionmc.*maker"), then rm ${quoted(path)}`,
       );
     }
     if (lock.state === 'free') {
@@ -74,8 +74,8 @@ export const makerCheck: Check = {
     const config = join(machine.datadir, CONFIG_FILE_NAME);
     if (await isNewer(config, path)) {
       return note(
-        `${runs}, and has not read what was changed in ${config} since`,
-        'what was changed counts after a restart (sudo systemctl restart onionmc-maker)',
+        `${runs}, and has not read the later changes in ${config}`,
+        'a restart applies the changes (sudo systemctl restart onionmc-maker)',
         found,
       );
     }
@@ -100,7 +100,7 @@ export const bondCheck: Check = {
     const path = bondFilePath(settings);
     if (path === undefined) {
       return note(
-        'none: many takers skip a maker that asks a fee and has no bond',
+        'no bond: many takers drop the offers of a maker that asks a fee and has no bond',
         'bond_file in [YIELDGENERATOR] names one (docs/negotiation.md)',
       );
     }
@@ -154,7 +154,7 @@ export const commitmentsCheck: Check = {
       const others = isList ? 0o006 : 0o003;
       if ((stats.mode & others) !== others) {
         return wrong(
-          `${at} does not belong to ${owner}, who runs the maker: a start fails`,
+          `${at} does not belong to ${owner}, the user of the maker: a start fails`,
           `sudo chown ${owner} ${quoted(at)}`,
         );
       }
@@ -167,6 +167,6 @@ export const commitmentsCheck: Check = {
         );
       }
     }
-    return ok(isList ? path : `none yet; the first start makes ${path}`);
+    return ok(isList ? path : `no list yet; the first start makes ${path}`);
   },
 };

@@ -169,7 +169,7 @@ export const reachableCheck: Check = {
   gives: ['probe'],
   async run(facts, machine) {
     const dialer = dialerFor(facts.get('location').kind, facts, machine);
-    if (dialer === undefined) return skipped('it takes the SOCKS port (see the lines above)');
+    if (dialer === undefined) return skipped('it needs the SOCKS port (see the lines above)');
     const { network, onion } = facts.get('settings');
     const { clock, randomBytes, signal, probeDeadlines } = machine;
     const location = facts.get('location');
@@ -187,9 +187,9 @@ export const reachableCheck: Check = {
     const target =
       onion.torMode === 'external'
         ? `HiddenServicePort ${location.port} ${hostAndPort(onion.serving.host, onion.serving.port)} in torrc`
-        : 'end what else uses its key (another machine, a HiddenServiceDir in torrc), and restart the directory';
+        : 'stop the other service with its key (another machine, a HiddenServiceDir in torrc), and restart the directory';
     if (result.outcome === 'unreachable' && facts.get('running').state === undefined) {
-      return skipped('it does not answer, and whether the directory runs is not known');
+      return skipped('it does not answer, and it is unknown whether the directory runs');
     }
     return reachVerdict(result, target, machine);
   },
@@ -211,7 +211,7 @@ export const relayCheck: Check = {
     return Promise.resolve(
       wrong(
         `the directory ${outcomeText(probe)}`,
-        'look at dropped_total in its /metrics and at its log; restart it, and report it if it stays so',
+        'look at dropped_total in its /metrics and at its log; restart it, and report it if that does not help',
       ),
     );
   },

@@ -21,7 +21,7 @@ function whyMissing(
   if (finding === undefined) return `"${name}" is not known`;
   // Names the first failed check, not the chain of checks that were skipped because of it.
   if (finding.status === 'skipped') return finding.text;
-  if (finding.status === 'wrong') return `"${finding.title}" has to be right first`;
+  if (finding.status === 'wrong') return `"${finding.title}" must be right first`;
   return `${finding.title}: ${finding.text}`;
 }
 

@@ -55,7 +55,7 @@ export const directoryCheck: Check = {
     const { statusHost, statusPort } = settings.directory;
     if (statusPort === 0) {
       return note(
-        'whether it runs is not known: it has no status page',
+        'unknown whether it runs: it has no status page',
         'set status_port in [DIRECTORY], for example 62600',
         { running: { state: undefined, trouble: undefined } },
       );
@@ -74,7 +74,7 @@ export const directoryCheck: Check = {
       const who = runs ? 'the directory' : 'a program, perhaps the directory,';
       return wrong(
         `${who} listens at ${at} and does not answer (${asked.why}): it hangs, or is stopped`,
-        `sudo ss -ltnp 'sport = :${statusPort}' shows its PID; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID lets it go on; else restart it (sudo systemctl restart onionmc-directory)`,
+        `sudo ss -ltnp 'sport = :${statusPort}' shows its PID; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID continues it; else restart it (sudo systemctl restart onionmc-directory)`,
         { holdsPort: true },
       );
     }
@@ -199,7 +199,7 @@ export const portCheck: Check = {
     const { loopback, torMode, serving } = facts.get('settings').onion;
     const us = theProgram(machine);
     if (!loopback && torMode === 'managed' && machine.role === 'directory') {
-      return ok('none needed: our own Tor has a socket');
+      return ok('no port needed: our own Tor has a socket');
     }
     const { host, port } = serving;
     if (port === 0) return ok('any that is free');

@@ -125,7 +125,7 @@ export const torNetworkCheck: Check = {
       progress === 100
         ? 'Tor has lost its network'
         : `Tor is not connected: ${progress} % (${warning ?? summary})`,
-      'let outgoing TCP connections through the firewall, and see what Tor says: journalctl -u tor@default -e (DisableNetwork 1 in torrc keeps it offline)',
+      'let outgoing TCP connections through the firewall, and read the log of Tor: journalctl -u tor@default -e (DisableNetwork 1 in torrc keeps it offline)',
     );
   },
 };

@@ -12,7 +12,7 @@ async function inUse(at: string, port: number, question: Omit<StatusQuestion, 'p
   if (health.kind === 'silent') {
     return wrong(
       `a program, perhaps the watcher, listens at ${at} and does not answer (${health.why}): it hangs, or is stopped`,
-      `${whoListens(port)}; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID lets it go on; else restart it`,
+      `${whoListens(port)}; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID continues it; else restart it`,
     );
   }
   const isDirectory = status.kind === 'page' && 'peers' in status.page;

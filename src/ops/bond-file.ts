@@ -69,7 +69,7 @@ async function openFile(path: string): Promise<FileHandle> {
     const code = errorCode(error) ?? 'unknown';
     throw new BondFileError(
       'unreadable',
-      `not to be read (${code})`,
+      `unreadable (${code})`,
       'a file of mode 0600 of the user that runs the maker',
     );
   }
@@ -83,7 +83,7 @@ async function readOwnFile(path: string, uid: number | undefined): Promise<strin
     if (!stats.isFile()) throw new BondFileError('not-a-file', 'no regular file', 'a file');
     if (uid !== undefined && stats.uid !== uid) {
       const found = `of user ${stats.uid}`;
-      throw new BondFileError('owner', found, `one of user ${uid}, who runs the maker (chown)`);
+      throw new BondFileError('owner', found, `one of user ${uid}, the user of the maker (chown)`);
     }
     const mode = stats.mode & 0o7777;
     if (mode !== 0o600 && mode !== 0o400) {

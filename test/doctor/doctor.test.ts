@@ -361,7 +361,7 @@ t.test('a start that would fail, or lose the address', async (t) => {
     const machine = machineFor(site.datadir);
     await expectFault(t, machine, {
       id: 'datadir',
-      text: /has mode 0500: \S+, who owns it, cannot make files in it, so a start fails/,
+      text: /has mode 0500: its owner \S+ cannot create files in it: a start fails/,
       fix: /^chmod 700 /,
     });
     typed(await fixOf(machine, 'datadir'));
@@ -709,8 +709,8 @@ t.test('a directory on a real Tor network', async (t) => {
       {
         id: 'control-port',
         status: 'note',
-        text: /^tor_mode = external needs none; the Tor at \S+ does not let us in/,
-        fix: /^nothing need be done; to have them checked, let this user in: set .*tor_control_password/,
+        text: /^tor_mode = external needs no control port; the Tor at \S+ refuses us/,
+        fix: /^no fix is needed; to have them checked, give this user access: set .*tor_control_password/,
       },
     ]);
     t.equal(lines.length, 1, 'only this line');
@@ -805,7 +805,7 @@ t.test('a directory on a real Tor network', async (t) => {
         findings.find(({ id }) => id === 'control-access'),
         {
           status: 'note',
-          text: 'a filter in front of Tor 0.4.9.11 lets us in',
+          text: 'a filter in front of Tor 0.4.9.11 accepts us',
           fix: /ADD_ONION ED25519-V3:KEY Port=5222,127\.0\.0\.1:ANY-PORT, DEL_ONION, SETEVENTS HS_DESC/,
         },
       );
@@ -873,7 +873,7 @@ t.test('a directory on a real Tor network', async (t) => {
       findings.find(({ id }) => id === 'relay'),
       {
         status: 'skipped',
-        text: '"onion reachable" has to be right first',
+        text: '"onion reachable" must be right first',
       },
     );
   });

@@ -239,7 +239,7 @@ const SHARED: readonly Fault[] = [
   {
     name: 'directories that do not answer',
     id: 'directories',
-    text: /^none of 2 in directory_nodes lets us in: 127\.0\.0\.1:1 not reachable: .*; 127\.0\.0\.1:2 /,
+    text: /^0 of 2 directories in directory_nodes accept us: 127\.0\.0\.1:1 not reachable: .*; 127\.0\.0\.1:2 /,
     fix: /correct directory_nodes and network in \/.*joinmarket\.cfg/,
     site: { nodes: '127.0.0.1:1,127.0.0.1:2' },
     seed: nothing,
@@ -248,7 +248,7 @@ const SHARED: readonly Fault[] = [
   {
     name: 'a directory of another network',
     id: 'directories',
-    text: /^none of 1 in directory_nodes lets us in: \S+ (refused|not usable): /,
+    text: /^0 of 1 directories in directory_nodes accept us: \S+ (refused|not usable): /,
     fix: /correct directory_nodes and network/,
     seed: async (site, t) =>
       edit(site, /directory_nodes = .*/, `directory_nodes = ${await startNode(t, 'testnet')}`),
@@ -291,7 +291,7 @@ const MAKER: readonly Fault[] = [
   {
     name: 'no bond where one is named',
     id: 'bond',
-    text: /is not to be read \(ENOENT\): a start fails$/,
+    text: /is unreadable \(ENOENT\): a start fails$/,
     fix: /^let bond_file in \[YIELDGENERATOR\] name a file of mode 0600.*or leave it empty/,
     seed: (site) => rm(path(site, 'bond.json')),
     mend: (site) => edit(site, /bond_file = .*/, 'bond_file ='),
@@ -477,7 +477,7 @@ for (const [role, faults] of TABLE) {
     t.same(wrongOnes(findings), [], 'no fault before');
     t.match(
       findings.find(({ id }) => id === 'directories'),
-      { status: 'ok', text: /^127\.0\.0\.1:\d+ lets us in, after \d+\.\d s; 1 known$/ },
+      { status: 'ok', text: /^127\.0\.0\.1:\d+ accepts us, after \d+\.\d s; 1 known$/ },
     );
     for (const fault of faults) {
       await t.test(fault.name, (t) => expectFault(t, role, theNode, fault));
@@ -532,7 +532,7 @@ t.test('a maker that runs', async (t) => {
   await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${await freePort()}`);
   t.match(await line('maker'), {
     status: 'note',
-    text: /^runs as process \d+, and has not read what was changed in \S+joinmarket\.cfg since$/,
+    text: /^runs as process \d+, and has not read the later changes in \S+joinmarket\.cfg$/,
     fix: /after a restart/,
   });
 
