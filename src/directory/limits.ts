@@ -89,7 +89,7 @@ const TABLE = {
     most: MILLION,
     endless: true,
     meaning:
-      'Connections without a handshake. The oldest is closed first. In a rush, as after a restart, up to four times as many may connect: they have two seconds.',
+      'Connections without a handshake. The oldest is closed first. When many peers connect at once, for example after a restart, four times as many are allowed, for two seconds each.',
   },
   handshakeTimeoutMs: {
     key: 'handshake_timeout_sec',
@@ -108,19 +108,19 @@ const TABLE = {
     key: 'heartbeat_idle_sec',
     unit: 'seconds',
     fallback: 600,
-    meaning: 'Silence after which the directory asks a peer for a sign of life.',
+    meaning: 'Silence after which a peer gets a liveness probe.',
   },
   heartbeatPongWaitMs: {
     key: 'heartbeat_pong_wait_sec',
     unit: 'seconds',
     fallback: 30,
-    meaning: 'Time for the answer of a peer that can answer a ping.',
+    meaning: 'Time in which a peer that supports ping must answer.',
   },
   heartbeatEvictMs: {
     key: 'heartbeat_evict_sec',
     unit: 'seconds',
     fallback: 1_500,
-    meaning: 'Silence after which a peer that cannot answer a ping is closed.',
+    meaning: 'Silence after which a peer that does not support ping is closed.',
   },
   writeStallTimeoutMs: {
     key: 'write_stall_timeout_sec',
@@ -135,7 +135,7 @@ const TABLE = {
     least: MIN_SEND_QUEUE,
     most: 1_073_741_824,
     meaning:
-      'Bytes that may wait for one peer; a peer that falls further behind is closed. Never 0; at least 40000, one full line. Private messages fill at most a quarter of it, and three quarters in a running conversation. The sender of a message without room is told that the peer is gone.',
+      'Bytes that may wait for one peer. A peer that lags further behind is closed. Never 0; at least 40000, one full line. Private messages fill at most a quarter of it, and three quarters in a running conversation. The sender of a private message that does not fit gets a gone notice.',
   },
   pubmsgPerMinute: {
     key: 'pubmsg_per_minute',
@@ -171,7 +171,7 @@ const TABLE = {
     unit: 'count',
     fallback: 10,
     most: MILLION,
-    meaning: 'Lines of one peer without a meaning.',
+    meaning: 'Lines of one peer that can be parsed and have no meaning.',
   },
   deliveriesPerSecond: {
     key: 'deliveries_per_second',
@@ -179,14 +179,15 @@ const TABLE = {
     fallback: MILLION,
     most: 1_000_000_000,
     meaning:
-      'Deliveries to all peers together: one message to 100 peers counts 100, and 30 for its own handling. Public messages above this limit and the next one wait in a queue that is fair between peers, with old and verified peers first; private messages of a running conversation always pass. Offers leave a quarter of it untouched, requests for all offers a half, other public messages three quarters: more important messages then find room. A kind of message whose own rate above is 0 is not limited by either.',
+      'Deliveries to all peers together: one message to 100 peers counts 100, and 30 for its own handling. Public messages above this limit or the next one wait in a queue that is fair between peers, with old and verified peers first. Private messages of a running conversation always pass. Offers use at most three quarters of this limit, requests for all offers a half, other public messages a quarter: the rest is reserved for more important messages. A kind of message whose own rate above is 0 is exempt from both limits.',
   },
   orderbookPerSecond: {
     key: 'orderbook_per_second',
     unit: 'count',
     fallback: 100,
     most: MILLION,
-    meaning: 'Requests for all offers that are relayed: each makes every maker answer.',
+    meaning:
+      'Relayed requests of all peers together for all offers: each one makes every maker answer.',
   },
   streamsPerCircuit: {
     key: 'streams_per_circuit',
@@ -194,7 +195,7 @@ const TABLE = {
     fallback: 16,
     most: MILLION,
     meaning:
-      'Connections of one Tor circuit, which is one client. Circuits are known when Tor is ours (tor_mode = managed); all rates above then count per circuit.',
+      'Connections of one Tor circuit, which belongs to one client. The directory knows circuits only when it starts its own Tor (tor_mode = managed); all rates above then count per circuit.',
   },
 } as const satisfies Record<keyof DirectoryLimits, LimitRow>;
 
