@@ -499,7 +499,7 @@ for (const [role, faults] of TABLE) {
       const wrong = (await look(site)).filter(({ status }) => status === 'wrong');
       // The commitment list would be created in the same folder.
       t.equal(wrong[0]?.id, 'datadir');
-      t.match(wrong[0]?.text, /cannot make files in it, so a start fails/);
+      t.match(wrong[0]?.text, /cannot create files in it: a start fails/);
       typed(wrong[0]?.fix);
       t.same(wrongOnes(await look(site)), [], 'the fix works');
     });
@@ -533,7 +533,7 @@ t.test('a maker that runs', async (t) => {
   t.match(await line('maker'), {
     status: 'note',
     text: /^runs as process \d+, and has not read the later changes in \S+joinmarket\.cfg$/,
-    fix: /after a restart/,
+    fix: /a restart applies the changes/,
   });
 
   process.kill(pid, 'SIGKILL');
