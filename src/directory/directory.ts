@@ -13,7 +13,7 @@ import { Connections } from './entry/connections.js';
 import { DialBack } from './entry/dial-back.js';
 import { Liveness } from './entry/liveness.js';
 import { NickProofs, type NickAuthOptions } from './entry/nick-proofs.js';
-import { Reclaims } from './entry/reclaim.js';
+import { NickClaims } from './entry/nick-claims.js';
 import { createSweeper, type Sweeper } from './entry/sweeper.js';
 import { Fanout } from './fanout/fanout.js';
 import { createPeerlists, type Peerlists } from './fanout/peerlists.js';
@@ -64,7 +64,7 @@ class DirectoryParts {
   readonly relay: Relay;
   readonly dialBack: DialBack | undefined;
   readonly proofs: NickProofs;
-  readonly reclaims: Reclaims;
+  readonly nickClaims: NickClaims;
   readonly admission: Admission;
   readonly sweeper: Sweeper;
   readonly connections: Connections;
@@ -90,7 +90,7 @@ class DirectoryParts {
     this.relay = new Relay(this);
     this.dialBack = options.dialBack && new DialBack(options.dialBack, this);
     this.proofs = new NickProofs(this);
-    this.reclaims = new Reclaims(this);
+    this.nickClaims = new NickClaims(this);
     this.admission = new Admission(this);
     this.sweeper = createSweeper(this.clock, this.limits, (now) => this.#sweep(now));
     this.connections = new Connections(this);
@@ -106,7 +106,7 @@ class DirectoryParts {
       this.admission.sweep(now);
       this.proofs.sweep(now);
       this.liveness.sweep(now);
-      this.reclaims.sweep(now);
+      this.nickClaims.sweep(now);
       this.dialBack?.sweep(now);
       this.circuits.sweep(now);
     });
@@ -136,12 +136,12 @@ class RunningDirectory implements Directory {
   }
 
   stats(): DirectoryStats {
-    const { registry, reclaims, budgets, circuits, fanout, tally } = this.#parts;
+    const { registry, nickClaims, budgets, circuits, fanout, tally } = this.#parts;
     return {
       peers: this.peerCount,
       connections: registry.connectionCount,
       unhandshaked: registry.unhandshaked.size,
-      nickClaims: reclaims.pending,
+      nickClaims: nickClaims.pending,
       waitingMessages: budgets.waiting,
       circuits: circuits.size,
       logBytes: fanout.logBytes,

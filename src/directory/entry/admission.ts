@@ -22,7 +22,7 @@ import type { DialBack } from './dial-back.js';
 import { boundedMotd } from './motd.js';
 import type { NickProofs } from './nick-proofs.js';
 import { writeFrame, type Peer } from '../peer.js';
-import type { Reclaims } from './reclaim.js';
+import type { NickClaims } from './nick-claims.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, RejectionReason, Tally } from '../stats.js';
 
@@ -64,7 +64,7 @@ export interface AdmissionOptions {
   readonly fanout: Fanout;
   readonly tally: Tally;
   readonly proofs: NickProofs;
-  readonly reclaims: Reclaims;
+  readonly nickClaims: NickClaims;
   readonly dialBack: DialBack | undefined;
   drop(peer: Peer, reason: CloseReason): void;
 }
@@ -143,10 +143,10 @@ export class Admission {
 
   /** Makes it ready; a holder of the nick is ended. Its 795 was sent before. */
   enter(peer: Peer, publicKeyHex: string): void {
-    const { registry, reclaims, dialBack } = this.#options;
+    const { registry, nickClaims, dialBack } = this.#options;
     const holder = registry.byNick(peer.nick);
     if (holder) {
-      reclaims.yield(holder);
+      nickClaims.yield(holder);
       this.#options.drop(holder, 'nick-displaced');
     }
     peer.proving = undefined;
@@ -252,9 +252,9 @@ export class Admission {
 
   /** A peer that is not asked for a proof. */
   #join(peer: Peer): void {
-    const { registry, reclaims } = this.#options;
+    const { registry, nickClaims } = this.#options;
     const holder = registry.byNick(peer.nick);
-    if (holder) reclaims.claim(peer, holder);
+    if (holder) nickClaims.claim(peer, holder);
     else this.admit(peer);
   }
 }

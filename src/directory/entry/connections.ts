@@ -14,7 +14,7 @@ import type { DirectoryLimits } from '../limits.js';
 import type { NickProofs } from './nick-proofs.js';
 import { createPeer, type Peer, type PeerState } from '../peer.js';
 import type { Peerlists } from '../fanout/peerlists.js';
-import type { Reclaims } from './reclaim.js';
+import type { NickClaims } from './nick-claims.js';
 import type { Registry } from '../registry.js';
 import type { Relay } from '../relay/relay.js';
 import type { CloseReason, Tally } from '../stats.js';
@@ -41,7 +41,7 @@ export interface ConnectionsOptions {
   readonly admission: Admission;
   readonly relay: Relay;
   readonly proofs: NickProofs;
-  readonly reclaims: Reclaims;
+  readonly nickClaims: NickClaims;
   readonly sweeper: Sweeper;
   /** Nicks of the canary, whose leaves are not announced. */
   readonly ownNicks: ReadonlySet<string>;
@@ -150,13 +150,13 @@ export class Connections {
   }
 
   #tellOthers(peer: Peer, was: PeerState): void {
-    const { fanout, budgets, proofs, reclaims, ownNicks } = this.#options;
+    const { fanout, budgets, proofs, nickClaims, ownNicks } = this.#options;
     if (was === 'ready') {
       budgets.forget(peer);
       if (!ownNicks.has(peer.nick)) fanout.announceLeave(peer);
-      if (peer.claimed) reclaims.holderGone(peer);
+      if (peer.claimed) nickClaims.holderGone(peer);
     } else if (was === 'waiting') {
-      reclaims.newcomerGone(peer);
+      nickClaims.newcomerGone(peer);
     } else if (was === 'proving') {
       proofs.gone(peer);
     }
@@ -188,7 +188,7 @@ export class Connections {
 
   /** Returns false when no more lines of this peer are read. */
   #onLine(peer: Peer, line: Uint8Array, now: number): boolean {
-    const { admission, relay, reclaims, tally } = this.#options;
+    const { admission, relay, nickClaims, tally } = this.#options;
     if (peer.state === 'waiting') {
       tally.dropped['before-handshake']++;
       return true;
@@ -196,7 +196,7 @@ export class Connections {
     peer.heardAt = now;
     if (peer.state === 'proving') return this.#onProvingLine(peer, line);
     peer.pingedAt = undefined;
-    if (peer.claimed) reclaims.holderAlive(peer);
+    if (peer.claimed) nickClaims.holderAlive(peer);
     if (!isReading(peer)) return false;
     const envelope = decodeEnvelope(line);
     if (envelope.ok) {
@@ -234,7 +234,7 @@ export class Connections {
 
   /** Flushes once more, then ends every connection. */
   #endAll(): void {
-    const { registry, fanout, dialBack, proofs, reclaims, tally } = this.#options;
+    const { registry, fanout, dialBack, proofs, nickClaims, tally } = this.#options;
     fanout.flush();
     for (const peer of [...registry.ready, ...registry.unhandshaked]) {
       registry.makeEnding(peer);
@@ -242,7 +242,7 @@ export class Connections {
       tally.closed.shutdown++;
       peer.connection.end(CLOSE_GRACE_MS);
     }
-    reclaims.clear();
+    nickClaims.clear();
     proofs.clear();
     dialBack?.clear();
     this.#clearReady();

@@ -118,7 +118,7 @@ export interface DialBackParts {
   readonly fanout: Fanout;
   readonly tally: Tally;
   /** Called when a peer may have become verified. */
-  readonly reclaims: { verdictsChanged(): void };
+  readonly nickClaims: { verdictsChanged(): void };
 }
 
 type DialBackState = Pick<DirectorySnapshot, 'dialBacks' | 'toDial'>;
@@ -266,9 +266,9 @@ export class DialBack {
 
   /** A dial has ended; `nick` is the one that answered, if any. */
   #answered(location: Location, nick: string | undefined): void {
-    const { registry, reclaims } = this.#parts;
+    const { registry, nickClaims } = this.#parts;
     const peer = nick === undefined ? undefined : registry.byNick(nick);
     if (peer && sameLocation(peer.location, location)) this.#verify(peer);
-    reclaims.verdictsChanged();
+    nickClaims.verdictsChanged();
   }
 }

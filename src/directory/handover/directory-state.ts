@@ -17,7 +17,7 @@ import {
 } from './peer-state.js';
 import type { NickProofs } from '../entry/nick-proofs.js';
 import { createPeer, type Peer } from '../peer.js';
-import type { Reclaims } from '../entry/reclaim.js';
+import type { NickClaims } from '../entry/nick-claims.js';
 import type { Registry } from '../registry.js';
 import type { DirectorySnapshot, WaitingSnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
@@ -37,7 +37,7 @@ export interface StateParts {
   readonly circuits: Circuits;
   readonly dialBack: DialBack | undefined;
   readonly admission: Admission;
-  readonly reclaims: Reclaims;
+  readonly nickClaims: NickClaims;
   readonly proofs: NickProofs;
   readonly connections: Connections;
   readonly tally: Tally;
@@ -103,7 +103,7 @@ export function restoreDirectory(
   state: DirectorySnapshot,
   peers: readonly MovingPeer[],
 ): void {
-  const { clock, registry, budgets, circuits, dialBack, admission, reclaims, tally } = parts;
+  const { clock, registry, budgets, circuits, dialBack, admission, nickClaims, tally } = parts;
   const now = clock.now();
   restoreTally(tally, state.tally);
   budgets.restore(state);
@@ -121,7 +121,7 @@ export function restoreDirectory(
   for (const [i, newcomer] of restored.entries()) {
     if (peers[i]?.peer.state !== 'waiting') continue;
     const holder = registry.byNick(newcomer.nick);
-    if (holder) reclaims.claim(newcomer, holder);
+    if (holder) nickClaims.claim(newcomer, holder);
     else admission.admit(newcomer);
   }
 }

@@ -29,17 +29,17 @@ import type { CloseReason } from '../stats.js';
 const MAX_WAIT_MS = 25_000;
 
 /** Admission's decisions about a newcomer. */
-export interface ClaimOutcome {
+export interface NewcomerDecisions {
   /** Makes it ready: the nick is free. */
   admit(newcomer: Peer): void;
   refuseNick(newcomer: Peer): void;
 }
 
-export interface ReclaimsOptions {
+export interface NickClaimsOptions {
   readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly fanout: Fanout;
-  readonly admission: ClaimOutcome;
+  readonly admission: NewcomerDecisions;
   readonly liveness: Liveness;
   /** Absent when locations are not dialled. */
   readonly dialBack: DialBack | undefined;
@@ -57,12 +57,12 @@ interface Claim {
   alive: boolean;
 }
 
-export class Reclaims {
-  readonly #options: ReclaimsOptions;
+export class NickClaims {
+  readonly #options: NickClaimsOptions;
   /** By nick; one claim at a time. */
   readonly #claims = new Map<string, Claim>();
 
-  constructor(options: ReclaimsOptions) {
+  constructor(options: NickClaimsOptions) {
     this.#options = options;
   }
 
