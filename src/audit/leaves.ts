@@ -32,15 +32,15 @@ export function createLeaves(clock: Clock, withinMs: number, most: number): Leav
       recent.use(nick, () => new Map()).set(directory, clock.now());
     },
     spoke(nick, directory) {
-      const claims = recent.get(nick);
-      if (!claims) return;
-      for (const [claimant, at] of claims) {
-        claims.delete(claimant);
+      const announced = recent.get(nick);
+      if (!announced) return;
+      for (const [announcer, at] of announced) {
+        announced.delete(announcer);
         // The maker came back there, or the leave is too old to judge.
-        if (claimant === directory || clock.now() - at > withinMs) continue;
-        countOf(claimant).contradicted++;
+        if (announcer === directory || clock.now() - at > withinMs) continue;
+        countOf(announcer).contradicted++;
       }
-      if (claims.size === 0) recent.delete(nick);
+      if (announced.size === 0) recent.delete(nick);
     },
     of: (directory) => ({ ...(counts.get(directory) ?? { told: 0, contradicted: 0 }) }),
   };

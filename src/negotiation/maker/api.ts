@@ -183,7 +183,7 @@ export type MakerEvent =
   | { readonly kind: 'held' }
   /** Another session has one, or has a coin of the transaction that is to be signed. */
   | { readonly kind: 'clash'; readonly detail: string }
-  | { readonly kind: 'claimed' }
+  | { readonly kind: 'commitment-stored' }
   | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }
   | { readonly kind: 'port-failed'; readonly port: string; readonly detail: string }
   | { readonly kind: 'deadline' }
@@ -210,7 +210,7 @@ export type MakerEffect =
   /** Compare with all other sessions; the event `held` or `clash` follows at once. */
   | { readonly kind: 'hold'; readonly payout: Payout }
   /** Store the commitment, and end every other session with it. */
-  | { readonly kind: 'claim'; readonly commitment: string }
+  | { readonly kind: 'store-commitment'; readonly commitment: string }
   /** Compare with all other sessions again, and sign; otherwise `clash` follows at once. */
   | { readonly kind: 'sign'; readonly tx: UnsignedTransaction; readonly request: SigningRequest }
   /** Signatures are about to be sent: from now on only the chain frees coins and addresses. */

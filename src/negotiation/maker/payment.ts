@@ -71,7 +71,7 @@ export function onHeld(state: In<'holding'>): MakerTransition {
   return {
     state: { ...state, state: 'claiming' },
     // Stored before our coins are sent: after a restart it must not be accepted again.
-    effects: [{ kind: 'claim', commitment: state.terms.fill.commitment }],
+    effects: [{ kind: 'store-commitment', commitment: state.terms.fill.commitment }],
   };
 }
 
@@ -83,7 +83,7 @@ export function onClash(state: In<'holding' | 'signing'>, detail: string): Maker
 }
 
 /** The commitment is stored: the taker gets our coins. */
-export function onClaimed(state: In<'claiming'>): MakerTransition {
+export function onCommitmentStored(state: In<'claiming'>): MakerTransition {
   const { terms, reserved } = state;
   const { authPublicKey, coinjoinAddress, changeAddress, authSignature } = reserved.reservation;
   const text = formatIoAuth({

@@ -39,9 +39,9 @@ export interface SessionPorts {
   /** Whether one more session may ask the wallet. */
   readonly hasRoom: () => boolean;
   /** The commitment belongs to this session: all others with it end. */
-  readonly onClaim: (session: RunningSession) => void;
+  readonly onCommitmentUsed: (session: RunningSession) => void;
   /** It is stored. */
-  readonly onClaimed: (commitment: string) => void;
+  readonly onCommitmentStored: (commitment: string) => void;
   readonly onEnd: (session: RunningSession, outcome: MakerOutcome) => void;
 }
 
@@ -205,8 +205,8 @@ export class RunningSession {
         );
       case 'hold':
         return this.#holdOutputs(effect.payout);
-      case 'claim':
-        return this.#claim(effect.commitment);
+      case 'store-commitment':
+        return this.#storeCommitment(effect.commitment);
       case 'sign': {
         const fault = this.#faultAtSigning(effect.tx);
         if (fault !== undefined) return this.#clash(fault);
@@ -275,15 +275,15 @@ export class RunningSession {
     this.dispatch({ kind: 'held' });
   }
 
-  #claim(commitment: string): void {
-    const { commitments, onClaim, onClaimed } = this.#ports;
-    onClaim(this);
+  #storeCommitment(commitment: string): void {
+    const { commitments, onCommitmentUsed, onCommitmentStored } = this.#ports;
+    onCommitmentUsed(this);
     this.#call(
       'commitments',
       () => commitments.add(commitment),
       () => {
-        onClaimed(commitment);
-        return { kind: 'claimed' };
+        onCommitmentStored(commitment);
+        return { kind: 'commitment-stored' };
       },
     );
   }

@@ -10,7 +10,7 @@
  */
 import type { MakerEvent, MakerState, MakerTransition } from './api.js';
 import { failed, NO_ROOM, NOTHING, repeat, signed, STEPS, type Live } from './endings.js';
-import { onClaimed, onClash, onHeld, onPush, onReserved, onSignatures, onTx } from './payment.js';
+import { onCommitmentStored, onClash, onHeld, onPush, onReserved, onSignatures, onTx } from './payment.js';
 import { onAuth, onCoin } from './proof.js';
 
 function onMessage(
@@ -78,8 +78,8 @@ export function makerTransition(state: MakerState, event: MakerEvent): MakerTran
       return state.state === 'holding' || state.state === 'signing'
         ? onClash(state, event.detail)
         : { state, effects: NOTHING };
-    case 'claimed':
-      return state.state === 'claiming' ? onClaimed(state) : { state, effects: NOTHING };
+    case 'commitment-stored':
+      return state.state === 'claiming' ? onCommitmentStored(state) : { state, effects: NOTHING };
     case 'signatures':
       return state.state === 'signing'
         ? onSignatures(state, event.signatures)

@@ -87,8 +87,8 @@ export class MakerSessions {
       reserved: options.reserved ?? reservedOutputsOf(options.wallet),
       courier: this.#courier,
       hasRoom: () => this.proven <= limits.proven,
-      onClaim: (session) => this.#endOthersOf(session),
-      onClaimed: (commitment) => options.onUsed?.(commitment, 'now'),
+      onCommitmentUsed: (session) => this.#endOthersOf(session),
+      onCommitmentStored: (commitment) => options.onUsed?.(commitment, 'now'),
       onEnd: (session, outcome) => this.#ended(session, outcome),
     };
   }
