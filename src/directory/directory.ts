@@ -14,7 +14,7 @@ import { DialBack } from './entry/dial-back.js';
 import { Liveness } from './entry/liveness.js';
 import { NickProofs, type NickAuthOptions } from './entry/nick-proofs.js';
 import { NickClaims } from './entry/nick-claims.js';
-import { createSweeper, type Sweeper } from './entry/sweeper.js';
+import { createSweepTimer, type SweepTimer } from './entry/sweep-timer.js';
 import { Fanout } from './fanout/fanout.js';
 import { createPeerlists, type Peerlists } from './fanout/peerlists.js';
 import { restoreDirectory, snapshotDirectory } from './handover/directory-state.js';
@@ -66,7 +66,7 @@ class DirectoryParts {
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
   readonly admission: Admission;
-  readonly sweeper: Sweeper;
+  readonly sweepTimer: SweepTimer;
   readonly connections: Connections;
 
   constructor(options: DirectoryOptions) {
@@ -92,7 +92,7 @@ class DirectoryParts {
     this.proofs = new NickProofs(this);
     this.nickClaims = new NickClaims(this);
     this.admission = new Admission(this);
-    this.sweeper = createSweeper(this.clock, this.limits, (now) => this.#sweep(now));
+    this.sweepTimer = createSweepTimer(this.clock, this.limits, (now) => this.#sweep(now));
     this.connections = new Connections(this);
   }
 
@@ -168,7 +168,7 @@ class RunningDirectory implements Directory {
 
   setLimits(limits: DirectoryLimits): void {
     this.#parts.limits = limits;
-    this.#parts.sweeper.retime(limits);
+    this.#parts.sweepTimer.retime(limits);
   }
 
   stopAccepting(): void {

@@ -18,7 +18,7 @@ import type { NickClaims } from './nick-claims.js';
 import type { Registry } from '../registry.js';
 import type { Relay } from '../relay/relay.js';
 import type { CloseReason, Tally } from '../stats.js';
-import type { Sweeper } from './sweeper.js';
+import type { SweepTimer } from './sweep-timer.js';
 
 /** Interval at which refused connections are checked during a handover. */
 const REFUSED_LOOK_MS = 50;
@@ -42,7 +42,7 @@ export interface ConnectionsOptions {
   readonly relay: Relay;
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
-  readonly sweeper: Sweeper;
+  readonly sweepTimer: SweepTimer;
   /** Nicks of the canary, whose leaves are not announced. */
   readonly ownNicks: ReadonlySet<string>;
 }
@@ -82,9 +82,9 @@ export class Connections {
    * A new record: its connection is read from now on, and the record is freed when the connection ends.
    */
   enter(peer: Peer): void {
-    const { fanout, registry, sweeper } = this.#options;
+    const { fanout, registry, sweepTimer } = this.#options;
     registry.add(peer);
-    sweeper.start();
+    sweepTimer.start();
     peer.connection.attach({
       data: (chunk) => fanout.batch(() => this.#onData(peer, chunk)),
       // A refused peer was counted when it was refused.
@@ -170,11 +170,11 @@ export class Connections {
   }
 
   #clearAll(): void {
-    const { circuits, dialBack, proofs, sweeper } = this.#options;
+    const { circuits, dialBack, proofs, sweepTimer } = this.#options;
     dialBack?.clear();
     proofs.clear();
     circuits.clear();
-    sweeper.stop();
+    sweepTimer.stop();
     this.#onEmpty?.();
   }
 

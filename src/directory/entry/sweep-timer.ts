@@ -6,7 +6,7 @@ import type { DirectoryLimits } from '../limits.js';
 const MAX_PERIOD_MS = 250;
 const MIN_PERIOD_MS = 10;
 
-export interface Sweeper {
+export interface SweepTimer {
   /** Has no effect when it runs. */
   start(): void;
   stop(): void;
@@ -26,11 +26,11 @@ function periodOf(limits: DirectoryLimits): number {
   return Math.max(MIN_PERIOD_MS, Math.min(MAX_PERIOD_MS, shortest / 4));
 }
 
-export function createSweeper(
+export function createSweepTimer(
   clock: Clock,
   limits: DirectoryLimits,
   sweep: (now: number) => void,
-): Sweeper {
+): SweepTimer {
   let periodMs = periodOf(limits);
   let cancel: (() => void) | undefined;
 
