@@ -25,7 +25,7 @@ import type {
 } from './channel-api.js';
 import { createChannelEvents, guard, type ChannelEvents } from './channel-events.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type ChannelSettings } from './channel-settings.js';
-import { createDialGate, type DialGate } from './link/dial-gate.js';
+import { createDialLimit, type DialLimit } from './link/dial-limit.js';
 import { DirectLinks } from './direct/links.js';
 import { checkDirectories, DirectorySet } from './directories/directory-set.js';
 import { handshakeTerms, type HandshakeTerms } from './link/handshake-terms.js';
@@ -51,7 +51,7 @@ function settingsOf(options: MessageChannelOptions): ChannelSettings {
 /** What the parts of a channel share. */
 type Common = Pick<MessageChannelOptions, 'overlay' | 'clock' | 'random' | 'log'> & {
   readonly settings: ChannelSettings;
-  readonly gate: DialGate;
+  readonly dialLimit: DialLimit;
   readonly terms: () => HandshakeTerms;
 };
 
@@ -92,7 +92,7 @@ class MessageChannel implements OnionMessageChannel {
     const common: Common = {
       settings,
       overlay,
-      gate: createDialGate(settings.limits),
+      dialLimit: createDialLimit(settings.limits),
       clock,
       random,
       log,

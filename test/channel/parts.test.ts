@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { createBackoff } from '../../src/channel/directories/backoff.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS } from '../../src/channel/channel-settings.js';
-import { createDialGate } from '../../src/channel/link/dial-gate.js';
+import { createDialLimit } from '../../src/channel/link/dial-limit.js';
 import { createInbox } from '../../src/channel/messages/inbox.js';
 import { LinePeer } from '../../src/channel/link/line-peer.js';
 import { PacedQueue } from '../../src/channel/link/paced-queue.js';
@@ -127,12 +127,12 @@ t.test('a paced queue', (t) => {
   t.end();
 });
 
-t.test('the dial gate: bounded, directories first, room is given back once', async (t) => {
-  const gate = createDialGate({ pendingDials: 3, pendingPeerDials: 2, waitingDials: 2 });
+t.test('the limit of simultaneous dials: bounded, directories first, room is given back once', async (t) => {
+  const dialLimit = createDialLimit({ pendingDials: 3, pendingPeerDials: 2, waitingDials: 2 });
   const { signal } = new AbortController();
   const order: string[] = [];
   const enter = async (name: string, kind: 'directory' | 'peer', abort = signal) => {
-    const leave = await gate.enter(kind, abort);
+    const leave = await dialLimit.enter(kind, abort);
     order.push(name);
     return leave;
   };
@@ -141,7 +141,7 @@ t.test('the dial gate: bounded, directories first, room is given back once', asy
   const third = enter('peer 3', 'peer');
   const aborted = new AbortController();
   const fourth = enter('peer 4', 'peer', aborted.signal);
-  await t.rejects(gate.enter('peer', signal), { message: /too many peers/ });
+  await t.rejects(dialLimit.enter('peer', signal), { message: /too many peers/ });
   const leaveDirectory = await enter('directory 1', 'directory');
   const directory = enter('directory 2', 'directory');
   aborted.abort();
@@ -152,7 +152,7 @@ t.test('the dial gate: bounded, directories first, room is given back once', asy
   leaveDirectory();
   await third;
   t.strictSame(order, ['peer 1', 'peer 2', 'directory 1', 'directory 2', 'peer 3']);
-  await t.rejects(gate.enter('peer', AbortSignal.abort(new Error('stopped'))), {
+  await t.rejects(dialLimit.enter('peer', AbortSignal.abort(new Error('stopped'))), {
     message: 'stopped',
   });
 });

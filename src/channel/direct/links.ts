@@ -7,7 +7,7 @@ import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Location } from '../../protocol/location.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import { dialWithin } from '../link/dial.js';
-import type { DialGate } from '../link/dial-gate.js';
+import type { DialLimit } from '../link/dial-limit.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import type { Log } from '../log.js';
 import { PeerLink } from './link.js';
@@ -20,7 +20,7 @@ export interface DirectLinksOptions {
   readonly terms: () => HandshakeTerms;
   readonly settings: ChannelSettings;
   readonly overlay: Overlay;
-  readonly gate: DialGate;
+  readonly dialLimit: DialLimit;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -240,13 +240,13 @@ export class DirectLinks {
 
   /** Dials a peer; resolves to whether its handshake arrived. */
   async #link(nick: string, location: Location): Promise<boolean> {
-    const { overlay, gate, clock, settings, log } = this.#options;
+    const { overlay, dialLimit, clock, settings, log } = this.#options;
     const attempt = new AbortController();
     this.#attempts.add(attempt);
     const dialled = await dialWithin(
       {
         overlay,
-        gate,
+        dialLimit,
         clock,
         location,
         kind: 'peer',

@@ -12,7 +12,7 @@ import { createBackoff, type Backoff } from './backoff.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import type { DirectoryDown, DirectoryInfo, DirectoryState, DirectoryUp } from '../channel-api.js';
 import { dialWithin } from '../link/dial.js';
-import type { DialGate } from '../link/dial-gate.js';
+import type { DialLimit } from '../link/dial-limit.js';
 import type { DirectoryGreeting } from './handshake.js';
 import { DirectorySession } from './session.js';
 import type { Log } from '../log.js';
@@ -29,7 +29,7 @@ export interface DirectoryLinkOptions {
   readonly nickAuth: NickAuthMode;
   readonly settings: ChannelSettings;
   readonly overlay: Overlay;
-  readonly gate: DialGate;
+  readonly dialLimit: DialLimit;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -148,7 +148,7 @@ export class DirectoryLink {
 
   /** One attempt, and its session. */
   async #run(): Promise<void> {
-    const { overlay, gate, clock, location, nickKey, settings } = this.#options;
+    const { overlay, dialLimit, clock, location, nickKey, settings } = this.#options;
     const { directoryDialMs } = settings.timings;
     const startedAt = clock.now();
     this.#state = 'connecting';
@@ -157,7 +157,7 @@ export class DirectoryLink {
     const dialled = await dialWithin(
       {
         overlay,
-        gate,
+        dialLimit,
         clock,
         location,
         kind: 'directory',

@@ -1,12 +1,12 @@
 /** One dial: its place in the queue, its deadline and its cancellation. */
 import { errorText, isOurs } from '../../kit/error-text.js';
 import type { Location } from '../../protocol/location.js';
-import type { DialGate, DialKind } from './dial-gate.js';
+import type { DialLimit, DialKind } from './dial-limit.js';
 import type { Clock, Connection, Overlay } from '../ports.js';
 
 export interface DialRequest {
   readonly overlay: Overlay;
-  readonly gate: DialGate;
+  readonly dialLimit: DialLimit;
   readonly clock: Clock;
   readonly location: Location;
   readonly kind: DialKind;
@@ -38,13 +38,13 @@ export async function dialWithin<T>(
   request: DialRequest,
   use: (connection: Connection) => T,
 ): Promise<Dialled<T>> {
-  const { overlay, gate, clock, location, kind, withinMs, attempt } = request;
+  const { overlay, dialLimit, clock, location, kind, withinMs, attempt } = request;
   const { signal } = attempt;
   let leave: (() => void) | undefined;
   let cancelDeadline: (() => void) | undefined;
   let late = false;
   try {
-    leave = await gate.enter(kind, signal);
+    leave = await dialLimit.enter(kind, signal);
     cancelDeadline = clock.after(withinMs, () => {
       late = true;
       attempt.abort();

@@ -4,7 +4,7 @@
  */
 import type { ChannelLimits } from '../channel-settings.js';
 
-export interface DialGate {
+export interface DialLimit {
   /**
    * Takes a place; the returned function frees it. Rejects with the signal's reason when aborted, or
    * with an error when too many peers wait.
@@ -19,9 +19,9 @@ interface Waiter {
   readonly admit: () => void;
 }
 
-type GateLimits = Pick<ChannelLimits, 'pendingDials' | 'pendingPeerDials' | 'waitingDials'>;
+type Limits = Pick<ChannelLimits, 'pendingDials' | 'pendingPeerDials' | 'waitingDials'>;
 
-export function createDialGate(limits: GateLimits): DialGate {
+export function createDialLimit(limits: Limits): DialLimit {
   const dialling = { directory: 0, peer: 0 };
   const waiting: Waiter[] = [];
 
