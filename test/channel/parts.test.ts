@@ -11,7 +11,7 @@ import { createPeerBook } from '../../src/channel/peer-book.js';
 import type { Connection, ConnectionHandler } from '../../src/channel/ports.js';
 import { TokenBucket } from '../../src/kit/rate-limit.js';
 import { createSeenMessages } from '../../src/channel/messages/seen-messages.js';
-import { createUnconfirmed } from '../../src/channel/direct/unconfirmed.js';
+import { createUnconfirmedMessages } from '../../src/channel/direct/unconfirmed-messages.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { NOT_SERVING, type Location } from '../../src/protocol/location.js';
 import { formatPrivmsg, verifyPrivmsg } from '../../src/protocol/message.js';
@@ -30,7 +30,7 @@ const entry = (nick: string, location: Location | typeof NOT_SERVING, features: 
 function unconfirmedProbe(most = 10) {
   const clock = createTestClock();
   const told = { pings: 0, silent: 0, noPings: 0 };
-  const unconfirmed = createUnconfirmed({
+  const unconfirmed = createUnconfirmedMessages({
     clock,
     waitMs: 100,
     most,

@@ -13,7 +13,7 @@ import { LinePeer, type DecodedLine } from '../link/line-peer.js';
 import { PacedQueue } from '../link/paced-queue.js';
 import type { Clock, Connection } from '../ports.js';
 import { TokenBucket } from '../../kit/rate-limit.js';
-import { createUnconfirmed, type Unconfirmed } from './unconfirmed.js';
+import { createUnconfirmedMessages, type UnconfirmedMessages } from './unconfirmed-messages.js';
 
 export interface PeerLinkOptions {
   readonly connection: Connection;
@@ -51,7 +51,7 @@ export class PeerLink {
   readonly #bucket: TokenBucket;
   readonly #pace: TokenBucket;
   readonly #queue: PacedQueue<string>;
-  readonly #unconfirmed: Unconfirmed;
+  readonly #unconfirmed: UnconfirmedMessages;
   #nick: string | undefined;
   #features: readonly string[] = [];
   #isProven = false;
@@ -83,7 +83,7 @@ export class PeerLink {
       lengthOf: (payload) => payload.length,
       write: (payload) => this.#sendNow(payload),
     });
-    this.#unconfirmed = createUnconfirmed({
+    this.#unconfirmed = createUnconfirmedMessages({
       clock,
       waitMs: timings.confirmWaitMs,
       most: limits.unconfirmedLength,

@@ -6,7 +6,7 @@
  */
 import type { Clock } from '../ports.js';
 
-export interface UnconfirmedOptions {
+export interface UnconfirmedMessagesOptions {
   readonly clock: Clock;
   /** Longest wait for a pong. */
   readonly waitMs: number;
@@ -20,7 +20,7 @@ export interface UnconfirmedOptions {
   readonly onNoPings: () => void;
 }
 
-export interface Unconfirmed {
+export interface UnconfirmedMessages {
   /** The peer lists `ping`. */
   usePings(on: boolean): void;
   /** Adds a message that is about to be written. */
@@ -53,7 +53,7 @@ export interface Tracked {
   withdraw(): void;
 }
 
-export function createUnconfirmed(options: UnconfirmedOptions): Unconfirmed {
+export function createUnconfirmedMessages(options: UnconfirmedMessagesOptions): UnconfirmedMessages {
   const { clock, waitMs, most } = options;
   let messages: Waiting[] = [];
   let length = 0;
