@@ -58,7 +58,7 @@ export {
   type MakerPolicy,
   type MakerStep,
 } from './negotiation/maker/api.js';
-export { DEFAULT_DOOR_LIMITS, type DoorLimits } from './negotiation/maker/request-limits.js';
+export { DEFAULT_REQUEST_LIMITS, type RequestLimits } from './negotiation/maker/request-limits.js';
 export { DEFAULT_SESSION_LIMITS, type SessionLimits } from './negotiation/maker/sessions.js';
 
 // Commitments that were used
@@ -92,7 +92,7 @@ export {
   bondPolicy,
   choicePolicy,
   commitmentListPath,
-  doorLimits,
+  requestLimits,
   makerPolicy,
   sessionLimits,
   takerPolicy,

@@ -1,5 +1,5 @@
 /** `scripts/bench`: selects the benchmark, and how thorough it is. */
-import { benchDoor } from './door.js';
+import { benchMakerRequests } from './maker-requests.js';
 import { benchFanout } from './fanout.js';
 import { benchMemory } from './memory.js';
 import { benchOrderbook } from './orderbook.js';
@@ -11,11 +11,11 @@ const BENCHMARKS = {
   fanout: benchFanout,
   memory: benchMemory,
   orderbook: benchOrderbook,
-  door: benchDoor,
+  requests: benchMakerRequests,
   start: benchStart,
   upgrade: benchUpgrade,
 };
-const USAGE = 'usage: scripts/bench fanout|memory|orderbook|door|start|upgrade [--quick]';
+const USAGE = 'usage: scripts/bench fanout|memory|orderbook|requests|start|upgrade [--quick]';
 
 const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
   text !== undefined && Object.hasOwn(BENCHMARKS, text);

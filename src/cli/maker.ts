@@ -14,7 +14,7 @@ import type { Offer } from '../protocol/offer.js';
 import { announceCommitment } from '../roles/announce-commitment.js';
 import { surelyReached } from '../protocol/tip-estimate.js';
 import { startMaker, type MakerBond } from '../roles/maker.js';
-import { blacklistOptions, doorLimits } from '../roles/negotiation-settings.js';
+import { blacklistOptions, requestLimits } from '../roles/negotiation-settings.js';
 import { makeOffer, OfferTermsError } from '../roles/offers.js';
 import { UsageError } from './errors.js';
 import { openPeer } from './peer.js';
@@ -141,7 +141,7 @@ export async function runMaker(options: MakerCommandOptions): Promise<void> {
     offers,
     clock: systemClock,
     log,
-    door: doorLimits(settings),
+    requestLimits: requestLimits(settings),
     ...(bond === undefined ? {} : { bond }),
     blacklist: blacklistOptions(settings, { store: commitments, relay }),
   });

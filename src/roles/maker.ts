@@ -9,9 +9,9 @@ import type { MessageChannelEvents, OnionMessageChannel } from '../channel/messa
 import type { Clock } from '../channel/ports.js';
 import { createBlacklist, type BlacklistOptions } from '../negotiation/maker/blacklist.js';
 import {
-  createDoor,
-  DEFAULT_DOOR_LIMITS,
-  type DoorLimits,
+  createRequestLimiter,
+  DEFAULT_REQUEST_LIMITS,
+  type RequestLimits,
   type Link,
 } from '../negotiation/maker/request-limits.js';
 import {
@@ -63,8 +63,8 @@ interface CommonOptions {
   readonly clock: Clock;
   /** Receives the log lines of the maker. */
   readonly log: Log;
-  /** Limits for requests that differ from `DEFAULT_DOOR_LIMITS`. */
-  readonly door?: Partial<DoorLimits>;
+  /** Limits for requests that differ from `DEFAULT_REQUEST_LIMITS`. */
+  readonly requestLimits?: Partial<RequestLimits>;
   /** Shown after the offers in private answers. */
   readonly bond?: MakerBond;
 }
@@ -119,7 +119,7 @@ export function startMaker(options: MakerOptions): Maker {
     const fault = offerFault(offer);
     if (fault !== undefined) throw new RangeError(`no peer reads this offer: ${fault}`);
   }
-  const door = createDoor(clock, { ...DEFAULT_DOOR_LIMITS, ...options.door });
+  const limiter = createRequestLimiter(clock, { ...DEFAULT_REQUEST_LIMITS, ...options.requestLimits });
   const blacklist = options.blacklist && createBlacklist(options.blacklist, clock, log);
   const sessions =
     coinjoins && blacklist
@@ -130,7 +130,7 @@ export function startMaker(options: MakerOptions): Maker {
           commitments: blacklist.store,
           policy: { ...DEFAULT_MAKER_POLICY, ...coinjoins.policy },
           limits: { ...DEFAULT_SESSION_LIMITS, ...coinjoins.limits },
-          door,
+          limiter,
           clock,
           randomBytes,
           log,
@@ -151,7 +151,7 @@ export function startMaker(options: MakerOptions): Maker {
 
   const answers = startOfferAnswers({
     channel,
-    door,
+    limiter,
     answerFor(nick) {
       if (firstOffer === undefined || first === undefined) return undefined;
       const blank = first.indexOf(' ');
@@ -169,7 +169,7 @@ export function startMaker(options: MakerOptions): Maker {
     const { from, commands, route } = message;
     blacklist?.heard(commands, route, from, true);
     sessions?.receive(message);
-    if (sessions === undefined && commands[0].name === 'fill' && door.mayBeRefused(from)) {
+    if (sessions === undefined && commands[0].name === 'fill' && limiter.mayBeRefused(from)) {
       channel.send(from, 'error', refusalOf(commands[0]));
       log.info('a fill was refused: no wallet');
     }

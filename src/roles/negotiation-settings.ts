@@ -2,7 +2,7 @@
 import type { PolicySettings, Settings } from '../config/settings.js';
 import type { BlacklistOptions } from '../negotiation/maker/blacklist.js';
 import type { ChoicePolicy } from '../negotiation/taker/choose-makers.js';
-import type { DoorLimits } from '../negotiation/maker/request-limits.js';
+import type { RequestLimits } from '../negotiation/maker/request-limits.js';
 import type { MakerPolicy } from '../negotiation/maker/api.js';
 import type { SessionLimits } from '../negotiation/maker/sessions.js';
 import type { FeePolicy } from '../negotiation/taker/fees.js';
@@ -20,7 +20,7 @@ export function blacklistOptions(
 }
 
 /** `[YIELDGENERATOR]`; one directory or direct link may use half of each limit. */
-export function doorLimits({ yieldGenerator: terms }: Settings): Partial<DoorLimits> {
+export function requestLimits({ yieldGenerator: terms }: Settings): Partial<RequestLimits> {
   return {
     orderbookNickMs: terms.orderbookIntervalSec * 1000,
     orderbookPerLink: terms.orderbookPerSecond / 2,

@@ -4,7 +4,7 @@
  */
 import { BoundedMap } from '../kit/bounded-map.js';
 import type { Arrival, OnionMessageChannel, OrderbookRequest } from '../channel/channel-api.js';
-import type { Door, Link } from '../negotiation/maker/request-limits.js';
+import type { RequestLimiter, Link } from '../negotiation/maker/request-limits.js';
 import type { Command, CommandName } from '../protocol/commands.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 
@@ -25,7 +25,7 @@ interface Answered {
 
 export interface OfferAnswersOptions {
   readonly channel: OnionMessageChannel;
-  readonly door: Door;
+  readonly limiter: RequestLimiter;
   /** The answer for this nick; undefined for none. Called once for each answered request. */
   readonly answerFor: (nick: string) => OfferAnswer | undefined;
 }
@@ -42,7 +42,7 @@ function asksForOffers(commands: readonly Command[]): boolean {
 }
 
 export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
-  const { channel, door, answerFor } = options;
+  const { channel, limiter, answerFor } = options;
   let answered = 0;
   /** By the message's id. */
   const requests = new BoundedMap<string, Answered>(MAX_REMEMBERED);
@@ -55,7 +55,7 @@ export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
 
   /** Undefined when the limits do not allow an answer; nothing was built then. */
   function admitted(nick: string, link: Link): OfferAnswer | undefined {
-    return door.mayAskOrderbook(nick, link) ? answerFor(nick) : undefined;
+    return limiter.mayAskOrderbook(nick, link) ? answerFor(nick) : undefined;
   }
 
   function answerDirectly({ from }: Arrival): void {
@@ -71,7 +71,7 @@ export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
     const { command, args } = answer;
     const ways = remember(id, answer);
     const shownBy = channel.peer(from)?.directories ?? [];
-    const chosen = shownBy.filter((_, index) => index === 0 || door.mayCopyAnswer(link));
+    const chosen = shownBy.filter((_, index) => index === 0 || limiter.mayCopyAnswer(link));
     if (chosen.length > 1) {
       for (const location of chosen) ways.add(formatLocation(location));
       if (channel.sendThrough(from, command, args, chosen).copies > 0) answered++;
@@ -88,7 +88,7 @@ export function startOfferAnswers(options: OfferAnswersOptions): OfferAnswers {
     const request = requests.get(id);
     const key = formatLocation(by);
     if (!request || request.ways.has(key)) return;
-    if (!door.mayCopyAnswer({ kind: 'directory', location: by })) return;
+    if (!limiter.mayCopyAnswer({ kind: 'directory', location: by })) return;
     request.ways.add(key);
     const { command, args } = request.answer;
     channel.sendThrough(from, command, args, [by]);

@@ -38,7 +38,7 @@ import {
   bondPolicy,
   choicePolicy,
   commitmentListPath,
-  doorLimits,
+  requestLimits,
   makerPolicy,
   sessionLimits,
   takerPolicy,
@@ -209,7 +209,7 @@ function inCommands(settings: Settings): unknown {
     directory: nodeOptions(settings),
     maker: [
       offerOf(settings),
-      doorLimits(settings),
+      requestLimits(settings),
       commitmentListPath(settings),
       blacklistOptions(settings, { store: STORE }),
       bondFilePath(settings),
@@ -222,7 +222,7 @@ function inCommands(settings: Settings): unknown {
 /** The values that a user of the library receives. */
 function inLibrary(settings: Settings): unknown {
   return {
-    maker: [makerPolicy(settings), sessionLimits(settings), doorLimits(settings)],
+    maker: [makerPolicy(settings), sessionLimits(settings), requestLimits(settings)],
     taker: [takerPolicy(settings), choicePolicy(settings)],
     bond: bondValue({ ...bondPolicy(settings), ...BOND }),
   };

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { runCoinjoin } from '../../src/negotiation/taker/coinjoin.js';
-import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import { createRequestLimiter, DEFAULT_REQUEST_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
 import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
 import type { RoundResult } from '../../src/negotiation/taker/api.js';
@@ -81,7 +81,7 @@ function startTestMaker(
     commitments: createMemoryCommitments(),
     policy: DEFAULT_MAKER_POLICY,
     limits: { unproven: 3, proven: 2 },
-    door: createDoor(clock, { ...DEFAULT_DOOR_LIMITS, fillsPerNick: 1_000 }),
+    limiter: createRequestLimiter(clock, { ...DEFAULT_REQUEST_LIMITS, fillsPerNick: 1_000 }),
     clock,
     randomBytes,
     log: silentLog,
@@ -564,7 +564,7 @@ async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
       commitments: createMemoryCommitments(),
       policy: DEFAULT_MAKER_POLICY,
       limits: { unproven: 10, proven: 10 },
-      door: createDoor(clock, { ...DEFAULT_DOOR_LIMITS, fillsPerNick: 1_000, fillsPerLink: 100 }),
+      limiter: createRequestLimiter(clock, { ...DEFAULT_REQUEST_LIMITS, fillsPerNick: 1_000, fillsPerLink: 100 }),
       clock,
       randomBytes,
       log: silentLog,

@@ -21,8 +21,8 @@ import { signText } from '../../src/protocol/signature.js';
 import { createBlacklist } from '../../src/negotiation/maker/blacklist.js';
 import { createCommitmentRelay } from '../../src/negotiation/maker/commitment-relay.js';
 import {
-  createDoor,
-  DEFAULT_DOOR_LIMITS,
+  createRequestLimiter,
+  DEFAULT_REQUEST_LIMITS,
   type Link,
 } from '../../src/negotiation/maker/request-limits.js';
 import {
@@ -414,37 +414,37 @@ t.test('commitments of other peers are accepted within bounds', (t) => {
   t.end();
 });
 
-t.test('the door', (t) => {
+t.test('the request limiter', (t) => {
   const clock = createTestClock();
-  const door = createDoor(clock, DEFAULT_DOOR_LIMITS);
-  t.equal(door.mayAskOrderbook('J5a', link(1)), true);
-  t.equal(door.mayAskOrderbook('J5a', link(2)), false, 'not again by another way');
+  const limiter = createRequestLimiter(clock, DEFAULT_REQUEST_LIMITS);
+  t.equal(limiter.mayAskOrderbook('J5a', link(1)), true);
+  t.equal(limiter.mayAskOrderbook('J5a', link(2)), false, 'not again by another way');
   clock.advance(10_000);
-  t.equal(door.mayAskOrderbook('J5a', link(2)), true);
+  t.equal(limiter.mayAskOrderbook('J5a', link(2)), true);
 
   const asked = (name: string, port: number): number =>
     Array.from({ length: 10_000 }, (_, n) =>
-      door.mayAskOrderbook(`J5${name}${n}`, link(port)),
+      limiter.mayAskOrderbook(`J5${name}${n}`, link(port)),
     ).filter(Boolean).length;
   t.equal(asked('flood', 1), 50, 'fresh nicks by one directory');
   t.equal(asked('other', 2), 49, 'leave the other directory its share');
   t.equal(asked('third', 3), 0, 'and all together have a bound');
-  const fills = Array.from({ length: 10_000 }, (_, n) => door.mayFill(`J5fill${n}`, link(1)));
+  const fills = Array.from({ length: 10_000 }, (_, n) => limiter.mayFill(`J5fill${n}`, link(1)));
   t.equal(fills.filter(Boolean).length, 20);
   t.equal(
-    Array.from({ length: 20 }, () => door.mayFill('J5one', link(2))).filter(Boolean).length,
+    Array.from({ length: 20 }, () => limiter.mayFill('J5one', link(2))).filter(Boolean).length,
     6,
     'also for one nick',
   );
-  t.equal(door.mayFill('J5one', link(1)), false);
+  t.equal(limiter.mayFill('J5one', link(1)), false);
   clock.advance(10_000);
-  t.equal(door.mayFill('J5one', link(3)), true, 'which loses nothing by what came another way');
+  t.equal(limiter.mayFill('J5one', link(3)), true, 'which loses nothing by what came another way');
   const direct = Array.from({ length: 10_000 }, (_, n) =>
-    door.mayFill(`J5direct${n}`, { kind: 'direct' }),
+    limiter.mayFill(`J5direct${n}`, { kind: 'direct' }),
   );
   t.equal(direct.filter(Boolean).length, 20, 'fresh nicks over direct links');
-  t.equal(door.mayFill('J5two', link(3)), true, 'leave the directories their share');
-  t.ok(door.remembered <= 5 * DEFAULT_DOOR_LIMITS.remembered);
+  t.equal(limiter.mayFill('J5two', link(3)), true, 'leave the directories their share');
+  t.ok(limiter.remembered <= 5 * DEFAULT_REQUEST_LIMITS.remembered);
   t.end();
 });
 
@@ -456,7 +456,7 @@ t.test('the record of a peer does not keep its lines in memory', (t) => {
     return process.memoryUsage().heapUsed;
   };
   const clock = createTestClock();
-  const door = createDoor(clock, DEFAULT_DOOR_LIMITS);
+  const limiter = createRequestLimiter(clock, DEFAULT_REQUEST_LIMITS);
   const store = createMemoryCommitments();
   const list = createBlacklist({ store }, clock, silentLog);
   const inbox = createInbox('J5me', { timings: DEFAULT_TIMINGS, limits: DEFAULT_LIMITS }, clock);
@@ -471,12 +471,12 @@ t.test('the record of a peer does not keep its lines in memory', (t) => {
     if (heard.verdict !== 'fresh') throw new Error('an hp2');
     const { from, commands } = heard.message;
     list.heard(commands, link(1), from, false);
-    door.mayAskOrderbook(from, link(1));
+    limiter.mayAskOrderbook(from, link(1));
   }
   t.equal(store.size, lines);
   const kept = (heap() - before) / lines;
   t.ok(kept < 4_000, `${Math.round(kept)} bytes for each`);
-  t.ok(door.remembered > 0);
+  t.ok(limiter.remembered > 0);
   t.end();
 });
 

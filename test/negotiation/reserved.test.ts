@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
-import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import { createRequestLimiter, DEFAULT_REQUEST_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
 import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
 import { startMaker } from '../../src/roles/maker.js';
@@ -170,7 +170,7 @@ function createWorld(handouts: readonly Handout[]) {
       commitments: createMemoryCommitments(),
       policy: DEFAULT_MAKER_POLICY,
       limits: { unproven: 10, proven: 5 },
-      door: createDoor(clock, { ...DEFAULT_DOOR_LIMITS, fillsPerNick: 1_000 }),
+      limiter: createRequestLimiter(clock, { ...DEFAULT_REQUEST_LIMITS, fillsPerNick: 1_000 }),
       clock,
       randomBytes,
       log: silentLog,

@@ -6,7 +6,7 @@ import t from 'tap';
 import type { Route } from '../../src/channel/channel-api.js';
 import { silentLog } from '../../src/channel/log.js';
 import { runCoinjoin, type CoinjoinOptions } from '../../src/negotiation/taker/coinjoin.js';
-import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import { createRequestLimiter, DEFAULT_REQUEST_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
 import { MakerSessions, type SessionLimits } from '../../src/negotiation/maker/sessions.js';
 import type { Funding, FundingRequest, MakerWallet } from '../../src/negotiation/ports.js';
@@ -77,7 +77,7 @@ function createWorld(options: WorldOptions = {}) {
       commitments,
       policy: DEFAULT_MAKER_POLICY,
       limits: options.limits ?? { unproven: 2, proven: 1 },
-      door: createDoor(clock, DEFAULT_DOOR_LIMITS),
+      limiter: createRequestLimiter(clock, DEFAULT_REQUEST_LIMITS),
       clock,
       randomBytes,
       log: silentLog,
@@ -672,7 +672,7 @@ t.test('a maker broadcasts it, or we do when it does not', async (t) => {
   });
 });
 
-t.test('at the door of the sessions', async (t) => {
+t.test('limits of requests to the sessions', async (t) => {
   const { office, makers, bring, clock } = createWorld();
   const [maker] = makers;
   if (maker === undefined) throw new Error('a maker');

@@ -4,7 +4,7 @@ import { silentLog } from '../../src/channel/log.js';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import { createLoopbackOverlay, DirectoryNode, OnionMessageChannel } from '../../src/index.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import type { DoorLimits } from '../../src/negotiation/maker/request-limits.js';
+import type { RequestLimits } from '../../src/negotiation/maker/request-limits.js';
 import { openLiveBook } from '../../src/orderbook/live-book.js';
 import { createNickKey } from '../../src/protocol/nick.js';
 import { formatOffer, type Offer } from '../../src/protocol/offer.js';
@@ -145,7 +145,7 @@ function asks(session: FakeSession, nick: string): Promise<string[]> {
 }
 
 /** A maker between two directories that the test drives. */
-async function makerBetween(t: Test, options: { readonly door?: Partial<DoorLimits> } = {}) {
+async function makerBetween(t: Test, options: { readonly requestLimits?: Partial<RequestLimits> } = {}) {
   const [a, b] = [await startFakeDirectory(), await startFakeDirectory()];
   const channel = openProbe([a.location, b.location]);
   t.teardown(async () => {
@@ -219,9 +219,9 @@ t.test('a maker answers through every directory that lists the asker', async (t)
 
   await t.test('a copy counts as an answer, and costs no other asker its answer', async (t) => {
     // Ten at once, in all and through one directory.
-    const door = { orderbookPerLink: 1, orderbookTotal: 1 };
+    const requestLimits = { orderbookPerLink: 1, orderbookTotal: 1 };
     const { first, second, channel, maker, announced } = await makerBetween(t, {
-      door,
+      requestLimits,
     });
     await Promise.all([announced(first), announced(second)]);
     const nicks = Array.from({ length: 12 }, (_, n) => asker(n + 1));

@@ -10,7 +10,7 @@ import { countInWindow, TokenBucket, type CountWindow } from '../../kit/rate-lim
 import { formatLocation, type Location } from '../../protocol/location.js';
 
 /** The limits for requests of takers. */
-export interface DoorLimits {
+export interface RequestLimits {
   /** Answers to `!orderbook` for one nick in `orderbookNickMs`; deployed makers give 1 in 10 s. */
   readonly orderbookPerNick: number;
   /** The time of `orderbookPerNick`, in milliseconds. */
@@ -32,7 +32,7 @@ export interface DoorLimits {
 }
 
 /** The default limits. */
-export const DEFAULT_DOOR_LIMITS: DoorLimits = {
+export const DEFAULT_REQUEST_LIMITS: RequestLimits = {
   orderbookPerNick: 1,
   orderbookNickMs: 10_000,
   orderbookPerLink: 5,
@@ -50,7 +50,7 @@ const BURST_SECONDS = 10;
 /** The source of a request; a public message always came through a directory. */
 export type Link = Route | { readonly kind: 'directory'; readonly location: Location };
 
-export interface Door {
+export interface RequestLimiter {
   mayAskOrderbook(nick: string, link: Link): boolean;
   /**
    * Whether an answer may be sent again by another route. Counts as an answer, and is allowed only
@@ -69,10 +69,10 @@ const halfOf = (perSecond: number): number => (perSecond * BURST_SECONDS) / 2;
 const DIRECT = 'direct';
 
 /** One name for all direct links, because a peer can use any number of nicks on them. */
-export const wayOf = (link: Link): string =>
+export const linkName = (link: Link): string =>
   link.kind === DIRECT ? DIRECT : formatLocation(link.location);
 
-export function createDoor(clock: Clock, limits: DoorLimits): Door {
+export function createRequestLimiter(clock: Clock, limits: RequestLimits): RequestLimiter {
   const askers = new BoundedMap<string, CountWindow>(limits.remembered);
   const fillers = new BoundedMap<string, CountWindow>(limits.remembered);
   const refused = new BoundedMap<string, CountWindow>(limits.remembered);
@@ -96,7 +96,7 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
   }
 
   const askLink = (link: Link): TokenBucket =>
-    askLinks.use(wayOf(link), () => bucket(limits.orderbookPerLink));
+    askLinks.use(linkName(link), () => bucket(limits.orderbookPerLink));
   const mayCopyAnswer = (link: Link): boolean =>
     askLink(link).take(halfOf(limits.orderbookPerLink)) &&
     askTotal.take(halfOf(limits.orderbookTotal));
@@ -116,8 +116,8 @@ export function createDoor(clock: Clock, limits: DoorLimits): Door {
     mayCopyAnswer,
     mayFill: (nick, link) =>
       // Messages of a nick that another peer repeats by another route do not affect the nick itself.
-      perNick(fillers, `${wayOf(link)} ${nick}`, limits.fillsPerNick, MINUTE_MS) &&
-      fillLinks.use(wayOf(link), () => bucket(limits.fillsPerLink)).take() &&
+      perNick(fillers, `${linkName(link)} ${nick}`, limits.fillsPerNick, MINUTE_MS) &&
+      fillLinks.use(linkName(link), () => bucket(limits.fillsPerLink)).take() &&
       fillTotal.take(),
     mayBeRefused: (nick) =>
       perNick(refused, nick, limits.fillsPerNick, MINUTE_MS) && refusalTotal.take(),

@@ -11,7 +11,7 @@ import type { Location } from '../../protocol/location.js';
 import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../../protocol/encryption.js';
 import type { Offer } from '../../protocol/offer.js';
 import { createCourier, type Courier, type NegotiationChannel } from '../resender.js';
-import { wayOf, type Door } from './request-limits.js';
+import { linkName, type RequestLimiter } from './request-limits.js';
 import type { MakerOutcome, MakerPolicy, MakerTerms } from './api.js';
 import { NO_ROOM } from './endings.js';
 import { offerFor, openMakerSession } from './proof.js';
@@ -43,7 +43,7 @@ export interface MakerSessionsOptions {
   readonly commitments: CommitmentStore;
   readonly policy: MakerPolicy;
   readonly limits: SessionLimits;
-  readonly door: Door;
+  readonly limiter: RequestLimiter;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   readonly log: Log;
@@ -131,7 +131,7 @@ export class MakerSessions {
       known.dispatch({ kind: 'message', command: 'fill', args });
       return;
     }
-    if (!this.#options.door.mayFill(nick, route)) return;
+    if (!this.#options.limiter.mayFill(nick, route)) return;
     const fill = parseFill(args);
     if (fill.ok) this.#takeFill(message, key, fill.value);
     else this.#refuse(message, `bad fill: ${fill.reason}`, args[2] ?? '');
@@ -165,7 +165,7 @@ export class MakerSessions {
     const keys = createBoxKeyPair(randomBytes);
     const box = openBoxSession(keys, takerKey);
     if (!box.ok) return this.#refuse(message, `Invalid nacl pubkey: ${takerKey}`, takerKey);
-    const way = wayOf(route);
+    const way = linkName(route);
     // Other open `fill`s stay until one of them is proven: this one may be a repeated old one.
     const open = sessions.filter(({ isOpen }) => isOpen);
     surplusOf(open, way)?.dispatch({ kind: 'end', fault: 'replaced' });
@@ -225,7 +225,7 @@ export class MakerSessions {
   }
 
   #refuse({ from, route }: ReceivedPrivateMessage, reason: string, takerKey: string): void {
-    if (!this.#options.door.mayBeRefused(from)) return;
+    if (!this.#options.limiter.mayBeRefused(from)) return;
     this.#courier.mention(from, 'error', formatRefusal(reason, takerKey), directoryOf(route));
   }
 

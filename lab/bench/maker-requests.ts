@@ -10,7 +10,7 @@ import { runInNewContext } from 'node:vm';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import { silentLog } from '../../src/channel/log.js';
 import type { Clock } from '../../src/channel/ports.js';
-import { createDoor, DEFAULT_DOOR_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import { createRequestLimiter, DEFAULT_REQUEST_LIMITS } from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY } from '../../src/negotiation/maker/api.js';
 import { MakerSessions, DEFAULT_SESSION_LIMITS } from '../../src/negotiation/maker/sessions.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
@@ -101,7 +101,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
     if (command === 'pubkey') [answered] = args.split(' ');
     return { sent: true as const, route: { kind: 'direct' as const } };
   };
-  const door = createDoor(clock, DEFAULT_DOOR_LIMITS);
+  const limiter = createRequestLimiter(clock, DEFAULT_REQUEST_LIMITS);
   const sessions = new MakerSessions({
     channel: {
       on: (event, listener) => void events.on(event, listener),
@@ -115,7 +115,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
     commitments: { has: () => false, add: unused, size: 0 },
     policy: DEFAULT_MAKER_POLICY,
     limits: DEFAULT_SESSION_LIMITS,
-    door,
+    limiter,
     clock,
     randomBytes,
     log: silentLog,
@@ -143,7 +143,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
     const location = { kind: 'loopback', host: '127.0.0.1', port: 1 + (n % 2) } as const;
     const route = { kind: 'directory', location } as const;
     if (kind === 'orderbook') {
-      if (door.mayAskOrderbook(from, route)) send(from, OFFER.type, answer);
+      if (limiter.mayAskOrderbook(from, route)) send(from, OFFER.type, answer);
     } else {
       const commitment =
         kind === 'fill' ? n.toString(16).padStart(64, '0') : FALSE_PROOF.commitment;
@@ -166,7 +166,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
   const { user, system } = process.cpuUsage(cpuBefore);
   const held = (heap() - heapBefore) / 1024;
   const opened = files() - filesBefore;
-  const { remembered } = door;
+  const { remembered } = limiter;
   sessions.close();
   const cpu = (user + system - theirs) / 1_000;
   return [
@@ -182,7 +182,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
   ];
 }
 
-export function benchDoor(quick: boolean): void {
+export function benchMakerRequests(quick: boolean): void {
   const nicks = quick ? 10_000 : 100_000;
   flood({ nicks: 1_000, seconds: 1, kind: 'fill' });
   printTable(
