@@ -15,7 +15,7 @@ export type NegotiationChannel = Pick<OnionMessageChannel, 'on' | 'off' | 'send'
 /** Interval between two attempts to send a message without a route. */
 const RETRY_MS = 2_000;
 
-interface Flight {
+interface StepMessages {
   readonly nick: string;
   readonly words: readonly Words[];
   readonly by: Location | undefined;
@@ -27,20 +27,20 @@ interface Words {
   route: Route | undefined;
 }
 
-export interface Courier {
+export interface Resender {
   /**
    * The messages of a new step; those of the step before need not arrive any more. Parallel
    * negotiations with one nick have topics of their own. An answer to a message from a directory is
    * also sent `by` that directory, because another peer may use the same nick elsewhere.
    */
-  say(
+  sendStep(
     nick: string,
     words: readonly { readonly command: CommandName; readonly args: string }[],
     topic?: string,
     by?: Location,
   ): void;
   /** Sends once, whether it arrives or not. */
-  mention(nick: string, command: CommandName, args: string, by?: Location): void;
+  sendOnce(nick: string, command: CommandName, args: string, by?: Location): void;
   /** Stops sending to this nick about the topic. */
   forget(nick: string, topic?: string): void;
   /** Nicks with messages that are not sent yet or may be sent again. */
@@ -50,9 +50,9 @@ export interface Courier {
 
 const nameOf = (nick: string, topic = ''): string => `${nick} ${topic}`;
 
-export function createCourier(channel: NegotiationChannel, clock: Clock): Courier {
+export function createResender(channel: NegotiationChannel, clock: Clock): Resender {
   // By nick and topic.
-  const flights = new Map<string, Flight>();
+  const unfinished = new Map<string, StepMessages>();
   let cancelRetry: (() => void) | undefined;
 
   function send(
@@ -71,11 +71,11 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
     }
   }
 
-  function trySend({ nick, words, by }: Flight): void {
+  function trySend({ nick, words, by }: StepMessages): void {
     for (const word of words) word.route ??= send(nick, word.command, word.args, by);
   }
 
-  const isUnsaid = ({ words }: Flight): boolean => words.some(({ route }) => route === undefined);
+  const isUnsent = ({ words }: StepMessages): boolean => words.some(({ route }) => route === undefined);
 
   function retrySoon(): void {
     cancelRetry ??= clock.after(RETRY_MS, () => {
@@ -85,17 +85,17 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
   }
 
   function retryAll(): void {
-    for (const flight of flights.values()) trySend(flight);
-    if ([...flights.values()].some(isUnsaid)) retrySoon();
+    for (const messages of unfinished.values()) trySend(messages);
+    if ([...unfinished.values()].some(isUnsent)) retrySoon();
   }
 
   function doubt(isDoubted: (nick: string) => boolean, isLost: (route: Route) => boolean): void {
-    for (const flight of flights.values()) {
-      if (!isDoubted(flight.nick)) continue;
-      for (const word of flight.words) {
+    for (const messages of unfinished.values()) {
+      if (!isDoubted(messages.nick)) continue;
+      for (const word of messages.words) {
         if (word.route !== undefined && isLost(word.route)) word.route = undefined;
       }
-      if (isUnsaid(flight)) retrySoon();
+      if (isUnsent(messages)) retrySoon();
     }
   }
 
@@ -113,30 +113,30 @@ export function createCourier(channel: NegotiationChannel, clock: Clock): Courie
   channel.on('directory-down', onDown);
 
   return {
-    say(nick, words, topic, by) {
-      const flight: Flight = {
+    sendStep(nick, words, topic, by) {
+      const messages: StepMessages = {
         nick,
         words: words.map(({ command, args }) => ({ command, args, route: undefined })),
         by,
       };
-      flights.set(nameOf(nick, topic), flight);
-      trySend(flight);
-      if (isUnsaid(flight)) retrySoon();
+      unfinished.set(nameOf(nick, topic), messages);
+      trySend(messages);
+      if (isUnsent(messages)) retrySoon();
     },
-    mention: (nick, command, args, by) => void send(nick, command, args, by),
+    sendOnce: (nick, command, args, by) => void send(nick, command, args, by),
     forget(nick, topic) {
-      flights.delete(nameOf(nick, topic));
-      if (flights.size > 0) return;
+      unfinished.delete(nameOf(nick, topic));
+      if (unfinished.size > 0) return;
       cancelRetry?.();
       cancelRetry = undefined;
     },
     get open() {
-      return flights.size;
+      return unfinished.size;
     },
     close() {
       channel.off('peer-gone', onGone);
       channel.off('directory-down', onDown);
-      flights.clear();
+      unfinished.clear();
       cancelRetry?.();
       cancelRetry = undefined;
     },

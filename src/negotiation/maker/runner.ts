@@ -10,7 +10,7 @@ import { openBoxSession, type BoxKeyPair, type BoxSession } from '../../protocol
 import type { Location } from '../../protocol/location.js';
 import type { NamedOutpoint } from '../../protocol/outpoint.js';
 import { lookUpCoins, nameOwnCoins } from '../coin-metadata.js';
-import type { Courier } from '../resender.js';
+import type { Resender } from '../resender.js';
 import type {
   MakerEffect,
   MakerEvent,
@@ -33,7 +33,7 @@ export interface SessionPorts {
   readonly commitments: CommitmentStore;
   readonly reserved: ReservedOutputs;
   readonly policy: MakerPolicy;
-  readonly courier: Courier;
+  readonly resender: Resender;
   readonly clock: Clock;
   readonly log: Log;
   /** Whether one more session may ask the wallet. */
@@ -176,18 +176,18 @@ export class RunningSession {
       effect.kind === 'send' && effect.command !== 'error' ? [effect] : [],
     );
     for (const effect of effects) {
-      if (effect === words[0]) this.#ports.courier.say(this.nick, words, this.key, this.by);
+      if (effect === words[0]) this.#ports.resender.sendStep(this.nick, words, this.key, this.by);
       this.#carryOut(effect);
     }
   }
 
   #carryOut(effect: MakerEffect): void {
-    const { chain, wallet, courier } = this.#ports;
+    const { chain, wallet, resender } = this.#ports;
     const { signal } = this.#abort;
     switch (effect.kind) {
       case 'send':
         if (effect.command !== 'error') return;
-        return courier.mention(this.nick, 'error', effect.args, this.by);
+        return resender.sendOnce(this.nick, 'error', effect.args, this.by);
       case 'deadline':
         return this.#setDeadline(effect.ms);
       case 'look-up':

@@ -10,7 +10,7 @@ import type { Network } from '../../protocol/constants.js';
 import type { Location } from '../../protocol/location.js';
 import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../../protocol/encryption.js';
 import type { Offer } from '../../protocol/offer.js';
-import { createCourier, type Courier, type NegotiationChannel } from '../resender.js';
+import { createResender, type Resender, type NegotiationChannel } from '../resender.js';
 import { linkName, type RequestLimiter } from './request-limits.js';
 import type { MakerOutcome, MakerPolicy, MakerTerms } from './api.js';
 import { NO_ROOM } from './endings.js';
@@ -73,7 +73,7 @@ function surplusOf(open: readonly RunningSession[], way: string): RunningSession
 
 export class MakerSessions {
   readonly #options: MakerSessionsOptions;
-  readonly #courier: Courier;
+  readonly #resender: Resender;
   readonly #ports: SessionPorts;
   /** In the order of their start. */
   readonly #sessions = new Set<RunningSession>();
@@ -81,11 +81,11 @@ export class MakerSessions {
   constructor(options: MakerSessionsOptions) {
     const { channel, clock, limits } = options;
     this.#options = options;
-    this.#courier = createCourier(channel, clock);
+    this.#resender = createResender(channel, clock);
     this.#ports = {
       ...options,
       reserved: options.reserved ?? reservedOutputsOf(options.wallet),
-      courier: this.#courier,
+      resender: this.#resender,
       hasRoom: () => this.proven <= limits.proven,
       onCommitmentUsed: (session) => this.#endOthersOf(session),
       onCommitmentStored: (commitment) => options.onUsed?.(commitment, 'now'),
@@ -116,7 +116,7 @@ export class MakerSessions {
   /** Ends every session; coins without signatures are released. */
   close(): void {
     for (const session of this.#sessions) session.dispatch({ kind: 'end', fault: 'stopped' });
-    this.#courier.close();
+    this.#resender.close();
   }
 
   #sessionsOf(nick: string): readonly RunningSession[] {
@@ -226,7 +226,7 @@ export class MakerSessions {
 
   #refuse({ from, route }: ReceivedPrivateMessage, reason: string, takerKey: string): void {
     if (!this.#options.limiter.mayBeRefused(from)) return;
-    this.#courier.mention(from, 'error', formatRefusal(reason, takerKey), directoryOf(route));
+    this.#resender.sendOnce(from, 'error', formatRefusal(reason, takerKey), directoryOf(route));
   }
 
   #endOthersOf(owner: RunningSession): void {
@@ -239,7 +239,7 @@ export class MakerSessions {
 
   #ended(session: RunningSession, outcome: MakerOutcome): void {
     const { log, onOutcome } = this.#options;
-    if (this.#sessions.delete(session)) this.#courier.forget(session.nick, session.key);
+    if (this.#sessions.delete(session)) this.#resender.forget(session.nick, session.key);
     if (outcome.result === 'signed') {
       log.info('a coinjoin was signed', { pushed: outcome.pushed });
     } else {

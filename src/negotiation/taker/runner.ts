@@ -13,7 +13,7 @@ import type { Podle } from '../../protocol/podle.js';
 import { nameProofCoin } from '../coin-metadata.js';
 import { shownText } from '../payloads.js';
 import type { CommitmentStore, Funding, Settlement, TakerChain, TakerWallet } from '../ports.js';
-import { createCourier, type Courier, type NegotiationChannel } from '../resender.js';
+import { createResender, type Resender, type NegotiationChannel } from '../resender.js';
 import type {
   Candidate,
   LegStep,
@@ -82,7 +82,7 @@ const isAnswer = (name: string): name is AnswerName => (ANSWERS as ReadonlySet<s
 
 export class RoundRunner {
   readonly #options: CoinjoinOptions;
-  readonly #courier: Courier;
+  readonly #resender: Resender;
   readonly #abort = new AbortController();
   readonly #timers = new Map<string, () => void>();
   readonly #opened: RoundTransition;
@@ -96,7 +96,7 @@ export class RoundRunner {
     const { channel, clock, network, amount, sweep = false, makers, candidates } = options;
     const { randomBytes } = options;
     this.#options = options;
-    this.#courier = createCourier(channel, clock);
+    this.#resender = createResender(channel, clock);
     this.#opened = openRound({
       ...agreed,
       network,
@@ -144,13 +144,13 @@ export class RoundRunner {
     switch (effect.kind) {
       case 'send': {
         const { to, command } = effect;
-        return this.#courier.say(
+        return this.#resender.sendStep(
           to,
           effect.args.map((args) => ({ command, args })),
         );
       }
       case 'forget':
-        return this.#courier.forget(effect.nick);
+        return this.#resender.forget(effect.nick);
       case 'deadline': {
         const { nick, ms } = effect;
         return this.#setTimer(`maker ${nick}`, ms, { kind: 'deadline', nick });
@@ -271,7 +271,7 @@ export class RoundRunner {
     channel.off('privmsg', this.#onPrivmsg);
     channel.off('stopped', this.#onStop);
     signal?.removeEventListener('abort', this.#onStop);
-    this.#courier.close();
+    this.#resender.close();
     this.#abort.abort();
     if (result.ok) log.info('a coinjoin is complete', { makers: result.makers.length });
     else log.warn('a coinjoin failed', { fault: result.fault });
