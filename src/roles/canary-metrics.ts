@@ -2,7 +2,7 @@
 import type { Metrics } from '../ops/metrics.js';
 import type { ProbeOutcome, ProbeResult } from '../probe/probe.js';
 import type { CanaryReport, CanaryState } from './canary-report.js';
-import type { Counts } from './directory-past.js';
+import type { Counts } from './directory-figures.js';
 
 const ROUND_TRIP_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 

@@ -23,7 +23,7 @@ import {
   type MovingDirectory,
 } from './directory-handover.js';
 import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
-import { movePast, pastIn, type DirectoryPast } from './directory-past.js';
+import { movableFigures, earlierFigures, type DirectoryFigures } from './directory-figures.js';
 import { NodeStates } from './node-states.js';
 import { VERSION } from './version.js';
 
@@ -67,7 +67,7 @@ class RunningNode implements DirectoryNode {
   readonly #clock: Clock;
   readonly #log: RateCappedLog;
   readonly #inherited: InheritedDirectory | undefined;
-  readonly #past: DirectoryPast | undefined;
+  readonly #past: DirectoryFigures | undefined;
   readonly #startedAt: number;
   readonly #metrics: Metrics;
   readonly #selfTests: SelfTestCounts;
@@ -93,7 +93,7 @@ class RunningNode implements DirectoryNode {
       lines: LINES_PER_MINUTE,
     });
     this.#inherited = inherited;
-    this.#past = pastIn(options.inherited);
+    this.#past = earlierFigures(options.inherited);
     this.#startedAt = clock.now() - (this.#past?.upSeconds ?? 0) * 1000;
     this.#metrics = metrics;
     this.#isServing = inherited === undefined;
@@ -266,7 +266,7 @@ class RunningNode implements DirectoryNode {
       service: served.move,
       parts: [
         ...(this.#page === undefined ? [] : [this.#page.move]),
-        movePast(() => this.#pastNow()),
+        movableFigures(() => this.#pastNow()),
       ],
     };
   }
@@ -295,7 +295,7 @@ class RunningNode implements DirectoryNode {
     return Math.round((this.#clock.now() - this.#startedAt) / 1000);
   }
 
-  #pastNow(): DirectoryPast {
+  #pastNow(): DirectoryFigures {
     return {
       upSeconds: this.#upSeconds(),
       entered: this.#states.entered,

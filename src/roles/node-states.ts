@@ -2,7 +2,7 @@
 import type { ServiceState } from '../channel/ports.js';
 import type { Health } from '../http/health.js';
 import { SERVICE_STATES, type NodeStateName } from './directory-metrics.js';
-import type { Counts } from './directory-past.js';
+import type { Counts } from './directory-figures.js';
 
 export type NodeState = ServiceState | { readonly state: 'stopping' };
 

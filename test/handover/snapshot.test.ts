@@ -23,7 +23,7 @@ import {
 } from '../../src/protocol/nick-auth.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
-import { movePast, pastIn, type DirectoryPast } from '../../src/roles/directory-past.js';
+import { movableFigures, earlierFigures, type DirectoryFigures } from '../../src/roles/directory-figures.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
 import { DN_NICK, hello } from '../directory/wire.js';
@@ -119,7 +119,7 @@ t.test('no value of another process makes the parser throw', async (t) => {
         parse(value);
       }
       parseUpgradeAnswer(JSON.stringify(value));
-      pastIn(new Map([['past', { key: 'past', value }]]));
+      earlierFigures(new Map([['past', { key: 'past', value }]]));
     }),
   );
   fc.assert(fc.property(fc.string(), (text) => void parseUpgradeAnswer(text)));
@@ -127,22 +127,22 @@ t.test('no value of another process makes the parser throw', async (t) => {
 });
 
 t.test('figures of the pages continue', async (t) => {
-  const past: DirectoryPast = {
+  const past: DirectoryFigures = {
     upSeconds: 4_000,
     entered: { starting: 1, reachable: 3, lost: 2, stopping: 0 },
     selfTests: { relays: 60, unreachable: 4 },
     canary: { state: 'reachable', stateSeconds: 9, tests: 64, failures: 4, relayMs: 80 },
   };
-  const parcels = await movePast(() => past).hold();
+  const parcels = await movableFigures(() => past).hold();
   const travelled = parcels.map(({ key, value }): [string, { key: string; value: unknown }] => {
     const read: unknown = JSON.parse(JSON.stringify(value));
     return [key, { key, value: read }];
   });
-  t.same(pastIn(new Map(travelled)), past);
-  t.equal(pastIn(undefined), undefined, 'a fresh directory has none');
+  t.same(earlierFigures(new Map(travelled)), past);
+  t.equal(earlierFigures(undefined), undefined, 'a fresh directory has none');
   const odd = { upSeconds: -1, entered: { reachable: 'x', lost: 1 }, selfTests: 7, canary: {} };
   t.same(
-    pastIn(new Map([['past', { key: 'past', value: odd }]])),
+    earlierFigures(new Map([['past', { key: 'past', value: odd }]])),
     { upSeconds: 0, entered: { lost: 1 }, selfTests: {}, canary: undefined },
     'unreadable values are left out',
   );

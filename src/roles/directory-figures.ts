@@ -9,7 +9,7 @@ import { CANARY_STATES, type CanaryReport } from './canary-report.js';
 /** Sums by name. Readers skip unknown names. */
 export type Counts = Readonly<Record<string, number>>;
 
-export interface DirectoryPast {
+export interface DirectoryFigures {
   /** Since the directory was started, in the first process. */
   readonly upSeconds: number;
   /** How often the service entered each state. */
@@ -19,7 +19,7 @@ export interface DirectoryPast {
   readonly canary: CanaryReport | undefined;
 }
 
-const PAST = 'past';
+const KEY = 'past';
 const MAX_NAMES = 64;
 const TIMES = ['stateSeconds', 'testedSecondsAgo', 'dialMs', 'handshakeMs', 'relayMs'] as const;
 
@@ -52,8 +52,8 @@ function canaryOf(value: unknown): CanaryReport | undefined {
 }
 
 /** The figures of the previous process; undefined without one. Never throws. */
-export function pastIn(parcels: Parcels | undefined): DirectoryPast | undefined {
-  const value = parcels?.get(PAST)?.value;
+export function earlierFigures(parcels: Parcels | undefined): DirectoryFigures | undefined {
+  const value = parcels?.get(KEY)?.value;
   if (!isRecord(value)) return undefined;
   return {
     upSeconds: countOf(value['upSeconds']) ?? 0,
@@ -64,6 +64,6 @@ export function pastIn(parcels: Parcels | undefined): DirectoryPast | undefined 
 }
 
 /** The parcel for the next process. */
-export function movePast(read: () => DirectoryPast): Movable {
-  return { hold: () => Promise.resolve([{ key: PAST, value: read() }]), release() {} };
+export function movableFigures(read: () => DirectoryFigures): Movable {
+  return { hold: () => Promise.resolve([{ key: KEY, value: read() }]), release() {} };
 }
