@@ -23,7 +23,7 @@ import type {
 } from './book-api.js';
 import { Changes } from './changes.js';
 import { watchDirectories, type DirectoryHealth } from './directory-health.js';
-import { LateMakers, type LateMakerLimits } from './late-makers.js';
+import { SignedOfferRequests, type SignedOfferRequestLimits } from './signed-offer-requests.js';
 import { createRefresher, type Refresher } from './refresher.js';
 import { gatherStatistics } from './statistics.js';
 
@@ -63,7 +63,7 @@ export interface LiveBookOptions {
   /** Bounds of the checks of bonds that differ from the defaults. */
   readonly bondLimits?: Partial<BondLimits>;
   /** Bounds of requests to makers that came later, where they differ from the defaults. */
-  readonly lateMakerLimits?: Partial<LateMakerLimits>;
+  readonly signedOfferRequestLimits?: Partial<SignedOfferRequestLimits>;
   /** The number of offers that a maker's message changed, added or (below 0) removed. */
   readonly onOffers?: (maker: string, offers: number) => void;
 }
@@ -94,12 +94,12 @@ class ChannelBook implements OpenLiveBook {
   readonly #changes: Changes;
   readonly #health: DirectoryHealth;
   readonly #refresher: Refresher;
-  readonly #lateMakers: LateMakers;
+  readonly #signedOfferRequests: SignedOfferRequests;
   readonly #stopObserving: () => void;
   #cancelExpiry: () => void;
 
   constructor(options: LiveBookOptions) {
-    const { channel, clock, random, chain, bondPolicy, bondLimits, lateMakerLimits } = options;
+    const { channel, clock, random, chain, bondPolicy, bondLimits, signedOfferRequestLimits } = options;
     const { epochMs = Date.now, refreshMs = REFRESH_MS } = options;
     this.#options = options;
     this.#epochMs = epochMs;
@@ -142,13 +142,13 @@ class ChannelBook implements OpenLiveBook {
       everyMs: refreshMs,
       onAsked: (directories) => this.#onAsked(directories),
     });
-    this.#lateMakers = new LateMakers({
+    this.#signedOfferRequests = new SignedOfferRequests({
       channel,
       clock,
-      ...(lateMakerLimits && { limits: lateMakerLimits }),
+      ...(signedOfferRequestLimits && { limits: signedOfferRequestLimits }),
       inDoubt: (maker) => this.#isInDoubt(maker),
       askedAt: () => this.#refresher.askedAt,
-      askEverybody: () => void this.#refresher.now(),
+      askAllMakers: () => void this.#refresher.now(),
     });
     this.#cancelExpiry = this.#expireLater();
   }
@@ -217,7 +217,7 @@ class ChannelBook implements OpenLiveBook {
     this.#stopObserving();
     this.#options.channel.off('peer-gone', this.#onGone);
     this.#cancelExpiry();
-    this.#lateMakers.close();
+    this.#signedOfferRequests.close();
     this.#refresher.close();
     this.#health.close();
     this.#changes.close();
@@ -249,8 +249,8 @@ class ChannelBook implements OpenLiveBook {
     const bond = verified ? commands.findLast(({ name }) => name === 'tbond') : undefined;
     const [proof] = bond?.args ?? [];
     if (proof !== undefined && this.book.has(from)) this.#bonds.take(from, proof, neverHeard);
-    if (verified) this.#lateMakers.answered(from);
-    else if (way.directory !== undefined) this.#lateMakers.heard(from, way.directory);
+    if (verified) this.#signedOfferRequests.answered(from);
+    else if (way.directory !== undefined) this.#signedOfferRequests.heard(from, way.directory);
     if (changed > 0) this.#options.onOffers?.(from, changed);
   }
 

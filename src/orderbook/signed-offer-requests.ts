@@ -8,7 +8,7 @@ import { BoundedMap } from '../kit/bounded-map.js';
 import type { OnionMessageChannel } from '../channel/channel-api.js';
 import type { Clock } from '../channel/ports.js';
 
-export interface LateMakerLimits {
+export interface SignedOfferRequestLimits {
   /** Milliseconds between two private requests. */
   readonly everyMs: number;
   /** Milliseconds between two requests to one maker. */
@@ -23,35 +23,35 @@ export interface LateMakerLimits {
    * Least time since all makers were asked before they are asked again for silent ones, in
    * milliseconds.
    */
-  readonly everybodyMs: number;
+  readonly allMakersMs: number;
 }
 
-export const DEFAULT_LATE_MAKER_LIMITS: LateMakerLimits = {
+export const DEFAULT_SIGNED_OFFER_REQUEST_LIMITS: SignedOfferRequestLimits = {
   everyMs: 500,
   perMakerMs: 120_000,
   waiting: 100,
   remembered: 5_000,
   answerMs: 20_000,
-  everybodyMs: 180_000,
+  allMakersMs: 180_000,
 };
 
 /** A private message needs an argument; makers ignore it. */
 const ASKED_FOR = 'signed';
 
-export interface LateMakersOptions {
+export interface SignedOfferRequestsOptions {
   readonly channel: Pick<OnionMessageChannel, 'send'>;
   readonly clock: Clock;
-  readonly limits?: Partial<LateMakerLimits>;
+  readonly limits?: Partial<SignedOfferRequestLimits>;
   /** Whether the book has unsigned offers of this maker. */
   readonly inDoubt: (maker: string) => boolean;
   /** When all makers were asked last; undefined if never. */
   readonly askedAt: () => number | undefined;
-  readonly askEverybody: () => void;
+  readonly askAllMakers: () => void;
 }
 
-export class LateMakers {
-  readonly #options: LateMakersOptions;
-  readonly #limits: LateMakerLimits;
+export class SignedOfferRequests {
+  readonly #options: SignedOfferRequestsOptions;
+  readonly #limits: SignedOfferRequestLimits;
   /**
    * By directory, in the order of their turns: a directory that invents makers must not delay those of
    * another.
@@ -64,11 +64,11 @@ export class LateMakers {
   #lastAt = -Infinity;
   #cancelNext: (() => void) | undefined;
   #cancelAnswers: (() => void) | undefined;
-  #cancelEverybody: (() => void) | undefined;
+  #cancelAllMakers: (() => void) | undefined;
 
-  constructor(options: LateMakersOptions) {
+  constructor(options: SignedOfferRequestsOptions) {
     this.#options = options;
-    this.#limits = { ...DEFAULT_LATE_MAKER_LIMITS, ...options.limits };
+    this.#limits = { ...DEFAULT_SIGNED_OFFER_REQUEST_LIMITS, ...options.limits };
     this.#asked = new BoundedMap(this.#limits.remembered, (maker) => this.#expected.delete(maker));
   }
 
@@ -97,7 +97,7 @@ export class LateMakers {
   close(): void {
     this.#cancelNext?.();
     this.#cancelAnswers?.();
-    this.#cancelEverybody?.();
+    this.#cancelAllMakers?.();
     this.#queues.clear();
     this.#expected.clear();
   }
@@ -159,20 +159,20 @@ export class LateMakers {
       this.#expected.delete(maker);
       silent ||= this.#options.inDoubt(maker);
     }
-    if (silent) this.#askEverybodySoon();
+    if (silent) this.#askAllMakersSoon();
   }
 
-  #askEverybodySoon(): void {
-    const { clock, askedAt, askEverybody } = this.#options;
-    const { everybodyMs } = this.#limits;
+  #askAllMakersSoon(): void {
+    const { clock, askedAt, askAllMakers } = this.#options;
+    const { allMakersMs } = this.#limits;
     const last = askedAt();
     // All makers are asked when the channel is ready.
-    if (this.#cancelEverybody || last === undefined) return;
-    this.#cancelEverybody = clock.after(Math.max(0, last + everybodyMs - clock.now()), () => {
-      this.#cancelEverybody = undefined;
+    if (this.#cancelAllMakers || last === undefined) return;
+    this.#cancelAllMakers = clock.after(Math.max(0, last + allMakersMs - clock.now()), () => {
+      this.#cancelAllMakers = undefined;
       // All makers may have been asked meanwhile for another reason.
       const since = clock.now() - (askedAt() ?? -Infinity);
-      if (since >= everybodyMs) askEverybody();
+      if (since >= allMakersMs) askAllMakers();
     });
   }
 }
