@@ -1,7 +1,7 @@
 /** `onionmc demo`: directory, makers and taker on a private Tor network on this machine. */
 import { performance } from 'node:perf_hooks';
 import { createScreen, type Screen } from '../lab/demo/screen.js';
-import { runDemo, type DemoResult } from '../lab/demo/story.js';
+import { runDemo, type DemoResult } from '../lab/demo/steps.js';
 import { createLog } from '../ops/log.js';
 import { createShutdown } from '../ops/shutdown.js';
 import { ExitCode } from '../ops/exit.js';

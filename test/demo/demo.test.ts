@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { openMessageChannel } from '../../src/channel/message-channel.js';
 import { silentLog } from '../../src/channel/log.js';
 import { startTorOverlays } from '../../src/lab/demo/overlays.js';
-import { startDemoWorld, type DemoWorld } from '../../src/lab/demo/world.js';
+import { startParticipants, type Participants } from '../../src/lab/demo/participants.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { formatLocation } from '../../src/protocol/location.js';
 import { createNickKey } from '../../src/protocol/nick.js';
@@ -123,12 +123,12 @@ t.test('without a tor program the demo says what to install', async (t) => {
 /** A new peer, with its own circuits and descriptors. */
 function newcomer(
   t: Test,
-  world: DemoWorld,
+  participants: Participants,
   overlay: Parameters<typeof openMessageChannel>[0]['overlay'],
 ): Taker {
   const channel = openMessageChannel({
     network: 'signet',
-    directories: [world.directory.location],
+    directories: [participants.directory.location],
     overlay,
     nickKey: createNickKey(randomBytes),
     serve: false,
@@ -149,20 +149,20 @@ t.test('Tor restarts under a live directory and live makers', { timeout: 240_000
     for (const waiter of waiters) waiter();
   });
   t.teardown(() => overlays.close());
-  const world = await startDemoWorld(overlays, signal, (subject, text) => {
+  const participants = await startParticipants(overlays, signal, (subject, text) => {
     said.push(`${subject}: ${text}`);
     for (const waiter of waiters) waiter();
   });
-  t.teardown(() => world.close());
+  t.teardown(() => participants.close());
   const { tors } = overlays;
-  const [maker] = world.makers;
+  const [maker] = participants.makers;
   if (tors === undefined || maker === undefined) throw new Error('the demo has Tors and makers');
   const onions = (): string[] =>
-    [world.directory.location, ...world.makers.map((m) => m.channel.location)].map(formatLocation);
+    [participants.directory.location, ...participants.makers.map((m) => m.channel.location)].map(formatLocation);
   const before = onions();
   t.equal(new Set(before).size, 4, 'four onions');
 
-  const answer: Answer = await world.taker.ask(maker.channel.nick, 'fill', FILL(), 30_000);
+  const answer: Answer = await participants.taker.ask(maker.channel.nick, 'fill', FILL(), 30_000);
   t.equal(answer.commands[0].name, 'error', 'a maker answers');
 
   const reachableAgain = new Promise<void>((resolve) => {
@@ -175,7 +175,7 @@ t.test('Tor restarts under a live directory and live makers', { timeout: 240_000
     };
     waiters.add(check);
   });
-  const makersAgain = world.makers.map(
+  const makersAgain = participants.makers.map(
     ({ channel }) =>
       new Promise<void>((resolve) =>
         channel.on('service-state', ({ state }) => void (state === 'reachable' && resolve())),
@@ -190,7 +190,7 @@ t.test('Tor restarts under a live directory and live makers', { timeout: 240_000
     'the loss was noticed',
   );
 
-  const taker = newcomer(t, world, await overlays.overlayFor('taker'));
+  const taker = newcomer(t, participants, await overlays.overlayFor('taker'));
   const again = await taker.ask(maker.channel.nick, 'fill', FILL(), 110_000);
   const seconds = (performance.now() - killed) / 1000;
   t.equal(again.commands[0].name, 'error', 'directory and maker answer at their old onions');

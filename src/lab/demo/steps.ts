@@ -8,7 +8,7 @@ import type { Route } from '../../channel/message-channel.js';
 import type { Answer, Taker } from '../../roles/taker.js';
 import { startLoopbackOverlays, startTorOverlays } from './overlays.js';
 import type { Screen } from './screen.js';
-import { MAKERS, startDemoWorld, type DemoMaker, type DemoWorld } from './world.js';
+import { MAKERS, startParticipants, type DemoMaker, type Participants } from './participants.js';
 
 export interface DemoMessage {
   readonly maker: string;
@@ -64,7 +64,7 @@ function allOffers(taker: Taker, signal: AbortSignal): Promise<void> {
 }
 
 /** Resolves after `ms` milliseconds, or at once when the signal is aborted. */
-function breathe(ms: number, signal: AbortSignal): Promise<void> {
+function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) {
       resolve();
@@ -106,7 +106,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     if (sentBy === 'direct' && answeredBy === 'direct') options.onDirect?.();
   }
 
-  async function play({ taker, takerChannel, makers }: DemoWorld): Promise<void> {
+  async function play({ taker, takerChannel, makers }: Participants): Promise<void> {
     // An open question must end together with the demo.
     signal.addEventListener('abort', () => taker.stop(), { once: true });
     screen.heading('Offers arrive');
@@ -139,7 +139,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     for (let next = 1; !signal.aborted; next++) {
       // One after the other: a story, not a load.
       // oxlint-disable-next-line no-await-in-loop
-      await breathe(NEXT_MESSAGE_MS, signal);
+      await pauseFor(NEXT_MESSAGE_MS, signal);
       const maker = makers[next % makers.length];
       // oxlint-disable-next-line no-await-in-loop
       if (!signal.aborted && maker !== undefined) await talk(maker, taker);
@@ -151,13 +151,13 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     ? await startLoopbackOverlays()
     : await startTorOverlays(signal, screen.say);
   try {
-    const world = await startDemoWorld(overlays, signal, screen.say);
+    const participants = await startParticipants(overlays, signal, screen.say);
     try {
-      await play(world);
+      await play(participants);
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
-      await world.close();
+      await participants.close();
     }
   } finally {
     await overlays.close();

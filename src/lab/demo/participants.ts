@@ -37,7 +37,7 @@ export interface DemoMaker {
   readonly maker: Maker;
 }
 
-export interface DemoWorld {
+export interface Participants {
   readonly directory: DirectoryNode;
   readonly makers: readonly DemoMaker[];
   readonly takerChannel: OnionMessageChannel;
@@ -65,7 +65,7 @@ function reachable(channel: OnionMessageChannel): Promise<void> {
   );
 }
 
-function narrate(name: string, channel: OnionMessageChannel, progress: Progress): void {
+function reportEvents(name: string, channel: OnionMessageChannel, progress: Progress): void {
   channel.on('served', (location) => progress(name, `serves ${formatLocation(location)}`));
   channel.on('directory-up', ({ nick, tookMs }) =>
     progress(
@@ -84,11 +84,11 @@ function narrate(name: string, channel: OnionMessageChannel, progress: Progress)
  * Starts all participants. Rejects when the signal is aborted or Tor fails; everything started here is
  * closed then.
  */
-export async function startDemoWorld(
+export async function startParticipants(
   overlays: DemoOverlays,
   signal: AbortSignal,
   progress: Progress,
-): Promise<DemoWorld> {
+): Promise<Participants> {
   const closers: (() => Promise<void> | void)[] = [];
   const close = async (): Promise<void> => {
     for (let last = closers.pop(); last !== undefined; last = closers.pop()) {
@@ -127,7 +127,7 @@ export async function startDemoWorld(
     const addMaker = async (number: number): Promise<DemoMaker> => {
       const name = `maker ${number}`;
       const channel = await open('maker');
-      narrate(name, channel, progress);
+      reportEvents(name, channel, progress);
       const offer = makeOffer(TERMS, SATS_PER_MAKER * number, Math.random);
       const maker = startMaker({ channel, offers: [offer], clock: systemClock, log: silentLog });
       closers.push(() => maker.stop());
@@ -137,7 +137,7 @@ export async function startDemoWorld(
     const makers = await Promise.all(Array.from({ length: MAKERS }, (_, i) => addMaker(i + 1)));
 
     const takerChannel = await open('taker');
-    narrate('taker', takerChannel, progress);
+    reportEvents('taker', takerChannel, progress);
     const taker = startTaker({ channel: takerChannel, clock: systemClock, log: silentLog });
     closers.push(() => taker.stop());
     await orAborted(welcome(takerChannel), signal);
