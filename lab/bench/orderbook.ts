@@ -70,7 +70,7 @@ interface Relay {
 function startRelay(nick: string): Promise<Relay> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    const client = new Promise<{ socket: Socket; nick: string }>((welcome) => {
+    const client = new Promise<{ socket: Socket; nick: string }>((onClient) => {
       server.once('connection', (socket) => {
         socket.on('error', () => {});
         socket.once('data', (chunk) => {
@@ -85,7 +85,7 @@ function startRelay(nick: string): Promise<Relay> {
           });
           socket.write(encodeEnvelope(795, answer));
           socket.resume();
-          welcome({ socket, nick: theirs });
+          onClient({ socket, nick: theirs });
         });
       });
     });

@@ -80,7 +80,7 @@ export function join({ port, key, location, features, handler }: JoinOptions): P
       socket.destroy();
     }
 
-    function welcome({ type, line }: Envelope): void {
+    function onAnswer({ type, line }: Envelope): void {
       const answer = parseDirectoryHandshake(line, 'signet');
       if (type !== MessageType.DN_HANDSHAKE || !answer.ok) {
         fail(`the first line has type ${type}`);
@@ -97,7 +97,7 @@ export function join({ port, key, location, features, handler }: JoinOptions): P
     function onLine(bytes: Uint8Array): void {
       const envelope = decodeEnvelope(bytes);
       if (!envelope.ok) throw new Error(`the directory sent a line that is ${envelope.reason}`);
-      if (!ready) welcome(envelope.value);
+      if (!ready) onAnswer(envelope.value);
       else if (envelope.value.type === MessageType.PING) {
         socket.write(encodeEnvelope(MessageType.PONG, ''));
       } else handler.line(peer, envelope.value);

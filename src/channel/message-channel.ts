@@ -264,7 +264,7 @@ class MessageChannel implements OnionMessageChannel {
         tell('directory-down', info);
       },
       onEnvelope: (link, envelope) => this.#incoming.receive(link, envelope),
-      onWelcome: (info) => tell('welcome', info),
+      onReady: (info) => tell('welcome', info),
     });
   }
 

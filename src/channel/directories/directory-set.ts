@@ -5,7 +5,7 @@ import type { DirectoryDown, DirectoryInfo, DirectoryUp } from '../channel-api.j
 import { ChannelError } from '../channel-error.js';
 import type { Overlay } from '../ports.js';
 import { DirectoryLink, type DirectoryLinkOptions } from './link.js';
-import { createWelcome, type Welcome, type WelcomeOptions } from './readiness.js';
+import { createReadiness, type Readiness, type ReadinessOptions } from './readiness.js';
 import { TurnBudget } from '../../kit/cooperative-work.js';
 
 export interface DirectorySetOptions extends Omit<
@@ -18,7 +18,7 @@ export interface DirectorySetOptions extends Omit<
   readonly onDown: (link: DirectoryLink, info: DirectoryDown, wasUp: boolean) => void;
   /** A message or peer list; only between `onUp` and `onDown` of its directory. */
   readonly onEnvelope: (link: DirectoryLink, envelope: Envelope) => void;
-  readonly onWelcome: WelcomeOptions['onWelcome'];
+  readonly onReady: ReadinessOptions['onReady'];
 }
 
 /**
@@ -40,22 +40,22 @@ export class DirectorySet {
   readonly #options: DirectorySetOptions;
   readonly #links = new Map<string, DirectoryLink>();
   readonly #checks: TurnBudget;
-  readonly #welcome: Welcome;
+  readonly #readiness: Readiness;
 
   constructor(options: DirectorySetOptions) {
     this.#options = options;
-    const { clock, settings, locations, onWelcome } = options;
+    const { clock, settings, locations, onReady } = options;
     this.#checks = new TurnBudget(clock, settings.timings.checksTurnMs);
     for (const location of locations) {
       const key = formatLocation(location);
       if (!this.#links.has(key)) this.#links.set(key, this.#createLink(location));
     }
-    this.#welcome = createWelcome({
+    this.#readiness = createReadiness({
       clock,
       waitMs: settings.timings.welcomeMs,
       total: this.#links.size,
       countUp: () => [...this.#links.values()].filter(({ up }) => up).length,
-      onWelcome,
+      onReady,
     });
   }
 
@@ -64,9 +64,9 @@ export class DirectorySet {
     return this.#links;
   }
 
-  /** Whether `onWelcome` was called. */
+  /** Whether `onReady` was called. */
   get welcomed(): boolean {
-    return this.#welcome.told;
+    return this.#readiness.told;
   }
 
   /** All directories, or the named one. Throws ChannelError `directories` for an unknown one. */
@@ -86,7 +86,7 @@ export class DirectorySet {
 
   /** Starts dialling, and repeats it. */
   start(): void {
-    this.#welcome.start();
+    this.#readiness.start();
     for (const link of this.#links.values()) link.start();
   }
 
@@ -97,7 +97,7 @@ export class DirectorySet {
 
   /** Ends all sessions and attempts. */
   async close(): Promise<void> {
-    this.#welcome.close();
+    this.#readiness.close();
     await Promise.all([...this.#links.values()].map((link) => link.close()));
   }
 
@@ -109,7 +109,7 @@ export class DirectorySet {
       checks: this.#checks,
       onUp: (info) => {
         onUp(info);
-        this.#welcome.directoryUp();
+        this.#readiness.directoryUp();
       },
       onDown: (info, wasUp) => onDown(link, info, wasUp),
       onEnvelope: (envelope) => onEnvelope(link, envelope),

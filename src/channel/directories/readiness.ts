@@ -1,8 +1,8 @@
 /** Decides when the channel is ready (docs/protocol.md, section 4.3, without its quirk Q6). */
 import type { Clock } from '../ports.js';
 
-export interface Welcome {
-  /** `onWelcome` was called. */
+export interface Readiness {
+  /** `onReady` was called. */
   readonly told: boolean;
   /** Dialling begins. */
   start(): void;
@@ -10,7 +10,7 @@ export interface Welcome {
   close(): void;
 }
 
-export interface WelcomeOptions {
+export interface ReadinessOptions {
   readonly clock: Clock;
   readonly waitMs: number;
   /** Number of configured directories. */
@@ -18,21 +18,21 @@ export interface WelcomeOptions {
   /** Number of connected directories. */
   readonly countUp: () => number;
   /** Called at most once. */
-  readonly onWelcome: (info: { readonly directories: number; readonly late: boolean }) => void;
+  readonly onReady: (info: { readonly directories: number; readonly late: boolean }) => void;
 }
 
-export function createWelcome(options: WelcomeOptions): Welcome {
-  const { clock, waitMs, total, countUp, onWelcome } = options;
+export function createReadiness(options: ReadinessOptions): Readiness {
+  const { clock, waitMs, total, countUp, onReady } = options;
   let done = false;
   let told = false;
   let late = false;
   let cancelTimer: (() => void) | undefined;
 
-  function welcome(directories: number): void {
+  function ready(directories: number): void {
     done = true;
     told = true;
     cancelTimer?.();
-    onWelcome({ directories, late });
+    onReady({ directories, late });
   }
 
   return {
@@ -42,13 +42,13 @@ export function createWelcome(options: WelcomeOptions): Welcome {
     start() {
       cancelTimer = clock.after(waitMs, () => {
         const up = countUp();
-        if (up > 0) return welcome(up);
+        if (up > 0) return ready(up);
         late = true;
       });
     },
     directoryUp() {
       const up = countUp();
-      if (!done && (up === total || late)) welcome(up);
+      if (!done && (up === total || late)) ready(up);
     },
     close() {
       done = true;

@@ -80,8 +80,8 @@ function introduce(peer: Peer, handshake: PeerHandshake): void {
 export class Admission {
   readonly #options: AdmissionOptions;
   /** The accepting answer, equal for every peer, and the text it was made from. */
-  #welcome: Uint8Array = new Uint8Array(0);
-  #welcomeMotd: string | undefined;
+  #accepting: Uint8Array = new Uint8Array(0);
+  #acceptingMotd: string | undefined;
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -125,7 +125,7 @@ export class Admission {
     }
     this.#makeReady(peer);
     this.#options.tally.messagesOut.handshake++;
-    this.#options.fanout.direct(peer, this.#welcomeFrame());
+    this.#options.fanout.direct(peer, this.#acceptingFrame());
     this.#options.dialBack?.greet(peer);
   }
 
@@ -188,13 +188,13 @@ export class Admission {
     );
   }
 
-  #welcomeFrame(): Uint8Array {
+  #acceptingFrame(): Uint8Array {
     const motd = this.#options.motd();
-    if (motd !== this.#welcomeMotd) {
-      this.#welcomeMotd = motd;
-      this.#welcome = Buffer.from(this.#answer(true, motd, FEATURES), 'latin1');
+    if (motd !== this.#acceptingMotd) {
+      this.#acceptingMotd = motd;
+      this.#accepting = Buffer.from(this.#answer(true, motd, FEATURES), 'latin1');
     }
-    return this.#welcome;
+    return this.#accepting;
   }
 
   #refuse(peer: Peer, reason: AnsweredReason): void {
