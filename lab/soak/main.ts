@@ -74,7 +74,7 @@ async function live(crowd: Crowd, ledger: Ledger, untilMs: number): Promise<void
 }
 
 /** Waits for deliveries under way; those that do not arrive become overdue. */
-async function settle(crowd: Crowd, ledger: Ledger): Promise<void> {
+async function waitForDeliveries(crowd: Crowd, ledger: Ledger): Promise<void> {
   while (ledger.openTotal > 0) await live(crowd, ledger, performance.now() + STEP_MS);
 }
 
@@ -129,9 +129,9 @@ async function soak({ minutes, seed }: SoakOptions, processes: Processes): Promi
   }
 
   crowd.hush();
-  await settle(crowd, ledger);
+  await waitForDeliveries(crowd, ledger);
   await crowd.dismissVisitors();
-  await settle(crowd, ledger);
+  await waitForDeliveries(crowd, ledger);
   ownDelay.disable();
   const last = await attacksOf(processes, 'stop');
   await processes.hostile.ended();

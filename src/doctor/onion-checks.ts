@@ -36,24 +36,24 @@ async function fetchOnce(
   host: string,
   { clock, signal }: Machine,
 ): Promise<Fetched> {
-  const settled = deferred<Fetched>();
+  const finished = deferred<Fetched>();
   const listening = control.onEvent('HS_DESC', (text) => {
     const event = parseHsDesc(text);
     if (!event.ok || event.value.host !== host) return;
     const { action, reason = 'no reason given' } = event.value;
-    if (action === 'RECEIVED') settled.resolve('received');
+    if (action === 'RECEIVED') finished.resolve('received');
     // Our own uploads fail with this reason.
     else if (action === 'FAILED' && reason !== 'UPLOAD_REJECTED') {
-      settled.resolve({ fault: reason });
+      finished.resolve({ fault: reason });
     }
   });
-  const cancel = clock.after(FETCH_TIMEOUT_MS, () => settled.resolve({ fault: NO_ANSWER }));
-  const abort = (): void => settled.resolve({ fault: 'stopped' });
+  const cancel = clock.after(FETCH_TIMEOUT_MS, () => finished.resolve({ fault: NO_ANSWER }));
+  const abort = (): void => finished.resolve({ fault: 'stopped' });
   signal.addEventListener('abort', abort, { once: true });
   try {
     await listening;
     await control.command(`HSFETCH ${host.replace(/\.onion$/, '')}`, { signal });
-    return await settled.promise;
+    return await finished.promise;
   } catch (error) {
     if (isFiltered(error)) return 'filtered';
     if (error instanceof TorError) return { fault: error.message };

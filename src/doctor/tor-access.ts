@@ -58,26 +58,26 @@ export function socksFault(socks: SocksEndpoint, signal: AbortSignal): Promise<s
     const socket = createConnection(
       socks.kind === 'unix' ? { path: socks.path } : { host: socks.host, port: socks.port },
     );
-    const settle = (fault: string | undefined): void => {
+    const finish = (fault: string | undefined): void => {
       signal.removeEventListener('abort', abort);
       socket.destroy();
       resolve(fault);
     };
-    const abort = (): void => settle('stopped');
+    const abort = (): void => finish('stopped');
     signal.addEventListener('abort', abort, { once: true });
     socket.setTimeout(PROBE_TIMEOUT_MS, () =>
-      settle(`what listens at ${at} does not answer as a SOCKS proxy`),
+      finish(`what listens at ${at} does not answer as a SOCKS proxy`),
     );
     socket.once('connect', () => socket.write(GREETING));
     socket.once('data', (answer: Uint8Array) =>
-      settle(answer[0] === 5 ? undefined : `what listens at ${at} is not a SOCKS5 proxy`),
+      finish(answer[0] === 5 ? undefined : `what listens at ${at} is not a SOCKS5 proxy`),
     );
     socket.once('end', () =>
-      settle(`what listens at ${at} closes at once: it is not a SOCKS5 proxy`),
+      finish(`what listens at ${at} closes at once: it is not a SOCKS5 proxy`),
     );
     socket.on('error', (error) => {
       const code = 'code' in error ? String(error.code) : error.message;
-      settle(
+      finish(
         code === 'ECONNREFUSED' || code === 'ENOENT'
           ? `nothing listens at Tor's SOCKS port ${at}`
           : `Tor's SOCKS port ${at} cannot be reached (${code})`,

@@ -7,14 +7,14 @@ export interface Deferred<T> {
 
 /** A new one. Only the first call of `resolve` or `reject` counts. */
 export function deferred<T>(): Deferred<T> {
-  const settle: { resolve?: (value: T) => void; reject?: (error: Error) => void } = {};
+  const finish: { resolve?: (value: T) => void; reject?: (error: Error) => void } = {};
   const promise = new Promise<T>((resolve, reject) => {
-    settle.resolve = resolve;
-    settle.reject = reject;
+    finish.resolve = resolve;
+    finish.reject = reject;
   });
   return {
     promise,
-    resolve: (value) => settle.resolve?.(value),
-    reject: (error) => settle.reject?.(error),
+    resolve: (value) => finish.resolve?.(value),
+    reject: (error) => finish.reject?.(error),
   };
 }

@@ -20,7 +20,7 @@ export async function countPeers(
   const nicks = new Set<string>();
   let serving = 0;
   let lastAt: number | undefined;
-  const waited = await waitFor<'over'>(wait, (settle) => {
+  const waited = await waitFor<'over'>(wait, (finish) => {
     let cancelQuiet: (() => void) | undefined;
     const stop = session.listen(({ type, line }) => {
       if (type !== MessageType.PEERLIST) return;
@@ -35,13 +35,13 @@ export async function countPeers(
       }
       // A line that is not full is the last one. Some directories send the whole list in one line.
       if (entries.length !== PEERLIST_CHUNK_ENTRIES || nicks.size > MAX_NICKS) {
-        settle('over');
+        finish('over');
         return;
       }
       cancelQuiet?.();
-      cancelQuiet = clock.after(QUIET_MS, () => settle('over'));
+      cancelQuiet = clock.after(QUIET_MS, () => finish('over'));
     });
-    void session.over.then(() => settle('over'));
+    void session.over.then(() => finish('over'));
     session.send(MessageType.GETPEERLIST, '');
     return () => {
       cancelQuiet?.();

@@ -169,14 +169,14 @@ async function shakeHands(
 ): Promise<ProbeSessionOutcome> {
   const { network, nickKey, clock, signal, handshakeMs: withinMs } = options;
   const sentAt = clock.now();
-  const said = await waitFor<FirstWord>({ clock, signal, withinMs }, (settle) => {
+  const said = await waitFor<FirstWord>({ clock, signal, withinMs }, (finish) => {
     const listener = ({ type, line: payload }: Envelope): void => {
-      if (type === MessageType.HANDSHAKE) settle({ kind: 'peer' });
-      else if (type === MessageType.DN_HANDSHAKE) settle({ kind: 'directory', payload });
+      if (type === MessageType.HANDSHAKE) finish({ kind: 'peer' });
+      else if (type === MessageType.DN_HANDSHAKE) finish({ kind: 'directory', payload });
       // Other lines before a 795 are ignored.
     };
     line.listeners.add(listener);
-    void line.over.then((reason) => settle({ kind: 'closed', reason }));
+    void line.over.then((reason) => finish({ kind: 'closed', reason }));
     const us = { nick: nickKey.nick, network, location: NOT_SERVING };
     line.peer.send(MessageType.HANDSHAKE, handshakeTerms(us, true).payload);
     return () => line.listeners.delete(listener);

@@ -65,17 +65,17 @@ export async function testRelay(
   const sendMissing = (): void => {
     for (const { from, type, payload } of missing) from.send(type, payload);
   };
-  const waited = await waitFor<'over'>(wait, (settle) => {
+  const waited = await waitFor<'over'>(wait, (finish) => {
     const arrived = (at: ProbeSession, type: number, payload: string): void => {
       for (const message of missing) {
         if (message.to !== at || message.type !== type || message.payload !== payload) continue;
         missing.delete(message);
         legs[message.leg] = clock.now() - sentAt;
       }
-      if (missing.size === 0) settle('over');
+      if (missing.size === 0) finish('over');
     };
     const stops = [first, second].map((session) => {
-      void session.over.then(() => settle('over'));
+      void session.over.then(() => finish('over'));
       return session.listen(({ type, line }) => arrived(session, type, line));
     });
     stops.push(clock.after(withinMs / 2, sendMissing));

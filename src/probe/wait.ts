@@ -19,7 +19,7 @@ export type Waited<T> =
  */
 export function waitFor<T>(
   { clock, signal, withinMs }: WaitOptions,
-  begin: (settle: (value: T) => void) => (() => void) | void,
+  begin: (finish: (value: T) => void) => (() => void) | void,
 ): Promise<Waited<T>> {
   return new Promise((resolve) => {
     if (signal.aborted) {

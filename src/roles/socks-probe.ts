@@ -7,12 +7,12 @@ const PROBE_TIMEOUT_MS = 3_000;
 export function socksAnswers({ host, port }: HostPort, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = createConnection({ host, port, timeout: PROBE_TIMEOUT_MS, signal });
-    const settle = (answers: boolean): void => {
+    const finish = (answers: boolean): void => {
       socket.destroy();
       resolve(answers);
     };
-    socket.once('connect', () => settle(true));
-    socket.once('timeout', () => settle(false));
-    socket.on('error', () => settle(false));
+    socket.once('connect', () => finish(true));
+    socket.once('timeout', () => finish(false));
+    socket.on('error', () => finish(false));
   });
 }

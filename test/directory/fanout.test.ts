@@ -226,24 +226,24 @@ void t.test('the flush window', (t) => {
   const timer = createFlushTimer(clock, 25, () => {
     flushed.push(clock.now());
   });
-  timer.settle();
+  timer.schedule();
   t.strictSame(flushed, [], 'nothing to flush');
   timer.touch();
-  timer.settle();
+  timer.schedule();
   t.strictSame(flushed, [1_000], 'at once when quiet');
   for (let n = 0; n < 10; n++) {
     timer.touch();
-    timer.settle();
+    timer.schedule();
     clock.advance(10);
   }
   t.strictSame(flushed, [1_000, 1_025, 1_050, 1_075, 1_100], 'together under load');
   clock.advance(1_000);
   t.equal(clock.pending, 0);
   timer.touch();
-  timer.settle();
+  timer.schedule();
   t.equal(flushed.at(-1), 2_100, 'and at once again');
   timer.touch();
-  timer.settle();
+  timer.schedule();
   timer.cancel();
   t.equal(clock.pending, 0);
   clock.advance(100);

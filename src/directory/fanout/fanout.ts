@@ -60,7 +60,7 @@ export class Fanout {
       return work();
     } finally {
       this.#depth--;
-      this.#settle();
+      this.#schedule();
     }
   }
 
@@ -72,7 +72,7 @@ export class Fanout {
     const length = this.#log.append(frame);
     this.outboxes.cutOut(sender.outbox, length);
     this.#timer.touch();
-    this.#settle();
+    this.#schedule();
   }
 
   /** Queues one or more frames for one ready peer. */
@@ -80,7 +80,7 @@ export class Fanout {
     const bytes = typeof frames === 'string' ? Buffer.from(frames, 'latin1') : frames;
     this.outboxes.direct(peer.outbox, bytes);
     this.#touched.add(peer);
-    this.#settle();
+    this.#schedule();
   }
 
   /** A peer that was ready has left; the next flush announces it. */
@@ -88,7 +88,7 @@ export class Fanout {
     this.#leaves.push(leaveEntry(peer));
     this.#options.tally.leavesAnnounced++;
     this.#timer.touch();
-    this.#settle();
+    this.#schedule();
   }
 
   /** Writes pending leaves into the log, so that a peer that becomes ready now does not get them. */
@@ -167,11 +167,11 @@ export class Fanout {
   }
 
   /** Outside of any batch: writes own frames, and flushes now or later. */
-  #settle(): void {
+  #schedule(): void {
     if (this.#depth > 0) return;
     this.#depth++;
     this.#writeTouched();
-    this.#timer.settle();
+    this.#timer.schedule();
     this.#depth--;
   }
 }

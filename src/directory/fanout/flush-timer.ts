@@ -5,10 +5,10 @@
 import type { Clock } from '../../channel/ports.js';
 
 export interface FlushTimer {
-  /** There is something to flush. Nothing happens before `settle`. */
+  /** There is something to flush. Nothing happens before `schedule`. */
   touch(): void;
   /** Called at the end of a turn: flushes now, or starts the timer. */
-  settle(): void;
+  schedule(): void;
   /** Cancels the flush and the timer. */
   cancel(): void;
 }
@@ -24,10 +24,10 @@ export function createFlushTimer(clock: Clock, windowMs: number, flush: () => vo
     touched = false;
     flush();
     flushedAt = clock.now();
-    settle();
+    schedule();
   }
 
-  function settle(): void {
+  function schedule(): void {
     if (!touched || cancelTimer) return;
     const wait = flushedAt === undefined ? 0 : flushedAt + windowMs - clock.now();
     if (wait > 0) cancelTimer = clock.after(wait, run);
@@ -38,7 +38,7 @@ export function createFlushTimer(clock: Clock, windowMs: number, flush: () => vo
     touch() {
       touched = true;
     },
-    settle,
+    schedule,
     cancel() {
       touched = false;
       cancelTimer?.();

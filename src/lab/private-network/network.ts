@@ -233,10 +233,10 @@ export async function startPrivateTorNetwork(
     startTor(startOptions) {
       const start = startTor(startOptions);
       starting.add(start);
-      const settled = (): void => {
+      const finished = (): void => {
         starting.delete(start);
       };
-      start.then(settled, settled);
+      start.then(finished, finished);
       return start;
     },
     close() {

@@ -70,7 +70,7 @@ const QUIT_GRACE_MS = 500;
 interface Waiting {
   readonly line: string;
   /** Undefined after the caller gave up: the reply is then awaited only to keep the order. */
-  settle: ((outcome: Reply | TorError) => void) | undefined;
+  finish: ((outcome: Reply | TorError) => void) | undefined;
 }
 
 function endsOf(stream: Duplex): ControlEnds | undefined {
@@ -190,8 +190,8 @@ class StreamClient implements ControlClient {
     if (this.closed) return;
     this.#closing = true;
     const error = this.#lostError('was closed by us', 'closed');
-    for (const entry of this.#queue.splice(0)) entry.settle?.(error);
-    this.#inFlight?.settle?.(error);
+    for (const entry of this.#queue.splice(0)) entry.finish?.(error);
+    this.#inFlight?.finish?.(error);
     this.#stream.end('QUIT\r\n');
     this.#quitTimer = setTimeout(() => this.#over(undefined), QUIT_GRACE_MS);
   }
@@ -213,7 +213,7 @@ class StreamClient implements ControlClient {
       const giveUp = (error: TorError) => {
         const at = this.#queue.indexOf(entry);
         if (at >= 0) this.#queue.splice(at, 1);
-        entry.settle?.(error);
+        entry.finish?.(error);
       };
       const onAbort = () => giveUp(this.#refusal(name, 'aborted', 'cancelled'));
       const timer = setTimeout(() => {
@@ -222,8 +222,8 @@ class StreamClient implements ControlClient {
       }, timeoutMs);
       const entry: Waiting = {
         line,
-        settle(outcome) {
-          entry.settle = undefined;
+        finish(outcome) {
+          entry.finish = undefined;
           clearTimeout(timer);
           signal?.removeEventListener('abort', onAbort);
           if (outcome instanceof TorError) reject(outcome);
@@ -272,7 +272,7 @@ class StreamClient implements ControlClient {
       this.#over(this.#lostError('sent a reply without a command', 'bad-bytes'));
       return;
     }
-    entry.settle?.(this.#outcomeOf(entry.line, message.reply));
+    entry.finish?.(this.#outcomeOf(entry.line, message.reply));
     this.#sendNext();
   }
 
@@ -294,7 +294,7 @@ class StreamClient implements ControlClient {
     const waiting = this.#inFlight === undefined ? queued : [this.#inFlight, ...queued];
     this.#inFlight = undefined;
     this.#listeners.clear();
-    for (const entry of waiting) entry.settle?.(error);
+    for (const entry of waiting) entry.finish?.(error);
     this.#lost.resolve(cause);
   }
 

@@ -143,19 +143,19 @@ export function openControlSocket(
             keepAlive: true,
             keepAliveInitialDelay: KEEP_ALIVE_MS,
           });
-    const settle = () => {
+    const finish = () => {
       clearTimeout(timer);
       signal.removeEventListener('abort', onAbort);
       socket.removeListener('connect', onConnect);
     };
     const giveUp = (error: TorError) => {
-      settle();
+      finish();
       socket.destroy();
       reject(error);
     };
     const onAbort = () => giveUp(aborted());
     const onConnect = () => {
-      settle();
+      finish();
       socket.removeListener('error', onError);
       resolve(socket);
     };
