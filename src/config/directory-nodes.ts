@@ -108,16 +108,16 @@ export function nodesToDial(text: string, network: Network, loopback: boolean): 
     );
   }
   const unchosen = unchosenList(text);
-  const ours = SHIPPED_DIRECTORIES[network];
-  const isOurs = unchosen?.isCurrent === true && unchosen.network === network;
-  if (entriesOf(text).length > 0 && (unchosen === undefined || isOurs)) {
+  const shippedHere = SHIPPED_DIRECTORIES[network];
+  const isCurrentList = unchosen?.isCurrent === true && unchosen.network === network;
+  if (entriesOf(text).length > 0 && (unchosen === undefined || isCurrentList)) {
     return onlyOf('onion', text, 'onion addresses, unless regtest_count is other than 0,0');
   }
   const found = unchosen?.name ?? 'nothing';
-  if (ours.length === 0) {
+  if (shippedHere.length === 0) {
     return refused(found, `host:port of at least one ${network} directory (none is shipped)`);
   }
-  const shipped = parseDirectoryNodes(ours.join(','));
+  const shipped = parseDirectoryNodes(shippedHere.join(','));
   if (!shipped.ok || unchosen === undefined) return shipped;
   const instead = unchosen.network === network ? "today's" : `that of ${network}`;
   return { ...shipped, notice: `directory_nodes is ${found}; using ${instead} instead` };

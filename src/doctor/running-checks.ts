@@ -120,10 +120,10 @@ const canonical = (address: string): string => new URL(`http://[${address}]`).ho
 
 async function describe(page: Page, facts: FactReader, machine: Machine): Promise<Verdict> {
   const said = textOf(page['location']);
-  const ours = facts.peek('location');
-  if (said !== undefined && ours !== undefined && said !== formatLocation(ours)) {
+  const expected = facts.peek('location');
+  if (said !== undefined && expected !== undefined && said !== formatLocation(expected)) {
     return wrong(
-      `the directory that runs here is ${said}, but the key in the data directory is that of ${formatLocation(ours)}`,
+      `the directory that runs here is ${said}, but the key in the data directory is that of ${formatLocation(expected)}`,
       'restart it if the key was changed; else give each directory a status_port of its own in [DIRECTORY]',
     );
   }

@@ -13,7 +13,7 @@ const CODES = {
 export type Tone = keyof typeof CODES;
 
 const PLAIN = '\u001b[0m';
-const OURS = new RegExp(`(\u001b\\[(?:0|${Object.values(CODES).join('|')})m)`);
+const OWN_CODES = new RegExp(`(\u001b\\[(?:0|${Object.values(CODES).join('|')})m)`);
 
 /** Clears the screen and moves the cursor to its top. */
 export const CLEAR_SCREEN = '\u001b[H\u001b[2J';
@@ -32,7 +32,7 @@ export function painted(tone: Tone, words: string, color: boolean): string {
 export function terminalText(text: string, color: boolean): string {
   if (!color) return shownLines(text, Infinity);
   return text
-    .split(OURS)
+    .split(OWN_CODES)
     .map((part, i) => (i % 2 === 1 ? part : shownLines(part, Infinity)))
     .join('');
 }

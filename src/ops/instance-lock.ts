@@ -85,13 +85,13 @@ async function textOf(file: FileHandle): Promise<string> {
 
 /** Whether the lock was free, and its owner if not. Takes the lock if it was free. */
 async function stateOf(file: FileHandle): Promise<LockState> {
-  const isOurs = await lockFile(file);
+  const isLocked = await lockFile(file);
   const text = await textOf(file);
   const owner = await readMark(text);
   if (owner === undefined && text !== '') return { state: 'foreign' };
   const pid = owner?.isLocal === true && owner.runs ? owner.pid : undefined;
   // Without flock(1) the process id must be enough.
-  const isFree = isOurs ?? pid === undefined;
+  const isFree = isLocked ?? pid === undefined;
   return isFree ? { state: 'free' } : { state: 'held', pid };
 }
 

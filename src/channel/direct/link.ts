@@ -129,7 +129,7 @@ export class PeerLink {
    * late.
    */
   get lastResort(): boolean {
-    return this.#line.open && this.#nick !== undefined && (this.#isProven || this.isOurs);
+    return this.#line.open && this.#nick !== undefined && (this.#isProven || this.isOutgoing);
   }
 
   /** A signed message of `nick` that was not received before came over this link. */
@@ -138,7 +138,7 @@ export class PeerLink {
   }
 
   /** We dialled it. */
-  get isOurs(): boolean {
+  get isOutgoing(): boolean {
     return this.#options.dialled !== undefined;
   }
 

@@ -114,9 +114,9 @@ export class DirectLinks {
    * not known which link is the nick's, and all of them get its messages.
    */
   rivals(link: PeerLink): readonly PeerLink[] {
-    if (link.isOurs || link.nick === undefined) return [];
+    if (link.isOutgoing || link.nick === undefined) return [];
     const named = [...(this.#byNick.get(link.nick) ?? [])];
-    return named.filter((other) => other !== link && other.usable && !other.isOurs);
+    return named.filter((other) => other !== link && other.usable && !other.isOutgoing);
   }
 
   /**
@@ -201,7 +201,7 @@ export class DirectLinks {
     this.#byNick.set(nick, named);
     this.#failedAt.delete(nick);
     // A deployed maker bans a peer that asks more than once in 30 s on a direct link.
-    if (link.isOurs && !this.#isWithin(this.#askedAt.get(nick), timings.proofAskMs)) {
+    if (link.isOutgoing && !this.#isWithin(this.#askedAt.get(nick), timings.proofAskMs)) {
       this.#askedAt.set(nick, this.#options.clock.now());
       link.askForProof();
     }

@@ -32,7 +32,7 @@ export function endForLeg(
 }
 
 /** A maker named one of our coins as its own, which it cannot sign: the other makers may suffice. */
-function withoutThief(
+function withoutMaker(
   state: Extract<RoundState, { readonly phase: 'funding' }>,
   { candidate, step }: ActiveLeg,
 ): RoundTransition {
@@ -54,10 +54,10 @@ export function onFunded(
   if (funding === undefined)
     return finish(state, 'no-funds', 'the wallet cannot pay for the round');
   const giveBack: RoundEffect = { kind: 'settle', funding, settlement: 'unsigned' };
-  const ours = new Set(funding.coins.map(formatOutpoint));
+  const ownCoins = new Set(funding.coins.map(formatOutpoint));
   const ready = [...state.legs.values()].filter(isReady);
-  const thief = ready.find(({ part }) => part.coins.some((coin) => ours.has(formatOutpoint(coin))));
-  if (thief !== undefined) return preceded([giveBack], withoutThief(state, thief));
+  const sharer = ready.find(({ part }) => part.coins.some((coin) => ownCoins.has(formatOutpoint(coin))));
+  if (sharer !== undefined) return preceded([giveBack], withoutMaker(state, sharer));
   const built = buildTransaction(terms, ready, funding);
   if (!built.ok) {
     return preceded([giveBack], finish(state, built.fault, built.detail));

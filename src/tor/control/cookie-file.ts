@@ -23,12 +23,12 @@ export interface Ownership {
 }
 
 /** The ids of this process. */
-export interface Ourselves {
+export interface OwnUser {
   readonly user: string;
   readonly groups: readonly string[];
 }
 
-const MIGHTY_GROUPS: ReadonlySet<string> = new Set([
+const PRIVILEGED_GROUPS: ReadonlySet<string> = new Set([
   'root',
   'wheel',
   'sudo',
@@ -50,7 +50,7 @@ const octal = (mode: number) => (mode & 0o7777).toString(8).padStart(4, '0');
 export function explainNoPermission(
   cookiePath: string,
   blocked: Ownership | undefined,
-  us: Ourselves,
+  us: OwnUser,
 ): string {
   const who = `we are user ${us.user} in groups ${us.groups.join(', ')}`;
   if (blocked === undefined) return `no permission to read the cookie file ${cookiePath}; ${who}`;
@@ -59,7 +59,7 @@ export function explainNoPermission(
     `group ${blocked.group}, mode ${octal(blocked.mode)}; ${who}`;
   const isCookie = blocked.path === cookiePath;
   // Members of these groups can take over the machine, so they are not suggested.
-  if (MIGHTY_GROUPS.has(blocked.group)) {
+  if (PRIVILEGED_GROUPS.has(blocked.group)) {
     return (
       `${what}. Fix: use a control password (tor --hash-password PASSWORD gives the line HashedControlPassword for ` +
       `torrc; tor_control_password = PASSWORD in joinmarket.cfg), and restart Tor`
@@ -92,7 +92,7 @@ async function ownershipOf(path: string, stats: Stats): Promise<Ownership> {
   return { path, owner, group, mode: stats.mode };
 }
 
-async function ourselves(): Promise<Ourselves> {
+async function ownUser(): Promise<OwnUser> {
   const user = await nameOfId('/etc/passwd', process.geteuid?.() ?? -1);
   const ids = [...new Set([process.getegid?.() ?? -1, ...(process.getgroups?.() ?? [])])];
   const groups = await Promise.all(ids.map((id) => nameOfId('/etc/group', id)));
@@ -100,7 +100,7 @@ async function ourselves(): Promise<Ourselves> {
 }
 
 /** The cookie if it is visible, else the deepest visible folder on its path. */
-async function whatBlocks(cookiePath: string): Promise<Ownership | undefined> {
+async function blockingOwnership(cookiePath: string): Promise<Ownership | undefined> {
   for (let path = cookiePath; ; path = dirname(path)) {
     const stats = await stat(path).catch(() => undefined);
     if (stats !== undefined) return ownershipOf(path, stats);
@@ -110,7 +110,7 @@ async function whatBlocks(cookiePath: string): Promise<Ownership | undefined> {
 
 async function explain(path: string, cause: NodeJS.ErrnoException): Promise<Cookie> {
   if (cause.code === 'EACCES' || cause.code === 'EPERM') {
-    const why = explainNoPermission(path, await whatBlocks(path), await ourselves());
+    const why = explainNoPermission(path, await blockingOwnership(path), await ownUser());
     return { ok: false, code: 'no-permission', why };
   }
   if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') {
