@@ -73,13 +73,13 @@ export function checkTable(
     ];
   });
   const columns = history === undefined ? COLUMNS : [...COLUMNS, ...UPTIME_COLUMNS];
-  const troubles = results
+  const faults = results
     .filter((result) => !isFine(result))
     .map((result) => {
       const name = shortName(formatLocation(result.location));
       return `${name}  ${shownLine(outcomeText(result))}`;
     });
-  return [...textTable(columns, rows), ...(troubles.length > 0 ? ['', ...troubles] : [])].join(
+  return [...textTable(columns, rows), ...(faults.length > 0 ? ['', ...faults] : [])].join(
     '\n',
   );
 }

@@ -50,7 +50,7 @@ export interface RunningProgram {
   /** Undefined: there is no status page, so the state is unknown. */
   readonly state: string | undefined;
   /** Why it is not healthy, from its status page. */
-  readonly trouble: string | undefined;
+  readonly reason: string | undefined;
 }
 
 /** The facts that checks find for later checks. */

@@ -55,7 +55,7 @@ export const makerCheck: Check = {
     }
     const { pid } = lock;
     const runs = pid === undefined ? 'runs in another container' : `runs as process ${pid}`;
-    const found = { running: { state: undefined, trouble: undefined }, holdsPort: true } as const;
+    const found = { running: { state: undefined, reason: undefined }, holdsPort: true } as const;
     if (pid !== undefined && (await isStopped(pid))) {
       return wrong(
         `it ${runs}, and is stopped, so it answers no request`,

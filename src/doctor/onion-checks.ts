@@ -100,9 +100,9 @@ export const publishedCheck: Check = {
   async run(facts, machine) {
     const location = facts.get('location');
     if (location.kind !== 'onion') return skipped('there is no onion in loopback test mode');
-    const { state, trouble } = facts.get('running');
+    const { state, reason } = facts.get('running');
     if (state !== undefined && state !== 'reachable') {
-      return wrong(`the directory says: ${trouble ?? state}`, waitOrRestart(machine));
+      return wrong(`the directory says: ${reason ?? state}`, waitOrRestart(machine));
     }
     const control = facts.peek('control');
     const filter = facts.peek('filter') === true;

@@ -11,7 +11,7 @@ export interface Finding {
 }
 
 /** Why a fact is missing, with the title of the check that should have found it. */
-function whyMissing(
+function missingReason(
   name: FactName,
   earlier: readonly Check[],
   findings: readonly Finding[],
@@ -62,7 +62,7 @@ export async function runChecks(
     const verdict: Verdict =
       missing === undefined
         ? await verdictOf(check, facts, machine)
-        : { status: 'skipped', text: whyMissing(missing, earlier, findings) };
+        : { status: 'skipped', text: missingReason(missing, earlier, findings) };
     earlier.push(check);
     Object.assign(known, verdict.found);
     const { id, title } = check;

@@ -57,7 +57,7 @@ export const directoryCheck: Check = {
       return note(
         'unknown whether it runs: it has no status page',
         'set status_port in [DIRECTORY], for example 62600',
-        { running: { state: undefined, trouble: undefined } },
+        { running: { state: undefined, reason: undefined } },
       );
     }
     const at = `${statusHost}:${statusPort}`;
@@ -155,7 +155,7 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
     );
   }
   const health = await ask(settings, '/healthz', machine);
-  const trouble =
+  const reason =
     health.kind === 'page' && health.page['ok'] === false
       ? textOf(health.page['reason'])
       : undefined;
@@ -165,7 +165,7 @@ async function describe(page: Page, facts: FactReader, machine: Machine): Promis
   return ok(
     `${shownUptime(page['uptimeSeconds'])}, ${counted(peers, 'peer')}, ${state ?? 'no state'}`,
     {
-      running: { state, trouble },
+      running: { state, reason },
       ...listener,
       ...(parsed?.ok === true ? { location: parsed.value } : {}),
     },

@@ -66,7 +66,7 @@ type Found = ProbeResult extends infer R
     : never
   : never;
 
-function whyNot(failure: Exclude<ProbeSessionFailure, { outcome: 'stopped' }>): string {
+function refusalReason(failure: Exclude<ProbeSessionFailure, { outcome: 'stopped' }>): string {
   const reason =
     failure.outcome === 'refused' ? failure.greeting.motd.replaceAll('\n', ' ') : failure.reason;
   return `a second nick did not get in (${failure.outcome}: ${reason})`;
@@ -99,7 +99,7 @@ async function explore(session: ProbeSession, options: ProbeOptions): Promise<Fo
   const came = await come(options);
   if (!came.ok) {
     if (came.failure.outcome === 'stopped') return { outcome: 'stopped' };
-    return { outcome: 'relay-untested', reason: whyNot(came.failure), ...seen };
+    return { outcome: 'relay-untested', reason: refusalReason(came.failure), ...seen };
   }
   const wait = { clock, signal, withinMs: deadlines.relayMs };
   const legs = await testRelay(session, came.session, relay === 'all', wait);

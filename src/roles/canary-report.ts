@@ -63,7 +63,7 @@ export function verdictOf(result: ProbeResult, nick: string): Verdict | 'stopped
   }
 }
 
-export const TROUBLE: Readonly<Record<CanaryState, string | undefined>> = {
+export const FAULT_REASONS: Readonly<Record<CanaryState, string | undefined>> = {
   off: undefined,
   waiting: undefined,
   untested: undefined,
@@ -76,9 +76,9 @@ export const TROUBLE: Readonly<Record<CanaryState, string | undefined>> = {
 export const LINES: Readonly<Record<Verdict, string>> = {
   reachable: 'self test: the outside reaches this directory again',
   untested: 'self test: not possible, so it is unknown whether peers can reach this directory',
-  unreachable: `self test: ${TROUBLE.unreachable}`,
-  'not-relaying': `self test: ${TROUBLE['not-relaying']}`,
-  elsewhere: `self test: ${TROUBLE.elsewhere}`,
+  unreachable: `self test: ${FAULT_REASONS.unreachable}`,
+  'not-relaying': `self test: ${FAULT_REASONS['not-relaying']}`,
+  elsewhere: `self test: ${FAULT_REASONS.elsewhere}`,
 };
 
 /** Of the last test that measured them, in milliseconds. */

@@ -20,7 +20,7 @@ import {
   recall,
   reportOf,
   timesOf,
-  TROUBLE,
+  FAULT_REASONS,
   verdictOf,
   type CanaryRecord,
   type CanaryReport,
@@ -88,8 +88,8 @@ export class Canary {
   }
 
   /** Why peers cannot use the directory; undefined when no test says so. */
-  trouble(): string | undefined {
-    return TROUBLE[this.#record.state];
+  reason(): string | undefined {
+    return FAULT_REASONS[this.#record.state];
   }
 
   /** Tor reports that the onion is published or lost: tests run only while it is published. */

@@ -136,8 +136,8 @@ class RunningNode implements DirectoryNode {
 
   health(): Health {
     const service = this.#states.health();
-    const trouble = this.#canary.trouble();
-    return service.ok && trouble !== undefined ? { ok: false, reason: trouble } : service;
+    const reason = this.#canary.reason();
+    return service.ok && reason !== undefined ? { ok: false, reason: reason } : service;
   }
 
   begin(): void {

@@ -134,13 +134,13 @@ t.test('a fault is detected in time, logged once, and its end is logged', async 
       b.canary.published(ONION);
       const firstMs = await b.until('reachable');
       t.ok(firstMs <= 25_000, `the first test is over after ${firstMs} ms`);
-      t.equal(b.canary.trouble(), undefined);
+      t.equal(b.canary.reason(), undefined);
       t.strictSame(b.log.lines, [], 'no fault, no line');
 
       b.become(world);
       const noticedMs = await b.until(state);
       t.ok(noticedMs <= NOTICED_WITHIN_MS, `noticed after ${noticedMs} ms at most`);
-      t.match(b.canary.trouble(), text);
+      t.match(b.canary.reason(), text);
       t.match(b.log.lines, [new RegExp(`^warn self test: .*${text.source}`)]);
       const isAway = state === 'unreachable';
       t.equal(b.alarms(), isAway ? 1 : 0, 'an alarm when the onion itself may be lost');
@@ -150,7 +150,7 @@ t.test('a fault is detected in time, logged once, and its end is logged', async 
 
       b.become('well');
       await b.until('reachable');
-      t.equal(b.canary.trouble(), undefined);
+      t.equal(b.canary.reason(), undefined);
       t.equal(b.log.lines.length, 2);
       t.match(b.log.lines[1], /^info self test: the outside reaches this directory again$/);
       const { tests, failures } = b.canary.report();
@@ -172,7 +172,7 @@ t.test('the state of the previous process', async (t) => {
     const b = bench(t, MINUTE, 0.999, past);
     b.canary.published(ONION);
     t.match(b.canary.report(), past);
-    t.match(b.canary.trouble(), /cannot reach the onion/);
+    t.match(b.canary.reason(), /cannot reach the onion/);
     await b.until('reachable');
     t.match(b.canary.report(), { tests: 10, failures: 3, stateSeconds: 0 });
     t.match(b.log.lines, [/^info self test: .*again$/]);
@@ -181,7 +181,7 @@ t.test('the state of the previous process', async (t) => {
   t.test('switched on or off in between', async (t) => {
     const off = bench(t, 0, 0.999, past);
     t.match(off.canary.report(), { state: 'off', tests: 9 });
-    t.equal(off.canary.trouble(), undefined);
+    t.equal(off.canary.reason(), undefined);
     await off.end();
     const on = bench(t, MINUTE, 0.999, { state: 'off', tests: 0, failures: 0 });
     t.equal(on.canary.report().state, 'waiting');
@@ -221,7 +221,7 @@ t.test('no alarm', async (t) => {
     b.become('no-tor');
     b.canary.published(ONION);
     await b.until('untested');
-    t.equal(b.canary.trouble(), undefined);
+    t.equal(b.canary.reason(), undefined);
     t.match(b.log.lines, [/^warn self test: not possible/]);
     t.equal(b.alarms(), 0);
     await b.end();

@@ -34,7 +34,7 @@ const CLIENT_HASH_KEY = 'Tor safe cookie authentication controller-to-server has
 
 /** Why one method failed. */
 interface Failure {
-  readonly why: string;
+  readonly reason: string;
   /**
    * The other cookie method would fail for the same reason, or send the cookie to an unknown program.
    */
@@ -64,10 +64,10 @@ async function withCookie(
   use: (cookie: Uint8Array) => Promise<Failure | undefined>,
 ): Promise<Failure | undefined> {
   if (info.cookieFile === undefined) {
-    return { why: 'Tor did not say where its cookie file is', cookieIsOut: true };
+    return { reason: 'Tor did not say where its cookie file is', cookieIsOut: true };
   }
   const cookie = await readCookie(info.cookieFile);
-  return cookie.ok ? use(cookie.cookie) : { why: cookie.why, cookieIsOut: true };
+  return cookie.ok ? use(cookie.cookie) : { reason: cookie.reason, cookieIsOut: true };
 }
 
 async function authenticate(send: Send, secret: string): Promise<Failure | undefined> {
@@ -75,7 +75,7 @@ async function authenticate(send: Send, secret: string): Promise<Failure | undef
     await send(secret === '' ? 'AUTHENTICATE' : `AUTHENTICATE ${secret}`);
     return undefined;
   } catch (error) {
-    return { why: refusal(error) };
+    return { reason: refusal(error) };
   }
 }
 
@@ -89,19 +89,19 @@ async function safeCookie(
   try {
     reply = await send(`AUTHCHALLENGE SAFECOOKIE ${clientNonce.toString('hex')}`);
   } catch (error) {
-    return { why: refusal(error) };
+    return { reason: refusal(error) };
   }
   const challenge = parseAuthChallenge(reply);
   if (!challenge.ok) {
-    return { why: 'the answer to AUTHCHALLENGE cannot be read', cookieIsOut: true };
+    return { reason: 'the answer to AUTHCHALLENGE cannot be read', cookieIsOut: true };
   }
   const parts = [cookie, clientNonce, challenge.value.serverNonce];
   if (!timingSafeEqual(safeCookieHash(SERVER_HASH_KEY, parts), challenge.value.serverHash)) {
     const path = Buffer.from(info.cookieFile ?? []).toString('utf8');
-    const why =
+    const reason =
       `the server hash does not match: not talking to the Tor that owns the cookie file ${path} (two Tors on this ` +
       `machine, one in a container, or an impostor), so nothing was sent. Fix: check the control host and port`;
-    return { why, cookieIsOut: true };
+    return { reason, cookieIsOut: true };
   }
   return authenticate(send, safeCookieHash(CLIENT_HASH_KEY, parts).toString('hex'));
 }
@@ -112,14 +112,14 @@ async function hashedPassword(
 ): Promise<Failure | undefined> {
   if (password === undefined) {
     return {
-      why: 'no control password is configured. Fix: set tor_control_password to the one that belongs to HashedControlPassword in torrc',
+      reason: 'no control password is configured. Fix: set tor_control_password to the one that belongs to HashedControlPassword in torrc',
       password: 'none',
     };
   }
   const failure = await authenticate(send, quote(password));
   return (
     failure && {
-      why: `wrong password: ${failure.why}. Fix: configure the password whose "tor --hash-password" is the HashedControlPassword of torrc`,
+      reason: `wrong password: ${failure.reason}. Fix: configure the password whose "tor --hash-password" is the HashedControlPassword of torrc`,
       password: 'wrong',
     }
   );
@@ -138,7 +138,7 @@ async function plainCookie(
   const path = Buffer.from(info.cookieFile ?? []).toString('utf8');
   if (!/cookie[^/]*$/i.test(path)) {
     return {
-      why:
+      reason:
         `${path} is not named like a cookie, and without SAFECOOKIE its content would go to whatever ` +
         `listens there, so nothing was sent. Fix: let CookieAuthFile in torrc end in "cookie"`,
     };
@@ -223,7 +223,7 @@ export async function climbAuthLadder<C extends Unauthenticated>(
       if (client.closed) client = await open();
       const failure = await climb(send, info, password);
       if (failure === undefined) return client;
-      rungs.push(`${method}: ${failure.why}`);
+      rungs.push(`${method}: ${failure.reason}`);
       cookieIsOut ||= failure.cookieIsOut === true;
       onlyThePassword =
         failure.password === 'wrong' || (onlyThePassword && failure.password === 'none');

@@ -8,8 +8,8 @@ const COOKIE_BYTES = 32;
 
 export type Cookie =
   | { readonly ok: true; readonly cookie: Uint8Array }
-  /** `why` names the file, the fault and the fix; `code` is for tests and programs. */
-  | { readonly ok: false; readonly code: CookieFault; readonly why: string };
+  /** `reason` names the file, the fault and the fix; `code` is for tests and programs. */
+  | { readonly ok: false; readonly code: CookieFault; readonly reason: string };
 
 export type CookieFault = 'missing' | 'no-permission' | 'not-a-file' | 'wrong-size' | 'io';
 
@@ -110,19 +110,19 @@ async function blockingOwnership(cookiePath: string): Promise<Ownership | undefi
 
 async function explain(path: string, cause: NodeJS.ErrnoException): Promise<Cookie> {
   if (cause.code === 'EACCES' || cause.code === 'EPERM') {
-    const why = explainNoPermission(path, await blockingOwnership(path), await ownUser());
-    return { ok: false, code: 'no-permission', why };
+    const reason = explainNoPermission(path, await blockingOwnership(path), await ownUser());
+    return { ok: false, code: 'no-permission', reason };
   }
   if (cause.code === 'ENOENT' || cause.code === 'ENOTDIR') {
-    const why =
+    const reason =
       `the cookie file ${path} does not exist on this machine. Fix: if Tor runs elsewhere (another machine, a ` +
       `container), use a control password (HashedControlPassword in its torrc); else restart Tor, which writes the file`;
-    return { ok: false, code: 'missing', why };
+    return { ok: false, code: 'missing', reason };
   }
   return {
     ok: false,
     code: 'io',
-    why: `the cookie file ${path} cannot be read (${cause.code ?? cause.message})`,
+    reason: `the cookie file ${path} cannot be read (${cause.code ?? cause.message})`,
   };
 }
 
@@ -135,8 +135,8 @@ export async function readCookie(pathBytes: Uint8Array): Promise<Cookie> {
   const raw = Buffer.from(pathBytes);
   const path = raw.toString('utf8');
   if (raw.includes(0) || !path.startsWith('/')) {
-    const why = `Tor named a cookie file that is not an absolute path (${quotedLine(path)})`;
-    return { ok: false, code: 'io', why };
+    const reason = `Tor named a cookie file that is not an absolute path (${quotedLine(path)})`;
+    return { ok: false, code: 'io', reason };
   }
   try {
     // NONBLOCK: opening a pipe must not wait for its writer.
@@ -154,15 +154,15 @@ export async function readCookie(pathBytes: Uint8Array): Promise<Cookie> {
 async function readExactly(file: FileHandle, path: string): Promise<Cookie> {
   const stats = await file.stat();
   if (!stats.isFile()) {
-    return { ok: false, code: 'not-a-file', why: `the cookie file ${path} is not a regular file` };
+    return { ok: false, code: 'not-a-file', reason: `the cookie file ${path} is not a regular file` };
   }
   const buffer = Buffer.alloc(COOKIE_BYTES + 1);
   const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
   if (bytesRead === COOKIE_BYTES && stats.size === COOKIE_BYTES) {
     return { ok: true, cookie: buffer.subarray(0, COOKIE_BYTES) };
   }
-  const why =
+  const reason =
     `the cookie file ${path} has ${stats.size} bytes, not ${COOKIE_BYTES}: something else wrote it, ` +
     `or Tor could not finish writing it (disk full?). Fix: restart Tor, which writes it anew`;
-  return { ok: false, code: 'wrong-size', why };
+  return { ok: false, code: 'wrong-size', reason };
 }
