@@ -202,17 +202,17 @@ class ChannelAudit implements Audit {
   }
 
   #arrived({ from, directory, private: isPrivate, id, neverHeard }: Arrival): void {
-    const way = directory && formatLocation(directory);
-    if (isPrivate) this.#leaves.spoke(from, way);
-    if (way === undefined) return;
+    const source = directory && formatLocation(directory);
+    if (isPrivate) this.#leaves.spoke(from, source);
+    if (source === undefined) return;
     if (!isPrivate) {
       // A peer that relayed an old message can repeat it, so only a new message starts a test.
-      this.#rounds.arrived(`public ${id}`, from, way, false, neverHeard);
+      this.#rounds.arrived(`public ${id}`, from, source, false, neverHeard);
       return;
     }
     const now = this.#options.clock.now();
     const isAnswer = this.#askedAt !== undefined && now - this.#askedAt <= this.#limits.answerMs;
-    this.#rounds.arrived(`private ${from}`, from, way, true, isAnswer || neverHeard);
+    this.#rounds.arrived(`private ${from}`, from, source, true, isAnswer || neverHeard);
   }
 
   #closed(round: ClosedRound): void {

@@ -169,9 +169,9 @@ class MessageChannel implements OnionMessageChannel {
     locations: readonly Location[],
   ): { readonly copies: number } {
     const payload = privmsgPayload(this.#options.nickKey, to, command, args);
-    const ways = new Set(locations.flatMap((location) => this.#directories.chosen(location)));
+    const links = new Set(locations.flatMap((location) => this.#directories.chosen(location)));
     if (this.#isClosing || to === this.nick) return { copies: 0 };
-    const took = [...ways].filter((way) => way.send(MessageType.PRIVMSG, payload));
+    const took = [...links].filter((link) => link.send(MessageType.PRIVMSG, payload));
     return { copies: took.length };
   }
 

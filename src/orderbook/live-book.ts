@@ -237,20 +237,20 @@ class ChannelBook implements OpenLiveBook {
   }
 
   #learn({ from, directory, private: verified, id, commands, neverHeard }: Arrival): void {
-    const way = {
+    const source = {
       directory: directory && formatLocation(directory),
       verified,
       at: this.now(),
       message: id,
     };
-    if (!commands) return this.book.seenAgain(from, way);
-    const changed = this.book.apply(from, commands, way);
+    if (!commands) return this.book.seenAgain(from, source);
+    const changed = this.book.apply(from, commands, source);
     // A proof is made for one taker, so a proof in a public message is not valid for anyone.
     const bond = verified ? commands.findLast(({ name }) => name === 'tbond') : undefined;
     const [proof] = bond?.args ?? [];
     if (proof !== undefined && this.book.has(from)) this.#bonds.take(from, proof, neverHeard);
     if (verified) this.#signedOfferRequests.answered(from);
-    else if (way.directory !== undefined) this.#signedOfferRequests.heard(from, way.directory);
+    else if (source.directory !== undefined) this.#signedOfferRequests.heard(from, source.directory);
     if (changed > 0) this.#options.onOffers?.(from, changed);
   }
 

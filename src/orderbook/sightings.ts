@@ -14,7 +14,7 @@ export interface Sightings {
 }
 
 /** The source of one message. */
-export interface Way {
+export interface Source {
   /** `host:port`, or undefined for a direct link. */
   readonly directory: string | undefined;
   readonly verified: boolean;
@@ -41,7 +41,7 @@ function sightingThrough(sightings: Sightings, directory: string, at: number) {
   return fresh;
 }
 
-export function seenThrough(sightings: Sightings, { directory, verified, at }: Way): void {
+export function seenThrough(sightings: Sightings, { directory, verified, at }: Source): void {
   if (directory === undefined) {
     sightings.direct = { firstSeen: sightings.direct?.firstSeen ?? at, lastSeen: at };
     return;
@@ -55,7 +55,7 @@ export function seenThrough(sightings: Sightings, { directory, verified, at }: W
 }
 
 /** The directory showed other terms than these. True when that is new. */
-export function differsThrough(sightings: Sightings, { directory, at }: Way): boolean {
+export function differsThrough(sightings: Sightings, { directory, at }: Source): boolean {
   if (directory === undefined) return false;
   const sighting = sightingThrough(sightings, directory, at);
   if (sighting.differs) return false;

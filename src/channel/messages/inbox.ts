@@ -23,7 +23,7 @@ export type Judged<T> =
       readonly verdict: 'fresh';
       readonly from: string;
       readonly message: T;
-      /** Identifies the payload, whichever way it came. */
+      /** Identifies the payload, independent of the source. */
       readonly id: string;
       /** False when the same payload was received before, at any time. */
       readonly neverHeard: boolean;
@@ -32,8 +32,8 @@ export type Judged<T> =
   | { readonly verdict: 'junk' };
 
 export interface Inbox {
-  /** A 687 payload; `way` names its source. */
-  public(payload: string, way: string): Judged<HeardPublicly>;
+  /** A 687 payload; `source` names the directory or link. */
+  public(payload: string, source: string): Judged<HeardPublicly>;
   /**
    * Whether a 687 payload on the link of `owner` is its `!orderbook`. A message with more than one
    * request is ignored (section 8.3). It is not remembered, because only we received it.
@@ -44,7 +44,7 @@ export interface Inbox {
    * not remembered.
    * @param owner the only nick that may use this source, if there is one
    */
-  private(payload: string, way: string, owner?: string): Judged<PrivateMessage>;
+  private(payload: string, source: string, owner?: string): Judged<PrivateMessage>;
 }
 
 function isOrderbook({ name }: Command): boolean {
@@ -75,7 +75,7 @@ export function createInbox(
   }
 
   return {
-    public(payload, way) {
+    public(payload, source) {
       const route = parseRoute(payload);
       if (!route.ok || route.value.to !== undefined) return JUNK;
       const { text } = route.value;
@@ -84,10 +84,10 @@ export function createInbox(
       const commands = parseCommands(text);
       if (!commands.ok) return JUNK;
       const sighting = seenPublic.look(payload);
-      const arrival = sighting.arrived(way);
+      const arrival = sighting.arrived(source);
       if (arrival === 'copy') return { verdict: 'copy', from, id: sighting.key };
       return {
-        // A message that is sent twice the same way is reported twice: an offer may equal an earlier
+        // A message that arrives twice from the same source is reported twice: an offer may equal an earlier
         // one.
         verdict: 'fresh',
         from,
@@ -102,7 +102,7 @@ export function createInbox(
       const commands = parseCommands(route.value.text);
       return commands.ok && commands.value.filter(isOrderbook).length === 1;
     },
-    private(payload, way, owner) {
+    private(payload, source, owner) {
       const route = parseRoute(payload);
       if (!route.ok || route.value.to !== nick) return JUNK;
       const { to, text } = route.value;
@@ -111,13 +111,13 @@ export function createInbox(
       if (owner !== undefined && from !== owner) return JUNK;
       const sighting = seenPrivate.look(payload);
       if (sighting.known) {
-        // A sender that fears a loss sends the message again, perhaps the same way.
-        sighting.arrived(way);
+        // A sender that fears a loss sends the message again, perhaps by the same route.
+        sighting.arrived(source);
         return { verdict: 'copy', from, id: sighting.key };
       }
       const message = verify(from, to, text);
       if (!message.ok) return JUNK;
-      sighting.arrived(way);
+      sighting.arrived(source);
       const neverHeard = firstEver(sighting.key);
       return { verdict: 'fresh', from, message: message.value, id: sighting.key, neverHeard };
     },

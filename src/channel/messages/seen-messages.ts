@@ -20,17 +20,17 @@ export interface Sighting {
   readonly key: string;
   /** Recorded within the window. */
   readonly known: boolean;
-  /** Records one arrival; `way` names the source. */
-  arrived(way: string): Arrival;
+  /** Records one arrival; `source` names the directory or link. */
+  arrived(source: string): Arrival;
 }
 
 export interface SeenMessages {
   /** Looks a payload up without recording it. */
   look(payload: string): Sighting;
   /**
-   * Records one arrival of a payload. `way` names the source. Only for payloads that have a meaning.
+   * Records one arrival of a payload. `source` names the directory or link. Only for payloads that have a meaning.
    */
-  arrived(payload: string, way: string): Arrival;
+  arrived(payload: string, source: string): Arrival;
   /** Payloads remembered. */
   readonly size: number;
 }
@@ -38,7 +38,7 @@ export interface SeenMessages {
 interface Seen {
   readonly firstAt: number;
   /** Arrivals from each source. */
-  readonly ways: Map<string, number>;
+  readonly sources: Map<string, number>;
 }
 
 /** Payloads can have 40,000 bytes; only their hashes are kept. */
@@ -63,26 +63,26 @@ export function createSeenMessages(clock: Clock, windowMs: number, most: number)
     return seen && clock.now() - seen.firstAt < windowMs ? seen : undefined;
   }
 
-  function record(key: string, way: string): Arrival {
+  function record(key: string, source: string): Arrival {
     const seen = recent(key);
     if (!seen) {
       messages.delete(key);
-      messages.set(key, { firstAt: clock.now(), ways: new Map([[way, 1]]) });
+      messages.set(key, { firstAt: clock.now(), sources: new Map([[source, 1]]) });
       forgetOld();
       return 'first';
     }
-    const heardBefore = Math.max(...seen.ways.values());
-    const count = (seen.ways.get(way) ?? 0) + 1;
-    seen.ways.set(way, count);
+    const heardBefore = Math.max(...seen.sources.values());
+    const count = (seen.sources.get(source) ?? 0) + 1;
+    seen.sources.set(source, count);
     return count > heardBefore ? 'repeated' : 'copy';
   }
 
   return {
     look(payload) {
       const key = keyOf(payload);
-      return { key, known: recent(key) !== undefined, arrived: (way) => record(key, way) };
+      return { key, known: recent(key) !== undefined, arrived: (source) => record(key, source) };
     },
-    arrived: (payload, way) => record(keyOf(payload), way),
+    arrived: (payload, source) => record(keyOf(payload), source),
     get size() {
       return messages.size;
     },

@@ -76,8 +76,8 @@ export function createBlacklist(
         if (name !== 'hp2') continue;
         const commitment = parseBareCommitment(args[0] ?? '');
         if (!commitment.ok) return;
-        const way = link.kind === 'direct' ? `direct ${nick}` : formatLocation(link.location);
-        const mayTeach = links.use(way, () => bucket(HEARD_PER_LINK)).take() && total.take();
+        const source = link.kind === 'direct' ? `direct ${nick}` : formatLocation(link.location);
+        const mayTeach = links.use(source, () => bucket(HEARD_PER_LINK)).take() && total.take();
         if (!mayTeach) return;
         if (isPrivate) relay?.relay(commitment.value, 'others');
         remember(commitment.value);

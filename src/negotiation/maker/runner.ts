@@ -49,7 +49,7 @@ export interface SessionPorts {
 export interface SessionName {
   readonly nick: string;
   /** The source of its `fill`. Another peer may repeat messages of the nick by another route. */
-  readonly way: string;
+  readonly source: string;
   /** The significant arguments of its `fill`; no other session of this nick has the same. */
   readonly key: string;
   readonly commitment: string;
@@ -81,7 +81,7 @@ const AT_WORK: ReadonlySet<MakerState['state']> = new Set(['reserving', 'claimin
 
 export class RunningSession {
   readonly nick: string;
-  readonly way: string;
+  readonly source: string;
   readonly key: string;
   readonly commitment: string;
   readonly takerKey: string;
@@ -100,7 +100,7 @@ export class RunningSession {
   constructor(ports: SessionPorts, name: SessionName, state: MakerState, by: Location | undefined) {
     this.#ports = ports;
     this.nick = name.nick;
-    this.way = name.way;
+    this.source = name.source;
     this.key = name.key;
     this.commitment = name.commitment;
     this.takerKey = name.takerKey;

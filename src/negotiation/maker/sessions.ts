@@ -62,13 +62,13 @@ const directoryOf = (route: Route): Location | undefined =>
  * The open `fill` of a nick that is removed for a new one: the oldest from the source with the most, so
  * that a peer that repeats old ones removes only its own.
  */
-function surplusOf(open: readonly RunningSession[], way: string): RunningSession | undefined {
+function surplusOf(open: readonly RunningSession[], source: string): RunningSession | undefined {
   if (open.length < OPEN_PER_NICK) return undefined;
-  const counts = new Map([[way, 1]]);
-  for (const session of open) counts.set(session.way, (counts.get(session.way) ?? 0) + 1);
+  const counts = new Map([[source, 1]]);
+  for (const session of open) counts.set(session.source, (counts.get(session.source) ?? 0) + 1);
   const most = Math.max(...counts.values());
-  const among = open.filter((session) => counts.get(session.way) === most);
-  return among.find((session) => session.way === way) ?? among[0] ?? open[0];
+  const among = open.filter((session) => counts.get(session.source) === most);
+  return among.find((session) => session.source === source) ?? among[0] ?? open[0];
 }
 
 export class MakerSessions {
@@ -165,13 +165,13 @@ export class MakerSessions {
     const keys = createBoxKeyPair(randomBytes);
     const box = openBoxSession(keys, takerKey);
     if (!box.ok) return this.#refuse(message, `Invalid nacl pubkey: ${takerKey}`, takerKey);
-    const way = linkName(route);
+    const source = linkName(route);
     // Other open `fill`s stay until one of them is proven: this one may be a repeated old one.
     const open = sessions.filter(({ isOpen }) => isOpen);
-    surplusOf(open, way)?.dispatch({ kind: 'end', fault: 'replaced' });
+    surplusOf(open, source)?.dispatch({ kind: 'end', fault: 'replaced' });
     this.#makeRoom();
     this.#open(
-      { nick, way, key, commitment, takerKey },
+      { nick, source, key, commitment, takerKey },
       { fill, offer: offer.value, keys, box: box.value },
       directoryOf(route),
     );
