@@ -9,7 +9,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import { isFine, type ProbeResult } from '../probe/probe.js';
 import { VIRTUAL_PORT, type Network } from '../protocol/constants.js';
 import { formatLocation, parseLocation, type Location } from '../protocol/location.js';
-import { checkDirectories, neverLeft } from '../roles/check.js';
+import { checkDirectories, failedLocally } from '../roles/check.js';
 import { historyEntry, openCheckHistory, type CheckHistory } from '../roles/check-history.js';
 import { openOverlay } from '../roles/open-overlay.js';
 import { checkJson, checkTable, greetingLines } from './check-view.js';
@@ -75,7 +75,7 @@ function withSocks(settings: Settings, socks: CheckCommandOptions['socks']): Set
 }
 
 function exitCodeFor(results: readonly ProbeResult[]): ExitCode {
-  if (results.some(neverLeft)) return ExitCode.UNREACHABLE;
+  if (results.some(failedLocally)) return ExitCode.UNREACHABLE;
   return results.every(isFine) ? ExitCode.OK : ExitCode.FAILED;
 }
 
@@ -91,7 +91,7 @@ async function report(
   const now = nowSeconds();
   // A dial that failed on this machine says nothing about a directory.
   await history?.add(
-    results.filter((result) => !neverLeft(result)).map((result) => historyEntry(result, now)),
+    results.filter((result) => !failedLocally(result)).map((result) => historyEntry(result, now)),
   );
   if (options.json === true) {
     const kept = history === undefined ? {} : { entries: history.entries };

@@ -37,7 +37,7 @@ const CONTAINER_INITS: ReadonlySet<string> = new Set([
   'tini',
 ]);
 
-/** Facts about this process, for `mustStay`. */
+/** Facts about this process, for `upgradeObstacle`. */
 export interface ProcessPlace {
   readonly pid: number;
   readonly ppid: number;
@@ -47,7 +47,7 @@ export interface ProcessPlace {
 }
 
 /** Why the new process would be ended together with this one; undefined when it would not. */
-export function mustStay({ pid, ppid, init, env }: ProcessPlace): string | undefined {
+export function upgradeObstacle({ pid, ppid, init, env }: ProcessPlace): string | undefined {
   if (pid === 1) {
     return 'this directory is process 1, with which its container ends: restart it instead';
   }
@@ -120,7 +120,7 @@ export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer>
     if (underWay) return Promise.resolve(refused('an upgrade is under way already'));
     if (shutdown.signal.aborted) return Promise.resolve(refused('the directory is stopping'));
     const { pid, ppid, env } = process;
-    const why = mustStay({ pid, ppid, init: nameOfInit(), env });
+    const why = upgradeObstacle({ pid, ppid, init: nameOfInit(), env });
     if (why !== undefined) return Promise.resolve(refused(why));
     underWay = true;
     return upgrade();

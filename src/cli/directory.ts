@@ -84,7 +84,7 @@ export async function ownOnionLocation({ onion }: Settings): Promise<string | un
 }
 
 /** Logs the state of the service. */
-function tellState(notifier: Notifier | undefined, state: ServiceState): void {
+function notifyState(notifier: Notifier | undefined, state: ServiceState): void {
   if (state.state === 'starting') notifier?.status(state.detail);
   else if (state.state === 'reachable') notifier?.status('reachable');
   else notifier?.status(`not reachable: ${state.detail}`);
@@ -201,7 +201,7 @@ class DirectoryProgram {
       ...nodeOptions(this.#program.settings),
       ...(motd === undefined ? {} : { motd }),
       overlay,
-      onState: (state) => tellState(this.#notifier, state),
+      onState: (state) => notifyState(this.#notifier, state),
       inherited,
     });
   }

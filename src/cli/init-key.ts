@@ -45,7 +45,7 @@ const REDRAW_MS = 200;
 const FIRST_ESTIMATE_MS = 1_000;
 
 /** Draws a bar on a terminal; otherwise prints the estimate once. */
-function teller(prefix: VanityPrefix): { tell(tried: number): void; end(): void } {
+function progressReporter(prefix: VanityPrefix): { tell(tried: number): void; end(): void } {
   /** The rate is measured from the first report on, because threads take a while to start. */
   let first: { readonly at: number; readonly tried: number } | undefined;
   let estimated = false;
@@ -77,7 +77,7 @@ async function search(prefix: VanityPrefix): Promise<Uint8Array> {
   const stopped = new AbortController();
   const stop = (): void => stopped.abort(new Error('the search was stopped; nothing was written'));
   process.once('SIGINT', stop).once('SIGTERM', stop);
-  const told = teller(prefix);
+  const told = progressReporter(prefix);
   try {
     return await findVanityKey({
       prefix,

@@ -34,14 +34,14 @@ export function failWith(error: unknown): void {
   end(exitCodeFor(error));
 }
 
-const hasGone = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE';
+const isClosedPipe = ({ code }: NodeJS.ErrnoException): boolean => code === 'EPIPE';
 
 /**
  * Standard output cannot be written. A closed reader (`| head`) ends the program without an error.
  * Anything else is a failure, because a result is lost.
  */
 export function outputFailed(error: NodeJS.ErrnoException): void {
-  if (hasGone(error)) end(onOutputClosed());
+  if (isClosedPipe(error)) end(onOutputClosed());
   else failWith(new Error(`standard output cannot be written (${error.code ?? error.message})`));
 }
 
@@ -49,6 +49,6 @@ export function outputFailed(error: NodeJS.ErrnoException): void {
 export function endWithOutput(): void {
   process.stdout.on('error', outputFailed);
   process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (hasGone(error)) end(onOutputClosed());
+    if (isClosedPipe(error)) end(onOutputClosed());
   });
 }

@@ -12,7 +12,7 @@ import { createNotifier } from '../ops/notify.js';
 import { systemClock } from '../overlay/system-clock.js';
 import type { Offer } from '../protocol/offer.js';
 import { announceCommitment } from '../roles/announce-commitment.js';
-import { surelyReached } from '../protocol/tip-estimate.js';
+import { leastHeight } from '../protocol/tip-estimate.js';
 import { startMaker, type MakerBond } from '../roles/maker.js';
 import { blacklistOptions, requestLimits } from '../roles/negotiation-settings.js';
 import { makeOffer, OfferTermsError } from '../roles/offers.js';
@@ -69,7 +69,7 @@ async function bondFromSettings(settings: Settings): Promise<MakerBond | undefin
   const { network, configFile, cfg } = settings;
   const path = bondFilePath(settings);
   if (path === undefined) return undefined;
-  const tipHeight = () => surelyReached(network, Date.now() / 1000);
+  const tipHeight = () => leastHeight(network, Date.now() / 1000);
   try {
     const bond = await readBondFile(path, { network, tipHeight: tipHeight() });
     return { bond, tipHeight };

@@ -11,12 +11,12 @@ import { isFiltered, isRefusal } from '../tor/tor-error.js';
 import type { Verdict } from './check.js';
 
 /** Every Tor answers this command, and no filter has a reason to allow it. */
-const ASKED_BY_NOBODY = 'GETINFO info/names';
+const UNUSED_QUERY = 'GETINFO info/names';
 
 /** Whether there is a filter in front of Tor. Rejects when the connection is lost. */
 export async function isBehindFilter(control: ControlClient): Promise<boolean> {
   try {
-    await control.command(ASKED_BY_NOBODY);
+    await control.command(UNUSED_QUERY);
     return false;
   } catch (error) {
     if (isRefusal(error)) return isFiltered(error);

@@ -12,7 +12,7 @@ const MOST_ASKED = 24;
 /** Longest time for all. */
 const DEADLINE_MS = 180_000;
 /** Number of results named in the text. */
-const MOST_TOLD = 3;
+const MAX_REPORTED = 3;
 
 const SOCKS_NEEDED = 'it needs the SOCKS port (see the lines above)';
 
@@ -88,10 +88,10 @@ export const directoriesCheck: Check = {
     }
     if (machine.signal.aborted) return skipped('stopped');
     const told = failed
-      .slice(0, MOST_TOLD)
+      .slice(0, MAX_REPORTED)
       .map((result) => `${formatLocation(result.location)} ${outcomeText(result)}`)
       .join('; ');
-    const more = failed.length > MOST_TOLD ? `; ${failed.length - MOST_TOLD} more` : '';
+    const more = failed.length > MAX_REPORTED ? `; ${failed.length - MAX_REPORTED} more` : '';
     return wrong(
       `0 of ${count} directories in directory_nodes accept us: ${told}${more}`,
       `onionmc check shows more of each; correct directory_nodes and network in ${configFile}, or wait until one is back`,

@@ -7,7 +7,7 @@ import { CONFIG_FILE_NAME } from '../config/settings.js';
 import { isStopped } from '../platform/process-mark.js';
 import { BondFileError, readBondFile, type BondFileFault } from '../ops/bond-file.js';
 import { readLock } from '../ops/instance-lock.js';
-import { surelyReached } from '../protocol/tip-estimate.js';
+import { leastHeight } from '../protocol/tip-estimate.js';
 import { nameOfId } from '../tor/control/cookie-file.js';
 import { note, ok, startCommand, wrong, type Check, type Verdict } from './check.js';
 
@@ -104,7 +104,7 @@ export const bondCheck: Check = {
         'bond_file in [YIELDGENERATOR] names one (docs/negotiation.md)',
       );
     }
-    const tipHeight = surelyReached(network, today() / 1000);
+    const tipHeight = leastHeight(network, today() / 1000);
     const uid = facts.get('owner');
     try {
       const { utxo } = await readBondFile(path, { network, tipHeight, uid });

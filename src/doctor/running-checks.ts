@@ -181,12 +181,12 @@ export function listenFault(host: string, port: number): Promise<string | undefi
   });
 }
 
-export const whoListens = (port: number): string => `sudo ss -ltnp 'sport = :${port}' shows which`;
+export const listenerHint = (port: number): string => `sudo ss -ltnp 'sport = :${port}' shows which`;
 
 function takenPort(at: string, key: string, port: number): Verdict {
   return wrong(
     `${at} (${key}) is taken by another program`,
-    `stop that program (${whoListens(port)}), or set ${key} = 0 for any free one`,
+    `stop that program (${listenerHint(port)}), or set ${key} = 0 for any free one`,
   );
 }
 
@@ -217,7 +217,7 @@ export const portCheck: Check = {
       if (running?.state !== undefined) return ok(`${at} is in use while the directory runs`);
       return running === undefined
         ? takenPort(at, key, port)
-        : note(`${at} (${key}) is taken, perhaps by ${us} itself`, whoListens(port));
+        : note(`${at} (${key}) is taken, perhaps by ${us} itself`, listenerHint(port));
     }
     if (fault === 'EACCES') {
       return wrong(`${at} (${key}) is not allowed to this user`, `set ${key} above 1023`);

@@ -44,7 +44,7 @@ export async function ownTors(dataDirectory: string, owner: number): Promise<rea
 }
 
 /** The operator's Tor, as the configuration names it. */
-export function theirSocks({ onion }: Settings): SocksEndpoint {
+export function configuredSocks({ onion }: Settings): SocksEndpoint {
   return { kind: 'tcp', ...onion.socks };
 }
 

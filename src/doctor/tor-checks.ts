@@ -6,7 +6,7 @@ import { isFiltered, isRefusal, TorError } from '../tor/tor-error.js';
 import { note, ok, skipped, theProgram, wrong, type Check, type Verdict } from './check.js';
 import { filtered } from './control-filter.js';
 import { findOwnTor } from './own-tor.js';
-import { socksFault, theirSocks } from './tor-access.js';
+import { socksFault, configuredSocks } from './tor-access.js';
 
 const THEIR_SOCKS =
   'correct socks5_host and socks5_port (Tor\'s usual port is 9050), or start Tor with "SocksPort 9050" in its torrc';
@@ -26,7 +26,7 @@ export const socksCheck: Check = {
     if (own === undefined && startsLater) {
       return skipped(`${theProgram(machine)}'s own Tor starts with it`);
     }
-    const socks = own ?? theirSocks(settings);
+    const socks = own ?? configuredSocks(settings);
     const fault = await socksFault(socks, machine.signal);
     if (fault === undefined) return ok(`${formatSocksEndpoint(socks)} answers`, { socks });
     return wrong(fault, THEIR_SOCKS);
@@ -46,7 +46,7 @@ export const dialerSocksCheck: Check = {
     const settings = facts.get('settings');
     const { loopback, torMode } = settings.onion;
     if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
-    const theirs = theirSocks(settings);
+    const theirs = configuredSocks(settings);
     const fault = torMode === 'managed' ? undefined : await socksFault(theirs, machine.signal);
     if (torMode !== 'managed' && fault === undefined) {
       return ok(`${formatSocksEndpoint(theirs)} answers`, { socks: theirs });

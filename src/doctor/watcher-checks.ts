@@ -2,7 +2,7 @@
 import { hostAndPort } from '../kit/host-name.js';
 import { askStatus, statusBase, type StatusQuestion } from '../ops/status-client.js';
 import { note, ok, wrong, type Check, type Verdict } from './check.js';
-import { listenFault, whoListens } from './running-checks.js';
+import { listenFault, listenerHint } from './running-checks.js';
 
 /** What uses the address of the page. */
 async function inUse(at: string, port: number, question: Omit<StatusQuestion, 'path'>) {
@@ -12,7 +12,7 @@ async function inUse(at: string, port: number, question: Omit<StatusQuestion, 'p
   if (health.kind === 'silent') {
     return wrong(
       `a program, perhaps the watcher, listens at ${at} and does not answer (${health.why}): it hangs, or is stopped`,
-      `${whoListens(port)}; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID continues it; else restart it`,
+      `${listenerHint(port)}; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID continues it; else restart it`,
     );
   }
   const isDirectory = status.kind === 'page' && 'peers' in status.page;
@@ -26,7 +26,7 @@ async function inUse(at: string, port: number, question: Omit<StatusQuestion, 'p
   }
   return wrong(
     `${at} (host and port in [OBWATCHER]) is taken by another program: a start fails`,
-    `stop that program (${whoListens(port)}), or set port in [OBWATCHER] to a free one`,
+    `stop that program (${listenerHint(port)}), or set port in [OBWATCHER] to a free one`,
   );
 }
 

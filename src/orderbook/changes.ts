@@ -28,7 +28,7 @@ export interface ChangesOptions {
 }
 
 /** The part of an entry whose change is reported at once. */
-function essence(entry: BookEntry): string {
+function contentOf(entry: BookEntry): string {
   const { type, minsize, maxsize, txfee, cjfee, verified, direct, sightings, listedBy, bond } =
     entry;
   const ways = sightings.map(
@@ -61,7 +61,7 @@ export class Changes {
   /** Entries to compare, in the order of their change. */
   readonly #touched = new Set<string>();
   /** The last reported state of each entry. */
-  readonly #told = new Map<string, { readonly essence: string; readonly lastSeen: number }>();
+  readonly #told = new Map<string, { readonly content: string; readonly lastSeen: number }>();
   #history: BookChange[] = [];
   #remembered = 0;
   #cancel: (() => void) | undefined;
@@ -145,9 +145,9 @@ export class Changes {
         continue;
       }
       const { lastSeen } = entry;
-      const now = essence(entry);
-      if (before?.essence === now && lastSeen - before.lastSeen < SEEN_AGAIN_MS) continue;
-      this.#told.set(id, { essence: now, lastSeen });
+      const now = contentOf(entry);
+      if (before?.content === now && lastSeen - before.lastSeen < SEEN_AGAIN_MS) continue;
+      this.#told.set(id, { content: now, lastSeen });
       upserts.push(entry);
     }
     return { upserts, removed };

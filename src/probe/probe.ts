@@ -96,19 +96,19 @@ async function explore(session: ProbeSession, options: ProbeOptions): Promise<Fo
   };
   if (relay === 'none') return { outcome: 'accepted', ...seen };
 
-  const came = await come(options);
-  if (!came.ok) {
-    if (came.failure.outcome === 'stopped') return { outcome: 'stopped' };
-    return { outcome: 'relay-untested', reason: refusalReason(came.failure), ...seen };
+  const second = await openSession(options);
+  if (!second.ok) {
+    if (second.failure.outcome === 'stopped') return { outcome: 'stopped' };
+    return { outcome: 'relay-untested', reason: refusalReason(second.failure), ...seen };
   }
   const wait = { clock, signal, withinMs: deadlines.relayMs };
-  const legs = await testRelay(session, came.session, relay === 'all', wait);
-  await came.session.leave();
+  const legs = await testRelay(session, second.session, relay === 'all', wait);
+  await second.session.leave();
   if (legs === 'stopped') return { outcome: 'stopped' };
   return { outcome: relayed(legs), legs, ...seen };
 }
 
-function come(options: ProbeOptions): ReturnType<typeof openProbeSession> {
+function openSession(options: ProbeOptions): ReturnType<typeof openProbeSession> {
   const { dialer, location, network, clock, signal, deadlines = DEFAULT_DEADLINES } = options;
   const { dialMs, handshakeMs } = deadlines;
   const nickKey = options.newNickKey();
@@ -131,7 +131,7 @@ function come(options: ProbeOptions): ReturnType<typeof openProbeSession> {
 export async function probeDirectory(options: ProbeOptions): Promise<ProbeResult> {
   const { clock, location } = options;
   const startedAt = clock.now();
-  const first = await come(options);
+  const first = await openSession(options);
   let found: Found;
   if (first.ok) {
     found = await explore(first.session, options);

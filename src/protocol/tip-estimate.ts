@@ -16,7 +16,7 @@ const KNOWN_BLOCKS: Partial<Record<Network, { readonly height: number; readonly 
  * without a steady block rate (testnet, regtest).
  * @param unixSeconds now
  */
-export function surelyReached(network: Network, unixSeconds: number): number | undefined {
+export function leastHeight(network: Network, unixSeconds: number): number | undefined {
   const known = KNOWN_BLOCKS[network];
   if (known === undefined) return undefined;
   const blocks = Math.floor((unixSeconds - known.time) / BLOCK_SECONDS);

@@ -22,7 +22,7 @@ export interface CheckOptions {
 }
 
 /** The dial failed on this machine, so it says nothing about the directory. */
-export function neverLeft(result: ProbeResult): boolean {
+export function failedLocally(result: ProbeResult): boolean {
   if (result.outcome !== 'unreachable') return false;
   return isOurs(result.error);
 }

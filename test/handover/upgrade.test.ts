@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { startSuccessor } from '../../src/handover/predecessor.js';
 import { joinMany, nickOf, NO_RATES_CONFIG, type Mass } from '../directory/many.js';
 import { onion } from '../directory/wire.js';
-import { mustStay, type ProcessPlace } from '../../src/cli/directory-upgrade.js';
+import { upgradeObstacle, type ProcessPlace } from '../../src/cli/directory-upgrade.js';
 import { runCli } from '../helpers/cli.js';
 import { gather } from './crowd.js';
 import { realProgram, startUpgradable } from './program.js';
@@ -296,7 +296,7 @@ t.test('no upgrade where a new process could not continue', async (t) => {
     [{ ppid: 1, env: { SYSTEMD_EXEC_PID: '6' } }, undefined],
   ];
   for (const [other, why] of cases) {
-    const said = mustStay({ ...place, ...other });
+    const said = upgradeObstacle({ ...place, ...other });
     if (why === undefined) t.equal(said, undefined, JSON.stringify(other));
     else t.match(said, why);
   }

@@ -20,7 +20,7 @@ import { parseLocation } from '../../src/protocol/location.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { formatBondFile, ownBondFault, parseBondFile } from '../../src/protocol/own-bond.js';
-import { surelyReached } from '../../src/protocol/tip-estimate.js';
+import { leastHeight } from '../../src/protocol/tip-estimate.js';
 import { startMaker } from '../../src/roles/maker.js';
 import { openLiveProbe, openProbe } from '../helpers/channel-probe.js';
 import { runCli, startCli } from '../helpers/cli.js';
@@ -304,13 +304,13 @@ t.test('the least height of a chain at a date', (t) => {
     ['mainnet', at('2025-10-01'), 917_109],
   ] as const;
   for (const [network, time, height] of known) {
-    const estimate = surelyReached(network, time) ?? 0;
+    const estimate = leastHeight(network, time) ?? 0;
     t.ok(estimate <= height, `${estimate} is not above ${height}`);
     t.ok(estimate > height - 2 * 2016, 'not far below');
   }
-  t.equal(surelyReached('signet', at('2020-09-02')), 0);
-  t.equal(surelyReached('testnet', at('2025-01-01')), undefined);
-  t.equal(surelyReached('regtest', at('2025-01-01')), undefined);
+  t.equal(leastHeight('signet', at('2020-09-02')), 0);
+  t.equal(leastHeight('testnet', at('2025-01-01')), undefined);
+  t.equal(leastHeight('regtest', at('2025-01-01')), undefined);
   t.equal(certExpiryAt(877_258), 436);
   t.end();
 });
