@@ -23,8 +23,8 @@ export interface Tally {
 
 export interface Ledger {
   expect(kind: DeliveryKind, receiver: string, id: string, sender: string): void;
-  /** `excused`: the receiver has just come or is leaving, so an unexpected message is no fault. */
-  arrived(kind: DeliveryKind, receiver: string, id: string, excused: boolean): void;
+  /** `isUnsettled`: the receiver has just come or is leaving, so an unexpected message is no fault. */
+  arrived(kind: DeliveryKind, receiver: string, id: string, isUnsettled: boolean): void;
   /** Deliveries still due to or from a peer. */
   open(nick: string): number;
   readonly openTotal: number;
@@ -85,7 +85,7 @@ export function createLedger(lostAfterMs: number, now: () => number): Ledger {
       count(sender, 1);
       tallies[kind].due++;
     },
-    arrived(kind, receiver, id, excused) {
+    arrived(kind, receiver, id, isUnsettled) {
       const key = `${kind} ${receiver} ${id}`;
       const tally = tallies[kind];
       const entry = due.get(key);
@@ -97,7 +97,7 @@ export function createLedger(lostAfterMs: number, now: () => number): Ledger {
         return;
       } else if (lately.has(key) || before.has(key)) {
         tally.doubled++;
-      } else if (!excused) {
+      } else if (!isUnsettled) {
         tally.stray++;
       }
       lately.add(key);

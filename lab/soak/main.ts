@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { errorText } from '../../src/kit/error-text.js';
 import { LOST_AFTER_MS } from './bounds.js';
 import { startChild } from './child.js';
-import { createCrowd, type Crowd } from './crowd.js';
+import { startHonestPeers, type HonestPeers } from './honest-peers.js';
 import { watchFaults } from './faults.js';
 import { createLedger, type Ledger } from './ledger.js';
 import { readOptions, USAGE, type SoakOptions } from './options.js';
@@ -29,7 +29,7 @@ const STEP_MS = 50;
 const ROW_MS = 60_000;
 /** The time in which the directory must notice that all peers left. */
 const EMPTY_LIMIT_MS = 40_000;
-const CROWD = { makers: 12, takers: 8, visitors: 20 };
+const NUMBERS = { makers: 12, takers: 8, temporary: 20 };
 
 const faults = watchFaults('honest');
 const ownDelay = monitorEventLoopDelay({ resolution: 10 });
@@ -65,17 +65,17 @@ const sum = (counters: Readonly<Record<string, number>>): number =>
   Object.values(counters).reduce((total, count) => total + count, 0);
 
 /** Runs all peers until `untilMs`, in small steps. */
-async function live(crowd: Crowd, ledger: Ledger, untilMs: number): Promise<void> {
+async function live(honestPeers: HonestPeers, ledger: Ledger, untilMs: number): Promise<void> {
   while (performance.now() < untilMs) {
-    crowd.step();
+    honestPeers.step();
     ledger.sweep();
     await sleep(STEP_MS);
   }
 }
 
 /** Waits for deliveries under way; those that do not arrive become overdue. */
-async function waitForDeliveries(crowd: Crowd, ledger: Ledger): Promise<void> {
-  while (ledger.openTotal > 0) await live(crowd, ledger, performance.now() + STEP_MS);
+async function waitForDeliveries(honestPeers: HonestPeers, ledger: Ledger): Promise<void> {
+  while (ledger.openTotal > 0) await live(honestPeers, ledger, performance.now() + STEP_MS);
 }
 
 async function untilEmpty(processes: Processes): Promise<Sample> {
@@ -94,9 +94,9 @@ async function soak({ minutes, seed }: SoakOptions, processes: Processes): Promi
   const { port } = listening;
   const before = await sampleOf(processes);
   const ledger = createLedger(LOST_AFTER_MS, () => performance.now());
-  const crowd = createCrowd({ port, size: CROWD, ledger, chance: createChance(seed) });
-  await crowd.open();
-  processes.hostile.tell({ kind: 'start', port, victims: crowd.victims, seed: seed + 1 });
+  const honestPeers = startHonestPeers({ port, size: NUMBERS, ledger, chance: createChance(seed) });
+  await honestPeers.open();
+  processes.hostile.tell({ kind: 'start', port, victims: honestPeers.victims, seed: seed + 1 });
 
   const rows: Row[] = [];
   ownDelay.enable();
@@ -107,14 +107,14 @@ async function soak({ minutes, seed }: SoakOptions, processes: Processes): Promi
   let attacksBefore = 0;
   say(tableHead());
   for (let from = started; from < end; from += ROW_MS) {
-    await live(crowd, ledger, Math.min(from + ROW_MS, end));
+    await live(honestPeers, ledger, Math.min(from + ROW_MS, end));
     const sample = await sampleOf(processes);
     const attacks = sum((await attacksOf(processes, 'count')).attacks);
     const now = performance.now();
     const row: Row = {
       label: String(rows.length + 1),
       deliveries: ledger.take(),
-      honest: crowd.size,
+      honest: honestPeers.size,
       attacks: attacks - attacksBefore,
       cpu: (sample.cpuMs - cpuMs) / (now - rowAt),
       sample,
@@ -128,14 +128,14 @@ async function soak({ minutes, seed }: SoakOptions, processes: Processes): Promi
     say(tableRow(row));
   }
 
-  crowd.hush();
-  await waitForDeliveries(crowd, ledger);
-  await crowd.dismissVisitors();
-  await waitForDeliveries(crowd, ledger);
+  honestPeers.stopSending();
+  await waitForDeliveries(honestPeers, ledger);
+  await honestPeers.endTemporary();
+  await waitForDeliveries(honestPeers, ledger);
   ownDelay.disable();
   const last = await attacksOf(processes, 'stop');
   await processes.hostile.ended();
-  await crowd.close();
+  await honestPeers.close();
   const after = await untilEmpty(processes);
   processes.directory.tell('stop');
   const exitCode = await processes.directory.ended();
@@ -147,7 +147,7 @@ async function soak({ minutes, seed }: SoakOptions, processes: Processes): Promi
     tableRow({
       label: 'total',
       deliveries: total,
-      honest: crowd.size,
+      honest: honestPeers.size,
       attacks,
       cpu,
       sample: after,
@@ -155,8 +155,8 @@ async function soak({ minutes, seed }: SoakOptions, processes: Processes): Promi
     }),
   );
   say('');
-  say(`honest peers came ${crowd.joins} times and left ${crowd.leaves} times`);
-  say(`conversations of seven messages brought to their end: ${crowd.conversations}`);
+  say(`honest peers came ${honestPeers.joins} times and left ${honestPeers.leaves} times`);
+  say(`conversations of seven messages brought to their end: ${honestPeers.conversations}`);
   say(`hostile connections: ${last.connections}; attacks: ${nonZero(last.attacks)}`);
   say(`lines dropped: ${nonZero(after.stats.dropped)}`);
   say(`handshakes refused: ${nonZero(after.stats.handshakesRejected)}`);
@@ -166,7 +166,7 @@ async function soak({ minutes, seed }: SoakOptions, processes: Processes): Promi
   const points = judge({
     rows,
     total,
-    faults: crowd.faults,
+    faults: honestPeers.faults,
     otherFaults: last.faults + faults.count,
     before,
     after,

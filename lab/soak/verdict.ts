@@ -1,6 +1,6 @@
 /** Whether a soak passed, point by point. */
 import * as bounds from './bounds.js';
-import type { CrowdFaults } from './crowd.js';
+import type { HonestPeerFaults } from './honest-peers.js';
 import type { Sample } from './reports.js';
 import { percentile, sumOf, type Deliveries, type Row } from './table.js';
 
@@ -14,7 +14,7 @@ export interface Point {
 export interface Evidence {
   readonly rows: readonly Row[];
   readonly total: Deliveries;
-  readonly faults: Readonly<CrowdFaults>;
+  readonly faults: Readonly<HonestPeerFaults>;
   /** Unhandled rejections and uncaught exceptions of the other two processes. */
   readonly otherFaults: number;
   /** Before the first peer came. */

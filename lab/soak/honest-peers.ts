@@ -20,23 +20,23 @@ const STAGES = ['sw0reloffer', 'fill', 'pubkey', 'auth', 'ioauth', 'tx', 'sig'] 
 /** The share of offers that a taker takes. */
 const TAKEN_OFFERS = 0.2;
 /** The age of a peer below which an unexpected message to it is no fault. */
-const JUST_CAME_MS = 5_000;
+const RECENT_MS = 5_000;
 const FEATURE_SETS = [[], ['ping'], ['peerlist_features', 'ping']];
 
 const now = (): number => performance.now();
 
 /** The peer has just come or is leaving, so an unexpected message is no fault. */
-const excused = (peer: HonestPeer): boolean => peer.leaving || now() - peer.joinedAt < JUST_CAME_MS;
+const isUnsettled = (peer: HonestPeer): boolean => peer.leaving || now() - peer.joinedAt < RECENT_MS;
 
-export interface CrowdSize {
+export interface HonestPeerNumbers {
   /** Peers that stay. */
   readonly makers: number;
   readonly takers: number;
   /** Seats whose holder changes; every second one is a maker. */
-  readonly visitors: number;
+  readonly temporary: number;
 }
 
-export interface CrowdFaults {
+export interface HonestPeerFaults {
   /** Handshakes that were not accepted. */
   refused: number;
   /** Connections that the directory ended. */
@@ -45,14 +45,14 @@ export interface CrowdFaults {
   forged: number;
 }
 
-export interface Crowd {
+export interface HonestPeers {
   /** The number of connected peers. */
   readonly size: number;
   readonly joins: number;
   readonly leaves: number;
   /** Conversations that reached their last message. */
   readonly conversations: number;
-  readonly faults: Readonly<CrowdFaults>;
+  readonly faults: Readonly<HonestPeerFaults>;
   /** The peers that stay, once they are connected. */
   readonly victims: readonly Victim[];
   /** Connects all peers that stay. */
@@ -60,16 +60,16 @@ export interface Crowd {
   /** One step of all peers; to be called every 50 ms or so. */
   step(): void;
   /** From now on no peer sends a new message, comes or leaves. */
-  hush(): void;
-  /** All visitors leave while the others watch. */
-  dismissVisitors(): Promise<void>;
+  stopSending(): void;
+  /** All temporary leave while the others watch. */
+  endTemporary(): Promise<void>;
   /** All other peers leave. */
   close(): Promise<void>;
 }
 
-export interface CrowdOptions {
+export interface HonestPeersOptions {
   readonly port: number;
-  readonly size: CrowdSize;
+  readonly size: HonestPeerNumbers;
   readonly ledger: Ledger;
   readonly chance: Chance;
 }
@@ -81,8 +81,8 @@ interface Member {
   speakAt: number;
 }
 
-/** The seat of a visitor. */
-interface Seat {
+/** The slot of a visitor. */
+interface Slot {
   readonly serves: boolean;
   state: 'empty' | 'coming' | 'in' | 'going' | 'gone';
   member: Member | undefined;
@@ -92,13 +92,13 @@ interface Seat {
   at: number;
 }
 
-export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd {
+export function startHonestPeers({ port, size, ledger, chance }: HonestPeersOptions): HonestPeers {
   const members = new Map<string, Member>();
   /** Every nick that an honest peer ever had, with the number of its leaves. */
   const honest = new Map<string, number>();
   const victims: Victim[] = [];
-  const faults: CrowdFaults = { refused: 0, cutOff: 0, forged: 0 };
-  const seats: Seat[] = Array.from({ length: size.visitors }, (_, n) => ({
+  const faults: HonestPeerFaults = { refused: 0, cutOff: 0, forged: 0 };
+  const slots: Slot[] = Array.from({ length: size.temporary }, (_, n) => ({
     serves: n % 2 === 0,
     state: 'empty',
     member: undefined,
@@ -136,7 +136,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
       faults.forged++;
       return;
     }
-    ledger.arrived('public', peer.nick, `${from} ${id}`, excused(peer));
+    ledger.arrived('public', peer.nick, `${from} ${id}`, isUnsettled(peer));
     if (!hushed && peer.serves && text.startsWith('orderbook')) sendPrivate(peer, from, 0);
   }
 
@@ -147,7 +147,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
       faults.forged++;
       return;
     }
-    ledger.arrived('private', peer.nick, `${from} ${id}`, excused(peer));
+    ledger.arrived('private', peer.nick, `${from} ${id}`, isUnsettled(peer));
     const stage = Number(stageText);
     if (stage === STAGES.length - 1) conversations++;
     else if (stage > 0 || (!hushed && chance.next() < TAKEN_OFFERS)) {
@@ -159,7 +159,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
     for (const { nick, left } of parsePeerlist(payload).entries) {
       const times = honest.get(nick);
       if (!left || times === undefined) continue;
-      ledger.arrived('leave', peer.nick, `${nick} ${times}`, excused(peer));
+      ledger.arrived('leave', peer.nick, `${nick} ${times}`, isUnsettled(peer));
     }
   }
 
@@ -218,33 +218,33 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
     await peer.leave(how);
   }
 
-  async function sitDown(seat: Seat): Promise<void> {
-    seat.state = 'coming';
-    const back = seat.key !== undefined && chance.next() < 0.5;
-    seat.key = back && seat.key ? seat.key : createNickKey((count) => chance.bytes(count));
-    seat.member = await admit(seat.key, seat.serves);
-    seat.state = seat.member ? 'in' : 'empty';
-    if (!seat.member) seat.key = undefined;
-    seat.at = now() + (seat.member ? chance.between(4_000, 40_000) : 2_000);
+  async function joinIn(slot: Slot): Promise<void> {
+    slot.state = 'coming';
+    const back = slot.key !== undefined && chance.next() < 0.5;
+    slot.key = back && slot.key ? slot.key : createNickKey((count) => chance.bytes(count));
+    slot.member = await admit(slot.key, slot.serves);
+    slot.state = slot.member ? 'in' : 'empty';
+    if (!slot.member) slot.key = undefined;
+    slot.at = now() + (slot.member ? chance.between(4_000, 40_000) : 2_000);
   }
 
-  async function standUp(seat: Seat, member: Member): Promise<void> {
-    seat.state = 'gone';
+  async function leaveFrom(slot: Slot, member: Member): Promise<void> {
+    slot.state = 'gone';
     await depart(member, chance.next() < 0.5 ? 'end' : 'reset', true);
-    seat.member = undefined;
-    seat.state = 'empty';
-    seat.at = now() + chance.between(0, 3_000);
+    slot.member = undefined;
+    slot.state = 'empty';
+    slot.at = now() + chance.between(0, 3_000);
   }
 
-  function stepSeat(seat: Seat, time: number): void {
-    const { member, state } = seat;
+  function stepSlot(slot: Slot, time: number): void {
+    const { member, state } = slot;
     if (state === 'going' && member) {
-      if (ledger.open(member.peer.nick) === 0) void standUp(seat, member);
-    } else if (!hushed && time >= seat.at) {
-      if (state === 'empty') void sitDown(seat);
+      if (ledger.open(member.peer.nick) === 0) void leaveFrom(slot, member);
+    } else if (!hushed && time >= slot.at) {
+      if (state === 'empty') void joinIn(slot);
       else if (state === 'in' && member) {
         member.peer.leaving = true;
-        seat.state = 'going';
+        slot.state = 'going';
       }
     }
   }
@@ -281,7 +281,7 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
     },
     step() {
       const time = now();
-      for (const seat of seats) stepSeat(seat, time);
+      for (const slot of slots) stepSlot(slot, time);
       if (hushed) return;
       for (const member of members.values()) {
         if (member.peer.leaving || time < member.speakAt) continue;
@@ -289,15 +289,15 @@ export function createCrowd({ port, size, ledger, chance }: CrowdOptions): Crowd
         publish(member);
       }
     },
-    hush() {
+    stopSending() {
       hushed = true;
     },
-    async dismissVisitors() {
-      while (seats.some(({ state }) => state === 'coming' || state === 'gone')) await sleep(50);
-      const taken = seats.filter((seat) => seat.member !== undefined);
+    async endTemporary() {
+      while (slots.some(({ state }) => state === 'coming' || state === 'gone')) await sleep(50);
+      const taken = slots.filter((slot) => slot.member !== undefined);
       // A peer that leaves does not have to get the leaves of others.
       for (const { member } of taken) if (member) member.peer.leaving = true;
-      for (const seat of taken) if (seat.member) await standUp(seat, seat.member);
+      for (const slot of taken) if (slot.member) await leaveFrom(slot, slot.member);
     },
     async close() {
       const rest = [...members.values()];
