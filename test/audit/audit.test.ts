@@ -16,7 +16,7 @@ import type { EvidenceRecord } from '../../src/orderbook/book-api.js';
 import { formatLocation, type Location } from '../../src/protocol/location.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
 import { EVIDENCE_FILE, startDirectoryAudit } from '../../src/roles/directory-audit.js';
-import { keyOf, openProbe } from '../helpers/channel-probe.js';
+import { keyOf, openTestChannel } from '../helpers/test-channel.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { simulate, type World } from './simulation.js';
@@ -581,9 +581,9 @@ t.test('over the wire: a directory that withholds is flagged and avoided', async
   t.teardown(async () => {
     await Promise.all([liar.close(), honest.close()]);
   });
-  const channel = openProbe([liar.location, honest.location]);
+  const channel = openTestChannel([liar.location, honest.location]);
   t.teardown(() => channel.close());
-  const [first, second] = await Promise.all([liar.welcome(), honest.welcome()]);
+  const [first, second] = await Promise.all([liar.acceptHandshake(), honest.acceptHandshake()]);
   await channel.next('welcome');
   const { clock } = channel;
   const path = join(folder, EVIDENCE_FILE);

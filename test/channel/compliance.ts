@@ -3,7 +3,7 @@ import type { ChannelTimings } from '../../src/channel/message-channel.js';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
 import { sameLocation, type Location } from '../../src/protocol/location.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import { anyPort, keyOf, openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
+import { anyPort, keyOf, openLiveTestChannel, type LiveTestChannel } from '../helpers/test-channel.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 
 /** The parts that an overlay gives to the suite. */
@@ -54,12 +54,12 @@ function spy(overlay: Overlay): Spied {
 }
 
 /** A direct link over a fresh service can take some attempts while Tor learns its descriptor. */
-async function linked(channel: LiveProbe, nick: string): Promise<void> {
+async function linked(channel: LiveTestChannel, nick: string): Promise<void> {
   while (!(await channel.connectTo(nick))) await new Promise(setImmediate);
 }
 
 /** Waits until the session with this directory has ended. */
-async function without(channel: LiveProbe, directory: Location): Promise<void> {
+async function without(channel: LiveTestChannel, directory: Location): Promise<void> {
   const up = (): boolean =>
     channel
       .directories()
@@ -68,7 +68,7 @@ async function without(channel: LiveProbe, directory: Location): Promise<void> {
 }
 
 /** Waits until every directory is up. */
-async function complete(channel: LiveProbe): Promise<void> {
+async function complete(channel: LiveTestChannel): Promise<void> {
   while (channel.directories().some(({ state }) => state !== 'up')) {
     await channel.next('directory-up');
   }
@@ -84,7 +84,7 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
   const takerSide = spy(subject.dialer());
   const watcherSide = spy(subject.dialer());
   const common = { timings: QUICK, random: () => 0 };
-  const maker = openLiveProbe(directories, {
+  const maker = openLiveTestChannel(directories, {
     ...common,
     overlay: subject.server(),
     serve: true,
@@ -94,13 +94,13 @@ export async function channelCompliance(t: Test, subject: ChannelSubject): Promi
   t.match(await maker.next('welcome'), { directories: 2 });
   while ((await maker.next('service-state')).state !== 'reachable');
 
-  const taker = openLiveProbe(directories, {
+  const taker = openLiveTestChannel(directories, {
     ...common,
     overlay: takerSide.overlay,
     nickKey: TAKER,
   });
   t.teardown(() => taker.close());
-  const watcher = openLiveProbe(directories, {
+  const watcher = openLiveTestChannel(directories, {
     ...common,
     overlay: watcherSide.overlay,
     passive: true,

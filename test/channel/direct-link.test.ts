@@ -13,10 +13,10 @@ import type { NickKey } from '../../src/protocol/nick.js';
 import {
   anyPort,
   keyOf,
-  openProbe,
-  type ChannelProbe,
-  type ProbeOptions,
-} from '../helpers/channel-probe.js';
+  openTestChannel,
+  type TestChannel,
+  type TestChannelOptions,
+} from '../helpers/test-channel.js';
 import {
   startFakeDirectory,
   type FakeDirectory,
@@ -31,18 +31,18 @@ const MARKER = keyOf(4).nick;
 interface Scene {
   readonly directory: FakeDirectory;
   readonly session: FakeSession;
-  readonly channel: ChannelProbe;
+  readonly channel: TestChannel;
 }
 
 /** A channel that serves, unless told otherwise, welcomed by one fake directory. */
-async function scene(t: Test, options?: ProbeOptions): Promise<Scene> {
+async function scene(t: Test, options?: TestChannelOptions): Promise<Scene> {
   const directory = await startFakeDirectory();
-  const channel = openProbe([directory.location], { serve: true, ...options });
+  const channel = openTestChannel([directory.location], { serve: true, ...options });
   t.teardown(async () => {
     await channel.close();
     await directory.close();
   });
-  const session = await directory.welcome();
+  const session = await directory.acceptHandshake();
   await channel.next('directory-up');
   return { directory, session, channel };
 }
@@ -53,7 +53,7 @@ function hello(key: NickKey, options: { features?: readonly string[]; network?: 
 }
 
 /** Where the channel serves. */
-function served({ location }: ChannelProbe): Location {
+function served({ location }: TestChannel): Location {
   if (location.kind === 'not-serving') throw new Error('the channel does not serve');
   return location;
 }
@@ -61,7 +61,7 @@ function served({ location }: ChannelProbe): Location {
 /** A hand-driven peer that connected to the channel and exchanged handshakes. */
 async function inbound(
   t: Test,
-  channel: ChannelProbe,
+  channel: TestChannel,
   key: NickKey,
   features?: readonly string[],
 ): Promise<RawPeer> {
@@ -89,7 +89,7 @@ function numberOf(payload: string): number {
 let marks = 0;
 
 /** Everything the directory said before was read. */
-async function heard(channel: ChannelProbe, session: FakeSession): Promise<void> {
+async function heard(channel: TestChannel, session: FakeSession): Promise<void> {
   const text = `hp2 mark${marks++}`;
   session.pubmsg(MARKER, text);
   while ((await channel.next('pubmsg')).text !== text);
@@ -232,7 +232,7 @@ t.test('connections to us', async (t) => {
     t.strictSame(channel.peers(), []);
   });
 
-  const closing: readonly [string, (peer: RawPeer, channel: ChannelProbe) => void][] = [
+  const closing: readonly [string, (peer: RawPeer, channel: TestChannel) => void][] = [
     ['another network', (peer) => peer.send(793, hello(ALICE, { network: 'mainnet' }))],
     ['our own nick', (peer, channel) => peer.send(793, hello(channel.key))],
     ['garbage in the handshake', (peer) => peer.send(793, '{}')],
@@ -476,13 +476,13 @@ t.test('connections by us', async (t) => {
       },
     };
     const directory = await startFakeDirectory();
-    const channel = openProbe([directory.location], { serve: true, overlay });
+    const channel = openTestChannel([directory.location], { serve: true, overlay });
     t.teardown(async () => {
       await channel.close();
       await directory.close();
     });
     await channel.next('served');
-    const session = await directory.welcome();
+    const session = await directory.acceptHandshake();
     await channel.next('directory-up');
     session.send(789, `${ALICE.nick};${ownHost}:5223,${BOB.nick};${otherHost}:5222`);
     await heard(channel, session);
@@ -493,13 +493,13 @@ t.test('connections by us', async (t) => {
 
   t.test('a location on which most directories agree is dialled', async (t) => {
     const directories = await Promise.all([1, 2, 3].map(() => startFakeDirectory()));
-    const channel = openProbe(directories.map(({ location }) => location));
+    const channel = openTestChannel(directories.map(({ location }) => location));
     const [liar, good] = [await serveRaw(), await serveRaw()];
     t.teardown(async () => {
       await channel.close();
       for (const each of [...directories, liar, good]) await each.close();
     });
-    const sessions = await Promise.all(directories.map((directory) => directory.welcome()));
+    const sessions = await Promise.all(directories.map((directory) => directory.acceptHandshake()));
     await channel.next('welcome');
     for (const [index, session] of sessions.entries()) {
       const { location } = index === 0 ? liar : good;
@@ -538,12 +538,12 @@ t.test('connections by us', async (t) => {
         });
       },
     };
-    const channel = openProbe([directory.location], { overlay });
+    const channel = openTestChannel([directory.location], { overlay });
     t.teardown(async () => {
       await channel.close();
       await directory.close();
     });
-    const session = await directory.welcome();
+    const session = await directory.acceptHandshake();
     const nicks = Array.from({ length: 100 }, (_, n) => `J5nick${n}`);
     session.send(789, nicks.map((nick) => `${nick};127.0.0.1:9`).join(','));
     await heard(channel, session);
@@ -919,7 +919,7 @@ t.test('a failure to serve is reported and tried again', async (t) => {
         : loopback.serve(onConnection, options),
   };
   const directory = await startFakeDirectory();
-  const channel = openProbe([directory.location], { serve: true, overlay });
+  const channel = openTestChannel([directory.location], { serve: true, overlay });
   t.teardown(async () => {
     await channel.close();
     await directory.close();
@@ -935,6 +935,6 @@ t.test('a failure to serve is reported and tried again', async (t) => {
     detail: 'listening on 127.0.0.1, at any free port',
   });
   t.strictSame(await channel.next('service-state'), { state: 'reachable' });
-  await directory.welcome();
+  await directory.acceptHandshake();
   await channel.next('directory-up');
 });

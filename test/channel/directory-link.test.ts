@@ -9,10 +9,10 @@ import { formatPrivmsg } from '../../src/protocol/message.js';
 import {
   anyPort,
   keyOf,
-  openProbe,
-  type ChannelProbe,
-  type ProbeOptions,
-} from '../helpers/channel-probe.js';
+  openTestChannel,
+  type TestChannel,
+  type TestChannelOptions,
+} from '../helpers/test-channel.js';
 import {
   directoryAnswer,
   FAKE_DIRECTORY_NICK,
@@ -35,9 +35,9 @@ async function fakeDirectory(test: Test): Promise<FakeDirectory> {
 function probe(
   test: Test,
   directories: readonly FakeDirectory[],
-  options?: ProbeOptions,
-): ChannelProbe {
-  const channel = openProbe(
+  options?: TestChannelOptions,
+): TestChannel {
+  const channel = openTestChannel(
     directories.map(({ location }) => location),
     options,
   );
@@ -48,20 +48,20 @@ function probe(
 /** One fake directory and a channel that is connected to it. */
 async function welcomed(
   test: Test,
-  options?: ProbeOptions & { readonly features?: readonly string[] },
-): Promise<{ directory: FakeDirectory; channel: ChannelProbe; session: FakeSession }> {
+  options?: TestChannelOptions & { readonly features?: readonly string[] },
+): Promise<{ directory: FakeDirectory; channel: TestChannel; session: FakeSession }> {
   const directory = await fakeDirectory(test);
   const channel = probe(test, [directory], options);
-  const session = await directory.welcome({ features: options?.features ?? [] });
+  const session = await directory.acceptHandshake({ features: options?.features ?? [] });
   await channel.next('directory-up');
   return { directory, channel, session };
 }
 
 /** Two of them. */
-async function two(test: Test, options?: ProbeOptions) {
+async function two(test: Test, options?: TestChannelOptions) {
   const [a, b] = [await fakeDirectory(test), await fakeDirectory(test)];
   const channel = probe(test, [a, b], options);
-  const [first, second] = await Promise.all([a.welcome(), b.welcome()]);
+  const [first, second] = await Promise.all([a.acceptHandshake(), b.acceptHandshake()]);
   await channel.next('welcome');
   return { a, b, channel, first, second };
 }
@@ -73,7 +73,7 @@ function textOf(line: string): string {
 
 /** A line that must arrive shows that the lines before were read and had no effect. */
 async function stillListens(
-  channel: ChannelProbe,
+  channel: TestChannel,
   session: FakeSession,
   mark: string,
 ): Promise<void> {
@@ -147,7 +147,7 @@ t.test('the handshake', async (t) => {
       t.equal(down.retryInMs, 3_000, '4 s, and the least jitter of -1 s');
       await peer.over;
       channel.clock.advance(3_000);
-      await directory.welcome();
+      await directory.acceptHandshake();
       await channel.next('directory-up');
     });
   }
@@ -215,12 +215,12 @@ t.test('reconnecting', async (t) => {
     session.cut();
     t.equal((await channel.next('directory-down')).retryInMs, 4_000);
     channel.clock.advance(4_000);
-    const second = await directory.welcome();
+    const second = await directory.acceptHandshake();
     await channel.next('directory-up');
     second.cut();
     t.equal((await channel.next('directory-down')).retryInMs, 6_000);
     channel.clock.advance(6_000);
-    const third = await directory.welcome();
+    const third = await directory.acceptHandshake();
     await channel.next('directory-up');
     channel.clock.advance(60_000);
     third.cut();
@@ -242,7 +242,7 @@ t.test('reconnecting', async (t) => {
         const { retryInMs = 0 } = await channel.next('directory-down');
         waits.push(retryInMs);
         channel.clock.advance(retryInMs);
-        current = await directory.welcome();
+        current = await directory.acceptHandshake();
         await channel.next('directory-up');
       }
       t.equal(Math.max(...waits), last + 5_000, name);
@@ -288,7 +288,7 @@ t.test('reconnecting', async (t) => {
     const log = { ...silentLog, info: (text: string) => void told.push(text) };
     let fault: Error = new SocksError('proxy-unreachable', 'nothing listens');
     const overlay: Overlay = { ...anyPort(), dial: () => Promise.reject(fault) };
-    const channel = openProbe([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], {
+    const channel = openTestChannel([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], {
       overlay,
       log,
       random: () => 1 / 6,
@@ -339,7 +339,7 @@ t.test('reconnecting', async (t) => {
     const again = await startFakeDirectory(port);
     t.teardown(() => again.close());
     tell?.({ state: 'reachable' });
-    const third = await again.welcome();
+    const third = await again.acceptHandshake();
     await channel.next('directory-up');
     tell?.({ state: 'reachable' });
     t.equal(channel.directories()[0]?.state, 'up', 'a session that stands is left alone');
@@ -379,7 +379,7 @@ t.test('reconnecting', async (t) => {
     ];
     for (const state of states) {
       if (state) tell?.(state);
-      const session = await directory.welcome();
+      const session = await directory.acceptHandshake();
       await channel.next('directory-up');
       t.equal(session.handshake['location-string'], `${host}:5222`, state?.state ?? 'served');
       session.cut();
@@ -398,7 +398,7 @@ t.test('reconnecting', async (t) => {
       serve: () => Promise.reject(new Error('not used')),
       close: () => Promise.resolve(),
     };
-    const channel = openProbe([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], {
+    const channel = openTestChannel([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], {
       overlay: never,
     });
     await Promise.resolve();
@@ -415,17 +415,17 @@ t.test('welcome', async (t) => {
     const [a, b] = [await fakeDirectory(t), await fakeDirectory(t)];
     const channel = probe(t, [a, b, a]);
     t.equal(channel.directories().length, 2, 'a double counts once');
-    await a.welcome();
+    await a.acceptHandshake();
     await channel.next('directory-up');
     t.equal(channel.waiting('welcome'), 0);
-    await b.welcome();
+    await b.acceptHandshake();
     t.strictSame(await channel.next('welcome'), { directories: 2, late: false });
   });
 
   t.test('after 60 s with one of two', async (t) => {
     const [a, b] = [await fakeDirectory(t), await fakeDirectory(t)];
     const channel = probe(t, [a, b]);
-    await a.welcome();
+    await a.acceptHandshake();
     await channel.next('directory-up');
     channel.clock.advance(60_000);
     t.strictSame(await channel.next('welcome'), { directories: 1, late: false });
@@ -601,7 +601,7 @@ t.test('messages to a directory', async (t) => {
     const { retryInMs = 0 } = await channel.next('directory-down');
     t.strictSame(channel.publish('hp2 28'), { sentTo: 0 });
     channel.clock.advance(retryInMs);
-    const again = await directory.welcome();
+    const again = await directory.acceptHandshake();
     await channel.next('directory-up');
     channel.publish('hp2 29');
     for (const text of ['hp2 25', 'hp2 26', 'hp2 29']) {
@@ -647,9 +647,9 @@ t.test('messages to a directory', async (t) => {
       ['nick', () => channel.send('', 'error', 'x')],
     ];
     for (const [code, act] of wrong) t.throws(act, { name: 'ChannelError', code }, code);
-    t.throws(() => openProbe([]), ChannelError);
+    t.throws(() => openTestChannel([]), ChannelError);
     const onion = { kind: 'onion' as const, host: 'x.onion', port: 5222 };
-    t.throws(() => openProbe([onion]), { code: 'directories' });
+    t.throws(() => openTestChannel([onion]), { code: 'directories' });
     t.strictSame(channel.send(channel.nick, 'error', 'x'), { sent: false, reason: 'self' });
     t.strictSame(channel.send(ALICE.nick, 'error', 'x'), { sent: false, reason: 'no-route' });
   });
@@ -661,7 +661,7 @@ t.test('messages to a directory', async (t) => {
     session.cut();
     const { retryInMs = 0 } = await channel.next('directory-down');
     channel.clock.advance(retryInMs);
-    const again = await directory.welcome({ features });
+    const again = await directory.acceptHandshake({ features });
     await channel.next('directory-up');
     await stillListens(channel, again, 'again');
     t.strictSame(again.unread(), [], 'asked a moment ago');
@@ -877,7 +877,7 @@ t.test('close does not wait for a directory without an answer to the handshake',
     },
   };
   const overlay: Overlay = { ...anyPort(), dial: () => Promise.resolve(mute) };
-  const channel = openProbe([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], { overlay });
+  const channel = openTestChannel([{ kind: 'loopback', host: '127.0.0.1', port: 1 }], { overlay });
   while (asked.length === 0) await new Promise((resolve) => setImmediate(resolve));
   const closing = channel.close();
   t.strictSame(asked, ['write', 'destroy'], 'no message has to arrive');

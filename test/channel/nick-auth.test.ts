@@ -14,7 +14,7 @@ import {
 } from '../../src/protocol/nick-auth.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { startDirectoryNode } from '../../src/roles/directory-node.js';
-import { keyOf, openLiveProbe, openProbe, type ChannelProbe } from '../helpers/channel-probe.js';
+import { keyOf, openLiveTestChannel, openTestChannel, type TestChannel } from '../helpers/test-channel.js';
 import {
   directoryAnswer,
   startFakeDirectory,
@@ -27,7 +27,7 @@ const OTHER = keyOf(3);
 
 interface Scene {
   readonly directory: FakeDirectory;
-  readonly channel: ChannelProbe;
+  readonly channel: TestChannel;
   /** The challenge that is right for this directory. */
   readonly challenge: NickAuthChallenge;
 }
@@ -35,7 +35,7 @@ interface Scene {
 async function scene(test: Test, nickAuth?: NickAuthMode): Promise<Scene> {
   const directory = await startFakeDirectory();
   test.teardown(() => directory.close());
-  const channel = openProbe([directory.location], {
+  const channel = openTestChannel([directory.location], {
     nickKey: OURS,
     ...(nickAuth === undefined ? {} : { nickAuth }),
   });
@@ -192,7 +192,7 @@ t.test('both sides: the owner is back at once, and a message finds it', async (t
     overlay,
     nickAuth: 'require_verified',
   });
-  const open = (nickKey = OURS) => openLiveProbe([node.location], { nickKey });
+  const open = (nickKey = OURS) => openLiveTestChannel([node.location], { nickKey });
   const friend = open(OTHER);
   t.teardown(async () => {
     await friend.close();

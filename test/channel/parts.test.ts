@@ -15,7 +15,7 @@ import { createUnconfirmedMessages } from '../../src/channel/direct/unconfirmed-
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { NOT_SERVING, type Location } from '../../src/protocol/location.js';
 import { formatPrivmsg, verifyPrivmsg } from '../../src/protocol/message.js';
-import { keyOf } from '../helpers/channel-probe.js';
+import { keyOf } from '../helpers/test-channel.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
 const at = (port: number): Location => ({ kind: 'loopback', host: '127.0.0.1', port });

@@ -6,10 +6,10 @@ import { NOT_SERVING, onionHost, type Location } from '../../src/protocol/locati
 import {
   anyPort,
   keyOf,
-  openLiveProbe,
-  openProbe,
-  type ChannelProbe,
-} from '../helpers/channel-probe.js';
+  openLiveTestChannel,
+  openTestChannel,
+  type TestChannel,
+} from '../helpers/test-channel.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { createMemoryNetwork } from '../helpers/memory-overlay.js';
@@ -29,7 +29,7 @@ t.test('a link that is made or lost in a microtask', async (t) => {
   const { overlay } = createMemoryNetwork();
   const directory = await serveDirectory(t, overlay(), systemClock, 'J5directoryOOOOO');
   const open = (byte: number, serve: boolean) =>
-    openLiveProbe([directory.location], { overlay: overlay(), nickKey: keyOf(byte), serve });
+    openLiveTestChannel([directory.location], { overlay: overlay(), nickKey: keyOf(byte), serve });
   const [maker, taker] = [open(51, true), open(52, false)];
   t.teardown(() => Promise.all([maker.close(), taker.close()]));
   await Promise.all([maker.next('welcome'), taker.next('welcome')]);
@@ -53,14 +53,14 @@ t.test('a link that is made or lost in a microtask', async (t) => {
     { signal: new AbortController().signal },
   );
   t.teardown(() => closing.close());
-  const liar = openLiveProbe([directory.location], {
+  const liar = openLiveTestChannel([directory.location], {
     overlay: { ...overlay(), serve: () => Promise.resolve(closing) },
     nickKey: keyOf(54),
     serve: true,
   });
   t.teardown(() => liar.close());
   await liar.next('welcome');
-  const other = openLiveProbe([directory.location], { overlay: overlay(), nickKey: keyOf(53) });
+  const other = openLiveTestChannel([directory.location], { overlay: overlay(), nickKey: keyOf(53) });
   t.teardown(() => other.close());
   await other.next('welcome');
   liar.publish('hp2 here');
@@ -78,7 +78,7 @@ t.test(
     const directory = await serveDirectory(t, anyPort(), clock, 'J5directoryOOOOO');
     const peers = Array.from({ length: 20 }, (_, n) =>
       // The jitter from its least to its most.
-      openProbe([directory.location], { clock, nickKey: keyOf(30 + n), random: () => n / 20 }),
+      openTestChannel([directory.location], { clock, nickKey: keyOf(30 + n), random: () => n / 20 }),
     );
     t.teardown(() => Promise.all(peers.map((peer) => peer.close())));
     for (let restart = 0; restart < 3; restart++) {
@@ -109,21 +109,21 @@ t.test('two nicks over one Tor share no circuit, whatever they dial and how ofte
     forward: ({ host }) => (host === directoryHost ? directory : makerServer).location.port,
   });
   const overlay = createTorOverlay({ socks: socks.endpoint });
-  const channels: ChannelProbe[] = [];
+  const channels: TestChannel[] = [];
   t.teardown(async () => {
     for (const channel of channels) await channel.close();
     for (const each of [socks, directory, makerServer]) await each.close();
   });
 
   for (const byte of [41, 42]) {
-    const channel = openProbe([directoryLocation], { overlay, nickKey: keyOf(byte) });
+    const channel = openTestChannel([directoryLocation], { overlay, nickKey: keyOf(byte) });
     channels.push(channel);
     // A directory that is dialled once more has a circuit of its own for that, too.
-    (await directory.welcome()).end();
+    (await directory.acceptHandshake()).end();
     await channel.next('directory-up');
     const { retryInMs } = await channel.next('directory-down');
     channel.clock.advance(retryInMs ?? 0);
-    const session = await directory.welcome();
+    const session = await directory.acceptHandshake();
     await channel.next('directory-up');
     session.send(789, `${maker.nick};${makerHost}:5222`);
     session.pubmsg(keyOf(43).nick, 'hp2 listed');

@@ -5,7 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import t, { type Test } from 'tap';
 import { formatLocation } from '../../src/protocol/location.js';
-import { openProbe, type ChannelProbe } from '../helpers/channel-probe.js';
+import { openTestChannel, type TestChannel } from '../helpers/test-channel.js';
 import { directoryAnswer, startFakeDirectory } from '../helpers/fake-directory.js';
 
 const RECORDING = new URL('../transcripts/s13_client_side_of_the_reference.jsonl', import.meta.url);
@@ -104,7 +104,7 @@ const EXPECTED: Readonly<Record<string, Outcome>> = {
   'garbage-line': UP,
 };
 
-function knownPeers(channel: ChannelProbe): string[] {
+function knownPeers(channel: TestChannel): string[] {
   return channel
     .peers()
     .map(({ nick, location, features }) =>
@@ -115,7 +115,7 @@ function knownPeers(channel: ChannelProbe): string[] {
 
 async function replay(t: Test, run: Run, expected: Outcome): Promise<void> {
   const directory = await startFakeDirectory();
-  const channel = openProbe([directory.location]);
+  const channel = openTestChannel([directory.location]);
   t.teardown(async () => {
     await channel.close();
     await directory.close();

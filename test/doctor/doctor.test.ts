@@ -913,7 +913,7 @@ t.test('a directory on a real Tor network', async (t) => {
     const there = await onionTo(t, fake.location.kind === 'loopback' ? fake.location.port : 0);
     const findings = runChecks(CHECKS, machineFor(there.datadir));
     for (let nick = 0; nick < 2; nick += 1) {
-      await fake.welcome();
+      await fake.acceptHandshake();
     }
     t.same(wrongOnes(await findings), ['relay']);
     const relay = (await findings).find(({ id }) => id === 'relay');

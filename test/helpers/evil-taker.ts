@@ -20,8 +20,8 @@ import {
 } from '../../src/protocol/encryption.js';
 import type { Outpoint } from '../../src/protocol/outpoint.js';
 import { formatRevelation, type Podle } from '../../src/protocol/podle.js';
-import type { LiveProbe } from './channel-probe.js';
-import type { Mail, PostOffice } from './mail.js';
+import type { LiveTestChannel } from './test-channel.js';
+import type { HeldMessage, MessageExchange } from './message-exchange.js';
 
 export const scriptOf = (address: string): string => addressScript('signet', address) ?? '';
 
@@ -41,7 +41,7 @@ export interface Named {
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Lets a maker answer, and takes its answers out of the mail. */
-async function answers(office: PostOffice): Promise<readonly Mail[]> {
+async function answers(office: MessageExchange): Promise<readonly HeldMessage[]> {
   for (let turn = 0; turn < 8; turn += 1) await settle();
   return office.pending.splice(0);
 }
@@ -55,7 +55,7 @@ export interface Said {
 }
 
 /** By mail: all messages of the maker to it. */
-export function postVoice(office: PostOffice, maker: string, nick: string): Voice {
+export function postVoice(office: MessageExchange, maker: string, nick: string): Voice {
   office.open(nick);
   return (command, args) => {
     office.pending.length = 0;
@@ -65,7 +65,7 @@ export function postVoice(office: PostOffice, maker: string, nick: string): Voic
 }
 
 /** Over a real channel: the first answer. */
-export function channelVoice(channel: LiveProbe, maker: string): Voice {
+export function channelVoice(channel: LiveTestChannel, maker: string): Voice {
   return async (command, args) => {
     const result = channel.send(maker, command, args);
     if (!result.sent) throw new Error(`${command} was not sent: ${result.reason}`);

@@ -26,7 +26,7 @@ export interface FakeDirectory {
   /** The next connection; no line of it is read or answered. */
   accept(): Promise<RawPeer>;
   /** The next connection, its 793 read and answered with an accepting 795. */
-  welcome(answer?: Partial<DirectoryHandshake>): Promise<FakeSession>;
+  acceptHandshake(answer?: Partial<DirectoryHandshake>): Promise<FakeSession>;
   close(): Promise<void>;
 }
 
@@ -50,7 +50,7 @@ export async function startFakeDirectory(port = 0): Promise<FakeDirectory> {
       return server.accepted;
     },
     accept: () => server.accept(),
-    async welcome(answer) {
+    async acceptHandshake(answer) {
       const peer = await server.accept();
       const { line } = await peer.nextOf(793);
       peer.send(795, directoryAnswer(answer));

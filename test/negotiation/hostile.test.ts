@@ -37,7 +37,7 @@ import {
   lossOf,
   type CollidingWallet,
 } from '../helpers/colliding-wallet.js';
-import { createPostOffice, type Mail, type PostOffice } from '../helpers/mail.js';
+import { createMessageExchange, type HeldMessage, type MessageExchange } from '../helpers/message-exchange.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 
 const AMOUNT = 1_000_000;
@@ -64,7 +64,7 @@ interface TestMaker {
 
 function startTestMaker(
   nick: string,
-  office: PostOffice,
+  office: MessageExchange,
   chain: MemoryChain,
   clock: TestClock,
 ): TestMaker {
@@ -165,9 +165,9 @@ function changedAt(text: string, at: number): string {
   return `${text.slice(0, index)}${text[index] === 'A' ? 'B' : 'A'}${text.slice(index + 1)}`;
 }
 
-function act(action: Action, office: PostOffice, clock: TestClock, nicks: readonly string[]): void {
+function act(action: Action, office: MessageExchange, clock: TestClock, nicks: readonly string[]): void {
   const { pending, history } = office;
-  const take = (n: number): Mail | undefined =>
+  const take = (n: number): HeldMessage | undefined =>
     pending.splice(n % Math.max(1, pending.length), 1)[0];
   switch (action.kind) {
     case 'wait':
@@ -218,7 +218,7 @@ function act(action: Action, office: PostOffice, clock: TestClock, nicks: readon
 async function underAttack(actions: readonly Action[], heal: boolean): Promise<RoundResult> {
   const clock = createTestClock();
   const chain = createMemoryChain();
-  const office = createPostOffice();
+  const office = createMessageExchange();
   const makers = ['J5one', 'J5two', 'J5three'].map((nick) =>
     startTestMaker(nick, office, chain, clock),
   );
@@ -332,7 +332,7 @@ t.test('copies, other commands and false boxes alone never stop a round', PATIEN
 async function tillTransaction(nick: string) {
   const clock = createTestClock();
   const chain = createMemoryChain();
-  const office = createPostOffice();
+  const office = createMessageExchange();
   const maker = startTestMaker('J5maker', office, chain, clock);
   const [coin] = mintFor(chain, nick, [2_000_000]);
   const podle = await createTakerWallet(nick, coin === undefined ? [] : [coin]).commit(
@@ -548,7 +548,7 @@ interface Told {
 async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
   const clock = createTestClock();
   const chain = createMemoryChain();
-  const office = createPostOffice();
+  const office = createMessageExchange();
   const channel = office.open('J5maker');
   const coins = mintFor(chain, 'maker', POOL_VALUES);
   let handout = { coins: [0], coinjoin: 0, change: 1 };
@@ -572,8 +572,8 @@ async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
     });
   let running = startSessions();
   channel.on('privmsg', (message) => running.receive(message));
-  const mails: Mail[] = [];
-  const recording: PostOffice = {
+  const mails: HeldMessage[] = [];
+  const recording: MessageExchange = {
     ...office,
     deliver(mail) {
       mails.push(mail);

@@ -29,7 +29,7 @@ import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { createPodle } from '../../src/protocol/podle.js';
 import { startMaker } from '../../src/roles/maker.js';
-import { openLiveProbe, type LiveProbe, type LiveProbeOptions } from '../helpers/channel-probe.js';
+import { openLiveTestChannel, type LiveTestChannel, type LiveTestChannelOptions } from '../helpers/test-channel.js';
 import {
   createMakerWallet,
   createMemoryChain,
@@ -73,8 +73,8 @@ const SHORT = /^[0-9a-f]{64}:\d+$/;
 
 async function openWorld(t: Test) {
   const directory = await serveDirectory(t, LOOPBACK.server(), systemClock, 'J5directoryOOOOO');
-  const open = async (name: string, options: LiveProbeOptions = {}): Promise<LiveProbe> => {
-    const channel = openLiveProbe([directory.location], {
+  const open = async (name: string, options: LiveTestChannelOptions = {}): Promise<LiveTestChannel> => {
+    const channel = openLiveTestChannel([directory.location], {
       overlay: LOOPBACK.server(),
       nickKey: nickKey(secretOf(name)),
       ...options,
@@ -87,7 +87,7 @@ async function openWorld(t: Test) {
 }
 
 /** The arguments of the next private message with this command. */
-async function hear(channel: LiveProbe, ...names: readonly string[]): Promise<readonly string[]> {
+async function hear(channel: LiveTestChannel, ...names: readonly string[]): Promise<readonly string[]> {
   for (;;) {
     // oxlint-disable-next-line no-await-in-loop -- messages come one after the other
     const { commands } = await channel.next('privmsg');
@@ -96,7 +96,7 @@ async function hear(channel: LiveProbe, ...names: readonly string[]): Promise<re
 }
 
 /** Says something to a nick as soon as there is a way to it. */
-async function say(channel: LiveProbe, to: string, command: CommandName, args: string) {
+async function say(channel: LiveTestChannel, to: string, command: CommandName, args: string) {
   while (!channel.send(to, command, args).sent) {
     // oxlint-disable-next-line no-await-in-loop
     await channel.next('pubmsg');
@@ -232,7 +232,7 @@ t.test('the feature is listed by directories', async (t) => {
   const { line } = await stranger.nextOf(789);
   const entry = line.split(',').find((text) => text.startsWith(nick));
   t.match(entry, /;F:neutrino_compat\+/);
-  const watcher = openLiveProbe([directory.location], {
+  const watcher = openLiveTestChannel([directory.location], {
     passive: true,
     nickKey: nickKey(secretOf('watcher')),
   });
@@ -250,9 +250,9 @@ t.test('the features of a direct link are known as long as the link may be used'
   const maker = await serveRaw();
   const { nick } = nickKey(secretOf('maker'));
   const { location } = maker;
-  const channel = openLiveProbe([directory.location]);
+  const channel = openLiveTestChannel([directory.location]);
   t.teardown(() => Promise.all([channel.close(), directory.close(), maker.close()]));
-  const session = await directory.welcome();
+  const session = await directory.acceptHandshake();
   session.send(789, `${nick};${formatLocation(location)}`);
   session.pubmsg(nick, `hp2 ${'ab'.repeat(32)}`);
   await channel.next('pubmsg');

@@ -45,7 +45,7 @@ import {
 import { openCommitmentFile } from '../../src/ops/commitment-file.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { announceCommitment } from '../../src/roles/announce-commitment.js';
-import { anyPort, openLiveProbe } from '../helpers/channel-probe.js';
+import { anyPort, openLiveTestChannel } from '../helpers/test-channel.js';
 import {
   addressOf,
   createMemoryChain,
@@ -482,7 +482,7 @@ t.test('the record of a peer does not keep its lines in memory', (t) => {
 
 t.test('hp2 is sent under a fresh nick and over fresh circuits', async (t) => {
   const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
-  const listener = openLiveProbe([directory.location]);
+  const listener = openLiveTestChannel([directory.location]);
   t.teardown(() => listener.close());
   await listener.next('welcome');
   const isolations: string[] = [];

@@ -13,7 +13,7 @@ import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { formatRevelation } from '../../src/protocol/podle.js';
 import { startMaker } from '../../src/roles/maker.js';
-import { anyPort, openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
+import { anyPort, openLiveTestChannel, type LiveTestChannel } from '../helpers/test-channel.js';
 import {
   createMakerWallet,
   createMemoryChain,
@@ -41,9 +41,9 @@ const secretText = (text: string): string => Buffer.from(secretOf(text)).toStrin
 
 t.test('a second fill with a new key, and repetitions of old ones', async (t) => {
   const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
-  const open = async (name: string): Promise<LiveProbe> => {
+  const open = async (name: string): Promise<LiveTestChannel> => {
     const key = nickKey(secretOf(name));
-    const channel = openLiveProbe([directory.location], { nickKey: key });
+    const channel = openLiveTestChannel([directory.location], { nickKey: key });
     t.teardown(() => channel.close());
     await channel.next('welcome');
     return channel;
@@ -120,7 +120,7 @@ t.test('a second fill with a new key, and repetitions of old ones', async (t) =>
 
 t.test('a peer that uses the nick of a taker does not get its answers', async (t) => {
   const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
-  const serving = openLiveProbe([directory.location], {
+  const serving = openLiveTestChannel([directory.location], {
     nickKey: nickKey(secretOf('maker')),
     serve: true,
   });
@@ -138,7 +138,7 @@ t.test('a peer that uses the nick of a taker does not get its answers', async (t
   });
   t.teardown(() => maker.stop());
   const takerKey = nickKey(secretOf('taker'));
-  const taker = openLiveProbe([directory.location], { nickKey: takerKey, passive: true });
+  const taker = openLiveTestChannel([directory.location], { nickKey: takerKey, passive: true });
   t.teardown(() => taker.close());
   await taker.next('welcome');
   maker.announce();

@@ -8,7 +8,7 @@ import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
 import { startMaker } from '../../src/roles/maker.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { nickKey } from '../../src/protocol/nick.js';
-import { anyPort, openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
+import { anyPort, openLiveTestChannel, type LiveTestChannel } from '../helpers/test-channel.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { ReservedOutputs, type HeldParts } from '../../src/negotiation/maker/reserved-outputs.js';
 import type { Offer } from '../../src/protocol/offer.js';
@@ -35,7 +35,7 @@ import {
   type Named,
   type Said,
 } from '../helpers/evil-taker.js';
-import { createPostOffice } from '../helpers/mail.js';
+import { createMessageExchange } from '../helpers/message-exchange.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
 const MINUTE = 60_000;
@@ -151,7 +151,7 @@ t.test('the record is bounded, and never forgets a signed transaction', async (t
 function createWorld(handouts: readonly Handout[]) {
   const clock = createTestClock();
   const chain = createMemoryChain();
-  const office = createPostOffice();
+  const office = createMessageExchange();
   const channel = office.open('J5maker');
   const left = [...handouts];
   const wallet = createCollidingWallet('maker', mintFor(chain, 'maker', VALUES), 4, () => {
@@ -344,9 +344,9 @@ t.test('a signed transaction that was seen on the chain releases its parts', asy
 
 t.test('two takers with one owner cannot rob a maker, over real sockets', async (t) => {
   const directory = await serveDirectory(t, anyPort(), systemClock, 'J5directoryOOOOO');
-  const open = async (name: string): Promise<LiveProbe> => {
+  const open = async (name: string): Promise<LiveTestChannel> => {
     const key = nickKey(secretOf(name));
-    const channel = openLiveProbe([directory.location], { nickKey: key });
+    const channel = openLiveTestChannel([directory.location], { nickKey: key });
     t.teardown(() => channel.close());
     await channel.next('welcome');
     return channel;

@@ -25,7 +25,7 @@ import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { announceCommitment } from '../../src/roles/announce-commitment.js';
 import { startMaker, type Maker } from '../../src/roles/maker.js';
-import { openLiveProbe, withParts, type LiveProbe } from '../helpers/channel-probe.js';
+import { openLiveTestChannel, withParts, type LiveTestChannel } from '../helpers/test-channel.js';
 import {
   createMakerWallet,
   createMemoryChain,
@@ -142,8 +142,8 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
   const locations = directories.map(({ location }) => location);
   const chain = createMemoryChain();
 
-  const open = async (name: string, overlay: Overlay, serve: boolean): Promise<LiveProbe> => {
-    const channel = openLiveProbe(locations, {
+  const open = async (name: string, overlay: Overlay, serve: boolean): Promise<LiveTestChannel> => {
+    const channel = openLiveTestChannel(locations, {
       overlay,
       serve,
       nickKey: nickKey(secretOf(name)),
@@ -153,7 +153,7 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
     await channel.next('welcome');
     return channel;
   };
-  const openMaker = (name: string): Promise<LiveProbe> => open(name, subject.server(), true);
+  const openMaker = (name: string): Promise<LiveTestChannel> => open(name, subject.server(), true);
 
   const unsteady = cuttable(subject.server());
   const [taker, silent, liar, first, second, third, restless] = await Promise.all([
@@ -261,7 +261,7 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
 }
 
 /** Keeps back the first `fill` to a maker until `go`, as slow circuits do. */
-function slow(channel: LiveProbe): {
+function slow(channel: LiveTestChannel): {
   readonly channel: OnionMessageChannel;
   readonly go: () => void;
 } {
@@ -290,8 +290,8 @@ function slow(channel: LiveProbe): {
 export async function slowMakerScenario(t: Test, subject: ChannelSubject): Promise<void> {
   const { location } = await serveDirectory(t, subject.server(), systemClock, 'J5firstOOOOOOOOO');
   const chain = createMemoryChain();
-  const open = async (name: string): Promise<LiveProbe> => {
-    const channel = openLiveProbe([location], {
+  const open = async (name: string): Promise<LiveTestChannel> => {
+    const channel = openLiveTestChannel([location], {
       overlay: subject.dialer(),
       nickKey: nickKey(secretOf(name)),
       timings: QUICK,

@@ -27,7 +27,7 @@ import {
   type CoinType,
   type TestMakerWallet,
 } from '../helpers/coinjoin-world.js';
-import { createPostOffice, type Mail, type PostOffice } from '../helpers/mail.js';
+import { createMessageExchange, type HeldMessage, type MessageExchange } from '../helpers/message-exchange.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
 const AMOUNT = 1_000_000;
@@ -45,7 +45,7 @@ interface WorldOptions {
   readonly dress?: (wallet: MakerWallet, nick: string) => MakerWallet;
   readonly type?: CoinType;
   /** What becomes of a message: undefined lets it through. */
-  readonly intercept?: (mail: Mail) => readonly Mail[] | undefined;
+  readonly intercept?: (mail: HeldMessage) => readonly HeldMessage[] | undefined;
   readonly used?: readonly string[];
   /** Makers with other offers. */
   readonly offers?: Readonly<Record<string, Offer>>;
@@ -56,7 +56,7 @@ function createWorld(options: WorldOptions = {}) {
   const offerOf = (nick: string): Offer => options.offers?.[nick] ?? OFFER;
   const clock = createTestClock();
   const chain = createMemoryChain();
-  const office = createPostOffice();
+  const office = createMessageExchange();
   const wallet = createTakerWallet('taker', mintFor(chain, 'taker', [1_500_000, 900_000]));
   const makers = ['J5one', 'J5two', 'J5three', 'J5four'].map((nick) => {
     const channel = office.open(nick);
@@ -207,7 +207,7 @@ t.test('a maker that fails is named with its fault; others replace it', async (t
   t.equal(noCoins.wallet.commitments.length, 2, 'the next maker gets another proof');
 });
 
-const withheld = (mail: Mail) => (mail.from === 'J5one' && mail.command === 'sig' ? [] : undefined);
+const withheld = (mail: HeldMessage) => (mail.from === 'J5one' && mail.command === 'sig' ? [] : undefined);
 
 t.test('silence at each step', async (t) => {
   for (const [command, step] of [
@@ -370,11 +370,11 @@ t.test('a sweep leaves no change, and pays the miners for its real size', async 
   });
 });
 
-const isKey = (mail: Mail): boolean => mail.from === 'J5one' && mail.command === 'pubkey';
-const keysAndProofs = (mails: readonly Mail[]): readonly CommandName[] =>
+const isKey = (mail: HeldMessage): boolean => mail.from === 'J5one' && mail.command === 'pubkey';
+const keysAndProofs = (mails: readonly HeldMessage[]): readonly CommandName[] =>
   mails.map(({ command }) => command).filter((word) => word === 'pubkey' || word === 'auth');
 /** By which a refusal is known to be for this round. */
-const markOf = ({ history }: PostOffice): string =>
+const markOf = ({ history }: MessageExchange): string =>
   history
     .find(({ command }) => command === 'fill')
     ?.args.split(' ')[2]
@@ -393,7 +393,7 @@ t.test('no maker sees the proof before the others have shown their keys', async 
   ]);
 
   // One takes its time: the others wait for some seconds, and it is served when it comes.
-  const kept: Mail[] = [];
+  const kept: HeldMessage[] = [];
   const authsAt: (readonly [string, number])[] = [];
   const late = createWorld({
     intercept: (mail) => {
@@ -676,8 +676,8 @@ t.test('limits of requests to the sessions', async (t) => {
   const { office, makers, bring, clock } = createWorld();
   const [maker] = makers;
   if (maker === undefined) throw new Error('a maker');
-  const heard: Mail[] = [];
-  const say = async (from: string, args: string): Promise<readonly Mail[]> => {
+  const heard: HeldMessage[] = [];
+  const say = async (from: string, args: string): Promise<readonly HeldMessage[]> => {
     office.open(from);
     office.deliver({ from, to: maker.nick, command: 'fill', args });
     const answers = office.pending.splice(0);
@@ -746,7 +746,7 @@ t.test('messages of a taker, repeated by another peer, cost the taker nothing', 
     const [maker] = makers;
     if (maker === undefined) throw new Error('a maker');
     office.open('J5taker');
-    const say = (route: Route, command: CommandName, args: readonly string[]): readonly Mail[] => {
+    const say = (route: Route, command: CommandName, args: readonly string[]): readonly HeldMessage[] => {
       const commands = [{ name: command, args }] as const;
       const from = 'J5taker';
       maker.sessions.receive({ from, to: maker.nick, commands, publicKeyHex: '', route });
@@ -822,7 +822,7 @@ t.test('an error for another addressee ends nothing', async (t) => {
 /** An error of a deployed maker in place of its message. */
 const refusing =
   (nick: string, command: CommandName) =>
-  (mail: Mail): readonly Mail[] | undefined =>
+  (mail: HeldMessage): readonly HeldMessage[] | undefined =>
     mail.from === nick && mail.command === command
       ? [{ ...mail, command: 'error', args: 'amount out of range' }]
       : undefined;
@@ -850,7 +850,7 @@ t.test('a refusal without our mark costs no time: a spare maker is asked at once
   }
 
   // The spare one is slower than the one that was doubted: it is let go, and may be asked again.
-  const kept: Mail[] = [];
+  const kept: HeldMessage[] = [];
   const slow = createWorld({
     intercept: (mail) => {
       if (mail.to === 'J5one' && mail.command === 'auth') {
@@ -884,11 +884,11 @@ t.test('a refusal without our mark costs no time: a spare maker is asked at once
   t.strictSame(signersOf(await again.round()), ['J5two', 'J5three'], 'in the next round');
 });
 
-const filled = ({ office }: { readonly office: PostOffice }): readonly string[] =>
+const filled = ({ office }: { readonly office: MessageExchange }): readonly string[] =>
   office.history.filter(({ command }) => command === 'fill').map(({ to }) => to);
-const refuseAll = (mail: Mail): readonly Mail[] | undefined =>
+const refuseAll = (mail: HeldMessage): readonly HeldMessage[] | undefined =>
   mail.command === 'pubkey' ? [{ ...mail, command: 'error', args: 'no' }] : undefined;
-const silentOne = (mail: Mail): readonly Mail[] | undefined => (isKey(mail) ? [] : undefined);
+const silentOne = (mail: HeldMessage): readonly HeldMessage[] | undefined => (isKey(mail) ? [] : undefined);
 
 t.test('spare makers are few, and keep to the amounts that a sweep has fixed', async (t) => {
   for (const [policy, asked] of [
@@ -947,7 +947,7 @@ t.test("a taker's messages for another maker end nothing", async (t) => {
         : undefined,
   });
   t.match(await auths.round(), { ok: true }, 'made an auth');
-  let fill: Mail | undefined;
+  let fill: HeldMessage | undefined;
   const fills = createWorld({
     intercept: (mail) => {
       if (mail.command === 'fill') fill ??= mail;

@@ -20,7 +20,7 @@ import { formatLocation } from '../../src/protocol/location.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
 import { startTaker } from '../../src/roles/taker.js';
 import { startWatcher } from '../../src/roles/watcher.js';
-import { keyOf, openProbe } from '../helpers/channel-probe.js';
+import { keyOf, openTestChannel } from '../helpers/test-channel.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { bondProof, ownBond } from './make-bond.js';
@@ -660,12 +660,12 @@ async function opened(
   test.teardown(async () => {
     await Promise.all([a.close(), b.close()]);
   });
-  const channel = openProbe([a.location, b.location]);
+  const channel = openTestChannel([a.location, b.location]);
   test.teardown(() => channel.close());
   const { clock } = channel;
   const book = openLiveBook({ channel, clock, random: () => 0, log: silentLog, ...options });
   test.teardown(() => book.close());
-  const [first, second] = await Promise.all([a.welcome(), b.welcome()]);
+  const [first, second] = await Promise.all([a.acceptHandshake(), b.acceptHandshake()]);
   await channel.next('welcome');
   let marks = 0;
   /** Waits until the book knows all messages sent before. */
@@ -1019,13 +1019,13 @@ t.test('offers that are not repeated expire', async (t) => {
 t.test('the time that directories were up', async (t) => {
   const directory = await startFakeDirectory();
   t.teardown(() => directory.close());
-  const channel = openProbe([directory.location]);
+  const channel = openTestChannel([directory.location]);
   t.teardown(() => channel.close());
   const name = formatLocation(directory.location);
   const changed: boolean[] = [];
   const early = watchDirectories(channel, channel.clock, (_, up) => void changed.push(up));
   t.strictSame(early.of(name), { since: undefined, sessions: 0, losses: 0, upForMs: 0 });
-  const session = await directory.welcome();
+  const session = await directory.acceptHandshake();
   await channel.next('directory-up');
   channel.clock.advance(5_000);
   const late = watchDirectories(channel, channel.clock, () => {});

@@ -22,7 +22,7 @@ import type { Offer } from '../../src/protocol/offer.js';
 import { formatBondFile, ownBondFault, parseBondFile } from '../../src/protocol/own-bond.js';
 import { leastHeight } from '../../src/protocol/tip-estimate.js';
 import { startMaker } from '../../src/roles/maker.js';
-import { openLiveProbe, openProbe } from '../helpers/channel-probe.js';
+import { openLiveTestChannel, openTestChannel } from '../helpers/test-channel.js';
 import { runCli, startCli } from '../helpers/cli.js';
 import { loopbackConfig } from '../helpers/config.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
@@ -72,7 +72,7 @@ t.test('the answer to !orderbook, byte for byte', async (t) => {
   const makerKey = nickKey(new Uint8Array(32).fill(0x11));
   const takerKey = nickKey(new Uint8Array(32).fill(0x22));
   const clock = createTestClock();
-  const channel = openProbe([directory.location], { nickKey: makerKey, clock });
+  const channel = openTestChannel([directory.location], { nickKey: makerKey, clock });
   t.teardown(() => channel.close());
   const terms = { minsize: 27_300, maxsize: 500_000_000, txfee: 0 };
   const offers: Offer[] = [
@@ -90,7 +90,7 @@ t.test('the answer to !orderbook, byte for byte', async (t) => {
     bond: { bond: GOLDEN, tipHeight: () => tip },
   });
   t.teardown(() => maker.stop());
-  const session = await directory.welcome();
+  const session = await directory.acceptHandshake();
   for (const type of ['sw0reloffer', 'sw0absoffer']) {
     const { line } = await session.nextOf(687);
     t.match(line, new RegExp(`!PUBLIC!${type} [^!]*$`), 'announced without the bond');
@@ -165,8 +165,8 @@ async function datadir(t: Test, config: string): Promise<string> {
 }
 
 /** The private answer to a fresh taker, and the public offers in the meantime. */
-async function askOnce(t: Test, location: Parameters<typeof openLiveProbe>[0][number], n: number) {
-  const taker = openLiveProbe([location], { nickKey: nickKey(new Uint8Array(32).fill(n)) });
+async function askOnce(t: Test, location: Parameters<typeof openLiveTestChannel>[0][number], n: number) {
+  const taker = openLiveTestChannel([location], { nickKey: nickKey(new Uint8Array(32).fill(n)) });
   t.teardown(() => taker.close());
   await taker.next('welcome');
   const announced: string[] = [];

@@ -12,7 +12,7 @@ import { formatOffer, type Offer } from '../../src/protocol/offer.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { startMaker } from '../../src/roles/maker.js';
 import { hello, onion } from '../directory/wire.js';
-import { openLiveProbe, openProbe } from '../helpers/channel-probe.js';
+import { openLiveTestChannel, openTestChannel } from '../helpers/test-channel.js';
 import { startCli, startProgram, type RunningCli } from '../helpers/cli.js';
 import { loopbackConfig } from '../helpers/config.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
@@ -136,7 +136,7 @@ t.test('an onionmc maker is back with its offers', { timeout: 110_000 }, async (
   const datadir = await datadirFor(t, port);
   const location: Location = { kind: 'loopback', host: '127.0.0.1', port };
   const before = await runDirectory(datadir, port);
-  const channel = openLiveProbe([location], { serve: true });
+  const channel = openLiveTestChannel([location], { serve: true });
   t.teardown(() => channel.close());
   const maker = startMaker({ channel, offers: OFFERS, clock: systemClock, log: silentLog });
   t.teardown(() => maker.stop());
@@ -168,7 +168,7 @@ t.test('an onionmc maker is back with its offers', { timeout: 110_000 }, async (
 t.test('offers are announced after each of 30 drops, and never twice', async (t) => {
   const directory = await startFakeDirectory();
   t.teardown(() => directory.close());
-  const channel = openProbe([directory.location], { random: () => 1 - 1e-9 });
+  const channel = openTestChannel([directory.location], { random: () => 1 - 1e-9 });
   t.teardown(() => channel.close());
   const maker = startMaker({ channel, offers: OFFERS, clock: channel.clock, log: silentLog });
   const announced = async (session: FakeSession): Promise<string[]> => {
@@ -178,7 +178,7 @@ t.test('offers are announced after each of 30 drops, and never twice', async (t)
   };
   const expected = OFFERS.map((offer) => `${channel.nick}!PUBLIC!${formatOffer(offer)}`);
   for (let drop = 0; drop <= 30; drop++) {
-    const session = await directory.welcome();
+    const session = await directory.acceptHandshake();
     t.strictSame(await announced(session), expected);
     // Every third session is a stable one.
     if (drop % 3 === 2) channel.clock.advance(60_000);
@@ -215,7 +215,7 @@ t.test(
     const bot = startProgram(process.execPath, ['--input-type=module', '--eval', BOT], {
       env: { DIRECTORY: `127.0.0.1:${port}` },
     });
-    await before.welcome();
+    await before.acceptHandshake();
     await bot.shows('stdout', /^up\n/);
     await before.close();
     await bot.shows('stdout', /^up\ndown\n/);
@@ -223,7 +223,7 @@ t.test(
     await bot.shows('stdout', /^up\ndown\ndown\n/);
     const after = await startFakeDirectory(port);
     t.teardown(() => after.close());
-    await after.welcome();
+    await after.acceptHandshake();
     await bot.shows('stdout', /down\nup\n$/);
     bot.child.kill('SIGUSR2');
     const { code, signal, stdout } = await bot.ended;

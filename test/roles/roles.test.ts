@@ -10,7 +10,7 @@ import { createNickKey } from '../../src/protocol/nick.js';
 import { formatOffer, type Offer } from '../../src/protocol/offer.js';
 import { startMaker, NO_WALLET_ERROR } from '../../src/roles/maker.js';
 import { startTaker } from '../../src/roles/taker.js';
-import { openProbe } from '../helpers/channel-probe.js';
+import { openTestChannel } from '../helpers/test-channel.js';
 import { startFakeDirectory, type FakeSession } from '../helpers/fake-directory.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 
@@ -147,12 +147,12 @@ function asks(session: FakeSession, nick: string): Promise<string[]> {
 /** A maker between two directories that the test drives. */
 async function makerBetween(t: Test, options: { readonly requestLimits?: Partial<RequestLimits> } = {}) {
   const [a, b] = [await startFakeDirectory(), await startFakeDirectory()];
-  const channel = openProbe([a.location, b.location]);
+  const channel = openTestChannel([a.location, b.location]);
   t.teardown(async () => {
     await channel.close();
     await Promise.all([a.close(), b.close()]);
   });
-  const [first, second] = [await a.welcome(), await b.welcome()];
+  const [first, second] = [await a.acceptHandshake(), await b.acceptHandshake()];
   await channel.next('welcome');
   const { clock } = channel;
   const maker = startMaker({ channel, offers: OFFERS, clock, log: silentLog, ...options });
@@ -165,7 +165,7 @@ async function makerBetween(t: Test, options: { readonly requestLimits?: Partial
 }
 
 t.test('an offer that no peer reads starts no maker', async (t) => {
-  const channel = openProbe([{ kind: 'loopback', host: '127.0.0.1', port: await freePort() }]);
+  const channel = openTestChannel([{ kind: 'loopback', host: '127.0.0.1', port: await freePort() }]);
   t.teardown(() => channel.close());
   const { clock } = channel;
   for (const [more, fault] of [
@@ -191,7 +191,7 @@ t.test('a maker on a channel that is up already', async (t) => {
     first.cut();
     const { retryInMs = 0 } = await channel.next('directory-down');
     channel.clock.advance(retryInMs);
-    await announced(await a.welcome());
+    await announced(await a.acceptHandshake());
     second.send(798, '');
     t.equal((await second.next()).type, 799, 'the other one gets no repetition');
   });
@@ -266,7 +266,7 @@ t.test('a live book asks a directory that comes later, and no other', async (t) 
   first.cut();
   const { retryInMs = 0 } = await channel.next('directory-down');
   clock.advance(retryInMs);
-  const again = await a.welcome();
+  const again = await a.acceptHandshake();
   await channel.next('directory-up');
   await channel.next('directory-up');
   await channel.next('directory-up');

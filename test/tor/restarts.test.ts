@@ -13,7 +13,7 @@ import { createLineFramer } from '../../src/protocol/line-framer.js';
 import { formatLocation, parseLocation, type Location } from '../../src/protocol/location.js';
 import type { PrivateTor } from '../../src/lab/private-network/client.js';
 import { infoValue } from '../../src/tor/control/values.js';
-import { keyOf, openLiveProbe } from '../helpers/channel-probe.js';
+import { keyOf, openLiveTestChannel } from '../helpers/test-channel.js';
 import { startCli } from '../helpers/cli.js';
 import { torConfig } from '../helpers/config.js';
 import { openDescriptors } from '../helpers/descriptors.js';
@@ -142,7 +142,7 @@ t.test(`Tor is restarted ${RESTARTS} times in a row`, async (t) => {
       socks: { kind: 'tcp', ...outside.socks },
       dialDeadlineMs: 30_000,
     });
-    const probe = openLiveProbe([directoryLocation], {
+    const probe = openLiveTestChannel([directoryLocation], {
       overlay,
       nickKey: keyOf(100 + round),
       random: () => 0,

@@ -15,21 +15,21 @@ import { nickKey, type NickKey } from '../../src/protocol/nick.js';
 import { createTestClock, type TestClock } from './test-clock.js';
 
 /** What an event carries; `true` for the one that carries nothing. */
-type Told<E extends MessageChannelEvent> = E extends 'stopped'
+type EventValue<E extends MessageChannelEvent> = E extends 'stopped'
   ? true
   : Parameters<MessageChannelEvents[E]>[0];
 
 /** A channel and its events. */
-export interface LiveProbe extends OnionMessageChannel {
+export interface LiveTestChannel extends OnionMessageChannel {
   readonly key: NickKey;
   /** The next event of this name that was not awaited yet. */
-  next<E extends MessageChannelEvent>(event: E): Promise<Told<E>>;
+  next<E extends MessageChannelEvent>(event: E): Promise<EventValue<E>>;
   /** How many of them came and were not awaited. */
   waiting(event: MessageChannelEvent): number;
 }
 
 /** One whose time the test moves. */
-export interface ChannelProbe extends LiveProbe {
+export interface TestChannel extends LiveTestChannel {
   readonly clock: TestClock;
 }
 
@@ -38,32 +38,32 @@ export function keyOf(byte: number): NickKey {
   return nickKey(new Uint8Array(32).fill(byte));
 }
 
-export type LiveProbeOptions = Partial<Omit<MessageChannelOptions, 'directories' | 'clock'>>;
-export type ProbeOptions = LiveProbeOptions & { readonly clock?: TestClock };
+export type LiveTestChannelOptions = Partial<Omit<MessageChannelOptions, 'directories' | 'clock'>>;
+export type TestChannelOptions = LiveTestChannelOptions & { readonly clock?: TestClock };
 
 /** On signet, over loopback, with a test clock and no jitter, unless told otherwise. */
-export function openProbe(
+export function openTestChannel(
   directories: readonly Location[],
-  options: ProbeOptions = {},
-): ChannelProbe {
+  options: TestChannelOptions = {},
+): TestChannel {
   const clock = options.clock ?? createTestClock();
   const probe = open(directories, { random: () => 0, ...options }, clock);
   return withParts(probe, { clock });
 }
 
 /** Likewise, in real time. */
-export function openLiveProbe(
+export function openLiveTestChannel(
   directories: readonly Location[],
-  options: LiveProbeOptions = {},
-): LiveProbe {
+  options: LiveTestChannelOptions = {},
+): LiveTestChannel {
   return open(directories, options, systemClock);
 }
 
 function open(
   directories: readonly Location[],
-  options: LiveProbeOptions,
+  options: LiveTestChannelOptions,
   clock: Clock,
-): LiveProbe {
+): LiveTestChannel {
   const { nickKey: key = keyOf(1) } = options;
   const channel = openMessageChannel({
     network: 'signet',
@@ -77,7 +77,7 @@ function open(
     clock,
   });
   const queues = eventQueues(channel);
-  const parts: Pick<LiveProbe, 'key' | 'next' | 'waiting'> = {
+  const parts: Pick<LiveTestChannel, 'key' | 'next' | 'waiting'> = {
     key,
     next: (event) => queues[event].next(),
     waiting: (event) => queues[event].waiting,
@@ -125,10 +125,10 @@ function createQueue<T>(): Queue<T> {
   };
 }
 
-type EventQueues = { readonly [E in MessageChannelEvent]: Queue<Told<E>> };
+type EventQueues = { readonly [E in MessageChannelEvent]: Queue<EventValue<E>> };
 
 function eventQueues(channel: OnionMessageChannel): EventQueues {
-  const stopped = createQueue<Told<'stopped'>>();
+  const stopped = createQueue<EventValue<'stopped'>>();
   const queues: EventQueues = {
     welcome: createQueue(),
     pubmsg: createQueue(),

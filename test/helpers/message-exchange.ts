@@ -4,33 +4,33 @@ import type { MessageChannelEvents } from '../../src/channel/message-channel.js'
 import type { NegotiationChannel } from '../../src/negotiation/resender.js';
 import type { CommandName } from '../../src/protocol/commands.js';
 
-export interface Mail {
+export interface HeldMessage {
   readonly from: string;
   readonly to: string;
   readonly command: CommandName;
   readonly args: string;
 }
 
-export interface PostOffice {
+export interface MessageExchange {
   /** Sent and not yet taken out, oldest first. */
-  readonly pending: Mail[];
+  readonly pending: HeldMessage[];
   /** All messages ever sent. */
-  readonly history: Mail[];
+  readonly history: HeldMessage[];
   /** Nicks that cannot be reached now. */
   readonly away: Set<string>;
   open(nick: string): NegotiationChannel;
   /** As if it came from the wire, verified; lost when its addressee is away. */
-  deliver(mail: Mail): void;
+  deliver(mail: HeldMessage): void;
   /** All other channels learn that the nick is gone. */
   tellGone(nick: string): void;
   /** Listeners that are left, of all channels. */
   readonly listeners: number;
 }
 
-export function createPostOffice(): PostOffice {
+export function createMessageExchange(): MessageExchange {
   const events = new Map<string, EventEmitter<MessageChannelEvents>>();
-  const pending: Mail[] = [];
-  const history: Mail[] = [];
+  const pending: HeldMessage[] = [];
+  const history: HeldMessage[] = [];
   const away = new Set<string>();
   return {
     pending,
