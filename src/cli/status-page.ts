@@ -94,7 +94,7 @@ const GOOD_STATES: ReadonlySet<string> = new Set(['reachable', 'off', 'waiting']
 function canaryLines(canary: StatusJson, paint: Painter): readonly string[] {
   const state = text(canary['state'], 'unknown');
   const shown = paint(GOOD_STATES.has(state) ? 'good' : 'bad', state);
-  const label = 'self test'.padEnd(LABEL);
+  const label = 'canary'.padEnd(LABEL);
   if (canary['testedSecondsAgo'] === undefined) return [`${label}${shown}`];
   const ago = `${grouped(count(canary['testedSecondsAgo']))} s ago`;
   const failures = `${grouped(count(canary['failures']))} of ${grouped(count(canary['tests']))} failed`;

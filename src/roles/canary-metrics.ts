@@ -7,10 +7,10 @@ import type { Counts } from './directory-figures.js';
 const ROUND_TRIP_SECONDS = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 /** Number of tests by outcome. */
-export type SelfTestCounts = Record<Exclude<ProbeOutcome, 'stopped'>, number>;
+export type CanaryCounts = Record<Exclude<ProbeOutcome, 'stopped'>, number>;
 
 /** All zero, except for the counts of the previous process. */
-export function selfTestCounts(past: Counts = {}): SelfTestCounts {
+export function canaryCounts(past: Counts = {}): CanaryCounts {
   return {
     unreachable: past['unreachable'] ?? 0,
     'no-answer': past['no-answer'] ?? 0,
@@ -47,7 +47,7 @@ const RELAYED: Readonly<Record<CanaryState, 0 | 1 | undefined>> = {
 export function registerCanaryMetrics(
   metrics: Metrics,
   report: () => CanaryReport,
-  outcomes: SelfTestCounts,
+  outcomes: CanaryCounts,
 ): (result: ProbeResult) => void {
   metrics.gauge(
     'self_onion_reachable',
@@ -59,14 +59,14 @@ export function registerCanaryMetrics(
     '1 while messages sent through the onion arrive, else 0; absent while unknown.',
     () => RELAYED[report().state],
   );
-  metrics.gauges('self_seconds', 'How long a step of the last self test took.', 'step', () => {
+  metrics.gauges('self_seconds', 'Duration of a step of the last canary probe.', 'step', () => {
     const { dialMs, handshakeMs, relayMs } = report();
     const steps = Object.entries({ dial: dialMs, handshake: handshakeMs, relay: relayMs });
     return Object.fromEntries(
       steps.flatMap(([step, ms]) => (ms === undefined ? [] : [[step, ms / 1000]])),
     );
   });
-  metrics.totals('self_tests_total', 'Self tests by what they found.', 'outcome', () => outcomes);
+  metrics.totals('self_tests_total', 'Canary probes by result.', 'outcome', () => outcomes);
   const roundTrip = metrics.histogram(
     'self_round_trip_seconds',
     'From a handshake sent through the onion to its answer.',

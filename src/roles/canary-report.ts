@@ -74,11 +74,11 @@ export const FAULT_REASONS: Readonly<Record<CanaryState, string | undefined>> = 
 };
 
 export const LINES: Readonly<Record<Verdict, string>> = {
-  reachable: 'self test: the outside reaches this directory again',
-  untested: 'self test: not possible, so it is unknown whether peers can reach this directory',
-  unreachable: `self test: ${FAULT_REASONS.unreachable}`,
-  'not-relaying': `self test: ${FAULT_REASONS['not-relaying']}`,
-  elsewhere: `self test: ${FAULT_REASONS.elsewhere}`,
+  reachable: 'canary: the outside reaches this directory again',
+  untested: 'canary: not possible, so it is unknown whether peers can reach this directory',
+  unreachable: `canary: ${FAULT_REASONS.unreachable}`,
+  'not-relaying': `canary: ${FAULT_REASONS['not-relaying']}`,
+  elsewhere: `canary: ${FAULT_REASONS.elsewhere}`,
 };
 
 /** Of the last test that measured them, in milliseconds. */

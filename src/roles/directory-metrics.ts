@@ -8,9 +8,9 @@ type Labelled = {
 type Plain = Exclude<keyof DirectoryStats, Labelled>;
 
 const GAUGES: readonly (readonly [Plain, string, string])[] = [
-  ['peers', 'peers', 'Peers that have handshaked.'],
-  ['connections', 'connections', 'Open connections, with those on their way out.'],
-  ['unhandshaked', 'unhandshaked_connections', 'Connections that have not handshaked.'],
+  ['peers', 'peers', 'Ready peers: their handshake was accepted.'],
+  ['connections', 'connections', 'Open connections, including those that are being closed.'],
+  ['unhandshaked', 'unhandshaked_connections', 'Connections without a handshake.'],
   ['waitingMessages', 'waiting_messages', 'Public messages that wait for the budget.'],
   ['circuits', 'circuits', 'Tor circuits that are remembered.'],
   ['logBytes', 'broadcast_log_bytes', 'Broadcast bytes kept for peers that lag behind.'],
@@ -32,17 +32,17 @@ const TOTALS: readonly (readonly [Plain, string, string])[] = [
     'dial_backs_verified_total',
     'Locations that answered with the declared nick.',
   ],
-  ['nickProbes', 'nick_probes_total', 'Holders of a nick asked whether they live.'],
-  ['heartbeatProbes', 'heartbeat_probes_total', 'Silent peers asked whether they live.'],
+  ['nickProbes', 'nick_probes_total', 'Pings to the holder of a nick for a nick claim.'],
+  ['heartbeatProbes', 'heartbeat_probes_total', 'Liveness probes of silent peers.'],
   ['bytesIn', 'received_bytes_total', 'Bytes read from peers.'],
   ['bytesOut', 'sent_bytes_total', 'Bytes handed to connections.'],
-  ['flushes', 'flushes_total', 'Times the broadcast log was handed to the peers.'],
+  ['flushes', 'flushes_total', 'Flushes of the broadcast log to all peers.'],
   ['writes', 'writes_total', 'Writes to connections.'],
 ];
 
 const LABELLED: readonly (readonly [Labelled, string, string, string])[] = [
   ['handshakesRejected', 'handshakes_rejected_total', 'reason', 'Handshakes refused.'],
-  ['nickAuth', 'nick_auth_total', 'code', 'Challenges to prove a nick, by what became of them.'],
+  ['nickAuth', 'nick_auth_total', 'code', 'Challenges to prove a nick, by result.'],
   ['messagesIn', 'messages_in_total', 'class', 'Lines of handshaked peers.'],
   ['messagesOut', 'messages_out_total', 'class', 'Deliveries.'],
   ['dropped', 'dropped_total', 'reason', 'Lines that were not acted on.'],
@@ -118,7 +118,7 @@ export function registerDirectoryMetrics(metrics: Metrics, sources: MetricSource
   );
   metrics.totals(
     'service_state_entered_total',
-    'How often the onion service came into a state.',
+    'How often the onion service entered a state.',
     'state',
     () => entered,
   );

@@ -26,7 +26,7 @@ export interface DirectoryNodeOptions {
   /** Interval of the canary, milliseconds; 0 = off (the default). */
   readonly canaryIntervalMs?: number;
   /** Called with the result of each test of the canary. */
-  readonly onSelfTest?: (result: ProbeResult) => void;
+  readonly onCanaryProbe?: (result: ProbeResult) => void;
   /** Whether peers are asked to prove the key of their nick (default `disabled`; JMP-0005). */
   readonly nickAuth?: NickAuthMode;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */

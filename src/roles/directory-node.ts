@@ -15,7 +15,7 @@ import { formatLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
-import { registerCanaryMetrics, selfTestCounts, type SelfTestCounts } from './canary-metrics.js';
+import { registerCanaryMetrics, canaryCounts, type CanaryCounts } from './canary-metrics.js';
 import { registerDirectoryMetrics, registerFlushMetrics } from './directory-metrics.js';
 import {
   openInheritedDirectory,
@@ -70,7 +70,7 @@ class RunningNode implements DirectoryNode {
   readonly #past: DirectoryFigures | undefined;
   readonly #startedAt: number;
   readonly #metrics: Metrics;
-  readonly #selfTests: SelfTestCounts;
+  readonly #selfTests: CanaryCounts;
   readonly #canary: Canary;
   readonly #reachable = deferred<void>();
   readonly #states = new NodeStates();
@@ -99,7 +99,7 @@ class RunningNode implements DirectoryNode {
     this.#isServing = inherited === undefined;
     this.#motd = options.motd ?? '';
     this.nick = inherited?.state.nick ?? createNickKey(randomBytes).nick;
-    this.#selfTests = selfTestCounts(this.#past?.selfTests);
+    this.#selfTests = canaryCounts(this.#past?.selfTests);
     this.#canary = this.#createCanary();
     this.directory = this.#createDirectory();
     registerDirectoryMetrics(metrics, {
@@ -184,11 +184,11 @@ class RunningNode implements DirectoryNode {
       log: this.#log,
       onUnreachable: () => this.#served?.doubt?.(),
       onTest: (result) => {
-        countSelfTest(result);
-        this.#options.onSelfTest?.(result);
+        countProbe(result);
+        this.#options.onCanaryProbe?.(result);
       },
     });
-    const countSelfTest = registerCanaryMetrics(
+    const countProbe = registerCanaryMetrics(
       this.#metrics,
       () => canary.report(),
       this.#selfTests,

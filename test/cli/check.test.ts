@@ -309,7 +309,7 @@ t.test('check over loopback', async (t) => {
     const shown = await runCli(['status', '--url', url]);
     t.equal(shown.code, 0, shown.stderr);
     t.match(shown.stdout, /^onionmc \S+, signet, up \d\d:\d\d:\d\d\n127\.0\.0\.1:\d+\n/);
-    t.match(shown.stdout, /^health +all is well\nonion +reachable\nself test off\n/m);
+    t.match(shown.stdout, /^health +all is well\nonion +reachable\ncanary +off\n/m);
     t.notOk(shown.stdout.includes('\u001b'), 'no colours in a pipe');
     const json = await runCli(['status', '--json', '--url', url]);
     t.match(JSON.parse(json.stdout), {
@@ -402,7 +402,7 @@ t.test('the page of a busy directory', async (t) => {
       '',
       `health    the outside cannot reach the onion ${'x'.repeat(35)}`,
       'onion     reachable',
-      'self test unreachable, 12 s ago, 3 of 100 failed',
+      'canary    unreachable, 12 s ago, 3 of 100 failed',
       '          connect 1 500 ms, greet -, relay -',
       '',
       'peers     9 876, serving 4 000, not serving 5 876, answer pings 9 000,',

@@ -141,7 +141,7 @@ t.test('a fault is detected in time, logged once, and its end is logged', async 
       const noticedMs = await b.until(state);
       t.ok(noticedMs <= NOTICED_WITHIN_MS, `noticed after ${noticedMs} ms at most`);
       t.match(b.canary.reason(), text);
-      t.match(b.log.lines, [new RegExp(`^warn self test: .*${text.source}`)]);
+      t.match(b.log.lines, [new RegExp(`^warn canary: .*${text.source}`)]);
       const isAway = state === 'unreachable';
       t.equal(b.alarms(), isAway ? 1 : 0, 'an alarm when the onion itself may be lost');
       await b.pass(10 * MINUTE);
@@ -152,7 +152,7 @@ t.test('a fault is detected in time, logged once, and its end is logged', async 
       await b.until('reachable');
       t.equal(b.canary.reason(), undefined);
       t.equal(b.log.lines.length, 2);
-      t.match(b.log.lines[1], /^info self test: the outside reaches this directory again$/);
+      t.match(b.log.lines[1], /^info canary: the outside reaches this directory again$/);
       const { tests, failures } = b.canary.report();
       t.ok(tests > failures && failures > 2, `${failures} of ${tests} tests failed`);
       await b.end();
@@ -175,7 +175,7 @@ t.test('the state of the previous process', async (t) => {
     t.match(b.canary.reason(), /cannot reach the onion/);
     await b.until('reachable');
     t.match(b.canary.report(), { tests: 10, failures: 3, stateSeconds: 0 });
-    t.match(b.log.lines, [/^info self test: .*again$/]);
+    t.match(b.log.lines, [/^info canary: .*again$/]);
     await b.end();
   });
   t.test('switched on or off in between', async (t) => {
@@ -222,7 +222,7 @@ t.test('no alarm', async (t) => {
     b.canary.published(ONION);
     await b.until('untested');
     t.equal(b.canary.reason(), undefined);
-    t.match(b.log.lines, [/^warn self test: not possible/]);
+    t.match(b.log.lines, [/^warn canary: not possible/]);
     t.equal(b.alarms(), 0);
     await b.end();
   });
@@ -275,7 +275,7 @@ interface NodeClock extends TestClock {
   /** Advances the clock by this time at once; resolves when the test that falls due is over. */
   test(waitMs: number): Promise<void>;
   /** The clock of the node. */
-  readonly onSelfTest: () => void;
+  readonly onCanaryProbe: () => void;
 }
 
 /**
@@ -294,7 +294,7 @@ function nodeClock(t: Test): NodeClock {
     now: () => clock.now(),
     after: (ms, fn) => clock.after(ms, fn),
     advance: (ms) => clock.advance(ms),
-    onSelfTest: () => tell?.(),
+    onCanaryProbe: () => tell?.(),
     test(waitMs) {
       const over = new Promise<void>((resolve) => (tell = resolve));
       clock.advance(waitMs);
@@ -329,7 +329,7 @@ t.test('a node on loopback: page, metrics, and what peers see', async (t) => {
     random: () => 0.5,
     log,
     canaryIntervalMs: MINUTE,
-    onSelfTest: clock.onSelfTest,
+    onCanaryProbe: clock.onCanaryProbe,
     status: { host: HOST, port },
   });
   t.teardown(() => node.close());
@@ -368,7 +368,7 @@ t.test('a node on loopback: page, metrics, and what peers see', async (t) => {
   blocked = false;
   await clock.test(MINUTE);
   t.equal((await page(port, '/healthz')).code, 200);
-  const said = log.lines.filter((line) => line.includes('self test'));
+  const said = log.lines.filter((line) => line.includes('canary: '));
   t.match(said, [/^warn .*cannot reach/, /^info .*again$/]);
 
   bystander.send(791, '');
@@ -417,9 +417,9 @@ t.test('a real Tor behind a filter: only the onion is cut', { timeout: 200_000 }
     random: () => 0.5,
     log,
     canaryIntervalMs: MINUTE,
-    onSelfTest({ outcome }) {
+    onCanaryProbe({ outcome }) {
       found.push(outcome);
-      clock.onSelfTest();
+      clock.onCanaryProbe();
     },
   });
   t.teardown(() => node.close());
@@ -436,7 +436,7 @@ t.test('a real Tor behind a filter: only the onion is cut', { timeout: 200_000 }
   t.notOk(node.health().ok);
   t.ok(clock.now() - cutAt <= NOTICED_WITHIN_MS);
   t.match(
-    log.lines.filter((line) => line.includes('self test')),
+    log.lines.filter((line) => line.includes('canary: ')),
     [/^warn .*cannot reach the onion, although it is published/],
   );
 
