@@ -314,7 +314,7 @@ class MessageChannel implements OnionMessageChannel {
       },
       onState: (state) => {
         // When our onion is reachable, Tor works again: earlier dials failed because it did not.
-        if (state.state === 'reachable') this.#directories.hurry();
+        if (state.state === 'reachable') this.#directories.dialNow();
         tell('service-state', state);
       },
       onFailed: (error, retryInMs) => tell('serve-failed', { error, retryInMs }),

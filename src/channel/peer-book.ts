@@ -9,7 +9,7 @@ import { ownText } from '../protocol/own-text.js';
 import type { PeerEntry } from '../protocol/peerlist.js';
 
 /** What one directory reported about one peer. */
-interface Sighting {
+interface PeerReport {
   readonly relayed: boolean;
   readonly location: DeclaredLocation | undefined;
 }
@@ -45,18 +45,18 @@ export interface PeerBook {
   readonly size: number;
 }
 
-interface Page {
+interface PeerRecord {
   readonly nick: string;
-  readonly sightings: Map<string, Sighting>;
+  readonly reports: Map<string, PeerReport>;
   features: ReadonlySet<string>;
 }
 
 const MAX_FEATURES = 32;
 
 /** The location that most directories report, the earliest of equal ones. */
-function agreedLocation(sightings: Iterable<Sighting>): DeclaredLocation | undefined {
+function agreedLocation(reports: Iterable<PeerReport>): DeclaredLocation | undefined {
   const votes = new Map<string, { location: DeclaredLocation; count: number }>();
-  for (const { location } of sightings) {
+  for (const { location } of reports) {
     if (!location) continue;
     const vote = votes.get(formatLocation(location)) ?? { location, count: 0 };
     vote.count++;
@@ -67,8 +67,8 @@ function agreedLocation(sightings: Iterable<Sighting>): DeclaredLocation | undef
   return best?.location;
 }
 
-function newPage(nick: string): Page {
-  return { nick: ownText(nick), sightings: new Map(), features: new Set() };
+function newRecord(nick: string): PeerRecord {
+  return { nick: ownText(nick), reports: new Map(), features: new Set() };
 }
 
 /** An equal location that does not refer to the received line. */
@@ -82,66 +82,66 @@ function ownLocation(location: DeclaredLocation): DeclaredLocation {
  */
 export function createPeerBook(most: number): PeerBook {
   // In the order of the last report.
-  const pages = new Map<string, Page>();
+  const records = new Map<string, PeerRecord>();
   /** By directory, in the order of its last reports. */
   const shown = new Map<string, Set<string>>();
 
-  function touch(received: string, directory: string): Page {
-    const page = pages.get(received) ?? newPage(received);
-    const { nick } = page;
-    pages.delete(nick);
-    pages.set(nick, page);
+  function touch(received: string, directory: string): PeerRecord {
+    const record = records.get(received) ?? newRecord(received);
+    const { nick } = record;
+    records.delete(nick);
+    records.set(nick, record);
     const nicks =
-      shown.get(directory) ?? new BoundedSet(most, (oldest) => unsee(oldest, directory));
+      shown.get(directory) ?? new BoundedSet(most, (oldest) => removeReport(oldest, directory));
     shown.set(directory, nicks.add(nick));
-    return page;
+    return record;
   }
 
   /** True when the last report was removed. */
-  function unsee(nick: string, directory: string): boolean {
+  function removeReport(nick: string, directory: string): boolean {
     shown.get(directory)?.delete(nick);
-    const page = pages.get(nick);
-    if (!page?.sightings.delete(directory) || page.sightings.size > 0) return false;
-    pages.delete(nick);
+    const record = records.get(nick);
+    if (!record?.reports.delete(directory) || record.reports.size > 0) return false;
+    records.delete(nick);
     return true;
   }
 
-  function read({ nick, ...page }: Page): KnownPeer {
-    const sightings = [...page.sightings];
+  function read({ nick, ...record }: PeerRecord): KnownPeer {
+    const reports = [...record.reports];
     return {
       nick,
-      location: agreedLocation(page.sightings.values()),
-      features: [...page.features].toSorted(),
-      relayedBy: sightings.filter(([, { relayed }]) => relayed).map(([directory]) => directory),
-      shownBy: sightings.map(([directory]) => directory),
+      location: agreedLocation(record.reports.values()),
+      features: [...record.features].toSorted(),
+      relayedBy: reports.filter(([, { relayed }]) => relayed).map(([directory]) => directory),
+      shownBy: reports.map(([directory]) => directory),
     };
   }
 
   return {
     relayed(nick, directory) {
-      const { sightings } = touch(nick, directory);
-      sightings.set(directory, { relayed: true, location: sightings.get(directory)?.location });
+      const { reports } = touch(nick, directory);
+      reports.set(directory, { relayed: true, location: reports.get(directory)?.location });
     },
     listed(entry, directory) {
-      const page = touch(entry.nick, directory);
-      const relayed = page.sightings.get(directory)?.relayed ?? false;
-      page.sightings.set(directory, { relayed, location: ownLocation(entry.location) });
-      const features = [...page.features, ...entry.features.map(ownText)].slice(0, MAX_FEATURES);
-      page.features = new Set(features);
+      const record = touch(entry.nick, directory);
+      const relayed = record.reports.get(directory)?.relayed ?? false;
+      record.reports.set(directory, { relayed, location: ownLocation(entry.location) });
+      const features = [...record.features, ...entry.features.map(ownText)].slice(0, MAX_FEATURES);
+      record.features = new Set(features);
     },
-    left: unsee,
+    left: removeReport,
     directoryLost(directory) {
-      return [...(shown.get(directory) ?? [])].filter((nick) => unsee(nick, directory));
+      return [...(shown.get(directory) ?? [])].filter((nick) => removeReport(nick, directory));
     },
     get(nick) {
-      const page = pages.get(nick);
-      return page && read(page);
+      const record = records.get(nick);
+      return record && read(record);
     },
     all() {
-      return [...pages.values()].map(read);
+      return [...records.values()].map(read);
     },
     get size() {
-      return pages.size;
+      return records.size;
     },
   };
 }

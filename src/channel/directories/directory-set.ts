@@ -66,7 +66,7 @@ export class DirectorySet {
 
   /** Whether `onReady` was called. */
   get welcomed(): boolean {
-    return this.#readiness.told;
+    return this.#readiness.fired;
   }
 
   /** All directories, or the named one. Throws ChannelError `directories` for an unknown one. */
@@ -91,8 +91,8 @@ export class DirectorySet {
   }
 
   /** Our own connection to the network was lost and is back: dials at once. */
-  hurry(): void {
-    for (const link of this.#links.values()) link.hurry();
+  dialNow(): void {
+    for (const link of this.#links.values()) link.dialNow();
   }
 
   /** Ends all sessions and attempts. */

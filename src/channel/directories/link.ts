@@ -114,7 +114,7 @@ export class DirectoryLink {
   }
 
   /** Our own connection to the network was lost and is back: dials at once and resets the waits. */
-  hurry(): void {
+  dialNow(): void {
     this.#backoff.reset();
     this.#withinMs = this.#redialMs;
     if (this.#cancelRetry === undefined) return;

@@ -3,7 +3,7 @@ import type { Clock } from '../ports.js';
 
 export interface Readiness {
   /** `onReady` was called. */
-  readonly told: boolean;
+  readonly fired: boolean;
   /** Dialling begins. */
   start(): void;
   directoryUp(): void;
@@ -24,20 +24,20 @@ export interface ReadinessOptions {
 export function createReadiness(options: ReadinessOptions): Readiness {
   const { clock, waitMs, total, countUp, onReady } = options;
   let done = false;
-  let told = false;
+  let fired = false;
   let late = false;
   let cancelTimer: (() => void) | undefined;
 
   function ready(directories: number): void {
     done = true;
-    told = true;
+    fired = true;
     cancelTimer?.();
     onReady({ directories, late });
   }
 
   return {
-    get told() {
-      return told;
+    get fired() {
+      return fired;
     },
     start() {
       cancelTimer = clock.after(waitMs, () => {
