@@ -30,7 +30,7 @@ interface CheckCommandOptions extends CommonOptions {
 
 const MAX_DIRECTORIES = 100;
 
-const REMEDIES = {
+const FIXES = {
   onion: 'give <56 characters>.onion or <56 characters>.onion:5222',
   loopback: 'give 127.0.0.1:port, because regtest_count is not 0,0',
 } as const;
@@ -43,8 +43,8 @@ export function parseAddress(text: string, loopback: boolean): Location {
   const parsed = parseLocation(full.toLowerCase());
   const kind = loopback ? 'loopback' : 'onion';
   if (!parsed.ok || parsed.value.kind !== kind) {
-    const why = parsed.ok ? KINDS[parsed.value.kind] : LOCATION_FAULTS[parsed.reason];
-    throw new UsageError(`${quotedLine(text)} cannot be checked (${why}); ${REMEDIES[kind]}`);
+    const reason = parsed.ok ? KINDS[parsed.value.kind] : LOCATION_FAULTS[parsed.reason];
+    throw new UsageError(`${quotedLine(text)} cannot be checked (${reason}); ${FIXES[kind]}`);
   }
   return parsed.value;
 }

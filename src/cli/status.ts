@@ -1,4 +1,4 @@
-/** `onionmc status`: shows how a running directory is doing, from its status page. */
+/** `onionmc status`: shows the state of a running directory, from its status page. */
 import { pause } from '../kit/pause.js';
 import { peekSettings } from '../config/settings.js';
 import { shownJson } from '../kit/shown-text.js';
@@ -44,17 +44,17 @@ export async function readStatus(base: URL): Promise<StatusJson> {
   throw unreachable(new URL('/status', base).href, why);
 }
 
-interface Look {
+interface Reading {
   readonly status: StatusJson;
   readonly at: number;
 }
 
-async function look(url: URL): Promise<Look> {
+async function readNow(url: URL): Promise<Reading> {
   const status = await readStatus(url);
   return { status, at: performance.now() };
 }
 
-function view(now: Look, before: Look): StatusView {
+function view(now: Reading, before: Reading): StatusView {
   return {
     now: now.status,
     before: { status: before.status, secondsAgo: Math.max(0.001, (now.at - before.at) / 1000) },
@@ -62,17 +62,17 @@ function view(now: Look, before: Look): StatusView {
   };
 }
 
-async function watch(first: Look, { url, json }: StatusRequest): Promise<void> {
+async function watch(first: Reading, { url, json }: StatusRequest): Promise<void> {
   let before = first;
   let waitMs = GAP_MS;
   for (;;) {
-    // oxlint-disable-next-line no-await-in-loop -- one look after the other
+    // oxlint-disable-next-line no-await-in-loop -- one reading after the other
     await pause(systemClock, waitMs);
     waitMs = REFRESH_MS;
     let shown: string;
     try {
       // oxlint-disable-next-line no-await-in-loop
-      const now = await look(url);
+      const now = await readNow(url);
       shown = json === true ? shownJson(now.status) : statusPage(view(now, before));
       before = now;
     } catch (error) {
@@ -105,7 +105,7 @@ export async function runStatus(asked: StatusCommandOptions): Promise<void> {
   }
   const url = asked.url ?? (datadir === undefined ? DEFAULT_STATUS_URL : await pageOf(datadir));
   const options: StatusRequest = { ...asked, url };
-  const first = await look(url);
+  const first = await readNow(url);
   if (options.json === true) printJson(first.status);
   if (options.watch === true) {
     await watch(first, options);
@@ -114,5 +114,5 @@ export async function runStatus(asked: StatusCommandOptions): Promise<void> {
   if (options.json === true) return;
   print(statusHead({ now: first.status, color: colorsOutput() }));
   await pause(systemClock, GAP_MS);
-  print(statusTraffic(view(await look(url), first)));
+  print(statusTraffic(view(await readNow(url), first)));
 }
