@@ -48,7 +48,7 @@ function flagOf(maker: string, { state, judgedAt, flaggedAt }: Pair): AuditFlag 
     rounds: count,
     delivered,
     evidence: evidenceOf(state),
-    detail: `of ${counted(count, 'time')} that ${maker} was heard, ${delivered} came this way`,
+    detail: `${delivered} of ${counted(count, 'round')} of ${maker} had a delivery through this directory`,
   };
 }
 
@@ -70,7 +70,7 @@ export function flagsOf({ pairs, flagged }: DirectoryRecord): AuditFlag[] {
     rounds: flags.reduce((sum, flag) => sum + flag.rounds, 0),
     delivered: flags.reduce((sum, flag) => sum + flag.delivered, 0),
     evidence: Math.max(...flags.map((flag) => flag.evidence)),
-    detail: `messages of ${flags.length} of ${pairs.size} makers do not come this way`,
+    detail: `messages of ${flags.length} of ${pairs.size} makers are not delivered here`,
   };
   return [lossy, ...listed];
 }

@@ -7,7 +7,7 @@ import type {
 } from './channel-api.js';
 
 export interface ChannelEvents extends Pick<OnionMessageChannel, 'on' | 'once' | 'off'> {
-  readonly tell: <E extends MessageChannelEvent>(
+  readonly emit: <E extends MessageChannelEvent>(
     event: E,
     ...args: EventEmitter.EventArgs<MessageChannelEvents, E>
   ) => void;
@@ -29,15 +29,15 @@ export function guard(fn: () => void): void {
 
 export function createChannelEvents(): ChannelEvents {
   const emitter = new EventEmitter<MessageChannelEvents>();
-  const tell: ChannelEvents['tell'] = (event, ...args) =>
+  const emit: ChannelEvents['emit'] = (event, ...args) =>
     guard(() => void emitter.emit(event, ...args));
   return {
     on: (event, listener) => void emitter.on(event, listener),
     once: (event, listener) => void emitter.once(event, listener),
     off: (event, listener) => void emitter.off(event, listener),
-    tell,
+    emit,
     end() {
-      tell('stopped');
+      emit('stopped');
       emitter.removeAllListeners();
     },
   };

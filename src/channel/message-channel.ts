@@ -115,8 +115,8 @@ class MessageChannel implements OnionMessageChannel {
       book: this.#book,
       observers: this.#observers,
       directories: this.#directories.byKey,
-      tell: this.#events.tell,
-      onLeft: (nick, directory) => this.#router.notThere(nick, directory),
+      emit: this.#events.emit,
+      onLeft: (nick, directory) => this.#router.peerLeft(nick, directory),
       onGone: (nick) => this.#goneEverywhere(nick),
     });
     this.#serving = options.serve ? this.#serve() : undefined;
@@ -219,17 +219,17 @@ class MessageChannel implements OnionMessageChannel {
   }
 
   #createLinks(common: Common): DirectLinks {
-    const { tell } = this.#events;
+    const { emit } = this.#events;
     return new DirectLinks({
       ...common,
       nick: this.nick,
       onPrivmsg: (nick, payload, heard) => this.#incoming.receiveDirect({ nick, heard }, payload),
       onDoubt: (peer, payload) => this.#router.copy(peer, payload),
       onOrderbook: (peer, payload, send) => this.#onOrderbook(peer, payload, send),
-      onUp: (nick) => tell('direct-up', { nick }),
+      onUp: (nick) => emit('direct-up', { nick }),
       onDown: (nick) => {
-        tell('direct-down', { nick });
-        if (!this.#isClosing && !this.#book.get(nick)) tell('peer-gone', nick);
+        emit('direct-down', { nick });
+        if (!this.#isClosing && !this.#book.get(nick)) emit('peer-gone', nick);
       },
       onUnsent: (peer, payloads) => {
         for (const payload of payloads) this.#router.send(peer, payload);
@@ -239,7 +239,7 @@ class MessageChannel implements OnionMessageChannel {
 
   #onOrderbook(peer: string, payload: string, send: (payload: string) => boolean): boolean {
     if (!this.#inbox.asksOrderbook(payload, peer)) return false;
-    this.#events.tell('orderbook-asked', {
+    this.#events.emit('orderbook-asked', {
       from: peer,
       answer: (command, args) => send(privmsgPayload(this.#options.nickKey, peer, command, args)),
     });
@@ -247,7 +247,7 @@ class MessageChannel implements OnionMessageChannel {
   }
 
   #createDirectories(common: Common): DirectorySet {
-    const { tell } = this.#events;
+    const { emit } = this.#events;
     const { nickKey, nickAuth = 'prefer_verified', directories, serve } = this.#options;
     return new DirectorySet({
       ...common,
@@ -255,22 +255,22 @@ class MessageChannel implements OnionMessageChannel {
       nickAuth,
       locations: directories,
       wantsPeerlist: !serve,
-      onUp: (info) => tell('directory-up', info),
+      onUp: (info) => emit('directory-up', info),
       onDown: ({ key }, info, wasUp) => {
         if (wasUp && !this.#isClosing) {
           this.#router.directoryLost(key);
           for (const nick of this.#book.directoryLost(key)) this.#goneEverywhere(nick);
         }
-        tell('directory-down', info);
+        emit('directory-down', info);
       },
       onEnvelope: (link, envelope) => this.#incoming.receive(link, envelope),
-      onReady: (info) => tell('welcome', info),
+      onReady: (info) => emit('welcome', info),
     });
   }
 
   /** No directory shows the nick any more. */
   #goneEverywhere(nick: string): void {
-    if (!this.#links.lastResort(nick)) this.#events.tell('peer-gone', nick);
+    if (!this.#links.lastResort(nick)) this.#events.emit('peer-gone', nick);
   }
 
   /** Our own location, or another port of our onion. */
@@ -299,7 +299,7 @@ class MessageChannel implements OnionMessageChannel {
 
   #serve(): Serving {
     const { overlay, clock, random, log } = this.#options;
-    const { tell } = this.#events;
+    const { emit } = this.#events;
     return startServing({
       overlay,
       timings: this.#settings.timings,
@@ -309,15 +309,15 @@ class MessageChannel implements OnionMessageChannel {
       onConnection: (connection) => this.#links.accept(connection),
       onServed: (location) => {
         this.#location = location;
-        tell('served', location);
+        emit('served', location);
         this.#directories.start();
       },
       onState: (state) => {
         // When our onion is reachable, Tor works again: earlier dials failed because it did not.
         if (state.state === 'reachable') this.#directories.dialNow();
-        tell('service-state', state);
+        emit('service-state', state);
       },
-      onFailed: (error, retryInMs) => tell('serve-failed', { error, retryInMs }),
+      onFailed: (error, retryInMs) => emit('serve-failed', { error, retryInMs }),
     });
   }
 

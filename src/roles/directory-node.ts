@@ -146,7 +146,7 @@ class RunningNode implements DirectoryNode {
     this.#inherited?.release();
     this.#served?.begin?.();
     this.#page?.begin();
-    this.#tellCanary();
+    this.#notifyCanary();
   }
 
   adopt(parcel: Parcel): void {
@@ -260,7 +260,7 @@ class RunningNode implements DirectoryNode {
     });
     this.#served = served;
     if (this.#inherited) this.directory.restore(this.#inherited.state, this.#inherited.peers);
-    else this.#tellCanary();
+    else this.#notifyCanary();
     this.#moving = served.move && {
       directory: this.directory,
       service: served.move,
@@ -281,12 +281,12 @@ class RunningNode implements DirectoryNode {
   #onState(next: ServiceState): void {
     if (this.#states.name === 'stopping') return;
     this.#states.enter(next);
-    this.#tellCanary();
+    this.#notifyCanary();
     if (next.state === 'reachable') this.#reachable.resolve();
     this.#options.onState?.(next);
   }
 
-  #tellCanary(): void {
+  #notifyCanary(): void {
     if (!this.#isServing) return;
     this.#canary.published(this.#states.name === 'reachable' ? this.#served?.location : undefined);
   }

@@ -408,7 +408,7 @@ t.test('flags, avoidance and evidence', (t) => {
     t.equal(flagged, 130);
     t.strictSame(
       [flags[0]?.kind, flags.length, flags[0]?.detail],
-      ['lossy', 101, 'messages of 130 of 130 makers do not come this way'],
+      ['lossy', 101, 'messages of 130 of 130 makers are not delivered here'],
     );
     audit.close();
     t.end();

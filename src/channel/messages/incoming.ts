@@ -29,7 +29,7 @@ export interface IncomingOptions {
   readonly book: PeerBook;
   readonly observers: Observers;
   readonly directories: ReadonlyMap<string, unknown>;
-  readonly tell: ChannelEvents['tell'];
+  readonly emit: ChannelEvents['emit'];
   /** A directory announces that this nick left. */
   readonly onLeft: (nick: string, directory: string) => void;
   /** No directory shows this nick any more. */
@@ -55,34 +55,34 @@ export class IncomingMessages {
 
   /** Handles a 685 payload of a direct link; false when it has no meaning. */
   receiveDirect(link: LinkSource, payload: string): boolean {
-    const { inbox, observers, tell } = this.#options;
+    const { inbox, observers, emit } = this.#options;
     const judged = inbox.private(payload, DIRECT, link.nick);
     if (judged.verdict === 'junk') return false;
     // The link first, so that an immediate answer uses the same link.
     link.heard(judged.verdict === 'fresh' && judged.neverHeard);
     observers.privately(judged, undefined);
     if (judged.verdict === 'copy') return true;
-    tell('privmsg', { ...judged.message, route: { kind: DIRECT } });
+    emit('privmsg', { ...judged.message, route: { kind: DIRECT } });
     return true;
   }
 
   #receivePubmsg({ key, location }: Source, payload: string): void {
-    const { inbox, book, observers, tell } = this.#options;
+    const { inbox, book, observers, emit } = this.#options;
     const judged = inbox.public(payload, key);
     if (judged.verdict === 'junk') return;
     book.relayed(judged.from, key);
     observers.publicly(judged, location);
-    if (judged.verdict === 'fresh') tell('pubmsg', { ...judged.message, directory: location });
+    if (judged.verdict === 'fresh') emit('pubmsg', { ...judged.message, directory: location });
   }
 
   #receivePrivmsg({ key, location }: Source, payload: string): void {
-    const { inbox, book, observers, tell } = this.#options;
+    const { inbox, book, observers, emit } = this.#options;
     const judged = inbox.private(payload, key);
     if (judged.verdict === 'junk') return;
     book.relayed(judged.from, key);
     observers.privately(judged, location);
     if (judged.verdict === 'copy') return;
-    tell('privmsg', { ...judged.message, route: { kind: 'directory', location } });
+    emit('privmsg', { ...judged.message, route: { kind: 'directory', location } });
   }
 
   #receivePeerlist(directory: Source, payload: string): void {

@@ -70,7 +70,7 @@ export class Router {
   }
 
   /** A directory announces that the nick left: messages just sent through it take another route. */
-  notThere(nick: string, directory: string): void {
+  peerLeft(nick: string, directory: string): void {
     this.#reroute((message) => message.nick === nick && message.via === directory);
   }
 

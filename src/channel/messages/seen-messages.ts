@@ -28,7 +28,7 @@ export interface SeenMessages {
   /** Looks a payload up without recording it. */
   look(payload: string): Sighting;
   /**
-   * Records one arrival of a payload. `source` names the directory or link. Only for payloads that have a meaning.
+   * Records one arrival of a payload from a directory or link. Only for payloads that have a meaning.
    */
   arrived(payload: string, source: string): Arrival;
   /** Payloads remembered. */
