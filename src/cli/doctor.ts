@@ -42,7 +42,7 @@ export async function makerRefusal(settings: Settings): Promise<Refusal | undefi
   const { network, configFile } = settings;
   if (network === 'mainnet') {
     return {
-      text: 'network is mainnet, and this maker has no wallet to keep a promise with: a start fails',
+      text: 'network is mainnet, and this maker has no wallet for coinjoins: a start fails',
       fix: `set network = signet in [BLOCKCHAIN] of ${configFile}`,
     };
   }

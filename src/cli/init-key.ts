@@ -134,7 +134,7 @@ export async function prepareKey(
     // Adds a missing public key or hostname file and changes nothing else.
     if (owner === 'us') await loadOrCreateOnionKey(dir);
     const key = await readOnionKey(dir, owner);
-    if (key === undefined) throw new UsageError(`the key in ${dir} has just been taken away`);
+    if (key === undefined) throw new UsageError(`the key in ${dir} was removed a moment ago`);
     return { key, did: 'unchanged' };
   };
   switch (source.kind) {

@@ -112,7 +112,7 @@ export async function runMaker(options: MakerCommandOptions): Promise<void> {
   shutdown.onStop('systemd notifier', () => notifier.close());
   if (settings.network === 'mainnet') {
     throw new UsageError(
-      `${settings.configFile}: [BLOCKCHAIN] network is mainnet, and this maker has no wallet to keep a promise with: set network = signet`,
+      `${settings.configFile}: [BLOCKCHAIN] network is mainnet, and this maker has no wallet for coinjoins: set network = signet`,
     );
   }
   const lock = await onlyMaker(settings.datadir);

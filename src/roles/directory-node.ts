@@ -123,7 +123,7 @@ class RunningNode implements DirectoryNode {
 
   get location(): Location {
     if (this.#served) return this.#served.location;
-    throw new Error('the location is asked for before it is served');
+    throw new Error('the location is not known before it is served');
   }
 
   get reachable(): Promise<void> {

@@ -27,7 +27,7 @@ export function bondCommands(
   log: Log,
 ): (nick: string) => readonly string[] {
   const fault = ownBondFault(bond);
-  if (fault !== undefined) throw new RangeError(`not a bond that can be shown: ${fault}`);
+  if (fault !== undefined) throw new RangeError(`the bond cannot be proven: ${fault}`);
   let isOver = false;
   return (nick) => {
     const height = tipHeight?.();

@@ -117,7 +117,7 @@ export function startMaker(options: MakerOptions): Maker {
   const { channel, offers, clock, log, coinjoins } = options;
   for (const offer of offers) {
     const fault = offerFault(offer);
-    if (fault !== undefined) throw new RangeError(`no peer reads this offer: ${fault}`);
+    if (fault !== undefined) throw new RangeError(`peers cannot read this offer: ${fault}`);
   }
   const limiter = createRequestLimiter(clock, { ...DEFAULT_REQUEST_LIMITS, ...options.requestLimits });
   const blacklist = options.blacklist && createBlacklist(options.blacklist, clock, log);

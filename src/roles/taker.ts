@@ -168,7 +168,7 @@ export function startTaker(options: TakerOptions): Taker {
             asked === undefined
               ? new NoAnswerError(
                   'no-route',
-                  `no way to ${nick} was found ${within}: no directory that is up has shown it`,
+                  `no route to ${nick} was found ${within}: no directory that is up has shown it`,
                 )
               : new NoAnswerError('timeout', `${nick} did not answer ${command} ${within}`),
           );

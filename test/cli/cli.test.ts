@@ -318,7 +318,7 @@ t.test('a directory, a maker and a taker as three programs', async (t) => {
 
   const unanswered = await ask('J5nobodynobodyno', '2');
   t.equal(unanswered.code, 1, 'no answer');
-  t.match(unanswered.stderr, /no way to J5nobodynobodyno was found within 2 s/);
+  t.match(unanswered.stderr, /no route to J5nobodynobodyno was found within 2 s/);
 
   const live = startCli(['taker', '--datadir', takerDir]);
   await live.shows('stdout', new RegExp(nick));

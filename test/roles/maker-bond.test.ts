@@ -110,7 +110,7 @@ t.test('the answer to !orderbook, byte for byte', async (t) => {
   const broken = { ...GOLDEN, certExpiry: 426 };
   t.throws(
     () => startMaker({ channel, offers, clock, log, bond: { bond: broken } }),
-    /not a bond that can be shown: bond-certificate/,
+    /the bond cannot be proven: bond-certificate/,
   );
 });
 

@@ -164,7 +164,7 @@ async function makerBetween(t: Test, options: { readonly requestLimits?: Partial
   return { a, b, first, second, channel, maker, announced };
 }
 
-t.test('an offer that no peer reads starts no maker', async (t) => {
+t.test('an offer that peers cannot read starts no maker', async (t) => {
   const channel = openTestChannel([{ kind: 'loopback', host: '127.0.0.1', port: await freePort() }]);
   t.teardown(() => channel.close());
   const { clock } = channel;
@@ -176,7 +176,7 @@ t.test('an offer that no peer reads starts no maker', async (t) => {
     const offers = OFFERS.map((offer) => ({ ...offer, ...more }));
     t.throws(() => startMaker({ channel, offers, clock, log: silentLog }), {
       name: 'RangeError',
-      message: new RegExp(`no peer reads this offer: ${fault}`),
+      message: new RegExp(`peers cannot read this offer: ${fault}`),
     });
   }
 });
@@ -304,7 +304,7 @@ t.test('a taker asks', async (t) => {
   t.test('an absent nick, and fails in time', async (t) => {
     await t.rejects(taker.ask('J5nobodynobodyno', 'fill', fill('34'.repeat(32)), 200), {
       code: 'no-route',
-      message: /no way to J5nobodynobodyno was found within 0.2 s/,
+      message: /no route to J5nobodynobodyno was found within 0.2 s/,
     });
   });
 

@@ -55,7 +55,7 @@ export function privmsgPayload(key: NickKey, to: string, command: string, args: 
     throw new ChannelError('command', `"${command.slice(0, 20)}" cannot begin a private message`);
   }
   if (args.trim() === '') {
-    throw new ChannelError('args-empty', `a private ${command} needs something behind the word`);
+    throw new ChannelError('args-empty', `a private ${command} needs an argument`);
   }
   checkText(args, `the private ${command}`);
   const payload = formatPrivmsg(key, to, command, args);
