@@ -30,13 +30,13 @@ function addPrograms(program: Command): void {
     program
       .command('directory')
       .description('run a directory node: it relays messages and has no wallet')
-      .argument('[motd]', 'text that peers see when they connect (wins over [DIRECTORY] motd)'),
+      .argument('[motd]', 'text that peers see when they connect (overrides [DIRECTORY] motd)'),
   ).action(async (motd, options) => (await import('./directory.js')).runDirectory(motd, options));
   withCommonOptions(
     program
       .command('maker')
       .description('serve an onion and announce offers (no wallet yet: not on mainnet)')
-      .option('--size <satoshi>', 'amount to pretend to own', values.parseSatoshi, DEFAULT_SIZE),
+      .option('--size <satoshi>', 'largest amount to offer; no wallet is behind it', values.parseSatoshi, DEFAULT_SIZE),
   ).action(async (options) => (await import('./maker.js')).runMaker(options));
   withCommonOptions(
     program
@@ -47,7 +47,7 @@ function addPrograms(program: Command): void {
         '--ask <words...>',
         'NICK COMMAND ARGS: send one private message and print the answer',
       )
-      .option('--json', 'print for programs; with --once or --ask')
+      .option('--json', 'print JSON; with --once or --ask')
       .option(
         '--wait <seconds>',
         'how long to collect, or to wait for an answer (default: [TIMEOUT] maker_timeout_sec)',
@@ -103,7 +103,7 @@ function addOperatorTools(program: Command): void {
     .action(async (options) => (await import('./doctor.js')).runDoctor(options));
   program
     .command('upgrade')
-    .description('let the running directory go on in a new process, without a disconnect')
+    .description('continue the running directory in a new process, without a disconnect')
     .option(...DATADIR, values.parseDatadir)
     .option('--json', 'print the outcome as JSON')
     .action(async (options) => (await import('./upgrade.js')).runUpgrade(options));
@@ -116,8 +116,8 @@ function addViews(program: Command): void {
       .description('probe directories of any kind from outside, with times')
       .argument('[address...]', 'onions of directories (default: directory_nodes)')
       .option('--relay', 'also send messages between two throw-away nicks')
-      .option('--json', 'print for programs; with --watch one line for each round')
-      .option('--watch', 'check again and again, and show uptime')
+      .option('--json', 'print JSON; with --watch one line for each round')
+      .option('--watch', 'repeat the probe, and show the uptime')
       .option(
         '--interval <seconds>',
         'with --watch: between rounds',
@@ -141,14 +141,14 @@ function addViews(program: Command): void {
       )
       .addHelpText(
         'after',
-        '\nExit code: 0 all are fine, 1 some are not, 2 usage, 3 Tor cannot be reached.',
+        '\nExit code: 0 all directories are fine, 1 some are not, 2 usage, 3 Tor cannot be reached.',
       ),
   ).action(async (given, options) => (await import('./check.js')).runCheck(given, options));
   program
     .command('status')
-    .description('show how a running directory is doing')
-    .option('--watch', 'show it again and again; ends with Ctrl-C')
-    .option('--json', 'print /status as it is; with --watch one line for each look')
+    .description('show the state of a running directory')
+    .option('--watch', 'repeat until Ctrl-C')
+    .option('--json', 'print /status as it is; with --watch one line for each reading')
     .option(
       '--url <url>',
       `where its status page is (default: ${DEFAULT_STATUS_URL.origin})`,
@@ -156,13 +156,13 @@ function addViews(program: Command): void {
     )
     .option(
       '--datadir <dir>',
-      'data directory of the directory, whose configuration says where',
+      'data directory of the directory; its configuration has the address',
       values.parseDatadir,
     )
     .action(async (options) => (await import('./status.js')).runStatus(options));
   program
     .command('demo')
-    .description('show all of it on a private Tor network on this machine; ends with Ctrl-C')
+    .description('show all roles on a private Tor network on this machine; ends with Ctrl-C')
     .option('--seconds <n>', 'end by itself after that long', values.parseSeconds)
     .option('--loopback', 'the same over plain loopback sockets, without Tor')
     .option('--json', 'print the figures as JSON at the end')
