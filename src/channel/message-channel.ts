@@ -27,7 +27,7 @@ import { createChannelEvents, guard, type ChannelEvents } from './channel-events
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type ChannelSettings } from './channel-settings.js';
 import { createDialLimit, type DialLimit } from './link/dial-limit.js';
 import { DirectLinks } from './direct/links.js';
-import { checkDirectories, DirectorySet } from './directories/directory-set.js';
+import { validateDirectories, DirectorySet } from './directories/directory-set.js';
 import { handshakeTerms, type HandshakeTerms } from './link/handshake-terms.js';
 import { createInbox, type Inbox } from './messages/inbox.js';
 import { IncomingMessages } from './messages/incoming.js';
@@ -57,7 +57,7 @@ type Common = Pick<MessageChannelOptions, 'overlay' | 'clock' | 'random' | 'log'
 
 /** Returns at once and connects in the background. Throws ChannelError `directories`. */
 export function openMessageChannel(options: MessageChannelOptions): OnionMessageChannel {
-  checkDirectories(options.directories, options.overlay);
+  validateDirectories(options.directories, options.overlay);
   return new MessageChannel(options);
 }
 

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { errorText } from '../kit/error-text.js';
 import type { ProgramLog } from '../ops/log.js';
-import type { Notifier } from '../ops/notify.js';
+import type { Notifier } from '../ops/systemd-notifier.js';
 import type { Shutdown } from '../ops/shutdown.js';
 import { systemClock } from '../overlay/system-clock.js';
 import type { UpgradeAnswer } from '../ops/request-socket.js';

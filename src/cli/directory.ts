@@ -7,7 +7,7 @@ import type { Overlay, ServiceState } from '../channel/ports.js';
 import type { Parcels } from '../kit/movable.js';
 import { serveRequests, somebodyRuns, type UpgradeAnswer } from '../ops/request-socket.js';
 import { declineInheritance, isSuccessor, receiveInheritance } from '../handover/successor.js';
-import { createNotifier, type Notifier } from '../ops/notify.js';
+import { createNotifier, type Notifier } from '../ops/systemd-notifier.js';
 import { smallYoungGeneration } from '../ops/young-generation.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';

@@ -8,7 +8,7 @@ import { createCommitmentRelay } from '../negotiation/maker/commitment-relay.js'
 import { BondFileError, readBondFile } from '../ops/bond-file.js';
 import { openCommitmentFile } from '../ops/commitment-file.js';
 import { LockedError, lockInstance, type InstanceLock } from '../ops/instance-lock.js';
-import { createNotifier } from '../ops/notify.js';
+import { createNotifier } from '../ops/systemd-notifier.js';
 import { systemClock } from '../overlay/system-clock.js';
 import type { Offer } from '../protocol/offer.js';
 import { announceCommitment } from '../roles/announce-commitment.js';

@@ -1,6 +1,6 @@
 /** `onionmc ob-watcher`: a passive peer with a page of the orderbook. */
 import type { Settings } from '../config/settings.js';
-import { createNotifier } from '../ops/notify.js';
+import { createNotifier } from '../ops/systemd-notifier.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { isLoopbackHost } from '../protocol/location.js';
 import { bondPolicy } from '../roles/negotiation-settings.js';

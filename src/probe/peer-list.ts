@@ -3,7 +3,7 @@ import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../protocol/constants.js';
 import { parsePeerlist } from '../protocol/peerlist.js';
 import type { PeerlistCount } from './probe-result.js';
 import type { ProbeSession } from './probe-session.js';
-import { waitFor, type WaitOptions } from './wait.js';
+import { waitFor, type WaitOptions } from './bounded-wait.js';
 
 /** Most nicks remembered. A longer list is cut. */
 const MAX_NICKS = 50_000;

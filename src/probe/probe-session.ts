@@ -15,7 +15,7 @@ import { parseDirectoryHandshake, type DirectoryHandshake } from '../protocol/ha
 import { NOT_SERVING, type Location } from '../protocol/location.js';
 import type { NickKey } from '../protocol/nick.js';
 import type { Greeting } from './probe-result.js';
-import { waitFor } from './wait.js';
+import { waitFor } from './bounded-wait.js';
 
 /** A probe writes a few lines. A directory may send the traffic of a whole network. */
 const LIMITS = { sendQueueBytes: 200_000, junkPerMinute: 100 };

@@ -11,7 +11,7 @@ import { MessageType } from '../protocol/constants.js';
 import { formatPrivmsg, formatPubmsg } from '../protocol/message.js';
 import type { Leg, LegTimes } from './probe-result.js';
 import type { ProbeSession } from './probe-session.js';
-import { waitFor, type WaitOptions } from './wait.js';
+import { waitFor, type WaitOptions } from './bounded-wait.js';
 
 const PRIVATE_TEXT = 'relay test between two nicks of the same owner';
 const PUBLIC_TEXT = 'cancel 0';

@@ -7,7 +7,7 @@ import { ownMark } from '../../src/platform/process-mark.js';
 import { exitCodeOf } from '../../src/ops/exit.js';
 import { LockedError, lockInstance, readLock } from '../../src/ops/instance-lock.js';
 import { createLog, type LogFormat } from '../../src/ops/log.js';
-import { createNotifier } from '../../src/ops/notify.js';
+import { createNotifier } from '../../src/ops/systemd-notifier.js';
 import { createRateCappedLog } from '../../src/ops/rate-capped-log.js';
 import { createShutdown, type ProcessPort, type Timer } from '../../src/ops/shutdown.js';
 import { readStateFile, writeStateFile } from '../../src/ops/state-file.js';

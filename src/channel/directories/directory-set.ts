@@ -24,7 +24,7 @@ export interface DirectorySetOptions extends Omit<
 /**
  * Throws ChannelError `directories` when there is none, or when the overlay cannot reach one of them.
  */
-export function checkDirectories(locations: readonly Location[], overlay: Overlay): void {
+export function validateDirectories(locations: readonly Location[], overlay: Overlay): void {
   if (locations.length === 0) {
     throw new ChannelError('directories', 'a message channel needs at least one directory');
   }

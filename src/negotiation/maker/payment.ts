@@ -19,7 +19,7 @@ import {
   signedIds,
 } from '../transaction.js';
 import type { MakerEffect, MakerTransition, Signing } from './api.js';
-import { failed, type In, type Live, NOTHING, refuse, signed } from './endings.js';
+import { failed, type In, type Live, NOTHING, refuse, signed } from './session-end.js';
 
 /** What a reservation must be paid; undefined when the wallet's answer cannot be used. */
 function payoutOf(state: Live, reservation: Reservation): Payout | undefined {

@@ -13,7 +13,7 @@ import type { FillTerms } from '../payloads.js';
 import type { ChainCoin, ReservationRequest } from '../ports.js';
 import { keyOwnsScript } from '../transaction.js';
 import type { MakerEffect, MakerFault, MakerTerms, MakerTransition } from './api.js';
-import { type In, NOTHING, refuse } from './endings.js';
+import { type In, NOTHING, refuse } from './session-end.js';
 
 export type FillRefusal = 'oid' | 'amount' | 'fee';
 

@@ -9,7 +9,7 @@
  * any relay can turn an `auth` into a `tx`, or send it again.
  */
 import type { MakerEvent, MakerState, MakerTransition } from './api.js';
-import { failed, NO_ROOM, NOTHING, repeat, signed, STEPS, type Live } from './endings.js';
+import { failed, NO_ROOM, NOTHING, repeat, signed, STEPS, type Live } from './session-end.js';
 import { onCommitmentStored, onClash, onHeld, onPush, onReserved, onSignatures, onTx } from './payment.js';
 import { onAuth, onCoin } from './proof.js';
 

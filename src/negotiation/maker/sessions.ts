@@ -13,7 +13,7 @@ import type { Offer } from '../../protocol/offer.js';
 import { createResender, type Resender, type NegotiationChannel } from '../resender.js';
 import { linkName, type RequestLimiter } from './request-limits.js';
 import type { MakerOutcome, MakerPolicy, MakerTerms } from './api.js';
-import { NO_ROOM } from './endings.js';
+import { NO_ROOM } from './session-end.js';
 import { offerFor, openMakerSession } from './proof.js';
 import { RunningSession, type SessionName, type SessionPorts } from './runner.js';
 import type { ChainView, CommitmentStore, MakerWallet } from '../ports.js';

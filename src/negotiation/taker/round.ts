@@ -17,7 +17,7 @@ import type { LegFault, RoundEvent, RoundState, RoundTransition } from './api.js
 import { onCoins, onIoAuth, onPubkey } from './answers.js';
 import { onCommitted, proceed, releaseAuths, replaceLeg } from './asking.js';
 import { finish, isSending, onBroadcastEvent } from './broadcast.js';
-import { endForLeg, onFunded, onSig, onSignatures } from './collecting.js';
+import { endForLeg, onFunded, onSig, onSignatures } from './signatures.js';
 import {
   isOpen,
   openWith,
