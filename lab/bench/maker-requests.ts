@@ -10,7 +10,10 @@ import { runInNewContext } from 'node:vm';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import { silentLog } from '../../src/channel/log.js';
 import type { Clock } from '../../src/channel/ports.js';
-import { createRequestLimiter, DEFAULT_REQUEST_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import {
+  createRequestLimiter,
+  DEFAULT_REQUEST_LIMITS,
+} from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY } from '../../src/negotiation/maker/api.js';
 import { MakerSessions, DEFAULT_SESSION_LIMITS } from '../../src/negotiation/maker/sessions.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';

@@ -26,7 +26,8 @@ const FEATURE_SETS = [[], ['ping'], ['peerlist_features', 'ping']];
 const now = (): number => performance.now();
 
 /** The peer has just come or is leaving, so an unexpected message is no fault. */
-const isUnsettled = (peer: HonestPeer): boolean => peer.leaving || now() - peer.joinedAt < RECENT_MS;
+const isUnsettled = (peer: HonestPeer): boolean =>
+  peer.leaving || now() - peer.joinedAt < RECENT_MS;
 
 export interface HonestPeerNumbers {
   /** Peers that stay. */

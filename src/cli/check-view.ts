@@ -79,9 +79,7 @@ export function checkTable(
       const name = shortName(formatLocation(result.location));
       return `${name}  ${shownLine(outcomeText(result))}`;
     });
-  return [...textTable(columns, rows), ...(faults.length > 0 ? ['', ...faults] : [])].join(
-    '\n',
-  );
+  return [...textTable(columns, rows), ...(faults.length > 0 ? ['', ...faults] : [])].join('\n');
 }
 
 /** The MOTD, version and features of each directory. */

@@ -36,7 +36,12 @@ function addPrograms(program: Command): void {
     program
       .command('maker')
       .description('serve an onion and announce offers (no wallet yet: not on mainnet)')
-      .option('--size <satoshi>', 'largest amount to offer; no wallet is behind it', values.parseSatoshi, DEFAULT_SIZE),
+      .option(
+        '--size <satoshi>',
+        'largest amount to offer; no wallet is behind it',
+        values.parseSatoshi,
+        DEFAULT_SIZE,
+      ),
   ).action(async (options) => (await import('./maker.js')).runMaker(options));
   withCommonOptions(
     program

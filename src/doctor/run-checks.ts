@@ -51,7 +51,8 @@ export async function runChecks(
     peek: (name) => known[name],
     get(name) {
       const value = known[name];
-      if (value === undefined) throw new Error(`a check reads "${name}" and does not list it in needs`);
+      if (value === undefined)
+        throw new Error(`a check reads "${name}" and does not list it in needs`);
       return value;
     },
   };

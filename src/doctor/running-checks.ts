@@ -181,7 +181,8 @@ export function listenFault(host: string, port: number): Promise<string | undefi
   });
 }
 
-export const listenerHint = (port: number): string => `sudo ss -ltnp 'sport = :${port}' shows which`;
+export const listenerHint = (port: number): string =>
+  `sudo ss -ltnp 'sport = :${port}' shows which`;
 
 function takenPort(at: string, key: string, port: number): Verdict {
   return wrong(

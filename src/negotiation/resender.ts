@@ -75,7 +75,8 @@ export function createResender(channel: NegotiationChannel, clock: Clock): Resen
     for (const word of words) word.route ??= send(nick, word.command, word.args, by);
   }
 
-  const isUnsent = ({ words }: StepMessages): boolean => words.some(({ route }) => route === undefined);
+  const isUnsent = ({ words }: StepMessages): boolean =>
+    words.some(({ route }) => route === undefined);
 
   function retrySoon(): void {
     cancelRetry ??= clock.after(RETRY_MS, () => {

@@ -99,7 +99,8 @@ class ChannelBook implements OpenLiveBook {
   #cancelExpiry: () => void;
 
   constructor(options: LiveBookOptions) {
-    const { channel, clock, random, chain, bondPolicy, bondLimits, signedOfferRequestLimits } = options;
+    const { channel, clock, random, chain, bondPolicy, bondLimits, signedOfferRequestLimits } =
+      options;
     const { epochMs = Date.now, refreshMs = REFRESH_MS } = options;
     this.#options = options;
     this.#epochMs = epochMs;
@@ -250,7 +251,8 @@ class ChannelBook implements OpenLiveBook {
     const [proof] = bond?.args ?? [];
     if (proof !== undefined && this.book.has(from)) this.#bonds.take(from, proof, neverHeard);
     if (verified) this.#signedOfferRequests.answered(from);
-    else if (source.directory !== undefined) this.#signedOfferRequests.heard(from, source.directory);
+    else if (source.directory !== undefined)
+      this.#signedOfferRequests.heard(from, source.directory);
     if (changed > 0) this.#options.onOffers?.(from, changed);
   }
 

@@ -188,11 +188,7 @@ class RunningNode implements DirectoryNode {
         this.#options.onCanaryProbe?.(result);
       },
     });
-    const countProbe = registerCanaryMetrics(
-      this.#metrics,
-      () => canary.report(),
-      this.#selfTests,
-    );
+    const countProbe = registerCanaryMetrics(this.#metrics, () => canary.report(), this.#selfTests);
     return canary;
   }
 

@@ -119,7 +119,10 @@ export function startMaker(options: MakerOptions): Maker {
     const fault = offerFault(offer);
     if (fault !== undefined) throw new RangeError(`peers cannot read this offer: ${fault}`);
   }
-  const limiter = createRequestLimiter(clock, { ...DEFAULT_REQUEST_LIMITS, ...options.requestLimits });
+  const limiter = createRequestLimiter(clock, {
+    ...DEFAULT_REQUEST_LIMITS,
+    ...options.requestLimits,
+  });
   const blacklist = options.blacklist && createBlacklist(options.blacklist, clock, log);
   const sessions =
     coinjoins && blacklist

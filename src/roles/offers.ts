@@ -66,7 +66,11 @@ function absoluteFee(
 ): string {
   const fee = Math.round(vary(cjfeeAbsolute, cjfeeFactor, random)) + txfee;
   if (fee > MAX_SATOSHI) {
-    throw new OfferTermsError('cjfee_a', String(cjfeeAbsolute), `a fee of at most ${MAX_SATOSHI} sat`);
+    throw new OfferTermsError(
+      'cjfee_a',
+      String(cjfeeAbsolute),
+      `a fee of at most ${MAX_SATOSHI} sat`,
+    );
   }
   return String(fee);
 }

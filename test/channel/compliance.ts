@@ -3,7 +3,12 @@ import type { ChannelTimings } from '../../src/channel/message-channel.js';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
 import { sameLocation, type Location } from '../../src/protocol/location.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import { anyPort, keyOf, openLiveTestChannel, type LiveTestChannel } from '../helpers/test-channel.js';
+import {
+  anyPort,
+  keyOf,
+  openLiveTestChannel,
+  type LiveTestChannel,
+} from '../helpers/test-channel.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 
 /** The parts that an overlay gives to the suite. */

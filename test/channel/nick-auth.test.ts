@@ -14,7 +14,12 @@ import {
 } from '../../src/protocol/nick-auth.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { startDirectoryNode } from '../../src/roles/directory-node.js';
-import { keyOf, openLiveTestChannel, openTestChannel, type TestChannel } from '../helpers/test-channel.js';
+import {
+  keyOf,
+  openLiveTestChannel,
+  openTestChannel,
+  type TestChannel,
+} from '../helpers/test-channel.js';
 import {
   directoryAnswer,
   startFakeDirectory,

@@ -127,35 +127,38 @@ t.test('a paced queue', (t) => {
   t.end();
 });
 
-t.test('the limit of simultaneous dials: bounded, directories first, room is given back once', async (t) => {
-  const dialLimit = createDialLimit({ pendingDials: 3, pendingPeerDials: 2, waitingDials: 2 });
-  const { signal } = new AbortController();
-  const order: string[] = [];
-  const enter = async (name: string, kind: 'directory' | 'peer', abort = signal) => {
-    const leave = await dialLimit.enter(kind, abort);
-    order.push(name);
-    return leave;
-  };
-  const first = await enter('peer 1', 'peer');
-  await enter('peer 2', 'peer');
-  const third = enter('peer 3', 'peer');
-  const aborted = new AbortController();
-  const fourth = enter('peer 4', 'peer', aborted.signal);
-  await t.rejects(dialLimit.enter('peer', signal), { message: /too many peers/ });
-  const leaveDirectory = await enter('directory 1', 'directory');
-  const directory = enter('directory 2', 'directory');
-  aborted.abort();
-  await t.rejects(fourth, { message: 'dial aborted' });
-  first();
-  first();
-  await directory;
-  leaveDirectory();
-  await third;
-  t.strictSame(order, ['peer 1', 'peer 2', 'directory 1', 'directory 2', 'peer 3']);
-  await t.rejects(dialLimit.enter('peer', AbortSignal.abort(new Error('stopped'))), {
-    message: 'stopped',
-  });
-});
+t.test(
+  'the limit of simultaneous dials: bounded, directories first, room is given back once',
+  async (t) => {
+    const dialLimit = createDialLimit({ pendingDials: 3, pendingPeerDials: 2, waitingDials: 2 });
+    const { signal } = new AbortController();
+    const order: string[] = [];
+    const enter = async (name: string, kind: 'directory' | 'peer', abort = signal) => {
+      const leave = await dialLimit.enter(kind, abort);
+      order.push(name);
+      return leave;
+    };
+    const first = await enter('peer 1', 'peer');
+    await enter('peer 2', 'peer');
+    const third = enter('peer 3', 'peer');
+    const aborted = new AbortController();
+    const fourth = enter('peer 4', 'peer', aborted.signal);
+    await t.rejects(dialLimit.enter('peer', signal), { message: /too many peers/ });
+    const leaveDirectory = await enter('directory 1', 'directory');
+    const directory = enter('directory 2', 'directory');
+    aborted.abort();
+    await t.rejects(fourth, { message: 'dial aborted' });
+    first();
+    first();
+    await directory;
+    leaveDirectory();
+    await third;
+    t.strictSame(order, ['peer 1', 'peer 2', 'directory 1', 'directory 2', 'peer 3']);
+    await t.rejects(dialLimit.enter('peer', AbortSignal.abort(new Error('stopped'))), {
+      message: 'stopped',
+    });
+  },
+);
 
 t.test('seen messages', (t) => {
   t.test('bounded, and forgotten after the window', (t) => {

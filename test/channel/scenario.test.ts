@@ -60,7 +60,10 @@ t.test('a link that is made or lost in a microtask', async (t) => {
   });
   t.teardown(() => liar.close());
   await liar.next('welcome');
-  const other = openLiveTestChannel([directory.location], { overlay: overlay(), nickKey: keyOf(53) });
+  const other = openLiveTestChannel([directory.location], {
+    overlay: overlay(),
+    nickKey: keyOf(53),
+  });
   t.teardown(() => other.close());
   await other.next('welcome');
   liar.publish('hp2 here');
@@ -78,7 +81,11 @@ t.test(
     const directory = await serveDirectory(t, anyPort(), clock, 'J5directoryOOOOO');
     const peers = Array.from({ length: 20 }, (_, n) =>
       // The jitter from its least to its most.
-      openTestChannel([directory.location], { clock, nickKey: keyOf(30 + n), random: () => n / 20 }),
+      openTestChannel([directory.location], {
+        clock,
+        nickKey: keyOf(30 + n),
+        random: () => n / 20,
+      }),
     );
     t.teardown(() => Promise.all(peers.map((peer) => peer.close())));
     for (let restart = 0; restart < 3; restart++) {

@@ -158,7 +158,9 @@ t.test('Tor restarts under a live directory and live makers', { timeout: 240_000
   const [maker] = participants.makers;
   if (tors === undefined || maker === undefined) throw new Error('the demo has Tors and makers');
   const onions = (): string[] =>
-    [participants.directory.location, ...participants.makers.map((m) => m.channel.location)].map(formatLocation);
+    [participants.directory.location, ...participants.makers.map((m) => m.channel.location)].map(
+      formatLocation,
+    );
   const before = onions();
   t.equal(new Set(before).size, 4, 'four onions');
 

@@ -23,7 +23,11 @@ import {
 } from '../../src/protocol/nick-auth.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
-import { movableFigures, earlierFigures, type DirectoryFigures } from '../../src/roles/directory-figures.js';
+import {
+  movableFigures,
+  earlierFigures,
+  type DirectoryFigures,
+} from '../../src/roles/directory-figures.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
 import { DN_NICK, hello } from '../directory/wire.js';

@@ -6,7 +6,10 @@ import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { runCoinjoin } from '../../src/negotiation/taker/coinjoin.js';
-import { createRequestLimiter, DEFAULT_REQUEST_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import {
+  createRequestLimiter,
+  DEFAULT_REQUEST_LIMITS,
+} from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
 import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
 import type { RoundResult } from '../../src/negotiation/taker/api.js';
@@ -37,7 +40,11 @@ import {
   lossOf,
   type CollidingWallet,
 } from '../helpers/colliding-wallet.js';
-import { createMessageExchange, type HeldMessage, type MessageExchange } from '../helpers/message-exchange.js';
+import {
+  createMessageExchange,
+  type HeldMessage,
+  type MessageExchange,
+} from '../helpers/message-exchange.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 
 const AMOUNT = 1_000_000;
@@ -165,7 +172,12 @@ function changedAt(text: string, at: number): string {
   return `${text.slice(0, index)}${text[index] === 'A' ? 'B' : 'A'}${text.slice(index + 1)}`;
 }
 
-function act(action: Action, office: MessageExchange, clock: TestClock, nicks: readonly string[]): void {
+function act(
+  action: Action,
+  office: MessageExchange,
+  clock: TestClock,
+  nicks: readonly string[],
+): void {
   const { pending, history } = office;
   const take = (n: number): HeldMessage | undefined =>
     pending.splice(n % Math.max(1, pending.length), 1)[0];
@@ -564,7 +576,11 @@ async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
       commitments: createMemoryCommitments(),
       policy: DEFAULT_MAKER_POLICY,
       limits: { unproven: 10, proven: 10 },
-      limiter: createRequestLimiter(clock, { ...DEFAULT_REQUEST_LIMITS, fillsPerNick: 1_000, fillsPerLink: 100 }),
+      limiter: createRequestLimiter(clock, {
+        ...DEFAULT_REQUEST_LIMITS,
+        fillsPerNick: 1_000,
+        fillsPerLink: 100,
+      }),
       clock,
       randomBytes,
       log: silentLog,

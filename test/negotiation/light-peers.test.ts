@@ -29,7 +29,11 @@ import { nickKey } from '../../src/protocol/nick.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { createPodle } from '../../src/protocol/podle.js';
 import { startMaker } from '../../src/roles/maker.js';
-import { openLiveTestChannel, type LiveTestChannel, type LiveTestChannelOptions } from '../helpers/test-channel.js';
+import {
+  openLiveTestChannel,
+  type LiveTestChannel,
+  type LiveTestChannelOptions,
+} from '../helpers/test-channel.js';
 import {
   createMakerWallet,
   createMemoryChain,
@@ -73,7 +77,10 @@ const SHORT = /^[0-9a-f]{64}:\d+$/;
 
 async function openWorld(t: Test) {
   const directory = await serveDirectory(t, LOOPBACK.server(), systemClock, 'J5directoryOOOOO');
-  const open = async (name: string, options: LiveTestChannelOptions = {}): Promise<LiveTestChannel> => {
+  const open = async (
+    name: string,
+    options: LiveTestChannelOptions = {},
+  ): Promise<LiveTestChannel> => {
     const channel = openLiveTestChannel([directory.location], {
       overlay: LOOPBACK.server(),
       nickKey: nickKey(secretOf(name)),
@@ -87,7 +94,10 @@ async function openWorld(t: Test) {
 }
 
 /** The arguments of the next private message with this command. */
-async function hear(channel: LiveTestChannel, ...names: readonly string[]): Promise<readonly string[]> {
+async function hear(
+  channel: LiveTestChannel,
+  ...names: readonly string[]
+): Promise<readonly string[]> {
   for (;;) {
     // oxlint-disable-next-line no-await-in-loop -- messages come one after the other
     const { commands } = await channel.next('privmsg');

@@ -2,7 +2,10 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
-import { createRequestLimiter, DEFAULT_REQUEST_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import {
+  createRequestLimiter,
+  DEFAULT_REQUEST_LIMITS,
+} from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
 import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
 import { startMaker } from '../../src/roles/maker.js';

@@ -6,7 +6,10 @@ import t from 'tap';
 import type { Route } from '../../src/channel/channel-api.js';
 import { silentLog } from '../../src/channel/log.js';
 import { runCoinjoin, type CoinjoinOptions } from '../../src/negotiation/taker/coinjoin.js';
-import { createRequestLimiter, DEFAULT_REQUEST_LIMITS } from '../../src/negotiation/maker/request-limits.js';
+import {
+  createRequestLimiter,
+  DEFAULT_REQUEST_LIMITS,
+} from '../../src/negotiation/maker/request-limits.js';
 import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/maker/api.js';
 import { MakerSessions, type SessionLimits } from '../../src/negotiation/maker/sessions.js';
 import type { Funding, FundingRequest, MakerWallet } from '../../src/negotiation/ports.js';
@@ -27,7 +30,11 @@ import {
   type CoinType,
   type TestMakerWallet,
 } from '../helpers/coinjoin-world.js';
-import { createMessageExchange, type HeldMessage, type MessageExchange } from '../helpers/message-exchange.js';
+import {
+  createMessageExchange,
+  type HeldMessage,
+  type MessageExchange,
+} from '../helpers/message-exchange.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
 const AMOUNT = 1_000_000;
@@ -207,7 +214,8 @@ t.test('a maker that fails is named with its fault; others replace it', async (t
   t.equal(noCoins.wallet.commitments.length, 2, 'the next maker gets another proof');
 });
 
-const withheld = (mail: HeldMessage) => (mail.from === 'J5one' && mail.command === 'sig' ? [] : undefined);
+const withheld = (mail: HeldMessage) =>
+  mail.from === 'J5one' && mail.command === 'sig' ? [] : undefined;
 
 t.test('silence at each step', async (t) => {
   for (const [command, step] of [
@@ -746,7 +754,11 @@ t.test('messages of a taker, repeated by another peer, cost the taker nothing', 
     const [maker] = makers;
     if (maker === undefined) throw new Error('a maker');
     office.open('J5taker');
-    const say = (route: Route, command: CommandName, args: readonly string[]): readonly HeldMessage[] => {
+    const say = (
+      route: Route,
+      command: CommandName,
+      args: readonly string[],
+    ): readonly HeldMessage[] => {
       const commands = [{ name: command, args }] as const;
       const from = 'J5taker';
       maker.sessions.receive({ from, to: maker.nick, commands, publicKeyHex: '', route });
@@ -888,7 +900,8 @@ const filled = ({ office }: { readonly office: MessageExchange }): readonly stri
   office.history.filter(({ command }) => command === 'fill').map(({ to }) => to);
 const refuseAll = (mail: HeldMessage): readonly HeldMessage[] | undefined =>
   mail.command === 'pubkey' ? [{ ...mail, command: 'error', args: 'no' }] : undefined;
-const silentOne = (mail: HeldMessage): readonly HeldMessage[] | undefined => (isKey(mail) ? [] : undefined);
+const silentOne = (mail: HeldMessage): readonly HeldMessage[] | undefined =>
+  isKey(mail) ? [] : undefined;
 
 t.test('spare makers are few, and keep to the amounts that a sweep has fixed', async (t) => {
   for (const [policy, asked] of [

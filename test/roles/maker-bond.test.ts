@@ -165,7 +165,11 @@ async function datadir(t: Test, config: string): Promise<string> {
 }
 
 /** The private answer to a fresh taker, and the public offers in the meantime. */
-async function askOnce(t: Test, location: Parameters<typeof openLiveTestChannel>[0][number], n: number) {
+async function askOnce(
+  t: Test,
+  location: Parameters<typeof openLiveTestChannel>[0][number],
+  n: number,
+) {
   const taker = openLiveTestChannel([location], { nickKey: nickKey(new Uint8Array(32).fill(n)) });
   t.teardown(() => taker.close());
   await taker.next('welcome');

@@ -145,7 +145,10 @@ function asks(session: FakeSession, nick: string): Promise<string[]> {
 }
 
 /** A maker between two directories that the test drives. */
-async function makerBetween(t: Test, options: { readonly requestLimits?: Partial<RequestLimits> } = {}) {
+async function makerBetween(
+  t: Test,
+  options: { readonly requestLimits?: Partial<RequestLimits> } = {},
+) {
   const [a, b] = [await startFakeDirectory(), await startFakeDirectory()];
   const channel = openTestChannel([a.location, b.location]);
   t.teardown(async () => {
@@ -165,7 +168,9 @@ async function makerBetween(t: Test, options: { readonly requestLimits?: Partial
 }
 
 t.test('an offer that peers cannot read starts no maker', async (t) => {
-  const channel = openTestChannel([{ kind: 'loopback', host: '127.0.0.1', port: await freePort() }]);
+  const channel = openTestChannel([
+    { kind: 'loopback', host: '127.0.0.1', port: await freePort() },
+  ]);
   t.teardown(() => channel.close());
   const { clock } = channel;
   for (const [more, fault] of [

@@ -53,7 +53,9 @@ export interface Tracked {
   withdraw(): void;
 }
 
-export function createUnconfirmedMessages(options: UnconfirmedMessagesOptions): UnconfirmedMessages {
+export function createUnconfirmedMessages(
+  options: UnconfirmedMessagesOptions,
+): UnconfirmedMessages {
   const { clock, waitMs, most } = options;
   let messages: Waiting[] = [];
   let length = 0;

@@ -10,7 +10,15 @@
  */
 import type { MakerEvent, MakerState, MakerTransition } from './api.js';
 import { failed, NO_ROOM, NOTHING, repeat, signed, STEPS, type Live } from './session-end.js';
-import { onCommitmentStored, onClash, onHeld, onPush, onReserved, onSignatures, onTx } from './payment.js';
+import {
+  onCommitmentStored,
+  onClash,
+  onHeld,
+  onPush,
+  onReserved,
+  onSignatures,
+  onTx,
+} from './payment.js';
 import { onAuth, onCoin } from './proof.js';
 
 function onMessage(

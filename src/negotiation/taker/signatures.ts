@@ -56,7 +56,9 @@ export function onFunded(
   const giveBack: RoundEffect = { kind: 'settle', funding, settlement: 'unsigned' };
   const ownCoins = new Set(funding.coins.map(formatOutpoint));
   const ready = [...state.legs.values()].filter(isReady);
-  const sharer = ready.find(({ part }) => part.coins.some((coin) => ownCoins.has(formatOutpoint(coin))));
+  const sharer = ready.find(({ part }) =>
+    part.coins.some((coin) => ownCoins.has(formatOutpoint(coin))),
+  );
   if (sharer !== undefined) return preceded([giveBack], withoutMaker(state, sharer));
   const built = buildTransaction(terms, ready, funding);
   if (!built.ok) {

@@ -112,7 +112,8 @@ async function hashedPassword(
 ): Promise<Failure | undefined> {
   if (password === undefined) {
     return {
-      reason: 'no control password is configured. Fix: set tor_control_password to the one that belongs to HashedControlPassword in torrc',
+      reason:
+        'no control password is configured. Fix: set tor_control_password to the one that belongs to HashedControlPassword in torrc',
       password: 'none',
     };
   }

@@ -154,7 +154,11 @@ export async function readCookie(pathBytes: Uint8Array): Promise<Cookie> {
 async function readExactly(file: FileHandle, path: string): Promise<Cookie> {
   const stats = await file.stat();
   if (!stats.isFile()) {
-    return { ok: false, code: 'not-a-file', reason: `the cookie file ${path} is not a regular file` };
+    return {
+      ok: false,
+      code: 'not-a-file',
+      reason: `the cookie file ${path} is not a regular file`,
+    };
   }
   const buffer = Buffer.alloc(COOKIE_BYTES + 1);
   const { bytesRead } = await file.read(buffer, 0, buffer.length, 0);
