@@ -34,7 +34,7 @@ interface Scene {
   readonly channel: TestChannel;
 }
 
-/** A channel that serves, unless told otherwise, welcomed by one fake directory. */
+/** A channel that serves by default, connected to one fake directory. */
 async function scene(t: Test, options?: TestChannelOptions): Promise<Scene> {
   const directory = await startFakeDirectory();
   const channel = openTestChannel([directory.location], { serve: true, ...options });
@@ -52,7 +52,7 @@ function hello(key: NickKey, options: { features?: readonly string[]; network?: 
   return formatPeerHandshake({ nick: key.nick, location: NOT_SERVING, network, features });
 }
 
-/** Where the channel serves. */
+/** The location at which the channel serves. */
 function served({ location }: TestChannel): Location {
   if (location.kind === 'not-serving') throw new Error('the channel does not serve');
   return location;
@@ -88,7 +88,7 @@ function numberOf(payload: string): number {
 
 let marks = 0;
 
-/** Everything the directory said before was read. */
+/** Waits until all earlier lines of the directory were read. */
 async function heard(channel: TestChannel, session: FakeSession): Promise<void> {
   const text = `hp2 mark${marks++}`;
   session.pubmsg(MARKER, text);

@@ -57,7 +57,7 @@ async function welcomed(
   return { directory, channel, session };
 }
 
-/** Two of them. */
+/** The same with two directories. */
 async function two(test: Test, options?: TestChannelOptions) {
   const [a, b] = [await fakeDirectory(test), await fakeDirectory(test)];
   const channel = probe(test, [a, b], options);
@@ -342,14 +342,14 @@ t.test('reconnecting', async (t) => {
     const third = await again.acceptHandshake();
     await channel.next('directory-up');
     tell?.({ state: 'reachable' });
-    t.equal(channel.directories()[0]?.state, 'up', 'a session that stands is left alone');
+    t.equal(channel.directories()[0]?.state, 'up', 'an open session is kept');
     third.cut();
     t.equal((await channel.next('directory-down')).retryInMs, 4_000, 'the waits start again');
     await channel.close();
     t.equal(channel.clock.pending, 0, 'no timer is left');
   });
 
-  t.test('whatever becomes of our onion, every handshake names it', async (t) => {
+  t.test('every handshake names our onion, in any state of the service', async (t) => {
     let tell: ((state: ServiceState) => void) | undefined;
     const host = `${'a'.repeat(56)}.onion`;
     let refusals = 2;
@@ -414,7 +414,7 @@ t.test('welcome', async (t) => {
   t.test('when all directories are up', async (t) => {
     const [a, b] = [await fakeDirectory(t), await fakeDirectory(t)];
     const channel = probe(t, [a, b, a]);
-    t.equal(channel.directories().length, 2, 'a double counts once');
+    t.equal(channel.directories().length, 2, 'a duplicate counts once');
     await a.acceptHandshake();
     await channel.next('directory-up');
     t.equal(channel.waiting('welcome'), 0);

@@ -33,7 +33,7 @@ const OTHER = keyOf(3);
 interface Scene {
   readonly directory: FakeDirectory;
   readonly channel: TestChannel;
-  /** The challenge that is right for this directory. */
+  /** The correct challenge for this directory. */
   readonly challenge: NickAuthChallenge;
 }
 

@@ -125,7 +125,7 @@ t.test('two nicks over one Tor share no circuit, whatever they dial and how ofte
   for (const byte of [41, 42]) {
     const channel = openTestChannel([directoryLocation], { overlay, nickKey: keyOf(byte) });
     channels.push(channel);
-    // A directory that is dialled once more has a circuit of its own for that, too.
+    // A directory that is dialled again gets another circuit for that dial, too.
     (await directory.acceptHandshake()).end();
     await channel.next('directory-up');
     const { retryInMs } = await channel.next('directory-down');

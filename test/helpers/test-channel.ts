@@ -41,7 +41,7 @@ export function keyOf(byte: number): NickKey {
 export type LiveTestChannelOptions = Partial<Omit<MessageChannelOptions, 'directories' | 'clock'>>;
 export type TestChannelOptions = LiveTestChannelOptions & { readonly clock?: TestClock };
 
-/** On signet, over loopback, with a test clock and no jitter, unless told otherwise. */
+/** On signet, over loopback, with a test clock and no jitter by default. */
 export function openTestChannel(
   directories: readonly Location[],
   options: TestChannelOptions = {},
@@ -51,7 +51,7 @@ export function openTestChannel(
   return withParts(probe, { clock });
 }
 
-/** Likewise, in real time. */
+/** The same in real time. */
 export function openLiveTestChannel(
   directories: readonly Location[],
   options: LiveTestChannelOptions = {},

@@ -105,7 +105,7 @@ async function hear(
   }
 }
 
-/** Says something to a nick as soon as there is a way to it. */
+/** Sends a message to a nick as soon as there is a route to it. */
 async function say(channel: LiveTestChannel, to: string, command: CommandName, args: string) {
   while (!channel.send(to, command, args).sent) {
     // oxlint-disable-next-line no-await-in-loop

@@ -418,7 +418,7 @@ t.test('the request limiter', (t) => {
   const clock = createTestClock();
   const limiter = createRequestLimiter(clock, DEFAULT_REQUEST_LIMITS);
   t.equal(limiter.mayAskOrderbook('J5a', link(1)), true);
-  t.equal(limiter.mayAskOrderbook('J5a', link(2)), false, 'not again by another way');
+  t.equal(limiter.mayAskOrderbook('J5a', link(2)), false, 'not again by another route');
   clock.advance(10_000);
   t.equal(limiter.mayAskOrderbook('J5a', link(2)), true);
 
@@ -428,7 +428,7 @@ t.test('the request limiter', (t) => {
     ).filter(Boolean).length;
   t.equal(asked('flood', 1), 50, 'fresh nicks by one directory');
   t.equal(asked('other', 2), 49, 'leave the other directory its share');
-  t.equal(asked('third', 3), 0, 'and all together have a bound');
+  t.equal(asked('third', 3), 0, 'all together have a bound');
   const fills = Array.from({ length: 10_000 }, (_, n) => limiter.mayFill(`J5fill${n}`, link(1)));
   t.equal(fills.filter(Boolean).length, 20);
   t.equal(
@@ -438,7 +438,7 @@ t.test('the request limiter', (t) => {
   );
   t.equal(limiter.mayFill('J5one', link(1)), false);
   clock.advance(10_000);
-  t.equal(limiter.mayFill('J5one', link(3)), true, 'which loses nothing by what came another way');
+  t.equal(limiter.mayFill('J5one', link(3)), true, 'requests on another route do not count');
   const direct = Array.from({ length: 10_000 }, (_, n) =>
     limiter.mayFill(`J5direct${n}`, { kind: 'direct' }),
   );

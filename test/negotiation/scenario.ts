@@ -260,7 +260,7 @@ export async function coinjoinScenario(t: Test, subject: ChannelSubject): Promis
   for (const { used } of makers.slice(1)) t.equal(used.size, 1, 'the commitment is used');
 }
 
-/** Keeps back the first `fill` to a maker until `go`, as slow circuits do. */
+/** Holds the first `fill` to a maker back until `go`, as slow circuits do. */
 function slow(channel: LiveTestChannel): {
   readonly channel: OnionMessageChannel;
   readonly go: () => void;

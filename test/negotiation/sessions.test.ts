@@ -51,7 +51,7 @@ const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolv
 interface WorldOptions {
   readonly dress?: (wallet: MakerWallet, nick: string) => MakerWallet;
   readonly type?: CoinType;
-  /** What becomes of a message: undefined lets it through. */
+  /** The messages delivered in place of one; undefined delivers it unchanged. */
   readonly intercept?: (mail: HeldMessage) => readonly HeldMessage[] | undefined;
   readonly used?: readonly string[];
   /** Makers with other offers. */
@@ -381,7 +381,7 @@ t.test('a sweep leaves no change, and pays the miners for its real size', async 
 const isKey = (mail: HeldMessage): boolean => mail.from === 'J5one' && mail.command === 'pubkey';
 const keysAndProofs = (mails: readonly HeldMessage[]): readonly CommandName[] =>
   mails.map(({ command }) => command).filter((word) => word === 'pubkey' || word === 'auth');
-/** By which a refusal is known to be for this round. */
+/** The mark that shows that a refusal is for this round. */
 const markOf = ({ history }: MessageExchange): string =>
   history
     .find(({ command }) => command === 'fill')
@@ -400,7 +400,7 @@ t.test('no maker sees the proof before the others have shown their keys', async 
     'auth',
   ]);
 
-  // One takes its time: the others wait for some seconds, and it is served when it comes.
+  // One maker is slow: the others wait for some seconds, and it is served when it answers.
   const kept: HeldMessage[] = [];
   const authsAt: (readonly [string, number])[] = [];
   const late = createWorld({
@@ -861,7 +861,7 @@ t.test('a refusal without our mark costs no time: a spare maker is asked at once
     t.equal(world.clock.pending, 0);
   }
 
-  // The spare one is slower than the one that was doubted: it is let go, and may be asked again.
+  // The spare maker is slower than the doubted one, so it is released and may be asked again.
   const kept: HeldMessage[] = [];
   const slow = createWorld({
     intercept: (mail) => {
