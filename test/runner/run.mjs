@@ -17,8 +17,21 @@ import { finished } from 'node:stream/promises';
 import { compileAll, ROOT } from '../../scripts/compile.mjs';
 import { isQuick } from './quick.mjs';
 
-/** Started first: they take longest, and wait for Tor most of that time. Only the speed depends on it. */
-const FIRST = ['tor/restarts', 'cli/hostile-text', 'handover/upgrade', 'cli/cli'];
+/** Started first, in this order: they take longest and mostly wait. Only the speed depends on the list. */
+const FIRST = [
+  'tor/restarts',
+  'cli/hostile-text',
+  'cli/cli',
+  'handover/upgrade',
+  'doctor/doctor',
+  'docs/docs',
+  'demo/demo',
+  'doctor/roles',
+  'scripts/scripts',
+  'cli/init',
+  'cli/tor',
+  'cli/check',
+];
 /** More than processors, because many tests wait for timers. */
 const JOBS = 5;
 /** For one file that sets no time-out of its own, seconds. */

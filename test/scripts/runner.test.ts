@@ -1,4 +1,5 @@
 /** What scripts/test runs: the runner of the tests, and the choice of the quick ones. */
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -60,6 +61,11 @@ t.test('the runner counts assertions and explains failures', async (t) => {
     t.match(failed.stdout, new RegExp(`^not ok - \\S+/${name} `, 'm'));
   }
   t.same(failed.counts, [4 + 2 * 5 + 1, 4 + 5, 6]);
+  const runner = await readFile(RUNNER, 'utf8');
+  const first = /^const FIRST = \[([^\]]*)\]/m.exec(runner)?.[1]?.match(/[\w/-]+/g) ?? [];
+  t.ok(first.length > 5);
+  for (const name of first) t.ok(existsSync(join(ROOT, 'test', `${name}.test.ts`)), name);
+
   const none = await startProgram(process.execPath, [RUNNER, 'test/none']).ended;
   t.not(none.code, 0);
   t.match(none.stderr, /test\/none is not a test file or a folder with tests/);
