@@ -209,8 +209,16 @@ t.test('a full disk', async (t) => {
 
   t.test('no partial configuration file is left', async (t) => {
     const datadir = await tempDir(t);
-    // The system ends the program in the middle of a write beyond that size.
-    const cutShort = underShell('ulimit -f 1; exec "$@"', ['init', '--datadir', datadir]);
+    const refused = await underShell('ulimit -f 1; exec "$@"', ['init', '--datadir', datadir])
+      .ended;
+    t.equal(refused.code, 2);
+    t.match(refused.stderr, /found no file, and none can be written \(EFBIG/);
+    t.same(await readdir(datadir), []);
+    // Node ignores the signal of a write beyond that size; this program ends at once, as in a crash.
+    const endAtOnce = "process.once('SIGXFSZ', () => process.kill(process.pid, 'SIGXFSZ'))";
+    const loaded = `data:text/javascript,${encodeURIComponent(endAtOnce).replaceAll("'", '%27')}`;
+    const line = `ulimit -f 1; program=$1; shift; exec "$program" --import '${loaded}' "$@"`;
+    const cutShort = underShell(line, ['init', '--datadir', datadir]);
     t.equal((await cutShort.ended).signal, 'SIGXFSZ');
     t.notOk((await readdir(datadir)).includes('joinmarket.cfg'));
     t.match((await runCli(['init', '--datadir', datadir])).stdout, /joinmarket\.cfg \(new\)/);

@@ -12,6 +12,9 @@ import * as hooks from './hooks.mjs';
 const { ONIONMC_TEST_RUN: run } = process.env;
 delete process.env['ONIONMC_TEST_RUN'];
 
+// `npx tap` makes every program that a test starts load hooks of tap; a user's programs do not load them.
+globalThis[Symbol.for('process-on-spawn@*:singletonId')]?.unwrap();
+delete process.env['NODE_OPTIONS'];
 // run.mjs compiles before it starts the first test.
 if (run === undefined && isMainThread) compileAll();
 if (run !== undefined) {
