@@ -11,7 +11,7 @@ import { VIRTUAL_PORT, type Network } from '../protocol/constants.js';
 import { formatLocation, parseLocation, type Location } from '../protocol/location.js';
 import { checkDirectories, failedLocally } from '../roles/check.js';
 import { historyEntry, openCheckHistory, type CheckHistory } from '../roles/check-history.js';
-import { openOverlay } from '../roles/open-overlay.js';
+import { openOverlay } from '../overlay/factory/open-overlays.js';
 import { checkJson, checkTable, greetingLines } from './check-view.js';
 import { HISTORY_FILE } from './defaults.js';
 import { UsageError } from './errors.js';

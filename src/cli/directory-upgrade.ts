@@ -8,7 +8,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import type { UpgradeAnswer } from '../ops/request-socket.js';
 import { handOverDirectory } from '../roles/directory-handover.js';
 import type { DirectoryNode } from '../roles/directory-node.js';
-import type { OpenedOverlay } from '../roles/open-overlay.js';
+import type { OpenedOverlay } from '../overlay/factory/open-overlays.js';
 
 /** Longest time for parts that are not handed over to end by themselves. */
 const LEAVE_MS = 3_000;

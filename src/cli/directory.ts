@@ -13,7 +13,11 @@ import { systemClock } from '../overlay/system-clock.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation } from '../protocol/location.js';
 import { limitsFrom, type DirectoryLimits } from '../directory/limits.js';
-import { openOverlay, type OpenedOverlay, type OpenOverlayOptions } from '../roles/open-overlay.js';
+import {
+  openOverlay,
+  type OpenedOverlay,
+  type OpenOverlayOptions,
+} from '../overlay/factory/open-overlays.js';
 import {
   startDirectoryNode,
   type DirectoryNode,

@@ -10,7 +10,7 @@ import {
   startDirectoryAudit,
   type DirectoryAuditRole,
 } from '../roles/directory-audit.js';
-import { openOverlay } from '../roles/open-overlay.js';
+import { openOverlay } from '../overlay/factory/open-overlays.js';
 import type { Program } from './program.js';
 
 export interface Peer {

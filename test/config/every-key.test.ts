@@ -43,7 +43,7 @@ import {
   sessionLimits,
   takerPolicy,
 } from '../../src/roles/negotiation-settings.js';
-import { openOverlay } from '../../src/roles/open-overlay.js';
+import { openOverlay } from '../../src/overlay/factory/open-overlays.js';
 
 const ONION_SECTION = 'MESSAGING:onion';
 const TABLES: Readonly<Record<string, SectionKeys>> = {

@@ -28,7 +28,7 @@ import { explainNoPermission } from '../../src/tor/control/cookie-file.js';
 import { connectControl } from '../../src/tor/control/client.js';
 import type { ControlEndpoint } from '../../src/tor/control/endpoint.js';
 import { TORRC_EXTRA_VARIABLE } from '../../src/tor/process/torrc.js';
-import { openOverlay } from '../../src/roles/open-overlay.js';
+import { openOverlay } from '../../src/overlay/factory/open-overlays.js';
 import { peekSettings } from '../../src/config/settings.js';
 import { startOnionService } from '../../src/tor/onion/service.js';
 import { loadOrCreateOnionKey, type OnionKey } from '../../src/tor/onion/key-folder.js';

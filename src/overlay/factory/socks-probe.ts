@@ -1,5 +1,5 @@
 import { createConnection } from 'node:net';
-import type { HostPort } from '../config/onion-settings.js';
+import type { HostPort } from '../../config/onion-settings.js';
 
 const PROBE_TIMEOUT_MS = 3_000;
 

@@ -1,21 +1,21 @@
 /** Opens the configured overlay: loopback, or Tor in one of its modes (`tor_mode`). */
 import { join } from 'node:path';
-import { hostAndPort } from '../kit/host-name.js';
-import type { Log } from '../channel/log.js';
-import type { Clock, Overlay, Random } from '../channel/ports.js';
-import { ownTorFolder } from '../config/data-files.js';
-import type { Settings } from '../config/settings.js';
-import type { Movable, Parcels } from '../kit/movable.js';
-import { createRateCappedLog } from '../ops/rate-capped-log.js';
-import { createLoopbackOverlay } from '../overlay/loopback.js';
-import { createTorOverlay, type TorServing } from '../overlay/tor.js';
-import { connectControl, type ControlClient } from '../tor/control/client.js';
-import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
-import type { PowQueue } from '../tor/onion/add-onion.js';
-import type { OnionIdentity } from '../tor/onion/service.js';
-import type { SocksEndpoint } from '../tor/socks/dialer.js';
-import { TorError } from '../tor/tor-error.js';
-import { hasInheritedTor, startTorProcess, type TorProcess } from '../tor/process/tor-process.js';
+import { hostAndPort } from '../../kit/host-name.js';
+import type { Log } from '../../channel/log.js';
+import type { Clock, Overlay, Random } from '../../channel/ports.js';
+import { ownTorFolder } from '../../config/data-files.js';
+import type { Settings } from '../../config/settings.js';
+import type { Movable, Parcels } from '../../kit/movable.js';
+import { createRateCappedLog } from '../../ops/rate-capped-log.js';
+import { createLoopbackOverlay } from '../loopback.js';
+import { createTorOverlay, type TorServing } from '../tor.js';
+import { connectControl, type ControlClient } from '../../tor/control/client.js';
+import { loadOrCreateOnionKey } from '../../tor/onion/key-folder.js';
+import type { PowQueue } from '../../tor/onion/add-onion.js';
+import type { OnionIdentity } from '../../tor/onion/service.js';
+import type { SocksEndpoint } from '../../tor/socks/dialer.js';
+import { TorError } from '../../tor/tor-error.js';
+import { hasInheritedTor, startTorProcess, type TorProcess } from '../../tor/process/tor-process.js';
 import { socksAnswers } from './socks-probe.js';
 
 /** Different lines that are rate-limited separately; all further ones share one count. */
