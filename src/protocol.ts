@@ -25,6 +25,7 @@ export {
 } from './protocol/envelope.js';
 export { createLineFramer, type LineFramer } from './protocol/line-framer.js';
 export {
+  addLocationKind,
   formatLocation,
   NOT_SERVING,
   onionHost,
@@ -32,9 +33,12 @@ export {
   parseLocation,
   parseOnionHost,
   sameLocation,
+  type AddedKind,
   type DeclaredLocation,
   type Location,
   type LocationFault,
+  type LocationKind,
+  type LocationRow,
 } from './protocol/location.js';
 export {
   formatDirectoryHandshake,

@@ -59,25 +59,25 @@ async function startDirectory(): Promise<Relay> {
       .filter((key) => /Per(Second|Minute)$/.test(key))
       .map((key) => [key, 0]),
   );
+  const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0, clock });
   const directory = createDirectory({
     network: 'signet',
     nick: 'J5BenchDirectory',
     location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 1 }),
-    acceptLoopback: true,
+    reachable: overlay.reachable,
     motd: () => 'bench',
     limits: { ...DEFAULT_LIMITS, ...unlimited },
     clock,
     random: Math.random,
     log: silentLog,
   });
-  const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0, clock });
-  const { location } = await overlay.serve(
+  const { locations } = await overlay.serve(
     (connection) => {
       directory.accept(connection);
     },
     { signal: new AbortController().signal },
   );
-  return { port: location.port, peerCount: () => directory.peerCount, timers: () => timers };
+  return { port: locations[0].port, peerCount: () => directory.peerCount, timers: () => timers };
 }
 
 const relay: Relay =

@@ -2,7 +2,7 @@
 import type { EventEmitter } from 'eventemitter3';
 import type { Command, CommandName } from '../protocol/commands.js';
 import type { Network } from '../protocol/constants.js';
-import type { DeclaredLocation, Location } from '../protocol/location.js';
+import type { DeclaredLocation, Location, LocationKind } from '../protocol/location.js';
 import type { PrivateMessage } from '../protocol/message.js';
 import type { NickAuthMode } from '../protocol/nick-auth.js';
 import type { NickKey } from '../protocol/nick.js';
@@ -131,10 +131,13 @@ export interface MessageChannelEvents {
   'direct-up': (info: { readonly nick: string }) => void;
   /** The last direct link with this nick ended. */
   'direct-down': (info: { readonly nick: string }) => void;
-  /** Connections are accepted at this location; directories are dialled from now on. */
+  /**
+   * Connections are accepted at this location; directories are dialled from now on. Once for each
+   * location.
+   */
   served: (location: Location) => void;
-  /** The state of our own location changed. */
-  'service-state': (state: ServiceState) => void;
+  /** The state of our own location of this kind changed. */
+  'service-state': (state: ServiceState, kind: LocationKind) => void;
   /** Serving failed; it is tried again, unless the channel is closing. */
   'serve-failed': (info: { readonly error: Error; readonly retryInMs: number }) => void;
   /** `close` has finished; no further event follows. */
@@ -152,7 +155,10 @@ export interface MessageChannelOptions {
   readonly network: Network;
   /** Directories to connect to; duplicates are ignored. */
   readonly directories: readonly Location[];
-  /** Not closed by the channel. */
+  /**
+   * Not closed by the channel. With a set of overlays (`createOverlaySet`) the nick is the same in each
+   * of them. A directory and a direct link learn our location in their own overlay only.
+   */
   readonly overlay: Overlay;
   /** The key of our nick; a new one for each run. */
   readonly nickKey: NickKey;
@@ -210,7 +216,7 @@ export type SendRefusal =
 export interface PeerInfo {
   /** The peer's nick. */
   readonly nick: string;
-  /** Undefined until a directory reports it. */
+  /** Undefined until a directory reports it; with several overlays, the first that is reported. */
   readonly location: DeclaredLocation | undefined;
   /** Features from a peer list, or from the handshake on a usable direct link; sorted. */
   readonly features: readonly string[];
@@ -251,8 +257,10 @@ export interface DirectoryInfo {
  */
 export interface OnionMessageChannel {
   readonly nick: string;
-  /** NOT_SERVING until `served`. */
+  /** The first of `locations`; NOT_SERVING until `served`. */
   readonly location: DeclaredLocation;
+  /** Where peers reach us: one for each overlay of a set. Empty until `served`. */
+  readonly locations: readonly Location[];
   /** Whether `welcome` has fired. */
   readonly welcomed: boolean;
   /**

@@ -7,10 +7,12 @@ import type { CommandName } from '../protocol/commands.js';
 import { MessageType } from '../protocol/constants.js';
 import { NEUTRINO_COMPAT } from '../protocol/features.js';
 import {
+  kindsNamedOver,
   NOT_SERVING,
-  sameLocation,
+  sameOwner,
   type DeclaredLocation,
   type Location,
+  type LocationKind,
 } from '../protocol/location.js';
 import type {
   AvoidDirectory,
@@ -52,7 +54,7 @@ function settingsOf(options: MessageChannelOptions): ChannelSettings {
 type Common = Pick<MessageChannelOptions, 'overlay' | 'clock' | 'random' | 'log'> & {
   readonly settings: ChannelSettings;
   readonly dialLimit: DialLimit;
-  readonly terms: () => HandshakeTerms;
+  readonly terms: (via: LocationKind) => HandshakeTerms;
 };
 
 /** Returns at once and connects in the background. Throws ChannelError `directories`. */
@@ -76,7 +78,7 @@ class MessageChannel implements OnionMessageChannel {
   readonly #serving: Serving | undefined;
   /** Between two attempts there is no socket that would keep the process alive. */
   readonly #releaseProcess = keepAlive();
-  #location: DeclaredLocation = NOT_SERVING;
+  #locations: readonly Location[] = [];
   #avoid: AvoidDirectory | undefined;
   #isClosing = false;
   #closed: Promise<void> | undefined;
@@ -87,7 +89,10 @@ class MessageChannel implements OnionMessageChannel {
     this.nick = options.nickKey.nick;
     const settings = settingsOf(options);
     this.#settings = settings;
-    this.#book = createPeerBook(settings.limits.knownPeers);
+    this.#book = createPeerBook(settings.limits.knownPeers, {
+      kindOf: (key) => this.#directories.byKey.get(key)?.location.kind,
+      reachable: overlay.reachable,
+    });
     this.#inbox = createInbox(this.nick, settings, clock);
     const common: Common = {
       settings,
@@ -124,7 +129,11 @@ class MessageChannel implements OnionMessageChannel {
   }
 
   get location(): DeclaredLocation {
-    return this.#location;
+    return this.#locations[0] ?? NOT_SERVING;
+  }
+
+  get locations(): readonly Location[] {
+    return this.#locations;
   }
 
   get welcomed(): boolean {
@@ -206,16 +215,20 @@ class MessageChannel implements OnionMessageChannel {
     return this.#closed;
   }
 
-  #handshakeTerms(): () => HandshakeTerms {
+  #handshakeTerms(): (via: LocationKind) => HandshakeTerms {
     const { network, overlay, neutrinoCompat, passive } = this.#options;
-    const acceptLoopback = overlay.reaches({ kind: 'loopback', host: '127.0.0.1', port: 1 });
     const features = (neutrinoCompat ?? passive !== true) ? [NEUTRINO_COMPAT] : [];
-    return () =>
-      handshakeTerms(
-        { nick: this.nick, network, location: this.#location },
-        acceptLoopback,
-        features,
-      );
+    return (via) => {
+      const kinds = kindsNamedOver(via, overlay.reachable);
+      const location = this.#locationNamedBy(kinds);
+      return handshakeTerms({ nick: this.nick, network, location }, kinds, features);
+    };
+  }
+
+  /** Our location of the first of these kinds that we serve. The other side learns no other one. */
+  #locationNamedBy(kinds: ReadonlySet<LocationKind>): DeclaredLocation {
+    const ours = [...kinds].flatMap((kind) => this.#locations.filter((each) => each.kind === kind));
+    return ours[0] ?? NOT_SERVING;
   }
 
   #createLinks(common: Common): DirectLinks {
@@ -273,17 +286,19 @@ class MessageChannel implements OnionMessageChannel {
     if (!this.#links.lastResort(nick)) this.#events.emit('peer-gone', nick);
   }
 
-  /** Our own location, or another port of our onion. */
+  /** A location of our own, or another port of our onion. */
   #isOwn(location: Location): boolean {
-    if (this.#location.kind === 'onion' && location.host === this.#location.host) return true;
-    return sameLocation(location, this.#location);
+    return this.#locations.some((own) => sameOwner(own, location));
   }
 
-  /** The location of a peer, if it has one. */
+  /** The location of a peer that we can dial, if it has one. */
   #dialable(nick: string): Location | undefined {
-    const location = this.#book.get(nick)?.location;
-    if (this.#options.passive || !location || location.kind === 'not-serving') return undefined;
-    return this.#options.overlay.reaches(location) && !this.#isOwn(location) ? location : undefined;
+    const { passive = false, overlay } = this.#options;
+    if (passive) return undefined;
+    const location = this.#book
+      .get(nick)
+      ?.locations.find(({ kind }) => overlay.reachable.has(kind));
+    return location && !this.#isOwn(location) ? location : undefined;
   }
 
   #describe(peer: KnownPeer): PeerInfo {
@@ -307,15 +322,15 @@ class MessageChannel implements OnionMessageChannel {
       random,
       log,
       onConnection: (connection) => this.#links.accept(connection),
-      onServed: (location) => {
-        this.#location = location;
-        emit('served', location);
+      onServed: (locations) => {
+        this.#locations = locations;
+        for (const location of locations) emit('served', location);
         this.#directories.start();
       },
-      onState: (state) => {
+      onState: (state, kind) => {
         // When our onion is reachable, Tor works again: earlier dials failed because it did not.
-        if (state.state === 'reachable') this.#directories.dialNow();
-        emit('service-state', state);
+        if (state.state === 'reachable') this.#directories.dialNow(kind);
+        emit('service-state', state, kind);
       },
       onFailed: (error, retryInMs) => emit('serve-failed', { error, retryInMs }),
     });

@@ -4,7 +4,14 @@
  * of it is proven.
  */
 import { BoundedSet } from '../kit/bounded-map.js';
-import { formatLocation, type DeclaredLocation } from '../protocol/location.js';
+import {
+  formatLocation,
+  kindsNamedOver,
+  namedLocation,
+  type DeclaredLocation,
+  type Location,
+  type LocationKind,
+} from '../protocol/location.js';
 import { ownText } from '../protocol/own-text.js';
 import type { PeerEntry } from '../protocol/peerlist.js';
 
@@ -17,10 +24,12 @@ interface PeerReport {
 export interface KnownPeer {
   readonly nick: string;
   /**
-   * The location that most directories report; NOT_SERVING when they report that; undefined without a
-   * report.
+   * The location that most directories of one overlay report; NOT_SERVING when they report that;
+   * undefined without a report. With several overlays, the first location.
    */
   readonly location: DeclaredLocation | undefined;
+  /** Its locations, at most one for each overlay of our directories. */
+  readonly locations: readonly Location[];
   readonly features: readonly string[];
   /** Directories that relayed a message of it. */
   readonly relayedBy: readonly string[];
@@ -45,6 +54,14 @@ export interface PeerBook {
   readonly size: number;
 }
 
+/** Where the directories of a channel were dialled. A directory reports about its own overlay only. */
+export interface DialledKinds {
+  /** The kind of location at which this directory was dialled. */
+  kindOf(directory: string): LocationKind | undefined;
+  /** The kinds of locations that the overlay reaches. */
+  readonly reachable: ReadonlySet<LocationKind>;
+}
+
 interface PeerRecord {
   readonly nick: string;
   readonly reports: Map<string, PeerReport>;
@@ -53,7 +70,7 @@ interface PeerRecord {
 
 const MAX_FEATURES = 32;
 
-/** The location that most directories report, the earliest of equal ones. */
+/** The location that most of these report, the earliest of equal ones. */
 function agreedLocation(reports: Iterable<PeerReport>): DeclaredLocation | undefined {
   const votes = new Map<string, { location: DeclaredLocation; count: number }>();
   for (const { location } of reports) {
@@ -79,8 +96,9 @@ function ownLocation(location: DeclaredLocation): DeclaredLocation {
 /**
  * @param most nicks kept of each directory. Above it the nick that this directory has not shown for
  *   longest is removed for this directory. So no directory affects what another one reports.
+ * @param dialled by default all directories are in one overlay
  */
-export function createPeerBook(most: number): PeerBook {
+export function createPeerBook(most: number, dialled?: DialledKinds): PeerBook {
   // In the order of the last report.
   const records = new Map<string, PeerRecord>();
   /** By directory, in the order of its last reports. */
@@ -106,11 +124,33 @@ export function createPeerBook(most: number): PeerBook {
     return true;
   }
 
+  /** One for each overlay in which a directory reports a location, or that the peer serves none. */
+  function agreedLocations(reports: PeerRecord['reports']): readonly DeclaredLocation[] {
+    const byKind = new Map<LocationKind | undefined, PeerReport[]>();
+    for (const [directory, report] of reports) {
+      const kind = dialled?.kindOf(directory);
+      const others = byKind.get(kind);
+      if (others) others.push(report);
+      else byKind.set(kind, [report]);
+    }
+    return [...byKind.values()].flatMap((same) => agreedLocation(same) ?? []);
+  }
+
+  /** The location that a directory may report: one in its own overlay, see `kindsNamedOver`. */
+  function reported(location: DeclaredLocation, directory: string): DeclaredLocation {
+    const via = dialled?.kindOf(directory);
+    if (dialled === undefined || via === undefined) return location;
+    return namedLocation(location, kindsNamedOver(via, dialled.reachable));
+  }
+
   function read({ nick, ...record }: PeerRecord): KnownPeer {
     const reports = [...record.reports];
+    const agreed = agreedLocations(record.reports);
+    const locations = agreed.flatMap((each) => (each.kind === 'not-serving' ? [] : [each]));
     return {
       nick,
-      location: agreedLocation(record.reports.values()),
+      location: locations[0] ?? agreed[0],
+      locations,
       features: [...record.features].toSorted(),
       relayedBy: reports.filter(([, { relayed }]) => relayed).map(([directory]) => directory),
       shownBy: reports.map(([directory]) => directory),
@@ -125,7 +165,8 @@ export function createPeerBook(most: number): PeerBook {
     listed(entry, directory) {
       const record = touch(entry.nick, directory);
       const relayed = record.reports.get(directory)?.relayed ?? false;
-      record.reports.set(directory, { relayed, location: ownLocation(entry.location) });
+      const location = ownLocation(reported(entry.location, directory));
+      record.reports.set(directory, { relayed, location });
       const features = [...record.features, ...entry.features.map(ownText)].slice(0, MAX_FEATURES);
       record.features = new Set(features);
     },

@@ -4,7 +4,7 @@
  */
 import type { Movable, Parcel, Parcels } from '../kit/movable.js';
 export type { Clock } from '../kit/clock.js';
-import type { Location } from '../protocol/location.js';
+import type { Location, LocationKind } from '../protocol/location.js';
 
 /** The callbacks of a connection. All calls are synchronous and never re-entrant from `write`. */
 export interface ConnectionHandler {
@@ -21,6 +21,10 @@ export interface Connection {
    * `info` or above.
    */
   readonly remote: string;
+  /**
+   * The kind of location that was dialled, by us or by the peer: both ends use an overlay of this kind.
+   */
+  readonly via: LocationKind;
   /**
    * The Tor circuit of the connection, if Tor reports it: all streams of one circuit belong to one
    * client. It identifies no client, and the same Tor reuses it for another circuit later. For debug
@@ -104,8 +108,8 @@ export type ServiceState =
 export interface ServeOptions {
   /** Aborts the start; afterwards use `Served.close`. */
   readonly signal: AbortSignal;
-  /** Called whenever the state of the location changes. */
-  readonly onState?: (state: ServiceState) => void;
+  /** Called whenever the state of a location changes, with the kind of this location. */
+  readonly onState?: (state: ServiceState, kind: LocationKind) => void;
   /** Parcels of another process, to continue with; nothing is accepted before `Served.begin`. */
   readonly inherited?: Parcels;
 }
@@ -119,13 +123,16 @@ export interface MovableService extends Movable {
   leave(): readonly Parcel[];
 }
 
-/** A location that is served. */
+/** The locations that an overlay serves. */
 export interface Served {
-  /** The location of the service; constant while it is served. */
-  readonly location: Location;
   /**
-   * The address on which the program listens: `host:port`, or `unix:/path`. Absent for overlays without
-   * one.
+   * One for each overlay of a set, all of different kinds; constant while they are served. The first one is
+   * shown where there is room for one only.
+   */
+  readonly locations: readonly [Location, ...Location[]];
+  /**
+   * The address on which the program listens for the first location: `host:port`, or `unix:/path`.
+   * Absent for overlays without one.
    */
   readonly listensOn?: string;
   /** Absent when a service cannot be moved. */
@@ -135,25 +142,23 @@ export interface Served {
   /** Takes a connection that arrived while no process accepted (`MovableService.leave`). */
   adopt?(parcel: Parcel): void;
   /**
-   * The service was found unreachable from outside: checks at once whether it is still served, and
-   * repairs it if not. Absent when there is nothing to check.
+   * The location of this kind was found unreachable from outside: checks at once whether it is still
+   * served, and repairs it if not. Absent when there is nothing to check.
    */
-  doubt?(): void;
+  doubt?(kind: LocationKind): void;
   /** Stops accepting and withdraws the service; the caller closes connections already accepted. */
   close(): Promise<void>;
 }
 
 /**
- * A network of peers: dials a location, serves a listener. One compliance suite tests every
- * implementation (`test/overlay`).
+ * A way for bytes to travel: dials a location, serves a listener. One compliance suite tests every
+ * implementation (`test/overlay`). `createOverlaySet` makes one overlay of several.
  */
 export interface Overlay extends Dialer {
-  /** The network it uses, for log lines. */
-  readonly name: 'tor' | 'loopback';
-  /** Whether this overlay can dial that location. */
-  reaches(location: Location): boolean;
+  /** The kinds of locations that it dials. It refuses every other kind, and serves only these. */
+  readonly reachable: ReadonlySet<LocationKind>;
   /**
-   * Starts accepting. Resolves when the location is known and announced to the network (for Tor:
+   * Starts accepting. Resolves when each location is known and announced (for Tor:
    * accepted by Tor; `onState` reports when it is reachable).
    */
   serve(onConnection: (connection: Connection) => void, options: ServeOptions): Promise<Served>;

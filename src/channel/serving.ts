@@ -1,5 +1,5 @@
-/** Serves our location: started before any directory learns of it, and repeated until it succeeds. */
-import type { Location } from '../protocol/location.js';
+/** Serves our locations: started before any directory learns of them, and repeated until it succeeds. */
+import type { LocationKind } from '../protocol/location.js';
 import { createBackoff } from './directories/backoff.js';
 import type { ChannelTimings } from './channel-settings.js';
 import type { Log } from './log.js';
@@ -12,8 +12,8 @@ export interface ServingOptions {
   readonly random: Random;
   readonly log: Log;
   readonly onConnection: (connection: Connection) => void;
-  readonly onServed: (location: Location) => void;
-  readonly onState: (state: ServiceState) => void;
+  readonly onServed: (locations: Served['locations']) => void;
+  readonly onState: (state: ServiceState, kind: LocationKind) => void;
   readonly onFailed: (error: Error, retryInMs: number) => void;
 }
 
@@ -36,8 +36,8 @@ export function startServing(options: ServingOptions): Serving {
     try {
       served = await overlay.serve(options.onConnection, {
         signal: closing.signal,
-        onState: (state) => {
-          if (!closing.signal.aborted) options.onState(state);
+        onState: (state, kind) => {
+          if (!closing.signal.aborted) options.onState(state, kind);
         },
       });
     } catch (cause) {
@@ -51,7 +51,7 @@ export function startServing(options: ServingOptions): Serving {
       options.onFailed(error, retryInMs);
       return;
     }
-    if (!closing.signal.aborted) options.onServed(served.location);
+    if (!closing.signal.aborted) options.onServed(served.locations);
   }
 
   async function withdraw(): Promise<void> {

@@ -2,7 +2,7 @@
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, Random } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
-import type { Location } from '../protocol/location.js';
+import type { Location, LocationKind } from '../protocol/location.js';
 import type { DialBackOptions } from './entry/dial-back.js';
 import type { DirectoryLimits } from './limits.js';
 import type { DirectorySnapshot, PeerSnapshot } from './snapshot.js';
@@ -13,12 +13,15 @@ export interface DirectoryOptions {
   readonly network: Network;
   /** The directory's own nick. */
   readonly nick: string;
-  /** The directory's location, read whenever it is sent to a peer. */
-  readonly location: () => Location;
-  /** Loopback mode: `127.0.0.1:port` is a valid location too. */
-  readonly acceptLoopback: boolean;
-  /** The MOTD of the 795, see `directoryMotd`. */
-  readonly motd: () => string;
+  /**
+   * The directory's location for peers that dialled this kind (`Connection.via`), read whenever it is
+   * sent to a peer. A peer learns no other one.
+   */
+  readonly location: (via: LocationKind) => Location;
+  /** The kinds of locations that the overlay reaches (`Overlay.reachable`). */
+  readonly reachable: ReadonlySet<LocationKind>;
+  /** The MOTD of the 795 for peers that dialled this kind, see `directoryMotd`. */
+  readonly motd: (via: LocationKind) => string;
   readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly random: Random;

@@ -5,7 +5,7 @@
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, Random } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
-import type { Location } from '../protocol/location.js';
+import type { Location, LocationKind } from '../protocol/location.js';
 import type { Directory, DirectoryOptions, MovingPeer, PeerKinds } from './directory-api.js';
 import { Admission } from './entry/admission.js';
 import { createCircuits } from './entry/circuits.js';
@@ -42,9 +42,9 @@ const DEFAULT_FLUSH_WINDOW_MS = 25;
 class DirectoryParts {
   readonly nick: string;
   readonly network: Network;
-  readonly location: () => Location;
-  readonly acceptLoopback: boolean;
-  readonly motd: () => string;
+  readonly location: (via: LocationKind) => Location;
+  readonly reachable: ReadonlySet<LocationKind>;
+  readonly motd: (via: LocationKind) => string;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -73,7 +73,7 @@ class DirectoryParts {
     this.nick = options.nick;
     this.network = options.network;
     this.location = options.location;
-    this.acceptLoopback = options.acceptLoopback;
+    this.reachable = options.reachable;
     this.motd = options.motd;
     this.clock = options.clock;
     this.random = options.random;

@@ -6,10 +6,12 @@
 import { MAX_LINE_BYTES } from '../protocol/constants.js';
 import {
   formatLocation,
+  isLocationKind,
   parseDeclaredLocation,
   parseLocation,
   type DeclaredLocation,
   type Location,
+  type LocationKind,
 } from '../protocol/location.js';
 import {
   formatNickChallenge,
@@ -59,6 +61,8 @@ export interface PeerSnapshot {
   readonly probedMs: number | undefined;
   /** Empty in state `new`. */
   readonly nick: string;
+  /** The kind of location that it dialled; undefined from a program that knew only one. */
+  readonly via: LocationKind | undefined;
   readonly location: DeclaredLocation;
   readonly features: readonly string[];
   readonly verified: boolean;
@@ -202,6 +206,12 @@ function declared(value: unknown): DeclaredLocation {
   return location.value;
 }
 
+function kindOf(value: unknown): LocationKind {
+  const kind = textOf(value, 64);
+  if (!isLocationKind(kind)) throw new Fault('kind');
+  return kind;
+}
+
 function meterOf(value: unknown): MeterSnapshot {
   const fields = fieldsOf(value);
   return {
@@ -282,6 +292,7 @@ export function parsePeerSnapshot(value: unknown): Parsed<PeerSnapshot> {
       pingedMs: optional(fields['pingedMs'], ageOf),
       probedMs: optional(fields['probedMs'], ageOf),
       nick: state === 'new' ? '' : nickOf(fields['nick']),
+      via: optional(fields['via'], kindOf),
       location: declared(fields['location']),
       features: listOf(fields['features'], MAX_FEATURES, (name) => textOf(name, 1_024)),
       verified: booleanOf(fields['verified']),

@@ -1,11 +1,13 @@
 /**
- * The accept loop of both overlays: a TCP listener that survives resource shortages and hostile peers.
+ * The accept loop of the overlays that use sockets: a TCP listener that survives resource shortages and
+ * hostile peers.
  */
 import { rename } from 'node:fs/promises';
 import { errorCode } from '../kit/error-text.js';
 import { isRecord, recordOf } from '../kit/json-record.js';
 import { createServer, Socket, type Server } from 'node:net';
 import { hostAndPort } from '../kit/host-name.js';
+import type { LocationKind } from '../protocol/location.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, MovableService } from '../channel/ports.js';
 import { HandoverError, type Parcel, type Parcels } from '../kit/movable.js';
@@ -56,18 +58,25 @@ export interface ListenOptions {
   readonly address: ListenAddress;
   /** Continues with the listener of another process, at any address, when `begin` is called. */
   readonly inherited?: Parcels | undefined;
+  /** The kind of location that leads here. */
+  readonly via: LocationKind;
+  /** The configuration keys of the address, for error messages. */
+  readonly keys?: string;
   readonly onConnection: (connection: Connection) => void;
   readonly signal: AbortSignal;
   readonly clock: Clock;
   readonly log: Log;
 }
 
+/** The keys of the listener to which Tor forwards. */
+const SERVING_KEYS = 'onion_serving_host and onion_serving_port';
+
 /**
  * The error for a listener that could not be opened. It names the configuration keys of the address.
  */
-function listenFault({ host, port }: ListenAddress, error: unknown): OverlayError {
+function listenFault({ host, port }: ListenAddress, names: string, error: unknown): OverlayError {
   const at = hostAndPort(host, port);
-  const keys = 'onion_serving_host and onion_serving_port in joinmarket.cfg';
+  const keys = `${names} in joinmarket.cfg`;
   const code = errorCode(error) ?? 'unknown';
   switch (code) {
     case 'EADDRINUSE':
@@ -103,7 +112,7 @@ async function opened(
   server: Server,
   address: ListenAddress,
   path: string | undefined,
-  signal: AbortSignal,
+  { signal, keys = SERVING_KEYS }: Pick<ListenOptions, 'signal' | 'keys'>,
 ): Promise<void> {
   signal.throwIfAborted();
   const where =
@@ -117,7 +126,7 @@ async function opened(
       resolve();
     });
   }).catch((error: unknown) => {
-    throw listenFault(address, error);
+    throw listenFault(address, keys, error);
   });
   if (path !== undefined) await rename(`${path}${BOUND_SUFFIX}`, path);
 }
@@ -205,7 +214,7 @@ class AcceptLoop implements Listening {
     const { signal } = this.#options;
     const address = { ...this.#address, host: this.host };
     if (this.#inherited === undefined) {
-      await opened(this.#server, address, this.circuitSocket, signal);
+      await opened(this.#server, address, this.circuitSocket, this.#options);
     }
     this.#server.on('error', (error) => this.#onError(error));
     if (!signal.aborted) return;
@@ -253,16 +262,16 @@ class AcceptLoop implements Listening {
   }
 
   #take(socket: Socket): void {
-    const { onConnection, clock } = this.#options;
+    const { onConnection, via, clock } = this.#options;
     if (this.circuitSocket === undefined) {
-      onConnection(socketConnection(socket, undefined, clock));
+      onConnection(socketConnection(socket, { via, clock }));
     } else if (this.#unread.size >= MAX_UNREAD) socket.destroy();
     else {
       socket.once('close', () => this.#unread.delete(socket));
       const reading = readCircuit(socket, clock, (circuit) => {
         this.#unread.delete(socket);
         const name = this.#torsBefore === 0 ? circuit : `${circuit}/${this.#torsBefore}`;
-        onConnection(socketConnection(socket, undefined, clock, name));
+        onConnection(socketConnection(socket, { via, clock, circuit: name }));
       });
       this.#unread.set(socket, reading);
     }

@@ -11,12 +11,16 @@ import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 import { systemClock } from './system-clock.js';
 
+const KIND = 'loopback';
+
 /** Where a loopback overlay listens when it serves. */
 export interface LoopbackOverlayOptions extends ListenAddress {
   /** The time of all timers; default the system's. */
   readonly clock?: Clock;
   /** Default `silentLog`. */
   readonly log?: Log;
+  /** The configuration keys of the address, for error messages. */
+  readonly keys?: string;
 }
 
 /** `localhost` is not resolved: a hosts file could map it to any address. */
@@ -30,7 +34,7 @@ async function dial(
   clock: Clock,
 ): Promise<Connection> {
   const where = formatLocation(location);
-  if (location.kind !== 'loopback' || !isLoopbackHost(location.host)) {
+  if (location.kind !== KIND || !isLoopbackHost(location.host)) {
     throw new OverlayError(
       'location-refused',
       `refused to dial ${where}: loopback mode (regtest_count) only dials 127.0.0.0/8, ::1 and localhost`,
@@ -53,7 +57,7 @@ async function dial(
       signal.removeEventListener('abort', abort);
       socket.off('error', failed).off('connect', connected);
       if (error === undefined) {
-        resolve(socketConnection(socket, where, clock));
+        resolve(socketConnection(socket, { via: KIND, clock, remote: where }));
         return;
       }
       socket.on('error', () => {}).destroy();
@@ -69,7 +73,7 @@ async function dial(
  * OverlayError `location-refused` when `host` is not loopback.
  */
 export function createLoopbackOverlay(options: LoopbackOverlayOptions): Overlay {
-  const { host, port, clock = systemClock, log = silentLog } = options;
+  const { host, port, clock = systemClock, log = silentLog, keys } = options;
   if (!isLoopbackHost(host) || host === '::1') {
     throw new OverlayError(
       'location-refused',
@@ -77,20 +81,24 @@ export function createLoopbackOverlay(options: LoopbackOverlayOptions): Overlay 
     );
   }
   return {
-    name: 'loopback',
-    reaches: (location) => location.kind === 'loopback',
+    reachable: new Set([KIND]),
     dial: (location, dialOptions) => dial(location, dialOptions, clock),
     async serve(onConnection, { signal, onState, inherited }) {
-      onState?.({
-        state: 'starting',
-        detail:
-          port === 0 ? `listening on ${host}, at any free port` : `listening on ${host}:${port}`,
+      const where = port === 0 ? `${host}, at any free port` : `${host}:${port}`;
+      onState?.({ state: 'starting', detail: `listening on ${where}` }, KIND);
+      const listening = await listen({
+        address: { host: loopbackAddress(host), port },
+        via: KIND,
+        inherited,
+        onConnection,
+        signal,
+        clock,
+        log,
+        ...(keys === undefined ? {} : { keys }),
       });
-      const address = { host: loopbackAddress(host), port };
-      const listening = await listen({ address, inherited, onConnection, signal, clock, log });
-      onState?.({ state: 'reachable' });
+      onState?.({ state: 'reachable' }, KIND);
       return {
-        location: { kind: 'loopback', host: listening.host, port: listening.port },
+        locations: [{ kind: KIND, host: listening.host, port: listening.port }],
         listensOn: listening.text,
         move: listening.move,
         begin: () => listening.begin(),

@@ -4,6 +4,7 @@
  */
 import type { Socket } from 'node:net';
 import type { Clock, Connection, ConnectionHandler } from '../channel/ports.js';
+import type { LocationKind } from '../protocol/location.js';
 import { countersOf, type SocketCounters } from '../platform/native-socket.js';
 
 /** How long `end` waits by default before it closes a connection whose peer does not read. */
@@ -13,6 +14,17 @@ export const DEFAULT_END_GRACE_MS = 5_000;
 interface Write {
   readonly bytes: Uint8Array;
   readonly done: (() => void) | undefined;
+}
+
+/** Where a connection comes from. */
+export interface SocketOrigin {
+  /** The kind of location that was dialled. */
+  readonly via: LocationKind;
+  readonly clock: Clock;
+  /** Name for debug logs; by default the socket's own address. */
+  readonly remote?: string;
+  /** The Tor circuit of the connection, if known. */
+  readonly circuit?: string | undefined;
 }
 
 /** Shared by all connections that have no write in progress. */
@@ -91,13 +103,12 @@ class SocketConnection implements MovableConnection {
   #heldEnd: number | undefined;
   #cancelCutOff: (() => void) | undefined;
 
-  constructor(
-    socket: Socket,
-    remote: string | undefined,
-    clock: Clock,
-    readonly circuit: string | undefined,
-    held: boolean,
-  ) {
+  readonly via: LocationKind;
+  readonly circuit: string | undefined;
+
+  constructor(socket: Socket, { via, clock, remote, circuit }: SocketOrigin, held: boolean) {
+    this.via = via;
+    this.circuit = circuit;
     this.#remote = remote;
     this.#clock = clock;
     this.#socket = socket;
@@ -280,22 +291,14 @@ class SocketConnection implements MovableConnection {
  * reported after `attach`. The socket should be made with `allowHalfOpen: false`.
  *
  * After `end` or `destroy` the handler gets no more data, only `closed`.
- *
- * @param remote name for debug logs; undefined: the socket's own address
- * @param circuit the Tor circuit of the connection, if known
  */
-export function socketConnection(
-  socket: Socket,
-  remote: string | undefined,
-  clock: Clock,
-  circuit?: string,
-): Connection {
-  return new SocketConnection(socket, remote, clock, circuit, false);
+export function socketConnection(socket: Socket, origin: SocketOrigin): Connection {
+  return new SocketConnection(socket, origin, false);
 }
 
 /** A connection over a paused socket that came from another process, held. */
-export function heldConnection(socket: Socket, clock: Clock, circuit?: string): MovableConnection {
-  return new SocketConnection(socket, undefined, clock, circuit, true);
+export function heldConnection(socket: Socket, origin: SocketOrigin): MovableConnection {
+  return new SocketConnection(socket, origin, true);
 }
 
 /** The same connection, if another process can continue it. */

@@ -26,6 +26,8 @@ import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 import { systemClock } from './system-clock.js';
 
+const KIND = 'onion';
+
 /** How the onion is served. */
 export type TorServing =
   /** Through a control connection, to the operator's Tor or to the one that the program started. */
@@ -157,7 +159,7 @@ async function serveByControl(
     ...tools,
     onState(state) {
       if (state.state === 'lost') listening.anotherTor();
-      onState?.(state);
+      onState?.(state, KIND);
     },
     ...(pow === undefined ? {} : { pow }),
     ...(uploadTimeoutMs === undefined ? {} : { uploadTimeoutMs }),
@@ -167,7 +169,7 @@ async function serveByControl(
   // Reported by `onState`, so no caller must await this promise.
   service.reachable.catch(() => {});
   return {
-    location: service.location,
+    locations: [service.location],
     ...accepting(listening, service.move),
     doubt: () => service.doubt(),
     async close() {
@@ -190,13 +192,11 @@ async function serveExternally(
   let stopTest: (() => void) | undefined;
   const before = inherited?.get(SEEN)?.value;
   let seen = isRecord(before) && before['seen'] === true;
-  if (seen) onState?.({ state: 'reachable' });
+  if (seen) onState?.({ state: 'reachable' }, KIND);
   else {
     // The operator's Tor reports nothing, so only a self-test can tell.
-    onState?.({
-      state: 'starting',
-      detail: 'not yet seen from outside; the HiddenServiceDir in your torrc serves it',
-    });
+    const detail = 'not yet seen from outside; the HiddenServiceDir in your torrc serves it';
+    onState?.({ state: 'starting', detail }, KIND);
     stopTest = startSelfTest({
       selfTest,
       host,
@@ -205,7 +205,7 @@ async function serveExternally(
       onReached() {
         seen = true;
         log.info('onion service reachable', { onion: host });
-        onState?.({ state: 'reachable' });
+        onState?.({ state: 'reachable' }, KIND);
       },
     });
   }
@@ -214,7 +214,7 @@ async function serveExternally(
     release() {},
   };
   return {
-    location: { kind: 'onion', host, port: VIRTUAL_PORT },
+    locations: [{ kind: KIND, host, port: VIRTUAL_PORT }],
     ...accepting(listening, move),
     close: () => {
       stopTest?.();
@@ -242,6 +242,7 @@ async function serve(
   const listening = await listen({
     address,
     circuitSocket,
+    via: KIND,
     inherited,
     onConnection,
     signal,
@@ -273,16 +274,15 @@ export function createTorOverlay(options: TorOverlayOptions): Overlay {
   });
   /** Over a circuit of its own, and closed at once. */
   const selfTest: SelfTest = async (host, signal) => {
-    const location = { kind: 'onion', host, port: VIRTUAL_PORT } as const;
+    const location = { kind: KIND, host, port: VIRTUAL_PORT } as const;
     const isolation = `self-test:${randomBytes(8).toString('hex')}`;
     (await dialer.dial(location, { signal, isolation })).destroy();
   };
   return {
-    name: 'tor',
-    reaches: (location) => location.kind === 'onion',
+    reachable: new Set([KIND]),
     async dial(location, dialOptions) {
       const socket = await dialer.dial(location, dialOptions);
-      return socketConnection(socket, formatLocation(location), clock);
+      return socketConnection(socket, { via: KIND, clock, remote: formatLocation(location) });
     },
     async serve(onConnection, serveOptions) {
       if (serving === undefined) {

@@ -156,6 +156,9 @@ async function dial({
   return late ? { end: 'late' } : { end: 'stopped' };
 }
 
+/** The other side is a directory and declares no location. */
+const NO_KINDS: ReadonlySet<never> = new Set();
+
 /** What came first: the 795, a 793, or the end of the connection. */
 type FirstWord =
   | { readonly kind: 'directory'; readonly payload: string }
@@ -178,7 +181,7 @@ async function shakeHands(
     line.listeners.add(listener);
     void line.over.then((reason) => finish({ kind: 'closed', reason }));
     const us = { nick: nickKey.nick, network, location: NOT_SERVING };
-    line.peer.send(MessageType.HANDSHAKE, handshakeTerms(us, true).payload);
+    line.peer.send(MessageType.HANDSHAKE, handshakeTerms(us, NO_KINDS).payload);
     return () => line.listeners.delete(listener);
   });
   if (said.end === 'stopped') return failed({ outcome: 'stopped' });

@@ -4,7 +4,12 @@
 import { APP_NAME, PROTOCOL_VERSION, type Network } from './constants.js';
 import { asciiJson } from './envelope.js';
 import { hasTooManyParts } from './json-parts.js';
-import { formatLocation, parseDeclaredLocation, type DeclaredLocation } from './location.js';
+import {
+  formatLocation,
+  parseDeclaredLocation,
+  type DeclaredLocation,
+  type LocationKind,
+} from './location.js';
 import { isRoutableNick } from './nick.js';
 import { isFeatureName } from './peerlist.js';
 import { fail, ok, type Parsed } from './result.js';
@@ -73,8 +78,8 @@ function isJsonObject(value: unknown): value is JsonObject {
 export interface HandshakeRules {
   /** The only network that is accepted. */
   readonly network: Network;
-  /** Accept `127.0.0.1:port` as a location, for test networks. */
-  readonly acceptLoopback: boolean;
+  /** The kinds of locations that may be declared on this connection, see `kindsNamedOver`. */
+  readonly kinds: ReadonlySet<LocationKind>;
 }
 
 /**
@@ -110,12 +115,12 @@ export function parsePeerHandshake(
   if (network !== rules.network) return fail('network');
   if (typeof locationText !== 'string') return fail('location');
   const location = parseDeclaredLocation(locationText);
-  if (!location.ok || (location.value.kind === 'loopback' && !rules.acceptLoopback)) {
-    return fail('location');
-  }
+  if (!location.ok) return fail('location');
+  const declared = location.value;
+  if (declared.kind !== 'not-serving' && !rules.kinds.has(declared.kind)) return fail('location');
   return ok({
     nick,
-    location: location.value,
+    location: declared,
     network: rules.network,
     features: enabledFeatures(features),
   });

@@ -9,24 +9,21 @@ import { fail, ok, type Parsed } from './result.js';
 
 export { isLoopbackHost };
 
+/** A kind that a program adds with an overlay of its own, see `addLocationKind`. */
+export type AddedKind = `x-${string}`;
+
+/** The kinds of locations. A location can be dialled only through an overlay that reaches its kind. */
+export type LocationKind = 'onion' | 'loopback' | AddedKind;
+
 /** An address that can be dialled. */
-export type Location =
-  | {
-      /** Whether it is a v3 onion or an address of this machine. */
-      readonly kind: 'onion';
-      /** The host without port; an onion in lower case with `.onion`. */
-      readonly host: string;
-      /** The port, 1 to 65,535. */
-      readonly port: number;
-    }
-  | {
-      /** Whether it is a v3 onion or an address of this machine. */
-      readonly kind: 'loopback';
-      /** The host without port; an onion in lower case with `.onion`. */
-      readonly host: string;
-      /** The port, 1 to 65,535. */
-      readonly port: number;
-    };
+export interface Location {
+  /** Whether it is a v3 onion, an address of this machine, or of a kind that was added. */
+  readonly kind: LocationKind;
+  /** The host without port; an onion in lower case with `.onion`. */
+  readonly host: string;
+  /** The port, 1 to 65,535. */
+  readonly port: number;
+}
 
 /** What a peer declares in its handshake: a location, or that it serves none. */
 export type DeclaredLocation =
@@ -94,23 +91,83 @@ export function parseOnionHost(host: string): Parsed<Uint8Array, LocationFault> 
   return ok(publicKey);
 }
 
+/** One kind of location: how its hosts are read. */
+export interface LocationRow {
+  /**
+   * The host if it is well-formed, the fault if it is of this kind and not well-formed, undefined if it
+   * is not of this kind. Never throws.
+   */
+  readonly read: (host: string) => Parsed<string, LocationFault> | undefined;
+  /** Whether several programs serve at one host, each at another port. */
+  readonly sharesHost: boolean;
+}
+
+/** The kinds that this package knows. A host belongs to the first row that reads it. */
+const KNOWN_ROWS: Readonly<Record<Exclude<LocationKind, AddedKind>, LocationRow>> = {
+  loopback: {
+    read: (host) => (host !== '::1' && isLoopbackHost(host) ? ok(host) : undefined),
+    sharesHost: true,
+  },
+  onion: {
+    read(host) {
+      const key = parseOnionHost(host);
+      if (key.ok) return ok(host);
+      return key.reason === 'location-host' ? undefined : key;
+    },
+    sharesHost: false,
+  },
+};
+
+const MAX_ROWS = 16;
+const ADDED_KIND = /^x-[a-z0-9-]{1,30}$/;
+/** A host of an added kind contains no separator of peer lists and handshakes. */
+const ADDED_HOST = /^[a-z0-9]([a-z0-9.-]{0,253}[a-z0-9])?$/;
+
+const rows = new Map<string, LocationRow>(Object.entries(KNOWN_ROWS));
+
+/**
+ * Adds a kind of location, for a program with an overlay of its own (`Overlay.reachable`). It counts for
+ * the whole process, and only for hosts that no earlier kind reads. Its hosts consist of at most 255
+ * lower-case letters, digits, dots and hyphens; others are refused whatever the row says. Returns a
+ * function that removes the kind. Throws a RangeError when the kind exists, with the 17th kind, or when
+ * its name is not `x-` and at most 30 lower-case letters, digits and hyphens.
+ */
+export function addLocationKind(kind: AddedKind, row: LocationRow): () => void {
+  if (!ADDED_KIND.test(kind)) throw new RangeError(`not the name of a kind of location: ${kind}`);
+  if (rows.has(kind)) throw new RangeError(`the kind of location ${kind} exists already`);
+  if (rows.size >= MAX_ROWS) throw new RangeError(`at most ${MAX_ROWS} kinds of locations`);
+  const read: LocationRow['read'] = (text) => {
+    const host = row.read(text);
+    return host?.ok === true && !ADDED_HOST.test(host.value) ? fail('location-host') : host;
+  };
+  rows.set(kind, { ...row, read });
+  return () => void rows.delete(kind);
+}
+
+/** Whether a text is the name of a kind that is known or was added. */
+export function isLocationKind(text: string): text is LocationKind {
+  return rows.has(text);
+}
+
 function parsePort(text: string): number | undefined {
   if (!/^[1-9]\d{0,4}$/.test(text)) return undefined;
   const port = Number(text);
   return port <= 65_535 ? port : undefined;
 }
 
-/** `host:port` of a v3 onion or of the loopback interface. */
+/** `host:port` of a v3 onion, of the loopback interface, or of a kind that was added. */
 export function parseLocation(text: string): Parsed<Location, LocationFault> {
   if (text === '') return fail('location-empty');
   const colon = text.lastIndexOf(':');
   if (colon < 1) return fail('location-port');
-  const host = text.slice(0, colon);
   const port = parsePort(text.slice(colon + 1));
   if (port === undefined) return fail('location-port');
-  if (host !== '::1' && isLoopbackHost(host)) return ok({ kind: 'loopback', host, port });
-  const key = parseOnionHost(host);
-  return key.ok ? ok({ kind: 'onion', host, port }) : key;
+  for (const [kind, { read }] of rows) {
+    const host = read(text.slice(0, colon));
+    if (host === undefined || !isLocationKind(kind)) continue;
+    return host.ok ? ok({ kind, host: host.value, port }) : host;
+  }
+  return fail('location-host');
 }
 
 /** A location, or `NOT-SERVING-ONION`. */
@@ -126,4 +183,32 @@ export function formatLocation(location: DeclaredLocation): string {
 /** Whether two locations are the same address. */
 export function sameLocation(a: DeclaredLocation, b: DeclaredLocation): boolean {
   return formatLocation(a) === formatLocation(b);
+}
+
+/** Whether two locations belong to one program, as far as their addresses tell. */
+export function sameOwner(a: Location, b: DeclaredLocation): boolean {
+  if (b.kind === 'not-serving' || b.kind !== a.kind) return false;
+  return a.host === b.host && (a.port === b.port || rows.get(a.kind)?.sharesHost === false);
+}
+
+/**
+ * The kinds of locations that may be named over a link, in both directions: the kind of the link itself,
+ * and onions, which every deployed program may declare. Onions are not named over other links by a
+ * program that reaches onions: no peer learns from it where another one is in another overlay.
+ * @param via the kind of location that the link was dialled at
+ * @param reachable the kinds that the program reaches, `Overlay.reachable`
+ */
+export function kindsNamedOver(
+  via: LocationKind,
+  reachable: ReadonlySet<LocationKind>,
+): ReadonlySet<LocationKind> {
+  return new Set(reachable.has('onion') ? [via] : [via, 'onion']);
+}
+
+/** The location as it may be named: `NOT_SERVING` unless it is of one of these kinds. */
+export function namedLocation(
+  location: DeclaredLocation,
+  kinds: ReadonlySet<LocationKind>,
+): DeclaredLocation {
+  return location.kind !== 'not-serving' && kinds.has(location.kind) ? location : NOT_SERVING;
 }

@@ -25,6 +25,7 @@ import {
   stopReading,
   type HeldPart,
 } from '../handover/sockets.js';
+import type { LocationKind } from '../protocol/location.js';
 import { startSuccessor, type ProgramImage, type Successor } from '../handover/predecessor.js';
 import { asMovable, heldConnection, type MovableConnection } from '../overlay/socket-connection.js';
 
@@ -269,8 +270,17 @@ function* peerValues(parcels: Parcels): Generator {
   }
 }
 
-/** Opens the parcels of `handOverDirectory`. Throws a HandoverError for invalid ones. */
-export function openInheritedDirectory(parcels: Parcels, clock: Clock): InheritedDirectory {
+/**
+ * Opens the parcels of `handOverDirectory`. Throws a HandoverError for invalid ones.
+ * @param reachable the kinds of locations that this program reaches; the old one reached no others
+ */
+export function openInheritedDirectory(
+  parcels: Parcels,
+  reachable: ReadonlySet<LocationKind>,
+  clock: Clock,
+): InheritedDirectory {
+  // A program that knew only one kind does not say which.
+  const [onlyKind] = reachable;
   const directory = parcels.get(DIRECTORY)?.value;
   const state = parseDirectorySnapshot(directory);
   if (!state.ok) throw invalid(`directory, ${state.reason}`);
@@ -288,7 +298,9 @@ export function openInheritedDirectory(parcels: Parcels, clock: Clock): Inherite
     const socket = sockets.get(name);
     if (socket === undefined) throw invalid('a peer without its connection');
     sockets.delete(name);
-    const connection = heldConnection(socket, clock, peer.value.circuit);
+    const { circuit, via = onlyKind } = peer.value;
+    if (via === undefined || !reachable.has(via)) throw invalid('a peer of another overlay');
+    const connection = heldConnection(socket, { via, clock, circuit });
     connections.push(connection);
     peers.push({ connection, peer: peer.value });
   }

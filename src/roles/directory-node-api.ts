@@ -1,6 +1,6 @@
 /** The types of a directory node: its options, and the handle of a running one. */
 import type { Log } from '../channel/log.js';
-import type { Clock, Overlay, Random, ServiceState } from '../channel/ports.js';
+import type { Clock, Overlay, Random, Served, ServiceState } from '../channel/ports.js';
 import type { Directory } from '../directory/directory.js';
 import type { DirectoryLimits } from '../directory/limits.js';
 import type { Parcel, Parcels } from '../kit/movable.js';
@@ -44,7 +44,7 @@ export interface DirectoryNodeOptions {
   readonly inherited?: Parcels | undefined;
   /** Aborts the start; later use `close`. */
   readonly signal?: AbortSignal;
-  /** Called whenever the state of the location changes. */
+  /** Called whenever the state of a location changes, with the worst state of all locations. */
   readonly onState?: (state: ServiceState) => void;
   /** The time of all timers; default the system's. */
   readonly clock?: Clock;
@@ -56,8 +56,10 @@ export interface DirectoryNodeOptions {
 
 /** A running directory. */
 export interface DirectoryNode {
-  /** The location of the directory. */
+  /** The location of the directory; with several, the first. */
   readonly location: Location;
+  /** Its locations, one for each overlay of a set. */
+  readonly locations: Served['locations'];
   /** Its nick: new with each start, and the same after an upgrade. */
   readonly nick: string;
   /** The relay. */

@@ -1,7 +1,7 @@
 /** A directory node: an overlay that serves, the relay, and its status page. */
 import { randomBytes } from 'node:crypto';
 import { silentLog } from '../channel/log.js';
-import type { Clock, Connection, Served, ServiceState } from '../channel/ports.js';
+import type { Clock, Connection, Served } from '../channel/ports.js';
 import { createDirectory, directoryMotd, type Directory } from '../directory/directory.js';
 import { DEFAULT_LIMITS, type DirectoryLimits } from '../directory/limits.js';
 import { deferred } from '../kit/deferred.js';
@@ -11,7 +11,7 @@ import { createRateCappedLog, type RateCappedLog } from '../ops/rate-capped-log.
 import type { Health } from '../http/health.js';
 import { startStatusServer, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
-import { formatLocation, type Location } from '../protocol/location.js';
+import { formatLocation, type Location, type LocationKind } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
@@ -25,6 +25,7 @@ import {
 import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
 import { movableFigures, earlierFigures, type DirectoryFigures } from './directory-figures.js';
 import { NodeStates } from './node-states.js';
+import { ServiceStates } from './service-states.js';
 import { VERSION } from './version.js';
 
 export type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
@@ -54,7 +55,9 @@ async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
  */
 export async function startDirectoryNode(options: DirectoryNodeOptions): Promise<DirectoryNode> {
   const { clock = systemClock } = options;
-  const inherited = options.inherited && openInheritedDirectory(options.inherited, clock);
+  const inherited =
+    options.inherited &&
+    openInheritedDirectory(options.inherited, options.overlay.reachable, clock);
   const node = new RunningNode(options, clock, inherited, await metricsFor(options));
   await node.start();
   return node;
@@ -74,6 +77,8 @@ class RunningNode implements DirectoryNode {
   readonly #canary: Canary;
   readonly #reachable = deferred<void>();
   readonly #states = new NodeStates();
+  /** The states of its locations. */
+  readonly #services: ServiceStates;
   #isServing: boolean;
   #motd: string;
   #served: Served | undefined;
@@ -87,6 +92,7 @@ class RunningNode implements DirectoryNode {
     metrics: Metrics,
   ) {
     this.#options = options;
+    this.#services = new ServiceStates(options.overlay.reachable);
     this.#clock = clock;
     // Other machines cause these lines in any number, and a disk fills in real time, whatever the clock.
     this.#log = createRateCappedLog(options.log ?? silentLog, systemClock, {
@@ -122,7 +128,11 @@ class RunningNode implements DirectoryNode {
   }
 
   get location(): Location {
-    if (this.#served) return this.#served.location;
+    return this.locations[0];
+  }
+
+  get locations(): Served['locations'] {
+    if (this.#served) return this.#served.locations;
     throw new Error('the location is not known before it is served');
   }
 
@@ -182,7 +192,7 @@ class RunningNode implements DirectoryNode {
       clock: this.#clock,
       random,
       log: this.#log,
-      onUnreachable: () => this.#served?.doubt?.(),
+      onUnreachable: () => this.#served?.doubt?.(this.location.kind),
       onTest: (result) => {
         countProbe(result);
         this.#options.onCanaryProbe?.(result);
@@ -198,9 +208,9 @@ class RunningNode implements DirectoryNode {
     return createDirectory({
       network,
       nick: this.nick,
-      location: () => this.location,
-      acceptLoopback: overlay.name === 'loopback',
-      motd: () => directoryMotd(formatLocation(this.location), VERSION, this.#motd),
+      location: (via) => this.#locationFor(via),
+      reachable: overlay.reachable,
+      motd: (via) => directoryMotd(formatLocation(this.#locationFor(via)), VERSION, this.#motd),
       limits,
       ...(dialBack
         ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
@@ -214,6 +224,15 @@ class RunningNode implements DirectoryNode {
       random,
       log: this.#log,
     });
+  }
+
+  /** The location for peers that dialled this kind: the only one that they may learn. */
+  #locationFor(via: LocationKind): Location {
+    const { locations } = this;
+    const [first] = locations;
+    const own = locations.length === 1 ? first : locations.find(({ kind }) => kind === via);
+    if (own) return own;
+    throw new Error(`a peer dialled ${via}, which is not served`);
   }
 
   async #openPage(): Promise<StatusServer | undefined> {
@@ -236,7 +255,8 @@ class RunningNode implements DirectoryNode {
       version: VERSION,
       network: this.#options.network,
       state: this.#states.name,
-      location: this.#served && formatLocation(this.#served.location),
+      location: this.#served && formatLocation(this.location),
+      services: this.#services.of(this.#served?.locations ?? []),
       listensOn: this.#served?.listensOn,
       uptimeSeconds: this.#upSeconds(),
       health: this.health(),
@@ -251,10 +271,17 @@ class RunningNode implements DirectoryNode {
     const { overlay, inherited, signal = new AbortController().signal } = this.#options;
     const served = await overlay.serve((connection) => this.#accept(connection), {
       signal,
-      onState: (state) => this.#onState(state),
+      onState: (state, kind) => {
+        this.#services.set(kind, state);
+        this.#onState();
+      },
       ...(inherited === undefined ? {} : { inherited }),
     });
     this.#served = served;
+    if (served.locations.length < overlay.reachable.size) {
+      this.#services.only(served.locations);
+      this.#onState();
+    }
     if (this.#inherited) this.directory.restore(this.#inherited.state, this.#inherited.peers);
     else this.#notifyCanary();
     this.#moving = served.move && {
@@ -274,17 +301,22 @@ class RunningNode implements DirectoryNode {
     connection.destroy();
   }
 
-  #onState(next: ServiceState): void {
+  #onState(): void {
     if (this.#states.name === 'stopping') return;
-    this.#states.enter(next);
+    const { together } = this.#services;
+    this.#states.enter(together);
     this.#notifyCanary();
-    if (next.state === 'reachable') this.#reachable.resolve();
-    this.#options.onState?.(next);
+    if (together.state === 'reachable') this.#reachable.resolve();
+    this.#options.onState?.(together);
   }
 
+  /** It tests the first location, while that is reachable. */
   #notifyCanary(): void {
     if (!this.#isServing) return;
-    this.#canary.published(this.#states.name === 'reachable' ? this.#served?.location : undefined);
+    const location = this.#states.name === 'stopping' ? undefined : this.#served?.locations[0];
+    this.#canary.published(
+      location && this.#services.isReachable(location.kind) ? location : undefined,
+    );
   }
 
   #upSeconds(): number {

@@ -459,24 +459,27 @@ t.test('connections by us', async (t) => {
   });
 
   t.test('never dialled: another port of our own onion', async (t) => {
-    const [ownHost, otherHost] = [1, 2].map((n) => onionHost(new Uint8Array(32).fill(n)));
+    const [ownHost = '', otherHost = '', directoryHost = ''] = [1, 2, 3].map((n) =>
+      onionHost(new Uint8Array(32).fill(n)),
+    );
+    const directory = await startFakeDirectory();
     const dialled: string[] = [];
     const loopback = anyPort();
     const overlay: Overlay = {
       ...loopback,
-      reaches: () => true,
+      reachable: new Set(['onion']),
       serve: async (onConnection, options) => ({
         ...(await loopback.serve(onConnection, options)),
-        location: { kind: 'onion', host: ownHost ?? '', port: 5222 },
+        locations: [{ kind: 'onion', host: ownHost, port: 5222 }],
       }),
       dial(location, options) {
-        if (location.kind !== 'onion') return loopback.dial(location, options);
+        if (location.host === directoryHost) return loopback.dial(directory.location, options);
         dialled.push(formatLocation(location));
         return Promise.reject(new Error('not online'));
       },
     };
-    const directory = await startFakeDirectory();
-    const channel = openTestChannel([directory.location], { serve: true, overlay });
+    const behindTor = { kind: 'onion', host: directoryHost, port: 5222 } as const;
+    const channel = openTestChannel([behindTor], { serve: true, overlay });
     t.teardown(async () => {
       await channel.close();
       await directory.close();
@@ -893,7 +896,7 @@ t.test('an overlay that does not withdraw the service causes no delay', async (t
     async serve(onConnection, options) {
       const service = await loopback.serve(onConnection, options);
       return {
-        location: service.location,
+        locations: service.locations,
         close: async () => {
           await service.close();
           return new Promise(() => {});

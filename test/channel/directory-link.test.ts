@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { ChannelError } from '../../src/channel/message-channel.js';
-import type { Connection, Overlay, ServiceState } from '../../src/channel/ports.js';
+import type { Connection, Overlay, ServeOptions, ServiceState } from '../../src/channel/ports.js';
 import type { Location } from '../../src/protocol/location.js';
 import { SocksError } from '../../src/tor/socks/error.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
@@ -311,13 +311,13 @@ t.test('reconnecting', async (t) => {
   });
 
   t.test('our own Tor is back: the directories are dialled at once', async (t) => {
-    let tell: ((state: ServiceState) => void) | undefined;
+    let tell: ServeOptions['onState'];
     const overlay: Overlay = {
       ...anyPort(),
       serve(_, { onState }) {
         tell = onState;
         const location: Location = { kind: 'loopback', host: '127.0.0.1', port: 9 };
-        return Promise.resolve({ location, close: () => Promise.resolve() });
+        return Promise.resolve({ locations: [location], close: () => Promise.resolve() });
       },
     };
     const { directory, channel, session } = await welcomed(t, {
@@ -334,14 +334,14 @@ t.test('reconnecting', async (t) => {
       ({ retryInMs = 0 } = await channel.next('directory-down'));
     }
     t.ok(retryInMs > 1_000_000, `the next attempt is ${retryInMs} ms away`);
-    tell?.({ state: 'lost', detail: 'a test' });
+    tell?.({ state: 'lost', detail: 'a test' }, 'loopback');
     t.equal(channel.directories()[0]?.retryInMs, retryInMs);
     const again = await startFakeDirectory(port);
     t.teardown(() => again.close());
-    tell?.({ state: 'reachable' });
+    tell?.({ state: 'reachable' }, 'loopback');
     const third = await again.acceptHandshake();
     await channel.next('directory-up');
-    tell?.({ state: 'reachable' });
+    tell?.({ state: 'reachable' }, 'loopback');
     t.equal(channel.directories()[0]?.state, 'up', 'an open session is kept');
     third.cut();
     t.equal((await channel.next('directory-down')).retryInMs, 4_000, 'the waits start again');
@@ -350,7 +350,7 @@ t.test('reconnecting', async (t) => {
   });
 
   t.test('every handshake names our onion, in any state of the service', async (t) => {
-    let tell: ((state: ServiceState) => void) | undefined;
+    let tell: ServeOptions['onState'];
     const host = `${'a'.repeat(56)}.onion`;
     let refusals = 2;
     const overlay: Overlay = {
@@ -359,7 +359,7 @@ t.test('reconnecting', async (t) => {
         if (refusals-- > 0) return Promise.reject(new Error('Tor is away'));
         tell = onState;
         const location: Location = { kind: 'onion', host, port: 5222 };
-        return Promise.resolve({ location, close: () => Promise.resolve() });
+        return Promise.resolve({ locations: [location], close: () => Promise.resolve() });
       },
     };
     const directory = await fakeDirectory(t);
@@ -378,7 +378,7 @@ t.test('reconnecting', async (t) => {
       { state: 'reachable' },
     ];
     for (const state of states) {
-      if (state) tell?.(state);
+      if (state) tell?.(state, 'onion');
       const session = await directory.acceptHandshake();
       await channel.next('directory-up');
       t.equal(session.handshake['location-string'], `${host}:5222`, state?.state ?? 'served');
@@ -389,8 +389,7 @@ t.test('reconnecting', async (t) => {
 
   t.test('a slow dial is given up', async (t) => {
     const never = {
-      name: 'loopback' as const,
-      reaches: () => true,
+      reachable: new Set(['loopback'] as const),
       dial: (_: unknown, { signal }: { signal: AbortSignal }) =>
         new Promise<never>((_resolve, reject) => {
           signal.addEventListener('abort', () => reject(new Error('aborted')));
@@ -864,6 +863,7 @@ t.test('close does not wait for a directory without an answer to the handshake',
   const asked: string[] = [];
   const mute: Connection = {
     remote: 'mute',
+    via: 'loopback',
     queuedBytes: 0,
     closed: false,
     attach: (handler) => (over = () => handler.closed()),

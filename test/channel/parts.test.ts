@@ -229,6 +229,7 @@ t.test('the peer book', (t) => {
     t.strictSame(book.get('x'), {
       nick: 'x',
       location: at(1),
+      locations: [at(1)],
       features: ['ping'],
       relayedBy: ['D1'],
       shownBy: ['D1', 'D2'],
@@ -354,6 +355,7 @@ function memoryConnection() {
   };
   const connection: Connection = {
     remote: 'memory',
+    via: 'loopback',
     queuedBytes: 0,
     get closed() {
       return closed;

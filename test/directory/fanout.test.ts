@@ -15,7 +15,8 @@ import { createTally } from '../../src/directory/stats.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from './memory-connection.js';
-import { hello, NO_RATES, OWN_ENTRY, parseLine, testDirectory } from './wire.js';
+import type { Location } from '../../src/protocol/location.js';
+import { DN_NICK, hello, NO_RATES, onion, parseLine, testDirectory } from './wire.js';
 
 /** What happens to one of the seats. Numbers are seats, sizes and shares. */
 type Step =
@@ -58,8 +59,32 @@ interface Modelled {
   readonly nick: string;
   /** The lines that it must get, in this order. Leaves come in between; see `leaves`. */
   readonly due: string[];
-  /** Nicks whose leave it must hear exactly once. */
+  /** The entries of peers whose leave it must hear exactly once, `;D` excluded. */
   readonly leaves: string[];
+  /** Where it is, and the kind of location that it dialled. */
+  readonly home: Home;
+}
+
+/** The location of a peer, in one of the overlays of the directory. */
+interface Home {
+  readonly via: 'loopback' | 'onion';
+  readonly location: string;
+}
+
+/** The locations of a directory with two overlays. */
+const OWN = { loopback: '127.0.0.1:5222', onion: onion(250) };
+const NOWHERE: Home = { via: 'loopback', location: 'NOT-SERVING-ONION' };
+
+/** The peers of even seats come through one overlay, the others through another; all of them serve. */
+function homeOf(n: number): Home {
+  return n % 2 === 0
+    ? { via: 'loopback', location: `127.0.0.1:${n + 1}` }
+    : { via: 'onion', location: onion(n + 1) };
+}
+
+/** The entry of a peer in a list for another one. */
+function entryFor({ home }: Modelled, { nick, home: { via, location } }: Modelled): string {
+  return `${nick};${home.via === via ? location : 'NOT-SERVING-ONION'}`;
 }
 
 function isLeave(line: string): boolean {
@@ -76,10 +101,11 @@ function check({ peer, due, leaves, nick }: Modelled, all: boolean): void {
   const left: string[] = [];
   for (const { type, line } of lines.slice(1)) {
     if (type === 789 && isLeave(line)) {
-      left.push(...line.split(',').map((entry) => entry.split(';')[0] ?? ''));
+      left.push(...line.split(',').map((entry) => entry.slice(0, -';D'.length)));
     } else {
       const from = line.split('!')[0] ?? '';
-      if (left.includes(from)) throw new Error(`${nick}: ${from} spoke after it left`);
+      if (left.some((entry) => entry.startsWith(`${from};`)))
+        throw new Error(`${nick}: ${from} spoke after it left`);
       ordered.push(line);
     }
   }
@@ -96,9 +122,19 @@ function check({ peer, due, leaves, nick }: Modelled, all: boolean): void {
   if (all && left.length !== leaves.length) throw new Error(`${nick}: a leave is missing`);
 }
 
-function play(steps: readonly Step[], flushWindowMs: number): void {
+function play(steps: readonly Step[], flushWindowMs: number, isInTwo: boolean): void {
   const clock = createTestClock();
   const directory = testDirectory({
+    ...(isInTwo
+      ? {
+          reachable: new Set(['loopback', 'onion'] as const),
+          location: (via): Location => ({
+            kind: via,
+            host: OWN[via === 'onion' ? via : 'loopback'].replace(/:5222$/, ''),
+            port: 5222,
+          }),
+        }
+      : {}),
     limits: { ...DEFAULT_LIMITS, ...NO_RATES, sendQueueBytes: 1e9, writeStallTimeoutMs: 1e9 },
     clock,
     random: () => 0.5,
@@ -118,10 +154,11 @@ function play(steps: readonly Step[], flushWindowMs: number): void {
       if (me) continue;
       // A new nick each time; other tests cover a nick that comes back.
       const nick = `J5n${++count}`;
-      const peer = memoryPeer();
+      const home = isInTwo ? homeOf(action.seat) : NOWHERE;
+      const peer = memoryPeer(undefined, home.via);
       directory.accept(peer.connection);
-      peer.say(encodeEnvelope(793, hello(nick)));
-      seats[action.seat] = { peer, nick, due: [], leaves: [] };
+      peer.say(encodeEnvelope(793, hello(nick, home)));
+      seats[action.seat] = { peer, nick, due: [], leaves: [], home };
       continue;
     }
     if (!me) continue;
@@ -131,7 +168,7 @@ function play(steps: readonly Step[], flushWindowMs: number): void {
         seats[action.seat] = undefined;
         me.peer.leave();
         check(me, false);
-        for (const other of others) other.leaves.push(me.nick);
+        for (const other of others) other.leaves.push(entryFor(other, me));
         break;
       case 'publish': {
         let bytes = '';
@@ -148,7 +185,9 @@ function play(steps: readonly Step[], flushWindowMs: number): void {
         if (!target || target === me) break;
         const line = `${me.nick}!${target.nick}!fill ${++count} ${'y'.repeat(action.size)}`;
         me.peer.say(encodeEnvelope(685, line));
-        target.due.push(line, OWN_ENTRY);
+        const own = `${DN_NICK};${OWN[target.home.via]}`;
+        const isNamed = isInTwo && target.home.via === me.home.via;
+        target.due.push(line, isNamed ? `${entryFor(target, me)},${own}` : own);
         break;
       }
       case 'drain':
@@ -167,14 +206,17 @@ function play(steps: readonly Step[], flushWindowMs: number): void {
 
 void t.test('every peer gets exactly its messages, in order', (t) => {
   const steps = fc.array(step, { minLength: 20, maxLength: 120 });
-  for (const window of [0, 25]) {
-    fc.assert(
-      fc.property(steps, (list) => {
-        play(list, window);
-      }),
-      { numRuns: 150 },
-    );
-    t.pass(`150 random interleavings with a window of ${window} ms`);
+  for (const isInTwo of [false, true]) {
+    for (const window of [0, 25]) {
+      fc.assert(
+        fc.property(steps, (list) => {
+          play(list, window, isInTwo);
+        }),
+        { numRuns: 150 },
+      );
+      const where = isInTwo ? 'through two overlays' : 'through one overlay';
+      t.pass(`150 random interleavings with a window of ${window} ms, ${where}`);
+    }
   }
   t.end();
 });
@@ -182,7 +224,7 @@ void t.test('every peer gets exactly its messages, in order', (t) => {
 void t.test('the model detects a lost, a doubled and a swapped line', (t) => {
   const peer = memoryPeer();
   const say = (line: string): void => peer.connection.write(Buffer.from(line));
-  const base = { peer, nick: 'J5a', leaves: [] };
+  const base = { peer, nick: 'J5a', leaves: [], home: NOWHERE };
   say(encodeEnvelope(795, '{}') + encodeEnvelope(687, 'b!1') + encodeEnvelope(687, 'b!2'));
   peer.drain();
   check({ ...base, due: ['b!1', 'b!2'] }, true);
@@ -326,6 +368,7 @@ t.test(
     const tally = createTally();
     const fanout = new Fanout({
       registry,
+      reachable: new Set(['loopback']),
       clock,
       random: () => 0,
       tally,

@@ -1,5 +1,6 @@
 /** A `Connection` in memory. The test is its other end and decides when bytes move. */
 import type { Connection, ConnectionHandler } from '../../src/channel/ports.js';
+import type { LocationKind } from '../../src/protocol/location.js';
 
 export interface MemoryPeer {
   /** The directory's end. */
@@ -22,8 +23,11 @@ interface Write {
   readonly done: (() => void) | undefined;
 }
 
-/** @param circuit the Tor circuit it comes by, if the overlay knows it */
-export function memoryPeer(circuit?: string): MemoryPeer {
+/**
+ * @param circuit the Tor circuit it comes by, if the overlay knows it
+ * @param via the kind of location that the peer dialled
+ */
+export function memoryPeer(circuit?: string, via: LocationKind = 'loopback'): MemoryPeer {
   const queue: Write[] = [];
   let handler: ConnectionHandler | undefined;
   let received = '';
@@ -41,6 +45,7 @@ export function memoryPeer(circuit?: string): MemoryPeer {
 
   const connection: Connection = {
     remote: 'memory',
+    via,
     ...(circuit === undefined ? {} : { circuit }),
     get queuedBytes() {
       return queue.reduce((sum, { bytes, taken }) => sum + bytes.length - taken, 0);

@@ -352,7 +352,7 @@ function replayed(scene: Scene): Heard {
       network: 'signet',
       nick: scene.nick,
       location: () => scene.location,
-      acceptLoopback: true,
+      reachable: new Set(['loopback'] as const),
       motd: () => 'ours',
       limits: DEFAULT_LIMITS,
       clock,

@@ -167,7 +167,7 @@ export function testDirectory(options: Partial<DirectoryOptions> = {}): Director
     network: 'signet',
     nick: DN_NICK,
     location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
-    acceptLoopback: true,
+    reachable: new Set(['loopback'] as const),
     motd: () => 'hello',
     limits: DEFAULT_LIMITS,
     clock: createTestClock(),
@@ -187,7 +187,7 @@ export async function runDirectory(options: RunOptions = {}): Promise<Running> {
   const served = await overlay.serve((connection) => directory.accept(connection), {
     signal: new AbortController().signal,
   });
-  const { port } = served.location;
+  const { port } = served.locations[0];
   const clients: Client[] = [];
 
   async function dial(): Promise<Client> {

@@ -55,6 +55,7 @@ const readyPeer: fc.Arbitrary<PeerSnapshot> = fc.record({
   pingedMs: fc.option(age, { nil: undefined }),
   probedMs: fc.option(age, { nil: undefined }),
   nick,
+  via: fc.constantFrom('onion', 'loopback', undefined),
   location: fc.oneof(
     fc.constant({ kind: 'not-serving' as const }),
     fc.integer({ min: 1, max: 65_535 }).map((port) => ({
@@ -202,7 +203,7 @@ function directoryWith(clock: TestClock, limits: Partial<DirectoryLimits>): Dire
     nick: DN_NICK,
     location: () => LOCATION,
     nickAuth: { required: false, randomBytes: (count) => new Uint8Array(count).fill(7) },
-    acceptLoopback: true,
+    reachable: new Set(['loopback'] as const),
     motd: () => 'hello',
     limits: { ...DEFAULT_LIMITS, ...limits },
     clock,

@@ -50,8 +50,8 @@ export async function serveDirectory(
     directory = createDirectory({
       network: 'signet',
       nick,
-      location: () => served.location,
-      acceptLoopback: served.location.kind === 'loopback',
+      location: (via) => served.locations.find(({ kind }) => kind === via) ?? served.locations[0],
+      reachable: overlay.reachable,
       motd: () => 'a test',
       limits: DEFAULT_LIMITS,
       clock,
@@ -62,7 +62,7 @@ export async function serveDirectory(
   start();
   await ready;
   return {
-    location: served.location,
+    location: served.locations[0],
     get peerCount() {
       return directory?.peerCount ?? 0;
     },

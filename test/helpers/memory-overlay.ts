@@ -5,7 +5,13 @@
 import type { Clock, Connection, ConnectionHandler, Overlay } from '../../src/channel/ports.js';
 import { OverlayError } from '../../src/overlay/overlay-error.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import { formatLocation, type Location } from '../../src/protocol/location.js';
+import {
+  formatLocation,
+  type Location,
+  type LocationKind,
+  type LocationRow,
+} from '../../src/protocol/location.js';
+import { fail, ok } from '../../src/protocol/result.js';
 
 const DEFAULT_GRACE_MS = 5_000;
 
@@ -39,13 +45,14 @@ class MemoryEnd implements Connection {
 
   constructor(
     readonly remote: string,
+    readonly via: LocationKind,
     readonly clock: Clock,
   ) {}
 
-  static pair(remote: string, clock: Clock): [MemoryEnd, MemoryEnd] {
+  static pair(remote: string, via: LocationKind, clock: Clock): [MemoryEnd, MemoryEnd] {
     const ends: [MemoryEnd, MemoryEnd] = [
-      new MemoryEnd(remote, clock),
-      new MemoryEnd('memory', clock),
+      new MemoryEnd(remote, via, clock),
+      new MemoryEnd('memory', via, clock),
     ];
     [ends[0].other, ends[1].other] = [ends[1], ends[0]];
     return ends;
@@ -137,16 +144,46 @@ class MemoryEnd implements Connection {
   }
 }
 
+/** The kind of the locations in a memory network, and the location of its nth service. */
+export interface MemoryPlace {
+  readonly kind: LocationKind;
+  readonly locationOf: (n: number) => Location;
+}
+
+/** As loopback sockets have them. */
+export const LIKE_LOOPBACK: MemoryPlace = {
+  kind: 'loopback',
+  locationOf: (n) => ({ kind: 'loopback', host: '127.0.0.1', port: n }),
+};
+
+/** A kind that no program knows: `addLocationKind(IN_MEMORY.kind, MEMORY_ROW)` adds it. */
+export const IN_MEMORY = {
+  kind: 'x-memory',
+  locationOf: (n: number) => ({ kind: 'x-memory', host: `s${n}.memory`, port: 5222 }),
+} as const satisfies MemoryPlace;
+
+export const MEMORY_ROW: LocationRow = {
+  read(host) {
+    if (!host.endsWith('.memory')) return undefined;
+    return /^s\d{1,9}\.memory$/.test(host) ? ok(host) : fail('location-host');
+  },
+  sharesHost: false,
+};
+
 /** Overlays that reach only each other; each `overlay()` is a separate peer. */
-export function createMemoryNetwork(clock: Clock = systemClock): {
+export function createMemoryNetwork(
+  place: MemoryPlace = LIKE_LOOPBACK,
+  clock: Clock = systemClock,
+): {
   readonly overlay: () => Overlay;
 } {
-  const listeners = new Map<number, (connection: Connection) => void>();
-  let ports = 0;
+  const { kind, locationOf } = place;
+  const listeners = new Map<string, (connection: Connection) => void>();
+  let services = 0;
 
   async function dial(location: Location, signal: AbortSignal): Promise<Connection> {
     const where = formatLocation(location);
-    if (location.kind !== 'loopback') {
+    if (location.kind !== kind) {
       throw new OverlayError(
         'location-refused',
         `refused to dial ${where}: only memory is dialled`,
@@ -154,27 +191,27 @@ export function createMemoryNetwork(clock: Clock = systemClock): {
     }
     await Promise.resolve();
     if (signal.aborted) throw new OverlayError('dial-failed', `dial of ${where} aborted`);
-    const accept = listeners.get(location.port);
+    const accept = listeners.get(where);
     if (!accept)
       throw new OverlayError('dial-failed', `cannot connect to ${where}: no service is there`);
-    const [client, server] = MemoryEnd.pair(where, clock);
+    const [client, server] = MemoryEnd.pair(where, kind, clock);
     accept(server);
     return client;
   }
 
   const overlay = (): Overlay => ({
-    name: 'loopback',
-    reaches: ({ kind }) => kind === 'loopback',
+    reachable: new Set([kind]),
     dial: (location, { signal }) => dial(location, signal),
     serve(onConnection, { signal, onState }) {
       signal.throwIfAborted();
-      const port = ++ports;
-      listeners.set(port, onConnection);
-      onState?.({ state: 'starting', detail: 'in memory' });
-      onState?.({ state: 'reachable' });
+      const location = locationOf(++services);
+      const where = formatLocation(location);
+      listeners.set(where, onConnection);
+      onState?.({ state: 'starting', detail: 'in memory' }, kind);
+      onState?.({ state: 'reachable' }, kind);
       return Promise.resolve({
-        location: { kind: 'loopback', host: '127.0.0.1', port },
-        close: () => Promise.resolve(void listeners.delete(port)),
+        locations: [location],
+        close: () => Promise.resolve(void listeners.delete(where)),
       });
     },
     close: () => Promise.resolve(),

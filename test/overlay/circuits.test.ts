@@ -101,6 +101,7 @@ async function openDoor(t: Test, clock: Clock = systemClock): Promise<Door> {
   const listening = await listen({
     address: { host: '127.0.0.1', port: 0 },
     circuitSocket: path,
+    via: 'onion',
     onConnection(connection) {
       count++;
       peers.push(connectionPeer(connection));
@@ -213,7 +214,7 @@ t.test('a PROXY line on any other listener is a malformed first line', async (t)
     network: 'signet',
     nick: 'J5DirectoryOOOOO',
     location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
-    acceptLoopback: true,
+    reachable: new Set(['loopback'] as const),
     motd: () => '',
     limits: DEFAULT_LIMITS,
     clock: createTestClock(),
@@ -227,7 +228,7 @@ t.test('a PROXY line on any other listener is a malformed first line', async (t)
     await directory.close();
     await overlay.close();
   });
-  const socket = createConnection({ host: '127.0.0.1', port: served.location.port });
+  const socket = createConnection({ host: '127.0.0.1', port: served.locations[0].port });
   socket.on('error', () => {});
   const over = closeOf(socket);
   const answers: Buffer[] = [];
@@ -295,7 +296,7 @@ t.test('by the rules of the real network', { timeout: 60_000 }, async (t) => {
   );
   await chmod(hiddenServiceDir, 0o700);
   const served = await overlay.serve(() => {}, { signal });
-  t.equal(served.location.host, key.host, 'a folder that we made is taken as it is');
+  t.equal(served.locations[0].host, key.host, 'a folder that we made is taken as it is');
   t.match((await control.command('GETCONF HiddenServiceDir')).lines[0]?.text, hiddenServiceDir);
   await served.close();
   control.close();
@@ -344,7 +345,7 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
     network: 'signet',
     nick: 'J5DirectoryOOOOO',
     location: () => ({ kind: 'onion', host: key.host, port: 5222 }),
-    acceptLoopback: false,
+    reachable: new Set(['onion'] as const),
     motd: () => '',
     limits: { ...DEFAULT_LIMITS, streamsPerCircuit: 2 },
     clock: systemClock,
@@ -369,18 +370,18 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
     await directory.close();
     await served.close();
   });
-  t.equal(served.location.host, key.host);
+  t.equal(served.locations[0].host, key.host);
   await state('reachable');
 
-  const first = await dialPatiently(dialer, served.location, 'warm');
+  const first = await dialPatiently(dialer, served.locations[0], 'warm');
   t.match(await greet(first, 'J5first'), '"type": 795');
   circuits.length = 0;
   const same = { signal, isolation: 'one client' };
   const streams = [];
   for (const nick of ['J5a', 'J5b', 'J5c']) {
-    streams.push(await greet(await dialer.dial(served.location, same), nick));
+    streams.push(await greet(await dialer.dial(served.locations[0], same), nick));
   }
-  const stranger = await dialer.dial(served.location, { signal, isolation: 'another client' });
+  const stranger = await dialer.dial(served.locations[0], { signal, isolation: 'another client' });
   streams.push(await greet(stranger, 'J5d'));
   t.match(streams, [/795/, /795/, /^closed$/, /795/], 'two streams of one circuit, not three');
   t.equal(new Set(circuits.slice(0, 3)).size, 1, 'streams of one client have one circuit');
@@ -404,7 +405,7 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
       'the service is still there',
     );
     const name = `after reload ${reloads}`;
-    const fresh = await dialPatiently(dialer, served.location, name);
+    const fresh = await dialPatiently(dialer, served.locations[0], name);
     t.match(await greet(fresh, `J5r${reloads}`), '"type": 795', name);
     t.match(circuits.at(-1), /^\d+$/);
     fresh.destroy();
@@ -419,7 +420,7 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   await control.command('RESETCONF HiddenServiceDir');
   await state('lost');
   await state('reachable');
-  const mended = await dialPatiently(dialer, served.location, 'mended');
+  const mended = await dialPatiently(dialer, served.locations[0], 'mended');
   t.match(await greet(mended, 'J5m'), '"type": 795');
   mended.destroy();
   control.close();
@@ -428,7 +429,7 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   if (tor.pid !== undefined) process.kill(tor.pid, 'SIGKILL');
   await state('lost');
   await state('reachable');
-  const again = await dialPatiently(dialer, served.location, 'again');
+  const again = await dialPatiently(dialer, served.locations[0], 'again');
   t.match(await greet(again, 'J5e'), '"type": 795');
   t.match(circuits.at(-1), /^\d+\/\d+$/, 'the numbers of a new Tor begin again');
   again.destroy();

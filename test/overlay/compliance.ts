@@ -65,12 +65,12 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
   const service = await serveReachable(subject.server(), acceptor());
 
   async function pair(): Promise<{ client: ConnectionPeer; server: ConnectionPeer }> {
-    const client = connectionPeer(await dialer.dial(service.served.location, { signal }));
+    const client = connectionPeer(await dialer.dial(service.served.locations[0], { signal }));
     return { client, server: await service.acceptor.next() };
   }
   await t.test('it reaches its own locations and refuses others', async (t) => {
-    t.ok(dialer.reaches(service.served.location));
-    t.notOk(dialer.reaches(subject.foreignLocation));
+    for (const { kind } of service.served.locations) t.ok(dialer.reachable.has(kind));
+    t.notOk(dialer.reachable.has(subject.foreignLocation.kind));
     await t.rejects(dialer.dial(subject.foreignLocation, { signal }), {
       code: 'location-refused',
       message: formatLocation(subject.foreignLocation),
@@ -108,7 +108,7 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
   });
 
   await t.test('a reader that pauses shows in queuedBytes of the writer', async (t) => {
-    const client = connectionPeer(await dialer.dial(service.served.location, { signal }));
+    const client = connectionPeer(await dialer.dial(service.served.locations[0], { signal }));
     const reader = await service.acceptor.next();
     reader.connection.pause();
     // The network and the kernels hold a bounded amount, so this ends.
@@ -178,7 +178,7 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
   });
 
   await t.test('bytes sent before the dialler attaches wait for it', async (t) => {
-    const dialling = dialer.dial(service.served.location, { signal });
+    const dialling = dialer.dial(service.served.locations[0], { signal });
     const server = await service.acceptor.next();
     await new Promise<void>((resolve) => {
       server.connection.write(Buffer.from('early '), resolve);
@@ -203,7 +203,7 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
   await t.test('a dial can be aborted, before its start and later', async (t) => {
     const message = /abort/;
     await t.rejects(
-      dialer.dial(service.served.location, { signal: AbortSignal.abort() }),
+      dialer.dial(service.served.locations[0], { signal: AbortSignal.abort() }),
       { message },
       'before',
     );
@@ -218,9 +218,9 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
       subject.server(),
       acceptor((peer) => peer.connection.write(Buffer.from('second'))),
     );
-    t.not(formatLocation(second.served.location), formatLocation(service.served.location));
+    t.not(formatLocation(second.served.locations[0]), formatLocation(service.served.locations[0]));
     const { client, server } = await pair();
-    const other = connectionPeer(await dialer.dial(second.served.location, { signal }));
+    const other = connectionPeer(await dialer.dial(second.served.locations[0], { signal }));
     t.equal((await other.read(6)).toString(), 'second');
     t.equal(client.received, 0);
     const otherServer = await second.acceptor.next();
@@ -237,7 +237,7 @@ export async function overlayCompliance(t: Test, subject: ComplianceSubject): Pr
     server.connection.write(Buffer.from('still here'));
     t.equal((await client.read(10)).toString(), 'still here');
     const { accepted } = service.acceptor;
-    await t.rejects(dialer.dial(service.served.location, { signal }));
+    await t.rejects(dialer.dial(service.served.locations[0], { signal }));
     t.equal(service.acceptor.accepted, accepted);
     client.connection.end();
     await bothClosed(t, client, server);

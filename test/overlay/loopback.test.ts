@@ -76,7 +76,11 @@ t.test('only loopback, for listening and dialling', async (t) => {
     });
   }
   const served = await overlay.serve(() => {}, { signal });
-  t.match(served.location, { kind: 'loopback', host: '127.0.0.1' }, 'localhost is not resolved');
+  t.match(
+    served.locations[0],
+    { kind: 'loopback', host: '127.0.0.1' },
+    'localhost is not resolved',
+  );
   await served.close();
   await overlay.close();
 });
@@ -84,7 +88,7 @@ t.test('only loopback, for listening and dialling', async (t) => {
 t.test('a port in use is one clear line', async (t) => {
   const first = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const served = await first.serve(() => {}, { signal });
-  const { port } = served.location;
+  const { port } = served.locations[0];
   const second = createLoopbackOverlay({ host: '127.0.0.1', port });
   await t.rejects(
     second.serve(() => {}, { signal }),
@@ -95,12 +99,17 @@ t.test('a port in use is one clear line', async (t) => {
   );
   await served.close();
   const again = await second.serve(() => {}, { signal });
-  t.equal(again.location.port, port, 'free again after close');
+  t.equal(again.locations[0].port, port, 'free again after close');
   await again.close();
 });
 
 t.test('listening: an address that is not ours, and an abort', async (t) => {
-  const options = { onConnection: () => {}, clock: systemClock, log: silentLog };
+  const options = {
+    via: 'loopback' as const,
+    onConnection: () => {},
+    clock: systemClock,
+    log: silentLog,
+  };
   await t.rejects(listen({ ...options, signal, address: { host: '192.0.2.1', port: 0 } }), {
     code: 'listen-failed',
     message: /no interface of this machine/,
@@ -118,7 +127,7 @@ t.test('listening: an address that is not ours, and an abort', async (t) => {
 t.test('end cuts off a peer that does not read', async (t) => {
   const { wrapped, raw, close } = await wrappedAndRaw();
   const clock = createTestClock();
-  const peer = connectionPeer(socketConnection(wrapped, 'raw', clock));
+  const peer = connectionPeer(socketConnection(wrapped, { via: 'loopback', remote: 'raw', clock }));
   let done = false;
   peer.connection.write(Buffer.alloc(30_000_000), () => {
     done = true;
@@ -139,7 +148,7 @@ t.test('end cuts off a peer that does not read', async (t) => {
 t.test('end waits for a peer that reads but does not close, then stops waiting', async (t) => {
   const { wrapped, raw, close } = await wrappedAndRaw();
   const clock = createTestClock();
-  const peer = connectionPeer(socketConnection(wrapped, 'raw', clock));
+  const peer = connectionPeer(socketConnection(wrapped, { via: 'loopback', remote: 'raw', clock }));
   peer.connection.write(Buffer.from('bye'));
   peer.connection.end();
   raw.write('bytes without a reader');
@@ -157,7 +166,9 @@ t.test('end waits for a peer that reads but does not close, then stops waiting',
 
 t.test('a reset is the cause of the close', async (t) => {
   const { wrapped, raw, close } = await wrappedAndRaw();
-  const peer = connectionPeer(socketConnection(wrapped, 'raw', systemClock));
+  const peer = connectionPeer(
+    socketConnection(wrapped, { via: 'loopback', remote: 'raw', clock: systemClock }),
+  );
   raw.resetAndDestroy();
   t.match(await peer.closed, { code: 'ECONNRESET' });
   close();
@@ -167,7 +178,11 @@ t.test(
   'a connection that broke before attach reports it after attach, never inside it',
   async (t) => {
     const { wrapped, raw, close } = await wrappedAndRaw();
-    const connection = socketConnection(wrapped, 'raw', systemClock);
+    const connection = socketConnection(wrapped, {
+      via: 'loopback',
+      remote: 'raw',
+      clock: systemClock,
+    });
     const broken = new Promise((resolve) => wrapped.once('close', resolve));
     raw.resetAndDestroy();
     wrapped.destroy();
@@ -184,7 +199,9 @@ t.test(
 
 t.test('queuedBytes falls inside one big write', async (t) => {
   const { wrapped, raw, close } = await wrappedAndRaw();
-  const peer = connectionPeer(socketConnection(wrapped, 'raw', systemClock));
+  const peer = connectionPeer(
+    socketConnection(wrapped, { via: 'loopback', remote: 'raw', clock: systemClock }),
+  );
   const total = 30_000_000;
   peer.connection.write(Buffer.alloc(total));
   const queued = peer.connection.queuedBytes;

@@ -190,7 +190,7 @@ t.test('the Tor overlay', { timeout: 110_000, jobs: 6 }, async (t) => {
       );
       for (const { served, accept, next } of services) {
         await next('reachable');
-        await answers(t, dialer, served.location, accept);
+        await answers(t, dialer, served.locations[0], accept);
       }
       await tor.kill();
       await Promise.all(services.map(({ next }) => next('lost')));
@@ -199,7 +199,7 @@ t.test('the Tor overlay', { timeout: 110_000, jobs: 6 }, async (t) => {
       t.strictSame(again.controlEndpoint, tor.controlEndpoint);
       for (const { served, accept, next } of services) {
         await next('reachable');
-        await answers(t, dialer, served.location, accept);
+        await answers(t, dialer, served.locations[0], accept);
       }
       for (const { served } of services) await served.close();
       await again.kill();
@@ -311,10 +311,10 @@ status_port = 62600
       // The service has dialled itself through Tor to check that: the first connection is its own.
       const own = await external.accept.next();
       await own.closed;
-      await answers(t, dialer, external.served.location, external.accept);
+      await answers(t, dialer, external.served.locations[0], external.accept);
       await external.served.close();
       await t.rejects(
-        dialer.dial(external.served.location, { signal, isolation: 'nobody behind it' }),
+        dialer.dial(external.served.locations[0], { signal, isolation: 'nobody behind it' }),
         { code: 'general-failure', reply: 1, message: /the program behind it/ },
         'the onion is there, the program is not',
       );
@@ -323,9 +323,12 @@ status_port = 62600
       const ours = await serveWatched(
         servingOverlay(service, await persistentIdentity(hiddenServiceDir)),
       );
-      t.equal(formatLocation(ours.served.location), formatLocation(external.served.location));
+      t.equal(
+        formatLocation(ours.served.locations[0]),
+        formatLocation(external.served.locations[0]),
+      );
       await ours.next('reachable');
-      await answers(t, dialer, ours.served.location, ours.accept);
+      await answers(t, dialer, ours.served.locations[0], ours.accept);
       await ours.served.close();
     },
   );

@@ -170,7 +170,7 @@ t.test('no server, over sockets', async (t) => {
   const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const served = await overlay.serve(() => {}, { signal: new AbortController().signal });
   await served.close();
-  const { location } = served;
+  const [location] = served.locations;
   const result = await probeDirectory({
     ...optionsFor(overlay, createTestClock(), { location }),
     clock: systemClock,

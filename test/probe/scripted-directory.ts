@@ -62,6 +62,7 @@ export function scriptedDirectory(
     };
     return {
       remote: 'script',
+      via: 'loopback',
       queuedBytes: 0,
       get closed() {
         return closed;

@@ -76,7 +76,7 @@ const DN = {
 
 t.test('793: handshakes that a directory or a peer accepts', async (t) => {
   const accepted = { nick: TAKER, location: NOT_SERVING, network: 'testnet', features: [] };
-  const rules = { network: 'testnet', acceptLoopback: false } as const;
+  const rules = { network: 'testnet', kinds: new Set(['onion'] as const) } as const;
   const rows: readonly [string, object, object][] = [
     ['as REF sends it', {}, {}],
     ['an onion', { 'location-string': `${HOST}:5222` }, { location: ONION }],
@@ -125,7 +125,7 @@ t.test('793: handshakes that a directory or a peer accepts', async (t) => {
   t.strictSame(
     parsePeerHandshake(changed(PEER, { 'location-string': '127.0.0.1:15222' }), {
       network: 'testnet',
-      acceptLoopback: true,
+      kinds: new Set(['onion', 'loopback'] as const),
     }),
     { ok: true, value: { ...accepted, location: LOOPBACK } },
     'a loopback location on a test network',
@@ -190,7 +190,7 @@ t.test('793: handshakes that are refused, with or without an answer', async (t) 
   ];
   for (const [name, changes, reason] of rows) {
     const payload = typeof changes === 'string' ? changes : changed(PEER, changes);
-    const rules = { network: 'testnet', acceptLoopback: false } as const;
+    const rules = { network: 'testnet', kinds: new Set(['onion'] as const) } as const;
     t.strictSame(parsePeerHandshake(payload, rules), { ok: false, reason }, name);
   }
   const answered = [...new Set(rows.map(([, , reason]) => reason).filter(isMismatch))];
@@ -316,7 +316,10 @@ t.test('handshakes are written byte for byte as deployed peers write them', asyn
     );
   }
   t.strictSame(
-    parsePeerHandshake(payloadOf(refLines.clientHandshake), { network, acceptLoopback: false }),
+    parsePeerHandshake(payloadOf(refLines.clientHandshake), {
+      network,
+      kinds: new Set(['onion'] as const),
+    }),
     { ok: true, value: client },
     'REF client, read',
   );

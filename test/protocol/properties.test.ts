@@ -23,13 +23,17 @@ import {
 } from '../../src/protocol/handshake.js';
 import { createLineFramer } from '../../src/protocol/line-framer.js';
 import {
+  addLocationKind,
   formatLocation,
+  kindsNamedOver,
   NOT_SERVING,
   onionHost,
   parseDeclaredLocation,
   parseLocation,
   parseOnionHost,
   type DeclaredLocation,
+  type Location,
+  type LocationKind,
 } from '../../src/protocol/location.js';
 import {
   formatPrivmsg,
@@ -51,7 +55,9 @@ import {
   parsePeerlist,
   type PeerEntry,
 } from '../../src/protocol/peerlist.js';
+import { ok } from '../../src/protocol/result.js';
 import { signText, verifyText } from '../../src/protocol/signature.js';
+import { MEMORY_ROW } from '../helpers/memory-overlay.js';
 import vectors from '../vectors/protocol.json' with { type: 'json' };
 
 /** Tries a property `runs` times; the failure shows the seed and the smallest counterexample. */
@@ -91,10 +97,10 @@ const hostile = fc.oneof(anyText, nearlyReal);
 const port = fc.integer({ min: 1, max: 65_535 });
 const onion = fc
   .tuple(fc.uint8Array({ minLength: 32, maxLength: 32 }), port)
-  .map(([key, p]): DeclaredLocation => ({ kind: 'onion', host: onionHost(key), port: p }));
+  .map(([key, p]): Location => ({ kind: 'onion', host: onionHost(key), port: p }));
 const loopback = fc
   .tuple(fc.constantFrom('localhost', '127.0.0.1', '127.1.20.255'), port)
-  .map(([host, p]): DeclaredLocation => ({ kind: 'loopback', host, port: p }));
+  .map(([host, p]): Location => ({ kind: 'loopback', host, port: p }));
 const location = fc.oneof(onion, loopback, fc.constant(NOT_SERVING));
 const nick = fc
   .string({ unit: 'grapheme-ascii', minLength: 1, maxLength: 64 })
@@ -107,6 +113,8 @@ const entry: fc.Arbitrary<PeerEntry> = fc.oneof(
   fc.record({ nick, location, left: fc.constant(false), features }),
   fc.record({ nick, location, left: fc.constant(true), features: fc.constant([]) }),
 );
+const ALL_KINDS: ReadonlySet<LocationKind> = new Set(['onion', 'loopback']);
+const NOBODY: PeerEntry = { nick: '', location: NOT_SERVING, left: false, features: [] };
 const nickKeys = fc
   .uint8Array({ minLength: 16, maxLength: 16 })
   .map((seed) => createNickKey(() => seed));
@@ -170,7 +178,7 @@ t.test(
 );
 
 t.test('no parser throws, for any text', async (t) => {
-  const rules = { network: 'testnet', acceptLoopback: true } as const;
+  const rules = { network: 'testnet', kinds: ALL_KINDS } as const;
   const parsers: readonly [string, (text: string) => unknown][] = [
     ['decodeEnvelope', (text) => decodeEnvelope(Buffer.from(text))],
     ['parsePeerHandshake', (text) => parsePeerHandshake(text, rules)],
@@ -229,9 +237,12 @@ t.test('any bytes as a line, any JSON as a handshake', async (t) => {
   holds(
     t,
     '793',
-    fc.property(json(peerKeys), fc.boolean(), (payload, acceptLoopback) => {
-      const parsed = parsePeerHandshake(payload, { network: 'testnet', acceptLoopback });
-      return !parsed.ok || isRoutableNick(parsed.value.nick);
+    fc.property(json(peerKeys), fc.constantFrom('onion', 'loopback'), (payload, via) => {
+      const kinds = new Set([via]);
+      const parsed = parsePeerHandshake(payload, { network: 'testnet', kinds });
+      if (!parsed.ok) return true;
+      const { nick: name, location: declared } = parsed.value;
+      return isRoutableNick(name) && (declared.kind === 'not-serving' || declared.kind === via);
     }),
     1_000,
   );
@@ -356,13 +367,92 @@ t.test('envelopes: decode(encode(x)) = x', async (t) => {
   );
 });
 
+const memory = fc
+  .tuple(fc.nat(999_999_999), port)
+  .map(([n, p]): Location => ({ kind: 'x-memory', host: `s${n}.memory`, port: p }));
+
+const round = (value: DeclaredLocation): boolean =>
+  JSON.stringify(parseDeclaredLocation(formatLocation(value))) ===
+  JSON.stringify({ ok: true, value });
+const read = (text: string): string => JSON.stringify(parseLocation(text));
+
+t.test('locations: parse(format(x)) = x, also of a kind that was added', async (t) => {
+  const located = fc.oneof(onion, loopback);
+  holds(t, 'known kinds', fc.property(located, round));
+  holds(
+    t,
+    'an unknown kind',
+    fc.property(memory, (value) => !parseLocation(formatLocation(value)).ok),
+  );
+  const remove = addLocationKind('x-memory', MEMORY_ROW);
+  holds(t, 'every kind', fc.property(fc.oneof(located, memory), round));
+  t.throws(() => addLocationKind('x-memory', MEMORY_ROW), { message: /exists already/ });
+  remove();
+  t.notOk(parseLocation('s1.memory:5222').ok);
+  t.throws(() => addLocationKind('x-', MEMORY_ROW), RangeError);
+});
+
+t.test(
+  'a kind that reads every host changes no other kind, and lets no separator in',
+  async (t) => {
+    const texts = fc.oneof(
+      hostile,
+      fc.oneof(onion, loopback).map(formatLocation),
+      fc.tuple(hostile, port).map(([host, p]) => `${host}:${p}`),
+    );
+    const known = fc.sample(texts, 500).map((text) => [text, read(text)] as const);
+    const remove = addLocationKind('x-greedy', { read: (host) => ok(host), sharesHost: false });
+    t.teardown(remove);
+    for (const [text, was] of known) {
+      const now = parseLocation(text);
+      if (now.ok && now.value.kind === 'x-greedy') continue;
+      t.equal(read(text), was);
+    }
+    holds(
+      t,
+      'what is read can stand in a peer list',
+      fc.property(texts, (text) => {
+        const parsed = parseLocation(text);
+        if (!parsed.ok) return true;
+        const entries = `x;${formatLocation(parsed.value)}`;
+        return (
+          /^[a-z0-9.:-]+$/i.test(text) &&
+          formatPeerEntry(parsePeerlist(entries).entries[0] ?? NOBODY, false) === entries
+        );
+      }),
+      1_000,
+    );
+    for (const host of ['a b', 'a;b', 'a,b', 'A', 'a:b', '.a', 'a.', '', 'x'.repeat(256)]) {
+      t.notOk(parseLocation(`${host}:1`).ok, host);
+    }
+  },
+);
+
+t.test('what may be named over a link', async (t) => {
+  const kinds = fc.uniqueArray(fc.constantFrom<LocationKind>('onion', 'loopback', 'x-memory'), {
+    minLength: 1,
+  });
+  holds(
+    t,
+    'never a location of another overlay of ours, except an onion that none of them reaches',
+    fc.property(kinds, (ours) => {
+      const reachable = new Set(ours);
+      return ours.every((via) => {
+        const named = kindsNamedOver(via, reachable);
+        const others = ours.filter((kind) => kind !== via);
+        return named.has(via) && !others.some((kind) => named.has(kind));
+      });
+    }),
+  );
+});
+
 t.test('handshakes: parse(format(x)) = x', async (t) => {
   const peer = fc.record({ nick, location, network: fc.constantFrom(...NETWORKS), features });
   holds(
     t,
     '793',
     fc.property(peer, (value) => {
-      const rules = { network: value.network, acceptLoopback: true };
+      const rules = { network: value.network, kinds: ALL_KINDS };
       const parsed = parsePeerHandshake(formatPeerHandshake(value), rules);
       return JSON.stringify(parsed) === JSON.stringify({ ok: true, value });
     }),

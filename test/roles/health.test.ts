@@ -314,7 +314,7 @@ function puppetOverlay(): Puppet {
         onState = options.onState;
         const served = await inner.serve(onConnection, { signal: options.signal });
         return {
-          location: served.location,
+          locations: served.locations,
           async close() {
             await served.close();
             await withdrawal.promise;
@@ -322,7 +322,7 @@ function puppetOverlay(): Puppet {
         };
       },
     },
-    tell: (state) => onState?.(state),
+    tell: (state) => onState?.(state, 'loopback'),
     withdrawn: () => withdrawal.resolve(),
   };
 }

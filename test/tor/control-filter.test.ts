@@ -248,7 +248,7 @@ t.test('an onion behind a filter', { timeout: 110_000, jobs: 7 }, async (t) => {
       const behind = watched(service.socks, filter, own, uploadTimeoutMs);
       const served = await behind.serve();
       await behind.until('reachable');
-      await arrives(t, dialer, served.location, behind.accept);
+      await arrives(t, dialer, served.locations[0], behind.accept);
       await served.close();
       // Whether Tor still has the onion is asked in any case, once it has it.
       const refused = filter.refused.filter((line) => line !== 'GETINFO onions/current');

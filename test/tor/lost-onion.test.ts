@@ -395,16 +395,16 @@ t.test('a real Tor that ends before our side', { timeout: 200_000 }, async (t) =
         onState: (state) => states.push(state),
       });
       t.teardown(() => served.close());
-      if (served.location.kind !== 'onion') throw new Error('no onion');
+      if (served.locations[0].kind !== 'onion') throw new Error('no onion');
       await states.next('reachable');
       t.equal(controls.length, 1);
       const [control] = controls;
       if (control === undefined) throw new Error('no control connection');
-      await happens(tor, { control, id: served.location.host.slice(0, 56) });
+      await happens(tor, { control, id: served.locations[0].host.slice(0, 56) });
       t.match(await states.next('lost'), found, 'the state does not stay reachable');
       await states.next('reachable');
       t.equal(refused.length > 0, tunnel.refuses !== undefined);
-      const dialled = connectionPeer(await dialPatiently(outside, served.location, name));
+      const dialled = connectionPeer(await dialPatiently(outside, served.locations[0], name));
       dialled.connection.write(Buffer.from('hello'));
       for (;;) {
         // Earlier connections are self-tests, which send no bytes.

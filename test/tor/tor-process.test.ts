@@ -89,7 +89,7 @@ t.test(
     });
     const outside = createTorOverlay({ socks: { kind: 'tcp', ...client.socks } });
     const roundTrip = async (from: typeof overlay, name: string): Promise<void> => {
-      const dialled = connectionPeer(await dialPatiently(from, served.location, name));
+      const dialled = connectionPeer(await dialPatiently(from, served.locations[0], name));
       const accepted = await accept.next();
       dialled.connection.write(Buffer.from(name));
       t.equal((await accepted.read(name.length)).toString(), name);
@@ -108,7 +108,7 @@ t.test(
     t.not(tor.pid, pid);
     await roundTrip(outside, 'from another tor, again');
     await roundTrip(overlay, 'from the same tor, again');
-    t.match(formatLocation(served.location), /^[a-z2-7]{56}\.onion:5222$/);
+    t.match(formatLocation(served.locations[0]), /^[a-z2-7]{56}\.onion:5222$/);
 
     await served.close();
     const last = tor.pid;

@@ -90,7 +90,7 @@ export function directoryTarget({ streams }: Seeds): Target {
         network: 'signet',
         nick: DIRECTORY,
         location: () => ({ kind: 'loopback', host: '127.0.0.1', port: 5222 }),
-        acceptLoopback: true,
+        reachable: new Set(['loopback']),
         motd: () => 'fuzz',
         limits: DEFAULT_LIMITS,
         clock,

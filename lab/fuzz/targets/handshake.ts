@@ -70,8 +70,8 @@ export function handshakeTarget({ payloads }: Seeds): Target {
     maxBytes: MAX_LINE_BYTES,
     *run(input) {
       const payload = payloadOf(input);
-      for (const acceptLoopback of [false, true]) {
-        const rules = { network: 'signet', acceptLoopback } as const;
+      for (const via of ['onion', 'loopback'] as const) {
+        const rules = { network: 'signet', kinds: new Set([via]) } as const;
         const parsed = parsePeerHandshake(payload, rules);
         if (!parsed.ok) {
           yield `${isMismatch(parsed.reason) ? 'answered' : 'closed'}-${parsed.reason}`;
@@ -80,8 +80,8 @@ export function handshakeTarget({ payloads }: Seeds): Target {
         const { nick, location, features } = parsed.value;
         must(isRoutableNick(nick), 'the nick can be routed');
         must(
-          acceptLoopback || location.kind !== 'loopback',
-          'no loopback location outside its mode',
+          location.kind === 'not-serving' || location.kind === via,
+          'no location of another kind',
         );
         mustBeFeatures(features);
         mustBeListed({ nick, location, left: false, features });

@@ -4,7 +4,7 @@
  * at once.
  */
 import { BoundedMap } from '../../kit/bounded-map.js';
-import type { Location } from '../../protocol/location.js';
+import type { Location, LocationKind } from '../../protocol/location.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import { dialWithin } from '../link/dial.js';
 import type { DialLimit } from '../link/dial-limit.js';
@@ -17,7 +17,7 @@ import { TokenBucket } from '../../kit/rate-limit.js';
 export interface DirectLinksOptions {
   /** The channel's own nick. */
   readonly nick: string;
-  readonly terms: () => HandshakeTerms;
+  readonly terms: (via: LocationKind) => HandshakeTerms;
   readonly settings: ChannelSettings;
   readonly overlay: Overlay;
   readonly dialLimit: DialLimit;
@@ -173,7 +173,7 @@ export class DirectLinks {
     const { settings, clock, terms, onDoubt, onPrivmsg, onOrderbook } = this.#options;
     const link = new PeerLink({
       connection,
-      terms: terms(),
+      terms: terms(connection.via),
       settings,
       clock,
       checks: this.#checks,

@@ -1,6 +1,11 @@
 /** All directories of a channel, found by location, and counted until the channel is ready. */
 import type { Envelope } from '../../protocol/envelope.js';
-import { formatLocation, type Location } from '../../protocol/location.js';
+import {
+  formatLocation,
+  kindsNamedOver,
+  type Location,
+  type LocationKind,
+} from '../../protocol/location.js';
 import type { DirectoryDown, DirectoryInfo, DirectoryUp } from '../channel-api.js';
 import { ChannelError } from '../channel-error.js';
 import type { Overlay } from '../ports.js';
@@ -28,11 +33,12 @@ export function validateDirectories(locations: readonly Location[], overlay: Ove
   if (locations.length === 0) {
     throw new ChannelError('directories', 'a message channel needs at least one directory');
   }
-  const unreachable = locations.find((location) => !overlay.reaches(location));
+  const unreachable = locations.find(({ kind }) => !overlay.reachable.has(kind));
   if (unreachable === undefined) return;
+  const kinds = [...overlay.reachable].join(' and ');
   throw new ChannelError(
     'directories',
-    `the ${overlay.name} overlay cannot reach ${formatLocation(unreachable)}`,
+    `cannot reach ${formatLocation(unreachable)}: the overlay reaches ${kinds} locations only`,
   );
 }
 
@@ -90,9 +96,12 @@ export class DirectorySet {
     for (const link of this.#links.values()) link.start();
   }
 
-  /** Our own connection to the network was lost and is back: dials at once. */
-  dialNow(): void {
-    for (const link of this.#links.values()) link.dialNow();
+  /** Our own overlay of this kind was lost and works again: dials its directories at once. */
+  dialNow(kind: LocationKind): void {
+    const { reachable } = this.#options.overlay;
+    for (const link of this.#links.values()) {
+      if (kindsNamedOver(link.location.kind, reachable).has(kind)) link.dialNow();
+    }
   }
 
   /** Ends all sessions and attempts. */

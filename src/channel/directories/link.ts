@@ -4,7 +4,7 @@
  */
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';
-import { formatLocation, type Location } from '../../protocol/location.js';
+import { formatLocation, type Location, type LocationKind } from '../../protocol/location.js';
 import { directoryId, type NickAuthMode } from '../../protocol/nick-auth.js';
 import type { NickKey } from '../../protocol/nick.js';
 import { formatPubmsg } from '../../protocol/message.js';
@@ -23,7 +23,7 @@ import type { TurnBudget } from '../../kit/cooperative-work.js';
 
 export interface DirectoryLinkOptions {
   readonly location: Location;
-  readonly terms: () => HandshakeTerms;
+  readonly terms: (via: LocationKind) => HandshakeTerms;
   readonly nickKey: NickKey;
   /** Whether to prove our nick when the directory asks for it. */
   readonly nickAuth: NickAuthMode;
@@ -187,7 +187,7 @@ export class DirectoryLink {
     const proves = required || (nickAuth === 'prefer_verified' && this.#offersProof);
     this.#session = new DirectorySession({
       connection,
-      terms: terms(),
+      terms: terms(connection.via),
       settings,
       clock,
       prover: proves ? { key: nickKey, directoryId: directoryId(location), required } : undefined,

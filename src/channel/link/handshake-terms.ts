@@ -5,7 +5,7 @@ import {
   type HandshakeRules,
   type PeerHandshake,
 } from '../../protocol/handshake.js';
-import type { DeclaredLocation } from '../../protocol/location.js';
+import type { DeclaredLocation, LocationKind } from '../../protocol/location.js';
 import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
 
 /** The features of every onionmc peer: it reads `;F:` in peer lists and answers pings. */
@@ -22,12 +22,12 @@ export interface HandshakeTerms {
 }
 
 /**
- * @param acceptLoopback whether other peers may declare `127.0.0.1:port`
+ * @param kinds the kinds of locations that other peers may declare on this link
  * @param more features in addition to those of every onionmc peer
  */
 export function handshakeTerms(
   us: Pick<PeerHandshake, 'nick' | 'network'> & { readonly location: DeclaredLocation },
-  acceptLoopback: boolean,
+  kinds: ReadonlySet<LocationKind>,
   more: readonly string[] = [],
 ): HandshakeTerms {
   const { nick, network, location } = us;
@@ -36,7 +36,7 @@ export function handshakeTerms(
   return {
     nick,
     network,
-    rules: { network, acceptLoopback },
+    rules: { network, kinds },
     payload: payload([...OFFERED_FEATURES, ...more]),
     provingPayload: payload([...OFFERED_FEATURES, ...more, NICK_AUTH_FEATURE]),
   };

@@ -14,7 +14,12 @@ import {
   type HandshakeMismatch,
   type PeerHandshake,
 } from '../../protocol/handshake.js';
-import { sameLocation, type Location } from '../../protocol/location.js';
+import {
+  kindsNamedOver,
+  sameLocation,
+  type Location,
+  type LocationKind,
+} from '../../protocol/location.js';
 import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
@@ -55,9 +60,9 @@ const REASON_TEXT: Readonly<Record<AnsweredReason, (network: Network) => string>
 export interface AdmissionOptions {
   readonly network: Network;
   readonly nick: string;
-  readonly location: () => Location;
-  readonly acceptLoopback: boolean;
-  readonly motd: () => string;
+  readonly location: (via: LocationKind) => Location;
+  readonly reachable: ReadonlySet<LocationKind>;
+  readonly motd: (via: LocationKind) => string;
   readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -77,11 +82,16 @@ function introduce(peer: Peer, handshake: PeerHandshake): void {
   peer.wantsFeatures = handshake.features.includes('peerlist_features');
 }
 
+/** An accepting answer, and the text it was made from. */
+interface Accepting {
+  readonly motd: string;
+  readonly frame: Uint8Array;
+}
+
 export class Admission {
   readonly #options: AdmissionOptions;
-  /** The accepting answer, equal for every peer, and the text it was made from. */
-  #accepting: Uint8Array = new Uint8Array(0);
-  #acceptingMotd: string | undefined;
+  /** Equal for all peers that dialled the same kind of location. */
+  readonly #accepting = new Map<LocationKind, Accepting>();
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
@@ -94,19 +104,23 @@ export class Admission {
 
   /** Handles the line of a peer in state `new`. */
   handshake(peer: Peer, envelope: Envelope): void {
-    const { network, nick, location, acceptLoopback, registry, tally, proofs } = this.#options;
+    const { network, nick, location, reachable, registry, tally, proofs } = this.#options;
+    const { via } = peer.connection;
     if (envelope.type !== MessageType.HANDSHAKE) {
       this.#options.drop(peer, 'not-a-handshake');
       return;
     }
     tally.messagesIn.handshake++;
-    const parsed = parsePeerHandshake(envelope.line, { network, acceptLoopback });
+    const parsed = parsePeerHandshake(envelope.line, {
+      network,
+      kinds: kindsNamedOver(via, reachable),
+    });
     if (!parsed.ok) {
       this.#reject(peer, parsed.reason);
       return;
     }
     introduce(peer, parsed.value);
-    if (sameLocation(peer.location, location())) {
+    if (sameLocation(peer.location, location(via))) {
       this.#refuse(peer, 'own-location');
       return;
     }
@@ -125,7 +139,7 @@ export class Admission {
     }
     this.#makeReady(peer);
     this.#options.tally.messagesOut.handshake++;
-    this.#options.fanout.direct(peer, this.#acceptingFrame());
+    this.#options.fanout.direct(peer, this.#acceptingFrame(peer.connection.via));
     this.#options.dialBack?.greet(peer);
   }
 
@@ -188,13 +202,13 @@ export class Admission {
     );
   }
 
-  #acceptingFrame(): Uint8Array {
-    const motd = this.#options.motd();
-    if (motd !== this.#acceptingMotd) {
-      this.#acceptingMotd = motd;
-      this.#accepting = Buffer.from(this.#answer(true, motd, FEATURES), 'latin1');
-    }
-    return this.#accepting;
+  #acceptingFrame(via: LocationKind): Uint8Array {
+    const motd = this.#options.motd(via);
+    const kept = this.#accepting.get(via);
+    if (kept?.motd === motd) return kept.frame;
+    const frame = Buffer.from(this.#answer(true, motd, FEATURES), 'latin1');
+    this.#accepting.set(via, { motd, frame });
+    return frame;
   }
 
   #refuse(peer: Peer, reason: AnsweredReason): void {
@@ -245,8 +259,9 @@ export class Admission {
   /** The accepting answer, directly followed by a challenge. */
   #challenge(peer: Peer, handshakePayload: string): void {
     const { motd, tally, proofs } = this.#options;
+    const text = motd(peer.connection.via);
     tally.messagesOut.handshake++;
-    writeFrame(peer, this.#answer(true, motd(), [...FEATURES, NICK_AUTH_FEATURE]), tally);
+    writeFrame(peer, this.#answer(true, text, [...FEATURES, NICK_AUTH_FEATURE]), tally);
     proofs.begin(peer, handshakePayload);
   }
 

@@ -11,13 +11,19 @@ import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Clock, Connection, Dialer } from '../../channel/ports.js';
 import { MessageType, type Network } from '../../protocol/constants.js';
 import { decodeEnvelope, encodeEnvelope } from '../../protocol/envelope.js';
-import { formatPeerHandshake, parsePeerHandshake } from '../../protocol/handshake.js';
+import {
+  formatPeerHandshake,
+  parsePeerHandshake,
+  type HandshakeRules,
+} from '../../protocol/handshake.js';
 import { createLineFramer } from '../../protocol/line-framer.js';
 import {
   formatLocation,
+  kindsNamedOver,
   NOT_SERVING,
   sameLocation,
   type Location,
+  type LocationKind,
 } from '../../protocol/location.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { Peer } from '../peer.js';
@@ -69,8 +75,7 @@ interface Dial {
 export function readNick(
   connection: Connection,
   hello: string,
-  network: Network,
-  acceptLoopback: boolean,
+  rules: HandshakeRules,
   signal: AbortSignal,
 ): Promise<string | undefined> {
   return new Promise((resolve) => {
@@ -88,7 +93,7 @@ export function readNick(
       const envelope = decodeEnvelope(line);
       lines++;
       if (envelope.ok && envelope.value.type === MessageType.HANDSHAKE) {
-        const parsed = parsePeerHandshake(envelope.value.line, { network, acceptLoopback });
+        const parsed = parsePeerHandshake(envelope.value.line, rules);
         end(parsed.ok ? parsed.value.nick : undefined);
         return false;
       }
@@ -112,7 +117,7 @@ export function readNick(
 /** The parts of the directory that it needs, in addition to the operator's options. */
 export interface DialBackParts {
   readonly network: Network;
-  readonly acceptLoopback: boolean;
+  readonly reachable: ReadonlySet<LocationKind>;
   readonly clock: Clock;
   readonly registry: Registry;
   readonly fanout: Fanout;
@@ -227,7 +232,8 @@ export class DialBack {
   /** The nick that answered there, if any. */
   async #ask(location: Location, signal: AbortSignal): Promise<string | undefined> {
     const { dialer, newNick } = this.#options;
-    const { network, acceptLoopback } = this.#parts;
+    const { network, reachable } = this.#parts;
+    const rules = { network, kinds: kindsNamedOver(location.kind, reachable) };
     const nick = newNick();
     const hello = encodeEnvelope(
       MessageType.HANDSHAKE,
@@ -236,8 +242,7 @@ export class DialBack {
     const isolation = `dial-back:${nick}`;
     try {
       const connection = await dialer.dial(location, { signal, isolation });
-      if (!signal.aborted)
-        return await readNick(connection, hello, network, acceptLoopback, signal);
+      if (!signal.aborted) return await readNick(connection, hello, rules, signal);
       connection.destroy();
     } catch {
       // A failed dial changes nothing; the peer stays unverified.

@@ -50,7 +50,7 @@ export class Liveness {
     const { fanout, peerlists, tally } = this.#options;
     tally.nickProbes++;
     if (holder.canPing) this.#ping(holder);
-    else fanout.direct(holder, peerlists.ownFrame());
+    else fanout.direct(holder, peerlists.ownFrame(holder.connection.via));
   }
 
   /** Ends dead peers and probes silent ones. */

@@ -9,7 +9,7 @@ import type { Clock } from '../../channel/ports.js';
 import { MessageType } from '../../protocol/constants.js';
 import type { RandomBytes } from '../../protocol/encryption.js';
 import { encodeEnvelope, type Envelope } from '../../protocol/envelope.js';
-import type { Location } from '../../protocol/location.js';
+import type { Location, LocationKind } from '../../protocol/location.js';
 import {
   createNickChallenge,
   directoryId,
@@ -52,7 +52,7 @@ export interface ProvenEntry {
 export interface NickProofsOptions {
   /** Absent = no peer is asked. */
   readonly nickAuth?: NickAuthOptions | undefined;
-  readonly location: () => Location;
+  readonly location: (via: LocationKind) => Location;
   readonly limits: DirectoryLimits;
   readonly clock: Clock;
   readonly registry: Registry;
@@ -87,7 +87,8 @@ export class NickProofs {
   begin(peer: Peer, handshakePayload: string): void {
     const { nickAuth, location, clock, tally } = this.#options;
     if (!nickAuth) return;
-    const challenge = createNickChallenge(directoryId(location()), nickAuth.randomBytes);
+    const id = directoryId(location(peer.connection.via));
+    const challenge = createNickChallenge(id, nickAuth.randomBytes);
     peer.state = 'proving';
     peer.proving = {
       challenge,

@@ -8,12 +8,14 @@ import { createFlushTimer, type FlushTimer } from './flush-timer.js';
 import { createOutboxes, type Outboxes } from './outbox.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { Peer } from '../peer.js';
-import { leaveEntry, leaveFrames } from './peerlists.js';
+import { leaveFrames, type Leave } from './peerlists.js';
+import { kindsNamedOver, type LocationKind } from '../../protocol/location.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, FlushReport, Tally } from '../stats.js';
 
 export interface FanoutOptions {
   readonly registry: Registry;
+  readonly reachable: ReadonlySet<LocationKind>;
   readonly clock: Clock;
   readonly random: Random;
   readonly tally: Tally;
@@ -38,7 +40,7 @@ export class Fanout {
   #flushed = 0;
   /** Peers with own frames that were not written yet. */
   readonly #touched = new Set<Peer>();
-  #leaves: string[] = [];
+  #leaves: Leave[] = [];
   /** Number of nested batches and flushes. */
   #depth = 0;
 
@@ -85,7 +87,7 @@ export class Fanout {
 
   /** A peer that was ready has left; the next flush announces it. */
   announceLeave(peer: Peer): void {
-    this.#leaves.push(leaveEntry(peer));
+    this.#leaves.push({ nick: peer.nick, location: peer.location });
     this.#options.tally.leavesAnnounced++;
     this.#timer.touch();
     this.#schedule();
@@ -94,12 +96,44 @@ export class Fanout {
   /** Writes pending leaves into the log, so that a peer that becomes ready now does not get them. */
   recordLeaves(): void {
     if (this.#leaves.length === 0) return;
-    const { registry, tally } = this.#options;
-    for (const frame of leaveFrames(this.#leaves)) {
-      this.#log.append(frame);
-      tally.messagesOut.peerlist += registry.ready.length;
-    }
+    const leaves = this.#leaves;
     this.#leaves = [];
+    const [first, ...others] = this.#dialledKinds();
+    if (first === undefined) return;
+    const { reachable } = this.#options;
+    const frames = leaveFrames(leaves, kindsNamedOver(first, reachable));
+    const versions = others.map((via) => leaveFrames(leaves, kindsNamedOver(via, reachable)));
+    if (versions.every((version) => version.join('') === frames.join(''))) {
+      this.#appendToAll(frames);
+      return;
+    }
+    this.#appendTo(first, frames);
+    for (const [i, via] of others.entries()) this.#appendTo(via, versions[i] ?? []);
+  }
+
+  /** The kinds of locations that the ready peers dialled. */
+  #dialledKinds(): ReadonlySet<LocationKind> {
+    const { registry, reachable } = this.#options;
+    if (reachable.size === 1) return reachable;
+    return new Set(registry.ready.map(({ connection }) => connection.via));
+  }
+
+  #appendToAll(frames: readonly string[]): void {
+    const { registry, tally } = this.#options;
+    for (const frame of frames) this.#log.append(frame);
+    tally.messagesOut.peerlist += frames.length * registry.ready.length;
+  }
+
+  /** Only for peers that dialled this kind of location. */
+  #appendTo(via: LocationKind, frames: readonly string[]): void {
+    const { registry, tally } = this.#options;
+    for (const frame of frames) {
+      const length = this.#log.append(frame);
+      for (const { connection, outbox } of registry.ready) {
+        if (connection.via === via) tally.messagesOut.peerlist++;
+        else this.outboxes.cutOut(outbox, length);
+      }
+    }
   }
 
   /** Flushes now, without waiting for the window. */

@@ -4,10 +4,16 @@
  */
 import { MessageType, PEERLIST_CHUNK_ENTRIES } from '../../protocol/constants.js';
 import { encodeEnvelope } from '../../protocol/envelope.js';
-import type { Location } from '../../protocol/location.js';
-import { NOT_SERVING } from '../../protocol/location.js';
+import {
+  kindsNamedOver,
+  namedLocation,
+  NOT_SERVING,
+  type DeclaredLocation,
+  type Location,
+  type LocationKind,
+} from '../../protocol/location.js';
 import { formatPeerEntry, joinPeerEntries } from '../../protocol/peerlist.js';
-import { isServing, type Peer } from '../peer.js';
+import type { Peer } from '../peer.js';
 import type { Registry } from '../registry.js';
 
 /** Most leaves in one line; about 8.5 kB. */
@@ -17,20 +23,24 @@ const ANSWER_PIECE_BYTES = 32_768;
 /** Neighbours in the registry whose part of an answer is cached together: 8 lines, about 14 kB. */
 const BLOCK_PEERS = 8 * PEERLIST_CHUNK_ENTRIES;
 
-const entryOf = ({ nick, location, features }: Peer, withFeatures: boolean): string =>
-  formatPeerEntry({ nick, location, features, left: false }, withFeatures);
-
 function frame(payload: string): string {
   return encodeEnvelope(MessageType.PEERLIST, payload);
 }
 
-/** `nick;location;D`, without features. */
-export function leaveEntry({ nick, location }: Peer): string {
-  return formatPeerEntry({ nick, location, features: [], left: true }, false);
-}
+/** A peer that has left. */
+export type Leave = Pick<Peer, 'nick' | 'location'>;
 
-/** Lines with all these leaves. */
-export function leaveFrames(entries: readonly string[]): string[] {
+/** Lines with all these leaves, `nick;location;D` each, that name locations of these kinds only. */
+export function leaveFrames(
+  leaves: readonly Leave[],
+  kinds: ReadonlySet<LocationKind>,
+): readonly string[] {
+  const entries = leaves.map(({ nick, location }) =>
+    formatPeerEntry(
+      { nick, location: namedLocation(location, kinds), features: [], left: true },
+      false,
+    ),
+  );
   return joinPeerEntries(entries, LEAVES_PER_LINE).map(frame);
 }
 
@@ -43,16 +53,16 @@ export function goneFrame(nick: string): string {
 }
 
 export interface Peerlists {
-  /** The directory's own entry, as a line. */
-  ownFrame(): string;
+  /** The directory's own entry, as a line for peers that dialled this kind of location. */
+  ownFrame(via: LocationKind): string;
   /**
-   * The line after a private message: the sender's entry if it has a location, and always the
-   * directory's own.
+   * The line after a private message: the sender's entry if it has a location that the recipient may
+   * learn, and always the directory's own.
    */
   pushFrame(sender: Peer, recipient: Peer): string;
   /**
-   * The answer to a 791: all ready peers, also those without a location, at most 20 per line and at
-   * least one line, in pieces of whole lines. The pieces are shared, and rebuilt only where peers
+   * The answer to a 791: all ready peers, also those without a location (or with one that the requester
+   * may not learn, which is left out), at most 20 per line and at least one line, in pieces of whole lines. The pieces are shared, and rebuilt only where peers
    * arrived or left: after a restart all peers ask while peers still arrive.
    */
   answer(requester: Peer): readonly Uint8Array[];
@@ -64,7 +74,8 @@ export interface Peerlists {
 
 export interface PeerlistsOptions {
   readonly nick: string;
-  readonly location: () => Location;
+  readonly location: (via: LocationKind) => Location;
+  readonly reachable: ReadonlySet<LocationKind>;
   readonly registry: Registry;
   /** Nicks of the canary, which are not listed. */
   readonly ownNicks: ReadonlySet<string>;
@@ -82,18 +93,43 @@ interface Answer {
   readonly pieces: readonly Uint8Array[];
 }
 
+/** @param location the one that is shown */
+function entryOf(
+  { nick, features }: Peer,
+  location: DeclaredLocation,
+  withFeatures: boolean,
+): string {
+  return formatPeerEntry({ nick, location, features, left: false }, withFeatures);
+}
+
+/** Whose answer it is: peers with an equal audience get equal answers. */
+interface Audience {
+  readonly withFeatures: boolean;
+  /** The kinds of locations that it may learn. */
+  readonly kinds: ReadonlySet<LocationKind>;
+}
+
 export function createPeerlists(options: PeerlistsOptions): Peerlists {
-  const { nick, location, registry, ownNicks } = options;
-  const answers = new Map<boolean, Answer>();
+  const { nick, location, reachable, registry, ownNicks } = options;
+  /** One for each kind of location that peers dial, with and without features. */
+  const answers = new Map<string, Answer>();
 
-  const ownEntry = (): string =>
-    formatPeerEntry({ nick, location: location(), features: [], left: false }, false);
+  const ownEntry = (via: LocationKind): string =>
+    formatPeerEntry({ nick, location: location(via), features: [], left: false }, false);
 
-  function piecesOf(peers: readonly Peer[], withFeatures: boolean): readonly Uint8Array[] {
+  const audienceOf = ({ connection, wantsFeatures }: Peer): Audience => ({
+    withFeatures: wantsFeatures,
+    kinds: kindsNamedOver(connection.via, reachable),
+  });
+
+  function piecesOf(peers: readonly Peer[], { kinds, withFeatures }: Audience) {
     const listed = peers.filter((peer) => !ownNicks.has(peer.nick));
+    const entries = listed.map((peer) =>
+      entryOf(peer, namedLocation(peer.location, kinds), withFeatures),
+    );
     const pieces: Uint8Array[] = [];
     let lines = '';
-    for (const payload of joinPeerEntries(listed.map((peer) => entryOf(peer, withFeatures)))) {
+    for (const payload of joinPeerEntries(entries)) {
       lines += frame(payload);
       if (lines.length < ANSWER_PIECE_BYTES) continue;
       pieces.push(Buffer.from(lines, 'latin1'));
@@ -106,22 +142,19 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
   /**
    * The block that starts at this index of the registry; the cached one while its peers are the same.
    */
-  function block(from: number, kept: Block | undefined, withFeatures: boolean): Block {
+  function block(from: number, kept: Block | undefined, audience: Audience): Block {
     const peers = registry.ready.slice(from, from + BLOCK_PEERS);
     const same =
       kept?.arrivals.length === peers.length &&
       peers.every(({ arrival }, i) => kept.arrivals[i] === arrival);
     if (kept && same) return kept;
-    return {
-      arrivals: peers.map(({ arrival }) => arrival),
-      pieces: piecesOf(peers, withFeatures),
-    };
+    return { arrivals: peers.map(({ arrival }) => arrival), pieces: piecesOf(peers, audience) };
   }
 
-  function build(kept: Answer | undefined, withFeatures: boolean): Answer {
+  function build(kept: Answer | undefined, audience: Audience): Answer {
     const count = Math.ceil(registry.ready.length / BLOCK_PEERS);
     const blocks = Array.from({ length: count }, (_, i) =>
-      block(i * BLOCK_PEERS, kept?.blocks[i], withFeatures),
+      block(i * BLOCK_PEERS, kept?.blocks[i], audience),
     );
     const pieces = blocks.flatMap((each) => each.pieces);
     return {
@@ -132,16 +165,20 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
   }
 
   return {
-    ownFrame: () => frame(ownEntry()),
+    ownFrame: (via) => frame(ownEntry(via)),
     pushFrame(sender, recipient) {
-      const own = ownEntry();
-      return frame(isServing(sender) ? `${entryOf(sender, recipient.wantsFeatures)},${own}` : own);
+      const own = ownEntry(recipient.connection.via);
+      const { kinds, withFeatures } = audienceOf(recipient);
+      const shown = namedLocation(sender.location, kinds);
+      if (shown.kind === 'not-serving') return frame(own);
+      return frame(`${entryOf(sender, shown, withFeatures)},${own}`);
     },
     answer(requester) {
-      const kept = answers.get(requester.wantsFeatures);
+      const key = `${requester.connection.via} ${requester.wantsFeatures}`;
+      const kept = answers.get(key);
       if (kept?.version === registry.version) return kept.pieces;
-      const answer = build(kept, requester.wantsFeatures);
-      answers.set(requester.wantsFeatures, answer);
+      const answer = build(kept, audienceOf(requester));
+      answers.set(key, answer);
       return answer.pieces;
     },
     get answerLines() {

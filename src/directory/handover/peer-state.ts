@@ -55,6 +55,7 @@ export function snapshotPeer(
     pingedMs: ageOf(peer.pingedAt, now),
     probedMs: ageOf(peer.probedAt, now),
     nick: peer.nick,
+    via: peer.connection.via,
     location: peer.location,
     features: peer.features,
     verified: peer.verified,
