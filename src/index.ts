@@ -43,6 +43,7 @@ export type {
 
 // How bytes travel, and what else comes from outside
 export { torOverlay, type TorOptions } from './roles/library.js';
+export { createOverlaySet } from './overlay/overlay-set.js';
 export { createLoopbackOverlay, type LoopbackOverlayOptions } from './overlay/loopback.js';
 export { systemClock } from './overlay/system-clock.js';
 export { silentLog, type Log } from './channel/log.js';

@@ -1,8 +1,15 @@
 import t from 'tap';
+import type { Overlay } from '../../src/channel/ports.js';
+import { createOverlaySet } from '../../src/overlay/overlay-set.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { formatPeerHandshake } from '../../src/protocol/handshake.js';
-import { NOT_SERVING, onionHost, type Location } from '../../src/protocol/location.js';
+import {
+  addLocationKind,
+  NOT_SERVING,
+  onionHost,
+  type Location,
+} from '../../src/protocol/location.js';
 import {
   anyPort,
   keyOf,
@@ -12,7 +19,7 @@ import {
 } from '../helpers/test-channel.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
-import { createMemoryNetwork } from '../helpers/memory-overlay.js';
+import { createMemoryNetwork, IN_MEMORY, MEMORY_ROW } from '../helpers/memory-overlay.js';
 import { serveRaw } from '../helpers/raw-peer.js';
 import { GRANTED, startSocksServer } from '../helpers/socks-server.js';
 import { createTestClock } from '../helpers/test-clock.js';
@@ -23,6 +30,13 @@ t.test('compliance over loopback sockets', (t) => channelCompliance(t, LOOPBACK)
 t.test('compliance in memory, where every answer comes in the next microtask', (t) => {
   const { overlay } = createMemoryNetwork();
   return channelCompliance(t, { server: overlay, dialer: overlay });
+});
+
+t.test('compliance through a set of two overlays', async (t) => {
+  const { overlay: memory } = createMemoryNetwork(IN_MEMORY);
+  t.teardown(addLocationKind(IN_MEMORY.kind, MEMORY_ROW));
+  const both = (): Overlay => createOverlaySet([memory(), anyPort()]);
+  await channelCompliance(t, { server: both, dialer: both });
 });
 
 t.test('a link that is made or lost in a microtask', async (t) => {
