@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { pause } from '../kit/pause.js';
 import { LOCATION_FAULTS } from '../config/directory-nodes.js';
 import type { Settings } from '../config/settings.js';
+import { kindsOf, overlayOf, OVERLAYS, type OverlayName } from '../config/overlays.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { systemClock } from '../overlay/system-clock.js';
@@ -30,21 +31,16 @@ interface CheckCommandOptions extends CommonOptions {
 
 const MAX_DIRECTORIES = 100;
 
-const FIXES = {
-  onion: 'give <56 characters>.onion or <56 characters>.onion:5222',
-  loopback: 'give 127.0.0.1:port, because regtest_count is not 0,0',
-} as const;
-
-const KINDS = { onion: 'an onion address', loopback: 'no onion address' } as const;
-
-/** Names are not resolved: an onion, or in loopback mode an address of this machine; else an error. */
-export function parseAddress(text: string, loopback: boolean): Location {
+/** Names are not resolved: an address in one of these overlays; else an error. */
+export function parseAddress(text: string, overlays: readonly OverlayName[]): Location {
   const full = /^[a-z2-7]+\.onion$/i.test(text) ? `${text}:${VIRTUAL_PORT}` : text;
   const parsed = parseLocation(full.toLowerCase());
-  const kind = loopback ? 'loopback' : 'onion';
-  if (!parsed.ok || parsed.value.kind !== kind) {
-    const reason = parsed.ok ? KINDS[parsed.value.kind] : LOCATION_FAULTS[parsed.reason];
-    throw new UsageError(`${quotedLine(text)} cannot be checked (${reason}); ${FIXES[kind]}`);
+  if (!parsed.ok || !kindsOf(overlays).includes(parsed.value.kind)) {
+    const other = parsed.ok ? overlayOf(parsed.value.kind) : undefined;
+    const fault = parsed.ok ? 'of no known overlay' : LOCATION_FAULTS[parsed.reason];
+    const reason = other === undefined ? fault : OVERLAYS[other].address;
+    const fix = overlays.map((name) => OVERLAYS[name].fix).join('; or ');
+    throw new UsageError(`${quotedLine(text)} cannot be checked (${reason}); ${fix}`);
   }
   return parsed.value;
 }
@@ -58,7 +54,7 @@ function addressesToCheck(given: readonly string[], { onion, configFile }: Setti
   const all =
     given.length === 0
       ? onion.directoryNodes
-      : given.map((text) => parseAddress(text, onion.loopback));
+      : given.map((text) => parseAddress(text, onion.overlays));
   const different = new Map(all.map((location) => [formatLocation(location), location]));
   if (different.size > MAX_DIRECTORIES) {
     throw new UsageError(

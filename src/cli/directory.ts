@@ -134,9 +134,12 @@ class DirectoryProgram {
     const node = await this.#start(opened.overlay, undefined);
     shutdown.onStop('directory', () => node.close());
     this.#run(opened, node);
-    const location = formatLocation(node.location);
-    if (address === undefined) print(location);
-    log.info('directory node is up', { location, network: settings.network });
+    const locations = node.locations.map(formatLocation);
+    for (const location of locations) if (location !== address) print(location);
+    log.info('directory node is up', {
+      location: locations.join(', '),
+      network: settings.network,
+    });
   }
 
   /** Until it has taken over, the new process owns nothing: it ends without stopping any part. */
@@ -159,7 +162,7 @@ class DirectoryProgram {
       );
       log.info('took over from the previous process', {
         peers: node.directory.peerCount,
-        location: formatLocation(node.location),
+        location: node.locations.map(formatLocation).join(', '),
       });
       this.#run(opened, node);
       await this.#takeRequests();

@@ -17,6 +17,7 @@ export interface StatusView {
 const WIDTH = 80;
 const LABEL = 10;
 const MAX_REASONS = 12;
+const MAX_LOCATIONS = 16;
 
 function count(value: unknown): number {
   return typeof value === 'number' && Number.isFinite(value) ? value : 0;
@@ -106,6 +107,16 @@ function canaryLines(canary: StatusJson, paint: Painter): readonly string[] {
   return [`${label}${shown}, ${ago}, ${failures}`, ...section('', times)];
 }
 
+/** Its location, or each of several with its state. */
+function locationLines({ location, services }: StatusJson, paint: Painter): readonly string[] {
+  const all = Array.isArray(services) ? services.slice(0, MAX_LOCATIONS).map(recordOf) : [];
+  if (all.length < 2) return [text(location)];
+  return all.map(({ location: at, state }) => {
+    const tone = state === 'reachable' ? 'good' : 'bad';
+    return `${text(at)} ${paint(tone, text(state))}`;
+  });
+}
+
 /** The part that needs one reading: the directory, its health, its peers. */
 export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
   const paint = painter(color);
@@ -117,7 +128,7 @@ export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
   const state = text(now['state']);
   return [
     paint('strong', head),
-    text(now['location']),
+    ...locationLines(now, paint),
     '',
     `${'health'.padEnd(LABEL)}${paint(isWell ? 'good' : 'bad', words.slice(0, WIDTH - LABEL))}`,
     `${'onion'.padEnd(LABEL)}${paint(state === 'reachable' ? 'good' : 'bad', state)}`,

@@ -119,6 +119,18 @@ export function oneOfAnyCase<const W extends string>(
   );
 }
 
+/** Several of a few words, case-sensitive, with commas between; at least one, in the order given here. */
+export function someOf<const W extends string>(
+  fallback: W,
+  words: readonly W[],
+): ValueSpec<readonly W[]> {
+  return spec(fallback, `${words.join(', ')}, or several with commas between`, (text) => {
+    const written = text.split(',').map((word) => word.trim());
+    const isKnown = written.every((word) => words.some((known) => known === word));
+    return isKnown ? words.filter((word) => written.includes(word)) : undefined;
+  });
+}
+
 /** Control characters other than tab and newline. */
 // oxlint-disable-next-line no-control-regex -- control characters are what it looks for
 const CONTROL = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029]/;

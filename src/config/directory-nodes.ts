@@ -9,6 +9,7 @@ import {
   type LocationFault,
 } from '../protocol/location.js';
 import { quotedLine } from '../kit/shown-text.js';
+import { kindsOf, OVERLAYS, type OverlayName } from './overlays.js';
 import { FORMER_LISTS, SHIPPED_DIRECTORIES } from './shipped-directories.js';
 
 /** Most entries; a peer keeps a connection to each. */
@@ -96,22 +97,20 @@ function unchosenList(text: string): UnchosenList | undefined {
  * The directories that a dialling role connects to. An empty list stands for the shipped list of the
  * network. So does a list that the operator did not choose: the shipped list of another network, which
  * remains when only `network` was edited, and every list that the original shipped before. A subset, or
- * a list with other addresses, is a choice. In loopback mode only addresses of this machine are
- * allowed, in Tor mode only onions. The file is not changed.
+ * a list with other addresses, is a choice. Only addresses in the overlays of the program are allowed.
+ * The file is not changed.
  */
-export function nodesToDial(text: string, network: Network, loopback: boolean): DirectoryList {
-  if (loopback) {
-    return onlyOf(
-      'loopback',
-      text,
-      'addresses of this machine (127.0.0.1:port), because regtest_count is not 0,0',
-    );
-  }
+export function nodesToDial(
+  text: string,
+  network: Network,
+  overlays: readonly OverlayName[],
+): DirectoryList {
+  if (!overlays.includes('tor')) return onlyIn(overlays, text);
   const unchosen = unchosenList(text);
   const shippedHere = SHIPPED_DIRECTORIES[network];
   const isCurrentList = unchosen?.isCurrent === true && unchosen.network === network;
   if (entriesOf(text).length > 0 && (unchosen === undefined || isCurrentList)) {
-    return onlyOf('onion', text, 'onion addresses, unless regtest_count is other than 0,0');
+    return onlyIn(overlays, text);
   }
   const found = unchosen?.name ?? 'nothing';
   if (shippedHere.length === 0) {
@@ -123,26 +122,27 @@ export function nodesToDial(text: string, network: Network, loopback: boolean): 
   return { ...shipped, notice: `directory_nodes is ${found}; using ${instead} instead` };
 }
 
-function onlyOf(kind: Location['kind'], text: string, allowed: string): DirectoryList {
+function onlyIn(overlays: readonly OverlayName[], text: string): DirectoryList {
   const list = parseDirectoryNodes(text);
   if (!list.ok) return list;
-  const other = list.nodes.find((node) => node.kind !== kind);
+  const allowed = overlays.map((name) => OVERLAYS[name].addresses).join('; ');
+  const kinds = kindsOf(overlays);
+  const other = list.nodes.find(({ kind }) => !kinds.includes(kind));
   if (other !== undefined) return refused(quotedLine(formatLocation(other)), allowed);
   return list.nodes.length === 0 ? refused('nothing', allowed) : list;
 }
 
 /** What is known of a directory's own address before it starts. */
 export interface OwnAddress {
-  readonly loopback: boolean;
-  readonly serving: { readonly host: string; readonly port: number };
+  readonly overlays: readonly OverlayName[];
+  readonly loopbackServing: { readonly host: string; readonly port: number };
   readonly hiddenServiceDir: string | undefined;
 }
 
-async function ownLocation(own: OwnAddress): Promise<string | undefined> {
-  if (own.loopback) return `${own.serving.host}:${own.serving.port}`;
-  if (own.hiddenServiceDir === undefined) return undefined;
+async function ownOnion({ hiddenServiceDir }: OwnAddress): Promise<string | undefined> {
+  if (hiddenServiceDir === undefined) return undefined;
   try {
-    const host = await readFile(join(own.hiddenServiceDir, 'hostname'), 'latin1');
+    const host = await readFile(join(hiddenServiceDir, 'hostname'), 'latin1');
     return `${host.trim()}:${VIRTUAL_PORT}`;
   } catch {
     // There is no key yet, or this user cannot read it. The code that opens the key folder reports
@@ -151,14 +151,20 @@ async function ownLocation(own: OwnAddress): Promise<string | undefined> {
   }
 }
 
+/** The own location in each network, as far as it is known. */
+const OWN: Readonly<Record<OverlayName, (own: OwnAddress) => Promise<string | undefined>>> = {
+  tor: ownOnion,
+  loopback: async ({ loopbackServing: { host, port } }) => `${host}:${port}`,
+};
+
 /**
  * A directory does not dial. One remark when the list is neither empty, nor a shipped list, nor the
  * directory itself.
  */
 export async function directoryNotice(text: string, own: OwnAddress): Promise<string | undefined> {
   if (unchosenList(text) !== undefined) return undefined;
-  const self = await ownLocation(own);
-  const others = entriesOf(text).filter((entry) => entry !== self).length;
+  const selves = await Promise.all(own.overlays.map((name) => OWN[name](own)));
+  const others = entriesOf(text).filter((entry) => !selves.includes(entry)).length;
   if (others === 0) return undefined;
   return `a directory connects to no other; ${others} of directory_nodes ignored`;
 }

@@ -9,6 +9,7 @@ import { ConfigError } from './config-error.js';
 import { directoryNotice, nodesToDial } from './directory-nodes.js';
 import { expandPath } from './paths.js';
 import { readSection } from './read-section.js';
+import type { OverlayName } from './overlays.js';
 import { ONION_KEYS, type TorMode } from './settings-keys.js';
 
 /** The address of Tor's control port. */
@@ -22,7 +23,9 @@ export interface HostPort {
 }
 
 export interface OnionSettings {
-  /** `regtest_count` is not `0,0`: plain TCP on this machine, without Tor. */
+  /** The overlays of the program. Only `loopback` when `regtest_count` is not `0,0`. */
+  readonly overlays: readonly OverlayName[];
+  /** Plain TCP on this machine, without Tor: `overlays` is `loopback` alone. */
   readonly loopback: boolean;
   readonly torMode: TorMode;
   readonly socks: HostPort;
@@ -32,6 +35,8 @@ export interface OnionSettings {
   readonly targetHost: string | undefined;
   /** The local listener that the onion leads to; port 0 = any free port. */
   readonly serving: HostPort;
+  /** Where the loopback overlay listens; port 0 = any free port. The same as `serving` without Tor. */
+  readonly loopbackServing: HostPort;
   /** Absolute path; undefined = the key of the onion is not stored. Always set for a directory. */
   readonly hiddenServiceDir: string | undefined;
   /** The directories to connect to; always empty for a directory. */
@@ -113,7 +118,8 @@ export async function readOnionSettings(
     return new ConfigError({ file: cfg.path, line, section, key, found, allowed });
   };
 
-  const loopback = values.regtestCount;
+  const overlays: readonly OverlayName[] = values.regtestCount ? ['loopback'] : values.overlays;
+  const loopback = !overlays.includes('tor');
   const serving = { host: values.onionServingHost, port: values.onionServingPort };
   if (loopback && (!isLoopbackHost(serving.host) || serving.host === '::1')) {
     throw fault(
@@ -133,15 +139,19 @@ export async function readOnionSettings(
   const blankDir = isDirectory ? join(datadir, 'hidden_service') : undefined;
   const hiddenServiceDir =
     values.hiddenServiceDir === '' ? blankDir : expandPath(values.hiddenServiceDir, datadir);
-  const own = { loopback, serving, hiddenServiceDir };
+  const loopbackServing = loopback
+    ? serving
+    : { host: '127.0.0.1', port: values.loopbackServingPort };
+  const own = { overlays, loopbackServing, hiddenServiceDir };
   const nodes = isDirectory
     ? { ok: true as const, nodes: [], notice: await directoryNotice(values.directoryNodes, own) }
-    : nodesToDial(values.directoryNodes, network, loopback);
+    : nodesToDial(values.directoryNodes, network, overlays);
   if (!nodes.ok && context.needsNoList !== true) {
     throw fault('directory_nodes', nodes.bad.found, nodes.bad.allowed);
   }
 
   const onion: OnionSettings = {
+    overlays,
     loopback,
     torMode: values.torMode,
     socks: { host: values.socks5Host, port: values.socks5Port },
@@ -149,6 +159,7 @@ export async function readOnionSettings(
     controlPassword: values.torControlPassword === '' ? undefined : values.torControlPassword,
     targetHost: values.torTargetHost === '' ? undefined : values.torTargetHost,
     serving,
+    loopbackServing,
     hiddenServiceDir,
     directoryNodes: nodes.ok ? nodes.nodes : [],
   };

@@ -19,6 +19,7 @@ import {
   positiveSeconds,
   secret,
   seconds,
+  someOf,
   freeText,
   whole,
   yesNo,
@@ -26,6 +27,7 @@ import {
 } from './cfg-value.js';
 import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../kit/socket-path.js';
 import { LOG_LEVELS } from './log-level.js';
+import { OVERLAY_NAMES } from './overlays.js';
 import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
 
 /** How the onion is served: see `tor_mode` in `joinmarket.cfg.example`. */
@@ -85,6 +87,12 @@ export const ONION_KEYS = {
   onion_serving_port: whole(8080, { min: 0, max: 65_535 }, 'a port number (0 = any that is free)'),
   hidden_service_dir: path(''),
   directory_nodes: freeText(SHIPPED_DIRECTORIES.mainnet.join(','), 65_536),
+  overlays: someOf('tor', OVERLAY_NAMES),
+  loopback_serving_port: whole(
+    5222,
+    { min: 0, max: 65_535 },
+    'a port number (0 = any that is free)',
+  ),
   regtest_count: regtestCount,
 };
 

@@ -2,7 +2,7 @@
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
 import { formatLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
-import { ok, skipped, wrong, type Check, type FactReader, type Machine } from './check.js';
+import { ok, skipped, wrong, type Check } from './check.js';
 import { dialerFor } from './onion-checks.js';
 
 /** Directories that are dialled at once. */
@@ -46,17 +46,13 @@ async function firstOf(
   return { reached, failed };
 }
 
-function dialer(facts: FactReader, machine: Machine) {
-  return dialerFor(facts.get('settings').onion.loopback ? 'loopback' : 'onion', facts, machine);
-}
-
 export const directoriesCheck: Check = {
   id: 'directories',
   title: 'directories',
   needs: ['settings'],
   gives: [],
   async run(facts, machine) {
-    const dials = dialer(facts, machine);
+    const dials = dialerFor(facts.get('settings').onion.overlays, facts, machine);
     if (dials === undefined) return skipped(SOCKS_NEEDED);
     const { network, onion, configFile } = facts.get('settings');
     const { clock, randomBytes, probeDeadlines } = machine;

@@ -1,10 +1,9 @@
 /** Checks of the running directory from outside: its descriptor, its onion, and its relay. */
 import { hostAndPort } from '../kit/host-name.js';
-import type { Dialer } from '../channel/ports.js';
-import { createLoopbackOverlay } from '../overlay/loopback.js';
-import { createTorOverlay } from '../overlay/tor.js';
+import type { Overlay } from '../channel/ports.js';
+import { overlayOf, type OverlayName } from '../config/overlays.js';
+import { dialerThrough } from '../overlay/factory/dialers.js';
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
-import type { Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { ControlClient } from '../tor/control/client.js';
 import { parseHsDesc } from '../tor/control/values.js';
@@ -117,17 +116,13 @@ export const publishedCheck: Check = {
   },
 };
 
-/** The way to dial a location of that kind; undefined when there is none. */
+/** The way to dial in these overlays; undefined when one of them cannot be used. */
 export function dialerFor(
-  kind: Location['kind'],
+  names: readonly OverlayName[],
   facts: FactReader,
   { clock }: Machine,
-): Dialer | undefined {
-  if (kind === 'loopback') {
-    return createLoopbackOverlay({ host: '127.0.0.1', port: 0, clock });
-  }
-  const socks = facts.peek('socks');
-  return socks && createTorOverlay({ socks, clock });
+): Overlay | undefined {
+  return dialerThrough(names, { socks: facts.peek('socks'), clock });
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
@@ -168,7 +163,8 @@ export const reachableCheck: Check = {
   needs: ['settings', 'running', 'location'],
   gives: ['probe'],
   async run(facts, machine) {
-    const dialer = dialerFor(facts.get('location').kind, facts, machine);
+    const overlay = overlayOf(facts.get('location').kind);
+    const dialer = overlay && dialerFor([overlay], facts, machine);
     if (dialer === undefined) return skipped('it needs the SOCKS port (see the lines above)');
     const { network, onion } = facts.get('settings');
     const { clock, randomBytes, signal, probeDeadlines } = machine;

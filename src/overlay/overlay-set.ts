@@ -10,7 +10,7 @@ import type {
   Served,
   ServeOptions,
 } from '../channel/ports.js';
-import { HandoverError, type Parcel, type Parcels } from '../handover/parcel.js';
+import { HandoverError, type Parcel, type Parcels } from '../kit/movable.js';
 import { formatLocation, type Location, type LocationKind } from '../protocol/location.js';
 import { holdAll, releaseAll } from './moved-together.js';
 import { OverlayError } from './overlay-error.js';
@@ -28,8 +28,31 @@ function nameOf({ reachable }: Overlay): string {
   return [...reachable].toSorted().join('-');
 }
 
+/** A parcel under another key. Its socket is looked up only when it is asked for. */
+class RenamedParcel implements Parcel {
+  readonly key: string;
+  readonly #parcel: Parcel;
+
+  constructor(key: string, parcel: Parcel) {
+    this.key = key;
+    this.#parcel = parcel;
+  }
+
+  get value(): unknown {
+    return this.#parcel.value;
+  }
+
+  get stream(): object | undefined {
+    return this.#parcel.stream;
+  }
+
+  get listener(): object | undefined {
+    return this.#parcel.listener;
+  }
+}
+
 function named(name: string, parcels: readonly Parcel[]): readonly Parcel[] {
-  return parcels.map((parcel) => ({ ...parcel, key: `${name}${SEPARATOR}${parcel.key}` }));
+  return parcels.map((parcel) => new RenamedParcel(`${name}${SEPARATOR}${parcel.key}`, parcel));
 }
 
 /** The overlay of a parcel, and the parcel as the overlay named it. */
@@ -37,7 +60,7 @@ function unnamed(parcel: Parcel): { readonly name: string; readonly parcel: Parc
   const at = parcel.key.indexOf(SEPARATOR);
   return {
     name: parcel.key.slice(0, Math.max(0, at)),
-    parcel: { ...parcel, key: parcel.key.slice(at + 1) },
+    parcel: new RenamedParcel(parcel.key.slice(at + 1), parcel),
   };
 }
 

@@ -11,6 +11,7 @@ import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { checkJson, checkTable, greetingLines } from '../../src/cli/check-view.js';
 import { parseAddress } from '../../src/cli/check.js';
+import type { OverlayName } from '../../src/config/overlays.js';
 import { readStatus } from '../../src/cli/status.js';
 import { statusPage, type StatusJson } from '../../src/cli/status-page.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
@@ -101,22 +102,23 @@ const DOWN: ProbeResult = {
 t.test('addresses', async (t) => {
   const host = A.host;
   for (const text of [host, `${host}:5222`, host.toUpperCase()]) {
-    t.same(parseAddress(text, false), A, text);
+    t.same(parseAddress(text, ['tor']), A, text);
   }
-  t.match(parseAddress('127.0.0.1:5', true), { kind: 'loopback', port: 5 });
-  const refused: readonly (readonly [string, boolean])[] = [
-    ['example.org:5222', false],
-    ['example.org', false],
-    ['127.0.0.1:5222', false],
-    ['localhost:5222', false],
-    [`${host}:0`, false],
-    [`x${host.slice(1)}`, false],
-    [`${host}:5222`, true],
-    ['192.0.2.1:5222', true],
-    ['', false],
+  t.match(parseAddress('127.0.0.1:5', ['loopback']), { kind: 'loopback', port: 5 });
+  for (const text of [host, '127.0.0.1:5']) t.ok(parseAddress(text, ['tor', 'loopback']), text);
+  const refused: readonly (readonly [string, OverlayName])[] = [
+    ['example.org:5222', 'tor'],
+    ['example.org', 'tor'],
+    ['127.0.0.1:5222', 'tor'],
+    ['localhost:5222', 'tor'],
+    [`${host}:0`, 'tor'],
+    [`x${host.slice(1)}`, 'tor'],
+    [`${host}:5222`, 'loopback'],
+    ['192.0.2.1:5222', 'loopback'],
+    ['', 'tor'],
   ];
-  for (const [text, loopback] of refused) {
-    t.throws(() => parseAddress(text, loopback), { name: 'UsageError', exitCode: 2 }, text);
+  for (const [text, overlay] of refused) {
+    t.throws(() => parseAddress(text, [overlay]), { name: 'UsageError', exitCode: 2 }, text);
   }
 });
 
@@ -421,6 +423,12 @@ t.test('the page of a busy directory', async (t) => {
     page.split('\n').every((line) => line.length <= 80),
     '80 columns',
   );
+  const services = [
+    { location: formatLocation(A), state: 'lost', detail: 'Tor ended' },
+    { location: '127.0.0.1:5222', state: 'reachable' },
+  ];
+  const several = statusPage({ now: { ...now, services }, color: false }).split('\n');
+  t.strictSame(several.slice(1, 4), [`${formatLocation(A)} lost`, '127.0.0.1:5222 reachable', '']);
   const coloured = statusPage({ ...view, color: true });
   // oxlint-disable-next-line no-control-regex -- removes the colours
   t.equal(coloured.replaceAll(/\u001b\[\d+m/g, ''), page, 'only colours differ');

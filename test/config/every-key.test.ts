@@ -85,6 +85,8 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     onion_serving_port: '8081',
     hidden_service_dir: 'keys',
     directory_nodes: `${onionHost(new Uint8Array(32).fill(7))}:5222`,
+    overlays: 'tor, loopback',
+    loopback_serving_port: { value: '5223', beside: { overlays: 'tor, loopback' } },
     // A directory dials no address, so the addresses are valid before and after.
     regtest_count: { value: '1,1', roles: ['directory'] },
   },
@@ -233,7 +235,8 @@ async function readByOverlay(dir: string): Promise<ReadonlySet<string>> {
   const reads = new Set<string>();
   const { onion } = await read(ONION_SECTION, { hidden_service_dir: join(dir, 'key') }, 'maker');
   const modes: readonly Partial<OnionSettings>[] = [
-    { loopback: true },
+    { loopback: true, overlays: ['loopback'] },
+    { torMode: 'control', overlays: ['tor', 'loopback'] },
     { torMode: 'control' },
     { torMode: 'external' },
   ];

@@ -147,6 +147,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
   t.same(
     { ...settings.onion, directoryNodes: settings.onion.directoryNodes.map(formatLocation) },
     {
+      overlays: ['tor'],
       loopback: false,
       torMode: 'auto',
       socks: { host: '10.0.0.1', port: 9150 },
@@ -154,6 +155,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
       controlPassword: undefined,
       targetHost: undefined,
       serving: { host: '127.0.0.1', port: 8081 },
+      loopbackServing: { host: '127.0.0.1', port: 5222 },
       hiddenServiceDir: join(homedir(), 'hs'),
       directoryNodes: [ONION, OTHER],
     },
@@ -564,6 +566,42 @@ t.test('a directory connects to no other directory, and writes one notice', asyn
     [],
     'its own address in loopback mode',
   );
+});
+
+t.test('overlays: one or several, each with its own directories', async (t) => {
+  const onion = async (lines: string, role: Role = 'maker') =>
+    (await read(`[MESSAGING:a]\ntype = onion\n${lines}`, role)).settings.onion;
+  const both = await onion(
+    `overlays = loopback, tor\nloopback_serving_port = 7\ndirectory_nodes = ${ONION},127.0.0.1:5222`,
+  );
+  t.match(both, {
+    overlays: ['tor', 'loopback'],
+    loopback: false,
+    serving: { port: 8080 },
+    loopbackServing: { host: '127.0.0.1', port: 7 },
+    directoryNodes: [{ kind: 'onion' }, { kind: 'loopback', port: 5222 }],
+  });
+  const local = 'directory_nodes = 127.0.0.1:5222';
+  for (const lines of [
+    'overlays = loopback',
+    'regtest_count = 1,1',
+    'overlays = tor\nregtest_count = 1,1',
+  ]) {
+    // oxlint-disable-next-line no-await-in-loop
+    const alone = await onion(`${lines}\nonion_serving_port = 7\n${local}`);
+    t.match(alone, { overlays: ['loopback'], loopback: true, loopbackServing: { port: 7 } }, lines);
+  }
+  for (const [lines, found] of [
+    [`overlays = tor\n${local}`, /127\.0\.0\.1:5222/],
+    [`overlays = loopback\ndirectory_nodes = ${ONION}`, /addresses of this machine/],
+    ['overlays = i2p', /tor, loopback, or several with commas between/],
+    ['overlays =', /tor, loopback/],
+  ] as const) {
+    // oxlint-disable-next-line no-await-in-loop
+    await t.rejects(onion(lines), { name: 'ConfigError', message: found }, lines);
+  }
+  const own = `overlays = tor, loopback\ndirectory_nodes = 127.0.0.1:5222`;
+  t.same((await read(`[MESSAGING:a]\ntype = onion\n${own}`, 'directory')).notices, []);
 });
 
 t.test('misspelt keys and section names get a notice', async (t) => {

@@ -4,9 +4,12 @@ import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startSuccessor } from '../../src/handover/predecessor.js';
 import { joinMany, nickOf, NO_RATES_CONFIG, type Mass } from '../directory/many.js';
-import { onion } from '../directory/wire.js';
+import { hello, onion } from '../directory/wire.js';
 import { upgradeObstacle, type ProcessPlace } from '../../src/cli/directory-upgrade.js';
+import { onionHost } from '../../src/protocol/location.js';
 import { runCli } from '../helpers/cli.js';
+import { torConfig } from '../helpers/config.js';
+import { dialRaw, type RawPeer } from '../helpers/raw-peer.js';
 import { gather } from './crowd.js';
 import { realProgram, startUpgradable } from './program.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
@@ -255,6 +258,67 @@ ${NO_RATES_CONFIG}`;
   t.same(crowd.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
   crowd.end();
 });
+
+/** The answer to a 791, sorted. */
+const listFor = async (peer: RawPeer): Promise<readonly string[]> => {
+  peer.send(791, '');
+  return (await peer.nextOf(789)).line.split(',').toSorted();
+};
+
+t.test(
+  'a directory with two overlays: both listeners move, each peer stays in its own',
+  async (t) => {
+    const host = onionHost(new Uint8Array(32).fill(9));
+    const dir = t.testdir({ hs: { hostname: `${host}\n` } });
+    const [behindTor, local] = [await freePort(), await freePort()];
+    const config = torConfig({
+      mode: 'external',
+      port: behindTor,
+      onion: `hidden_service_dir = ${join(dir, 'hs')}
+overlays = tor, loopback
+loopback_serving_port = ${local}`,
+      extra: NO_RATES_CONFIG,
+    });
+    const program = await startUpgradable(t, { config });
+    await program.first.shows('stdout', new RegExp(`^${host}:5222\n127\\.0\\.0\\.1:${local}\n`));
+    const joined = async (port: number, nick: string, location?: string): Promise<RawPeer> => {
+      const peer = await dialRaw({ kind: 'loopback', host: '127.0.0.1', port });
+      peer.send(793, hello(nick, location === undefined ? {} : { location }));
+      t.match(JSON.parse((await peer.nextOf(795)).line), { accepted: true }, nick);
+      return peer;
+    };
+    const maker = await joined(behindTor, 'J5maker', onion(3));
+    const neighbour = await joined(local, 'J5neighbour', '127.0.0.1:4711');
+    const overTor = [
+      'J5early;NOT-SERVING-ONION',
+      `J5maker;${onion(3)}`,
+      'J5neighbour;NOT-SERVING-ONION',
+    ];
+    const early = await joined(behindTor, 'J5early');
+    t.strictSame(await listFor(early), overTor);
+
+    const { code, stdout, stderr } = await program.upgrade();
+    t.equal(code, 0, stderr);
+    t.match(JSON.parse(stdout), { done: true, peers: 3 });
+    t.strictSame(await listFor(early), overTor, 'the new process knows where each peer came in');
+    neighbour.send(685, 'J5neighbour!J5early!hello there');
+    t.equal((await early.nextOf(685)).line, 'J5neighbour!J5early!hello there');
+    t.match(
+      (await early.nextOf(789)).line,
+      new RegExp(`^[^,]*;${host}:5222$`),
+      'its own entry alone',
+    );
+    const late = await joined(local, 'J5late');
+    t.ok((await listFor(late)).includes('J5maker;NOT-SERVING-ONION'));
+    t.ok((await listFor(late)).includes('J5neighbour;127.0.0.1:4711'));
+    const later = await joined(behindTor, 'J5later');
+    t.ok((await listFor(later)).includes(`J5maker;${onion(3)}`));
+    maker.end();
+    t.equal((await late.nextOf(789)).line, 'J5maker;NOT-SERVING-ONION;D');
+    t.equal((await later.nextOf(789)).line, `J5maker;${onion(3)};D`);
+    for (const peer of [neighbour, early, late, later]) peer.end();
+  },
+);
 
 t.test('the upgrade command names a configuration that is wrong by now', async (t) => {
   const program = await startUpgradable(t);

@@ -1,7 +1,7 @@
 /** Several overlays as one: each location is dialled and served by the overlay of its kind. */
 import t from 'tap';
 import type { Overlay, Served, ServiceState } from '../../src/channel/ports.js';
-import { HandoverError, type Parcel, type Parcels } from '../../src/handover/parcel.js';
+import { HandoverError, type Parcel, type Parcels } from '../../src/kit/movable.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { createOverlaySet } from '../../src/overlay/overlay-set.js';

@@ -21,7 +21,7 @@ import {
   type Location,
 } from '../../src/protocol/location.js';
 import { startDirectoryNode, type DirectoryNode } from '../../src/roles/directory-node.js';
-import { keyOf, openLiveProbe, type LiveProbe } from '../helpers/channel-probe.js';
+import { keyOf, openLiveTestChannel, type LiveTestChannel } from '../helpers/test-channel.js';
 import { linePeer, type LinePeer } from '../helpers/line-peer.js';
 import { createMemoryNetwork, IN_MEMORY, MEMORY_ROW } from '../helpers/memory-overlay.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
@@ -226,8 +226,8 @@ function open(
   overlay: Overlay,
   directories: readonly Location[],
   serve = false,
-): LiveProbe {
-  const channel = openLiveProbe(directories, {
+): LiveTestChannel {
+  const channel = openLiveTestChannel(directories, {
     overlay,
     serve,
     nickKey: keyOf(byte),
@@ -239,7 +239,7 @@ function open(
 }
 
 /** Resolves when the channel knows a location of this nick, or that it serves none. */
-async function located(channel: LiveProbe, nick: string): Promise<DeclaredLocation> {
+async function located(channel: LiveTestChannel, nick: string): Promise<DeclaredLocation> {
   for (;;) {
     const location = channel.peer(nick)?.location;
     if (location !== undefined) return location;

@@ -61,9 +61,9 @@ export interface Peerlists {
    */
   pushFrame(sender: Peer, recipient: Peer): string;
   /**
-   * The answer to a 791: all ready peers, also those without a location (or with one that the requester
-   * may not learn, which is left out), at most 20 per line and at least one line, in pieces of whole lines. The pieces are shared, and rebuilt only where peers
-   * arrived or left: after a restart all peers ask while peers still arrive.
+   * The answer to a 791: all ready peers, also those without a location that the requester may learn, at
+   * most 20 per line and at least one line, in pieces of whole lines. The pieces are shared, and rebuilt
+   * only where peers arrived or left: after a restart all peers ask while peers still arrive.
    */
   answer(requester: Peer): readonly Uint8Array[];
   /** Number of lines in an answer now. */

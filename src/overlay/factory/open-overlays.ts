@@ -1,232 +1,76 @@
-/** Opens the configured overlay: loopback, or Tor in one of its modes (`tor_mode`). */
-import { join } from 'node:path';
-import { hostAndPort } from '../../kit/host-name.js';
-import type { Log } from '../../channel/log.js';
-import type { Clock, Overlay, Random } from '../../channel/ports.js';
-import { ownTorFolder } from '../../config/data-files.js';
-import type { Settings } from '../../config/settings.js';
-import type { Movable, Parcels } from '../../kit/movable.js';
+/**
+ * Opens the overlays of the settings (`overlays`), as one. A new overlay is one more row here; nothing
+ * that uses the result knows which overlays there are.
+ */
+import type { Overlay } from '../../channel/ports.js';
+import type { OverlayName } from '../../config/overlays.js';
+import type { Movable } from '../../kit/movable.js';
 import { createRateCappedLog } from '../../ops/rate-capped-log.js';
 import { createLoopbackOverlay } from '../loopback.js';
-import { createTorOverlay, type TorServing } from '../tor.js';
-import { connectControl, type ControlClient } from '../../tor/control/client.js';
-import { loadOrCreateOnionKey } from '../../tor/onion/key-folder.js';
-import type { PowQueue } from '../../tor/onion/add-onion.js';
-import type { OnionIdentity } from '../../tor/onion/service.js';
-import type { SocksEndpoint } from '../../tor/socks/dialer.js';
-import { TorError } from '../../tor/tor-error.js';
-import { hasInheritedTor, startTorProcess, type TorProcess } from '../../tor/process/tor-process.js';
-import { socksAnswers } from './socks-probe.js';
+import { holdAll, releaseAll } from '../moved-together.js';
+import { createOverlaySet } from '../overlay-set.js';
+import { openTor } from './open-tor.js';
+import type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
+
+export type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
 
 /** Different lines that are rate-limited separately; all further ones share one count. */
 const DIFFERENT_LINES = 64;
 
-/** In the folder of the sockets of our Tor. */
-const ONION_SOCKET = 'onion.sock';
-
-export interface OpenOverlayOptions {
-  readonly settings: Pick<Settings, 'datadir' | 'onion' | 'role'>;
-  /** Whether this program serves an onion, or only dials. */
-  readonly serves: boolean;
-  /**
-   * Whether connections must carry their Tor circuit if the program starts Tor itself (`tor_mode =
-   * managed`, or `auto` without another Tor). They then come through a unix socket, not through
-   * `onion_serving_port`.
-   */
-  readonly circuits?: boolean;
-  /** Introductions per second that Tor's proof-of-work defence lets through. */
-  readonly pow?: PowQueue;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly signal: AbortSignal;
-  /** Parcels of another process, also passed to `Overlay.serve`. */
-  readonly inherited?: Parcels | undefined;
+async function openLoopback({ settings, clock, log }: OpenOverlayOptions): Promise<OpenedOverlay> {
+  const { loopback, loopbackServing } = settings.onion;
+  const keys = loopback ? {} : { keys: 'loopback_serving_port' };
+  const overlay = createLoopbackOverlay({ ...loopbackServing, clock, log, ...keys });
+  return { overlay, close: () => overlay.close() };
 }
 
-export interface OpenedOverlay {
-  readonly overlay: Overlay;
-  /** The tor process that was started here, if any; `close` ends it. */
-  readonly ownsTor: boolean;
-  /** The tor process that was started here, for a handover; absent without one. */
-  readonly move?: Movable;
-  close(): Promise<void>;
-}
+/** How each overlay is opened. Rejects as `openOverlay`; nothing is left running then. */
+const OPENERS: Readonly<
+  Record<OverlayName, (options: OpenOverlayOptions) => Promise<OpenedOverlay>>
+> = { tor: openTor, loopback: openLoopback };
 
-/** Tor's SOCKS port and its control port; a managed Tor has both. */
-interface TorAccess {
-  readonly socks: SocksEndpoint;
-  readonly connect: (signal: AbortSignal) => Promise<ControlClient>;
-  readonly process: TorProcess | undefined;
-}
-
-function theirTor({ settings }: OpenOverlayOptions): TorAccess {
-  const { socks, control, controlPassword } = settings.onion;
+/** Their movable parts as one; undefined when there are none. */
+function movedTogether(parts: readonly Movable[]): Movable | undefined {
+  if (parts.length === 0) return undefined;
   return {
-    socks: { kind: 'tcp', ...socks },
-    connect: (signal) =>
-      connectControl({
-        endpoint: control,
-        signal,
-        ...(controlPassword === undefined ? {} : { password: controlPassword }),
-      }),
-    process: undefined,
+    hold: async () => (await holdAll(parts)).flat(),
+    release: () => releaseAll(parts),
   };
 }
 
-async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAccess> {
-  const { log } = tools;
-  const process = await startTorProcess({
-    dataDir: ownTorFolder(settings.datadir, settings.role),
-    ...tools,
-    onBootstrap: (percent, summary) => log.info(`our tor: ${percent}% ${summary}`),
-  });
-  return { socks: process.socks, connect: (signal) => process.connectControl(signal), process };
+async function closeAll(opened: readonly OpenedOverlay[]): Promise<void> {
+  await Promise.all(opened.map((each) => each.close()));
 }
 
-/** The errors of a connection when no Tor listens. */
-const NOBODY_THERE: ReadonlySet<TorError['code']> = new Set(['refused', 'no-socket', 'timeout']);
-
-/** Whether the operator's Tor answers; throws when it answers but refuses access. */
-async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | TorError> {
-  const access = theirTor(options);
-  if (!options.serves) {
-    const { socks } = options.settings.onion;
-    if (await socksAnswers(socks, options.signal)) return access;
-    return new TorError(
-      'connect',
-      'refused',
-      `nothing listens at Tor's SOCKS port ${hostAndPort(socks.host, socks.port)}`,
-      { remedy: 'unreachable' },
-    );
-  }
+async function openAll(options: OpenOverlayOptions): Promise<OpenedOverlay> {
+  const opened: OpenedOverlay[] = [];
   try {
-    (await access.connect(options.signal)).close();
-    return access;
+    for (const name of options.settings.onion.overlays) {
+      // oxlint-disable-next-line no-await-in-loop -- the first fault ends the start
+      opened.push(await OPENERS[name](options));
+    }
+    const overlay: Overlay = createOverlaySet(opened.map((each) => each.overlay));
+    const move = movedTogether(opened.flatMap((each) => each.move ?? []));
+    return {
+      overlay,
+      ...(move === undefined ? {} : { move }),
+      close: () => closeAll(opened),
+    };
   } catch (error) {
-    // When a Tor answers and refuses access, the operator must fix that: no silent fallback.
-    if (error instanceof TorError && NOBODY_THERE.has(error.code)) return error;
+    await closeAll(opened);
     throw error;
   }
 }
 
-async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
-  const found = await findTheirTor(options);
-  if (!(found instanceof TorError)) return found;
-  options.log.warn(`starting our own tor process (tor_mode = auto), since ${found.message}`);
-  try {
-    return await ownTor(options);
-  } catch (error) {
-    if (!(error instanceof TorError) || error.code !== 'tor-missing') throw error;
-    throw new TorError(
-      'connect',
-      found.code,
-      `${found.message}; and the tor program, to start one of our own, is not installed (apt-get install tor)`,
-      { remedy: 'unreachable', cause: found },
-    );
-  }
-}
-
-/** The Tor that the previous process used, whatever the configuration says now. */
-async function inheritedTor(options: OpenOverlayOptions, parcels: Parcels): Promise<TorAccess> {
-  return hasInheritedTor(parcels) ? ownTor(options) : theirTor(options);
-}
-
-async function identityOf(hiddenServiceDir: string | undefined): Promise<OnionIdentity> {
-  if (hiddenServiceDir === undefined) return { kind: 'ephemeral' };
-  const { key } = await loadOrCreateOnionKey(hiddenServiceDir);
-  return { kind: 'persistent', key };
-}
-
-/** With `tor_mode = external`: the operator's torrc serves the onion, and this program only listens. */
-function external({ settings, clock, random, log }: OpenOverlayOptions, serves: boolean): Overlay {
-  const { socks, serving, hiddenServiceDir } = settings.onion;
-  if (serves && hiddenServiceDir === undefined) {
-    throw new TorError(
-      'key-folder',
-      'not-a-folder',
-      'tor_mode = external needs hidden_service_dir: the HiddenServiceDir of your torrc, whose hostname file names our onion',
-      { remedy: 'configuration' },
-    );
-  }
-  return createTorOverlay({
-    socks: { kind: 'tcp', ...socks },
-    clock,
-    random,
-    log,
-    ...(serves && hiddenServiceDir !== undefined
-      ? { serving: { kind: 'external', hiddenServiceDir, listen: serving } }
-      : {}),
-  });
-}
-
-async function openUncapped(options: OpenOverlayOptions): Promise<OpenedOverlay> {
-  const { settings, serves, clock, random, log } = options;
-  const { onion } = settings;
-  if (onion.loopback) {
-    const overlay = createLoopbackOverlay({ ...onion.serving, clock, log });
-    return { overlay, ownsTor: false, close: () => overlay.close() };
-  }
-  if (onion.torMode === 'external') {
-    const overlay = external(options, serves);
-    return { overlay, ownsTor: false, close: () => overlay.close() };
-  }
-  // The key first, so that a faulty folder is noticed before anything is started.
-  const identity = serves ? await identityOf(onion.hiddenServiceDir) : undefined;
-  const open = { auto: autoTor, managed: ownTor, control: async () => theirTor(options) };
-  const access = await (options.inherited === undefined
-    ? open[onion.torMode](options)
-    : inheritedTor(options, options.inherited));
-  const { process } = access;
-  const serving: TorServing | undefined = identity && {
-    kind: 'control',
-    identity,
-    listen: onion.serving,
-    connectControl: access.connect,
-    // A Tor that was started here is on this machine.
-    targetHost: process === undefined ? onion.targetHost : undefined,
-    // A directory has its canary, which tests more often and more (`Canary`).
-    selfTestRounds: settings.role !== 'directory',
-    ...(options.pow === undefined ? {} : { pow: options.pow }),
-    ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined
-      ? {
-          circuits: {
-            folder: {
-              dir: onion.hiddenServiceDir,
-              keepInTorrc: (lines) => process.keepInTorrc(lines),
-            },
-            socket: join(process.socketFolder, ONION_SOCKET),
-          },
-        }
-      : {}),
-  };
-  const overlay = createTorOverlay({
-    socks: access.socks,
-    clock,
-    random,
-    log,
-    ...(serving === undefined ? {} : { serving }),
-  });
-  return {
-    overlay,
-    ownsTor: process !== undefined,
-    ...(process === undefined ? {} : { move: process.move }),
-    async close() {
-      await overlay.close();
-      await process?.close();
-    },
-  };
-}
-
 /**
- * Opens the overlay of the settings. Rejects with a TorError or OverlayError that says what to do;
+ * Opens the overlays of the settings. Rejects with a TorError or OverlayError that says what to do;
  * nothing is left running then. A faulty Tor, or traffic of other machines, causes a bounded number of
  * log lines.
  */
 export async function openOverlay(options: OpenOverlayOptions): Promise<OpenedOverlay> {
   const log = createRateCappedLog(options.log, options.clock, { texts: DIFFERENT_LINES });
   try {
-    const opened = await openUncapped({ ...options, log });
+    const opened = await openAll({ ...options, log });
     return {
       ...opened,
       async close() {

@@ -1,0 +1,27 @@
+/** Overlays that only dial, with what is there already: for a program that looks from outside. */
+import type { Clock, Overlay } from '../../channel/ports.js';
+import type { OverlayName } from '../../config/overlays.js';
+import type { SocksEndpoint } from '../../tor/socks/dialer.js';
+import { createLoopbackOverlay } from '../loopback.js';
+import { createOverlaySet } from '../overlay-set.js';
+import { createTorOverlay } from '../tor.js';
+
+export interface DialAccess {
+  /** Tor's SOCKS port, if it is known. */
+  readonly socks: SocksEndpoint | undefined;
+  readonly clock: Clock;
+}
+
+const DIALERS: Readonly<Record<OverlayName, (access: DialAccess) => Overlay | undefined>> = {
+  tor: ({ socks, clock }) => socks && createTorOverlay({ socks, clock }),
+  loopback: ({ clock }) => createLoopbackOverlay({ host: '127.0.0.1', port: 0, clock }),
+};
+
+/** These overlays as one; undefined when one of them cannot be used. */
+export function dialerThrough(
+  names: readonly OverlayName[],
+  access: DialAccess,
+): Overlay | undefined {
+  const overlays = names.flatMap((name) => DIALERS[name](access) ?? []);
+  return overlays.length < names.length ? undefined : createOverlaySet(overlays);
+}

@@ -1,0 +1,183 @@
+/** Opens the Tor overlay in one of its modes (`tor_mode`). */
+import { join } from 'node:path';
+import { hostAndPort } from '../../kit/host-name.js';
+import type { Overlay } from '../../channel/ports.js';
+import { ownTorFolder } from '../../config/data-files.js';
+import type { Parcels } from '../../kit/movable.js';
+import { connectControl, type ControlClient } from '../../tor/control/client.js';
+import { loadOrCreateOnionKey } from '../../tor/onion/key-folder.js';
+import type { OnionIdentity } from '../../tor/onion/service.js';
+import {
+  hasInheritedTor,
+  startTorProcess,
+  type TorProcess,
+} from '../../tor/process/tor-process.js';
+import type { SocksEndpoint } from '../../tor/socks/dialer.js';
+import { TorError } from '../../tor/tor-error.js';
+import { createTorOverlay, type TorServing } from '../tor.js';
+import type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
+import { socksAnswers } from './socks-probe.js';
+
+/** In the folder of the sockets of our Tor. */
+const ONION_SOCKET = 'onion.sock';
+
+/** Tor's SOCKS port and its control port; a managed Tor has both. */
+interface TorAccess {
+  readonly socks: SocksEndpoint;
+  readonly connect: (signal: AbortSignal) => Promise<ControlClient>;
+  readonly process: TorProcess | undefined;
+}
+
+function theirTor({ settings }: OpenOverlayOptions): TorAccess {
+  const { socks, control, controlPassword } = settings.onion;
+  return {
+    socks: { kind: 'tcp', ...socks },
+    connect: (signal) =>
+      connectControl({
+        endpoint: control,
+        signal,
+        ...(controlPassword === undefined ? {} : { password: controlPassword }),
+      }),
+    process: undefined,
+  };
+}
+
+async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAccess> {
+  const { log } = tools;
+  const process = await startTorProcess({
+    dataDir: ownTorFolder(settings.datadir, settings.role),
+    ...tools,
+    onBootstrap: (percent, summary) => log.info(`our tor: ${percent}% ${summary}`),
+  });
+  return { socks: process.socks, connect: (signal) => process.connectControl(signal), process };
+}
+
+/** The errors of a connection when no Tor listens. */
+const NOBODY_THERE: ReadonlySet<TorError['code']> = new Set(['refused', 'no-socket', 'timeout']);
+
+/** Whether the operator's Tor answers; throws when it answers but refuses access. */
+async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | TorError> {
+  const access = theirTor(options);
+  if (!options.serves) {
+    const { socks } = options.settings.onion;
+    if (await socksAnswers(socks, options.signal)) return access;
+    return new TorError(
+      'connect',
+      'refused',
+      `nothing listens at Tor's SOCKS port ${hostAndPort(socks.host, socks.port)}`,
+      { remedy: 'unreachable' },
+    );
+  }
+  try {
+    (await access.connect(options.signal)).close();
+    return access;
+  } catch (error) {
+    // When a Tor answers and refuses access, the operator must fix that: no silent fallback.
+    if (error instanceof TorError && NOBODY_THERE.has(error.code)) return error;
+    throw error;
+  }
+}
+
+async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
+  const found = await findTheirTor(options);
+  if (!(found instanceof TorError)) return found;
+  options.log.warn(`starting our own tor process (tor_mode = auto), since ${found.message}`);
+  try {
+    return await ownTor(options);
+  } catch (error) {
+    if (!(error instanceof TorError) || error.code !== 'tor-missing') throw error;
+    throw new TorError(
+      'connect',
+      found.code,
+      `${found.message}; and the tor program, to start one of our own, is not installed (apt-get install tor)`,
+      { remedy: 'unreachable', cause: found },
+    );
+  }
+}
+
+/** The Tor that the previous process used, whatever the configuration says now. */
+async function inheritedTor(options: OpenOverlayOptions, parcels: Parcels): Promise<TorAccess> {
+  return hasInheritedTor(parcels) ? ownTor(options) : theirTor(options);
+}
+
+async function identityOf(hiddenServiceDir: string | undefined): Promise<OnionIdentity> {
+  if (hiddenServiceDir === undefined) return { kind: 'ephemeral' };
+  const { key } = await loadOrCreateOnionKey(hiddenServiceDir);
+  return { kind: 'persistent', key };
+}
+
+/** With `tor_mode = external`: the operator's torrc serves the onion, and this program only listens. */
+function external({ settings, clock, random, log }: OpenOverlayOptions, serves: boolean): Overlay {
+  const { socks, serving, hiddenServiceDir } = settings.onion;
+  if (serves && hiddenServiceDir === undefined) {
+    throw new TorError(
+      'key-folder',
+      'not-a-folder',
+      'tor_mode = external needs hidden_service_dir: the HiddenServiceDir of your torrc, whose hostname file names our onion',
+      { remedy: 'configuration' },
+    );
+  }
+  return createTorOverlay({
+    socks: { kind: 'tcp', ...socks },
+    clock,
+    random,
+    log,
+    ...(serves && hiddenServiceDir !== undefined
+      ? { serving: { kind: 'external', hiddenServiceDir, listen: serving } }
+      : {}),
+  });
+}
+
+/** Opens Tor in the mode of the settings. Rejects as `openOverlay`; nothing is left running then. */
+export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverlay> {
+  const { settings, serves, clock, random, log } = options;
+  const { onion } = settings;
+  if (onion.torMode === 'external') {
+    const overlay = external(options, serves);
+    return { overlay, close: () => overlay.close() };
+  }
+  // The key first, so that a faulty folder is noticed before anything is started.
+  const identity = serves ? await identityOf(onion.hiddenServiceDir) : undefined;
+  const open = { auto: autoTor, managed: ownTor, control: async () => theirTor(options) };
+  const access = await (options.inherited === undefined
+    ? open[onion.torMode](options)
+    : inheritedTor(options, options.inherited));
+  const { process } = access;
+  const serving: TorServing | undefined = identity && {
+    kind: 'control',
+    identity,
+    listen: onion.serving,
+    connectControl: access.connect,
+    // A Tor that was started here is on this machine.
+    targetHost: process === undefined ? onion.targetHost : undefined,
+    // A directory has its canary, which tests more often and more (`Canary`).
+    selfTestRounds: settings.role !== 'directory',
+    ...(options.pow === undefined ? {} : { pow: options.pow }),
+    ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined
+      ? {
+          circuits: {
+            folder: {
+              dir: onion.hiddenServiceDir,
+              keepInTorrc: (lines) => process.keepInTorrc(lines),
+            },
+            socket: join(process.socketFolder, ONION_SOCKET),
+          },
+        }
+      : {}),
+  };
+  const overlay = createTorOverlay({
+    socks: access.socks,
+    clock,
+    random,
+    log,
+    ...(serving === undefined ? {} : { serving }),
+  });
+  return {
+    overlay,
+    ...(process === undefined ? {} : { move: process.move }),
+    async close() {
+      await overlay.close();
+      await process?.close();
+    },
+  };
+}

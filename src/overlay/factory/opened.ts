@@ -1,0 +1,34 @@
+/** What each part of the factory gets and returns. */
+import type { Log } from '../../channel/log.js';
+import type { Clock, Overlay, Random } from '../../channel/ports.js';
+import type { Settings } from '../../config/settings.js';
+import type { Movable, Parcels } from '../../kit/movable.js';
+import type { PowQueue } from '../../tor/onion/add-onion.js';
+
+export interface OpenOverlayOptions {
+  readonly settings: Pick<Settings, 'datadir' | 'onion' | 'role'>;
+  /** Whether this program serves a location in each overlay, or only dials. */
+  readonly serves: boolean;
+  /**
+   * Whether connections must carry their Tor circuit if the program starts Tor itself (`tor_mode =
+   * managed`, or `auto` without another Tor). They then come through a unix socket, not through
+   * `onion_serving_port`.
+   */
+  readonly circuits?: boolean;
+  /** Introductions per second that Tor's proof-of-work defence lets through. */
+  readonly pow?: PowQueue;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  /** Parcels of another process, also passed to `Overlay.serve`. */
+  readonly inherited?: Parcels | undefined;
+}
+
+export interface OpenedOverlay {
+  readonly overlay: Overlay;
+  /** The processes that were started here (tor), for a handover; absent without one. */
+  readonly move?: Movable;
+  /** Closes the overlays and ends these processes. */
+  close(): Promise<void>;
+}
