@@ -31,6 +31,9 @@ const FIRST = [
   'cli/init',
   'cli/tor',
   'cli/check',
+  'negotiation/hostile',
+  'negotiation/sessions',
+  'audit/audit',
 ];
 /** More than processors, because many tests wait for timers. */
 const JOBS = 5;
