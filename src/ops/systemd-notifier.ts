@@ -81,8 +81,13 @@ class SystemdNotifier implements Notifier {
   }
 
   ready(status?: string): void {
-    this.#send('READY=1', ...(status === undefined ? [] : [`STATUS=${shownLine(status)}`]));
     const interval = watchdogInterval(this.#env);
+    this.#send(
+      'READY=1',
+      ...(status === undefined ? [] : [`STATUS=${shownLine(status)}`]),
+      // After an upgrade the last message of the old process may be almost as old as systemd's timeout.
+      ...(interval === undefined ? [] : [WATCHDOG]),
+    );
     if (interval !== undefined && this.#cancelWatchdog === undefined) this.#feedWatchdog(interval);
   }
 
@@ -160,8 +165,8 @@ class SystemdNotifier implements Notifier {
 }
 
 /**
- * Connects to systemd as the environment says. With a watchdog (`WatchdogSec=`), a timer of the event
- * loop sends `WATCHDOG=1` from the first `ready` on: when the loop hangs, systemd restarts the service.
+ * Connects to systemd as the environment says. With a watchdog (`WatchdogSec=`), each `ready` sends `WATCHDOG=1`,
+ * and from the first one on a timer of the event loop does: when the loop hangs, systemd restarts the service.
  */
 export function createNotifier(options: NotifierOptions): Notifier {
   const { env = process.env } = options;

@@ -186,7 +186,11 @@ t.test('signals during an upgrade reach the process that stays; systemd follows'
   await writeFile(notify, `#!/bin/sh\nprintf '%s|' "$@" >>'${dir}/sent'\necho >>'${dir}/sent'\n`);
   await chmod(notify, 0o755);
   const program = await startUpgradable(t, {
-    env: { PATH: `${dir}:${process.env['PATH'] ?? ''}`, NOTIFY_SOCKET: '/run/systemd/notify' },
+    env: {
+      PATH: `${dir}:${process.env['PATH'] ?? ''}`,
+      NOTIFY_SOCKET: '/run/systemd/notify',
+      WATCHDOG_USEC: '600000000',
+    },
   });
   await program.first.shows('stderr', /directory node is up/);
   const first = program.pid();
@@ -199,7 +203,8 @@ t.test('signals during an upgrade reach the process that stays; systemd follows'
   t.match(program.stderr(), /upgrade done[^]*stopping/, 'the new process was stopped');
   const sent = (await readFile(join(dir, 'sent'), 'utf8')).trim().split('\n');
   const own = sent.filter((line) => !line.startsWith('STATUS='));
-  t.same(own.slice(0, 2), ['READY=1|', 'RELOADING=1|']);
+  t.same(own.slice(0, 2), ['READY=1|WATCHDOG=1|', 'RELOADING=1|']);
+  t.ok(own.slice(2).includes('READY=1|WATCHDOG=1|'), 'the new process feeds the watchdog at once');
   t.ok(own.includes(`MAINPID=${next}|READY=1|`));
   t.equal(own.at(-1), 'STOPPING=1|');
 });

@@ -325,7 +325,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
     ]);
   });
 
-  t.test('the watchdog gets its message at half its time, from ready on', async (t) => {
+  t.test('the watchdog gets its message with ready, and then at half its time', async (t) => {
     const dir = t.testdir();
     const env = { ...(await fakeNotify(dir)), WATCHDOG_USEC: '20000000' };
     const clock = createTestClock();
@@ -337,7 +337,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
     clock.advance(1);
     clock.advance(10_000);
     await notifier.close();
-    t.same(await sent(dir), ['READY=1|', 'WATCHDOG=1|', 'STATUS=still one|']);
+    t.same(await sent(dir), ['READY=1|WATCHDOG=1|', 'WATCHDOG=1|', 'STATUS=still one|']);
     t.equal(clock.pending, 0);
   });
 
@@ -356,7 +356,7 @@ t.test('systemd is told through systemd-notify', async (t) => {
       clock.advance(10_000);
       await notifier.close();
       t.same(await sent(dir), [
-        'READY=1|',
+        'READY=1|WATCHDOG=1|',
         'WATCHDOG=1|',
         'STATUS=100 %|',
         'STOPPING=1|',
@@ -370,12 +370,14 @@ t.test('systemd is told through systemd-notify', async (t) => {
       { WATCHDOG_USEC: '20000000', WATCHDOG_PID: '1' },
       { WATCHDOG_USEC: 'x' },
     ]) {
-      const env = { ...(await fakeNotify(t.testdir())), ...extra };
+      const dir = t.testdir();
+      const env = { ...(await fakeNotify(dir)), ...extra };
       const clock = createTestClock();
       const notifier = createNotifier({ log: silentLog, clock, env });
       notifier.ready();
       t.equal(clock.pending, 0);
       await notifier.close();
+      t.same(await sent(dir), ['READY=1|']);
     }
   });
 
