@@ -112,6 +112,42 @@ function addOperatorTools(program: Command): void {
     .option(...DATADIR, values.parseDatadir)
     .option('--json', 'print the outcome as JSON')
     .action(async (options) => (await import('./upgrade.js')).runUpgrade(options));
+  addPeerTools(program);
+}
+
+/** `--datadir`, `--json` of the commands that ask the running directory over its socket. */
+function withSocketOptions(command: Command): Command {
+  return command.option(...DATADIR, values.parseDatadir).option('--json', 'print for programs');
+}
+
+function addPeerTools(program: Command): void {
+  const logNames = ['--log-names', 'let the log of the directory name them, too'] as const;
+  withSocketOptions(
+    program
+      .command('list')
+      .description('list the peers of the running directory')
+      .option('--locations', 'also show the location of each peer'),
+  ).action(async (options) => (await import('./operator.js')).runList(options));
+  withSocketOptions(
+    program
+      .command('kick')
+      .description('close peers of the running directory, and refuse them for a while with --ban')
+      .argument('<who>', 'a nick, or an onion (all peers that declare it)')
+      .option('--ban <time>', 'refuse them for so long: 30m, 1h, 7d', values.parseBanTime)
+      .option('--nick', 'WHO is a nick, even if it looks like an onion')
+      .option(...logNames),
+  ).action(async (who, options) => (await import('./operator.js')).runKick(who, options));
+  withSocketOptions(
+    program.command('bans').description('list the bans of the running directory'),
+  ).action(async (options) => (await import('./operator.js')).runBans(options));
+  withSocketOptions(
+    program
+      .command('unban')
+      .description('lift bans of the running directory')
+      .argument('[who]', 'a nick or an onion')
+      .option('--all', 'lift all of them')
+      .option(...logNames),
+  ).action(async (who, options) => (await import('./operator.js')).runUnban(who, options));
 }
 
 function addViews(program: Command): void {

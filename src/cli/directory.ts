@@ -5,7 +5,12 @@ import { camelCase } from '../config/read-section.js';
 import type { DirectorySettings, Settings } from '../config/settings.js';
 import type { Overlay, ServiceState } from '../channel/ports.js';
 import type { Parcels } from '../kit/movable.js';
-import { serveRequests, somebodyRuns, type UpgradeAnswer } from '../ops/request-socket.js';
+import {
+  serveRequests,
+  somebodyRuns,
+  UPGRADE_REQUEST,
+  type UpgradeAnswer,
+} from '../ops/request-socket.js';
 import { declineInheritance, isSuccessor, receiveInheritance } from '../handover/successor.js';
 import { createNotifier, type Notifier } from '../ops/systemd-notifier.js';
 import { smallYoungGeneration } from '../ops/young-generation.js';
@@ -23,6 +28,11 @@ import {
   type DirectoryNode,
   type DirectoryNodeOptions,
 } from '../roles/directory-node.js';
+import {
+  answerOperator,
+  parseOperatorRequest,
+  refusedRequest,
+} from '../roles/operator-requests.js';
 import { DIRECTORY_POW_QUEUE } from '../tor/onion/add-onion.js';
 import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
 import { VERSION } from '../roles/version.js';
@@ -94,10 +104,7 @@ function notifyState(notifier: Notifier | undefined, state: ServiceState): void 
   else notifier?.status(`not reachable: ${state.detail}`);
 }
 
-const STARTING: UpgradeAnswer = {
-  done: false,
-  why: 'the directory is still starting; try again when it is up',
-};
+const STARTING = refusedRequest('the directory is still starting; try again when it is up');
 
 /** The parts of `onionmc directory` in one process, and what its signals do. */
 class DirectoryProgram {
@@ -108,6 +115,8 @@ class DirectoryProgram {
   #node: DirectoryNode | undefined;
   #notifier: Notifier | undefined;
   #upgrade: (() => Promise<UpgradeAnswer>) | undefined;
+  /** Upgrades that are under way, and one that succeeded: another process has the peers then. */
+  #upgrades = 0;
 
   constructor(program: Program, motd: string | undefined) {
     const { log, shutdown } = program;
@@ -226,21 +235,37 @@ class DirectoryProgram {
     const { log, shutdown } = this.#program;
     const notifier = this.#notifier ?? this.#notify();
     this.#node = node;
-    this.#upgrade = createUpgrade({ node, opened, notifier, shutdown, log });
+    const upgrade = createUpgrade({ node, opened, notifier, shutdown, log });
+    this.#upgrade = async () => {
+      this.#upgrades++;
+      const answer = await upgrade();
+      if (!answer.done) this.#upgrades--;
+      return answer;
+    };
     notifier.ready();
+  }
+
+  /** Answers one request of the socket; undefined for one that is not known. */
+  #respond(line: string): Promise<unknown> | undefined {
+    if (line === UPGRADE_REQUEST) return this.#upgrade?.() ?? Promise.resolve(STARTING);
+    const request = parseOperatorRequest(line);
+    if (!request.ok) return undefined;
+    if (!this.#node) return Promise.resolve(STARTING);
+    if (this.#upgrades > 0) {
+      return Promise.resolve(refusedRequest('an upgrade is under way; try again'));
+    }
+    const { operator } = this.#node.directory;
+    return Promise.resolve(answerOperator(operator, request.value, this.#program.log));
   }
 
   async #takeRequests(): Promise<void> {
     const { settings, log, shutdown } = this.#program;
     try {
-      const requests = await serveRequests(
-        settings.datadir,
-        () => this.#upgrade?.() ?? Promise.resolve(STARTING),
-      );
-      shutdown.onStop('upgrade requests', () => requests.close());
+      const requests = await serveRequests(settings.datadir, (line) => this.#respond(line));
+      shutdown.onStop('requests of the operator', () => requests.close());
     } catch (error) {
       const why = errorText(error);
-      log.warn('"onionmc upgrade" cannot be used; SIGUSR2 can', { why });
+      log.warn('"onionmc upgrade", "list" and "kick" cannot be used; SIGUSR2 upgrades', { why });
     }
   }
 }

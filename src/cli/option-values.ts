@@ -1,6 +1,7 @@
 /** Parses the values of options and arguments: a typed value, or an error that says what is allowed. */
 import { InvalidArgumentError } from 'commander';
 import { LOG_LEVELS, type LogLevelName } from '../config/log-level.js';
+import { MAX_BAN_MS } from '../directory/entry/bans.js';
 import { hostInUse } from '../kit/host-name.js';
 import { MAX_SATOSHI } from '../protocol/offer.js';
 import { DEFAULT_STATUS_URL, INTERVAL_SECONDS } from './defaults.js';
@@ -38,6 +39,18 @@ export function parseSeconds(text: string): number {
     throw new InvalidArgumentError(`a number of seconds, at most ${MAX_SECONDS}.`);
   }
   return value;
+}
+
+const BAN_UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** The length of a ban in milliseconds. */
+export function parseBanTime(text: string): number {
+  const [, digits, unit = ''] = /^(\d{1,7})([smhd])$/.exec(text) ?? [];
+  const ms = Number(digits) * (BAN_UNITS[unit] ?? 0) * 1_000;
+  if (!(ms > 0 && ms <= MAX_BAN_MS)) {
+    throw new InvalidArgumentError('a time such as 30m, 1h or 7d; at most 30d.');
+  }
+  return ms;
 }
 
 export function parseInterval(text: string): number {

@@ -33,12 +33,14 @@ function sum(counters: unknown): number {
 
 const two = (n: number): string => String(Math.floor(n)).padStart(2, '0');
 
-function duration(seconds: number): string {
+/** `01:02:03`, with the days in front from one day on. */
+export function duration(seconds: number): string {
   const clock = `${two((seconds / 3600) % 24)}:${two((seconds / 60) % 60)}:${two(seconds % 60)}`;
   return seconds < 86_400 ? clock : `${Math.floor(seconds / 86_400)} d ${clock}`;
 }
 
-function bytes(value: number): string {
+/** `512 B`, `1.5 kB`, `2.0 MB`. */
+export function bytes(value: number): string {
   if (value < 1024) return `${value} B`;
   return value < 1024 ** 2
     ? `${(value / 1024).toFixed(1)} kB`

@@ -4,6 +4,7 @@ import type { Clock, Connection, Random } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location, LocationKind } from '../protocol/location.js';
 import type { DialBackOptions } from './entry/dial-back.js';
+import type { Operator } from './entry/operator.js';
 import type { DirectoryLimits } from './limits.js';
 import type { DirectorySnapshot, PeerSnapshot } from './snapshot.js';
 import type { NickAuthOptions } from './entry/nick-proofs.js';
@@ -70,6 +71,8 @@ export interface Directory {
   /** All connections, including those that are closing. */
   readonly connectionCount: number;
   stats(): DirectoryStats;
+  /** The list of peers, kicks and bans. */
+  readonly operator: Operator;
   /** Counted at each call. */
   kinds(): PeerKinds;
   /** Bytes that each ready peer has not taken yet, in no order; for a status page. */

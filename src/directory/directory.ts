@@ -8,12 +8,14 @@ import type { Network } from '../protocol/constants.js';
 import type { Location, LocationKind } from '../protocol/location.js';
 import type { Directory, DirectoryOptions, MovingPeer, PeerKinds } from './directory-api.js';
 import { Admission } from './entry/admission.js';
+import { Bans } from './entry/bans.js';
 import { createCircuits } from './entry/circuits.js';
 import { Connections } from './entry/connections.js';
 import { DialBack } from './entry/dial-back.js';
 import { Liveness } from './entry/liveness.js';
 import { NickProofs, type NickAuthOptions } from './entry/nick-proofs.js';
 import { NickClaims } from './entry/nick-claims.js';
+import { Operator } from './entry/operator.js';
 import { createSweepTimer, type SweepTimer } from './entry/sweep-timer.js';
 import { Fanout } from './fanout/fanout.js';
 import { createPeerlists, type Peerlists } from './fanout/peerlists.js';
@@ -65,9 +67,11 @@ class DirectoryParts {
   readonly dialBack: DialBack | undefined;
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
+  readonly bans: Bans;
   readonly admission: Admission;
   readonly sweepTimer: SweepTimer;
   readonly connections: Connections;
+  readonly operator: Operator;
 
   constructor(options: DirectoryOptions) {
     this.nick = options.nick;
@@ -91,9 +95,11 @@ class DirectoryParts {
     this.dialBack = options.dialBack && new DialBack(options.dialBack, this);
     this.proofs = new NickProofs(this);
     this.nickClaims = new NickClaims(this);
+    this.bans = new Bans(this);
     this.admission = new Admission(this);
     this.sweepTimer = createSweepTimer(this.clock, this.limits, (now) => this.#sweep(now));
     this.connections = new Connections(this);
+    this.operator = new Operator(this);
   }
 
   /** Ends a connection at once. */
@@ -124,6 +130,10 @@ class RunningDirectory implements Directory {
     this.#parts.connections.accept(connection);
   }
 
+  get operator(): Operator {
+    return this.#parts.operator;
+  }
+
   get peerCount(): number {
     const { registry, ownNicks } = this.#parts;
     let own = 0;
@@ -136,7 +146,7 @@ class RunningDirectory implements Directory {
   }
 
   stats(): DirectoryStats {
-    const { registry, nickClaims, budgets, circuits, fanout, tally } = this.#parts;
+    const { registry, nickClaims, budgets, circuits, fanout, bans, tally } = this.#parts;
     return {
       peers: this.peerCount,
       connections: registry.connectionCount,
@@ -145,6 +155,7 @@ class RunningDirectory implements Directory {
       waitingMessages: budgets.waiting,
       circuits: circuits.size,
       logBytes: fanout.logBytes,
+      bans: bans.size,
       ...copyTally(tally),
     };
   }

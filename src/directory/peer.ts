@@ -62,6 +62,8 @@ export interface Peer {
   arrival: number;
   /** When its last line arrived. */
   heardAt: number;
+  /** Lines that arrived while it was ready. */
+  linesIn: number;
   /** When a ping was sent that no line has followed yet; undefined without one. */
   pingedAt: number | undefined;
   /** Pings sent and not answered by a pong. Pongs that answer one are not counted against its rate. */
@@ -111,6 +113,7 @@ export function createPeer(
     slot: -1,
     arrival: 0,
     heardAt: now,
+    linesIn: 0,
     pingedAt: undefined,
     pongsDue: 0,
     probedAt: undefined,

@@ -34,6 +34,8 @@ const NO_REJECTIONS = {
   full: 0,
   /** It does not list `nick_auth`, which is required. */
   'nick-auth': 0,
+  /** The operator banned its nick or onion. */
+  banned: 0,
 };
 export type RejectionReason = keyof typeof NO_REJECTIONS;
 
@@ -119,6 +121,8 @@ const NO_CLOSES = {
   'nick-reclaimed': 0,
   /** Another peer claimed its nick and was verified by location or key, which it was not. */
   'nick-displaced': 0,
+  /** The operator closed it. */
+  kicked: 0,
   shutdown: 0,
 };
 export type CloseReason = keyof typeof NO_CLOSES;
@@ -153,6 +157,8 @@ export interface DirectoryStats {
   readonly circuits: number;
   /** Broadcast bytes kept for peers that have not taken them yet. */
   readonly logBytes: number;
+  /** Bans of the operator in force. */
+  readonly bans: number;
   /** Since the start: connections accepted. */
   readonly connectionsAccepted: number;
   /** Since the start: handshakes accepted. */
@@ -209,6 +215,7 @@ export type Tally = Mutable<
     | 'waitingMessages'
     | 'circuits'
     | 'logBytes'
+    | 'bans'
   >
 >;
 

@@ -1,6 +1,7 @@
 /**
- * The socket on which a running program accepts `onionmc upgrade`: a unix socket in the data directory,
- * mode 0600. One word in, and one line of JSON out when the upgrade is over.
+ * The socket on which a running program accepts requests of its operator (`onionmc upgrade`, `list`,
+ * `kick`): a unix socket in the data directory, mode 0600. One line in, and one line of JSON out when the
+ * request is done.
  */
 import { chmod, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
@@ -11,12 +12,16 @@ import { fail, ok, type Parsed } from '../protocol/result.js';
 export const REQUEST_SOCKET = 'directory.sock';
 /** A path of a unix socket has at most 107 bytes. */
 const LONGEST_PATH = 107;
-const REQUEST = 'upgrade\n';
+/** The request for an upgrade, without the line feed. */
+export const UPGRADE_REQUEST = 'upgrade';
+const MAX_REQUEST_CHARS = 4_096;
 const MAX_CONNECTIONS = 8;
 const REQUEST_MS = 5_000;
+/** Longest time for a reader to take an answer. */
+const TAKE_MS = 30_000;
 /** A whole upgrade takes less than a minute, even when a part hangs. */
 const ANSWER_MS = 90_000;
-const MAX_ANSWER_CHARS = 4_096;
+const MAX_UPGRADE_CHARS = 4_096;
 
 /** The result of an upgrade. */
 export type UpgradeAnswer =
@@ -50,30 +55,38 @@ export interface RequestServer {
   close(): Promise<void>;
 }
 
+/** Answers one request; undefined for one that is not known, whose connection is closed without an answer. */
+export type Responder = (request: string) => Promise<unknown> | undefined;
+
+async function send(socket: Socket, answer: Promise<unknown>): Promise<void> {
+  const text = JSON.stringify(await answer);
+  socket.setTimeout(TAKE_MS, () => socket.destroy());
+  socket.end(`${text}\n`);
+}
+
 /**
  * Listens in a data directory. An earlier socket is replaced atomically, also that of a program which
  * is about to end. Rejects with the error of the system; for a path that is too long with an Error that
  * says so.
  */
-export async function serveRequests(
-  datadir: string,
-  upgrade: () => Promise<UpgradeAnswer>,
-): Promise<RequestServer> {
+export async function serveRequests(datadir: string, respond: Responder): Promise<RequestServer> {
   const path = join(datadir, REQUEST_SOCKET);
   if (Buffer.byteLength(path) > LONGEST_PATH) throw new Error(`${path} is too long for a socket`);
 
-  function answer(socket: Socket): void {
+  function take(socket: Socket): void {
     let asked = '';
     const timer = setTimeout(() => socket.destroy(), REQUEST_MS);
     timer.unref();
     socket.on('error', () => {});
     socket.once('close', () => clearTimeout(timer));
-    socket.setEncoding('latin1').on('data', (text: string) => {
+    socket.setEncoding('utf8').on('data', (text: string) => {
       asked += text;
-      if (asked === REQUEST) {
+      const isWhole = asked.indexOf('\n') === asked.length - 1;
+      const answer = isWhole ? respond(asked.slice(0, -1)) : undefined;
+      if (answer !== undefined) {
         clearTimeout(timer);
-        void upgrade().then((result) => socket.end(`${JSON.stringify(result)}\n`));
-      } else if (asked.length >= REQUEST.length) socket.destroy();
+        void send(socket, answer);
+      } else if (asked.includes('\n') || asked.length > MAX_REQUEST_CHARS) socket.destroy();
     });
   }
 
@@ -81,7 +94,7 @@ export async function serveRequests(
   // by then it may belong to another program.
   const bound = join(datadir, `.omc-${process.pid}`);
   await rm(bound, { force: true });
-  const server = createServer(answer);
+  const server = createServer(take);
   server.maxConnections = MAX_CONNECTIONS;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -122,35 +135,56 @@ function whyNot(path: string, error: NodeJS.ErrnoException): Error {
   if (NOBODY.has(error.code)) return new NobodyRunsError(`no program answers at ${path}`);
   if (error.code !== 'EACCES') return error;
   return new Error(
-    `this user may not use ${path}: run it as the user of the directory, or as root (sudo onionmc upgrade ...)`,
+    `this user may not use ${path}: run it as the user of the directory, or as root (sudo onionmc ...)`,
     { cause: error },
   );
 }
 
+export interface RequestLimits {
+  /** Longest time for the answer, milliseconds. */
+  readonly waitMs: number;
+  /** Longest answer. */
+  readonly maxChars: number;
+}
+
 /**
- * Sends the request to the program that runs in a data directory. Rejects with a NobodyRunsError, or an
- * Error with the reason.
+ * Sends a request to the program that runs in a data directory. Resolves to the text of its answer, empty
+ * when it closed the connection without one. Rejects with a NobodyRunsError, or an Error with the reason.
+ * @param request one line without its line feed
  */
-export function requestUpgrade(datadir: string): Promise<UpgradeAnswer> {
+export function sendRequest(
+  datadir: string,
+  request: string,
+  { waitMs, maxChars }: RequestLimits,
+): Promise<string> {
   const path = join(datadir, REQUEST_SOCKET);
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     let text = '';
     const timer = setTimeout(() => {
-      socket.destroy(new Error(`no answer within ${ANSWER_MS / 1000} s; its log tells more`));
-    }, ANSWER_MS);
+      socket.destroy(new Error(`no answer within ${waitMs / 1000} s; its log tells more`));
+    }, waitMs);
     socket.setEncoding('utf8');
-    socket.once('connect', () => socket.write(REQUEST));
+    socket.once('connect', () => socket.write(`${request}\n`));
     socket.on('data', (chunk: string) => {
       text += chunk;
-      if (text.length > MAX_ANSWER_CHARS) socket.destroy(new Error('its answer is too long'));
+      if (text.length > maxChars) socket.destroy(new Error('its answer is too long'));
     });
     socket.once('error', (error: NodeJS.ErrnoException) => reject(whyNot(path, error)));
     socket.once('close', () => {
       clearTimeout(timer);
-      const answer = parseUpgradeAnswer(text);
-      if (answer.ok) resolve(answer.value);
-      else reject(new Error('it ended without an answer; its log tells more'));
+      resolve(text);
     });
   });
+}
+
+/**
+ * Asks the program that runs in a data directory for an upgrade. Rejects with a NobodyRunsError, or an
+ * Error with the reason.
+ */
+export async function requestUpgrade(datadir: string): Promise<UpgradeAnswer> {
+  const limits = { waitMs: ANSWER_MS, maxChars: MAX_UPGRADE_CHARS };
+  const answer = parseUpgradeAnswer(await sendRequest(datadir, UPGRADE_REQUEST, limits));
+  if (answer.ok) return answer.value;
+  throw new Error('it ended without an answer; its log tells more');
 }

@@ -14,6 +14,7 @@ const GAUGES: readonly (readonly [Plain, string, string])[] = [
   ['waitingMessages', 'waiting_messages', 'Public messages that wait for the budget.'],
   ['circuits', 'circuits', 'Tor circuits that are remembered.'],
   ['logBytes', 'broadcast_log_bytes', 'Broadcast bytes kept for peers that lag behind.'],
+  ['bans', 'bans', 'Bans of the operator in force.'],
 ];
 
 const TOTALS: readonly (readonly [Plain, string, string])[] = [

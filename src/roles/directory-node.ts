@@ -16,6 +16,7 @@ import { createNickKey } from '../protocol/nick.js';
 import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
 import { registerCanaryMetrics, canaryCounts, type CanaryCounts } from './canary-metrics.js';
+import { bansIn, moveBans } from './directory-bans.js';
 import { registerDirectoryMetrics, registerFlushMetrics } from './directory-metrics.js';
 import {
   openInheritedDirectory,
@@ -282,6 +283,8 @@ class RunningNode implements DirectoryNode {
       this.#services.only(served.locations);
       this.#onState();
     }
+    // Before the peers: some of them may wait for a nick.
+    this.directory.operator.restore(bansIn(inherited));
     if (this.#inherited) this.directory.restore(this.#inherited.state, this.#inherited.peers);
     else this.#notifyCanary();
     this.#moving = served.move && {
@@ -289,6 +292,7 @@ class RunningNode implements DirectoryNode {
       service: served.move,
       parts: [
         ...(this.#page === undefined ? [] : [this.#page.move]),
+        moveBans(() => this.directory.operator.bans()),
         movableFigures(() => this.#pastNow()),
       ],
     };

@@ -443,6 +443,27 @@ t.test('text of a program that answers in place of the directory', async (t) => 
     server.close();
     await once(server, 'close');
   }
+  const peer = { nick: EVIL, kind: EVIL, location: EVIL, features: [EVIL], direction: EVIL };
+  const said = {
+    peers: [peer],
+    bans: [{ kind: EVIL, name: EVIL }],
+    done: true,
+    kicked: [EVIL],
+    banned: [{ name: EVIL }],
+    lifted: [],
+  };
+  const server = createServer((socket) => {
+    socket.on('error', () => {}).once('data', () => socket.end(`${JSON.stringify(said)}\n`));
+  });
+  server.listen(path);
+  await once(server, 'listening');
+  for (const args of [['list', '--locations'], ['kick', 'J5x', '--ban', '1h'], ['bans']]) {
+    const command = [...args, '--datadir', dir];
+    harmless(t, args[0] ?? '', await runCli(command));
+    harmless(t, `${args[0]} --json`, await runCli([...command, '--json']));
+  }
+  server.close();
+  await once(server, 'close');
 });
 
 t.test('text on the command line', async (t) => {

@@ -274,6 +274,7 @@ function idlePeer(): Peer {
     splices: undefined,
     spliced: 0,
     inFlight: 0,
+    lines: 0,
     progressAt: 0,
     queuedSeen: 0,
     closed: false,

@@ -21,6 +21,7 @@ import {
   type LocationKind,
 } from '../../protocol/location.js';
 import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
+import type { Bans } from './bans.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { DialBack } from './dial-back.js';
@@ -55,6 +56,7 @@ const REASON_TEXT: Readonly<Record<AnsweredReason, (network: Network) => string>
   'nick-in-use': () => 'nick is in use by another connection',
   full: () => 'directory is full, try another one or later',
   'nick-auth': () => 'this directory serves only peers that prove their nick (nick_auth)',
+  banned: () => 'the operator of this directory does not serve this peer, try another directory',
 };
 
 export interface AdmissionOptions {
@@ -70,6 +72,7 @@ export interface AdmissionOptions {
   readonly tally: Tally;
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
+  readonly bans: Bans;
   readonly dialBack: DialBack | undefined;
   drop(peer: Peer, reason: CloseReason): void;
 }
@@ -104,7 +107,7 @@ export class Admission {
 
   /** Handles the line of a peer in state `new`. */
   handshake(peer: Peer, envelope: Envelope): void {
-    const { network, nick, location, reachable, registry, tally, proofs } = this.#options;
+    const { network, nick, location, reachable, registry, tally, proofs, bans } = this.#options;
     const { via } = peer.connection;
     if (envelope.type !== MessageType.HANDSHAKE) {
       this.#options.drop(peer, 'not-a-handshake');
@@ -125,14 +128,19 @@ export class Admission {
       return;
     }
     if (peer.nick === nick) this.#refuse(peer, 'nick-in-use');
+    else if (bans.holds(peer)) this.#refuse(peer, 'banned');
     else if (proofs.demands(peer)) this.#refuse(peer, 'nick-auth');
     else if (!proofs.asks(peer)) this.#join(peer);
     else if (this.#isFull() && !registry.byNick(peer.nick)) this.#refuse(peer, 'full');
     else this.#challenge(peer, envelope.line);
   }
 
-  /** Makes a peer ready whose nick is free now, unless the directory is full. */
+  /** Makes a peer ready whose nick is free now, unless it was banned meanwhile or the directory is full. */
   admit(peer: Peer): void {
+    if (this.#options.bans.holds(peer)) {
+      this.#refuse(peer, 'banned');
+      return;
+    }
     if (this.#isFull()) {
       this.#refuse(peer, 'full');
       return;
@@ -149,6 +157,7 @@ export class Admission {
 
   /** Whether a peer that proved the key of its nick may have the nick. */
   mayEnter(peer: Peer, publicKeyHex: string): boolean {
+    if (this.#options.bans.holds(peer)) return false;
     const holder = this.#options.registry.byNick(peer.nick);
     // Ten bytes of a hash identify a key: the nick belongs to the first peer that proved its key.
     if (holder) return holder.provenKey === undefined || holder.provenKey === publicKeyHex;

@@ -198,6 +198,7 @@ export class Connections {
     peer.pingedAt = undefined;
     if (peer.claimed) nickClaims.holderAlive(peer);
     if (!isReading(peer)) return false;
+    if (peer.state === 'ready') peer.linesIn++;
     const envelope = decodeEnvelope(line);
     if (envelope.ok) {
       if (peer.state === 'ready') relay.line(peer, envelope.value);

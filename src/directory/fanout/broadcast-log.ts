@@ -17,6 +17,8 @@ export interface BroadcastLog {
   readonly end: number;
   /** Bytes kept. */
   readonly size: number;
+  /** Frames appended so far. */
+  readonly frames: number;
   /** Appends one ASCII frame of at most 64 KiB; returns its length. */
   append(frame: string): number;
   /**
@@ -32,6 +34,7 @@ export interface BroadcastLog {
 export function createBroadcastLog(): BroadcastLog {
   const chunks: Chunk[] = [];
   let end = 0;
+  let frames = 0;
   // A flush requests the same slice for nearly every peer.
   let cachedFrom = -1;
   let cachedTo = -1;
@@ -60,11 +63,15 @@ export function createBroadcastLog(): BroadcastLog {
     get size() {
       return end - (chunks[0]?.base ?? end);
     },
+    get frames() {
+      return frames;
+    },
     append(frame) {
       const chunk = chunkFor(frame.length);
       chunk.bytes.write(frame, chunk.used, 'latin1');
       chunk.used += frame.length;
       end += frame.length;
+      frames++;
       return frame.length;
     },
     slice(from, to) {

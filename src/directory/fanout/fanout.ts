@@ -77,10 +77,10 @@ export class Fanout {
     this.#schedule();
   }
 
-  /** Queues one or more frames for one ready peer. */
-  direct(peer: Peer, frames: string | Uint8Array): void {
+  /** Queues frames for one ready peer. @param lines their number */
+  direct(peer: Peer, frames: string | Uint8Array, lines = 1): void {
     const bytes = typeof frames === 'string' ? Buffer.from(frames, 'latin1') : frames;
-    this.outboxes.direct(peer.outbox, bytes);
+    this.outboxes.direct(peer.outbox, bytes, lines);
     this.#touched.add(peer);
     this.#schedule();
   }

@@ -33,6 +33,8 @@ export interface Outbox {
   splices: Splice[] | undefined;
   /** Bytes in splices with overhead, minus the log bytes that they leave out. */
   spliced: number;
+  /** Lines for this peer, minus the frames of the log before and without it; see `Outboxes.lines`. */
+  lines: number;
   /** Size of the write in progress; 0 without one. */
   inFlight: number;
   /** When bytes were last seen to move. */
@@ -48,14 +50,19 @@ export interface Outboxes {
   open(connection: Connection): Outbox;
   /** The peer gets all broadcasts from now on, and none from before. */
   begin(outbox: Outbox): void;
-  /** Queues a frame for this peer after all broadcasts so far. Does not write yet. */
-  direct(outbox: Outbox, bytes: Uint8Array): void;
+  /**
+   * Queues frames for this peer after all broadcasts so far. Does not write yet.
+   * @param lines their number; default 1
+   */
+  direct(outbox: Outbox, bytes: Uint8Array, lines?: number): void;
   /** Leaves the last `length` bytes of the log out of this peer's stream. */
   cutOut(outbox: Outbox, length: number): void;
   /** Writes what is due, unless a write is in progress. */
   pump(outbox: Outbox): void;
   /** A copy of all bytes that were not written, up to the end of the log, due or not. */
   owed(outbox: Outbox): Uint8Array;
+  /** Lines written and queued since `begin`. */
+  lines(outbox: Outbox): number;
   /** Bytes that the peer has not taken, including those being written. */
   lag(outbox: Outbox): number;
   /** When bytes were last seen to move; now, if they moved since the last look. */
@@ -151,6 +158,7 @@ export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes
         due: 0,
         splices: undefined,
         spliced: 0,
+        lines: 0,
         inFlight: 0,
         progressAt: 0,
         queuedSeen: 0,
@@ -165,13 +173,16 @@ export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes
     begin(outbox) {
       outbox.cursor = log.end;
       outbox.due = log.end;
+      outbox.lines = -log.frames;
     },
-    direct(outbox, bytes) {
+    direct(outbox, bytes, lines = 1) {
       if (outbox.closed) return;
+      outbox.lines += lines;
       splice(outbox, { at: log.end, bytes, skip: 0 });
       outbox.due = log.end;
     },
     cutOut(outbox, length) {
+      outbox.lines -= 1;
       const at = log.end - length;
       const last = outbox.splices?.at(-1);
       if (last === undefined && outbox.cursor === at) {
@@ -202,6 +213,7 @@ export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes
       takeUntil(log.end);
       return Buffer.concat(parts);
     },
+    lines: (outbox) => outbox.lines + log.frames,
     lag: (outbox) => outbox.inFlight + log.end - outbox.cursor + outbox.spliced,
     movedAt,
     stalled: (outbox, now, timeoutMs) =>

@@ -140,7 +140,7 @@ function restoreOne(parts: StateParts, { connection, peer: from }: MovingPeer, n
   fanout.outboxes.begin(outbox);
   registry.makeReady(peer);
   for (let at = 0; at < from.owed.length; at += OWED_PIECE_BYTES) {
-    fanout.direct(peer, from.owed.subarray(at, at + OWED_PIECE_BYTES));
+    fanout.direct(peer, from.owed.subarray(at, at + OWED_PIECE_BYTES), 0);
   }
   return peer;
 }

@@ -196,7 +196,7 @@ export class Relay {
     noteMessage(peer, target, running, clock.now());
     tally.messagesOut.privmsg++;
     tally.messagesOut.peerlist++;
-    fanout.direct(target, frame + peerlists.pushFrame(peer, target));
+    fanout.direct(target, frame + peerlists.pushFrame(peer, target), 2);
   }
 
   #absent(peer: Peer, to: string): void {
@@ -233,7 +233,9 @@ export class Relay {
       return;
     }
     tally.messagesOut.peerlist += peerlists.answerLines;
-    for (const piece of pieces) fanout.direct(peer, piece);
+    for (const [i, piece] of pieces.entries()) {
+      fanout.direct(peer, piece, i === 0 ? peerlists.answerLines : 0);
+    }
   }
 
   /** A 799 disconnects a peer of the original, so only peers that listed `ping` get one. */
