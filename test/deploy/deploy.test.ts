@@ -364,10 +364,20 @@ t.test('the alerts', async (t) => {
   const ours = [...there].filter((metric) => metric.startsWith('onionmc_'));
   t.same(explained.toSorted(), ours.toSorted(), 'docs/directory.md explains each metric');
 
-  const [reasons = ''] = docs.slice(docs.indexOf('| reason ')).split('\n\n', 1);
-  const named = [...reasons.matchAll(/`([a-z-]+)`/g)].map(([, reason]) => reason);
-  const counted = [...page.matchAll(/^onionmc_dropped_total\{reason="([a-z-]+)"\}/gm)];
-  t.ok(counted.length > 20);
-  const reasonsThere = counted.map(([, reason]) => reason);
-  t.same(new Set(named), new Set(reasonsThere), 'and each reason for which a line is dropped');
+  for (const [metric, least] of [
+    ['dropped_total', 20],
+    ['handshakes_rejected_total', 13],
+    ['closed_total', 20],
+  ] as const) {
+    const [, afterwards = ''] = docs.split(`\`${metric}\` has these reasons`);
+    const [reasons = ''] = afterwards.slice(afterwards.indexOf('| reason ')).split('\n\n', 1);
+    const named = [...reasons.matchAll(/^\| (.*?) +\|/gm)].flatMap(([, cell = '']) =>
+      [...cell.matchAll(/`([a-z-]+)`/g)].map(([, reason]) => reason),
+    );
+    const counted = [...page.matchAll(/^onionmc_(\w+)\{reason="([a-z-]+)"\}/gm)].flatMap(
+      ([, name, reason]) => (name === metric ? [reason] : []),
+    );
+    t.ok(counted.length >= least, metric);
+    t.same(new Set(named), new Set(counted), `docs/directory.md explains each reason of ${metric}`);
+  }
 });
