@@ -10,6 +10,7 @@ export const ORDERBOOK_PAGE: PageFolder = {
   names: [
     'index.html',
     'style.css',
+    'orderbook.css',
     'icon.svg',
     'app.js',
     'book-store.js',
