@@ -21,6 +21,7 @@ export const ORDERBOOK_PAGE: PageFolder = {
     'exports.js',
     'format.js',
     'offer-table.js',
+    'plots.js',
     'selection.js',
     'summaries.js',
     'theme.js',
