@@ -220,6 +220,28 @@ export function limitsFrom(written: (key: LimitKey) => number): DirectoryLimits 
   return Object.fromEntries(entries) as DirectoryLimits;
 }
 
+/** A limit in force, as the file would write it. */
+export interface LimitInForce {
+  readonly key: LimitKey;
+  /** In `unit`; 0: no limit. */
+  readonly value: number;
+  readonly unit: 'count' | 'bytes' | 'seconds';
+  readonly fallback: number;
+  readonly meaning: string;
+}
+
+/** All limits in the units of the file, in its order. */
+export function limitsInForce(limits: DirectoryLimits): readonly LimitInForce[] {
+  const values = new Map(Object.entries<number>({ ...limits }));
+  return Object.entries<LimitRow & { readonly key: LimitKey }>(TABLE).map(([name, row]) => {
+    const { key, fallback, meaning } = row;
+    const unit = row.unit === 'positive seconds' ? 'seconds' : row.unit;
+    const value = values.get(name) ?? 0;
+    const written = value === Infinity ? 0 : unit === 'seconds' ? value / 1_000 : value;
+    return { key, value: written, unit, fallback, meaning };
+  });
+}
+
 const fallbackOf = new Map<LimitKey, number>(
   LIMIT_ROWS.map(({ key, fallback }) => [key, fallback]),
 );

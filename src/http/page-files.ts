@@ -52,16 +52,18 @@ export interface PageFolder {
   /** The folder with the files of the page; undefined in a CommonJS bundle, where there is none. */
   readonly folder: URL | undefined;
   readonly names: readonly string[];
+  /** The file for `/`; default `index.html`. */
+  readonly index?: string;
   /** Files of installed packages, such as `uplot/dist/uPlot.min.css`; they are served below `/vendor/`. */
   readonly packageFiles: readonly string[];
 }
 
 /**
- * The routes of the files, `/` being `index.html`. Rejects with a PageFileError when one of them is
+ * The routes of the files, `/` being the index. Rejects with a PageFileError when one of them is
  * missing.
  */
 export async function loadPageFiles(page: PageFolder): Promise<Routes> {
-  const { folder, names, packageFiles } = page;
+  const { folder, names, packageFiles, index = 'index.html' } = page;
   if (folder === undefined) throw missing('the page', 'this program is a CommonJS bundle');
   const { resolve } = createRequire(folder);
   const files = await Promise.all([
@@ -72,7 +74,7 @@ export async function loadPageFiles(page: PageFolder): Promise<Routes> {
   for (const [path, file] of files) {
     const route: Route = (request) => fileAnswer(file, request);
     routes.set(path, route);
-    if (path === '/index.html') routes.set('/', route);
+    if (path === `/${index}`) routes.set('/', route);
   }
   return routes;
 }

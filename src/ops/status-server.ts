@@ -1,7 +1,11 @@
-/** The operator's HTTP page of a program: `/healthz`, `/metrics`, `/status`. Read-only. */
+/**
+ * The operator's HTTP page of a program: `/healthz`, `/metrics`, `/status`, and a page for people at `/`.
+ * Read-only.
+ */
 import type { Log } from '../channel/log.js';
 import { HttpAddressError } from '../http/address-error.js';
 import { json } from '../http/answer.js';
+import { forBrowsers } from '../http/for-browsers.js';
 import { healthRoute, type Health } from '../http/health.js';
 import { HttpPage, type Route, type Routes } from '../http/page.js';
 import { isRecord } from '../kit/json-record.js';
@@ -24,6 +28,8 @@ export interface StatusServerOptions {
   /** For `/status`: at least `{"peers": n}`. Counts only, never a nick or an onion. */
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
+  /** The page for people: its files, `/` among them, and the paths that it reads besides `/status`. */
+  readonly page?: Routes;
   readonly log: Log;
   /** Continues with the listener of another process, if that has the same address. */
   readonly inherited?: Parcels | undefined;
@@ -55,14 +61,21 @@ export class StatusAddressError extends HttpAddressError {
 const MAX_CONNECTIONS = 64;
 const REQUESTS_PER_CONNECTION = 100;
 
-function routesOf({ health, status, metrics }: StatusServerOptions): Routes {
+const NOT_FOUND = 'try /healthz, /status or /metrics';
+
+function routesOf({ health, status, metrics, page }: StatusServerOptions): Routes {
+  const index = page?.get('/');
   return new Map<string, Route>([
+    ...(page ?? []),
     ['/healthz', healthRoute(health)],
     ['/status', () => json(200, status())],
     [
       '/metrics',
       async () => ({ code: 200, type: metrics.contentType, body: await metrics.text() }),
     ],
+    ...(index === undefined
+      ? []
+      : [['/', forBrowsers(index, () => json(404, { error: NOT_FOUND }))] as const]),
   ]);
 }
 
@@ -91,7 +104,7 @@ export async function startStatusServer(
     hosts: options.hosts ?? [],
     hostsKey: 'status_hosts in [DIRECTORY]',
     routes: routesOf(options),
-    notFound: 'try /healthz, /status or /metrics',
+    notFound: NOT_FOUND,
     maxConnections: MAX_CONNECTIONS,
     requestsPerConnection: REQUESTS_PER_CONNECTION,
     log,

@@ -12,6 +12,8 @@ export type Counts = Readonly<Record<string, number>>;
 export interface DirectoryFigures {
   /** Since the directory was started, in the first process. */
   readonly upSeconds: number;
+  /** Since when the service is in its state. */
+  readonly stateSeconds: number;
   /** How often the service entered each state. */
   readonly entered: Counts;
   /** Tests of the canary by outcome. */
@@ -57,6 +59,7 @@ export function earlierFigures(parcels: Parcels | undefined): DirectoryFigures |
   if (!isRecord(value)) return undefined;
   return {
     upSeconds: countOf(value['upSeconds']) ?? 0,
+    stateSeconds: countOf(value['stateSeconds']) ?? 0,
     entered: countsOf(value['entered']),
     selfTests: countsOf(value['selfTests']),
     canary: canaryOf(value['canary']),

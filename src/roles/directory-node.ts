@@ -3,16 +3,19 @@ import { randomBytes } from 'node:crypto';
 import { silentLog } from '../channel/log.js';
 import type { Clock, Connection, Served } from '../channel/ports.js';
 import { createDirectory, directoryMotd, type Directory } from '../directory/directory.js';
-import { DEFAULT_LIMITS, type DirectoryLimits } from '../directory/limits.js';
+import { DEFAULT_LIMITS, limitsInForce, type DirectoryLimits } from '../directory/limits.js';
 import { deferred } from '../kit/deferred.js';
 import type { Metrics } from '../ops/metrics.js';
 import { NO_METRICS } from '../ops/no-metrics.js';
 import { createRateCappedLog, type RateCappedLog } from '../ops/rate-capped-log.js';
 import type { Health } from '../http/health.js';
+import { PageFileError } from '../http/page-files.js';
+import type { Routes } from '../http/page.js';
 import { startStatusServer, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { formatLocation, type Location, type LocationKind } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
+import { statusPageRoutes } from '../web/status-page.js';
 import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
 import { registerCanaryMetrics, canaryCounts, type CanaryCounts } from './canary-metrics.js';
@@ -25,6 +28,7 @@ import {
 } from './directory-handover.js';
 import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
 import { movableFigures, earlierFigures, type DirectoryFigures } from './directory-figures.js';
+import { DirectoryHistory, historyIn } from './directory-history.js';
 import { NodeStates } from './node-states.js';
 import { ServiceStates } from './service-states.js';
 import { VERSION } from './version.js';
@@ -77,11 +81,13 @@ class RunningNode implements DirectoryNode {
   readonly #selfTests: CanaryCounts;
   readonly #canary: Canary;
   readonly #reachable = deferred<void>();
-  readonly #states = new NodeStates();
+  readonly #states: NodeStates;
+  readonly #history: DirectoryHistory;
   /** The states of its locations. */
   readonly #services: ServiceStates;
   #isServing: boolean;
   #motd: string;
+  #limits: DirectoryLimits;
   #served: Served | undefined;
   #page: StatusServer | undefined;
   #moving: MovingDirectory | undefined;
@@ -103,12 +109,20 @@ class RunningNode implements DirectoryNode {
     this.#past = earlierFigures(options.inherited);
     this.#startedAt = clock.now() - (this.#past?.upSeconds ?? 0) * 1000;
     this.#metrics = metrics;
+    this.#states = new NodeStates(clock);
+    this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#isServing = inherited === undefined;
     this.#motd = options.motd ?? '';
     this.nick = inherited?.state.nick ?? createNickKey(randomBytes).nick;
     this.#selfTests = canaryCounts(this.#past?.selfTests);
     this.#canary = this.#createCanary();
     this.directory = this.#createDirectory();
+    this.#history = new DirectoryHistory({
+      directory: this.directory,
+      canary: () => this.#canary.report(),
+      clock,
+      past: historyIn(options.inherited),
+    });
     registerDirectoryMetrics(metrics, {
       directory: this.directory,
       state: () => this.#states.name,
@@ -121,6 +135,7 @@ class RunningNode implements DirectoryNode {
     try {
       this.#page = await this.#openPage();
       await this.#serve();
+      if (this.#isServing) this.#record();
     } catch (error) {
       await Promise.all([this.#canary.stop(), this.directory.close(), this.#page?.close()]);
       this.#log.close();
@@ -157,6 +172,8 @@ class RunningNode implements DirectoryNode {
     this.#inherited?.release();
     this.#served?.begin?.();
     this.#page?.begin();
+    this.#states.resumeTime(this.#past?.stateSeconds ?? 0);
+    this.#record();
     this.#notifyCanary();
   }
 
@@ -165,16 +182,20 @@ class RunningNode implements DirectoryNode {
   }
 
   async leave(): Promise<void> {
+    this.#history.stop();
     await Promise.all([this.#canary.stop(), this.#page?.close(), this.directory.refusedGone()]);
   }
 
   reload({ motd, limits }: { readonly motd?: string; readonly limits?: DirectoryLimits }): void {
     this.#motd = motd ?? this.#motd;
-    if (limits) this.directory.setLimits(limits);
+    if (!limits) return;
+    this.#limits = limits;
+    this.directory.setLimits(limits);
   }
 
   async close(): Promise<void> {
     this.#states.enter({ state: 'stopping' });
+    this.#history.stop();
     this.directory.stopAccepting();
     await Promise.all([this.#canary.stop(), this.#served?.close(), this.directory.close()]);
     await this.#page?.close();
@@ -204,7 +225,8 @@ class RunningNode implements DirectoryNode {
   }
 
   #createDirectory(): Directory {
-    const { network, overlay, limits = DEFAULT_LIMITS, random = Math.random } = this.#options;
+    const { network, overlay, random = Math.random } = this.#options;
+    const observeFlush = registerFlushMetrics(this.#metrics);
     const { dialBack = false, nickAuth = 'disabled' } = this.#options;
     return createDirectory({
       network,
@@ -212,7 +234,7 @@ class RunningNode implements DirectoryNode {
       location: (via) => this.#locationFor(via),
       reachable: overlay.reachable,
       motd: (via) => directoryMotd(formatLocation(this.#locationFor(via)), VERSION, this.#motd),
-      limits,
+      limits: this.#limits,
       ...(dialBack
         ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
         : {}),
@@ -220,7 +242,10 @@ class RunningNode implements DirectoryNode {
       ...(nickAuth === 'disabled'
         ? {}
         : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),
-      onFlush: registerFlushMetrics(this.#metrics),
+      onFlush: (report) => {
+        observeFlush(report);
+        this.#history.flushed(report);
+      },
       clock: this.#clock,
       random,
       log: this.#log,
@@ -245,10 +270,30 @@ class RunningNode implements DirectoryNode {
         health: () => this.health(),
         status: () => this.#status(),
         metrics: this.#metrics,
+        page: await this.#pageRoutes(),
         log: this.#log,
         inherited,
       })
     );
+  }
+
+  /** The page for people; a bundled program has no files for it and does without. */
+  async #pageRoutes(): Promise<Routes> {
+    try {
+      return await statusPageRoutes({
+        history: () => this.#history.json(),
+        limits: () => limitsInForce(this.#limits),
+      });
+    } catch (error) {
+      if (!(error instanceof PageFileError)) throw error;
+      this.#log.info('a bundled program has no status page for people; /status and /metrics work');
+      return new Map();
+    }
+  }
+
+  /** Takes samples for the page from now on, if there is one. */
+  #record(): void {
+    if (this.#page) this.#history.start();
   }
 
   #status(): Record<string, unknown> {
@@ -256,6 +301,8 @@ class RunningNode implements DirectoryNode {
       version: VERSION,
       network: this.#options.network,
       state: this.#states.name,
+      stateSeconds: this.#states.seconds,
+      stateEntered: this.#states.entered,
       location: this.#served && formatLocation(this.location),
       services: this.#services.of(this.#served?.locations ?? []),
       listensOn: this.#served?.listensOn,
@@ -291,7 +338,7 @@ class RunningNode implements DirectoryNode {
       directory: this.directory,
       service: served.move,
       parts: [
-        ...(this.#page === undefined ? [] : [this.#page.move]),
+        ...(this.#page === undefined ? [] : [this.#page.move, this.#history.move]),
         moveBans(() => this.directory.operator.bans()),
         movableFigures(() => this.#pastNow()),
       ],
@@ -330,6 +377,7 @@ class RunningNode implements DirectoryNode {
   #pastNow(): DirectoryFigures {
     return {
       upSeconds: this.#upSeconds(),
+      stateSeconds: this.#states.seconds,
       entered: this.#states.entered,
       selfTests: this.#selfTests,
       canary: this.#canary.report(),

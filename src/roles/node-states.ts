@@ -1,5 +1,5 @@
 /** The state of a directory's service, and how often it entered each state. */
-import type { ServiceState } from '../channel/ports.js';
+import type { Clock, ServiceState } from '../channel/ports.js';
 import type { Health } from '../http/health.js';
 import { SERVICE_STATES, type NodeStateName } from './directory-metrics.js';
 import type { Counts } from './directory-figures.js';
@@ -7,6 +7,8 @@ import type { Counts } from './directory-figures.js';
 export type NodeState = ServiceState | { readonly state: 'stopping' };
 
 export class NodeStates {
+  readonly #clock: Clock;
+  #since: number;
   #current: NodeState = { state: 'starting', detail: 'not served yet' };
   /** This object is changed, never replaced. */
   readonly #entered: Record<NodeStateName, number> = {
@@ -16,6 +18,11 @@ export class NodeStates {
     stopping: 0,
   };
 
+  constructor(clock: Clock) {
+    this.#clock = clock;
+    this.#since = clock.now();
+  }
+
   get name(): NodeStateName {
     return this.#current.state;
   }
@@ -24,9 +31,22 @@ export class NodeStates {
     return this.#entered;
   }
 
+  /** How long the state holds. */
+  get seconds(): number {
+    return Math.round((this.#clock.now() - this.#since) / 1000);
+  }
+
   enter(next: NodeState): void {
-    if (next.state !== this.name) this.#entered[next.state]++;
+    if (next.state !== this.name) {
+      this.#entered[next.state]++;
+      this.#since = this.#clock.now();
+    }
     this.#current = next;
+  }
+
+  /** The previous process was in this state for so long already. */
+  resumeTime(seconds: number): void {
+    if (this.name === 'reachable') this.#since -= seconds * 1000;
   }
 
   /** Continues the counts of the previous process, which entered the current state. */

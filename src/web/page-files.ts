@@ -1,12 +1,14 @@
-/** Which files the orderbook page has. */
+/** The folder of the pages, and which files the orderbook page has. */
 import type { PageFolder } from '../http/page-files.js';
 
 // Empty in a CommonJS bundle.
 const here: string | undefined = import.meta.url;
 
+/** Beside this module, in `src` and in `dist`; both pages share some of its files. */
+export const PUBLIC_FOLDER = here === undefined ? undefined : new URL('public/', here);
+
 export const ORDERBOOK_PAGE: PageFolder = {
-  /** Beside this module, in `src` and in `dist`. */
-  folder: here === undefined ? undefined : new URL('public/', here),
+  folder: PUBLIC_FOLDER,
   names: [
     'index.html',
     'style.css',
@@ -18,6 +20,7 @@ export const ORDERBOOK_PAGE: PageFolder = {
     'charts.js',
     'details.js',
     'directories.js',
+    'elements.js',
     'exports.js',
     'format.js',
     'offer-table.js',

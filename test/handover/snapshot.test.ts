@@ -134,6 +134,7 @@ t.test('no value of another process makes the parser throw', async (t) => {
 t.test('figures of the pages continue', async (t) => {
   const past: DirectoryFigures = {
     upSeconds: 4_000,
+    stateSeconds: 3_000,
     entered: { starting: 1, reachable: 3, lost: 2, stopping: 0 },
     selfTests: { relays: 60, unreachable: 4 },
     canary: { state: 'reachable', stateSeconds: 9, tests: 64, failures: 4, relayMs: 80 },
@@ -148,7 +149,7 @@ t.test('figures of the pages continue', async (t) => {
   const odd = { upSeconds: -1, entered: { reachable: 'x', lost: 1 }, selfTests: 7, canary: {} };
   t.same(
     earlierFigures(new Map([['past', { key: 'past', value: odd }]])),
-    { upSeconds: 0, entered: { lost: 1 }, selfTests: {}, canary: undefined },
+    { upSeconds: 0, stateSeconds: 0, entered: { lost: 1 }, selfTests: {}, canary: undefined },
     'unreadable values are left out',
   );
 });

@@ -2,6 +2,8 @@ import { request, type IncomingHttpHeaders, type OutgoingHttpHeaders } from 'nod
 import { connect } from 'node:net';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
+import { JSON_TYPE } from '../../src/http/answer.js';
+import type { Route } from '../../src/http/page.js';
 import { createMetrics } from '../../src/ops/metrics.js';
 import { startStatusServer, type StatusServerOptions } from '../../src/ops/status-server.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
@@ -96,6 +98,37 @@ t.test('health, status and metrics', async (t) => {
   t.same([post.code, post.headers.allow, post.headers.connection], [405, 'GET, HEAD', 'close']);
   t.equal((await ask(port, '/')).code, 404);
   t.equal((await ask(port, '/../etc/passwd')).code, 404);
+});
+
+t.test('the page for people: for clients that ask for HTML only', async (t) => {
+  const page = new Map<string, Route>([
+    ['/', () => ({ code: 200, type: 'text/html; charset=utf-8', body: '<p>' })],
+    ['/history', () => ({ code: 200, type: JSON_TYPE, body: '{}' })],
+    ['/status', () => ({ code: 500, type: JSON_TYPE, body: '{}' })],
+  ]);
+  const server = await started({ page });
+  t.teardown(() => server.close());
+  const rows: readonly (readonly [string | undefined, number])[] = [
+    ['text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8', 200],
+    ['text/html', 200],
+    ['application/json, TEXT/HTML;level=1;q=0.2', 200],
+    ['text/html;q=0', 404],
+    ['text/html; q=0.000, */*', 404],
+    [undefined, 404],
+    ['*/*', 404],
+    ['application/json', 404],
+    ['text/htmlx', 404],
+    ['', 404],
+  ];
+  for (const [accept, code] of rows) {
+    const reply = await ask(server.port, '/', accept === undefined ? {} : { more: { accept } });
+    t.equal(reply.code, code, accept ?? 'none');
+    t.equal(reply.headers.vary, 'accept');
+    if (code === 200) continue;
+    t.same(JSON.parse(reply.body), { error: 'try /healthz, /status or /metrics' });
+  }
+  t.equal((await ask(server.port, '/history')).code, 200);
+  t.equal((await ask(server.port, '/status')).code, 200, 'no file of the page hides the JSON');
 });
 
 t.test('requests with the name of another server are refused', async (t) => {

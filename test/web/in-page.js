@@ -64,6 +64,18 @@ globalThis.probe = {
     [...document.querySelectorAll('tbody tr[role=row] td')].filter((cell) => cell.checkVisibility())
       .length,
 
+  /** Elements with text that show less than their text, or stand outside of the window. */
+  cut: () =>
+    [...document.querySelectorAll('main *, header *')]
+      .filter((each) => hasOwnText(each) && each.checkVisibility() && !each.closest('.uplot'))
+      .filter((each) => {
+        const { left, right } = each.getBoundingClientRect();
+        // An inline element has no width of its own to be cut by.
+        const isCut = each.clientWidth > 0 && each.scrollWidth > each.clientWidth + 1;
+        return isCut || left < 0 || right > innerWidth;
+      })
+      .map((each) => `${each.tagName} ${each.className}: ${each.textContent.trim().slice(0, 60)}`),
+
   /** Makers of the rows in which this cell has the colour of a variable. */
   coloured(cell, variable) {
     const probed = document.createElement('span');

@@ -4,14 +4,14 @@
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import type { BookEntry, BookStatistics, BondState } from '../../src/orderbook/book-api.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { OFFER_TYPES } from '../../src/protocol/commands.js';
 import { startOrderbookServer } from '../../src/web/server.js';
+import { launchBrowser, probe, SCREENSHOTS, until, watchSite } from '../helpers/browser.js';
 import {
   asReached,
   bondOf,
@@ -24,17 +24,11 @@ import {
 
 t.setTimeout(280_000);
 
-const SCREENSHOTS = process.env['ONIONMC_SCREENSHOTS'];
-const IN_PAGE = fileURLToPath(new URL('in-page.js', import.meta.url));
 const ROWS = 'tbody tr[role=row]';
 
 let browser: Browser | undefined;
 t.before(async () => {
-  browser = await chromium.launch({
-    executablePath: '/usr/bin/chromium',
-    // Its sandbox does not start as root.
-    args: process.getuid?.() === 0 ? ['--no-sandbox'] : [],
-  });
+  browser = await launchBrowser();
 });
 t.teardown(() => browser?.close());
 
@@ -94,45 +88,14 @@ function pageTest(
   act: (t: Test, page: Page, site: Site) => Promise<void>,
 ): void {
   t.test(name, async (t) => {
-    const { expected = /^$/ } = setting;
     const site = await serve(setting);
     t.teardown(() => site.stop());
-    const context = await browser?.newContext({
-      viewport: { width: 1280, height: 900 },
-      colorScheme: 'light',
-      ...setting.context,
-    });
-    if (context === undefined) throw new Error('no browser');
-    t.teardown(() => context.close());
-    const complaints: string[] = [];
-    const foreign: string[] = [];
-    context.on('console', (line) => {
-      if (line.type() === 'error' || line.type() === 'warning') complaints.push(line.text());
-    });
-    context.on('weberror', (error) => complaints.push(error.error().message));
-    context.on('request', (sent) => {
-      if (!sent.url().startsWith(site.url) && !sent.url().startsWith('blob:')) {
-        foreign.push(sent.url());
-      }
-    });
-    await context.addInitScript({ path: IN_PAGE });
-    const another = async (): Promise<Page> => {
-      const page = await context.newPage();
-      await page.goto(site.url);
-      return page;
-    };
+    const { open: another, check } = await watchSite(t, browser, site.url, setting);
     await act(t, await another(), { ...site, another });
-    t.same(foreign, [], 'no request to another host');
-    const unexpected = complaints.filter((text) => !expected.test(text));
-    t.same(unexpected, [], 'no violation of the policy, no error');
+    check();
   });
 }
 
-/** Calls one of the functions of `in-page.js`. */
-const probe = <T = unknown>(page: Page, call: string): Promise<T> =>
-  page.evaluate<T>(`probe.${call}`);
-const until = (page: Page, condition: string): Promise<unknown> =>
-  probe(page, `until(() => ${condition})`);
 const shows = (page: Page, wanted: string): Promise<unknown> =>
   until(page, `probe.shown() === ${JSON.stringify(wanted)}`);
 const live = (page: Page): Promise<unknown> => page.waitForSelector('[data-status=live]');

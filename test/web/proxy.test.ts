@@ -106,6 +106,7 @@ t.test('an orderbook page and a directory behind a proxy', async (t) => {
       listen 127.0.0.1:${nginxPort};
       server_name metrics.example.org;
       location / { proxy_pass http://127.0.0.1:${statusPort}; proxy_set_header Host $host; }
+      location /node/ { proxy_pass http://127.0.0.1:${statusPort}/; proxy_set_header Host $host; }
     }`,
     nginxPort,
   );
@@ -171,6 +172,23 @@ t.test('an orderbook page and a directory behind a proxy', async (t) => {
       t.match(refused, { code: 421, body: /status_hosts in \[DIRECTORY\]/ });
     },
   );
+
+  t.test('the status page of the directory, whole and below a path', async (t) => {
+    for (const path of ['/', '/node/']) {
+      const at = (link: string): string => nginx('metrics.example.org', `${path}${link}`);
+      const html = await ask(at(''), 'text/html,*/*;q=0.8');
+      t.match(html, { code: 200, body: /<title>Directory/ }, path);
+      const links = [...html.body.matchAll(/(?:href|src)="([^"#]+)"/g)].map(
+        ([, link = '']) => link,
+      );
+      t.ok(links.length > 10);
+      for (const link of links) {
+        t.notMatch(link, /^\/|:/, `${link} is relative`);
+        t.equal((await ask(at(link))).code, 200, `${path}${link}`);
+      }
+      t.match(await ask(at('')), { code: 404, body: /try .healthz/ }, 'a program gets what it got');
+    }
+  });
 
   t.test('both programs end as usual', async (t) => {
     for (const program of [watcher, directory]) {

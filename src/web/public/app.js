@@ -4,6 +4,7 @@ import { chancesOf } from './chance.js';
 import { createCharts } from './charts.js';
 import { showDetails } from './details.js';
 import { showDirectories, showEvidence } from './directories.js';
+import { setText } from './elements.js';
 import { csvOf, jsonOf, save } from './exports.js';
 import * as format from './format.js';
 import { createOfferTable } from './offer-table.js';
@@ -264,11 +265,6 @@ function showStatus() {
   banner.hidden = status === 'live' || status === 'loading';
   showBanner();
   showNote();
-}
-
-/** A text that does not change is not announced again. */
-function setText(element, text) {
-  if (element.textContent !== text) element.textContent = text;
 }
 
 function showBanner() {

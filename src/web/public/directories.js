@@ -1,20 +1,8 @@
 /** The health of each directory, and the results of the audit. */
+import { element, fact } from './elements.js';
 import * as format from './format.js';
 
-function element(tag, className, text) {
-  const node = document.createElement(tag);
-  if (className) node.className = className;
-  if (text !== undefined) node.textContent = text;
-  return node;
-}
-
 const STATES = { up: 'up', waiting: 'down', connecting: 'connecting', handshaking: 'greeting' };
-
-function fact(list, name, value, hint) {
-  const term = element('dt', '', name);
-  if (hint) term.title = hint;
-  list.append(term, element('dd', '', value));
-}
 
 function share(part, whole) {
   return whole === 0 ? 'nothing yet' : `${format.count(part)} of ${format.count(whole)}`;

@@ -93,6 +93,29 @@ export const bondValue = (value) => (value < 1e15 ? compact.format(value) : valu
 /** A count in a narrow column, in full below a million: a cut number would be read as a smaller one. */
 export const shortCount = (value) => (value < 1e6 ? count(value) : bondValue(value));
 
+/** 1536 becomes 1.5 kB. */
+export function bytes(value) {
+  if (value < 1000) return `${count(value)} B`;
+  const units = ['kB', 'MB', 'GB', 'TB'];
+  let size = value / 1000;
+  let unit = 0;
+  while (size >= 999.5 && unit < units.length - 1) {
+    size /= 1000;
+    unit += 1;
+  }
+  return `${significant.format(size)} ${units[unit]}`;
+}
+
+/** 2.35 ms, 410 ms, 1.52 s. */
+export function milliseconds(value) {
+  return value < 999.5
+    ? `${significant.format(value)} ms`
+    : `${significant.format(value / 1000)} s`;
+}
+
+/** A rate without needless digits: 0.12, 3.4, 12 400. */
+export const rate = (value) => (value < 9.95 ? significant.format(value) : count(value));
+
 export function date(unixSeconds) {
   return new Date(unixSeconds * 1000).toISOString().slice(0, 10);
 }

@@ -29,8 +29,8 @@ const later = globalThis.requestIdleCallback ?? ((fn) => setTimeout(fn, 0));
 /**
  * @param figures elements by name, each with `.chart`, `.sentence` and `.readout`
  * @param charts by the same names: a function of the colours and of the input of `update`. It returns
- *   uPlot's data, scales, series and axes, a sentence, and the readout at an index; undefined when there
- *   is nothing to show. `grows`: more data does not need a new plot.
+ *   uPlot's data, scales, series and axes, a sentence, and the readout at an index. Without data there is
+ *   nothing to draw; undefined: nor to say. `grows`: more data does not need a new plot.
  */
 export function createPlots(figures, charts) {
   const plots = new Map();
@@ -51,9 +51,10 @@ export function createPlots(figures, charts) {
     const sentence = chart?.sentence ?? 'Nothing to show.';
     figure.querySelector('.sentence').textContent = sentence;
     place.setAttribute('aria-label', `${figure.querySelector('h3').textContent}. ${sentence}`);
-    figure.classList.toggle('empty', chart === undefined);
+    const isEmpty = chart?.data === undefined;
+    figure.classList.toggle('empty', isEmpty);
     const known = plots.get(name);
-    if (chart === undefined) return drop(name);
+    if (isEmpty) return drop(name);
     const points = chart.grows === true ? '' : chart.data[0].length;
     const shape = `${c.text} ${points} ${chart.data.length}`;
     if (known?.shape === shape) {

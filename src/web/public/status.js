@@ -1,0 +1,301 @@
+/** The status page: asks the directory at intervals and shows its answers. */
+import { element, fact, setText } from './elements.js';
+import * as format from './format.js';
+import { createStatusPlots } from './status-plots.js';
+
+const $ = (id) => document.getElementById(id);
+const banner = $('banner');
+
+const INTERVAL_MS = 5000;
+const TIMEOUT_MS = 8000;
+const FIRST_RETRY_MS = 1000;
+const LAST_RETRY_MS = 15_000;
+/** Limits change with a reload only: they are asked for at the first and at every twelfth look. */
+const LOOKS_PER_LIMITS = 12;
+const REFUSALS_SHOWN = 15;
+
+let status;
+let history;
+let span = 'hour';
+let looks = 0;
+let timer;
+let delay = FIRST_RETRY_MS;
+let retryAt = 0;
+let heardAt = 0;
+let problem = '';
+/** Counts looks: results of earlier ones are ignored. */
+let attempt = 0;
+
+const plots = createStatusPlots({
+  peers: $('plot-peers'),
+  deliveries: $('plot-deliveries'),
+  queue: $('plot-queue'),
+  latency: $('plot-latency'),
+  tor: $('plot-tor'),
+  refused: $('plot-refused'),
+});
+
+// Rendering
+
+const total = (counters) => Object.values(counters).reduce((sum, n) => sum + n, 0);
+
+/** A list of facts, replaced only if one of them changed. */
+function showFacts(card, facts) {
+  const list = card.querySelector('.facts');
+  const shown = facts.filter(([, value]) => value !== undefined);
+  const text = JSON.stringify(shown);
+  if (list.dataset.shown === text) return;
+  list.dataset.shown = text;
+  list.replaceChildren();
+  for (const [name, value] of shown) fact(list, name, value);
+}
+
+function showBadge(card, tone, word) {
+  const badge = card.querySelector('.badge');
+  badge.className = `badge ${tone}`;
+  setText(badge, word);
+}
+
+const SERVICE_TONES = { reachable: 'good', starting: 'warn', stopping: 'warn', lost: 'bad' };
+
+function showService() {
+  const card = $('card-service');
+  const { state, health, stateSeconds, stateEntered, location, listensOn } = status;
+  showBadge(card, SERVICE_TONES[state] ?? 'warn', state);
+  setText(card.querySelector('.reason'), state === 'reachable' ? '' : (health.reason ?? ''));
+  showFacts(card, [
+    [state === 'reachable' ? 'Reachable for' : 'In this state for', format.duration(stateSeconds)],
+    ['Lost', format.many(stateEntered.lost, 'time')],
+    ['Address', location],
+    ['Listens on', listensOn],
+  ]);
+}
+
+const CANARY = {
+  off: ['warn', 'off'],
+  waiting: ['warn', 'waiting'],
+  untested: ['warn', 'not tested'],
+  reachable: ['good', 'reachable'],
+  'not-relaying': ['bad', 'relays nothing'],
+  elsewhere: ['bad', 'another directory'],
+  unreachable: ['bad', 'unreachable'],
+};
+
+const took = (ms) => (ms === undefined ? undefined : format.milliseconds(ms));
+
+function showCanary() {
+  const card = $('card-canary');
+  const { canary } = status;
+  showBadge(card, ...(CANARY[canary.state] ?? ['warn', canary.state]));
+  const isOff = canary.state === 'off';
+  showFacts(card, [
+    [
+      'Last visit',
+      isOff || canary.testedSecondsAgo === undefined
+        ? undefined
+        : `${format.duration(canary.testedSecondsAgo)} ago`,
+    ],
+    [
+      'Visits',
+      isOff ? undefined : `${format.count(canary.tests)}, ${format.count(canary.failures)} failed`,
+    ],
+    ['Connecting took', took(canary.dialMs)],
+    ['Handshake took', took(canary.handshakeMs)],
+    ['A message took', took(canary.relayMs)],
+  ]);
+}
+
+function showLoad() {
+  showFacts($('card-load'), [
+    ['Connections', format.count(status.connections)],
+    ['Without a handshake', format.count(status.unhandshaked)],
+    ['Peers behind', format.count(status.lag.peers)],
+    ['Slowest peer behind by', format.bytes(status.lag.mostBytes)],
+    ['Messages waiting', format.count(status.waitingMessages)],
+    ['Broadcasts in memory', format.bytes(status.logBytes)],
+    ['Bans in force', format.count(status.bans)],
+  ]);
+}
+
+function showProgram() {
+  showFacts($('card-program'), [
+    ['Version', status.version],
+    ['Up for', format.duration(status.uptimeSeconds)],
+    ['Handshakes accepted', format.count(status.handshakesAccepted)],
+    ['Lines received', format.count(total(status.messagesIn))],
+    ['Deliveries', format.count(total(status.messagesOut))],
+    ['Received', format.bytes(status.bytesIn)],
+    ['Sent', format.bytes(status.bytesOut)],
+  ]);
+}
+
+function showFigures() {
+  const deliveries = history.hour.columns.messagesOut.at(-1);
+  const refused = history.refusals.reduce((sum, { lastHour }) => sum + lastHour, 0);
+  setText($('figure-peers'), format.count(status.peers));
+  setText($('figure-serving'), format.count(status.kinds.serving));
+  setText($('figure-not-serving'), format.count(status.kinds.notServing));
+  setText($('figure-deliveries'), deliveries === undefined ? '–' : format.rate(deliveries));
+  setText($('figure-refused'), format.count(refused));
+  setText($('figure-uptime'), format.duration(status.uptimeSeconds));
+  setText($('network'), status.network);
+  $('network').hidden = false;
+}
+
+const REFUSED = {
+  handshake: 'handshake refused',
+  line: 'line dropped',
+  connection: 'connection ended',
+};
+
+function refusalRow({ what, reason, total: inTotal, lastHour, secondsAgo }) {
+  const row = element('tr');
+  const head = element('th');
+  head.scope = 'row';
+  head.append(element('span', 'mono', reason), element('span', 'hint', REFUSED[what] ?? what));
+  const ago = secondsAgo === undefined ? 'earlier' : `${format.duration(secondsAgo)} ago`;
+  row.append(
+    head,
+    element('td', '', format.count(lastHour)),
+    element('td', '', format.count(inTotal)),
+    element('td', '', ago),
+  );
+  return row;
+}
+
+function showRefusals() {
+  const { refusals } = history;
+  const shown = refusals.slice(0, REFUSALS_SHOWN);
+  const more = refusals.length - shown.length;
+  $('refusals').hidden = shown.length === 0;
+  $('no-refusals').hidden = shown.length > 0;
+  $('refusals').tBodies[0].replaceChildren(...shown.map(refusalRow));
+  $('more-refusals').hidden = more === 0;
+  setText($('more-refusals'), `${format.many(more, 'further reason')}: see history below.`);
+}
+
+const UNITS = {
+  count: (n) => format.count(n),
+  bytes: format.bytes,
+  seconds: (n) => `${format.count(n)} s`,
+};
+
+function limitRow({ key, value, unit, fallback, meaning }) {
+  const text = (n) => (n === 0 ? 'no limit' : UNITS[unit](n));
+  const row = element('div');
+  const amount = element('dd', 'value', text(value));
+  if (value !== fallback) amount.append(element('span', 'hint', `default ${text(fallback)}`));
+  row.append(element('dt', 'mono', key), amount, element('dd', 'meaning', meaning));
+  return row;
+}
+
+function showTrouble() {
+  const { health } = status;
+  $('trouble').hidden = health.ok;
+  if (!health.ok)
+    setText($('trouble').querySelector('.what'), `Peers cannot use it: ${health.reason}`);
+}
+
+function show() {
+  showTrouble();
+  showFigures();
+  showService();
+  showCanary();
+  showLoad();
+  showProgram();
+  showRefusals();
+  plots.update(history[span]);
+}
+
+const WORDS = { loading: 'loading', live: 'live', away: 'disconnected', broken: 'error' };
+
+function setConnection(word) {
+  const connection = $('connection');
+  if (connection.dataset.status === word) return;
+  connection.dataset.status = word;
+  connection.querySelector('.word').textContent = WORDS[word];
+  banner.hidden = word === 'live' || word === 'loading';
+}
+
+function showBanner() {
+  if (banner.hidden) return;
+  const wait = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
+  const copy = heardAt > 0 ? ` Shown is the state of ${format.clockTime(heardAt / 1000)}.` : '';
+  setText(banner.querySelector('.what'), `${problem}${copy}`);
+  setText(
+    banner.querySelector('.when'),
+    wait === 0 ? 'Trying again …' : `Trying again in ${wait} s.`,
+  );
+}
+
+// Asking
+
+async function ask(path) {
+  const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (!response.ok) throw new TypeError(`HTTP ${response.status}`);
+  return response.json();
+}
+
+function failed(word, text) {
+  problem = text;
+  retryAt = Date.now() + delay;
+  timer = setTimeout(() => void look(), delay);
+  delay = Math.min(LAST_RETRY_MS, delay * 2);
+  setConnection(word);
+  showBanner();
+}
+
+async function look() {
+  clearTimeout(timer);
+  attempt += 1;
+  const mine = attempt;
+  const withLimits = looks % LOOKS_PER_LIMITS === 0;
+  let answers;
+  try {
+    answers = await Promise.all([
+      ask('status'),
+      ask('history'),
+      ...(withLimits ? [ask('limits')] : []),
+    ]);
+  } catch {
+    if (mine === attempt) failed('away', 'The directory does not answer.');
+    return;
+  }
+  if (mine !== attempt) return;
+  try {
+    [status, history] = answers;
+    if (withLimits) $('limits').replaceChildren(...answers[2].limits.map(limitRow));
+    show();
+  } catch (error) {
+    failed('broken', `The directory's answer cannot be read (${error.message}).`);
+    return;
+  }
+  looks += 1;
+  delay = FIRST_RETRY_MS;
+  heardAt = Date.now();
+  setConnection('live');
+  if (!document.hidden) timer = setTimeout(() => void look(), INTERVAL_MS);
+}
+
+// Events
+
+document.addEventListener('click', ({ target }) => {
+  const button = target instanceof Element ? target.closest('[data-span]') : null;
+  if (button === null) return;
+  span = button.dataset.span;
+  for (const each of document.querySelectorAll('[data-span]')) {
+    each.setAttribute('aria-pressed', String(each === button));
+  }
+  if (history !== undefined) plots.update(history[span]);
+});
+banner.querySelector('button').addEventListener('click', () => {
+  delay = FIRST_RETRY_MS;
+  void look();
+});
+document.addEventListener('visibilitychange', () => {
+  clearTimeout(timer);
+  if (!document.hidden) void look();
+});
+setConnection('loading');
+setInterval(showBanner, 1000);
+void look();
