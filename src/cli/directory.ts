@@ -154,6 +154,8 @@ class DirectoryProgram {
   /** Until it has taken over, the new process owns nothing: it ends without stopping any part. */
   async runInherited(): Promise<void> {
     const { log, shutdown } = this.#program;
+    // Loaded now, while the previous process still serves its peers.
+    await import('../ops/metrics.js');
     const inheritance = await receiveInheritance(VERSION);
     const { parcels } = inheritance;
     try {

@@ -183,7 +183,9 @@ t.test('a new program that fails, with a slow reader far behind', async (t) => {
 t.test('signals during an upgrade reach the process that stays; systemd follows', async (t) => {
   const dir = t.testdir();
   const notify = join(dir, 'systemd-notify');
-  await writeFile(notify, `#!/bin/sh\nprintf '%s|' "$@" >>'${dir}/sent'\necho >>'${dir}/sent'\n`);
+  // One write for each message: two processes send at the same time.
+  const script = `printf '%s\\n' "$(printf '%s|' "$@")" >>'${dir}/sent'`;
+  await writeFile(notify, `#!/bin/sh\n${script}\n`);
   await chmod(notify, 0o755);
   const program = await startUpgradable(t, {
     env: {
