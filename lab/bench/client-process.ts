@@ -165,6 +165,15 @@ function paced(perSecond: number, messages: number): Promise<void> {
   });
 }
 
+/** Private messages of the first client to the second one, which measures, until the end. */
+function whisper(perSecond: number): void {
+  const { client, nick } = speaker();
+  const to = nickOf(offset + 1);
+  setInterval(() => {
+    client.write(frame(685, `${nick}!${to}!fill at ${micros()}`));
+  }, 1000 / perSecond);
+}
+
 /** Sends this many bytes without the end of a line; resolves when the relay has closed the connection. */
 function pushEndless(bytes: number): Promise<void> {
   return new Promise((resolve) => {
@@ -197,6 +206,9 @@ answerQuestions(async (name, [first = 0, second = 0]) => {
       return micros();
     case 'paced':
       await paced(first, second);
+      return undefined;
+    case 'whisper':
+      whisper(first);
       return undefined;
     case 'endless':
       await Promise.all(Array.from({ length: first }, () => pushEndless(second)));

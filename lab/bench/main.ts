@@ -15,18 +15,21 @@ const BENCHMARKS = {
   start: benchStart,
   upgrade: benchUpgrade,
 };
-const USAGE = 'usage: scripts/bench fanout|memory|orderbook|requests|start|upgrade [--quick]';
+const USAGE =
+  'usage: scripts/bench fanout|memory|orderbook|requests|start|upgrade [--quick]; upgrade [--peers N]';
 
 const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
   text !== undefined && Object.hasOwn(BENCHMARKS, text);
 
 const args = process.argv.slice(2);
 const quick = args.includes('--quick');
-const [name, ...more] = args.filter((arg) => arg !== '--quick');
-if (more.length > 0 || !isBenchmark(name)) {
+const [name, option, count, ...more] = args.filter((arg) => arg !== '--quick');
+const peers = option === '--peers' && name === 'upgrade' ? Number(count) : undefined;
+const isWrong = option !== undefined && !(Number.isSafeInteger(peers) && Number(peers) >= 4);
+if (more.length > 0 || isWrong || !isBenchmark(name)) {
   console.error(USAGE);
   process.exitCode = 2;
 } else {
   printMachine(`scripts/bench ${args.join(' ')}`);
-  await BENCHMARKS[name](quick);
+  await BENCHMARKS[name](quick, peers);
 }

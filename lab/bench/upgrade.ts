@@ -1,13 +1,15 @@
 /**
  * How long an upgrade leaves the peers of a directory unserved (docs/upgrade.md): the built program on
- * loopback, thousands of idle peers, and one peer that sends offers to all of them.
+ * loopback, thousands of idle peers, two that talk with each other, and one that sends offers to all.
  */
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import type { ClientReport } from './client-process.js';
 import { startChild, type Child } from './process.js';
 import { printTable, spread } from './table.js';
 
@@ -17,6 +19,9 @@ const GENERATORS = 2;
 const NICKS = 1_000_000;
 /** Offers of the one peer that sends; each goes to all. */
 const OFFERS_PER_SECOND = 5;
+/** Private messages of the pair that talks; the slowest one shows the pause from outside. */
+const WHISPERS_PER_SECOND = 200;
+const SETTLE_MS = 1_000;
 const CONFIG = `[BLOCKCHAIN]
 network = signet
 [MESSAGING:onion]
@@ -31,7 +36,18 @@ max_unhandshaked = 0
 pubmsg_per_minute = 0
 orderbook_per_minute = 0
 deliveries_per_second = 0
+privmsg_per_second = 0
 `;
+
+/** What upgrades of one directory took. */
+export interface UpgradeFigures {
+  /** Peers after the last one. */
+  readonly peers: number;
+  /** The pause as the program reports it, in milliseconds, for each upgrade. */
+  readonly heldMs: readonly number[];
+  /** The longest way of a private message during each upgrade, in milliseconds. */
+  readonly longestMs: readonly number[];
+}
 
 interface Answer {
   readonly done: boolean;
@@ -47,9 +63,9 @@ interface Running {
   upgrade(): Promise<Answer>;
 }
 
-async function start(datadir: string): Promise<Running> {
+async function start(main: string, datadir: string): Promise<Running> {
   await writeFile(join(datadir, 'joinmarket.cfg'), CONFIG, { mode: 0o600 });
-  const first = spawn(process.execPath, [MAIN, 'directory', '--datadir', datadir], {
+  const first = spawn(process.execPath, [main, 'directory', '--datadir', datadir], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   const port = await new Promise<number>((resolve, reject) => {
@@ -62,7 +78,7 @@ async function start(datadir: string): Promise<Running> {
     first,
     port,
     async upgrade() {
-      const args = [MAIN, 'upgrade', '--json', '--datadir', datadir];
+      const args = [main, 'upgrade', '--json', '--datadir', datadir];
       const { stdout } = await promisify(execFile)(process.execPath, args);
       const answer: Answer = JSON.parse(stdout);
       if (!answer.done) throw new Error(answer.why);
@@ -71,50 +87,84 @@ async function start(datadir: string): Promise<Running> {
   };
 }
 
-async function measure(peers: number, upgrades: number, loaded: boolean): Promise<string[]> {
+/** The longest way of a message since the last call, in milliseconds. */
+async function longestWay(child: Child): Promise<number> {
+  const report: ClientReport = JSON.parse(await child.ask('report'));
+  return report.latencies.reduce((most, micros) => Math.max(most, micros), 0) / 1000;
+}
+
+/**
+ * Upgrades a directory several times, one after the other.
+ * @param main the program's `cli/main.js`
+ * @param loaded whether a peer sends offers to all meanwhile
+ */
+export async function measureUpgrades(
+  main: string,
+  { peers, upgrades, loaded }: { peers: number; upgrades: number; loaded: boolean },
+): Promise<UpgradeFigures> {
   const datadir = await mkdtemp(join(tmpdir(), 'onionmc-bench-'));
-  const directory = await start(datadir);
+  const directory = await start(main, datadir);
   const generators: Child[] = [];
   let pid = directory.first.pid ?? 0;
-  const held: number[] = [];
+  const heldMs: number[] = [];
+  const longestMs: number[] = [];
   let kept = 0;
   try {
     for (let n = 1; n <= GENERATORS; n++) {
       generators.push(startChild('client-process.js', [directory.port, n * NICKS]));
     }
+    const [speaker, pair] = generators;
+    if (speaker === undefined || pair === undefined) throw new Error('no generators');
     await Promise.all(generators.map((child) => child.ask('join', peers / GENERATORS)));
     const seconds = 60 + upgrades * 10;
-    if (loaded) {
-      generators[0]?.ask('paced', OFFERS_PER_SECOND, OFFERS_PER_SECOND * seconds).catch(() => {});
-    }
+    if (loaded)
+      speaker.ask('paced', OFFERS_PER_SECOND, OFFERS_PER_SECOND * seconds).catch(() => {});
+    await pair.ask('whisper', WHISPERS_PER_SECOND);
+    await longestWay(pair);
     for (let n = 0; n < upgrades; n++) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other
       const answer = await directory.upgrade();
       pid = answer.pid;
       kept = answer.peers;
-      held.push(answer.heldMs);
+      heldMs.push(answer.heldMs);
+      // The messages of the pause have arrived by then.
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      await pause(SETTLE_MS);
+      // oxlint-disable-next-line no-await-in-loop -- as above
+      longestMs.push(await longestWay(pair));
     }
   } finally {
     process.kill(pid, 'SIGKILL');
     await Promise.all(generators.map((child) => child.stop()));
     await rm(datadir, { recursive: true });
   }
-  const load = loaded ? `${OFFERS_PER_SECOND} offers/s to all` : 'idle';
-  return [peers.toLocaleString('en'), load, `${kept}`, `${upgrades}`, spread(held, 0)];
+  return { peers: kept, heldMs, longestMs };
 }
 
-/** `scripts/bench upgrade` */
-export async function benchUpgrade(quick: boolean): Promise<void> {
+/**
+ * `scripts/bench upgrade`
+ * @param peers their number, at least 4; by default 1,000 and 10,000
+ */
+export async function benchUpgrade(quick: boolean, peers?: number): Promise<void> {
   const upgrades = quick ? 3 : 10;
+  const sizes = peers === undefined ? [1_000, ...(quick ? [] : [10_000])] : [peers];
   const rows: string[][] = [];
-  for (const peers of quick ? [1_000] : [1_000, 10_000]) {
+  for (const size of sizes) {
     for (const loaded of [false, true]) {
       // oxlint-disable-next-line no-await-in-loop -- one at a time
-      rows.push(await measure(peers, upgrades, loaded));
+      const figures = await measureUpgrades(MAIN, { peers: size, upgrades, loaded });
+      rows.push([
+        size.toLocaleString('en-US'),
+        loaded ? `${OFFERS_PER_SECOND} offers/s to all` : 'a pair that talks',
+        `${figures.peers}`,
+        `${upgrades}`,
+        spread(figures.heldMs, 0),
+        spread(figures.longestMs, 0),
+      ]);
     }
   }
   printTable(
-    ['peers', 'load', 'peers after', 'upgrades', 'unserved, ms: median (least to most)'],
+    ['peers', 'load', 'peers after', 'upgrades', 'unserved, ms', 'slowest message, ms'],
     rows,
   );
 }

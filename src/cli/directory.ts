@@ -11,7 +11,6 @@ import {
   UPGRADE_REQUEST,
   type UpgradeAnswer,
 } from '../ops/request-socket.js';
-import { declineInheritance, isSuccessor, receiveInheritance } from '../handover/successor.js';
 import { createNotifier, type Notifier } from '../ops/systemd-notifier.js';
 import { smallYoungGeneration } from '../ops/young-generation.js';
 import { systemClock } from '../overlay/system-clock.js';
@@ -28,6 +27,11 @@ import {
   type DirectoryNode,
   type DirectoryNodeOptions,
 } from '../roles/directory-node.js';
+import {
+  declineInheritance,
+  DirectoryInheritance,
+  isSuccessor,
+} from '../roles/directory-inheritance.js';
 import {
   answerOperator,
   parseOperatorRequest,
@@ -156,11 +160,12 @@ class DirectoryProgram {
     const { log, shutdown } = this.#program;
     // Loaded now, while the previous process still serves its peers.
     await import('../ops/metrics.js');
-    const inheritance = await receiveInheritance(VERSION);
-    const { parcels } = inheritance;
+    const inheritance = await DirectoryInheritance.receive(VERSION, systemClock);
     try {
-      const opened = await this.#open(parcels);
-      const node = await this.#start(opened.overlay, parcels);
+      const opened = await this.#open(inheritance.parcels);
+      const node = await this.#start(opened.overlay, inheritance);
+      inheritance.prepare(node.directory, opened.overlay.reachable);
+      node.restore(await inheritance.rest());
       await inheritance.takeOver(
         () => {
           opened.move?.release();
@@ -177,6 +182,7 @@ class DirectoryProgram {
       });
       this.#run(opened, node);
       await this.#takeRequests();
+      inheritance.finish();
     } catch (error) {
       await inheritance.fail(errorText(error));
       throw error;
@@ -212,7 +218,10 @@ class DirectoryProgram {
     });
   }
 
-  async #start(overlay: Overlay, inherited: Parcels | undefined): Promise<DirectoryNode> {
+  async #start(
+    overlay: Overlay,
+    inherited: DirectoryInheritance | undefined,
+  ): Promise<DirectoryNode> {
     const motd = this.#motd;
     return startDirectoryNode({
       ...this.#tools,

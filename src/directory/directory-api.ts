@@ -6,6 +6,7 @@ import type { Location, LocationKind } from '../protocol/location.js';
 import type { DialBackOptions } from './entry/dial-back.js';
 import type { Operator } from './entry/operator.js';
 import type { DirectoryLimits } from './limits.js';
+import type { PeerCopies } from './handover/peer-copies.js';
 import type { DirectorySnapshot, PeerSnapshot } from './snapshot.js';
 import type { NickAuthOptions } from './entry/nick-proofs.js';
 import type { DirectoryStats, FlushReport } from './stats.js';
@@ -49,6 +50,17 @@ export interface DirectoryOptions {
 export interface MovingPeer {
   readonly connection: Connection;
   readonly peer: PeerSnapshot;
+  /** The moment to which its ages refer, in clock milliseconds; default now. */
+  readonly takenAt?: number;
+}
+
+/** The state of a directory that stops serving. */
+export interface MovingState {
+  readonly state: DirectorySnapshot;
+  /** Peers without a copy, and those that have changed since their copy. */
+  readonly peers: readonly MovingPeer[];
+  /** Peers whose copy is still right. */
+  readonly unchanged: readonly Connection[];
 }
 
 /** Ready peers by kind, without the canary. */
@@ -86,18 +98,34 @@ export interface Directory {
   /** Flushes now, without waiting for the window. */
   flush(): void;
   /**
+   * Copies the peers that are ready now, one at each step of the iteration, while the directory serves.
+   * Adds them to `copies`, for `snapshot`.
+   * @param isSent whether the other process has the connection; other peers are left out
+   */
+  copyPeers(copies: PeerCopies, isSent: (connection: Connection) => boolean): Iterable<MovingPeer>;
+  /**
    * The state for another process that continues. Nothing changes here, except that a peer whose
    * connection cannot be moved is ended. Does not contain refused peers.
    * @param unsent bytes written to the connection that the kernel has not taken; undefined when the
    *   connection cannot be moved
+   * @param copies peers that the other process has already
    */
-  snapshot(unsent: (connection: Connection) => Uint8Array | undefined): {
-    readonly state: DirectorySnapshot;
-    readonly peers: readonly MovingPeer[];
-  };
+  snapshot(
+    unsent: (connection: Connection) => Uint8Array | undefined,
+    copies?: PeerCopies,
+  ): MovingState;
+  /**
+   * Restores a ready peer of another process that still serves it, before `restore`. Throws an Error when
+   * two peers have the same nick.
+   * @param peer a copy of `copyPeers`
+   */
+  prepare(peer: MovingPeer): void;
+  /** The other process has ended a prepared peer. Must be called before its connection closes. */
+  forget(connection: Connection): void;
   /**
    * Continues with the state of another process; called once, before any connection is accepted. Throws
    * an Error when two peers have the same nick.
+   * @param peers those that were not prepared, and those that have changed since
    */
   restore(state: DirectorySnapshot, peers: readonly MovingPeer[]): void;
   /** Resolves when refused connections have closed, after three seconds at most. */

@@ -6,7 +6,13 @@ import type { Log } from '../channel/log.js';
 import type { Clock, Connection, Random } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location, LocationKind } from '../protocol/location.js';
-import type { Directory, DirectoryOptions, MovingPeer, PeerKinds } from './directory-api.js';
+import type {
+  Directory,
+  DirectoryOptions,
+  MovingPeer,
+  MovingState,
+  PeerKinds,
+} from './directory-api.js';
 import { Admission } from './entry/admission.js';
 import { Bans } from './entry/bans.js';
 import { createCircuits } from './entry/circuits.js';
@@ -19,7 +25,8 @@ import { Operator } from './entry/operator.js';
 import { createSweepTimer, type SweepTimer } from './entry/sweep-timer.js';
 import { Fanout } from './fanout/fanout.js';
 import { createPeerlists, type Peerlists } from './fanout/peerlists.js';
-import { restoreDirectory, snapshotDirectory } from './handover/directory-state.js';
+import { Restoration, snapshotDirectory } from './handover/directory-state.js';
+import type { PeerCopies } from './handover/peer-copies.js';
 import type { DirectoryLimits } from './limits.js';
 import { isServing, type Peer } from './peer.js';
 import { createRegistry } from './registry.js';
@@ -31,7 +38,8 @@ import { copyTally, createTally, type CloseReason, type DirectoryStats } from '.
 export { directoryMotd } from './entry/motd.js';
 export type { DialBackOptions } from './entry/dial-back.js';
 export type { NickAuthOptions } from './entry/nick-proofs.js';
-export type { Directory, DirectoryOptions, MovingPeer } from './directory-api.js';
+export type { Directory, DirectoryOptions, MovingPeer, MovingState } from './directory-api.js';
+export { PeerCopies } from './handover/peer-copies.js';
 export { DEFAULT_LIMITS, type DirectoryLimits } from './limits.js';
 export type { DirectoryStats, FlushReport } from './stats.js';
 
@@ -121,9 +129,11 @@ class DirectoryParts {
 
 class RunningDirectory implements Directory {
   readonly #parts: DirectoryParts;
+  readonly #restoration: Restoration;
 
   constructor(options: DirectoryOptions) {
     this.#parts = new DirectoryParts(options);
+    this.#restoration = new Restoration(this.#parts);
   }
 
   accept(connection: Connection): void {
@@ -195,14 +205,35 @@ class RunningDirectory implements Directory {
     this.#parts.fanout.flush();
   }
 
+  *copyPeers(
+    copies: PeerCopies,
+    isSent: (connection: Connection) => boolean,
+  ): Generator<MovingPeer> {
+    const { registry, ownNicks, clock } = this.#parts;
+    for (const peer of registry.ready.slice()) {
+      const isSteady = peer.state === 'ready' && peer.framer.pendingBytes === 0;
+      if (!isSteady || ownNicks.has(peer.nick) || !isSent(peer.connection)) continue;
+      yield { connection: peer.connection, peer: copies.take(peer, clock.now()) };
+    }
+  }
+
   snapshot(
     unsent: (connection: Connection) => Uint8Array | undefined,
-  ): ReturnType<Directory['snapshot']> {
-    return this.#parts.fanout.batch(() => snapshotDirectory(this.#parts, unsent));
+    copies?: PeerCopies,
+  ): MovingState {
+    return this.#parts.fanout.batch(() => snapshotDirectory(this.#parts, unsent, copies));
+  }
+
+  prepare(peer: MovingPeer): void {
+    this.#restoration.prepare(peer);
+  }
+
+  forget(connection: Connection): void {
+    this.#restoration.forget(connection);
   }
 
   restore(state: DirectorySnapshot, peers: readonly MovingPeer[]): void {
-    this.#parts.fanout.batch(() => restoreDirectory(this.#parts, state, peers));
+    this.#parts.fanout.batch(() => this.#restoration.finish(state, peers));
   }
 
   refusedGone(): Promise<void> {

@@ -10,8 +10,16 @@ import { fail, ok, type Parsed } from '../protocol/result.js';
 /** Incremented when parcels change so that an earlier version cannot read them. */
 export const HANDOVER_FORMAT = 2;
 
+/** One parcel for each peer, and no `build`: all parcels follow after the old process stopped serving. */
+export const FIRST_FORMAT = 1;
+
 /** Formats that this program can read. */
-export const READABLE_FORMATS: readonly number[] = [1, HANDOVER_FORMAT];
+export const READABLE_FORMATS: readonly number[] = [FIRST_FORMAT, HANDOVER_FORMAT];
+
+/** Descriptors of a new process: 0 to 2 are its standard streams, 3 is the channel. */
+export const FIRST_CARRIED = 4;
+/** Most connections that are carried. */
+const MAX_CARRIED = 200_000;
 
 /** Set in the environment of the new process, which is otherwise started like the old one. */
 export const HANDOVER_VARIABLE = 'ONIONMC_HANDOVER';
@@ -19,17 +27,15 @@ export const HANDOVER_VARIABLE = 'ONIONMC_HANDOVER';
 /** Messages of the old process. */
 export type OldMessage =
   | { readonly say: 'begin'; readonly format: number }
-  | {
-      readonly say: 'parcel';
-      readonly key: string;
-      readonly value: unknown;
-      /** The handle that is sent with it is a connection, not a listener. */
-      readonly stream: boolean;
-    }
+  /** The connections of these parcels are the descriptors from `FIRST_CARRIED` on. */
+  | { readonly say: 'carried'; readonly keys: readonly string[] }
+  | { readonly say: 'parcel'; readonly key: string; readonly value: unknown }
   /** The parcel is void, because its connection has ended. */
   | { readonly say: 'withdraw'; readonly key: string }
   /** Send the handle of that parcel back, which makes a second handle of it. */
   | { readonly say: 'echo'; readonly key: string }
+  /** The parcels of the parts were sent; the peers are still served. */
+  | { readonly say: 'build' }
   /** All parcels were sent. */
   | { readonly say: 'end' }
   /** Take over now. */
@@ -41,6 +47,8 @@ export type OldMessage =
 export type NewMessage =
   | { readonly say: 'hello'; readonly version: string }
   | { readonly say: 'echo'; readonly key: string }
+  /** The parts are built. */
+  | { readonly say: 'built' }
   /** Everything is built; nothing is read, written or accepted yet. */
   | { readonly say: 'ready' }
   /** The new process has taken over. */
@@ -51,6 +59,12 @@ const KEY = /^[\w.:-]{1,64}$/;
 
 function keyOf(value: unknown): string | undefined {
   return typeof value === 'string' && KEY.test(value) ? value : undefined;
+}
+
+function keysOf(value: unknown): readonly string[] | undefined {
+  if (!Array.isArray(value) || value.length > MAX_CARRIED) return undefined;
+  const keys = value.map((key: unknown) => keyOf(key)).filter((key) => key !== undefined);
+  return keys.length === value.length ? keys : undefined;
 }
 
 /** Text of another process, perhaps of another version. */
@@ -70,15 +84,18 @@ export function parseOldMessage(value: unknown): Parsed<OldMessage> {
     }
     case 'parcel': {
       const key = keyOf(value['key']);
-      return key === undefined
-        ? fail('key')
-        : ok({ say, key, value: value['value'], stream: value['stream'] === true });
+      return key === undefined ? fail('key') : ok({ say, key, value: value['value'] });
     }
     case 'withdraw':
     case 'echo': {
       const key = keyOf(value['key']);
       return key === undefined ? fail('key') : ok({ say, key });
     }
+    case 'carried': {
+      const keys = keysOf(value['keys']);
+      return keys === undefined ? fail('keys') : ok({ say, keys });
+    }
+    case 'build':
     case 'end':
     case 'commit':
     case 'bye':
@@ -99,6 +116,7 @@ export function parseNewMessage(value: unknown): Parsed<NewMessage> {
       const key = keyOf(value['key']);
       return key === undefined ? fail('key') : ok({ say, key });
     }
+    case 'built':
     case 'ready':
     case 'taken':
       return ok({ say });

@@ -1,13 +1,7 @@
 /** The old process's side of an upgrade: starts the new one and sends it the parcels. */
-import { spawn, type ChildProcess, type SendHandle } from 'node:child_process';
+import type { ChildProcess, SendHandle } from 'node:child_process';
 import type { Socket } from 'node:net';
-import {
-  HANDOVER_FORMAT,
-  HANDOVER_VARIABLE,
-  parseNewMessage,
-  type NewMessage,
-  type OldMessage,
-} from './message.js';
+import { HANDOVER_FORMAT, parseNewMessage, type NewMessage, type OldMessage } from './message.js';
 import {
   isNativeHandle,
   socketOver,
@@ -15,20 +9,30 @@ import {
   type NativeHandle,
 } from '../platform/native-socket.js';
 import { handleIn } from './sockets.js';
+import {
+  ownImage,
+  startProcess,
+  type CarriedConnection,
+  type ProgramImage,
+  type StartedProcess,
+} from './start-process.js';
 import { HandoverError, type Parcel } from '../kit/movable.js';
 
 /** Longest time to send one message, in milliseconds: the new process reads at once. */
 const SEND_MS = 5_000;
 const ECHO_MS = 5_000;
-
-/** How the new process is started; by default like this one, so that a new build is used. */
-export interface ProgramImage {
-  readonly program: string;
-  readonly args: readonly string[];
-}
+/** From the end of the new process to the last of its messages. */
+const LAST_MESSAGES_MS = 500;
+/** From the last message to the end of the channel: the new process takes the requests of the operator. */
+const PART_MS = 5_000;
 
 export interface StartSuccessorOptions {
   readonly image?: ProgramImage;
+  /**
+   * The connections that are open now. Sent at the start, thousands take no longer than one; as parcels,
+   * each takes a message and its answer.
+   */
+  readonly carried?: readonly CarriedConnection[];
   /** From its start to its first message, in milliseconds. */
   readonly startMs: number;
 }
@@ -44,28 +48,16 @@ export interface Successor {
   withdraw(key: string): Promise<void>;
   /** A second socket of the connection of a parcel, paused. */
   duplicate(key: string): Promise<Socket>;
+  /** The parcels of all parts were sent; resolves when the new process has built them. */
+  build(ms: number): Promise<void>;
   /** All parcels were sent; resolves when the new process is able to take over. */
   ready(ms: number): Promise<void>;
   /** Resolves when the new process has taken over. After a rejection it never will. */
   commit(ms: number): Promise<void>;
-  /** After `commit`: leaves the new process running. */
+  /** After `commit`: waits until the new process has everything in place, and leaves it running. */
   leave(): Promise<void>;
   /** Ends the new process; resolves when it has ended. */
   kill(): Promise<void>;
-}
-
-/** Like this process: same program, options and arguments. A symbolic link is resolved again. */
-export function ownImage(): ProgramImage {
-  return { program: process.execPath, args: [...process.execArgv, ...process.argv.slice(1)] };
-}
-
-/**
- * The environment of the new process without the id of systemd's main process, so that the watchdog
- * applies to it.
- */
-function successorEnvironment(): NodeJS.ProcessEnv {
-  const { WATCHDOG_PID: _, ...env } = process.env;
-  return { ...env, [HANDOVER_VARIABLE]: String(HANDOVER_FORMAT) };
 }
 
 interface Waiter {
@@ -83,6 +75,7 @@ function sendable(handle: NativeHandle | undefined): SendHandle {
 class ChildSuccessor implements Successor {
   version = '';
   readonly #child: ChildProcess;
+  readonly #carried: readonly string[];
   readonly #waiters = new Set<Waiter>();
   readonly #exited: Promise<void>;
   /** Why it gets no further message. */
@@ -90,12 +83,9 @@ class ChildSuccessor implements Successor {
   /** How the process ended. */
   #how = 'it closed the channel';
 
-  constructor({ program, args }: ProgramImage) {
-    const child = spawn(program, args, {
-      stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
-      env: successorEnvironment(),
-    });
+  constructor({ child, carried }: StartedProcess) {
     this.#child = child;
+    this.#carried = carried;
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
         this.#how = signal === null ? `exit code ${code ?? 'unknown'}` : signal;
@@ -109,9 +99,10 @@ class ChildSuccessor implements Successor {
       });
     });
     // Messages sent before its end are read before this event: the last message counts.
-    child.once('disconnect', () => {
-      void this.#exited.then(() => this.#end(`the new program ended (${this.#how})`));
-    });
+    const end = (): void => this.#end(`the new program ended (${this.#how})`);
+    child.once('disconnect', () => void this.#exited.then(end));
+    // Node does not emit that event while it waits for the answer to a handle.
+    void this.#exited.then(() => setTimeout(end, LAST_MESSAGES_MS).unref());
     child.on('message', (raw: unknown, handle: unknown) => this.#onMessage(raw, handle));
   }
 
@@ -126,12 +117,12 @@ class ChildSuccessor implements Successor {
     const hello = this.#expect('answer', startMs, (m) => (m.say === 'hello' ? m : undefined));
     await Promise.all([hello, this.#send({ say: 'begin', format: HANDOVER_FORMAT })]);
     this.version = (await hello).version;
+    if (this.#carried.length > 0) await this.#send({ say: 'carried', keys: this.#carried });
   }
 
   give(parcel: Parcel): Promise<void> {
     const { key, value } = parcel;
-    const stream = parcel.stream !== undefined;
-    return this.#send({ say: 'parcel', key, value, stream }, handleIn(parcel));
+    return this.#send({ say: 'parcel', key, value }, handleIn(parcel));
   }
 
   withdraw(key: string): Promise<void> {
@@ -144,6 +135,11 @@ class ChildSuccessor implements Successor {
     );
     await Promise.all([echo, this.#send({ say: 'echo', key })]);
     return socketOver(await echo);
+  }
+
+  async build(ms: number): Promise<void> {
+    const isBuilt = this.#expect('start its parts', ms, (m) => m.say === 'built' || undefined);
+    await Promise.all([isBuilt, this.#send({ say: 'build' })]);
   }
 
   async ready(ms: number): Promise<void> {
@@ -163,9 +159,15 @@ class ChildSuccessor implements Successor {
   }
 
   async leave(): Promise<void> {
+    const child = this.#child;
+    const parted = new Promise<void>((resolve) => child.once('disconnect', resolve));
     await this.#send({ say: 'bye' });
-    this.#child.disconnect();
-    this.#child.unref();
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, PART_MS)));
+    await Promise.race([parted, patience]);
+    clearTimeout(timer);
+    if (child.connected) child.disconnect();
+    child.unref();
   }
 
   async kill(): Promise<void> {
@@ -256,7 +258,8 @@ class ChildSuccessor implements Successor {
 export async function startSuccessor(options: StartSuccessorOptions): Promise<Successor> {
   const fault = upgradeFault(process.versions.node);
   if (fault !== undefined) throw new HandoverError(fault);
-  const successor = new ChildSuccessor(options.image ?? ownImage());
+  const started = startProcess(options.image ?? ownImage(), options.carried ?? []);
+  const successor = new ChildSuccessor(started);
   try {
     await successor.greet(options.startMs);
     return successor;

@@ -1,8 +1,10 @@
 /** Stops the parts of a program, and moves their sockets between two processes. */
 import type { Socket } from 'node:net';
-import type { Movable, Parcel } from '../kit/movable.js';
+import { errorText } from '../kit/error-text.js';
+import { HandoverError, type Movable, type Parcel } from '../kit/movable.js';
 import {
   handleOf,
+  socketOfDescriptor,
   socketOver,
   startReading,
   stopReading,
@@ -46,19 +48,28 @@ export function pendingBytes(socket: Socket): number {
   return handleOf(socket)?.writeQueueSize ?? 0;
 }
 
-/** A parcel that arrived. The handle of a connection becomes a socket at once. */
+/** A parcel that arrived. */
 export class ReceivedParcel implements Parcel {
   readonly key: string;
   readonly value: unknown;
   readonly handle: NativeHandle | undefined;
   #stream: Socket | undefined;
 
-  constructor(key: string, value: unknown, handle: NativeHandle | undefined, isStream: boolean) {
+  /** A connection that this process got at its start. Throws a HandoverError if it is not open. */
+  static carried(key: string, fd: number): ReceivedParcel {
+    try {
+      const stream = socketOfDescriptor(fd);
+      return new ReceivedParcel(key, null, handleOf(stream), stream);
+    } catch (error) {
+      throw new HandoverError(`descriptor ${fd} is not a connection: ${errorText(error)}`);
+    }
+  }
+
+  constructor(key: string, value: unknown, handle: NativeHandle | undefined, stream?: Socket) {
     this.key = key;
     this.value = value;
     this.handle = handle;
-    // Most connections arrive while the other process still serves, so peers do not wait for this.
-    if (isStream && handle !== undefined) this.#stream = socketOver(handle);
+    this.#stream = stream;
   }
 
   get stream(): Socket | undefined {

@@ -29,6 +29,7 @@ export interface SocketOrigin {
 
 /** Shared by all connections that have no write in progress. */
 const NO_WRITES: readonly Write[] = [];
+const NOTHING = new Uint8Array(0);
 
 /**
  * A connection that another process can continue. After `hold` it does not write; the caller stops the
@@ -281,6 +282,7 @@ class SocketConnection implements MovableConnection {
   }
 
   unsent(): Uint8Array {
+    if (this.#writes.length === 0 && (this.#held ?? []).length === 0) return NOTHING;
     return Buffer.concat([...this.#untaken(), ...(this.#held ?? [])].map(({ bytes }) => bytes));
   }
 }

@@ -29,25 +29,28 @@ export interface SocketCounters {
 
 /** One descriptor of libuv. Several processes may have handles of the same socket. */
 export interface NativeHandle extends SocketCounters {
+  /** Its number in this process. */
+  readonly fd: number;
   readStart(): unknown;
   readStop(): unknown;
   /** Closes this descriptor. The connection stays open while another process has one. */
   close(): unknown;
 }
 
+const NUMBERS = ['fd', 'bytesWritten', 'writeQueueSize'];
+const METHODS = ['readStart', 'readStop', 'close'];
+/** Classes of handles that were checked: an upgrade asks for thousands of handles several times. */
+const checked = new Set<unknown>();
+
 export function isNativeHandle(value: unknown): value is NativeHandle {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'bytesWritten' in value &&
-    typeof value.bytesWritten === 'number' &&
-    'writeQueueSize' in value &&
-    typeof value.writeQueueSize === 'number' &&
-    ['readStart', 'readStop', 'close'].every((name) => {
-      const method: unknown = Reflect.get(value, name);
-      return typeof method === 'function';
-    })
-  );
+  if (typeof value !== 'object' || value === null) return false;
+  const kind: unknown = Object.getPrototypeOf(value);
+  if (checked.has(kind)) return true;
+  const isHandle =
+    NUMBERS.every((name) => typeof Reflect.get(value, name) === 'number') &&
+    METHODS.every((name) => typeof Reflect.get(value, name) === 'function');
+  if (isHandle && kind !== Object.prototype) checked.add(kind);
+  return isHandle;
 }
 
 /** The handle of an open socket or listener; undefined once it is closed, and for another object. */
@@ -62,17 +65,21 @@ export function countersOf(socket: Socket): SocketCounters | undefined {
   return handleOf(socket);
 }
 
+/** Not in Node's types: how a listener makes its sockets. */
+const PAUSED = { allowHalfOpen: false, pauseOnCreate: true, readable: true, writable: true };
+
 /** A connected socket from a handle of another process. Reads nothing before `resume`. */
 export function socketOver(handle: NativeHandle): Socket {
-  // Not in Node's types: how a listener makes its sockets.
-  const options = {
-    handle,
-    allowHalfOpen: false,
-    pauseOnCreate: true,
-    readable: true,
-    writable: true,
-  };
+  const options = { ...PAUSED, handle };
   return new Socket(options);
+}
+
+/**
+ * A connected socket from a descriptor that this process got at its start. Reads nothing before
+ * `resume`. Throws an Error when the descriptor is not an open socket.
+ */
+export function socketOfDescriptor(fd: number): Socket {
+  return new Socket({ ...PAUSED, fd });
 }
 
 /** Sockets stopped below their streams, which do not notice it. */

@@ -3,13 +3,14 @@ import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, Served, ServiceState } from '../channel/ports.js';
 import type { Directory } from '../directory/directory.js';
 import type { DirectoryLimits } from '../directory/limits.js';
-import type { Parcel, Parcels } from '../kit/movable.js';
+import type { Parcel } from '../kit/movable.js';
 import type { Health } from '../http/health.js';
 import type { ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location } from '../protocol/location.js';
 import type { NickAuthMode } from '../protocol/nick-auth.js';
 import type { MovingDirectory } from './directory-handover.js';
+import type { DirectoryInheritance, InheritedState } from './directory-inheritance.js';
 
 /** What a directory needs; only `network` and `overlay` are required. */
 export interface DirectoryNodeOptions {
@@ -41,7 +42,7 @@ export interface DirectoryNodeOptions {
   /**
    * The state of another process, to continue with. Peers are not served before `DirectoryNode.begin`.
    */
-  readonly inherited?: Parcels | undefined;
+  readonly inherited?: DirectoryInheritance | undefined;
   /** Aborts the start; later use `close`. */
   readonly signal?: AbortSignal;
   /** Called whenever the state of a location changes, with the worst state of all locations. */
@@ -70,6 +71,8 @@ export interface DirectoryNode {
   health(): Health;
   /** The movable parts; undefined when the overlay cannot be handed over. */
   readonly moving: MovingDirectory | undefined;
+  /** Continues with the peers of the previous process; only if it was inherited, before `begin`. */
+  restore(inherited: InheritedState): void;
   /** Starts serving with inherited sockets. */
   begin(): void;
   /** Takes a connection that reached the previous process while it did not accept. */

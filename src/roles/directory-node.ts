@@ -21,11 +21,8 @@ import { Canary } from './canary.js';
 import { registerCanaryMetrics, canaryCounts, type CanaryCounts } from './canary-metrics.js';
 import { bansIn, moveBans } from './directory-bans.js';
 import { registerDirectoryMetrics, registerFlushMetrics } from './directory-metrics.js';
-import {
-  openInheritedDirectory,
-  type InheritedDirectory,
-  type MovingDirectory,
-} from './directory-handover.js';
+import type { MovingDirectory } from './directory-handover.js';
+import type { InheritedState } from './directory-inheritance.js';
 import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
 import { movableFigures, earlierFigures, type DirectoryFigures } from './directory-figures.js';
 import { DirectoryHistory, historyIn } from './directory-history.js';
@@ -60,10 +57,7 @@ async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
  */
 export async function startDirectoryNode(options: DirectoryNodeOptions): Promise<DirectoryNode> {
   const { clock = systemClock } = options;
-  const inherited =
-    options.inherited &&
-    openInheritedDirectory(options.inherited, options.overlay.reachable, clock);
-  const node = new RunningNode(options, clock, inherited, await metricsFor(options));
+  const node = new RunningNode(options, clock, await metricsFor(options));
   await node.start();
   return node;
 }
@@ -74,7 +68,6 @@ class RunningNode implements DirectoryNode {
   readonly #options: DirectoryNodeOptions;
   readonly #clock: Clock;
   readonly #log: RateCappedLog;
-  readonly #inherited: InheritedDirectory | undefined;
   readonly #past: DirectoryFigures | undefined;
   readonly #startedAt: number;
   readonly #metrics: Metrics;
@@ -92,12 +85,8 @@ class RunningNode implements DirectoryNode {
   #page: StatusServer | undefined;
   #moving: MovingDirectory | undefined;
 
-  constructor(
-    options: DirectoryNodeOptions,
-    clock: Clock,
-    inherited: InheritedDirectory | undefined,
-    metrics: Metrics,
-  ) {
+  constructor(options: DirectoryNodeOptions, clock: Clock, metrics: Metrics) {
+    const { inherited } = options;
     this.#options = options;
     this.#services = new ServiceStates(options.overlay.reachable);
     this.#clock = clock;
@@ -105,15 +94,14 @@ class RunningNode implements DirectoryNode {
     this.#log = createRateCappedLog(options.log ?? silentLog, systemClock, {
       lines: LINES_PER_MINUTE,
     });
-    this.#inherited = inherited;
-    this.#past = earlierFigures(options.inherited);
+    this.#past = earlierFigures(inherited?.parcels);
     this.#startedAt = clock.now() - (this.#past?.upSeconds ?? 0) * 1000;
     this.#metrics = metrics;
     this.#states = new NodeStates(clock);
     this.#limits = options.limits ?? DEFAULT_LIMITS;
     this.#isServing = inherited === undefined;
     this.#motd = options.motd ?? '';
-    this.nick = inherited?.state.nick ?? createNickKey(randomBytes).nick;
+    this.nick = inherited?.nick ?? createNickKey(randomBytes).nick;
     this.#selfTests = canaryCounts(this.#past?.selfTests);
     this.#canary = this.#createCanary();
     this.directory = this.#createDirectory();
@@ -121,7 +109,7 @@ class RunningNode implements DirectoryNode {
       directory: this.directory,
       canary: () => this.#canary.report(),
       clock,
-      past: historyIn(options.inherited),
+      past: historyIn(inherited?.parcels),
     });
     registerDirectoryMetrics(metrics, {
       directory: this.directory,
@@ -166,10 +154,14 @@ class RunningNode implements DirectoryNode {
     return service.ok && reason !== undefined ? { ok: false, reason: reason } : service;
   }
 
+  restore({ state, peers }: InheritedState): void {
+    this.directory.restore(state, peers);
+  }
+
   begin(): void {
     this.#isServing = true;
     this.#states.resume(this.#past?.entered);
-    this.#inherited?.release();
+    this.#options.inherited?.release();
     this.#served?.begin?.();
     this.#page?.begin();
     this.#states.resumeTime(this.#past?.stateSeconds ?? 0);
@@ -272,7 +264,7 @@ class RunningNode implements DirectoryNode {
         metrics: this.#metrics,
         page: await this.#pageRoutes(),
         log: this.#log,
-        inherited,
+        inherited: inherited?.parcels,
       })
     );
   }
@@ -323,7 +315,7 @@ class RunningNode implements DirectoryNode {
         this.#services.set(kind, state);
         this.#onState();
       },
-      ...(inherited === undefined ? {} : { inherited }),
+      ...(inherited === undefined ? {} : { inherited: inherited.parcels }),
     });
     this.#served = served;
     if (served.locations.length < overlay.reachable.size) {
@@ -331,11 +323,11 @@ class RunningNode implements DirectoryNode {
       this.#onState();
     }
     // Before the peers: some of them may wait for a nick.
-    this.directory.operator.restore(bansIn(inherited));
-    if (this.#inherited) this.directory.restore(this.#inherited.state, this.#inherited.peers);
-    else this.#notifyCanary();
+    this.directory.operator.restore(bansIn(inherited?.parcels));
+    this.#notifyCanary();
     this.#moving = served.move && {
       directory: this.directory,
+      nick: this.nick,
       service: served.move,
       parts: [
         ...(this.#page === undefined ? [] : [this.#page.move, this.#history.move]),

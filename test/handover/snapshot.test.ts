@@ -3,7 +3,12 @@ import t from 'tap';
 import * as fc from 'fast-check';
 import { silentLog } from '../../src/channel/log.js';
 import type { Connection } from '../../src/channel/ports.js';
-import { createDirectory, DEFAULT_LIMITS, type Directory } from '../../src/directory/directory.js';
+import {
+  createDirectory,
+  DEFAULT_LIMITS,
+  PeerCopies,
+  type Directory,
+} from '../../src/directory/directory.js';
 import type { DirectoryLimits } from '../../src/directory/limits.js';
 import { RATE_CLASSES } from '../../src/directory/rates.js';
 import {
@@ -306,6 +311,149 @@ t.test('a newcomer that waits for a nick, and one without a handshake', async (t
   t.equal(to.stats().closed['handshake-timeout'], 1, 'counted from the accept');
   for (const peer of [...peers.values(), holder, newcomer, silent]) peer.leave();
   t.equal(clock.pending, 0);
+});
+
+t.test('a copy made before counts for a peer that has not changed since', async (t) => {
+  const clock = createTestClock();
+  const limits = { heartbeatIntervalMs: 0 };
+  const from = directoryWith(clock, limits);
+  const peers: MemoryPeer[] = [];
+  function join(name: string): MemoryPeer {
+    const peer = memoryPeer();
+    peers.push(peer);
+    from.accept(peer.connection);
+    peer.say(encodeEnvelope(793, hello(name)));
+    return peer;
+  }
+  function settle(): void {
+    for (let i = 0; i < 3; i++) {
+      for (const peer of peers) peer.drain();
+      from.flush();
+    }
+  }
+  const [a, b, c, d, e] = [
+    'J5idleOOOOOOOOOO',
+    'J5talkerOOOOOOOO',
+    'J5halfOOOOOOOOOO',
+    'J5leaverOOOOOOOO',
+    'J5unsentOOOOOOOO',
+  ] as const;
+  const idle = join(a);
+  const talker = join(b);
+  const half = join(c);
+  const leaver = join(d);
+  const unsent = join(e);
+  settle();
+  clock.advance(500);
+  const copies = new PeerCopies();
+  const early = [...from.copyPeers(copies, (connection) => connection !== unsent.connection)];
+  t.same(
+    early.map(({ peer }) => peer.nick),
+    [a, b, c, d],
+  );
+  clock.advance(1_000);
+  talker.say(encodeEnvelope(685, `${b}!${a}!hello`));
+  half.say('{"type"');
+  leaver.leave();
+  join('J5freshOOOOOOOOO');
+  settle();
+  const { state, peers: changed, unchanged } = from.snapshot(() => new Uint8Array(0), copies);
+  t.equal(unchanged.length, 1);
+  t.equal(unchanged[0], idle.connection, 'it got a message, and said nothing itself');
+  t.same(changed.map(({ peer }) => peer.nick).toSorted(), ['J5freshOOOOOOOOO', c, b, e]);
+  idle.say('{');
+  t.same(from.snapshot(() => new Uint8Array(0), copies).unchanged, [], 'not any more');
+
+  const to = directoryWith(clock, limits);
+  const [copy] = early;
+  if (copy === undefined) throw new Error('no copy');
+  const moving = memoryPeer();
+  to.restore(state, [{ ...copy, connection: moving.connection, takenAt: clock.now() - 1_000 }]);
+  const [kept] = to.snapshot(() => new Uint8Array(0)).peers;
+  t.equal(kept?.peer.heardMs, copy.peer.heardMs + 1_000, 'its ages grow from the copy on');
+  t.equal(kept?.peer.acceptedMs, copy.peer.acceptedMs + 1_000);
+  for (const peer of [moving, ...peers]) peer.leave();
+  t.equal(clock.pending, 0);
+});
+
+/** The same record, this much later. */
+function later(peer: PeerSnapshot, ms: number): PeerSnapshot {
+  const older = (was: number | undefined): number | undefined =>
+    was === undefined ? undefined : was + ms;
+  const all = (ages: PeerSnapshot['mutual']): PeerSnapshot['mutual'] =>
+    ages.map(([name, was]) => [name, was + ms]);
+  return {
+    ...peer,
+    acceptedMs: peer.acceptedMs + ms,
+    heardMs: peer.heardMs + ms,
+    pingedMs: older(peer.pingedMs),
+    probedMs: older(peer.probedMs),
+    meters: peer.meters.map((meter) => ({
+      ...meter,
+      filledMs: meter.filledMs + ms,
+      minuteMs: meter.minuteMs + ms,
+    })),
+    addressed: all(peer.addressed),
+    mutual: all(peer.mutual),
+    goneTold: all(peer.goneTold),
+  };
+}
+
+interface Event {
+  readonly from: number;
+  readonly to: number;
+  readonly kind: string;
+}
+
+/** An event between three peers and their directory. */
+const event = fc.record({
+  from: fc.nat(2),
+  to: fc.nat(2),
+  kind: fc.constantFrom('private', 'private', 'public', 'ping', 'half a line', 'time'),
+});
+
+t.test('a copy that still counts is equal to the record, whatever has happened', async (t) => {
+  const names = ['J5firstOOOOOOOOO', 'J5secondOOOOOOOO', 'J5thirdOOOOOOOOO'] as const;
+  let counted = 0;
+  function check(before: readonly Event[], after: readonly Event[]): void {
+    const clock = createTestClock();
+    const directory = directoryWith(clock, { heartbeatIdleMs: 20_000, handshakeTimeoutMs: 0 });
+    const peers = names.map(() => memoryPeer());
+    for (const [i, peer] of peers.entries()) {
+      directory.accept(peer.connection);
+      peer.say(encodeEnvelope(793, hello(names[i] ?? '', { features: { ping: true } })));
+    }
+    function happen({ from, to, kind }: Event): void {
+      const [own = '', other = ''] = [names[from], names[to]];
+      if (kind === 'private') peers[from]?.say(encodeEnvelope(685, `${own}!${other}!hello`));
+      if (kind === 'public') peers[from]?.say(encodeEnvelope(687, `${own}!PUBLIC!hello`));
+      if (kind === 'ping') peers[from]?.say(encodeEnvelope(797, ''));
+      if (kind === 'half a line') peers[from]?.say('{"type"');
+      clock.advance(kind === 'time' ? 12_000 : 1);
+      for (const peer of peers) peer.drain();
+      directory.flush();
+      for (const peer of peers) peer.drain();
+    }
+    for (const one of before) happen(one);
+    const copies = new PeerCopies();
+    const early = [...directory.copyPeers(copies, () => true)];
+    const copiedAt = clock.now();
+    for (const one of after) happen(one);
+    const { unchanged } = directory.snapshot(() => new Uint8Array(0), copies);
+    const now = directory.snapshot(() => new Uint8Array(0)).peers;
+    for (const { connection, peer } of early) {
+      const kept = unchanged.includes(connection)
+        ? now.find((one) => one.connection === connection)
+        : undefined;
+      if (kept === undefined) continue;
+      t.same(comparable(later(peer, clock.now() - copiedAt)), comparable(kept.peer));
+      counted++;
+    }
+    for (const peer of peers) peer.leave();
+  }
+  const events = fc.array(event, { maxLength: 6 });
+  fc.assert(fc.property(events, events, check), { numRuns: 100 });
+  t.ok(counted > 20, `${counted} copies still counted`);
 });
 
 function challengeOf(peer: MemoryPeer): NickAuthChallenge {

@@ -106,17 +106,37 @@ process.emit = function (name, message, ...rest) {
     /hands over in format 99, this one reads 2: restart instead/,
   ],
   [
+    'runs on a Node.js without a test',
+    `const node = { value: { ...process.versions, node: '23.1.0' } };
+Object.defineProperty(process, 'versions', node);`,
+    /works on Node\.js 20, 22, 24, 26; this is 23\.1\.0: restart instead/,
+  ],
+  [
     'crashes in the middle',
     `process.on('message', ({ key }) => {
-  if (key === 'peers:0') process.kill(process.pid, 'SIGKILL');
+  if (key === 'copies:0') process.kill(process.pid, 'SIGKILL');
 });`,
     /the new program ended \(SIGKILL\)/,
+  ],
+  [
+    'crashes while the peers wait',
+    `const emit = process.emit;
+process.emit = function (name, message, ...rest) {
+  if (name === 'message' && message?.key === 'directory') process.kill(process.pid, 'SIGKILL');
+  return emit.call(this, name, message, ...rest);
+};`,
+    /the new program ended \(SIGKILL\)/,
+  ],
+  [
+    'cannot start its parts',
+    BEFORE_SEND('built', `message = { say: 'failed', why: 'no room' };`),
+    /cannot take over: no room/,
   ],
   [
     'cannot read what it gets',
     `const emit = process.emit;
 process.emit = function (name, message, ...rest) {
-  if (name === 'message' && message?.key === 'peers:0') message.value[0].peer.nick = 'a b';
+  if (name === 'message' && message?.key === 'copies:0') message.value[0].peer.nick = 'a b';
   return emit.call(this, name, message, ...rest);
 };`,
     /cannot take over: what the old program handed over cannot be read: peer, snapshot-nick/,

@@ -1,4 +1,5 @@
 /** What this Node tells of sockets below `net`; run on each version that the upgrade supports. */
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer, connect, Socket } from 'node:net';
@@ -7,6 +8,7 @@ import {
   countersOf,
   handleOf,
   isNativeHandle,
+  socketOfDescriptor,
   socketOver,
   startReading,
   stopReading,
@@ -82,6 +84,36 @@ t.test('a handle makes a second socket, which is paused', async (t) => {
   again.resume();
   const [chunk]: unknown[] = await once(again, 'data');
   t.equal(String(chunk), 'hello');
+});
+
+/** A child process with a connection as its descriptor 3. */
+const CHILD = `
+const { Socket } = require('node:net');
+const { spawnSync } = require('node:child_process');
+const socket = new Socket({ fd: 3, pauseOnCreate: true, readable: true, writable: true });
+const { status } = spawnSync('readlink', ['/proc/self/fd/3']);
+socket.once('data', (chunk) => socket.end(chunk + ' ' + (status === 0 ? 'leaked' : 'closed')));
+socket.resume();`;
+
+t.test(
+  'a descriptor makes a socket in a child; programs started by the child do not get it',
+  async (t) => {
+    const [ours, theirs] = await pair(t);
+    const fd = handleOf(theirs)?.fd;
+    if (fd === undefined) throw new Error('no descriptor');
+    const child = spawn(process.execPath, ['-e', CHILD], {
+      stdio: ['ignore', 'ignore', 'inherit', fd],
+    });
+    theirs.destroy();
+    ours.write('hello');
+    const [chunk]: unknown[] = await once(ours, 'data');
+    t.equal(String(chunk), 'hello closed');
+    if (child.exitCode === null) await once(child, 'exit');
+  },
+);
+
+t.test('a descriptor that is no socket', async (t) => {
+  t.throws(() => socketOfDescriptor(1_000_000));
 });
 
 t.test('a socket that is closed has no handle, nor has another object', async (t) => {

@@ -31,7 +31,7 @@ export interface Circuits {
   clear(): void;
   /** All circuits; those without streams in the order in which their last one ended. */
   all(): readonly Circuit[];
-  /** Restores a circuit of another process. Its streams `enter` it. */
+  /** Restores a circuit of another process. Its streams `enter` it, before or afterwards. */
   restore(id: string, leftAt: number, meters: Meters | undefined): void;
 }
 
@@ -68,7 +68,9 @@ export function createCircuits(): Circuits {
     },
     all: () => [...used.values(), ...left.values()],
     restore(id, leftAt, meters) {
-      if (left.size < MAX_KEPT) left.set(id, { id, streams: 0, leftAt, meters });
+      const circuit = used.get(id);
+      if (circuit) circuit.meters = meters;
+      else if (left.size < MAX_KEPT) left.set(id, { id, streams: 0, leftAt, meters });
     },
     clear() {
       used.clear();

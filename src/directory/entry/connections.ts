@@ -82,9 +82,20 @@ export class Connections {
    * A new record: its connection is read from now on, and the record is freed when the connection ends.
    */
   enter(peer: Peer): void {
-    const { fanout, registry, sweepTimer } = this.#options;
+    this.take(peer);
+    this.watch();
+  }
+
+  /** From now on timeouts apply, if there are connections. */
+  watch(): void {
+    const { registry, sweepTimer } = this.#options;
+    if (registry.connectionCount > 0) sweepTimer.start();
+  }
+
+  /** As `enter`, without timeouts before `watch`. */
+  take(peer: Peer): void {
+    const { fanout, registry } = this.#options;
     registry.add(peer);
-    sweepTimer.start();
     peer.connection.attach({
       data: (chunk) => fanout.batch(() => this.#onData(peer, chunk)),
       // A refused peer was counted when it was refused.

@@ -12,6 +12,7 @@ import type { Tally } from '../stats.js';
 const MAX_WRITE_BYTES = 262_144;
 /** Pieces up to this size are joined by copying; a longer piece is written alone without a copy. */
 const MAX_JOINED_BYTES = 65_536;
+const NOTHING = new Uint8Array(0);
 /** Memory overhead of one splice, approximately. */
 const SPLICE_OVERHEAD_BYTES = 96;
 
@@ -196,6 +197,7 @@ export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes
     },
     pump,
     owed(outbox) {
+      if (outbox.cursor === log.end && outbox.splices === undefined) return NOTHING;
       const parts: Uint8Array[] = [];
       let position = outbox.cursor;
       const takeUntil = (until: number): void => {

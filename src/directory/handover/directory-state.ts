@@ -5,7 +5,7 @@ import type { Budgets, BudgetsSnapshot } from '../relay/budgets.js';
 import type { Circuits } from '../entry/circuits.js';
 import type { Connections } from '../entry/connections.js';
 import type { DialBack } from '../entry/dial-back.js';
-import type { Directory, MovingPeer } from '../directory-api.js';
+import type { MovingPeer, MovingState } from '../directory-api.js';
 import type { Fanout } from '../fanout/fanout.js';
 import {
   flatTally,
@@ -15,6 +15,7 @@ import {
   snapshotCircuit,
   snapshotPeer,
 } from './peer-state.js';
+import type { PeerCopies } from './peer-copies.js';
 import type { NickProofs } from '../entry/nick-proofs.js';
 import { createPeer, type Peer } from '../peer.js';
 import type { NickClaims } from '../entry/nick-claims.js';
@@ -45,13 +46,12 @@ export interface StateParts {
   readonly ownNicks: ReadonlySet<string>;
 }
 
-type Snapshot = ReturnType<Directory['snapshot']>;
-
 /** See `Directory.snapshot`. */
 export function snapshotDirectory(
   parts: StateParts,
   unsent: (connection: Connection) => Uint8Array | undefined,
-): Snapshot {
+  copies?: PeerCopies,
+): MovingState {
   const { nick, clock, registry, fanout, budgets, circuits, dialBack, tally } = parts;
   const open = [...registry.ready, ...registry.unhandshaked];
   const moving = open.flatMap((peer) => {
@@ -65,6 +65,16 @@ export function snapshotDirectory(
   const now = clock.now();
   const { deliveries, requests, waiting } = budgets.snapshot();
   const waits = waitingByPeer(waiting);
+  const peers: MovingPeer[] = [];
+  const unchanged: Connection[] = [];
+  for (const { peer, rest } of moving) {
+    const { connection } = peer;
+    const later = peer.state === 'ready' ? fanout.outboxes.owed(peer.outbox) : NOTHING;
+    const owed = rest.length === 0 ? later : Buffer.concat([rest, later]);
+    const own = waits.get(peer) ?? [];
+    if (copies?.isCurrent(peer, owed, own) === true) unchanged.push(connection);
+    else peers.push({ connection, peer: snapshotPeer(peer, owed, own, now) });
+  }
   return {
     state: {
       nick,
@@ -74,14 +84,8 @@ export function snapshotDirectory(
       circuits: circuits.all().map((circuit) => snapshotCircuit(circuit, now)),
       ...(dialBack?.snapshot() ?? { dialBacks: [], toDial: [] }),
     },
-    peers: moving.map(({ peer, rest }) => {
-      const later = peer.state === 'ready' ? fanout.outboxes.owed(peer.outbox) : NOTHING;
-      const owed = rest.length === 0 ? later : Buffer.concat([rest, later]);
-      return {
-        connection: peer.connection,
-        peer: snapshotPeer(peer, owed, waits.get(peer) ?? [], now),
-      };
-    }),
+    peers,
+    unchanged,
   };
 }
 
@@ -97,50 +101,104 @@ function waitingByPeer(
   return waiting;
 }
 
-/** See `Directory.restore`. */
-export function restoreDirectory(
-  parts: StateParts,
-  state: DirectorySnapshot,
-  peers: readonly MovingPeer[],
-): void {
-  const { clock, registry, budgets, circuits, dialBack, admission, nickClaims, tally } = parts;
-  const now = clock.now();
-  restoreTally(tally, state.tally);
-  budgets.restore(state);
-  dialBack?.restore(state);
-  for (const { id, leftMs, meters } of state.circuits) {
-    circuits.restore(id, now - (leftMs ?? 0), restoreMeters(meters, now));
+/** Restores the state of another process: copied peers while it still serves, the rest when it stops. */
+export class Restoration {
+  readonly #parts: StateParts;
+  readonly #prepared = new Map<Connection, Peer>();
+
+  constructor(parts: StateParts) {
+    this.#parts = parts;
   }
-  const restored = peers.map((moving) => restoreOne(parts, moving, now));
-  // After all are ready, because each costs deliveries to all.
-  for (const { connection, peer: from } of peers) {
-    const peer = from.waits.length > 0 ? registry.byNick(from.nick) : undefined;
-    if (peer?.connection !== connection) continue;
-    for (const { kind, frame } of from.waits) budgets.wait(kind, peer, frame);
+
+  /** See `Directory.prepare`. */
+  prepare(moving: MovingPeer): void {
+    const { fanout, registry } = this.#parts;
+    const peer = this.#create(moving);
+    fanout.outboxes.begin(peer.outbox);
+    registry.makeReady(peer);
+    this.#prepared.set(moving.connection, peer);
   }
-  for (const [i, newcomer] of restored.entries()) {
-    if (peers[i]?.peer.state !== 'waiting') continue;
+
+  /** See `Directory.forget`. */
+  forget(connection: Connection): void {
+    const { clock, registry, fanout, circuits } = this.#parts;
+    const peer = this.#prepared.get(connection);
+    if (peer === undefined) return;
+    this.#prepared.delete(connection);
+    registry.remove(peer);
+    fanout.outboxes.close(peer.outbox);
+    if (peer.circuit) circuits.leave(peer.circuit, clock.now());
+  }
+
+  /** See `Directory.restore`. */
+  finish(state: DirectorySnapshot, peers: readonly MovingPeer[]): void {
+    const { clock, registry, budgets, circuits, connections, dialBack, tally } = this.#parts;
+    const now = clock.now();
+    restoreTally(tally, state.tally);
+    budgets.restore(state);
+    dialBack?.restore(state);
+    for (const { id, leftMs, meters } of state.circuits) {
+      circuits.restore(id, now - (leftMs ?? 0), restoreMeters(meters, now));
+    }
+    const restored = peers.map((moving) => this.#restore(moving));
+    // After all are ready, because each costs deliveries to all.
+    for (const { connection, peer: from } of peers) {
+      const peer = from.waits.length > 0 ? registry.byNick(from.nick) : undefined;
+      if (peer?.connection !== connection) continue;
+      for (const { kind, frame } of from.waits) budgets.wait(kind, peer, frame);
+    }
+    for (const [i, newcomer] of restored.entries()) {
+      if (peers[i]?.peer.state === 'waiting') this.#reclaim(newcomer);
+    }
+    this.#prepared.clear();
+    connections.watch();
+  }
+
+  #reclaim(newcomer: Peer): void {
+    const { registry, nickClaims, admission } = this.#parts;
     const holder = registry.byNick(newcomer.nick);
     if (holder) nickClaims.claim(newcomer, holder);
     else admission.admit(newcomer);
   }
-}
 
-function restoreOne(parts: StateParts, { connection, peer: from }: MovingPeer, now: number): Peer {
-  const { registry, fanout, circuits, proofs, connections } = parts;
-  const came = from.circuit === undefined ? undefined : circuits.enter(from.circuit, 0);
-  const circuit = came === 'full' ? undefined : came;
-  const outbox = fanout.outboxes.open(connection);
-  const peer = createPeer(connection, outbox, circuit, now - from.acceptedMs);
-  restorePeer(peer, from, now);
-  connections.enter(peer);
-  if (from.proving) proofs.resume(peer, from.proving);
-  if (from.state === 'proving' && from.owed.length > 0) connection.write(from.owed);
-  if (from.state !== 'ready') return peer;
-  fanout.outboxes.begin(outbox);
-  registry.makeReady(peer);
-  for (let at = 0; at < from.owed.length; at += OWED_PIECE_BYTES) {
-    fanout.direct(peer, from.owed.subarray(at, at + OWED_PIECE_BYTES), 0);
+  #restore(moving: MovingPeer): Peer {
+    const { registry, fanout, proofs } = this.#parts;
+    const { connection, peer: from } = moving;
+    const prepared = this.#prepared.get(connection);
+    const peer = prepared ?? this.#create(moving);
+    if (prepared) this.#change(prepared, moving);
+    if (from.proving) proofs.resume(peer, from.proving);
+    if (from.state === 'proving' && from.owed.length > 0) connection.write(from.owed);
+    if (from.state !== 'ready') return peer;
+    if (!prepared) {
+      fanout.outboxes.begin(peer.outbox);
+      registry.makeReady(peer);
+    }
+    for (let at = 0; at < from.owed.length; at += OWED_PIECE_BYTES) {
+      fanout.direct(peer, from.owed.subarray(at, at + OWED_PIECE_BYTES), 0);
+    }
+    return peer;
   }
-  return peer;
+
+  /** A record that is not ready yet. Its connection is read from now on, unless it is held. */
+  #create({ connection, peer: from, takenAt }: MovingPeer): Peer {
+    const { clock, fanout, circuits, connections } = this.#parts;
+    const at = takenAt ?? clock.now();
+    const came = from.circuit === undefined ? undefined : circuits.enter(from.circuit, 0);
+    const circuit = came === 'full' ? undefined : came;
+    const outbox = fanout.outboxes.open(connection);
+    const peer = createPeer(connection, outbox, circuit, at - from.acceptedMs);
+    restorePeer(peer, from, at);
+    connections.take(peer);
+    return peer;
+  }
+
+  /** The later state of a prepared peer. */
+  #change(peer: Peer, { peer: from, takenAt }: MovingPeer): void {
+    if (from.state !== 'ready' || from.nick !== peer.nick)
+      throw new Error('a ready peer went back');
+    peer.partners = undefined;
+    peer.goneTold = undefined;
+    restorePeer(peer, from, takenAt ?? this.#parts.clock.now());
+  }
 }
