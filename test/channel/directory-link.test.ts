@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { ChannelError } from '../../src/channel/message-channel.js';
 import type { Connection, Overlay, ServeOptions, ServiceState } from '../../src/channel/ports.js';
+import { DEFAULT_LIMITS } from '../../src/directory/directory.js';
 import type { Location } from '../../src/protocol/location.js';
 import { SocksError } from '../../src/tor/socks/error.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
@@ -590,6 +591,22 @@ t.test('messages to a directory', async (t) => {
       }
       t.match((await session.next()).line, `!error ${text} `);
     }
+  });
+
+  t.test('private messages sent in 3 s may arrive at once: a directory relays all', async (t) => {
+    const { channel, session } = await welcomed(t);
+    session.pubmsg(ALICE.nick, 'hp2 x');
+    await channel.next('pubmsg');
+    for (let n = 0; n < 160; n++) {
+      t.match(channel.send(ALICE.nick, 'error', `${n}`), { sent: true });
+    }
+    channel.clock.advance(3_000);
+    // The answer comes after all messages that were sent.
+    session.send(798, '');
+    let arrived = 0;
+    while ((await session.next()).type === 685) arrived++;
+    t.ok(arrived < 160, 'the others still wait');
+    t.ok(arrived <= DEFAULT_LIMITS.privmsgPerSecond, `${arrived} in 3 s`);
   });
 
   t.test('publish: a full queue refuses; waiting messages outlive the session', async (t) => {
