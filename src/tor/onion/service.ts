@@ -6,25 +6,15 @@
  */
 import { pause } from '../../kit/pause.js';
 import { errorText } from '../../kit/error-text.js';
-import type { Log } from '../../channel/log.js';
-import type { Clock, Random, ServiceState } from '../../channel/ports.js';
 import { HandoverError, type Movable, type Parcel, type Parcels } from '../../kit/movable.js';
-import type { Location } from '../../protocol/location.js';
-import type { OnionTarget, PowQueue } from './add-onion.js';
 import type { ControlClient } from '../control/client.js';
 import { deferred } from '../../kit/deferred.js';
-import { removeHiddenService, type ServedFolder } from './hidden-service-dir.js';
-import {
-  keylessError,
-  onionAdder,
-  type OnionAdder,
-  type OnionIdentity,
-  type TargetOf,
-} from './adder.js';
+import { removeHiddenService } from './hidden-service-dir.js';
+import { keylessError, onionAdder, type OnionAdder } from './adder.js';
 import { TorError } from '../tor-error.js';
 import { retryDelays } from './retry.js';
 import { ROUND_TIMINGS, startSelfTestRounds, type RoundTimings } from './self-test-rounds.js';
-import type { SelfTest } from './self-test.js';
+import type { OnionService, OnionServiceOptions } from './service-api.js';
 import { holdService, inheritedService } from './service-handover.js';
 import { askForFolder, askForOnion } from './service-presence.js';
 import {
@@ -35,75 +25,8 @@ import {
 } from './service-watch.js';
 import { followUploads } from './upload-follower.js';
 
-/** What an onion service needs. */
-export interface OnionServiceOptions {
-  /**
-   * Opens a control connection; called again after a loss. The service owns and closes it. Must respect
-   * the signal.
-   */
-  readonly connect: (signal: AbortSignal) => Promise<ControlClient>;
-  /** The key of the onion. */
-  readonly identity: OnionIdentity;
-  /** The port that peers dial (default 5222). */
-  readonly virtualPort?: number;
-  /**
-   * The folder of the persistent key, for a Tor that the program started: every stream then begins with
-   * a PROXY line that names its circuit.
-   */
-  readonly folder?: ServedFolder;
-  /** The address of our listener, as Tor must dial it; may depend on the control connection. */
-  readonly target: OnionTarget | TargetOf;
-  /** Aborts the start; later the same as `close`. */
-  readonly signal: AbortSignal;
-  /** The time of all timers. */
-  readonly clock: Clock;
-  /** Receives the log lines of the service. */
-  readonly log: Log;
-  /** For random waits. */
-  readonly random: Random;
-  /** Called whenever the state changes. */
-  readonly onState?: (state: ServiceState) => void;
-  /**
-   * After this long without a complete upload a warning says what is missing; the wait continues
-   * (default 180,000).
-   */
-  readonly uploadTimeoutMs?: number;
-  /** Continues with the service and the control connection of another process. */
-  readonly inherited?: Parcels | undefined;
-  /** Dials the onion as any peer does, for when Tor does not report whether it is published. */
-  readonly selfTest?: SelfTest;
-  /** Whether to repeat the self-test after that, at long intervals (default false). */
-  readonly selfTestRounds?: boolean;
-  /** The intervals of requests to Tor and of self-tests. */
-  readonly watchTimings?: Partial<WatchTimings & RoundTimings>;
-  /** Default `DEFAULT_POW_QUEUE`; a directory uses `DIRECTORY_POW_QUEUE`. */
-  readonly pow?: PowQueue;
-}
-
-/** A running onion service. */
-export interface OnionService {
-  /** Its onion and virtual port. */
-  readonly location: Location & {
-    /** Always an onion. */
-    readonly kind: 'onion';
-  };
-  /** Resolves when peers can reach it for the first time; rejects if it is closed before. */
-  readonly reachable: Promise<void>;
-  /** Undefined while peers cannot reach it. */
-  readonly move: Movable;
-  /**
-   * It was found unreachable from outside: asks Tor at once whether it still has the service, and adds
-   * it again if not.
-   */
-  doubt(): void;
-  /**
-   * Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral
-   * key.
-   */
-  close(): Promise<void>;
-}
-
 export type { OnionIdentity } from './adder.js';
+export type { OnionService, OnionServiceOptions } from './service-api.js';
 
 const DEFAULT_VIRTUAL_PORT = 5222;
 const DEFAULT_UPLOAD_TIMEOUT_MS = 180_000;
