@@ -6,7 +6,7 @@ import { counted } from '../kit/decimal.js';
 import { parseRecord, type JsonRecord } from '../kit/json-record.js';
 import { shownJson, shownLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
-import { formatLocation, parseLocation, parseOnionHost } from '../protocol/location.js';
+import { formatLocation, ownHost, parseLocation, parseOnionHost } from '../protocol/location.js';
 import { isRoutableNick } from '../protocol/nick.js';
 import type { OperatorRequest } from '../roles/operator-requests.js';
 import { UsageError } from './errors.js';
@@ -65,9 +65,8 @@ export function kickTarget(who: string, isNick: boolean): KickTarget {
   const lower = who.toLowerCase();
   const location = parseLocation(lower);
   if (!isNick && location.ok) {
-    const { kind, host } = location.value;
-    if (kind === 'onion') return { by: 'onion', name: host };
-    return { by: 'loopback', name: formatLocation(location.value) };
+    const { value } = location;
+    return { by: value.kind, name: ownHost(value) ?? formatLocation(value) };
   }
   if (!isNick && parseOnionHost(lower).ok) return { by: 'onion', name: lower };
   if (!isNick && /\.onion\.?(:\d*)?$/.test(lower)) {
@@ -125,6 +124,7 @@ export async function runUnban(who: string | undefined, options: UnbanOptions): 
 /** An onion is banned without its port; every other text may be a nick. */
 function banName(who: string): string {
   const location = parseLocation(who.toLowerCase());
-  if (location.ok && location.value.kind === 'onion') return location.value.host;
+  const host = location.ok ? ownHost(location.value) : undefined;
+  if (host !== undefined) return host;
   return parseOnionHost(who.toLowerCase()).ok ? who.toLowerCase() : who;
 }

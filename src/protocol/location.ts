@@ -185,10 +185,16 @@ export function sameLocation(a: DeclaredLocation, b: DeclaredLocation): boolean 
   return formatLocation(a) === formatLocation(b);
 }
 
+/** The host of a location that belongs to one program; undefined when programs share such hosts. */
+export function ownHost(location: DeclaredLocation): string | undefined {
+  if (location.kind === 'not-serving') return undefined;
+  return rows.get(location.kind)?.sharesHost === false ? location.host : undefined;
+}
+
 /** Whether two locations belong to one program, as far as their addresses tell. */
 export function sameOwner(a: Location, b: DeclaredLocation): boolean {
   if (b.kind === 'not-serving' || b.kind !== a.kind) return false;
-  return a.host === b.host && (a.port === b.port || rows.get(a.kind)?.sharesHost === false);
+  return a.host === b.host && (a.port === b.port || ownHost(a) !== undefined);
 }
 
 /**

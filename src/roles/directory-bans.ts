@@ -2,6 +2,7 @@
 import { MAX_BAN_MS, MAX_BANS, type Ban } from '../directory/entry/bans.js';
 import type { Movable, Parcels } from '../kit/movable.js';
 import { isRecord } from '../kit/json-record.js';
+import { isLocationKind } from '../protocol/location.js';
 
 const BANS = 'bans';
 const MAX_NAME_CHARS = 128;
@@ -9,7 +10,7 @@ const MAX_NAME_CHARS = 128;
 function banOf(value: unknown): readonly Ban[] {
   if (!isRecord(value)) return [];
   const { kind, name, leftMs } = value;
-  if (kind !== 'nick' && kind !== 'onion') return [];
+  if (typeof kind !== 'string' || (kind !== 'nick' && !isLocationKind(kind))) return [];
   if (typeof name !== 'string' || name.length > MAX_NAME_CHARS) return [];
   if (typeof leftMs !== 'number' || !(leftMs > 0 && leftMs <= MAX_BAN_MS)) return [];
   return [{ kind, name, leftMs }];

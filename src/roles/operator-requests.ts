@@ -7,7 +7,7 @@ import { MAX_BAN_MS, type Ban, type BanSubject } from '../directory/entry/bans.j
 import type { KickTarget, Operator, PeerRow } from '../directory/entry/operator.js';
 import { isRecord, parseRecord } from '../kit/json-record.js';
 import { shownLine } from '../kit/shown-text.js';
-import { formatLocation } from '../protocol/location.js';
+import { formatLocation, isLocationKind } from '../protocol/location.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 
 export type OperatorRequest =
@@ -22,7 +22,7 @@ export type OperatorRequest =
     }
   | {
       readonly ask: 'unban';
-      /** A nick or the host of an onion; undefined: all. */
+      /** A nick or a host; undefined: all. */
       readonly name: string | undefined;
       readonly logNames: boolean;
     };
@@ -34,13 +34,13 @@ const MAX_FEATURES = 16;
 const MAX_FEATURE_CHARS = 40;
 /** Longest name in a request. */
 const MAX_NAME_CHARS = 128;
-const TARGETS: readonly KickTarget['by'][] = ['nick', 'onion', 'loopback'];
 
 function targetOf(value: unknown): KickTarget | undefined {
   if (!isRecord(value)) return undefined;
-  const by = TARGETS.find((kind) => kind === value['by']);
+  const { by } = value;
   const name = nameOf(value['name']);
-  return by === undefined || name === undefined ? undefined : { by, name };
+  if (typeof by !== 'string' || name === undefined) return undefined;
+  return by === 'nick' || isLocationKind(by) ? { by, name } : undefined;
 }
 
 function nameOf(value: unknown): string | undefined {

@@ -8,6 +8,8 @@ import { kickTarget } from '../../src/cli/operator.js';
 import { peersTable } from '../../src/cli/peer-tables.js';
 import { REQUEST_SOCKET } from '../../src/ops/request-socket.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
+import { addLocationKind } from '../../src/protocol/location.js';
+import { ok } from '../../src/protocol/result.js';
 import { parseOperatorRequest } from '../../src/roles/operator-requests.js';
 import { hello, onion, type Hello } from '../directory/wire.js';
 import { startUpgradable, type Program } from '../handover/program.js';
@@ -225,6 +227,8 @@ t.test('requests of the socket are read without a throw', (t) => {
   t.end();
 });
 
+const labHost = (text: string) => (text.endsWith('.lab') ? ok(text) : undefined);
+
 t.test('what WHO means', (t) => {
   const rows = [
     ['J5maker', false, { by: 'nick', name: 'J5maker' }],
@@ -237,6 +241,11 @@ t.test('what WHO means', (t) => {
     ['127.0.0.1:5222', true, { by: 'nick', name: '127.0.0.1:5222' }],
   ] as const;
   for (const [who, isNick, target] of rows) t.same(kickTarget(who, isNick), target, who);
+
+  t.teardown(addLocationKind('x-lab', { read: labHost, sharesHost: false }));
+  const target = { by: 'x-lab', name: 'a.lab' };
+  t.same(kickTarget('a.lab:7', false), target, 'a kind that the program added');
+  t.match(parseOperatorRequest(JSON.stringify({ ask: 'kick', target })), { value: { target } });
   t.end();
 });
 

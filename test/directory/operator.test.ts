@@ -4,7 +4,9 @@ import { MAX_BAN_MS, MAX_BANS, Bans } from '../../src/directory/entry/bans.js';
 import type { Directory } from '../../src/directory/directory.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { formatNickProof, parseNickChallenge, proveNick } from '../../src/protocol/nick-auth.js';
+import { addLocationKind } from '../../src/protocol/location.js';
 import { nickKey } from '../../src/protocol/nick.js';
+import { ok } from '../../src/protocol/result.js';
 import { bansIn, moveBans } from '../../src/roles/directory-bans.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from './memory-connection.js';
@@ -311,4 +313,24 @@ t.test('bans go on in the process after an upgrade', async (t) => {
       'the rest is left out',
     );
   }
+});
+
+const labHost = (text: string) => (text.endsWith('.lab') ? ok(text) : undefined);
+
+t.test('a kind of location that a program adds is banned by its host, as an onion is', (t) => {
+  t.teardown(addLocationKind('x-lab', { read: labHost, sharesHost: false }));
+  t.teardown(addLocationKind('x-port', { read: (text) => ok(text), sharesHost: true }));
+  const bans = new Bans({ clock: createTestClock() });
+  t.ok(bans.add([{ kind: 'x-lab', name: 'a.lab' }], HOUR));
+  const declares = (host_: string, kind: `x-${string}` = 'x-lab') =>
+    bans.holds({ nick: 'J5x', location: { kind, host: host_, port: 7 } });
+  t.ok(declares('a.lab'));
+  t.notOk(declares('b.lab'));
+  t.notOk(declares('a.lab', 'x-port'), 'a host that programs share is never banned');
+  t.same(
+    bansIn(new Map([['bans', { key: 'bans', value: bans.all() }]])),
+    bans.all(),
+    'it moves with an upgrade',
+  );
+  t.end();
 });

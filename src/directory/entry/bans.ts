@@ -1,23 +1,23 @@
 /**
- * Bans of the operator: nicks and onions that are refused at the handshake for a limited time. The list
- * is bounded, is kept in memory only, and moves with an upgrade.
+ * Bans of the operator: nicks and hosts that are refused at the handshake for a limited time. The list is
+ * bounded, is kept in memory only, and moves with an upgrade.
  *
  * Tor hides addresses, so a ban is by what a peer says of itself: a nick costs nothing, and a peer need
- * not declare its onion. A ban keeps out a program that reconnects unchanged, and no determined attacker.
+ * not declare its location. A ban keeps out a program that reconnects unchanged, and no determined attacker.
  */
 import type { Clock } from '../../channel/ports.js';
-import type { DeclaredLocation } from '../../protocol/location.js';
+import { ownHost, type DeclaredLocation, type LocationKind } from '../../protocol/location.js';
 
 /** Most bans at a time; a further one is refused until others have expired or are lifted. */
 export const MAX_BANS = 1_000;
 /** Longest ban: 30 days. */
 export const MAX_BAN_MS = 30 * 86_400_000;
 
-/** A nick, or the host of an onion; its port does not matter. */
+/** A nick, or a host that belongs to one program, such as an onion; its port does not matter. */
 export interface BanSubject {
-  /** Whether `name` is a nick or the host of an onion. */
-  readonly kind: 'nick' | 'onion';
-  /** The nick, or the host of the onion with `.onion`. */
+  /** Whether `name` is a nick, or the kind of the location whose host it is. */
+  readonly kind: 'nick' | LocationKind;
+  /** The nick, or the host; an onion with `.onion`. */
   readonly name: string;
 }
 
@@ -33,14 +33,20 @@ export interface Introduced {
   readonly location: DeclaredLocation;
 }
 
-/** The nick of a peer, and its onion if it declares one. */
-function subjectsOf({ nick, location }: Introduced): readonly BanSubject[] {
-  const subjects: BanSubject[] = [{ kind: 'nick', name: nick }];
-  if (location.kind === 'onion') subjects.push({ kind: 'onion', name: location.host });
-  return subjects;
+/** The host that a peer declares; undefined when it has none, or shares it with other programs. */
+export function declaredHost({ location }: Introduced): BanSubject | undefined {
+  const name = ownHost(location);
+  if (name === undefined || location.kind === 'not-serving') return undefined;
+  return { kind: location.kind, name };
 }
 
-const keyOf = ({ kind, name }: BanSubject): string => `${kind} ${name}`;
+function subjectsOf(peer: Introduced): readonly BanSubject[] {
+  const host = declaredHost(peer);
+  return [{ kind: 'nick', name: peer.nick }, ...(host ? [host] : [])];
+}
+
+/** A text that two subjects have in common only when they are the same. */
+export const keyOf = ({ kind, name }: BanSubject): string => `${kind} ${name}`;
 
 interface Entry extends BanSubject {
   readonly until: number;
@@ -84,7 +90,7 @@ export class Bans {
   }
 
   /**
-   * Lifts the bans of a name, whether it is a nick or an onion, or all of them; returns those that were in
+   * Lifts the bans of a name, whether it is a nick or a host, or all of them; returns those that were in
    * force.
    */
   lift(name: string | undefined): readonly Ban[] {

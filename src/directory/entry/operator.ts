@@ -1,7 +1,12 @@
 /** What an operator sees and does by hand: the list of peers, kicks and bans. */
 import type { Clock } from '../../channel/ports.js';
-import { formatLocation, type DeclaredLocation } from '../../protocol/location.js';
-import type { Ban, Bans, BanSubject } from './bans.js';
+import {
+  formatLocation,
+  ownHost,
+  type DeclaredLocation,
+  type LocationKind,
+} from '../../protocol/location.js';
+import { declaredHost, keyOf, type Ban, type Bans, type BanSubject } from './bans.js';
 import type { Fanout } from '../fanout/fanout.js';
 import { isServing, type Peer } from '../peer.js';
 import type { Registry } from '../registry.js';
@@ -31,9 +36,9 @@ export interface PeerRow {
 
 /** The peers that a kick means. */
 export interface KickTarget {
-  /** Whether `name` is a nick, the host of an onion (with any port), or `host:port` on this machine. */
-  readonly by: 'nick' | 'onion' | 'loopback';
-  /** The nick, host or location. */
+  /** Whether `name` is a nick, or the kind of a location. */
+  readonly by: 'nick' | LocationKind;
+  /** The nick; the host of an onion, with any port; `host:port` where programs share hosts (loopback). */
   readonly name: string;
 }
 
@@ -46,7 +51,7 @@ export type KickResult =
       readonly nicks: readonly string[];
       /** What is banned now. */
       readonly banned: readonly BanSubject[];
-      /** Other peers with the onion of the kicked one; because of them the onion is not banned. */
+      /** Other peers with the host of the kicked one; because of them the host is not banned. */
       readonly sharedWith: number;
     }
   | {
@@ -66,20 +71,9 @@ export interface OperatorOptions {
   drop(peer: Peer, reason: CloseReason): void;
 }
 
-/** The host of the onion that a peer declared; undefined without one. */
-function onionOf({ location }: Peer): string | undefined {
-  return location.kind === 'onion' ? location.host : undefined;
-}
-
-function isMeant({ by, name }: KickTarget, peer: Peer): boolean {
-  switch (by) {
-    case 'nick':
-      return peer.nick === name;
-    case 'onion':
-      return onionOf(peer) === name;
-    case 'loopback':
-      return peer.location.kind === 'loopback' && formatLocation(peer.location) === name;
-  }
+function isMeant({ by, name }: KickTarget, { nick, location }: Peer): boolean {
+  if (by === 'nick') return nick === name;
+  return location.kind === by && (ownHost(location) ?? formatLocation(location)) === name;
 }
 
 export class Operator {
@@ -105,8 +99,8 @@ export class Operator {
 
   /**
    * Closes the ready peers that are meant. The others are told that they left, as for every peer.
-   * @param banMs refuse their nicks and onions for so long; absent: they may connect again at once. The
-   *   onion of a peer kicked by its nick is not banned while other peers declare it, too.
+   * @param banMs refuse their nicks and hosts for so long; absent: they may connect again at once. The
+   *   host of a peer kicked by its nick is not banned while other peers declare it, too.
    */
   kick(target: KickTarget, banMs?: number): KickResult {
     const { bans, fanout } = this.#options;
@@ -114,10 +108,16 @@ export class Operator {
     const meant = peers.filter((peer) => isMeant(target, peer));
     if (meant.length === 0) return { done: false, fault: 'unknown-peer' };
     const nicks = meant.map(({ nick }) => nick);
-    const onions = new Set(meant.flatMap((peer) => onionOf(peer) ?? []));
-    const declared = peers.filter((peer) => onions.has(onionOf(peer) ?? '')).length;
+    const hosts = hostsOf(meant);
+    const declared = peers.filter((peer) => isDeclared(hosts, peer)).length;
     const sharedWith = target.by === 'nick' ? Math.max(0, declared - meant.length) : 0;
-    const banned = banMs === undefined ? [] : subjects(nicks, sharedWith > 0 ? [] : [...onions]);
+    const banned =
+      banMs === undefined
+        ? []
+        : [
+            ...nicks.map((name) => ({ kind: 'nick' as const, name })),
+            ...(sharedWith > 0 ? [] : hosts.values()),
+          ];
     // First, so that a newcomer that waits for the nick is refused.
     if (banMs !== undefined && !bans.add(banned, banMs)) {
       return { done: false, fault: 'too-many-bans' };
@@ -133,7 +133,7 @@ export class Operator {
     return this.#options.bans.all();
   }
 
-  /** Lifts the bans of a nick or of the host of an onion, or all of them; returns the lifted ones. */
+  /** Lifts the bans of a nick or of a host, or all of them; returns the lifted ones. */
   unban(name: string | undefined): readonly Ban[] {
     return this.#options.bans.lift(name);
   }
@@ -164,9 +164,14 @@ export class Operator {
   }
 }
 
-function subjects(nicks: readonly string[], onions: readonly string[]): readonly BanSubject[] {
-  return [
-    ...nicks.map((name) => ({ kind: 'nick' as const, name })),
-    ...onions.map((name) => ({ kind: 'onion' as const, name })),
-  ];
+function isDeclared(hosts: ReadonlyMap<string, BanSubject>, peer: Peer): boolean {
+  const host = declaredHost(peer);
+  return host !== undefined && hosts.has(keyOf(host));
+}
+
+/** The hosts that peers declare, each once, by `keyOf`. */
+function hostsOf(peers: readonly Peer[]): ReadonlyMap<string, BanSubject> {
+  return new Map(
+    peers.flatMap((peer) => declaredHost(peer) ?? []).map((host) => [keyOf(host), host]),
+  );
 }
