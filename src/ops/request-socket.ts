@@ -7,11 +7,10 @@ import { chmod, rename, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { isRecord } from '../kit/json-record.js';
+import { MAX_SOCKET_PATH_BYTES } from '../kit/socket-path.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 
 export const REQUEST_SOCKET = 'directory.sock';
-/** A path of a unix socket has at most 107 bytes. */
-const LONGEST_PATH = 107;
 /** The request for an upgrade, without the line feed. */
 export const UPGRADE_REQUEST = 'upgrade';
 const MAX_REQUEST_CHARS = 4_096;
@@ -71,7 +70,8 @@ async function send(socket: Socket, answer: Promise<unknown>): Promise<void> {
  */
 export async function serveRequests(datadir: string, respond: Responder): Promise<RequestServer> {
   const path = join(datadir, REQUEST_SOCKET);
-  if (Buffer.byteLength(path) > LONGEST_PATH) throw new Error(`${path} is too long for a socket`);
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
+    throw new Error(`${path} is too long for a socket`);
 
   function take(socket: Socket): void {
     let asked = '';

@@ -1,10 +1,12 @@
 /** The SOCKS5 dialer against a scripted proxy: every byte of the dialogue is the test's. */
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Socket } from 'node:net';
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { Log } from '../../src/channel/log.js';
 import { silentLog } from '../../src/channel/log.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
@@ -231,6 +233,13 @@ t.test('a proxy without authentication works, with one warning', async (t) => {
   await server.close();
 });
 
+/** A folder of the system for sockets, whose paths have at most 107 bytes: Node.js 24 refuses longer ones. */
+async function shortFolder(t: Test): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'omc-'));
+  t.teardown(() => rm(folder, { recursive: true }));
+  return folder;
+}
+
 t.test('without a Tor, the error names the fix', async (t) => {
   const server = await startSocksServer();
   await server.close();
@@ -238,7 +247,7 @@ t.test('without a Tor, the error names the fix', async (t) => {
     code: 'proxy-unreachable',
     message: /nothing listens at Tor's SOCKS port 127\.0\.0\.1:\d+: start Tor .*socks5_port/,
   });
-  const path = join(t.testdir({}), 'none.sock');
+  const path = join(await shortFolder(t), 'none.sock');
   await t.rejects(dialerTo({ kind: 'unix', path }).dial(onion, { signal }), {
     code: 'proxy-unreachable',
     message: `nothing listens at Tor's SOCKS port unix:${path}`,
@@ -246,7 +255,7 @@ t.test('without a Tor, the error names the fix', async (t) => {
 });
 
 t.test('a unix socket works too, and the endpoint may change', async (t) => {
-  const path = join(t.testdir({}), 's.sock');
+  const path = join(await shortFolder(t), 's.sock');
   const unix = await startSocksServer({ reply: GRANTED }, path);
   const tcp = await startSocksServer();
   let endpoint = unix.endpoint;

@@ -3,14 +3,13 @@ import { rmSync } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { MAX_SOCKET_PATH_BYTES } from '../../kit/socket-path.js';
 import {
   makeTemporaryFolder,
   ownTemporaryFolder,
   sweepTemporaryFolders,
 } from './temporary-folder.js';
 
-/** A path of a unix socket has at most 107 bytes. */
-const LONGEST_SOCKET_PATH = 107;
 const RUN_PREFIX = 'run-';
 export const TEMPORARY_PREFIX = `onionmc-${RUN_PREFIX}`;
 export const SOCKS_SOCKET = 'socks.sock';
@@ -20,7 +19,7 @@ export const CONTROL_SOCKET = 'control.sock';
  * Whether a folder whose name begins like this can contain sockets that torrc and ADD_ONION can name.
  */
 function takesSockets(prefix: string): boolean {
-  const fits = Buffer.byteLength(join(`${prefix}XXXXXX`, CONTROL_SOCKET)) <= LONGEST_SOCKET_PATH;
+  const fits = Buffer.byteLength(join(`${prefix}XXXXXX`, CONTROL_SOCKET)) <= MAX_SOCKET_PATH_BYTES;
   return fits && !/[\s#"\\]/.test(prefix);
 }
 
