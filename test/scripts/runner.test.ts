@@ -72,10 +72,15 @@ t.test('the runner counts assertions and explains failures', async (t) => {
 });
 
 t.test('quick tests start no program', async (t) => {
-  const { isQuick } = await import(QUICK);
+  const { isQuick, SIMULATIONS } = await import(QUICK);
   const tests = (await readdir(join(ROOT, 'test'), { recursive: true }))
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => join('test', name));
+  t.same(
+    SIMULATIONS.filter((name: string) => !tests.includes(name)),
+    [],
+    'each simulation that is left out exists',
+  );
   const quick = new Set(tests.filter((name) => isQuick(name)));
   for (const folder of ['protocol', 'kit', 'negotiation', 'directory', 'channel']) {
     const inFolder = [...quick].filter((name) => dirname(name) === `test/${folder}`);
@@ -86,7 +91,8 @@ t.test('quick tests start no program', async (t) => {
     starting.filter((name) => quick.has(name)),
     [],
   );
-  t.ok(quick.size > tests.length / 2, `${quick.size} of ${tests.length} files`);
+  const pure = quick.size + SIMULATIONS.length;
+  t.ok(pure > tests.length / 2, `${pure} of ${tests.length} files`);
 
   // What only running shows.
   const hidden = file("process.getBuiltinModule('child_process').spawn('true');");
