@@ -7,7 +7,7 @@ import { parseCfg, type CfgFile } from '../../src/config/cfg-file.js';
 import { ConfigError } from '../../src/config/config-error.js';
 import { defaultConfigText } from '../../src/config/default-config.js';
 import { nearestName } from '../../src/config/nearest-name.js';
-import { resolveDatadir } from '../../src/config/paths.js';
+import { expandPath, resolveDatadir } from '../../src/config/paths.js';
 import {
   BLOCKCHAIN_KEYS,
   DIRECTORY_KEYS,
@@ -665,6 +665,18 @@ t.test('data directories', async (t) => {
   t.equal(resolveDatadir('~/x'), join(homedir(), 'x'));
   t.equal(resolveDatadir('x'), join(process.cwd(), 'x'));
   t.equal(resolveDatadir('/x/'), '/x');
+});
+
+t.test('without a home directory, only a path of one is an error', async (t) => {
+  // What os.homedir does for a user without an account, as in a container, when HOME is not set.
+  const noHome = () => {
+    throw Object.assign(new Error('A system error occurred'), { code: 'ENOENT' });
+  };
+  t.throws(() => expandPath('~/x', '/', noHome), {
+    message:
+      /HOME: found nothing; allowed: the absolute path of the home directory \(or give --datadir/,
+  });
+  t.equal(expandPath('/x', '/', noHome), '/x');
 });
 
 t.test('the contract of [OBWATCHER]', async (t) => {
