@@ -667,11 +667,12 @@ t.test('data directories', async (t) => {
   t.equal(resolveDatadir('/x/'), '/x');
 });
 
+// What os.homedir does for a user without an account, as in a container, when HOME is not set.
+const noHome = () => {
+  throw Object.assign(new Error('A system error occurred'), { code: 'ENOENT' });
+};
+
 t.test('without a home directory, only a path of one is an error', async (t) => {
-  // What os.homedir does for a user without an account, as in a container, when HOME is not set.
-  const noHome = () => {
-    throw Object.assign(new Error('A system error occurred'), { code: 'ENOENT' });
-  };
   t.throws(() => expandPath('~/x', '/', noHome), {
     message:
       /HOME: found nothing; allowed: the absolute path of the home directory \(or give --datadir/,
