@@ -61,6 +61,16 @@ export interface WalletCoin extends Outpoint, KeyPlace {
   /** The lock time of a bond, in Unix seconds. */
   readonly lockTime: number | undefined;
   readonly label: string | undefined;
+  /**
+   * Compressed public key, hex, of a bond whose key is outside the wallet; undefined for every other coin.
+   * The wallet cannot sign for such a coin. Its `index` is the month of the lock time.
+   */
+  readonly outsideKey: string | undefined;
+  /**
+   * A coinjoin output that the journal proves, or change of coins that all were such. Other coins of
+   * mixdepth 0 are never spent together by a maker.
+   */
+  readonly mergeable: boolean;
 }
 
 /** Sums of a mixdepth. Bonds are in none of them. */
