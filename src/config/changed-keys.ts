@@ -28,6 +28,7 @@ const SECTIONS_OF: Readonly<Record<Role, readonly string[]>> = {
   taker: TRADING,
   'ob-watcher': ['POLICY', 'OBWATCHER'],
   check: [],
+  wallet: ['POLICY'],
 };
 
 const SECTIONS: Readonly<Record<string, SectionKeys>> = {

@@ -29,3 +29,8 @@ export function ownTorFolder(datadir: string, role: Role): string {
 export function makerLockPath(datadir: string): string {
   return join(datadir, 'maker.lock');
 }
+
+/** The folder with a folder for each wallet. */
+export function walletsFolder(datadir: string): string {
+  return join(datadir, 'wallets');
+}

@@ -27,7 +27,7 @@ import {
 } from './settings-keys.js';
 
 /** The programs that read the file. */
-export type Role = 'directory' | 'maker' | 'taker' | 'ob-watcher' | 'check';
+export type Role = 'directory' | 'maker' | 'taker' | 'ob-watcher' | 'check' | 'wallet';
 
 export const CONFIG_FILE_NAME = 'joinmarket.cfg';
 
@@ -136,7 +136,7 @@ export async function settingsFrom(
 ): Promise<{ readonly settings: Settings; readonly notices: readonly string[] }> {
   const { network } = readSection(BLOCKCHAIN_KEYS, cfg, 'BLOCKCHAIN');
   const isDirectory = role === 'directory';
-  const needsNoList = role === 'check';
+  const needsNoList = role === 'check' || role === 'wallet';
   const context = { cfg, datadir, network, isDirectory, needsNoList };
   const { onion, notices } = await readOnionSettings(context);
   const settings: Settings = {

@@ -22,7 +22,7 @@ export interface Verdict {
 }
 
 /** The programs that the doctor can check. */
-export type DoctorRole = Exclude<Role, 'check'>;
+export type DoctorRole = Exclude<Role, 'check' | 'wallet'>;
 
 /** Their names in texts. */
 const NAMES: Readonly<Record<DoctorRole, string>> = {
