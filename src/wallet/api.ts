@@ -132,7 +132,8 @@ export interface PaymentRequest {
   readonly amount: number | 'all';
   /** The scriptPubKey that is paid. */
   readonly script: string;
-  readonly mixdepth: number;
+  /** Default: that of the named coins, or 0. */
+  readonly mixdepth?: number | undefined;
   /** Spend exactly these coins; otherwise the rule chooses. They may be of one mixdepth only. */
   readonly coins?: readonly Outpoint[] | undefined;
   readonly feePerKb: number;

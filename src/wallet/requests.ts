@@ -111,6 +111,8 @@ export interface BondPlace extends KeyPlace {
   /** Compressed, hex. */
   readonly publicKey: string;
   readonly path: string;
+  /** Whether the address has left the program, or has a coin. */
+  readonly handedOut: boolean;
 }
 
 /** A certificate for a bond: the key of the coin certifies another key until an expiry. */

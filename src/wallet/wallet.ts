@@ -179,6 +179,22 @@ export class Wallet {
     return notBuilt();
   }
 
+  /** The bond addresses of keys outside the wallet that it watches, the oldest first. */
+  outsideBonds(): readonly BondPlace[] {
+    return notBuilt();
+  }
+
+  /**
+   * Signs the spending of a coin that does not exist at a month's bond address, before a real one is sent
+   * there: version 2, the lock time of the bond, one output. Nothing is written.
+   */
+  rehearseBond(_index: number): {
+    readonly bytes: Uint8Array;
+    readonly spent: { readonly script: string; readonly value: number };
+  } {
+    return notBuilt();
+  }
+
   async freeze(_outpoints: readonly Outpoint[]): Promise<void> {
     notBuilt();
   }
