@@ -87,8 +87,10 @@ async function fakeClone(dir: string) {
   await writeFile(calls, '');
   await writeFile(
     join(root, 'scripts', 'unpack-debian'),
-    `#!/bin/bash\n[[ $1 != --check ]] || exec test -e .build/unpacked\n` +
-      `echo "unpack-debian $*" >>'${calls}'; touch .build/unpacked\n`,
+    `#!/bin/bash\n[[ $1 != --check ]] || exec test -e ".build/unpacked-$(basename "$2")"\n` +
+      `echo "unpack-debian $*" >>'${calls}'\n` +
+      `[[ $1 != --suite ]] || { [[ -z $NO_SUITE ]] || exit 1; shift 2; }\n` +
+      `touch ".build/unpacked-$(basename "$1")"\n`,
   );
   const bin = await programs(dir, {
     npm:
@@ -149,14 +151,22 @@ const TYPES = 'npm run --silent types';
 const PRUNE = 'npm prune --omit=dev --ignore-scripts --no-audit --no-fund';
 /** The steps after any change in a clone for running only. */
 const PRODUCTION = [NPM_CI, BUILD, PRUNE];
-const UNPACK = 'unpack-debian .build/debian/nginx nginx';
+const UNPACK_BITCOIN = 'unpack-debian --suite sid .build/debian/bitcoin bitcoin-knots';
+/** A bitcoind of this machine is taken. */
+const hasBitcoind = (process.env['PATH'] ?? '')
+  .split(delimiter)
+  .some((folder) => existsSync(join(folder, 'bitcoind')));
+const UNPACK = [
+  'unpack-debian .build/debian/nginx nginx',
+  ...(hasBitcoind ? [] : [UNPACK_BITCOIN]),
+];
 
 t.test('setup does exactly the missing steps', async (t) => {
   const clone = await fakeClone(t.testdir());
   const first = await clone.script('setup');
   t.equal(first.code, 0, first.stderr);
   t.equal(first.stdout, '', 'it writes to standard error only');
-  t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD]);
+  t.same(await clone.calls(), [...UNPACK, NPM_CI, BUILD]);
 
   t.equal((await clone.script('setup')).code, 0);
   t.same(await clone.calls(), [], 'a second run has nothing to do');
@@ -176,6 +186,35 @@ t.test('setup does exactly the missing steps', async (t) => {
     [1, 'setup: unknown option --everything (allowed: --runtime, --no-tor)\n'],
   );
 });
+
+t.test(
+  'setup without a bitcoind: the one on the PATH is taken, and a failure is no obstacle',
+  async (t) => {
+    const clone = await fakeClone(t.testdir());
+    if (!hasBitcoind) {
+      const failed = await clone.script('setup', [], { NO_SUITE: '1' });
+      t.equal(failed.code, 0, failed.stderr);
+      t.match(failed.stderr, /^setup: no bitcoind: .* its tests are skipped$/m);
+      const calls = await clone.calls();
+      t.same(calls.filter((call) => call === UNPACK_BITCOIN).length, 2, 'again with fresh lists');
+      t.match(calls, [/nginx/, UNPACK_BITCOIN, /^apt-get .*update$/]);
+      const quiet = await clone.script('setup', [], { NO_SUITE: '1' });
+      t.same([quiet.code, quiet.stderr], [0, ''], 'not again within the hour');
+      t.same(await clone.calls(), []);
+      const longAgo = new Date(Date.now() - 3_700_000);
+      await utimes(join(clone.root, '.build', 'no-bitcoind'), longAgo, longAgo);
+      await clone.script('setup', ['--runtime'], { NO_SUITE: '1' });
+      t.notOk((await clone.calls()).includes(UNPACK_BITCOIN), 'not for running');
+      await clone.script('setup');
+      t.same(await clone.calls(), [UNPACK_BITCOIN]);
+      await rm(join(clone.root, '.build', 'unpacked-bitcoin'));
+      await rm(join(clone.root, '.build', 'no-bitcoind'));
+    }
+    await writeFile(join(clone.bin, 'bitcoind'), '#!/bin/sh\n', { mode: 0o755 });
+    t.equal((await clone.script('setup')).code, 0);
+    t.notOk((await clone.calls()).includes(UNPACK_BITCOIN));
+  },
+);
 
 t.test('setup for running leaves only the npm packages of production', async (t) => {
   const clone = await fakeClone(t.testdir());
@@ -212,7 +251,7 @@ t.test('setup for running leaves only the npm packages of production', async (t)
 
   // A clone that is set up for the tests keeps its packages.
   t.equal((await clone.script('setup')).code, 0);
-  t.same(await clone.calls(), [UNPACK, NPM_CI]);
+  t.same(await clone.calls(), [...UNPACK, NPM_CI]);
   t.ok(existsSync(tap));
   t.equal((await started()).code, 0);
   t.same(await clone.calls(), []);
@@ -228,7 +267,7 @@ t.test('benches, soak and fuzzing ask for the full set-up', async (t) => {
     const clone = await fakeClone(t.testdir());
     // The stand-in has no compiler; the set-up has run before the script fails.
     await clone.script(name, []);
-    t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD], name);
+    t.same(await clone.calls(), [...UNPACK, NPM_CI, BUILD], name);
   }
 });
 
@@ -252,7 +291,7 @@ t.test('setup as root leaves the clone of another user to that user', async (t) 
 
   const first = await clone.script('setup');
   t.equal(first.code, 0, first.stderr);
-  t.same(await clone.calls(), [UNPACK, NPM_CI, BUILD]);
+  t.same(await clone.calls(), [...UNPACK, NPM_CI, BUILD]);
   const { stdout } = await run('find', [clone.root, '!', '-uid', String(uid)]);
   t.equal(stdout, '', 'no file belongs to another user');
 
@@ -461,6 +500,12 @@ t.test('test ends with the count, and its exit code says whether all passed', as
   const bad = 'not ok 1 - a\n  ---\n  why: here\n  ...\n1..1\n# { total: 7, pass: 5, fail: 2 }\n';
   const cases: readonly (readonly [string, NodeJS.ProcessEnv, string, number])[] = [
     ['all passed', { TAP_OUTPUT: good }, '7 passed, 0 failed', 0],
+    [
+      'no bitcoind',
+      { TAP_OUTPUT: '# { total: 9, pass: 7, skip: 2 }\n' },
+      '7 passed, 0 failed, 2 skipped',
+      0,
+    ],
     ['two failed', { TAP_OUTPUT: bad, TAP_EXIT: '1' }, '5 passed, 2 failed', 1],
     ['the sources are not clean', { TAP_OUTPUT: good, LINT: '1' }, '7 passed, 1 failed', 1],
     ['tap failed otherwise', { TAP_OUTPUT: good, TAP_EXIT: '1' }, '7 passed, 1 failed', 1],
@@ -487,8 +532,8 @@ t.test(
     t.equal(first.code, 0, first.stderr);
     t.match(first.stdout, /\n?7 passed, 0 failed\n$/);
     const calls = await clone.calls();
-    t.same(calls.slice(0, 3), [UNPACK, NPM_CI, BUILD]);
-    t.same(calls.slice(3).toSorted(), [TYPES, 'run --quick test/a']);
+    t.same(calls.slice(0, -2), [...UNPACK, NPM_CI, BUILD]);
+    t.same(calls.slice(-2).toSorted(), [TYPES, 'run --quick test/a']);
 
     const later = new Date(Date.now() + 60_000);
     await utimes(join(clone.root, 'src', 'a.ts'), later, later);
