@@ -40,7 +40,7 @@ function keySource({ importKey, prefix }: InitOptions): KeySource {
 
 /** The folder of the key, or the reason why none can be made. */
 function keyFolder({ onion, configFile }: Settings, source: KeySource): string | undefined {
-  const none = onion.loopback
+  const none = onion.withoutTor
     ? 'regtest_count is not 0,0 (loopback test mode)'
     : onion.torMode === 'external'
       ? "tor_mode = external, so the key is Tor's own"
@@ -95,7 +95,7 @@ interface Done {
 
 function addressText({ settings: { onion }, key }: Done): string {
   if (key !== undefined) return `${key.key.host}:${VIRTUAL_PORT}`;
-  return onion.loopback
+  return onion.withoutTor
     ? `${onion.serving.host}:${onion.serving.port} (loopback test mode)`
     : 'in the hostname file of the HiddenServiceDir in your torrc';
 }

@@ -25,8 +25,8 @@ export interface HostPort {
 export interface OnionSettings {
   /** The overlays of the program. Only `loopback` when `regtest_count` is not `0,0`. */
   readonly overlays: readonly OverlayName[];
-  /** Plain TCP on this machine, without Tor: `overlays` is `loopback` alone. */
-  readonly loopback: boolean;
+  /** The overlay `tor` is not used: plain TCP on this machine only. */
+  readonly withoutTor: boolean;
   readonly torMode: TorMode;
   readonly socks: HostPort;
   readonly control: ControlAddress;
@@ -119,16 +119,16 @@ export async function readOnionSettings(
   };
 
   const overlays: readonly OverlayName[] = values.regtestCount ? ['loopback'] : values.overlays;
-  const loopback = !overlays.includes('tor');
+  const withoutTor = !overlays.includes('tor');
   const serving = { host: values.onionServingHost, port: values.onionServingPort };
-  if (loopback && (!isLoopbackHost(serving.host) || serving.host === '::1')) {
+  if (withoutTor && (!isLoopbackHost(serving.host) || serving.host === '::1')) {
     throw fault(
       'onion_serving_host',
       quotedLine(serving.host),
       'this machine only (127.0.0.1), because regtest_count is not 0,0',
     );
   }
-  if (values.torMode === 'external' && serving.port === 0 && !loopback) {
+  if (values.torMode === 'external' && serving.port === 0 && !withoutTor) {
     throw fault(
       'onion_serving_port',
       '0',
@@ -139,7 +139,7 @@ export async function readOnionSettings(
   const blankDir = isDirectory ? join(datadir, 'hidden_service') : undefined;
   const hiddenServiceDir =
     values.hiddenServiceDir === '' ? blankDir : expandPath(values.hiddenServiceDir, datadir);
-  const loopbackServing = loopback
+  const loopbackServing = withoutTor
     ? serving
     : { host: '127.0.0.1', port: values.loopbackServingPort };
   const own = { overlays, loopbackServing, hiddenServiceDir };
@@ -152,7 +152,7 @@ export async function readOnionSettings(
 
   const onion: OnionSettings = {
     overlays,
-    loopback,
+    withoutTor,
     torMode: values.torMode,
     socks: { host: values.socks5Host, port: values.socks5Port },
     control: controlAddress(values.torControlHost, values.torControlPort),

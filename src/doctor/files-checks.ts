@@ -205,8 +205,8 @@ export const keyCheck: Check = {
   gives: ['location', 'keyless'],
   async run(facts, machine) {
     const { onion } = facts.get('settings');
-    const { loopback, torMode, hiddenServiceDir } = onion;
-    if (loopback) return ok('no key needed in loopback test mode');
+    const { withoutTor, torMode, hiddenServiceDir } = onion;
+    if (withoutTor) return ok('no key needed in loopback test mode');
     if (hiddenServiceDir === undefined) {
       return torMode === 'external'
         ? wrong(

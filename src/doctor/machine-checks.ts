@@ -43,8 +43,8 @@ export const torProgramCheck: Check = {
   needs: ['settings'],
   gives: ['torProgram'],
   async run(facts, machine) {
-    const { loopback, torMode } = facts.get('settings').onion;
-    if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
+    const { withoutTor, torMode } = facts.get('settings').onion;
+    if (withoutTor) return skipped('loopback test mode (regtest_count) needs no Tor');
     const text = await outputOf(machine, '--version');
     const version = /Tor version ([^\s]+?)\.?\s/.exec(text ?? '')?.[1];
     if (version === undefined) {

@@ -235,7 +235,7 @@ async function readByOverlay(dir: string): Promise<ReadonlySet<string>> {
   const reads = new Set<string>();
   const { onion } = await read(ONION_SECTION, { hidden_service_dir: join(dir, 'key') }, 'maker');
   const modes: readonly Partial<OnionSettings>[] = [
-    { loopback: true, overlays: ['loopback'] },
+    { withoutTor: true, overlays: ['loopback'] },
     { torMode: 'control', overlays: ['tor', 'loopback'] },
     { torMode: 'control' },
     { torMode: 'external' },

@@ -148,7 +148,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
     { ...settings.onion, directoryNodes: settings.onion.directoryNodes.map(formatLocation) },
     {
       overlays: ['tor'],
-      loopback: false,
+      withoutTor: false,
       torMode: 'auto',
       socks: { host: '10.0.0.1', port: 9150 },
       control: { kind: 'unix', path: '/run/tor/control' },
@@ -576,7 +576,7 @@ t.test('overlays: one or several, each with its own directories', async (t) => {
   );
   t.match(both, {
     overlays: ['tor', 'loopback'],
-    loopback: false,
+    withoutTor: false,
     serving: { port: 8080 },
     loopbackServing: { host: '127.0.0.1', port: 7 },
     directoryNodes: [{ kind: 'onion' }, { kind: 'loopback', port: 5222 }],
@@ -589,7 +589,11 @@ t.test('overlays: one or several, each with its own directories', async (t) => {
   ]) {
     // oxlint-disable-next-line no-await-in-loop
     const alone = await onion(`${lines}\nonion_serving_port = 7\n${local}`);
-    t.match(alone, { overlays: ['loopback'], loopback: true, loopbackServing: { port: 7 } }, lines);
+    t.match(
+      alone,
+      { overlays: ['loopback'], withoutTor: true, loopbackServing: { port: 7 } },
+      lines,
+    );
   }
   for (const [lines, found] of [
     [`overlays = tor\n${local}`, /127\.0\.0\.1:5222/],

@@ -18,8 +18,8 @@ export type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
 const DIFFERENT_LINES = 64;
 
 async function openLoopback({ settings, clock, log }: OpenOverlayOptions): Promise<OpenedOverlay> {
-  const { loopback, loopbackServing } = settings.onion;
-  const keys = loopback ? {} : { keys: 'loopback_serving_port' };
+  const { withoutTor, loopbackServing } = settings.onion;
+  const keys = withoutTor ? {} : { keys: 'loopback_serving_port' };
   const overlay = createLoopbackOverlay({ ...loopbackServing, clock, log, ...keys });
   return { overlay, close: () => overlay.close() };
 }
