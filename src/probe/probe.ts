@@ -5,6 +5,7 @@
  */
 import type { Clock, Dialer } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
+import { PEERLIST_FEATURE } from '../protocol/features.js';
 import type { Location } from '../protocol/location.js';
 import type { NickKey } from '../protocol/nick.js';
 import { countPeers } from './peer-list.js';
@@ -82,7 +83,7 @@ function relayed(legs: LegTimes): 'accepts-only' | 'relays-in-part' | 'relays' {
 async function explore(session: ProbeSession, options: ProbeOptions): Promise<Found> {
   const { clock, signal, relay, deadlines = DEFAULT_DEADLINES } = options;
   const { dialMs, handshakeMs, greeting } = session;
-  const offersList = greeting.features.includes('peerlist_features');
+  const offersList = greeting.features.includes(PEERLIST_FEATURE);
   const peerlist =
     options.peerlist && offersList
       ? await countPeers(session, { clock, signal, withinMs: deadlines.peerlistMs })

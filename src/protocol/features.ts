@@ -4,6 +4,12 @@
  */
 import { isFeatureName } from './peerlist.js';
 
+/** The peer reads features in peer lists, and asks for lists (section 3.1). */
+export const PEERLIST_FEATURE = 'peerlist_features';
+
+/** The peer answers a ping. */
+export const PING_FEATURE = 'ping';
+
 /**
  * The peer reads and writes coins as `txid:vout:scriptpubkey:height`, so that a peer without a full
  * node can find another peer's coin (section 9.5).

@@ -5,6 +5,7 @@
 import { deferred } from '../../kit/deferred.js';
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';
+import { PEERLIST_FEATURE, PING_FEATURE } from '../../protocol/features.js';
 import type { ChannelSettings } from '../channel-settings.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { LinePeer } from '../link/line-peer.js';
@@ -153,8 +154,8 @@ export class DirectorySession {
     const { features } = greeting;
     this.#timers.get('handshake')?.();
     this.#isReady = true;
-    if (features.includes('ping')) this.#watchSilence();
-    if (features.includes('peerlist_features')) this.#askPeerlist();
+    if (features.includes(PING_FEATURE)) this.#watchSilence();
+    if (features.includes(PEERLIST_FEATURE)) this.#askPeerlist();
     this.#options.pacer.begin();
     this.#options.onAccepted(greeting);
   }

@@ -1,5 +1,6 @@
 /** Our 793, and the rules for the other side's handshake. */
 import type { Network } from '../../protocol/constants.js';
+import { PEERLIST_FEATURE, PING_FEATURE } from '../../protocol/features.js';
 import {
   formatPeerHandshake,
   type HandshakeRules,
@@ -9,7 +10,7 @@ import type { DeclaredLocation, LocationKind } from '../../protocol/location.js'
 import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
 
 /** The features of every onionmc peer: it reads `;F:` in peer lists and answers pings. */
-const OFFERED_FEATURES: readonly string[] = ['peerlist_features', 'ping'];
+const OFFERED_FEATURES: readonly string[] = [PEERLIST_FEATURE, PING_FEATURE];
 
 export interface HandshakeTerms {
   readonly nick: string;

@@ -6,6 +6,7 @@
 import type { Clock } from '../../channel/ports.js';
 import { MessageType, type Network } from '../../protocol/constants.js';
 import { encodeEnvelope, type Envelope } from '../../protocol/envelope.js';
+import { PEERLIST_FEATURE, PING_FEATURE } from '../../protocol/features.js';
 import {
   formatDirectoryHandshake,
   isMismatch,
@@ -33,7 +34,7 @@ import type { Registry } from '../registry.js';
 import type { CloseReason, RejectionReason, Tally } from '../stats.js';
 
 /** The features in every accepting 795; `nick_auth` is added for peers that listed it. */
-const FEATURES = ['peerlist_features', 'ping'];
+const FEATURES = [PEERLIST_FEATURE, PING_FEATURE];
 /** How long a refused peer may take to read its answer. */
 const REFUSAL_GRACE_MS = 5_000;
 
@@ -81,8 +82,8 @@ function introduce(peer: Peer, handshake: PeerHandshake): void {
   peer.nick = handshake.nick;
   peer.location = handshake.location;
   peer.features = handshake.features;
-  peer.canPing = handshake.features.includes('ping');
-  peer.wantsFeatures = handshake.features.includes('peerlist_features');
+  peer.canPing = handshake.features.includes(PING_FEATURE);
+  peer.wantsFeatures = handshake.features.includes(PEERLIST_FEATURE);
 }
 
 /** An accepting answer, and the text it was made from. */
