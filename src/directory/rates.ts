@@ -4,21 +4,7 @@
  */
 import { countInWindow, refill, type Bucket, type CountWindow } from '../kit/rate-limit.js';
 import type { DirectoryLimits } from './limits.js';
-
-/**
- * `conversation` is a private message to a peer that wrote before. It has a bucket of its own, so that
- * a maker that answers a flood of requests does not lose a coinjoin because of it.
- */
-export const RATE_CLASSES = [
-  'pubmsg',
-  'orderbook',
-  'privmsg',
-  'conversation',
-  'getpeerlist',
-  'ping',
-  'junk',
-] as const;
-export type RateClass = (typeof RATE_CLASSES)[number];
+import type { RateClass } from './message-classes.js';
 
 interface Meter extends Bucket {
   /** How many came in the current minute. */
@@ -50,6 +36,7 @@ function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
     case 'orderbook':
       return { count: limits.orderbookPerMinute, periodMs: MINUTE_MS };
     case 'privmsg':
+    // A bucket of its own: a maker that answers a flood of requests does not lose a coinjoin by it.
     case 'conversation':
       return { count: limits.privmsgPerSecond, periodMs: 1_000 };
     case 'getpeerlist':

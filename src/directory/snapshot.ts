@@ -23,8 +23,12 @@ import {
 } from '../protocol/nick-auth.js';
 import { isRoutableNick } from '../protocol/nick.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
-import type { PublicClass } from './relay/budgets.js';
-import { RATE_CLASSES, type RateClass } from './rates.js';
+import {
+  PUBLIC_CLASSES,
+  RATE_CLASSES,
+  type PublicClass,
+  type RateClass,
+} from './message-classes.js';
 
 export interface MeterSnapshot {
   readonly kind: RateClass;
@@ -117,7 +121,6 @@ export interface DirectorySnapshot {
 const MAX_ITEMS = 200_000;
 const MAX_FEATURES = 1_024;
 const MAX_FRAME_CHARS = MAX_LINE_BYTES + 2;
-const PUBLIC_CLASSES: readonly PublicClass[] = ['offer', 'orderbook', 'other'];
 const STATES: readonly PeerSnapshot['state'][] = ['new', 'waiting', 'proving', 'ready'];
 /** Printable ASCII and the end of the line; no other bytes may be sent to a peer. */
 const FRAME = /^[\x20-\x7e]+\r\n$/;

@@ -3,22 +3,24 @@
  * from the start with 0, so that no metric appears later.
  */
 import type { NickAuthCode } from '../protocol/nick-auth.js';
+import {
+  DIRECT_CLASSES,
+  LINE_CLASSES,
+  PUBLIC_CLASSES,
+  RATE_CLASSES,
+  type LineClass,
+} from './message-classes.js';
 
-/** Kinds of lines, for counting received and delivered ones. */
-const NO_MESSAGES = {
-  pubmsg: 0,
-  orderbook: 0,
-  privmsg: 0,
-  peerlist: 0,
-  getpeerlist: 0,
-  handshake: 0,
-  ping: 0,
-  pong: 0,
-  other: 0,
-};
-export type MessageClass = keyof typeof NO_MESSAGES;
+/** One counter for each name. */
+function zeros<K extends string>(names: readonly K[]): Record<K, number> {
+  // Object.fromEntries has no type for known names.
+  // oxlint-disable-next-line no-unsafe-type-assertion
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<K, number>;
+}
 
-/** Why a handshake was refused. The `handshake-...` reasons get no answer, the others a 795. */
+const NO_LINES = zeros(LINE_CLASSES);
+
+/** Reasons to refuse a handshake. The `handshake-...` reasons get no answer, the others a 795. */
 const NO_REJECTIONS = {
   'handshake-json': 0,
   'handshake-keys': 0,
@@ -48,7 +50,7 @@ const NO_NICK_AUTHS: Record<NickAuthCode, number> = {
   policy: 0,
 };
 
-/** Why a line of a ready peer, or of one that waits for its nick, was dropped. */
+/** Reasons to drop a line of a ready peer, or of one that waits for its nick. */
 const NO_DROPS = {
   /** Not JSON, or not an envelope. */
   malformed: 0,
@@ -71,18 +73,10 @@ const NO_DROPS = {
   absent: 0,
   /** The addressee has not taken earlier messages yet; the sender got a gone notice. */
   'target-busy': 0,
-  'rate-pubmsg': 0,
-  'rate-orderbook': 0,
-  'rate-privmsg': 0,
-  'rate-conversation': 0,
-  'rate-getpeerlist': 0,
-  'rate-ping': 0,
-  /** Over the budget of all peers together, and no room to wait. */
-  'budget-offer': 0,
-  'budget-orderbook': 0,
-  'budget-other': 0,
-  'budget-privmsg': 0,
-  'budget-peerlist': 0,
+  /** `rate-...`: over the peer's own rate. Junk has the reasons above. */
+  ...zeros(RATE_CLASSES.filter((name) => name !== 'junk').map((name) => `rate-${name}` as const)),
+  /** `budget-...`: over the budget of all peers together, and no room to wait. */
+  ...zeros([...PUBLIC_CLASSES, ...DIRECT_CLASSES].map((name) => `budget-${name}` as const)),
   /** A waiting request that was followed by an equal one. */
   repeated: 0,
   /** The requester has not taken earlier answers yet. */
@@ -90,7 +84,7 @@ const NO_DROPS = {
 };
 export type DropReason = keyof typeof NO_DROPS;
 
-/** Why a connection ended. */
+/** Reasons for the end of a connection. */
 const NO_CLOSES = {
   /** The other side or the network closed it. */
   'closed-by-peer': 0,
@@ -168,9 +162,9 @@ export interface DirectoryStats {
   /** Results of nick challenges. */
   readonly nickAuth: Counters<NickAuthCode>;
   /** Lines read from ready peers, and handshakes. */
-  readonly messagesIn: Counters<MessageClass>;
+  readonly messagesIn: Counters<LineClass>;
   /** Deliveries: a broadcast to 100 peers counts 100. */
-  readonly messagesOut: Counters<MessageClass>;
+  readonly messagesOut: Counters<LineClass>;
   /** Since the start: lines that were dropped, by reason. */
   readonly dropped: Counters<DropReason>;
   /** Since the start: connections that ended, by reason. */
@@ -225,8 +219,8 @@ export function createTally(): Tally {
     handshakesAccepted: 0,
     handshakesRejected: { ...NO_REJECTIONS },
     nickAuth: { ...NO_NICK_AUTHS },
-    messagesIn: { ...NO_MESSAGES },
-    messagesOut: { ...NO_MESSAGES },
+    messagesIn: { ...NO_LINES },
+    messagesOut: { ...NO_LINES },
     dropped: { ...NO_DROPS },
     closed: { ...NO_CLOSES },
     leavesAnnounced: 0,

@@ -1,10 +1,12 @@
 /** Writes and reads the record of one peer for another process. */
 import { BoundedMap } from '../../kit/bounded-map.js';
+import { PEERLIST_FEATURE, PING_FEATURE } from '../../protocol/features.js';
 import type { Circuit } from '../entry/circuits.js';
 import type { Peer } from '../peer.js';
 import { newPartners } from '../relay/conversations.js';
 import { MAX_GONE_TOLD } from '../relay/gone-notice.js';
-import { RATE_CLASSES, type Meters } from '../rates.js';
+import { RATE_CLASSES } from '../message-classes.js';
+import type { Meters } from '../rates.js';
 import type { Aged, MeterSnapshot, PeerSnapshot, WaitingSnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
 
@@ -86,8 +88,8 @@ export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
   peer.nick = from.nick;
   peer.location = from.location;
   peer.features = from.features;
-  peer.canPing = from.features.includes('ping');
-  peer.wantsFeatures = from.features.includes('peerlist_features');
+  peer.canPing = from.features.includes(PING_FEATURE);
+  peer.wantsFeatures = from.features.includes(PEERLIST_FEATURE);
   peer.heardAt = now - from.heardMs;
   peer.pingedAt = from.pingedMs === undefined ? undefined : now - from.pingedMs;
   peer.probedAt = from.probedMs === undefined ? undefined : now - from.probedMs;

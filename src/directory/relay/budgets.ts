@@ -19,14 +19,10 @@ import {
 } from './fair-queue.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
+import { PUBLIC_CLASSES, type DirectClass, type PublicClass } from '../message-classes.js';
 import { sourceOf, type Peer } from '../peer.js';
 import type { Registry } from '../registry.js';
 import type { Tally } from '../stats.js';
-
-/** Classes that pass at once or are dropped, in order of priority. */
-export type DirectClass = 'conversation' | 'privmsg' | 'peerlist';
-/** Classes that can wait, in order of priority; `other` is everything else. */
-export type PublicClass = 'offer' | 'orderbook' | 'other';
 
 /** The floor of a class, as a part of the full budget. */
 const FLOORS: Readonly<Record<DirectClass | PublicClass, number>> = {
@@ -37,7 +33,6 @@ const FLOORS: Readonly<Record<DirectClass | PublicClass, number>> = {
   orderbook: 0.5,
   other: 0.75,
 };
-const PUBLIC_CLASSES = ['offer', 'orderbook', 'other'] as const satisfies readonly PublicClass[];
 
 /** Reading, checking and encoding one line costs about as much as this many deliveries. */
 const LINE_COST = 30;

@@ -7,14 +7,15 @@ import { MAX_LINE_BYTES, MessageType } from '../../protocol/constants.js';
 import { encodeEnvelope, fitsOneLine, type Envelope } from '../../protocol/envelope.js';
 import { parseRoute, type RoutedPayload } from '../../protocol/message.js';
 import { isRoutableNick } from '../../protocol/nick.js';
-import type { Budgets, PublicClass } from './budgets.js';
+import type { Budgets } from './budgets.js';
 import { isRunning, noteMessage } from './conversations.js';
 import type { Fanout } from '../fanout/fanout.js';
 import { goneNoticeDue } from './gone-notice.js';
 import type { DirectoryLimits } from '../limits.js';
+import type { PublicClass, RateClass } from '../message-classes.js';
 import { sourceOf, type Peer } from '../peer.js';
 import { goneFrame, type Peerlists } from '../fanout/peerlists.js';
-import { meter, type RateClass } from '../rates.js';
+import { meter } from '../rates.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, DropReason, Tally } from '../stats.js';
 
