@@ -28,10 +28,7 @@ export interface DirectoryLimits {
   readonly writeStallTimeoutMs: number;
   /** Most bytes queued for a peer before it is evicted. */
   readonly sendQueueBytes: number;
-  /**
-   * Public messages that are not `orderbook`. Messages over this or the following rates are dropped and
-   * counted; ten times over one of them for a minute closes the connection.
-   */
+  /** Public messages of one peer that are not `orderbook`; for rates and their excess see `rates.ts`. */
   readonly pubmsgPerMinute: number;
   /** `orderbook` requests of one peer. */
   readonly orderbookPerMinute: number;
@@ -40,16 +37,16 @@ export interface DirectoryLimits {
   /** Requests of one peer for the peer list. */
   readonly getpeerlistPerMinute: number;
   /**
-   * Lines that parse but have no meaning. A line that does not parse closes the connection when this is
+   * Lines of one peer that parse but have no meaning. A line that does not parse closes the connection when this is
    * used up.
    */
   readonly junkPerMinute: number;
   /**
-   * Deliveries of all peers together, shared by priority; see `budgets.ts`. Messages over it or over
-   * the next limit wait and are not lost. Kinds whose own rate is 0 are exempt from both.
+   * Deliveries of all peers together, shared by priority; see `budgets.ts`. Public messages over it wait.
+   * Kinds without a rate for one peer are exempt.
    */
   readonly deliveriesPerSecond: number;
-  /** `orderbook` requests of all peers together that are relayed. */
+  /** `orderbook` requests of all peers together that are relayed; further ones wait. */
   readonly orderbookPerSecond: number;
   /** Most connections of one Tor circuit, if circuits are known; further ones are closed. */
   readonly streamsPerCircuit: number;
@@ -71,6 +68,9 @@ export interface LimitRow {
 }
 
 const MILLION = 1_000_000;
+/** The same for each rate of one peer. */
+const ABOVE_RATE =
+  'Further ones are dropped and counted; ten times this rate for a minute closes the connection.';
 /** One full line with its terminator must always fit into a peer's send queue. */
 const MIN_SEND_QUEUE = 40_000;
 
@@ -142,36 +142,36 @@ const TABLE = {
     unit: 'count',
     fallback: 60,
     most: MILLION,
-    meaning:
-      'Public messages of one peer. A message above this rate, or above one of the next four, is dropped and counted; ten times a rate for a minute closes the connection.',
+    meaning: `Public messages of one peer, except requests for all offers. ${ABOVE_RATE}`,
   },
   orderbookPerMinute: {
     key: 'orderbook_per_minute',
     unit: 'count',
     fallback: 6,
     most: MILLION,
-    meaning: 'Requests of one peer for all offers (!orderbook).',
+    meaning: `Requests of one peer for all offers (!orderbook). ${ABOVE_RATE}`,
   },
   privmsgPerSecond: {
     key: 'privmsg_per_second',
     unit: 'count',
     fallback: 100,
     most: MILLION,
-    meaning: 'Private messages of one peer.',
+    meaning: `Private messages of one peer. ${ABOVE_RATE}`,
   },
   getpeerlistPerMinute: {
     key: 'getpeerlist_per_minute',
     unit: 'count',
     fallback: 6,
     most: MILLION,
-    meaning: 'Requests of one peer for the peer list.',
+    meaning: `Requests of one peer for the peer list. ${ABOVE_RATE}`,
   },
   junkPerMinute: {
     key: 'junk_per_minute',
     unit: 'count',
     fallback: 10,
     most: MILLION,
-    meaning: 'Lines of one peer that can be parsed and have no meaning.',
+    meaning:
+      'Lines of one peer that can be parsed and have no meaning. All of them are dropped and counted; ten times this rate for a minute closes the connection. A line that cannot be parsed closes it when the rate is used up.',
   },
   deliveriesPerSecond: {
     key: 'deliveries_per_second',
@@ -179,7 +179,7 @@ const TABLE = {
     fallback: MILLION,
     most: 1_000_000_000,
     meaning:
-      'Deliveries to all peers together: one message to 100 peers counts 100, and 30 for its own handling. Public messages above this limit or the next one wait in a queue that is fair between peers, with old and verified peers first. Private messages of a running conversation always pass. Offers use at most three quarters of this limit, requests for all offers a half, other public messages a quarter: the rest is reserved for more important messages. A kind of message whose own rate above is 0 is exempt from both limits.',
+      'Deliveries to all peers together: one message to 100 peers counts 100, and 30 for its own handling. Public messages above this limit wait in a queue that is fair between peers, with old and verified peers first; they are dropped when the queue is full. Private messages of a running conversation always pass. Offers use at most three quarters of this limit, requests for all offers a half, other public messages a quarter: the rest is reserved for more important messages. A kind of message that has no rate for one peer (0) is exempt.',
   },
   orderbookPerSecond: {
     key: 'orderbook_per_second',
@@ -187,7 +187,7 @@ const TABLE = {
     fallback: 100,
     most: MILLION,
     meaning:
-      'Relayed requests of all peers together for all offers: each one makes every maker answer.',
+      'Requests of all peers together for all offers (!orderbook): each one makes every maker answer. Further ones wait in a fair queue, as those above deliveries_per_second. Without a rate for one peer (orderbook_per_minute = 0), requests are exempt.',
   },
   streamsPerCircuit: {
     key: 'streams_per_circuit',
@@ -195,7 +195,7 @@ const TABLE = {
     fallback: 16,
     most: MILLION,
     meaning:
-      'Connections of one Tor circuit, which belongs to one client. The directory knows circuits only when it starts its own Tor (tor_mode = managed); all rates above then count per circuit.',
+      'Connections of one Tor circuit, which belongs to one client. The directory knows circuits only when it starts its own Tor (tor_mode = managed); the rates of one peer then count per circuit.',
   },
 } as const satisfies Record<keyof DirectoryLimits, LimitRow>;
 
