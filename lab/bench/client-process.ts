@@ -166,7 +166,7 @@ function paced(perSecond: number, messages: number): Promise<void> {
 }
 
 /** Private messages of the first client to the second one, which measures, until the end. */
-function whisper(perSecond: number): void {
+function sendPrivates(perSecond: number): void {
   const { client, nick } = speaker();
   const to = nickOf(offset + 1);
   setInterval(() => {
@@ -207,8 +207,8 @@ answerQuestions(async (name, [first = 0, second = 0]) => {
     case 'paced':
       await paced(first, second);
       return undefined;
-    case 'whisper':
-      whisper(first);
+    case 'private':
+      sendPrivates(first);
       return undefined;
     case 'endless':
       await Promise.all(Array.from({ length: first }, () => pushEndless(second)));

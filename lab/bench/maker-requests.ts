@@ -128,8 +128,8 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
   const filesBefore = files();
   const cpuBefore = process.cpuUsage();
   let most = 0;
-  // Microseconds that the flood itself costs.
-  let theirs = 0;
+  // Microseconds of processor time that the flood itself costs.
+  let floodCpu = 0;
   const proofs = (makerKey: string): readonly string[] => {
     const since = process.cpuUsage();
     const box = openBoxSession(taker, makerKey);
@@ -137,7 +137,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
       ? Array.from({ length: PROOFS }, () => box.value.encrypt(FALSE_PROOF.text, randomBytes))
       : [];
     const { user, system } = process.cpuUsage(since);
-    theirs += user + system;
+    floodCpu += user + system;
     return args;
   };
   for (let n = 0; n < nicks; n += 1) {
@@ -171,7 +171,7 @@ function flood({ nicks, seconds, kind }: Flood): readonly string[] {
   const opened = files() - filesBefore;
   const { remembered } = limiter;
   sessions.close();
-  const cpu = (user + system - theirs) / 1_000;
+  const cpu = (user + system - floodCpu) / 1_000;
   return [
     `${kind}, ${nicks.toLocaleString('en-US')} nicks in ${seconds} s`,
     cpu.toFixed(0),

@@ -75,7 +75,7 @@ function startRelay(nick: string): Promise<Relay> {
         socket.on('error', () => {});
         socket.once('data', (chunk) => {
           const { line }: { line: string } = JSON.parse(chunk.toString());
-          const { nick: theirs }: { nick: string } = JSON.parse(line);
+          const { nick: clientNick }: { nick: string } = JSON.parse(line);
           const answer = formatDirectoryHandshake({
             nick,
             network: 'signet',
@@ -85,7 +85,7 @@ function startRelay(nick: string): Promise<Relay> {
           });
           socket.write(encodeEnvelope(795, answer));
           socket.resume();
-          onClient({ socket, nick: theirs });
+          onClient({ socket, nick: clientNick });
         });
       });
     });

@@ -20,7 +20,7 @@ const NICKS = 1_000_000;
 /** Offers of the one peer that sends; each goes to all. */
 const OFFERS_PER_SECOND = 5;
 /** Private messages of the pair that talks; the slowest one shows the pause from outside. */
-const WHISPERS_PER_SECOND = 200;
+const PRIVATE_PER_SECOND = 200;
 const SETTLE_MS = 1_000;
 const CONFIG = `[BLOCKCHAIN]
 network = signet
@@ -119,7 +119,7 @@ export async function measureUpgrades(
     const seconds = 60 + upgrades * 10;
     if (loaded)
       speaker.ask('paced', OFFERS_PER_SECOND, OFFERS_PER_SECOND * seconds).catch(() => {});
-    await pair.ask('whisper', WHISPERS_PER_SECOND);
+    await pair.ask('private', PRIVATE_PER_SECOND);
     await longestWay(pair);
     for (let n = 0; n < upgrades; n++) {
       // oxlint-disable-next-line no-await-in-loop -- one after the other

@@ -74,9 +74,9 @@ export function join({ port, key, location, features, handler }: JoinOptions): P
         }),
     };
 
-    function fail(why: string): void {
+    function fail(reason: string): void {
       clearTimeout(limit);
-      reject(new Error(why));
+      reject(new Error(reason));
       socket.destroy();
     }
 

@@ -201,8 +201,8 @@ export function startHonestPeers({ port, size, ledger, chance }: HonestPeersOpti
       faults.refused++;
       // The directory may have accepted it nevertheless; its leave is not expected.
       honest.delete(key.nick);
-      const why = errorText(error);
-      process.stderr.write(`soak: an honest peer was not let in: ${why}\n`);
+      const reason = errorText(error);
+      process.stderr.write(`soak: an honest peer was not let in: ${reason}\n`);
       return undefined;
     }
   }

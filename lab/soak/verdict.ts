@@ -28,7 +28,7 @@ export interface Evidence {
 const ms = (value: number): string => `${value.toFixed(0)} ms`;
 const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-function none(what: string, count: number): Point {
+function isZero(what: string, count: number): Point {
   return { what, seen: String(count), passed: count === 0 };
 }
 
@@ -51,19 +51,19 @@ function growth(rows: readonly Row[], of: (sample: Sample) => number): number {
 export function judge(evidence: Evidence): readonly Point[] {
   const { rows, total, faults, before, after } = evidence;
   const points = [
-    none('honest deliveries lost', sumOf(total, 'lost')),
-    none('honest deliveries doubled', sumOf(total, 'doubled')),
-    none('stray deliveries', sumOf(total, 'stray')),
-    none('messages under a false name', faults.forged),
-    none('honest peers cut off', faults.cutOff),
-    none('honest peers refused', faults.refused),
+    isZero('honest deliveries lost', sumOf(total, 'lost')),
+    isZero('honest deliveries doubled', sumOf(total, 'doubled')),
+    isZero('stray deliveries', sumOf(total, 'stray')),
+    isZero('messages under a false name', faults.forged),
+    isZero('honest peers cut off', faults.cutOff),
+    isZero('honest peers refused', faults.refused),
     atMost('private p99', percentile(total.private.latencies, 0.99), bounds.PRIVATE_P99_MS, ms),
     atMost('public p95', percentile(total.public.latencies, 0.95), bounds.PUBLIC_P95_MS, ms),
-    none('unhandled rejections', after.faults + evidence.otherFaults),
-    none('exit code of the directory', evidence.exitCode),
-    none('peers after all left', after.stats.peers),
-    none('connections after all left', after.stats.connections),
-    none('nick claims after all left', after.stats.nickClaims),
+    isZero('unhandled rejections', after.faults + evidence.otherFaults),
+    isZero('exit code of the directory', evidence.exitCode),
+    isZero('peers after all left', after.stats.peers),
+    isZero('connections after all left', after.stats.connections),
+    isZero('nick claims after all left', after.stats.nickClaims),
     same('descriptors', before.descriptors, after.descriptors),
     same('timers', before.timers, after.timers),
     atMost('live memory left over', after.live - before.live, bounds.LIVE_LEFTOVER_BYTES, mb),

@@ -1,6 +1,6 @@
 /**
- * Runs in the virtual machine: a private Tor network until SIGTERM. Writes the torrc lines with which a
- * Tor joins it to the file named second; the installed package is the first argument.
+ * Runs a private Tor network until SIGTERM, for scripts/vm-test and scripts/container-test. Arguments: the
+ * folder of the package, and the file for the torrc lines with which a Tor joins the network.
  */
 import { rename, writeFile } from 'node:fs/promises';
 

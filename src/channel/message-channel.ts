@@ -237,7 +237,7 @@ class MessageChannel implements OnionMessageChannel {
       ...common,
       nick: this.nick,
       onPrivmsg: (nick, payload, heard) => this.#incoming.receiveDirect({ nick, heard }, payload),
-      onDoubt: (peer, payload) => this.#router.copy(peer, payload),
+      onUnconfirmed: (peer, payload) => this.#router.copy(peer, payload),
       onOrderbook: (peer, payload, send) => this.#onOrderbook(peer, payload, send),
       onUp: (nick) => emit('direct-up', { nick }),
       onDown: (nick) => {

@@ -145,7 +145,7 @@ export interface Served {
    * The location of this kind was found unreachable from outside: checks at once whether it is still
    * served, and repairs it if not. Absent when there is nothing to check.
    */
-  doubt?(kind: LocationKind): void;
+  reportUnreachable?(kind: LocationKind): void;
   /** Stops accepting and withdraws the service; the caller closes connections already accepted. */
   close(): Promise<void>;
 }

@@ -7,7 +7,7 @@ import type { Overlay, ServiceState } from '../channel/ports.js';
 import type { Parcels } from '../kit/movable.js';
 import {
   serveRequests,
-  somebodyRuns,
+  programAnswers,
   UPGRADE_REQUEST,
   type UpgradeAnswer,
 } from '../ops/request-socket.js';
@@ -66,7 +66,7 @@ export function nodeOptions({ network, onion, directory }: Settings): NodeOption
     dialBack: directory.dialBack,
     nickAuth: directory.nickAuth,
     // On loopback there is no view from outside.
-    canaryIntervalMs: onion.loopback ? 0 : directory.canaryIntervalSec * 1000,
+    canaryIntervalMs: onion.withoutTor ? 0 : directory.canaryIntervalSec * 1000,
     status: {
       host: directory.statusHost,
       port: directory.statusPort,
@@ -94,7 +94,7 @@ export function isLiveKey({ section, key }: KeyName): boolean {
  * The onion address, created offline at the first start; undefined when the key is not this program's.
  */
 export async function ownOnionLocation({ onion }: Settings): Promise<string | undefined> {
-  if (onion.loopback || onion.torMode === 'external' || onion.hiddenServiceDir === undefined) {
+  if (onion.withoutTor || onion.torMode === 'external' || onion.hiddenServiceDir === undefined) {
     return undefined;
   }
   const { key } = await loadOrCreateOnionKey(onion.hiddenServiceDir);
@@ -131,7 +131,7 @@ class DirectoryProgram {
 
   async runFresh(): Promise<void> {
     const { settings, log, shutdown } = this.#program;
-    if (await somebodyRuns(settings.datadir)) {
+    if (await programAnswers(settings.datadir)) {
       throw new UsageError(
         `a directory runs with the data directory ${settings.datadir} already: stop it first, or give this one another --datadir`,
       );
@@ -275,8 +275,8 @@ class DirectoryProgram {
       const requests = await serveRequests(settings.datadir, (line) => this.#respond(line));
       shutdown.onStop('requests of the operator', () => requests.close());
     } catch (error) {
-      const why = errorText(error);
-      log.warn('"onionmc upgrade", "list" and "kick" cannot be used; SIGUSR2 upgrades', { why });
+      const reason = errorText(error);
+      log.warn('"onionmc upgrade", "list" and "kick" cannot be used; SIGUSR2 upgrades', { reason });
     }
   }
 }

@@ -92,7 +92,7 @@ async function search(prefix: VanityPrefix): Promise<Uint8Array> {
 }
 
 async function keyToImport(from: string): Promise<OnionKey> {
-  const key = await readOnionKey(from, 'anybody');
+  const key = await readOnionKey(from, 'any-user');
   if (key !== undefined) return key;
   throw new UsageError(
     `--import-key ${from}: there is no hs_ed25519_secret_key in it; give the HiddenServiceDir of the old service`,

@@ -1,4 +1,4 @@
-/** The tables of `onionmc list` and `onionmc bans`. Names and features are text of strangers. */
+/** The tables of `onionmc list` and `onionmc bans`. Names and features are untrusted text. */
 import { counted, grouped } from '../kit/decimal.js';
 import { isRecord, recordOf, type JsonRecord } from '../kit/json-record.js';
 import { shownLine } from '../kit/shown-text.js';

@@ -1,5 +1,5 @@
 /** Requests over the socket of the directory that runs in a data directory. */
-import { NobodyRunsError } from '../ops/request-socket.js';
+import { NotRunningError } from '../ops/request-socket.js';
 import { UnreachableError } from './errors.js';
 
 /** Asks it. Rejects with an UnreachableError when none runs there. */
@@ -10,7 +10,7 @@ export async function askRunning<T>(
   try {
     return await ask(datadir);
   } catch (error) {
-    if (!(error instanceof NobodyRunsError)) throw error;
+    if (!(error instanceof NotRunningError)) throw error;
     throw new UnreachableError(
       `no directory runs with the data directory ${datadir} (${error.message}); start it, or give its --datadir`,
       { cause: error },

@@ -29,9 +29,9 @@ const REFRESH_MS = 2_000;
 /** Time between the two readings of a page. */
 const GAP_MS = 1_000;
 
-function unreachable(at: string, why: string): UnreachableError {
+function unreachable(at: string, reason: string): UnreachableError {
   return new UnreachableError(
-    `no directory answers at ${at} (${why}): start it (onionmc directory), or give its --datadir, or --url as status_host and status_port in [DIRECTORY] say`,
+    `no directory answers at ${at} (${reason}): start it (onionmc directory), or give its --datadir, or --url as status_host and status_port in [DIRECTORY] say`,
   );
 }
 
@@ -39,9 +39,11 @@ function unreachable(at: string, why: string): UnreachableError {
 export async function readStatus(base: URL): Promise<StatusJson> {
   const answer = await askStatus({ base, path: '/status' });
   if (answer.kind === 'page' && answer.code === 200 && 'peers' in answer.page) return answer.page;
-  const why =
-    answer.kind === 'page' ? `answered with ${answer.code}, not as a directory does` : answer.why;
-  throw unreachable(new URL('/status', base).href, why);
+  const reason =
+    answer.kind === 'page'
+      ? `answered with ${answer.code}, not as a directory does`
+      : answer.reason;
+  throw unreachable(new URL('/status', base).href, reason);
 }
 
 interface Reading {

@@ -139,7 +139,7 @@ export function isServing(peer: Peer): boolean {
   return peer.location.kind !== 'not-serving';
 }
 
-/** Writes one frame to a peer that is not ready; ready peers get theirs through the fan-out. */
+/** Writes one frame to a peer that is not ready; frames for ready peers go through the fan-out. */
 export function writeFrame(peer: Peer, frame: string, tally: Tally): void {
   peer.connection.write(Buffer.from(frame, 'latin1'));
   tally.bytesOut += frame.length;

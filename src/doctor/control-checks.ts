@@ -36,8 +36,8 @@ export const controlCheck: Check = {
   needs: ['settings'],
   gives: ['controlTried'],
   async run(facts, machine) {
-    const { loopback, torMode, control, controlPassword } = facts.get('settings').onion;
-    if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
+    const { withoutTor, torMode, control, controlPassword } = facts.get('settings').onion;
+    if (withoutTor) return skipped('loopback test mode (regtest_count) needs no Tor');
     if (torMode === 'managed') {
       return (
         (await ownTorVerdict(facts, machine)) ??
@@ -56,9 +56,9 @@ export const controlCheck: Check = {
     if (torMode === 'external') {
       return skipped(`tor_mode = external needs no control port, and no Tor answers at ${at}`);
     }
-    const nobody =
+    const isNotListening =
       tried instanceof TorError && ['refused', 'no-socket', 'timeout'].includes(tried.code);
-    if (torMode === 'auto' && nobody) {
+    if (torMode === 'auto' && isNotListening) {
       const own = await ownTorVerdict(facts, machine);
       if (own === undefined && facts.peek('torProgram') === undefined) {
         return wrong(

@@ -67,7 +67,7 @@ async function fetchOnce(
   }
 }
 
-/** Undefined when the descriptor was received, else why not. */
+/** Undefined when the descriptor was received, else the fault. */
 async function fetchFault(
   control: ControlClient,
   host: string,
@@ -76,7 +76,7 @@ async function fetchFault(
 ): Promise<{ readonly fault: string } | 'filtered' | undefined> {
   let last = '';
   for (let tries = 0; tries < FETCH_TRIES && !machine.signal.aborted; tries += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- another place only when this one does not have it
+    // oxlint-disable-next-line no-await-in-loop -- the next HSDir only when this one does not have it
     const fetched = await fetchOnce(control, host, machine);
     if (fetched === 'received') return undefined;
     // A filter may also allow the command and suppress the answer.
@@ -122,7 +122,8 @@ export function dialerFor(
   facts: FactReader,
   { clock }: Machine,
 ): Overlay | undefined {
-  return dialerThrough(names, { socks: facts.peek('socks'), clock });
+  const { onion } = facts.get('settings');
+  return dialerThrough(names, { onion, socks: facts.peek('socks'), clock });
 }
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;

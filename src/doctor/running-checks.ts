@@ -10,7 +10,7 @@ import {
   type StatusAnswer,
   type StatusQuestion,
 } from '../ops/status-client.js';
-import { somebodyRuns } from '../ops/request-socket.js';
+import { programAnswers } from '../ops/request-socket.js';
 import { formatLocation, parseLocation } from '../protocol/location.js';
 import type { Settings } from '../config/settings.js';
 import {
@@ -62,8 +62,8 @@ export const directoryCheck: Check = {
     }
     const at = `${statusHost}:${statusPort}`;
     const asked = await ask(settings, '/status', machine);
-    const runs = asked.kind === 'page' ? false : await somebodyRuns(machine.datadir);
-    if (asked.kind === 'nobody' && runs) {
+    const runs = asked.kind === 'page' ? false : await programAnswers(machine.datadir);
+    if (asked.kind === 'not-listening' && runs) {
       return wrong(
         `a directory runs with this data directory, but its status page is not at ${at}: status_host or status_port were changed since it was started`,
         `restart it, so that the file counts (sudo systemctl restart onionmc-directory), or set them back in ${settings.configFile}`,
@@ -73,21 +73,21 @@ export const directoryCheck: Check = {
     if (asked.kind === 'silent') {
       const who = runs ? 'the directory' : 'a program, perhaps the directory,';
       return wrong(
-        `${who} listens at ${at} and does not answer (${asked.why}): it hangs, or is stopped`,
+        `${who} listens at ${at} and does not answer (${asked.reason}): it hangs, or is stopped`,
         `sudo ss -ltnp 'sport = :${statusPort}' shows its PID; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID continues it; else restart it (sudo systemctl restart onionmc-directory)`,
         { holdsPort: true },
       );
     }
-    if (asked.kind === 'nobody') {
+    if (asked.kind === 'not-listening') {
       return note(
         'not running',
         `to start it: sudo systemctl start onionmc-directory, or onionmc directory --datadir ${JSON.stringify(machine.datadir)}`,
       );
     }
     if (asked.kind !== 'page' || typeof asked.page['peers'] !== 'number') {
-      const why = asked.kind === 'page' ? '' : ` (${asked.why})`;
+      const reason = asked.kind === 'page' ? '' : ` (${asked.reason})`;
       return wrong(
-        `another program listens at the address of the status page, ${at}${why}`,
+        `another program listens at the address of the status page, ${at}${reason}`,
         FREE_PORT,
       );
     }
@@ -99,10 +99,10 @@ const portOf = (listensOn: string): number => Number(/:(\d+)$/.exec(listensOn)?.
 
 /** The key whose value differs from the listener of the running directory. */
 function editedListener(listensOn: string, { onion }: Settings): string | undefined {
-  const { loopback, torMode, serving } = onion;
-  const ownTor = !loopback && (torMode === 'auto' || torMode === 'managed');
+  const { withoutTor, torMode, serving } = onion;
+  const ownTor = !withoutTor && (torMode === 'auto' || torMode === 'managed');
   if (listensOn.startsWith('unix:')) return ownTor ? undefined : `tor_mode = ${torMode}`;
-  if (!loopback && torMode === 'managed') return 'tor_mode = managed';
+  if (!withoutTor && torMode === 'managed') return 'tor_mode = managed';
   // Port 0 is any free port, also this one.
   if (serving.port !== 0 && serving.port !== portOf(listensOn)) {
     return `onion_serving_port = ${serving.port}`;
@@ -197,9 +197,9 @@ export const portCheck: Check = {
   needs: ['settings'],
   gives: [],
   async run(facts, machine) {
-    const { loopback, torMode, serving } = facts.get('settings').onion;
+    const { withoutTor, torMode, serving } = facts.get('settings').onion;
     const us = theProgram(machine);
-    if (!loopback && torMode === 'managed' && machine.role === 'directory') {
+    if (!withoutTor && torMode === 'managed' && machine.role === 'directory') {
       return ok('no port needed: our own Tor has a socket');
     }
     const { host, port } = serving;

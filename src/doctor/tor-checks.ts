@@ -18,8 +18,8 @@ export const socksCheck: Check = {
   gives: ['socks'],
   async run(facts, machine) {
     const settings = facts.get('settings');
-    const { loopback, torMode } = settings.onion;
-    if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
+    const { withoutTor, torMode } = settings.onion;
+    if (withoutTor) return skipped('loopback test mode (regtest_count) needs no Tor');
     const own = facts.peek('socks');
     const startsLater =
       torMode === 'managed' || (torMode === 'auto' && !facts.peek('controlTried'));
@@ -44,12 +44,12 @@ export const dialerSocksCheck: Check = {
   gives: ['socks'],
   async run(facts, machine) {
     const settings = facts.get('settings');
-    const { loopback, torMode } = settings.onion;
-    if (loopback) return skipped('loopback test mode (regtest_count) needs no Tor');
-    const theirs = configuredSocks(settings);
-    const fault = torMode === 'managed' ? undefined : await socksFault(theirs, machine.signal);
+    const { withoutTor, torMode } = settings.onion;
+    if (withoutTor) return skipped('loopback test mode (regtest_count) needs no Tor');
+    const configured = configuredSocks(settings);
+    const fault = torMode === 'managed' ? undefined : await socksFault(configured, machine.signal);
     if (torMode !== 'managed' && fault === undefined) {
-      return ok(`${formatSocksEndpoint(theirs)} answers`, { socks: theirs });
+      return ok(`${formatSocksEndpoint(configured)} answers`, { socks: configured });
     }
     if (torMode === 'control' || torMode === 'external') return wrong(fault ?? '', THEIR_SOCKS);
     const own = await findOwnTor(facts, machine);

@@ -11,7 +11,7 @@ async function inUse(at: string, port: number, question: Omit<StatusQuestion, 'p
   const health = await askStatus({ ...question, path: '/healthz' });
   if (health.kind === 'silent') {
     return wrong(
-      `a program, perhaps the watcher, listens at ${at} and does not answer (${health.why}): it hangs, or is stopped`,
+      `a program, perhaps the watcher, listens at ${at} and does not answer (${health.reason}): it hangs, or is stopped`,
       `${listenerHint(port)}; if ps -o stat= -p PID begins with T it is stopped, and sudo kill -CONT PID continues it; else restart it`,
     );
   }

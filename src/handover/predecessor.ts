@@ -24,7 +24,7 @@ const ECHO_MS = 5_000;
 /** From the end of the new process to the last of its messages. */
 const LAST_MESSAGES_MS = 500;
 /** From the last message to the end of the channel: the new process takes the requests of the operator. */
-const PART_MS = 5_000;
+const DISCONNECT_MS = 5_000;
 
 export interface StartSuccessorOptions {
   readonly image?: ProgramImage;
@@ -160,11 +160,11 @@ class ChildSuccessor implements Successor {
 
   async leave(): Promise<void> {
     const child = this.#child;
-    const parted = new Promise<void>((resolve) => child.once('disconnect', resolve));
+    const disconnected = new Promise<void>((resolve) => child.once('disconnect', resolve));
     await this.#send({ say: 'bye' });
     let timer: NodeJS.Timeout | undefined;
-    const patience = new Promise<void>((resolve) => (timer = setTimeout(resolve, PART_MS)));
-    await Promise.race([parted, patience]);
+    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, DISCONNECT_MS)));
+    await Promise.race([disconnected, timeout]);
     clearTimeout(timer);
     if (child.connected) child.disconnect();
     child.unref();
@@ -178,8 +178,8 @@ class ChildSuccessor implements Successor {
     if (child.connected) child.disconnect();
   }
 
-  #end(why: string): void {
-    this.#over ??= new HandoverError(why);
+  #end(reason: string): void {
+    this.#over ??= new HandoverError(reason);
     for (const waiter of this.#waiters) waiter.fail(this.#over);
   }
 

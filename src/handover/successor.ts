@@ -47,7 +47,7 @@ export function isSuccessor(): boolean {
   return process.env[HANDOVER_VARIABLE] !== undefined && process.send !== undefined;
 }
 
-/** Tells the old process, if there is one, why this one cannot start. Never rejects. */
+/** Tells the old process, if there is one, that this one cannot start, and the reason. Never rejects. */
 export async function declineInheritance(why: string): Promise<void> {
   if (isSuccessor()) await send({ say: 'failed', why }).catch(() => {});
 }
@@ -56,10 +56,10 @@ export async function declineInheritance(why: string): Promise<void> {
 export class Inheritance {
   readonly #parcels = new Map<string, ReceivedParcel>();
   readonly #reader: ParcelReader | undefined;
-  /** Gets the messages of the old process that are no parcels. */
+  /** Gets the messages of the old process that are not parcels. */
   #step: ((message: OldMessage) => void) | undefined;
   #reject: ((error: unknown) => void) | undefined;
-  /** Why the handover failed, before the old process asked for the next step. */
+  /** The fault of the handover, before the old process asked for the next step. */
   #fault: unknown;
   #format = HANDOVER_FORMAT;
   #committed = false;
@@ -125,10 +125,10 @@ export class Inheritance {
   /** After the takeover: everything is in place, and the old process may end. */
   finish(): void {
     this.#finished = true;
-    this.#part();
+    this.#disconnectWhenDone();
   }
 
-  /** Tells the old process why the takeover failed; the old process continues. */
+  /** Reports to the old process that the takeover failed, and the reason; the old process continues. */
   async fail(why: string): Promise<void> {
     if (!this.#committed) await send({ say: 'failed', why }).catch(() => {});
   }
@@ -188,7 +188,7 @@ export class Inheritance {
         break;
       case 'bye':
         this.#hasAll = true;
-        this.#part();
+        this.#disconnectWhenDone();
         break;
       case 'begin':
       case 'build':
@@ -199,7 +199,7 @@ export class Inheritance {
     }
   }
 
-  #part(): void {
+  #disconnectWhenDone(): void {
     if (this.#hasAll && this.#finished && process.connected) process.disconnect();
   }
 

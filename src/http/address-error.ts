@@ -19,9 +19,9 @@ export class HttpAddressError extends Error {
 
   constructor({ page, remedy, host, port }: PageAddress, cause: unknown) {
     const code = errorCode(cause) ?? 'error';
-    const why =
+    const reason =
       code === 'EADDRINUSE' ? 'another program listens there' : `it cannot be used (${code})`;
-    super(`${page} at ${hostAndPort(host, port)}: ${why}; ${remedy}`, { cause });
+    super(`${page} at ${hostAndPort(host, port)}: ${reason}; ${remedy}`, { cause });
     this.code = code;
   }
 }

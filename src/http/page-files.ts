@@ -27,9 +27,9 @@ export class PageFileError extends Error {
   override readonly name = 'PageFileError';
 }
 
-function missing(what: string, why: string, cause?: unknown): PageFileError {
+function missing(what: string, reason: string, cause?: unknown): PageFileError {
   return new PageFileError(
-    `cannot read ${what} (${why}): a bundled program needs the package onionmc beside it; keep it external (esbuild --external:onionmc)`,
+    `cannot read ${what} (${reason}): a bundled program needs the package onionmc beside it; keep it external (esbuild --external:onionmc)`,
     { cause },
   );
 }

@@ -21,16 +21,16 @@ export type Parcels = ReadonlyMap<string, Parcel>;
 /** A part of a program that can continue in another process. */
 export interface Movable {
   /**
-   * Stops using what it hands over and returns it as parcels. The caller stops the reading of
-   * the streams in the same turn. Rejects with a HandoverError when the part cannot be moved now; nothing has
-   * changed then.
+   * Stops using the streams and state that it hands over, and returns them as parcels. The caller stops
+   * reading the streams in the same turn of the event loop. Rejects with a HandoverError when the part
+   * cannot be moved now; nothing has changed then.
    */
   hold(): Promise<readonly Parcel[]>;
-  /** The handover did not happen: continues as before. The caller starts the reading of the streams again. */
+  /** The handover did not happen: continues as before. The caller starts reading the streams again. */
   release(): void;
 }
 
-/** Why something cannot be handed over, or was not; one line for the operator. */
+/** The reason why a part cannot be handed over, or was not; one line for the operator. */
 export class HandoverError extends Error {
   override readonly name = 'HandoverError';
 }

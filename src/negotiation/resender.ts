@@ -90,9 +90,12 @@ export function createResender(channel: NegotiationChannel, clock: Clock): Resen
     if ([...unfinished.values()].some(isUnsent)) retrySoon();
   }
 
-  function doubt(isDoubted: (nick: string) => boolean, isLost: (route: Route) => boolean): void {
+  function markUnsent(
+    isAffected: (nick: string) => boolean,
+    isLost: (route: Route) => boolean,
+  ): void {
     for (const messages of unfinished.values()) {
-      if (!isDoubted(messages.nick)) continue;
+      if (!isAffected(messages.nick)) continue;
       for (const word of messages.words) {
         if (word.route !== undefined && isLost(word.route)) word.route = undefined;
       }
@@ -101,12 +104,12 @@ export function createResender(channel: NegotiationChannel, clock: Clock): Resen
   }
 
   const onGone: MessageChannelEvents['peer-gone'] = (gone) =>
-    doubt(
+    markUnsent(
       (nick) => nick === gone,
       () => true,
     );
   const onDown: MessageChannelEvents['directory-down'] = ({ location }) =>
-    doubt(
+    markUnsent(
       () => true,
       (route) => route.kind === 'directory' && sameLocation(route.location, location),
     );

@@ -113,15 +113,19 @@ export async function serveRequests(datadir: string, respond: Responder): Promis
 }
 
 /** No program answers at the socket of a data directory. */
-export class NobodyRunsError extends Error {
-  override readonly name = 'NobodyRunsError';
+export class NotRunningError extends Error {
+  override readonly name = 'NotRunningError';
 }
 
 /** The errors of a connection when no program listens. */
-const NOBODY: ReadonlySet<string | undefined> = new Set(['ENOENT', 'ENOTDIR', 'ECONNREFUSED']);
+const NOT_LISTENING: ReadonlySet<string | undefined> = new Set([
+  'ENOENT',
+  'ENOTDIR',
+  'ECONNREFUSED',
+]);
 
 /** Whether a program runs in a data directory, as far as this user can see. Never rejects. */
-export function somebodyRuns(datadir: string): Promise<boolean> {
+export function programAnswers(datadir: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connect(join(datadir, REQUEST_SOCKET), () => {
       socket.destroy();
@@ -131,8 +135,8 @@ export function somebodyRuns(datadir: string): Promise<boolean> {
   });
 }
 
-function whyNot(path: string, error: NodeJS.ErrnoException): Error {
-  if (NOBODY.has(error.code)) return new NobodyRunsError(`no program answers at ${path}`);
+function connectError(path: string, error: NodeJS.ErrnoException): Error {
+  if (NOT_LISTENING.has(error.code)) return new NotRunningError(`no program answers at ${path}`);
   if (error.code !== 'EACCES') return error;
   return new Error(
     `this user may not use ${path}: run it as the user of the directory, or as root (sudo onionmc ...)`,
@@ -149,7 +153,7 @@ export interface RequestLimits {
 
 /**
  * Sends a request to the program that runs in a data directory. Resolves to the text of its answer, empty
- * when it closed the connection without one. Rejects with a NobodyRunsError, or an Error with the reason.
+ * when it closed the connection without one. Rejects with a NotRunningError, or an Error with the reason.
  * @param request one line without its line feed
  */
 export function sendRequest(
@@ -170,7 +174,7 @@ export function sendRequest(
       text += chunk;
       if (text.length > maxChars) socket.destroy(new Error('its answer is too long'));
     });
-    socket.once('error', (error: NodeJS.ErrnoException) => reject(whyNot(path, error)));
+    socket.once('error', (error: NodeJS.ErrnoException) => reject(connectError(path, error)));
     socket.once('close', () => {
       clearTimeout(timer);
       resolve(text);
@@ -179,7 +183,7 @@ export function sendRequest(
 }
 
 /**
- * Asks the program that runs in a data directory for an upgrade. Rejects with a NobodyRunsError, or an
+ * Asks the program that runs in a data directory for an upgrade. Rejects with a NotRunningError, or an
  * Error with the reason.
  */
 export async function requestUpgrade(datadir: string): Promise<UpgradeAnswer> {

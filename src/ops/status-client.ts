@@ -20,14 +20,14 @@ export type StatusAnswer =
       readonly page: Readonly<Record<string, unknown>>;
     }
   /** Nothing listens there. */
-  | { readonly kind: 'nobody'; readonly why: string }
+  | { readonly kind: 'not-listening'; readonly reason: string }
   /**
    * The address accepted the connection, or did not refuse it, and sent nothing: a program that hangs
    * or is stopped.
    */
-  | { readonly kind: 'silent'; readonly why: string }
-  /** The listener is not a status page. `why` is safe to show. */
-  | { readonly kind: 'stranger'; readonly why: string };
+  | { readonly kind: 'silent'; readonly reason: string }
+  /** The listener is not a status page. `reason` is safe to show. */
+  | { readonly kind: 'other-program'; readonly reason: string };
 
 /** The URL for `status_host` and `status_port`, from this machine: a wildcard address is replaced. */
 export function statusBase(host: string, port: number): URL {
@@ -65,13 +65,13 @@ function pageOf(code: number, body: Buffer): StatusAnswer {
   }
   return isPage(value)
     ? { kind: 'page', code, page: value }
-    : { kind: 'stranger', why: `answered with ${code}, not as a directory does` };
+    : { kind: 'other-program', reason: `answered with ${code}, not as a directory does` };
 }
 
 function failed(error: Error): StatusAnswer {
   const code = 'code' in error ? String(error.code) : '';
-  const why = errorText(code === '' ? error : code);
-  return { kind: code === 'ECONNREFUSED' ? 'nobody' : 'stranger', why };
+  const reason = errorText(code === '' ? error : code);
+  return { kind: code === 'ECONNREFUSED' ? 'not-listening' : 'other-program', reason };
 }
 
 /**
@@ -86,20 +86,20 @@ export function askStatus(question: StatusQuestion): Promise<StatusAnswer> {
       maxHeaderSize: MAX_HEADER_BYTES,
       headers: { connection: 'close' },
     });
-    const settle = (answer: StatusAnswer): void => {
+    const finish = (answer: StatusAnswer): void => {
       cancelTimeout();
       signal?.removeEventListener('abort', stopped);
       asking.destroy();
       resolve(answer);
     };
-    const stopped = (): void => settle({ kind: 'stranger', why: 'stopped' });
+    const stopped = (): void => finish({ kind: 'other-program', reason: 'stopped' });
     const cancelTimeout = after(timeoutMs, () => {
       const heard = (asking.socket?.bytesRead ?? 0) > 0;
-      const why = `${heard ? 'not all of an answer' : 'no answer'} within ${timeoutMs / 1000} s`;
-      settle({ kind: heard ? 'stranger' : 'silent', why });
+      const reason = `${heard ? 'not all of an answer' : 'no answer'} within ${timeoutMs / 1000} s`;
+      finish({ kind: heard ? 'other-program' : 'silent', reason });
     });
     // First, for a request that is stopped at once fails with an error, too.
-    asking.on('error', (error) => settle(failed(error)));
+    asking.on('error', (error) => finish(failed(error)));
     signal?.addEventListener('abort', stopped, { once: true });
     if (signal?.aborted === true) return stopped();
 
@@ -110,11 +110,11 @@ export function askStatus(question: StatusQuestion): Promise<StatusAnswer> {
         size += chunk.length;
         chunks.push(chunk);
         if (size > MAX_STATUS_BYTES) {
-          settle({ kind: 'stranger', why: `more than ${MAX_STATUS_BYTES} bytes` });
+          finish({ kind: 'other-program', reason: `more than ${MAX_STATUS_BYTES} bytes` });
         }
       });
-      response.once('end', () => settle(pageOf(response.statusCode ?? 0, Buffer.concat(chunks))));
-      response.once('error', (error) => settle(failed(error)));
+      response.once('end', () => finish(pageOf(response.statusCode ?? 0, Buffer.concat(chunks))));
+      response.once('error', (error) => finish(failed(error)));
     });
     asking.end();
   });

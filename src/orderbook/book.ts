@@ -284,9 +284,9 @@ export class Orderbook {
   #makeRoom(maker: string): void {
     const { makers, offers } = this.#limits;
     while (this.#book.size > makers || this.#size > offers) {
-      const [doubtful] = this.#unsigned;
+      const [unsigned] = this.#unsigned;
       const [oldest] = this.#book.keys();
-      const leaving = doubtful !== undefined && doubtful !== maker ? doubtful : oldest;
+      const leaving = unsigned !== undefined && unsigned !== maker ? unsigned : oldest;
       if (leaving === undefined || leaving === maker) return;
       this.remove(leaving);
     }

@@ -147,7 +147,7 @@ class ChannelBook implements OpenLiveBook {
       channel,
       clock,
       ...(signedOfferRequestLimits && { limits: signedOfferRequestLimits }),
-      inDoubt: (maker) => this.#isInDoubt(maker),
+      needsSignedOffers: (maker) => this.#needsSignedOffers(maker),
       askedAt: () => this.#refresher.askedAt,
       askAllMakers: () => void this.#refresher.now(),
     });
@@ -257,7 +257,7 @@ class ChannelBook implements OpenLiveBook {
   }
 
   /** An offer is unsigned, or a directory shows other terms than the signed ones. */
-  #isInDoubt(maker: string): boolean {
+  #needsSignedOffers(maker: string): boolean {
     return this.book
       .offersOf(maker)
       .some((offer) => !offer.verified || offer.sightings.some(({ differs }) => differs));

@@ -43,7 +43,7 @@ export interface SignedOfferRequestsOptions {
   readonly clock: Clock;
   readonly limits?: Partial<SignedOfferRequestLimits>;
   /** Whether the book has unsigned offers of this maker. */
-  readonly inDoubt: (maker: string) => boolean;
+  readonly needsSignedOffers: (maker: string) => boolean;
   /** When all makers were asked last; undefined if never. */
   readonly askedAt: () => number | undefined;
   readonly askAllMakers: () => void;
@@ -81,7 +81,7 @@ export class SignedOfferRequests {
 
   /** The directory has just relayed a public offer of this maker. */
   heard(maker: string, directory: string): void {
-    if (!this.#options.inDoubt(maker) || this.#wasAskedLately(maker)) return;
+    if (!this.#options.needsSignedOffers(maker) || this.#wasAskedLately(maker)) return;
     const queue = this.#queues.get(directory) ?? new Set<string>();
     if (queue.size >= this.#limits.waiting) return;
     queue.add(maker);
@@ -129,7 +129,7 @@ export class SignedOfferRequests {
       this.#queues.delete(directory);
       for (const maker of queue) {
         queue.delete(maker);
-        if (!this.#options.inDoubt(maker) || this.#wasAskedLately(maker)) continue;
+        if (!this.#options.needsSignedOffers(maker) || this.#wasAskedLately(maker)) continue;
         if (queue.size > 0) this.#queues.set(directory, queue);
         return maker;
       }
@@ -157,7 +157,7 @@ export class SignedOfferRequests {
         break;
       }
       this.#expected.delete(maker);
-      silent ||= this.#options.inDoubt(maker);
+      silent ||= this.#options.needsSignedOffers(maker);
     }
     if (silent) this.#askAllMakersSoon();
   }

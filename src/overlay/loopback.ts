@@ -47,13 +47,13 @@ async function dial(
     allowHalfOpen: false,
   });
   return new Promise((resolve, reject) => {
-    const abort = (): void => settle(new OverlayError('dial-failed', `dial of ${where} aborted`));
+    const abort = (): void => finish(new OverlayError('dial-failed', `dial of ${where} aborted`));
     const failed = (error: Error): void =>
-      settle(
+      finish(
         new OverlayError('dial-failed', `cannot connect to ${where}: ${error.message}`, error),
       );
-    const connected = (): void => settle(undefined);
-    function settle(error: OverlayError | undefined): void {
+    const connected = (): void => finish(undefined);
+    function finish(error: OverlayError | undefined): void {
       signal.removeEventListener('abort', abort);
       socket.off('error', failed).off('connect', connected);
       if (error === undefined) {

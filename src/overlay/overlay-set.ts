@@ -124,9 +124,10 @@ class ServedSet implements Served {
     this.#parts.find((part) => part.name === name)?.served.adopt?.(own);
   }
 
-  doubt(kind: LocationKind): void {
+  reportUnreachable(kind: LocationKind): void {
     for (const { served } of this.#parts) {
-      if (served.locations.some((location) => location.kind === kind)) served.doubt?.(kind);
+      if (served.locations.some((location) => location.kind === kind))
+        served.reportUnreachable?.(kind);
     }
   }
 

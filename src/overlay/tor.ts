@@ -171,7 +171,7 @@ async function serveByControl(
   return {
     locations: [service.location],
     ...accepting(listening, service.move),
-    doubt: () => service.doubt(),
+    reportUnreachable: () => service.reportUnreachable(),
     async close() {
       listening.close();
       await service.close();

@@ -1,7 +1,8 @@
 /**
- * The sockets below Node's `net`, which travel between processes. Node does not document the handle of
- * a socket, nor how to make a socket from one (its cluster module does both). So all use of it is in
- * this file, is checked at runtime, and disables only the upgrade where a Node version lacks it.
+ * The handles of Node's sockets, which an upgrade sends from one process to another. Node does not
+ * document the handle of a socket, nor how to make a socket from one (its cluster module does both).
+ * Therefore all use of handles is in this file and is checked at runtime. On a Node version without
+ * them, only the upgrade is unavailable.
  */
 import { Server, Socket } from 'node:net';
 
@@ -11,7 +12,7 @@ import { Server, Socket } from 'node:net';
  */
 export const UPGRADE_NODE_MAJORS: readonly number[] = [20, 22, 24, 26];
 
-/** Why a Node of this version cannot upgrade, in one line; undefined if it can. */
+/** The reason why a Node of this version cannot upgrade, in one line; undefined if it can. */
 export function upgradeFault(nodeVersion: string): string | undefined {
   const major = Number.parseInt(nodeVersion, 10);
   if (UPGRADE_NODE_MAJORS.includes(major)) return undefined;
@@ -19,7 +20,7 @@ export function upgradeFault(nodeVersion: string): string | undefined {
   return `an upgrade without a disconnect works on Node.js ${tested}; this is ${nodeVersion}: restart instead`;
 }
 
-/** The bytes that a socket has passed on. */
+/** How many bytes a socket has written. */
 export interface SocketCounters {
   /** Bytes given to libuv so far. */
   readonly bytesWritten: number;
@@ -53,7 +54,7 @@ export function isNativeHandle(value: unknown): value is NativeHandle {
   return isHandle;
 }
 
-/** The handle of an open socket or listener; undefined once it is closed, and for another object. */
+/** The handle of an open socket or listener; undefined once it is closed, and for any other object. */
 export function handleOf(owner: object | undefined): NativeHandle | undefined {
   if (!(owner instanceof Socket || owner instanceof Server)) return undefined;
   const handle: unknown = Reflect.get(owner, '_handle');
@@ -65,7 +66,7 @@ export function countersOf(socket: Socket): SocketCounters | undefined {
   return handleOf(socket);
 }
 
-/** Not in Node's types: how a listener makes its sockets. */
+/** Options with which a listener of Node makes its sockets; not in Node's types. */
 const PAUSED = { allowHalfOpen: false, pauseOnCreate: true, readable: true, writable: true };
 
 /** A connected socket from a handle of another process. Reads nothing before `resume`. */
@@ -82,12 +83,12 @@ export function socketOfDescriptor(fd: number): Socket {
   return new Socket({ ...PAUSED, fd });
 }
 
-/** Sockets stopped below their streams, which do not notice it. */
+/** Sockets that are stopped at their handle; their streams still count as flowing. */
 const stopped = new WeakSet<object>();
 
 /**
  * Stops a flowing socket in the kernel: neither bytes nor an end arrive. Only `startReading` continues
- * it. Has no effect on another object.
+ * it. Has no effect on any other object.
  */
 export function stopReading(stream: object | undefined): void {
   const handle = handleOf(stream);

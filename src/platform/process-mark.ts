@@ -26,7 +26,7 @@ export async function isStopped(pid: number): Promise<boolean> {
   return state === 'T' || state === 't';
 }
 
-/** When a process started, in clock ticks, and since which boot; undefined when it does not run. */
+/** The start time of a process in clock ticks, and the boot id; undefined when it does not run. */
 async function startOf(pid: number | 'self'): Promise<string | undefined> {
   const fields = await fieldsOf(pid);
   // Field 22 of proc(5); the third field is the first here. A zombie does not count as running.
@@ -43,7 +43,7 @@ export async function ownMark(): Promise<string | undefined> {
 
 export interface MarkedProcess {
   readonly pid: number;
-  /** The process id as seen from here; meaningless where `isLocal` is false. */
+  /** Whether a process with this id and start time runs; has no meaning when `isLocal` is false. */
   readonly runs: boolean;
   /**
    * Whether its process ids are those of this process. False for another container, whose processes are
@@ -52,7 +52,7 @@ export interface MarkedProcess {
   readonly isLocal: boolean;
 }
 
-/** The process that a mark describes; undefined for another text. */
+/** The process that a mark describes; undefined when the text is not a mark. */
 export async function readMark(text: string): Promise<MarkedProcess | undefined> {
   const [, pid, start, namespace] = MARK.exec(text) ?? [];
   if (pid === undefined) return undefined;

@@ -37,7 +37,7 @@ export function nickKey(privateKey: Uint8Array): NickKey {
   return { nick: nickOf(publicKeyHex), privateKey, publicKeyHex };
 }
 
-/** A new nick key from 16 random bytes, as deployed peers make theirs. */
+/** A new nick key from 16 random bytes, as deployed peers make their keys. */
 export function createNickKey(randomBytes: (count: number) => Uint8Array): NickKey {
   return nickKey(sha256(randomBytes(16)));
 }

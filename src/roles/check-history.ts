@@ -24,9 +24,9 @@ export class CheckHistoryError extends Error {
 
 function unusable(path: string, error: unknown): unknown {
   if (error instanceof StateFileTooLargeError || !(error instanceof Error)) return error;
-  const why = errorCodeOrText(error);
+  const reason = errorCodeOrText(error);
   return new CheckHistoryError(
-    `the history ${path} cannot be kept (${why}): give another file with --history, in a folder with room that this user may write to`,
+    `the history ${path} cannot be kept (${reason}): give another file with --history, in a folder with room that this user may write to`,
     { cause: error },
   );
 }

@@ -221,7 +221,7 @@ export class DirectoryInheritance {
     this.#inheritance.finish();
   }
 
-  /** Tells the old process why the takeover failed; the old process continues. */
+  /** Reports to the old process that the takeover failed, and the reason; the old process continues. */
   fail(why: string): Promise<void> {
     return this.#inheritance.fail(why);
   }

@@ -206,7 +206,7 @@ class RunningNode implements DirectoryNode {
       clock: this.#clock,
       random,
       log: this.#log,
-      onUnreachable: () => this.#served?.doubt?.(this.location.kind),
+      onUnreachable: () => this.#served?.reportUnreachable?.(this.location.kind),
       onTest: (result) => {
         countProbe(result);
         this.#options.onCanaryProbe?.(result);

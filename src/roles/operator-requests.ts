@@ -29,7 +29,7 @@ export type OperatorRequest =
 
 /** Most peers in one answer. */
 export const MAX_LISTED = 10_000;
-/** Features of one peer in an answer, and the length of each: a stranger's handshake has room for thousands. */
+/** Most features of one peer in an answer, and the longest of each: a handshake has room for thousands. */
 const MAX_FEATURES = 16;
 const MAX_FEATURE_CHARS = 40;
 /** Longest name in a request. */

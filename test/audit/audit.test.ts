@@ -599,8 +599,8 @@ t.test('over the wire: a directory that withholds is flagged and avoided', async
     nick: key.nick,
     line: formatPrivmsg(key, channel.nick, 'sw0absoffer', '0 27300 90000 0 9'),
   }));
-  /** All lines before have been read when these have. */
-  const settle = async (mark: string): Promise<void> => {
+  /** Resolves when the channel has read all lines sent before. */
+  const readAll = async (mark: string): Promise<void> => {
     for (const [n, session] of [first, second].entries()) {
       session.pubmsg(keyOf(9).nick, `hp2 ${mark}-${n}`);
       for (;;) {
@@ -620,7 +620,7 @@ t.test('over the wire: a directory that withholds is flagged and avoided', async
       second.send(685, line);
     }
     // oxlint-disable-next-line no-await-in-loop -- rounds are one after the other
-    await settle(`round${rounds}`);
+    await readAll(`round${rounds}`);
     clock.advance(120_000);
   }
   t.match(audit.report(liarName), {

@@ -159,16 +159,16 @@ t.test('connections to us', async (t) => {
     t.match((await peer.next()).line, /!error at once /);
   });
 
-  t.test('a message to another addressee gives a stranger no answer alone', async (t) => {
+  t.test('a copied message to another addressee: the answer goes over every route', async (t) => {
     const { channel, session, directory } = await scene(t);
     session.pubmsg(ALICE.nick, 'hp2 x');
     await channel.next('pubmsg');
-    const stranger = await inbound(t, channel, ALICE);
-    // A signature names no addressee.
-    stranger.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to bob'));
+    const impostor = await inbound(t, channel, ALICE);
+    // A signature names no addressee, so another peer can send here what Alice sent to Bob.
+    impostor.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to bob'));
     await channel.next('privmsg');
     t.match(channel.send(ALICE.nick, 'error', 'x'), { route: { kind: 'direct' } });
-    t.match((await stranger.next()).line, /!error x /);
+    t.match((await impostor.next()).line, /!error x /);
     t.match(
       channel.send(ALICE.nick, 'error', 'y', directory.location),
       { route: { kind: 'directory' } },
@@ -184,11 +184,11 @@ t.test('connections to us', async (t) => {
     const alice = await inbound(t, channel, ALICE);
     alice.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to us'));
     await channel.next('privmsg');
-    stranger.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to carol'));
+    impostor.send(685, formatPrivmsg(ALICE, channel.nick, 'error', 'said to carol'));
     await channel.next('privmsg');
     t.match(channel.send(ALICE.nick, 'error', 'z'), { route: { kind: 'direct' } });
     t.match((await alice.next()).line, /!error z /, 'both links get it');
-    t.match((await stranger.next()).line, /!error z /);
+    t.match((await impostor.next()).line, /!error z /);
     session.send(789, `${ALICE.nick};${formatLocation(NOT_SERVING)};D`);
     await heard(channel, session);
     t.match(

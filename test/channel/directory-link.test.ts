@@ -816,10 +816,10 @@ t.test('several directories', async (t) => {
     const { line } = await first.next();
     t.equal(line, formatPrivmsg(channel.key, ALICE.nick, 'error', 'y'));
     t.equal((await second.next()).line, line, 'the second got no line before');
-    const stranger = { ...a.location, port: 1 };
+    const unknownDirectory = { ...a.location, port: 1 };
     for (const misuse of [
-      () => channel.publish('hp2 x', stranger),
-      () => channel.sendThrough(ALICE.nick, 'error', 'y', [stranger]),
+      () => channel.publish('hp2 x', unknownDirectory),
+      () => channel.sendThrough(ALICE.nick, 'error', 'y', [unknownDirectory]),
     ]) {
       t.throws(misuse, {
         code: 'directories',

@@ -122,10 +122,10 @@ async function replay(t: Test, run: Run, expected: Outcome): Promise<void> {
   });
   const peer = await directory.accept();
   const hello = await peer.next();
-  const theirs: { line: string } = JSON.parse(run.asked.split('\r\n')[0] ?? '');
+  const original: { line: string } = JSON.parse(run.asked.split('\r\n')[0] ?? '');
   const ours: Record<string, unknown> = JSON.parse(hello.line);
   const { nick, features, ...rest } = ours;
-  t.match(JSON.parse(theirs.line), rest, 'our 793 equals that of the original');
+  t.match(JSON.parse(original.line), rest, 'our 793 equals that of the original');
   t.type(nick, 'string');
   t.strictSame(features, {
     neutrino_compat: true,

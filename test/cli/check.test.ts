@@ -201,12 +201,12 @@ t.test('history', async (t) => {
     const dir = await tempDir(t);
     const notes = join(dir, 'notes.txt');
     await writeFile(notes, 'not a history\n');
-    for (const [path, why] of [
+    for (const [path, reason] of [
       [notes, /the history \S+notes\.txt cannot be kept \(the file is not a history\): give/],
       [dir, /\(EISDIR\): give another file with --history/],
       [join(notes, 'x'), /\(ENOTDIR\)/],
     ] as const) {
-      await t.rejects(openCheckHistory(path), { message: why, exitCode: 2 });
+      await t.rejects(openCheckHistory(path), { message: reason, exitCode: 2 });
     }
     t.equal(await readFile(notes, 'utf8'), 'not a history\n', 'not changed');
     const own = join(dir, 'own');

@@ -35,7 +35,7 @@ import { runCli, startCli, type Ended } from '../helpers/cli.js';
 
 const KEY_FILES = ['hostname', 'hs_ed25519_public_key', 'hs_ed25519_secret_key'];
 const ROOT = process.geteuid?.() === 0;
-const NOBODY = 65_534;
+const UNPRIVILEGED_UID = 65_534;
 
 async function tempDir(t: Test): Promise<string> {
   const dir = await mkdtemp(join(tmpdir(), 'onionmc-init-'));
@@ -51,9 +51,9 @@ async function filesIn(dir: string): Promise<Record<string, string>> {
 
 const mode = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
 
-function refused(t: Test, { code, stdout, stderr }: Ended, why: RegExp): void {
+function refused(t: Test, { code, stdout, stderr }: Ended, reason: RegExp): void {
   t.equal(code, 2, stderr);
-  t.match(stderr, why);
+  t.match(stderr, reason);
   t.equal(stderr.split('\n').length, 2, 'one line');
   t.equal(stdout, '');
 }
@@ -127,11 +127,11 @@ t.test('--import-key refuses an invalid key, and writes nothing', async (t) => {
       /is not a key file of Tor/,
     ],
   ];
-  for (const [name, harm, why] of cases) {
+  for (const [name, harm, reason] of cases) {
     const from = join(root, name);
     await loadOrCreateOnionKey(from);
     await harm(from);
-    refused(t, await runCli(['init', '--datadir', datadir, '--import-key', from]), why);
+    refused(t, await runCli(['init', '--datadir', datadir, '--import-key', from]), reason);
   }
   t.notOk((await readdir(root)).includes('new'), 'nothing was written');
 });
@@ -152,8 +152,8 @@ t.test('invalid options and combinations', async (t) => {
     [['--prefix', 'a'.repeat(13)], /it has more than 12 letters/],
     [['--systemd', 'remove'], /Allowed choices are print, install/],
   ];
-  for (const [args, why] of cases) {
-    refused(t, await runCli(['init', '--datadir', datadir, ...args]), why);
+  for (const [args, reason] of cases) {
+    refused(t, await runCli(['init', '--datadir', datadir, ...args]), reason);
   }
   t.notOk((await readdir(root)).includes('dn'), 'nothing was written');
   await runCli(['init', '--datadir', external]);
@@ -326,10 +326,10 @@ t.test('the systemd unit', async (t) => {
     t.match(closed[0], `sudo chmod o+x "${program}"`);
     const datadir = join(root, 'dn');
     await mkdir(datadir, { mode: 0o700 });
-    const uid = String(process.geteuid?.() === 0 ? NOBODY : process.geteuid?.());
+    const uid = String(process.geteuid?.() === 0 ? UNPRIVILEGED_UID : process.geteuid?.());
     if (ROOT) {
-      await chown(datadir, NOBODY, NOBODY);
-      await chown(program, NOBODY, NOBODY);
+      await chown(datadir, UNPRIVILEGED_UID, UNPRIVILEGED_UID);
+      await chown(program, UNPRIVILEGED_UID, UNPRIVILEGED_UID);
     }
     const own = { root: program, node, datadir, user: uid };
     t.same(await unreachableParts(own), [], 'the owner can read them');
@@ -358,7 +358,7 @@ t.test('the systemd unit', async (t) => {
       const key = join(datadir, 'hidden_service');
       const owned = [datadir, join(datadir, 'joinmarket.cfg'), key];
       owned.push(...KEY_FILES.map((name) => join(key, name)));
-      await Promise.all(owned.map((path) => chown(path, NOBODY, NOBODY)));
+      await Promise.all(owned.map((path) => chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID)));
     }
     const init = (...args: string[]) => runCli(['init', '--datadir', datadir, ...args]);
     const printed = await init('--systemd');

@@ -56,35 +56,35 @@ async function scene(t: Test): Promise<Scene> {
   };
 }
 
-t.test('an operator looks, kicks, bans and lifts the ban', async (t) => {
+t.test('list, kick, ban and unban', async (t) => {
   const { program, statusPort, run, json, join: joins, greet } = await scene(t);
   t.match(await run('list'), { code: 0, stdout: 'no peers are connected\n' });
   t.match(await run('bans'), { code: 0, stdout: 'no bans are in force\n' });
 
-  const watch = await joins('J5watch');
+  const observer = await joins('J5observer');
   const maker = await joins('J5maker', {
     location: onion(1),
     features: { ping: true, [EVIL]: true, ...manyFeatures() },
   });
   maker.send(687, 'J5maker!PUBLIC!hello');
-  await watch.nextOf(687);
+  await observer.nextOf(687);
   const listed = await run('list');
   t.equal(listed.code, 0, listed.stderr);
   const [heading = '', ...rows] = listed.stdout.trimEnd().split('\n');
   t.match(heading, /^nick +kind +since +dir +queue +in +out +features$/);
-  t.match(rows[0], /^J5watch +not-serving +00:00:\d\d +in +0 B +0 +2 +-$/);
+  t.match(rows[0], /^J5observer +not-serving +00:00:\d\d +in +0 B +0 +2 +-$/);
   t.match(rows[1], /^J5maker +serving +00:00:\d\d +in +0 B +1 +1 +\S/);
   t.equal(rows[2], '2 peers');
-  t.notMatch(listed.stdout, /[^\P{C}\n]/u, 'nothing of a stranger acts on the terminal');
+  t.notMatch(listed.stdout, /[^\P{C}\n]/u, 'text of peers contains no control character');
   t.match((await run('list', '--locations')).stdout, onion(1));
   const { peers, total } = await json('list');
   t.equal(total, 2);
   t.match(peers, [
-    { nick: 'J5watch', kind: 'not-serving', location: 'NOT-SERVING-ONION', messagesOut: 2 },
+    { nick: 'J5observer', kind: 'not-serving', location: 'NOT-SERVING-ONION', messagesOut: 2 },
     { nick: 'J5maker', kind: 'serving', location: onion(1), direction: 'in', queuedBytes: 0 },
   ]);
   const [, { features = [] } = {}] = Array.isArray(peers) ? peers : [];
-  t.equal(features.length, 16, 'a handshake with many features makes no long answer');
+  t.equal(features.length, 16, 'the features of one peer are bounded');
 
   const unknown = await run('kick', 'J5absent');
   t.same(unknown, {
@@ -95,14 +95,14 @@ t.test('an operator looks, kicks, bans and lifts the ban', async (t) => {
   });
   t.equal((await run('kick', onion(7), '--ban', '1h')).code, 1);
   t.equal((await run('unban', 'J5absent')).code, 1);
-  t.match(await run('bans'), { stdout: 'no bans are in force\n' }, 'a failed kick bans nobody');
+  t.match(await run('bans'), { stdout: 'no bans are in force\n' }, 'a failed kick adds no ban');
 
   const kicked = await run('kick', 'J5maker', '--ban', '1h');
   t.equal(kicked.code, 0, kicked.stderr);
   t.match(kicked.stdout, 'closed 1 peer: J5maker\nbanned for 01:00:00: J5maker ');
   t.match(kicked.stdout, host(1));
   await maker.over;
-  t.equal((await watch.nextOf(789)).line, `J5maker;${onion(1)};D`, 'the others hear of it');
+  t.equal((await observer.nextOf(789)).line, `J5maker;${onion(1)};D`, 'the other peers are told');
   for (const [nick, location] of [
     ['J5maker', undefined],
     ['J5fresh', onion(1)],
@@ -125,7 +125,7 @@ t.test('an operator looks, kicks, bans and lifts the ban', async (t) => {
   const log = program.stderr();
   t.match(log, /the operator closed peers/);
   t.match(log, /"banSeconds":3600/);
-  t.notMatch(log, /J5maker|J5fresh/, 'the log names nobody');
+  t.notMatch(log, /J5maker|J5fresh/, 'the log contains no nick');
   t.notMatch(log, host(1));
   await run('kick', 'J5maker', '--ban', '1m', '--log-names');
   await program.first.shows('stderr', new RegExp(`J5maker ${host(1)}`));
@@ -137,7 +137,7 @@ function manyFeatures(): Record<string, boolean> {
   return Object.fromEntries(names);
 }
 
-t.test('bans go through an upgrade, and end in the next process', async (t) => {
+t.test('bans continue after an upgrade, and expire in the new process', async (t) => {
   const { program, run, json, join: joins, greet } = await scene(t);
   await joins('J5maker', { location: onion(1) });
   const stays = await joins('J5stays');
@@ -152,18 +152,18 @@ t.test('bans go through an upgrade, and end in the next process', async (t) => {
   t.match(await banned(), host(1));
   const { peers } = await json('list');
   t.match(peers, [{ nick: 'J5stays' }]);
-  t.match(await run('kick', 'J5stays'), { code: 0 }, 'and it is the one that is asked');
+  t.match(await run('kick', 'J5stays'), { code: 0 }, 'the new process answers the command');
   await stays.over;
-  // The clock of the process cannot be turned; each look takes as long as a program needs to start.
+  // The test cannot set the clock of the process; each request takes as long as the start of a program.
   const deadline = performance.now() + 60_000;
-  // oxlint-disable-next-line no-await-in-loop -- one look after the other
+  // oxlint-disable-next-line no-await-in-loop -- one request after the other
   while ((await banned()).includes('J5short')) {
-    if (performance.now() > deadline) throw new Error('the ban has no end');
+    if (performance.now() > deadline) throw new Error('the ban does not expire');
   }
   t.match(await greet('J5short'), /"accepted": true/);
 });
 
-t.test('a command line that is wrong, and a directory that is not there', async (t) => {
+t.test('a wrong command line, and a directory that does not run', async (t) => {
   const cases: readonly (readonly [readonly string[], RegExp])[] = [
     [['kick'], /missing required argument 'who'/],
     [['kick', 'J5x', '--ban', 'long'], /a time such as 30m, 1h or 7d; at most 30d/],
@@ -188,7 +188,7 @@ t.test('a command line that is wrong, and a directory that is not there', async 
   }
 });
 
-t.test('the socket answers what it knows, and closes on the rest', async (t) => {
+t.test('the socket answers known requests, and closes on all other input', async (t) => {
   const { program } = await scene(t);
   const ask = async (bytes: string): Promise<string> => {
     const socket = connect(join(program.datadir, REQUEST_SOCKET));
@@ -229,14 +229,14 @@ t.test('requests of the socket are read without a throw', (t) => {
 
 const labHost = (text: string) => (text.endsWith('.lab') ? ok(text) : undefined);
 
-t.test('what WHO means', (t) => {
+t.test('how the argument WHO is read', (t) => {
   const rows = [
     ['J5maker', false, { by: 'nick', name: 'J5maker' }],
     [host(1), false, { by: 'onion', name: host(1) }],
     [onion(1), false, { by: 'onion', name: host(1) }],
     [host(1).toUpperCase(), false, { by: 'onion', name: host(1) }],
     ['127.0.0.1:5222', false, { by: 'loopback', name: '127.0.0.1:5222' }],
-    // A stranger may take an onion for its nick; that must not reach the owner of the onion.
+    // A peer may use an onion as its nick; a kick of that nick must not close the owner of the onion.
     [host(1), true, { by: 'nick', name: host(1) }],
     ['127.0.0.1:5222', true, { by: 'nick', name: '127.0.0.1:5222' }],
   ] as const;
@@ -249,7 +249,7 @@ t.test('what WHO means', (t) => {
   t.end();
 });
 
-t.test('the table of peers takes any answer', (t) => {
+t.test('the table of peers can show any answer', (t) => {
   const long = { nick: 'x'.repeat(500), features: [EVIL, 7, 'y'.repeat(500)], queuedBytes: 'x' };
   const table = peersTable({ peers: [long, 7, null], total: 12_345 }, true);
   t.notMatch(table, /[^\P{C}\n]/u);

@@ -19,8 +19,8 @@ function rowsOf(text: string): Row[] {
   });
 }
 
-function fail(row: Row | undefined, why: string): never {
-  throw new Error(`line ${row?.line ?? 'last'}: ${why}: ${row?.text ?? ''}`);
+function fail(row: Row | undefined, reason: string): never {
+  throw new Error(`line ${row?.line ?? 'last'}: ${reason}: ${row?.text ?? ''}`);
 }
 
 function scalar(text: string, row: Row): string {

@@ -204,13 +204,13 @@ void t.test('the nick of a maker, held by another peer', async (t) => {
   await t.test('the holder answers pings: the verified owner gets the nick', async (t) => {
     const s = await scene(t);
     const maker = await s.serve('J5maker');
-    const stranger = await s.join('J5maker', { features: { ping: true } });
+    const holder = await s.join('J5maker', { features: { ping: true } });
     const observer = await s.join('J5observer');
     const owner = await knock(s, 'J5maker', maker.location);
-    t.strictSame(await stranger.next(), { type: 798, line: '' }, 'the holder is asked');
-    stranger.send(799, '');
+    t.strictSame(await holder.next(), { type: 798, line: '' }, 'the holder is asked');
+    holder.send(799, '');
     t.ok(await isAccepted(owner));
-    await stranger.closed;
+    await holder.closed;
     t.equal(s.directory.stats().closed['nick-displaced'], 1);
     t.equal(verified(s), 1);
     t.strictSame(await observer.next(), { type: 789, line: 'J5maker;NOT-SERVING-ONION;D' });
@@ -222,18 +222,18 @@ void t.test('the nick of a maker, held by another peer', async (t) => {
     if (!maker || !other) throw new Error('unreachable');
     await s.join('J5other', { location: other.location });
     await until(() => verified(s) === 1);
-    const stranger = await s.join('J5maker', {
+    const holder = await s.join('J5maker', {
       location: other.location,
       features: { ping: true },
     });
     const owner = await knock(s, 'J5maker', maker.location);
-    await stranger.next();
-    stranger.send(799, '');
+    await holder.next();
+    holder.send(799, '');
     await until(() => s.directory.stats().messagesIn.pong === 1);
     t.equal(s.directory.stats().nickClaims, 1, 'the dial waits for its second');
     s.clock.advance(1_000);
     t.ok(await isAccepted(owner));
-    await stranger.closed;
+    await holder.closed;
   });
 
   await t.test('the owner was verified before: it gets the nick at once', async (t) => {
@@ -244,10 +244,10 @@ void t.test('the nick of a maker, held by another peer', async (t) => {
     first.socket.destroy();
     await until(() => s.directory.peerCount === 0);
     const watcher = await s.join('J5watcher');
-    const stranger = await s.join('J5maker', { features: { ping: true } });
+    const holder = await s.join('J5maker', { features: { ping: true } });
     t.ok(await isAccepted(await knock(s, 'J5maker', maker.location)));
-    await stranger.closed;
-    t.strictSame(stranger.unread, [], 'the holder is not asked');
+    await holder.closed;
+    t.strictSame(holder.unread, [], 'the holder is not asked');
     t.notOk(watcher.socket.closed);
   });
 });

@@ -1,4 +1,4 @@
-/** What an operator does by hand: the list of peers, kicks, and bans with their bounds and ends. */
+/** The operator's commands in the directory: the list of peers, kicks, and bans with their bounds and expiry. */
 import t, { type Test } from 'tap';
 import { MAX_BAN_MS, MAX_BANS, Bans } from '../../src/directory/entry/bans.js';
 import type { Directory } from '../../src/directory/directory.js';
@@ -51,7 +51,7 @@ function scene(t: Test, options: Parameters<typeof testDirectory>[0] = {}): Scen
 const isAccepted = ({ received }: MemoryPeer): boolean => received.includes('\\"accepted\\": true');
 const REFUSED = /"accepted\\": false.*Rejected: the operator of this directory does not serve/;
 
-t.test('the list: who is connected, since when, and what was sent', (t) => {
+t.test('the list has each peer, its time of connection and its message counts', (t) => {
   const { directory, clock, join } = scene(t, { ownNicks: new Set(['J5canary']) });
   const maker = join('J5maker', { location: onion(1), features: { ping: true, zeta: true } });
   join('J5canary');
@@ -86,23 +86,23 @@ t.test('the list: who is connected, since when, and what was sent', (t) => {
       messagesOut: 5,
     },
   ]);
-  t.equal(rows.length, 2, 'the canary is no peer');
-  t.ok((rows[1]?.queuedBytes ?? 0) > 0, 'nothing was taken yet');
+  t.equal(rows.length, 2, 'the canary is not listed');
+  t.ok((rows[1]?.queuedBytes ?? 0) > 0, 'the peer has read nothing yet');
   t.equal(taker.received.split('\r\n').length - 1, 1);
   taker.drain();
-  t.equal(taker.received.split('\r\n').length - 1, 5, 'what was counted is what came');
+  t.equal(taker.received.split('\r\n').length - 1, 5, 'the counted messages arrived');
   t.equal(directory.operator.list(10)[1]?.queuedBytes, 0);
   t.same(
     directory.operator.list(1).map(({ nick }) => nick),
     ['J5maker'],
-    'the oldest first, and no more than asked for',
+    'the oldest first, at most the requested number',
   );
   t.end();
 });
 
-t.test('a kick closes the peer, and the others hear that it left', (t) => {
+t.test('a kick closes the peer, and the other peers are told that it left', (t) => {
   const { directory, clock, join } = scene(t);
-  const watch = join('J5watch');
+  const observer = join('J5observer');
   const maker = join('J5maker', { location: onion(1) });
   t.same(directory.operator.kick({ by: 'nick', name: 'J5maker' }), {
     done: true,
@@ -112,8 +112,8 @@ t.test('a kick closes the peer, and the others hear that it left', (t) => {
   });
   t.ok(maker.closed);
   clock.advance(1_000);
-  watch.drain();
-  t.match(watch.received, `"line": "J5maker;${onion(1)};D"`);
+  observer.drain();
+  t.match(observer.received, `"line": "J5maker;${onion(1)};D"`);
   t.match(directory.stats(), { peers: 1, bans: 0, closed: { kicked: 1 } });
   t.ok(isAccepted(join('J5maker', { location: onion(1) })), 'without a ban it may come again');
   t.end();
@@ -143,7 +143,7 @@ t.test('by an onion: each peer that declares it, whatever the port', (t) => {
   t.end();
 });
 
-t.test('nobody is meant: nothing happens, and nothing is banned', (t) => {
+t.test('a kick without a matching peer closes and bans nothing', (t) => {
   const { directory, join } = scene(t, { ownNicks: new Set(['J5canary']) });
   const canary = join('J5canary');
   join('J5maker', { location: onion(1) });
@@ -172,18 +172,18 @@ t.test('a ban refuses the nick and the onion until its time is over', (t) => {
     join('J5fresh', { location: onion(1) }),
   ];
   for (const peer of refused) t.match(peer.received, REFUSED);
-  t.ok(isAccepted(join('J5fresh')), 'what a ban cannot do: a new nick without the onion comes in');
+  t.ok(isAccepted(join('J5fresh')), 'a new nick without the onion is accepted in spite of the ban');
   t.match(directory.stats(), { bans: 2, handshakesRejected: { banned: 3 } });
   t.equal(directory.operator.bans()[0]?.leftMs, HOUR);
   clock.advance(HOUR - 1);
-  t.match(join('J5maker').received, REFUSED, 'to the last millisecond');
+  t.match(join('J5maker').received, REFUSED, 'one millisecond before the end');
   clock.advance(1);
   t.ok(isAccepted(join('J5maker', { location: onion(1) })));
   t.equal(directory.stats().bans, 0);
   t.end();
 });
 
-t.test('the onion of another peer is not banned by declaring it', (t) => {
+t.test('an onion that another peer declares too is not banned', (t) => {
   const { directory, join } = scene(t);
   const honest = join('J5honest', { location: onion(1) });
   join('J5liar', { location: onion(1) });
@@ -193,10 +193,7 @@ t.test('the onion of another peer is not banned by declaring it', (t) => {
   });
   t.equal(directory.operator.bans().length, 1);
   honest.leave();
-  t.ok(
-    isAccepted(join('J5honest', { location: onion(1) })),
-    'the owner of the onion stays welcome',
-  );
+  t.ok(isAccepted(join('J5honest', { location: onion(1) })), 'the owner of the onion is accepted');
   t.end();
 });
 
@@ -250,7 +247,7 @@ t.test('the list of bans has a bound', (t) => {
   const bans = new Bans({ clock });
   t.ok(bans.add(nicks(0, MAX_BANS - 1), HOUR));
   t.notOk(bans.add(nicks(MAX_BANS, 2), HOUR), 'two more do not fit');
-  t.equal(bans.size, MAX_BANS - 1, 'then none of them is banned');
+  t.equal(bans.size, MAX_BANS - 1, 'and no ban was added');
   t.ok(bans.add(nicks(MAX_BANS, 1), 2 * HOUR));
   t.notOk(bans.add(nicks(MAX_BANS + 1, 1), HOUR));
   t.ok(bans.add(nicks(0, 1), 3 * HOUR), 'one that is banned already gets the new time');
@@ -261,7 +258,7 @@ t.test('the list of bans has a bound', (t) => {
   t.end();
 });
 
-t.test('a kick whose bans do not fit closes nobody', (t) => {
+t.test('a kick whose bans do not fit closes no connection', (t) => {
   const { directory, join } = scene(t);
   const maker = join('J5maker', { location: onion(1) });
   const many = Array.from({ length: MAX_BANS - 1 }, (_, i) => ({
@@ -279,7 +276,7 @@ t.test('a kick whose bans do not fit closes nobody', (t) => {
   t.end();
 });
 
-t.test('bans go on in the process after an upgrade', async (t) => {
+t.test('bans continue in the process after an upgrade', async (t) => {
   const { directory, join } = scene(t);
   join('J5maker', { location: onion(1) });
   directory.operator.kick({ by: 'nick', name: 'J5maker' }, HOUR);
@@ -294,7 +291,7 @@ t.test('bans go on in the process after an upgrade', async (t) => {
   t.match(next.join('J5fresh', { location: onion(1) }).received, REFUSED);
   t.same(next.directory.operator.bans(), directory.operator.bans());
 
-  t.same(bansIn(undefined), [], 'a fresh directory has none');
+  t.same(bansIn(undefined), [], 'without a parcel there are no bans');
   const good = { kind: 'nick', name: 'J5maker', leftMs: 1 };
   const bad: readonly unknown[] = [
     7,
@@ -310,7 +307,7 @@ t.test('bans go on in the process after an upgrade', async (t) => {
     t.same(
       read,
       Array.isArray(value) && value.includes(good) ? [good] : [],
-      'the rest is left out',
+      'invalid bans are left out',
     );
   }
 });

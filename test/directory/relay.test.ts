@@ -181,7 +181,7 @@ void t.test('public messages', async (t) => {
   const a = await join('J5a');
   const b = await join('J5b', { location: onion(1) });
   const c = await join('J5c');
-  const stranger = await dial();
+  const unhandshaked = await dial();
 
   a.send(687, 'J5a!PUBLIC!orderbook');
   for (const peer of [b, c]) {
@@ -230,8 +230,8 @@ void t.test('public messages', async (t) => {
     await quiet(t, [c, 'J5c'], [b, 'J5b']);
     await quiet(t, [c, 'J5c'], [a, 'J5a']);
   }
-  stranger.send(687, 'J5x!PUBLIC!orderbook');
-  await stranger.closed;
+  unhandshaked.send(687, 'J5x!PUBLIC!orderbook');
+  await unhandshaked.closed;
   await quiet(t, [c, 'J5c'], [b, 'J5b']);
   t.equal(directory.peerCount, 3, 'no peer was closed for it');
 });

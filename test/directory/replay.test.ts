@@ -353,7 +353,7 @@ function replayed(scene: Scene): Heard {
       nick: scene.nick,
       location: () => scene.location,
       reachable: new Set(['loopback'] as const),
-      motd: () => 'ours',
+      motd: () => 'actual',
       limits: DEFAULT_LIMITS,
       clock,
       random: () => 0,
@@ -432,15 +432,15 @@ function flat(heard: Heard): string[] {
 void t.test('the recorded scenes', (t) => {
   for (const name of SCENES) {
     const scene = load(name);
-    const theirs = recorded(scene);
-    const ours = replayed(scene);
-    const total = flat(theirs).length;
+    const expected = recorded(scene);
+    const actual = replayed(scene);
+    const total = flat(expected).length;
     const listed = Object.values(DIFFERENCES[name] ?? {});
     const missing = listed.flatMap((difference) => difference.missing ?? []);
     const added = listed.flatMap((difference) => difference.added ?? []);
-    t.strictSame(without(theirs, missing), [], `${name}: each missing line was recorded`);
-    t.strictSame(without(ours, added), [], `${name}: each added line is there`);
-    t.strictSame(flat(ours), flat(theirs), `${name}: ${total} lines, the rest is the same`);
+    t.strictSame(without(expected, missing), [], `${name}: each missing line was recorded`);
+    t.strictSame(without(actual, added), [], `${name}: each added line is there`);
+    t.strictSame(flat(actual), flat(expected), `${name}: ${total} lines, the rest is the same`);
   }
   t.end();
 });

@@ -179,7 +179,7 @@ t.test('docs/directory.md', async (t) => {
   const hostname = '/var/lib/onionmc-directory/hidden_service/hostname';
   const served = `until curl http://127.0.0.1:${port}/healthz >/dev/null; do kill -0 "$(<"$SANDBOX/pid")"; sleep 0.3; done`;
   // The machine of the test may have a Tor, and may have another status page.
-  const settle = `sed -i 's/^status_port = .*/status_port = ${port}/; s/^tor_mode = auto/tor_mode = managed/; ${ANY_SERVING_PORT}' /var/lib/onionmc-directory/joinmarket.cfg`;
+  const editConfig = `sed -i 's/^status_port = .*/status_port = ${port}/; s/^tor_mode = auto/tor_mode = managed/; ${ANY_SERVING_PORT}' /var/lib/onionmc-directory/joinmarket.cfg`;
   const start = `systemctl daemon-reload; systemctl enable --now onionmc-directory; ${served}`;
   const steps = await stepsOf('docs/directory.md');
   // Mounts that only this shell and its children see: folders of the sandbox in the places of the real
@@ -225,13 +225,13 @@ t.test('docs/directory.md', async (t) => {
       import: wipe,
     },
     behind: {
-      init: settle,
+      init: editConfig,
       start: served,
       greeting: `until grep -q 'configuration re-read' "$SANDBOX/journal"; do sleep 0.1; done`,
       restore: `${start}; cat ${hostname}`,
       // The process id that the new process would report to systemd.
       update: `sed -n 's/^upgraded: .* as process \\([0-9]*\\);.*/\\1/p' "$LOGS/update.out" >"$SANDBOX/pid"; ${served}`,
-      import: `cat ${hostname}; ${settle}; ${start}`,
+      import: `cat ${hostname}; ${editConfig}; ${start}`,
     },
   });
   t.same(begun, [...steps.map(({ name }) => name), 'done']);

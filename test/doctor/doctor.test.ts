@@ -55,7 +55,7 @@ function closed(server: Server): Promise<void> {
 }
 
 /** A listener that ends each connection, or answers it with a text. */
-async function stranger(t: Test, answer = ''): Promise<number> {
+async function otherProgram(t: Test, answer = ''): Promise<number> {
   const server = createServer((socket) => {
     socket.on('error', () => {}).once('data', () => socket.end(answer));
   });
@@ -317,7 +317,7 @@ t.test('a fault of the machine or of a file', async (t) => {
     });
   });
   await t.test('a port that is taken', async (t) => {
-    const port = await stranger(t);
+    const port = await otherProgram(t);
     const site = await siteFor(t, { loopback: true, servingPort: port });
     await expectFault(t, machineFor(site.datadir), {
       id: 'port',
@@ -329,7 +329,7 @@ t.test('a fault of the machine or of a file', async (t) => {
   });
   await t.test('another program at the status port', async (t) => {
     const site = await siteFor(t, {
-      statusPort: await stranger(t, 'HTTP/1.1 200 OK\r\n\r\nhello'),
+      statusPort: await otherProgram(t, 'HTTP/1.1 200 OK\r\n\r\nhello'),
     });
     await expectFault(t, machineFor(site.datadir), {
       id: 'directory',
@@ -436,7 +436,7 @@ t.test('a start that would fail, or lose the address', async (t) => {
       ),
       fix: /^restart it, so that the file counts .*, or set onion_serving_port back$/,
     });
-    await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${await stranger(t)}`);
+    await edit(site, /onion_serving_port = \d+/, `onion_serving_port = ${await otherProgram(t)}`);
     t.same(wrongOnes(await runChecks(CHECKS, machine)), ['directory', 'port'], 'its port is taken');
     await edit(site, /onion_serving_port = \d+/, wasPort);
     await mended(t, machine);
@@ -458,9 +458,13 @@ t.test('a start that would fail, or lose the address', async (t) => {
   t.test("no fix asks a user to join root's group", async (t) => {
     const owned = { path: '/run/c', owner: 'root', mode: 0o640 };
     for (const group of ['root', 'sudo', 'docker', 'disk']) {
-      const why = explainNoPermission('/run/c', { ...owned, group }, { user: 'u', groups: ['u'] });
-      t.notMatch(why, /usermod/, group);
-      t.match(why, /Fix: use a control password/, group);
+      const reason = explainNoPermission(
+        '/run/c',
+        { ...owned, group },
+        { user: 'u', groups: ['u'] },
+      );
+      t.notMatch(reason, /usermod/, group);
+      t.match(reason, /Fix: use a control password/, group);
     }
   });
 });
@@ -503,7 +507,7 @@ t.test('a Tor that cannot be used', async (t) => {
     await Promise.all([remove(), withPassword.remove()]);
   });
   /** A SOCKS port that only answers as one; the rest of Tor is not under test. */
-  const socks = await stranger(t, '\x05\x00');
+  const socks = await otherProgram(t, '\x05\x00');
   const control = tor.port;
 
   await t.test('nothing at the control port', async (t) => {
@@ -685,7 +689,7 @@ t.test('a directory on a real Tor network', async (t) => {
     const [control, socks, servingPort] = [await freePort(), await freePort(), await freePort()];
     const extra = 'hidden_service_dir = hidden_service';
     const own = await siteFor(t, { mode: 'external', control, socks, servingPort, extra });
-    const theirs = await network.startTor({
+    const externalTor = await network.startTor({
       ports: { control, socks },
       extraTorrc: [
         'CookieAuthentication 0',
@@ -698,7 +702,7 @@ t.test('a directory on a real Tor network', async (t) => {
     t.teardown(async () => {
       cli.child.kill('SIGTERM');
       await cli.ended;
-      await theirs.kill();
+      await externalTor.kill();
     });
     await cli.shows('stderr', /onion service reachable/);
     const machine = machineFor(own.datadir);
@@ -899,7 +903,7 @@ t.test('a directory on a real Tor network', async (t) => {
   }
 
   await t.test('an onion that leads to another program', async (t) => {
-    const there = await onionTo(t, await stranger(t, 'HTTP/1.1 400 Bad Request\r\n\r\n'));
+    const there = await onionTo(t, await otherProgram(t, 'HTTP/1.1 400 Bad Request\r\n\r\n'));
     await expectFault(t, machineFor(there.datadir), {
       id: 'onion-reachable',
       text: /^no(t usable|t reachable| answer): /,

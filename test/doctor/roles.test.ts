@@ -29,7 +29,7 @@ import { torNetworkFor } from '../helpers/tor-network.js';
 import vectors from '../vectors/protocol.json' with { type: 'json' };
 
 const HOST = '127.0.0.1';
-const NOBODY = 65_534;
+const UNPRIVILEGED_UID = 65_534;
 const CHECKS_OF = {
   directory: await loadChecks('directory'),
   maker: await loadChecks('maker'),
@@ -192,7 +192,7 @@ async function expectFault(t: Test, role: DoctorRole, nodes: string, fault: Faul
 
 const nothing = (): Promise<void> => Promise.resolve();
 const give = async (paths: readonly string[]): Promise<void> => {
-  for (const path of paths) await chown(path, NOBODY, NOBODY);
+  for (const path of paths) await chown(path, UNPRIVILEGED_UID, UNPRIVILEGED_UID);
 };
 
 /** Faults of every program. */

@@ -10,7 +10,7 @@ import {
   type Directory,
 } from '../../src/directory/directory.js';
 import type { DirectoryLimits } from '../../src/directory/limits.js';
-import { RATE_CLASSES } from '../../src/directory/rates.js';
+import { RATE_CLASSES } from '../../src/directory/message-classes.js';
 import {
   formatDirectorySnapshot,
   formatPeerSnapshot,
@@ -325,7 +325,7 @@ t.test('a copy made before counts for a peer that has not changed since', async 
     peer.say(encodeEnvelope(793, hello(name)));
     return peer;
   }
-  function settle(): void {
+  function drainAll(): void {
     for (let i = 0; i < 3; i++) {
       for (const peer of peers) peer.drain();
       from.flush();
@@ -343,7 +343,7 @@ t.test('a copy made before counts for a peer that has not changed since', async 
   const half = join(c);
   const leaver = join(d);
   const unsent = join(e);
-  settle();
+  drainAll();
   clock.advance(500);
   const copies = new PeerCopies();
   const early = [...from.copyPeers(copies, (connection) => connection !== unsent.connection)];
@@ -356,7 +356,7 @@ t.test('a copy made before counts for a peer that has not changed since', async 
   half.say('{"type"');
   leaver.leave();
   join('J5freshOOOOOOOOO');
-  settle();
+  drainAll();
   const { state, peers: changed, unchanged } = from.snapshot(() => new Uint8Array(0), copies);
   t.equal(unchanged.length, 1);
   t.equal(unchanged[0], idle.connection, 'it got a message, and said nothing itself');

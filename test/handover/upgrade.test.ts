@@ -10,7 +10,7 @@ import { onionHost } from '../../src/protocol/location.js';
 import { runCli } from '../helpers/cli.js';
 import { torConfig } from '../helpers/config.js';
 import { dialRaw, type RawPeer } from '../helpers/raw-peer.js';
-import { gather } from './crowd.js';
+import { connectCountingPeers } from './counting-peers.js';
 import { realProgram, startUpgradable } from './program.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 
@@ -37,17 +37,17 @@ t.test('500 peers under load, three upgrades in a row', async (t) => {
   const statusPort = await freePort();
   const program = await startUpgradable(t, { extra: `status_port = ${statusPort}` });
   const [, port = ''] = await program.first.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
-  const crowd = await gather(Number(port), PEERS);
+  const counting = await connectCountingPeers(Number(port), PEERS);
   let turn = 0;
   const load = setInterval(() => {
-    if (turn % 2 === 0) crowd.publish((turn / 2) % 25);
-    for (let i = 0; i < 10; i++) crowd.whisper((turn * 10 + i) % (PEERS - 1));
+    if (turn % 2 === 0) counting.publish((turn / 2) % 25);
+    for (let i = 0; i < 10; i++) counting.sendPrivate((turn * 10 + i) % (PEERS - 1));
     turn++;
   }, 10);
 
-  const half = crowd.next(PEERS - 1);
+  const half = counting.next(PEERS - 1);
   const line = `{"type": 687, "line": ${JSON.stringify(half)}}\r\n`;
-  crowd.peers[PEERS - 1]?.socket.write(line.slice(0, 30));
+  counting.peers[PEERS - 1]?.socket.write(line.slice(0, 30));
 
   const pids = new Set<number>();
   let { uptimeSeconds: upSeconds } = await statusOf(statusPort);
@@ -75,12 +75,12 @@ t.test('500 peers under load, three upgrades in a row', async (t) => {
     );
   }
   t.equal(pids.size, 3, 'three processes');
-  crowd.peers[PEERS - 1]?.socket.write(line.slice(30));
+  counting.peers[PEERS - 1]?.socket.write(line.slice(30));
   clearInterval(load);
-  await crowd.complete();
-  t.same(crowd.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
-  t.comment(`${crowd.counts.sent} messages, ${crowd.counts.received} deliveries`);
-  crowd.end();
+  await counting.complete();
+  t.same(counting.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
+  t.comment(`${counting.counts.sent} messages, ${counting.counts.received} deliveries`);
+  counting.end();
   const last = program.pid();
   t.ok(pids.has(last));
   process.kill(last, 'SIGTERM');
@@ -155,14 +155,14 @@ t.test('a new program that fails, with a slow reader far behind', async (t) => {
     extra: 'send_queue_bytes = 100000000\nwrite_stall_timeout_sec = 600',
   });
   const [, port = ''] = await program.first.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
-  const crowd = await gather(Number(port), size);
-  const slow = crowd.peers[0]?.socket;
+  const counting = await connectCountingPeers(Number(port), size);
+  const slow = counting.peers[0]?.socket;
   slow?.pause();
   // More than the buffers of the kernel hold.
-  for (let i = 0; i < 800; i++) crowd.publish(1 + (i % (size - 1)), 30_000);
+  for (let i = 0; i < 800; i++) counting.publish(1 + (i % (size - 1)), 30_000);
   const load = setInterval(() => {
-    for (let peer = 1; peer < size; peer++) crowd.publish(peer);
-    crowd.whisper(size - 1);
+    for (let peer = 1; peer < size; peer++) counting.publish(peer);
+    counting.sendPrivate(size - 1);
   }, 50);
   t.teardown(() => clearInterval(load));
 
@@ -194,10 +194,10 @@ t.test('a new program that fails, with a slow reader far behind', async (t) => {
   t.ok(owed > 4_000_000, `${owed} bytes were unsent`);
   clearInterval(load);
   slow?.resume();
-  await crowd.complete();
-  t.same(crowd.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
-  t.comment(`${crowd.counts.sent} messages, ${crowd.counts.received} deliveries`);
-  crowd.end();
+  await counting.complete();
+  t.same(counting.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
+  t.comment(`${counting.counts.sent} messages, ${counting.counts.received} deliveries`);
+  counting.end();
 });
 
 t.test('signals during an upgrade reach the process that stays; systemd follows', async (t) => {
@@ -277,13 +277,13 @@ status_port = 0
 ${NO_RATES_CONFIG}`;
   const program = await startUpgradable(t, { config });
   await program.first.shows('stdout', /^\S+\.onion:5222\n/);
-  const crowd = await gather(port, 3);
+  const counting = await connectCountingPeers(port, 3);
   t.equal((await program.upgrade()).code, 0);
-  crowd.publish(0);
-  crowd.whisper(1);
-  await crowd.complete();
-  t.same(crowd.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
-  crowd.end();
+  counting.publish(0);
+  counting.sendPrivate(1);
+  await counting.complete();
+  t.same(counting.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
+  counting.end();
 });
 
 /** The answer to a 791, sorted. */

@@ -43,12 +43,12 @@ export async function watchSite(
   });
   if (context === undefined) throw new Error('no browser');
   t.teardown(() => context.close());
-  const complaints: string[] = [];
+  const messages: string[] = [];
   const foreign: string[] = [];
   context.on('console', (line) => {
-    if (line.type() === 'error' || line.type() === 'warning') complaints.push(line.text());
+    if (line.type() === 'error' || line.type() === 'warning') messages.push(line.text());
   });
-  context.on('weberror', (error) => complaints.push(error.error().message));
+  context.on('weberror', (error) => messages.push(error.error().message));
   context.on('request', (sent) => {
     if (!sent.url().startsWith(url) && !sent.url().startsWith('blob:')) foreign.push(sent.url());
   });
@@ -61,7 +61,7 @@ export async function watchSite(
     },
     check() {
       t.same(foreign, [], 'no request to another host');
-      const unexpected = complaints.filter((text) => !expected.test(text));
+      const unexpected = messages.filter((text) => !expected.test(text));
       t.same(unexpected, [], 'no violation of the policy, no error');
     },
   };

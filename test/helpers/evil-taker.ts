@@ -38,11 +38,11 @@ export interface Named {
   sendTransaction(tx: UnsignedTransaction): Promise<readonly Said[]>;
 }
 
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Lets a maker answer, and takes its answers out of the mail. */
 async function answers(office: MessageExchange): Promise<readonly HeldMessage[]> {
-  for (let turn = 0; turn < 8; turn += 1) await settle();
+  for (let turn = 0; turn < 8; turn += 1) await nextTurn();
   return office.pending.splice(0);
 }
 

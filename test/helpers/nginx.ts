@@ -63,8 +63,10 @@ export async function startNginx(t: Test, servers: string, port: number): Promis
   });
   while (!(await answers(port))) {
     if (over) {
-      const why = await readFile(join(dir, 'error.log'), 'utf8').catch(() => 'run scripts/setup');
-      throw new Error(`nginx did not start: ${why}`);
+      const reason = await readFile(join(dir, 'error.log'), 'utf8').catch(
+        () => 'run scripts/setup',
+      );
+      throw new Error(`nginx did not start: ${reason}`);
     }
     // oxlint-disable-next-line no-await-in-loop -- nginx does not report when it listens
     await new Promise((resolve) => setTimeout(resolve, 10));

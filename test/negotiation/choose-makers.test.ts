@@ -49,7 +49,7 @@ function firsts(offers: readonly OfferOfMaker[], allowance: number, rounds = 4_0
   const count = new Map<string, number>();
   for (let n = 0; n < rounds; n++) {
     const chosen = chooseMakers({ offers, amount: AMOUNT, policy: policyOf(allowance), random });
-    const nick = chosen[0]?.nick ?? 'nobody';
+    const nick = chosen[0]?.nick ?? '';
     count.set(nick, (count.get(nick) ?? 0) + 1);
   }
   return (maker: string): number => (count.get(maker) ?? 0) / rounds;

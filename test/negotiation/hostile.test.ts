@@ -59,7 +59,7 @@ const OFFER: Offer = {
 /** The value of all coins of a maker, less the least that it must get back. */
 const EARNED = 1_000;
 
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 interface TestMaker {
   readonly nick: string;
@@ -252,10 +252,10 @@ async function underAttack(actions: readonly Action[], heal: boolean): Promise<R
   });
   const results: RoundResult[] = [];
   void running.then((value) => results.push(value));
-  await settle();
+  await nextTurn();
   for (const next of actions) {
     act(next, office, clock, nicks);
-    await settle();
+    await nextTurn();
   }
   office.away.clear();
   // From here on all messages arrive, or none.
@@ -263,11 +263,11 @@ async function underAttack(actions: readonly Action[], heal: boolean): Promise<R
     const mails = office.pending.splice(0);
     if (heal) for (const mail of mails) office.deliver(mail);
     clock.advance(2_000);
-    await settle();
+    await nextTurn();
   }
   for (let turn = 0; turn < 20; turn += 1) {
     clock.advance(100_000);
-    await settle();
+    await nextTurn();
   }
   const [result] = results;
   if (result === undefined) throw new Error('the round did not end');
@@ -647,7 +647,7 @@ async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
       case 'replay': {
         const mail = mails[deed.mail % Math.max(1, mails.length)];
         if (mail !== undefined) office.deliver(mail);
-        await settle();
+        await nextTurn();
         break;
       }
       case 'seen': {
@@ -663,7 +663,7 @@ async function underDeeds(deeds: readonly Deed[]): Promise<Told> {
         running = startSessions();
         break;
     }
-    await settle();
+    await nextTurn();
   }
   running.close();
   const loss = lossOf(wallet, EARNED);

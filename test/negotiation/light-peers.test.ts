@@ -113,8 +113,8 @@ async function say(channel: LiveTestChannel, to: string, command: CommandName, a
   }
 }
 
-function boxOf(keys: Parameters<typeof openBoxSession>[0], theirs: string): BoxSession {
-  const box = openBoxSession(keys, theirs);
+function boxOf(keys: Parameters<typeof openBoxSession>[0], peerKey: string): BoxSession {
+  const box = openBoxSession(keys, peerKey);
   if (!box.ok) throw new Error(box.reason);
   return box.value;
 }
@@ -226,8 +226,8 @@ t.test('our maker with a light taker', async (t) => {
 
 t.test('the feature is listed by directories', async (t) => {
   const { directory, nick, taker } = await ourMaker(t);
-  const stranger = await dialRaw(directory.location);
-  t.teardown(() => stranger.end());
+  const peer = await dialRaw(directory.location);
+  t.teardown(() => peer.end());
   const hello = {
     'app-name': 'joinmarket',
     directory: false,
@@ -237,9 +237,9 @@ t.test('the feature is listed by directories', async (t) => {
     nick: 'J5strangerOOOOOO',
     network: 'signet',
   };
-  stranger.send(793, JSON.stringify(hello));
-  stranger.send(791, '');
-  const { line } = await stranger.nextOf(789);
+  peer.send(793, JSON.stringify(hello));
+  peer.send(791, '');
+  const { line } = await peer.nextOf(789);
   const entry = line.split(',').find((text) => text.startsWith(nick));
   t.match(entry, /;F:neutrino_compat\+/);
   const watcher = openLiveTestChannel([directory.location], {
@@ -248,8 +248,8 @@ t.test('the feature is listed by directories', async (t) => {
   });
   t.teardown(() => watcher.close());
   await watcher.next('welcome');
-  stranger.send(791, '');
-  const list = await stranger.nextOf(789);
+  peer.send(791, '');
+  const list = await peer.nextOf(789);
   const passive = list.line.split(',').find((text) => text.startsWith(watcher.nick));
   t.notMatch(passive, /neutrino_compat/, 'a peer without coinjoins offers no feature');
   t.ok(taker.peer(nick)?.features.includes('neutrino_compat'));

@@ -62,7 +62,7 @@ const link = (port: number): Link => ({
   location: { kind: 'loopback', host: '127.0.0.1', port },
 });
 
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 t.test('fill', (t) => {
   const key = '1c'.repeat(32);
@@ -114,8 +114,8 @@ t.test('ioauth', (t) => {
 t.test('how a taker reads an ioauth', (t) => {
   const secret = secretOf('maker');
   const mine = createBoxKeyPair(randomBytes);
-  const theirs = createBoxKeyPair(randomBytes);
-  const box = openBoxSession(mine, theirs.publicKeyHex);
+  const takerKeys = createBoxKeyPair(randomBytes);
+  const box = openBoxSession(mine, takerKeys.publicKeyHex);
   if (!box.ok) throw new Error(box.reason);
   const chain = createMemoryChain();
   const coin = chain.mint(secret, 1_500_000);
@@ -124,7 +124,7 @@ t.test('how a taker reads an ioauth', (t) => {
     authPublicKey: bytesToHex(secp256k1.getPublicKey(secret, true)),
     coinjoinAddress: addressOf('maker coinjoin'),
     changeAddress: addressOf('maker change'),
-    signature: signText(theirs.publicKeyHex, secret),
+    signature: signText(takerKeys.publicKeyHex, secret),
   };
   const read = (change: Partial<IoAuth>, taken: readonly string[] = []) =>
     readDeclaredPart(formatIoAuth({ ...good, ...change }), box.value, {
@@ -137,7 +137,7 @@ t.test('how a taker reads an ioauth', (t) => {
   const script = addressScript('signet', good.changeAddress) ?? '';
   const lies: readonly (readonly [ReturnType<typeof read>, string])[] = [
     [read({ signature: signText(mine.publicKeyHex, secret) }), 'bad-auth-signature'],
-    [read({ signature: signText(theirs.publicKeyHex, secretOf('x')) }), 'bad-auth-signature'],
+    [read({ signature: signText(takerKeys.publicKeyHex, secretOf('x')) }), 'bad-auth-signature'],
     [read({ authPublicKey: `02${'00'.repeat(32)}` }), 'bad-auth-signature'],
     [read({ coinjoinAddress: 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4' }), 'bad-address'],
     [read({ changeAddress: good.coinjoinAddress }), 'shared'],
@@ -172,7 +172,7 @@ t.test('how a taker reads an ioauth', (t) => {
 });
 
 t.test('addresses belong to one network', (t) => {
-  const signet = addressOf('somebody');
+  const signet = addressOf('address');
   t.match(addressScript('signet', signet), /^0014[0-9a-f]{40}$/);
   t.equal(addressScript('mainnet', signet), undefined);
   t.equal(addressScript('regtest', signet), undefined);
@@ -339,12 +339,12 @@ t.test('used commitments are relayed once, at a bounded rate', async (t) => {
   t.equal(relay.relay(C, 'others'), false, 'by a second directory');
   t.equal(relay.relay(C, 'us'), false);
   for (const n of [1, 2, 3, 4]) relay.relay(commitmentOf(n), 'others');
-  await settle();
+  await nextTurn();
   t.strictSame(told, [C, commitmentOf(1), commitmentOf(2)]);
   t.equal(relay.relay(commitmentOf(9), 'us'), true, 'our own commitments have their own budget');
   clock.advance(20_000);
   t.equal(relay.relay(commitmentOf(3), 'others'), true, 'a refused commitment may come again');
-  await settle();
+  await nextTurn();
   t.equal(told.length, 5);
   relay.close();
   t.equal(relay.relay(commitmentOf(7), 'us'), false);
@@ -373,7 +373,7 @@ t.test('other peers cannot prevent the relay of our own commitments', async (t) 
   list.used(C, 'now');
   t.equal(relay.waiting, 5);
   held.shift()?.();
-  await settle();
+  await nextTurn();
   t.strictSame(told, [commitmentOf(0), C], 'ours is the next');
   relay.close();
   held.shift()?.();

@@ -63,8 +63,8 @@ t.test('a second fill with a new key, and repetitions of old ones', async (t) =>
   t.teardown(() => maker.stop());
   const proofs = createTakerWallet('taker', mintFor(chain, 'taker', [2e6, 2e6]));
 
-  // The one of its two keys with which the taker continues, and the one of ours that it took as the answer.
-  for (const [name, theirs, ours] of [
+  // The taker continues with one of its two keys, and with one of the maker's two answers.
+  for (const [name, takerKeyIndex, makerKeyIndex] of [
     ['the new key', 1, 1],
     ['the old key', 0, 0],
     ['the new key, and our first answer', 1, 0],
@@ -89,8 +89,8 @@ t.test('a second fill with a new key, and repetitions of old ones', async (t) =>
     // The old one is sent again, and one with another commitment.
     taker.send(serving.nick, 'fill', fills[0] ?? '');
     taker.send(serving.nick, 'fill', (fills[0] ?? '').replace(commitment, secretText(name)));
-    const own = keys[theirs];
-    const box = openBoxSession(own ?? createBoxKeyPair(randomBytes), told[ours] ?? '');
+    const own = keys[takerKeyIndex];
+    const box = openBoxSession(own ?? createBoxKeyPair(randomBytes), told[makerKeyIndex] ?? '');
     if (!box.ok) throw new Error(box.reason);
     taker.send(serving.nick, 'auth', box.value.encrypt(formatRevelation(revelation), randomBytes));
     let heard: Command = { name: 'pubkey', args: [] };
@@ -147,29 +147,29 @@ t.test('a peer that uses the nick of a taker does not get its answers', async (t
   if (location.kind === 'not-serving') throw new Error('the maker serves');
 
   // A signature names no addressee, so another maker can send here what the taker sent to it.
-  const stranger = await dialRaw(location);
-  t.teardown(() => stranger.cut());
+  const otherPeer = await dialRaw(location);
+  t.teardown(() => otherPeer.cut());
   const { nick } = takerKey;
-  stranger.send(
+  otherPeer.send(
     793,
     formatPeerHandshake({ nick, location: NOT_SERVING, network: 'signet', features: [] }),
   );
   const fillOf = (key: string, commitment: string): string =>
     formatFill({ oid: 0, amount: AMOUNT, takerKey: key, commitment });
   const elsewhere = fillOf(createBoxKeyPair(randomBytes).publicKeyHex, secretText('elsewhere'));
-  stranger.send(685, formatPrivmsg(takerKey, serving.nick, 'fill', elsewhere));
-  t.match((await stranger.nextOf(685)).line, /!pubkey /, 'it is answered');
+  otherPeer.send(685, formatPrivmsg(takerKey, serving.nick, 'fill', elsewhere));
+  t.match((await otherPeer.nextOf(685)).line, /!pubkey /, 'it is answered');
 
-  const atStranger = stranger.nextOf(685);
-  atStranger.catch(() => {});
+  const atOtherPeer = otherPeer.nextOf(685);
+  atOtherPeer.catch(() => {});
   const proofs = createTakerWallet('taker', mintFor(chain, 'taker', [2e6]));
   const podle = await proofs.commit(AMOUNT, new AbortController().signal);
   if (podle === undefined) throw new Error('a proof');
   const keys = createBoxKeyPair(randomBytes);
   const answers = async (command: CommandName, args: string): Promise<Command> => {
     taker.send(serving.nick, command, args);
-    const answer = await Promise.race([taker.next('privmsg'), atStranger]);
-    if ('line' in answer) throw new Error(`the stranger has it: ${answer.line}`);
+    const answer = await Promise.race([taker.next('privmsg'), atOtherPeer]);
+    if ('line' in answer) throw new Error(`another peer has it: ${answer.line}`);
     return answer.commands[0];
   };
   const pubkey = await answers('fill', fillOf(keys.publicKeyHex, podle.commitment));

@@ -46,7 +46,7 @@ const OFFER: Offer = {
   txfee: 100,
   cjfee: '0.001',
 };
-const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 interface WorldOptions {
   readonly dress?: (wallet: MakerWallet, nick: string) => MakerWallet;
@@ -103,7 +103,7 @@ function createWorld(options: WorldOptions = {}) {
       for (const mail of mails) {
         for (const kept of options.intercept?.(mail) ?? [mail]) office.deliver(kept);
       }
-      await settle();
+      await nextTurn();
     }
   }
 
@@ -567,7 +567,7 @@ t.test('wallets and chains that misbehave', async (t) => {
         }),
       async broadcast(bytes) {
         for (const wait of waits) wait();
-        await settle();
+        await nextTurn();
         await blind.chain.broadcast(bytes);
       },
     },

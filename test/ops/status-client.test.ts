@@ -16,7 +16,7 @@ import {
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
-interface Stranger {
+interface OtherProgram {
   readonly base: URL;
   /** Bytes that its peer took before it cut the connection. */
   readonly sent: () => number;
@@ -27,7 +27,7 @@ interface Stranger {
 }
 
 /** Sends `head`, and then `rest` again and again until the connection is closed. */
-async function stranger(t: Test, head: string, rest = ''): Promise<Stranger> {
+async function otherProgram(t: Test, head: string, rest = ''): Promise<OtherProgram> {
   let sent = 0;
   let came = 0;
   const open = new Set<Socket>();
@@ -65,7 +65,7 @@ function timersOf(clock: Clock): Pick<StatusQuestion, 'after'> {
 
 /** Asks, and lets the time-out pass once the start of the reply has been read. */
 async function askUntilTimeout(
-  { base, began }: Stranger,
+  { base, began }: OtherProgram,
   timeoutMs: number,
 ): Promise<StatusAnswer> {
   const clock = createTestClock();
@@ -88,93 +88,101 @@ const closing = (body: string, status = OK, headers = ''): string =>
 const BUFFERS = 8_000_000;
 
 t.test('a page', async (t) => {
-  const { base } = await stranger(t, closing('{"peers":3}'));
+  const { base } = await otherProgram(t, closing('{"peers":3}'));
   t.same(await askStatus({ base, path: '/status' }), {
     kind: 'page',
     code: 200,
     page: { peers: 3 },
   });
-  const unwell = await stranger(t, closing('{"ok":false}', 'HTTP/1.1 503 Unwell\r\n'));
+  const unwell = await otherProgram(t, closing('{"ok":false}', 'HTTP/1.1 503 Unwell\r\n'));
   t.match(await askStatus({ base: unwell.base, path: '/healthz' }), { kind: 'page', code: 503 });
   const port = await freePort();
   t.match(await askStatus({ base: new URL(`http://127.0.0.1:${port}`), path: '/status' }), {
-    kind: 'nobody',
-    why: 'ECONNREFUSED',
+    kind: 'not-listening',
+    reason: 'ECONNREFUSED',
   });
 });
 
 t.test('answers that are not a page', async (t) => {
-  const cases: readonly (readonly [what: string, head: string, why: RegExp])[] = [
+  const cases: readonly (readonly [what: string, head: string, reason: RegExp])[] = [
     ['not JSON', closing('hello'), /^answered with 200, not as/],
     ['a list', closing('[]'), /^answered with 200, not as/],
     ['not HTTP', 'SSH-2.0 x\r\n\r\n', /^HPE_/],
   ];
   const { after } = timersOf(createTestClock());
-  for (const [what, head, why] of cases) {
-    const { base } = await stranger(t, head);
+  for (const [what, head, reason] of cases) {
+    const { base } = await otherProgram(t, head);
     const answer = await askStatus({ base, path: '/status', after });
-    t.match(answer, { kind: 'stranger', why }, what);
+    t.match(answer, { kind: 'other-program', reason }, what);
   }
-  const why = /^not all of an answer within 0\.3 s$/;
+  const reason = /^not all of an answer within 0\.3 s$/;
   const unfinished = [
     ['half a body', `${OK}content-length: 50\r\n\r\n{`],
     ['half a header', 'HTTP/1.1 200'],
     ['a switch of protocols', 'HTTP/1.1 101 x\r\nupgrade: x\r\nconnection: upgrade\r\n\r\n'],
   ] as const;
   for (const [what, head] of unfinished) {
-    const answer = await askUntilTimeout(await stranger(t, head), 300);
-    t.match(answer, { kind: 'stranger', why }, what);
+    const answer = await askUntilTimeout(await otherProgram(t, head), 300);
+    t.match(answer, { kind: 'other-program', reason }, what);
   }
-  const answer = await askUntilTimeout(await stranger(t, ''), 300);
-  t.same(answer, { kind: 'silent', why: 'no answer within 0.3 s' });
+  const answer = await askUntilTimeout(await otherProgram(t, ''), 300);
+  t.same(answer, { kind: 'silent', reason: 'no answer within 0.3 s' });
 });
 
 t.test('no redirect is followed', async (t) => {
-  const other = await stranger(t, closing('{"peers":1}'));
+  const other = await otherProgram(t, closing('{"peers":1}'));
   const found = `HTTP/1.1 302 Found\r\n`;
-  const { base } = await stranger(t, closing('', found, `location: ${other.base.href}status\r\n`));
-  t.match(await askStatus({ base, path: '/status' }), { kind: 'stranger', why: /302/ });
+  const { base } = await otherProgram(
+    t,
+    closing('', found, `location: ${other.base.href}status\r\n`),
+  );
+  t.match(await askStatus({ base, path: '/status' }), { kind: 'other-program', reason: /302/ });
   t.equal(other.came(), 0);
 });
 
 t.test('answers without an end', async (t) => {
-  const bounded: readonly (readonly [what: string, head: string, rest: string, why: RegExp])[] = [
-    ['a body', `${OK}\r\n`, 'x'.repeat(65_536), /^more than 262144 bytes$/],
+  const bounded: readonly (readonly [what: string, head: string, rest: string, reason: RegExp])[] =
     [
-      'chunks',
-      `${OK}transfer-encoding: chunked\r\n\r\n`,
-      `1000\r\n${'x'.repeat(4096)}\r\n`,
-      /bytes/,
-    ],
-    ['headers', OK, `x: ${'y'.repeat(1_000)}\r\n`, /^HPE_HEADER_OVERFLOW$/],
-  ];
+      ['a body', `${OK}\r\n`, 'x'.repeat(65_536), /^more than 262144 bytes$/],
+      [
+        'chunks',
+        `${OK}transfer-encoding: chunked\r\n\r\n`,
+        `1000\r\n${'x'.repeat(4096)}\r\n`,
+        /bytes/,
+      ],
+      ['headers', OK, `x: ${'y'.repeat(1_000)}\r\n`, /^HPE_HEADER_OVERFLOW$/],
+    ];
   // Only its size ends such an answer.
   const { after } = timersOf(createTestClock());
-  for (const [what, head, rest, why] of bounded) {
-    const { base, sent } = await stranger(t, head, rest);
+  for (const [what, head, rest, reason] of bounded) {
+    const { base, sent } = await otherProgram(t, head, rest);
     const answer = await askStatus({ base, path: '/status', after });
-    t.match(answer, { kind: 'stranger', why }, what);
+    t.match(answer, { kind: 'other-program', reason }, what);
     t.ok(sent() < MAX_STATUS_BYTES + BUFFERS, `${what}: ${sent()} bytes were taken`);
   }
-  const interim = await stranger(t, '', 'HTTP/1.1 100 Continue\r\n\r\n');
+  const interim = await otherProgram(t, '', 'HTTP/1.1 100 Continue\r\n\r\n');
   const answer = await askUntilTimeout(interim, 2_000);
-  t.match(answer, { kind: 'stranger', why: /^not all of an answer/ }, 'answers before the answer');
+  t.match(
+    answer,
+    { kind: 'other-program', reason: /^not all of an answer/ },
+    'answers before the answer',
+  );
 });
 
 t.test('the bound of a body, to the byte', async (t) => {
   for (const [bytes, kind] of [
     [MAX_STATUS_BYTES, 'page'],
-    [MAX_STATUS_BYTES + 1, 'stranger'],
+    [MAX_STATUS_BYTES + 1, 'other-program'],
   ] as const) {
     const page = JSON.stringify({ peers: 'x'.repeat(bytes - '{"peers":""}'.length) });
-    const { base } = await stranger(t, closing(page));
+    const { base } = await otherProgram(t, closing(page));
     t.match(await askStatus({ base, path: '/status' }), { kind }, `${bytes} bytes`);
   }
 });
 
 t.test('a request that is stopped', async (t) => {
-  const { base, came } = await stranger(t, '');
-  const stopped = { kind: 'stranger', why: 'stopped' };
+  const { base, came } = await otherProgram(t, '');
+  const stopped = { kind: 'other-program', reason: 'stopped' };
   const signal = AbortSignal.abort();
   t.same(await askStatus({ base, path: '/status', signal }), stopped, 'before it is sent');
   t.equal(came(), 0, 'no request was sent');
@@ -197,7 +205,7 @@ t.test('the address of the page of a status_host, seen from this machine', async
 });
 
 t.test('onionmc status uses this client', async (t) => {
-  const endless = await stranger(t, `${OK}\r\n`, 'x'.repeat(65_536));
+  const endless = await otherProgram(t, `${OK}\r\n`, 'x'.repeat(65_536));
   await t.rejects(readStatus(endless.base), {
     exitCode: 3,
     message: /^no directory answers at \S+ \(more than 262144 bytes\)/,

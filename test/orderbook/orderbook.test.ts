@@ -90,7 +90,7 @@ t.test('the directories that showed an offer', (t) => {
   book.apply('m', commands(OFFER), from('a', 1, { message: 'pub' }));
   book.seenAgain('m', from('b', 2, { message: 'pub' }));
   book.seenAgain('m', from('c', 3, { message: 'another' }));
-  book.seenAgain('nobody', from('c', 3, { message: 'pub' }));
+  book.seenAgain('unknown', from('c', 3, { message: 'pub' }));
   book.apply('m', commands(OFFER), from('a', 4, { ...signed, message: 'priv' }));
   book.seenAgain('m', from('b', 5, { ...signed, message: 'priv' }));
   book.seenAgain('m', from('b', 6, { ...signed, message: 'pub' }));
@@ -306,8 +306,8 @@ function bondsProbe(options: Partial<BondsOptions> = {}) {
 const flip = (text: string, at: number): string =>
   `${text.slice(0, at)}${text[at] === 'A' ? 'B' : 'A'}${text.slice(at + 1)}`;
 
-/** Lets promises settle. */
-const settled = (): Promise<void> => new Promise<void>((resolve) => void setImmediate(resolve));
+/** Lets promise callbacks run. */
+const nextTurn = (): Promise<void> => new Promise<void>((resolve) => void setImmediate(resolve));
 
 t.test('bonds', async (t) => {
   const bond = ownBond(7);
@@ -503,7 +503,7 @@ t.test('bonds', async (t) => {
       clock.advance(1_000);
       t.equal(bonds.get('J5maker')?.state, 'asking');
       // oxlint-disable-next-line no-await-in-loop -- one case after the other
-      await settled();
+      await nextTurn();
       t.match(bonds.get('J5maker'), expected, name);
       t.strictSame(asked, [`${bond.utxo.txid}:1`]);
       t.equal(bonds.chain, 'up');
@@ -525,17 +525,17 @@ t.test('bonds', async (t) => {
     const { clock, bonds } = bondsProbe({ chain });
     bonds.take('J5renewed', bondProof(ownBond(7, 426), 'J5renewed', TAKER));
     clock.advance(1_000);
-    await settled();
+    await nextTurn();
     t.equal(bonds.get('J5renewed')?.state, 'valued');
     bonds.take('J5maker', proof);
     clock.advance(1_000);
     t.equal(bonds.get('J5renewed')?.state, 'claimed', 'the newest proof, until the node was asked');
-    await settled();
-    await settled();
+    await nextTurn();
+    await nextTurn();
     t.equal(bonds.get('J5maker')?.state, 'expired');
     t.match(bonds.get('J5renewed'), { state: 'valued', value: Number });
     clock.advance(600_000);
-    await settled();
+    await nextTurn();
     t.strictSame(
       ['J5maker', 'J5renewed'].map((maker) => bonds.get(maker)?.state),
       ['expired', 'valued'],
@@ -555,12 +555,12 @@ t.test('bonds', async (t) => {
     const { clock, bonds } = bondsProbe({ chain });
     bonds.take('J5maker', proof);
     clock.advance(1_000);
-    await settled();
+    await nextTurn();
     t.match(bonds.get('J5maker'), { state: 'asking', detail: /did not answer/ });
     t.equal(bonds.chain, 'down');
     up = true;
     clock.advance(60_000);
-    await settled();
+    await nextTurn();
     t.equal(bonds.get('J5maker')?.state, 'unfunded');
     t.equal(bonds.chain, 'up');
     bonds.close();
@@ -669,7 +669,7 @@ async function opened(
   await channel.next('welcome');
   let marks = 0;
   /** Waits until the book knows all messages sent before. */
-  const settle = async (...sessions: readonly FakeSession[]): Promise<void> => {
+  const readAll = async (...sessions: readonly FakeSession[]): Promise<void> => {
     for (const session of sessions) {
       const mark = `hp2 mark${marks++}`;
       session.pubmsg(keyOf(9).nick, mark);
@@ -678,7 +678,7 @@ async function opened(
     }
   };
   const names = { a: formatLocation(a.location), b: formatLocation(b.location) };
-  return { channel, clock, book, first, second, settle, names };
+  return { channel, clock, book, first, second, readAll, names };
 }
 
 const valueIn = (book: LiveBook): number | undefined => book.snapshot().entries[0]?.bond?.value;
@@ -696,7 +696,7 @@ t.test('books, takers and watchers value bonds as configured', async (t) => {
     tip: async () => ({ height: 800_000, medianTime: 1_700_000_000 }),
     output: async () => output,
   };
-  const { channel, clock, book, first, settle } = await opened(t, { chain });
+  const { channel, clock, book, first, readAll } = await opened(t, { chain });
   const tools = { channel, clock, random: () => 0, log: silentLog, chain, bondPolicy };
   const taker = startTaker(tools);
   t.teardown(() => taker.stop());
@@ -709,9 +709,9 @@ t.test('books, takers and watchers value bonds as configured', async (t) => {
   const maker = keyOf(20);
   const offer = `${OFFER.slice(12)}!tbond ${bondProof(bond, maker.nick, channel.nick)}`;
   first.send(685, formatPrivmsg(maker, channel.nick, 'sw0reloffer', offer));
-  await settle(first);
+  await readAll(first);
   clock.advance(1_000);
-  await settled();
+  await nextTurn();
   const { amount: satoshi, confirmedAt: confirmationTime } = output;
   const terms = { satoshi, confirmationTime, lockTime: bond.lockTime, now: 1_700_000_000 };
   const expected = bondValue({ ...terms, ...bondPolicy });
@@ -723,7 +723,7 @@ t.test('books, takers and watchers value bonds as configured', async (t) => {
 });
 
 t.test('a live book over two directories', async (t) => {
-  const { channel, clock, book, first, second, settle, names } = await opened(t);
+  const { channel, clock, book, first, second, readAll, names } = await opened(t);
   const told: BookChange[] = [];
   book.on('change', (change) => void told.push(change));
   t.match(await first.nextOf(687), { line: `${channel.nick}!PUBLIC!orderbook` });
@@ -739,7 +739,7 @@ t.test('a live book over two directories', async (t) => {
   for (const session of [first, second]) session.send(685, line);
   const quiet = keyOf(21).nick;
   first.pubmsg(quiet, 'sw0absoffer 3 27300 90000 0 7');
-  await settle(first, second);
+  await readAll(first, second);
   clock.advance(1_000);
 
   const snapshot = book.snapshot();
@@ -792,9 +792,9 @@ t.test('a live book over two directories', async (t) => {
 
   t.test('a leave counts for its directory, the last one removes the maker', async (t) => {
     for (const session of [first, second]) session.send(685, line);
-    await settle(first, second);
+    await readAll(first, second);
     first.send(789, `${maker.nick};NOT-SERVING-ONION;D`);
-    await settle(first);
+    await readAll(first);
     t.match(
       book.snapshot().entries.find(({ id }) => id.startsWith(maker.nick)),
       {
@@ -803,7 +803,7 @@ t.test('a live book over two directories', async (t) => {
       },
     );
     second.send(789, `${maker.nick};NOT-SERVING-ONION;D`);
-    await settle(second);
+    await readAll(second);
     t.notOk(book.snapshot().entries.some(({ id }) => id.startsWith(maker.nick)));
     clock.advance(250);
     t.ok(told.at(-1)?.removed.includes(`${maker.nick}/0`));
@@ -813,7 +813,7 @@ t.test('a live book over two directories', async (t) => {
   t.test('a bond in a public message does not count', async (t) => {
     const other = keyOf(22);
     first.pubmsg(other.nick, `sw0absoffer 0 27300 90000 0 7!tbond ${proof}`);
-    await settle(first);
+    await readAll(first);
     t.equal(book.snapshot().entries.find((one) => one.maker === other.nick)?.bond, undefined);
   });
 
@@ -830,7 +830,7 @@ t.test('a live book over two directories', async (t) => {
     book.close();
     const { version } = book;
     second.pubmsg(keyOf(23).nick, 'sw0absoffer 0 27300 90000 0 7');
-    await settle(second);
+    await readAll(second);
     clock.advance(10_000);
     t.equal(book.version, version);
     t.equal(book.offers, book.snapshot().entries.length);
@@ -838,7 +838,7 @@ t.test('a live book over two directories', async (t) => {
 });
 
 t.test('a coin counts once, and again when the first claim is gone', async (t) => {
-  const { channel, clock, book, first, second, settle } = await opened(t);
+  const { channel, clock, book, first, second, readAll } = await opened(t);
   const bond = ownBond(3);
   /** Sends the answer of one maker under one of its nicks, through this directory. */
   const answer = async (session: FakeSession, nick: number): Promise<void> => {
@@ -846,7 +846,7 @@ t.test('a coin counts once, and again when the first claim is gone', async (t) =
     const proof = bondProof(bond, key.nick, channel.nick);
     const args = `${OFFER.slice(12)}!tbond ${proof}`;
     session.send(685, formatPrivmsg(key, channel.nick, 'sw0reloffer', args));
-    await settle(session);
+    await readAll(session);
     clock.advance(1_000);
   };
   const bonds = (): unknown[] =>
@@ -864,12 +864,12 @@ t.test('a coin counts once, and again when the first claim is gone', async (t) =
   t.strictSame(bonds(), ['claimed', 'signed', undefined], 'a directory repeats an old message');
   second.send(789, `${keyOf(40).nick};NOT-SERVING-ONION;D`);
   first.send(789, `${keyOf(40).nick};NOT-SERVING-ONION;D`);
-  await settle(first, second);
+  await readAll(first, second);
   t.strictSame(bonds(), [undefined, 'signed', undefined], 'the old nick is gone');
   await answer(first, 42);
   t.strictSame(bonds(), [undefined, 'claimed', 'signed']);
   first.send(789, `${keyOf(42).nick};NOT-SERVING-ONION;D`);
-  await settle(first);
+  await readAll(first);
   t.strictSame(bonds(), [undefined, 'signed', undefined], 'the freed claim is checked again');
   clock.advance(31_000);
   await answer(first, 42);
@@ -877,46 +877,46 @@ t.test('a coin counts once, and again when the first claim is gone', async (t) =
 });
 
 t.test('the directories that list a maker, for any route of its answer', async (t) => {
-  const { channel, clock, book, first, second, settle, names } = await opened(t);
+  const { channel, clock, book, first, second, readAll, names } = await opened(t);
   const told: BookChange[] = [];
   book.on('change', (change) => void told.push(change));
   const maker = keyOf(20);
   first.send(685, formatPrivmsg(maker, channel.nick, 'sw0reloffer', OFFER.slice(12)));
-  await settle(first);
+  await readAll(first);
   clock.advance(250);
   t.match(told.at(-1)?.upserts, [{ directories: [names.a], listedBy: [names.a] }]);
   second.send(789, `${maker.nick};127.0.0.1:1`);
-  await settle(second);
+  await readAll(second);
   t.match(book.snapshot().entries, [
     { directories: [names.a], listedBy: [names.a, names.b], sightings: [{ directory: names.a }] },
   ]);
   clock.advance(60_250);
   t.match(told.at(-1)?.upserts, [{ listedBy: [names.a, names.b] }], 'without a message of it');
   second.send(789, `${maker.nick};NOT-SERVING-ONION;D`);
-  await settle(second);
+  await readAll(second);
   t.match(book.snapshot().entries, [{ listedBy: [names.a] }]);
 });
 
 t.test('an offer replaced by a malformed one is removed', async (t) => {
-  const { channel, clock, book, first, second, settle, names } = await opened(t);
+  const { channel, clock, book, first, second, readAll, names } = await opened(t);
   const [maker, quiet] = [keyOf(20), keyOf(21)];
   const signedBy = (text: string): string =>
     formatPrivmsg(maker, channel.nick, 'sw0reloffer', text.slice(12));
   for (const session of [first, second]) session.send(685, signedBy(OFFER));
   first.pubmsg(quiet.nick, OFFER);
-  await settle(first, second);
+  await readAll(first, second);
   t.equal(book.offers, 2);
   for (const { nick } of [maker, quiet]) first.pubmsg(nick, 'sw0reloffer 0 27300 90000 0 1');
-  await settle(first);
+  await readAll(first);
   t.match(book.snapshot().entries, [{ maker: maker.nick, directories: [names.b] }]);
   second.send(685, signedBy('sw0reloffer 0 27300 90000 0 -1'));
-  await settle(second);
+  await readAll(second);
   t.equal(book.offers, 0);
   clock.advance(250);
 });
 
 t.test('a maker without a signed offer is asked in private at once', async (t) => {
-  const { channel, clock, book, first, second, settle } = await opened(t);
+  const { channel, clock, book, first, second, readAll } = await opened(t);
   let marks = 0;
   /** The lines that the channel sent to this directory since the last call, without marks. */
   const saidTo = async (session: FakeSession): Promise<readonly string[]> => {
@@ -935,11 +935,11 @@ t.test('a maker without a signed offer is asked in private at once', async (t) =
   const maker = keyOf(20);
   const privately = async (text: string): Promise<void> => {
     first.send(685, formatPrivmsg(maker, channel.nick, 'sw0reloffer', text.slice(12)));
-    await settle(first);
+    await readAll(first);
   };
   await first.nextOf(687);
   first.pubmsg(maker.nick, OFFER);
-  await settle(first);
+  await readAll(first);
   clock.advance(0);
   t.strictSame(await saidTo(first), [question(maker.nick)]);
   await privately(OFFER);
@@ -949,12 +949,12 @@ t.test('a maker without a signed offer is asked in private at once', async (t) =
   t.test('once in two minutes, also when its terms have changed', async (t) => {
     const other = 'sw0reloffer 0 27300 90000000 0 0.00003';
     first.pubmsg(maker.nick, other);
-    await settle(first);
+    await readAll(first);
     clock.advance(95_000);
     t.strictSame(await saidTo(first), []);
     t.match(book.snapshot().entries, [{ cjfee: '0.00002' }]);
     first.pubmsg(maker.nick, other);
-    await settle(first);
+    await readAll(first);
     clock.advance(0);
     t.strictSame(await saidTo(first), [question(maker.nick)]);
     await privately(other);
@@ -965,9 +965,9 @@ t.test('a maker without a signed offer is asked in private at once', async (t) =
 
   t.test('two a second; a directory that invents makers delays no others', async (t) => {
     for (let n = 0; n < 150; n++) first.pubmsg(`J5invented${n}`, OFFER);
-    await settle(first);
+    await readAll(first);
     second.pubmsg(keyOf(22).nick, OFFER);
-    await settle(second);
+    await readAll(second);
     clock.advance(1_000);
     t.strictSame(
       (await saidTo(second)).filter((line) => line !== toAll),
@@ -982,11 +982,11 @@ t.test('a maker without a signed offer is asked in private at once', async (t) =
 });
 
 t.test('a silent maker is asked with all others, three minutes after the last time', async (t) => {
-  const { channel, clock, book, first, second, settle } = await opened(t);
+  const { channel, clock, book, first, second, readAll } = await opened(t);
   await first.nextOf(687);
   const asked = book.statistics().refreshedAt ?? 0;
   second.pubmsg(keyOf(24).nick, OFFER);
-  await settle(second);
+  await readAll(second);
   clock.advance(0);
   await second.nextOf(685);
   clock.advance(asked + 179_999 - clock.now());
@@ -995,7 +995,7 @@ t.test('a silent maker is asked with all others, three minutes after the last ti
   t.match(await first.nextOf(687), { line: `${channel.nick}!PUBLIC!orderbook` });
   t.equal(book.statistics().refreshedAt, asked + 180_000);
   second.pubmsg(keyOf(24).nick, OFFER);
-  await settle(second);
+  await readAll(second);
   clock.advance(0);
   await second.nextOf(685);
   clock.advance(30_000);
@@ -1007,9 +1007,9 @@ t.test('a silent maker is asked with all others, three minutes after the last ti
 });
 
 t.test('offers that are not repeated expire', async (t) => {
-  const { clock, book, first, settle } = await opened(t, { expireMs: 120_000 });
+  const { clock, book, first, readAll } = await opened(t, { expireMs: 120_000 });
   first.pubmsg(keyOf(20).nick, OFFER);
-  await settle(first);
+  await readAll(first);
   clock.advance(60_000);
   t.equal(book.offers, 1);
   clock.advance(120_000);

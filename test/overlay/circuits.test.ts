@@ -381,8 +381,11 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   for (const nick of ['J5a', 'J5b', 'J5c']) {
     streams.push(await greet(await dialer.dial(served.locations[0], same), nick));
   }
-  const stranger = await dialer.dial(served.locations[0], { signal, isolation: 'another client' });
-  streams.push(await greet(stranger, 'J5d'));
+  const otherClient = await dialer.dial(served.locations[0], {
+    signal,
+    isolation: 'another client',
+  });
+  streams.push(await greet(otherClient, 'J5d'));
   t.match(streams, [/795/, /795/, /^closed$/, /795/], 'two streams of one circuit, not three');
   t.equal(new Set(circuits.slice(0, 3)).size, 1, 'streams of one client have one circuit');
   t.not(circuits[3], circuits[0], 'another client has another');

@@ -78,7 +78,7 @@ t.test('one location for each overlay, with a state of its own', async (t) => {
   await set.close();
 });
 
-t.test('what cannot be a set', async (t) => {
+t.test('sets that are refused', async (t) => {
   t.throws(() => createOverlaySet([]), { name: 'RangeError', message: /at least one/ });
   t.throws(() => createOverlaySet([loopback(), loopback()]), {
     name: 'RangeError',
@@ -93,42 +93,42 @@ t.test('what cannot be a set', async (t) => {
   });
 });
 
-interface Puppet {
+interface FakeOverlay {
   readonly overlay: Overlay;
-  /** What the overlay was asked to do, in order. */
-  readonly asked: string[];
+  /** The calls to the overlay, in order. */
+  readonly calls: string[];
   readonly inherited: () => readonly string[];
 }
 
-interface PuppetOptions {
+interface FakeOverlayOptions {
   readonly fails?: boolean;
   readonly refusesMove?: boolean;
   readonly late?: readonly Parcel[];
 }
 
-/** An overlay that serves nothing and notes what it is asked. */
-function puppet(location: Location, options: PuppetOptions = {}): Puppet {
-  const asked: string[] = [];
+/** An overlay that serves nothing and records the calls to it. */
+function fakeOverlay(location: Location, options: FakeOverlayOptions = {}): FakeOverlay {
+  const calls: string[] = [];
   let inherited: Parcels | undefined;
   const service: Served = {
     locations: [location],
     listensOn: `${location.kind} listener`,
-    begin: () => void asked.push('begin'),
-    adopt: ({ key }) => void asked.push(`adopt ${key}`),
-    doubt: (kind) => void asked.push(`doubt ${kind}`),
-    close: () => Promise.resolve(void asked.push('close')),
+    begin: () => void calls.push('begin'),
+    adopt: ({ key }) => void calls.push(`adopt ${key}`),
+    reportUnreachable: (kind) => void calls.push(`unreachable ${kind}`),
+    close: () => Promise.resolve(void calls.push('close')),
     move: {
       hold() {
-        asked.push('hold');
+        calls.push('hold');
         if (options.refusesMove === true) return Promise.reject(new HandoverError('not now'));
         return Promise.resolve([{ key: 'listener', value: location.kind }]);
       },
-      release: () => void asked.push('release'),
+      release: () => void calls.push('release'),
       leave: () => options.late ?? [],
     },
   };
   return {
-    asked,
+    calls,
     inherited: () => [...(inherited ?? [])].map(([key, { value }]) => `${key} ${String(value)}`),
     overlay: {
       reachable: new Set([location.kind]),
@@ -138,7 +138,7 @@ function puppet(location: Location, options: PuppetOptions = {}): Puppet {
         if (options.fails === true) return Promise.reject(new Error('no listener'));
         return Promise.resolve(service);
       },
-      close: () => Promise.resolve(void asked.push('closed for good')),
+      close: () => Promise.resolve(void calls.push('overlay closed')),
     },
   };
 }
@@ -146,27 +146,27 @@ function puppet(location: Location, options: PuppetOptions = {}): Puppet {
 const LOCAL = { kind: 'loopback', host: '127.0.0.1', port: 1 } as const;
 const MEMORY = IN_MEMORY.locationOf(1);
 
-t.test('it serves through all overlays or through none', async (t) => {
-  const good = puppet(LOCAL);
-  const set = createOverlaySet([good.overlay, puppet(MEMORY, { fails: true }).overlay]);
+t.test('if one overlay cannot serve, the set does not serve', async (t) => {
+  const good = fakeOverlay(LOCAL);
+  const set = createOverlaySet([good.overlay, fakeOverlay(MEMORY, { fails: true }).overlay]);
   await t.rejects(
     set.serve(() => {}, { signal }),
     { message: 'no listener' },
   );
-  t.strictSame(good.asked, ['close'], 'the other one is withdrawn');
+  t.strictSame(good.calls, ['close'], 'the other service is closed');
   await t.rejects(
-    createOverlaySet([puppet(LOCAL).overlay, puppet(MEMORY).overlay]).serve(() => {}, {
+    createOverlaySet([fakeOverlay(LOCAL).overlay, fakeOverlay(MEMORY).overlay]).serve(() => {}, {
       signal: AbortSignal.abort(new Error('stopped')),
     }),
     { message: 'stopped' },
   );
   await set.close();
-  t.equal(good.asked.at(-1), 'closed for good');
+  t.equal(good.calls.at(-1), 'overlay closed');
 });
 
 t.test('all listeners move to another process, and each finds its own parcels', async (t) => {
   const came: Parcel = { key: 'late:0', value: null };
-  const parts = [puppet(LOCAL), puppet(MEMORY, { late: [came] })];
+  const parts = [fakeOverlay(LOCAL), fakeOverlay(MEMORY, { late: [came] })];
   const served = await createOverlaySet(parts.map(({ overlay }) => overlay)).serve(() => {}, {
     signal,
   });
@@ -184,47 +184,53 @@ t.test('all listeners move to another process, and each finds its own parcels', 
   const [late] = move.leave();
   t.equal(late?.key, 'x-memory.late:0');
 
-  const heirs = [puppet(LOCAL), puppet(MEMORY)];
+  const successors = [fakeOverlay(LOCAL), fakeOverlay(MEMORY)];
   const inherited = new Map(parcels.map((parcel) => [parcel.key, parcel]));
-  const heir = await createOverlaySet(heirs.map(({ overlay }) => overlay)).serve(() => {}, {
-    signal,
-    inherited,
-  });
+  const successor = await createOverlaySet(successors.map(({ overlay }) => overlay)).serve(
+    () => {},
+    {
+      signal,
+      inherited,
+    },
+  );
   t.strictSame(
-    heirs.map((each) => each.inherited()),
+    successors.map((each) => each.inherited()),
     [['listener loopback'], ['listener x-memory']],
   );
-  heir.begin?.();
-  if (late) heir.adopt?.(late);
-  heir.doubt?.('x-memory');
+  successor.begin?.();
+  if (late) successor.adopt?.(late);
+  successor.reportUnreachable?.('x-memory');
   t.strictSame(
-    heirs.map(({ asked }) => asked),
-    [['begin'], ['begin', 'adopt late:0', 'doubt x-memory']],
+    successors.map(({ calls }) => calls),
+    [['begin'], ['begin', 'adopt late:0', 'unreachable x-memory']],
   );
 
   const single = new Map([['listener', { key: 'listener', value: null }]]);
   await t.rejects(
-    createOverlaySet(heirs.map(({ overlay }) => overlay)).serve(() => {}, {
+    createOverlaySet(successors.map(({ overlay }) => overlay)).serve(() => {}, {
       signal,
       inherited: single,
     }),
     { name: 'HandoverError', message: /restart instead of an upgrade/ },
-    'what a program with one overlay hands over is refused',
+    'the parcels of a program with one overlay are refused',
   );
 });
 
-t.test('when one of them cannot be moved, the others continue', async (t) => {
-  const parts = [puppet(LOCAL), puppet(MEMORY, { refusesMove: true })];
+t.test('when one overlay cannot be moved, the others continue', async (t) => {
+  const parts = [fakeOverlay(LOCAL), fakeOverlay(MEMORY, { refusesMove: true })];
   const { move } = await createOverlaySet(parts.map(({ overlay }) => overlay)).serve(() => {}, {
     signal,
   });
   await t.rejects(async () => move?.hold(), { message: 'not now' });
   t.strictSame(
-    parts.map(({ asked }) => asked),
+    parts.map(({ calls }) => calls),
     [['hold', 'release'], ['hold']],
   );
-  const still = createOverlaySet([puppet(LOCAL).overlay, createMemoryNetwork(IN_MEMORY).overlay()]);
-  const served = await still.serve(() => {}, { signal });
+  const mixed = createOverlaySet([
+    fakeOverlay(LOCAL).overlay,
+    createMemoryNetwork(IN_MEMORY).overlay(),
+  ]);
+  const served = await mixed.serve(() => {}, { signal });
   t.equal(served.move, undefined, 'a service that cannot be moved makes the set unmovable');
   await served.close();
 });

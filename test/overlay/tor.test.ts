@@ -314,7 +314,7 @@ status_port = 62600
       await answers(t, dialer, external.served.locations[0], external.accept);
       await external.served.close();
       await t.rejects(
-        dialer.dial(external.served.locations[0], { signal, isolation: 'nobody behind it' }),
+        dialer.dial(external.served.locations[0], { signal, isolation: 'no listener' }),
         { code: 'general-failure', reply: 1, message: /the program behind it/ },
         'the onion is there, the program is not',
       );

@@ -1,4 +1,4 @@
-/** What this Node tells of sockets below `net`; run on each version that the upgrade supports. */
+/** The handles of sockets in this Node.js; run on each version that the upgrade supports. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -25,15 +25,15 @@ async function pair(t: Test): Promise<readonly [Socket, Socket]> {
   t.ok(isNativeHandle(handleOf(server)), 'a listener has a handle');
   const address = server.address();
   const port = address !== null && typeof address === 'object' ? address.port : 0;
-  const ours = connect(port, '127.0.0.1');
-  const [theirs]: unknown[] = await once(server, 'connection');
+  const local = connect(port, '127.0.0.1');
+  const [remote]: unknown[] = await once(server, 'connection');
   server.close();
-  if (!(theirs instanceof Socket)) throw new Error('no socket');
+  if (!(remote instanceof Socket)) throw new Error('no socket');
   t.teardown(() => {
-    ours.destroy();
-    theirs.destroy();
+    local.destroy();
+    remote.destroy();
   });
-  return [ours, theirs];
+  return [local, remote];
 }
 
 t.test('the versions on which an upgrade works', async (t) => {
@@ -50,36 +50,39 @@ t.test('the versions on which an upgrade works', async (t) => {
   t.match(page, `Node.js ${UPGRADE_NODE_MAJORS.join(', ')}`, 'the page names the same ones');
 });
 
-t.test('a stopped socket gets nothing, and all of it when it goes on', async (t) => {
-  const [ours, theirs] = await pair(t);
-  let got = '';
-  theirs.on('data', (chunk: Buffer) => (got += chunk.toString('latin1')));
-  theirs.resume();
-  ours.write('one');
-  if (got !== 'one') await once(theirs, 'data');
-  stopReading(theirs);
-  stopReading(theirs);
-  await new Promise<void>((resolve) => ours.write('two', () => resolve()));
-  // Another connection of this process is read meanwhile, and this one is not.
-  const [other, third] = await pair(t);
-  third.resume();
-  other.write('x');
-  await once(third, 'data');
-  t.equal(got, 'one');
-  startReading(theirs);
-  if (got !== 'onetwo') await once(theirs, 'data');
-  t.equal(got, 'onetwo');
-  const { bytesWritten, writeQueueSize } = countersOf(ours) ?? {};
-  t.same({ bytesWritten, writeQueueSize }, { bytesWritten: 6, writeQueueSize: 0 });
-});
+t.test(
+  'a stopped socket receives nothing until it is started again, and loses nothing',
+  async (t) => {
+    const [local, remote] = await pair(t);
+    let got = '';
+    remote.on('data', (chunk: Buffer) => (got += chunk.toString('latin1')));
+    remote.resume();
+    local.write('one');
+    if (got !== 'one') await once(remote, 'data');
+    stopReading(remote);
+    stopReading(remote);
+    await new Promise<void>((resolve) => local.write('two', () => resolve()));
+    // Meanwhile another connection of this process is read.
+    const [other, third] = await pair(t);
+    third.resume();
+    other.write('x');
+    await once(third, 'data');
+    t.equal(got, 'one');
+    startReading(remote);
+    if (got !== 'onetwo') await once(remote, 'data');
+    t.equal(got, 'onetwo');
+    const { bytesWritten, writeQueueSize } = countersOf(local) ?? {};
+    t.same({ bytesWritten, writeQueueSize }, { bytesWritten: 6, writeQueueSize: 0 });
+  },
+);
 
 t.test('a handle makes a second socket, which is paused', async (t) => {
-  const [ours, theirs] = await pair(t);
-  const handle = handleOf(theirs);
+  const [local, remote] = await pair(t);
+  const handle = handleOf(remote);
   if (handle === undefined) throw new Error('no handle');
   const again = socketOver(handle);
   t.teardown(() => again.destroy());
-  ours.write('hello');
+  local.write('hello');
   t.equal(again.readableFlowing, false);
   again.resume();
   const [chunk]: unknown[] = await once(again, 'data');
@@ -98,29 +101,29 @@ socket.resume();`;
 t.test(
   'a descriptor makes a socket in a child; programs started by the child do not get it',
   async (t) => {
-    const [ours, theirs] = await pair(t);
-    const fd = handleOf(theirs)?.fd;
+    const [local, remote] = await pair(t);
+    const fd = handleOf(remote)?.fd;
     if (fd === undefined) throw new Error('no descriptor');
     const child = spawn(process.execPath, ['-e', CHILD], {
       stdio: ['ignore', 'ignore', 'inherit', fd],
     });
-    theirs.destroy();
-    ours.write('hello');
-    const [chunk]: unknown[] = await once(ours, 'data');
+    remote.destroy();
+    local.write('hello');
+    const [chunk]: unknown[] = await once(local, 'data');
     t.equal(String(chunk), 'hello closed');
     if (child.exitCode === null) await once(child, 'exit');
   },
 );
 
-t.test('a descriptor that is no socket', async (t) => {
+t.test('a descriptor that is not a socket', async (t) => {
   t.throws(() => socketOfDescriptor(1_000_000));
 });
 
-t.test('a socket that is closed has no handle, nor has another object', async (t) => {
-  const [ours] = await pair(t);
-  ours.destroy();
-  await once(ours, 'close');
-  for (const owner of [ours, {}, undefined]) {
+t.test('a closed socket and other objects have no handle', async (t) => {
+  const [local] = await pair(t);
+  local.destroy();
+  await once(local, 'close');
+  for (const owner of [local, {}, undefined]) {
     t.equal(handleOf(owner), undefined);
     t.doesNotThrow(() => {
       stopReading(owner);

@@ -135,7 +135,7 @@ t.test('keys that are refused for a box', async (t) => {
 t.test('malformed and forged boxes', async (t) => {
   const wire = vectors.box.wire;
   const bytes = Buffer.from(wire, 'base64');
-  const stranger = boxKeyPair(new Uint8Array(32).fill(3));
+  const otherKeys = boxKeyPair(new Uint8Array(32).fill(3));
   const sealed = (text: string): string => fromA.encrypt(text, counting);
   const rows: readonly [string, readonly string[], string][] = [
     ['no argument', [], 'box-form'],
@@ -146,7 +146,11 @@ t.test('malformed and forged boxes', async (t) => {
     ['more than a line holds', ['A'.repeat(40_004)], 'box-form'],
     ['cut', [bytes.subarray(0, -1).toString('base64')], 'box-forged'],
     ['longer', [Buffer.concat([bytes, bytes]).toString('base64')], 'box-forged'],
-    ['of another key', [session(stranger, boxB.publicKeyHex).encrypt('x', counting)], 'box-forged'],
+    [
+      'of another key',
+      [session(otherKeys, boxB.publicKeyHex).encrypt('x', counting)],
+      'box-forged',
+    ],
   ];
   for (const [name, args, reason] of rows) {
     t.strictSame(fromB.decrypt(args), { ok: false, reason }, name);

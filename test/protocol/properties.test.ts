@@ -114,7 +114,7 @@ const entry: fc.Arbitrary<PeerEntry> = fc.oneof(
   fc.record({ nick, location, left: fc.constant(true), features: fc.constant([]) }),
 );
 const ALL_KINDS: ReadonlySet<LocationKind> = new Set(['onion', 'loopback']);
-const NOBODY: PeerEntry = { nick: '', location: NOT_SERVING, left: false, features: [] };
+const EMPTY_ENTRY: PeerEntry = { nick: '', location: NOT_SERVING, left: false, features: [] };
 const nickKeys = fc
   .uint8Array({ minLength: 16, maxLength: 16 })
   .map((seed) => createNickKey(() => seed));
@@ -417,7 +417,7 @@ t.test(
         const entries = `x;${formatLocation(parsed.value)}`;
         return (
           /^[a-z0-9.:-]+$/i.test(text) &&
-          formatPeerEntry(parsePeerlist(entries).entries[0] ?? NOBODY, false) === entries
+          formatPeerEntry(parsePeerlist(entries).entries[0] ?? EMPTY_ENTRY, false) === entries
         );
       }),
       1_000,

@@ -254,10 +254,10 @@ t.test('peers without a common overlay: by relay. With one: directly', async (t)
   const both = open(t, 64, createOverlaySet([memory(), loopback()]), [inMemory], true);
   await Promise.all([maker, both].map((channel) => channel.next('welcome')));
   // They ask for the peer list as soon as they are welcome.
-  const stranger = open(t, 62, memory(), [inMemory]);
-  const neighbour = open(t, 63, loopback(), [atLoopback]);
-  const traveller = open(t, 69, createOverlaySet([memory(), loopback()]), [inMemory]);
-  await Promise.all([stranger, neighbour, traveller].map((channel) => channel.next('welcome')));
+  const memoryOnly = open(t, 62, memory(), [inMemory]);
+  const loopbackOnly = open(t, 63, loopback(), [atLoopback]);
+  const newcomer = open(t, 69, createOverlaySet([memory(), loopback()]), [inMemory]);
+  await Promise.all([memoryOnly, loopbackOnly, newcomer].map((channel) => channel.next('welcome')));
 
   t.strictSame(
     both.locations.map(({ kind }) => kind),
@@ -266,25 +266,25 @@ t.test('peers without a common overlay: by relay. With one: directly', async (t)
   await both.next('served');
   t.match(await both.next('served'), { kind: 'loopback' }, 'each location is told');
 
-  t.match(await located(stranger, maker.nick), { kind: 'not-serving' });
-  t.match(await located(neighbour, maker.nick), maker.location);
-  t.match(await located(stranger, both.nick), { kind: 'x-memory' }, 'in its overlay');
-  t.match(await located(neighbour, both.nick), { kind: 'not-serving' }, 'joined elsewhere');
+  t.match(await located(memoryOnly, maker.nick), { kind: 'not-serving' });
+  t.match(await located(loopbackOnly, maker.nick), maker.location);
+  t.match(await located(memoryOnly, both.nick), { kind: 'x-memory' }, 'in its overlay');
+  t.match(await located(loopbackOnly, both.nick), { kind: 'not-serving' }, 'joined elsewhere');
 
-  t.equal(await stranger.connectTo(maker.nick), false, 'no common overlay');
-  t.match(stranger.send(maker.nick, 'fill', '0 1 2 3'), { route: { kind: 'directory' } });
-  t.match(await maker.next('privmsg'), { from: stranger.nick, route: { kind: 'directory' } });
-  t.match(maker.send(stranger.nick, 'error', 'no'), { route: { kind: 'directory' } });
-  t.match(await stranger.next('privmsg'), { from: maker.nick });
-  t.match(await located(traveller, maker.nick), { kind: 'not-serving' });
-  t.equal(await traveller.connectTo(maker.nick), false, 'no directory at loopback told it where');
+  t.equal(await memoryOnly.connectTo(maker.nick), false, 'no common overlay');
+  t.match(memoryOnly.send(maker.nick, 'fill', '0 1 2 3'), { route: { kind: 'directory' } });
+  t.match(await maker.next('privmsg'), { from: memoryOnly.nick, route: { kind: 'directory' } });
+  t.match(maker.send(memoryOnly.nick, 'error', 'no'), { route: { kind: 'directory' } });
+  t.match(await memoryOnly.next('privmsg'), { from: maker.nick });
+  t.match(await located(newcomer, maker.nick), { kind: 'not-serving' });
+  t.equal(await newcomer.connectTo(maker.nick), false, 'no directory at loopback told it where');
 
-  t.equal(await neighbour.connectTo(maker.nick), true, 'both are at loopback');
-  t.match(neighbour.send(maker.nick, 'fill', '0 1 2 3'), { route: { kind: 'direct' } });
-  t.match(await maker.next('privmsg'), { from: neighbour.nick, route: { kind: 'direct' } });
-  t.equal(await stranger.connectTo(both.nick), true, 'both are in memory');
-  t.match(stranger.send(both.nick, 'fill', '0 1 2 3'), { route: { kind: 'direct' } });
-  t.match(await both.next('privmsg'), { from: stranger.nick, route: { kind: 'direct' } });
+  t.equal(await loopbackOnly.connectTo(maker.nick), true, 'both are at loopback');
+  t.match(loopbackOnly.send(maker.nick, 'fill', '0 1 2 3'), { route: { kind: 'direct' } });
+  t.match(await maker.next('privmsg'), { from: loopbackOnly.nick, route: { kind: 'direct' } });
+  t.equal(await memoryOnly.connectTo(both.nick), true, 'both are in memory');
+  t.match(memoryOnly.send(both.nick, 'fill', '0 1 2 3'), { route: { kind: 'direct' } });
+  t.match(await both.next('privmsg'), { from: memoryOnly.nick, route: { kind: 'direct' } });
 });
 
 /** The location-string of the next handshake that an overlay accepts. */

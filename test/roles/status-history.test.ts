@@ -125,7 +125,7 @@ t.test('a directory: peers, deliveries, queue, and what it refused', (t) => {
   t.match(refusals, [
     { what: 'handshake', reason: 'handshake-nick', total: 1, lastHour: 1, secondsAgo: 10 },
   ]);
-  t.notMatch(JSON.stringify(history.json()), /J5|onion/, 'it names nobody');
+  t.notMatch(JSON.stringify(history.json()), /J5|onion/, 'it contains no nick and no onion');
   history.stop();
   for (const peer of peers) peer.leave();
   t.equal(clock.pending, 0);

@@ -375,14 +375,14 @@ t.test('malformed and hostile control ports', async (t) => {
   });
 
   await t.test('a path invented by the other side', async (t) => {
-    for (const [path, why] of [
+    for (const [path, reason] of [
       ['/dev/zero', /not a regular file/],
       [dir, /not a regular file/],
       ['relative/path', /not an absolute path/],
       ['relative\u0007', /not an absolute path \("relative\\u0007"\)/],
     ] as const) {
       const fake = await serve(() => info('COOKIE', path));
-      t.match((await failure(connectTo(fake.port))).message, why);
+      t.match((await failure(connectTo(fake.port))).message, reason);
       t.notOk(fake.lines.some((line) => line.includes('AUTHENTICATE')));
     }
   });

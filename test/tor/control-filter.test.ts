@@ -287,7 +287,7 @@ t.test('an onion behind a filter', { timeout: 110_000, jobs: 7 }, async (t) => {
     const served = await serve();
     await filter.close();
     await until('lost');
-    t.match(warns.at(-1), /the onion address is gone.*Fix: start again/);
+    t.match(warns.at(-1), /the onion address is lost.*Fix: start again/);
     t.equal(states.filter(({ state }) => state === 'lost').length, 1);
     await served.close();
   });

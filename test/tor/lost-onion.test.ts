@@ -22,8 +22,8 @@ import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
 const never = new AbortController().signal;
 const ID = 'a'.repeat(56);
 const OTHER = 'b'.repeat(56);
-/** Lets promises settle before the clock advances. */
-const settled = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+/** Lets promise callbacks run before the clock advances. */
+const nextTurn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
 const onion = (client: ControlClient) => askForOnion(client, `${ID}.onion`);
 const folder = (client: ControlClient) => askForFolder(client, '/var/lib/a "b"/hs');
@@ -97,9 +97,9 @@ async function watched(first: Presence, canReturn = true): Promise<Watched> {
     clock,
     log: silentLog,
     canReturn: () => canReturn,
-    onGone: (why) => gone.push(why),
+    onGone: (reason) => gone.push(reason),
   });
-  await settled();
+  await nextTurn();
   return {
     clock,
     watch,
@@ -110,7 +110,7 @@ async function watched(first: Presence, canReturn = true): Promise<Watched> {
     gone,
     async pass(ms) {
       clock.advance(ms);
-      await settled();
+      await nextTurn();
     },
   };
 }
@@ -131,7 +131,7 @@ t.test('the questions to Tor', async (t) => {
     w.says('gone');
     await w.pass(30_000);
     t.match(w.gone, [/does not have the onion service any more/]);
-    w.watch.doubt();
+    w.watch.reportUnreachable();
     await w.pass(600_000);
     t.equal(w.asked, 13);
     t.equal(w.gone.length, 1);
@@ -157,49 +157,52 @@ t.test('the questions to Tor', async (t) => {
     t.equal(w.clock.pending, 0);
   });
 
-  await t.test('a doubt causes a question at once', async (t) => {
+  await t.test('Tor is asked at once when the onion was found unreachable', async (t) => {
     const w = await watched('there');
     await w.pass(1_000);
-    w.watch.doubt();
-    await settled();
+    w.watch.reportUnreachable();
+    await nextTurn();
     t.strictSame([w.asked, w.gone], [2, []]);
     await w.pass(29_999);
     t.equal(w.asked, 2, 'the next question is half a minute later');
     w.says('gone');
-    w.watch.doubt();
-    await settled();
+    w.watch.reportUnreachable();
+    await nextTurn();
     t.equal(w.gone.length, 1);
   });
 
-  await t.test('without a usable answer a doubt is a loss, once in 15 minutes', async (t) => {
-    for (const first of ['untold', 'gone'] as const) {
-      const w = await watched(first);
-      t.strictSame(w.gone, [], 'a Tor that has just accepted the service has it');
-      await w.pass(300_000);
-      await w.pass(300_000);
-      t.equal(w.asked, 3, 'asked rarely, to see whether Tor answers');
-      await w.pass(299_999);
-      w.watch.doubt();
-      t.strictSame(w.gone, []);
-      await w.pass(1);
-      t.strictSame(w.gone, []);
-      w.watch.doubt();
-      t.match(w.gone, [/the onion cannot be reached from outside, and it is unknown/]);
-    }
-    const keyless = await watched('untold', false);
-    await keyless.pass(900_000);
-    keyless.watch.doubt();
-    t.strictSame(keyless.gone, [], 'an address that could not come back is not given up');
-    keyless.says(silence);
-    await keyless.pass(300_000);
-    t.match(keyless.gone, [/does not answer/]);
-  });
+  await t.test(
+    'without a usable answer an unreachable onion counts as lost, once in 15 minutes',
+    async (t) => {
+      for (const first of ['untold', 'gone'] as const) {
+        const w = await watched(first);
+        t.strictSame(w.gone, [], 'a Tor that has just accepted the service has it');
+        await w.pass(300_000);
+        await w.pass(300_000);
+        t.equal(w.asked, 3, 'asked rarely, to see whether Tor answers');
+        await w.pass(299_999);
+        w.watch.reportUnreachable();
+        t.strictSame(w.gone, []);
+        await w.pass(1);
+        t.strictSame(w.gone, []);
+        w.watch.reportUnreachable();
+        t.match(w.gone, [/the onion cannot be reached from outside, and it is unknown/]);
+      }
+      const keyless = await watched('untold', false);
+      await keyless.pass(900_000);
+      keyless.watch.reportUnreachable();
+      t.strictSame(keyless.gone, [], 'an address that could not come back is not given up');
+      keyless.says(silence);
+      await keyless.pass(300_000);
+      t.match(keyless.gone, [/does not answer/]);
+    },
+  );
 
   await t.test('stopped', async (t) => {
     const w = await watched('there');
     w.watch.stop();
     w.says('gone');
-    w.watch.doubt();
+    w.watch.reportUnreachable();
     await w.pass(600_000);
     t.strictSame([w.asked, w.gone, w.clock.pending], [1, [], 0]);
   });
@@ -237,7 +240,7 @@ t.test('dialling our own onion', async (t) => {
   });
   const pass = async (ms: number): Promise<void> => {
     clock.advance(ms);
-    await settled();
+    await nextTurn();
   };
   await pass(22_499);
   t.equal(dials, 0);
@@ -265,7 +268,7 @@ t.test('dialling our own onion', async (t) => {
   await pass(600_000);
   t.equal(open, 1);
   stop();
-  await settled();
+  await nextTurn();
   t.strictSame([open, clock.pending], [0, 0], 'no connection or timer is left');
 });
 
@@ -286,7 +289,7 @@ t.test('the operating system checks a silent connection', async (t) => {
     return fields.find(([, , remote, state]) => remote?.endsWith(`:${hex}`) && state === '01')?.[5];
   };
   // 01 waits for an acknowledgement.
-  while ((await timer())?.startsWith('01:') === true) await settled();
+  while ((await timer())?.startsWith('01:') === true) await nextTurn();
   t.match(await timer(), /^02:/);
   client.close();
 });

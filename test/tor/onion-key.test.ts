@@ -235,11 +235,11 @@ t.test('a folder with a fault is not changed', async (t) => {
   await t.rejects(readOnionHostname(good), { code: 'bad-key-file' });
 
   await t.test('a folder of another user', async (t) => {
-    const theirs = join(dir, 'theirs');
-    await loadOrCreateOnionKey(theirs, seed11);
+    const foreign = join(dir, 'foreign');
+    await loadOrCreateOnionKey(foreign, seed11);
     const uid = process.geteuid?.() ?? 0;
     t.intercept(process, 'geteuid', { value: () => uid + 1 });
-    await t.rejects(loadOrCreateOnionKey(theirs), {
+    await t.rejects(loadOrCreateOnionKey(foreign), {
       code: 'wrong-owner',
       message: new RegExp(`belongs to user id ${uid}, but we run as ${uid + 1}. Fix: .*chown`),
     });
@@ -248,13 +248,13 @@ t.test('a folder with a fault is not changed', async (t) => {
 
 t.test('with tor itself', async (t) => {
   const { dir, remove } = await temporaryFolder();
-  const theirs = join(dir, 'made-by-tor');
-  const ours = join(dir, 'made-by-us');
+  const madeByTor = join(dir, 'made-by-tor');
+  const madeByUs = join(dir, 'made-by-us');
   const data = join(dir, 'data');
   await mkdir(data, { mode: 0o700 });
-  const made = await loadOrCreateOnionKey(ours);
-  const before = await snapshot(ours);
-  const services = [theirs, ours].flatMap((folder) => [
+  const made = await loadOrCreateOnionKey(madeByUs);
+  const before = await snapshot(madeByUs);
+  const services = [madeByTor, madeByUs].flatMap((folder) => [
     `HiddenServiceDir ${folder}`,
     'HiddenServicePort 5222 127.0.0.1:1',
   ]);
@@ -263,11 +263,11 @@ t.test('with tor itself', async (t) => {
     await tor.kill();
     await remove();
   });
-  const theirHost = (await readFile(join(theirs, 'hostname'), 'utf8')).trim();
-  t.equal((await readOnionKey(theirs))?.host, theirHost, 'a key of tor: the address tor wrote');
-  t.equal((await loadOrCreateOnionKey(theirs)).created, false);
-  t.equal((await readFile(join(ours, 'hostname'), 'utf8')).trim(), made.key.host);
-  t.equal((await readOnionKey(ours))?.host, made.key.host, 'tor accepted the key');
-  const still = (await snapshot(ours)).map((line) => line.split(' ').at(-1));
+  const torHost = (await readFile(join(madeByTor, 'hostname'), 'utf8')).trim();
+  t.equal((await readOnionKey(madeByTor))?.host, torHost, 'a key of tor: the address tor wrote');
+  t.equal((await loadOrCreateOnionKey(madeByTor)).created, false);
+  t.equal((await readFile(join(madeByUs, 'hostname'), 'utf8')).trim(), made.key.host);
+  t.equal((await readOnionKey(madeByUs))?.host, made.key.host, 'tor accepted the key');
+  const still = (await snapshot(madeByUs)).map((line) => line.split(' ').at(-1));
   for (const line of before) t.ok(still.includes(line.split(' ').at(-1)), 'contents unchanged');
 });

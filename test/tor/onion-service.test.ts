@@ -481,7 +481,7 @@ t.test('lost while the connection stays open', async (t) => {
   await asked(2);
   t.equal(record.count(/state lost/), 0);
   onions = '';
-  running.doubt();
+  running.reportUnreachable();
   await record.heard(/state lost: Tor does not have the onion service any more/);
   await record.heard(/info: onion service re-created/);
   sockets[2]?.write(uploads().join(''));

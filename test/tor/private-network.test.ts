@@ -130,11 +130,10 @@ t.test('a start that fails leaves no file', async (t) => {
 
 t.test('a relay that cannot bind its port: once more with other ports', async (t) => {
   const tmpDir = await shortFolder(t);
-  const complaint =
-    'Could not bind to 127.0.0.1:1: Address already in use. Is Tor already running?';
+  const warning = 'Could not bind to 127.0.0.1:1: Address already in use. Is Tor already running?';
   const unlucky = await fakeTor(
     tmpDir,
-    `mkdir '${tmpDir}/once' 2>/dev/null && { echo 'Nov 21 10:00:00.000 [warn] ${complaint}'; exit 1; }
+    `mkdir '${tmpDir}/once' 2>/dev/null && { echo 'Nov 21 10:00:00.000 [warn] ${warning}'; exit 1; }
 exec tor "$@"`,
   );
   const network = await startPrivateTorNetwork({ tmpDir, torProgram: unlucky });
@@ -142,9 +141,9 @@ exec tor "$@"`,
   await network.close();
   t.strictSame((await readdir(tmpDir)).toSorted(), ['fake-tor', 'once']);
 
-  const hopeless = await fakeTor(tmpDir, `echo 'Nov 21 10:00:00.000 [warn] ${complaint}'; exit 1`);
+  const hopeless = await fakeTor(tmpDir, `echo 'Nov 21 10:00:00.000 [warn] ${warning}'; exit 1`);
   await t.rejects(startPrivateTorNetwork({ tmpDir, torProgram: hopeless }), {
     code: 'tor-exited',
-    message: `tor ended at its start (code 1): ${complaint}`,
+    message: `tor ended at its start (code 1): ${warning}`,
   });
 });

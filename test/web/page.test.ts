@@ -145,7 +145,7 @@ pageTest('a filter leaves exactly its offers', { entries: threeHundred }, async 
   const fees = (await texts(page, 'cost')).map(Number);
   t.ok(fees.length > 0 && fees.every((fee) => fee <= 100));
 
-  await page.getByLabel('Maker', { exact: true }).fill('nobody at all');
+  await page.getByLabel('Maker', { exact: true }).fill('no such maker');
   await page.getByText('No offer matches').waitFor();
   t.ok(await page.getByRole('button', { name: 'Export CSV' }).isDisabled());
   await page.getByRole('button', { name: 'Clear filters' }).click();
@@ -236,8 +236,11 @@ pageTest(
     await live(page);
     await shows(page, '1 offer');
     await stop();
-    await page.getByText(/The connection to the watcher is gone|does not answer/).waitFor();
-    t.match(await page.locator('#banner').textContent(), /Shown is the book of \d+:\d\d:\d\d/);
+    await page.getByText(/The connection to the watcher is lost|does not answer/).waitFor();
+    t.match(
+      await page.locator('#banner').textContent(),
+      /The page shows the book of \d+:\d\d:\d\d/,
+    );
     t.notMatch(await page.getByRole('alert').first().textContent(), /again/, 'no spoken countdown');
     t.equal(await word.textContent(), 'disconnected');
     t.same(await texts(page, 'maker'), ['J5stays'], 'known offers stay');
@@ -260,7 +263,7 @@ pageTest(
 
     await broken.route('**/events*', (route) => route.fulfill({ status: 503, body: '{}' }));
     await broken.reload();
-    await broken.getByText('The watcher takes no more pages').waitFor();
+    await broken.getByText('The watcher serves no more pages').waitFor();
     await shows(broken, '2 offers');
   },
 );

@@ -23,7 +23,7 @@ t.before(async () => {
 });
 t.teardown(() => browser?.close());
 
-/** A step of the history takes a third of a second. */
+/** With this factor, a step of the history takes a third of a second. */
 const FACTOR = 30;
 
 /** The time of the directory: runs `FACTOR` times as fast. */
@@ -43,7 +43,7 @@ interface Scene {
   readonly url: string;
   readonly statusPort: number;
   readonly join: (nick: string, options?: Parameters<typeof joinMany>[3]) => Mass;
-  /** Makers and takers that talk, from now on, and strangers that are refused. */
+  /** From now on, makers and takers send messages, and other connections are refused. */
   readonly load: (makers: number, takers: number) => Promise<readonly Mass[]>;
 }
 
@@ -88,23 +88,23 @@ async function startScene(t: Test, canary = true): Promise<Scene> {
     return peer;
   }
   async function load(makers: number, takers: number): Promise<readonly Mass[]> {
-    const crowd = [
+    const loaded = [
       ...Array.from({ length: makers }, (_, i) => {
         return joins(nickOf('Maker', i), { location: onion(1 + (i % 200)) });
       }),
       ...Array.from({ length: takers }, (_, i) => joins(nickOf('Taker', i))),
     ];
-    await Promise.all(crowd.map(({ accepted }) => accepted));
+    await Promise.all(loaded.map(({ accepted }) => accepted));
     let turn = 0;
     const talking = setInterval(() => {
       turn += 1;
-      const peer = crowd[turn % crowd.length];
+      const peer = loaded[turn % loaded.length];
       if (turn % 3 > 0) peer?.send(687, `${peer.nick}!PUBLIC!sw0absoffer 0 ${turn} 9 0 1`);
       if (turn % 10 === 0) joins(nickOf('Wrong', turn), { with: { network: 'mainnet' } });
       if (turn % 15 === 0) peer?.send(687, `${peer.nick}!${peer.nick}`);
     }, 20);
     t.teardown(() => clearInterval(talking));
-    return crowd;
+    return loaded;
   }
   return {
     node,
@@ -150,8 +150,8 @@ async function picture(page: Page, name: string, fullPage = true): Promise<void>
   await page.screenshot({ path: join(SCREENSHOTS, name), fullPage });
 }
 
-pageTest('a directory under load, as its operator sees it', {}, async (t, open, scene) => {
-  const crowd = await scene.load(40, 23);
+pageTest('a directory under load', {}, async (t, open, scene) => {
+  const loaded = await scene.load(40, 23);
   await scene.steps(SCREENSHOTS === undefined ? 10 : 120);
   const page = await open();
   await live(page);
@@ -197,7 +197,8 @@ pageTest('a directory under load, as its operator sees it', {}, async (t, open, 
   t.match(await limits.filter({ hasText: 'junk_per_minute' }).innerText(), /no limit/);
 
   const all = (await page.locator('html').innerText()) + (await page.content());
-  for (const { nick } of crowd.slice(0, 3)) t.notOk(all.includes(nick), 'it names no peer');
+  for (const { nick } of loaded.slice(0, 3))
+    t.notOk(all.includes(nick), 'the page contains no nick');
   t.notOk(all.includes(onion(1).slice(0, 20)));
   await picture(page, 'directory-light.png');
   await page.emulateMedia({ colorScheme: 'dark' });
@@ -218,7 +219,7 @@ pageTest('the page follows the directory', { canary: false }, async (t, open, sc
   const page = await open();
   await live(page);
   t.equal(await text(page, '#figure-peers'), '0');
-  t.ok(await page.locator('#trouble').isHidden());
+  t.ok(await page.locator('#unhealthy').isHidden());
   t.ok(await page.locator('#refusals').isHidden());
   t.ok(await page.getByText('Nothing was refused since the start.').isVisible());
   t.equal(await text(page, '#card-canary .badge'), 'off');
@@ -236,14 +237,17 @@ pageTest('the page follows the directory', { canary: false }, async (t, open, sc
 });
 
 pageTest(
-  'a directory that goes away and comes back, and answers that are not JSON',
+  'a directory that stops and starts again, and invalid answers',
   { canary: false, expected: /Failed to load resource|ERR_CONNECTION_REFUSED|ERR_EMPTY_RESPONSE/ },
   async (t, open, scene) => {
     const page = await open();
     await live(page);
     await scene.close();
     await page.getByText('The directory does not answer.').waitFor();
-    t.match(await page.locator('#banner').textContent(), /Shown is the state of \d+:\d\d:\d\d/);
+    t.match(
+      await page.locator('#banner').textContent(),
+      /The page shows the state of \d+:\d\d:\d\d/,
+    );
     t.equal(await text(page, '#connection .word'), 'disconnected');
     t.equal(await text(page, '#figure-peers'), '0', 'the last state stays');
     const next = await startNode(scene.statusPort, false);
@@ -306,20 +310,24 @@ pageTest(
     for (const width of [320, 375, 600, 760, 761, 1000, 1140, 1280, 1920]) {
       await page.setViewportSize({ width, height: 812 });
       await probe(page, 'painted()');
-      t.equal(await probe(page, 'width()'), width, `nothing sticks out at ${width}`);
+      t.equal(await probe(page, 'width()'), width, `nothing overflows at ${width}`);
       t.same(await probe(page, 'cut()'), [], `all text in full at ${width}`);
-      t.same(await probe(page, 'smallControls()'), [], 'all is large enough for a finger');
+      t.same(
+        await probe(page, 'smallControls()'),
+        [],
+        'all controls are large enough for a finger',
+      );
     }
   },
 );
 
-pageTest('all of it with the keyboard', { canary: false }, async (t, open) => {
+pageTest('all controls with the keyboard', { canary: false }, async (t, open) => {
   const page = await open();
   await live(page);
   await page.keyboard.press('Tab');
   t.equal(await probe(page, 'focusedText()'), 'Skip to the state');
   const skip = await page.locator('.skip').boundingBox();
-  t.ok(skip !== null && skip.y >= 0, 'the link shows itself');
+  t.ok(skip !== null && skip.y >= 0, 'the link is visible');
   const stops: string[] = [];
   for (let i = 0; i < 20 && stops.at(-1) !== 'metrics'; i++) {
     await page.keyboard.press('Tab');

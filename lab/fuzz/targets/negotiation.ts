@@ -27,8 +27,8 @@ import {
 } from '../../../src/protocol/podle.js';
 import { must, mustEqual, payloadOf, type Target } from '../target.js';
 
-const OURS = boxKeyPair(new Uint8Array(32).fill(1));
-const THEIRS = boxKeyPair(new Uint8Array(32).fill(2));
+const OWN_KEYS = boxKeyPair(new Uint8Array(32).fill(1));
+const PEER_KEYS = boxKeyPair(new Uint8Array(32).fill(2));
 const TXID = 'ab'.repeat(32);
 const PODLE = createPodle(new Uint8Array(32).fill(3), { txid: TXID, vout: 0 }, 0);
 const WEAK_KEY = '00'.repeat(32);
@@ -39,7 +39,7 @@ function seeds(): readonly string[] {
   const output = { script: `0014${'cd'.repeat(20)}`, value: 1_000_000 };
   const unsigned = buildUnsigned([input], [output], 0);
   if (!unsigned.ok) throw new Error(unsigned.reason);
-  const session = openBoxSession(THEIRS, OURS.publicKeyHex);
+  const session = openBoxSession(PEER_KEYS, OWN_KEYS.publicKeyHex);
   if (!session.ok) throw new Error(session.reason);
   const commitment = formatCommitment(PODLE.commitment);
   const signature = Buffer.concat([
@@ -49,10 +49,10 @@ function seeds(): readonly string[] {
     Buffer.alloc(33, 2),
   ]);
   return [
-    `0 1000000 ${THEIRS.publicKeyHex} ${commitment}`,
+    `0 1000000 ${PEER_KEYS.publicKeyHex} ${commitment}`,
     `3 5 ${WEAK_KEY} ${commitment} further`,
     PODLE.commitment,
-    OURS.publicKeyHex,
+    OWN_KEYS.publicKeyHex,
     WEAK_KEY,
     formatRevelation(PODLE.revelation),
     formatRevelation({ ...PODLE.revelation, s: '00'.repeat(32) }),
@@ -120,9 +120,9 @@ function* transaction(text: string): Iterable<string> {
 }
 
 function* box(text: string): Iterable<string> {
-  const theirs = openBoxSession(OURS, text);
-  yield theirs.ok ? 'box-key' : theirs.reason;
-  const session = openBoxSession(OURS, THEIRS.publicKeyHex);
+  const parsed = openBoxSession(OWN_KEYS, text);
+  yield parsed.ok ? 'box-key' : parsed.reason;
+  const session = openBoxSession(OWN_KEYS, PEER_KEYS.publicKeyHex);
   must(session.ok, 'a valid key is accepted');
   const opened = session.value.decrypt(text.split(' '));
   if (opened.ok) mustEqual(opened.value, 'something', 'only a sealed text is opened');

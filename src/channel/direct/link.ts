@@ -4,6 +4,7 @@
  */
 import { MessageType } from '../../protocol/constants.js';
 import type { Envelope } from '../../protocol/envelope.js';
+import { PING_FEATURE } from '../../protocol/features.js';
 import { parsePeerHandshake } from '../../protocol/handshake.js';
 import { formatPubmsg } from '../../protocol/message.js';
 import { ownText } from '../../protocol/own-text.js';
@@ -34,7 +35,7 @@ export interface PeerLinkOptions {
    * The arrival of a payload at `nick` was not confirmed in time: offers it to another route. True when
    * that took it.
    */
-  readonly onDoubt: (nick: string, payload: string) => boolean;
+  readonly onUnconfirmed: (nick: string, payload: string) => boolean;
   /** Called once and last, with the payloads that may not have arrived. */
   readonly onClosed: (link: PeerLink, reason: string, unsent: readonly string[]) => void;
 }
@@ -58,13 +59,13 @@ export class PeerLink {
   /** We asked for a proof; the peer answered; the answer is late. */
   #isAsked = false;
   #isAnswered = false;
-  #isDoubted = false;
+  #isProofLate = false;
   #usedAt: number;
   /** Whether a signature check is reserved for the waiting line. */
   #isCheckReserved = false;
   /** First the deadline of the handshake, then the check for an idle link. */
   #cancelTimer: (() => void) | undefined;
-  #cancelDoubt: (() => void) | undefined;
+  #cancelProofWait: (() => void) | undefined;
 
   constructor(options: PeerLinkOptions) {
     this.#options = options;
@@ -121,7 +122,7 @@ export class PeerLink {
    * answered our request, or still has time to answer.
    */
   get usable(): boolean {
-    return this.lastResort && (this.#isProven || this.#isAnswered || !this.#isDoubted);
+    return this.lastResort && (this.#isProven || this.#isAnswered || !this.#isProofLate);
   }
 
   /**
@@ -167,7 +168,7 @@ export class PeerLink {
     this.#isAnswered ||= this.#isAsked;
     if (!isNew) return;
     this.#isProven = true;
-    this.#cancelDoubt?.();
+    this.#cancelProofWait?.();
     this.#unconfirmed.trust();
   }
 
@@ -202,7 +203,7 @@ export class PeerLink {
 
   #closed(reason: string): void {
     this.#cancelTimer?.();
-    this.#cancelDoubt?.();
+    this.#cancelProofWait?.();
     if (this.#isCheckReserved) this.#options.checks.giveBack();
     const unsent = [...this.#unconfirmed.close(), ...this.#queue.close()];
     this.#options.onClosed(this, reason, unsent);
@@ -246,7 +247,7 @@ export class PeerLink {
     if (dialled !== undefined && nick !== dialled) return this.drop('is another peer');
     this.#nick = nick;
     this.#features = features.map(ownText);
-    this.#unconfirmed.usePings(features.includes('ping'));
+    this.#unconfirmed.usePings(features.includes(PING_FEATURE));
     this.#cancelTimer?.();
     this.#watchIdle();
     if (!this.#options.onHandshake(this, nick)) this.drop('too many direct links');
@@ -286,15 +287,17 @@ export class PeerLink {
     }
     this.#usedAt = clock.now();
     this.#unconfirmed.written();
-    if (!this.#isProven && (this.#isAnswered || !this.#isDoubted)) {
-      this.#cancelDoubt ??= clock.after(settings.timings.proofWaitMs, () => this.#doubt());
+    if (!this.#isProven && (this.#isAnswered || !this.#isProofLate)) {
+      this.#cancelProofWait ??= clock.after(settings.timings.proofWaitMs, () =>
+        this.#onProofLate(),
+      );
     }
     return true;
   }
 
-  #doubt(): void {
-    this.#isDoubted = true;
-    this.#cancelDoubt = undefined;
+  #onProofLate(): void {
+    this.#isProofLate = true;
+    this.#cancelProofWait = undefined;
     this.#handOver();
     // The link is no longer used unless there is no other route, so the rest need not wait.
     if (!this.#isAnswered) this.#unconfirmed.trust();
@@ -303,6 +306,6 @@ export class PeerLink {
   #handOver(): void {
     const nick = this.#nick;
     if (nick === undefined) return;
-    this.#unconfirmed.handOver((payload) => this.#options.onDoubt(nick, payload));
+    this.#unconfirmed.handOver((payload) => this.#options.onUnconfirmed(nick, payload));
   }
 }

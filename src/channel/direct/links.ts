@@ -36,7 +36,7 @@ export interface DirectLinksOptions {
     send: (payload: string) => boolean,
   ) => boolean;
   /** A payload whose arrival at `nick` is not confirmed; true when another route took it. */
-  readonly onDoubt: (nick: string, payload: string) => boolean;
+  readonly onUnconfirmed: (nick: string, payload: string) => boolean;
   /** The first link of this nick has its handshake. */
   readonly onUp: (nick: string) => void;
   /** The last link of this nick ended. */
@@ -170,7 +170,7 @@ export class DirectLinks {
   }
 
   #adopt(connection: Connection, dialled: string | undefined): PeerLink {
-    const { settings, clock, terms, onDoubt, onPrivmsg, onOrderbook } = this.#options;
+    const { settings, clock, terms, onUnconfirmed, onPrivmsg, onOrderbook } = this.#options;
     const link = new PeerLink({
       connection,
       terms: terms(connection.via),
@@ -179,7 +179,7 @@ export class DirectLinks {
       checks: this.#checks,
       dialled,
       onHandshake: (named, nick) => this.#handshaked(named, nick),
-      onDoubt: (nick, payload) => !this.#isClosing && onDoubt(nick, payload),
+      onUnconfirmed: (nick, payload) => !this.#isClosing && onUnconfirmed(nick, payload),
       onPrivmsg: (from, nick, payload) => onPrivmsg(nick, payload, (isNew) => from.heard(isNew)),
       onPubmsg: (from, nick, payload) =>
         onOrderbook(nick, payload, (answer) => from.answer(answer)),

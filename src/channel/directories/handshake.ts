@@ -90,8 +90,8 @@ export class DirectoryHandshake {
     const { accepted, nick, features } = handshake.value;
     const motd = shownLines(handshake.value.motd);
     if (!accepted) {
-      const [why = ''] = motd.split('\n', 1);
-      return drop(why === '' ? 'refused us' : `refused us: ${shownLine(why, 200)}`);
+      const [reason = ''] = motd.split('\n', 1);
+      return drop(reason === '' ? 'refused us' : `refused us: ${shownLine(reason, 200)}`);
     }
     const greeting = { nick, motd, features };
     if (prover && features.includes(NICK_AUTH_FEATURE)) {

@@ -109,7 +109,7 @@ export function readNick(
       },
       closed: () => end(undefined),
     });
-    // Our handshake first, because some makers send theirs only as an answer.
+    // Our handshake is sent first, because some makers send their handshake only as an answer.
     connection.write(Buffer.from(hello, 'latin1'));
   });
 }

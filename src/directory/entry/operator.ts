@@ -20,7 +20,7 @@ export interface PeerRow {
   readonly kind: 'serving' | 'not-serving';
   /** The location that it declared. */
   readonly location: DeclaredLocation;
-  /** The features that it listed, sorted: text of a stranger. */
+  /** The features that it listed, sorted: untrusted text. */
   readonly features: readonly string[];
   /** Peers connect to a directory, never the other way. */
   readonly direction: 'in';

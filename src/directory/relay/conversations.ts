@@ -38,8 +38,8 @@ export function noteMessage(sender: Peer, target: Peer, running: boolean, now: n
   partners.addressed.delete(target.nick);
   partners.mutual.set(target.nick, now);
   // The other peer has been answered, which makes the conversation mutual.
-  const theirs = target.partners;
-  if (theirs?.addressed.delete(sender.nick)) theirs.mutual.set(sender.nick, now);
+  const targetPartners = target.partners;
+  if (targetPartners?.addressed.delete(sender.nick)) targetPartners.mutual.set(sender.nick, now);
 }
 
 /** Whether this peer is in the middle of any conversation. */

@@ -189,8 +189,8 @@ export async function startPrivateTorNetwork(
   );
 
   for (const relay of started.processes) {
-    void relay.exited.then(({ complaint }) =>
-      closing.abort(new Error(`a relay of the private network ended ${complaint}`.trim())),
+    void relay.exited.then(({ lastWarnings }) =>
+      closing.abort(new Error(`a relay of the private network ended ${lastWarnings}`.trim())),
     );
   }
 

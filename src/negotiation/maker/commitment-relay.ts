@@ -54,7 +54,7 @@ export function createCommitmentRelay(options: CommitmentRelayOptions): Commitme
   const bucket = () => new TokenBucket(clock, limits.perMinute / 60, limits.perMinute);
   const budgets = { us: bucket(), others: bucket() };
   const announced = new BoundedMap<string, { done: boolean }>(limits.remembered);
-  // Separate queues: an announcement may take minutes, and other peers can always fill theirs.
+  // Separate queues: an announcement may take minutes, and other peers can fill their queue at any time.
   const queues: Readonly<Record<'us' | 'others', string[]>> = { us: [], others: [] };
   const next = (): string | undefined => queues.us.shift() ?? queues.others.shift();
   const abort = new AbortController();

@@ -147,23 +147,23 @@ export function assign(
 }
 
 /** Whether a maker may have refused, and may still answer. */
-const isDoubtful = (leg: Leg): boolean => isOpen(leg) && leg.refusal !== undefined;
+const mayHaveRefused = (leg: Leg): boolean => isOpen(leg) && leg.refusal !== undefined;
 
 /** Seats without a maker, and seats whose makers all may have refused. */
 function openSeats({ terms, legs, waiting }: Gathering): {
   readonly empty: readonly number[];
-  readonly doubtful: readonly number[];
+  readonly uncertain: readonly number[];
 } {
   const sure = new Set(waiting.map(({ seat }) => seat));
   const unsure = new Set<number>();
   for (const leg of legs.values()) {
     if (leg.step === 'failed') continue;
-    (isDoubtful(leg) ? unsure : sure).add(leg.seat);
+    (mayHaveRefused(leg) ? unsure : sure).add(leg.seat);
   }
   const open = [...terms.seatLimits.keys()].filter((seat) => !sure.has(seat));
   return {
     empty: open.filter((seat) => !unsure.has(seat)),
-    doubtful: open.filter((seat) => unsure.has(seat)),
+    uncertain: open.filter((seat) => unsure.has(seat)),
   };
 }
 
@@ -171,11 +171,11 @@ function openSeats({ terms, legs, waiting }: Gathering): {
 export function fillSeats(state: Gathering): Gathering {
   const { terms, spare } = state;
   const { replacements, spares } = terms.policy;
-  const { empty, doubtful } = openSeats(state);
+  const { empty, uncertain } = openSeats(state);
   const first = assign(terms, spare, empty, replacements - state.replaced);
   const replaced = state.replaced + first.asked.length;
   const most = Math.min(replacements - replaced, spares - state.spares);
-  const second = assign(terms, first.left, doubtful, most);
+  const second = assign(terms, first.left, uncertain, most);
   return {
     ...state,
     spare: second.left,

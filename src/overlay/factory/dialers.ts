@@ -1,5 +1,6 @@
-/** Overlays that only dial, with what is there already: for a program that looks from outside. */
+/** Overlays that only dial and start no program: for checks from outside. */
 import type { Clock, Overlay } from '../../channel/ports.js';
+import type { OnionSettings } from '../../config/onion-settings.js';
 import type { OverlayName } from '../../config/overlays.js';
 import type { SocksEndpoint } from '../../tor/socks/dialer.js';
 import { createLoopbackOverlay } from '../loopback.js';
@@ -7,7 +8,9 @@ import { createOverlaySet } from '../overlay-set.js';
 import { createTorOverlay } from '../tor.js';
 
 export interface DialAccess {
-  /** Tor's SOCKS port, if it is known. */
+  /** An overlay reads its own keys here. */
+  readonly onion: OnionSettings;
+  /** Tor's SOCKS port as it was found, which need not be the one of the settings; undefined without one. */
   readonly socks: SocksEndpoint | undefined;
   readonly clock: Clock;
 }

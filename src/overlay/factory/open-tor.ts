@@ -16,7 +16,7 @@ import type { SocksEndpoint } from '../../tor/socks/dialer.js';
 import { TorError } from '../../tor/tor-error.js';
 import { createTorOverlay, type TorServing } from '../tor.js';
 import type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
-import { socksAnswers } from './socks-probe.js';
+import { socksAnswers } from './socks-port.js';
 
 /** In the folder of the sockets of our Tor. */
 const ONION_SOCKET = 'onion.sock';
@@ -28,7 +28,7 @@ interface TorAccess {
   readonly process: TorProcess | undefined;
 }
 
-function theirTor({ settings }: OpenOverlayOptions): TorAccess {
+function operatorTor({ settings }: OpenOverlayOptions): TorAccess {
   const { socks, control, controlPassword } = settings.onion;
   return {
     socks: { kind: 'tcp', ...socks },
@@ -53,11 +53,11 @@ async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAc
 }
 
 /** The errors of a connection when no Tor listens. */
-const NOBODY_THERE: ReadonlySet<TorError['code']> = new Set(['refused', 'no-socket', 'timeout']);
+const NOT_LISTENING: ReadonlySet<TorError['code']> = new Set(['refused', 'no-socket', 'timeout']);
 
 /** Whether the operator's Tor answers; throws when it answers but refuses access. */
-async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | TorError> {
-  const access = theirTor(options);
+async function findOperatorTor(options: OpenOverlayOptions): Promise<TorAccess | TorError> {
+  const access = operatorTor(options);
   if (!options.serves) {
     const { socks } = options.settings.onion;
     if (await socksAnswers(socks, options.signal)) return access;
@@ -73,13 +73,13 @@ async function findTheirTor(options: OpenOverlayOptions): Promise<TorAccess | To
     return access;
   } catch (error) {
     // When a Tor answers and refuses access, the operator must fix that: no silent fallback.
-    if (error instanceof TorError && NOBODY_THERE.has(error.code)) return error;
+    if (error instanceof TorError && NOT_LISTENING.has(error.code)) return error;
     throw error;
   }
 }
 
 async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
-  const found = await findTheirTor(options);
+  const found = await findOperatorTor(options);
   if (!(found instanceof TorError)) return found;
   options.log.warn(`starting our own tor process (tor_mode = auto), since ${found.message}`);
   try {
@@ -97,7 +97,7 @@ async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
 
 /** The Tor that the previous process used, whatever the configuration says now. */
 async function inheritedTor(options: OpenOverlayOptions, parcels: Parcels): Promise<TorAccess> {
-  return hasInheritedTor(parcels) ? ownTor(options) : theirTor(options);
+  return hasInheritedTor(parcels) ? ownTor(options) : operatorTor(options);
 }
 
 async function identityOf(hiddenServiceDir: string | undefined): Promise<OnionIdentity> {
@@ -136,9 +136,9 @@ export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverla
     const overlay = external(options, serves);
     return { overlay, close: () => overlay.close() };
   }
-  // The key first, so that a faulty folder is noticed before anything is started.
+  // The key is read first: a faulty folder is reported before a program is started.
   const identity = serves ? await identityOf(onion.hiddenServiceDir) : undefined;
-  const open = { auto: autoTor, managed: ownTor, control: async () => theirTor(options) };
+  const open = { auto: autoTor, managed: ownTor, control: async () => operatorTor(options) };
   const access = await (options.inherited === undefined
     ? open[onion.torMode](options)
     : inheritedTor(options, options.inherited));
@@ -150,7 +150,7 @@ export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverla
     connectControl: access.connect,
     // A Tor that was started here is on this machine.
     targetHost: process === undefined ? onion.targetHost : undefined,
-    // A directory has its canary, which tests more often and more (`Canary`).
+    // A directory has its canary (`Canary`), which tests more, and more often.
     selfTestRounds: settings.role !== 'directory',
     ...(options.pow === undefined ? {} : { pow: options.pow }),
     ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined

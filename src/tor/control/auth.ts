@@ -18,7 +18,7 @@ export interface Unauthenticated {
   close(): void;
 }
 
-export interface AuthLadderOptions<C extends Unauthenticated> {
+export interface TorAuthOptions<C extends Unauthenticated> {
   /** Opens one more connection; rejects with a TorError. */
   readonly open: () => Promise<C>;
   /** The endpoint, for error texts. */
@@ -147,14 +147,14 @@ async function plainCookie(
   return authenticate(send, Buffer.from(cookie).toString('hex'));
 }
 
-type Rung = (
+type AuthMethod = (
   send: Send,
   info: ProtocolInfo,
   password: string | undefined,
 ) => Promise<Failure | undefined>;
 
 /** The methods, the best first. */
-const LADDER: readonly (readonly [method: string, rung: Rung])[] = [
+const METHODS: readonly (readonly [name: string, tryMethod: AuthMethod])[] = [
   ['SAFECOOKIE', (send, info) => withCookie(info, (cookie) => safeCookie(send, info, cookie))],
   ['COOKIE', (send, info) => withCookie(info, (cookie) => plainCookie(send, info, cookie))],
   ['HASHEDPASSWORD', (send, _info, password) => hashedPassword(send, password)],
@@ -194,13 +194,13 @@ async function askMethods(send: Send, where: string): Promise<ProtocolInfo> {
 /**
  * Connects and tries SAFECOOKIE (the server's hash is checked), COOKIE, HASHEDPASSWORD and NULL, as far
  * as Tor offers them. Resolves with the authenticated connection. Rejects with a TorError whose message
- * lists every method, why it failed and the fix; every connection is closed then.
+ * lists every method, the reason of its failure and the fix; every connection is closed then.
  *
  * COOKIE is not tried when SAFECOOKIE failed because the cookie cannot be read, or because the other
  * side did not prove that it knows the cookie: it would be sent to an unknown program.
  */
-export async function climbAuthLadder<C extends Unauthenticated>(
-  options: AuthLadderOptions<C>,
+export async function authenticateTor<C extends Unauthenticated>(
+  options: TorAuthOptions<C>,
 ): Promise<C> {
   const { open, where, password, signal, timeoutMs } = options;
   if (password !== undefined && /[\r\n\0]/.test(password)) {
@@ -215,30 +215,30 @@ export async function climbAuthLadder<C extends Unauthenticated>(
   const send: Send = (line) => client.command(line, { signal, timeoutMs });
   try {
     const info = await askMethods(send, where);
-    const rungs: string[] = [];
+    const failures: string[] = [];
     let cookieIsOut = false;
     let onlyThePassword = true;
-    for (const [method, climb] of LADDER) {
+    for (const [method, tryMethod] of METHODS) {
       if (!info.methods.includes(method)) continue;
       if (method === 'COOKIE' && cookieIsOut) continue;
       if (client.closed) client = await open();
-      const failure = await climb(send, info, password);
+      const failure = await tryMethod(send, info, password);
       if (failure === undefined) return client;
-      rungs.push(`${method}: ${failure.reason}`);
+      failures.push(`${method}: ${failure.reason}`);
       cookieIsOut ||= failure.cookieIsOut === true;
       onlyThePassword =
         failure.password === 'wrong' || (onlyThePassword && failure.password === 'none');
       // Tor closes shortly after a refusal.
       if (!client.closed) client.close();
     }
-    if (rungs.length === 0) {
-      rungs.push(`Tor offers only ${info.methods.join(', ')}, which is not known here`);
+    if (failures.length === 0) {
+      failures.push(`Tor offers only ${info.methods.join(', ')}, which is not known here`);
       onlyThePassword = false;
     }
     throw new TorError(
       'authenticate',
       'auth-failed',
-      `cannot authenticate to Tor at ${where}. ${rungs.join('. ')}`,
+      `cannot authenticate to Tor at ${where}. ${failures.join('. ')}`,
       { remedy: onlyThePassword ? 'configuration' : 'unreachable' },
     );
   } catch (error) {

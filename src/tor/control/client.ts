@@ -5,7 +5,7 @@
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { shownLine } from '../../kit/shown-text.js';
-import { climbAuthLadder } from './auth.js';
+import { authenticateTor } from './auth.js';
 import { formatControlEndpoint, openControlSocket, type ControlEndpoint } from './endpoint.js';
 import { controlReplyParser, type ControlMessage, type Reply } from './reply.js';
 import { deferred } from '../../kit/deferred.js';
@@ -125,8 +125,8 @@ class StreamClient implements ControlClient {
     const { signal } = options;
     const name = nameOf(line);
     if (/[\r\n\0]/.test(line)) {
-      const why = 'a command must be one line, without CR, LF or NUL';
-      return Promise.reject(this.#refusal(name, 'bad-line', why));
+      const reason = 'a command must be one line, without CR, LF or NUL';
+      return Promise.reject(this.#refusal(name, 'bad-line', reason));
     }
     if (this.closed) {
       return Promise.reject(this.#lostError(`is closed: ${name} was not sent`, 'closed'));
@@ -135,8 +135,8 @@ class StreamClient implements ControlClient {
       return Promise.reject(this.#refusal(name, 'aborted', 'cancelled'));
     }
     if (this.#queue.length >= MAX_QUEUED_COMMANDS) {
-      const why = `${MAX_QUEUED_COMMANDS} commands wait already`;
-      return Promise.reject(this.#refusal(name, 'queue-full', why));
+      const reason = `${MAX_QUEUED_COMMANDS} commands wait already`;
+      return Promise.reject(this.#refusal(name, 'queue-full', reason));
     }
     return this.#enqueue(line, name, options);
   }
@@ -196,15 +196,15 @@ class StreamClient implements ControlClient {
     this.#quitTimer = setTimeout(() => this.#over(undefined), QUIT_GRACE_MS);
   }
 
-  #lostError(why: string, code: LostCode, cause?: unknown): TorError {
-    return new TorError('lost', code, `the Tor control connection to ${this.#where} ${why}`, {
+  #lostError(reason: string, code: LostCode, cause?: unknown): TorError {
+    return new TorError('lost', code, `the Tor control connection to ${this.#where} ${reason}`, {
       remedy: 'unreachable',
       cause,
     });
   }
 
-  #refusal(name: string, code: RefusalCode, why: string): TorError {
-    return new TorError('command', code, `${name} to Tor at ${this.#where}: ${why}`);
+  #refusal(name: string, code: RefusalCode, reason: string): TorError {
+    return new TorError('command', code, `${name} to Tor at ${this.#where}: ${reason}`);
   }
 
   #enqueue(line: string, name: string, options: CommandOptions): Promise<Reply> {
@@ -217,8 +217,8 @@ class StreamClient implements ControlClient {
       };
       const onAbort = () => giveUp(this.#refusal(name, 'aborted', 'cancelled'));
       const timer = setTimeout(() => {
-        const why = `no reply within ${timeoutMs} ms: is this Tor overloaded?`;
-        giveUp(this.#refusal(name, 'timeout', why));
+        const reason = `no reply within ${timeoutMs} ms: is this Tor overloaded?`;
+        giveUp(this.#refusal(name, 'timeout', reason));
       }, timeoutMs);
       const entry: Waiting = {
         line,
@@ -255,8 +255,8 @@ class StreamClient implements ControlClient {
       this.#over(undefined);
       return;
     }
-    const why = cause === undefined ? 'was closed by Tor' : `broke (${cause.message})`;
-    this.#over(this.#lostError(why, 'lost', cause));
+    const reason = cause === undefined ? 'was closed by Tor' : `broke (${cause.message})`;
+    this.#over(this.#lostError(reason, 'lost', cause));
   }
 
   #take(message: ControlMessage): void {
@@ -280,8 +280,8 @@ class StreamClient implements ControlClient {
     const { code } = reply;
     if (code >= 200 && code < 300) return reply;
     const text = shownLine(reply.lines.at(-1)?.text ?? '', 300);
-    const why = `Tor at ${this.#where} refused ${nameOf(line)}: ${code} ${text}`;
-    return new TorError('command', 'rejected', why, { reply: { code, text } });
+    const reason = `Tor at ${this.#where} refused ${nameOf(line)}: ${code} ${text}`;
+    return new TorError('command', 'rejected', reason, { reply: { code, text } });
   }
 
   #over(cause: TorError | undefined): void {
@@ -344,7 +344,7 @@ const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 export function connectControl(options: ConnectControlOptions): Promise<ControlClient> {
   const { endpoint, password, signal, timeoutMs = DEFAULT_CONNECT_TIMEOUT_MS } = options;
   const where = formatControlEndpoint(endpoint);
-  return climbAuthLadder<ControlClient>({
+  return authenticateTor<ControlClient>({
     open: async () =>
       controlClientOver(await openControlSocket(endpoint, { signal, timeoutMs }), where),
     where,

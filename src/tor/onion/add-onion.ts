@@ -126,7 +126,7 @@ function explain(error: unknown, { virtualPort, target }: AddOnionRequest): unkn
 }
 
 /** Why Tor may have refused proof of work; a filter may hide its version. */
-async function whyNoPow(client: ControlClient, refused: TorError): Promise<string> {
+async function reasonWithoutPow(client: ControlClient, refused: TorError): Promise<string> {
   if (isFiltered(refused)) return 'a filter in front of the control port refuses them';
   try {
     const version = infoValue(await client.command('GETINFO version'), 'version') ?? '';
@@ -145,8 +145,8 @@ export interface OnionAdded {
   readonly host: string;
   /** `ED25519-V3:<base64>`; present when Tor made the key. */
   readonly privateKey: string | undefined;
-  /** Whether proof-of-work defences are on; if not, why not. */
-  readonly pow: { readonly on: true } | { readonly on: false; readonly why: string };
+  /** Whether proof-of-work defences are on; if not, the reason. */
+  readonly pow: { readonly on: true } | { readonly on: false; readonly reason: string };
 }
 
 /**
@@ -160,7 +160,7 @@ export async function addOnion(
   log: Log,
 ): Promise<OnionAdded> {
   let { pow } = request;
-  let whyNot = 'not asked for';
+  let reason = 'not asked for';
   let reply: Reply;
   try {
     try {
@@ -170,7 +170,7 @@ export async function addOnion(
       log.debug('Tor refused proof of work', { reply: error.message });
       pow = undefined;
       reply = await client.command(commandLine(request, pow));
-      whyNot = await whyNoPow(client, error);
+      reason = await reasonWithoutPow(client, error);
     }
   } catch (error) {
     throw explain(error, request);
@@ -183,5 +183,5 @@ export async function addOnion(
       `the answer to ADD_ONION cannot be read (${added.reason})`,
     );
   }
-  return { ...added.value, pow: pow === undefined ? { on: false, why: whyNot } : { on: true } };
+  return { ...added.value, pow: pow === undefined ? { on: false, reason } : { on: true } };
 }

@@ -79,8 +79,8 @@ async function keep({ keepInTorrc }: ServedFolder, service: Settings, log: Log):
   try {
     await keepInTorrc(torrcOf(service));
   } catch (error) {
-    const why = errorText(error);
-    log.warn('the torrc of our Tor could not be changed: a reload loses the onion', { why });
+    const reason = errorText(error);
+    log.warn('the torrc of our Tor could not be changed: a reload loses the onion', { reason });
   }
 }
 
@@ -115,13 +115,13 @@ export async function addHiddenService(
   client: ControlClient,
   request: HiddenServiceRequest,
   log: Log,
-): Promise<{ readonly on: true } | { readonly on: false; readonly why: string }> {
+): Promise<{ readonly on: true } | { readonly on: false; readonly reason: string }> {
   await checkKey(request);
   // So that Tor uploads its descriptors again, which shows when it is reachable.
   await removeHiddenService(client, request.folder, log);
   try {
     await set(client, request, settings(request, request.pow), log);
-    return request.pow === undefined ? { on: false, why: 'not asked for' } : { on: true };
+    return request.pow === undefined ? { on: false, reason: 'not asked for' } : { on: true };
   } catch (error) {
     if (!(error instanceof TorError) || error.reply === undefined) throw error;
     // A torrc that Tor refuses would end it at the next reload.
@@ -131,7 +131,7 @@ export async function addHiddenService(
   }
   try {
     await set(client, request, settings(request, undefined), log);
-    return { on: false, why: 'this Tor refuses them' };
+    return { on: false, reason: 'this Tor refuses them' };
   } catch (error) {
     await keep(request.folder, [], log);
     throw error instanceof TorError && error.reply !== undefined ? refusal(error) : error;

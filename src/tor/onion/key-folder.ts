@@ -40,17 +40,17 @@ function errnoOf(cause: unknown): string {
 }
 
 function ioError(what: string, cause: unknown): TorError {
-  const why = errnoOf(cause) || (cause instanceof Error ? cause.message : String(cause));
-  return folderError('io', `${what}: ${why}`, cause);
+  const reason = errnoOf(cause) || (cause instanceof Error ? cause.message : String(cause));
+  return folderError('io', `${what}: ${reason}`, cause);
 }
 
 const octal = (mode: number) => (mode & 0o7777).toString(8).padStart(4, '0');
 
 /**
- * The required owner of the folder: `us` (this process), a user id, or `anybody`, for a folder that is
+ * The required owner of the folder: `us` (this process), a user id, or `any-user`, for a folder that is
  * only read to be copied.
  */
-export type KeyOwner = 'us' | 'anybody' | number;
+export type KeyOwner = 'us' | 'any-user' | number;
 
 /** Checks owner and mode as Tor does: the right owner, no access for group and others. */
 function checkOwnership(
@@ -59,7 +59,7 @@ function checkOwnership(
   wanted: '700' | '600',
   owner: KeyOwner,
 ): void {
-  if (owner === 'anybody') return;
+  if (owner === 'any-user') return;
   const us = owner === 'us' ? process.geteuid?.() : owner;
   if (us !== undefined && stats.uid !== us) {
     const runner = owner === 'us' ? `we run as ${us}` : `the directory runs as ${us}`;

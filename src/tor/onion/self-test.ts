@@ -43,8 +43,8 @@ export function startSelfTest(options: SelfTestOptions): () => void {
       await selfTest(host, AbortSignal.any([stop.signal, tooLong.signal]));
     } catch (error) {
       if (stop.signal.aborted) return;
-      const why = errorText(error);
-      log.debug('self-test: the onion cannot be reached yet', { why });
+      const reason = errorText(error);
+      log.debug('self-test: the onion cannot be reached yet', { reason });
       later();
       return;
     } finally {

@@ -5,7 +5,7 @@ import type { Movable, Parcels } from '../../kit/movable.js';
 import type { Location } from '../../protocol/location.js';
 import type { ControlClient } from '../control/client.js';
 import type { OnionTarget, PowQueue } from './add-onion.js';
-import type { OnionIdentity, TargetOf } from './adder.js';
+import type { OnionIdentity, TargetOf } from './onion-registration.js';
 import type { ServedFolder } from './hidden-service-dir.js';
 import type { RoundTimings } from './self-test-rounds.js';
 import type { SelfTest } from './self-test.js';
@@ -71,7 +71,7 @@ export interface OnionService {
    * It was found unreachable from outside: asks Tor at once whether it still has the service, and adds
    * it again if not.
    */
-  doubt(): void;
+  reportUnreachable(): void;
   /**
    * Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral
    * key.

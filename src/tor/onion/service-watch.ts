@@ -39,14 +39,14 @@ export interface ServiceWatchOptions {
   /** Whether the service gets the same address when it is added again. */
   readonly canReturn: () => boolean;
   /** The service is lost, or counts as lost. Called at most once. */
-  readonly onGone: (why: string) => void;
+  readonly onGone: (reason: string) => void;
   /** The result of the first request; called at most once. */
   readonly onFirst?: (ended: 'answered' | 'cut') => void;
 }
 
 export interface ServiceWatch {
   /** The service was found unreachable from outside: asks at once. */
-  doubt(): void;
+  reportUnreachable(): void;
   /** Stops asking. The result of a running request is ignored. */
   stop(): void;
 }
@@ -68,9 +68,9 @@ export function watchService(options: ServiceWatchOptions): ServiceWatch {
     cancelNext?.();
   }
 
-  function gone(why: string): void {
+  function gone(reason: string): void {
     stop();
-    onGone(why);
+    onGone(reason);
   }
 
   function later(): void {
@@ -114,7 +114,7 @@ export function watchService(options: ServiceWatchOptions): ServiceWatch {
 
   look();
   return {
-    doubt() {
+    reportUnreachable() {
       if (over) return;
       if (trusted !== false) look();
       else if (options.canReturn() && clock.now() - startedAt >= timings.readdMs) {

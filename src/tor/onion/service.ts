@@ -10,7 +10,11 @@ import { HandoverError, type Movable, type Parcel, type Parcels } from '../../ki
 import type { ControlClient } from '../control/client.js';
 import { deferred } from '../../kit/deferred.js';
 import { removeHiddenService } from './hidden-service-dir.js';
-import { keylessError, onionAdder, type OnionAdder } from './adder.js';
+import {
+  keylessError,
+  createOnionRegistration,
+  type OnionRegistration,
+} from './onion-registration.js';
 import { TorError } from '../tor-error.js';
 import { retryDelays } from './retry.js';
 import { ROUND_TIMINGS, startSelfTestRounds, type RoundTimings } from './self-test-rounds.js';
@@ -25,7 +29,7 @@ import {
 } from './service-watch.js';
 import { followUploads } from './upload-follower.js';
 
-export type { OnionIdentity } from './adder.js';
+export type { OnionIdentity } from './onion-registration.js';
 export type { OnionService, OnionServiceOptions } from './service-api.js';
 
 const DEFAULT_VIRTUAL_PORT = 5222;
@@ -40,8 +44,8 @@ const MAX_CUTS = 2;
 interface Session {
   readonly client: ControlClient;
   readonly host: string;
-  /** Why we closed the connection; undefined if we did not. */
-  gone: string | undefined;
+  /** The reason why we closed the connection; undefined if we did not. */
+  closeReason: string | undefined;
   watch: ServiceWatch | undefined;
 }
 
@@ -51,19 +55,19 @@ class HealingService implements OnionService {
   readonly #options: OnionServiceOptions;
   readonly #virtualPort: number;
   readonly #timings: WatchTimings & RoundTimings;
-  readonly #adder: OnionAdder;
+  readonly #registration: OnionRegistration;
   readonly #retry: ReturnType<typeof retryDelays>;
   readonly #stop = new AbortController();
   readonly #reachable = deferred<void>();
   readonly #onAbort = (): void => void this.close();
   #session: Session | undefined;
   #isReachable = false;
-  /** The last progress text, so that each is told once. */
+  /** The last progress text, so that each is reported once. */
   #lastDetail = '';
   #stopRounds: (() => void) | undefined;
   /** First requests in a row that ended the connection instead of being answered. */
   #cuts = 0;
-  #toldAboutPow = false;
+  #hasReportedPow = false;
   /** Ends when the service is closed. */
   #healing: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -72,7 +76,7 @@ class HealingService implements OnionService {
     this.#options = options;
     this.#virtualPort = options.virtualPort ?? DEFAULT_VIRTUAL_PORT;
     this.#timings = { ...WATCH_TIMINGS, ...ROUND_TIMINGS, ...options.watchTimings };
-    this.#adder = onionAdder({ ...options, virtualPort: this.#virtualPort });
+    this.#registration = createOnionRegistration({ ...options, virtualPort: this.#virtualPort });
     this.#retry = retryDelays(options.random);
     this.reachable = this.#reachable.promise;
     // No caller must await this promise.
@@ -81,8 +85,8 @@ class HealingService implements OnionService {
   }
 
   get location(): OnionService['location'] {
-    const host = this.#adder.host;
-    if (host === undefined) throw new Error('the onion is asked for before it is known');
+    const host = this.#registration.host;
+    if (host === undefined) throw new Error('the onion was requested before it is known');
     return { kind: 'onion', host, port: this.#virtualPort };
   }
 
@@ -114,8 +118,8 @@ class HealingService implements OnionService {
       log.info('onion service accepted by Tor', { onion: session.host, port: this.#virtualPort });
   }
 
-  doubt(): void {
-    this.#session?.watch?.doubt();
+  reportUnreachable(): void {
+    this.#session?.watch?.reportUnreachable();
   }
 
   close(): Promise<void> {
@@ -134,7 +138,7 @@ class HealingService implements OnionService {
     this.#retry.reset();
     this.#lastDetail = '';
     this.#isReachable = true;
-    this.#options.log.info('onion service reachable', { onion: this.#adder.host });
+    this.#options.log.info('onion service reachable', { onion: this.#registration.host });
     this.#reachable.resolve();
     this.#options.onState?.({ state: 'reachable' });
     this.#testInRounds();
@@ -142,7 +146,7 @@ class HealingService implements OnionService {
 
   #testInRounds(): void {
     const { selfTest, selfTestRounds, clock, random, log } = this.#options;
-    const { host } = this.#adder;
+    const { host } = this.#registration;
     if (selfTest === undefined || selfTestRounds !== true || host === undefined) return;
     this.#stopRounds?.();
     this.#stopRounds = startSelfTestRounds({
@@ -152,7 +156,7 @@ class HealingService implements OnionService {
       clock,
       random,
       log,
-      onUnreachable: () => this.doubt(),
+      onUnreachable: () => this.reportUnreachable(),
     });
   }
 
@@ -173,9 +177,9 @@ class HealingService implements OnionService {
       timings: this.#timings,
       clock,
       log,
-      canReturn: () => folder !== undefined || this.#adder.key !== undefined,
-      onGone(why) {
-        watched.gone = why;
+      canReturn: () => folder !== undefined || this.#registration.key !== undefined,
+      onGone(reason) {
+        watched.closeReason = reason;
         client.close();
       },
     });
@@ -214,13 +218,13 @@ class HealingService implements OnionService {
       selfTest,
     });
     await uploads.listen();
-    const { host, pow } = await this.#adder.add(client);
-    if (!pow.on && !this.#toldAboutPow) {
-      this.#toldAboutPow = true;
-      log.info('onion service without proof-of-work defences', { why: pow.why });
+    const { host, pow } = await this.#registration.add(client);
+    if (!pow.on && !this.#hasReportedPow) {
+      this.#hasReportedPow = true;
+      log.info('onion service without proof-of-work defences', { reason: pow.reason });
     }
     uploads.begin(host);
-    return { client, host, gone: undefined, watch: undefined };
+    return { client, host, closeReason: undefined, watch: undefined };
   }
 
   async #firstPublish(): Promise<Session> {
@@ -241,7 +245,7 @@ class HealingService implements OnionService {
   async #republish(): Promise<Session | undefined> {
     const { clock, log, onState } = this.#options;
     const { signal } = this.#stop;
-    let lastProblem = '';
+    let lastReason = '';
     for (;;) {
       await pause(clock, this.#retry.next(), signal);
       if (signal.aborted) return undefined;
@@ -249,11 +253,11 @@ class HealingService implements OnionService {
         return await this.#publish();
       } catch (error) {
         if (signal.aborted) return undefined;
-        const problem = errorText(error);
-        if (problem === lastProblem) log.debug('onion service still lost', { why: problem });
-        else log.warn('onion service cannot be re-created yet; trying again', { why: problem });
-        if (problem !== lastProblem) onState?.({ state: 'lost', detail: problem });
-        lastProblem = problem;
+        const reason = errorText(error);
+        if (reason === lastReason) log.debug('onion service still lost', { reason });
+        else log.warn('onion service cannot be re-created yet; trying again', { reason });
+        if (reason !== lastReason) onState?.({ state: 'lost', detail: reason });
+        lastReason = reason;
       }
     }
   }
@@ -265,11 +269,12 @@ class HealingService implements OnionService {
       const cause = await this.#session.client.lost;
       if (this.#stop.signal.aborted) return;
       this.#stopRounds?.();
-      const detail = this.#session.gone ?? cause?.message ?? 'the control connection was closed';
-      log.warn('onion service lost; re-creating it', { why: detail });
+      const detail =
+        this.#session.closeReason ?? cause?.message ?? 'the control connection was closed';
+      log.warn('onion service lost; re-creating it', { reason: detail });
       this.#lastDetail = '';
       this.#isReachable = false;
-      if (this.#adder.key === undefined && folder === undefined) {
+      if (this.#registration.key === undefined && folder === undefined) {
         const { message } = keylessError();
         log.error(message);
         onState?.({ state: 'lost', detail: message });
@@ -296,13 +301,13 @@ class HealingService implements OnionService {
     this.#stop.abort();
     signal.removeEventListener('abort', this.#onAbort);
     this.#reachable.reject(new TorError('upload', 'closed', 'the onion service was closed'));
-    this.#adder.forget();
+    this.#registration.forget();
     this.#stopRounds?.();
     const current = this.#session;
     current?.watch?.stop();
     if (current !== undefined && !current.client.closed) {
       await this.#remove(current).catch((error: unknown) =>
-        log.debug('Tor did not take the onion service away', { why: errorText(error) }),
+        log.debug('Tor did not take the onion service away', { reason: errorText(error) }),
       );
       current.client.close();
     }
@@ -311,13 +316,13 @@ class HealingService implements OnionService {
 
   #inherit(parcels: Parcels): Session {
     const { client, host, privateKey } = inheritedService(parcels);
-    if (this.#adder.host !== undefined && this.#adder.host !== host) {
+    if (this.#registration.host !== undefined && this.#registration.host !== host) {
       throw new HandoverError(
         'the key folder holds the key of another onion than the one that is served: restart instead',
       );
     }
-    this.#adder.inherit(host, privateKey);
-    return { client, host, gone: undefined, watch: undefined };
+    this.#registration.inherit(host, privateKey);
+    return { client, host, closeReason: undefined, watch: undefined };
   }
 
   async #hold(): Promise<readonly Parcel[]> {
@@ -330,7 +335,7 @@ class HealingService implements OnionService {
           this.#session.watch?.stop();
           return this.#session;
         },
-        privateKey: () => (identity.kind === 'ephemeral' ? this.#adder.key : undefined),
+        privateKey: () => (identity.kind === 'ephemeral' ? this.#registration.key : undefined),
         clock,
         signal: this.#stop.signal,
       });

@@ -25,7 +25,7 @@ export interface UploadFollowerOptions {
 }
 
 export interface UploadFollower {
-  /** Subscribes to the events before the service is added, so that none is missed. */
+  /** Subscribes to the events before the service is added, so that no event is missed. */
   listen(): Promise<void>;
   /** Our address is known. */
   begin(host: string): void;
@@ -68,7 +68,7 @@ class Follower implements UploadFollower {
       });
     } catch (error) {
       if (!isRefusal(error)) throw error;
-      this.#hide(error.message);
+      this.#onHidden(error.message);
     }
   }
 
@@ -77,10 +77,10 @@ class Follower implements UploadFollower {
     this.#host = host;
     this.#cancelDeadline = clock.after(timeoutMs, () => void this.#warnLate());
     void client.lost.then(() => this.#release());
-    if (this.#hidden) this.#tryOurselves();
-    this.#look(this.#watch.progress());
+    if (this.#hidden) this.#startSelfTest();
+    this.#update(this.#watch.progress());
     for (const event of this.#early.splice(0)) {
-      if (event.host === host) this.#look(this.#watch.note(event));
+      if (event.host === host) this.#update(this.#watch.note(event));
     }
   }
 
@@ -88,13 +88,13 @@ class Follower implements UploadFollower {
     if (this.#over) return;
     if (this.#host === undefined) {
       if (this.#early.length < MAX_EARLY_EVENTS) this.#early.push(event);
-    } else if (event.host === this.#host) this.#look(this.#watch.note(event));
+    } else if (event.host === this.#host) this.#update(this.#watch.note(event));
   }
 
-  #look(progress: UploadProgress): void {
+  #update(progress: UploadProgress): void {
     const { log, onProgress, onReachable } = this.#options;
     if (this.#over) return;
-    if (progress.rewritten) this.#hide('HS_DESC events come without the names of directories');
+    if (progress.rewritten) this.#onHidden('HS_DESC events come without the names of directories');
     if (!progress.complete && !(this.#late && progress.partly)) {
       onProgress(progressText(progress));
       return;
@@ -107,17 +107,17 @@ class Follower implements UploadFollower {
     onReachable();
   }
 
-  #hide(why: string): void {
+  #onHidden(reason: string): void {
     if (this.#hidden) return;
     this.#hidden = true;
     this.#options.log.warn(
       'a filter in front of the control port hides when the onion is published; it is dialled instead to find out (docs/troubleshooting.md, "control filter")',
-      { why },
+      { reason },
     );
-    this.#tryOurselves();
+    this.#startSelfTest();
   }
 
-  #tryOurselves(): void {
+  #startSelfTest(): void {
     const { selfTest, clock, log, onReachable } = this.#options;
     const host = this.#host;
     if (selfTest === undefined || host === undefined || this.#over) return;
@@ -138,9 +138,9 @@ class Follower implements UploadFollower {
   async #warnLate(): Promise<void> {
     const { client, log, timeoutMs } = this.#options;
     this.#late = true;
-    this.#look(this.#watch.progress());
+    this.#update(this.#watch.progress());
     if (this.#over) return;
-    this.#tryOurselves();
+    this.#startSelfTest();
     const bootstrapped = await bootstrapText(client);
     if (this.#over || client.closed) return;
     const { sent, uploaded, failed } = this.#watch.progress();

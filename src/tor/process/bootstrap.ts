@@ -19,31 +19,31 @@ export function waitForBootstrap(
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let told = -1;
-    let settled = false;
+    let finished = false;
     let stopListening: (() => void) | undefined;
 
-    function settle(error?: Error): void {
-      if (settled) return;
-      settled = true;
+    function finish(error?: Error): void {
+      if (finished) return;
+      finished = true;
       signal.removeEventListener('abort', abort);
       stopListening?.();
       if (error === undefined) resolve();
       else reject(error);
     }
     function abort(): void {
-      settle(new TorError('process', 'aborted', 'waiting for Tor to connect was cancelled'));
+      finish(new TorError('process', 'aborted', 'waiting for Tor to connect was cancelled'));
     }
     function tell(text: string): void {
       const phase = parseBootstrap(text);
-      if (settled || !phase.ok || phase.value.progress <= told) return;
+      if (finished || !phase.ok || phase.value.progress <= told) return;
       told = phase.value.progress;
       onProgress?.(told, phase.value.warning ?? phase.value.summary);
-      if (told === 100) settle();
+      if (told === 100) finish();
     }
     /** Subscribes first and then asks, so that no step is missed. */
     async function follow(): Promise<void> {
       const stop = await control.onEvent('STATUS_CLIENT', tell);
-      if (settled) {
+      if (finished) {
         stop();
         return;
       }
@@ -58,13 +58,13 @@ export function waitForBootstrap(
     }
     signal.addEventListener('abort', abort, { once: true });
     void control.lost.then((cause) =>
-      settle(
+      finish(
         new TorError('lost', 'lost', 'Tor ended before it was connected to the network', {
           remedy: 'unreachable',
           cause,
         }),
       ),
     );
-    follow().catch((error: unknown) => settle(error instanceof Error ? error : new Error('lost')));
+    follow().catch((error: unknown) => finish(error instanceof Error ? error : new Error('lost')));
   });
 }

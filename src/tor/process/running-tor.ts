@@ -14,7 +14,7 @@ export interface TorExit {
   readonly code: number | null;
   readonly signal: string | null;
   /** The last warnings of tor, for an error text; may be empty. */
-  readonly complaint: string;
+  readonly lastWarnings: string;
 }
 
 export interface RunningTor {
@@ -62,7 +62,7 @@ export function movable(pid: number, control: ControlClient, stdout: Readable | 
 }
 
 /** Interval at which a tor that is not our child is checked, in milliseconds. */
-const LOOK_MS = 20;
+const CHECK_MS = 20;
 
 function isAlive(pid: number): boolean {
   try {
@@ -96,18 +96,18 @@ export function adoptTor(parcels: Parcels, onOutput?: (line: string) => void): R
 
   const gone = async (): Promise<TorExit> => {
     await control.lost;
-    const patience = Date.now() + STOP_GRACE_MS;
-    // oxlint-disable-next-line no-await-in-loop -- nothing tells when a stranger's process ends
-    while (isAlive(pid) && Date.now() < patience) await delay(LOOK_MS);
-    return { code: null, signal: null, complaint: output.complaint() };
+    const deadline = Date.now() + STOP_GRACE_MS;
+    // oxlint-disable-next-line no-await-in-loop -- there is no event for the end of a process that is not our child
+    while (isAlive(pid) && Date.now() < deadline) await delay(CHECK_MS);
+    return { code: null, signal: null, lastWarnings: output.lastWarnings() };
   };
   const exited = gone();
   const end = async (signal: NodeJS.Signals): Promise<void> => {
     // Once the connection has ended, the process id may belong to another process.
     if (!control.closed && isAlive(pid)) process.kill(pid, signal);
-    const patience = Date.now() + STOP_GRACE_MS;
+    const deadline = Date.now() + STOP_GRACE_MS;
     // oxlint-disable-next-line no-await-in-loop -- as above
-    while (isAlive(pid) && Date.now() < patience) await delay(LOOK_MS);
+    while (isAlive(pid) && Date.now() < deadline) await delay(CHECK_MS);
     if (!control.closed && isAlive(pid)) process.kill(pid, 'SIGKILL');
     control.close();
     await exited;

@@ -8,7 +8,7 @@ const SHOWN_LINES = 3;
 
 export interface TorOutput {
   feed(chunk: string): void;
-  complaint(): string;
+  lastWarnings(): string;
 }
 
 /** Keeps the last lines of tor's output; bounded, whatever tor prints. */
@@ -29,7 +29,7 @@ export function outputTail(onLine: (line: string) => void): TorOutput {
       rest = (parts.pop() ?? '').slice(0, KEPT_LINE_CHARS);
       for (const part of parts) add(part);
     },
-    complaint() {
+    lastWarnings() {
       const bad = lines.filter((line) => /^\[(warn|err)\]/.test(line));
       return bad
         .slice(-SHOWN_LINES)

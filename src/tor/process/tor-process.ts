@@ -152,7 +152,7 @@ class ManagedTor implements TorProcess {
   }
 
   control(): ControlClient {
-    if (this.#running === undefined) throw this.#nothingRuns();
+    if (this.#running === undefined) throw this.#notRunning();
     return this.#running.control;
   }
 
@@ -211,8 +211,8 @@ class ManagedTor implements TorProcess {
     this.#running = undefined;
     if (this.#closing.signal.aborted) return;
     if (clock.now() - this.#startedAt >= STABLE_MS) this.#restartMs = FIRST_RESTART_MS;
-    const why = exit.complaint === '' ? '' : `: ${exit.complaint}`;
-    log.warn(`our Tor ended (${exit.signal ?? `code ${exit.code ?? 'unknown'}`})${why}`);
+    const reason = exit.lastWarnings === '' ? '' : `: ${exit.lastWarnings}`;
+    log.warn(`our Tor ended (${exit.signal ?? `code ${exit.code ?? 'unknown'}`})${reason}`);
     this.#restartLater();
   }
 
@@ -245,7 +245,7 @@ class ManagedTor implements TorProcess {
     }
   }
 
-  #nothingRuns(): TorError {
+  #notRunning(): TorError {
     return this.#closing.signal.aborted
       ? new TorError('process', 'closed', 'our Tor was stopped')
       : new TorError('lost', 'lost', 'our Tor is not running now; it is being started again', {
@@ -269,7 +269,7 @@ class ManagedTor implements TorProcess {
       either.addEventListener('abort', wake, { once: true });
       if (either.aborted) wake();
     });
-    if (this.#closing.signal.aborted) throw this.#nothingRuns();
+    if (this.#closing.signal.aborted) throw this.#notRunning();
     signal.throwIfAborted();
     return this.#current(signal);
   }

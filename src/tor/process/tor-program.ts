@@ -38,7 +38,7 @@ export interface LaunchTorOptions {
 function exitOf(child: ChildProcess, output: TorOutput): Promise<TorExit> {
   return new Promise((resolve) => {
     const done = (code: number | null, signal: string | null): void =>
-      resolve({ code, signal, complaint: output.complaint() });
+      resolve({ code, signal, lastWarnings: output.lastWarnings() });
     // `close` follows `exit` when the last output has been read; `error` alone: it did not start.
     child.once('close', done);
     child.once('error', () => {
@@ -66,7 +66,7 @@ function startFault(program: string, error: NodeJS.ErrnoException): TorError {
 
 function exitFault(exit: TorExit, dataDir: string): TorError {
   // Tor's last line after it has waited 5 s for the lock of the folder.
-  if (/No, it's still there/.test(exit.complaint)) {
+  if (/No, it's still there/.test(exit.lastWarnings)) {
     return new TorError(
       'process',
       'data-dir-busy',
@@ -75,7 +75,7 @@ function exitFault(exit: TorExit, dataDir: string): TorError {
     );
   }
   const how = exit.signal === null ? `code ${exit.code ?? 'unknown'}` : exit.signal;
-  const why = exit.complaint === '' ? '' : `: ${exit.complaint}`;
+  const why = exit.lastWarnings === '' ? '' : `: ${exit.lastWarnings}`;
   return new TorError('process', 'tor-exited', `tor ended at its start (${how})${why}`);
 }
 

@@ -90,7 +90,7 @@ class Dialogue {
   #asked = 0;
   #received: Buffer = Buffer.alloc(0);
   #isolated = false;
-  #settled = false;
+  #finished = false;
 
   constructor(socket: Socket, request: SocksRequest) {
     this.#socket = socket;
@@ -126,7 +126,7 @@ class Dialogue {
         timeout: deadlineMs + PACKAGE_TIMEOUT_MARGIN_MS,
       })
       .then(
-        () => this.#settle(undefined),
+        () => this.#finish(undefined),
         // Its message is not used: our own errors say more, and this one only ends the dialogue.
         () => this.#protocolFault('the proxy does not speak SOCKS5'),
       );
@@ -139,17 +139,17 @@ class Dialogue {
 
   readonly #onClose = (): void => {
     const text = `cannot reach ${this.#where}: the SOCKS proxy closed the connection; is Tor still running?`;
-    this.#settle(new SocksError('proxy-closed', text));
+    this.#finish(new SocksError('proxy-closed', text));
   };
 
   #protocolFault(what: string): void {
     const text = `cannot reach ${this.#where}: ${what}; is socks5_port the SocksPort of Tor?`;
-    this.#settle(new SocksError('proxy-protocol', text));
+    this.#finish(new SocksError('proxy-protocol', text));
   }
 
-  #settle(error: SocksError | undefined): void {
-    if (this.#settled) return;
-    this.#settled = true;
+  #finish(error: SocksError | undefined): void {
+    if (this.#finished) return;
+    this.#finished = true;
     this.#socket.off('data', this.#onData).off('close', this.#onClose);
     if (error === undefined) {
       this.#outcome.resolve({ isolated: this.#isolated });
@@ -161,7 +161,7 @@ class Dialogue {
 
   /** Passes the next message to `socks` when it expects one and all of it has arrived. */
   #deliver(): void {
-    if (this.#settled || this.#asked === 0) return;
+    if (this.#finished || this.#asked === 0) return;
     const message = readSocksMessage(this.#step, this.#received);
     switch (message.kind) {
       case 'incomplete':
@@ -173,7 +173,7 @@ class Dialogue {
         this.#protocolFault('the proxy does not speak SOCKS5');
         return;
       case 'refused':
-        this.#settle(socksReplyError(message.reply, this.#where));
+        this.#finish(socksReplyError(message.reply, this.#where));
         return;
       case 'complete':
         this.#accept(message.length, message.value);

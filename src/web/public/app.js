@@ -78,13 +78,13 @@ function readControls() {
   for (const [name, good] of faults) elements[name].setAttribute('aria-invalid', String(!good));
   if (wrong.length > 0) return wrong[0][2];
   // An offer is dropped when it exceeds both limits; a single limit counts alone.
-  const none = limitSats === undefined && limitShare === undefined;
+  const unlimited = limitSats === undefined && limitShare === undefined;
   wish = {
     amount,
     picks,
     bondless,
     family: value('family'),
-    maxFeeSats: none ? Infinity : (limitSats ?? -1),
+    maxFeeSats: unlimited ? Infinity : (limitSats ?? -1),
     maxFeeShare: (limitShare ?? -100) / 100,
   };
   chances = undefined;
@@ -157,13 +157,13 @@ function noteText() {
   if (up === 0) {
     return [
       'No directory is up yet',
-      'Through Tor the first one takes up to two minutes. See below why.',
+      'Through Tor the first one takes up to two minutes. The reason is shown below.',
     ];
   }
   return store.statistics.refreshed_at === null
     ? [
         'Makers are not asked yet',
-        'They are as soon as all directories are up, or a minute after the start.',
+        'They are asked when all directories are up, or a minute after the start.',
       ]
     : ['No offers yet', 'Makers were asked; most answer within two minutes.'];
 }
@@ -270,8 +270,9 @@ function showStatus() {
 function showBanner() {
   if (banner.hidden) return;
   const wait = Math.max(0, Math.ceil((store.retryAt - Date.now()) / 1000));
-  const copy = store.heardAt > 0 ? ` Shown is the book of ${format.clockTime(store.heardAt)}.` : '';
-  setText(banner.querySelector('.what'), `${store.problem}${copy}`);
+  const copy =
+    store.heardAt > 0 ? ` The page shows the book of ${format.clockTime(store.heardAt)}.` : '';
+  setText(banner.querySelector('.what'), `${store.detail}${copy}`);
   setText(
     banner.querySelector('.when'),
     wait === 0 ? 'Trying again …' : `Trying again in ${wait} s.`,
@@ -311,10 +312,10 @@ $('sort').addEventListener('change', ({ target }) => {
 });
 
 function controlsChanged() {
-  const problem = readControls();
-  $('wish-problem').hidden = problem === '';
-  $('wish-problem').textContent = problem;
-  if (problem !== '') return;
+  const fault = readControls();
+  $('wish-fault').hidden = fault === '';
+  $('wish-fault').textContent = fault;
+  if (fault !== '') return;
   form.classList.toggle('filtering', isFiltering());
   showBook();
   chartsSoon(true);

@@ -8,19 +8,19 @@ const LAST_RETRY_MS = 15_000;
 /** The watcher sends an event at least every 10 seconds. */
 const SILENCE_MS = 25_000;
 
-/** @param tell called with 'book', 'statistics' or 'status' when that changed */
-export function createBookStore(tell) {
+/** @param notify called with 'book', 'statistics' or 'status' when that changed */
+export function createBookStore(notify) {
   const store = {
     /** Offers by id. */
     offers: new Map(),
-    /** Ids of offers that were added or changed lately, with the time in milliseconds. */
+    /** Ids of offers that were added or changed recently, with the time in milliseconds. */
     changed: new Map(),
     statistics: undefined,
     network: '',
     /** 'loading', 'live', 'away' (it does not answer) or 'broken' (its answer is invalid). */
     status: 'loading',
     /** One line for a person, while away or broken. */
-    problem: '',
+    detail: '',
     /** `Date.now()` of the next attempt while away or broken. */
     retryAt: 0,
     /** Unix seconds of the last event of the watcher. */
@@ -39,15 +39,15 @@ export function createBookStore(tell) {
   /** Counts attempts: results of earlier ones are ignored. */
   let attempt = 0;
 
-  function heard(now) {
+  function setWatcherTime(now) {
     offset = now - Date.now() / 1000;
     store.heardAt = now;
   }
 
-  function setStatus(status, problem = '') {
+  function setStatus(status, detail = '') {
     store.status = status;
-    store.problem = problem;
-    tell('status');
+    store.detail = detail;
+    notify('status');
   }
 
   function disconnect() {
@@ -58,50 +58,50 @@ export function createBookStore(tell) {
     clearTimeout(retryTimer);
   }
 
-  function failed(status, problem) {
+  function failed(status, detail) {
     disconnect();
     store.retryAt = Date.now() + delay;
     retryTimer = setTimeout(() => void connect(), delay);
     delay = Math.min(LAST_RETRY_MS, delay * 2);
-    setStatus(status, problem);
+    setStatus(status, detail);
   }
 
-  function listening() {
+  function restartSilenceTimer() {
     clearTimeout(silenceTimer);
-    silenceTimer = setTimeout(() => failed('away', 'The watcher has gone silent.'), SILENCE_MS);
+    silenceTimer = setTimeout(() => failed('away', 'The watcher sends nothing.'), SILENCE_MS);
   }
 
   async function load() {
-    const mine = attempt;
+    const own = attempt;
     let response;
     try {
       response = await fetch('orderbook.json');
     } catch {
-      if (mine === attempt) failed('away', 'The watcher does not answer.');
+      if (own === attempt) failed('away', 'The watcher does not answer.');
       return false;
     }
     try {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       const book = await response.json();
-      if (mine !== attempt) return false;
+      if (own !== attempt) return false;
       store.offers = new Map(book.offers.map((offer) => [offer.id, offer]));
       store.changed.clear();
       store.statistics = book.statistics;
       store.network = book.network;
       position = `${book.session}:${book.version}`;
-      heard(book.now);
+      setWatcherTime(book.now);
     } catch (error) {
-      if (mine === attempt)
+      if (own === attempt)
         failed('broken', `The watcher's answer cannot be read (${error.message}).`);
       return false;
     }
-    tell('book');
-    tell('statistics');
+    notify('book');
+    notify('statistics');
     return true;
   }
 
   function apply({ upserts, removed, now }) {
-    heard(now);
+    setWatcherTime(now);
     for (const id of removed) {
       store.offers.delete(id);
       store.changed.delete(id);
@@ -110,46 +110,46 @@ export function createBookStore(tell) {
       store.offers.set(offer.id, offer);
       store.changed.set(offer.id, Date.now());
     }
-    tell('book');
+    notify('book');
   }
 
   function on(name, take) {
     source.addEventListener(name, (event) => {
-      listening();
+      restartSilenceTimer();
       position = event.lastEventId;
       try {
         take(JSON.parse(event.data));
       } catch (error) {
         position = '';
-        failed('broken', `The watcher's news cannot be read (${error.message}).`);
+        failed('broken', `The watcher's event cannot be read (${error.message}).`);
       }
     });
   }
 
   function listen() {
     source = new EventSource(`events?since=${encodeURIComponent(position)}`);
-    const mine = source;
+    const own = source;
     source.addEventListener('open', () => {
       delay = FIRST_RETRY_MS;
-      listening();
+      restartSilenceTimer();
       setStatus('live');
     });
     source.addEventListener('error', () => {
-      if (source !== mine) return;
+      if (source !== own) return;
       // A browser stops reconnecting only after an unexpected answer.
-      const refused = mine.readyState === EventSource.CLOSED;
+      const refused = own.readyState === EventSource.CLOSED;
       failed(
         'away',
         refused
-          ? 'The watcher takes no more pages; close one that is open.'
-          : 'The connection to the watcher is gone.',
+          ? 'The watcher serves no more pages; close one that is open.'
+          : 'The connection to the watcher is lost.',
       );
     });
     on('book', apply);
     on('statistics', (statistics) => {
       store.statistics = statistics;
-      heard(statistics.now);
-      tell('statistics');
+      setWatcherTime(statistics.now);
+      notify('statistics');
     });
     on('reset', () => {
       disconnect();
@@ -164,7 +164,7 @@ export function createBookStore(tell) {
     listen();
   }
 
-  /** At once, without waiting for the timer. */
+  /** Reconnects at once, without waiting for the timer. */
   function retry() {
     delay = FIRST_RETRY_MS;
     void connect();

@@ -10,20 +10,20 @@ const INTERVAL_MS = 5000;
 const TIMEOUT_MS = 8000;
 const FIRST_RETRY_MS = 1000;
 const LAST_RETRY_MS = 15_000;
-/** Limits change with a reload only: they are asked for at the first and at every twelfth look. */
-const LOOKS_PER_LIMITS = 12;
+/** Limits change with a reload only: they are requested with the first and every twelfth request. */
+const REQUESTS_PER_LIMITS = 12;
 const REFUSALS_SHOWN = 15;
 
 let status;
 let history;
 let span = 'hour';
-let looks = 0;
+let requests = 0;
 let timer;
 let delay = FIRST_RETRY_MS;
 let retryAt = 0;
 let heardAt = 0;
-let problem = '';
-/** Counts looks: results of earlier ones are ignored. */
+let detail = '';
+/** Counts requests: results of earlier ones are ignored. */
 let attempt = 0;
 
 const plots = createStatusPlots({
@@ -189,15 +189,15 @@ function limitRow({ key, value, unit, fallback, meaning }) {
   return row;
 }
 
-function showTrouble() {
+function showHealth() {
   const { health } = status;
-  $('trouble').hidden = health.ok;
+  $('unhealthy').hidden = health.ok;
   if (!health.ok)
-    setText($('trouble').querySelector('.what'), `Peers cannot use it: ${health.reason}`);
+    setText($('unhealthy').querySelector('.what'), `Peers cannot use it: ${health.reason}`);
 }
 
 function show() {
-  showTrouble();
+  showHealth();
   showFigures();
   showService();
   showCanary();
@@ -220,8 +220,9 @@ function setConnection(word) {
 function showBanner() {
   if (banner.hidden) return;
   const wait = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-  const copy = heardAt > 0 ? ` Shown is the state of ${format.clockTime(heardAt / 1000)}.` : '';
-  setText(banner.querySelector('.what'), `${problem}${copy}`);
+  const copy =
+    heardAt > 0 ? ` The page shows the state of ${format.clockTime(heardAt / 1000)}.` : '';
+  setText(banner.querySelector('.what'), `${detail}${copy}`);
   setText(
     banner.querySelector('.when'),
     wait === 0 ? 'Trying again …' : `Trying again in ${wait} s.`,
@@ -237,19 +238,19 @@ async function ask(path) {
 }
 
 function failed(word, text) {
-  problem = text;
+  detail = text;
   retryAt = Date.now() + delay;
-  timer = setTimeout(() => void look(), delay);
+  timer = setTimeout(() => void request(), delay);
   delay = Math.min(LAST_RETRY_MS, delay * 2);
   setConnection(word);
   showBanner();
 }
 
-async function look() {
+async function request() {
   clearTimeout(timer);
   attempt += 1;
   const mine = attempt;
-  const withLimits = looks % LOOKS_PER_LIMITS === 0;
+  const withLimits = requests % REQUESTS_PER_LIMITS === 0;
   let answers;
   try {
     answers = await Promise.all([
@@ -270,11 +271,11 @@ async function look() {
     failed('broken', `The directory's answer cannot be read (${error.message}).`);
     return;
   }
-  looks += 1;
+  requests += 1;
   delay = FIRST_RETRY_MS;
   heardAt = Date.now();
   setConnection('live');
-  if (!document.hidden) timer = setTimeout(() => void look(), INTERVAL_MS);
+  if (!document.hidden) timer = setTimeout(() => void request(), INTERVAL_MS);
 }
 
 // Events
@@ -290,12 +291,12 @@ document.addEventListener('click', ({ target }) => {
 });
 banner.querySelector('button').addEventListener('click', () => {
   delay = FIRST_RETRY_MS;
-  void look();
+  void request();
 });
 document.addEventListener('visibilitychange', () => {
   clearTimeout(timer);
-  if (!document.hidden) void look();
+  if (!document.hidden) void request();
 });
 setConnection('loading');
 setInterval(showBanner, 1000);
-void look();
+void request();

@@ -1,6 +1,6 @@
 /**
- * Peers that count: each broadcast and each private message has the number of its sender's previous one plus
- * one, and each receiver checks that.
+ * Peers that number their messages: each broadcast and each private message has the number of its sender's
+ * previous one plus one. Each receiver checks the numbers.
  */
 import t from 'tap';
 import { joinMany, nickOf, type Mass } from '../directory/many.js';
@@ -14,7 +14,7 @@ export interface Losses {
   garbled: number;
 }
 
-export interface Crowd {
+export interface CountingPeers {
   readonly peers: readonly Mass[];
   readonly losses: Losses;
   /** Messages sent, and deliveries counted. */
@@ -22,7 +22,7 @@ export interface Crowd {
   /** One more public message of that peer; `fill` makes it longer. */
   publish(peer: number, fill?: number): void;
   /** One more private message of that peer to its neighbour. */
-  whisper(peer: number): void;
+  sendPrivate(peer: number): void;
   /** The text of the next public message of that peer, for a test that sends it by hand. */
   next(peer: number): string;
   /** Resolves when every peer has received all messages sent to it until now. */
@@ -35,16 +35,16 @@ const LINE =
 const PEERLIST = /^\{"type": 789, /;
 
 /** @param size at least 2 */
-export async function gather(port: number, size: number): Promise<Crowd> {
+export async function connectCountingPeers(port: number, size: number): Promise<CountingPeers> {
   const losses: Losses = { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 };
   const counts = { sent: 0, received: 0 };
-  const said = {
+  const sent = {
     public: Array.from({ length: size }, () => 0),
     private: Array.from({ length: size }, () => 0),
   };
-  /** By receiver, then by sender: the last number heard. */
-  const heard = Array.from({ length: size }, () => new Int32Array(size));
-  const whispered = new Int32Array(size);
+  /** By receiver, then by sender: the last number received. */
+  const lastPublic = Array.from({ length: size }, () => new Int32Array(size));
+  const lastPrivate = new Int32Array(size);
   const numbers = new Map<string, number>();
   let ending = false;
   let wake: (() => void) | undefined;
@@ -66,22 +66,22 @@ export async function gather(port: number, size: number): Promise<Crowd> {
     const [, type, from = '', , digits] = match;
     const sender = numbers.get(from) ?? -1;
     const number = Number(digits);
-    const row = heard[receiver];
+    const row = lastPublic[receiver];
     counts.received++;
     if (row === undefined || sender < 0) losses.garbled++;
     else if (type === '687') {
       check(row[sender] ?? 0, number);
       row[sender] = number;
     } else {
-      check(whispered[receiver] ?? 0, number);
-      whispered[receiver] = number;
+      check(lastPrivate[receiver] ?? 0, number);
+      lastPrivate[receiver] = number;
     }
     wake?.();
   }
 
   const peers: Mass[] = [];
   for (let i = 0; i < size; i++) {
-    const nick = nickOf('crowd', i);
+    const nick = nickOf('counting', i);
     numbers.set(nick, i);
     peers.push(joinMany(port, nick, onLine));
   }
@@ -97,18 +97,18 @@ export async function gather(port: number, size: number): Promise<Crowd> {
   }
 
   function isComplete(): boolean {
-    return heard.every(
+    return lastPublic.every(
       (row, receiver) =>
-        whispered[receiver] === said.private[(receiver + size - 1) % size] &&
-        row.every((number, sender) => sender === receiver || number === said.public[sender]),
+        lastPrivate[receiver] === sent.private[(receiver + size - 1) % size] &&
+        row.every((number, sender) => sender === receiver || number === sent.public[sender]),
     );
   }
 
   const nickAt = (i: number): string => peers[i]?.nick ?? '';
   function next(peer: number): string {
     counts.sent++;
-    said.public[peer] = (said.public[peer] ?? 0) + 1;
-    return `${nickAt(peer)}!PUBLIC!say ${said.public[peer]}`;
+    sent.public[peer] = (sent.public[peer] ?? 0) + 1;
+    return `${nickAt(peer)}!PUBLIC!say ${sent.public[peer]}`;
   }
 
   return {
@@ -120,11 +120,11 @@ export async function gather(port: number, size: number): Promise<Crowd> {
       const text = next(peer);
       peers[peer]?.send(687, fill === 0 ? text : `${text} ${'x'.repeat(fill)}`);
     },
-    whisper(peer) {
+    sendPrivate(peer) {
       counts.sent++;
-      said.private[peer] = (said.private[peer] ?? 0) + 1;
+      sent.private[peer] = (sent.private[peer] ?? 0) + 1;
       const to = nickAt((peer + 1) % size);
-      peers[peer]?.send(685, `${nickAt(peer)}!${to}!fill ${said.private[peer]}`);
+      peers[peer]?.send(685, `${nickAt(peer)}!${to}!fill ${sent.private[peer]}`);
     },
     complete: () =>
       new Promise((resolve) => {

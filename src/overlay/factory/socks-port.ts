@@ -1,12 +1,13 @@
+/** Finds out whether a Tor runs, by its SOCKS port. */
 import { createConnection } from 'node:net';
 import type { HostPort } from '../../config/onion-settings.js';
 
-const PROBE_TIMEOUT_MS = 3_000;
+const CONNECT_TIMEOUT_MS = 3_000;
 
-/** Whether any program accepts connections at Tor's SOCKS port. */
+/** Whether a program accepts connections at Tor's SOCKS port. False after 3 s without an answer. */
 export function socksAnswers({ host, port }: HostPort, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = createConnection({ host, port, timeout: PROBE_TIMEOUT_MS, signal });
+    const socket = createConnection({ host, port, timeout: CONNECT_TIMEOUT_MS, signal });
     const finish = (answers: boolean): void => {
       socket.destroy();
       resolve(answers);

@@ -1,4 +1,4 @@
-/** Manages the key of an onion service, and adds the service with it as often as needed. */
+/** The key of an onion service, and the command that adds the service to a control connection. */
 import { randomBytes } from 'node:crypto';
 import type { Log } from '../../channel/log.js';
 import {
@@ -20,11 +20,11 @@ import { isFiltered, TorError } from '../tor-error.js';
  */
 export type OnionIdentity =
   | {
-      /** A key of its own for each run, or one that is kept. */
+      /** A new key for each run. */
       readonly kind: 'ephemeral';
     }
   | {
-      /** A key of its own for each run, or one that is kept. */
+      /** A stored key: the address stays the same. */
       readonly kind: 'persistent';
       /** The key; see `loadOrCreateOnionKey`. */
       readonly key: OnionKey;
@@ -33,7 +33,7 @@ export type OnionIdentity =
 /** The address of our listener, as the Tor behind that connection must dial it. Throws a TorError. */
 export type TargetOf = (client: ControlClient) => OnionTarget;
 
-export interface OnionAdderOptions {
+export interface OnionRegistrationOptions {
   readonly identity: OnionIdentity;
   readonly virtualPort: number;
   readonly target: OnionTarget | TargetOf;
@@ -43,15 +43,19 @@ export interface OnionAdderOptions {
   readonly log: Log;
 }
 
-export interface OnionAdder {
+export interface OnionRegistration {
   /** The address; undefined until it is known. */
   readonly host: string | undefined;
   /** `ED25519-V3:<base64>`; undefined when this process does not have it. */
   readonly key: string | undefined;
-  /** Adds the service to a control connection. Rejects with a TorError (`add-onion`), or that of the connection. */
+  /**
+   * Adds the service to a control connection; may be called again for a new connection. Rejects with a
+   * TorError (`add-onion`), or with the error of the connection.
+   */
   add(client: ControlClient): Promise<OnionAdded>;
   /** Continues with the service of another process. */
   inherit(host: string, privateKey: string | undefined): void;
+  /** Removes the key from memory. */
   forget(): void;
 }
 
@@ -60,12 +64,12 @@ export function keylessError(): TorError {
   return new TorError(
     'add-onion',
     'bad-key',
-    'the onion address is gone, since a filter in front of the control port has kept its key. Fix: start again for a new address, or let the filter allow "ADD_ONION ED25519-V3:KEY" (docs/troubleshooting.md, "control filter")',
+    'the onion address is lost, because a filter in front of the control port has kept its key. Fix: start again for a new address, or let the filter allow "ADD_ONION ED25519-V3:KEY" (docs/troubleshooting.md, "control filter")',
     { remedy: 'configuration' },
   );
 }
 
-export function onionAdder(options: OnionAdderOptions): OnionAdder {
+export function createOnionRegistration(options: OnionRegistrationOptions): OnionRegistration {
   const { identity, virtualPort, pow = DEFAULT_POW_QUEUE, folder, log } = options;
   let own: OnionKey | undefined = identity.kind === 'persistent' ? identity.key : undefined;
   let host = own?.host;
@@ -96,7 +100,7 @@ export function onionAdder(options: OnionAdderOptions): OnionAdder {
     key = made.privateKey;
     if (key === undefined) {
       log.warn(
-        'a filter in front of the control port keeps the key of our onion: the address lasts only as long as this connection',
+        'a filter in front of the control port keeps the key of our onion: the address ends with this connection',
         { allow: 'ADD_ONION ED25519-V3:KEY' },
       );
     }
@@ -128,8 +132,8 @@ export function onionAdder(options: OnionAdderOptions): OnionAdder {
       known = true;
       return added;
     },
-    inherit(theirs, privateKey) {
-      host = theirs;
+    inherit(inheritedHost, privateKey) {
+      host = inheritedHost;
       key ??= privateKey;
       known = true;
     },
