@@ -1,0 +1,300 @@
+/**
+ * Payments of a wallet: planned, signed, checked, sent, sent again until they are in a block, and
+ * replaced. `Wallet.sign` writes the signed transaction to the journal before it returns it, so nothing leaves
+ * the program that a restart does not know.
+ */
+import { hexToBytes } from '@noble/hashes/utils.js';
+import { BroadcastError } from '../../chain/chain-error.js';
+import type { Chain } from '../../chain/ports.js';
+import {
+  parseTransaction,
+  serializeTransaction,
+  type Transaction,
+} from '../../bitcoin/transaction.js';
+import type { RandomBytes } from '../../protocol/encryption.js';
+import { formatOutpoint } from '../../protocol/outpoint.js';
+import {
+  WalletError,
+  type PaymentPlan,
+  type PaymentRequest,
+  type SignedPayment,
+  type WalletCoin,
+} from '../api.js';
+import type { SignedTransaction } from '../requests.js';
+import { pathOf } from '../places.js';
+import type { Wallet } from '../wallet.js';
+import { changeOf, planBump } from './bump.js';
+import { draftPayment, type Draft } from './draft.js';
+import { scriptFacts } from './facts.js';
+import { FEE_LIMITS, type FeeLimits } from './fee-limits.js';
+import type { PlanTerms } from './finish-plan.js';
+import { PAYMENT_SEQUENCE } from './lock-time.js';
+import { failedOutcome, isDead, seenOutcome, type SendOutcome } from './outcome.js';
+import { planPayment } from './plan.js';
+import { childNumbers, paymentPsbt, type KeyOrigin } from './psbt.js';
+import { paymentFault } from './verify.js';
+
+/** What payments need. */
+export interface PaymentsOptions {
+  /** Synced to the tip before a payment is planned. */
+  readonly wallet: Wallet;
+  readonly chain: Chain;
+  readonly randomBytes: RandomBytes;
+  readonly limits?: FeeLimits | undefined;
+}
+
+/** A signed payment that is not settled, and what is known about it now. */
+export interface OpenPayment {
+  readonly txid: string;
+  readonly outcome: SendOutcome;
+}
+
+/** A change script for sizes: that of a key that does not exist. */
+const CHANGE_LIKE = {
+  native: `0014${'00'.repeat(20)}`,
+  nested: `a914${'00'.repeat(20)}87`,
+} as const;
+
+const isPayment = ({ kind }: SignedTransaction): boolean => kind === 'send' || kind === 'redeem';
+
+function parsed(bytes: Uint8Array): Transaction {
+  const result = parseTransaction(bytes);
+  if (result.ok) return result.value;
+  throw new WalletError(
+    'request',
+    `the journal has a transaction that cannot be read (${result.reason})`,
+  );
+}
+
+/** The payments of an open wallet. */
+export class Payments {
+  readonly #wallet: Wallet;
+  readonly #chain: Chain;
+  readonly #randomBytes: RandomBytes;
+  readonly #limits: FeeLimits;
+
+  constructor({ wallet, chain, randomBytes, limits = FEE_LIMITS }: PaymentsOptions) {
+    this.#wallet = wallet;
+    this.#chain = chain;
+    this.#randomBytes = randomBytes;
+    this.#limits = limits;
+  }
+
+  /**
+   * Plans a payment from the coins of the wallet. Nothing is written.
+   * @throws WalletError see `planPayment`; ChainError when the source does not answer.
+   */
+  async plan(request: PaymentRequest, signal?: AbortSignal): Promise<PaymentPlan> {
+    const terms = await this.#terms(signal);
+    return planPayment({ ...terms, coins: this.#wallet.coins(), request });
+  }
+
+  /**
+   * Plans the replacement of an open payment with a higher fee.
+   * @throws WalletError see `planBump`; `request` when there is no such payment.
+   */
+  async planBump(
+    txid: string,
+    feePerKb: number,
+    acceptAbsurdFee = false,
+    signal?: AbortSignal,
+  ): Promise<PaymentPlan> {
+    const signed = this.#named(txid);
+    const terms = await this.#terms(signal);
+    return planBump({
+      ...terms,
+      signed,
+      transaction: parsed(signed.bytes ?? signed.transaction),
+      coins: this.#wallet.coins(),
+      placeOf: (script) => this.#wallet.placeOf(script),
+      feePerKb,
+      acceptAbsurdFee,
+    });
+  }
+
+  /**
+   * Signs a plan, after its change address was handed out. The result is in the journal, was read again
+   * from its bytes, and is what was planned. It is not sent yet.
+   * @throws WalletError when the wallet does not sign it: see `Wallet.sign`.
+   */
+  async sign(plan: PaymentPlan, label?: string): Promise<SignedPayment> {
+    const outside = plan.inputs.find(({ outsideKey }) => outsideKey !== undefined);
+    if (outside !== undefined) {
+      const name = formatOutpoint(outside);
+      throw new WalletError(
+        'request',
+        `the key of ${name} is outside the wallet: sign elsewhere, with --psbt`,
+      );
+    }
+    const replaced = plan.replaces === undefined ? undefined : this.#named(plan.replaces);
+    const { draft, changeScript } = await this.#draft(plan, replaced);
+    const isOwn = this.#wallet.placeOf(plan.payment.script) !== undefined;
+    const { unsignedTxid, complete } = await this.#wallet.sign({
+      transaction: serializeTransaction(draft),
+      kind: plan.inputs.some(({ lockTime }) => lockTime !== undefined) ? 'redeem' : 'send',
+      coins: plan.inputs.map(({ txid, vout }) => ({ txid, vout })),
+      mostSpent: plan.fee + (isOwn ? 0 : plan.payment.value),
+      replaces: replaced?.unsignedTxid,
+      label,
+    });
+    const fault =
+      complete === undefined
+        ? 'a signature is missing'
+        : paymentFault(complete.bytes, plan, changeScript, PAYMENT_SEQUENCE);
+    if (complete !== undefined && fault === undefined) return complete;
+    // Nothing was sent: the coins are free again.
+    await this.#wallet.abandon(unsignedTxid);
+    throw new WalletError(
+      'request',
+      `the signed payment is not the planned one (${fault}): not sent`,
+    );
+  }
+
+  /** The unsigned payment as a PSBT (BIP174). Its change address is handed out; no coin is held. */
+  async psbt(plan: PaymentPlan): Promise<Uint8Array> {
+    const { draft } = await this.#draft(plan, undefined);
+    return paymentPsbt(draft, this.originOf(plan.inputs));
+  }
+
+  /** The origin of the keys of this wallet's scripts, for a PSBT. */
+  originOf(coins: readonly WalletCoin[]): (script: string) => KeyOrigin | undefined {
+    const { secret } = this.#wallet;
+    return (script) => {
+      const outside = coins.find((coin) => coin.script === script)?.outsideKey;
+      if (outside !== undefined) return { publicKey: hexToBytes(outside), master: undefined };
+      const place = this.#wallet.placeOf(script);
+      if (place === undefined) return undefined;
+      const path = childNumbers(pathOf(secret, place));
+      const master = path === undefined ? undefined : { fingerprint: secret.fingerprint, path };
+      return { publicKey: this.#wallet.publicKeyOf(place), master };
+    };
+  }
+
+  /**
+   * Sends a signed payment. A payment that the source refuses for another reason than missing coins, and
+   * that was never sent before, is given up: its coins are free again.
+   */
+  async send({ txid, bytes }: SignedPayment): Promise<SendOutcome> {
+    const signed = this.#named(txid);
+    const outcome = await this.#broadcast(signed, bytes);
+    if (outcome.kind === 'sent') await this.#mark(signed, true);
+    else if (!signed.seen && isDead(outcome)) await this.#wallet.abandon(signed.unsignedTxid);
+    return outcome;
+  }
+
+  /**
+   * Looks at every open payment and sends those again that the source does not have, also after a restart
+   * between signing and sending. Of payments that replace each other only the newest is sent.
+   */
+  async resume(signal?: AbortSignal): Promise<readonly OpenPayment[]> {
+    const pending = this.#wallet
+      .signedTransactions()
+      .filter((signed) => signed.state === 'pending' && isPayment(signed));
+    const replaced = new Set(pending.map(({ replaces }) => replaces));
+    const open: OpenPayment[] = [];
+    for (const signed of pending) {
+      const { bytes, txid, unsignedTxid } = signed;
+      if (bytes === undefined || txid === undefined || replaced.has(unsignedTxid)) continue;
+      // oxlint-disable-next-line no-await-in-loop -- one at a time, in the order of signing
+      open.push({ txid, outcome: await this.#resumeOne(signed, bytes, signal) });
+    }
+    return open;
+  }
+
+  async #resumeOne(
+    signed: SignedTransaction,
+    bytes: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<SendOutcome> {
+    try {
+      const state = await this.#chain.transactionState(bytes, signed.height, signal);
+      const outcome = seenOutcome(state);
+      if (outcome !== undefined) {
+        if (outcome.kind === 'sent') await this.#mark(signed, true);
+        return outcome;
+      }
+    } catch (error) {
+      return failedOutcome(error);
+    }
+    return this.send({ txid: signed.txid ?? signed.unsignedTxid, bytes });
+  }
+
+  async #broadcast(signed: SignedTransaction, bytes: Uint8Array): Promise<SendOutcome> {
+    try {
+      await this.#chain.broadcast(bytes);
+      return { kind: 'sent' };
+    } catch (error) {
+      if (!(error instanceof BroadcastError) || error.fault !== 'missing-coins') {
+        return failedOutcome(error);
+      }
+      // The answer for a lost payment and for a confirmed one whose outputs are spent: look for it.
+      return this.#lookFor(signed, bytes, error);
+    }
+  }
+
+  async #lookFor(
+    signed: SignedTransaction,
+    bytes: Uint8Array,
+    refusal: BroadcastError,
+  ): Promise<SendOutcome> {
+    try {
+      const state = await this.#chain.transactionState(bytes, signed.height);
+      const text =
+        `the node does not know a coin of it (${refusal.reason}). The payment may be in a block already, so ` +
+        'its coins stay reserved';
+      return seenOutcome(state) ?? { kind: 'unclear', text };
+    } catch (error) {
+      return failedOutcome(error);
+    }
+  }
+
+  async #mark(signed: SignedTransaction, seen: boolean): Promise<void> {
+    if (signed.seen !== seen) await this.#wallet.markSeen(signed.unsignedTxid, seen);
+  }
+
+  #named(txid: string): SignedTransaction {
+    const found = this.#wallet
+      .signedTransactions()
+      .find((signed) => signed.txid === txid || signed.unsignedTxid === txid);
+    if (found !== undefined) return found;
+    throw new WalletError('request', `the wallet signed no transaction ${txid}`);
+  }
+
+  async #draft(
+    plan: PaymentPlan,
+    replaced: SignedTransaction | undefined,
+  ): Promise<{ readonly draft: Draft; readonly changeScript: string | undefined }> {
+    const changeScript = await this.#changeScript(plan, replaced);
+    return { draft: draftPayment(plan, changeScript, this.#randomBytes), changeScript };
+  }
+
+  /** That of the replaced payment, where it has one, so that no address is used up by a bump. */
+  async #changeScript(
+    { change }: PaymentPlan,
+    replaced: SignedTransaction | undefined,
+  ): Promise<string | undefined> {
+    if (change === undefined) return undefined;
+    if (replaced !== undefined) {
+      const placeOf = this.#wallet.placeOf.bind(this.#wallet);
+      const old = changeOf(parsed(replaced.transaction), placeOf, change.mixdepth);
+      if (old !== undefined) return old.script;
+    }
+    const { script } = await this.#wallet.handOut({ mixdepth: change.mixdepth, purpose: 'change' });
+    return script;
+  }
+
+  async #terms(signal: AbortSignal | undefined): Promise<PlanTerms> {
+    const [tip, minimumFeePerKb] = await Promise.all([
+      this.#chain.tip(signal),
+      this.#chain.minimumFeePerKb(signal),
+    ]);
+    return {
+      tip,
+      minimumFeePerKb,
+      limits: this.#limits,
+      changeLike: CHANGE_LIKE[this.#wallet.secret.kind],
+      facts: scriptFacts(this.#wallet),
+      randomBytes: this.#randomBytes,
+    };
+  }
+}
