@@ -83,9 +83,19 @@ async function textOf(file: FileHandle): Promise<string> {
   return buffer.toString('utf8', 0, bytesRead);
 }
 
+interface Examined {
+  readonly lock: LockState;
+  /** Whether the kernel holds the lock for this process now. */
+  readonly isHeld: boolean;
+}
+
 /** Whether the lock was free, and its owner if not. Takes the lock if it was free. */
-async function stateOf(file: FileHandle): Promise<LockState> {
+async function examine(file: FileHandle): Promise<Examined> {
   const isLocked = await lockFile(file);
+  return { lock: await stateOf(file, isLocked), isHeld: isLocked === true };
+}
+
+async function stateOf(file: FileHandle, isLocked: boolean | undefined): Promise<LockState> {
   const text = await textOf(file);
   const owner = await readMark(text);
   if (owner === undefined && text !== '') return { state: 'foreign' };
@@ -102,7 +112,7 @@ async function stateOf(file: FileHandle): Promise<LockState> {
 export async function readLock(path: string): Promise<LockState> {
   const file = await open(path, FLAGS | constants.O_RDONLY);
   try {
-    return await stateOf(file);
+    return (await examine(file)).lock;
   } finally {
     await file.close();
   }
@@ -115,12 +125,18 @@ export async function readLock(path: string): Promise<LockState> {
 export async function lockInstance(path: string): Promise<InstanceLock> {
   const file = await open(path, FLAGS | constants.O_RDWR | constants.O_CREAT, 0o600);
   try {
-    const lock = await stateOf(file);
+    const { lock, isHeld } = await examine(file);
     if (lock.state !== 'free') {
       throw new LockedError(path, lock.state === 'held' ? lock.pid : undefined);
     }
     await file.truncate(0);
-    await file.write((await ownMark()) ?? '', 0);
+    try {
+      await file.write((await ownMark()) ?? '', 0);
+    } catch (error) {
+      // On a full disk the kernel's lock is enough; only the owner's name is missing.
+      if (!isHeld) throw error;
+      await file.truncate(0);
+    }
   } catch (error) {
     await file.close();
     throw error;

@@ -17,7 +17,7 @@ import { errorCode } from '../../kit/error-text.js';
 import { WalletStoreError } from './api.js';
 import { writeAll, writeSynced, type StoreFile, type StoreFiles } from './files.js';
 import { JOURNAL_HEADER_BYTES } from './frames.js';
-import { diskError } from './journal.js';
+import { diskError } from './journal-file.js';
 import { checkWalletFile, MAX_WALLET_FILE_BYTES } from './wallet-file.js';
 
 const MAGIC = Buffer.from('OMCBACKU', 'latin1');

@@ -1,7 +1,7 @@
 /** What the open wallets of both modes share. */
 import { join } from 'node:path';
 import type { StoreFiles } from './files.js';
-import type { JournalPlace } from './journal.js';
+import type { JournalPlace } from './journal-file.js';
 import type { WalletContent } from './wallet-content.js';
 import type { ScryptCost } from './wallet-file.js';
 
@@ -17,10 +17,12 @@ export interface OpenFolder {
   readonly content: WalletContent;
   /** For the next wallet file. */
   readonly cost: ScryptCost | undefined;
+  /** For tests: see `StoreOptions`. */
+  readonly packFrom: number | undefined;
 }
 
-export function placeOf({ files, folder, content }: OpenFolder): JournalPlace {
-  return { files, folder, secret: content };
+export function placeOf({ files, folder, content, packFrom }: OpenFolder): JournalPlace {
+  return { files, folder, secret: content, packFrom };
 }
 
 export function walletPath(folder: string): string {

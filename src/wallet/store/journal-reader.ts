@@ -10,8 +10,8 @@ import {
   type JournalFrames,
 } from './frames.js';
 
-/** Read at once. A thousand small frames cost some milliseconds, then the event loop has its turn. */
-const WINDOW_BYTES = 262_144;
+/** Read at once. Small frames of so many bytes cost some milliseconds, then the event loop has its turn. */
+const WINDOW_BYTES = 131_072;
 const SECTOR_BYTES = 512;
 /** So many bytes of a ciphertext are not all zero by chance. */
 const MIN_ZERO_BYTES = 16;
@@ -63,17 +63,24 @@ export class JournalReader {
     return this.#count;
   }
 
-  /** The records of all whole frames from here on. */
-  async readOn(): Promise<JournalValue[]> {
-    const found: JournalValue[] = [];
+  /** The records of each whole frame from here on. */
+  async *groups(): AsyncGenerator<readonly JournalValue[]> {
     this.#window = new Uint8Array(0);
     const size = await this.#file.size();
     for (;;) {
       // oxlint-disable-next-line no-await-in-loop -- each frame follows the one before
       const records = await this.#readFrame(size);
-      if (records === undefined) return found;
-      for (const record of records) found.push(record);
+      if (records === undefined) break;
+      yield records;
     }
+    this.#window = new Uint8Array(0);
+  }
+
+  /** The records of all whole frames from here on. */
+  async readOn(): Promise<JournalValue[]> {
+    const found: JournalValue[] = [];
+    for await (const group of this.groups()) for (const record of group) found.push(record);
+    return found;
   }
 
   /** Whether the last whole frame is still in the file. The writer removes a frame that it cannot sync. */

@@ -3,99 +3,30 @@
  * The owner holds the lock of the folder.
  */
 import { join } from 'node:path';
-import { errorCodeOrText } from '../../kit/error-text.js';
 import { WalletStoreError, type JournalValue } from './api.js';
-import { replaceFile, writeAll, writeSynced, type StoreFile, type StoreFiles } from './files.js';
-import { JOURNAL_HEADER_BYTES, JournalFrames, type JournalSecret } from './frames.js';
-import { JournalReader } from './journal-reader.js';
-import { encodeRecords, encodeInParts } from './records.js';
+import { replaceFile, writeAll, writeSynced, type StoreFile } from './files.js';
+import type { JournalFrames } from './frames.js';
+import {
+  damagedJournal,
+  diskError,
+  JOURNAL_NAME,
+  JOURNAL_TEMPORARY_NAME,
+  openJournalFile,
+  writeJournal,
+  type JournalPlace,
+} from './journal-file.js';
+import type { JournalReader } from './journal-reader.js';
+import { encodeRecords } from './records.js';
 
-/** The journal's name in the folder of the wallet. */
-export const JOURNAL_NAME = 'journal';
-const TEMPORARY_NAME = 'journal.new';
 const CUT_NAME = /^journal\.cut-(\d{1,2})$/;
 /** Files of cut ends; the last one is overwritten by later ones. */
 const MAX_CUTS = 99;
 /**
  * A journal with so many frames, and more frames than a quarter of its records, is packed: opening
- * costs some microseconds for each frame.
+ * costs 20 microseconds for each frame.
  */
 const PACK_FROM_FRAMES = 4_096;
 const PACK_SHARE = 4;
-
-/** Where a journal is. */
-export interface JournalPlace {
-  readonly files: StoreFiles;
-  readonly folder: string;
-  readonly secret: JournalSecret;
-}
-
-/** Throws a `WalletStoreError` (`disk`): the file system refused. */
-export function diskError(path: string, error: unknown): WalletStoreError {
-  const code = errorCodeOrText(error);
-  const hint =
-    code === 'ENOSPC' || code === 'EDQUOT'
-      ? 'the disk is full: make room'
-      : `the file system refuses (${code}): check the disk and the rights`;
-  return new WalletStoreError('disk', `${path}: ${hint}`, undefined, { cause: error });
-}
-
-/** A `WalletStoreError` (`damaged`) for a journal. */
-export function damagedJournal(path: string, what: string): WalletStoreError {
-  return new WalletStoreError(
-    'damaged',
-    `${path}: ${what}; put a backup back, or recover the wallet from its seed words`,
-  );
-}
-
-/** Fills an empty file with a new journal that holds these records. */
-export async function writeJournal(
-  file: StoreFile,
-  secret: JournalSecret,
-  records: readonly JournalValue[],
-): Promise<void> {
-  const frames = JournalFrames.create(secret);
-  await writeAll(file, frames.header, 0);
-  let position = JOURNAL_HEADER_BYTES;
-  let previous = frames.firstTag;
-  for (const { first, json } of encodeInParts(records)) {
-    const frame = frames.seal(first, previous, json);
-    // oxlint-disable-next-line no-await-in-loop -- one frame after the other
-    await writeAll(file, frame.bytes, position);
-    position += frame.bytes.length;
-    previous = frame.tag;
-  }
-}
-
-/** Opens the journal's file and reads its header. Rejects with a `WalletStoreError`. */
-export async function openJournalFile(
-  place: JournalPlace,
-  mode: 'read' | 'write',
-): Promise<{ file: StoreFile; frames: JournalFrames; reader: JournalReader }> {
-  const path = join(place.folder, JOURNAL_NAME);
-  const file = await place.files.open(path, mode).catch((error: unknown) => {
-    if (errorCodeOrText(error) === 'ENOENT') throw damagedJournal(path, 'the file is missing');
-    throw diskError(path, error);
-  });
-  try {
-    const header = new Uint8Array(JOURNAL_HEADER_BYTES);
-    const used = await file.read(header, 0);
-    const frames = JournalFrames.of(place.secret, header.subarray(0, used));
-    if (frames === 'damaged') {
-      throw damagedJournal(path, 'its header is damaged, or of another wallet');
-    }
-    if (frames === 'version') {
-      throw new WalletStoreError(
-        'version',
-        `${path}: written by a later version of this program: use that version`,
-      );
-    }
-    return { file, frames, reader: new JournalReader(file, frames) };
-  } catch (error) {
-    await file.close();
-    throw error instanceof WalletStoreError ? error : diskError(path, error);
-  }
-}
 
 export class Journal {
   readonly #place: JournalPlace;
@@ -107,6 +38,10 @@ export class Journal {
   #next: number;
   #previous: Uint8Array;
   #count: number;
+  /** Not packed before the journal has so many frames. */
+  #packFrom: number;
+  /** Whether the file was replaced, and its name is perhaps not on the disk. */
+  #hasNewName = false;
   /**
    * Bytes behind `#end`, which are removed before anything is added: of a failed call of this object, or
    * found at the opening.
@@ -135,7 +70,7 @@ export class Journal {
       journal = new Journal(place, file, frames, reader, rest === 'torn' ? 'found' : 'none');
       // On a full disk neither can be done, and the wallet opens all the same.
       if (rest === 'torn') await journal.#cut().catch(() => {});
-      else if (journal.#wantsPacking) await journal.#pack(records);
+      else if (journal.#wantsPacking) await journal.#pack();
       return { journal, records, lostBytes };
     } catch (error) {
       await (journal === undefined ? file.close() : journal.close());
@@ -159,6 +94,7 @@ export class Journal {
     this.#previous = reader.previous;
     this.#count = reader.count;
     this.#rest = rest;
+    this.#packFrom = this.#packStep;
   }
 
   /**
@@ -170,7 +106,10 @@ export class Journal {
     // Encoded now: the caller may change the objects afterwards.
     const json = encodeRecords(records);
     const done = this.#waiting.then(() => this.#append(json, records.length));
-    this.#waiting = done.catch(() => {});
+    // The next call waits for the packing, this one does not.
+    this.#waiting = done
+      .then(() => (this.#wantsPacking ? this.#pack() : undefined))
+      .catch(() => {});
     return done;
   }
 
@@ -198,6 +137,7 @@ export class Journal {
     try {
       if (this.#rest === 'found') await this.#cut();
       if (this.#rest === 'own') await this.#removeRest();
+      if (this.#hasNewName) await this.#syncName();
       this.#rest = 'own';
       await writeAll(this.#file, frame.bytes, this.#end);
       await this.#file.sync();
@@ -231,39 +171,59 @@ export class Journal {
     await this.#removeRest();
   }
 
+  get #packStep(): number {
+    return this.#place.packFrom ?? PACK_FROM_FRAMES;
+  }
+
   get #wantsPacking(): boolean {
-    return this.#count >= PACK_FROM_FRAMES && this.#count * PACK_SHARE >= this.#next;
+    return this.#count >= this.#packFrom && this.#count * PACK_SHARE >= this.#next;
+  }
+
+  async #syncName(): Promise<void> {
+    await this.#place.files.syncFolder(this.#place.folder);
+    this.#hasNewName = false;
   }
 
   /**
    * Replaces the file by one with the same records in few frames. The old one is there until then, and
    * stays when there is no room for the new one.
    */
-  async #pack(records: readonly JournalValue[]): Promise<void> {
+  async #pack(): Promise<void> {
     const { files, folder, secret } = this.#place;
-    const temporary = join(folder, TEMPORARY_NAME);
-    const failed = await replaceFile(files, { path: this.#path, temporary, folder }, (file) =>
-      writeJournal(file, secret, records),
-    ).then(
-      () => undefined,
-      (error: unknown) => error ?? 'unknown',
-    );
+    const temporary = join(folder, JOURNAL_TEMPORARY_NAME);
+    this.#packFrom = this.#count + this.#packStep;
+    const old = await openJournalFile(this.#place, 'read');
+    try {
+      await replaceFile(files, { path: this.#path, temporary, folder }, (file) =>
+        writeJournal(file, secret, old.reader.groups()),
+      );
+    } catch {
+      // The file of the path decides below.
+      this.#hasNewName = true;
+    } finally {
+      await old.file.close();
+    }
+    await this.#openAgain();
+  }
+
+  /** Goes on in the file that has the journal's name now. */
+  async #openAgain(): Promise<void> {
     const { file, frames, reader } = await openJournalFile(this.#place, 'write');
     if ((await file.identity()) === (await this.#file.identity())) {
+      this.#hasNewName = false;
       await file.close();
       return;
     }
-    const next = this.#next;
     await this.#file.close();
     this.#file = file;
+    const next = this.#next;
+    for await (const group of reader.groups()) void group;
     this.#frames = frames;
-    await reader.readOn();
     this.#end = reader.position;
     this.#next = reader.next;
     this.#previous = reader.previous;
     this.#count = reader.count;
-    // The name of the new file may not survive a power cut.
-    if (failed !== undefined) throw diskError(this.#path, failed);
+    this.#packFrom = this.#packStep;
     if (this.#next !== next)
       throw damagedJournal(this.#path, 'the packed journal has lost records');
   }

@@ -4,7 +4,7 @@ import { WalletStoreError, type JournalValue, type WalletSecret, type WalletStor
 import { writeBackup } from './backup.js';
 import { readWhole, type StoreFile } from './files.js';
 import { placeOf, walletPath, type OpenFolder } from './folder.js';
-import { damagedJournal, diskError, JOURNAL_NAME, openJournalFile } from './journal.js';
+import { damagedJournal, diskError, JOURNAL_NAME, openJournalFile } from './journal-file.js';
 import type { JournalReader } from './journal-reader.js';
 import type { WalletContent } from './wallet-content.js';
 import { MAX_WALLET_FILE_BYTES } from './wallet-file.js';

@@ -38,21 +38,29 @@ export interface RecordPart {
   readonly json: Uint8Array;
 }
 
-/** The records in parts, each about as large as fits into one frame. */
-export function* encodeInParts(records: readonly JournalValue[]): Generator<RecordPart> {
-  let texts: string[] = [];
-  let size = 0;
-  let first = 0;
-  for (const [at, record] of records.entries()) {
-    const text = JSON.stringify(record);
-    if (size > 0 && size + text.length > PART_BYTES) {
-      yield { first, json: Buffer.from(`[${texts.join(',')}]`) };
-      texts = [];
-      size = 0;
-      first = at;
+/** Collects records, and gives them in parts, each about as large as a frame should be. */
+export class RecordPacker {
+  #texts: string[] = [];
+  #length = 0;
+  #first = 0;
+
+  add(records: readonly JournalValue[]): void {
+    for (const record of records) {
+      const text = JSON.stringify(record);
+      this.#texts.push(text);
+      this.#length += text.length;
     }
-    texts.push(text);
-    size += text.length;
   }
-  if (texts.length > 0) yield { first, json: Buffer.from(`[${texts.join(',')}]`) };
+
+  /** The next part; undefined while there is not enough for one, or with `isLast`, when nothing is left. */
+  take(isLast: boolean): RecordPart | undefined {
+    if (this.#texts.length === 0 || (!isLast && this.#length < PART_BYTES)) return undefined;
+    let length = 0;
+    const end = this.#texts.findIndex(({ length: more }) => (length += more) >= PART_BYTES) + 1;
+    const texts = this.#texts.splice(0, end === 0 ? this.#texts.length : end);
+    const part = { first: this.#first, json: Buffer.from(`[${texts.join(',')}]`) };
+    this.#first += texts.length;
+    this.#length -= length;
+    return part;
+  }
 }

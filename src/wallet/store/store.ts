@@ -8,14 +8,13 @@ import { openBackup } from './backup.js';
 import {
   nodeFiles,
   readWhole,
-  replaceFile,
   writeAll,
   writeSynced,
+  type StoreFile,
   type StoreFiles,
 } from './files.js';
 import { WALLET_NAME, WALLET_TEMPORARY_NAME, type OpenFolder } from './folder.js';
-import { JOURNAL_HEADER_BYTES } from './frames.js';
-import { diskError, JOURNAL_NAME, writeJournal } from './journal.js';
+import { diskError, JOURNAL_NAME, JOURNAL_TEMPORARY_NAME, writeJournal } from './journal-file.js';
 import { openReader } from './reader-store.js';
 import { encodeRecords } from './records.js';
 import { isWalletSecret, type WalletContent } from './wallet-content.js';
@@ -30,10 +29,12 @@ import { openWriter } from './writer-store.js';
 
 const LOCK_NAME = 'lock';
 
-/** For tests: another file system, a cheaper key derivation. */
+/** For tests: another file system, a cheaper key derivation, a journal that is packed sooner. */
 export interface StoreOptions {
   readonly files?: StoreFiles | undefined;
   readonly cost?: ScryptCost | undefined;
+  /** Number of frames of the journal from which it is packed. */
+  readonly packFrom?: number | undefined;
 }
 
 /** What a new wallet folder holds. */
@@ -76,18 +77,17 @@ async function takeLock(files: StoreFiles, folder: string): Promise<InstanceLock
   }
 }
 
-/** A journal that has records, and no wallet file: somebody removed that file. */
-async function checkLeftOver(files: StoreFiles, folder: string): Promise<void> {
-  const path = join(folder, JOURNAL_NAME);
-  const file = await files.open(path, 'read');
-  try {
-    if ((await file.size()) <= JOURNAL_HEADER_BYTES) return;
-  } finally {
-    await file.close();
-  }
+/**
+ * Throws where a folder has a wallet. A journal beside `wallet.new` is a wallet that was not finished; a
+ * journal alone has lost its wallet file, and nothing overwrites it.
+ */
+async function checkNew(files: StoreFiles, folder: string): Promise<void> {
+  const names = await namesIn(files, folder);
+  if (names.includes(WALLET_NAME)) throw existsError(folder);
+  if (!names.includes(JOURNAL_NAME) || names.includes(WALLET_TEMPORARY_NAME)) return;
   throw new WalletStoreError(
     'exists',
-    `${path}: the journal of a wallet whose file is missing: move the folder away`,
+    `${join(folder, JOURNAL_NAME)}: the journal of a wallet whose file is missing: move the folder away`,
   );
 }
 
@@ -107,9 +107,7 @@ async function inNewFolder<T>(
   }
   const lock = await takeLock(files, folder);
   try {
-    const names = await namesIn(files, folder);
-    if (names.includes(WALLET_NAME)) throw existsError(folder);
-    if (names.includes(JOURNAL_NAME)) await checkLeftOver(files, folder);
+    await checkNew(files, folder);
     return await run(lock);
   } catch (error) {
     await lock.release();
@@ -117,11 +115,29 @@ async function inNewFolder<T>(
   }
 }
 
-/** Puts the wallet file in its place, the last step of a new wallet. */
-function placeWalletFile(files: StoreFiles, folder: string, bytes: Uint8Array): Promise<void> {
-  const path = join(folder, WALLET_NAME);
+/**
+ * Writes the files of a new wallet. The wallet file gets its name last, and only then is there a wallet.
+ * Where it fails, nothing stays.
+ */
+async function writeFiles(
+  files: StoreFiles,
+  folder: string,
+  wallet: Uint8Array,
+  fillJournal: (file: StoreFile) => Promise<void>,
+): Promise<void> {
   const temporary = join(folder, WALLET_TEMPORARY_NAME);
-  return replaceFile(files, { path, temporary, folder }, (file) => writeAll(file, bytes, 0));
+  const journal = join(folder, JOURNAL_NAME);
+  try {
+    await writeSynced(files, temporary, 'replace', (file) => writeAll(file, wallet, 0));
+    await files.syncFolder(folder);
+    await writeSynced(files, journal, 'replace', fillJournal);
+    await files.rename(temporary, join(folder, WALLET_NAME));
+  } catch (error) {
+    await files.remove(journal).catch(() => {});
+    await files.remove(temporary).catch(() => {});
+    throw error;
+  }
+  await files.syncFolder(folder);
 }
 
 /**
@@ -134,7 +150,7 @@ export async function createWalletStore(
   wallet: NewWallet,
   options: StoreOptions = {},
 ): Promise<WalletStore> {
-  const { files = nodeFiles, cost } = options;
+  const { files = nodeFiles, cost, packFrom } = options;
   checkPassword(wallet.password);
   encodeRecords(wallet.records ?? []);
   if (!isWalletSecret(wallet.secret)) throw new RangeError('a field of the secret is out of range');
@@ -146,12 +162,21 @@ export async function createWalletStore(
   };
   const bytes = await sealWalletFile(content, wallet.password, cost);
   return inNewFolder(files, folder, async (lock) => {
-    await writeSynced(files, join(folder, JOURNAL_NAME), 'replace', (file) =>
-      writeJournal(file, content, wallet.records ?? []),
+    await writeFiles(files, folder, bytes, (file) =>
+      writeJournal(file, content, [wallet.records ?? []]),
     );
-    await placeWalletFile(files, folder, bytes);
-    return openWriter({ files, folder, content, cost }, lock);
+    return openWriter({ files, folder, content, cost, packFrom }, lock);
   });
+}
+
+/** Removes what a killed program did not bring to its end. Nothing depends on it. */
+async function removeUnfinished(files: StoreFiles, folder: string): Promise<void> {
+  const names = await namesIn(files, folder);
+  const unfinished = [WALLET_TEMPORARY_NAME, JOURNAL_TEMPORARY_NAME];
+  for (const name of unfinished.filter((each) => names.includes(each))) {
+    // oxlint-disable-next-line no-await-in-loop -- at most two
+    await files.remove(join(folder, name)).catch(() => {});
+  }
 }
 
 /**
@@ -163,15 +188,16 @@ export async function openWalletStore(
   password: string,
   options: StoreOptions & { readonly mode: 'read' | 'write' },
 ): Promise<WalletStore> {
-  const { files = nodeFiles, cost, mode } = options;
+  const { files = nodeFiles, mode } = options;
   if (!(await namesIn(files, folder)).includes(WALLET_NAME)) {
     throw new WalletStoreError('missing', `${folder}: no wallet there: check the name`);
   }
   checkPassword(password);
-  if (mode === 'read') return openReader(await readFolder(files, folder, password, cost));
+  if (mode === 'read') return openReader(await readFolder(files, folder, password, options));
   const lock = await takeLock(files, folder);
   try {
-    return await openWriter(await readFolder(files, folder, password, cost), lock);
+    await removeUnfinished(files, folder);
+    return await openWriter(await readFolder(files, folder, password, options), lock);
   } catch (error) {
     await lock.release();
     throw error;
@@ -182,7 +208,7 @@ async function readFolder(
   files: StoreFiles,
   folder: string,
   password: string,
-  cost: ScryptCost | undefined,
+  { cost, packFrom }: StoreOptions,
 ): Promise<OpenFolder> {
   const path = join(folder, WALLET_NAME);
   const bytes = await readWhole(files, path, MAX_WALLET_FILE_BYTES).catch((error: unknown) => {
@@ -190,7 +216,7 @@ async function readFolder(
   });
   // A file that is too large has no valid header either.
   const content = await openWalletFile(bytes ?? new Uint8Array(0), password, path);
-  return { files, folder, content, cost };
+  return { files, folder, content, cost, packFrom };
 }
 
 /**
@@ -206,14 +232,13 @@ export async function restoreBackup(
   const backup = await openBackup(files, path);
   try {
     const lock = await inNewFolder(files, folder, async (held) => {
-      await writeSynced(files, join(folder, JOURNAL_NAME), 'replace', async (file) => {
+      await writeFiles(files, folder, backup.wallet, async (file) => {
         let position = 0;
         for await (const piece of backup.readJournal()) {
           await writeAll(file, piece, position);
           position += piece.length;
         }
       });
-      await placeWalletFile(files, folder, backup.wallet);
       return held;
     });
     await lock.release();

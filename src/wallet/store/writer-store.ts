@@ -5,7 +5,8 @@ import { WalletStoreError, type JournalValue, type WalletSecret, type WalletStor
 import { writeBackup } from './backup.js';
 import { readWhole, replaceFile, writeAll } from './files.js';
 import { placeOf, WALLET_TEMPORARY_NAME, walletPath, type OpenFolder } from './folder.js';
-import { diskError, Journal, JOURNAL_NAME } from './journal.js';
+import { diskError, JOURNAL_NAME } from './journal-file.js';
+import { Journal } from './journal.js';
 import type { WalletContent } from './wallet-content.js';
 import { MAX_WALLET_FILE_BYTES, sealWalletFile } from './wallet-file.js';
 

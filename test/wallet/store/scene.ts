@@ -43,8 +43,9 @@ export function openWallet(
   files: StoreFiles,
   mode: 'read' | 'write' = 'write',
   folder: string = FOLDER,
+  packFrom?: number,
 ): Promise<WalletStore> {
-  return openWalletStore(folder, PASSWORD, { files, mode, cost: COST });
+  return openWalletStore(folder, PASSWORD, { files, mode, cost: COST, packFrom });
 }
 
 /** The records of a closed wallet. */
