@@ -210,6 +210,16 @@ function addViews(program: Command): void {
     .action(async (options) => (await import('./demo.js')).runDemoCommand(options));
 }
 
+const WALLET_WORDS =
+  'hold, send and lock coins of your own, with a bitcoin node ("onionmc wallet --help")';
+
+/** The subcommands of `wallet` are loaded only when it is named. */
+async function addWallet(program: Command): Promise<void> {
+  const wallet = program.command('wallet').description(WALLET_WORDS);
+  if (!process.argv.includes('wallet')) return;
+  (await import('./wallet/commands.js')).addWalletCommands(wallet);
+}
+
 /** Commander's errors of several lines become one line, like every other error. */
 function usageError(text: string): string {
   const said = text
@@ -232,6 +242,7 @@ export async function runCommandLine(version: string): Promise<void> {
   addPrograms(program);
   addOperatorTools(program);
   addViews(program);
+  await addWallet(program);
   try {
     await program.parseAsync();
   } catch (error) {

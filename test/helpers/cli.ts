@@ -24,6 +24,8 @@ export interface RunningCli {
 export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** In a session of its own, so without the terminal that the test may have. */
+  readonly detached?: boolean;
 }
 
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
@@ -49,6 +51,7 @@ export function startProgram(
     cwd: options.cwd ?? ROOT,
     env: { ...process.env, NO_COLOR: '1', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    detached: options.detached ?? false,
   });
   running.add(child);
   const text = { stdout: '', stderr: '' };

@@ -1,17 +1,6 @@
 /** Amounts, rates and coins as a person reads them. Pure. */
 import type { CoinHold, FreezeReason, WalletCoin } from '../../wallet/api.js';
 
-const SATOSHI_PER_BITCOIN = 100_000_000;
-const PLACES = 8;
-
-/** Satoshi as bitcoin with 8 decimals, `-0.00012000`, without a conversion to a float. */
-export function btc(satoshi: number): string {
-  const sign = satoshi < 0 ? '-' : '';
-  const all = Math.abs(satoshi);
-  const whole = Math.floor(all / SATOSHI_PER_BITCOIN);
-  return `${sign}${whole}.${String(all % SATOSHI_PER_BITCOIN).padStart(PLACES, '0')}`;
-}
-
 /** Satoshi per 1,000 virtual bytes as satoshi per virtual byte: `1500` is `1.5`. */
 export function satPerVbyte(feePerKb: number): string {
   return String(feePerKb / 1_000);

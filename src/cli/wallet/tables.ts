@@ -1,10 +1,11 @@
 /** The tables of `onionmc wallet show`, `coins` and `history`. Labels are text of strangers. Pure. */
+import { formatBtc } from '../../bitcoin/amount.js';
 import { counted } from '../../kit/decimal.js';
 import { shownLine } from '../../kit/shown-text.js';
 import { textTable, type Column } from '../../kit/text-table.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { HistoryEntry, WalletCoin, WalletSummary } from '../../wallet/api.js';
-import { btc, dateTime, holdWords } from './format.js';
+import { dateTime, holdWords } from './format.js';
 
 /** Longest label in a table. */
 const MAX_LABEL = 40;
@@ -18,21 +19,21 @@ export function summaryTable(name: string, summary: WalletSummary): string {
   const { network, height, total, available, mixdepths, bonds } = summary;
   const rows = mixdepths.map((sums) => [
     String(sums.mixdepth),
-    btc(sums.balance),
-    btc(sums.available),
-    btc(sums.frozen),
-    btc(sums.pending),
+    formatBtc(sums.balance),
+    formatBtc(sums.available),
+    formatBtc(sums.frozen),
+    formatBtc(sums.pending),
   ]);
   const columns = numbers(['mixdepth', 'balance', 'available', 'frozen', 'pending']);
   const locked = bonds.reduce((sum, { value }) => sum + value, 0);
   return [
     `${name}: ${network}, block ${height}; amounts in BTC`,
     ...textTable(columns, rows),
-    `total ${btc(total)}, available ${btc(available)}`,
+    `total ${formatBtc(total)}, available ${formatBtc(available)}`,
     ...(bonds.length === 0
       ? []
       : [
-          `${counted(bonds.length, 'bond')} with ${btc(locked)} ("onionmc wallet bond ${name} list")`,
+          `${counted(bonds.length, 'bond')} with ${formatBtc(locked)} ("onionmc wallet bond ${name} list")`,
         ]),
   ].join('\n');
 }
@@ -52,7 +53,7 @@ export function coinsTable(coins: readonly WalletCoin[]): string {
   ];
   const rows = coins.map((coin) => [
     String(coin.mixdepth),
-    btc(coin.value),
+    formatBtc(coin.value),
     String(coin.confirmations),
     coin.origin,
     holdWords(coin) || '-',
@@ -65,7 +66,8 @@ export function coinsTable(coins: readonly WalletCoin[]): string {
 
 const mixdepthText = (mixdepth: number | undefined): string =>
   mixdepth === undefined ? '-' : String(mixdepth);
-const btcOrDash = (value: number | undefined): string => (value === undefined ? '-' : btc(value));
+const btcOrDash = (value: number | undefined): string =>
+  value === undefined ? '-' : formatBtc(value);
 
 /** The transactions, the oldest first. Times are in UTC. */
 export function historyTable(entries: readonly HistoryEntry[]): string {
@@ -87,8 +89,8 @@ export function historyTable(entries: readonly HistoryEntry[]): string {
     dateTime(entry.time),
     entry.kind,
     entry.state,
-    btc(entry.change),
-    btc(entry.balance),
+    formatBtc(entry.change),
+    formatBtc(entry.balance),
     btcOrDash(entry.fee),
     btcOrDash(entry.coinjoinFee),
     mixdepthText(entry.mixdepthFrom),

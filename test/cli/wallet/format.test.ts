@@ -1,8 +1,6 @@
 /** Amounts, rates, tables and CSV of wallet commands. */
-import * as fc from 'fast-check';
 import t from 'tap';
 import {
-  btc,
   day,
   dateTime,
   holdReason,
@@ -56,23 +54,6 @@ const ENTRY: HistoryEntry = {
   state: 'confirmed',
   label: undefined,
 };
-
-t.test('BTC with 8 decimals', async (t) => {
-  const cases: readonly (readonly [number, string])[] = [
-    [0, '0.00000000'],
-    [1, '0.00000001'],
-    [-1, '-0.00000001'],
-    [100_000_000, '1.00000000'],
-    [123_456_789, '1.23456789'],
-    [2_100_000_000_000_000, '21000000.00000000'],
-  ];
-  for (const [satoshi, text] of cases) t.equal(btc(satoshi), text);
-  fc.assert(
-    fc.property(fc.integer({ min: 0, max: 2_100_000_000_000_000 }), (satoshi) => {
-      t.equal(BigInt(btc(satoshi).replace('.', '')), BigInt(satoshi));
-    }),
-  );
-});
 
 t.test('rates, shares and times', async (t) => {
   t.equal(satPerVbyte(1_500), '1.5');
