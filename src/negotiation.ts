@@ -35,7 +35,8 @@ export {
   type MakerChoice,
   type OfferOfMaker,
 } from './negotiation/taker/choose-makers.js';
-export { DEFAULT_FEE_POLICY, feeFor, makerCost, type FeePolicy } from './negotiation/taker/fees.js';
+export { DEFAULT_FEE_POLICY, makerCost, type FeePolicy } from './negotiation/taker/fees.js';
+export { feeFor } from './bitcoin/fee.js';
 export { TAKER_DUST } from './negotiation/taker/transaction.js';
 export {
   DEFAULT_TAKER_POLICY,
@@ -73,15 +74,14 @@ export {
 export { announceCommitment, type AnnounceOptions } from './roles/announce-commitment.js';
 
 // Transactions
+export { addressScript } from './bitcoin/address.js';
+export type { TransactionInput, TransactionOutput } from './bitcoin/transaction.js';
 export {
-  addressScript,
   parseUnsigned,
   signatureFits,
   type InputSignature,
   type SpentOutput,
   type TransactionFault,
-  type TransactionInput,
-  type TransactionOutput,
   type UnsignedTransaction,
 } from './negotiation/transaction.js';
 

@@ -158,9 +158,9 @@ export {
   type NamedOutpoint,
   type Outpoint,
 } from './protocol/outpoint.js';
+export { bondScriptPubKey } from './protocol/bond-script.js';
 export {
   bondCertificateId,
-  bondScriptPubKey,
   bondValue,
   certExpired,
   certExpiryAt,

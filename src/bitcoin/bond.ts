@@ -2,12 +2,14 @@
  * Scripts of fidelity bonds, and the months that they can be locked until (docs/protocol.md, section 11.3).
  * A bond is a p2wsh coin; its key is the child of its month on branch 2 of mixdepth 0.
  */
-import { concatBytes, hexToBytes } from '@noble/hashes/utils.js';
+import { bondScriptPubKey } from '../protocol/bond-script.js';
 import type { Network } from '../protocol/constants.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import { addressOf } from './address.js';
-import { p2wsh, pushBytes, pushNumber, readPushedNumber } from './script.js';
+import { readPushedNumber } from './script.js';
 import type { InputKind } from './size.js';
+
+export { bondScriptPubKey, bondWitnessScript } from '../protocol/bond-script.js';
 
 /** Months from January 2020 to December 2099. */
 export const BOND_MONTHS = 960;
@@ -84,22 +86,6 @@ export const bondMonthFaultText = (fault: BondMonthFault): string =>
     ? 'a month is written as YYYY-MM, for example 2027-06'
     : 'a bond can be locked until a month from 2020-01 to 2099-12';
 
-/**
- * `<lock time> OP_CHECKLOCKTIMEVERIFY OP_DROP <key> OP_CHECKSIG`: what a spend shows as the last item of its
- * witness, and what its signature signs. The key is compressed. Throws a RangeError for a lock time outside u32.
- */
-export function bondWitnessScript(lockTime: number, publicKey: Uint8Array): Uint8Array {
-  if (!Number.isInteger(lockTime) || lockTime < 0 || lockTime > MAX_U32) {
-    throw new RangeError(`a lock time is an integer from 0 to ${MAX_U32}, not ${lockTime}`);
-  }
-  return concatBytes(
-    pushNumber(lockTime),
-    Uint8Array.of(CHECKLOCKTIMEVERIFY, DROP),
-    pushBytes(publicKey),
-    Uint8Array.of(CHECKSIG),
-  );
-}
-
 /** The lock time and the key of a witness script; undefined when it is not that of a bond. */
 export function readBondScript(
   script: Uint8Array,
@@ -113,13 +99,6 @@ export function readBondScript(
   }
   return { lockTime: pushed.value, publicKey: Uint8Array.from(rest.slice(0, 33)) };
 }
-
-/**
- * The scriptPubKey that a bond's coin must pay to: P2WSH of `bondWitnessScript`; 68 hex digits. Throws a
- * RangeError for a lock time outside u32.
- */
-export const bondScriptPubKey = (lockTime: number, utxoPublicKeyHex: string): string =>
-  p2wsh(bondWitnessScript(lockTime, hexToBytes(utxoPublicKeyHex)));
 
 /** The address of `bondScriptPubKey`. Throws a RangeError for a lock time outside u32. */
 export function bondAddress(lockTime: number, utxoPublicKeyHex: string, network: Network): string {

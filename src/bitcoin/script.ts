@@ -4,7 +4,10 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes } from '@noble/hashes/utils.js';
+import { pushNumber } from '../protocol/bond-script.js';
 import { compactSize, hash160 } from './bytes.js';
+
+export { pushNumber };
 
 /** What a scriptPubKey pays to, as far as its form shows it. */
 export type ScriptKind =
@@ -71,19 +74,6 @@ export const p2tr = (outputKey: Uint8Array): string => `5120${bytesToHex(outputK
 export function keyOwnsScript(publicKey: Uint8Array, script: string): boolean {
   if (publicKey.length !== 33) return false;
   return [p2wpkh, nestedP2wpkh, p2pkh].some((make) => make(publicKey) === script);
-}
-
-/** A number as scripts push it: little-endian, in the fewest bytes that leave the sign bit clear. */
-export function pushNumber(value: number): Uint8Array {
-  if (!Number.isSafeInteger(value) || value < 0) {
-    throw new RangeError(`a number in a script is a whole number from 0, not ${value}`);
-  }
-  if (value === 0) return Uint8Array.of(0);
-  if (value <= 16) return Uint8Array.of(0x50 + value);
-  const bytes: number[] = [];
-  for (let rest = value; rest > 0; rest = Math.floor(rest / 256)) bytes.push(rest % 256);
-  if ((bytes.at(-1) ?? 0) >= 0x80) bytes.push(0);
-  return Uint8Array.of(bytes.length, ...bytes);
 }
 
 /**

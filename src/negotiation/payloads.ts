@@ -7,6 +7,7 @@ import { base64 } from '@scure/base';
 import { shownLine } from '../kit/shown-text.js';
 import { decodeBase64 } from '../protocol/base64-text.js';
 import { MAX_SATOSHI } from '../protocol/offer.js';
+import { coinKind, redeemScript } from '../bitcoin/script.js';
 import {
   formatNamedOutpoint,
   formatOutpoint,
@@ -15,7 +16,7 @@ import {
 } from '../protocol/outpoint.js';
 import { formatCommitment, parseCommitment, type CommitmentFault } from '../protocol/podle.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
-import { coinKind, redeemScript, type InputSignature, type SpentOutput } from './transaction.js';
+import type { InputSignature, SpentOutput } from './transaction.js';
 
 /** Most coins of one maker; the plaintext then fits easily into one line. */
 export const MAX_COINS = 100;

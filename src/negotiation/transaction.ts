@@ -1,37 +1,31 @@
 /**
- * The parts of transactions that a coinjoin needs: parsing, sighashes (BIP143), signatures, addresses.
- * The only file that uses `@scure/btc-signer`.
+ * Transactions of a coinjoin before and after they are signed. Only the shortest encoding is accepted, so
+ * the signed bytes are the received bytes.
  */
-import { secp256k1 } from '@noble/curves/secp256k1.js';
-import { ripemd160 } from '@noble/hashes/legacy.js';
-import { sha256 } from '@noble/hashes/sha2.js';
-import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js';
-import { Address, OutScript } from '@scure/btc-signer/payment.js';
-import { RawTx } from '@scure/btc-signer/script.js';
-import type { Network } from '../protocol/constants.js';
-import { MAX_SATOSHI } from '../protocol/offer.js';
-import type { Outpoint } from '../protocol/outpoint.js';
+import { sha256d, toDisplay } from '../bitcoin/bytes.js';
+import {
+  coinKind,
+  keyHashScript,
+  keyOwnsScript,
+  pushBytes,
+  redeemScript,
+} from '../bitcoin/script.js';
+import { isSignatureOf, SegwitHashes } from '../bitcoin/sighash.js';
+import {
+  parseTransaction,
+  serializeTransaction,
+  type Transaction,
+  type TransactionFormFault,
+  type TransactionInput,
+  type TransactionOutput,
+  type TransactionParts,
+} from '../bitcoin/transaction.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 
 /** The largest unsigned transaction that fits one line, boxed and in base64 twice (section 1.2). */
 export const MAX_UNSIGNED_BYTES = 20_000;
 /** A signed one in base64 must fit one line. */
 export const MAX_SIGNED_BYTES = 28_000;
-const SIGHASH_ALL = 1;
-
-/** An input: the coin that it spends, and its sequence. */
-export interface TransactionInput extends Outpoint {
-  /** The sequence number, unsigned 32 bits. */
-  readonly sequence: number;
-}
-
-/** An output of a transaction. */
-export interface TransactionOutput {
-  /** The scriptPubKey, lower-case hex. */
-  readonly script: string;
-  /** Satoshi. */
-  readonly value: number;
-}
 
 /** A transaction without any signature. */
 export interface UnsignedTransaction {
@@ -67,25 +61,7 @@ export interface SpentOutput {
 
 /** Why a transaction is not to be signed. */
 export type TransactionFault =
-  'tx-size' | 'tx-form' | 'tx-version' | 'tx-signed' | 'tx-empty' | 'tx-value' | 'tx-double-spend';
-
-const hash160 = (bytes: Uint8Array): Uint8Array => ripemd160(sha256(bytes));
-const sha256d = (bytes: Uint8Array): Uint8Array => sha256(sha256(bytes));
-const reversedHex = (bytes: Uint8Array): string => bytesToHex(bytes.toReversed());
-
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
-}
-
-function decode(bytes: Uint8Array): ReturnType<typeof RawTx.decode> | undefined {
-  try {
-    const raw = RawTx.decode(bytes);
-    // Only the shortest encoding, so that the signed bytes are the received bytes.
-    return equal(RawTx.encode(raw), bytes) ? raw : undefined;
-  } catch {
-    return undefined;
-  }
-}
+  TransactionFormFault | 'tx-version' | 'tx-signed' | 'tx-double-spend';
 
 /**
  * Parses a transaction that is to be signed: version 1 or 2, no signatures, every input different,
@@ -93,35 +69,27 @@ function decode(bytes: Uint8Array): ReturnType<typeof RawTx.decode> | undefined 
  */
 export function parseUnsigned(bytes: Uint8Array): Parsed<UnsignedTransaction, TransactionFault> {
   if (bytes.length > MAX_UNSIGNED_BYTES) return fail('tx-size');
-  const raw = decode(bytes);
-  if (raw === undefined) return fail('tx-form');
-  if (raw.version !== 1 && raw.version !== 2) return fail('tx-version');
-  if (raw.segwitFlag) return fail('tx-signed');
-  if (raw.inputs.length === 0 || raw.outputs.length === 0) return fail('tx-empty');
-  if (raw.inputs.some((input) => input.finalScriptSig.length > 0)) return fail('tx-signed');
-  const inputs = raw.inputs.map((input) => ({
-    txid: bytesToHex(input.txid),
-    vout: input.index,
+  const parsed = parseTransaction(bytes);
+  if (!parsed.ok) return parsed;
+  const { version, lockTime, segwit, outputs, txid } = parsed.value;
+  if (version !== 1 && version !== 2) return fail('tx-version');
+  const signed = parsed.value.inputs;
+  if (segwit || signed.some(({ scriptSig }) => scriptSig.length > 0)) return fail('tx-signed');
+  const inputs = signed.map((input) => ({
+    txid: input.txid,
+    vout: input.vout,
     sequence: input.sequence,
   }));
-  if (new Set(inputs.map(({ txid, vout }) => `${txid}:${vout}`)).size < inputs.length) {
+  if (new Set(inputs.map((input) => `${input.txid}:${input.vout}`)).size < inputs.length) {
     return fail('tx-double-spend');
   }
-  let total = 0n;
-  for (const { amount } of raw.outputs) total += amount;
-  if (total > BigInt(MAX_SATOSHI)) return fail('tx-value');
-  const outputs = raw.outputs.map(({ amount, script }) => ({
-    script: bytesToHex(script),
-    value: Number(amount),
-  }));
-  return ok({
-    txid: reversedHex(sha256d(bytes)),
-    version: raw.version,
-    lockTime: raw.lockTime,
-    inputs,
-    outputs,
-    bytes,
-  });
+  return ok({ txid, version, lockTime, inputs, outputs, bytes });
+}
+
+/** The id of a transaction without the scripts of its inputs, by which a signer recognises it. */
+function unsignedTxid({ version, lockTime, inputs, outputs }: Transaction): string {
+  const bare = inputs.map(({ txid, vout, sequence }) => ({ txid, vout, sequence }));
+  return toDisplay(sha256d(serializeTransaction({ version, lockTime, inputs: bare, outputs })));
 }
 
 /**
@@ -132,140 +100,36 @@ export function signedIds(
   bytes: Uint8Array,
 ): { readonly txid: string; readonly unsignedTxid: string } | undefined {
   if (bytes.length > MAX_SIGNED_BYTES) return undefined;
-  const raw = decode(bytes);
-  if (raw === undefined) return undefined;
-  const base = { ...raw, segwitFlag: false };
-  const inputs = raw.inputs.map((input) => ({ ...input, finalScriptSig: new Uint8Array() }));
-  return {
-    txid: reversedHex(sha256d(RawTx.encode(base))),
-    unsignedTxid: reversedHex(sha256d(RawTx.encode({ ...base, inputs }))),
-  };
+  const parsed = parseTransaction(bytes);
+  if (!parsed.ok) return undefined;
+  return { txid: parsed.value.txid, unsignedTxid: unsignedTxid(parsed.value) };
 }
 
 /**
- * Version 2. `tx-form` when a value is not a u64, the lock time not a u32, or the name of a coin
- * malformed.
+ * Version 2. `tx-form` when a value is not a whole number of satoshi, the lock time not a u32, or the name
+ * of a coin malformed.
  */
 export function buildUnsigned(
   inputs: readonly TransactionInput[],
   outputs: readonly TransactionOutput[],
   lockTime: number,
 ): Parsed<UnsignedTransaction, TransactionFault> {
-  let bytes: Uint8Array;
+  const bytes = serialized({
+    version: 2,
+    lockTime,
+    inputs: inputs.map(({ txid, vout, sequence }) => ({ txid, vout, sequence })),
+    outputs,
+  });
+  return bytes === undefined ? fail('tx-form') : parseUnsigned(bytes);
+}
+
+function serialized(parts: TransactionParts): Uint8Array | undefined {
   try {
-    bytes = RawTx.encode({
-      version: 2,
-      segwitFlag: false,
-      inputs: inputs.map(({ txid, vout, sequence }) => ({
-        txid: hexToBytes(txid),
-        index: vout,
-        finalScriptSig: new Uint8Array(),
-        sequence,
-      })),
-      outputs: outputs.map(({ script, value }) => ({
-        script: hexToBytes(script),
-        amount: BigInt(value),
-      })),
-      lockTime,
-    });
-  } catch {
-    return fail('tx-form');
+    return serializeTransaction(parts);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
   }
-  return parseUnsigned(bytes);
-}
-
-const NETWORKS = {
-  mainnet: { bech32: 'bc', pubKeyHash: 0x00, scriptHash: 0x05, wif: 0x80 },
-  testnet: { bech32: 'tb', pubKeyHash: 0x6f, scriptHash: 0xc4, wif: 0xef },
-  signet: { bech32: 'tb', pubKeyHash: 0x6f, scriptHash: 0xc4, wif: 0xef },
-  regtest: { bech32: 'bcrt', pubKeyHash: 0x6f, scriptHash: 0xc4, wif: 0xef },
-} as const;
-
-/** The scriptPubKey (hex) of an address of this network; undefined when it is not one. */
-export function addressScript(network: Network, address: string): string | undefined {
-  try {
-    return bytesToHex(OutScript.encode(Address(NETWORKS[network]).decode(address)));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Kinds of coins that can take part in a segwit coinjoin. */
-export type CoinKind = 'p2wpkh' | 'p2sh-p2wpkh';
-
-/** By the form of the scriptPubKey alone: a script hash may stand for something else. */
-export function coinKind(script: string): CoinKind | undefined {
-  if (/^0014[0-9a-f]{40}$/.test(script)) return 'p2wpkh';
-  return /^a914[0-9a-f]{40}87$/.test(script) ? 'p2sh-p2wpkh' : undefined;
-}
-
-/** The p2wpkh script of a key, which is also the redeem script of its wrapped coins. */
-export function redeemScript(publicKey: Uint8Array): Uint8Array {
-  return concatBytes(Uint8Array.of(0x00, 0x14), hash160(publicKey));
-}
-
-/** Whether a compressed public key alone can spend this scriptPubKey (hex). */
-export function keyOwnsScript(publicKey: Uint8Array, script: string): boolean {
-  if (publicKey.length !== 33) return false;
-  const program = redeemScript(publicKey);
-  return (
-    script === bytesToHex(program) ||
-    script === `a914${bytesToHex(hash160(program))}87` ||
-    script === `76a914${bytesToHex(hash160(publicKey))}88ac`
-  );
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
-}
-
-function u64(value: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-  return bytes;
-}
-
-const outpointBytes = ({ txid, vout }: Outpoint): Uint8Array =>
-  concatBytes(hexToBytes(txid).toReversed(), u32(vout));
-
-function outputBytes({ script, value }: TransactionOutput): Uint8Array {
-  const bytes = hexToBytes(script);
-  const length = bytes.length;
-  const size =
-    length < 0xfd ? Uint8Array.of(length) : Uint8Array.of(0xfd, length & 0xff, length >> 8);
-  return concatBytes(u64(value), size, bytes);
-}
-
-/**
- * The hash that a signature of an input signs, for the key hash of `publicKey` (BIP143, SIGHASH_ALL).
- */
-function sighash(
-  tx: UnsignedTransaction,
-  input: TransactionInput,
-  publicKey: Uint8Array,
-  value: number,
-): Uint8Array {
-  const scriptCode = concatBytes(
-    Uint8Array.of(0x19, 0x76, 0xa9, 0x14),
-    hash160(publicKey),
-    Uint8Array.of(0x88, 0xac),
-  );
-  return sha256d(
-    concatBytes(
-      u32(tx.version),
-      sha256d(concatBytes(...tx.inputs.map(outpointBytes))),
-      sha256d(concatBytes(...tx.inputs.map(({ sequence }) => u32(sequence)))),
-      outpointBytes(input),
-      scriptCode,
-      u64(value),
-      u32(input.sequence),
-      sha256d(concatBytes(...tx.outputs.map(outputBytes))),
-      u32(tx.lockTime),
-      u32(SIGHASH_ALL),
-    ),
-  );
 }
 
 /**
@@ -278,19 +142,9 @@ export function signatureFits(
   spent: SpentOutput,
   { signature, publicKey }: InputSignature,
 ): boolean {
-  const input = tx.inputs[index];
-  if (input === undefined || coinKind(spent.script) === undefined) return false;
-  if (signature.at(-1) !== SIGHASH_ALL || !keyOwnsScript(publicKey, spent.script)) return false;
-  try {
-    return secp256k1.verify(
-      signature.subarray(0, -1),
-      sighash(tx, input, publicKey, spent.value),
-      publicKey,
-      { prehash: false, lowS: true, format: 'der' },
-    );
-  } catch {
-    return false;
-  }
+  if (coinKind(spent.script) === undefined || !keyOwnsScript(publicKey, spent.script)) return false;
+  const hash = new SegwitHashes(tx).ofInput(index, keyHashScript(publicKey), spent.value);
+  return hash !== undefined && isSignatureOf(publicKey, hash, signature);
 }
 
 /**
@@ -301,25 +155,21 @@ export function assemble(
   tx: UnsignedTransaction,
   parts: readonly { readonly spent: SpentOutput; readonly signature: InputSignature }[],
 ): { readonly bytes: Uint8Array; readonly txid: string } {
-  const base = {
-    version: tx.version,
-    inputs: tx.inputs.map(({ txid, vout, sequence }, i) => {
-      const part = parts[i];
-      const wrapped = part !== undefined && coinKind(part.spent.script) === 'p2sh-p2wpkh';
-      const finalScriptSig = wrapped
-        ? concatBytes(Uint8Array.of(0x16), redeemScript(part.signature.publicKey))
-        : new Uint8Array();
-      return { txid: hexToBytes(txid), index: vout, finalScriptSig, sequence };
-    }),
-    outputs: tx.outputs.map(({ script, value }) => ({
-      script: hexToBytes(script),
-      amount: BigInt(value),
-    })),
-    lockTime: tx.lockTime,
-  };
-  const witnesses = parts.map(({ signature: { signature, publicKey } }) => [signature, publicKey]);
+  const { version, lockTime, outputs } = tx;
+  const base = tx.inputs.map((input, i) => {
+    const part = parts[i];
+    const nested = part !== undefined && coinKind(part.spent.script) === 'p2sh-p2wpkh';
+    return nested
+      ? { ...input, scriptSig: pushBytes(redeemScript(part.signature.publicKey)) }
+      : input;
+  });
+  const inputs = base.map((input, i) => {
+    const part = parts[i];
+    if (part === undefined) return input;
+    return { ...input, witness: [part.signature.signature, part.signature.publicKey] };
+  });
   return {
-    bytes: RawTx.encode({ ...base, segwitFlag: true, witnesses }),
-    txid: reversedHex(sha256d(RawTx.encode({ ...base, segwitFlag: false }))),
+    bytes: serializeTransaction({ version, lockTime, inputs, outputs }),
+    txid: toDisplay(sha256d(serializeTransaction({ version, lockTime, inputs: base, outputs }))),
   };
 }

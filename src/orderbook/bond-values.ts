@@ -1,7 +1,7 @@
 /** Asks a bitcoin node for the values of bonds, a few at a time, and repeats that at intervals. */
+import { bondScriptPubKey } from '../protocol/bond-script.js';
 import type { Clock } from '../channel/ports.js';
 import {
-  bondScriptPubKey,
   bondValue,
   certExpired,
   type BondPolicy,

@@ -4,7 +4,6 @@
  * The caller asks the chain whether the coin exists.
  */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
-import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
 import type { Outpoint } from './outpoint.js';
@@ -161,31 +160,6 @@ export function certExpiryAt(tipHeight: number): number {
 /** Whether a certificate has expired at a chain height (section 11.3). */
 export function certExpired(certExpiry: number, tipHeight: number): boolean {
   return tipHeight > certExpiry * BLOCKS_PER_PERIOD;
-}
-
-/** A number as scripts push it: little-endian, in the fewest bytes that leave the sign bit clear. */
-function pushNumber(value: number): Uint8Array {
-  if (value === 0) return Uint8Array.of(0);
-  if (value <= 16) return Uint8Array.of(0x50 + value);
-  const bytes: number[] = [];
-  for (let rest = value; rest > 0; rest = Math.floor(rest / 256)) bytes.push(rest % 256);
-  if ((bytes.at(-1) ?? 0) >= 0x80) bytes.push(0);
-  return Uint8Array.of(bytes.length, ...bytes);
-}
-
-/**
- * The scriptPubKey that a bond's coin must pay to: P2WSH of `<lockTime> OP_CHECKLOCKTIMEVERIFY OP_DROP
- * <key> OP_CHECKSIG` (section 11.3); 68 hex digits. Throws a RangeError for a lock time outside u32.
- */
-export function bondScriptPubKey(lockTime: number, utxoPublicKeyHex: string): string {
-  checkInteger('a lock time', lockTime, MAX_U32);
-  const script = concatBytes(
-    pushNumber(lockTime),
-    Uint8Array.of(0xb1, 0x75, 33),
-    hexToBytes(utxoPublicKeyHex),
-    Uint8Array.of(0xac),
-  );
-  return `0020${bytesToHex(sha256(script))}`;
 }
 
 function checkInteger(what: string, value: number, max: number): void {

@@ -20,7 +20,7 @@ import type {
 } from '../orderbook/book-api.js';
 import type { Network } from '../protocol/constants.js';
 import { isRelative } from '../protocol/offer.js';
-import { bondAddress } from './bond-address.js';
+import { bondAddress } from '../bitcoin/bond.js';
 
 /** A moment on the book's clock, and the same moment since 1970, both in milliseconds. */
 export type Moment = Pick<BookSnapshot, 'now' | 'nowEpoch'>;

@@ -6,12 +6,9 @@ import {
   parseIoAuth,
   type IoAuth,
 } from '../../src/negotiation/payloads.js';
-import {
-  addressScript,
-  buildUnsigned,
-  type TransactionOutput,
-  type UnsignedTransaction,
-} from '../../src/negotiation/transaction.js';
+import { addressScript } from '../../src/bitcoin/address.js';
+import type { TransactionOutput } from '../../src/bitcoin/transaction.js';
+import { buildUnsigned, type UnsignedTransaction } from '../../src/negotiation/transaction.js';
 import type { CommandName } from '../../src/protocol/commands.js';
 import {
   createBoxKeyPair,

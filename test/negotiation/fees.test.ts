@@ -7,7 +7,6 @@ import { settingsFrom } from '../../src/config/settings.js';
 import { parseCfg } from '../../src/config/cfg-file.js';
 import {
   DEFAULT_FEE_POLICY,
-  feeFor,
   feeRate,
   makerCost,
   makerFeeLimit,
@@ -19,7 +18,9 @@ import {
 import type { OwnCoin } from '../../src/negotiation/ports.js';
 import { DEFAULT_TAKER_POLICY, type MakerPart } from '../../src/negotiation/taker/api.js';
 import { buildTransaction } from '../../src/negotiation/taker/transaction.js';
-import { addressScript, assemble, buildUnsigned } from '../../src/negotiation/transaction.js';
+import { feeFor } from '../../src/bitcoin/fee.js';
+import { addressScript } from '../../src/bitcoin/address.js';
+import { assemble, buildUnsigned } from '../../src/negotiation/transaction.js';
 import { createBoxKeyPair } from '../../src/protocol/encryption.js';
 import { MAX_SATOSHI, shareOf, type Offer } from '../../src/protocol/offer.js';
 import { takerPolicy } from '../../src/roles/negotiation-settings.js';

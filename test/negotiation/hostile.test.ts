@@ -14,12 +14,9 @@ import { DEFAULT_MAKER_POLICY, type MakerOutcome } from '../../src/negotiation/m
 import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
 import type { RoundResult } from '../../src/negotiation/taker/api.js';
 import { formatTransactionText, parseSignatureText } from '../../src/negotiation/payloads.js';
-import {
-  addressScript,
-  buildUnsigned,
-  type TransactionOutput,
-  type UnsignedTransaction,
-} from '../../src/negotiation/transaction.js';
+import { addressScript } from '../../src/bitcoin/address.js';
+import type { TransactionOutput } from '../../src/bitcoin/transaction.js';
+import { buildUnsigned, type UnsignedTransaction } from '../../src/negotiation/transaction.js';
 import type { CommandName } from '../../src/protocol/commands.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import { formatOutpoint } from '../../src/protocol/outpoint.js';

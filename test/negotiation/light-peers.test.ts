@@ -14,7 +14,8 @@ import {
 import type { TakerChain, TakerWallet } from '../../src/negotiation/ports.js';
 import { DEFAULT_TAKER_POLICY, type RoundResult } from '../../src/negotiation/taker/api.js';
 import { formatSignatureText } from '../../src/negotiation/payloads.js';
-import { addressScript, buildUnsigned, parseUnsigned } from '../../src/negotiation/transaction.js';
+import { addressScript } from '../../src/bitcoin/address.js';
+import { buildUnsigned, parseUnsigned } from '../../src/negotiation/transaction.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import {
   createBoxKeyPair,

@@ -36,12 +36,8 @@ import {
   shownText,
   type IoAuth,
 } from '../../src/negotiation/payloads.js';
-import {
-  addressScript,
-  buildUnsigned,
-  parseUnsigned,
-  signedIds,
-} from '../../src/negotiation/transaction.js';
+import { addressScript } from '../../src/bitcoin/address.js';
+import { buildUnsigned, parseUnsigned, signedIds } from '../../src/negotiation/transaction.js';
 import { openCommitmentFile } from '../../src/ops/commitment-file.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { announceCommitment } from '../../src/roles/announce-commitment.js';

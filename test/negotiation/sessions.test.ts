@@ -15,7 +15,7 @@ import { MakerSessions, type SessionLimits } from '../../src/negotiation/maker/s
 import type { Funding, FundingRequest, MakerWallet } from '../../src/negotiation/ports.js';
 import type { RoundResult } from '../../src/negotiation/taker/api.js';
 import { formatFill } from '../../src/negotiation/payloads.js';
-import { addressScript } from '../../src/negotiation/transaction.js';
+import { addressScript } from '../../src/bitcoin/address.js';
 import type { CommandName } from '../../src/protocol/commands.js';
 import { createBoxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import type { Offer } from '../../src/protocol/offer.js';

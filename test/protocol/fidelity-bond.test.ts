@@ -1,11 +1,11 @@
 /** Sections 8.5 and 11 of docs/protocol.md: fidelity bond proofs and the value of bonds. */
+import { bondScriptPubKey } from '../../src/protocol/bond-script.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import {
   bondCertificateId,
-  bondScriptPubKey,
   bondValue,
   certExpired,
   certExpiryAt,

@@ -1,6 +1,6 @@
 /** Fidelity bonds: a proof written again is the same, and its fields are in range. */
+import { bondScriptPubKey } from '../../../src/protocol/bond-script.js';
 import {
-  bondScriptPubKey,
   certExpired,
   formatFidelityBond,
   parseFidelityBond,

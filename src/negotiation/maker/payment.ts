@@ -9,15 +9,9 @@ import { verifyText } from '../../protocol/signature.js';
 import { formatIoAuth, formatSignatureText, MAX_COINS, parseTransactionText } from '../payloads.js';
 import { checkPayout, type Payout, sumOf } from '../payout.js';
 import type { Reservation } from '../ports.js';
-import {
-  addressScript,
-  coinKind,
-  type InputSignature,
-  keyOwnsScript,
-  parseUnsigned,
-  signatureFits,
-  signedIds,
-} from '../transaction.js';
+import { addressScript } from '../../bitcoin/address.js';
+import { coinKind, keyOwnsScript } from '../../bitcoin/script.js';
+import { type InputSignature, parseUnsigned, signatureFits, signedIds } from '../transaction.js';
 import type { MakerEffect, MakerTransition, Signing } from './api.js';
 import { failed, type In, type Live, NOTHING, refuse, signed } from './session-end.js';
 

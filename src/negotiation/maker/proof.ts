@@ -3,6 +3,7 @@
  * ours (docs/protocol.md, sections 9.3 to 9.5).
  */
 import { hexToBytes } from '@noble/hashes/utils.js';
+import { keyOwnsScript } from '../../bitcoin/script.js';
 import { formatFeatures, NEUTRINO_COMPAT } from '../../protocol/features.js';
 import { DUST_THRESHOLD, type Offer, offerFee } from '../../protocol/offer.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
@@ -11,7 +12,6 @@ import { fail, ok, type Parsed } from '../../protocol/result.js';
 import { metadataFault } from '../coin-metadata.js';
 import type { FillTerms } from '../payloads.js';
 import type { ChainCoin, ReservationRequest } from '../ports.js';
-import { keyOwnsScript } from '../transaction.js';
 import type { MakerEffect, MakerFault, MakerTerms, MakerTransition } from './api.js';
 import { type In, NOTHING, refuse } from './session-end.js';
 

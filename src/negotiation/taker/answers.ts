@@ -5,6 +5,8 @@
 import { hexToBytes } from '@noble/hashes/utils.js';
 import type { Network } from '../../protocol/constants.js';
 import { type BoxSession, openBoxSession } from '../../protocol/encryption.js';
+import { addressScript } from '../../bitcoin/address.js';
+import { coinKind, keyOwnsScript } from '../../bitcoin/script.js';
 import { NEUTRINO_COMPAT, parseFeatures } from '../../protocol/features.js';
 import { DUST_THRESHOLD, type Offer, offerFee } from '../../protocol/offer.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
@@ -13,7 +15,6 @@ import { metadataFault } from '../coin-metadata.js';
 import { parseIoAuth } from '../payloads.js';
 import { sumOf } from '../payout.js';
 import type { ChainCoin, OwnCoin } from '../ports.js';
-import { addressScript, coinKind, keyOwnsScript } from '../transaction.js';
 import type {
   DeclaredPart,
   LegBox,

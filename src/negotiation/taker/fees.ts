@@ -2,9 +2,11 @@
  * A taker's fee limits and its miner fee (`[POLICY]` of docs/protocol.md, section 13.1, with the
  * original's meaning of each key). Pure.
  */
+import { coinKind } from '../../bitcoin/script.js';
+import { transactionVsize } from '../../bitcoin/size.js';
 import { MAX_SATOSHI, offerFee, shareOf, type Offer } from '../../protocol/offer.js';
 import type { LegFault } from './api.js';
-import { coinKind, type UnsignedTransaction } from '../transaction.js';
+import type { UnsignedTransaction } from '../transaction.js';
 
 /** The limits of what a taker pays. */
 export interface FeePolicy {
@@ -134,22 +136,13 @@ export function offerFault(
   return { fault: 'fee-limit', detail: `it costs ${cost} sat; the limit is ${limit} sat` };
 }
 
-/** Base bytes of the redeem script of a wrapped coin, with its length. */
-const WRAPPED_BYTES = 23;
-/** Weight of a witness: count, signature of 72 bytes, key; and of the marker and flag. */
-const WITNESS_WEIGHT = 108;
-const MARKER_WEIGHT = 2;
-
 /** Size of the signed transaction in virtual bytes, for the scripts of the coins that it spends. */
 export function virtualSize(
-  { bytes, inputs }: UnsignedTransaction,
+  { inputs, outputs }: UnsignedTransaction,
   spentScripts: readonly string[],
 ): number {
-  const wrapped = spentScripts.filter((script) => coinKind(script) === 'p2sh-p2wpkh').length;
-  const witness = MARKER_WEIGHT + WITNESS_WEIGHT * inputs.length;
-  return Math.ceil(bytes.length + WRAPPED_BYTES * wrapped + witness / 4);
+  return transactionVsize({
+    inputs: inputs.map((_, n) => coinKind(spentScripts[n] ?? '') ?? 'p2wpkh'),
+    outputs: outputs.map(({ script }) => script),
+  });
 }
-
-/** The fee of a transaction of this size at a rate; satoshi. */
-export const feeFor = (vbytes: number, feePerKb: number): number =>
-  Math.ceil((vbytes * feePerKb) / 1_000);

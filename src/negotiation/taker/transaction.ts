@@ -1,18 +1,16 @@
 /** Builds the transaction of a round and checks that it pays us. */
+import { addressScript } from '../../bitcoin/address.js';
+import { feeFor } from '../../bitcoin/fee.js';
+import { coinKind } from '../../bitcoin/script.js';
+import type { TransactionOutput } from '../../bitcoin/transaction.js';
 import { MAX_SATOSHI } from '../../protocol/offer.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { RandomBytes } from '../../protocol/encryption.js';
-import { feeFor, makerFeeLimit, virtualSize } from './fees.js';
+import { makerFeeLimit, virtualSize } from './fees.js';
 import { checkPayout, sumOf } from '../payout.js';
 import type { Funding, SigningRequest } from '../ports.js';
 import type { MakerPart, RoundFault, RoundTerms } from './api.js';
-import {
-  addressScript,
-  buildUnsigned,
-  coinKind,
-  type TransactionOutput,
-  type UnsignedTransaction,
-} from '../transaction.js';
+import { buildUnsigned, type UnsignedTransaction } from '../transaction.js';
 import { MAX_COINS } from '../payloads.js';
 
 /** Enables the lock time, without replacement by fee: as deployed takers set it. */
