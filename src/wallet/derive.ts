@@ -1,0 +1,103 @@
+/**
+ * Public keys and scripts of whole branches (BIP32), for the scripts that the wallet watches. It shares work
+ * between keys, in turns of the event loop of a few milliseconds. An address that leaves the program is
+ * derived by the library instead, from the private key.
+ */
+import { HDKey } from '@scure/bip32';
+import { createHmac } from 'node:crypto';
+import { setImmediate } from 'node:timers/promises';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { nestedP2wpkh, p2wpkh, p2wsh } from '../bitcoin/script.js';
+import type { AccountKey } from './keys.js';
+import { bondWitnessScript } from './own-script.js';
+import { BOND_PLACES, bondLockTime, MAX_INDEX } from './places.js';
+import { pointSums, prepareNextTable } from './point-sums.js';
+
+/** Keys that are derived in one turn: some 5 ms. */
+const BATCH = 64;
+
+/** A public key below which the keys of a branch lie. */
+export interface BranchKey {
+  /** Compressed, 33 bytes. */
+  readonly publicKey: Uint8Array;
+  readonly chainCode: Uint8Array;
+}
+
+function complete({ publicKey, chainCode }: HDKey): BranchKey {
+  if (publicKey === null || chainCode === null) throw new Error('a branch key is complete');
+  return { publicKey, chainCode };
+}
+
+/** The key of a branch, by the library. */
+export function branchKey(account: Omit<AccountKey, 'mixdepth'>, branch: number): BranchKey {
+  const { publicKey, chainCode } = account;
+  return complete(new HDKey({ publicKey, chainCode }).deriveChild(branch));
+}
+
+/** The public key of one place, by the library. */
+export function publicKeyAt(key: BranchKey, index: number): Uint8Array {
+  return complete(new HDKey({ ...key }).deriveChild(index)).publicKey;
+}
+
+/** Part of a child key that is added to its parent (BIP32, public derivation). */
+function tweakOf({ publicKey, chainCode }: BranchKey, index: number): Uint8Array {
+  const data = Buffer.alloc(publicKey.length + 4);
+  data.set(publicKey);
+  data.writeUInt32BE(index, publicKey.length);
+  return createHmac('sha512', chainCode).update(data).digest().subarray(0, 32);
+}
+
+/** Lets other work have a turn. */
+export type Turn = () => Promise<void>;
+const nextTurn: Turn = () => setImmediate();
+
+/**
+ * The compressed public keys of the indices from `from`, in order.
+ * @param turn called between batches; it may reject to stop the work
+ */
+export async function publicKeys(
+  key: BranchKey,
+  from: number,
+  count: number,
+  turn: Turn = nextTurn,
+): Promise<readonly Uint8Array[]> {
+  if (from < 0 || count < 0 || from + count > MAX_INDEX) throw new RangeError('no such indices');
+  while (prepareNextTable()) {
+    // oxlint-disable-next-line no-await-in-loop -- one piece of work in a turn
+    await turn();
+  }
+  const keys: Uint8Array[] = [];
+  while (keys.length < count) {
+    const first = from + keys.length;
+    const indices = Array.from(
+      { length: Math.min(BATCH, count - keys.length) },
+      (_, i) => first + i,
+    );
+    const sums = pointSums(
+      key.publicKey,
+      indices.map((index) => tweakOf(key, index)),
+    );
+    keys.push(...(sums ?? indices.map((index) => publicKeyAt(key, index))));
+    // oxlint-disable-next-line no-await-in-loop -- one piece of work in a turn
+    await turn();
+  }
+  return keys;
+}
+
+/** Scripts of public keys of branches 0 and 1, lower-case hex. */
+export function scriptsOf(kind: 'native' | 'nested', keys: readonly Uint8Array[]): string[] {
+  return keys.map(kind === 'native' ? p2wpkh : nestedP2wpkh);
+}
+
+/** Scripts and public keys of all bonds of an account, in the order of their months; lower-case hex. */
+export async function bondScripts(
+  account: Omit<AccountKey, 'mixdepth'>,
+  branch: number,
+  turn?: Turn,
+): Promise<readonly { readonly script: string; readonly publicKey: string }[]> {
+  const keys = await publicKeys(branchKey(account, branch), 0, BOND_PLACES, turn);
+  return keys.map((key, index) => ({
+    script: p2wsh(bondWitnessScript(key, bondLockTime(index))),
+    publicKey: bytesToHex(key),
+  }));
+}
