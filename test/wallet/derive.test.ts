@@ -17,8 +17,12 @@ const SOURCE = {
   mixdepths: 2,
 } as const;
 const keys = await WalletKeys.derive(SOURCE);
-const [account = t.bailout('no account')] = keys.accounts();
+const [account] = keys.accounts();
+if (account === undefined) throw new Error('a wallet has an account');
 const { Point } = secp256k1;
+
+const toBytes = (scalar: bigint): Uint8Array =>
+  new Uint8Array(Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex'));
 
 t.test('a branch is that of the library, in public and from the private key', async (t) => {
   const key = branchKey(account, BRANCH.internal);
@@ -51,8 +55,6 @@ t.test('all 960 bonds are those of the private keys', async (t) => {
 t.test('sums of points are those of the library', (t) => {
   while (prepareNextTable());
   const order = Point.Fn.ORDER;
-  const toBytes = (scalar: bigint): Uint8Array =>
-    new Uint8Array(Buffer.from(scalar.toString(16).padStart(64, '0'), 'hex'));
   const areRight = (parent: bigint, scalars: readonly bigint[], ifUndefined: boolean): boolean => {
     const base = Point.BASE.multiply(parent);
     const sums = pointSums(base.toBytes(true), scalars.map(toBytes));
