@@ -262,6 +262,43 @@ t.test('setup for running leaves only the npm packages of production', async (t)
   t.ok(existsSync(tap), 'start-dn removes no package');
 });
 
+t.test('packages that npm installed by hand are kept, too', async (t) => {
+  const byHand: readonly [string, string, string][] = [
+    ['the compiler', 'node_modules/typescript/package.json', '{}'],
+    ['an entry of npm', 'node_modules/.package-lock.json', '{ "dev": true }'],
+  ];
+  for (const [name, file, content] of byHand) {
+    for (const purpose of ['--runtime', '--no-tor']) {
+      const clone = await fakeClone(t.testdir());
+      await mkdir(dirname(join(clone.root, file)), { recursive: true });
+      await writeFile(join(clone.root, file), content);
+      const result = await clone.script('setup', [purpose]);
+      t.equal(result.code, 0, result.stderr);
+      t.same(await clone.calls(), [NPM_CI, BUILD], `${name}, ${purpose}: nothing is pruned`);
+      t.ok(existsSync(join(clone.root, 'node_modules/.bin/tap')));
+    }
+  }
+});
+
+t.test('an interrupted installation leaves the packages that were there', async (t) => {
+  const clone = await fakeClone(t.testdir());
+  await clone.script('setup');
+  const tap = join(clone.root, 'node_modules/.bin/tap');
+  await writeFile(join(clone.root, 'package-lock.json'), 'changed');
+  const npm = join(clone.bin, 'npm');
+  const works = await readFile(npm, 'utf8');
+  // Removes all packages first, as npm does, and is ended then.
+  await writeFile(npm, '#!/bin/bash\nrm -rf node_modules; mkdir node_modules; kill "$PPID"\n');
+  t.not((await clone.script('setup')).code, 0);
+  t.ok(existsSync(tap), 'all packages are still there');
+  await writeFile(npm, works);
+  await clone.calls();
+  t.equal((await clone.script('setup')).code, 0);
+  t.same(await clone.calls(), [NPM_CI, BUILD]);
+  t.ok(existsSync(tap));
+  t.notOk(existsSync(join(clone.root, '.build/builder')), 'the temporary folder is gone');
+});
+
 t.test('benches, soak and fuzzing ask for the full set-up', async (t) => {
   for (const name of ['bench', 'soak', 'fuzz']) {
     const clone = await fakeClone(t.testdir());
