@@ -167,8 +167,8 @@ export interface ChannelLimits {
   /** `!orderbook` requests per minute to one directory; the deployed limit is 3. */
   readonly orderbookPerMinute: number;
   /**
-   * Private messages per second, and in one burst, to one directory; more wait. A directory takes 100
-   * in a second and ignores the rest; messages sent over 3 s may arrive at once.
+   * Private messages per second, and in one burst, to one directory; more wait. A directory ignores those
+   * above 1,000 at once and 100 a second; messages that a path holds back arrive at once.
    */
   readonly privmsgPerSecond: number;
   /** Characters of them that may wait; more go through another directory. */

@@ -156,7 +156,7 @@ const TABLE = {
     unit: 'count',
     fallback: 100,
     most: MILLION,
-    meaning: `Private messages of one peer. ${ABOVE_RATE}`,
+    meaning: `Private messages of one peer; ten times as many may come at once, because a path may hold messages back. ${ABOVE_RATE}`,
   },
   getpeerlistPerMinute: {
     key: 'getpeerlist_per_minute',

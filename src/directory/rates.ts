@@ -23,10 +23,18 @@ const FLOOD_FACTOR = 10;
  */
 const PINGS_PER_MINUTE = 60;
 
+/**
+ * A path through Tor may hold messages back and deliver them at once: a burst has the messages of this many
+ * seconds. joinmarket-ng takes 1,000 at once, too.
+ */
+const PRIVMSG_BURST_SECONDS = 10;
+
 interface Rate {
-  /** Size of the burst, and tokens added per period. */
+  /** Tokens added per period. */
   readonly count: number;
   readonly periodMs: number;
+  /** Size of the burst; default `count`. */
+  readonly burst?: number;
 }
 
 function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
@@ -38,7 +46,11 @@ function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
     case 'privmsg':
     // A bucket of its own: a maker that answers a flood of requests does not lose a coinjoin by it.
     case 'conversation':
-      return { count: limits.privmsgPerSecond, periodMs: 1_000 };
+      return {
+        count: limits.privmsgPerSecond,
+        periodMs: 1_000,
+        burst: PRIVMSG_BURST_SECONDS * limits.privmsgPerSecond,
+      };
     case 'getpeerlist':
       return { count: limits.getpeerlistPerMinute, periodMs: MINUTE_MS };
     case 'ping':
@@ -55,16 +67,16 @@ export function meter(
   limits: DirectoryLimits,
   now: number,
 ): RateVerdict {
-  const { count, periodMs } = rateOf(kind, limits);
+  const { count, periodMs, burst = count } = rateOf(kind, limits);
   if (count === 0) return 'pass';
   source.meters ??= {};
   const m = (source.meters[kind] ??= {
-    tokens: count,
+    tokens: burst,
     filledAt: now,
     minute: { since: now, count: 0 },
   });
   const inMinute = countInWindow(m.minute, MINUTE_MS, now);
-  refill(m, (count * 1_000) / periodMs, count, now);
+  refill(m, (count * 1_000) / periodMs, burst, now);
   if (m.tokens >= 1) {
     m.tokens -= 1;
     return 'pass';

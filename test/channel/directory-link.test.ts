@@ -609,6 +609,68 @@ t.test('messages to a directory', async (t) => {
     t.ok(arrived <= DEFAULT_LIMITS.privmsgPerSecond, `${arrived} in 3 s`);
   });
 
+  t.test('private messages wait when a directory with ping does not read on', async (t) => {
+    const { channel, session } = await welcomed(t, {
+      features: ['ping'],
+      limits: { privmsgQueueLength: 1_000_000 },
+    });
+    session.pubmsg(ALICE.nick, 'hp2 x');
+    await channel.next('pubmsg');
+    for (let n = 0; n < 1_400; n++) {
+      t.match(channel.send(ALICE.nick, 'error', `${n}`), { sent: true });
+    }
+    const types: number[] = [];
+    const texts: string[] = [];
+    const read = async (lines: number): Promise<void> => {
+      for (let n = 0; n < lines; n++) {
+        const { type, line } = await session.next();
+        types.push(type);
+        if (type === 685) texts.push(textOf(line));
+      }
+    };
+    // Time moves in steps that are shorter than the wait for a peer that does not read.
+    channel.clock.advance(20_000);
+    await read(526);
+    channel.clock.advance(20_000);
+    await read(902 - 526);
+    t.same(
+      types.flatMap((type, at) => (type === 798 ? [at] : [])),
+      [450, 901],
+      'a ping after 450 and after 900 messages',
+    );
+    await stillListens(channel, session, 'no answer yet');
+    t.same(session.unread(), [], 'and no further message');
+    session.send(799, '');
+    await stillListens(channel, session, 'after the answer');
+    channel.clock.advance(20_000);
+    await read(451);
+    t.equal(texts.length, 1_350, 'the answer allows those before its ping again');
+    session.send(799, '');
+    await stillListens(channel, session, 'after the second answer');
+    channel.clock.advance(20_000);
+    await read(50);
+    t.same(
+      texts,
+      Array.from({ length: 1_400 }, (_, n) => `${n}`),
+      'all arrived, in order',
+    );
+  });
+
+  t.test('a directory that answers no ping while messages wait is closed', async (t) => {
+    const { channel, session } = await welcomed(t, { features: ['ping'] });
+    session.pubmsg(ALICE.nick, 'hp2 x');
+    await channel.next('pubmsg');
+    for (let n = 0; n < 1_000; n++) channel.send(ALICE.nick, 'error', `${n}`);
+    for (const seconds of [18, 18, 20, 20, 20, 20, 20, 18]) {
+      channel.clock.advance(seconds * 1_000);
+      // oxlint-disable-next-line no-await-in-loop
+      await stillListens(channel, session, `it still sends at ${channel.clock.now()}`);
+    }
+    t.equal(channel.waiting('directory-down'), 0);
+    channel.clock.advance(2_000);
+    t.match((await channel.next('directory-down')).reason, /did not answer our pings/);
+  });
+
   t.test('publish: a full queue refuses; waiting messages outlive the session', async (t) => {
     const { directory, channel, session } = await welcomed(t, { limits: { publishQueue: 2 } });
     for (let n = 0; n < 27; n++) channel.publish(`hp2 ${n}`);

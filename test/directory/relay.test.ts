@@ -502,15 +502,16 @@ void t.test('lines that are not an envelope', async (t) => {
 });
 
 void t.test('rates: dropped and counted, and closed at ten times the rate', async (t) => {
-  const cases: [string, Partial<RunOptions['limits']>, number, string, number][] = [
-    ['rate-pubmsg', { pubmsgPerMinute: 5 }, 687, 'J5a!PUBLIC!hp2 x', 5],
-    ['rate-orderbook', { orderbookPerMinute: 2 }, 687, 'J5a!PUBLIC!hp2 x!orderbook', 2],
-    ['rate-privmsg', { privmsgPerSecond: 3 }, 685, 'J5a!J5b!fill 0', 3],
-    ['rate-getpeerlist', { getpeerlistPerMinute: 2 }, 791, '', 2],
-    ['rate-ping', {}, 798, '', 60],
-    ['rate-ping', {}, 799, '', 60],
+  // How many at once, and how many a minute.
+  const cases: [string, Partial<RunOptions['limits']>, number, string, number, number][] = [
+    ['rate-pubmsg', { pubmsgPerMinute: 5 }, 687, 'J5a!PUBLIC!hp2 x', 5, 5],
+    ['rate-orderbook', { orderbookPerMinute: 2 }, 687, 'J5a!PUBLIC!hp2 x!orderbook', 2, 2],
+    ['rate-privmsg', { privmsgPerSecond: 3 }, 685, 'J5a!J5b!fill 0', 30, 180],
+    ['rate-getpeerlist', { getpeerlistPerMinute: 2 }, 791, '', 2, 2],
+    ['rate-ping', {}, 798, '', 60, 60],
+    ['rate-ping', {}, 799, '', 60, 60],
   ];
-  for (const [reason, limits, type, line, allowed] of cases) {
+  for (const [reason, limits, type, line, allowed, perMinute] of cases) {
     await t.test(reason, async (t) => {
       const clock = createTestClock();
       const { join, directory } = await startDirectory(t, {
@@ -519,7 +520,6 @@ void t.test('rates: dropped and counted, and closed at ten times the rate', asyn
       });
       const b = await join('J5b');
       const a = await join('J5a', { features: { ping: true } });
-      const perMinute = type === 685 ? allowed * 60 : allowed;
       const dropped = (): number => {
         const all: Record<string, number> = directory.stats().dropped;
         return all[reason] ?? 0;
@@ -531,10 +531,11 @@ void t.test('rates: dropped and counted, and closed at ten times the rate', asyn
       for (let n = 0; n < allowed + 2; n++) a.send(type, line);
       await until(() => received() === allowed + 2);
       t.equal(dropped(), 2);
-      clock.advance(type === 685 ? 1_000 : 60_000);
+      clock.advance(60_000 / perMinute + 1);
       a.send(type, line);
-      await until(() => received() === allowed + 3);
-      t.equal(dropped(), 2, 'the bucket is full again');
+      a.send(type, line);
+      await until(() => received() === allowed + 4);
+      t.equal(dropped(), 3, 'one more is allowed, and only one');
       clock.advance(60_000);
       a.write(encodeEnvelope(type, line).repeat(10 * perMinute + 1));
       await a.closed;

@@ -1,6 +1,6 @@
 /**
- * One connection to a directory, from our 793 to its end: handshake, pings in both directions, and the peer
- * list (docs/protocol.md, sections 3, 5.2, 7.6).
+ * One connection to a directory, from our 793 to its end: handshake, pings in both directions, paced private
+ * messages, and the peer list (docs/protocol.md, sections 3, 5.2, 7.6).
  */
 import { deferred } from '../../kit/deferred.js';
 import { MessageType } from '../../protocol/constants.js';
@@ -10,6 +10,7 @@ import type { ChannelSettings } from '../channel-settings.js';
 import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { LinePeer } from '../link/line-peer.js';
 import { PacedQueue } from '../link/paced-queue.js';
+import { Unanswered } from './unanswered.js';
 import { DirectoryHandshake, type DirectoryGreeting, type NickProver } from './handshake.js';
 import type { Pacer } from './pacer.js';
 import type { Clock, Connection } from '../ports.js';
@@ -45,7 +46,13 @@ interface Paced {
   readonly onWritten: () => void;
 }
 
-type TimerName = 'handshake' | 'idle' | 'peerlist';
+type TimerName = 'handshake' | 'idle' | 'peerlist' | 'ping' | 'answer';
+
+/**
+ * Private messages wait, and no answer to a ping came for this long: the directory does not read them, or its
+ * answers are lost. Four times the wait of a silent directory, whose path gives no sign of life.
+ */
+const ANSWER_WAITS = 4;
 
 export class DirectorySession {
   readonly #options: DirectorySessionOptions;
@@ -55,6 +62,8 @@ export class DirectorySession {
   readonly #pace: TokenBucket;
   /** Queued private messages. Their senders handle a session that ends before they are sent. */
   readonly #queue: PacedQueue<Paced>;
+  /** Absent when the directory does not answer pings. */
+  #unanswered: Unanswered | undefined;
   #isReady = false;
   #pingedAt: number | undefined;
   readonly #over = deferred<string>();
@@ -69,6 +78,7 @@ export class DirectorySession {
       pace: this.#pace,
       most: limits.privmsgQueueLength,
       lengthOf: ({ payload }) => payload.length,
+      isHeld: () => this.#isHeld(),
       write: (message) => this.#write(message),
     });
     this.#handshake = new DirectoryHandshake({
@@ -154,7 +164,10 @@ export class DirectorySession {
     const { features } = greeting;
     this.#timers.get('handshake')?.();
     this.#isReady = true;
-    if (features.includes(PING_FEATURE)) this.#watchSilence();
+    if (features.includes(PING_FEATURE)) {
+      this.#unanswered = new Unanswered(this.#options.clock);
+      this.#watchSilence();
+    }
     if (features.includes(PEERLIST_FEATURE)) this.#askPeerlist();
     this.#options.pacer.begin();
     this.#options.onAccepted(greeting);
@@ -170,9 +183,11 @@ export class DirectorySession {
       case MessageType.PING:
         this.#line.send(MessageType.PONG, '');
         return;
+      case MessageType.PONG:
+        this.#ponged();
+        return;
       default:
-      // Other types are ignored: a PONG has served its purpose by arriving, a second handshake changes
-      // nothing, 801 is followed by the end of the connection, and 785, 787, 797 are never legitimate.
+      // Other types are ignored: a second handshake changes nothing, 801 is followed by the end of the connection, and 785, 787, 797 are never legitimate.
     }
   }
 
@@ -188,8 +203,39 @@ export class DirectorySession {
     }
     if (this.#pingedAt !== undefined) return this.#line.drop('did not answer our ping');
     this.#pingedAt = clock.now();
-    this.#line.send(MessageType.PING, '');
+    this.#ping();
     this.#setTimer('idle', pongWaitMs, again);
+  }
+
+  #ping(): void {
+    if (this.#line.send(MessageType.PING, '')) this.#unanswered?.pinged();
+  }
+
+  #ponged(): void {
+    this.#unanswered?.ponged();
+    this.#timers.get('answer')?.();
+    this.#timers.delete('answer');
+    this.#queue.resume();
+  }
+
+  /** Pings after enough private messages, at once or when the rate of pings allows it. */
+  #pingWhenDue(): void {
+    const dueMs = this.#unanswered?.pingDueMs;
+    if (dueMs === undefined || !this.#line.open) return;
+    if (dueMs === 0) this.#ping();
+    else this.#setTimer('ping', dueMs, () => this.#pingWhenDue());
+  }
+
+  /** Whether private messages must wait until the directory has answered a ping. */
+  #isHeld(): boolean {
+    if (this.#unanswered?.isFull !== true) return false;
+    if (!this.#timers.has('answer')) {
+      const { pongWaitMs } = this.#options.settings.timings;
+      this.#setTimer('answer', ANSWER_WAITS * pongWaitMs, () =>
+        this.#line.drop('did not answer our pings'),
+      );
+    }
+    return true;
   }
 
   #askPeerlist(): void {
@@ -199,12 +245,14 @@ export class DirectorySession {
   }
 
   #sendPrivmsg(message: Paced): boolean {
-    if (this.#queue.isEmpty && this.#pace.take()) return this.#write(message);
+    if (this.#queue.isEmpty && !this.#isHeld() && this.#pace.take()) return this.#write(message);
     return this.#line.open && this.#queue.push(message);
   }
 
   #write({ payload, onWritten }: Paced): boolean {
     if (!this.#line.send(MessageType.PRIVMSG, payload)) return false;
+    this.#unanswered?.sent();
+    this.#pingWhenDue();
     onWritten();
     return true;
   }

@@ -9,6 +9,8 @@ export interface PacedQueueOptions<T> {
   /** Most characters in the queue. */
   readonly most: number;
   readonly lengthOf: (message: T) => number;
+  /** Whether the next message must wait until `resume` is called, whatever the rate. Default: never. */
+  readonly isHeld?: () => boolean;
   /** Writes one message. After false, this message and all later ones stay in the queue. */
   readonly write: (message: T) => boolean;
 }
@@ -37,6 +39,11 @@ export class PacedQueue<T> {
     return true;
   }
 
+  /** Continues after `isHeld` was true. */
+  resume(): void {
+    if (!this.#cancelTurn) this.#drain();
+  }
+
   /** Writes all waiting messages at once, whatever the rate. */
   flush(): void {
     for (const message of this.#clear()) this.#options.write(message);
@@ -56,9 +63,10 @@ export class PacedQueue<T> {
   }
 
   #drain(): void {
-    const { clock, pace, lengthOf, write } = this.#options;
+    const { clock, pace, lengthOf, write, isHeld } = this.#options;
     this.#cancelTurn = undefined;
     for (let [next] = this.#messages; next !== undefined; [next] = this.#messages) {
+      if (isHeld?.() === true) return;
       if (!pace.take()) {
         this.#cancelTurn = clock.after(pace.waitMs(), () => this.#drain());
         return;
