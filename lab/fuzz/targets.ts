@@ -10,8 +10,11 @@ import { directoryHandshakeTarget, handshakeTarget } from './targets/handshake.j
 import { messageTarget } from './targets/message.js';
 import { negotiationTarget } from './targets/negotiation.js';
 import { nickAuthTarget } from './targets/nick-auth.js';
+import { operatorTarget } from './targets/operator.js';
+import { overlaysTarget } from './targets/overlays.js';
 import { peerlistTarget } from './targets/peerlist.js';
 import { proxyLineTarget } from './targets/proxy-line.js';
+import { statusTarget } from './targets/status.js';
 import { controlTarget, socksTarget } from './targets/tor.js';
 
 export function createTargets(seeds: Seeds): readonly Target[] {
@@ -30,5 +33,8 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     socksTarget(),
     cfgTarget(seeds),
     directoryTarget(seeds),
+    overlaysTarget(),
+    operatorTarget(),
+    statusTarget(),
   ];
 }

@@ -13,7 +13,7 @@ import { fail, ok, type Parsed } from '../protocol/result.js';
 export const REQUEST_SOCKET = 'directory.sock';
 /** The request for an upgrade, without the line feed. */
 export const UPGRADE_REQUEST = 'upgrade';
-const MAX_REQUEST_CHARS = 4_096;
+export const MAX_REQUEST_CHARS = 4_096;
 const MAX_CONNECTIONS = 8;
 const REQUEST_MS = 5_000;
 /** Longest time for a reader to take an answer. */
@@ -57,6 +57,27 @@ export interface RequestServer {
 /** Answers one request; undefined for one that is not known, whose connection is closed without an answer. */
 export type Responder = (request: string) => Promise<unknown> | undefined;
 
+/** What was read of a request: all of it, a part, or something that is no request. */
+export type RequestRead =
+  | { readonly kind: 'request'; readonly text: string }
+  | { readonly kind: 'incomplete' }
+  | { readonly kind: 'refused' };
+
+/** One request of a connection: a line, and nothing after it. */
+export class RequestReader {
+  #asked = '';
+
+  push(text: string): RequestRead {
+    this.#asked += text;
+    const end = this.#asked.indexOf('\n');
+    const isWhole = end === this.#asked.length - 1;
+    if (this.#asked.length > MAX_REQUEST_CHARS + 1 || (end >= 0 && !isWhole)) {
+      return { kind: 'refused' };
+    }
+    return end < 0 ? { kind: 'incomplete' } : { kind: 'request', text: this.#asked.slice(0, -1) };
+  }
+}
+
 async function send(socket: Socket, answer: Promise<unknown>): Promise<void> {
   const text = JSON.stringify(await answer);
   socket.setTimeout(TAKE_MS, () => socket.destroy());
@@ -74,19 +95,20 @@ export async function serveRequests(datadir: string, respond: Responder): Promis
     throw new Error(`${path} is too long for a socket`);
 
   function take(socket: Socket): void {
-    let asked = '';
+    const reader = new RequestReader();
     const timer = setTimeout(() => socket.destroy(), REQUEST_MS);
     timer.unref();
     socket.on('error', () => {});
     socket.once('close', () => clearTimeout(timer));
     socket.setEncoding('utf8').on('data', (text: string) => {
-      asked += text;
-      const isWhole = asked.indexOf('\n') === asked.length - 1;
-      const answer = isWhole ? respond(asked.slice(0, -1)) : undefined;
-      if (answer !== undefined) {
+      const read = reader.push(text);
+      if (read.kind === 'incomplete') return;
+      const answer = read.kind === 'request' ? respond(read.text) : undefined;
+      if (answer === undefined) socket.destroy();
+      else {
         clearTimeout(timer);
         void send(socket, answer);
-      } else if (asked.includes('\n') || asked.length > MAX_REQUEST_CHARS) socket.destroy();
+      }
     });
   }
 

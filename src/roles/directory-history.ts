@@ -115,15 +115,20 @@ export class DirectoryHistory {
 }
 
 const HISTORY = 'history';
+/** Older samples are not shown: the longest series has a day. */
+const MAX_AGE_MS = 2 * 86_400_000;
+/** Larger figures are none that a directory can have. */
+const MAX_FIGURE = 1e15;
 
 function pastSampleOf(value: unknown): readonly PastSample[] {
   const fields = recordOf(value);
   const { ageMs } = fields;
-  if (typeof ageMs !== 'number' || !(ageMs >= 0)) return [];
+  if (typeof ageMs !== 'number' || !(ageMs >= 0 && ageMs <= MAX_AGE_MS)) return [];
   const given = recordOf(fields['figures']);
   const figures = COLUMN_NAMES.flatMap((name) => {
     const figure = given[name];
-    return typeof figure === 'number' && Number.isFinite(figure) ? [[name, figure] as const] : [];
+    const isFigure = typeof figure === 'number' && figure >= 0 && figure <= MAX_FIGURE;
+    return isFigure ? [[name, figure] as const] : [];
   });
   return [{ ageMs, figures: Object.fromEntries(figures) }];
 }
