@@ -104,6 +104,31 @@ export type ServiceState =
       readonly detail: string;
     };
 
+/**
+ * What the program that carries a location says about itself: for an onion, Tor. A value is absent where the
+ * program does not tell it.
+ */
+export interface DaemonState {
+  /** The name of the program, for a person: `Tor`. */
+  readonly name: string;
+  /** Whether it answers on its control connection. */
+  readonly connected: boolean;
+  /** Why it does not answer, for a person. */
+  readonly detail?: string;
+  /** Its version, as it writes it. */
+  readonly version?: string;
+  /** Progress of its start in percent, 0 to 100. */
+  readonly bootstrapPercent?: number;
+  /** Its own text for the last step of its start. */
+  readonly bootstrapStep?: string;
+  /** Whether it has a circuit through its network. */
+  readonly circuits?: boolean;
+  /** Whether it heard from its network lately. */
+  readonly networkLive?: boolean;
+  /** Clock milliseconds of its last answers; absent before the first. */
+  readonly answeredAt?: number;
+}
+
 /** How a location is served. */
 export interface ServeOptions {
   /** Aborts the start; afterwards use `Served.close`. */
@@ -146,6 +171,12 @@ export interface Served {
    * served, and repairs it if not. Absent when there is nothing to check.
    */
   reportUnreachable?(kind: LocationKind): void;
+  /**
+   * The state of the program that carries the location of this kind. The first call starts to ask the program
+   * at intervals, until the service is closed or moved. Undefined, or absent, when there is no such program or
+   * it cannot be asked.
+   */
+  daemon?(kind: LocationKind): DaemonState | undefined;
   /** Stops accepting and withdraws the service; the caller closes connections already accepted. */
   close(): Promise<void>;
 }

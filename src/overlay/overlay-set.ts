@@ -4,6 +4,7 @@
  */
 import type {
   Connection,
+  DaemonState,
   DialOptions,
   MovableService,
   Overlay,
@@ -125,10 +126,16 @@ class ServedSet implements Served {
   }
 
   reportUnreachable(kind: LocationKind): void {
-    for (const { served } of this.#parts) {
-      if (served.locations.some((location) => location.kind === kind))
-        served.reportUnreachable?.(kind);
-    }
+    this.#servedAt(kind)?.reportUnreachable?.(kind);
+  }
+
+  daemon(kind: LocationKind): DaemonState | undefined {
+    return this.#servedAt(kind)?.daemon?.(kind);
+  }
+
+  #servedAt(kind: LocationKind): Served | undefined {
+    return this.#parts.find(({ served }) => served.locations.some((each) => each.kind === kind))
+      ?.served;
   }
 
   async close(): Promise<void> {

@@ -5,11 +5,19 @@
 import { randomBytes } from 'node:crypto';
 import { isRecord } from '../kit/json-record.js';
 import { silentLog, type Log } from '../channel/log.js';
-import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/ports.js';
+import type {
+  Clock,
+  MovableService,
+  Overlay,
+  Random,
+  ServeOptions,
+  Served,
+} from '../channel/ports.js';
 import type { Movable } from '../kit/movable.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation, isLoopbackHost } from '../protocol/location.js';
 import type { ControlClient } from '../tor/control/client.js';
+import { TorState } from '../tor/control/tor-state.js';
 import { readOnionHostname } from '../tor/onion/key-folder.js';
 import type { PowQueue } from '../tor/onion/add-onion.js';
 import type { ServedFolder } from '../tor/onion/hidden-service-dir.js';
@@ -105,7 +113,7 @@ interface Tools {
 function accepting(
   listening: Listening,
   service: Movable | undefined,
-): Pick<Served, 'listensOn' | 'move' | 'begin' | 'adopt'> {
+): Pick<Served, 'listensOn' | 'begin' | 'adopt'> & { readonly move: MovableService } {
   const { move } = listening;
   return {
     listensOn: listening.text,
@@ -168,11 +176,22 @@ async function serveByControl(
   });
   // Reported by `onState`, so no caller must await this promise.
   service.reachable.catch(() => {});
+  const torState = new TorState({ connect: connectControl, clock: tools.clock, log: tools.log });
+  const accept = accepting(listening, service.move);
   return {
     locations: [service.location],
-    ...accepting(listening, service.move),
+    ...accept,
+    move: {
+      ...accept.move,
+      leave() {
+        torState.stop();
+        return accept.move.leave();
+      },
+    },
     reportUnreachable: () => service.reportUnreachable(),
+    daemon: () => torState.read(),
     async close() {
+      torState.stop();
       listening.close();
       await service.close();
     },

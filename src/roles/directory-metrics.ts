@@ -1,6 +1,7 @@
 /** The directory's metrics on `/metrics`. Only sums: no nick, no onion, no text of a message. */
 import type { Directory, DirectoryStats, FlushReport } from '../directory/directory.js';
 import type { Metrics } from '../ops/metrics.js';
+import type { DaemonJson, ServiceJson } from './service-states.js';
 
 type Labelled = {
   readonly [K in keyof DirectoryStats]: DirectoryStats[K] extends number ? never : K;
@@ -97,11 +98,48 @@ export interface MetricSources {
   readonly state: () => NodeStateName;
   /** How often the service entered each state. */
   readonly entered: Readonly<Record<NodeStateName, number>>;
+  /** Its locations. */
+  readonly services: () => readonly ServiceJson[];
+}
+
+/** One number for each location whose program is asked, by kind of location. */
+function byKind(
+  services: readonly ServiceJson[],
+  read: (daemon: DaemonJson) => number | undefined,
+): Record<string, number> {
+  return Object.fromEntries(
+    services.flatMap(({ kind, daemon }) => {
+      const value = daemon && read(daemon);
+      return value === undefined ? [] : [[kind, value] as const];
+    }),
+  );
+}
+
+const asNumber = (flag: boolean | undefined): number | undefined =>
+  flag === undefined ? undefined : Number(flag);
+
+function registerServiceMetrics(metrics: Metrics, services: MetricSources['services']): void {
+  metrics.gauges('location_reachable', '1 while peers can reach this location.', 'kind', () =>
+    Object.fromEntries(services().map(({ kind, state }) => [kind, Number(state === 'reachable')])),
+  );
+  metrics.gauges('daemon_connected', '1 while Tor answers on its control port.', 'kind', () =>
+    byKind(services(), ({ connected }) => Number(connected)),
+  );
+  metrics.gauges('daemon_bootstrap_percent', 'Progress of the start of Tor.', 'kind', () =>
+    byKind(services(), ({ bootstrapPercent }) => bootstrapPercent),
+  );
+  metrics.gauges('daemon_circuits', '1 while Tor has a circuit through its network.', 'kind', () =>
+    byKind(services(), ({ circuits }) => asNumber(circuits)),
+  );
+  metrics.gauges('daemon_network_live', '1 while Tor hears from its network.', 'kind', () =>
+    byKind(services(), ({ networkLive }) => asNumber(networkLive)),
+  );
 }
 
 /** Registers all other metrics; they are read on each request. */
 export function registerDirectoryMetrics(metrics: Metrics, sources: MetricSources): void {
-  const { directory, state, entered } = sources;
+  const { directory, state, entered, services } = sources;
+  registerServiceMetrics(metrics, services);
   const stats = (): DirectoryStats => directory.stats();
   for (const [key, name, help] of GAUGES) metrics.gauge(name, help, () => stats()[key]);
   for (const [key, name, help] of TOTALS) metrics.total(name, help, () => stats()[key]);

@@ -27,7 +27,7 @@ import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.j
 import { movableFigures, earlierFigures, type DirectoryFigures } from './directory-figures.js';
 import { DirectoryHistory, historyIn } from './directory-history.js';
 import { NodeStates } from './node-states.js';
-import { ServiceStates } from './service-states.js';
+import { daemonJson, ServiceStates, type ServiceJson } from './service-states.js';
 import { VERSION } from './version.js';
 
 export type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
@@ -115,6 +115,7 @@ class RunningNode implements DirectoryNode {
       directory: this.directory,
       state: () => this.#states.name,
       entered: this.#states.entered,
+      services: () => this.#servicesNow(),
     });
   }
 
@@ -283,9 +284,20 @@ class RunningNode implements DirectoryNode {
     }
   }
 
-  /** Takes samples for the page from now on, if there is one. */
+  /** Takes samples and asks for the state of Tor from now on, if there is a page to show them. */
   #record(): void {
-    if (this.#page) this.#history.start();
+    if (!this.#page) return;
+    this.#history.start();
+    this.#servicesNow();
+  }
+
+  #servicesNow(): readonly ServiceJson[] {
+    const served = this.#served;
+    if (!served || !this.#isServing) return this.#services.of(served?.locations ?? []);
+    return this.#services.of(served.locations, (kind) => {
+      const state = served.daemon?.(kind);
+      return state && daemonJson(state, this.#clock.now());
+    });
   }
 
   #status(): Record<string, unknown> {
@@ -296,7 +308,7 @@ class RunningNode implements DirectoryNode {
       stateSeconds: this.#states.seconds,
       stateEntered: this.#states.entered,
       location: this.#served && formatLocation(this.location),
-      services: this.#services.of(this.#served?.locations ?? []),
+      services: this.#servicesNow(),
       listensOn: this.#served?.listensOn,
       uptimeSeconds: this.#upSeconds(),
       health: this.health(),

@@ -1,5 +1,27 @@
-import type { ServiceState } from '../channel/ports.js';
+import type { DaemonState, ServiceState } from '../channel/ports.js';
 import { formatLocation, type Location, type LocationKind } from '../protocol/location.js';
+
+/** The state of a program that carries a location, as `/status` shows it. */
+export interface DaemonJson extends Omit<DaemonState, 'answeredAt'> {
+  /** Absent before the first answer. */
+  readonly answeredSecondsAgo?: number;
+}
+
+/** A location in `services` of `/status`. */
+export interface ServiceJson {
+  readonly location: string;
+  readonly kind: LocationKind;
+  readonly state: ServiceState['state'];
+  readonly detail?: string;
+  readonly daemon?: DaemonJson;
+}
+
+/** @param now clock milliseconds */
+export function daemonJson(state: DaemonState, now: number): DaemonJson {
+  const { answeredAt, ...rest } = state;
+  if (answeredAt === undefined) return rest;
+  return { ...rest, answeredSecondsAgo: Math.round((now - answeredAt) / 1000) };
+}
 
 /** The worse ones first: a program is as reachable as the least reachable of its locations. */
 const WORST_FIRST: readonly ServiceState['state'][] = ['lost', 'starting', 'reachable'];
@@ -29,12 +51,24 @@ export class ServiceStates {
     return this.#states.get(kind)?.state === 'reachable';
   }
 
-  /** Each location with its state, for a status page. */
-  of(locations: readonly Location[]): readonly unknown[] {
-    return locations.map((location) => ({
-      location: formatLocation(location),
-      ...this.#states.get(location.kind),
-    }));
+  /**
+   * Each location with its state and that of its program, for a status page.
+   * @param daemon the state of the program that carries a kind
+   */
+  of(
+    locations: readonly Location[],
+    daemon: (kind: LocationKind) => DaemonJson | undefined = () => undefined,
+  ): readonly ServiceJson[] {
+    return locations.map((location) => {
+      const carrier = daemon(location.kind);
+      return {
+        location: formatLocation(location),
+        kind: location.kind,
+        state: 'starting',
+        ...this.#states.get(location.kind),
+        ...(carrier === undefined ? {} : { daemon: carrier }),
+      };
+    });
   }
 
   /** The worst of all; its detail names the kind when there are several. */

@@ -71,6 +71,69 @@ function showService() {
   ]);
 }
 
+/** The most locations that are shown; a directory has one for each overlay. */
+const MAX_LOCATIONS = 8;
+
+function locationItem({ location, state, detail = '' }) {
+  const item = element('li');
+  const badge = element('span', `badge ${SERVICE_TONES[state] ?? 'warn'}`, state);
+  item.append(element('span', 'mono', location), badge);
+  if (detail) item.append(element('span', 'hint', detail));
+  return item;
+}
+
+/** Each location with its state, when there are several. */
+function showLocations() {
+  const card = $('card-locations');
+  const services = status.services.slice(0, MAX_LOCATIONS);
+  card.hidden = services.length < 2;
+  if (card.hidden) return;
+  const list = card.querySelector('.locations');
+  const text = JSON.stringify(
+    services.map(({ location, state, detail }) => [location, state, detail]),
+  );
+  if (list.dataset.shown === text) return;
+  list.dataset.shown = text;
+  list.replaceChildren(...services.map(locationItem));
+}
+
+function daemonBadge({ connected, bootstrapPercent, circuits, networkLive }) {
+  if (!connected) return ['bad', 'no answer'];
+  if (bootstrapPercent !== undefined && bootstrapPercent < 100) {
+    return ['warn', `${bootstrapPercent} %`];
+  }
+  if (circuits === false) return ['bad', 'no circuits'];
+  return networkLive === false ? ['warn', 'no network'] : ['good', 'ready'];
+}
+
+const said = (value, yes, no) => (value === undefined ? undefined : value ? yes : no);
+
+/** The program behind the first location that has one: Tor. */
+function showDaemon() {
+  const card = $('card-daemon');
+  const daemon = status.services.find((service) => service.daemon !== undefined)?.daemon;
+  card.hidden = daemon === undefined;
+  if (daemon === undefined) return;
+  const { bootstrapPercent, bootstrapStep = '', answeredSecondsAgo } = daemon;
+  setText(card.querySelector('h3'), daemon.name);
+  showBadge(card, ...daemonBadge(daemon));
+  setText(card.querySelector('.reason'), daemon.connected ? '' : (daemon.detail ?? ''));
+  showFacts(card, [
+    ['Version', daemon.version],
+    ['Control connection', daemon.connected ? 'up' : 'down'],
+    [
+      'Start',
+      bootstrapPercent === undefined ? undefined : `${bootstrapPercent} % ${bootstrapStep}`.trim(),
+    ],
+    ['Circuits', said(daemon.circuits, 'yes', 'none')],
+    ['Network', said(daemon.networkLive, 'live', 'nothing heard')],
+    [
+      'Last answer',
+      answeredSecondsAgo === undefined ? undefined : `${format.duration(answeredSecondsAgo)} ago`,
+    ],
+  ]);
+}
+
 const CANARY = {
   off: ['warn', 'off'],
   waiting: ['warn', 'waiting'],
@@ -200,6 +263,8 @@ function show() {
   showHealth();
   showFigures();
   showService();
+  showLocations();
+  showDaemon();
   showCanary();
   showLoad();
   showProgram();
