@@ -107,7 +107,11 @@ t.test('asked from the first look on, then at intervals', async (t) => {
   t.equal(clock.pending, 0, 'no timer is left');
 });
 
-const CASES: readonly [string, Readonly<Record<string, string>>, Readonly<Record<string, unknown>>][] = [
+const CASES: readonly [
+  string,
+  Readonly<Record<string, string>>,
+  Readonly<Record<string, unknown>>,
+][] = [
   [
     'a Tor that starts',
     {

@@ -66,7 +66,8 @@ t.test('version, bootstrap, circuits and control connection of a real Tor', asyn
   t.teardown(() => node.close());
   await node.reachable;
   const url = `http://127.0.0.1:${statusPort}/`;
-  const status = async (): Promise<StatusJson> => JSON.parse(await (await fetch(`${url}status`)).text());
+  const status = async (): Promise<StatusJson> =>
+    JSON.parse(await (await fetch(`${url}status`)).text());
   const { open, check } = await watchSite(t, browser, url);
   const page = await open();
   await page.waitForSelector('[data-status=live]');

@@ -74,11 +74,11 @@ function showService() {
 /** The most locations that are shown; a directory has one for each overlay. */
 const MAX_LOCATIONS = 8;
 
-function locationItem({ location, state, detail = '' }) {
+function locationItem({ location, state, detail: reason = '' }) {
   const item = element('li');
   const badge = element('span', `badge ${SERVICE_TONES[state] ?? 'warn'}`, state);
   item.append(element('span', 'mono', location), badge);
-  if (detail) item.append(element('span', 'hint', detail));
+  if (reason) item.append(element('span', 'hint', reason));
   return item;
 }
 
@@ -90,7 +90,7 @@ function showLocations() {
   if (card.hidden) return;
   const list = card.querySelector('.locations');
   const text = JSON.stringify(
-    services.map(({ location, state, detail }) => [location, state, detail]),
+    services.map((service) => [service.location, service.state, service.detail]),
   );
   if (list.dataset.shown === text) return;
   list.dataset.shown = text;
