@@ -1,6 +1,7 @@
 /** All targets, by name. */
 import type { Seeds } from './seeds.js';
 import type { Target } from './target.js';
+import { bitcoinTarget } from './targets/bitcoin.js';
 import { bondTarget } from './targets/bond.js';
 import { cfgTarget } from './targets/cfg.js';
 import { directoryTarget } from './targets/directory.js';
@@ -26,6 +27,7 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     peerlistTarget(seeds),
     messageTarget(seeds),
     bondTarget(),
+    bitcoinTarget(),
     nickAuthTarget(),
     negotiationTarget(),
     proxyLineTarget(),
