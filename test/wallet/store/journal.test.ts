@@ -4,6 +4,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { WalletStoreError, type JournalValue } from '../../../src/wallet/store/api.js';
 import { JournalFrames } from '../../../src/wallet/store/frames.js';
+import { FaultingFiles } from './faulting-files.js';
 import { FOLDER, SECRET, faultOf, makeWallet, openWallet } from './scene.js';
 import { SimulatedDisk } from './simulated-disk.js';
 
@@ -247,12 +248,13 @@ t.test('a full disk while the journal is packed changes nothing', async (t) => {
   const disk = new SimulatedDisk();
   await makeWallet(disk, [[1], [2], [3], [4]]);
   const whole = disk.content[JOURNAL];
-  disk.fault = { at: disk.effects.length + 2, kind: 'ENOSPC', isLasting: true };
-  const store = await openWallet(disk, 'write', FOLDER, 2);
+  const files = new FaultingFiles(disk);
+  files.fault = { at: 2, kind: 'ENOSPC', isLasting: true };
+  const store = await openWallet(files, 'write', FOLDER, 2);
   t.same(store.records, [1, 2, 3, 4]);
   t.same(disk.content[JOURNAL], whole);
   t.notOk(disk.content[`${FOLDER}/journal.new`], 'the half of it is removed');
-  disk.fault = undefined;
+  files.fault = undefined;
   await store.append([5]);
   await store.close();
   t.same(await opened(disk), { records: [1, 2, 3, 4, 5], lostBytes: 0 });

@@ -1,43 +1,18 @@
-/**
- * A file system in memory that numbers every effect, lets one of them fail, stops the program there, and
- * loses what was not synced, as a power cut does.
- */
+/** A file system in memory that can lose what was not synced, as a power cut does. */
 import { basename, dirname } from 'node:path';
 import { LockedError, type InstanceLock } from '../../../src/ops/instance-lock.js';
 import type { OpenMode, StoreFile, StoreFiles } from '../../../src/wallet/store/files.js';
+import { systemError } from './faulting-files.js';
 
 const SECTOR = 512;
 /** The process id in errors of locks. */
 export const OTHER_PID = 4_242;
-
-/** What happens at one effect. */
-export type Fault =
-  /** The system call fails and does nothing. */
-  | 'ENOSPC'
-  | 'EIO'
-  /** A write fails after it wrote half of its bytes. */
-  | 'half, then ENOSPC'
-  /** A write writes half of its bytes and says so. */
-  | 'short'
-  /** The program is killed before, in the middle of, or after the effect. */
-  | 'killed before'
-  | 'killed half-way'
-  | 'killed after';
-
-/** The program was killed: nothing that it does afterwards has an effect. */
-export class Killed extends Error {
-  override readonly name = 'Killed';
-}
 
 interface Inode {
   readonly id: number;
   now: Uint8Array;
   /** After the last sync. */
   synced: Uint8Array;
-}
-
-function systemError(code: string): Error {
-  return Object.assign(new Error(`${code}: simulated`), { code });
 }
 
 function resized(bytes: Uint8Array, length: number): Uint8Array {
@@ -47,15 +22,10 @@ function resized(bytes: Uint8Array, length: number): Uint8Array {
 }
 
 export class SimulatedDisk implements StoreFiles {
-  /** Each effect since the beginning, such as `write journal`. */
-  readonly effects: string[] = [];
-  /** What happens at the effect with this number (from 0); at all from there on with `isLasting`. */
-  fault: { readonly at: number; readonly kind: Fault; readonly isLasting?: boolean } | undefined;
   #now: Map<string, Inode>;
   #synced: Map<string, Inode>;
   readonly #folders: Set<string>;
   readonly #locks = new Set<string>();
-  #isKilled = false;
   #lastId = 0;
 
   constructor(names: ReadonlyMap<string, Inode> = new Map(), folders: Iterable<string> = ['/']) {
@@ -131,81 +101,31 @@ export class SimulatedDisk implements StoreFiles {
     return () => this.#locks.delete(path);
   }
 
-  #alive(): void {
-    if (this.#isKilled) throw new Killed();
-  }
-
-  #kill(): never {
-    this.#isKilled = true;
-    throw new Killed();
-  }
-
-  /** One effect. `half` does a part of it, where there is such a part. */
-  #effect<T>(what: string, run: () => T, half?: () => T): T {
-    this.#alive();
-    const number = this.effects.push(what.replace(/[0-9a-f]{12}/, 'RANDOM')) - 1;
-    const { at = Infinity, kind, isLasting = false } = this.fault ?? {};
-    if (kind === undefined || number < at || (number > at && !isLasting)) return run();
-    switch (kind) {
-      case 'ENOSPC':
-      case 'EIO':
-        // Room is not needed to remove, to cut, or to sync what has its room.
-        if (kind === 'ENOSPC' && /^(remove|truncate)/.test(what)) return run();
-        throw systemError(kind);
-      case 'half, then ENOSPC':
-        half?.();
-        if (/^(remove|truncate)/.test(what)) return run();
-        throw systemError('ENOSPC');
-      case 'short':
-        return half === undefined ? run() : half();
-      case 'killed before':
-        return this.#kill();
-      case 'killed half-way':
-        half?.();
-        return this.#kill();
-      case 'killed after':
-        run();
-        return this.#kill();
-    }
-  }
-
   async makeFolder(path: string): Promise<void> {
-    this.#effect(`makeFolder ${basename(path)}`, () => {
-      for (let folder = path; !this.#folders.has(folder); folder = dirname(folder)) {
-        this.#folders.add(folder);
-      }
-    });
+    for (let folder = path; !this.#folders.has(folder); folder = dirname(folder)) {
+      this.#folders.add(folder);
+    }
   }
 
   async open(path: string, mode: OpenMode): Promise<StoreFile> {
-    this.#alive();
     const found = this.#now.get(path);
     if (mode === 'read' || mode === 'write') {
       if (found === undefined) throw systemError('ENOENT');
-      return this.#fileOf(found, basename(path));
+      return this.#fileOf(found);
     }
-    return this.#effect(`open ${basename(path)} to ${mode}`, () => {
-      if (!this.#folders.has(dirname(path))) throw systemError('ENOENT');
-      if (found !== undefined && mode === 'new') throw systemError('EEXIST');
-      const none = new Uint8Array(0);
-      const inode = found ?? { id: ++this.#lastId, now: none, synced: none };
-      inode.now = none;
-      this.#now.set(path, inode);
-      return this.#fileOf(inode, basename(path));
-    });
+    if (!this.#folders.has(dirname(path))) throw systemError('ENOENT');
+    if (found !== undefined && mode === 'new') throw systemError('EEXIST');
+    const none = new Uint8Array(0);
+    const inode = found ?? { id: ++this.#lastId, now: none, synced: none };
+    inode.now = none;
+    this.#now.set(path, inode);
+    return this.#fileOf(inode);
   }
 
-  #fileOf(inode: Inode, name: string): StoreFile {
+  #fileOf(inode: Inode): StoreFile {
     let isOpen = true;
     const check = (): void => {
-      this.#alive();
       if (!isOpen) throw systemError('EBADF');
-    };
-    const put = (bytes: Uint8Array, position: number): number => {
-      const now = resized(inode.now, Math.max(inode.now.length, position + bytes.length));
-      now.set(bytes, position);
-      inode.now = now;
-      return bytes.length;
     };
     return {
       read: async (buffer, position) => {
@@ -216,24 +136,18 @@ export class SimulatedDisk implements StoreFiles {
       },
       write: async (bytes, position) => {
         check();
-        const half = bytes.subarray(0, Math.ceil(bytes.length / 2));
-        return this.#effect(
-          `write ${name}`,
-          () => put(bytes, position),
-          () => put(half, position),
-        );
+        const now = resized(inode.now, Math.max(inode.now.length, position + bytes.length));
+        now.set(bytes, position);
+        inode.now = now;
+        return bytes.length;
       },
       sync: async () => {
         check();
-        this.#effect(`sync ${name}`, () => {
-          inode.synced = inode.now;
-        });
+        inode.synced = inode.now;
       },
       truncate: async (length) => {
         check();
-        this.#effect(`truncate ${name}`, () => {
-          inode.now = resized(inode.now, length);
-        });
+        inode.now = resized(inode.now, length);
       },
       size: async () => {
         check();
@@ -248,31 +162,26 @@ export class SimulatedDisk implements StoreFiles {
   }
 
   async rename(from: string, to: string): Promise<void> {
-    this.#effect(`rename ${basename(from)} to ${basename(to)}`, () => {
-      const inode = this.#now.get(from);
-      if (inode === undefined) throw systemError('ENOENT');
-      this.#now.delete(from);
-      this.#now.set(to, inode);
-    });
+    const inode = this.#now.get(from);
+    if (inode === undefined) throw systemError('ENOENT');
+    this.#now.delete(from);
+    this.#now.set(to, inode);
   }
 
   async remove(path: string): Promise<void> {
-    this.#effect(`remove ${basename(path)}`, () => this.#now.delete(path));
+    this.#now.delete(path);
   }
 
   async syncFolder(path: string): Promise<void> {
-    this.#effect(`syncFolder ${basename(path)}`, () => {
-      for (const known of this.#synced.keys()) {
-        if (dirname(known) === path) this.#synced.delete(known);
-      }
-      for (const [known, inode] of this.#now) {
-        if (dirname(known) === path) this.#synced.set(known, inode);
-      }
-    });
+    for (const known of this.#synced.keys()) {
+      if (dirname(known) === path) this.#synced.delete(known);
+    }
+    for (const [known, inode] of this.#now) {
+      if (dirname(known) === path) this.#synced.set(known, inode);
+    }
   }
 
   async list(path: string): Promise<readonly string[]> {
-    this.#alive();
     if (!this.#folders.has(path)) throw systemError('ENOENT');
     return [...this.#now.keys()]
       .filter((name) => dirname(name) === path)
@@ -280,14 +189,12 @@ export class SimulatedDisk implements StoreFiles {
   }
 
   async lock(path: string): Promise<InstanceLock> {
-    return this.#effect(`lock ${basename(path)}`, () => {
-      if (this.#locks.has(path)) throw new LockedError(path, OTHER_PID);
-      this.#locks.add(path);
-      return {
-        release: async () => {
-          this.#locks.delete(path);
-        },
-      };
-    });
+    if (this.#locks.has(path)) throw new LockedError(path, OTHER_PID);
+    this.#locks.add(path);
+    return {
+      release: async () => {
+        this.#locks.delete(path);
+      },
+    };
   }
 }

@@ -7,6 +7,7 @@ import {
   openWalletStore,
   restoreBackup,
 } from '../../../src/wallet/store/store.js';
+import { FaultingFiles } from './faulting-files.js';
 import {
   COST,
   FOLDER,
@@ -86,14 +87,15 @@ t.test('a value that JSON would change is not a record', async (t) => {
 });
 
 t.test('what cannot be opened is refused in one line, and nothing is written', async (t) => {
-  const files = new SimulatedDisk();
+  const disk = new SimulatedDisk();
+  const files = new FaultingFiles(disk);
   t.equal(await faultOf(openWallet(files)), 'missing');
   t.equal(await faultOf(openWallet(files, 'read')), 'missing');
   await makeWallet(files, [[1]]);
   const before = files.effects.length;
   const wallet = `${FOLDER}/wallet`;
   const journal = `${FOLDER}/journal`;
-  const whole = files.content;
+  const whole = disk.content;
   const bytes = whole[wallet] ?? new Uint8Array(0);
   const other = new SimulatedDisk();
   await makeWallet(other, [[1]]);
@@ -109,12 +111,16 @@ t.test('what cannot be opened is refused in one line, and nothing is written', a
     ['damaged', { ...whole, [journal]: other.content[journal] ?? bytes }, /or of another wallet/],
   ];
   for (const [fault, content, text] of cases) {
-    const disk = SimulatedDisk.of(content);
+    const changed = SimulatedDisk.of(content);
     for (const mode of ['write', 'read'] as const) {
       // oxlint-disable-next-line no-await-in-loop
-      await t.rejects(openWallet(disk, mode), { name: 'WalletStoreError', fault, message: text });
+      await t.rejects(openWallet(changed, mode), {
+        name: 'WalletStoreError',
+        fault,
+        message: text,
+      });
     }
-    t.same(disk.content, content);
+    t.same(changed.content, content);
   }
   for (const password of ['', 'correct hors', 'Correct horse', 'x'.repeat(1_025)]) {
     // oxlint-disable-next-line no-await-in-loop
@@ -123,7 +129,7 @@ t.test('what cannot be opened is refused in one line, and nothing is written', a
       message: /password/,
     });
   }
-  t.match(files.effects.slice(before), /^lock lock(,lock lock)*$/, 'no file was changed');
+  t.same(new Set(files.effects.slice(before)), new Set(['lock lock']), 'no file was changed');
 });
 
 t.test('a header asks for bounded work only', async (t) => {
@@ -271,10 +277,12 @@ t.test('a backup is one file, which makes the same wallet again', async (t) => {
       bytes.slice().fill((bytes[at] ?? 0) ^ 1, at, at + 1),
     ]) {
       const disk = SimulatedDisk.of({ '/b/backup': changed });
+      const faulting = new FaultingFiles(disk);
+      const call = restoreBackup('/b/backup', '/b/wallet', { files: faulting });
       // oxlint-disable-next-line no-await-in-loop
-      const fault = await faultOf(restoreBackup('/b/backup', '/b/wallet', { files: disk }));
+      const fault = await faultOf(call);
       if (fault !== 'damaged' && fault !== 'version') t.fail(`changed at ${at}: ${fault}`);
-      if (disk.effects.length > 0) t.fail(`changed at ${at}: something was written`);
+      if (faulting.effects.length > 0) t.fail(`changed at ${at}: something was written`);
     }
   }
 });
