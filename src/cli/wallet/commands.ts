@@ -16,6 +16,11 @@ const PASSPHRASE_FILE = [
   values.parsePath,
 ] as const;
 const YES = ['--yes', 'do not ask'] as const;
+const MAINNET = [
+  '--mainnet-i-accept-the-risk',
+  'spend real bitcoin with this young software (docs/wallet.md)',
+] as const;
+
 /** A subcommand with the options that all of them have. */
 function add(wallet: Command, name: string, description: string): Command {
   return wallet
@@ -51,6 +56,31 @@ function addMakers(wallet: Command): void {
     .option('--nested', "the addresses of old wallets: m/49', nested segwit")
     .option(...JSON_OPTION)
     .action(async (name, options) => (await import('./recover.js')).runRecover(name, options));
+  add(
+    wallet,
+    'import',
+    'take over a wallet of the original (.jmdat), of joinmarket-ng, or a backup',
+  )
+    .argument('<file>', 'the file of the other program, or of "wallet backup"', values.parsePath)
+    .argument(
+      '[name]',
+      'name of the new wallet (default: that of the file)',
+      values.parseWalletName,
+    )
+    .option(
+      '--file-password-file <file>',
+      'read the password of the imported file from the first line of this file',
+      values.parsePath,
+    )
+    .option(
+      '--from <height>',
+      'height from which it may have coins (default: 0)',
+      values.parseHeight,
+    )
+    .option(...JSON_OPTION)
+    .action(async (file, name, options) =>
+      (await import('./import.js')).runImport(file, name, options),
+    );
 }
 
 function addReaders(wallet: Command): void {
@@ -120,6 +150,84 @@ function addWriters(wallet: Command): void {
     );
 }
 
+function addSpenders(wallet: Command): void {
+  addNamed(wallet, 'send', 'pay an address; shows inputs, change and fee before it asks')
+    .argument('<amount>', '0.1, 0.1btc, 10000000sat, or all')
+    .argument(
+      '[address]',
+      'an address, or a bitcoin: link (BIP21); a link with an amount needs no other',
+    )
+    .option(
+      '--mixdepth <n>',
+      'mixdepth that pays (default: 0, or that of --coin)',
+      values.parseMixdepth,
+    )
+    .option('--coin <outpoint>', 'spend this coin; may be repeated', values.collectOutpoint)
+    .addOption(
+      new Option('--fee-rate <sat/vb>', 'fee in satoshi per virtual byte')
+        .argParser(values.parseFeeRate)
+        .conflicts('blocks'),
+    )
+    .option('--blocks <n>', 'fee for a confirmation within this many blocks', values.parseBlocks, 3)
+    .option('--accept-absurd-fee', 'pay a fee above the limit')
+    .option('--dry-run', 'show it and do nothing')
+    .option(
+      '--psbt <file>',
+      'write an unsigned PSBT to this file instead of paying',
+      values.parsePath,
+    )
+    .option(...YES)
+    .option(...JSON_OPTION)
+    .option(...MAINNET)
+    .action(async (name, amount, address, options) =>
+      (await import('./send.js')).runSend(name, amount, address, options),
+    );
+  addNamed(wallet, 'bump', 'replace an unconfirmed payment by one with a higher fee')
+    .argument('<txid>', 'the payment', values.parseTxid)
+    .option('--fee-rate <sat/vb>', 'fee in satoshi per virtual byte', values.parseFeeRate)
+    .option('--accept-absurd-fee', 'pay a fee above the limit')
+    .option('--dry-run', 'show it and do nothing')
+    .option(...YES)
+    .option(...JSON_OPTION)
+    .option(...MAINNET)
+    .action(async (name, txid, options) =>
+      (await import('./bump.js')).runBump(name, txid, options),
+    );
+  addNamed(wallet, 'bond', 'fidelity bonds: locked coins that let a maker be chosen more often')
+    .addArgument(
+      new Argument('<action>', 'what to do').choices([
+        'list',
+        'address',
+        'certify',
+        'cold-message',
+        'cold-import',
+        'redeem',
+      ]),
+    )
+    .argument('[arguments...]', 'see below')
+    .option('--public-key <hex>', 'address: the key is in another wallet', values.parsePublicKey)
+    .option('--periods <n>', 'certify: validity in periods of 2016 blocks', values.parsePeriods)
+    .option('--fee-rate <sat/vb>', 'redeem: fee in satoshi per virtual byte', values.parseFeeRate)
+    .option('--dry-run', 'redeem: show it and do nothing')
+    .option('--psbt <file>', 'redeem: write an unsigned PSBT to this file', values.parsePath)
+    .option(...YES)
+    .option(...JSON_OPTION)
+    .option(...MAINNET)
+    .addHelpText('after', BOND_HELP)
+    .action(async (name, action, rest, options) =>
+      (await import('./bond.js')).runBond(name, action, rest, options),
+    );
+}
+
+const BOND_HELP = `
+Actions:
+  list                        bonds, their state, and the next step
+  address YYYY-MM             address of a bond that is locked until that month
+  certify OUTPOINT            certificate with a key of this wallet, for the maker
+  cold-message OUTPOINT FILE  the message that another wallet must sign
+  cold-import FILE            the certificate with that signature
+  redeem OUTPOINT ADDRESS     spend a bond after its lock time`;
+
 const WALLET_HELP = `
 A wallet is a folder of the data directory: wallets/NAME. Its password comes from --password-file, from the
 credential wallet-password of systemd, or is asked for at the terminal.
@@ -132,4 +240,5 @@ export function addWalletCommands(wallet: Command): void {
   addMakers(wallet);
   addReaders(wallet);
   addWriters(wallet);
+  addSpenders(wallet);
 }

@@ -12,7 +12,7 @@ import { chainOf } from './chain.js';
 import { ensureConfig, newFolder } from './new-folder.js';
 import { withProgress } from './progress.js';
 import { firstPassphrase, firstPassword } from './secrets.js';
-import { withSurroundings, type FolderOptions } from './session.js';
+import { unixTime, withSurroundings, type FolderOptions } from './session.js';
 
 interface CreateOptions extends FolderOptions {
   readonly words: '12' | '24';
@@ -63,7 +63,7 @@ export function runCreate(name: string, options: CreateOptions): Promise<void> {
       kind: 'native',
       mixdepths: options.mixdepths,
       birthHeight: await birthHeight(settings, signal),
-      created: Math.floor(Date.now() / 1_000),
+      created: unixTime(),
       seed,
       passphrase,
     });

@@ -47,13 +47,19 @@ const isAmountFault = (fault: UriFault): fault is AmountFault => fault.startsWit
 const isAddressFault = (fault: UriFault): fault is AddressFault =>
   !isAmountFault(fault) && uriFaultText(fault) === undefined;
 
+/** In a request an amount is a number of BTC without a unit. */
+const requestAmountText = (fault: AmountFault): string =>
+  fault === 'amount-form'
+    ? 'its amount is not a number of BTC such as 0.1'
+    : amountFaultText('its amount', fault);
+
 function requestOf(text: string, network: Network): PaymentUri {
   const parsed = parsePaymentUri(text, network);
   if (parsed.ok) return parsed.value;
   const fault = parsed.reason;
   const own = uriFaultText(fault) ?? '';
   const said = isAmountFault(fault)
-    ? amountFaultText('its amount', fault)
+    ? requestAmountText(fault)
     : isAddressFault(fault)
       ? `its address: ${addressFaultText(fault)} (this wallet is of ${network})`
       : own;

@@ -9,7 +9,7 @@ import { withProgress } from './progress.js';
 import { confirm } from './questions.js';
 import { firstPassphrase, firstPassword } from './secrets.js';
 import { firstScan } from './first-scan.js';
-import { withSurroundings, type FolderOptions } from './session.js';
+import { unixTime, withSurroundings, type FolderOptions } from './session.js';
 import type { Asker } from './terminal.js';
 
 interface RecoverOptions extends FolderOptions {
@@ -45,7 +45,7 @@ export function runRecover(name: string, options: RecoverOptions): Promise<void>
         kind: options.nested === true ? 'nested' : 'native',
         mixdepths: options.mixdepths,
         birthHeight: options.from ?? 0,
-        created: Math.floor(Date.now() / 1_000),
+        created: unixTime(),
         seed,
         passphrase,
       });

@@ -20,6 +20,7 @@ import { UsageError } from '../errors.js';
 import { printNote } from '../print.js';
 import { chainOf } from './chain.js';
 import { withExitCodes } from './errors.js';
+import { resumePayments } from './pay.js';
 import { withProgress } from './progress.js';
 import { walletPassphrase, walletPassword, type SecretOptions } from './secrets.js';
 import { StoppedError, TerminalAsker, type Asker } from './terminal.js';
@@ -41,6 +42,9 @@ export interface ReadOptions extends FolderOptions {
 export interface WriteOptions extends FolderOptions {
   readonly mainnetIAcceptTheRisk?: boolean;
 }
+
+/** The clock of this machine, in Unix seconds. */
+export const unixTime = (): number => Math.floor(Date.now() / 1_000);
 
 /** What every wallet command has. */
 export interface Surroundings {
@@ -154,7 +158,7 @@ export function openWallet(opened: OpenWallet): Promise<Wallet> {
   return withProgress('deriving the addresses', (onProgress) =>
     Wallet.open({
       ...opened,
-      unixTime: () => Math.floor(Date.now() / 1_000),
+      unixTime,
       randomBytes: (length) => randomBytes(length),
       onProgress,
     }),
@@ -192,6 +196,7 @@ export function readWallet(
     const folder = walletFolder(name, options.datadir);
     await checkExists(folder);
     const password = await walletPassword(options, around.asker);
+    const { signal } = around;
     const isOffline = options.offline === true;
     const unlocked = isOffline ? undefined : await openUnlocked(folder, password);
     const store = unlocked ?? (await openStore(folder, password, 'read'));
@@ -199,11 +204,14 @@ export function readWallet(
     let wallet: Wallet | undefined;
     let chain: Chain | undefined;
     try {
-      if (mode === 'write' || options.needsChain === true) {
-        chain = await chainOf(await settingsFor(store, options), around.signal);
-      }
+      const settings = await settingsFor(store, options);
+      const needsChain = mode === 'write' || options.needsChain === true;
+      if (needsChain) chain = await chainOf(settings, signal);
       wallet = await openWallet({ store, chain, mode });
-      if (!isOffline) await syncWallet(wallet, around.signal);
+      if (!isOffline) await syncWallet(wallet, signal);
+      if (mode === 'write' && chain !== undefined) {
+        await resumePayments({ wallet, chain, settings, signal });
+      }
       await run({ ...around, store, wallet, chain });
     } finally {
       await (wallet === undefined ? store.close() : wallet.close());
@@ -249,6 +257,7 @@ export function writeWallet(
       const acceptMainnetRisk = options.mainnetIAcceptTheRisk;
       wallet = await openWallet({ store, chain, mode: 'write', passphrase, acceptMainnetRisk });
       await syncWallet(wallet, signal);
+      await resumePayments({ wallet, chain, settings, signal });
       await run({ ...around, store, wallet, chain, settings });
     } finally {
       await (wallet === undefined ? store.close() : wallet.close());

@@ -1,0 +1,54 @@
+/** `onionmc wallet send`: a payment from one mixdepth. */
+import { resolve } from 'node:path';
+import { peekSettings } from '../../config/settings.js';
+import type { Outpoint } from '../../protocol/outpoint.js';
+import { chooseFeePerKb } from '../../wallet/payment/fee-rate.js';
+import { printNote } from '../print.js';
+import { pay, paymentsOf, printPsbt, type PayOptions } from './pay.js';
+import { paymentTarget } from './payment-target.js';
+import { writeWallet, type WriteOptions } from './session.js';
+
+interface SendOptions extends WriteOptions, PayOptions {
+  readonly mixdepth?: number;
+  readonly coin?: readonly Outpoint[];
+  readonly feeRate?: number;
+  readonly blocks: number;
+  readonly acceptAbsurdFee?: boolean;
+  readonly psbt?: string;
+}
+
+export async function runSend(
+  name: string,
+  amount: string,
+  to: string | undefined,
+  options: SendOptions,
+): Promise<void> {
+  // What is wrong with the arguments is told before the password is asked for.
+  const { settings } = await peekSettings({ role: 'wallet', datadir: options.datadir });
+  const target = paymentTarget(amount, to, settings.network);
+  await writeWallet(name, options, async (session) => {
+    const { chain, signal } = session;
+    const { feeRate, blocks, coin: coins } = options;
+    const wish = feeRate === undefined ? { blocks } : { feePerKb: feeRate };
+    const payments = paymentsOf(session);
+    const plan = await payments.plan(
+      {
+        amount: target.amount,
+        script: target.script,
+        mixdepth: options.mixdepth,
+        coins,
+        feePerKb: await chooseFeePerKb(chain, wish, signal),
+        acceptAbsurdFee: options.acceptAbsurdFee,
+      },
+      signal,
+    );
+    const { address, label } = target;
+    if (label !== undefined) printNote(`the payment request says: ${label}`);
+    if (options.psbt === undefined || options.dryRun === true) {
+      await pay(session, payments, { plan, address, label }, options);
+      return;
+    }
+    const psbt = await payments.psbt(plan);
+    await printPsbt(resolve(options.psbt), psbt, { plan, address }, options.json === true);
+  });
+}
