@@ -8,7 +8,7 @@ import { createBroadcastLog } from '../../src/directory/fanout/broadcast-log.js'
 import { DEFAULT_LIMITS, directoryMotd } from '../../src/directory/directory.js';
 import { Fanout } from '../../src/directory/fanout/fanout.js';
 import { createFlushTimer } from '../../src/directory/fanout/flush-timer.js';
-import { createOutboxes } from '../../src/directory/fanout/outbox.js';
+import { Outboxes } from '../../src/directory/fanout/outbox.js';
 import { createPeer } from '../../src/directory/peer.js';
 import { createRegistry } from '../../src/directory/registry.js';
 import { createTally } from '../../src/directory/stats.js';
@@ -18,7 +18,7 @@ import { memoryPeer, type MemoryPeer } from './memory-connection.js';
 import type { Location } from '../../src/protocol/location.js';
 import { DN_NICK, hello, NO_RATES, onion, parseLine, testDirectory } from './wire.js';
 
-/** What happens to one of the seats. Numbers are seats, sizes and shares. */
+/** One event at one of the seats. Numbers are seats, sizes and shares. */
 type Step =
   | { readonly do: 'join' | 'leave'; readonly seat: number }
   | { readonly do: 'publish'; readonly seat: number; readonly size: number; readonly times: number }
@@ -297,7 +297,7 @@ void t.test('one write per flush, zero-copy and shared', (t) => {
   const clock = createTestClock();
   const tally = createTally();
   const log = createBroadcastLog();
-  const outboxes = createOutboxes({ log, clock, tally });
+  const outboxes = new Outboxes({ log, clock, tally });
   const writes: Uint8Array[] = [];
   const peers = Array.from({ length: 3 }, () => memoryPeer());
   const boxes = peers.map(({ connection }) =>

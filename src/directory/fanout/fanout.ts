@@ -5,7 +5,7 @@
 import type { Clock, Random } from '../../channel/ports.js';
 import { createBroadcastLog } from './broadcast-log.js';
 import { createFlushTimer, type FlushTimer } from './flush-timer.js';
-import { createOutboxes, type Outboxes } from './outbox.js';
+import { Outboxes } from './outbox.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { Peer } from '../peer.js';
 import { leaveFrames, type Leave } from './peerlists.js';
@@ -47,7 +47,7 @@ export class Fanout {
   constructor(options: FanoutOptions) {
     const { clock, tally } = options;
     this.#options = options;
-    this.outboxes = createOutboxes({ log: this.#log, clock, tally });
+    this.outboxes = new Outboxes({ log: this.#log, clock, tally });
     this.#timer = createFlushTimer(clock, options.flushWindowMs, () => this.flush());
   }
 

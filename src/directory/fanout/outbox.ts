@@ -46,34 +46,6 @@ export interface Outbox {
   readonly drained: () => void;
 }
 
-export interface Outboxes {
-  /** Empty; nothing is written before `begin`. */
-  open(connection: Connection): Outbox;
-  /** The peer gets all broadcasts from now on, and none from before. */
-  begin(outbox: Outbox): void;
-  /**
-   * Queues frames for this peer after all broadcasts so far. Does not write yet.
-   * @param lines their number; default 1
-   */
-  direct(outbox: Outbox, bytes: Uint8Array, lines?: number): void;
-  /** Leaves the last `length` bytes of the log out of this peer's stream. */
-  cutOut(outbox: Outbox, length: number): void;
-  /** Writes what is due, unless a write is in progress. */
-  pump(outbox: Outbox): void;
-  /** A copy of all bytes that were not written, up to the end of the log, due or not. */
-  owed(outbox: Outbox): Uint8Array;
-  /** Lines written and queued since `begin`. */
-  lines(outbox: Outbox): number;
-  /** Bytes that the peer has not taken, including those being written. */
-  lag(outbox: Outbox): number;
-  /** When bytes were last seen to move; now, if they moved since the last look. */
-  movedAt(outbox: Outbox, now: number): number;
-  /** Whether bytes wait and none moved for `timeoutMs`. Must be called regularly. */
-  stalled(outbox: Outbox, now: number, timeoutMs: number): boolean;
-  /** Empties the outbox. */
-  close(outbox: Outbox): void;
-}
-
 export interface OutboxesOptions {
   readonly log: BroadcastLog;
   readonly clock: Clock;
@@ -94,135 +66,170 @@ function unsplice(outbox: Outbox, count: number): void {
   if (outbox.splices?.length === 0) outbox.splices = undefined;
 }
 
-function movedAt(outbox: Outbox, now: number): number {
-  const queued = outbox.inFlight > 0 ? outbox.connection.queuedBytes : outbox.queuedSeen;
-  if (queued < outbox.queuedSeen) {
-    outbox.queuedSeen = queued;
-    outbox.progressAt = now;
+/** Returns the next bytes to write and moves the cursor after them; undefined when nothing is due. */
+function takeNext(log: BroadcastLog, outbox: Outbox): Uint8Array | undefined {
+  const parts: Uint8Array[] = [];
+  const { due, splices } = outbox;
+  let position = outbox.cursor;
+  let passed = 0;
+  let total = 0;
+  for (;;) {
+    const entry = splices?.[passed];
+    const until = entry && entry.at < due ? entry.at : due;
+    let part: Uint8Array | undefined;
+    if (position < until) {
+      const room = (parts.length === 0 ? MAX_WRITE_BYTES : MAX_JOINED_BYTES) - total;
+      if (room <= 0) break;
+      part = log.slice(position, Math.min(until, position + room));
+      position += part.length;
+    } else if (entry && entry.at <= due) {
+      if (entry.bytes && parts.length > 0 && total + entry.bytes.length > MAX_JOINED_BYTES) break;
+      part = entry.bytes;
+      position += entry.skip;
+      passed++;
+    } else {
+      break;
+    }
+    if (part) {
+      parts.push(part);
+      total += part.length;
+    }
   }
-  return outbox.progressAt;
+  outbox.cursor = position;
+  if (passed > 0) unsplice(outbox, passed);
+  return parts.length > 1 ? Buffer.concat(parts, total) : parts[0];
 }
 
-export function createOutboxes({ log, clock, tally }: OutboxesOptions): Outboxes {
-  /** Returns the next bytes to write and moves the cursor after them; undefined when nothing is due. */
-  function next(outbox: Outbox): Uint8Array | undefined {
-    const parts: Uint8Array[] = [];
-    const { due, splices } = outbox;
-    let position = outbox.cursor;
-    let passed = 0;
-    let total = 0;
-    for (;;) {
-      const entry = splices?.[passed];
-      const until = entry && entry.at < due ? entry.at : due;
-      let part: Uint8Array | undefined;
-      if (position < until) {
-        const room = (parts.length === 0 ? MAX_WRITE_BYTES : MAX_JOINED_BYTES) - total;
-        if (room <= 0) break;
-        part = log.slice(position, Math.min(until, position + room));
-        position += part.length;
-      } else if (entry && entry.at <= due) {
-        if (entry.bytes && parts.length > 0 && total + entry.bytes.length > MAX_JOINED_BYTES) break;
-        part = entry.bytes;
-        position += entry.skip;
-        passed++;
-      } else {
-        break;
-      }
-      if (part) {
-        parts.push(part);
-        total += part.length;
-      }
-    }
-    outbox.cursor = position;
-    if (passed > 0) unsplice(outbox, passed);
-    return parts.length > 1 ? Buffer.concat(parts, total) : parts[0];
+/** The outboxes of all peers, over one shared log. */
+export class Outboxes {
+  readonly #log: BroadcastLog;
+  readonly #clock: Clock;
+  readonly #tally: Tally;
+
+  constructor({ log, clock, tally }: OutboxesOptions) {
+    this.#log = log;
+    this.#clock = clock;
+    this.#tally = tally;
   }
 
-  function pump(outbox: Outbox): void {
+  /** An empty outbox; nothing is written before `begin`. */
+  open(connection: Connection): Outbox {
+    const outbox: Outbox = {
+      connection,
+      cursor: 0,
+      due: 0,
+      splices: undefined,
+      spliced: 0,
+      lines: 0,
+      inFlight: 0,
+      progressAt: 0,
+      queuedSeen: 0,
+      closed: false,
+      drained: () => {
+        outbox.inFlight = 0;
+        this.pump(outbox);
+      },
+    };
+    return outbox;
+  }
+
+  /** The peer gets all broadcasts from now on, and no earlier one. */
+  begin(outbox: Outbox): void {
+    outbox.cursor = this.#log.end;
+    outbox.due = this.#log.end;
+    outbox.lines = -this.#log.frames;
+  }
+
+  /**
+   * Queues frames for this peer after all broadcasts so far. Does not write yet.
+   * @param lines their number; default 1
+   */
+  direct(outbox: Outbox, bytes: Uint8Array, lines = 1): void {
+    if (outbox.closed) return;
+    outbox.lines += lines;
+    splice(outbox, { at: this.#log.end, bytes, skip: 0 });
+    outbox.due = this.#log.end;
+  }
+
+  /** Leaves the last `length` bytes of the log out of this peer's stream. */
+  cutOut(outbox: Outbox, length: number): void {
+    outbox.lines -= 1;
+    const at = this.#log.end - length;
+    const last = outbox.splices?.at(-1);
+    if (last === undefined && outbox.cursor === at) {
+      outbox.cursor = this.#log.end;
+    } else if (last && last.at + last.skip === at && last.skip > 0) {
+      last.skip += length;
+      outbox.spliced -= length;
+    } else {
+      splice(outbox, { at, bytes: undefined, skip: length });
+    }
+  }
+
+  /** Writes what is due, unless a write is in progress. */
+  pump(outbox: Outbox): void {
     if (outbox.inFlight > 0 || outbox.closed) return;
     if (outbox.cursor >= outbox.due && outbox.splices === undefined) return;
-    const bytes = next(outbox);
+    const bytes = takeNext(this.#log, outbox);
     if (!bytes) return;
     outbox.inFlight = bytes.length;
     outbox.queuedSeen = bytes.length;
-    outbox.progressAt = clock.now();
-    tally.writes++;
-    tally.bytesOut += bytes.length;
+    outbox.progressAt = this.#clock.now();
+    this.#tally.writes++;
+    this.#tally.bytesOut += bytes.length;
     outbox.connection.write(bytes, outbox.drained);
   }
 
-  return {
-    open(connection) {
-      const outbox: Outbox = {
-        connection,
-        cursor: 0,
-        due: 0,
-        splices: undefined,
-        spliced: 0,
-        lines: 0,
-        inFlight: 0,
-        progressAt: 0,
-        queuedSeen: 0,
-        closed: false,
-        drained: () => {
-          outbox.inFlight = 0;
-          pump(outbox);
-        },
-      };
-      return outbox;
-    },
-    begin(outbox) {
-      outbox.cursor = log.end;
-      outbox.due = log.end;
-      outbox.lines = -log.frames;
-    },
-    direct(outbox, bytes, lines = 1) {
-      if (outbox.closed) return;
-      outbox.lines += lines;
-      splice(outbox, { at: log.end, bytes, skip: 0 });
-      outbox.due = log.end;
-    },
-    cutOut(outbox, length) {
-      outbox.lines -= 1;
-      const at = log.end - length;
-      const last = outbox.splices?.at(-1);
-      if (last === undefined && outbox.cursor === at) {
-        outbox.cursor = log.end;
-      } else if (last && last.at + last.skip === at && last.skip > 0) {
-        last.skip += length;
-        outbox.spliced -= length;
-      } else {
-        splice(outbox, { at, bytes: undefined, skip: length });
+  /** A copy of all bytes that were not written, up to the end of the log, due or not. */
+  owed(outbox: Outbox): Uint8Array {
+    const log = this.#log;
+    if (outbox.cursor === log.end && outbox.splices === undefined) return NOTHING;
+    const parts: Uint8Array[] = [];
+    let position = outbox.cursor;
+    const takeUntil = (until: number): void => {
+      while (position < until) {
+        const part = log.slice(position, until);
+        parts.push(part);
+        position += part.length;
       }
-    },
-    pump,
-    owed(outbox) {
-      if (outbox.cursor === log.end && outbox.splices === undefined) return NOTHING;
-      const parts: Uint8Array[] = [];
-      let position = outbox.cursor;
-      const takeUntil = (until: number): void => {
-        while (position < until) {
-          const part = log.slice(position, until);
-          parts.push(part);
-          position += part.length;
-        }
-      };
-      for (const entry of outbox.splices ?? []) {
-        takeUntil(entry.at);
-        if (entry.bytes) parts.push(entry.bytes);
-        position += entry.skip;
-      }
-      takeUntil(log.end);
-      return Buffer.concat(parts);
-    },
-    lines: (outbox) => outbox.lines + log.frames,
-    lag: (outbox) => outbox.inFlight + log.end - outbox.cursor + outbox.spliced,
-    movedAt,
-    stalled: (outbox, now, timeoutMs) =>
-      outbox.inFlight > 0 && now - movedAt(outbox, now) >= timeoutMs,
-    close(outbox) {
-      outbox.closed = true;
-      outbox.splices = undefined;
-    },
-  };
+    };
+    for (const entry of outbox.splices ?? []) {
+      takeUntil(entry.at);
+      if (entry.bytes) parts.push(entry.bytes);
+      position += entry.skip;
+    }
+    takeUntil(log.end);
+    return Buffer.concat(parts);
+  }
+
+  /** Lines written and queued since `begin`. */
+  lines(outbox: Outbox): number {
+    return outbox.lines + this.#log.frames;
+  }
+
+  /** Bytes that the peer has not taken, including those being written. */
+  lag(outbox: Outbox): number {
+    return outbox.inFlight + this.#log.end - outbox.cursor + outbox.spliced;
+  }
+
+  /** When bytes were last seen to move; now, if they moved since the last call. */
+  movedAt(outbox: Outbox, now: number): number {
+    const queued = outbox.inFlight > 0 ? outbox.connection.queuedBytes : outbox.queuedSeen;
+    if (queued < outbox.queuedSeen) {
+      outbox.queuedSeen = queued;
+      outbox.progressAt = now;
+    }
+    return outbox.progressAt;
+  }
+
+  /** Whether bytes wait and none moved for `timeoutMs`. Must be called regularly. */
+  stalled(outbox: Outbox, now: number, timeoutMs: number): boolean {
+    return outbox.inFlight > 0 && now - this.movedAt(outbox, now) >= timeoutMs;
+  }
+
+  /** Empties the outbox. */
+  close(outbox: Outbox): void {
+    outbox.closed = true;
+    outbox.splices = undefined;
+  }
 }
