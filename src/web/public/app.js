@@ -1,5 +1,5 @@
 /** The page: connects the book, the controls, the table, the charts and the directories. */
-import { createBookStore } from './book-store.js';
+import { BookStore } from './book-store.js';
 import { chancesOf } from './chance.js';
 import { createCharts } from './charts.js';
 import { showDetails } from './details.js';
@@ -7,7 +7,7 @@ import { showDirectories, showEvidence } from './directories.js';
 import { setText } from './elements.js';
 import { csvOf, jsonOf, save } from './exports.js';
 import * as format from './format.js';
-import { createOfferTable } from './offer-table.js';
+import { OfferTable } from './offer-table.js';
 import { matches, NO_FILTER, rowOf, sorted, SORTS } from './selection.js';
 
 const $ = (id) => document.getElementById(id);
@@ -117,12 +117,12 @@ function setOptions(select, options) {
 
 // Rendering
 
-const store = createBookStore((what) => {
+const store = new BookStore((what) => {
   if (what === 'status') showStatus();
   else if (what === 'statistics') showStatistics();
   else bookSoon();
 });
-const offerTable = createOfferTable({
+const offerTable = new OfferTable({
   scroller: $('scroller'),
   table,
   open: (row) =>

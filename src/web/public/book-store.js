@@ -8,172 +8,189 @@ const LAST_RETRY_MS = 15_000;
 /** The watcher sends an event at least every 10 seconds. */
 const SILENCE_MS = 25_000;
 
-/** @param notify called with 'book', 'statistics' or 'status' when that changed */
-export function createBookStore(notify) {
-  const store = {
-    /** Offers by id. */
-    offers: new Map(),
-    /** Ids of offers that were added or changed recently, with the time in milliseconds. */
-    changed: new Map(),
-    statistics: undefined,
-    network: '',
-    /** 'loading', 'live', 'away' (it does not answer) or 'broken' (its answer is invalid). */
-    status: 'loading',
-    /** One line for a person, while away or broken. */
-    detail: '',
-    /** `Date.now()` of the next attempt while away or broken. */
-    retryAt: 0,
-    /** Unix seconds of the last event of the watcher. */
-    heardAt: 0,
-    /** The watcher's clock, unix seconds. */
-    now: () => Date.now() / 1000 + offset,
-    retry,
-    close,
-  };
-  let offset = 0;
-  let position = '';
-  let source;
-  let retryTimer;
-  let silenceTimer;
-  let delay = FIRST_RETRY_MS;
+export class BookStore {
+  /** Offers by id. */
+  offers = new Map();
+  /** Ids of offers that were added or changed recently, with the time in milliseconds. */
+  changed = new Map();
+  statistics;
+  network = '';
+  /** 'loading', 'live', 'away' (it does not answer) or 'broken' (its answer is invalid). */
+  status = 'loading';
+  /** One line for a person, while away or broken. */
+  detail = '';
+  /** `Date.now()` of the next attempt while away or broken. */
+  retryAt = 0;
+  /** Unix seconds of the last event of the watcher. */
+  heardAt = 0;
+  #notify;
+  /** Seconds by which the watcher's clock is ahead of ours. */
+  #offset = 0;
+  /** The version of the copy, for `events?since=`; empty without a copy. */
+  #position = '';
+  #source;
+  #retryTimer;
+  #silenceTimer;
+  #delay = FIRST_RETRY_MS;
   /** Counts attempts: results of earlier ones are ignored. */
-  let attempt = 0;
+  #attempt = 0;
 
-  function setWatcherTime(now) {
-    offset = now - Date.now() / 1000;
-    store.heardAt = now;
+  /** @param notify called with 'book', 'statistics' or 'status' when that changed */
+  constructor(notify) {
+    this.#notify = notify;
+    void this.#connect();
   }
 
-  function setStatus(status, detail = '') {
-    store.status = status;
-    store.detail = detail;
-    notify('status');
+  /** The watcher's clock, unix seconds. */
+  now() {
+    return Date.now() / 1000 + this.#offset;
   }
 
-  function disconnect() {
-    attempt += 1;
-    source?.close();
-    source = undefined;
-    clearTimeout(silenceTimer);
-    clearTimeout(retryTimer);
+  /** Reconnects at once, without waiting for the timer. */
+  retry() {
+    this.#delay = FIRST_RETRY_MS;
+    void this.#connect();
   }
 
-  function failed(status, detail) {
-    disconnect();
-    store.retryAt = Date.now() + delay;
-    retryTimer = setTimeout(() => void connect(), delay);
-    delay = Math.min(LAST_RETRY_MS, delay * 2);
-    setStatus(status, detail);
+  close() {
+    this.#disconnect();
   }
 
-  function restartSilenceTimer() {
-    clearTimeout(silenceTimer);
-    silenceTimer = setTimeout(() => failed('away', 'The watcher sends nothing.'), SILENCE_MS);
+  #setWatcherTime(now) {
+    this.#offset = now - Date.now() / 1000;
+    this.heardAt = now;
   }
 
-  async function load() {
-    const own = attempt;
+  #setStatus(status, detail = '') {
+    this.status = status;
+    this.detail = detail;
+    this.#notify('status');
+  }
+
+  #disconnect() {
+    this.#attempt += 1;
+    this.#source?.close();
+    this.#source = undefined;
+    clearTimeout(this.#silenceTimer);
+    clearTimeout(this.#retryTimer);
+  }
+
+  #fail(status, detail) {
+    this.#disconnect();
+    this.retryAt = Date.now() + this.#delay;
+    this.#retryTimer = setTimeout(() => void this.#connect(), this.#delay);
+    this.#delay = Math.min(LAST_RETRY_MS, this.#delay * 2);
+    this.#setStatus(status, detail);
+  }
+
+  #restartSilenceTimer() {
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = setTimeout(
+      () => this.#fail('away', 'The watcher sends nothing.'),
+      SILENCE_MS,
+    );
+  }
+
+  /** Loads the whole book; resolves to whether that succeeded and no later attempt began. */
+  async #load() {
+    const attempt = this.#attempt;
     let response;
     try {
       response = await fetch('orderbook.json');
     } catch {
-      if (own === attempt) failed('away', 'The watcher does not answer.');
+      if (attempt === this.#attempt) this.#fail('away', 'The watcher does not answer.');
       return false;
     }
     try {
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       const book = await response.json();
-      if (own !== attempt) return false;
-      store.offers = new Map(book.offers.map((offer) => [offer.id, offer]));
-      store.changed.clear();
-      store.statistics = book.statistics;
-      store.network = book.network;
-      position = `${book.session}:${book.version}`;
-      setWatcherTime(book.now);
+      if (attempt !== this.#attempt) return false;
+      this.#replace(book);
     } catch (error) {
-      if (own === attempt)
-        failed('broken', `The watcher's answer cannot be read (${error.message}).`);
+      if (attempt === this.#attempt)
+        this.#fail('broken', `The watcher's answer cannot be read (${error.message}).`);
       return false;
     }
-    notify('book');
-    notify('statistics');
+    this.#notify('book');
+    this.#notify('statistics');
     return true;
   }
 
-  function apply({ upserts, removed, now }) {
-    setWatcherTime(now);
-    for (const id of removed) {
-      store.offers.delete(id);
-      store.changed.delete(id);
-    }
-    for (const offer of upserts) {
-      store.offers.set(offer.id, offer);
-      store.changed.set(offer.id, Date.now());
-    }
-    notify('book');
+  #replace(book) {
+    this.offers = new Map(book.offers.map((offer) => [offer.id, offer]));
+    this.changed.clear();
+    this.statistics = book.statistics;
+    this.network = book.network;
+    this.#position = `${book.session}:${book.version}`;
+    this.#setWatcherTime(book.now);
   }
 
-  function on(name, take) {
-    source.addEventListener(name, (event) => {
-      restartSilenceTimer();
-      position = event.lastEventId;
+  #apply({ upserts, removed, now }) {
+    this.#setWatcherTime(now);
+    for (const id of removed) {
+      this.offers.delete(id);
+      this.changed.delete(id);
+    }
+    for (const offer of upserts) {
+      this.offers.set(offer.id, offer);
+      this.changed.set(offer.id, Date.now());
+    }
+    this.#notify('book');
+  }
+
+  #applyStatistics(statistics) {
+    this.statistics = statistics;
+    this.#setWatcherTime(statistics.now);
+    this.#notify('statistics');
+  }
+
+  /** The copy is too old for updates. */
+  #reset() {
+    this.#disconnect();
+    this.#position = '';
+    void this.#connect();
+  }
+
+  #on(name, take) {
+    this.#source.addEventListener(name, (event) => {
+      this.#restartSilenceTimer();
+      this.#position = event.lastEventId;
       try {
         take(JSON.parse(event.data));
       } catch (error) {
-        position = '';
-        failed('broken', `The watcher's event cannot be read (${error.message}).`);
+        this.#position = '';
+        this.#fail('broken', `The watcher's event cannot be read (${error.message}).`);
       }
     });
   }
 
-  function listen() {
-    source = new EventSource(`events?since=${encodeURIComponent(position)}`);
-    const own = source;
+  #listen() {
+    const source = new EventSource(`events?since=${encodeURIComponent(this.#position)}`);
+    this.#source = source;
     source.addEventListener('open', () => {
-      delay = FIRST_RETRY_MS;
-      restartSilenceTimer();
-      setStatus('live');
+      this.#delay = FIRST_RETRY_MS;
+      this.#restartSilenceTimer();
+      this.#setStatus('live');
     });
     source.addEventListener('error', () => {
-      if (source !== own) return;
+      if (this.#source !== source) return;
       // A browser stops reconnecting only after an unexpected answer.
-      const refused = own.readyState === EventSource.CLOSED;
-      failed(
+      const refused = source.readyState === EventSource.CLOSED;
+      this.#fail(
         'away',
         refused
           ? 'The watcher serves no more pages; close one that is open.'
           : 'The connection to the watcher is lost.',
       );
     });
-    on('book', apply);
-    on('statistics', (statistics) => {
-      store.statistics = statistics;
-      setWatcherTime(statistics.now);
-      notify('statistics');
-    });
-    on('reset', () => {
-      disconnect();
-      position = '';
-      void connect();
-    });
+    this.#on('book', (change) => this.#apply(change));
+    this.#on('statistics', (statistics) => this.#applyStatistics(statistics));
+    this.#on('reset', () => this.#reset());
   }
 
-  async function connect() {
-    disconnect();
-    if (position === '' && !(await load())) return;
-    listen();
+  async #connect() {
+    this.#disconnect();
+    if (this.#position === '' && !(await this.#load())) return;
+    this.#listen();
   }
-
-  /** Reconnects at once, without waiting for the timer. */
-  function retry() {
-    delay = FIRST_RETRY_MS;
-    void connect();
-  }
-
-  function close() {
-    disconnect();
-  }
-
-  void connect();
-  return store;
 }

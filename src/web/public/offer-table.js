@@ -31,6 +31,15 @@ const COLUMNS = [
   },
 ];
 
+const MOVES = {
+  ArrowDown: ({ index }) => index + 1,
+  ArrowUp: ({ index }) => index - 1,
+  PageDown: ({ index, page }) => index + page,
+  PageUp: ({ index, page }) => index - page,
+  Home: () => 0,
+  End: ({ last }) => last,
+};
+
 function createRow() {
   const tr = document.createElement('tr');
   tr.setAttribute('role', 'row');
@@ -56,46 +65,91 @@ function createSpacer() {
   return { tr, td };
 }
 
-/**
- * @param scroller the element that scrolls
- * @param table the table in it, with its head
- * @param open called with the row that was chosen
- */
-export function createOfferTable({ scroller, table, open }) {
-  const body = table.tBodies[0];
-  const above = createSpacer();
-  const below = createSpacer();
-  body.append(above.tr, below.tr);
-  const pool = [];
-  let rows = [];
-  let context = { now: 0, directories: 0, up: [], changed: new Map() };
-  let activeId;
-  let rowHeight = 40;
+export class OfferTable {
+  #scroller;
+  #table;
+  #open;
+  #above = createSpacer();
+  #below = createSpacer();
+  /** The rows in the document. */
+  #pool = [];
+  #rows = [];
+  #context = { now: 0, directories: 0, up: [], changed: new Map() };
+  #activeId;
+  #rowHeight = 40;
+  #isRenderDue = false;
 
-  const headHeight = () => table.tHead.offsetHeight;
-  const indexOfActive = () => rows.findIndex(({ offer }) => offer.id === activeId);
+  /**
+   * @param scroller the element that scrolls
+   * @param table the table in it, with its head
+   * @param open called with the row that was chosen
+   */
+  constructor({ scroller, table, open }) {
+    this.#scroller = scroller;
+    this.#table = table;
+    this.#open = open;
+    const [body] = table.tBodies;
 
-  function measure() {
-    rowHeight =
-      Number.parseFloat(getComputedStyle(scroller).getPropertyValue('--row-height')) || 40;
+    body.append(this.#above.tr, this.#below.tr);
+    table.addEventListener('keydown', (event) => this.#onKey(event));
+    // The first Tab into the table shows the active row.
+    table.addEventListener('focus', () => {
+      if (this.#activeIndex() < 0) {
+        this.#activate(Math.floor(scroller.scrollTop / this.#rowHeight));
+      }
+    });
+    body.addEventListener('click', ({ target }) => this.#onClick(target));
+    scroller.addEventListener('scroll', () => this.#renderSoon(), { passive: true });
+    new ResizeObserver(() => {
+      this.#measure();
+      this.#renderSoon();
+    }).observe(scroller);
+    this.#measure();
   }
 
-  function fill(row, index) {
-    const { offer } = rows[index];
+  /** Shows these rows; the scroll position stays. */
+  show(rows, context) {
+    this.#rows = rows;
+    this.#context = context;
+    this.#render();
+  }
+
+  /** Updates ages and highlights of the visible rows. */
+  refresh(now) {
+    this.#context = { ...this.#context, now };
+    this.#render();
+  }
+
+  toTop() {
+    this.#scroller.scrollTop = 0;
+  }
+
+  #activeIndex() {
+    return this.#rows.findIndex(({ offer }) => offer.id === this.#activeId);
+  }
+
+  #measure() {
+    const height = getComputedStyle(this.#scroller).getPropertyValue('--row-height');
+    this.#rowHeight = Number.parseFloat(height) || 40;
+  }
+
+  #fill(row, index) {
+    const { offer } = this.#rows[index];
+    const { changed, up } = this.#context;
     const { tr, cells, shown } = row;
     row.index = index;
     tr.id = `offer-${index}`;
     tr.setAttribute('aria-rowindex', String(index + 2));
-    const active = offer.id === activeId;
+    const active = offer.id === this.#activeId;
     tr.classList.toggle('active', active);
     tr.setAttribute('aria-selected', String(active));
-    tr.classList.toggle('fresh', Date.now() - (context.changed.get(offer.id) ?? 0) < FRESH_MS);
+    tr.classList.toggle('fresh', Date.now() - (changed.get(offer.id) ?? 0) < FRESH_MS);
     tr.classList.toggle('unsigned', !offer.signed);
     // A directory that is not connected says nothing about the maker.
-    const partial = context.up.some((directory) => !offer.listed_by.includes(directory));
+    const partial = up.some((directory) => !offer.listed_by.includes(directory));
     tr.classList.toggle('partial', partial);
     COLUMNS.forEach(({ text }, i) => {
-      const value = text(rows[index], context);
+      const value = text(this.#rows[index], this.#context);
       // Untrusted text is only ever inserted as text.
       if (shown[i] === value) return;
       shown[i] = value;
@@ -103,101 +157,80 @@ export function createOfferTable({ scroller, table, open }) {
     });
   }
 
-  function render() {
-    const first = Math.max(0, Math.floor(scroller.scrollTop / rowHeight) - OVERSCAN);
-    const inSight = Math.ceil(scroller.clientHeight / rowHeight);
-    const last = Math.min(rows.length, first + inSight + 2 * OVERSCAN);
-    const needed = Math.max(0, last - first);
-    while (pool.length < needed) {
-      const row = createRow();
-      pool.push(row);
-      below.tr.before(row.tr);
-    }
-    for (const { tr } of pool.splice(needed)) tr.remove();
-    above.td.style.height = `${first * rowHeight}px`;
-    below.td.style.height = `${Math.max(0, rows.length - last) * rowHeight}px`;
-    pool.forEach((row, i) => fill(row, first + i));
-    table.setAttribute('aria-rowcount', String(rows.length + 1));
-    const active = pool.find(({ tr }) => tr.classList.contains('active'));
-    if (active) table.setAttribute('aria-activedescendant', active.tr.id);
-    else table.removeAttribute('aria-activedescendant');
+  #render() {
+    const { scrollTop, clientHeight } = this.#scroller;
+    const count = this.#rows.length;
+    const first = Math.max(0, Math.floor(scrollTop / this.#rowHeight) - OVERSCAN);
+    const inSight = Math.ceil(clientHeight / this.#rowHeight);
+    const last = Math.min(count, first + inSight + 2 * OVERSCAN);
+    this.#resizePool(Math.max(0, last - first));
+    this.#above.td.style.height = `${first * this.#rowHeight}px`;
+    this.#below.td.style.height = `${Math.max(0, count - last) * this.#rowHeight}px`;
+    this.#pool.forEach((row, i) => this.#fill(row, first + i));
+    this.#table.setAttribute('aria-rowcount', String(count + 1));
+    const active = this.#pool.find(({ tr }) => tr.classList.contains('active'));
+    if (active) this.#table.setAttribute('aria-activedescendant', active.tr.id);
+    else this.#table.removeAttribute('aria-activedescendant');
   }
 
-  function activate(index) {
-    const row = rows[index];
+  #resizePool(needed) {
+    while (this.#pool.length < needed) {
+      const row = createRow();
+      this.#pool.push(row);
+      this.#below.tr.before(row.tr);
+    }
+    for (const { tr } of this.#pool.splice(needed)) tr.remove();
+  }
+
+  #renderSoon() {
+    if (this.#isRenderDue) return;
+    this.#isRenderDue = true;
+    requestAnimationFrame(() => {
+      this.#isRenderDue = false;
+      this.#render();
+    });
+  }
+
+  /** Makes a row the active one and scrolls it into sight. */
+  #activate(index) {
+    const row = this.#rows[index];
     if (row === undefined) return;
-    activeId = row.offer.id;
-    const top = index * rowHeight;
-    const room = scroller.clientHeight - headHeight() - rowHeight;
+    this.#activeId = row.offer.id;
+    const scroller = this.#scroller;
+    const top = index * this.#rowHeight;
+    const room = scroller.clientHeight - this.#table.tHead.offsetHeight - this.#rowHeight;
     if (top < scroller.scrollTop) scroller.scrollTop = top;
     else if (top > scroller.scrollTop + room) scroller.scrollTop = top - room;
-    render();
+    this.#render();
   }
 
-  const page = () => Math.max(1, Math.floor(scroller.clientHeight / rowHeight) - 2);
-  const MOVES = {
-    ArrowDown: (index) => index + 1,
-    ArrowUp: (index) => index - 1,
-    PageDown: (index) => index + page(),
-    PageUp: (index) => index - page(),
-    Home: () => 0,
-    End: () => rows.length - 1,
-  };
+  /** The row to which a key moves from a row (-1: no row is active); undefined for any other key. */
+  #target(key, index) {
+    const move = MOVES[key];
+    if (move === undefined) return undefined;
+    const page = Math.max(1, Math.floor(this.#scroller.clientHeight / this.#rowHeight) - 2);
+    const last = this.#rows.length - 1;
+    return Math.min(last, Math.max(0, index < 0 ? 0 : move({ index, page, last })));
+  }
 
-  table.addEventListener('keydown', (event) => {
-    if (event.target !== table || event.altKey || event.ctrlKey || event.metaKey) return;
-    const index = indexOfActive();
-    const move = MOVES[event.key];
-    if (move) {
+  #onKey(event) {
+    if (event.target !== this.#table || event.altKey || event.ctrlKey || event.metaKey) return;
+    const index = this.#activeIndex();
+    const target = this.#target(event.key, index);
+    if (target !== undefined) {
       event.preventDefault();
-      activate(Math.min(rows.length - 1, Math.max(0, index < 0 ? 0 : move(index))));
+      this.#activate(target);
     } else if ((event.key === 'Enter' || event.key === ' ') && index >= 0) {
       event.preventDefault();
-      open(rows[index]);
+      this.#open(this.#rows[index]);
     }
-  });
-  // The first Tab into the table shows the active row.
-  table.addEventListener('focus', () => {
-    if (indexOfActive() < 0) activate(Math.floor(scroller.scrollTop / rowHeight));
-  });
-  body.addEventListener('click', ({ target }) => {
+  }
+
+  #onClick(target) {
     const tr = target instanceof Element ? target.closest('tr') : null;
-    const row = pool.find((each) => each.tr === tr);
+    const row = this.#pool.find((each) => each.tr === tr);
     if (row === undefined || String(getSelection()) !== '') return;
-    activate(row.index);
-    open(rows[row.index]);
-  });
-
-  let due = false;
-  const soon = () => {
-    if (due) return;
-    due = true;
-    requestAnimationFrame(() => {
-      due = false;
-      render();
-    });
-  };
-  scroller.addEventListener('scroll', soon, { passive: true });
-  new ResizeObserver(() => {
-    measure();
-    soon();
-  }).observe(scroller);
-  measure();
-
-  return {
-    /** Shows these rows; the scroll position stays. */
-    show(newRows, newContext) {
-      rows = newRows;
-      context = newContext;
-      render();
-    },
-    /** Updates ages and highlights of the visible rows. */
-    refresh(now) {
-      context = { ...context, now };
-      render();
-    },
-    toTop() {
-      scroller.scrollTop = 0;
-    },
-  };
+    this.#activate(row.index);
+    this.#open(this.#rows[row.index]);
+  }
 }
