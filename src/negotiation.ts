@@ -3,7 +3,7 @@
  * is the option `coinjoins` of `startMaker` (`onionmc`). Wallet and chain are given through the ports.
  */
 
-// What the caller gives: a wallet, a chain, a store of used commitments
+// Interfaces that the caller implements: a wallet, a chain, a store of used commitments
 export type {
   ChainCoin,
   ChainView,
@@ -85,7 +85,7 @@ export {
   type UnsignedTransaction,
 } from './negotiation/transaction.js';
 
-// What the settings of a joinmarket.cfg (`loadSettings` of `onionmc`) mean for these
+// The policies of a joinmarket.cfg (`loadSettings` of `onionmc`)
 export {
   blacklistOptions,
   bondFilePath,

@@ -39,7 +39,7 @@ deliveries_per_second = 0
 privmsg_per_second = 0
 `;
 
-/** What upgrades of one directory took. */
+/** The durations of upgrades of one directory. */
 export interface UpgradeFigures {
   /** Peers after the last one. */
   readonly peers: number;

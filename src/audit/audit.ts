@@ -41,7 +41,7 @@ export const DEFAULT_AUDIT_LIMITS: AuditLimits = {
   evidence: 200,
 };
 
-/** What an audit needs. */
+/** Options of an audit. */
 export interface AuditOptions {
   /** The channel whose directories are compared. */
   readonly channel: Pick<

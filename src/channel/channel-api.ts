@@ -212,7 +212,7 @@ export type SendRefusal =
   /** The channel is closed or closing. */
   | 'closed';
 
-/** What directories and handshakes say about a peer. None of it is proven. */
+/** A peer according to directories and handshakes. Nothing in it is proven. */
 export interface PeerInfo {
   /** The peer's nick. */
   readonly nick: string;
@@ -231,7 +231,7 @@ export type DirectoryState =
   /** Not dialled yet, or waiting for the next attempt. */
   'waiting' | 'connecting' | 'handshaking' | 'up';
 
-/** What is known of one directory of the channel. */
+/** The state of one directory of the channel. */
 export interface DirectoryInfo {
   /** The directory. */
   readonly location: Location;

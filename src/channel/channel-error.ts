@@ -3,7 +3,7 @@ export class ChannelError extends RangeError {
   /** Always `ChannelError`. */
   override readonly name = 'ChannelError';
   constructor(
-    /** What was wrong with the call; stable. */
+    /** The fault of the call; stable. */
     readonly code: ChannelErrorCode,
     message: string,
   ) {

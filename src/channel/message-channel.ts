@@ -50,7 +50,7 @@ function settingsOf(options: MessageChannelOptions): ChannelSettings {
   };
 }
 
-/** What the parts of a channel share. */
+/** State that the parts of a channel share. */
 type Common = Pick<MessageChannelOptions, 'overlay' | 'clock' | 'random' | 'log'> & {
   readonly settings: ChannelSettings;
   readonly dialLimit: DialLimit;

@@ -15,7 +15,7 @@ import {
 import { ownText } from '../protocol/own-text.js';
 import type { PeerEntry } from '../protocol/peerlist.js';
 
-/** What one directory reported about one peer. */
+/** The report of one directory about one peer. */
 interface PeerReport {
   readonly relayed: boolean;
   readonly location: DeclaredLocation | undefined;

@@ -38,16 +38,16 @@ function keySource({ importKey, prefix }: InitOptions): KeySource {
   return { kind: 'new' };
 }
 
-/** The folder of the key, or the reason why none can be made. */
+/** The folder of the key; undefined when this program makes no key. Throws when the options need one. */
 function keyFolder({ onion, configFile }: Settings, source: KeySource): string | undefined {
-  const none = onion.withoutTor
+  const obstacle = onion.withoutTor
     ? 'regtest_count is not 0,0 (loopback test mode)'
     : onion.torMode === 'external'
       ? "tor_mode = external, so the key is Tor's own"
       : undefined;
-  if (none === undefined) return onion.hiddenServiceDir;
+  if (obstacle === undefined) return onion.hiddenServiceDir;
   if (source.kind === 'new') return undefined;
-  throw new UsageError(`${configFile} says ${none}: there is no key to import or to choose`);
+  throw new UsageError(`${configFile} says ${obstacle}: there is no key to import or to choose`);
 }
 
 /** The user id that owns the data directory, or will own it. */
@@ -69,7 +69,7 @@ async function unitFor(
     process.geteuid?.() !== 0
   ) {
     throw new UsageError(
-      `--systemd install writes ${SYSTEM_UNIT_DIR}/${UNIT_NAME}, which only root may: run it with sudo, or take --systemd print`,
+      `--systemd install writes ${SYSTEM_UNIT_DIR}/${UNIT_NAME}, which only root may: run it with sudo, or use --systemd print`,
     );
   }
   const user = await nameOfId('/etc/passwd', owner);
@@ -80,9 +80,9 @@ async function unitFor(
 
 const KEY_NOTES: Readonly<Record<PreparedKey['did'], string>> = {
   created: 'new; back it up: it is the address',
-  imported: 'imported; the folder it came from is as it was',
+  imported: 'imported; its source folder is unchanged',
   found: 'new; back it up: it is the address',
-  unchanged: 'was there, unchanged',
+  unchanged: 'exists, unchanged',
 };
 
 interface Done {
@@ -109,7 +109,7 @@ function summary(done: Done): string {
   const { datadir, configFile, network, onion } = settings;
   const lines = [
     `data directory  ${datadir}`,
-    `configuration   ${configFile} (${createdConfig ? 'new' : 'was there, unchanged'})`,
+    `configuration   ${configFile} (${createdConfig ? 'new' : 'exists, unchanged'})`,
     `network         ${network}`,
   ];
   if (key !== undefined) {
@@ -117,7 +117,7 @@ function summary(done: Done): string {
   }
   lines.push(`address         ${addressText(done)}`);
   if (installedUnit !== undefined) {
-    const note = installedUnit ? 'new' : 'was there, unchanged';
+    const note = installedUnit ? 'new' : 'exists, unchanged';
     lines.push(`systemd unit    ${unitDir}/${UNIT_NAME} (${note})`);
     lines.push(
       'next            systemctl daemon-reload && systemctl enable --now onionmc-directory',
@@ -126,7 +126,7 @@ function summary(done: Done): string {
     const shown = /^[\w./~-]+$/.test(datadir) ? datadir : `'${datadir.replaceAll("'", `'\\''`)}'`;
     lines.push(`next            onionmc directory "your message of the day" --datadir ${shown}`);
   }
-  if (!changed(done)) lines.push('nothing changed: all of it was there');
+  if (!changed(done)) lines.push('nothing changed: everything exists already');
   return lines.join('\n');
 }
 

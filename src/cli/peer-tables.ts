@@ -91,7 +91,7 @@ export function bansTable(value: unknown): string {
   return textTable(columns, rows).join('\n');
 }
 
-/** What a kick has banned, and what it has not. */
+/** The bans that a kick made, and those that it did not make. */
 export function banWords(answer: JsonRecord): string {
   const banned = namesIn(answer['banned']);
   const shared = number(answer['sharedWith']);

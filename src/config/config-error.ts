@@ -12,7 +12,7 @@ export interface ConfigFault {
   readonly key?: string | undefined;
   /** The text found; shown quoted and shortened. */
   readonly found: string;
-  /** What is allowed. */
+  /** The allowed values. */
   readonly allowed: string;
 }
 

@@ -132,7 +132,7 @@ function onlyIn(overlays: readonly OverlayName[], text: string): DirectoryList {
   return list.nodes.length === 0 ? refused('nothing', allowed) : list;
 }
 
-/** What is known of a directory's own address before it starts. */
+/** Settings from which a directory's own address is known before it starts. */
 export interface OwnAddress {
   readonly overlays: readonly OverlayName[];
   readonly loopbackServing: { readonly host: string; readonly port: number };

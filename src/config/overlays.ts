@@ -5,7 +5,7 @@ interface OverlayRow {
   readonly kind: LocationKind;
   /** The addresses that `directory_nodes` may name in it, for error messages. */
   readonly addresses: string;
-  /** What such an address is, and what to give instead of another one, for error messages. */
+  /** The name of such an address, and the fix for any other address, for error messages. */
   readonly address: string;
   readonly fix: string;
 }

@@ -15,7 +15,7 @@ export type Status = 'ok' | 'note' | 'wrong' | 'skipped';
 export interface Verdict {
   readonly status: Status;
   readonly text: string;
-  /** What exactly to do; for a skipped check, what makes it possible. */
+  /** The exact fix; for a skipped check, a way to make it possible. */
   readonly fix?: string;
   /** The facts that later checks need. */
   readonly found?: Partial<Facts>;
@@ -45,7 +45,7 @@ export interface Refusal {
   readonly fix: string;
 }
 
-/** What the status page of the running program says, if there is one. */
+/** State and reason on the status page of the running program, if there is one. */
 export interface RunningProgram {
   /** Undefined: there is no status page, so the state is unknown. */
   readonly state: string | undefined;
@@ -115,7 +115,7 @@ export interface Machine {
   readonly today: () => number;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
-  /** What the program refuses in its settings although each value is allowed; undefined for nothing. */
+  /** A combination of settings that the program refuses although each value is allowed; undefined without one. */
   readonly refusal?: (settings: Settings) => Promise<Refusal | undefined>;
   readonly probeDeadlines?: ProbeDeadlines;
   readonly signal: AbortSignal;

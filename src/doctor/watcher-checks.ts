@@ -4,7 +4,7 @@ import { askStatus, statusBase, type StatusQuestion } from '../ops/status-client
 import { note, ok, wrong, type Check, type Verdict } from './check.js';
 import { listenFault, listenerHint } from './running-checks.js';
 
-/** What uses the address of the page. */
+/** The program that uses the address of the page. */
 async function inUse(at: string, port: number, question: Omit<StatusQuestion, 'path'>) {
   // The page of a directory, which is another one.
   const status = await askStatus({ ...question, path: '/status' });

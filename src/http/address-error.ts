@@ -5,7 +5,7 @@ import { hostAndPort } from '../kit/host-name.js';
 export interface PageAddress {
   /** `status page`, as errors and logs name it. */
   readonly page: string;
-  /** What the operator can do when the address is not available. */
+  /** The fix when the address is not available. */
   readonly remedy: string;
   readonly host: string;
   readonly port: number;

@@ -14,7 +14,7 @@ export interface Stream {
   readonly stream: (response: ServerResponse, headers: Readonly<Record<string, string>>) => void;
 }
 
-/** What a route is given of a request. */
+/** The parts of a request that a route gets. */
 export interface PageRequest {
   readonly isHead: boolean;
   /** Behind the `?`; empty if there is none. */
@@ -172,7 +172,7 @@ export class HttpPage {
     return json(500, { error: 'internal error; see the log' });
   }
 
-  /** What is wrong with a request, whatever its path. */
+  /** The fault of a request, for any path. */
   #refusal(request: IncomingMessage): Answer | undefined {
     const { host, hosts = [], hostsKey } = this.#options;
     if (!isExpectedHost(request.headers.host, { configured: host, allowed: hosts })) {

@@ -1,6 +1,6 @@
 /** Objects in JSON from outside, before their fields are checked. Pure. */
 
-/** What `JSON.parse` made of an object. */
+/** An object as `JSON.parse` returns it. */
 export type JsonRecord = Readonly<Record<string, unknown>>;
 
 /** Whether a value is an object and not an array. */

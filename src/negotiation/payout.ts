@@ -1,4 +1,4 @@
-/** What each side checks in a transaction before it signs. */
+/** The check of each side before it signs a transaction. */
 import { formatOutpoint } from '../protocol/outpoint.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 import type { OwnCoin } from './ports.js';

@@ -42,7 +42,7 @@ export interface ChainView {
   seen(txid: string, signal: AbortSignal): Promise<void>;
 }
 
-/** What a taker also needs from the chain. */
+/** Further calls to the chain, for a taker. */
 export interface TakerChain extends ChainView {
   /**
    * The fee rate for a confirmation within this many blocks, in satoshi per 1,000 virtual bytes, at
@@ -92,7 +92,7 @@ export interface Reservation {
   readonly authSignature: string;
 }
 
-/** What must be signed: a transaction that was checked to pay, and the inputs of the wallet. */
+/** A request for signatures: a transaction whose payment was checked, and the wallet's inputs in it. */
 export interface SigningRequest {
   /** The unsigned serialization. */
   readonly transaction: Uint8Array;

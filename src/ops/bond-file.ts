@@ -9,7 +9,7 @@ import type { Network } from '../protocol/constants.js';
 import type { OwnBond } from '../protocol/fidelity-bond.js';
 import { ownBondFault, parseBondFile, type OwnBondFault } from '../protocol/own-bond.js';
 
-/** What is wrong with a bond file: the file itself, its network, or its bond. */
+/** The faults of a bond file: of the file itself, its network, or its bond. */
 export type BondFileFault =
   'unreadable' | 'not-a-file' | 'mode' | 'owner' | 'size' | 'network' | OwnBondFault;
 
@@ -19,18 +19,18 @@ export class BondFileError extends Error {
   override readonly name = 'BondFileError';
 
   constructor(
-    /** What is wrong with the file; stable. */
+    /** The fault of the file; stable. */
     readonly code: BondFileFault,
-    /** What was found, for a person. */
+    /** The value found, for a person. */
     readonly found: string,
-    /** What is allowed, for a person. */
+    /** The allowed values, for a person. */
     readonly allowed: string,
   ) {
     super(`a bond file is ${found}; allowed: ${allowed}`);
   }
 }
 
-/** What a bond file must agree with. */
+/** Settings with which a bond file must agree. */
 export interface BondFileOptions {
   /** The network that the file must name. */
   readonly network: Network;

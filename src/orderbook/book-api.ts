@@ -118,7 +118,7 @@ export interface BookEntry extends Offer {
 
 /** Why a directory is flagged. */
 export interface AuditFlag {
-  /** What the directory is flagged for. */
+  /** The flags of the directory. */
   readonly kind:
     /** It does not deliver one maker's private messages, while others do. */
     | 'withholds'
@@ -177,7 +177,7 @@ export interface EvidenceRecord {
   readonly directory: string;
   /** Whether the flag was set or removed. */
   readonly event: 'flag' | 'clear';
-  /** What the flag is for. */
+  /** The fault that the flag reports. */
   readonly kind: AuditFlag['kind'];
   /** Nick of the maker, for `withholds`. */
   readonly maker: string | undefined;

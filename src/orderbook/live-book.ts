@@ -36,7 +36,7 @@ export interface BookAudit {
   readonly evidence: readonly EvidenceRecord[];
 }
 
-/** What a live orderbook needs. */
+/** Options of a live orderbook. */
 export interface LiveBookOptions {
   /** An open channel. The caller closes it. */
   readonly channel: OnionMessageChannel;

@@ -11,7 +11,7 @@ export type OverlayErrorCode =
   /** The overlay was created without options to serve. */
   | 'not-serving';
 
-/** What went wrong, where, and what to do. `code` is stable. */
+/** The message has the fault, the place and the fix. `code` is stable. */
 export class OverlayError extends Error {
   override readonly name = 'OverlayError';
   constructor(

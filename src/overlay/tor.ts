@@ -84,7 +84,7 @@ export type TorServing =
       readonly listen: ListenAddress;
     };
 
-/** What a Tor overlay needs. */
+/** Options of a Tor overlay. */
 export interface TorOverlayOptions {
   /** Tor's SocksPort; a function where it may change. */
   readonly socks: SocksEndpoint | (() => SocksEndpoint);

@@ -1,7 +1,7 @@
 /** The result of a probe: the stage it reached and what it found. */
 import type { Location } from '../protocol/location.js';
 
-/** What the 795 of the directory contains. */
+/** The content of the directory's 795. */
 export interface Greeting {
   readonly nick: string;
   /** As received; any text when the directory refused the handshake. */

@@ -159,7 +159,7 @@ async function dial({
 /** The other side is a directory and declares no location. */
 const NO_KINDS: ReadonlySet<never> = new Set();
 
-/** What came first: the 795, a 793, or the end of the connection. */
+/** The first event: the 795, a 793, or the end of the connection. */
 type FirstWord =
   | { readonly kind: 'directory'; readonly payload: string }
   | { readonly kind: 'peer' }

@@ -26,7 +26,7 @@ export const MessageType = {
   NICK_AUTH_CHALLENGE: 803,
   /** A peer's proof of its nick's key (JMP-0005). */
   NICK_AUTH_PROOF: 805,
-  /** What the directory makes of the proof (JMP-0005). */
+  /** The directory's answer to the proof (JMP-0005). */
   NICK_AUTH_RESULT: 807,
 } as const;
 
@@ -47,7 +47,7 @@ export const MAX_SENT_LINE_BYTES = 39_998;
 export const APP_NAME = 'joinmarket';
 /** The version of the protocol in every handshake (section 3.1). */
 export const PROTOCOL_VERSION = 5;
-/** The location of a peer that serves none (section 5.1). */
+/** The location text of a peer without a location (section 5.1). */
 export const NOT_SERVING_ONION = 'NOT-SERVING-ONION';
 /** The virtual port of every JoinMarket onion service (section 12.1). */
 export const VIRTUAL_PORT = 5222;

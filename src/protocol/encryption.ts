@@ -20,7 +20,7 @@ const TAG_BYTES = 16;
 const MAX_BOX_CHARS = 40_000;
 /** The constant of Salsa20 for keys of 32 bytes. */
 const SIGMA = utf8ToBytes('expand 32-byte k');
-/** What deployed peers encrypt: hex, base64, addresses and separators. */
+/** Text that deployed peers encrypt: hex, base64, addresses and separators. */
 const PLAINTEXT = /^[ -~]+$/;
 
 /** A source of cryptographically random bytes. */
@@ -97,7 +97,7 @@ export interface BoxSession {
 /**
  * Derives the common key from our key pair and the other side's public key (hex in either case).
  * `box-key-form` unless that is 64 hex digits; `box-key-weak` for points of small order, with which the
- * common key is known to everyone.
+ * common key is public.
  */
 export function openBoxSession(
   own: BoxKeyPair,

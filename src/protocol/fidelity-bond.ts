@@ -168,7 +168,7 @@ function checkInteger(what: string, value: number, max: number): void {
   }
 }
 
-/** What a maker needs to prove its bond. Keys have 32 bytes. */
+/** The data with which a maker proves its bond. Keys have 32 bytes. */
 export interface OwnBond {
   /** The certified private key; it signs the two nicks. */
   readonly certPrivateKey: Uint8Array;

@@ -74,7 +74,7 @@ function isJsonObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** What a directory or peer requires of a 793. */
+/** Requirements of a directory or peer for a 793. */
 export interface HandshakeRules {
   /** The only network that is accepted. */
   readonly network: Network;

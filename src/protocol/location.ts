@@ -25,7 +25,7 @@ export interface Location {
   readonly port: number;
 }
 
-/** What a peer declares in its handshake: a location, or that it serves none. */
+/** The declaration in a peer's handshake: a location, or that it has no location. */
 export type DeclaredLocation =
   | Location
   | {
@@ -33,7 +33,7 @@ export type DeclaredLocation =
       readonly kind: 'not-serving';
     };
 
-/** The location of a peer that serves none. */
+/** The declaration of a peer without a location. */
 export const NOT_SERVING: DeclaredLocation = { kind: 'not-serving' };
 
 /** Why a text is not a location. */

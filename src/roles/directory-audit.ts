@@ -10,7 +10,7 @@ import type { EvidenceRecord } from '../orderbook/book-api.js';
 
 export const EVIDENCE_FILE = 'directory-evidence.jsonl';
 
-/** What an audit with a file needs. */
+/** Options of an audit that keeps its evidence in a file. */
 export interface DirectoryAuditOptions {
   /** The channel whose directories are compared. */
   readonly channel: OnionMessageChannel;

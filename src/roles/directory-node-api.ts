@@ -12,7 +12,7 @@ import type { NickAuthMode } from '../protocol/nick-auth.js';
 import type { MovingDirectory } from './directory-handover.js';
 import type { DirectoryInheritance, InheritedState } from './directory-inheritance.js';
 
-/** What a directory needs; only `network` and `overlay` are required. */
+/** Options of a directory; only `network` and `overlay` are required. */
 export interface DirectoryNodeOptions {
   /** The bitcoin network; peers of another one are refused. */
   readonly network: Network;

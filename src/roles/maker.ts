@@ -73,13 +73,13 @@ interface CommonOptions {
 export type MakerOptions = CommonOptions &
   (
     | {
-        /** What coinjoins need; without it every `!fill` is refused. */
+        /** Network, wallet and chain for coinjoins; without it every `!fill` is refused. */
         readonly coinjoins?: undefined;
         /** The used commitments; required for coinjoins. */
         readonly blacklist?: BlacklistOptions;
       }
     | {
-        /** What coinjoins need; without it every `!fill` is refused. */
+        /** Network, wallet and chain for coinjoins; without it every `!fill` is refused. */
         readonly coinjoins: MakerCoinjoins;
         /** The used commitments; required for coinjoins. */
         readonly blacklist: BlacklistOptions;

@@ -1,4 +1,4 @@
-/** What a directory refused lately, by reason: handshakes, lines, and connections that it ended. */
+/** Refusals of a directory in the last time, by reason: handshakes, lines, and connections that it ended. */
 import type { Clock } from '../channel/ports.js';
 import type { CloseReason, DirectoryStats } from '../directory/stats.js';
 

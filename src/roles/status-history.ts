@@ -123,7 +123,7 @@ export class StatusHistory {
   start(): void {
     const { clock, read } = this.#options;
     this.#sampledAt = clock.now();
-    // What was counted before belongs to no step.
+    // Events before the first step are not part of any step.
     read(0);
     this.#next();
   }

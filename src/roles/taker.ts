@@ -73,7 +73,7 @@ export interface Taker {
   stop(): void;
 }
 
-/** What a taker needs. */
+/** Options of a taker. */
 export interface TakerOptions {
   /** An open channel. The caller closes it. */
   readonly channel: OnionMessageChannel;

@@ -12,7 +12,7 @@ import type { Network } from '../protocol/constants.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 import { startOrderbookServer } from '../web/server.js';
 
-/** What an orderbook watcher needs. */
+/** Options of an orderbook watcher. */
 export interface WatcherOptions {
   /** Must be open with `passive: true` and `serve: false`. The caller closes it. */
   readonly channel: OnionMessageChannel;

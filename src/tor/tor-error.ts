@@ -67,7 +67,7 @@ export type TorRemedy = 'unreachable' | 'configuration' | 'failed';
 
 /** The optional facts of a TorError. */
 export interface TorErrorDetails {
-  /** What kind of action repairs it; default `failed`. */
+  /** The kind of action that repairs it; default `failed`. */
   readonly remedy?: TorRemedy;
   /** Tor's refusal, if there was one. */
   readonly reply?: {
@@ -107,7 +107,7 @@ export class TorError extends Error {
   readonly step: TorStep;
   /** How it failed; stable. */
   readonly code: TorFault;
-  /** What kind of action repairs it. */
+  /** The kind of action that repairs it. */
   readonly remedy: TorRemedy;
   /** Tor's refusal; undefined when Tor did not refuse. */
   readonly reply:

@@ -95,7 +95,7 @@ function createBookCache({ book, network, clock }: OrderbookServerOptions, sessi
   };
 }
 
-/** What a page has of the book, by its address or, when the browser reconnects by itself, by a header. */
+/** The version of the book that a page has: from its address or, when the browser reconnects, from a header. */
 function sinceOf({ headers, query }: PageRequest): string {
   const last = headers['last-event-id'];
   return typeof last === 'string' ? last : (new URLSearchParams(query).get('since') ?? '');

@@ -281,7 +281,7 @@ t.test('init prepares a directory once, and offline', async (t) => {
   });
   t.same(await readFile(key), secret, 'a key is never overwritten');
   const text = await runCli(['init', '--datadir', datadir]);
-  t.match(text.stdout, /was there, unchanged/);
+  t.match(text.stdout, /exists, unchanged/);
 });
 
 t.test('a directory without a configuration writes one and continues', async (t) => {

@@ -84,8 +84,8 @@ t.test('--import-key copies a key folder after checking it', async (t) => {
 
   const second = await init('--import-key', from);
   t.equal(second.code, 0, second.stderr);
-  t.match(second.stdout, /onion key .*was there, unchanged/);
-  t.match(second.stdout, /nothing changed: all of it was there\n$/);
+  t.match(second.stdout, /onion key .*exists, unchanged/);
+  t.match(second.stdout, /nothing changed: everything exists already\n$/);
 
   const other = join(root, 'other');
   await loadOrCreateOnionKey(other);
@@ -179,7 +179,7 @@ t.test('--prefix finds an address that begins with it', async (t) => {
   t.same(Object.keys(made), KEY_FILES);
 
   const second = await init('qz');
-  t.match(second.stdout, /nothing changed: all of it was there/);
+  t.match(second.stdout, /nothing changed: everything exists already/);
   refused(
     t,
     await init('ab'),
@@ -366,7 +366,7 @@ t.test('the systemd unit', async (t) => {
     t.ok(printed.stdout.startsWith('# '), 'standard output holds only the unit');
     t.match(printed.stdout, `ExecStart=${process.execPath} `);
     t.match(printed.stdout, `--datadir ${datadir}\n`);
-    t.match(printed.stderr, /nothing changed: all of it was there/);
+    t.match(printed.stderr, /nothing changed: everything exists already/);
     if (ROOT) {
       t.match(printed.stderr, `the data directory (${datadir}) is closed to user`);
       t.match(printed.stderr, `${root} has mode 0700 and cannot be entered`);

@@ -98,7 +98,7 @@ t.test('a second maker on one data directory is refused', async (t) => {
   await maker.ended;
   const third = startCli(['maker', '--datadir', datadir]);
   await third.shows('stdout', /^J5/);
-  t.equal((await terminate(third)).code, 0, 'a killed maker does not matter');
+  t.equal((await terminate(third)).code, 0, 'the lock of a killed maker is not respected');
 });
 
 t.test('taker --once --wait 1 waits one second, whatever other directories do', async (t) => {
@@ -116,6 +116,6 @@ t.test('taker --once --wait 1 waits one second, whatever other directories do', 
   const book = await runCli(['taker', '--once', '--json', '--wait', '1', '--datadir', datadir]);
   t.equal(book.code, 0, book.stderr);
   t.match(JSON.parse(book.stdout), { directories: [{ up: true }, { up: false }] });
-  t.notMatch(book.stderr, /slow to stop/, 'a silent directory does not delay the end');
+  t.notMatch(book.stderr, /slow to stop/, 'a silent directory does not delay the exit');
   await terminate(directory);
 });

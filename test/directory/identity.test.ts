@@ -38,7 +38,7 @@ async function answerAs(
   greetings: string[],
 ): Promise<void> {
   greetings.push((await peer.nextOf(793)).line);
-  // The first line of some makers.
+  // Some makers send this line first.
   peer.send(789, '');
   peer.send(793, hello(nick, { location }));
 }
@@ -90,7 +90,7 @@ async function scene(test: Test, features: { readonly dialBack?: boolean } = {})
 const verified = ({ directory }: Running): number => directory.stats().dialBacksVerified;
 
 /** Sends a handshake; the caller reads the answer. */
-async function knock(running: Running, nick: string, location?: string): Promise<Client> {
+async function sendHandshake(running: Running, nick: string, location?: string): Promise<Client> {
   const client = await running.dial();
   client.send(793, hello(nick, location === undefined ? {} : { location }));
   return client;
@@ -206,7 +206,7 @@ void t.test('the nick of a maker, held by another peer', async (t) => {
     const maker = await s.serve('J5maker');
     const holder = await s.join('J5maker', { features: { ping: true } });
     const observer = await s.join('J5observer');
-    const owner = await knock(s, 'J5maker', maker.location);
+    const owner = await sendHandshake(s, 'J5maker', maker.location);
     t.strictSame(await holder.next(), { type: 798, line: '' }, 'the holder is asked');
     holder.send(799, '');
     t.ok(await isAccepted(owner));
@@ -226,11 +226,11 @@ void t.test('the nick of a maker, held by another peer', async (t) => {
       location: other.location,
       features: { ping: true },
     });
-    const owner = await knock(s, 'J5maker', maker.location);
+    const owner = await sendHandshake(s, 'J5maker', maker.location);
     await holder.next();
     holder.send(799, '');
     await until(() => s.directory.stats().messagesIn.pong === 1);
-    t.equal(s.directory.stats().nickClaims, 1, 'the dial waits for its second');
+    t.equal(s.directory.stats().nickClaims, 1, 'the dial waits: one per second is allowed');
     s.clock.advance(1_000);
     t.ok(await isAccepted(owner));
     await holder.closed;
@@ -245,7 +245,7 @@ void t.test('the nick of a maker, held by another peer', async (t) => {
     await until(() => s.directory.peerCount === 0);
     const watcher = await s.join('J5watcher');
     const holder = await s.join('J5maker', { features: { ping: true } });
-    t.ok(await isAccepted(await knock(s, 'J5maker', maker.location)));
+    t.ok(await isAccepted(await sendHandshake(s, 'J5maker', maker.location)));
     await holder.closed;
     t.strictSame(holder.unread, [], 'the holder is not asked');
     t.notOk(watcher.socket.closed);
@@ -253,7 +253,7 @@ void t.test('the nick of a maker, held by another peer', async (t) => {
 });
 
 /** The holder answers the ping; then the newcomer is refused. */
-async function keeps(test: Test, s: Scene, holder: Client, newcomer: Client): Promise<void> {
+async function expectKept(test: Test, s: Scene, holder: Client, newcomer: Client): Promise<void> {
   for (let line = await holder.next(); line.type !== 798; line = await holder.next());
   holder.send(799, '');
   test.notOk(await isAccepted(newcomer));
@@ -268,7 +268,7 @@ void t.test('a holder that keeps its nick', async (t) => {
     if (!maker || !rival) throw new Error('unreachable');
     const holder = await s.join('J5maker', { location: maker.location, features: { ping: true } });
     await until(() => verified(s) === 1);
-    await keeps(t, s, holder, await knock(s, 'J5maker', rival.location));
+    await expectKept(t, s, holder, await sendHandshake(s, 'J5maker', rival.location));
     t.strictSame(s.dialled, [maker.location], 'the rival is not dialled');
   });
 
@@ -278,14 +278,14 @@ void t.test('a holder that keeps its nick', async (t) => {
     t.teardown(() => server.close());
     const location = formatLocation(server.location);
     const holder = await s.join('J5maker', { location, features: { ping: true } });
-    await keeps(t, s, holder, await knock(s, 'J5maker', location));
+    await expectKept(t, s, holder, await sendHandshake(s, 'J5maker', location));
   });
 
   await t.test('a holder against a location that answers with another nick', async (t) => {
     const s = await scene(t);
     const other = await s.serve('J5other');
     const holder = await s.join('J5maker', { features: { ping: true } });
-    await keeps(t, s, holder, await knock(s, 'J5maker', other.location));
+    await expectKept(t, s, holder, await sendHandshake(s, 'J5maker', other.location));
     t.equal(s.dialled.length, 1);
   });
 
@@ -294,7 +294,7 @@ void t.test('a holder that keeps its nick', async (t) => {
     const server = await serveRaw();
     t.teardown(() => server.close());
     const holder = await s.join('J5maker', { features: { ping: true } });
-    const newcomer = await knock(s, 'J5maker', formatLocation(server.location));
+    const newcomer = await sendHandshake(s, 'J5maker', formatLocation(server.location));
     await holder.next();
     holder.send(799, '');
     await until(() => s.directory.stats().messagesIn.pong === 1);
@@ -313,14 +313,14 @@ void t.test('a holder that keeps its nick', async (t) => {
     await holder.next();
     holder.send(685, 'J5taker!J5maker!fill 0');
     await maker.next();
-    await keeps(t, s, holder, await knock(s, 'J5taker', rival.location));
+    await expectKept(t, s, holder, await sendHandshake(s, 'J5taker', rival.location));
   });
 
   await t.test('any live holder without dial-back', async (t) => {
     const s = await scene(t, { dialBack: false });
     const maker = await s.serve('J5maker');
     const holder = await s.join('J5maker', { features: { ping: true } });
-    await keeps(t, s, holder, await knock(s, 'J5maker', maker.location));
+    await expectKept(t, s, holder, await sendHandshake(s, 'J5maker', maker.location));
     t.strictSame(s.dialled, []);
     t.strictSame(maker.greetings, []);
   });
@@ -334,9 +334,9 @@ void t.test('a squatter that waits for a nick does not keep its owner out', asyn
   first.socket.destroy();
   await until(() => s.directory.peerCount === 0);
   const holder = await s.join('J5maker', { features: { ping: true } });
-  const squatter = await knock(s, 'J5maker');
+  const squatter = await sendHandshake(s, 'J5maker');
   await holder.next();
-  const owner = await knock(s, 'J5maker', maker.location);
+  const owner = await sendHandshake(s, 'J5maker', maker.location);
   t.notOk(await isAccepted(squatter));
   t.ok(await isAccepted(owner));
   await holder.closed;

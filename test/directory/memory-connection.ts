@@ -5,7 +5,7 @@ import type { LocationKind } from '../../src/protocol/location.js';
 export interface MemoryPeer {
   /** The directory's end. */
   readonly connection: Connection;
-  /** What the peer has received, as text. */
+  /** The text that the peer has received. */
   readonly received: string;
   /** Whether the directory or the peer has closed. */
   readonly closed: boolean;

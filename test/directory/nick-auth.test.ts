@@ -63,9 +63,9 @@ async function ask(s: Running, nick: string): Promise<Asked> {
   const client = await s.dial();
   const handshake = hello(nick, PROVES);
   client.send(793, handshake);
-  const welcome = await client.next();
-  t.match(welcome, { type: 795, line: /"accepted": true/ });
-  t.match(welcome.line, /"nick_auth": true/);
+  const greeting = await client.next();
+  t.match(greeting, { type: 795, line: /"accepted": true/ });
+  t.match(greeting.line, /"nick_auth": true/);
   const { type, line } = await client.next();
   const parsed = parseNickChallenge(line);
   if (type !== 803 || !parsed.ok) throw new Error(`no challenge: ${type} ${line}`);
@@ -96,7 +96,7 @@ async function prove(s: Scene, key: NickKey): Promise<Client> {
   return asked.client;
 }
 
-t.test('a peer that offers the feature is asked, in exactly this order', async (t) => {
+t.test('a peer that offers the feature is asked for a proof before it is ready', async (t) => {
   const s = await scene(t);
   const watcher = await s.join('J5watcher');
   const asked = await ask(s, OWNER.nick);
@@ -145,7 +145,7 @@ t.test('a peer that does not offer the feature sees no change', async (t) => {
   t.equal((await client.next()).type, 799, 'a directory without the feature does not ask');
 });
 
-t.test('an owner takes its nick back at once', async (t) => {
+t.test('the owner of a nick gets it back at once', async (t) => {
   for (const proven of [false, true]) {
     const s = await scene(t);
     const watcher = await s.join('J5watcher');
@@ -159,8 +159,8 @@ t.test('an owner takes its nick back at once', async (t) => {
 
     const owner = await prove(s, OWNER);
     await holder.closed;
-    const gone = await watcher.next();
-    t.match(gone.line, `${OWNER.nick};NOT-SERVING-ONION;D`, 'the others are told');
+    const leave = await watcher.next();
+    t.match(leave.line, `${OWNER.nick};NOT-SERVING-ONION;D`, 'the leave is announced');
     watcher.send(685, `J5watcher!${OWNER.nick}!tx a k s`);
     for (let line = await owner.next(); line.type !== 685; line = await owner.next()) {
       t.equal(line.type, 789);
@@ -288,7 +288,7 @@ t.test('answers that are not a valid proof', async (t) => {
   t.equal(s.clock.pending, 0, 'no timer is left');
 });
 
-t.test('when every peer must prove its nick', async (t) => {
+t.test('a directory on which every peer must prove its nick', async (t) => {
   const s = await scene(t, { required: true });
   const legacy = await s.dial();
   legacy.send(793, hello('J5legacy', { features: { ping: true } }));
@@ -308,7 +308,7 @@ t.test('a full directory asks only a peer that replaces another one', async (t) 
   late.send(793, hello('J5late', PROVES));
   t.match(await late.next(), { type: 795, line: /Rejected: directory is full/ });
   answer(early, OTHER);
-  t.equal(await resultOf(early.client), 'policy', 'full since it was asked');
+  t.equal(await resultOf(early.client), 'policy', 'the directory became full after the challenge');
   const owner = await prove(s, OWNER);
   await holder.closed;
   owner.send(798, '');

@@ -248,7 +248,7 @@ function moment(record: Json, conn: string): Moment | undefined {
   }
 }
 
-/** The records up to the shutdown of the lab. */
+/** The records up to the shutdown of the recorded programs. */
 function load(scene: string): Scene {
   const file = new URL(`../transcripts/${scene}.jsonl`, import.meta.url);
   const records = readFileSync(file, 'utf8')
@@ -353,7 +353,7 @@ function replayed(scene: Scene): Heard {
       nick: scene.nick,
       location: () => scene.location,
       reachable: new Set(['loopback'] as const),
-      motd: () => 'actual',
+      motd: () => 'ours',
       limits: DEFAULT_LIMITS,
       clock,
       random: () => 0,

@@ -38,7 +38,7 @@ export interface Line {
 
 export interface Client {
   readonly socket: Socket;
-  /** Resolves when the socket is closed, for whatever reason. */
+  /** Resolves when the socket is closed, for any reason. */
   readonly closed: Promise<void>;
   /** All raw bytes received so far. */
   readonly bytes: number;
@@ -64,7 +64,7 @@ export interface Running {
 export interface Hello {
   readonly location?: string;
   readonly features?: Readonly<Record<string, unknown>>;
-  /** Further or other members. */
+  /** Members to add or to replace. */
   readonly with?: Readonly<Record<string, unknown>>;
 }
 
@@ -220,14 +220,14 @@ export async function runDirectory(options: RunOptions = {}): Promise<Running> {
   };
 }
 
-/** The same, stopped at the end of the test. */
+/** As `runDirectory`; stopped at the end of the test. */
 export async function startDirectory(test: Test, options?: RunOptions): Promise<Running> {
   const running = await runDirectory(options);
   test.teardown(() => running.stop());
   return running;
 }
 
-/** Moves the clock in small steps and lets sockets work in between. */
+/** Advances the clock in small steps, with a turn of the event loop after each. */
 export async function passTime(clock: TestClock, ms: number): Promise<void> {
   for (let left = ms; left > 0; left -= 250) {
     clock.advance(Math.min(left, 250));
@@ -246,7 +246,8 @@ export function turn(): Promise<void> {
 export async function until(condition: () => boolean): Promise<void> {
   const deadline = performance.now() + 90_000;
   while (!condition()) {
-    if (performance.now() > deadline) throw new Error(`not so after 90 s: ${condition.toString()}`);
+    if (performance.now() > deadline)
+      throw new Error(`still false after 90 s: ${condition.toString()}`);
     await turn();
   }
 }

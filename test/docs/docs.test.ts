@@ -79,7 +79,7 @@ t.test('docs/signet.md', async (t) => {
     env: { ...env, ONIONMC_TORRC_EXTRA: await torrcExtra(dir, network.torrcLines) },
     // The real network is slower than the private one.
     replace: [['maker_timeout_sec = 20', 'maker_timeout_sec = 6']],
-    behind: {
+    after: {
       prepare: `sed -i '${ANY_SERVING_PORT}' ~/signet/directory/joinmarket.cfg`,
       directory: `until_shown directory 'onion service reachable'`,
       maker: `until_shown maker 'offers announced'`,
@@ -105,7 +105,7 @@ t.test('docs/signet.md, without Tor', async (t) => {
     cwd: dir,
     env,
     replace: [['8181', String(port)]],
-    behind: {
+    after: {
       directory: `until_shown directory 'directory node is up'`,
       maker: `until_shown maker 'offers announced'`,
     },
@@ -224,7 +224,7 @@ t.test('docs/directory.md', async (t) => {
       restore: wipe,
       import: wipe,
     },
-    behind: {
+    after: {
       init: editConfig,
       start: served,
       greeting: `until grep -q 'configuration re-read' "$SANDBOX/journal"; do sleep 0.1; done`,
@@ -246,7 +246,10 @@ t.test('docs/directory.md', async (t) => {
     new RegExp(`${first}[^]*`),
     'the address comes back with the backup',
   );
-  t.match(await said('restore'), /configuration .*was there, unchanged[^]*onion key .*was there/);
+  t.match(
+    await said('restore'),
+    /configuration .*exists, unchanged[^]*onion key .*exists, unchanged/,
+  );
   const oldAddress = (await readFile(join(old, 'hostname'), 'utf8')).trim();
   t.match(await said('import'), oldAddress, 'the old directory keeps its address');
   t.match(await readFile(join(dir, 'address'), 'utf8'), oldAddress, 'under which it is served');

@@ -44,9 +44,9 @@ export interface Session {
   readonly cwd: string;
   /** Values for the placeholders of the page; first match first. */
   readonly replace: readonly (readonly [string, string])[];
-  /** Shell commands to run before and after a step, instead of what a person would look at or wait for. */
+  /** Shell commands to run before and after a step, in place of the checks and waits of a person. */
   readonly before?: Readonly<Record<string, string>>;
-  readonly behind?: Readonly<Record<string, string>>;
+  readonly after?: Readonly<Record<string, string>>;
   /** The program that gets the script as its last argument; default bash. */
   readonly shell?: readonly string[];
 }
@@ -66,14 +66,14 @@ until_shown() {
 declare -A PIDS
 `;
 
-function scriptOf(steps: readonly Step[], { replace, before, behind }: Session): string {
+function scriptOf(steps: readonly Step[], { replace, before, after }: Session): string {
   const parts = steps.map(({ name, background, commands }) => {
     const typed = replace.reduce((text, [from, to]) => text.replaceAll(from, to), commands);
     const output = `>"$LOGS/${name}.out" 2>"$LOGS/${name}.err"`;
     const run = background
       ? `( exec ${typed} ) ${output} &\nPIDS[${name}]=$!`
       : `{\n${typed}\n} ${output}`;
-    return [`echo "@@ ${name} $SECONDS"`, before?.[name] ?? '', run, behind?.[name] ?? ''].join(
+    return [`echo "@@ ${name} $SECONDS"`, before?.[name] ?? '', run, after?.[name] ?? ''].join(
       '\n',
     );
   });
@@ -111,7 +111,7 @@ export async function runSteps(
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => (said += text));
   }
-  // Not `close`: a program that a step left running may hold the pipes.
+  // `exit`, not `close`: a program that a step left running may hold the pipes.
   await new Promise((resolve, reject) => child.once('exit', resolve).once('error', reject));
   endGroup();
   const marks = [...said.matchAll(/^@@ ([\w-]+) (\d+)$/gm)];

@@ -58,7 +58,7 @@ async function listedNames(): Promise<ReadonlyMap<string, readonly string[]>> {
 
 const exported = exportedNames();
 
-t.test('the names of each entry', async (t) => {
+t.test('each entry exports the listed names', async (t) => {
   const listed = await listedNames();
   t.same([...exported.keys()].toSorted(), [...listed.keys()].toSorted(), 'the entries');
   for (const [entry, list] of exported) t.same(list, listed.get(entry), entry);
@@ -66,7 +66,7 @@ t.test('the names of each entry', async (t) => {
   t.ok(size <= 100, `onionmc has ${size} names`);
 });
 
-t.test('one name has one entry', async (t) => {
+t.test('each name is in one entry', async (t) => {
   const seen = new Map<string, string>();
   for (const [entry, list] of exported) {
     for (const name of list) {

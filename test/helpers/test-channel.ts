@@ -14,7 +14,7 @@ import type { Location } from '../../src/protocol/location.js';
 import { nickKey, type NickKey } from '../../src/protocol/nick.js';
 import { createTestClock, type TestClock } from './test-clock.js';
 
-/** What an event carries; `true` for the one that carries nothing. */
+/** The value of an event; `true` for an event without a value. */
 type EventValue<E extends MessageChannelEvent> = E extends 'stopped'
   ? true
   : Parameters<MessageChannelEvents[E]>[0];

@@ -1,4 +1,4 @@
-/** What the status page draws: two bounded series, and the refusals by reason. */
+/** The data of the status page: two bounded series, and the refusals by reason. */
 import t from 'tap';
 import * as fc from 'fast-check';
 import { DEFAULT_LIMITS, LIMIT_ROWS, limitsInForce } from '../../src/directory/limits.js';

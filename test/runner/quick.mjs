@@ -21,7 +21,7 @@ const STARTERS = new Set([
   'src/tor/process/tor-program.ts',
 ]);
 
-/** What a module of test/ or lab/ imports: names of packages, and paths from the root. */
+/** The imports of a module of test/ or lab/: names of packages, and paths from the root. */
 function importsOf(path) {
   const text = readFileSync(join(ROOT, path), 'utf8');
   const named = text.matchAll(/^(?:import|export)\b(?! type\b)[^;]*?'([^']+)'/gm);

@@ -32,7 +32,7 @@ export interface NickProver {
   readonly required: boolean;
 }
 
-/** Why the other side cannot be used as a directory, in words. */
+/** Reasons why the other side cannot be used as a directory, for a person. */
 export const HANDSHAKE_FAULTS = {
   'handshake-json': 'its handshake is not JSON',
   'handshake-types': 'its handshake lacks a field, or a field has the wrong type',

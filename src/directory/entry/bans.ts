@@ -27,7 +27,7 @@ export interface Ban extends BanSubject {
   readonly leftMs: number;
 }
 
-/** What a handshake says of a peer. */
+/** The parts of a handshake to which bans apply. */
 export interface Introduced {
   readonly nick: string;
   readonly location: DeclaredLocation;

@@ -1,4 +1,4 @@
-/** Longest MOTD sent, in characters: it must fit one line whatever its characters are. */
+/** Longest MOTD sent, in characters: it must fit one line with any characters. */
 const MAX_MOTD_LENGTH = 4_096;
 
 /**

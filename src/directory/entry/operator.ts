@@ -1,4 +1,4 @@
-/** What an operator sees and does by hand: the list of peers, kicks and bans. */
+/** The operator's commands: the list of peers, kicks and bans. */
 import type { Clock } from '../../channel/ports.js';
 import {
   formatLocation,
@@ -49,7 +49,7 @@ export type KickResult =
       readonly done: true;
       /** The nicks of the peers that were closed. */
       readonly nicks: readonly string[];
-      /** What is banned now. */
+      /** The subjects that are banned now. */
       readonly banned: readonly BanSubject[];
       /** Other peers with the host of the kicked one; because of them the host is not banned. */
       readonly sharedWith: number;

@@ -102,7 +102,7 @@ function entryOf(
   return formatPeerEntry({ nick, location, features, left: false }, withFeatures);
 }
 
-/** Whose answer it is: peers with an equal audience get equal answers. */
+/** The audience of an answer: peers with an equal audience get equal answers. */
 interface Audience {
   readonly withFeatures: boolean;
   /** The kinds of locations that it may learn. */

@@ -1,7 +1,7 @@
 /** The torrc lines of the private network's processes; one option per line, no file access. */
 import type { Relay } from './consensus.js';
 
-/** What any Tor needs to join the network. */
+/** Options with which any Tor joins the network. */
 export function joinLines(dirAuthority: string): readonly string[] {
   return ['TestingTorNetwork 1', dirAuthority];
 }

@@ -73,7 +73,7 @@ export interface MakerTerms {
   readonly randomBytes: RandomBytes;
 }
 
-/** What a session waits for. */
+/** The event for which a session waits. */
 export type MakerStep =
   'auth' | 'checking-coin' | 'reserving' | 'claiming' | 'tx' | 'signing' | 'push';
 

@@ -23,7 +23,7 @@ export interface RelayLimits {
 /** The default limits. */
 export const DEFAULT_RELAY_LIMITS: RelayLimits = { perMinute: 6, waiting: 20, remembered: 10_000 };
 
-/** What a relay needs. */
+/** Options of a relay. */
 export interface CommitmentRelayOptions {
   /**
    * Sends `hp2 <commitment>` to every directory under a new nick, over circuits of its own. May reject.

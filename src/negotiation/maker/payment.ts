@@ -15,7 +15,7 @@ import { type InputSignature, parseUnsigned, signatureFits, signedIds } from '..
 import type { MakerEffect, MakerTransition, Signing } from './api.js';
 import { failed, type In, type Live, NOTHING, refuse, signed } from './session-end.js';
 
-/** What a reservation must be paid; undefined when the wallet's answer cannot be used. */
+/** The payment that a reservation requires; undefined when the wallet's answer cannot be used. */
 function payoutOf(state: Live, reservation: Reservation): Payout | undefined {
   const { terms, fee } = state;
   const { coins, coinjoinAddress, changeAddress, authPublicKey, authSignature } = reservation;

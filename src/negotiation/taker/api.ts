@@ -243,7 +243,7 @@ export type RoundFault =
   /** Complete, but not broadcast: `transaction` can be broadcast by hand. */
   | 'not-broadcast';
 
-/** What became of one maker that was asked. */
+/** The result of one maker that was asked. */
 export interface MakerReport {
   /** The maker's nick. */
   readonly nick: string;

@@ -29,7 +29,7 @@ import type {
 import { openRound } from './asking.js';
 import { roundTransition } from './round.js';
 
-/** What a taker's coinjoin needs. */
+/** Options of a taker's coinjoin. */
 export interface CoinjoinOptions {
   /** The channel that reaches the makers. The caller closes it. */
   readonly channel: NegotiationChannel;

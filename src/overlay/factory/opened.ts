@@ -1,4 +1,4 @@
-/** What each part of the factory gets and returns. */
+/** Options and results of each part of the factory. */
 import type { Log } from '../../channel/log.js';
 import type { Clock, Overlay, Random } from '../../channel/ports.js';
 import type { Settings } from '../../config/settings.js';

@@ -1,4 +1,4 @@
-/** What an onion service needs, and what it offers (docs/protocol.md, section 12.2). */
+/** Options and interface of an onion service (docs/protocol.md, section 12.2). */
 import type { Log } from '../../channel/log.js';
 import type { Clock, Random, ServiceState } from '../../channel/ports.js';
 import type { Movable, Parcels } from '../../kit/movable.js';
@@ -11,7 +11,7 @@ import type { RoundTimings } from './self-test-rounds.js';
 import type { SelfTest } from './self-test.js';
 import type { WatchTimings } from './service-watch.js';
 
-/** What an onion service needs. */
+/** Options of an onion service. */
 export interface OnionServiceOptions {
   /**
    * Opens a control connection; called again after a loss. The service owns and closes it. Must respect

@@ -36,7 +36,7 @@ const MAX_EARLY_EVENTS = 64;
 
 function progressText({ sent, uploaded, failed }: UploadProgress): string {
   if (sent === 0) return 'Tor has the onion service and is building circuits for it';
-  // One text for the whole first second, in which the number of sent ones grows.
+  // No number yet: the number of sent descriptors grows during the first second.
   if (uploaded + failed === 0) return 'Tor is uploading the descriptors';
   const refused = failed === 0 ? '' : `, ${failed} refused`;
   return `descriptor uploads: ${uploaded} of ${sent}${refused}`;

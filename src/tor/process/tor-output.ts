@@ -11,7 +11,7 @@ export interface TorOutput {
   lastWarnings(): string;
 }
 
-/** Keeps the last lines of tor's output; bounded, whatever tor prints. */
+/** Keeps the last lines of tor's output; bounded. */
 export function outputTail(onLine: (line: string) => void): TorOutput {
   const lines: string[] = [];
   let rest = '';

@@ -26,7 +26,7 @@ const LONGEST_RESTART_MS = 30_000;
 /** After a Tor ran this long, the next restart waits the shortest time again. */
 const STABLE_MS = 60_000;
 
-/** What a tor program needs. */
+/** Options of a tor program. */
 export interface TorProcessOptions {
   /** Created with mode 0700 if missing; kept. */
   readonly dataDir: string;

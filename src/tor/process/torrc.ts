@@ -1,4 +1,4 @@
-/** What a managed Tor needs on disk: its folder, and the lines of its torrc. */
+/** The files of a managed Tor: its folder, and the lines of its torrc. */
 import { chmod, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TorError } from '../tor-error.js';

@@ -74,7 +74,7 @@ class Dialogue {
   /** The proxy in error texts. */
   readonly #where: string;
   readonly #outcome = deferred<SocksOutcome>();
-  /** What the package takes for the socket of the proxy. */
+  /** The package uses this stream as the socket of the proxy. */
   readonly #gate = new Duplex({
     read() {},
     write: (chunk: Buffer, _encoding, done) => {

@@ -33,30 +33,27 @@ export function eligible(offers, wish) {
   return best;
 }
 
-/**
- * Makers whose bonds outweigh all others are followed one by one, in all combinations; at most this
- * many.
- */
+/** Most makers with the largest bonds that are followed one by one, in all combinations. */
 const FOLLOWED = 12;
-/** Fewer when many are wanted: 2^12 combinations for each of 100 picks would take noticeable time. */
+/** The same for many picks: 2^12 combinations for each of 100 picks would take noticeable time. */
 const FOLLOWED_OF_MANY = 10;
 const MANY_PICKS = 20;
 
-/** Adds the small ones first. */
+/** The sum of values sorted downwards. Adds the small ones first, for a smaller rounding error. */
 function sumBackwards(length, valueAt) {
   let sum = 0;
   for (let i = length - 1; i >= 0; i -= 1) sum += valueAt(i);
   return sum;
 }
 
-/** How many of `order` (weights, largest first) are followed; equal ones all or none. */
+/** How many of `order` (weights, largest first) are followed. Equal weights are all followed, or not at all. */
 function followedOf(order, picks) {
   let count = Math.min(picks > MANY_PICKS ? FOLLOWED_OF_MANY : FOLLOWED, order.length);
   while (count > 0 && (order[count - 1] === 0 || order[count - 1] === order[count])) count -= 1;
   return count;
 }
 
-/** The step at which `wanted` more makers are picked in total. Newton's method. */
+/** The step after which the expected number of picked makers has grown by `wanted`; by Newton's method. */
 function stepFor(left, hazard, wanted) {
   let step = 1;
   for (let round = 0; round < 8; round += 1) {
@@ -78,8 +75,9 @@ function stepFor(left, hazard, wanted) {
 /**
  * One pick from every combination of followed makers that may have been picked before.
  * @param chanceOf its probability by combination (a bit for each followed maker that was picked)
- * @returns the same after the pick; what the pick means for one of the others, by presence
- *   (`alike`) and by weight (`weighted`); and the expected number of others picked (`others`, 0 to 1)
+ * @returns the same after the pick (`after`); the probability that the pick is one certain maker of the
+ *   rest, as a part that is equal for all (`alike`) and a part per unit of weight (`weighted`); and the
+ *   probability that it is any maker of the rest (`others`)
  */
 function pickFrom(chanceOf, followed, weightLeft, { makers, restWeight, bondless }) {
   const after = new Float64Array(chanceOf.length);

@@ -2,11 +2,11 @@
 import * as format from './format.js';
 
 const UNSIGNED = {
-  'public-only': 'no: only announced publicly, on the word of a directory',
+  'public-only': 'no: only announced in public, which has no signature',
 };
 const WITHDRAWN = {
   cancel: 'cancelled',
-  left: 'said the maker left',
+  left: 'reported that the maker left',
   'directory-lost': 'connection lost',
 };
 
