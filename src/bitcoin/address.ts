@@ -33,9 +33,9 @@ export type AddressFault =
   | 'address-checksum'
   /** A valid checksum over something that is no program or hash. */
   | 'address-program'
-  /** A witness version that has no meaning today: anybody could take what is paid to it. */
+  /** A witness version that has no meaning today: any person could take coins paid to it. */
   | 'address-version'
-  /** A taproot address with a key that does not exist: nobody could spend what is paid to it. */
+  /** A taproot address with a key that does not exist: coins paid to it could never be spent. */
   | 'address-key'
   /** An address of mainnet. */
   | 'address-of-mainnet'

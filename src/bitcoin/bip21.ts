@@ -17,9 +17,9 @@ export interface PaymentUri {
   readonly script: string;
   /** Satoshi, from 1. */
   readonly amount?: number;
-  /** Name of the receiver. Text of a stranger: show it through `shownText`. */
+  /** Name of the receiver. Untrusted text: show it through `shownText`. */
   readonly label?: string;
-  /** What the payment is for. Text of a stranger. */
+  /** The purpose of the payment. Untrusted text. */
   readonly message?: string;
 }
 

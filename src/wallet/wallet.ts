@@ -141,7 +141,7 @@ export class Wallet {
     return notBuilt();
   }
 
-  /** Where the key of a script is; undefined for a script of somebody else. */
+  /** Where the key of a script is; undefined for a script of another party. */
   placeOf(_script: string): KeyPlace | undefined {
     return notBuilt();
   }

@@ -79,7 +79,7 @@ t.test('texts that are no addresses', (t) => {
     ['tb1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vq47Zagq', 'address-case'],
     ['bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7v07qwwzcrf', 'address-program'],
     ['bc1gmk9yu', 'address-form'],
-    // Valid, and nobody could keep what is paid to it
+    // Valid, but coins paid to it can be taken by others or never be spent
     ['BC1SW50QGDZ25J', 'address-version'],
     ['bc1zw508d6qejxtdg4y5r3zarvaryvaxxpcs', 'address-version'],
     ['bc1pfeessrawgf', 'address-version'],

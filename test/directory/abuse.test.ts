@@ -319,15 +319,15 @@ void t.test('no peer can push another one out by writing to it', async (t) => {
 void t.test('200 attackers ask for the orderbook 50 times a second each', async (t) => {
   const statusPort = await freePort();
   const directory = await startDirectoryProcess(t, statusPort, '');
-  const everybody = new Set<Mass>();
+  const connected = new Set<Mass>();
   let attack: ReturnType<typeof setInterval> | undefined;
   t.teardown(() => {
     clearInterval(attack);
-    for (const { socket } of everybody) socket.destroy();
+    for (const { socket } of connected) socket.destroy();
   });
   const add = (nick: string, onLine?: OnLine): Mass => {
     const peer = joinMany(directory.port, nick, onLine);
-    everybody.add(peer);
+    connected.add(peer);
     return peer;
   };
 
@@ -369,7 +369,7 @@ void t.test('200 attackers ask for the orderbook 50 times a second each', async 
   attack = setInterval(() => {
     attackers.forEach((attacker, n) => {
       if (attacker.socket.closed) {
-        everybody.delete(attacker);
+        connected.delete(attacker);
         attackers[n] = add(nickOf('Bad', fresh++));
         return;
       }

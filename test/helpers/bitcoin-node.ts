@@ -36,7 +36,7 @@ export class NodeRpcError extends Error {
 }
 
 const FOLDERS = { regtest: 'regtest', signet: 'signet', testnet4: 'testnet4' } as const;
-/** One key that nobody has to know: blocks of the test's own signet have no signature of others. */
+/** One key that need not be secret: blocks of the test's own signet have no signature of others. */
 const OWN_SIGNET = ['-signet', '-signetchallenge=51', '-minrelaytxfee=0.00001'];
 
 /** A port that was free a moment ago. */

@@ -1,4 +1,4 @@
-/** The tables of `onionmc wallet show`, `coins` and `history`. Labels are text of strangers. Pure. */
+/** The tables of `onionmc wallet show`, `coins` and `history`. Labels are untrusted text. Pure. */
 import { formatBtc } from '../../bitcoin/amount.js';
 import { counted } from '../../kit/decimal.js';
 import { shownLine } from '../../kit/shown-text.js';

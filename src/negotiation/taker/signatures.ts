@@ -122,7 +122,7 @@ function repeats(leg: Extract<Leg, { readonly step: 'sig' | 'signed' }>, again: 
   return [...leg.signatures.values()].some(({ signature }) => signature.join(',') === text);
 }
 
-/** Our own signatures come last: before that nobody else can use the transaction. */
+/** Our own signatures come last: before that no other party can use the transaction. */
 function signWhenComplete(state: Collecting): RoundTransition {
   const { tx, own, terms } = state;
   if ([...state.legs.values()].some(({ step }) => step === 'sig')) return unchanged(state);

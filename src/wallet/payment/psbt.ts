@@ -1,6 +1,6 @@
 /**
  * Partially signed transactions (BIP174, version 0), for keys that sign elsewhere. Every input has the
- * output that it spends and the path of its key; outputs to the wallet have the path of theirs. Pure.
+ * output that it spends and the path of its key; outputs to the wallet have the path of their key. Pure.
  */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { RawPSBTV0 } from '@scure/btc-signer/psbt.js';
