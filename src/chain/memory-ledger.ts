@@ -1,9 +1,14 @@
 /** The blocks of a chain in memory and the unspent outputs at its tip, with the rules of consensus. */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import {
+  parseTransaction,
+  serializeTransaction,
+  type Transaction,
+  type TransactionOutput,
+} from '../bitcoin/transaction.js';
 import { formatOutpoint, type Outpoint } from '../protocol/outpoint.js';
 import type { BlockInfo, UnspentOutput } from './ports.js';
-import { readTransaction, writeTransaction, type ReadTransaction } from './read-transaction.js';
 
 /** A lock time below this is a height, otherwise a time (BIP65). */
 const FIRST_TIME = 500_000_000;
@@ -13,7 +18,7 @@ const MEDIAN_SPAN = 11;
 
 export interface MemoryBlock {
   readonly info: BlockInfo;
-  readonly transactions: readonly ReadTransaction[];
+  readonly transactions: readonly Transaction[];
   /** What the block spent, to undo it. */
   readonly spent: readonly UnspentOutput[];
 }
@@ -32,7 +37,7 @@ export type Violation =
 /** The place of the tip, by which lock times are judged. */
 type Moment = Pick<BlockInfo, 'height' | 'medianTime'>;
 
-const isFinal = (tx: ReadTransaction, tip: Moment): boolean =>
+const isFinal = (tx: Transaction, tip: Moment): boolean =>
   tx.lockTime === 0 ||
   tx.inputs.every(({ sequence }) => sequence === FINAL) ||
   (tx.lockTime < FIRST_TIME ? tx.lockTime <= tip.height : tx.lockTime < tip.medianTime);
@@ -44,7 +49,7 @@ function bondLock(script: Uint8Array | undefined): number | undefined {
   return script.slice(1, 1 + size).reduceRight((value, byte) => value * 256 + byte, 0);
 }
 
-function locksOver(tx: ReadTransaction): boolean {
+function locksOver(tx: Transaction): boolean {
   return tx.inputs.every(({ sequence, witness }) => {
     const lock = bondLock(witness.at(-1));
     return lock === undefined || (sequence !== FINAL && tx.lockTime >= lock);
@@ -53,7 +58,7 @@ function locksOver(tx: ReadTransaction): boolean {
 
 /** The fee of a transaction that may be in the block after `tip`, or the first rule that it breaks. */
 export function judge(
-  tx: ReadTransaction,
+  tx: Transaction,
   tip: Moment,
   coin: CoinLookup,
 ): { readonly ok: true; readonly fee: number } | { readonly ok: false; readonly why: Violation } {
@@ -75,17 +80,27 @@ export function judge(
   return { ok: true, fee };
 }
 
-/** A serialization that this program made. */
-export function known(bytes: Uint8Array): ReadTransaction {
-  const tx = readTransaction(bytes);
-  if (tx === undefined) throw new Error('the bytes are not a transaction');
-  return tx;
+/** A transaction that a test or this chain made. */
+export function known(bytes: Uint8Array): Transaction {
+  const tx = parseTransaction(bytes);
+  if (!tx.ok) throw new Error(`the bytes are not a transaction: ${tx.reason}`);
+  return tx.value;
 }
 
-function coinbase(height: number, salt: number, script: string, value: number): ReadTransaction {
+/** A replaceable transaction without proofs: this chain verifies none. */
+export function unproven(
+  coins: readonly Outpoint[],
+  outputs: readonly TransactionOutput[],
+): Transaction {
+  const inputs = coins.map(({ txid, vout }) => ({ txid, vout, sequence: 0xffff_fffd }));
+  return known(serializeTransaction({ version: 2, lockTime: 0, inputs, outputs }));
+}
+
+function coinbase(height: number, salt: number, script: string, value: number): Transaction {
   const scriptSig = utf8ToBytes(`${height}/${salt}`);
   const input = { txid: '0'.repeat(64), vout: FINAL, scriptSig, sequence: FINAL };
-  return known(writeTransaction({ inputs: [input], outputs: [{ script, value }] }));
+  const outputs = [{ script, value }];
+  return known(serializeTransaction({ version: 2, lockTime: 0, inputs: [input], outputs }));
 }
 
 const SUBSIDY = 5_000_000_000;
@@ -128,7 +143,7 @@ export class MemoryLedger {
   }
 
   /** Adds a block. Throws when consensus forbids one of the transactions; nothing is then changed. */
-  append(transactions: readonly ReadTransaction[], time: number, script: string): BlockInfo {
+  append(transactions: readonly Transaction[], time: number, script: string): BlockInfo {
     const created = new Map<string, UnspentOutput>();
     const gone = new Set<string>();
     const height = this.tip.height + 1;
@@ -161,7 +176,7 @@ export class MemoryLedger {
     return block;
   }
 
-  #connect(first: ReadTransaction, rest: readonly ReadTransaction[], time: number): BlockInfo {
+  #connect(first: Transaction, rest: readonly Transaction[], time: number): BlockInfo {
     const height = this.#blocks.length;
     const spent: UnspentOutput[] = [];
     for (const tx of [first, ...rest]) {
@@ -191,7 +206,7 @@ export class MemoryLedger {
 
 /** The outputs of a transaction that can be spent. */
 export function outputsOf(
-  { txid, outputs }: ReadTransaction,
+  { txid, outputs }: Transaction,
   height: number,
   ofCoinbase: boolean,
 ): UnspentOutput[] {

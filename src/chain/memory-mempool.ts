@@ -1,12 +1,12 @@
 /** The mempool of a chain in memory, with the usual rules of relay and replacement. */
+import type { Transaction } from '../bitcoin/transaction.js';
 import { formatOutpoint, type Outpoint } from '../protocol/outpoint.js';
 import { BroadcastError, type BroadcastFault } from './chain-error.js';
 import { judge, outputsOf, type MemoryLedger, type Violation } from './memory-ledger.js';
 import type { UnspentOutput } from './ports.js';
-import type { ReadTransaction } from './read-transaction.js';
 
 interface Entry {
-  readonly tx: ReadTransaction;
+  readonly tx: Transaction;
   readonly fee: number;
 }
 
@@ -46,7 +46,7 @@ export class MemoryMempool {
     return this.#entries.has(txid);
   }
 
-  transactions(): ReadTransaction[] {
+  transactions(): Transaction[] {
     return Array.from(this.#entries.values(), ({ tx }) => tx);
   }
 
@@ -60,7 +60,7 @@ export class MemoryMempool {
   }
 
   /** Checks a transaction and returns its fee and the entries that it replaces. */
-  check(tx: ReadTransaction): { readonly fee: number; readonly replaces: readonly string[] } {
+  check(tx: Transaction): { readonly fee: number; readonly replaces: readonly string[] } {
     const verdict = judge(tx, this.#ledger.tip, (outpoint) => this.#created(outpoint));
     if (!verdict.ok) throw new BroadcastError(FAULTS[verdict.why], verdict.why);
     const { fee } = verdict;
@@ -79,7 +79,7 @@ export class MemoryMempool {
   }
 
   /** Adds a transaction and removes those that it replaces. Throws a `BroadcastError`. */
-  add(tx: ReadTransaction): void {
+  add(tx: Transaction): void {
     if (this.has(tx.txid)) return;
     const { fee, replaces } = this.check(tx);
     for (const txid of replaces) this.#remove(txid);
@@ -93,7 +93,7 @@ export class MemoryMempool {
   }
 
   /** After the chain changed: keeps what is still valid. `before` is tried first. */
-  renew(before: readonly ReadTransaction[]): void {
+  renew(before: readonly Transaction[]): void {
     const all = [...before, ...this.transactions()];
     this.#entries.clear();
     this.#spenders.clear();

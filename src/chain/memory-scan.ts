@@ -21,7 +21,7 @@ const isAt = (ledger: MemoryLedger, { height, hash }: BlockId): boolean =>
 /** Yields what a block has for the watch, again if the watch grows because of it and then finds more. */
 function* blockSteps(
   block: BlockInfo,
-  find: () => FoundTransaction[],
+  find: () => readonly FoundTransaction[],
 ): Generator<ScanStep, void, void> {
   let found = find();
   while (found.length > 0) {

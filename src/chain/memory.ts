@@ -2,11 +2,12 @@
  * A block chain in memory, for tests and the demo: real serialized transactions, the rules of consensus
  * that a wallet meets, a mempool with replacement. Scripts and signatures are not verified.
  */
+import { parseTransaction, type TransactionOutput } from '../bitcoin/transaction.js';
 import { formatOutpoint, type NamedOutpoint, type Outpoint } from '../protocol/outpoint.js';
 import type { Network } from '../protocol/constants.js';
 import { BroadcastError, ChainError } from './chain-error.js';
 import { MemoryCalls } from './memory-calls.js';
-import { known, MemoryLedger } from './memory-ledger.js';
+import { known, MemoryLedger, unproven } from './memory-ledger.js';
 import { MemoryMempool } from './memory-mempool.js';
 import { memoryScan } from './memory-scan.js';
 import type {
@@ -20,7 +21,6 @@ import type {
   TransactionState,
   UnspentOutput,
 } from './ports.js';
-import { readTransaction, writeTransaction, type ReadOutput } from './read-transaction.js';
 
 /** OP_TRUE: of the coins that `pay` spends. */
 const ANYONE = '51';
@@ -115,15 +115,10 @@ export class MemoryChain implements Chain {
   }
 
   /** Pays several scripts in one transaction, which has its change behind them. */
-  payAll(outputs: readonly ReadOutput[]): Paid {
+  payAll(outputs: readonly TransactionOutput[]): Paid {
     const coin = this.#treasury();
     const change = coin.value - PAY_FEE - outputs.reduce((sum, { value }) => sum + value, 0);
-    const tx = known(
-      writeTransaction({
-        inputs: [coin],
-        outputs: [...outputs, { script: ANYONE, value: change }],
-      }),
-    );
+    const tx = unproven([coin], [...outputs, { script: ANYONE, value: change }]);
     this.#mempool.add(tx);
     this.#change = { txid: tx.txid, vout: outputs.length };
     this.#calls.changed();
@@ -134,11 +129,8 @@ export class MemoryChain implements Chain {
    * A transaction that spends the same coins as another, to other scripts. It is not sent: mine it with
    * `mine({ transactions })`, or broadcast it.
    */
-  rival(transaction: Uint8Array, outputs: readonly ReadOutput[]): Uint8Array {
-    return writeTransaction({
-      inputs: known(transaction).inputs.map(({ txid, vout }) => ({ txid, vout })),
-      outputs,
-    });
+  rival(transaction: Uint8Array, outputs: readonly TransactionOutput[]): Uint8Array {
+    return unproven(known(transaction).inputs, outputs).bytes;
   }
 
   /**
@@ -288,8 +280,9 @@ export class MemoryChain implements Chain {
 
   async broadcast(transaction: Uint8Array): Promise<void> {
     await this.#calls.turn();
-    const tx = readTransaction(transaction);
-    if (tx === undefined) throw new BroadcastError('refused', 'TX decode failed');
+    const parsed = parseTransaction(transaction);
+    if (!parsed.ok) throw new BroadcastError('refused', 'TX decode failed');
+    const tx = parsed.value;
     // As a node does: only an output that is unspent shows that the transaction is confirmed.
     if (tx.outputs.some((_, vout) => this.#ledger.coin({ txid: tx.txid, vout }))) return;
     this.#mempool.add(tx);
@@ -302,8 +295,9 @@ export class MemoryChain implements Chain {
   ): Promise<{ readonly accepted: true } | { readonly accepted: false; readonly reason: string }> {
     await this.#calls.turn(signal);
     if (!this.abilities.testAccept) throw unable('test a transaction');
-    const tx = readTransaction(transaction);
-    if (tx === undefined) return { accepted: false, reason: 'TX decode failed' };
+    const parsed = parseTransaction(transaction);
+    if (!parsed.ok) return { accepted: false, reason: 'TX decode failed' };
+    const tx = parsed.value;
     try {
       if (!this.#mempool.has(tx.txid)) this.#mempool.check(tx);
       return { accepted: true };

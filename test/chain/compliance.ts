@@ -10,7 +10,7 @@ import type {
   Watch,
 } from '../../src/chain/ports.js';
 import { formatOutpoint, type Outpoint } from '../../src/protocol/outpoint.js';
-import { readTransaction } from '../../src/chain/read-transaction.js';
+import { parseTransaction, type Transaction } from '../../src/bitcoin/transaction.js';
 import { signedTransaction, testScript, type TestCoin } from '../helpers/test-keys.js';
 
 /** A chain that the suite can change. Its scripts are those of `test-keys.ts`. */
@@ -29,12 +29,15 @@ export interface ChainWorld {
 const FOREVER = new AbortController().signal;
 const FEE = 1_000;
 
-/** The txid of a serialization. */
-export function txidOf(bytes: Uint8Array): string {
-  const txid = readTransaction(bytes)?.txid;
-  if (txid === undefined) throw new Error('not a transaction');
-  return txid;
+/** A transaction that must be valid in form. */
+export function transaction(bytes: Uint8Array): Transaction {
+  const parsed = parseTransaction(bytes);
+  if (!parsed.ok) throw new Error(`not a transaction: ${parsed.reason}`);
+  return parsed.value;
 }
+
+/** The txid of a serialization. */
+export const txidOf = (bytes: Uint8Array): string => transaction(bytes).txid;
 
 /** The fault with which a call rejects; `none` when it resolves, `other` for an error without a fault. */
 export async function faultOf(call: Promise<unknown>): Promise<string> {
@@ -77,7 +80,7 @@ export class TestWatch implements Watch {
     this.steps.push(step);
     if (step.kind !== 'block') return;
     for (const { bytes, txid } of step.transactions) {
-      readTransaction(bytes)?.outputs.forEach(({ script }, vout) => {
+      transaction(bytes).outputs.forEach(({ script }, vout) => {
         if (this.hasScript(script)) this.#coins.set(formatOutpoint({ txid, vout }), script);
       });
     }
@@ -382,8 +385,8 @@ export function chainCompliance(
         const confirmed = { state: 'confirmed', confirmations: 2, height: mined.height - 1 };
         t.same(await chain.transactionState(bytes, height), confirmed);
         await chain.broadcast(bytes);
-        const tx = readTransaction(bytes);
-        const onward = tx?.outputs.map(({ script, value }, vout) => ({
+        const tx = transaction(bytes);
+        const onward = tx.outputs.map(({ script, value }, vout) => ({
           txid: tx.txid,
           vout,
           script,

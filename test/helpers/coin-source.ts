@@ -1,10 +1,16 @@
 /** Pays scripts on a real node without a wallet in it: coins of a test key, signed here. */
 import { bytesToHex } from '@noble/hashes/utils.js';
-import { readTransaction } from '../../src/chain/read-transaction.js';
+import { parseTransaction } from '../../src/bitcoin/transaction.js';
 import type { BitcoinNode } from './bitcoin-node.js';
 import { signedTransaction, testScript, type TestCoin } from './test-keys.js';
 
 const FEE = 5_000;
+
+function txidOf(bytes: Uint8Array): string {
+  const parsed = parseTransaction(bytes);
+  if (!parsed.ok) throw new Error(`not a transaction: ${parsed.reason}`);
+  return parsed.value.txid;
+}
 
 export class CoinSource {
   readonly #node: BitcoinNode;
@@ -47,7 +53,7 @@ export class CoinSource {
     if (coin === undefined) throw new Error('the source has no coin that is large enough');
     const change = { script: this.#script, value: coin.value - needed + 1_000 };
     const bytes = signedTransaction([coin], [...outputs, change]);
-    const txid = readTransaction(bytes)?.txid ?? '';
+    const txid = txidOf(bytes);
     this.#coins.push({ txid, vout: outputs.length, ...change });
     return bytes;
   }
