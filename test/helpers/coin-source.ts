@@ -35,7 +35,7 @@ export class CoinSource {
       height: number;
       unspents: { txid: string; vout: number; amount: number; height: number; coinbase: boolean }[];
     }>('scantxoutset', 'start', [`raw(${this.#script})`]);
-    this.#coins = unspents
+    const coins = unspents
       .filter((coin) => !coin.coinbase || height - coin.height >= 100)
       .map(({ txid, vout, amount }) => ({
         txid,
@@ -43,6 +43,11 @@ export class CoinSource {
         script: this.#script,
         value: Math.round(amount * 1e8),
       }));
+    // The scan lists coins that the mempool spends.
+    const outputs = await Promise.all(
+      coins.map(({ txid, vout }) => this.#node.rpc('gettxout', txid, vout, true)),
+    );
+    this.#coins = coins.filter((_, i) => outputs[i] !== null);
   }
 
   /** A transaction that pays these outputs first, and its change behind them. */
