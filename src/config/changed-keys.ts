@@ -41,6 +41,12 @@ const SECTIONS: Readonly<Record<string, SectionKeys>> = {
   OBWATCHER: OBWATCHER_KEYS,
 };
 
+/** The keys of a section that a role reads: a directory asks no node. */
+function keysOf(section: string, role: Role): SectionKeys {
+  if (section !== 'BLOCKCHAIN' || role !== 'directory') return SECTIONS[section] ?? {};
+  return { network: BLOCKCHAIN_KEYS.network };
+}
+
 /** The value in force as text. Writing out a default is not a change. */
 function valueOf({ cfg }: Settings, keys: SectionKeys, section: string, key: string): string {
   const spec = keys[key];
@@ -52,7 +58,7 @@ export function changedKeys(before: Settings, after: Settings): readonly KeyName
   const names = ['BLOCKCHAIN', 'LOGGING', ...SECTIONS_OF[after.role]];
   const onion = [before, after].map(({ cfg }) => findOnionSection(cfg).section ?? '');
   const tables = [
-    ...names.map((name) => ({ keys: SECTIONS[name] ?? {}, old: name, now: name })),
+    ...names.map((name) => ({ keys: keysOf(name, after.role), old: name, now: name })),
     { keys: ONION_KEYS, old: onion[0] ?? '', now: onion[1] ?? '' },
   ];
   return tables.flatMap(({ keys, old, now }) =>

@@ -37,8 +37,22 @@ export type TorMode = (typeof TOR_MODES)[number];
 const MAX_SATS = 2_100_000_000_000_000;
 const FRACTION = { min: 0, max: 1 };
 
+/** Where the chain is read from: a node, a node on regtest whatever `network` says, or nothing. */
+export const BLOCKCHAIN_SOURCES = [
+  'bitcoin-rpc',
+  'bitcoin-rpc-no-history',
+  'regtest',
+  'no-blockchain',
+] as const;
+
 export const BLOCKCHAIN_KEYS = {
+  blockchain_source: oneOf('bitcoin-rpc', BLOCKCHAIN_SOURCES),
   network: oneOf('mainnet', NETWORKS),
+  rpc_host: host('localhost', 'rpc_port'),
+  rpc_port: optional(whole(0, { min: 1, max: 65_535 }, 'a port number')),
+  rpc_user: freeText('bitcoin', 1000),
+  rpc_password: { ...secret(1000), fallback: 'password' },
+  rpc_cookie_file: path(''),
 };
 
 /** Two whole numbers; anything but `0,0` is loopback mode. */

@@ -13,9 +13,9 @@ import { writeDefaultConfig } from './default-config.js';
 import { nearestName } from './nearest-name.js';
 import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
 import { resolveDatadir } from './paths.js';
+import { readBlockchain, type NodeSettings } from './node-settings.js';
 import { readSection } from './read-section.js';
 import {
-  BLOCKCHAIN_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   OBWATCHER_KEYS,
@@ -51,6 +51,8 @@ export interface Settings {
   readonly configFile: string;
   /** `[BLOCKCHAIN] network`. */
   readonly network: Network;
+  /** The bitcoin node; undefined with `no-blockchain`, and for programs that ask none. */
+  readonly node: NodeSettings | undefined;
   /** The section of the onion message channel: directories, addresses of Tor. */
   readonly onion: OnionSettings;
   /** `[LOGGING]`. */
@@ -134,8 +136,8 @@ export async function settingsFrom(
   cfg: CfgFile,
   { datadir, role }: { readonly datadir: string; readonly role: Role },
 ): Promise<{ readonly settings: Settings; readonly notices: readonly string[] }> {
-  const { network } = readSection(BLOCKCHAIN_KEYS, cfg, 'BLOCKCHAIN');
   const isDirectory = role === 'directory';
+  const { network, node } = readBlockchain(cfg, datadir, !isDirectory && role !== 'check');
   const needsNoList = role === 'check' || role === 'wallet';
   const context = { cfg, datadir, network, isDirectory, needsNoList };
   const { onion, notices } = await readOnionSettings(context);
@@ -144,6 +146,7 @@ export async function settingsFrom(
     datadir,
     configFile: cfg.path,
     network,
+    node,
     onion,
     logging: readSection(LOGGING_KEYS, cfg, 'LOGGING'),
     timeout: readSection(TIMEOUT_KEYS, cfg, 'TIMEOUT'),

@@ -70,7 +70,15 @@ const LARGE_FEES = { cjfee_r: '0.01', txfee_contribution: '200' };
 
 /** By section and key. */
 const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> = {
-  BLOCKCHAIN: { network: 'signet' },
+  BLOCKCHAIN: {
+    blockchain_source: 'no-blockchain',
+    network: 'signet',
+    rpc_host: '10.0.0.3',
+    rpc_port: '8333',
+    rpc_user: 'alice',
+    rpc_password: 'secret',
+    rpc_cookie_file: '/run/cookie',
+  },
   [ONION_SECTION]: {
     // Another type makes this another section, so the defaults apply.
     type: { value: 'irc', beside: { socks5_port: '9150' } },
@@ -218,6 +226,8 @@ function inCommands(settings: Settings): unknown {
     ],
     taker: patienceOf(settings),
     watcher,
+    // `openChain` takes it as it is.
+    node: settings.node,
   };
 }
 

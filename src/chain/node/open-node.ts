@@ -1,9 +1,9 @@
 /** Opens the chain of a node from settings. */
+import type { Socket } from 'node:net';
 import { BITCOIN_NETWORKS } from '../../bitcoin/network.js';
 import type { Clock } from '../../kit/clock.js';
 import { hostAndPort, isLoopbackHost } from '../../kit/host-name.js';
 import type { Network } from '../../protocol/constants.js';
-import type { Connect } from './http-post.js';
 import { NodeChain } from './node-chain.js';
 import { RpcClient } from './rpc-client.js';
 
@@ -23,7 +23,7 @@ export interface OpenNodeOptions {
   readonly settings: NodeSettings;
   readonly clock: Clock;
   /** For a host that TCP does not reach: an onion service. */
-  readonly connect?: Connect | undefined;
+  readonly connect?: ((signal: AbortSignal, port: number) => Promise<Socket>) | undefined;
   /** Told once when a call waits for a node that starts or is gone: one line for a person. */
   readonly onWaiting?: (text: string) => void;
   /** Aborts the opening only. */
@@ -47,7 +47,12 @@ export async function openNode(options: OpenNodeOptions): Promise<NodeChain> {
   const port = settings.port ?? BITCOIN_NETWORKS[network].rpcPort;
   const local = connect === undefined && isLoopbackHost(host);
   const rpc = new RpcClient({
-    target: { host, port, connect, where: hostAndPort(host, port) },
+    target: {
+      host,
+      port,
+      connect: connect && ((abort) => connect(abort, port)),
+      where: hostAndPort(host, port),
+    },
     credentials: {
       network,
       user,
