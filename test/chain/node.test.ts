@@ -31,11 +31,12 @@ export async function openTestNode(
   return chain;
 }
 
+const hex = (transactions: readonly Uint8Array[]): string[] => transactions.map(bytesToHex);
+
 async function worldOf(t: Test, node: BitcoinNode): Promise<ChainWorld> {
   const chain = await openTestNode(t, node);
   const source = new CoinSource(node);
   await source.fill(20);
-  const hex = (transactions: readonly Uint8Array[]): string[] => transactions.map(bytesToHex);
   return {
     chain,
     async mine(count = 1, transactions) {

@@ -45,6 +45,8 @@ function unreachable(where: string, error: unknown): ChainError {
   );
 }
 
+type Callback = (error: Error | null, socket: Socket) => void;
+
 /** An agent whose connections come from elsewhere. */
 class ConnectingAgent extends Agent {
   readonly #connect: Connect;
@@ -55,21 +57,21 @@ class ConnectingAgent extends Agent {
     this.#connect = connect;
   }
 
-  override createConnection(
-    _options: unknown,
-    callback?: (error: Error | null, socket: Socket) => void,
-  ): undefined {
-    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(CONNECT_MS)]);
-    this.#connect(signal).then(
-      (socket) => callback?.(null, socket.resume()),
-      (error: unknown) => {
-        // Node does not read the socket after an error.
-        const failed = error instanceof Error ? error : new Error(errorText(error));
-        // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the type lacks this case
-        (callback as ((error: Error) => void) | undefined)?.(failed);
-      },
-    );
+  override createConnection(_options: unknown, callback?: Callback): undefined {
+    void this.#open(callback);
     return undefined;
+  }
+
+  async #open(callback: Callback | undefined): Promise<void> {
+    const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(CONNECT_MS)]);
+    try {
+      const socket = await this.#connect(signal);
+      callback?.(null, socket.resume());
+    } catch (error) {
+      // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the type lacks this case
+      const failed = callback as ((error: Error) => void) | undefined;
+      failed?.(error instanceof Error ? error : new Error(errorText(error)));
+    }
   }
 
   override destroy(): void {
