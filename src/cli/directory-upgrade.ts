@@ -21,8 +21,8 @@ export interface UpgradeParts {
   readonly log: ProgramLog;
 }
 
-function refused(why: string): UpgradeAnswer {
-  return { done: false, why };
+function refused(reason: string): UpgradeAnswer {
+  return { done: false, why: reason };
 }
 
 /**
@@ -107,12 +107,12 @@ export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer>
       const { pid, version, peers, heldMs } = report;
       return { done: true, pid, version, peers, heldMs };
     } catch (error) {
-      const why = errorText(error);
-      log.error('upgrade failed; continuing as before', { why });
+      const reason = errorText(error);
+      log.error('upgrade failed; continuing as before', { reason });
       notifier.ready();
       signals.resume();
       underWay = false;
-      return refused(why);
+      return refused(reason);
     }
   }
 
@@ -120,8 +120,8 @@ export function createUpgrade(parts: UpgradeParts): () => Promise<UpgradeAnswer>
     if (underWay) return Promise.resolve(refused('an upgrade is under way already'));
     if (shutdown.signal.aborted) return Promise.resolve(refused('the directory is stopping'));
     const { pid, ppid, env } = process;
-    const why = upgradeObstacle({ pid, ppid, init: nameOfInit(), env });
-    if (why !== undefined) return Promise.resolve(refused(why));
+    const obstacle = upgradeObstacle({ pid, ppid, init: nameOfInit(), env });
+    if (obstacle !== undefined) return Promise.resolve(refused(obstacle));
     underWay = true;
     return upgrade();
   };

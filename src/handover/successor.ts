@@ -48,8 +48,8 @@ export function isSuccessor(): boolean {
 }
 
 /** Tells the old process, if there is one, that this one cannot start, and the reason. Never rejects. */
-export async function declineInheritance(why: string): Promise<void> {
-  if (isSuccessor()) await send({ say: 'failed', why }).catch(() => {});
+export async function declineInheritance(reason: string): Promise<void> {
+  if (isSuccessor()) await send({ say: 'failed', why: reason }).catch(() => {});
 }
 
 /** The received parcels, and the steps up to the takeover. */
@@ -129,8 +129,8 @@ export class Inheritance {
   }
 
   /** Reports to the old process that the takeover failed, and the reason; the old process continues. */
-  async fail(why: string): Promise<void> {
-    if (!this.#committed) await send({ say: 'failed', why }).catch(() => {});
+  async fail(reason: string): Promise<void> {
+    if (!this.#committed) await send({ say: 'failed', why: reason }).catch(() => {});
   }
 
   async #greet(version: string): Promise<void> {

@@ -25,10 +25,10 @@ export interface OfferSighting {
   /**
    * Since when this directory does not show the offer any more, and why; undefined while it shows it.
    */
-  readonly withdrawn: { readonly at: number; readonly why: WithdrawnWhy } | undefined;
+  readonly withdrawn: { readonly at: number; readonly why: WithdrawnReason } | undefined;
 }
 
-export type WithdrawnWhy =
+export type WithdrawnReason =
   /** It relayed a `!cancel`, or an invalid offer with this oid. */
   | 'cancel'
   /** It announced that the maker left (`;D`). */

@@ -5,7 +5,7 @@
 import type { Command } from '../protocol/commands.js';
 import { isOfferType } from '../protocol/commands.js';
 import { parseOffer, parseOid, type Offer } from '../protocol/offer.js';
-import type { OfferSighting, WithdrawnWhy } from './book-api.js';
+import type { OfferSighting, WithdrawnReason } from './book-api.js';
 import {
   direct,
   isShown,
@@ -166,9 +166,9 @@ export class Orderbook {
   }
 
   /** The directory no longer shows any offer of this maker. */
-  withdraw(maker: string, directory: string, why: WithdrawnWhy, at: number): void {
+  withdraw(maker: string, directory: string, reason: WithdrawnReason, at: number): void {
     for (const [oid, held] of this.#book.get(maker) ?? []) {
-      if (withdrawThrough(held.sightings, directory, why, at)) this.#watcher(maker, oid);
+      if (withdrawThrough(held.sightings, directory, reason, at)) this.#watcher(maker, oid);
     }
   }
 

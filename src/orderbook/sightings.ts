@@ -2,7 +2,7 @@
  * The sources that showed one offer, how, and since when they no longer do. The directories are those
  * of the operator, so there are few.
  */
-import type { OfferSighting, WithdrawnWhy } from './book-api.js';
+import type { OfferSighting, WithdrawnReason } from './book-api.js';
 
 type Times = { firstSeen: number; lastSeen: number };
 type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -67,12 +67,12 @@ export function differsThrough(sightings: Sightings, { directory, at }: Source):
 export function withdrawThrough(
   sightings: Sightings,
   directory: string,
-  why: WithdrawnWhy,
+  reason: WithdrawnReason,
   at: number,
 ): boolean {
   const sighting = sightings.byDirectory.get(directory);
   if (!sighting || sighting.withdrawn) return false;
-  sighting.withdrawn = { at, why };
+  sighting.withdrawn = { at, why: reason };
   return true;
 }
 

@@ -274,7 +274,7 @@ class DirectoryHandover {
       this.#options.log.warn(
         'upgrade: connections that arrived meanwhile could not be handed over',
         {
-          why: errorText(error),
+          reason: errorText(error),
           connections: late.length,
         },
       );

@@ -222,8 +222,8 @@ export class DirectoryInheritance {
   }
 
   /** Reports to the old process that the takeover failed, and the reason; the old process continues. */
-  fail(why: string): Promise<void> {
-    return this.#inheritance.fail(why);
+  fail(reason: string): Promise<void> {
+    return this.#inheritance.fail(reason);
   }
 
   #state(): DirectorySnapshot {

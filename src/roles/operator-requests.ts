@@ -80,8 +80,8 @@ export interface RefusedRequest {
   readonly why: string;
 }
 
-export function refusedRequest(why: string): RefusedRequest {
-  return { done: false, why };
+export function refusedRequest(reason: string): RefusedRequest {
+  return { done: false, why: reason };
 }
 
 const seconds = (ms: number): number => Math.round(ms / 1000);

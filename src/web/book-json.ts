@@ -16,7 +16,7 @@ import type {
   EvidenceRecord,
   LiveBook,
   Unverified,
-  WithdrawnWhy,
+  WithdrawnReason,
 } from '../orderbook/book-api.js';
 import type { Network } from '../protocol/constants.js';
 import { isRelative } from '../protocol/offer.js';
@@ -64,7 +64,7 @@ export interface OfferJson {
   readonly withdrawn: readonly {
     readonly directory: string;
     readonly at: number;
-    readonly why: WithdrawnWhy;
+    readonly why: WithdrawnReason;
   }[];
   readonly bond: BondJson | null;
 }

@@ -152,12 +152,12 @@ pageTest('a filter leaves exactly its offers', { entries: threeHundred }, async 
   await shows(page, '300 offers');
 
   const field = page.getByLabel('Amount, BTC');
-  const problem = page.getByText('The amount is a number of BTC');
+  const fault = page.getByText('The amount is a number of BTC');
   await field.fill('a lot');
-  await problem.waitFor();
+  await fault.waitFor();
   t.equal(await field.getAttribute('aria-invalid'), 'true');
   await field.fill('0,5');
-  await problem.waitFor({ state: 'hidden' });
+  await fault.waitFor({ state: 'hidden' });
 });
 
 pageTest('exports hold the offers shown', { entries: threeHundred }, async (t, page) => {

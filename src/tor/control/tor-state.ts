@@ -102,10 +102,10 @@ export class TorState {
       // The connection may have ended since the last answer.
       if (!client.closed) this.#answered(told);
     } catch (error) {
-      const why = errorText(error);
-      if (!this.#stop.signal.aborted) log.debug('Tor does not tell its state', { why });
+      const reason = errorText(error);
+      if (!this.#stop.signal.aborted) log.debug('Tor does not report its state', { reason });
       this.#client?.close();
-      this.#lost(why);
+      this.#lost(reason);
     }
     if (this.#stop.signal.aborted) return;
     this.#cancelNext = clock.after(TOR_STATE_INTERVAL_MS, () => void this.#look());

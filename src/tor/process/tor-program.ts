@@ -75,16 +75,16 @@ function exitFault(exit: TorExit, dataDir: string): TorError {
     );
   }
   const how = exit.signal === null ? `code ${exit.code ?? 'unknown'}` : exit.signal;
-  const why = exit.lastWarnings === '' ? '' : `: ${exit.lastWarnings}`;
-  return new TorError('process', 'tor-exited', `tor ended at its start (${how})${why}`);
+  const warnings = exit.lastWarnings === '' ? '' : `: ${exit.lastWarnings}`;
+  return new TorError('process', 'tor-exited', `tor ended at its start (${how})${warnings}`);
 }
 
 /** The error of a tor that does not answer, or whose start was aborted. */
 function unanswered(signal: AbortSignal, cause: unknown): TorError {
   const reason: unknown = signal.reason;
-  const why = reason instanceof Error ? `: ${reason.message}` : '';
+  const suffix = reason instanceof Error ? `: ${reason.message}` : '';
   return signal.aborted
-    ? new TorError('process', 'aborted', `starting tor was cancelled${why}`, { cause })
+    ? new TorError('process', 'aborted', `starting tor was cancelled${suffix}`, { cause })
     : new TorError(
         'process',
         'timeout',
