@@ -12,19 +12,24 @@ const FOLDER = fileURLToPath(new URL('../../.build/debian/bitcoin', import.meta.
 /** The reason of every skipped test. test/runner/run.mjs accepts this one only. */
 export const MISSING = 'bitcoind is missing (scripts/setup says why)';
 
-/** The command line that starts bitcoind, without its options; undefined where there is none. */
-export function bitcoindCommand(): readonly [string, ...string[]] | undefined {
+/** The command line that starts a program of the node, without its options; undefined where there is none. */
+export function bitcoinCommand(
+  name: 'bitcoind' | 'bitcoin-cli',
+): readonly [string, ...string[]] | undefined {
   for (const folder of (process.env['PATH'] ?? '').split(delimiter)) {
-    const program = join(folder, 'bitcoind');
+    const program = join(folder, name);
     if (folder !== '' && existsSync(program)) return [program];
   }
-  const program = join(FOLDER, 'usr', 'bin', 'bitcoind');
+  const program = join(FOLDER, 'usr', 'bin', name);
   if (!existsSync(program)) return undefined;
   const loader = join(FOLDER, readFileSync(join(FOLDER, '.loader'), 'utf8').trim());
   const lib = join(FOLDER, 'usr', 'lib');
-  const folders = [dirname(loader), ...readdirSync(lib).map((name) => join(lib, name))];
+  const folders = [dirname(loader), ...readdirSync(lib).map((folder) => join(lib, folder))];
   return [loader, '--library-path', folders.join(':'), program];
 }
+
+export const bitcoindCommand = (): readonly [string, ...string[]] | undefined =>
+  bitcoinCommand('bitcoind');
 
 /** A test that needs a real bitcoind. It is skipped, and counted as skipped, where there is none. */
 export function realNodeTest(t: Test, name: string, body: (t: Test) => Promise<void>): void {

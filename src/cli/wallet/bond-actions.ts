@@ -13,6 +13,7 @@ import { chooseFeePerKb } from '../../wallet/payment/fee-rate.js';
 import { UsageError } from '../errors.js';
 import { print, printJson, printNote } from '../print.js';
 import { bondRowJson, bondsText } from './bond-view.js';
+import { networkOf } from './chain.js';
 import { writeNewFile } from './new-file.js';
 import { pay, paymentsOf, printPsbt, type PayOptions } from './pay.js';
 import { scriptOfAddress } from './payment-target.js';
@@ -164,7 +165,7 @@ export async function redeemBond(
   options: BondOptions,
 ): Promise<void> {
   const { settings } = await peekSettings({ role: 'wallet', datadir: options.datadir });
-  const script = scriptOfAddress(address, settings.network);
+  const script = scriptOfAddress(address, networkOf(settings));
   await writeWallet(name, options, async (session) => {
     const { chain, signal } = session;
     const { feeRate } = options;

@@ -67,6 +67,7 @@ function addMakers(wallet: Command): void {
       'name of the new wallet (default: that of the file)',
       values.parseWalletName,
     )
+    .option('--passphrase', 'ask for the passphrase that belongs to the seed words')
     .option(
       '--file-password-file <file>',
       'read the password of the imported file from the first line of this file',

@@ -8,7 +8,7 @@ import { generateSeed, type Seed } from '../../wallet/seed.js';
 import { createWalletStore } from '../../wallet/store/store.js';
 import { print, printJson, printNote } from '../print.js';
 import { SEED_WARNING, showAndAskBack } from './ask-seed-words.js';
-import { chainOf } from './chain.js';
+import { chainOf, networkOf } from './chain.js';
 import { ensureConfig, newFolder } from './new-folder.js';
 import { withProgress } from './progress.js';
 import { firstPassphrase, firstPassword } from './secrets.js';
@@ -38,7 +38,7 @@ async function birthHeight(settings: Settings, signal: AbortSignal): Promise<num
     printNote(
       `note: the node was not asked for the height of the chain: ${errorText(error)}. The wallet can be made without it`,
     );
-    return leastHeight(settings.network, Date.now() / 1_000) ?? 0;
+    return leastHeight(networkOf(settings), Date.now() / 1_000) ?? 0;
   }
 }
 
@@ -51,13 +51,12 @@ async function showWords(seed: Seed, options: CreateOptions): Promise<void> {
 
 export function runCreate(name: string, options: CreateOptions): Promise<void> {
   return withSurroundings(async ({ asker, signal }) => {
-    const { folder, settings } = await newFolder(name, options);
+    const { folder, settings, network } = await newFolder(name, options);
     const password = await firstPassword(options, asker);
     const passphrase = await firstPassphrase(options, asker);
     const seed = generateSeed(options.words === '24' ? 24 : 12, (length) => randomBytes(length));
     const isAsked = asker.canAsk && options.json !== true;
     if (isAsked) await showAndAskBack(seed, asker);
-    const { network } = settings;
     const { secret, firstAddress } = await newWalletSecret({
       network,
       kind: 'native',

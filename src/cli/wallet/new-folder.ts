@@ -2,15 +2,18 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadSettings, peekSettings, type Settings } from '../../config/settings.js';
+import type { Network } from '../../protocol/constants.js';
 import { WalletStoreError } from '../../wallet/store/api.js';
 import { WALLET_NAME } from '../../wallet/store/folder.js';
 import { printNote } from '../print.js';
+import { networkOf } from './chain.js';
 import { walletFolder, type FolderOptions } from './session.js';
 
 /** A place for a new wallet. */
 export interface NewFolder {
   readonly folder: string;
   readonly settings: Settings;
+  readonly network: Network;
 }
 
 /** The network of a new wallet is that of the settings, so their file must be what the person means. */
@@ -35,8 +38,9 @@ export async function newFolder(name: string, options: FolderOptions): Promise<N
       `${folder}: there is a wallet already: choose another name`,
     );
   }
-  if (settings.network === 'mainnet') printNote(MAINNET_NOTICE);
-  return { folder, settings };
+  const network = networkOf(settings);
+  if (network === 'mainnet') printNote(MAINNET_NOTICE);
+  return { folder, settings, network };
 }
 
 /** Writes the default configuration where there is none, as every first start does. */

@@ -33,8 +33,7 @@ async function passphraseOf(options: RecoverOptions, asker: Asker): Promise<stri
 export function runRecover(name: string, options: RecoverOptions): Promise<void> {
   return withSurroundings(async (around) => {
     const { asker, signal } = around;
-    const { folder, settings } = await newFolder(name, options);
-    const { network } = settings;
+    const { folder, settings, network } = await newFolder(name, options);
     // A wallet without its coins is of no use: the node must answer first.
     const chain = await chainOf(settings, signal);
     try {

@@ -30,6 +30,11 @@ const NEW_PASSWORD: Kind = {
   credential: undefined,
   words: 'new password',
 };
+const FILE_PASSWORD: Kind = {
+  option: '--file-password-file',
+  credential: undefined,
+  words: 'password of the file',
+};
 const PASSPHRASE: Kind = {
   option: '--passphrase-file',
   credential: 'wallet-passphrase',
@@ -80,6 +85,11 @@ export function firstPassword(options: SecretOptions, asker: Asker): Promise<str
 /** The password that replaces another one. */
 export function nextPassword(path: string | undefined, asker: Asker): Promise<string> {
   return chosen(NEW_PASSWORD, path, asker);
+}
+
+/** The password of a wallet file of another program. */
+export function filePassword(path: string | undefined, asker: Asker): Promise<string> {
+  return existing(FILE_PASSWORD, path, asker);
 }
 
 /** The passphrase of a wallet that has one. BIP39 makes its letters uniform. */

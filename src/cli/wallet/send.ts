@@ -4,6 +4,7 @@ import { peekSettings } from '../../config/settings.js';
 import type { Outpoint } from '../../protocol/outpoint.js';
 import { chooseFeePerKb } from '../../wallet/payment/fee-rate.js';
 import { printNote } from '../print.js';
+import { networkOf } from './chain.js';
 import { pay, paymentsOf, printPsbt, type PayOptions } from './pay.js';
 import { paymentTarget } from './payment-target.js';
 import { writeWallet, type WriteOptions } from './session.js';
@@ -25,7 +26,7 @@ export async function runSend(
 ): Promise<void> {
   // What is wrong with the arguments is told before the password is asked for.
   const { settings } = await peekSettings({ role: 'wallet', datadir: options.datadir });
-  const target = paymentTarget(amount, to, settings.network);
+  const target = paymentTarget(amount, to, networkOf(settings));
   await writeWallet(name, options, async (session) => {
     const { chain, signal } = session;
     const { feeRate, blocks, coin: coins } = options;

@@ -18,7 +18,7 @@ import { openWalletStore } from '../../wallet/store/store.js';
 import { Wallet } from '../../wallet/wallet.js';
 import { UsageError } from '../errors.js';
 import { printNote } from '../print.js';
-import { chainOf } from './chain.js';
+import { chainOf, networkOf } from './chain.js';
 import { withExitCodes } from './errors.js';
 import { resumePayments } from './pay.js';
 import { withProgress } from './progress.js';
@@ -223,9 +223,10 @@ export function readWallet(
 async function settingsFor(store: WalletStore, { datadir }: FolderOptions): Promise<Settings> {
   const { settings, notices } = await peekSettings({ role: 'wallet', datadir });
   for (const notice of notices) printNote(`warning: ${notice}`);
-  if (settings.network !== store.secret.network) {
+  const network = networkOf(settings);
+  if (network !== store.secret.network) {
     throw new UsageError(
-      `${store.folder}: this is a wallet of ${store.secret.network}, and ${settings.configFile} has [BLOCKCHAIN] network = ${settings.network}`,
+      `${store.folder}: this is a wallet of ${store.secret.network}, and ${settings.configFile} has [BLOCKCHAIN] network = ${network}`,
     );
   }
   return settings;
