@@ -33,7 +33,7 @@ export interface Connection {
   readonly circuit?: string | undefined;
   /** Bytes given to `write` that the operating system has not taken yet. Falls while the peer reads. */
   readonly queuedBytes: number;
-  /** Whether it is over. */
+  /** Whether the connection has ended. */
   readonly closed: boolean;
   /**
    * Must be called synchronously in the turn in which the connection is handed over; nothing is
@@ -105,25 +105,25 @@ export type ServiceState =
     };
 
 /**
- * What the program that carries a location says about itself: for an onion, Tor. A value is absent where the
- * program does not tell it.
+ * The state of the program that carries a location (for an onion: Tor), as the program reports it. A value that
+ * it does not report is absent.
  */
 export interface DaemonState {
   /** The name of the program, for a person: `Tor`. */
   readonly name: string;
   /** Whether it answers on its control connection. */
   readonly connected: boolean;
-  /** Why it does not answer, for a person. */
+  /** The reason why it does not answer, for a person. */
   readonly detail?: string;
-  /** Its version, as it writes it. */
+  /** Its version, as it reports it. */
   readonly version?: string;
   /** Progress of its start in percent, 0 to 100. */
   readonly bootstrapPercent?: number;
-  /** Its own text for the last step of its start. */
+  /** The last step of its start, in its own words. */
   readonly bootstrapStep?: string;
   /** Whether it has a circuit through its network. */
   readonly circuits?: boolean;
-  /** Whether it heard from its network lately. */
+  /** Whether it received data from its network recently. */
   readonly networkLive?: boolean;
   /** Clock milliseconds of its last answers; absent before the first. */
   readonly answeredAt?: number;

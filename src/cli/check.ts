@@ -31,7 +31,7 @@ interface CheckCommandOptions extends CommonOptions {
 
 const MAX_DIRECTORIES = 100;
 
-/** Names are not resolved: an address in one of these overlays; else an error. */
+/** Parses an address in one of these overlays; names are not resolved. Throws a UsageError. */
 export function parseAddress(text: string, overlays: readonly OverlayName[]): Location {
   const full = /^[a-z2-7]+\.onion$/i.test(text) ? `${text}:${VIRTUAL_PORT}` : text;
   const parsed = parseLocation(full.toLowerCase());

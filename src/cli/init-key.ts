@@ -101,7 +101,7 @@ async function keyToImport(from: string): Promise<OnionKey> {
 
 function refuse(dir: string, there: OnionKey, wanted: string): UsageError {
   return new UsageError(
-    `${dir} already holds the key of ${there.host}, ${wanted}; nothing was changed. Fix: move that folder away first, if its address is to be given up`,
+    `${dir} already holds the key of ${there.host}, ${wanted}; nothing was changed. Fix: move that folder away first, if you no longer need its address`,
   );
 }
 
@@ -109,14 +109,13 @@ function refuse(dir: string, there: OnionKey, wanted: string): UsageError {
 async function put(dir: string, expanded: Uint8Array): Promise<OnionKey> {
   const { key } = await keepOnionKey(dir, () => expanded);
   if (key.blob !== Buffer.from(expanded).toString('base64')) {
-    throw refuse(dir, key, 'which another program has just put there');
+    throw refuse(dir, key, 'which another program has just written');
   }
   return key;
 }
 
 /**
- * Does everything that can fail first. The function that it resolves to writes the key; nothing is
- * changed before. `owner` other than `us`: the folder belongs to another user, and root only reads it.
+ * Checks everything that can fail, and changes nothing. Resolves to a function that writes the key. `owner` other than `us`: the folder belongs to another user, and root only reads it.
  * Rejects with a UsageError or a TorError of step `key-folder`.
  */
 export async function prepareKey(

@@ -1,4 +1,4 @@
-/** Ends the process: stops the parts of the running program first, whatever the reason. */
+/** Ends the process for any reason, after the parts of the running program were stopped. */
 import { ExitCode } from '../ops/exit.js';
 import { errorText } from '../kit/error-text.js';
 import type { Shutdown } from '../ops/shutdown.js';

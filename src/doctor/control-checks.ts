@@ -70,7 +70,7 @@ export const controlCheck: Check = {
         own ??
         note(
           `nothing at ${at}: ${theProgram(machine)} will start a Tor of its own`,
-          `if that is not meant: ${START_TOR}`,
+          `if you do not want that: ${START_TOR}`,
         )
       );
     }

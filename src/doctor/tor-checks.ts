@@ -8,7 +8,7 @@ import { filtered } from './control-filter.js';
 import { findOwnTor } from './own-tor.js';
 import { socksFault, configuredSocks } from './tor-access.js';
 
-const THEIR_SOCKS =
+const SOCKS_FIX =
   'correct socks5_host and socks5_port (Tor\'s usual port is 9050), or start Tor with "SocksPort 9050" in its torrc';
 
 export const socksCheck: Check = {
@@ -29,7 +29,7 @@ export const socksCheck: Check = {
     const socks = own ?? configuredSocks(settings);
     const fault = await socksFault(socks, machine.signal);
     if (fault === undefined) return ok(`${formatSocksEndpoint(socks)} answers`, { socks });
-    return wrong(fault, THEIR_SOCKS);
+    return wrong(fault, SOCKS_FIX);
   },
 };
 
@@ -51,7 +51,7 @@ export const dialerSocksCheck: Check = {
     if (torMode !== 'managed' && fault === undefined) {
       return ok(`${formatSocksEndpoint(configured)} answers`, { socks: configured });
     }
-    if (torMode === 'control' || torMode === 'external') return wrong(fault ?? '', THEIR_SOCKS);
+    if (torMode === 'control' || torMode === 'external') return wrong(fault ?? '', SOCKS_FIX);
     const own = await findOwnTor(facts, machine);
     if (own !== undefined) {
       if (!(own.tried instanceof TorError)) own.tried.close();
@@ -62,12 +62,12 @@ export const dialerSocksCheck: Check = {
     if (facts.peek('torProgram') === undefined) {
       return wrong(
         `${fault}, and there is no tor program to start one of our own with: a start fails`,
-        `sudo apt-get install tor, or ${THEIR_SOCKS}`,
+        `sudo apt-get install tor, or ${SOCKS_FIX}`,
       );
     }
     return note(
       `${fault}: ${theProgram(machine)} will start a Tor of its own`,
-      `if that is not meant: ${THEIR_SOCKS}`,
+      `if you do not want that: ${SOCKS_FIX}`,
     );
   },
 };
