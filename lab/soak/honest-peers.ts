@@ -82,7 +82,7 @@ interface Member {
   speakAt: number;
 }
 
-/** The slot of a visitor. */
+/** The slot of a peer that comes and goes. */
 interface Slot {
   readonly serves: boolean;
   state: 'empty' | 'coming' | 'in' | 'going' | 'gone';

@@ -165,7 +165,7 @@ pageTest('a directory under load', {}, async (t, open, scene) => {
     /reachable[^]*Reachable for\n\d+ (s|min)/,
   );
   await shows(page, '#card-canary .badge', 'reachable');
-  t.match(await page.locator('#card-canary').innerText(), /Visits\n\d+, \d+ failed/);
+  t.match(await page.locator('#card-canary').innerText(), /Probes\n\d+, \d+ failed/);
   t.match(await page.locator('#card-load').innerText(), /Connections\n\d+[^]*Bans in force\n0/);
   t.match(await page.locator('#card-program').innerText(), /Version\n\d+\.\d+\.\d+/);
 

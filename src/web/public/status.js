@@ -153,13 +153,13 @@ function showCanary() {
   const isOff = canary.state === 'off';
   showFacts(card, [
     [
-      'Last visit',
+      'Last probe',
       isOff || canary.testedSecondsAgo === undefined
         ? undefined
         : `${format.duration(canary.testedSecondsAgo)} ago`,
     ],
     [
-      'Visits',
+      'Probes',
       isOff ? undefined : `${format.count(canary.tests)}, ${format.count(canary.failures)} failed`,
     ],
     ['Connecting took', took(canary.dialMs)],
