@@ -17,6 +17,7 @@ import { peerlistTarget } from './targets/peerlist.js';
 import { proxyLineTarget } from './targets/proxy-line.js';
 import { statusTarget } from './targets/status.js';
 import { controlTarget, socksTarget } from './targets/tor.js';
+import { walletImportTarget } from './targets/wallet-import.js';
 
 export function createTargets(seeds: Seeds): readonly Target[] {
   return [
@@ -35,6 +36,7 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     socksTarget(),
     cfgTarget(seeds),
     directoryTarget(seeds),
+    walletImportTarget(),
     overlaysTarget(),
     operatorTarget(),
     statusTarget(),
