@@ -121,6 +121,14 @@ async function joinAndStay(): Promise<void> {
   clients.push(client);
 }
 
+/** Stays and reads nothing after the answer to its handshake. */
+async function joinAndStop(): Promise<void> {
+  const client = await join();
+  client.pause();
+  client.removeAllListeners('data');
+  clients.push(client);
+}
+
 /** Sends the handshake and leaves at once, each time under another nick. */
 async function joinAndLeave(): Promise<void> {
   const client = await join();
@@ -144,6 +152,15 @@ function speaker(): { readonly client: Socket; readonly nick: string } {
 function burst(messages: number): void {
   const { client, nick } = speaker();
   client.write(offer(nick, micros()).repeat(messages));
+}
+
+/** Public messages of almost the greatest length, until the relay took so many bytes. */
+function fill(bytes: number): Promise<void> {
+  const { client, nick } = speaker();
+  const line = frame(687, `${nick}!PUBLIC!hp2 ${'x'.repeat(39_000)}`);
+  return new Promise((resolve) => {
+    client.write(line.repeat(Math.ceil(bytes / line.length)), () => resolve());
+  });
 }
 
 /** One write for each message, evenly spaced. */
@@ -197,6 +214,12 @@ answerQuestions(async (name, [first = 0, second = 0]) => {
   switch (name) {
     case 'join':
       await several(first, joinAndStay);
+      return undefined;
+    case 'stop reading':
+      await several(first, joinAndStop);
+      return undefined;
+    case 'fill':
+      await fill(first);
       return undefined;
     case 'cycle':
       await several(first, joinAndLeave);

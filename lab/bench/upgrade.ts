@@ -37,7 +37,13 @@ pubmsg_per_minute = 0
 orderbook_per_minute = 0
 deliveries_per_second = 0
 privmsg_per_second = 0
+# Peers that read nothing stay.
+write_stall_timeout_sec = 3600
+send_queue_bytes = 1073741824
 `;
+/** Peers that read nothing, and what is sent to each: the system takes about half of it. */
+const BEHIND = 4;
+const BEHIND_BYTES = 8_000_000;
 
 /** The durations of upgrades of one directory. */
 export interface UpgradeFigures {
@@ -93,14 +99,22 @@ async function longestWay(child: Child): Promise<number> {
   return report.latencies.reduce((most, micros) => Math.max(most, micros), 0) / 1000;
 }
 
+export interface UpgradeLoad {
+  readonly peers: number;
+  readonly upgrades: number;
+  /** Whether a peer sends offers to all meanwhile. */
+  readonly loaded: boolean;
+  /** How many of the peers read nothing while much waits for them. */
+  readonly behind?: number;
+}
+
 /**
  * Upgrades a directory several times, one after the other.
  * @param main the program's `cli/main.js`
- * @param loaded whether a peer sends offers to all meanwhile
  */
 export async function measureUpgrades(
   main: string,
-  { peers, upgrades, loaded }: { peers: number; upgrades: number; loaded: boolean },
+  { peers, upgrades, loaded, behind = 0 }: UpgradeLoad,
 ): Promise<UpgradeFigures> {
   const datadir = await mkdtemp(join(tmpdir(), 'onionmc-bench-'));
   const directory = await start(main, datadir);
@@ -115,7 +129,12 @@ export async function measureUpgrades(
     }
     const [speaker, pair] = generators;
     if (speaker === undefined || pair === undefined) throw new Error('no generators');
-    await Promise.all(generators.map((child) => child.ask('join', peers / GENERATORS)));
+    await Promise.all(generators.map((child) => child.ask('join', (peers - behind) / GENERATORS)));
+    if (behind > 0) {
+      await pair.ask('stop reading', behind);
+      await speaker.ask('fill', BEHIND_BYTES);
+      await pause(SETTLE_MS);
+    }
     const seconds = 60 + upgrades * 10;
     if (loaded)
       speaker.ask('paced', OFFERS_PER_SECOND, OFFERS_PER_SECOND * seconds).catch(() => {});
@@ -141,6 +160,11 @@ export async function measureUpgrades(
   return { peers: kept, heldMs, longestMs };
 }
 
+function textOf({ loaded, behind = 0 }: Pick<UpgradeLoad, 'loaded' | 'behind'>): string {
+  if (behind > 0) return `${behind} read nothing`;
+  return loaded ? `${OFFERS_PER_SECOND} offers/s to all` : 'a pair that talks';
+}
+
 /**
  * `scripts/bench upgrade`
  * @param peers their number, at least 4; by default 1,000 and 10,000
@@ -150,12 +174,13 @@ export async function benchUpgrade(quick: boolean, peers?: number): Promise<void
   const sizes = peers === undefined ? [1_000, ...(quick ? [] : [10_000])] : [peers];
   const rows: string[][] = [];
   for (const size of sizes) {
-    for (const loaded of [false, true]) {
+    const loads = [{ loaded: false }, { loaded: true }, { loaded: false, behind: BEHIND }];
+    for (const load of loads) {
       // oxlint-disable-next-line no-await-in-loop -- one at a time
-      const figures = await measureUpgrades(MAIN, { peers: size, upgrades, loaded });
+      const figures = await measureUpgrades(MAIN, { peers: size, upgrades, ...load });
       rows.push([
         size.toLocaleString('en-US'),
-        loaded ? `${OFFERS_PER_SECOND} offers/s to all` : 'a pair that talks',
+        textOf(load),
         `${figures.peers}`,
         `${upgrades}`,
         spread(figures.heldMs, 0),

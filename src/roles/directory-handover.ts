@@ -19,8 +19,9 @@ import {
 import type { ProgramImage } from '../handover/start-process.js';
 import { startSuccessor, type Successor } from '../handover/predecessor.js';
 import { errorText } from '../kit/error-text.js';
+import { pause } from '../kit/pause.js';
 import { recordOf } from '../kit/json-record.js';
-import type { Movable } from '../kit/movable.js';
+import { HandoverError, type Movable } from '../kit/movable.js';
 import { asMovable, type MovableConnection } from '../overlay/socket-connection.js';
 import {
   COPIES,
@@ -39,6 +40,14 @@ const BUILD_MS = 20_000;
 /** From the last parcel to the message that everything is built. Peers are not served meanwhile. */
 const READY_MS = 10_000;
 const COMMIT_MS = 3_000;
+/**
+ * Most bytes that wait for all peers together when the pause begins: each megabyte costs about 10 ms of it on a
+ * quiet machine, and several times as much on a busy one.
+ */
+const MAX_WAITING_BYTES = 33_554_432;
+/** How long an upgrade waits for more to be taken. A peer that takes nothing is closed before that. */
+const DRAIN_MS = 40_000;
+const DRAIN_LOOK_MS = 250;
 /** Most passes over the connections that arrive while others are sent. */
 const MAX_PASSES = 10;
 
@@ -170,7 +179,29 @@ class DirectoryHandover {
       for (const parcel of part.parcels) await successor.give(parcel);
     }
     await successor.build(BUILD_MS);
+    await this.#awaitReaders();
     await this.#giveSockets();
+  }
+
+  /** Waits until little enough is queued for peers. Rejects with a HandoverError when it stays too much. */
+  async #awaitReaders(): Promise<void> {
+    const { directory } = this.#moving;
+    const { clock, log } = this.#options;
+    const until = clock.now() + DRAIN_MS;
+    for (let look = 0; ; look++) {
+      const queued = directory.queuedBytes();
+      const waiting = queued.reduce((sum, bytes) => sum + bytes, 0);
+      if (waiting <= MAX_WAITING_BYTES) return;
+      const behind = queued.filter((bytes) => bytes > 0).length;
+      if (look === 0) log.info('upgrade: waits for slow readers', { peers: behind, waiting });
+      if (clock.now() >= until) {
+        throw new HandoverError(
+          `${Math.round(waiting / 1e6)} MB wait for ${behind} peers that read slowly, and moving them would leave all peers unserved for seconds: try again later`,
+        );
+      }
+      // oxlint-disable-next-line no-await-in-loop -- until enough is taken
+      await pause(clock, DRAIN_LOOK_MS);
+    }
   }
 
   /** Sends the connections that arrived since the last call, and voids those that ended. */

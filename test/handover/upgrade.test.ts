@@ -200,6 +200,28 @@ t.test('a new program that fails, with a slow reader far behind', async (t) => {
   counting.end();
 });
 
+t.test('an upgrade waits while too much is queued for slow readers', async (t) => {
+  const program = await startUpgradable(t, {
+    extra: 'send_queue_bytes = 200000000\nwrite_stall_timeout_sec = 600',
+  });
+  const [, port = ''] = await program.first.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
+  const counting = await connectCountingPeers(Number(port), 3);
+  const slow = counting.peers[0]?.socket;
+  slow?.pause();
+  // 60 MB; an upgrade moves at most 34 MB.
+  for (let i = 0; i < 2_000; i++) counting.publish(1 + (i % 2), 30_000);
+  const asked = program.upgrade();
+  await program.first.shows('stderr', /upgrade: waits for slow readers/);
+  counting.sendPrivate(1);
+  t.notMatch(program.stderr(), /upgrade done/, 'the peers are served meanwhile');
+  slow?.resume();
+  const { code, stdout } = await asked;
+  t.equal(code, 0, stdout);
+  await counting.complete();
+  t.same(counting.losses, { disconnected: 0, lost: 0, doubledOrReordered: 0, garbled: 0 });
+  counting.end();
+});
+
 t.test('signals during an upgrade reach the process that stays; systemd follows', async (t) => {
   const dir = t.testdir();
   const notify = join(dir, 'systemd-notify');

@@ -25,6 +25,8 @@ export interface WatchOptions {
 export interface Watched {
   /** Opens a page of the site. */
   readonly open: () => Promise<Page>;
+  /** Runs a script in each page that is opened from now on. */
+  readonly prepare: (script: { readonly path: string }) => Promise<void>;
   /** The pages sent no request to another host, the policy was never violated and no script failed. */
   readonly check: () => void;
 }
@@ -58,6 +60,9 @@ export async function watchSite(
       const page = await context.newPage();
       await page.goto(url);
       return page;
+    },
+    async prepare(script) {
+      await context.addInitScript(script);
     },
     check() {
       t.same(foreign, [], 'no request to another host');
