@@ -85,6 +85,7 @@ export {
 
 // The orderbook, and the page that shows it
 export { openLiveOrderbook } from './roles/library.js';
+export { openBondChain, type BondChain, type BondChainOptions } from './roles/bond-chain.js';
 export type { LiveBookOptions, OpenLiveBook } from './orderbook/live-book.js';
 export type {
   BondChainView,

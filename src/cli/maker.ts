@@ -1,8 +1,10 @@
 /** `onionmc maker`: serves an onion and announces offers; without a wallet it refuses every fill. */
 import { randomBytes } from 'node:crypto';
+import { ChainError, type ChainFault } from '../chain/chain-error.js';
 import { ConfigError } from '../config/config-error.js';
 import { bondFilePath, commitmentListPath, makerLockPath } from '../config/data-files.js';
 import type { Settings } from '../config/settings.js';
+import { errorText } from '../kit/error-text.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { createCommitmentRelay } from '../negotiation/maker/commitment-relay.js';
 import { BondFileError, readBondFile } from '../ops/bond-file.js';
@@ -14,12 +16,14 @@ import type { Offer } from '../protocol/offer.js';
 import { announceCommitment } from '../roles/announce-commitment.js';
 import { leastHeight } from '../protocol/tip-estimate.js';
 import { startMaker, type MakerBond } from '../roles/maker.js';
-import { blacklistOptions, requestLimits } from '../roles/negotiation-settings.js';
+import { blacklistOptions, bondPolicy, requestLimits } from '../roles/negotiation-settings.js';
+import { openChain } from '../roles/open-chain.js';
+import { OwnBondWatch, ownBondFaultText } from '../roles/own-bond-watch.js';
 import { makeOffer, OfferTermsError } from '../roles/offers.js';
-import { UsageError } from './errors.js';
+import { UnreachableError, UsageError } from './errors.js';
 import { openPeer } from './peer.js';
 import { print } from './print.js';
-import { openProgram, type CommonOptions } from './program.js';
+import { openProgram, type CommonOptions, type Program } from './program.js';
 
 interface MakerCommandOptions extends CommonOptions {
   readonly size: number;
@@ -66,7 +70,7 @@ function termsError({ configFile, cfg }: Settings, error: OfferTermsError): Conf
 
 /** The bond of `[YIELDGENERATOR] bond_file`, if it is set; rejects with a ConfigError. */
 async function bondFromSettings(settings: Settings): Promise<MakerBond | undefined> {
-  const { network, configFile, cfg } = settings;
+  const { network } = settings;
   const path = bondFilePath(settings);
   if (path === undefined) return undefined;
   const tipHeight = () => leastHeight(network, Date.now() / 1000);
@@ -75,15 +79,58 @@ async function bondFromSettings(settings: Settings): Promise<MakerBond | undefin
     return { bond, tipHeight };
   } catch (error) {
     if (!(error instanceof BondFileError)) throw error;
-    const [section, key] = ['YIELDGENERATOR', 'bond_file'];
-    throw new ConfigError({
-      file: configFile,
-      line: cfg.lineOf(section, key),
-      section,
-      key,
-      found: `${quotedLine(path)}, ${error.found}`,
-      allowed: error.allowed,
-    });
+    throw bondFileFault(settings, path, error);
+  }
+}
+
+function bondFileFault(
+  { configFile, cfg }: Settings,
+  path: string,
+  { found, allowed }: { readonly found: string; readonly allowed: string },
+): ConfigError {
+  const [section, key] = ['YIELDGENERATOR', 'bond_file'];
+  return new ConfigError({
+    file: configFile,
+    line: cfg.lineOf(section, key),
+    section,
+    key,
+    found: `${quotedLine(path)}, ${found}`,
+    allowed,
+  });
+}
+
+/** Faults of a node that may end by themselves. */
+const PASSING: readonly ChainFault[] = ['unreachable', 'starting', 'timeout'];
+
+/**
+ * The bond, with the coin and the height of the chain from the node, if one is configured: takers drop the
+ * offers of a maker that shows a bond without its coin.
+ */
+async function checkedBond(
+  { settings, log, shutdown }: Program,
+  own: MakerBond,
+): Promise<MakerBond> {
+  const tools = { clock: systemClock, log };
+  try {
+    const chain = await openChain({ settings, ...tools, signal: shutdown.signal });
+    if (chain === undefined) return own;
+    shutdown.onStop('bitcoin node', () => chain.close());
+    const { bond } = own;
+    const watch = await OwnBondWatch.start({ chain, bond, policy: bondPolicy(settings), ...tools });
+    if (!(watch instanceof OwnBondWatch)) {
+      throw bondFileFault(settings, bondFilePath(settings) ?? '', {
+        found: ownBondFaultText(bond, watch.state),
+        allowed: 'the file of a bond whose coin is confirmed and unspent',
+      });
+    }
+    shutdown.onStop('bond', () => watch.stop());
+    return { bond, tipHeight: () => watch.height, funded: () => watch.funded };
+  } catch (error) {
+    if (!(error instanceof ChainError)) throw error;
+    const text = `the bond cannot be checked: ${error.message}; without a node, set blockchain_source = no-blockchain in [BLOCKCHAIN]`;
+    throw PASSING.includes(error.fault)
+      ? new UnreachableError(text, { cause: error })
+      : new UsageError(text, { cause: error });
   }
 }
 
@@ -99,6 +146,17 @@ async function onlyMaker(datadir: string): Promise<InstanceLock> {
       `a maker runs with the data directory ${datadir} already (${who}): stop it first, or give this one another --datadir${dead}`,
       { cause: error },
     );
+  }
+}
+
+/** Without a bond, nothing here needs the node yet: one line tells when it cannot be asked. */
+async function tellOfNode({ settings, log, shutdown }: Program): Promise<void> {
+  const { signal } = shutdown;
+  try {
+    const chain = await openChain({ settings, clock: systemClock, log, signal });
+    await chain?.close();
+  } catch (error) {
+    if (!signal.aborted) log.warn(`the maker goes on without a bitcoin node: ${errorText(error)}`);
   }
 }
 
@@ -118,7 +176,9 @@ export async function runMaker(options: MakerCommandOptions): Promise<void> {
   const lock = await onlyMaker(settings.datadir);
   shutdown.onStop('lock', () => lock.release());
   const offers = [offerFromSettings(settings, options.size)];
-  const bond = await bondFromSettings(settings);
+  const fromFile = await bondFromSettings(settings);
+  const bond = fromFile && (await checkedBond(program, fromFile));
+  if (bond === undefined) void tellOfNode(program);
   const commitments = await openCommitmentFile(commitmentListPath(settings));
   shutdown.onStop('commitment list', () => commitments.close());
   const { overlay, channel, failed } = await openPeer(program, true);

@@ -5,7 +5,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import { isLoopbackHost } from '../protocol/location.js';
 import { bondPolicy } from '../roles/negotiation-settings.js';
 import { startWatcher, type WatcherOptions } from '../roles/watcher.js';
-import { openPeer, startAudit } from './peer.js';
+import { openBonds, openPeer, startAudit } from './peer.js';
 import { print } from './print.js';
 import { openProgram, type CommonOptions } from './program.js';
 
@@ -44,8 +44,10 @@ export async function runWatcher(options: WatcherCommandOptions): Promise<void> 
   if (!isLoopbackHost(host)) log.warn('the orderbook page is shown to other machines', { host });
   const { channel } = await openPeer(program, false, true);
   const audit = await startAudit(program, channel);
+  const chain = openBonds(program);
   const watcher = await startWatcher({
     ...configured,
+    ...(chain && { chain }),
     channel,
     clock: systemClock,
     random: Math.random,

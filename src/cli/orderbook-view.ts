@@ -2,6 +2,7 @@
 import type { DirectoryInfo } from '../channel/message-channel.js';
 import { grouped, shiftDecimal } from '../kit/decimal.js';
 import { shownJson, shownLine } from '../kit/shown-text.js';
+import type { BookBond } from '../orderbook/book-api.js';
 import type { BookOffer } from '../orderbook/book.js';
 import { formatLocation } from '../protocol/location.js';
 import { isRelative, offerFee } from '../protocol/offer.js';
@@ -87,11 +88,22 @@ export function directoryLines(directories: readonly DirectoryInfo[]): string[] 
   });
 }
 
-/** Fields have the names of the original watcher's `orderbook.json` where it has them. */
+/** A bond as the orderbook page gives it. */
+function bondJson(bond: BookBond | undefined): object | null {
+  if (bond === undefined) return null;
+  const { state, detail, locktime = null, amount = null, value = null } = bond;
+  return { state, detail, locktime, amount, value };
+}
+
+/**
+ * Fields have the names of the original watcher's `orderbook.json` where it has them.
+ * @param bondOf the bond of a maker, if it has shown one
+ */
 export function orderbookJson(
   offers: readonly BookOffer[],
   directories: readonly DirectoryInfo[],
   now: number,
+  bondOf: (maker: string) => BookBond | undefined,
 ): string {
   return shownJson({
     offers: cheapestFirst(offers).map((offer) => ({
@@ -103,6 +115,8 @@ export function orderbookJson(
       txfee: offer.txfee,
       cjfee: isRelative(offer.type) ? offer.cjfee : Number(offer.cjfee),
       signed: offer.verified,
+      fidelity_bond_value: bondOf(offer.maker)?.value ?? 0,
+      bond: bondJson(bondOf(offer.maker)),
       age_sec: Math.round((now - offer.lastSeen) / 1000),
       directories: offer.directories,
       direct: offer.direct !== undefined,

@@ -11,6 +11,7 @@ import {
   type DirectoryAuditRole,
 } from '../roles/directory-audit.js';
 import { openOverlay } from '../overlay/factory/open-overlays.js';
+import { openBondChain, type BondChain } from '../roles/bond-chain.js';
 import type { Program } from './program.js';
 
 export interface Peer {
@@ -30,6 +31,13 @@ export async function startAudit(
   const audit = await startDirectoryAudit({ channel, clock: systemClock, log, path });
   shutdown.onStop('directory audit', () => audit.close());
   return audit;
+}
+
+/** The bitcoin node of the settings, which values bonds; undefined without one. It may be down. */
+export function openBonds({ settings, log, shutdown }: Program): BondChain | undefined {
+  const chain = openBondChain({ settings, clock: systemClock, log });
+  if (chain !== undefined) shutdown.onStop('bitcoin node', () => chain.close());
+  return chain;
 }
 
 /**

@@ -2,7 +2,8 @@
 import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Settings } from '../config/settings.js';
 import { systemClock } from '../overlay/system-clock.js';
-import { counted } from '../kit/decimal.js';
+import { counted, grouped } from '../kit/decimal.js';
+import type { BookBond } from '../orderbook/book-api.js';
 import { shownJson, shownLine } from '../kit/shown-text.js';
 import { isCommandName, COMMANDS, type CommandName } from '../protocol/commands.js';
 import { formatLocation } from '../protocol/location.js';
@@ -10,7 +11,7 @@ import { bondPolicy } from '../roles/negotiation-settings.js';
 import { startTaker, type Taker } from '../roles/taker.js';
 import { UnreachableError, UsageError } from './errors.js';
 import { directoryLines, orderbookJson, orderbookTable } from './orderbook-view.js';
-import { openPeer, startAudit } from './peer.js';
+import { openBonds, openPeer, startAudit } from './peer.js';
 import { print, printScreen } from './print.js';
 import { openProgram, type CommonOptions } from './program.js';
 
@@ -77,6 +78,21 @@ const pause = (ms: number): Promise<void> =>
 const upCount = (channel: OnionMessageChannel): number =>
   channel.directories().filter(({ state }) => state === 'up').length;
 
+/** The bond of each maker now. */
+function bondsOf(taker: Taker): (maker: string) => BookBond | undefined {
+  const bonds = new Map(taker.live.snapshot().entries.map(({ maker, bond }) => [maker, bond]));
+  return (maker) => bonds.get(maker);
+}
+
+/** Number of makers whose bond has a known value; nothing when there is none. */
+function bondedText(taker: Taker): string {
+  const { entries } = taker.live.snapshot();
+  const bonded = new Set(
+    entries.flatMap(({ maker, bond }) => (bond?.value === undefined ? [] : [maker])),
+  );
+  return bonded.size === 0 ? '' : `, ${grouped(bonded.size)} with a bond of known value`;
+}
+
 function showLive(taker: Taker, channel: OnionMessageChannel): () => void {
   const terminal = process.stdout.isTTY;
   let changed = true;
@@ -89,7 +105,7 @@ function showLive(taker: Taker, channel: OnionMessageChannel): () => void {
     changed = false;
     const offers = taker.book.offers();
     const lines = [
-      `${counted(offers.length, 'offer')} of ${counted(taker.book.makers, 'maker')}, as ${channel.nick}`,
+      `${counted(offers.length, 'offer')} of ${counted(taker.book.makers, 'maker')}${bondedText(taker)}, as ${channel.nick}`,
       ...directoryLines(channel.directories()),
       '',
       orderbookTable(offers, upCount(channel)),
@@ -136,8 +152,10 @@ export async function runTaker(options: TakerCommandOptions): Promise<void> {
   // It takes hours to tell a directory that withholds messages from one that loses some.
   const lives = request === undefined && options.once !== true;
   const audit = lives ? await startAudit(program, channel) : undefined;
+  const chain = request === undefined ? openBonds(program) : undefined;
   const taker = startTaker({
     channel,
+    ...(chain && { chain }),
     clock: systemClock,
     log,
     bondPolicy: bondPolicy(settings),
@@ -159,7 +177,7 @@ export async function runTaker(options: TakerCommandOptions): Promise<void> {
     const offers = taker.book.offers();
     const text =
       options.json === true
-        ? orderbookJson(offers, channel.directories(), systemClock.now())
+        ? orderbookJson(offers, channel.directories(), systemClock.now(), bondsOf(taker))
         : orderbookTable(offers, upCount(channel));
     print(text);
     await shutdown.stop();

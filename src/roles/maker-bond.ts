@@ -14,6 +14,8 @@ export interface MakerBond {
   readonly bond: OwnBond;
   /** Height of the chain, if known: an expired certificate is not shown. */
   readonly tipHeight?: () => number | undefined;
+  /** Whether the coin is there, if a node is asked: a bond without its coin is not shown. */
+  readonly funded?: () => boolean;
 }
 
 /**
@@ -22,7 +24,7 @@ export interface MakerBond {
  * does not verify, or whose key is the coin's own.
  */
 export function bondCommands(
-  { bond, tipHeight }: MakerBond,
+  { bond, tipHeight, funded }: MakerBond,
   makerNick: string,
   log: Log,
 ): (nick: string) => readonly string[] {
@@ -30,6 +32,7 @@ export function bondCommands(
   if (fault !== undefined) throw new RangeError(`the bond cannot be proven: ${fault}`);
   let isOver = false;
   return (nick) => {
+    if (funded?.() === false) return [];
     const height = tipHeight?.();
     if (height !== undefined && certExpired(bond.certExpiry, height)) {
       if (!isOver) log.warn('the certificate of the bond has expired: offers are sent without it');

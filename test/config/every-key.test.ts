@@ -154,7 +154,6 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
 };
 
 const NO_WALLET = 'the commands have no wallet';
-const NO_NODE = 'the commands ask no bitcoin node';
 
 /** Keys without an effect in the commands yet, and the reason; the example file marks exactly these. */
 const ONLY_IN_THE_LIBRARY: Readonly<Record<string, string>> = {
@@ -170,8 +169,6 @@ const ONLY_IN_THE_LIBRARY: Readonly<Record<string, string>> = {
   '[POLICY] taker_utxo_retries': NO_WALLET,
   '[POLICY] taker_utxo_age': NO_WALLET,
   '[POLICY] taker_utxo_amtpercent': NO_WALLET,
-  '[POLICY] interest_rate': NO_NODE,
-  '[POLICY] bond_value_exponent': NO_NODE,
   '[POLICY] bondless_makers_allowance': NO_WALLET,
   '[YIELDGENERATOR] session_timeout_sec': NO_WALLET,
   '[YIELDGENERATOR] pending_tx_timeout_min': NO_WALLET,
@@ -212,8 +209,6 @@ function offerOf(settings: Settings) {
 
 /** The values that the commands receive, except those of the overlay. */
 function inCommands(settings: Settings): unknown {
-  // The policy of a watcher applies to bonds only with a bitcoin node, which the commands do not ask.
-  const { bondPolicy: _unused, ...watcher } = watcherOptions(settings);
   return {
     every: [logOptions(settings), settings.network, settings.onion.directoryNodes],
     directory: nodeOptions(settings),
@@ -225,7 +220,7 @@ function inCommands(settings: Settings): unknown {
       bondFilePath(settings),
     ],
     taker: patienceOf(settings),
-    watcher,
+    watcher: watcherOptions(settings),
     // `openChain` takes it as it is.
     node: settings.node,
   };
@@ -407,8 +402,6 @@ t.test(
     );
     t.same(says.map(([name]) => name).toSorted(), Object.keys(ONLY_IN_THE_LIBRARY).toSorted());
     for (const [name, comment] of says) {
-      const node = comment.includes('which ask no bitcoin node');
-      t.equal(node, ONLY_IN_THE_LIBRARY[name] === NO_NODE, name);
       const named = [...comment.matchAll(/`(\w+)`/g)].map(([, word = '']) => word);
       t.ok(named.length >= 1, `${name}: names its place in the library`);
       for (const word of named) t.ok(LIBRARY_NAMES.has(word), `${name}: the library has ${word}`);

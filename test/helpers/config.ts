@@ -10,6 +10,8 @@ export interface ConfigOptions {
   readonly statusPort?: number;
   /** How long a taker collects offers and waits for answers, seconds. */
   readonly waitSec?: number;
+  /** Lines of `[BLOCKCHAIN]`. Default: signet, without a bitcoin node. */
+  readonly blockchain?: string;
   /** Further lines of `[DIRECTORY]`; sections of their own may follow them. */
   readonly extra?: string;
 }
@@ -24,9 +26,10 @@ export interface TorConfigOptions extends ConfigOptions {
 
 function configWith(onion: string, options: ConfigOptions): string {
   const { nodes = '', port = 0, statusPort = 0, waitSec = 1, extra = '' } = options;
+  const { blockchain = 'network = signet\nblockchain_source = no-blockchain' } = options;
   return `
 [BLOCKCHAIN]
-network = signet
+${blockchain}
 [MESSAGING:onion]
 type = onion
 onion_serving_host = 127.0.0.1
