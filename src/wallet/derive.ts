@@ -6,11 +6,10 @@
 import { HDKey } from '@scure/bip32';
 import { createHmac } from 'node:crypto';
 import { setImmediate } from 'node:timers/promises';
-import { bytesToHex } from '@noble/hashes/utils.js';
 import { nestedP2wpkh, p2wpkh, p2wsh } from '../bitcoin/script.js';
 import type { AccountKey } from './keys.js';
-import { bondWitnessScript } from './own-script.js';
-import { BOND_PLACES, bondLockTime, MAX_INDEX } from './places.js';
+import { bondWitnessScript } from '../bitcoin/bond.js';
+import { bondLockTime, MAX_INDEX } from './places.js';
 import { pointSums, prepareNextTable } from './point-sums.js';
 
 /** Keys that are derived in one turn: some 5 ms. */
@@ -89,15 +88,7 @@ export function scriptsOf(kind: 'native' | 'nested', keys: readonly Uint8Array[]
   return keys.map(kind === 'native' ? p2wpkh : nestedP2wpkh);
 }
 
-/** Scripts and public keys of all bonds of an account, in the order of their months; lower-case hex. */
-export async function bondScripts(
-  account: Omit<AccountKey, 'mixdepth'>,
-  branch: number,
-  turn?: Turn,
-): Promise<readonly { readonly script: string; readonly publicKey: string }[]> {
-  const keys = await publicKeys(branchKey(account, branch), 0, BOND_PLACES, turn);
-  return keys.map((key, index) => ({
-    script: p2wsh(bondWitnessScript(key, bondLockTime(index))),
-    publicKey: bytesToHex(key),
-  }));
+/** The script of a month's bond with this key, lower-case hex. */
+export function bondScript(publicKey: Uint8Array, index: number): string {
+  return p2wsh(bondWitnessScript(bondLockTime(index), publicKey));
 }

@@ -1,4 +1,5 @@
 /** Where the keys of a wallet are: paths (BIP32), and the months of bonds. Pure. */
+import { BOND_MONTHS, BondMonth } from '../bitcoin/bond.js';
 import { BITCOIN_NETWORKS } from '../bitcoin/network.js';
 import type { Network } from '../protocol/constants.js';
 import { BRANCH, type KeyPlace } from './api.js';
@@ -9,9 +10,6 @@ export interface PathTerms {
   readonly kind: 'native' | 'nested';
 }
 
-/** Number of bond places: the months from January 2020 to December 2099. */
-export const BOND_PLACES = 960;
-const FIRST_BOND_YEAR = 2020;
 /** Greatest index of a key that is not hardened. */
 export const MAX_INDEX = 0x7fff_ffff;
 
@@ -23,12 +21,12 @@ export function accountNumbers(
   return [kind === 'native' ? 84 : 49, BITCOIN_NETWORKS[network].coinType, mixdepth];
 }
 
-/** Midnight UTC on the first day of a bond's month, in Unix seconds. */
+/** The lock time of a bond's month, in Unix seconds. Throws a RangeError for a month that does not exist. */
 export function bondLockTime(index: number): number {
-  if (!Number.isInteger(index) || index < 0 || index >= BOND_PLACES) {
-    throw new RangeError(`a bond's number is 0 to ${BOND_PLACES - 1}, not ${index}`);
-  }
-  return Date.UTC(FIRST_BOND_YEAR, index, 1) / 1000;
+  const month = BondMonth.ofIndex(index);
+  if (month === undefined)
+    throw new RangeError(`a bond's month is 0 to ${BOND_MONTHS - 1}, not ${index}`);
+  return month.lockTime;
 }
 
 /** The lock time of a place; undefined for places that are not of bonds. */

@@ -2,7 +2,8 @@
  * What is checked before and after a signature. A `SigningOrder` exists only for a transaction that fits its
  * request and the journal: `WalletKeys` signs nothing else. Pure.
  */
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import { sha256d } from '../bitcoin/bytes.js';
 import { pushBytes, redeemScript } from '../bitcoin/script.js';
 import { isSignatureOf, SegwitHashes, SIGHASH_ALL } from '../bitcoin/sighash.js';
 import {
@@ -12,7 +13,8 @@ import {
 } from '../bitcoin/transaction.js';
 import { formatOutpoint, type Outpoint } from '../protocol/outpoint.js';
 import { WalletError, type CoinHold, type KeyPlace, type WalletCoin } from './api.js';
-import { bondWitnessScript, scriptCodeOf } from './own-script.js';
+import { bondWitnessScript } from '../bitcoin/bond.js';
+import { scriptCodeOf } from './own-script.js';
 import type { SignRequest } from './requests.js';
 
 export { SIGHASH_ALL };
@@ -98,7 +100,27 @@ export class SigningOrder {
     checkAmounts(request, transaction, inputs, view);
     return new SigningOrder(transaction, inputs);
   }
+
+  /** An order that spends a coin of a bond's address which does not exist, to the same address. */
+  static rehearsal(bond: WalletCoin & { readonly lockTime: number }): SigningOrder {
+    const coin = { ...bond, txid: NO_COIN, vout: 0, value: REHEARSED_VALUE };
+    const bytes = serializeTransaction({
+      version: 2,
+      lockTime: bond.lockTime,
+      inputs: [{ txid: coin.txid, vout: coin.vout, sequence: NOT_FINAL }],
+      outputs: [{ script: coin.script, value: REHEARSED_VALUE - REHEARSED_FEE }],
+    });
+    const { mixdepth, branch, index } = coin;
+    const place = { mixdepth, branch, index };
+    return new SigningOrder(parsed(bytes), [{ index: 0, coin, place, lockTime: bond.lockTime }]);
+  }
 }
+
+/** The coin of a rehearsal: a text has no transaction behind its hash. */
+const NO_COIN = bytesToHex(sha256d(utf8ToBytes('a bond is rehearsed before it is funded')));
+const REHEARSED_VALUE = 100_000;
+const REHEARSED_FEE = 1_000;
+const NOT_FINAL = 0xffff_fffe;
 
 const isSame = (a: Outpoint, b: Outpoint): boolean => a.txid === b.txid && a.vout === b.vout;
 
@@ -234,7 +256,7 @@ function unlocking(signed: OrderedSignature): {
 } {
   const { signature, publicKey, lockTime, coin } = signed;
   if (lockTime !== undefined) {
-    const witness = [signature, bondWitnessScript(publicKey, lockTime)];
+    const witness = [signature, bondWitnessScript(lockTime, publicKey)];
     return { scriptSig: new Uint8Array(), witness };
   }
   const redeem = redeemScript(publicKey);

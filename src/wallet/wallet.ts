@@ -2,18 +2,28 @@
  * A wallet: its folder, its coins, and the chain as far as it was read. Writing calls resolve after their
  * record is on the disk. Errors are `WalletError`, `WalletStoreError` (folder, disk) and `ChainError`.
  */
+import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Chain } from '../chain/ports.js';
-import type { Network } from '../protocol/constants.js';
+import type { Clock } from '../kit/clock.js';
+import { pause } from '../kit/pause.js';
 import type { Outpoint } from '../protocol/outpoint.js';
 import type { Podle } from '../protocol/podle.js';
+import { type HandedOut, WalletError } from './api.js';
+import { bondCoin, bondHandOut, outsideBond, outsideBondsOf } from './bond-places.js';
 import {
-  type HandedOut,
-  type HistoryEntry,
-  type KeyPlace,
-  type WalletCoin,
-  WalletError,
-  type WalletSummary,
-} from './api.js';
+  certificateRecord,
+  checkUnspent,
+  coinDecision,
+  markDecision,
+  first,
+  importedRecords,
+  ownPlace,
+} from './wallet-parts.js';
+import { freshAddresses, newLease } from './hand-out.js';
+import { WalletJournal } from './journal.js';
+import { WalletKeys } from './keys.js';
+import { labelRecord, readLabels } from './labels.js';
+import type { WalletRecord } from './records.js';
 import type {
   AddressRequest,
   BondCertificate,
@@ -23,12 +33,17 @@ import type {
   Lease,
   LeaseRequest,
   Signed,
-  SignedTransaction,
   SignRequest,
   SyncOptions,
   SyncReport,
 } from './requests.js';
-import type { WalletSecret, WalletStore } from './store/api.js';
+import { accountText, extendRanges, type RangeTerms } from './scripts.js';
+import { decideSigning } from './sign-decision.js';
+import { completed, SigningOrder } from './signing.js';
+import type { WalletState } from './state.js';
+import type { WalletStore } from './store/api.js';
+import { WalletSync } from './sync.js';
+import { WalletView } from './wallet-view.js';
 
 /** What a wallet needs from outside. */
 export interface WalletOptions {
@@ -52,16 +67,28 @@ export interface WalletOptions {
   readonly onProgress?: ((done: number) => void) | undefined;
 }
 
-const notBuilt = (): never => {
-  throw new WalletError('request', 'this part of the wallet is not built yet');
-};
+const MAINNET_RISK =
+  'spending on mainnet is off: this program is young, and a fault may lose coins. Give ' +
+  '--mainnet-i-accept-the-risk to take that risk';
+const AGAIN_AFTER_MS = 10_000;
 
 /** An open wallet. */
-export class Wallet {
+export class Wallet extends WalletView {
   readonly #options: WalletOptions;
+  readonly #keys: WalletKeys | undefined;
+  readonly #sync: WalletSync | undefined;
 
-  private constructor(options: WalletOptions) {
+  private constructor(
+    options: WalletOptions,
+    journal: WalletJournal,
+    keys: WalletKeys | undefined,
+  ) {
+    super(journal, options.store.secret, options.unixTime);
     this.#options = options;
+    this.#keys = keys;
+    const { chain } = options;
+    const { birthHeight } = options.store.secret;
+    this.#sync = chain && new WalletSync({ ...this.#ranges(), chain, birthHeight });
   }
 
   /**
@@ -71,16 +98,22 @@ export class Wallet {
    * @throws WalletStoreError `damaged` or `version` for a record that it cannot read.
    */
   static async open(options: WalletOptions): Promise<Wallet> {
-    return new Wallet(options);
-  }
-
-  get network(): Network {
-    return this.#options.store.secret.network;
-  }
-
-  /** What the wallet file says. `entropy` is in it: never print it. */
-  get secret(): WalletSecret {
-    return this.#options.store.secret;
+    const { store, passphrase, mode = 'write', onProgress } = options;
+    const { secret } = store;
+    const journal = new WalletJournal(store, mode);
+    const isKeyless = secret.hasPassphrase && passphrase === undefined;
+    const keys = isKeyless ? undefined : await WalletKeys.open(secret, passphrase);
+    const wallet = new Wallet(options, journal, keys);
+    if (journal.state.accounts === undefined) {
+      if (keys === undefined) {
+        throw new WalletError('passphrase', 'the first opening of a wallet needs its passphrase');
+      }
+      const record = { kind: 'accounts', keys: keys.accounts().map(accountText) } as const;
+      await journal.note(() => [record]);
+    }
+    await extendRanges(wallet.#ranges(), onProgress);
+    await journal.flush();
+    return wallet;
   }
 
   get mode(): 'read' | 'write' {
@@ -89,17 +122,14 @@ export class Wallet {
 
   /** Whether it can derive private keys: false for a wallet with a passphrase that was not given. */
   get canSign(): boolean {
-    return notBuilt();
-  }
-
-  /** Height of the block up to which the chain was read; -1 before the first one. */
-  get height(): number {
-    return notBuilt();
+    return this.#keys !== undefined;
   }
 
   /** Reads the chain up to its tip. In `read` mode: what the writer added to the journal. */
-  async sync(_options: SyncOptions): Promise<SyncReport> {
-    return notBuilt();
+  async sync(options: SyncOptions): Promise<SyncReport> {
+    if (this.mode === 'write') return this.#reader().run(options);
+    await this.journal.refresh();
+    return { height: this.height, transactions: 0, notes: [] };
   }
 
   /**
@@ -107,12 +137,29 @@ export class Wallet {
    * coins, confirmations or signed transactions changed; `onFault` after the chain did not answer, before
    * the next attempt.
    */
-  async follow(_options: {
+  async follow(options: {
     readonly signal: AbortSignal;
+    readonly clock: Clock;
     readonly onChange: () => void;
     readonly onFault: (error: unknown) => void;
   }): Promise<void> {
-    notBuilt();
+    const { signal, clock, onChange, onFault } = options;
+    const { chain } = this.#options;
+    while (!signal.aborted) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one reading after the other
+        await this.sync({ signal });
+        onChange();
+        const { tip } = this.#state.progress;
+        // oxlint-disable-next-line no-await-in-loop
+        if (tip !== undefined) await chain?.nextTip(tip, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        onFault(error);
+        // oxlint-disable-next-line no-await-in-loop
+        await pause(clock, AGAIN_AFTER_MS, signal);
+      }
+    }
   }
 
   /**
@@ -121,34 +168,11 @@ export class Wallet {
    * unspent coins come from the set of unspent coins, and 100 addresses of each branch are skipped, since
    * addresses that were used and are empty now are not known then.
    */
-  async rescan(
-    _options: SyncOptions & { readonly from?: number | undefined },
-  ): Promise<SyncReport> {
-    return notBuilt();
-  }
-
-  summary(): WalletSummary {
-    return notBuilt();
-  }
-
-  /** All coins, also bonds and coins in the mempool, in the order of mixdepth, branch and index. */
-  coins(): readonly WalletCoin[] {
-    return notBuilt();
-  }
-
-  /** @throws WalletError `coin` when the wallet has no such coin. */
-  coin(_outpoint: Outpoint): WalletCoin {
-    return notBuilt();
-  }
-
-  /** Where the key of a script is; undefined for a script of another party. */
-  placeOf(_script: string): KeyPlace | undefined {
-    return notBuilt();
-  }
-
-  /** The compressed public key of a place, for a PSBT: 33 bytes. Needs no private key. */
-  publicKeyOf(_place: KeyPlace): Uint8Array {
-    return notBuilt();
+  async rescan({
+    from,
+    ...options
+  }: SyncOptions & { readonly from?: number | undefined }): Promise<SyncReport> {
+    return this.#reader().rescan(from ?? this.secret.birthHeight, options);
   }
 
   /**
@@ -156,18 +180,22 @@ export class Wallet {
    * hands out no used address; a `chain` error otherwise. The library derives the address again from the
    * private key before it is returned.
    */
-  async handOut(_request: AddressRequest): Promise<HandedOut> {
-    return notBuilt();
-  }
-
-  /** The 960 places for bonds. */
-  bondPlaces(): readonly BondPlace[] {
-    return notBuilt();
+  async handOut(request: AddressRequest): Promise<HandedOut> {
+    const keys = this.#synced();
+    await extendRanges(this.#ranges());
+    const addresses = await this.journal.transact((state) => {
+      const made = freshAddresses(state, this.terms(), [request], (it) => keys.scriptOf(it));
+      return { records: made.records, result: made.addresses };
+    });
+    return first(addresses);
   }
 
   /** The address of a month's bond, which from now on counts as handed out. `index` is 0 to 959. */
-  async handOutBond(_index: number, _label?: string): Promise<BondPlace> {
-    return notBuilt();
+  async handOutBond(index: number, label = ''): Promise<BondPlace> {
+    const keys = this.#synced();
+    return this.journal.transact((state) =>
+      bondHandOut(state, this.terms(), index, label, (it) => keys.scriptOf(it)),
+    );
   }
 
   /**
@@ -175,62 +203,68 @@ export class Wallet {
    * @param publicKey compressed, hex
    * @param index number of the month, 0 to 959
    */
-  async watchOutsideBond(_publicKey: string, _index: number): Promise<BondPlace> {
-    return notBuilt();
-  }
-
-  /** The bond addresses of keys outside the wallet that it watches, the oldest first. */
-  outsideBonds(): readonly BondPlace[] {
-    return notBuilt();
+  async watchOutsideBond(publicKey: string, index: number): Promise<BondPlace> {
+    await this.journal.transact((state) => outsideBond(state, publicKey, index));
+    const places = outsideBondsOf(this.#state, this.secret);
+    return first(places.filter((it) => it.publicKey === publicKey && it.index === index));
   }
 
   /**
    * Signs the spending of a coin that does not exist at a month's bond address, before a real one is sent
    * there: version 2, the lock time of the bond, one output. Nothing is written.
    */
-  rehearseBond(_index: number): {
+  rehearseBond(index: number): {
     readonly bytes: Uint8Array;
     readonly spent: { readonly script: string; readonly value: number };
   } {
-    return notBuilt();
+    const order = SigningOrder.rehearsal(bondCoin(this.#state, this.terms(), index));
+    const { coin } = first(order.inputs);
+    const whole = completed(order, this.#signer().sign(order));
+    if (whole === undefined) throw new Error('a rehearsal has one input');
+    return { bytes: whole.bytes, spent: { script: coin.script, value: coin.value } };
   }
 
-  async freeze(_outpoints: readonly Outpoint[]): Promise<void> {
-    notBuilt();
+  async freeze(outpoints: readonly Outpoint[]): Promise<void> {
+    await this.journal.transact((state) =>
+      coinDecision(state, this.terms(), outpoints, (coin) => {
+        return { kind: 'freeze', coin, reason: 'user' };
+      }),
+    );
   }
 
   /** Coins that are unfrozen stay so, whatever the rules for reused addresses say. */
-  async unfreeze(_outpoints: readonly Outpoint[]): Promise<void> {
-    notBuilt();
-  }
-
-  /** The oldest first. */
-  history(): readonly HistoryEntry[] {
-    return notBuilt();
+  async unfreeze(outpoints: readonly Outpoint[]): Promise<void> {
+    await this.journal.transact((state) =>
+      coinDecision(state, this.terms(), outpoints, (coin) => ({ kind: 'unfreeze', coin })),
+    );
   }
 
   /** Sets the label of an address, a coin or a transaction; an empty one removes it. */
-  async setLabel(
-    _type: 'addr' | 'output' | 'tx',
-    _reference: string,
-    _label: string,
-  ): Promise<void> {
-    notBuilt();
-  }
-
-  /** All labels and frozen coins in BIP329, one JSON object for each line. */
-  exportLabels(): string {
-    return notBuilt();
+  async setLabel(type: 'addr' | 'output' | 'tx', reference: string, label: string): Promise<void> {
+    const record = labelRecord(type, reference, label, this.network);
+    await this.journal.transact(() => ({ records: [record], result: undefined }));
   }
 
   /** Reads BIP329 lines: labels, and `spendable` of the wallet's own coins. */
-  async importLabels(_text: string): Promise<LabelImport> {
-    return notBuilt();
+  async importLabels(text: string): Promise<LabelImport> {
+    return this.journal.transact((state) => {
+      const { records, report } = readLabels(text, {
+        network: this.network,
+        isOwn: (script) => state.book.own(script) !== undefined,
+        hasCoin: (name) => state.ledger.coin(name) !== undefined,
+        frozen: (name) => state.frozen(name),
+      });
+      return { records, result: report };
+    });
   }
 
   /** Takes over what a wallet of another program knew. */
-  async adopt(_state: ImportedState): Promise<void> {
-    notBuilt();
+  async adopt(imported: ImportedState): Promise<void> {
+    await this.journal.transact(() => ({
+      records: importedRecords(imported, this.secret),
+      result: undefined,
+    }));
+    await extendRanges(this.#ranges());
   }
 
   /**
@@ -238,19 +272,26 @@ export class Wallet {
    * @throws WalletError `coin` or `held` when one of the coins is not there or not free.
    */
   async lease(
-    _request: LeaseRequest,
-    _addresses: readonly AddressRequest[] = [],
+    request: LeaseRequest,
+    requests: readonly AddressRequest[] = [],
   ): Promise<{ readonly lease: Lease; readonly addresses: readonly HandedOut[] }> {
-    return notBuilt();
+    const keys = this.#synced();
+    await extendRanges(this.#ranges());
+    const id = Buffer.from(this.#options.randomBytes(16)).toString('hex');
+    return this.journal.transact((state) => {
+      const terms = this.terms();
+      const { record, lease } = newLease(state, terms, request, id);
+      const made = freshAddresses(state, terms, requests, (it) => keys.scriptOf(it));
+      return { records: [record, ...made.records], result: { lease, addresses: made.addresses } };
+    });
   }
 
   /** Frees the coins of a lease, if it is still that of its owner. Resolves to whether it was. */
-  async release(_lease: Pick<Lease, 'id' | 'owner'>): Promise<boolean> {
-    return notBuilt();
-  }
-
-  leases(): readonly Lease[] {
-    return notBuilt();
+  async release({ id, owner }: Pick<Lease, 'id' | 'owner'>): Promise<boolean> {
+    return this.journal.transact((state) => {
+      const isHeld = state.lease(id)?.owner === owner;
+      return { records: isHeld ? [{ kind: 'release', id }] : [], result: isHeld };
+    });
   }
 
   /**
@@ -259,64 +300,115 @@ export class Wallet {
    * @throws WalletError `request` when the transaction is not what the request says, `held`, `coin`,
    *   `frozen`, `mainnet`.
    */
-  async sign(_request: SignRequest): Promise<Signed> {
-    return notBuilt();
-  }
-
-  /** Every transaction that was signed, the oldest first. */
-  signedTransactions(): readonly SignedTransaction[] {
-    return notBuilt();
+  async sign(request: SignRequest): Promise<Signed> {
+    if (this.network === 'mainnet' && this.#options.acceptMainnetRisk !== true) {
+      throw new WalletError('mainnet', MAINNET_RISK);
+    }
+    const keys = this.#synced();
+    await checkUnspent(this.#options.chain, request);
+    return this.journal.transact((state) => decideSigning(state, this.terms(), request, keys));
   }
 
   /** The transaction was sent or seen (`true`), or is missing in the mempool (`false`). */
-  async markSeen(_unsignedTxid: string, _seen: boolean): Promise<void> {
-    notBuilt();
+  async markSeen(unsignedTxid: string, seen: boolean): Promise<void> {
+    await this.#mark({ kind: 'seen', unsigned: unsignedTxid, seen });
   }
 
-  /** A coin of another owner in this transaction was spent otherwise, in a block of this height. */
-  async markLost(_unsignedTxid: string, _spent: Outpoint, _height: number): Promise<void> {
-    notBuilt();
+  /** A coin of another owner in it was spent otherwise, in a block of this height. */
+  async markLost(unsignedTxid: string, height: number): Promise<void> {
+    await this.#mark({ kind: 'lost', unsigned: unsignedTxid, height });
   }
 
   /** Gives up a signed transaction: its coins may be spent again, which then conflicts with it. */
-  async abandon(_unsignedTxid: string): Promise<void> {
-    notBuilt();
+  async abandon(unsignedTxid: string): Promise<void> {
+    await this.#mark({ kind: 'abandoned', unsigned: unsignedTxid });
   }
 
   /** A coin's key signs the key of a session's box, for `ioauth`. */
   signAuth(
-    _coin: Outpoint,
-    _boxPublicKey: string,
+    coin: Outpoint,
+    boxPublicKey: string,
   ): { readonly publicKey: string; readonly signature: string } {
-    return notBuilt();
+    return this.#signer().signAuth(ownPlace(this.coin(coin)), boxPublicKey);
   }
 
   /** The unused proof of a coin with the lowest index below `retries`; it is used from now on. */
-  async commit(_coin: Outpoint, _retries: number): Promise<Podle | undefined> {
-    return notBuilt();
+  async commit(coin: Outpoint, retries: number): Promise<Podle | undefined> {
+    const keys = this.#signer();
+    const place = ownPlace(this.coin(coin));
+    return this.journal.transact((state) => {
+      for (let index = 0; index < retries; index++) {
+        const podle = keys.podle(place, coin, index);
+        const { commitment } = podle;
+        if (state.isCommitted(commitment)) continue;
+        const name = [coin.txid, coin.vout] as const;
+        return { records: [{ kind: 'commitment', commitment, coin: name }], result: podle };
+      }
+      return { records: [], result: undefined };
+    });
   }
 
-  /** Indices of proofs that are left for a coin. Needs a private key operation for each. */
-  commitmentsLeft(_coin: Outpoint, _retries: number): number {
-    return notBuilt();
+  /** Proofs that are left for a coin. Needs an operation with the private key for each. */
+  commitmentsLeft(coin: Outpoint, retries: number): number {
+    const place = ownPlace(this.coin(coin));
+    const proofs = Array.from({ length: retries }, (_, index) =>
+      this.#signer().podle(place, coin, index),
+    );
+    return proofs.filter(({ commitment }) => !this.#state.isCommitted(commitment)).length;
   }
 
   /** The key of a bond certifies another key until the end of a difficulty period; DER, hex. */
-  certify(_bond: Outpoint, _certPublicKey: string, _certExpiry: number): string {
-    return notBuilt();
+  certify(bond: Outpoint, certPublicKey: string, certExpiry: number): string {
+    const place = ownPlace(this.coin(bond));
+    return bytesToHex(this.#signer().certify(place, certPublicKey, certExpiry));
   }
 
   /** Keeps a certificate, in the place of an older one of the same coin. */
-  async saveCertificate(_certificate: BondCertificate): Promise<void> {
-    notBuilt();
-  }
-
-  certificates(): readonly BondCertificate[] {
-    return notBuilt();
+  async saveCertificate(certificate: BondCertificate): Promise<void> {
+    const record = certificateRecord(certificate);
+    await this.journal.transact(() => ({ records: [record], result: undefined }));
   }
 
   /** Writes what is not written yet, forgets the private keys and closes the store; the chain stays open. */
   async close(): Promise<void> {
-    await this.#options.store.close();
+    try {
+      await this.journal.flush();
+    } finally {
+      this.#keys?.close();
+      await this.#options.store.close();
+    }
+  }
+
+  get #state(): WalletState {
+    return this.journal.state;
+  }
+
+  #ranges(): RangeTerms {
+    const { kind, mixdepths } = this.secret;
+    return { journal: this.journal, kind, mixdepths };
+  }
+
+  #reader(): WalletSync {
+    if (this.#sync !== undefined) return this.#sync;
+    throw new WalletError('chain', 'the wallet was opened without a source of the chain');
+  }
+
+  #signer(): WalletKeys {
+    if (this.#keys !== undefined) return this.#keys;
+    throw new WalletError('passphrase', 'this needs the passphrase of the seed words');
+  }
+
+  /** The keys, once every used address is known. */
+  #synced(): WalletKeys {
+    const keys = this.#signer();
+    if (this.#sync?.isComplete === true) return keys;
+    throw new WalletError(
+      'chain',
+      'the chain was not read up to its best block since the wallet was opened: a used address could be handed out',
+    );
+  }
+
+  async #mark(record: WalletRecord & { readonly unsigned: string }): Promise<void> {
+    await this.journal.transact((state) => markDecision(state, record));
   }
 }

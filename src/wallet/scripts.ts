@@ -1,0 +1,54 @@
+/** Derives the scripts that a wallet must watch and that its journal does not have yet. */
+import { BRANCH } from './api.js';
+import { bondScript, branchKey, publicKeys, scriptsOf, type Turn } from './derive.js';
+import type { WalletJournal } from './journal.js';
+import type { AccountKey } from './keys.js';
+import { hashesOfScripts } from './state.js';
+
+/** A public key and a chain code, in hex, as the journal holds them. */
+export const accountText = ({ publicKey, chainCode }: AccountKey): string =>
+  Buffer.concat([publicKey, chainCode]).toString('hex');
+
+/** The account of a mixdepth of the journal. */
+export function accountOf(texts: readonly string[], mixdepth: number): AccountKey {
+  const bytes = new Uint8Array(Buffer.from(texts[mixdepth] ?? '', 'hex'));
+  if (bytes.length !== 65) throw new RangeError(`there is no mixdepth ${mixdepth}`);
+  return { mixdepth, publicKey: bytes.slice(0, 33), chainCode: bytes.slice(33) };
+}
+
+/** What the extension of the ranges needs. */
+export interface RangeTerms {
+  readonly journal: WalletJournal;
+  readonly kind: 'native' | 'nested';
+  readonly mixdepths: number;
+  readonly turn?: Turn | undefined;
+}
+
+/**
+ * Extends every range that is too short. Does nothing before the journal has the accounts.
+ * @param onProgress called with the share that is done, 0 to 1
+ */
+export async function extendRanges(
+  { journal, kind, mixdepths, turn }: RangeTerms,
+  onProgress?: (done: number) => void,
+): Promise<void> {
+  const { accounts, book } = journal.state;
+  if (accounts === undefined) return;
+  const missing = book.missing(mixdepths);
+  const all = missing.reduce((sum, { count }) => sum + count, 0);
+  let done = 0;
+  for (const { mixdepth, branch, from, count } of missing) {
+    const account = accountOf(accounts, mixdepth);
+    const key = branchKey(account, branch);
+    // oxlint-disable-next-line no-await-in-loop -- the work has to be spread over many turns
+    const keys = await publicKeys(key, from, count, turn);
+    const isBond = branch === BRANCH.bond;
+    const scripts = isBond ? keys.map(bondScript) : scriptsOf(kind, keys);
+    const hashes = hashesOfScripts(isBond ? 'bond' : kind, scripts);
+    const bondKeys = isBond ? { keys: Buffer.concat(keys).toString('base64') } : {};
+    // oxlint-disable-next-line no-await-in-loop
+    await journal.note(() => [{ kind: 'scripts', mixdepth, branch, from, hashes, ...bondKeys }]);
+    done += count;
+    onProgress?.(done / all);
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * What the journal of a wallet says, as a fold over its records: the same records give the same state, and
+ * the records of a journal that was cut give the state at the cut. Nothing else changes it. Pure.
+ */
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { p2wsh } from '../bitcoin/script.js';
+import { AddressBook } from './address-book.js';
+import type { FreezeReason } from './api.js';
+import { Ledger, coinKey } from './ledger.js';
+import { BOND_MONTHS, bondWitnessScript } from '../bitcoin/bond.js';
+import { bondLockTime } from './places.js';
+import type { WalletRecord } from './records.js';
+import type { BondCertificate, Lease } from './requests.js';
+import { ScanProgress } from './scan-progress.js';
+import { SignedLedger } from './signed-ledger.js';
+
+/** The branches of scripts in records. */
+const HASH_BYTES = { native: 20, nested: 20, bond: 32 } as const;
+const PREFIX = { native: '0014', nested: 'a914', bond: '0020' } as const;
+const SUFFIX = { native: '', nested: '87', bond: '' } as const;
+
+/** The scripts behind the hashes of a record. */
+export function scriptsOfHashes(form: keyof typeof HASH_BYTES, hashes: string): readonly string[] {
+  const hex = bytesToHex(new Uint8Array(Buffer.from(hashes, 'base64')));
+  const digits = HASH_BYTES[form] * 2;
+  return Array.from(
+    { length: Math.floor(hex.length / digits) },
+    (_, i) => PREFIX[form] + hex.slice(i * digits, (i + 1) * digits) + SUFFIX[form],
+  );
+}
+
+/** The hashes of scripts, for a record. */
+export function hashesOfScripts(form: keyof typeof HASH_BYTES, scripts: readonly string[]): string {
+  const digits = HASH_BYTES[form] * 2;
+  const from = PREFIX[form].length;
+  const hex = scripts.map((script) => script.slice(from, from + digits)).join('');
+  return Buffer.from(hex, 'hex').toString('base64');
+}
+
+export class WalletState {
+  readonly #kind: 'native' | 'nested';
+  readonly book = new AddressBook();
+  readonly progress = new ScanProgress();
+  readonly ledger: Ledger;
+  readonly signed: SignedLedger;
+  /** Freezing by a person or an import, by coin; the rule for reused addresses is in the ledger. */
+  readonly #freezing = new Map<string, 'user' | 'imported' | 'unfrozen'>();
+  readonly #leases = new Map<string, Lease>();
+  readonly #commitments = new Set<string>();
+  readonly #labels = new Map<string, string>();
+  readonly #certificates = new Map<string, BondCertificate>();
+  #accounts: readonly string[] | undefined;
+  #bondKeys = '';
+
+  constructor(kind: 'native' | 'nested') {
+    this.#kind = kind;
+    this.ledger = new Ledger({
+      book: this.book,
+      signed: (unsigned) => this.signed.record(unsigned),
+      isUnfrozen: (coin) => this.#freezing.get(coin) === 'unfrozen',
+    });
+    this.signed = new SignedLedger(this.ledger);
+  }
+
+  /** Public key and chain code of each mixdepth's account, hex; undefined before the first record. */
+  get accounts(): readonly string[] | undefined {
+    return this.#accounts;
+  }
+
+  /** The compressed public keys of all bonds, hex, in the order of their months; empty before they are known. */
+  bondKeys(): readonly string[] {
+    const hex = Buffer.from(this.#bondKeys, 'base64').toString('hex');
+    return hex.match(/.{66}/g) ?? [];
+  }
+
+  /** Leases, also those that are over. */
+  get leases(): readonly Lease[] {
+    return [...this.#leases.values()];
+  }
+
+  get certificates(): readonly BondCertificate[] {
+    return [...this.#certificates.values()];
+  }
+
+  get labels(): ReadonlyMap<string, string> {
+    return this.#labels;
+  }
+
+  /** What a person or an import said about a coin. */
+  freezingOf(coin: string): 'user' | 'imported' | 'unfrozen' | undefined {
+    return this.#freezing.get(coin);
+  }
+
+  /** Coins that a person or an import froze. */
+  get frozenByHand(): readonly string[] {
+    return [...this.#freezing].filter(([, it]) => it !== 'unfrozen').map(([coin]) => coin);
+  }
+
+  frozen(coin: string): FreezeReason | undefined {
+    const byHand = this.#freezing.get(coin);
+    if (byHand !== undefined) return byHand === 'unfrozen' ? undefined : byHand;
+    return this.ledger.coin(coin)?.reused === true ? 'reuse' : undefined;
+  }
+
+  label(type: 'addr' | 'output' | 'tx', reference: string): string | undefined {
+    return this.#labels.get(`${type}:${reference}`);
+  }
+
+  isCommitted(commitment: string): boolean {
+    return this.#commitments.has(commitment);
+  }
+
+  lease(id: string): Lease | undefined {
+    return this.#leases.get(id);
+  }
+
+  /** The lease that covers a coin at a time. */
+  leaseOf(coin: string, now: number): Lease | undefined {
+    return this.leases.find(
+      ({ until, coins }) =>
+        until > now && coins.some(({ txid, vout }) => coinKey([txid, vout]) === coin),
+    );
+  }
+
+  apply(record: WalletRecord): void {
+    switch (record.kind) {
+      case 'accounts':
+        this.#accounts = record.keys;
+        break;
+      case 'scripts': {
+        const { mixdepth, branch, from, hashes } = record;
+        const form = branch === 2 ? 'bond' : this.#kind;
+        this.book.addScripts(mixdepth, branch, from, scriptsOfHashes(form, hashes));
+        if (record.keys !== undefined) this.#bondKeys = record.keys;
+        break;
+      }
+      case 'address': {
+        const own = this.book.named(record.place);
+        if (own !== undefined) this.book.handOut(own.place);
+        break;
+      }
+      case 'skip':
+        this.book.skipTo(record.mixdepth, record.branch, record.next);
+        break;
+      case 'outside-bond': {
+        if (record.index >= BOND_MONTHS) break;
+        const key = new Uint8Array(Buffer.from(record.publicKey, 'hex'));
+        const script = p2wsh(bondWitnessScript(bondLockTime(record.index), key));
+        this.book.addOutside(script, record.index, record.publicKey);
+        break;
+      }
+      case 'block':
+        this.progress.readTo(record.height);
+        this.ledger.addBlock(record);
+        break;
+      case 'reached':
+        this.progress.reach(record);
+        break;
+      case 'rewind':
+        this.progress.rewind(record);
+        this.ledger.rewind(record.height);
+        this.signed.rewind(record.height);
+        break;
+      case 'rescan':
+        this.progress.restart(record.from);
+        this.ledger.restart([]);
+        break;
+      case 'unspent':
+        this.ledger.restart(record.coins);
+        break;
+      case 'freeze':
+        this.#freezing.set(coinKey(record.coin), record.reason);
+        break;
+      case 'unfreeze':
+        this.#freezing.set(coinKey(record.coin), 'unfrozen');
+        break;
+      case 'lease':
+        this.#addLease(record);
+        break;
+      case 'release':
+        this.#leases.delete(record.id);
+        break;
+      case 'signed':
+        this.signed.add(record);
+        if (record.lease !== undefined) this.#leases.delete(record.lease);
+        break;
+      case 'seen':
+        this.signed.see(record.unsigned, record.seen);
+        break;
+      case 'lost':
+        this.signed.lose(record.unsigned, record.height);
+        break;
+      case 'abandoned':
+        this.signed.abandon(record.unsigned);
+        break;
+      case 'commitment':
+        this.#commitments.add(record.commitment);
+        break;
+      case 'label': {
+        const key = `${record.type}:${record.reference}`;
+        if (record.label === '') this.#labels.delete(key);
+        else this.#labels.set(key, record.label);
+        break;
+      }
+      case 'certificate': {
+        const [txid, vout] = record.coin;
+        const { privateKey, expiry, signature } = record;
+        this.#certificates.set(coinKey(record.coin), {
+          txid,
+          vout,
+          certPrivateKey: privateKey,
+          certExpiry: expiry,
+          certSignature: signature,
+        });
+        break;
+      }
+    }
+  }
+
+  #addLease({ id, owner, coins, time, until }: WalletRecord & { kind: 'lease' }): void {
+    // Leases that are over go with the next one, so that the map has a bound.
+    for (const [old, lease] of this.#leases) if (lease.until <= time) this.#leases.delete(old);
+    this.#leases.set(id, {
+      id,
+      owner,
+      until,
+      coins: coins.map(([txid, vout]) => ({ txid, vout })),
+    });
+  }
+}
