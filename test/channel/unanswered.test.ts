@@ -62,14 +62,13 @@ class Scene {
   #isHeld = false;
   #number = 0;
 
-  constructor(kind: keyof typeof DIRECTORIES) {
+  constructor(kind: keyof typeof DIRECTORIES, perSecond = PEER_LIMITS.privmsgPerSecond) {
     const { clock } = this;
     this.#directory = DIRECTORIES[kind](clock);
     this.#unanswered = new Unanswered(clock);
-    const { privmsgPerSecond } = PEER_LIMITS;
     this.#queue = new PacedQueue({
       clock,
-      pace: new TokenBucket(clock, privmsgPerSecond, privmsgPerSecond),
+      pace: new TokenBucket(clock, perSecond, perSecond),
       most: Infinity,
       lengthOf: () => 1,
       isHeld: () => this.#unanswered.isFull,
@@ -186,4 +185,13 @@ t.test('with answers in time the pace is that without pings', async (t) => {
   scene.clock.advance(600_000);
   t.equal(scene.arrived.length, 25 + 25 * 600, '25 and 25 a second');
   t.ok(scene.pings >= 30 && scene.pings <= 34, `${scene.pings} pings in ten minutes`);
+});
+
+t.test('a faster pace sends no more pings than the Rust directory takes', async (t) => {
+  const scene = new Scene('rust', 1_000);
+  scene.send(20_000);
+  scene.clock.advance(60_000);
+  t.equal(scene.pings, 4, 'in the first 75 s');
+  scene.clock.advance(600_000);
+  t.same([scene.arrived, scene.refused], [numbers(20_000), []]);
 });
