@@ -38,8 +38,32 @@ function confirmedEntry(state: WalletState, entry: LedgerEntry, balance: number)
   };
 }
 
+/**
+ * Signed transactions of the wallet alone whose coins another one spends in the mempool. They may confirm
+ * all the same.
+ */
+function replacedOnes(signed: readonly SignedTransaction[]): ReadonlySet<SignedTransaction> {
+  const spent = new Set(
+    signed.filter(isInMempool).flatMap(({ coins }) => coins.map((coin) => formatOutpoint(coin))),
+  );
+  const isReplaced = (one: SignedTransaction): boolean =>
+    isOpen(one) && !one.seen && one.coins.some((coin) => spent.has(formatOutpoint(coin)));
+  return new Set(signed.filter(isReplaced));
+}
+
+const isInMempool = ({ state, seen }: SignedTransaction): boolean => state === 'pending' && seen;
+
+/** A payment of the wallet alone that may confirm: it is sent again until it does. */
+const isOpen = ({ state, bytes }: SignedTransaction): boolean =>
+  state === 'pending' && bytes !== undefined;
+
 /** A signed transaction that is in no block. Only those that were sent change the balance. */
-function openEntry(state: WalletState, signed: SignedTransaction, balance: number): HistoryEntry {
+function openEntry(
+  state: WalletState,
+  signed: SignedTransaction,
+  balance: number,
+  isReplaced: boolean,
+): HistoryEntry {
   const record = state.signed.record(signed.unsignedTxid);
   const coins = signed.coins.map((coin) => state.ledger.coin(formatOutpoint(coin)));
   const spent = coins.reduce((sum, coin) => sum + (coin?.value ?? 0), 0);
@@ -62,14 +86,20 @@ function openEntry(state: WalletState, signed: SignedTransaction, balance: numbe
     coinjoinFee: record?.coinjoin?.earned,
     mixdepthFrom: coins[0]?.place.mixdepth,
     mixdepthTo: target?.[1][0],
-    state: signed.state === 'replaced' || signed.state === 'lost' ? signed.state : 'pending',
+    state: shownState(signed, isReplaced),
     label: signed.label,
   };
 }
 
+function shownState({ state }: SignedTransaction, isReplaced: boolean): HistoryEntry['state'] {
+  if (isReplaced || state === 'replaced') return 'replaced';
+  return state === 'lost' ? 'lost' : 'pending';
+}
+
 /**
  * Every transaction of the wallet, the oldest first: those of the chain in its order, then signed ones that
- * were sent and are in no block, or that another one replaced. The balance includes bonds.
+ * are in no block: payments, and coinjoins that were sent, also when another transaction replaced them.
+ * The balance includes bonds.
  */
 export function historyOf(state: WalletState): readonly HistoryEntry[] {
   const entries: HistoryEntry[] = [];
@@ -78,10 +108,12 @@ export function historyOf(state: WalletState): readonly HistoryEntry[] {
     balance += entry.received - entry.spent;
     entries.push(confirmedEntry(state, entry, balance));
   }
-  for (const signed of state.signed.list((txid) => state.label('tx', txid))) {
-    const isShown = signed.seen || signed.state === 'replaced' || signed.state === 'lost';
-    if (signed.state === 'confirmed' || !isShown) continue;
-    const entry = openEntry(state, signed, balance);
+  const all = state.signed.list((txid) => state.label('tx', txid));
+  const replaced = replacedOnes(all);
+  for (const signed of all) {
+    const isSettled = signed.state === 'replaced' || signed.state === 'lost';
+    if (signed.state === 'confirmed' || !(signed.seen || isSettled || isOpen(signed))) continue;
+    const entry = openEntry(state, signed, balance, replaced.has(signed));
     balance = entry.balance;
     entries.push(entry);
   }
