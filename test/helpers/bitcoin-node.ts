@@ -173,6 +173,11 @@ export class BitcoinNode {
     await this.start(more);
   }
 
+  /** Writes its blocks to disk. Without it, a kill loses the newest ones. */
+  async flush(): Promise<void> {
+    await this.rpc('gettxoutsetinfo');
+  }
+
   /** Calls a method; the caller knows what it answers. Rejects with a `NodeRpcError`. */
   async rpc<T = unknown>(method: string, ...params: readonly unknown[]): Promise<T> {
     const { rpcUser, rpcPassword } = this.#options;

@@ -32,7 +32,7 @@ export const bitcoindCommand = (): readonly [string, ...string[]] | undefined =>
   bitcoinCommand('bitcoind');
 
 /** A test that needs a real bitcoind. It is skipped, and counted as skipped, where there is none. */
-export function realNodeTest(t: Test, name: string, body: (t: Test) => Promise<void>): void {
+export function realNodeTest(t: Test, name: string, body: (t: Test) => Promise<unknown>): void {
   if (bitcoindCommand() !== undefined) {
     void t.test(name, body);
     return;

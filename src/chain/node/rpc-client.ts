@@ -211,11 +211,12 @@ export class RpcClient {
     const { signal, timeoutMs = TIMEOUT_MS } = options;
     const send = (authorization: string): Promise<HttpAnswer> =>
       this.#http.post({ body, authorization, timeoutMs, maxBytes: MAX_ANSWER_BYTES, signal });
-    if (this.#authorization !== undefined) {
-      const answer = await send(this.#authorization);
+    // Another call may replace it meanwhile.
+    const refused = this.#authorization;
+    if (refused !== undefined) {
+      const answer = await send(refused);
       if (answer.status !== 401) return answer;
     }
-    const refused = this.#authorization;
     const choice = await readCredentials(this.#options.credentials);
     for (const authorization of choice.headers) {
       if (authorization === refused) continue;
