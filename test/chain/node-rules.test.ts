@@ -5,6 +5,8 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
 import t from 'tap';
 import { parseTransaction } from '../../src/bitcoin/transaction.js';
+import { openNode } from '../../src/chain/node/open-node.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
 import { NodeRpcError, startBitcoinNode } from '../helpers/bitcoin-node.js';
 import { realNodeTest } from '../helpers/bitcoin-program.js';
 import { nodeWorld, settingsOf } from '../helpers/node-chain.js';
@@ -21,6 +23,14 @@ async function refusal(call: Promise<unknown>): Promise<{ code: number; message:
   );
   if (!(error instanceof NodeRpcError)) throw new Error('the node does not refuse');
   return { code: error.code, message: error.message };
+}
+
+/** The first output of a transaction of these tests. */
+function parsedOutput(bytes: Uint8Array): TestCoin {
+  const parsed = parseTransaction(bytes);
+  const [output] = parsed.ok ? parsed.value.outputs : [];
+  if (!parsed.ok || output === undefined) throw new Error('not a transaction');
+  return { txid: parsed.value.txid, vout: 0, ...output };
 }
 
 realNodeTest(t, 'the rows of the findings', async (t) => {
@@ -304,8 +314,6 @@ realNodeTest(t, 'the rows of the findings', async (t) => {
   });
 
   await t.test('K14 the password is the only guard, and a wrong one is refused late', async (t) => {
-    const { openNode } = await import('../../src/chain/node/open-node.js');
-    const { systemClock } = await import('../../src/overlay/system-clock.js');
     const settings = settingsOf(node, {
       cookieFile: undefined,
       user: 'mallory',
@@ -378,12 +386,4 @@ realNodeTest(t, 'the rows of the findings', async (t) => {
       t.equal((await chain.tip()).medianTime, year);
     },
   );
-
-  /** The first output of a transaction of these tests. */
-  function parsedOutput(bytes: Uint8Array): TestCoin {
-    const parsed = parseTransaction(bytes);
-    const [output] = parsed.ok ? parsed.value.outputs : [];
-    if (!parsed.ok || output === undefined) throw new Error('not a transaction');
-    return { txid: parsed.value.txid, vout: 0, ...output };
-  }
 });

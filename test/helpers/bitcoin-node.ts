@@ -1,5 +1,6 @@
 /** A real bitcoind on regtest, in a temporary folder, for the duration of a test. */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer } from 'node:net';
@@ -39,16 +40,24 @@ const FOLDERS = { regtest: 'regtest', signet: 'signet', testnet4: 'testnet4' } a
 /** One key that need not be secret: blocks of the test's own signet have no signature of others. */
 const OWN_SIGNET = ['-signet', '-signetchallenge=51', '-minrelaytxfee=0.00001'];
 
+/** Below the ports that the system gives to outgoing connections: one of them could take it in a restart. */
+const PORTS = { from: 12_000, to: 31_999 } as const;
+
 /** A port that was free a moment ago. */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(PORTS.from, PORTS.to);
+    // oxlint-disable-next-line no-await-in-loop -- almost always the first one
+    if (await isFree(port)) return port;
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, '127.0.0.1', resolve);
+  return new Promise((resolve) => {
+    server.once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
   });
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no free port');
-  return address.port;
 }
 
 /** Removes the process when this one ends in any way. */

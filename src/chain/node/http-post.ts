@@ -95,12 +95,15 @@ export class HttpPost {
 
   /** The answer, whatever its status. Rejects with a `ChainError`, or with the reason of the signal. */
   async post(call: HttpCall): Promise<HttpAnswer> {
-    try {
-      return await this.#once(call);
-    } catch (error) {
-      // The node closed an idle connection at the moment in which it was used again.
-      if (error instanceof StaleConnection) return this.#once(call);
-      throw error;
+    // Each attempt takes a stale connection out of the pool; the last one then opens a new one.
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop
+        return await this.#once(call);
+      } catch (error) {
+        if (!(error instanceof StaleConnection)) throw error;
+        if (attempt > MOST_CONNECTIONS) throw unreachable(this.#target.where, error.cause);
+      }
     }
   }
 
@@ -137,7 +140,11 @@ export class HttpPost {
       }, timeoutMs);
       signal?.addEventListener('abort', aborted, { once: true });
       call.on('error', (error) => {
-        finish(isStale(call, error) ? new StaleConnection() : unreachable(where, error));
+        finish(
+          isStale(call, error)
+            ? new StaleConnection('', { cause: error })
+            : unreachable(where, error),
+        );
       });
       call.once('response', (response) => {
         readBody(response, maxBytes, where).then(
@@ -151,6 +158,7 @@ export class HttpPost {
   }
 }
 
+/** The node closed an idle connection at the moment in which it was used again. */
 class StaleConnection extends Error {}
 
 function isStale(call: ClientRequest, error: Error): boolean {

@@ -125,6 +125,7 @@ export class RpcClient {
     const { signal } = options;
     const began = clock.now();
     let told = false;
+    this.waits.throwIfClosed();
     for (;;) {
       try {
         // oxlint-disable-next-line no-await-in-loop
