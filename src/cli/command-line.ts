@@ -210,8 +210,7 @@ function addViews(program: Command): void {
     .action(async (options) => (await import('./demo.js')).runDemoCommand(options));
 }
 
-const WALLET_WORDS =
-  'hold, send and lock coins of your own, with a bitcoin node ("onionmc wallet --help")';
+const WALLET_WORDS = 'hold, send and lock coins of your own, with a bitcoin node';
 
 /** The subcommands of `wallet` are loaded only when it is named. */
 async function addWallet(program: Command): Promise<void> {

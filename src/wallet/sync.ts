@@ -166,6 +166,11 @@ export class WalletSync {
   /** The progress of quiet blocks is not worth a write each. */
   async #reach(block: BlockInfo): Promise<void> {
     const { height, hash, time, medianTime } = block;
+    if (this.#journal.state.progress.tip?.hash === hash) {
+      // The journal has it already: a command that only looks writes nothing.
+      this.#noted = height;
+      return;
+    }
     const record: WalletRecord = { kind: 'reached', height, hash, time, medianTime };
     const isQuiet = this.#noted >= 0 && isBetween(height - this.#noted, 0, QUIET_BLOCKS - 1);
     if (isQuiet) {

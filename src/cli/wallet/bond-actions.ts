@@ -14,6 +14,7 @@ import { UsageError } from '../errors.js';
 import { print, printJson, printNote } from '../print.js';
 import { bondRowJson, bondsText } from './bond-view.js';
 import { networkOf } from './chain.js';
+import { checkMainnet } from './mainnet.js';
 import { writeNewFile } from './new-file.js';
 import { pay, paymentsOf, printPsbt, type PayOptions } from './pay.js';
 import { scriptOfAddress } from './payment-target.js';
@@ -165,7 +166,9 @@ export async function redeemBond(
   options: BondOptions,
 ): Promise<void> {
   const { settings } = await peekSettings({ role: 'wallet', datadir: options.datadir });
-  const script = scriptOfAddress(address, networkOf(settings));
+  const network = networkOf(settings);
+  const script = scriptOfAddress(address, network);
+  checkMainnet(network, options);
   await writeWallet(name, options, async (session) => {
     const { chain, signal } = session;
     const { feeRate } = options;

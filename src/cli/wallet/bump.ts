@@ -1,8 +1,12 @@
 /** `onionmc wallet bump`: replaces an unconfirmed payment by one with a higher fee. */
+import { peekSettings } from '../../config/settings.js';
 import { addressOf } from '../../bitcoin/address.js';
 import { parseTransaction } from '../../bitcoin/transaction.js';
+import { formatOutpoint } from '../../protocol/outpoint.js';
 import { leastBumpFeePerKb } from '../../wallet/payment/bump.js';
 import type { Wallet } from '../../wallet/wallet.js';
+import { networkOf } from './chain.js';
+import { checkMainnet } from './mainnet.js';
 import { pay, paymentsOf, type PayOptions } from './pay.js';
 import { writeWallet, type Session, type WriteOptions } from './session.js';
 
@@ -20,9 +24,10 @@ function oldTerms(wallet: Wallet, txid: string): { readonly fee: number; readonl
   const parsed = parseTransaction(signed?.bytes ?? new Uint8Array(0));
   if (!parsed.ok) return { fee: 0, vsize: 0 };
   const { inputs, outputs } = parsed.value;
-  const spent = inputs.reduce((sum, input) => sum + wallet.coin(input).value, 0);
+  const values = new Map(wallet.coins().map((coin) => [formatOutpoint(coin), coin.value]));
+  const spent = inputs.reduce((sum, input) => sum + (values.get(formatOutpoint(input)) ?? 0), 0);
   const paid = outputs.reduce((sum, { value }) => sum + value, 0);
-  return { fee: spent - paid, vsize: parsed.value.vsize };
+  return { fee: Math.max(0, spent - paid), vsize: parsed.value.vsize };
 }
 
 /** The rate that was asked for; otherwise the estimate, and at least what nodes take as a replacement. */
@@ -38,8 +43,10 @@ async function feePerKbFor(
   return Math.max(least, (await chain.feePerKb(BLOCKS, signal)) ?? 0);
 }
 
-export function runBump(name: string, txid: string, options: BumpOptions): Promise<void> {
-  return writeWallet(name, options, async (session) => {
+export async function runBump(name: string, txid: string, options: BumpOptions): Promise<void> {
+  const { settings } = await peekSettings({ role: 'wallet', datadir: options.datadir });
+  checkMainnet(networkOf(settings), options);
+  await writeWallet(name, options, async (session) => {
     const { wallet, signal } = session;
     const payments = paymentsOf(session);
     const feePerKb = await feePerKbFor(session, txid, options.feeRate);

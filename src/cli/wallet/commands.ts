@@ -146,6 +146,7 @@ function addWriters(wallet: Command): void {
   addNamed(wallet, 'labels', 'write or read labels and freezes as a BIP329 file')
     .addArgument(new Argument('<action>', 'what to do').choices(['export', 'import']))
     .argument('<file>', 'JSON lines, as BIP329 has them', values.parsePath)
+    .option(...JSON_OPTION)
     .action(async (name, action, file, options) =>
       (await import('./labels.js')).runLabels(name, action, file, options),
     );

@@ -9,7 +9,7 @@ import { createWalletStore } from '../../wallet/store/store.js';
 import { print, printJson, printNote } from '../print.js';
 import { SEED_WARNING, showAndAskBack } from './ask-seed-words.js';
 import { chainOf, networkOf } from './chain.js';
-import { ensureConfig, newFolder } from './new-folder.js';
+import { ensureConfig, newFolder, noteMainnet } from './new-folder.js';
 import { withProgress } from './progress.js';
 import { firstPassphrase, firstPassword } from './secrets.js';
 import { unixTime, withSurroundings, type FolderOptions } from './session.js';
@@ -53,6 +53,7 @@ export function runCreate(name: string, options: CreateOptions): Promise<void> {
   return withSurroundings(async ({ asker, signal }) => {
     const { folder, settings, network } = await newFolder(name, options);
     const password = await firstPassword(options, asker);
+    noteMainnet(network);
     const passphrase = await firstPassphrase(options, asker);
     const seed = generateSeed(options.words === '24' ? 24 : 12, (length) => randomBytes(length));
     const isAsked = asker.canAsk && options.json !== true;

@@ -8,7 +8,7 @@ import { Payments } from '../../wallet/payment/send.js';
 import { print, printJson, printNote } from '../print.js';
 import { writeNewFile } from './new-file.js';
 import { planJson, planText } from './payment-view.js';
-import { confirm } from './questions.js';
+import { checkCanConfirm, confirm } from './questions.js';
 import type { Session } from './session.js';
 
 /** How a plan is carried out. */
@@ -71,6 +71,7 @@ export async function pay(
     else print(planText(plan, address));
     return;
   }
+  checkCanConfirm(session.asker, options.yes);
   printNote(planText(plan, address));
   if (!(await confirm(session.asker, 'Send it?', options.yes))) {
     printNote('nothing was signed or sent');

@@ -18,7 +18,11 @@ export function planText(plan: PaymentPlan, address: string): string {
     ['pays', formatBtc(payment.value), address],
     change === undefined
       ? ['change', '-', 'no change output']
-      : ['change', formatBtc(change.value), `a fresh address of mixdepth ${change.mixdepth}`],
+      : [
+          'change',
+          formatBtc(change.value),
+          `${replaces === undefined ? 'a fresh address of ' : ''}mixdepth ${change.mixdepth}`,
+        ],
     [
       'fee',
       formatBtc(fee),

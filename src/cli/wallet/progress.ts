@@ -8,8 +8,6 @@ import { printNote, printProgress } from '../print.js';
 /** How often the line changes, and how often a new one is written where it cannot change. Milliseconds. */
 const REDRAW_MS = 100;
 const LINE_MS = 10_000;
-/** A step that ends earlier is not mentioned where lines cannot change. */
-const QUIET_MS = 2_000;
 
 export interface ProgressOutput {
   /** Whether a line can change. */
@@ -38,8 +36,8 @@ export interface Progress {
 
 /** Begins a step: `reading the block chain`. */
 export function startProgress(what: string, output: ProgressOutput = STANDARD_ERROR): Progress {
-  const began = output.now();
-  let shownAt = output.isLive ? -Infinity : began - LINE_MS + QUIET_MS;
+  // Where lines cannot change, a short step is not mentioned.
+  let shownAt = output.isLive ? -Infinity : output.now();
   const show = (done: number | undefined): void => {
     const share =
       done === undefined ? '' : ` ${Math.floor(100 * Math.min(1, Math.max(0, done)))} %`;

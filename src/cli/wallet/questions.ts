@@ -5,6 +5,14 @@ import { StoppedError, type Asker } from './terminal.js';
 /** How often a person may answer again. */
 const ATTEMPTS = 3;
 
+/** Throws a `UsageError` when nobody can give a yes, before anything else is shown. */
+export function checkCanConfirm(asker: Asker, isGiven: boolean | undefined): void {
+  if (isGiven === true || asker.canAsk) return;
+  throw new UsageError(
+    'there is no terminal to ask for a yes: look at it with --dry-run, then give --yes',
+  );
+}
+
 /**
  * A yes. Without a terminal a `UsageError` names the option that stands for it.
  * @param isGiven whether `--yes` was given
@@ -15,11 +23,7 @@ export async function confirm(
   isGiven: boolean | undefined,
 ): Promise<boolean> {
   if (isGiven === true) return true;
-  if (!asker.canAsk) {
-    throw new UsageError(
-      'there is no terminal to ask for a yes: look at it with --dry-run, then give --yes',
-    );
-  }
+  checkCanConfirm(asker, isGiven);
   for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
     // oxlint-disable-next-line no-await-in-loop -- one question after the other
     const answer = (await asker.line(`${question} [y/N] `)).trim().toLowerCase();

@@ -4,7 +4,7 @@ import { createWalletStore } from '../../wallet/store/store.js';
 import { printNote } from '../print.js';
 import { askSeedWords } from './ask-seed-words.js';
 import { chainOf } from './chain.js';
-import { ensureConfig, newFolder } from './new-folder.js';
+import { ensureConfig, newFolder, noteMainnet } from './new-folder.js';
 import { withProgress } from './progress.js';
 import { confirm } from './questions.js';
 import { firstPassphrase, firstPassword } from './secrets.js';
@@ -52,6 +52,7 @@ export function runRecover(name: string, options: RecoverOptions): Promise<void>
         `these words${passphrase === '' ? '' : ' with the passphrase'} give a wallet with the fingerprint ${secret.fingerprint} and the first address ${firstAddress}`,
       );
       const password = await firstPassword(options, asker);
+      noteMainnet(network);
       await ensureConfig(options);
       const store = await withProgress('deriving the key from the password', () =>
         createWalletStore(folder, { secret, password }),

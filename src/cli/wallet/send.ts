@@ -5,9 +5,10 @@ import type { Outpoint } from '../../protocol/outpoint.js';
 import { chooseFeePerKb } from '../../wallet/payment/fee-rate.js';
 import { printNote } from '../print.js';
 import { networkOf } from './chain.js';
+import { checkMainnet } from './mainnet.js';
 import { pay, paymentsOf, printPsbt, type PayOptions } from './pay.js';
 import { paymentTarget } from './payment-target.js';
-import { writeWallet, type WriteOptions } from './session.js';
+import { checkMixdepth, writeWallet, type WriteOptions } from './session.js';
 
 interface SendOptions extends WriteOptions, PayOptions {
   readonly mixdepth?: number;
@@ -26,9 +27,12 @@ export async function runSend(
 ): Promise<void> {
   // What is wrong with the arguments is told before the password is asked for.
   const { settings } = await peekSettings({ role: 'wallet', datadir: options.datadir });
-  const target = paymentTarget(amount, to, networkOf(settings));
+  const network = networkOf(settings);
+  const target = paymentTarget(amount, to, network);
+  checkMainnet(network, options);
   await writeWallet(name, options, async (session) => {
-    const { chain, signal } = session;
+    const { wallet, chain, signal } = session;
+    checkMixdepth(wallet, options.mixdepth);
     const { feeRate, blocks, coin: coins } = options;
     const wish = feeRate === undefined ? { blocks } : { feePerKb: feeRate };
     const payments = paymentsOf(session);

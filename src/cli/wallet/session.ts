@@ -165,6 +165,15 @@ export function openWallet(opened: OpenWallet): Promise<Wallet> {
   );
 }
 
+/** Throws a `UsageError` for a mixdepth that the wallet does not have. */
+export function checkMixdepth(wallet: Wallet, mixdepth: number | undefined): void {
+  const { mixdepths } = wallet.secret;
+  if (mixdepth === undefined || mixdepth < mixdepths) return;
+  throw new UsageError(
+    `--mixdepth ${mixdepth}: the wallet has the mixdepths 0 to ${mixdepths - 1}`,
+  );
+}
+
 /** Reads the chain up to its tip, and says what the user should know. */
 async function syncWallet(wallet: Wallet, signal: AbortSignal): Promise<void> {
   const { notes } = await withProgress('reading the block chain', (onProgress) =>
@@ -221,8 +230,7 @@ export function readWallet(
 }
 
 async function settingsFor(store: WalletStore, { datadir }: FolderOptions): Promise<Settings> {
-  const { settings, notices } = await peekSettings({ role: 'wallet', datadir });
-  for (const notice of notices) printNote(`warning: ${notice}`);
+  const { settings } = await peekSettings({ role: 'wallet', datadir });
   const network = networkOf(settings);
   if (network !== store.secret.network) {
     throw new UsageError(

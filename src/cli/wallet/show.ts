@@ -2,8 +2,7 @@
 import type { WalletCoin } from '../../wallet/api.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import { print, printJson } from '../print.js';
-import { UsageError } from '../errors.js';
-import { readWallet, type ReadOptions } from './session.js';
+import { checkMixdepth, readWallet, type ReadOptions } from './session.js';
 import { summaryTable } from './tables.js';
 import { holdReason } from './format.js';
 
@@ -27,16 +26,12 @@ function bondJson(coin: WalletCoin): Record<string, unknown> {
 
 export function runShow(name: string, options: ShowOptions): Promise<void> {
   return readWallet(name, options, ({ wallet }) => {
-    const whole = wallet.summary();
     const { mixdepth } = options;
+    checkMixdepth(wallet, mixdepth);
+    const whole = wallet.summary();
     const mixdepths = whole.mixdepths.filter(
       (sums) => mixdepth === undefined || sums.mixdepth === mixdepth,
     );
-    if (mixdepths.length === 0) {
-      throw new UsageError(
-        `the wallet has the mixdepths 0 to ${whole.mixdepths.length - 1}, and not ${mixdepth}`,
-      );
-    }
     const summary = { ...whole, mixdepths };
     if (options.json !== true) {
       print(summaryTable(name, summary));

@@ -36,7 +36,7 @@ function scriptWarnings({ payment, changeKind, facts, replaces }: WarningTerms):
     warnings.push(
       `The payment ${open} to the same address is not confirmed yet: if both confirm, it is paid twice.`,
     );
-  } else if (facts.wasPaid(script)) {
+  } else if (replaces === undefined && facts.wasPaid(script)) {
     warnings.push(
       facts.isOwn(script)
         ? 'This address of your own wallet was used before: its coins can be linked, and a coin that comes ' +

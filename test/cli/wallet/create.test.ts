@@ -112,8 +112,12 @@ t.test(
   },
 );
 
-t.test('create in a pipe', async (t) => {
-  const { datadir, options } = await walletPlace(t);
+t.test('create in a pipe, on mainnet', async (t) => {
+  const { datadir, options } = await walletPlace(
+    t,
+    ['blockchain_source = no-blockchain'],
+    'mainnet',
+  );
   refused(
     t,
     await run('create', 'w', '--datadir', datadir),
@@ -125,12 +129,25 @@ t.test('create in a pipe', async (t) => {
   t.equal(made.code, 0, made.stderr);
   t.match(JSON.parse(made.stdout), {
     name: 'w',
-    network: 'regtest',
+    network: 'mainnet',
     fingerprint: /^[0-9a-f]{8}$/,
-    firstAddress: /^bcrt1q/,
+    firstAddress: /^bc1q/,
     words: { length: 24 },
   });
   t.match(made.stderr, /the node was not asked for the height/);
+  t.match(
+    made.stderr,
+    /The option means: a fault of this program may lose the coins, and you\naccept that/,
+  );
+  const address = 'bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu';
+  for (const args of [
+    ['send', 'w', '0.1', address],
+    ['bump', 'w', '00'.repeat(32)],
+    ['bond', 'w', 'redeem', `${'00'.repeat(32)}:0`, address],
+  ]) {
+    // oxlint-disable-next-line no-await-in-loop -- one command after the other
+    refused(t, await run(...args, '--yes', ...options), 2, /give --mainnet-i-accept-the-risk/);
+  }
 });
 
 t.test('seed words from a file, and what is wrong with them', async (t) => {
