@@ -10,6 +10,8 @@ import { WalletStoreError, type JournalValue, type WalletStore } from './store/a
 
 /** Records that wait are written when there are so many, or when a decision is. */
 const MOST_WAITING = 500;
+/** On a full disk more may wait; with so many the wallet stops reading. */
+const MOST_KEPT = 50_000;
 
 /** A decision: the records to write, and the answer to give once they are on the disk. */
 export interface Decision<T> {
@@ -38,6 +40,8 @@ export class WalletJournal {
   readonly #mode: 'read' | 'write';
   readonly state: WalletState;
   #waiting: WalletRecord[] = [];
+  /** The number of waiting records at which they are written next. */
+  #writeAt = MOST_WAITING;
   /** The end of the last call: calls run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -82,7 +86,7 @@ export class WalletJournal {
       for (const record of records) this.state.apply(record);
       if (this.#mode === 'read') return;
       this.#waiting.push(...records);
-      if (this.#waiting.length >= MOST_WAITING) await this.#write([]);
+      if (this.#waiting.length >= this.#writeAt) await this.#writeWaiting();
     });
   }
 
@@ -94,9 +98,19 @@ export class WalletJournal {
     });
   }
 
-  /** Writes what waits. */
+  /** Writes what waits, if there is room: on a full disk a wallet still opens and shows its coins. */
   flush(): Promise<void> {
-    return this.#inOrder(() => this.#write([]));
+    return this.#inOrder(() => this.#writeWaiting());
+  }
+
+  async #writeWaiting(): Promise<void> {
+    try {
+      await this.#write([]);
+    } catch (error) {
+      const isFull = error instanceof WalletStoreError && error.fault === 'disk';
+      if (!isFull || this.#waiting.length >= MOST_KEPT) throw error;
+      this.#writeAt = this.#waiting.length + MOST_WAITING;
+    }
   }
 
   async #write(records: readonly WalletRecord[]): Promise<void> {
@@ -105,6 +119,7 @@ export class WalletJournal {
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- records are JSON; the store checks
     await this.#store.append(all as unknown as readonly JournalValue[]);
     this.#waiting = [];
+    this.#writeAt = MOST_WAITING;
     for (const record of records) this.state.apply(record);
   }
 

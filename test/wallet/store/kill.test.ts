@@ -2,44 +2,14 @@
  * A real program is killed with SIGKILL at every write point of the wallet folder, on the file system of
  * this machine, and the wallet is opened again.
  */
-import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { buildSync } from 'esbuild';
 import t, { type Test } from 'tap';
 import { nodeFiles } from '../../../src/wallet/store/files.js';
 import { createWalletStore, openWalletStore } from '../../../src/wallet/store/store.js';
+import { bundle, inParallel, run } from './children.js';
 import { COST, faultOf, PASSWORD, SECRET } from './scene.js';
 import { faultAfter, knownBefore, SCENES, type Known, type Scene } from './scenes.js';
-
-/** Children at the same time. */
-const AT_ONCE = 4;
-const HERE = import.meta.dirname;
-
-/** The child as one file, which starts several times as fast. */
-function bundle(folder: string): string {
-  const outfile = join(folder, 'child.mjs');
-  buildSync({
-    entryPoints: [join(HERE, 'killed-child.ts')],
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    outfile,
-  });
-  return outfile;
-}
-
-/** Runs a program to its end: its lines, and the signal that ended it. */
-function run(args: readonly string[]) {
-  return new Promise<{ readonly lines: string[]; readonly signal: string | null }>((resolve) => {
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    let text = '';
-    child.stdout.on('data', (chunk: Buffer) => {
-      text += chunk.toString();
-    });
-    child.once('close', (_code, signal) => resolve({ lines: text.trim().split('\n'), signal }));
-  });
-}
 
 interface Life {
   readonly scene: Scene;
@@ -76,16 +46,9 @@ async function live(t: Test, child: string, base: string, life: Life): Promise<v
 
 t.test(`a program killed with SIGKILL at any of ${LIVES.length} places`, async (t) => {
   const folder = t.testdir();
-  const child = bundle(folder);
-  const queue = [...LIVES.entries()];
-  await Promise.all(
-    Array.from({ length: AT_ONCE }, async () => {
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const [number, life] = next;
-        // oxlint-disable-next-line no-await-in-loop -- one life after the other
-        await live(t, child, join(folder, String(number)), life);
-      }
-    }),
+  const child = bundle(join(import.meta.dirname, 'killed-child.ts'), folder);
+  await inParallel([...LIVES.entries()], ([number, life]) =>
+    live(t, child, join(folder, String(number)), life),
   );
   t.pass('before or after');
 });
