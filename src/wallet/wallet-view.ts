@@ -67,6 +67,11 @@ export class WalletView {
     return own?.outsideKey === undefined ? own?.place : undefined;
   }
 
+  /** Whether a script of the wallet was ever paid in a block that was read. */
+  wasFunded(script: string): boolean {
+    return this.journal.state.ledger.coinsAt(script) !== undefined;
+  }
+
   /** The compressed public key of a place, for a PSBT: 33 bytes. Needs no private key. */
   publicKeyOf({ mixdepth, branch, index }: KeyPlace): Uint8Array {
     const account = accountOf(this.journal.state.accounts ?? [], mixdepth);

@@ -295,15 +295,24 @@ export class Wallet extends WalletView {
   }
 
   /**
+   * Does nothing where the wallet may sign, so that a caller finds out before it hands out an address.
+   * @throws WalletError `mainnet`, `passphrase` or `chain`, as `sign` would.
+   */
+  checkSpending(): void {
+    if (this.network === 'mainnet' && this.#options.acceptMainnetRisk !== true) {
+      throw new WalletError('mainnet', MAINNET_RISK);
+    }
+    this.#synced();
+  }
+
+  /**
    * Checks a transaction against the journal and the chain, signs its inputs, checks the signatures, and
    * writes all of it to the journal. The lease ends; the coins are then held by the transaction.
    * @throws WalletError `request` when the transaction is not what the request says, `held`, `coin`,
    *   `frozen`, `mainnet`.
    */
   async sign(request: SignRequest): Promise<Signed> {
-    if (this.network === 'mainnet' && this.#options.acceptMainnetRisk !== true) {
-      throw new WalletError('mainnet', MAINNET_RISK);
-    }
+    this.checkSpending();
     const keys = this.#synced();
     await checkUnspent(this.#options.chain, request);
     return this.journal.transact((state) => decideSigning(state, this.terms(), request, keys));

@@ -11,9 +11,9 @@ function outputsOf({ transaction }: SignedTransaction): readonly TransactionOutp
   return parsed.ok ? parsed.value.outputs : [];
 }
 
-/** The scripts that signed transactions paid, and those that the wallet has coins at. */
+/** The scripts that signed transactions paid, and those of the wallet that were funded. */
 export function scriptFacts(wallet: Wallet): ScriptFacts {
-  const paid = new Set(wallet.coins().map(({ script }) => script));
+  const paid = new Set<string>();
   const open = new Map<string, string>();
   for (const signed of wallet.signedTransactions()) {
     if (signed.state !== 'pending' && signed.state !== 'confirmed') continue;
@@ -25,7 +25,7 @@ export function scriptFacts(wallet: Wallet): ScriptFacts {
   }
   return {
     isOwn: (script) => wallet.placeOf(script) !== undefined,
-    wasPaid: (script) => paid.has(script),
+    wasPaid: (script) => paid.has(script) || wallet.wasFunded(script),
     openPayment: (script) => open.get(script),
   };
 }

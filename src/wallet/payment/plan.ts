@@ -25,21 +25,38 @@ export interface PlanInput extends PlanTerms {
   readonly request: PaymentRequest;
 }
 
+/**
+ * Coins by address: those of one address are linked already, so they are spent together, and none stays
+ * behind. A coin is worth its value without the fee for spending it. Each fee is rounded up, so chosen
+ * groups suffice. Coins that cost more than they hold are left out.
+ */
+function worthyGroups(
+  coins: readonly WalletCoin[],
+  feePerKb: number,
+): readonly { readonly coins: readonly WalletCoin[]; readonly value: number }[] {
+  const byScript = new Map<string, WalletCoin[]>();
+  for (const coin of coins) {
+    if (coin.value <= inputFee(coin, feePerKb)) continue;
+    const others = byScript.get(coin.script);
+    if (others === undefined) byScript.set(coin.script, [coin]);
+    else others.push(coin);
+  }
+  return [...byScript.values()].map((group) => ({
+    coins: group,
+    value: group.reduce((sum, coin) => sum + coin.value - inputFee(coin, feePerKb), 0),
+  }));
+}
+
 /** The coins that the rule chooses, and the payment from them. */
 function chosenShape({ coins, request, tip, changeLike }: PlanInput, value: number): Shape {
   const { script, feePerKb, rule = 'default' } = request;
   const mixdepth = request.mixdepth ?? 0;
   const eligible = eligibleCoins(coins, mixdepth, tip);
   const fees = (vsize: number): number => feeFor(vsize, feePerKb);
-  // A coin is worth its value without the fee for spending it. Each fee is rounded up, so the chosen coins
-  // suffice. Without a choice all coins are tried with their exact fee.
-  const worths = eligible.flatMap((coin) => {
-    const worth = coin.value - inputFee(coin, feePerKb);
-    return worth > 0 ? [{ coin, value: worth }] : [];
-  });
+  const groups = worthyGroups(eligible, feePerKb);
   const target = value + fees(paymentVsize([], [script]) + ROUNDING_VBYTES);
-  const selected = selectCoins(worths, target, rule)?.map(({ coin }) => coin);
-  const inputs = selected ?? worths.map(({ coin }) => coin);
+  // Without a choice all coins are tried with their exact fee.
+  const inputs = (selectCoins(groups, target, rule) ?? groups).flatMap((group) => group.coins);
   const shape = exactShape(inputs, script, value, changeLike, fees);
   if (shape !== undefined) return shape;
   const fee = feeFor(paymentVsize(inputs, [script]), feePerKb);

@@ -126,6 +126,7 @@ export class Payments {
         `the key of ${name} is outside the wallet: sign elsewhere, with --psbt`,
       );
     }
+    this.#wallet.checkSpending();
     const replaced = plan.replaces === undefined ? undefined : this.#named(plan.replaces);
     const { draft, changeScript } = await this.#draft(plan, replaced);
     const isOwn = this.#wallet.placeOf(plan.payment.script) !== undefined;

@@ -1,16 +1,21 @@
 /** The two chains on which scenes of payments and bonds run. */
 import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Test } from 'tap';
-import { MemoryChain } from '../../../src/chain/memory.js';
+import { MemoryChain, type MemoryChainOptions } from '../../../src/chain/memory.js';
 import { openNode } from '../../../src/chain/node/open-node.js';
+import type { Network } from '../../../src/protocol/constants.js';
 import { systemClock } from '../../../src/overlay/system-clock.js';
 import { startBitcoinNode } from '../../helpers/bitcoin-node.js';
 import { CoinSource } from '../../helpers/coin-source.js';
 import type { ChainControl } from './world.js';
 
 /** A chain in memory, at height 120. */
-export function memoryControl(t: Test): ChainControl & { readonly chain: MemoryChain } {
-  const chain = new MemoryChain();
+export function memoryControl(
+  t: Test,
+  without: MemoryChainOptions['without'] = [],
+  network: Network = 'regtest',
+): ChainControl & { readonly chain: MemoryChain } {
+  const chain = new MemoryChain({ without, network });
   t.teardown(() => chain.close());
   let now = chain.mine(120).time;
   return {

@@ -1,14 +1,77 @@
 /** Payments of a wallet on the chain in memory and on a real node. */
 import t from 'tap';
 import { ChainError } from '../../../src/chain/chain-error.js';
+import { chooseFeePerKb } from '../../../src/wallet/payment/fee-rate.js';
 import { realNodeTest } from '../../helpers/bitcoin-program.js';
 import { memoryControl, nodeControl } from './controls.js';
 import { paymentScenes } from './scenes.js';
-import { PaymentWorld } from './world.js';
+import { PAYEE, PaymentWorld } from './world.js';
 
 t.test('in memory', (t) => paymentScenes(t, memoryControl(t)));
 
 realNodeTest(t, 'on a real node', async (t) => paymentScenes(t, await nodeControl(t)));
+
+t.test('a payment is on the disk before it leaves the program', async (t) => {
+  const control = memoryControl(t);
+  const world = await PaymentWorld.open(t, control, 'a source that fails');
+  await world.deposit(500_000);
+  const { chain } = control;
+  const before: (string | undefined)[] = [];
+  const broadcast = chain.broadcast.bind(chain);
+  chain.broadcast = async (bytes) => {
+    // What another process reads from the folder at this moment.
+    before.push(...(await world.onDisk()));
+    await broadcast(bytes);
+  };
+  const signed = await world.send();
+  t.strictSame(before, [signed.txid]);
+});
+
+t.test('a view without mempool, fee rates and tests', async (t) => {
+  const control = memoryControl(t, ['mempool', 'feeRates', 'testAccept']);
+  const world = await PaymentWorld.open(t, control, 'a source that fails');
+  await world.deposit(500_000);
+  await t.rejects(chooseFeePerKb(control.chain, { blocks: 6 }), {
+    fault: 'chain',
+    message: 'there is no estimate of the fee for 6 blocks: give --fee-rate in sat/vB',
+  });
+  t.equal(await chooseFeePerKb(control.chain, { feePerKb: 1_234 }), 1_234);
+  const { txid } = await world.send();
+  t.match(await world.payments.resume(), [{ txid, outcome: { kind: 'sent' } }], 'sent each time');
+  t.strictSame(world.free(), []);
+  await world.mine();
+  t.equal(world.stateOf(txid), 'confirmed');
+  t.strictSame(await world.payments.resume(), []);
+});
+
+t.test('on mainnet nothing is signed and no address used up without the word', async (t) => {
+  const control = memoryControl(t, [], 'mainnet');
+  const world = await PaymentWorld.open(t, control, 'mainnet');
+  await world.deposit(500_000);
+  const plan = await world.payments.plan({ amount: 100_000, script: PAYEE, feePerKb: 2_000 });
+  const written = await world.journalLength();
+  await t.rejects(world.payments.sign(plan), {
+    fault: 'mainnet',
+    message: /--mainnet-i-accept-the-risk/,
+  });
+  t.equal(await world.journalLength(), written, 'nothing was written');
+});
+
+t.test('a payment to an address that was paid before', async (t) => {
+  const control = memoryControl(t);
+  const world = await PaymentWorld.open(t, control, 'a source that fails');
+  await world.deposit(500_000, 400_000);
+  const used = world.wallet.coins()[0]?.script ?? '';
+  const request = { amount: 10_000, feePerKb: 1_000 };
+  const warned = async (script: string): Promise<string> =>
+    (await world.payments.plan({ ...request, script })).warnings.join();
+  t.notMatch(await warned(PAYEE), /paid/);
+  const { txid } = await world.send();
+  t.match(await warned(PAYEE), new RegExp(`The payment ${txid} to the same address is not`));
+  await world.mine();
+  t.match(await warned(PAYEE), /This address was paid before/);
+  t.match(await warned(used), /This address of your own wallet was used before/);
+});
 
 t.test('a source that does not answer when a payment is sent', async (t) => {
   const control = memoryControl(t);

@@ -213,6 +213,19 @@ t.test('coins that are not spent', async (t) => {
   );
 });
 
+t.test('coins of one address are spent together, or not at all', async (t) => {
+  const one = paperCoin(60_000);
+  const coins = [one, paperCoin(60_000, { script: one.script }), paperCoin(300_000)];
+  const few = planPayment(paperPlan(coins, { amount: 50_000 }));
+  t.equal(few.inputs.length, 2, 'both coins of the smaller address');
+  t.strictSame(new Set(few.inputs.map(({ script }) => script)), new Set([one.script]));
+  const more = planPayment(paperPlan(coins, { amount: 200_000 }));
+  t.strictSame(
+    more.inputs.map(({ value }) => value),
+    [300_000],
+  );
+});
+
 t.test('requests that are no requests', async (t) => {
   const coins = [paperCoin(1_000_000)];
   for (const amount of [0, -1, 1.5, Number.NaN, Infinity, 2_100_000_000_000_001]) {

@@ -16,6 +16,7 @@ import {
 } from '../../../src/wallet/api.js';
 import { newWalletSecret } from '../../../src/wallet/new-wallet.js';
 import { Payments } from '../../../src/wallet/payment/send.js';
+import { parseWalletRecord } from '../../../src/wallet/records.js';
 import { readSeedWords } from '../../../src/wallet/seed.js';
 import type { JournalValue } from '../../../src/wallet/store/api.js';
 import { createWalletStore, openWalletStore } from '../../../src/wallet/store/store.js';
@@ -163,6 +164,23 @@ export class PaymentWorld {
   /** What the history says about a transaction. */
   stateOf(txid: string): string | undefined {
     return this.#wallet.history().find((entry) => entry.txid === txid)?.state;
+  }
+
+  /** The signed transactions that a reader of the folder finds. */
+  async onDisk(): Promise<readonly (string | undefined)[]> {
+    const store = await openWalletStore(this.#folder, PASSWORD, { mode: 'read', cost: COST });
+    const records = store.records.map(parseWalletRecord);
+    await store.close();
+    return records.flatMap((it) =>
+      it.ok && it.value.kind === 'signed' ? [it.value.whole?.txid] : [],
+    );
+  }
+
+  /** Number of records in the journal. */
+  async journalLength(): Promise<number> {
+    const store = await openWalletStore(this.#folder, PASSWORD, { mode: 'read', cost: COST });
+    await store.close();
+    return store.records.length;
   }
 
   /** The coins that can be spent now. */
