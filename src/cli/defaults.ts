@@ -8,4 +8,4 @@ export const SYSTEM_UNIT_DIR = '/etc/systemd/system';
 export const HISTORY_FILE = 'check-history.jsonl';
 /** Time between two rounds of `onionmc check --watch`. */
 export const INTERVAL_SECONDS = { least: 10, most: 86_400, usual: 300 } as const;
-export const DOCTOR_ROLES = ['directory', 'maker', 'taker', 'ob-watcher'] as const;
+export const DOCTOR_ROLES = ['directory', 'maker', 'taker', 'ob-watcher', 'wallet'] as const;

@@ -1,6 +1,8 @@
 /** `onionmc doctor`: finds faults of a program and its machine, and names the fix. */
 import { randomBytes } from 'node:crypto';
 import { readFile, statfs } from 'node:fs/promises';
+import { silentLog } from '../channel/log.js';
+import type { NodeChain } from '../chain/node/node-chain.js';
 import { ConfigError } from '../config/config-error.js';
 import { resolveDatadir } from '../config/paths.js';
 import type { Settings } from '../config/settings.js';
@@ -60,6 +62,17 @@ export async function makerRefusal(settings: Settings): Promise<Refusal | undefi
   }
 }
 
+/** A node that starts may take minutes; the doctor says so in place of waiting. */
+const STARTING_MS = 5_000;
+
+async function nodeOf(settings: Settings, signal: AbortSignal): Promise<NodeChain> {
+  const { openChain } = await import('../roles/open-chain.js');
+  const tools = { clock: systemClock, log: silentLog };
+  const chain = await openChain({ settings, ...tools, signal, startingMs: STARTING_MS });
+  if (chain === undefined) throw new Error('the settings name no node');
+  return chain;
+}
+
 function thisMachine(options: DoctorOptions, signal: AbortSignal): Machine {
   return {
     role: options.role,
@@ -71,6 +84,7 @@ function thisMachine(options: DoctorOptions, signal: AbortSignal): Machine {
     space,
     torProgram: 'tor',
     today: Date.now,
+    openChain: nodeOf,
     clock: systemClock,
     randomBytes,
     signal,

@@ -1,5 +1,8 @@
 /** The types of a check of `onionmc doctor`, and of the facts it uses. */
 import type { Clock } from '../channel/ports.js';
+import type { NodeChain } from '../chain/node/node-chain.js';
+import type { NodeFacts } from '../chain/node/node-facts.js';
+import type { BlockInfo } from '../chain/ports.js';
 import type { Role, Settings } from '../config/settings.js';
 import type { ProbeDeadlines, ProbeResult } from '../probe/probe.js';
 import type { Location } from '../protocol/location.js';
@@ -22,7 +25,7 @@ export interface Verdict {
 }
 
 /** The programs that the doctor can check. */
-export type DoctorRole = Exclude<Role, 'check' | 'wallet'>;
+export type DoctorRole = Exclude<Role, 'check'>;
 
 /** Their names in texts. */
 const NAMES: Readonly<Record<DoctorRole, string>> = {
@@ -30,6 +33,7 @@ const NAMES: Readonly<Record<DoctorRole, string>> = {
   maker: 'maker',
   taker: 'taker',
   'ob-watcher': 'watcher',
+  wallet: 'wallet',
 };
 
 /** `the directory`, `the maker`, ... */
@@ -37,7 +41,7 @@ export const theProgram = ({ role }: Pick<Machine, 'role'>): string => `the ${NA
 
 /** The command that starts the program. */
 export const startCommand = ({ role, datadir }: Pick<Machine, 'role' | 'datadir'>): string =>
-  `onionmc ${role} --datadir ${JSON.stringify(datadir)}`;
+  `onionmc ${role === 'wallet' ? 'wallet create NAME' : role} --datadir ${JSON.stringify(datadir)}`;
 
 /** Why the program refuses to start with its settings, and the fix. */
 export interface Refusal {
@@ -78,6 +82,8 @@ export interface Facts {
   /** Tor is connected to its network. */
   readonly online: true;
   readonly probe: ProbeResult;
+  /** What the bitcoin node says about itself and its best block. */
+  readonly chain: { readonly facts: NodeFacts; readonly tip: BlockInfo };
 }
 
 export type FactName = keyof Facts;
@@ -113,6 +119,11 @@ export interface Machine {
   readonly torProgram: string;
   /** Wall-clock time, in milliseconds since 1970. */
   readonly today: () => number;
+  /** Opens the bitcoin node of the settings, if they name one. Rejects with a `ChainError`. */
+  readonly openChain: (
+    settings: Settings,
+    signal: AbortSignal,
+  ) => Promise<Pick<NodeChain, 'facts' | 'tip' | 'close'>>;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   /** A combination of settings that the program refuses although each value is allowed; undefined without one. */

@@ -30,8 +30,19 @@ const clockCheck: LoadCheck = async () => (await import('./tor-checks.js')).cloc
 const publishedCheck: LoadCheck = async () => (await import('./onion-checks.js')).publishedCheck;
 const reachableCheck: LoadCheck = async () => (await import('./onion-checks.js')).reachableCheck;
 const relayCheck: LoadCheck = async () => (await import('./onion-checks.js')).relayCheck;
+const cookieCheck: LoadCheck = async () => (await import('./chain-checks.js')).cookieCheck;
+const bitcoinNodeCheck: LoadCheck = async () =>
+  (await import('./chain-checks.js')).bitcoinNodeCheck;
+const blockChainCheck: LoadCheck = async () => (await import('./chain-checks.js')).blockChainCheck;
+const filterIndexCheck: LoadCheck = async () =>
+  (await import('./chain-checks.js')).filterIndexCheck;
+const walletsCheck: LoadCheck = async () => (await import('./wallet-checks.js')).walletsCheck;
+const diskCheck: LoadCheck = async () => (await import('./wallet-checks.js')).diskCheck;
 const directoriesCheck: LoadCheck = async () =>
   (await import('./directories-check.js')).directoriesCheck;
+
+/** The bitcoin node, for every program but a directory. */
+const NODE_CHECKS: readonly LoadCheck[] = [cookieCheck, bitcoinNodeCheck, blockChainCheck];
 
 /** For a directory. */
 const DIRECTORY_CHECKS: readonly LoadCheck[] = [
@@ -61,6 +72,7 @@ const MAKER_CHECKS: readonly LoadCheck[] = [
   keyCheck,
   bondCheck,
   commitmentsCheck,
+  ...NODE_CHECKS,
   torProgramCheck,
   makerCheck,
   portCheck,
@@ -78,6 +90,7 @@ const TAKER_CHECKS: readonly LoadCheck[] = [
   nodeCheck,
   datadirCheck,
   configCheck,
+  ...NODE_CHECKS,
   torProgramCheck,
   dialerSocksCheck,
   directoriesCheck,
@@ -88,10 +101,22 @@ const WATCHER_CHECKS: readonly LoadCheck[] = [
   nodeCheck,
   datadirCheck,
   configCheck,
+  ...NODE_CHECKS,
   torProgramCheck,
   pageCheck,
   dialerSocksCheck,
   directoriesCheck,
+];
+
+/** A wallet dials nothing but its node. */
+const WALLET_CHECKS: readonly LoadCheck[] = [
+  nodeCheck,
+  datadirCheck,
+  configCheck,
+  walletsCheck,
+  diskCheck,
+  ...NODE_CHECKS,
+  filterIndexCheck,
 ];
 
 const CHECKS_OF: Readonly<Record<DoctorRole, readonly LoadCheck[]>> = {
@@ -99,6 +124,7 @@ const CHECKS_OF: Readonly<Record<DoctorRole, readonly LoadCheck[]>> = {
   maker: MAKER_CHECKS,
   taker: TAKER_CHECKS,
   'ob-watcher': WATCHER_CHECKS,
+  wallet: WALLET_CHECKS,
 };
 
 /** The checks of a program, in order. */

@@ -17,6 +17,8 @@ export interface OpenChainOptions {
   readonly log: Log;
   /** Aborts the opening only; afterwards use `close`. */
   readonly signal?: AbortSignal;
+  /** How long a call waits for a node that starts, in milliseconds. Default: 10 minutes. */
+  readonly startingMs?: number;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface OpenChainOptions {
  * fault `unreachable`, `access`, `starting` or `timeout` means that it may work later. The caller closes it.
  */
 export async function openChain(options: OpenChainOptions): Promise<NodeChain | undefined> {
-  const { settings, clock, log, signal } = options;
+  const { settings, clock, log, signal, startingMs } = options;
   const { node, onion } = settings;
   if (node === undefined) return undefined;
   const { host, port } = node;
@@ -36,6 +38,7 @@ export async function openChain(options: OpenChainOptions): Promise<NodeChain | 
     clock,
     onWaiting: (text) => log.info(text),
     ...(signal && { signal }),
+    ...(startingMs !== undefined && { startingMs }),
     ...(isOnion && {
       connect: (abort: AbortSignal, usualPort: number) =>
         dialer.dial(

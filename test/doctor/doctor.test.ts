@@ -38,7 +38,7 @@ import {
   type FilterRules,
 } from '../helpers/control-filter.js';
 import { startCli } from '../helpers/cli.js';
-import { loadChecks } from '../helpers/doctor-checks.js';
+import { loadChecks, noNode } from '../helpers/doctor-checks.js';
 import { startFakeDirectory } from '../helpers/fake-directory.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
@@ -126,6 +126,7 @@ function machineFor(datadir: string, changes: Partial<Machine> = {}): Machine {
     space: () => Promise.resolve({ bytes: 1e9, files: 1e6 }),
     torProgram: 'tor',
     today: Date.now,
+    openChain: noNode,
     clock: systemClock,
     randomBytes,
     probeDeadlines: { dialMs: 20_000, handshakeMs: 2_000, peerlistMs: 2_000, relayMs: 3_000 },

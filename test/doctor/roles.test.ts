@@ -23,7 +23,7 @@ import { connectControl } from '../../src/tor/control/client.js';
 import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { runCli, startCli, type RunningCli } from '../helpers/cli.js';
-import { loadChecks } from '../helpers/doctor-checks.js';
+import { loadChecks, noNode } from '../helpers/doctor-checks.js';
 import { startOfflineTor, temporaryFolder } from '../helpers/offline-tor.js';
 import { torNetworkFor } from '../helpers/tor-network.js';
 import vectors from '../vectors/protocol.json' with { type: 'json' };
@@ -35,6 +35,7 @@ const CHECKS_OF = {
   maker: await loadChecks('maker'),
   taker: await loadChecks('taker'),
   'ob-watcher': await loadChecks('ob-watcher'),
+  wallet: await loadChecks('wallet'),
 } as const;
 const ONION = 'signetvaxgd3ivj4tml4g6ed3samaa2rscre2gyeyohncmwk4fbesiqd.onion:5222';
 /** The directory that the sites dial. */
@@ -86,6 +87,7 @@ function machineFor(role: DoctorRole, datadir: string, changes: Partial<Machine>
     space: () => Promise.resolve({ bytes: 1e9, files: 1e6 }),
     torProgram: 'tor',
     today: Date.now,
+    openChain: noNode,
     clock: systemClock,
     randomBytes,
     probeDeadlines: { dialMs: 20_000, handshakeMs: 3_000, peerlistMs: 2_000, relayMs: 3_000 },
@@ -114,6 +116,7 @@ async function siteFor(t: Test, role: DoctorRole, options: SiteOptions): Promise
   const config = join(datadir, 'joinmarket.cfg');
   const text = `[BLOCKCHAIN]
 network = signet
+blockchain_source = no-blockchain
 [MESSAGING:onion]
 type = onion
 onion_serving_host = ${HOST}
@@ -577,8 +580,8 @@ t.test('the command', async (t) => {
   const ill = await runCli([...args, '--json']);
   t.equal(ill.code, 1);
   t.match(JSON.parse(ill.stdout), { ok: false });
-  const other = await runCli(['doctor', '--role', 'wallet']);
-  t.match(other, { code: 2, stderr: /role.*directory, maker, taker, ob-watcher/ });
+  const other = await runCli(['doctor', '--role', 'miner']);
+  t.match(other, { code: 2, stderr: /role.*directory, maker, taker, ob-watcher, wallet/ });
 });
 
 t.test('a Tor that denies a maker its control port', async (t) => {

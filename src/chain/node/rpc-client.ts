@@ -44,6 +44,8 @@ const MOST_IN_BATCH = 100;
 const STARTING_MS = 600_000;
 const PATIENCE_MS = 120_000;
 const RETRY_MS = 500;
+/** No user and no password: every node refuses it. */
+const NO_CREDENTIALS = 'Basic Og==';
 /** The answer to a request when all worker threads and the queue are busy. */
 const BUSY = 503;
 const BUSY_MS = 60_000;
@@ -219,7 +221,9 @@ export class RpcClient {
       if (answer.status !== 401) return answer;
     }
     const choice = await readCredentials(this.#options.credentials);
-    for (const authorization of choice.headers) {
+    // A node that does not run has no cookie, so it is asked also without one: that tells the two faults apart.
+    const headers = choice.headers.length > 0 ? choice.headers : [NO_CREDENTIALS];
+    for (const authorization of headers) {
       if (authorization === refused) continue;
       // oxlint-disable-next-line no-await-in-loop -- the next one only if this one is refused
       const answer = await send(authorization);
