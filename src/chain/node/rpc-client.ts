@@ -212,8 +212,12 @@ export class RpcClient {
   /** Reads the credentials anew when the node refuses those that it accepted before. */
   async #post(body: string, options: RpcCallOptions): Promise<HttpAnswer> {
     const { signal, timeoutMs = TIMEOUT_MS } = options;
-    const send = (authorization: string): Promise<HttpAnswer> =>
-      this.#http.post({ body, authorization, timeoutMs, maxBytes: MAX_ANSWER_BYTES, signal });
+    const send = async (authorization: string): Promise<HttpAnswer> => {
+      const call = { body, authorization, timeoutMs, maxBytes: MAX_ANSWER_BYTES, signal };
+      const answer = await this.#http.post(call);
+      if (answer.status === 403) throw this.#forbidden();
+      return answer;
+    };
     // Another call may replace it meanwhile.
     const refused = this.#authorization;
     if (refused !== undefined) {
@@ -228,7 +232,6 @@ export class RpcClient {
       // oxlint-disable-next-line no-await-in-loop -- the next one only if this one is refused
       const answer = await send(authorization);
       if (answer.status === 401) continue;
-      if (answer.status === 403) throw this.#forbidden();
       this.#authorization = authorization;
       return answer;
     }
