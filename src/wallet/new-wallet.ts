@@ -3,7 +3,9 @@ import { addressOf } from '../bitcoin/address.js';
 import { BRANCH } from './api.js';
 import { WalletKeys } from './keys.js';
 import type { Seed } from './seed.js';
-import type { WalletSecret } from './store/api.js';
+import type { ImportedState } from './requests.js';
+import type { JournalValue, WalletSecret } from './store/api.js';
+import { importedRecords } from './wallet-parts.js';
 
 /** What a new wallet is made of. */
 export interface NewWalletTerms extends Pick<
@@ -38,6 +40,15 @@ export async function newWalletSecret({
   } finally {
     keys.close();
   }
+}
+
+/**
+ * The first records of a new wallet that takes over another program's: they are written with the wallet
+ * file, so a wallet without them never exists.
+ */
+export function takenOver(state: ImportedState, secret: WalletSecret): readonly JournalValue[] {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- records are JSON; the store checks
+  return importedRecords(state, secret) as unknown as readonly JournalValue[];
 }
 
 /** What typed words prove about a wallet. */

@@ -16,7 +16,6 @@ import {
   coinDecision,
   markDecision,
   first,
-  importedRecords,
   ownPlace,
 } from './wallet-parts.js';
 import { freshAddresses, newLease } from './hand-out.js';
@@ -28,7 +27,6 @@ import type {
   AddressRequest,
   BondCertificate,
   BondPlace,
-  ImportedState,
   LabelImport,
   Lease,
   LeaseRequest,
@@ -256,15 +254,6 @@ export class Wallet extends WalletView {
       });
       return { records, result: report };
     });
-  }
-
-  /** Takes over what a wallet of another program knew. */
-  async adopt(imported: ImportedState): Promise<void> {
-    await this.journal.transact(() => ({
-      records: importedRecords(imported, this.secret),
-      result: undefined,
-    }));
-    await extendRanges(this.#ranges());
   }
 
   /**

@@ -1,7 +1,6 @@
 /** The search for the coins of a wallet that was recovered or imported, and what it says. */
 import type { Chain } from '../../chain/ports.js';
 import { counted } from '../../kit/decimal.js';
-import type { ImportedState } from '../../wallet/requests.js';
 import type { WalletStore } from '../../wallet/store/api.js';
 import { print, printJson, printNote } from '../print.js';
 import { formatBtc } from '../../bitcoin/amount.js';
@@ -12,8 +11,6 @@ interface NewSession extends Surroundings {
   readonly store: WalletStore;
   readonly chain: Chain;
   readonly passphrase: string;
-  /** What a wallet of another program knew. */
-  readonly state?: ImportedState | undefined;
 }
 
 /** What was read, and what not, for a person. */
@@ -29,7 +26,7 @@ function scannedWords(from: number, height: number, mixdepths: number): string {
 /** Reads the chain, tells the result, and closes the wallet. The wallet stays also after an error. */
 export async function firstScan(
   name: string,
-  { store, chain, passphrase, state, signal }: NewSession,
+  { store, chain, passphrase, signal }: NewSession,
   isJson: boolean,
 ): Promise<void> {
   const { hasPassphrase, birthHeight: from, mixdepths } = store.secret;
@@ -40,7 +37,6 @@ export async function firstScan(
     ...(hasPassphrase ? { passphrase } : {}),
   });
   try {
-    if (state !== undefined) await wallet.adopt(state);
     const { height, transactions, notes } = await withProgress(
       `reading the block chain from block ${from}`,
       (onProgress) => wallet.sync({ signal, onProgress }),

@@ -2,7 +2,7 @@
 import type { Network } from '../../protocol/constants.js';
 import { WalletImportError, type ForeignWallet } from '../../wallet/import/foreign-wallet.js';
 import { foreignFormOf, readForeignWallet } from '../../wallet/import/read-foreign-wallet.js';
-import { newWalletSecret } from '../../wallet/new-wallet.js';
+import { newWalletSecret, takenOver } from '../../wallet/new-wallet.js';
 import { seedOf } from '../../wallet/seed.js';
 import { createWalletStore } from '../../wallet/store/store.js';
 import { UsageError } from '../errors.js';
@@ -105,11 +105,11 @@ export async function importForeign(
     const password = await firstPassword(options, around.asker);
     noteMainnet(network);
     await ensureConfig(options);
+    const records = takenOver({ indices, frozen, labels, commitments: [] }, secret);
     const store = await withProgress('deriving the key from the password', () =>
-      createWalletStore(folder, { secret, password }),
+      createWalletStore(folder, { secret, password, records }),
     );
-    const state = { indices, frozen, labels, commitments: [] };
-    await firstScan(name, { ...around, store, chain, passphrase, state }, options.json === true);
+    await firstScan(name, { ...around, store, chain, passphrase }, options.json === true);
   } finally {
     await chain.close();
   }

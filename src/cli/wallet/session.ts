@@ -121,9 +121,16 @@ async function openStore(
   password: string,
   mode: 'read' | 'write',
 ): Promise<WalletStore> {
-  return withProgress('deriving the key from the password', () =>
+  const store = await withProgress('deriving the key from the password', () =>
     openWalletStore(folder, password, { mode }),
   );
+  if (store.lostBytes > 0) {
+    printNote(
+      `note: ${folder}: a crash or a full disk interrupted the last write; its ${store.lostBytes} bytes were moved to journal.cut-N. ` +
+        'Nothing that the program had given out is lost',
+    );
+  }
+  return store;
 }
 
 /** Opens the folder of a wallet alone: no node, no private key. */
