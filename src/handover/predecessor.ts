@@ -16,6 +16,7 @@ import {
   type ProgramImage,
   type StartedProcess,
 } from './start-process.js';
+import { errorCode } from '../kit/error-text.js';
 import { HandoverError, type Parcel } from '../kit/movable.js';
 
 /** Longest time to send one message, in milliseconds: the new process reads at once. */
@@ -23,6 +24,12 @@ const SEND_MS = 5_000;
 const ECHO_MS = 5_000;
 /** From the end of the new process to the last of its messages. */
 const LAST_MESSAGES_MS = 500;
+/** Codes of a send that failed because the new program closed its end of the channel. */
+const CLOSED_CODES: ReadonlySet<string> = new Set([
+  'EPIPE',
+  'ECONNRESET',
+  'ERR_IPC_CHANNEL_CLOSED',
+]);
 /** From the last message to the end of the channel: the new process takes the requests of the operator. */
 const DISCONNECT_MS = 5_000;
 
@@ -239,13 +246,17 @@ class ChildSuccessor implements Successor {
       };
       // Node does not call back for messages that are still waiting when the channel ends.
       const waiter: Waiter = { take: () => false, fail: done };
-      const timer = setTimeout(() => {
-        done(new HandoverError(`the new program took nothing for ${SEND_MS / 1000} s`));
-      }, SEND_MS);
+      let reason = `the new program took nothing for ${SEND_MS / 1000} s`;
+      const timer = setTimeout(() => done(new HandoverError(reason)), SEND_MS);
       this.#waiters.add(waiter);
       this.#child.send(message, sendable(handle), {}, (error) => {
-        if (error === null) done();
-        else done(new HandoverError(`the new program could not be reached: ${error.message}`));
+        if (error === null) {
+          done();
+          return;
+        }
+        reason = `the new program could not be reached: ${error.message}`;
+        // Where it closed the channel, its last message, which is not read yet, or its end says why.
+        if (!CLOSED_CODES.has(errorCode(error) ?? '')) done(new HandoverError(reason));
       });
     });
   }

@@ -1,5 +1,6 @@
 /** A running directory continues in another process, without an effect on its peers. */
 import t from 'tap';
+import { readFileSync } from 'node:fs';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startSuccessor } from '../../src/handover/predecessor.js';
@@ -413,6 +414,25 @@ t.test('no upgrade where a new process could not continue', async (t) => {
     if (why === undefined) t.equal(said, undefined, JSON.stringify(other));
     else t.match(said, why);
   }
+});
+
+/** Blocks this process until a child has ended, so that nothing of its last messages is read before. */
+function untilEnded(pid: number): void {
+  const deadline = Date.now() + 20_000;
+  while (!/\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))) {
+    if (Date.now() > deadline) throw new Error('the child does not end');
+  }
+}
+
+t.test('the last message of a program that ended counts, not the failed send', async (t) => {
+  const program = `
+    process.once('message', () => process.send({ say: 'failed', why: 'no room' }, () => process.exit(1)));
+    process.send({ say: 'hello', version: '1' });`;
+  const image = { program: process.execPath, args: ['-e', program] };
+  const successor = await startSuccessor({ image, startMs: 20_000 });
+  untilEnded(successor.pid);
+  await t.rejects(successor.build(20_000), { message: /cannot take over: no room/ });
+  await t.rejects(successor.withdraw('a'), { message: /cannot take over: no room/ });
 });
 
 t.test('a program that never answers is ended', async (t) => {
