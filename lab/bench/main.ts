@@ -6,6 +6,7 @@ import { benchOrderbook } from './orderbook.js';
 import { benchStart } from './start.js';
 import { printMachine } from './table.js';
 import { benchUpgrade } from './upgrade.js';
+import { benchWallet } from './wallet.js';
 
 const BENCHMARKS = {
   fanout: benchFanout,
@@ -14,9 +15,10 @@ const BENCHMARKS = {
   requests: benchMakerRequests,
   start: benchStart,
   upgrade: benchUpgrade,
+  wallet: benchWallet,
 };
 const USAGE =
-  'usage: scripts/bench fanout|memory|orderbook|requests|start|upgrade [--quick]; upgrade [--peers N]';
+  'usage: scripts/bench fanout|memory|orderbook|requests|start|upgrade|wallet [--quick]; upgrade [--peers N]';
 
 const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
   text !== undefined && Object.hasOwn(BENCHMARKS, text);

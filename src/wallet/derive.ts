@@ -12,8 +12,9 @@ import { bondWitnessScript } from '../bitcoin/bond.js';
 import { bondLockTime, MAX_INDEX } from './places.js';
 import { pointSums, prepareNextTable } from './point-sums.js';
 
-/** Keys that are derived in one turn: some 5 ms. */
+/** Keys that are derived in one turn, some 5 ms; fewer at first, while the code is not compiled. */
 const BATCH = 64;
+const FIRST_BATCH = 8;
 
 /** A public key below which the keys of a branch lie. */
 export interface BranchKey {
@@ -51,42 +52,43 @@ export type Turn = () => Promise<void>;
 const nextTurn: Turn = () => setImmediate();
 
 /**
- * The compressed public keys of the indices from `from`, in order.
+ * What `make` makes of the compressed public keys of the indices from `from`, in order.
  * @param turn called between batches; it may reject to stop the work
  */
-export async function publicKeys(
+export async function deriveEach<T>(
   key: BranchKey,
   from: number,
   count: number,
+  make: (publicKey: Uint8Array, index: number) => T,
   turn: Turn = nextTurn,
-): Promise<readonly Uint8Array[]> {
+): Promise<readonly T[]> {
   if (from < 0 || count < 0 || from + count > MAX_INDEX) throw new RangeError('no such indices');
   while (prepareNextTable()) {
     // oxlint-disable-next-line no-await-in-loop -- one piece of work in a turn
     await turn();
   }
-  const keys: Uint8Array[] = [];
-  while (keys.length < count) {
-    const first = from + keys.length;
+  const made: T[] = [];
+  for (let size = FIRST_BATCH; made.length < count; size = Math.min(BATCH, size * 2)) {
+    const first = from + made.length;
     const indices = Array.from(
-      { length: Math.min(BATCH, count - keys.length) },
+      { length: Math.min(size, count - made.length) },
       (_, i) => first + i,
     );
     const sums = pointSums(
       key.publicKey,
       indices.map((index) => tweakOf(key, index)),
     );
-    keys.push(...(sums ?? indices.map((index) => publicKeyAt(key, index))));
+    const keys = sums ?? indices.map((index) => publicKeyAt(key, index));
+    made.push(...keys.map((publicKey, i) => make(publicKey, first + i)));
     // oxlint-disable-next-line no-await-in-loop -- one piece of work in a turn
     await turn();
   }
-  return keys;
+  return made;
 }
 
-/** Scripts of public keys of branches 0 and 1, lower-case hex. */
-export function scriptsOf(kind: 'native' | 'nested', keys: readonly Uint8Array[]): string[] {
-  return keys.map(kind === 'native' ? p2wpkh : nestedP2wpkh);
-}
+/** The script of a public key of branches 0 and 1, lower-case hex. */
+export const keyScript = (kind: 'native' | 'nested'): ((publicKey: Uint8Array) => string) =>
+  kind === 'native' ? p2wpkh : nestedP2wpkh;
 
 /** The script of a month's bond with this key, lower-case hex. */
 export function bondScript(publicKey: Uint8Array, index: number): string {

@@ -5,7 +5,7 @@
  * overwritten after it.
  */
 import { HDKey } from '@scure/bip32';
-import { mnemonicToSeedWebcrypto } from '@scure/bip39';
+import { mnemonicToSeedSync, mnemonicToSeedWebcrypto } from '@scure/bip39';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { signECDSA } from '@scure/btc-signer/utils.js';
 import { Transaction } from '@scure/btc-signer/transaction.js';
@@ -62,7 +62,18 @@ export class WalletKeys {
    * wallet: compare the fingerprint.
    */
   static async derive(source: KeySource, passphrase = ''): Promise<WalletKeys> {
-    const seed = await mnemonicToSeedWebcrypto(seedOf(source.entropy).words, passphrase);
+    return WalletKeys.#ofSeed(
+      source,
+      await mnemonicToSeedWebcrypto(seedOf(source.entropy).words, passphrase),
+    );
+  }
+
+  /** The keys of a wallet without a passphrase, at once: it takes about 0.1 s. */
+  static openNow(secret: WalletSecret): WalletKeys {
+    return WalletKeys.#ofSeed(secret, mnemonicToSeedSync(seedOf(secret.entropy).words));
+  }
+
+  static #ofSeed(source: KeySource, seed: Uint8Array): WalletKeys {
     const master = HDKey.fromMasterSeed(seed, BITCOIN_NETWORKS[source.network].bip32);
     seed.fill(0);
     const fingerprint = master.fingerprint.toString(16).padStart(8, '0');

@@ -1,6 +1,6 @@
 /** Derives the scripts that a wallet must watch and that its journal does not have yet. */
 import { BRANCH } from './api.js';
-import { bondScript, branchKey, publicKeys, scriptsOf, type Turn } from './derive.js';
+import { bondScript, branchKey, deriveEach, keyScript, type Turn } from './derive.js';
 import type { WalletJournal } from './journal.js';
 import type { AccountKey } from './keys.js';
 import { hashesOfScripts } from './state.js';
@@ -40,12 +40,18 @@ export async function extendRanges(
   for (const { mixdepth, branch, from, count } of missing) {
     const account = accountOf(accounts, mixdepth);
     const key = branchKey(account, branch);
-    // oxlint-disable-next-line no-await-in-loop -- the work has to be spread over many turns
-    const keys = await publicKeys(key, from, count, turn);
     const isBond = branch === BRANCH.bond;
-    const scripts = isBond ? keys.map(bondScript) : scriptsOf(kind, keys);
+    const scriptOf = isBond ? bondScript : keyScript(kind);
+    const make = (publicKey: Uint8Array, index: number): readonly [Uint8Array, string] => [
+      publicKey,
+      scriptOf(publicKey, index),
+    ];
+    // oxlint-disable-next-line no-await-in-loop -- the work has to be spread over many turns
+    const derived = await deriveEach(key, from, count, make, turn);
+    const scripts = derived.map(([, script]) => script);
     const hashes = hashesOfScripts(isBond ? 'bond' : kind, scripts);
-    const bondKeys = isBond ? { keys: Buffer.concat(keys).toString('base64') } : {};
+    const keys = Buffer.concat(derived.map(([publicKey]) => publicKey)).toString('base64');
+    const bondKeys = isBond ? { keys } : {};
     // oxlint-disable-next-line no-await-in-loop
     await journal.note(() => [{ kind: 'scripts', mixdepth, branch, from, hashes, ...bondKeys }]);
     done += count;

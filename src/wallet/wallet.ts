@@ -73,8 +73,10 @@ const AGAIN_AFTER_MS = 10_000;
 /** An open wallet. */
 export class Wallet extends WalletView {
   readonly #options: WalletOptions;
-  readonly #keys: WalletKeys | undefined;
+  /** Undefined until they are needed, or where the passphrase was not given. */
+  #keys: WalletKeys | undefined;
   readonly #sync: WalletSync | undefined;
+  #isClosed = false;
 
   private constructor(
     options: WalletOptions,
@@ -99,10 +101,13 @@ export class Wallet extends WalletView {
     const { store, passphrase, mode = 'write', onProgress } = options;
     const { secret } = store;
     const journal = new WalletJournal(store, mode);
-    const isKeyless = secret.hasPassphrase && passphrase === undefined;
-    const keys = isKeyless ? undefined : await WalletKeys.open(secret, passphrase);
+    const isNew = journal.state.accounts === undefined;
+    const isNeeded = isNew ? !secret.hasPassphrase : false;
+    // The keys of a wallet without a passphrase are derived when they are needed.
+    const keys =
+      isNeeded || passphrase !== undefined ? await WalletKeys.open(secret, passphrase) : undefined;
     const wallet = new Wallet(options, journal, keys);
-    if (journal.state.accounts === undefined) {
+    if (isNew) {
       if (keys === undefined) {
         throw new WalletError('passphrase', 'the first opening of a wallet needs its passphrase');
       }
@@ -120,7 +125,7 @@ export class Wallet extends WalletView {
 
   /** Whether it can derive private keys: false for a wallet with a passphrase that was not given. */
   get canSign(): boolean {
-    return this.#keys !== undefined;
+    return this.#keys !== undefined || !this.secret.hasPassphrase;
   }
 
   /** Reads the chain up to its tip. In `read` mode: what the writer added to the journal. */
@@ -372,6 +377,7 @@ export class Wallet extends WalletView {
     try {
       await this.journal.flush();
     } finally {
+      this.#isClosed = true;
       this.#keys?.close();
       await this.#options.store.close();
     }
@@ -392,6 +398,8 @@ export class Wallet extends WalletView {
   }
 
   #signer(): WalletKeys {
+    if (this.#isClosed) throw new WalletError('request', 'the wallet was closed');
+    if (!this.secret.hasPassphrase) this.#keys ??= WalletKeys.openNow(this.secret);
     if (this.#keys !== undefined) return this.#keys;
     throw new WalletError('passphrase', 'this needs the passphrase of the seed words');
   }

@@ -7,7 +7,10 @@ import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
 
-const FOLDER = fileURLToPath(new URL('../../.build/debian/bitcoin', import.meta.url));
+/** From the source, or from its compiled form in .build/compiled. */
+const HERE = fileURLToPath(new URL('../..', import.meta.url));
+const BUILD = HERE.endsWith('/.build/compiled/') ? join(HERE, '..') : join(HERE, '.build');
+const FOLDER = join(BUILD, 'debian', 'bitcoin');
 
 /** The reason of every skipped test. test/runner/run.mjs accepts this one only. */
 export const MISSING = 'bitcoind is missing (scripts/setup says why)';

@@ -7,7 +7,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { BOND_MONTHS } from '../../src/bitcoin/bond.js';
 import { BRANCH } from '../../src/wallet/api.js';
-import { bondScript, branchKey, publicKeys, scriptsOf } from '../../src/wallet/derive.js';
+import { bondScript, branchKey, deriveEach, keyScript } from '../../src/wallet/derive.js';
 import { WalletKeys } from '../../src/wallet/keys.js';
 import { pointSums, prepareNextTable } from '../../src/wallet/point-sums.js';
 
@@ -29,12 +29,12 @@ t.test('a branch is that of the library, in public and from the private key', as
   const key = branchKey(account, BRANCH.internal);
   const parent = new HDKey({ publicKey: key.publicKey, chainCode: key.chainCode });
   const from = 2 ** 31 - 600;
-  const derived = await publicKeys(key, from, 599);
+  const derived = await deriveEach(key, from, 599, (it) => it);
   const expected = derived.map((_, i) => parent.deriveChild(from + i).publicKey);
   t.same(derived, expected);
-  const first = await publicKeys(key, 0, 3);
-  const native = scriptsOf('native', first);
-  const nested = scriptsOf('nested', first);
+  const first = await deriveEach(key, 0, 3, (it) => it);
+  const native = first.map(keyScript('native'));
+  const nested = first.map(keyScript('nested'));
   for (const [index, publicKey] of first.entries()) {
     const place = { mixdepth: 0, branch: BRANCH.internal, index };
     t.equal(native[index], keys.scriptOf(place));
@@ -43,11 +43,12 @@ t.test('a branch is that of the library, in public and from the private key', as
 });
 
 t.test('all 960 bonds are those of the private keys', async (t) => {
-  const derived = await publicKeys(branchKey(account, BRANCH.bond), 0, BOND_MONTHS);
+  const key = branchKey(account, BRANCH.bond);
+  const derived = await deriveEach(key, 0, BOND_MONTHS, bondScript);
   const scripts = derived.map((_, index) =>
     keys.scriptOf({ mixdepth: 0, branch: BRANCH.bond, index }),
   );
-  t.same(derived.map(bondScript), scripts);
+  t.same(derived, scripts);
 });
 
 t.test('sums of points are those of the library', (t) => {

@@ -207,7 +207,7 @@ const confirmed = ({ wallet }: WalletWorld): readonly string[] =>
 
 t.test(
   'any story: no address, lease or coin twice, and every cut of the journal opens',
-  async (t) => {
+  async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { minLength: 5, maxLength: 40 }),
