@@ -9,6 +9,7 @@ import { envelopeTarget } from './targets/envelope.js';
 import { framerTarget } from './targets/framer.js';
 import { directoryHandshakeTarget, handshakeTarget } from './targets/handshake.js';
 import { messageTarget } from './targets/message.js';
+import { nodeAnswersTarget } from './targets/node-answers.js';
 import { negotiationTarget } from './targets/negotiation.js';
 import { nickAuthTarget } from './targets/nick-auth.js';
 import { operatorTarget } from './targets/operator.js';
@@ -29,6 +30,7 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     messageTarget(seeds),
     bondTarget(),
     bitcoinTarget(),
+    nodeAnswersTarget(),
     nickAuthTarget(),
     negotiationTarget(),
     proxyLineTarget(),

@@ -78,7 +78,11 @@ export interface FoundTransaction {
 export type ScanStep =
   /** The blocks above this one are no longer in the best chain. */
   | { readonly kind: 'rewind'; readonly to: BlockId }
-  /** This block was read, with what concerns the wallet. Blocks without anything may be left out. */
+  /**
+   * This block was read, with what concerns the wallet. Blocks without anything may be left out. When the
+   * watch grows because of a block, and more of its transactions then concern the wallet, the block is sent
+   * again as a whole. New scripts are searched from that block on, not in earlier ones.
+   */
   | {
       readonly kind: 'block';
       readonly block: BlockInfo;
@@ -110,7 +114,10 @@ export type TransactionState =
    * One of its coins is spent by another transaction, in a block (`height`) or in the mempool.
    */
   | { readonly state: 'conflict'; readonly outpoint: Outpoint; readonly height: number | undefined }
-  /** Not seen, and its coins are unspent as far as the view can tell. */
+  /**
+   * Not seen, and its coins are unspent as far as the view can tell. Also when a coin does not exist (any
+   * more), because the transaction that creates it is not in the chain or the mempool.
+   */
   | { readonly state: 'unknown' };
 
 /** The block chain, and the mempool where `abilities.mempool` is true, as one source shows them. */
@@ -120,7 +127,9 @@ export interface Chain {
 
   /** The best block. */
   tip(signal?: AbortSignal): Promise<BlockInfo>;
-  /** Resolves when the best block is another one than `known`. */
+  /**
+   * Resolves when the best block is another one than `known`. Waits while the source cannot be reached.
+   */
   nextTip(known: BlockId, signal: AbortSignal): Promise<BlockInfo>;
   /** The block of the best chain at this height; undefined above the tip. */
   blockAt(height: number, signal?: AbortSignal): Promise<BlockInfo | undefined>;

@@ -68,9 +68,7 @@ export function walletImportTarget(): Target {
     maxBytes: 2_000,
     *run(input) {
       const form = foreignFormOf(input);
-      yield form === undefined
-        ? 'unknown'
-        : `${form.program}${form.encrypted ? '-encrypted' : ''}`;
+      yield form === undefined ? 'unknown' : `${form.program}${form.encrypted ? '-encrypted' : ''}`;
       try {
         const wallet =
           jmFormOf(input) === 'plain' ? readJmPayload(readPlainJm(input)) : readNgContent(input);
