@@ -1,10 +1,12 @@
 /** A wallet whose password is quick to check, so that tests of commands need no second of scrypt each time. */
+import { randomBytes } from 'node:crypto';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import type { Network } from '../../src/protocol/constants.js';
 import { newWalletSecret } from '../../src/wallet/new-wallet.js';
 import { readSeedWords } from '../../src/wallet/seed.js';
+import { Wallet } from '../../src/wallet/wallet.js';
 import { createWalletStore } from '../../src/wallet/store/store.js';
 
 export const PASSWORD = 'a password that is nowhere else';
@@ -70,6 +72,14 @@ export async function makeCheapWallet(
   const folder = join(datadir, 'wallets', name);
   await mkdir(join(datadir, 'wallets'), { recursive: true });
   const store = await createWalletStore(folder, { secret, password: PASSWORD }, { cost: COST });
-  await store.close();
+  const { passphrase } = options;
+  const wallet = await Wallet.open({
+    store,
+    chain: undefined,
+    ...(passphrase === undefined ? {} : { passphrase }),
+    unixTime: () => 1_700_000_000,
+    randomBytes: (length) => randomBytes(length),
+  });
+  await wallet.close();
   return firstAddress;
 }

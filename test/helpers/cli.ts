@@ -1,6 +1,6 @@
 /** Runs the built command line as a user does: a process, its two outputs and its exit code. */
 import { spawn, type ChildProcess } from 'node:child_process';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 
@@ -98,13 +98,30 @@ export function runCli(args: readonly string[], options: CliOptions = {}): Promi
 }
 
 /** A port of 127.0.0.1 that is taken until `close`. */
-export async function takenPort(): Promise<{ port: number; close: () => Promise<void> }> {
+export async function takenPort(): Promise<{
+  readonly port: number;
+  /** Resolves when a connection has sent something; it gets no answer. */
+  readonly asked: Promise<void>;
+  readonly close: () => Promise<void>;
+}> {
+  const sockets = new Set<Socket>();
   const server = createServer();
+  const asked = new Promise<void>((resolve) => {
+    server.on('connection', (socket) => {
+      sockets.add(socket);
+      socket.on('error', () => {}).once('data', () => resolve());
+    });
+  });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = server.address();
   if (address === null || typeof address === 'string') throw new Error('no TCP address');
   return {
     port: address.port,
-    close: () => new Promise((resolve) => server.close(() => resolve())),
+    asked,
+    close: () =>
+      new Promise((resolve) => {
+        for (const socket of sockets) socket.destroy();
+        server.close(() => resolve());
+      }),
   };
 }

@@ -127,7 +127,7 @@ export async function coldMessage(
 ): Promise<void> {
   const periods = periodsOf(options);
   const path = resolve(file);
-  await writeWallet(name, options, async (session) => {
+  await writeWallet(name, { ...options, isKeyless: true }, async (session) => {
     const message = await bondsOf(session).coldMessage(outpoint, periods, session.signal);
     await writeNewFile(path, message.bytes);
     const { address, lastHeight } = message;
@@ -154,7 +154,7 @@ async function signatureIn(file: string): Promise<string> {
 
 export async function coldImport(name: string, file: string, options: BondOptions): Promise<void> {
   const text = await signatureIn(resolve(file));
-  await writeWallet(name, options, async (session) => {
+  await writeWallet(name, { ...options, isKeyless: true }, async (session) => {
     await writeBondFile(name, await bondsOf(session).coldImport(text), options);
   });
 }

@@ -12,7 +12,7 @@ import { chainOf, networkOf } from './chain.js';
 import { ensureConfig, newFolder, noteMainnet } from './new-folder.js';
 import { withProgress } from './progress.js';
 import { firstPassphrase, firstPassword } from './secrets.js';
-import { unixTime, withSurroundings, type FolderOptions } from './session.js';
+import { openWallet, unixTime, withSurroundings, type FolderOptions } from './session.js';
 
 interface CreateOptions extends FolderOptions {
   readonly words: '12' | '24';
@@ -71,7 +71,14 @@ export function runCreate(name: string, options: CreateOptions): Promise<void> {
     const store = await withProgress('deriving the key from the password', () =>
       createWalletStore(folder, { secret, password }),
     );
-    await store.close();
+    // The addresses are in the journal from the start, so that a passphrase is not asked for to show them.
+    const wallet = await openWallet({
+      store,
+      chain: undefined,
+      mode: 'write',
+      ...(passphrase === '' ? {} : { passphrase }),
+    });
+    await wallet.close();
     if (!isAsked) await showWords(seed, options);
     if (options.json === true) {
       const words = seed.words.split(' ');

@@ -14,7 +14,7 @@ export function runFreeze(
   outpoints: readonly Outpoint[],
   options: FreezeOptions,
 ): Promise<void> {
-  return writeWallet(name, options, async ({ wallet }) => {
+  return writeWallet(name, { ...options, isKeyless: true }, async ({ wallet }) => {
     await (verb === 'freeze' ? wallet.freeze(outpoints) : wallet.unfreeze(outpoints));
     const frozen = verb === 'freeze';
     if (options.json === true) {

@@ -41,7 +41,7 @@ async function labelsIn(path: string): Promise<string> {
 
 async function importLabels(name: string, path: string, options: LabelsOptions): Promise<void> {
   const text = await labelsIn(path);
-  await writeWallet(name, options, async ({ wallet }) => {
+  await writeWallet(name, { ...options, isKeyless: true }, async ({ wallet }) => {
     const { taken, refused } = await wallet.importLabels(text);
     if (options.json === true) {
       printJson({ taken, refused });

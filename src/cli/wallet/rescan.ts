@@ -10,7 +10,7 @@ interface RescanOptions extends WriteOptions {
 }
 
 export function runRescan(name: string, options: RescanOptions): Promise<void> {
-  return writeWallet(name, options, async ({ wallet, signal }) => {
+  return writeWallet(name, { ...options, isKeyless: true }, async ({ wallet, signal }) => {
     const from = options.from ?? wallet.secret.birthHeight;
     const report = await withProgress(`reading the block chain from block ${from}`, (onProgress) =>
       wallet.rescan({ from, signal, onProgress }),

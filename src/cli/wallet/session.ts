@@ -40,6 +40,8 @@ export interface ReadOptions extends FolderOptions {
 
 /** The options of a command that writes or spends. */
 export interface WriteOptions extends FolderOptions {
+  /** The command signs nothing and hands out no address: a passphrase is not asked for. */
+  readonly isKeyless?: boolean;
   readonly mainnetIAcceptTheRisk?: boolean;
 }
 
@@ -249,7 +251,7 @@ async function settingsFor(store: WalletStore, { datadir }: FolderOptions): Prom
 
 /**
  * Opens a wallet to write to it, at the tip of the chain. Asks for the passphrase where the wallet has
- * one.
+ * one and the command needs keys.
  */
 export function writeWallet(
   name: string,
@@ -266,9 +268,8 @@ export function writeWallet(
     let chain: Chain | undefined;
     try {
       const settings = await settingsFor(store, options);
-      const passphrase = store.secret.hasPassphrase
-        ? await walletPassphrase(options, asker)
-        : undefined;
+      const asksPassphrase = store.secret.hasPassphrase && options.isKeyless !== true;
+      const passphrase = asksPassphrase ? await walletPassphrase(options, asker) : undefined;
       chain = await chainOf(settings, signal);
       const acceptMainnetRisk = options.mainnetIAcceptTheRisk;
       wallet = await openWallet({ store, chain, mode: 'write', passphrase, acceptMainnetRisk });

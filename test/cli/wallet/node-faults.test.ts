@@ -4,8 +4,28 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { freePort, startBitcoinNode } from '../../helpers/bitcoin-node.js';
 import { realNodeTest } from '../../helpers/bitcoin-program.js';
-import { makeCheapWallet } from '../../helpers/cheap-wallet.js';
+import { makeCheapWallet, walletPlace } from '../../helpers/cheap-wallet.js';
+import { takenPort } from '../../helpers/cli.js';
+import { onTerminal } from '../../helpers/pty.js';
 import { refused, WalletCli } from '../../helpers/wallet-cli.js';
+
+t.test('Ctrl-C while the node does not answer', async (t) => {
+  const silent = await takenPort();
+  t.teardown(() => silent.close());
+  const { datadir, options } = await walletPlace(t, [
+    `rpc_port = ${silent.port}`,
+    'rpc_user = joe',
+    'rpc_password = secret',
+  ]);
+  await makeCheapWallet(datadir, 'w');
+  const journal = await readFile(join(datadir, 'wallets', 'w', 'journal'));
+  const screen = onTerminal(['wallet', 'show', 'w', ...options]);
+  await silent.asked;
+  screen.type('\u0003');
+  t.equal(await screen.ended, 1);
+  t.match(screen.text, /onionmc: stopped/);
+  t.same(await readFile(join(datadir, 'wallets', 'w', 'journal')), journal, 'nothing was written');
+});
 
 realNodeTest(t, 'a node that cannot be used', async (t) => {
   const node = await startBitcoinNode(t, { rpcUser: 'joe', rpcPassword: 'secret' });

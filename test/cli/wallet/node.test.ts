@@ -1,12 +1,14 @@
 /** Wallet commands with a real node: receive, show, freeze, send, bump, history, labels, recover. */
+import { randomBytes } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { generateSeed } from '../../../src/wallet/seed.js';
 import { startBitcoinNode } from '../../helpers/bitcoin-node.js';
 import { realNodeTest } from '../../helpers/bitcoin-program.js';
 import { CoinSource } from '../../helpers/coin-source.js';
 import { onTerminal } from '../../helpers/pty.js';
-import { PASSWORD } from '../../helpers/cheap-wallet.js';
+import { makeCheapWallet, PASSWORD } from '../../helpers/cheap-wallet.js';
 import { refused, WalletCli } from '../../helpers/wallet-cli.js';
 
 interface Coin {
@@ -260,6 +262,20 @@ realNodeTest(t, 'a wallet receives, shows, sends and is recovered', async (t) =>
     screen.type('\u0003');
     t.equal(await screen.ended, 1);
     t.same(await show(), beside);
+  });
+
+  await t.test('a passphrase is needed for keys, and not to look', async (t) => {
+    const { words: seed } = generateSeed(12, (length) => randomBytes(length));
+    await makeCheapWallet(cli.datadir, 'p', { words: seed, passphrase: 'TREZOR' });
+    const files = { right: join(cli.datadir, 'right'), wrong: join(cli.datadir, 'wrong') };
+    await writeFile(files.right, 'TREZOR\n', { mode: 0o600 });
+    await writeFile(files.wrong, 'trezor\n', { mode: 0o600 });
+    t.match(await cli.json(t, 'show', 'p'), { total: 0 });
+    refused(t, await cli.run('address', 'p'), 2, /no terminal .*--passphrase-file FILE/);
+    const withFile = (path: string) => cli.run('address', 'p', '--passphrase-file', path);
+    refused(t, await withFile(files.wrong), 2, /this passphrase gives another wallet/);
+    t.match((await withFile(files.right)).stdout, /^bcrt1q/);
+    refused(t, await cli.run('address', 'w', '--mixdepth', '5'), 2, /mixdepths 0 to 4/);
   });
 
   await t.test('backup and recovery give the same coins', async (t) => {
