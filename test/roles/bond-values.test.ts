@@ -172,6 +172,8 @@ realNodeTest(t, 'a real node values bonds', async (t) => {
       confirmedAt: tip.time,
     });
     t.strictSame(await chain.output(bond.utxo.txid, 9), { found: false });
+    await node.restart();
+    t.match(await chain.tip(), { height: 103 }, 'after a restart, which changes the cookie');
     await chain.close();
   });
 
