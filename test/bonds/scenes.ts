@@ -8,7 +8,7 @@ import type { Test } from 'tap';
 import { BondMonth, bondScriptPubKey } from '../../src/bitcoin/bond.js';
 import { SegwitHashes, SIGHASH_ALL } from '../../src/bitcoin/sighash.js';
 import { serializeTransaction } from '../../src/bitcoin/transaction.js';
-import type { CertifiedBond } from '../../src/bonds/own-bonds.js';
+import type { CertifiedBond } from '../../src/bonds/bond-certificates.js';
 import {
   formatFidelityBond,
   parseFidelityBond,

@@ -1,10 +1,9 @@
 /**
- * Payments of a wallet: planned, signed, checked, sent, sent again until they are in a block, and
- * replaced. `Wallet.sign` writes the signed transaction to the journal before it returns it, so nothing leaves
- * the program that a restart does not know.
+ * Payments of a wallet: planned, signed, checked, sent until they are in a block, and replaced.
+ * `Wallet.sign` writes the signed transaction to the journal before it returns it, so nothing leaves the
+ * program that a restart does not know.
  */
 import { hexToBytes } from '@noble/hashes/utils.js';
-import { BroadcastError } from '../../chain/chain-error.js';
 import type { Chain } from '../../chain/ports.js';
 import {
   parseTransaction,
@@ -29,9 +28,10 @@ import { scriptFacts } from './facts.js';
 import { FEE_LIMITS, type FeeLimits } from './fee-limits.js';
 import type { PlanTerms } from './finish-plan.js';
 import { PAYMENT_SEQUENCE } from './lock-time.js';
-import { failedOutcome, isDead, seenOutcome, type SendOutcome } from './outcome.js';
+import type { SendOutcome } from './outcome.js';
 import { planPayment } from './plan.js';
 import { childNumbers, paymentPsbt, type KeyOrigin } from './psbt.js';
+import { PaymentSender, signedNamed, type OpenPayment } from './sender.js';
 import { paymentFault } from './verify.js';
 
 /** What payments need. */
@@ -43,19 +43,11 @@ export interface PaymentsOptions {
   readonly limits?: FeeLimits | undefined;
 }
 
-/** A signed payment that is not settled, and what is known about it now. */
-export interface OpenPayment {
-  readonly txid: string;
-  readonly outcome: SendOutcome;
-}
-
 /** A change script for sizes: that of a key that does not exist. */
 const CHANGE_LIKE = {
   native: `0014${'00'.repeat(20)}`,
   nested: `a914${'00'.repeat(20)}87`,
 } as const;
-
-const isPayment = ({ kind }: SignedTransaction): boolean => kind === 'send' || kind === 'redeem';
 
 function parsed(bytes: Uint8Array): Transaction {
   const result = parseTransaction(bytes);
@@ -72,12 +64,14 @@ export class Payments {
   readonly #chain: Chain;
   readonly #randomBytes: RandomBytes;
   readonly #limits: FeeLimits;
+  readonly #sender: PaymentSender;
 
   constructor({ wallet, chain, randomBytes, limits = FEE_LIMITS }: PaymentsOptions) {
     this.#wallet = wallet;
     this.#chain = chain;
     this.#randomBytes = randomBytes;
     this.#limits = limits;
+    this.#sender = new PaymentSender(wallet, chain);
   }
 
   /**
@@ -99,7 +93,7 @@ export class Payments {
     acceptAbsurdFee = false,
     signal?: AbortSignal,
   ): Promise<PaymentPlan> {
-    const signed = this.#named(txid);
+    const signed = signedNamed(this.#wallet, txid);
     const terms = await this.#terms(signal);
     return planBump({
       ...terms,
@@ -127,7 +121,8 @@ export class Payments {
       );
     }
     this.#wallet.checkSpending();
-    const replaced = plan.replaces === undefined ? undefined : this.#named(plan.replaces);
+    const replaced =
+      plan.replaces === undefined ? undefined : signedNamed(this.#wallet, plan.replaces);
     const { draft, changeScript } = await this.#draft(plan, replaced);
     const isOwn = this.#wallet.placeOf(plan.payment.script) !== undefined;
     const { unsignedTxid, complete } = await this.#wallet.sign({
@@ -171,94 +166,14 @@ export class Payments {
     };
   }
 
-  /**
-   * Sends a signed payment. A payment that the source refuses for another reason than missing coins, and
-   * that was never sent before, is given up: its coins are free again.
-   */
-  async send({ txid, bytes }: SignedPayment): Promise<SendOutcome> {
-    const signed = this.#named(txid);
-    const outcome = await this.#broadcast(signed, bytes);
-    if (outcome.kind === 'sent') await this.#mark(signed, true);
-    else if (!signed.seen && isDead(outcome)) await this.#wallet.abandon(signed.unsignedTxid);
-    return outcome;
+  /** Sends a signed payment: see `PaymentSender.send`. */
+  send(payment: SignedPayment): Promise<SendOutcome> {
+    return this.#sender.send(payment);
   }
 
-  /**
-   * Looks at every open payment and sends those again that the source does not have, also after a restart
-   * between signing and sending. Of payments that replace each other only the newest is sent.
-   */
-  async resume(signal?: AbortSignal): Promise<readonly OpenPayment[]> {
-    const pending = this.#wallet
-      .signedTransactions()
-      .filter((signed) => signed.state === 'pending' && isPayment(signed));
-    const replaced = new Set(pending.map(({ replaces }) => replaces));
-    const open: OpenPayment[] = [];
-    for (const signed of pending) {
-      const { bytes, txid, unsignedTxid } = signed;
-      if (bytes === undefined || txid === undefined || replaced.has(unsignedTxid)) continue;
-      // oxlint-disable-next-line no-await-in-loop -- one at a time, in the order of signing
-      open.push({ txid, outcome: await this.#resumeOne(signed, bytes, signal) });
-    }
-    return open;
-  }
-
-  async #resumeOne(
-    signed: SignedTransaction,
-    bytes: Uint8Array,
-    signal: AbortSignal | undefined,
-  ): Promise<SendOutcome> {
-    try {
-      const state = await this.#chain.transactionState(bytes, signed.height, signal);
-      const outcome = seenOutcome(state);
-      if (outcome !== undefined) {
-        if (outcome.kind === 'sent') await this.#mark(signed, true);
-        return outcome;
-      }
-    } catch (error) {
-      return failedOutcome(error);
-    }
-    return this.send({ txid: signed.txid ?? signed.unsignedTxid, bytes });
-  }
-
-  async #broadcast(signed: SignedTransaction, bytes: Uint8Array): Promise<SendOutcome> {
-    try {
-      await this.#chain.broadcast(bytes);
-      return { kind: 'sent' };
-    } catch (error) {
-      if (!(error instanceof BroadcastError) || error.fault !== 'missing-coins') {
-        return failedOutcome(error);
-      }
-      // The answer for a lost payment and for a confirmed one whose outputs are spent: look for it.
-      return this.#lookFor(signed, bytes, error);
-    }
-  }
-
-  async #lookFor(
-    signed: SignedTransaction,
-    bytes: Uint8Array,
-    refusal: BroadcastError,
-  ): Promise<SendOutcome> {
-    try {
-      const state = await this.#chain.transactionState(bytes, signed.height);
-      const text =
-        `the node does not know a coin of it (${refusal.reason}). The payment may be in a block already, so ` +
-        'its coins stay reserved';
-      return seenOutcome(state) ?? { kind: 'unclear', text };
-    } catch (error) {
-      return failedOutcome(error);
-    }
-  }
-
-  async #mark(signed: SignedTransaction, seen: boolean): Promise<void> {
-    if (signed.seen !== seen) await this.#wallet.markSeen(signed.unsignedTxid, seen);
-  }
-
-  #named(txid: string): SignedTransaction {
-    const found = this.#wallet
-      .signedTransactions()
-      .find((signed) => signed.txid === txid || signed.unsignedTxid === txid);
-    if (found !== undefined) return found;
-    throw new WalletError('request', `the wallet signed no transaction ${txid}`);
+  /** Sends open payments again: see `PaymentSender.resume`. */
+  resume(signal?: AbortSignal): Promise<readonly OpenPayment[]> {
+    return this.#sender.resume(signal);
   }
 
   async #draft(

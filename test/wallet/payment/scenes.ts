@@ -143,6 +143,26 @@ async function conflictScene(t: Test, world: PaymentWorld, rival: PaymentWorld):
   t.strictSame(world.free(), [], 'and holds its coins again');
 }
 
+async function displacedScene(t: Test, world: PaymentWorld, rival: PaymentWorld): Promise<void> {
+  await world.deposit(300_000);
+  await rival.sync();
+  const theirs = await rival.sign({ amount: 'all', feePerKb: 20_000 });
+  const mine = await world.send();
+  await world.chain.broadcast(theirs.bytes);
+  t.match(await world.payments.resume(), [
+    { txid: mine.txid, outcome: { kind: 'conflict', height: undefined } },
+  ]);
+  t.strictSame(world.free(), [], 'its coin is still held');
+  t.equal(
+    world.wallet.coins().find(({ txid }) => txid === mine.txid),
+    undefined,
+    'its change is not there any more',
+  );
+  t.equal(world.stateOf(mine.txid), 'pending');
+  await world.mine();
+  t.equal(world.stateOf(mine.txid), 'lost');
+}
+
 async function reorganizationScene(t: Test, world: PaymentWorld): Promise<void> {
   await world.deposit(500_000);
   const { txid, bytes } = await world.send();
@@ -222,6 +242,9 @@ export async function paymentScenes(t: Test, control: ChainControl): Promise<voi
   await scene('the replaced payment confirms', lostBumpScene);
   await scene('without change, only a payment to an own address is bumped', sweepBumpScene);
   await scene('a block spends a coin otherwise', conflictScene, { withRival: true });
+  await scene('another transaction displaces it in the mempool', displacedScene, {
+    withRival: true,
+  });
   await scene('a reorganisation', reorganizationScene);
   await scene('a restart between signing and sending', restartScene);
   await scene('K2: "missing coins" for a confirmed payment releases nothing', missingScene, {
