@@ -117,7 +117,7 @@ const CSV_HEADINGS = [
 ];
 
 /**
- * A field as RFC 4180 has it. A text that a spreadsheet would take for a formula gets an apostrophe in
+ * A field as RFC 4180 has it, from text that is safe for a terminal. A text that a spreadsheet would take for a formula gets an apostrophe in
  * front; numbers do not pass here.
  */
 function csvText(text: string): string {
@@ -143,7 +143,7 @@ export function historyCsv(entries: readonly HistoryEntry[]): string {
       entry.state,
       String(entry.height ?? ''),
       ...numbersOf.map((value) => String(value ?? '')),
-      csvText(entry.label ?? ''),
+      csvText(shownLine(entry.label ?? '')),
     ].join(',');
   });
   return [CSV_HEADINGS.join(','), ...rows, ''].join('\r\n');

@@ -2,7 +2,7 @@
  * `onionmc wallet create`, `seed`, `check`, `password` and `backup` at a terminal and in a pipe, without a
  * node. Nothing secret is in an argument or in the environment of any process.
  */
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { runCli, type Ended } from '../../helpers/cli.js';
@@ -197,8 +197,13 @@ t.test('passwords, and what is wrong with them', async (t) => {
   t.equal((await stat(file)).mode & 0o777, 0o600);
   refused(t, await run('backup', 'w', file, ...options), 2, /there is a file already/);
 
+  await appendFile(join(datadir, 'wallets', 'w', 'journal'), 'half a record');
   const changed = await run('password', 'w', ...options, '--new-password-file', next);
   t.equal(changed.code, 0, changed.stderr);
+  t.match(
+    changed.stderr,
+    /^note: .* interrupted the last write; its 13 bytes were moved to journal\.cut-/,
+  );
   refused(t, await run('seed', 'w', '--yes', ...options), 2, /the password is wrong/);
   t.equal((await run('seed', 'w', '--yes', ...withNext)).stdout, `${WORDS}\n`);
 });

@@ -130,7 +130,8 @@ t.test('CSV is RFC 4180, and a label is no formula', async (t) => {
     ['rent', 'rent'],
     ['a, b', '"a, b"'],
     ['say "hi"', '"say ""hi"""'],
-    ['two\nlines', '"two\nlines"'],
+    ['two\nlines', String.raw`two\nlines`],
+    ['\u001b[31mred', String.raw`\u001b[31mred`],
     ['=HYPERLINK("x")', `"'=HYPERLINK(""x"")"`],
     ['@x', "'@x"],
   ];
