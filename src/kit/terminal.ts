@@ -15,6 +15,8 @@ export type Tone = keyof typeof CODES;
 const PLAIN = '\u001b[0m';
 const OWN_CODES = new RegExp(`(\u001b\\[(?:0|${Object.values(CODES).join('|')})m)`);
 
+/** The first character of every control sequence. */
+export const ESCAPE_CHARACTER = '\u001b';
 /** Clears the screen and moves the cursor to its top. */
 export const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 /** Moves to the start of the line and clears it. */

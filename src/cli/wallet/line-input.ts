@@ -1,4 +1,5 @@
 /** Bytes of a terminal in raw mode become lines. Pure. */
+import { ESCAPE_CHARACTER } from '../../kit/terminal.js';
 
 /** What a person did. */
 export type Typed =
@@ -48,7 +49,7 @@ export class LineInput {
     let at = 0;
     const text = this.#waiting;
     while (at < text.length) {
-      if (text[at] === '\u001b') {
+      if (text[at] === ESCAPE_CHARACTER) {
         const length = escapeLength(text, at);
         if (length === undefined) break;
         at += length;
