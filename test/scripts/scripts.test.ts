@@ -144,6 +144,11 @@ const NEW_NETWORK = [
   '--fork',
   '--kill-child',
 ];
+/** The architecture of Debian on this machine. */
+async function architecture(): Promise<string> {
+  return (await run('dpkg', ['--print-architecture'])).stdout.trim();
+}
+
 const NPM_CI = 'npm ci --ignore-scripts --no-audit --no-fund';
 const BUILD = 'npm run --silent build';
 const LINT = 'npm run --silent lint';
@@ -529,6 +534,84 @@ t.test('packages that Debian would start are unpacked, and no script of them run
     1,
   );
   t.ok(existsSync(marker), 'an installation would have left both');
+});
+
+t.test('packages of another suite are unpacked with all their libraries', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'onionmc-suite-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  const archive = join(dir, 'archive');
+  /** A package of one suite, and nothing else in it but its library. */
+  const publish = async (suite: string, names: readonly string[]): Promise<void> => {
+    const list = join(archive, 'dists', suite, 'main', `binary-${await architecture()}`);
+    await mkdir(list, { recursive: true });
+    const index: string[] = [];
+    for (const name of names) {
+      const root = join(dir, `${suite}-${name}`);
+      const depends = name === 'program' ? 'Depends: program-library\n' : '';
+      const control = `Package: ${name}\nVersion: 1.0\nArchitecture: all\nMaintainer: nobody\n${depends}Description: a test\n`;
+      await mkdir(join(root, 'DEBIAN'), { recursive: true });
+      await mkdir(join(root, 'usr', 'lib', 'here'), { recursive: true });
+      await writeFile(join(root, 'DEBIAN', 'control'), control);
+      await writeFile(join(root, 'usr', 'lib', 'here', `${name}.txt`), suite);
+      await writeFile(join(root, 'usr', 'lib', 'here', 'ld-linux-test.so.2'), '');
+      const deb = join(archive, `${suite}-${name}.deb`);
+      await run('dpkg-deb', ['--root-owner-group', '-b', root, deb]);
+      const bytes = await readFile(deb);
+      const sum = createHash('sha256').update(bytes).digest('hex');
+      index.push(
+        `${control}Filename: ./${suite}-${name}.deb\nSize: ${bytes.length}\nSHA256: ${sum}\n`,
+      );
+    }
+    const packages = index.join('\n');
+    await writeFile(join(list, 'Packages'), packages);
+    const sum = createHash('sha256').update(packages).digest('hex');
+    const path = `main/binary-${await architecture()}/Packages`;
+    await writeFile(
+      join(archive, 'dists', suite, 'Release'),
+      `Origin: Debian\nLabel: Debian\nSuite: ${suite}\nCodename: ${suite}\nComponents: main\nArchitectures: ${await architecture()}\nSHA256:\n ${sum} ${packages.length} ${path}\n`,
+    );
+  };
+  await publish('stable', ['other']);
+  await publish('sid', ['program', 'program-library']);
+  for (const path of ['lists/partial', 'cache/archives/partial']) {
+    await mkdir(join(dir, path), { recursive: true });
+  }
+  await writeFile(join(dir, 'status'), '');
+  await writeFile(join(dir, 'sources.list'), `deb [trusted=yes] file:${archive} stable main\n`);
+  await writeFile(
+    join(dir, 'apt.conf'),
+    `Dir::Etc::sourcelist "${dir}/sources.list";\nDir::Etc::sourceparts "-";\n` +
+      `Dir::State::lists "${dir}/lists";\nDir::State::status "${dir}/status";\n` +
+      `Dir::Cache "${dir}/cache";\nAPT::Sandbox::User "";\n` +
+      // The archive of the test has no signature.
+      `Acquire::AllowInsecureRepositories "true";\nAPT::Get::AllowUnauthenticated "true";\n`,
+  );
+  const env = { APT_CONFIG: join(dir, 'apt.conf') };
+  const unpack = join(ROOT, 'scripts', 'unpack-debian');
+  const folder = join(dir, 'private', 'program');
+  const withoutLists = await run(unpack, ['--suite', 'sid', folder, 'program'], env);
+  t.equal(withoutLists.code, 1);
+  t.match(withoutLists.stderr, /this machine has no package lists of Debian/);
+  await run('apt-get', ['-q', 'update'], env);
+  const lists = await readdir(join(dir, 'lists'));
+  const result = await run(unpack, ['--suite', 'sid', folder, 'program'], env);
+  t.equal(result.code, 0, result.stderr);
+  for (const name of ['program', 'program-library']) {
+    const text = await readFile(join(folder, 'usr', 'lib', 'here', `${name}.txt`), 'utf8');
+    t.equal(text, 'sid', name);
+  }
+  t.equal(
+    await readFile(join(folder, '.loader'), 'utf8'),
+    './usr/lib/here/ld-linux-test.so.2\n',
+    'the loader for the libraries',
+  );
+  t.same(await readdir(join(dir, 'lists')), lists, 'the apt of the machine learns nothing');
+  t.same(await readdir(join(dir, 'private')), ['program'], 'no other file is left');
+  t.equal((await run(unpack, ['--check', folder, 'program'], env)).code, 0);
+  const gone = await run(unpack, ['--suite', 'sid', join(dir, 'more'), 'missing'], env);
+  t.match([gone.code, gone.stderr], [1, /unpack: apt knows no way to install missing/]);
+  const odd = await run(unpack, ['--suite', '../x', folder, 'program'], env);
+  t.equal(odd.code, 2, 'a suite is a word');
 });
 
 t.test('test ends with the count, and its exit code says whether all passed', async (t) => {
