@@ -50,11 +50,22 @@ interface Facts extends Outpoint {
   readonly mergeable: boolean;
 }
 
+/** Addresses of coins of the ledger, since a wallet with many coins is shown often. */
+const addresses = new WeakMap<object, string>();
+
+function shownAddress(own: Facts['own'], network: PathTerms['network']): string {
+  const known = addresses.get(own);
+  if (known !== undefined) return known;
+  const address = addressOf(own.script, network) ?? '';
+  addresses.set(own, address);
+  return address;
+}
+
 function shown(state: WalletState, terms: CoinTerms, facts: Facts): WalletCoin {
   const { txid, vout, value, own, height, origin, mergeable } = facts;
   const name = formatOutpoint(facts);
   const { script, place, outsideKey } = own;
-  const address = addressOf(script, terms.network) ?? '';
+  const address = shownAddress(own, terms.network);
   const signed = state.signed.ofCoin(name).at(-1)?.unsigned;
   const coin: WalletCoin = {
     txid,

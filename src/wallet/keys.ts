@@ -70,7 +70,12 @@ export class WalletKeys {
 
   /** The keys of a wallet without a passphrase, at once: it takes about 0.1 s. */
   static openNow(secret: WalletSecret): WalletKeys {
-    return WalletKeys.#ofSeed(secret, mnemonicToSeedSync(seedOf(secret.entropy).words));
+    const keys = WalletKeys.#ofSeed(secret, mnemonicToSeedSync(seedOf(secret.entropy).words));
+    if (keys.fingerprint === secret.fingerprint) return keys;
+    keys.close();
+    throw new Error(
+      'the fingerprint of the wallet file is not that of its seed: nothing was signed',
+    );
   }
 
   static #ofSeed(source: KeySource, seed: Uint8Array): WalletKeys {

@@ -16,8 +16,8 @@ const LOW_256 = (1n << 256n) - 1n;
 /** A multiple of P above any folded value, so that differences stay positive. */
 const LIFT = P * 4n;
 
-/** Bits of a digit. Fewer make more additions, more make larger tables: 26 times 512 points. */
-const DIGIT_BITS = 10;
+/** Bits of a digit. Fewer make more additions, more make larger tables: 29 times 256 points. */
+const DIGIT_BITS = 9;
 const HALF = 1 << (DIGIT_BITS - 1);
 const DIGIT_MASK = (1 << DIGIT_BITS) - 1;
 const DIGITS = Math.ceil(257 / DIGIT_BITS);
@@ -44,7 +44,7 @@ const tables: DigitTable[] = [];
 let nextBase = Point.BASE;
 
 /**
- * Makes the next table, some milliseconds; false when all are there. They take 3 MB, and stay for the life
+ * Makes the next table, some milliseconds; false when all are there. They take 2 MB, and stay for the life
  * of the program.
  */
 export function prepareNextTable(): boolean {

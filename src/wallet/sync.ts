@@ -60,8 +60,7 @@ export class WalletSync {
     const notes: string[] = [];
     await extendRanges(this.#options);
     await this.#dropUnfinished();
-    const from = this.#firstHeight();
-    await this.#checkPruning(from, options.signal);
+    const from = await this.#start(options.signal);
     const tip = await chain.tip(options.signal);
     const blocks = tip.height - Math.max(this.#journal.state.progress.height, from - 1);
     if (!chain.abilities.quickHistory && blocks > MANY_BLOCKS) {
@@ -84,8 +83,8 @@ export class WalletSync {
     await extendRanges(this.#options);
     const first = await chain.firstReadable(options.signal);
     if (first > from) throw pruned(first, from);
-    if (from <= Math.max(0, birthHeight - BIRTH_MARGIN) || from === 0) {
-      await this.#restart(from, []);
+    if (from <= birthHeight) {
+      await this.#restart(Math.min(from, Math.max(first, this.#firstHeight())), []);
       return this.run(options);
     }
     const coins = await this.#unspentBelow(from, options);
@@ -98,9 +97,9 @@ export class WalletSync {
     return { ...report, notes: [skipped, ...notes] };
   }
 
+  /** Some blocks before the wallet was made. */
   #firstHeight(): number {
-    const { from } = this.#journal.state.progress;
-    return from ?? Math.max(0, this.#options.birthHeight - BIRTH_MARGIN);
+    return Math.max(0, this.#options.birthHeight - BIRTH_MARGIN);
   }
 
   /** Blocks above the last progress are read again, perhaps on another branch of the chain. */
@@ -109,16 +108,21 @@ export class WalletSync {
       const [known] = progress.known;
       if (progress.newest <= (known?.height ?? -1)) return [];
       return known === undefined
-        ? [{ kind: 'rewind', height: this.#firstHeight() - 1, hash: NO_BLOCK }]
+        ? [{ kind: 'rewind', height: (progress.from ?? this.#firstHeight()) - 1, hash: NO_BLOCK }]
         : [{ kind: 'rewind', ...known }];
     });
   }
 
-  async #checkPruning(from: number, signal: AbortSignal): Promise<void> {
-    const { known } = this.#journal.state.progress;
+  /** Height of the first block to read when no known one is in the chain. Rejects where it is pruned. */
+  async #start(signal: AbortSignal): Promise<number> {
+    const { known, from } = this.#journal.state.progress;
     const first = await this.#options.chain.firstReadable(signal);
-    const next = known[0] === undefined ? from : known[0].height + 1;
+    // The margin is not worth a refusal.
+    const margin = Math.max(this.#firstHeight(), Math.min(first, this.#options.birthHeight));
+    const start = from ?? margin;
+    const next = known[0] === undefined ? start : known[0].height + 1;
     if (first > next) throw pruned(first, next);
+    return start;
   }
 
   async #scan(from: number, { signal, onProgress }: SyncOptions): Promise<number> {

@@ -533,6 +533,26 @@ t.test('pruned past the birth height: refused, and a rescan from a later height'
   t.same(totals(again), [3 * COIN, 3 * COIN]);
 });
 
+t.test('a rescan from the birth height reads everything again, and skips nothing', async (t) => {
+  const chain = new MemoryChain();
+  chain.mine(200);
+  const world = await createWalletWorld({ birthHeight: 200 }, chain);
+  const { wallet } = world;
+  const { script } = await wallet.handOut({ mixdepth: 0, purpose: 'deposit' });
+  chain.pay(script, COIN);
+  chain.mine(3);
+  chain.prune(150);
+  await world.sync();
+  const signal = new AbortController().signal;
+  t.same((await wallet.rescan({ signal })).notes, []);
+  t.same(totals(world), [COIN, COIN]);
+  t.equal((await wallet.handOut({ mixdepth: 0, purpose: 'deposit' })).index, 1);
+  chain.prune(202);
+  await t.rejects(wallet.rescan({ signal }), { message: /rescan NAME --from 202/ });
+  t.same(totals(world), [COIN, COIN], 'nothing was forgotten');
+  await t.rejects(wallet.rescan({ signal, from: 201 }), { message: /pruned the blocks below 202/ });
+});
+
 t.test('reading beside a writer', async (t) => {
   const world = await funded([COIN]);
   const { store } = world;
