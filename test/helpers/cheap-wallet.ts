@@ -7,6 +7,7 @@ import type { Network } from '../../src/protocol/constants.js';
 import { newWalletSecret } from '../../src/wallet/new-wallet.js';
 import { readSeedWords } from '../../src/wallet/seed.js';
 import { Wallet } from '../../src/wallet/wallet.js';
+import type { WalletStore } from '../../src/wallet/store/api.js';
 import { createWalletStore } from '../../src/wallet/store/store.js';
 
 export const PASSWORD = 'a password that is nowhere else';
@@ -47,6 +48,18 @@ export async function walletPlace(
   };
 }
 
+/** Derives the addresses, as `create` does, so that a passphrase is not needed to look. A second of work. */
+async function firstOpening(store: WalletStore, passphrase: string | undefined): Promise<void> {
+  const wallet = await Wallet.open({
+    store,
+    chain: undefined,
+    ...(passphrase === undefined ? {} : { passphrase }),
+    unixTime: () => 1_700_000_000,
+    randomBytes: (length) => randomBytes(length),
+  });
+  await wallet.close();
+}
+
 /** Makes the folder of a wallet. Resolves to its first deposit address. */
 export async function makeCheapWallet(
   datadir: string,
@@ -56,6 +69,7 @@ export async function makeCheapWallet(
     readonly words?: string;
     readonly passphrase?: string;
     readonly birthHeight?: number;
+    readonly isOpened?: boolean;
   } = {},
 ): Promise<string> {
   const read = readSeedWords(options.words ?? WORDS);
@@ -72,14 +86,7 @@ export async function makeCheapWallet(
   const folder = join(datadir, 'wallets', name);
   await mkdir(join(datadir, 'wallets'), { recursive: true });
   const store = await createWalletStore(folder, { secret, password: PASSWORD }, { cost: COST });
-  const { passphrase } = options;
-  const wallet = await Wallet.open({
-    store,
-    chain: undefined,
-    ...(passphrase === undefined ? {} : { passphrase }),
-    unixTime: () => 1_700_000_000,
-    randomBytes: (length) => randomBytes(length),
-  });
-  await wallet.close();
+  if (options.isOpened === true) await firstOpening(store, options.passphrase);
+  else await store.close();
   return firstAddress;
 }

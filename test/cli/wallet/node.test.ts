@@ -266,7 +266,11 @@ realNodeTest(t, 'a wallet receives, shows, sends and is recovered', async (t) =>
 
   await t.test('a passphrase is needed for keys, and not to look', async (t) => {
     const { words: seed } = generateSeed(12, (length) => randomBytes(length));
-    await makeCheapWallet(cli.datadir, 'p', { words: seed, passphrase: 'TREZOR' });
+    await makeCheapWallet(cli.datadir, 'p', {
+      words: seed,
+      passphrase: 'TREZOR',
+      isOpened: true,
+    });
     const files = { right: join(cli.datadir, 'right'), wrong: join(cli.datadir, 'wrong') };
     await writeFile(files.right, 'TREZOR\n', { mode: 0o600 });
     await writeFile(files.wrong, 'trezor\n', { mode: 0o600 });
