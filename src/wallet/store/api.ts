@@ -86,7 +86,7 @@ export interface WalletStore {
   refresh(): Promise<readonly JournalValue[]>;
   /** Encrypts the secret with another password. The journal stays as it is. */
   changePassword(password: string): Promise<void>;
-  /** Writes a copy of file and journal to one new file, mode 0600, which `restore` reads. */
+  /** Writes a copy of file and journal to one new file, mode 0600, which `restoreBackup` reads. */
   backup(path: string): Promise<void>;
   /** Releases the lock, and forgets the secret. */
   close(): Promise<void>;
