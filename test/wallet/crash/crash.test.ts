@@ -63,7 +63,7 @@ t.test('a power cut between any two effects', async (t) => {
           throw new Error(`${kind} ${at}, ${POINTS[at]}: ${faults.join('; ')}`);
       },
     ),
-    { numRuns: 15 },
+    { numRuns: 10 },
   );
   t.pass('before or after');
 });

@@ -9,7 +9,6 @@ export const POINTS: readonly string[] = [
   ...RECORDS,
   // Of the signed coinjoin.
   ...RECORDS,
-  ...RECORDS,
   // Of the payment's change address.
   ...RECORDS,
   // Of the signed payment.
