@@ -19,6 +19,7 @@ import { proxyLineTarget } from './targets/proxy-line.js';
 import { statusTarget } from './targets/status.js';
 import { controlTarget, socksTarget } from './targets/tor.js';
 import { walletImportTarget } from './targets/wallet-import.js';
+import { walletTarget } from './targets/wallet.js';
 
 export function createTargets(seeds: Seeds): readonly Target[] {
   return [
@@ -39,6 +40,7 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     cfgTarget(seeds),
     directoryTarget(seeds),
     walletImportTarget(),
+    walletTarget(),
     overlaysTarget(),
     operatorTarget(),
     statusTarget(),
