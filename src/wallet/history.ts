@@ -69,7 +69,8 @@ function openEntry(
   const spent = coins.reduce((sum, coin) => sum + (coin?.value ?? 0), 0);
   const own = record?.own ?? [];
   const received = own.reduce((sum, [, [mixdepth], value]) => sum + (mixdepth < 0 ? 0 : value), 0);
-  const isPending = signed.state === 'pending' && signed.seen;
+  // A coin that is not known may be spent in a block that was not read: the balance has the result already.
+  const isPending = isInMempool(signed) && coins.every((coin) => coin !== undefined);
   const change = isPending ? received - spent : 0;
   const target = own.find(([, place]) => {
     const script = state.book.named(place)?.script;

@@ -20,6 +20,18 @@ export interface Spending {
   readonly height: number;
 }
 
+/** What only the transaction of a coin tells. */
+type KeptFacts = Pick<LedgerCoin, 'origin' | 'mergeable' | 'reused'>;
+
+/** What was known of blocks that are not read again. */
+interface Earlier {
+  readonly coins: ReadonlyMap<string, KeptFacts>;
+  /** Scripts that were funded, with the height of the first time. */
+  readonly scripts: ReadonlyMap<string, number>;
+}
+
+const NO_COINS: ReadonlySet<LedgerCoin> = new Set();
+
 /** A confirmed coin, spent or not. */
 export interface LedgerCoin extends Outpoint {
   readonly place: KeyPlace;
@@ -72,6 +84,7 @@ export class Ledger {
   #blocks: BlockRecord[] = [];
   /** Coins of blocks that were not read. */
   #unspent: readonly UnspentRecord[] = [];
+  #earlier: Earlier = { coins: new Map(), scripts: new Map() };
   readonly #coins = new Map<string, LedgerCoin>();
   /** For every script that was ever funded: its coins that are not spent. */
   readonly #funded = new Map<string, Set<LedgerCoin>>();
@@ -100,8 +113,24 @@ export class Ledger {
     this.#rebuild();
   }
 
-  /** Forgets all, and begins with these unspent coins. */
-  restart(unspent: readonly UnspentRecord[]): void {
+  /**
+   * Forgets the chain, which is read again from this height. What the blocks below it said about coins and
+   * scripts is kept, since the set of unspent coins does not say it.
+   */
+  forget(from: number): void {
+    const scripts = new Map([...this.#earlier.scripts].filter(([, height]) => height < from));
+    const coins = new Map<string, KeptFacts>();
+    for (const [key, { height, script, origin, mergeable, reused }] of this.#coins) {
+      if (height >= from) continue;
+      coins.set(key, { origin, mergeable, reused });
+      scripts.set(script, Math.min(height, scripts.get(script) ?? height));
+    }
+    this.#earlier = { coins, scripts };
+    this.begin([]);
+  }
+
+  /** Begins with these unspent coins. */
+  begin(unspent: readonly UnspentRecord[]): void {
     this.#blocks = [];
     this.#unspent = unspent;
     this.#rebuild();
@@ -118,7 +147,7 @@ export class Ledger {
 
   /** Coins of a script that are not spent; undefined for a script that was never funded. */
   coinsAt(script: string): ReadonlySet<LedgerCoin> | undefined {
-    return this.#funded.get(script);
+    return this.#funded.get(script) ?? (this.#earlier.scripts.has(script) ? NO_COINS : undefined);
   }
 
   /** The oldest first. */
@@ -141,8 +170,9 @@ export class Ledger {
       if (own === undefined) continue;
       const origin = own.place.branch === BRANCH.bond ? 'bond' : 'unknown';
       const [txid, vout] = coin;
-      const facts = { origin, mergeable: false, reused: false, spent: undefined } as const;
-      this.#addCoin({ txid, vout, ...own, value, height, coinbase, ...facts });
+      const known = this.#earlier.coins.get(coinKey(coin));
+      const facts = known ?? { origin, mergeable: false, reused: false };
+      this.#addCoin({ txid, vout, ...own, value, height, coinbase, ...facts, spent: undefined });
     }
     for (const block of this.#blocks) this.#apply(block);
   }
@@ -198,9 +228,7 @@ export class Ledger {
   }
 
   #isReused(script: string): boolean {
-    return isReuse(this.#funded.get(script), (coin) =>
-      this.#context.isUnfrozen(formatOutpoint(coin)),
-    );
+    return isReuse(this.coinsAt(script), (coin) => this.#context.isUnfrozen(formatOutpoint(coin)));
   }
 
   #addCoin(coin: LedgerCoin): void {

@@ -10,6 +10,13 @@ interface Entry {
   abandoned: boolean;
   /** Height of the block that spends a coin of another owner otherwise. */
   lostAt: number | undefined;
+  /** What a block told that is not read again. */
+  settled: Settlement | undefined;
+}
+
+interface Settlement {
+  readonly state: 'confirmed' | 'replaced' | 'lost';
+  readonly height: number;
 }
 
 export type SignedState = SignedTransaction['state'];
@@ -27,7 +34,13 @@ export class SignedLedger {
 
   add(record: SignedRecord): void {
     if (this.#entries.has(record.unsigned)) return;
-    const entry = { record, seen: false, abandoned: false, lostAt: undefined };
+    const entry = {
+      record,
+      seen: false,
+      abandoned: false,
+      lostAt: undefined,
+      settled: undefined,
+    };
     this.#entries.set(record.unsigned, entry);
     for (const name of record.coins) {
       const key = coinKey(name);
@@ -59,7 +72,14 @@ export class SignedLedger {
   rewind(height: number): void {
     for (const entry of this.#entries.values()) {
       if (entry.lostAt !== undefined && entry.lostAt > height) entry.lostAt = undefined;
+      if (entry.settled !== undefined && entry.settled.height > height) entry.settled = undefined;
     }
+  }
+
+  /** The chain is read again from this height. What the blocks below it proved stays. */
+  settle(from: number): void {
+    for (const entry of this.#entries.values()) entry.settled = this.#settlementOf(entry);
+    this.rewind(from - 1);
   }
 
   record(unsigned: string): SignedRecord | undefined {
@@ -123,21 +143,34 @@ export class SignedLedger {
     });
   }
 
+  /** A coin that is not known may be spent in a block that was not read, perhaps by this transaction. */
   #isUnconfirmed(entry: Entry): boolean {
     const state = this.#stateOf(entry);
-    return entry.seen && (state === 'pending' || state === 'abandoned');
+    return (
+      entry.seen &&
+      (state === 'pending' || state === 'abandoned') &&
+      entry.record.coins.every((name) => this.#ledger.coin(coinKey(name)) !== undefined)
+    );
   }
 
-  #stateOf({ record, abandoned, lostAt }: Entry): SignedState {
-    if (this.#ledger.heightOf(record.unsigned) !== undefined) return 'confirmed';
+  #stateOf(entry: Entry): SignedState {
+    const settled = this.#settlementOf(entry);
+    if (settled !== undefined) return settled.state;
+    if (entry.lostAt !== undefined) return 'lost';
+    return entry.abandoned ? 'abandoned' : 'pending';
+  }
+
+  /** What the blocks say. */
+  #settlementOf({ record, settled }: Entry): Settlement | undefined {
+    const height = this.#ledger.heightOf(record.unsigned);
+    if (height !== undefined) return { state: 'confirmed', height };
     for (const name of record.coins) {
       const spending = this.#ledger.coin(coinKey(name))?.spent;
-      if (spending !== undefined) {
-        return this.#entries.has(spending.unsigned) ? 'replaced' : 'lost';
-      }
+      if (spending === undefined) continue;
+      const state = this.#entries.has(spending.unsigned) ? 'replaced' : 'lost';
+      return { state, height: spending.height };
     }
-    if (lostAt !== undefined) return 'lost';
-    return abandoned ? 'abandoned' : 'pending';
+    return settled;
   }
 
   #rivals(entry: Entry): readonly Entry[] {

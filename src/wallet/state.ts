@@ -162,11 +162,12 @@ export class WalletState {
         this.signed.rewind(record.height);
         break;
       case 'rescan':
+        this.signed.settle(record.from);
         this.progress.restart(record.from);
-        this.ledger.restart([]);
+        this.ledger.forget(record.from);
         break;
       case 'unspent':
-        this.ledger.restart(record.coins);
+        this.ledger.begin(record.coins);
         break;
       case 'freeze':
         this.#freezing.set(coinKey(record.coin), record.reason);

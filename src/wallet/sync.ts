@@ -7,7 +7,7 @@ import { ChainError } from '../chain/chain-error.js';
 import type { BlockInfo, Chain, ScanStep, Watch } from '../chain/ports.js';
 import { counted } from '../kit/decimal.js';
 import { formatOutpoint } from '../protocol/outpoint.js';
-import { BRANCH } from './api.js';
+import { BRANCH, WalletError } from './api.js';
 import { blockRecord } from './found.js';
 import type { WalletJournal } from './journal.js';
 import { NO_BLOCK } from './scan-progress.js';
@@ -21,6 +21,8 @@ const QUIET_BLOCKS = 36;
 const MANY_BLOCKS = 2_000;
 /** Blocks before the birth height that are read, too: a reorganisation may move the first deposit there. */
 const BIRTH_MARGIN = 100;
+/** The newest blocks are always read: no reorganisation that was ever seen went deeper. */
+const REORGANISED = 100;
 /** Addresses of each branch that are skipped where used ones may be unknown. */
 const SKIPPED = 100;
 
@@ -75,21 +77,30 @@ export class WalletSync {
   }
 
   /**
-   * Forgets the chain and reads it again. Coins in blocks below `from` come from the set of unspent coins,
-   * and addresses are skipped, since those that were emptied are not known then.
+   * Forgets the chain and reads it again. From a height above that of the birth on, coins in older blocks come
+   * from the set of unspent coins, and addresses are skipped, since those that were emptied are not known
+   * then. Rejects with a WalletError `request` for a height above the best block.
    */
-  async rescan(from: number, options: SyncOptions): Promise<SyncReport> {
+  async rescan(wanted: number, options: SyncOptions): Promise<SyncReport> {
     const { chain, birthHeight } = this.#options;
     await extendRanges(this.#options);
     const first = await chain.firstReadable(options.signal);
-    if (first > from) throw pruned(first, from);
-    if (from <= birthHeight) {
-      await this.#restart(Math.min(from, Math.max(first, this.#firstHeight())), []);
+    if (first > wanted) throw pruned(first, wanted);
+    if (wanted <= birthHeight) {
+      await this.#restart(Math.min(wanted, Math.max(first, this.#firstHeight())), []);
       return this.run(options);
     }
+    const { height } = await chain.tip(options.signal);
+    if (wanted > height) {
+      const text = `there is no block ${wanted} yet: the best block is ${height}`;
+      throw new WalletError('request', text);
+    }
+    // Blocks that a reorganisation may replace are read, so that it is noticed.
+    const from = Math.min(wanted, Math.max(first, height - REORGANISED));
     const coins = await this.#unspentBelow(from, options);
-    await this.#restart(from, coins);
+    // Before the chain is forgotten: a crash between the two must not hand out a used address.
     await this.#skipAddresses();
+    await this.#restart(from, coins);
     const { notes, ...report } = await this.run(options);
     const skipped =
       `Blocks below ${from} were not read: their coins are known from the set of unspent coins, the history ` +
