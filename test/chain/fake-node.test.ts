@@ -191,6 +191,21 @@ void t.test('a scan stops at a node that contradicts itself', async (t) => {
   t.equal(await faultOf(scan()), 'answer', 'the header of another block');
 });
 
+void t.test('a scan of a chain that never fits together ends', { timeout: 20_000 }, async (t) => {
+  const node = await startFakeNode(t);
+  const chain = await open(t, node);
+  const known = [{ height: FAKE_HEIGHT, hash: fakeHash(FAKE_HEIGHT) }];
+  const scan = (): Promise<void> => scanAll(chain, new TestWatch([]), { from: 100, known });
+  node.results.set('getbestblockhash', () => fakeHash(FAKE_HEIGHT - 1));
+  t.equal(await faultOf(scan()), 'answer', 'the best block is below a block of the best chain');
+  node.results.set('getbestblockhash', () => fakeHash(FAKE_HEIGHT + 1));
+  t.equal(await faultOf(scan()), 'answer', 'the best block is missing in the best chain');
+  node.results.set('getblockhash', () => {
+    throw new FakeNodeError(-8, 'Block height out of range');
+  });
+  t.equal(await faultOf(scan()), 'answer', 'no block is in the best chain');
+});
+
 void t.test('amounts and fee rates are exact', async (t) => {
   const node = await startFakeNode(t);
   const chain = await open(t, node);

@@ -4,6 +4,7 @@
  * the best chain, and after it that the end is.
  */
 import type { Clock } from '../../kit/clock.js';
+import { ChainError } from '../chain-error.js';
 import type { BlockId, BlockInfo, ScanRequest, ScanStep } from '../ports.js';
 import type { HeaderAnswer } from './answers.js';
 import type { NodeBlocks } from './node-blocks.js';
@@ -17,6 +18,8 @@ const MOST_SEARCH = 50_000;
 /** A search that is quicker is followed by a longer one, a slower one by a shorter one. */
 const QUICK_MS = 1_500;
 const SLOW_MS = 6_000;
+/** Rounds in a row without progress, while the best chain changes. */
+const MOST_FRUITLESS = 100;
 /** Blocks of this scan that are remembered, for reorganisations. */
 const MOST_TRAIL = 1_000;
 
@@ -78,8 +81,9 @@ export class NodeScan {
     const base = await this.#base(known);
     const trail = new Trail(base);
     if (known[0] !== undefined && known[0].hash !== base.hash) yield { kind: 'rewind', to: base };
-    for (;;) {
+    for (let fruitless = 0; ; fruitless += 1) {
       signal.throwIfAborted();
+      if (fruitless >= MOST_FRUITLESS) throw contradiction();
       const { last } = trail;
       const tip = await blocks.tip();
       if (tip.hash === last.hash) {
@@ -100,6 +104,7 @@ export class NodeScan {
         else yield step;
       }
       if (end === undefined) continue;
+      fruitless = 0;
       trail.add(end);
       onProgress?.(Math.min(1, (end.height - base.height) / Math.max(1, tip.height - base.height)));
       if (end.hash !== tip.hash) yield { kind: 'reached', block: end };
@@ -114,10 +119,15 @@ export class NodeScan {
       if (await blocks.isBest(candidate)) return candidate;
     }
     // The genesis block has no coin that can be spent.
-    const { height } = await blocks.tip();
-    const before = Math.max(0, Math.min(this.#request.from - 1, height));
-    const hash = await blocks.hashAt(before);
-    return hash === undefined ? this.#base([]) : { height: before, hash };
+    for (let attempt = 0; attempt < MOST_FRUITLESS; attempt += 1) {
+      // oxlint-disable-next-line no-await-in-loop -- the best chain may become shorter between two calls
+      const { height } = await blocks.tip();
+      const before = Math.max(0, Math.min(this.#request.from - 1, height));
+      // oxlint-disable-next-line no-await-in-loop
+      const hash = await blocks.hashAt(before);
+      if (hash !== undefined) return { height: before, hash };
+    }
+    throw contradiction();
   }
 
   /**
@@ -209,6 +219,12 @@ export class NodeScan {
     }
   }
 }
+
+const contradiction = (): ChainError =>
+  new ChainError(
+    'answer',
+    'the blocks of the bitcoin node do not fit together: restart it, or use another one',
+  );
 
 /** Whether these headers are the blocks behind `last`, one after the other. */
 function follows(last: BlockId, headers: readonly HeaderAnswer[]): boolean {
