@@ -378,6 +378,17 @@ t.test('PoDLE of the vectors', async (t) => {
     t.not(made.revelation.s, row.s, 'with another nonce');
     t.strictSame(verifyPodle(made.revelation, made.commitment), { ok: true, value: row.index });
   }
+  // The commitment is of the key and the index alone.
+  const commitments = [
+    '8fbe8cd0007a3f7074bba3dca8cfe7876428ade0305f90c697a0117b6dd18806',
+    'fd868e05c14072c422812804f12e653527c802f74097f1f8fb6f5f14e7a76639',
+    'ad36aab7cc6fd16947f4604962e8a436196b0f74bce31b975f2d7086c0a04428',
+  ];
+  for (const [number, commitment] of commitments.entries()) {
+    const { revelation, ...other } = createPodle(new Uint8Array(32).fill(0xaa), coin, number);
+    t.equal(other.commitment, commitment);
+    t.equal(revelation.p, '026a04ab98d9e4774ad806e302dddeb63bea16b5cb5f223ee77478e861bb583eb3');
+  }
   const { key, txid, vout, index, commitment, s, e } = vectors.podle.deterministic;
   const made = createPodle(hexToBytes(key), { txid, vout }, index);
   t.match(made, { commitment, index, revelation: { s, e, utxo: { txid, vout } } });

@@ -284,6 +284,23 @@ t.test('the value of bonds', async (t) => {
     t.ok(Math.abs(worth - value) <= Math.abs(value) * 4 * Number.EPSILON, `${worth} is ${value}`);
     t.equal(Math.trunc(worth), integer);
   }
+  // The first three are of the original's documentation. Satoshi, confirmation, lock, now, value.
+  const seconds = 1_655_400_566.849_274;
+  const rows: readonly (readonly [number, number, number, number, number])[] = [
+    [1e8, seconds, 1_656_633_600, seconds, 1_579_529.387_352_751],
+    [1e8, seconds, 1_659_312_000, seconds, 7_090_170.573_224_746],
+    [1e8, seconds, 1_661_990_400, seconds, 13_980_293.343_489_392],
+    [1e8, 1_640_995_200, 1_672_531_200, 1_650_000_000, 107_840_156.021_131_2],
+    [1e8, 1_640_995_200, 1_672_531_200, 1_680_000_000, 76_065_044.899_140_28],
+    [5e8, 1_640_995_200, 1_767_225_600, 1_700_000_000, 5_461_246_071.177_06],
+    [1e8, 1_640_995_200, 4_099_766_400, 1_700_000_000, 25_118_864_315.095_82],
+    [6e8, 1_640_995_200, 1_767_225_600, 1_769_904_000, 6_737_127_558.671_07],
+    [1e6, 1_640_995_200, 1_767_225_600, 1_893_456_000, 0],
+  ];
+  for (const [satoshi, confirmationTime, lockTime, now, value] of rows) {
+    const worth = bondValue({ satoshi, confirmationTime, lockTime, now });
+    t.ok(Math.abs(worth - value) <= value * 1e-12, `${worth} is ${value}`);
+  }
   const base = { satoshi: 1e8, confirmationTime: 1.6e9, lockTime: 1.8e9, now: 1.7e9 };
   const worth = bondValue(base);
   t.equal(bondValue({ ...base, interestRate: 0.015, exponent: 1.3 }), worth, 'the defaults');

@@ -43,18 +43,26 @@ const HOLD_WORDS: Readonly<Record<Exclude<CoinHold, 'frozen'>, string>> = {
   locked: 'locked bond',
 };
 
-/** Why a coin is not spent now, for a person; empty when it can be. */
+/**
+ * Why a coin is not spent now, for a person; empty when it can be. A coin of a payment that was given up is
+ * free, and the payment is named, because it may still confirm.
+ */
 export function holdWords({ hold, frozen, signedFor, lockTime }: WalletCoin): string {
   if (frozen !== undefined && (hold === 'frozen' || hold === undefined))
     return FREEZE_WORDS[frozen];
-  if (hold === undefined) return '';
+  if (hold === undefined) {
+    return signedFor === undefined ? '' : `free; ${signedFor.slice(0, 16)}... may still spend it`;
+  }
   if (hold === 'frozen') return 'frozen';
   if (hold === 'signed' && signedFor !== undefined) return `spent by ${signedFor.slice(0, 16)}...`;
   if (hold === 'locked' && lockTime !== undefined) return `locked until ${day(lockTime)}`;
   return HOLD_WORDS[hold];
 }
 
-/** Why a coin is not spent now, for a program: the reason of its freeze, or what holds it. */
-export function holdReason({ hold, frozen }: WalletCoin): string | null {
-  return frozen ?? hold ?? null;
+/**
+ * The same for a program: the reason of its freeze, or what holds it. `abandoned`: nothing holds it, and a
+ * payment that was given up may still spend it.
+ */
+export function holdReason({ hold, frozen, signedFor }: WalletCoin): string | null {
+  return frozen ?? hold ?? (signedFor === undefined ? null : 'abandoned');
 }

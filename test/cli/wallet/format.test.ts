@@ -95,6 +95,7 @@ t.test('what holds a coin', async (t) => {
     [{ hold: 'unconfirmed' }, 'not in a block yet', 'unconfirmed'],
     [{ hold: 'leased' }, 'in a coinjoin that runs', 'leased'],
     [{ hold: 'signed', signedFor: 'ef'.repeat(32) }, 'spent by efefefefefefefef...', 'signed'],
+    [{ signedFor: 'ef'.repeat(32) }, 'free; efefefefefefefef... may still spend it', 'abandoned'],
     [{ hold: 'locked', lockTime: 1_769_904_000 }, 'locked until 2026-02-01', 'locked'],
   ];
   for (const [some, words, reason] of cases) {

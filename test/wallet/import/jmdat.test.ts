@@ -1,4 +1,5 @@
 /** Wallet files of the original (`.jmdat`): what is taken over, and what is refused. */
+import { argon2iAsync } from '@noble/hashes/argon2.js';
 import t from 'tap';
 import { readForeignWallet } from '../../../src/wallet/import/read-foreign-wallet.js';
 import { cheapKey, faultOf, jmdat, type Dict } from './make-files.js';
@@ -49,6 +50,12 @@ t.test('the vector opens with its password, with progress, beside the event loop
   t.ok(progress.length > 10, `${progress.length} reports`);
   t.equal(progress.at(-1), 1);
   t.ok(turns > 50, `${turns} turns of the event loop`);
+});
+
+t.test('Argon2i as the original has it', async (t) => {
+  const cost = { m: 1_000, t: 500, p: 4, dkLen: 16, version: 0x13 };
+  const key = await argon2iAsync('password', 'saltsalt', cost);
+  t.equal(Buffer.from(key).toString('hex'), '053b56d76679df49a4e746245f5c33cb');
 });
 
 t.test('a derivation stops with the reason of the signal', async (t) => {
