@@ -1,23 +1,24 @@
 /** An address leaves the program only when the library gives the same one from the private key. */
 import t from 'tap';
-import type { JournalValue } from '../../src/wallet/store/api.js';
-import { createWalletWorld, MemoryStore } from '../helpers/wallet-world.js';
+import { parseWalletRecord, type WalletRecord } from '../../src/wallet/records.js';
+import { createWalletWorld, MemoryStore, type WalletWorld } from '../helpers/wallet-world.js';
 
-/** The kind of a record. */
-const kindOf = (record: JournalValue): unknown =>
-  typeof record === 'object' && record !== null && 'kind' in record ? record.kind : undefined;
+/** The public keys of the mixdepths, as the journal has them. */
+function accountsOf({ store }: WalletWorld): readonly string[] {
+  for (const value of store.records) {
+    const record = parseWalletRecord(value);
+    if (record.ok && record.value.kind === 'accounts') return record.value.keys;
+  }
+  throw new Error('a journal has the accounts');
+}
 
 t.test('a watched script that is not of its key: no address, and nothing written', async (t) => {
-  const { store, reopen } = await createWalletWorld();
-  const accounts = store.records.find((record) => kindOf(record) === 'accounts');
-  if (typeof accounts !== 'object' || accounts === null || !('keys' in accounts)) {
-    throw new Error('a journal has the accounts');
-  }
-  const { keys } = accounts;
-  if (!Array.isArray(keys)) throw new Error('an account for each mixdepth');
+  const right = await createWalletWorld();
   // The keys of the two mixdepths in the wrong order, as a fault of the fast derivation would be.
-  const wrong = new MemoryStore(store.secret, [{ ...accounts, keys: keys.toReversed() }]);
-  const world = await reopen(wrong);
+  const keys = accountsOf(right).toReversed();
+  const accounts = { kind: 'accounts', keys } satisfies WalletRecord;
+  const wrong = new MemoryStore(right.store.secret, [accounts]);
+  const world = await right.reopen(wrong);
   await world.sync();
   const writes = wrong.writes.length;
   for (const purpose of ['deposit', 'change'] as const) {

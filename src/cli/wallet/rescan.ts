@@ -1,6 +1,7 @@
 /** `onionmc wallet rescan`: reads the block chain again from a height. */
 import { counted } from '../../kit/decimal.js';
 import { print, printJson, printNote } from '../print.js';
+import { resumePayments } from './pay.js';
 import { withProgress } from './progress.js';
 import { writeWallet, type WriteOptions } from './session.js';
 
@@ -10,11 +11,14 @@ interface RescanOptions extends WriteOptions {
 }
 
 export function runRescan(name: string, options: RescanOptions): Promise<void> {
-  return writeWallet(name, { ...options, isKeyless: true }, async ({ wallet, signal }) => {
+  const how = { ...options, isKeyless: true, isRescan: true };
+  return writeWallet(name, how, async (session) => {
+    const { wallet, signal } = session;
     const from = options.from ?? wallet.secret.birthHeight;
     const report = await withProgress(`reading the block chain from block ${from}`, (onProgress) =>
       wallet.rescan({ from, signal, onProgress }),
     );
+    await resumePayments(session);
     const { height, transactions, notes } = report;
     if (options.json === true) {
       printJson({ from, height, transactions, notes });

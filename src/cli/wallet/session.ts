@@ -42,6 +42,8 @@ export interface ReadOptions extends FolderOptions {
 export interface WriteOptions extends FolderOptions {
   /** The command signs nothing and hands out no address: a passphrase is not asked for. */
   readonly isKeyless?: boolean;
+  /** The command reads the chain itself, also where the node has pruned blocks that come next. */
+  readonly isRescan?: boolean;
   readonly mainnetIAcceptTheRisk?: boolean;
 }
 
@@ -250,8 +252,8 @@ async function settingsFor(store: WalletStore, { datadir }: FolderOptions): Prom
 }
 
 /**
- * Opens a wallet to write to it, at the tip of the chain. Asks for the passphrase where the wallet has
- * one and the command needs keys.
+ * Opens a wallet to write to it, at the tip of the chain unless the command is a rescan. Asks for the
+ * passphrase where the wallet has one and the command needs keys.
  */
 export function writeWallet(
   name: string,
@@ -273,8 +275,10 @@ export function writeWallet(
       chain = await chainOf(settings, signal);
       const acceptMainnetRisk = options.mainnetIAcceptTheRisk;
       wallet = await openWallet({ store, chain, mode: 'write', passphrase, acceptMainnetRisk });
-      await syncWallet(wallet, signal);
-      await resumePayments({ wallet, chain, settings, signal });
+      if (options.isRescan !== true) {
+        await syncWallet(wallet, signal);
+        await resumePayments({ wallet, chain, settings, signal });
+      }
       await run({ ...around, store, wallet, chain, settings });
     } finally {
       await (wallet === undefined ? store.close() : wallet.close());
