@@ -1,6 +1,6 @@
 /**
  * What a node does against the guess: rows of the table of findings, each by its number, on the real
- * node. The rows K5, K8, K15 to K17 and K21 do not concern a view of the chain over JSON-RPC.
+ * node; K13 is in node-restarts.test.ts. The rows K15 to K17 and K21 do not concern JSON-RPC.
  */
 import { bytesToHex } from '@noble/hashes/utils.js';
 import t from 'tap';

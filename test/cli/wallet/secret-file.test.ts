@@ -68,8 +68,14 @@ t.test('a file that others may read works, with a warning', async (t) => {
 });
 
 t.test('credentials', async (t) => {
-  const folder = t.testdir({ 'wallet-password': 'hunter2\n' });
+  const both = t.testdir({
+    one: { 'wallet-password': 'hunter2\n' },
+    two: { 'wallet-password': 'hunter2\n', 'wallet-passphrase': 'TREZOR\n' },
+  });
+  const folder = join(both, 'one');
   const env = { CREDENTIALS_DIRECTORY: folder };
+  const second = { CREDENTIALS_DIRECTORY: join(both, 'two') };
+  t.equal(await readCredential('wallet-passphrase', second), 'TREZOR');
   t.equal(await readCredential('wallet-password', env), 'hunter2');
   t.equal(await readCredential('wallet-passphrase', env), undefined, 'not loaded by the unit');
   t.equal(await readCredential('wallet-password', {}), undefined, 'not under systemd');

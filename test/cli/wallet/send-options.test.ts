@@ -122,7 +122,7 @@ realNodeTest(t, 'the options of a payment', async (t) => {
   await t.test('a node that has pruned blocks which the wallet needs', async (t) => {
     await node.mine(1_000);
     await node.rpc('pruneblockchain', 700);
-    await makeCheapWallet(cli.datadir, 'old');
+    await makeCheapWallet(cli.datadir, 'old', { isOpened: true });
     const journal = () => readFile(join(cli.datadir, 'wallets', 'old', 'journal'));
     const before = await journal();
     const why =
