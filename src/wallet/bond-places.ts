@@ -1,4 +1,6 @@
 /** The places of bonds: those of the wallet's own keys, and those of keys outside. Pure. */
+import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { hexToBytes } from '@noble/hashes/utils.js';
 import { addressOf } from '../bitcoin/address.js';
 import { BOND_MONTHS } from '../bitcoin/bond.js';
 import { BRANCH, WalletError, type KeyPlace, type WalletCoin } from './api.js';
@@ -85,6 +87,12 @@ export function outsideBond(
   checkMonth(index);
   if (!/^0[23][0-9a-f]{64}$/.test(publicKey)) {
     throw new WalletError('request', 'a public key has 66 hex digits and begins with 02 or 03');
+  }
+  if (!secp256k1.utils.isValidPublicKey(hexToBytes(publicKey), true)) {
+    throw new WalletError(
+      'request',
+      'this public key does not exist: a digit is wrong. Coins paid to its bond would be lost',
+    );
   }
   if (state.bondKeys()[index] === publicKey) {
     throw new WalletError('request', 'this is the key of the wallet itself for that month');

@@ -460,6 +460,8 @@ t.test('a key outside the wallet: its bond is shown, and not signed for', async 
   const place = await wallet.watchOutsideBond(publicKey, 73);
   t.equal(place.lockTime, 1_769_904_000);
   t.same(await wallet.watchOutsideBond(publicKey, 73), place);
+  const noPoint = `02${'00'.repeat(31)}05`;
+  await refused(t, wallet.watchOutsideBond(noPoint, 73), 'request');
   t.equal(wallet.outsideBonds().length, 1);
   chain.pay(place.script, COIN);
   chain.mine();
