@@ -153,7 +153,7 @@ export type WalletRecord =
 export type RecordKind = WalletRecord['kind'];
 
 /** Most coins, outputs or transactions in one record. */
-const MANY = 100_000;
+export const MANY = 100_000;
 const MAX_TRANSACTION_DIGITS = 8_000_000;
 
 const coin: read.Reader<CoinName> = read.tuple2(read.hex(64), read.integer());

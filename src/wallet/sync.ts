@@ -10,8 +10,9 @@ import { formatOutpoint } from '../protocol/outpoint.js';
 import { BRANCH, WalletError } from './api.js';
 import { blockRecord } from './found.js';
 import type { WalletJournal } from './journal.js';
+import { coinKey } from './ledger.js';
 import { NO_BLOCK } from './scan-progress.js';
-import type { UnspentRecord, WalletRecord } from './records.js';
+import { MANY, type UnspentRecord, type WalletRecord } from './records.js';
 import type { SyncOptions, SyncReport } from './requests.js';
 import { extendRanges, type RangeTerms } from './scripts.js';
 
@@ -206,12 +207,17 @@ export class WalletSync {
       const scripts = state.book.scripts();
       // oxlint-disable-next-line no-await-in-loop -- again when a coin at the end of a range extends it
       const { outputs } = await chain.unspent(scripts, signal, onProgress);
-      const coins: UnspentRecord[] = [];
+      const found = new Map<string, UnspentRecord>();
       for (const { txid, vout, script, value, height, coinbase } of outputs) {
         const place = state.book.nameOf(script);
         if (place === undefined || height >= from) continue;
-        coins.push({ coin: [txid, vout], place, value, height, coinbase });
+        const coin = [txid, vout] as const;
+        found.set(coinKey(coin), { coin, place, value, height, coinbase });
       }
+      if (found.size > MANY) {
+        throw new ChainError('answer', `the node names more than ${MANY} coins of the wallet`);
+      }
+      const coins = [...found.values()];
       // oxlint-disable-next-line no-await-in-loop
       await this.#journal.note(() => skipsBehind(coins));
       // oxlint-disable-next-line no-await-in-loop

@@ -166,3 +166,20 @@ t.test('addresses are skipped before the chain is forgotten', async (t) => {
   const rescan = kinds.findIndex((text) => text.includes('"kind":"rescan"'));
   t.ok(skip >= 0 && skip < rescan, 'a crash between them would hand out used addresses');
 });
+
+t.test('a node that names a coin twice, or more coins than a record holds', async (t) => {
+  const world = await funded();
+  const { wallet, chain, script } = world;
+  chain.mine(200);
+  const block = await chain.tip();
+  const output = { txid: 'ab'.repeat(32), vout: 0, script, value: 7, height: 9, coinbase: false };
+  chain.unspent = () => Promise.resolve({ block, outputs: [output, output] });
+  await wallet.rescan({ signal, from: 400 });
+  t.equal(wallet.summary().total, 7);
+  const outputs = Array.from({ length: 100_001 }, (_, vout) => ({ ...output, vout }));
+  chain.unspent = () => Promise.resolve({ block, outputs });
+  await t.rejects(wallet.rescan({ signal, from: 400 }), {
+    message: 'the node names more than 100000 coins of the wallet',
+  });
+  t.equal((await world.reopen()).wallet.summary().total, 7, 'the wallet still opens');
+});
