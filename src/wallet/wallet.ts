@@ -3,7 +3,6 @@
  * record is on the disk. Errors are `WalletError`, `WalletStoreError` (folder, disk) and `ChainError`.
  */
 import { bytesToHex } from '@noble/hashes/utils.js';
-import type { Chain } from '../chain/ports.js';
 import type { Clock } from '../kit/clock.js';
 import { pause } from '../kit/pause.js';
 import type { Outpoint } from '../protocol/outpoint.js';
@@ -35,35 +34,13 @@ import type {
   SyncOptions,
   SyncReport,
 } from './requests.js';
+import type { WalletOptions } from './wallet-options.js';
 import { accountText, extendRanges, type RangeTerms } from './scripts.js';
 import { decideSigning } from './sign-decision.js';
 import { completed, SigningOrder } from './signing.js';
 import type { WalletState } from './state.js';
-import type { WalletStore } from './store/api.js';
 import { WalletSync } from './sync.js';
 import { WalletView } from './wallet-view.js';
-
-/** What a wallet needs from outside. */
-export interface WalletOptions {
-  readonly store: WalletStore;
-  /** Undefined: the wallet shows what its journal says, and hands out no address. */
-  readonly chain: Chain | undefined;
-  /**
-   * The passphrase of the seed words, for a wallet that has one. Without it the wallet only shows coins,
-   * freezes them and follows the chain. Not needed where `secret.hasPassphrase` is false.
-   */
-  readonly passphrase?: string | undefined;
-  /** `read`: the store was opened without the lock. Every writing call is refused. Default `write`. */
-  readonly mode?: 'read' | 'write' | undefined;
-  /** The wall clock, in Unix seconds. */
-  readonly unixTime: () => number;
-  /** Random bytes fit for keys. */
-  readonly randomBytes: (bytes: number) => Uint8Array;
-  /** The word for spending on mainnet was given. */
-  readonly acceptMainnetRisk?: boolean | undefined;
-  /** Called with the share that is done, 0 to 1, while scripts are derived at the first opening. */
-  readonly onProgress?: ((done: number) => void) | undefined;
-}
 
 const MAINNET_RISK =
   'spending on mainnet is off: this program is young, and a fault may lose coins. Give ' +

@@ -5,7 +5,8 @@ import { MemoryChain } from '../../src/chain/memory.js';
 import { WalletKeys } from '../../src/wallet/keys.js';
 import type { JournalValue, WalletSecret, WalletStore } from '../../src/wallet/store/api.js';
 import { WalletStoreError } from '../../src/wallet/store/api.js';
-import { Wallet, type WalletOptions } from '../../src/wallet/wallet.js';
+import { Wallet } from '../../src/wallet/wallet.js';
+import type { WalletOptions } from '../../src/wallet/wallet-options.js';
 
 export const TEST_ENTROPY = '2e0339ba89b4a1272cdf78b27ee62669ee01992a59e836e2807051be128ca817';
 
