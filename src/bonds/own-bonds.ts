@@ -123,13 +123,15 @@ export class OwnBonds {
     outpoint: Outpoint,
     script: string,
     feePerKb: number,
+    acceptAbsurdFee?: boolean,
     signal?: AbortSignal,
   ): Promise<PaymentPlan> {
     const coin = bondCoinOf(this.#wallet, outpoint);
     const tip = await this.#chain.tip(signal);
     this.#checkOpen(coin, tip);
+    const { mixdepth } = coin;
     return this.#payments.plan(
-      { amount: 'all', script, coins: [outpoint], mixdepth: coin.mixdepth, feePerKb },
+      { amount: 'all', script, coins: [outpoint], mixdepth, feePerKb, acceptAbsurdFee },
       signal,
     );
   }

@@ -25,6 +25,7 @@ export interface BondOptions extends WriteOptions, PayOptions {
   readonly publicKey?: string;
   readonly periods?: number;
   readonly feeRate?: number;
+  readonly acceptAbsurdFee?: boolean;
   readonly psbt?: string;
 }
 
@@ -172,10 +173,11 @@ export async function redeemBond(
   checkMainnet(network, options);
   await writeWallet(name, options, async (session) => {
     const { chain, signal } = session;
-    const { feeRate } = options;
+    const { feeRate, acceptAbsurdFee } = options;
     const wish = feeRate === undefined ? { blocks: REDEEM_BLOCKS } : { feePerKb: feeRate };
     const feePerKb = await chooseFeePerKb(chain, wish, signal);
-    const plan = await bondsOf(session).planRedeem(outpoint, script, feePerKb, signal);
+    const bonds = bondsOf(session);
+    const plan = await bonds.planRedeem(outpoint, script, feePerKb, acceptAbsurdFee, signal);
     const payments = paymentsOf(session);
     if (options.psbt === undefined || options.dryRun === true) {
       await pay(session, payments, { plan, address }, options);

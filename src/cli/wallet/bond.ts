@@ -29,6 +29,7 @@ const OWN_OPTIONS: readonly (readonly [keyof BondOptions, string, readonly strin
   ['publicKey', '--public-key', ['address']],
   ['periods', '--periods', ['certify', 'cold-message']],
   ['feeRate', '--fee-rate', ['redeem']],
+  ['acceptAbsurdFee', '--accept-absurd-fee', ['redeem']],
   ['dryRun', '--dry-run', ['redeem']],
   ['psbt', '--psbt', ['redeem']],
 ];

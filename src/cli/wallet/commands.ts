@@ -210,6 +210,7 @@ function addSpenders(wallet: Command): void {
     .option('--public-key <hex>', 'address: the key is in another wallet', values.parsePublicKey)
     .option('--periods <n>', 'certify: validity in periods of 2016 blocks', values.parsePeriods)
     .option('--fee-rate <sat/vb>', 'redeem: fee in satoshi per virtual byte', values.parseFeeRate)
+    .option('--accept-absurd-fee', 'redeem: pay a fee above the limit')
     .option('--dry-run', 'redeem: show it and do nothing')
     .option('--psbt <file>', 'redeem: write an unsigned PSBT to this file', values.parsePath)
     .option(...YES)

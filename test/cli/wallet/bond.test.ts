@@ -143,6 +143,9 @@ realNodeTest(t, 'bonds', async (t) => {
         next: /the lock is over: bond redeem/,
       },
     );
+    const absurd = ['bond', 'w', 'redeem', name, receiver, '--fee-rate', '400', '--dry-run'];
+    refused(t, await cli.run(...absurd), 2, /absurd_fee_per_kb.*--accept-absurd-fee/);
+    t.match(await cli.json(t, ...absurd, '--accept-absurd-fee'), { outcome: 'dry-run' });
     const redeem = ['bond', 'w', 'redeem', name, receiver, '--fee-rate', '2'];
     const dry = await cli.run(...redeem, '--dry-run');
     t.match(dry.stdout, /pays +0\.0999\d{4} +bcrt1qz9mz/, dry.stderr);
