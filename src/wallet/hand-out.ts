@@ -8,13 +8,11 @@ import { labelRecord } from './labels.js';
 import { pathOf } from './places.js';
 import type { WalletRecord } from './records.js';
 import type { AddressPurpose, AddressRequest, Lease, LeaseRequest } from './requests.js';
-import type { WalletState } from './state.js';
+import { MAX_LEASE_SECONDS, type WalletState } from './state.js';
 
 /** Longest text that names the holder of a lease. */
 const MAX_OWNER = 100;
 const MAX_LEASE_COINS = 1_000;
-/** Longest lease: a day. */
-const MAX_LEASE_SECONDS = 86_400;
 
 /** The script of a place, from the private key. */
 export type ScriptFromKey = (place: KeyPlace) => string;

@@ -9,7 +9,7 @@ import { labelRecord } from './labels.js';
 import type { SignedRecord, WalletRecord } from './records.js';
 import type { Signed, SignRequest } from './requests.js';
 import { completed, SigningOrder, type SigningView } from './signing.js';
-import type { WalletState } from './state.js';
+import { isLeaseOpen, type WalletState } from './state.js';
 
 function viewOf(state: WalletState, terms: CoinTerms): SigningView {
   const { book } = state;
@@ -26,7 +26,7 @@ function viewOf(state: WalletState, terms: CoinTerms): SigningView {
     },
     leaseCoins: (id) => {
       const lease = state.lease(id);
-      return lease !== undefined && lease.until > terms.now ? lease.coins : undefined;
+      return lease !== undefined && isLeaseOpen(lease, terms.now) ? lease.coins : undefined;
     },
     signedCoins: (unsigned) => {
       const status = state.signed.stateOf(unsigned);

@@ -37,6 +37,16 @@ export function hashesOfScripts(form: keyof typeof HASH_BYTES, scripts: readonly
   return Buffer.from(hex, 'hex').toString('base64');
 }
 
+/** Longest lease: a day. */
+export const MAX_LEASE_SECONDS = 86_400;
+
+/**
+ * Whether a lease is not over. One that ends in more than a day was taken while the clock was ahead: its coins
+ * would be held for ever.
+ */
+export const isLeaseOpen = ({ until }: Pick<Lease, 'until'>, now: number): boolean =>
+  until > now && until - now <= MAX_LEASE_SECONDS;
+
 export class WalletState {
   readonly #kind: 'native' | 'nested';
   readonly book = new AddressBook();
@@ -117,8 +127,9 @@ export class WalletState {
   /** The lease that covers a coin at a time. */
   leaseOf(coin: string, now: number): Lease | undefined {
     return this.leases.find(
-      ({ until, coins }) =>
-        until > now && coins.some(({ txid, vout }) => coinKey([txid, vout]) === coin),
+      (lease) =>
+        isLeaseOpen(lease, now) &&
+        lease.coins.some(({ txid, vout }) => coinKey([txid, vout]) === coin),
     );
   }
 

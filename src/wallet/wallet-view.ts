@@ -16,6 +16,7 @@ import type { WalletJournal } from './journal.js';
 import { exportLabels } from './labels.js';
 import type { BondCertificate, BondPlace, Lease, SignedTransaction } from './requests.js';
 import { accountOf } from './scripts.js';
+import { isLeaseOpen } from './state.js';
 import type { WalletSecret } from './store/api.js';
 
 /** The part of a wallet that changes nothing and needs no key. */
@@ -101,7 +102,7 @@ export class WalletView {
   /** Leases that are not over. */
   leases(): readonly Lease[] {
     const now = this.#unixTime();
-    return this.journal.state.leases.filter(({ until }) => until > now);
+    return this.journal.state.leases.filter((lease) => isLeaseOpen(lease, now));
   }
 
   /** Every transaction that was signed, the oldest first. */

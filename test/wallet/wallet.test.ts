@@ -343,6 +343,20 @@ t.test('reused addresses', async (t) => {
   await refused(t, wallet.freeze([{ txid: '00'.repeat(32), vout: 0 }]), 'coin');
 });
 
+t.test('a lease that was taken while the clock was ahead does not hold its coins', async (t) => {
+  const world = await funded([COIN]);
+  const { wallet } = world;
+  world.now += 400 * 86_400;
+  const { lease } = await wallet.lease({ owner: 'maker', coins: wallet.coins(), seconds: 3_600 });
+  world.now -= 3_600;
+  t.same(totals(world), [COIN, 0], 'a small step back keeps it');
+  world.now -= 399 * 86_400;
+  t.same(totals(world), [COIN, COIN]);
+  t.same(wallet.leases(), []);
+  const request = await payment(world, wallet.coins(), 1_000_000);
+  await refused(t, wallet.sign({ ...request, lease: lease.id }), 'held');
+});
+
 t.test('what is not signed', async (t) => {
   const world = await funded([COIN, 2 * COIN]);
   const { wallet } = world;
