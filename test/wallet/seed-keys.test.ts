@@ -40,7 +40,8 @@ function publicKeyOfWif(wif: string): string {
   return bytesToHex(secp256k1.getPublicKey(bytes.subarray(1, 33), true));
 }
 
-t.test('BIP39: words, bytes and seeds', async (t) => {
+t.test('BIP39: words, bytes and seeds of the 24 vectors', async (t) => {
+  t.equal(new Set(vectors.bip39.map(({ entropy }) => entropy)).size, 24);
   for (const { entropy, words, seed } of vectors.bip39) {
     const read = readSeedWords(words);
     t.same(read, { ok: true, value: { words, entropy } }, words);
