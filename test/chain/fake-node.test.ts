@@ -6,6 +6,7 @@ import { ChainError } from '../../src/chain/chain-error.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { startFakeNode, type FakeAnswer, type FakeNode } from '../helpers/fake-node.js';
 import { FakeNodeError, fakeHash, FAKE_HEIGHT } from '../helpers/fake-node-answers.js';
+import { createTestClock } from '../helpers/test-clock.js';
 import { faultOf, scanAll, TestWatch } from './compliance.js';
 
 const settings = {
@@ -156,6 +157,65 @@ void t.test('a node that does not answer', async (t) => {
   const late = chain.minimumFeePerKb();
   await chain.close();
   t.not(await faultOf(late), 'none', 'closing ends an open request');
+});
+
+void t.test('the time limit of a call', async (t) => {
+  const node = await startFakeNode(t);
+  const clock = createTestClock();
+  const chain = await open(t, node, { clock });
+  t.equal(clock.pending, 0, 'an answer ends its limit');
+  const signal = new AbortController().signal;
+  const limits: readonly (readonly [number, () => Promise<unknown>])[] = [
+    [60, () => chain.tip()],
+    [60, () => chain.coins([{ txid: 'ab'.repeat(32), vout: 0 }])],
+    [3_600, () => chain.unspent(['51'], signal)],
+  ];
+  for (const [seconds, call] of limits) {
+    const asked = new Promise<void>((resolve) => {
+      node.respond = () => {
+        resolve();
+        return 'hang';
+      };
+    });
+    let line: string | undefined;
+    const failed = lineOf(t, call()).then((text) => (line = text));
+    // oxlint-disable-next-line no-await-in-loop
+    await asked;
+    clock.advance(seconds * 1_000 - 1);
+    // oxlint-disable-next-line no-await-in-loop
+    await new Promise((resolve) => {
+      setImmediate(resolve);
+    });
+    t.same([line, clock.pending], [undefined, 1], 'not before');
+    clock.advance(1);
+    const text = `the bitcoin node at 127.0.0.1:${node.port} gives no answer within ${seconds} s: it may be busy; try again`;
+    // oxlint-disable-next-line no-await-in-loop
+    t.equal(await failed, text);
+    t.equal(clock.pending, 0);
+    node.respond = undefined;
+    // oxlint-disable-next-line no-await-in-loop
+    t.equal((await chain.tip()).height, FAKE_HEIGHT, 'the next call is answered');
+  }
+});
+
+void t.test('a node that shuts down in the middle of a call', async (t) => {
+  const node = await startFakeNode(t);
+  const waiting: string[] = [];
+  const chain = await open(t, node, { onWaiting: (text) => void waiting.push(text) });
+  let left = 1;
+  const shutDown = (): never => {
+    left -= 1;
+    throw new FakeNodeError(-9, 'Shutting down');
+  };
+  const scan = { success: true, bestblock: fakeHash(FAKE_HEIGHT), unspents: [] };
+  node.results.set('scantxoutset', () => (left > 0 ? shutDown() : scan));
+  const { block } = await chain.unspent(['51'], new AbortController().signal);
+  t.equal(block.height, FAKE_HEIGHT, 'a scan of minutes begins again');
+  const line = `the bitcoin node at 127.0.0.1:${node.port} is shutting down: start it again`;
+  t.same(waiting, [`${line}; waiting`]);
+  node.results.set('getbestblockhash', shutDown);
+  t.equal(await lineOf(t, chain.tip()), line);
+  t.equal(await faultOf(chain.tip()), 'unreachable');
 });
 
 void t.test('an old node, and a node of another network', async (t) => {

@@ -1,4 +1,5 @@
 /** A node that is restarted, killed, slow to start, gone; cookies that change. */
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -37,6 +38,18 @@ async function folderWith(t: Test, cookie: string, network = 'regtest'): Promise
   await mkdir(join(folder, network));
   await writeFile(join(folder, network, '.cookie'), cookie);
   return folder;
+}
+
+/** Resolves when the next HTTP request was written. */
+function nextRequest(): Promise<void> {
+  const channel = 'http.client.request.start';
+  return new Promise((resolve) => {
+    const written = (): void => {
+      unsubscribe(channel, written);
+      resolve();
+    };
+    subscribe(channel, written);
+  });
 }
 
 realNodeTest(t, 'restarts', async (t) => {
@@ -111,6 +124,32 @@ realNodeTest(t, 'restarts', async (t) => {
       t.ok(stopped);
       t.equal(watch.found().length, 5);
       t.same(watch.last(), { kind: 'reached', block: await chain.tip() });
+    });
+  }
+
+  for (const kill of ['SIGTERM', 'SIGKILL'] as const) {
+    // oxlint-disable-next-line no-await-in-loop
+    await t.test(`the unspent outputs are read after ${kill} in the middle`, async (t) => {
+      const script = testScript(kill === 'SIGTERM' ? 61 : 62);
+      await world.pay([{ script, value: 31_000 }]);
+      const { hash } = await world.mine();
+      await node.flush();
+      const { pid } = node;
+      if (pid === undefined) return t.fail('the node runs');
+      // A node that stands still has the request, and not yet an answer.
+      process.kill(pid, 'SIGSTOP');
+      const requested = nextRequest();
+      const unspent = chain.unspent([script], signal);
+      await requested;
+      const stopped = node.stop(kill);
+      if (kill === 'SIGTERM') process.kill(pid, 'SIGCONT');
+      await stopped;
+      await node.start();
+      const { block, outputs } = await unspent;
+      t.equal(block.hash, hash);
+      t.match(outputs, [{ script, value: 31_000 }]);
+      t.equal(outputs.length, 1);
+      return undefined;
     });
   }
 

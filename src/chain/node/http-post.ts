@@ -1,6 +1,7 @@
 /** HTTP to the RPC port of a node: connections that stay open, bounds of time and size. */
 import { Agent, request, type ClientRequest, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
+import type { Clock } from '../../kit/clock.js';
 import { errorCode, errorCodeOrText, errorText } from '../../kit/error-text.js';
 import { ChainError } from '../chain-error.js';
 
@@ -82,10 +83,13 @@ class ConnectingAgent extends Agent {
 
 export class HttpPost {
   readonly #target: HttpTarget;
+  /** Limits the time of a call. */
+  readonly #clock: Clock;
   readonly #agent: Agent;
 
-  constructor(target: HttpTarget) {
+  constructor(target: HttpTarget, clock: Clock) {
     this.#target = target;
+    this.#clock = clock;
     const { connect } = target;
     this.#agent =
       connect === undefined
@@ -123,7 +127,7 @@ export class HttpPost {
       const options = { host, port, method: 'POST', path: '/', headers, agent: this.#agent };
       const call = request(options);
       const finish = (error: unknown, answer?: HttpAnswer): void => {
-        clearTimeout(timer);
+        cancelTimeout();
         signal?.removeEventListener('abort', aborted);
         if (answer !== undefined) {
           resolve(answer);
@@ -134,10 +138,10 @@ export class HttpPost {
         reject(error);
       };
       const aborted = (): void => finish(signal?.reason);
-      const timer = setTimeout(() => {
+      const cancelTimeout = this.#clock.after(timeoutMs, () => {
         const text = `the bitcoin node at ${where} gives no answer within ${timeoutMs / 1000} s`;
         finish(new ChainError('timeout', `${text}: it may be busy; try again`));
-      }, timeoutMs);
+      });
       signal?.addEventListener('abort', aborted, { once: true });
       call.on('error', (error) => {
         finish(

@@ -129,7 +129,9 @@ export class NodeChain implements Chain {
     onProgress?: (done: number) => void,
   ): Promise<{ readonly block: BlockInfo; readonly outputs: readonly UnspentOutput[] }> {
     const { bestBlock, outputs } = await scanUnspent(this.#rpc, scripts, signal, onProgress);
-    return { block: (await this.#blocks(signal).header(bestBlock)).info, outputs };
+    // The node may be restarted between the two calls too.
+    const blocks = new NodeBlocks(this.#rpc, { signal, patient: true });
+    return { block: (await blocks.header(bestBlock)).info, outputs };
   }
 
   async coins(

@@ -77,7 +77,7 @@ export class RpcClient {
 
   constructor(options: RpcClientOptions) {
     this.#options = options;
-    this.#http = new HttpPost(options.target);
+    this.#http = new HttpPost(options.target, options.clock);
     this.waits = new Waits(options.clock);
   }
 
@@ -182,8 +182,12 @@ export class RpcClient {
       this.#outcome(byId.get(id), method, answer.status),
     );
     for (const outcome of outcomes) {
-      if (!outcome.ok && outcome.error.code === RPC_CODE.warmingUp)
-        throw this.#starting(outcome.error);
+      if (outcome.ok) continue;
+      if (outcome.error.code === RPC_CODE.warmingUp) throw this.#starting(outcome.error);
+      if (outcome.error.code === RPC_CODE.shuttingDown) {
+        const text = `the bitcoin node at ${this.where} is shutting down: start it again`;
+        throw new ChainError('unreachable', text);
+      }
     }
     return outcomes;
   }

@@ -8,6 +8,8 @@ export const RPC_CODE = {
   notFound: -5,
   /** A parameter out of its range; another scan runs. */
   parameter: -8,
+  /** It shuts down, in the middle of a call. */
+  shuttingDown: -9,
   decode: -22,
   /** A transaction that is refused: a missing coin, or another reason. */
   verify: -25,

@@ -49,7 +49,8 @@ async function withProgress(
   const ended = new AbortController();
   const watching = watchProgress(rpc, AbortSignal.any([signal, ended.signal]), onProgress);
   try {
-    const options = { signal, timeoutMs: TIMEOUT_MS };
+    // A node that is restarted forgets the scan: it begins again.
+    const options = { signal, timeoutMs: TIMEOUT_MS, patient: true };
     const answer = readUnspent(await rpc.call(METHOD, ['start', descriptors], options));
     if (!answer.complete) {
       throw new ChainError('unable', 'another program stopped the scan of the node: try again');
