@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { MISSING } from '../helpers/bitcoin-program.js';
 import { startProgram } from '../helpers/cli.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -26,14 +27,24 @@ async function runTests(t: Test, files: Readonly<Record<string, string>>, args: 
 /** A test file, in JavaScript. */
 const file = (body: string): string => `import t from 'tap';\n${body}`;
 
+/** A test file with an assertion that passes and a skipped one that does not fail its file. */
+const skipped = (reason: string): string =>
+  file(
+    `Object.assign(t.options, { failSkip: false }); t.ok(1); t.pass('a', { skip: '${reason}' });`,
+  );
+
 t.test('the runner counts assertions and explains failures', async (t) => {
   const good = {
     'nested.mjs': file("t.test('a', async (t) => { t.ok(1); t.ok(2); }); t.ok(3);"),
     'flat.mjs': file('t.ok(1);'),
   };
-  const passed = await runTests(t, good, []);
+  const passed = await runTests(t, { ...good, 'no-node.mjs': skipped(MISSING) }, []);
   t.equal(passed.code, 0, passed.stderr);
-  t.same(passed.counts, [4, 4, 0]);
+  t.match(
+    await readFile(join(t.testdirName, '.tap', 'report.tap'), 'utf8'),
+    /^# \{ total: 6, pass: 5, skip: 1 \}$/m,
+    'tests without a bitcoind are counted; scripts/test reads this line',
+  );
   for (const name of Object.keys(good)) {
     t.match(passed.stdout, new RegExp(`^ok - \\S+/${name} \\(\\d+\\.\\d s\\)$`, 'm'));
     t.match(
@@ -52,15 +63,17 @@ t.test('the runner counts assertions and explains failures', async (t) => {
     'thrown.mjs': file("t.ok(true); throw new Error('by itself');"),
     'ended.mjs': file('t.ok(true); process.exit(3);'),
   };
-  const failed = await runTests(t, { ...good, ...bad, 'empty.mjs': file('') }, []);
+  const others = { 'empty.mjs': file(''), 'unexcused.mjs': skipped('it is slow') };
+  const failed = await runTests(t, { ...good, ...bad, ...others }, []);
   t.equal(failed.code, 1);
+  t.match(failed.stdout, /^skipped without a reason that counts: ok 2 - a # SKIP it is slow$/m);
   t.match(failed.stdout, / not ok 2 - so it is\n +---\n[^]*-2\n +\+1\n +\.\.\.\n/);
   for (const name of Object.keys(good))
     t.match(failed.stdout, new RegExp(`^ok - \\S+/${name} `, 'm'));
   for (const name of [...Object.keys(bad), 'empty.mjs']) {
     t.match(failed.stdout, new RegExp(`^not ok - \\S+/${name} `, 'm'));
   }
-  t.same(failed.counts, [4 + 2 * 5 + 1, 4 + 5, 6]);
+  t.same(failed.counts, [4 + 2 * 5 + 1 + 2, 4 + 5 + 1, 6]);
   const runner = await readFile(RUNNER, 'utf8');
   const first = /^const FIRST = \[([^\]]*)\]/m.exec(runner)?.[1]?.match(/[\w/-]+/g) ?? [];
   t.ok(first.length > 5);
