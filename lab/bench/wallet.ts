@@ -24,6 +24,10 @@ const BRANCHES = 10;
 const PER_BRANCH = 1_000;
 /** Indices of each branch that are compared with the library, unless `--quick`. */
 const COMPARED = 10_000;
+/** Least ratio of the library's CPU time to ours. */
+const LEAST_RATIO = 5;
+/** Longest turn of the event loop, in milliseconds. */
+const LONGEST_TURN_MS = 20;
 const TRANSACTIONS = 5_000;
 const QUICK_TRANSACTIONS = 500;
 
@@ -53,11 +57,31 @@ function byLibrary({ publicKey, chainCode }: BranchKey, from: number, count: num
   });
 }
 
-/** Both ways over the same branches; the first run of each is not counted, so that both are compiled. */
-async function derivation(quick: boolean): Promise<void> {
+/** Throws when a script of a branch is another one by the library. */
+function compare(ours: readonly string[], theirs: readonly string[], from: number): void {
+  const at = theirs.findIndex((script, i) => ours[i] !== script);
+  if (at >= 0)
+    throw new Error(`the script of index ${from + at} is ${ours[at]}, not ${theirs[at]}`);
+  if (ours.length !== theirs.length)
+    throw new Error(`${ours.length} scripts, not ${theirs.length}`);
+}
+
+/** Which limits the derivation exceeds. */
+function derivationFaults(ratio: number, longestMs: number): readonly string[] {
+  const faults: string[] = [];
+  if (!(ratio >= LEAST_RATIO)) faults.push(`the CPU time is more than 1/${LEAST_RATIO}`);
+  if (!(longestMs <= LONGEST_TURN_MS)) faults.push(`a turn took ${longestMs.toFixed(1)} ms of CPU`);
+  return faults;
+}
+
+/**
+ * Both ways over the same branches; the first run of each is not counted, so that both are compiled.
+ * @returns which limits are exceeded
+ */
+async function derivation(quick: boolean): Promise<readonly string[]> {
   const branches = await branchesOf('42'.repeat(32));
   const [first] = branches;
-  if (first === undefined) return;
+  if (first === undefined) throw new Error('a wallet has branches');
   let longest = 0;
   let began = cpuMs();
   const turn = async (): Promise<void> => {
@@ -79,7 +103,7 @@ async function derivation(quick: boolean): Promise<void> {
   const theirs = branches.map((branch) => byLibrary(branch, 0, PER_BRANCH));
   const library = cpuMs() - again;
   const total = BRANCHES * PER_BRANCH;
-  if (JSON.stringify(ours) !== JSON.stringify(theirs)) throw new Error('the scripts differ');
+  theirs.forEach((scripts, i) => compare(ours[i] ?? [], scripts, 0));
   printTable(
     ['way', 'scripts', 'CPU ms', 'microseconds each', 'longest turn, CPU ms'],
     [
@@ -100,7 +124,8 @@ async function derivation(quick: boolean): Promise<void> {
       ['ratio', '', (library / own).toFixed(1), '', ''],
     ],
   );
-  if (quick) return;
+  const faults = derivationFaults(library / own, longest);
+  if (quick) return faults;
   for (const branch of branches) {
     // oxlint-disable-next-line no-await-in-loop
     const derived = await deriveEach(
@@ -110,9 +135,10 @@ async function derivation(quick: boolean): Promise<void> {
       keyScript('native'),
     );
     const expected = byLibrary(branch, PER_BRANCH, COMPARED - PER_BRANCH);
-    if (derived.join() !== expected.join()) throw new Error('the scripts differ');
+    compare(derived, expected, PER_BRANCH);
   }
   console.log(`${BRANCHES * COMPARED} scripts are the same both ways.\n`);
+  return faults;
 }
 
 /** What a child measured: see `wallet-process.ts`. */
@@ -197,7 +223,10 @@ async function secretOf(entropy: string): Promise<WalletSecret> {
   return { ...source, fingerprint, hasPassphrase: false, birthHeight: 0, created: 1_700_000_000 };
 }
 
+/** Fails when a script differs from the library's, and when the derivation exceeds a limit. */
 export async function benchWallet(quick: boolean): Promise<void> {
-  await derivation(quick);
+  const faults = await derivation(quick);
   await reading(quick);
+  for (const fault of faults) console.error(`bench: derivation: ${fault}`);
+  if (faults.length > 0) process.exitCode = 1;
 }
