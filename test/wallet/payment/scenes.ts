@@ -1,5 +1,6 @@
 /** Payments as they happen: the same scenes on the chain in memory and on a real node. */
 import type { Test } from 'tap';
+import { holdReason, holdWords } from '../../../src/cli/wallet/format.js';
 import { BRANCH } from '../../../src/wallet/api.js';
 import { signedTransaction } from '../../helpers/test-keys.js';
 import { faultOf, PAYEE, PaymentWorld, transactionOf, type ChainControl } from './world.js';
@@ -163,6 +164,35 @@ async function displacedScene(t: Test, world: PaymentWorld, rival: PaymentWorld)
   t.equal(world.stateOf(mine.txid), 'lost');
 }
 
+/** Another program with the same words was faster, so that the node never takes the payment. */
+async function givenUpScene(t: Test, world: PaymentWorld, rival: PaymentWorld): Promise<void> {
+  await world.deposit(300_000);
+  await rival.sync();
+  const { txid, bytes } = await world.sign();
+  const theirs = await rival.send({ amount: 'all', feePerKb: 20_000 });
+  const [held] = world.wallet.coins();
+  t.equal(held?.hold, 'signed');
+  t.match(await world.payments.send({ txid, bytes }), { kind: 'refused', fault: 'conflict' });
+  const shown = async (): Promise<void> => {
+    const [coin] = world.wallet.coins();
+    if (coin === undefined) throw new Error('the coin is there');
+    t.match(coin, { value: 300_000, hold: undefined, signedFor: txid });
+    t.equal(holdReason(coin), 'abandoned');
+    t.equal(holdWords(coin), `free; ${txid.slice(0, 16)}... may still spend it`);
+  };
+  await shown();
+  t.strictSame(await world.payments.resume(), [], 'it is not sent again');
+  await world.restart();
+  await world.sync();
+  await shown();
+  t.match(world.wallet.signedTransactions(), [{ txid, state: 'abandoned' }]);
+  await world.mine(1, [bytes]);
+  t.equal(world.stateOf(txid), 'confirmed', 'it may confirm after all');
+  t.notOk(world.wallet.coins().some((coin) => coin.signedFor === txid));
+  await rival.sync();
+  t.equal(rival.stateOf(theirs.txid), 'lost');
+}
+
 async function reorganizationScene(t: Test, world: PaymentWorld): Promise<void> {
   await world.deposit(500_000);
   const { txid, bytes } = await world.send();
@@ -243,6 +273,9 @@ export async function paymentScenes(t: Test, control: ChainControl): Promise<voi
   await scene('without change, only a payment to an own address is bumped', sweepBumpScene);
   await scene('a block spends a coin otherwise', conflictScene, { withRival: true });
   await scene('another transaction displaces it in the mempool', displacedScene, {
+    withRival: true,
+  });
+  await scene('a payment that was given up is named beside its coin', givenUpScene, {
     withRival: true,
   });
   await scene('a reorganisation', reorganizationScene);
