@@ -84,20 +84,26 @@ export const tuple3 =
   };
 
 /** An object with exactly these fields. */
-export const record =
-  <T extends object>(fields: FieldsOf<T>): Reader<T> =>
-  (value) => {
+export function record<T extends object>(fields: FieldsOf<T>): Reader<T> {
+  const readers = Object.entries<Reader<unknown> | OptionalReader<unknown>>(fields).map(
+    ([key, reader]) =>
+      typeof reader === 'function'
+        ? { key, isOptional: false, read: reader }
+        : { key, isOptional: true, read: reader.optional },
+  );
+  return (value) => {
     if (!isRecord(value)) return undefined;
     const parsed: Record<string, unknown> = {};
-    const readers = fields as Readonly<Record<string, Reader<unknown> | OptionalReader<unknown>>>;
-    for (const key of Object.keys(value)) if (!Object.hasOwn(readers, key)) return undefined;
-    for (const [key, reader] of Object.entries(readers)) {
-      const isOptional = typeof reader !== 'function';
+    let count = 0;
+    for (const { key, isOptional, read } of readers) {
       if (isOptional && !Object.hasOwn(value, key)) continue;
-      const read = (isOptional ? reader.optional : reader)(value[key]);
-      if (read === undefined) return undefined;
-      parsed[key] = read;
+      const field = read(value[key]);
+      if (field === undefined) return undefined;
+      parsed[key] = field;
+      count += 1;
     }
+    if (Object.keys(value).length !== count) return undefined;
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- each field was read by its reader
     return parsed as T;
   };
+}

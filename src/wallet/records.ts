@@ -252,8 +252,13 @@ const READERS: { readonly [K in RecordKind]: read.FieldsOf<Extract<WalletRecord,
   },
 };
 
-const isKind = (kind: unknown): kind is RecordKind =>
-  typeof kind === 'string' && Object.hasOwn(READERS, kind);
+/** A reader for the whole record of each kind. */
+const RECORDS: ReadonlyMap<unknown, read.Reader<object>> = new Map(
+  Object.entries(READERS).map(([kind, fields]) => [
+    kind,
+    read.record<object>({ kind: read.oneOf(kind), ...fields }),
+  ]),
+);
 
 /**
  * Reads a record. `record-kind`: a kind that this version does not know; `record-form`: a field is missing,
@@ -263,10 +268,10 @@ export function parseWalletRecord(
   value: JournalValue,
 ): Parsed<WalletRecord, 'record-kind' | 'record-form'> {
   if (!isRecord(value)) return fail('record-form');
-  const { kind, ...fields } = value;
-  if (!isKind(kind)) return fail('record-kind');
-  const parsed = read.record<object>(READERS[kind])(fields);
+  const reader = RECORDS.get(value['kind']);
+  if (reader === undefined) return fail('record-kind');
+  const parsed = reader(value);
   if (parsed === undefined) return fail('record-form');
   // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the reader of the kind read the fields
-  return ok({ kind, ...parsed } as WalletRecord);
+  return ok(parsed as WalletRecord);
 }
