@@ -143,8 +143,9 @@ export class NodeBlocks {
     end: BlockId,
   ): Promise<readonly string[] | undefined> {
     if (scripts.length === 0) return [];
-    // The scan leaves out blocks without a filter and does not say so. Each filter is built on the one
-    // before, so that of the last block shows that all are there.
+    // The scan leaves out blocks without a filter, with their neighbours, and does not say so (Knots 29.4,
+    // findings/knots-scanblocks-behind-the-index.sh). Each filter is built on the one before, so that of the
+    // last block shows that all are there.
     if (!(await this.#hasFilter(end.hash))) return undefined;
     const descriptors = scripts.map((script) => `raw(${script})`);
     const params = ['start', descriptors, from, end.height, 'basic'];
