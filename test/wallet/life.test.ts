@@ -180,6 +180,25 @@ realNodeTest(t, 'the life of a wallet', async (t) => {
     t.equal(sent, 1);
   });
 
+  await t.test('the node is killed between signing and sending', async (t) => {
+    const plan = await payments.plan({ amount: 50_000, script: PAYEE, feePerKb: 2_000 });
+    const signed = await payments.sign(plan);
+    await node.flush();
+    await node.stop('SIGKILL');
+    t.match(await payments.send(signed), { kind: 'waiting' });
+    t.match(await payments.resume(), [{ txid: signed.txid, outcome: { kind: 'waiting' } }]);
+    t.ok(
+      wallet.coins().every(({ hold }) => hold === 'signed'),
+      'its coin is held',
+    );
+    await node.start();
+    t.match(await payments.resume(), [{ txid: signed.txid, outcome: { kind: 'sent' } }]);
+    t.same(await node.rpc('getrawmempool'), [signed.txid]);
+    await node.mine();
+    await wallet.sync({ signal });
+    t.match(wallet.history().at(-1), { txid: signed.txid, state: 'confirmed' });
+  });
+
   await t.test('a bond', async (t) => {
     const bonds = new OwnBonds({ wallet, chain, payments, unixTime });
     const now = new Date();
