@@ -8,7 +8,7 @@ import { MAX_FOREIGN_WALLET_BYTES } from '../../wallet/import/read-foreign-walle
 import { UsageError } from '../errors.js';
 import { print, printJson } from '../print.js';
 import { importForeign, type ImportOptions } from './import-foreign.js';
-import { newFolder } from './new-folder.js';
+import { newFolder, noteMainnet } from './new-folder.js';
 import { parseWalletName } from './option-values.js';
 import { withSurroundings } from './session.js';
 
@@ -58,8 +58,10 @@ function nameOf(path: string): string {
 }
 
 async function restore(path: string, name: string, options: ImportOptions): Promise<void> {
-  const { folder } = await newFolder(name, options);
+  const { folder, network } = await newFolder(name, options);
   await restoreBackup(path, folder);
+  // The network of the backup itself is encrypted; a wallet of another one is refused when it is opened.
+  noteMainnet(network);
   if (options.json === true) printJson({ name, folder, kind: 'backup' });
   else print(`${folder}: restored; its password is that of the day of the backup`);
 }
