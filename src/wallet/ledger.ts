@@ -277,18 +277,19 @@ function entryOf(
   const spentSum = sum(inputs.map(({ value }) => value));
   const received = sum(own.map(({ value }) => value));
   const isWhole = inputs.length > 0 && inputs.length === record.inputs;
-  const paysBond = outputs.some(({ place }) => place.branch === BRANCH.bond);
+  // Also one with a key outside the wallet, whose value is not in the sums.
+  const isBond = [...outputs, ...spent].some(({ place }) => place.branch === BRANCH.bond);
   const isCoinjoin =
     inputs.length > 0 &&
     (signed === undefined ? record.equal !== undefined : signed.coinjoin !== undefined);
   const kind = (): LedgerEntry['kind'] => {
-    if (inputs.length === 0) return paysBond ? 'bond' : 'deposit';
+    if (inputs.length === 0) return isBond ? 'bond' : 'deposit';
     if (signed?.purpose === 'coinjoin-maker' || signed?.purpose === 'coinjoin-taker') {
       return signed.purpose;
     }
     // A maker never pays, a taker always does.
     if (isCoinjoin) return received >= spentSum ? 'coinjoin-maker' : 'coinjoin-taker';
-    if (paysBond || inputs.some(({ place }) => place.branch === BRANCH.bond)) return 'bond';
+    if (isBond) return 'bond';
     return isWhole && received === record.total ? 'internal' : 'send';
   };
   const target = isCoinjoin

@@ -2,12 +2,8 @@
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
-import { RawPSBTV0 } from '@scure/btc-signer/psbt.js';
-import { Transaction } from '@scure/btc-signer/transaction.js';
 import type { Test } from 'tap';
 import { BondMonth, bondScriptPubKey } from '../../src/bitcoin/bond.js';
-import { SegwitHashes, SIGHASH_ALL } from '../../src/bitcoin/sighash.js';
-import { serializeTransaction } from '../../src/bitcoin/transaction.js';
 import type { CertifiedBond } from '../../src/bonds/bond-certificates.js';
 import {
   formatFidelityBond,
@@ -18,13 +14,8 @@ import {
 import { ownBondFault, parseBondFile } from '../../src/protocol/own-bond.js';
 import { signedMessageHash } from '../../src/protocol/signature.js';
 import type { WalletCoin } from '../../src/wallet/api.js';
-import {
-  faultOf,
-  PAYEE,
-  PaymentWorld,
-  transactionOf,
-  type ChainControl,
-} from '../wallet/payment/world.js';
+import { signBondPsbt } from '../helpers/bond-signer.js';
+import { faultOf, PAYEE, PaymentWorld, type ChainControl } from '../wallet/payment/world.js';
 
 /** The month after the next one: a bond that is locked for at least a month. */
 function laterMonth({ unixTime }: ChainControl, months = 2): BondMonth {
@@ -149,33 +140,6 @@ function signedElsewhere(text: Uint8Array, privateKey: Uint8Array): string {
   return base64.encode(Uint8Array.of((bytes[0] ?? 0) + 31, ...bytes.subarray(1)));
 }
 
-/** Signs the only input of a PSBT, which is a bond, as its key elsewhere does. */
-function signPsbt(psbt: Uint8Array, privateKey: Uint8Array): Uint8Array {
-  const { inputs } = RawPSBTV0.decode(psbt);
-  const [utxo] = inputs;
-  const witnessScript = utxo?.witnessScript;
-  if (witnessScript === undefined) throw new Error('a PSBT of a bond');
-  const options = { allowUnknownInputs: true, disableScriptCheck: true };
-  const {
-    version,
-    lockTime,
-    inputs: spends,
-    outputs,
-  } = transactionOf(Transaction.fromPSBT(psbt, options).unsignedTx);
-  const parts = { version, lockTime, inputs: spends, outputs };
-  const value = Number(utxo?.witnessUtxo?.amount ?? 0n);
-  const hash = new SegwitHashes(parts).ofInput(0, witnessScript, value);
-  if (hash === undefined) throw new Error('no input');
-  const der = secp256k1.sign(hash, privateKey, { prehash: false, format: 'der' });
-  return serializeTransaction({
-    ...parts,
-    inputs: parts.inputs.map((input) => ({
-      ...input,
-      witness: [Uint8Array.of(...der, SIGHASH_ALL), witnessScript],
-    })),
-  });
-}
-
 async function outsideScene(t: Test, world: PaymentWorld): Promise<void> {
   const { control, bonds } = world;
   const privateKey = secp256k1.utils.randomSecretKey();
@@ -209,7 +173,7 @@ async function outsideScene(t: Test, world: PaymentWorld): Promise<void> {
   await world.sync();
   const plan = await world.bonds.planRedeem(coin, PAYEE, 2_000);
   t.equal(await faultOf(world.payments.sign(plan)), 'request', 'it is signed elsewhere');
-  const bytes = signPsbt(await world.payments.psbt(plan), privateKey);
+  const bytes = signBondPsbt(await world.payments.psbt(plan), privateKey);
   await world.chain.broadcast(bytes);
   await world.mine();
   t.strictSame(world.wallet.coins(), []);

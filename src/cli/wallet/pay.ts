@@ -71,6 +71,7 @@ export async function pay(
     else print(planText(plan, address));
     return;
   }
+  payments.checkKeys(plan);
   checkCanConfirm(session.asker, options.yes);
   printNote(planText(plan, address));
   if (!(await confirm(session.asker, 'Send it?', options.yes))) {

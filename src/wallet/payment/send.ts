@@ -106,20 +106,24 @@ export class Payments {
     });
   }
 
+  /** Throws a WalletError `request` for a plan that spends a coin whose key is outside the wallet. */
+  checkKeys({ inputs }: PaymentPlan): void {
+    const outside = inputs.find(({ outsideKey }) => outsideKey !== undefined);
+    if (outside === undefined) return;
+    const name = formatOutpoint(outside);
+    throw new WalletError(
+      'request',
+      `the key of ${name} is outside the wallet: sign elsewhere, with --psbt`,
+    );
+  }
+
   /**
    * Signs a plan, after its change address was handed out. The result is in the journal, was read again
    * from its bytes, and is what was planned. It is not sent yet.
    * @throws WalletError when the wallet does not sign it: see `Wallet.sign`.
    */
   async sign(plan: PaymentPlan, label?: string): Promise<SignedPayment> {
-    const outside = plan.inputs.find(({ outsideKey }) => outsideKey !== undefined);
-    if (outside !== undefined) {
-      const name = formatOutpoint(outside);
-      throw new WalletError(
-        'request',
-        `the key of ${name} is outside the wallet: sign elsewhere, with --psbt`,
-      );
-    }
+    this.checkKeys(plan);
     this.#wallet.checkSpending();
     const replaced =
       plan.replaces === undefined ? undefined : signedNamed(this.#wallet, plan.replaces);

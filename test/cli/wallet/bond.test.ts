@@ -4,11 +4,12 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { BondMonth } from '../../../src/bitcoin/bond.js';
 import { signText } from '../../../src/protocol/signature.js';
 import { startBitcoinNode } from '../../helpers/bitcoin-node.js';
 import { realNodeTest } from '../../helpers/bitcoin-program.js';
+import { signBondPsbt } from '../../helpers/bond-signer.js';
 import { CoinSource } from '../../helpers/coin-source.js';
+import { laterMonth } from '../../helpers/later-month.js';
 import { refused, scriptAt, WalletCli } from '../../helpers/wallet-cli.js';
 
 interface Row {
@@ -18,15 +19,6 @@ interface Row {
   readonly address: string;
   readonly locktime: number;
   readonly next: string;
-}
-
-/** The month after the next one, so that the test may run at the end of a month. */
-function laterMonth(): BondMonth {
-  const now = new Date();
-  const index = (now.getUTCFullYear() - 2020) * 12 + now.getUTCMonth() + 2;
-  const month = BondMonth.ofIndex(index);
-  if (month === undefined) throw new Error('no such month');
-  return month;
 }
 
 realNodeTest(t, 'bonds', async (t) => {
@@ -98,8 +90,9 @@ realNodeTest(t, 'bonds', async (t) => {
     );
   });
 
+  const key = secp256k1.utils.randomSecretKey();
+  let outside = '';
   await t.test('a key outside the wallet', async (t) => {
-    const key = secp256k1.utils.randomSecretKey();
     const publicKey = bytesToHex(secp256k1.getPublicKey(key, true));
     const made = await cli.json<{ address: string }>(
       t,
@@ -113,6 +106,7 @@ realNodeTest(t, 'bonds', async (t) => {
     const [paid] = await source.pay([{ script: scriptAt(made.address), value: 20_000_000 }]);
     await node.mine();
     const name = `${paid?.txid}:0`;
+    outside = name;
     const message = join(cli.datadir, 'message');
     t.equal((await cli.run('bond', 'w', 'cold-message', name, message)).code, 0);
     const signed = await readFile(message, 'utf8');
@@ -154,5 +148,24 @@ realNodeTest(t, 'bonds', async (t) => {
     t.same(await node.rpc('getrawmempool'), [sent.txid]);
     await node.mine();
     t.notOk((await list()).some(({ outpoint }) => outpoint === name));
+  });
+
+  await t.test('redeemed by the key outside, with a PSBT', async (t) => {
+    const redeem = ['bond', 'w', 'redeem', outside, receiver, '--fee-rate', '2'];
+    refused(t, await cli.run(...redeem, '--yes'), 2, /outside the wallet.*--psbt/);
+    const file = join(cli.datadir, 'redeem.psbt');
+    const made = await cli.json<{ fee: number; amount: number }>(t, ...redeem, '--psbt', file);
+    t.match(made, { txid: null, outcome: 'psbt', file, amount: 20_000_000 - made.fee });
+    t.equal((await stat(file)).mode & 0o777, 0o600);
+    t.same(await node.rpc('getrawmempool'), [], 'nothing was sent');
+    const bytes = signBondPsbt(await readFile(file), key);
+    const txid = await node.rpc<string>('sendrawtransaction', bytesToHex(bytes));
+    await node.mine();
+    t.notOk((await list()).some(({ outpoint }) => outpoint === outside));
+    const entries = await cli.json<readonly { txid: string }[]>(t, 'history', 'w');
+    t.match(
+      entries.find((entry) => entry.txid === txid),
+      { kind: 'bond', state: 'confirmed', change: 0 },
+    );
   });
 });
