@@ -82,7 +82,7 @@ realNodeTest(t, 'wallet commands at a terminal', async (t) => {
 
     // A pipe gets a line every ten seconds: here its clock is fast.
     const fast =
-      'const now = performance.now.bind(performance); performance.now = () => now() * 2_000;';
+      'const now = performance.now.bind(performance); performance.now = () => now() * 20_000;';
     const env = { NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(fast)}` };
     const args = ['wallet', 'rescan', 'w', '--from', '0', ...cli.options];
     const { code, stdout, stderr } = await runCli(args, { env, detached: true });
