@@ -67,7 +67,7 @@ const SOURCES = [
 const FAKE_RUNNER = `
 import { appendFileSync, writeFileSync } from 'node:fs';
 const { TAP_OUTPUT, TAP_EXIT, CALLS } = process.env;
-if (TAP_OUTPUT !== undefined) writeFileSync('.tap/report.tap', TAP_OUTPUT);
+if (TAP_OUTPUT !== undefined) writeFileSync('.tap/report.tap', TAP_OUTPUT.replaceAll('NUL', '\\u0000'));
 if (CALLS !== undefined) appendFileSync(CALLS, 'run ' + process.argv.slice(2).join(' ') + '\\n');
 process.exitCode = Number(TAP_EXIT ?? 0);
 `;
@@ -620,6 +620,7 @@ t.test('test ends with the count, and its exit code says whether all passed', as
   const bad = 'not ok 1 - a\n  ---\n  why: here\n  ...\n1..1\n# { total: 7, pass: 5, fail: 2 }\n';
   const cases: readonly (readonly [string, NodeJS.ProcessEnv, string, number])[] = [
     ['all passed', { TAP_OUTPUT: good }, '7 passed, 0 failed', 0],
+    ['a title has a zero byte', { TAP_OUTPUT: `ok 1 - NUL\n${good}` }, '7 passed, 0 failed', 0],
     [
       'no bitcoind',
       { TAP_OUTPUT: '# { total: 9, pass: 7, skip: 2 }\n' },
