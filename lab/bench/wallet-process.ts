@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { openNode } from '../../src/chain/node/open-node.js';
+import { smallYoungGeneration } from '../../src/ops/young-generation.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { openWalletStore } from '../../src/wallet/store/store.js';
 import { Wallet } from '../../src/wallet/wallet.js';
@@ -59,4 +60,5 @@ async function sync(): Promise<unknown> {
   return report;
 }
 
+smallYoungGeneration();
 answerQuestions((question) => (question === 'sync' ? sync() : idle()));

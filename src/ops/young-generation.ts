@@ -1,4 +1,4 @@
-/** Memory of a process with thousands of mostly idle connections. */
+/** Memory of a process with thousands of mostly idle connections, or with a large wallet. */
 import { setFlagsFromString } from 'node:v8';
 
 /**
