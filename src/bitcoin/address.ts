@@ -31,9 +31,9 @@ export type AddressFault =
   | 'address-case'
   /** The checksum does not fit: a letter is wrong or missing. */
   | 'address-checksum'
-  /** A valid checksum over something that is no program or hash. */
+  /** The checksum fits, but the content is neither a witness program nor a hash. */
   | 'address-program'
-  /** A witness version that has no meaning today: any person could take coins paid to it. */
+  /** A witness version that has no meaning today: coins paid to it belong to the first who takes them. */
   | 'address-version'
   /** A taproot address with a key that does not exist: coins paid to it could never be spent. */
   | 'address-key'

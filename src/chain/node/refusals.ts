@@ -16,7 +16,7 @@ function faultOf(reason: string): BroadcastFault {
   return NOT_FINAL.test(reason) ? 'not-final' : 'refused';
 }
 
-/** The refusal in an error of `sendrawtransaction`; undefined for an error that is none. */
+/** The refusal in an error of `sendrawtransaction`; undefined for an error of another kind. */
 export function refusalOf({ code, reason }: RpcError): BroadcastError | undefined {
   const codes: readonly number[] = [RPC_CODE.decode, RPC_CODE.verify, RPC_CODE.rejected];
   return codes.includes(code) ? new BroadcastError(faultOf(reason), reason) : undefined;

@@ -98,7 +98,7 @@ export function wordLines({ words }: Seed): string {
 /** What a person must know about seed words. */
 export const SEED_WARNING =
   'These words are the wallet. Write them on paper, in this order, and keep the paper safe:\n' +
-  'anybody who has them can take all coins, and without them a lost file or password loses the coins.';
+  'a person who has them can take all coins, and without them a lost file or password loses the coins.';
 
 /** Shows new seed words at the terminal, and asks some of them back. */
 export async function showAndAskBack(seed: Seed, asker: Asker): Promise<void> {

@@ -51,7 +51,7 @@ t.test('a wallet is made at a terminal', async (t) => {
   await screen.shows(/the two are not the same; type both again/);
   await screen.answer(/password of the wallet: /, PASSWORD);
   await screen.answer(/password of the wallet again: /, PASSWORD);
-  await screen.shows(/anybody who has them can take all coins/);
+  await screen.shows(/a person who has them can take all coins/);
   await screen.answer(/Press Enter when they are written down\. /, '');
   const words = wordsOn(screen);
   t.equal(words.length, 12);

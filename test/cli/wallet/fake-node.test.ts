@@ -111,7 +111,7 @@ t.test('a node that starts is waited for, and the wait is said once', async (t) 
   t.same(await journal(), before, 'nothing was written');
 });
 
-t.test('a cookie that cannot be read, and one that is none', async (t) => {
+t.test('a cookie that cannot be read, and a file that holds no cookie', async (t) => {
   const node = await startFakeNode(t);
   node.respond = () => ({ status: 401, body: '' });
   const folder = t.testdir({ cookies: { text: 'no cookie at all\n' } });
