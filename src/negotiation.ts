@@ -34,7 +34,7 @@ export {
   type ChoicePolicy,
   type MakerChoice,
   type OfferOfMaker,
-} from './negotiation/taker/choose-makers.js';
+} from './taker/choose.js';
 export { DEFAULT_FEE_POLICY, makerCost, type FeePolicy } from './negotiation/taker/fees.js';
 export { feeFor } from './bitcoin/fee.js';
 export { TAKER_DUST } from './negotiation/taker/transaction.js';

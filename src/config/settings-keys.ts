@@ -138,6 +138,8 @@ export const POLICY_KEYS = {
   commitment_list_location: path('cmtdata/commitmentlist'),
   interest_rate: decimal('0.015', FRACTION),
   bondless_makers_allowance: decimal('0.125', FRACTION),
+  max_bond_share: decimal('0.2', { min: 0.01, max: 1 }),
+  min_bonded_share: decimal('0', FRACTION),
   bond_value_exponent: decimal('1.3', { min: 0, max: 10 }),
 };
 

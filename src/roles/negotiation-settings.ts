@@ -1,7 +1,7 @@
 /** Converts the coinjoin settings of `joinmarket.cfg` to the options of `negotiation/`. */
 import type { PolicySettings, Settings } from '../config/settings.js';
 import type { BlacklistOptions } from '../negotiation/maker/blacklist.js';
-import type { ChoicePolicy } from '../negotiation/taker/choose-makers.js';
+import type { ChoicePolicy } from '../taker/choose.js';
 import type { RequestLimits } from '../negotiation/maker/request-limits.js';
 import type { MakerPolicy } from '../negotiation/maker/api.js';
 import type { SessionLimits } from '../negotiation/maker/sessions.js';
@@ -74,7 +74,12 @@ function feePolicy(policy: PolicySettings): FeePolicy {
 
 /** Which makers a taker accepts and how it chooses them, for `chooseMakers`. */
 export function choicePolicy({ policy }: Settings): ChoicePolicy {
-  return { ...feePolicy(policy), bondlessMakersAllowance: policy.bondlessMakersAllowance };
+  return {
+    ...feePolicy(policy),
+    bondlessMakersAllowance: policy.bondlessMakersAllowance,
+    maxBondShare: policy.maxBondShare,
+    minBondedShare: policy.minBondedShare,
+  };
 }
 
 /** How bonds are valued, for orderbook, taker and watcher. */

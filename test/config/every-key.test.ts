@@ -118,6 +118,8 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     commitment_list_location: '~/used',
     interest_rate: '0.03',
     bondless_makers_allowance: '0.5',
+    max_bond_share: '0.5',
+    min_bonded_share: '0.5',
     bond_value_exponent: '1',
   },
   YIELDGENERATOR: {
@@ -170,6 +172,8 @@ const ONLY_IN_THE_LIBRARY: Readonly<Record<string, string>> = {
   '[POLICY] taker_utxo_age': NO_WALLET,
   '[POLICY] taker_utxo_amtpercent': NO_WALLET,
   '[POLICY] bondless_makers_allowance': NO_WALLET,
+  '[POLICY] max_bond_share': NO_WALLET,
+  '[POLICY] min_bonded_share': NO_WALLET,
   '[YIELDGENERATOR] session_timeout_sec': NO_WALLET,
   '[YIELDGENERATOR] pending_tx_timeout_min': NO_WALLET,
   '[YIELDGENERATOR] max_sessions': NO_WALLET,

@@ -6,7 +6,7 @@ import {
   DEFAULT_BONDLESS_MAKERS_ALLOWANCE,
   type ChoicePolicy,
   type OfferOfMaker,
-} from '../../src/negotiation/taker/choose-makers.js';
+} from '../../src/taker/choose.js';
 import { DEFAULT_FEE_POLICY, makerCost, offerFault } from '../../src/negotiation/taker/fees.js';
 import { MAX_SATOSHI } from '../../src/protocol/offer.js';
 
