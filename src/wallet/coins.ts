@@ -109,7 +109,7 @@ export function coinOf(
 /** Coins that the wallet's own transactions in the mempool pay to it. */
 function unconfirmed(state: WalletState, terms: CoinTerms): readonly WalletCoin[] {
   const coins: WalletCoin[] = [];
-  for (const { record, output } of state.signed.unconfirmedOutputs()) {
+  for (const { record, txid, output } of state.signed.unconfirmedOutputs()) {
     const [vout, name, value] = output;
     const own = state.book.named(name);
     if (own === undefined) continue;
@@ -118,7 +118,6 @@ function unconfirmed(state: WalletState, terms: CoinTerms): readonly WalletCoin[
       if (record.coinjoin === undefined) return 'change';
       return own.script === record.coinjoin.script ? 'coinjoin' : 'cj-change';
     };
-    const txid = record.whole?.txid ?? record.unsigned;
     const facts = { txid, vout, own, value, height: undefined, mergeable: false };
     coins.push(shown(state, terms, { ...facts, origin: origin() }));
   }

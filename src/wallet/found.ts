@@ -32,7 +32,7 @@ export function equalAmount(values: readonly number[]): number | undefined {
 }
 
 /** The id without input scripts; undefined where it is the same as the txid. */
-function unsignedTxid(transaction: Transaction): string | undefined {
+export function unsignedTxid(transaction: Transaction): string | undefined {
   const { version, lockTime, inputs, outputs } = transaction;
   if (inputs.every(({ scriptSig }) => scriptSig.length === 0)) return undefined;
   const plain = inputs.map(({ txid, vout, sequence }) => ({ txid, vout, sequence }));

@@ -133,6 +133,17 @@ export type WalletRecord =
   /** A coin of another owner in it was spent otherwise, in a block of this height. */
   | { readonly kind: 'lost'; readonly unsigned: string; readonly height: number }
   | { readonly kind: 'abandoned'; readonly unsigned: string }
+  /** A signed transaction has the signatures of all its inputs, also those of other owners. */
+  | {
+      readonly kind: 'whole';
+      readonly unsigned: string;
+      readonly txid: string;
+      readonly bytes: string;
+    }
+  /** A commitment must not be given to another round; `coin` for one of the wallet's own. */
+  | { readonly kind: 'reserved'; readonly commitment: string; readonly coin?: CoinName }
+  /** A reserved commitment was not used. */
+  | { readonly kind: 'freed'; readonly commitment: string }
   /** A commitment was used; `coin` for one of the wallet's own. */
   | { readonly kind: 'commitment'; readonly commitment: string; readonly coin?: CoinName }
   /** A label was set, or removed where it is empty. */
@@ -238,6 +249,9 @@ const READERS: { readonly [K in RecordKind]: read.FieldsOf<Extract<WalletRecord,
   seen: { unsigned, seen: read.boolean },
   lost: { unsigned, height },
   abandoned: { unsigned },
+  whole: { unsigned, txid: read.hex(64), bytes: read.hexText(MAX_TRANSACTION_DIGITS) },
+  reserved: { commitment: read.hex(64), coin: read.optional(coin) },
+  freed: { commitment: read.hex(64) },
   commitment: { commitment: read.hex(64), coin: read.optional(coin) },
   label: {
     type: read.oneOf('addr', 'output', 'tx'),

@@ -82,7 +82,7 @@ export interface SignedTransaction {
   readonly kind: SignedKind;
   /** The unsigned serialization. */
   readonly transaction: Uint8Array;
-  /** Known for transactions whose inputs are all the wallet's, or after it was found in a block. */
+  /** Known for transactions that have all signatures: those of the wallet alone, and kept coinjoins. */
   readonly txid: string | undefined;
   readonly bytes: Uint8Array | undefined;
   /** The coins of the wallet that it spends. */

@@ -4,8 +4,12 @@ import { coinKey, type Ledger } from './ledger.js';
 import type { OwnOutput, SignedRecord } from './records.js';
 import type { SignedTransaction } from './requests.js';
 
+type Whole = NonNullable<SignedRecord['whole']>;
+
 interface Entry {
   readonly record: SignedRecord;
+  /** With the signatures of all inputs. */
+  whole: Whole | undefined;
   seen: boolean;
   abandoned: boolean;
   /** Height of the block that spends a coin of another owner otherwise. */
@@ -36,6 +40,7 @@ export class SignedLedger {
     if (this.#entries.has(record.unsigned)) return;
     const entry = {
       record,
+      whole: record.whole,
       seen: false,
       abandoned: false,
       lostAt: undefined,
@@ -54,6 +59,12 @@ export class SignedLedger {
     if (entry === undefined) return;
     if (seen) for (const other of this.#rivals(entry)) other.seen = false;
     entry.seen = seen;
+  }
+
+  /** The signatures of the other owners are there. */
+  complete(unsigned: string, whole: Whole): void {
+    const entry = this.#entries.get(unsigned);
+    if (entry !== undefined) entry.whole ??= whole;
   }
 
   lose(unsigned: string, height: number): void {
@@ -86,9 +97,9 @@ export class SignedLedger {
     return this.#entries.get(unsigned)?.record;
   }
 
-  /** The final id of a transaction whose inputs are all the wallet's. */
+  /** The final id of a transaction that has all signatures. */
   txidOf(unsigned: string): string | undefined {
-    return this.#entries.get(unsigned)?.record.whole?.txid;
+    return this.#entries.get(unsigned)?.whole?.txid;
   }
 
   stateOf(unsigned: string): SignedState | undefined {
@@ -110,35 +121,34 @@ export class SignedLedger {
 
   /** What transactions in the mempool pay to the wallet. */
   *unconfirmedOutputs(): Generator<
-    { readonly record: SignedRecord; readonly output: OwnOutput },
+    { readonly record: SignedRecord; readonly txid: string; readonly output: OwnOutput },
     void,
     undefined
   > {
     for (const entry of this.#entries.values()) {
       if (!this.#isUnconfirmed(entry)) continue;
-      for (const output of entry.record.own) yield { record: entry.record, output };
+      const { record, whole } = entry;
+      for (const output of record.own)
+        yield { record, txid: whole?.txid ?? record.unsigned, output };
     }
   }
 
   list(labelOf: (txid: string) => string | undefined): readonly SignedTransaction[] {
     return [...this.#entries.values()].map((entry) => {
-      const { record } = entry;
+      const { record, whole } = entry;
       return {
         unsignedTxid: record.unsigned,
         kind: record.purpose,
         transaction: new Uint8Array(Buffer.from(record.transaction, 'hex')),
-        txid: record.whole?.txid,
-        bytes:
-          record.whole === undefined
-            ? undefined
-            : new Uint8Array(Buffer.from(record.whole.bytes, 'hex')),
+        txid: whole?.txid,
+        bytes: whole === undefined ? undefined : new Uint8Array(Buffer.from(whole.bytes, 'hex')),
         coins: record.coins.map(([txid, vout]): Outpoint => ({ txid, vout })),
         signedAt: record.time,
         height: record.height,
         replaces: record.replaces,
         state: this.#stateOf(entry),
         seen: entry.seen,
-        label: labelOf(record.whole?.txid ?? record.unsigned),
+        label: (whole && labelOf(whole.txid)) ?? labelOf(record.unsigned),
       };
     });
   }

@@ -9,7 +9,7 @@ import type { FreezeReason } from './api.js';
 import { Ledger, coinKey } from './ledger.js';
 import { BOND_MONTHS, bondWitnessScript } from '../bitcoin/bond.js';
 import { bondLockTime } from './places.js';
-import type { WalletRecord } from './records.js';
+import type { CoinName, WalletRecord } from './records.js';
 import type { BondCertificate, Lease } from './requests.js';
 import { ScanProgress } from './scan-progress.js';
 import { SignedLedger } from './signed-ledger.js';
@@ -56,7 +56,10 @@ export class WalletState {
   /** Freezing by a person or an import, by coin; the rule for reused addresses is in the ledger. */
   readonly #freezing = new Map<string, 'user' | 'imported' | 'unfrozen'>();
   readonly #leases = new Map<string, Lease>();
+  /** Commitments that were used. */
   readonly #commitments = new Set<string>();
+  /** Commitments of rounds that run, with the wallet's coin behind each. */
+  readonly #reserved = new Map<string, CoinName | undefined>();
   readonly #labels = new Map<string, string>();
   readonly #certificates = new Map<string, BondCertificate>();
   #accounts: readonly string[] | undefined;
@@ -116,8 +119,18 @@ export class WalletState {
     return this.#labels.get(`${type}:${reference}`);
   }
 
+  /** Whether a commitment was used, or is reserved. */
   isCommitted(commitment: string): boolean {
+    return this.#commitments.has(commitment) || this.#reserved.has(commitment);
+  }
+
+  isUsed(commitment: string): boolean {
     return this.#commitments.has(commitment);
+  }
+
+  /** Commitments that are reserved and not used, with the wallet's coin behind each. */
+  get reservedCommitments(): ReadonlyMap<string, CoinName | undefined> {
+    return this.#reserved;
   }
 
   lease(id: string): Lease | undefined {
@@ -205,8 +218,18 @@ export class WalletState {
       case 'abandoned':
         this.signed.abandon(record.unsigned);
         break;
+      case 'whole':
+        this.signed.complete(record.unsigned, { txid: record.txid, bytes: record.bytes });
+        break;
       case 'commitment':
         this.#commitments.add(record.commitment);
+        this.#reserved.delete(record.commitment);
+        break;
+      case 'reserved':
+        this.#reserved.set(record.commitment, record.coin);
+        break;
+      case 'freed':
+        this.#reserved.delete(record.commitment);
         break;
       case 'label': {
         const key = `${record.type}:${record.reference}`;

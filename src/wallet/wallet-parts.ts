@@ -1,8 +1,11 @@
 /** Small decisions of `Wallet`. */
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { parseTransaction } from '../bitcoin/transaction.js';
 import type { Chain } from '../chain/ports.js';
 import { formatOutpoint, type Outpoint } from '../protocol/outpoint.js';
 import { WalletError, type KeyPlace, type WalletCoin } from './api.js';
 import { coinOf, type CoinTerms } from './coins.js';
+import { unsignedTxid } from './found.js';
 import type { Decision } from './journal.js';
 import { labelReference, MAX_LABEL } from './labels.js';
 import type { PathTerms } from './places.js';
@@ -108,4 +111,32 @@ export function markDecision(
     return { records: [record], result: undefined };
   }
   throw new WalletError('request', `the wallet signed no transaction ${record.unsigned}`);
+}
+
+/** The record of a signed transaction with all signatures. Throws a WalletError for any other bytes. */
+export function wholeDecision(
+  state: WalletState,
+  unsigned: string,
+  bytes: Uint8Array,
+): Decision<undefined> {
+  if (state.signed.record(unsigned) === undefined) {
+    throw new WalletError('request', `the wallet signed no transaction ${unsigned}`);
+  }
+  const read = parseTransaction(bytes);
+  const isWhole =
+    read.ok &&
+    (unsignedTxid(read.value) ?? read.value.txid) === unsigned &&
+    read.value.inputs.every(({ witness }) => witness.length > 0);
+  if (!isWhole) {
+    throw new WalletError(
+      'request',
+      `the bytes are not the transaction ${unsigned} with all signatures`,
+    );
+  }
+  if (state.signed.txidOf(unsigned) !== undefined) return { records: [], result: undefined };
+  const { txid } = read.value;
+  return {
+    records: [{ kind: 'whole', unsigned, txid, bytes: bytesToHex(bytes) }],
+    result: undefined,
+  };
 }

@@ -6,7 +6,6 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import type { Clock } from '../kit/clock.js';
 import { pause } from '../kit/pause.js';
 import type { Outpoint } from '../protocol/outpoint.js';
-import type { Podle } from '../protocol/podle.js';
 import { type HandedOut, WalletError } from './api.js';
 import { bondCoin, bondHandOut, outsideBond, outsideBondsOf } from './bond-places.js';
 import {
@@ -14,6 +13,7 @@ import {
   checkUnspent,
   coinDecision,
   markDecision,
+  wholeDecision,
   first,
   ownPlace,
 } from './wallet-parts.js';
@@ -40,6 +40,7 @@ import { decideSigning } from './sign-decision.js';
 import { completed, SigningOrder } from './signing.js';
 import type { WalletState } from './state.js';
 import { WalletSync } from './sync.js';
+import { freeReserved, WalletCommitments } from './wallet-commitments.js';
 import { WalletView } from './wallet-view.js';
 
 const MAINNET_RISK =
@@ -53,6 +54,8 @@ export class Wallet extends WalletView {
   /** Undefined until they are needed, or where the passphrase was not given. */
   #keys: WalletKeys | undefined;
   readonly #sync: WalletSync | undefined;
+  /** Proofs of coins, for makers. */
+  readonly commitments: WalletCommitments;
   #isClosed = false;
 
   private constructor(
@@ -66,6 +69,11 @@ export class Wallet extends WalletView {
     const { chain } = options;
     const { birthHeight } = options.store.secret;
     this.#sync = chain && new WalletSync({ ...this.#ranges(), chain, birthHeight });
+    this.commitments = new WalletCommitments({
+      journal,
+      keys: () => this.#signer(),
+      placeOf: (coin) => ownPlace(this.coin(coin)),
+    });
   }
 
   /**
@@ -91,6 +99,7 @@ export class Wallet extends WalletView {
       const record = { kind: 'accounts', keys: keys.accounts().map(accountText) } as const;
       await journal.note(() => [record]);
     }
+    if (mode === 'write') await freeReserved(journal);
     await extendRanges(wallet.#ranges(), onProgress);
     await journal.flush();
     return wallet;
@@ -289,6 +298,14 @@ export class Wallet extends WalletView {
     return this.journal.transact((state) => decideSigning(state, this.terms(), request, keys));
   }
 
+  /**
+   * Keeps a signed transaction with the signatures of all its inputs, so that a restart can send it.
+   * @throws WalletError `request` when the wallet did not sign it, or an input has no signature.
+   */
+  async keepWhole(unsignedTxid: string, bytes: Uint8Array): Promise<void> {
+    await this.journal.transact((state) => wholeDecision(state, unsignedTxid, bytes));
+  }
+
   /** The transaction was sent or seen (`true`), or is missing in the mempool (`false`). */
   async markSeen(unsignedTxid: string, seen: boolean): Promise<void> {
     await this.#mark({ kind: 'seen', unsigned: unsignedTxid, seen });
@@ -310,31 +327,6 @@ export class Wallet extends WalletView {
     boxPublicKey: string,
   ): { readonly publicKey: string; readonly signature: string } {
     return this.#signer().signAuth(ownPlace(this.coin(coin)), boxPublicKey);
-  }
-
-  /** The unused proof of a coin with the lowest index below `retries`; it is used from now on. */
-  async commit(coin: Outpoint, retries: number): Promise<Podle | undefined> {
-    const keys = this.#signer();
-    const place = ownPlace(this.coin(coin));
-    return this.journal.transact((state) => {
-      for (let index = 0; index < retries; index++) {
-        const podle = keys.podle(place, coin, index);
-        const { commitment } = podle;
-        if (state.isCommitted(commitment)) continue;
-        const name = [coin.txid, coin.vout] as const;
-        return { records: [{ kind: 'commitment', commitment, coin: name }], result: podle };
-      }
-      return { records: [], result: undefined };
-    });
-  }
-
-  /** Proofs that are left for a coin. Needs an operation with the private key for each. */
-  commitmentsLeft(coin: Outpoint, retries: number): number {
-    const place = ownPlace(this.coin(coin));
-    const proofs = Array.from({ length: retries }, (_, index) =>
-      this.#signer().podle(place, coin, index),
-    );
-    return proofs.filter(({ commitment }) => !this.#state.isCommitted(commitment)).length;
   }
 
   /** The key of a bond certifies another key until the end of a difficulty period; DER, hex. */

@@ -330,6 +330,10 @@ t.test('every kind of record is known to the reader', (t) => {
     },
     { kind: 'lost', unsigned: hash, height: 4 },
     { kind: 'commitment', commitment: hash, coin: [hash, 1] },
+    { kind: 'reserved', commitment: hash, coin: [hash, 1] },
+    { kind: 'reserved', commitment: hash },
+    { kind: 'freed', commitment: hash },
+    { kind: 'whole', unsigned: hash, txid: hash, bytes: '00' },
     { kind: 'certificate', coin: [hash, 1], privateKey: hash, expiry: 3, signature: '3044' },
     { kind: 'release', id: 'x' },
   ];

@@ -584,14 +584,45 @@ t.test('commitments are used once, lowest index first', async (t) => {
   const world = await funded([COIN]);
   const [coin] = world.wallet.coins();
   if (coin === undefined) throw new Error('a coin');
-  t.equal(world.wallet.commitmentsLeft(coin, 3), 3);
-  t.equal((await world.wallet.commit(coin, 3))?.index, 0);
-  const again = await world.reopen();
-  t.equal((await again.wallet.commit(coin, 3))?.index, 1);
-  t.equal((await again.wallet.commit(coin, 3))?.index, 2);
-  t.equal(await again.wallet.commit(coin, 3), undefined);
-  t.equal(again.wallet.commitmentsLeft(coin, 4), 1);
+  const { commitments } = world.wallet;
+  t.equal(commitments.left(coin, 3), 3);
+  const first = await commitments.reserve(coin, 3);
+  t.equal(first?.index, 0);
+  await commitments.use(first?.commitment ?? '');
+  const again = (await world.reopen()).wallet.commitments;
+  for (const index of [1, 2]) {
+    const podle = await again.reserve(coin, 3);
+    t.equal(podle?.index, index);
+    await again.use(podle?.commitment ?? '');
+  }
+  t.equal(await again.reserve(coin, 3), undefined);
+  t.equal(again.left(coin, 4), 1);
 });
+
+t.test(
+  'a commitment that was only reserved is free again, at once or after a restart',
+  async (t) => {
+    const world = await funded([COIN]);
+    const [coin] = world.wallet.coins();
+    if (coin === undefined) throw new Error('a coin');
+    const { commitments } = world.wallet;
+    const first = await commitments.reserve(coin, 3);
+    t.equal((await commitments.reserve(coin, 3))?.index, 1, 'two rounds get two proofs');
+    t.equal(commitments.left(coin, 3), 1);
+    await commitments.free(first?.commitment ?? '');
+    const again = await commitments.reserve(coin, 3);
+    t.same(again, first, 'freed');
+    await commitments.use(again?.commitment ?? '');
+    await commitments.free(again?.commitment ?? '');
+    t.ok(commitments.isTaken(again?.commitment ?? ''), 'a used one stays used');
+    t.equal(await commitments.reserveOther('ab'.repeat(32)), true);
+    t.equal(await commitments.reserveOther('ab'.repeat(32)), false);
+    const later = (await world.reopen()).wallet.commitments;
+    t.equal(later.left(coin, 3), 2, 'the second one was only reserved');
+    t.notOk(later.isTaken('ab'.repeat(32)));
+    t.ok(later.isTaken(again?.commitment ?? ''));
+  },
+);
 
 t.test(
   'following the chain: a notice for each new block, and another try after a fault',
