@@ -17,6 +17,7 @@ const STARTERS = new Set([
   'esbuild',
   'typescript',
   'src/lab/private-network/network.ts',
+  'src/lab/bitcoin-node/node.ts',
   'src/lab/demo/overlays.ts',
   'src/tor/process/tor-program.ts',
 ]);
