@@ -1,4 +1,5 @@
 /** `scripts/bench`: selects the benchmark, and how thorough it is. */
+import { benchCoinjoin } from './coinjoin.js';
 import { benchMakerRequests } from './maker-requests.js';
 import { benchFanout } from './fanout.js';
 import { benchMemory } from './memory.js';
@@ -18,20 +19,34 @@ const BENCHMARKS = {
   wallet: benchWallet,
 };
 const USAGE =
-  'usage: scripts/bench fanout|memory|orderbook|requests|start|upgrade|wallet [--quick]; upgrade [--peers N]';
+  'usage: scripts/bench coinjoin|fanout|memory|orderbook|requests|start|upgrade|wallet [--quick]; ' +
+  'upgrade [--peers N]; coinjoin [--before FOLDER]';
 
 const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
   text !== undefined && Object.hasOwn(BENCHMARKS, text);
 
-const args = process.argv.slice(2);
-const quick = args.includes('--quick');
-const [name, option, count, ...more] = args.filter((arg) => arg !== '--quick');
-const peers = option === '--peers' && name === 'upgrade' ? Number(count) : undefined;
-const isWrong = option !== undefined && !(Number.isSafeInteger(peers) && Number(peers) >= 4);
-if (more.length > 0 || isWrong || !isBenchmark(name)) {
+function wrong(): void {
   console.error(USAGE);
   process.exitCode = 2;
+}
+
+const args = process.argv.slice(2);
+const quick = args.includes('--quick');
+const [name, option, value, ...more] = args.filter((arg) => arg !== '--quick');
+const printHead = (): void => printMachine(`scripts/bench ${args.join(' ')}`);
+const hasPeers = option === '--peers' && Number.isSafeInteger(Number(value)) && Number(value) >= 4;
+if (more.length === 0 && name === 'coinjoin' && (option === undefined || value !== undefined)) {
+  if (option === undefined || option === '--before') {
+    printHead();
+    await benchCoinjoin(quick, value);
+  } else wrong();
+} else if (
+  more.length > 0 ||
+  !isBenchmark(name) ||
+  (option !== undefined && !(name === 'upgrade' && hasPeers))
+) {
+  wrong();
 } else {
-  printMachine(`scripts/bench ${args.join(' ')}`);
-  await BENCHMARKS[name](quick, peers);
+  printHead();
+  await BENCHMARKS[name](quick, option === undefined ? undefined : Number(value));
 }

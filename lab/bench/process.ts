@@ -8,15 +8,17 @@ export type Question = readonly [name: string, ...args: number[]];
 export interface Child {
   /** The answer as JSON text; rejects when the process ends before it. */
   ask(...question: Question): Promise<string>;
+  /** Sends a signal: SIGSTOP halts it, SIGCONT lets it run again. */
+  signal(name: 'SIGSTOP' | 'SIGCONT'): void;
   stop(): Promise<void>;
 }
 
 /**
- * @param module name of a module in this folder, `.js`
+ * @param module name of a module in this folder, `.js`; or its address, for one in another folder
  * @param nodeOptions options of node itself
  */
 export function startChild(
-  module: string,
+  module: string | URL,
   args: readonly (string | number)[],
   nodeOptions: readonly string[] = [],
 ): Child {
@@ -34,7 +36,7 @@ export function startChild(
     ask(...question) {
       return new Promise((resolve, reject) => {
         const onExit = (): void => {
-          reject(new Error(`${module} ended before it answered ${question[0]}`));
+          reject(new Error(`${String(module)} ended before it answered ${question[0]}`));
         };
         child.once('exit', onExit);
         child.once('message', (answer) => {
@@ -44,6 +46,7 @@ export function startChild(
         child.send(question);
       });
     },
+    signal: (name) => void child.kill(name),
     async stop() {
       child.kill('SIGKILL');
       await ended;
