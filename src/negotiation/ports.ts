@@ -146,6 +146,10 @@ export interface FundingRequest {
   readonly foreignInputs: number;
   /** Number of outputs of the makers. */
   readonly foreignOutputs: number;
+  /** Scripts of the coins of the makers, one for each input. */
+  readonly foreignInputScripts: readonly string[];
+  /** Scripts of the outputs of the makers. */
+  readonly foreignOutputScripts: readonly string[];
   /** Fee rate, in satoshi per 1,000 virtual bytes. */
   readonly feePerKb: number;
   /**
@@ -171,14 +175,32 @@ export interface Funding {
   readonly lockTime: number;
 }
 
+/** A transaction with the signatures of all sides. */
+export interface CompleteTransaction {
+  /** Its id, in display order. */
+  readonly txid: string;
+  /** The whole serialization, with witnesses. */
+  readonly bytes: Uint8Array;
+}
+
 export interface TakerWallet extends Signer {
   /**
    * An unused proof of a coin that is old and large enough (docs/protocol.md, section 10.4), the lowest
-   * unused index first. It counts as used from now on. Undefined when there is none left.
+   * unused index first. Undefined when there is none left. It is reserved, on disk too, until
+   * `useCommitment` or `freeCommitment`. A wallet without these two counts it as used from now on.
    */
   commit(amount: number, signal: AbortSignal): Promise<Podle | undefined>;
+  /** A maker is about to see the proof. Resolves after it was stored as used; the proof leaves then. */
+  useCommitment?(podle: Podle, signal: AbortSignal): Promise<void>;
+  /** No maker saw the proof, and none will. Must not throw. */
+  freeCommitment?(podle: Podle): void;
   /** Coins for the transaction, reserved until `settle`. Undefined when they do not suffice. */
   fund(request: FundingRequest, signal: AbortSignal): Promise<Funding | undefined>;
+  /**
+   * The transaction of the last `sign` has all signatures. Resolves after it was stored: it is then sent
+   * to a maker or to the network, so that a restart can continue. Without it nothing is stored.
+   */
+  keepTransaction?(transaction: CompleteTransaction, signal: AbortSignal): Promise<void>;
   /** Called once for every funding. Must not throw. */
   settle(funding: Funding, settlement: Settlement): void;
 }

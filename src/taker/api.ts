@@ -3,7 +3,13 @@
  * schedules, the demo and users of the library see this. Amounts are whole satoshi, fee rates whole
  * satoshi per 1,000 virtual bytes, scripts and txids lower-case hex (txids in display order).
  */
-import type { Broadcast, LegStep, MakerReport, RoundFault } from '../negotiation/taker/api.js';
+import type {
+  Broadcast,
+  LegStep,
+  MakerReport,
+  Revealed,
+  RoundFault,
+} from '../negotiation/taker/api.js';
 import type { Outpoint } from '../protocol/outpoint.js';
 
 /** Where the taker's equal output goes. */
@@ -64,7 +70,10 @@ export interface CoinjoinPlan {
   /** The coins that would be spent, and their sum. */
   readonly coins: readonly (Outpoint & { readonly value: number })[];
   readonly feePerKb: number;
-  /** Most that makers and miners get: with it nothing above the plan is ever paid. */
+  /**
+   * Most that makers and miners get. The cost never exceeds the sum. Of a sweep, the miners get what
+   * makers do not take.
+   */
   readonly worst: { readonly makerFees: number; readonly minerFee: number };
   /** Makers whose offers fit the request, without duplicates of one bond. */
   readonly fitting: number;
@@ -103,17 +112,7 @@ export type CoinjoinEvent =
   /** The round failed because of makers; another one begins without them. */
   | { readonly kind: 'again'; readonly reason: string };
 
-/** What was revealed when a coinjoin ended early. */
-export interface Revealed {
-  /** Makers that saw a commitment, which reveals nothing of a coin. */
-  readonly commitment: boolean;
-  /** The coin whose proof makers saw; undefined when no maker did. */
-  readonly coin: Outpoint | undefined;
-  /** Makers that saw the whole transaction: coins, destination, change. */
-  readonly transaction: boolean;
-  /** Whether our signatures left: the transaction may then still appear. */
-  readonly signatures: boolean;
-}
+export type { Revealed };
 
 /** How a coinjoin ended. */
 export type CoinjoinOutcome =
@@ -121,8 +120,11 @@ export type CoinjoinOutcome =
       readonly ok: true;
       readonly txid: string;
       readonly amount: number;
+      /** What each maker got: its fee minus its part of the miner fee. May be negative. */
       readonly makers: readonly { readonly nick: string; readonly fee: number }[];
+      /** Sum of the above. */
       readonly makerFees: number;
+      /** The whole miner fee. Together with `makerFees` it is what the coinjoin cost. */
       readonly minerFee: number;
       /** Of the real transaction, satoshi per 1,000 virtual bytes. */
       readonly feeRate: number;

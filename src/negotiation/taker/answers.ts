@@ -232,7 +232,8 @@ export function judgeCoins(
     }
     const detail = metadataFault(named, coin);
     if (detail !== undefined) return refused('coin-metadata', detail);
-    coins.push({ txid, vout, script: coin.script, value: coin.value });
+    const { script, value, height } = coin;
+    coins.push({ txid, vout, script, value, ...(height === undefined ? {} : { height }) });
   }
   const key = hexToBytes(declared.authPublicKey);
   if (!coins.some(({ script }) => keyOwnsScript(key, script))) {

@@ -2,11 +2,12 @@
 import type { Network } from '../../protocol/constants.js';
 import type { BoxKeyPair, BoxSession, RandomBytes } from '../../protocol/encryption.js';
 import type { Offer } from '../../protocol/offer.js';
-import type { NamedOutpoint } from '../../protocol/outpoint.js';
+import type { NamedOutpoint, Outpoint } from '../../protocol/outpoint.js';
 import type { Podle } from '../../protocol/podle.js';
 import { DEFAULT_FEE_POLICY, type FeePolicy } from './fees.js';
 import type {
   ChainCoin,
+  CompleteTransaction,
   Funding,
   FundingRequest,
   OwnCoin,
@@ -255,6 +256,26 @@ export interface MakerReport {
   readonly failure: LegFailure | undefined;
 }
 
+/** What left the program, so that makers or the network may know it. */
+export interface Revealed {
+  /** Makers got a commitment, which reveals nothing of a coin. */
+  readonly commitment: boolean;
+  /** The coins whose proof makers got. */
+  readonly coins: readonly Outpoint[];
+  /** Makers got the unsigned transaction: our coins, the destination and our change. */
+  readonly transaction: boolean;
+  /** Our signatures were sent: the transaction may appear at any time. */
+  readonly signatures: boolean;
+}
+
+/** Nothing left the program. */
+export const NOTHING_REVEALED: Revealed = {
+  commitment: false,
+  coins: [],
+  transaction: false,
+  signatures: false,
+};
+
 /** How a round ended. */
 export type RoundResult =
   | {
@@ -280,17 +301,16 @@ export type RoundResult =
       readonly makers: readonly MakerReport[];
       /** With `not-broadcast`. */
       readonly transaction: Uint8Array | undefined;
+      /** What makers or the network may know, of all rounds. */
+      readonly revealed: Revealed;
     };
 
 interface RoundBase {
   readonly terms: RoundTerms;
   /** In the order in which they were asked. */
   readonly legs: ReadonlyMap<string, Leg>;
-}
-
-export interface FinalTransaction {
-  readonly txid: string;
-  readonly bytes: Uint8Array;
+  /** What left the program. */
+  readonly revealed: Revealed;
 }
 
 export type RoundState =
@@ -304,22 +324,29 @@ export type RoundState =
       readonly podle: Podle | undefined;
       /** The wallet was asked for one. */
       readonly committing: boolean;
-      /** Commitments whose proof a maker saw. */
+      /** Commitments that the wallet stores, or stored, as used. */
+      readonly claimed: ReadonlySet<string>;
+      /** Those that it has stored: their proofs may leave. */
       readonly shown: ReadonlySet<string>;
       /** Makers that are asked as soon as the wallet returns a commitment. */
       readonly waiting: readonly Asked[];
     })
   | (RoundBase & { readonly phase: 'funding' })
   | (RoundBase & {
-      readonly phase: 'collecting' | 'signing';
+      readonly phase: 'collecting' | 'checking' | 'signing';
       readonly funding: Funding;
       readonly tx: UnsignedTransaction;
       readonly own: SigningRequest['inputs'];
     })
   | (RoundBase & {
+      readonly phase: 'keeping';
+      readonly funding: Funding;
+      readonly final: CompleteTransaction;
+    })
+  | (RoundBase & {
       readonly phase: 'pushing' | 'broadcasting';
       readonly funding: Funding;
-      readonly final: FinalTransaction;
+      readonly final: CompleteTransaction;
       readonly pushedTo: string | undefined;
     })
   | (RoundBase & { readonly phase: 'ended'; readonly result: RoundResult });
@@ -335,13 +362,19 @@ export type RoundEvent =
       readonly args: readonly string[];
     }
   | { readonly kind: 'committed'; readonly podle: Podle | undefined }
+  /** The wallet has stored a commitment as used. */
+  | { readonly kind: 'used'; readonly commitment: string }
   | {
       readonly kind: 'coins';
       readonly nick: string;
       readonly coins: readonly (ChainCoin | undefined)[];
     }
   | { readonly kind: 'funded'; readonly funding: Funding | undefined }
+  /** The coins of the makers, once more before our signatures. */
+  | { readonly kind: 'rechecked'; readonly coins: readonly (ChainCoin | undefined)[] }
   | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }
+  /** The wallet has stored the complete transaction. */
+  | { readonly kind: 'kept' }
   | { readonly kind: 'seen' }
   | { readonly kind: 'broadcast' }
   | { readonly kind: 'port-failed'; readonly port: RoundPort; readonly detail: string }
@@ -370,9 +403,13 @@ export type RoundEffect =
   /** Nothing more is sent to this maker. */
   | { readonly kind: 'forget'; readonly nick: string }
   | { readonly kind: 'commit'; readonly amount: number }
+  | { readonly kind: 'use'; readonly podle: Podle }
+  | { readonly kind: 'free'; readonly podle: Podle }
   | { readonly kind: 'look-up'; readonly nick: string; readonly coins: readonly NamedOutpoint[] }
   | { readonly kind: 'fund'; readonly request: FundingRequest }
+  | { readonly kind: 'recheck'; readonly coins: readonly NamedOutpoint[] }
   | { readonly kind: 'sign'; readonly request: SigningRequest }
+  | { readonly kind: 'keep'; readonly final: CompleteTransaction }
   | { readonly kind: 'watch'; readonly txid: string }
   | { readonly kind: 'broadcast'; readonly transaction: Uint8Array }
   | { readonly kind: 'settle'; readonly funding: Funding; readonly settlement: Settlement }

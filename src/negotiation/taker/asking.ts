@@ -5,15 +5,25 @@
  * Makers get our proof all at the same time. The first maker that sees it announces that it is used
  * (`!hp2`, docs/protocol.md, section 8.4), and a maker that answers `fill` later would refuse it. So
  * `auth` waits until every maker that was asked with this proof has sent its key, or for `authHoldMs`
- * after the first key.
+ * after the first key. Before it leaves, the wallet stores the commitment as used.
  */
-import { formatRevelation } from '../../protocol/podle.js';
+import { formatOutpoint } from '../../protocol/outpoint.js';
+import { formatRevelation, type Podle } from '../../protocol/podle.js';
 import { formatFill } from '../payloads.js';
-import type { LegFault, RoundEffect, RoundEvent, RoundTerms, RoundTransition } from './api.js';
+import {
+  NOTHING_REVEALED,
+  type LegFault,
+  type Revealed,
+  type RoundEffect,
+  type RoundEvent,
+  type RoundTerms,
+  type RoundTransition,
+} from './api.js';
 import { finish } from './broadcast.js';
 import {
   type ActiveLeg,
   dropLeg,
+  freeUnused,
   type Gathering,
   isFailed,
   isReady,
@@ -33,11 +43,13 @@ export function openRound(terms: RoundTerms): RoundTransition {
     phase: 'gathering',
     terms,
     legs,
+    revealed: NOTHING_REVEALED,
     spare: left,
     replaced: 0,
     spares: 0,
     podle: undefined,
     committing: true,
+    claimed: new Set(),
     shown: new Set(),
     waiting: asked,
   };
@@ -84,7 +96,8 @@ function askWaiting(state: Gathering): RoundTransition {
       { kind: 'deadline', nick, ms: terms.policy.makerWaitMs },
     );
   }
-  return { state: { ...state, legs, waiting: [] }, effects };
+  const revealed = { ...state.revealed, commitment: true };
+  return { state: { ...state, legs, waiting: [], revealed }, effects };
 }
 
 /** Asks spare makers for open seats, and continues when no maker is awaited. */
@@ -101,7 +114,9 @@ function askSpares(state: Gathering): RoundTransition {
   const next = fillSeats(state);
   if (next.committing) return unchanged(next);
   if (next.waiting.length > 0) {
-    if (podle !== undefined && !state.shown.has(podle.commitment)) return askWaiting(next);
+    if (podle !== undefined && !state.claimed.has(podle.commitment)) {
+      return askWaiting(next);
+    }
     // After one maker has seen the proof, others may refuse it.
     return {
       state: { ...next, podle: undefined, committing: true },
@@ -116,23 +131,25 @@ function askSpares(state: Gathering): RoundTransition {
   if (ready.length < Math.max(1, terms.policy.minimumMakers)) {
     return finish(next, 'too-few-makers', `${ready.length} makers are ready`);
   }
-  return fund(next);
+  return preceded(freeUnused(next), fund(next));
 }
 
 /** Asks the wallet for our own coins. */
-export function fund(state: Pick<Gathering, 'terms' | 'legs'>): RoundTransition {
-  const { terms, legs } = state;
+export function fund(state: Pick<Gathering, 'terms' | 'legs' | 'revealed'>): RoundTransition {
+  const { terms, legs, revealed } = state;
   const parts = [...legs.values()].filter(isReady).map(({ part }) => part);
   const request = {
     amount: terms.amount,
     makerFees: parts.reduce((sum, { fee, txfee }) => sum + fee - txfee, 0),
     foreignInputs: parts.reduce((sum, { coins }) => sum + coins.length, 0),
     foreignOutputs: 2 * parts.length,
+    foreignInputScripts: parts.flatMap(({ coins }) => coins.map(({ script }) => script)),
+    foreignOutputScripts: parts.flatMap((part) => [part.coinjoinScript, part.changeScript]),
     feePerKb: terms.feePerKb,
     sweep: terms.sweep,
   };
   return {
-    state: { phase: 'funding', terms, legs },
+    state: { phase: 'funding', terms, legs, revealed },
     effects: [
       { kind: 'step-deadline', ms: terms.policy.portWaitMs },
       { kind: 'fund', request },
@@ -192,28 +209,65 @@ function isAwaited({ legs }: Gathering, commitment: string): boolean {
   );
 }
 
-/** Sends the `auth` of every maker whose proof need not wait any more; of all with `isOver`. */
+/** What is known after this proof has left. */
+function withCoin(revealed: Revealed, { revelation: { utxo } }: Podle): Revealed {
+  const { txid, vout } = utxo;
+  const name = formatOutpoint({ txid, vout });
+  if (revealed.coins.some((coin) => formatOutpoint(coin) === name)) return revealed;
+  return { ...revealed, coins: [...revealed.coins, { txid, vout }] };
+}
+
+/**
+ * Sends the `auth` of every maker whose proof is stored as used. Has the wallet store each proof that need
+ * not wait for further makers; with `isOver` no proof waits.
+ */
 export function releaseAuths(state: Gathering, isOver: boolean): Released {
   const legs = new Map(state.legs);
-  const shown = new Set(state.shown);
+  const claimed = new Set(state.claimed);
   const effects: RoundEffect[] = [];
+  let { revealed } = state;
   let isHeld = false;
   for (const [nick, leg] of state.legs) {
     if (leg.step !== 'auth') continue;
     const { commitment } = leg.podle;
-    if (!isOver && !state.shown.has(commitment) && isAwaited(state, commitment)) {
-      isHeld = true;
-      continue;
+    if (state.shown.has(commitment)) {
+      legs.set(nick, { ...leg, step: 'ioauth' });
+      revealed = withCoin(revealed, leg.podle);
+      effects.push(authFor(state.terms, leg, leg.boxes), {
+        kind: 'deadline',
+        nick,
+        ms: state.terms.policy.makerWaitMs,
+      });
+    } else if (!claimed.has(commitment)) {
+      if (!isOver && isAwaited(state, commitment)) {
+        isHeld = true;
+      } else {
+        claimed.add(commitment);
+        effects.push({ kind: 'use', podle: leg.podle });
+      }
     }
-    shown.add(commitment);
-    legs.set(nick, { ...leg, step: 'ioauth' });
-    effects.push(authFor(state.terms, leg, leg.boxes), {
-      kind: 'deadline',
-      nick,
-      ms: state.terms.policy.makerWaitMs,
-    });
   }
   if (effects.length === 0) return { state, effects };
-  if (!isHeld) effects.push({ kind: 'hold', ms: undefined });
-  return { state: { ...state, legs, shown }, effects };
+  const isStoring = claimed.size > state.shown.size;
+  const { portWaitMs, authHoldMs } = state.terms.policy;
+  const ms = isStoring ? portWaitMs : isHeld ? authHoldMs : undefined;
+  effects.push({ kind: 'hold', ms });
+  return { state: { ...state, legs, claimed, revealed }, effects };
+}
+
+/** The wallet has stored a commitment: its proof leaves. */
+export function onUsed(
+  state: Gathering,
+  { commitment }: Extract<RoundEvent, { readonly kind: 'used' }>,
+): RoundTransition {
+  if (!state.claimed.has(commitment)) return unchanged(state);
+  return releaseAuths({ ...state, shown: new Set(state.shown).add(commitment) }, false);
+}
+
+/** Makers have waited long enough for slower ones, or the wallet took too long to store a proof. */
+export function onHoldOver(state: Gathering): RoundTransition {
+  if (state.claimed.size > state.shown.size) {
+    return finish(state, 'port', 'wallet: took too long');
+  }
+  return releaseAuths(state, true);
 }

@@ -1,7 +1,7 @@
 /** The end of a round: broadcasts the transaction and determines the result. */
 import { randomBelow } from './transaction.js';
+import type { CompleteTransaction } from '../ports.js';
 import type {
-  FinalTransaction,
   MakerReport,
   RoundEffect,
   RoundEvent,
@@ -12,6 +12,7 @@ import type {
 } from './api.js';
 import { formatTransactionText, shownText } from '../payloads.js';
 import { MAX_SIGNED_BYTES } from '../transaction.js';
+import { freeUnused } from './legs.js';
 
 type Sending = Extract<RoundState, { readonly phase: 'pushing' | 'broadcasting' }>;
 
@@ -32,14 +33,15 @@ function ended(
   state: Exclude<RoundState, { readonly phase: 'ended' }>,
   result: RoundResult,
 ): RoundTransition {
-  const { terms, legs } = state;
-  const effects: RoundEffect[] = [];
+  const { terms, legs, revealed } = state;
+  const effects: RoundEffect[] = state.phase === 'gathering' ? [...freeUnused(state)] : [];
   if ('funding' in state) {
-    const settlement = 'final' in state ? 'signed' : 'unsigned';
+    // Before the transaction is sent, no other side has our signatures.
+    const settlement = isSending(state) ? 'signed' : 'unsigned';
     effects.push({ kind: 'settle', funding: state.funding, settlement });
   }
   return {
-    state: { phase: 'ended', terms, legs, result },
+    state: { phase: 'ended', terms, legs, revealed, result },
     effects: [...effects, { kind: 'end', result }],
   };
 }
@@ -55,7 +57,8 @@ export function finish(
     fault,
     detail: shownText(detail),
     makers: reports(state),
-    transaction: 'final' in state ? state.final.bytes : undefined,
+    transaction: isSending(state) ? state.final.bytes : undefined,
+    revealed: state.revealed,
   });
 }
 
@@ -80,10 +83,24 @@ function broadcast(state: Omit<Sending, 'phase'>): RoundTransition {
   };
 }
 
-/** The transaction is complete: a random maker broadcasts it, or we do. */
-export function sendOff(
-  round: Pick<Sending, 'terms' | 'legs' | 'funding'> & { readonly final: FinalTransaction },
+/** The transaction is complete: the wallet stores it, then it is sent. */
+export function keep(
+  round: Pick<Sending, 'terms' | 'legs' | 'funding' | 'revealed'> & {
+    readonly final: CompleteTransaction;
+  },
 ): RoundTransition {
+  return {
+    state: { ...round, phase: 'keeping' },
+    effects: [
+      { kind: 'step-deadline', ms: round.terms.policy.portWaitMs },
+      { kind: 'keep', final: round.final },
+    ],
+  };
+}
+
+/** The transaction is complete and stored: a random maker broadcasts it, or we do. */
+export function sendOff(kept: Extract<RoundState, { readonly phase: 'keeping' }>): RoundTransition {
+  const round = { ...kept, revealed: { ...kept.revealed, signatures: true } };
   const { terms, legs, final } = round;
   const { policy, randomBytes } = terms;
   const makers = [...legs].flatMap(([nick, { step }]) => (step === 'signed' ? [nick] : []));
@@ -130,9 +147,12 @@ export function onBroadcastEvent(state: Sending, event: RoundEvent): RoundTransi
       return finish(state, 'not-broadcast', 'the round was stopped');
     case 'message':
     case 'committed':
+    case 'used':
     case 'coins':
     case 'funded':
+    case 'rechecked':
     case 'signatures':
+    case 'kept':
     case 'deadline':
     case 'hold-over':
       return { state, effects: [] };

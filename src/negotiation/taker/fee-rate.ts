@@ -15,6 +15,8 @@ interface RateOptions {
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
   readonly signal?: AbortSignal;
+  /** The rate, where it was agreed on before. */
+  readonly feePerKb?: number;
 }
 
 export type Rate =
@@ -56,10 +58,19 @@ function ask(
   });
 }
 
+function agreed(feePerKb: number, { absurdFeePerKb }: TakerPolicy): Rate {
+  if (Number.isSafeInteger(feePerKb) && feePerKb > 0 && feePerKb <= absurdFeePerKb) {
+    return { ok: true, feePerKb };
+  }
+  const detail = `${feePerKb} sat/kvB is no rate from 1 to absurdFeePerKb, ${absurdFeePerKb}`;
+  return failed('absurd-fee', detail);
+}
+
 /** The fee rate of a coinjoin, before any maker is contacted. Never rejects. */
 export async function agreeOnRate(options: RateOptions, policy: TakerPolicy): Promise<Rate> {
   const fault = policyFault(policy);
   if (fault !== undefined) return failed(fault.fault, fault.detail);
+  if (options.feePerKb !== undefined) return agreed(options.feePerKb, policy);
   const blocks = feeTarget(policy);
   const asked =
     blocks === undefined

@@ -20,7 +20,10 @@ import { makerCost, offerFault } from './fees.js';
 
 export type Gathering = Extract<RoundState, { readonly phase: 'gathering' }>;
 
-export type Collecting = Extract<RoundState, { readonly phase: 'collecting' | 'signing' }>;
+export type Collecting = Extract<
+  RoundState,
+  { readonly phase: 'collecting' | 'checking' | 'signing' }
+>;
 
 export type ActiveLeg = Exclude<Leg, { readonly step: 'failed' }>;
 
@@ -194,4 +197,9 @@ export function rivalsOf(
     (leg): leg is ActiveLeg =>
       leg.step !== 'failed' && leg.seat === seat && leg.candidate.nick !== nick,
   );
+}
+
+/** A proof that no maker was shown is free again. */
+export function freeUnused({ podle, claimed }: Gathering): readonly RoundEffect[] {
+  return podle === undefined || claimed.has(podle.commitment) ? [] : [{ kind: 'free', podle }];
 }

@@ -5,7 +5,9 @@
  *          next candidate. auth is sent to all at once, everything else to each maker when it is ready
  *   funding    the wallet returns our coins; the transaction is built
  *   collecting tx, sig: every maker signs
+ *   checking   the makers' coins are looked up once more
  *   signing    our own signatures, last of all
+ *   keeping    the wallet stores the complete transaction
  *   pushing    a maker broadcasts it; broadcasting: we do
  *   ended
  *
@@ -15,9 +17,9 @@
 import { parseOffer } from '../../protocol/offer.js';
 import type { LegFault, RoundEvent, RoundState, RoundTransition } from './api.js';
 import { onCoins, onIoAuth, onPubkey } from './answers.js';
-import { onCommitted, proceed, releaseAuths, replaceLeg } from './asking.js';
-import { finish, isSending, onBroadcastEvent } from './broadcast.js';
-import { endForLeg, onFunded, onSig, onSignatures } from './signatures.js';
+import { onCommitted, onHoldOver, onUsed, proceed, replaceLeg } from './asking.js';
+import { finish, isSending, onBroadcastEvent, sendOff } from './broadcast.js';
+import { endForLeg, onFunded, onRechecked, onSig, onSignatures } from './signatures.js';
 import {
   isOpen,
   openWith,
@@ -90,7 +92,10 @@ function onDeadline(
 /** The state machine. Never throws on a message of a peer. */
 export function roundTransition(state: RoundState, event: RoundEvent): RoundTransition {
   if (state.phase === 'ended') {
-    // Coins that came too late must not stay reserved.
+    // Coins and proofs that came too late must not stay reserved.
+    if (event.kind === 'committed' && event.podle !== undefined) {
+      return { state, effects: [{ kind: 'free', podle: event.podle }] };
+    }
     if (event.kind !== 'funded' || event.funding === undefined) return unchanged(state);
     return { state, effects: [{ kind: 'settle', funding: event.funding, settlement: 'unsigned' }] };
   }
@@ -103,7 +108,13 @@ export function roundTransition(state: RoundState, event: RoundEvent): RoundTran
     case 'coins':
       return state.phase === 'gathering' ? onCoins(state, event) : unchanged(state);
     case 'hold-over':
-      return state.phase === 'gathering' ? releaseAuths(state, true) : unchanged(state);
+      return state.phase === 'gathering' ? onHoldOver(state) : unchanged(state);
+    case 'used':
+      return state.phase === 'gathering' ? onUsed(state, event) : unchanged(state);
+    case 'rechecked':
+      return state.phase === 'checking' ? onRechecked(state, event) : unchanged(state);
+    case 'kept':
+      return state.phase === 'keeping' ? sendOff(state) : unchanged(state);
     case 'funded':
       return state.phase === 'funding' ? onFunded(state, event) : unchanged(state);
     case 'signatures':
@@ -113,7 +124,11 @@ export function roundTransition(state: RoundState, event: RoundEvent): RoundTran
     case 'deadline':
       return onDeadline(state, event.nick);
     case 'step-deadline':
-      return finish(state, 'port', 'wallet: took too long');
+      return finish(
+        state,
+        'port',
+        `${state.phase === 'checking' ? 'chain' : 'wallet'}: took too long`,
+      );
     case 'stop':
       return finish(state, 'stopped', 'the round was stopped');
     case 'seen':

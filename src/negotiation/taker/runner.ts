@@ -12,7 +12,7 @@ import { createBoxKeyPair, type RandomBytes } from '../../protocol/encryption.js
 import type { Podle } from '../../protocol/podle.js';
 import { nameProofCoin } from '../coin-metadata.js';
 import { shownText } from '../payloads.js';
-import type { CommitmentStore, Funding, Settlement, TakerChain, TakerWallet } from '../ports.js';
+import type { CommitmentStore, TakerChain, TakerWallet } from '../ports.js';
 import { createResender, type Resender, type NegotiationChannel } from '../resender.js';
 import type {
   Candidate,
@@ -39,7 +39,7 @@ export interface CoinjoinOptions {
   readonly wallet: TakerWallet;
   /** Reports coins and transactions, and broadcasts. */
   readonly chain: TakerChain;
-  /** Our own used commitments: each is stored before it is sent. */
+  /** Our own used commitments: each is stored before a maker sees its proof. */
   readonly commitments: CommitmentStore;
   /** Satoshi of each side's coinjoin output. */
   readonly amount: number;
@@ -52,6 +52,8 @@ export interface CoinjoinOptions {
   readonly makers: number;
   /** In the order in which they are asked: the first `makers`, then the spare ones. */
   readonly candidates: readonly Candidate[];
+  /** The fee rate, in satoshi per 1,000 virtual bytes. Default: drawn as the policy says. */
+  readonly feePerKb?: number;
   /** At least one of `maxCjFeeAbs` and `maxCjFeeRel` is required: without it no round begins. */
   readonly policy: Partial<TakerPolicy>;
   /** The time of all timers. */
@@ -64,6 +66,8 @@ export interface CoinjoinOptions {
   readonly signal?: AbortSignal;
   /** Called after every change. */
   readonly onProgress?: (progress: RoundProgress) => void;
+  /** Called when another round begins, with the reason that ended the last one. */
+  readonly onAgain?: (reason: string) => void;
 }
 
 /** How far a round is. */
@@ -167,6 +171,14 @@ export class RoundRunner {
           () => this.#commit(),
           (podle) => ({ kind: 'committed', podle }),
         );
+      case 'use':
+        return this.#call(
+          'wallet',
+          () => this.#use(effect.podle),
+          () => ({ kind: 'used', commitment: effect.podle.commitment }),
+        );
+      case 'free':
+        return this.#tell('free a proof', () => wallet.freeCommitment?.(effect.podle));
       case 'look-up': {
         const { nick, coins } = effect;
         return this.#call(
@@ -180,6 +192,18 @@ export class RoundRunner {
           'wallet',
           () => wallet.fund(effect.request, signal),
           (funding) => ({ kind: 'funded', funding }),
+        );
+      case 'recheck':
+        return this.#call(
+          'chain',
+          () => chain.coins(effect.coins, signal),
+          (coins) => ({ kind: 'rechecked', coins }),
+        );
+      case 'keep':
+        return this.#call(
+          'wallet',
+          async () => wallet.keepTransaction?.(effect.final, signal),
+          () => ({ kind: 'kept' }),
         );
       case 'sign':
         return this.#call(
@@ -200,7 +224,9 @@ export class RoundRunner {
           () => ({ kind: 'broadcast' }),
         );
       case 'settle':
-        return this.#settle(effect.funding, effect.settlement);
+        return this.#tell('release its coins', () =>
+          wallet.settle(effect.funding, effect.settlement),
+        );
       case 'end':
         this.#end(effect.result);
     }
@@ -240,10 +266,20 @@ export class RoundRunner {
       const podle = await wallet.commit(amount, signal);
       if (podle === undefined || offered.has(podle.commitment)) return undefined;
       offered.add(podle.commitment);
+      if (!commitments.has(podle.commitment)) return this.#named(podle);
+      // Another program with the same store used it.
       // oxlint-disable-next-line no-await-in-loop
-      if (await commitments.add(podle.commitment)) return this.#named(podle);
+      await wallet.useCommitment?.(podle, signal);
       signal.throwIfAborted();
     }
+  }
+
+  /** Stores a commitment as used, before a maker sees its proof. */
+  async #use(podle: Podle): Promise<void> {
+    const { wallet, commitments } = this.#options;
+    await wallet.useCommitment?.(podle, this.#abort.signal);
+    if (await commitments.add(podle.commitment)) return;
+    throw new Error('the commitment was used by another round meanwhile');
   }
 
   /** The proof with the metadata of its coin, for makers without a full node. */
@@ -255,12 +291,12 @@ export class RoundRunner {
     return { ...podle, revelation: { ...revelation, utxo } };
   }
 
-  #settle(funding: Funding, settlement: Settlement): void {
-    const { wallet, log } = this.#options;
+  /** Tells the wallet something that must not throw. */
+  #tell(what: string, work: () => void): void {
     try {
-      wallet.settle(funding, settlement);
+      work();
     } catch (error) {
-      log.error('the wallet failed to release its coins', { reason: detailOf(error) });
+      this.#options.log.error(`the wallet failed to ${what}`, { reason: detailOf(error) });
     }
   }
 

@@ -1,8 +1,9 @@
 /** The second half of a taker's round: the transaction, and the signatures of all sides. */
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { Leg, LegFault, RoundEffect, RoundEvent, RoundState, RoundTransition } from './api.js';
-import { finish, sendOff } from './broadcast.js';
+import { finish, keep } from './broadcast.js';
 import { fund } from './asking.js';
+import { nameCoin } from '../coin-metadata.js';
 import {
   dropLeg,
   isReady,
@@ -76,7 +77,8 @@ export function onFunded(
       { kind: 'deadline', nick, ms: terms.policy.makerWaitMs },
     );
   }
-  return { state: { phase: 'collecting', terms, legs, funding, tx, own }, effects };
+  const revealed = { ...state.revealed, transaction: true };
+  return { state: { phase: 'collecting', terms, legs, revealed, funding, tx, own }, effects };
 }
 
 export function onSig(
@@ -114,7 +116,7 @@ export function onSig(
     { kind: 'deadline', nick, ms: undefined },
     { kind: 'forget', nick },
   ];
-  return preceded(effects, signWhenComplete(next));
+  return preceded(effects, checkWhenComplete(next));
 }
 
 function repeats(leg: Extract<Leg, { readonly step: 'sig' | 'signed' }>, again: InputSignature) {
@@ -122,10 +124,43 @@ function repeats(leg: Extract<Leg, { readonly step: 'sig' | 'signed' }>, again: 
   return [...leg.signatures.values()].some(({ signature }) => signature.join(',') === text);
 }
 
-/** Our own signatures come last: before that no other party can use the transaction. */
-function signWhenComplete(state: Collecting): RoundTransition {
-  const { tx, own, terms } = state;
+type SignedLeg = Extract<Leg, { readonly step: 'sig' | 'signed' }>;
+
+const signedLegs = ({ legs }: Collecting): readonly SignedLeg[] =>
+  [...legs.values()].filter((leg): leg is SignedLeg => leg.step === 'signed');
+
+/**
+ * Our own signatures come last: before that no other party can use the transaction. The coins of the makers
+ * are looked up once more, since a maker may have spent one meanwhile.
+ */
+function checkWhenComplete(state: Collecting): RoundTransition {
   if ([...state.legs.values()].some(({ step }) => step === 'sig')) return unchanged(state);
+  const coins = signedLegs(state).flatMap(({ part }) =>
+    part.coins.map((coin) => nameCoin(coin, coin.script, coin.height)),
+  );
+  return {
+    state: { ...state, phase: 'checking' },
+    effects: [
+      { kind: 'step-deadline', ms: state.terms.policy.portWaitMs },
+      { kind: 'recheck', coins },
+    ],
+  };
+}
+
+export function onRechecked(
+  state: Collecting,
+  { coins }: Extract<RoundEvent, { readonly kind: 'rechecked' }>,
+): RoundTransition {
+  const { tx, own, terms } = state;
+  let at = 0;
+  for (const leg of signedLegs(state)) {
+    for (const coin of leg.part.coins) {
+      const found = coins[at];
+      at += 1;
+      if (found?.script === coin.script && found.value === coin.value) continue;
+      return endForLeg(state, leg, 'coin-missing', `${formatOutpoint(coin)} was spent meanwhile`);
+    }
+  }
   return {
     state: { ...state, phase: 'signing' },
     effects: [
@@ -139,7 +174,7 @@ export function onSignatures(
   state: Collecting,
   { signatures }: Extract<RoundEvent, { readonly kind: 'signatures' }>,
 ): RoundTransition {
-  const { tx, own, funding, terms, legs } = state;
+  const { tx, own, funding, terms, legs, revealed } = state;
   const parts = new Map<number, Parameters<typeof assemble>[1][number]>();
   for (const [n, { index, coin }] of own.entries()) {
     const signature = signatures[n];
@@ -162,5 +197,5 @@ export function onSignatures(
   if (inOrder.length < tx.inputs.length) {
     return finish(state, 'bad-signature', 'an input is left without signature');
   }
-  return sendOff({ terms, legs, funding, final: assemble(tx, inOrder) });
+  return keep({ terms, legs, revealed, funding, final: assemble(tx, inOrder) });
 }
