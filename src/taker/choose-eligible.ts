@@ -2,6 +2,7 @@
  * The offers among which a taker chooses: one for each maker, and one for each bond. Pure.
  */
 import type { Offer } from '../protocol/offer.js';
+import type { BondState } from '../orderbook/book-api.js';
 import { makerCost, offerFault, type FeePolicy } from '../negotiation/taker/fees.js';
 
 /** An offer with its maker and the maker's bond; entries of the live orderbook fit. */
@@ -11,8 +12,13 @@ export interface OfferOfMaker extends Offer {
   /** The maker's bond; undefined if it has none. */
   readonly bond?:
     | {
-        /** `txid:vout` of its coins; of two makers with one outpoint only one is chosen. */
+        /** `txid:vout` of its coins; of two makers with one bond only one is chosen. */
         readonly outpoint?: string | undefined;
+        /** Key of the coins, and their lock time. */
+        readonly utxoPublicKey?: string | undefined;
+        readonly locktime?: number | undefined;
+        /** How far the check of the bond came; an unproven bond is not compared. */
+        readonly state?: BondState;
         /** Its value; undefined while it is not known, which counts as 0. */
         readonly value: number | undefined;
       }
@@ -34,6 +40,17 @@ export interface OffersToFilter {
 /** The value of the maker's bond; 0 without one. */
 export const bondValue = ({ bond }: OfferOfMaker): number => Math.max(0, bond?.value ?? 0);
 
+/**
+ * Names a bond that its maker has proven; undefined without one. A proof does not cover the coin's name, so
+ * key and lock time are part of it: another maker that names the coin cannot pass for this one.
+ */
+export function bondKey({ bond }: Pick<OfferOfMaker, 'bond'>): string | undefined {
+  if (bond?.outpoint === undefined) return undefined;
+  if (bond.state === 'invalid' || bond.state === 'waiting') return undefined;
+  const { outpoint, utxoPublicKey = '', locktime = '' } = bond;
+  return `${outpoint}/${utxoPublicKey}/${locktime}`;
+}
+
 /** Of two offers with the same key, the one that costs less stays. */
 function cheapestBy(
   offers: Iterable<OfferOfMaker>,
@@ -53,21 +70,16 @@ function cheapestBy(
 
 /** A copy of a bond whose value is known stays before one whose value is not, also if it costs more. */
 function withoutUnvaluedTwins(offers: readonly OfferOfMaker[]): readonly OfferOfMaker[] {
-  const valued = new Set(
-    offers.flatMap((offer) => (bondValue(offer) > 0 ? [offer.bond?.outpoint] : [])),
-  );
-  return offers.filter(
-    (offer) =>
-      offer.bond?.outpoint === undefined ||
-      bondValue(offer) > 0 ||
-      !valued.has(offer.bond.outpoint),
-  );
+  const valued = new Set(offers.flatMap((offer) => (bondValue(offer) > 0 ? [bondKey(offer)] : [])));
+  return offers.filter((offer) => {
+    const key = bondKey(offer);
+    return key === undefined || bondValue(offer) > 0 || !valued.has(key);
+  });
 }
 
 /**
  * The offers that allow the amount and cost no more than the policy permits: the cheapest one of each
- * maker, and of several makers that show the same bond the cheapest one. A nick has no space, and an
- * outpoint has a colon, so that keys of both kinds differ.
+ * maker, and of several makers that proved the same bond the cheapest one.
  */
 export function eligibleOffers(options: OffersToFilter): readonly OfferOfMaker[] {
   const { offers, amount, policy, picks = [] } = options;
@@ -78,7 +90,8 @@ export function eligibleOffers(options: OffersToFilter): readonly OfferOfMaker[]
       offerFault(offer, amount, policy) === undefined,
   );
   const makers = cheapestBy(suitable, amount, ({ maker }) => maker);
-  return cheapestBy(withoutUnvaluedTwins(makers), amount, ({ maker, bond }) =>
-    bond?.outpoint === undefined ? `maker ${maker}` : `bond ${bond.outpoint}`,
-  );
+  return cheapestBy(withoutUnvaluedTwins(makers), amount, (offer) => {
+    const key = bondKey(offer);
+    return key === undefined ? `maker ${offer.maker}` : `bond ${key}`;
+  });
 }

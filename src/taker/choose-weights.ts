@@ -10,16 +10,17 @@ export function cappedWeights(values: readonly number[], cap: number): readonly 
   const positive = weights.filter((weight) => weight > 0).toSorted((a, b) => b - a);
   if (cap >= 1 || positive.length === 0) return weights;
   if (!(cap * positive.length > 1)) return weights.map((weight) => (weight > 0 ? 1 : 0));
-  let rest = positive.reduce((sum, weight) => sum + weight, 0);
-  // With the n largest at the limit, limit = cap * (n * limit + rest).
+  // With the n largest at the limit, limit = cap * (n * limit + rest); rests are summed from the smallest.
+  const rests = positive.map(() => 0);
+  for (let n = positive.length - 1; n >= 0; n--)
+    rests[n] = (positive[n] ?? 0) + (rests[n + 1] ?? 0);
   for (const [n, weight] of positive.entries()) {
     const room = 1 - cap * n;
-    const limit = (cap * rest) / room;
+    const limit = (cap * (rests[n] ?? 0)) / room;
     // All others together are below the limit when one more at it would leave no room.
     if (weight <= limit || room <= cap * (1 + 1e-9)) {
       return n === 0 ? weights : weights.map((each) => Math.min(each, limit));
     }
-    rest -= weight;
   }
   return weights.map((weight) => (weight > 0 ? 1 : 0));
 }
