@@ -5,13 +5,13 @@ import { shownLine } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import { NETWORKS } from '../protocol/constants.js';
 import {
-  DEFAULT_SIZE,
   DEFAULT_STATUS_URL,
   DOCTOR_ROLES,
   HISTORY_FILE,
   INTERVAL_SECONDS,
   SYSTEM_UNIT_DIR,
 } from './defaults.js';
+import { addMaker } from './maker-commands.js';
 import * as values from './option-values.js';
 
 const DATADIR = ['--datadir <dir>', 'data directory (default: ~/.joinmarket)'] as const;
@@ -32,17 +32,13 @@ function addPrograms(program: Command): void {
       .description('run a directory node: it relays messages and has no wallet')
       .argument('[motd]', 'text that peers see when they connect (overrides [DIRECTORY] motd)'),
   ).action(async (motd, options) => (await import('./directory.js')).runDirectory(motd, options));
-  withCommonOptions(
-    program
-      .command('maker')
-      .description('serve an onion and announce offers (no wallet yet: not on mainnet)')
-      .option(
-        '--size <satoshi>',
-        'largest amount to offer; no wallet is behind it',
-        values.parseSatoshi,
-        DEFAULT_SIZE,
-      ),
-  ).action(async (options) => (await import('./maker.js')).runMaker(options));
+  addMaker(
+    withCommonOptions(
+      program
+        .command('maker')
+        .description('serve an onion and announce offers; with a wallet, take part in coinjoins'),
+    ),
+  );
   withCommonOptions(
     program
       .command('taker')

@@ -48,7 +48,7 @@ export async function makerRefusal(settings: Settings): Promise<Refusal | undefi
       fix: `set network = signet in [BLOCKCHAIN] of ${configFile}`,
     };
   }
-  const { offerFromSettings } = await import('./maker.js');
+  const { offerFromSettings } = await import('./maker-offers.js');
   try {
     offerFromSettings(settings, DEFAULT_SIZE);
     return undefined;

@@ -22,16 +22,29 @@ export interface MakerBond {
  * The commands after the offers in a private answer to a nick: one `tbond`, or none. The proof is
  * signed for this nick and is not valid for another. Throws a RangeError for a bond whose certificate
  * does not verify, or whose key is the coin's own.
+ * @param given the bond, or a function that returns the bond to show now
  */
 export function bondCommands(
-  { bond, tipHeight, funded }: MakerBond,
+  given: MakerBond | (() => MakerBond | undefined),
   makerNick: string,
   log: Log,
 ): (nick: string) => readonly string[] {
-  const fault = ownBondFault(bond);
-  if (fault !== undefined) throw new RangeError(`the bond cannot be proven: ${fault}`);
+  const current = typeof given === 'function' ? given : () => given;
+  const checked = new WeakSet<OwnBond>();
+  const check = ({ bond }: MakerBond): void => {
+    if (checked.has(bond)) return;
+    const fault = ownBondFault(bond);
+    if (fault !== undefined) throw new RangeError(`the bond cannot be proven: ${fault}`);
+    checked.add(bond);
+  };
+  const atStart = current();
+  if (atStart !== undefined) check(atStart);
   let isOver = false;
   return (nick) => {
+    const own = current();
+    if (own === undefined) return [];
+    check(own);
+    const { bond, tipHeight, funded } = own;
     if (funded?.() === false) return [];
     const height = tipHeight?.();
     if (height !== undefined && certExpired(bond.certExpiry, height)) {

@@ -23,6 +23,7 @@ import {
   MakerSessions,
   DEFAULT_SESSION_LIMITS,
   type SessionLimits,
+  type SessionView,
 } from '../negotiation/maker/sessions.js';
 import type { ChainView, MakerWallet } from '../negotiation/ports.js';
 import { formatRefusal } from '../negotiation/payloads.js';
@@ -65,8 +66,8 @@ interface CommonOptions {
   readonly log: Log;
   /** Limits for requests that differ from `DEFAULT_REQUEST_LIMITS`. */
   readonly requestLimits?: Partial<RequestLimits>;
-  /** Shown after the offers in private answers. */
-  readonly bond?: MakerBond;
+  /** Shown after the offers in private answers. A function may return another bond at each answer. */
+  readonly bond?: MakerBond | (() => MakerBond | undefined);
 }
 
 /** Coinjoins need a store of used commitments. */
@@ -90,10 +91,17 @@ export type MakerOptions = CommonOptions &
 export interface Maker {
   /** The offers that it announces. */
   readonly offers: readonly Offer[];
+  /**
+   * Replaces the offers: `!cancel` for each oid that is gone, and an announcement of each new or changed
+   * one. Running negotiations keep their terms. Throws a RangeError as `startMaker`.
+   */
+  setOffers(offers: readonly Offer[]): void;
   /** Requests for offers answered so far. */
   readonly answered: number;
   /** Running negotiations. */
   readonly sessions: number;
+  /** The running negotiations, in the order of their start. */
+  sessionList(): readonly SessionView[];
   /**
    * Announces the offers publicly. This happens by itself when the channel is ready (at once if it is),
    * and for a directory that connects later, through that one alone.
@@ -112,13 +120,18 @@ function refusalOf(fill: Command): string {
   return formatRefusal(`${NO_WALLET_ERROR} (commitment ${commitment})`, fill.args[2] ?? '');
 }
 
-/** Throws a RangeError for an offer that peers would refuse. */
-export function startMaker(options: MakerOptions): Maker {
-  const { channel, offers, clock, log, coinjoins } = options;
+function checkOffers(offers: readonly Offer[]): void {
   for (const offer of offers) {
     const fault = offerFault(offer);
     if (fault !== undefined) throw new RangeError(`peers cannot read this offer: ${fault}`);
   }
+}
+
+/** Throws a RangeError for an offer that peers would refuse. */
+export function startMaker(options: MakerOptions): Maker {
+  const { channel, clock, log, coinjoins } = options;
+  let offers = options.offers;
+  checkOffers(offers);
   const limiter = createRequestLimiter(clock, {
     ...DEFAULT_REQUEST_LIMITS,
     ...options.requestLimits,
@@ -141,11 +154,10 @@ export function startMaker(options: MakerOptions): Maker {
         })
       : undefined;
   const bondBehind = options.bond && bondCommands(options.bond, channel.nick, log);
-  const [firstOffer] = offers;
-  const [first, ...others] = offers.map(formatOffer);
 
   /** @param to one directory; undefined for all */
   function announceAt(to: Location | undefined): void {
+    if (offers.length === 0) return;
     for (const offer of offers) channel.publish(formatOffer(offer), to);
     log.info('offers announced', { offers: offers.length, directories: to ? 'one' : 'all' });
   }
@@ -156,6 +168,8 @@ export function startMaker(options: MakerOptions): Maker {
     channel,
     limiter,
     answerFor(nick) {
+      const [firstOffer] = offers;
+      const [first, ...others] = offers.map(formatOffer);
       if (firstOffer === undefined || first === undefined) return undefined;
       const blank = first.indexOf(' ');
       const bond = bondBehind?.(nick) ?? [];
@@ -189,8 +203,27 @@ export function startMaker(options: MakerOptions): Maker {
 
   if (channel.welcomed) announce();
 
+  function setOffers(next: readonly Offer[]): void {
+    checkOffers(next);
+    const before = new Map(offers.map((offer) => [offer.oid, formatOffer(offer)]));
+    offers = next;
+    sessions?.setOffers(next);
+    // Before the welcome nothing was announced; the welcome then announces these.
+    if (!channel.welcomed) return;
+    const kept = new Set(next.map(({ oid }) => oid));
+    const gone = [...before.keys()].filter((oid) => !kept.has(oid));
+    const changed = next.filter((offer) => before.get(offer.oid) !== formatOffer(offer));
+    for (const oid of gone) channel.publish(`cancel ${oid}`);
+    for (const offer of changed) channel.publish(formatOffer(offer));
+    log.info('offers changed', { withdrawn: gone.length, announced: changed.length });
+  }
+
   return {
-    offers,
+    get offers() {
+      return offers;
+    },
+    setOffers,
+    sessionList: () => sessions?.list() ?? [],
     get answered() {
       return answers.answered;
     },

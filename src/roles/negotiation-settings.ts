@@ -3,6 +3,7 @@ import type { PolicySettings, Settings } from '../config/settings.js';
 import type { BlacklistOptions } from '../negotiation/maker/blacklist.js';
 import type { ChoicePolicy } from '../taker/choose.js';
 import type { RequestLimits } from '../negotiation/maker/request-limits.js';
+import type { OfferTerms } from '../maker/offers.js';
 import type { MakerPolicy } from '../negotiation/maker/api.js';
 import type { SessionLimits } from '../negotiation/maker/sessions.js';
 import type { FeePolicy } from '../negotiation/taker/fees.js';
@@ -29,6 +30,28 @@ export function requestLimits({ yieldGenerator: terms }: Settings): Partial<Requ
     fillsPerLink: terms.fillsPerSecond / 2,
     fillsTotal: terms.fillsPerSecond,
     refusalsTotal: terms.fillsPerSecond,
+  };
+}
+
+/**
+ * The terms of offers, for `fundedOffers`.
+ * @param family prefix for the addresses of the wallet
+ */
+export function offerTerms(
+  { yieldGenerator: terms }: Settings,
+  family: OfferTerms['family'],
+): OfferTerms {
+  return {
+    ordertype: terms.ordertype,
+    family,
+    cjfeeAbsolute: terms.cjfeeA,
+    cjfeeRelative: terms.cjfeeR,
+    cjfeeFactor: terms.cjfeeFactor,
+    txfee: terms.txfeeContribution,
+    txfeeFactor: terms.txfeeContributionFactor,
+    minsize: terms.minsize,
+    sizeFactor: terms.sizeFactor,
+    dual: terms.dualOffers,
   };
 }
 

@@ -7,7 +7,7 @@ import { isDeepStrictEqual } from 'node:util';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { isLiveKey, limitsOf, nodeOptions } from '../../src/cli/directory.js';
-import { offerFromSettings } from '../../src/cli/maker.js';
+import { offerFromSettings } from '../../src/cli/maker-offers.js';
 import { watcherOptions } from '../../src/cli/ob-watcher.js';
 import { logOptions } from '../../src/cli/program.js';
 import { patienceOf } from '../../src/cli/taker.js';
@@ -31,6 +31,7 @@ import { settingsFrom, type Role, type Settings } from '../../src/config/setting
 import { LIMIT_ROWS } from '../../src/directory/limits.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { bondValue } from '../../src/protocol/fidelity-bond.js';
+import { fundedOffers } from '../../src/maker/offers.js';
 import { onionHost } from '../../src/protocol/location.js';
 import {
   blacklistOptions,
@@ -40,6 +41,7 @@ import {
   commitmentListPath,
   requestLimits,
   makerPolicy,
+  offerTerms,
   sessionLimits,
   takerPolicy,
 } from '../../src/roles/negotiation-settings.js';
@@ -131,6 +133,7 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     txfee_contribution_factor: { value: '0.1', beside: LARGE_FEES },
     minsize: '200000',
     size_factor: '0.2',
+    dual_offers: 'true',
     session_timeout_sec: '600',
     pending_tx_timeout_min: '30',
     max_sessions: '3',
@@ -197,6 +200,7 @@ async function read(
   return (await settingsFrom(cfg.value, { datadir: '/data', role })).settings;
 }
 
+const FUNDS = { mixdepth: 0, available: 100_000_000, held: 0 };
 const STORE = { size: 0, has: () => false, add: async () => true };
 const BOND = { satoshi: 1e8, confirmationTime: 1.5e9, lockTime: 1.9e9, now: 1.7e9 };
 
@@ -218,6 +222,7 @@ function inCommands(settings: Settings): unknown {
     directory: nodeOptions(settings),
     maker: [
       offerOf(settings),
+      fundedOffers(offerTerms(settings, 'sw0'), [FUNDS], () => 0.9),
       requestLimits(settings),
       commitmentListPath(settings),
       blacklistOptions(settings, { store: STORE }),

@@ -3,7 +3,7 @@ import * as fc from 'fast-check';
 import { Orderbook, type Provenance } from '../../src/orderbook/book.js';
 import { parseCommands, type Command } from '../../src/protocol/commands.js';
 import { formatOffer, offerFault, offerFee, parseOffer } from '../../src/protocol/offer.js';
-import { makeOffer, type OfferTerms } from '../../src/roles/offers.js';
+import { makeOffer, type OfferTerms } from '../../src/maker/offers.js';
 
 function commands(text: string): readonly Command[] {
   const parsed = parseCommands(text);

@@ -11,7 +11,7 @@ import { formatLocation } from '../../protocol/location.js';
 import { createNickKey } from '../../protocol/nick.js';
 import { startDirectoryNode, type DirectoryNode } from '../../roles/directory-node.js';
 import { startMaker, type Maker } from '../../roles/maker.js';
-import { makeOffer, type OfferTerms } from '../../roles/offers.js';
+import { makeOffer, type OfferTerms } from '../../maker/offers.js';
 import { startTaker, type Taker } from '../../roles/taker.js';
 import type { DemoOverlays, Progress } from './overlays.js';
 

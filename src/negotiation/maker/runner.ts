@@ -17,9 +17,11 @@ import type {
   MakerOutcome,
   MakerPolicy,
   MakerState,
+  MakerStep,
   MakerTransition,
 } from './api.js';
 import { makerTransition } from './session.js';
+import { STEPS } from './session-end.js';
 import type { Payout } from '../payout.js';
 import type { ChainView, CommitmentStore, MakerWallet, Reservation, Settlement } from '../ports.js';
 import type { UnsignedTransaction } from '../transaction.js';
@@ -88,6 +90,7 @@ export class RunningSession {
   /** The directory of the taker's last proven message; undefined for a direct link. */
   by: Location | undefined;
   readonly #ports: SessionPorts;
+  readonly #since: number;
   readonly #abort = new AbortController();
   /** Boxes with keys that other `fill`s of the nick were answered with. */
   readonly #otherBoxes: KeyedBox[] = [];
@@ -99,6 +102,7 @@ export class RunningSession {
   /** A session has no effects before `begin`. */
   constructor(ports: SessionPorts, name: SessionName, state: MakerState, by: Location | undefined) {
     this.#ports = ports;
+    this.#since = ports.clock.now();
     this.nick = name.nick;
     this.source = name.source;
     this.key = name.key;
@@ -121,6 +125,14 @@ export class RunningSession {
   /** Our own wallet or disk works for it. */
   get isAtWork(): boolean {
     return AT_WORK.has(this.#state.state);
+  }
+
+  /** What it waits for; undefined after its end. */
+  view(): { taker: string; step: MakerStep; amount: number; since: number } | undefined {
+    const state = this.#state;
+    if (state.state === 'ended') return undefined;
+    const { amount } = state.terms.fill;
+    return { taker: this.nick, step: STEPS[state.state], amount, since: this.#since };
   }
 
   begin(effects: readonly MakerEffect[]): void {

@@ -12,7 +12,7 @@ import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../../protoc
 import type { Offer } from '../../protocol/offer.js';
 import { createResender, type Resender, type NegotiationChannel } from '../resender.js';
 import { linkName, type RequestLimiter } from './request-limits.js';
-import type { MakerOutcome, MakerPolicy, MakerTerms } from './api.js';
+import type { MakerOutcome, MakerPolicy, MakerStep, MakerTerms } from './api.js';
 import { NO_ROOM } from './session-end.js';
 import { offerFor, openMakerSession } from './proof.js';
 import { RunningSession, type SessionName, type SessionPorts } from './runner.js';
@@ -52,6 +52,17 @@ export interface MakerSessionsOptions {
   readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
 }
 
+/** A running session, for a person. */
+export interface SessionView {
+  /** Nick of the taker. */
+  readonly taker: string;
+  readonly step: MakerStep;
+  /** Satoshi of each side's equal output. */
+  readonly amount: number;
+  /** When it began, by the clock of the sessions. */
+  readonly since: number;
+}
+
 /** Open sessions of one nick. Deployed takers ask again up to three times in a round. */
 const OPEN_PER_NICK = 4;
 
@@ -77,10 +88,12 @@ export class MakerSessions {
   readonly #ports: SessionPorts;
   /** In the order of their start. */
   readonly #sessions = new Set<RunningSession>();
+  #offers: readonly Offer[];
 
   constructor(options: MakerSessionsOptions) {
     const { channel, clock, limits } = options;
     this.#options = options;
+    this.#offers = options.offers;
     this.#resender = createResender(channel, clock);
     this.#ports = {
       ...options,
@@ -101,6 +114,16 @@ export class MakerSessions {
   /** Number of running sessions with a proof. */
   get proven(): number {
     return [...this.#sessions].filter(({ isProven }) => isProven).length;
+  }
+
+  /** The running sessions, in the order of their start. */
+  list(): readonly SessionView[] {
+    return [...this.#sessions].flatMap((session) => session.view() ?? []);
+  }
+
+  /** The offers from now on. Running sessions keep the terms of theirs. */
+  setOffers(offers: readonly Offer[]): void {
+    this.#offers = offers;
   }
 
   /** A verified private message; other commands are ignored. */
@@ -138,7 +161,7 @@ export class MakerSessions {
   }
 
   #takeFill(message: ReceivedPrivateMessage, key: string, fill: FillTerms): void {
-    const { commitments, offers, limits, randomBytes, onUsed } = this.#options;
+    const { commitments, limits, randomBytes, onUsed } = this.#options;
     const { from: nick, route } = message;
     const { commitment, takerKey } = fill;
     const sessions = this.#sessionsOf(nick);
@@ -150,7 +173,7 @@ export class MakerSessions {
       onUsed?.(commitment, 'before');
       return;
     }
-    const offer = offerFor(offers, fill);
+    const offer = offerFor(this.#offers, fill);
     if (!offer.ok) {
       const reason = offer.reason === 'oid' ? 'oid not found' : 'amount out of range';
       return this.#refuse(message, reason, takerKey);
