@@ -3,7 +3,7 @@
  * allowed. Numbers and booleans are read as Python's `getint`, `getfloat` and `getboolean` do.
  */
 
-import { canonicalHost, hostInUse, portInside } from '../kit/host-name.js';
+import { canonicalHost, hostInUse, isLoopbackHost, portInside } from '../kit/host-name.js';
 
 /** How one key is read. */
 export interface ValueSpec<T> {
@@ -152,6 +152,19 @@ export function host(fallback: string, portKey?: string): ValueSpec<string> {
       return portKey === undefined
         ? 'a host with a port, which does not belong here'
         : `a host with a port, which belongs into ${portKey}`;
+    },
+  };
+}
+
+/** A host of this machine that other machines cannot reach. */
+export function loopbackHost(fallback: string, portKey: string): ValueSpec<string> {
+  const inner = host(fallback, portKey);
+  return {
+    ...inner,
+    allowed: 'an address of this machine only: 127.0.0.1, ::1 or localhost',
+    parse(text) {
+      const written = inner.parse(text);
+      return written !== undefined && isLoopbackHost(written) ? written : undefined;
     },
   };
 }

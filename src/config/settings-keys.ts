@@ -11,6 +11,7 @@ import {
   host,
   hosts,
   limit,
+  loopbackHost,
   oneOf,
   oneOfAnyCase,
   optional,
@@ -161,6 +162,9 @@ export const YIELDGENERATOR_KEYS = {
   orderbook_interval_sec: positiveSeconds(10),
   orderbook_per_second: decimal('10', { min: 0.01, max: 1000 }),
   bond_file: path(''),
+  status_host: loopbackHost('127.0.0.1', 'status_port'),
+  status_port: whole(0, { min: 0, max: 65_535 }, 'a port number (0 = off)'),
+  status_hosts: hosts(),
 };
 
 /** How a limit of the directory's own table is read. */

@@ -14,18 +14,20 @@ import { ExitCode } from './exit.js';
 import type { Metrics } from './metrics.js';
 
 export interface StatusServerOptions {
-  /** Address to listen on (`[DIRECTORY] status_host`). */
+  /** The section of the configuration with `status_host`, `status_port` and `status_hosts`. Default DIRECTORY. */
+  readonly section?: 'DIRECTORY' | 'YIELDGENERATOR';
+  /** Address to listen on (`status_host`). */
   readonly host: string;
-  /** Port to listen on (`[DIRECTORY] status_port`); 0 = no server. */
+  /** Port to listen on (`status_port`); 0 = no server. */
   readonly port: number;
   /**
-   * Names under which it may be reached in addition to `host` and this machine's own (`[DIRECTORY]
-   * status_hosts`), as `canonicalHost` returns them.
+   * Names under which it may be reached in addition to `host` and this machine's own (`status_hosts`),
+   * as `canonicalHost` returns them.
    */
   readonly hosts?: readonly string[];
   /** For `/healthz`: 200 when ok, else 503. */
   readonly health: () => Health;
-  /** For `/status`: at least `{"peers": n}`. Counts only, never a nick or an onion. */
+  /** For `/status`. A directory: at least `{"peers": n}`, counts only, never a nick or an onion. */
   readonly status: () => Readonly<Record<string, unknown>>;
   readonly metrics: Metrics;
   /** The page for people: its files, `/` among them, and the paths that it reads besides `/status`. */
@@ -51,9 +53,8 @@ export class StatusAddressError extends HttpAddressError {
   override readonly name = 'StatusAddressError';
   readonly exitCode = ExitCode.USAGE;
 
-  constructor(host: string, port: number, cause: unknown) {
-    const remedy =
-      'set status_host and status_port in [DIRECTORY] to a free address, or status_port = 0 to do without';
+  constructor(host: string, port: number, cause: unknown, section = 'DIRECTORY') {
+    const remedy = `set status_host and status_port in [${section}] to a free address, or status_port = 0 to do without`;
     super({ page: 'status page', remedy, host, port }, cause);
   }
 }
@@ -95,20 +96,20 @@ function inheritedListener({ inherited, host, port }: StatusServerOptions): obje
 export async function startStatusServer(
   options: StatusServerOptions,
 ): Promise<StatusServer | undefined> {
-  const { host, port, log } = options;
+  const { host, port, log, section = 'DIRECTORY' } = options;
   if (port === 0) return undefined;
   const page = await HttpPage.open({
     name: 'status page',
     host,
     port,
     hosts: options.hosts ?? [],
-    hostsKey: 'status_hosts in [DIRECTORY]',
+    hostsKey: `status_hosts in [${section}]`,
     routes: routesOf(options),
     notFound: NOT_FOUND,
     maxConnections: MAX_CONNECTIONS,
     requestsPerConnection: REQUESTS_PER_CONNECTION,
     log,
-    addressError: (cause) => new StatusAddressError(host, port, cause),
+    addressError: (cause) => new StatusAddressError(host, port, cause, section),
     inherited: inheritedListener(options),
   });
   return {

@@ -26,6 +26,7 @@ export async function statusPageRoutes({ history, limits }: StatusPageData): Pro
       'elements.js',
       'format.js',
       'plots.js',
+      'poll.js',
       'theme.js',
     ],
     packageFiles: ['uplot/dist/uPlot.esm.js', 'uplot/dist/uPlot.min.css'],

@@ -33,6 +33,7 @@ import { systemClock } from '../../src/overlay/system-clock.js';
 import { bondValue } from '../../src/protocol/fidelity-bond.js';
 import { fundedOffers } from '../../src/maker/offers.js';
 import { onionHost } from '../../src/protocol/location.js';
+import { makerPageAddress } from '../../src/roles/maker-page.js';
 import {
   blacklistOptions,
   bondFilePath,
@@ -142,6 +143,9 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     orderbook_interval_sec: '20',
     orderbook_per_second: '5',
     bond_file: 'bond.json',
+    status_host: '::1',
+    status_port: '62602',
+    status_hosts: 'page.example.org',
   },
   DIRECTORY: {
     motd: 'Greetings',
@@ -227,6 +231,7 @@ function inCommands(settings: Settings): unknown {
       commitmentListPath(settings),
       blacklistOptions(settings, { store: STORE }),
       bondFilePath(settings),
+      makerPageAddress(settings),
     ],
     taker: patienceOf(settings),
     watcher: watcherOptions(settings),

@@ -1,5 +1,5 @@
 /**
- * The accessibility rules of axe-core on both pages in Debian's Chromium: light and dark, on a screen and on a phone.
+ * The accessibility rules of axe-core on the pages in Debian's Chromium: light and dark, on a screen and on a phone.
  * Keyboard, contrast over images, and sizes for a finger are in the tests of the pages.
  */
 import { fileURLToPath } from 'node:url';
@@ -9,11 +9,14 @@ import { silentLog } from '../../src/channel/log.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
+import { MakerFigures } from '../../src/maker/figures.js';
 import { startDirectoryNode } from '../../src/roles/directory-node.js';
+import { startMakerPage } from '../../src/roles/maker-page.js';
 import { startOrderbookServer } from '../../src/web/server.js';
 import { joinMany } from '../directory/many.js';
 import { onion } from '../directory/wire.js';
 import { launchBrowser, probe, until, watchSite } from '../helpers/browser.js';
+import { EMPTY_STATUS, SAMPLE_NOW, sampleStatus } from '../helpers/sample-maker.js';
 import { createSampleBook, DIRECTORIES, sampleEntries } from './sample-book.js';
 
 t.setTimeout(200_000);
@@ -147,6 +150,39 @@ t.test('the status page', async (t) => {
       });
       await page.reload();
       await until(page, "probe.text('#card-daemon .badge') === '50 %'");
+    },
+  );
+});
+
+t.test('the page of a maker', async (t) => {
+  const port = await freePort();
+  let status = sampleStatus();
+  const server = await startMakerPage({
+    host: '127.0.0.1',
+    port,
+    status: () => status,
+    outside: () => ({
+      reachable: true,
+      tests: 1,
+      failures: 0,
+      testedAt: 0,
+      dialMs: 9,
+      answerMs: 9,
+    }),
+    figures: new MakerFigures(),
+    clock: systemClock,
+    log: silentLog,
+    epoch: () => SAMPLE_NOW * 1000,
+  });
+  t.teardown(() => server?.close());
+  await looksAt(
+    t,
+    `http://127.0.0.1:${port}/`,
+    (page) => page.locator('#coinjoins tbody tr').first().waitFor(),
+    async (page) => {
+      status = { ...EMPTY_STATUS, reachable: false };
+      await page.reload();
+      await until(page, "probe.text('#card-outside .badge') === 'no answer'");
     },
   );
 });

@@ -37,16 +37,25 @@ export interface SelfTestRoundsOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** The log lines when the onion is lost and when it is back; default those of an onion service. */
+  readonly lines?: { readonly lost: string; readonly back: string };
   /** Two tests in a row failed; called again after each further round that fails. */
   readonly onUnreachable: () => void;
+  /** Called with the result of each round; not for a single failure, which is tested again first. */
+  readonly onVerdict?: (verdict: Verdict) => void;
 }
 
 /** `untested`: the dial failed on this machine, which says nothing about the onion. */
-type Verdict = 'reached' | 'unreachable' | 'untested';
+export type Verdict = 'reached' | 'unreachable' | 'untested';
+
+const LINES = {
+  lost: 'self-test: our onion cannot be reached, although Tor has published it',
+  back: 'self-test: our onion can be reached again',
+};
 
 /** Tests, one at a time, until the returned function is called. */
 export function startSelfTestRounds(options: SelfTestRoundsOptions): () => void {
-  const { selfTest, host, timings, clock, random, log } = options;
+  const { selfTest, host, timings, clock, random, log, lines = LINES } = options;
   const stop = new AbortController();
   let cancelNext: (() => void) | undefined;
   /** Logged once, not after each round. */
@@ -72,15 +81,14 @@ export function startSelfTestRounds(options: SelfTestRoundsOptions): () => void 
     if (verdict === 'untested') {
       log.debug('self-test: not possible now');
     } else if (verdict === 'reached') {
-      if (alarmed) log.info('self-test: our onion can be reached again');
+      if (alarmed) log.info(lines.back);
       alarmed = false;
     } else {
-      if (!alarmed) {
-        log.warn('self-test: our onion cannot be reached, although Tor has published it');
-      }
+      if (!alarmed) log.warn(lines.lost);
       alarmed = true;
       options.onUnreachable();
     }
+    options.onVerdict?.(verdict);
   }
 
   function later(ms: number, isConfirmation: boolean): void {

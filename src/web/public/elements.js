@@ -18,3 +18,21 @@ export function fact(list, name, value, hint) {
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
+
+/** The facts of a card, replaced only if one of them changed. */
+export function showFacts(card, facts) {
+  const list = card.querySelector('.facts');
+  const shown = facts.filter(([, value]) => value !== undefined);
+  const text = JSON.stringify(shown);
+  if (list.dataset.shown === text) return;
+  list.dataset.shown = text;
+  list.replaceChildren();
+  for (const [name, value] of shown) fact(list, name, value);
+}
+
+/** The badge of a card: `good`, `warn` or `bad`, and a word. */
+export function showBadge(card, tone, word) {
+  const badge = card.querySelector('.badge');
+  badge.className = `badge ${tone}`;
+  setText(badge, word);
+}

@@ -1,15 +1,11 @@
 /** The status page: asks the directory at intervals and shows its answers. */
-import { element, fact, setText } from './elements.js';
+import { element, setText, showBadge, showFacts } from './elements.js';
 import * as format from './format.js';
+import { ask, onSpan, startPolling } from './poll.js';
 import { createStatusPlots } from './status-plots.js';
 
 const $ = (id) => document.getElementById(id);
-const banner = $('banner');
 
-const INTERVAL_MS = 5000;
-const TIMEOUT_MS = 8000;
-const FIRST_RETRY_MS = 1000;
-const LAST_RETRY_MS = 15_000;
 /** Limits change with a reload only: they are requested with the first and every twelfth request. */
 const REQUESTS_PER_LIMITS = 12;
 const REFUSALS_SHOWN = 15;
@@ -17,14 +13,6 @@ const REFUSALS_SHOWN = 15;
 let status;
 let history;
 let span = 'hour';
-let requests = 0;
-let timer;
-let delay = FIRST_RETRY_MS;
-let retryAt = 0;
-let heardAt = 0;
-let detail = '';
-/** Counts requests: results of earlier ones are ignored. */
-let attempt = 0;
 
 const plots = createStatusPlots({
   peers: $('plot-peers'),
@@ -38,23 +26,6 @@ const plots = createStatusPlots({
 // Rendering
 
 const total = (counters) => Object.values(counters).reduce((sum, n) => sum + n, 0);
-
-/** A list of facts, replaced only if one of them changed. */
-function showFacts(card, facts) {
-  const list = card.querySelector('.facts');
-  const shown = facts.filter(([, value]) => value !== undefined);
-  const text = JSON.stringify(shown);
-  if (list.dataset.shown === text) return;
-  list.dataset.shown = text;
-  list.replaceChildren();
-  for (const [name, value] of shown) fact(list, name, value);
-}
-
-function showBadge(card, tone, word) {
-  const badge = card.querySelector('.badge');
-  badge.className = `badge ${tone}`;
-  setText(badge, word);
-}
 
 const SERVICE_TONES = { reachable: 'good', starting: 'warn', stopping: 'warn', lost: 'bad' };
 
@@ -272,96 +243,22 @@ function show() {
   plots.update(history[span]);
 }
 
-const WORDS = { loading: 'loading', live: 'live', away: 'disconnected', broken: 'error' };
-
-function setConnection(word) {
-  const connection = $('connection');
-  if (connection.dataset.status === word) return;
-  connection.dataset.status = word;
-  connection.querySelector('.word').textContent = WORDS[word];
-  banner.hidden = word === 'live' || word === 'loading';
-}
-
-function showBanner() {
-  if (banner.hidden) return;
-  const wait = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000));
-  const copy =
-    heardAt > 0 ? ` The page shows the state of ${format.clockTime(heardAt / 1000)}.` : '';
-  setText(banner.querySelector('.what'), `${detail}${copy}`);
-  setText(
-    banner.querySelector('.when'),
-    wait === 0 ? 'Trying again …' : `Trying again in ${wait} s.`,
-  );
-}
-
-// Asking
-
-async function ask(path) {
-  const response = await fetch(path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
-  if (!response.ok) throw new TypeError(`HTTP ${response.status}`);
-  return response.json();
-}
-
-function failed(word, text) {
-  detail = text;
-  retryAt = Date.now() + delay;
-  timer = setTimeout(() => void request(), delay);
-  delay = Math.min(LAST_RETRY_MS, delay * 2);
-  setConnection(word);
-  showBanner();
-}
-
-async function request() {
-  clearTimeout(timer);
-  attempt += 1;
-  const mine = attempt;
-  const withLimits = requests % REQUESTS_PER_LIMITS === 0;
-  let answers;
-  try {
-    answers = await Promise.all([
-      ask('status'),
-      ask('history'),
-      ...(withLimits ? [ask('limits')] : []),
-    ]);
-  } catch {
-    if (mine === attempt) failed('away', 'The directory does not answer.');
-    return;
-  }
-  if (mine !== attempt) return;
-  try {
-    [status, history] = answers;
-    if (withLimits) $('limits').replaceChildren(...answers[2].limits.map(limitRow));
-    show();
-  } catch (error) {
-    failed('broken', `The directory's answer cannot be read (${error.message}).`);
-    return;
-  }
-  requests += 1;
-  delay = FIRST_RETRY_MS;
-  heardAt = Date.now();
-  setConnection('live');
-  if (!document.hidden) timer = setTimeout(() => void request(), INTERVAL_MS);
-}
-
-// Events
-
-document.addEventListener('click', ({ target }) => {
-  const button = target instanceof Element ? target.closest('[data-span]') : null;
-  if (button === null) return;
-  span = button.dataset.span;
-  for (const each of document.querySelectorAll('[data-span]')) {
-    each.setAttribute('aria-pressed', String(each === button));
-  }
+onSpan((chosen) => {
+  span = chosen;
   if (history !== undefined) plots.update(history[span]);
 });
-banner.querySelector('button').addEventListener('click', () => {
-  delay = FIRST_RETRY_MS;
-  void request();
+startPolling({
+  program: 'directory',
+  read: (answered) =>
+    Promise.all([
+      ask('status'),
+      ask('history'),
+      ...(answered % REQUESTS_PER_LIMITS === 0 ? [ask('limits')] : []),
+    ]),
+  show(answers) {
+    let limits;
+    [status, history, limits] = answers;
+    if (limits !== undefined) $('limits').replaceChildren(...limits.limits.map(limitRow));
+    show();
+  },
 });
-document.addEventListener('visibilitychange', () => {
-  clearTimeout(timer);
-  if (!document.hidden) void request();
-});
-setConnection('loading');
-setInterval(showBanner, 1000);
-void request();
