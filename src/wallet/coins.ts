@@ -38,7 +38,7 @@ export function holdsOf(state: WalletState, coin: WalletCoin, now: number): read
   }
   if (coin.frozen !== undefined) holds.push('frozen');
   if (state.signed.ofCoin(name).some((it) => it.state === 'pending')) holds.push('signed');
-  if (state.leaseOf(name, now) !== undefined) holds.push('leased');
+  if (state.leases.ofCoin(name, now) !== undefined) holds.push('leased');
   return holds;
 }
 

@@ -5,10 +5,12 @@ import { BRANCH, WalletError, type Branch, type HandedOut, type KeyPlace } from 
 import { placeName } from './address-book.js';
 import { coinOf, holdsOf, type CoinTerms } from './coins.js';
 import { labelRecord } from './labels.js';
+import { MAX_LEASE_SECONDS } from './lease-book.js';
 import { pathOf } from './places.js';
+import { coinKey } from './ledger.js';
 import type { WalletRecord } from './records.js';
 import type { AddressPurpose, AddressRequest, Lease, LeaseRequest } from './requests.js';
-import { MAX_LEASE_SECONDS, type WalletState } from './state.js';
+import type { WalletState } from './state.js';
 
 /** Longest text that names the holder of a lease. */
 const MAX_OWNER = 100;
@@ -73,7 +75,7 @@ export function freshAddresses(
 export function newLease(
   state: WalletState,
   terms: CoinTerms,
-  { owner, coins, seconds }: LeaseRequest,
+  { owner, coins, seconds, replaces }: LeaseRequest,
   id: string,
 ): { readonly record: WalletRecord; readonly lease: Lease } {
   const names = coins.map(formatOutpoint);
@@ -92,6 +94,19 @@ export function newLease(
       'a lease has a holder, 1 to 1,000 different coins, and ends within a day',
     );
   }
+  const status = replaces === undefined ? undefined : state.signed.stateOf(replaces);
+  if (replaces !== undefined && status !== 'pending' && status !== 'abandoned') {
+    throw new WalletError(
+      'held',
+      'the transaction that is to be replaced is settled, or not known',
+    );
+  }
+  const replaced = new Set(
+    replaces === undefined ? [] : state.signed.record(replaces)?.coins.map(coinKey),
+  );
+  if (replaces !== undefined && !names.some((name) => replaced.has(name))) {
+    throw new WalletError('request', 'no coin is one of the transaction that is to be replaced');
+  }
   for (const [at, outpoint] of coins.entries()) {
     const coin = coinOf(state, terms, outpoint);
     if (coin === undefined) {
@@ -100,7 +115,9 @@ export function newLease(
     if (coin.outsideKey !== undefined) {
       throw new WalletError('coin', `${names[at]}: the key of this bond is outside the wallet`);
     }
-    const [hold] = holdsOf(state, coin, terms.now);
+    const [hold] = holdsOf(state, coin, terms.now).filter(
+      (it) => it !== 'signed' || !replaced.has(formatOutpoint(coin)),
+    );
     if (hold === 'frozen') throw new WalletError('frozen', `${names[at]} is frozen`);
     if (hold !== undefined) throw new WalletError('held', `${names[at]} is held: ${hold}`);
   }

@@ -45,6 +45,7 @@ export interface CoinjoinRecord {
   readonly amount: number;
   readonly earned: number;
   readonly script: string;
+  readonly fee?: number;
 }
 
 export interface SignedRecord {
@@ -243,6 +244,7 @@ const READERS: { readonly [K in RecordKind]: read.FieldsOf<Extract<WalletRecord,
         amount: read.integer(),
         earned: read.integer(Number.MIN_SAFE_INTEGER),
         script: read.hexText(2_000),
+        fee: read.optional(read.integer(Number.MIN_SAFE_INTEGER)),
       }),
     ),
   },

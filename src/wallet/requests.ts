@@ -33,6 +33,11 @@ export interface LeaseRequest {
   /** 1 to 1,000 coins without a hold. */
   readonly coins: readonly Outpoint[];
   readonly seconds: number;
+  /**
+   * Unsigned txid of a signed transaction that is to be replaced: its coins count as free, and at least
+   * one of them is among `coins`, so that at most one of the two confirms.
+   */
+  readonly replaces?: string | undefined;
 }
 
 /** What a transaction was signed for. */
@@ -46,6 +51,8 @@ export interface CoinjoinTerms {
   readonly earned: number;
   /** The script of the wallet's equal output. */
   readonly script: string;
+  /** A maker's fee before its part of the miner fee. */
+  readonly fee?: number | undefined;
 }
 
 /** A transaction to sign. It is checked against the journal first. */

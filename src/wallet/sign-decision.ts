@@ -5,11 +5,12 @@ import { coinOf, holdsOf, type CoinTerms } from './coins.js';
 import { ownOutputs } from './found.js';
 import type { Decision } from './journal.js';
 import type { WalletKeys } from './keys.js';
+import { isLeaseOpen } from './lease-book.js';
 import { labelRecord } from './labels.js';
 import type { SignedRecord, WalletRecord } from './records.js';
 import type { Signed, SignRequest } from './requests.js';
 import { completed, SigningOrder, type SigningView } from './signing.js';
-import { isLeaseOpen, type WalletState } from './state.js';
+import type { WalletState } from './state.js';
 
 function viewOf(state: WalletState, terms: CoinTerms): SigningView {
   const { book } = state;
@@ -25,7 +26,7 @@ function viewOf(state: WalletState, terms: CoinTerms): SigningView {
       return own !== undefined && book.isHandedOut(own.place);
     },
     leaseCoins: (id) => {
-      const lease = state.lease(id);
+      const lease = state.leases.named(id);
       return lease !== undefined && isLeaseOpen(lease, terms.now) ? lease.coins : undefined;
     },
     signedCoins: (unsigned) => {
@@ -71,6 +72,7 @@ export function decideSigning(
             amount: coinjoin.amount,
             earned: coinjoin.earned,
             script: coinjoin.script,
+            ...(coinjoin.fee === undefined ? {} : { fee: coinjoin.fee }),
           },
         }),
   };

@@ -10,7 +10,8 @@ import { Ledger, coinKey } from './ledger.js';
 import { BOND_MONTHS, bondWitnessScript } from '../bitcoin/bond.js';
 import { bondLockTime } from './places.js';
 import type { CoinName, WalletRecord } from './records.js';
-import type { BondCertificate, Lease } from './requests.js';
+import { LeaseBook } from './lease-book.js';
+import type { BondCertificate } from './requests.js';
 import { ScanProgress } from './scan-progress.js';
 import { SignedLedger } from './signed-ledger.js';
 
@@ -37,25 +38,15 @@ export function hashesOfScripts(form: keyof typeof HASH_BYTES, scripts: readonly
   return Buffer.from(hex, 'hex').toString('base64');
 }
 
-/** Longest lease: a day. */
-export const MAX_LEASE_SECONDS = 86_400;
-
-/**
- * Whether a lease is not over. One that ends in more than a day was taken while the clock was ahead: its coins
- * would be held for ever.
- */
-export const isLeaseOpen = ({ until }: Pick<Lease, 'until'>, now: number): boolean =>
-  until > now && until - now <= MAX_LEASE_SECONDS;
-
 export class WalletState {
   readonly #kind: 'native' | 'nested';
   readonly book = new AddressBook();
   readonly progress = new ScanProgress();
   readonly ledger: Ledger;
   readonly signed: SignedLedger;
+  readonly leases = new LeaseBook();
   /** Freezing by a person or an import, by coin; the rule for reused addresses is in the ledger. */
   readonly #freezing = new Map<string, 'user' | 'imported' | 'unfrozen'>();
-  readonly #leases = new Map<string, Lease>();
   /** Commitments that were used. */
   readonly #commitments = new Set<string>();
   /** Commitments of rounds that run, with the wallet's coin behind each. */
@@ -84,11 +75,6 @@ export class WalletState {
   bondKeys(): readonly string[] {
     const hex = Buffer.from(this.#bondKeys, 'base64').toString('hex');
     return hex.match(/.{66}/g) ?? [];
-  }
-
-  /** Leases, also those that are over. */
-  get leases(): readonly Lease[] {
-    return [...this.#leases.values()];
   }
 
   get certificates(): readonly BondCertificate[] {
@@ -131,19 +117,6 @@ export class WalletState {
   /** Commitments that are reserved and not used, with the wallet's coin behind each. */
   get reservedCommitments(): ReadonlyMap<string, CoinName | undefined> {
     return this.#reserved;
-  }
-
-  lease(id: string): Lease | undefined {
-    return this.#leases.get(id);
-  }
-
-  /** The lease that covers a coin at a time. */
-  leaseOf(coin: string, now: number): Lease | undefined {
-    return this.leases.find(
-      (lease) =>
-        isLeaseOpen(lease, now) &&
-        lease.coins.some(({ txid, vout }) => coinKey([txid, vout]) === coin),
-    );
   }
 
   apply(record: WalletRecord): void {
@@ -203,11 +176,11 @@ export class WalletState {
         this.#addLease(record);
         break;
       case 'release':
-        this.#leases.delete(record.id);
+        this.leases.end(record.id);
         break;
       case 'signed':
         this.signed.add(record);
-        if (record.lease !== undefined) this.#leases.delete(record.lease);
+        if (record.lease !== undefined) this.leases.end(record.lease);
         break;
       case 'seen':
         this.signed.see(record.unsigned, record.seen);
@@ -253,13 +226,7 @@ export class WalletState {
   }
 
   #addLease({ id, owner, coins, time, until }: WalletRecord & { kind: 'lease' }): void {
-    // Leases that are over go with the next one, so that the map has a bound.
-    for (const [old, lease] of this.#leases) if (lease.until <= time) this.#leases.delete(old);
-    this.#leases.set(id, {
-      id,
-      owner,
-      until,
-      coins: coins.map(([txid, vout]) => ({ txid, vout })),
-    });
+    const outpoints = coins.map(([txid, vout]) => ({ txid, vout }));
+    this.leases.add({ id, owner, until, coins: outpoints }, time);
   }
 }

@@ -9,14 +9,15 @@ import {
   type WalletSummary,
 } from './api.js';
 import { bondPlacesOf, outsideBondsOf } from './bond-places.js';
+import { coinjoinsOf, type SignedCoinjoin } from './coinjoin-list.js';
 import { coinOf, coinsOf, summaryOf, type CoinTerms } from './coins.js';
 import { branchKey, publicKeyAt } from './derive.js';
 import { historyOf } from './history.js';
 import type { WalletJournal } from './journal.js';
 import { exportLabels } from './labels.js';
+import { isLeaseOpen, type LastLease } from './lease-book.js';
 import type { BondCertificate, BondPlace, Lease, SignedTransaction } from './requests.js';
 import { accountOf } from './scripts.js';
-import { isLeaseOpen } from './state.js';
 import type { WalletSecret } from './store/api.js';
 
 /** The part of a wallet that changes nothing and needs no key. */
@@ -102,12 +103,22 @@ export class WalletView {
   /** Leases that are not over. */
   leases(): readonly Lease[] {
     const now = this.#unixTime();
-    return this.journal.state.leases.filter((lease) => isLeaseOpen(lease, now));
+    return this.journal.state.leases.all().filter((lease) => isLeaseOpen(lease, now));
+  }
+
+  /** The last lease of a coin within about a day, also one that was released, for every owner. */
+  lastLease(coin: Outpoint): LastLease | undefined {
+    return this.journal.state.leases.lastOf(formatOutpoint(coin));
   }
 
   /** Every transaction that was signed, the oldest first. */
   signedTransactions(): readonly SignedTransaction[] {
     return this.journal.state.signed.list((txid) => this.journal.state.label('tx', txid));
+  }
+
+  /** The coinjoins that were signed, as a maker and as a taker, the oldest first. */
+  coinjoins(): readonly SignedCoinjoin[] {
+    return coinjoinsOf(this.journal.state);
   }
 
   certificates(): readonly BondCertificate[] {

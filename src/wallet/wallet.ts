@@ -269,7 +269,7 @@ export class Wallet extends WalletView {
   /** Frees the coins of a lease, if it is still that of its owner. Resolves to whether it was. */
   async release({ id, owner }: Pick<Lease, 'id' | 'owner'>): Promise<boolean> {
     return this.journal.transact((state) => {
-      const isHeld = state.lease(id)?.owner === owner;
+      const isHeld = state.leases.named(id)?.owner === owner;
       return { records: isHeld ? [{ kind: 'release', id }] : [], result: isHeld };
     });
   }

@@ -174,6 +174,18 @@ export class ReservedOutputs {
     }
   }
 
+  /**
+   * The wallet knows from its journal and the chain that signed transactions of these coins can no longer
+   * confirm beside a new one: releases them. Has no effect on reservations that run.
+   */
+  forget(coins: readonly Outpoint[]): void {
+    for (const coin of coins) {
+      for (const entry of this.#byName.get(formatOutpoint(coin)) ?? []) {
+        if (entry.signedAt !== undefined) this.#drop(entry);
+      }
+    }
+  }
+
   #find(hold: Hold): Entry | undefined {
     for (const name of hold.coins) {
       for (const entry of this.#byName.get(name) ?? []) if (entry === hold) return entry;
