@@ -9,7 +9,8 @@ import { isCommandName, COMMANDS, type CommandName } from '../protocol/commands.
 import { formatLocation } from '../protocol/location.js';
 import { bondPolicy } from '../roles/negotiation-settings.js';
 import { startTaker, type Taker } from '../roles/taker.js';
-import { UnreachableError, UsageError } from './errors.js';
+import { UsageError } from './errors.js';
+import { firstDirectory, pause, upCount } from './first-directory.js';
 import { directoryLines, orderbookJson, orderbookTable } from './orderbook-view.js';
 import { openBonds, openPeer, startAudit } from './peer.js';
 import { print, printScreen } from './print.js';
@@ -25,8 +26,6 @@ interface TakerCommandOptions extends CommonOptions {
 /** An answer to `--ask` is shown in full: no line of the protocol is longer. */
 const MAX_ANSWER = 40_000;
 const REDRAW_MS = 1_000;
-/** Longest wait for the first directory: the channel itself gives its directories 60 s. */
-const WELCOME_TIMEOUT_MS = 65_000;
 
 interface Request {
   readonly nick: string;
@@ -53,30 +52,6 @@ function parseRequest(words: readonly string[]): Request {
   }
   return { nick, command, args: args.join(' ') };
 }
-
-/**
- * Resolves when the first directory is connected; rejects with an UnreachableError that names each
- * directory.
- */
-function firstDirectory(channel: OnionMessageChannel): Promise<void> {
-  if (upCount(channel) > 0) return Promise.resolve();
-  return new Promise((resolve, reject) => {
-    const cancel = systemClock.after(WELCOME_TIMEOUT_MS, () => {
-      const each = directoryLines(channel.directories()).join('; ');
-      reject(new UnreachableError(`no directory could be reached: ${each}`));
-    });
-    channel.once('directory-up', () => {
-      cancel();
-      resolve();
-    });
-  });
-}
-
-const pause = (ms: number): Promise<void> =>
-  new Promise((resolve) => void systemClock.after(ms, resolve));
-
-const upCount = (channel: OnionMessageChannel): number =>
-  channel.directories().filter(({ state }) => state === 'up').length;
 
 /** The bond of each maker now. */
 function bondsOf(taker: Taker): (maker: string) => BookBond | undefined {

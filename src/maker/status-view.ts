@@ -98,13 +98,17 @@ export function earningsByDay(coinjoins: readonly MakerCoinjoin[]): EarningsHist
   return { before, days: all.slice(older.length) };
 }
 
-/** Whether takers can use the maker, and the reason if not. */
-export function makerHealth({ noOffer, reachable }: MakerStatus): {
+/**
+ * Whether takers can use the maker, and the reason if not. A change of the identity that is planned is no
+ * fault.
+ */
+export function makerHealth({ noOffer, reachable, nextIdentityAt }: MakerStatus): {
   readonly ok: boolean;
   readonly reason?: string;
 } {
   if (reachable === false) return { ok: false, reason: 'its onion does not answer from outside' };
-  if (noOffer !== undefined) return { ok: false, reason: `no offer: ${noOffer}` };
+  if (noOffer !== undefined && nextIdentityAt === undefined)
+    return { ok: false, reason: `no offer: ${noOffer}` };
   return { ok: true };
 }
 

@@ -97,7 +97,12 @@ t.test('health', async (t) => {
   t.same(makerHealth(sampleStatus()), { ok: true });
   t.same(makerHealth(sampleStatus({ reachable: undefined, nick: undefined })), { ok: true });
   t.match(makerHealth(sampleStatus({ reachable: false })), { ok: false, reason: /outside/ });
-  t.same(makerHealth(EMPTY_STATUS), {
+  t.same(
+    makerHealth({ ...EMPTY_STATUS, nextIdentityAt: SAMPLE_NOW }),
+    { ok: true },
+    'a planned change',
+  );
+  t.same(makerHealth({ ...EMPTY_STATUS, nextIdentityAt: undefined }), {
     ok: false,
     reason: 'no offer: no mixdepth has enough confirmed coins',
   });
