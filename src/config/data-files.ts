@@ -34,3 +34,8 @@ export function makerLockPath(datadir: string): string {
 export function walletsFolder(datadir: string): string {
   return join(datadir, 'wallets');
 }
+
+/** The statement of a maker, where the original has it. */
+export function yieldStatementPath(datadir: string): string {
+  return join(datadir, 'logs', 'yigen-statement.csv');
+}

@@ -36,6 +36,7 @@ import type { Wallet } from '../wallet/wallet.js';
 import type { MakerCoinjoin, MixdepthFunds } from './api.js';
 import { chooseCoins, mostFrom, type CoinChoice } from './coin-choice.js';
 import { coinAvailability } from './coin-availability.js';
+import { makerCoinjoins } from './coinjoins.js';
 import { followWallet } from './follow-wallet.js';
 import { SessionLeases } from './session-leases.js';
 
@@ -183,21 +184,7 @@ export class WalletMaker implements MakerWallet {
 
   /** The coinjoins that were signed as a maker, the oldest first. */
   coinjoins(): readonly MakerCoinjoin[] {
-    return this.#wallet
-      .coinjoins()
-      .filter(({ kind }) => kind === 'coinjoin-maker')
-      .map(({ txid, unsignedTxid, signedAt, confirmedAt, state, amount, fee, earned, ...it }) => ({
-        txid,
-        unsignedTxid,
-        signedAt,
-        confirmedAt,
-        state,
-        amount,
-        inputs: it.coins.length,
-        inputValue: it.inputValue,
-        fee,
-        earned,
-      }));
+    return makerCoinjoins(this.#wallet);
   }
 
   /**

@@ -24,3 +24,11 @@ export function checkMainnet(network: Network, options: SpendOptions): void {
     'this wallet has real bitcoin, and a fault of this new software may lose them: give --mainnet-i-accept-the-risk if you accept that, or look at the payment with --dry-run',
   );
 }
+
+/** Throws a `UsageError` for a maker on mainnet without the word, before the password is asked for. */
+export function checkMainnetMaker(network: Network, isAccepted: boolean | undefined): void {
+  if (network !== 'mainnet' || isAccepted === true) return;
+  throw new UsageError(
+    'a maker signs coinjoins with real bitcoin, and a fault of this new software may lose them: give --mainnet-i-accept-the-risk if you accept that',
+  );
+}

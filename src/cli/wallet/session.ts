@@ -100,7 +100,7 @@ export function walletFolder(name: string, datadir: string | undefined): string 
 }
 
 /** A wrong name is told before the password is asked for. */
-async function checkExists(folder: string): Promise<void> {
+export async function checkExists(folder: string): Promise<void> {
   const exists = await stat(join(folder, WALLET_NAME)).then(
     () => true,
     // The store says what else is wrong.
@@ -123,7 +123,7 @@ async function walletNames(folder: string): Promise<readonly string[]> {
     .map((name) => shownLine(name, 64));
 }
 
-async function openStore(
+export async function openStore(
   folder: string,
   password: string,
   mode: 'read' | 'write',
@@ -189,7 +189,7 @@ export function checkMixdepth(wallet: Wallet, mixdepth: number | undefined): voi
 }
 
 /** Reads the chain up to its tip, and says what the user should know. */
-async function syncWallet(wallet: Wallet, signal: AbortSignal): Promise<void> {
+export async function syncWallet(wallet: Wallet, signal: AbortSignal): Promise<void> {
   const { notes } = await withProgress('reading the block chain', (onProgress) =>
     wallet.sync({ signal, onProgress }),
   );
@@ -245,13 +245,17 @@ export function readWallet(
 
 async function settingsFor(store: WalletStore, { datadir }: FolderOptions): Promise<Settings> {
   const { settings } = await peekSettings({ role: 'wallet', datadir });
-  const network = networkOf(settings);
-  if (network !== store.secret.network) {
-    throw new UsageError(
-      `${store.folder}: this is a wallet of ${store.secret.network}, and ${settings.configFile} has [BLOCKCHAIN] network = ${network}`,
-    );
-  }
+  checkNetwork(store, settings);
   return settings;
+}
+
+/** Throws a `UsageError` for a wallet of another network than that of the settings. */
+export function checkNetwork(store: WalletStore, settings: Settings): void {
+  const network = networkOf(settings);
+  if (network === store.secret.network) return;
+  throw new UsageError(
+    `${store.folder}: this is a wallet of ${store.secret.network}, and ${settings.configFile} has [BLOCKCHAIN] network = ${network}`,
+  );
 }
 
 /**

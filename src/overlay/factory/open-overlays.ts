@@ -17,10 +17,12 @@ export type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
 /** Different lines that are rate-limited separately; all further ones share one count. */
 const DIFFERENT_LINES = 64;
 
-async function openLoopback({ settings, clock, log }: OpenOverlayOptions): Promise<OpenedOverlay> {
+async function openLoopback(options: OpenOverlayOptions): Promise<OpenedOverlay> {
+  const { settings, severalLocations, clock, log } = options;
   const { withoutTor, loopbackServing } = settings.onion;
   const keys = withoutTor ? {} : { keys: 'loopback_serving_port' };
-  const overlay = createLoopbackOverlay({ ...loopbackServing, clock, log, ...keys });
+  const address = severalLocations === true ? { ...loopbackServing, port: 0 } : loopbackServing;
+  const overlay = createLoopbackOverlay({ ...address, clock, log, ...keys });
   return { overlay, close: () => overlay.close() };
 }
 

@@ -146,7 +146,10 @@ export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverla
   const serving: TorServing | undefined = identity && {
     kind: 'control',
     identity,
-    listen: onion.serving,
+    listen:
+      options.severalLocations === true && identity.kind === 'ephemeral'
+        ? { ...onion.serving, port: 0 }
+        : onion.serving,
     connectControl: access.connect,
     // A Tor that was started here is on this machine.
     targetHost: process === undefined ? onion.targetHost : undefined,

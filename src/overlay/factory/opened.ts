@@ -15,6 +15,11 @@ export interface OpenOverlayOptions {
    * `onion_serving_port`.
    */
   readonly circuits?: boolean;
+  /**
+   * Whether the program serves several locations at a time, under a nick each: each listens at a free port
+   * of its own instead of that of the settings (default false).
+   */
+  readonly severalLocations?: boolean;
   /** Introductions per second that Tor's proof-of-work defence lets through. */
   readonly pow?: PowQueue;
   readonly clock: Clock;
