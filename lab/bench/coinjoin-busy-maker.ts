@@ -1,6 +1,6 @@
 /** A maker whose turns of the event loop are measured, over loopback. */
 import { silentLog } from '../../src/channel/log.js';
-import { openMessageChannel } from '../../src/channel/message-channel.js';
+import { openChannel } from '../../src/roles/library.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { startMaker } from '../../src/roles/maker.js';
@@ -9,7 +9,7 @@ import { cpuMs, makerKey, NETWORK, OFFER, sessionCoins } from './coinjoin-scene.
 import { answerQuestions } from './process.js';
 
 const [sessions = '', port = ''] = process.argv.slice(2);
-const channel = openMessageChannel({
+const channel = openChannel({
   network: NETWORK,
   directories: [{ kind: 'loopback', host: '127.0.0.1', port: Number(port) }],
   nickKey: makerKey('busy', 0),

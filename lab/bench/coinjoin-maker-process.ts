@@ -1,6 +1,7 @@
 /** One maker with an onion of its own, in a process of its own. */
 import { silentLog } from '../../src/channel/log.js';
-import { openMessageChannel, type OnionMessageChannel } from '../../src/channel/message-channel.js';
+import type { OnionMessageChannel } from '../../src/channel/message-channel.js';
+import { openChannel } from '../../src/roles/library.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { startMaker } from '../../src/roles/maker.js';
@@ -17,7 +18,7 @@ import { answerQuestions } from './process.js';
 const [side = '', number = '', makers = '', socks = '', control = '', host = '', port = ''] =
   process.argv.slice(2);
 const n = Number(number);
-const channel = openMessageChannel({
+const channel = openChannel({
   network: NETWORK,
   directories: [{ kind: 'onion', host, port: Number(port) }],
   nickKey: makerKey(side, n),

@@ -4,7 +4,8 @@
  */
 import { randomBytes } from 'node:crypto';
 import { silentLog } from '../../src/channel/log.js';
-import { openMessageChannel, type OnionMessageChannel } from '../../src/channel/message-channel.js';
+import type { OnionMessageChannel } from '../../src/channel/message-channel.js';
+import { openChannel } from '../../src/roles/library.js';
 import { runCoinjoin } from '../../src/negotiation/taker/coinjoin.js';
 import type { NegotiationChannel } from '../../src/negotiation/resender.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
@@ -26,7 +27,7 @@ let onFull: (() => void) | undefined;
 const results: Promise<string>[] = [];
 
 async function open(): Promise<OnionMessageChannel> {
-  const channel = openMessageChannel({
+  const channel = openChannel({
     network: NETWORK,
     directories: [{ kind: 'loopback', host: '127.0.0.1', port: Number(port) }],
     nickKey: createNickKey(randomBytes),

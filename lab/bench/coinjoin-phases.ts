@@ -24,20 +24,20 @@ export interface Judged {
   readonly phases: readonly Phase[];
 }
 
-/** @param last the last such message, for an answer of several; otherwise the first */
-function at(
+function times(
   stamps: readonly Stamp[],
   nick: string,
   what: Stamp['what'],
   command: string,
-  last = false,
-): number {
-  const all = stamps.filter(
-    (stamp) => stamp.nick === nick && stamp.what === what && stamp.command === command,
+): readonly number[] {
+  return stamps.flatMap((stamp) =>
+    stamp.nick === nick && stamp.what === what && stamp.command === command ? [stamp.atMs] : [],
   );
-  const found = last ? all.at(-1) : all[0];
-  if (found === undefined) throw new Error(`no ${command} was ${what}`);
-  return found.atMs;
+}
+
+function known(atMs: number | undefined, what: string): number {
+  if (atMs === undefined) throw new Error(`no ${what}`);
+  return atMs;
 }
 
 /** @param makers the stamps of each maker; the taker's have the nicks */
@@ -50,10 +50,16 @@ export function judge(
   const phases = PHASES.map(([question, answer]): Phase => {
     const answers = nicks.map((nick, n): Phase => {
       const own = makers[n] ?? [];
-      const sent = at(report.stamps, nick, 'sent', question);
-      const heard = at(own, report.nick, 'received', question);
-      const answered = at(own, report.nick, 'sent', answer, true);
-      const received = at(report.stamps, nick, 'received', answer, true);
+      const sent = known(times(report.stamps, nick, 'sent', question)[0], `${question} was sent`);
+      const heard = known(
+        times(own, report.nick, 'received', question)[0],
+        `${question} was received`,
+      );
+      const heardBack = times(report.stamps, nick, 'received', answer);
+      const received = known(heardBack.at(-1), `${answer} was received`);
+      // The maker may repeat it later. Its `send` may return after the taker has received the message.
+      const written = times(own, report.nick, 'sent', answer)[heardBack.length - 1];
+      const answered = Math.min(received, known(written, `${answer} was sent`));
       return {
         name: `${question}, ${answer}`,
         allMs: received - sent,

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { silentLog } from '../../src/channel/log.js';
-import { openMessageChannel } from '../../src/channel/message-channel.js';
+import { openChannel } from '../../src/roles/library.js';
 import { runCoinjoin } from '../../src/negotiation/taker/coinjoin.js';
 import type { NegotiationChannel } from '../../src/negotiation/resender.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
@@ -49,7 +49,7 @@ export interface TakerReport {
 
 async function round(): Promise<TakerReport> {
   const { taker: coins } = scene.next();
-  const channel = openMessageChannel({
+  const channel = openChannel({
     network: NETWORK,
     directories: [{ kind: 'onion', host, port: Number(port) }],
     nickKey: createNickKey(randomBytes),

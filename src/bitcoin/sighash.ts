@@ -1,6 +1,7 @@
 /** What a signature of a segwit coin signs, with SIGHASH_ALL (BIP143), and whether one is valid. */
-import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
+import { isEcdsaSignature } from '../protocol/ecdsa.js';
 import { sha256d, u32, u64 } from './bytes.js';
 import { withLength } from './script.js';
 import {
@@ -19,6 +20,14 @@ export interface SignedParts {
   readonly lockTime: number;
   readonly inputs: readonly TransactionInput[];
   readonly outputs: readonly TransactionOutput[];
+}
+
+/** An input with what its signature signs: see `SegwitHashes`. */
+export interface SignedInput {
+  readonly index: number;
+  readonly scriptCode: Uint8Array;
+  /** Satoshi of the coin. */
+  readonly value: number;
 }
 
 /**
@@ -43,9 +52,30 @@ export class SegwitHashes {
 
   /** 32 bytes; undefined when there is no such input. */
   ofInput(index: number, scriptCode: Uint8Array, value: number): Uint8Array | undefined {
+    const once = this.#hashedOnce(index, scriptCode, value);
+    return once === undefined ? undefined : sha256(once);
+  }
+
+  /**
+   * Whether `signature` (strict DER with low S, and the byte of SIGHASH_ALL) is one of this key for an
+   * input. Never throws on a signature or a key.
+   */
+  isSignedBy(
+    publicKey: Uint8Array,
+    signature: Uint8Array,
+    { index, scriptCode, value }: SignedInput,
+  ): boolean {
+    if (signature.at(-1) !== SIGHASH_ALL) return false;
+    const once = this.#hashedOnce(index, scriptCode, value);
+    if (once === undefined) return false;
+    return isEcdsaSignature(signature.subarray(0, -1), once, publicKey, 'low');
+  }
+
+  /** The first of the two SHA-256. */
+  #hashedOnce(index: number, scriptCode: Uint8Array, value: number): Uint8Array | undefined {
     const input = this.#parts.inputs[index];
     if (input === undefined) return undefined;
-    return sha256d(
+    return sha256(
       concatBytes(
         this.#front,
         outpointBytes(input),
@@ -57,26 +87,5 @@ export class SegwitHashes {
         u32(SIGHASH_ALL),
       ),
     );
-  }
-}
-
-/**
- * Whether `signature` (DER and the byte of SIGHASH_ALL) is one of this key over the hash: strict DER, low S.
- * Never throws on a signature or a key.
- */
-export function isSignatureOf(
-  publicKey: Uint8Array,
-  hash: Uint8Array,
-  signature: Uint8Array,
-): boolean {
-  if (signature.at(-1) !== SIGHASH_ALL) return false;
-  try {
-    return secp256k1.verify(signature.subarray(0, -1), hash, publicKey, {
-      prehash: false,
-      lowS: true,
-      format: 'der',
-    });
-  } catch {
-    return false;
   }
 }

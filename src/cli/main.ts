@@ -22,6 +22,11 @@ async function run(): Promise<void> {
   endWithOutput();
   process.on('unhandledRejection', failWith);
   process.on('uncaughtException', failWith);
+  const [{ usePlatformCurves }, { openSslCurves }] = await Promise.all([
+    import('../protocol/platform-curves.js'),
+    import('../platform/openssl-curves.js'),
+  ]);
+  usePlatformCurves(openSslCurves);
   const { runCommandLine } = await import('./command-line.js');
   return runCommandLine(VERSION).catch(failWith);
 }

@@ -10,7 +10,7 @@ import {
   pushBytes,
   redeemScript,
 } from '../bitcoin/script.js';
-import { isSignatureOf, SegwitHashes } from '../bitcoin/sighash.js';
+import { SegwitHashes } from '../bitcoin/sighash.js';
 import {
   parseTransaction,
   serializeTransaction,
@@ -132,6 +132,15 @@ function serialized(parts: TransactionParts): Uint8Array | undefined {
   }
 }
 
+/** The hashes of the transactions in use: a round checks a signature for each input of the same one. */
+const knownHashes = new WeakMap<UnsignedTransaction, SegwitHashes>();
+
+function hashesOf(tx: UnsignedTransaction): SegwitHashes {
+  const known = knownHashes.get(tx) ?? new SegwitHashes(tx);
+  knownHashes.set(tx, known);
+  return known;
+}
+
 /**
  * Whether a signature spends this input: SIGHASH_ALL, low S, strict DER, by the key that owns the coin.
  * Never throws on a signature.
@@ -143,8 +152,8 @@ export function signatureFits(
   { signature, publicKey }: InputSignature,
 ): boolean {
   if (coinKind(spent.script) === undefined || !keyOwnsScript(publicKey, spent.script)) return false;
-  const hash = new SegwitHashes(tx).ofInput(index, keyHashScript(publicKey), spent.value);
-  return hash !== undefined && isSignatureOf(publicKey, hash, signature);
+  const scriptCode = keyHashScript(publicKey);
+  return hashesOf(tx).isSignedBy(publicKey, signature, { index, scriptCode, value: spent.value });
 }
 
 /**

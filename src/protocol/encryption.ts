@@ -11,6 +11,7 @@ import { x25519 } from '@noble/curves/ed25519.js';
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
 import { decodeBase64 } from './base64-text.js';
+import { platformCurves } from './platform-curves.js';
 import { fail, ok, type Parsed } from './result.js';
 
 const KEY_BYTES = 32;
@@ -47,17 +48,23 @@ export function createBoxKeyPair(randomBytes: RandomBytes): BoxKeyPair {
 
 const words = (bytes: Uint8Array): Uint32Array => new Uint32Array(bytes.slice().buffer);
 
+function sharedSecret(secretKey: Uint8Array, theirPublicKey: Uint8Array): Uint8Array | undefined {
+  const ofPlatform = platformCurves()?.sharedX25519(secretKey, theirPublicKey);
+  if (ofPlatform !== undefined) return ofPlatform;
+  try {
+    return x25519.getSharedSecret(secretKey, theirPublicKey);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The key of both directions: HSalsa20 of the X25519 secret. Undefined for points of small order, with
  * which the secret is always zero.
  */
 function sharedKey(secretKey: Uint8Array, theirPublicKey: Uint8Array): Uint8Array | undefined {
-  let secret: Uint8Array;
-  try {
-    secret = x25519.getSharedSecret(secretKey, theirPublicKey);
-  } catch {
-    return undefined;
-  }
+  const secret = sharedSecret(secretKey, theirPublicKey);
+  if (secret === undefined) return undefined;
   const key = new Uint32Array(KEY_BYTES / 4);
   hsalsa(words(SIGMA), words(secret), new Uint32Array(4), key);
   return new Uint8Array(key.buffer);

@@ -8,7 +8,7 @@ import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/
 import { base64 } from '@scure/base';
 import type { Outpoint } from './outpoint.js';
 import { fail, ok, type Parsed } from './result.js';
-import { signedMessageHash } from './signature.js';
+import { isMessageSignature, signedMessageHash } from './signature.js';
 
 const PROOF_BYTES = 252;
 const PROOF_CHARS = 336;
@@ -87,15 +87,7 @@ export function parseFidelityBond(text: string): Parsed<FidelityBondProof, BondF
 }
 
 function verifies(signature: Uint8Array, message: Uint8Array, publicKeyHex: string): boolean {
-  try {
-    return secp256k1.verify(signature, signedMessageHash(message), hexToBytes(publicKeyHex), {
-      prehash: false,
-      lowS: false,
-      format: 'der',
-    });
-  } catch {
-    return false;
-  }
+  return isMessageSignature(signature, message, hexToBytes(publicKeyHex), 'any');
 }
 
 const nickMessage = (takerNick: string, makerNick: string): Uint8Array =>

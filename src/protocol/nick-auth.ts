@@ -2,7 +2,6 @@
  * Nick authentication, types 803, 805 and 807 (JMP-0005; docs/protocol.md, section 7.6): a peer proves
  * to a directory that it holds the key of its nick. Used only when both sides list the feature.
  */
-import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
@@ -11,7 +10,7 @@ import type { RandomBytes } from './encryption.js';
 import { formatLocation, type Location } from './location.js';
 import { nickOf, type NickKey } from './nick.js';
 import { fail, ok, type Parsed } from './result.js';
-import { signedMessageHash, signText } from './signature.js';
+import { isMessageSignature, signText } from './signature.js';
 
 /** The feature that both handshakes list. */
 export const NICK_AUTH_FEATURE = 'nick_auth';
@@ -185,10 +184,7 @@ export function verifyNickProof(
   if (!NICK.test(nick) || nickOf(publicKeyHex) !== nick) return false;
   const text = transcript(challenge, handshakePayload, nick, publicKeyHex);
   try {
-    const der = base64.decode(signature);
-    const key = hexToBytes(publicKeyHex);
-    const rules = { prehash: false, lowS: true, format: 'der' } as const;
-    return secp256k1.verify(der, signedMessageHash(text), key, rules);
+    return isMessageSignature(base64.decode(signature), text, hexToBytes(publicKeyHex), 'low');
   } catch {
     return false;
   }

@@ -6,6 +6,7 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
 import { decodeBase64 } from './base64-text.js';
+import { isEcdsaSignature, type AcceptedS } from './ecdsa.js';
 
 const MAGIC = utf8ToBytes('\x18Bitcoin Signed Message:\n');
 
@@ -21,10 +22,28 @@ function compactSize(n: number): Uint8Array {
   return Uint8Array.of(0xfe, n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24);
 }
 
+/** The first of the two SHA-256. */
+function hashedOnce(message: string | Uint8Array): Uint8Array {
+  const bytes = typeof message === 'string' ? utf8ToBytes(message) : message;
+  return sha256(concatBytes(MAGIC, compactSize(bytes.length), bytes));
+}
+
 /** Double SHA-256 of the framed message (a text in UTF-8, or raw bytes); 32 bytes. */
 export function signedMessageHash(message: string | Uint8Array): Uint8Array {
-  const bytes = typeof message === 'string' ? utf8ToBytes(message) : message;
-  return sha256(sha256(concatBytes(MAGIC, compactSize(bytes.length), bytes)));
+  return sha256(hashedOnce(message));
+}
+
+/**
+ * Whether `der` (strict DER) is a signature of a compressed key over the framed message. Never throws on a
+ * signature or a key.
+ */
+export function isMessageSignature(
+  der: Uint8Array,
+  message: string | Uint8Array,
+  publicKey: Uint8Array,
+  accepted: AcceptedS,
+): boolean {
+  return isEcdsaSignature(der, hashedOnce(message), publicKey, accepted);
 }
 
 /** Deterministic (RFC 6979), low-S, DER, standard base64 with padding. Throws on a bad key. */
@@ -43,14 +62,5 @@ export function verifyText(text: string, publicKeyHex: string, signature: string
   if (!/^0[23][0-9a-fA-F]{64}$/.test(publicKeyHex)) return false;
   if (LONE_SURROGATE.test(text)) return false;
   const der = decodeBase64(signature, MAX_SIGNATURE_CHARS);
-  if (der === undefined) return false;
-  try {
-    return secp256k1.verify(der, signedMessageHash(text), hexToBytes(publicKeyHex), {
-      prehash: false,
-      lowS: false,
-      format: 'der',
-    });
-  } catch {
-    return false;
-  }
+  return der !== undefined && isMessageSignature(der, text, hexToBytes(publicKeyHex), 'any');
 }

@@ -13,8 +13,10 @@ import { PageFileError } from '../http/page-files.js';
 import type { Routes } from '../http/page.js';
 import { startStatusServer, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
+import { openSslCurves } from '../platform/openssl-curves.js';
 import { formatLocation, type Location, type LocationKind } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
+import { usePlatformCurves } from '../protocol/platform-curves.js';
 import { statusPageRoutes } from '../web/status-page.js';
 import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
@@ -57,6 +59,7 @@ async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
  */
 export async function startDirectoryNode(options: DirectoryNodeOptions): Promise<DirectoryNode> {
   const { clock = systemClock } = options;
+  usePlatformCurves(openSslCurves);
   const node = new RunningNode(options, clock, await metricsFor(options));
   await node.start();
   return node;

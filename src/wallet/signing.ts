@@ -5,7 +5,7 @@
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import { sha256d } from '../bitcoin/bytes.js';
 import { pushBytes, redeemScript } from '../bitcoin/script.js';
-import { isSignatureOf, SegwitHashes, SIGHASH_ALL } from '../bitcoin/sighash.js';
+import { SegwitHashes, SIGHASH_ALL } from '../bitcoin/sighash.js';
 import {
   parseTransaction,
   serializeTransaction,
@@ -241,9 +241,11 @@ export function checkSignature(
   publicKey: Uint8Array,
   signature: Uint8Array,
 ): void {
-  const code = scriptCodeOf(publicKey, input.lockTime);
-  const hash = order.hashes.ofInput(input.index, code, input.coin.value);
-  const isValid = hash !== undefined && isSignatureOf(publicKey, hash, signature);
+  const isValid = order.hashes.isSignedBy(publicKey, signature, {
+    index: input.index,
+    scriptCode: scriptCodeOf(publicKey, input.lockTime),
+    value: input.coin.value,
+  });
   if (!isValid || signature.length - 1 > MAX_LOW_R) {
     throw new Error(`the signature of input ${input.index} is not valid, nothing was sent`);
   }

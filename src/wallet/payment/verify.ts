@@ -12,7 +12,7 @@ import {
   pushBytes,
   redeemScript,
 } from '../../bitcoin/script.js';
-import { isSignatureOf, SegwitHashes } from '../../bitcoin/sighash.js';
+import { SegwitHashes } from '../../bitcoin/sighash.js';
 import {
   parseTransaction,
   type SignedInput,
@@ -86,9 +86,10 @@ function faultOf(
   if (typeof found === 'string') return found;
   const [signature = new Uint8Array()] = input.witness;
   if (signature.length > MAX_SIGNATURE_BYTES) return 'a signature is longer than a low-R one';
-  const hash = hashes.ofInput(index, found.code, value);
-  const isValid = hash !== undefined && isSignatureOf(found.publicKey, hash, signature);
-  return isValid ? undefined : 'a signature is not valid';
+  const signed = { index, scriptCode: found.code, value };
+  return hashes.isSignedBy(found.publicKey, signature, signed)
+    ? undefined
+    : 'a signature is not valid';
 }
 
 const sorted = (outputs: readonly TransactionOutput[]): string =>

@@ -1,0 +1,269 @@
+/**
+ * The curves of the platform change the speed and nothing else: every verdict is that of JavaScript alone, on
+ * valid signatures, on changed ones and on arbitrary bytes.
+ */
+import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js';
+import * as fc from 'fast-check';
+import t from 'tap';
+import { openSslCurves } from '../../src/platform/openssl-curves.js';
+import { isEcdsaSignature, type AcceptedS } from '../../src/protocol/ecdsa.js';
+import { boxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
+import { usePlatformCurves, type PlatformCurves } from '../../src/protocol/platform-curves.js';
+import { signText, verifyText } from '../../src/protocol/signature.js';
+
+const { Point } = secp256k1;
+const N = Point.Fn.ORDER;
+const P = Point.Fp.ORDER;
+
+/** What a function returns in JavaScript alone, and with the platform's curves. */
+function bothWays<T>(work: () => T): readonly [T, T] {
+  usePlatformCurves(undefined);
+  const alone = work();
+  usePlatformCurves(openSslCurves);
+  const fast = work();
+  usePlatformCurves(undefined);
+  return [alone, fast];
+}
+
+/** As the checks were before there was a platform: the library alone. */
+function byLibrary(der: Uint8Array, once: Uint8Array, key: Uint8Array, lowS: boolean): boolean {
+  try {
+    const hash = sha256(once);
+    return secp256k1.verify(der, hash, key, { prehash: false, lowS, format: 'der' });
+  } catch {
+    return false;
+  }
+}
+
+const secret = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .filter((bytes) => secp256k1.utils.isValidSecretKey(bytes));
+const hash = fc.uint8Array({ minLength: 32, maxLength: 32 });
+const accepted = fc.constantFrom<AcceptedS>('low', 'any');
+
+/** Valid with low S, or the same with high S. */
+function signed(key: Uint8Array, once: Uint8Array, high: boolean): Uint8Array {
+  const low = secp256k1.sign(sha256(once), key, { prehash: false, lowS: true, format: 'der' });
+  if (!high) return low;
+  const { r, s } = secp256k1.Signature.fromBytes(low, 'der');
+  return new secp256k1.Signature(r, N - s).toBytes('der');
+}
+
+/** One byte set, removed or added at a place. */
+function changed(bytes: Uint8Array, how: 'set' | 'cut' | 'add', at: number, byte: number) {
+  const place = at % bytes.length;
+  if (how === 'set') return Uint8Array.from(bytes, (old, n) => (n === place ? byte : old));
+  if (how === 'cut') return concatBytes(bytes.subarray(0, place), bytes.subarray(place + 1));
+  return concatBytes(bytes.subarray(0, place), Uint8Array.of(byte), bytes.subarray(place));
+}
+
+const change = fc.record({
+  how: fc.constantFrom('set' as const, 'cut' as const, 'add' as const),
+  at: fc.nat(100),
+  byte: fc.nat(255),
+});
+
+t.teardown(() => usePlatformCurves(undefined));
+
+t.test('valid signatures are valid both ways, high S only where it is accepted', (t) => {
+  fc.assert(
+    fc.property(secret, hash, fc.boolean(), accepted, (key, once, high, rule) => {
+      const publicKey = secp256k1.getPublicKey(key, true);
+      const der = signed(key, once, high);
+      const verdicts = bothWays(() => isEcdsaSignature(der, once, publicKey, rule));
+      const expected = !high || rule === 'any';
+      return verdicts.every((verdict) => verdict === expected);
+    }),
+    { numRuns: 40 },
+  );
+  t.end();
+});
+
+t.test('changed signatures, keys and hashes have the verdict of the library', (t) => {
+  let refused = 0;
+  fc.assert(
+    fc.property(
+      secret,
+      hash,
+      fc.boolean(),
+      accepted,
+      fc.constantFrom('signature' as const, 'key' as const, 'hash' as const),
+      change,
+      (key, once, high, rule, which, { how, at, byte }) => {
+        const whole = {
+          signature: signed(key, once, high),
+          key: secp256k1.getPublicKey(key, true),
+          hash: once,
+        };
+        // A hash of another length is no hash.
+        const way = which === 'hash' ? 'set' : how;
+        const parts = { ...whole, [which]: changed(whole[which], way, at, byte) };
+        const library = byLibrary(parts.signature, parts.hash, parts.key, rule === 'low');
+        if (!library) refused += 1;
+        const verdicts = bothWays(() =>
+          isEcdsaSignature(parts.signature, parts.hash, parts.key, rule),
+        );
+        return verdicts.every((verdict) => verdict === library);
+      },
+    ),
+    { numRuns: 150 },
+  );
+  t.ok(refused > 40, 'most changes make a signature invalid');
+  t.end();
+});
+
+const bytesOf = (value: bigint, length = 32): Uint8Array =>
+  hexToBytes(value.toString(16).padStart(length * 2, '0'));
+
+/** A DER integer, shortest unless padded. */
+function derInteger(value: bigint, padding = 0): Uint8Array {
+  const hex = value.toString(16);
+  const even = hexToBytes(hex.length % 2 === 0 ? hex : `0${hex}`);
+  const positive = (even[0] ?? 0) >= 0x80 ? concatBytes(Uint8Array.of(0), even) : even;
+  const padded = concatBytes(new Uint8Array(padding), positive);
+  return concatBytes(Uint8Array.of(2, padded.length), padded);
+}
+
+function derOf(r: bigint, s: bigint, padding = 0): Uint8Array {
+  const body = concatBytes(derInteger(r, padding), derInteger(s));
+  return concatBytes(Uint8Array.of(0x30, body.length), body);
+}
+
+t.test('scalars and coordinates at the edges', (t) => {
+  const key = new Uint8Array(32).fill(9);
+  const publicKey = secp256k1.getPublicKey(key, true);
+  const once = new Uint8Array(32).fill(3);
+  const { r, s } = secp256k1.Signature.fromBytes(signed(key, once, false), 'der');
+  const edges = [0n, 1n, N / 2n, N / 2n + 1n, N - 1n, N, N + 1n, P - N, P - 1n, P, 2n ** 256n - 1n];
+  const signatures = [
+    ...edges.flatMap((edge) => [derOf(edge, s), derOf(r, edge), derOf(edge, edge)]),
+    derOf(r + N, s),
+    derOf(r, s + N),
+    derOf(r, s, 1),
+    new Uint8Array(),
+    Uint8Array.of(0x30, 0),
+    concatBytes(derOf(r, s), Uint8Array.of(0)),
+    concatBytes(Uint8Array.of(0x30, 0x81), derOf(r, s).subarray(1)),
+    concatBytes(Uint8Array.of(0x31), derOf(r, s).subarray(1)),
+  ];
+  const xs = [...edges, 2n, 5n, P + 1n].filter((x) => x < 2n ** 256n);
+  const keys = [
+    publicKey,
+    ...xs.flatMap((x) => [2, 3].map((head) => concatBytes(Uint8Array.of(head), bytesOf(x)))),
+    ...[0, 1, 4, 5, 6, 7, 255].map((head) => Uint8Array.from(publicKey, (b, n) => (n ? b : head))),
+    secp256k1.getPublicKey(key, false),
+    Uint8Array.from(secp256k1.getPublicKey(key, false), (b, n) => (n ? b : 6)),
+    new Uint8Array(),
+    Uint8Array.of(0),
+    new Uint8Array(33),
+  ];
+  for (const rule of ['low', 'any'] as const) {
+    for (const der of signatures) {
+      const library = byLibrary(der, once, publicKey, rule === 'low');
+      const verdicts = bothWays(() => isEcdsaSignature(der, once, publicKey, rule));
+      t.strictSame(verdicts, [library, library], bytesToHex(der));
+    }
+    for (const other of keys) {
+      const der = derOf(r, s);
+      const library = byLibrary(der, once, other, rule === 'low');
+      const verdicts = bothWays(() => isEcdsaSignature(der, once, other, rule));
+      t.strictSame(verdicts, [library, library], bytesToHex(other));
+    }
+  }
+  t.end();
+});
+
+t.test('texts of messages', (t) => {
+  fc.assert(
+    fc.property(secret, fc.string({ unit: 'binary' }), fc.boolean(), (key, text, isOther) => {
+      const publicKey = bytesToHex(secp256k1.getPublicKey(key, true));
+      const signature = signText(text, key);
+      const [alone, fast] = bothWays(() =>
+        verifyText(isOther ? `${text}.` : text, publicKey, signature),
+      );
+      return alone === fast && alone === !isOther;
+    }),
+    { numRuns: 25 },
+  );
+  t.end();
+});
+
+/** Points of small order, values above the field, and the edges of the field (RFC 7748). */
+const FIELD = 2n ** 255n - 19n;
+const littleEndian = (value: bigint): Uint8Array => bytesOf(value).toReversed();
+const SMALL_ORDER = [
+  0n,
+  1n,
+  325606250916557431795983626356110631294008115727848805560023387167927233504n,
+  39382357235489614581723060781553021112529911719440698176882885853963445705823n,
+  FIELD - 1n,
+  FIELD,
+  FIELD + 1n,
+];
+
+const nonce = (count: number): Uint8Array => new Uint8Array(count).fill(1);
+
+t.test('box keys: the same ciphertexts, and the same refusals', (t) => {
+  const text = 'a text';
+  const boxed = (own: Uint8Array, theirs: Uint8Array): string => {
+    const box = openBoxSession(boxKeyPair(own), bytesToHex(theirs));
+    return box.ok ? box.value.encrypt(text, nonce) : box.reason;
+  };
+  const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 });
+  const same = (own: Uint8Array, theirs: Uint8Array): boolean => {
+    const [alone, fast] = bothWays(() => boxed(own, theirs));
+    return alone === fast;
+  };
+  fc.assert(fc.property(bytes, bytes, same), { numRuns: 25 });
+  const own = new Uint8Array(32).fill(5);
+  const highBit = 1n << 255n;
+  const edges = [...SMALL_ORDER, FIELD - 2n, FIELD + 2n, 2n ** 255n - 1n, 2n, 9n];
+  for (const edge of edges.flatMap((value) => [value, value | highBit])) {
+    t.ok(same(own, littleEndian(edge)), edge.toString(16));
+  }
+  for (const point of SMALL_ORDER) {
+    t.strictSame(
+      bothWays(() => boxed(own, littleEndian(point))),
+      ['box-key-weak', 'box-key-weak'],
+    );
+  }
+  t.end();
+});
+
+t.test('a platform that cannot tell leaves the work to JavaScript', (t) => {
+  const unable: PlatformCurves = {
+    verifyEcdsa: () => undefined,
+    sharedX25519: () => undefined,
+  };
+  const key = new Uint8Array(32).fill(4);
+  const publicKey = bytesToHex(secp256k1.getPublicKey(key, true));
+  usePlatformCurves(unable);
+  t.ok(verifyText('text', publicKey, signText('text', key)));
+  t.notOk(verifyText('other', publicKey, signText('text', key)));
+  t.ok(openBoxSession(boxKeyPair(key), boxKeyPair(key).publicKeyHex).ok);
+  usePlatformCurves(undefined);
+  t.end();
+});
+
+t.test('OpenSSL decides by itself about valid keys', (t) => {
+  const key = new Uint8Array(32).fill(4);
+  const once = new Uint8Array(32).fill(2);
+  const compact = secp256k1.sign(sha256(once), key, { prehash: false, format: 'compact' });
+  const publicKey = secp256k1.getPublicKey(key, true);
+  t.equal(openSslCurves.verifyEcdsa(compact, once, publicKey), true);
+  t.equal(openSslCurves.verifyEcdsa(compact, new Uint8Array(32), publicKey), false);
+  t.equal(openSslCurves.verifyEcdsa(compact, once, new Uint8Array(33)), undefined, 'no key');
+  const many = Array.from({ length: 300 }, (_, n) => bytesOf(BigInt(n + 1)));
+  const verdicts = many.map((one) =>
+    openSslCurves.verifyEcdsa(compact, once, secp256k1.getPublicKey(one, true)),
+  );
+  // More keys than are kept.
+  t.strictSame(
+    verdicts,
+    many.map(() => false),
+  );
+  t.equal(openSslCurves.verifyEcdsa(compact, once, publicKey), true, 'read again');
+  t.end();
+});
