@@ -37,6 +37,10 @@ const payTo = (secret: Uint8Array, type: CoinType = 'p2wpkh') => {
   return type === 'p2wpkh' ? native : p2sh(native, TEST_NETWORK);
 };
 
+/** The scriptPubKey of a coin with this key, hex. */
+export const scriptOf = (secret: Uint8Array, type?: CoinType): string =>
+  bytesToHex(payTo(secret, type).script);
+
 /** A fresh address of signet. */
 export const addressOf = (text: string): string =>
   getAddress('wpkh', secretOf(text), TEST_NETWORK) ?? '';

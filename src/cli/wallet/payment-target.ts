@@ -25,8 +25,7 @@ export interface PaymentTarget {
 /** Longest label of a request that is kept. */
 const MAX_LABEL = 100;
 
-/** An amount, or `all`. Throws a `UsageError` that says how to write it. */
-export function amountOf(text: string): number | 'all' {
+function amountOf(text: string): number | 'all' {
   if (text.toLowerCase() === 'all') return 'all';
   const parsed = parseAmount(text);
   if (parsed.ok) return parsed.value;

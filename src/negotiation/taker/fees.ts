@@ -46,7 +46,7 @@ export const DEFAULT_FEE_POLICY: FeePolicy = {
 /** `tx_fees` up to this value counts blocks. */
 const MOST_BLOCKS = 1_000;
 /** The rate when there is no estimate, satoshi per 1,000 virtual bytes; the original's. */
-const FALLBACK_FEE_PER_KB = 10_000;
+export const FALLBACK_FEE_PER_KB = 10_000;
 
 const within = (value: number, min: number, max: number): boolean => value >= min && value <= max;
 const isWhole = (value: number, min: number, max: number): boolean =>
@@ -102,6 +102,15 @@ export function feeRate(
   chance: number,
 ): { readonly ok: true; readonly feePerKb: number } | ({ readonly ok: false } & PolicyFault) {
   const base = feeTarget(policy) === undefined ? policy.txFees : (estimate ?? FALLBACK_FEE_PER_KB);
+  return drawnRate(policy, base, chance);
+}
+
+/** A rate between `base` and (1 + `txFeesFactor`) times it, so that rates do not show the settings. */
+export function drawnRate(
+  policy: Pick<FeePolicy, 'absurdFeePerKb' | 'txFeesFactor'>,
+  base: number,
+  chance: number,
+): ReturnType<typeof feeRate> {
   if (!(base <= policy.absurdFeePerKb)) {
     const detail = `${base} sat/kvB is above absurdFeePerKb, ${policy.absurdFeePerKb}`;
     return { ok: false, fault: 'absurd-fee', detail };

@@ -1,0 +1,220 @@
+/**
+ * Runs a coinjoin that was planned, from the first `fill` to a transaction in the network. Everything that a
+ * restart needs is in the journal before it leaves the program; `resume.ts` continues from there.
+ */
+import { rateOf } from '../bitcoin/fee.js';
+import { parseTransaction } from '../bitcoin/transaction.js';
+import type { Log } from '../channel/log.js';
+import { errorText } from '../kit/error-text.js';
+import type { Clock } from '../kit/clock.js';
+import { shownText } from '../negotiation/payloads.js';
+import type { NegotiationChannel } from '../negotiation/resender.js';
+import {
+  NOTHING_REVEALED,
+  type Candidate,
+  type MakerReport,
+  type Revealed,
+  type RoundResult,
+} from '../negotiation/taker/api.js';
+import { runCoinjoin, type RoundProgress } from '../negotiation/taker/coinjoin.js';
+import { makerCost, offerFault } from '../negotiation/taker/fees.js';
+import { affordable, sumOf, sweepAmount, worstCost, type Sweep } from './amounts.js';
+import type { CoinjoinEvent, CoinjoinOutcome, CoinjoinPhase, CoinjoinPlan } from './api.js';
+import { destinationScript, policyOf, sweepBudget, type PlanOptions } from './plan.js';
+import { RoundChain } from './round-chain.js';
+import { WalletTaker } from './wallet-taker.js';
+
+/** What a coinjoin needs beside its plan. The candidates may be fewer than, or others than, those of the plan. */
+export interface RunOptions extends PlanOptions {
+  /** Reaches the makers. The caller closes it. */
+  readonly channel: NegotiationChannel;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** Ends it early. The outcome says what was revealed. */
+  readonly signal?: AbortSignal | undefined;
+  readonly onEvent?: ((event: CoinjoinEvent) => void) | undefined;
+}
+
+const PHASES: Readonly<Record<RoundProgress['phase'], CoinjoinPhase | undefined>> = {
+  gathering: 'gathering',
+  funding: 'funding',
+  collecting: 'collecting',
+  checking: 'signing',
+  signing: 'signing',
+  keeping: 'signing',
+  pushing: 'pushing',
+  broadcasting: 'broadcasting',
+  ended: undefined,
+};
+
+type Failed = Extract<CoinjoinOutcome, { readonly ok: false }>;
+
+const failed = (
+  fault: Failed['fault'],
+  detail: string,
+  makers: readonly MakerReport[] = [],
+  revealed: Revealed = NOTHING_REVEALED,
+): Failed => ({ ok: false, fault, detail, failed: makers, revealed });
+
+/** Makers that failed; one that was not needed did not. */
+const failures = (makers: readonly MakerReport[]): readonly MakerReport[] =>
+  makers.filter(({ failure }) => failure !== undefined && failure.fault !== 'unused');
+
+/** The amount, and the makers that cannot cost more than the plan allows. */
+interface Round {
+  readonly amount: number;
+  readonly makers: number;
+  readonly candidates: readonly Candidate[];
+}
+
+/** A sweep that costs at most what the plan allows: dearer makers are left out. */
+function sweepRound(plan: CoinjoinPlan, options: RunOptions): Round | undefined {
+  const { request, feePerKb } = plan;
+  const { wallet } = options;
+  const coins = plan.coins.map((coin) => wallet.coin(coin));
+  const total = sumOf(coins);
+  const most = worstCost(plan.worst);
+  let { candidates } = options;
+  for (;;) {
+    const sweep: Sweep | undefined = sweepAmount({
+      total,
+      budget: sweepBudget(coins, destinationScript(request, wallet), wallet, feePerKb),
+      candidates,
+      makers: request.makers,
+      minimumMakers: request.minimumMakers,
+      policy: policyOf(request, options.policy),
+    });
+    if (sweep === undefined) return undefined;
+    const { amount, makers, makerFees } = sweep;
+    if (total - amount <= most && makerFees <= plan.worst.makerFees) return sweep;
+    const dearest = sweep.candidates
+      .slice(0, makers)
+      .toSorted((a, b) => makerCost(b.offer, amount) - makerCost(a.offer, amount))[0];
+    candidates = sweep.candidates.filter((candidate) => candidate !== dearest);
+  }
+}
+
+function fixedRound(plan: CoinjoinPlan, amount: number, options: RunOptions): Round | undefined {
+  const { request } = plan;
+  const policy = policyOf(request, options.policy);
+  const fitting = options.candidates.filter(
+    ({ offer }) => offerFault(offer, amount, policy) === undefined,
+  );
+  const candidates = affordable(fitting, amount, request.makers, plan.worst.makerFees);
+  const makers = Math.min(request.makers, candidates.length);
+  return makers < Math.max(1, request.minimumMakers) ? undefined : { amount, makers, candidates };
+}
+
+function outcomeOf(
+  result: Extract<RoundResult, { readonly ok: true }>,
+  { amount }: Round,
+  { makerFees, minerFee }: { readonly makerFees: number; readonly minerFee: number },
+): CoinjoinOutcome {
+  const parsed = parseTransaction(result.transaction);
+  return {
+    ok: true,
+    txid: result.txid,
+    amount,
+    makers: result.makers
+      .filter(({ step }) => step === 'signed')
+      .map(({ nick, offer }) => ({ nick, fee: makerCost(offer, amount) })),
+    makerFees,
+    minerFee,
+    feeRate: parsed.ok ? rateOf(minerFee, parsed.value.vsize) : 0,
+    failed: failures(result.makers),
+    broadcastBy: result.broadcastBy,
+  };
+}
+
+/**
+ * Runs a planned coinjoin. Always resolves; nothing of it runs afterwards. The cost never exceeds the plan's
+ * worst case. With the fault `not-broadcast` our signatures are out: `resumeCoinjoins` continues.
+ */
+export async function runTakerCoinjoin(
+  plan: CoinjoinPlan,
+  options: RunOptions,
+): Promise<CoinjoinOutcome> {
+  try {
+    return await run(plan, options);
+  } catch (error) {
+    return failed('wallet', shownText(errorText(error)));
+  }
+}
+
+async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOutcome> {
+  const { request, obstacle, worst, coins, feePerKb } = plan;
+  const { wallet, chain, commitments, randomBytes, log, clock, channel, signal, onEvent } = options;
+  if (obstacle !== undefined) return failed('wallet', obstacle);
+  const round =
+    request.amount === 'sweep'
+      ? sweepRound(plan, options)
+      : fixedRound(plan, request.amount, options);
+  if (round === undefined) {
+    const detail = `too few makers cost no more than planned; ${request.minimumMakers} are needed: plan again`;
+    return failed('too-few-makers', detail);
+  }
+  const policy = policyOf(request, options.policy);
+  const view = new RoundChain(chain, clock);
+  const taker = new WalletTaker({
+    wallet,
+    chain,
+    commitments,
+    randomBytes,
+    log,
+    request,
+    amount: round.amount,
+    coins,
+    worst,
+    tolerance: policy.maxSweepFeeChange,
+    onComplete: ({ bytes }) => view.watch(bytes, wallet.height),
+  });
+  let shown = '';
+  const onProgress = ({ phase, makers }: RoundProgress): void => {
+    const name = PHASES[phase];
+    if (name === undefined) return;
+    const text = JSON.stringify([name, [...makers]]);
+    if (text !== shown) onEvent?.({ kind: 'phase', phase: name, makers });
+    shown = text;
+  };
+  const result = await runCoinjoin({
+    channel,
+    network: wallet.network,
+    wallet: taker,
+    chain: view,
+    commitments: commitments.store,
+    amount: round.amount,
+    sweep: request.amount === 'sweep',
+    makers: round.makers,
+    candidates: round.candidates,
+    feePerKb,
+    policy,
+    clock,
+    randomBytes,
+    log,
+    ...(signal === undefined ? {} : { signal }),
+    onProgress,
+    onAgain: (reason) => onEvent?.({ kind: 'again', reason }),
+  });
+  await taker.settled();
+  const { unsignedTxid, paid } = taker;
+  if (!result.ok) {
+    return failed(result.fault, result.detail, failures(result.makers), result.revealed);
+  }
+  if (unsignedTxid === undefined || paid === undefined) throw new Error('a round ended unsettled');
+  try {
+    await wallet.markSeen(unsignedTxid, true);
+  } catch (error) {
+    // The next look at the chain marks it.
+    log.error('a coinjoin is complete, but its record was not written', {
+      reason: shownText(errorText(error)),
+    });
+  }
+  onEvent?.({
+    kind: 'phase',
+    phase: 'done',
+    makers: new Map(
+      result.makers.map(({ nick, step, failure }) => [nick, failure ? 'failed' : step]),
+    ),
+  });
+  return outcomeOf(result, round, paid);
+}
