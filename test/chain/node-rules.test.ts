@@ -9,7 +9,7 @@ import { openNode } from '../../src/chain/node/open-node.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { NodeRpcError, startBitcoinNode } from '../helpers/bitcoin-node.js';
 import { realNodeTest } from '../helpers/bitcoin-program.js';
-import { nodeWorld, settingsOf } from '../helpers/node-chain.js';
+import { nodeWorld, openTestNode, settingsOf } from '../helpers/node-chain.js';
 import { signedTransaction, testBond, testScript, type TestCoin } from '../helpers/test-keys.js';
 import { faultOf, scanAll, TestWatch, txidOf } from './compliance.js';
 
@@ -386,4 +386,43 @@ realNodeTest(t, 'the rows of the findings', async (t) => {
       t.equal((await chain.tip()).medianTime, year);
     },
   );
+});
+
+realNodeTest(t, 'a scan finds every block, also while other programs start scans', async (t) => {
+  const node = await startBitcoinNode(t);
+  const paid = Array.from({ length: 20 }, (_, n) => testScript(700 + n));
+  for (const script of paid) await node.mine(5, script);
+  // Further scripts make a scan slow enough to be disturbed.
+  const unpaid = Array.from({ length: 6_000 }, (_, n) => `0014${n.toString(16).padStart(40, '0')}`);
+  const chains = await Promise.all([openTestNode(t, node), openTestNode(t, node)]);
+
+  const over = new AbortController();
+  let refused = 0;
+  /** Another program, which tries without asking whether a scan runs. */
+  const disturb = async (): Promise<void> => {
+    while (!over.signal.aborted) {
+      const start = node.rpc('scanblocks', 'start', [`raw(${unpaid[0]})`], 100);
+      refused += await start.then(
+        () => 0,
+        () => 1,
+      );
+      await new Promise((resolve) => setTimeout(resolve, 150));
+    }
+  };
+  const disturbing = disturb();
+  const watches = chains.map(() => new TestWatch([...unpaid, ...paid]));
+  await Promise.all(
+    chains.map(async (view, n) => {
+      const watch = watches[n];
+      if (watch !== undefined) await scanAll(view, watch);
+    }),
+  );
+  over.abort();
+  await disturbing;
+  t.same(
+    watches.map((watch) => watch.found().length),
+    [100, 100],
+    'both scans found all blocks',
+  );
+  t.comment(`${refused} starts of the other program were refused`);
 });
