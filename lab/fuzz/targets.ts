@@ -16,6 +16,7 @@ import { operatorTarget } from './targets/operator.js';
 import { overlaysTarget } from './targets/overlays.js';
 import { peerlistTarget } from './targets/peerlist.js';
 import { proxyLineTarget } from './targets/proxy-line.js';
+import { scheduleTarget } from './targets/schedule.js';
 import { statusTarget } from './targets/status.js';
 import { controlTarget, socksTarget } from './targets/tor.js';
 import { walletImportTarget } from './targets/wallet-import.js';
@@ -41,6 +42,7 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     directoryTarget(seeds),
     walletImportTarget(),
     walletTarget(),
+    scheduleTarget(),
     overlaysTarget(),
     operatorTarget(),
     statusTarget(),

@@ -9,8 +9,8 @@ export type StepAmount =
   | { readonly kind: 'sweep' }
   | { readonly kind: 'satoshi'; readonly value: number }
   /**
-   * A part of what could be spent in the mixdepth when the first of its consecutive steps began: at least
-   * `LEAST_FRACTION` and below 1.
+   * A part of what the mixdepth has before its consecutive steps, at least `LEAST_FRACTION` and below 1:
+   * `orderOf` takes the same part of what is left.
    */
   | { readonly kind: 'fraction'; readonly value: number };
 
@@ -54,3 +54,14 @@ export const MAX_MAKERS = 99;
 /** A year. */
 export const MAX_WAIT_MINUTES = 525_600;
 export const MAX_SATOSHI = 2_100_000_000_000_000;
+
+/** What a step asks a taker for. */
+export interface StepOrder {
+  readonly mixdepth: number;
+  /** Satoshi of each side's equal output, or everything. */
+  readonly amount: number | 'sweep';
+  readonly makers: number;
+  readonly destination: Exclude<StepDestination, { readonly kind: 'ask' }>;
+  /** The label of the transaction, which names the step in the wallet (`stepLabel`). */
+  readonly label: string;
+}
