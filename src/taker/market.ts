@@ -69,11 +69,12 @@ export class Market {
     this.#options = options;
     this.#now = snapshot.now;
     this.#entries = offersFor(snapshot.entries, family);
-    const { directories } = book.statistics();
+    const { directories, evidence } = book.statistics();
     this.#doubts = doubtsAbout(this.#entries, {
       failed,
       now: unixTime(),
       audits: directories.flatMap(({ audit }) => audit ?? []),
+      evidence,
     });
     this.#random = repeatable(options.random);
     this.#byMaker = new Map(this.#entries.map((entry) => [entry.maker, entry]));

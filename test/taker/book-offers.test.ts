@@ -1,6 +1,11 @@
 /** What a taker takes from the live orderbook: offers for its addresses, and reasons for doubt. */
 import t from 'tap';
-import type { AuditFlag, BookEntry, DirectoryAudit } from '../../src/orderbook/book-api.js';
+import type {
+  AuditFlag,
+  BookEntry,
+  DirectoryAudit,
+  EvidenceRecord,
+} from '../../src/orderbook/book-api.js';
 import { doubtsAbout, offersFor } from '../../src/taker/book-offers.js';
 
 const NOW = 1_800_000_000;
@@ -86,6 +91,19 @@ const bond = (state: 'valued' | 'invalid'): NonNullable<BookEntry['bond']> => ({
   value: 1,
 });
 
+/** A flag of a former run, so many days ago. */
+const flagged = (directory: string, maker: string, days: number): EvidenceRecord => ({
+  atEpoch: 1_000 * (NOW - days * 86_400),
+  directory,
+  event: 'flag',
+  kind: 'withholds',
+  maker,
+  rounds: 9,
+  delivered: 0,
+  evidence: 20,
+  compared: {},
+});
+
 t.test('reasons to ask a maker later', (t) => {
   const failed = new Map([
     ['nick failed', { failures: 1, at: NOW, fault: 'silent' }],
@@ -96,6 +114,14 @@ t.test('reasons to ask a maker later', (t) => {
     audit('d2:1', [flag('withheld')], false),
     audit('bad:1', [flag(undefined), flag('other')], true),
     audit('good:1', [], false),
+  ];
+  const evidence = [
+    flagged('was:1', 'w1', 1),
+    flagged('was:1', 'w2', 1),
+    flagged('was:1', 'w3', 1),
+    flagged('cleared:1', 'w1', 2),
+    { ...flagged('cleared:1', 'w1', 1), event: 'clear' } as const,
+    flagged('longago:1', 'w1', 8),
   ];
   const rows: readonly (readonly [string, BookEntry, number])[] = [
     ['no reason', entry('fine'), 0],
@@ -109,11 +135,31 @@ t.test('reasons to ask a maker later', (t) => {
     ['listed only by a directory that is avoided', entry('x', { directories: ['bad:1'] }), 1],
     ['listed elsewhere too', entry('x', { directories: ['bad:1'], listedBy: ['good:1'] }), 0],
     ['no directory shows it', entry('x', { directories: [] }), 0],
+    [
+      'its directory withheld messages of many, in a former run',
+      entry('x', { directories: ['was:1'] }),
+      1,
+    ],
+    ['its directory was cleared', entry('w1', { directories: ['cleared:1'] }), 0],
+    ['that was long ago', entry('w1', { directories: ['longago:1'] }), 0],
     ['two reasons', entry('failed', { verified: false, unverified: 'public-only' }), 2],
   ];
   for (const [name, one, expected] of rows) {
-    t.equal(doubtsAbout([one], { failed, now: NOW, audits })(one), expected, name);
+    t.equal(doubtsAbout([one], { failed, now: NOW, audits, evidence })(one), expected, name);
   }
-  t.equal(doubtsAbout([], { failed, now: NOW, audits })(entry('failed')), 0, 'not in the book');
+  const half = [flag('a'), flag('b'), flag('c')];
+  const split = [audit('d1:1', half, true), audit('d2:1', half, true), audit('d3:1', [], false)];
+  const alone = entry('x', { directories: ['d1:1'] });
+  const most = { failed, now: NOW, audits: split, evidence: [] };
+  t.equal(
+    doubtsAbout([alone], most)(alone),
+    0,
+    'most directories are flagged: then it says nothing',
+  );
+  t.equal(
+    doubtsAbout([], { failed, now: NOW, audits, evidence })(entry('failed')),
+    0,
+    'not in the book',
+  );
   t.end();
 });

@@ -25,7 +25,8 @@ export interface PaymentTarget {
 /** Longest label of a request that is kept. */
 const MAX_LABEL = 100;
 
-function amountOf(text: string): number | 'all' {
+/** An amount, or `all`. Throws a `UsageError` that says how to write it. */
+export function amountOf(text: string): number | 'all' {
   if (text.toLowerCase() === 'all') return 'all';
   const parsed = parseAmount(text);
   if (parsed.ok) return parsed.value;
