@@ -5,6 +5,7 @@ import type { Overlay } from '../channel/ports.js';
 import type { Chain } from '../chain/ports.js';
 import { commitmentListPath, yieldStatementPath } from '../config/data-files.js';
 import type { Settings } from '../config/settings.js';
+import { walletRules } from '../config/wallet-rules.js';
 import { fundedOffers, type OfferTerms } from '../maker/offers.js';
 import { WalletMaker } from '../maker/wallet-maker.js';
 import { openCommitmentFile } from '../ops/commitment-file.js';
@@ -90,7 +91,9 @@ async function openMakerWallet(
   const chain = await chainOf(settings, signal);
   shutdown.onStop('bitcoin node', () => chain.close());
   const acceptMainnetRisk = options.mainnetIAcceptTheRisk;
-  const wallet = await openWallet({ store, chain, mode: 'write', passphrase, acceptMainnetRisk });
+  const rules = walletRules(settings);
+  const secrets = { passphrase, acceptMainnetRisk };
+  const wallet = await openWallet({ store, chain, mode: 'write', ...secrets, ...rules });
   // It closes its folder.
   letStoreGo();
   shutdown.onStop('wallet', () => wallet.close());
@@ -135,7 +138,14 @@ async function startRole(program: Program, wallet: Wallet, chain: Chain): Promis
   const role = await startWalletMaker({
     wallet,
     chain,
-    maker: new WalletMaker({ wallet, chain, log, unixTime, policy }),
+    maker: new WalletMaker({
+      wallet,
+      chain,
+      log,
+      unixTime,
+      policy,
+      rule: settings.policy.mergeAlgorithm,
+    }),
     terms: termsOf(settings, wallet.secret.kind),
     openChannel: () => openNamedChannel(program, opened.overlay),
     keepsLocation,

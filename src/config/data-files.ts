@@ -3,12 +3,19 @@ import { join } from 'node:path';
 import { expandPath } from './paths.js';
 import type { Role, Settings } from './settings.js';
 
+const DEFAULT_COMMITMENTS = join('cmtdata', 'commitments.json');
 const DEFAULT_LIST = join('cmtdata', 'commitmentlist');
 
 /** `[POLICY] commitment_list_location`, absolute; relative paths start at the data directory. */
 export function commitmentListPath({ datadir, policy }: Settings): string {
   const location = policy.commitmentListLocation;
   return expandPath(location === '' || location === '.' ? DEFAULT_LIST : location, datadir);
+}
+
+/** `[POLICY] commit_file_location`, absolute; relative paths start at the data directory. */
+export function commitmentsFilePath({ datadir, policy }: Settings): string {
+  const location = policy.commitFileLocation;
+  return expandPath(location === '' ? DEFAULT_COMMITMENTS : location, datadir);
 }
 
 /** `[YIELDGENERATOR] bond_file`, absolute; undefined when it is not set. */

@@ -116,6 +116,9 @@ export const LOGGING_KEYS = {
   color: yesNo(true),
 };
 
+/** `[POLICY] merge_algorithm`. */
+const SELECTION_RULES = ['default', 'gradual', 'greedy', 'greediest'] as const;
+
 export const TIMEOUT_KEYS = {
   maker_timeout_sec: positiveSeconds(60),
   unconfirm_timeout_sec: positiveSeconds(180),
@@ -124,6 +127,9 @@ export const TIMEOUT_KEYS = {
 export const POLICY_KEYS = {
   segwit: yesNo(true),
   native: yesNo(true),
+  merge_algorithm: oneOf('default', SELECTION_RULES),
+  gaplimit: whole(6, { min: 1, max: 100_000 }, 'addresses'),
+  max_sats_freeze_reuse: whole(-1, { min: -1, max: MAX_SATS }, 'satoshi (-1 = every coin)'),
   minimum_makers: whole(4, { min: 1, max: 1000 }),
   max_cj_fee_abs: optional(whole(0, { min: 0, max: MAX_SATS }, 'satoshi')),
   max_cj_fee_rel: optional(decimal('0', FRACTION)),
@@ -136,6 +142,7 @@ export const POLICY_KEYS = {
   taker_utxo_age: whole(5, { min: 0, max: 1_000_000 }, 'confirmations'),
   taker_utxo_amtpercent: whole(20, { min: 0, max: 1000 }, 'percent'),
   accept_commitment_broadcasts: yesNo(true),
+  commit_file_location: path('cmtdata/commitments.json'),
   commitment_list_location: path('cmtdata/commitmentlist'),
   interest_rate: decimal('0.015', FRACTION),
   bondless_makers_allowance: decimal('0.125', FRACTION),

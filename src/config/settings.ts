@@ -10,6 +10,7 @@ import { parseCfg, readCfgFile, type CfgFile } from './cfg-file.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { ConfigError } from './config-error.js';
 import { writeDefaultConfig } from './default-config.js';
+import { ignoredNotices } from './ignored-keys.js';
 import { nearestName } from './nearest-name.js';
 import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
 import { resolveDatadir } from './paths.js';
@@ -163,7 +164,10 @@ export async function settingsFrom(
           `${cfg.path}: [DIRECTORY] status_host ${statusHost} shows the status page to other machines`,
         ]
       : [];
-  return { settings, notices: [...notices, ...misspeltNotices(cfg), ...exposed] };
+  return {
+    settings,
+    notices: [...notices, ...misspeltNotices(cfg), ...ignoredNotices(cfg), ...exposed],
+  };
 }
 
 /** Creates the default file; resolves to whether it was written. */

@@ -152,15 +152,18 @@ export class AddressBook {
     state.used = Math.max(state.used, place.index);
   }
 
-  /** What must be derived so that every branch is watched far enough. */
-  missing(mixdepths: number): readonly MissingScripts[] {
+  /**
+   * What must be derived so that every branch is watched far enough: `gapLimit` unused addresses, and never
+   * fewer than `RANGE`.
+   */
+  missing(mixdepths: number, gapLimit: number = RANGE): readonly MissingScripts[] {
     const missing: MissingScripts[] = [];
     for (let mixdepth = 0; mixdepth < mixdepths; mixdepth++) {
       for (const branch of BRANCHES) {
         if (branch === BRANCH.bond && mixdepth > 0) continue;
         const { scripts, next } = this.#branch(mixdepth, branch);
         const from = scripts.length;
-        const least = branch === BRANCH.bond ? BOND_MONTHS : next + RANGE;
+        const least = branch === BRANCH.bond ? BOND_MONTHS : next + Math.max(RANGE, gapLimit);
         if (from >= least) continue;
         const isGrowth = from > 0 && branch !== BRANCH.bond;
         const count = isGrowth ? Math.max(GROWTH, least - from) : least - from;

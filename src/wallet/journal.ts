@@ -45,10 +45,10 @@ export class WalletJournal {
   /** The end of the last call: calls run one after the other. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(store: WalletStore, mode: 'read' | 'write') {
+  constructor(store: WalletStore, mode: 'read' | 'write', freezeReuseUpTo?: number) {
     this.#store = store;
     this.#mode = mode;
-    this.state = new WalletState(store.secret.kind);
+    this.state = new WalletState(store.secret.kind, freezeReuseUpTo);
     for (const value of store.records) this.state.apply(readRecord(value, store.folder));
   }
 

@@ -21,6 +21,8 @@ export interface RangeTerms {
   readonly journal: WalletJournal;
   readonly kind: 'native' | 'nested';
   readonly mixdepths: number;
+  /** Unused addresses that are watched on each branch; never fewer than 1,000. */
+  readonly gapLimit?: number | undefined;
   readonly turn?: Turn | undefined;
 }
 
@@ -29,12 +31,12 @@ export interface RangeTerms {
  * @param onProgress called with the share that is done, 0 to 1
  */
 export async function extendRanges(
-  { journal, kind, mixdepths, turn }: RangeTerms,
+  { journal, kind, mixdepths, gapLimit, turn }: RangeTerms,
   onProgress?: (done: number) => void,
 ): Promise<void> {
   const { accounts, book } = journal.state;
   if (accounts === undefined) return;
-  const missing = book.missing(mixdepths);
+  const missing = book.missing(mixdepths, gapLimit);
   const all = missing.reduce((sum, { count }) => sum + count, 0);
   let done = 0;
   for (const { mixdepth, branch, from, count } of missing) {

@@ -40,6 +40,7 @@ export function hashesOfScripts(form: keyof typeof HASH_BYTES, scripts: readonly
 
 export class WalletState {
   readonly #kind: 'native' | 'nested';
+  readonly #freezeReuseUpTo: number;
   readonly book = new AddressBook();
   readonly progress = new ScanProgress();
   readonly ledger: Ledger;
@@ -56,8 +57,10 @@ export class WalletState {
   #accounts: readonly string[] | undefined;
   #bondKeys = '';
 
-  constructor(kind: 'native' | 'nested') {
+  /** @param freezeReuseUpTo largest coin that is frozen because its address was used before, satoshi */
+  constructor(kind: 'native' | 'nested', freezeReuseUpTo = Number.POSITIVE_INFINITY) {
     this.#kind = kind;
+    this.#freezeReuseUpTo = freezeReuseUpTo;
     this.ledger = new Ledger({
       book: this.book,
       signed: (unsigned) => this.signed.record(unsigned),
@@ -98,7 +101,8 @@ export class WalletState {
   frozen(coin: string): FreezeReason | undefined {
     const byHand = this.#freezing.get(coin);
     if (byHand !== undefined) return byHand === 'unfrozen' ? undefined : byHand;
-    return this.ledger.coin(coin)?.reused === true ? 'reuse' : undefined;
+    const known = this.ledger.coin(coin);
+    return known?.reused === true && known.value <= this.#freezeReuseUpTo ? 'reuse' : undefined;
   }
 
   label(type: 'addr' | 'output' | 'tx', reference: string): string | undefined {

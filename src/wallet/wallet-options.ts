@@ -20,6 +20,10 @@ export interface WalletOptions {
   readonly randomBytes: (bytes: number) => Uint8Array;
   /** The word for spending on mainnet was given. */
   readonly acceptMainnetRisk?: boolean | undefined;
+  /** Unused addresses that are watched on each branch; never fewer than 1,000, the default. */
+  readonly gapLimit?: number | undefined;
+  /** Largest coin that is frozen because its address was used before, satoshi. Default: every one. */
+  readonly freezeReuseUpTo?: number | undefined;
   /** Called with the share that is done, 0 to 1, while scripts are derived at the first opening. */
   readonly onProgress?: ((done: number) => void) | undefined;
 }

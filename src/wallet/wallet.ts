@@ -85,7 +85,7 @@ export class Wallet extends WalletView {
   static async open(options: WalletOptions): Promise<Wallet> {
     const { store, passphrase, mode = 'write', onProgress } = options;
     const { secret } = store;
-    const journal = new WalletJournal(store, mode);
+    const journal = new WalletJournal(store, mode, options.freezeReuseUpTo);
     const isNew = journal.state.accounts === undefined;
     const isNeeded = isNew ? !secret.hasPassphrase : false;
     // The keys of a wallet without a passphrase are derived when they are needed.
@@ -358,7 +358,7 @@ export class Wallet extends WalletView {
 
   #ranges(): RangeTerms {
     const { kind, mixdepths } = this.secret;
-    return { journal: this.journal, kind, mixdepths };
+    return { journal: this.journal, kind, mixdepths, gapLimit: this.#options.gapLimit };
   }
 
   #reader(): WalletSync {

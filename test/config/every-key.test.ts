@@ -9,12 +9,12 @@ import { silentLog } from '../../src/channel/log.js';
 import { isLiveKey, limitsOf, nodeOptions } from '../../src/cli/directory.js';
 import { offerFromSettings } from '../../src/cli/maker-offers.js';
 import { watcherOptions } from '../../src/cli/ob-watcher.js';
+import { feeWish } from '../../src/cli/wallet/send.js';
 import { logOptions } from '../../src/cli/program.js';
 import { patienceOf } from '../../src/cli/taker.js';
 import { parseCfg } from '../../src/config/cfg-file.js';
 import { whole } from '../../src/config/cfg-value.js';
 import { changedKeys } from '../../src/config/changed-keys.js';
-import { defaultConfigText } from '../../src/config/default-config.js';
 import type { OnionSettings } from '../../src/config/onion-settings.js';
 import {
   BLOCKCHAIN_KEYS,
@@ -28,6 +28,8 @@ import {
   type SectionKeys,
 } from '../../src/config/settings-keys.js';
 import { settingsFrom, type Role, type Settings } from '../../src/config/settings.js';
+import { commitmentsFilePath } from '../../src/config/data-files.js';
+import { walletRules } from '../../src/config/wallet-rules.js';
 import { LIMIT_ROWS } from '../../src/directory/limits.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { bondValue } from '../../src/protocol/fidelity-bond.js';
@@ -106,6 +108,9 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
   POLICY: {
     segwit: 'false',
     native: 'false',
+    merge_algorithm: 'greedy',
+    gaplimit: '2000',
+    max_sats_freeze_reuse: '10000',
     minimum_makers: '2',
     max_cj_fee_abs: '1000',
     max_cj_fee_rel: '0.01',
@@ -118,6 +123,7 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     taker_utxo_age: '10',
     taker_utxo_amtpercent: '50',
     accept_commitment_broadcasts: 'false',
+    commit_file_location: 'proofs.json',
     commitment_list_location: '~/used',
     interest_rate: '0.03',
     bondless_makers_allowance: '0.5',
@@ -160,30 +166,6 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     status_hosts: 'page.example.org',
   },
   OBWATCHER: { host: '[::1]', port: '7', page_hosts: 'page.example.org' },
-};
-
-const NO_WALLET = 'the commands have no wallet';
-
-/** Keys without an effect in the commands yet, and the reason; the example file marks exactly these. */
-const ONLY_IN_THE_LIBRARY: Readonly<Record<string, string>> = {
-  '[TIMEOUT] unconfirm_timeout_sec': NO_WALLET,
-  '[POLICY] minimum_makers': NO_WALLET,
-  '[POLICY] max_cj_fee_abs': NO_WALLET,
-  '[POLICY] max_cj_fee_rel': NO_WALLET,
-  '[POLICY] tx_fees': NO_WALLET,
-  '[POLICY] tx_fees_factor': NO_WALLET,
-  '[POLICY] absurd_fee_per_kb': NO_WALLET,
-  '[POLICY] max_sweep_fee_change': NO_WALLET,
-  '[POLICY] tx_broadcast': NO_WALLET,
-  '[POLICY] taker_utxo_retries': NO_WALLET,
-  '[POLICY] taker_utxo_age': NO_WALLET,
-  '[POLICY] taker_utxo_amtpercent': NO_WALLET,
-  '[POLICY] bondless_makers_allowance': NO_WALLET,
-  '[POLICY] max_bond_share': NO_WALLET,
-  '[POLICY] min_bonded_share': NO_WALLET,
-  '[YIELDGENERATOR] session_timeout_sec': NO_WALLET,
-  '[YIELDGENERATOR] pending_tx_timeout_min': NO_WALLET,
-  '[YIELDGENERATOR] max_sessions': NO_WALLET,
 };
 
 const ROLES: readonly Role[] = ['directory', 'maker', 'taker', 'ob-watcher'];
@@ -232,20 +214,20 @@ function inCommands(settings: Settings): unknown {
       blacklistOptions(settings, { store: STORE }),
       bondFilePath(settings),
       makerPageAddress(settings),
+      makerPolicy(settings),
+      sessionLimits(settings),
     ],
-    taker: patienceOf(settings),
+    taker: [
+      patienceOf(settings),
+      commitmentsFilePath(settings),
+      takerPolicy(settings),
+      choicePolicy(settings),
+    ],
+    bond: bondValue({ ...bondPolicy(settings), ...BOND }),
     watcher: watcherOptions(settings),
+    wallet: [walletRules(settings), settings.policy.mergeAlgorithm, feeWish({}, settings)],
     // `openChain` takes it as it is.
     node: settings.node,
-  };
-}
-
-/** The values that a user of the library receives. */
-function inLibrary(settings: Settings): unknown {
-  return {
-    maker: [makerPolicy(settings), sessionLimits(settings), requestLimits(settings)],
-    taker: [takerPolicy(settings), choicePolicy(settings)],
-    bond: bondValue({ ...bondPolicy(settings), ...BOND }),
   };
 }
 
@@ -296,7 +278,6 @@ function changedOnion(before: OnionSettings, after: OnionSettings): readonly str
 interface Effects {
   readonly settings: boolean;
   readonly commands: boolean;
-  readonly library: boolean;
   /** Whether a program of some role detects the change when it reads the file again. */
   readonly noticed: boolean;
 }
@@ -310,7 +291,7 @@ async function effectsOf(
   overlay: ReadonlySet<string>,
 ): Promise<Effects> {
   const other: Other = typeof given === 'string' ? { value: given } : given;
-  const effects = { settings: false, commands: false, library: false, noticed: false };
+  const effects = { settings: false, commands: false, noticed: false };
   for (const role of other.roles ?? ROLES) {
     // oxlint-disable-next-line no-await-in-loop
     const before = await read(section, { ...other.beside }, role);
@@ -322,7 +303,6 @@ async function effectsOf(
     effects.commands ||=
       differ(inCommands) ||
       changedOnion(before.onion, after.onion).some((name) => overlay.has(name));
-    effects.library ||= differ(inLibrary);
     effects.noticed ||= changedKeys(before, after).some(
       (name) => name.section === section && name.key === key,
     );
@@ -346,18 +326,9 @@ async function faultsOf(
         continue;
       }
       // oxlint-disable-next-line no-await-in-loop
-      const { settings, commands, library, noticed } = await effectsOf(
-        section,
-        key,
-        other,
-        overlay,
-      );
+      const { settings, commands, noticed } = await effectsOf(section, key, other, overlay);
       if (!settings) faults.push(`${name}: the settings stay the same`);
-      if (!commands && !library) faults.push(`${name}: nothing gets it`);
-      if (commands && name in ONLY_IN_THE_LIBRARY) faults.push(`${name}: has an effect here`);
-      if (!commands && library && !(name in ONLY_IN_THE_LIBRARY)) {
-        faults.push(`${name}: has no effect in the commands, and is not listed`);
-      }
+      if (!commands) faults.push(`${name}: nothing gets it`);
       // Another type makes another section; the change of its other keys is detected.
       if (!noticed && key !== 'type') faults.push(`${name}: no program detects a change`);
     }
@@ -368,12 +339,6 @@ async function faultsOf(
 t.test('every key has an effect', async (t) => {
   const overlay = await readByOverlay(t.testdir());
   t.same(await faultsOf(TABLES, OTHER, overlay), []);
-  const known = Object.entries(TABLES).flatMap(([section, keys]) =>
-    Object.keys(keys).map((key) => `[${section}] ${key}`),
-  );
-  const gone = Object.keys(ONLY_IN_THE_LIBRARY).filter((name) => !known.includes(name));
-  t.same(gone, [], 'every exception is a key');
-
   const tables = { POLICY: { brand_new: whole(1, { min: 0, max: 9 }) } };
   t.same(
     await faultsOf(tables, OTHER, overlay),
@@ -386,55 +351,6 @@ t.test('every key has an effect', async (t) => {
     'also with a second value',
   );
 });
-
-/** The comment of each key: the comment lines above it, or above the keys before it. */
-async function commentsOfExample(): Promise<ReadonlyMap<string, string>> {
-  const comments = new Map<string, string>();
-  let section = '';
-  let comment: string[] = [];
-  let isOpen = false;
-  for (const line of (await defaultConfigText()).split('\n')) {
-    const [, header] = /^\[(.*)\]$/.exec(line) ?? [];
-    const [, key] = /^(\w+) *=/.exec(line) ?? [];
-    if (header !== undefined) section = header;
-    if (key !== undefined) comments.set(`[${section}] ${key}`, comment.join(' '));
-    const isComment = line.startsWith('#');
-    if (isComment && !isOpen) comment = [];
-    if (isComment) comment.push(line.slice(1).trim());
-    isOpen = isComment;
-  }
-  return comments;
-}
-
-t.test(
-  'the example file marks exactly the listed keys as without an effect in the commands',
-  async (t) => {
-    const says = [...(await commentsOfExample())].filter(([, comment]) =>
-      /No effect yet in the commands\b.*; the library(, given one,)? takes (it|them) as `/.test(
-        comment,
-      ),
-    );
-    t.same(says.map(([name]) => name).toSorted(), Object.keys(ONLY_IN_THE_LIBRARY).toSorted());
-    for (const [name, comment] of says) {
-      const named = [...comment.matchAll(/`(\w+)`/g)].map(([, word = '']) => word);
-      t.ok(named.length >= 1, `${name}: names its place in the library`);
-      for (const word of named) t.ok(LIBRARY_NAMES.has(word), `${name}: the library has ${word}`);
-    }
-  },
-);
-
-const SOME = await read('POLICY', {}, 'taker');
-const LIBRARY_NAMES: ReadonlySet<string> = new Set([
-  'makerPolicy',
-  'takerPolicy',
-  'sessionLimits',
-  'choicePolicy',
-  'bondPolicy',
-  'chooseMakers',
-  ...[makerPolicy, takerPolicy, sessionLimits, choicePolicy].flatMap((part) =>
-    Object.keys(part(SOME)),
-  ),
-]);
 
 const live = ({ directory }: Settings): unknown => [limitsOf(directory), directory.motd];
 

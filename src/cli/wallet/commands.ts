@@ -170,7 +170,11 @@ function addSpenders(wallet: Command): void {
         .argParser(values.parseFeeRate)
         .conflicts('blocks'),
     )
-    .option('--blocks <n>', 'fee for a confirmation within this many blocks', values.parseBlocks, 3)
+    .option(
+      '--blocks <n>',
+      'fee for a confirmation within this many blocks (default: tx_fees of joinmarket.cfg)',
+      values.parseBlocks,
+    )
     .option('--accept-absurd-fee', 'pay a fee above the limit')
     .option('--dry-run', 'show it and do nothing')
     .option(

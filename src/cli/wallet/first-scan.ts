@@ -1,5 +1,7 @@
 /** The search for the coins of a wallet that was recovered or imported, and what it says. */
 import type { Chain } from '../../chain/ports.js';
+import type { Settings } from '../../config/settings.js';
+import { walletRules } from '../../config/wallet-rules.js';
 import { counted } from '../../kit/decimal.js';
 import type { WalletStore } from '../../wallet/store/api.js';
 import { print, printJson, printNote } from '../print.js';
@@ -11,6 +13,7 @@ interface NewSession extends Surroundings {
   readonly store: WalletStore;
   readonly chain: Chain;
   readonly passphrase: string;
+  readonly settings: Settings;
 }
 
 /** What was read, and what not, for a person. */
@@ -26,7 +29,7 @@ function scannedWords(from: number, height: number, mixdepths: number): string {
 /** Reads the chain, tells the result, and closes the wallet. The wallet stays also after an error. */
 export async function firstScan(
   name: string,
-  { store, chain, passphrase, signal }: NewSession,
+  { store, chain, passphrase, settings, signal }: NewSession,
   isJson: boolean,
 ): Promise<void> {
   const { hasPassphrase, birthHeight: from, mixdepths } = store.secret;
@@ -35,6 +38,7 @@ export async function firstScan(
     chain,
     mode: 'write',
     ...(hasPassphrase ? { passphrase } : {}),
+    ...walletRules(settings),
   });
   try {
     const { height, transactions, notes } = await withProgress(

@@ -109,7 +109,7 @@ export async function importForeign(
     const store = await withProgress('deriving the key from the password', () =>
       createWalletStore(folder, { secret, password, records }),
     );
-    await firstScan(name, { ...around, store, chain, passphrase }, options.json === true);
+    await firstScan(name, { ...around, store, chain, passphrase, settings }, options.json === true);
   } finally {
     await chain.close();
   }

@@ -57,7 +57,11 @@ export function runRecover(name: string, options: RecoverOptions): Promise<void>
       const store = await withProgress('deriving the key from the password', () =>
         createWalletStore(folder, { secret, password }),
       );
-      await firstScan(name, { ...around, store, chain, passphrase }, options.json === true);
+      await firstScan(
+        name,
+        { ...around, store, chain, passphrase, settings },
+        options.json === true,
+      );
     } finally {
       await chain.close();
     }

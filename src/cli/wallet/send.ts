@@ -1,8 +1,8 @@
 /** `onionmc wallet send`: a payment from one mixdepth. */
 import { resolve } from 'node:path';
-import { peekSettings } from '../../config/settings.js';
+import { peekSettings, type Settings } from '../../config/settings.js';
 import type { Outpoint } from '../../protocol/outpoint.js';
-import { chooseFeePerKb } from '../../wallet/payment/fee-rate.js';
+import { chooseFeePerKb, type FeeWish } from '../../wallet/payment/fee-rate.js';
 import { printNote } from '../print.js';
 import { networkOf } from './chain.js';
 import { checkMainnet } from './mainnet.js';
@@ -14,9 +14,22 @@ interface SendOptions extends WriteOptions, PayOptions {
   readonly mixdepth?: number;
   readonly coin?: readonly Outpoint[];
   readonly feeRate?: number;
-  readonly blocks: number;
+  readonly blocks?: number;
   readonly acceptAbsurdFee?: boolean;
   readonly psbt?: string;
+}
+
+/** Up to this `tx_fees` is a number of blocks, above it sat/kvB. */
+const MOST_BLOCKS = 1_000;
+
+/** What the command says, otherwise `[POLICY] tx_fees`. */
+export function feeWish(
+  { feeRate, blocks }: Pick<SendOptions, 'feeRate' | 'blocks'>,
+  { policy }: Pick<Settings, 'policy'>,
+): FeeWish {
+  if (feeRate !== undefined) return { feePerKb: feeRate };
+  const wished = blocks ?? policy.txFees;
+  return wished <= MOST_BLOCKS ? { blocks: wished } : { feePerKb: wished };
 }
 
 export async function runSend(
@@ -33,8 +46,8 @@ export async function runSend(
   await writeWallet(name, options, async (session) => {
     const { wallet, chain, signal } = session;
     checkMixdepth(wallet, options.mixdepth);
-    const { feeRate, blocks, coin: coins } = options;
-    const wish = feeRate === undefined ? { blocks } : { feePerKb: feeRate };
+    const { coin: coins } = options;
+    const wish = feeWish(options, settings);
     const payments = paymentsOf(session);
     const plan = await payments.plan(
       {
@@ -42,6 +55,7 @@ export async function runSend(
         script: target.script,
         mixdepth: options.mixdepth,
         coins,
+        rule: settings.policy.mergeAlgorithm,
         feePerKb: await chooseFeePerKb(chain, wish, signal),
         acceptAbsurdFee: options.acceptAbsurdFee,
       },

@@ -7,8 +7,10 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Chain } from '../../chain/ports.js';
 import { walletsFolder } from '../../config/data-files.js';
+import { ignoredNotices } from '../../config/ignored-keys.js';
 import { resolveDatadir } from '../../config/paths.js';
 import { peekSettings, type Settings } from '../../config/settings.js';
+import { walletRules, type WalletRules } from '../../config/wallet-rules.js';
 import { errorCode } from '../../kit/error-text.js';
 import { keepAlive } from '../../kit/keep-alive.js';
 import { shownLine } from '../../kit/shown-text.js';
@@ -160,7 +162,7 @@ export function withFolder(
   });
 }
 
-export interface OpenWallet {
+export interface OpenWallet extends Partial<WalletRules> {
   readonly store: WalletStore;
   readonly chain: Chain | undefined;
   readonly mode: 'read' | 'write';
@@ -230,7 +232,7 @@ export function readWallet(
       const settings = await settingsFor(store, options);
       const needsChain = mode === 'write' || options.needsChain === true;
       if (needsChain) chain = await chainOf(settings, signal);
-      wallet = await openWallet({ store, chain, mode });
+      wallet = await openWallet({ store, chain, mode, ...walletRules(settings) });
       if (!isOffline) await syncWallet(wallet, signal);
       if (mode === 'write' && chain !== undefined) {
         await resumePayments({ wallet, chain, settings, signal });
@@ -245,6 +247,7 @@ export function readWallet(
 
 async function settingsFor(store: WalletStore, { datadir }: FolderOptions): Promise<Settings> {
   const { settings } = await peekSettings({ role: 'wallet', datadir });
+  for (const notice of ignoredNotices(settings.cfg)) printNote(`note: ${notice}`);
   checkNetwork(store, settings);
   return settings;
 }
@@ -281,7 +284,9 @@ export function writeWallet(
       const passphrase = asksPassphrase ? await walletPassphrase(options, asker) : undefined;
       chain = await chainOf(settings, signal);
       const acceptMainnetRisk = options.mainnetIAcceptTheRisk;
-      wallet = await openWallet({ store, chain, mode: 'write', passphrase, acceptMainnetRisk });
+      const rules = walletRules(settings);
+      const secrets = { passphrase, acceptMainnetRisk };
+      wallet = await openWallet({ store, chain, mode: 'write', ...secrets, ...rules });
       if (options.isRescan !== true) {
         await syncWallet(wallet, signal);
         await resumePayments({ wallet, chain, settings, signal });
