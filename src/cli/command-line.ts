@@ -215,6 +215,15 @@ async function addWallet(program: Command): Promise<void> {
   (await import('./wallet/commands.js')).addWalletCommands(wallet);
 }
 
+/** The options of `coinjoin` are loaded only when it is named. */
+async function addCoinjoin(program: Command): Promise<void> {
+  const coinjoin = program
+    .command('coinjoin')
+    .description('mix coins of a wallet with those of makers, or pay so; needs a bitcoin node');
+  if (!process.argv.includes('coinjoin')) return;
+  (await import('./coinjoin/commands.js')).addCoinjoinOptions(coinjoin);
+}
+
 /** Commander's errors of several lines become one line, like every other error. */
 function usageError(text: string): string {
   const said = text
@@ -238,6 +247,7 @@ export async function runCommandLine(version: string): Promise<void> {
   addOperatorTools(program);
   addViews(program);
   await addWallet(program);
+  await addCoinjoin(program);
   try {
     await program.parseAsync();
   } catch (error) {

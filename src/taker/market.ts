@@ -115,13 +115,13 @@ export class Market {
   }
 
   /**
-   * Asks candidates that have not answered within the last minute, and returns all of them in the order
-   * of their liveness. Of makers without an answer, those beyond `enough` living ones are left out. Never
-   * rejects.
+   * Asks candidates that have not answered within the last minute, until `wanted` have answered, and
+   * returns all of them in the order of their liveness. Those without an answer are left out when `enough`
+   * others are there. Never rejects.
    */
   async probe(
     candidates: readonly Candidate[],
-    enough: number,
+    { wanted, enough }: { readonly wanted: number; readonly enough: number },
     options: ProbeOptions,
   ): Promise<readonly Candidate[]> {
     const fresh = new Set(
@@ -132,13 +132,13 @@ export class Market {
       }),
     );
     // Makers far down the list are not bothered.
-    const asked = candidates.filter(({ nick }) => !fresh.has(nick)).slice(0, 2 * enough);
+    const asked = candidates.filter(({ nick }) => !fresh.has(nick)).slice(0, 2 * wanted);
     const answers =
-      fresh.size >= enough
+      fresh.size >= wanted
         ? new Map<string, boolean>()
         : await probeMakers(
             asked.map(({ nick }) => nick),
-            { enough: Math.min(asked.length, enough - fresh.size), ...options },
+            { enough: Math.min(asked.length, wanted - fresh.size), ...options },
           );
     return orderByLiveness(
       candidates,

@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import type { Clock, Overlay } from '../../src/channel/ports.js';
 import { createDirectory, DEFAULT_LIMITS, type Directory } from '../../src/directory/directory.js';
+import type { Network } from '../../src/protocol/constants.js';
 import type { Location } from '../../src/protocol/location.js';
 
 export interface DirectoryService {
@@ -19,6 +20,7 @@ export async function serveDirectory(
   overlay: Overlay,
   clock: Clock,
   nick: string,
+  network: Network = 'signet',
 ): Promise<DirectoryService> {
   let directory: Directory | undefined;
   let reachable: (() => void) | undefined;
@@ -48,7 +50,7 @@ export async function serveDirectory(
   });
   const start = (): void => {
     directory = createDirectory({
-      network: 'signet',
+      network,
       nick,
       location: (via) => served.locations.find(({ kind }) => kind === via) ?? served.locations[0],
       reachable: overlay.reachable,

@@ -170,10 +170,14 @@ t.test('the probe asks only makers that have not answered lately', async (t) => 
   ];
   const market = marketOf(entries);
   const candidates = market.candidates(AMOUNT);
-  const both = await market.probe(candidates, 2, { channel, clock });
+  const both = await market.probe(candidates, { wanted: 2, enough: 2 }, { channel, clock });
   t.strictSame(asked, [], 'enough have answered');
   t.strictSame(new Set(both.map(({ nick }) => nick)), new Set(['fresh', 'direct']));
-  const done = market.probe(candidates, 4, { channel, clock, waitMs: 5_000 });
+  const done = market.probe(
+    candidates,
+    { wanted: 3, enough: 4 },
+    { channel, clock, waitMs: 5_000 },
+  );
   clock.advance(5_000);
   const order = (await done).map(({ nick }) => nick);
   t.strictSame(new Set(asked), new Set(['old', 'public']));

@@ -1,6 +1,7 @@
 /**
  * The progress of a coinjoin on standard error: a line for each phase, with the makers by state. On a
- * terminal the line of a phase changes in place.
+ * terminal it changes in place. In a pipe there is one at the beginning of the phase, one at its end where
+ * the makers changed, and one now and then.
  */
 import { counted } from '../../kit/decimal.js';
 import type { LegStep } from '../../negotiation/taker/api.js';
@@ -68,6 +69,8 @@ export class PhaseLines {
   readonly #output: LineOutput;
   #phase: CoinjoinPhase | undefined;
   #text = '';
+  /** Where lines cannot change: the last one, and when it was written. */
+  #written = '';
   #shownAt = -Infinity;
 
   constructor(output: LineOutput) {
@@ -91,10 +94,8 @@ export class PhaseLines {
       this.#output.redraw(text);
       return;
     }
-    const now = this.#output.now();
-    if (!isNew && now - this.#shownAt < LINE_MS) return;
-    this.#shownAt = now;
-    this.#output.line(text);
+    if (!isNew && this.#output.now() - this.#shownAt < LINE_MS) return;
+    this.#write();
   }
 
   /** Keeps the last line. */
@@ -102,12 +103,21 @@ export class PhaseLines {
     this.#finish();
   }
 
+  #write(): void {
+    this.#shownAt = this.#output.now();
+    this.#written = this.#text;
+    this.#output.line(this.#text);
+  }
+
   #finish(): void {
-    if (this.#output.isLive && this.#text !== '') {
+    if (this.#text !== '' && this.#output.isLive) {
       this.#output.redraw('');
       this.#output.line(this.#text);
+    } else if (this.#text !== this.#written) {
+      this.#write();
     }
     this.#phase = undefined;
     this.#text = '';
+    this.#written = '';
   }
 }

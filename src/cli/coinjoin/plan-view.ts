@@ -6,9 +6,6 @@ import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { CoinjoinPlan, CommitmentCoin } from '../../taker/api.js';
 import { percent, satPerVbyte } from '../wallet/format.js';
 
-/** As the original warns. */
-const HIGH_MAKER_SHARE = 0.02;
-const HIGH_MINER_SHARE = 0.05;
 /** Rows of coins and proofs that are shown; the rest is counted. */
 const MOST_ROWS = 8;
 
@@ -51,32 +48,6 @@ function proofText(coin: CommitmentCoin): string {
 const isUsable = ({ triesLeft, fault }: CommitmentCoin): boolean =>
   triesLeft > 0 && fault === undefined;
 
-/** What a user can do when no coin has a proof left. */
-export const NO_PROOF_REMEDY =
-  'no coin has a proof that makers accept: wait until a coin has enough confirmations, or send coins of this mixdepth to an address of it ("onionmc wallet address", "onionmc wallet send") and wait again, or put proofs of another wallet into cmtdata/commitments.json (docs/taker.md)';
-
-/** Tells when fees are a large part of the amount. */
-export function feeWarnings({ amount, worst }: CoinjoinPlan): readonly string[] {
-  const warnings: string[] = [];
-  if (worst.makerFees > HIGH_MAKER_SHARE * amount) {
-    warnings.push(
-      `the makers' fees may come to ${percent(worst.makerFees, amount)} of the amount: lower --max-fee-abs and --max-fee-rel, ask fewer makers, or mix more at once`,
-    );
-  }
-  if (worst.minerFee > HIGH_MINER_SHARE * amount) {
-    warnings.push(
-      `the miner fee may come to ${percent(worst.minerFee, amount)} of the amount: wait for lower fees, give --fee-rate or more --blocks, or mix more at once`,
-    );
-  }
-  return warnings;
-}
-
-/** Tells when fewer makers fit than are wanted; undefined when enough do. */
-export function fewerMakers({ request, makers }: CoinjoinPlan): string | undefined {
-  if (makers.length >= request.makers) return undefined;
-  return `${counted(makers.length, 'maker')} can be asked, and ${request.makers} are wanted`;
-}
-
 /** All that a person should know before agreeing. */
 export function planText(plan: CoinjoinPlan): string {
   const { request, amount, coins, worst, commitments, feePerKb } = plan;
@@ -106,15 +77,8 @@ export function planText(plan: CoinjoinPlan): string {
       'coin',
     ),
   ];
-  const fewer = fewerMakers(plan);
-  const warnings = [
-    ...(fewer === undefined ? [] : [fewer]),
-    ...feeWarnings(plan),
-    ...(commitments.some(isUsable) ? [] : [NO_PROOF_REMEDY]),
-    ...plan.warnings,
-  ];
   return [
     ...textTable([{}, { numeric: true }, {}], rows),
-    ...warnings.map((warning) => `warning: ${warning}`),
+    ...plan.warnings.map((warning) => `warning: ${warning}`),
   ].join('\n');
 }

@@ -1,0 +1,180 @@
+/** `onionmc coinjoin` on a real node with makers that have wallets: pipes, a terminal, JSON, dry run, errors. */
+import { createHash, randomBytes } from 'node:crypto';
+import { chmod, readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { generateSeed } from '../../../src/wallet/seed.js';
+import { realNodeTest } from '../../helpers/bitcoin-program.js';
+import { makeCheapWallet, PASSWORD } from '../../helpers/cheap-wallet.js';
+import { runCli, type Ended } from '../../helpers/cli.js';
+import { startMakerNetwork, type MakerNetwork } from '../../helpers/maker-network.js';
+import { scriptAt } from '../../helpers/wallet-cli.js';
+
+t.setTimeout(180_000);
+
+/** A data directory with the wallet `w`, which has coins in mixdepth 0. */
+class TakerCli {
+  readonly datadir: string;
+  readonly options: readonly string[];
+
+  private constructor(datadir: string) {
+    this.datadir = datadir;
+    this.options = ['--datadir', datadir, '--password-file', join(datadir, 'password')];
+  }
+
+  static async at(t: Test, network: MakerNetwork, values: readonly number[]): Promise<TakerCli> {
+    const cli = new TakerCli(
+      t.testdir({ 'joinmarket.cfg': network.config(), password: `${PASSWORD}\n` }),
+    );
+    const { words } = generateSeed(12, (length) => randomBytes(length));
+    await chmod(join(cli.datadir, 'password'), 0o600);
+    await makeCheapWallet(cli.datadir, 'w', { words });
+    const outputs: { script: string; value: number }[] = [];
+    for (const value of values) {
+      // oxlint-disable-next-line no-await-in-loop -- one writer of the wallet at a time
+      const { stdout } = await cli.run('wallet', 'address', 'w', '--json');
+      const { address }: { address: string } = JSON.parse(stdout);
+      outputs.push({ script: scriptAt(address), value });
+    }
+    await network.source.pay(outputs);
+    await network.node.mine(6);
+    return cli;
+  }
+
+  run(...args: readonly string[]): Promise<Ended> {
+    return runCli([...args, ...this.options], { detached: true });
+  }
+
+  coinjoin(...args: readonly string[]): Promise<Ended> {
+    return this.run('coinjoin', 'w', ...args, '--wait', '2');
+  }
+
+  /** Hashes of all files of the data directory, by path. */
+  async files(): Promise<Readonly<Record<string, string>>> {
+    const names = await readdir(this.datadir, { recursive: true, withFileTypes: true });
+    const hashes = names
+      .filter((entry) => entry.isFile())
+      .map(async (entry) => {
+        const path = join(entry.parentPath, entry.name);
+        const hash = createHash('sha256')
+          .update(await readFile(path))
+          .digest('hex');
+        return [path, hash] as const;
+      });
+    return Object.fromEntries(await Promise.all(hashes));
+  }
+}
+
+const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080';
+const KEYS = ['txid', 'amount', 'makers', 'makerFees', 'minerFee', 'feeRate', 'failed'];
+
+interface Json {
+  readonly txid: string | null;
+  readonly amount: number;
+  readonly makers: readonly { readonly nick: string; readonly fee: number }[];
+  readonly makerFees: number;
+  readonly minerFee: number;
+  readonly feeRate: number;
+  readonly failed: readonly unknown[];
+}
+
+interface Raw {
+  readonly vsize: number;
+  readonly vout: readonly {
+    readonly value: number;
+    readonly scriptPubKey: { readonly address?: string };
+  }[];
+}
+
+realNodeTest(t, 'a person mixes coins', async (t) => {
+  /** Makers whose wallet gives no coins. */
+  const silent = new Set<number>();
+  const network = await startMakerNetwork(t, {
+    dress: (wallet, n) => ({
+      reserve: async (...args) => (silent.has(n) ? undefined : wallet.reserve(...args)),
+      sign: (...args) => wallet.sign(...args),
+      settle: (...args) => wallet.settle(...args),
+    }),
+  });
+  const cli = await TakerCli.at(t, network, [20_000_000, 10_000_000]);
+
+  await t.test('a dry run shows the plan and changes nothing', async (t) => {
+    await cli.run('wallet', 'show', 'w');
+    const before = await cli.files();
+    const { code, stdout, stderr } = await cli.coinjoin(
+      '0.1',
+      'INTERNAL',
+      '--dry-run',
+      '--makers',
+      '2',
+    );
+    t.equal(code, 0, stderr);
+    t.match(stdout, /^mixes +0\.10000000 +to a fresh address of the next mixdepth$/m);
+    t.match(stdout, /^makers +2 makers, 0 with a bond; 3 makers of the orderbook fit$/m);
+    t.match(stdout, /^proofs .* 3 tries left, \d+ confirmations$/m);
+    t.strictSame(await cli.files(), before);
+  });
+
+  await t.test('through a pipe', async (t) => {
+    const ended = await cli.coinjoin('0.1', 'INTERNAL', '--makers', '2', '--yes');
+    const { code, stdout, stderr } = ended;
+    t.equal(code, 0, stderr);
+    t.match(stdout, /^[0-9a-f]{64}\n$/);
+    t.match(stderr, /^asking makers$/m);
+    t.match(stderr, /^choosing coins; 2 makers: 2 ready$/m);
+    t.match(stderr, /^done; 2 makers: 2 signed$/m);
+    t.match(stderr, /^mixed 10 000 000 sat with 2 makers; it cost [\d ]+ sat, 0\.0\d %/m);
+    t.match(stderr, /^broadcast by this program$/m);
+    const mempool = await network.node.rpc<readonly string[]>('getrawmempool');
+    t.strictSame(mempool, [stdout.trim()]);
+    await network.node.mine(6);
+  });
+
+  await t.test('JSON, to an address, with makers that are named', async (t) => {
+    const picks = network.makers.slice(0, 2).flatMap(({ nick }) => ['--pick', nick]);
+    const { code, stdout, stderr } = await cli.coinjoin(
+      '9000000sat',
+      ADDRESS,
+      ...picks,
+      '--yes',
+      '--json',
+    );
+    t.equal(code, 0, stderr);
+    const json: Json = JSON.parse(stdout);
+    t.strictSame(Object.keys(json), KEYS);
+    t.strictSame(
+      new Set(json.makers.map(({ nick }) => nick)),
+      new Set(picks.filter((_, n) => n % 2 === 1)),
+    );
+    t.match(json, { amount: 9_000_000, makerFees: 300, failed: [] });
+    const { vsize, vout } = await network.node.rpc<Raw>('getrawtransaction', json.txid, 2);
+    t.equal(vout.filter(({ value }) => value === 0.09).length, 3, 'three equal outputs');
+    t.ok(vout.some(({ scriptPubKey }) => scriptPubKey.address === ADDRESS));
+    t.ok(Math.abs(json.feeRate - json.minerFee / vsize) < 0.01, 'satoshi per virtual byte');
+    await network.node.mine(6);
+  });
+
+  await t.test('a sweep empties the mixdepth; who failed is told and remembered', async (t) => {
+    const [, , away] = network.makers;
+    silent.add(2);
+    const ended = await cli.coinjoin('sweep', 'INTERNAL', '--makers', '3', '--yes', '--json');
+    const { code, stdout, stderr } = ended;
+    t.equal(code, 0, stderr);
+    const json: Json = JSON.parse(stdout);
+    t.equal(json.makers.length, 2, 'one of three failed, and two are enough');
+    t.match(json.failed, [{ nick: away?.nick, fault: 'refused' }]);
+    t.match(stderr, new RegExp(`^${away?.nick} failed \\(refused\\): `, 'm'));
+    const remembered = await readFile(join(cli.datadir, 'failed-makers.json'), 'utf8');
+    t.match(remembered, `nick ${away?.nick}`);
+    await network.node.mine(6);
+    const shown = await cli.run('wallet', 'show', 'w', '--json');
+    t.match(JSON.parse(shown.stdout), { mixdepths: [{ mixdepth: 0, balance: 0 }] });
+    silent.clear();
+  });
+
+  await t.test('nothing is left in the mixdepth: exit code 1', async (t) => {
+    const ended = await cli.coinjoin('0.01', 'INTERNAL', '--makers', '2', '--yes');
+    t.equal(ended.code, 1);
+    t.match(ended.stderr, /^onionmc: .*(more than what can be spent|nothing can be spent)/m);
+  });
+});
