@@ -60,8 +60,8 @@ export interface ChannelTimings {
   /** The same message within this time is a copy. */
   readonly duplicateMs: number;
   /**
-   * After this long of checking signatures and reading peer lists of directories, other work gets a
-   * turn: a book of 500 makers arrives within a second and must not block everything else.
+   * After this long of handling private messages and reading peer lists, other work gets a turn: a book of
+   * 500 makers arrives within a second and must not block everything else.
    */
   readonly checksTurnMs: number;
   /**

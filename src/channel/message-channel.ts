@@ -2,6 +2,7 @@
  * The message channel of a peer: connects directories, direct links and routing, and reports events to
  * the owner.
  */
+import { TurnBudget } from '../kit/cooperative-work.js';
 import { keepAlive } from '../kit/keep-alive.js';
 import type { CommandName } from '../protocol/commands.js';
 import { MessageType } from '../protocol/constants.js';
@@ -54,6 +55,7 @@ function settingsOf(options: MessageChannelOptions): ChannelSettings {
 type Common = Pick<MessageChannelOptions, 'overlay' | 'clock' | 'random' | 'log'> & {
   readonly settings: ChannelSettings;
   readonly dialLimit: DialLimit;
+  readonly turns: TurnBudget;
   readonly terms: (via: LocationKind) => HandshakeTerms;
 };
 
@@ -76,6 +78,7 @@ class MessageChannel implements OnionMessageChannel {
   readonly #links: DirectLinks;
   readonly #router: Router;
   readonly #serving: Serving | undefined;
+  readonly #turns: TurnBudget;
   /** Between two attempts there is no socket that would keep the process alive. */
   readonly #releaseProcess = keepAlive();
   #locations: readonly Location[] = [];
@@ -94,10 +97,12 @@ class MessageChannel implements OnionMessageChannel {
       reachable: overlay.reachable,
     });
     this.#inbox = createInbox(this.nick, settings, clock);
+    this.#turns = TurnBudget.shared(clock, settings.timings.checksTurnMs);
     const common: Common = {
       settings,
       overlay,
       dialLimit: createDialLimit(settings.limits),
+      turns: this.#turns,
       clock,
       random,
       log,
@@ -264,6 +269,7 @@ class MessageChannel implements OnionMessageChannel {
     const { nickKey, nickAuth = 'prefer_verified', directories, serve } = this.#options;
     return new DirectorySet({
       ...common,
+      checks: common.turns,
       nickKey,
       nickAuth,
       locations: directories,
@@ -339,6 +345,7 @@ class MessageChannel implements OnionMessageChannel {
   async #shutDown(): Promise<void> {
     this.#isClosing = true;
     await Promise.all([this.#serving?.close(), this.#links.close(), this.#directories.close()]);
+    this.#turns.close();
     this.#events.end();
     this.#releaseProcess();
   }

@@ -116,11 +116,41 @@ export class WorkQueue {
   }
 }
 
-/** Milliseconds of work in one turn of the event loop, for work that is done in place. */
+/** The budgets in use, by their milliseconds. A process has one event loop, and one clock for real time. */
+const shared = new WeakMap<Clock, Map<number, TurnBudget>>();
+
+/**
+ * Milliseconds of work in one turn of the event loop, for work that is done in place while there is time,
+ * and otherwise in a later turn, in order. Its callers bound how much work waits.
+ */
 export class TurnBudget {
   readonly #clock: Clock;
   readonly #turnMs: number;
-  #startedAt: number | undefined;
+  /** Work that waits, in order. */
+  readonly #waiting = new Set<{ readonly work: () => void; readonly endsTurn: boolean }>();
+  /** When the work of this turn began; a new object for each turn, undefined before the first work. */
+  #turn: { readonly startedAt: number } | undefined;
+  /** Ends the turn of this budget; set while its timers run. */
+  #cancelEnd: (() => void) | undefined;
+  #cancelCatchUp: (() => void) | undefined;
+  #users = 1;
+
+  /**
+   * The budget that all parts of a program share, since they share its event loop. Each closes it.
+   * @param turnMs as for the constructor
+   */
+  static shared(clock: Clock, turnMs: number): TurnBudget {
+    const budgets = shared.get(clock) ?? new Map<number, TurnBudget>();
+    shared.set(clock, budgets);
+    const known = budgets.get(turnMs);
+    if (known !== undefined) {
+      known.#users++;
+      return known;
+    }
+    const budget = new TurnBudget(clock, turnMs);
+    budgets.set(turnMs, budget);
+    return budget;
+  }
 
   /** @param turnMs after work has taken this long, the rest waits until other work had a turn */
   constructor(clock: Clock, turnMs: number) {
@@ -128,25 +158,82 @@ export class TurnBudget {
     this.#turnMs = turnMs;
   }
 
-  /** Called before each piece of work: 0 when it may run now, otherwise milliseconds to wait. */
-  delayMs(): number {
-    const now = this.#clock.now();
-    if (this.#startedAt === undefined) {
-      this.#startedAt = now;
-      this.#endTurn();
+  /**
+   * Runs the work now, or later when this turn has no time left or other work waits.
+   * @param endsTurn whether the turn has no time left after it, because it resolves promises: what waits for
+   *   them runs in the same turn, and cannot be measured
+   * @returns undefined when it has run; otherwise a function that withdraws it
+   */
+  run(work: () => void, endsTurn = false): (() => void) | undefined {
+    if (this.#users === 0 || (this.#waiting.size === 0 && this.#hasTime())) {
+      if (endsTurn) this.#endTurn();
+      work();
+      return undefined;
     }
-    return now - this.#startedAt < this.#turnMs ? 0 : TURN_MS;
+    const job = { work, endsTurn };
+    this.#waiting.add(job);
+    this.#catchUpSoon();
+    return () => void this.#waiting.delete(job);
+  }
+
+  /** At the last user's call: runs all work that waits, and from then on all work at once; leaves no timer. */
+  close(): void {
+    this.#users--;
+    if (this.#users > 0) return;
+    const budgets = shared.get(this.#clock);
+    if (budgets?.get(this.#turnMs) === this) budgets.delete(this.#turnMs);
+    this.#cancelEnd?.();
+    this.#cancelCatchUp?.();
+    for (const job of this.#waiting) {
+      this.#waiting.delete(job);
+      job.work();
+    }
+  }
+
+  #hasTime(): boolean {
+    this.#turn ??= this.#begin();
+    return this.#clock.now() - this.#turn.startedAt < this.#turnMs;
+  }
+
+  #endTurn(): void {
+    this.#turn = { startedAt: -Infinity };
   }
 
   /**
-   * The first timer fires when this turn is over, but perhaps together with the waiting callers, who
-   * would then fill the next turn. The second fires after other work had a turn.
+   * The first timer fires when this turn is over, but perhaps in the turn of work that waited. The second
+   * fires after other work had a turn.
    */
-  #endTurn(): void {
-    this.#clock.after(TURN_MS, () => {
-      this.#clock.after(TURN_MS, () => {
-        this.#startedAt = undefined;
+  #begin(): { readonly startedAt: number } {
+    this.#cancelEnd?.();
+    this.#cancelEnd = this.#clock.after(TURN_MS, () => {
+      this.#cancelEnd = this.#clock.after(TURN_MS, () => {
+        this.#cancelEnd = undefined;
+        this.#turn = undefined;
       });
     });
+    return { startedAt: this.#clock.now() };
+  }
+
+  #catchUpSoon(): void {
+    if (this.#users === 0) return;
+    this.#cancelCatchUp ??= this.#clock.after(TURN_MS, () => {
+      this.#cancelCatchUp = undefined;
+      this.#catchUp();
+    });
+  }
+
+  /** A turn for work that waits. Work that throws ends it; the rest still runs. */
+  #catchUp(): void {
+    this.#turn = this.#waiting.size === 0 ? this.#turn : this.#begin();
+    try {
+      for (const job of this.#waiting) {
+        if (!this.#hasTime()) break;
+        this.#waiting.delete(job);
+        if (job.endsTurn) this.#endTurn();
+        job.work();
+      }
+    } finally {
+      if (this.#waiting.size > 0) this.#catchUpSoon();
+    }
   }
 }

@@ -69,6 +69,15 @@ function secretOf(secretKey: Uint8Array): KeyObject {
   return key;
 }
 
+function publicX25519(secretKey: Uint8Array): Uint8Array | undefined {
+  try {
+    const der = createPublicKey(secretOf(secretKey)).export({ format: 'der', type: 'spki' });
+    return new Uint8Array(der.subarray(X25519_PUBLIC.length));
+  } catch {
+    return undefined;
+  }
+}
+
 function sharedX25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
   const theirs = publicOf(X25519_PUBLIC, publicKey);
   if (theirs === undefined) return undefined;
@@ -109,6 +118,8 @@ export const openSslCurves = {
   verifyEcdsa(signature: Uint8Array, once: Uint8Array, publicKey: Uint8Array): boolean | undefined {
     return hasSecp256k1() ? checkEcdsa(signature, once, publicKey) : undefined;
   },
+  /** The X25519 public key of a secret; undefined when OpenSSL refuses it. */
+  publicX25519,
   /** The X25519 secret of two keys; undefined when OpenSSL refuses one of them. */
   sharedX25519,
 };

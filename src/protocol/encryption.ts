@@ -38,7 +38,8 @@ export interface BoxKeyPair {
 /** The key pair of a 32-byte secret. Throws a RangeError for another length. */
 export function boxKeyPair(secretKey: Uint8Array): BoxKeyPair {
   if (secretKey.length !== KEY_BYTES) throw new RangeError('an X25519 secret has 32 bytes');
-  return { secretKey, publicKeyHex: bytesToHex(x25519.getPublicKey(secretKey)) };
+  const publicKey = platformCurves()?.publicX25519(secretKey) ?? x25519.getPublicKey(secretKey);
+  return { secretKey, publicKeyHex: bytesToHex(publicKey) };
 }
 
 /** A new key pair; draws 32 random bytes. */

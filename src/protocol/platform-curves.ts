@@ -13,6 +13,8 @@ export interface PlatformCurves {
    * @param publicKey compressed, not checked yet
    */
   verifyEcdsa(signature: Uint8Array, once: Uint8Array, publicKey: Uint8Array): boolean | undefined;
+  /** The X25519 public key of a secret of 32 bytes. */
+  publicX25519(secretKey: Uint8Array): Uint8Array | undefined;
   /** The X25519 secret of two keys of 32 bytes. Undefined for a point of small order, too. */
   sharedX25519(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined;
 }

@@ -31,6 +31,7 @@ import type { Command } from '../protocol/commands.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location } from '../protocol/location.js';
 import { formatOffer, offerFault, type Offer } from '../protocol/offer.js';
+import { prepareVerification } from '../protocol/podle.js';
 import { bondCommands, type MakerBond } from './maker-bond.js';
 import { startOfferAnswers } from './offer-answers.js';
 
@@ -136,6 +137,7 @@ export function startMaker(options: MakerOptions): Maker {
     ...DEFAULT_REQUEST_LIMITS,
     ...options.requestLimits,
   });
+  if (coinjoins) prepareVerification();
   const blacklist = options.blacklist && createBlacklist(options.blacklist, clock, log);
   const sessions =
     coinjoins && blacklist

@@ -132,26 +132,66 @@ t.test(
       now: () => now,
       after: (_: number, fn: () => void) => {
         timers.push(fn);
-        return () => {};
+        return () => {
+          timers = timers.filter((timer) => timer !== fn);
+        };
       },
     };
     const turns = new TurnBudget(clock, 4);
-    const work = (tookMs: number): number => {
-      const delayMs = turns.delayMs();
-      now += tookMs;
-      return delayMs;
+    const done: string[] = [];
+    const work = (name: string, tookMs: number): (() => void) | undefined =>
+      turns.run(() => {
+        now += tookMs;
+        done.push(name);
+      });
+    const nextTurn = (): void => {
+      for (const timer of timers.splice(0)) timer();
     };
-    t.strictSame([work(3), work(3), work(3), work(3)], [0, 0, 1, 1]);
+    for (const name of ['a', 'b', 'c', 'd', 'e', 'f']) work(name, 3);
+    const withdraw = work('withdrawn', 3);
+    work('g', 3);
+    t.strictSame(done, ['a', 'b'], 'a third one would find no time left');
+    nextTurn();
+    t.strictSame(done, ['a', 'b', 'c', 'd'], 'the work of one turn in the next one, in order');
+    t.type(work('h', 1), 'function', 'new work waits behind older work, with time left or not');
+    withdraw?.();
+    nextTurn();
+    t.strictSame(done.slice(4), ['e', 'f']);
+    nextTurn();
+    t.strictSame(done.slice(6), ['g', 'h']);
+    t.type(work('i', 1), 'function', 'this turn is not over');
+    nextTurn();
+    nextTurn();
+    nextTurn();
+    t.strictSame(done.slice(8), ['i']);
+    t.equal(work('j', 9), undefined, 'a new turn has begun');
     t.equal(timers.length, 1, 'one timer for one turn');
-    for (const timer of timers.splice(0)) timer();
-    t.equal(work(0), 1, 'delayed work runs in a later turn');
-    t.equal(timers.length, 1);
-    for (const timer of timers.splice(0)) timer();
-    t.strictSame([work(9), work(1)], [0, 1], 'a new turn begins');
-    timers = [];
+    nextTurn();
+    nextTurn();
+    turns.run(() => void done.push('k'), true);
+    work('l', 1);
+    t.strictSame(done.slice(9), ['j', 'k'], 'work that resolves promises ends the turn');
+    turns.close();
+    work('m', 9);
+    t.strictSame(done.slice(9), ['j', 'k', 'l', 'm'], 'work that waits is done at the end');
     t.end();
   },
 );
+
+t.test('a shared turn budget: one for a clock, until its last user has closed it', (t) => {
+  const clock = createTestClock();
+  const first = TurnBudget.shared(clock, 2);
+  t.equal(TurnBudget.shared(clock, 2), first);
+  t.not(TurnBudget.shared(clock, 3), first, 'another limit');
+  t.not(TurnBudget.shared(createTestClock(), 2), first, 'another clock');
+  first.run(() => {});
+  first.close();
+  t.equal(clock.pending, 1, 'one user is left');
+  first.close();
+  t.equal(clock.pending, 0);
+  t.not(TurnBudget.shared(clock, 2), first);
+  t.end();
+});
 
 t.test('a bucket as plain state', async (t) => {
   const bucket = { tokens: -1, filledAt: 0 };

@@ -217,6 +217,13 @@ t.test('box keys: the same ciphertexts, and the same refusals', (t) => {
     return alone === fast;
   };
   fc.assert(fc.property(bytes, bytes, same), { numRuns: 25 });
+  fc.assert(
+    fc.property(bytes, (secretKey) => {
+      const [alone, fast] = bothWays(() => boxKeyPair(secretKey).publicKeyHex);
+      return alone === fast;
+    }),
+    { numRuns: 25 },
+  );
   const own = new Uint8Array(32).fill(5);
   const highBit = 1n << 255n;
   const edges = [...SMALL_ORDER, FIELD - 2n, FIELD + 2n, 2n ** 255n - 1n, 2n, 9n];
@@ -235,6 +242,7 @@ t.test('box keys: the same ciphertexts, and the same refusals', (t) => {
 t.test('a platform that cannot tell leaves the work to JavaScript', (t) => {
   const unable: PlatformCurves = {
     verifyEcdsa: () => undefined,
+    publicX25519: () => undefined,
     sharedX25519: () => undefined,
   };
   const key = new Uint8Array(32).fill(4);

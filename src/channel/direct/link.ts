@@ -13,6 +13,7 @@ import type { HandshakeTerms } from '../link/handshake-terms.js';
 import { LinePeer, type DecodedLine } from '../link/line-peer.js';
 import { PacedQueue } from '../link/paced-queue.js';
 import type { Clock, Connection } from '../ports.js';
+import type { TurnBudget } from '../../kit/cooperative-work.js';
 import { TokenBucket } from '../../kit/rate-limit.js';
 import { createUnconfirmedMessages, type UnconfirmedMessages } from './unconfirmed-messages.js';
 
@@ -21,6 +22,8 @@ export interface PeerLinkOptions {
   readonly terms: HandshakeTerms;
   readonly settings: ChannelSettings;
   readonly clock: Clock;
+  /** Spreads signature checks over turns of the event loop; shared by all connections. */
+  readonly turns: TurnBudget;
   /** Budget for signature checks, shared by all links. */
   readonly checks: TokenBucket;
   /** The nick that we dialled; undefined when the other side connected. */
@@ -100,6 +103,7 @@ export class PeerLink {
       limits,
       timings,
       delayMs: (line) => this.#delayMs(line),
+      turnOf: (line) => (this.#isCostly(line) ? options.turns : undefined),
       onEnvelope: (envelope) => this.#receive(envelope),
       onClosed: (reason) => this.#closed(reason),
     });
@@ -262,6 +266,12 @@ export class PeerLink {
     const checkMs = this.#options.checks.reserve();
     this.#isCheckReserved = true;
     return Math.max(ownMs, checkMs);
+  }
+
+  /** A message is verified, and a request answered with a signature. */
+  #isCostly(line: DecodedLine): boolean {
+    if (this.#nick === undefined || !line.ok) return false;
+    return line.value.type === MessageType.PRIVMSG || line.value.type === MessageType.PUBMSG;
   }
 
   #watchIdle(): void {

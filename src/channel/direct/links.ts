@@ -12,6 +12,7 @@ import type { HandshakeTerms } from '../link/handshake-terms.js';
 import type { Log } from '../log.js';
 import { PeerLink } from './link.js';
 import type { Clock, Connection, Overlay, Random } from '../ports.js';
+import type { TurnBudget } from '../../kit/cooperative-work.js';
 import { TokenBucket } from '../../kit/rate-limit.js';
 
 export interface DirectLinksOptions {
@@ -24,6 +25,8 @@ export interface DirectLinksOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  /** Shared by all connections. */
+  readonly turns: TurnBudget;
   /**
    * A 685 payload on the link of `nick`; false when it has no meaning. When the nick signed it, the
    * receiver calls `heard` before it answers, and says whether it was received before.
@@ -170,12 +173,13 @@ export class DirectLinks {
   }
 
   #adopt(connection: Connection, dialled: string | undefined): PeerLink {
-    const { settings, clock, terms, onUnconfirmed, onPrivmsg, onOrderbook } = this.#options;
+    const { settings, clock, turns, terms, onUnconfirmed, onPrivmsg, onOrderbook } = this.#options;
     const link = new PeerLink({
       connection,
       terms: terms(connection.via),
       settings,
       clock,
+      turns,
       checks: this.#checks,
       dialled,
       onHandshake: (named, nick) => this.#handshaked(named, nick),

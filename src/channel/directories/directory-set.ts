@@ -11,11 +11,10 @@ import { ChannelError } from '../channel-error.js';
 import type { Overlay } from '../ports.js';
 import { DirectoryLink, type DirectoryLinkOptions } from './link.js';
 import { createReadiness, type Readiness, type ReadinessOptions } from './readiness.js';
-import { TurnBudget } from '../../kit/cooperative-work.js';
 
 export interface DirectorySetOptions extends Omit<
   DirectoryLinkOptions,
-  'location' | 'checks' | 'onUp' | 'onDown' | 'onEnvelope'
+  'location' | 'onUp' | 'onDown' | 'onEnvelope'
 > {
   /** Configured directories; duplicates are ignored. */
   readonly locations: readonly Location[];
@@ -45,13 +44,11 @@ export function validateDirectories(locations: readonly Location[], overlay: Ove
 export class DirectorySet {
   readonly #options: DirectorySetOptions;
   readonly #links = new Map<string, DirectoryLink>();
-  readonly #checks: TurnBudget;
   readonly #readiness: Readiness;
 
   constructor(options: DirectorySetOptions) {
     this.#options = options;
     const { clock, settings, locations, onReady } = options;
-    this.#checks = new TurnBudget(clock, settings.timings.checksTurnMs);
     for (const location of locations) {
       const key = formatLocation(location);
       if (!this.#links.has(key)) this.#links.set(key, this.#createLink(location));
@@ -115,7 +112,6 @@ export class DirectorySet {
     const link: DirectoryLink = new DirectoryLink({
       ...this.#options,
       location,
-      checks: this.#checks,
       onUp: (info) => {
         onUp(info);
         this.#readiness.directoryUp();

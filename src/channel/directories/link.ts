@@ -33,7 +33,7 @@ export interface DirectoryLinkOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Shared by all directories. */
+  /** Shared by all connections. */
   readonly checks: TurnBudget;
   /** Whether to ask for the peer list at the start of a session and at intervals. */
   readonly wantsPeerlist: boolean;

@@ -28,14 +28,14 @@ export interface DirectorySessionOptions {
   readonly mayAskPeerlist: () => boolean;
   /** Sends public messages; outlives sessions. */
   readonly pacer: Pacer;
-  /** Shared by all directories: spreads signature checks and the reading of peer lists over time. */
+  /** Shared by all connections: spreads signature checks and the reading of peer lists over time. */
   readonly checks: TurnBudget;
   readonly onAccepted: (greeting: DirectoryGreeting) => void;
   /** A message or peer list; only after `onAccepted`. */
   readonly onEnvelope: (envelope: Envelope) => void;
 }
 
-/** Checking a signature takes 2 ms, as long as the checksums of a hundred onions. */
+/** Checking a signature and acting on the message takes up to some milliseconds, a peer list as well. */
 function isCostly(type: number): boolean {
   return type === MessageType.PRIVMSG || type === MessageType.PEERLIST;
 }
@@ -93,8 +93,8 @@ export class DirectorySession {
       clock,
       limits,
       timings,
-      delayMs: (line) =>
-        this.#isReady && line.ok && isCostly(line.value.type) ? options.checks.delayMs() : 0,
+      turnOf: (line) =>
+        this.#isReady && line.ok && isCostly(line.value.type) ? options.checks : undefined,
       onEnvelope: (envelope) => {
         if (this.#isReady) this.#receive(envelope);
         else this.#handshake.receive(envelope);

@@ -12,6 +12,7 @@ import {
 import { createLineFramer } from '../../protocol/line-framer.js';
 import type { Parsed } from '../../protocol/result.js';
 import type { Clock, Connection } from '../ports.js';
+import type { TurnBudget } from '../../kit/cooperative-work.js';
 import { WindowCounter } from '../../kit/rate-limit.js';
 
 const MINUTE_MS = 60_000;
@@ -26,6 +27,8 @@ export interface LinePeerOptions {
    * connection is not read meanwhile, and nothing is dropped. Without it every line is handled at once.
    */
   readonly delayMs?: (line: DecodedLine) => number;
+  /** The budget of a line that is costly to handle. The line waits for its turn as for its delay. */
+  readonly turnOf?: (line: DecodedLine) => TurnBudget | undefined;
   /** One valid envelope; not called once the peer is no longer `open`. */
   readonly onEnvelope: (envelope: Envelope) => void;
   /** The connection has ended; called exactly once and last, never from inside `send` or `drop`. */
@@ -170,15 +173,30 @@ export class LinePeer {
   #takeTurn(bytes: Uint8Array): boolean {
     const line = decodeEnvelope(bytes);
     const waitMs = this.#options.delayMs?.(line) ?? 0;
-    if (waitMs === 0) {
+    if (waitMs === 0) return this.#handleInTurn(line);
+    this.#cancelTurn = this.#options.clock.after(waitMs, () => {
+      this.#cancelTurn = undefined;
+      if (this.#handleInTurn(line)) this.#catchUp();
+    });
+    return false;
+  }
+
+  /** False when the line must wait for its turn. */
+  #handleInTurn(line: DecodedLine): boolean {
+    const turn = this.#options.turnOf?.(line);
+    if (turn === undefined) {
       this.#handle(line);
       return true;
     }
-    this.#cancelTurn = this.#options.clock.after(waitMs, () => {
+    let isLater = false;
+    const cancel = turn.run(() => {
       this.#cancelTurn = undefined;
       this.#handle(line);
-      this.#catchUp();
+      if (isLater) this.#catchUp();
     });
+    if (cancel === undefined) return true;
+    isLater = true;
+    this.#cancelTurn = cancel;
     return false;
   }
 

@@ -3,6 +3,7 @@
  * to the taker, calls of wallet, chain and disk, the timer, and the comparison with the coins of all other
  * sessions.
  */
+import type { TurnBudget } from '../../kit/cooperative-work.js';
 import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
@@ -36,6 +37,8 @@ export interface SessionPorts {
   readonly reserved: ReservedOutputs;
   readonly policy: MakerPolicy;
   readonly resender: Resender;
+  /** Answers of wallet, chain and disk that come at once are handled in several turns of the event loop. */
+  readonly turns: TurnBudget;
   readonly clock: Clock;
   readonly log: Log;
   /** Whether one more session may ask the wallet. */
@@ -252,7 +255,7 @@ export class RunningSession {
       } catch (error) {
         result = { kind: 'port-failed', port, detail: detailOf(error) };
       }
-      this.dispatch(result);
+      this.#ports.turns.run(() => this.dispatch(result), true);
     })();
   }
 

@@ -6,6 +6,7 @@
 import type { ReceivedPrivateMessage, Route } from '../../channel/channel-api.js';
 import type { Log } from '../../channel/log.js';
 import type { Clock } from '../../channel/ports.js';
+import { TurnBudget } from '../../kit/cooperative-work.js';
 import type { Network } from '../../protocol/constants.js';
 import type { Location } from '../../protocol/location.js';
 import { createBoxKeyPair, openBoxSession, type RandomBytes } from '../../protocol/encryption.js';
@@ -63,6 +64,9 @@ export interface SessionView {
   readonly since: number;
 }
 
+/** Longest work of sessions in one turn of the event loop, in milliseconds, before other work has a turn. */
+const TURN_MS = 2;
+
 /** Open sessions of one nick. Deployed takers ask again up to three times in a round. */
 const OPEN_PER_NICK = 4;
 
@@ -85,6 +89,7 @@ function surplusOf(open: readonly RunningSession[], source: string): RunningSess
 export class MakerSessions {
   readonly #options: MakerSessionsOptions;
   readonly #resender: Resender;
+  readonly #turns: TurnBudget;
   readonly #ports: SessionPorts;
   /** In the order of their start. */
   readonly #sessions = new Set<RunningSession>();
@@ -95,10 +100,12 @@ export class MakerSessions {
     this.#options = options;
     this.#offers = options.offers;
     this.#resender = createResender(channel, clock);
+    this.#turns = TurnBudget.shared(clock, TURN_MS);
     this.#ports = {
       ...options,
       reserved: options.reserved ?? reservedOutputsOf(options.wallet),
       resender: this.#resender,
+      turns: this.#turns,
       hasRoom: () => this.proven <= limits.proven,
       onCommitmentUsed: (session) => this.#endOthersOf(session),
       onCommitmentStored: (commitment) => options.onUsed?.(commitment, 'now'),
@@ -139,6 +146,7 @@ export class MakerSessions {
   /** Ends every session; coins without signatures are released. */
   close(): void {
     for (const session of this.#sessions) session.dispatch({ kind: 'end', fault: 'stopped' });
+    this.#turns.close();
     this.#resender.close();
   }
 
