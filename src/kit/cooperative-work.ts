@@ -160,13 +160,12 @@ export class TurnBudget {
 
   /**
    * Runs the work now, or later when this turn has no time left or other work waits.
-   * @param endsTurn whether the turn has no time left after it, because it resolves promises: what waits for
-   *   them runs in the same turn, and cannot be measured
+   * @param endsTurn whether other work that waits gets a later turn: what waits for the promises that this
+   *   work resolves runs after it in the same turn, and only then is its time known
    * @returns undefined when it has run; otherwise a function that withdraws it
    */
   run(work: () => void, endsTurn = false): (() => void) | undefined {
     if (this.#users === 0 || (this.#waiting.size === 0 && this.#hasTime())) {
-      if (endsTurn) this.#endTurn();
       work();
       return undefined;
     }
@@ -193,10 +192,6 @@ export class TurnBudget {
   #hasTime(): boolean {
     this.#turn ??= this.#begin();
     return this.#clock.now() - this.#turn.startedAt < this.#turnMs;
-  }
-
-  #endTurn(): void {
-    this.#turn = { startedAt: -Infinity };
   }
 
   /**
@@ -229,8 +224,8 @@ export class TurnBudget {
       for (const job of this.#waiting) {
         if (!this.#hasTime()) break;
         this.#waiting.delete(job);
-        if (job.endsTurn) this.#endTurn();
         job.work();
+        if (job.endsTurn) break;
       }
     } finally {
       if (this.#waiting.size > 0) this.#catchUpSoon();
