@@ -41,11 +41,6 @@ export interface ScriptCoin extends Outpoint {
   readonly value: number;
 }
 
-/** Turns of the event loop until a maker that does not answer counts as silent. */
-const SILENT_TURNS = 5_000;
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
 /** What the maker named, or its refusal. */
 export type Named =
   | { readonly ok: true; readonly io: IoAuth; readonly box: BoxSession }
@@ -163,8 +158,10 @@ export class DirectTaker {
   }
 
   /** Asks the maker to broadcast. */
-  push(bytes: Uint8Array): Promise<readonly HeldMessage[]> {
-    return this.say('push', formatTransactionText(bytes), 0);
+  async push(bytes: Uint8Array): Promise<void> {
+    await this.say('push', formatTransactionText(bytes), 0);
+    // A chain in memory takes it in this turn of the event loop.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   /** A transaction that spends the coin of this taker for something else. */
@@ -178,18 +175,15 @@ export class DirectTaker {
     return assemble(tx.value, [{ spent: coin, signature: this.#sign(tx.value, coin) }]).bytes;
   }
 
-  /** Sends one message; resolves with so many answers, or those that came before the maker counts as silent. */
+  /** Sends one message; resolves with so many answers, or with those up to a refusal. */
   async say(command: CommandName, args: string, answers: number): Promise<readonly HeldMessage[]> {
     this.#take();
     this.#office.deliver({ from: this.#nick, to: this.#maker, command, args });
-    const found: HeldMessage[] = [];
-    for (let turn = 0; turn < SILENT_TURNS; turn++) {
+    const found: HeldMessage[] = [...this.#take()];
+    while (found.length < answers && !found.some((it) => it.command === 'error')) {
+      // oxlint-disable-next-line no-await-in-loop -- message after message
+      await this.#office.next();
       found.push(...this.#take());
-      const isRefused = found.some((it) => it.command === 'error');
-      if (isRefused || (found.length >= answers && answers > 0)) break;
-      if (answers === 0 && turn > 50) break;
-      // oxlint-disable-next-line no-await-in-loop -- turn after turn
-      await nextTurn();
     }
     return found;
   }

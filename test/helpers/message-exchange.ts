@@ -23,6 +23,8 @@ export interface MessageExchange {
   deliver(mail: HeldMessage): void;
   /** All other channels learn that the nick is gone. */
   tellGone(nick: string): void;
+  /** Resolves when the next message is sent. */
+  next(): Promise<void>;
   /** Listeners that are left, of all channels. */
   readonly listeners: number;
 }
@@ -32,6 +34,7 @@ export function createMessageExchange(): MessageExchange {
   const pending: HeldMessage[] = [];
   const history: HeldMessage[] = [];
   const away = new Set<string>();
+  let waiting: (() => void)[] = [];
   return {
     pending,
     history,
@@ -47,6 +50,8 @@ export function createMessageExchange(): MessageExchange {
           const mail = { from: nick, to, command, args };
           pending.push(mail);
           history.push(mail);
+          for (const tell of waiting) tell();
+          waiting = [];
           return { sent: true, route: { kind: 'direct' } };
         },
       };
@@ -65,6 +70,7 @@ export function createMessageExchange(): MessageExchange {
     tellGone(nick) {
       for (const [other, emitter] of events) if (other !== nick) emitter.emit('peer-gone', nick);
     },
+    next: () => new Promise((resolve) => void waiting.push(resolve)),
     get listeners() {
       const names = ['privmsg', 'pubmsg', 'peer-gone', 'directory-down', 'stopped'] as const;
       return [...events.values()].reduce(

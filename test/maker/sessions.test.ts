@@ -98,7 +98,8 @@ t.test('the commitment is on the disk before coins are named', async (t) => {
   let written: (() => void) | undefined;
   const stored = new Promise<void>((resolve) => (written = resolve));
   const commitments = { ...createMemoryCommitments(), has: () => false };
-  let asked = false;
+  let ask: (() => void) | undefined;
+  const asked = new Promise<void>((resolve) => (ask = resolve));
   openMakerSessions({
     office,
     nick: MAKER,
@@ -109,7 +110,7 @@ t.test('the commitment is on the disk before coins are named', async (t) => {
     commitments: {
       ...commitments,
       add: async () => {
-        asked = true;
+        ask?.();
         await stored;
         return true;
       },
@@ -117,10 +118,7 @@ t.test('the commitment is on the disk before coins are named', async (t) => {
   });
   const { taker, coin } = takerOf(world, office, 'J5one');
   const naming = taker.approach(AMOUNT, coin);
-  while (!asked) {
-    // oxlint-disable-next-line no-await-in-loop -- until the maker has reserved
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+  await asked;
   t.notOk(office.history.some(({ command }) => command === 'ioauth'));
   t.equal(world.wallet.leases().length, 1, 'the lease was first');
   written?.();

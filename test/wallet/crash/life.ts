@@ -37,7 +37,7 @@ export type Said =
 export const OTHERS = `0014${'99'.repeat(20)}`;
 const FIRST_COINS = [1_000_000, 2_000_000, 3_000_000];
 /** The clock of the wallet, in Unix seconds. */
-const NOW = 1_700_000_000;
+export const NOW = 1_700_000_000;
 const FEE_PER_KB = 5_000;
 
 export const folderIn = ({ base }: Pick<Place, 'base'>): string => join(base, 'wallets', 'main');
