@@ -71,7 +71,8 @@ interface OpenFunding extends PaidFees {
   unsignedTxid: string | undefined;
 }
 
-const OWNER = 'taker';
+/** The holder of the leases of a taker. */
+export const TAKER_OWNER = 'taker';
 /** A round of 20 minutes, and the wait for a broadcast. */
 const LEASE_SECONDS = 3_600;
 
@@ -168,7 +169,8 @@ export class WalletTaker implements TakerWallet {
       const open = this.#open;
       if (open?.unsignedTxid === undefined) throw new Error('there is no signed round to keep');
       signal.throwIfAborted();
-      await this.#wallet.keepWhole(open.unsignedTxid, transaction.bytes);
+      const peersOnly = this.#options.request.broadcast === 'not-self';
+      await this.#wallet.keepWhole(open.unsignedTxid, transaction.bytes, peersOnly);
       this.#options.onComplete?.(transaction);
     });
   }
@@ -253,7 +255,7 @@ export class WalletTaker implements TakerWallet {
     if (isInternal) requests.push({ mixdepth: next, purpose: 'coinjoin' });
     if (change > 0) requests.push({ mixdepth, purpose: 'change' });
     const { lease, addresses } = await this.#wallet.lease(
-      { owner: OWNER, coins: own, seconds: LEASE_SECONDS },
+      { owner: TAKER_OWNER, coins: own, seconds: LEASE_SECONDS },
       requests,
     );
     const rest: HandedOut[] = [...addresses];

@@ -26,6 +26,9 @@ export const integer =
 
 export const boolean: Reader<boolean> = (value) => (typeof value === 'boolean' ? value : undefined);
 
+/** `true`, for a field that is left out otherwise. */
+export const yes: Reader<true> = (value) => (value === true ? true : undefined);
+
 /** A text of at most `most` UTF-16 units. */
 export const text =
   (most: number): Reader<string> =>

@@ -140,6 +140,8 @@ export type WalletRecord =
       readonly unsigned: string;
       readonly txid: string;
       readonly bytes: string;
+      /** Only peers may send it, never our own source of the chain (`tx_broadcast = not-self`). */
+      readonly peersOnly?: true;
     }
   /** A commitment must not be given to another round; `coin` for one of the wallet's own. */
   | { readonly kind: 'reserved'; readonly commitment: string; readonly coin?: CoinName }
@@ -251,7 +253,12 @@ const READERS: { readonly [K in RecordKind]: read.FieldsOf<Extract<WalletRecord,
   seen: { unsigned, seen: read.boolean },
   lost: { unsigned, height },
   abandoned: { unsigned },
-  whole: { unsigned, txid: read.hex(64), bytes: read.hexText(MAX_TRANSACTION_DIGITS) },
+  whole: {
+    unsigned,
+    txid: read.hex(64),
+    bytes: read.hexText(MAX_TRANSACTION_DIGITS),
+    peersOnly: read.optional(read.yes),
+  },
   reserved: { commitment: read.hex(64), coin: read.optional(coin) },
   freed: { commitment: read.hex(64) },
   commitment: { commitment: read.hex(64), coin: read.optional(coin) },

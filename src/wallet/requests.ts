@@ -106,6 +106,8 @@ export interface SignedTransaction {
   readonly state: 'pending' | 'confirmed' | 'replaced' | 'lost' | 'abandoned';
   /** Sent to the network or seen there, and not missing since. */
   readonly seen: boolean;
+  /** A coinjoin that only peers may send, never our own source of the chain. */
+  readonly peersOnly?: boolean;
   readonly label: string | undefined;
 }
 

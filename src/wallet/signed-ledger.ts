@@ -4,7 +4,7 @@ import { coinKey, type Ledger } from './ledger.js';
 import type { OwnOutput, SignedRecord } from './records.js';
 import type { SignedTransaction } from './requests.js';
 
-type Whole = NonNullable<SignedRecord['whole']>;
+type Whole = NonNullable<SignedRecord['whole']> & { readonly peersOnly?: true };
 
 interface Entry {
   readonly record: SignedRecord;
@@ -148,6 +148,7 @@ export class SignedLedger {
         replaces: record.replaces,
         state: this.#stateOf(entry),
         seen: entry.seen,
+        peersOnly: whole?.peersOnly === true,
         label: (whole && labelOf(whole.txid)) ?? labelOf(record.unsigned),
       };
     });

@@ -196,7 +196,7 @@ export class WalletState {
         this.signed.abandon(record.unsigned);
         break;
       case 'whole':
-        this.signed.complete(record.unsigned, { txid: record.txid, bytes: record.bytes });
+        this.signed.complete(record.unsigned, record);
         break;
       case 'commitment':
         this.#commitments.add(record.commitment);

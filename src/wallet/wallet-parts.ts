@@ -118,6 +118,7 @@ export function wholeDecision(
   state: WalletState,
   unsigned: string,
   bytes: Uint8Array,
+  peersOnly: boolean,
 ): Decision<undefined> {
   if (state.signed.record(unsigned) === undefined) {
     throw new WalletError('request', `the wallet signed no transaction ${unsigned}`);
@@ -136,7 +137,9 @@ export function wholeDecision(
   if (state.signed.txidOf(unsigned) !== undefined) return { records: [], result: undefined };
   const { txid } = read.value;
   return {
-    records: [{ kind: 'whole', unsigned, txid, bytes: bytesToHex(bytes) }],
+    records: [
+      { kind: 'whole', unsigned, txid, bytes: bytesToHex(bytes), ...(peersOnly && { peersOnly }) },
+    ],
     result: undefined,
   };
 }

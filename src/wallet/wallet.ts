@@ -300,10 +300,11 @@ export class Wallet extends WalletView {
 
   /**
    * Keeps a signed transaction with the signatures of all its inputs, so that a restart can send it.
+   * @param peersOnly never send it through our own source of the chain
    * @throws WalletError `request` when the wallet did not sign it, or an input has no signature.
    */
-  async keepWhole(unsignedTxid: string, bytes: Uint8Array): Promise<void> {
-    await this.journal.transact((state) => wholeDecision(state, unsignedTxid, bytes));
+  async keepWhole(unsignedTxid: string, bytes: Uint8Array, peersOnly = false): Promise<void> {
+    await this.journal.transact((state) => wholeDecision(state, unsignedTxid, bytes, peersOnly));
   }
 
   /** The transaction was sent or seen (`true`), or is missing in the mempool (`false`). */

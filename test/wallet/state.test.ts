@@ -334,6 +334,7 @@ t.test('every kind of record is known to the reader', (t) => {
     { kind: 'reserved', commitment: hash },
     { kind: 'freed', commitment: hash },
     { kind: 'whole', unsigned: hash, txid: hash, bytes: '00' },
+    { kind: 'whole', unsigned: hash, txid: hash, bytes: '00', peersOnly: true },
     { kind: 'certificate', coin: [hash, 1], privateKey: hash, expiry: 3, signature: '3044' },
     { kind: 'release', id: 'x' },
   ];

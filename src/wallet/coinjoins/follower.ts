@@ -130,8 +130,8 @@ export class CoinjoinFollower {
   }
 
   /** Only a taker has the whole transaction. Its refusal changes nothing. */
-  async #sendAgain({ bytes, state }: SignedTransaction): Promise<CoinjoinSighting> {
-    if (bytes === undefined || state === 'abandoned') return 'missing';
+  async #sendAgain({ bytes, state, peersOnly }: SignedTransaction): Promise<CoinjoinSighting> {
+    if (bytes === undefined || state === 'abandoned' || peersOnly === true) return 'missing';
     try {
       await this.#chain.broadcast(bytes);
       return 'sent';

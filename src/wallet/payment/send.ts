@@ -30,6 +30,7 @@ import type { PlanTerms } from './finish-plan.js';
 import { PAYMENT_SEQUENCE } from './lock-time.js';
 import type { SendOutcome } from './outcome.js';
 import { planPayment } from './plan.js';
+import { planReclaim } from './reclaim.js';
 import { childNumbers, paymentPsbt, type KeyOrigin } from './psbt.js';
 import { PaymentSender, signedNamed, type OpenPayment } from './sender.js';
 import { paymentFault } from './verify.js';
@@ -104,6 +105,32 @@ export class Payments {
       feePerKb,
       acceptAbsurdFee,
     });
+  }
+
+  /**
+   * Plans a payment of the coins of a coinjoin to a fresh address of their mixdepth. The coinjoin was signed and
+   * complete, and the network does not have it: the payment conflicts with it, so that at most one of the two
+   * confirms. This is how its coins are used again before a block settles it.
+   * @throws WalletError `request` when there is no such coinjoin, or the chain or the mempool has it; see
+   *   `planReclaim`.
+   */
+  async planReclaim(
+    unsignedTxid: string,
+    feePerKb: number,
+    signal?: AbortSignal,
+  ): Promise<PaymentPlan> {
+    const signed = signedNamed(this.#wallet, unsignedTxid);
+    const bytes = signed.bytes ?? signed.transaction;
+    const { state } = await this.#chain.transactionState(bytes, signed.height, signal);
+    if (state === 'mempool' || state === 'confirmed') {
+      throw new WalletError('request', 'the network has this coinjoin: its coins are spent by it');
+    }
+    const terms = await this.#terms(signal);
+    const coins = signed.coins.map((coin) => this.#wallet.coin(coin));
+    this.#wallet.checkSpending();
+    const mixdepth = coins[0]?.mixdepth ?? 0;
+    const { script } = await this.#wallet.handOut({ mixdepth, purpose: 'change' });
+    return planReclaim({ ...terms, signed, coins, script, feePerKb });
   }
 
   /** Throws a WalletError `request` for a plan that spends a coin whose key is outside the wallet. */

@@ -1,0 +1,38 @@
+/** A payment of the coins of an open coinjoin back to the wallet, which conflicts with it. Pure. */
+import { dustLimit } from '../../bitcoin/fee.js';
+import { WalletError, type PaymentPlan, type WalletCoin } from '../api.js';
+import type { SignedTransaction } from '../requests.js';
+import { finishedPlan, type PlanTerms } from './finish-plan.js';
+import { sweepShape } from './shape.js';
+
+/** What the payment is planned from. */
+export interface ReclaimInput extends PlanTerms {
+  /** The coinjoin. */
+  readonly signed: SignedTransaction;
+  /** The wallet's coins in it. */
+  readonly coins: readonly WalletCoin[];
+  /** A fresh script of the wallet. */
+  readonly script: string;
+  readonly feePerKb: number;
+}
+
+/**
+ * Plans the payment.
+ * @throws WalletError `request` for another transaction than an open coinjoin, `funds` when the coins hold less
+ *   than the fee, `fee` when the fee is outside the limits.
+ */
+export function planReclaim(input: ReclaimInput): PaymentPlan {
+  const { signed, coins, script, feePerKb } = input;
+  const isCoinjoin = signed.kind === 'coinjoin-maker' || signed.kind === 'coinjoin-taker';
+  if (!isCoinjoin || signed.state !== 'pending') {
+    throw new WalletError(
+      'request',
+      `${signed.unsignedTxid} is no coinjoin that may still confirm`,
+    );
+  }
+  const shape = sweepShape(coins, script, feePerKb);
+  if (shape.value < dustLimit(script)) {
+    throw new WalletError('funds', `the coins hold too little for a fee of ${shape.fee} sat`);
+  }
+  return finishedPlan(shape, { script }, input, signed.unsignedTxid);
+}
