@@ -1,5 +1,5 @@
 /** Sums of a taker's coinjoin: every satoshi is accounted for, and nothing exceeds the plan. */
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import t from 'tap';
 import { feeFor } from '../../src/bitcoin/fee.js';
 import type { Candidate } from '../../src/negotiation/taker/api.js';
@@ -77,13 +77,20 @@ t.test('a sweep: every maker gets its exact fee, and not a satoshi is missing', 
   t.ok(found > 100, `${found} sweeps`);
 });
 
+/** A maker with a relative fee. */
+const relative = (n: number, cjfee: string): Candidate => ({
+  nick: `J5maker${n}`,
+  offer: { type: 'sw0reloffer', oid: 0, minsize: 27_300, maxsize: 9e8, txfee: 0, cjfee },
+});
+
 t.test('a sweep of several relative fees rounds each as its maker does', async (t) => {
   // Half to even: 0.0000005 of 1,000,001 is half a satoshi, which rounds to 0; of 3,000,000 to 2.
-  const of = (n: number, cjfee: string): Candidate => ({
-    nick: `J5maker${n}`,
-    offer: { type: 'sw0reloffer', oid: 0, minsize: 27_300, maxsize: 9e8, txfee: 0, cjfee },
-  });
-  const makers = [of(0, '0.0000005'), of(1, '0.0000015'), of(2, '0.0000025'), of(3, '0.001')];
+  const makers = [
+    relative(0, '0.0000005'),
+    relative(1, '0.0000015'),
+    relative(2, '0.0000025'),
+    relative(3, '0.001'),
+  ];
   for (let total = 1_005_000; total < 1_005_400; total += 1) {
     const sweep = sweepAmount({
       total,

@@ -1,9 +1,12 @@
 /** Coinjoins of a taker with a wallet, with makers and a chain in memory. */
 import t, { type Test } from 'tap';
-import { parseTransaction } from '../../src/bitcoin/transaction.js';
+import { parseTransaction, serializeTransaction } from '../../src/bitcoin/transaction.js';
 import type { CoinjoinOutcome, CoinjoinPlan } from '../../src/taker/api.js';
 import { worstCost } from '../../src/taker/amounts.js';
-import { createTakerWorld, type TakerWorld } from '../helpers/taker-world.js';
+import { resumeCoinjoins } from '../../src/taker/resume.js';
+import type { MakerWallet } from '../../src/negotiation/ports.js';
+import { formatOutpoint } from '../../src/protocol/outpoint.js';
+import { createTakerWorld, OFFER, type TakerWorld } from '../helpers/taker-world.js';
 
 type Done = Extract<CoinjoinOutcome, { readonly ok: true }>;
 
@@ -76,3 +79,189 @@ t.test('a fixed amount to the next mixdepth', async (t) => {
   world.clock.advance(400_000);
   t.equal(world.clock.pending, 0, 'no timer is left');
 });
+
+const P2TR = `5120${'44'.repeat(32)}`;
+
+t.test(
+  'a sweep to an address of another type: nothing is left, each maker gets its share',
+  async (t) => {
+    const shares = ['0.000013', '0.0000005', '0.00125', '0.0000025'];
+    const world = await createTakerWorld(t, {
+      coins: [1_500_000, 900_001, 700_003],
+      offers: shares.map((cjfee, n) => ({ ...OFFER, cjfee, txfee: n })),
+      makerCoins: [4_000_000],
+    });
+    const { plan, outcome } = await world.run({
+      amount: 'sweep',
+      destination: {
+        kind: 'address',
+        address: 'tb1pg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zqs3v4ht',
+        script: P2TR,
+      },
+    });
+    t.match(plan.warnings, [/of type p2tr, those of the makers are p2wpkh/]);
+    t.equal(plan.coins.length, 3);
+    const result = done(outcome);
+    t.equal(result.amount, plan.amount);
+    t.equal(result.amount + result.makerFees + result.minerFee, 3_100_004);
+    t.equal(
+      worstCost(plan.worst),
+      3_100_004 - plan.amount,
+      'a sweep costs exactly what was planned',
+    );
+    const parsed = parseTransaction(mempoolOf(world));
+    if (!parsed.ok) throw new Error(parsed.reason);
+    t.strictSame(
+      parsed.value.outputs.filter(({ script }) => script === P2TR).map(({ value }) => value),
+      [plan.amount],
+    );
+    const ratio = result.feeRate / 2_000;
+    t.ok(ratio > 0.5 && ratio < 1.8, `the miners get ${result.feeRate} sat/kvB`);
+    for (const { outcomes, wallet } of world.makers.slice(0, 3)) {
+      t.strictSame(wallet.record.settlements, ['signed']);
+      t.strictSame(outcomes, []);
+    }
+    await world.mine();
+    t.equal(world.taker.wallet.summary().total, 0);
+  },
+);
+
+t.test(
+  'a maker that spends its coin before our signatures: another round without it',
+  async (t) => {
+    let world: TakerWorld | undefined = undefined;
+    const spending = (wallet: MakerWallet, nick: string): MakerWallet =>
+      nick === 'J5maker1'
+        ? {
+            ...wallet,
+            async sign(request, signal) {
+              const signatures = await wallet.sign(request, signal);
+              const made = world?.makers.find((maker) => maker.nick === nick)?.coins ?? [];
+              const coin = made.find((it) =>
+                request.inputs.some((input) => formatOutpoint(input.coin) === formatOutpoint(it)),
+              );
+              if (coin !== undefined) await spend(world, coin);
+              return signatures;
+            },
+          }
+        : wallet;
+    world = await createTakerWorld(t, { dress: spending });
+    const before = world.taker.wallet.summary().total;
+    const { outcome } = await world.run();
+    const result = done(outcome);
+    t.match(
+      world.events.filter(({ kind }) => kind === 'again'),
+      [{ reason: 'J5maker1 did not sign: coin-missing' }],
+    );
+    t.match(result.failed, [{ nick: 'J5maker1', failure: { fault: 'coin-missing' } }]);
+    t.strictSame(result.makers.map(({ nick }) => nick).toSorted(), [
+      'J5maker0',
+      'J5maker2',
+      'J5maker3',
+    ]);
+    t.equal(world.taker.wallet.signedTransactions().length, 1, 'the first round was not signed');
+    await world.mine();
+    checkBooks(t, world, before, result);
+  },
+);
+
+/** Spends a coin of a maker to another script, in the mempool. */
+async function spend(
+  world: TakerWorld | undefined,
+  coin: { txid: string; vout: number; value: number },
+) {
+  const bytes = serializeTransaction({
+    version: 2,
+    lockTime: 0,
+    inputs: [{ txid: coin.txid, vout: coin.vout, sequence: 0xffff_ffff }],
+    outputs: [{ script: P2TR, value: coin.value - 5_000 }],
+  });
+  await world?.chain.broadcast(bytes);
+}
+
+t.test('what an abort says was revealed is exact, in every phase', async (t) => {
+  const nothing = { commitment: false, coins: [], transaction: false, signatures: false };
+  for (const [phase, want] of [
+    // Before the answer of the wallet, and after `fill`.
+    ['gathering', { ...nothing }],
+    ['funding', { ...nothing, commitment: true, coins: 1 }],
+    ['collecting', { ...nothing, commitment: true, coins: 1, transaction: true }],
+    ['signing', { ...nothing, commitment: true, coins: 1, transaction: true }],
+    ['pushing', { commitment: true, coins: 1, transaction: true, signatures: true }],
+  ] as const) {
+    const world = await createTakerWorld(t);
+    const stop = new AbortController();
+    const { outcome } = await world.run(
+      { broadcast: 'not-self' },
+      {
+        signal: stop.signal,
+        onEvent: (event) => {
+          if (event.kind === 'phase' && event.phase === phase) stop.abort();
+        },
+      },
+    );
+    if (outcome.ok) throw new Error('it was stopped');
+    const sent = (word: string): boolean =>
+      world.office.history.some(({ command, from }) => from === 'J5taker' && command === word);
+    const { revealed } = outcome;
+    t.same({ ...revealed, coins: want.coins === 1 ? revealed.coins.length : [] }, want, phase);
+    t.equal(revealed.commitment, sent('fill'), 'fill');
+    t.equal(revealed.coins.length > 0, sent('auth'), 'auth');
+    t.equal(revealed.transaction, sent('tx'), 'tx');
+    t.equal(revealed.signatures, sent('push'), 'push');
+    t.equal(outcome.fault, phase === 'pushing' ? 'not-broadcast' : 'stopped');
+    const { wallet } = world.taker;
+    const [coin] = wallet.coins();
+    t.equal(wallet.leases().length, 0);
+    const held = phase === 'pushing' ? 1 : 0;
+    t.equal(wallet.coins().filter(({ hold }) => hold === 'signed').length, held, 'held coins');
+    const used = revealed.coins.length > 0 ? 1 : 0;
+    const tries = wallet.coins().map((it) => wallet.commitments.left(it, 3));
+    t.equal(
+      tries.reduce((sum, n) => sum + n, 0),
+      6 - used,
+      'tries',
+    );
+    t.ok(coin);
+  }
+});
+
+t.test(
+  'broadcast by a maker; by us when no maker does; by no one else with not-self',
+  async (t) => {
+    const pushed = await createTakerWorld(t);
+    const first = done((await pushed.run({ broadcast: 'not-self' })).outcome);
+    t.ok(first.broadcastBy?.startsWith('J5maker'));
+    t.ok(pushed.chain.inMempool(first.txid));
+
+    const isPush = ({ command }: { readonly command: string }): boolean => command === 'push';
+    const deaf = await createTakerWorld(t, {
+      intercept: (mail) => (isPush(mail) ? [] : undefined),
+    });
+    let asked = 0;
+    // A random draw may choose ourselves: again until a maker is chosen.
+    const { outcome } = await deaf.run(
+      { broadcast: 'random-peer' },
+      {
+        onEvent: (event) => {
+          if (event.kind === 'phase' && event.phase === 'pushing') asked += 1;
+        },
+        randomBytes: (length) =>
+          new Uint8Array(length).fill(asked + 1).map((_, i) => (i * 7 + 1) % 251),
+      },
+    );
+    const second = done(outcome);
+    t.equal(second.broadcastBy, undefined);
+    t.ok(deaf.chain.inMempool(second.txid));
+
+    const silent = await createTakerWorld(t, {
+      intercept: (mail) => (isPush(mail) ? [] : undefined),
+    });
+    const { outcome: third } = await silent.run({ broadcast: 'not-self' });
+    t.match(third, { ok: false, fault: 'not-broadcast', revealed: { signatures: true } });
+    t.match(await resumeCoinjoins(silent.taker.wallet, silent.chain), [
+      { state: 'missing', text: /only makers may send it/ },
+    ]);
+    t.equal(silent.taker.wallet.coins().filter(({ hold }) => hold === 'signed').length, 1);
+  },
+);
