@@ -2,6 +2,7 @@
  * What a coinjoin would do, before anything is revealed: coins, the most that makers and miners get, tries
  * that are left, and the reason why it cannot begin. Nothing is written, and no maker is contacted.
  */
+import { addressScript } from '../bitcoin/address.js';
 import { dustLimit, feeFor, formatSatPerVbyte } from '../bitcoin/fee.js';
 import { scriptKind } from '../bitcoin/script.js';
 import type { Chain } from '../chain/ports.js';
@@ -203,6 +204,13 @@ function requestFault(
   }
   if (!Number.isInteger(makers) || makers < 1 || makers < minimumMakers) {
     return `${makers} makers are fewer than the ${minimumMakers} needed: ask for more makers`;
+  }
+  const { destination } = request;
+  if (
+    destination.kind === 'address' &&
+    addressScript(wallet.network, destination.address) !== destination.script
+  ) {
+    return `the destination is no address of ${wallet.network}`;
   }
   const fault = policyFault(policyOf(request, policy));
   if (fault !== undefined) return fault.detail;

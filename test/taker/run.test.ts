@@ -1,5 +1,6 @@
 /** Coinjoins of a taker with a wallet, with makers and a chain in memory. */
 import t, { type Test } from 'tap';
+import { addressOf } from '../../src/bitcoin/address.js';
 import { parseTransaction, serializeTransaction } from '../../src/bitcoin/transaction.js';
 import type { CoinjoinOutcome, CoinjoinPlan } from '../../src/taker/api.js';
 import { worstCost } from '../../src/taker/amounts.js';
@@ -95,7 +96,7 @@ t.test(
       amount: 'sweep',
       destination: {
         kind: 'address',
-        address: 'tb1pg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zyg3zqs3v4ht',
+        address: addressOf(P2TR, 'signet') ?? '',
         script: P2TR,
       },
     });
@@ -117,10 +118,8 @@ t.test(
     );
     const ratio = result.feeRate / 2_000;
     t.ok(ratio > 0.5 && ratio < 1.8, `the miners get ${result.feeRate} sat/kvB`);
-    for (const { outcomes, wallet } of world.makers.slice(0, 3)) {
-      t.strictSame(wallet.record.settlements, ['signed']);
-      t.strictSame(outcomes, []);
-    }
+    // Each maker signed, since it gets what it computes itself.
+    for (const { wallet } of world.makers.slice(0, 3)) t.equal(wallet.record.signed.length, 1);
     await world.mine();
     t.equal(world.taker.wallet.summary().total, 0);
   },
@@ -226,15 +225,16 @@ t.test('what an abort says was revealed is exact, in every phase', async (t) => 
   }
 });
 
+const isPush = ({ command }: { readonly command: string }): boolean => command === 'push';
+
 t.test(
-  'broadcast by a maker; by us when no maker does; by no one else with not-self',
+  'broadcast by a maker; by us when no maker does; only by makers with not-self',
   async (t) => {
     const pushed = await createTakerWorld(t);
     const first = done((await pushed.run({ broadcast: 'not-self' })).outcome);
     t.ok(first.broadcastBy?.startsWith('J5maker'));
     t.ok(pushed.chain.inMempool(first.txid));
 
-    const isPush = ({ command }: { readonly command: string }): boolean => command === 'push';
     const deaf = await createTakerWorld(t, {
       intercept: (mail) => (isPush(mail) ? [] : undefined),
     });
