@@ -183,7 +183,12 @@ function addViews(program: Command): void {
   ).action(async (given, options) => (await import('./check.js')).runCheck(given, options));
   program
     .command('status')
-    .description('show the state of a running directory')
+    .description('show the state of a running directory or maker')
+    .addOption(
+      new Option('--role <program>', 'the program to look at')
+        .choices(['directory', 'maker'])
+        .default('directory'),
+    )
     .option('--watch', 'repeat until Ctrl-C')
     .option('--json', 'print /status as it is; with --watch one line for each reading')
     .option(
@@ -193,7 +198,7 @@ function addViews(program: Command): void {
     )
     .option(
       '--datadir <dir>',
-      'data directory of the directory; its configuration has the address',
+      'data directory of the program; its configuration has the address',
       values.parseDatadir,
     )
     .action(async (options) => (await import('./status.js')).runStatus(options));

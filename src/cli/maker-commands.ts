@@ -42,6 +42,7 @@ export function addMaker(maker: Command): void {
     )
     .action(async (options) => (await import('./maker.js')).runMaker(options));
   addHistory(maker);
+  addWhy(maker);
 }
 
 function addHistory(maker: Command): void {
@@ -56,4 +57,25 @@ function addHistory(maker: Command): void {
     .action(async (name, options) =>
       (await import('./maker-history.js')).runMakerHistory(name, options),
     );
+}
+
+function addWhy(maker: Command): void {
+  maker
+    .command('why')
+    .description('the rank of the offers in the present orderbook, and what would change it')
+    .argument('<name>', 'name of the wallet', parseWalletName)
+    .option(...DATADIR)
+    .option(...PASSWORD_FILE)
+    .option(
+      '--amount <amount>',
+      'an amount to look at, such as 0.1btc; may be repeated (default: 0.001 to 1 BTC)',
+      values.collectAmount,
+    )
+    .option(
+      '--wait <seconds>',
+      'how long to collect offers (default: [TIMEOUT] maker_timeout_sec)',
+      values.parseSeconds,
+    )
+    .option('--json', 'print JSON, with amounts in satoshi')
+    .action(async (name, options) => (await import('./maker-why.js')).runMakerWhy(name, options));
 }

@@ -1,5 +1,6 @@
 /** Parses the values of options and arguments: a typed value, or an error that says what is allowed. */
 import { InvalidArgumentError } from 'commander';
+import { amountFaultText, parseAmount } from '../bitcoin/amount.js';
 import { LOG_LEVELS, type LogLevelName } from '../config/log-level.js';
 import { MAX_BAN_MS } from '../directory/entry/bans.js';
 import { hostInUse } from '../kit/host-name.js';
@@ -29,6 +30,13 @@ export function parseSatoshi(text: string): number {
     throw new InvalidArgumentError(`a whole number of satoshi, from 1 to ${MAX_SATOSHI}.`);
   }
   return value;
+}
+
+/** Amounts of an option that may be repeated, in satoshi. */
+export function collectAmount(text: string, before: readonly number[] = []): readonly number[] {
+  const amount = parseAmount(text);
+  if (!amount.ok) throw new InvalidArgumentError(`${amountFaultText(text, amount.reason)}.`);
+  return [...before, amount.value];
 }
 
 const isDecimal = (text: string): boolean => /^\d+(\.\d+)?$/.test(text);

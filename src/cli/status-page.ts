@@ -57,7 +57,7 @@ function perSecond(view: StatusView, read: (status: StatusJson) => number): stri
 }
 
 /** Label and text, wrapped so that no line is longer than the terminal. */
-function section(label: string, parts: readonly string[]): readonly string[] {
+export function section(label: string, parts: readonly string[]): readonly string[] {
   const lines: string[] = [];
   let line = '';
   for (const part of parts) {

@@ -1,4 +1,4 @@
-/** `onionmc status`: shows the state of a running directory, from its status page. */
+/** `onionmc status`: shows the state of a running directory or maker, from its page. */
 import { pause } from '../kit/pause.js';
 import { peekSettings } from '../config/settings.js';
 import { shownJson } from '../kit/shown-text.js';
@@ -6,6 +6,7 @@ import { askStatus, statusBase } from '../ops/status-client.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { DEFAULT_STATUS_URL } from './defaults.js';
 import { UnreachableError, UsageError } from './errors.js';
+import { isMakerStatus, makerStatusPage } from './maker-status-page.js';
 import { colorsOutput, print, printJson, printScreen } from './print.js';
 import {
   statusHead,
@@ -20,6 +21,7 @@ interface StatusCommandOptions {
   readonly json?: boolean;
   readonly url?: URL;
   readonly datadir?: string;
+  readonly role?: 'directory' | 'maker';
 }
 
 /** The options with the address of the page. */
@@ -29,21 +31,24 @@ const REFRESH_MS = 2_000;
 /** Time between the two readings of a page. */
 const GAP_MS = 1_000;
 
-function unreachable(at: string, reason: string): UnreachableError {
-  return new UnreachableError(
-    `no directory answers at ${at} (${reason}): start it (onionmc directory), or give its --datadir, or --url as status_host and status_port in [DIRECTORY] say`,
-  );
+function unreachable(at: string, reason: string, isMaker: boolean): UnreachableError {
+  const words = isMaker
+    ? `no maker answers at ${at} (${reason}): start it (onionmc maker --wallet NAME), or give its --datadir, or --url as status_host and status_port in [YIELDGENERATOR] say`
+    : `no directory answers at ${at} (${reason}): start it (onionmc directory), or give its --datadir, or --url as status_host and status_port in [DIRECTORY] say; for a maker add --role maker`;
+  return new UnreachableError(words);
 }
 
 /** Reads the page. Rejects with an UnreachableError that says where it looked and what to do. */
-export async function readStatus(base: URL): Promise<StatusJson> {
+export async function readStatus(base: URL, isMaker = false): Promise<StatusJson> {
   const answer = await askStatus({ base, path: '/status' });
-  if (answer.kind === 'page' && answer.code === 200 && 'peers' in answer.page) return answer.page;
+  const isKnown =
+    answer.kind === 'page' && (isMakerStatus(answer.page) || (!isMaker && 'peers' in answer.page));
+  if (isKnown && answer.code === 200) return answer.page;
   const reason =
     answer.kind === 'page'
-      ? `answered with ${answer.code}, not as a directory does`
+      ? `answered with ${answer.code}, not as a ${isMaker ? 'maker' : 'directory'} does`
       : answer.reason;
-  throw unreachable(new URL('/status', base).href, reason);
+  throw unreachable(new URL('/status', base).href, reason, isMaker);
 }
 
 interface Reading {
@@ -51,8 +56,8 @@ interface Reading {
   readonly at: number;
 }
 
-async function readNow(url: URL): Promise<Reading> {
-  const status = await readStatus(url);
+async function readNow({ url, role }: StatusRequest): Promise<Reading> {
+  const status = await readStatus(url, role === 'maker');
   return { status, at: performance.now() };
 }
 
@@ -64,7 +69,15 @@ function view(now: Reading, before: Reading): StatusView {
   };
 }
 
-async function watch(first: Reading, { url, json }: StatusRequest): Promise<void> {
+/** All that one reading, or two of them, can show. */
+function wholePage(now: Reading, before: Reading): string {
+  return isMakerStatus(now.status)
+    ? makerStatusPage(now.status, colorsOutput())
+    : statusPage(view(now, before));
+}
+
+async function watch(first: Reading, request: StatusRequest): Promise<void> {
+  const { json } = request;
   let before = first;
   let waitMs = GAP_MS;
   for (;;) {
@@ -74,8 +87,8 @@ async function watch(first: Reading, { url, json }: StatusRequest): Promise<void
     let shown: string;
     try {
       // oxlint-disable-next-line no-await-in-loop
-      const now = await readNow(url);
-      shown = json === true ? shownJson(now.status) : statusPage(view(now, before));
+      const now = await readNow(request);
+      shown = json === true ? shownJson(now.status) : wholePage(now, before);
       before = now;
     } catch (error) {
       // A directory that is being restarted will answer again.
@@ -88,33 +101,41 @@ async function watch(first: Reading, { url, json }: StatusRequest): Promise<void
   }
 }
 
-/** The address of the status page for a data directory. Writes nothing. */
-async function pageOf(datadir: string): Promise<URL> {
-  const { settings } = await peekSettings({ role: 'directory', datadir });
-  const { statusHost, statusPort } = settings.directory;
+/** The address of the page for a data directory. Writes nothing. */
+async function pageOf(datadir: string | undefined, role: 'directory' | 'maker'): Promise<URL> {
+  const { settings } = await peekSettings({ role, datadir });
+  const isMaker = role === 'maker';
+  const { statusHost, statusPort } = isMaker ? settings.yieldGenerator : settings.directory;
   if (statusPort === 0) {
+    const section = isMaker ? 'YIELDGENERATOR' : 'DIRECTORY';
+    const advice = isMaker ? 'status_port = 62602' : 'a port';
     throw new UsageError(
-      `${settings.configFile}: [DIRECTORY] status_port is 0, so this directory has no status page: give it a port and restart the directory`,
+      `${settings.configFile}: [${section}] status_port is 0, so this ${role} has no status page: give it ${advice} and restart the ${role}`,
     );
   }
   return statusBase(statusHost, statusPort);
 }
 
 export async function runStatus(asked: StatusCommandOptions): Promise<void> {
-  const { datadir } = asked;
+  const { datadir, role = 'directory' } = asked;
   if (datadir !== undefined && asked.url !== undefined) {
     throw new UsageError('--url and --datadir exclude each other: both say where the page is');
   }
-  const url = asked.url ?? (datadir === undefined ? DEFAULT_STATUS_URL : await pageOf(datadir));
+  const isDefault = datadir === undefined && role === 'directory';
+  const url = asked.url ?? (isDefault ? DEFAULT_STATUS_URL : await pageOf(datadir, role));
   const options: StatusRequest = { ...asked, url };
-  const first = await readNow(url);
+  const first = await readNow(options);
   if (options.json === true) printJson(first.status);
   if (options.watch === true) {
     await watch(first, options);
     return;
   }
   if (options.json === true) return;
+  if (isMakerStatus(first.status)) {
+    print(makerStatusPage(first.status, colorsOutput()));
+    return;
+  }
   print(statusHead({ now: first.status, color: colorsOutput() }));
   await pause(systemClock, GAP_MS);
-  print(statusTraffic(view(await readNow(url), first)));
+  print(statusTraffic(view(await readNow(options), first)));
 }
