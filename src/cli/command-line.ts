@@ -246,6 +246,8 @@ export async function runCommandLine(version: string): Promise<void> {
       'The JoinMarket onion message channel: directory node, maker, taker and orderbook over Tor',
     )
     .version(version)
+    // Commands that have commands of their own (maker) need it, too: options behind one belong to it.
+    .enablePositionalOptions()
     .configureOutput({ outputError: (text, write) => write(usageError(text)) })
     .exitOverride();
   addPrograms(program);

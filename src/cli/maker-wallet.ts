@@ -28,6 +28,7 @@ import { startWalletMaker, type WalletMakerRole } from '../roles/wallet-maker.js
 import { YieldStatement } from '../roles/yield-statement-file.js';
 import type { Wallet } from '../wallet/wallet.js';
 import { bondFromSettings, checkedBond } from './maker-bond.js';
+import { MakerFace } from './maker-face.js';
 import { withFaultsOf } from './maker-offers.js';
 import { onlyMaker, openRelay } from './maker-parts.js';
 import type { MakerCommandOptions } from './maker.js';
@@ -63,7 +64,7 @@ export async function runWalletMaker(name: string, options: MakerCommandOptions)
     const lock = await onlyMaker(settings.datadir);
     shutdown.onStop('lock', () => lock.release());
     const { wallet, chain } = await openMakerWallet(program, name, options);
-    const role = await startRole(program, wallet, chain);
+    const role = await startRole(program, wallet, chain, notifier);
     await serve(role, notifier);
   });
 }
@@ -110,7 +111,12 @@ function termsOf(settings: Settings, kind: Wallet['secret']['kind']): OfferTerms
   return terms;
 }
 
-async function startRole(program: Program, wallet: Wallet, chain: Chain): Promise<WalletMakerRole> {
+async function startRole(
+  program: Program,
+  wallet: Wallet,
+  chain: Chain,
+  notifier: Notifier,
+): Promise<WalletMakerRole> {
   const { settings, log, shutdown } = program;
   const bond = await bondOfFile(program);
   const commitments = await openCommitmentFile(commitmentListPath(settings));
@@ -127,6 +133,7 @@ async function startRole(program: Program, wallet: Wallet, chain: Chain): Promis
     signal: shutdown.signal,
   });
   shutdown.onStop('overlay', () => opened.close());
+  const face = await MakerFace.open(program, networkOf(settings), opened.overlay);
   const relay = openRelay(program, opened.overlay);
   const policy = makerPolicy(settings);
   const keepsLocation = servesOneOnion(settings);
@@ -156,12 +163,14 @@ async function startRole(program: Program, wallet: Wallet, chain: Chain): Promis
     bondPolicy: bondPolicy(settings),
     ...(bond === undefined ? {} : { bond }),
     statement,
+    onOutcome: (_, outcome) => face.figures.ended(outcome),
     clock: systemClock,
     random: Math.random,
     log,
     unixTime,
   });
   shutdown.onStop('maker', () => role.stop());
+  face.follow(role, notifier);
   return role;
 }
 

@@ -25,7 +25,7 @@ export function shortBtc(satoshi: number): string {
   return formatBtc(satoshi).replace(/\.?0+$/, '');
 }
 
-const percent = (share: number): string => `${(share * 100).toPrecision(2)} %`;
+const percent = (share: number): string => `${Number((share * 100).toPrecision(3))} %`;
 
 /** Expected picks in 100 coinjoins, with the error of a simulation. */
 function picksText(picks: Chance | undefined): string {

@@ -84,7 +84,10 @@ const PLOTS = {
       yText: shortSats,
       size: 62,
       least: 10,
-      sentence: `${format.satoshi(total.at(-1))} in total, ${format.satoshi(sum(perDay))} of it ${WORDS[input.span]}.`,
+      sentence:
+        input.span === 'all'
+          ? `${format.satoshi(total.at(-1))} in total.`
+          : `${format.satoshi(total.at(-1))} in total, ${format.satoshi(sum(perDay))} of it ${WORDS[input.span]}.`,
       readout: (i) => `${dayText(at[i])}: ${format.satoshi(total[i])}`,
     });
   },

@@ -205,17 +205,23 @@ const STATES = {
   abandoned: ['bad', 'given up'],
 };
 
+/** Only a coinjoin in the chain has earned something; in brackets what one would earn. */
+function earnedText({ state, earned }) {
+  if (state === 'confirmed') return format.count(earned);
+  return state === 'pending' ? `(${format.count(earned)})` : '–';
+}
+
 function showCoinjoins() {
   const { coinjoins, earnings } = status;
   const shown = coinjoins.slice(0, COINJOINS_SHOWN);
   showRows(
     'coinjoins',
-    shown.map(({ signedAt, state, amount, inputs, earned }) => [
-      moment(signedAt),
-      STATES[state] ?? ['warn', String(state)],
-      format.bitcoin(amount),
-      format.count(inputs),
-      format.count(earned),
+    shown.map((coinjoin) => [
+      moment(coinjoin.signedAt),
+      STATES[coinjoin.state] ?? ['warn', String(coinjoin.state)],
+      format.bitcoin(coinjoin.amount),
+      format.count(coinjoin.inputs),
+      earnedText(coinjoin),
     ]),
     'no-coinjoins',
   );
