@@ -1,5 +1,5 @@
 /** `onionmc maker` and its subcommands with their options. The code of each is loaded when it runs. */
-import { Option, type Command } from 'commander';
+import { Option, type Command, type OptionValues } from 'commander';
 import { DEFAULT_SIZE } from './defaults.js';
 import * as values from './option-values.js';
 import { parsePath, parseWalletName } from './wallet/option-values.js';
@@ -18,8 +18,6 @@ const PASSWORD_FILE = [
 /** Adds the options of the maker itself. */
 export function addMaker(maker: Command): void {
   maker
-    // Options behind a subcommand belong to it.
-    .enablePositionalOptions()
     .option('--wallet <name>', 'take part in coinjoins with this wallet', parseWalletName)
     .addOption(
       new Option(
@@ -54,8 +52,8 @@ function addHistory(maker: Command): void {
     .option(...PASSWORD_FILE)
     .option('--offline', 'do not ask the node: show what the wallet knows')
     .option('--json', 'print JSON, with amounts in satoshi')
-    .action(async (name, options) =>
-      (await import('./maker-history.js')).runMakerHistory(name, options),
+    .action(async (name, _, command) =>
+      (await import('./maker-history.js')).runMakerHistory(name, subcommandOptions(command)),
     );
 }
 
@@ -77,5 +75,28 @@ function addWhy(maker: Command): void {
       values.parseSeconds,
     )
     .option('--json', 'print JSON, with amounts in satoshi')
-    .action(async (name, options) => (await import('./maker-why.js')).runMakerWhy(name, options));
+    .action(async (name, _, command) =>
+      (await import('./maker-why.js')).runMakerWhy(name, subcommandOptions(command)),
+    );
+}
+
+/** Options of the running maker alone, by the name of their value. */
+const OF_THE_MAKER = {
+  wallet: '--wallet',
+  size: '--size',
+  mainnetIAcceptTheRisk: '--mainnet-i-accept-the-risk',
+} as const;
+
+/**
+ * The options of a subcommand. Those that `maker` has too are read by it, wherever they stand; the others
+ * of `maker` are refused.
+ */
+export function subcommandOptions(command: Command): OptionValues {
+  const { parent } = command;
+  for (const [name, option] of Object.entries(OF_THE_MAKER)) {
+    if (parent?.getOptionValueSource(name) === 'cli') {
+      command.error(`error: unknown option '${option}' for '${command.name()}'`);
+    }
+  }
+  return command.optsWithGlobals();
 }

@@ -117,6 +117,7 @@ class RunningWalletMaker implements WalletMakerRole {
     const { maker, clock, statement, unixTime, log } = this.#options;
     statement?.connected(unixTime());
     statement?.update(maker.coinjoins());
+    await statement?.written();
     await this.#appear();
     if (this.#identity !== undefined) {
       this.ready = this.#identity.served;

@@ -81,7 +81,11 @@ export class YieldStatement {
     this.#write(() => missingLines(this.#lines, coinjoins));
   }
 
-  /** Resolves after the last write. */
+  /** Resolves after the last write; never rejects. */
+  written(): Promise<void> {
+    return this.#last;
+  }
+
   async close(): Promise<void> {
     await this.#last;
     await this.#file.close();

@@ -10,6 +10,7 @@ import t, { type Test } from 'tap';
 import type { OnionMessageChannel } from '../../src/channel/message-channel.js';
 import { silentLog } from '../../src/channel/log.js';
 import { MemoryChain } from '../../src/chain/memory.js';
+import { deferred } from '../../src/kit/deferred.js';
 import { largestFillable, type OfferTerms } from '../../src/maker/offers.js';
 import { WalletMaker } from '../../src/maker/wallet-maker.js';
 import { runCoinjoin } from '../../src/negotiation/taker/coinjoin.js';
@@ -313,19 +314,17 @@ t.test('a negotiation of the old nick finishes before it leaves', async (t) => {
   const old = nickOf(it);
   await announced(it.watcher);
   const taker = paidTaker(it.world.chain, 'taker', [1_050_000]);
-  let go = (): void => {};
-  let asked = (): void => {};
-  const isAsked = new Promise<void>((resolve) => (asked = resolve));
-  const mayGo = new Promise<void>((resolve) => (go = resolve));
+  const asked = deferred<void>();
+  const mayGo = deferred<void>();
   const done = coinjoin(it, onlyOffer(it), old, 1_000_000, {
     ...taker,
     async fund(request, signal) {
-      asked();
-      await mayGo;
+      asked.resolve();
+      await mayGo.promise;
       return taker.fund(request, signal);
     },
   });
-  await isAsked;
+  await asked.promise;
   await fund(it.world, [90_000_000]);
   await it.until(() => it.role.status().nextIdentityAt !== undefined);
   it.clock.advance(1_000);
@@ -333,7 +332,7 @@ t.test('a negotiation of the old nick finishes before it leaves', async (t) => {
   t.equal(next, nickOf(it));
   t.match(it.role.status().sessions, [{ amount: 1_000_000 }], 'the old one still negotiates');
   t.equal(it.watcher.waiting('peer-gone'), 0);
-  go();
+  mayGo.resolve();
   const result = await done;
   if (!result.ok) throw new Error(`${result.fault}: ${result.detail}`);
   t.match(result.makers, [{ nick: old, step: 'signed' }]);
