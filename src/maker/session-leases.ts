@@ -101,11 +101,14 @@ export class SessionLeases {
     await Promise.all(this.#writes);
   }
 
+  /**
+   * The newest one: a session that has signed and waits for `push` is still there when its coinjoin is lost
+   * and another session gets its coins.
+   */
   #entryWith(coins: readonly Outpoint[]): Entry | undefined {
-    for (const entry of this.#entries.values()) {
-      if (sameCoins(entry.reservation.coins, coins)) return entry;
-    }
-    return undefined;
+    return [...this.#entries.values()]
+      .toReversed()
+      .find(({ reservation }) => sameCoins(reservation.coins, coins));
   }
 
   #start(ended: Ended): void {

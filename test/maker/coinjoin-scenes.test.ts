@@ -5,8 +5,10 @@ import { reservedOutputsOf } from '../../src/negotiation/maker/reserved-outputs.
 import { addressScript } from '../../src/bitcoin/address.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import {
+  coinjoinOf,
   makerWorld,
   namesOf,
+  never,
   OTHERS,
   spendingOf,
   type MakerWorld,
@@ -42,6 +44,21 @@ t.test(
     t.strictSame(again.holds(), ['signed']);
   },
 );
+
+t.test('a coinjoin is lost while its session waits for push: another session signs', async (t) => {
+  const world = await makerWorld([[], [200_000]]);
+  const taker = world.takerCoin();
+  const waiting = await world.reserved(AMOUNT);
+  await world.maker.sign(coinjoinOf(waiting, AMOUNT, taker), never);
+  world.chain.mine(1, { transactions: [spendingOf([taker], 1_000_000)] });
+  await world.read();
+  const next = await world.reserved(AMOUNT);
+  t.strictSame(namesOf(next), namesOf(waiting));
+  const { txid } = await world.sign(next, AMOUNT);
+  world.maker.settle(waiting, 'signed');
+  await world.maker.idle();
+  t.match(world.maker.coinjoins(), [{ state: 'lost' }, { unsignedTxid: txid, state: 'pending' }]);
+});
 
 t.test('a conflict of the wallet itself is mined instead', async (t) => {
   const world = await makerWorld([[], [200_000, 50_000]]);
