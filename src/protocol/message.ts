@@ -51,13 +51,25 @@ export function formatPubmsg(from: string, text: string): string {
   return `${from}!${PUBLIC}!${text}`;
 }
 
+/** The last text that each key signed. A taker sends the same `fill` to many makers, one after the other. */
+const lastSigned = new WeakMap<NickKey, { readonly text: string; readonly signature: string }>();
+
+/** A signature names no addressee and is deterministic, so that an equal text has an equal one. */
+function signatureOf(key: NickKey, text: string): string {
+  const last = lastSigned.get(key);
+  if (last?.text === text) return last.signature;
+  const signature = signText(text, key.privateKey);
+  lastSigned.set(key, { text, signature });
+  return signature;
+}
+
 /**
  * A signed private payload, `from!to!command args pubkey signature`. Throws a RangeError for blank
  * `args`: deployed receivers drop a message that signs nothing (section 7.4).
  */
 export function formatPrivmsg(key: NickKey, to: string, command: string, args: string): string {
   if (args.trim() === '') throw new RangeError(`a private ${command} needs at least one argument`);
-  const signature = signText(args + HOST_ID, key.privateKey);
+  const signature = signatureOf(key, args + HOST_ID);
   return `${key.nick}!${to}!${command} ${args} ${key.publicKeyHex} ${signature}`;
 }
 

@@ -395,3 +395,25 @@ t.test('a signed message is refused when any one character is changed', async (t
   }
   t.strictSame(accepted, []);
 });
+
+t.test('an equal text is signed once, and each payload verifies', (t) => {
+  const makers = [nickKey(new Uint8Array(32).fill(21)), nickKey(new Uint8Array(32).fill(22))];
+  const asker = nickKey(new Uint8Array(32).fill(23));
+  const texts = ['0 1 pk Pc', '0 1 pk Pc', '0 2 pk Pc', '0 1 pk Pc'];
+  const signatures = texts.map((args, n) => {
+    const { nick = '' } = makers[n % 2] ?? {};
+    const payload = formatPrivmsg(asker, nick, 'fill', args);
+    const route = parseRoute(payload);
+    if (!route.ok) throw new Error(route.reason);
+    t.ok(verifyPrivmsg(asker.nick, nick, route.value.text).ok);
+    return payload.split(' ').at(-1);
+  });
+  t.equal(signatures[0], signatures[1]);
+  t.equal(signatures[0], signatures[3]);
+  t.not(signatures[0], signatures[2]);
+  const [other] = makers;
+  if (other === undefined) throw new Error('two makers');
+  const payload = formatPrivmsg(other, asker.nick, 'fill', texts[0] ?? '');
+  t.not(payload.split(' ').at(-1), signatures[0], 'of another key');
+  t.end();
+});
