@@ -2,6 +2,7 @@
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { parseTransaction } from '../../src/bitcoin/transaction.js';
 import type { BitcoinNode } from './bitcoin-node.js';
+import type { Outpoint } from '../../src/protocol/outpoint.js';
 import { signedTransaction, testScript, type TestCoin } from './test-keys.js';
 
 const FEE = 5_000;
@@ -17,6 +18,8 @@ export class CoinSource {
   readonly #script = testScript(0);
   /** Coins of the source, the next one to spend first. */
   #coins: TestCoin[] = [];
+  /** A coin that a payment of the source has spent. */
+  lastSpent: Outpoint | undefined;
 
   constructor(node: BitcoinNode) {
     this.#node = node;
@@ -56,6 +59,7 @@ export class CoinSource {
     const index = this.#coins.findIndex(({ value }) => value >= needed);
     const [coin] = index < 0 ? [] : this.#coins.splice(index, 1);
     if (coin === undefined) throw new Error('the source has no coin that is large enough');
+    this.lastSpent = { txid: coin.txid, vout: coin.vout };
     const change = { script: this.#script, value: coin.value - needed + 1_000 };
     const bytes = signedTransaction([coin], [...outputs, change]);
     const txid = txidOf(bytes);

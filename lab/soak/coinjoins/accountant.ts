@@ -24,6 +24,8 @@ export interface Agreement {
   readonly foreign: string | undefined;
   /** By maker: what it announced then. */
   readonly offers: ReadonlyMap<string, AgreedOffer>;
+  /** Makers that name an address of another party as theirs: they give their equal output away. */
+  readonly givers: ReadonlySet<string>;
   /** Most satoshi that all makers, and that the miners get. */
   readonly most: { readonly makerFees: number; readonly minerFee: number };
 }
@@ -59,6 +61,7 @@ interface OwnedCoin {
 
 const EXTEND_BY = 40;
 const MOST_EXTENSIONS = 3;
+const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
 const satoshi = (bitcoins: number): number => Math.round(bitcoins * 1e8);
 
 /** The fee of an offer by the rule of the protocol: a share is rounded half to even (section 9.6). */
@@ -109,9 +112,8 @@ export class Accountant {
 
   /** Satoshi of a party in blocks. */
   balanceOf(party: string): number {
-    let sum = 0;
-    for (const coin of this.#coins.values()) if (coin.party === party) sum += coin.value;
-    return sum;
+    const own = [...this.#coins.values()].filter((coin) => coin.party === party);
+    return sum(own.map(({ value }) => value));
   }
 
   /** Reads the blocks that are new. The chain must not have been reorganised. */
@@ -160,10 +162,14 @@ export class Accountant {
 
   #book(tx: RawTransaction): void {
     const spent = new Map<string, number>();
+    let isWhole = true;
     for (const { txid, vout } of tx.vin) {
       const name = `${txid ?? ''}:${vout ?? 0}`;
       const coin = this.#coins.get(name);
-      if (coin === undefined) continue;
+      if (coin === undefined) {
+        isWhole = false;
+        continue;
+      }
       this.#coins.delete(name);
       spent.set(coin.party, (spent.get(coin.party) ?? 0) + coin.value);
     }
@@ -181,6 +187,7 @@ export class Accountant {
       got.set(owner, (got.get(owner) ?? 0) + satoshi(value));
     }
     if (spent.size === 0) return;
+    if (!isWhole) this.faults.push(`${tx.txid}: a coin of a stranger is in it`);
     if (this.#ownSpends.has(tx.txid)) this.#bookOwnSpend(tx, spent, unknown.length);
     else this.#bookCoinjoin(tx, spent, got, unknown);
   }
@@ -225,6 +232,7 @@ export class Accountant {
     }
     let makerFees = 0;
     const makers = [...spent.keys()].filter((party) => party !== agreement.taker);
+    const isGiven = makers.some((maker) => agreement.givers.has(maker));
     for (const maker of makers) {
       const offer = agreement.offers.get(maker);
       if (offer === undefined) {
@@ -232,20 +240,26 @@ export class Accountant {
         continue;
       }
       const gain = gainOf(maker);
-      makerFees += gain;
-      if (gain !== earns(offer)) {
+      makerFees += earns(offer);
+      if (agreement.givers.has(maker)) continue;
+      if (isGiven ? gain < earns(offer) : gain !== earns(offer)) {
         fault(`${maker} got ${gain} sat, agreed were ${earns(offer)} (round ${agreement.round})`);
       }
     }
     for (const party of got.keys()) {
-      if (!spent.has(party)) fault(`${party} was paid and did not take part`);
+      if (!spent.has(party) && !isGiven) fault(`${party} was paid and did not take part`);
     }
     const paidOut = unknown.reduce((sum, { value }) => sum + value, 0);
-    const minerFee = -gainOf(agreement.taker) - paidOut - makerFees;
+    const minerFee = sum(spent.values()) - sum(got.values()) - paidOut;
     const { most } = agreement;
     if (makerFees > most.makerFees) fault(`makers got ${makerFees} sat of ${most.makerFees}`);
     if (minerFee > most.minerFee || minerFee < 0) {
       fault(`miners got ${minerFee} sat of at most ${most.minerFee}`);
+    }
+    // With an address of the taker named by a giver, the taker has more.
+    const cost = -gainOf(agreement.taker) - paidOut;
+    if (isGiven ? cost > makerFees + minerFee : cost !== makerFees + minerFee) {
+      fault(`the taker paid ${cost} sat, agreed were ${makerFees + minerFee}`);
     }
     const { round } = agreement;
     this.coinjoins.push({ txid: tx.txid, round, amount, makers, makerFees, minerFee });

@@ -13,7 +13,7 @@ import { Transaction } from '@scure/btc-signer/transaction.js';
 /** Branches of a mixdepth: deposits, then coinjoin outputs and change (BIP84). */
 const BRANCHES = [0, 1] as const;
 /** Scripts derived beyond the last one that was used. */
-const AHEAD = 40;
+const AHEAD = 20;
 const FINAL = 0xffff_fffd;
 
 /** A coin as the chain shows it. */

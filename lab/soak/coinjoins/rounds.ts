@@ -1,0 +1,161 @@
+/** Plays one round: makers announce, some of them misbehave, the taker tries its coinjoin. */
+import { addressOf } from '../../../src/bitcoin/address.js';
+import { parseTransaction } from '../../../src/bitcoin/transaction.js';
+import { createChance } from '../random.js';
+import type { CoinjoinRequest, Destination } from '../../../src/taker/api.js';
+import type { Agreement, AgreedOffer } from './accountant.js';
+import type { Loot } from './dishonest-maker.js';
+import { nameOf, type Misbehaviour } from './misbehaviour.js';
+import type { RoundPlan } from './round-plan.js';
+import { NETWORK, TAKER_MIXDEPTHS } from './settings.js';
+import type { SoakMaker } from './soak-maker.js';
+import type { RoundRecord } from './summary.js';
+import type { World } from './world.js';
+
+/** Largest sweep, satoshi: makers must be able to fill it. */
+const MOST_SWEPT = 60_000_000;
+/** What makers want to see: a coin of this age, and the amount at most so many times its value. */
+const PROOF = { age: 6, times: 4.9 } as const;
+/** Most for one maker. */
+const MAX_FEE = { abs: 50_000, rel: 0.001 } as const;
+/** Blocks after a round: makers and taker need confirmed coins. */
+const BLOCKS = 2;
+/** Coins that the taker gets now and then, so that it has proofs. */
+const TOP_UP = [9_000_000, 5_000_000, 3_000_000] as const;
+const TOP_UP_ROUND = 4;
+
+/** Where the taker spends from, and how much makers would accept a proof for. */
+interface Purse {
+  readonly mixdepth: number;
+  readonly available: number;
+  readonly provable: number;
+}
+
+/** The mixdepth that has most, and for a sweep the largest one that can be proven and that makers can fill. */
+function choosePurse({ taker }: World, isSweep: boolean): Purse {
+  const wallet = taker.wallet.open;
+  const purses = wallet
+    .summary()
+    .mixdepths.map(({ mixdepth, available }): Purse => {
+      const old = wallet
+        .coins()
+        .filter((coin) => coin.mixdepth === mixdepth && coin.hold === undefined)
+        .filter(({ confirmations }) => confirmations >= PROOF.age);
+      const largest = Math.max(0, ...old.map(({ value }) => value));
+      return { mixdepth, available, provable: Math.floor(largest * PROOF.times) };
+    })
+    .toSorted((a, b) => b.available - a.available);
+  const fits = isSweep
+    ? purses.find(({ available, provable }) => available <= Math.min(MOST_SWEPT, provable))
+    : purses[0];
+  const purse = fits ?? purses.at(-1);
+  if (purse === undefined || purse.available === 0) {
+    throw new Error('the taker has nothing to spend');
+  }
+  return purse;
+}
+
+/** Things of other parties that a liar may name. */
+function lootOf({ makers, source }: World, bad: ReadonlyMap<SoakMaker, Misbehaviour>): Loot {
+  const victim = makers.find((maker) => !bad.has(maker));
+  const coin = victim?.wallet.open.coins().find(({ hold }) => hold === undefined);
+  const spent = source.lastSpent;
+  if (coin === undefined || spent === undefined) throw new Error('no honest maker has a coin');
+  const { txid, vout, script, value } = coin;
+  const address = addressOf(victim?.wallet.open.coins()[0]?.script ?? '', NETWORK) ?? '';
+  return { coin: { txid, vout, script, value }, spent, address };
+}
+
+async function misbehave(world: World, bad: ReadonlyMap<SoakMaker, Misbehaviour>): Promise<void> {
+  const loot = lootOf(world, bad);
+  for (const [maker, misbehaviour] of bad) {
+    await maker.misbehave(misbehaviour, {
+      loot,
+      broadcast: (transaction) => world.broadcast(transaction),
+      onOwnSpend: (transaction) => {
+        const parsed = parseTransaction(transaction);
+        if (parsed.ok) world.accountant.expectSpend(parsed.value.txid, maker.name);
+      },
+    });
+  }
+}
+
+export async function playRound(world: World, plan: RoundPlan, seed: number): Promise<RoundRecord> {
+  const { makers, taker, accountant } = world;
+  const chance = createChance(Math.imul(seed + 7, 40_503) ^ plan.number);
+  const offers = new Map<string, AgreedOffer>();
+  for (const [n, maker] of makers.entries()) {
+    const terms = plan.terms[n];
+    if (terms === undefined) continue;
+    maker.announce(terms);
+    offers.set(maker.name, terms);
+  }
+  const bad = new Map<SoakMaker, Misbehaviour>();
+  for (const [n, misbehaviour] of plan.misbehaviours) {
+    const maker = makers[n];
+    if (maker !== undefined) bad.set(maker, misbehaviour);
+  }
+  if (bad.size > 0) await misbehave(world, bad);
+  const givers = [...bad].flatMap(([maker, it]) =>
+    it.kind === 'ioauth' && it.lie === 'address-foreign' ? [maker] : [],
+  );
+
+  const { mixdepth, available, provable } = choosePurse(world, plan.isSweep);
+  const script = `0014${Buffer.from(chance.bytes(20)).toString('hex')}`;
+  const destination: Destination = plan.isInternal
+    ? { kind: 'internal' }
+    : { kind: 'address', address: addressOf(script, NETWORK) ?? '', script };
+  const request: CoinjoinRequest = {
+    amount: plan.isSweep ? 'sweep' : Math.min(provable, Math.floor(available * plan.share)),
+    destination,
+    mixdepth,
+    makers: plan.makers,
+    minimumMakers: plan.minimumMakers,
+    maxFeeAbs: MAX_FEE.abs,
+    maxFeeRel: MAX_FEE.rel,
+    fee: { kind: 'rate', feePerKb: plan.feePerKb },
+    // The other rules would ask the same makers again and again.
+    choice: 'random',
+    picks: [],
+    broadcast: plan.broadcast,
+  };
+  const amount = request.amount === 'sweep' ? available : request.amount;
+  const honest = makers.filter(
+    (maker) => !bad.has(maker) && (maker.offer?.maxsize ?? 0) >= amount,
+  ).length;
+  const began = performance.now();
+  const outcome = await taker.attempt({
+    request,
+    nicks: makers.flatMap(({ nick, offer }) => (offer === undefined ? [] : [nick])),
+    random: chance.next,
+    onPlan: ({ worst }) => {
+      const agreement: Agreement = {
+        round: plan.number,
+        taker: taker.wallet.keys.name,
+        amount: request.amount === 'sweep' ? undefined : request.amount,
+        foreign: plan.isInternal ? undefined : script,
+        offers,
+        givers: new Set(givers.map(({ name }) => name)),
+        most: worst,
+      };
+      accountant.agree(agreement);
+    },
+  });
+  const seconds = (performance.now() - began) / 1000;
+  for (const maker of bad.keys()) await maker.behave();
+  if (plan.number % TOP_UP_ROUND === 0) {
+    const place = (plan.number / TOP_UP_ROUND) % TAKER_MIXDEPTHS;
+    await world.fund(taker.wallet, [place], TOP_UP);
+  }
+  await world.mine(BLOCKS);
+  return {
+    number: plan.number,
+    isSweep: plan.isSweep,
+    hadEnough: honest >= plan.makers,
+    txid: outcome.ok ? outcome.txid : undefined,
+    reason: outcome.ok ? '' : `${outcome.fault}: ${outcome.detail}`,
+    seconds,
+    misbehaviours: [...bad.values()].map(nameOf),
+    failed: outcome.failed.length,
+  };
+}
