@@ -64,9 +64,7 @@ export async function runDemoCommand(options: DemoCommandOptions): Promise<void>
   let shown = false;
   setActive(shutdown, () => {
     if (shown) return ExitCode.OK;
-    printNote(
-      'onionmc: the output was closed before the demo had shown a message over a direct link',
-    );
+    printNote('onionmc: the output was closed before the demo had shown a coinjoin');
     return ExitCode.FAILED;
   });
   shutdown.onStop('demo', async () => {
@@ -80,7 +78,7 @@ export async function runDemoCommand(options: DemoCommandOptions): Promise<void>
     loopback: options.loopback === true,
     screen,
     signal: ended.signal,
-    onDirect: () => (shown = true),
+    onCoinjoin: () => (shown = true),
   });
   const finish = async (): Promise<DemoResult | undefined> => {
     try {
@@ -98,9 +96,9 @@ export async function runDemoCommand(options: DemoCommandOptions): Promise<void>
   const result = await finished;
   clearTimeout(timer);
   shutdown.close();
-  if (result?.firstDirectMs === undefined && options.seconds !== undefined) {
+  if (result?.coinjoin === undefined && options.seconds !== undefined) {
     printNote(
-      `onionmc: the demo ended after ${options.seconds} s, before a message went over a direct link: give it more --seconds`,
+      `onionmc: the demo ended after ${options.seconds} s, before a coinjoin was complete: give it more --seconds`,
     );
     process.exitCode = ExitCode.FAILED;
   }

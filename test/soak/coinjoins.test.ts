@@ -12,6 +12,10 @@ const SOAK = fileURLToPath(new URL('../../scripts/soak', import.meta.url));
 /** The programs that the script builds and runs. */
 const PROGRAMS = fileURLToPath(new URL('../../.build/compiled/lab/soak/', import.meta.url));
 
+/** The fee of a relative offer. */
+const shareOf = (cjfee: string, amount: number): number =>
+  agreedFee({ isRelative: true, cjfee, txfee: 0 }, amount);
+
 /** Commands of processes that contain a text. */
 async function commandsWith(text: string): Promise<string[]> {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
@@ -57,11 +61,9 @@ void t.test('a seed repeats the choices of a round, and every misbehaviour occur
 });
 
 void t.test('the accountant rounds a share half to even', async (t) => {
-  const fee = (cjfee: string, amount: number): number =>
-    agreedFee({ isRelative: true, cjfee, txfee: 0 }, amount);
-  t.equal(fee('0.000010', 150_000), 2, '1.5');
-  t.equal(fee('0.000010', 250_000), 2, '2.5');
-  t.equal(fee('0.000010', 250_001), 3);
-  t.equal(fee('0.00002', 100_000), 2);
+  t.equal(shareOf('0.000010', 150_000), 2, '1.5');
+  t.equal(shareOf('0.000010', 250_000), 2, '2.5');
+  t.equal(shareOf('0.000010', 250_001), 3);
+  t.equal(shareOf('0.00002', 100_000), 2);
   t.equal(agreedFee({ isRelative: false, cjfee: '777', txfee: 5 }, 1), 777);
 });

@@ -24,6 +24,8 @@ export interface Purse {
 }
 
 export interface DemoMoney {
+  /** For further files. */
+  readonly folder: string;
   readonly chain: DemoChain;
   readonly makers: readonly Purse[];
   readonly taker: Purse;
@@ -156,6 +158,7 @@ export async function openMoney(
     progress('wallets', `${makers} makers with a bond each, and a taker`);
     const all = [...owners, { name: 'taker', wallet: taker }];
     return {
+      folder,
       chain,
       makers: purses,
       taker: { name: 'taker', wallet: taker, bond: undefined },

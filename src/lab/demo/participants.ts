@@ -3,20 +3,23 @@
  * nick, as five separate programs would have.
  */
 import { randomBytes } from 'node:crypto';
+import { bondView } from '../../chain/bond-view.js';
 import { openMessageChannel, type OnionMessageChannel } from '../../channel/message-channel.js';
 import { silentLog } from '../../channel/log.js';
+import { makeOffer, type OfferTerms } from '../../maker/offers.js';
+import { WalletMaker } from '../../maker/wallet-maker.js';
+import type { CommitmentStore } from '../../negotiation/ports.js';
 import { systemClock } from '../../overlay/system-clock.js';
-import type { Network } from '../../protocol/constants.js';
 import { formatLocation } from '../../protocol/location.js';
 import { createNickKey } from '../../protocol/nick.js';
 import { startDirectoryNode, type DirectoryNode } from '../../roles/directory-node.js';
 import { startMaker, type Maker } from '../../roles/maker.js';
-import { makeOffer, type OfferTerms } from '../../maker/offers.js';
 import { startTaker, type Taker } from '../../roles/taker.js';
+import { NETWORK } from './chain.js';
+import { unixTime, type DemoMoney, type Purse } from './money.js';
 import type { DemoOverlays, Progress } from './overlays.js';
 
 export const MAKERS = 3;
-const NETWORK: Network = 'signet';
 const SATS_PER_MAKER = 50_000_000;
 
 const TERMS: OfferTerms = {
@@ -30,6 +33,9 @@ const TERMS: OfferTerms = {
   minsize: 100_000,
   sizeFactor: 0.1,
 };
+
+/** The taker of the demo asks more often than others. */
+const REQUEST_LIMITS = { fillsPerNick: 60 } as const;
 
 export interface DemoMaker {
   readonly name: string;
@@ -80,14 +86,82 @@ function reportEvents(name: string, channel: OnionMessageChannel, progress: Prog
   channel.on('direct-up', ({ nick }) => progress(name, `has a direct link with ${nick}`));
 }
 
+/** Used commitments, for as long as the demo runs. */
+function commitmentsInMemory(): CommitmentStore {
+  const used = new Set<string>();
+  return {
+    get size() {
+      return used.size;
+    },
+    has: (commitment) => used.has(commitment),
+    async add(commitment) {
+      const isNew = !used.has(commitment);
+      used.add(commitment);
+      return isNew;
+    },
+  };
+}
+
+/** A maker that follows the chain and takes part in coinjoins; `stop` ends both. */
+function startFundedMaker(
+  channel: OnionMessageChannel,
+  { wallet, bond }: Purse,
+  { chain: { chain } }: DemoMoney,
+): { readonly maker: Maker; readonly stop: () => Promise<void> } {
+  const coins = new WalletMaker({ wallet, chain, log: silentLog, unixTime });
+  const stopping = new AbortController();
+  const following = coins.follow({
+    signal: stopping.signal,
+    clock: systemClock,
+    onChange: () => {},
+    onFault: () => {},
+  });
+  const most = Math.max(...coins.funds().map(({ available }) => available));
+  const maker = startMaker({
+    channel,
+    offers: [makeOffer(TERMS, most, Math.random)],
+    clock: systemClock,
+    log: silentLog,
+    requestLimits: REQUEST_LIMITS,
+    ...(bond && { bond: { bond } }),
+    blacklist: { store: commitmentsInMemory() },
+    coinjoins: { network: NETWORK, wallet: coins, chain },
+  });
+  return {
+    maker,
+    async stop() {
+      maker.stop();
+      stopping.abort();
+      await following;
+      await coins.idle();
+    },
+  };
+}
+
+/** A maker without a wallet: it refuses every coinjoin. */
+function startPoorMaker(
+  channel: OnionMessageChannel,
+  number: number,
+): { readonly maker: Maker; readonly stop: () => Promise<void> } {
+  const offers = [makeOffer(TERMS, SATS_PER_MAKER * number, Math.random)];
+  const maker = startMaker({ channel, offers, clock: systemClock, log: silentLog });
+  return {
+    maker,
+    async stop() {
+      maker.stop();
+    },
+  };
+}
+
 /**
- * Starts all participants. Rejects when the signal is aborted or Tor fails; everything started here is
+ * Starts all participants, with the wallets of `money` where there is one. Rejects when the signal is aborted or Tor fails; everything started here is
  * closed then.
  */
 export async function startParticipants(
   overlays: DemoOverlays,
   signal: AbortSignal,
   progress: Progress,
+  money?: DemoMoney,
 ): Promise<Participants> {
   const closers: (() => Promise<void> | void)[] = [];
   const close = async (): Promise<void> => {
@@ -128,9 +202,12 @@ export async function startParticipants(
       const name = `maker ${number}`;
       const channel = await open('maker');
       reportEvents(name, channel, progress);
-      const offer = makeOffer(TERMS, SATS_PER_MAKER * number, Math.random);
-      const maker = startMaker({ channel, offers: [offer], clock: systemClock, log: silentLog });
-      closers.push(() => maker.stop());
+      const purse = money?.makers[number - 1];
+      const { maker, stop } =
+        money === undefined || purse === undefined
+          ? startPoorMaker(channel, number)
+          : startFundedMaker(channel, purse, money);
+      closers.push(stop);
       await orAborted(Promise.all([welcome(channel), reachable(channel)]), signal);
       return { name, channel, maker };
     };
@@ -138,7 +215,12 @@ export async function startParticipants(
 
     const takerChannel = await open('taker');
     reportEvents('taker', takerChannel, progress);
-    const taker = startTaker({ channel: takerChannel, clock: systemClock, log: silentLog });
+    const taker = startTaker({
+      channel: takerChannel,
+      clock: systemClock,
+      log: silentLog,
+      ...(money && { chain: bondView(money.chain.chain) }),
+    });
     closers.push(() => taker.stop());
     await orAborted(welcome(takerChannel), signal);
     return { directory, makers, takerChannel, taker, close };

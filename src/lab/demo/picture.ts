@@ -1,5 +1,6 @@
 /** A coinjoin as text: inputs and outputs side by side, who owns which, and which outputs are equal. Pure. */
 import { parseTransaction, type TransactionOutput } from '../../bitcoin/transaction.js';
+import { grouped } from '../../kit/decimal.js';
 import { formatOutpoint, type Outpoint } from '../../protocol/outpoint.js';
 
 export interface PictureParts {
@@ -24,10 +25,6 @@ export interface Picture {
 }
 
 const UNKNOWN = '?';
-
-/** `1 234 567`, for a person. */
-export const grouped = (satoshi: number): string =>
-  String(satoshi).replaceAll(/\B(?=(?:\d{3})+$)/g, ' ');
 
 /** Throws a RangeError for bytes that are not a transaction. */
 export function pictureOf({ transaction, spent, ownerOf, amount }: PictureParts): Picture {

@@ -6,7 +6,10 @@ import { randomBytes } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
 import type { Route } from '../../channel/message-channel.js';
 import type { Answer, Taker } from '../../roles/taker.js';
-import { startLoopbackOverlays, startTorOverlays } from './overlays.js';
+import { showCoinjoin, type DemoCoinjoin } from './coinjoin.js';
+import type { DemoChain } from './chain.js';
+import { openMoney, type DemoMoney } from './money.js';
+import { startLoopbackOverlays, startTorOverlays, type DemoOverlays } from './overlays.js';
 import type { Screen } from './screen.js';
 import { MAKERS, startParticipants, type DemoMaker, type Participants } from './participants.js';
 
@@ -26,6 +29,10 @@ export interface DemoResult {
   /** From the start to the first answer through the directory, and to the first over a direct link. */
   readonly firstRelayedMs: number | undefined;
   readonly firstDirectMs: number | undefined;
+  /** The chain: of a bitcoind on regtest, or in memory. Undefined when it ended before it had one. */
+  readonly chain: DemoChain['kind'] | undefined;
+  /** Undefined when the demo ended before it was complete. */
+  readonly coinjoin: DemoCoinjoin | undefined;
 }
 
 export interface DemoOptions {
@@ -33,8 +40,8 @@ export interface DemoOptions {
   readonly screen: Screen;
   /** Ends the demo, also during its start. */
   readonly signal: AbortSignal;
-  /** A question and its answer went over a direct link, and the screen shows it. */
-  readonly onDirect?: () => void;
+  /** The coinjoin is complete, and the screen shows it. */
+  readonly onCoinjoin?: () => void;
 }
 
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -42,9 +49,12 @@ const NEXT_MESSAGE_MS = 3_000;
 
 const ROUTE_TEXT = { directory: 'by the directory', direct: 'over the direct link' } as const;
 
-/** The arguments of a `!fill` for 100,000 satoshi with unusable keys. */
+/** No maker has an offer with this number: it answers with an error. */
+const NO_OFFER = 99;
+
+/** The arguments of a `!fill` that no maker takes. */
 function someFill(): string {
-  return `0 100000 ${randomBytes(32).toString('hex')} P${randomBytes(32).toString('hex')}`;
+  return `${NO_OFFER} 100000 ${randomBytes(32).toString('hex')} P${randomBytes(32).toString('hex')}`;
 }
 
 function allOffers(taker: Taker, signal: AbortSignal): Promise<void> {
@@ -81,6 +91,37 @@ function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+/** The network, and the chain with its wallets meanwhile. When one of them fails, nothing is left of the other. */
+async function openParts({
+  loopback,
+  screen,
+  signal,
+}: DemoOptions): Promise<{ readonly overlays: DemoOverlays; readonly money: DemoMoney }> {
+  const failing = new AbortController();
+  const either = AbortSignal.any([signal, failing.signal]);
+  const stopOther = <T>(part: Promise<T>): Promise<T> =>
+    part.catch((error: unknown) => {
+      failing.abort();
+      throw error;
+    });
+  const [overlays, money] = await Promise.allSettled([
+    stopOther(loopback ? startLoopbackOverlays() : startTorOverlays(either, screen.say)),
+    stopOther(openMoney(MAKERS, either, screen.say)),
+  ]);
+  if (overlays.status === 'fulfilled' && money.status === 'fulfilled') {
+    return { overlays: overlays.value, money: money.value };
+  }
+  if (overlays.status === 'fulfilled') await overlays.value.close();
+  if (money.status === 'fulfilled') await money.value.close();
+  // The one that failed first stopped the other one.
+  const first = [overlays, money].flatMap((part) =>
+    part.status === 'rejected' && !isAbort(part.reason) ? [part.reason] : [],
+  )[0];
+  throw first ?? new Error('the demo was stopped');
+}
+
+const isAbort = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
+
 /** Runs the demo until the signal ends it. Rejects with the error that made it impossible. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const { loopback, screen, signal } = options;
@@ -88,6 +129,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const elapsed = (): number => performance.now() - began;
   const messages: DemoMessage[] = [];
   let offers = 0;
+  let coinjoin: DemoCoinjoin | undefined;
 
   async function talk({ name, channel }: DemoMaker, taker: Taker): Promise<void> {
     const answer: Answer = await taker.ask(channel.nick, 'fill', someFill(), ANSWER_TIMEOUT_MS);
@@ -103,10 +145,10 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       'taker',
       `asked ${name} !fill, got !${word}: ${ways}, ${answer.rttMs.toFixed(1)} ms`,
     );
-    if (sentBy === 'direct' && answeredBy === 'direct') options.onDirect?.();
   }
 
-  async function play({ taker, takerChannel, makers }: Participants): Promise<void> {
+  async function play(participants: Participants, money: DemoMoney): Promise<void> {
+    const { taker, takerChannel, makers } = participants;
     // An open question must end together with the demo.
     signal.addEventListener('abort', () => taker.stop(), { once: true });
     screen.heading('Offers arrive');
@@ -136,6 +178,11 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
       throw new Error('no direct link could be opened to the first maker');
     }
     await talk(first, taker);
+
+    coinjoin = await showCoinjoin(participants, money, screen, signal);
+    options.onCoinjoin?.();
+
+    screen.heading('Further messages, until it is stopped');
     for (let next = 1; !signal.aborted; next++) {
       // One after the other: a story, not a load.
       // oxlint-disable-next-line no-await-in-loop
@@ -147,20 +194,18 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   }
 
   screen.heading(loopback ? 'Loopback sockets, no Tor' : 'A private Tor network on this machine');
-  const overlays = loopback
-    ? await startLoopbackOverlays()
-    : await startTorOverlays(signal, screen.say);
+  const { overlays, money } = await openParts(options);
   try {
-    const participants = await startParticipants(overlays, signal, screen.say);
+    const participants = await startParticipants(overlays, signal, screen.say, money);
     try {
-      await play(participants);
+      await play(participants, money);
     } catch (error) {
       if (!signal.aborted) throw error;
     } finally {
       await participants.close();
     }
   } finally {
-    await overlays.close();
+    await Promise.all([overlays.close(), money.close()]);
   }
   const firstBy = (kind: Route['kind']): number | undefined =>
     messages.find((m) => m.sentBy === kind && m.answeredBy === kind)?.atMs;
@@ -170,5 +215,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     messages,
     firstRelayedMs: firstBy('directory'),
     firstDirectMs: firstBy('direct'),
+    chain: money.chain.kind,
+    coinjoin,
   };
 }
