@@ -24,9 +24,11 @@ export interface Agreement {
   readonly foreign: string | undefined;
   /** By maker: what it announced then. */
   readonly offers: ReadonlyMap<string, AgreedOffer>;
-  /** Makers that name an address of another party as theirs: they give their equal output away. */
+  /** Makers that name an address of another party, or of a stranger, as theirs: they give their equal output away. */
   readonly givers: ReadonlySet<string>;
-  /** Most satoshi that all makers, and that the miners get. */
+  /** Scripts of strangers to which they give it. */
+  readonly givenTo: ReadonlySet<string>;
+  /** Most satoshi that all makers and the miners get together: a cheaper maker leaves more to the miners. */
   readonly most: { readonly makerFees: number; readonly minerFee: number };
 }
 
@@ -61,7 +63,8 @@ interface OwnedCoin {
 
 const EXTEND_BY = 40;
 const MOST_EXTENSIONS = 3;
-const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
+const sum = (values: Iterable<number>): number =>
+  [...values].reduce((total, value) => total + value, 0);
 const satoshi = (bitcoins: number): number => Math.round(bitcoins * 1e8);
 
 /** The fee of an offer by the rule of the protocol: a share is rounded half to even (section 9.6). */
@@ -219,15 +222,20 @@ export class Accountant {
     const [amount] = equal;
     const gainOf = (party: string): number => (got.get(party) ?? 0) - (spent.get(party) ?? 0);
     const earns = (offer: AgreedOffer): number => agreedFee(offer, amount) - offer.txfee;
+    const paidBy = ({ givenTo }: Agreement): typeof unknown =>
+      unknown.filter(({ script }) => !givenTo.has(script));
     const fits = (agreement: Agreement): boolean =>
       spent.has(agreement.taker) &&
       (agreement.amount ?? amount) === amount &&
-      (agreement.foreign === undefined) === (unknown.length === 0) &&
-      unknown.every(({ script, value }) => script === agreement.foreign && value === amount);
+      (agreement.foreign === undefined) === (paidBy(agreement).length === 0) &&
+      paidBy(agreement).every(
+        ({ script, value }) => script === agreement.foreign && value === amount,
+      );
     // A transaction of an earlier round may confirm later: the newest agreement that fits.
     const agreement = this.#agreements.findLast(fits);
     if (agreement === undefined) {
-      fault(`no round agreed on it (amount ${amount}, ${unknown.length} outputs of strangers)`);
+      const strange = unknown.map(({ script, value }) => `${value} to ${script}`).join(', ');
+      fault(`no round agreed on it (amount ${amount}; to strangers: ${strange || 'nothing'})`);
       return;
     }
     let makerFees = 0;
@@ -249,12 +257,12 @@ export class Accountant {
     for (const party of got.keys()) {
       if (!spent.has(party) && !isGiven) fault(`${party} was paid and did not take part`);
     }
-    const paidOut = unknown.reduce((sum, { value }) => sum + value, 0);
-    const minerFee = sum(spent.values()) - sum(got.values()) - paidOut;
-    const { most } = agreement;
-    if (makerFees > most.makerFees) fault(`makers got ${makerFees} sat of ${most.makerFees}`);
-    if (minerFee > most.minerFee || minerFee < 0) {
-      fault(`miners got ${minerFee} sat of at most ${most.minerFee}`);
+    const paidOut = sum(paidBy(agreement).map(({ value }) => value));
+    const minerFee =
+      sum(spent.values()) - sum(got.values()) - sum(unknown.map(({ value }) => value));
+    const most = agreement.most.makerFees + agreement.most.minerFee;
+    if (minerFee < 0 || makerFees + minerFee > most) {
+      fault(`makers got ${makerFees} and miners ${minerFee} sat of at most ${most} together`);
     }
     // With an address of the taker named by a giver, the taker has more.
     const cost = -gainOf(agreement.taker) - paidOut;

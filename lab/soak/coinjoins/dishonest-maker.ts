@@ -36,7 +36,8 @@ const CONFLICT_FEE = 2_000;
 /** More coins than any maker may name. */
 const TOO_MANY = 101;
 const MISSING = 'ff'.repeat(32);
-const LEGACY = 'mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn';
+/** Of a stranger. */
+export const LEGACY = 'mipcBbFg9gMiCh81Kj8tqqdgoZub1ZJRfn';
 const OTHER_NETWORK = 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4';
 
 /** Other parties' things that a liar may name as its own. */

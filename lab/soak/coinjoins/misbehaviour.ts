@@ -85,6 +85,9 @@ export function nameOf(misbehaviour: Misbehaviour): string {
   }
 }
 
-/** Whether the maker still signs what it agreed to: it may then be in the transaction. */
-export const mayTakePart = ({ kind }: Misbehaviour): boolean =>
-  kind === 'keeps-push' || kind === 'restart' || kind === 'cut' || kind === 'key';
+/** Whether it happens after `ioauth`, so that the round ends and another one begins without the maker. */
+export function spoilsRound(misbehaviour: Misbehaviour): boolean {
+  const { kind } = misbehaviour;
+  if (kind === 'signature' || kind === 'fee' || kind === 'spends') return true;
+  return 'phase' in misbehaviour && misbehaviour.phase === 'tx';
+}

@@ -1,7 +1,7 @@
 /** What happens in a round: it depends on the seed and the number of the round only. Pure. */
 import type { Broadcast } from '../../../src/negotiation/taker/api.js';
 import { createChance, type Chance } from '../random.js';
-import { MISBEHAVIOURS, type Misbehaviour } from './misbehaviour.js';
+import { MISBEHAVIOURS, spoilsRound, type Misbehaviour } from './misbehaviour.js';
 import type { OfferTerms } from './soak-maker.js';
 
 export interface RoundPlan {
@@ -27,6 +27,8 @@ const BAD_ROUND = 25;
 const HONEST_IN_BAD_ROUND = 2;
 const SWEEP_ROUND = 5;
 const MOST_FLAKY = 5;
+/** Makers that fail after they agreed: each of them costs a taker one of its three rounds. */
+const MOST_SPOILERS = 2;
 const BROADCASTS: readonly Broadcast[] = ['self', 'random-peer', 'not-self'];
 
 function termsOf(chance: Chance): OfferTerms {
@@ -49,11 +51,17 @@ export function planRound(seed: number, number: number, makers: number): RoundPl
     .toSorted((a, b) => a.at - b.at)
     .map(({ n }) => n);
   const misbehaviours = new Map<number, Misbehaviour>();
+  let spoilers = 0;
   order.slice(0, flaky).forEach((maker, n) => {
     // In turn, so that each of them occurs; the others at random.
     const next = MISBEHAVIOURS[number % MISBEHAVIOURS.length];
     const misbehaviour = n === 0 ? next : chance.pick(MISBEHAVIOURS);
-    if (misbehaviour !== undefined) misbehaviours.set(maker, misbehaviour);
+    if (misbehaviour === undefined) return;
+    if (spoilsRound(misbehaviour)) {
+      if (spoilers === MOST_SPOILERS) return;
+      spoilers += 1;
+    }
+    misbehaviours.set(maker, misbehaviour);
   });
   const wanted = chance.between(3, 5);
   return {

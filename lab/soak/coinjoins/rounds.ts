@@ -1,11 +1,11 @@
 /** Plays one round: makers announce, some of them misbehave, the taker tries its coinjoin. */
-import { addressOf } from '../../../src/bitcoin/address.js';
+import { addressOf, addressScript } from '../../../src/bitcoin/address.js';
 import { parseTransaction } from '../../../src/bitcoin/transaction.js';
 import { createChance } from '../random.js';
-import type { CoinjoinRequest, Destination } from '../../../src/taker/api.js';
+import type { CoinjoinOutcome, CoinjoinRequest, Destination } from '../../../src/taker/api.js';
 import type { Agreement, AgreedOffer } from './accountant.js';
-import type { Loot } from './dishonest-maker.js';
-import { nameOf, type Misbehaviour } from './misbehaviour.js';
+import { LEGACY, type Loot } from './dishonest-maker.js';
+import { nameOf, type IoAuthLie, type Misbehaviour } from './misbehaviour.js';
 import type { RoundPlan } from './round-plan.js';
 import { NETWORK, TAKER_MIXDEPTHS } from './settings.js';
 import type { SoakMaker } from './soak-maker.js';
@@ -16,10 +16,13 @@ import type { World } from './world.js';
 const MOST_SWEPT = 60_000_000;
 /** What makers want to see: a coin of this age, and the amount at most so many times its value. */
 const PROOF = { age: 6, times: 4.9 } as const;
+/** With these lies a maker gives its equal output away: no taker can see it. */
+const GIVING: ReadonlySet<IoAuthLie> = new Set(['address-foreign', 'address-legacy']);
+const LEGACY_SCRIPT = addressScript(NETWORK, LEGACY) ?? '';
 /** Most for one maker. */
 const MAX_FEE = { abs: 50_000, rel: 0.001 } as const;
 /** Blocks after a round: makers and taker need confirmed coins. */
-const BLOCKS = 2;
+const BLOCKS = 6;
 /** Coins that the taker gets now and then, so that it has proofs. */
 const TOP_UP = [9_000_000, 5_000_000, 3_000_000] as const;
 const TOP_UP_ROUND = 4;
@@ -30,6 +33,8 @@ interface Purse {
   readonly available: number;
   readonly provable: number;
 }
+
+const provenOf = ({ available, provable }: Purse): number => Math.min(available, provable);
 
 /** The mixdepth that has most, and for a sweep the largest one that can be proven and that makers can fill. */
 function choosePurse({ taker }: World, isSweep: boolean): Purse {
@@ -44,12 +49,12 @@ function choosePurse({ taker }: World, isSweep: boolean): Purse {
       const largest = Math.max(0, ...old.map(({ value }) => value));
       return { mixdepth, available, provable: Math.floor(largest * PROOF.times) };
     })
-    .toSorted((a, b) => b.available - a.available);
+    .toSorted((a, b) => provenOf(b) - provenOf(a));
   const fits = isSweep
     ? purses.find(({ available, provable }) => available <= Math.min(MOST_SWEPT, provable))
     : purses[0];
   const purse = fits ?? purses.at(-1);
-  if (purse === undefined || purse.available === 0) {
+  if (purse === undefined || provenOf(purse) === 0) {
     throw new Error('the taker has nothing to spend');
   }
   return purse;
@@ -80,6 +85,18 @@ async function misbehave(world: World, bad: ReadonlyMap<SoakMaker, Misbehaviour>
   }
 }
 
+/** Why a coinjoin failed, with the makers that failed. */
+function reasonOf(
+  { fault, detail, failed }: Extract<CoinjoinOutcome, { readonly ok: false }>,
+  wanted: number,
+  honest: number,
+): string {
+  const makers = failed.map(({ failure }) =>
+    failure === undefined ? '' : `${failure.step} ${failure.fault} (${failure.detail})`,
+  );
+  return `${fault}: ${detail}; ${wanted} wanted, ${honest} honest; ${makers.join(', ')}`;
+}
+
 export async function playRound(world: World, plan: RoundPlan, seed: number): Promise<RoundRecord> {
   const { makers, taker, accountant } = world;
   const chance = createChance(Math.imul(seed + 7, 40_503) ^ plan.number);
@@ -97,7 +114,7 @@ export async function playRound(world: World, plan: RoundPlan, seed: number): Pr
   }
   if (bad.size > 0) await misbehave(world, bad);
   const givers = [...bad].flatMap(([maker, it]) =>
-    it.kind === 'ioauth' && it.lie === 'address-foreign' ? [maker] : [],
+    it.kind === 'ioauth' && GIVING.has(it.lie) ? [maker] : [],
   );
 
   const { mixdepth, available, provable } = choosePurse(world, plan.isSweep);
@@ -136,6 +153,7 @@ export async function playRound(world: World, plan: RoundPlan, seed: number): Pr
         foreign: plan.isInternal ? undefined : script,
         offers,
         givers: new Set(givers.map(({ name }) => name)),
+        givenTo: new Set([LEGACY_SCRIPT]),
         most: worst,
       };
       accountant.agree(agreement);
@@ -153,7 +171,7 @@ export async function playRound(world: World, plan: RoundPlan, seed: number): Pr
     isSweep: plan.isSweep,
     hadEnough: honest >= plan.makers,
     txid: outcome.ok ? outcome.txid : undefined,
-    reason: outcome.ok ? '' : `${outcome.fault}: ${outcome.detail}`,
+    reason: outcome.ok ? '' : reasonOf(outcome, plan.makers, honest),
     seconds,
     misbehaviours: [...bad.values()].map(nameOf),
     failed: outcome.failed.length,

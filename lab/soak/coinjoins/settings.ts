@@ -17,7 +17,7 @@ export const SHORTENED = {
   /** 300 s: from the signatures to a `push`. */
   pushWaitMs: 5_000,
   /** 60 s: wallet, chain, disk. A machine under load needs it nearly whole. */
-  portWaitMs: 20_000,
+  portWaitMs: 10_000,
   /** 5 s: between two questions for the best block. */
   pollMs: 50,
 } as const;

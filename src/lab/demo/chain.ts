@@ -47,13 +47,14 @@ export async function startDemoChain(
   progress: Progress,
 ): Promise<DemoChain> {
   if (bitcoinCommand('bitcoind') === undefined) {
-    progress('chain', 'no bitcoind here: the chain is in memory, and signatures are not checked');
-    return memoryDemoChain();
+    return memoryDemoChain(progress);
   }
   return nodeDemoChain(folder, signal, progress);
 }
 
-function memoryDemoChain(): DemoChain {
+/** Says that it is in memory. */
+export function memoryDemoChain(progress: Progress): DemoChain {
+  progress('chain', 'no bitcoind here: the chain is in memory, and signatures are not checked');
   const chain = new MemoryChain({
     network: NETWORK,
     time: Math.floor(Date.now() / 1000) - AGE_SECONDS,

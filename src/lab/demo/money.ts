@@ -103,6 +103,7 @@ export async function openMoney(
   makers: number,
   signal: AbortSignal,
   progress: Progress,
+  startChain: typeof startDemoChain = startDemoChain,
 ): Promise<DemoMoney> {
   await sweepTemporaryFolders(tmpdir(), PREFIX);
   const folder = await makeTemporaryFolder(tmpdir(), PREFIX);
@@ -116,7 +117,7 @@ export async function openMoney(
     }
   };
   try {
-    const chain = await startDemoChain(folder, signal, progress);
+    const chain = await startChain(folder, signal, progress);
     closers.push(() => chain.close());
     const wallets: Wallet[] = [];
     const open = async (name: string): Promise<Wallet> => {

@@ -57,7 +57,8 @@ function someFill(): string {
   return `${NO_OFFER} 100000 ${randomBytes(32).toString('hex')} P${randomBytes(32).toString('hex')}`;
 }
 
-function allOffers(taker: Taker, signal: AbortSignal): Promise<void> {
+/** Resolves when the book has an offer of each maker, signed by it. */
+export function allOffers(taker: Taker, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const check = (): void => {
       const signed = taker.book.offers().filter((offer) => offer.verified);
