@@ -81,7 +81,7 @@ export function agreedFee({ isRelative, cjfee }: AgreedOffer, amount: number): n
 
 export class Accountant {
   readonly #node: BitcoinNode;
-  readonly #parties: readonly PartyKeys[];
+  readonly #parties: PartyKeys[];
   readonly #coins = new Map<string, OwnedCoin>();
   readonly #foreign = new Set<string>();
   /** Transactions that a party made on its own, by id. */
@@ -95,7 +95,7 @@ export class Accountant {
 
   constructor(node: BitcoinNode, parties: readonly PartyKeys[]) {
     this.#node = node;
-    this.#parties = parties;
+    this.#parties = [...parties];
   }
 
   /** A script outside all wallets that may be paid: that of a destination. */
@@ -106,6 +106,11 @@ export class Accountant {
   /** A transaction in which a party spends its own coins past its wallet. */
   expectSpend(txid: string, party: string): void {
     this.#ownSpends.set(txid, party);
+  }
+
+  /** Another party, before it is paid. */
+  add(party: PartyKeys): void {
+    this.#parties.push(party);
   }
 
   agree(agreement: Agreement): void {

@@ -7,6 +7,7 @@ import {
 import type { Chain } from '../../../src/chain/ports.js';
 import { largestFillable } from '../../../src/maker/offers.js';
 import { WalletMaker } from '../../../src/maker/wallet-maker.js';
+import type { RequestLimits } from '../../../src/negotiation/maker/request-limits.js';
 import type { CommitmentStore } from '../../../src/negotiation/ports.js';
 import { createLoopbackOverlay } from '../../../src/overlay/loopback.js';
 import { systemClock } from '../../../src/overlay/system-clock.js';
@@ -36,6 +37,8 @@ export interface SoakMakerParts {
   readonly directory: Location;
   /** 32 bytes: of the nick. */
   readonly nickSecret: Uint8Array;
+  /** Limits for requests; by default so high that they never matter. */
+  readonly limits?: Partial<RequestLimits> | undefined;
 }
 
 /** What a dishonest maker needs beside its own. */
@@ -205,7 +208,7 @@ export class SoakMaker {
       offers: this.#offer === undefined ? [] : [this.#offer],
       clock: systemClock,
       log: silentLog,
-      requestLimits: LIMITS,
+      requestLimits: this.#parts.limits ?? LIMITS,
       blacklist: { store: this.#commitments },
       coinjoins: { network: NETWORK, wallet: this.#made, chain, policy: SHORTENED },
     });

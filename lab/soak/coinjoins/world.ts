@@ -8,13 +8,16 @@ import { join } from 'node:path';
 import type { Chain } from '../../../src/chain/ports.js';
 import { BitcoinNode, freePort } from '../../../src/lab/bitcoin-node/node.js';
 import { createLoopbackOverlay } from '../../../src/overlay/loopback.js';
+import type { Outpoint } from '../../../src/protocol/outpoint.js';
 import type { Location } from '../../../src/protocol/location.js';
+import type { RequestLimits } from '../../../src/negotiation/maker/request-limits.js';
 import { startDirectoryNode, type DirectoryNode } from '../../../src/roles/directory-node.js';
 import { openNode } from '../../../src/chain/node/open-node.js';
 import { systemClock } from '../../../src/overlay/system-clock.js';
 import { CoinSource } from '../../../test/helpers/coin-source.js';
 import { settingsOf } from '../../../test/helpers/node-chain.js';
 import { Accountant } from './accountant.js';
+import type { KnownCoin } from './party-keys.js';
 import { MAKER_MIXDEPTHS, NETWORK, SHORTENED, TAKER_MIXDEPTHS } from './settings.js';
 import { SoakMaker } from './soak-maker.js';
 import { SoakTaker } from './soak-taker.js';
@@ -23,6 +26,8 @@ import { SoakWallet } from './soak-wallet.js';
 export interface WorldOptions {
   readonly makers: number;
   readonly seed: number;
+  /** Limits of the makers for requests; by default so high that they never matter. */
+  readonly limits?: Partial<RequestLimits> | undefined;
 }
 
 /** Satoshi of the coins that makers begin with, in each mixdepth. */
@@ -48,9 +53,16 @@ export class World {
   readonly taker: SoakTaker;
   readonly directory: Location;
   readonly #close: () => Promise<void>;
+  /** Opens a wallet that is closed with the world. */
+  readonly openWallet: (name: string, mixdepths: number) => Promise<SoakWallet>;
+  /** Of files that disappear with the world. */
+  readonly place: string;
 
   private constructor(
-    parts: Omit<World, 'mine' | 'fund' | 'synced' | 'close' | 'broadcast' | 'settle'>,
+    parts: Omit<
+      World,
+      'mine' | 'fund' | 'addTaker' | 'coinOf' | 'synced' | 'close' | 'broadcast' | 'settle'
+    >,
     close: () => Promise<void>,
   ) {
     this.node = parts.node;
@@ -60,10 +72,12 @@ export class World {
     this.makers = parts.makers;
     this.taker = parts.taker;
     this.directory = parts.directory;
+    this.openWallet = parts.openWallet;
+    this.place = parts.place;
     this.#close = close;
   }
 
-  static async open({ makers: count, seed }: WorldOptions): Promise<World> {
+  static async open({ makers: count, seed, limits }: WorldOptions): Promise<World> {
     const closers: (() => Promise<unknown>)[] = [];
     const close = async (): Promise<void> => {
       for (const closer of closers.splice(0).toReversed()) await closer();
@@ -74,6 +88,7 @@ export class World {
       const node = new BitcoinNode(place, await freePort(), await freePort(), {
         // Blocks are few and small: reading them is quicker than searching filters.
         filterIndex: false,
+        args: ['-txindex=1'],
       });
       closers.push(() => node.stop('SIGKILL'));
       await node.start();
@@ -92,7 +107,10 @@ export class World {
       const bytesOf = (text: string): Uint8Array => sha256(utf8ToBytes(`soak ${seed} ${text}`));
       const openWallet = async (name: string, mixdepths: number): Promise<SoakWallet> => {
         const entropy = bytesOf(`wallet ${name}`).slice(0, 16);
-        return SoakWallet.create(join(place, 'wallets'), name, chain, { entropy, mixdepths });
+        const terms = { entropy, mixdepths };
+        const wallet = await SoakWallet.create(join(place, 'wallets'), name, chain, terms);
+        closers.push(() => wallet.close());
+        return wallet;
       };
       const makers: SoakMaker[] = [];
       for (let n = 1; n <= count; n += 1) {
@@ -104,12 +122,12 @@ export class World {
           chain,
           directory: directory.location,
           nickSecret: bytesOf(`nick ${name}`),
+          limits,
         });
         closers.push(() => maker.close());
         makers.push(maker);
       }
       const takerWallet = await openWallet('taker', TAKER_MIXDEPTHS);
-      closers.push(() => takerWallet.close());
       const taker = new SoakTaker({
         wallet: takerWallet,
         chain,
@@ -121,7 +139,17 @@ export class World {
         takerWallet.keys,
       ]);
       const world = new World(
-        { node, chain, source, accountant, makers, taker, directory: directory.location },
+        {
+          node,
+          chain,
+          source,
+          accountant,
+          makers,
+          taker,
+          directory: directory.location,
+          openWallet,
+          place,
+        },
         close,
       );
       for (const maker of makers)
@@ -150,6 +178,24 @@ export class World {
       }
       await this.source.pay(outputs);
     }
+  }
+
+  /** Another taker, with coins in its first mixdepth. They wait in the mempool. */
+  async addTaker(name: string): Promise<SoakTaker> {
+    const wallet = await this.openWallet(name, 2);
+    await this.fund(wallet, [0], TAKER_COINS);
+    const commitmentsFile = join(this.place, `${name}.json`);
+    return new SoakTaker({ wallet, chain: this.chain, directory: this.directory, commitmentsFile });
+  }
+
+  /** An output of a transaction in a block, spent or not. Needs the index of transactions. */
+  async coinOf({ txid, vout }: Outpoint): Promise<KnownCoin> {
+    const tx = await this.node.rpc<{
+      vout: readonly { readonly value: number; readonly scriptPubKey: { readonly hex: string } }[];
+    }>('getrawtransaction', txid, true);
+    const output = tx.vout[vout];
+    if (output === undefined) throw new Error(`${txid}:${vout} does not exist`);
+    return { txid, vout, script: output.scriptPubKey.hex, value: Math.round(output.value * 1e8) };
   }
 
   async broadcast(transaction: Uint8Array): Promise<void> {
