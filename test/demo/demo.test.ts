@@ -178,13 +178,12 @@ t.test('a demo whose output is closed before it has shown anything fails', async
 });
 
 t.test('the picture of a transaction', async (t) => {
-  const coin = (index: number, value: number) => ({
+  const coins = [1, 2].map((index) => ({
     txid: `${index}`.repeat(64),
     vout: index,
     script: testScript(index),
-    value,
-  });
-  const coins = [coin(1, 30_000), coin(2, 50_000)];
+    value: 10_000 + 20_000 * index,
+  }));
   const outputs = [
     { script: testScript(3), value: 20_000 },
     { script: testScript(4), value: 20_000 },
