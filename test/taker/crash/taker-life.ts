@@ -52,10 +52,11 @@ export interface Effects {
 
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+const moved = (address: string): string =>
+  addressOf(addressScript('signet', address) ?? '', 'regtest') ?? '';
+
 /** Addresses of the network of the chain. */
 function onRegtest(wallet: MakerWallet): MakerWallet {
-  const moved = (address: string): string =>
-    addressOf(addressScript('signet', address) ?? '', 'regtest') ?? '';
   return {
     ...wallet,
     async reserve(request, signal) {
