@@ -22,6 +22,8 @@ export async function followWallet(
 ): Promise<void> {
   /** Ends the pause before the next look. */
   let wake = new AbortController();
+  const stop = (): void => wake.abort();
+  signal.addEventListener('abort', stop);
   const reading = wallet.follow({
     signal,
     clock,
@@ -33,7 +35,7 @@ export async function followWallet(
   });
   while (!signal.aborted) {
     // oxlint-disable-next-line no-await-in-loop -- one look after the other
-    await pause(clock, LOOK_EVERY_MS, AbortSignal.any([signal, wake.signal]));
+    await pause(clock, LOOK_EVERY_MS, wake.signal);
     wake = new AbortController();
     if (signal.aborted) break;
     try {
@@ -45,6 +47,7 @@ export async function followWallet(
       if (!signal.aborted) onFault(error);
     }
   }
+  signal.removeEventListener('abort', stop);
   await reading;
 }
 

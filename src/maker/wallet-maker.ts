@@ -42,8 +42,8 @@ import { SessionLeases } from './session-leases.js';
 
 /** The holder of the leases of a maker. A wallet has one maker at a time. */
 export const MAKER_OWNER = 'maker';
-/** Most coins of one session: each makes the taker's transaction larger. */
-const MOST_COINS = 40;
+/** Most coins of one session. Takers refuse makers with more (`max_maker_utxos` of joinmarket-ng, and our own). */
+const MOST_COINS = 15;
 /** Choices that are tried when the chain or another part of the program has spent the coins meanwhile. */
 const MOST_TRIES = 5;
 /** Beyond the longest session. */
@@ -60,7 +60,7 @@ export interface WalletMakerOptions {
   readonly policy?: Partial<MakerPolicy>;
   /** Which coins are spent, default `default`. */
   readonly rule?: SelectionRule;
-  /** Most coins of one session, 1 to 100. */
+  /** Most coins of one session, 1 to 100; default 15, the most that takers accept. */
   readonly mostCoins?: number;
 }
 
