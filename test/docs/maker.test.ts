@@ -4,7 +4,7 @@
  * and scripts/setup (this tree), systemd-creds (encodes), systemctl (runs ExecStart of the installed unit, without
  * its confinement). Plain connections in place of Tor; the person's password comes from a credential.
  */
-import { randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -122,9 +122,27 @@ async function startPeers(t: Test): Promise<Location> {
   return node.location;
 }
 
+/** A user of the node that may mine: the cookie is for the maker, and may do only what the page allows. */
+const MINER = { user: 'miner', password: 'of the test', salt: 'c0ffee' };
+
+async function startNode(t: Test): Promise<BitcoinNode> {
+  const page = await readFile(join(ROOT, 'docs/maker.md'), 'utf8');
+  const [, allowed = ''] = /^rpcwhitelist=onionmc:(\S+)$/m.exec(page) ?? [];
+  const { user, password, salt } = MINER;
+  const hash = createHmac('sha256', salt).update(password).digest('hex');
+  return startBitcoinNode(t, {
+    args: [
+      `-rpcwhitelist=__cookie__:${allowed}`,
+      '-rpcwhitelistdefault=0',
+      `-rpcauth=${user}:${salt}$${hash}`,
+      '-rpccookieperms=group',
+    ],
+  });
+}
+
 /** A coin of 50 BTC for an address, and the blocks that make it spendable. */
 const paid = (node: BitcoinNode, address: string): string => {
-  const cli = `bitcoin-cli -rpcport=${node.rpcPort} -rpccookiefile=${node.cookieFile}`;
+  const cli = `bitcoin-cli -rpcport=${node.rpcPort} -rpcuser=${MINER.user} -rpcpassword='${MINER.password}'`;
   const elsewhere = 'bcrt1qgysu2eynn6klarz200ctgev7gqhhp7hwsdaaec3c7h0ltmc3r68q87c2d3';
   return `${cli} generatetoaddress 1 "${address}"; ${cli} generatetoaddress 100 ${elsewhere}`;
 };
@@ -134,7 +152,9 @@ const announced = (times: number): string =>
   `until [[ $(grep -c 'offers announced' "$LOGS/journal") -ge ${times} ]]; do kill -0 "$(<"$SANDBOX/pid")"; sleep 0.1; done`;
 
 realNodeTest(t, 'docs/maker.md', async (t) => {
-  const node = await startBitcoinNode(t);
+  const node = await startNode(t);
+  t.equal((await stat(node.cookieFile)).mode & 0o777, 0o640, 'rpccookieperms of the page');
+  await t.rejects(node.mine(), /403|JSON/, 'the cookie may do no more than the page says');
   const directory = await startPeers(t);
   const { dir, logs, env, said } = await sandbox(t);
   await mkdir(join(dir, 'opt'), { recursive: true });
