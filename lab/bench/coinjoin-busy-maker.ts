@@ -8,7 +8,8 @@ import { createMakerWallet, createMemoryCommitments } from '../../test/helpers/c
 import { cpuMs, makerKey, NETWORK, OFFER, sessionCoins } from './coinjoin-scene.js';
 import { answerQuestions } from './process.js';
 
-const [sessions = '', port = ''] = process.argv.slice(2);
+// `file`: where the coins of a wallet on the disk are written; without it the wallet is in memory.
+const [sessions = '', port = '', file] = process.argv.slice(2);
 const channel = openChannel({
   network: NETWORK,
   directories: [{ kind: 'loopback', host: '127.0.0.1', port: Number(port) }],
@@ -23,6 +24,9 @@ const ready = new Promise<void>((resolve) => {
   channel.on('welcome', () => resolve());
 });
 const { chain, maker: coins } = sessionCoins(Number(sessions));
+// The version before has no such wallet.
+const real = file === undefined ? undefined : await import('./coinjoin-wallet.js');
+const opened = file === undefined ? undefined : await real?.openBusyWallet(Number(sessions), file);
 const outcomes: string[] = [];
 const maker = startMaker({
   channel,
@@ -32,8 +36,8 @@ const maker = startMaker({
   blacklist: { store: createMemoryCommitments() },
   coinjoins: {
     network: NETWORK,
-    wallet: createMakerWallet('busy', coins),
-    chain,
+    wallet: opened?.wallet ?? createMakerWallet('busy', coins),
+    chain: (opened && real?.withTakers(opened.chain, chain)) ?? chain,
     onOutcome: (_, outcome) => void outcomes.push(outcome.result),
   },
 });
@@ -65,6 +69,10 @@ answerQuestions(async (question) => {
   if (question === 'turns') {
     isWatching = false;
     return { longestMs, totalMs, sessions: maker.sessions, outcomes: outcomes.length };
+  }
+  if (question === 'close') {
+    maker.stop();
+    return opened?.close();
   }
   throw new Error(`unknown question: ${question}`);
 });

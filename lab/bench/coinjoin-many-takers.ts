@@ -3,6 +3,7 @@
  * then go out together.
  */
 import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { silentLog } from '../../src/channel/log.js';
 import type { OnionMessageChannel } from '../../src/channel/message-channel.js';
 import { openChannel } from '../../src/roles/library.js';
@@ -11,17 +12,29 @@ import type { NegotiationChannel } from '../../src/negotiation/resender.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { createNickKey } from '../../src/protocol/nick.js';
+import { formatOutpoint } from '../../src/protocol/outpoint.js';
 import {
   createMemoryCommitments,
   createTakerWallet,
   type TestCoin,
 } from '../../test/helpers/coinjoin-world.js';
-import { AMOUNT, makerKey, NETWORK, OFFER, sessionCoins, signCoins } from './coinjoin-scene.js';
+import {
+  AMOUNT,
+  makerKey,
+  NETWORK,
+  OFFER,
+  sessionCoins,
+  signCoins,
+  type SharedCoin,
+} from './coinjoin-scene.js';
 import { answerQuestions } from './process.js';
 
-const [sessions = '', port = '', route = ''] = process.argv.slice(2);
+const [sessions = '', port = '', route = '', file] = process.argv.slice(2);
 const { nick: maker } = makerKey('busy', 0);
 const { chain, takers } = sessionCoins(Number(sessions));
+// oxlint-disable-next-line typescript/no-unsafe-type-assertion -- written by the maker's process
+const shared = (file === undefined ? [] : JSON.parse(readFileSync(file, 'utf8'))) as SharedCoin[];
+const byName = new Map(shared.map((coin) => [formatOutpoint(coin), { ...coin, confirmations: 6 }]));
 const waiting: (() => void)[] = [];
 let onFull: (() => void) | undefined;
 const results: Promise<string>[] = [];
@@ -72,7 +85,14 @@ async function run(channel: OnionMessageChannel, coins: readonly TestCoin[]): Pr
       ...createTakerWallet(channel.nick, coins),
       sign: async (request) => signCoins(coins, request),
     },
-    chain: { ...chain, broadcast: async () => {} },
+    chain: {
+      ...chain,
+      async coins(outpoints, signal) {
+        const found = await chain.coins(outpoints, signal);
+        return outpoints.map((outpoint, n) => found[n] ?? byName.get(formatOutpoint(outpoint)));
+      },
+      broadcast: async () => {},
+    },
     commitments: createMemoryCommitments(),
     amount: AMOUNT,
     makers: 1,

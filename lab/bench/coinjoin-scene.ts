@@ -82,6 +82,14 @@ export function sessionCoins(sessions: number): {
   };
 }
 
+/** A coin of the maker's wallet, as its process tells the takers'. */
+export interface SharedCoin {
+  readonly txid: string;
+  readonly vout: number;
+  readonly script: string;
+  readonly value: number;
+}
+
 /** Signs as the wallet does: one hash of what all inputs share, one signature for each input. */
 export function signCoins(
   coins: readonly TestCoin[],
