@@ -49,7 +49,14 @@ function tweakOf({ publicKey, chainCode }: BranchKey, index: number): Uint8Array
 
 /** Lets other work have a turn. */
 export type Turn = () => Promise<void>;
-const nextTurn: Turn = () => setImmediate();
+
+let lastTurn = Promise.resolve();
+
+/** One after the other, so that derivations at the same time do not fill one turn together. */
+const nextTurn: Turn = () => {
+  lastTurn = lastTurn.then(() => setImmediate());
+  return lastTurn;
+};
 
 /**
  * What `make` makes of the compressed public keys of the indices from `from`, in order.

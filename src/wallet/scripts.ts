@@ -26,11 +26,28 @@ export interface RangeTerms {
   readonly turn?: Turn | undefined;
 }
 
+/** The last extension of each journal. */
+const extensions = new WeakMap<WalletJournal, Promise<void>>();
+
 /**
- * Extends every range that is too short. Does nothing before the journal has the accounts.
+ * Extends every range that is too short. Does nothing before the journal has the accounts. Calls at the same
+ * time run one after the other, so that no script is derived twice.
  * @param onProgress called with the share that is done, 0 to 1
  */
-export async function extendRanges(
+export function extendRanges(
+  terms: RangeTerms,
+  onProgress?: (done: number) => void,
+): Promise<void> {
+  const before = extensions.get(terms.journal) ?? Promise.resolve();
+  const extension = before.then(() => extend(terms, onProgress));
+  extensions.set(
+    terms.journal,
+    extension.catch(() => {}),
+  );
+  return extension;
+}
+
+async function extend(
   { journal, kind, mixdepths, gapLimit, turn }: RangeTerms,
   onProgress?: (done: number) => void,
 ): Promise<void> {
