@@ -43,6 +43,8 @@ export class WalletSync {
   /** Height of the last progress that is in the journal, or waits to be. */
   #noted = -1;
   #isComplete = false;
+  /** The last reading. Two at once would drop what the other one has just read. */
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: WalletSyncOptions) {
     this.#options = options;
@@ -56,9 +58,13 @@ export class WalletSync {
 
   /**
    * Reads up to the tip. Rejects with a `ChainError` when the source does not answer, or has pruned blocks
-   * that must be read; what was read until then stays.
+   * that must be read; what was read until then stays. A reading that runs is awaited first.
    */
-  async run(options: SyncOptions): Promise<SyncReport> {
+  run(options: SyncOptions): Promise<SyncReport> {
+    return this.#inTurn(() => this.#run(options), options);
+  }
+
+  async #run(options: SyncOptions): Promise<SyncReport> {
     const { chain } = this.#options;
     const notes: string[] = [];
     await extendRanges(this.#options);
@@ -82,14 +88,27 @@ export class WalletSync {
    * from the set of unspent coins, and addresses are skipped, since those that were emptied are not known
    * then. Rejects with a WalletError `request` for a height above the best block.
    */
-  async rescan(wanted: number, options: SyncOptions): Promise<SyncReport> {
+  rescan(wanted: number, options: SyncOptions): Promise<SyncReport> {
+    return this.#inTurn(() => this.#rescan(wanted, options), options);
+  }
+
+  #inTurn<T>(read: () => Promise<T>, { signal }: SyncOptions): Promise<T> {
+    const reading = this.#last.then(() => {
+      signal.throwIfAborted();
+      return read();
+    });
+    this.#last = reading.catch(() => {});
+    return reading;
+  }
+
+  async #rescan(wanted: number, options: SyncOptions): Promise<SyncReport> {
     const { chain, birthHeight } = this.#options;
     await extendRanges(this.#options);
     const first = await chain.firstReadable(options.signal);
     if (first > wanted) throw pruned(first, wanted);
     if (wanted <= birthHeight) {
       await this.#restart(Math.min(wanted, Math.max(first, this.#firstHeight())), []);
-      return this.run(options);
+      return this.#run(options);
     }
     const { height } = await chain.tip(options.signal);
     if (wanted > height) {
@@ -102,7 +121,7 @@ export class WalletSync {
     // Before the chain is forgotten: a crash between the two must not hand out a used address.
     await this.#skipAddresses();
     await this.#restart(from, coins);
-    const { notes, ...report } = await this.run(options);
+    const { notes, ...report } = await this.#run(options);
     const skipped =
       `Blocks below ${from} were not read: their coins are known from the set of unspent coins, the history ` +
       `before is not, and ${SKIPPED} addresses of each branch were skipped.`;

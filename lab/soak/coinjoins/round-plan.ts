@@ -57,7 +57,7 @@ export function planRound(seed: number, number: number, makers: number): RoundPl
     const next = MISBEHAVIOURS[number % MISBEHAVIOURS.length];
     const misbehaviour = n === 0 ? next : chance.pick(MISBEHAVIOURS);
     if (misbehaviour === undefined) return;
-    if (spoilsRound(misbehaviour)) {
+    if (spoilsRound(misbehaviour) && !isBad) {
       if (spoilers === MOST_SPOILERS) return;
       spoilers += 1;
     }
