@@ -3,7 +3,7 @@
 /** Milliseconds. */
 export const SHORTENED = {
   /** `maker_timeout_sec` is 60 s: a silent maker would cost a minute of every round. */
-  makerWaitMs: 4_000,
+  makerWaitMs: 6_000,
   /** 5 s: the proof waits for slower makers. */
   authHoldMs: 1_000,
   /** `unconfirm_timeout_sec` is 180 s: a maker that keeps what it should broadcast. */
@@ -11,7 +11,7 @@ export const SHORTENED = {
   /** `pending_tx_timeout_min` is 60 min: coins of a transaction that no taker finished. */
   pendingTxTimeoutMs: 5_000,
   /** `session_timeout_sec` is 300 s: coins of a taker that disappeared after `ioauth`. */
-  txWaitMs: 12_000,
+  txWaitMs: 15_000,
   /** 60 s: from `pubkey` to `auth`. */
   authWaitMs: 8_000,
   /** 300 s: from the signatures to a `push`. */
