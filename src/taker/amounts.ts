@@ -150,8 +150,10 @@ export function isEnough(
  * what is left is not enough.
  */
 export function minerShare(terms: ShareTerms): MinerShare | undefined {
-  const { left, most, feePerKb, vsize } = terms;
-  const fee = Math.min(feeFor(vsize.withChange, feePerKb), most);
+  const { left, most, vsize } = terms;
+  // The node may relay less than when the rate was chosen.
+  const rate = Math.max(terms.feePerKb, terms.minimumFeePerKb);
+  const fee = Math.min(feeFor(vsize.withChange, rate), most);
   const change = left - fee;
   if (change > TAKER_DUST) {
     return isEnough(fee, vsize.withChange, terms) ? { minerFee: fee, change } : undefined;

@@ -16,6 +16,13 @@ export interface ReclaimInput extends PlanTerms {
   readonly feePerKb: number;
 }
 
+/** Throws a WalletError `request` for another transaction than an open coinjoin. */
+export function checkReclaim({ kind, state, unsignedTxid }: SignedTransaction): void {
+  const isCoinjoin = kind === 'coinjoin-maker' || kind === 'coinjoin-taker';
+  if (isCoinjoin && state === 'pending') return;
+  throw new WalletError('request', `${unsignedTxid} is no coinjoin that may still confirm`);
+}
+
 /**
  * Plans the payment.
  * @throws WalletError `request` for another transaction than an open coinjoin, `funds` when the coins hold less
@@ -23,13 +30,7 @@ export interface ReclaimInput extends PlanTerms {
  */
 export function planReclaim(input: ReclaimInput): PaymentPlan {
   const { signed, coins, script, feePerKb } = input;
-  const isCoinjoin = signed.kind === 'coinjoin-maker' || signed.kind === 'coinjoin-taker';
-  if (!isCoinjoin || signed.state !== 'pending') {
-    throw new WalletError(
-      'request',
-      `${signed.unsignedTxid} is no coinjoin that may still confirm`,
-    );
-  }
+  checkReclaim(signed);
   const shape = sweepShape(coins, script, feePerKb);
   if (shape.value < dustLimit(script)) {
     throw new WalletError('funds', `the coins hold too little for a fee of ${shape.fee} sat`);

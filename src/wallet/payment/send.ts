@@ -30,7 +30,7 @@ import type { PlanTerms } from './finish-plan.js';
 import { PAYMENT_SEQUENCE } from './lock-time.js';
 import type { SendOutcome } from './outcome.js';
 import { planPayment } from './plan.js';
-import { planReclaim } from './reclaim.js';
+import { checkReclaim, planReclaim } from './reclaim.js';
 import { childNumbers, paymentPsbt, type KeyOrigin } from './psbt.js';
 import { PaymentSender, signedNamed, type OpenPayment } from './sender.js';
 import { paymentFault } from './verify.js';
@@ -120,6 +120,7 @@ export class Payments {
     signal?: AbortSignal,
   ): Promise<PaymentPlan> {
     const signed = signedNamed(this.#wallet, unsignedTxid);
+    checkReclaim(signed);
     const bytes = signed.bytes ?? signed.transaction;
     const { state } = await this.#chain.transactionState(bytes, signed.height, signal);
     if (state === 'mempool' || state === 'confirmed') {
