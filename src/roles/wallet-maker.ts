@@ -101,6 +101,7 @@ class RunningWalletMaker implements WalletMakerRole {
   readonly #retiring = new Map<MakerIdentity, Promise<void>>();
   #change: Change | undefined;
   #noOffer: string | undefined;
+  #isAppearing = false;
   /** Work on bonds and appearances, one after the other. */
   #work: Promise<void> = Promise.resolve();
   #following: Promise<void> = Promise.resolve();
@@ -208,6 +209,8 @@ class RunningWalletMaker implements WalletMakerRole {
 
   /** Withdraws what cannot be filled, and plans the next appearance when the coins ask for other offers. */
   #followCoins(): void {
+    // The next appearance is made from the coins as they are then.
+    if (this.#isAppearing) return;
     const available = this.#available();
     const identity = this.#identity;
     identity?.withdraw((offer) => isFillable(offer, available));
@@ -243,6 +246,7 @@ class RunningWalletMaker implements WalletMakerRole {
     const delay = Math.round(random() * MOST_DELAY_MS);
     const cancelAppearance = clock.after(delay, () => {
       this.#change = undefined;
+      this.#isAppearing = true;
       this.#inOrder(() => this.#appear());
     });
     const cancelWithdrawal = clock.after(Math.round(random() * delay), () => {
@@ -263,6 +267,16 @@ class RunningWalletMaker implements WalletMakerRole {
 
   /** Offers under a new nick, where there is something to offer. */
   async #appear(): Promise<void> {
+    this.#isAppearing = true;
+    try {
+      await this.#open();
+    } finally {
+      this.#isAppearing = false;
+    }
+    this.#told();
+  }
+
+  async #open(): Promise<void> {
     const { signal } = this.#stopping;
     const { openChannel, keepsLocation = false } = this.#options;
     const old = this.#identity;
@@ -273,7 +287,6 @@ class RunningWalletMaker implements WalletMakerRole {
     const { offers, available, noOffer } = this.#offers();
     if (noOffer !== undefined) {
       this.#options.log.warn(`no offer is announced: ${noOffer}`);
-      this.#told();
       return;
     }
     this.#identity = new MakerIdentity({
@@ -285,7 +298,6 @@ class RunningWalletMaker implements WalletMakerRole {
       tipHeight: () => this.#options.wallet.height,
       onChange: () => this.#told(),
     });
-    this.#told();
   }
 
   #shared(): ConstructorParameters<typeof MakerIdentity>[0]['shared'] {

@@ -6,6 +6,12 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { silentLog } from '../../src/channel/log.js';
+import { parseCfg } from '../../src/config/cfg-file.js';
+import { settingsFrom } from '../../src/config/settings.js';
+import { openOverlay } from '../../src/overlay/factory/open-overlays.js';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { torConfig } from '../helpers/config.js';
 import type { Overlay, Served, ServiceState } from '../../src/channel/ports.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { formatLocation, onionHost, type Location } from '../../src/protocol/location.js';
@@ -135,6 +141,27 @@ t.test('the Tor overlay', { timeout: 110_000, jobs: 6 }, async (t) => {
       deadLocation: dead,
       foreignLocation: loopback,
     });
+  });
+
+  t.test('a maker serves two onions of one overlay at a time', { buffered: true }, async (t) => {
+    // The port of the settings is not used: two listeners would need it.
+    const nodes = formatLocation(dead);
+    const text = torConfig({ mode: 'control', tor: service, port: 1, nodes });
+    const cfg = parseCfg(text, 'joinmarket.cfg');
+    if (!cfg.ok) throw new Error(cfg.fault.fault);
+    const { settings } = await settingsFrom(cfg.value, { datadir: t.testdir({}), role: 'maker' });
+    const tools = { clock: systemClock, random: Math.random, log: silentLog, signal };
+    const opened = await openOverlay({ settings, serves: true, severalLocations: true, ...tools });
+    const [old, next] = [await serveWatched(opened.overlay), await serveWatched(opened.overlay)];
+    t.notSame(old.served.locations, next.served.locations);
+    for (const { served, accept, next: state } of [old, next]) {
+      await state('reachable');
+      await answers(t, dialer, served.locations[0], accept);
+    }
+    await old.served.close();
+    await answers(t, dialer, next.served.locations[0], next.accept);
+    await next.served.close();
+    await opened.close();
   });
 
   t.test('a dial-only overlay does not serve', { buffered: true }, async (t) => {

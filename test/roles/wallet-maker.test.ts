@@ -77,6 +77,7 @@ interface WorldOptions {
   /** Satoshi of a bond. */
   readonly bond?: number;
   readonly terms?: Partial<OfferTerms>;
+  readonly keepsLocation?: boolean;
   /** The random numbers; default 0.5 each. */
   readonly random?: () => number;
 }
@@ -133,6 +134,7 @@ async function createWorld(t: Test, options: WorldOptions): Promise<World> {
       channels.push(channel);
       return channel;
     },
+    keepsLocation: options.keepsLocation ?? false,
     blacklist: { store: createMemoryCommitments() },
     statement: file,
     clock,
@@ -404,6 +406,37 @@ t.test('dual offers: the one that cannot be filled is withdrawn alone', async (t
     'number',
     'what was withdrawn comes back with a new nick',
   );
+});
+
+t.test('at a location that stays, the old nick leaves before the new one comes', async (t) => {
+  const it = await createWorld(t, {
+    funds: [40_000_000],
+    keepsLocation: true,
+    random: () => 0.001,
+  });
+  const old = nickOf(it);
+  await announced(it.watcher);
+  const taker = paidTaker(it.world.chain, 'taker', [1_050_000]);
+  const asked = deferred<void>();
+  const done = coinjoin(it, onlyOffer(it), old, 1_000_000, {
+    ...taker,
+    // It never pays, and leaves.
+    fund() {
+      asked.resolve();
+      return Promise.resolve(undefined);
+    },
+  });
+  await asked.promise;
+  await done;
+  await fund(it.world, [90_000_000]);
+  await it.until(() => it.role.status().nextIdentityAt !== undefined);
+  it.clock.advance(1_000);
+  t.match(it.role.status().sessions, [{ step: 'tx' }], 'the old one waits for the taker');
+  t.equal(it.channels.length, 1);
+  it.clock.advance(300_000);
+  await gone(it.watcher, old);
+  await nextNick(it.watcher, [old]);
+  t.equal(it.channels.length, 2);
 });
 
 /** The proof of a bond in the answer to `!orderbook`. */
