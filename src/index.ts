@@ -1,6 +1,7 @@
 /**
  * `onionmc`: peers, directories, the orderbook and the settings of a program that runs them. Each name is
- * exported by one entry only; the others are `onionmc/protocol`, `onionmc/negotiation` and `onionmc/tor`.
+ * exported by one entry only; the others are `onionmc/protocol`,
+ * `onionmc/negotiation`, `onionmc/coinjoin` and `onionmc/tor`.
  */
 import { openChannel } from './roles/library.js';
 import { startDirectoryNode } from './roles/directory-node.js';

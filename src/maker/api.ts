@@ -37,19 +37,23 @@ export interface MakerCoinjoin {
   readonly signedAt: number;
   /** Time of its block; undefined before. */
   readonly confirmedAt: number | undefined;
+  /** What became of it (`SignedTransaction`). */
   readonly state: 'pending' | 'confirmed' | 'replaced' | 'lost' | 'abandoned';
   /** Satoshi of each side's equal output. */
   readonly amount: number;
   /** Number and sum of the maker's coins. */
   readonly inputs: number;
+  /** Satoshi. */
   readonly inputValue: number;
   /** The fee of the offer, and what is left of it after the part of the miner fee. */
   readonly fee: number;
+  /** Satoshi. */
   readonly earned: number;
 }
 
 /** Everything that a running maker shows. Nothing in it is secret, but it names coins' sums. */
 export interface MakerStatus {
+  /** The bitcoin network. */
   readonly network: string;
   /** Of the present identity; undefined while it changes. */
   readonly nick: string | undefined;
@@ -57,16 +61,26 @@ export interface MakerStatus {
   readonly location: string | undefined;
   /** Whether the maker reached its own onion through Tor; undefined until the first test. */
   readonly reachable: boolean | undefined;
+  /** Those that are announced. */
   readonly offers: readonly Offer[];
   /** Why there is no offer; undefined when there is one. */
   readonly noOffer: string | undefined;
+  /** What each mixdepth can give. */
   readonly mixdepths: readonly MixdepthFunds[];
+  /** The negotiations that run. */
   readonly sessions: readonly MakerSessionView[];
   /** The oldest first. */
   readonly coinjoins: readonly MakerCoinjoin[];
   /** The bond that is announced. */
   readonly bond:
-    | { readonly outpoint: string; readonly value: number | undefined; readonly lockTime: number }
+    | {
+        /** `txid:number` of its coin. */
+        readonly outpoint: string;
+        /** By the formula of docs/protocol.md, section 11.4; undefined while it is not known. */
+        readonly value: number | undefined;
+        /** Until when it is locked. */
+        readonly lockTime: number;
+      }
     | undefined;
   /** When the next change of offers, nick and onion is announced; undefined without one. */
   readonly nextIdentityAt: number | undefined;

@@ -15,13 +15,33 @@ import type { Outpoint } from '../protocol/outpoint.js';
 /** Where the taker's equal output goes. */
 export type Destination =
   /** A fresh address of the next mixdepth. */
-  | { readonly kind: 'internal' }
-  | { readonly kind: 'address'; readonly address: string; readonly script: string };
+  | {
+      /** Of the wallet, or an address. */
+      readonly kind: 'internal';
+    }
+  | {
+      /** Of the wallet, or an address. */
+      readonly kind: 'address';
+      /** As the user gave it. */
+      readonly address: string;
+      /** Its scriptPubKey. */
+      readonly script: string;
+    };
 
 /** How the miner fee is chosen: a rate, or the node's estimate for a number of blocks. */
 export type FeeChoice =
-  | { readonly kind: 'rate'; readonly feePerKb: number }
-  | { readonly kind: 'blocks'; readonly blocks: number };
+  | {
+      /** A rate, or an estimate. */
+      readonly kind: 'rate';
+      /** Satoshi per 1,000 virtual bytes. */
+      readonly feePerKb: number;
+    }
+  | {
+      /** A rate, or an estimate. */
+      readonly kind: 'blocks';
+      /** Number of blocks within which it should be confirmed. */
+      readonly blocks: number;
+    };
 
 /** How makers are chosen (docs/taker.md). */
 export const CHOICES = ['bond-weighted', 'weighted', 'random', 'cheapest'] as const;
@@ -32,7 +52,9 @@ export type ChoiceRule = (typeof CHOICES)[number];
 export interface CoinjoinRequest {
   /** Satoshi of each side's equal output, or everything in the mixdepth. */
   readonly amount: number | 'sweep';
+  /** Where the equal output goes. */
   readonly destination: Destination;
+  /** Mixdepth whose coins are spent, from 0. */
   readonly mixdepth: number;
   /** Number of makers wanted. */
   readonly makers: number;
@@ -40,11 +62,15 @@ export interface CoinjoinRequest {
   readonly minimumMakers: number;
   /** Most that one maker gets, as satoshi and as a share of the amount; an offer is refused above both. */
   readonly maxFeeAbs: number | undefined;
+  /** As a share of the amount: 0.001 is 0.1 %. */
   readonly maxFeeRel: number | undefined;
+  /** The miner fee. */
   readonly fee: FeeChoice;
+  /** How makers are drawn. */
   readonly choice: ChoiceRule;
   /** These makers and no others, where it is not empty. */
   readonly picks: readonly string[];
+  /** The side that sends the transaction. */
   readonly broadcast: Broadcast;
   /** Label of the transaction in the wallet. */
   readonly label?: string | undefined;
@@ -52,7 +78,9 @@ export interface CoinjoinRequest {
 
 /** A coin whose proof could be shown to makers, and how often it still can. */
 export interface CommitmentCoin extends Outpoint {
+  /** Satoshi. */
   readonly value: number;
+  /** 0 while it is in no block. */
   readonly confirmations: number;
   /** Proofs left, of `taker_utxo_retries`. */
   readonly triesLeft: number;
@@ -64,25 +92,39 @@ export interface CommitmentCoin extends Outpoint {
 
 /** What a coinjoin would do, before anything is revealed to anybody. */
 export interface CoinjoinPlan {
+  /** What was asked for. */
   readonly request: CoinjoinRequest;
   /** Satoshi; for a sweep what it would be with the makers chosen now. */
   readonly amount: number;
   /** The coins that would be spent, and their sum. */
-  readonly coins: readonly (Outpoint & { readonly value: number })[];
+  readonly coins: readonly (Outpoint & {
+    /** Satoshi. */
+    readonly value: number;
+  })[];
+  /** Satoshi per 1,000 virtual bytes. */
   readonly feePerKb: number;
   /**
    * Most that makers and miners get. The cost never exceeds the sum. Of a sweep, the miners get what
    * makers do not take.
    */
-  readonly worst: { readonly makerFees: number; readonly minerFee: number };
+  readonly worst: {
+    /** Fees of the makers minus their parts of the miner fee. */
+    readonly makerFees: number;
+    /** The whole miner fee. */
+    readonly minerFee: number;
+  };
   /** Makers whose offers fit the request, without duplicates of one bond. */
   readonly fitting: number;
   /** The makers that would be asked first. */
   readonly makers: readonly {
+    /** The maker's nick. */
     readonly nick: string;
+    /** What it would get, minus its part of the miner fee. */
     readonly fee: number;
+    /** Whether its bond has a value. */
     readonly bonded: boolean;
   }[];
+  /** Coins whose proof could be shown, in the order in which they are tried. */
   readonly commitments: readonly CommitmentCoin[];
   /** Why it cannot begin, one sentence with the remedy; undefined when it can. */
   readonly obstacle: string | undefined;
@@ -104,39 +146,59 @@ export type CoinjoinPhase =
 /** What happens while a coinjoin runs. */
 export type CoinjoinEvent =
   | {
+      /** What happened. */
       readonly kind: 'phase';
+      /** The phase now. */
       readonly phase: CoinjoinPhase;
       /** Each maker that was asked, by nick. */
       readonly makers: ReadonlyMap<string, LegStep | 'failed'>;
     }
   /** The round failed because of makers; another one begins without them. */
-  | { readonly kind: 'again'; readonly reason: string };
+  | {
+      /** What happened. */
+      readonly kind: 'again';
+      /** Why the last round failed, one line. */
+      readonly reason: string;
+    };
 
 export type { Revealed };
 
 /** How a coinjoin ended. */
 export type CoinjoinOutcome =
   | {
+      /** Whether the transaction is in the network. */
       readonly ok: true;
+      /** Id of the transaction. */
       readonly txid: string;
+      /** Satoshi of each equal output. */
       readonly amount: number;
       /** What each maker got: its fee minus its part of the miner fee. May be negative. */
-      readonly makers: readonly { readonly nick: string; readonly fee: number }[];
+      readonly makers: readonly {
+        /** The maker's nick. */
+        readonly nick: string;
+        /** Satoshi. */
+        readonly fee: number;
+      }[];
       /** Sum of the above. */
       readonly makerFees: number;
       /** The whole miner fee. Together with `makerFees` it is what the coinjoin cost. */
       readonly minerFee: number;
       /** Of the real transaction, satoshi per 1,000 virtual bytes. */
       readonly feeRate: number;
+      /** Makers that failed, in all rounds. */
       readonly failed: readonly MakerReport[];
       /** The nick that broadcast it; undefined when we did. */
       readonly broadcastBy: string | undefined;
     }
   | {
+      /** Whether the transaction is in the network. */
       readonly ok: false;
+      /** Why it is not. */
       readonly fault: RoundFault | 'wallet' | 'chain';
       /** One line with the remedy. */
       readonly detail: string;
+      /** Makers that failed, in all rounds. */
       readonly failed: readonly MakerReport[];
+      /** What makers or the network may know. */
       readonly revealed: Revealed;
     };

@@ -16,6 +16,7 @@ export interface OfferOfMaker extends Offer {
         readonly outpoint?: string | undefined;
         /** Key of the coins, and their lock time. */
         readonly utxoPublicKey?: string | undefined;
+        /** In Unix seconds. */
         readonly locktime?: number | undefined;
         /** How far the check of the bond came; an unproven bond is not compared. */
         readonly state?: BondState;

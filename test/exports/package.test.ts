@@ -47,6 +47,7 @@ const VALUES: Readonly<Record<string, string>> = {
   onionmc: 'OnionMessageChannel',
   'onionmc/protocol': 'parseOffer',
   'onionmc/negotiation': 'runCoinjoin',
+  'onionmc/coinjoin': 'openWallet',
   'onionmc/tor': 'TorError',
 };
 
@@ -55,6 +56,7 @@ const TYPES: Readonly<Record<string, string>> = {
   onionmc: 'MakerOptions',
   'onionmc/protocol': 'Offer',
   'onionmc/negotiation': 'MakerWallet',
+  'onionmc/coinjoin': 'CoinjoinPlan',
   'onionmc/tor': 'OnionService',
 };
 
@@ -70,7 +72,7 @@ t.test('the tables of this file name every entry', async (t) => {
 t.test('the entries load from ESM and from CommonJS', async (t) => {
   const dir = await program;
   const print = Object.values(VALUES).map((name) => `typeof ${name}`);
-  const output = 'object function function function\n';
+  const output = 'object function function function function\n';
   const importLines = Object.entries(VALUES).map(
     ([entry, name]) => `import { ${name} } from '${entry}';`,
   );

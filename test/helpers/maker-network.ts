@@ -55,6 +55,8 @@ export interface MakerNetwork {
 }
 
 const MAKER_COIN = 50_000_000;
+/** Sessions that hang hold a coin each. */
+const MAKER_COINS = 4;
 
 const unixTime = (): number => Math.floor(Date.now() / 1_000);
 const forever = new AbortController().signal;
@@ -92,10 +94,14 @@ export async function startMakerNetwork(
   const served = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const directory = await serveDirectory(t, served, systemClock, 'J5directory', 'regtest');
   const wallets = await Promise.all(fees.map(() => openMakerWallet(chain)));
-  const deposits = await Promise.all(
-    wallets.map((wallet) => wallet.handOut({ mixdepth: 0, purpose: 'deposit' })),
-  );
-  await source.pay(deposits.map(({ script }) => ({ script, value: MAKER_COIN })));
+  for (let n = 0; n < MAKER_COINS; n++) {
+    // oxlint-disable-next-line no-await-in-loop -- each payment spends the change of the one before
+    const deposits = await Promise.all(
+      wallets.map((wallet) => wallet.handOut({ mixdepth: 0, purpose: 'deposit' })),
+    );
+    // oxlint-disable-next-line no-await-in-loop
+    await source.pay(deposits.map(({ script }) => ({ script, value: MAKER_COIN })));
+  }
   await node.mine(6);
   const makers = await Promise.all(
     wallets.map(async (wallet, n): Promise<NetworkMaker> => {

@@ -2,11 +2,10 @@
 import t, { type Test } from 'tap';
 import { build as esbuild } from 'esbuild';
 import { existsSync } from 'node:fs';
-import { mkdtemp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import ts from 'typescript';
 import {
   createLoopbackOverlay,
   DirectoryNode,
@@ -18,52 +17,16 @@ import { systemClock } from '../../src/overlay/system-clock.js';
 import { formatLocation } from '../../src/protocol/location.js';
 import { VERSION } from '../../src/roles/version.js';
 import { startProgram } from '../helpers/cli.js';
+import { compileExample, exampleOf, type Compiled } from '../helpers/compile-example.js';
 import { startSocksServer } from '../helpers/socks-server.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-interface Compiled {
-  readonly lines: number;
-  readonly faults: readonly string[];
-  readonly file: string;
-}
-
 const compiled = new Map<string, Promise<Compiled>>();
-
-/** The first TypeScript block of a page, compiled under the strictest rules. */
-async function compilePage(page: string): Promise<Compiled> {
-  const text = /```ts\n([\s\S]*?)```/.exec(await readFile(join(ROOT, page), 'utf8'))?.[1];
-  if (text === undefined) throw new Error(`${page} has no TypeScript block`);
-  const code = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('//'));
-  // Inside the package, so that `onionmc` names the package itself.
-  const builds = join(ROOT, '.build');
-  await mkdir(builds, { recursive: true });
-  const dir = await mkdtemp(join(builds, 'example-'));
-  t.teardown(() => rm(dir, { recursive: true }));
-  const source = join(dir, 'example.mts');
-  await writeFile(source, text);
-  const program = ts.createProgram([source], {
-    strict: true,
-    target: ts.ScriptTarget.ES2022,
-    module: ts.ModuleKind.NodeNext,
-    moduleResolution: ts.ModuleResolutionKind.NodeNext,
-    types: ['node'],
-    skipLibCheck: true,
-    outDir: dir,
-    rootDir: dir,
-  });
-  const faults = ts.getPreEmitDiagnostics(program);
-  program.emit();
-  return {
-    lines: code.length,
-    faults: faults.map((fault) => ts.flattenDiagnosticMessageText(fault.messageText, '\n')),
-    file: join(dir, 'example.mjs'),
-  };
-}
 
 /** The JavaScript file of the first TypeScript block of a page, which has right types. */
 async function compile(t: Test, page: string, mostLines: number): Promise<string> {
-  const compiling = compiled.get(page) ?? compilePage(page);
+  const compiling = compiled.get(page) ?? exampleOf(page).then(compileExample);
   compiled.set(page, compiling);
   const { lines, faults, file } = await compiling;
   t.ok(lines <= mostLines, `${lines} lines`);

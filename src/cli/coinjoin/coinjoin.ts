@@ -5,7 +5,9 @@ import { createLog } from '../../ops/log.js';
 import { ExitCode } from '../../ops/exit.js';
 import { systemClock } from '../../overlay/system-clock.js';
 import type { CoinjoinTaker } from '../../roles/coinjoin.js';
+import { openTakerNetwork, type TakerNetwork } from '../../roles/taker-network.js';
 import type { CoinjoinOutcome, CoinjoinPlan, CoinjoinRequest } from '../../taker/api.js';
+import { resumeCoinjoins } from '../../taker/resume.js';
 import { firstDirectory } from '../first-directory.js';
 import { print, printJson, printNote, printProgress } from '../print.js';
 import { logOptions, type CommonOptions } from '../program.js';
@@ -14,7 +16,13 @@ import { WalletCommandError } from '../wallet/errors.js';
 import { checkMainnet } from '../wallet/mainnet.js';
 import { startProgress } from '../wallet/progress.js';
 import { checkCanConfirm, confirm } from '../wallet/questions.js';
-import { checkMixdepth, writeWallet, type Session, type WriteOptions } from '../wallet/session.js';
+import {
+  checkMixdepth,
+  unixTime,
+  writeWallet,
+  type Session,
+  type WriteOptions,
+} from '../wallet/session.js';
 import {
   doneLines,
   failedLines,
@@ -23,7 +31,6 @@ import {
   planJson,
   revealedText,
 } from './outcome-view.js';
-import { withTakerPeer, type TakerPeer } from './peer.js';
 import { PhaseLines } from './phase-lines.js';
 import { planText } from './plan-view.js';
 import { coinjoinTarget, coinjoinWish, type RequestOptions } from './request.js';
@@ -62,18 +69,30 @@ async function mix(
   options: CoinjoinOptions,
 ): Promise<void> {
   const { signal } = session;
-  // A person reads what this command prints; the log has warnings only, unless they are asked for.
-  const level = options.logLevel ?? 'WARNING';
+  // This command tells itself how a coinjoin ended; a log line would cut through its progress.
+  const level = options.logLevel ?? 'ERROR';
   const log = createLog(logOptions(settings, level));
   try {
-    await withTakerPeer(session, settings, log, async (peer) => {
-      await collectOffers(peer, options.wait, signal);
-      const plan = await planFor(peer.taker, request, signal);
-      await carryOut(session, peer.taker, plan, options);
-    });
+    const { wallet, chain } = session;
+    if (options.dryRun !== true) await continueEarlier(session);
+    const network = await openTakerNetwork({ wallet, chain, settings, log, unixTime, signal });
+    try {
+      await collectOffers(network, options.wait, signal);
+      const plan = await planFor(network.taker, request, signal);
+      await carryOut(session, network.taker, plan, options);
+    } finally {
+      await network.close();
+    }
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new WalletCommandError(`stopped; ${NOTHING_LEFT}`, ExitCode.FAILED, { cause: error });
+  }
+}
+
+/** What became of coinjoins of earlier runs. */
+async function continueEarlier({ wallet, chain, signal }: Session): Promise<void> {
+  for (const { txid, unsignedTxid, text } of await resumeCoinjoins(wallet, chain, signal)) {
+    printNote(`note: the coinjoin ${txid ?? unsignedTxid} of an earlier run: ${text}`);
   }
 }
 
@@ -91,7 +110,7 @@ const pause = (ms: number): Promise<void> =>
   new Promise((resolve) => void systemClock.after(ms, resolve));
 
 async function collectOffers(
-  { taker, channel }: TakerPeer,
+  { taker, channel }: TakerNetwork,
   seconds: number,
   signal: AbortSignal,
 ): Promise<void> {
@@ -137,7 +156,7 @@ async function carryOut(
 ): Promise<void> {
   const isJson = options.json === true;
   if (plan.obstacle !== undefined) {
-    if (plan.coins.length > 0) printNote(planText(plan));
+    if (plan.makers.length > 0) printNote(planText(plan));
     throw new WalletCommandError(plan.obstacle, ExitCode.FAILED);
   }
   if (options.dryRun === true) {

@@ -58,7 +58,7 @@ function addLimits(command: Command): Command {
 
 /** Adds the command. */
 export function addCoinjoinOptions(command: Command): void {
-  const logLevel = new Option('--log-level <level>', `${LOG_LEVELS.join(', ')} (default: WARNING)`);
+  const logLevel = new Option('--log-level <level>', `${LOG_LEVELS.join(', ')} (default: ERROR)`);
   const based = command
     .argument('<name>', 'name of the wallet', wallet.parseWalletName)
     .argument('<amount>', '0.1, 0.1btc, 10000000sat, or sweep')

@@ -1,69 +1,12 @@
 /** `onionmc coinjoin` on a real node with makers that have wallets: pipes, a terminal, JSON, dry run, errors. */
-import { createHash, randomBytes } from 'node:crypto';
-import { chmod, readdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { generateSeed } from '../../../src/wallet/seed.js';
+import t from 'tap';
 import { realNodeTest } from '../../helpers/bitcoin-program.js';
-import { makeCheapWallet, PASSWORD } from '../../helpers/cheap-wallet.js';
-import { runCli, type Ended } from '../../helpers/cli.js';
-import { startMakerNetwork, type MakerNetwork } from '../../helpers/maker-network.js';
-import { scriptAt } from '../../helpers/wallet-cli.js';
+import { startMakerNetwork } from '../../helpers/maker-network.js';
+import { TakerCli } from '../../helpers/taker-cli.js';
 
 t.setTimeout(180_000);
-
-/** A data directory with the wallet `w`, which has coins in mixdepth 0. */
-class TakerCli {
-  readonly datadir: string;
-  readonly options: readonly string[];
-
-  private constructor(datadir: string) {
-    this.datadir = datadir;
-    this.options = ['--datadir', datadir, '--password-file', join(datadir, 'password')];
-  }
-
-  static async at(t: Test, network: MakerNetwork, values: readonly number[]): Promise<TakerCli> {
-    const cli = new TakerCli(
-      t.testdir({ 'joinmarket.cfg': network.config(), password: `${PASSWORD}\n` }),
-    );
-    const { words } = generateSeed(12, (length) => randomBytes(length));
-    await chmod(join(cli.datadir, 'password'), 0o600);
-    await makeCheapWallet(cli.datadir, 'w', { words });
-    const outputs: { script: string; value: number }[] = [];
-    for (const value of values) {
-      // oxlint-disable-next-line no-await-in-loop -- one writer of the wallet at a time
-      const { stdout } = await cli.run('wallet', 'address', 'w', '--json');
-      const { address }: { address: string } = JSON.parse(stdout);
-      outputs.push({ script: scriptAt(address), value });
-    }
-    await network.source.pay(outputs);
-    await network.node.mine(6);
-    return cli;
-  }
-
-  run(...args: readonly string[]): Promise<Ended> {
-    return runCli([...args, ...this.options], { detached: true });
-  }
-
-  coinjoin(...args: readonly string[]): Promise<Ended> {
-    return this.run('coinjoin', 'w', ...args, '--wait', '2');
-  }
-
-  /** Hashes of all files of the data directory, by path. */
-  async files(): Promise<Readonly<Record<string, string>>> {
-    const names = await readdir(this.datadir, { recursive: true, withFileTypes: true });
-    const hashes = names
-      .filter((entry) => entry.isFile())
-      .map(async (entry) => {
-        const path = join(entry.parentPath, entry.name);
-        const hash = createHash('sha256')
-          .update(await readFile(path))
-          .digest('hex');
-        return [path, hash] as const;
-      });
-    return Object.fromEntries(await Promise.all(hashes));
-  }
-}
 
 const ADDRESS = 'bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080';
 const KEYS = ['txid', 'amount', 'makers', 'makerFees', 'minerFee', 'feeRate', 'failed'];

@@ -1,0 +1,55 @@
+/** Examples of the pages: taken from a page, compiled, ready to run. */
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import ts from 'typescript';
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+
+export interface Compiled {
+  /** Without empty ones and comments. */
+  readonly lines: number;
+  /** Errors of the types. */
+  readonly faults: readonly string[];
+  /** The JavaScript. */
+  readonly file: string;
+}
+
+/** The TypeScript block of a page behind a mark, by default the first one. Throws when there is none. */
+export async function exampleOf(page: string, mark?: string): Promise<string> {
+  const text = await readFile(join(ROOT, page), 'utf8');
+  const from = mark === undefined ? 0 : text.indexOf(`<!-- example: ${mark} -->`);
+  const block = /```ts\n([\s\S]*?)```/.exec(from < 0 ? '' : text.slice(from))?.[1];
+  if (block === undefined) throw new Error(`${page} has no TypeScript block ${mark ?? ''}`);
+  return block;
+}
+
+/** Compiles a program under the strictest rules, into a folder that the end of the test removes. */
+export async function compileExample(text: string): Promise<Compiled> {
+  const code = text.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('//'));
+  // Inside the package, so that `onionmc` names the package itself.
+  const builds = join(ROOT, '.build');
+  await mkdir(builds, { recursive: true });
+  const dir = await mkdtemp(join(builds, 'example-'));
+  t.teardown(() => rm(dir, { recursive: true }));
+  const source = join(dir, 'example.mts');
+  await writeFile(source, text);
+  const program = ts.createProgram([source], {
+    strict: true,
+    target: ts.ScriptTarget.ES2022,
+    module: ts.ModuleKind.NodeNext,
+    moduleResolution: ts.ModuleResolutionKind.NodeNext,
+    types: ['node'],
+    skipLibCheck: true,
+    outDir: dir,
+    rootDir: dir,
+  });
+  const faults = ts.getPreEmitDiagnostics(program);
+  program.emit();
+  return {
+    lines: code.length,
+    faults: faults.map((fault) => ts.flattenDiagnosticMessageText(fault.messageText, '\n')),
+    file: join(dir, 'example.mjs'),
+  };
+}

@@ -1,0 +1,53 @@
+/** The taker and the maker of docs/library.md, in processes of their own, on a real node. */
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { realNodeTest } from '../helpers/bitcoin-program.js';
+import { startProgram } from '../helpers/cli.js';
+import { compileExample, exampleOf } from '../helpers/compile-example.js';
+import { startMakerNetwork } from '../helpers/maker-network.js';
+import { TakerCli } from '../helpers/taker-cli.js';
+
+t.setTimeout(180_000);
+
+const MOST_LINES = 40;
+
+/** The JavaScript of an example of at most 40 lines whose types are right. */
+async function programOf(t: Test, mark: string): Promise<string> {
+  const { lines, faults, file } = await compileExample(await exampleOf('docs/library.md', mark));
+  t.ok(lines <= MOST_LINES, `${mark}: ${lines} lines`);
+  t.same(faults, [], `${mark}: its types are right`);
+  return file;
+}
+
+/** Arguments of both programs. */
+const argsOf = ({ datadir }: TakerCli): readonly string[] => [
+  datadir,
+  'w',
+  join(datadir, 'password'),
+];
+
+realNodeTest(t, 'a taker and a maker in 40 lines each (docs/library.md)', async (t) => {
+  const [taker, maker] = await Promise.all([programOf(t, 'taker'), programOf(t, 'maker')]);
+  const network = await startMakerNetwork(t, { fees: [100, 200] });
+  const earning = await TakerCli.at(t, network, [30_000_000]);
+  const paying = await TakerCli.at(t, network, [10_000_000]);
+  const running = startProgram(process.execPath, [maker, ...argsOf(earning)]);
+  await running.shows(
+    'stdout',
+    /^J5\w{14}: sw0reloffer up to \d+ for 0\.\d{6}; 0 coinjoins, 0 sat$/m,
+  );
+  const { code, stdout, stderr } = await startProgram(process.execPath, [
+    taker,
+    ...argsOf(paying),
+    '3',
+  ]).ended;
+  t.equal(code, 0, stderr);
+  const [, txid = ''] = /^([0-9a-f]{64}) 3 \d+ \d+\n$/.exec(stdout) ?? [];
+  t.strictSame(await network.node.rpc('getrawmempool'), [txid]);
+  t.match(stderr, /^at most \d+ sat for makers and \d+ sat for miners$/m);
+  t.match(stderr, /^gathering \{/m);
+  await network.node.mine(1);
+  await running.shows('stdout', /; 1 coinjoins, \d+ sat$/m);
+  running.child.kill('SIGTERM');
+  t.equal((await running.ended).code, 0);
+});
