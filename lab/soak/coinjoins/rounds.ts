@@ -15,7 +15,7 @@ import type { World } from './world.js';
 /** Largest sweep, satoshi: makers must be able to fill it. */
 const MOST_SWEPT = 60_000_000;
 /** What makers want to see: a coin of this age, and the amount at most so many times its value. */
-const PROOF = { age: 6, times: 4.9, tries: 3, rounds: 3 } as const;
+const PROOF = { age: 6, times: 4.9, tries: 3, rounds: 6 } as const;
 /** With these lies a maker gives its equal output away: no taker can see it. */
 const GIVING: ReadonlySet<IoAuthLie> = new Set(['address-foreign', 'address-legacy']);
 const LEGACY_SCRIPT = addressScript(NETWORK, LEGACY) ?? '';
@@ -46,7 +46,7 @@ function choosePurse({ taker }: World, isSweep: boolean): Purse {
         .coins()
         .filter((coin) => coin.mixdepth === mixdepth && coin.hold === undefined)
         .filter(({ confirmations }) => confirmations >= PROOF.age);
-      // Each of a taker's rounds may use up a proof.
+      // Each round of a taker may use up a proof, and sometimes two.
       let tries = 0;
       const least = old
         .toSorted((a, b) => b.value - a.value)
