@@ -34,6 +34,7 @@ import {
 import type { FailedMakers } from '../taker/failed-makers.js';
 import { Market } from '../taker/market.js';
 import { planCoinjoin, type PlanOptions } from '../taker/plan.js';
+import { resumeCoinjoins } from '../taker/resume.js';
 import { runTakerCoinjoin } from '../taker/run.js';
 import type { Wallet } from '../wallet/wallet.js';
 import { bondPolicy, choicePolicy, takerPolicy } from './negotiation-settings.js';
@@ -130,6 +131,10 @@ export class CoinjoinTaker {
     const file = await TakerCommitmentsFile.open(join(datadir, 'cmtdata', 'commitments.json'));
     const failedPath = join(datadir, FAILED_MAKERS_FILE);
     const failed = await readFailedMakers(failedPath, options.unixTime());
+    const { wallet, chain, log } = options;
+    // Before the first plan: coins of a program that was killed are free again, or their coinjoin continues.
+    const resumed = wallet.mode === 'write' ? await resumeCoinjoins(wallet, chain) : [];
+    for (const { state } of resumed) log.info('a coinjoin of an earlier run', { state });
     return new CoinjoinTaker(options, file, failed, failedPath);
   }
 
