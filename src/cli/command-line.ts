@@ -229,6 +229,15 @@ async function addCoinjoin(program: Command): Promise<void> {
   (await import('./coinjoin/commands.js')).addCoinjoinOptions(coinjoin);
 }
 
+/** The subcommands of `schedule` are loaded only when it is named. */
+async function addSchedule(program: Command): Promise<void> {
+  const schedule = program
+    .command('schedule')
+    .description('plan and run coinjoins one after the other, with waits; needs a bitcoin node');
+  if (!process.argv.includes('schedule')) return;
+  (await import('./schedule/commands.js')).addScheduleCommands(schedule);
+}
+
 /** Commander's errors of several lines become one line, like every other error. */
 function usageError(text: string): string {
   const said = text
@@ -255,6 +264,7 @@ export async function runCommandLine(version: string): Promise<void> {
   addViews(program);
   await addWallet(program);
   await addCoinjoin(program);
+  await addSchedule(program);
   try {
     await program.parseAsync();
   } catch (error) {

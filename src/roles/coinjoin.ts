@@ -8,6 +8,7 @@ import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Clock, Random } from '../channel/ports.js';
 import { bondView } from '../chain/bond-view.js';
 import type { Chain } from '../chain/ports.js';
+import { commitmentsFilePath } from '../config/data-files.js';
 import type { Settings } from '../config/settings.js';
 import { errorFields } from '../kit/error-text.js';
 import {
@@ -123,12 +124,12 @@ export class CoinjoinTaker {
   }
 
   /**
-   * Begins to collect offers. Rejects with a CommitmentsFileError when `cmtdata/commitments.json` cannot be
+   * Begins to collect offers. Rejects with a CommitmentsFileError when the file of `commit_file_location` cannot be
    * used.
    */
   static async open(options: CoinjoinTakerOptions): Promise<CoinjoinTaker> {
     const { datadir } = options.settings;
-    const file = await TakerCommitmentsFile.open(join(datadir, 'cmtdata', 'commitments.json'));
+    const file = await TakerCommitmentsFile.open(commitmentsFilePath(options.settings));
     const failedPath = join(datadir, FAILED_MAKERS_FILE);
     const failed = await readFailedMakers(failedPath, options.unixTime());
     const { wallet, chain, log } = options;
@@ -205,6 +206,7 @@ export class CoinjoinTaker {
       commitments: this.#commitments,
       policy: { ...DEFAULT_TAKER_POLICY, ...takerPolicy(settings) },
       randomBytes,
+      rule: settings.policy.mergeAlgorithm,
     };
   }
 

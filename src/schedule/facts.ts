@@ -5,6 +5,8 @@ export interface MixdepthFacts {
   readonly mixdepth: number;
   /** Can be spent now. */
   readonly available: number;
+  /** Number of these coins. */
+  readonly count: number;
   /** In no block yet. */
   readonly pending: number;
   readonly frozen: number;

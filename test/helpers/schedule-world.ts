@@ -255,6 +255,7 @@ export class ScheduleWorld {
       mixdepths: this.deposits.map((_, mixdepth) => ({
         mixdepth,
         ...this.#coins(mixdepth),
+        count: 1,
         frozen: this.frozen[mixdepth] ?? 0,
         held: 0,
         locked: 0,

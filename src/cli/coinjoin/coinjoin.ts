@@ -109,7 +109,8 @@ function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
 const pause = (ms: number): Promise<void> =>
   new Promise((resolve) => void systemClock.after(ms, resolve));
 
-async function collectOffers(
+/** Waits for a directory, then collects offers for so many seconds. */
+export async function collectOffers(
   { taker, channel }: TakerNetwork,
   seconds: number,
   signal: AbortSignal,
@@ -134,7 +135,7 @@ async function collectOffers(
 }
 
 /** With fewer makers than wanted where fewer fit. */
-async function planFor(
+export async function planFor(
   taker: CoinjoinTaker,
   request: CoinjoinRequest,
   signal: AbortSignal,

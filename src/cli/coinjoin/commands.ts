@@ -20,9 +20,9 @@ is refused only above both.
 Exit code: 0 the transaction was sent, 1 it was not, 2 usage, password or configuration, 3 the bitcoin node, Tor
 or every directory cannot be reached.`;
 
-function addLimits(command: Command): Command {
+/** The options about the fees of makers and miners, the choice of makers and the broadcast. */
+export function addLimits(command: Command): Command {
   return command
-    .option('--makers <n>', 'how many makers to ask (default: 8 to 10)', values.parseMakers)
     .option('--max-fee-abs <sat>', 'most that one maker gets, in satoshi', values.parseMaxFeeAbs)
     .option(
       '--max-fee-rel <f>',
@@ -39,11 +39,6 @@ function addLimits(command: Command): Command {
       '--blocks <n>',
       'miner fee for a confirmation within this many blocks (default: [POLICY] tx_fees)',
       wallet.parseBlocks,
-    )
-    .option(
-      '--pick <nick>',
-      'ask this maker; may be repeated, and then no other is asked',
-      values.collectNick,
     )
     .addOption(
       new Option('--choice <rule>', 'how makers are drawn').choices(CHOICES).default(CHOICES[0]),
@@ -75,7 +70,14 @@ export function addCoinjoinOptions(command: Command): void {
       wallet.parsePath,
     )
     .option('--mixdepth <n>', 'mixdepth whose coins are mixed', wallet.parseMixdepth, 0);
-  addLimits(based)
+  const asking = based
+    .option('--makers <n>', 'how many makers to ask (default: 8 to 10)', values.parseMakers)
+    .option(
+      '--pick <nick>',
+      'ask this maker; may be repeated, and then no other is asked',
+      values.collectNick,
+    );
+  addLimits(asking)
     .option('--wait <seconds>', 'how long to collect offers', parseSeconds, USUAL_WAIT)
     .option('--dry-run', 'show it and do nothing')
     .option('--yes', 'do not ask')
