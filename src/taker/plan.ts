@@ -212,6 +212,17 @@ function requestFault(
   ) {
     return `the destination is no address of ${wallet.network}`;
   }
+  // The wallet would refuse to sign, after makers have seen our coins.
+  if (
+    destination.kind === 'address' &&
+    wallet.placeOf(destination.script) !== undefined &&
+    !wallet.isHandedOut(destination.script)
+  ) {
+    return (
+      'the destination is an address of this wallet that it did not hand out: use INTERNAL, or an address of ' +
+      '"onionmc wallet address"'
+    );
+  }
   const fault = policyFault(policyOf(request, policy));
   if (fault !== undefined) return fault.detail;
   const dust = Math.max(DUST_THRESHOLD, dustLimit(destinationScript(request, wallet)));

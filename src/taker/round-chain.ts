@@ -2,7 +2,7 @@
  * The chain as a taker's round sees it. A transaction that was sent is looked for by its coins and its
  * outputs too, not by its id alone, and a conflict with it ends the wait.
  */
-import { BroadcastError } from '../chain/chain-error.js';
+import { BroadcastError, ChainError } from '../chain/chain-error.js';
 import type { Chain, ChainCoin, TransactionState } from '../chain/ports.js';
 import type { Clock } from '../kit/clock.js';
 import { pause } from '../kit/pause.js';
@@ -20,11 +20,16 @@ export function conflictText(
   return `another transaction ${place} spends its coin ${formatOutpoint(state.outpoint)}`;
 }
 
+/** The complete transaction, and the height above which it may be in a block. */
+interface Watched {
+  readonly bytes: Uint8Array;
+  readonly height: number;
+}
+
 export class RoundChain implements TakerChain {
   readonly #chain: Chain;
   readonly #clock: Clock;
-  /** The complete transaction, and the height above which it may be in a block. */
-  #watched: { readonly bytes: Uint8Array; readonly height: number } | undefined;
+  #watched: Watched | undefined;
 
   constructor(chain: Chain, clock: Clock) {
     this.#chain = chain;
@@ -71,6 +76,19 @@ export class RoundChain implements TakerChain {
     return this.#chain.feePerKb(blocks, signal);
   }
 
+  /** Undefined while the source of the chain does not answer: it says nothing about the transaction. */
+  async #stateOf(
+    { bytes, height }: Watched,
+    signal: AbortSignal,
+  ): Promise<TransactionState | undefined> {
+    try {
+      return await this.#chain.transactionState(bytes, height, signal);
+    } catch (error) {
+      if (error instanceof ChainError) return undefined;
+      throw error;
+    }
+  }
+
   /** Resolves when the transaction is in the chain; rejects when a conflict is. */
   async #found(signal: AbortSignal): Promise<void> {
     const watched = this.#watched;
@@ -79,9 +97,9 @@ export class RoundChain implements TakerChain {
       await pause(this.#clock, LOOK_MS, signal);
       if (signal.aborted || watched === undefined) break;
       // oxlint-disable-next-line no-await-in-loop
-      const state = await this.#chain.transactionState(watched.bytes, watched.height, signal);
-      if (state.state === 'mempool' || state.state === 'confirmed') return;
-      if (state.state === 'conflict') throw new Error(conflictText(state));
+      const state = await this.#stateOf(watched, signal);
+      if (state?.state === 'mempool' || state?.state === 'confirmed') return;
+      if (state?.state === 'conflict') throw new Error(conflictText(state));
     }
     // The other search decides, or the round has ended.
     await new Promise<void>((_, reject) => {

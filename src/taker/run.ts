@@ -126,6 +126,17 @@ function outcomeOf(
   };
 }
 
+/** A listener that throws must not end a coinjoin half-way, nor hide how it ended. */
+function teller({ onEvent, log }: RunOptions): (event: CoinjoinEvent) => void {
+  return (event) => {
+    try {
+      onEvent?.(event);
+    } catch (error) {
+      log.error('a listener of a coinjoin failed', { reason: shownText(errorText(error)) });
+    }
+  };
+}
+
 /**
  * Runs a planned coinjoin. Always resolves; nothing of it runs afterwards. The cost never exceeds the plan's
  * worst case. With the fault `not-broadcast` our signatures are out: `resumeCoinjoins` continues.
@@ -143,7 +154,7 @@ export async function runTakerCoinjoin(
 
 async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOutcome> {
   const { request, obstacle, worst, coins, feePerKb } = plan;
-  const { wallet, chain, commitments, randomBytes, log, clock, channel, signal, onEvent } = options;
+  const { wallet, chain, commitments, randomBytes, log, clock, channel, signal } = options;
   if (obstacle !== undefined) return failed('wallet', obstacle);
   const round =
     request.amount === 'sweep'
@@ -154,6 +165,7 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
     return failed('too-few-makers', detail);
   }
   const policy = policyOf(request, options.policy);
+  const tell = teller(options);
   const view = new RoundChain(chain, clock);
   const taker = new WalletTaker({
     wallet,
@@ -173,7 +185,7 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
     const name = PHASES[phase];
     if (name === undefined) return;
     const text = JSON.stringify([name, [...makers]]);
-    if (text !== shown) onEvent?.({ kind: 'phase', phase: name, makers });
+    if (text !== shown) tell({ kind: 'phase', phase: name, makers });
     shown = text;
   };
   const result = await runCoinjoin({
@@ -193,7 +205,7 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
     log,
     ...(signal === undefined ? {} : { signal }),
     onProgress,
-    onAgain: (reason) => onEvent?.({ kind: 'again', reason }),
+    onAgain: (reason) => tell({ kind: 'again', reason }),
   });
   await taker.settled();
   const { unsignedTxid, paid } = taker;
@@ -209,7 +221,7 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
       reason: shownText(errorText(error)),
     });
   }
-  onEvent?.({
+  tell({
     kind: 'phase',
     phase: 'done',
     makers: new Map(

@@ -24,6 +24,7 @@ import type { Podle } from '../protocol/podle.js';
 import { WalletError, type HandedOut, type WalletCoin } from '../wallet/api.js';
 import { paymentLockTime } from '../wallet/payment/lock-time.js';
 import type { AddressRequest } from '../wallet/requests.js';
+import { checkUnspent } from '../wallet/wallet-parts.js';
 import type { Wallet } from '../wallet/wallet.js';
 import { coinjoinVsize, isEnough, minerShare, scriptLike, sumOf, worstCost } from './amounts.js';
 import type { Worst } from './amounts.js';
@@ -106,7 +107,12 @@ export class WalletTaker implements TakerWallet {
 
   /** Resolves after everything that was settled is in the journal. */
   async settled(): Promise<void> {
-    await this.#last;
+    let last: Promise<unknown> | undefined;
+    while (last !== this.#last) {
+      last = this.#last;
+      // oxlint-disable-next-line no-await-in-loop -- the end of a change may begin another one
+      await last;
+    }
   }
 
   commit(_amount: number, signal: AbortSignal): Promise<Podle | undefined> {
@@ -131,6 +137,8 @@ export class WalletTaker implements TakerWallet {
       const [tip, minimumFeePerKb = 0] = await Promise.all([
         chain.tip(signal),
         chain.minimumFeePerKb(signal),
+        // Before makers see the transaction, which could not be signed.
+        checkUnspent(chain, { coins }, signal),
       ]);
       const own = coins.map((coin) => this.#wallet.coin(coin));
       const share = this.#share(request, own, minimumFeePerKb);

@@ -32,10 +32,11 @@ export function ownPlace({ mixdepth, branch, index, outsideKey }: WalletCoin): K
  */
 export async function checkUnspent(
   chain: Chain | undefined,
-  { coins, replaces }: SignRequest,
+  { coins, replaces }: Pick<SignRequest, 'coins' | 'replaces'>,
+  signal?: AbortSignal,
 ): Promise<void> {
   if (chain?.abilities.mempool !== true || replaces !== undefined) return;
-  const found = await chain.coins(coins);
+  const found = await chain.coins(coins, signal);
   const missing = coins.find((_, i) => found[i] === undefined);
   if (missing === undefined) return;
   throw new WalletError(

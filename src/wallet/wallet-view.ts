@@ -69,6 +69,13 @@ export class WalletView {
     return own?.outsideKey === undefined ? own?.place : undefined;
   }
 
+  /** Whether the address of a script of the wallet has left the program. */
+  isHandedOut(script: string): boolean {
+    const { book } = this.journal.state;
+    const own = book.own(script);
+    return own !== undefined && book.isHandedOut(own.place);
+  }
+
   /** Whether a script of the wallet was ever paid in a block that was read. */
   wasFunded(script: string): boolean {
     return this.journal.state.ledger.coinsAt(script) !== undefined;

@@ -1,9 +1,12 @@
 /** The second half of a taker's round: the transaction, and the signatures of all sides. */
+import { addressScript } from '../../bitcoin/address.js';
+import type { Network } from '../../protocol/constants.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { Leg, LegFault, RoundEffect, RoundEvent, RoundState, RoundTransition } from './api.js';
 import { finish, keep } from './broadcast.js';
 import { fund } from './asking.js';
 import { nameCoin } from '../coin-metadata.js';
+import type { Funding } from '../ports.js';
 import {
   dropLeg,
   isReady,
@@ -32,12 +35,12 @@ export function endForLeg(
   );
 }
 
-/** A maker named one of our coins as its own, which it cannot sign: the other makers may suffice. */
+/** A maker named a coin or an address of ours, so no transaction is possible: the others may suffice. */
 function withoutMaker(
   state: Extract<RoundState, { readonly phase: 'funding' }>,
   { candidate, step }: ActiveLeg,
 ): RoundTransition {
-  const detail = 'one of its coins belongs to us';
+  const detail = 'one of its coins or addresses belongs to us';
   const failure = { step, fault: 'shared' as const, detail };
   const next = withLeg(state, { step: 'failed', candidate, failure });
   const ready = [...next.legs.values()].filter(isReady);
@@ -45,6 +48,15 @@ function withoutMaker(
     return finish(next, 'too-few-makers', `${ready.length} makers are ready`);
   }
   return preceded([{ kind: 'forget', nick: candidate.nick }], fund(next));
+}
+
+/** Scripts of our outputs. A maker may know them from an earlier round that failed. */
+function scriptsOf(
+  network: Network,
+  { coinjoinAddress, changeAddress }: Funding,
+): ReadonlySet<string | undefined> {
+  const addresses = [coinjoinAddress, ...(changeAddress === undefined ? [] : [changeAddress])];
+  return new Set(addresses.map((address) => addressScript(network, address)));
 }
 
 export function onFunded(
@@ -57,8 +69,12 @@ export function onFunded(
   const giveBack: RoundEffect = { kind: 'settle', funding, settlement: 'unsigned' };
   const ownCoins = new Set(funding.coins.map(formatOutpoint));
   const ready = [...state.legs.values()].filter(isReady);
-  const sharer = ready.find(({ part }) =>
-    part.coins.some((coin) => ownCoins.has(formatOutpoint(coin))),
+  const ownScripts = scriptsOf(terms.network, funding);
+  const sharer = ready.find(
+    ({ part }) =>
+      part.coins.some((coin) => ownCoins.has(formatOutpoint(coin))) ||
+      ownScripts.has(part.coinjoinScript) ||
+      ownScripts.has(part.changeScript),
   );
   if (sharer !== undefined) return preceded([giveBack], withoutMaker(state, sharer));
   const built = buildTransaction(terms, ready, funding);
