@@ -26,6 +26,7 @@ import {
 import type { AnnouncedBond } from '../roles/wallet-bond.js';
 import { startWalletMaker, type WalletMakerRole } from '../roles/wallet-maker.js';
 import { YieldStatement } from '../roles/yield-statement-file.js';
+import { freeUnsent } from '../taker/resume.js';
 import type { Wallet } from '../wallet/wallet.js';
 import { bondFromSettings, checkedBond } from './maker-bond.js';
 import { MakerFace } from './maker-face.js';
@@ -100,6 +101,8 @@ async function openMakerWallet(
   shutdown.onStop('wallet', () => wallet.close());
   await syncWallet(wallet, signal);
   await resumePayments({ wallet, chain, settings, signal });
+  // A taker that was killed holds coins that nothing else frees.
+  await freeUnsent(wallet);
   wallet.checkSpending();
   return { wallet, chain };
 }

@@ -13,6 +13,7 @@ import type { Chain } from '../chain/ports.js';
 import { CoinjoinFollower, type CoinjoinSighting } from '../wallet/coinjoins/follower.js';
 import type { SignedTransaction } from '../wallet/requests.js';
 import type { Wallet } from '../wallet/wallet.js';
+import { hasRunningRound } from './running-rounds.js';
 import { TAKER_OWNER } from './wallet-taker.js';
 
 /** A coinjoin of an earlier run, and where it is now. */
@@ -47,10 +48,11 @@ const PEERS_ONLY =
 const isTaker = ({ kind }: SignedTransaction): boolean => kind === 'coinjoin-taker';
 
 /**
- * Frees what earlier runs of this wallet's taker reserved and did not sign. Call it before the first plan: no
- * round of the wallet may run. Resolves to the signed transactions that were given up.
+ * Frees what earlier runs of this wallet's taker reserved and did not send. Does nothing while a round of the
+ * wallet runs, whose coins it would free. Resolves to the signed transactions that were given up.
  */
 export async function freeUnsent(wallet: Wallet): Promise<readonly ResumedCoinjoin[]> {
+  if (hasRunningRound(wallet)) return [];
   for (const lease of wallet.leases()) {
     // oxlint-disable-next-line no-await-in-loop -- a handful at most, in the order of the journal
     if (lease.owner === TAKER_OWNER) await wallet.release(lease);

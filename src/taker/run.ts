@@ -22,6 +22,7 @@ import { affordable, sumOf, sweepAmount, worstCost, type Sweep } from './amounts
 import type { CoinjoinEvent, CoinjoinOutcome, CoinjoinPhase, CoinjoinPlan } from './api.js';
 import { destinationScript, policyOf, sweepBudget, type PlanOptions } from './plan.js';
 import { RoundChain } from './round-chain.js';
+import { asRunningRound } from './running-rounds.js';
 import { WalletTaker } from './wallet-taker.js';
 
 /** What a coinjoin needs beside its plan. The candidates may be fewer than, or others than, those of the plan. */
@@ -146,7 +147,7 @@ export async function runTakerCoinjoin(
   options: RunOptions,
 ): Promise<CoinjoinOutcome> {
   try {
-    return await run(plan, options);
+    return await asRunningRound(options.wallet, () => run(plan, options));
   } catch (error) {
     return failed('wallet', shownText(errorText(error)));
   }

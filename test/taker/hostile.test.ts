@@ -5,10 +5,15 @@ import { serializeTransaction } from '../../src/bitcoin/transaction.js';
 import { ChainError } from '../../src/chain/chain-error.js';
 import { MemoryChain } from '../../src/chain/memory.js';
 import type { MakerWallet } from '../../src/negotiation/ports.js';
+import { freeUnsent } from '../../src/taker/resume.js';
 import { RoundChain } from '../../src/taker/round-chain.js';
 import { createTakerWorld } from '../helpers/taker-world.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { createWalletWorld } from '../helpers/wallet-world.js';
+
+const failing = (): never => {
+  throw new Error('a fault of the listener');
+};
 
 const P2TR = `5120${'44'.repeat(32)}`;
 
@@ -78,12 +83,30 @@ t.test('another copy of the wallet spends a coin: makers never see the transacti
   t.equal(world.taker.wallet.leases().length, 0);
 });
 
+t.test('coins of a round that runs are not freed as those of an earlier run', async (t) => {
+  const world = await createTakerWorld(t);
+  const { wallet } = world.taker;
+  const phases: string[] = [];
+  const freeing: Promise<unknown>[] = [];
+  const { outcome } = await world.run(
+    {},
+    {
+      onEvent(event) {
+        if (event.kind !== 'phase') return;
+        phases.push(event.phase);
+        freeing.push(freeUnsent(wallet));
+      },
+    },
+  );
+  await Promise.all(freeing);
+  t.ok(outcome.ok);
+  t.ok(phases.includes('signing') && phases.includes('broadcasting'));
+  t.match(wallet.signedTransactions(), [{ state: 'pending' }]);
+});
+
 t.test('a listener that throws neither ends a coinjoin nor hides it', async (t) => {
   const world = await createTakerWorld(t);
-  const onEvent = (): void => {
-    throw new Error('a fault of the listener');
-  };
-  const { outcome } = await world.run({}, { onEvent });
+  const { outcome } = await world.run({}, { onEvent: failing });
   if (!outcome.ok) throw new Error(outcome.detail);
   t.ok(world.chain.inMempool(outcome.txid));
 });
