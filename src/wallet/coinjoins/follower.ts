@@ -84,7 +84,10 @@ export class CoinjoinFollower {
     const { unsignedTxid } = signed;
     const { height } = this.#wallet;
     const searched = Math.min(this.#searched.get(unsignedTxid) ?? signed.height, height);
-    const from = Math.max(signed.height, searched - SEARCHED_AGAIN) + 1;
+    // Without a new block nothing is searched again: a taker may have named coins that do not exist, and the
+    // search for their spending reads whole blocks.
+    const again = searched < height ? SEARCHED_AGAIN : 0;
+    const from = Math.max(signed.height, searched - again) + 1;
     const bytes = signed.bytes ?? signed.transaction;
     const state = await this.#chain.transactionState(bytes, from, signal);
     const sighting = await this.#judge(signed, state);

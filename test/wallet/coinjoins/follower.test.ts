@@ -116,6 +116,28 @@ t.test('a maker does not have the whole transaction: it waits', async (t) => {
   t.strictSame(await it.look(), [], 'and it is not looked at any more');
 });
 
+t.test('blocks are searched once, and the last ones again after a new block', async (t) => {
+  const it = await scene('coinjoin-maker');
+  const from: number[] = [];
+  const ask = it.chain.transactionState.bind(it.chain);
+  it.chain.transactionState = (bytes, height, signal) => {
+    from.push(height);
+    return ask(bytes, height, signal);
+  };
+  const signedAt = it.wallet.height;
+  it.chain.mine(5);
+  await it.sync();
+  await it.look();
+  await it.look();
+  it.chain.mine();
+  await it.sync();
+  await it.look();
+  t.strictSame(
+    from.map((height) => height - signedAt),
+    [1, 6, 3],
+  );
+});
+
 t.test('a taker has it: it is sent again whenever it is missing', async (t) => {
   const it = await scene('coinjoin-taker');
   await it.wallet.keepWhole(it.unsigned, it.whole);
