@@ -398,9 +398,11 @@ realNodeTest(t, 'a scan finds every block, also while other programs start scans
 
   const over = new AbortController();
   let refused = 0;
+  /** Fewer than the repetitions of a scan. */
+  const mostRefused = 10;
   /** Another program, which tries without asking whether a scan runs. */
   const disturb = async (): Promise<void> => {
-    while (!over.signal.aborted) {
+    while (!over.signal.aborted && refused < mostRefused) {
       const start = node.rpc('scanblocks', 'start', [`raw(${unpaid[0]})`], 100);
       refused += await start.then(
         () => 0,

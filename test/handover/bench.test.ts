@@ -12,7 +12,7 @@ t.test(
     const { code, stdout, stderr } = await startProgram(BENCH, args).ended;
     t.equal(code, 0, stderr);
     const rows = [
-      ...stdout.matchAll(/^\| 100 +\| ([^|]+) +\| 100 +\| 3 +\| (\d+) [^|]*\| (\d+) /gm),
+      ...stdout.matchAll(/^\| 100 +\| ([^|]+) +\| 100 +\| 3 +\| ([\d,]+) [^|]*\| ([\d,]+) /gm),
     ];
     t.equal(rows.length, 3, `all peers stay, in each row: ${stdout}`);
     for (const [, load = '', unserved, slowest] of rows) {

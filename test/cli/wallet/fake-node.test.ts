@@ -29,6 +29,9 @@ async function place(
       ? { from_height: from, to_height: to, relevant_blocks: [], completed: true }
       : null,
   );
+  node.results.set('getblock', () => {
+    throw new FakeNodeError(-1, 'Block not available (pruned data)');
+  });
   node.results.set('getblockfilter', () => ({ filter: '00', header: '00'.repeat(32) }));
   if (network === 'mainnet') {
     node.results.set('getblockchaininfo', () => ({
