@@ -37,13 +37,13 @@ const TEXTS: Readonly<Record<ResumedCoinjoin['state'], string>> = {
   contested:
     'Another transaction spends one of its coins. Its coins are held until one of both is in a block.',
   missing:
-    'The network does not have it. Its coins are held, since it may still appear; a payment of the coins to ' +
-    'yourself frees them.',
+    'The network does not have it. Its coins are held, since it may still appear; "onionmc wallet reclaim" pays ' +
+    'them back to the wallet.',
 };
 
 const PEERS_ONLY =
   'The network does not have it, and only makers may send it (not-self). Its coins are held, since it may still ' +
-  'appear; a payment of the coins to yourself frees them.';
+  'appear; "onionmc wallet reclaim" pays them back to the wallet.';
 
 const isTaker = ({ kind }: SignedTransaction): boolean => kind === 'coinjoin-taker';
 

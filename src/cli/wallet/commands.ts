@@ -199,6 +199,15 @@ function addSpenders(wallet: Command): void {
     .action(async (name, txid, options) =>
       (await import('./bump.js')).runBump(name, txid, options),
     );
+  addNamed(wallet, 'reclaim', 'pay the coins of a coinjoin that never appeared back to the wallet')
+    .argument('<txid>', 'the coinjoin', values.parseTxid)
+    .option('--fee-rate <sat/vb>', 'fee in satoshi per virtual byte', values.parseFeeRate)
+    .option(...YES)
+    .option(...JSON_OPTION)
+    .option(...MAINNET)
+    .action(async (name, txid, options) =>
+      (await import('./reclaim.js')).runReclaim(name, txid, options),
+    );
   addNamed(wallet, 'bond', 'fidelity bonds: locked coins that let a maker be chosen more often')
     .addArgument(
       new Argument('<action>', 'what to do').choices([

@@ -143,6 +143,7 @@ t.test('create in a pipe, on mainnet', async (t) => {
   for (const args of [
     ['send', 'w', '0.1', address],
     ['bump', 'w', '00'.repeat(32)],
+    ['reclaim', 'w', '00'.repeat(32)],
     ['bond', 'w', 'redeem', `${'00'.repeat(32)}:0`, address],
   ]) {
     // oxlint-disable-next-line no-await-in-loop -- one command after the other

@@ -115,6 +115,9 @@ realNodeTest(t, 'the options of a payment', async (t) => {
     const bump = await cli.json<Planned>(t, 'bump', 'w', txid, '--fee-rate', '9', '--dry-run');
     t.match(bump, { txid: null, outcome: 'dry-run', replaces: txid, amount: 50_000 });
     t.ok(bump.fee > sent.fee);
+    const kept = await cli.run('reclaim', 'w', txid, '--yes');
+    t.not(kept.code, 0);
+    t.match(kept.stderr, /is no coinjoin that may still confirm/);
     t.same(await node.rpc('getrawmempool'), [txid], 'nothing was replaced');
     await node.mine();
   });
