@@ -1,6 +1,7 @@
 /** `onionmc coinjoin`: plans a coinjoin, shows it, asks, runs it, and tells how it ended. */
 import { peekSettings, type Settings } from '../../config/settings.js';
 import { counted } from '../../kit/decimal.js';
+import { errorFields } from '../../kit/error-text.js';
 import { createLog } from '../../ops/log.js';
 import { ExitCode } from '../../ops/exit.js';
 import { systemClock } from '../../overlay/system-clock.js';
@@ -81,7 +82,10 @@ async function mix(
       const plan = await planFor(network.taker, request, signal);
       await carryOut(session, network.taker, plan, options);
     } finally {
-      await network.close();
+      // How the coinjoin ended is told already: a fault of leaving must not say something else.
+      await network.close().catch((error: unknown) => {
+        log.error('the network was not left in order', errorFields(error));
+      });
     }
   } catch (error) {
     if (!signal.aborted) throw error;
