@@ -88,5 +88,5 @@ export interface MakerStatus {
   readonly height: number;
 }
 
-/** Called for every session that ended. */
+/** Called for every session that ended. One that signed ends with a `push`, or 5 minutes later without one. */
 export type OnMakerOutcome = (taker: string, outcome: MakerOutcome) => void;

@@ -6,6 +6,7 @@ import { openMessageChannel } from '../channel/message-channel.js';
 import { createCommitmentRelay } from '../negotiation/maker/commitment-relay.js';
 import { WalletMaker } from '../maker/wallet-maker.js';
 import type { MakerStatus, OnMakerOutcome } from '../maker/api.js';
+import type { MakerOutcome } from '../negotiation/maker/api.js';
 import { openCommitmentFile } from '../ops/commitment-file.js';
 import { openOverlay } from '../overlay/factory/open-overlays.js';
 import { systemClock } from '../overlay/system-clock.js';
@@ -105,6 +106,14 @@ export async function openWalletTaker(options: WalletRoleOptions): Promise<Walle
 
 /** The options of a maker with a wallet. */
 export interface WalletMakerOptions extends WalletRoleOptions {
+  /**
+   * Called when our signatures were sent, with `pushed` false. `onOutcome` follows after the taker's `push`, or
+   * 5 minutes later when there is none: most takers broadcast by themselves.
+   */
+  readonly onSigned?: (
+    taker: string,
+    outcome: MakerOutcome & { readonly result: 'signed' },
+  ) => void;
   /** Called for every negotiation that ended. */
   readonly onOutcome?: OnMakerOutcome;
 }
@@ -126,7 +135,7 @@ export interface RunningWalletMaker {
  * change. Rejects with an OfferTermsError, or the error of the overlay.
  */
 export async function serveWalletMaker(options: WalletMakerOptions): Promise<RunningWalletMaker> {
-  const { log = silentLog, signal = never, onOutcome } = options;
+  const { log = silentLog, signal = never, onSigned, onOutcome } = options;
   const { wallet, chain, settings } = partsOf(options.wallet);
   const tools = { clock: systemClock, random: Math.random, log };
   const commitments = await openCommitmentFile(commitmentListPath(settings));
@@ -180,6 +189,7 @@ export async function serveWalletMaker(options: WalletMakerOptions): Promise<Run
       policy,
       limits: sessionLimits(settings),
       bondPolicy: bondPolicy(settings),
+      ...(onSigned && { onSigned }),
       ...(onOutcome && { onOutcome }),
       statement,
       unixTime,

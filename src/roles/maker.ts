@@ -52,6 +52,14 @@ export interface MakerCoinjoins {
   readonly policy?: Partial<MakerPolicy>;
   /** Limits that differ from `DEFAULT_SESSION_LIMITS`. */
   readonly limits?: Partial<SessionLimits>;
+  /**
+   * Called when our signatures were sent, with `pushed` false. The session goes on, and `onOutcome` follows after
+   * the taker's `push`, or 5 minutes later (`pushWaitMs`) when there is none.
+   */
+  readonly onSigned?: (
+    taker: string,
+    outcome: MakerOutcome & { readonly result: 'signed' },
+  ) => void;
   /** Called for every session that ended. */
   readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
 }

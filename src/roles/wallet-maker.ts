@@ -24,6 +24,7 @@ import type { SessionLimits } from '../negotiation/maker/sessions.js';
 import type { BondPolicy } from '../protocol/fidelity-bond.js';
 import type { Offer } from '../protocol/offer.js';
 import type { Wallet } from '../wallet/wallet.js';
+import type { MakerCoinjoins } from './maker.js';
 import { MakerIdentity } from './maker-identity.js';
 import { WalletBonds, type AnnouncedBond } from './wallet-bond.js';
 import type { YieldStatement } from './yield-statement-file.js';
@@ -56,6 +57,8 @@ export interface WalletMakerRoleOptions {
   /** Gets a line for the start, and one for each confirmed coinjoin. The caller closes it after `stop`. */
   readonly statement?: YieldStatement;
   readonly onOutcome?: OnMakerOutcome;
+  /** Called when signatures were sent, with `pushed` false; `onOutcome` follows. */
+  readonly onSigned?: MakerCoinjoins['onSigned'];
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -302,7 +305,7 @@ class RunningWalletMaker implements WalletMakerRole {
 
   #shared(): ConstructorParameters<typeof MakerIdentity>[0]['shared'] {
     const { wallet, maker, chain, blacklist, requestLimits, policy, limits } = this.#options;
-    const { clock, log } = this.#options;
+    const { clock, log, onSigned } = this.#options;
     return {
       clock,
       log,
@@ -314,6 +317,7 @@ class RunningWalletMaker implements WalletMakerRole {
         chain,
         ...(policy === undefined ? {} : { policy }),
         ...(limits === undefined ? {} : { limits }),
+        ...(onSigned === undefined ? {} : { onSigned }),
         onOutcome: (taker, outcome) => {
           this.#options.onOutcome?.(taker, outcome);
           this.#onWallet();

@@ -72,6 +72,7 @@ function createWorld(options: WorldOptions = {}) {
       mintFor(chain, nick, [900_000, 700_000, 1_600_000], options.type),
     );
     const outcomes: MakerOutcome[] = [];
+    const signed: MakerOutcome[] = [];
     const used: string[] = [];
     const commitments = createMemoryCommitments();
     for (const commitment of options.used ?? []) void commitments.add(commitment);
@@ -88,11 +89,12 @@ function createWorld(options: WorldOptions = {}) {
       clock,
       randomBytes,
       log: silentLog,
+      onSigned: (_, outcome) => signed.push(outcome),
       onOutcome: (_, outcome) => outcomes.push(outcome),
       onUsed: (commitment) => used.push(commitment),
     });
     channel.on('privmsg', (message) => sessions.receive(message));
-    return { nick, wallet: own, sessions, outcomes, used };
+    return { nick, wallet: own, sessions, outcomes, signed, used };
   });
 
   /** Delivers messages until there are none. */
@@ -152,7 +154,10 @@ for (const type of ['p2wpkh', 'p2sh-p2wpkh'] as const) {
     t.equal(world.chain.accepted.length, 1);
     t.equal(world.wallet.commitments.length, 1);
     t.strictSame(world.makers[0]?.used, [world.wallet.commitments[0]?.commitment]);
+    t.match(world.makers[0]?.signed, [{ result: 'signed', pushed: false, earned: 900 }]);
+    t.strictSame(world.makers[0]?.outcomes, [], 'the session waits for a push');
     world.clock.advance(400_000);
+    t.equal(world.makers[0]?.signed.length, 1);
     t.match(world.makers[0]?.outcomes, [{ result: 'signed', pushed: false, earned: 900 }]);
     t.strictSame(world.makers[2]?.outcomes, [], 'a maker that was not needed was not asked');
     t.equal(world.clock.pending, 0);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { realNodeTest } from '../helpers/bitcoin-program.js';
 import { startProgram } from '../helpers/cli.js';
-import { compileExample, exampleOf } from '../helpers/compile-example.js';
+import { compileExamples, exampleOf } from '../helpers/compile-example.js';
 import { startMakerNetwork } from '../helpers/maker-network.js';
 import { TakerCli } from '../helpers/taker-cli.js';
 
@@ -11,12 +11,15 @@ t.setTimeout(180_000);
 
 const MOST_LINES = 40;
 
-/** The JavaScript of an example of at most 40 lines whose types are right. */
-async function programOf(t: Test, mark: string): Promise<string> {
-  const { lines, faults, file } = await compileExample(await exampleOf('docs/library.md', mark));
-  t.ok(lines <= MOST_LINES, `${mark}: ${lines} lines`);
-  t.same(faults, [], `${mark}: its types are right`);
-  return file;
+/** The JavaScript of examples of at most 40 lines whose types are right. */
+async function programsOf(t: Test, marks: readonly string[]): Promise<readonly string[]> {
+  const texts = await Promise.all(marks.map((mark) => exampleOf('docs/library.md', mark)));
+  const compiled = await compileExamples(texts);
+  return compiled.map(({ lines, faults, file }, n) => {
+    t.ok(lines <= MOST_LINES, `${marks[n]}: ${lines} lines`);
+    t.same(faults, [], `${marks[n]}: its types are right`);
+    return file;
+  });
 }
 
 /** Arguments of both programs. */
@@ -27,7 +30,7 @@ const argsOf = ({ datadir }: TakerCli): readonly string[] => [
 ];
 
 realNodeTest(t, 'a taker and a maker in 40 lines each (docs/library.md)', async (t) => {
-  const [taker, maker] = await Promise.all([programOf(t, 'taker'), programOf(t, 'maker')]);
+  const [taker = '', maker = ''] = await programsOf(t, ['taker', 'maker']);
   const network = await startMakerNetwork(t, { fees: [100, 200] });
   const earning = await TakerCli.at(t, network, [30_000_000]);
   const paying = await TakerCli.at(t, network, [10_000_000]);
@@ -46,6 +49,7 @@ realNodeTest(t, 'a taker and a maker in 40 lines each (docs/library.md)', async 
   t.strictSame(await network.node.rpc('getrawmempool'), [txid]);
   t.match(stderr, /^at most \d+ sat for makers and \d+ sat for miners$/m);
   t.match(stderr, /^gathering \{/m);
+  await running.shows('stdout', new RegExp(`^signed ${txid} for \\d+ sat$`, 'm'));
   await network.node.mine(1);
   await running.shows('stdout', /; 1 coinjoins, \d+ sat$/m);
   running.child.kill('SIGTERM');

@@ -126,6 +126,9 @@ export type MakerOutcome =
       readonly detail: string;
     };
 
+/** Signatures that were sent. */
+export type SignedOutcome = MakerOutcome & { readonly result: 'signed' };
+
 interface Common {
   readonly terms: MakerTerms;
   readonly fee: number;

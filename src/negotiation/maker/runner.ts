@@ -16,13 +16,14 @@ import type {
   MakerEffect,
   MakerEvent,
   MakerOutcome,
+  SignedOutcome,
   MakerPolicy,
   MakerState,
   MakerStep,
   MakerTransition,
 } from './api.js';
 import { makerTransition } from './session.js';
-import { STEPS } from './session-end.js';
+import { signedOutcome, STEPS } from './session-end.js';
 import type { Payout } from '../payout.js';
 import type { ChainView, CommitmentStore, MakerWallet, Reservation, Settlement } from '../ports.js';
 import type { UnsignedTransaction } from '../transaction.js';
@@ -47,6 +48,8 @@ export interface SessionPorts {
   readonly onCommitmentUsed: (session: RunningSession) => void;
   /** It is stored. */
   readonly onCommitmentStored: (commitment: string) => void;
+  /** Its signatures were sent; it goes on, until a `push` or the end of the wait for one. */
+  readonly onSigned: (session: RunningSession, outcome: SignedOutcome) => void;
   readonly onEnd: (session: RunningSession, outcome: MakerOutcome) => void;
 }
 
@@ -186,6 +189,7 @@ export class RunningSession {
   }
 
   #apply({ state, effects }: MakerTransition): void {
+    const isSigned = state.state === 'awaiting-push' && this.#state.state === 'signing';
     this.#state = state;
     const words = effects.flatMap((effect) =>
       effect.kind === 'send' && effect.command !== 'error' ? [effect] : [],
@@ -194,6 +198,7 @@ export class RunningSession {
       if (effect === words[0]) this.#ports.resender.sendStep(this.nick, words, this.key, this.by);
       this.#carryOut(effect);
     }
+    if (isSigned) this.#ports.onSigned(this, signedOutcome(state, false));
   }
 
   #carryOut(effect: MakerEffect): void {

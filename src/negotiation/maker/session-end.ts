@@ -3,6 +3,7 @@ import type {
   MakerEffect,
   MakerFault,
   MakerOutcome,
+  SignedOutcome,
   MakerState,
   MakerStep,
   MakerTerms,
@@ -67,22 +68,26 @@ export function failed(
   return ended(outcome, effects);
 }
 
+/** The outcome of a session whose signatures were sent. */
+export function signedOutcome(
+  { terms, fee, tx }: In<'awaiting-push'>,
+  pushed: boolean,
+): SignedOutcome {
+  const { amount } = terms.fill;
+  return { result: 'signed', txid: tx.txid, pushed, amount, earned: fee - terms.offer.txfee };
+}
+
 /** Ends a session whose signatures were sent: its coins stay in use. */
 export function signed(
-  { terms, fee, reserved, tx }: In<'awaiting-push'>,
+  state: In<'awaiting-push'>,
   pushed: boolean,
   effects: readonly MakerEffect[] = [],
 ): MakerTransition {
-  return ended(
-    {
-      result: 'signed',
-      txid: tx.txid,
-      pushed,
-      amount: terms.fill.amount,
-      earned: fee - terms.offer.txfee,
-    },
-    [...effects, { kind: 'settle', reservation: reserved.reservation, settlement: 'signed' }],
-  );
+  const { reservation } = state.reserved;
+  return ended(signedOutcome(state, pushed), [
+    ...effects,
+    { kind: 'settle', reservation, settlement: 'signed' },
+  ]);
 }
 
 /** Refuses a message and continues to wait, unless there were too many. */

@@ -50,6 +50,11 @@ export interface MakerSessionsOptions {
   readonly log: Log;
   /** A commitment was used with us, or an earlier one was sent again: it should be announced. */
   readonly onUsed?: (commitment: string, when: 'now' | 'before') => void;
+  /** Called when signatures were sent, with `pushed` false; `onOutcome` follows at the end of the session. */
+  readonly onSigned?: (
+    taker: string,
+    outcome: MakerOutcome & { readonly result: 'signed' },
+  ) => void;
   readonly onOutcome?: (taker: string, outcome: MakerOutcome) => void;
 }
 
@@ -109,6 +114,7 @@ export class MakerSessions {
       hasRoom: () => this.proven <= limits.proven,
       onCommitmentUsed: (session) => this.#endOthersOf(session),
       onCommitmentStored: (commitment) => options.onUsed?.(commitment, 'now'),
+      onSigned: ({ nick }, outcome) => options.onSigned?.(nick, outcome),
       onEnd: (session, outcome) => this.#ended(session, outcome),
     };
   }
