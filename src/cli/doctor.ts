@@ -1,9 +1,10 @@
 /** `onionmc doctor`: finds faults of a program and its machine, and names the fix. */
 import { randomBytes } from 'node:crypto';
-import { readFile, statfs } from 'node:fs/promises';
+import { readdir, readFile, statfs } from 'node:fs/promises';
 import { silentLog } from '../channel/log.js';
 import type { NodeChain } from '../chain/node/node-chain.js';
 import { ConfigError } from '../config/config-error.js';
+import { walletsFolder } from '../config/data-files.js';
 import { resolveDatadir } from '../config/paths.js';
 import type { Settings } from '../config/settings.js';
 import type { DoctorRole, Machine, Refusal, Space } from '../doctor/check.js';
@@ -39,13 +40,21 @@ async function space(path: string): Promise<Space | undefined> {
   return { bytes: stats.bavail * stats.bsize, files };
 }
 
+/** Whether the data directory has the folder of a wallet; what is wrong with it is another check. */
+async function hasWallet({ datadir }: Settings): Promise<boolean> {
+  const names = await readdir(walletsFolder(datadir)).catch((): string[] => []);
+  return names.length > 0;
+}
+
 /** Settings that `onionmc maker` refuses although each value is allowed. */
 export async function makerRefusal(settings: Settings): Promise<Refusal | undefined> {
   const { network, configFile } = settings;
   if (network === 'mainnet') {
+    // With a wallet the command line decides, which is not known here.
+    if (await hasWallet(settings)) return undefined;
     return {
-      text: 'network is mainnet, and this maker has no wallet for coinjoins: a start fails',
-      fix: `set network = signet in [BLOCKCHAIN] of ${configFile}`,
+      text: 'network is mainnet, and this maker has no wallet: a start fails',
+      fix: `set network = signet in [BLOCKCHAIN] of ${configFile}, or make a wallet for --wallet: onionmc wallet create NAME`,
     };
   }
   const { offerFromSettings } = await import('./maker-offers.js');

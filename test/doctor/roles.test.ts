@@ -265,7 +265,7 @@ const MAKER: readonly Fault[] = [
   {
     name: 'mainnet without a wallet',
     id: 'config',
-    text: /^network is mainnet, and this maker has no wallet/,
+    text: /^network is mainnet, and this maker has no wallet: a start fails$/,
     fix: /^set network = signet in \[BLOCKCHAIN\]/,
     seed: async (site, t) => {
       await edit(site, /network = signet/, 'network = mainnet');
