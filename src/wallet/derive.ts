@@ -5,12 +5,12 @@
  */
 import { HDKey } from '@scure/bip32';
 import { createHmac } from 'node:crypto';
-import { setImmediate } from 'node:timers/promises';
 import { nestedP2wpkh, p2wpkh, p2wsh } from '../bitcoin/script.js';
 import type { AccountKey } from './keys.js';
 import { bondWitnessScript } from '../bitcoin/bond.js';
 import { bondLockTime, MAX_INDEX } from './places.js';
 import { pointSums, prepareNextTable } from './point-sums.js';
+import { nextTurn, type Turn } from './turns.js';
 
 /** Keys that are derived in one turn, some 5 ms; fewer at first, while the code is not compiled. */
 const BATCH = 64;
@@ -46,17 +46,6 @@ function tweakOf({ publicKey, chainCode }: BranchKey, index: number): Uint8Array
   data.writeUInt32BE(index, publicKey.length);
   return createHmac('sha512', chainCode).update(data).digest().subarray(0, 32);
 }
-
-/** Lets other work have a turn. */
-export type Turn = () => Promise<void>;
-
-let lastTurn = Promise.resolve();
-
-/** One after the other, so that derivations at the same time do not fill one turn together. */
-const nextTurn: Turn = () => {
-  lastTurn = lastTurn.then(() => setImmediate());
-  return lastTurn;
-};
 
 /**
  * What `make` makes of the compressed public keys of the indices from `from`, in order.

@@ -62,10 +62,11 @@ export class WalletJournal {
   }
 
   /**
-   * Makes a decision. `decide` may throw: nothing is written then. When the disk is full the state stays as
-   * it was.
+   * Makes a decision. `decide` may throw or reject: nothing is written then. It may take several turns of the
+   * event loop: nothing else changes the state before its records are written. When the disk is full the
+   * state stays as it was.
    */
-  transact<T>(decide: (state: WalletState) => Decision<T>): Promise<T> {
+  transact<T>(decide: (state: WalletState) => Decision<T> | Promise<Decision<T>>): Promise<T> {
     return this.#inOrder(async () => {
       if (this.#mode === 'read') {
         throw new WalletError(
@@ -73,7 +74,7 @@ export class WalletJournal {
           'the wallet was opened for reading: another process writes to it',
         );
       }
-      const { records, result } = decide(this.state);
+      const { records, result } = await decide(this.state);
       if (records.length > 0) await this.#write(records);
       return result;
     });

@@ -1,9 +1,10 @@
 /** Derives the scripts that a wallet must watch and that its journal does not have yet. */
 import { BRANCH } from './api.js';
-import { bondScript, branchKey, deriveEach, keyScript, type Turn } from './derive.js';
+import { bondScript, branchKey, deriveEach, keyScript } from './derive.js';
 import type { WalletJournal } from './journal.js';
 import type { AccountKey } from './keys.js';
 import { hashesOfScripts } from './state.js';
+import type { Turn } from './turns.js';
 
 /** A public key and a chain code, in hex, as the journal holds them. */
 export const accountText = ({ publicKey, chainCode }: AccountKey): string =>

@@ -1,4 +1,4 @@
-/** The decision to sign: checks, signatures and the record, in one step of the journal. Pure but for the keys. */
+/** The decision to sign: checks, signatures and the record, in one step of the journal. Pure but for keys and turns. */
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { WalletError } from './api.js';
 import { coinOf, holdsOf, type CoinTerms } from './coins.js';
@@ -9,8 +9,9 @@ import { isLeaseOpen } from './lease-book.js';
 import { labelRecord } from './labels.js';
 import type { SignedRecord, WalletRecord } from './records.js';
 import type { Signed, SignRequest } from './requests.js';
-import { completed, SigningOrder, type SigningView } from './signing.js';
+import { completed, SigningOrder, type OrderedSignature, type SigningView } from './signing.js';
 import type { WalletState } from './state.js';
+import { nextTurn } from './turns.js';
 
 function viewOf(state: WalletState, terms: CoinTerms): SigningView {
   const { book } = state;
@@ -38,19 +39,28 @@ function viewOf(state: WalletState, terms: CoinTerms): SigningView {
   };
 }
 
-/** Checks a request against the journal, and signs. Throws a `WalletError` where it does not fit. */
-export function decideSigning(
+/**
+ * Checks a request against the journal, and signs, each input in a turn of the event loop of its own. The
+ * journal makes no other decision meanwhile. Rejects with a `WalletError` where the request does not fit.
+ */
+export async function decideSigning(
   state: WalletState,
   terms: CoinTerms,
   request: SignRequest,
   keys: WalletKeys,
-): Decision<Signed> {
+): Promise<Decision<Signed>> {
+  await nextTurn();
   const order = SigningOrder.check(request, viewOf(state, terms));
   const unsigned = order.transaction.txid;
   if (state.signed.record(unsigned) !== undefined) {
     throw new WalletError('request', 'the transaction is signed already: send it again');
   }
-  const signatures = keys.sign(order);
+  const signatures: OrderedSignature[] = [];
+  for (const signature of keys.signing(order)) {
+    signatures.push(signature);
+    // oxlint-disable-next-line no-await-in-loop -- one input in a turn
+    await nextTurn();
+  }
   const whole = completed(order, signatures);
   const { coinjoin, lease, replaces, label } = request;
   const record: SignedRecord = {

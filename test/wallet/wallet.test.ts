@@ -357,6 +357,34 @@ t.test('a lease that was taken while the clock was ahead does not hold its coins
   await refused(t, wallet.sign({ ...request, lease: lease.id }), 'held');
 });
 
+t.test('signing takes several turns, and no other decision comes between', async (t) => {
+  const world = await funded([COIN, COIN, COIN]);
+  const { wallet, store } = world;
+  const coins = wallet.coins();
+  const request = await payment(world, coins, COIN);
+  const rival = await payment(world, coins.slice(0, 1), COIN / 2);
+  let turns = 0;
+  let isWatching = true;
+  const count = (): void => {
+    turns += 1;
+    if (isWatching) setImmediate(count);
+  };
+  setImmediate(count);
+  const signing = wallet.sign(request);
+  const second = refused(t, wallet.sign(rival), 'held');
+  // The chain of this test answers in the same turn, so the decision has begun in the next one.
+  await new Promise((resolve) => setImmediate(resolve));
+  const coinsAgain = request.coins.slice(1);
+  const lease = wallet.lease({ owner: 'maker', coins: coinsAgain, seconds: 300 });
+  await Promise.all([signing, second, refused(t, lease, 'held')]);
+  isWatching = false;
+  t.ok(turns >= coins.length, `${turns} turns for ${coins.length} inputs`);
+  const kinds = store.records.flatMap((record) =>
+    typeof record === 'object' && record !== null && 'kind' in record ? [record['kind']] : [],
+  );
+  t.equal(kinds.filter((kind) => kind === 'signed').length, 1);
+});
+
 t.test('what is not signed', async (t) => {
   const world = await funded([COIN, 2 * COIN]);
   const { wallet } = world;
