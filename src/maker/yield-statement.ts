@@ -28,24 +28,41 @@ function coinjoinLine(coinjoin: MakerCoinjoin): string {
 const LINE =
   /^(\d{4})\/(\d\d)\/(\d\d) (\d\d):(\d\d):(\d\d),(\d+),(\d+),(\d+),(-?\d+),(-?\d+),(\d+\.\d\d),/;
 
-/** What of a coinjoin does not change when another block confirms it: its amounts, and when it was signed. */
-const amountsOf = (fields: readonly (number | string)[]): string => fields.join(',');
-
-interface Known {
-  readonly amounts: string;
-  readonly signedAt: number;
+/** What does not change when another block confirms a coinjoin: its amounts, and when it was signed. */
+function lastingPart(
+  coinjoin: Omit<MakerCoinjoin, 'txid' | 'unsignedTxid' | 'confirmedAt' | 'state'>,
+): string {
+  const { signedAt, amount, inputs, inputValue, fee, earned } = coinjoin;
+  return [signedAt, amount, inputs, inputValue, fee, earned].join(',');
 }
 
-function knownLine(line: string): Known | undefined {
+/** The lasting part of the coinjoin of a line; undefined for any other line. */
+function knownLine(line: string): string | undefined {
   const match = LINE.exec(line);
   if (match === null) return undefined;
   const [, year, month, day, hour, minute, second, ...rest] = match.map(Number);
   const at = Date.UTC(year ?? 0, (month ?? 1) - 1, day, hour, minute, second) / 1_000;
-  return { amounts: amountsOf(rest.slice(0, 5)), signedAt: at - (rest[5] ?? 0) * 60 };
+  const [amount = 0, inputs = 0, inputValue = 0, fee = 0, earned = 0, minutes = 0] = rest;
+  // Minutes are rounded to 0.6 s, so the whole second is exact.
+  const signedAt = Math.round(at - minutes * 60);
+  return lastingPart({ signedAt, amount, inputs, inputValue, fee, earned });
 }
 
-/** Minutes are rounded to 0.6 s. */
-const ROUNDING_SECONDS = 1;
+/** How often a text is there; each can be taken once for each time. */
+class Supply {
+  readonly #counts = new Map<string, number>();
+
+  add(text: string): void {
+    this.#counts.set(text, (this.#counts.get(text) ?? 0) + 1);
+  }
+
+  /** Whether one was there to take. */
+  take(text: string): boolean {
+    const count = this.#counts.get(text) ?? 0;
+    if (count > 0) this.#counts.set(text, count - 1);
+    return count > 0;
+  }
+}
 
 /**
  * The lines that are missing in a statement, in the order of their blocks: one for each confirmed coinjoin
@@ -56,25 +73,18 @@ export function missingLines(
   present: readonly string[],
   coinjoins: readonly MakerCoinjoin[],
 ): readonly string[] {
-  const known = new Map<string, number[]>();
+  const confirmed = coinjoins.filter(({ state }) => state === 'confirmed');
+  const lines = new Supply();
+  for (const line of present) lines.add(line);
+  // Lines as they would be written now come first: two coinjoins of one second may be equal but for their block.
+  const unwritten = confirmed.filter((coinjoin) => !lines.take(coinjoinLine(coinjoin)));
+  const moved = new Supply();
   for (const line of present) {
-    const found = knownLine(line);
-    if (found === undefined) continue;
-    const times = known.get(found.amounts);
-    if (times === undefined) known.set(found.amounts, [found.signedAt]);
-    else times.push(found.signedAt);
+    const known = lines.take(line) ? knownLine(line) : undefined;
+    if (known !== undefined) moved.add(known);
   }
-  const isMissing = (coinjoin: MakerCoinjoin): boolean => {
-    const { signedAt, amount, inputs, inputValue, fee, earned } = coinjoin;
-    const times = known.get(amountsOf([amount, inputs, inputValue, fee, earned])) ?? [];
-    const at = times.findIndex((time) => Math.abs(time - signedAt) <= ROUNDING_SECONDS);
-    // One line stands for one coinjoin.
-    if (at >= 0) times.splice(at, 1);
-    return at < 0;
-  };
-  return coinjoins
-    .filter(({ state }) => state === 'confirmed')
-    .filter((coinjoin) => isMissing(coinjoin))
+  return unwritten
+    .filter((coinjoin) => !moved.take(lastingPart(coinjoin)))
     .toSorted((a, b) => confirmedAt(a) - confirmedAt(b))
     .map((coinjoin) => coinjoinLine(coinjoin));
 }

@@ -57,6 +57,19 @@ t.test('equal coinjoins at different times have a line each', async (t) => {
   t.equal(missingLines([line], [coinjoin(), coinjoin()]).length, 1);
 });
 
+t.test('of two equal coinjoins a second apart, the one without a line gets it', async (t) => {
+  const first = coinjoin({ signedAt: SIGNED_AT, confirmedAt: SIGNED_AT + 600 });
+  const second = coinjoin({ signedAt: SIGNED_AT + 1, confirmedAt: SIGNED_AT + 607 });
+  const lines = missingLines([], [first, second]);
+  t.equal(lines.length, 2);
+  for (const line of lines) {
+    t.same(
+      missingLines([line], [first, second]),
+      lines.filter((other) => other !== line),
+    );
+  }
+});
+
 t.test('lines of other programs, and lines that are none, are left alone', async (t) => {
   const others = [
     STATEMENT_HEADER,
@@ -96,5 +109,6 @@ t.test('after a crash at any line, no line is lost and none is written twice', a
         missingLines(written, made).length === 0
       );
     }),
+    { numRuns: 2_000 },
   );
 });
