@@ -42,7 +42,7 @@ function addPrograms(program: Command): void {
   withCommonOptions(
     program
       .command('taker')
-      .description('dial out, collect the orderbook, and talk to makers (no wallet yet)')
+      .description('dial out, collect the orderbook, and talk to makers; coinjoin mixes coins')
       .option('--once', 'collect for a while, print the orderbook and end')
       .option(
         '--ask <words...>',

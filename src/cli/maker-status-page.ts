@@ -27,7 +27,8 @@ function outsideText({ reachable, tests, failures, testedSecondsAgo }: StatusJso
   const word =
     reachable === true ? 'answers' : reachable === false ? 'does not answer' : 'not tested yet';
   if (testedSecondsAgo === undefined) return word;
-  return `${word}, tested ${duration(count(testedSecondsAgo))} ago, ${grouped(count(failures))} of ${grouped(count(tests))} failed`;
+  const since = typeof reachable === 'boolean' ? '' : ' since the last change of the onion';
+  return `${word}${since}, tested ${duration(count(testedSecondsAgo))} ago, ${grouped(count(failures))} of ${grouped(count(tests))} failed`;
 }
 
 function offerText({ ordertype, minsize, maxsize, cjfee }: StatusJson): string {

@@ -115,23 +115,29 @@ const PASSING: readonly ChainFault[] = ['unreachable', 'starting', 'timeout'];
 const NO_NODE = 'set blockchain_source = no-blockchain in [BLOCKCHAIN], to ask no node';
 
 /** Whether the program does not start without its node. */
-function needsNode({ role }: Machine, settings: Settings): boolean {
-  return role === 'wallet' || (role === 'maker' && bondFilePath(settings) !== undefined);
+function needsNode({ role }: Machine, settings: Settings, hasWallet: boolean): boolean {
+  if (role === 'wallet') return true;
+  return role === 'maker' && (hasWallet || bondFilePath(settings) !== undefined);
 }
 
 /** The message of an error of the chain ends with what to do, behind its last colon. */
-function faultVerdict(error: ChainError, machine: Machine, settings: Settings): Verdict {
+function faultVerdict(
+  error: ChainError,
+  machine: Machine,
+  settings: Settings,
+  hasWallet: boolean,
+): Verdict {
   const cut = error.message.lastIndexOf(': ');
   const text = cut === -1 ? error.message : error.message.slice(0, cut);
   const fix = cut === -1 ? 'wait until the node has started' : error.message.slice(cut + 2);
-  const needed = needsNode(machine, settings);
+  const needed = needsNode(machine, settings, hasWallet);
   if (PASSING.includes(error.fault) && !needed) {
     return note(
       `${text}; the program goes on without it, and bonds have no value`,
       `${fix}; or ${NO_NODE}`,
     );
   }
-  if (machine.role === 'wallet') return wrong(text, fix);
+  if (machine.role === 'wallet' || (machine.role === 'maker' && hasWallet)) return wrong(text, fix);
   return wrong(needed ? `${text}: a start fails` : text, `${fix}; or ${NO_NODE}`);
 }
 
@@ -143,8 +149,9 @@ export const bitcoinNodeCheck: Check = {
   async run(facts, machine) {
     const settings = facts.get('settings');
     const { node } = settings;
+    const hasWallet = (facts.peek('wallets') ?? []).length > 0;
     if (node === undefined) {
-      return machine.role === 'wallet'
+      return machine.role === 'wallet' || (machine.role === 'maker' && hasWallet)
         ? wrong(
             'no node is asked (blockchain_source = no-blockchain), and a wallet needs one',
             'set blockchain_source = bitcoin-rpc in [BLOCKCHAIN]',
@@ -166,7 +173,7 @@ export const bitcoinNodeCheck: Check = {
       }
     } catch (error) {
       if (!(error instanceof ChainError)) throw error;
-      return faultVerdict(error, machine, settings);
+      return faultVerdict(error, machine, settings, hasWallet);
     }
   },
 };

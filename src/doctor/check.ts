@@ -62,6 +62,8 @@ export interface Facts {
   /** User id that owns the data directory, and so runs the program. */
   readonly owner: number;
   readonly settings: Settings;
+  /** Names of the wallets in the data directory. */
+  readonly wallets: readonly string[];
   /** The location of our directory. */
   readonly location: Location;
   readonly running: RunningProgram;

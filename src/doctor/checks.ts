@@ -37,6 +37,10 @@ const blockChainCheck: LoadCheck = async () => (await import('./chain-checks.js'
 const filterIndexCheck: LoadCheck = async () =>
   (await import('./chain-checks.js')).filterIndexCheck;
 const walletsCheck: LoadCheck = async () => (await import('./wallet-checks.js')).walletsCheck;
+const makerPageCheck: LoadCheck = async () =>
+  (await import('./maker-service-checks.js')).makerPageCheck;
+const makerServiceCheck: LoadCheck = async () =>
+  (await import('./maker-service-checks.js')).makerServiceCheck;
 const diskCheck: LoadCheck = async () => (await import('./wallet-checks.js')).diskCheck;
 const directoriesCheck: LoadCheck = async () =>
   (await import('./directories-check.js')).directoriesCheck;
@@ -70,11 +74,15 @@ const MAKER_CHECKS: readonly LoadCheck[] = [
   datadirCheck,
   configCheck,
   keyCheck,
+  walletsCheck,
+  diskCheck,
   bondCheck,
   commitmentsCheck,
   ...NODE_CHECKS,
   torProgramCheck,
   makerCheck,
+  makerServiceCheck,
+  makerPageCheck,
   portCheck,
   controlCheck,
   authenticationCheck,

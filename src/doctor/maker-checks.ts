@@ -99,6 +99,11 @@ export const bondCheck: Check = {
     const { network } = settings;
     const path = bondFilePath(settings);
     if (path === undefined) {
+      if ((facts.peek('wallets') ?? []).length > 0) {
+        return ok(
+          'the most valuable one of the wallet, if it has one (onionmc wallet bond NAME list)',
+        );
+      }
       return note(
         'no bond: many takers drop the offers of a maker that asks a fee and has no bond',
         'bond_file in [YIELDGENERATOR] names one (docs/negotiation.md)',

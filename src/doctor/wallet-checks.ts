@@ -75,16 +75,19 @@ async function checkFolder(folder: string, owner: number): Promise<Verdict> {
     // oxlint-disable-next-line no-await-in-loop
     if (shown.length < MOST_SHOWN) shown.push(`${shownLine(name)}${await writerOf(path)}`);
   }
-  if (names.length === 0) return note(`no wallet in ${folder}`, 'onionmc wallet create NAME');
+  const wallets = { wallets: names };
+  if (names.length === 0) {
+    return note(`no wallet in ${folder}`, 'onionmc wallet create NAME', wallets);
+  }
   const more = names.length > shown.length ? `, ${names.length - shown.length} more` : '';
-  return ok(`${counted(names.length, 'wallet')}: ${shown.join(', ')}${more}`);
+  return ok(`${counted(names.length, 'wallet')}: ${shown.join(', ')}${more}`, wallets);
 }
 
 export const walletsCheck: Check = {
   id: 'wallets',
   title: 'wallet folder',
   needs: ['owner'],
-  gives: [],
+  gives: ['wallets'],
   async run(facts, { datadir }) {
     const folder = walletsFolder(datadir);
     try {
@@ -99,6 +102,7 @@ export const walletsCheck: Check = {
         return note(
           `there is no ${folder}; the first wallet makes it`,
           'onionmc wallet create NAME',
+          { wallets: [] },
         );
       }
       return wrong(

@@ -200,7 +200,9 @@ function obstacleChange(input: WhyInput, view: WhyAmount): readonly WhyChange[] 
 }
 
 /** What a bond made now would change, for takers of this amount. */
-function bondChanges(input: WhyInput, { amount }: WhyAmount): readonly WhyChange[] {
+function bondChanges(input: WhyInput, { amount, picks: present }: WhyAmount): readonly WhyChange[] {
+  // Nothing is better than always.
+  if (present?.chance === 1) return [];
   const { now, bonds, bondPolicy } = input;
   const rivals = rivalsAt(input, amount);
   return bonds.flatMap(({ amount: lock, months }) => {

@@ -254,6 +254,10 @@ t.test('a bond of X for Y months', async (t) => {
     'only bonds above the present one',
   );
   t.equal(richer.changes.length, 1);
+
+  const always = whyReport(input({ bonds, taker: { policy: POLICY, makers: 9, bondless: 0.125 } }));
+  t.equal(always.amounts[0]?.picks?.chance, 1);
+  t.same(always.changes, [], 'no bond is better than always');
 });
 
 t.test('honest where data is missing', async (t) => {
