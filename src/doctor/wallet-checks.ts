@@ -7,7 +7,7 @@ import { errorCode, errorCodeOrText } from '../kit/error-text.js';
 import { shownLine } from '../kit/shown-text.js';
 import { readLock } from '../ops/instance-lock.js';
 import { nameOfId } from '../tor/control/cookie-file.js';
-import { note, ok, wrong, type Check, type Verdict } from './check.js';
+import { note, ok, wrong, type Check, type DoctorRole, type Verdict } from './check.js';
 
 /** Most wallets that are named. */
 const MOST_SHOWN = 20;
@@ -49,7 +49,15 @@ async function writerOf(folder: string): Promise<string> {
   }
 }
 
-async function checkFolder(folder: string, owner: number): Promise<Verdict> {
+/** A maker may go without a wallet; the wallet commands may not. */
+function withoutWallet(role: DoctorRole, text: string): Verdict {
+  const found = { wallets: [] };
+  return role === 'maker'
+    ? ok(`${text}; a maker without one only announces offers, and refuses each coinjoin`, found)
+    : note(text, 'onionmc wallet create NAME', found);
+}
+
+async function checkFolder(folder: string, owner: number, role: DoctorRole): Promise<Verdict> {
   const fault = await privacyFault(folder, owner, 0o700);
   if (fault !== undefined) return fault;
   const entries = await readdir(folder, { withFileTypes: true });
@@ -75,12 +83,11 @@ async function checkFolder(folder: string, owner: number): Promise<Verdict> {
     // oxlint-disable-next-line no-await-in-loop
     if (shown.length < MOST_SHOWN) shown.push(`${shownLine(name)}${await writerOf(path)}`);
   }
-  const wallets = { wallets: names };
-  if (names.length === 0) {
-    return note(`no wallet in ${folder}`, 'onionmc wallet create NAME', wallets);
-  }
+  if (names.length === 0) return withoutWallet(role, `no wallet in ${folder}`);
   const more = names.length > shown.length ? `, ${names.length - shown.length} more` : '';
-  return ok(`${counted(names.length, 'wallet')}: ${shown.join(', ')}${more}`, wallets);
+  return ok(`${counted(names.length, 'wallet')}: ${shown.join(', ')}${more}`, {
+    wallets: names,
+  });
 }
 
 export const walletsCheck: Check = {
@@ -88,7 +95,7 @@ export const walletsCheck: Check = {
   title: 'wallet folder',
   needs: ['owner'],
   gives: ['wallets'],
-  async run(facts, { datadir }) {
+  async run(facts, { datadir, role }) {
     const folder = walletsFolder(datadir);
     try {
       if (!(await stat(folder)).isDirectory()) {
@@ -99,18 +106,14 @@ export const walletsCheck: Check = {
       }
     } catch (error) {
       if (errorCode(error) === 'ENOENT') {
-        return note(
-          `there is no ${folder}; the first wallet makes it`,
-          'onionmc wallet create NAME',
-          { wallets: [] },
-        );
+        return withoutWallet(role, `there is no ${folder}; the first wallet makes it`);
       }
       return wrong(
         `${folder} cannot be read (${errorCodeOrText(error)})`,
         'run onionmc doctor as the user of the data directory',
       );
     }
-    return checkFolder(folder, facts.get('owner'));
+    return checkFolder(folder, facts.get('owner'), role);
   },
 };
 

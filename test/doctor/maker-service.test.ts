@@ -59,7 +59,7 @@ t.test('a wallet changes what a maker needs', async (t) => {
   const datadir = t.testdir();
   const ids = ['wallets', 'bond', 'bitcoin-node', 'service', 'maker-page'];
   const without = await look({ datadir }, ...ids);
-  t.match(without('wallets'), { status: 'note', fix: 'onionmc wallet create NAME' });
+  t.match(without('wallets'), { status: 'ok', text: /refuses each coinjoin$/ });
   t.match(without('bond'), { status: 'note', text: /^no bond/ });
   t.match(without('bitcoin-node'), { status: 'note', text: /goes on without it/ });
   t.match(without('service'), { status: 'ok', text: /^no wallet/ });

@@ -44,6 +44,9 @@ const MINCJAMOUNT = [
   values.parseAmount,
 ] as const;
 
+/** A list as a person types it. */
+const typed = (numbers: readonly number[]): string => numbers.join(',');
+
 const PLAN_HELP = `
 Every ADDRESS gets the rest of one mixdepth, in the order given. Where --addrcount is higher, "run" asks for the
 others when it needs them. The options are those of the original's tumbler, with its defaults.`;
@@ -56,11 +59,10 @@ function addPlan(schedule: Command): void {
       'addresses in total (default: 3, or all that are given)',
       values.parseDepths,
     )
-    .option(
-      '--makercountrange <mean,sd>',
-      'makers of a coinjoin: mean and deviation',
-      values.parseMakersRange,
-      PLAN.makercountrange,
+    .addOption(
+      new Option('--makercountrange <mean,sd>', 'makers of a coinjoin: mean and deviation')
+        .argParser(values.parseMakersRange)
+        .default(PLAN.makercountrange, typed(PLAN.makercountrange)),
     )
     .option('--minmakercount <n>', 'fewest makers', values.parseLeastMakers, PLAN.minmakercount)
     .option(
@@ -69,11 +71,10 @@ function addPlan(schedule: Command): void {
       values.parseDepths,
       PLAN.mixdepthcount,
     )
-    .option(
-      '--txcountparams <mean,sd>',
-      'coinjoins from each mixdepth: mean and deviation',
-      values.parseTransactions,
-      PLAN.txcountparams,
+    .addOption(
+      new Option('--txcountparams <mean,sd>', 'coinjoins from each mixdepth: mean and deviation')
+        .argParser(values.parseTransactions)
+        .default(PLAN.txcountparams, typed(PLAN.txcountparams)),
     )
     .option(
       '--mintxcount <n>',
@@ -100,11 +101,10 @@ function addPlan(schedule: Command): void {
       values.parseChance,
       PLAN.roundingChance,
     )
-    .option(
-      '--rounding-sigfig-weights <w,w,w,w,w>',
-      'weights of 1 to 5 significant figures',
-      values.parseWeights,
-      PLAN.roundingSigfigWeights,
+    .addOption(
+      new Option('--rounding-sigfig-weights <w,w,w,w,w>', 'weights of 1 to 5 significant figures')
+        .argParser(values.parseWeights)
+        .default(PLAN.roundingSigfigWeights, typed(PLAN.roundingSigfigWeights)),
     )
     .option('--offline', 'do not ask the node: plan with the coins that the wallet knows')
     .option('--replace', 'in the place of the schedule that is there')

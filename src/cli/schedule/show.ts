@@ -13,5 +13,8 @@ export async function runShow(wallet: string, options: PlaceOptions): Promise<vo
   }
   print(stepsTable(state));
   if (state.waiting !== undefined) print(waitText(state.waiting));
-  print(isRunning ? 'a program runs it' : `it is not running: onionmc schedule run ${wallet}`);
+  const file = options.file === undefined ? '' : ` --file ${JSON.stringify(options.file)}`;
+  print(
+    isRunning ? 'a program runs it' : `it is not running: onionmc schedule run ${wallet}${file}`,
+  );
 }
