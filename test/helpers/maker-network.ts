@@ -10,7 +10,7 @@ import { openMessageChannel } from '../../src/channel/message-channel.js';
 import type { NodeChain } from '../../src/chain/node/node-chain.js';
 import { WalletMaker } from '../../src/maker/wallet-maker.js';
 import type { MakerOutcome } from '../../src/negotiation/maker/api.js';
-import type { MakerWallet } from '../../src/negotiation/ports.js';
+import type { ChainView, MakerWallet } from '../../src/negotiation/ports.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { formatLocation } from '../../src/protocol/location.js';
@@ -43,6 +43,8 @@ export interface NetworkOptions {
   readonly fees?: readonly number[];
   /** Replaces calls of a maker's wallet. */
   readonly dress?: (wallet: MakerWallet, n: number) => MakerWallet;
+  /** Replaces calls of the makers to the chain. */
+  readonly dressChain?: (chain: ChainView) => ChainView;
 }
 
 export interface MakerNetwork {
@@ -85,7 +87,11 @@ const offerOf = (fee: number): Offer => ({
 /** Starts a node, a directory and makers; the end of the test stops them. */
 export async function startMakerNetwork(
   t: Test,
-  { fees = [100, 200, 300], dress = (wallet) => wallet }: NetworkOptions = {},
+  {
+    fees = [100, 200, 300],
+    dress = (wallet) => wallet,
+    dressChain = (chain) => chain,
+  }: NetworkOptions = {},
 ): Promise<MakerNetwork> {
   const node = await startBitcoinNode(t);
   const source = new CoinSource(node);
@@ -136,7 +142,7 @@ export async function startMakerNetwork(
         coinjoins: {
           network: 'regtest',
           wallet: dress(own, n),
-          chain,
+          chain: dressChain(chain),
           onOutcome: (_, outcome) => outcomes.push(outcome),
         },
       });

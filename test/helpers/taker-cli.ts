@@ -5,10 +5,43 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import { generateSeed } from '../../src/wallet/seed.js';
+import { openWalletStore } from '../../src/wallet/store/store.js';
+import { Wallet } from '../../src/wallet/wallet.js';
 import { makeCheapWallet, PASSWORD } from './cheap-wallet.js';
 import { runCli, type Ended } from './cli.js';
 import type { MakerNetwork } from './maker-network.js';
-import { scriptAt } from './wallet-cli.js';
+
+/** As many as the tests mix coins of, and where these go. */
+export const TAKER_MIXDEPTHS = 3;
+
+const unixTime = (): number => Math.floor(Date.now() / 1_000);
+
+/** Deposits that the wallet hands out in this process, and remembers with all its addresses. */
+async function depositScripts(
+  folder: string,
+  { chain }: MakerNetwork,
+  count: number,
+): Promise<readonly string[]> {
+  const store = await openWalletStore(folder, PASSWORD, { mode: 'write' });
+  const wallet = await Wallet.open({
+    store,
+    chain,
+    unixTime,
+    randomBytes: (length) => randomBytes(length),
+  });
+  try {
+    await wallet.sync({ signal: new AbortController().signal });
+    const scripts: string[] = [];
+    for (let n = 0; n < count; n++) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other, as a person does
+      const { script } = await wallet.handOut({ mixdepth: 0, purpose: 'deposit' });
+      scripts.push(script);
+    }
+    return scripts;
+  } finally {
+    await wallet.close();
+  }
+}
 
 /** A data directory with a wallet, by default `w`, which has coins in mixdepth 0. */
 export class TakerCli {
@@ -32,15 +65,9 @@ export class TakerCli {
     await writeFile(join(home, 'password'), `${PASSWORD}\n`, { mode: 0o600 });
     const cli = new TakerCli(home);
     const { words } = generateSeed(12, (length) => randomBytes(length));
-    await makeCheapWallet(cli.datadir, name, { words });
-    const outputs: { script: string; value: number }[] = [];
-    for (const value of values) {
-      // oxlint-disable-next-line no-await-in-loop -- one writer of the wallet at a time
-      const { stdout } = await cli.run('wallet', 'address', name, '--json');
-      const { address }: { address: string } = JSON.parse(stdout);
-      outputs.push({ script: scriptAt(address), value });
-    }
-    await network.source.pay(outputs);
+    await makeCheapWallet(cli.datadir, name, { words, mixdepths: TAKER_MIXDEPTHS });
+    const scripts = await depositScripts(join(home, 'wallets', name), network, values.length);
+    await network.source.pay(values.map((value, n) => ({ script: scripts[n] ?? '', value })));
     await network.node.mine(6);
     return cli;
   }

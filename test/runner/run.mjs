@@ -20,6 +20,8 @@ import { isQuick } from './quick.mjs';
 /** Started first, in this order: they take longest and mostly wait. Only the speed depends on the list. */
 const FIRST = [
   'tor/restarts',
+  'cli/coinjoin/stop',
+  'cli/schedule/schedule',
   'cli/hostile-text',
   'cli/cli',
   'handover/upgrade',
@@ -27,6 +29,11 @@ const FIRST = [
   'docs/docs',
   'cli/wallet/node',
   'docs/coins',
+  'docs/maker',
+  'docs/taker',
+  'cli/coinjoin/coinjoin',
+  'roles/library-coinjoin',
+  'soak/coinjoins',
   'cli/wallet/create',
   'demo/demo',
   'doctor/roles',

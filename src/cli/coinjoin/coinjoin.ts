@@ -8,7 +8,6 @@ import { systemClock } from '../../overlay/system-clock.js';
 import type { CoinjoinTaker } from '../../roles/coinjoin.js';
 import { openTakerNetwork, type TakerNetwork } from '../../roles/taker-network.js';
 import type { CoinjoinOutcome, CoinjoinPlan, CoinjoinRequest } from '../../taker/api.js';
-import { resumeCoinjoins } from '../../taker/resume.js';
 import { firstDirectory } from '../first-directory.js';
 import { print, printJson, printNote, printProgress } from '../print.js';
 import { logOptions, type CommonOptions } from '../program.js';
@@ -75,7 +74,6 @@ async function mix(
   const log = createLog(logOptions(settings, level));
   try {
     const { wallet, chain } = session;
-    if (options.dryRun !== true) await continueEarlier(session);
     const network = await openTakerNetwork({ wallet, chain, settings, log, unixTime, signal });
     try {
       await collectOffers(network, options.wait, signal);
@@ -90,13 +88,6 @@ async function mix(
   } catch (error) {
     if (!signal.aborted) throw error;
     throw new WalletCommandError(`stopped; ${NOTHING_LEFT}`, ExitCode.FAILED, { cause: error });
-  }
-}
-
-/** What became of coinjoins of earlier runs. */
-async function continueEarlier({ wallet, chain, signal }: Session): Promise<void> {
-  for (const { txid, unsignedTxid, text } of await resumeCoinjoins(wallet, chain, signal)) {
-    printNote(`note: the coinjoin ${txid ?? unsignedTxid} of an earlier run: ${text}`);
   }
 }
 
@@ -189,6 +180,12 @@ async function carryOut(
   report(outcome, plan, isJson);
 }
 
+/** Our signatures may be out: then it is not certain that there is no coinjoin. */
+function endText({ fault, detail, revealed }: Extract<CoinjoinOutcome, { ok: false }>): string {
+  if (fault === 'stopped') return 'stopped';
+  return `${revealed.signatures ? 'not seen in the network' : 'no coinjoin'}: ${detail}`;
+}
+
 function report(outcome: CoinjoinOutcome, plan: CoinjoinPlan, isJson: boolean): void {
   if (isJson) printJson(outcomeJson(outcome, plan.amount));
   if (outcome.ok) {
@@ -197,7 +194,6 @@ function report(outcome: CoinjoinOutcome, plan: CoinjoinPlan, isJson: boolean): 
     return;
   }
   for (const line of failedLines(outcome.failed)) printNote(line);
-  const stopped = outcome.fault === 'stopped' ? 'stopped' : `no coinjoin: ${outcome.detail}`;
-  printNote(`onionmc: ${stopped}; ${revealedText(outcome.revealed)}`);
+  printNote(`onionmc: ${endText(outcome)}; ${revealedText(outcome.revealed)}`);
   process.exitCode = outcome.fault === 'chain' ? ExitCode.UNREACHABLE : ExitCode.FAILED;
 }

@@ -12,7 +12,7 @@ const MAX_DETAIL = 200;
 /** What others know after a coinjoin that ended early, and what they do not. */
 export function revealedText({ commitment, coins, transaction, signatures }: Revealed): string {
   if (signatures) {
-    return 'revealed: the transaction with our signatures; it may still be sent by a maker, and its coins stay reserved until it or a conflict is in a block';
+    return 'revealed: the transaction with our signatures; it may still be sent by a maker, and its coins stay reserved until it or a conflict is in a block. The next command with this wallet looks for it';
   }
   if (transaction) {
     return 'revealed to makers: the transaction with our coins, destination and change; not our signatures, so it cannot be sent';

@@ -120,7 +120,6 @@ export async function runRun(name: string, options: RunOptions): Promise<void> {
     checkMixdepths(state, place.path, session.wallet);
     if (options.dryRun !== true) {
       checkCanConfirm(session.asker, options.yes);
-      await resumeEarlier(session);
     }
     const terms = await costTerms(session, settings, options, settings);
     const costs = costsOf(state, walletFacts(session.wallet), terms);
@@ -137,13 +136,6 @@ export async function runRun(name: string, options: RunOptions): Promise<void> {
     }
     await run(session, settings, place, options);
   });
-}
-
-/** Continues the coinjoins of earlier runs, also of `onionmc coinjoin`, and says where they are. */
-async function resumeEarlier({ wallet, chain, signal }: Session): Promise<void> {
-  for (const { txid, unsignedTxid, text } of await resumeCoinjoins(wallet, chain, signal)) {
-    printNote(`note: coinjoin ${txid ?? unsignedTxid}: ${text}`);
-  }
 }
 
 async function run(

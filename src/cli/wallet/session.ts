@@ -23,8 +23,8 @@ import { UsageError } from '../errors.js';
 import { printNote } from '../print.js';
 import { chainOf, networkOf } from './chain.js';
 import { withExitCodes } from './errors.js';
-import { resumePayments } from './pay.js';
 import { withProgress } from './progress.js';
+import { resumeAll } from './resume.js';
 import { walletPassphrase, walletPassword, type SecretOptions } from './secrets.js';
 import { StoppedError, TerminalAsker, type Asker } from './terminal.js';
 
@@ -235,7 +235,7 @@ export function readWallet(
       wallet = await openWallet({ store, chain, mode, ...walletRules(settings) });
       if (!isOffline) await syncWallet(wallet, signal);
       if (mode === 'write' && chain !== undefined) {
-        await resumePayments({ wallet, chain, settings, signal });
+        await resumeAll({ wallet, chain, settings, signal });
       }
       await run({ ...around, store, wallet, chain });
     } finally {
@@ -289,7 +289,7 @@ export function writeWallet(
       wallet = await openWallet({ store, chain, mode: 'write', ...secrets, ...rules });
       if (options.isRescan !== true) {
         await syncWallet(wallet, signal);
-        await resumePayments({ wallet, chain, settings, signal });
+        await resumeAll({ wallet, chain, settings, signal });
       }
       await run({ ...around, store, wallet, chain, settings });
     } finally {

@@ -2,9 +2,11 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
+import { deferred } from '../../../src/kit/deferred.js';
 import { realNodeTest } from '../../helpers/bitcoin-program.js';
 import { startCli } from '../../helpers/cli.js';
 import { startMakerNetwork } from '../../helpers/maker-network.js';
+import { relayWithoutSending } from '../../helpers/node-relay.js';
 import { onTerminal } from '../../helpers/pty.js';
 import { TakerCli } from '../../helpers/taker-cli.js';
 import { refused } from '../../helpers/wallet-cli.js';
@@ -27,7 +29,7 @@ class Hold {
 
 realNodeTest(t, 'a coinjoin that is stopped, refused or impossible', async (t) => {
   /** Where makers do not answer now. */
-  let at: 'reserve' | 'sign' | undefined;
+  let at: 'reserve' | 'sign' | 'broadcast' | undefined;
   let hold = new Hold();
   const network = await startMakerNetwork(t, {
     fees: [100, 200],
@@ -36,8 +38,13 @@ realNodeTest(t, 'a coinjoin that is stopped, refused or impossible', async (t) =
       sign: (...args) => (at === 'sign' ? hold.wait() : wallet.sign(...args)),
       settle: (...args) => wallet.settle(...args),
     }),
+    dressChain: (chain) => ({
+      coins: (...args) => chain.coins(...args),
+      seen: (...args) => chain.seen(...args),
+      broadcast: (...args) => (at === 'broadcast' ? hold.wait() : chain.broadcast(...args)),
+    }),
   });
-  const cli = await TakerCli.at(t, network, [20_000_000, 20_000_000]);
+  const cli = await TakerCli.at(t, network, [20_000_000, 20_000_000, 20_000_000]);
   const args = ['coinjoin', 'w', '0.1', 'INTERNAL', '--makers', '2', '--wait', '2', ...cli.options];
   const mempool = () => network.node.rpc<readonly string[]>('getrawmempool');
 
@@ -98,6 +105,77 @@ realNodeTest(t, 'a coinjoin that is stopped, refused or impossible', async (t) =
     await network.node.mine(6);
   });
 
+  const show = (...more: readonly string[]) => cli.run('wallet', ...more);
+
+  await t.test('killed between its signatures and the broadcast', async (t) => {
+    const sends = deferred<void>();
+    const port = await relayWithoutSending(t, network.node.rpcPort, () => sends.resolve());
+    const file = join(cli.datadir, 'joinmarket.cfg');
+    const config = network.config();
+    await writeFile(file, config.replace(/^rpc_port = .*$/m, `rpc_port = ${port}`));
+    const running = startCli([...args, '--yes'], { detached: true });
+    await Promise.race([sends.promise, running.ended]);
+    running.child.kill('SIGKILL');
+    const { signal, stderr } = await running.ended;
+    t.equal(signal, 'SIGKILL', stderr);
+    t.strictSame(await mempool(), []);
+    await writeFile(file, config);
+
+    const shown = await show('show', 'w');
+    t.equal(shown.code, 0, shown.stderr);
+    const sent = /the coinjoin ([0-9a-f]{64}) of an earlier run: It was sent again and waits/;
+    const [, txid = ''] = sent.exec(shown.stderr) ?? [];
+    t.strictSame(await mempool(), [txid]);
+    t.match((await show('show', 'w')).stderr, new RegExp(`${txid} of .*: It is in the mempool`));
+    await network.node.mine(1);
+    t.notMatch((await show('show', 'w')).stderr, /earlier run/);
+    t.match((await show('history', 'w')).stdout, new RegExp(txid.slice(0, 16)));
+  });
+
+  await t.test('after our signatures left, and a maker does not send it', async (t) => {
+    at = 'broadcast';
+    hold = new Hold();
+    const screen = onTerminal([...args, '--yes', '--broadcast', 'not-self']);
+    await hold.reached;
+    await screen.shows(/giving the transaction to a maker/);
+    screen.type('\u0003');
+    t.equal(await screen.ended, 1);
+    t.match(
+      screen.text,
+      /onionmc: not seen in the network: the round was stopped; revealed: the transaction with our signatures; .* stay reserved/,
+    );
+    t.strictSame(await mempool(), []);
+
+    const held =
+      /note: the coinjoin ([0-9a-f]{64}) of an earlier run: The network does not have it, and only makers may send it/;
+    const shown = await show('show', 'w');
+    t.equal(shown.code, 0, shown.stderr);
+    const [, txid = ''] = held.exec(shown.stderr) ?? [];
+    t.match(shown.stderr, /Its coins are held, .*; "onionmc wallet reclaim" pays them back/);
+    t.match((await cli.coinjoin('sweep', 'INTERNAL', '--dry-run')).stderr, held);
+    t.match((await show('coins', 'w')).stdout, /coinjoin/);
+
+    const back = await show('reclaim', 'w', txid, '--fee-rate', '3', '--yes', '--json');
+    t.equal(back.code, 0, back.stderr);
+    t.match(JSON.parse(back.stdout), { outcome: 'sent', replaces: /^[0-9a-f]{64}$/ });
+    t.strictSame(await mempool(), [JSON.parse(back.stdout).txid]);
+    await network.node.mine(6);
+    const after = await show('coins', 'w', '--json');
+    t.notMatch(after.stderr, /earlier run/);
+    const coins: readonly { reason: string | null }[] = JSON.parse(after.stdout);
+    t.ok(
+      coins.every(({ reason }) => reason === null),
+      'all coins are free',
+    );
+    refused(
+      t,
+      await show('reclaim', 'w', txid, '--fee-rate', '3', '--yes'),
+      2,
+      /is no coinjoin that may/,
+    );
+    at = undefined;
+  });
+
   await t.test('wrong arguments: one line, exit code 2', async (t) => {
     const rows: readonly (readonly [readonly string[], RegExp])[] = [
       [['0.1'], /give an amount \(or sweep\) and a destination/],
@@ -106,7 +184,7 @@ realNodeTest(t, 'a coinjoin that is stopped, refused or impossible', async (t) =
       [['0.1', 'INTERNAL', '--makers', '1'], /minimum_makers is 2/],
       [['0.1', 'INTERNAL', '--max-fee-rel', '0.4'], /--accept-high-maker-fee/],
       [['0.1', 'INTERNAL', '--max-fee-rel', '2'], /a fraction such as 0\.001/],
-      [['0.1', 'INTERNAL', '--mixdepth', '9', '--yes'], /the wallet has the mixdepths 0 to 4/],
+      [['0.1', 'INTERNAL', '--mixdepth', '9', '--yes'], /the wallet has the mixdepths 0 to 2/],
       [['0.1', 'INTERNAL', '--choice', 'best'], /bond-weighted/],
       [['0.1', 'INTERNAL', '--broadcast', 'you'], /random-peer/],
       [['0.1', 'INTERNAL', '--pick', 'a b'], /a nick such as J5/],
