@@ -163,13 +163,27 @@ realNodeTest(t, 'takers and makers together', async (t) => {
   });
 
   await t.test('the fees of the network rise between fill and tx', async (t) => {
+    let isGathering = false;
     let isRisen: Promise<void> | undefined;
-    const outcome = await attempt(world, taker, { mixdepth: 2 }, (event) => {
-      if (event.kind === 'phase' && event.phase === 'gathering') {
-        isRisen ??= node.restart(['-minrelaytxfee=0.0005']);
-      }
+    /** Once makers are asked, the next question for the fees is the one before the transaction. */
+    const rise = async (): Promise<void> => {
+      if (isGathering) await (isRisen ??= node.restart(['-minrelaytxfee=0.0005']));
+    };
+    const { chain } = world;
+    const risen = new Proxy(chain, {
+      get(target, name) {
+        if (name === 'tip') return (signal?: AbortSignal) => rise().then(() => chain.tip(signal));
+        if (name === 'minimumFeePerKb') {
+          return (signal?: AbortSignal) => rise().then(() => chain.minimumFeePerKb(signal));
+        }
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
     });
-    await isRisen;
+    const outcome = await attempt(world, taker.withChain(risen), { mixdepth: 2 }, (event) => {
+      isGathering ||= event.kind === 'phase' && event.phase === 'gathering';
+    });
+    t.ok(isRisen, 'the fees rose');
     t.match(outcome, { ok: false, fault: 'port', detail: /50000 sat\/kvB.*plan again/ });
     t.match(outcome, { revealed: { transaction: false, signatures: false } });
     const { open } = taker.wallet;

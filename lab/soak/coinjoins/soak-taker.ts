@@ -72,6 +72,11 @@ export class SoakTaker {
     return this.#parts.wallet;
   }
 
+  /** The same taker with another view of the chain. */
+  withChain(chain: Chain): SoakTaker {
+    return new SoakTaker({ ...this.#parts, chain });
+  }
+
   async attempt({
     request,
     nicks,
