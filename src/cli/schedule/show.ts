@@ -1,4 +1,5 @@
 /** `onionmc schedule show`: the steps, their state, and what comes next. It needs neither password nor node. */
+import { shownJson } from '../../kit/shown-text.js';
 import { readScheduleFiles } from '../../roles/schedule-files.js';
 import { print, printJson } from '../print.js';
 import { placeOf, type PlaceOptions } from './place.js';
@@ -13,7 +14,7 @@ export async function runShow(wallet: string, options: PlaceOptions): Promise<vo
   }
   print(stepsTable(state));
   if (state.waiting !== undefined) print(waitText(state.waiting));
-  const file = options.file === undefined ? '' : ` --file ${JSON.stringify(options.file)}`;
+  const file = options.file === undefined ? '' : ` --file ${shownJson(options.file)}`;
   print(
     isRunning ? 'a program runs it' : `it is not running: onionmc schedule run ${wallet}${file}`,
   );
