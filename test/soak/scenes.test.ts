@@ -165,25 +165,39 @@ realNodeTest(t, 'takers and makers together', async (t) => {
   await t.test('the fees of the network rise between fill and tx', async (t) => {
     let isGathering = false;
     let isRisen: Promise<void> | undefined;
-    /** Once makers are asked, the next question for the fees is the one before the transaction. */
-    const rise = async (): Promise<void> => {
-      if (isGathering) await (isRisen ??= node.restart(['-minrelaytxfee=0.0005']));
-    };
     const { chain } = world;
+    /** A call to the node waits for its restart, also one that begins in the same turn. */
+    const afterRise = async <R>(call: () => Promise<R>): Promise<R> => {
+      await new Promise((resolve) => setImmediate(resolve));
+      await isRisen;
+      return call();
+    };
     const risen = new Proxy(chain, {
       get(target, name) {
-        if (name === 'tip') return (signal?: AbortSignal) => rise().then(() => chain.tip(signal));
-        if (name === 'minimumFeePerKb') {
-          return (signal?: AbortSignal) => rise().then(() => chain.minimumFeePerKb(signal));
+        switch (name) {
+          case 'minimumFeePerKb':
+            return (signal?: AbortSignal) => {
+              // Once makers are asked, this is the question before the transaction.
+              if (isGathering) isRisen ??= node.restart(['-minrelaytxfee=0.0005']);
+              return afterRise(() => chain.minimumFeePerKb(signal));
+            };
+          case 'tip':
+            return (signal?: AbortSignal) => afterRise(() => chain.tip(signal));
+          case 'coins':
+            return (...args: Parameters<typeof chain.coins>) =>
+              afterRise(() => chain.coins(...args));
+          default: {
+            const value: unknown = Reflect.get(target, name, target);
+            return typeof value === 'function' ? value.bind(target) : value;
+          }
         }
-        const value: unknown = Reflect.get(target, name, target);
-        return typeof value === 'function' ? value.bind(target) : value;
       },
     });
     const outcome = await attempt(world, taker.withChain(risen), { mixdepth: 2 }, (event) => {
       isGathering ||= event.kind === 'phase' && event.phase === 'gathering';
     });
     t.ok(isRisen, 'the fees rose');
+    await isRisen;
     t.match(outcome, { ok: false, fault: 'port', detail: /50000 sat\/kvB.*plan again/ });
     t.match(outcome, { revealed: { transaction: false, signatures: false } });
     const { open } = taker.wallet;
