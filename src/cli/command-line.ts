@@ -109,6 +109,7 @@ function addOperatorTools(program: Command): void {
     .option('--json', 'print the outcome as JSON')
     .action(async (options) => (await import('./upgrade.js')).runUpgrade(options));
   addPeerTools(program);
+  addCluster(program);
 }
 
 /** `--datadir`, `--json` of the commands that ask the running directory over its socket. */
@@ -144,6 +145,16 @@ function addPeerTools(program: Command): void {
       .option('--all', 'lift all of them')
       .option(...logNames),
   ).action(async (who, options) => (await import('./operator.js')).runUnban(who, options));
+}
+
+function addCluster(program: Command): void {
+  withSocketOptions(
+    program
+      .command('cluster')
+      .description('one directory on several machines (docs/cluster.md)')
+      .command('key')
+      .description('print the public key of this node for [CLUSTER] nodes; made when missing'),
+  ).action(async (options) => (await import('./cluster.js')).runClusterKey(options));
 }
 
 function addViews(program: Command): void {

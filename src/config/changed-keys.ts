@@ -3,6 +3,7 @@ import { findOnionSection } from './onion-settings.js';
 import type { Role, Settings } from './settings.js';
 import {
   BLOCKCHAIN_KEYS,
+  CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   OBWATCHER_KEYS,
@@ -23,7 +24,7 @@ const TRADING = ['TIMEOUT', 'POLICY'];
 
 /** The sections that a role reads in addition to those of every role. */
 const SECTIONS_OF: Readonly<Record<Role, readonly string[]>> = {
-  directory: ['DIRECTORY'],
+  directory: ['DIRECTORY', 'CLUSTER'],
   maker: [...TRADING, 'YIELDGENERATOR'],
   taker: TRADING,
   'ob-watcher': ['POLICY', 'OBWATCHER'],
@@ -38,6 +39,7 @@ const SECTIONS: Readonly<Record<string, SectionKeys>> = {
   POLICY: POLICY_KEYS,
   YIELDGENERATOR: YIELDGENERATOR_KEYS,
   DIRECTORY: DIRECTORY_KEYS,
+  CLUSTER: CLUSTER_KEYS,
   OBWATCHER: OBWATCHER_KEYS,
 };
 

@@ -26,6 +26,7 @@ import {
   yesNo,
   type ValueSpec,
 } from './cfg-value.js';
+import { clusterNodes, natsServers, nodeName } from './cluster-values.js';
 import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../kit/socket-path.js';
 import { LOG_LEVELS } from './log-level.js';
 import { OVERLAY_NAMES } from './overlays.js';
@@ -210,6 +211,18 @@ export const OBWATCHER_KEYS = {
   host: host('127.0.0.1', 'port'),
   port: port(62_601),
   page_hosts: hosts(),
+};
+
+export const CLUSTER_KEYS = {
+  nats: natsServers(),
+  nats_credentials: path(''),
+  nats_ca: path(''),
+  nats_certificate: path(''),
+  nats_key: path(''),
+  nats_plain: oneOf('loopback', ['loopback', 'anywhere']),
+  name: nodeName(),
+  node: nodeName(),
+  nodes: clusterNodes(),
 };
 
 /** The keys of one section. */

@@ -9,6 +9,7 @@ import { isLoopbackHost } from '../protocol/location.js';
 import { parseCfg, readCfgFile, type CfgFile } from './cfg-file.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { ConfigError } from './config-error.js';
+import { readCluster, type ClusterSettings } from './cluster-settings.js';
 import { writeDefaultConfig } from './default-config.js';
 import { ignoredNotices } from './ignored-keys.js';
 import { nearestName } from './nearest-name.js';
@@ -17,6 +18,7 @@ import { resolveDatadir } from './paths.js';
 import { readBlockchain, type NodeSettings } from './node-settings.js';
 import { readSection } from './read-section.js';
 import {
+  CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   OBWATCHER_KEYS,
@@ -66,6 +68,8 @@ export interface Settings {
   readonly yieldGenerator: YieldGeneratorSettings;
   /** `[DIRECTORY]`: the limits of a directory, in seconds where they are times. */
   readonly directory: DirectorySettings;
+  /** `[CLUSTER]` of a directory; undefined for one on a single machine, and for other programs. */
+  readonly cluster: ClusterSettings | undefined;
   /** `[OBWATCHER]`: where the orderbook page is served. */
   readonly obWatcher: ObWatcherSettings;
   /** The whole file, with unknown sections and keys. */
@@ -107,7 +111,11 @@ function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
 }
 
 /** The sections that only onionmc reads. */
-const OWN_SECTIONS = { DIRECTORY: DIRECTORY_KEYS, OBWATCHER: OBWATCHER_KEYS };
+const OWN_SECTIONS = {
+  DIRECTORY: DIRECTORY_KEYS,
+  CLUSTER: CLUSTER_KEYS,
+  OBWATCHER: OBWATCHER_KEYS,
+};
 
 /**
  * Warnings for the sections that only onionmc reads: misspelt section names and unknown keys. In the
@@ -154,6 +162,7 @@ export async function settingsFrom(
     policy: readSection(POLICY_KEYS, cfg, 'POLICY'),
     yieldGenerator: readSection(YIELDGENERATOR_KEYS, cfg, 'YIELDGENERATOR'),
     directory: readSection(DIRECTORY_KEYS, cfg, 'DIRECTORY'),
+    cluster: isDirectory ? readCluster(cfg, datadir) : undefined,
     obWatcher: readSection(OBWATCHER_KEYS, cfg, 'OBWATCHER'),
     cfg,
   };

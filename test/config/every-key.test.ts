@@ -18,6 +18,7 @@ import { changedKeys } from '../../src/config/changed-keys.js';
 import type { OnionSettings } from '../../src/config/onion-settings.js';
 import {
   BLOCKCHAIN_KEYS,
+  CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   OBWATCHER_KEYS,
@@ -59,6 +60,7 @@ const TABLES: Readonly<Record<string, SectionKeys>> = {
   POLICY: POLICY_KEYS,
   YIELDGENERATOR: YIELDGENERATOR_KEYS,
   DIRECTORY: DIRECTORY_KEYS,
+  CLUSTER: CLUSTER_KEYS,
   OBWATCHER: OBWATCHER_KEYS,
 };
 
@@ -72,6 +74,15 @@ interface Other {
 }
 
 const LARGE_FEES = { cjfee_r: '0.01', txfee_contribution: '200' };
+
+const KEYS = ['11'.repeat(32), '22'.repeat(32)] as const;
+const IN_CLUSTER = {
+  nats: 'tls://10.0.0.4',
+  name: 'one',
+  node: 'a',
+  nodes: `a:${KEYS[0]}, b:${KEYS[1]}`,
+};
+const WITH_CERTIFICATE = { ...IN_CLUSTER, nats_certificate: 'node.pem', nats_key: 'node.key' };
 
 /** By section and key. */
 const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> = {
@@ -165,6 +176,18 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     status_port: '7',
     status_hosts: 'page.example.org',
   },
+  CLUSTER: {
+    nats: { value: 'tls://nats.example.org', beside: IN_CLUSTER },
+    nats_credentials: { value: 'node.creds', beside: IN_CLUSTER },
+    nats_ca: { value: 'ca.pem', beside: IN_CLUSTER },
+    // Each only with the other.
+    nats_certificate: { value: 'other.pem', beside: WITH_CERTIFICATE },
+    nats_key: { value: 'other.key', beside: WITH_CERTIFICATE },
+    nats_plain: { value: 'anywhere', beside: IN_CLUSTER },
+    name: { value: 'other', beside: IN_CLUSTER },
+    node: { value: 'b', beside: IN_CLUSTER },
+    nodes: { value: `a:${KEYS[0]}`, beside: IN_CLUSTER },
+  },
   OBWATCHER: { host: '[::1]', port: '7', page_hosts: 'page.example.org' },
 };
 
@@ -205,7 +228,8 @@ function offerOf(settings: Settings) {
 function inCommands(settings: Settings): unknown {
   return {
     every: [logOptions(settings), settings.network, settings.onion.directoryNodes],
-    directory: nodeOptions(settings),
+    // The program opens the cluster with these settings as they are.
+    directory: [nodeOptions(settings), settings.cluster],
     maker: [
       offerOf(settings),
       fundedOffers(offerTerms(settings, 'sw0'), [FUNDS], () => 0.9),

@@ -10,6 +10,7 @@ import { nearestName } from '../../src/config/nearest-name.js';
 import { expandPath, resolveDatadir } from '../../src/config/paths.js';
 import {
   BLOCKCHAIN_KEYS,
+  CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   OBWATCHER_KEYS,
@@ -68,6 +69,7 @@ t.test('the example file holds exactly the built-in defaults', async (t) => {
     POLICY: POLICY_KEYS,
     YIELDGENERATOR: YIELDGENERATOR_KEYS,
     DIRECTORY: DIRECTORY_KEYS,
+    CLUSTER: CLUSTER_KEYS,
     OBWATCHER: OBWATCHER_KEYS,
   };
   t.same(cfg.sections, Object.keys(known), 'every section');
