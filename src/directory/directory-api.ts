@@ -6,6 +6,7 @@ import type { Location, LocationKind } from '../protocol/location.js';
 import type { DialBackOptions } from './entry/dial-back.js';
 import type { Operator } from './entry/operator.js';
 import type { DirectoryLimits } from './limits.js';
+import type { Neighbours } from './neighbours.js';
 import type { PeerCopies } from './handover/peer-copies.js';
 import type { DirectorySnapshot, PeerSnapshot } from './snapshot.js';
 import type { NickAuthOptions } from './entry/nick-proofs.js';
@@ -44,6 +45,8 @@ export interface DirectoryOptions {
   readonly dialBack?: DialBackOptions;
   /** Asks peers that list the feature to prove the key of their nick; absent = off. */
   readonly nickAuth?: NickAuthOptions;
+  /** Other machines that are one directory with this one; absent = none. */
+  readonly neighbours?: Neighbours | undefined;
 }
 
 /** A connection, and the state of its peer. */
