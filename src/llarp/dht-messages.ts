@@ -1,0 +1,70 @@
+/** The DHT messages of LLARP v0 (dht_v0). The key `A` tells which message it is, `T` the transaction. */
+import { bytes, flag, listOf, uint } from './codec/field.js';
+import { choice, column, optional, structure, tagOf, type Of } from './codec/structure.js';
+import { INTROSET, ROUTER_CONTACT } from './structures.js';
+
+const KEY = bytes(32);
+/** Most keys in a list of keys. */
+const MOST_KEYS = 64;
+/** Most introsets of an answer. */
+export const MOST_INTROSETS = 4;
+
+function message<C extends Parameters<typeof structure>[1]>(name: string, tag: string, columns: C) {
+  return structure(
+    name,
+    { ...columns, transaction: column('T', uint(64)) },
+    { versionKey: 'V', tag: { key: 'A', value: tag } },
+  );
+}
+
+const MESSAGES = {
+  /** FIM: finds introsets, by address (variant 1) or by topic without some addresses (variant 2). */
+  findIntroset: message('FIM', 'F', {
+    recursive: column('R', flag),
+    address: optional('S', KEY),
+    topic: optional('N', bytes(16)),
+    excluded: optional('E', listOf(KEY, MOST_KEYS)),
+  }),
+  /** GIM. */
+  gotIntroset: message('GIM', 'G', {
+    introsets: column('I', listOf(INTROSET, MOST_INTROSETS)),
+    /** Only for an iterative search. */
+    closer: optional('K', KEY),
+  }),
+  /** PIM: publishes an introset. */
+  publish: message('PIM', 'I', {
+    introset: column('I', INTROSET),
+    randomWalk: column('R', uint(64)),
+    /** Present: store it; the number of routers that stored it before. */
+    stored: optional('S', uint(64)),
+  }),
+  /** AIM: how many routers hold it. */
+  acknowledge: message('AIM', 'A', { holders: column('P', uint(64)) }),
+  /** FRCM: finds a router. */
+  findRouter: message('FRCM', 'R', {
+    exploratory: optional('E', flag),
+    iterative: optional('I', flag),
+    key: column('K', KEY),
+  }),
+  /** GRCM. */
+  gotRouter: message('GRCM', 'S', {
+    contacts: column('R', listOf(ROUTER_CONTACT, 1)),
+    closer: optional('K', KEY),
+    near: optional('N', listOf(KEY, MOST_KEYS)),
+  }),
+  timeout: message('DHT timeout', 'T', {}),
+};
+
+const TAGS: Readonly<Record<string, keyof typeof MESSAGES>> = {
+  F: 'findIntroset',
+  G: 'gotIntroset',
+  I: 'publish',
+  A: 'acknowledge',
+  R: 'findRouter',
+  S: 'gotRouter',
+  T: 'timeout',
+};
+
+export const DHT_MESSAGE = choice('DHT message', MESSAGES, (dict) => TAGS[tagOf(dict, 'A') ?? '']);
+export type DhtMessage = Of<typeof DHT_MESSAGE>;
+export type DhtMessageOf<K extends DhtMessage['kind']> = Extract<DhtMessage, { kind: K }>;
