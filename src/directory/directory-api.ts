@@ -2,6 +2,7 @@
 import type { Log } from '../channel/log.js';
 import type { Clock, Connection, Random } from '../channel/ports.js';
 import type { Network } from '../protocol/constants.js';
+import type { ListOffer } from '../protocol/directory-list-message.js';
 import type { Location, LocationKind } from '../protocol/location.js';
 import type { DialBackOptions } from './entry/dial-back.js';
 import type { Operator } from './entry/operator.js';
@@ -11,6 +12,13 @@ import type { PeerCopies } from './handover/peer-copies.js';
 import type { DirectorySnapshot, PeerSnapshot } from './snapshot.js';
 import type { NickAuthOptions } from './entry/nick-proofs.js';
 import type { DirectoryStats, FlushReport } from './stats.js';
+
+/** The newest list of directories that this one has. */
+export interface ServedList {
+  readonly offer: ListOffer;
+  /** The document, as many bytes as the offer says. */
+  readonly bytes: Uint8Array;
+}
 
 export interface DirectoryOptions {
   readonly network: Network;
@@ -47,6 +55,8 @@ export interface DirectoryOptions {
   readonly nickAuth?: NickAuthOptions;
   /** Other machines that are one directory with this one; absent = none. */
   readonly neighbours?: Neighbours | undefined;
+  /** The list of directories to serve; absent = the feature is not offered. */
+  readonly directoryList?: () => ServedList | undefined;
 }
 
 /** A connection, and the state of its peer. */

@@ -31,6 +31,7 @@ import type { DirectoryLimits } from './limits.js';
 import { isServing, type Peer } from './peer.js';
 import { createRegistry } from './registry.js';
 import { Budgets } from './relay/budgets.js';
+import { ListAnswers } from './relay/list-answers.js';
 import { Relay } from './relay/relay.js';
 import type { DirectorySnapshot } from './snapshot.js';
 import { copyTally, createTally, type CloseReason, type DirectoryStats } from './stats.js';
@@ -38,7 +39,13 @@ import { copyTally, createTally, type CloseReason, type DirectoryStats } from '.
 export { directoryMotd } from './entry/motd.js';
 export type { DialBackOptions } from './entry/dial-back.js';
 export type { NickAuthOptions } from './entry/nick-proofs.js';
-export type { Directory, DirectoryOptions, MovingPeer, MovingState } from './directory-api.js';
+export type {
+  Directory,
+  DirectoryOptions,
+  MovingPeer,
+  MovingState,
+  ServedList,
+} from './directory-api.js';
 export { PeerCopies } from './handover/peer-copies.js';
 export { DEFAULT_LIMITS, type DirectoryLimits } from './limits.js';
 export type { DirectoryStats, FlushReport } from './stats.js';
@@ -71,6 +78,7 @@ class DirectoryParts {
   readonly peerlists: Peerlists;
   readonly budgets: Budgets;
   readonly liveness: Liveness;
+  readonly listAnswers: ListAnswers | undefined;
   readonly relay: Relay;
   readonly dialBack: DialBack | undefined;
   readonly proofs: NickProofs;
@@ -99,6 +107,14 @@ class DirectoryParts {
     this.peerlists = createPeerlists(this);
     this.budgets = new Budgets(this);
     this.liveness = new Liveness(this);
+    this.listAnswers =
+      options.directoryList &&
+      new ListAnswers({
+        list: options.directoryList,
+        clock: this.clock,
+        fanout: this.fanout,
+        tally: this.tally,
+      });
     this.relay = new Relay(this);
     this.dialBack = options.dialBack && new DialBack(options.dialBack, this);
     this.proofs = new NickProofs(this);

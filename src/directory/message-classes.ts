@@ -11,6 +11,7 @@ export const RATE_CLASSES = [
   /** A private message to a peer that wrote before. */
   'conversation',
   'getpeerlist',
+  'getdirlist',
   'ping',
   'junk',
 ] as const;
@@ -32,6 +33,8 @@ export const LINE_CLASSES = [
   'privmsg',
   'peerlist',
   'getpeerlist',
+  'getdirlist',
+  'dirlist',
   'handshake',
   'ping',
   'pong',

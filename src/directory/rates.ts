@@ -23,6 +23,9 @@ const FLOOD_FACTOR = 10;
  */
 const PINGS_PER_MINUTE = 60;
 
+/** Most requests for the list of directories or a chunk of it: the longest list twice. */
+const LIST_REQUESTS_PER_MINUTE = 48;
+
 /**
  * A path through Tor may hold messages back and deliver them at once: a burst has the messages of this many
  * seconds. joinmarket-ng takes 1,000 at once, too.
@@ -53,6 +56,8 @@ function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
       };
     case 'getpeerlist':
       return { count: limits.getpeerlistPerMinute, periodMs: MINUTE_MS };
+    case 'getdirlist':
+      return { count: LIST_REQUESTS_PER_MINUTE, periodMs: MINUTE_MS };
     case 'ping':
       return { count: PINGS_PER_MINUTE, periodMs: MINUTE_MS };
     case 'junk':

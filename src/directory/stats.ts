@@ -81,6 +81,8 @@ const NO_DROPS = {
   repeated: 0,
   /** The requester has not taken earlier answers yet. */
   'getpeerlist-busy': 0,
+  /** The requester has not taken earlier chunks yet, or all peers together ask for too many; it was told. */
+  'getdirlist-busy': 0,
 };
 export type DropReason = keyof typeof NO_DROPS;
 

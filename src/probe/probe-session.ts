@@ -32,6 +32,8 @@ export interface ProbeSessionOptions {
   readonly dialMs: number;
   /** From our 793 to the 795. */
   readonly handshakeMs: number;
+  /** Features in addition to those of every onionmc peer. */
+  readonly features?: readonly string[];
 }
 
 /** A connection whose nick the directory accepted. */
@@ -181,7 +183,7 @@ async function shakeHands(
     line.listeners.add(listener);
     void line.over.then((reason) => finish({ kind: 'closed', reason }));
     const us = { nick: nickKey.nick, network, location: NOT_SERVING };
-    line.peer.send(MessageType.HANDSHAKE, handshakeTerms(us, NO_KINDS).payload);
+    line.peer.send(MessageType.HANDSHAKE, handshakeTerms(us, NO_KINDS, options.features).payload);
     return () => line.listeners.delete(listener);
   });
   if (said.end === 'stopped') return failed({ outcome: 'stopped' });

@@ -28,6 +28,10 @@ export const MessageType = {
   NICK_AUTH_PROOF: 805,
   /** The directory's answer to the proof (JMP-0005). */
   NICK_AUTH_RESULT: 807,
+  /** Asks a directory for the signed list of directories; only to those that list `directory_list`. */
+  GETDIRLIST: 841,
+  /** The answer to a `GETDIRLIST`: an offer, or a chunk of the list. */
+  DIRLIST: 843,
 } as const;
 
 export type MessageType = (typeof MessageType)[keyof typeof MessageType];

@@ -313,6 +313,8 @@ t.test('message numbers', async (t) => {
     NICK_AUTH_CHALLENGE: 803,
     NICK_AUTH_PROOF: 805,
     NICK_AUTH_RESULT: 807,
+    GETDIRLIST: 841,
+    DIRLIST: 843,
   });
   t.strictSame([...INTERNAL_ONLY_TYPES], [785, 787, 797]);
 });

@@ -6,6 +6,7 @@
 import type { Clock } from '../../channel/ports.js';
 import { MessageType, type Network } from '../../protocol/constants.js';
 import { encodeEnvelope, type Envelope } from '../../protocol/envelope.js';
+import { DIRECTORY_LIST_FEATURE } from '../../protocol/directory-list-message.js';
 import { PEERLIST_FEATURE, PING_FEATURE } from '../../protocol/features.js';
 import {
   formatDirectoryHandshake,
@@ -33,7 +34,10 @@ import type { NickClaims } from './nick-claims.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, RejectionReason, Tally } from '../stats.js';
 
-/** The features in every accepting 795; `nick_auth` is added for peers that listed it. */
+/**
+ * The features in every accepting 795. `nick_auth` is added for peers that listed it, and `directory_list` by
+ * directories that serve lists.
+ */
 const FEATURES = [PEERLIST_FEATURE, PING_FEATURE];
 /** How long a refused peer may take to read its answer. */
 const REFUSAL_GRACE_MS = 5_000;
@@ -75,6 +79,8 @@ export interface AdmissionOptions {
   readonly nickClaims: NickClaims;
   readonly bans: Bans;
   readonly dialBack: DialBack | undefined;
+  /** Whether lists of directories are served. */
+  readonly listAnswers: object | undefined;
   drop(peer: Peer, reason: CloseReason): void;
 }
 
@@ -96,9 +102,12 @@ export class Admission {
   readonly #options: AdmissionOptions;
   /** Equal for all peers that dialled the same kind of location. */
   readonly #accepting = new Map<LocationKind, Accepting>();
+  readonly #features: readonly string[];
 
   constructor(options: AdmissionOptions) {
     this.#options = options;
+    const servesLists = options.listAnswers !== undefined;
+    this.#features = servesLists ? [...FEATURES, DIRECTORY_LIST_FEATURE] : FEATURES;
   }
 
   /** The record of a new connection is in the registry. Enforces `maxUnhandshaked`. */
@@ -216,7 +225,7 @@ export class Admission {
     const motd = this.#options.motd(via);
     const kept = this.#accepting.get(via);
     if (kept?.motd === motd) return kept.frame;
-    const frame = Buffer.from(this.#answer(true, motd, FEATURES), 'latin1');
+    const frame = Buffer.from(this.#answer(true, motd, this.#features), 'latin1');
     this.#accepting.set(via, { motd, frame });
     return frame;
   }
@@ -271,7 +280,7 @@ export class Admission {
     const { motd, tally, proofs } = this.#options;
     const text = motd(peer.connection.via);
     tally.messagesOut.handshake++;
-    writeFrame(peer, this.#answer(true, text, [...FEATURES, NICK_AUTH_FEATURE]), tally);
+    writeFrame(peer, this.#answer(true, text, [...this.#features, NICK_AUTH_FEATURE]), tally);
     proofs.begin(peer, handshakePayload);
   }
 

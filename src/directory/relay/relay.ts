@@ -10,6 +10,7 @@ import { isRoutableNick } from '../../protocol/nick.js';
 import type { Budgets } from './budgets.js';
 import { isRunning, noteMessage } from './conversations.js';
 import type { Fanout } from '../fanout/fanout.js';
+import type { ListAnswers } from './list-answers.js';
 import { goneNoticeDue } from './gone-notice.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { PublicClass, RateClass } from '../message-classes.js';
@@ -49,6 +50,8 @@ export interface RelayOptions {
   readonly peerlists: Peerlists;
   readonly budgets: Budgets;
   readonly tally: Tally;
+  /** Answers requests for the list of directories; absent = the feature is not offered. */
+  readonly listAnswers: ListAnswers | undefined;
   drop(peer: Peer, reason: CloseReason): void;
 }
 
@@ -70,6 +73,9 @@ export class Relay {
         break;
       case MessageType.GETPEERLIST:
         this.#getpeerlist(peer);
+        break;
+      case MessageType.GETDIRLIST:
+        this.#getdirlist(peer, line);
         break;
       case MessageType.PING:
         this.#ping(peer);
@@ -236,6 +242,19 @@ export class Relay {
     tally.messagesOut.peerlist += peerlists.answerLines;
     for (const [i, piece] of pieces.entries()) {
       fanout.direct(peer, piece, i === 0 ? peerlists.answerLines : 0);
+    }
+  }
+
+  /** A deployed peer never sends one, and gets no answer of a type that it does not know. */
+  #getdirlist(peer: Peer, payload: string): void {
+    const { listAnswers, tally } = this.#options;
+    if (!listAnswers?.serves(peer)) {
+      this.#junk(peer, 'unknown-type');
+      return;
+    }
+    tally.messagesIn.getdirlist++;
+    if (this.#allowed(peer, 'getdirlist') && !listAnswers.answer(peer, payload)) {
+      this.#junk(peer, 'malformed');
     }
   }
 
