@@ -30,6 +30,8 @@ const LOCK_PAUSE_MS = 200;
 /** A code file cannot be used, or a change of it is not possible. */
 export class CodeStoreError extends Error {
   override readonly name = 'CodeStoreError';
+  /** Wrong usage or configuration. */
+  readonly exitCode = 2;
 }
 
 function emptyFile(): CodeFileContent {

@@ -1,46 +1,51 @@
 /**
- * Uses of codes that have a most number of uses, appended to a file: the id of the code, one a line. A line
- * is with the kernel before the answer leaves, so kill -9 loses none. Opening the file writes it anew with
- * one line for each code.
+ * Uses of codes that have a most number of uses: a file to which each use appends the id of its code. The
+ * line is with the kernel before the answer leaves, so kill -9 loses none. Several programs may share the
+ * file: each reads what the others have appended. It grows by ten bytes for each use, so at most as far as
+ * the codes allow.
  */
-import { closeSync, openSync, writeSync } from 'node:fs';
-import { writeStateFile, readStateFile } from '../ops/state-file.js';
+import { closeSync, fstatSync, mkdirSync, openSync, readSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { isCodeId } from './code-text.js';
 import type { UseCounter } from './sessions.js';
 
-const MAX_BYTES = 64 * 1024 * 1024;
-
-/** `ID` counts one, `ID 12` counts twelve; anything else is skipped, such as half a line. */
-function parseUses(text: string): Map<string, number> {
-  const uses = new Map<string, number>();
-  for (const line of text.split('\n')) {
-    const [id = '', count = '1'] = line.split(' ', 2);
-    if (!isCodeId(id) || !/^[1-9]\d{0,14}$/.test(count)) continue;
-    uses.set(id, (uses.get(id) ?? 0) + Number(count));
-  }
-  return uses;
-}
+const PIECE_BYTES = 65_536;
 
 export interface UsesFile extends UseCounter {
   close(): void;
 }
 
-/** Reads how often codes were used, for `list`. */
-export async function readUses(path: string): Promise<ReadonlyMap<string, number>> {
-  const bytes = await readStateFile(path, MAX_BYTES);
-  return parseUses(bytes ? Buffer.from(bytes).toString('latin1') : '');
-}
+/** Opens the file, or makes it. Throws the error of the file system. */
+export function openUses(path: string): UsesFile {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const file = openSync(path, 'a+', 0o600);
+  const uses = new Map<string, number>();
+  const buffer = Buffer.alloc(PIECE_BYTES);
+  let read = 0;
+  /** A line that was not complete. */
+  let rest = '';
 
-/** Opens the file, or makes it. Rejects with the error of the file system. One program uses it at a time. */
-export async function openUses(path: string): Promise<UsesFile> {
-  const uses = new Map(await readUses(path));
-  await writeStateFile(path, [...uses].map(([id, count]) => `${id} ${count}\n`).join(''));
-  const file = openSync(path, 'a', 0o600);
+  const readOn = (): void => {
+    while (read < fstatSync(file).size) {
+      const bytes = readSync(file, buffer, 0, buffer.length, read);
+      if (bytes === 0) return;
+      read += bytes;
+      const lines = (rest + buffer.toString('latin1', 0, bytes)).split('\n');
+      rest = (lines.pop() ?? '').slice(-64);
+      for (const id of lines) if (isCodeId(id)) uses.set(id, (uses.get(id) ?? 0) + 1);
+    }
+  };
+
+  readOn();
   return {
-    count: (id) => uses.get(id) ?? 0,
+    count(id) {
+      readOn();
+      return uses.get(id) ?? 0;
+    },
     add(id) {
-      writeSync(file, `${id}\n`);
-      uses.set(id, (uses.get(id) ?? 0) + 1);
+      // Behind half a line of a full disk it would be lost.
+      writeSync(file, rest === '' ? `${id}\n` : `\n${id}\n`);
+      readOn();
     },
     close: () => closeSync(file),
   };

@@ -249,6 +249,17 @@ async function addSchedule(program: Command): Promise<void> {
   (await import('./schedule/commands.js')).addScheduleCommands(schedule);
 }
 
+/** The subcommands of `admission` are loaded only when it is named. */
+async function addAdmission(program: Command): Promise<void> {
+  const admission = program
+    .command('admission')
+    .description(
+      'codes for Lokinet endpoints and private directories, and who may enter with them',
+    );
+  if (!process.argv.includes('admission')) return;
+  (await import('./admission/commands.js')).addAdmissionCommands(admission);
+}
+
 /** Commander's errors of several lines become one line, like every other error. */
 function usageError(text: string): string {
   const said = text
@@ -276,6 +287,7 @@ export async function runCommandLine(version: string): Promise<void> {
   await addWallet(program);
   await addCoinjoin(program);
   await addSchedule(program);
+  await addAdmission(program);
   try {
     await program.parseAsync();
   } catch (error) {

@@ -12,6 +12,8 @@ export interface CurveKey {
 /** The key file is not valid. */
 export class CurveKeyError extends Error {
   override readonly name = 'CurveKeyError';
+  /** Wrong usage or configuration. */
+  readonly exitCode = 2;
 }
 
 const Z85 = '0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#';

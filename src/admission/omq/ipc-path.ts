@@ -9,6 +9,8 @@ import { errorCode } from '../../kit/error-text.js';
 /** The path cannot be bound. */
 export class IpcPathError extends Error {
   override readonly name = 'IpcPathError';
+  /** Wrong usage or configuration. */
+  readonly exitCode = 2;
 }
 
 const ANSWER_MS = 2_000;

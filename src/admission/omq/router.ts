@@ -20,6 +20,8 @@ export interface ZmqRouter {
 /** The package is missing or does not load. */
 export class ZmqMissingError extends Error {
   override readonly name = 'ZmqMissingError';
+  /** Wrong usage or configuration. */
+  readonly exitCode = 2;
 }
 
 /** The line that installs it; its install script is not needed. */
