@@ -53,6 +53,8 @@ export interface Cluster {
 /** A node cannot take part in a cluster; one line for the operator. */
 export class ClusterError extends Error {
   override readonly name = 'ClusterError';
+  /** The exit code of a program for it: a setting or a package is missing, so a restart does not help. */
+  readonly exitCode = 2;
 }
 
 /**

@@ -8,12 +8,14 @@ export interface Health {
   readonly ok: boolean;
   /** Why not; absent when it works. */
   readonly reason?: string;
+  /** What does not work although the program does (one line); only when it works. */
+  readonly remark?: string;
 }
 
-/** 200 when ok, else 503; `{"ok", "reason"}`. */
+/** 200 when ok, else 503; `{"ok", "reason"}`, where the reason may also be a remark. */
 export function healthRoute(health: () => Health): Route {
   return () => {
-    const { ok, reason } = health();
-    return json(ok ? 200 : 503, { ok, reason: reason ?? (ok ? 'ok' : 'unknown') });
+    const { ok, reason, remark } = health();
+    return json(ok ? 200 : 503, { ok, reason: reason ?? remark ?? (ok ? 'ok' : 'unknown') });
   };
 }

@@ -11,6 +11,7 @@ import type { Location } from '../protocol/location.js';
 import type { NickAuthMode } from '../protocol/nick-auth.js';
 import type { MovingDirectory } from './directory-handover.js';
 import type { DirectoryInheritance, InheritedState } from './directory-inheritance.js';
+import type { OpenCluster } from './node-cluster.js';
 
 /** Options of a directory; only `network` and `overlay` are required. */
 export interface DirectoryNodeOptions {
@@ -30,6 +31,8 @@ export interface DirectoryNodeOptions {
   readonly onCanaryProbe?: (result: ProbeResult) => void;
   /** Whether peers are asked to prove the key of their nick (default `disabled`; JMP-0005). */
   readonly nickAuth?: NickAuthMode;
+  /** The cluster that this directory is a node of; absent = it is alone. */
+  readonly cluster?: OpenCluster | undefined;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
   readonly status?: {
     /** Address on which the status server listens. */

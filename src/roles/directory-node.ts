@@ -9,15 +9,12 @@ import type { Metrics } from '../ops/metrics.js';
 import { NO_METRICS } from '../ops/no-metrics.js';
 import { createRateCappedLog, type RateCappedLog } from '../ops/rate-capped-log.js';
 import type { Health } from '../http/health.js';
-import { PageFileError } from '../http/page-files.js';
-import type { Routes } from '../http/page.js';
 import { startStatusServer, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { openSslCurves } from '../platform/openssl-curves.js';
 import { formatLocation, type Location, type LocationKind } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
 import { usePlatformCurves } from '../protocol/platform-curves.js';
-import { statusPageRoutes } from '../web/status-page.js';
 import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
 import { registerCanaryMetrics, canaryCounts, type CanaryCounts } from './canary-metrics.js';
@@ -28,6 +25,8 @@ import type { InheritedState } from './directory-inheritance.js';
 import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
 import { movableFigures, earlierFigures, type DirectoryFigures } from './directory-figures.js';
 import { DirectoryHistory, historyIn } from './directory-history.js';
+import { directoryPageRoutes, lagOf } from './directory-page.js';
+import { NodeCluster } from './node-cluster.js';
 import { NodeStates } from './node-states.js';
 import { daemonJson, ServiceStates, type ServiceJson } from './service-states.js';
 import { VERSION } from './version.js';
@@ -36,14 +35,6 @@ export type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.j
 
 /** Lines of one kind that a directory logs in a minute; further ones are counted. */
 const LINES_PER_MINUTE = 2;
-
-/** How many peers have bytes waiting, and the largest amount, for a person. */
-function lagOf(queued: readonly number[]): { readonly peers: number; readonly mostBytes: number } {
-  return {
-    peers: queued.filter((bytes) => bytes > 0).length,
-    mostBytes: queued.reduce((most, bytes) => Math.max(most, bytes), 0),
-  };
-}
 
 /** Loaded only when there is a page to show them. */
 async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
@@ -78,6 +69,7 @@ class RunningNode implements DirectoryNode {
   readonly #canary: Canary;
   readonly #reachable = deferred<void>();
   readonly #states: NodeStates;
+  readonly #cluster: NodeCluster;
   readonly #history: DirectoryHistory;
   /** The states of its locations. */
   readonly #services: ServiceStates;
@@ -107,6 +99,13 @@ class RunningNode implements DirectoryNode {
     this.nick = inherited?.nick ?? createNickKey(randomBytes).nick;
     this.#selfTests = canaryCounts(this.#past?.selfTests);
     this.#canary = this.#createCanary();
+    this.#cluster = new NodeCluster(options.cluster, {
+      network: options.network,
+      clock,
+      log: this.#log,
+      version: VERSION,
+      inherits: inherited !== undefined,
+    });
     this.directory = this.#createDirectory();
     this.#history = new DirectoryHistory({
       directory: this.directory,
@@ -120,15 +119,18 @@ class RunningNode implements DirectoryNode {
       entered: this.#states.entered,
       services: () => this.#servicesNow(),
     });
+    this.#cluster.registerMetrics(metrics);
   }
 
   /** Serves the status page and the location. Rejects with their errors; nothing is left running then. */
   async start(): Promise<void> {
     try {
       this.#page = await this.#openPage();
+      await this.#cluster.start();
       await this.#serve();
       if (this.#isServing) this.#record();
     } catch (error) {
+      await this.#cluster.close();
       await Promise.all([this.#canary.stop(), this.directory.close(), this.#page?.close()]);
       this.#log.close();
       throw error;
@@ -155,7 +157,9 @@ class RunningNode implements DirectoryNode {
   health(): Health {
     const service = this.#states.health();
     const reason = this.#canary.reason();
-    return service.ok && reason !== undefined ? { ok: false, reason: reason } : service;
+    return service.ok && reason !== undefined
+      ? { ok: false, reason }
+      : this.#cluster.remarkOn(service);
   }
 
   restore({ state, peers }: InheritedState): void {
@@ -179,7 +183,12 @@ class RunningNode implements DirectoryNode {
 
   async leave(): Promise<void> {
     this.#history.stop();
-    await Promise.all([this.#canary.stop(), this.#page?.close(), this.directory.refusedGone()]);
+    await Promise.all([
+      this.#cluster.leave(),
+      this.#canary.stop(),
+      this.#page?.close(),
+      this.directory.refusedGone(),
+    ]);
   }
 
   reload({ motd, limits }: { readonly motd?: string; readonly limits?: DirectoryLimits }): void {
@@ -193,6 +202,7 @@ class RunningNode implements DirectoryNode {
     this.#states.enter({ state: 'stopping' });
     this.#history.stop();
     this.directory.stopAccepting();
+    await this.#cluster.close();
     await Promise.all([this.#canary.stop(), this.#served?.close(), this.directory.close()]);
     await this.#page?.close();
     this.#log.close();
@@ -235,6 +245,7 @@ class RunningNode implements DirectoryNode {
         ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
         : {}),
       ownNicks: this.#canary.ownNicks,
+      ...this.#cluster.neighbours,
       ...(nickAuth === 'disabled'
         ? {}
         : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),
@@ -266,25 +277,14 @@ class RunningNode implements DirectoryNode {
         health: () => this.health(),
         status: () => this.#status(),
         metrics: this.#metrics,
-        page: await this.#pageRoutes(),
+        page: await directoryPageRoutes(
+          { history: () => this.#history.json(), limits: () => limitsInForce(this.#limits) },
+          this.#log,
+        ),
         log: this.#log,
         inherited: inherited?.parcels,
       })
     );
-  }
-
-  /** The page for people; a bundled program has no files for it and does without. */
-  async #pageRoutes(): Promise<Routes> {
-    try {
-      return await statusPageRoutes({
-        history: () => this.#history.json(),
-        limits: () => limitsInForce(this.#limits),
-      });
-    } catch (error) {
-      if (!(error instanceof PageFileError)) throw error;
-      this.#log.info('a bundled program has no status page for people; /status and /metrics work');
-      return new Map();
-    }
   }
 
   /** Takes samples and asks for the state of Tor from now on, if there is a page to show them. */
@@ -316,6 +316,7 @@ class RunningNode implements DirectoryNode {
       uptimeSeconds: this.#upSeconds(),
       health: this.health(),
       canary: this.#canary.report(),
+      ...this.#cluster.status({ peers: this.directory.peerCount, version: VERSION }),
       kinds: this.directory.kinds(),
       ...this.directory.stats(),
       lag: lagOf(this.directory.queuedBytes()),

@@ -4,20 +4,13 @@
  * take is queued without a bound, and so is what a subscription does not read. So nothing is published
  * while the connection is away, the bytes on their way are bounded, and each packet is handled at once.
  */
-import type { NatsConnection, credsAuthenticator, connect } from '@nats-io/transport-node';
+import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node';
 import { errorText } from '../../kit/error-text.js';
 import type { Clock } from '../../kit/clock.js';
-import { ClusterError } from '../api.js';
 import type { Bus, BusHandler } from '../bus.js';
+import { accessOptions, loadNats, type NatsAccess, type NatsLibrary } from './access.js';
 
-/** How a node reaches its NATS servers. */
-export interface NatsBusOptions {
-  /** `nats://host:port` or `tls://host:port`; one that answers is used. */
-  readonly servers: readonly string[];
-  /** The text of a credentials file. */
-  readonly credentials?: string | undefined;
-  /** The certificates of the authority of the servers, PEM; present: only with TLS. */
-  readonly ca?: string | undefined;
+export interface NatsBusOptions extends NatsAccess {
   readonly clock: Clock;
 }
 
@@ -27,23 +20,6 @@ const MAX_UNCONFIRMED_BYTES = 16_777_216;
 const CONFIRM_BYTES = 65_536;
 const RETRY_MS = 1_000;
 const CLOSE_MS = 1_000;
-const INSTALL = 'npm install @nats-io/transport-node@3.3.1';
-
-interface NatsLibrary {
-  readonly connect: typeof connect;
-  readonly credsAuthenticator: typeof credsAuthenticator;
-}
-
-async function loadLibrary(): Promise<NatsLibrary> {
-  try {
-    return await import('@nats-io/transport-node');
-  } catch (error) {
-    throw new ClusterError(
-      `[CLUSTER] needs the package @nats-io/transport-node, which is not installed: ${INSTALL}`,
-      { cause: error },
-    );
-  }
-}
 
 class NatsBus implements Bus {
   readonly #options: NatsBusOptions;
@@ -60,7 +36,7 @@ class NatsBus implements Bus {
   }
 
   async open(prefix: string, node: string, handler: BusHandler): Promise<void> {
-    const library = await loadLibrary();
+    const library = await loadNats();
     this.#prefix = prefix;
     void this.#connect(library, node, handler);
   }
@@ -117,7 +93,7 @@ class NatsBus implements Bus {
 
   async #connect(library: NatsLibrary, node: string, handler: BusHandler): Promise<void> {
     try {
-      const connection = await library.connect(this.#connectOptions(library, node));
+      const connection = await library.connect(this.#connectOptions(library));
       if (this.#closing) {
         await connection.close().catch(() => {});
         return;
@@ -139,11 +115,9 @@ class NatsBus implements Bus {
     );
   }
 
-  #connectOptions(library: NatsLibrary, node: string) {
-    const { servers, credentials, ca } = this.#options;
+  #connectOptions(library: NatsLibrary): ConnectionOptions {
     return {
-      servers: [...servers],
-      name: `onionmc ${node}`,
+      ...accessOptions(this.#options, library),
       maxReconnectAttempts: -1,
       reconnectTimeWait: RETRY_MS,
       reconnectJitter: 500,
@@ -151,10 +125,6 @@ class NatsBus implements Bus {
       pingInterval: 2_000,
       maxPingOut: 2,
       timeout: 5_000,
-      ...(ca === undefined ? {} : { tls: { ca } }),
-      ...(credentials === undefined
-        ? {}
-        : { authenticator: library.credsAuthenticator(new TextEncoder().encode(credentials)) }),
     };
   }
 

@@ -1,5 +1,5 @@
 /**
- * A private Tor network on loopback: five relays and any number of clients, all real `tor` processes,
+ * A private Tor network on loopback: five relays (or more) and any number of clients, all real `tor` processes,
  * started in about two seconds. There is no vote: the directory documents are written here and every
  * process starts with them. Used by `onionmc demo` and by the tests; no traffic leaves the machine.
  */
@@ -24,7 +24,7 @@ import { generateRelayKeys, generateRsaKey, writeRelayKeys, type RelayKeys } fro
 import { COMMON_LINES, joinLines, relayLines } from './torrc.js';
 
 /** Onion services need at least four relays. */
-const RELAYS = 5;
+const FEWEST_RELAYS = 5;
 /** Another program may take a port before tor binds it; then the start is repeated with other ports. */
 const ATTEMPTS = 2;
 /** Room for the name of a socket in the network's folder, of the 107 bytes of a path. */
@@ -42,6 +42,8 @@ export interface PrivateTorNetworkOptions {
    * contains unix sockets.
    */
   readonly tmpDir?: string;
+  /** Default 5, which is the least. */
+  readonly relays?: number;
 }
 
 export interface PrivateTorNetwork {
@@ -64,11 +66,11 @@ interface Keys {
   readonly onionKeyPem: string;
 }
 
-async function generateKeys(): Promise<Keys> {
+async function generateKeys(count: number): Promise<Keys> {
   const [authority, onionKey, ...relays] = await Promise.all([
     createAuthority(new Date()),
     generateRsaKey(),
-    ...Array.from({ length: RELAYS }, generateRelayKeys),
+    ...Array.from({ length: count }, generateRelayKeys),
   ]);
   const onionKeyPem = onionKey.privateKey.export({ type: 'pkcs1', format: 'pem' }).toString();
   return { authority, relays, onionKeyPem };
@@ -97,7 +99,7 @@ async function startRelays(
   signal: AbortSignal,
   torProgram: string | undefined,
 ): Promise<Started> {
-  const [dirPort = 0, ...orPorts] = await freePorts(RELAYS + 1);
+  const [dirPort = 0, ...orPorts] = await freePorts(keys.relays.length + 1);
   const relays = keys.relays.map((relayKeys, index): Relay => ({
     nickname: `r${index}`,
     keys: relayKeys,
@@ -140,10 +142,11 @@ async function startRelaysWithRetry(
   signal: AbortSignal,
 ): Promise<Started> {
   options.onProgress?.('making the keys and the directory of a private Tor network');
-  const keys = await generateKeys();
+  const count = Math.max(options.relays ?? 0, FEWEST_RELAYS);
+  const keys = await generateKeys(count);
   for (let attempt = 1; ; attempt += 1) {
     try {
-      options.onProgress?.(`starting ${RELAYS} Tor relays on 127.0.0.1`);
+      options.onProgress?.(`starting ${count} Tor relays on 127.0.0.1`);
       return await startRelays(root, keys, signal, options.torProgram);
     } catch (error) {
       const portTaken = error instanceof TorError && error.code === 'tor-exited';

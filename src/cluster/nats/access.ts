@@ -1,0 +1,84 @@
+/** The client library of NATS, and the options of a connection with it. */
+import type {
+  ConnectionOptions,
+  connect,
+  credsAuthenticator,
+  nkeyAuthenticator,
+} from '@nats-io/transport-node';
+import { hostAndPort } from '../../kit/host-name.js';
+import { ClusterError } from '../api.js';
+
+/** How a node reaches its NATS servers, and identifies itself to them. */
+export interface NatsAccess {
+  /** One that answers is used. IPv6 addresses have no brackets. */
+  readonly servers: readonly { readonly host: string; readonly port: number }[];
+  /** Only with TLS. Without it, TLS is used where a server asks for it. */
+  readonly tls: boolean;
+  /** Shown by the server's monitoring. */
+  readonly name: string;
+  readonly credentials?:
+    | { readonly kind: 'creds'; readonly text: string }
+    | { readonly kind: 'nkey'; readonly seed: string }
+    | { readonly kind: 'password'; readonly user: string; readonly password: string }
+    | undefined;
+  /** PEM; trusted in place of the system's certificates. */
+  readonly ca?: string | undefined;
+  /** The client certificate, PEM. */
+  readonly certificate?: { readonly certificate: string; readonly key: string } | undefined;
+}
+
+/** What is used of the library. */
+export interface NatsLibrary {
+  readonly connect: typeof connect;
+  readonly credsAuthenticator: typeof credsAuthenticator;
+  readonly nkeyAuthenticator: typeof nkeyAuthenticator;
+}
+
+/** Version 3.4.0 depends on a package that needs Node.js 22; this program runs on 20. */
+export const INSTALL_NATS = 'npm install @nats-io/transport-node@3.3.1';
+
+/** Loads the library. Rejects with a ClusterError that has the command to install it. */
+export async function loadNats(): Promise<NatsLibrary> {
+  try {
+    return await import('@nats-io/transport-node');
+  } catch (error) {
+    throw new ClusterError(
+      `[CLUSTER] needs the package @nats-io/transport-node, which is not installed. Fix: in the folder of onionmc, ${INSTALL_NATS}`,
+      { cause: error },
+    );
+  }
+}
+
+function identity(
+  { credentials }: NatsAccess,
+  library: NatsLibrary,
+): Pick<ConnectionOptions, 'authenticator' | 'user' | 'pass'> {
+  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+  switch (credentials?.kind) {
+    case undefined:
+      return {};
+    case 'creds':
+      return { authenticator: library.credsAuthenticator(bytes(credentials.text)) };
+    case 'nkey':
+      return { authenticator: library.nkeyAuthenticator(bytes(credentials.seed)) };
+    case 'password':
+      return { user: credentials.user, pass: credentials.password };
+  }
+}
+
+/** The part of a connection's options that says where and as whom. */
+export function accessOptions(access: NatsAccess, library: NatsLibrary): ConnectionOptions {
+  const { servers, tls, ca, certificate } = access;
+  const files = {
+    ...(ca === undefined ? {} : { ca }),
+    ...(certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }),
+  };
+  return {
+    servers: servers.map(({ host, port }) => hostAndPort(host, port)),
+    name: access.name,
+    // A server that another server names could be elsewhere, and without TLS.
+    ignoreClusterUpdates: true,
+    ...(tls ? { tls: files } : {}),
+    ...identity(access, library),
+  };
+}
