@@ -8,12 +8,12 @@ import { fail, ok, type Parsed } from '../../protocol/result.js';
 import { uint, within, type Field } from './field.js';
 
 /** A key, and the kind of its value. */
-interface Column<T> {
+export interface Column<T> {
   readonly key: string;
   readonly field: Field<T>;
 }
 
-interface OptionalColumn<T> extends Column<T> {
+export interface OptionalColumn<T> extends Column<T> {
   readonly optional: true;
 }
 
