@@ -49,11 +49,12 @@ export async function loadNats(): Promise<NatsLibrary> {
   }
 }
 
+const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
+
 function identity(
   { credentials }: NatsAccess,
   library: NatsLibrary,
 ): Pick<ConnectionOptions, 'authenticator' | 'user' | 'pass'> {
-  const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
   switch (credentials?.kind) {
     case undefined:
       return {};
