@@ -4,6 +4,7 @@
  */
 import { createConnection, type Socket } from 'node:net';
 import { answerQuestions } from './process.js';
+import { frame, hello, LF, micros, nickOf } from './wire-client.js';
 
 /** The counts of a generator since the last question. */
 export interface ClientReport {
@@ -14,7 +15,6 @@ export interface ClientReport {
   readonly latencies: readonly number[];
 }
 
-const LF = 0x0a;
 /** Every so many-th client measures. */
 const MEASURING_EVERY = 100;
 /** Connections that may be opened at once. */
@@ -29,41 +29,6 @@ let lines = 0;
 let lastAt = 0;
 let latencies: number[] = [];
 let named = 0;
-
-/** Monotonic, and the same in all processes of a machine. */
-function micros(): number {
-  return Number(process.hrtime.bigint() / 1000n);
-}
-
-const BASE58 = '123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz';
-
-/** A different nick for each number. */
-function nickOf(number: number): string {
-  let rest = number;
-  let digits = '';
-  for (let i = 0; i < 14; i++) {
-    digits = `${BASE58[rest % 58] ?? ''}${digits}`;
-    rest = Math.floor(rest / 58);
-  }
-  return `J5${digits}`;
-}
-
-function frame(type: number, line: string): string {
-  return JSON.stringify({ type, line }) + '\r\n';
-}
-
-function hello(nick: string): string {
-  const payload = {
-    'app-name': 'joinmarket',
-    directory: false,
-    'location-string': 'NOT-SERVING-ONION',
-    'proto-ver': 5,
-    features: {},
-    nick,
-    network: 'signet',
-  };
-  return frame(793, JSON.stringify(payload));
-}
 
 /** The size of a usual offer. */
 function offer(nick: string, sentAt: number): string {

@@ -6,6 +6,8 @@ import { benchMemory } from './memory.js';
 import { benchOrderbook } from './orderbook.js';
 import { benchStart } from './start.js';
 import { printMachine } from './table.js';
+import { torBenchOptions } from './tor-options.js';
+import { benchTor } from './tor.js';
 import { benchUpgrade } from './upgrade.js';
 import { benchWallet } from './wallet.js';
 
@@ -19,8 +21,9 @@ const BENCHMARKS = {
   wallet: benchWallet,
 };
 const USAGE =
-  'usage: scripts/bench coinjoin|fanout|memory|orderbook|requests|start|upgrade|wallet [--quick]; ' +
-  'upgrade [--peers N]; coinjoin [--before FOLDER]';
+  'usage: scripts/bench coinjoin|fanout|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
+  'upgrade [--peers N]; coinjoin [--before FOLDER]; tor [--before FOLDER] [--peers N] [--rates N,N] ' +
+  '[--seconds N] [--rounds N] [--without before,now,naive]';
 
 const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
   text !== undefined && Object.hasOwn(BENCHMARKS, text);
@@ -35,7 +38,15 @@ const quick = args.includes('--quick');
 const [name, option, value, ...more] = args.filter((arg) => arg !== '--quick');
 const printHead = (): void => printMachine(`scripts/bench ${args.join(' ')}`);
 const hasPeers = option === '--peers' && Number.isSafeInteger(Number(value)) && Number(value) >= 4;
-if (more.length === 0 && name === 'coinjoin' && (option === undefined || value !== undefined)) {
+const torOptions = name === 'tor' ? torBenchOptions(args.slice(1)) : undefined;
+if (torOptions !== undefined) {
+  printHead();
+  await benchTor(torOptions);
+} else if (
+  more.length === 0 &&
+  name === 'coinjoin' &&
+  (option === undefined || value !== undefined)
+) {
   if (option === undefined || option === '--before') {
     printHead();
     await benchCoinjoin(quick, value);

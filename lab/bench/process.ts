@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url';
 export type Question = readonly [name: string, ...args: number[]];
 
 export interface Child {
+  /** Its process id. */
+  readonly pid: number;
   /** The answer as JSON text; rejects when the process ends before it. */
   ask(...question: Question): Promise<string>;
   /** Sends a signal: SIGSTOP halts it, SIGCONT lets it run again. */
@@ -33,6 +35,7 @@ export function startChild(
     });
   });
   return {
+    pid: child.pid ?? 0,
     ask(...question) {
       return new Promise((resolve, reject) => {
         const onExit = (): void => {

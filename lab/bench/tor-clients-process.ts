@@ -1,0 +1,197 @@
+/**
+ * The peers of `scripts/bench tor`: raw clients, each on a Tor circuit of its own. All of them speak in
+ * turn; the first four have a part of their own: two talk with each other, one pings, one writes to
+ * nicks that are not there. Lines are counted by the end of the line; only some clients read them.
+ */
+import type { Socket } from 'node:net';
+import { systemClock } from '../../src/overlay/system-clock.js';
+import { MessageType } from '../../src/protocol/constants.js';
+import { parseLocation } from '../../src/protocol/location.js';
+import { createSocksDialer } from '../../src/tor/socks/dialer.js';
+import { answerQuestions } from './process.js';
+import { frame, hello, LF, micros, nickOf, publicFrame } from './wire-client.js';
+
+/** Latencies in microseconds since the last question, by class. */
+export interface TorClientsReport {
+  /** Public messages that arrived at all clients. */
+  readonly deliveries: number;
+  readonly public: readonly number[];
+  readonly private: readonly number[];
+  /** From the ping to the pong. */
+  readonly pong: readonly number[];
+  /** From the private message to the notice that its addressee is gone. */
+  readonly gone: readonly number[];
+}
+
+/** A public message of 180 bytes. */
+const PUBLIC_BYTES = 180;
+/** Every so many-th of the other clients reads its lines. */
+const READING_EVERY = 8;
+const DIALS = 16;
+/** Clients with a part of their own. */
+const TALKERS = 2;
+const PINGER = 2;
+const LONELY = 3;
+const PARTS = 4;
+/** As an encrypted message of a coinjoin with its signature. */
+const PRIVATE_TEXT = `fill ${'x'.repeat(300)}`;
+
+const [, , onion = '', socksPort = ''] = process.argv;
+const at = / at (\d+)/;
+const typed = /^\{"type": ?(\d+)/;
+
+let deliveries = 0;
+let latencies: Record<'public' | 'private' | 'pong' | 'gone', number[]> = fresh();
+const clients: Socket[] = [];
+let nextSpeaker = 0;
+let absent = 0;
+let pingedAt = 0;
+let missedAt = 0;
+let stopBeside: (() => void) | undefined;
+
+function fresh(): typeof latencies {
+  return { public: [], private: [], pong: [], gone: [] };
+}
+
+/** A line of a client that reads. */
+function onLine(line: string, now: number): void {
+  const type = Number(typed.exec(line)?.[1]);
+  if (type === MessageType.PUBMSG) {
+    deliveries++;
+    latencies.public.push(now - Number(at.exec(line)?.[1]));
+  } else if (type === MessageType.PRIVMSG) latencies.private.push(now - Number(at.exec(line)?.[1]));
+  else if (type === MessageType.PONG) latencies.pong.push(now - pingedAt);
+  else if (line.includes(`${nickOf(absent)};`)) latencies.gone.push(now - missedAt);
+}
+
+function read(client: Socket): void {
+  let half = '';
+  client.on('data', (chunk: Buffer) => {
+    const now = micros();
+    const lines = (half + chunk.toString('latin1')).split('\n');
+    half = lines.pop() ?? '';
+    for (const line of lines) onLine(line, now);
+  });
+}
+
+/** For a client that gets nothing but public messages. */
+function count(client: Socket): void {
+  client.on('data', (chunk: Buffer) => {
+    for (let end = chunk.indexOf(LF); end !== -1; end = chunk.indexOf(LF, end + 1)) deliveries++;
+  });
+}
+
+/** A handshaked client; rejects when the relay closes before its answer. */
+async function join(number: number): Promise<Socket> {
+  const location = parseLocation(onion);
+  if (!location.ok) throw new Error(`not a location: ${onion}`);
+  const isolation = `bench:${number}`;
+  const { signal } = new AbortController();
+  const client = await dialer.dial(location.value, { signal, isolation });
+  await new Promise<void>((resolve, reject) => {
+    client.once('close', () => {
+      reject(new Error('the relay closed before its answer'));
+    });
+    let answer = '';
+    const onAnswer = (chunk: Buffer): void => {
+      answer += chunk.toString('latin1');
+      if (!answer.includes('\n')) return;
+      client.off('data', onAnswer);
+      resolve();
+    };
+    client.on('data', onAnswer);
+    client.write(hello(nickOf(number), { ping: true }));
+    client.resume();
+  });
+  client.on('close', () => {
+    throw new Error('a client was closed');
+  });
+  return client;
+}
+
+const dialer = createSocksDialer({
+  socks: { kind: 'tcp', host: '127.0.0.1', port: Number(socksPort) },
+  clock: systemClock,
+  maxPending: DIALS,
+});
+
+async function joinAll(peers: number): Promise<void> {
+  let next = clients.length;
+  const worker = async (): Promise<void> => {
+    for (let number = next++; number < peers; number = next++) {
+      // A first dial may fail while the onion is new.
+      clients[number] = await join(number).catch(async () => join(number));
+    }
+  };
+  await Promise.all(Array.from({ length: DIALS }, worker));
+  for (const [number, client] of clients.entries()) {
+    if (number < PARTS || number % READING_EVERY === 0) read(client);
+    else count(client);
+  }
+}
+
+/** One write for each message, evenly spaced, each of the next client. */
+function speak(perSecond: number, messages: number): Promise<void> {
+  const start = performance.now();
+  let sent = 0;
+  return new Promise((resolve) => {
+    const tick = (): void => {
+      const due = Math.min(messages, 1 + ((performance.now() - start) * perSecond) / 1000);
+      for (; sent < Math.floor(due); sent++) {
+        const number = nextSpeaker++ % clients.length;
+        clients[number]?.write(publicFrame(nickOf(number), PUBLIC_BYTES));
+      }
+      if (sent < messages) setTimeout(tick, Math.max(1, 1000 / perSecond / 20));
+      else resolve();
+    };
+    tick();
+  });
+}
+
+/** What runs beside the public messages: so many of each kind in a second. */
+function beside(perSecond: number): void {
+  stopBeside?.();
+  const timer = setInterval(() => {
+    for (let number = 0; number < TALKERS; number++) {
+      const text = `${PRIVATE_TEXT} at ${micros()}`;
+      const line = `${nickOf(number)}!${nickOf(TALKERS - 1 - number)}!${text}`;
+      clients[number]?.write(frame(MessageType.PRIVMSG, line));
+    }
+    pingedAt = micros();
+    clients[PINGER]?.write(frame(MessageType.PING, ''));
+    // Each nick is reported once in ten seconds.
+    absent = clients.length + ((absent + 1) % 1_000_000);
+    missedAt = micros();
+    clients[LONELY]?.write(
+      frame(MessageType.PRIVMSG, `${nickOf(LONELY)}!${nickOf(absent)}!${PRIVATE_TEXT}`),
+    );
+  }, 1000 / perSecond);
+  stopBeside = () => clearInterval(timer);
+}
+
+function report(): TorClientsReport {
+  const told = { deliveries, ...latencies };
+  deliveries = 0;
+  latencies = fresh();
+  return told;
+}
+
+answerQuestions(async (name, [first = 0, second = 0]) => {
+  switch (name) {
+    case 'join':
+      await joinAll(first);
+      return undefined;
+    case 'speak':
+      await speak(first, second);
+      return undefined;
+    case 'beside':
+      beside(first);
+      return undefined;
+    case 'deliveries':
+      return deliveries;
+    case 'report':
+      return report();
+    default:
+      throw new Error(`unknown question ${name}`);
+  }
+});

@@ -1,0 +1,54 @@
+/** The command line of `scripts/bench tor`. */
+import { parseArgs } from 'node:util';
+import type { TorBenchOptions } from './tor.js';
+
+const FULL = [
+  { peers: 150, rates: [5, 20, 50] },
+  { peers: 300, rates: [5, 20] },
+];
+const QUICK = [{ peers: 40, rates: [5, 20] }];
+
+const numbers = (text: string): readonly number[] => text.split(',').map(Number);
+const isCount = (value: number): boolean => Number.isFinite(value) && value >= 0;
+
+/** Undefined when the words cannot be understood. */
+export function torBenchOptions(args: readonly string[]): TorBenchOptions | undefined {
+  const text = { type: 'string' } as const;
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: {
+        quick: { type: 'boolean' },
+        before: text,
+        peers: text,
+        rates: text,
+        seconds: text,
+        rounds: text,
+        without: text,
+      },
+    });
+    const quick = values.quick === true;
+    const seconds = Number(values.seconds ?? (quick ? 5 : 10));
+    const rounds = Number(values.rounds ?? (quick ? 1 : 3));
+    const rates = values.rates === undefined ? undefined : numbers(values.rates);
+    const peers = values.peers === undefined ? undefined : numbers(values.peers);
+    const scales = (quick ? QUICK : FULL)
+      .map((scale) => ({ ...scale, rates: rates ?? scale.rates }))
+      .filter((scale) => peers === undefined || peers.includes(scale.peers));
+    const others = (peers ?? [])
+      .filter((each) => !scales.some((scale) => scale.peers === each))
+      .map((each) => ({ peers: each, rates: rates ?? [5, 20] }));
+    const all = [...scales, ...others];
+    const given = [seconds, rounds, ...all.flatMap((scale) => [scale.peers, ...scale.rates])];
+    if (!given.every(isCount) || all.some((scale) => scale.peers < 8)) return undefined;
+    return {
+      scales: all,
+      seconds,
+      rounds,
+      before: values.before,
+      without: values.without?.split(',') ?? [],
+    };
+  } catch {
+    return undefined;
+  }
+}
