@@ -48,7 +48,14 @@ import { openProgram, type CommonOptions, type Program } from './program.js';
 type NodeOptions = Required<
   Pick<
     DirectoryNodeOptions,
-    'network' | 'motd' | 'limits' | 'dialBack' | 'nickAuth' | 'canaryIntervalMs' | 'status'
+    | 'network'
+    | 'motd'
+    | 'limits'
+    | 'publicWindowMs'
+    | 'dialBack'
+    | 'nickAuth'
+    | 'canaryIntervalMs'
+    | 'status'
   >
 >;
 
@@ -63,6 +70,7 @@ export function nodeOptions({ network, onion, directory }: Settings): NodeOption
     network,
     motd: directory.motd,
     limits: limitsOf(directory),
+    publicWindowMs: directory.publicWindowMs,
     dialBack: directory.dialBack,
     nickAuth: directory.nickAuth,
     // On loopback there is no view from outside.
@@ -77,6 +85,7 @@ export function nodeOptions({ network, onion, directory }: Settings): NodeOption
 
 /** Keys of `[DIRECTORY]` that a reload does not change. */
 const FIXED_KEYS: ReadonlySet<string> = new Set([
+  'public_window_ms',
   'dial_back',
   'canary_interval_sec',
   'nick_auth',

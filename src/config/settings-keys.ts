@@ -3,7 +3,12 @@
  * `joinmarket.cfg.example` explains each of them; a test keeps the two equal. Keys that only a wallet
  * needs are not among them.
  */
-import { LIMIT_ROWS, type LimitKey, type LimitRow } from '../directory/limits.js';
+import {
+  DEFAULT_PUBLIC_WINDOW_MS,
+  LIMIT_ROWS,
+  type LimitKey,
+  type LimitRow,
+} from '../directory/limits.js';
 import { NETWORKS } from '../protocol/constants.js';
 import { NICK_AUTH_MODES } from '../protocol/nick-auth.js';
 import {
@@ -199,6 +204,11 @@ const LIMIT_KEYS = Object.fromEntries(LIMIT_ROWS.map((row) => [row.key, limitSpe
 export const DIRECTORY_KEYS = {
   motd: freeText('', 2000),
   ...LIMIT_KEYS,
+  public_window_ms: whole(
+    DEFAULT_PUBLIC_WINDOW_MS,
+    { min: 0, max: 5_000 },
+    'milliseconds (0 = public messages do not wait for each other)',
+  ),
   dial_back: yesNo(false),
   canary_interval_sec: seconds(60),
   nick_auth: oneOf('disabled', NICK_AUTH_MODES),

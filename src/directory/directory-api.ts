@@ -38,8 +38,13 @@ export interface DirectoryOptions {
   readonly random: Random;
   readonly log: Log;
   /**
-   * Longest time that a broadcast waits so that several are written together; 0 writes each at once.
-   * Default 25 ms.
+   * Longest time that a public message or a leave waits so that several are written together; 0: none
+   * waits while there are few. Default `DEFAULT_PUBLIC_WINDOW_MS`.
+   */
+  readonly publicWindowMs?: number;
+  /**
+   * Least time between two writes of public messages to all peers, however many there are; 0 writes each
+   * at once. Default 25 ms.
    */
   readonly flushWindowMs?: number;
   /** Called once per flush; must be quick and must not throw. */
@@ -100,7 +105,10 @@ export interface Directory {
   readonly operator: Operator;
   /** Counted at each call. */
   kinds(): PeerKinds;
-  /** Bytes that each ready peer has not taken yet, in no order; for a status page. */
+  /**
+   * Bytes that each ready peer has not taken yet, in no order; for a status page. Public messages that wait
+   * for others do not count.
+   */
   queuedBytes(): number[];
   /** Changes the limits; no peer is dropped because of that at once. */
   setLimits(limits: DirectoryLimits): void;

@@ -27,7 +27,7 @@ import { Fanout } from './fanout/fanout.js';
 import { createPeerlists, type Peerlists } from './fanout/peerlists.js';
 import { Restoration, snapshotDirectory } from './handover/directory-state.js';
 import type { PeerCopies } from './handover/peer-copies.js';
-import type { DirectoryLimits } from './limits.js';
+import { DEFAULT_PUBLIC_WINDOW_MS, type DirectoryLimits } from './limits.js';
 import { isServing, type Peer } from './peer.js';
 import { createRegistry } from './registry.js';
 import { Budgets } from './relay/budgets.js';
@@ -65,6 +65,7 @@ class DirectoryParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
+  readonly publicWindowMs: number;
   readonly flushWindowMs: number;
   readonly onFlush: DirectoryOptions['onFlush'];
   readonly nickAuth: NickAuthOptions | undefined;
@@ -98,6 +99,7 @@ class DirectoryParts {
     this.clock = options.clock;
     this.random = options.random;
     this.log = options.log;
+    this.publicWindowMs = options.publicWindowMs ?? DEFAULT_PUBLIC_WINDOW_MS;
     this.flushWindowMs = options.flushWindowMs ?? DEFAULT_FLUSH_WINDOW_MS;
     this.onFlush = options.onFlush;
     this.nickAuth = options.nickAuth;
@@ -200,7 +202,7 @@ class RunningDirectory implements Directory {
 
   queuedBytes(): number[] {
     const { registry, fanout } = this.#parts;
-    return registry.ready.map(({ outbox }) => fanout.outboxes.lag(outbox));
+    return registry.ready.map(({ outbox }) => fanout.outboxes.behind(outbox));
   }
 
   setLimits(limits: DirectoryLimits): void {

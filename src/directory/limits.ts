@@ -67,6 +67,12 @@ export interface LimitRow {
   readonly meaning: string;
 }
 
+/**
+ * Longest time that a public message waits for others, in milliseconds: at 5 messages a second half of
+ * the writes, and Tor's cells are full at 20 (docs/performance.md).
+ */
+export const DEFAULT_PUBLIC_WINDOW_MS = 250;
+
 const MILLION = 1_000_000;
 /** The same for each rate of one peer. */
 const ABOVE_RATE =

@@ -3,6 +3,7 @@
  * which.
  */
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { LOOP_LOOK_MS } from './loop-look.js';
 
 const PREFIX = 'onionmc_';
 
@@ -49,7 +50,9 @@ export interface MetricsOptions {
 
 export function createMetrics({ processMetrics = true }: MetricsOptions = {}): Metrics {
   const registry = new Registry();
-  if (processMetrics) collectDefaultMetrics({ register: registry });
+  if (processMetrics) {
+    collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LOOP_LOOK_MS });
+  }
   const registers = [registry];
   return {
     counter(name, help, labels = []) {

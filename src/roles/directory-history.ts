@@ -3,6 +3,7 @@ import { monitorEventLoopDelay, type IntervalHistogram } from 'node:perf_hooks';
 import type { Clock } from '../channel/ports.js';
 import type { Directory, DirectoryStats, FlushReport } from '../directory/directory.js';
 import type { Movable, Parcels } from '../kit/movable.js';
+import { LOOP_LOOK_MS } from '../ops/loop-look.js';
 import { isRecord, recordOf } from '../kit/json-record.js';
 import type { CanaryReport } from './canary-report.js';
 import { Refusals, refusedIn, type RefusalJson } from './refusals.js';
@@ -14,9 +15,6 @@ import {
   type PastSample,
   type PastSeries,
 } from './status-history.js';
-
-/** The interval at which the delay of the event loop is looked at; it is part of each value. */
-const LOOP_LOOK_MS = 10;
 
 export interface DirectoryHistoryOptions {
   readonly directory: Pick<Directory, 'stats' | 'kinds' | 'queuedBytes'>;

@@ -23,6 +23,8 @@ export interface DirectoryNodeOptions {
   readonly motd?: string;
   /** The limits; default `DEFAULT_LIMITS`. */
   readonly limits?: DirectoryLimits;
+  /** Longest time that a public message waits for others, milliseconds; default `DEFAULT_PUBLIC_WINDOW_MS`. */
+  readonly publicWindowMs?: number;
   /** Dial declared locations through the overlay and read the nick there (default false). */
   readonly dialBack?: boolean;
   /** Interval of the canary, milliseconds; 0 = off (the default). */

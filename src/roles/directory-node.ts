@@ -233,7 +233,7 @@ class RunningNode implements DirectoryNode {
   #createDirectory(): Directory {
     const { network, overlay, random = Math.random } = this.#options;
     const observeFlush = registerFlushMetrics(this.#metrics);
-    const { dialBack = false, nickAuth = 'disabled' } = this.#options;
+    const { dialBack = false, nickAuth = 'disabled', publicWindowMs } = this.#options;
     return createDirectory({
       network,
       nick: this.nick,
@@ -241,6 +241,7 @@ class RunningNode implements DirectoryNode {
       reachable: overlay.reachable,
       motd: (via) => directoryMotd(formatLocation(this.#locationFor(via)), VERSION, this.#motd),
       limits: this.#limits,
+      ...(publicWindowMs === undefined ? {} : { publicWindowMs }),
       ...(dialBack
         ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
         : {}),

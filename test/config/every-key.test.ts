@@ -165,6 +165,7 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     status_hosts: 'page.example.org',
   },
   DIRECTORY: {
+    public_window_ms: '100',
     motd: 'Greetings',
     ...Object.fromEntries(
       LIMIT_ROWS.map(({ key, least = 0 }): [string, string] => [key, String(Math.max(7, least))]),

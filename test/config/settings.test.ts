@@ -87,6 +87,7 @@ t.test('the contract of [DIRECTORY]', async (t) => {
   t.same(settings.directory, {
     motd: '',
     maxPeers: 10_000,
+    publicWindowMs: 250,
     maxUnhandshaked: 1000,
     handshakeTimeoutSec: 30,
     heartbeatIntervalSec: 60,

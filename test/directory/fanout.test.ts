@@ -122,7 +122,18 @@ function check({ peer, due, leaves, nick }: Modelled, all: boolean): void {
   if (all && left.length !== leaves.length) throw new Error(`${nick}: a leave is missing`);
 }
 
-function play(steps: readonly Step[], flushWindowMs: number, isInTwo: boolean): void {
+interface Windows {
+  readonly publicWindowMs: number;
+  readonly flushWindowMs: number;
+}
+
+const WINDOWS: readonly Windows[] = [
+  { publicWindowMs: 0, flushWindowMs: 0 },
+  { publicWindowMs: 0, flushWindowMs: 25 },
+  { publicWindowMs: 250, flushWindowMs: 25 },
+];
+
+function play(steps: readonly Step[], windows: Windows, isInTwo: boolean): void {
   const clock = createTestClock();
   const directory = testDirectory({
     ...(isInTwo
@@ -138,7 +149,7 @@ function play(steps: readonly Step[], flushWindowMs: number, isInTwo: boolean): 
     limits: { ...DEFAULT_LIMITS, ...NO_RATES, sendQueueBytes: 1e9, writeStallTimeoutMs: 1e9 },
     clock,
     random: () => 0.5,
-    flushWindowMs,
+    ...windows,
   });
   const seats: (Modelled | undefined)[] = Array.from({ length: SEATS }, () => undefined);
   let count = 0;
@@ -195,7 +206,7 @@ function play(steps: readonly Step[], flushWindowMs: number, isInTwo: boolean): 
         break;
     }
   }
-  clock.advance(100);
+  clock.advance(300);
   // One round for each remaining write; each takes all queued bytes.
   for (let round = 0; round < 400; round++) for (const { peer } of present()) peer.drain();
   for (const modelled of present()) check(modelled, true);
@@ -207,15 +218,18 @@ function play(steps: readonly Step[], flushWindowMs: number, isInTwo: boolean): 
 void t.test('every peer gets exactly its messages, in order', (t) => {
   const steps = fc.array(step, { minLength: 20, maxLength: 120 });
   for (const isInTwo of [false, true]) {
-    for (const window of [0, 25]) {
+    for (const windows of WINDOWS) {
       fc.assert(
         fc.property(steps, (list) => {
-          play(list, window, isInTwo);
+          play(list, windows, isInTwo);
         }),
         { numRuns: 150 },
       );
       const where = isInTwo ? 'through two overlays' : 'through one overlay';
-      t.pass(`150 random interleavings with a window of ${window} ms, ${where}`);
+      const { publicWindowMs, flushWindowMs } = windows;
+      t.pass(
+        `150 random interleavings, windows ${publicWindowMs} and ${flushWindowMs} ms, ${where}`,
+      );
     }
   }
   t.end();
@@ -265,31 +279,112 @@ void t.test('the log', (t) => {
 void t.test('the flush window', (t) => {
   const clock = createTestClock();
   const flushed: number[] = [];
-  const timer = createFlushTimer(clock, 25, () => {
+  const timer = createFlushTimer(clock, { publicMs: 0, burstMs: 25 }, () => {
     flushed.push(clock.now());
   });
   timer.schedule();
   t.strictSame(flushed, [], 'nothing to flush');
-  timer.touch();
+  timer.touch(180);
   timer.schedule();
   t.strictSame(flushed, [1_000], 'at once when quiet');
   for (let n = 0; n < 10; n++) {
-    timer.touch();
+    timer.touch(180);
     timer.schedule();
     clock.advance(10);
   }
   t.strictSame(flushed, [1_000, 1_025, 1_050, 1_075, 1_100], 'together under load');
   clock.advance(1_000);
   t.equal(clock.pending, 0);
-  timer.touch();
+  timer.touch(180);
   timer.schedule();
   t.equal(flushed.at(-1), 2_100, 'and at once again');
-  timer.touch();
+  timer.touch(180);
   timer.schedule();
   timer.cancel();
   t.equal(clock.pending, 0);
   clock.advance(100);
   t.equal(flushed.length, 6);
+  t.end();
+});
+
+void t.test('the window of public frames', (t) => {
+  const clock = createTestClock();
+  const start = clock.now();
+  let flushed: number[] = [];
+  const timer = createFlushTimer(clock, { publicMs: 250, burstMs: 25 }, () => {
+    flushed.push(clock.now() - start);
+  });
+  const at = (ms: number, bytes: number): void => {
+    clock.advance(start + ms - clock.now());
+    timer.touch(bytes);
+    timer.schedule();
+  };
+  at(0, 180);
+  at(200, 180);
+  at(249, 180);
+  t.strictSame(flushed, [], 'few wait for each other');
+  clock.advance(1_000);
+  t.strictSame(flushed, [250], 'until the first has waited for the window');
+  t.equal(clock.pending, 0, 'no timer without frames');
+
+  flushed = [];
+  for (let n = 0; n < 22; n++) at(2_000 + n, 180);
+  t.strictSame(flushed, [], '3,960 bytes wait');
+  at(2_030, 180);
+  t.strictSame(flushed, [2_030], 'eight cells leave at once');
+  at(2_040, 1_200);
+  at(2_060, 1_200);
+  t.strictSame(flushed, [2_030, 2_055], 'a burst goes on at the short interval');
+  clock.advance(start + 2_080 - clock.now());
+  t.strictSame(flushed, [2_030, 2_055, 2_080]);
+  at(2_090, 180);
+  clock.advance(start + 2_105 - clock.now());
+  t.strictSame(flushed, [2_030, 2_055, 2_080, 2_105], 'also with its last frame');
+  at(2_110, 180);
+  clock.advance(1_000);
+  t.equal(flushed.at(-1), 2_360, 'and after it frames wait again');
+
+  flushed = [];
+  for (let n = 0; n < 100; n++) at(4_000 + n, 1_000);
+  t.strictSame(flushed, [4_003, 4_028, 4_053, 4_078], 'never more often than the short interval');
+  timer.cancel();
+  t.equal(clock.pending, 0);
+  t.end();
+});
+
+void t.test('frames for one peer take along what waits for it, and only for it', (t) => {
+  const clock = createTestClock();
+  const directory = testDirectory({ clock, publicWindowMs: 250, flushWindowMs: 25 });
+  const join = (nick: string): MemoryPeer => {
+    const peer = memoryPeer();
+    directory.accept(peer.connection);
+    peer.say(encodeEnvelope(793, hello(nick, NOWHERE)));
+    peer.drain();
+    return peer;
+  };
+  const [alice, bob, carol] = [join('J5alice'), join('J5bob'), join('J5carol')];
+  const lines = (peer: MemoryPeer): readonly string[] => {
+    peer.drain();
+    return peer.received
+      .split('\r\n')
+      .slice(1, -1)
+      .map((line) => line.slice(9, 12));
+  };
+  alice.say(encodeEnvelope(687, 'J5alice!PUBLIC!hp2 one'));
+  t.strictSame([lines(bob), lines(carol)], [[], []], 'a public message waits');
+  alice.say(encodeEnvelope(685, 'J5alice!J5bob!fill two'));
+  t.strictSame(lines(bob), ['687', '685', '789'], 'before the private one of the same sender');
+  t.strictSame(lines(carol), [], 'others wait on');
+  carol.say(encodeEnvelope(685, 'J5carol!J5nobody!fill three'));
+  t.strictSame(lines(carol), ['687', '789'], 'also with a gone notice');
+  const queued = (): number => directory.queuedBytes().reduce((sum, bytes) => sum + bytes, 0);
+  alice.say(encodeEnvelope(687, 'J5alice!PUBLIC!hp2 four'));
+  t.equal(queued(), 0, 'what waits for others is not behind');
+  clock.advance(250);
+  t.ok(queued() > 0, 'what was written and not taken is');
+  t.strictSame([lines(bob).length, lines(carol).length], [4, 3], 'each once');
+  for (const peer of [alice, bob, carol]) peer.leave();
+  t.equal(clock.pending, 0);
   t.end();
 });
 
@@ -372,6 +467,7 @@ t.test(
       clock,
       random: () => 0,
       tally,
+      publicWindowMs: 0,
       flushWindowMs: 25,
       limits: DEFAULT_LIMITS,
       drop: () => t.fail('no peer lags'),

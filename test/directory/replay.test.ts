@@ -358,6 +358,7 @@ function replayed(scene: Scene): Heard {
       clock,
       random: () => 0,
       log: silentLog,
+      publicWindowMs: 0,
       flushWindowMs: 0,
     });
   let directory = make();

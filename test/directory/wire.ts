@@ -156,6 +156,8 @@ export interface RunOptions {
   readonly clock?: Clock;
   /** 0 unless given: every turn is flushed at its end. */
   readonly flushWindowMs?: number;
+  /** 0 unless given: public messages do not wait for each other. */
+  readonly publicWindowMs?: number;
   readonly motd?: () => string;
   readonly dialBack?: DialBackOptions;
   readonly nickAuth?: NickAuthOptions;
@@ -173,6 +175,7 @@ export function testDirectory(options: Partial<DirectoryOptions> = {}): Director
     clock: createTestClock(),
     random: () => 0,
     log: silentLog,
+    publicWindowMs: 0,
     flushWindowMs: 0,
     ...options,
   });

@@ -59,6 +59,8 @@ export async function serveDirectory(
       clock,
       random: () => 0,
       log: silentLog,
+      // Tests of peers need not wait for it.
+      publicWindowMs: 0,
     });
   };
   start();

@@ -285,9 +285,9 @@ t.test('a blocked event loop shows in /metrics', async (t) => {
   t.teardown(() => node.close());
   const page = pageAt(port);
   await page.get('/metrics');
-  // A read restarts the measurement, and its timer of 10 ms must fire once before it can see a gap. Timers
+  // A read restarts the measurement, and its timer of 100 ms must fire once before it can see a gap. Timers
   // fire in the order of their due times, so it has fired when this one does.
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await new Promise((resolve) => setTimeout(resolve, 250));
   const until = performance.now() + 200;
   while (performance.now() < until) createHash('sha256').update('busy').digest();
   const { body } = await page.get('/metrics');

@@ -13,13 +13,18 @@ import { kindsNamedOver, type LocationKind } from '../../protocol/location.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, FlushReport, Tally } from '../stats.js';
 
+/** Size of a leave in its line, approximately. */
+const LEAVE_BYTES = 85;
+
 export interface FanoutOptions {
   readonly registry: Registry;
   readonly reachable: ReadonlySet<LocationKind>;
   readonly clock: Clock;
   readonly random: Random;
   readonly tally: Tally;
-  /** Longest time that a broadcast waits for others, in milliseconds. */
+  /** Longest time that a public frame waits for others, in milliseconds. */
+  readonly publicWindowMs: number;
+  /** Least time between two flushes, in milliseconds. */
   readonly flushWindowMs: number;
   readonly limits: DirectoryLimits;
   /** Ends a peer that lags too far behind. */
@@ -48,7 +53,8 @@ export class Fanout {
     const { clock, tally } = options;
     this.#options = options;
     this.outboxes = new Outboxes({ log: this.#log, clock, tally });
-    this.#timer = createFlushTimer(clock, options.flushWindowMs, () => this.flush());
+    const windows = { publicMs: options.publicWindowMs, burstMs: options.flushWindowMs };
+    this.#timer = createFlushTimer(clock, windows, () => this.flush());
   }
 
   get logBytes(): number {
@@ -73,7 +79,7 @@ export class Fanout {
   broadcast(frame: string, sender: Peer): void {
     const length = this.#log.append(frame);
     this.outboxes.cutOut(sender.outbox, length);
-    this.#timer.touch();
+    this.#timer.touch(length);
     this.#schedule();
   }
 
@@ -89,7 +95,7 @@ export class Fanout {
   announceLeave(peer: Peer): void {
     this.#leaves.push({ nick: peer.nick, location: peer.location });
     this.#options.tally.leavesAnnounced++;
-    this.#timer.touch();
+    this.#timer.touch(LEAVE_BYTES);
     this.#schedule();
   }
 

@@ -212,6 +212,11 @@ export class Outboxes {
     return outbox.inFlight + this.#log.end - outbox.cursor + outbox.spliced;
   }
 
+  /** The lag of a peer that has not taken the last write; 0 where bytes only wait for a flush. */
+  behind(outbox: Outbox): number {
+    return outbox.inFlight > 0 ? this.lag(outbox) : 0;
+  }
+
   /** When bytes were last seen to move; now, if they moved since the last call. */
   movedAt(outbox: Outbox, now: number): number {
     const queued = outbox.inFlight > 0 ? outbox.connection.queuedBytes : outbox.queuedSeen;
