@@ -4,6 +4,7 @@
  * nicks that are not there. Lines are counted by the end of the line; only some clients read them.
  */
 import type { Socket } from 'node:net';
+import { pause } from '../../src/kit/pause.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { MessageType } from '../../src/protocol/constants.js';
 import { parseLocation } from '../../src/protocol/location.js';
@@ -28,6 +29,8 @@ const PUBLIC_BYTES = 180;
 /** Every so many-th of the other clients reads its lines. */
 const READING_EVERY = 8;
 const DIALS = 16;
+const ATTEMPTS = 6;
+const RETRY_MS = 500;
 /** Clients with a part of their own. */
 const TALKERS = 2;
 const PINGER = 2;
@@ -109,6 +112,18 @@ async function join(number: number): Promise<Socket> {
   return client;
 }
 
+/** Dials may fail while the onion is new. */
+async function joinPatiently(number: number): Promise<Socket> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await join(number);
+    } catch (error) {
+      if (attempt === ATTEMPTS) throw error;
+      await pause(systemClock, RETRY_MS);
+    }
+  }
+}
+
 const dialer = createSocksDialer({
   socks: { kind: 'tcp', host: '127.0.0.1', port: Number(socksPort) },
   clock: systemClock,
@@ -119,8 +134,7 @@ async function joinAll(peers: number): Promise<void> {
   let next = clients.length;
   const worker = async (): Promise<void> => {
     for (let number = next++; number < peers; number = next++) {
-      // A first dial may fail while the onion is new.
-      clients[number] = await join(number).catch(async () => join(number));
+      clients[number] = await joinPatiently(number);
     }
   };
   await Promise.all(Array.from({ length: DIALS }, worker));

@@ -352,6 +352,15 @@ void t.test('the window of public frames', (t) => {
   t.end();
 });
 
+/** The types of all lines after the answer to the handshake. */
+function typesOf(peer: MemoryPeer): readonly string[] {
+  peer.drain();
+  return peer.received
+    .split('\r\n')
+    .slice(1, -1)
+    .map((line) => line.slice(9, 12));
+}
+
 void t.test('frames for one peer take along what waits for it, and only for it', (t) => {
   const clock = createTestClock();
   const directory = testDirectory({ clock, publicWindowMs: 250, flushWindowMs: 25 });
@@ -363,26 +372,19 @@ void t.test('frames for one peer take along what waits for it, and only for it',
     return peer;
   };
   const [alice, bob, carol] = [join('J5alice'), join('J5bob'), join('J5carol')];
-  const lines = (peer: MemoryPeer): readonly string[] => {
-    peer.drain();
-    return peer.received
-      .split('\r\n')
-      .slice(1, -1)
-      .map((line) => line.slice(9, 12));
-  };
   alice.say(encodeEnvelope(687, 'J5alice!PUBLIC!hp2 one'));
-  t.strictSame([lines(bob), lines(carol)], [[], []], 'a public message waits');
+  t.strictSame([typesOf(bob), typesOf(carol)], [[], []], 'a public message waits');
   alice.say(encodeEnvelope(685, 'J5alice!J5bob!fill two'));
-  t.strictSame(lines(bob), ['687', '685', '789'], 'before the private one of the same sender');
-  t.strictSame(lines(carol), [], 'others wait on');
+  t.strictSame(typesOf(bob), ['687', '685', '789'], 'before the private one of the same sender');
+  t.strictSame(typesOf(carol), [], 'others wait on');
   carol.say(encodeEnvelope(685, 'J5carol!J5nobody!fill three'));
-  t.strictSame(lines(carol), ['687', '789'], 'also with a gone notice');
+  t.strictSame(typesOf(carol), ['687', '789'], 'also with a gone notice');
   const queued = (): number => directory.queuedBytes().reduce((sum, bytes) => sum + bytes, 0);
   alice.say(encodeEnvelope(687, 'J5alice!PUBLIC!hp2 four'));
   t.equal(queued(), 0, 'what waits for others is not behind');
   clock.advance(250);
   t.ok(queued() > 0, 'what was written and not taken is');
-  t.strictSame([lines(bob).length, lines(carol).length], [4, 3], 'each once');
+  t.strictSame([typesOf(bob).length, typesOf(carol).length], [4, 3], 'each once');
   for (const peer of [alice, bob, carol]) peer.leave();
   t.equal(clock.pending, 0);
   t.end();
