@@ -119,13 +119,50 @@ function locationLines({ location, services }: StatusJson, paint: Painter): read
   });
 }
 
+const MAX_NODES = 32;
+
+function nodeWords(node: StatusJson, paint: Painter): string {
+  const state = text(node['state'], 'unknown');
+  const isGood = state === 'this' || state === 'alive';
+  const shown = state === 'this' ? 'this node' : state;
+  const behind = node['inSync'] === false && state === 'alive' ? ', learning its peers' : '';
+  const heard = isGood ? '' : `, last heard ${agoOf(node['heardSecondsAgo'])}`;
+  return `${text(node['name']).padEnd(16)} ${paint(isGood ? 'good' : 'bad', shown)}, ${counted(count(node['peers']), 'peer')}${behind}${heard}`;
+}
+
+const agoOf = (seconds: unknown): string =>
+  typeof seconds === 'number' ? `${grouped(seconds)} s ago` : 'never';
+
+/** The cluster, for a node of one. */
+function clusterLines({ cluster }: StatusJson, paint: Painter): readonly string[] {
+  if (cluster === undefined) return [];
+  const { name, peers, bus, nodes, counters } = recordOf(cluster);
+  const { connected, detail, seconds } = recordOf(bus);
+  const isUp = connected === true;
+  const words = isUp ? 'connected' : `cut off: ${text(detail)}`;
+  const listed = Array.isArray(nodes) ? nodes.slice(0, MAX_NODES).map(recordOf) : [];
+  const head = `${text(name)}, ${counted(count(peers), 'peer')} in all, for ${duration(count(seconds))} `;
+  const { dropped, lost, unsent } = recordOf(counters);
+  return [
+    `${'cluster'.padEnd(LABEL)}${head}${paint(isUp ? 'good' : 'bad', words.slice(0, WIDTH - LABEL - head.length))}`,
+    ...listed.map((node) => `${''.padEnd(LABEL)}${nodeWords(node, paint)}`),
+    ...section('', [
+      `records dropped: ${reasons(dropped).join(', ')}`,
+      `lost ${grouped(count(lost))}`,
+      `not sent ${grouped(count(unsent))}`,
+    ]),
+  ];
+}
+
 /** The part that needs one reading: the directory, its health, its peers. */
 export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
   const paint = painter(color);
   const health = recordOf(now['health']);
   const kinds = recordOf(now['kinds']);
   const isWell = health['ok'] === true;
-  const words = isWell ? 'all is well' : text(health['reason'], 'not healthy');
+  const words = isWell
+    ? text(health['remark'], 'all is well')
+    : text(health['reason'], 'not healthy');
   const head = `onionmc ${text(now['version'])}, ${text(now['network'])}, up ${duration(count(now['uptimeSeconds']))}`;
   const state = text(now['state']);
   return [
@@ -135,6 +172,7 @@ export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
     `${'health'.padEnd(LABEL)}${paint(isWell ? 'good' : 'bad', words.slice(0, WIDTH - LABEL))}`,
     `${'onion'.padEnd(LABEL)}${paint(state === 'reachable' ? 'good' : 'bad', state)}`,
     ...canaryLines(recordOf(now['canary']), paint),
+    ...clusterLines(now, paint),
     '',
     ...section('peers', [
       grouped(count(now['peers'])),

@@ -3,6 +3,7 @@ import type { Clock } from '../channel/ports.js';
 import type { NodeChain } from '../chain/node/node-chain.js';
 import type { NodeFacts } from '../chain/node/node-facts.js';
 import type { BlockInfo } from '../chain/ports.js';
+import type { ClusterSettings } from '../config/cluster-settings.js';
 import type { Role, Settings } from '../config/settings.js';
 import type { ProbeDeadlines, ProbeResult } from '../probe/probe.js';
 import type { Location } from '../protocol/location.js';
@@ -62,6 +63,8 @@ export interface Facts {
   /** User id that owns the data directory, and so runs the program. */
   readonly owner: number;
   readonly settings: Settings;
+  /** `[CLUSTER]`, when this directory is a node of a cluster. */
+  readonly cluster: ClusterSettings;
   /** Names of the wallets in the data directory. */
   readonly wallets: readonly string[];
   /** The location of our directory. */
@@ -141,6 +144,8 @@ export interface Check {
   readonly title: string;
   /** The check is skipped without these facts. */
   readonly needs: readonly FactName[];
+  /** Without this fact the check does not apply, and is left out. */
+  readonly onlyWith?: FactName;
   /** The facts that it may find. */
   readonly gives: readonly FactName[];
   /** Rejects only for a bug in the check. */

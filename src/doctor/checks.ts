@@ -18,6 +18,12 @@ const commitmentsCheck: LoadCheck = async () =>
   (await import('./maker-checks.js')).commitmentsCheck;
 const makerCheck: LoadCheck = async () => (await import('./maker-checks.js')).makerCheck;
 const directoryCheck: LoadCheck = async () => (await import('./running-checks.js')).directoryCheck;
+const clusterKeyCheck: LoadCheck = async () =>
+  (await import('./cluster-checks.js')).clusterKeyCheck;
+const clusterNatsCheck: LoadCheck = async () =>
+  (await import('./cluster-checks.js')).clusterNatsCheck;
+const clusterNodesCheck: LoadCheck = async () =>
+  (await import('./cluster-checks.js')).clusterNodesCheck;
 const portCheck: LoadCheck = async () => (await import('./running-checks.js')).portCheck;
 const pageCheck: LoadCheck = async () => (await import('./watcher-checks.js')).pageCheck;
 const controlCheck: LoadCheck = async () => (await import('./control-checks.js')).controlCheck;
@@ -57,6 +63,9 @@ const DIRECTORY_CHECKS: readonly LoadCheck[] = [
   openFilesCheck,
   torProgramCheck,
   directoryCheck,
+  clusterKeyCheck,
+  clusterNatsCheck,
+  clusterNodesCheck,
   portCheck,
   controlCheck,
   authenticationCheck,

@@ -131,7 +131,7 @@ export const configCheck: Check = {
   id: 'config',
   title: 'configuration',
   needs: [],
-  gives: ['settings'],
+  gives: ['settings', 'cluster'],
   async run(_facts, machine) {
     const { datadir, role } = machine;
     const us = theProgram(machine);
@@ -155,7 +155,8 @@ export const configCheck: Check = {
     if (!configExists && role === 'directory') {
       return wrong(`there is no ${configFile}`, `onionmc init --datadir ${quoted(datadir)}`);
     }
-    const found = { settings };
+    const { cluster } = settings;
+    const found = { settings, ...(cluster === undefined ? {} : { cluster }) };
     const refused = await machine.refusal?.(settings);
     if (refused !== undefined) return wrong(refused.text, refused.fix, found);
     if (!configExists) {

@@ -59,6 +59,7 @@ export async function runChecks(
   const findings: Finding[] = [];
   const earlier: Check[] = [];
   for await (const check of checks) {
+    if (check.onlyWith !== undefined && known[check.onlyWith] === undefined) continue;
     const missing = check.needs.find((name) => known[name] === undefined);
     const verdict: Verdict =
       missing === undefined

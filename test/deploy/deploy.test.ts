@@ -8,7 +8,9 @@ import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
-import { createLoopbackOverlay, DirectoryNode } from '../../src/index.js';
+import { createLoopbackOverlay } from '../../src/index.js';
+import { startDirectoryNode } from '../../src/roles/directory-node.js';
+import { CLUSTER_STATE, clusterOf } from '../helpers/cluster-state.js';
 import { at, itemsOf, keysOf, parseYaml, textAt, type Yaml } from './yaml.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 
@@ -147,7 +149,7 @@ t.test('the health check of the image is that of the program', async (t) => {
   const here = script.replace('127.0.0.1:62600', `127.0.0.1:${port}`);
   t.not(here, script, 'it asks the default address of the page');
   t.equal((await run(process.execPath, ['-e', here])).code, 1, 'no answer');
-  const node = await DirectoryNode.start({
+  const node = await startDirectoryNode({
     network: 'signet',
     overlay: createLoopbackOverlay({ host: '127.0.0.1', port: 0 }),
     status: { host: '127.0.0.1', port },
@@ -269,13 +271,14 @@ function metricNames(text: string): ReadonlySet<string> {
   return new Set(names.map((name) => name.replace(/_(?:bucket|sum|count)$/, '')));
 }
 
-/** The metrics of a directory. A metric that has no value yet has its HELP line as well. */
+/** The metrics of a directory that is a node of a cluster. A metric that has no value yet has its HELP line as well. */
 async function metricsPage(t: Test): Promise<string> {
   const port = await freePort();
-  const node = await DirectoryNode.start({
+  const node = await startDirectoryNode({
     network: 'signet',
     overlay: createLoopbackOverlay({ host: '127.0.0.1', port: 0 }),
     status: { host: '127.0.0.1', port },
+    cluster: () => clusterOf(() => CLUSTER_STATE),
   });
   t.teardown(() => node.close());
   await node.reachable;
@@ -368,6 +371,7 @@ t.test('the alerts', async (t) => {
     ['dropped_total', 20],
     ['handshakes_rejected_total', 13],
     ['closed_total', 20],
+    ['cluster_dropped_total', 8],
   ] as const) {
     const [, afterwards = ''] = docs.split(`\`${metric}\` has these reasons`);
     const [reasons = ''] = afterwards.slice(afterwards.indexOf('| reason ')).split('\n\n', 1);

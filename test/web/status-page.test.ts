@@ -6,13 +6,16 @@ import { join } from 'node:path';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import t, { type Test } from 'tap';
 import type { Clock } from '../../src/channel/ports.js';
+import type { Cluster, ClusterState } from '../../src/cluster/api.js';
 import { DEFAULT_LIMITS, LIMIT_ROWS } from '../../src/directory/limits.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { startDirectoryNode, type DirectoryNode } from '../../src/roles/directory-node.js';
+import type { OpenCluster } from '../../src/roles/node-cluster.js';
 import { joinMany, nickOf, type Mass } from '../directory/many.js';
 import { NO_RATES, onion } from '../directory/wire.js';
+import { CLUSTER_STATE, clusterOf } from '../helpers/cluster-state.js';
 import { launchBrowser, probe, SCREENSHOTS, until, watchSite } from '../helpers/browser.js';
 
 t.setTimeout(280_000);
@@ -51,6 +54,7 @@ async function startNode(
   statusPort: number,
   canary: boolean,
   clock = fastClock(),
+  cluster?: OpenCluster,
 ): Promise<DirectoryNode> {
   return startDirectoryNode({
     network: 'signet',
@@ -67,13 +71,14 @@ async function startNode(
     canaryIntervalMs: canary ? 60_000 : 0,
     clock,
     status: { host: '127.0.0.1', port: statusPort },
+    cluster,
   });
 }
 
-async function startScene(t: Test, canary = true): Promise<Scene> {
+async function startScene(t: Test, canary = true, cluster?: OpenCluster): Promise<Scene> {
   const statusPort = await freePort();
   const clock = fastClock();
-  const node = await startNode(statusPort, canary, clock);
+  const node = await startNode(statusPort, canary, clock, cluster);
   let closed: Promise<void> | undefined;
   const close = (): Promise<void> => (closed ??= node.close());
   t.teardown(close);
@@ -119,6 +124,7 @@ async function startScene(t: Test, canary = true): Promise<Scene> {
 
 interface Setting {
   readonly canary?: boolean;
+  readonly cluster?: OpenCluster;
   readonly context?: BrowserContextOptions;
   readonly expected?: RegExp;
 }
@@ -126,11 +132,11 @@ interface Setting {
 /** A test with an open page of a directory. */
 function pageTest(
   name: string,
-  { canary, ...setting }: Setting,
+  { canary, cluster, ...setting }: Setting,
   act: (t: Test, open: () => Promise<Page>, scene: Scene) => Promise<void>,
 ): void {
   t.test(name, async (t) => {
-    const site = await startScene(t, canary);
+    const site = await startScene(t, canary, cluster);
     const { open, check } = await watchSite(t, browser, site.url, setting);
     await act(t, open, site);
     check();
@@ -153,12 +159,34 @@ async function picture(page: Page, name: string, fullPage = true): Promise<void>
   await page.screenshot({ path: join(SCREENSHOTS, name), fullPage });
 }
 
+let clusterSeen: ClusterState = CLUSTER_STATE;
+const cluster = (): Cluster => clusterOf(() => clusterSeen);
+
+pageTest('a node of a cluster shows the other nodes', { cluster }, async (t, open) => {
+  const page = await open();
+  await live(page);
+  await shows(page, '#card-cluster .badge', 'connected');
+  const card = page.locator('#card-cluster');
+  const nodes = card.getByRole('list', { name: 'Nodes of the cluster' }).getByRole('listitem');
+  t.match(await nodes.allInnerTexts(), [
+    /^a\s*this node\s*0 peers$/,
+    /^b\s*alive\s*1.200 peers/,
+    /^c\s*dead\s*0 peers, heard 42 s ago/,
+  ]);
+  t.match(await card.innerText(), /Peers of all nodes\n2.400[^]*Records dropped\n3/);
+  await picture(page, 'status-cluster.png');
+  clusterSeen = { ...CLUSTER_STATE, connected: false, detail: 'connect ECONNREFUSED' };
+  await shows(page, '#card-cluster .badge', 'cut off');
+  t.match(await card.innerText(), /connect ECONNREFUSED/);
+});
+
 pageTest('a directory under load', {}, async (t, open, scene) => {
   const loaded = await scene.load(40, 23);
   await scene.steps(SCREENSHOTS === undefined ? 10 : 120);
   const page = await open();
   await live(page);
   await shows(page, '#figure-peers', '63');
+  t.equal(await page.locator('#card-cluster').isVisible(), false, 'it is on one machine');
   t.equal(await text(page, '#figure-serving'), '40');
   t.equal(await text(page, '#figure-not-serving'), '23');
   t.equal(await text(page, '#network'), 'signet');

@@ -68,6 +68,55 @@ function showLocations() {
   list.replaceChildren(...services.map(locationItem));
 }
 
+const NODE_TONES = { this: 'good', alive: 'good', dead: 'bad', unknown: 'warn' };
+
+function nodeItem({ name, state, peers, inSync, heardSecondsAgo, version = '' }) {
+  const item = element('li');
+  const badge = element(
+    'span',
+    `badge ${NODE_TONES[state] ?? 'warn'}`,
+    state === 'this' ? 'this node' : state,
+  );
+  item.append(element('span', 'mono', name), badge);
+  const heard =
+    heardSecondsAgo === undefined ? 'never heard' : `heard ${format.duration(heardSecondsAgo)} ago`;
+  const words = [
+    format.many(peers, 'peer'),
+    ...(state === 'dead' || state === 'unknown' ? [heard] : []),
+    ...(state === 'alive' && !inSync ? ['its peers are being learnt'] : []),
+    ...(version === '' || version === status.version ? [] : [`version ${version}`]),
+  ];
+  item.append(element('span', 'hint', words.join(', ')));
+  return item;
+}
+
+/** The other machines of this directory, when there are any. */
+function showCluster() {
+  const card = $('card-cluster');
+  const { cluster } = status;
+  card.hidden = cluster === undefined;
+  if (cluster === undefined) return;
+  const { bus, nodes, counters, share } = cluster;
+  showBadge(card, bus.connected ? 'good' : 'bad', bus.connected ? 'connected' : 'cut off');
+  setText(card.querySelector('.reason'), bus.connected ? '' : (bus.detail ?? ''));
+  const list = card.querySelector('.locations');
+  const text = JSON.stringify(nodes);
+  if (list.dataset.shown !== text) {
+    list.dataset.shown = text;
+    list.replaceChildren(...nodes.map(nodeItem));
+  }
+  showFacts(card, [
+    ['Name', cluster.name],
+    ['Peers of all nodes', format.count(cluster.peers)],
+    [bus.connected ? 'Connected for' : 'Cut off for', format.duration(bus.seconds)],
+    ['Share of the limits', `${Math.round(share.deliveries * 100)} %`],
+    ['Received from nodes', format.bytes(counters.bytesIn)],
+    ['Sent to nodes', format.bytes(counters.bytesOut)],
+    ['Records dropped', format.count(total(counters.dropped))],
+    ['Packets lost, not sent', `${format.count(counters.lost)}, ${format.count(counters.unsent)}`],
+  ]);
+}
+
 function daemonBadge({ connected, bootstrapPercent, circuits, networkLive }) {
   if (!connected) return ['bad', 'no answer'];
   if (bootstrapPercent !== undefined && bootstrapPercent < 100) {
@@ -235,6 +284,7 @@ function show() {
   showFigures();
   showService();
   showLocations();
+  showCluster();
   showDaemon();
   showCanary();
   showLoad();
