@@ -21,6 +21,8 @@ import { DialBack } from './entry/dial-back.js';
 import { Liveness } from './entry/liveness.js';
 import { NickProofs, type NickAuthOptions } from './entry/nick-proofs.js';
 import { NickClaims } from './entry/nick-claims.js';
+import { DirectoryLocalSide } from './entry/local-side.js';
+import { RemoteClaims } from './entry/remote-claims.js';
 import { Operator } from './entry/operator.js';
 import { createSweepTimer, type SweepTimer } from './entry/sweep-timer.js';
 import { Fanout } from './fanout/fanout.js';
@@ -28,11 +30,14 @@ import { createPeerlists, type Peerlists } from './fanout/peerlists.js';
 import { Restoration, snapshotDirectory } from './handover/directory-state.js';
 import type { PeerCopies } from './handover/peer-copies.js';
 import { DEFAULT_PUBLIC_WINDOW_MS, type DirectoryLimits } from './limits.js';
+import type { Neighbours } from './neighbours.js';
 import { isServing, type Peer } from './peer.js';
 import { createRegistry } from './registry.js';
 import { Budgets } from './relay/budgets.js';
 import { ListAnswers } from './relay/list-answers.js';
+import { Deliveries } from './relay/deliveries.js';
 import { Relay } from './relay/relay.js';
+import { RemoteRelay } from './relay/remote-relay.js';
 import type { DirectorySnapshot } from './snapshot.js';
 import { copyTally, createTally, type CloseReason, type DirectoryStats } from './stats.js';
 
@@ -70,6 +75,7 @@ class DirectoryParts {
   readonly onFlush: DirectoryOptions['onFlush'];
   readonly nickAuth: NickAuthOptions | undefined;
   readonly ownNicks: ReadonlySet<string>;
+  readonly neighbours: Neighbours | undefined;
   /** The current limits; `setLimits` replaces them. */
   limits: DirectoryLimits;
   readonly tally = createTally();
@@ -80,10 +86,13 @@ class DirectoryParts {
   readonly budgets: Budgets;
   readonly liveness: Liveness;
   readonly listAnswers: ListAnswers | undefined;
+  readonly deliveries: Deliveries;
   readonly relay: Relay;
+  readonly remoteRelay: RemoteRelay;
   readonly dialBack: DialBack | undefined;
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
+  readonly remoteClaims: RemoteClaims;
   readonly bans: Bans;
   readonly admission: Admission;
   readonly sweepTimer: SweepTimer;
@@ -104,6 +113,7 @@ class DirectoryParts {
     this.onFlush = options.onFlush;
     this.nickAuth = options.nickAuth;
     this.ownNicks = options.ownNicks ?? new Set();
+    this.neighbours = options.neighbours;
     this.limits = options.limits;
     this.fanout = new Fanout(this);
     this.peerlists = createPeerlists(this);
@@ -117,15 +127,19 @@ class DirectoryParts {
         fanout: this.fanout,
         tally: this.tally,
       });
+    this.deliveries = new Deliveries(this);
     this.relay = new Relay(this);
+    this.remoteRelay = new RemoteRelay(this);
     this.dialBack = options.dialBack && new DialBack(options.dialBack, this);
     this.proofs = new NickProofs(this);
     this.nickClaims = new NickClaims(this);
+    this.remoteClaims = new RemoteClaims(this);
     this.bans = new Bans(this);
     this.admission = new Admission(this);
     this.sweepTimer = createSweepTimer(this.clock, this.limits, (now) => this.#sweep(now));
     this.connections = new Connections(this);
     this.operator = new Operator(this);
+    this.neighbours?.attach(new DirectoryLocalSide(this));
   }
 
   /** Ends a connection at once. */
@@ -174,12 +188,13 @@ class RunningDirectory implements Directory {
   }
 
   stats(): DirectoryStats {
-    const { registry, nickClaims, budgets, circuits, fanout, bans, tally } = this.#parts;
+    const { registry, nickClaims, remoteClaims, budgets, circuits, fanout, bans, tally } =
+      this.#parts;
     return {
       peers: this.peerCount,
       connections: registry.connectionCount,
       unhandshaked: registry.unhandshaked.size,
-      nickClaims: nickClaims.pending,
+      nickClaims: nickClaims.pending + remoteClaims.pending,
       waitingMessages: budgets.waiting,
       circuits: circuits.size,
       logBytes: fanout.logBytes,

@@ -62,8 +62,11 @@ export interface Neighbours {
   readonly connections: number;
   /** A peer that is connected to other nodes only. */
   byNick(nick: string): RemotePeer | undefined;
-  /** The part of a budget of all nodes that this node may use now: 0 to 1. */
-  share(budget: SharedBudget): number;
+  /**
+   * The part of a budget of all nodes that this node may use now: 0 to 1.
+   * @param total of the budget, per second
+   */
+  share(budget: SharedBudget, total: number): number;
   /** Something was relayed or waits that costs so much of a budget. */
   used(budget: SharedBudget, cost: number): void;
   /** What a newcomer that asks for a nick without a holder here may do. */
@@ -110,7 +113,7 @@ export interface LocalSide {
   /** Delivers a public message to all peers here, except a connection of its sender. Checked before. */
   publish(from: string, payload: string): void;
   /** Delivers a private message of a peer of another node. Checked before. */
-  deliver(from: RemotePeer, to: string, payload: string): Delivery;
+  deliver(from: string, to: string, payload: string): Delivery;
   /** A private message of a peer here to `to` did not arrive. */
   undelivered(from: string, to: string): void;
   /** A peer has left all nodes. */

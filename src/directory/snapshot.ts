@@ -115,6 +115,8 @@ export interface DirectorySnapshot {
   readonly dialBacks: readonly DialBackSnapshot[];
   /** Locations that waited to be dialled or were being dialled. */
   readonly toDial: readonly Location[];
+  /** What `Neighbours.snapshot` returned; undefined without other nodes. Its reader validates it. */
+  readonly neighbours: unknown;
 }
 
 /** Most peers, circuits and locations that are read. */
@@ -353,6 +355,7 @@ export function parseDirectorySnapshot(value: unknown): Parsed<DirectorySnapshot
       };
     }),
     toDial: listOf(fields['toDial'], MAX_ITEMS, dialled),
+    neighbours: fields['neighbours'],
   }));
 }
 

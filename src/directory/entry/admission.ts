@@ -26,11 +26,13 @@ import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
 import type { Bans } from './bans.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
+import type { Neighbours } from '../neighbours.js';
 import type { DialBack } from './dial-back.js';
 import { boundedMotd } from './motd.js';
 import type { NickProofs } from './nick-proofs.js';
 import { writeFrame, type Peer } from '../peer.js';
 import type { NickClaims } from './nick-claims.js';
+import type { RemoteClaims } from './remote-claims.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, RejectionReason, Tally } from '../stats.js';
 
@@ -79,6 +81,10 @@ export interface AdmissionOptions {
   readonly nickClaims: NickClaims;
   readonly bans: Bans;
   readonly dialBack: DialBack | undefined;
+  readonly neighbours: Neighbours | undefined;
+  readonly remoteClaims: RemoteClaims;
+  /** Nicks of the canary, which other nodes do not learn. */
+  readonly ownNicks: ReadonlySet<string>;
   /** Whether lists of directories are served. */
   readonly listAnswers: object | undefined;
   drop(peer: Peer, reason: CloseReason): void;
@@ -140,7 +146,7 @@ export class Admission {
     if (peer.nick === nick) this.#refuse(peer, 'nick-in-use');
     else if (bans.holds(peer)) this.#refuse(peer, 'banned');
     else if (proofs.demands(peer)) this.#refuse(peer, 'nick-auth');
-    else if (!proofs.asks(peer)) this.#join(peer);
+    else if (!proofs.asks(peer)) this.join(peer);
     else if (this.#isFull() && !registry.byNick(peer.nick)) this.#refuse(peer, 'full');
     else this.#challenge(peer, envelope.line);
   }
@@ -155,21 +161,40 @@ export class Admission {
       this.#refuse(peer, 'full');
       return;
     }
+    if (this.#options.remoteClaims.keeps(peer)) return;
     this.#makeReady(peer);
     this.#options.tally.messagesOut.handshake++;
     this.#options.fanout.direct(peer, this.#acceptingFrame(peer.connection.via));
     this.#options.dialBack?.greet(peer);
   }
 
+  /** A peer that is not asked for a proof, or that waited for another node. */
+  join(peer: Peer): void {
+    const { registry, nickClaims } = this.#options;
+    const holder = registry.byNick(peer.nick);
+    if (holder) nickClaims.claim(peer, holder);
+    else this.admit(peer);
+  }
+
   refuseNick(peer: Peer): void {
     this.#refuse(peer, 'nick-in-use');
+  }
+
+  /** The answer to a peer whose nick another connection has, as a line. */
+  nickInUse(): string {
+    const { network } = this.#options;
+    return this.#answer(false, `Rejected: ${REASON_TEXT['nick-in-use'](network)}`);
   }
 
   /** Whether a peer that proved the key of its nick may have the nick. */
   mayEnter(peer: Peer, publicKeyHex: string): boolean {
     if (this.#options.bans.holds(peer)) return false;
-    const holder = this.#options.registry.byNick(peer.nick);
+    const { registry, neighbours } = this.#options;
+    const { nick, location } = peer;
     // Ten bytes of a hash identify a key: the nick belongs to the first peer that proved its key.
+    const claimant = { nick, location, provenKey: publicKeyHex };
+    if (neighbours?.standing(claimant) === 'refused') return false;
+    const holder = registry.byNick(nick);
     if (holder) return holder.provenKey === undefined || holder.provenKey === publicKeyHex;
     return !this.#isFull();
   }
@@ -267,12 +292,13 @@ export class Admission {
   }
 
   #makeReady(peer: Peer): void {
-    const { registry, fanout, tally } = this.#options;
+    const { registry, fanout, tally, neighbours, ownNicks } = this.#options;
     // Earlier leaves are written before it becomes ready, so that it does not receive them.
     fanout.recordLeaves();
     fanout.outboxes.begin(peer.outbox);
     registry.makeReady(peer);
     tally.handshakesAccepted++;
+    if (!ownNicks.has(peer.nick)) neighbours?.entered(peer);
   }
 
   /** The accepting answer, directly followed by a challenge. */
@@ -282,13 +308,5 @@ export class Admission {
     tally.messagesOut.handshake++;
     writeFrame(peer, this.#answer(true, text, [...this.#features, NICK_AUTH_FEATURE]), tally);
     proofs.begin(peer, handshakePayload);
-  }
-
-  /** A peer that is not asked for a proof. */
-  #join(peer: Peer): void {
-    const { registry, nickClaims } = this.#options;
-    const holder = registry.byNick(peer.nick);
-    if (holder) nickClaims.claim(peer, holder);
-    else this.admit(peer);
   }
 }

@@ -15,6 +15,8 @@ import type { NickProofs } from './nick-proofs.js';
 import { createPeer, type Peer, type PeerState } from '../peer.js';
 import type { Peerlists } from '../fanout/peerlists.js';
 import type { NickClaims } from './nick-claims.js';
+import type { Neighbours } from '../neighbours.js';
+import type { RemoteClaims } from './remote-claims.js';
 import type { Registry } from '../registry.js';
 import type { Relay } from '../relay/relay.js';
 import type { CloseReason, Tally } from '../stats.js';
@@ -24,6 +26,8 @@ import type { SweepTimer } from './sweep-timer.js';
 const REFUSED_LOOK_MS = 50;
 /** How long a peer may take to read its queue when the directory stops. */
 const CLOSE_GRACE_MS = 1_500;
+/** How long a peer that lost its nick may take to read that. */
+const DISMISS_GRACE_MS = 5_000;
 /** When the directory stops, connections that are still open after this time are destroyed. */
 const CLOSE_LIMIT_MS = 2_500;
 
@@ -42,6 +46,8 @@ export interface ConnectionsOptions {
   readonly relay: Relay;
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
+  readonly remoteClaims: RemoteClaims;
+  readonly neighbours: Neighbours | undefined;
   readonly sweepTimer: SweepTimer;
   /** Nicks of the canary, whose leaves are not announced. */
   readonly ownNicks: ReadonlySet<string>;
@@ -117,6 +123,21 @@ export class Connections {
     peer.connection.destroy();
   }
 
+  /** Ends a ready peer after it has read what it still must receive, and a last line. */
+  dismiss(peer: Peer, line: string, reason: CloseReason): void {
+    const { log, registry, fanout, tally } = this.#options;
+    const owed = fanout.outboxes.owed(peer.outbox);
+    fanout.outboxes.close(peer.outbox);
+    peer.connection.write(Buffer.concat([owed, Buffer.from(line, 'latin1')]));
+    tally.bytesOut += owed.length + line.length;
+    log.info(`connection closed: ${reason}`);
+    registry.makeEnding(peer);
+    tally.closed[reason]++;
+    this.#tellOthers(peer, 'ready');
+    if (registry.ready.length === 0) this.#clearReady();
+    peer.connection.end(DISMISS_GRACE_MS);
+  }
+
   /** From now on new connections are closed at once. */
   stopAccepting(): void {
     this.#accepting = false;
@@ -161,16 +182,24 @@ export class Connections {
   }
 
   #tellOthers(peer: Peer, was: PeerState): void {
-    const { fanout, budgets, proofs, nickClaims, ownNicks } = this.#options;
+    const { budgets, proofs, nickClaims, remoteClaims } = this.#options;
     if (was === 'ready') {
       budgets.forget(peer);
-      if (!ownNicks.has(peer.nick)) fanout.announceLeave(peer);
+      this.#announceLeave(peer);
       if (peer.claimed) nickClaims.holderGone(peer);
     } else if (was === 'waiting') {
       nickClaims.newcomerGone(peer);
+      remoteClaims.newcomerGone(peer);
     } else if (was === 'proving') {
       proofs.gone(peer);
     }
+  }
+
+  /** Unless it is still connected to another node. */
+  #announceLeave(peer: Peer): void {
+    const { fanout, neighbours, ownNicks } = this.#options;
+    if (ownNicks.has(peer.nick) || neighbours?.left(peer.nick) === true) return;
+    fanout.announceLeave(peer);
   }
 
   #clearReady(): void {
@@ -246,7 +275,7 @@ export class Connections {
 
   /** Flushes once more, then ends every connection. */
   #endAll(): void {
-    const { registry, fanout, dialBack, proofs, nickClaims, tally } = this.#options;
+    const { registry, fanout, dialBack, proofs, nickClaims, remoteClaims, tally } = this.#options;
     fanout.flush();
     for (const peer of [...registry.ready, ...registry.unhandshaked]) {
       registry.makeEnding(peer);
@@ -255,6 +284,7 @@ export class Connections {
       peer.connection.end(CLOSE_GRACE_MS);
     }
     nickClaims.clear();
+    remoteClaims.clear();
     proofs.clear();
     dialBack?.clear();
     this.#clearReady();

@@ -159,7 +159,7 @@ export class DialBack {
    * The verdict on the location of a peer that sent its handshake; requests a dial if there was none.
    * @param urgent another connection has the nick: dial this location before others
    */
-  check({ nick, location }: Peer, urgent: boolean): Verdict {
+  check({ nick, location }: Pick<Peer, 'nick' | 'location'>, urgent: boolean): Verdict {
     if (location.kind === 'not-serving') return 'unknown';
     const key = formatLocation(location);
     const waits = this.#urgentQueue.has(key) || (!urgent && this.#queue.has(key));

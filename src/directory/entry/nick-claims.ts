@@ -20,6 +20,7 @@ import type { DialBack, Verdict } from './dial-back.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { Liveness } from './liveness.js';
+import type { Claimant, ClaimAnswer, Neighbours } from '../neighbours.js';
 import type { Peer } from '../peer.js';
 import type { CloseReason } from '../stats.js';
 
@@ -43,11 +44,21 @@ export interface NickClaimsOptions {
   readonly liveness: Liveness;
   /** Absent when locations are not dialled. */
   readonly dialBack: DialBack | undefined;
+  readonly neighbours: Neighbours | undefined;
   drop(holder: Peer, reason: CloseReason): void;
 }
 
+/** A newcomer, here or at another node. */
+interface Newcomer {
+  readonly claimant: Pick<Claimant, 'nick' | 'location'>;
+  /** The record of the one here, or the name of the node of the other. */
+  readonly from: Peer | string;
+  /** Its nick is free now, or stays with its holder. */
+  answer(answer: ClaimAnswer): void;
+}
+
 interface Claim {
-  readonly newcomer: Peer;
+  readonly newcomer: Newcomer;
   readonly holder: Peer;
   readonly deadline: number;
   readonly askedAt: number;
@@ -72,26 +83,26 @@ export class NickClaims {
 
   /** A newcomer in state `new` asks for the nick of `holder`. Answers it now or keeps it `waiting`. */
   claim(newcomer: Peer, holder: Peer): void {
-    const { limits, clock, admission, liveness } = this.#options;
-    const earlier = this.#claims.get(holder.nick);
-    if (earlier) {
-      if (this.#check(newcomer) !== 'verified' || this.#check(earlier.newcomer) === 'verified') {
-        admission.refuseNick(newcomer);
-        return;
-      }
-      this.#giveUp(earlier);
-    }
-    const wait = Math.min(limits.heartbeatPongWaitMs || MAX_WAIT_MS, MAX_WAIT_MS);
-    const askedAt = clock.now();
-    // Read now, so that later only bytes that move after this count.
-    const behind = holder.outbox.inFlight > 0 && this.#movedAt(holder) <= askedAt;
-    const deadline = askedAt + wait;
-    const claim = { newcomer, holder, deadline, askedAt, behind, alive: false };
-    this.#claims.set(holder.nick, claim);
+    const { admission } = this.#options;
     newcomer.state = 'waiting';
-    holder.claimed = true;
-    if (this.#displaces(claim) === true) this.#options.drop(holder, 'nick-displaced');
-    else liveness.probe(holder);
+    this.#begin(
+      {
+        claimant: newcomer,
+        from: newcomer,
+        answer(answer) {
+          if (answer === 'granted') admission.admit(newcomer);
+          else admission.refuseNick(newcomer);
+        },
+      },
+      holder,
+    );
+  }
+
+  /** A newcomer of another node asks for it; answered through `Neighbours.answer`. */
+  claimFrom(node: string, claimant: Claimant, holder: Peer): void {
+    const { neighbours } = this.#options;
+    const answer = (result: ClaimAnswer): void => neighbours?.answer(node, claimant.nick, result);
+    this.#begin({ claimant, from: node, answer }, holder);
   }
 
   /** A ready peer with `claimed` set sent a line. */
@@ -111,7 +122,7 @@ export class NickClaims {
     const claim = this.#claims.get(holder.nick);
     if (claim?.holder !== holder) return;
     this.#end(claim);
-    this.#options.admission.admit(claim.newcomer);
+    claim.newcomer.answer('granted');
   }
 
   /** A dial-back has ended: a peer may be verified now. */
@@ -124,8 +135,12 @@ export class NickClaims {
 
   /** A newcomer in state `waiting` has ended. */
   newcomerGone(newcomer: Peer): void {
-    const claim = this.#claims.get(newcomer.nick);
-    if (claim?.newcomer === newcomer) this.#end(claim);
+    this.#withdraw(newcomer.nick, newcomer);
+  }
+
+  /** A newcomer of another node has ended. */
+  unclaimed(node: string, nick: string): void {
+    this.#withdraw(nick, node);
   }
 
   /** Removes all claims without an answer. */
@@ -146,6 +161,31 @@ export class NickClaims {
     }
   }
 
+  #begin(newcomer: Newcomer, holder: Peer): void {
+    const { limits, clock, liveness } = this.#options;
+    const earlier = this.#claims.get(holder.nick);
+    if (earlier) {
+      if (
+        this.#check(newcomer.claimant) !== 'verified' ||
+        this.#check(earlier.newcomer.claimant) === 'verified'
+      ) {
+        newcomer.answer('kept');
+        return;
+      }
+      this.#giveUp(earlier);
+    }
+    const wait = Math.min(limits.heartbeatPongWaitMs || MAX_WAIT_MS, MAX_WAIT_MS);
+    const askedAt = clock.now();
+    // Read now, so that later only bytes that move after this count.
+    const behind = holder.outbox.inFlight > 0 && this.#movedAt(holder) <= askedAt;
+    const deadline = askedAt + wait;
+    const claim = { newcomer, holder, deadline, askedAt, behind, alive: false };
+    this.#claims.set(holder.nick, claim);
+    holder.claimed = true;
+    if (this.#displaces(claim) === true) this.#options.drop(holder, 'nick-displaced');
+    else liveness.probe(holder);
+  }
+
   #end(claim: Claim): void {
     this.#claims.delete(claim.holder.nick);
     claim.holder.claimed = false;
@@ -153,11 +193,16 @@ export class NickClaims {
 
   #giveUp(claim: Claim): void {
     this.#end(claim);
-    this.#options.admission.refuseNick(claim.newcomer);
+    claim.newcomer.answer('kept');
+  }
+
+  #withdraw(nick: string, from: Newcomer['from']): void {
+    const claim = this.#claims.get(nick);
+    if (claim?.newcomer.from === from) this.#end(claim);
   }
 
   /** The verdict on a peer's location. */
-  #check(peer: Peer): Verdict {
+  #check(peer: Pick<Peer, 'nick' | 'location'>): Verdict {
     return this.#options.dialBack?.check(peer, true) ?? 'unknown';
   }
 
@@ -169,10 +214,10 @@ export class NickClaims {
 
   /** Whether the newcomer wins over a living holder; `later` while a dial is pending. */
   #displaces({ newcomer, holder }: Claim): boolean | 'later' {
-    const same = sameLocation(newcomer.location, holder.location);
+    const same = sameLocation(newcomer.claimant.location, holder.location);
     if (holder.verified || holder.provenKey !== undefined || same) return false;
     if (inConversation(holder, this.#options.clock.now())) return false;
-    const verdict = this.#check(newcomer);
+    const verdict = this.#check(newcomer.claimant);
     if (verdict !== 'verified') return verdict === 'pending' && 'later';
     // The holder's own location is dialled first.
     const holders = this.#check(holder);

@@ -73,12 +73,12 @@ export class Fanout {
   }
 
   /**
-   * Queues one frame for every ready peer except `sender`, which must be ready.
+   * Queues one frame for every ready peer except `sender`, which must be ready if it is here.
    * @param frame ASCII, CRLF included
    */
-  broadcast(frame: string, sender: Peer): void {
+  broadcast(frame: string, sender: Peer | undefined): void {
     const length = this.#log.append(frame);
-    this.outboxes.cutOut(sender.outbox, length);
+    if (sender) this.outboxes.cutOut(sender.outbox, length);
     this.#timer.touch(length);
     this.#schedule();
   }
@@ -92,7 +92,7 @@ export class Fanout {
   }
 
   /** A peer that was ready has left; the next flush announces it. */
-  announceLeave(peer: Peer): void {
+  announceLeave(peer: Leave): void {
     this.#leaves.push({ nick: peer.nick, location: peer.location });
     this.#options.tally.leavesAnnounced++;
     this.#timer.touch(LEAVE_BYTES);

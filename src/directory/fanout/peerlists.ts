@@ -13,6 +13,7 @@ import {
   type LocationKind,
 } from '../../protocol/location.js';
 import { formatPeerEntry, joinPeerEntries } from '../../protocol/peerlist.js';
+import type { ListedPeer, Neighbours } from '../neighbours.js';
 import type { Peer } from '../peer.js';
 import type { Registry } from '../registry.js';
 
@@ -59,9 +60,9 @@ export interface Peerlists {
    * The line after a private message: the sender's entry if it has a location that the recipient may
    * learn, and always the directory's own.
    */
-  pushFrame(sender: Peer, recipient: Peer): string;
+  pushFrame(sender: ListedPeer, recipient: Peer): string;
   /**
-   * The answer to a 791: all ready peers, also those without a location that the requester may learn, at
+   * The answer to a 791: all ready peers, those of other nodes included, also those without a location that the requester may learn, at
    * most 20 per line and at least one line, in pieces of whole lines. The pieces are shared, and rebuilt
    * only where peers arrived or left: after a restart all peers ask while peers still arrive.
    */
@@ -79,6 +80,7 @@ export interface PeerlistsOptions {
   readonly registry: Registry;
   /** Nicks of the canary, which are not listed. */
   readonly ownNicks: ReadonlySet<string>;
+  readonly neighbours: Neighbours | undefined;
 }
 
 /** A part of an answer, and the peers in it. */
@@ -89,13 +91,16 @@ interface Block {
 
 interface Answer {
   readonly version: number;
+  /** Of the other nodes. */
+  readonly remoteVersion: number;
   readonly blocks: readonly Block[];
+  readonly remote: readonly Block[];
   readonly pieces: readonly Uint8Array[];
 }
 
 /** @param location the one that is shown */
 function entryOf(
-  { nick, features }: Peer,
+  { nick, features }: ListedPeer,
   location: DeclaredLocation,
   withFeatures: boolean,
 ): string {
@@ -110,7 +115,7 @@ interface Audience {
 }
 
 export function createPeerlists(options: PeerlistsOptions): Peerlists {
-  const { nick, location, reachable, registry, ownNicks } = options;
+  const { nick, location, reachable, registry, ownNicks, neighbours } = options;
   /** One for each kind of location that peers dial, with and without features. */
   const answers = new Map<string, Answer>();
 
@@ -122,7 +127,7 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
     kinds: kindsNamedOver(connection.via, reachable),
   });
 
-  function piecesOf(peers: readonly Peer[], { kinds, withFeatures }: Audience) {
+  function piecesOf(peers: readonly ListedPeer[], { kinds, withFeatures }: Audience) {
     const listed = peers.filter((peer) => !ownNicks.has(peer.nick));
     const entries = listed.map((peer) =>
       entryOf(peer, namedLocation(peer.location, kinds), withFeatures),
@@ -139,11 +144,14 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
     return pieces;
   }
 
-  /**
-   * The block that starts at this index of the registry; the cached one while its peers are the same.
-   */
-  function block(from: number, kept: Block | undefined, audience: Audience): Block {
-    const peers = registry.ready.slice(from, from + BLOCK_PEERS);
+  /** The block that starts at this index of a list; the cached one while its peers are the same. */
+  function block(
+    list: readonly ListedPeer[],
+    from: number,
+    kept: Block | undefined,
+    audience: Audience,
+  ): Block {
+    const peers = list.slice(from, from + BLOCK_PEERS);
     const same =
       kept?.arrivals.length === peers.length &&
       peers.every(({ arrival }, i) => kept.arrivals[i] === arrival);
@@ -151,15 +159,26 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
     return { arrivals: peers.map(({ arrival }) => arrival), pieces: piecesOf(peers, audience) };
   }
 
-  function build(kept: Answer | undefined, audience: Audience): Answer {
-    const count = Math.ceil(registry.ready.length / BLOCK_PEERS);
-    const blocks = Array.from({ length: count }, (_, i) =>
-      block(i * BLOCK_PEERS, kept?.blocks[i], audience),
+  function blocksOf(
+    list: readonly ListedPeer[],
+    kept: readonly Block[] | undefined,
+    audience: Audience,
+  ): readonly Block[] {
+    const count = Math.ceil(list.length / BLOCK_PEERS);
+    return Array.from({ length: count }, (_, i) =>
+      block(list, i * BLOCK_PEERS, kept?.[i], audience),
     );
-    const pieces = blocks.flatMap((each) => each.pieces);
+  }
+
+  function build(kept: Answer | undefined, audience: Audience): Answer {
+    const blocks = blocksOf(registry.ready, kept?.blocks, audience);
+    const remote = blocksOf(neighbours?.peers ?? [], kept?.remote, audience);
+    const pieces = [...blocks, ...remote].flatMap((each) => each.pieces);
     return {
       version: registry.version,
+      remoteVersion: neighbours?.version ?? 0,
       blocks,
+      remote,
       pieces: pieces.length > 0 ? pieces : [Buffer.from(frame(''), 'latin1')],
     };
   }
@@ -176,13 +195,15 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
     answer(requester) {
       const key = `${requester.connection.via} ${requester.wantsFeatures}`;
       const kept = answers.get(key);
-      if (kept?.version === registry.version) return kept.pieces;
+      const isSame = kept?.version === registry.version;
+      if (kept && isSame && kept.remoteVersion === (neighbours?.version ?? 0)) return kept.pieces;
       const answer = build(kept, audienceOf(requester));
       answers.set(key, answer);
       return answer.pieces;
     },
     get answerLines() {
-      return Math.max(1, Math.ceil(registry.ready.length / PEERLIST_CHUNK_ENTRIES));
+      const peers = registry.ready.length + (neighbours?.peers.length ?? 0);
+      return Math.max(1, Math.ceil(peers / PEERLIST_CHUNK_ENTRIES));
     },
     clear() {
       answers.clear();

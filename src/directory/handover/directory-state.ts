@@ -19,6 +19,7 @@ import type { PeerCopies } from './peer-copies.js';
 import type { NickProofs } from '../entry/nick-proofs.js';
 import { createPeer, type Peer } from '../peer.js';
 import type { NickClaims } from '../entry/nick-claims.js';
+import type { Neighbours } from '../neighbours.js';
 import type { Registry } from '../registry.js';
 import type { DirectorySnapshot, WaitingSnapshot } from '../snapshot.js';
 import type { Tally } from '../stats.js';
@@ -44,6 +45,7 @@ export interface StateParts {
   readonly tally: Tally;
   /** Nicks of the canary, which stays in the old process. */
   readonly ownNicks: ReadonlySet<string>;
+  readonly neighbours: Neighbours | undefined;
 }
 
 /** See `Directory.snapshot`. */
@@ -83,6 +85,7 @@ export function snapshotDirectory(
       requests,
       circuits: circuits.all().map((circuit) => snapshotCircuit(circuit, now)),
       ...(dialBack?.snapshot() ?? { dialBacks: [], toDial: [] }),
+      neighbours: parts.neighbours?.snapshot(),
     },
     peers,
     unchanged,
@@ -141,6 +144,7 @@ export class Restoration {
       circuits.restore(id, now - (leftMs ?? 0), restoreMeters(meters, now));
     }
     const restored = peers.map((moving) => this.#restore(moving));
+    this.#parts.neighbours?.restore(state.neighbours);
     // After all are ready, because each costs deliveries to all.
     for (const { connection, peer: from } of peers) {
       const peer = from.waits.length > 0 ? registry.byNick(from.nick) : undefined;

@@ -5,9 +5,13 @@
  * below the floor of a class stays for classes with a higher priority. `!orderbook` has a second
  * budget, in requests, because each request makes every maker answer.
  *
+ * Several nodes that are one directory share the budgets. A node charges the deliveries of all nodes, and
+ * the others charge nothing for what it sends them.
+ *
  * Public messages over the budget wait in a queue that is fair between peers (between circuits if
  * known). A private message of a running conversation always passes.
  */
+import { decodeEnvelope } from '../../protocol/envelope.js';
 import { refill, untilMs, type Bucket } from '../../kit/rate-limit.js';
 import type { Clock } from '../../channel/ports.js';
 import {
@@ -19,6 +23,7 @@ import {
 } from './fair-queue.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
+import type { Neighbours } from '../neighbours.js';
 import { PUBLIC_CLASSES, type DirectClass, type PublicClass } from '../message-classes.js';
 import { sourceOf, type Peer } from '../peer.js';
 import type { Registry } from '../registry.js';
@@ -58,11 +63,15 @@ export interface BudgetsOptions {
   readonly registry: Registry;
   readonly fanout: Fanout;
   readonly tally: Tally;
+  readonly neighbours: Neighbours | undefined;
 }
 
-/** Adds the tokens since the last call, up to a full bucket. An overdraft is bounded too. */
-function refillBudget(bucket: Bucket, perSecond: number, now: number): void {
-  const full = (perSecond * BURST_MS) / 1_000;
+/**
+ * Adds the tokens since the last call, up to a full bucket. An overdraft is bounded too.
+ * @param least of a full bucket: what one message needs, however small the part of this node
+ */
+function refillBudget(bucket: Bucket, perSecond: number, now: number, least = 0): void {
+  const full = Math.max(least, (perSecond * BURST_MS) / 1_000);
   refill(bucket, perSecond, full, now);
   bucket.tokens = Math.max(-full, bucket.tokens);
 }
@@ -75,6 +84,12 @@ function levelOf({ tokens }: Bucket): number | undefined {
 function rankOf(peer: Peer, now: number): Rank {
   if (peer.verified) return 'verified';
   return now - peer.acceptedAt >= ESTABLISHED_MS ? 'established' : 'new';
+}
+
+/** The payload of a frame that this directory encoded. */
+function payloadOf(frame: string): string {
+  const envelope = decodeEnvelope(Buffer.from(frame.trimEnd(), 'latin1'));
+  return envelope.ok ? envelope.value.line : '';
 }
 
 function newQueue(placesPerSource: number): FairQueue {
@@ -126,6 +141,7 @@ export class Budgets {
   spend(kind: DirectClass, deliveries: number): boolean {
     const { limits, clock } = this.#options;
     if (isLimited(kind, limits)) {
+      this.#options.neighbours?.used('deliveries', LINE_COST + deliveries);
       if (this.#waitMs(kind, clock.now()) > 0) return false;
       this.#charge(kind, deliveries);
     }
@@ -141,6 +157,7 @@ export class Budgets {
       this.#broadcast(kind, peer, frame);
       return true;
     }
+    this.#demand(kind);
     const now = clock.now();
     if (this.#queues[kind].size === 0 && this.#waitMs(kind, now) === 0) {
       this.#pass(kind, peer, frame);
@@ -200,7 +217,11 @@ export class Budgets {
 
   /** Milliseconds until a message of this class may pass; 0 when it may now. */
   #waitMs(kind: DirectClass | PublicClass, now: number): number {
-    const { deliveriesPerSecond, orderbookPerSecond } = this.#options.limits;
+    const { limits, neighbours } = this.#options;
+    const { deliveriesPerSecond: allDeliveries, orderbookPerSecond: allRequests } = limits;
+    const deliveriesPerSecond =
+      allDeliveries * (neighbours?.share('deliveries', allDeliveries) ?? 1);
+    const orderbookPerSecond = allRequests * (neighbours?.share('requests', allRequests) ?? 1);
     const deliveries = this.#deliveries;
     const requests = this.#requests;
     let wait = 0;
@@ -213,7 +234,7 @@ export class Budgets {
       }
     }
     if (kind === 'orderbook' && orderbookPerSecond > 0) {
-      refillBudget(requests, orderbookPerSecond, now);
+      refillBudget(requests, orderbookPerSecond, now, 1);
       if (requests.tokens < 1) {
         wait = Math.max(wait, untilMs(requests, 1, orderbookPerSecond));
       }
@@ -227,15 +248,28 @@ export class Budgets {
   }
 
   #pass(kind: PublicClass, peer: Peer, frame: string): void {
-    this.#charge(kind, this.#options.registry.ready.length - 1);
+    this.#charge(kind, this.#receivers);
     this.#broadcast(kind, peer, frame);
   }
 
   /** Sends a message to all peers except its sender. */
   #broadcast(kind: PublicClass, peer: Peer, frame: string): void {
-    const { registry, fanout, tally } = this.#options;
+    const { registry, fanout, tally, neighbours } = this.#options;
     tally.messagesOut[kind === 'orderbook' ? kind : 'pubmsg'] += registry.ready.length - 1;
     fanout.broadcast(frame, peer);
+    neighbours?.publish(peer.nick, payloadOf(frame));
+  }
+
+  /** Deliveries of a public message of a peer here, at all nodes. */
+  get #receivers(): number {
+    const { registry, neighbours } = this.#options;
+    return registry.ready.length - 1 + (neighbours?.connections ?? 0);
+  }
+
+  #demand(kind: PublicClass): void {
+    const { neighbours } = this.#options;
+    neighbours?.used('deliveries', LINE_COST + this.#receivers);
+    if (kind === 'orderbook') neighbours?.used('requests', 1);
   }
 
   /** Relays the waiting messages that may pass now, by priority. */

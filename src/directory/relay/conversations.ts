@@ -4,7 +4,7 @@
  * coinjoin fails when one of them is lost.
  */
 import { BoundedMap } from '../../kit/bounded-map.js';
-import type { Partners, Peer } from '../peer.js';
+import type { Partners } from '../peer.js';
 
 /** Silence after which a conversation has ended. The longest phase of a coinjoin takes minutes. */
 const RUNNING_MS = 600_000;
@@ -18,18 +18,24 @@ export function newPartners(): Partners {
   return { addressed: new BoundedMap(MAX_REMEMBERED), mutual: new BoundedMap(MAX_REMEMBERED) };
 }
 
-function hasWritten({ partners }: Peer, to: string, now: number): boolean {
+/** A peer, here or at another node. */
+interface Party {
+  readonly nick: string;
+  partners: Partners | undefined;
+}
+
+function hasWritten({ partners }: Party, to: string, now: number): boolean {
   const at = partners?.mutual.get(to) ?? partners?.addressed.get(to);
   return at !== undefined && now - at < RUNNING_MS;
 }
 
 /** Whether a message from one peer to the other continues a conversation. */
-export function isRunning(sender: Peer, target: Peer, now: number): boolean {
+export function isRunning(sender: Party, target: Party, now: number): boolean {
   return hasWritten(target, sender.nick, now);
 }
 
 /** Notes that a message went from one peer to the other. */
-export function noteMessage(sender: Peer, target: Peer, running: boolean, now: number): void {
+export function noteMessage(sender: Party, target: Party, running: boolean, now: number): void {
   const partners = (sender.partners ??= newPartners());
   if (!running) {
     if (!partners.mutual.has(target.nick)) partners.addressed.set(target.nick, now);
@@ -43,7 +49,7 @@ export function noteMessage(sender: Peer, target: Peer, running: boolean, now: n
 }
 
 /** Whether this peer is in the middle of any conversation. */
-export function inConversation({ partners }: Peer, now: number): boolean {
+export function inConversation({ partners }: Pick<Party, 'partners'>, now: number): boolean {
   let last = -Infinity;
   for (const at of partners?.mutual.values() ?? []) last = Math.max(last, at);
   return now - last < RUNNING_MS;

@@ -3,42 +3,27 @@
  * encoded once, whatever the number of its receivers.
  */
 import type { Clock } from '../../channel/ports.js';
-import { MAX_LINE_BYTES, MessageType } from '../../protocol/constants.js';
+import { MessageType } from '../../protocol/constants.js';
 import { encodeEnvelope, fitsOneLine, type Envelope } from '../../protocol/envelope.js';
 import { parseRoute, type RoutedPayload } from '../../protocol/message.js';
-import { isRoutableNick } from '../../protocol/nick.js';
 import type { Budgets } from './budgets.js';
 import { isRunning, noteMessage } from './conversations.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { ListAnswers } from './list-answers.js';
-import { goneNoticeDue } from './gone-notice.js';
+import type { Deliveries } from './deliveries.js';
 import type { DirectoryLimits } from '../limits.js';
-import type { PublicClass, RateClass } from '../message-classes.js';
+import type { RateClass } from '../message-classes.js';
+import type { Neighbours, RemotePeer } from '../neighbours.js';
 import { sourceOf, type Peer } from '../peer.js';
-import { goneFrame, type Peerlists } from '../fanout/peerlists.js';
+import type { Peerlists } from '../fanout/peerlists.js';
 import { meter } from '../rates.js';
+import { publicClass } from './public-class.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, DropReason, Tally } from '../stats.js';
 
-/** An offer or a cancellation: `!sw0reloffer ...`, `!cancel ...`. */
-const OFFER_START = /^(?:!?)(?:(?:sw0?)?(?:rel|abs)offer|cancel)\b/;
 /** Number of messages under another nick that ends a connection. */
 const MAX_SPOOFS = 10;
-/**
- * Part of `send_queue_bytes` that private messages may fill, so that no peer can cause another's
- * eviction by writing to it. A message that does not fit is not relayed, and its sender gets a gone
- * notice.
- */
-const PRIVMSG_ROOM = 0.25;
-/** The same part for messages of a running conversation. */
-const CONVERSATION_ROOM = 0.75;
 const PONG = encodeEnvelope(MessageType.PONG, '');
-
-/** The class of a public text by its first command; `orderbook` anywhere in it, as for the rates. */
-function publicClass(text: string): PublicClass {
-  if (text.includes('orderbook')) return 'orderbook';
-  return OFFER_START.test(text) ? 'offer' : 'other';
-}
 
 export interface RelayOptions {
   /** The directory's own nick. */
@@ -49,6 +34,8 @@ export interface RelayOptions {
   readonly fanout: Fanout;
   readonly peerlists: Peerlists;
   readonly budgets: Budgets;
+  readonly deliveries: Deliveries;
+  readonly neighbours: Neighbours | undefined;
   readonly tally: Tally;
   /** Answers requests for the list of directories; absent = the feature is not offered. */
   readonly listAnswers: ListAnswers | undefined;
@@ -142,7 +129,7 @@ export class Relay {
   }
 
   #pubmsg(peer: Peer, payload: string): void {
-    const { tally, budgets } = this.#options;
+    const { tally, budgets, neighbours } = this.#options;
     const routed = this.#route(peer, payload);
     if (!routed) return;
     if (routed.to !== undefined) {
@@ -158,12 +145,13 @@ export class Relay {
       this.#ignore('too-long');
       return;
     }
+    if (neighbours && !neighbours.mayRelay(peer.nick, payload)) return;
     const budget = publicClass(routed.text);
     if (!budgets.relay(budget, peer, frame)) this.#ignore(`budget-${budget}`);
   }
 
   #privmsg(peer: Peer, payload: string): void {
-    const { nick, clock, registry, tally } = this.#options;
+    const { nick, clock, registry, tally, neighbours } = this.#options;
     const routed = this.#route(peer, payload);
     if (!routed) return;
     const { to } = routed;
@@ -173,55 +161,47 @@ export class Relay {
     }
     tally.messagesIn.privmsg++;
     const target = registry.byNick(to);
-    const running = target !== undefined && isRunning(peer, target, clock.now());
+    const other = target ?? neighbours?.byNick(to);
+    const running = other !== undefined && isRunning(peer, other, clock.now());
     if (!this.#allowed(peer, running ? 'conversation' : 'privmsg')) return;
-    if (target && target !== peer) this.#deliver(peer, target, payload, running);
-    else if (target === peer) this.#ignore('to-self');
+    if (target === peer) this.#ignore('to-self');
+    else if (other) this.#send(peer, other, payload, running);
     else if (to === nick) this.#ignore('to-directory');
     else this.#absent(peer, to);
   }
 
-  #deliver(peer: Peer, target: Peer, payload: string, running: boolean): void {
-    const { limits, clock, fanout, peerlists, budgets, tally } = this.#options;
+  /** To a peer that is connected here, to other nodes, or both. */
+  #send(peer: Peer, target: Peer | RemotePeer, payload: string, running: boolean): void {
+    const { clock, registry, budgets, neighbours, deliveries } = this.#options;
     const frame = encodeEnvelope(MessageType.PRIVMSG, payload);
     if (!fitsOneLine(frame)) {
       this.#ignore('too-long');
       return;
     }
-    const part = running ? CONVERSATION_ROOM : PRIVMSG_ROOM;
-    // One line always fits, however small the queue.
-    const room = Math.max(MAX_LINE_BYTES, limits.sendQueueBytes * part);
-    if (fanout.outboxes.lag(target.outbox) + frame.length > room) {
+    const here = registry.byNick(target.nick);
+    if (here && !deliveries.fits(here, frame, running)) {
       this.#ignore('target-busy');
-      this.#tellGone(peer, target.nick);
+      deliveries.tellGone(peer, target.nick);
       return;
     }
     if (!budgets.spend(running ? 'conversation' : 'privmsg', 1)) {
       this.#ignore('budget-privmsg');
       return;
     }
-    noteMessage(peer, target, running, clock.now());
-    tally.messagesOut.privmsg++;
-    tally.messagesOut.peerlist++;
-    fanout.direct(target, frame + peerlists.pushFrame(peer, target), 2);
+    const isElsewhere = neighbours?.send(peer.nick, target.nick, payload) ?? false;
+    if (here) {
+      const isNew = neighbours?.isNew(peer.nick, payload) ?? true;
+      if (isNew) deliveries.deliver(peer, here, frame, running);
+    } else if (isElsewhere) {
+      noteMessage(peer, target, running, clock.now());
+    } else {
+      this.#absent(peer, target.nick);
+    }
   }
 
   #absent(peer: Peer, to: string): void {
     this.#ignore('absent');
-    this.#tellGone(peer, to);
-  }
-
-  /** So that a taker uses another route at once. */
-  #tellGone(peer: Peer, to: string): void {
-    const { clock, fanout, budgets, tally } = this.#options;
-    if (!isRoutableNick(to) || !goneNoticeDue(peer, to, clock.now())) return;
-    if (!budgets.spend('peerlist', 1)) {
-      this.#ignore('budget-peerlist');
-      return;
-    }
-    tally.goneNotices++;
-    tally.messagesOut.peerlist++;
-    fanout.direct(peer, goneFrame(to));
+    this.#options.deliveries.tellGone(peer, to);
   }
 
   #getpeerlist(peer: Peer): void {

@@ -1,0 +1,193 @@
+/**
+ * Which packets count. A packet must be signed by the key of its node, be for this node, and have a higher
+ * number than all before it. The numbers begin again with each start of a node, which has a new epoch. So a
+ * packet of an unknown epoch may be one of an earlier life that somebody publishes again: its node is asked to
+ * sign a random number, and only then its epoch counts. No clock is compared.
+ */
+import type { KeyObject } from 'node:crypto';
+import type { Clock } from '../kit/clock.js';
+import type { ClusterTally } from './counters.js';
+import { isSealedBy, openPacket, type Packet } from './packet.js';
+import { parseClusterRecord, type ClusterRecord } from './record.js';
+
+/** Time between two questions to one node. */
+const ASK_MS = 500;
+/** A larger gap is none. */
+const MAX_MISSING = 100_000;
+/** Most questions of one node that are answered in a second. */
+const ANSWERS_PER_SECOND = 20;
+
+export interface InboxOptions {
+  /** Name of the cluster and network. */
+  readonly cluster: string;
+  readonly node: string;
+  /** The public keys of all nodes. */
+  readonly keys: ReadonlyMap<string, KeyObject>;
+  readonly clock: Clock;
+  readonly tally: ClusterTally;
+  readonly randomHex: () => string;
+  /** Sends a record to one node. */
+  readonly send: (to: string, record: ClusterRecord) => void;
+  /** The number of the last own packet to all. */
+  readonly lastSeq: () => number;
+}
+
+export interface Received {
+  readonly node: string;
+  /** The first packet of this start of the node that counts. */
+  readonly isNewLife: boolean;
+  readonly records: readonly ClusterRecord[];
+}
+
+/** What is known of the packets of one node. */
+interface Sender {
+  epoch: string | undefined;
+  toAll: number;
+  toUs: number;
+  nonce: string;
+  askedAt: number;
+  answersSince: number;
+  answers: number;
+}
+
+/** Where a sender is, for another process. */
+export interface SenderState {
+  readonly epoch: string | undefined;
+  readonly toAll: number;
+  readonly toUs: number;
+}
+
+export class Inbox {
+  readonly #options: InboxOptions;
+  readonly #senders = new Map<string, Sender>();
+
+  constructor(options: InboxOptions) {
+    this.#options = options;
+    for (const name of options.keys.keys()) {
+      this.#senders.set(name, {
+        epoch: undefined,
+        toAll: 0,
+        toUs: 0,
+        nonce: '',
+        askedAt: -Infinity,
+        answersSince: -Infinity,
+        answers: 0,
+      });
+    }
+  }
+
+  /**
+   * The records of a packet that counts, those of this node included. Undefined for all others, which are
+   * counted. Never throws.
+   */
+  receive(bytes: Uint8Array): Received | undefined {
+    const { cluster, node, keys, tally } = this.#options;
+    const packet = openPacket(bytes);
+    if (!packet) return this.#drop('malformed');
+    if (packet.cluster !== cluster || (packet.to !== undefined && packet.to !== node)) {
+      return this.#drop('misdirected');
+    }
+    const key = keys.get(packet.node);
+    const sender = this.#senders.get(packet.node);
+    if (!key || !sender) return this.#drop('unknown-node');
+    if (!isSealedBy(bytes, key)) return this.#drop('signature');
+    tally.packetsIn++;
+    tally.bytesIn += bytes.length;
+    return this.#accept(packet, sender);
+  }
+
+  /** Packets of this epoch count for the own node, for the echo. */
+  adoptOwn(epoch: string, lastSeq: number): void {
+    this.restore(this.#options.node, { epoch, toAll: lastSeq, toUs: 0 });
+  }
+
+  stateOf(node: string): SenderState | undefined {
+    const sender = this.#senders.get(node);
+    return sender && { epoch: sender.epoch, toAll: sender.toAll, toUs: sender.toUs };
+  }
+
+  restore(node: string, { epoch, toAll, toUs }: SenderState): void {
+    const sender = this.#senders.get(node);
+    if (sender) Object.assign(sender, { epoch, toAll, toUs });
+  }
+
+  #drop(reason: keyof ClusterTally['dropped']): undefined {
+    this.#options.tally.dropped[reason]++;
+    return undefined;
+  }
+
+  #accept(packet: Packet, sender: Sender): Received | undefined {
+    const { node, tally } = this.#options;
+    const records = this.#read(packet);
+    if (packet.node !== node) this.#answer(packet.node, sender, records);
+    if (packet.epoch !== sender.epoch) {
+      if (packet.node === node) return this.#drop('epoch');
+      return this.#newEpoch(packet, sender, records);
+    }
+    const before = packet.to === undefined ? sender.toAll : sender.toUs;
+    if (packet.seq <= before) return this.#drop('replayed');
+    const missing = packet.seq - before - 1;
+    // A process that continues another one leaves out very many numbers.
+    if (missing < MAX_MISSING) tally.lost += missing;
+    if (packet.to === undefined) sender.toAll = packet.seq;
+    else sender.toUs = packet.seq;
+    return { node: packet.node, isNewLife: false, records };
+  }
+
+  /** Accepts an epoch whose node answered the question; asks it otherwise. */
+  #newEpoch(
+    packet: Packet,
+    sender: Sender,
+    records: readonly ClusterRecord[],
+  ): Received | undefined {
+    const proof = records.find((record) => record.type === 'prove');
+    if (packet.to === undefined || !proof || proof.nonce !== sender.nonce || sender.nonce === '') {
+      // Our own question counts as no answer of an unknown life, but is not a fault either.
+      if (!records.some((record) => record.type === 'ask')) this.#drop('epoch');
+      this.#ask(packet.node, sender);
+      return undefined;
+    }
+    Object.assign(sender, {
+      epoch: packet.epoch,
+      toAll: proof.seq,
+      toUs: packet.seq,
+      nonce: '',
+      askedAt: -Infinity,
+    });
+    return { node: packet.node, isNewLife: true, records };
+  }
+
+  #ask(node: string, sender: Sender): void {
+    const { clock, randomHex, send } = this.#options;
+    const now = clock.now();
+    if (now - sender.askedAt < ASK_MS) return;
+    sender.askedAt = now;
+    // The same one, so that a slow answer counts.
+    if (sender.nonce === '') sender.nonce = randomHex();
+    send(node, { type: 'ask', nonce: sender.nonce });
+  }
+
+  #answer(node: string, sender: Sender, records: readonly ClusterRecord[]): void {
+    const { clock, send, lastSeq } = this.#options;
+    for (const record of records) {
+      if (record.type !== 'ask') continue;
+      const now = clock.now();
+      if (now - sender.answersSince >= 1_000) {
+        sender.answersSince = now;
+        sender.answers = 0;
+      }
+      if (++sender.answers > ANSWERS_PER_SECOND) return;
+      send(node, { type: 'prove', nonce: record.nonce, seq: lastSeq() });
+    }
+  }
+
+  #read({ records }: Packet): readonly ClusterRecord[] {
+    const read: ClusterRecord[] = [];
+    for (const value of records) {
+      const record = parseClusterRecord(value);
+      if (record === undefined) this.#drop('record');
+      else if (record !== 'unknown') read.push(record);
+    }
+    return read;
+  }
+}

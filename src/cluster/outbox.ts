@@ -1,0 +1,112 @@
+/**
+ * Records on their way to the bus. Records of the same moment leave in one packet, in their order; a packet is
+ * numbered even when it is not sent, so that the others see that something is missing.
+ */
+import type { KeyObject } from 'node:crypto';
+import type { Clock } from '../kit/clock.js';
+import type { ClusterTally } from './counters.js';
+import { sealPacket } from './packet.js';
+import { formatClusterRecord, type ClusterRecord } from './record.js';
+
+/** How long a record waits for others. */
+const GATHER_MS = 2;
+/** Characters after which a packet is full; NATS takes a megabyte. */
+const FULL_PACKET_CHARS = 131_072;
+/** Numbers that a process that continues leaves out, so that none is used twice. */
+const RESTORED_GAP = 1_000_000;
+
+export interface OutboxOptions {
+  readonly cluster: string;
+  readonly node: string;
+  readonly epoch: string;
+  readonly key: KeyObject;
+  readonly clock: Clock;
+  readonly tally: ClusterTally;
+  readonly publish: (to: string | undefined, bytes: Uint8Array) => boolean;
+}
+
+interface Pending {
+  readonly to: string | undefined;
+  readonly text: string;
+}
+
+/** The numbers of the last packets, for another process. */
+export interface OutboxState {
+  readonly epoch: string;
+  readonly toAll: number;
+  readonly toNodes: ReadonlyMap<string, number>;
+}
+
+export class RecordOutbox {
+  readonly #options: OutboxOptions;
+  #epoch: string;
+  #toAll = 0;
+  readonly #toNodes = new Map<string, number>();
+  #pending: Pending[] = [];
+  #chars = 0;
+  #cancelFlush: (() => void) | undefined;
+
+  constructor(options: OutboxOptions) {
+    this.#options = options;
+    this.#epoch = options.epoch;
+  }
+
+  get epoch(): string {
+    return this.#epoch;
+  }
+
+  /** The number of the last packet to all. */
+  get lastSeq(): number {
+    return this.#toAll;
+  }
+
+  /** @param to one node; undefined: all */
+  push(to: string | undefined, record: ClusterRecord): void {
+    const text = JSON.stringify(formatClusterRecord(record));
+    this.#pending.push({ to, text });
+    this.#chars += text.length;
+    if (this.#chars >= FULL_PACKET_CHARS) this.flush();
+    else this.#cancelFlush ??= this.#options.clock.after(GATHER_MS, () => this.flush());
+  }
+
+  flush(): void {
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    const pending = this.#pending;
+    this.#pending = [];
+    this.#chars = 0;
+    let texts: string[] = [];
+    for (const [i, { to, text }] of pending.entries()) {
+      texts.push(text);
+      const next = pending[i + 1];
+      if (next && next.to === to) continue;
+      this.#send(to, texts);
+      texts = [];
+    }
+  }
+
+  state(): OutboxState {
+    return { epoch: this.#epoch, toAll: this.#toAll, toNodes: new Map(this.#toNodes) };
+  }
+
+  /** Continues the numbers of another process. */
+  restore({ epoch, toAll, toNodes }: OutboxState): void {
+    this.#epoch = epoch;
+    this.#toAll = toAll + RESTORED_GAP;
+    for (const [node, seq] of toNodes) this.#toNodes.set(node, seq + RESTORED_GAP);
+  }
+
+  #send(to: string | undefined, texts: readonly string[]): void {
+    const { cluster, node, key, tally, publish } = this.#options;
+    const seq = (to === undefined ? this.#toAll : (this.#toNodes.get(to) ?? 0)) + 1;
+    if (to === undefined) this.#toAll = seq;
+    else this.#toNodes.set(to, seq);
+    const bytes = sealPacket({ cluster, node, epoch: this.#epoch, to, seq }, texts, key);
+    if (publish(to, bytes)) {
+      tally.packetsOut++;
+      tally.bytesOut += bytes.length;
+    } else {
+      tally.unsent++;
+    }
+  }
+}

@@ -1,0 +1,206 @@
+/** A directory on several machines in memory: its nodes, its peers, and the bus between them. */
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { createCluster, type Cluster } from '../../src/cluster/cluster.js';
+import { clusterKeyHex } from '../../src/cluster/packet.js';
+import {
+  DEFAULT_LIMITS,
+  type Directory,
+  type DirectoryOptions,
+} from '../../src/directory/directory.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { silentLog } from '../../src/channel/log.js';
+import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
+import {
+  hello,
+  NO_RATES,
+  parseLine,
+  testDirectory,
+  type Hello,
+  type Line,
+} from '../directory/wire.js';
+import { createTestClock, type TestClock } from '../helpers/test-clock.js';
+import { createMemoryHub, type MemoryHub } from './memory-hub.js';
+
+/** A peer that reads everything at once. */
+export interface WorldPeer {
+  readonly memory: MemoryPeer;
+  readonly nick: string;
+  /** Whether its handshake was accepted. */
+  readonly accepted: boolean;
+  readonly closed: boolean;
+  /** The lines after its 795 since the last call. */
+  take(): readonly Line[];
+  send(type: number, line: string): void;
+  leave(): void;
+}
+
+export interface WorldNode {
+  readonly name: string;
+  readonly key: KeyObject;
+  readonly cluster: Cluster;
+  readonly directory: Directory;
+  readonly clock: TestClock;
+  /** A connection of a new peer; the answer comes with `World.pass`. */
+  join(nick: string, options?: Hello): WorldPeer;
+  /** Stops without a word. */
+  kill(): void;
+  readonly isDead: boolean;
+}
+
+export interface World {
+  readonly hub: MemoryHub;
+  readonly nodes: readonly WorldNode[];
+  node(name: string): WorldNode;
+  /** Moves the time of all nodes on, and all packets and bytes that move in it. */
+  pass(ms: number): void;
+  /** Starts a node anew, with the keys of before. */
+  restart(name: string, options?: NodeOptions): Promise<WorldNode>;
+  readonly keys: ReadonlyMap<string, KeyObject>;
+}
+
+export interface NodeOptions {
+  readonly limits?: Partial<DirectoryOptions['limits']>;
+  readonly directory?: Partial<DirectoryOptions>;
+  readonly inherits?: boolean;
+}
+
+const STEP_MS = 50;
+
+export async function createWorld(
+  names: readonly string[],
+  options: NodeOptions & { readonly clockOffset?: (name: string) => number } = {},
+): Promise<World> {
+  const hub = createMemoryHub();
+  const keys = new Map(names.map((name) => [name, generateKeyPairSync('ed25519').privateKey]));
+  const publicKeys = new Map([...keys].map(([name, key]) => [name, clusterKeyHex(key)]));
+  const nodes = new Map<string, WorldNode>();
+  const peers = new Set<MemoryPeer>();
+
+  async function start(name: string, nodeOptions: NodeOptions): Promise<WorldNode> {
+    const key = keys.get(name);
+    if (!key) throw new Error(`no node ${name}`);
+    const clock = createTestClock();
+    clock.advance(options.clockOffset?.(name) ?? 0);
+    const cluster = createCluster({
+      name: 'pit',
+      network: 'signet',
+      node: name,
+      nodes: publicKeys,
+      key,
+      bus: hub.bus(),
+      clock,
+      log: silentLog,
+      version: '1.0',
+      ...(nodeOptions.inherits === true ? { inherits: true } : {}),
+    });
+    const directory = testDirectory({
+      clock,
+      limits: { ...DEFAULT_LIMITS, ...NO_RATES, ...nodeOptions.limits },
+      neighbours: cluster.neighbours,
+      ...nodeOptions.directory,
+    });
+    await cluster.start();
+    let dead = false;
+    const node: WorldNode = {
+      name,
+      key,
+      cluster,
+      directory,
+      clock,
+      get isDead() {
+        return dead;
+      },
+      join(nick, helloOptions) {
+        const memory = memoryPeer();
+        peers.add(memory);
+        directory.accept(memory.connection);
+        memory.say(encodeEnvelope(793, hello(nick, helloOptions)));
+        return worldPeer(memory, nick);
+      },
+      kill() {
+        dead = true;
+        void cluster.leave();
+      },
+    };
+    nodes.set(name, node);
+    return node;
+  }
+
+  for (const name of names) {
+    // oxlint-disable-next-line no-await-in-loop -- in this order
+    await start(name, options);
+  }
+  const world: World = {
+    hub,
+    keys,
+    get nodes() {
+      return [...nodes.values()];
+    },
+    node(name) {
+      const node = nodes.get(name);
+      if (!node) throw new Error(`no node ${name}`);
+      return node;
+    },
+    pass(ms) {
+      for (let left = ms; left > 0; left -= STEP_MS) {
+        for (const node of nodes.values()) {
+          if (!node.isDead) node.clock.advance(Math.min(STEP_MS, left));
+        }
+        hub.run();
+        for (const peer of peers) peer.drain();
+      }
+    },
+    restart: (name, nodeOptions) => start(name, { ...options, ...nodeOptions }),
+  };
+  world.pass(3_000);
+  return world;
+}
+
+function worldPeer(memory: MemoryPeer, nick: string): WorldPeer {
+  let taken = 0;
+  const lines = (): readonly Line[] =>
+    memory.received
+      .split('\r\n')
+      .filter((text) => text !== '')
+      .map(parseLine);
+  return {
+    memory,
+    nick,
+    get accepted() {
+      const first = lines().find(({ type }) => type === 795);
+      return first?.line.includes('"accepted": true') === true;
+    },
+    get closed() {
+      return memory.closed;
+    },
+    take() {
+      const all = lines().filter(({ type }) => type !== 798 && !isGreeting(type));
+      const fresh = all.slice(taken);
+      taken = all.length;
+      return fresh;
+    },
+    send: (type, line) => memory.say(encodeEnvelope(type, line)),
+    leave: () => memory.leave(),
+  };
+}
+
+function isGreeting(type: number): boolean {
+  return type === 795;
+}
+
+/** The lines of one type. */
+export function linesOf(lines: readonly Line[], type: number): readonly string[] {
+  return lines.filter((line) => line.type === type).map(({ line }) => line);
+}
+
+/** The nicks in the answer to a 791, sorted. */
+export function listedBy(world: World, peer: WorldPeer): readonly string[] {
+  peer.take();
+  peer.send(791, '');
+  world.pass(100);
+  return linesOf(peer.take(), 789)
+    .flatMap((line) => line.split(','))
+    .filter((entry) => entry !== '')
+    .map((entry) => entry.split(';')[0] ?? '')
+    .toSorted();
+}
