@@ -260,6 +260,17 @@ async function addAdmission(program: Command): Promise<void> {
   (await import('./admission/commands.js')).addAdmissionCommands(admission);
 }
 
+/** The subcommands of `llarp` are loaded only when it is named. */
+async function addLlarp(program: Command): Promise<void> {
+  const llarp = program
+    .command('llarp')
+    .description(
+      'a laboratory of LLARP v0, the historic protocol of Lokinet; no network speaks it',
+    );
+  if (!process.argv.includes('llarp')) return;
+  (await import('./llarp/commands.js')).addLlarpCommands(llarp);
+}
+
 /** Commander's errors of several lines become one line, like every other error. */
 function usageError(text: string): string {
   const said = text
@@ -288,6 +299,7 @@ export async function runCommandLine(version: string): Promise<void> {
   await addCoinjoin(program);
   await addSchedule(program);
   await addAdmission(program);
+  await addLlarp(program);
   try {
     await program.parseAsync();
   } catch (error) {
