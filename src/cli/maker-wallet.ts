@@ -23,6 +23,7 @@ import {
   requestLimits,
   sessionLimits,
 } from '../roles/negotiation-settings.js';
+import { useFastCurves } from '../roles/fast-curves.js';
 import type { AnnouncedBond } from '../roles/wallet-bond.js';
 import { startWalletMaker, type WalletMakerRole } from '../roles/wallet-maker.js';
 import { YieldStatement } from '../roles/yield-statement-file.js';
@@ -183,6 +184,7 @@ const servesOneOnion = ({ onion }: Settings): boolean =>
 
 /** A channel under a fresh nick: all its circuits are isolated by it. */
 function openNamedChannel({ settings, log }: Program, overlay: Overlay): OnionMessageChannel {
+  useFastCurves();
   const channel = openMessageChannel({
     network: settings.network,
     directories: settings.onion.directoryNodes,

@@ -12,6 +12,7 @@ import {
 } from '../roles/directory-audit.js';
 import { openOverlay } from '../overlay/factory/open-overlays.js';
 import { openBondChain, type BondChain } from '../roles/bond-chain.js';
+import { useFastCurves } from '../roles/fast-curves.js';
 import type { Program } from './program.js';
 
 export interface Peer {
@@ -49,6 +50,7 @@ export async function openPeer(
   serves: boolean,
   passive = false,
 ): Promise<Peer> {
+  useFastCurves();
   const tools = { clock: systemClock, random: Math.random, log };
   const opened = await openOverlay({ settings, serves, ...tools, signal: shutdown.signal });
   shutdown.onStop('overlay', () => opened.close());

@@ -12,7 +12,7 @@ import {
 import { HOST_ID } from './constants.js';
 import { nickMatchesKey, type NickKey } from './nick.js';
 import { fail, ok, type Parsed } from './result.js';
-import { signText, verifyText } from './signature.js';
+import { signNickText, verifyText } from './signature.js';
 
 const PUBLIC = 'PUBLIC';
 
@@ -58,7 +58,7 @@ const lastSigned = new WeakMap<NickKey, { readonly text: string; readonly signat
 function signatureOf(key: NickKey, text: string): string {
   const last = lastSigned.get(key);
   if (last?.text === text) return last.signature;
-  const signature = signText(text, key.privateKey);
+  const signature = signNickText(text, key.privateKey);
   lastSigned.set(key, { text, signature });
   return signature;
 }

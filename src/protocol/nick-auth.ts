@@ -10,7 +10,7 @@ import type { RandomBytes } from './encryption.js';
 import { formatLocation, type Location } from './location.js';
 import { nickOf, type NickKey } from './nick.js';
 import { fail, ok, type Parsed } from './result.js';
-import { isMessageSignature, signText } from './signature.js';
+import { isMessageSignature, signNickText } from './signature.js';
 
 /** The feature that both handshakes list. */
 export const NICK_AUTH_FEATURE = 'nick_auth';
@@ -167,7 +167,7 @@ export function proveNick(
 ): NickAuthProof {
   const { nick, publicKeyHex, privateKey } = key;
   const text = transcript(challenge, handshakePayload, nick, publicKeyHex);
-  return { publicKeyHex, signature: signText(text, privateKey) };
+  return { publicKeyHex, signature: signNickText(text, privateKey) };
 }
 
 /**

@@ -13,6 +13,11 @@ export interface PlatformCurves {
    * @param publicKey compressed, not checked yet
    */
   verifyEcdsa(signature: Uint8Array, once: Uint8Array, publicKey: Uint8Array): boolean | undefined;
+  /**
+   * Signs a hash of 32 bytes: r and s, 32 bytes each, deterministic (RFC 6979), low S, as JavaScript does. Only
+   * for keys of nicks; the keys of coins stay in JavaScript. Absent: JavaScript signs.
+   */
+  signForNick?(hash: Uint8Array, privateKey: Uint8Array): Uint8Array | undefined;
   /** The X25519 public key of a secret of 32 bytes. */
   publicX25519(secretKey: Uint8Array): Uint8Array | undefined;
   /** The X25519 secret of two keys of 32 bytes. Undefined for a point of small order, too. */

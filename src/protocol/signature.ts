@@ -7,6 +7,7 @@ import { concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { base64 } from '@scure/base';
 import { decodeBase64 } from './base64-text.js';
 import { isEcdsaSignature, type AcceptedS } from './ecdsa.js';
+import { platformCurves } from './platform-curves.js';
 
 const MAGIC = utf8ToBytes('\x18Bitcoin Signed Message:\n');
 
@@ -52,6 +53,16 @@ export function signText(text: string, privateKey: Uint8Array): string {
   return base64.encode(
     secp256k1.sign(hash, privateKey, { prehash: false, lowS: true, format: 'der' }),
   );
+}
+
+/**
+ * The signature that `signText` makes, by the key of a nick, which may be computed by the platform. Not for
+ * keys of coins. Throws on a bad key.
+ */
+export function signNickText(text: string, privateKey: Uint8Array): string {
+  const compact = platformCurves()?.signForNick?.(signedMessageHash(text), privateKey);
+  if (compact === undefined) return signText(text, privateKey);
+  return base64.encode(secp256k1.Signature.fromBytes(compact, 'compact').toBytes('der'));
 }
 
 /**

@@ -11,10 +11,8 @@ import { createRateCappedLog, type RateCappedLog } from '../ops/rate-capped-log.
 import type { Health } from '../http/health.js';
 import { startStatusServer, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
-import { openSslCurves } from '../platform/openssl-curves.js';
 import { formatLocation, type Location, type LocationKind } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
-import { usePlatformCurves } from '../protocol/platform-curves.js';
 import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
 import { registerCanaryMetrics, canaryCounts, type CanaryCounts } from './canary-metrics.js';
@@ -27,6 +25,7 @@ import { movableFigures, earlierFigures, type DirectoryFigures } from './directo
 import { DirectoryHistory, historyIn } from './directory-history.js';
 import { directoryPageRoutes, lagOf } from './directory-page.js';
 import { NodeCluster } from './node-cluster.js';
+import { useFastCurves } from './fast-curves.js';
 import { NodeStates } from './node-states.js';
 import { daemonJson, ServiceStates, type ServiceJson } from './service-states.js';
 import { VERSION } from './version.js';
@@ -50,7 +49,7 @@ async function metricsFor({ status }: DirectoryNodeOptions): Promise<Metrics> {
  */
 export async function startDirectoryNode(options: DirectoryNodeOptions): Promise<DirectoryNode> {
   const { clock = systemClock } = options;
-  usePlatformCurves(openSslCurves);
+  useFastCurves();
   const node = new RunningNode(options, clock, await metricsFor(options));
   await node.start();
   return node;

@@ -16,6 +16,7 @@ import { resumeCoinjoins } from '../taker/resume.js';
 import { announceCommitment } from './announce-commitment.js';
 import type { CoinjoinRunOptions } from './coinjoin.js';
 import { coinjoinRequest, type CoinjoinWish } from './coinjoin-request.js';
+import { useFastCurves } from './fast-curves.js';
 import {
   blacklistOptions,
   bondPolicy,
@@ -137,6 +138,7 @@ export interface RunningWalletMaker {
 export async function serveWalletMaker(options: WalletMakerOptions): Promise<RunningWalletMaker> {
   const { log = silentLog, signal = never, onSigned, onOutcome } = options;
   const { wallet, chain, settings } = partsOf(options.wallet);
+  useFastCurves();
   const tools = { clock: systemClock, random: Math.random, log };
   const commitments = await openCommitmentFile(commitmentListPath(settings));
   const statement = await YieldStatement.open(yieldStatementPath(settings.datadir), log);

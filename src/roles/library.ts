@@ -12,14 +12,13 @@ import type { Overlay } from '../channel/ports.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { openLiveBook, type LiveBookOptions, type OpenLiveBook } from '../orderbook/live-book.js';
 import { createTorOverlay } from '../overlay/tor.js';
-import { openSslCurves } from '../platform/openssl-curves.js';
 import { parseLocation, type Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
-import { usePlatformCurves } from '../protocol/platform-curves.js';
 import { connectControl } from '../tor/control/client.js';
 import { parseControlEndpoint } from '../tor/control/endpoint.js';
 import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
 import type { OnionIdentity } from '../tor/onion/service.js';
+import { useFastCurves } from './fast-curves.js';
 
 /** The options of `OnionMessageChannel.open`; only `network` and `directories` are required. */
 export interface ChannelOptions
@@ -45,7 +44,7 @@ function locationOf(directory: string | Location): Location {
  * invalid location, a ChannelError without directories.
  */
 export function openChannel(options: ChannelOptions): OnionMessageChannel {
-  usePlatformCurves(openSslCurves);
+  useFastCurves();
   return openMessageChannel({
     ...options,
     directories: options.directories.map(locationOf),

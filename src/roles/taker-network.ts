@@ -11,6 +11,7 @@ import { createNickKey } from '../protocol/nick.js';
 import type { Wallet } from '../wallet/wallet.js';
 import { CoinjoinTaker } from './coinjoin.js';
 import { EVIDENCE_FILE, startDirectoryAudit } from './directory-audit.js';
+import { useFastCurves } from './fast-curves.js';
 
 /** What it needs. The caller closes wallet and chain afterwards. */
 export interface TakerNetworkOptions {
@@ -43,6 +44,7 @@ export async function openTakerNetwork(options: TakerNetworkOptions): Promise<Ta
       await each();
     }
   };
+  useFastCurves();
   const tools = { clock: systemClock, random: Math.random, log };
   try {
     const opened = await openOverlay({ settings, serves: false, ...tools, signal });

@@ -7,24 +7,38 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import * as fc from 'fast-check';
 import t from 'tap';
+import { fastCurves, loadFastCurves } from '../../src/platform/fast-curves.js';
 import { openSslCurves } from '../../src/platform/openssl-curves.js';
+import { loadWasmEcdsa } from '../../src/platform/wasm-curves.js';
 import { isEcdsaSignature, type AcceptedS } from '../../src/protocol/ecdsa.js';
 import { boxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import { usePlatformCurves, type PlatformCurves } from '../../src/protocol/platform-curves.js';
-import { signText, verifyText } from '../../src/protocol/signature.js';
+import { formatPrivmsg } from '../../src/protocol/message.js';
+import { nickKey } from '../../src/protocol/nick.js';
+import {
+  signedMessageHash,
+  signNickText,
+  signText,
+  verifyText,
+} from '../../src/protocol/signature.js';
 
 const { Point } = secp256k1;
 const N = Point.Fn.ORDER;
 const P = Point.Fp.ORDER;
 
-/** What a function returns in JavaScript alone, and with the platform's curves. */
-function bothWays<T>(work: () => T): readonly [T, T] {
-  usePlatformCurves(undefined);
-  const alone = work();
-  usePlatformCurves(openSslCurves);
-  const fast = work();
-  usePlatformCurves(undefined);
-  return [alone, fast];
+await loadFastCurves();
+
+/** What a function returns in JavaScript alone, with OpenSSL, and with WebAssembly. */
+function everyWay<T>(work: () => T): readonly [T, T, T] {
+  const by = (curves: PlatformCurves | undefined): T => {
+    usePlatformCurves(curves);
+    return work();
+  };
+  try {
+    return [by(undefined), by(openSslCurves), by(fastCurves)];
+  } finally {
+    usePlatformCurves(undefined);
+  }
 }
 
 /** As the checks were before there was a platform: the library alone. */
@@ -67,12 +81,12 @@ const change = fc.record({
 
 t.teardown(() => usePlatformCurves(undefined));
 
-t.test('valid signatures are valid both ways, high S only where it is accepted', (t) => {
+t.test('valid signatures are valid in every way, high S only where it is accepted', (t) => {
   fc.assert(
     fc.property(secret, hash, fc.boolean(), accepted, (key, once, high, rule) => {
       const publicKey = secp256k1.getPublicKey(key, true);
       const der = signed(key, once, high);
-      const verdicts = bothWays(() => isEcdsaSignature(der, once, publicKey, rule));
+      const verdicts = everyWay(() => isEcdsaSignature(der, once, publicKey, rule));
       const expected = !high || rule === 'any';
       return verdicts.every((verdict) => verdict === expected);
     }),
@@ -102,7 +116,7 @@ t.test('changed signatures, keys and hashes have the verdict of the library', (t
         const parts = { ...whole, [which]: changed(whole[which], way, at, byte) };
         const library = byLibrary(parts.signature, parts.hash, parts.key, rule === 'low');
         if (!library) refused += 1;
-        const verdicts = bothWays(() =>
+        const verdicts = everyWay(() =>
           isEcdsaSignature(parts.signature, parts.hash, parts.key, rule),
         );
         return verdicts.every((verdict) => verdict === library);
@@ -162,14 +176,14 @@ t.test('scalars and coordinates at the edges', (t) => {
   for (const rule of ['low', 'any'] as const) {
     for (const der of signatures) {
       const library = byLibrary(der, once, publicKey, rule === 'low');
-      const verdicts = bothWays(() => isEcdsaSignature(der, once, publicKey, rule));
-      t.strictSame(verdicts, [library, library], bytesToHex(der));
+      const verdicts = everyWay(() => isEcdsaSignature(der, once, publicKey, rule));
+      t.strictSame(verdicts, [library, library, library], bytesToHex(der));
     }
     for (const other of keys) {
       const der = derOf(r, s);
       const library = byLibrary(der, once, other, rule === 'low');
-      const verdicts = bothWays(() => isEcdsaSignature(der, once, other, rule));
-      t.strictSame(verdicts, [library, library], bytesToHex(other));
+      const verdicts = everyWay(() => isEcdsaSignature(der, once, other, rule));
+      t.strictSame(verdicts, [library, library, library], bytesToHex(other));
     }
   }
   t.end();
@@ -180,10 +194,10 @@ t.test('texts of messages', (t) => {
     fc.property(secret, fc.string({ unit: 'binary' }), fc.boolean(), (key, text, isOther) => {
       const publicKey = bytesToHex(secp256k1.getPublicKey(key, true));
       const signature = signText(text, key);
-      const [alone, fast] = bothWays(() =>
+      const [alone, openSsl, wasm] = everyWay(() =>
         verifyText(isOther ? `${text}.` : text, publicKey, signature),
       );
-      return alone === fast && alone === !isOther;
+      return alone === openSsl && alone === wasm && alone === !isOther;
     }),
     { numRuns: 25 },
   );
@@ -213,14 +227,14 @@ t.test('box keys: the same ciphertexts, and the same refusals', (t) => {
   };
   const bytes = fc.uint8Array({ minLength: 32, maxLength: 32 });
   const same = (own: Uint8Array, theirs: Uint8Array): boolean => {
-    const [alone, fast] = bothWays(() => boxed(own, theirs));
-    return alone === fast;
+    const [alone, openSsl, wasm] = everyWay(() => boxed(own, theirs));
+    return alone === openSsl && alone === wasm;
   };
   fc.assert(fc.property(bytes, bytes, same), { numRuns: 25 });
   fc.assert(
     fc.property(bytes, (secretKey) => {
-      const [alone, fast] = bothWays(() => boxKeyPair(secretKey).publicKeyHex);
-      return alone === fast;
+      const [alone, openSsl, wasm] = everyWay(() => boxKeyPair(secretKey).publicKeyHex);
+      return alone === openSsl && alone === wasm;
     }),
     { numRuns: 25 },
   );
@@ -232,11 +246,86 @@ t.test('box keys: the same ciphertexts, and the same refusals', (t) => {
   }
   for (const point of SMALL_ORDER) {
     t.strictSame(
-      bothWays(() => boxed(own, littleEndian(point))),
-      ['box-key-weak', 'box-key-weak'],
+      everyWay(() => boxed(own, littleEndian(point))),
+      ['box-key-weak', 'box-key-weak', 'box-key-weak'],
     );
   }
   t.end();
+});
+
+function signedByJavaScript(digest: Uint8Array, key: Uint8Array): Uint8Array {
+  return secp256k1.sign(digest, key, { prehash: false, lowS: true, format: 'compact' });
+}
+
+function checkedByJavaScript(digest: Uint8Array, key: Uint8Array, signature: Uint8Array): boolean {
+  return secp256k1.verify(signature, digest, key, { prehash: false, lowS: false });
+}
+
+t.test('signatures of nicks are those of JavaScript, byte for byte', (t) => {
+  const edges = [1n, 2n, N / 2n, N / 2n + 1n, N - 2n, N - 1n].map((value) => bytesOf(value));
+  const digests = [0n, 1n, N - 1n, P - 1n, 2n ** 255n].map((value) => bytesOf(value));
+  for (const key of edges) {
+    for (const digest of digests) {
+      t.strictSame(
+        fastCurves.signForNick(digest, key),
+        signedByJavaScript(digest, key),
+        bytesToHex(digest),
+      );
+    }
+  }
+  fc.assert(
+    fc.property(secret, fc.string({ unit: 'binary' }), (key, text) => {
+      const ways = everyWay(() => signNickText(text, key));
+      return ways.every((signature) => signature === signText(text, key));
+    }),
+    { numRuns: 60 },
+  );
+  for (const key of [new Uint8Array(32), bytesOf(N), new Uint8Array(31)]) {
+    t.equal(fastCurves.signForNick(bytesOf(1n), key), undefined, 'no key');
+    for (const curves of [undefined, openSslCurves, fastCurves]) {
+      usePlatformCurves(curves);
+      t.throws(() => signNickText('text', key));
+    }
+  }
+  usePlatformCurves(undefined);
+  t.end();
+});
+
+t.test('only nicks sign by the platform', (t) => {
+  const asked: string[] = [];
+  usePlatformCurves({
+    ...fastCurves,
+    signForNick(digest, privateKey) {
+      asked.push(bytesToHex(digest));
+      return fastCurves.signForNick(digest, privateKey);
+    },
+  });
+  const key = nickKey(new Uint8Array(32).fill(6));
+  signText('text', key.privateKey);
+  t.strictSame(asked, [], 'the signature that coins use stays in JavaScript');
+  formatPrivmsg(key, 'J5xxxxxxxxxxxxxx', 'fill', 'a');
+  t.strictSame(asked, [bytesToHex(signedMessageHash('aonion-network'))]);
+  usePlatformCurves(undefined);
+  t.end();
+});
+
+t.test('a package that is missing or wrong is not used', async (t) => {
+  const right = { sign: signedByJavaScript, verify: checkedByJavaScript };
+  const wrong: Readonly<Record<string, unknown>> = {
+    'no module': undefined,
+    'no functions': { sign: 1 },
+    'another signature': { ...right, sign: () => new Uint8Array(64) },
+    'accepts everything': { ...right, verify: () => true },
+    'accepts nothing': { ...right, verify: () => false },
+    'a verdict of another type': { ...right, verify: () => 1 },
+    'a signature of another type': { ...right, sign: () => 'signature' },
+  };
+  for (const [name, library] of Object.entries(wrong)) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    t.equal(await loadWasmEcdsa(() => Promise.resolve(library)), undefined, name);
+  }
+  t.equal(await loadWasmEcdsa(() => Promise.reject(new Error('not found'))), undefined, 'missing');
+  t.ok(await loadWasmEcdsa(() => Promise.resolve(right)));
 });
 
 t.test('a platform that cannot tell leaves the work to JavaScript', (t) => {
