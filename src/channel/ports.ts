@@ -31,6 +31,12 @@ export interface Connection {
    * logs only.
    */
   readonly circuit?: string | undefined;
+  /**
+   * The host of the peer, where the overlay knows it without the word of the peer: a location of this kind
+   * that the peer declares has this host, or is not its own. Null when the overlay could not find it out;
+   * absent for overlays that never know it.
+   */
+  readonly peerHost?: string | null | undefined;
   /** Bytes given to `write` that the operating system has not taken yet. Falls while the peer reads. */
   readonly queuedBytes: number;
   /** Whether the connection has ended. */
@@ -188,6 +194,13 @@ export interface Served {
 export interface Overlay extends Dialer {
   /** The kinds of locations that it dials. It refuses every other kind, and serves only these. */
   readonly reachable: ReadonlySet<LocationKind>;
+  /** Whether it dials and never serves, also in a set that serves. */
+  readonly dialsOnly?: boolean;
+  /**
+   * The kinds in which every peer sees the same source in all connections of this machine, whatever their
+   * isolation. Two nicks that use one of them are linked.
+   */
+  readonly oneSource?: ReadonlySet<LocationKind>;
   /**
    * Starts accepting. Resolves when each location is known and announced (for Tor:
    * accepted by Tor; `onState` reports when it is reachable).

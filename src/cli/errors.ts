@@ -28,6 +28,7 @@ export function exitCodeFor(error: unknown): ExitCode {
     return error.code === 'proxy-unreachable' ? ExitCode.UNREACHABLE : ExitCode.FAILED;
   }
   if (error instanceof OverlayError) {
+    if (error.code === 'carrier-unreachable') return ExitCode.UNREACHABLE;
     return error.code === 'dial-failed' ? ExitCode.FAILED : ExitCode.USAGE;
   }
   return exitCodeOf(error);

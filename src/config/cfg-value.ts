@@ -4,6 +4,7 @@
  */
 
 import { canonicalHost, hostInUse, isLoopbackHost, portInside } from '../kit/host-name.js';
+import { isLokinetName } from '../protocol/loki-address.js';
 
 /** How one key is read. */
 export interface ValueSpec<T> {
@@ -143,11 +144,17 @@ export function freeText(fallback: string, maxLength: number): ValueSpec<string>
   );
 }
 
-/** A host name or IP address. `portKey` is the key for its port, if there is one. */
+/**
+ * A host name or IP address. `portKey` is the key for its port, if there is one. No name of Lokinet: the
+ * system's resolver would be asked for it.
+ */
 export function host(fallback: string, portKey?: string): ValueSpec<string> {
   return {
-    ...spec(fallback, 'a host name or an IP address', hostInUse),
+    ...spec(fallback, 'a host name or an IP address', (text) =>
+      isLokinetName(text) ? undefined : hostInUse(text),
+    ),
     remark(text) {
+      if (isLokinetName(text)) return 'a name of Lokinet, which only its overlay may look up';
       if (portInside(text) === undefined) return undefined;
       return portKey === undefined
         ? 'a host with a port, which does not belong here'
@@ -167,6 +174,35 @@ export function loopbackHost(fallback: string, portKey: string): ValueSpec<strin
       return written !== undefined && isLoopbackHost(written) ? written : undefined;
     },
   };
+}
+
+/** An IPv4 address with its port. */
+export interface AddressAndPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+const PRIVATE_IPV4 = /^(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)/;
+
+/** An IPv4 address of this machine or of a private network, with or without a port. */
+export function nearAddress(fallback: string, usualPort: number): ValueSpec<AddressAndPort> {
+  const allowed = 'an IPv4 address of this machine or of a private network, with or without :port';
+  return spec(fallback, allowed, (text) => {
+    const [, address = '', written] = /^([\d.]{7,15})(?::([1-9]\d{0,4}))?$/.exec(text) ?? [];
+    const number = written === undefined ? usualPort : Number(written);
+    const isNear = canonicalHost(address) === address && PRIVATE_IPV4.test(address);
+    return isNear && number <= 65_535 ? { host: address, port: number } : undefined;
+  });
+}
+
+/** The address of a ZeroMQ socket on this machine, or nothing. */
+export function localSocket(): ValueSpec<string> {
+  const allowed = 'tcp://127.0.0.1:PORT or ipc:///PATH, or nothing';
+  return spec('', allowed, (text) => {
+    const tcpPort = /^tcp:\/\/127\.0\.0\.\d{1,3}:([1-9]\d{0,4})$/.exec(text)?.[1];
+    const isTcp = tcpPort !== undefined && Number(tcpPort) <= 65_535;
+    return text === '' || isTcp || /^ipc:\/\/\/[^\0\n]{1,100}$/.test(text) ? text : undefined;
+  });
 }
 
 /** Most names in one list. */

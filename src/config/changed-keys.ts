@@ -1,4 +1,5 @@
 /** Compares two versions of a configuration: the keys that a reload would change. */
+import { findLokinetSection } from './lokinet-settings.js';
 import { findOnionSection } from './onion-settings.js';
 import type { Role, Settings } from './settings.js';
 import {
@@ -6,6 +7,7 @@ import {
   CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
+  LOKINET_KEYS,
   OBWATCHER_KEYS,
   ONION_KEYS,
   POLICY_KEYS,
@@ -59,9 +61,11 @@ function valueOf({ cfg }: Settings, keys: SectionKeys, section: string, key: str
 export function changedKeys(before: Settings, after: Settings): readonly KeyName[] {
   const names = ['BLOCKCHAIN', 'LOGGING', ...SECTIONS_OF[after.role]];
   const onion = [before, after].map(({ cfg }) => findOnionSection(cfg).section ?? '');
+  const lokinet = [before, after].map(({ cfg }) => findLokinetSection(cfg) ?? '');
   const tables = [
     ...names.map((name) => ({ keys: keysOf(name, after.role), old: name, now: name })),
     { keys: ONION_KEYS, old: onion[0] ?? '', now: onion[1] ?? '' },
+    { keys: LOKINET_KEYS, old: lokinet[0] ?? '', now: lokinet[1] ?? '' },
   ];
   return tables.flatMap(({ keys, old, now }) =>
     Object.keys(keys)

@@ -13,7 +13,7 @@ import { kindsOf, OVERLAYS, type OverlayName } from './overlays.js';
 import { FORMER_LISTS, SHIPPED_DIRECTORIES } from './shipped-directories.js';
 
 /** Most entries; a peer keeps a connection to each. */
-const MAX_DIRECTORIES = 64;
+export const MAX_DIRECTORIES = 64;
 
 /** The fault of an address, shown in brackets after it. */
 export const LOCATION_FAULTS: Readonly<Record<LocationFault, string>> = {
@@ -25,6 +25,12 @@ export const LOCATION_FAULTS: Readonly<Record<LocationFault, string>> = {
   'onion-alphabet': 'characters that no onion has (only a-z and 2-7)',
   'onion-version': 'not a version 3 onion',
   'onion-checksum': 'wrong checksum: probably mistyped',
+  'loki-router': 'the address of a router of Lokinet, which serves nothing',
+  'loki-suffix': 'upper case in a name of Lokinet',
+  'loki-dot': 'a dot after .loki: remove it, or other resolvers are asked for the name',
+  'loki-label': 'not a name of Lokinet',
+  'loki-reserved': 'a name that Lokinet reserves',
+  'loki-key': 'not the 52 characters of a .loki address: probably mistyped',
 };
 
 /** The nodes, with a remark for the operator; or the first entry that cannot be used, and why. */
@@ -32,11 +38,11 @@ export type DirectoryList =
   | { readonly ok: true; readonly nodes: readonly Location[]; readonly notice?: string | undefined }
   | { readonly ok: false; readonly bad: { readonly found: string; readonly allowed: string } };
 
-function refused(found: string, allowed: string): DirectoryList {
+export function refused(found: string, allowed: string): DirectoryList {
   return { ok: false, bad: { found, allowed } };
 }
 
-function entriesOf(text: string): readonly string[] {
+export function entriesOf(text: string): readonly string[] {
   const entries = text.split(',').map((entry) => entry.trim());
   return [...new Set(entries.filter((entry) => entry !== ''))];
 }
@@ -155,6 +161,8 @@ async function ownOnion({ hiddenServiceDir }: OwnAddress): Promise<string | unde
 const OWN: Readonly<Record<OverlayName, (own: OwnAddress) => Promise<string | undefined>>> = {
   tor: ownOnion,
   loopback: async ({ loopbackServing: { host, port } }) => `${host}:${port}`,
+  // Lokinet alone knows it, and may not run yet.
+  lokinet: async () => undefined,
 };
 
 /**

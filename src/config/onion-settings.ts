@@ -7,9 +7,15 @@ import { unixSocketPath } from '../kit/socket-path.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { ConfigError } from './config-error.js';
 import { directoryNotice, nodesToDial } from './directory-nodes.js';
+import {
+  findLokinetSection,
+  isLokinetTyped,
+  readLokinetSettings,
+  type LokinetSettings,
+} from './lokinet-settings.js';
 import { expandPath } from './paths.js';
 import { readSection } from './read-section.js';
-import type { OverlayName } from './overlays.js';
+import { OVERLAY_NAMES, type OverlayName } from './overlays.js';
 import { ONION_KEYS, type TorMode } from './settings-keys.js';
 
 /** The address of Tor's control port. */
@@ -39,8 +45,10 @@ export interface OnionSettings {
   readonly loopbackServing: HostPort;
   /** Absolute path; undefined = the key of the onion is not stored. Always set for a directory. */
   readonly hiddenServiceDir: string | undefined;
-  /** The directories to connect to; always empty for a directory. */
+  /** The directories to connect to, of all overlays; always empty for a directory. */
   readonly directoryNodes: readonly Location[];
+  /** The overlay `lokinet`; undefined without it. */
+  readonly lokinet: LokinetSettings | undefined;
 }
 
 interface Found {
@@ -80,7 +88,9 @@ export function findOnionSection(cfg: CfgFile): Found {
     (name) => name === `${PREFIX}onion` && cfg.get(name, 'type') === undefined,
   );
   const section = first ?? untyped;
-  const others = messaging.filter((name) => name !== section).map((name) => `[${name}]`);
+  const others = messaging
+    .filter((name) => name !== section && !isLokinetTyped(cfg, name))
+    .map((name) => `[${name}]`);
   const notices: string[] = [];
   if (others.length > 0) {
     notices.push(`${cfg.path}: only onion channels are served; ignored: ${others.join(', ')}`);
@@ -102,8 +112,22 @@ export interface OnionContext {
   readonly network: Network;
   /** Whether the program is a directory: it needs an address of its own and does not dial. */
   readonly isDirectory: boolean;
+  /** Whether it serves, but is no directory. */
+  readonly isMaker?: boolean;
   /** Whether the directories come from elsewhere, so that the list may be unusable. */
   readonly needsNoList?: boolean;
+}
+
+/** In the order of the table. A section with `type = lokinet` adds that overlay to those of `overlays`. */
+function overlaysOf(
+  cfg: CfgFile,
+  values: { readonly regtestCount: boolean; readonly overlays: readonly OverlayName[] },
+): readonly OverlayName[] {
+  if (values.regtestCount) return ['loopback'];
+  const hasSection = findLokinetSection(cfg) !== undefined;
+  return OVERLAY_NAMES.filter(
+    (name) => values.overlays.includes(name) || (name === 'lokinet' && hasSection),
+  );
 }
 
 /** Reads the onion section. Rejects with a ConfigError when a value is not allowed. */
@@ -118,7 +142,7 @@ export async function readOnionSettings(
     return new ConfigError({ file: cfg.path, line, section, key, found, allowed });
   };
 
-  const overlays: readonly OverlayName[] = values.regtestCount ? ['loopback'] : values.overlays;
+  const overlays = overlaysOf(cfg, values);
   const withoutTor = !overlays.includes('tor');
   const serving = { host: values.onionServingHost, port: values.onionServingPort };
   if (withoutTor && (!isLoopbackHost(serving.host) || serving.host === '::1')) {
@@ -143,9 +167,21 @@ export async function readOnionSettings(
     ? serving
     : { host: '127.0.0.1', port: values.loopbackServingPort };
   const own = { overlays, loopbackServing, hiddenServiceDir };
+  const lokinet = overlays.includes('lokinet')
+    ? await readLokinetSettings({
+        cfg,
+        isDirectory,
+        isMaker: context.isMaker === true,
+        needsNoList: context.needsNoList === true,
+        isAlone: overlays.length === 1,
+      })
+    : undefined;
+  const isLokinetOnly = lokinet !== undefined && overlays.length === 1;
   const nodes = isDirectory
     ? { ok: true as const, nodes: [], notice: await directoryNotice(values.directoryNodes, own) }
-    : nodesToDial(values.directoryNodes, network, overlays);
+    : isLokinetOnly
+      ? { ok: true as const, nodes: [] }
+      : nodesToDial(values.directoryNodes, network, overlays);
   if (!nodes.ok && context.needsNoList !== true) {
     throw fault('directory_nodes', nodes.bad.found, nodes.bad.allowed);
   }
@@ -161,7 +197,8 @@ export async function readOnionSettings(
     serving,
     loopbackServing,
     hiddenServiceDir,
-    directoryNodes: nodes.ok ? nodes.nodes : [],
+    directoryNodes: [...(nodes.ok ? nodes.nodes : []), ...(lokinet?.directoryNodes ?? [])],
+    lokinet,
   };
   const nodesNotice =
     !nodes.ok || nodes.notice === undefined ? [] : [`${cfg.path}: ${nodes.notice}`];

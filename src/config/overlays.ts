@@ -27,6 +27,12 @@ export const OVERLAYS = {
     address: 'an address of this machine',
     fix: 'give 127.0.0.1:port, because regtest_count is not 0,0',
   },
+  lokinet: {
+    kind: 'loki',
+    addresses: 'addresses of Lokinet (<name>.loki:port)',
+    address: 'an address of Lokinet',
+    fix: 'give <name>.loki:port, and a section with type = lokinet',
+  },
 } as const satisfies Readonly<Record<string, OverlayRow>>;
 
 export type OverlayName = keyof typeof OVERLAYS;

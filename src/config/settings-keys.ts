@@ -16,7 +16,9 @@ import {
   host,
   hosts,
   limit,
+  localSocket,
   loopbackHost,
+  nearAddress,
   oneOf,
   oneOfAnyCase,
   optional,
@@ -115,6 +117,17 @@ export const ONION_KEYS = {
     'a port number (0 = any that is free)',
   ),
   regtest_count: regtestCount,
+};
+
+/** The section with `type = lokinet`, which also turns the overlay on. */
+export const LOKINET_KEYS = {
+  type: oneOfAnyCase('lokinet', ['lokinet']),
+  dns: nearAddress('127.3.2.1:53', 53),
+  rpc: localSocket(),
+  serve: yesNo(true),
+  virtual_port: port(5222),
+  directory_nodes: freeText('', 65_536),
+  same_nick: yesNo(false),
 };
 
 export const LOGGING_KEYS = {

@@ -13,6 +13,7 @@ import { readCluster, type ClusterSettings } from './cluster-settings.js';
 import { writeDefaultConfig } from './default-config.js';
 import { ignoredNotices } from './ignored-keys.js';
 import { nearestName } from './nearest-name.js';
+import { findLokinetSection } from './lokinet-settings.js';
 import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
 import { resolveDatadir } from './paths.js';
 import { readBlockchain, type NodeSettings } from './node-settings.js';
@@ -21,6 +22,7 @@ import {
   CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
+  LOKINET_KEYS,
   OBWATCHER_KEYS,
   POLICY_KEYS,
   TIMEOUT_KEYS,
@@ -131,8 +133,12 @@ export function misspeltNotices(cfg: CfgFile): readonly string[] {
   ]);
   const { section } = findOnionSection(cfg);
   const shared = section === undefined ? [] : unknownKeys(cfg, section, Object.keys(ONION_KEYS));
+  const lokinet = findLokinetSection(cfg);
+  const inLokinet =
+    lokinet === undefined ? [] : unknownKeys(cfg, lokinet, Object.keys(LOKINET_KEYS));
   return [
     ...own,
+    ...inLokinet.map(({ notice }) => notice),
     ...shared.flatMap(({ notice, nearest }) => (nearest === undefined ? [] : [notice])),
   ];
 }
@@ -148,7 +154,8 @@ export async function settingsFrom(
   const isDirectory = role === 'directory';
   const { network, node } = readBlockchain(cfg, datadir, !isDirectory && role !== 'check');
   const needsNoList = role === 'check' || role === 'wallet';
-  const context = { cfg, datadir, network, isDirectory, needsNoList };
+  const isMaker = role === 'maker';
+  const context = { cfg, datadir, network, isDirectory, isMaker, needsNoList };
   const { onion, notices } = await readOnionSettings(context);
   const settings: Settings = {
     role,

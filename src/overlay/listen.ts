@@ -17,7 +17,7 @@ import { socketConnection } from './socket-connection.js';
 
 /** Backlog of the listener: after a restart all peers reconnect at the same time. */
 const BACKLOG = 1024;
-/** Most connections without their PROXY line; Tor writes it at once. */
+/** Most connections without their PROXY line, which Tor writes at once, or with an unknown peer. */
 const MAX_UNREAD = 1024;
 /** Least time between two log lines about failed accepts. */
 const ACCEPT_WARNING_INTERVAL_MS = 60_000;
@@ -62,6 +62,11 @@ export interface ListenOptions {
   readonly via: LocationKind;
   /** The configuration keys of the address, for error messages. */
   readonly keys?: string;
+  /**
+   * Finds out the host of a peer from the address that it connects from, null if it cannot. A connection
+   * is handed over afterwards. Never rejects.
+   */
+  readonly identify?: (address: string, signal: AbortSignal) => Promise<string | null>;
   readonly onConnection: (connection: Connection) => void;
   readonly signal: AbortSignal;
   readonly clock: Clock;
@@ -175,6 +180,9 @@ function lateParcel({ socket, head }: Late, n: number): Parcel {
   return { key: `${LATE}:${n}`, value, stream: socket };
 }
 
+/** The `close` event follows and is enough. */
+function ignored(): void {}
+
 class AcceptLoop implements Listening {
   readonly host: string;
   readonly circuitSocket: string | undefined;
@@ -183,7 +191,7 @@ class AcceptLoop implements Listening {
   readonly #inherited: Inherited | undefined;
   readonly #address: ListenAddress;
   readonly #server = createServer({ allowHalfOpen: false, pauseOnConnect: true, noDelay: true });
-  /** Accepted connections without their PROXY line. */
+  /** Accepted connections that are not handed over yet. */
   readonly #unread = new Map<Socket, CircuitReading>();
   /** Undefined while connections are taken at once. */
   #late: Late[] | undefined;
@@ -262,8 +270,10 @@ class AcceptLoop implements Listening {
   }
 
   #take(socket: Socket): void {
-    const { onConnection, via, clock } = this.#options;
-    if (this.circuitSocket === undefined) {
+    const { onConnection, via, clock, identify } = this.#options;
+    if (this.circuitSocket === undefined && identify !== undefined) {
+      this.#identify(socket, identify);
+    } else if (this.circuitSocket === undefined) {
       onConnection(socketConnection(socket, { via, clock }));
     } else if (this.#unread.size >= MAX_UNREAD) socket.destroy();
     else {
@@ -275,6 +285,34 @@ class AcceptLoop implements Listening {
       });
       this.#unread.set(socket, reading);
     }
+  }
+
+  #identify(socket: Socket, identify: NonNullable<ListenOptions['identify']>): void {
+    if (this.#unread.size >= MAX_UNREAD) {
+      socket.destroy();
+      return;
+    }
+    const stopped = new AbortController();
+    this.#unread.set(socket, {
+      stop() {
+        stopped.abort();
+        return new Uint8Array(0);
+      },
+    });
+    socket.on('error', ignored).once('close', () => this.#unread.delete(socket));
+    void this.#handOver(socket, identify, stopped.signal);
+  }
+
+  async #handOver(
+    socket: Socket,
+    identify: NonNullable<ListenOptions['identify']>,
+    stopped: AbortSignal,
+  ): Promise<void> {
+    const { onConnection, via, clock } = this.#options;
+    const peerHost = await identify(socket.remoteAddress ?? '', stopped);
+    if (stopped.aborted || !this.#unread.delete(socket)) return;
+    socket.off('error', ignored);
+    onConnection(socketConnection(socket, { via, clock, peerHost }));
   }
 
   #takeLate({ socket, head }: Late): void {

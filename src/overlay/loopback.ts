@@ -2,13 +2,12 @@
  * Plain TCP on this machine, for tests and for a `regtest_count` other than `0,0`: no Tor, and no
  * connection that leaves the machine.
  */
-import { createConnection } from 'node:net';
 import { silentLog, type Log } from '../channel/log.js';
 import type { Clock, Connection, DialOptions, Overlay } from '../channel/ports.js';
 import { formatLocation, isLoopbackHost, type Location } from '../protocol/location.js';
+import { connectTo } from './connect.js';
 import { listen, type ListenAddress } from './listen.js';
 import { OverlayError } from './overlay-error.js';
-import { socketConnection } from './socket-connection.js';
 import { systemClock } from './system-clock.js';
 
 const KIND = 'loopback';
@@ -40,31 +39,14 @@ async function dial(
       `refused to dial ${where}: loopback mode (regtest_count) only dials 127.0.0.0/8, ::1 and localhost`,
     );
   }
-  if (signal.aborted) throw new OverlayError('dial-failed', `dial of ${where} aborted`);
-  const socket = createConnection({
-    host: loopbackAddress(location.host),
-    port: location.port,
-    allowHalfOpen: false,
-  });
-  return new Promise((resolve, reject) => {
-    const abort = (): void => finish(new OverlayError('dial-failed', `dial of ${where} aborted`));
-    const failed = (error: Error): void =>
-      finish(
-        new OverlayError('dial-failed', `cannot connect to ${where}: ${error.message}`, error),
-      );
-    const connected = (): void => finish(undefined);
-    function finish(error: OverlayError | undefined): void {
-      signal.removeEventListener('abort', abort);
-      socket.off('error', failed).off('connect', connected);
-      if (error === undefined) {
-        resolve(socketConnection(socket, { via: KIND, clock, remote: where }));
-        return;
-      }
-      socket.on('error', () => {}).destroy();
-      reject(error);
-    }
-    signal.addEventListener('abort', abort, { once: true });
-    socket.once('error', failed).once('connect', connected);
+  const { port } = location;
+  return connectTo({
+    address: loopbackAddress(location.host),
+    port,
+    where,
+    via: KIND,
+    clock,
+    signal,
   });
 }
 

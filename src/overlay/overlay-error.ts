@@ -6,6 +6,8 @@ export type OverlayErrorCode =
   | 'location-refused'
   /** The connection failed. */
   | 'dial-failed'
+  /** The program that carries the overlay does not answer. */
+  | 'carrier-unreachable'
   /** The operator's own Tor serves it, and its `hostname` file is missing or wrong. */
   | 'hostname-file'
   /** The overlay was created without options to serve. */

@@ -176,9 +176,9 @@ async function serveAll(
 }
 
 /**
- * An overlay that dials each location through the overlay of its kind and serves one location of each.
- * A single overlay is returned as it is. The order is that of `Served.locations`. Throws a RangeError
- * without overlays, or when two reach the same kind.
+ * An overlay that dials each location through the overlay of its kind and serves one location of each, but
+ * for those that only dial. A single overlay is returned as it is. The order is that of
+ * `Served.locations`. Throws a RangeError without overlays, or when two reach the same kind.
  */
 export function createOverlaySet(overlays: readonly Overlay[]): Overlay {
   const byKind = new Map<LocationKind, Overlay>();
@@ -191,8 +191,11 @@ export function createOverlaySet(overlays: readonly Overlay[]): Overlay {
   const [first, second] = overlays;
   if (first === undefined) throw new RangeError('a set of overlays needs at least one');
   if (second === undefined) return first;
+  const serving = overlays.filter(({ dialsOnly }) => dialsOnly !== true);
   return {
     reachable: new Set(byKind.keys()),
+    dialsOnly: serving.length === 0,
+    oneSource: new Set(overlays.flatMap(({ oneSource }) => [...(oneSource ?? [])])),
     async dial(location: Location, options: DialOptions) {
       const overlay = byKind.get(location.kind);
       if (overlay) return overlay.dial(location, options);
@@ -202,7 +205,11 @@ export function createOverlaySet(overlays: readonly Overlay[]): Overlay {
         `refused to dial ${formatLocation(location)}: this program reaches ${kinds} locations only`,
       );
     },
-    serve: (onConnection, options) => serveAll(overlays, onConnection, options),
+    serve(onConnection, options) {
+      if (serving.length > 0) return serveAll(serving, onConnection, options);
+      const message = 'this program only dials: each of its overlays was set up not to serve';
+      return Promise.reject(new OverlayError('not-serving', message));
+    },
     async close() {
       await Promise.all(overlays.map((overlay) => overlay.close()));
     },

@@ -25,6 +25,8 @@ export interface SocketOrigin {
   readonly remote?: string;
   /** The Tor circuit of the connection, if known. */
   readonly circuit?: string | undefined;
+  /** The host of the peer, if the overlay knows it. */
+  readonly peerHost?: string | null | undefined;
 }
 
 /** Shared by all connections that have no write in progress. */
@@ -106,8 +108,11 @@ class SocketConnection implements MovableConnection {
 
   readonly via: LocationKind;
   readonly circuit: string | undefined;
+  readonly peerHost: string | null | undefined;
 
-  constructor(socket: Socket, { via, clock, remote, circuit }: SocketOrigin, held: boolean) {
+  constructor(socket: Socket, origin: SocketOrigin, held: boolean) {
+    const { via, clock, remote, circuit, peerHost } = origin;
+    this.peerHost = peerHost;
     this.via = via;
     this.circuit = circuit;
     this.#remote = remote;

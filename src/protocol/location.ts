@@ -5,6 +5,7 @@ import { sha3_256 } from '@noble/hashes/sha3.js';
 import { base32nopad } from '@scure/base';
 import { isLoopbackHost } from '../kit/host-name.js';
 import { NOT_SERVING_ONION } from './constants.js';
+import { isLokinetName, parseLokiName, type LokiFault } from './loki-address.js';
 import { fail, ok, type Parsed } from './result.js';
 
 export { isLoopbackHost };
@@ -13,13 +14,13 @@ export { isLoopbackHost };
 export type AddedKind = `x-${string}`;
 
 /** The kinds of locations. A location can be dialled only through an overlay that reaches its kind. */
-export type LocationKind = 'onion' | 'loopback' | AddedKind;
+export type LocationKind = 'onion' | 'loki' | 'loopback' | AddedKind;
 
 /** An address that can be dialled. */
 export interface Location {
-  /** Whether it is a v3 onion, an address of this machine, or of a kind that was added. */
+  /** Whether it is a v3 onion, a name of Lokinet, an address of this machine, or of a kind that was added. */
   readonly kind: LocationKind;
-  /** The host without port; an onion in lower case with `.onion`. */
+  /** The host without port; an onion in lower case with `.onion`, a name of Lokinet with `.loki`. */
   readonly host: string;
   /** The port, 1 to 65,535. */
   readonly port: number;
@@ -46,7 +47,10 @@ export type LocationFault =
   | 'onion-length'
   | 'onion-alphabet'
   | 'onion-version'
-  | 'onion-checksum';
+  | 'onion-checksum'
+  /** The address of a router of Lokinet, which serves nothing. */
+  | 'loki-router'
+  | LokiFault;
 
 const ONION_SUFFIX = '.onion';
 const ONION_NAME_LENGTH = 56;
@@ -100,6 +104,10 @@ export interface LocationRow {
   readonly read: (host: string) => Parsed<string, LocationFault> | undefined;
   /** Whether several programs serve at one host, each at another port. */
   readonly sharesHost: boolean;
+  /** Whether no location of another kind is named over links of this kind, in any direction. */
+  readonly isAlone?: boolean;
+  /** Whether a peer may declare this host, which `read` accepts, as its own; default: any. */
+  readonly isOwnAddress?: (host: string) => boolean;
 }
 
 /** The kinds that this package knows. A host belongs to the first row that reads it. */
@@ -115,6 +123,20 @@ const KNOWN_ROWS: Readonly<Record<Exclude<LocationKind, AddedKind>, LocationRow>
       return key.reason === 'location-host' ? undefined : key;
     },
     sharesHost: false,
+  },
+  loki: {
+    read(host) {
+      if (!isLokinetName(host)) return undefined;
+      const name = parseLokiName(host);
+      if (!name.ok) return name;
+      return name.value.kind === 'router' ? fail('loki-router') : ok(host);
+    },
+    sharesHost: false,
+    isAlone: true,
+    isOwnAddress(host) {
+      const name = parseLokiName(host);
+      return name.ok && name.value.kind === 'address' && name.value.subdomain === '';
+    },
   },
 };
 
@@ -155,7 +177,7 @@ function parsePort(text: string): number | undefined {
   return port <= 65_535 ? port : undefined;
 }
 
-/** `host:port` of a v3 onion, of the loopback interface, or of a kind that was added. */
+/** `host:port` of a v3 onion, a name of Lokinet, the loopback interface, or of a kind that was added. */
 export function parseLocation(text: string): Parsed<Location, LocationFault> {
   if (text === '') return fail('location-empty');
   const colon = text.lastIndexOf(':');
@@ -170,9 +192,13 @@ export function parseLocation(text: string): Parsed<Location, LocationFault> {
   return fail('location-host');
 }
 
-/** A location, or `NOT-SERVING-ONION`. */
+/** A location that a peer can have, or `NOT-SERVING-ONION`. */
 export function parseDeclaredLocation(text: string): Parsed<DeclaredLocation, LocationFault> {
-  return text === NOT_SERVING_ONION ? ok(NOT_SERVING) : parseLocation(text);
+  if (text === NOT_SERVING_ONION) return ok(NOT_SERVING);
+  const location = parseLocation(text);
+  if (!location.ok) return location;
+  const { kind, host } = location.value;
+  return rows.get(kind)?.isOwnAddress?.(host) === false ? fail('location-host') : location;
 }
 
 /** The text that is sent: `host:port`, or `NOT-SERVING-ONION`. */
@@ -200,7 +226,8 @@ export function sameOwner(a: Location, b: DeclaredLocation): boolean {
 /**
  * The kinds of locations that may be named over a link, in both directions: the kind of the link itself,
  * and onions, which every deployed program may declare. Onions are not named over other links by a
- * program that reaches onions: no peer learns from it where another one is in another overlay.
+ * program that reaches onions: no peer learns from it where another one is in another overlay. Over
+ * Lokinet, where no deployed program is, onions are never named.
  * @param via the kind of location that the link was dialled at
  * @param reachable the kinds that the program reaches, `Overlay.reachable`
  */
@@ -208,7 +235,8 @@ export function kindsNamedOver(
   via: LocationKind,
   reachable: ReadonlySet<LocationKind>,
 ): ReadonlySet<LocationKind> {
-  return new Set(reachable.has('onion') ? [via] : [via, 'onion']);
+  const isAlone = rows.get(via)?.isAlone === true;
+  return new Set(isAlone || reachable.has('onion') ? [via] : [via, 'onion']);
 }
 
 /** The location as it may be named: `NOT_SERVING` unless it is of one of these kinds. */

@@ -21,6 +21,7 @@ import {
   CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
+  LOKINET_KEYS,
   OBWATCHER_KEYS,
   ONION_KEYS,
   POLICY_KEYS,
@@ -52,9 +53,11 @@ import {
 import { openOverlay } from '../../src/overlay/factory/open-overlays.js';
 
 const ONION_SECTION = 'MESSAGING:onion';
+const LOKINET_SECTION = 'MESSAGING:lokinet';
 const TABLES: Readonly<Record<string, SectionKeys>> = {
   BLOCKCHAIN: BLOCKCHAIN_KEYS,
   [ONION_SECTION]: ONION_KEYS,
+  [LOKINET_SECTION]: LOKINET_KEYS,
   LOGGING: LOGGING_KEYS,
   TIMEOUT: TIMEOUT_KEYS,
   POLICY: POLICY_KEYS,
@@ -73,6 +76,8 @@ interface Other {
   readonly roles?: readonly Role[];
 }
 
+/** A service of Lokinet. */
+const LOKI = 'dw68y1xhptqbhcm5s8aaaip6dbopykagig5q5u1za4c7pzxto77y.loki';
 const LARGE_FEES = { cjfee_r: '0.01', txfee_contribution: '200' };
 
 const KEYS = ['11'.repeat(32), '22'.repeat(32)] as const;
@@ -113,6 +118,15 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     loopback_serving_port: { value: '5223', beside: { overlays: 'tor, loopback' } },
     // A directory dials no address, so the addresses are valid before and after.
     regtest_count: { value: '1,1', roles: ['directory'] },
+  },
+  [LOKINET_SECTION]: {
+    type: 'irc',
+    dns: '127.0.0.1:5300',
+    rpc: 'tcp://127.0.0.1:1190',
+    serve: 'false',
+    virtual_port: '5223',
+    directory_nodes: `${LOKI}:5223`,
+    same_nick: 'true',
   },
   LOGGING: { console_log_level: 'DEBUG', color: 'false' },
   TIMEOUT: { maker_timeout_sec: '30', unconfirm_timeout_sec: '90' },
@@ -199,7 +213,11 @@ async function read(
   lines: Readonly<Record<string, string>>,
   role: Role,
 ): Promise<Settings> {
-  const written = section === ONION_SECTION ? { type: 'onion', ...lines } : lines;
+  const written = {
+    ...(section === ONION_SECTION ? { type: 'onion' } : {}),
+    ...(section === LOKINET_SECTION ? { type: 'lokinet', directory_nodes: LOKI } : {}),
+    ...lines,
+  };
   const text = [
     ...(section === ONION_SECTION ? [] : [`[${ONION_SECTION}]`, 'type = onion']),
     `[${section}]`,
@@ -256,6 +274,16 @@ function inCommands(settings: Settings): unknown {
   };
 }
 
+const LOKINET = {
+  dns: { host: '127.3.2.1', port: 53 },
+  rpc: undefined,
+  serve: true,
+  virtualPort: 5222,
+  directoryNodes: [],
+  portFromSrv: new Set<string>(),
+  sameNick: false,
+};
+
 /** The parts of the onion settings that `openOverlay` reads, over all modes. */
 async function readByOverlay(dir: string): Promise<ReadonlySet<string>> {
   const reads = new Set<string>();
@@ -265,6 +293,7 @@ async function readByOverlay(dir: string): Promise<ReadonlySet<string>> {
     { torMode: 'control', overlays: ['tor', 'loopback'] },
     { torMode: 'control' },
     { torMode: 'external' },
+    { withoutTor: true, overlays: ['lokinet'], lokinet: LOKINET },
   ];
   for (const mode of modes) {
     const watched = new Proxy(

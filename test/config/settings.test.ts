@@ -8,11 +8,13 @@ import { ConfigError } from '../../src/config/config-error.js';
 import { defaultConfigText } from '../../src/config/default-config.js';
 import { nearestName } from '../../src/config/nearest-name.js';
 import { expandPath, resolveDatadir } from '../../src/config/paths.js';
+import { readSection } from '../../src/config/read-section.js';
 import {
   BLOCKCHAIN_KEYS,
   CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
+  LOKINET_KEYS,
   OBWATCHER_KEYS,
   ONION_KEYS,
   POLICY_KEYS,
@@ -80,6 +82,19 @@ t.test('the example file holds exactly the built-in defaults', async (t) => {
       `every key of ${section}`,
     );
   }
+});
+
+t.test('the example file has the section of Lokinet as a comment, with its defaults', async (t) => {
+  const example = await defaultConfigText();
+  const start = example.indexOf('#[MESSAGING:lokinet]');
+  const commented = example.slice(start, example.indexOf('[LOGGING]'));
+  const cfg = cfgOf(commented.replace(/^#(?=\S)/gm, ''));
+  t.same(cfg.sections, ['MESSAGING:lokinet']);
+  t.same(cfg.ownKeys('MESSAGING:lokinet'), Object.keys(LOKINET_KEYS), 'every key, in order');
+  t.same(
+    readSection(LOKINET_KEYS, cfg, 'MESSAGING:lokinet'),
+    readSection(LOKINET_KEYS, undefined, undefined),
+  );
 });
 
 t.test('the contract of [DIRECTORY]', async (t) => {
@@ -151,6 +166,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
     { ...settings.onion, directoryNodes: settings.onion.directoryNodes.map(formatLocation) },
     {
       overlays: ['tor'],
+      lokinet: undefined,
       withoutTor: false,
       torMode: 'auto',
       socks: { host: '10.0.0.1', port: 9150 },
@@ -601,7 +617,7 @@ t.test('overlays: one or several, each with its own directories', async (t) => {
   for (const [lines, found] of [
     [`overlays = tor\n${local}`, /127\.0\.0\.1:5222/],
     [`overlays = loopback\ndirectory_nodes = ${ONION}`, /addresses of this machine/],
-    ['overlays = i2p', /tor, loopback, or several with commas between/],
+    ['overlays = i2p', /tor, loopback, lokinet, or several with commas between/],
     ['overlays =', /tor, loopback/],
   ] as const) {
     // oxlint-disable-next-line no-await-in-loop

@@ -6,6 +6,7 @@ import type { SocksEndpoint } from '../../tor/socks/dialer.js';
 import { createLoopbackOverlay } from '../loopback.js';
 import { createOverlaySet } from '../overlay-set.js';
 import { createTorOverlay } from '../tor.js';
+import { lokinetDialer } from './open-lokinet.js';
 
 export interface DialAccess {
   /** An overlay reads its own keys here. */
@@ -18,6 +19,7 @@ export interface DialAccess {
 const DIALERS: Readonly<Record<OverlayName, (access: DialAccess) => Overlay | undefined>> = {
   tor: ({ socks, clock }) => socks && createTorOverlay({ socks, clock }),
   loopback: ({ clock }) => createLoopbackOverlay({ host: '127.0.0.1', port: 0, clock }),
+  lokinet: ({ onion, clock }) => lokinetDialer(onion.lokinet, { clock }),
 };
 
 /** These overlays as one; undefined when one of them cannot be used. */

@@ -9,6 +9,7 @@ import { createRateCappedLog } from '../../ops/rate-capped-log.js';
 import { createLoopbackOverlay } from '../loopback.js';
 import { holdAll, releaseAll } from '../moved-together.js';
 import { createOverlaySet } from '../overlay-set.js';
+import { openLokinet } from './open-lokinet.js';
 import { openTor } from './open-tor.js';
 import type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
 
@@ -29,7 +30,7 @@ async function openLoopback(options: OpenOverlayOptions): Promise<OpenedOverlay>
 /** How each overlay is opened. Rejects as `openOverlay`; nothing is left running then. */
 const OPENERS: Readonly<
   Record<OverlayName, (options: OpenOverlayOptions) => Promise<OpenedOverlay>>
-> = { tor: openTor, loopback: openLoopback };
+> = { tor: openTor, loopback: openLoopback, lokinet: openLokinet };
 
 /** Their movable parts as one; undefined when there are none. */
 function movedTogether(parts: readonly Movable[]): Movable | undefined {
