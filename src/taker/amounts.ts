@@ -185,7 +185,7 @@ export interface Sweep {
   readonly makers: number;
   /** What they get, minus their part of the miner fee. */
   readonly makerFees: number;
-  /** The rest: at least the budget, or what the makers contribute where that is more. */
+  /** The rest: at least the budget, or what the makers pay beyond their fees where that is more. */
   readonly minerFee: number;
 }
 
@@ -197,9 +197,9 @@ const costOf = (chosen: readonly Candidate[], amount: number): number =>
  * maker as it computes it: its share rounded half to even.
  */
 function largestAmount(total: number, budget: number, chosen: readonly Candidate[]): number {
-  const contributed = chosen.reduce((sum, { offer }) => sum + offer.txfee, 0);
-  const miners = Math.max(budget, contributed);
-  const isPaid = (amount: number): boolean => amount + costOf(chosen, amount) + miners <= total;
+  // Makers that pay more than they get do so for the miners, not for us.
+  const isPaid = (amount: number): boolean =>
+    amount + Math.max(0, costOf(chosen, amount) + budget) <= total;
   let low = 0;
   let high = total;
   if (!isPaid(0)) return 0;
@@ -214,7 +214,7 @@ function largestAmount(total: number, budget: number, chosen: readonly Candidate
 /**
  * The amount of a sweep, for the first makers in the order of the candidates. A maker whose offer does not
  * allow the amount, or asks too much for it, is left out, and the amount is computed again. It never changes
- * afterwards, so a maker gets exactly the change that it expects. Undefined when too few makers are left.
+ * within a round, so a maker gets exactly the change that it expects. Undefined when too few makers are left.
  */
 export function sweepAmount(terms: SweepTerms): Sweep | undefined {
   const { total, budget, makers, minimumMakers, policy } = terms;
@@ -233,5 +233,32 @@ export function sweepAmount(terms: SweepTerms): Sweep | undefined {
       return { amount, candidates: left, makers: chosen.length, makerFees, minerFee };
     }
     left = left.filter((candidate) => !unfit.has(candidate));
+  }
+}
+
+/**
+ * The sweep with the dearest of the candidates: the most that a sweep costs when makers fail and others take
+ * their places.
+ */
+export function dearestSweep(terms: SweepTerms, { amount }: Sweep): Sweep | undefined {
+  const candidates = terms.candidates.toSorted(
+    (a, b) => makerCost(b.offer, amount) - makerCost(a.offer, amount),
+  );
+  return sweepAmount({ ...terms, candidates });
+}
+
+/** A sweep that costs at most this: where the makers asked first cost more, the dearest are left out. */
+export function sweepWithin(terms: SweepTerms, worst: Worst): Sweep | undefined {
+  let { candidates } = terms;
+  for (;;) {
+    const sweep = sweepAmount({ ...terms, candidates });
+    if (sweep === undefined) return undefined;
+    const { amount, makers, makerFees } = sweep;
+    const isWithin = terms.total - amount <= worstCost(worst) && makerFees <= worst.makerFees;
+    if (isWithin) return sweep;
+    const dearest = sweep.candidates
+      .slice(0, makers)
+      .toSorted((a, b) => makerCost(b.offer, amount) - makerCost(a.offer, amount))[0];
+    candidates = sweep.candidates.filter((candidate) => candidate !== dearest);
   }
 }

@@ -23,11 +23,13 @@ import { eligibleCoins, fundsText } from '../wallet/payment/eligible.js';
 import { randomBelow } from '../wallet/payment/random.js';
 import type { Wallet } from '../wallet/wallet.js';
 import {
+  dearestSweep,
   expectedVsize,
   mostMakerFees,
   scriptLike,
   sumOf,
   sweepAmount,
+  type SweepTerms,
   type Worst,
 } from './amounts.js';
 import type { CoinjoinPlan, CoinjoinRequest } from './api.js';
@@ -69,16 +71,27 @@ export function policyOf(request: CoinjoinRequest, policy: TakerPolicy): TakerPo
 export const destinationScript = ({ destination }: CoinjoinRequest, wallet: Wallet): string =>
   destination.kind === 'internal' ? scriptLike(kindOf(wallet)) : destination.script;
 
-/** What the miners of a sweep of these coins should get with so many makers. */
-export const sweepBudget =
-  (coins: readonly WalletCoin[], destination: string, wallet: Wallet, feePerKb: number) =>
-  (makers: number): number => {
-    const inputs = coins.map(({ script }) => script);
-    return feeFor(
-      expectedVsize({ inputs, destination, kind: kindOf(wallet) }, makers, false),
-      feePerKb,
-    );
+/** What a sweep of these coins is computed from. */
+export function sweepTerms(
+  { request, feePerKb }: Pick<CoinjoinPlan, 'request' | 'feePerKb'>,
+  coins: readonly WalletCoin[],
+  { wallet, candidates, policy }: Pick<PlanOptions, 'wallet' | 'candidates' | 'policy'>,
+): SweepTerms {
+  const { makers, minimumMakers } = request;
+  const own = {
+    inputs: coins.map(({ script }) => script),
+    destination: destinationScript(request, wallet),
+    kind: kindOf(wallet),
   };
+  return {
+    total: sumOf(coins),
+    budget: (count) => feeFor(expectedVsize(own, count, false), feePerKb),
+    candidates,
+    makers,
+    minimumMakers,
+    policy: policyOf(request, policy),
+  };
+}
 
 type Rate =
   | { readonly feePerKb: number; readonly fault: undefined }
@@ -127,25 +140,20 @@ const tooFew = (fitting: number, { minimumMakers }: CoinjoinRequest): string =>
   'allow higher fees, or another amount';
 
 function sweepSpending({ request, options, eligible, feePerKb, funds }: SpendingInput): Spending {
-  const { wallet } = options;
   const none = { amount: 0, coins: eligible, worst: NO_COST, makers: [], isAmple: true };
   if (eligible.length === 0) return { ...none, obstacle: `nothing can be spent: ${funds}` };
-  const total = sumOf(eligible);
-  const destination = destinationScript(request, wallet);
-  const sweep = sweepAmount({
-    total,
-    budget: sweepBudget(eligible, destination, wallet, feePerKb),
-    candidates: options.candidates,
-    makers: request.makers,
-    minimumMakers: request.minimumMakers,
-    policy: policyOf(request, options.policy),
-  });
+  const terms = sweepTerms({ request, feePerKb }, eligible, options);
+  const { total } = terms;
+  const sweep = sweepAmount(terms);
   if (sweep === undefined) {
     const { candidates } = options;
     const fits = candidates.filter(({ offer }) => offer.minsize <= total && offer.maxsize >= total);
     return { ...none, amount: total, obstacle: tooFew(fits.length, request) };
   }
-  const { amount, makerFees, minerFee, makers } = sweep;
+  const { amount, makers } = sweep;
+  const dearest = dearestSweep(terms, sweep);
+  const { makerFees, minerFee } =
+    dearest !== undefined && dearest.amount < amount ? dearest : sweep;
   return {
     amount,
     coins: eligible,

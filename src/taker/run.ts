@@ -18,9 +18,9 @@ import {
 } from '../negotiation/taker/api.js';
 import { runCoinjoin, type RoundProgress } from '../negotiation/taker/coinjoin.js';
 import { makerCost, offerFault } from '../negotiation/taker/fees.js';
-import { affordable, sumOf, sweepAmount, worstCost, type Sweep } from './amounts.js';
+import { affordable, sweepWithin } from './amounts.js';
 import type { CoinjoinEvent, CoinjoinOutcome, CoinjoinPhase, CoinjoinPlan } from './api.js';
-import { destinationScript, policyOf, sweepBudget, type PlanOptions } from './plan.js';
+import { policyOf, sweepTerms, type PlanOptions } from './plan.js';
 import { RoundChain } from './round-chain.js';
 import { asRunningRound } from './running-rounds.js';
 import { WalletTaker } from './wallet-taker.js';
@@ -68,31 +68,13 @@ interface Round {
   readonly candidates: readonly Candidate[];
 }
 
-/** A sweep that costs at most what the plan allows: dearer makers are left out. */
-function sweepRound(plan: CoinjoinPlan, options: RunOptions): Round | undefined {
-  const { request, feePerKb } = plan;
-  const { wallet } = options;
-  const coins = plan.coins.map((coin) => wallet.coin(coin));
-  const total = sumOf(coins);
-  const most = worstCost(plan.worst);
-  let { candidates } = options;
-  for (;;) {
-    const sweep: Sweep | undefined = sweepAmount({
-      total,
-      budget: sweepBudget(coins, destinationScript(request, wallet), wallet, feePerKb),
-      candidates,
-      makers: request.makers,
-      minimumMakers: request.minimumMakers,
-      policy: policyOf(request, options.policy),
-    });
-    if (sweep === undefined) return undefined;
-    const { amount, makers, makerFees } = sweep;
-    if (total - amount <= most && makerFees <= plan.worst.makerFees) return sweep;
-    const dearest = sweep.candidates
-      .slice(0, makers)
-      .toSorted((a, b) => makerCost(b.offer, amount) - makerCost(a.offer, amount))[0];
-    candidates = sweep.candidates.filter((candidate) => candidate !== dearest);
-  }
+/** A sweep that costs at most what the plan allows, with these makers. */
+function sweepRound(
+  plan: CoinjoinPlan,
+  options: Pick<RunOptions, 'wallet' | 'candidates' | 'policy'>,
+): Round | undefined {
+  const coins = plan.coins.map((coin) => options.wallet.coin(coin));
+  return sweepWithin(sweepTerms(plan, coins, options), plan.worst);
 }
 
 function fixedRound(plan: CoinjoinPlan, amount: number, options: RunOptions): Round | undefined {
@@ -157,10 +139,8 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
   const { request, obstacle, worst, coins, feePerKb } = plan;
   const { wallet, chain, commitments, randomBytes, log, clock, channel, signal } = options;
   if (obstacle !== undefined) return failed('wallet', obstacle);
-  const round =
-    request.amount === 'sweep'
-      ? sweepRound(plan, options)
-      : fixedRound(plan, request.amount, options);
+  const isSweep = request.amount === 'sweep';
+  let round = isSweep ? sweepRound(plan, options) : fixedRound(plan, plan.amount, options);
   if (round === undefined) {
     const detail = `too few makers cost no more than planned; ${request.minimumMakers} are needed: plan again`;
     return failed('too-few-makers', detail);
@@ -175,7 +155,6 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
     randomBytes,
     log,
     request,
-    amount: round.amount,
     coins,
     worst,
     tolerance: policy.maxSweepFeeChange,
@@ -189,16 +168,21 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
     if (text !== shown) tell({ kind: 'phase', phase: name, makers });
     shown = text;
   };
+  /** A sweep without the makers that failed: dearer ones may take their places. */
+  const resize = (candidates: readonly Candidate[]): Round | undefined => {
+    const next = sweepRound(plan, { ...options, candidates });
+    round = next ?? round;
+    return next;
+  };
   const result = await runCoinjoin({
     channel,
     network: wallet.network,
     wallet: taker,
     chain: view,
     commitments: commitments.store,
-    amount: round.amount,
-    sweep: request.amount === 'sweep',
-    makers: round.makers,
-    candidates: round.candidates,
+    ...round,
+    sweep: isSweep,
+    ...(isSweep && { resize }),
     feePerKb,
     policy,
     clock,

@@ -34,8 +34,6 @@ import type { TakerCommitments } from './commitments.js';
 /** What was agreed on with the user. */
 export interface AgreedCoinjoin {
   readonly request: CoinjoinRequest;
-  /** Satoshi of each side's equal output. */
-  readonly amount: number;
   /** The coins that are spent: of one mixdepth; of a sweep all of it. */
   readonly coins: readonly (Outpoint & { readonly value: number })[];
   readonly worst: Worst;
@@ -64,6 +62,8 @@ export interface PaidFees {
 /** A funding of this wallet, as long as it is not settled. */
 interface OpenFunding extends PaidFees {
   readonly funding: Funding;
+  /** Satoshi of each side's equal output. */
+  readonly amount: number;
   readonly lease: { readonly id: string; readonly owner: string };
   readonly destination: string;
   /** What the balance of the wallet falls by. */
@@ -115,8 +115,8 @@ export class WalletTaker implements TakerWallet {
     }
   }
 
-  commit(_amount: number, signal: AbortSignal): Promise<Podle | undefined> {
-    const { amount, coins, request, commitments } = this.#options;
+  commit(amount: number, signal: AbortSignal): Promise<Podle | undefined> {
+    const { coins, request, commitments } = this.#options;
     return commitments.reserve({ amount, coins, mixdepth: request.mixdepth }, signal);
   }
 
@@ -155,8 +155,8 @@ export class WalletTaker implements TakerWallet {
       if (open === undefined) throw new Error('there is no round to sign for');
       // After the abort the coins are given back: nothing may be signed any more.
       signal.throwIfAborted();
-      const { amount, request: wanted } = this.#options;
-      const { makerFees, funding, destination, mostSpent, lease } = open;
+      const { request: wanted } = this.#options;
+      const { amount, makerFees, funding, destination, mostSpent, lease } = open;
       checkForm(request.transaction, funding);
       const { unsignedTxid, signatures } = await this.#wallet.sign({
         transaction: request.transaction,
@@ -280,6 +280,7 @@ export class WalletTaker implements TakerWallet {
     };
     this.#open = {
       funding,
+      amount: request.amount,
       lease,
       destination: destination.script,
       mostSpent: sumOf(own) - change - (isInternal ? request.amount : 0),

@@ -8,12 +8,14 @@ import { TAKER_DUST } from '../../src/negotiation/taker/transaction.js';
 import { offerFee, type Offer } from '../../src/protocol/offer.js';
 import {
   affordable,
+  dearestSweep,
   expectedVsize,
   minerShare,
   mostMakerFees,
   scriptLike,
   sumOf,
   sweepAmount,
+  sweepWithin,
   worstCost,
 } from '../../src/taker/amounts.js';
 import { chooseCoins } from '../../src/taker/coins.js';
@@ -58,11 +60,11 @@ t.test('a sweep: every maker gets its exact fee, and not a satoshi is missing', 
           (sum, it) => sum + offerFee(it.offer, amount) - it.offer.txfee,
           0,
         );
-        const contributed = chosen.reduce((sum, it) => sum + it.offer.txfee, 0);
         const miners = total - amount - paid;
         t.equal(sweep.makerFees, paid);
         t.equal(sweep.minerFee, miners);
-        const due = Math.max(budget(chosen.length), contributed);
+        // Never less than the budget, and what makers pay beyond their fees is not ours.
+        const due = Math.max(budget(chosen.length), -paid);
         if (miners < due) throw new Error(`${miners} sat for the miners, due are ${due}`);
         // One satoshi more for each side could not be paid.
         const more = amount + 1 + chosen.reduce((s, it) => s + makerCost(it.offer, amount + 1), 0);
@@ -75,6 +77,61 @@ t.test('a sweep: every maker gets its exact fee, and not a satoshi is missing', 
     { numRuns: 300 },
   );
   t.ok(found > 100, `${found} sweeps`);
+});
+
+t.test('a sweep with other makers, after some failed, costs no more than was agreed', async (t) => {
+  let dearer = 0;
+  fc.assert(
+    fc.property(
+      candidates,
+      fc.integer({ min: 30_000, max: 40_000_000 }),
+      fc.integer({ min: 1, max: 9 }),
+      fc.integer({ min: 1_000, max: 60_000 }),
+      fc.array(fc.boolean(), { minLength: 14, maxLength: 14 }),
+      (makers, total, wanted, feePerKb, fails) => {
+        const own = { inputs: [LIKE, LIKE], destination: LIKE, kind: 'p2wpkh' } as const;
+        const budget = (n: number): number => feeFor(expectedVsize(own, n, false), feePerKb);
+        const terms = { total, budget, candidates: makers, makers: wanted, policy: POLICY };
+        const all = { ...terms, minimumMakers: 1 };
+        const planned = sweepAmount(all);
+        if (planned === undefined) return;
+        const most = dearestSweep(all, planned) ?? planned;
+        const worst = {
+          makerFees: Math.max(planned.makerFees, most.makerFees),
+          minerFee: Math.max(total - planned.amount, total - most.amount) - most.makerFees,
+        };
+        const left = makers.filter((_, n) => fails[n] === false);
+        const again = sweepWithin({ ...all, candidates: left }, worst);
+        if (again === undefined) return;
+        const chosen = again.candidates.slice(0, again.makers);
+        const paid = chosen.reduce((sum, it) => sum + makerCost(it.offer, again.amount), 0);
+        t.equal(again.makerFees, paid);
+        if (again.amount + paid + again.minerFee !== total) throw new Error('a satoshi is missing');
+        if (total - again.amount > worstCost(worst)) throw new Error('above the plan');
+        if (paid > worst.makerFees) throw new Error('the makers get more than in the plan');
+        if (again.minerFee < budget(chosen.length)) throw new Error('too little for the miners');
+        if (again.amount < planned.amount) dearer += 1;
+      },
+    ),
+    { numRuns: 1_500 },
+  );
+  t.ok(dearer > 20, `${dearer} sweeps with dearer makers`);
+});
+
+t.test('a sweep pays nothing for parts of the miner fee that a maker asks back', async (t) => {
+  // Its fee and its part of the miner fee are the same: it costs nothing, and brings nothing.
+  const free: Offer = {
+    type: 'sw0absoffer',
+    oid: 0,
+    minsize: 27_300,
+    maxsize: 9e8,
+    txfee: 5_000_000,
+    cjfee: '5000000',
+  };
+  const terms = { total: 20_000_000, budget: () => 1_000, policy: POLICY };
+  const makers = [{ nick: 'J5maker0', offer: free }];
+  const sweep = sweepAmount({ ...terms, candidates: makers, makers: 1, minimumMakers: 1 });
+  t.match(sweep, { amount: 19_999_000, makerFees: 0, minerFee: 1_000 });
 });
 
 /** A maker with a relative fee. */

@@ -6,6 +6,7 @@ import type { CoinjoinOutcome, CoinjoinPlan } from '../../src/taker/api.js';
 import { worstCost } from '../../src/taker/amounts.js';
 import { resumeCoinjoins } from '../../src/taker/resume.js';
 import type { MakerWallet } from '../../src/negotiation/ports.js';
+import type { Offer } from '../../src/protocol/offer.js';
 import { formatOutpoint } from '../../src/protocol/outpoint.js';
 import { createTakerWorld, OFFER, type TakerWorld } from '../helpers/taker-world.js';
 
@@ -105,11 +106,7 @@ t.test(
     const result = done(outcome);
     t.equal(result.amount, plan.amount);
     t.equal(result.amount + result.makerFees + result.minerFee, 3_100_004);
-    t.equal(
-      worstCost(plan.worst),
-      3_100_004 - plan.amount,
-      'a sweep costs exactly what was planned',
-    );
+    checkWorst(t, plan, result);
     const parsed = parseTransaction(mempoolOf(world));
     if (!parsed.ok) throw new Error(parsed.reason);
     t.strictSame(
@@ -124,6 +121,66 @@ t.test(
     t.equal(world.taker.wallet.summary().total, 0);
   },
 );
+
+/** What each maker asks, in satoshi. */
+const asking = (...fees: readonly number[]): readonly Offer[] =>
+  fees.map((fee) => ({ ...OFFER, type: 'sw0absoffer', txfee: 0, cjfee: String(fee) }));
+
+t.test('a sweep whose cheap makers fail takes dearer ones, within what was agreed', async (t) => {
+  for (const [title, silent, signers] of [
+    ['one before its coins', ['pubkey'], ['J5maker1', 'J5maker2', 'J5maker3']],
+    ['one at its signature', ['sig'], ['J5maker1', 'J5maker2', 'J5maker3']],
+    ['two of them', ['pubkey', 'ioauth'], ['J5maker2', 'J5maker3', 'J5maker4']],
+  ] as const) {
+    const world = await createTakerWorld(t, {
+      coins: [1_500_000, 900_001, 700_003],
+      offers: asking(100, 200, 300, 4_001, 4_950, 90_000),
+      // Coins of a round that was not signed by all are held.
+      makerCoins: [4_000_000, 4_100_000],
+      intercept: (mail) => {
+        const n = ['J5maker0', 'J5maker1'].indexOf(mail.from);
+        return n >= 0 && mail.command === silent[n] ? [] : undefined;
+      },
+    });
+    const { plan, outcome } = await world.run({ amount: 'sweep', makers: 3, minimumMakers: 3 });
+    const result = done(outcome);
+    t.strictSame(result.makers.map(({ nick }) => nick).toSorted(), signers, title);
+    t.equal(result.amount + result.makerFees + result.minerFee, 3_100_004, 'no satoshi is missing');
+    t.ok(result.amount < plan.amount, 'it was computed again');
+    checkWorst(t, plan, result);
+    t.equal(plan.worst.makerFees, 300 + 4_001 + 4_950, 'the dearest that the limit allows');
+    t.notOk(
+      world.makers.some(({ outcomes }) =>
+        outcomes.some((it) => 'fault' in it && it.fault === 'payment'),
+      ),
+      'no maker refused the transaction',
+    );
+    t.equal(world.events.filter(({ kind }) => kind === 'again').length > 0, true);
+    await world.mine();
+    const { wallet } = world.taker;
+    t.strictSame(
+      wallet.coins().map(({ mixdepth, value }) => ({ mixdepth, value })),
+      [{ mixdepth: 1, value: result.amount }],
+      'one coin is left, in the next mixdepth',
+    );
+    t.equal(wallet.leases().length, 0);
+  }
+});
+
+t.test('a sweep without enough makers ends, and says which failed', async (t) => {
+  const world = await createTakerWorld(t, {
+    offers: asking(100, 200, 300),
+    makerCoins: [4_000_000],
+    intercept: (mail) => (mail.from === 'J5maker1' && mail.command === 'pubkey' ? [] : undefined),
+  });
+  const { outcome } = await world.run({ amount: 'sweep', makers: 3, minimumMakers: 3 });
+  t.match(outcome, {
+    ok: false,
+    fault: 'too-few-makers',
+    failed: [{ nick: 'J5maker1', failure: { fault: 'silent' } }],
+  });
+  t.equal(world.taker.wallet.leases().length, 0);
+});
 
 t.test(
   'a maker that spends its coin before our signatures: another round without it',

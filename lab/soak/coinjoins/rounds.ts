@@ -7,7 +7,7 @@ import type { Agreement, AgreedOffer } from './accountant.js';
 import { LEGACY, type Loot } from './dishonest-maker.js';
 import { nameOf, type IoAuthLie, type Misbehaviour } from './misbehaviour.js';
 import type { RoundPlan } from './round-plan.js';
-import { NETWORK, TAKER_MIXDEPTHS } from './settings.js';
+import { NETWORK } from './settings.js';
 import type { SoakMaker } from './soak-maker.js';
 import type { RoundRecord } from './summary.js';
 import type { World } from './world.js';
@@ -23,9 +23,10 @@ const LEGACY_SCRIPT = addressScript(NETWORK, LEGACY) ?? '';
 const MAX_FEE = { abs: 50_000, rel: 0.001 } as const;
 /** Blocks after a round: makers and taker need confirmed coins. */
 const BLOCKS = 6;
-/** Coins that the taker gets now and then, so that it has proofs. */
-const TOP_UP = [9_000_000, 5_000_000, 3_000_000] as const;
-const TOP_UP_ROUND = 4;
+/** Coins that the taker gets where no mixdepth has enough, so that it has proofs. */
+const DEPOSIT = [9_000_000, 8_000_000, 7_000_000, 6_000_000, 5_000_000, 3_000_000] as const;
+/** The least that a round is about, satoshi. */
+const LEAST = 2_000_000;
 
 /** Where the taker spends from, and how much makers would accept a proof for. */
 interface Purse {
@@ -36,10 +37,10 @@ interface Purse {
 
 const provenOf = ({ available, provable }: Purse): number => Math.min(available, provable);
 
-/** The mixdepth that has most, and for a sweep the largest one that can be proven and that makers can fill. */
-function choosePurse({ taker }: World, isSweep: boolean): Purse {
+/** The mixdepths, those that have most first. */
+function pursesOf({ taker }: World): readonly Purse[] {
   const wallet = taker.wallet.open;
-  const purses = wallet
+  return wallet
     .summary()
     .mixdepths.map(({ mixdepth, available }): Purse => {
       const old = wallet
@@ -58,14 +59,31 @@ function choosePurse({ taker }: World, isSweep: boolean): Purse {
       return { mixdepth, available, provable: Math.floor(largest * PROOF.times) };
     })
     .toSorted((a, b) => provenOf(b) - provenOf(a));
-  const fits = isSweep
-    ? purses.find(({ available, provable }) => available <= Math.min(MOST_SWEPT, provable))
-    : purses[0];
-  const purse = fits ?? purses.at(-1);
-  if (purse === undefined || provenOf(purse) === 0) {
-    throw new Error('the taker has nothing to spend');
-  }
-  return purse;
+}
+
+/** The mixdepth that has most, and for a sweep the largest one that can be proven and that makers can fill. */
+function fittingPurse(world: World, isSweep: boolean): Purse | undefined {
+  return pursesOf(world)
+    .filter((purse) => provenOf(purse) >= LEAST)
+    .find(({ available, provable }) => !isSweep || available <= Math.min(MOST_SWEPT, provable));
+}
+
+/**
+ * Where a round spends from. Pays the taker first where that is necessary: money leaves it, and proofs are
+ * used up. A fixed amount takes the place of a sweep when each mixdepth has too much for one.
+ */
+async function choosePurse(world: World, wantsSweep: boolean): Promise<[Purse, boolean]> {
+  const purse = fittingPurse(world, wantsSweep);
+  if (purse !== undefined) return [purse, wantsSweep];
+  const [poorest] = pursesOf(world).toSorted((a, b) => a.available - b.available);
+  if (poorest === undefined) throw new Error('the taker has no mixdepth');
+  await world.fund(world.taker.wallet, [poorest.mixdepth], DEPOSIT);
+  await world.mine(PROOF.age);
+  const paid = fittingPurse(world, wantsSweep);
+  if (paid !== undefined) return [paid, wantsSweep];
+  const rich = fittingPurse(world, false);
+  if (rich === undefined) throw new Error('the taker has nothing to spend, also after a deposit');
+  return [rich, false];
 }
 
 /** Things of other parties that a liar may name. */
@@ -107,6 +125,8 @@ function reasonOf(
 
 export async function playRound(world: World, plan: RoundPlan, seed: number): Promise<RoundRecord> {
   const { makers, taker, accountant } = world;
+  const [purse, isSweep] = await choosePurse(world, plan.isSweep);
+  const { mixdepth, available, provable } = purse;
   const chance = createChance(Math.imul(seed + 7, 40_503) ^ plan.number);
   const offers = new Map<string, AgreedOffer>();
   for (const [n, maker] of makers.entries()) {
@@ -125,13 +145,12 @@ export async function playRound(world: World, plan: RoundPlan, seed: number): Pr
     it.kind === 'ioauth' && GIVING.has(it.lie) ? [maker] : [],
   );
 
-  const { mixdepth, available, provable } = choosePurse(world, plan.isSweep);
   const script = `0014${Buffer.from(chance.bytes(20)).toString('hex')}`;
   const destination: Destination = plan.isInternal
     ? { kind: 'internal' }
     : { kind: 'address', address: addressOf(script, NETWORK) ?? '', script };
   const request: CoinjoinRequest = {
-    amount: plan.isSweep ? 'sweep' : Math.min(provable, Math.floor(available * plan.share)),
+    amount: isSweep ? 'sweep' : Math.min(provable, Math.floor(available * plan.share)),
     destination,
     mixdepth,
     makers: plan.makers,
@@ -169,14 +188,10 @@ export async function playRound(world: World, plan: RoundPlan, seed: number): Pr
   });
   const seconds = (performance.now() - began) / 1000;
   for (const maker of bad.keys()) await maker.behave();
-  if (plan.number % TOP_UP_ROUND === 0) {
-    const place = (plan.number / TOP_UP_ROUND) % TAKER_MIXDEPTHS;
-    await world.fund(taker.wallet, [place], TOP_UP);
-  }
   await world.mine(BLOCKS);
   return {
     number: plan.number,
-    isSweep: plan.isSweep,
+    isSweep,
     hadEnough: honest >= plan.makers,
     txid: outcome.ok ? outcome.txid : undefined,
     reason: outcome.ok ? '' : reasonOf(outcome, plan.makers, honest),

@@ -29,6 +29,16 @@ import type {
 import { openRound } from './asking.js';
 import { roundTransition } from './round.js';
 
+/** What a round joins, and with whom. */
+export interface Sizing {
+  /** Satoshi of each side's coinjoin output. */
+  readonly amount: number;
+  /** Number of makers wanted. */
+  readonly makers: number;
+  /** In the order in which they are asked: the first `makers`, then the spare ones. */
+  readonly candidates: readonly Candidate[];
+}
+
 /** Options of a taker's coinjoin. */
 export interface CoinjoinOptions {
   /** The channel that reaches the makers. The caller closes it. */
@@ -48,6 +58,12 @@ export interface CoinjoinOptions {
    * and there is no change. Default false.
    */
   readonly sweep?: boolean;
+  /**
+   * Computes a sweep again for the makers that have not failed, before another round: its makers, dearer
+   * ones among them, and the amount for them. Undefined when they do not suffice. Without it the amount
+   * stays, and only makers that cost no more take the places of others.
+   */
+  readonly resize?: (candidates: readonly Candidate[]) => Sizing | undefined;
   /** Number of makers wanted. */
   readonly makers: number;
   /** In the order in which they are asked: the first `makers`, then the spare ones. */
