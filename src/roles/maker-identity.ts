@@ -114,6 +114,16 @@ export class MakerIdentity {
     return this.#maker.sessionList();
   }
 
+  /** Ids without signatures of the transactions for which a `push` is awaited. */
+  awaitingPush(): readonly string[] {
+    return this.#maker.awaitingPush();
+  }
+
+  /** Ends the negotiation of this transaction, if it waits for a `push`. */
+  stopAwaitingPush(unsignedTxid: string): void {
+    this.#maker.stopAwaitingPush(unsignedTxid);
+  }
+
   /** Withdraws every offer for which this is false. */
   withdraw(isKept: (offer: Offer) => boolean): void {
     const kept = this.offers.filter(isKept);

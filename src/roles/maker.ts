@@ -111,6 +111,10 @@ export interface Maker {
   readonly sessions: number;
   /** The running negotiations, in the order of their start. */
   sessionList(): readonly SessionView[];
+  /** Ids without signatures of the transactions for which a `push` is awaited. */
+  awaitingPush(): readonly string[];
+  /** Ends the negotiation of this transaction as signed, if it waits for a `push`. */
+  stopAwaitingPush(unsignedTxid: string): void;
   /**
    * Announces the offers publicly. This happens by itself when the channel is ready (at once if it is),
    * and for a directory that connects later, through that one alone.
@@ -234,6 +238,8 @@ export function startMaker(options: MakerOptions): Maker {
     },
     setOffers,
     sessionList: () => sessions?.list() ?? [],
+    awaitingPush: () => sessions?.awaitingPush() ?? [],
+    stopAwaitingPush: (unsignedTxid) => sessions?.stopAwaitingPush(unsignedTxid),
     get answered() {
       return answers.answered;
     },

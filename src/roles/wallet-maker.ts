@@ -26,6 +26,7 @@ import type { Offer } from '../protocol/offer.js';
 import type { Wallet } from '../wallet/wallet.js';
 import type { MakerCoinjoins } from './maker.js';
 import { MakerIdentity } from './maker-identity.js';
+import { SettledSessions } from './settled-sessions.js';
 import { WalletBonds, type AnnouncedBond } from './wallet-bond.js';
 import type { YieldStatement } from './yield-statement-file.js';
 
@@ -96,6 +97,7 @@ interface Change {
 class RunningWalletMaker implements WalletMakerRole {
   readonly #options: WalletMakerRoleOptions;
   readonly #bonds: WalletBonds;
+  readonly #settled: SettledSessions;
   readonly #stopping = new AbortController();
   readonly #listeners = new Set<() => void>();
   /** The appearance that offers. */
@@ -114,6 +116,8 @@ class RunningWalletMaker implements WalletMakerRole {
 
   constructor(options: WalletMakerRoleOptions) {
     this.#options = options;
+    const { clock, random, policy } = options;
+    this.#settled = new SettledSessions({ clock, random, pushWaitMs: policy?.pushWaitMs });
     this.#bonds = new WalletBonds(options.wallet, options.chain, options.bondPolicy ?? {});
   }
 
@@ -179,6 +183,7 @@ class RunningWalletMaker implements WalletMakerRole {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#change?.cancel();
+    this.#settled.stop();
     const { maker } = this.#options;
     const leaving = this.#all().map((identity) => identity.close());
     // The negotiations have ended: what they held is freed on the disk before peers have read everything.
@@ -204,7 +209,9 @@ class RunningWalletMaker implements WalletMakerRole {
   #onWallet(): void {
     if (this.#stopping.signal.aborted) return;
     const { maker, statement } = this.#options;
-    statement?.update(maker.coinjoins());
+    const coinjoins = maker.coinjoins();
+    statement?.update(coinjoins);
+    this.#settled.see(this.#all(), coinjoins);
     this.#followCoins();
     this.#inOrder(() => this.#renewBond());
     this.#told();

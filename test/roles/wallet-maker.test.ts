@@ -344,6 +344,25 @@ t.test('a negotiation of the old nick finishes before it leaves', async (t) => {
   t.match(it.role.status(), { nick: next, sessions: [] });
 });
 
+t.test('an old nick leaves when its coinjoin is in a block, at a random moment', async (t) => {
+  const it = await createWorld(t, { funds: [40_000_000], random: () => 0.25 });
+  const old = nickOf(it);
+  await announced(it.watcher);
+  const result = await coinjoin(it, onlyOffer(it), old, 1_000_000);
+  if (!result.ok) throw new Error(`${result.fault}: ${result.detail}`);
+  it.clock.advance(1_000);
+  t.match(it.role.status().sessions, [{ step: 'push' }], 'it waits for a request to broadcast');
+  await it.mine();
+  await it.until(() => it.role.status().coinjoins[0]?.state === 'confirmed');
+  t.match(it.role.status().sessions, [{ step: 'push' }], 'not with the block');
+  it.clock.advance(74_999);
+  t.match(it.role.status().sessions, [{ step: 'push' }], 'before a quarter of the five minutes');
+  it.clock.advance(1);
+  t.same(it.role.status().sessions, [], 'after it');
+  it.clock.advance(75_000);
+  await gone(it.watcher, old);
+});
+
 t.test(
   'without coins all offers are withdrawn, and the maker returns with new coins',
   async (t) => {

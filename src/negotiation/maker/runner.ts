@@ -128,6 +128,11 @@ export class RunningSession {
     return !this.isOpen && this.#state.state !== 'checking-coin';
   }
 
+  /** Id without signatures of the transaction for which a `push` is awaited. */
+  get awaitsPushOf(): string | undefined {
+    return this.#state.state === 'awaiting-push' ? this.#state.tx.txid : undefined;
+  }
+
   /** Our own wallet or disk works for it. */
   get isAtWork(): boolean {
     return AT_WORK.has(this.#state.state);

@@ -134,6 +134,19 @@ export class MakerSessions {
     return [...this.#sessions].flatMap((session) => session.view() ?? []);
   }
 
+  /** Ids without signatures of the transactions for which a `push` is awaited. */
+  awaitingPush(): readonly string[] {
+    return [...this.#sessions].flatMap(({ awaitsPushOf }) => awaitsPushOf ?? []);
+  }
+
+  /** Ends the negotiation of this transaction as signed, if it waits for a `push`. */
+  stopAwaitingPush(unsignedTxid: string): void {
+    for (const session of this.#sessions) {
+      if (session.awaitsPushOf === unsignedTxid)
+        session.dispatch({ kind: 'end', fault: 'stopped' });
+    }
+  }
+
   /** The offers from now on. Running sessions keep the terms of theirs. */
   setOffers(offers: readonly Offer[]): void {
     this.#offers = offers;
