@@ -164,6 +164,11 @@ export interface MessageChannelOptions {
   readonly nickKey: NickKey;
   /** Whether to prove our nick to directories that ask for it (default `prefer_verified`). */
   readonly nickAuth?: NickAuthMode;
+  /**
+   * Codes for private directories, by `host:port` in lower case. Each is sent to its directory only, in
+   * our handshake.
+   */
+  readonly directoryCodes?: ReadonlyMap<string, string>;
   /** Whether peers can connect to us: a maker serves, a taker or watcher does not. */
   readonly serve: boolean;
   /** A watcher: never opens direct links. */

@@ -269,6 +269,7 @@ class MessageChannel implements OnionMessageChannel {
     const { nickKey, nickAuth = 'prefer_verified', directories, serve } = this.#options;
     return new DirectorySet({
       ...common,
+      codes: this.#options.directoryCodes ?? new Map(),
       checks: common.turns,
       nickKey,
       nickAuth,

@@ -178,6 +178,11 @@ export interface Served {
    */
   reportUnreachable?(kind: LocationKind): void;
   /**
+   * The clients that may find the location have changed: it is served anew with the present ones. Accepted
+   * connections stay. Absent when it is not served by this program.
+   */
+  renew?(): void;
+  /**
    * The state of the program that carries the location of this kind. The first call starts to ask the program
    * at intervals, until the service is closed or moved. Undefined, or absent, when there is no such program or
    * it cannot be asked.

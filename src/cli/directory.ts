@@ -40,6 +40,7 @@ import {
 import { DIRECTORY_POW_QUEUE } from '../tor/onion/add-onion.js';
 import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
 import { VERSION } from '../roles/version.js';
+import { openAdmissionParts } from './admission-parts.js';
 import { createUpgrade } from './directory-upgrade.js';
 import { UsageError } from './errors.js';
 import { print } from './print.js';
@@ -217,11 +218,13 @@ class DirectoryProgram {
   }
 
   async #open(inherited: Parcels | undefined): Promise<OpenedOverlay> {
+    const { admission } = this.#program.settings;
     return openOverlay({
       ...this.#tools,
       settings: this.#program.settings,
       serves: true,
       circuits: true,
+      restricted: admission.private && admission.torClients,
       pow: DIRECTORY_POW_QUEUE,
       inherited,
     });
@@ -232,9 +235,13 @@ class DirectoryProgram {
     inherited: DirectoryInheritance | undefined,
   ): Promise<DirectoryNode> {
     const motd = this.#motd;
+    const { gate, door } = await openAdmissionParts(this.#program);
+    const options = nodeOptions(this.#program.settings);
     return startDirectoryNode({
       ...this.#tools,
-      ...nodeOptions(this.#program.settings),
+      ...options,
+      gate,
+      status: { ...options.status, door },
       ...(motd === undefined ? {} : { motd }),
       overlay,
       onState: (state) => notifyState(this.#notifier, state),
@@ -273,6 +280,10 @@ class DirectoryProgram {
     if (!this.#node) return Promise.resolve(STARTING);
     if (this.#upgrades > 0) {
       return Promise.resolve(refusedRequest('an upgrade is under way; try again'));
+    }
+    if (request.value.ask === 'tor-clients') {
+      this.#node.renewLocations();
+      return Promise.resolve({ done: true });
     }
     const { operator } = this.#node.directory;
     return Promise.resolve(answerOperator(operator, request.value, this.#program.log));

@@ -11,6 +11,7 @@ import { parseLocation } from '../protocol/location.js';
 import { makerPageAddress, startMakerPage } from '../roles/maker-page.js';
 import { OutsideTest } from '../roles/outside-test.js';
 import type { WalletMakerRole } from '../roles/wallet-maker.js';
+import { openAdmissionParts } from './admission-parts.js';
 import type { Program } from './program.js';
 
 /** Before the maker has its first status. */
@@ -79,8 +80,10 @@ export class MakerFace {
     const { settings, log, shutdown } = program;
     const face = new MakerFace(program, network, dialer);
     shutdown.onStop('self-test', () => face.#outside.stop());
+    const { door } = await openAdmissionParts(program);
     const page = await startMakerPage({
       ...makerPageAddress(settings),
+      door,
       status: () => face.status(),
       figures: face.figures,
       outside: () => face.#outside.report,

@@ -34,6 +34,7 @@ export function openRelay({ settings, log, shutdown }: Program, overlay: Overlay
       announceCommitment(commitment, signal, {
         network: settings.network,
         directories: settings.onion.directoryNodes,
+        directoryCodes: settings.admission.directoryCodes,
         overlay,
         clock: systemClock,
         random: Math.random,

@@ -188,6 +188,7 @@ function openNamedChannel({ settings, log }: Program, overlay: Overlay): OnionMe
   const channel = openMessageChannel({
     network: settings.network,
     directories: settings.onion.directoryNodes,
+    directoryCodes: settings.admission.directoryCodes,
     overlay,
     nickKey: createNickKey(randomBytes),
     serve: true,

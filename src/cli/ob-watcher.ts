@@ -5,6 +5,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import { isLoopbackHost } from '../protocol/location.js';
 import { bondPolicy } from '../roles/negotiation-settings.js';
 import { startWatcher, type WatcherOptions } from '../roles/watcher.js';
+import { openAdmissionParts } from './admission-parts.js';
 import { openBonds, openPeer, startAudit } from './peer.js';
 import { print } from './print.js';
 import { openProgram, type CommonOptions } from './program.js';
@@ -42,11 +43,13 @@ export async function runWatcher(options: WatcherCommandOptions): Promise<void> 
   const configured = watcherOptions(settings, options);
   const { host } = configured.page;
   if (!isLoopbackHost(host)) log.warn('the orderbook page is shown to other machines', { host });
+  const { door } = await openAdmissionParts(program);
   const { channel } = await openPeer(program, false, true);
   const audit = await startAudit(program, channel);
   const chain = openBonds(program);
   const watcher = await startWatcher({
     ...configured,
+    page: { ...configured.page, door },
     ...(chain && { chain }),
     channel,
     clock: systemClock,

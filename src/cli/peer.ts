@@ -57,6 +57,7 @@ export async function openPeer(
   const channel = openMessageChannel({
     network: settings.network,
     directories: settings.onion.directoryNodes,
+    directoryCodes: settings.admission.directoryCodes,
     overlay: opened.overlay,
     nickKey: createNickKey(randomBytes),
     serve: serves,

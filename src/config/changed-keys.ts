@@ -3,6 +3,7 @@ import { findLokinetSection } from './lokinet-settings.js';
 import { findOnionSection } from './onion-settings.js';
 import type { Role, Settings } from './settings.js';
 import {
+  ADMISSION_KEYS,
   BLOCKCHAIN_KEYS,
   CLUSTER_KEYS,
   DIRECTORY_KEYS,
@@ -26,10 +27,10 @@ const TRADING = ['TIMEOUT', 'POLICY'];
 
 /** The sections that a role reads in addition to those of every role. */
 const SECTIONS_OF: Readonly<Record<Role, readonly string[]>> = {
-  directory: ['DIRECTORY', 'CLUSTER'],
-  maker: [...TRADING, 'YIELDGENERATOR'],
-  taker: TRADING,
-  'ob-watcher': ['POLICY', 'OBWATCHER'],
+  directory: ['DIRECTORY', 'CLUSTER', 'ADMISSION'],
+  maker: [...TRADING, 'YIELDGENERATOR', 'ADMISSION'],
+  taker: [...TRADING, 'ADMISSION'],
+  'ob-watcher': ['POLICY', 'OBWATCHER', 'ADMISSION'],
   check: [],
   wallet: ['POLICY'],
 };
@@ -43,6 +44,7 @@ const SECTIONS: Readonly<Record<string, SectionKeys>> = {
   DIRECTORY: DIRECTORY_KEYS,
   CLUSTER: CLUSTER_KEYS,
   OBWATCHER: OBWATCHER_KEYS,
+  ADMISSION: ADMISSION_KEYS,
 };
 
 /** The keys of a section that a role reads: a directory asks no node. */

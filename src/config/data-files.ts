@@ -32,6 +32,11 @@ export function ownTorFolder(datadir: string, role: Role): string {
   return join(datadir, role === 'directory' ? 'tor' : `tor-${role}`);
 }
 
+/** The keys for onions that need client authorisation, as Tor's ClientOnionAuthDir has them. */
+export function onionAuthFolder(datadir: string): string {
+  return join(datadir, 'onion-auth');
+}
+
 /** The lock of the running maker. */
 export function makerLockPath(datadir: string): string {
   return join(datadir, 'maker.lock');

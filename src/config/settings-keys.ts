@@ -230,6 +230,15 @@ export const DIRECTORY_KEYS = {
   status_hosts: hosts(),
 };
 
+export const ADMISSION_KEYS = {
+  private: yesNo(false),
+  tor_clients: yesNo(true),
+  pages: yesNo(false),
+  codes_file: path(''),
+  command: path(''),
+  directory_codes: secret(65_536),
+};
+
 export const OBWATCHER_KEYS = {
   host: host('127.0.0.1', 'port'),
   port: port(62_601),

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { errorText } from '../kit/error-text.js';
 import type { Network } from '../protocol/constants.js';
 import { isLoopbackHost } from '../protocol/location.js';
+import { readAdmission, type AdmissionSettings } from './admission-settings.js';
 import { parseCfg, readCfgFile, type CfgFile } from './cfg-file.js';
 import { quotedLine } from '../kit/shown-text.js';
 import { ConfigError } from './config-error.js';
@@ -20,6 +21,7 @@ import { readBlockchain, type NodeSettings } from './node-settings.js';
 import { readSection } from './read-section.js';
 import {
   CLUSTER_KEYS,
+  ADMISSION_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   LOKINET_KEYS,
@@ -72,6 +74,8 @@ export interface Settings {
   readonly directory: DirectorySettings;
   /** `[CLUSTER]` of a directory; undefined for one on a single machine, and for other programs. */
   readonly cluster: ClusterSettings | undefined;
+  /** `[ADMISSION]`: private directories and codes. */
+  readonly admission: AdmissionSettings;
   /** `[OBWATCHER]`: where the orderbook page is served. */
   readonly obWatcher: ObWatcherSettings;
   /** The whole file, with unknown sections and keys. */
@@ -117,6 +121,7 @@ const OWN_SECTIONS = {
   DIRECTORY: DIRECTORY_KEYS,
   CLUSTER: CLUSTER_KEYS,
   OBWATCHER: OBWATCHER_KEYS,
+  ADMISSION: ADMISSION_KEYS,
 };
 
 /**
@@ -170,6 +175,7 @@ export async function settingsFrom(
     yieldGenerator: readSection(YIELDGENERATOR_KEYS, cfg, 'YIELDGENERATOR'),
     directory: readSection(DIRECTORY_KEYS, cfg, 'DIRECTORY'),
     cluster: isDirectory ? readCluster(cfg, datadir) : undefined,
+    admission: readAdmission(cfg, datadir),
     obWatcher: readSection(OBWATCHER_KEYS, cfg, 'OBWATCHER'),
     cfg,
   };

@@ -5,6 +5,7 @@ import type { Network } from '../protocol/constants.js';
 import type { ListOffer } from '../protocol/directory-list-message.js';
 import type { Location, LocationKind } from '../protocol/location.js';
 import type { DialBackOptions } from './entry/dial-back.js';
+import type { EntryGate } from './entry/gate.js';
 import type { Operator } from './entry/operator.js';
 import type { DirectoryLimits } from './limits.js';
 import type { Neighbours } from './neighbours.js';
@@ -58,6 +59,8 @@ export interface DirectoryOptions {
   readonly dialBack?: DialBackOptions;
   /** Asks peers that list the feature to prove the key of their nick; absent = off. */
   readonly nickAuth?: NickAuthOptions;
+  /** Decides which peers may enter a private directory; absent = all may. */
+  readonly gate?: EntryGate | undefined;
   /** Other machines that are one directory with this one; absent = none. */
   readonly neighbours?: Neighbours | undefined;
   /** The list of directories to serve; absent = the feature is not offered. */

@@ -18,6 +18,7 @@ import { Bans } from './entry/bans.js';
 import { createCircuits } from './entry/circuits.js';
 import { Connections } from './entry/connections.js';
 import { DialBack } from './entry/dial-back.js';
+import { GateKeeper } from './entry/gate.js';
 import { Liveness } from './entry/liveness.js';
 import { NickProofs, type NickAuthOptions } from './entry/nick-proofs.js';
 import { NickClaims } from './entry/nick-claims.js';
@@ -94,6 +95,7 @@ class DirectoryParts {
   readonly nickClaims: NickClaims;
   readonly remoteClaims: RemoteClaims;
   readonly bans: Bans;
+  readonly gateKeeper: GateKeeper | undefined;
   readonly admission: Admission;
   readonly sweepTimer: SweepTimer;
   readonly connections: Connections;
@@ -135,6 +137,7 @@ class DirectoryParts {
     this.nickClaims = new NickClaims(this);
     this.remoteClaims = new RemoteClaims(this);
     this.bans = new Bans(this);
+    this.gateKeeper = options.gate && new GateKeeper(options.gate, this);
     this.admission = new Admission(this);
     this.sweepTimer = createSweepTimer(this.clock, this.limits, (now) => this.#sweep(now));
     this.connections = new Connections(this);
@@ -150,6 +153,7 @@ class DirectoryParts {
   #sweep(now: number): void {
     this.fanout.batch(() => {
       this.admission.sweep(now);
+      this.gateKeeper?.sweep(now);
       this.proofs.sweep(now);
       this.liveness.sweep(now);
       this.nickClaims.sweep(now);

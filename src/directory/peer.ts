@@ -13,13 +13,14 @@ import type { Tally } from './stats.js';
 
 /**
  * - `new`: no handshake yet
+ * - `gated`: the gate of a private directory decides about its code; see `gate.ts`
  * - `waiting`: another connection has its nick and is being probed
  * - `proving`: it was asked to prove its nick; see `nick-proofs.ts`
  * - `ready`: its handshake was accepted
  * - `ending`: it was refused; its answer is being written, and nothing is read any more
  * - `gone`: freed
  */
-export type PeerState = 'new' | 'waiting' | 'proving' | 'ready' | 'ending' | 'gone';
+export type PeerState = 'new' | 'gated' | 'waiting' | 'proving' | 'ready' | 'ending' | 'gone';
 
 /** An open challenge (`nick-proofs.ts`), part of the peer's record and freed with it. */
 export interface Proving {
@@ -78,6 +79,8 @@ export interface Peer {
   proving: Proving | undefined;
   /** The key of its nick, proved on this connection; 66 hex digits. */
   provenKey: string | undefined;
+  /** What let it into a private directory; undefined elsewhere, and before. */
+  pass: string | undefined;
   /** The Tor circuit of the connection, if the overlay reports it. */
   readonly circuit: Circuit | undefined;
   meters: Meters | undefined;
@@ -121,6 +124,7 @@ export function createPeer(
     verified: false,
     proving: undefined,
     provenKey: undefined,
+    pass: undefined,
     circuit,
     meters: undefined,
     waits: false,

@@ -6,7 +6,7 @@
 import type { Peer } from './peer.js';
 
 export interface Registry {
-  /** Without an accepted handshake, in order of arrival; states `new`, `waiting` and `proving`. */
+  /** Without an accepted handshake, in order of arrival; states `new`, `gated`, `waiting` and `proving`. */
   readonly unhandshaked: ReadonlySet<Peer>;
   /** Ready, in no order. */
   readonly ready: readonly Peer[];
@@ -45,6 +45,7 @@ export function createRegistry(): Registry {
   function leave(peer: Peer): void {
     switch (peer.state) {
       case 'new':
+      case 'gated':
       case 'waiting':
       case 'proving':
         unhandshaked.delete(peer);

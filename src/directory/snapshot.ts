@@ -72,6 +72,8 @@ export interface PeerSnapshot {
   readonly verified: boolean;
   /** The key of its nick, if proved; 66 hex digits. */
   readonly provenKey: string | undefined;
+  /** What let it into a private directory. */
+  readonly pass?: string | undefined;
   /** In state `proving` only. */
   readonly proving: ProvingSnapshot | undefined;
   readonly circuit: string | undefined;
@@ -302,6 +304,7 @@ export function parsePeerSnapshot(value: unknown): Parsed<PeerSnapshot> {
       features: listOf(fields['features'], MAX_FEATURES, (name) => textOf(name, 1_024)),
       verified: booleanOf(fields['verified']),
       provenKey: optional(fields['provenKey'], keyOf),
+      pass: optional(fields['pass'], (pass) => textOf(pass, 64)),
       proving,
       circuit: optional(fields['circuit'], circuitOf),
       meters: metersOf(fields['meters']),

@@ -38,6 +38,12 @@ const NO_REJECTIONS = {
   'nick-auth': 0,
   /** The operator banned its nick or onion. */
   banned: 0,
+  /** The directory is private, and it showed no code. */
+  private: 0,
+  /** The code for the private directory is not valid. */
+  code: 0,
+  /** The code, or its address, is over a limit. */
+  'code-limited': 0,
 };
 export type RejectionReason = keyof typeof NO_REJECTIONS;
 
@@ -117,6 +123,8 @@ const NO_CLOSES = {
   'nick-reclaimed': 0,
   /** Another peer claimed its nick and was verified by location or key, which it was not. */
   'nick-displaced': 0,
+  /** Its code for the private directory was revoked or has expired. */
+  'code-ended': 0,
   /** The operator closed it. */
   kicked: 0,
   shutdown: 0,

@@ -48,9 +48,20 @@ export interface HttpPageOptions {
   readonly log: Log;
   /** The error for an address that is taken or unusable. */
   readonly addressError: (cause: unknown) => Error;
+  /** Who may read it; absent = everybody who reaches the address. `/healthz` is open in any case. */
+  readonly door?: PageAccess | undefined;
   /** Continues with this listener of another process, from `begin` on. */
   readonly inherited?: object | undefined;
 }
+
+/**
+ * Whether a request may read the page, by its Authorization header.
+ * @param remote the address of the reader
+ */
+export type PageAccess = (header: string | undefined, remote: string) => boolean | Promise<boolean>;
+
+/** The path that needs no code: machines watch it, and it tells only whether the program is well. */
+const OPEN_PATH = '/healthz';
 
 const MAX_HEADER_BYTES = 8_192;
 const REQUEST_TIMEOUT_MS = 5_000;
@@ -152,12 +163,28 @@ export class HttpPage {
       else send(response, answer, !isHead);
     };
     try {
-      const answer = this.#refusal(request) ?? this.#answer(request, isHead);
+      const answer = this.#refusal(request) ?? this.#behindDoor(request, isHead);
       if (!(answer instanceof Promise)) respond(answer);
       else answer.then(respond).catch((error: unknown) => respond(this.#failed(error)));
     } catch (error) {
       respond(this.#failed(error));
     }
+  }
+
+  #behindDoor(request: IncomingMessage, isHead: boolean): ReturnType<Route> {
+    const { door } = this.#options;
+    if (door === undefined || request.url?.split('?', 1)[0] === OPEN_PATH) {
+      return this.#answer(request, isHead);
+    }
+    const may = door(request.headers.authorization, request.socket.remoteAddress ?? 'unknown');
+    const answer = (is: boolean) => (is ? this.#answer(request, isHead) : this.#needsCode());
+    return may instanceof Promise ? may.then(answer) : answer(may);
+  }
+
+  #needsCode(): Answer {
+    const challenge = `Basic realm="onionmc ${this.#options.name}", charset="UTF-8"`;
+    const error = 'a code is needed, in an Authorization header';
+    return json(401, { error }, { 'www-authenticate': challenge });
   }
 
   #answer(request: IncomingMessage, isHead: boolean): ReturnType<Route> {

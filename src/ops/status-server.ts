@@ -7,7 +7,7 @@ import { HttpAddressError } from '../http/address-error.js';
 import { json } from '../http/answer.js';
 import { forBrowsers } from '../http/for-browsers.js';
 import { healthRoute, type Health } from '../http/health.js';
-import { HttpPage, type Route, type Routes } from '../http/page.js';
+import { HttpPage, type PageAccess, type Route, type Routes } from '../http/page.js';
 import { isRecord } from '../kit/json-record.js';
 import type { Movable, Parcels } from '../kit/movable.js';
 import { ExitCode } from './exit.js';
@@ -32,6 +32,8 @@ export interface StatusServerOptions {
   readonly metrics: Metrics;
   /** The page for people: its files, `/` among them, and the paths that it reads besides `/status`. */
   readonly page?: Routes;
+  /** Who may read it; absent = everybody who reaches the address. */
+  readonly door?: PageAccess | undefined;
   readonly log: Log;
   /** Continues with the listener of another process, if that has the same address. */
   readonly inherited?: Parcels | undefined;
@@ -108,6 +110,7 @@ export async function startStatusServer(
     notFound: NOT_FOUND,
     maxConnections: MAX_CONNECTIONS,
     requestsPerConnection: REQUESTS_PER_CONNECTION,
+    door: options.door,
     log,
     addressError: (cause) => new StatusAddressError(host, port, cause, section),
     inherited: inheritedListener(options),

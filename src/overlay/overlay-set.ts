@@ -129,6 +129,10 @@ class ServedSet implements Served {
     this.#servedAt(kind)?.reportUnreachable?.(kind);
   }
 
+  renew(): void {
+    for (const { served } of this.#parts) served.renew?.();
+  }
+
   daemon(kind: LocationKind): DaemonState | undefined {
     return this.#servedAt(kind)?.daemon?.(kind);
   }

@@ -65,6 +65,8 @@ export type TorServing =
         /** Path of the unix socket. */
         readonly socket: string;
       };
+      /** Public keys of the only clients that may find the onion, read each time it is added; absent: all. */
+      readonly clients?: (() => Promise<readonly string[]>) | undefined;
       /** Longest wait for the descriptor uploads, in milliseconds. */
       readonly uploadTimeoutMs?: number;
       /**
@@ -94,6 +96,8 @@ export interface TorOverlayOptions {
   readonly dialDeadlineMs?: number;
   /** Most dials at the same time (default 16). */
   readonly maxPendingDials?: number;
+  /** Gives Tor what it needs to dial a host: a key of client authorisation. Must not reject. */
+  readonly beforeDial?: (host: string) => Promise<void>;
   /** The time of all timers; default the system's. */
   readonly clock?: Clock;
   /** Default `silentLog`. */
@@ -149,7 +153,7 @@ async function serveByControl(
   tools: Tools,
 ): Promise<Served> {
   const { identity, connectControl, pow, uploadTimeoutMs, circuits, targetHost } = serving;
-  const { selfTestRounds, watchTimings } = serving;
+  const { selfTestRounds, watchTimings, clients } = serving;
   const service = await startOnionService({
     connect: connectControl,
     identity,
@@ -162,6 +166,7 @@ async function serveByControl(
     ...(circuits === undefined || listening.circuitSocket === undefined
       ? {}
       : { folder: circuits.folder }),
+    clients,
     inherited,
     signal,
     ...tools,
@@ -189,6 +194,7 @@ async function serveByControl(
       },
     },
     reportUnreachable: () => service.reportUnreachable(),
+    renew: () => service.renew(),
     daemon: () => torState.read(),
     async close() {
       torState.stop();
@@ -294,12 +300,14 @@ export function createTorOverlay(options: TorOverlayOptions): Overlay {
   /** Over a circuit of its own, and closed at once. */
   const selfTest: SelfTest = async (host, signal) => {
     const location = { kind: KIND, host, port: VIRTUAL_PORT } as const;
+    await options.beforeDial?.(host);
     const isolation = `self-test:${randomBytes(8).toString('hex')}`;
     (await dialer.dial(location, { signal, isolation })).destroy();
   };
   return {
     reachable: new Set([KIND]),
     async dial(location, dialOptions) {
+      if (location.kind === KIND) await options.beforeDial?.(location.host);
       const socket = await dialer.dial(location, dialOptions);
       return socketConnection(socket, { via: KIND, clock, remote: formatLocation(location) });
     },

@@ -24,6 +24,8 @@ export interface PeerHandshake {
   readonly network: Network;
   /** Names advertised as `true`, sorted. */
   readonly features: readonly string[];
+  /** The code for a private directory, at most 256 characters; sent to that directory only. */
+  readonly admission?: string | undefined;
 }
 
 /** The content of a directory's 795. */
@@ -50,6 +52,7 @@ export type HandshakeMismatch =
   'app-name' | 'directory-flag' | 'proto-ver' | 'network' | 'location';
 
 const MAX_FEATURES = 32;
+const MAX_ADMISSION_CHARS = 256;
 
 type JsonObject = { readonly [key: string]: unknown };
 
@@ -118,11 +121,14 @@ export function parsePeerHandshake(
   if (!location.ok) return fail('location');
   const declared = location.value;
   if (declared.kind !== 'not-serving' && !rules.kinds.has(declared.kind)) return fail('location');
+  const { admission } = json;
+  const hasCode = typeof admission === 'string' && admission.length <= MAX_ADMISSION_CHARS;
   return ok({
     nick,
     location: declared,
     network: rules.network,
     features: enabledFeatures(features),
+    ...(hasCode && admission !== '' ? { admission } : {}),
   });
 }
 
@@ -147,6 +153,7 @@ export function formatPeerHandshake(handshake: PeerHandshake): string {
     features: featureObject(handshake.features),
     nick: handshake.nick,
     network: handshake.network,
+    ...(handshake.admission === undefined ? {} : { admission: handshake.admission }),
   });
 }
 

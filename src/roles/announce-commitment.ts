@@ -16,7 +16,7 @@ const WAIT_MS = 180_000;
 /** How the directories are reached; see `ChannelOptions` for each. */
 export type AnnounceOptions = Pick<
   MessageChannelOptions,
-  'network' | 'directories' | 'overlay' | 'clock' | 'random' | 'timings'
+  'network' | 'directories' | 'directoryCodes' | 'overlay' | 'clock' | 'random' | 'timings'
 > & {
   /** The source of the new nick's key; must be a secure one. */
   readonly randomBytes: RandomBytes;

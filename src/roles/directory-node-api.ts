@@ -2,9 +2,11 @@
 import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, Served, ServiceState } from '../channel/ports.js';
 import type { Directory } from '../directory/directory.js';
+import type { EntryGate } from '../directory/entry/gate.js';
 import type { DirectoryLimits } from '../directory/limits.js';
 import type { Parcel } from '../kit/movable.js';
 import type { Health } from '../http/health.js';
+import type { PageAccess } from '../http/page.js';
 import type { ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location } from '../protocol/location.js';
@@ -35,6 +37,8 @@ export interface DirectoryNodeOptions {
   readonly nickAuth?: NickAuthMode;
   /** The cluster that this directory is a node of; absent = it is alone. */
   readonly cluster?: OpenCluster | undefined;
+  /** Decides which peers may enter, for a private directory; absent = all may. */
+  readonly gate?: EntryGate | undefined;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
   readonly status?: {
     /** Address on which the status server listens. */
@@ -43,6 +47,8 @@ export interface DirectoryNodeOptions {
     readonly port: number;
     /** Further names of the page, as `canonicalHost` gives them. */
     readonly hosts?: readonly string[];
+    /** Who may read it, by the Authorization header; absent = everybody who reaches the address. */
+    readonly door?: PageAccess | undefined;
   };
   /**
    * The state of another process, to continue with. Peers are not served before `DirectoryNode.begin`.
@@ -86,6 +92,8 @@ export interface DirectoryNode {
   leave(): Promise<void>;
   /** Changes the settings that can change without a disconnect. */
   reload(changes: { readonly motd?: string; readonly limits?: DirectoryLimits }): void;
+  /** The Tor clients with a key have changed: serves the locations anew. Connections stay. */
+  renewLocations(): void;
   /** Withdraws the service, closes all connections and the status page. */
   close(): Promise<void>;
 }

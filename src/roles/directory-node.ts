@@ -190,6 +190,10 @@ class RunningNode implements DirectoryNode {
     ]);
   }
 
+  renewLocations(): void {
+    this.#served?.renew?.();
+  }
+
   reload({ motd, limits }: { readonly motd?: string; readonly limits?: DirectoryLimits }): void {
     this.#motd = motd ?? this.#motd;
     if (!limits) return;
@@ -246,6 +250,7 @@ class RunningNode implements DirectoryNode {
         : {}),
       ownNicks: this.#canary.ownNicks,
       ...this.#cluster.neighbours,
+      gate: this.#options.gate,
       ...(nickAuth === 'disabled'
         ? {}
         : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),

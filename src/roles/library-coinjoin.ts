@@ -152,6 +152,7 @@ export async function serveWalletMaker(options: WalletMakerOptions): Promise<Run
   const named = {
     network: settings.network,
     directories: settings.onion.directoryNodes,
+    directoryCodes: settings.admission.directoryCodes,
     overlay: overlay.overlay,
   };
   const relay = createCommitmentRelay({

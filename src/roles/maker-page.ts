@@ -3,7 +3,7 @@ import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
 import type { Settings } from '../config/settings.js';
 import { PageFileError } from '../http/page-files.js';
-import type { Routes } from '../http/page.js';
+import type { PageAccess, Routes } from '../http/page.js';
 import type { MakerStatus } from '../maker/api.js';
 import type { MakerFigures } from '../maker/figures.js';
 import { earningsByDay, makerHealth, statusJson, type OutsideTests } from '../maker/status-view.js';
@@ -36,6 +36,8 @@ export interface MakerPageOptions extends MakerPageAddress {
   readonly figures: MakerFigures;
   /** The tests of the own onion from outside. */
   readonly outside: () => OutsideReport;
+  /** Who may read it; absent = everybody on this machine. */
+  readonly door?: PageAccess | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Milliseconds since 1970; default `Date.now`. */
@@ -94,6 +96,7 @@ export async function startMakerPage(options: MakerPageOptions): Promise<StatusS
       }),
     metrics,
     page: await pageRoutes(options),
+    door: options.door,
     log,
   });
 }

@@ -12,6 +12,8 @@ import { fail, ok, type Parsed } from '../protocol/result.js';
 
 export type OperatorRequest =
   | { readonly ask: 'list' | 'bans' }
+  /** The Tor clients of a private directory have changed. */
+  | { readonly ask: 'tor-clients' }
   | {
       readonly ask: 'kick';
       readonly target: KickTarget;
@@ -60,6 +62,7 @@ export function parseOperatorRequest(line: string): Parsed<OperatorRequest> {
   switch (ask) {
     case 'list':
     case 'bans':
+    case 'tor-clients':
       return ok({ ask });
     case 'kick': {
       const target = targetOf(to);
@@ -153,7 +156,11 @@ function unban(
 }
 
 /** Carries a request out; the result is the answer, as JSON. */
-export function answerOperator(operator: Operator, request: OperatorRequest, log: Log): unknown {
+export function answerOperator(
+  operator: Operator,
+  request: Exclude<OperatorRequest, { readonly ask: 'tor-clients' }>,
+  log: Log,
+): unknown {
   switch (request.ask) {
     case 'list': {
       const peers = operator.list(MAX_LISTED);

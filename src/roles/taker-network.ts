@@ -52,6 +52,7 @@ export async function openTakerNetwork(options: TakerNetworkOptions): Promise<Ta
     const channel = openMessageChannel({
       network: settings.network,
       directories: settings.onion.directoryNodes,
+      directoryCodes: settings.admission.directoryCodes,
       overlay: opened.overlay,
       nickKey: createNickKey(randomBytes),
       serve: false,

@@ -5,6 +5,7 @@
 import type { Log } from '../channel/log.js';
 import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Clock, Random } from '../channel/ports.js';
+import type { PageAccess } from '../http/page.js';
 import type { Health } from '../http/health.js';
 import type { BondChainView, LiveBook } from '../orderbook/book-api.js';
 import { openLiveBook, type BookAudit } from '../orderbook/live-book.js';
@@ -26,6 +27,8 @@ export interface WatcherOptions {
     readonly port: number;
     /** Further names of the page, as `canonicalHost` gives them. */
     readonly hosts?: readonly string[];
+    /** Who may read it, by the Authorization header; absent = everybody who reaches the address. */
+    readonly door?: PageAccess | undefined;
   };
   /** The time of all timers. */
   readonly clock: Clock;
@@ -70,7 +73,14 @@ export async function startWatcher(options: WatcherOptions): Promise<Watcher> {
       ? { ok: true }
       : { ok: false, reason: 'no directory is up' };
   try {
-    const server = await startOrderbookServer({ ...page, book, network, health, clock, log });
+    const server = await startOrderbookServer({
+      ...page,
+      book,
+      network,
+      health,
+      clock,
+      log,
+    });
     return {
       book,
       url: server.url,

@@ -13,7 +13,13 @@ import { HttpAddressError } from '../http/address-error.js';
 import { json, JSON_TYPE } from '../http/answer.js';
 import { healthRoute, type Health } from '../http/health.js';
 import { loadPageFiles } from '../http/page-files.js';
-import { HttpPage, type PageRequest, type Route, type Routes } from '../http/page.js';
+import {
+  HttpPage,
+  type PageAccess,
+  type PageRequest,
+  type Route,
+  type Routes,
+} from '../http/page.js';
 import { shownJson } from '../kit/shown-text.js';
 import { ExitCode } from '../ops/exit.js';
 import type { LiveBook } from '../orderbook/book-api.js';
@@ -38,6 +44,8 @@ export interface OrderbookServerOptions {
   readonly network: Network;
   /** For `/healthz`: 200 when ok, else 503. */
   readonly health: () => Health;
+  /** Who may read it; absent = everybody who reaches the address. */
+  readonly door?: PageAccess | undefined;
   readonly clock: Clock;
   readonly log: Log;
   /** Milliseconds since 1970; default `Date.now`. */
@@ -150,6 +158,7 @@ export async function startOrderbookServer(
       maxConnections: MAX_CONNECTIONS,
       requestsPerConnection: REQUESTS_PER_CONNECTION,
       // While bytes move it does not fire; open pages get an event every few seconds.
+      door: options.door,
       stallMs: eventLimits.stallMs ?? DEFAULT_EVENT_LIMITS.stallMs,
       log,
       addressError: (cause) => new PageAddressError(host, options.port, cause),

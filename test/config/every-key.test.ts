@@ -17,6 +17,7 @@ import { whole } from '../../src/config/cfg-value.js';
 import { changedKeys } from '../../src/config/changed-keys.js';
 import type { OnionSettings } from '../../src/config/onion-settings.js';
 import {
+  ADMISSION_KEYS,
   BLOCKCHAIN_KEYS,
   CLUSTER_KEYS,
   DIRECTORY_KEYS,
@@ -65,6 +66,7 @@ const TABLES: Readonly<Record<string, SectionKeys>> = {
   DIRECTORY: DIRECTORY_KEYS,
   CLUSTER: CLUSTER_KEYS,
   OBWATCHER: OBWATCHER_KEYS,
+  ADMISSION: ADMISSION_KEYS,
 };
 
 interface Other {
@@ -203,6 +205,14 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     node: { value: 'b', beside: IN_CLUSTER },
     nodes: { value: `a:${KEYS[0]}`, beside: IN_CLUSTER },
   },
+  ADMISSION: {
+    private: 'true',
+    tor_clients: { value: 'false', beside: { private: 'true' } },
+    pages: 'true',
+    codes_file: 'own.json',
+    command: '/usr/bin/decide',
+    directory_codes: `${onionHost(new Uint8Array(32).fill(7))}:5222=omc-code`,
+  },
   OBWATCHER: { host: '[::1]', port: '7', page_hosts: 'page.example.org' },
 };
 
@@ -269,6 +279,8 @@ function inCommands(settings: Settings): unknown {
     bond: bondValue({ ...bondPolicy(settings), ...BOND }),
     watcher: watcherOptions(settings),
     wallet: [walletRules(settings), settings.policy.mergeAlgorithm, feeWish({}, settings)],
+    // `openAdmissionParts` takes it as it is, and each channel the codes in it.
+    admission: settings.admission,
     // `openChain` takes it as it is.
     node: settings.node,
   };

@@ -11,6 +11,7 @@ import { expandPath, resolveDatadir } from '../../src/config/paths.js';
 import { readSection } from '../../src/config/read-section.js';
 import {
   BLOCKCHAIN_KEYS,
+  ADMISSION_KEYS,
   CLUSTER_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
@@ -73,6 +74,7 @@ t.test('the example file holds exactly the built-in defaults', async (t) => {
     DIRECTORY: DIRECTORY_KEYS,
     CLUSTER: CLUSTER_KEYS,
     OBWATCHER: OBWATCHER_KEYS,
+    ADMISSION: ADMISSION_KEYS,
   };
   t.same(cfg.sections, Object.keys(known), 'every section');
   for (const [section, keys] of Object.entries(known)) {

@@ -27,6 +27,8 @@ export interface DirectoryLinkOptions {
   readonly nickKey: NickKey;
   /** Whether to prove our nick when the directory asks for it. */
   readonly nickAuth: NickAuthMode;
+  /** Codes for private directories, by `host:port`. */
+  readonly codes: ReadonlyMap<string, string>;
   readonly settings: ChannelSettings;
   readonly overlay: Overlay;
   readonly dialLimit: DialLimit;
@@ -180,14 +182,15 @@ export class DirectoryLink {
   }
 
   #openSession(connection: Connection, startedAt: number): DirectorySession {
-    const { settings, clock, checks, nickKey, nickAuth, location, terms, onEnvelope } =
+    const { settings, clock, checks, nickKey, nickAuth, location, terms, codes, onEnvelope } =
       this.#options;
     this.#state = 'handshaking';
     const required = nickAuth === 'require_verified';
     const proves = required || (nickAuth === 'prefer_verified' && this.#offersProof);
+    const ours = terms(connection.via);
     this.#session = new DirectorySession({
       connection,
-      terms: terms(connection.via),
+      terms: { ...ours, ...ours.withCode(codes.get(this.key)) },
       settings,
       clock,
       prover: proves ? { key: nickKey, directoryId: directoryId(location), required } : undefined,

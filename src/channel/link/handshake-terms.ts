@@ -20,6 +20,10 @@ export interface HandshakeTerms {
   readonly payload: string;
   /** The 793 payload for a directory that may ask us to prove our nick. */
   readonly provingPayload: string;
+  /** The same with a code, for the private directory that it belongs to. */
+  readonly withCode: (
+    code: string | undefined,
+  ) => Pick<HandshakeTerms, 'payload' | 'provingPayload'>;
 }
 
 /**
@@ -32,13 +36,11 @@ export function handshakeTerms(
   more: readonly string[] = [],
 ): HandshakeTerms {
   const { nick, network, location } = us;
-  const payload = (features: readonly string[]): string =>
-    formatPeerHandshake({ nick, network, location, features });
-  return {
-    nick,
-    network,
-    rules: { network, kinds },
-    payload: payload([...OFFERED_FEATURES, ...more]),
-    provingPayload: payload([...OFFERED_FEATURES, ...more, NICK_AUTH_FEATURE]),
+  const offered = [...OFFERED_FEATURES, ...more];
+  const withCode: HandshakeTerms['withCode'] = (admission) => {
+    const payload = (features: readonly string[]): string =>
+      formatPeerHandshake({ nick, network, location, features, admission });
+    return { payload: payload(offered), provingPayload: payload([...offered, NICK_AUTH_FEATURE]) };
   };
+  return { nick, network, rules: { network, kinds }, ...withCode(undefined), withCode };
 }

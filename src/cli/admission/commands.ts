@@ -133,7 +133,37 @@ function addCode(admission: Command): void {
     .action(async (options) => (await import('./code.js')).runCodeCheck(options));
 }
 
+function addTorClient(admission: Command): void {
+  const client = admission
+    .command('tor-client')
+    .description('keys of Tor clients for the onion of a private directory');
+  const add = (name: string, description: string): Command =>
+    client
+      .command(name)
+      .description(description)
+      .option(...DATADIR)
+      .option('--json', 'print JSON');
+  add('add', 'make a key for a client and print its side, once')
+    .argument('<name>', 'of the client', values.parseClientName)
+    .action(async (name, options) => (await import('./tor-client.js')).runClientAdd(name, options));
+  add('revoke', 'take the key of a client away')
+    .argument('<name>', 'of the client', values.parseClientName)
+    .action(async (name, options) =>
+      (await import('./tor-client.js')).runClientRevoke(name, options),
+    );
+  add('list', 'list the clients').action(async (options) =>
+    (await import('./tor-client.js')).runClientList(options),
+  );
+  add(
+    'use',
+    'on the client: store the key that the operator gave (standard input), and add it to Tor',
+  )
+    .argument('<name>', 'for the file', values.parseClientName)
+    .action(async (name, options) => (await import('./tor-client.js')).runClientUse(name, options));
+}
+
 export function addAdmissionCommands(admission: Command): void {
   addServe(admission);
   addCode(admission);
+  addTorClient(admission);
 }

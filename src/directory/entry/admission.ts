@@ -27,6 +27,7 @@ import type { Bans } from './bans.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { Neighbours } from '../neighbours.js';
+import type { GateAnswer, GateKeeper } from './gate.js';
 import type { DialBack } from './dial-back.js';
 import { boundedMotd } from './motd.js';
 import type { NickProofs } from './nick-proofs.js';
@@ -52,8 +53,12 @@ const YOUNG_MS = 2_000;
 const YOUNG_FACTOR = 4;
 
 type AnsweredReason = Exclude<RejectionReason, HandshakeGarbage>;
+/** Reasons whose text comes from the gate. */
+type GateReason = Extract<GateAnswer, { enters: false }>['reason'];
 
-const REASON_TEXT: Readonly<Record<AnsweredReason, (network: Network) => string>> = {
+const REASON_TEXT: Readonly<
+  Record<Exclude<AnsweredReason, GateReason>, (network: Network) => string>
+> = {
   'app-name': () => 'app-name must be joinmarket',
   'directory-flag': () => 'directories do not connect to directories',
   'proto-ver': () => 'protocol version must be 5',
@@ -85,6 +90,8 @@ export interface AdmissionOptions {
   readonly remoteClaims: RemoteClaims;
   /** Nicks of the canary, which other nodes do not learn. */
   readonly ownNicks: ReadonlySet<string>;
+  /** Absent in a directory that every peer may enter. */
+  readonly gateKeeper: GateKeeper | undefined;
   /** Whether lists of directories are served. */
   readonly listAnswers: object | undefined;
   drop(peer: Peer, reason: CloseReason): void;
@@ -123,7 +130,7 @@ export class Admission {
 
   /** Handles the line of a peer in state `new`. */
   handshake(peer: Peer, envelope: Envelope): void {
-    const { network, nick, location, reachable, registry, tally, proofs, bans } = this.#options;
+    const { network, nick, location, reachable, tally, bans, gateKeeper } = this.#options;
     const { via } = peer.connection;
     if (envelope.type !== MessageType.HANDSHAKE) {
       this.#options.drop(peer, 'not-a-handshake');
@@ -145,10 +152,13 @@ export class Admission {
     }
     if (peer.nick === nick) this.#refuse(peer, 'nick-in-use');
     else if (bans.holds(peer)) this.#refuse(peer, 'banned');
-    else if (proofs.demands(peer)) this.#refuse(peer, 'nick-auth');
-    else if (!proofs.asks(peer)) this.join(peer);
-    else if (this.#isFull() && !registry.byNick(peer.nick)) this.#refuse(peer, 'full');
-    else this.#challenge(peer, envelope.line);
+    else if (!gateKeeper) this.#passed(peer, envelope.line);
+    else {
+      gateKeeper.ask(peer, parsed.value.admission, (answer) => {
+        if (answer.enters) this.#passed(peer, envelope.line);
+        else this.#refuseWith(peer, answer.reason, answer.text);
+      });
+    }
   }
 
   /** Makes a peer ready whose nick is free now, unless it was banned meanwhile or the directory is full. */
@@ -231,6 +241,7 @@ export class Admission {
     this.#dropTooMany(now);
     for (const peer of registry.unhandshaked) {
       if (now - peer.acceptedAt < limits.handshakeTimeoutMs) break;
+      if (peer.state === 'gated') this.#options.drop(peer, 'handshake-timeout');
       // A peer that waits for its nick has sent its handshake; its nick claim has a deadline of its
       // own.
       if (peer.state === 'new') this.#options.drop(peer, 'handshake-timeout');
@@ -255,11 +266,24 @@ export class Admission {
     return frame;
   }
 
-  #refuse(peer: Peer, reason: AnsweredReason): void {
-    const { network, tally } = this.#options;
+  /** A newcomer that may enter as far as codes are concerned. */
+  #passed(peer: Peer, handshakePayload: string): void {
+    const { registry, proofs } = this.#options;
+    if (proofs.demands(peer)) this.#refuse(peer, 'nick-auth');
+    else if (!proofs.asks(peer)) this.join(peer);
+    else if (this.#isFull() && !registry.byNick(peer.nick)) this.#refuse(peer, 'full');
+    else this.#challenge(peer, handshakePayload);
+  }
+
+  #refuse(peer: Peer, reason: Exclude<AnsweredReason, GateReason>): void {
+    this.#refuseWith(peer, reason, REASON_TEXT[reason](this.#options.network));
+  }
+
+  #refuseWith(peer: Peer, reason: AnsweredReason, text: string): void {
+    const { tally } = this.#options;
     tally.handshakesRejected[reason]++;
     tally.messagesOut.handshake++;
-    writeFrame(peer, this.#answer(false, `Rejected: ${REASON_TEXT[reason](network)}`), tally);
+    writeFrame(peer, this.#answer(false, `Rejected: ${text}`), tally);
     this.letGo(peer, 'rejected');
   }
 

@@ -9,6 +9,7 @@ import type { Admission } from './admission.js';
 import type { Budgets } from '../relay/budgets.js';
 import type { Circuit, Circuits } from './circuits.js';
 import type { DialBack } from './dial-back.js';
+import type { GateKeeper } from './gate.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { NickProofs } from './nick-proofs.js';
@@ -43,6 +44,7 @@ export interface ConnectionsOptions {
   readonly circuits: Circuits;
   readonly dialBack: DialBack | undefined;
   readonly admission: Admission;
+  readonly gateKeeper: GateKeeper | undefined;
   readonly relay: Relay;
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
@@ -170,13 +172,14 @@ export class Connections {
 
   /** The only place where the record of a connection is freed. */
   #free(peer: Peer, reason: CloseReason | undefined): void {
-    const { clock, registry, fanout, circuits, tally } = this.#options;
+    const { clock, registry, fanout, circuits, gateKeeper, tally } = this.#options;
     const was = peer.state;
     if (!registry.remove(peer)) return;
     fanout.outboxes.close(peer.outbox);
     if (peer.circuit) circuits.leave(peer.circuit, clock.now());
     if (reason) tally.closed[reason]++;
     this.#tellOthers(peer, was);
+    gateKeeper?.gone(peer);
     if (registry.ready.length === 0) this.#clearReady();
     if (registry.connectionCount === 0) this.#clearAll();
   }
@@ -229,7 +232,7 @@ export class Connections {
   /** Returns false when no more lines of this peer are read. */
   #onLine(peer: Peer, line: Uint8Array, now: number): boolean {
     const { admission, relay, nickClaims, tally } = this.#options;
-    if (peer.state === 'waiting') {
+    if (peer.state === 'waiting' || peer.state === 'gated') {
       tally.dropped['before-handshake']++;
       return true;
     }

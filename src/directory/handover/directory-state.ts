@@ -57,7 +57,9 @@ export function snapshotDirectory(
   const { nick, clock, registry, fanout, budgets, circuits, dialBack, tally } = parts;
   const open = [...registry.ready, ...registry.unhandshaked];
   const moving = open.flatMap((peer) => {
-    const rest = parts.ownNicks.has(peer.nick) ? undefined : unsent(peer.connection);
+    // The code of a peer in state `gated` is with this process only, so it connects again.
+    const stays = !parts.ownNicks.has(peer.nick) && peer.state !== 'gated';
+    const rest = stays ? unsent(peer.connection) : undefined;
     if (rest) return [{ peer, rest }];
     parts.connections.drop(peer, 'closed-by-peer');
     return [];

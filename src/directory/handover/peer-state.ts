@@ -51,7 +51,8 @@ export function snapshotPeer(
 ): PeerSnapshot {
   const { state, proving } = peer;
   return {
-    state: state === 'ending' || state === 'gone' ? 'new' : state,
+    // A peer in state `gated` is ended before.
+    state: state === 'ending' || state === 'gone' || state === 'gated' ? 'new' : state,
     acceptedMs: now - peer.acceptedAt,
     heardMs: now - peer.heardAt,
     pingedMs: ageOf(peer.pingedAt, now),
@@ -62,6 +63,7 @@ export function snapshotPeer(
     features: peer.features,
     verified: peer.verified,
     provenKey: peer.provenKey,
+    pass: peer.pass,
     proving: proving && {
       challenge: proving.challenge,
       handshake: proving.handshake,
@@ -95,6 +97,7 @@ export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
   peer.probedAt = from.probedMs === undefined ? undefined : now - from.probedMs;
   peer.verified = from.verified;
   peer.provenKey = from.provenKey;
+  peer.pass = from.pass;
   peer.spoofs = from.spoofs;
   if (!peer.circuit) peer.meters = restoreMeters(from.meters, now);
   if (from.addressed.length + from.mutual.length > 0) {

@@ -2,10 +2,11 @@
 import { join } from 'node:path';
 import { hostAndPort } from '../../kit/host-name.js';
 import type { Overlay } from '../../channel/ports.js';
-import { ownTorFolder } from '../../config/data-files.js';
+import { onionAuthFolder, ownTorFolder } from '../../config/data-files.js';
 import type { Parcels } from '../../kit/movable.js';
 import { connectControl, type ControlClient } from '../../tor/control/client.js';
 import { loadOrCreateOnionKey } from '../../tor/onion/key-folder.js';
+import { ClientCredentials } from '../../tor/onion/client-credentials.js';
 import type { OnionIdentity } from '../../tor/onion/service.js';
 import {
   hasInheritedTor,
@@ -13,9 +14,11 @@ import {
   type TorProcess,
 } from '../../tor/process/tor-process.js';
 import type { SocksEndpoint } from '../../tor/socks/dialer.js';
+import { torrcString } from '../../tor/process/tor-program.js';
 import { TorError } from '../../tor/tor-error.js';
 import { createTorOverlay, type TorServing } from '../tor.js';
 import type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
+import { authorizeSelf, checkClients, clientKeys, ownCredentials } from './restricted.js';
 import { socksAnswers } from './socks-port.js';
 
 /** In the folder of the sockets of our Tor. */
@@ -44,9 +47,12 @@ function operatorTor({ settings }: OpenOverlayOptions): TorAccess {
 
 async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAccess> {
   const { log } = tools;
+  const hasKeys = (await ownCredentials(settings)).length > 0;
+  const keys = onionAuthFolder(settings.datadir);
   const process = await startTorProcess({
     dataDir: ownTorFolder(settings.datadir, settings.role),
     ...tools,
+    ...(hasKeys ? { extraTorrc: [`ClientOnionAuthDir ${torrcString(keys)}`] } : {}),
     onBootstrap: (percent, summary) => log.info(`our tor: ${percent}% ${summary}`),
   });
   return { socks: process.socks, connect: (signal) => process.connectControl(signal), process };
@@ -132,12 +138,17 @@ function external({ settings, clock, random, log }: OpenOverlayOptions, serves: 
 export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverlay> {
   const { settings, serves, clock, random, log } = options;
   const { onion } = settings;
+  const restricted = serves && options.restricted === true ? onion.hiddenServiceDir : undefined;
+  if (restricted !== undefined) await checkClients(restricted);
   if (onion.torMode === 'external') {
     const overlay = external(options, serves);
     return { overlay, close: () => overlay.close() };
   }
   // The key is read first: a faulty folder is reported before a program is started.
   const identity = serves ? await identityOf(onion.hiddenServiceDir) : undefined;
+  if (restricted !== undefined && identity?.kind === 'persistent') {
+    await authorizeSelf(restricted, settings.datadir, identity.key.host);
+  }
   const open = { auto: autoTor, managed: ownTor, control: async () => operatorTor(options) };
   const access = await (options.inherited === undefined
     ? open[onion.torMode](options)
@@ -156,6 +167,7 @@ export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverla
     // A directory has its canary (`Canary`), which tests more, and more often.
     selfTestRounds: settings.role !== 'directory',
     ...(options.pow === undefined ? {} : { pow: options.pow }),
+    ...(restricted === undefined ? {} : { clients: () => clientKeys(restricted) }),
     ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined
       ? {
           circuits: {
@@ -168,17 +180,25 @@ export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverla
         }
       : {}),
   };
+  // A Tor that was started here reads them from their folder.
+  const credentials = process === undefined ? await ownCredentials(settings) : [];
+  const keys =
+    credentials.length === 0
+      ? undefined
+      : new ClientCredentials({ credentials, connect: access.connect, log });
   const overlay = createTorOverlay({
     socks: access.socks,
     clock,
     random,
     log,
+    ...(keys === undefined ? {} : { beforeDial: (host) => keys.ensure(host) }),
     ...(serving === undefined ? {} : { serving }),
   });
   return {
     overlay,
     ...(process === undefined ? {} : { move: process.move }),
     async close() {
+      keys?.close();
       await overlay.close();
       await process?.close();
     },

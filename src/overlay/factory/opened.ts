@@ -20,6 +20,11 @@ export interface OpenOverlayOptions {
    * of its own instead of that of the settings (default false).
    */
   readonly severalLocations?: boolean;
+  /**
+   * Whether the onion must need client authorisation (a private directory): opening fails while no client has
+   * a key.
+   */
+  readonly restricted?: boolean;
   /** Introductions per second that Tor's proof-of-work defence lets through. */
   readonly pow?: PowQueue;
   readonly clock: Clock;

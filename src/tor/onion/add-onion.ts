@@ -44,6 +44,8 @@ export interface AddOnionRequest {
   readonly target: OnionTarget;
   /** Undefined: do not ask for proof of work. */
   readonly pow: PowQueue | undefined;
+  /** Public keys of the only clients that may find it, in base32; undefined: every client may. */
+  readonly clients?: readonly string[] | undefined;
 }
 
 function badTarget(what: string): TorError {
@@ -72,11 +74,13 @@ export function portArgument(virtualPort: number, target: OnionTarget): string {
 }
 
 function commandLine(request: AddOnionRequest, pow: PowQueue | undefined): string {
-  const words = ['ADD_ONION', request.key];
+  const { key, clients } = request;
+  const words = ['ADD_ONION', key, ...(clients === undefined ? [] : ['Flags=V3Auth'])];
   if (pow !== undefined) {
     words.push('PoWDefensesEnabled=1', `PoWQueueRate=${pow.rate}`, `PoWQueueBurst=${pow.burst}`);
   }
   words.push(portArgument(request.virtualPort, request.target));
+  for (const client of clients ?? []) words.push(`ClientAuthV3=${client}`);
   return words.join(' ');
 }
 

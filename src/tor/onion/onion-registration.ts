@@ -40,6 +40,11 @@ export interface OnionRegistrationOptions {
   /** The folder of the key, for a Tor that the program started. */
   readonly folder?: ServedFolder;
   readonly pow?: PowQueue;
+  /**
+   * Reads the public keys of the only clients that may find the onion, each time that it is added; absent:
+   * every client may. With `folder` Tor reads them itself, and this only checks that there are any.
+   */
+  readonly clients?: (() => Promise<readonly string[]>) | undefined;
   readonly log: Log;
 }
 
@@ -65,6 +70,20 @@ export function keylessError(): TorError {
     'add-onion',
     'bad-key',
     'the onion address is lost, because a filter in front of the control port has kept its key. Fix: start again for a new address, or let the filter allow "ADD_ONION ED25519-V3:KEY" (docs/troubleshooting.md, "control filter")',
+    { remedy: 'configuration' },
+  );
+}
+
+/** Without a client Tor would serve the onion to everybody. */
+async function clientsNow({
+  clients: read,
+}: OnionRegistrationOptions): Promise<readonly string[] | undefined> {
+  const clients = await read?.();
+  if (clients?.length !== 0) return clients;
+  throw new TorError(
+    'add-onion',
+    'rejected',
+    'the onion is for authorised clients only, and there is none. Fix: onionmc admission tor-client add NAME',
     { remedy: 'configuration' },
   );
 }
@@ -116,7 +135,8 @@ export function createOnionRegistration(options: OnionRegistrationOptions): Onio
     },
     async add(client) {
       const target = typeof options.target === 'function' ? options.target(client) : options.target;
-      const request = { virtualPort, target, pow };
+      const clients = await clientsNow(options);
+      const request = { virtualPort, target, pow, clients };
       if (folder !== undefined && host !== undefined) {
         const defences = await addHiddenService(client, { folder, host, ...request }, log);
         return { host, privateKey: undefined, pow: defences };

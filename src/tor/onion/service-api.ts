@@ -27,6 +27,8 @@ export interface OnionServiceOptions {
    * a PROXY line that names its circuit.
    */
   readonly folder?: ServedFolder;
+  /** See `OnionRegistrationOptions`. */
+  readonly clients?: (() => Promise<readonly string[]>) | undefined;
   /** The address of our listener, as Tor must dial it; may depend on the control connection. */
   readonly target: OnionTarget | TargetOf;
   /** Aborts the start; later the same as `close`. */
@@ -72,6 +74,8 @@ export interface OnionService {
    * it again if not.
    */
   reportUnreachable(): void;
+  /** Adds the service anew, with the clients of now. Open streams stay. */
+  renew(): void;
   /**
    * Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral
    * key.

@@ -122,6 +122,13 @@ class HealingService implements OnionService {
     this.#session?.watch?.reportUnreachable();
   }
 
+  renew(): void {
+    const session = this.#session;
+    if (session === undefined || session.client.closed) return;
+    session.closeReason = 'its authorised clients have changed';
+    session.client.close();
+  }
+
   close(): Promise<void> {
     this.#closing ??= this.#withdraw();
     return this.#closing;
