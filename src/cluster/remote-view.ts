@@ -143,10 +143,11 @@ export class RemoteView {
     others?.delete(node);
     if (others?.size === 0) this.#nicks.delete(nick);
     this.refresh(nick);
-    this.#options.onChange(nick);
+    // First, as in one directory: a newcomer that waits for the nick becomes ready afterwards.
     if (others?.size === 0 && !this.#options.isLocal(nick)) {
       this.#options.onGone(nick, locationOf(before.entry));
     }
+    this.#options.onChange(nick);
   }
 
   /** All peers of a node left it. */

@@ -13,6 +13,7 @@ import {
   type DirectoryLimits,
   type NickAuthOptions,
 } from '../../src/directory/directory.js';
+import type { Neighbours } from '../../src/directory/neighbours.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { onionHost } from '../../src/protocol/location.js';
@@ -161,6 +162,7 @@ export interface RunOptions {
   readonly motd?: () => string;
   readonly dialBack?: DialBackOptions;
   readonly nickAuth?: NickAuthOptions;
+  readonly neighbours?: Neighbours;
 }
 
 /** The directory of these tests, without a socket: default limits, every turn flushed at its end. */

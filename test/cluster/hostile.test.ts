@@ -1,0 +1,152 @@
+/** What somebody on the bus can do: without a key, and with the key of one node. */
+import { generateKeyPairSync } from 'node:crypto';
+import t from 'tap';
+import { openPacket, sealPacket, type PacketHead } from '../../src/cluster/packet.js';
+import { formatClusterRecord, type ClusterRecord } from '../../src/cluster/record.js';
+import { createWorld, linesOf, listedBy, type World } from './world.js';
+
+const ABC = ['a', 'b', 'c'];
+const stranger = generateKeyPairSync('ed25519').privateKey;
+
+/** The epoch of a node, as everybody on the bus sees it. */
+function epochOf(world: World, node: string): string {
+  const sent = world.hub.log.findLast(({ from }) => from === node);
+  const packetOfIt = sent && openPacket(sent.bytes);
+  if (!packetOfIt) throw new Error(`${node} has published nothing`);
+  return packetOfIt.epoch;
+}
+
+function packet(
+  world: World,
+  head: Partial<PacketHead>,
+  records: readonly ClusterRecord[],
+  key = world.keys.get(head.node ?? 'a') ?? stranger,
+  more: readonly string[] = [],
+): Uint8Array {
+  const node = head.node ?? 'a';
+  const full = {
+    cluster: 'pit.signet',
+    node,
+    epoch: head.epoch ?? epochOf(world, node),
+    to: undefined,
+    seq: 500,
+    ...head,
+  };
+  const texts = records.map((record) => JSON.stringify(formatClusterRecord(record)));
+  return sealPacket(full, [...texts, ...more], key);
+}
+
+const PUBLIC = (payload: string): ClusterRecord => ({ type: 'public', payload });
+
+t.test('packets that do not count are dropped and counted by reason', async (t) => {
+  const world = await createWorld(ABC);
+  const x = world.node('a').join('J5x');
+  const z = world.node('b').join('J5z');
+  world.pass(100);
+  const { counters: before } = world.node('b').cluster.state();
+  const lie = [PUBLIC('J5x!PUBLIC!lie')];
+  const cases: readonly [string, Uint8Array][] = [
+    ['malformed', Buffer.from('no packet')],
+    ['malformed', Buffer.concat([Buffer.alloc(64), Buffer.from('{"c":1}')])],
+    ['misdirected', packet(world, { cluster: 'other.signet' }, lie)],
+    ['misdirected', packet(world, { cluster: 'pit.mainnet' }, lie)],
+    ['misdirected', packet(world, { to: 'c' }, lie)],
+    ['unknown-node', packet(world, { node: 'd', epoch: 'aa' }, lie, stranger)],
+    ['signature', packet(world, {}, lie, stranger)],
+    ['signature', packet(world, {}, lie, world.keys.get('c'))],
+    ['epoch', packet(world, { epoch: 'ab' }, lie)],
+    ['replayed', packet(world, { seq: 1 }, lie)],
+  ];
+  for (const [, bytes] of cases) world.hub.inject('b', bytes);
+  world.pass(100);
+  const { counters } = world.node('b').cluster.state();
+  for (const reason of new Set(cases.map(([name]) => name))) {
+    const expected = cases.filter(([name]) => name === reason).length;
+    const [was, is] = [Object.entries(before.dropped), Object.entries(counters.dropped)].map(
+      (entries) => entries.find(([name]) => name === reason)?.[1] ?? 0,
+    );
+    t.equal((is ?? 0) - (was ?? 0), expected, reason);
+  }
+  t.strictSame(z.take(), [], 'nothing of it reached a peer');
+  x.send(687, 'J5x!PUBLIC!truth');
+  world.pass(100);
+  t.strictSame(linesOf(z.take(), 687), ['J5x!PUBLIC!truth'], 'the node itself is still heard');
+});
+
+t.test('everything that was ever said, published again, changes nothing', async (t) => {
+  const world = await createWorld(ABC);
+  const x = world.node('a').join('J5x');
+  const z = world.node('b').join('J5z');
+  world.pass(100);
+  x.send(687, 'J5x!PUBLIC!once');
+  x.send(685, 'J5x!J5z!once');
+  world.pass(100);
+  z.take();
+  const all = world.hub.log.slice();
+  for (const { to, bytes } of all) world.hub.inject(to, bytes);
+  world.pass(1_000);
+  t.strictSame(z.take(), []);
+  t.ok(world.node('b').cluster.state().counters.dropped.replayed > 0);
+
+  // Also to a node that has forgotten all, as after a restart: an earlier life cannot answer its question.
+  world.node('a').kill();
+  world.node('b').kill();
+  const b = await world.restart('b');
+  const again = b.join('J5z');
+  world.pass(100);
+  for (const { from, to, bytes } of all) if (from === 'a') world.hub.inject(to, bytes);
+  world.pass(9_000);
+  t.strictSame(again.take(), []);
+  t.strictSame(listedBy(world, again), ['J5z']);
+  t.ok(b.cluster.state().counters.dropped.epoch > 0);
+});
+
+t.test('a compromised node can lie about its own peers, not about those of others', async (t) => {
+  const world = await createWorld(ABC);
+  const x = world.node('a').join('J5x');
+  const z = world.node('b').join('J5z');
+  world.pass(100);
+  const sends = (to: string | undefined, seq: number, records: readonly ClusterRecord[]): void => {
+    world.hub.inject(to, packet(world, { node: 'c', to, seq }, records));
+    world.pass(100);
+  };
+  sends(undefined, 100, [PUBLIC('J5x!PUBLIC!lie'), { type: 'leave', nick: 'J5x' }]);
+  sends('b', 100, [{ type: 'private', payload: 'J5x!J5z!lie' }]);
+  sends('b', 101, [{ type: 'yield', nick: 'J5z' }]);
+  t.strictSame(z.take(), []);
+  t.equal(world.node('b').cluster.state().counters.dropped['not-its-peer'], 2);
+  t.strictSame(listedBy(world, z), ['J5x', 'J5z']);
+  t.notOk(z.closed);
+  const own = {
+    nick: 'J5own',
+    location: 'NOT-SERVING-ONION',
+    features: [],
+    rank: 0,
+    ageMs: 1,
+    key: undefined,
+  };
+  sends(undefined, 101, [{ type: 'join', entry: own }, PUBLIC('J5own!PUBLIC!mine')]);
+  t.strictSame(linesOf(z.take(), 687), ['J5own!PUBLIC!mine']);
+  t.notOk(x.closed);
+});
+
+t.test('what a later version says is ignored', async (t) => {
+  const world = await createWorld(ABC);
+  const z = world.node('b').join('J5z');
+  world.pass(100);
+  const bytes = packet(world, { to: 'b' }, [], undefined, [
+    '{"t":"zz","of":"the future"}',
+    '{"t":"u","f":"J5z","o":"J5nobody","more":{"of":"the future"}}',
+  ]);
+  world.hub.inject('b', bytes);
+  world.pass(100);
+  t.strictSame(linesOf(z.take(), 789), ['J5nobody;NOT-SERVING-ONION;D'], 'the known one counts');
+  t.equal(world.node('b').cluster.state().counters.dropped.record, 0);
+  world.hub.inject('b', packet(world, { to: 'b', seq: 501 }, [], undefined, ['{"t":"u","f":7}']));
+  world.pass(100);
+  t.equal(world.node('b').cluster.state().counters.dropped.record, 1);
+});
+
+t.test('a node of a name with another key, or none, is refused', async (t) => {
+  await t.rejects(createWorld(['a', 'not a name']), { name: 'ClusterError' });
+});

@@ -1,0 +1,110 @@
+/** A nats-server on a loopback port, which a test can kill and start again; and a proxy that cuts connections. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Test } from 'tap';
+import { freePorts } from '../../src/lab/private-network/free-ports.js';
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
+const UNPACKED = join(ROOT, '.build/debian/nats/usr/sbin/nats-server');
+const START_MS = 20_000;
+const LOOK_MS = 20;
+
+export interface NatsServer {
+  readonly port: number;
+  /** `nats://127.0.0.1:PORT` */
+  readonly url: string;
+  /** Ends it at once, as a crash does. */
+  kill(): Promise<void>;
+  /** Starts it again on the same port. */
+  start(): Promise<void>;
+}
+
+async function answers(port: number): Promise<boolean> {
+  const socket = createConnection({ host: '127.0.0.1', port });
+  const ok = await new Promise<boolean>((resolve) => {
+    socket.once('data', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('close', () => resolve(false));
+  });
+  socket.destroy();
+  return ok;
+}
+
+/** Resolves when it answers; the end of the test ends it. */
+export async function startNatsServer(test: Test): Promise<NatsServer> {
+  const [port = 0] = await freePorts(1);
+  const program = existsSync(UNPACKED) ? UNPACKED : 'nats-server';
+  let child: ChildProcess | undefined;
+
+  async function kill(): Promise<void> {
+    const running = child;
+    child = undefined;
+    if (!running || running.exitCode !== null || running.signalCode !== null) return;
+    running.kill('SIGKILL');
+    await once(running, 'exit');
+  }
+
+  async function start(): Promise<void> {
+    child = spawn(program, ['-a', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' });
+    const deadline = performance.now() + START_MS;
+    while (!(await answers(port))) {
+      if (performance.now() > deadline) throw new Error('nats-server does not answer');
+      await new Promise((resolve) => {
+        setTimeout(resolve, LOOK_MS);
+      });
+    }
+  }
+
+  test.teardown(kill);
+  await start();
+  return { port, url: `nats://127.0.0.1:${port}`, kill, start };
+}
+
+export interface CuttingProxy {
+  readonly port: number;
+  /** `cut`: nothing passes, and nobody is told; `open`: everything passes, after the lost connections have ended. */
+  set(state: 'open' | 'cut'): void;
+}
+
+/** A proxy in front of a port; the end of the test closes it. */
+export async function startCuttingProxy(test: Test, target: number): Promise<CuttingProxy> {
+  const sockets = new Set<Socket>();
+  let state: 'open' | 'cut' = 'open';
+  const server: Server = createServer((client) => {
+    const upstream = createConnection({ host: '127.0.0.1', port: target });
+    for (const [from, to] of [
+      [client, upstream],
+      [upstream, client],
+    ] as const) {
+      sockets.add(from);
+      from.on('error', () => {});
+      from.on('close', () => {
+        sockets.delete(from);
+        to.destroy();
+      });
+      from.on('data', (chunk) => {
+        if (state === 'open') to.write(chunk);
+      });
+    }
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  test.teardown(async () => {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    await once(server, 'close');
+  });
+  const address = server.address();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return {
+    port,
+    set(next) {
+      if (state === 'cut' && next === 'open') for (const socket of sockets) socket.destroy();
+      state = next;
+    },
+  };
+}
