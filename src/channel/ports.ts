@@ -163,9 +163,9 @@ export interface Served {
   readonly locations: readonly [Location, ...Location[]];
   /**
    * The address on which the program listens for the first location: `host:port`, or `unix:/path`.
-   * Absent for overlays without one.
+   * Absent for overlays without one. It may change, when another listener takes the place.
    */
-  readonly listensOn?: string;
+  readonly listensOn?: string | undefined;
   /** Absent when a service cannot be moved. */
   readonly move?: MovableService;
   /** Starts accepting, if it was inherited. */

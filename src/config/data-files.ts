@@ -37,6 +37,11 @@ export function onionAuthFolder(datadir: string): string {
   return join(datadir, 'onion-auth');
 }
 
+/** The folder of the unix socket to which the operator's Tor forwards, when it runs as the same user. */
+export function onionSocketFolder(datadir: string): string {
+  return join(datadir, 'onion-socket');
+}
+
 /** The lock of the running maker. */
 export function makerLockPath(datadir: string): string {
   return join(datadir, 'maker.lock');

@@ -16,7 +16,7 @@ import {
 import { expandPath } from './paths.js';
 import { readSection } from './read-section.js';
 import { OVERLAY_NAMES, type OverlayName } from './overlays.js';
-import { ONION_KEYS, type TorMode } from './settings-keys.js';
+import { ONION_KEYS, type ServingSocket, type TorMode } from './settings-keys.js';
 
 /** The address of Tor's control port. */
 export type ControlAddress =
@@ -41,6 +41,8 @@ export interface OnionSettings {
   readonly targetHost: string | undefined;
   /** The local listener that the onion leads to; port 0 = any free port. */
   readonly serving: HostPort;
+  /** The unix socket to which Tor forwards instead, if it can. */
+  readonly servingSocket: ServingSocket;
   /** Where the loopback overlay listens; port 0 = any free port. The same as `serving` without Tor. */
   readonly loopbackServing: HostPort;
   /** Absolute path; undefined = the key of the onion is not stored. Always set for a directory. */
@@ -152,7 +154,8 @@ export async function readOnionSettings(
       'this machine only (127.0.0.1), because regtest_count is not 0,0',
     );
   }
-  if (values.torMode === 'external' && serving.port === 0 && !withoutTor) {
+  const needsPort = values.torMode === 'external' && values.onionServingSocket.kind !== 'unix';
+  if (needsPort && serving.port === 0 && !withoutTor) {
     throw fault(
       'onion_serving_port',
       '0',
@@ -195,6 +198,7 @@ export async function readOnionSettings(
     controlPassword: values.torControlPassword === '' ? undefined : values.torControlPassword,
     targetHost: values.torTargetHost === '' ? undefined : values.torTargetHost,
     serving,
+    servingSocket: values.onionServingSocket,
     loopbackServing,
     hiddenServiceDir,
     directoryNodes: [...(nodes.ok ? nodes.nodes : []), ...(lokinet?.directoryNodes ?? [])],

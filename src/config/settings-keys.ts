@@ -88,6 +88,28 @@ const controlHost: ValueSpec<string> = {
   },
 };
 
+/** `onion_serving_socket`. */
+export type ServingSocket =
+  | { readonly kind: 'auto' }
+  | { readonly kind: 'tcp' }
+  | { readonly kind: 'unix'; readonly path: string };
+
+/** The listener is bound under a name that is one byte longer. */
+const MAX_SERVING_PATH_BYTES = MAX_SOCKET_PATH_BYTES - 1;
+
+const servingSocket: ValueSpec<ServingSocket> = {
+  fallback: 'auto',
+  allowed: `auto, tcp, or unix:/path of a socket (at most ${MAX_SERVING_PATH_BYTES} bytes, without blanks and quotes)`,
+  secret: false,
+  parse(value) {
+    if (value === 'auto' || value === 'tcp') return { kind: value };
+    const socket = unixSocketPath(value);
+    if (socket === undefined || Buffer.byteLength(socket) > MAX_SERVING_PATH_BYTES)
+      return undefined;
+    return /^\/[^\s"\\\0]+$/.test(socket) ? { kind: 'unix', path: socket } : undefined;
+  },
+};
+
 const targetHost = host('');
 
 const hostOrNone: ValueSpec<string> = {
@@ -108,6 +130,7 @@ export const ONION_KEYS = {
   tor_mode: oneOf('auto', TOR_MODES),
   onion_serving_host: host('127.0.0.1', 'onion_serving_port'),
   onion_serving_port: whole(8080, { min: 0, max: 65_535 }, 'a port number (0 = any that is free)'),
+  onion_serving_socket: servingSocket,
   hidden_service_dir: path(''),
   directory_nodes: freeText(SHIPPED_DIRECTORIES.mainnet.join(','), 65_536),
   overlays: someOf('tor', OVERLAY_NAMES),

@@ -97,12 +97,30 @@ export const directoryCheck: Check = {
 
 const portOf = (listensOn: string): number => Number(/:(\d+)$/.exec(listensOn)?.[1]);
 
+/** The same for a unix socket. */
+function editedSocket(
+  listensOn: string,
+  { withoutTor, torMode, servingSocket }: Settings['onion'],
+): string | undefined {
+  if (withoutTor) return 'regtest_count or overlays without Tor';
+  if (servingSocket.kind === 'unix' && `unix:${servingSocket.path}` !== listensOn) {
+    return torMode === 'managed' || torMode === 'auto'
+      ? undefined
+      : `onion_serving_socket = unix:${servingSocket.path}`;
+  }
+  if (torMode === 'external' && servingSocket.kind !== 'unix') return 'tor_mode = external';
+  if (torMode === 'control' && servingSocket.kind === 'tcp') return 'onion_serving_socket = tcp';
+  return undefined;
+}
+
 /** The key whose value differs from the listener of the running directory. */
 function editedListener(listensOn: string, { onion }: Settings): string | undefined {
-  const { withoutTor, torMode, serving } = onion;
-  const ownTor = !withoutTor && (torMode === 'auto' || torMode === 'managed');
-  if (listensOn.startsWith('unix:')) return ownTor ? undefined : `tor_mode = ${torMode}`;
+  const { withoutTor, torMode, serving, servingSocket } = onion;
+  if (listensOn.startsWith('unix:')) return editedSocket(listensOn, onion);
   if (!withoutTor && torMode === 'managed') return 'tor_mode = managed';
+  if (!withoutTor && torMode === 'external' && servingSocket.kind === 'unix') {
+    return `onion_serving_socket = unix:${servingSocket.path}`;
+  }
   // Port 0 is any free port, also this one.
   if (serving.port !== 0 && serving.port !== portOf(listensOn)) {
     return `onion_serving_port = ${serving.port}`;

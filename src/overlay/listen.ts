@@ -2,7 +2,7 @@
  * The accept loop of the overlays that use sockets: a TCP listener that survives resource shortages and
  * hostile peers.
  */
-import { rename } from 'node:fs/promises';
+import { chmod, chown, rename } from 'node:fs/promises';
 import { errorCode } from '../kit/error-text.js';
 import { isRecord, recordOf } from '../kit/json-record.js';
 import { createServer, Socket, type Server } from 'node:net';
@@ -22,6 +22,15 @@ const MAX_UNREAD = 1024;
 /** Least time between two log lines about failed accepts. */
 const ACCEPT_WARNING_INTERVAL_MS = 60_000;
 
+/** A unix socket, instead of an address. */
+export interface UnixSocket {
+  readonly path: string;
+  /** Every connection begins with a PROXY line and carries its circuit: only Tor can reach the socket. */
+  readonly circuits: boolean;
+  /** The group whose members may connect too; undefined: only this user. */
+  readonly group: number | undefined;
+}
+
 /** The listening address, as in `joinmarket.cfg`: `onion_serving_host`, `onion_serving_port`. */
 export interface ListenAddress {
   /** An IP address or `localhost` (taken as 127.0.0.1, never resolved). */
@@ -34,8 +43,10 @@ export interface Listening {
   readonly host: string;
   /** The port in use, also when port 0 was requested. */
   readonly port: number;
-  /** The unix socket in use, when connections carry their circuit. */
-  readonly circuitSocket: string | undefined;
+  /** The unix socket in use. */
+  readonly socket: UnixSocket | undefined;
+  /** How many connections have arrived. */
+  readonly accepted: number;
   /** The address as one text: `host:port`, or `unix:/path`. */
   readonly text: string;
   /** Stops accepting. Does not wait for open connections and does not close them. */
@@ -50,11 +61,8 @@ export interface Listening {
 }
 
 export interface ListenOptions {
-  /**
-   * Instead of the address: a unix socket in a folder that only our Tor can reach. Every connection
-   * begins with a PROXY line there and carries its circuit.
-   */
-  readonly circuitSocket?: string | undefined;
+  /** Instead of the address: a unix socket in a folder that only Tor can reach. */
+  readonly socket?: UnixSocket | undefined;
   readonly address: ListenAddress;
   /** Continues with the listener of another process, at any address, when `begin` is called. */
   readonly inherited?: Parcels | undefined;
@@ -107,6 +115,13 @@ function listenFault({ host, port }: ListenAddress, names: string, error: unknow
   }
 }
 
+function socketFault(path: string, error: unknown): OverlayError {
+  const code = errorCode(error) ?? 'unknown';
+  return new OverlayError('listen-failed', `cannot listen on unix:${path}: ${code}`, error);
+}
+
+const OWN_SOCKET_MODE = 0o600;
+const GROUP_SOCKET_MODE = 0o660;
 /**
  * A unix socket is bound under another name and then renamed: libuv removes the bound name when the
  * listener closes, and by then another process may listen there.
@@ -116,14 +131,12 @@ const BOUND_SUFFIX = '~';
 async function opened(
   server: Server,
   address: ListenAddress,
-  path: string | undefined,
+  socket: UnixSocket | undefined,
   { signal, keys = SERVING_KEYS }: Pick<ListenOptions, 'signal' | 'keys'>,
 ): Promise<void> {
   signal.throwIfAborted();
-  const where =
-    path === undefined
-      ? { host: address.host, port: address.port }
-      : { path: `${path}${BOUND_SUFFIX}` };
+  const bound = socket && `${socket.path}${BOUND_SUFFIX}`;
+  const where = bound === undefined ? { host: address.host, port: address.port } : { path: bound };
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
     server.listen({ ...where, backlog: BACKLOG }, () => {
@@ -131,9 +144,12 @@ async function opened(
       resolve();
     });
   }).catch((error: unknown) => {
-    throw listenFault(address, keys, error);
+    throw bound === undefined ? listenFault(address, keys, error) : socketFault(bound, error);
   });
-  if (path !== undefined) await rename(`${path}${BOUND_SUFFIX}`, path);
+  if (socket === undefined || bound === undefined) return;
+  if (socket.group !== undefined) await chown(bound, process.geteuid?.() ?? -1, socket.group);
+  await chmod(bound, socket.group === undefined ? OWN_SOCKET_MODE : GROUP_SOCKET_MODE);
+  await rename(bound, socket.path);
 }
 
 /** The key of the parcel that holds a listener. */
@@ -146,16 +162,19 @@ interface Inherited {
   /** What `Server.listen` takes. */
   readonly listener: object;
   readonly address: ListenAddress;
-  /** The unix socket, when connections carry their circuit. */
-  readonly circuitSocket: string | undefined;
+  readonly socket: UnixSocket | undefined;
   /** How many Tors have forwarded to it before the current one. */
   readonly torsBefore: number;
+}
+
+function inheritedSocket(path: unknown, circuits: boolean): UnixSocket | undefined {
+  return typeof path === 'string' ? { path, circuits, group: undefined } : undefined;
 }
 
 /** The listener of another process. Throws a HandoverError when the parcel is missing or invalid. */
 export function inheritedListener(parcels: Parcels): Inherited {
   const { value, listener } = parcels.get(LISTENER) ?? {};
-  const { host, port, circuitSocket, torsBefore }: Readonly<Record<string, unknown>> =
+  const { host, port, circuitSocket, plainSocket, torsBefore }: Readonly<Record<string, unknown>> =
     recordOf(value);
   if (listener === undefined || typeof host !== 'string' || typeof port !== 'number') {
     throw new HandoverError('no listener was handed over');
@@ -163,7 +182,7 @@ export function inheritedListener(parcels: Parcels): Inherited {
   return {
     listener,
     address: { host, port },
-    circuitSocket: typeof circuitSocket === 'string' ? circuitSocket : undefined,
+    socket: inheritedSocket(circuitSocket, true) ?? inheritedSocket(plainSocket, false),
     torsBefore: typeof torsBefore === 'number' ? torsBefore : 0,
   };
 }
@@ -185,7 +204,7 @@ function ignored(): void {}
 
 class AcceptLoop implements Listening {
   readonly host: string;
-  readonly circuitSocket: string | undefined;
+  readonly socket: UnixSocket | undefined;
   readonly move: MovableService;
   readonly #options: ListenOptions;
   readonly #inherited: Inherited | undefined;
@@ -198,6 +217,7 @@ class AcceptLoop implements Listening {
   /** The number of late ones that `hold` has handed over. */
   #handedOver = 0;
   #torsBefore: number;
+  #accepted = 0;
   #warnedAt: number | undefined;
   /** Failed accepts since the last log line. */
   #failures = 0;
@@ -208,7 +228,7 @@ class AcceptLoop implements Listening {
     this.#address = this.#inherited?.address ?? options.address;
     this.#torsBefore = this.#inherited?.torsBefore ?? 0;
     this.host = this.#address.host === 'localhost' ? '127.0.0.1' : this.#address.host;
-    this.circuitSocket = this.#inherited ? this.#inherited.circuitSocket : options.circuitSocket;
+    this.socket = this.#inherited ? this.#inherited.socket : options.socket;
     this.move = {
       hold: () => this.#hold(),
       release: () => this.#release(),
@@ -222,7 +242,7 @@ class AcceptLoop implements Listening {
     const { signal } = this.#options;
     const address = { ...this.#address, host: this.host };
     if (this.#inherited === undefined) {
-      await opened(this.#server, address, this.circuitSocket, this.#options);
+      await opened(this.#server, address, this.socket, this.#options);
     }
     this.#server.on('error', (error) => this.#onError(error));
     if (!signal.aborted) return;
@@ -236,8 +256,12 @@ class AcceptLoop implements Listening {
   }
 
   get text(): string {
-    const path = this.circuitSocket;
-    return path === undefined ? hostAndPort(this.host, this.port) : `unix:${path}`;
+    const { socket } = this;
+    return socket === undefined ? hostAndPort(this.host, this.port) : `unix:${socket.path}`;
+  }
+
+  get accepted(): number {
+    return this.#accepted;
   }
 
   close(): void {
@@ -271,9 +295,10 @@ class AcceptLoop implements Listening {
 
   #take(socket: Socket): void {
     const { onConnection, via, clock, identify } = this.#options;
-    if (this.circuitSocket === undefined && identify !== undefined) {
+    this.#accepted += 1;
+    if (this.socket === undefined && identify !== undefined) {
       this.#identify(socket, identify);
-    } else if (this.circuitSocket === undefined) {
+    } else if (this.socket?.circuits !== true) {
       onConnection(socketConnection(socket, { via, clock }));
     } else if (this.#unread.size >= MAX_UNREAD) socket.destroy();
     else {
@@ -346,8 +371,11 @@ class AcceptLoop implements Listening {
     this.#unread.clear();
     this.#late = late;
     this.#handedOver = late.length;
-    const { host, port, circuitSocket } = this;
-    const value = { host, port, circuitSocket, torsBefore: this.#torsBefore };
+    const { host, port, socket } = this;
+    const path = socket?.path;
+    // Two names, because an earlier version reads a PROXY line on every unix socket.
+    const named = socket?.circuits === true ? { circuitSocket: path } : { plainSocket: path };
+    const value = { host, port, ...named, torsBefore: this.#torsBefore };
     const listener = { key: LISTENER, value, listener: this.#server };
     return Promise.resolve([listener, ...late.map(lateParcel)]);
   }

@@ -100,7 +100,6 @@ class ServiceMove implements MovableService {
 
 class ServedSet implements Served {
   readonly locations: Served['locations'];
-  readonly listensOn?: string;
   readonly move?: MovableService;
   readonly #parts: readonly Part[];
 
@@ -109,11 +108,13 @@ class ServedSet implements Served {
     const [first, ...others] = parts.flatMap(({ served }) => served.locations);
     if (first === undefined) throw new RangeError('an overlay serves no location');
     this.locations = [first, ...others];
-    const listensOn = parts[0]?.served.listensOn;
-    if (listensOn !== undefined) this.listensOn = listensOn;
     const names = parts.map(({ name }) => name);
     const moves = parts.flatMap(({ served }) => served.move ?? []);
     if (moves.length === parts.length) this.move = new ServiceMove(names, moves);
+  }
+
+  get listensOn(): string | undefined {
+    return this.#parts[0]?.served.listensOn;
   }
 
   begin(): void {

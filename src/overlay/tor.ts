@@ -5,15 +5,8 @@
 import { randomBytes } from 'node:crypto';
 import { isRecord } from '../kit/json-record.js';
 import { silentLog, type Log } from '../channel/log.js';
-import type {
-  Clock,
-  MovableService,
-  Overlay,
-  Random,
-  ServeOptions,
-  Served,
-} from '../channel/ports.js';
-import type { Movable } from '../kit/movable.js';
+import type { Clock, Overlay, Random, ServeOptions, Served } from '../channel/ports.js';
+import type { Movable, Parcels } from '../kit/movable.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
 import { formatLocation, isLoopbackHost } from '../protocol/location.js';
 import type { ControlClient } from '../tor/control/client.js';
@@ -29,10 +22,12 @@ import {
 import { onionTarget } from '../tor/onion/target.js';
 import { startSelfTest, type SelfTest } from '../tor/onion/self-test.js';
 import { createSocksDialer, type SocksDialer, type SocksEndpoint } from '../tor/socks/dialer.js';
-import { listen, type ListenAddress, type Listening } from './listen.js';
+import { listen, type ListenAddress, type Listening, type UnixSocket } from './listen.js';
+import { groupSocket, socketForTor, type SocketPlace } from './onion-socket.js';
 import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 import { systemClock } from './system-clock.js';
+import { TorDoor } from './tor-door.js';
 
 const KIND = 'onion';
 
@@ -67,6 +62,11 @@ export type TorServing =
       };
       /** Public keys of the only clients that may find the onion, read each time it is added; absent: all. */
       readonly clients?: (() => Promise<readonly string[]>) | undefined;
+      /**
+       * Serve through a unix socket, where this Tor can reach one; else, and when a dial shows that it
+       * cannot, through `listen`.
+       */
+      readonly socket?: SocketPlace;
       /** Longest wait for the descriptor uploads, in milliseconds. */
       readonly uploadTimeoutMs?: number;
       /**
@@ -84,6 +84,8 @@ export type TorServing =
       readonly hiddenServiceDir: string;
       /** The address to which the torrc forwards. */
       readonly listen: ListenAddress;
+      /** The path of a unix socket, if the torrc forwards to that. */
+      readonly socket?: string;
     };
 
 /** Options of a Tor overlay. */
@@ -115,40 +117,49 @@ interface Tools {
 
 /** How a service is handed over: its listener, and the onion service if the program added it. */
 function accepting(
-  listening: Listening,
+  door: TorDoor,
   service: Movable | undefined,
-): Pick<Served, 'listensOn' | 'begin' | 'adopt'> & { readonly move: MovableService } {
-  const { move } = listening;
+): Required<Pick<Served, 'listensOn' | 'begin' | 'adopt' | 'move'>> {
   return {
-    listensOn: listening.text,
+    get listensOn() {
+      return door.listening.text;
+    },
     begin() {
       service?.release();
-      listening.begin();
+      door.listening.begin();
+      door.release();
     },
-    adopt: (parcel) => listening.adopt(parcel),
+    adopt: (parcel) => door.listening.adopt(parcel),
     move: {
       async hold() {
-        // First, because this one may refuse.
-        const parcels = (await service?.hold()) ?? [];
+        door.hold();
         try {
-          return [...parcels, ...(await move.hold())];
+          // First, because this one may refuse.
+          const parcels = (await service?.hold()) ?? [];
+          try {
+            return [...parcels, ...(await door.listening.move.hold())];
+          } catch (error) {
+            service?.release();
+            throw error;
+          }
         } catch (error) {
-          service?.release();
+          door.release();
           throw error;
         }
       },
       release() {
         service?.release();
-        move.release();
+        door.listening.move.release();
+        door.release();
       },
-      leave: () => move.leave(),
+      leave: () => door.listening.move.leave(),
     },
   };
 }
 
 async function serveByControl(
   serving: TorServing & { readonly kind: 'control' },
-  listening: Listening,
+  door: TorDoor,
   { signal, onState, inherited }: ServeOptions,
   tools: Tools,
 ): Promise<Served> {
@@ -158,12 +169,12 @@ async function serveByControl(
     connect: connectControl,
     identity,
     virtualPort: VIRTUAL_PORT,
-    target:
-      listening.circuitSocket === undefined
-        ? ({ ends }) =>
-            onionTarget({ host: listening.host, port: listening.port, explicit: targetHost, ends })
-        : { unix: listening.circuitSocket },
-    ...(circuits === undefined || listening.circuitSocket === undefined
+    target({ ends }) {
+      const { host, port, socket } = door.listening;
+      if (socket !== undefined) return { unix: socket.path };
+      return onionTarget({ host, port, explicit: targetHost, ends });
+    },
+    ...(circuits === undefined || door.listening.socket?.circuits !== true
       ? {}
       : { folder: circuits.folder }),
     clients,
@@ -171,7 +182,8 @@ async function serveByControl(
     signal,
     ...tools,
     onState(state) {
-      if (state.state === 'lost') listening.anotherTor();
+      if (state.state === 'lost') door.listening.anotherTor();
+      door.reachable(state.state === 'reachable');
       onState?.(state, KIND);
     },
     ...(pow === undefined ? {} : { pow }),
@@ -181,11 +193,16 @@ async function serveByControl(
   });
   // Reported by `onState`, so no caller must await this promise.
   service.reachable.catch(() => {});
+  door.leadsFrom(service);
   const torState = new TorState({ connect: connectControl, clock: tools.clock, log: tools.log });
-  const accept = accepting(listening, service.move);
+  const accept = accepting(door, service.move);
   return {
     locations: [service.location],
-    ...accept,
+    get listensOn() {
+      return accept.listensOn;
+    },
+    begin: accept.begin,
+    adopt: accept.adopt,
     move: {
       ...accept.move,
       leave() {
@@ -198,7 +215,7 @@ async function serveByControl(
     daemon: () => torState.read(),
     async close() {
       torState.stop();
-      listening.close();
+      door.close();
       await service.close();
     },
   };
@@ -209,7 +226,7 @@ const SEEN = 'external-onion';
 
 async function serveExternally(
   serving: TorServing & { readonly kind: 'external' },
-  listening: Listening,
+  door: TorDoor,
   { onState, inherited }: ServeOptions,
   { selfTest, clock, log }: Tools,
 ): Promise<Served> {
@@ -240,13 +257,33 @@ async function serveExternally(
   };
   return {
     locations: [{ kind: KIND, host, port: VIRTUAL_PORT }],
-    ...accepting(listening, move),
+    ...accepting(door, move),
     close: () => {
       stopTest?.();
-      listening.close();
+      door.close();
       return Promise.resolve();
     },
   };
+}
+
+/** The unix socket to which Tor is to forward; undefined for TCP. */
+async function socketOf(
+  serving: TorServing,
+  signal: AbortSignal,
+  log: Log,
+): Promise<UnixSocket | undefined> {
+  if (serving.kind === 'external') {
+    return serving.socket === undefined ? undefined : groupSocket(serving.socket);
+  }
+  const { circuits, socket, connectControl } = serving;
+  if (circuits) return { path: circuits.socket, circuits: true, group: undefined };
+  if (socket === undefined) return undefined;
+  const client = await connectControl(signal);
+  try {
+    return await socketForTor(client, socket, log);
+  } finally {
+    client.close();
+  }
 }
 
 async function serve(
@@ -255,31 +292,35 @@ async function serve(
   options: ServeOptions,
   tools: Tools,
 ): Promise<Served> {
-  const { clock, log } = tools;
-  const circuitSocket = serving.kind === 'control' ? serving.circuits?.socket : undefined;
-  if (circuitSocket === undefined && !isLoopbackHost(serving.listen.host)) {
-    log.warn(
-      `onion_serving_host ${serving.listen.host} is not loopback: other machines can connect without Tor`,
-    );
-  }
+  const { clock, log, selfTest } = tools;
   const { signal, inherited } = options;
-  const address = serving.listen;
-  const listening = await listen({
-    address,
-    circuitSocket,
-    via: KIND,
-    inherited,
-    onConnection,
-    signal,
-    clock,
-    log,
-  });
+  const open = (socket?: UnixSocket, from?: Parcels): Promise<Listening> => {
+    if (socket === undefined && !isLoopbackHost(serving.listen.host)) {
+      log.warn(
+        `onion_serving_host ${serving.listen.host} is not loopback: other machines can connect without Tor`,
+      );
+    }
+    const address = serving.listen;
+    return listen({
+      address,
+      socket,
+      via: KIND,
+      inherited: from,
+      onConnection,
+      signal,
+      clock,
+      log,
+    });
+  };
+  const socket = inherited === undefined ? await socketOf(serving, signal, log) : undefined;
+  const listening = await open(socket, inherited);
+  const door = new TorDoor({ listening, openTcp: () => open(), selfTest, clock, log });
   try {
     return serving.kind === 'control'
-      ? await serveByControl(serving, listening, options, tools)
-      : await serveExternally(serving, listening, options, tools);
+      ? await serveByControl(serving, door, options, tools)
+      : await serveExternally(serving, door, options, tools);
   } catch (error) {
-    listening.close();
+    door.close();
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** The onion of a directory continues in another process, with its streams. */
 import t, { type Test } from 'tap';
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -107,6 +107,11 @@ t.test('over real Tor', async (t) => {
     });
     const [, address = ''] = await program.first.shows('stdout', /^(\S+\.onion:5222)\n/);
     await program.first.shows('stderr', /onion service reachable/);
+    const socket = join(program.datadir, 'onion-socket/onion.sock');
+    t.ok(
+      (await stat(socket)).isSocket(),
+      'Tor forwards to a unix socket, which is handed over too',
+    );
     await tellsNoDifference(t, program, overlay, address);
     process.kill(program.pid(), 'SIGTERM');
     t.equal((await program.first.ended).code, 0);

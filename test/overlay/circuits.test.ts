@@ -100,7 +100,7 @@ async function openDoor(t: Test, clock: Clock = systemClock): Promise<Door> {
   let wake: (() => void) | undefined;
   const listening = await listen({
     address: { host: '127.0.0.1', port: 0 },
-    circuitSocket: path,
+    socket: { path, circuits: true, group: undefined },
     via: 'onion',
     onConnection(connection) {
       count++;

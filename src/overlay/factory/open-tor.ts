@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { hostAndPort } from '../../kit/host-name.js';
 import type { Overlay } from '../../channel/ports.js';
-import { onionAuthFolder, ownTorFolder } from '../../config/data-files.js';
+import { onionAuthFolder, onionSocketFolder, ownTorFolder } from '../../config/data-files.js';
 import type { Parcels } from '../../kit/movable.js';
 import { connectControl, type ControlClient } from '../../tor/control/client.js';
 import { loadOrCreateOnionKey } from '../../tor/onion/key-folder.js';
@@ -16,6 +16,7 @@ import {
 import type { SocksEndpoint } from '../../tor/socks/dialer.js';
 import { torrcString } from '../../tor/process/tor-program.js';
 import { TorError } from '../../tor/tor-error.js';
+import type { SocketPlace } from '../onion-socket.js';
 import { createTorOverlay, type TorServing } from '../tor.js';
 import type { OpenedOverlay, OpenOverlayOptions } from './opened.js';
 import { authorizeSelf, checkClients, clientKeys, ownCredentials } from './restricted.js';
@@ -114,7 +115,7 @@ async function identityOf(hiddenServiceDir: string | undefined): Promise<OnionId
 
 /** With `tor_mode = external`: the operator's torrc serves the onion, and this program only listens. */
 function external({ settings, clock, random, log }: OpenOverlayOptions, serves: boolean): Overlay {
-  const { socks, serving, hiddenServiceDir } = settings.onion;
+  const { socks, serving, servingSocket, hiddenServiceDir } = settings.onion;
   if (serves && hiddenServiceDir === undefined) {
     throw new TorError(
       'key-folder',
@@ -129,9 +130,34 @@ function external({ settings, clock, random, log }: OpenOverlayOptions, serves: 
     random,
     log,
     ...(serves && hiddenServiceDir !== undefined
-      ? { serving: { kind: 'external', hiddenServiceDir, listen: serving } }
+      ? {
+          serving: {
+            kind: 'external',
+            hiddenServiceDir,
+            listen: serving,
+            ...(servingSocket.kind === 'unix' ? { socket: servingSocket.path } : {}),
+          },
+        }
       : {}),
   });
+}
+
+/** Where the unix socket for the operator's Tor may be; undefined: TCP only. */
+function socketPlace({ settings, severalLocations }: OpenOverlayOptions): SocketPlace | undefined {
+  const { servingSocket, targetHost, control } = settings.onion;
+  if (servingSocket.kind === 'tcp' || targetHost !== undefined) return undefined;
+  const path = servingSocket.kind === 'unix' ? servingSocket.path : undefined;
+  // Only a directory has so many connections that it matters.
+  if (severalLocations === true || (path === undefined && settings.role !== 'directory')) {
+    return undefined;
+  }
+  return {
+    path,
+    // The first of several.
+    runtimeFolder: process.env['RUNTIME_DIRECTORY']?.split(':')[0],
+    ownFolder: onionSocketFolder(settings.datadir),
+    controlSocket: control.kind === 'unix' ? control.path : undefined,
+  };
 }
 
 /** Opens Tor in the mode of the settings. Rejects as `openOverlay`; nothing is left running then. */
@@ -154,6 +180,7 @@ export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverla
     ? open[onion.torMode](options)
     : inheritedTor(options, options.inherited));
   const { process } = access;
+  const socket = process === undefined ? socketPlace(options) : undefined;
   const serving: TorServing | undefined = identity && {
     kind: 'control',
     identity,
@@ -168,6 +195,7 @@ export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverla
     selfTestRounds: settings.role !== 'directory',
     ...(options.pow === undefined ? {} : { pow: options.pow }),
     ...(restricted === undefined ? {} : { clients: () => clientKeys(restricted) }),
+    ...(socket === undefined ? {} : { socket }),
     ...(options.circuits === true && process && onion.hiddenServiceDir !== undefined
       ? {
           circuits: {

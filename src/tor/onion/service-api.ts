@@ -77,6 +77,11 @@ export interface OnionService {
   /** Adds the service anew, with the clients of now. Open streams stay. */
   renew(): void;
   /**
+   * Adds the service again, on a new control connection and to the target of that moment. The reason is
+   * logged and reported with the state `lost`.
+   */
+  recreate(reason: string): void;
+  /**
    * Withdraws the service (DEL_ONION, at most 2 s), closes the control connection, forgets an ephemeral
    * key.
    */

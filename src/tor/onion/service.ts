@@ -123,11 +123,15 @@ class HealingService implements OnionService {
   }
 
   renew(): void {
+    this.recreate('its authorised clients have changed');
+  }
+
+  readonly recreate = (reason: string): void => {
     const session = this.#session;
     if (session === undefined || session.client.closed) return;
-    session.closeReason = 'its authorised clients have changed';
+    session.closeReason = reason;
     session.client.close();
-  }
+  };
 
   close(): Promise<void> {
     this.#closing ??= this.#withdraw();
