@@ -1,0 +1,98 @@
+/** Binds a listener to its address or its unix socket, and explains why it cannot. */
+import { chmod, chown, rename } from 'node:fs/promises';
+import type { Server } from 'node:net';
+import { errorCode } from '../kit/error-text.js';
+import { hostAndPort } from '../kit/host-name.js';
+import { OverlayError } from './overlay-error.js';
+
+/** Backlog of the listener: after a restart all peers reconnect at the same time. */
+export const BACKLOG = 1024;
+
+/** The listening address, as in `joinmarket.cfg`: `onion_serving_host`, `onion_serving_port`. */
+export interface ListenAddress {
+  /** An IP address or `localhost` (taken as 127.0.0.1, never resolved). */
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+}
+
+/** A unix socket, instead of an address. */
+export interface UnixSocket {
+  readonly path: string;
+  /** Every connection begins with a PROXY line and carries its circuit: only Tor can reach the socket. */
+  readonly circuits: boolean;
+  /** The group whose members may connect too; undefined: only this user. */
+  readonly group: number | undefined;
+}
+
+/** The keys of the listener to which Tor forwards. */
+const SERVING_KEYS = 'onion_serving_host and onion_serving_port';
+
+/**
+ * The error for a listener that could not be opened. It names the configuration keys of the address.
+ */
+function listenFault({ host, port }: ListenAddress, names: string, error: unknown): OverlayError {
+  const at = hostAndPort(host, port);
+  const keys = `${names} in joinmarket.cfg`;
+  const code = errorCode(error) ?? 'unknown';
+  switch (code) {
+    case 'EADDRINUSE':
+      return new OverlayError(
+        'listen-failed',
+        `cannot listen on ${at}: another program uses it; stop it, or choose another port (${keys})`,
+        error,
+      );
+    case 'EACCES':
+      return new OverlayError(
+        'listen-failed',
+        `cannot listen on ${at}: not allowed for this user; choose a port above 1023 (${keys})`,
+        error,
+      );
+    case 'EADDRNOTAVAIL':
+      return new OverlayError(
+        'listen-failed',
+        `cannot listen on ${at}: no interface of this machine has that address (${keys})`,
+        error,
+      );
+    default:
+      return new OverlayError('listen-failed', `cannot listen on ${at}: ${code} (${keys})`, error);
+  }
+}
+
+function socketFault(path: string, error: unknown): OverlayError {
+  const code = errorCode(error) ?? 'unknown';
+  return new OverlayError('listen-failed', `cannot listen on unix:${path}: ${code}`, error);
+}
+
+const OWN_SOCKET_MODE = 0o600;
+const GROUP_SOCKET_MODE = 0o660;
+/**
+ * A unix socket is bound under another name and then renamed: libuv removes the bound name when the
+ * listener closes, and by then another process may listen there.
+ */
+const BOUND_SUFFIX = '~';
+
+/** Resolves when it listens. Rejects with an OverlayError `listen-failed`, or the signal's reason. */
+export async function opened(
+  server: Server,
+  address: ListenAddress,
+  socket: UnixSocket | undefined,
+  { signal, keys = SERVING_KEYS }: { readonly signal: AbortSignal; readonly keys?: string },
+): Promise<void> {
+  signal.throwIfAborted();
+  const bound = socket && `${socket.path}${BOUND_SUFFIX}`;
+  const where = bound === undefined ? { host: address.host, port: address.port } : { path: bound };
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ ...where, backlog: BACKLOG }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  }).catch((error: unknown) => {
+    throw bound === undefined ? listenFault(address, keys, error) : socketFault(bound, error);
+  });
+  if (socket === undefined || bound === undefined) return;
+  if (socket.group !== undefined) await chown(bound, process.geteuid?.() ?? -1, socket.group);
+  await chmod(bound, socket.group === undefined ? OWN_SOCKET_MODE : GROUP_SOCKET_MODE);
+  await rename(bound, socket.path);
+}
