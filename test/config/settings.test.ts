@@ -176,6 +176,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
       controlPassword: undefined,
       targetHost: undefined,
       serving: { host: '127.0.0.1', port: 8081 },
+      servingSocket: { kind: 'auto' },
       loopbackServing: { host: '127.0.0.1', port: 5222 },
       hiddenServiceDir: join(homedir(), 'hs'),
       directoryNodes: [ONION, OTHER],
