@@ -1,0 +1,65 @@
+/** The router contacts that a router knows: the newest of each, none expired. */
+import { BoundedMap } from '../../kit/bounded-map.js';
+import { ROUTER_CONTACT, type RouterContact } from '../structures.js';
+import { writeLlarp } from '../read.js';
+import { CONTACT_LIFETIME_MS, contactFault, type ContactFault } from './contact.js';
+import { byDistance, keyText } from './distance.js';
+
+/** Most contacts; the one that was changed longest ago is forgotten. */
+const MAX_CONTACTS = 4_096;
+
+export class ContactBook {
+  readonly #network: Uint8Array;
+  readonly #contacts = new BoundedMap<string, RouterContact>(MAX_CONTACTS);
+
+  /** @param network 8 bytes */
+  constructor(network: Uint8Array) {
+    this.#network = network;
+  }
+
+  get size(): number {
+    return this.#contacts.size;
+  }
+
+  /** Takes a contact, unless a newer one is known. Returns its fault; undefined when the contact is good. */
+  put(contact: RouterContact, now: bigint): ContactFault | undefined {
+    const known = this.#contacts.get(keyText(contact.signingKey));
+    // The same contact arrives often, and its signature was checked.
+    if (known && isSame(known, contact)) return undefined;
+    const fault = contactFault(contact, { network: this.#network, now });
+    if (fault) return fault;
+    if (!known || known.time < contact.time) {
+      this.#contacts.set(keyText(contact.signingKey), contact);
+    }
+    return undefined;
+  }
+
+  /** @param key the identity of the router */
+  get(key: Uint8Array): RouterContact | undefined {
+    return this.#contacts.get(keyText(key));
+  }
+
+  all(): readonly RouterContact[] {
+    return [...this.#contacts.values()];
+  }
+
+  /** The contacts nearest to a key by exclusive or, the nearest first. */
+  closest(key: Uint8Array, count: number): readonly RouterContact[] {
+    const compare = byDistance(key);
+    return this.all()
+      .toSorted((a, b) => compare(a.signingKey, b.signingKey))
+      .slice(0, count);
+  }
+
+  /** Removes expired contacts. */
+  expire(now: bigint): void {
+    for (const [key, { time }] of this.#contacts) {
+      if (time + CONTACT_LIFETIME_MS <= now) this.#contacts.delete(key);
+    }
+  }
+}
+
+function isSame(a: RouterContact, b: RouterContact): boolean {
+  if (a.time !== b.time) return false;
+  return Buffer.compare(writeLlarp(ROUTER_CONTACT, a), writeLlarp(ROUTER_CONTACT, b)) === 0;
+}

@@ -1,0 +1,240 @@
+/**
+ * The links of a router to others: made when there is something to send, introduced by LIM (row D14), at most one used
+ * for each neighbour.
+ */
+import type { Clock } from '../../kit/clock.js';
+import { equalBytes } from '../bytes.js';
+import type { RandomBytes } from '../crypto.js';
+import { Endpoint, type Link } from '../iwp/endpoint.js';
+import { LINK_MESSAGE, type LinkMessage, type LinkMessageOf } from '../link-messages.js';
+import { readLlarp, writeLlarp } from '../read.js';
+import { isSignedBy, signed } from '../signed.js';
+import type { RouterContact } from '../structures.js';
+import { addressOf, type RouterKeys } from './contact.js';
+import type { ContactBook } from './contact-book.js';
+import { keyText } from './distance.js';
+
+/** Most neighbours, and most messages that wait for one link. */
+const MAX_NEIGHBOURS = 1_024;
+const MAX_WAITING = 64;
+/** `LIM.p`: a link ends after this time. */
+const SESSION_MS = 3_600_000;
+
+type Introduction = LinkMessageOf<'introduce'>;
+
+interface Neighbour {
+  link: Link | undefined;
+  /** The other side has introduced itself on this link. */
+  introduced: boolean;
+  readonly waiting: Uint8Array[];
+  cancelSession: () => void;
+}
+
+export interface NeighboursOptions {
+  readonly clock: Clock;
+  readonly wallClock: () => bigint;
+  readonly randomBytes: RandomBytes;
+  readonly keys: RouterKeys;
+  /** 8 bytes. */
+  readonly network: Uint8Array;
+  readonly book: ContactBook;
+  readonly obfuscates: boolean;
+  /** The contact of this router now. */
+  ownContact(): RouterContact;
+  /** Sends a datagram. */
+  send(packet: Uint8Array, address: string): void;
+  /** A message of a neighbour that introduced itself. @param from its identity as text */
+  onMessage(from: string, message: Exclude<LinkMessage, Introduction>): void;
+  /** A neighbour that was introduced is gone. */
+  onGone(neighbour: string): void;
+}
+
+export class Neighbours {
+  readonly #options: NeighboursOptions;
+  readonly #endpoint: Endpoint;
+  readonly #neighbours = new Map<string, Neighbour>();
+  /** What was dropped, by reason. */
+  readonly dropped = { malformed: 0, introduction: 0, 'not-introduced': 0, waiting: 0, contact: 0 };
+
+  constructor(options: NeighboursOptions) {
+    this.#options = options;
+    const { clock, wallClock, randomBytes, keys, network, obfuscates } = options;
+    this.#endpoint = new Endpoint({
+      clock,
+      wallClock,
+      randomBytes,
+      identity: keys.signing,
+      network,
+      obfuscates,
+      send: (packet, address) => options.send(packet, address),
+      onLink: (link) => this.#onLink(link),
+      onMessage: (link, bytes) => this.#onMessage(link, bytes),
+      onEnd: (link) => this.#onEnd(link),
+      onFailed: (address) => this.#onFailed(address),
+    });
+  }
+
+  /** Number of links. */
+  get links(): number {
+    return this.#endpoint.links;
+  }
+
+  /** Identities of the neighbours that introduced themselves, as text. */
+  get introduced(): readonly string[] {
+    return [...this.#neighbours].filter(([, each]) => each.introduced).map(([key]) => key);
+  }
+
+  /** A datagram arrived. */
+  receive(packet: Uint8Array, address: string): void {
+    this.#endpoint.receive(packet, address);
+  }
+
+  /** Sends to a router, over a new link if need be. False when it cannot be reached or too much waits. */
+  send(identity: Uint8Array, message: LinkMessage): boolean {
+    const key = keyText(identity);
+    const bytes = writeLlarp(LINK_MESSAGE, message);
+    const known = this.#neighbours.get(key);
+    if (known?.link && known.introduced) return known.link.sendMessage(bytes);
+    const neighbour = known ?? this.#connect(key, identity);
+    if (!neighbour || neighbour.waiting.length >= MAX_WAITING) {
+      this.dropped.waiting++;
+      return false;
+    }
+    neighbour.waiting.push(bytes);
+    return true;
+  }
+
+  close(): void {
+    this.#endpoint.close();
+    for (const { cancelSession } of this.#neighbours.values()) cancelSession();
+    this.#neighbours.clear();
+  }
+
+  #connect(key: string, identity: Uint8Array): Neighbour | undefined {
+    const contact = this.#options.book.get(identity);
+    const address = contact && addressOf(contact);
+    if (address === undefined || this.#neighbours.size >= MAX_NEIGHBOURS) {
+      this.dropped.contact++;
+      return undefined;
+    }
+    const neighbour = this.#add(key);
+    this.#endpoint.connect(address, identity);
+    return neighbour;
+  }
+
+  #add(key: string): Neighbour {
+    const neighbour: Neighbour = {
+      link: undefined,
+      introduced: false,
+      waiting: [],
+      cancelSession: () => undefined,
+    };
+    this.#neighbours.set(key, neighbour);
+    return neighbour;
+  }
+
+  #onLink(link: Link): void {
+    const key = keyText(link.identity);
+    const neighbour = this.#neighbours.get(key) ?? this.#add(key);
+    if (this.#neighbours.size > MAX_NEIGHBOURS) {
+      this.#neighbours.delete(key);
+      link.close();
+      return;
+    }
+    // Of two links at once, both ends may use either: each side sends on the one that it knows first.
+    neighbour.link ??= link;
+    if (link.isInitiator) this.#introduce(link);
+  }
+
+  #introduce(link: Link): void {
+    const { keys, randomBytes, clock } = this.#options;
+    const lim = signed<Introduction>(
+      LIM_FIELD,
+      {
+        kind: 'introduce',
+        exchangeKey: keys.link.publicKey,
+        nonce: randomBytes(32),
+        sessionMs: BigInt(SESSION_MS),
+        contact: this.#options.ownContact(),
+        version: 0n,
+      },
+      keys.signing.seed,
+    );
+    link.sendMessage(writeLlarp(LINK_MESSAGE, lim));
+    const neighbour = this.#neighbours.get(keyText(link.identity));
+    if (!neighbour) return;
+    neighbour.cancelSession();
+    neighbour.cancelSession = clock.after(SESSION_MS, () => link.close());
+  }
+
+  #onMessage(link: Link, bytes: Uint8Array): void {
+    const read = readLlarp(LINK_MESSAGE, bytes);
+    if (!read.ok) {
+      this.dropped.malformed++;
+      return;
+    }
+    const message = read.value;
+    const key = keyText(link.identity);
+    const neighbour = this.#neighbours.get(key);
+    if (message.kind === 'introduce') {
+      this.#onIntroduction(link, neighbour, message);
+    } else if (neighbour?.introduced === true) {
+      this.#options.onMessage(key, message);
+    } else {
+      this.dropped['not-introduced']++;
+    }
+  }
+
+  #onIntroduction(link: Link, neighbour: Neighbour | undefined, lim: Introduction): void {
+    if (!neighbour || !this.#isRight(link, lim)) {
+      this.dropped.introduction++;
+      link.close();
+      return;
+    }
+    if (!link.isInitiator) this.#introduce(link);
+    neighbour.introduced = true;
+    neighbour.link = link;
+    for (const waiting of neighbour.waiting.splice(0)) link.sendMessage(waiting);
+  }
+
+  /** The contact is that of the link's identity, is good, and names the address and key in use. */
+  #isRight(link: Link, lim: Introduction): boolean {
+    const { contact } = lim;
+    if (!equalBytes(contact.signingKey, link.identity)) return false;
+    const hasKey = contact.addresses.some(({ encryptionKey }) =>
+      equalBytes(encryptionKey, lim.exchangeKey),
+    );
+    if (!hasKey || addressOf(contact) !== link.address) return false;
+    if (!isSignedBy(LIM_FIELD, lim, link.identity)) return false;
+    return this.#options.book.put(contact, this.#options.wallClock()) === undefined;
+  }
+
+  #onEnd(link: Link): void {
+    const key = keyText(link.identity);
+    const neighbour = this.#neighbours.get(key);
+    if (neighbour?.link !== link) return;
+    neighbour.cancelSession();
+    this.#neighbours.delete(key);
+    if (neighbour.introduced) this.#options.onGone(key);
+  }
+
+  #onFailed(address: string): void {
+    for (const [key, { link }] of this.#neighbours) {
+      if (link) continue;
+      const contact = this.#options.book.get(Uint8Array.from(Buffer.from(key, 'hex')));
+      if (!contact || addressOf(contact) === address) this.#neighbours.delete(key);
+    }
+  }
+}
+
+/** LIM as a link message: its signature covers the key `a` too. */
+const LIM_FIELD = {
+  read: (value: Parameters<typeof LINK_MESSAGE.read>[0]) => {
+    const read = LINK_MESSAGE.read(value);
+    if (!read.ok) return read;
+    return read.value.kind === 'introduce'
+      ? { ok: true as const, value: read.value }
+      : { ok: false as const, reason: 'not-LIM' };
+  },
+  write: (value: Introduction) => LINK_MESSAGE.write(value),
+};

@@ -1,0 +1,319 @@
+/**
+ * A router of the lab: relays for others (rows D15 to D21), answers at the end of their paths, and creates paths of its
+ * own. Pure: datagrams and time are arguments. Nobody but the lab speaks this version of the protocol.
+ */
+import type { Clock } from '../../kit/clock.js';
+import type { RandomBytes } from '../crypto.js';
+import type { LinkMessage, LinkMessageOf } from '../link-messages.js';
+import { passHop, type Layered } from '../onion.js';
+import { makeCommit, readCommit } from '../path/commit.js';
+import { Hops, type Hop } from '../path/hops.js';
+import { Path, type PathEnd, type PathOptions, type Unnumbered } from '../path/path.js';
+import { readLlarp, writeLlarp } from '../read.js';
+import { HIDDEN_SERVICE_FRAME, ROUTING_MESSAGE, type RoutingMessage } from '../routing-messages.js';
+import type { ExitInfo, RouterContact } from '../structures.js';
+import { ContactBook } from './contact-book.js';
+import { CONTACT_LIFETIME_MS, makeContact, type RouterKeys } from './contact.js';
+import { keyText } from './distance.js';
+import { Neighbours } from './neighbours.js';
+
+/** Own paths at a time. */
+const MAX_PATHS = 1_024;
+/** Expired paths and contacts are removed at this interval. */
+const SWEEP_MS = 10_000;
+
+/** What the end of a path does with routing messages, apart from latency and transfer. */
+export interface FarEnd {
+  /** @param answer sends a routing message down the path */
+  onMessage(message: RoutingMessage, hop: Hop, answer: Answer): void;
+}
+export type Answer = (message: Unnumbered<RoutingMessage>) => void;
+
+export interface RouterOptions {
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => bigint;
+  readonly randomBytes: RandomBytes;
+  readonly keys: RouterKeys;
+  /** 8 bytes. */
+  readonly network: Uint8Array;
+  /** Dotted IPv4. */
+  readonly host: string;
+  readonly port: number;
+  readonly exits?: readonly ExitInfo[];
+  /** Whether packets are obfuscated; default true. */
+  readonly obfuscates?: boolean;
+  /** Sends a datagram. */
+  send(packet: Uint8Array, address: string): void;
+  readonly farEnd?: FarEnd;
+  /** DHT messages of a neighbour, without a path. */
+  onDht?(from: string, message: LinkMessageOf<'dht'>): void;
+}
+
+/** What the creator of a path is told. */
+export type PathHandlers = Pick<PathOptions, 'onMessage' | 'onFrame' | 'onReady' | 'onEnd'>;
+
+export class Router {
+  readonly book: ContactBook;
+  readonly #options: RouterOptions;
+  readonly #hops: Hops;
+  readonly #neighbours: Neighbours;
+  /** Own paths by first hop and path id. */
+  readonly #paths = new Map<string, Path>();
+  #contact: RouterContact;
+  #cancelSweep: () => void;
+  /** What was dropped, by reason. */
+  readonly dropped = { commit: 0, hop: 0, path: 0, routing: 0, state: 0, discarded: 0 };
+
+  constructor(options: RouterOptions) {
+    const { clock, wallClock, randomBytes, keys, network, obfuscates = true } = options;
+    this.#options = options;
+    this.book = new ContactBook(network);
+    this.#hops = new Hops(clock);
+    this.#contact = this.#newContact();
+    this.#neighbours = new Neighbours({
+      clock,
+      wallClock,
+      randomBytes,
+      keys,
+      network,
+      obfuscates,
+      book: this.book,
+      ownContact: () => this.contact,
+      send: (packet, address) => options.send(packet, address),
+      onMessage: (from, message) => this.#onMessage(from, message),
+      onGone: (neighbour) => this.#onGone(neighbour),
+    });
+    this.#cancelSweep = clock.after(SWEEP_MS, () => this.#sweep());
+  }
+
+  /** The contact of this router, renewed in the middle of its life. */
+  get contact(): RouterContact {
+    const age = this.#options.wallClock() - this.#contact.time;
+    if (age >= CONTACT_LIFETIME_MS / 2n) this.#contact = this.#newContact();
+    return this.#contact;
+  }
+
+  /** Paths of others through this router. */
+  get hops(): number {
+    return this.#hops.size;
+  }
+
+  get links(): number {
+    return this.#neighbours.links;
+  }
+
+  /** A datagram arrived. */
+  receive(packet: Uint8Array, address: string): void {
+    this.#neighbours.receive(packet, address);
+  }
+
+  /** Sends a link message to a router of the book. */
+  sendLink(identity: Uint8Array, message: LinkMessage): boolean {
+    return this.#neighbours.send(identity, message);
+  }
+
+  /**
+   * Asks these routers for a path, the nearest first. Undefined when there is no room, or a router cannot be asked.
+   * @param lifetime seconds, see `makeCommit`
+   */
+  createPath(
+    routers: readonly RouterContact[],
+    handlers: PathHandlers,
+    lifetime = 600n,
+  ): Path | undefined {
+    const { clock, wallClock, randomBytes } = this.#options;
+    const commit = makeCommit(routers, randomBytes, lifetime);
+    const [first] = commit?.hops ?? [];
+    if (!commit || !first || this.#paths.size >= MAX_PATHS) return undefined;
+    const key = pathKey(keyText(first.router), first.receiveId);
+    const path: Path = new Path({
+      clock,
+      wallClock,
+      randomBytes,
+      hops: commit.hops,
+      lifetimeMs: Number(lifetime) * 1_000,
+      send: (layered) => {
+        const { x, y } = layered;
+        this.#neighbours.send(first.router, {
+          kind: 'upstream',
+          pathId: first.receiveId,
+          x,
+          y,
+          version: 0n,
+        });
+      },
+      onMessage: (message) => handlers.onMessage(message),
+      onFrame: (bytes) => handlers.onFrame(bytes),
+      onReady: () => handlers.onReady(),
+      onEnd: (reason: PathEnd) => {
+        this.#paths.delete(key);
+        handlers.onEnd(reason);
+      },
+    });
+    this.#paths.set(key, path);
+    this.#neighbours.send(first.router, { kind: 'commit', frames: commit.frames, version: 0n });
+    return path;
+  }
+
+  /** Ends paths and links. */
+  close(): void {
+    this.#cancelSweep();
+    for (const path of this.#paths.values()) path.end('closed');
+    this.#neighbours.close();
+  }
+
+  #newContact(): RouterContact {
+    const { keys, network, host, port, wallClock, exits = [] } = this.#options;
+    return makeContact(keys, { network, host, port, now: wallClock(), exits });
+  }
+
+  #sweep(): void {
+    this.#hops.expire();
+    this.book.expire(this.#options.wallClock());
+    this.#cancelSweep = this.#options.clock.after(SWEEP_MS, () => this.#sweep());
+  }
+
+  #onGone(neighbour: string): void {
+    this.#hops.removeNeighbour(neighbour);
+    for (const path of this.#paths.values()) {
+      const [first] = path.hops;
+      if (first && keyText(first.router) === neighbour) path.end('link');
+    }
+  }
+
+  #onMessage(from: string, message: Exclude<LinkMessage, { kind: 'introduce' }>): void {
+    switch (message.kind) {
+      case 'commit':
+        this.#onCommit(from, message);
+        break;
+      case 'upstream':
+        this.#onUpstream(from, message);
+        break;
+      case 'downstream':
+        this.#onDownstream(from, message);
+        break;
+      case 'dht':
+        this.#options.onDht?.(from, message);
+        break;
+      case 'state':
+        this.dropped.state++;
+    }
+  }
+
+  #onCommit(from: string, { frames }: LinkMessageOf<'commit'>): void {
+    const { keys, randomBytes, clock, wallClock } = this.#options;
+    const read = readCommit(frames, keys.path, randomBytes);
+    if (!read.ok) {
+      this.dropped.commit++;
+      return;
+    }
+    const { record, key, lifetimeMs } = read.value;
+    const isFarthest = Buffer.compare(record.nextHop, keys.signing.publicKey) === 0;
+    const hop: Hop = {
+      key,
+      receiveId: record.receiveId,
+      transmitId: record.transmitId,
+      previous: from,
+      next: isFarthest ? undefined : keyText(record.nextHop),
+      expiresAt: clock.now() + lifetimeMs,
+      sequence: 0n,
+    };
+    if (record.nextContact) this.book.put(record.nextContact, wallClock());
+    if (this.#hops.add(hop)) {
+      this.dropped.hop++;
+      return;
+    }
+    if (isFarthest) {
+      this.#sendDown(hop, {
+        kind: 'confirm',
+        lifetimeMs: BigInt(lifetimeMs),
+        sent: wallClock(),
+        version: 0n,
+      });
+      return;
+    }
+    const passed = { kind: 'commit', frames: read.value.frames, version: 0n } as const;
+    if (!this.#neighbours.send(record.nextHop, passed)) this.#hops.remove(hop);
+  }
+
+  #onUpstream(from: string, { pathId, x, y }: LinkMessageOf<'upstream'>): void {
+    const hop = this.#hops.upstream(from, pathId);
+    if (!hop) {
+      this.dropped.path++;
+      return;
+    }
+    const passed = passHop({ x, y }, hop.key);
+    if (hop.next === undefined) this.#onEnd(hop, passed.x);
+    else this.#sendTo(hop.next, 'upstream', hop.transmitId, passed);
+  }
+
+  #onDownstream(from: string, { pathId, x, y }: LinkMessageOf<'downstream'>): void {
+    const own = this.#paths.get(pathKey(from, pathId));
+    if (own) {
+      own.receive({ x, y });
+      return;
+    }
+    const hop = this.#hops.downstream(from, pathId);
+    if (hop) this.#sendTo(hop.previous, 'downstream', hop.receiveId, passHop({ x, y }, hop.key));
+    else this.dropped.path++;
+  }
+
+  #sendTo(
+    neighbour: string,
+    kind: 'upstream' | 'downstream',
+    pathId: Uint8Array,
+    { x, y }: Layered,
+  ): void {
+    const identity = Uint8Array.from(Buffer.from(neighbour, 'hex'));
+    this.#neighbours.send(identity, { kind, pathId, x, y, version: 0n });
+  }
+
+  /** A routing message at the farthest hop. */
+  #onEnd(hop: Hop, bytes: Uint8Array): void {
+    const read = readLlarp(ROUTING_MESSAGE, bytes);
+    if (!read.ok) {
+      this.dropped.routing++;
+      return;
+    }
+    const message = read.value;
+    if (message.kind === 'latency') this.#onLatency(hop, message.received);
+    else if (message.kind === 'transfer') this.#onTransfer(hop, message);
+    else {
+      this.#options.farEnd?.onMessage(message, hop, (answer) => this.#sendDown(hop, answer));
+    }
+  }
+
+  #onLatency(hop: Hop, received: bigint | undefined): void {
+    if (received !== undefined) return;
+    this.#sendDown(hop, { kind: 'latency', received: this.#options.wallClock(), version: 0n });
+  }
+
+  /** D26: hands a frame to another path that ends here, or says that it was dropped. */
+  #onTransfer(hop: Hop, message: Extract<RoutingMessage, { kind: 'transfer' }>): void {
+    const target = this.#hops.end(message.pathId);
+    if (target) {
+      this.#sendBytes(target, writeLlarp(HIDDEN_SERVICE_FRAME, message.frame));
+      return;
+    }
+    this.dropped.discarded++;
+    // Its number is that of the message that was dropped, so it stands outside the order of this path.
+    const { pathId, sequence } = message;
+    const discarded = { kind: 'discarded', pathId, sequence, version: 0n } as const;
+    this.#sendBytes(hop, writeLlarp(ROUTING_MESSAGE, discarded));
+  }
+
+  #sendDown(hop: Hop, message: Unnumbered<RoutingMessage>): void {
+    const numbered: RoutingMessage = { ...message, sequence: hop.sequence++ };
+    this.#sendBytes(hop, writeLlarp(ROUTING_MESSAGE, numbered));
+  }
+
+  #sendBytes(hop: Hop, x: Uint8Array): void {
+    const y = this.#options.randomBytes(32);
+    this.#sendTo(hop.previous, 'downstream', hop.receiveId, passHop({ x, y }, hop.key));
+  }
+}
+
+function pathKey(neighbour: string, pathId: Uint8Array): string {
+  return `${neighbour} ${keyText(pathId)}`;
+}

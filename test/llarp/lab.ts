@@ -1,0 +1,119 @@
+/** Routers in one process, over a network in memory that may lose and delay datagrams. */
+import { createHash } from 'node:crypto';
+import { type RandomBytes } from '../../src/llarp/crypto.js';
+import { newRouterKeys, type RouterKeys } from '../../src/llarp/router/contact.js';
+import { Router, type FarEnd, type PathHandlers } from '../../src/llarp/router/router.js';
+import type { Path, PathEnd } from '../../src/llarp/path/path.js';
+import type { RoutingMessage } from '../../src/llarp/routing-messages.js';
+import { createTestClock, type TestClock } from '../helpers/test-clock.js';
+
+export const NETWORK = Uint8Array.from(Buffer.from('lab\0\0\0\0\0'));
+/** A time of 2026, so that contacts look as real ones do. */
+const START = 1_796_000_000_000n;
+
+/** Random bytes that a seed determines. */
+export function seeded(seed: string): RandomBytes {
+  let counter = 0;
+  return (length) =>
+    Uint8Array.from(
+      createHash('shake256', { outputLength: length }).update(`${seed} ${counter++}`).digest(),
+    );
+}
+
+/** What the creator of a path saw. */
+export interface SeenPath {
+  readonly path: Path;
+  readonly messages: RoutingMessage[];
+  readonly frames: Uint8Array[];
+  readonly ends: PathEnd[];
+}
+
+export class Lab {
+  readonly clock: TestClock = createTestClock();
+  readonly routers: Router[] = [];
+  readonly keys: RouterKeys[] = [];
+  /** Whether a datagram is lost. */
+  loses: () => boolean = () => false;
+  delayMs = 5;
+  /** Every datagram so far, when `records` is set. */
+  readonly recorded: { packet: Uint8Array; from: string; to: string }[] = [];
+  records = false;
+  readonly #byAddress = new Map<string, Router>();
+
+  readonly wallClock = (): bigint => START + BigInt(this.clock.now());
+
+  /** @param count number of routers; all know all others */
+  constructor(count: number, farEnd: (index: number) => FarEnd | undefined = () => undefined) {
+    for (let i = 0; i < count; i++) this.add(farEnd(i));
+    this.meet();
+  }
+
+  add(farEnd?: FarEnd): Router {
+    const index = this.routers.length;
+    const random = seeded(`router ${index}`);
+    const keys = newRouterKeys(random);
+    const host = `127.0.${index >> 8}.${index & 255}`;
+    const address = `${host}:1090`;
+    const router = new Router({
+      clock: this.clock,
+      wallClock: this.wallClock,
+      randomBytes: random,
+      keys,
+      network: NETWORK,
+      host,
+      port: 1_090,
+      obfuscates: index % 2 === 1,
+      send: (packet, to) => this.carry(packet, address, to),
+      ...(farEnd ? { farEnd } : {}),
+    });
+    this.routers.push(router);
+    this.keys.push(keys);
+    this.#byAddress.set(address, router);
+    return router;
+  }
+
+  /** Every router learns the contacts of all others. */
+  meet(): void {
+    for (const router of this.routers) {
+      for (const other of this.routers) {
+        if (other !== router) router.book.put(other.contact, this.wallClock());
+      }
+    }
+  }
+
+  router(index: number): Router {
+    const router = this.routers[index];
+    if (!router) throw new Error(`no router ${index}`);
+    return router;
+  }
+
+  /** The router does not get or send anything any more. */
+  kill(index: number): void {
+    const router = this.router(index);
+    for (const [address, each] of this.#byAddress) {
+      if (each === router) this.#byAddress.delete(address);
+    }
+    router.close();
+  }
+
+  carry(packet: Uint8Array, from: string, to: string): void {
+    if (this.records) this.recorded.push({ packet, from, to });
+    if (this.loses()) return;
+    this.clock.after(this.delayMs, () => this.#byAddress.get(to)?.receive(packet, from));
+  }
+
+  /** Lets a router ask for a path through these others. */
+  path(creator: number, hops: readonly number[], lifetime?: bigint): SeenPath {
+    const seen = { messages: [], frames: [], ends: [] } as Omit<SeenPath, 'path'>;
+    const handlers: PathHandlers = {
+      onMessage: (message) => seen.messages.push(message),
+      onFrame: (bytes) => seen.frames.push(bytes),
+      onReady: () => undefined,
+      onEnd: (reason) => seen.ends.push(reason),
+    };
+    const contacts = hops.map((index) => this.router(index).contact);
+    const path = this.router(creator).createPath(contacts, handlers, lifetime);
+    if (!path) throw new Error('the path was not asked for');
+    return { ...seen, path };
+  }
+}

@@ -1,0 +1,332 @@
+/** Routers of the lab: paths, the messages over them, and what strangers cannot do. */
+import t from 'tap';
+import { readLlarp } from '../../src/llarp/read.js';
+import { HIDDEN_SERVICE_FRAME, type HiddenServiceFrame } from '../../src/llarp/routing-messages.js';
+import { contactFault, makeContact, newRouterKeys } from '../../src/llarp/router/contact.js';
+import { ContactBook } from '../../src/llarp/router/contact-book.js';
+import { byDistance } from '../../src/llarp/router/distance.js';
+import { makeCommit, readCommit } from '../../src/llarp/path/commit.js';
+import { Hops, MAX_HOPS_OF_ONE, type Hop } from '../../src/llarp/path/hops.js';
+import { Sequencer } from '../../src/llarp/path/sequencer.js';
+import { createTestClock } from '../helpers/test-clock.js';
+import { Lab, NETWORK, seeded } from './lab.js';
+
+function frame(text: string): HiddenServiceFrame {
+  return {
+    kind: 'next',
+    data: Uint8Array.from(Buffer.from(text)),
+    nonce: new Uint8Array(32),
+    tag: new Uint8Array(16),
+    source: new Uint8Array(16),
+    signature: new Uint8Array(64),
+    version: 0n,
+  };
+}
+
+function textOf(bytes: Uint8Array): string {
+  const read = readLlarp(HIDDEN_SERVICE_FRAME, bytes);
+  if (!read.ok || read.value.kind !== 'next') throw new Error('not a frame');
+  return Buffer.from(read.value.data).toString();
+}
+
+const id = (n: number): Uint8Array => Uint8Array.from(Buffer.from(String(n).padStart(16)));
+const at = (time: bigint) => ({ network: NETWORK, now: time });
+const key = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);
+
+t.test('a path of one to eight hops is confirmed and measured', (t) => {
+  const lab = new Lab(10);
+  for (let length = 1; length <= 8; length++) {
+    const hops = Array.from({ length }, (_, i) => i + 1);
+    const { path, ends } = lab.path(0, hops);
+    lab.clock.advance(2_000);
+    t.equal(path.state, 'ready', `${length} hops`);
+    t.ok((path.latencyMs ?? 0) >= 2 * length * lab.delayMs, 'a round trip');
+    t.same(path.farthestRouter, lab.router(length).contact.signingKey);
+    t.same(ends, []);
+  }
+  t.equal(lab.router(1).hops, 8);
+  t.equal(lab.router(8).hops, 1);
+  t.throws(() => lab.path(0, [1, 2, 3, 4, 5, 6, 7, 8, 9]), /1 to 8 hops/);
+  t.end();
+});
+
+t.test('a frame goes from one path to another at their common end', (t) => {
+  const lab = new Lab(8);
+  const alice = lab.path(0, [1, 2, 3]);
+  const bob = lab.path(4, [5, 6, 3]);
+  lab.clock.advance(2_000);
+  for (let i = 0; i < 5; i++) {
+    t.ok(
+      alice.path.send({
+        kind: 'transfer',
+        pathId: bob.path.farthestId,
+        frame: frame(`to bob ${i}`),
+        version: 0n,
+      }),
+    );
+    t.ok(
+      bob.path.send({
+        kind: 'transfer',
+        pathId: alice.path.farthestId,
+        frame: frame(`to alice ${i}`),
+        version: 0n,
+      }),
+    );
+  }
+  lab.clock.advance(1_000);
+  t.same(
+    bob.frames.map(textOf),
+    [0, 1, 2, 3, 4].map((i) => `to bob ${i}`),
+  );
+  t.same(
+    alice.frames.map(textOf),
+    [0, 1, 2, 3, 4].map((i) => `to alice ${i}`),
+  );
+  t.same([alice.messages, bob.messages], [[], []]);
+  t.end();
+});
+
+t.test('a frame for a path that is not there is answered with its number', (t) => {
+  const lab = new Lab(5);
+  const { path, messages } = lab.path(0, [1, 2, 3]);
+  lab.clock.advance(2_000);
+  path.send({ kind: 'transfer', pathId: new Uint8Array(16), frame: frame('lost'), version: 0n });
+  lab.clock.advance(1_000);
+  t.match(messages, [{ kind: 'discarded', pathId: new Uint8Array(16), sequence: 1n }]);
+  t.equal(lab.router(3).dropped.discarded, 1);
+  t.end();
+});
+
+t.test('a path with a third of all datagrams lost still carries everything, in order', (t) => {
+  const lab = new Lab(8);
+  const alice = lab.path(0, [1, 2, 3]);
+  const bob = lab.path(4, [5, 6, 3]);
+  lab.clock.advance(2_000);
+  let seed = 1;
+  lab.loses = () => {
+    seed = (seed * 48_271) % 2_147_483_647;
+    return seed % 3 === 0;
+  };
+  const sent = Array.from({ length: 50 }, (_, i) => `message ${i}`);
+  for (const text of sent) {
+    alice.path.send({
+      kind: 'transfer',
+      pathId: bob.path.farthestId,
+      frame: frame(text),
+      version: 0n,
+    });
+  }
+  lab.clock.advance(20_000);
+  t.same(bob.frames.map(textOf).toSorted(), sent.toSorted());
+  t.end();
+});
+
+t.test('a path ends with its lifetime, and its hops forget it', (t) => {
+  const lab = new Lab(5);
+  const { path, ends } = lab.path(0, [1, 2, 3], 60n);
+  lab.clock.advance(59_000);
+  t.equal(path.state, 'ready');
+  t.equal(lab.router(2).hops, 1);
+  lab.clock.advance(20_000);
+  t.same(ends, ['expired']);
+  t.equal(lab.router(2).hops, 0);
+  t.notOk(path.send({ kind: 'latency', version: 0n }));
+  t.end();
+});
+
+t.test('a hop that dies ends the path, at the first hop and in the middle', (t) => {
+  for (const victim of [1, 2, 3]) {
+    const lab = new Lab(5);
+    const { path, ends } = lab.path(0, [1, 2, 3]);
+    lab.clock.advance(2_000);
+    t.equal(path.state, 'ready');
+    lab.kill(victim);
+    lab.clock.advance(120_000);
+    t.equal(ends.length, 1, `hop ${victim}`);
+    t.match(ends[0], /^(link|silent)$/);
+  }
+  const dead = new Lab(5);
+  dead.kill(2);
+  const { ends } = dead.path(0, [1, 2, 3]);
+  dead.clock.advance(20_000);
+  t.same(ends, ['not-built']);
+  t.end();
+});
+
+t.test(
+  'no hop learns its place: all commits look alike, and each hop reads only its own record',
+  (t) => {
+    const random = seeded('commit');
+    const routers = Array.from({ length: 3 }, () => {
+      const keys = newRouterKeys(random);
+      return {
+        keys,
+        contact: makeContact(keys, { network: NETWORK, host: '127.0.0.1', port: 1, now: 5n }),
+      };
+    });
+    const commit = makeCommit(
+      routers.map(({ contact }) => contact),
+      random,
+    );
+    if (!commit) throw new Error('no commit');
+    let { frames } = commit;
+    const shape = JSON.stringify(frames.map(({ length }) => length));
+    for (const [i, { keys }] of routers.entries()) {
+      t.equal(JSON.stringify(frames.map(({ length }) => length)), shape);
+      for (const other of routers) {
+        if (other.keys !== keys)
+          t.match(readCommit(frames, other.keys.path, random), { reason: 'frame' });
+      }
+      const read = readCommit(frames, keys.path, random);
+      if (!read.ok) throw new Error(read.reason);
+      t.same(read.value.key, commit.hops[i]?.key);
+      t.same(read.value.record.receiveId, commit.hops[i]?.receiveId);
+      t.same(read.value.record.nextHop, (routers[i + 1] ?? routers[i])?.contact.signingKey);
+      t.equal(read.value.lifetimeMs, 600_000);
+      frames = read.value.frames;
+    }
+    t.match(
+      readCommit(frames.slice(1), routers[0]?.keys.path ?? newRouterKeys(random).path, random),
+      {
+        reason: 'frames',
+      },
+    );
+    t.end();
+  },
+);
+
+t.test('replayed and foreign datagrams change nothing', (t) => {
+  const lab = new Lab(5);
+  lab.records = true;
+  const alice = lab.path(0, [1, 2, 3]);
+  const bob = lab.path(4, [2, 1, 3]);
+  lab.clock.advance(2_000);
+  alice.path.send({
+    kind: 'transfer',
+    pathId: bob.path.farthestId,
+    frame: frame('once'),
+    version: 0n,
+  });
+  lab.clock.advance(1_000);
+  lab.records = false;
+  const before = lab.routers.map(({ hops, links }) => ({ hops, links }));
+  for (const { packet, from, to } of lab.recorded) lab.carry(packet, from, to);
+  for (const { packet, to } of lab.recorded.slice(0, 50)) lab.carry(packet, '10.9.9.9:1', to);
+  lab.clock.advance(3_000);
+  t.same(bob.frames.map(textOf), ['once']);
+  t.same(
+    lab.routers.map(({ hops, links }) => ({ hops, links })),
+    before,
+  );
+  t.same([alice.path.state, bob.path.state], ['ready', 'ready']);
+  t.end();
+});
+
+t.test('a path may cross a router twice, and a loop of one router ends', (t) => {
+  const lab = new Lab(4);
+  const twice = lab.path(0, [1, 2, 1, 3]);
+  lab.clock.advance(2_000);
+  t.equal(twice.path.state, 'ready');
+  const { frames } = makeCommit([lab.router(1).contact], seeded('flood')) ?? { frames: [] };
+  for (let i = 0; i < 50; i++) {
+    lab
+      .router(0)
+      .sendLink(lab.router(1).contact.signingKey, { kind: 'commit', frames, version: 0n });
+  }
+  lab.clock.advance(2_000);
+  t.equal(lab.router(1).hops, 3, 'one path with the same id is taken');
+  t.equal(lab.router(1).dropped.hop, 49);
+  t.end();
+});
+
+t.test('the paths of one neighbour are bounded, and their ids are their own', (t) => {
+  const clock = createTestClock();
+  const hops = new Hops(clock);
+  const hop = (previous: string, n: number, next?: string): Hop => ({
+    key: new Uint8Array(32),
+    receiveId: id(n),
+    transmitId: id(n),
+    previous,
+    next,
+    expiresAt: clock.now() + 1_000,
+    sequence: 0n,
+  });
+  for (let i = 0; i < MAX_HOPS_OF_ONE; i++)
+    t.equal(hops.add(hop('mallory', i, 'carol')), undefined);
+  t.equal(hops.add(hop('mallory', 9_999, 'carol')), 'too-many');
+  t.equal(hops.add(hop('alice', 9_999, 'carol')), undefined, 'another neighbour has room');
+  t.equal(hops.add(hop('alice', 9_999, 'dave')), 'id-taken');
+  t.equal(hops.add(hop('alice', 5, 'carol')), 'id-taken', 'an id that mallory uses to carol');
+  t.equal(hops.add(hop('alice', 5, 'dave')), undefined);
+  t.equal(hops.add(hop('alice', 7)), undefined);
+  t.equal(hops.add(hop('bob', 7)), 'id-taken', 'an end that frames are sent to');
+  t.equal(hops.end(id(7))?.previous, 'alice');
+  t.equal(hops.upstream('bob', id(7)), undefined);
+  t.equal(hops.downstream('dave', id(5))?.previous, 'alice');
+  hops.removeNeighbour('dave');
+  t.equal(hops.downstream('dave', id(5)), undefined);
+  clock.advance(1_000);
+  t.equal(hops.end(id(7)), undefined, 'expired');
+  t.equal(hops.add(hop('mallory', 9_999, 'carol')), undefined, 'expired paths make room');
+  t.equal(hops.size, 1);
+  t.end();
+});
+
+t.test('a contact is used only while it is good', (t) => {
+  const keys = newRouterKeys(seeded('contact'));
+  const now = 10_000_000n;
+  const contact = makeContact(keys, { network: NETWORK, host: '127.0.0.1', port: 5, now });
+  t.equal(contactFault(contact, at(now)), undefined);
+  t.equal(contactFault(contact, at(now + 3_599_999n)), undefined);
+  t.equal(contactFault(contact, at(now + 3_600_000n)), 'expired');
+  t.equal(contactFault(contact, at(now - 60_001n)), 'future');
+  t.equal(contactFault(contact, { network: new Uint8Array(8), now }), 'network');
+  t.equal(contactFault({ ...contact, time: contact.time + 1n }, at(now)), 'signature');
+  t.equal(contactFault({ ...contact, addresses: [] }, at(now)), 'address');
+  const book = new ContactBook(NETWORK);
+  t.equal(book.put(contact, now), undefined);
+  const newer = makeContact(keys, { network: NETWORK, host: '127.0.0.1', port: 6, now: now + 5n });
+  t.equal(book.put(newer, now), undefined);
+  t.equal(book.put(contact, now), undefined);
+  t.equal(book.get(contact.signingKey)?.addresses[0]?.port, 6n, 'an older contact does not return');
+  book.expire(now + 4_000_000n);
+  t.equal(book.size, 0);
+  t.end();
+});
+
+t.test('the nearest keys by exclusive or', (t) => {
+  const sorted = [8, 1, 3, 2].map(key).toSorted(byDistance(key(3)));
+  t.same(
+    sorted.map(([first]) => first),
+    [3, 2, 1, 8],
+  );
+  t.end();
+});
+
+t.test(
+  'routing messages are delivered in order, each once; a gap is waited for and given up',
+  (t) => {
+    const clock = createTestClock();
+    const seen: number[] = [];
+    const sequencer = new Sequencer<number>(clock, (message) => seen.push(message));
+    t.ok(sequencer.add(0n, 0));
+    t.ok(sequencer.add(2n, 2));
+    t.notOk(sequencer.add(2n, 2));
+    t.notOk(sequencer.add(0n, 0));
+    t.same(seen, [0]);
+    t.ok(sequencer.add(1n, 1));
+    t.same(seen, [0, 1, 2]);
+    sequencer.add(5n, 5);
+    clock.advance(499);
+    t.same(seen, [0, 1, 2]);
+    clock.advance(1);
+    t.same(seen, [0, 1, 2, 5]);
+    t.notOk(sequencer.add(4n, 4), 'too late');
+    t.notOk(sequencer.add(2n ** 64n - 1n, 9), 'too far ahead');
+    for (let i = 0; i < 200; i++) sequencer.add(7n + BigInt(i), 7 + i);
+    t.ok(sequencer.waiting <= 65, 'bounded');
+    sequencer.close();
+    t.equal(clock.pending, 0);
+    t.end();
+  },
+);
