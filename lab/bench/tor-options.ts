@@ -9,7 +9,7 @@ const FULL = [
 const QUICK = [{ peers: 40, rates: [5, 20] }];
 
 const numbers = (text: string): readonly number[] => text.split(',').map(Number);
-const isCount = (value: number): boolean => Number.isFinite(value) && value >= 0;
+const isPositive = (value: number): boolean => Number.isFinite(value) && value > 0;
 
 /** Undefined when the words cannot be understood. */
 export function torBenchOptions(args: readonly string[]): TorBenchOptions | undefined {
@@ -40,7 +40,7 @@ export function torBenchOptions(args: readonly string[]): TorBenchOptions | unde
       .map((each) => ({ peers: each, rates: rates ?? [5, 20] }));
     const all = [...scales, ...others];
     const given = [seconds, rounds, ...all.flatMap((scale) => [scale.peers, ...scale.rates])];
-    if (!given.every(isCount) || all.some((scale) => scale.peers < 8)) return undefined;
+    if (!given.every(isPositive) || all.some((scale) => scale.peers < 8)) return undefined;
     return {
       scales: all,
       seconds,

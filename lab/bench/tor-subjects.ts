@@ -68,6 +68,7 @@ export async function startDirectorySubject(
   await writeFile(join(datadir, 'joinmarket.cfg'), configOf(tor, statusPort, extra), {
     mode: 0o600,
   });
+  // For a profile: --cpu-prof, --perf-basic-prof.
   const options = (process.env['ONIONMC_BENCH_NODE'] ?? '').split(' ').filter(Boolean);
   const child = spawn(
     process.execPath,

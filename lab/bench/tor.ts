@@ -97,12 +97,11 @@ async function measure(
   const relay = processSeconds(relayPid);
   const tor = processSeconds(torPid);
   const ticks = machineTicks();
-  if (messages > 0) await clients.ask('speak', rate, messages);
-  else await sleep(seconds * 1000);
+  await clients.ask('speak', rate, messages);
   const idle = idleShare(ticks, machineTicks());
   await untilDelivered(clients, expected);
-  const relayMicros = ((processSeconds(relayPid) - relay) * 1e6) / Math.max(1, expected);
-  const torMicros = ((processSeconds(torPid) - tor) * 1e6) / Math.max(1, expected);
+  const relayMicros = ((processSeconds(relayPid) - relay) * 1e6) / expected;
+  const torMicros = ((processSeconds(torPid) - tor) * 1e6) / expected;
   await sleep(SETTLE_MS);
   const report: TorClientsReport = JSON.parse(await clients.ask('report'));
   if (report.deliveries !== expected) {
