@@ -223,10 +223,21 @@ t.test('over real Tor', { timeout: 110_000, jobs: 3 }, async (t) => {
     const lines: string[] = [];
     const accept = acceptor();
     const overlay = overlayWith(placeIn(folder), lines);
-    const served = await overlay.serve((connection) => accept.onConnection(connection), { signal });
+    let isLost = false;
+    let tellBack: (() => void) | undefined;
+    const back = new Promise<void>((resolve) => (tellBack = resolve));
+    const served = await overlay.serve((connection) => accept.onConnection(connection), {
+      signal,
+      onState({ state }) {
+        isLost ||= state === 'lost';
+        if (isLost && state === 'reachable') tellBack?.();
+      },
+    });
     t.teardown(() => served.close());
     // Tor has accepted it, and says nothing.
     await rm(join(folder, 'onion.sock'));
+    // A client that dials before would keep the descriptor of the first service.
+    await back;
     await answers(t, dialer, served, accept);
     t.match(served.listensOn, /^127\.0\.0\.1:\d+$/);
     const notices = lines.filter((line) => line.includes('cannot reach'));
