@@ -4,6 +4,7 @@ import type { Target } from './target.js';
 import { bitcoinTarget } from './targets/bitcoin.js';
 import { bondTarget } from './targets/bond.js';
 import { cfgTarget } from './targets/cfg.js';
+import { clusterTarget } from './targets/cluster.js';
 import { directoryTarget } from './targets/directory.js';
 import { envelopeTarget } from './targets/envelope.js';
 import { framerTarget } from './targets/framer.js';
@@ -46,5 +47,6 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     overlaysTarget(),
     operatorTarget(),
     statusTarget(),
+    clusterTarget(),
   ];
 }

@@ -34,6 +34,11 @@ function entryText({ nick, location, features, rank, key }: Entry): string {
   return `${nick};${location};${features.join('+')};${rank};${key ?? ''}`;
 }
 
+/** Whether two entries say the same, except for their age. */
+export function isSameEntry(a: Entry, b: Entry): boolean {
+  return a === b || entryText(a) === entryText(b);
+}
+
 /** The digest of a set of entries, kept up to date by one step for each change. */
 export class SetDigest {
   #high = 0;

@@ -28,6 +28,9 @@ export interface ExchangeOptions {
   readonly outbox: RecordOutbox;
 }
 
+/** Interval of what need not be punctual. */
+const TIDY_MS = 1_000;
+
 /** The demand for the two shared budgets. */
 export type Demands = readonly [deliveries: number, requests: number];
 
@@ -46,6 +49,7 @@ export class Exchange {
   readonly #receiver: SnapshotReceiver;
   #local: LocalSide | undefined;
   #beatAt = -Infinity;
+  #tidiedAt = -Infinity;
 
   constructor(options: ExchangeOptions) {
     const { node, clock, members, outbox } = options;
@@ -129,20 +133,11 @@ export class Exchange {
   }
 
   sweep(): void {
-    const { clock, members, outbox } = this.#options;
+    const { clock, members } = this.#options;
     if (clock.now() - this.#beatAt >= BEAT_MS) this.beat();
     members.sweep();
     this.claims.sweep();
-    this.conflicts.sweep();
-    this.copies.sweep();
-    this.held.sweep(
-      (nick, { payload, ordinal }) => this.copies.isRelayed(nick, payload, ordinal),
-      (nick) => {
-        for (const node of this.view.presences(nick).keys()) {
-          outbox.push(node, { type: 'probe', nick });
-        }
-      },
-    );
+    if (clock.now() - this.#tidiedAt >= TIDY_MS) this.#tidy();
   }
 
   stop(): void {
@@ -177,6 +172,21 @@ export class Exchange {
       this.#receiver.want(node);
     }
     for (const record of records) this.#record(node, record);
+  }
+
+  #tidy(): void {
+    const { clock, outbox } = this.#options;
+    this.#tidiedAt = clock.now();
+    this.conflicts.sweep();
+    this.copies.sweep();
+    this.held.sweep(
+      (nick, { payload, ordinal }) => this.copies.isRelayed(nick, payload, ordinal),
+      (nick) => {
+        for (const node of this.view.presences(nick).keys()) {
+          outbox.push(node, { type: 'probe', nick });
+        }
+      },
+    );
   }
 
   #record(node: string, record: ClusterRecord): void {

@@ -77,7 +77,7 @@ export class Inbox {
   }
 
   /**
-   * The records of a packet that counts, those of this node included. Undefined for all others, which are
+   * The records of a packet that counts; none of an own one. Undefined for all others, which are
    * counted. Never throws.
    */
   receive(bytes: Uint8Array): Received | undefined {
@@ -90,6 +90,7 @@ export class Inbox {
     const key = keys.get(packet.node);
     const sender = this.#senders.get(packet.node);
     if (!key || !sender) return this.#drop('unknown-node');
+    if (packet.node === node) return this.#echo(packet, sender);
     if (!isSealedBy(bytes, key)) return this.#drop('signature');
     tally.packetsIn++;
     tally.bytesIn += bytes.length;
@@ -116,14 +117,24 @@ export class Inbox {
     return undefined;
   }
 
-  #accept(packet: Packet, sender: Sender): Received | undefined {
-    const { node, tally } = this.#options;
-    const records = this.#read(packet);
-    if (packet.node !== node) this.#answer(packet.node, sender, records);
-    if (packet.epoch !== sender.epoch) {
-      if (packet.node === node) return this.#drop('epoch');
-      return this.#newEpoch(packet, sender, records);
+  /**
+   * An own packet that came back: whoever reaches the bus can send it again, but only while the bus works. It
+   * has no records.
+   */
+  #echo({ node, epoch, to, seq }: Packet, sender: Sender): Received | undefined {
+    if (epoch !== sender.epoch) return this.#drop('epoch');
+    if (to !== undefined || seq > this.#options.lastSeq() || seq <= sender.toAll) {
+      return this.#drop('replayed');
     }
+    sender.toAll = seq;
+    return { node, isNewLife: false, records: [] };
+  }
+
+  #accept(packet: Packet, sender: Sender): Received | undefined {
+    const { tally } = this.#options;
+    const records = this.#read(packet);
+    this.#answer(packet.node, sender, records);
+    if (packet.epoch !== sender.epoch) return this.#newEpoch(packet, sender, records);
     const before = packet.to === undefined ? sender.toAll : sender.toUs;
     if (packet.seq <= before) return this.#drop('replayed');
     const missing = packet.seq - before - 1;

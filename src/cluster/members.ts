@@ -89,6 +89,15 @@ export class Members {
     this.#options.onConnected();
   }
 
+  /** Another process was connected a moment ago, and this one continues it. */
+  resume(): void {
+    const now = this.#options.clock.now();
+    this.#echoAt = now;
+    this.#connected = true;
+    this.#since = now;
+    for (const member of this.#members.values()) member.judgedFrom = now;
+  }
+
   /** The bus says that it is away. */
   lost(): void {
     this.#echoAt = -Infinity;

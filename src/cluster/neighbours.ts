@@ -200,6 +200,7 @@ export class ClusterNeighbours implements Neighbours {
     const { outbox, inbox, exchange, members, clock, others } = this.#options;
     outbox.restore({ epoch, toAll, toNodes });
     inbox.adoptOwn(epoch, toAll);
+    members.resume();
     for (const { name, sender, entries } of nodes) {
       if (!others.includes(name)) continue;
       inbox.restore(name, sender);

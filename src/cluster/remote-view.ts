@@ -4,7 +4,7 @@
  */
 import type { RemotePeer } from '../directory/neighbours.js';
 import { NOT_SERVING, parseDeclaredLocation, type DeclaredLocation } from '../protocol/location.js';
-import { SetDigest } from './digest.js';
+import { isSameEntry, SetDigest } from './digest.js';
 import type { Entry } from './record.js';
 
 /** Most peers of one node that are remembered. */
@@ -118,6 +118,8 @@ export class RemoteView {
     const { nick } = entry;
     const before = peers.entries.get(nick);
     if (!before && peers.entries.size >= MAX_NODE_PEERS) return false;
+    // Nothing new for peer lists; a snapshot has few differences.
+    if (before && isSameEntry(before.entry, entry)) return true;
     const presence = { node, entry, since: now - entry.ageMs };
     if (before) peers.digest.toggle(before.entry);
     else this.#connections++;

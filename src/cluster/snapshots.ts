@@ -3,8 +3,10 @@
  * was lost. Packets of one node arrive in their order, so what follows the first chunk is later than all chunks.
  */
 import type { Clock } from '../kit/clock.js';
-import { formatEntry, type ClusterRecord, type Entry } from './record.js';
+import type { ClusterRecord, Entry } from './record.js';
 
+/** Least time between two snapshots for one node. */
+const BETWEEN_SNAPSHOTS_MS = 500;
 /** Characters of entries in one chunk. */
 const CHUNK_CHARS = 60_000;
 /** Time between two chunks, so that a large snapshot does not delay messages. */
@@ -23,13 +25,19 @@ export interface SnapshotSenderOptions {
   readonly send: (to: string, record: ClusterRecord) => void;
 }
 
+/** About as many as its JSON has. */
+function charsOf({ nick, location, features, key }: Entry): number {
+  const names = features.reduce((sum, name) => sum + name.length + 3, 0);
+  return nick.length + location.length + names + (key?.length ?? 0) + 48;
+}
+
 function chunksOf(entries: readonly Entry[]): readonly (readonly Entry[])[] {
   const chunks: Entry[][] = [];
   let chunk: Entry[] = [];
   let chars = 0;
   for (const entry of entries) {
     chunk.push(entry);
-    chars += JSON.stringify(formatEntry(entry)).length;
+    chars += charsOf(entry);
     if (chars < CHUNK_CHARS) continue;
     chunks.push(chunk);
     chunk = [];
@@ -43,6 +51,8 @@ function chunksOf(entries: readonly Entry[]): readonly (readonly Entry[])[] {
 export class SnapshotSender {
   readonly #options: SnapshotSenderOptions;
   readonly #cancels = new Map<string, () => void>();
+  /** By the node that asked. */
+  readonly #startedAt = new Map<string, number>();
 
   constructor(options: SnapshotSenderOptions) {
     this.#options = options;
@@ -50,6 +60,9 @@ export class SnapshotSender {
 
   /** @param to a node of the configuration */
   start(to: string, id: number): void {
+    const now = this.#options.clock.now();
+    if (now - (this.#startedAt.get(to) ?? -Infinity) < BETWEEN_SNAPSHOTS_MS) return;
+    this.#startedAt.set(to, now);
     this.#cancels.get(to)?.();
     this.#cancels.delete(to);
     this.#next(to, id, chunksOf(this.#options.entries()), 0);

@@ -85,7 +85,7 @@ async function nextOf(client: Client, type: number): Promise<string> {
 }
 
 void t.test('three nodes over a nats-server', async (t) => {
-  const server = await startNatsServer(t);
+  const server = await startNatsServer(t, 'max_pending: 1MB\nwrite_deadline: "1s"\n');
   const [a, b, c] = await Promise.all(NAMES.map((name) => startNode(t, server, name)));
   if (!a || !b || !c) throw new Error('unreachable');
   const all = [a, b, c];
@@ -163,6 +163,26 @@ void t.test('three nodes over a nats-server', async (t) => {
     t.equal(await nextOf(z, 687), 'J5x!PUBLIC!back');
     t.strictSame(takeAll(x, 789), []);
   });
+
+  await t.test(
+    'a node that does not read: the server cuts it off, and it catches up',
+    async (t) => {
+      const stranger: NatsConnection = await connect({ servers: server.url });
+      a.proxy.set('stall');
+      const junk = new Uint8Array(500_000);
+      for (let i = 0; i < 60; i++) stranger.publish('onionmc.pit.signet.to.a', junk);
+      await stranger.flush();
+      await until(() => server.log.includes('Slow Consumer'));
+      const w = await b.join('J5w');
+      await until(() => !a.cluster.state().connected);
+      a.proxy.set('open');
+      await until(() => whole() && peersEverywhere(4)());
+      t.strictSame(takeAll(x, 789), []);
+      w.socket.destroy();
+      t.equal(await nextOf(x, 789), 'J5w;NOT-SERVING-ONION;D');
+      await stranger.close();
+    },
+  );
 
   await t.test('a node that stops says so', async (t) => {
     await b.cluster.close();

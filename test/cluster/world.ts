@@ -56,6 +56,8 @@ export interface World {
   /** Starts a node anew, with the keys of before. */
   restart(name: string, options?: NodeOptions): Promise<WorldNode>;
   readonly keys: ReadonlyMap<string, KeyObject>;
+  /** A peer on a connection that no node has yet. */
+  stray(nick: string): WorldPeer;
 }
 
 export interface NodeOptions {
@@ -65,6 +67,8 @@ export interface NodeOptions {
 }
 
 const STEP_MS = 50;
+/** The answer to the handshake, and pings. */
+const UNREAD_TYPES = new Set([795, 798]);
 
 export async function createWorld(
   names: readonly string[],
@@ -150,6 +154,11 @@ export async function createWorld(
         for (const peer of peers) peer.drain();
       }
     },
+    stray(nick) {
+      const memory = memoryPeer();
+      peers.add(memory);
+      return worldPeer(memory, nick);
+    },
     restart: (name, nodeOptions) => start(name, { ...options, ...nodeOptions }),
   };
   world.pass(3_000);
@@ -158,34 +167,27 @@ export async function createWorld(
 
 function worldPeer(memory: MemoryPeer, nick: string): WorldPeer {
   let taken = 0;
-  const lines = (): readonly Line[] =>
-    memory.received
-      .split('\r\n')
-      .filter((text) => text !== '')
-      .map(parseLine);
   return {
     memory,
     nick,
     get accepted() {
-      const first = lines().find(({ type }) => type === 795);
-      return first?.line.includes('"accepted": true') === true;
+      return memory.received.includes('\\"accepted\\": true');
     },
     get closed() {
       return memory.closed;
     },
     take() {
-      const all = lines().filter(({ type }) => type !== 798 && !isGreeting(type));
-      const fresh = all.slice(taken);
-      taken = all.length;
-      return fresh;
+      const text = memory.received.slice(taken);
+      taken = memory.received.length;
+      return text
+        .split('\r\n')
+        .filter((line) => line !== '')
+        .map(parseLine)
+        .filter(({ type }) => !UNREAD_TYPES.has(type));
     },
     send: (type, line) => memory.say(encodeEnvelope(type, line)),
     leave: () => memory.leave(),
   };
-}
-
-function isGreeting(type: number): boolean {
-  return type === 795;
 }
 
 /** The lines of one type. */

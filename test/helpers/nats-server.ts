@@ -2,7 +2,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
@@ -11,12 +13,15 @@ import { freePorts } from '../../src/lab/private-network/free-ports.js';
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const UNPACKED = join(ROOT, '.build/debian/nats/usr/sbin/nats-server');
 const START_MS = 20_000;
+const MAX_LOG_CHARS = 100_000;
 const LOOK_MS = 20;
 
 export interface NatsServer {
   readonly port: number;
   /** `nats://127.0.0.1:PORT` */
   readonly url: string;
+  /** What it has written to its log. */
+  readonly log: string;
   /** Ends it at once, as a crash does. */
   kill(): Promise<void>;
   /** Starts it again on the same port. */
@@ -34,8 +39,16 @@ async function answers(port: number): Promise<boolean> {
   return ok;
 }
 
-/** Resolves when it answers; the end of the test ends it. */
-export async function startNatsServer(test: Test): Promise<NatsServer> {
+/**
+ * Resolves when it answers; the end of the test ends it.
+ * @param config lines of its configuration
+ */
+export async function startNatsServer(test: Test, config = ''): Promise<NatsServer> {
+  const folder = await mkdtemp(join(tmpdir(), 'onionmc-nats-'));
+  test.teardown(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'nats.conf');
+  await writeFile(file, config);
+  let log = '';
   const [port = 0] = await freePorts(1);
   const program = existsSync(UNPACKED) ? UNPACKED : 'nats-server';
   let child: ChildProcess | undefined;
@@ -49,7 +62,12 @@ export async function startNatsServer(test: Test): Promise<NatsServer> {
   }
 
   async function start(): Promise<void> {
-    child = spawn(program, ['-a', '127.0.0.1', '-p', String(port)], { stdio: 'ignore' });
+    child = spawn(program, ['-c', file, '-a', '127.0.0.1', '-p', String(port)], {
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    child.stderr?.on('data', (chunk: Buffer) => {
+      log = (log + chunk.toString('latin1')).slice(-MAX_LOG_CHARS);
+    });
     const deadline = performance.now() + START_MS;
     while (!(await answers(port))) {
       if (performance.now() > deadline) throw new Error('nats-server does not answer');
@@ -61,21 +79,36 @@ export async function startNatsServer(test: Test): Promise<NatsServer> {
 
   test.teardown(kill);
   await start();
-  return { port, url: `nats://127.0.0.1:${port}`, kill, start };
+  return {
+    port,
+    url: `nats://127.0.0.1:${port}`,
+    get log() {
+      return log;
+    },
+    kill,
+    start,
+  };
 }
 
 export interface CuttingProxy {
   readonly port: number;
-  /** `cut`: nothing passes, and nobody is told; `open`: everything passes, after the lost connections have ended. */
-  set(state: 'open' | 'cut'): void;
+  /**
+   * - `cut`: nothing passes, and nobody is told
+   * - `stall`: nothing from the server is read
+   * - `open`: everything passes, on new connections
+   */
+  set(state: 'open' | 'cut' | 'stall'): void;
 }
 
 /** A proxy in front of a port; the end of the test closes it. */
 export async function startCuttingProxy(test: Test, target: number): Promise<CuttingProxy> {
   const sockets = new Set<Socket>();
-  let state: 'open' | 'cut' = 'open';
+  const upstreams = new Set<Socket>();
+  let state: 'open' | 'cut' | 'stall' = 'open';
   const server: Server = createServer((client) => {
     const upstream = createConnection({ host: '127.0.0.1', port: target });
+    upstreams.add(upstream);
+    upstream.on('close', () => upstreams.delete(upstream));
     for (const [from, to] of [
       [client, upstream],
       [upstream, client],
@@ -87,7 +120,7 @@ export async function startCuttingProxy(test: Test, target: number): Promise<Cut
         to.destroy();
       });
       from.on('data', (chunk) => {
-        if (state === 'open') to.write(chunk);
+        if (state !== 'cut') to.write(chunk);
       });
     }
   });
@@ -103,7 +136,8 @@ export async function startCuttingProxy(test: Test, target: number): Promise<Cut
   return {
     port,
     set(next) {
-      if (state === 'cut' && next === 'open') for (const socket of sockets) socket.destroy();
+      if (next === 'stall') for (const socket of upstreams) socket.pause();
+      if (next === 'open') for (const socket of sockets) socket.destroy();
       state = next;
     },
   };
