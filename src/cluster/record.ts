@@ -142,7 +142,7 @@ function entryOf(value: unknown): Entry {
     location: locationOf(value['l']),
     features: featuresOf(value['f']),
     rank: countOf(value['r'] ?? 0),
-    ageMs: amountOf(value['a']),
+    ageMs: Math.round(amountOf(value['a'])),
     key: keyOf(value['k']),
   };
 }
