@@ -163,33 +163,37 @@ export type CoinjoinEvent =
 
 export type { Revealed };
 
+/** A complete transaction: what each side gets when it confirms. */
+export interface CompleteCoinjoin {
+  /** Id of the transaction. */
+  readonly txid: string;
+  /** Satoshi of each equal output. */
+  readonly amount: number;
+  /** What each maker gets: its fee minus its part of the miner fee. May be negative. */
+  readonly makers: readonly {
+    /** The maker's nick. */
+    readonly nick: string;
+    /** Satoshi. */
+    readonly fee: number;
+  }[];
+  /** Sum of the above. */
+  readonly makerFees: number;
+  /** The whole miner fee. Together with `makerFees` it is what the coinjoin costs. */
+  readonly minerFee: number;
+  /** Of the real transaction, satoshi per 1,000 virtual bytes. */
+  readonly feeRate: number;
+}
+
 /** How a coinjoin ended. */
 export type CoinjoinOutcome =
-  | {
+  | (CompleteCoinjoin & {
       /** Whether the transaction is in the network. */
       readonly ok: true;
-      /** Id of the transaction. */
-      readonly txid: string;
-      /** Satoshi of each equal output. */
-      readonly amount: number;
-      /** What each maker got: its fee minus its part of the miner fee. May be negative. */
-      readonly makers: readonly {
-        /** The maker's nick. */
-        readonly nick: string;
-        /** Satoshi. */
-        readonly fee: number;
-      }[];
-      /** Sum of the above. */
-      readonly makerFees: number;
-      /** The whole miner fee. Together with `makerFees` it is what the coinjoin cost. */
-      readonly minerFee: number;
-      /** Of the real transaction, satoshi per 1,000 virtual bytes. */
-      readonly feeRate: number;
       /** Makers that failed, in all rounds. */
       readonly failed: readonly MakerReport[];
       /** The nick that broadcast it; undefined when we did. */
       readonly broadcastBy: string | undefined;
-    }
+    })
   | {
       /** Whether the transaction is in the network. */
       readonly ok: false;
@@ -201,4 +205,6 @@ export type CoinjoinOutcome =
       readonly failed: readonly MakerReport[];
       /** What makers or the network may know. */
       readonly revealed: Revealed;
+      /** The transaction with our signatures, where one exists and was not seen: it may still appear. */
+      readonly transaction?: CompleteCoinjoin | undefined;
     };

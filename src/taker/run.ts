@@ -14,12 +14,17 @@ import {
   type Candidate,
   type MakerReport,
   type Revealed,
-  type RoundResult,
 } from '../negotiation/taker/api.js';
 import { runCoinjoin, type RoundProgress } from '../negotiation/taker/coinjoin.js';
 import { makerCost, offerFault } from '../negotiation/taker/fees.js';
 import { affordable, sweepWithin } from './amounts.js';
-import type { CoinjoinEvent, CoinjoinOutcome, CoinjoinPhase, CoinjoinPlan } from './api.js';
+import type {
+  CoinjoinEvent,
+  CoinjoinOutcome,
+  CoinjoinPhase,
+  CoinjoinPlan,
+  CompleteCoinjoin,
+} from './api.js';
 import { policyOf, sweepTerms, type PlanOptions } from './plan.js';
 import { RoundChain } from './round-chain.js';
 import { asRunningRound } from './running-rounds.js';
@@ -88,24 +93,27 @@ function fixedRound(plan: CoinjoinPlan, amount: number, options: RunOptions): Ro
   return makers < Math.max(1, request.minimumMakers) ? undefined : { amount, makers, candidates };
 }
 
-function outcomeOf(
-  result: Extract<RoundResult, { readonly ok: true }>,
+/** The transaction that a round made; its wallet signed it. */
+function completeOf(
+  transaction: Uint8Array,
+  reports: readonly MakerReport[],
   { amount }: Round,
-  { makerFees, minerFee }: { readonly makerFees: number; readonly minerFee: number },
-): CoinjoinOutcome {
-  const parsed = parseTransaction(result.transaction);
+  taker: WalletTaker,
+): CompleteCoinjoin {
+  const parsed = parseTransaction(transaction);
+  const { paid } = taker;
+  if (!parsed.ok || paid === undefined) throw new Error('a round ended unsettled');
+  const { txid, vsize } = parsed.value;
+  const { makerFees, minerFee } = paid;
   return {
-    ok: true,
-    txid: result.txid,
+    txid,
     amount,
-    makers: result.makers
+    makers: reports
       .filter(({ step }) => step === 'signed')
       .map(({ nick, offer }) => ({ nick, fee: makerCost(offer, amount) })),
     makerFees,
     minerFee,
-    feeRate: parsed.ok ? rateOf(minerFee, parsed.value.vsize) : 0,
-    failed: failures(result.makers),
-    broadcastBy: result.broadcastBy,
+    feeRate: rateOf(minerFee, vsize),
   };
 }
 
@@ -193,11 +201,14 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
     onAgain: (reason) => tell({ kind: 'again', reason }),
   });
   await taker.settled();
-  const { unsignedTxid, paid } = taker;
+  const { unsignedTxid } = taker;
   if (!result.ok) {
-    return failed(result.fault, result.detail, failures(result.makers), result.revealed);
+    const { fault, detail, makers, revealed, transaction } = result;
+    const end = failed(fault, detail, failures(makers), revealed);
+    if (transaction === undefined) return end;
+    return { ...end, transaction: completeOf(transaction, makers, round, taker) };
   }
-  if (unsignedTxid === undefined || paid === undefined) throw new Error('a round ended unsettled');
+  if (unsignedTxid === undefined) throw new Error('a round ended unsettled');
   try {
     await wallet.markSeen(unsignedTxid, true);
   } catch (error) {
@@ -213,5 +224,10 @@ async function run(plan: CoinjoinPlan, options: RunOptions): Promise<CoinjoinOut
       result.makers.map(({ nick, step, failure }) => [nick, failure ? 'failed' : step]),
     ),
   });
-  return outcomeOf(result, round, paid);
+  return {
+    ok: true,
+    ...completeOf(result.transaction, result.makers, round, taker),
+    failed: failures(result.makers),
+    broadcastBy: result.broadcastBy,
+  };
 }

@@ -316,6 +316,11 @@ t.test(
     });
     const { outcome: third } = await silent.run({ broadcast: 'not-self' });
     t.match(third, { ok: false, fault: 'not-broadcast', revealed: { signatures: true } });
+    const { transaction } = third as Extract<CoinjoinOutcome, { readonly ok: false }>;
+    t.match(transaction, { amount: 1_000_000, makerFees: 3 * 900 }, 'it names what may appear');
+    t.equal(transaction?.txid, silent.taker.wallet.signedTransactions().at(-1)?.txid);
+    t.equal(transaction?.makers.length, 3);
+    t.ok((transaction?.feeRate ?? 0) >= 2_000 && (transaction?.feeRate ?? 0) < 2_100, 'its rate');
     t.match(await resumeCoinjoins(silent.taker.wallet, silent.chain), [
       { state: 'missing', text: /only makers may send it/ },
     ]);

@@ -181,9 +181,11 @@ async function carryOut(
 }
 
 /** Our signatures may be out: then it is not certain that there is no coinjoin. */
-function endText({ fault, detail, revealed }: Extract<CoinjoinOutcome, { ok: false }>): string {
+function endText(outcome: Extract<CoinjoinOutcome, { ok: false }>): string {
+  const { fault, detail, revealed, transaction } = outcome;
   if (fault === 'stopped') return 'stopped';
-  return `${revealed.signatures ? 'not seen in the network' : 'no coinjoin'}: ${detail}`;
+  if (transaction === undefined && !revealed.signatures) return `no coinjoin: ${detail}`;
+  return `${transaction?.txid ?? 'the coinjoin'} was not seen in the network: ${detail}`;
 }
 
 function report(outcome: CoinjoinOutcome, plan: CoinjoinPlan, isJson: boolean): void {

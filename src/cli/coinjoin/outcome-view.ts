@@ -69,19 +69,23 @@ export interface CoinjoinJson {
   readonly failed: readonly unknown[];
 }
 
-/** After a coinjoin. Of one that failed `txid` is null, and the fees are 0. */
+/**
+ * After a coinjoin. Of one without a transaction `txid` is null, and the fees are 0; one whose transaction was
+ * not seen in the network names it, since it may still appear.
+ */
 export function outcomeJson(outcome: CoinjoinOutcome, amount: number): CoinjoinJson {
   const failed = failedJson(outcome.failed);
-  if (!outcome.ok) {
+  const made = outcome.ok ? outcome : outcome.transaction;
+  if (made === undefined) {
     return { txid: null, amount, makers: [], makerFees: 0, minerFee: 0, feeRate: 0, failed };
   }
   return {
-    txid: outcome.txid,
-    amount: outcome.amount,
-    makers: outcome.makers.map(({ nick, fee }) => ({ nick, fee })),
-    makerFees: outcome.makerFees,
-    minerFee: outcome.minerFee,
-    feeRate: outcome.feeRate / 1_000,
+    txid: made.txid,
+    amount: made.amount,
+    makers: made.makers.map(({ nick, fee }) => ({ nick, fee })),
+    makerFees: made.makerFees,
+    minerFee: made.minerFee,
+    feeRate: made.feeRate / 1_000,
     failed,
   };
 }

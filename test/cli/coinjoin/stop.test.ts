@@ -142,7 +142,7 @@ realNodeTest(t, 'a coinjoin that is stopped, refused or impossible', async (t) =
     t.equal(await screen.ended, 1);
     t.match(
       screen.text,
-      /onionmc: not seen in the network: the round was stopped; revealed: the transaction with our signatures; .* stay reserved/,
+      /onionmc: [0-9a-f]{64} was not seen in the network: the round was stopped; revealed: the transaction with our signatures; .* stay reserved/,
     );
     t.strictSame(await mempool(), []);
 

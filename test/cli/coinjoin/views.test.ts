@@ -237,6 +237,22 @@ t.test('exactly these keys for programs', (t) => {
     failed: [],
     revealed: { commitment: true, coins: [], transaction: false, signatures: false },
   };
+  const { txid, amount, makers, makerFees, minerFee, feeRate } = DONE;
+  const transaction = { txid, amount, makers, makerFees, minerFee, feeRate };
+  const revealed = { commitment: true, coins: [], transaction: true, signatures: true };
+  const unseen: CoinjoinOutcome = {
+    ok: false,
+    fault: 'not-broadcast',
+    detail: 'it was not seen in time',
+    failed: [],
+    revealed,
+    transaction,
+  };
+  t.strictSame(
+    outcomeJson(unseen, 5),
+    { ...outcomeJson(DONE, 0), failed: [] },
+    'a transaction that may still appear is named',
+  );
   t.strictSame(outcomeJson(failed, 5), {
     txid: null,
     amount: 5,
