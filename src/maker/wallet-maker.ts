@@ -18,7 +18,6 @@ import type { Log } from '../channel/log.js';
 import type { Clock } from '../channel/ports.js';
 import type { Chain } from '../chain/ports.js';
 import { DEFAULT_MAKER_POLICY, type MakerPolicy } from '../negotiation/maker/api.js';
-import { reservedOutputsOf } from '../negotiation/maker/reserved-outputs.js';
 import type {
   MakerWallet,
   OwnCoin,
@@ -262,6 +261,7 @@ export class WalletMaker implements MakerWallet {
       const auth = this.#wallet.signAuth(first, boxPublicKey);
       const reservation: Reservation = {
         coins: coins.map(ownCoin),
+        free: coins.filter(({ hold }) => hold === undefined),
         coinjoinAddress: coinjoin.address,
         changeAddress: change.address,
         authPublicKey: auth.publicKey,
@@ -270,9 +270,6 @@ export class WalletMaker implements MakerWallet {
       const fee = offerFee(offer, amount);
       const terms = { amount, fee, earned: fee - offer.txfee, script: coinjoin.script };
       this.#leases.add({ lease, reservation, terms, replaces });
-      // Whatever the sessions still hold of free coins is settled, as the journal knows.
-      const free = coins.filter(({ hold }) => hold === undefined);
-      reservedOutputsOf(this).forget(free);
       return reservation;
     } catch (error) {
       this.#leases.end({ lease });

@@ -86,6 +86,11 @@ export interface Reservation {
   readonly coinjoinAddress: string;
   /** A fresh address for our change. */
   readonly changeAddress: string;
+  /**
+   * Those of the coins of which the wallet knows, from its journal and the chain, that no transaction signed
+   * before can still confirm. Where it does not say so, coins of such transactions wait for the chain.
+   */
+  readonly free?: readonly Outpoint[];
   /** Key of one of the coins, compressed lower-case hex. */
   readonly authPublicKey: string;
   /** Bitcoin signed message over `boxPublicKey` by that key, base64 DER (`signText`). */

@@ -2,7 +2,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Clock } from '../../src/channel/ports.js';
 import { silentLog } from '../../src/channel/log.js';
-import type { WalletMaker } from '../../src/maker/wallet-maker.js';
 import {
   DEFAULT_MAKER_POLICY,
   type MakerOutcome,
@@ -13,14 +12,14 @@ import {
   DEFAULT_REQUEST_LIMITS,
 } from '../../src/negotiation/maker/request-limits.js';
 import { MakerSessions } from '../../src/negotiation/maker/sessions.js';
-import type { ChainView, CommitmentStore } from '../../src/negotiation/ports.js';
+import type { ChainView, CommitmentStore, MakerWallet } from '../../src/negotiation/ports.js';
 import type { Offer } from '../../src/protocol/offer.js';
 import type { MessageExchange } from './message-exchange.js';
 
 export interface MakerSessionsTerms {
   readonly office: MessageExchange;
   readonly nick: string;
-  readonly wallet: WalletMaker;
+  readonly wallet: MakerWallet;
   readonly chain: ChainView;
   readonly commitments: CommitmentStore;
   readonly offer: Offer;

@@ -1,5 +1,6 @@
 /** Whole negotiations with a maker whose wallet is the real one, on a chain in memory. */
 import t from 'tap';
+import type { MakerWallet } from '../../src/negotiation/ports.js';
 import { createMemoryCommitments } from '../helpers/coinjoin-world.js';
 import { DirectTaker, type ScriptCoin } from '../helpers/direct-taker.js';
 import { openMakerSessions } from '../helpers/maker-sessions.js';
@@ -10,11 +11,11 @@ import { createTestClock } from '../helpers/test-clock.js';
 const AMOUNT = 100_000;
 const MAKER = 'J5maker';
 
-function openMarket(world: MakerWorld) {
+function openMarket(world: MakerWorld, wallet: MakerWallet = world.maker) {
   const office = createMessageExchange();
   const clock = createTestClock();
   const commitments = createMemoryCommitments();
-  const { chain, maker: wallet } = world;
+  const { chain } = world;
   const open = () =>
     openMakerSessions({ office, nick: MAKER, wallet, chain, commitments, offer: OFFER, clock });
   return { office, clock, commitments, ...open(), open };
@@ -69,6 +70,31 @@ t.test('a round: the maker broadcasts for its taker, and earns its fee', async (
   t.equal(world.wallet.summary().total, 200_000 + EARNED);
   t.equal(world.maker.reservations, 0);
 });
+
+t.test(
+  'after a taker took its coin back, the coins are named again, behind any port',
+  async (t) => {
+    const world = await makerWorld([[], [200_000]]);
+    const { maker } = world;
+    // Another object than the wallet, as a program may put in front of it.
+    const dressed: MakerWallet = {
+      reserve: (...args) => maker.reserve(...args),
+      sign: (...args) => maker.sign(...args),
+      settle: (...args) => maker.settle(...args),
+    };
+    const market = openMarket(world, dressed);
+    const first = takerOf(world, market.office, 'J5one');
+    await world.read();
+    await round(world, first, false);
+    world.chain.mine(1, { transactions: [first.taker.spendElsewhere(first.coin)] });
+    await world.read();
+    t.match(maker.coinjoins(), [{ state: 'lost' }]);
+    const second = takerOf(world, market.office, 'J5two');
+    await world.read();
+    const txid = await round(world, second, true);
+    t.ok(world.chain.inMempool(txid));
+  },
+);
 
 t.test('what the chain says about the coin of a taker decides', async (t) => {
   const world = await makerWorld([[], [200_000]]);

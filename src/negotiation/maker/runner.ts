@@ -287,6 +287,7 @@ export class RunningSession {
     // The session no longer waits for coins.
     if (signal.aborted) return { reservation: undefined };
     const reservation = await wallet.reserve(request, signal);
+    reserved.forget(reservation?.free ?? []);
     if (reservation === undefined || !extended) return { reservation };
     return { reservation, names: await nameOwnCoins(chain, reservation.coins, signal) };
   }
