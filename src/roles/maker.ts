@@ -38,7 +38,7 @@ import { startOfferAnswers } from './offer-answers.js';
 export type { MakerBond } from './maker-bond.js';
 
 export const NO_WALLET_ERROR =
-  'this maker has no wallet yet and cannot take part in a coinjoin; its offers are for testing';
+  'this maker runs without a wallet and cannot take part in a coinjoin; its offers are for testing';
 
 /** The parts that a maker needs for coinjoins. */
 export interface MakerCoinjoins {

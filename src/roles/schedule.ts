@@ -19,7 +19,7 @@ function partOf({
   frozen,
   hold,
   lockTime,
-}: WalletCoin): keyof Omit<MixdepthFacts, 'mixdepth' | 'count'> {
+}: WalletCoin): keyof Omit<MixdepthFacts, 'mixdepth' | 'count' | 'age'> {
   if (lockTime !== undefined) return 'locked';
   if (frozen !== undefined) return 'frozen';
   switch (hold) {
@@ -41,12 +41,14 @@ function partOf({
 function mixdepthFacts(wallet: Wallet): readonly MixdepthFacts[] {
   const coins = wallet.coins();
   return Array.from({ length: wallet.secret.mixdepths }, (_, mixdepth) => {
-    const sums = { available: 0, count: 0, pending: 0, frozen: 0, held: 0, locked: 0 };
+    const sums = { available: 0, count: 0, age: 0, pending: 0, frozen: 0, held: 0, locked: 0 };
     for (const coin of coins) {
       if (coin.mixdepth !== mixdepth) continue;
       const part = partOf(coin);
       sums[part] += coin.value;
-      if (part === 'available') sums.count += 1;
+      if (part !== 'available') continue;
+      sums.count += 1;
+      sums.age = Math.max(sums.age, coin.confirmations);
     }
     return { mixdepth, ...sums };
   });

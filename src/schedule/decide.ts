@@ -166,6 +166,11 @@ export function decide(
     if (now < record.retryAt) {
       return { state, decision: { kind: 'wait', step, reason: 'retry', until: record.retryAt } };
     }
+    // No coin of the mixdepth can prove itself to makers: an attempt would only fail.
+    const mixdepth = state.steps[step]?.mixdepth ?? 0;
+    if ((facts.mixdepths[mixdepth]?.age ?? 0) < terms.confirmations) {
+      return { state, decision: { kind: 'wait', step, reason: 'young', until: undefined } };
+    }
     const decision: Decision =
       ordered.kind === 'ask'
         ? { kind: 'ask', step }

@@ -7,6 +7,8 @@ export interface MixdepthFacts {
   readonly available: number;
   /** Number of these coins. */
   readonly count: number;
+  /** Confirmations of the oldest of these coins; 0 without one. */
+  readonly age: number;
   /** In no block yet. */
   readonly pending: number;
   readonly frozen: number;

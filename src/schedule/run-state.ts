@@ -44,6 +44,8 @@ export type WaitReason =
   | 'wait'
   /** The transaction of the previous step is in no block yet. */
   | 'confirmation'
+  /** No coin of the mixdepth has enough confirmations to prove itself to makers. */
+  | 'young'
   /** The coins of the previous step have too few confirmations to prove them to makers. */
   | 'confirmations'
   /** Coins of the mixdepth are in no block yet. */

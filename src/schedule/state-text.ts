@@ -13,7 +13,7 @@ import type { RunState, StepProgress, StepRecord, Waiting } from './run-state.js
 const VERSION = 1;
 /** Longest fault or reason that is kept. */
 const MAX_TEXT = 500;
-const REASONS = ['wait', 'confirmation', 'confirmations', 'coins', 'retry'] as const;
+const REASONS = ['wait', 'confirmation', 'confirmations', 'young', 'coins', 'retry'] as const;
 
 export function formatRun(state: RunState): string {
   const { id, wallet, steps, records, waiting } = state;

@@ -66,6 +66,8 @@ export interface WorldOptions {
   readonly steps: readonly ScheduleStep[];
   readonly balances: readonly number[];
   readonly seed?: number;
+  /** Height of the block with the deposits; default: far below. */
+  readonly depositHeight?: number;
   readonly terms?: Partial<RunTerms>;
   /** What the coinjoins do, one after the other; `ok` after the last one. */
   readonly fates?: readonly Fate[];
@@ -256,6 +258,7 @@ export class ScheduleWorld {
         mixdepth,
         ...this.#coins(mixdepth),
         count: 1,
+        age: this.height - (this.#options.depositHeight ?? 0) + 1,
         frozen: this.frozen[mixdepth] ?? 0,
         held: 0,
         locked: 0,

@@ -81,6 +81,17 @@ t.test('a schedule runs to its end', async (t) => {
   );
 });
 
+t.test('a first step whose coins are too young waits, and counts no attempt', async (t) => {
+  const world = new ScheduleWorld({ ...SHORT_WORLD, depositHeight: 99 });
+  const { end, state } = await world.live();
+  t.same(end, { kind: 'finished' });
+  const [first] = world.events.filter(({ kind }) => kind !== 'fault');
+  t.match(first, { kind: 'waits', waiting: { step: 0, reason: 'young', until: undefined } });
+  const begins = world.events.filter(({ kind }) => kind === 'begins');
+  t.equal(begins.length, state.steps.length, 'each step began once');
+  t.ok((world.transactions[0]?.height ?? 0) > 103, 'after five confirmations');
+});
+
 t.test('killed at any call to the outside, it comes to the same result', async (t) => {
   const whole = new ScheduleWorld(SHORT_WORLD);
   await whole.live();

@@ -58,7 +58,14 @@ const anyRun: fc.Arbitrary<RunState> = fc
           fc.record(
             {
               step: fc.nat({ max: steps.length - 1 }),
-              reason: fc.constantFrom('wait', 'confirmation', 'confirmations', 'coins', 'retry'),
+              reason: fc.constantFrom(
+                'wait',
+                'confirmation',
+                'confirmations',
+                'young',
+                'coins',
+                'retry',
+              ),
               until: fc.option(whole, { nil: undefined }),
             },
             record,

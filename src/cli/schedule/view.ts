@@ -87,6 +87,8 @@ export function waitText({ step, reason, until }: Waiting): string {
       return `step ${step + 1} waits after the step before it${at}`;
     case 'confirmation':
       return `step ${step + 1} waits for a block with the transaction that was sent`;
+    case 'young':
+      return `step ${step + 1} waits for more confirmations of the coins that it spends`;
     case 'confirmations':
       return `step ${step + 1} waits for more confirmations of the step before it`;
     case 'coins':
