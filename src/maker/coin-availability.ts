@@ -63,14 +63,28 @@ export function coinAvailability({
     coins.filter((coin) => isRecent(wallet.lastLease(coin), now)).map(({ script }) => script),
   );
   const hasSigned = coins.some(({ hold }) => hold === 'signed');
+  // An address may have coins of a session and of several signed transactions.
+  const leasedScripts = new Set(
+    withLeased
+      ? []
+      : coins.filter((coin) => leased.has(formatOutpoint(coin))).map(({ script }) => script),
+  );
+  const signedOfScript = new Map<string, string[]>();
+  for (const coin of coins) {
+    if (coin.hold !== 'signed') continue;
+    const names = signedOfScript.get(coin.script);
+    if (names === undefined) signedOfScript.set(coin.script, [formatOutpoint(coin)]);
+    else names.push(formatOutpoint(coin));
+  }
   return {
     coins,
     isFree: (coin) => isOpen(coin) && !heldScripts.has(coin.script),
     isShown: ({ script }) => shownScripts.has(script),
     isOverdue: (coin, transaction) => {
-      const name = formatOutpoint(coin);
-      const isLeased = leased.has(name) && !withLeased;
-      return coin.hold === 'signed' && transaction.coins.has(name) && !isLeased && !isTaken(name);
+      if (coin.hold !== 'signed' || isTaken(formatOutpoint(coin))) return false;
+      if (leasedScripts.has(coin.script)) return false;
+      const names = signedOfScript.get(coin.script) ?? [];
+      return names.every((name) => transaction.coins.has(name));
     },
     overdue: hasSigned ? overdueOf(wallet.signedTransactions(), now, overdueSeconds) : [],
   };

@@ -62,6 +62,8 @@ export interface CoinjoinTakerOptions {
   readonly log: Log;
   /** Compares directories. */
   readonly audit?: BookAudit | undefined;
+  /** Whether coinjoins of earlier runs are continued. Default true; a dry run does not. */
+  readonly resumes?: boolean | undefined;
 }
 
 /** How a coinjoin is followed, and ended early. */
@@ -134,7 +136,8 @@ export class CoinjoinTaker {
     const failed = await readFailedMakers(failedPath, options.unixTime());
     const { wallet, chain, log } = options;
     // Before the first plan: coins of a program that was killed are free again, or their coinjoin continues.
-    const resumed = wallet.mode === 'write' ? await resumeCoinjoins(wallet, chain) : [];
+    const resumes = wallet.mode === 'write' && options.resumes !== false;
+    const resumed = resumes ? await resumeCoinjoins(wallet, chain) : [];
     for (const { state } of resumed) log.info('a coinjoin of an earlier run', { state });
     return new CoinjoinTaker(options, file, failed, failedPath);
   }

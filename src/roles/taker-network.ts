@@ -24,6 +24,8 @@ export interface TakerNetworkOptions {
   readonly unixTime: () => number;
   /** Aborts the opening only. */
   readonly signal: AbortSignal;
+  /** Whether coinjoins of earlier runs are continued. Default true; a dry run does not. */
+  readonly resumes?: boolean | undefined;
 }
 
 /** The opened parts. */
@@ -36,7 +38,7 @@ export interface TakerNetwork {
 
 /** Opens overlay and channel under a fresh nick, and begins to collect offers. Nothing stays open on failure. */
 export async function openTakerNetwork(options: TakerNetworkOptions): Promise<TakerNetwork> {
-  const { wallet, chain, settings, log, unixTime, signal } = options;
+  const { wallet, chain, settings, log, unixTime, signal, resumes } = options;
   const closers: (() => void | Promise<void>)[] = [];
   const close = async (): Promise<void> => {
     for (const each of closers.splice(0).toReversed()) {
@@ -70,6 +72,7 @@ export async function openTakerNetwork(options: TakerNetworkOptions): Promise<Ta
       unixTime,
       randomBytes: (length) => randomBytes(length),
       audit,
+      resumes,
       ...tools,
     });
     closers.push(() => taker.close());

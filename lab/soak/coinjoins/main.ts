@@ -45,6 +45,7 @@ async function soak(options: CoinjoinSoakOptions): Promise<boolean> {
       coinjoins: world.accountant.coinjoins,
       faults: world.accountant.faults,
       left,
+      unanswered: world.makers.reduce((sum, maker) => sum + maker.unanswered, 0),
       unhandled: faults.count,
     };
     say('');

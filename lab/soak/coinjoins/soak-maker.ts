@@ -4,6 +4,7 @@ import {
   openMessageChannel,
   type OnionMessageChannel,
 } from '../../../src/channel/message-channel.js';
+import { ChainError } from '../../../src/chain/chain-error.js';
 import type { Chain } from '../../../src/chain/ports.js';
 import { largestFillable } from '../../../src/maker/offers.js';
 import { WalletMaker } from '../../../src/maker/wallet-maker.js';
@@ -58,6 +59,9 @@ const QUICK = {
 const LIMITS = { fillsPerNick: 600, fillsPerLink: 100, fillsTotal: 100 } as const;
 const LEAST = 50_000;
 
+/** Faults after which a maker asks the node again. */
+const SILENCES: ReadonlySet<ChainError['fault']> = new Set(['unreachable', 'timeout']);
+
 const isAt = (phase: Phase, name: string): boolean => phase === name;
 
 export class SoakMaker {
@@ -76,6 +80,8 @@ export class SoakMaker {
   #trouble: Promise<void> = Promise.resolve();
   /** Faults of wallet and chain that its sessions did not expect. */
   readonly faults: string[] = [];
+  /** Looks at the chain that the node did not answer; the maker looks again. */
+  unanswered = 0;
 
   constructor(parts: SoakMakerParts) {
     this.name = parts.name;
@@ -183,7 +189,11 @@ export class SoakMaker {
       signal: stop.signal,
       clock: systemClock,
       onChange: () => {},
-      onFault: (error) => void this.faults.push(`${this.name}: ${String(error)}`),
+      onFault: (error) => {
+        const isSilent = error instanceof ChainError && SILENCES.has(error.fault);
+        if (isSilent) this.unanswered += 1;
+        else this.faults.push(`${this.name}: ${String(error)}`);
+      },
     });
     this.#walletMaker = made;
     this.#following = { stop, ended };

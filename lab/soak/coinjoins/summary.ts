@@ -27,6 +27,8 @@ export interface SoakResult {
   readonly faults: readonly string[];
   /** Books of wallets that differ from the chain, sessions that are left, unexpected faults. */
   readonly left: readonly string[];
+  /** Looks of makers at the chain that the node did not answer. */
+  readonly unanswered: number;
   /** Unhandled rejections and uncaught exceptions. */
   readonly unhandled: number;
 }
@@ -69,7 +71,8 @@ export function judge(result: SoakResult): readonly Point[] {
 }
 
 /** The lines above the verdict. */
-export function summaryLines({ rounds, coinjoins, faults, left }: SoakResult): readonly string[] {
+export function summaryLines(result: SoakResult): readonly string[] {
+  const { rounds, coinjoins, faults, left, unanswered } = result;
   const seconds = rounds.filter(({ txid }) => txid !== undefined).map((round) => round.seconds);
   const at = (share: number): string => percentile(seconds, share).toFixed(2);
   const completed = rounds.filter(({ txid }) => txid !== undefined);
@@ -88,6 +91,7 @@ export function summaryLines({ rounds, coinjoins, faults, left }: SoakResult): r
     `makers that failed in a round: ${rounds.reduce((all, { failed }) => all + failed, 0)}`,
     `in blocks: ${coinjoins.length} coinjoins, ${sum(({ makers }) => makers.length)} makers, ` +
       `${sum(({ makerFees }) => makerFees)} sat to makers, ${sum(({ minerFee }) => minerFee)} sat to miners`,
+    `looks at the chain that the node did not answer, and that were repeated: ${unanswered}`,
     `misbehaviour: ${shown.map(([name, count]) => `${name} ${count}`).join(', ') || 'none'}`,
     ...rounds
       .filter(({ txid, hadEnough }) => txid === undefined && hadEnough)

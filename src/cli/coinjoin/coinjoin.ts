@@ -74,7 +74,15 @@ async function mix(
   const log = createLog(logOptions(settings, level));
   try {
     const { wallet, chain } = session;
-    const network = await openTakerNetwork({ wallet, chain, settings, log, unixTime, signal });
+    const network = await openTakerNetwork({
+      wallet,
+      chain,
+      settings,
+      log,
+      unixTime,
+      signal,
+      resumes: options.dryRun !== true,
+    });
     try {
       await collectOffers(network, options.wait, signal);
       const plan = await planFor(network.taker, request, signal);

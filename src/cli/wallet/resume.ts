@@ -25,3 +25,14 @@ export async function resumeAll(session: ResumeSession): Promise<void> {
     printNote(`note: the coinjoin ${txid ?? unsignedTxid} of an earlier run: ${text}`);
   }
 }
+
+/** What `resumeAll` would look at. A dry run frees nothing and sends nothing. */
+export function tellOpen(wallet: Wallet): void {
+  for (const { txid, unsignedTxid, kind, state } of wallet.signedTransactions()) {
+    if (state !== 'pending' || kind === 'coinjoin-maker') continue;
+    const what = kind === 'coinjoin-taker' ? 'coinjoin' : 'transaction';
+    printNote(
+      `note: the ${what} ${txid ?? unsignedTxid} of an earlier run is not settled; a command that is no dry run continues it`,
+    );
+  }
+}

@@ -24,7 +24,7 @@ import { printNote } from '../print.js';
 import { chainOf, networkOf } from './chain.js';
 import { withExitCodes } from './errors.js';
 import { withProgress } from './progress.js';
-import { resumeAll } from './resume.js';
+import { resumeAll, tellOpen } from './resume.js';
 import { walletPassphrase, walletPassword, type SecretOptions } from './secrets.js';
 import { StoppedError, TerminalAsker, type Asker } from './terminal.js';
 
@@ -47,6 +47,8 @@ export interface WriteOptions extends FolderOptions {
   readonly isKeyless?: boolean;
   /** The command reads the chain itself, also where the node has pruned blocks that come next. */
   readonly isRescan?: boolean;
+  /** The command only looks: coinjoins and payments of earlier runs are not continued. */
+  readonly dryRun?: boolean;
   readonly mainnetIAcceptTheRisk?: boolean;
 }
 
@@ -289,7 +291,8 @@ export function writeWallet(
       wallet = await openWallet({ store, chain, mode: 'write', ...secrets, ...rules });
       if (options.isRescan !== true) {
         await syncWallet(wallet, signal);
-        await resumeAll({ wallet, chain, settings, signal });
+        if (options.dryRun === true) tellOpen(wallet);
+        else await resumeAll({ wallet, chain, settings, signal });
       }
       await run({ ...around, store, wallet, chain, settings });
     } finally {

@@ -19,6 +19,14 @@ const MOST_LOOKED_AT = 20;
 const MOST_REMEMBERED = 1_000;
 /** Blocks that are searched again, since a reorganisation may have replaced them. */
 const SEARCHED_AGAIN = 3;
+/** Blocks below the signature that are searched when a reorganisation replaced more than those. */
+const SEARCHED_BELOW = 100;
+
+/** The last block of a search. */
+interface Searched {
+  readonly height: number;
+  readonly hash: string | undefined;
+}
 
 /** Where a coinjoin was found. */
 export type CoinjoinSighting =
@@ -46,8 +54,8 @@ const isFollowed = ({ kind, state }: SignedTransaction): boolean =>
 export class CoinjoinFollower {
   readonly #wallet: Wallet;
   readonly #chain: Chain;
-  /** Height up to which the blocks were searched, by unsigned txid. */
-  readonly #searched = new BoundedMap<string, number>(MOST_REMEMBERED);
+  /** Block up to which was searched, by unsigned txid. */
+  readonly #searched = new BoundedMap<string, Searched>(MOST_REMEMBERED);
   /** The one that was looked at last, so that the next look continues behind it. */
   #last: string | undefined;
 
@@ -62,10 +70,11 @@ export class CoinjoinFollower {
    */
   async look(signal?: AbortSignal): Promise<readonly FollowedCoinjoin[]> {
     const found: FollowedCoinjoin[] = [];
+    const hashes = new Map<number, string | undefined>();
     for (const signed of this.#next()) {
       this.#last = signed.unsignedTxid;
       // oxlint-disable-next-line no-await-in-loop -- one at a time: each may read blocks
-      const sighting = await this.#lookAt(signed, signal);
+      const sighting = await this.#lookAt(signed, hashes, signal);
       found.push({ unsignedTxid: signed.unsignedTxid, kind: signed.kind, sighting });
     }
     return found;
@@ -79,25 +88,52 @@ export class CoinjoinFollower {
 
   async #lookAt(
     signed: SignedTransaction,
+    hashes: Map<number, string | undefined>,
     signal: AbortSignal | undefined,
   ): Promise<CoinjoinSighting> {
     const { unsignedTxid } = signed;
     const { height } = this.#wallet;
-    const searched = Math.min(this.#searched.get(unsignedTxid) ?? signed.height, height);
-    // Without a new block nothing is searched again: a taker may have named coins that do not exist, and the
-    // search for their spending reads whole blocks.
-    const again = searched < height ? SEARCHED_AGAIN : 0;
-    const from = Math.max(signed.height, searched - again) + 1;
+    // Before the search: where blocks change meanwhile, the next look finds another hash.
+    const hash = await this.#hashAt(height, hashes, signal);
+    const from = await this.#searchFrom(signed, hashes, signal);
     const bytes = signed.bytes ?? signed.transaction;
     const state = await this.#chain.transactionState(bytes, from, signal);
     const sighting = await this.#judge(signed, state);
-    this.#searched.set(unsignedTxid, height);
+    this.#searched.set(unsignedTxid, { height, hash });
     const isSeen = sighting === 'mempool' || sighting === 'sent';
     // A confirmed one is settled by its block, and one that is lost is written as such.
     if (sighting !== 'confirmed' && sighting !== 'lost' && signed.seen !== isSeen) {
       await this.#wallet.markSeen(unsignedTxid, isSeen);
     }
     return sighting;
+  }
+
+  /** The first height to search. */
+  async #searchFrom(
+    { unsignedTxid, height: signedAt }: SignedTransaction,
+    hashes: Map<number, string | undefined>,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const { height } = this.#wallet;
+    const last = this.#searched.get(unsignedTxid);
+    if (last !== undefined && (await this.#hashAt(last.height, hashes, signal)) !== last.hash) {
+      // The searched blocks, and those before the signature, may have been replaced.
+      return Math.max(0, Math.min(signedAt, height) - SEARCHED_BELOW) + 1;
+    }
+    const searched = Math.min(last?.height ?? signedAt, height);
+    // Without a new block nothing is searched again: a taker may have named coins that do not exist, and the
+    // search for their spending reads whole blocks.
+    const again = searched < height ? SEARCHED_AGAIN : 0;
+    return Math.max(signedAt, searched - again) + 1;
+  }
+
+  async #hashAt(
+    height: number,
+    hashes: Map<number, string | undefined>,
+    signal: AbortSignal | undefined,
+  ): Promise<string | undefined> {
+    if (!hashes.has(height)) hashes.set(height, (await this.#chain.blockAt(height, signal))?.hash);
+    return hashes.get(height);
   }
 
   async #judge(signed: SignedTransaction, state: TransactionState): Promise<CoinjoinSighting> {

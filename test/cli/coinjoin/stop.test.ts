@@ -1,5 +1,5 @@
 /** `onionmc coinjoin` stopped with Ctrl-C at each point, wrong arguments, no makers, no node. */
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { deferred } from '../../../src/kit/deferred.js';
@@ -152,7 +152,11 @@ realNodeTest(t, 'a coinjoin that is stopped, refused or impossible', async (t) =
     t.equal(shown.code, 0, shown.stderr);
     const [, txid = ''] = held.exec(shown.stderr) ?? [];
     t.match(shown.stderr, /Its coins are held, .*; "onionmc wallet reclaim" pays them back/);
-    t.match((await cli.coinjoin('sweep', 'INTERNAL', '--dry-run')).stderr, held);
+    const journal = join(cli.datadir, 'wallets', 'w', 'journal');
+    const before = await readFile(journal);
+    const dry = await cli.coinjoin('sweep', 'INTERNAL', '--dry-run');
+    t.match(dry.stderr, `the coinjoin ${txid} of an earlier run is not settled`);
+    t.ok(before.equals(await readFile(journal)), 'a dry run continues nothing');
     t.match((await show('coins', 'w')).stdout, /coinjoin/);
 
     const back = await show('reclaim', 'w', txid, '--fee-rate', '3', '--yes', '--json');

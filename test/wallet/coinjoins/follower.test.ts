@@ -138,6 +138,27 @@ t.test('blocks are searched once, and the last ones again after a new block', as
   );
 });
 
+t.test('a conflict in a block far below the tip, after a deep reorganisation', async (t) => {
+  for (const depth of [4, 9, 30]) {
+    // oxlint-disable-next-line no-await-in-loop -- one chain after the other
+    const it = await scene('coinjoin-maker');
+    it.chain.mine(6);
+    // oxlint-disable-next-line no-await-in-loop
+    await it.sync();
+    // oxlint-disable-next-line no-await-in-loop
+    t.strictSame(await it.look(), ['missing']);
+    // The conflict is in the lowest of the new blocks, at times below the height of the signature.
+    it.chain.reorganize(Math.min(depth, 6), { blocks: 0 });
+    spend(it.chain, it.foreign);
+    it.chain.mine(depth + 1);
+    // oxlint-disable-next-line no-await-in-loop
+    await it.sync();
+    // oxlint-disable-next-line no-await-in-loop
+    t.strictSame(await it.look(), ['lost'], `${depth} blocks`);
+    t.strictSame(stateOf(it), ['lost', false]);
+  }
+});
+
 t.test('a taker has it: it is sent again whenever it is missing', async (t) => {
   const it = await scene('coinjoin-taker');
   await it.wallet.keepWhole(it.unsigned, it.whole);
