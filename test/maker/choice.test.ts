@@ -1,11 +1,13 @@
 /** Which mixdepth and which coins a maker spends: tables, and properties over any coins. */
 import * as fc from 'fast-check';
 import t from 'tap';
+import { coinAvailability } from '../../src/maker/coin-availability.js';
 import { chooseCoins, mostFrom, type ChoiceTerms } from '../../src/maker/coin-choice.js';
 import { capacityOf, largestThatReach, poolsOf } from '../../src/maker/coin-pools.js';
 import { chooseMixdepth } from '../../src/maker/mixdepth-choice.js';
 import { formatOutpoint } from '../../src/protocol/outpoint.js';
 import type { WalletCoin } from '../../src/wallet/api.js';
+import type { SignedTransaction } from '../../src/wallet/requests.js';
 import { paperBond, paperCoin } from '../helpers/wallet-coins.js';
 
 t.test('the first available mixdepth after the longest run of others', (t) => {
@@ -168,6 +170,58 @@ t.test('coins of a signed transaction that was never seen', (t) => {
     [0, 1, 2, 3, 4].map((mixdepth) => mostFrom(terms, mixdepth)),
     [0, 120, 0, 520, 0],
   );
+  t.end();
+});
+
+t.test('an address with a coin of a session is shown to no other taker', (t) => {
+  const script = `0014${'ab'.repeat(20)}`;
+  const signed = paperCoin(40, { mixdepth: 1, hold: 'signed', script });
+  const later = paperCoin(50, { mixdepth: 1, hold: 'signed', script });
+  const leased = paperCoin(60, { mixdepth: 1, hold: 'leased', script });
+  const free = paperCoin(5, { mixdepth: 1, script });
+  const transaction = (coin: WalletCoin, seen: boolean): SignedTransaction => ({
+    unsignedTxid: coin.txid,
+    txid: undefined,
+    kind: 'coinjoin-maker',
+    state: 'pending',
+    seen,
+    signedAt: 0,
+    height: 1,
+    coins: [coin],
+    transaction: new Uint8Array(),
+    bytes: undefined,
+    replaces: undefined,
+    label: undefined,
+  });
+  const availabilityOf = (coins: readonly WalletCoin[], isSeen = false) =>
+    coinAvailability({
+      wallet: {
+        coins: () => coins,
+        leases: () =>
+          coins.includes(leased)
+            ? [{ id: 'x', owner: 'maker', coins: [leased], until: 99_999 }]
+            : [],
+        lastLease: () => undefined,
+        signedTransactions: () => [
+          transaction(signed, false),
+          ...(coins.includes(later) ? [transaction(later, isSeen)] : []),
+        ],
+      },
+      now: 10_000,
+      withLeased: false,
+      overdueSeconds: 3_600,
+      isTaken: () => false,
+    });
+  const isOverdue = (coins: readonly WalletCoin[], isSeen = false): boolean | undefined => {
+    const terms = availabilityOf(coins, isSeen);
+    const overdue = terms.overdue.find(({ unsignedTxid }) => unsignedTxid === signed.txid);
+    return overdue && terms.isOverdue(signed, overdue);
+  };
+  t.equal(isOverdue([signed]), true);
+  t.equal(isOverdue([signed, free]), true);
+  t.equal(isOverdue([signed, leased]), false, 'a session has another coin of it');
+  t.equal(isOverdue([signed, later]), false, 'another overdue transaction has one');
+  t.equal(isOverdue([signed, later], true), false, 'a transaction of the mempool has one');
   t.end();
 });
 

@@ -478,6 +478,14 @@ t.test('the end of a round that cannot complete', async (t) => {
   t.match(result, { fault: 'not-broadcast', detail: 'the node is down' });
   t.ok(!result.ok && result.transaction, 'it can be broadcast by hand');
   t.strictSame(offline.wallet.record.settlements, ['signed']);
+  const forgetful = createWorld();
+  t.match(
+    await forgetful.round({ wallet: { ...forgetful.wallet, keepTransaction: reject } }),
+    { fault: 'port', detail: 'wallet: the node is down', revealed: { signatures: false } },
+    'a transaction that is not stored is not sent',
+  );
+  t.strictSame(forgetful.wallet.record.settlements, ['unsigned'], 'and its coins are free');
+  t.notOk(forgetful.office.history.some(({ command }) => command === 'push'));
   const stopped = createWorld();
   t.match(await stopped.round({ signal: AbortSignal.abort() }), { fault: 'stopped' });
   for (const { clock } of [few, proofless, poor, broken, offline, stopped]) {
