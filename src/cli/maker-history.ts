@@ -6,7 +6,8 @@ import type { MakerCoinjoin } from '../maker/api.js';
 import { makerCoinjoins } from '../maker/coinjoins.js';
 import { print, printJson } from './print.js';
 import { dateTime } from './wallet/format.js';
-import { readWallet, type ReadOptions } from './wallet/session.js';
+import { readWallet, unixTime, type ReadOptions } from './wallet/session.js';
+import { LONG_WAIT_HOURS, waitsLong } from '../wallet/coinjoins/long-wait.js';
 
 interface HistoryOptions extends ReadOptions {
   readonly json?: boolean;
@@ -16,7 +17,7 @@ export function runMakerHistory(name: string, options: HistoryOptions): Promise<
   return readWallet(name, options, ({ wallet }) => {
     const coinjoins = makerCoinjoins(wallet);
     if (options.json === true) printJson(coinjoins.map(coinjoinJson));
-    else print(makerHistoryTable(coinjoins));
+    else print(makerHistoryTable(coinjoins, unixTime()));
   });
 }
 
@@ -49,7 +50,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** Amounts are BTC, fees satoshi; `minutes` from the signatures to the block. Pure. */
-export function makerHistoryTable(coinjoins: readonly MakerCoinjoin[]): string {
+export function makerHistoryTable(coinjoins: readonly MakerCoinjoin[], now: number): string {
   if (coinjoins.length === 0) return 'no coinjoins as a maker';
   const rows = coinjoins.map((it) => [
     dateTime(it.signedAt),
@@ -69,5 +70,19 @@ export function makerHistoryTable(coinjoins: readonly MakerCoinjoin[]): string {
   return [
     ...textTable(COLUMNS, rows),
     `${counted(confirmed.length, 'confirmed coinjoin')} earned ${earned} sat`,
+    ...stuckLines(coinjoins, now),
   ].join('\n');
+}
+
+/** Coinjoins that were seen and have been in no block for long. An unseen one has no txid. */
+function stuckLines(coinjoins: readonly MakerCoinjoin[], now: number): readonly string[] {
+  const stuck = coinjoins.filter(
+    ({ state, txid, signedAt }) =>
+      state === 'pending' && txid !== undefined && waitsLong(signedAt, now),
+  );
+  if (stuck.length === 0) return [];
+  const what = `${counted(stuck.length, 'coinjoin')} ${stuck.length === 1 ? 'waits' : 'wait'}`;
+  return [
+    `${what} for a block for more than ${LONG_WAIT_HOURS} hours: the coins stay held until it or a conflict is in a block`,
+  ];
 }

@@ -11,6 +11,7 @@
  */
 import type { Chain } from '../chain/ports.js';
 import { CoinjoinFollower, type CoinjoinSighting } from '../wallet/coinjoins/follower.js';
+import { LONG_WAIT_HOURS, waitsLong } from '../wallet/coinjoins/long-wait.js';
 import type { SignedTransaction } from '../wallet/requests.js';
 import type { Wallet } from '../wallet/wallet.js';
 import { hasRunningRound } from './running-rounds.js';
@@ -40,6 +41,10 @@ const TEXTS: Readonly<Record<ResumedCoinjoin['state'], string>> = {
     'The network does not have it. Its coins are held, since it may still appear; "onionmc wallet reclaim" pays ' +
     'them back to the wallet.',
 };
+
+const LONG_WAIT =
+  `It has waited in the mempool for more than ${LONG_WAIT_HOURS} hours; its fee may be too low. Its coins are held, ` +
+  'since it may still confirm; once the network has dropped it, "onionmc wallet reclaim" pays them back to the wallet.';
 
 const PEERS_ONLY =
   'The network does not have it, and only makers may send it (not-self). Its coins are held, since it may still ' +
@@ -88,11 +93,15 @@ export async function resumeCoinjoins(
   );
   if (open.size === 0) return freed;
   const found = await new CoinjoinFollower(wallet, chain).look(signal);
+  // The time of the best block: nothing confirms between two blocks.
+  const { time } = await chain.tip(signal);
   const followed = found.flatMap(({ unsignedTxid, sighting }): ResumedCoinjoin[] => {
     const signed = open.get(unsignedTxid);
     if (signed === undefined) return [];
-    const { txid, peersOnly } = signed;
-    const text = peersOnly === true && sighting === 'missing' ? PEERS_ONLY : TEXTS[sighting];
+    const { txid, peersOnly, signedAt } = signed;
+    const isStuck = sighting === 'mempool' && waitsLong(signedAt, time);
+    const isPeers = peersOnly === true && sighting === 'missing';
+    const text = isStuck ? LONG_WAIT : isPeers ? PEERS_ONLY : TEXTS[sighting];
     return [{ unsignedTxid, txid, state: sighting, text }];
   });
   return [...freed, ...followed];

@@ -173,26 +173,28 @@ t.test('coins of a signed transaction that was never seen', (t) => {
   t.end();
 });
 
+/** A coinjoin of a maker that may confirm. */
+const signedWith = (coin: WalletCoin, seen: boolean): SignedTransaction => ({
+  unsignedTxid: coin.txid,
+  txid: undefined,
+  kind: 'coinjoin-maker',
+  state: 'pending',
+  seen,
+  signedAt: 0,
+  height: 1,
+  coins: [coin],
+  transaction: new Uint8Array(),
+  bytes: undefined,
+  replaces: undefined,
+  label: undefined,
+});
+
 t.test('an address with a coin of a session is shown to no other taker', (t) => {
   const script = `0014${'ab'.repeat(20)}`;
   const signed = paperCoin(40, { mixdepth: 1, hold: 'signed', script });
   const later = paperCoin(50, { mixdepth: 1, hold: 'signed', script });
   const leased = paperCoin(60, { mixdepth: 1, hold: 'leased', script });
   const free = paperCoin(5, { mixdepth: 1, script });
-  const transaction = (coin: WalletCoin, seen: boolean): SignedTransaction => ({
-    unsignedTxid: coin.txid,
-    txid: undefined,
-    kind: 'coinjoin-maker',
-    state: 'pending',
-    seen,
-    signedAt: 0,
-    height: 1,
-    coins: [coin],
-    transaction: new Uint8Array(),
-    bytes: undefined,
-    replaces: undefined,
-    label: undefined,
-  });
   const availabilityOf = (coins: readonly WalletCoin[], isSeen = false) =>
     coinAvailability({
       wallet: {
@@ -203,8 +205,8 @@ t.test('an address with a coin of a session is shown to no other taker', (t) => 
             : [],
         lastLease: () => undefined,
         signedTransactions: () => [
-          transaction(signed, false),
-          ...(coins.includes(later) ? [transaction(later, isSeen)] : []),
+          signedWith(signed, false),
+          ...(coins.includes(later) ? [signedWith(later, isSeen)] : []),
         ],
       },
       now: 10_000,

@@ -109,6 +109,27 @@ t.test('a restart sends a complete coinjoin that the network does not have', asy
   t.same(await resumeCoinjoins(next.wallet, world.chain), []);
 });
 
+t.test(
+  'a coinjoin that waits for a block for 72 hours: said, and its coins stay held',
+  async (t) => {
+    const world = await createTakerWorld(t);
+    const { outcome } = await world.run({ broadcast: 'self' });
+    if (!outcome.ok) throw new Error(outcome.detail);
+    const { wallet } = world.taker;
+    const signedAt = wallet.signedTransactions().at(-1)?.signedAt ?? 0;
+    for (const [hours, text] of [
+      [71, /^It is in the mempool and waits for a block\.$/],
+      [73, /^It has waited in the mempool for more than 72 hours; .* "onionmc wallet reclaim"/],
+    ] as const) {
+      world.chain.mine(1, { time: signedAt + hours * 3_600, withoutMempool: true });
+      await world.taker.sync();
+      const [found] = await resumeCoinjoins(wallet, world.chain);
+      t.match(found, { txid: outcome.txid, state: 'mempool', text }, `${hours} hours`);
+      t.equal(wallet.coins().filter(({ hold }) => hold === 'signed').length, 1, 'its coin is held');
+    }
+  },
+);
+
 t.test('a maker spends its coin in a block instead: our coins are free again', async (t) => {
   const world = await unsent(t);
   const { wallet } = world.taker;
