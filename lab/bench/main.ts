@@ -1,6 +1,7 @@
 /** `scripts/bench`: selects the benchmark, and how thorough it is. */
 import { benchCoinjoin } from './coinjoin.js';
 import { benchMakerRequests } from './maker-requests.js';
+import { benchCluster } from './cluster.js';
 import { benchFanout } from './fanout.js';
 import { benchMemory } from './memory.js';
 import { benchOrderbook } from './orderbook.js';
@@ -12,6 +13,7 @@ import { benchUpgrade } from './upgrade.js';
 import { benchWallet } from './wallet.js';
 
 const BENCHMARKS = {
+  cluster: benchCluster,
   fanout: benchFanout,
   memory: benchMemory,
   orderbook: benchOrderbook,
@@ -21,7 +23,7 @@ const BENCHMARKS = {
   wallet: benchWallet,
 };
 const USAGE =
-  'usage: scripts/bench coinjoin|fanout|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
+  'usage: scripts/bench cluster|coinjoin|fanout|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
   'upgrade [--peers N]; coinjoin [--before FOLDER]; tor [--before FOLDER] [--peers N] [--rates N,N] ' +
   '[--seconds N] [--rounds N] [--without before,now,naive]';
 

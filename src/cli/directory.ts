@@ -37,6 +37,7 @@ import {
   parseOperatorRequest,
   refusedRequest,
 } from '../roles/operator-requests.js';
+import type { OpenCluster } from '../roles/node-cluster.js';
 import { DIRECTORY_POW_QUEUE } from '../tor/onion/add-onion.js';
 import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
 import { VERSION } from '../roles/version.js';
@@ -237,16 +238,26 @@ class DirectoryProgram {
     const motd = this.#motd;
     const { gate, door } = await openAdmissionParts(this.#program);
     const options = nodeOptions(this.#program.settings);
+    const cluster = await this.#openCluster();
     return startDirectoryNode({
       ...this.#tools,
       ...options,
       gate,
       status: { ...options.status, door },
       ...(motd === undefined ? {} : { motd }),
+      ...(cluster === undefined ? {} : { cluster }),
       overlay,
       onState: (state) => notifyState(this.#notifier, state),
       inherited,
     });
+  }
+
+  /** Nothing of a cluster is loaded without `[CLUSTER]`. */
+  async #openCluster(): Promise<OpenCluster | undefined> {
+    const { settings } = this.#program;
+    if (settings.cluster === undefined) return undefined;
+    const { openCluster } = await import('../roles/open-cluster.js');
+    return openCluster(settings.cluster, settings);
   }
 
   #notify(): Notifier {

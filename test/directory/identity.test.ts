@@ -60,6 +60,8 @@ async function scene(test: Test, features: { readonly dialBack?: boolean } = {})
   const running = await runDirectory({
     clock,
     limits: { heartbeatIntervalMs: 0 },
+    // Each node dials for itself, and remembers what it found.
+    oneNode: true,
     ...(features.dialBack === false ? {} : { dialBack }),
   });
   test.teardown(async () => {

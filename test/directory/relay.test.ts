@@ -18,6 +18,13 @@ import {
 } from './wire.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
+/** So many entries of a list, which comes in lines of any length, sorted. */
+async function listed(peer: Client, count: number): Promise<readonly string[]> {
+  const all: string[] = [];
+  while (all.length < count) all.push(...(await peer.next()).line.split(','));
+  return all.toSorted();
+}
+
 let syncs = 0;
 
 /** Asserts that `target` received no line since its last one: the message that `prober` sends now is next. */
@@ -128,6 +135,8 @@ void t.test('connections without a handshake in time, and one too many', async (
   const clock = createTestClock();
   const { dial, join, directory } = await startDirectory(t, {
     clock,
+    // Each node has these limits for itself.
+    oneNode: true,
     limits: { maxUnhandshaked: 2, maxPeers: 2, handshakeTimeoutMs: 30_000 },
   });
   const first = await dial();
@@ -157,7 +166,12 @@ void t.test('connections without a handshake in time, and one too many', async (
 
 void t.test('in a rush four times as many connections may wait, for two seconds', async (t) => {
   const clock = createTestClock();
-  const { dial, directory } = await startDirectory(t, { clock, limits: { maxUnhandshaked: 2 } });
+  const { dial, directory } = await startDirectory(t, {
+    clock,
+    // Each node has this limit for itself.
+    oneNode: true,
+    limits: { maxUnhandshaked: 2 },
+  });
   const tooMany = (): number => directory.stats().closed['unhandshaked-limit'];
   await Promise.all(Array.from({ length: 8 }, dial));
   await until(() => directory.connectionCount === 8);
@@ -265,14 +279,14 @@ void t.test('private messages and the peer list after them', async (t) => {
   // 791: all peers, with features only for a peer that understands them.
   const plain = 'J5taker;NOT-SERVING-ONION';
   taker.send(791, '');
-  t.strictSame((await taker.next()).line.split(',').toSorted(), [
+  t.strictSame(await listed(taker, 4), [
     `J5maker;${onion(1)}`,
     'J5modern;NOT-SERVING-ONION',
     'J5other;NOT-SERVING-ONION',
     plain,
   ]);
   modern.send(791, '');
-  t.strictSame((await modern.next()).line.split(',').toSorted(), [
+  t.strictSame(await listed(modern, 4), [
     `J5maker;${onion(1)};F:neutrino_compat+peerlist_features+ping`,
     'J5modern;NOT-SERVING-ONION;F:peerlist_features',
     'J5other;NOT-SERVING-ONION',
@@ -282,7 +296,8 @@ void t.test('private messages and the peer list after them', async (t) => {
 });
 
 void t.test('791 among 45 peers: chunks of at most 20 entries', async (t) => {
-  const { join } = await startDirectory(t);
+  // A node lists its own peers and those of the others in lines of their own.
+  const { join } = await startDirectory(t, { oneNode: true });
   const nicks = Array.from({ length: 45 }, (_, n) => `J5peer${n}`);
   const peers = await Promise.all(nicks.map((nick, n) => join(nick, { location: onion(n) })));
   const asker = peers[7];

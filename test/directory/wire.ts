@@ -18,10 +18,14 @@ import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { onionHost } from '../../src/protocol/location.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
+import { openThreeNodes, WITH_THREE_NODES } from './three-nodes.js';
 
 export const DN_NICK = 'J5DirectoryOOOOO';
 export const DN_LOCATION = '127.0.0.1:5222';
 export const OWN_ENTRY = `${DN_NICK};${DN_LOCATION}`;
+
+/** Timers that stay while nobody is connected: each node of a cluster has one. */
+export const CLUSTER_TIMERS = WITH_THREE_NODES ? 3 : 0;
 
 /** No message of a test exceeds a rate, unless the test says so. */
 export const NO_RATES: Partial<DirectoryLimits> = {
@@ -163,6 +167,8 @@ export interface RunOptions {
   readonly dialBack?: DialBackOptions;
   readonly nickAuth?: NickAuthOptions;
   readonly neighbours?: Neighbours;
+  /** With several nodes, all connections go to one: the scene is about a limit that each node has. */
+  readonly oneNode?: boolean;
 }
 
 /** The directory of these tests, without a socket: default limits, every turn flushed at its end. */
@@ -184,10 +190,15 @@ export function testDirectory(options: Partial<DirectoryOptions> = {}): Director
 }
 
 export async function runDirectory(options: RunOptions = {}): Promise<Running> {
-  const directory = testDirectory({
-    ...options,
-    limits: { ...DEFAULT_LIMITS, ...NO_RATES, ...options.limits },
-  });
+  const create = (more: Partial<DirectoryOptions>): Directory =>
+    testDirectory({
+      ...options,
+      limits: { ...DEFAULT_LIMITS, ...NO_RATES, ...options.limits },
+      ...more,
+    });
+  const directory = WITH_THREE_NODES
+    ? await openThreeNodes(create, options.clock ?? createTestClock(), options.oneNode === true)
+    : create({});
   const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const served = await overlay.serve((connection) => directory.accept(connection), {
     signal: new AbortController().signal,

@@ -28,6 +28,8 @@ export interface ProgramOptions {
   readonly config?: string;
   /** More lines of `[DIRECTORY]`. */
   readonly extra?: string;
+  /** More files of the data directory, by name. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** The real program, with code of the test before it. */
@@ -43,7 +45,10 @@ export async function startUpgradable(t: Test, options: ProgramOptions = {}): Pr
   await mkdir(datadir, { mode: 0o700 });
   const config =
     options.config ?? loopbackConfig({ extra: `${NO_RATES_CONFIG}\n${options.extra ?? ''}` });
-  await writeFile(join(datadir, 'joinmarket.cfg'), config, { mode: 0o600 });
+  for (const [name, text] of Object.entries({ ...options.files, 'joinmarket.cfg': config })) {
+    // oxlint-disable-next-line no-await-in-loop -- small files
+    await writeFile(join(datadir, name), text, { mode: 0o600 });
+  }
 
   async function replace(source = realProgram()): Promise<void> {
     await writeFile(`${main}.new`, source);

@@ -12,6 +12,8 @@ import { freePorts } from '../../src/lab/private-network/free-ports.js';
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const UNPACKED = join(ROOT, '.build/debian/nats/usr/sbin/nats-server');
+/** The unpacked program, else the one on the PATH. */
+export const NATS_PROGRAM = existsSync(UNPACKED) ? UNPACKED : 'nats-server';
 const START_MS = 20_000;
 const MAX_LOG_CHARS = 100_000;
 const LOOK_MS = 20;
@@ -42,15 +44,19 @@ async function answers(port: number): Promise<boolean> {
 /**
  * Resolves when it answers; the end of the test ends it.
  * @param config lines of its configuration
+ * @param scheme of its address
  */
-export async function startNatsServer(test: Test, config = ''): Promise<NatsServer> {
+export async function startNatsServer(
+  test: Test,
+  config = '',
+  scheme: 'nats' | 'tls' = 'nats',
+): Promise<NatsServer> {
   const folder = await mkdtemp(join(tmpdir(), 'onionmc-nats-'));
   test.teardown(() => rm(folder, { recursive: true, force: true }));
   const file = join(folder, 'nats.conf');
   await writeFile(file, config);
   let log = '';
   const [port = 0] = await freePorts(1);
-  const program = existsSync(UNPACKED) ? UNPACKED : 'nats-server';
   let child: ChildProcess | undefined;
 
   async function kill(): Promise<void> {
@@ -62,7 +68,7 @@ export async function startNatsServer(test: Test, config = ''): Promise<NatsServ
   }
 
   async function start(): Promise<void> {
-    child = spawn(program, ['-c', file, '-a', '127.0.0.1', '-p', String(port)], {
+    child = spawn(NATS_PROGRAM, ['-c', file, '-a', '127.0.0.1', '-p', String(port)], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     child.stderr?.on('data', (chunk: Buffer) => {
@@ -81,7 +87,7 @@ export async function startNatsServer(test: Test, config = ''): Promise<NatsServ
   await start();
   return {
     port,
-    url: `nats://127.0.0.1:${port}`,
+    url: `${scheme}://127.0.0.1:${port}`,
     get log() {
       return log;
     },

@@ -1,4 +1,5 @@
 /** The client library of NATS, and the options of a connection with it. */
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type {
   ConnectionOptions,
   connect,
@@ -67,10 +68,24 @@ function identity(
   }
 }
 
+/**
+ * The library compares the certificate of a server that is given by its address with `localhost`. So here: the
+ * certificate must be for one of the configured servers.
+ */
+function identityCheck(
+  servers: NatsAccess['servers'],
+): (name: string, certificate: PeerCertificate) => Error | undefined {
+  return (_name, certificate) => {
+    const faults = servers.map(({ host }) => checkServerIdentity(host, certificate));
+    return faults.includes(undefined) ? undefined : faults[0];
+  };
+}
+
 /** The part of a connection's options that says where and as whom. */
 export function accessOptions(access: NatsAccess, library: NatsLibrary): ConnectionOptions {
   const { servers, tls, ca, certificate } = access;
-  const files = {
+  const options = {
+    checkServerIdentity: identityCheck(servers),
     ...(ca === undefined ? {} : { ca }),
     ...(certificate === undefined ? {} : { cert: certificate.certificate, key: certificate.key }),
   };
@@ -79,7 +94,7 @@ export function accessOptions(access: NatsAccess, library: NatsLibrary): Connect
     name: access.name,
     // A server that another server names could be elsewhere, and without TLS.
     ignoreClusterUpdates: true,
-    ...(tls ? { tls: files } : {}),
+    ...(tls ? { tls: options } : {}),
     ...identity(access, library),
   };
 }
