@@ -22,7 +22,7 @@ import {
 /** Of each kind, beside the public messages. */
 const BESIDE_PER_SECOND = 2;
 /** Loops are compiled, and Tor's windows are open, after so many messages. */
-const WARM_UP_MESSAGES = 150;
+const WARM_UP_MESSAGES = 500;
 const WARM_UP_PER_SECOND = 50;
 const SETTLE_MS = 1_500;
 /** A message that takes longer counts as lost. */
