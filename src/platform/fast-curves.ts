@@ -1,5 +1,5 @@
 /** `PlatformCurves` of src/protocol by the fastest of what this process has: WebAssembly, else OpenSSL. */
-import { hash } from 'node:crypto';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { openSslCurves } from './openssl-curves.js';
 import { loadWasmEcdsa, type WasmEcdsa } from './wasm-curves.js';
 
@@ -23,7 +23,7 @@ export function loadFastCurves(): Promise<void> {
 export const fastCurves = {
   /** Whether r and s (32 bytes each) sign SHA256(`once`); undefined when neither can tell. */
   verifyEcdsa(signature: Uint8Array, once: Uint8Array, publicKey: Uint8Array): boolean | undefined {
-    const verdict = wasm?.verify(signature, hash('sha256', once, 'buffer'), publicKey);
+    const verdict = wasm?.verify(signature, sha256(once), publicKey);
     return verdict ?? openSslCurves.verifyEcdsa(signature, once, publicKey);
   },
   /** Signs a hash by the key of a nick; undefined while the WebAssembly is not loaded. */

@@ -29,10 +29,12 @@ function secp256k1Key(bytes: Uint8Array): KeyObject | undefined {
   }
 }
 
+const base64url = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64url');
+
 /** As a JSON Web Key (RFC 8037): a tenth of the time that DER takes. */
 function x25519Key(bytes: Uint8Array): KeyObject {
-  const x = Buffer.from(bytes).toString('base64url');
-  return createPublicKey({ key: { kty: 'OKP', crv: 'X25519', x }, format: 'jwk' });
+  const key = { kty: 'OKP', crv: 'X25519', x: base64url(bytes) };
+  return createPublicKey({ key, format: 'jwk' });
 }
 
 function keyOf(bytes: Uint8Array): KeyObject | undefined {
@@ -63,21 +65,49 @@ function checkEcdsa(
   }
 }
 
+/** A tenth of the time of DER. The form demands a public key, which Node does not read for a private one. */
+function secretByJwk(secret: Uint8Array): KeyObject {
+  const key = { kty: 'OKP', crv: 'X25519', x: base64url(new Uint8Array(32)), d: base64url(secret) };
+  return createPrivateKey({ key, format: 'jwk' });
+}
+
+function secretByDer(secret: Uint8Array): KeyObject {
+  const der = Buffer.concat([X25519_PRIVATE, secret]);
+  return createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+}
+
+const publicX = (key: KeyObject): string | undefined =>
+  createPublicKey(key).export({ format: 'jwk' }).x;
+
+let readSecret: typeof secretByJwk | undefined;
+
+/** By JWK if this Node computes the public key itself; found out at the first call. */
+function secretReader(): typeof secretByJwk {
+  if (readSecret !== undefined) return readSecret;
+  const known = new Uint8Array(32).fill(7);
+  try {
+    const isRight = publicX(secretByJwk(known)) === publicX(secretByDer(known));
+    readSecret = isRight ? secretByJwk : secretByDer;
+  } catch {
+    readSecret = secretByDer;
+  }
+  return readSecret;
+}
+
 /** The last secret: a taker uses one for all makers of a round. */
 let last: { readonly secret: Buffer; readonly key: KeyObject } | undefined;
 
 function secretOf(secretKey: Uint8Array): KeyObject {
   if (last?.secret.equals(secretKey) === true) return last.key;
   const secret = Buffer.from(secretKey);
-  const der = Buffer.concat([X25519_PRIVATE, secret]);
-  const key = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' });
+  const key = secretReader()(secret);
   last = { secret, key };
   return key;
 }
 
 function publicX25519(secretKey: Uint8Array): Uint8Array | undefined {
   try {
-    const { x } = createPublicKey(secretOf(secretKey)).export({ format: 'jwk' });
+    const x = publicX(secretOf(secretKey));
     return x === undefined ? undefined : new Uint8Array(Buffer.from(x, 'base64url'));
   } catch {
     return undefined;
