@@ -18,6 +18,16 @@ export interface PlatformCurves {
    * for keys of nicks; the keys of coins stay in JavaScript. Absent: JavaScript signs.
    */
   signForNick?(hash: Uint8Array, privateKey: Uint8Array): Uint8Array | undefined;
+  /**
+   * aP + bQ, compressed, for scalars of 32 bytes and compressed points. Only for public values. Undefined for
+   * the point at infinity, too. Absent: JavaScript computes.
+   */
+  sumOfProducts?(
+    a: Uint8Array,
+    p: Uint8Array,
+    b: Uint8Array,
+    q: Uint8Array,
+  ): Uint8Array | undefined;
   /** The X25519 public key of a secret of 32 bytes. */
   publicX25519(secretKey: Uint8Array): Uint8Array | undefined;
   /** The X25519 secret of two keys of 32 bytes. Undefined for a point of small order, too. */

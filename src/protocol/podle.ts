@@ -15,6 +15,7 @@ import {
   type NamedOutpoint,
 } from './outpoint.js';
 import { ownText } from './own-text.js';
+import { platformCurves } from './platform-curves.js';
 import { fail, ok, type Parsed } from './result.js';
 
 const { Point } = secp256k1;
@@ -238,6 +239,19 @@ export function formatRevelation(
 /** Which part of a revelation does not fit the commitment. */
 export type PodleFault = 'podle-commitment' | 'podle-scalar' | 'podle-point' | 'podle-proof';
 
+/** aP + bQ, compressed; undefined for the point at infinity. Not constant in time: for public values only. */
+function sumOfProducts(a: bigint, p: CurvePoint, b: bigint, q: CurvePoint): Uint8Array | undefined {
+  const fast = platformCurves()?.sumOfProducts?.(
+    scalarToBytes(a),
+    p.toBytes(true),
+    scalarToBytes(b),
+    q.toBytes(true),
+  );
+  if (fast !== undefined) return fast;
+  const sum = p.mulAddUnsafe(a, q, b);
+  return sum.is0() ? undefined : sum.toBytes(true);
+}
+
 /**
  * Verifies a revelation against an earlier commitment (lower-case hex), for the points 0 to `retries` -
  * 1; the value is the index. The caller checks with the chain that P owns the coin, and the coin's age
@@ -257,13 +271,12 @@ export function verifyPodle(
   const p = readPoint(pBytes);
   const p2 = readPoint(p2Bytes);
   if (p === undefined || p2 === undefined) return fail('podle-point');
-  const kg = G.mulAddUnsafe(s, p, N - e);
-  if (kg.is0()) return fail('podle-proof');
-  const kgBytes = kg.toBytes(true);
+  const kg = sumOfProducts(s, G, N - e, p);
+  if (kg === undefined) return fail('podle-proof');
   for (let index = 0; index < retries; index++) {
-    const kj = numsPointAt(index).mulAddUnsafe(s, p2, N - e);
-    if (kj.is0()) continue;
-    const challenge = sha256(concatBytes(kgBytes, kj.toBytes(true), pBytes, p2Bytes));
+    const kj = sumOfProducts(s, numsPointAt(index), N - e, p2);
+    if (kj === undefined) continue;
+    const challenge = sha256(concatBytes(kg, kj, pBytes, p2Bytes));
     if (bytesToHex(challenge) === revelation.e) return ok(index);
   }
   return fail('podle-proof');

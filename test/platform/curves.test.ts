@@ -9,10 +9,11 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { fastCurves, loadFastCurves } from '../../src/platform/fast-curves.js';
 import { openSslCurves } from '../../src/platform/openssl-curves.js';
-import { loadWasmEcdsa } from '../../src/platform/wasm-curves.js';
+import { loadWasmSecp256k1 } from '../../src/platform/wasm-curves.js';
 import { isEcdsaSignature, type AcceptedS } from '../../src/protocol/ecdsa.js';
 import { boxKeyPair, openBoxSession } from '../../src/protocol/encryption.js';
 import { usePlatformCurves, type PlatformCurves } from '../../src/protocol/platform-curves.js';
+import { createPodle, verifyPodle } from '../../src/protocol/podle.js';
 import { formatPrivmsg } from '../../src/protocol/message.js';
 import { nickKey } from '../../src/protocol/nick.js';
 import {
@@ -23,6 +24,7 @@ import {
 } from '../../src/protocol/signature.js';
 
 const { Point } = secp256k1;
+type CurvePoint = InstanceType<typeof Point>;
 const N = Point.Fn.ORDER;
 const P = Point.Fp.ORDER;
 
@@ -309,8 +311,82 @@ t.test('only nicks sign by the platform', (t) => {
   t.end();
 });
 
+const scalar = secret.map((bytes) => BigInt(`0x${bytesToHex(bytes)}`));
+
+t.test('sums of products are those of JavaScript; the point at infinity is left to it', (t) => {
+  const sum = (a: bigint, p: CurvePoint, b: bigint, q: CurvePoint): Uint8Array | undefined =>
+    fastCurves.sumOfProducts(bytesOf(a), p.toBytes(true), bytesOf(b), q.toBytes(true));
+  fc.assert(
+    fc.property(scalar, scalar, scalar, scalar, (a, x, b, y) => {
+      const [p, q] = [Point.BASE.multiply(x), Point.BASE.multiply(y)];
+      const expected = p.multiplyUnsafe(a).add(q.multiplyUnsafe(b)).toBytes(true);
+      const found = sum(a, p, b, q);
+      return found !== undefined && bytesToHex(found) === bytesToHex(expected);
+    }),
+    { numRuns: 40 },
+  );
+  const p = Point.BASE.multiply(5n);
+  t.strictSame(sum(1n, p, 1n, p), p.double().toBytes(true), 'the same point');
+  t.strictSame(sum(N - 1n, p, 2n, p), p.toBytes(true));
+  t.equal(sum(1n, p, N - 1n, p), undefined, 'infinity');
+  t.equal(sum(0n, p, 1n, p), undefined);
+  t.equal(sum(N, p, 1n, p), undefined, 'no scalar');
+  const off = concatBytes(Uint8Array.of(2), bytesOf(5n));
+  t.equal(fastCurves.sumOfProducts(bytesOf(1n), off, bytesOf(1n), p.toBytes(true)), undefined);
+  t.end();
+});
+
+t.test('proofs of coins have the verdict of JavaScript', (t) => {
+  const verdicts = new Set<string>();
+  fc.assert(
+    fc.property(
+      secret,
+      fc.nat(4),
+      fc.constantFrom('none', 'p', 'p2', 's', 'e', 'zero', 'commitment'),
+      fc.nat(63),
+      (key, index, what, at) => {
+        const podle = createPodle(key, { txid: '11'.repeat(32), vout: 1 }, index);
+        const turned = (hex: string, from: number): string => {
+          const place = from + (at % (hex.length - from));
+          const digit = hex[place] === '1' ? '2' : '1';
+          return hex.slice(0, place) + digit + hex.slice(place + 1);
+        };
+        const old = podle.revelation;
+        const p2 = what === 'p2' ? turned(old.p2, 2) : old.p2;
+        const revelation = {
+          ...old,
+          p2,
+          p: what === 'p' ? turned(old.p, 2) : old.p,
+          s: what === 's' ? turned(old.s, 0) : what === 'zero' ? '00'.repeat(32) : old.s,
+          e: what === 'e' ? turned(old.e, 0) : old.e,
+        };
+        const commitment =
+          what === 'commitment' ? podle.commitment : bytesToHex(sha256(hexToBytes(p2)));
+        const ways = everyWay(() => {
+          const verdict = verifyPodle(revelation, commitment);
+          return verdict.ok ? `index ${verdict.value}` : verdict.reason;
+        });
+        verdicts.add(ways[0]);
+        return ways.every((verdict) => verdict === ways[0]);
+      },
+    ),
+    { numRuns: 60 },
+  );
+  t.ok(verdicts.has('index 0') && verdicts.has('podle-proof'), [...verdicts].join(', '));
+  t.end();
+});
+
 t.test('a package that is missing or wrong is not used', async (t) => {
-  const right = { sign: signedByJavaScript, verify: checkedByJavaScript };
+  const right = {
+    sign: signedByJavaScript,
+    verify: checkedByJavaScript,
+    pointMultiply: (point: Uint8Array, factor: Uint8Array): Uint8Array =>
+      Point.fromBytes(point)
+        .multiply(BigInt(`0x${bytesToHex(factor)}`))
+        .toBytes(true),
+    pointAdd: (p: Uint8Array, q: Uint8Array): Uint8Array =>
+      Point.fromBytes(p).add(Point.fromBytes(q)).toBytes(true),
+  };
   const wrong: Readonly<Record<string, unknown>> = {
     'no module': undefined,
     'no functions': { sign: 1 },
@@ -319,13 +395,19 @@ t.test('a package that is missing or wrong is not used', async (t) => {
     'accepts nothing': { ...right, verify: () => false },
     'a verdict of another type': { ...right, verify: () => 1 },
     'a signature of another type': { ...right, sign: () => 'signature' },
+    'a sum of another point': { ...right, pointAdd: (p: Uint8Array) => p },
+    'no point': { ...right, pointMultiply: () => null },
   };
   for (const [name, library] of Object.entries(wrong)) {
     // oxlint-disable-next-line no-await-in-loop -- one after the other
-    t.equal(await loadWasmEcdsa(() => Promise.resolve(library)), undefined, name);
+    t.equal(await loadWasmSecp256k1(() => Promise.resolve(library)), undefined, name);
   }
-  t.equal(await loadWasmEcdsa(() => Promise.reject(new Error('not found'))), undefined, 'missing');
-  t.ok(await loadWasmEcdsa(() => Promise.resolve(right)));
+  t.equal(
+    await loadWasmSecp256k1(() => Promise.reject(new Error('not found'))),
+    undefined,
+    'missing',
+  );
+  t.ok(await loadWasmSecp256k1(() => Promise.resolve(right)));
 });
 
 t.test('a platform that cannot tell leaves the work to JavaScript', (t) => {
