@@ -261,7 +261,12 @@ export interface DirectoryInfo {
  * `close`, also while no directory can be reached.
  */
 export interface OnionMessageChannel {
+  /** With several nicks (`parts`), the first. */
   readonly nick: string;
+  /** The channels of which it consists, each in a network of its own under its own nick; absent for one. */
+  readonly parts?: readonly OnionMessageChannel[];
+  /** The nick under which a peer knows us; absent where that is always `nick`. */
+  nickTowards?(peer: string): string;
   /** The first of `locations`; NOT_SERVING until `served`. */
   readonly location: DeclaredLocation;
   /** Where peers reach us: one for each overlay of a set. Empty until `served`. */

@@ -206,6 +206,8 @@ export interface Overlay extends Dialer {
    * isolation. Two nicks that use one of them are linked.
    */
   readonly oneSource?: ReadonlySet<LocationKind>;
+  /** A set without the overlays that reach none of these kinds; absent when there is only one overlay. */
+  only?(this: void, kinds: ReadonlySet<LocationKind>): Overlay;
   /**
    * Starts accepting. Resolves when each location is known and announced (for Tor:
    * accepted by Tor; `onState` reports when it is reachable).

@@ -1,6 +1,7 @@
 /** `onionmc maker --wallet NAME`: a maker that takes part in coinjoins. */
 import { randomBytes } from 'node:crypto';
-import { openMessageChannel, type OnionMessageChannel } from '../channel/message-channel.js';
+import { openChannels } from '../channel/channel-set.js';
+import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Overlay } from '../channel/ports.js';
 import type { Chain } from '../chain/ports.js';
 import { commitmentListPath, yieldStatementPath } from '../config/data-files.js';
@@ -146,6 +147,11 @@ async function startRole(
       'hidden_service_dir is set: the onion stays the same with each new nick, so anybody can link the nicks',
     );
   }
+  if (settings.onion.lokinet?.serve === true) {
+    log.warn(
+      'Lokinet has one address for all programs of this machine: it stays the same with each new nick, so anybody can link the nicks there',
+    );
+  }
   const role = await startWalletMaker({
     wallet,
     chain,
@@ -185,18 +191,19 @@ const servesOneOnion = ({ onion }: Settings): boolean =>
 /** A channel under a fresh nick: all its circuits are isolated by it. */
 function openNamedChannel({ settings, log }: Program, overlay: Overlay): OnionMessageChannel {
   useFastCurves();
-  const channel = openMessageChannel({
+  const channel = openChannels({
     network: settings.network,
     directories: settings.onion.directoryNodes,
     directoryCodes: settings.admission.directoryCodes,
     overlay,
-    nickKey: createNickKey(randomBytes),
+    newNickKey: () => createNickKey(randomBytes),
+    sameNick: settings.onion.lokinet?.sameNick ?? false,
     serve: true,
     clock: systemClock,
     random: Math.random,
     log,
   });
-  print(channel.nick);
+  for (const { nick } of channel.parts ?? [channel]) print(nick);
   return channel;
 }
 

@@ -65,17 +65,20 @@ async function runWithoutWallet(options: MakerCommandOptions): Promise<void> {
   shutdown.onStop('commitment list', () => commitments.close());
   const { overlay, channel, failed } = await openPeer(program, true);
   const relay = openRelay(program, overlay);
-  const maker = startMaker({
-    channel,
-    offers,
-    clock: systemClock,
-    log,
-    requestLimits: requestLimits(settings),
-    ...(bond === undefined ? {} : { bond }),
-    blacklist: blacklistOptions(settings, { store: commitments, relay }),
-  });
-  shutdown.onStop('maker', () => maker.stop());
+  for (const [i, part] of (channel.parts ?? [channel]).entries()) {
+    const maker = startMaker({
+      channel: part,
+      // Equal offers, or the same bond, would link two nicks.
+      offers: i === 0 ? offers : [offerFromSettings(settings, options.size)],
+      clock: systemClock,
+      log,
+      requestLimits: requestLimits(settings),
+      ...(bond === undefined || i > 0 ? {} : { bond }),
+      blacklist: blacklistOptions(settings, { store: commitments, relay }),
+    });
+    shutdown.onStop('maker', () => maker.stop());
+    print(part.nick);
+  }
   channel.once('served', () => notifier.ready());
-  print(channel.nick);
   await failed;
 }

@@ -1,7 +1,8 @@
 /** Shared by the commands that run a peer: overlay, message channel, and their log lines. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { openMessageChannel, type OnionMessageChannel } from '../channel/message-channel.js';
+import { openChannels } from '../channel/channel-set.js';
+import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Overlay } from '../channel/ports.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
@@ -54,12 +55,13 @@ export async function openPeer(
   const tools = { clock: systemClock, random: Math.random, log };
   const opened = await openOverlay({ settings, serves, ...tools, signal: shutdown.signal });
   shutdown.onStop('overlay', () => opened.close());
-  const channel = openMessageChannel({
+  const channel = openChannels({
     network: settings.network,
     directories: settings.onion.directoryNodes,
     directoryCodes: settings.admission.directoryCodes,
     overlay: opened.overlay,
-    nickKey: createNickKey(randomBytes),
+    newNickKey: () => createNickKey(randomBytes),
+    sameNick: settings.onion.lokinet?.sameNick ?? false,
     serve: serves,
     passive,
     ...tools,

@@ -67,6 +67,8 @@ export interface PeerSnapshot {
   readonly nick: string;
   /** The kind of location that it dialled; undefined from a program that knew only one. */
   readonly via: LocationKind | undefined;
+  /** The host of the peer, where the overlay knows it; see `Connection.peerHost`. */
+  readonly peerHost?: string | null | undefined;
   readonly location: DeclaredLocation;
   readonly features: readonly string[];
   readonly verified: boolean;
@@ -266,6 +268,11 @@ function circuitOf(value: unknown): string {
   return id;
 }
 
+function peerHostIn({ peerHost }: Fields): Pick<PeerSnapshot, 'peerHost'> {
+  if (peerHost === undefined) return {};
+  return { peerHost: peerHost === null ? null : textOf(peerHost, 255) };
+}
+
 function tallyOf(value: unknown): Readonly<Record<string, number>> {
   const entries = Object.entries(fieldsOf(value));
   if (entries.length > MAX_FEATURES) throw new Fault('list');
@@ -300,6 +307,7 @@ export function parsePeerSnapshot(value: unknown): Parsed<PeerSnapshot> {
       probedMs: optional(fields['probedMs'], ageOf),
       nick: state === 'new' ? '' : nickOf(fields['nick']),
       via: optional(fields['via'], kindOf),
+      ...peerHostIn(fields),
       location: declared(fields['location']),
       features: listOf(fields['features'], MAX_FEATURES, (name) => textOf(name, 1_024)),
       verified: booleanOf(fields['verified']),

@@ -32,6 +32,8 @@ const NO_REJECTIONS = {
   network: 0,
   location: 0,
   'own-location': 0,
+  /** It declares a host that is not its own, as the overlay knows. */
+  'foreign-location': 0,
   'nick-in-use': 0,
   full: 0,
   /** It does not list `nick_auth`, which is required. */

@@ -4,6 +4,7 @@ import type { NodeChain } from '../chain/node/node-chain.js';
 import type { NodeFacts } from '../chain/node/node-facts.js';
 import type { BlockInfo } from '../chain/ports.js';
 import type { ClusterSettings } from '../config/cluster-settings.js';
+import type { LokinetSettings } from '../config/lokinet-settings.js';
 import type { Role, Settings } from '../config/settings.js';
 import type { ProbeDeadlines, ProbeResult } from '../probe/probe.js';
 import type { Location } from '../protocol/location.js';
@@ -65,6 +66,8 @@ export interface Facts {
   readonly settings: Settings;
   /** `[CLUSTER]`, when this directory is a node of a cluster. */
   readonly cluster: ClusterSettings;
+  /** The section with `type = lokinet`, when the program uses Lokinet. */
+  readonly lokinet: LokinetSettings;
   /** Names of the wallets in the data directory. */
   readonly wallets: readonly string[];
   /** The location of our directory. */
@@ -170,6 +173,14 @@ export const note = (text: string, fix: string, found: Partial<Facts> = {}): Ver
   found,
 });
 export const skipped = (text: string): Verdict => ({ status: 'skipped', text });
+
+/** The verdict of a check of Tor for a program without Tor. */
+export const needsNoTor = ({ overlays }: Settings['onion']): Verdict =>
+  skipped(
+    overlays.includes('lokinet')
+      ? 'this program uses Lokinet alone and needs no Tor'
+      : 'loopback test mode (regtest_count) needs no Tor',
+  );
 
 const FIX = /\.? Fix: (.*?)(?=\. [A-Z]{4,}: |$)/g;
 

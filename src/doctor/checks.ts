@@ -18,6 +18,9 @@ const commitmentsCheck: LoadCheck = async () =>
   (await import('./maker-checks.js')).commitmentsCheck;
 const makerCheck: LoadCheck = async () => (await import('./maker-checks.js')).makerCheck;
 const directoryCheck: LoadCheck = async () => (await import('./running-checks.js')).directoryCheck;
+const lokinetCheck: LoadCheck = async () => (await import('./lokinet-checks.js')).lokinetCheck;
+const lokinetRpcCheck: LoadCheck = async () =>
+  (await import('./lokinet-checks.js')).lokinetRpcCheck;
 const clusterKeyCheck: LoadCheck = async () =>
   (await import('./cluster-checks.js')).clusterKeyCheck;
 const clusterNatsCheck: LoadCheck = async () =>
@@ -61,6 +64,8 @@ const DIRECTORY_CHECKS: readonly LoadCheck[] = [
   configCheck,
   keyCheck,
   openFilesCheck,
+  lokinetCheck,
+  lokinetRpcCheck,
   torProgramCheck,
   directoryCheck,
   clusterKeyCheck,
@@ -88,6 +93,8 @@ const MAKER_CHECKS: readonly LoadCheck[] = [
   bondCheck,
   commitmentsCheck,
   ...NODE_CHECKS,
+  lokinetCheck,
+  lokinetRpcCheck,
   torProgramCheck,
   makerCheck,
   makerServiceCheck,
@@ -108,6 +115,8 @@ const TAKER_CHECKS: readonly LoadCheck[] = [
   datadirCheck,
   configCheck,
   ...NODE_CHECKS,
+  lokinetCheck,
+  lokinetRpcCheck,
   torProgramCheck,
   dialerSocksCheck,
   directoriesCheck,
@@ -119,6 +128,8 @@ const WATCHER_CHECKS: readonly LoadCheck[] = [
   datadirCheck,
   configCheck,
   ...NODE_CHECKS,
+  lokinetCheck,
+  lokinetRpcCheck,
   torProgramCheck,
   pageCheck,
   dialerSocksCheck,

@@ -7,6 +7,7 @@ import { TorError } from '../tor/tor-error.js';
 import {
   note,
   ok,
+  needsNoTor,
   skipped,
   theProgram,
   wrong,
@@ -37,7 +38,7 @@ export const controlCheck: Check = {
   gives: ['controlTried'],
   async run(facts, machine) {
     const { withoutTor, torMode, control, controlPassword } = facts.get('settings').onion;
-    if (withoutTor) return skipped('loopback test mode (regtest_count) needs no Tor');
+    if (withoutTor) return needsNoTor(facts.get('settings').onion);
     if (torMode === 'managed') {
       return (
         (await ownTorVerdict(facts, machine)) ??

@@ -131,7 +131,7 @@ export const configCheck: Check = {
   id: 'config',
   title: 'configuration',
   needs: [],
-  gives: ['settings', 'cluster'],
+  gives: ['settings', 'cluster', 'lokinet'],
   async run(_facts, machine) {
     const { datadir, role } = machine;
     const us = theProgram(machine);
@@ -156,7 +156,11 @@ export const configCheck: Check = {
       return wrong(`there is no ${configFile}`, `onionmc init --datadir ${quoted(datadir)}`);
     }
     const { cluster } = settings;
-    const found = { settings, ...(cluster === undefined ? {} : { cluster }) };
+    const found = {
+      settings,
+      ...(cluster === undefined ? {} : { cluster }),
+      ...(onion.lokinet === undefined ? {} : { lokinet: onion.lokinet }),
+    };
     const refused = await machine.refusal?.(settings);
     if (refused !== undefined) return wrong(refused.text, refused.fix, found);
     if (!configExists) {
@@ -207,6 +211,7 @@ export const keyCheck: Check = {
   async run(facts, machine) {
     const { onion } = facts.get('settings');
     const { withoutTor, torMode, hiddenServiceDir } = onion;
+    if (withoutTor && onion.lokinet) return ok('no key needed: Lokinet has the one of its address');
     if (withoutTor) return ok('no key needed in loopback test mode');
     if (hiddenServiceDir === undefined) {
       return torMode === 'external'

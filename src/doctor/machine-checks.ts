@@ -3,7 +3,16 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { versionAtLeast } from '../kit/version-numbers.js';
 import { parseTorVersion } from '../tor/control/values.js';
-import { note, ok, skipped, wrong, type Check, type Machine, type Verdict } from './check.js';
+import {
+  needsNoTor,
+  note,
+  ok,
+  skipped,
+  wrong,
+  type Check,
+  type Machine,
+  type Verdict,
+} from './check.js';
 
 /** The oldest series that is known to work. */
 const OLDEST_TOR = [0, 4, 7, 0] as const;
@@ -44,7 +53,7 @@ export const torProgramCheck: Check = {
   gives: ['torProgram'],
   async run(facts, machine) {
     const { withoutTor, torMode } = facts.get('settings').onion;
-    if (withoutTor) return skipped('loopback test mode (regtest_count) needs no Tor');
+    if (withoutTor) return needsNoTor(facts.get('settings').onion);
     const text = await outputOf(machine, '--version');
     const version = /Tor version ([^\s]+?)\.?\s/.exec(text ?? '')?.[1];
     if (version === undefined) {

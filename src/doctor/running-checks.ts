@@ -215,8 +215,11 @@ export const portCheck: Check = {
   needs: ['settings'],
   gives: [],
   async run(facts, machine) {
-    const { withoutTor, torMode, serving } = facts.get('settings').onion;
+    const { overlays, withoutTor, torMode, serving } = facts.get('settings').onion;
     const us = theProgram(machine);
+    if (overlays.every((name) => name === 'lokinet')) {
+      return ok('no port of this machine needed: it listens on the interface of Lokinet');
+    }
     if (!withoutTor && torMode === 'managed' && machine.role === 'directory') {
       return ok('no port needed: our own Tor has a socket');
     }

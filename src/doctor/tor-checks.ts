@@ -3,7 +3,16 @@ import type { ControlClient } from '../tor/control/client.js';
 import { infoValue, parseBootstrap } from '../tor/control/values.js';
 import { formatSocksEndpoint } from '../tor/socks/dialer.js';
 import { isFiltered, isRefusal, TorError } from '../tor/tor-error.js';
-import { note, ok, skipped, theProgram, wrong, type Check, type Verdict } from './check.js';
+import {
+  needsNoTor,
+  note,
+  ok,
+  skipped,
+  theProgram,
+  wrong,
+  type Check,
+  type Verdict,
+} from './check.js';
 import { filtered } from './control-filter.js';
 import { findOwnTor } from './own-tor.js';
 import { socksFault, configuredSocks } from './tor-access.js';
@@ -19,7 +28,7 @@ export const socksCheck: Check = {
   async run(facts, machine) {
     const settings = facts.get('settings');
     const { withoutTor, torMode } = settings.onion;
-    if (withoutTor) return skipped('loopback test mode (regtest_count) needs no Tor');
+    if (withoutTor) return needsNoTor(facts.get('settings').onion);
     const own = facts.peek('socks');
     const startsLater =
       torMode === 'managed' || (torMode === 'auto' && !facts.peek('controlTried'));
@@ -45,7 +54,7 @@ export const dialerSocksCheck: Check = {
   async run(facts, machine) {
     const settings = facts.get('settings');
     const { withoutTor, torMode } = settings.onion;
-    if (withoutTor) return skipped('loopback test mode (regtest_count) needs no Tor');
+    if (withoutTor) return needsNoTor(facts.get('settings').onion);
     const configured = configuredSocks(settings);
     const fault = torMode === 'managed' ? undefined : await socksFault(configured, machine.signal);
     if (torMode !== 'managed' && fault === undefined) {

@@ -29,8 +29,8 @@ export interface BondCheckLimits {
 }
 
 export interface BondChecksOptions {
-  /** Our nick: makers sign their proofs for it. */
-  readonly nick: string;
+  /** Our nick: makers sign their proofs for it. A function where it depends on the maker. */
+  readonly nick: string | ((maker: string) => string);
   readonly clock: Clock;
   readonly limits: BondCheckLimits;
   /** Both signatures of the maker's proof are valid. */
@@ -130,7 +130,7 @@ export class BondChecks {
   #checkNicks(pending: Pending): void {
     const { maker, proof } = pending;
     const { nick, onInvalid } = this.#options;
-    if (!verifyBondNicks(proof, maker, nick)) {
+    if (!verifyBondNicks(proof, maker, typeof nick === 'string' ? nick : nick(maker))) {
       this.#pending.delete(maker);
       return onInvalid(maker, 'the proof was not signed for this maker and for us');
     }

@@ -28,8 +28,8 @@ export const DEFAULT_BOND_LIMITS: BondLimits = {
 };
 
 export interface BondsOptions {
-  /** Our nick: makers sign their proofs for it. */
-  readonly nick: string;
+  /** Our nick: makers sign their proofs for it. A function where it depends on the maker. */
+  readonly nick: string | ((maker: string) => string);
   readonly clock: Clock;
   readonly limits?: Partial<BondLimits>;
   readonly chain: BondChainView | undefined;

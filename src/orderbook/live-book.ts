@@ -110,7 +110,7 @@ class ChannelBook implements OpenLiveBook {
       if (!this.book.has(maker)) this.#bonds.forget(maker);
     });
     this.#bonds = new Bonds({
-      nick: channel.nick,
+      nick: (maker) => channel.nickTowards?.(maker) ?? channel.nick,
       clock,
       chain,
       ...(bondPolicy && { policy: bondPolicy }),

@@ -200,6 +200,10 @@ export function createOverlaySet(overlays: readonly Overlay[]): Overlay {
   return {
     reachable: new Set(byKind.keys()),
     dialsOnly: serving.length === 0,
+    only: (kinds) =>
+      createOverlaySet(
+        overlays.filter(({ reachable }) => [...reachable].some((kind) => kinds.has(kind))),
+      ),
     oneSource: new Set(overlays.flatMap(({ oneSource }) => [...(oneSource ?? [])])),
     async dial(location: Location, options: DialOptions) {
       const overlay = byKind.get(location.kind);

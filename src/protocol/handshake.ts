@@ -6,6 +6,7 @@ import { asciiJson } from './envelope.js';
 import { hasTooManyParts } from './json-parts.js';
 import {
   formatLocation,
+  NOT_SERVING,
   parseDeclaredLocation,
   type DeclaredLocation,
   type LocationKind,
@@ -49,7 +50,13 @@ export type HandshakeGarbage =
  * A handshake of another protocol, version or network: answered with `accepted: false`, then closed.
  */
 export type HandshakeMismatch =
-  'app-name' | 'directory-flag' | 'proto-ver' | 'network' | 'location';
+  | 'app-name'
+  | 'directory-flag'
+  | 'proto-ver'
+  | 'network'
+  | 'location'
+  /** It declares the location of another host than the one that it connects from. */
+  | 'foreign-location';
 
 const MAX_FEATURES = 32;
 const MAX_ADMISSION_CHARS = 256;
@@ -83,6 +90,21 @@ export interface HandshakeRules {
   readonly network: Network;
   /** The kinds of locations that may be declared on this connection, see `kindsNamedOver`. */
   readonly kinds: ReadonlySet<LocationKind>;
+  /**
+   * The host of the peer, where the overlay knows it (`Connection.peerHost`). A location on another host is
+   * refused; with null no location counts, since none can be checked.
+   */
+  readonly peerHost?: string | null | undefined;
+}
+
+/** The location of a peer whose host is known, or not. Undefined when it is that of another host. */
+function checkedLocation(
+  location: DeclaredLocation,
+  peerHost: HandshakeRules['peerHost'],
+): DeclaredLocation | undefined {
+  if (location.kind === 'not-serving' || peerHost === undefined) return location;
+  if (peerHost === null) return NOT_SERVING;
+  return location.host === peerHost ? location : undefined;
 }
 
 /**
@@ -123,9 +145,11 @@ export function parsePeerHandshake(
   if (declared.kind !== 'not-serving' && !rules.kinds.has(declared.kind)) return fail('location');
   const { admission } = json;
   const hasCode = typeof admission === 'string' && admission.length <= MAX_ADMISSION_CHARS;
+  const own = checkedLocation(declared, rules.peerHost);
+  if (own === undefined) return fail('foreign-location');
   return ok({
     nick,
-    location: declared,
+    location: own,
     network: rules.network,
     features: enabledFeatures(features),
     ...(hasCode && admission !== '' ? { admission } : {}),

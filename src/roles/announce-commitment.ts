@@ -22,6 +22,14 @@ export type AnnounceOptions = Pick<
   readonly randomBytes: RandomBytes;
 };
 
+/** Directories that do not see from where else this machine connects; elsewhere a new nick hides nothing. */
+function hiding({
+  directories,
+  overlay,
+}: Pick<AnnounceOptions, 'directories' | 'overlay'>): AnnounceOptions['directories'] {
+  return directories.filter(({ kind }) => overlay.oneSource?.has(kind) !== true);
+}
+
 /** Each dial gets circuits of its own. */
 function isolated(overlay: Overlay, name: string): Overlay {
   return {
@@ -41,8 +49,15 @@ export async function announceCommitment(
   { randomBytes, ...options }: AnnounceOptions,
 ): Promise<void> {
   signal.throwIfAborted();
+  const directories = hiding(options);
+  if (directories.length === 0) {
+    throw new Error(
+      'each directory would see whose it is: this network has one source for all nicks',
+    );
+  }
   const channel = openMessageChannel({
     ...options,
+    directories,
     overlay: isolated(options.overlay, `hp2:${bytesToHex(randomBytes(16))}`),
     nickKey: createNickKey(randomBytes),
     serve: false,

@@ -143,9 +143,9 @@ class InheritedPeers implements ParcelReader {
   #connect(socket: Socket, peer: PeerSnapshot): MovableConnection {
     // A program that knew only one kind does not say which.
     const [onlyKind] = this.#reachable;
-    const { circuit, via = onlyKind } = peer;
+    const { circuit, peerHost, via = onlyKind } = peer;
     if (via === undefined || !this.#reachable.has(via)) throw invalid('a peer of another overlay');
-    return heldConnection(socket, { via, clock: this.#clock, circuit });
+    return heldConnection(socket, { via, clock: this.#clock, circuit, peerHost });
   }
 }
 

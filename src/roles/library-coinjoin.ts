@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { commitmentListPath, yieldStatementPath } from '../config/data-files.js';
 import { silentLog, type Log } from '../channel/log.js';
-import { openMessageChannel } from '../channel/message-channel.js';
+import { openChannels } from '../channel/channel-set.js';
 import { createCommitmentRelay } from '../negotiation/maker/commitment-relay.js';
 import { WalletMaker } from '../maker/wallet-maker.js';
 import type { MakerStatus, OnMakerOutcome } from '../maker/api.js';
@@ -181,9 +181,10 @@ export async function serveWalletMaker(options: WalletMakerOptions): Promise<Run
       }),
       terms: offerTerms(settings, wallet.secret.kind === 'native' ? 'sw0' : 'sw'),
       openChannel: () =>
-        openMessageChannel({
+        openChannels({
           ...named,
-          nickKey: createNickKey(randomBytes),
+          newNickKey: () => createNickKey(randomBytes),
+          sameNick: settings.onion.lokinet?.sameNick ?? false,
           serve: true,
           ...tools,
         }),

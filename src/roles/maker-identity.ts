@@ -6,7 +6,8 @@ import type { MessageChannelEvents, OnionMessageChannel } from '../channel/chann
 import { deferred } from '../kit/deferred.js';
 import type { MakerOutcome } from '../negotiation/maker/api.js';
 import type { SessionView } from '../negotiation/maker/sessions.js';
-import { formatLocation } from '../protocol/location.js';
+import type { ServiceState } from '../channel/ports.js';
+import { formatLocation, type LocationKind } from '../protocol/location.js';
 import type { Offer } from '../protocol/offer.js';
 import { startMaker, type Maker, type MakerCoinjoins, type MakerOptions } from './maker.js';
 import type { AnnouncedBond } from './wallet-bond.js';
@@ -21,6 +22,8 @@ export interface IdentityOptions {
   readonly channel: OnionMessageChannel;
   readonly shared: SharedParts;
   readonly offers: readonly Offer[];
+  /** Offers for each further nick of the channel: equal ones would link the nicks. */
+  readonly otherOffers?: () => readonly Offer[];
   /** The sum of coins from which the offers follow, satoshi. */
   readonly available: number;
   readonly bond: AnnouncedBond | undefined;
@@ -40,19 +43,20 @@ export class MakerIdentity {
   /** The bond that its answers prove. */
   bond: AnnouncedBond | undefined;
   readonly #channel: OnionMessageChannel;
-  readonly #maker: Maker;
+  /** One for each nick of the channel. */
+  readonly #makers: readonly Maker[];
   /** Resolves when no negotiation runs, after `retire`. */
   readonly #idle = deferred<void>();
   readonly #announced: number;
   #isRetiring = false;
-  #reachable: boolean | undefined;
+  /** The state of each location. */
+  readonly #states = new Map<LocationKind, ServiceState['state']>();
   #closed: Promise<void> | undefined;
 
   constructor(options: IdentityOptions) {
-    const { channel, shared, offers, available, bond, tipHeight, onChange } = options;
+    const { channel, shared, available, bond, tipHeight, onChange } = options;
     this.#channel = channel;
     this.available = available;
-    this.#announced = offers.length;
     this.bond = bond;
     const served = deferred<void>();
     const failed = deferred<never>();
@@ -69,21 +73,25 @@ export class MakerIdentity {
     channel.on('serve-failed', ({ error }) => {
       if (!wasServed) failed.reject(error);
     });
-    const onState: MessageChannelEvents['service-state'] = ({ state }) => {
-      this.#reachable = state === 'starting' ? undefined : state === 'reachable';
+    const onState: MessageChannelEvents['service-state'] = ({ state }, kind) => {
+      this.#states.set(kind, state);
       onChange();
     };
     channel.on('service-state', onState);
-    this.#maker = startMaker({
-      ...shared,
-      channel,
-      offers,
-      coinjoins: {
-        ...shared.coinjoins,
-        onOutcome: (taker, outcome) => this.#onOutcome(shared.coinjoins, taker, outcome),
-      },
-      bond: () => this.bond && { bond: this.bond.bond, tipHeight },
-    });
+    this.#makers = (channel.parts ?? [channel]).map((part, i) =>
+      startMaker({
+        ...shared,
+        channel: part,
+        offers: i === 0 ? options.offers : (options.otherOffers?.() ?? options.offers),
+        coinjoins: {
+          ...shared.coinjoins,
+          onOutcome: (taker, outcome) => this.#onOutcome(shared.coinjoins, taker, outcome),
+        },
+        // Under a second nick the same bond would link the two.
+        ...(i === 0 ? { bond: () => this.bond && { bond: this.bond.bond, tipHeight } } : {}),
+      }),
+    );
+    this.#announced = this.offers.length;
   }
 
   get nick(): string {
@@ -98,11 +106,13 @@ export class MakerIdentity {
 
   /** Whether peers can reach it, as far as the overlay knows. */
   get reachable(): boolean | undefined {
-    return this.#reachable;
+    const states = [...this.#states.values()];
+    if (states.length === 0 || states.includes('starting')) return undefined;
+    return !states.includes('lost');
   }
 
   get offers(): readonly Offer[] {
-    return this.#maker.offers;
+    return this.#makers.flatMap(({ offers }) => offers);
   }
 
   /** Whether none of its offers was withdrawn. */
@@ -111,7 +121,7 @@ export class MakerIdentity {
   }
 
   sessions(): readonly SessionView[] {
-    return this.#maker.sessionList();
+    return this.#makers.flatMap((maker) => maker.sessionList());
   }
 
   /** Ids without signatures of the transactions for which a `push` is awaited. */
@@ -126,8 +136,15 @@ export class MakerIdentity {
 
   /** Withdraws every offer for which this is false. */
   withdraw(isKept: (offer: Offer) => boolean): void {
-    const kept = this.offers.filter(isKept);
-    if (kept.length < this.offers.length) this.#maker.setOffers(kept);
+    for (const maker of this.#makers) {
+      const kept = maker.offers.filter(isKept);
+      if (kept.length < maker.offers.length) maker.setOffers(kept);
+    }
+  }
+
+  /** Running negotiations under all nicks. */
+  get #sessions(): number {
+    return this.#makers.reduce((sum, { sessions }) => sum + sessions, 0);
   }
 
   /**
@@ -137,7 +154,7 @@ export class MakerIdentity {
   async retire(): Promise<void> {
     this.withdraw(() => false);
     this.#isRetiring = true;
-    if (this.#maker.sessions === 0) this.#idle.resolve();
+    if (this.#sessions === 0) this.#idle.resolve();
     await this.#idle.promise;
     await this.close();
   }
@@ -149,13 +166,13 @@ export class MakerIdentity {
   }
 
   async #leave(): Promise<void> {
-    this.#maker.stop();
+    for (const maker of this.#makers) maker.stop();
     this.#idle.resolve();
     await this.#channel.close();
   }
 
   #onOutcome(coinjoins: MakerCoinjoins, taker: string, outcome: MakerOutcome): void {
     coinjoins.onOutcome?.(taker, outcome);
-    if (this.#isRetiring && this.#maker.sessions === 0) this.#idle.resolve();
+    if (this.#isRetiring && this.#sessions === 0) this.#idle.resolve();
   }
 }

@@ -1,7 +1,8 @@
 /** The network side of a taker with a wallet, as the settings have it: overlay, channel, audit, offers. */
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { openMessageChannel, type OnionMessageChannel } from '../channel/message-channel.js';
+import { openChannels } from '../channel/channel-set.js';
+import type { OnionMessageChannel } from '../channel/message-channel.js';
 import type { Log } from '../channel/log.js';
 import type { Chain } from '../chain/ports.js';
 import type { Settings } from '../config/settings.js';
@@ -51,12 +52,13 @@ export async function openTakerNetwork(options: TakerNetworkOptions): Promise<Ta
   try {
     const opened = await openOverlay({ settings, serves: false, ...tools, signal });
     closers.push(() => opened.close());
-    const channel = openMessageChannel({
+    const channel = openChannels({
       network: settings.network,
       directories: settings.onion.directoryNodes,
       directoryCodes: settings.admission.directoryCodes,
       overlay: opened.overlay,
-      nickKey: createNickKey(randomBytes),
+      newNickKey: () => createNickKey(randomBytes),
+      sameNick: settings.onion.lokinet?.sameNick ?? false,
       serve: false,
       ...tools,
     });

@@ -303,6 +303,7 @@ class RunningWalletMaker implements WalletMakerRole {
       channel: openChannel(),
       shared: this.#shared(),
       offers,
+      otherOffers: () => this.#offers().offers,
       available,
       bond,
       tipHeight: () => this.#options.wallet.height,

@@ -240,7 +240,10 @@ export class PeerLink {
 
   #handshake(payload: string): void {
     const { terms, dialled } = this.#options;
-    const parsed = parsePeerHandshake(payload, terms.rules);
+    const parsed = parsePeerHandshake(payload, {
+      ...terms.rules,
+      peerHost: this.#options.connection.peerHost,
+    });
     if (!parsed.ok) return this.drop(`its handshake is not acceptable (${parsed.reason})`);
     const { nick, features } = parsed.value;
     if (this.#nick !== undefined) {

@@ -65,6 +65,7 @@ const REASON_TEXT: Readonly<
   network: (network) => `this directory serves ${network}`,
   location: () => 'location-string must be <v3 onion>:port or NOT-SERVING-ONION',
   'own-location': () => 'location-string is the one of this directory',
+  'foreign-location': () => 'location-string is not the address that this connection comes from',
   'nick-in-use': () => 'nick is in use by another connection',
   full: () => 'directory is full, try another one or later',
   'nick-auth': () => 'this directory serves only peers that prove their nick (nick_auth)',
@@ -140,6 +141,7 @@ export class Admission {
     const parsed = parsePeerHandshake(envelope.line, {
       network,
       kinds: kindsNamedOver(via, reachable),
+      peerHost: peer.connection.peerHost,
     });
     if (!parsed.ok) {
       this.#reject(peer, parsed.reason);

@@ -59,6 +59,7 @@ export function snapshotPeer(
     probedMs: ageOf(peer.probedAt, now),
     nick: peer.nick,
     via: peer.connection.via,
+    ...(peer.connection.peerHost === undefined ? {} : { peerHost: peer.connection.peerHost }),
     location: peer.location,
     features: peer.features,
     verified: peer.verified,

@@ -50,6 +50,8 @@ export class LokinetNode {
   tellsName = true;
   /** Its own name in answers, where that differs from the one that the network knows. */
   claimedHost: string | undefined;
+  /** The address that it gives for every other node, as a resolver that is not Lokinet's would. */
+  mapsTo: string | undefined;
   readonly #network: LokinetNetwork;
   readonly #mapped = new Map<LokinetNode, { readonly address: string; readonly tunnel: Tunnel }>();
   #socket: UdpSocket | undefined;
@@ -127,6 +129,7 @@ export class LokinetNode {
     const target = await this.#path(service?.[2] ?? name);
     if (!(target instanceof LokinetNode)) return target;
     if (service) return target.#srv(service[1] ?? '', type);
+    if (this.mapsTo !== undefined) return found(addressBytes(this.mapsTo));
     const mapping = this.#mapping(target);
     if (type === TYPE.A) await mapping.tunnel.refresh();
     return type === TYPE.A ? found(addressBytes(mapping.address)) : NO_DATA;
