@@ -193,13 +193,10 @@ class ChannelSet implements OnionMessageChannel {
 
   #follow(part: OnionMessageChannel): void {
     const { emit } = this.#events;
-    // Each event has the arguments of its own type, which a loop over several cannot show.
-    const pass = <E extends (typeof PASSED)[number]>(event: E): void => {
-      const listener = (...args: Parameters<MessageChannelListener<E>>): void =>
-        emit(event, ...args);
-      // oxlint-disable-next-line no-unsafe-type-assertion
-      part.on(event, listener as MessageChannelListener<E>);
-    };
+    const pass = (event: (typeof PASSED)[number]): void =>
+      part.on(event, (...args: Parameters<MessageChannelListener<typeof event>>) =>
+        emit(event, ...args),
+      );
     for (const event of PASSED) pass(event);
     part.on('peer-gone', (nick) => {
       if (!this.parts.some((other) => other !== part && other.peer(nick))) emit('peer-gone', nick);

@@ -126,12 +126,12 @@ export class MakerIdentity {
 
   /** Ids without signatures of the transactions for which a `push` is awaited. */
   awaitingPush(): readonly string[] {
-    return this.#maker.awaitingPush();
+    return this.#makers.flatMap((maker) => maker.awaitingPush());
   }
 
   /** Ends the negotiation of this transaction, if it waits for a `push`. */
   stopAwaitingPush(unsignedTxid: string): void {
-    this.#maker.stopAwaitingPush(unsignedTxid);
+    for (const maker of this.#makers) maker.stopAwaitingPush(unsignedTxid);
   }
 
   /** Withdraws every offer for which this is false. */

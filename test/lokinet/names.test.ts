@@ -87,8 +87,8 @@ t.test('a name goes to its own network or nowhere', async (t) => {
   t.same(socks.asked, []);
   t.same(lookedUp, [], 'the system was asked for no name');
 
-  createConnection({ host: 'seen.invalid', port: 1 }).on('error', () => {});
-  t.same(lookedUp, ['seen.invalid'], 'the watch sees one that the system is asked for');
+  createConnection({ host: 'localhost', port: 1 }).on('error', () => {});
+  t.same(lookedUp, ['localhost'], 'the watch sees one that the system is asked for');
 });
 
 t.test('each failure of a look-up has its own words', async (t) => {

@@ -45,6 +45,9 @@ const offer = (oid: number): Offer => ({
   cjfee: '0.0001',
 });
 
+const lokinet = ({ dns }: LokinetNode, virtualPort: number | undefined): Overlay =>
+  createLokinetOverlay({ dns, virtualPort });
+
 const onEvent = (channel: OnionMessageChannel, event: 'welcome'): Promise<void> =>
   channel.welcomed
     ? Promise.resolve()
@@ -156,8 +159,6 @@ t.test('beside peers in Tor, in one directory', async (t) => {
     await network.node(),
     await network.node(),
   ];
-  const lokinet = ({ dns }: LokinetNode, virtualPort: number | undefined): Overlay =>
-    createLokinetOverlay({ dns, virtualPort });
   const node = await startDirectoryNode({
     network: 'signet',
     overlay: createOverlaySet([tor.server(), lokinet(atDirectory, 5222)]),
@@ -188,7 +189,8 @@ t.test('beside peers in Tor, in one directory', async (t) => {
       ...tools,
     });
     t.teardown(() => channel.close());
-    await onEvent(channel, 'welcome');
+    // A directory in both networks has one peer for each nick.
+    if (!sameNick) await onEvent(channel, 'welcome');
     return channel;
   }
   const lokiChannel = await channelOf(lokinet(atMaker, 5222), [loki], true);

@@ -4,7 +4,7 @@
  * paths, so nothing here shows how the real network behaves.
  */
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { parseLokiName, lokiHost } from '../../../src/protocol/loki-address.js';
 import {
   addressBytes,
@@ -142,7 +142,7 @@ export class LokinetNode {
     const target = this.#network.nodeOf(read.value);
     if (read.value.kind === 'ons' && target === undefined) return NO_NAME;
     if (target?.isReachable === true && target !== this) return target;
-    await new Promise((resolve) => setTimeout(resolve, this.#network.pathMs));
+    await new Promise((resolve) => setTimeout(resolve, this.#network.pathMs).unref());
     return { rcode: RCODE.SERVFAIL, records: [] };
   }
 
@@ -170,6 +170,12 @@ export class LokinetNode {
   }
 }
 
+/** A public key of ed25519: the last 32 bytes of its usual form. */
+function newKey(): Uint8Array {
+  const { publicKey } = generateKeyPairSync('ed25519');
+  return Uint8Array.from(publicKey.export({ type: 'spki', format: 'der' }).subarray(-32));
+}
+
 /** Lokinets that reach each other. */
 export class LokinetNetwork {
   readonly pathMs: number;
@@ -186,7 +192,7 @@ export class LokinetNetwork {
   }
 
   /** A running node; its address is random unless its key is given. */
-  async node(publicKey: Uint8Array = randomBytes(32)): Promise<LokinetNode> {
+  async node(publicKey: Uint8Array = newKey()): Promise<LokinetNode> {
     const node = new LokinetNode(this, lokiHost(publicKey), this.nextAddress());
     await node.start();
     this.#nodes.push(node);
