@@ -1,8 +1,9 @@
 /** `onionmc coinjoin` on a real node with makers that have wallets: pipes, a terminal, JSON, dry run, errors. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t from 'tap';
 import { realNodeTest } from '../../helpers/bitcoin-program.js';
+import type { Ended } from '../../helpers/cli.js';
 import { startMakerNetwork } from '../../helpers/maker-network.js';
 import { TakerCli } from '../../helpers/taker-cli.js';
 
@@ -28,6 +29,12 @@ interface Raw {
     readonly scriptPubKey: { readonly address?: string };
   }[];
 }
+
+/** Values of the coins that a plan shows. */
+const spent = ({ stdout, stderr }: Ended): readonly string[] =>
+  [...`${stdout}${stderr}`.matchAll(/^(?:spends)? +(0\.\d{8}) +[0-9a-f]{64}:\d+$/gm)].map(
+    ([, value = '']) => value,
+  );
 
 realNodeTest(t, 'a person mixes coins', async (t) => {
   /** Makers whose wallet gives no coins. */
@@ -113,6 +120,25 @@ realNodeTest(t, 'a person mixes coins', async (t) => {
     const shown = await cli.run('wallet', 'show', 'w', '--json');
     t.match(JSON.parse(shown.stdout), { mixdepths: [{ mixdepth: 0, balance: 0 }] });
     silent.clear();
+  });
+
+  await t.test('merge_algorithm and commit_file_location of the configuration act', async (t) => {
+    const other = await TakerCli.at(t, network, [30_000_000, 12_000_000, 8_000_000], 'v');
+    const mix = (...more: readonly string[]) =>
+      other.run('coinjoin', 'v', '0.15', 'INTERNAL', '--makers', '2', '--wait', '2', ...more);
+    t.strictSame(spent(await mix('--dry-run')), ['0.30000000'], 'default');
+    const policy = ['merge_algorithm = greediest', 'commit_file_location = cmtdata/mine.json'];
+    await writeFile(join(other.datadir, 'joinmarket.cfg'), network.config({ policy }));
+    const ended = await mix('--yes');
+    t.equal(ended.code, 0, ended.stderr);
+    t.strictSame(spent(ended).toSorted(), ['0.08000000', '0.12000000'], 'greediest');
+    const files = await readdir(join(other.datadir, 'cmtdata'));
+    t.ok(files.includes('mine.json') && !files.includes('commitments.json'), files.join(' '));
+    const { used }: { used: readonly string[] } = JSON.parse(
+      await readFile(join(other.datadir, 'cmtdata', 'mine.json'), 'utf8'),
+    );
+    t.equal(used.length, 1, 'the proof that was shown');
+    await network.node.mine(6);
   });
 
   await t.test('nothing is left in the mixdepth: exit code 1', async (t) => {
