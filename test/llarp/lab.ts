@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { type RandomBytes } from '../../src/llarp/crypto.js';
 import { newRouterKeys, type RouterKeys } from '../../src/llarp/router/contact.js';
-import { Router, type FarEnd, type PathHandlers } from '../../src/llarp/router/router.js';
+import { LlarpNode } from '../../src/llarp/node.js';
+import type { PathHandlers, Router } from '../../src/llarp/router/router.js';
 import type { Path, PathEnd } from '../../src/llarp/path/path.js';
 import type { RoutingMessage } from '../../src/llarp/routing-messages.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
@@ -30,7 +31,7 @@ export interface SeenPath {
 
 export class Lab {
   readonly clock: TestClock = createTestClock();
-  readonly routers: Router[] = [];
+  readonly nodes: LlarpNode[] = [];
   readonly keys: RouterKeys[] = [];
   /** Whether a datagram is lost. */
   loses: () => boolean = () => false;
@@ -43,18 +44,22 @@ export class Lab {
   readonly wallClock = (): bigint => START + BigInt(this.clock.now());
 
   /** @param count number of routers; all know all others */
-  constructor(count: number, farEnd: (index: number) => FarEnd | undefined = () => undefined) {
-    for (let i = 0; i < count; i++) this.add(farEnd(i));
+  constructor(count: number) {
+    for (let i = 0; i < count; i++) this.add();
     this.meet();
   }
 
-  add(farEnd?: FarEnd): Router {
-    const index = this.routers.length;
+  get routers(): readonly Router[] {
+    return this.nodes.map(({ router }) => router);
+  }
+
+  add(): Router {
+    const index = this.nodes.length;
     const random = seeded(`router ${index}`);
     const keys = newRouterKeys(random);
     const host = `127.0.${index >> 8}.${index & 255}`;
     const address = `${host}:1090`;
-    const router = new Router({
+    const node = new LlarpNode({
       clock: this.clock,
       wallClock: this.wallClock,
       randomBytes: random,
@@ -64,12 +69,11 @@ export class Lab {
       port: 1_090,
       obfuscates: index % 2 === 1,
       send: (packet, to) => this.carry(packet, address, to),
-      ...(farEnd ? { farEnd } : {}),
     });
-    this.routers.push(router);
+    this.nodes.push(node);
     this.keys.push(keys);
-    this.#byAddress.set(address, router);
-    return router;
+    this.#byAddress.set(address, node.router);
+    return node.router;
   }
 
   /** Every router learns the contacts of all others. */
@@ -81,10 +85,14 @@ export class Lab {
     }
   }
 
+  node(index: number): LlarpNode {
+    const node = this.nodes[index];
+    if (!node) throw new Error(`no router ${index}`);
+    return node;
+  }
+
   router(index: number): Router {
-    const router = this.routers[index];
-    if (!router) throw new Error(`no router ${index}`);
-    return router;
+    return this.node(index).router;
   }
 
   /** The router does not get or send anything any more. */
@@ -93,7 +101,7 @@ export class Lab {
     for (const [address, each] of this.#byAddress) {
       if (each === router) this.#byAddress.delete(address);
     }
-    router.close();
+    this.node(index).close();
   }
 
   carry(packet: Uint8Array, from: string, to: string): void {
