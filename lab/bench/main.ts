@@ -1,4 +1,5 @@
 /** `scripts/bench`: selects the benchmark, and how thorough it is. */
+import { benchAdmission } from './admission.js';
 import { benchCoinjoin } from './coinjoin.js';
 import { benchMakerRequests } from './maker-requests.js';
 import { benchCluster } from './cluster.js';
@@ -13,6 +14,7 @@ import { benchUpgrade } from './upgrade.js';
 import { benchWallet } from './wallet.js';
 
 const BENCHMARKS = {
+  admission: benchAdmission,
   cluster: benchCluster,
   fanout: benchFanout,
   memory: benchMemory,
@@ -23,7 +25,7 @@ const BENCHMARKS = {
   wallet: benchWallet,
 };
 const USAGE =
-  'usage: scripts/bench cluster|coinjoin|fanout|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
+  'usage: scripts/bench admission|cluster|coinjoin|fanout|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
   'upgrade [--peers N]; coinjoin [--before FOLDER]; tor [--before FOLDER] [--peers N] [--rates N,N] ' +
   '[--seconds N] [--rounds N] [--without before,now,naive]';
 

@@ -1,6 +1,7 @@
 /** All targets, by name. */
 import type { Seeds } from './seeds.js';
 import type { Target } from './target.js';
+import { bencodeTarget } from './targets/bencode.js';
 import { bitcoinTarget } from './targets/bitcoin.js';
 import { bondTarget } from './targets/bond.js';
 import { cfgTarget } from './targets/cfg.js';
@@ -13,6 +14,7 @@ import { messageTarget } from './targets/message.js';
 import { nodeAnswersTarget } from './targets/node-answers.js';
 import { negotiationTarget } from './targets/negotiation.js';
 import { nickAuthTarget } from './targets/nick-auth.js';
+import { omqTarget } from './targets/omq.js';
 import { operatorTarget } from './targets/operator.js';
 import { overlaysTarget } from './targets/overlays.js';
 import { peerlistTarget } from './targets/peerlist.js';
@@ -45,6 +47,8 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     walletTarget(),
     scheduleTarget(),
     overlaysTarget(),
+    bencodeTarget(),
+    omqTarget(),
     operatorTarget(),
     statusTarget(),
     clusterTarget(),

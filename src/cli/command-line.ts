@@ -212,6 +212,11 @@ function addViews(program: Command): void {
       'data directory of the program; its configuration has the address',
       values.parseDatadir,
     )
+    .option(
+      '--code-file <file>',
+      'the code of a page that needs one, in the first line of this file',
+      values.parseDatadir,
+    )
     .action(async (options) => (await import('./status.js')).runStatus(options));
   program
     .command('demo')

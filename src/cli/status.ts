@@ -7,6 +7,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import { DEFAULT_STATUS_URL } from './defaults.js';
 import { UnreachableError, UsageError } from './errors.js';
 import { isMakerStatus, makerStatusPage } from './maker-status-page.js';
+import { readSecretFile } from './wallet/secret-file.js';
 import { colorsOutput, print, printJson, printScreen } from './print.js';
 import {
   statusHead,
@@ -22,6 +23,7 @@ interface StatusCommandOptions {
   readonly url?: URL;
   readonly datadir?: string;
   readonly role?: 'directory' | 'maker';
+  readonly codeFile?: string;
 }
 
 /** The options with the address of the page. */
@@ -39,8 +41,13 @@ function unreachable(at: string, reason: string, isMaker: boolean): UnreachableE
 }
 
 /** Reads the page. Rejects with an UnreachableError that says where it looked and what to do. */
-export async function readStatus(base: URL, isMaker = false): Promise<StatusJson> {
-  const answer = await askStatus({ base, path: '/status' });
+export async function readStatus(base: URL, isMaker = false, code?: string): Promise<StatusJson> {
+  const answer = await askStatus({ base, path: '/status', code });
+  if (answer.kind === 'page' && answer.code === 401) {
+    throw new UsageError(
+      `the page at ${base.origin} needs ${code === undefined ? 'a code' : 'another code'} ([ADMISSION] pages = true): give the file of one with --code-file`,
+    );
+  }
   const isKnown =
     answer.kind === 'page' && (isMakerStatus(answer.page) || (!isMaker && 'peers' in answer.page));
   if (isKnown && answer.code === 200) return answer.page;
@@ -56,8 +63,10 @@ interface Reading {
   readonly at: number;
 }
 
-async function readNow({ url, role }: StatusRequest): Promise<Reading> {
-  const status = await readStatus(url, role === 'maker');
+async function readNow({ url, role, codeFile }: StatusRequest): Promise<Reading> {
+  const code =
+    codeFile === undefined ? undefined : (await readSecretFile('--code-file', codeFile)).secret;
+  const status = await readStatus(url, role === 'maker', code);
   return { status, at: performance.now() };
 }
 

@@ -40,6 +40,8 @@ export interface StatusQuestion {
   /** `http://host:port`; a path in it is ignored. */
   readonly base: URL;
   readonly path: '/status' | '/healthz';
+  /** The code of a page that needs one (`[ADMISSION] pages`). */
+  readonly code?: string | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Default `STATUS_TIMEOUT_MS`. */
   readonly timeoutMs?: number | undefined;
@@ -79,12 +81,22 @@ function failed(error: Error): StatusAnswer {
  * Reads at most `MAX_STATUS_BYTES` of a body, then closes the connection.
  */
 export function askStatus(question: StatusQuestion): Promise<StatusAnswer> {
-  const { base, path, signal, timeoutMs = STATUS_TIMEOUT_MS, after = afterOnSystem } = question;
+  const {
+    base,
+    path,
+    code,
+    signal,
+    timeoutMs = STATUS_TIMEOUT_MS,
+    after = afterOnSystem,
+  } = question;
   return new Promise((resolve) => {
     const asking = request(new URL(path, base), {
       agent: false,
       maxHeaderSize: MAX_HEADER_BYTES,
-      headers: { connection: 'close' },
+      headers: {
+        connection: 'close',
+        ...(code === undefined ? {} : { authorization: `Bearer ${code}` }),
+      },
     });
     const finish = (answer: StatusAnswer): void => {
       cancelTimeout();

@@ -3,7 +3,8 @@
 Usage: lokinet-peer.py ADDRESS [SERVER_PUBLIC_KEY_HEX]
   {"send": [hex, ...]}     sends the frames
   {"receive": count, "ms"} prints {"frames": [[hex, ...], ...]}
-  {"reconnect": true}      closes the socket and connects again with the same routing id
+  {"reconnect": true}      connects again with the same routing id; the old connection stays
+  {"forget": true}         closes the old connections
 """
 import json
 import sys
@@ -39,7 +40,11 @@ print(json.dumps({"ready": zmq.zmq_version()}), flush=True)
 for line in sys.stdin:
     command = json.loads(line)
     if "send" in command:
-        socket.send_multipart([bytes.fromhex(frame) for frame in command["send"]])
+        try:
+            socket.send_multipart([bytes.fromhex(frame) for frame in command["send"]], zmq.NOBLOCK)
+        except zmq.Again:
+            # After a failed handshake libzmq gives the connection up, and a send would wait for ever.
+            pass
     elif "receive" in command:
         frames = []
         while len(frames) < command["receive"] and socket.poll(command["ms"]):
@@ -50,3 +55,8 @@ for line in sys.stdin:
         old.append(socket)
         socket = connect()
         print(json.dumps({"ready": "again"}), flush=True)
+    elif "forget" in command:
+        # Otherwise it would take the route over after a restart of the server.
+        while old:
+            old.pop().close()
+        print(json.dumps({"ready": "alone"}), flush=True)

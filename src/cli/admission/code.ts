@@ -1,5 +1,5 @@
 /** `onionmc admission code`: the codes of our own file. */
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { decided, REASON_TEXT, type Decision, type Door } from '../../admission/api.js';
 import { CodeBook, lifeOf } from '../../admission/backends/code-book.js';
@@ -13,6 +13,7 @@ import { textTable } from '../../kit/text-table.js';
 import { ExitCode } from '../../ops/exit.js';
 import { UsageError } from '../errors.js';
 import { print, printJson, printNote } from '../print.js';
+import { firstLineOfInput } from './input.js';
 import { readSecretFile } from '../wallet/secret-file.js';
 
 interface FileOptions {
@@ -161,16 +162,10 @@ interface CheckOptions extends FileOptions {
   readonly address?: readonly string[];
 }
 
-/** The first line of standard input: a code must not be an argument, which other users can see. */
-async function codeFromInput(): Promise<Buffer> {
-  const text = await readFile('/dev/stdin', 'utf8').catch(() => '');
-  return Buffer.from(text.split(/\r?\n/, 1)[0] ?? '');
-}
-
 /** What the file says now, without counting a use or a session. */
 export async function runCodeCheck(options: CheckOptions): Promise<void> {
   const path = codeFile(options);
-  const code = await codeFromInput();
+  const code = Buffer.from(await firstLineOfInput());
   const { address: [address = 'check', ...aliases] = [], door = 'lokinet' } = options;
   const book = new CodeBook(await codesNow(path), { uses: memoryUses() });
   const request = { door, address, aliases, code, now: Date.now() };

@@ -1,5 +1,4 @@
 /** `onionmc admission tor-client`: Tor's client authorisation for the onion of a private directory. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { onionAuthFolder } from '../../config/data-files.js';
 import { loadSettings, type Settings } from '../../config/settings.js';
@@ -25,6 +24,7 @@ import { loadOrCreateOnionKey, readOnionHostname } from '../../tor/onion/key-fol
 import { textTable } from '../../kit/text-table.js';
 import { UsageError } from '../errors.js';
 import { print, printJson, printNote } from '../print.js';
+import { firstLineOfInput } from './input.js';
 
 interface ClientOptions {
   readonly datadir?: string;
@@ -154,7 +154,7 @@ async function addNow(
 
 /** The client's side: stores the key that the operator gave, and hands it to Tor. */
 export async function runClientUse(name: string, options: ClientOptions): Promise<void> {
-  const text = await readFile('/dev/stdin', 'latin1').catch(() => '');
+  const text = await firstLineOfInput();
   const credential = parseCredential(text.trim());
   if (!credential) {
     throw new UsageError(
