@@ -156,6 +156,11 @@ export interface MessageChannelOptions {
   /** Directories to connect to; duplicates are ignored. */
   readonly directories: readonly Location[];
   /**
+   * Whether `welcome` fires with the first connected directory instead of waiting for all of them (default
+   * false): for a caller that adds and removes directories.
+   */
+  readonly welcomeAtFirst?: boolean;
+  /**
    * Not closed by the channel. With a set of overlays (`createOverlaySet`) the nick is the same in each
    * of them. A directory and a direct link learn our location in their own overlay only.
    */
@@ -324,6 +329,13 @@ export interface OnionMessageChannel {
    */
   avoidDirectories(avoid: AvoidDirectory | undefined): void;
   directories(): readonly DirectoryInfo[];
+  /**
+   * Connects to one more directory; nothing happens when the channel has it. Throws ChannelError
+   * `directories` when the overlay cannot reach it.
+   */
+  addDirectory(location: Location): void;
+  /** Leaves a directory for good; resolves when its connection has ended. */
+  removeDirectory(location: Location): Promise<void>;
   /** Ends every connection and withdraws the service. May be called twice; never rejects. */
   close(): Promise<void>;
 }

@@ -215,6 +215,15 @@ class MessageChannel implements OnionMessageChannel {
     return this.#directories.info();
   }
 
+  addDirectory(location: Location): void {
+    validateDirectories([location], this.#options.overlay);
+    this.#directories.add(location);
+  }
+
+  removeDirectory(location: Location): Promise<void> {
+    return this.#directories.remove(location);
+  }
+
   close(): Promise<void> {
     this.#closed ??= this.#shutDown();
     return this.#closed;
@@ -266,7 +275,13 @@ class MessageChannel implements OnionMessageChannel {
 
   #createDirectories(common: Common): DirectorySet {
     const { emit } = this.#events;
-    const { nickKey, nickAuth = 'prefer_verified', directories, serve } = this.#options;
+    const {
+      nickKey,
+      nickAuth = 'prefer_verified',
+      directories,
+      serve,
+      welcomeAtFirst,
+    } = this.#options;
     return new DirectorySet({
       ...common,
       codes: this.#options.directoryCodes ?? new Map(),
@@ -274,6 +289,7 @@ class MessageChannel implements OnionMessageChannel {
       nickKey,
       nickAuth,
       locations: directories,
+      readyAtFirst: welcomeAtFirst,
       wantsPeerlist: !serve,
       onUp: (info) => emit('directory-up', info),
       onDown: ({ key }, info, wasUp) => {

@@ -38,6 +38,8 @@ import {
   refusedRequest,
 } from '../roles/operator-requests.js';
 import type { OpenCluster } from '../roles/node-cluster.js';
+import { openListServer } from '../roles/directories/from-settings.js';
+import type { ListServer } from '../roles/directories/list-server.js';
 import { DIRECTORY_POW_QUEUE } from '../tor/onion/add-onion.js';
 import { loadOrCreateOnionKey } from '../tor/onion/key-folder.js';
 import { VERSION } from '../roles/version.js';
@@ -130,6 +132,7 @@ class DirectoryProgram {
   #node: DirectoryNode | undefined;
   #notifier: Notifier | undefined;
   #upgrade: (() => Promise<UpgradeAnswer>) | undefined;
+  #lists: ListServer | undefined;
   /** Upgrades that are under way, and one that succeeded: another process has the peers then. */
   #upgrades = 0;
 
@@ -236,8 +239,12 @@ class DirectoryProgram {
     inherited: DirectoryInheritance | undefined,
   ): Promise<DirectoryNode> {
     const motd = this.#motd;
+    const { settings, shutdown } = this.#program;
     const { gate, door } = await openAdmissionParts(this.#program);
-    const options = nodeOptions(this.#program.settings);
+    const options = nodeOptions(settings);
+    const lists = await openListServer({ ...this.#tools, settings, overlay });
+    this.#lists = lists;
+    if (lists) shutdown.onStop('lists of directories', () => lists.close());
     const cluster = await this.#openCluster();
     return startDirectoryNode({
       ...this.#tools,
@@ -247,6 +254,7 @@ class DirectoryProgram {
       ...(motd === undefined ? {} : { motd }),
       ...(cluster === undefined ? {} : { cluster }),
       overlay,
+      ...(lists && { directoryList: lists.served }),
       onState: (state) => notifyState(this.#notifier, state),
       inherited,
     });
@@ -273,6 +281,7 @@ class DirectoryProgram {
     const { log, shutdown } = this.#program;
     const notifier = this.#notifier ?? this.#notify();
     this.#node = node;
+    void this.#lists?.start(node.locations);
     const upgrade = createUpgrade({ node, opened, notifier, shutdown, log });
     this.#upgrade = async () => {
       this.#upgrades++;

@@ -9,6 +9,8 @@ import {
 import { LockedError, lockInstance, type InstanceLock } from '../ops/instance-lock.js';
 import { systemClock } from '../overlay/system-clock.js';
 import { announceCommitment } from '../roles/announce-commitment.js';
+import type { DirectoryChoice } from '../roles/directories/directory-choice.js';
+import { directoriesNow } from '../roles/directories/from-settings.js';
 import { UsageError } from './errors.js';
 import type { Program } from './program.js';
 
@@ -28,12 +30,16 @@ export async function onlyMaker(datadir: string): Promise<InstanceLock> {
 }
 
 /** Announces used commitments under nicks of their own; stops with the program. */
-export function openRelay({ settings, log, shutdown }: Program, overlay: Overlay): CommitmentRelay {
+export function openRelay(
+  { settings, log, shutdown }: Program,
+  overlay: Overlay,
+  choice: DirectoryChoice | undefined,
+): CommitmentRelay {
   const relay = createCommitmentRelay({
     announce: (commitment, signal) =>
       announceCommitment(commitment, signal, {
         network: settings.network,
-        directories: settings.onion.directoryNodes,
+        directories: directoriesNow(settings, choice),
         directoryCodes: settings.admission.directoryCodes,
         overlay,
         clock: systemClock,

@@ -25,6 +25,8 @@ import {
   sessionLimits,
 } from '../roles/negotiation-settings.js';
 import { useFastCurves } from '../roles/fast-curves.js';
+import type { DirectoryChoice } from '../roles/directories/directory-choice.js';
+import { chosenDirectories, openChoice } from '../roles/directories/from-settings.js';
 import type { AnnouncedBond } from '../roles/wallet-bond.js';
 import { startWalletMaker, type WalletMakerRole } from '../roles/wallet-maker.js';
 import { YieldStatement } from '../roles/yield-statement-file.js';
@@ -139,7 +141,15 @@ async function startRole(
   });
   shutdown.onStop('overlay', () => opened.close());
   const face = await MakerFace.open(program, networkOf(settings), opened.overlay);
-  const relay = openRelay(program, opened.overlay);
+  const choice = await openChoice({
+    settings,
+    overlay: opened.overlay,
+    clock: systemClock,
+    random: Math.random,
+    log,
+  });
+  if (choice) shutdown.onStop('choice of directories', () => choice.close());
+  const relay = openRelay(program, opened.overlay, choice);
   const policy = makerPolicy(settings);
   const keepsLocation = servesOneOnion(settings);
   if (keepsLocation) {
@@ -164,7 +174,7 @@ async function startRole(
       rule: settings.policy.mergeAlgorithm,
     }),
     terms: termsOf(settings, wallet.secret.kind),
-    openChannel: () => openNamedChannel(program, opened.overlay),
+    openChannel: () => openNamedChannel(program, opened.overlay, choice),
     keepsLocation,
     blacklist: blacklistOptions(settings, { store: commitments, relay }),
     requestLimits: requestLimits(settings),
@@ -189,11 +199,16 @@ const servesOneOnion = ({ onion }: Settings): boolean =>
   !onion.withoutTor && onion.hiddenServiceDir !== undefined;
 
 /** A channel under a fresh nick: all its circuits are isolated by it. */
-function openNamedChannel({ settings, log }: Program, overlay: Overlay): OnionMessageChannel {
+function openNamedChannel(
+  { settings, log }: Program,
+  overlay: Overlay,
+  choice: DirectoryChoice | undefined,
+): OnionMessageChannel {
   useFastCurves();
+  const chosen = chosenDirectories(settings, choice, true);
   const channel = openChannels({
     network: settings.network,
-    directories: settings.onion.directoryNodes,
+    ...chosen.options,
     directoryCodes: settings.admission.directoryCodes,
     overlay,
     newNickKey: () => createNickKey(randomBytes),
@@ -203,6 +218,7 @@ function openNamedChannel({ settings, log }: Program, overlay: Overlay): OnionMe
     random: Math.random,
     log,
   });
+  chosen.follow(channel);
   for (const { nick } of channel.parts ?? [channel]) print(nick);
   return channel;
 }

@@ -63,8 +63,8 @@ async function runWithoutWallet(options: MakerCommandOptions): Promise<void> {
   if (bond === undefined) void tellOfNode(program);
   const commitments = await openCommitmentFile(commitmentListPath(settings));
   shutdown.onStop('commitment list', () => commitments.close());
-  const { overlay, channel, failed } = await openPeer(program, true);
-  const relay = openRelay(program, overlay);
+  const { overlay, channel, choice, failed } = await openPeer(program, true);
+  const relay = openRelay(program, overlay, choice);
   for (const [i, part] of (channel.parts ?? [channel]).entries()) {
     const maker = startMaker({
       channel: part,

@@ -11,6 +11,8 @@ import {
   startDirectoryAudit,
   type DirectoryAuditRole,
 } from '../roles/directory-audit.js';
+import type { DirectoryChoice } from '../roles/directories/directory-choice.js';
+import { chosenDirectories, openChoice } from '../roles/directories/from-settings.js';
 import { openOverlay } from '../overlay/factory/open-overlays.js';
 import { openBondChain, type BondChain } from '../roles/bond-chain.js';
 import { useFastCurves } from '../roles/fast-curves.js';
@@ -20,6 +22,8 @@ export interface Peer {
   /** Closed together with the program. */
   readonly overlay: Overlay;
   readonly channel: OnionMessageChannel;
+  /** Undefined: the directories of the settings are used. */
+  readonly choice: DirectoryChoice | undefined;
   /** Rejects when serving failed before it ever succeeded; never resolves. */
   readonly failed: Promise<never>;
 }
@@ -55,9 +59,12 @@ export async function openPeer(
   const tools = { clock: systemClock, random: Math.random, log };
   const opened = await openOverlay({ settings, serves, ...tools, signal: shutdown.signal });
   shutdown.onStop('overlay', () => opened.close());
+  const choice = await openChoice({ settings, ...tools, overlay: opened.overlay });
+  if (choice) shutdown.onStop('choice of directories', () => choice.close());
+  const chosen = chosenDirectories(settings, choice, serves);
   const channel = openChannels({
     network: settings.network,
-    directories: settings.onion.directoryNodes,
+    ...chosen.options,
     directoryCodes: settings.admission.directoryCodes,
     overlay: opened.overlay,
     newNickKey: () => createNickKey(randomBytes),
@@ -67,6 +74,7 @@ export async function openPeer(
     ...tools,
   });
   shutdown.onStop('message channel', () => channel.close());
+  chosen.follow(channel);
 
   let served = false;
   channel.on('served', () => (served = true));
@@ -77,5 +85,5 @@ export async function openPeer(
   });
   // Without a listener a rejection would end the process.
   failed.catch(() => {});
-  return { overlay: opened.overlay, channel, failed };
+  return { overlay: opened.overlay, channel, choice, failed };
 }

@@ -6,6 +6,7 @@ import {
   ADMISSION_KEYS,
   BLOCKCHAIN_KEYS,
   CLUSTER_KEYS,
+  DIRECTORIES_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   LOKINET_KEYS,
@@ -27,10 +28,10 @@ const TRADING = ['TIMEOUT', 'POLICY'];
 
 /** The sections that a role reads in addition to those of every role. */
 const SECTIONS_OF: Readonly<Record<Role, readonly string[]>> = {
-  directory: ['DIRECTORY', 'CLUSTER', 'ADMISSION'],
-  maker: [...TRADING, 'YIELDGENERATOR', 'ADMISSION'],
-  taker: [...TRADING, 'ADMISSION'],
-  'ob-watcher': ['POLICY', 'OBWATCHER', 'ADMISSION'],
+  directory: ['DIRECTORY', 'CLUSTER', 'ADMISSION', 'DIRECTORIES'],
+  maker: [...TRADING, 'YIELDGENERATOR', 'ADMISSION', 'DIRECTORIES'],
+  taker: [...TRADING, 'ADMISSION', 'DIRECTORIES'],
+  'ob-watcher': ['POLICY', 'OBWATCHER', 'ADMISSION', 'DIRECTORIES'],
   check: [],
   wallet: ['POLICY'],
 };
@@ -43,6 +44,7 @@ const SECTIONS: Readonly<Record<string, SectionKeys>> = {
   YIELDGENERATOR: YIELDGENERATOR_KEYS,
   DIRECTORY: DIRECTORY_KEYS,
   CLUSTER: CLUSTER_KEYS,
+  DIRECTORIES: DIRECTORIES_KEYS,
   OBWATCHER: OBWATCHER_KEYS,
   ADMISSION: ADMISSION_KEYS,
 };

@@ -35,12 +35,21 @@ export const LOCATION_FAULTS: Readonly<Record<LocationFault, string>> = {
 
 /** The nodes, with a remark for the operator; or the first entry that cannot be used, and why. */
 export type DirectoryList =
-  | { readonly ok: true; readonly nodes: readonly Location[]; readonly notice?: string | undefined }
+  | {
+      readonly ok: true;
+      readonly nodes: readonly Location[];
+      /** The operator chose them, so nothing else is added or used instead. */
+      readonly chosen: boolean;
+      readonly notice?: string | undefined;
+    }
   | { readonly ok: false; readonly bad: { readonly found: string; readonly allowed: string } };
 
 export function refused(found: string, allowed: string): DirectoryList {
   return { ok: false, bad: { found, allowed } };
 }
+
+/** All directories come from a signed list. */
+const NO_NODES: DirectoryList = { ok: true, nodes: [], chosen: false };
 
 export function entriesOf(text: string): readonly string[] {
   const entries = text.split(',').map((entry) => entry.trim());
@@ -62,7 +71,7 @@ export function parseDirectoryNodes(text: string): DirectoryList {
     }
     nodes.push(location.value);
   }
-  return { ok: true, nodes };
+  return { ok: true, nodes, chosen: true };
 }
 
 /** A list that a program wrote into the file, so the operator did not choose it. */
@@ -105,25 +114,33 @@ function unchosenList(text: string): UnchosenList | undefined {
  * remains when only `network` was edited, and every list that the original shipped before. A subset, or
  * a list with other addresses, is a choice. Only addresses in the overlays of the program are allowed.
  * The file is not changed.
+ * @param hasListKeys the keys of signed lists are pinned, so that directories may come from a list alone
  */
 export function nodesToDial(
   text: string,
   network: Network,
   overlays: readonly OverlayName[],
+  hasListKeys = false,
 ): DirectoryList {
+  const isEmpty = entriesOf(text).length === 0;
+  if (isEmpty && hasListKeys && SHIPPED_DIRECTORIES[network].length === 0) return NO_NODES;
   if (!overlays.includes('tor')) return onlyIn(overlays, text);
   const unchosen = unchosenList(text);
   const shippedHere = SHIPPED_DIRECTORIES[network];
   const isCurrentList = unchosen?.isCurrent === true && unchosen.network === network;
-  if (entriesOf(text).length > 0 && (unchosen === undefined || isCurrentList)) {
-    return onlyIn(overlays, text);
+  if (!isEmpty && (unchosen === undefined || isCurrentList)) {
+    const list = onlyIn(overlays, text);
+    return list.ok ? { ...list, chosen: !isCurrentList } : list;
   }
   const found = unchosen?.name ?? 'nothing';
   if (shippedHere.length === 0) {
+    if (hasListKeys && unchosen !== undefined) return NO_NODES;
     return refused(found, `host:port of at least one ${network} directory (none is shipped)`);
   }
-  const shipped = parseDirectoryNodes(shippedHere.join(','));
-  if (!shipped.ok || unchosen === undefined) return shipped;
+  const parsed = parseDirectoryNodes(shippedHere.join(','));
+  if (!parsed.ok) return parsed;
+  const shipped = { ...parsed, chosen: false };
+  if (unchosen === undefined) return shipped;
   const instead = unchosen.network === network ? "today's" : `that of ${network}`;
   return { ...shipped, notice: `directory_nodes is ${found}; using ${instead} instead` };
 }

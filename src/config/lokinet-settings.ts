@@ -95,7 +95,7 @@ async function readNodes(text: string): Promise<LokinetNodes> {
     if (!hasPort) portFromSrv.add(host);
     nodes.push(location.value);
   }
-  return { list: { ok: true, nodes }, portFromSrv };
+  return { list: { ok: true, nodes, chosen: true }, portFromSrv };
 }
 
 interface LokinetContext {

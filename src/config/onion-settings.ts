@@ -51,6 +51,8 @@ export interface OnionSettings {
   readonly directoryNodes: readonly Location[];
   /** The overlay `lokinet`; undefined without it. */
   readonly lokinet: LokinetSettings | undefined;
+  /** The operator chose them: directories of a signed list are not used. */
+  readonly directoriesChosen: boolean;
 }
 
 interface Found {
@@ -118,6 +120,8 @@ export interface OnionContext {
   readonly isMaker?: boolean;
   /** Whether the directories come from elsewhere, so that the list may be unusable. */
   readonly needsNoList?: boolean;
+  /** Whether keys of signed lists are pinned or shipped. */
+  readonly hasListKeys?: boolean;
 }
 
 /** In the order of the table. A section with `type = lokinet` adds that overlay to those of `overlays`. */
@@ -181,10 +185,15 @@ export async function readOnionSettings(
     : undefined;
   const isLokinetOnly = lokinet !== undefined && overlays.length === 1;
   const nodes = isDirectory
-    ? { ok: true as const, nodes: [], notice: await directoryNotice(values.directoryNodes, own) }
+    ? {
+        ok: true as const,
+        nodes: [],
+        chosen: false,
+        notice: await directoryNotice(values.directoryNodes, own),
+      }
     : isLokinetOnly
-      ? { ok: true as const, nodes: [] }
-      : nodesToDial(values.directoryNodes, network, overlays);
+      ? { ok: true as const, nodes: [], chosen: true }
+      : nodesToDial(values.directoryNodes, network, overlays, context.hasListKeys);
   if (!nodes.ok && context.needsNoList !== true) {
     throw fault('directory_nodes', nodes.bad.found, nodes.bad.allowed);
   }
@@ -203,6 +212,7 @@ export async function readOnionSettings(
     hiddenServiceDir,
     directoryNodes: [...(nodes.ok ? nodes.nodes : []), ...(lokinet?.directoryNodes ?? [])],
     lokinet,
+    directoriesChosen: nodes.ok && nodes.chosen,
   };
   const nodesNotice =
     !nodes.ok || nodes.notice === undefined ? [] : [`${cfg.path}: ${nodes.notice}`];

@@ -262,6 +262,39 @@ export const ADMISSION_KEYS = {
   directory_codes: secret(65_536),
 };
 
+/** The fingerprint of a key set: 64 hex digits, or nothing. */
+const fingerprint: ValueSpec<string> = {
+  fallback: '',
+  allowed: 'the fingerprint of a key set: 64 hex digits (onionmc directories show), or nothing',
+  secret: false,
+  parse(value) {
+    const text = value.toLowerCase();
+    return text === '' || /^[0-9a-f]{64}$/.test(text) ? text : undefined;
+  },
+};
+
+/** A file, or `http://` and an onion; nothing else is ever asked for. */
+const listSource: ValueSpec<string> = {
+  ...freeText('', 4096),
+  allowed: 'the path of a file, http://ONION.onion/PATH, or nothing',
+  parse(value) {
+    if (!/^[a-z]+:\/\//i.test(value)) return value.length > 4096 ? undefined : value;
+    return /^http:\/\/[a-z2-7]{56}\.onion(:\d{1,5})?\/[!-~]{0,1000}$/.test(value)
+      ? value
+      : undefined;
+  },
+};
+
+const directoryCount = (fallback: number): ValueSpec<number> =>
+  whole(fallback, { min: 5, max: 64 }, 'directories');
+
+export const DIRECTORIES_KEYS = {
+  list_keys: fingerprint,
+  list_source: listSource,
+  taker_directories: directoryCount(5),
+  maker_directories: directoryCount(64),
+};
+
 export const OBWATCHER_KEYS = {
   host: host('127.0.0.1', 'port'),
   port: port(62_601),

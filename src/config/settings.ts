@@ -17,11 +17,13 @@ import { nearestName } from './nearest-name.js';
 import { findLokinetSection } from './lokinet-settings.js';
 import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
 import { resolveDatadir } from './paths.js';
+import { SHIPPED_LIST_KEYS } from './shipped-list-keys.js';
 import { readBlockchain, type NodeSettings } from './node-settings.js';
 import { readSection } from './read-section.js';
 import {
   CLUSTER_KEYS,
   ADMISSION_KEYS,
+  DIRECTORIES_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   LOKINET_KEYS,
@@ -40,6 +42,8 @@ export const CONFIG_FILE_NAME = 'joinmarket.cfg';
 
 /** `[DIRECTORY]`: times in seconds; 0 = no limit or off, where the key allows it. */
 export type DirectorySettings = SectionValues<typeof DIRECTORY_KEYS>;
+/** `[DIRECTORIES]`: signed lists of directories. */
+export type DirectoriesSettings = SectionValues<typeof DIRECTORIES_KEYS>;
 /** `[OBWATCHER]`: where the orderbook page is served. */
 export type ObWatcherSettings = SectionValues<typeof OBWATCHER_KEYS>;
 export type LoggingSettings = SectionValues<typeof LOGGING_KEYS>;
@@ -76,6 +80,8 @@ export interface Settings {
   readonly cluster: ClusterSettings | undefined;
   /** `[ADMISSION]`: private directories and codes. */
   readonly admission: AdmissionSettings;
+  /** `[DIRECTORIES]`: signed lists of directories; `listKeys` is the pinned or the shipped fingerprint. */
+  readonly directories: DirectoriesSettings;
   /** `[OBWATCHER]`: where the orderbook page is served. */
   readonly obWatcher: ObWatcherSettings;
   /** The whole file, with unknown sections and keys. */
@@ -120,6 +126,7 @@ function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
 const OWN_SECTIONS = {
   DIRECTORY: DIRECTORY_KEYS,
   CLUSTER: CLUSTER_KEYS,
+  DIRECTORIES: DIRECTORIES_KEYS,
   OBWATCHER: OBWATCHER_KEYS,
   ADMISSION: ADMISSION_KEYS,
 };
@@ -148,6 +155,13 @@ export function misspeltNotices(cfg: CfgFile): readonly string[] {
   ];
 }
 
+/** A pinned key set comes before the shipped one. */
+function readDirectories(cfg: CfgFile, network: Network): DirectoriesSettings {
+  const values = readSection(DIRECTORIES_KEYS, cfg, 'DIRECTORIES');
+  const listKeys = values.listKeys === '' ? SHIPPED_LIST_KEYS[network] : values.listKeys;
+  return { ...values, listKeys };
+}
+
 /**
  * The settings of a role from a parsed file. Rejects with a ConfigError for the first value that is not
  * allowed.
@@ -160,7 +174,9 @@ export async function settingsFrom(
   const { network, node } = readBlockchain(cfg, datadir, !isDirectory && role !== 'check');
   const needsNoList = role === 'check' || role === 'wallet';
   const isMaker = role === 'maker';
-  const context = { cfg, datadir, network, isDirectory, isMaker, needsNoList };
+  const directories = readDirectories(cfg, network);
+  const hasListKeys = directories.listKeys !== '';
+  const context = { cfg, datadir, network, isDirectory, isMaker, needsNoList, hasListKeys };
   const { onion, notices } = await readOnionSettings(context);
   const settings: Settings = {
     role,
@@ -176,6 +192,7 @@ export async function settingsFrom(
     directory: readSection(DIRECTORY_KEYS, cfg, 'DIRECTORY'),
     cluster: isDirectory ? readCluster(cfg, datadir) : undefined,
     admission: readAdmission(cfg, datadir),
+    directories,
     obWatcher: readSection(OBWATCHER_KEYS, cfg, 'OBWATCHER'),
     cfg,
   };

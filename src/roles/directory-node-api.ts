@@ -1,8 +1,8 @@
 /** The types of a directory node: its options, and the handle of a running one. */
 import type { Log } from '../channel/log.js';
 import type { Clock, Overlay, Random, Served, ServiceState } from '../channel/ports.js';
-import type { Directory } from '../directory/directory.js';
 import type { EntryGate } from '../directory/entry/gate.js';
+import type { Directory, ServedList } from '../directory/directory.js';
 import type { DirectoryLimits } from '../directory/limits.js';
 import type { Parcel } from '../kit/movable.js';
 import type { Health } from '../http/health.js';
@@ -39,6 +39,8 @@ export interface DirectoryNodeOptions {
   readonly cluster?: OpenCluster | undefined;
   /** Decides which peers may enter, for a private directory; absent = all may. */
   readonly gate?: EntryGate | undefined;
+  /** The signed list of directories to serve; absent = the feature is not offered. */
+  readonly directoryList?: () => ServedList | undefined;
   /** Where `/healthz`, `/metrics` and `/status` are served; absent or port 0 = nowhere. */
   readonly status?: {
     /** Address on which the status server listens. */

@@ -236,7 +236,12 @@ class RunningNode implements DirectoryNode {
   #createDirectory(): Directory {
     const { network, overlay, random = Math.random } = this.#options;
     const observeFlush = registerFlushMetrics(this.#metrics);
-    const { dialBack = false, nickAuth = 'disabled', publicWindowMs } = this.#options;
+    const {
+      dialBack = false,
+      nickAuth = 'disabled',
+      publicWindowMs,
+      directoryList,
+    } = this.#options;
     return createDirectory({
       network,
       nick: this.nick,
@@ -254,6 +259,7 @@ class RunningNode implements DirectoryNode {
       ...(nickAuth === 'disabled'
         ? {}
         : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),
+      ...(directoryList && { directoryList }),
       onFlush: (report) => {
         observeFlush(report);
         this.#history.flushed(report);

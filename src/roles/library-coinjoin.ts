@@ -13,6 +13,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { CoinjoinOutcome, CoinjoinPlan } from '../taker/api.js';
 import { resumeCoinjoins } from '../taker/resume.js';
+import { chosenDirectories, directoriesNow, openChoice } from './directories/from-settings.js';
 import { announceCommitment } from './announce-commitment.js';
 import type { CoinjoinRunOptions } from './coinjoin.js';
 import { coinjoinRequest, type CoinjoinWish } from './coinjoin-request.js';
@@ -149,20 +150,31 @@ export async function serveWalletMaker(options: WalletMakerOptions): Promise<Run
     ...tools,
     signal,
   });
+  const choice = await openChoice({ settings, overlay: overlay.overlay, ...tools }).catch(
+    async (error: unknown) => {
+      await Promise.all([overlay.close(), statement.close(), commitments.close()]);
+      throw error;
+    },
+  );
   const named = {
     network: settings.network,
-    directories: settings.onion.directoryNodes,
     directoryCodes: settings.admission.directoryCodes,
     overlay: overlay.overlay,
   };
   const relay = createCommitmentRelay({
     announce: (commitment, abort) =>
-      announceCommitment(commitment, abort, { ...named, ...tools, randomBytes }),
+      announceCommitment(commitment, abort, {
+        ...named,
+        directories: directoriesNow(settings, choice),
+        ...tools,
+        randomBytes,
+      }),
     ...tools,
   });
   const policy = makerPolicy(settings);
   const close = async (): Promise<void> => {
     relay.close();
+    await choice?.close();
     await overlay.close();
     await statement.close();
     await commitments.close();
@@ -180,14 +192,19 @@ export async function serveWalletMaker(options: WalletMakerOptions): Promise<Run
         rule: settings.policy.mergeAlgorithm,
       }),
       terms: offerTerms(settings, wallet.secret.kind === 'native' ? 'sw0' : 'sw'),
-      openChannel: () =>
-        openChannels({
+      openChannel() {
+        const chosen = chosenDirectories(settings, choice, true);
+        const channel = openChannels({
           ...named,
+          ...chosen.options,
           newNickKey: () => createNickKey(randomBytes),
           sameNick: settings.onion.lokinet?.sameNick ?? false,
           serve: true,
           ...tools,
-        }),
+        });
+        chosen.follow(channel);
+        return channel;
+      },
       blacklist: blacklistOptions(settings, { store: commitments, relay }),
       requestLimits: requestLimits(settings),
       policy,

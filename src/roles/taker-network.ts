@@ -11,6 +11,7 @@ import { systemClock } from '../overlay/system-clock.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { Wallet } from '../wallet/wallet.js';
 import { CoinjoinTaker } from './coinjoin.js';
+import { chosenDirectories, openChoice } from './directories/from-settings.js';
 import { EVIDENCE_FILE, startDirectoryAudit } from './directory-audit.js';
 import { useFastCurves } from './fast-curves.js';
 
@@ -52,9 +53,12 @@ export async function openTakerNetwork(options: TakerNetworkOptions): Promise<Ta
   try {
     const opened = await openOverlay({ settings, serves: false, ...tools, signal });
     closers.push(() => opened.close());
+    const choice = await openChoice({ settings, overlay: opened.overlay, ...tools });
+    if (choice) closers.push(() => choice.close());
+    const chosen = chosenDirectories(settings, choice, false);
     const channel = openChannels({
       network: settings.network,
-      directories: settings.onion.directoryNodes,
+      ...chosen.options,
       directoryCodes: settings.admission.directoryCodes,
       overlay: opened.overlay,
       newNickKey: () => createNickKey(randomBytes),
@@ -63,6 +67,7 @@ export async function openTakerNetwork(options: TakerNetworkOptions): Promise<Ta
       ...tools,
     });
     closers.push(() => channel.close());
+    chosen.follow(channel);
     const path = join(settings.datadir, EVIDENCE_FILE);
     const audit = await startDirectoryAudit({ channel, clock: systemClock, log, path });
     closers.push(() => audit.close());

@@ -20,6 +20,7 @@ import {
   ADMISSION_KEYS,
   BLOCKCHAIN_KEYS,
   CLUSTER_KEYS,
+  DIRECTORIES_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   LOKINET_KEYS,
@@ -38,6 +39,7 @@ import { systemClock } from '../../src/overlay/system-clock.js';
 import { bondValue } from '../../src/protocol/fidelity-bond.js';
 import { fundedOffers } from '../../src/maker/offers.js';
 import { onionHost } from '../../src/protocol/location.js';
+import { listSourceOf } from '../../src/roles/directories/from-settings.js';
 import { makerPageAddress } from '../../src/roles/maker-page.js';
 import {
   blacklistOptions,
@@ -65,6 +67,7 @@ const TABLES: Readonly<Record<string, SectionKeys>> = {
   YIELDGENERATOR: YIELDGENERATOR_KEYS,
   DIRECTORY: DIRECTORY_KEYS,
   CLUSTER: CLUSTER_KEYS,
+  DIRECTORIES: DIRECTORIES_KEYS,
   OBWATCHER: OBWATCHER_KEYS,
   ADMISSION: ADMISSION_KEYS,
 };
@@ -214,6 +217,12 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     command: '/usr/bin/decide',
     directory_codes: `${onionHost(new Uint8Array(32).fill(7))}:5222=omc-code`,
   },
+  DIRECTORIES: {
+    list_keys: 'ab'.repeat(32),
+    list_source: 'list.json',
+    taker_directories: '7',
+    maker_directories: '7',
+  },
   OBWATCHER: { host: '[::1]', port: '7', page_hosts: 'page.example.org' },
 };
 
@@ -278,6 +287,8 @@ function inCommands(settings: Settings): unknown {
       choicePolicy(settings),
     ],
     bond: bondValue({ ...bondPolicy(settings), ...BOND }),
+    // `openChoice` and `openListServer` take them as they are.
+    lists: [settings.directories, listSourceOf(settings)],
     watcher: watcherOptions(settings),
     wallet: [walletRules(settings), settings.policy.mergeAlgorithm, feeWish({}, settings)],
     // `openAdmissionParts` takes it as it is, and each channel the codes in it.

@@ -13,6 +13,7 @@ import {
   BLOCKCHAIN_KEYS,
   ADMISSION_KEYS,
   CLUSTER_KEYS,
+  DIRECTORIES_KEYS,
   DIRECTORY_KEYS,
   LOGGING_KEYS,
   LOKINET_KEYS,
@@ -24,6 +25,7 @@ import {
 } from '../../src/config/settings-keys.js';
 import { loadSettings, settingsFrom, type Role, type Settings } from '../../src/config/settings.js';
 import { FORMER_LISTS, SHIPPED_DIRECTORIES } from '../../src/config/shipped-directories.js';
+import { SHIPPED_LIST_KEYS } from '../../src/config/shipped-list-keys.js';
 import { commitmentListPath } from '../../src/roles/negotiation-settings.js';
 import { formatLocation, onionHost, parseLocation } from '../../src/protocol/location.js';
 
@@ -73,6 +75,7 @@ t.test('the example file holds exactly the built-in defaults', async (t) => {
     YIELDGENERATOR: YIELDGENERATOR_KEYS,
     DIRECTORY: DIRECTORY_KEYS,
     CLUSTER: CLUSTER_KEYS,
+    DIRECTORIES: DIRECTORIES_KEYS,
     OBWATCHER: OBWATCHER_KEYS,
     ADMISSION: ADMISSION_KEYS,
   };
@@ -180,6 +183,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
       loopbackServing: { host: '127.0.0.1', port: 5222 },
       hiddenServiceDir: join(homedir(), 'hs'),
       directoryNodes: [ONION, OTHER],
+      directoriesChosen: true,
     },
   );
   t.equal(notices.length, 1, 'one notice, for IRC');
@@ -753,6 +757,59 @@ t.test('the contract of [OBWATCHER]', async (t) => {
   await t.rejects(read('[OBWATCHER]\nport = 70000\n', 'ob-watcher'), {
     message: /\[OBWATCHER\] port: found "70000"/,
   });
+});
+
+t.test('the contract of [DIRECTORIES]', async (t) => {
+  const { settings } = await read('', 'taker');
+  t.same(settings.directories, {
+    listKeys: '',
+    listSource: '',
+    takerDirectories: 5,
+    makerDirectories: 64,
+  });
+  t.same(Object.values(SHIPPED_LIST_KEYS), ['', '', '', ''], 'nobody signs lists yet');
+  const fingerprint = 'AB'.repeat(32);
+  const pinned = await read(`[DIRECTORIES]\nlist_keys = ${fingerprint}\n`, 'taker');
+  t.equal(pinned.settings.directories.listKeys, fingerprint.toLowerCase());
+  for (const [line, allowed] of [
+    ['list_keys = abc', /64 hex digits/],
+    ['list_source = https://example.org/list', /http:\/\/ONION/],
+    ['list_source = http://example.org/list', /http:\/\/ONION/],
+    ['taker_directories = 4', /5 to 64/],
+    ['maker_directories = 65', /5 to 64/],
+  ] as const) {
+    await t.rejects(read(`[DIRECTORIES]\n${line}\n`, 'taker'), { message: allowed }, line);
+  }
+});
+
+t.test('a list of directories never replaces a choice of the user', async (t) => {
+  const keys = `[DIRECTORIES]\nlist_keys = ${'ab'.repeat(32)}\n`;
+  const chosen = async (line: string, more = ''): Promise<readonly [boolean, number]> => {
+    const text = `${keys}[MESSAGING:a]\ntype = onion\n${line}\n${more}`;
+    const { onion } = (await read(text, 'taker')).settings;
+    return [onion.directoriesChosen, onion.directoryNodes.length];
+  };
+  const { mainnet } = SHIPPED_DIRECTORIES;
+  t.same(await chosen(`directory_nodes = ${ONION}`), [true, 1], 'another address');
+  const part = mainnet.slice(1).join(',');
+  t.same(await chosen(`directory_nodes = ${part}`), [true, mainnet.length - 1], 'a part');
+  const shipped = [false, mainnet.length];
+  t.same(await chosen(''), shipped, 'no key');
+  t.same(await chosen('directory_nodes ='), shipped, 'empty');
+  t.same(await chosen(`directory_nodes = ${mainnet.join(',')}`), shipped, 'the shipped list');
+  t.same(
+    await chosen('directory_nodes =', '[BLOCKCHAIN]\nnetwork = regtest\n'),
+    [false, 0],
+    'no directory is shipped: all come from the list',
+  );
+  await t.rejects(
+    read(
+      '[MESSAGING:a]\ntype = onion\ndirectory_nodes =\n[BLOCKCHAIN]\nnetwork = regtest\n',
+      'taker',
+    ),
+    { message: /none is shipped/ },
+    'without keys the user must name one',
+  );
 });
 
 t.test('the example and docs/directory.md show the limits of the table', (t) => {

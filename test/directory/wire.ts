@@ -12,6 +12,7 @@ import {
   type DirectoryOptions,
   type DirectoryLimits,
   type NickAuthOptions,
+  type ServedList,
 } from '../../src/directory/directory.js';
 import type { Neighbours } from '../../src/directory/neighbours.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
@@ -169,6 +170,7 @@ export interface RunOptions {
   readonly neighbours?: Neighbours;
   /** With several nodes, all connections go to one: the scene is about a limit that each node has. */
   readonly oneNode?: boolean;
+  readonly directoryList?: () => ServedList | undefined;
 }
 
 /** The directory of these tests, without a socket: default limits, every turn flushed at its end. */

@@ -18,6 +18,8 @@ export interface DirectorySetOptions extends Omit<
 > {
   /** Configured directories; duplicates are ignored. */
   readonly locations: readonly Location[];
+  /** Whether one connected directory is enough to be ready. */
+  readonly readyAtFirst?: boolean | undefined;
   readonly onUp: (info: DirectoryUp) => void;
   readonly onDown: (link: DirectoryLink, info: DirectoryDown, wasUp: boolean) => void;
   /** A message or peer list; only between `onUp` and `onDown` of its directory. */
@@ -45,10 +47,12 @@ export class DirectorySet {
   readonly #options: DirectorySetOptions;
   readonly #links = new Map<string, DirectoryLink>();
   readonly #readiness: Readiness;
+  #isStarted = false;
+  #isClosed = false;
 
   constructor(options: DirectorySetOptions) {
     this.#options = options;
-    const { clock, settings, locations, onReady } = options;
+    const { clock, settings, locations, readyAtFirst, onReady } = options;
     for (const location of locations) {
       const key = formatLocation(location);
       if (!this.#links.has(key)) this.#links.set(key, this.#createLink(location));
@@ -56,7 +60,8 @@ export class DirectorySet {
     this.#readiness = createReadiness({
       clock,
       waitMs: settings.timings.welcomeMs,
-      total: this.#links.size,
+      total: () => this.#links.size,
+      atFirst: readyAtFirst,
       countUp: () => [...this.#links.values()].filter(({ up }) => up).length,
       onReady,
     });
@@ -89,8 +94,27 @@ export class DirectorySet {
 
   /** Starts dialling, and repeats it. */
   start(): void {
+    this.#isStarted = true;
     this.#readiness.start();
     for (const link of this.#links.values()) link.start();
+  }
+
+  /** Adds a directory and dials it; nothing happens when there is one at this location. */
+  add(location: Location): void {
+    const key = formatLocation(location);
+    if (this.#isClosed || this.#links.has(key)) return;
+    const link = this.#createLink(location);
+    this.#links.set(key, link);
+    if (this.#isStarted) link.start();
+  }
+
+  /** Ends the session or attempt with a directory for good. Resolves when it has ended. */
+  async remove(location: Location): Promise<void> {
+    const key = formatLocation(location);
+    const link = this.#links.get(key);
+    if (!link) return;
+    await link.close();
+    if (this.#links.get(key) === link) this.#links.delete(key);
   }
 
   /** Our own overlay of this kind was lost and works again: dials its directories at once. */
@@ -103,6 +127,7 @@ export class DirectorySet {
 
   /** Ends all sessions and attempts. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     this.#readiness.close();
     await Promise.all([...this.#links.values()].map((link) => link.close()));
   }

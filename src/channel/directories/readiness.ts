@@ -13,8 +13,10 @@ export interface Readiness {
 export interface ReadinessOptions {
   readonly clock: Clock;
   readonly waitMs: number;
-  /** Number of configured directories. */
-  readonly total: number;
+  /** Number of directories, now. */
+  readonly total: () => number;
+  /** Ready with the first connected directory, without waiting for others. */
+  readonly atFirst?: boolean | undefined;
   /** Number of connected directories. */
   readonly countUp: () => number;
   /** Called at most once. */
@@ -22,7 +24,7 @@ export interface ReadinessOptions {
 }
 
 export function createReadiness(options: ReadinessOptions): Readiness {
-  const { clock, waitMs, total, countUp, onReady } = options;
+  const { clock, waitMs, total, atFirst = false, countUp, onReady } = options;
   let done = false;
   let fired = false;
   let late = false;
@@ -48,7 +50,7 @@ export function createReadiness(options: ReadinessOptions): Readiness {
     },
     directoryUp() {
       const up = countUp();
-      if (!done && (up === total || late)) ready(up);
+      if (!done && (up === total() || late || (atFirst && up > 0))) ready(up);
     },
     close() {
       done = true;
