@@ -19,7 +19,7 @@ import { UsageError } from './errors.js';
 import { print, printScreen } from './print.js';
 import { openProgram, type CommonOptions } from './program.js';
 
-interface CheckCommandOptions extends CommonOptions {
+export interface CheckCommandOptions extends CommonOptions {
   readonly relay?: boolean;
   readonly json?: boolean;
   readonly watch?: boolean;
@@ -30,6 +30,14 @@ interface CheckCommandOptions extends CommonOptions {
 }
 
 const MAX_DIRECTORIES = 100;
+
+/** What is checked. */
+export interface CheckSubject {
+  readonly locations: readonly Location[];
+  /** Where the results are kept if no option names a file; absent: kept only with --watch. */
+  readonly history?: string;
+  readonly most?: number;
+}
 
 /** Parses an address in one of these overlays; names are not resolved. Throws a UsageError. */
 export function parseAddress(text: string, overlays: readonly OverlayName[]): Location {
@@ -55,11 +63,16 @@ function addressesToCheck(given: readonly string[], { onion, configFile }: Setti
     given.length === 0
       ? onion.directoryNodes
       : given.map((text) => parseAddress(text, onion.overlays));
-  const different = new Map(all.map((location) => [formatLocation(location), location]));
-  if (different.size > MAX_DIRECTORIES) {
-    throw new UsageError(
-      `${different.size} directories are too many at once; ${MAX_DIRECTORIES} is the most`,
-    );
+  return [...all];
+}
+
+function differentLocations({
+  locations,
+  most = MAX_DIRECTORIES,
+}: CheckSubject): readonly Location[] {
+  const different = new Map(locations.map((location) => [formatLocation(location), location]));
+  if (different.size > most) {
+    throw new UsageError(`${different.size} directories are too many at once; ${most} is the most`);
   }
   return [...different.values()];
 }
@@ -105,8 +118,16 @@ async function report(
   printScreen(`${title}\n\n${table}\n`);
 }
 
-export async function runCheck(
-  given: readonly string[],
+export function runCheck(given: readonly string[], options: CheckCommandOptions): Promise<void> {
+  return runCheckOf(
+    async (settings) => ({ locations: addressesToCheck(given, settings) }),
+    options,
+  );
+}
+
+/** Checks the directories that `subjectOf` finds; its errors end the command. */
+export async function runCheckOf(
+  subjectOf: (settings: Settings) => Promise<CheckSubject>,
   options: CheckCommandOptions,
 ): Promise<void> {
   const program = await openProgram('check', options, { endsWithTerminal: true });
@@ -114,11 +135,11 @@ export async function runCheck(
   const { signal } = shutdown;
   const settings = withSocks(program.settings, options.socks);
   const network = options.network ?? settings.network;
-  const locations = addressesToCheck(given, settings);
-  const keepsHistory = options.watch === true || options.history !== undefined;
-  const history = keepsHistory
-    ? await openCheckHistory(options.history ?? join(settings.datadir, HISTORY_FILE))
-    : undefined;
+  const subject = await subjectOf(settings);
+  const locations = differentLocations(subject);
+  const ofWatch = options.watch === true ? join(settings.datadir, HISTORY_FILE) : undefined;
+  const historyFile = options.history ?? subject.history ?? ofWatch;
+  const history = historyFile === undefined ? undefined : await openCheckHistory(historyFile);
   const tools = { clock: systemClock, random: Math.random, log, signal };
   const opened = await openOverlay({ ...tools, settings, serves: false });
   shutdown.onStop('overlay', () => opened.close());

@@ -276,6 +276,15 @@ async function addLlarp(program: Command): Promise<void> {
   (await import('./llarp/commands.js')).addLlarpCommands(llarp);
 }
 
+/** The subcommands of `directories` are loaded only when it is named. */
+async function addDirectories(program: Command): Promise<void> {
+  const directories = program
+    .command('directories')
+    .description('make, verify and check signed lists of directories');
+  if (!process.argv.includes('directories')) return;
+  (await import('./directories/commands.js')).addDirectoriesCommands(directories);
+}
+
 /** Commander's errors of several lines become one line, like every other error. */
 function usageError(text: string): string {
   const said = text
@@ -303,6 +312,7 @@ export async function runCommandLine(version: string): Promise<void> {
   await addWallet(program);
   await addCoinjoin(program);
   await addSchedule(program);
+  await addDirectories(program);
   await addAdmission(program);
   await addLlarp(program);
   try {

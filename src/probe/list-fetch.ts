@@ -1,6 +1,6 @@
 /**
  * Fetches the signed list of directories from one directory, under a nick that is used only for this
- * (docs/protocol.md, section 5.3). The directory does not learn which peer of it asks. The result is not
+ * (docs/protocol.md, section 5.4). The directory does not learn which peer of it asks. The result is not
  * verified.
  */
 import { ListDownload } from '../directory-lists/served-list.js';

@@ -1,6 +1,6 @@
 /**
  * Types 841 and 843: a peer asks a directory for the signed list of directories, in chunks
- * (docs/protocol.md, section 5.3). Both sides list the feature `directory_list`. Nothing here is verified.
+ * (docs/protocol.md, section 5.4). Both sides list the feature `directory_list`. Nothing here is verified.
  */
 import { base64 } from '@scure/base';
 import { decodeBase64 } from './base64-text.js';

@@ -1,4 +1,4 @@
-/** A directory that serves a list of directories, line by line (docs/protocol.md, section 5.3). */
+/** A directory that serves a list of directories, line by line (docs/protocol.md, section 5.4). */
 import t from 'tap';
 import { offerDocument } from '../../src/directory-lists/served-list.js';
 import {

@@ -1,5 +1,5 @@
 /**
- * Answers requests for the signed list of directories (docs/protocol.md, section 5.3). A peer asks for each
+ * Answers requests for the signed list of directories (docs/protocol.md, section 5.4). A peer asks for each
  * chunk, so at most a few of them wait for it, and nothing is stored for it.
  */
 import type { Clock } from '../../channel/ports.js';
