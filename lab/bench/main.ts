@@ -4,6 +4,7 @@ import { benchCoinjoin } from './coinjoin.js';
 import { benchMakerRequests } from './maker-requests.js';
 import { benchCluster } from './cluster.js';
 import { benchFanout } from './fanout.js';
+import { benchLists } from './lists.js';
 import { benchMemory } from './memory.js';
 import { benchOrderbook } from './orderbook.js';
 import { benchStart } from './start.js';
@@ -17,6 +18,7 @@ const BENCHMARKS = {
   admission: benchAdmission,
   cluster: benchCluster,
   fanout: benchFanout,
+  lists: benchLists,
   memory: benchMemory,
   orderbook: benchOrderbook,
   requests: benchMakerRequests,
@@ -25,7 +27,7 @@ const BENCHMARKS = {
   wallet: benchWallet,
 };
 const USAGE =
-  'usage: scripts/bench admission|cluster|coinjoin|fanout|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
+  'usage: scripts/bench admission|cluster|coinjoin|fanout|lists|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
   'upgrade [--peers N]; coinjoin [--before FOLDER]; tor [--before FOLDER] [--peers N] [--rates N,N] ' +
   '[--seconds N] [--rounds N] [--without before,now,naive]';
 

@@ -6,6 +6,7 @@ import { bitcoinTarget } from './targets/bitcoin.js';
 import { bondTarget } from './targets/bond.js';
 import { cfgTarget } from './targets/cfg.js';
 import { clusterTarget } from './targets/cluster.js';
+import { directoryListsTarget } from './targets/directory-lists.js';
 import { directoryTarget } from './targets/directory.js';
 import { envelopeTarget } from './targets/envelope.js';
 import { framerTarget } from './targets/framer.js';
@@ -43,6 +44,7 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     socksTarget(),
     cfgTarget(seeds),
     directoryTarget(seeds),
+    directoryListsTarget(),
     walletImportTarget(),
     walletTarget(),
     scheduleTarget(),

@@ -2,7 +2,12 @@
 import type { Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import type { Clock, Overlay } from '../../src/channel/ports.js';
-import { createDirectory, DEFAULT_LIMITS, type Directory } from '../../src/directory/directory.js';
+import {
+  createDirectory,
+  DEFAULT_LIMITS,
+  type Directory,
+  type DirectoryOptions,
+} from '../../src/directory/directory.js';
 import type { Network } from '../../src/protocol/constants.js';
 import type { Location } from '../../src/protocol/location.js';
 
@@ -21,6 +26,7 @@ export async function serveDirectory(
   clock: Clock,
   nick: string,
   network: Network = 'signet',
+  more: Pick<DirectoryOptions, 'directoryList'> = {},
 ): Promise<DirectoryService> {
   let directory: Directory | undefined;
   let reachable: (() => void) | undefined;
@@ -59,6 +65,7 @@ export async function serveDirectory(
       clock,
       random: () => 0,
       log: silentLog,
+      ...more,
       // Tests of peers need not wait for it.
       publicWindowMs: 0,
     });

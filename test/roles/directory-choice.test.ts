@@ -34,9 +34,9 @@ t.test('the order: worked, new, failed, dark for a week', async (t) => {
   const before = ranked(all, history, START + 7 * DAY - 1, half);
   t.same(names(before).slice(0, 3), [0, 1, 2]);
   t.same(names(ranked(all.toReversed(), history, START + 7 * DAY, half)), [0, 1, 2, 3, 4]);
-  t.test('a dark one that works again is first again', async (t) => {
+  t.test('a dark one that works again is one of those that work', async (t) => {
     history.worked(dark, START + 8 * DAY);
-    t.ok(names(ranked(all, history, START + 8 * DAY, half)).indexOf(4) < 2);
+    t.ok(names(ranked(all, history, START + 8 * DAY, half)).indexOf(4) < 3, 'before new ones');
   });
 });
 
@@ -72,7 +72,7 @@ t.test('the history is bounded, and is read back', async (t) => {
   t.equal(oldest && history.of(oldest), undefined, 'the oldest is forgotten');
   const read = new ContactHistory(parseContacts(history.format()));
   t.equal(read.size, 2_000);
-  t.equal(read.format(), history.format());
+  t.ok(read.format() === history.format());
   t.ok(history.format().length < 512 * 1_024);
   for (const text of ['', '{', '[]', '{"version":1}', '{"version":1,"directories":{"x":{}}}']) {
     t.equal(parseContacts(text).size, 0, text);

@@ -373,12 +373,13 @@ t.test(
   },
 );
 
+const answer = (text: string): Buffer => Buffer.from(text, 'latin1');
+
 t.test('sources of lists', async (t) => {
   t.equal(pageOf('/etc/list.json'), undefined);
   t.equal(pageOf('http://example.org/list'), undefined, 'no name is ever resolved');
   const page = pageOf('http://127.0.0.1:8000/a/list.json');
   t.same(page && [formatLocation(page.location), page.path], ['127.0.0.1:8000', '/a/list.json']);
-  const answer = (text: string): Buffer => Buffer.from(text, 'latin1');
   t.equal(Buffer.from(bodyOf(answer('HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody'))).toString(), 'body');
   t.equal(
     Buffer.from(bodyOf(answer('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nbody'))).toString(),

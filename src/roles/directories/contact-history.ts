@@ -116,7 +116,11 @@ export class ContactHistory {
 
   /** The text of the file. */
   format(): string {
-    const directories = Object.fromEntries(this.#contacts);
+    const rows = [...this.#contacts].map(([key, contact]) => {
+      const { known, tried, worked, failing, attempts, successes } = contact;
+      return [key, { known, tried, worked, failing, attempts, successes }] as const;
+    });
+    const directories = Object.fromEntries(rows);
     return `${JSON.stringify({ version: VERSION, directories })}\n`;
   }
 
