@@ -179,6 +179,10 @@ export class DirectoryChoice {
   }
 
   async #exploreAndAgain(): Promise<void> {
+    // Each of them at most every six hours: a session may last for months.
+    for (const links of this.#links) {
+      for (const location of links.listing) this.#updates.ask(location);
+    }
     await this.explore();
     if (!this.#isClosed) this.#exploreLater();
   }

@@ -36,6 +36,8 @@ export class DirectoryLinks {
   /** Clock time of the last failure, of candidates only. */
   readonly #failedAt = new Map<string, number>();
   readonly #up = new Set<string>();
+  /** Connected directories that serve lists. */
+  readonly #listing = new Map<string, Location>();
   #isClosed = false;
 
   constructor(options: DirectoryLinksOptions) {
@@ -45,11 +47,14 @@ export class DirectoryLinks {
       const key = formatLocation(location);
       this.#failedAt.delete(key);
       this.#up.add(key);
-      options.onWorked(location, features.includes(options.listFeature));
+      const offersLists = features.includes(options.listFeature);
+      if (offersLists) this.#listing.set(key, location);
+      options.onWorked(location, offersLists);
       this.#settle();
     });
     channel.on('directory-down', ({ location, retryInMs }) => {
       const wasUp = this.#up.delete(formatLocation(location));
+      this.#listing.delete(formatLocation(location));
       // Without a further attempt it was left on purpose.
       if (retryInMs === undefined) return;
       if (wasUp) this.#fill();
@@ -61,6 +66,11 @@ export class DirectoryLinks {
   /** The connected directories, as location strings. */
   get connected(): readonly string[] {
     return [...this.#up];
+  }
+
+  /** The connected directories that serve lists. */
+  get listing(): readonly Location[] {
+    return [...this.#listing.values()];
   }
 
   /** The candidates changed: leaves directories that are none any more, and adds new ones. */

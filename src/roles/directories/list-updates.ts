@@ -70,7 +70,7 @@ export class ListUpdates {
     if ((this.#notBefore.get(key) ?? -Infinity) > clock.now()) return;
     if (this.#stopped.signal.aborted || this.#waiting.size >= MAX_WAITING) return;
     this.#waiting.set(key, location);
-    this.#running ??= this.#run().finally(() => (this.#running = undefined));
+    this.#begin();
   }
 
   /** Asks one directory and takes its list; the result says whether it was reached. */
@@ -100,6 +100,13 @@ export class ListUpdates {
     this.#stopped.abort();
     this.#cancelSource?.();
     await Promise.all([this.#running, this.#source]);
+  }
+
+  #begin(): void {
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#waiting.size > 0 && !this.#stopped.signal.aborted) this.#begin();
+    });
   }
 
   async #run(): Promise<void> {
