@@ -166,6 +166,19 @@ class ChannelSet implements OnionMessageChannel {
     return this.#partOf(nick)?.peer(nick);
   }
 
+  /** The part whose overlays reach it connects to the directory. */
+  addDirectory(location: Location): void {
+    const [first] = this.parts;
+    const part = this.parts.find((each) =>
+      each.directories().some((known) => known.location.kind === location.kind),
+    );
+    (part ?? first).addDirectory(location);
+  }
+
+  async removeDirectory(location: Location): Promise<void> {
+    await this.#partAt(location)?.removeDirectory(location);
+  }
+
   observe(observer: ChannelObserver): () => void {
     const stops = this.parts.map((part) => part.observe(observer));
     return () => {
