@@ -113,6 +113,8 @@ export const DROP_REASONS = [
   'replayed',
   /** Says something about a peer that its sender does not have. */
   'not-its-peer',
+  /** Announces a peer with a proof that the key of the nick did not sign. */
+  'proof',
   /** A record that this program cannot read. */
   'record',
 ] as const;

@@ -1,10 +1,11 @@
 /**
  * Nicks that different peers have at two nodes: after a partition, or when both came at the same moment. A
- * proven peer wins, and each node sees that by itself. Otherwise the earlier one wins, by the ages that both
+ * proven peer wins, and each node verifies the proof of the other. Otherwise the earlier one wins, by the ages that both
  * nodes state; then the node with the lower name decides, and tells the other, so that never both lose.
  */
 import type { Clock } from '../kit/clock.js';
 import { isSamePeer, type OwnPeer, type OwnPeers } from './own-peers.js';
+import type { ProofChecks } from './proof-checks.js';
 import type { ClusterRecord } from './record.js';
 import type { Presence, RemoteView } from './remote-view.js';
 
@@ -18,6 +19,7 @@ export interface ConflictsOptions {
   readonly clock: Clock;
   readonly own: OwnPeers;
   readonly view: RemoteView;
+  readonly proofs: ProofChecks;
   /** Whether what is known of the peers of a node is what it says now. */
   readonly inSync: (node: string) => boolean;
   readonly send: (to: string, record: ClusterRecord) => void;
@@ -57,6 +59,8 @@ export class Conflicts {
     const peer = own.get(nick);
     const rival = view.presences(nick).get(node);
     if (!peer || !rival || isSamePeer(peer, rival.entry) || peer.key !== undefined) return;
+    const verdict = this.#options.proofs.verdict(rival);
+    if (verdict === 'wrong' || verdict === 'later') return;
     if (node < this.#options.node) giveUp(nick);
   }
 
@@ -72,12 +76,16 @@ export class Conflicts {
   }
 
   /** True when the peer here was ended. */
-  #decide(peer: OwnPeer, { node, entry, since }: Presence): boolean {
-    const { send, giveUp, inSync } = this.#options;
+  #decide(peer: OwnPeer, rival: Presence): boolean {
+    const { send, giveUp, inSync, proofs } = this.#options;
+    const { node, since } = rival;
     if (!inSync(node)) return false;
     const { nick } = peer;
-    if (peer.key !== undefined && entry.key === undefined) return false;
-    if (peer.key === undefined && entry.key !== undefined) {
+    const verdict = proofs.verdict(rival);
+    // A node that states a wrong proof gets nothing by it.
+    if (verdict === 'wrong' || verdict === 'later') return false;
+    if (peer.key !== undefined && verdict === 'none') return false;
+    if (peer.key === undefined && verdict === 'proven') {
       giveUp(nick);
       return true;
     }

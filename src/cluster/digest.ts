@@ -30,8 +30,9 @@ export function fingerprintText(text: string): string {
   return `${high.toString(36)}.${low.toString(36)}.${text.length.toString(36)}`;
 }
 
-function entryText({ nick, location, features, rank, key }: Entry): string {
-  return `${nick};${location};${features.join('+')};${rank};${key ?? ''}`;
+function entryText({ nick, location, features, rank, key, proof }: Entry): string {
+  const keyText = proof ? `${key};${proof.signature}` : (key ?? '');
+  return `${nick};${location};${features.join('+')};${rank};${keyText}`;
 }
 
 /** Whether two entries say the same, except for their age. */

@@ -13,8 +13,9 @@ import type { Received } from './inbox.js';
 import { BEAT_MS, type Members } from './members.js';
 import type { RecordOutbox } from './outbox.js';
 import { isSamePeer, OwnPeers } from './own-peers.js';
+import { ProofChecks } from './proof-checks.js';
 import type { ClusterRecord, Entry } from './record.js';
-import { isBefore, RemoteView } from './remote-view.js';
+import { isBefore, RemoteView, type Presence } from './remote-view.js';
 import { Demand } from './shares.js';
 import { SnapshotReceiver, SnapshotSender } from './snapshots.js';
 
@@ -41,6 +42,7 @@ export class Exchange {
   readonly held: Held;
   readonly claims: Claims;
   readonly conflicts: Conflicts;
+  readonly proofs: ProofChecks;
   readonly demand: { readonly deliveries: Demand; readonly requests: Demand };
   /** What each node stated last, the own one included. */
   readonly demands = new Map<string, Demands>();
@@ -58,6 +60,7 @@ export class Exchange {
     this.#options = options;
     this.copies = new Copies(clock);
     this.held = new Held(clock);
+    this.proofs = new ProofChecks(clock, options.tally);
     this.demand = { deliveries: new Demand(now), requests: new Demand(now) };
     this.view = new RemoteView({
       isLocal: (nick) => this.own.get(nick) !== undefined,
@@ -75,6 +78,7 @@ export class Exchange {
       clock,
       own: this.own,
       view: this.view,
+      proofs: this.proofs,
       inSync: (other) => members.connected && members.get(other)?.inSync === true,
       send,
       giveUp: (nick) => this.#giveUp(nick),
@@ -117,7 +121,9 @@ export class Exchange {
     const own = this.own.get(nick);
     if (!own || !this.#options.members.connected) return true;
     const here = { node: this.#options.node, entry: own };
-    return [...this.view.presences(nick).values()].every((other) => isBefore(here, other));
+    return [...this.view.presences(nick).values()].every(
+      (other) => isBefore(here, other) || !this.#maySpeak(other),
+    );
   }
 
   /** Sends a heartbeat now. */
@@ -312,15 +318,28 @@ export class Exchange {
   }
 
   #isPeerOf(node: string, nick: string): boolean {
-    if (this.view.has(node, nick)) return true;
+    const presence = this.view.presences(nick).get(node);
+    if (presence && this.#maySpeak(presence)) return true;
     this.#options.tally.dropped['not-its-peer']++;
     return false;
+  }
+
+  /** A peer that proved its key is not spoken for by a node that has no proof of it. */
+  #maySpeak(presence: Presence): boolean {
+    const { nick } = presence.entry;
+    const present = this.view.presences(nick);
+    const own = this.own.get(nick);
+    if (!own && present.size <= 1) return true;
+    const verdict = this.proofs.verdict(presence);
+    if (verdict === 'proven' || verdict === 'later') return true;
+    if (own?.key !== undefined) return false;
+    return [...present.values()].every((other) => this.proofs.verdict(other) !== 'proven');
   }
 
   #changed(nick: string): void {
     this.claims.changed(nick);
     if (!this.own.get(nick)) return;
-    if (this.isSpeaker(nick)) this.#release(nick);
+    if (this.held.has(nick) && this.isSpeaker(nick)) this.#release(nick);
     this.conflicts.check(nick);
   }
 

@@ -55,6 +55,11 @@ export class Held {
     return peer.messages;
   }
 
+  /** Whether a message of this peer waits. */
+  has(nick: string): boolean {
+    return this.#peers.has(nick);
+  }
+
   nicks(): readonly string[] {
     return [...this.#peers.keys()];
   }

@@ -95,7 +95,8 @@ export class ClusterNeighbours implements Neighbours {
     if (!members.connected) return 'free';
     if (claimant.provenKey === undefined) return 'held';
     const proven = [...present.values()].some(
-      ({ entry }) => entry.key !== undefined && entry.key !== claimant.provenKey,
+      (holder) =>
+        holder.entry.key !== claimant.provenKey && exchange.proofs.verdict(holder) === 'proven',
     );
     return proven ? 'refused' : 'wins';
   }

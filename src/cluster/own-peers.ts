@@ -1,5 +1,6 @@
 /** The peers of this node, as the others know them. Pure. */
 import type { LocalPeer } from '../directory/neighbours.js';
+import type { CarriedProof } from '../protocol/nick-auth.js';
 import { formatLocation } from '../protocol/location.js';
 import { SetDigest } from './digest.js';
 import type { Entry } from './record.js';
@@ -12,10 +13,11 @@ export interface OwnPeer {
   /** When its connection was accepted. */
   readonly since: number;
   readonly key: string | undefined;
+  readonly proof: CarriedProof | undefined;
 }
 
-function entryOf({ nick, location, features, rank, since, key }: OwnPeer, now: number): Entry {
-  return { nick, location, features, rank, ageMs: Math.max(0, now - since), key };
+function entryOf({ since, ...rest }: OwnPeer, now: number): Entry {
+  return { ...rest, ageMs: Math.max(0, now - since) };
 }
 
 export class OwnPeers {
@@ -48,6 +50,7 @@ export class OwnPeers {
       rank,
       since: peer.acceptedAt,
       key: peer.provenKey,
+      proof: peer.carriedProof,
     };
     const entry = entryOf(own, now);
     this.#peers.set(peer.nick, own);

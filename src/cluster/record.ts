@@ -4,6 +4,7 @@
  * are ignored: another node may have a later version.
  */
 import { isRecord, type JsonRecord } from '../kit/json-record.js';
+import { formatCarriedProof, parseCarriedProof, type CarriedProof } from '../protocol/nick-auth.js';
 import { isFeatureName } from '../protocol/peerlist.js';
 import { isRoutableNick } from '../protocol/nick.js';
 import { ownText } from '../protocol/own-text.js';
@@ -21,6 +22,8 @@ export interface Entry {
   readonly ageMs: number;
   /** The key of its nick, if proved; 66 hex digits. */
   readonly key: string | undefined;
+  /** The proof of that key, as the peer gave it to its node; verified only where it decides. */
+  readonly proof: CarriedProof | undefined;
 }
 
 export type ClusterRecord =
@@ -137,13 +140,16 @@ function featuresOf(value: unknown): readonly string[] {
 
 function entryOf(value: unknown): Entry {
   if (!isRecord(value)) throw new Fault();
+  const key = keyOf(value['k']);
   return {
     nick: nickOf(value['n']),
     location: locationOf(value['l']),
     features: featuresOf(value['f']),
     rank: countOf(value['r'] ?? 0),
     ageMs: Math.round(amountOf(value['a'])),
-    key: keyOf(value['k']),
+    key,
+    // One that cannot be read is none: the key counts as not proved.
+    proof: key === undefined ? undefined : parseCarriedProof(value['p']),
   };
 }
 
@@ -222,7 +228,8 @@ export function parseClusterRecord(value: unknown): ClusterRecord | 'unknown' | 
 }
 
 /** The JSON of an entry, for `parseClusterRecord` and for another process. */
-export function formatEntry({ nick, location, features, rank, ageMs, key }: Entry): JsonRecord {
+export function formatEntry(entry: Entry): JsonRecord {
+  const { nick, location, features, rank, ageMs, key, proof } = entry;
   return {
     n: nick,
     l: location,
@@ -230,6 +237,7 @@ export function formatEntry({ nick, location, features, rank, ageMs, key }: Entr
     ...(rank > 0 ? { r: rank } : {}),
     a: Math.max(0, Math.round(ageMs)),
     ...(key === undefined ? {} : { k: key }),
+    ...(proof ? { p: formatCarriedProof(proof) } : {}),
   };
 }
 

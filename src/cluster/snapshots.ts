@@ -26,9 +26,10 @@ export interface SnapshotSenderOptions {
 }
 
 /** About as many as its JSON has. */
-function charsOf({ nick, location, features, key }: Entry): number {
+function charsOf({ nick, location, features, key, proof }: Entry): number {
   const names = features.reduce((sum, name) => sum + name.length + 3, 0);
-  return nick.length + location.length + names + (key?.length ?? 0) + 48;
+  const proofChars = proof ? proof.directoryId.length + proof.signature.length + 160 : 0;
+  return nick.length + location.length + names + (key?.length ?? 0) + proofChars + 48;
 }
 
 function chunksOf(entries: readonly Entry[]): readonly (readonly Entry[])[] {

@@ -3,6 +3,7 @@
  * it. `src/cluster` implements it; without it a directory is alone.
  */
 import type { DeclaredLocation } from '../protocol/location.js';
+import type { CarriedProof } from '../protocol/nick-auth.js';
 import type { Partners } from './peer.js';
 
 /** What peer lists and private messages show of a peer, wherever it is connected. */
@@ -28,6 +29,8 @@ export interface LocalPeer {
   readonly features: readonly string[];
   /** The key of its nick, if proved; 66 hex digits. */
   readonly provenKey: string | undefined;
+  /** The proof of that key; undefined also when an earlier program took it. */
+  readonly carriedProof: CarriedProof | undefined;
   /** When its connection was accepted; clock milliseconds. */
   readonly acceptedAt: number;
 }

@@ -5,7 +5,7 @@
 import type { Connection } from '../channel/ports.js';
 import { createLineFramer, type LineFramer } from '../protocol/line-framer.js';
 import { NOT_SERVING, type DeclaredLocation } from '../protocol/location.js';
-import type { NickAuthChallenge, NickAuthProof } from '../protocol/nick-auth.js';
+import type { CarriedProof, NickAuthChallenge, NickAuthProof } from '../protocol/nick-auth.js';
 import type { Circuit } from './entry/circuits.js';
 import type { Outbox } from './fanout/outbox.js';
 import type { Meters } from './rates.js';
@@ -79,6 +79,8 @@ export interface Peer {
   proving: Proving | undefined;
   /** The key of its nick, proved on this connection; 66 hex digits. */
   provenKey: string | undefined;
+  /** The proof of that key, for the other nodes of a cluster; kept only with other nodes. */
+  carriedProof: CarriedProof | undefined;
   /** What let it into a private directory; undefined elsewhere, and before. */
   pass: string | undefined;
   /** The Tor circuit of the connection, if the overlay reports it. */
@@ -124,6 +126,7 @@ export function createPeer(
     verified: false,
     proving: undefined,
     provenKey: undefined,
+    carriedProof: undefined,
     pass: undefined,
     circuit,
     meters: undefined,

@@ -20,6 +20,9 @@ import {
   parseNickProof,
   type NickAuthChallenge,
   type NickAuthProof,
+  formatCarriedProof,
+  parseCarriedProof,
+  type CarriedProof,
 } from '../protocol/nick-auth.js';
 import { isRoutableNick } from '../protocol/nick.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
@@ -74,6 +77,8 @@ export interface PeerSnapshot {
   readonly verified: boolean;
   /** The key of its nick, if proved; 66 hex digits. */
   readonly provenKey: string | undefined;
+  /** The proof of that key, in a cluster. */
+  readonly carriedProof?: CarriedProof | undefined;
   /** What let it into a private directory. */
   readonly pass?: string | undefined;
   /** In state `proving` only. */
@@ -249,6 +254,12 @@ function keyOf(value: unknown): string {
   return key;
 }
 
+function carriedProofOf(value: unknown): CarriedProof {
+  const proof = parseCarriedProof(value);
+  if (!proof) throw new Fault('nick-auth');
+  return proof;
+}
+
 function provingOf(value: unknown): ProvingSnapshot {
   const fields = fieldsOf(value);
   const challenge = parseNickChallenge(textOf(fields['challenge'], MAX_LINE_BYTES));
@@ -312,6 +323,7 @@ export function parsePeerSnapshot(value: unknown): Parsed<PeerSnapshot> {
       features: listOf(fields['features'], MAX_FEATURES, (name) => textOf(name, 1_024)),
       verified: booleanOf(fields['verified']),
       provenKey: optional(fields['provenKey'], keyOf),
+      carriedProof: optional(fields['carriedProof'], carriedProofOf),
       pass: optional(fields['pass'], (pass) => textOf(pass, 64)),
       proving,
       circuit: optional(fields['circuit'], circuitOf),
@@ -332,6 +344,7 @@ export function formatPeerSnapshot(peer: PeerSnapshot): unknown {
   return {
     ...peer,
     location: formatLocation(peer.location),
+    carriedProof: peer.carriedProof && formatCarriedProof(peer.carriedProof),
     proving: peer.proving && {
       ...peer.proving,
       challenge: formatNickChallenge(peer.proving.challenge),

@@ -9,6 +9,7 @@ import { decodeBase64 } from './base64-text.js';
 import type { RandomBytes } from './encryption.js';
 import { formatLocation, type Location } from './location.js';
 import { nickOf, type NickKey } from './nick.js';
+import { ownText } from './own-text.js';
 import { fail, ok, type Parsed } from './result.js';
 import { isMessageSignature, signNickText } from './signature.js';
 
@@ -39,6 +40,19 @@ export interface NickAuthProof {
   readonly signature: string;
 }
 
+/**
+ * A proof that was accepted, as others verify it again: the signed text has the hash of the handshake, so
+ * the handshake itself is not needed.
+ */
+export interface CarriedProof {
+  readonly challenge: string;
+  readonly directoryId: string;
+  /** SHA256 of the 793 payload, 64 hex digits. */
+  readonly handshakeHash: string;
+  /** Canonical base64 of DER. */
+  readonly signature: string;
+}
+
 /** Results (807). All but `ok` end the connection. */
 export const NICK_AUTH_CODES = ['ok', 'malformed', 'expired', 'invalid', 'policy'] as const;
 /** The result of a proof. */
@@ -53,6 +67,7 @@ const MAX_SIGNATURE_BYTES = 72;
 const MAX_SIGNATURE_CHARS = 96;
 /** Longest payload read. The challenge of an onion has 167 characters, a proof at most 201. */
 const MAX_PAYLOAD_CHARS = 1000;
+const HEX_32 = /^[0-9a-f]{64}$/;
 const DIRECTORY_ID = /^[a-z0-9][a-z0-9.:_-]{0,254}$/;
 const NICK = /^J[0-9][1-9A-HJ-NP-Za-km-zO]{14}$/;
 
@@ -94,6 +109,11 @@ function matches(value: unknown, pattern: RegExp): value is string {
   return typeof value === 'string' && pattern.test(value);
 }
 
+function isSignatureText(text: string): boolean {
+  const der = decodeBase64(text, MAX_SIGNATURE_CHARS);
+  return der !== undefined && der.length <= MAX_SIGNATURE_BYTES && base64.encode(der) === text;
+}
+
 /** The 803 payload. */
 export function formatNickChallenge({ challenge, directoryId: id }: NickAuthChallenge): string {
   return JSON.stringify({ challenge, 'directory-id': id });
@@ -104,7 +124,7 @@ export function parseNickChallenge(payload: string): Parsed<NickAuthChallenge, N
   const members = parseMembers(payload, ['challenge', 'directory-id']);
   if (!members.ok) return members;
   const { challenge, 'directory-id': id } = members.value;
-  return matches(challenge, /^[0-9a-f]{64}$/) && matches(id, DIRECTORY_ID)
+  return matches(challenge, HEX_32) && matches(id, DIRECTORY_ID)
     ? ok({ challenge, directoryId: id })
     : fail('nick-auth-values');
 }
@@ -122,10 +142,7 @@ export function parseNickProof(payload: string): Parsed<NickAuthProof, NickAuthF
   if (!matches(pubkey, /^0[23][0-9a-f]{64}$/) || typeof signature !== 'string') {
     return fail('nick-auth-values');
   }
-  const der = decodeBase64(signature, MAX_SIGNATURE_CHARS);
-  if (der === undefined || der.length > MAX_SIGNATURE_BYTES || base64.encode(der) !== signature) {
-    return fail('nick-auth-values');
-  }
+  if (!isSignatureText(signature)) return fail('nick-auth-values');
   return ok({ publicKeyHex: pubkey, signature });
 }
 
@@ -150,13 +167,16 @@ export function parseNickResult(payload: string): Parsed<NickAuthCode, NickAuthF
  */
 function transcript(
   { challenge, directoryId: id }: NickAuthChallenge,
-  handshakePayload: string,
+  handshakeHash: string,
   nick: string,
   publicKeyHex: string,
 ): string {
-  const handshake = bytesToHex(sha256(utf8ToBytes(handshakePayload)));
-  const parts = ['nick-auth', challenge, id, handshake, nick, publicKeyHex];
+  const parts = ['nick-auth', challenge, id, handshakeHash, nick, publicKeyHex];
   return parts.join('|') + DOMAIN;
+}
+
+function hashOf(handshakePayload: string): string {
+  return bytesToHex(sha256(utf8ToBytes(handshakePayload)));
 }
 
 /** Proves a nick. `handshakePayload` is the `line` of our 793 on this connection. */
@@ -166,7 +186,7 @@ export function proveNick(
   handshakePayload: string,
 ): NickAuthProof {
   const { nick, publicKeyHex, privateKey } = key;
-  const text = transcript(challenge, handshakePayload, nick, publicKeyHex);
+  const text = transcript(challenge, hashOf(handshakePayload), nick, publicKeyHex);
   return { publicKeyHex, signature: signNickText(text, privateKey) };
 }
 
@@ -180,12 +200,51 @@ export function verifyNickProof(
   handshakePayload: string,
   nick: string,
 ): boolean {
-  const { publicKeyHex, signature } = proof;
+  const carried = carriedProof(proof, challenge, handshakePayload);
+  return verifyCarriedProof(carried, proof.publicKeyHex, nick);
+}
+
+/** What others need to verify a proof without the handshake: at most 500 characters. */
+export function carriedProof(
+  { signature }: NickAuthProof,
+  { challenge, directoryId: id }: NickAuthChallenge,
+  handshakePayload: string,
+): CarriedProof {
+  return { challenge, directoryId: id, handshakeHash: hashOf(handshakePayload), signature };
+}
+
+/**
+ * Whether the key of `nick` signed this proof, for whatever directory it names. One signature check. Never
+ * throws.
+ */
+export function verifyCarriedProof(
+  proof: CarriedProof,
+  publicKeyHex: string,
+  nick: string,
+): boolean {
   if (!NICK.test(nick) || nickOf(publicKeyHex) !== nick) return false;
-  const text = transcript(challenge, handshakePayload, nick, publicKeyHex);
+  const text = transcript(proof, proof.handshakeHash, nick, publicKeyHex);
   try {
-    return isMessageSignature(base64.decode(signature), text, hexToBytes(publicKeyHex), 'low');
+    const signature = base64.decode(proof.signature);
+    return isMessageSignature(signature, text, hexToBytes(publicKeyHex), 'low');
   } catch {
     return false;
   }
+}
+
+/** The four texts of a proof, for `parseCarriedProof`. */
+export function formatCarriedProof(proof: CarriedProof): readonly string[] {
+  return [proof.challenge, proof.directoryId, proof.handshakeHash, proof.signature];
+}
+
+/** Reads the four texts of a proof; undefined when they are none. Nothing is verified yet. Never throws. */
+export function parseCarriedProof(value: unknown): CarriedProof | undefined {
+  if (!Array.isArray(value) || value.length !== 4) return undefined;
+  const [challenge, id, handshakeHash, signature] = value.map((part: unknown) =>
+    typeof part === 'string' ? ownText(part) : undefined,
+  );
+  if (!matches(challenge, HEX_32) || !matches(id, DIRECTORY_ID)) return undefined;
+  if (!matches(handshakeHash, HEX_32)) return undefined;
+  if (signature === undefined || !isSignatureText(signature)) return undefined;
+  return { challenge, directoryId: id, handshakeHash, signature };
 }

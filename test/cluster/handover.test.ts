@@ -1,7 +1,17 @@
 /** A node continues in another process: the other nodes notice nothing, and nothing is lost or said twice. */
+import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import { parseDirectorySnapshot, formatDirectorySnapshot } from '../../src/directory/snapshot.js';
-import { createWorld, linesOf, listedBy } from './world.js';
+import {
+  formatDirectorySnapshot,
+  formatPeerSnapshot,
+  parseDirectorySnapshot,
+  parsePeerSnapshot,
+} from '../../src/directory/snapshot.js';
+import { createNickKey } from '../../src/protocol/nick.js';
+import { onion } from '../directory/wire.js';
+import { createWorld, joinProven, linesOf, listedBy, NICK_AUTH } from './world.js';
+
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
 
 t.test('the state of a node moves with the snapshot of its directory', async (t) => {
   const world = await createWorld(['a', 'b', 'c']);
@@ -56,6 +66,41 @@ t.test('the state of a node moves with the snapshot of its directory', async (t)
     t.equal(counters.deaths, 0);
     t.equal(counters.lost, 0);
   }
+});
+
+t.test('the proof of a key moves, too', async (t) => {
+  const world = await createWorld(['a', 'b'], NICK_AUTH);
+  const key = createNickKey(randomBytes);
+  const owner = joinProven(world, 'a', key, onion(1));
+  const old = world.node('a');
+  const next = await world.restart('a', { inherits: true });
+  const moved = old.directory.snapshot(() => new Uint8Array(0));
+  const state = parseDirectorySnapshot(plain(formatDirectorySnapshot(moved.state)));
+  if (!state.ok) throw new Error(state.reason);
+  old.kill();
+  const moving = world.stray(key.nick);
+  const peers = moved.peers.map((each) => {
+    const peer = parsePeerSnapshot(plain(formatPeerSnapshot(each.peer)));
+    if (!peer.ok) throw new Error(peer.reason);
+    return { ...each, peer: peer.value, connection: moving.memory.connection };
+  });
+  next.directory.restore(state.value, peers);
+  world.pass(3_000);
+  t.ok(
+    world
+      .node('b')
+      .cluster.state()
+      .nodes.every(({ inSync }) => inSync),
+  );
+  world.hub.power(false);
+  world.pass(5_000);
+  const thief = world.node('b').join(key.nick, { location: onion(2) });
+  world.pass(100);
+  t.ok(thief.accepted);
+  world.hub.power(true);
+  world.pass(5_000);
+  t.ok(thief.closed);
+  t.notOk(moving.closed || owner.memory.closed);
 });
 
 t.test('without a state that can be read, the node is a new one', async (t) => {

@@ -1,9 +1,17 @@
 /** What somebody on the bus can do: without a key, and with the key of one node. */
-import { generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import t from 'tap';
 import { openPacket, sealPacket, type PacketHead } from '../../src/cluster/packet.js';
-import { formatClusterRecord, type ClusterRecord } from '../../src/cluster/record.js';
-import { createWorld, linesOf, listedBy, type World } from './world.js';
+import { formatClusterRecord, type ClusterRecord, type Entry } from '../../src/cluster/record.js';
+import {
+  carriedProof,
+  createNickChallenge,
+  proveNick,
+  type CarriedProof,
+} from '../../src/protocol/nick-auth.js';
+import { createNickKey, type NickKey } from '../../src/protocol/nick.js';
+import { hello, onion } from '../directory/wire.js';
+import { createWorld, joinProven, linesOf, listedBy, NICK_AUTH, type World } from './world.js';
 
 const ABC = ['a', 'b', 'c'];
 const stranger = generateKeyPairSync('ed25519').privateKey;
@@ -124,10 +132,109 @@ t.test('a compromised node can lie about its own peers, not about those of other
     rank: 0,
     ageMs: 1,
     key: undefined,
+    proof: undefined,
   };
   sends(undefined, 101, [{ type: 'join', entry: own }, PUBLIC('J5own!PUBLIC!mine')]);
   t.strictSame(linesOf(z.take(), 687), ['J5own!PUBLIC!mine']);
   t.notOk(x.closed);
+});
+
+const otherKey = createNickKey(randomBytes);
+
+/** A proof as the peer of a key gives it to some directory. */
+function proofOf(key: NickKey): CarriedProof {
+  const challenge = createNickChallenge('127.0.0.1:5222', randomBytes);
+  const handshake = hello(key.nick);
+  return carriedProof(proveNick(key, challenge, handshake), challenge, handshake);
+}
+
+const entryOf = (key: NickKey, more: Partial<Entry>): Entry => ({
+  nick: key.nick,
+  location: 'NOT-SERVING-ONION',
+  features: [],
+  rank: 0,
+  ageMs: 1,
+  key: key.publicKeyHex,
+  proof: undefined,
+  ...more,
+});
+
+t.test('a node that states a proof displaces a peer elsewhere only with a right one', async (t) => {
+  const world = await createWorld(ABC);
+  const years = 1e11;
+  const cases: readonly [string, (key: NickKey) => Partial<Entry>, 'kept' | 'wrong' | 'right'][] = [
+    ['none', () => ({ proof: undefined }), 'kept'],
+    ['of another key', () => ({ proof: proofOf(otherKey), ageMs: years }), 'wrong'],
+    [
+      'of another key, and that key',
+      () => ({ key: otherKey.publicKeyHex, proof: proofOf(otherKey), ageMs: years }),
+      'wrong',
+    ],
+    [
+      'for another challenge',
+      (key) => ({ proof: { ...proofOf(key), challenge: '00'.repeat(32) }, ageMs: years }),
+      'wrong',
+    ],
+    [
+      'for another handshake',
+      (key) => ({ proof: { ...proofOf(key), handshakeHash: '00'.repeat(32) }, ageMs: years }),
+      'wrong',
+    ],
+    [
+      'for another directory',
+      (key) => ({ proof: { ...proofOf(key), directoryId: 'other.onion:5222' }, ageMs: years }),
+      'wrong',
+    ],
+    ['right', (key) => ({ proof: proofOf(key) }), 'right'],
+  ];
+  const counters = () => world.node('a').cluster.state().counters;
+  for (const [i, [name, more, result]] of cases.entries()) {
+    const key = createNickKey(randomBytes);
+    const location = onion(i + 1);
+    const holder = world.node('a').join(key.nick, { location });
+    world.pass(100);
+    const before = counters();
+    const join: ClusterRecord = { type: 'join', entry: entryOf(key, more(key)) };
+    world.hub.inject(undefined, packet(world, { node: 'c', seq: 1_000 + i }, [join]));
+    world.hub.inject(
+      'a',
+      packet(world, { node: 'c', to: 'a', seq: 1_000 + i }, [{ type: 'yield', nick: key.nick }]),
+    );
+    world.pass(100);
+    t.equal(holder.closed, result === 'right', name);
+    const { dropped, nicksLost } = counters();
+    t.equal(dropped.proof - before.dropped.proof, result === 'wrong' ? 1 : 0, `${name}: counted`);
+    t.equal(nicksLost - before.nicksLost, result === 'right' ? 1 : 0);
+  }
+});
+
+t.test('a node without a proof does not speak for a peer that proved its key', async (t) => {
+  const world = await createWorld(ABC, NICK_AUTH);
+  const key = createNickKey(randomBytes);
+  const owner = joinProven(world, 'b', key);
+  const z = world.node('c').join('J5z');
+  const y = world.node('b').join('J5y');
+  world.pass(100);
+  const lies: readonly Partial<Entry>[] = [
+    { proof: proofOf(otherKey) },
+    { proof: undefined },
+    { key: undefined },
+  ];
+  for (const [i, lie] of lies.entries()) {
+    const records = [
+      { type: 'join' as const, entry: entryOf(key, lie) },
+      PUBLIC(`${key.nick}!PUBLIC!lie`),
+    ];
+    // Its name is the lowest, so it would speak.
+    world.hub.inject(undefined, packet(world, { node: 'a', seq: 1_000 + i }, records));
+    world.hub.run();
+    owner.send(687, `${key.nick}!PUBLIC!truth ${i}`);
+    world.pass(100);
+    for (const peer of [y, z]) {
+      t.strictSame(linesOf(peer.take(), 687), [`${key.nick}!PUBLIC!truth ${i}`], `lie ${i}`);
+    }
+  }
+  t.notOk(owner.closed);
 });
 
 t.test('what a later version says is ignored', async (t) => {

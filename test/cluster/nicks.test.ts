@@ -2,10 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
 import type { Directory } from '../../src/directory/directory.js';
-import { formatNickProof, parseNickChallenge, proveNick } from '../../src/protocol/nick-auth.js';
-import { createNickKey, type NickKey } from '../../src/protocol/nick.js';
-import { hello, onion } from '../directory/wire.js';
-import { createWorld, linesOf, listedBy, type World, type WorldPeer } from './world.js';
+import { createNickKey } from '../../src/protocol/nick.js';
+import { onion } from '../directory/wire.js';
+import { createWorld, joinProven, linesOf, listedBy, NICK_AUTH, type WorldPeer } from './world.js';
 
 const AB = ['a', 'b'];
 const PING = { features: { ping: true } };
@@ -82,22 +81,6 @@ t.test('a nick that another peer holds at another node', async (t) => {
   });
 });
 
-/** Joins with a proof of the nick's key. */
-function joinProven(world: World, node: string, key: NickKey, location?: string): WorldPeer {
-  const options = { features: { nick_auth: true, ping: true }, ...(location ? { location } : {}) };
-  const peer = world.node(node).join(key.nick, options);
-  world.pass(50);
-  const [line] = linesOf(peer.take(), 803);
-  const challenge = parseNickChallenge(line ?? '');
-  if (!challenge.ok) throw new Error('no challenge');
-  const payload = hello(key.nick, options);
-  peer.send(805, formatNickProof(proveNick(key, challenge.value, payload)));
-  world.pass(100);
-  return peer;
-}
-
-const NICK_AUTH = { directory: { nickAuth: { required: false, randomBytes } } };
-
 t.test('proven nicks', async (t) => {
   await t.test('the same key at two nodes is one peer, whatever it declares', async (t) => {
     const world = await createWorld(AB, NICK_AUTH);
@@ -168,6 +151,38 @@ t.test('after a partition', async (t) => {
       t.equal(world.node(later).cluster.state().counters.nicksLost, 1);
     });
   }
+
+  await t.test('the owner of a key gets its nick back, however late it came', async (t) => {
+    const world = await createWorld(AB, NICK_AUTH);
+    const key = createNickKey(randomBytes);
+    world.hub.power(false);
+    world.pass(5_000);
+    const thief = world.node('a').join(key.nick, { location: onion(1) });
+    world.pass(5_000);
+    const owner = joinProven(world, 'b', key, onion(2));
+    world.hub.power(true);
+    world.pass(10_000);
+    t.ok(thief.closed);
+    t.notOk(owner.closed);
+    t.equal(world.node('a').cluster.state().counters.dropped.proof, 0);
+  });
+
+  await t.test('very many conflicts are decided over some seconds', async (t) => {
+    const world = await createWorld(AB, NICK_AUTH);
+    const keys = Array.from({ length: 120 }, () => createNickKey(randomBytes));
+    world.hub.power(false);
+    world.pass(5_000);
+    const thieves = keys.map((key) => world.node('a').join(key.nick, { location: onion(1) }));
+    const owners = keys.map((key) => joinProven(world, 'b', key, onion(2)));
+    world.hub.power(true);
+    const lost = (): number => world.node('a').cluster.state().counters.nicksLost;
+    world.pass(1_500);
+    t.ok(lost() <= 100, `${lost()} proofs were verified at first`);
+    world.pass(12_000);
+    t.equal(lost(), keys.length);
+    t.ok(thieves.every(({ closed }) => closed));
+    t.notOk(owners.some(({ closed }) => closed));
+  });
 
   await t.test('two parts that both live: the peers of the other part come back', async (t) => {
     const world = await createWorld(['a', 'b', 'c']);

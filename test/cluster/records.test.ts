@@ -1,5 +1,6 @@
 /** Records and packets: what is written is read, and nothing else. */
 import { generateKeyPairSync } from 'node:crypto';
+import { base64 } from '@scure/base';
 import * as fc from 'fast-check';
 import t from 'tap';
 import {
@@ -29,6 +30,16 @@ const nick = fc.stringMatching(/^J5[1-9A-Za-z]{1,14}$/);
 const location = fc.constantFrom('NOT-SERVING-ONION', '127.0.0.1:5222', onion(1), onion(2));
 const key = fc.option(fc.stringMatching(/^0[23][0-9a-f]{64}$/), { nil: undefined });
 const count = fc.nat();
+const hash = fc.stringMatching(/^[0-9a-f]{64}$/);
+const proof = fc.option(
+  object({
+    challenge: hash,
+    directoryId: fc.constantFrom('127.0.0.1:5222', onion(1)),
+    handshakeHash: hash,
+    signature: fc.uint8Array({ minLength: 1, maxLength: 72 }).map((der) => base64.encode(der)),
+  }),
+  { nil: undefined },
+);
 const hex = fc.stringMatching(/^[0-9a-f]{1,32}$/);
 const payload = fc.string({ maxLength: 200, unit: 'binary' });
 
@@ -39,7 +50,8 @@ const entry: fc.Arbitrary<Entry> = object({
   rank: fc.nat(5),
   ageMs: count,
   key,
-});
+  proof,
+}).map((each) => (each.key === undefined ? { ...each, proof: undefined } : each));
 
 const clusterRecord: fc.Arbitrary<ClusterRecord> = fc.oneof(
   object({

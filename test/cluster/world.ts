@@ -1,5 +1,5 @@
 /** A directory on several machines in memory: its nodes, its peers, and the bus between them. */
-import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { createCluster, type Cluster } from '../../src/cluster/cluster.js';
 import { clusterKeyHex } from '../../src/cluster/packet.js';
 import {
@@ -7,6 +7,8 @@ import {
   type Directory,
   type DirectoryOptions,
 } from '../../src/directory/directory.js';
+import { formatNickProof, parseNickChallenge, proveNick } from '../../src/protocol/nick-auth.js';
+import type { NickKey } from '../../src/protocol/nick.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { silentLog } from '../../src/channel/log.js';
 import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
@@ -206,3 +208,20 @@ export function listedBy(world: World, peer: WorldPeer): readonly string[] {
     .map((entry) => entry.split(';')[0] ?? '')
     .toSorted();
 }
+
+/** Joins with a proof of the nick's key. */
+export function joinProven(world: World, node: string, key: NickKey, location?: string): WorldPeer {
+  const options = { features: { nick_auth: true, ping: true }, ...(location ? { location } : {}) };
+  const peer = world.node(node).join(key.nick, options);
+  world.pass(50);
+  const [line] = linesOf(peer.take(), 803);
+  const challenge = parseNickChallenge(line ?? '');
+  if (!challenge.ok) throw new Error('no challenge');
+  const payload = hello(key.nick, options);
+  peer.send(805, formatNickProof(proveNick(key, challenge.value, payload)));
+  world.pass(100);
+  return peer;
+}
+
+/** Directories that ask for proofs. */
+export const NICK_AUTH = { directory: { nickAuth: { required: false, randomBytes } } };

@@ -22,7 +22,7 @@ import {
   type Location,
   type LocationKind,
 } from '../../protocol/location.js';
-import { NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
+import { carriedProof, NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
 import type { Bans } from './bans.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
@@ -213,14 +213,18 @@ export class Admission {
 
   /** Makes it ready; a holder of the nick is ended. Its 795 was sent before. */
   enter(peer: Peer, publicKeyHex: string): void {
-    const { registry, nickClaims, dialBack } = this.#options;
+    const { registry, nickClaims, dialBack, neighbours } = this.#options;
     const holder = registry.byNick(peer.nick);
     if (holder) {
       nickClaims.yield(holder);
       this.#options.drop(holder, 'nick-displaced');
     }
+    const { proving } = peer;
     peer.proving = undefined;
     peer.provenKey = publicKeyHex;
+    if (neighbours && proving?.proof) {
+      peer.carriedProof = carriedProof(proving.proof, proving.challenge, proving.handshake);
+    }
     this.#makeReady(peer);
     dialBack?.greet(peer);
   }

@@ -64,6 +64,7 @@ export function snapshotPeer(
     features: peer.features,
     verified: peer.verified,
     provenKey: peer.provenKey,
+    carriedProof: peer.carriedProof,
     pass: peer.pass,
     proving: proving && {
       challenge: proving.challenge,
@@ -98,6 +99,7 @@ export function restorePeer(peer: Peer, from: PeerSnapshot, now: number): void {
   peer.probedAt = from.probedMs === undefined ? undefined : now - from.probedMs;
   peer.verified = from.verified;
   peer.provenKey = from.provenKey;
+  peer.carriedProof = from.carriedProof;
   peer.pass = from.pass;
   peer.spoofs = from.spoofs;
   if (!peer.circuit) peer.meters = restoreMeters(from.meters, now);
