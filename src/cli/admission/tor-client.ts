@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { onionAuthFolder } from '../../config/data-files.js';
 import { loadSettings, type Settings } from '../../config/settings.js';
 import { errorText } from '../../kit/error-text.js';
+import { shownJson } from '../../kit/shown-text.js';
 import { sendRequest } from '../../ops/request-socket.js';
 import { SELF_CLIENT } from '../../overlay/factory/restricted.js';
 import {
@@ -46,7 +47,7 @@ async function onionOf({ onion }: Settings): Promise<{ dir: string; host: string
 async function applyNow(datadir: string): Promise<boolean> {
   try {
     const answer: unknown = JSON.parse(
-      await sendRequest(datadir, JSON.stringify({ ask: 'tor-clients' }), {
+      await sendRequest(datadir, shownJson({ ask: 'tor-clients' }), {
         waitMs: 10_000,
         maxChars: 1_000,
       }),

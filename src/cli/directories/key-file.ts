@@ -5,6 +5,7 @@
 import { createCipheriv, createDecipheriv, randomBytes, scrypt } from 'node:crypto';
 import { publicKeyOf } from '../../directory-lists/ed25519.js';
 import { parseRecord } from '../../kit/json-record.js';
+import { shownJson } from '../../kit/shown-text.js';
 import { UsageError } from '../errors.js';
 
 const FORMAT = 'joinmarket-directory-key';
@@ -43,7 +44,7 @@ export async function formatKeyFile(
 ): Promise<string> {
   const head = { format: FORMAT, version: VERSION, public: publicKeyOf(seed) };
   if (password === undefined) {
-    return `${JSON.stringify({ ...head, seed: Buffer.from(seed).toString('hex') })}\n`;
+    return `${shownJson({ ...head, seed: Buffer.from(seed).toString('hex') })}\n`;
   }
   const [salt, nonce] = [randomBytes(32), randomBytes(12)];
   const cipher = createCipheriv('aes-256-gcm', await deriveKey(password, salt), nonce);
@@ -51,7 +52,7 @@ export async function formatKeyFile(
   const box = Buffer.concat([cipher.update(seed), cipher.final(), cipher.getAuthTag()]);
   const sealed = { salt, nonce, box };
   const texts = Object.entries(sealed).map(([name, bytes]) => [name, bytes.toString('hex')]);
-  return `${JSON.stringify({ ...head, ...Object.fromEntries(texts) })}\n`;
+  return `${shownJson({ ...head, ...Object.fromEntries(texts) })}\n`;
 }
 
 function bytesOf(value: unknown, length: number): Buffer | undefined {
