@@ -135,7 +135,7 @@ export class Exchange {
     this.demands.set(node, demand);
     const { size: count, digest } = this.own;
     outbox.push(undefined, { type: 'beat', count, digest, demand, version });
-    outbox.flush();
+    outbox.flushSoon();
   }
 
   sweep(): void {

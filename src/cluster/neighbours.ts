@@ -172,9 +172,8 @@ export class ClusterNeighbours implements Neighbours {
 
   snapshot(): unknown {
     const { outbox, exchange, inbox, others, clock } = this.#options;
-    outbox.flush();
     const now = clock.now();
-    const { epoch, toAll, toNodes } = outbox.state();
+    const { epoch, toAll, toNodes } = outbox.handOver();
     return formatMoved({
       epoch,
       toAll,

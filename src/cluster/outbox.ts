@@ -12,6 +12,11 @@ import { formatClusterRecord, type ClusterRecord } from './record.js';
 const GATHER_MS = 2;
 /** Characters after which a packet is full; NATS takes a megabyte. */
 const FULL_PACKET_CHARS = 131_072;
+/**
+ * How long records wait after the state was copied for another process. The other process speaks meanwhile, or this one
+ * goes on after that time: nodes that hear nothing for so long do not count as dead.
+ */
+const HELD_MS = 2_000;
 /** Numbers that a process that continues leaves out, so that none is used twice. */
 const RESTORED_GAP = 1_000_000;
 
@@ -45,6 +50,8 @@ export class RecordOutbox {
   #pending: Pending[] = [];
   #chars = 0;
   #cancelFlush: (() => void) | undefined;
+  /** Until then records wait, unless `flush` is called. */
+  #heldUntil = -Infinity;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -66,7 +73,19 @@ export class RecordOutbox {
     this.#pending.push({ to, text });
     this.#chars += text.length;
     if (this.#chars >= FULL_PACKET_CHARS) this.flush();
-    else this.#cancelFlush ??= this.#options.clock.after(GATHER_MS, () => this.flush());
+    else this.#cancelFlush ??= this.#options.clock.after(this.#waitMs(), () => this.flush());
+  }
+
+  /** Sends what waits, and copies the numbers for another process. What comes now waits for a while. */
+  handOver(): OutboxState {
+    this.flush();
+    this.#heldUntil = this.#options.clock.now() + HELD_MS;
+    return this.state();
+  }
+
+  /** Sends what waits, unless the state was handed over a moment ago. */
+  flushSoon(): void {
+    if (this.#heldUntil <= this.#options.clock.now()) this.flush();
   }
 
   flush(): void {
@@ -94,6 +113,10 @@ export class RecordOutbox {
     this.#epoch = epoch;
     this.#toAll = toAll + RESTORED_GAP;
     for (const [node, seq] of toNodes) this.#toNodes.set(node, seq + RESTORED_GAP);
+  }
+
+  #waitMs(): number {
+    return Math.max(GATHER_MS, this.#heldUntil - this.#options.clock.now());
   }
 
   #send(to: string | undefined, texts: readonly string[]): void {

@@ -146,7 +146,8 @@ class Book {
   async #isMinable({ request, taker }: Signature, kind: 'confirm' | 'conflict'): Promise<boolean> {
     const coins = kind === 'confirm' ? [taker, ...request.inputs.map(({ coin }) => coin)] : [taker];
     const found = await this.world.chain.coins(coins);
-    return found.every((coin) => coin !== undefined);
+    // A coin of a lost block is in the mempool, and the block of this step has none of those.
+    return found.every((coin) => coin !== undefined && coin.confirmations > 0);
   }
 
   /** A lease that is over holds nothing: the session would find out when it signs. */

@@ -161,10 +161,13 @@ const UNPACK_BITCOIN = 'unpack-debian --suite sid .build/debian/bitcoin bitcoin-
 const hasBitcoind = (process.env['PATH'] ?? '')
   .split(delimiter)
   .some((folder) => existsSync(join(folder, 'bitcoind')));
-const UNPACK = [
+const UNPACK_ALWAYS = [
   'unpack-debian .build/debian/nginx nginx',
-  ...(hasBitcoind ? [] : [UNPACK_BITCOIN]),
+  'unpack-debian .build/debian/nats nats-server',
+  'unpack-debian .build/debian/onionbalance onionbalance',
+  'unpack-debian .build/debian/zmq python3-zmq',
 ];
+const UNPACK = [...UNPACK_ALWAYS, ...(hasBitcoind ? [] : [UNPACK_BITCOIN])];
 
 t.test('setup does exactly the missing steps', async (t) => {
   const clone = await fakeClone(t.testdir());
@@ -202,7 +205,7 @@ t.test(
       t.match(failed.stderr, /^setup: no bitcoind: .* its tests are skipped$/m);
       const calls = await clone.calls();
       t.same(calls.filter((call) => call === UNPACK_BITCOIN).length, 2, 'again with fresh lists');
-      t.match(calls, [/nginx/, UNPACK_BITCOIN, /^apt-get .*update$/]);
+      t.match(calls, [...UNPACK_ALWAYS, UNPACK_BITCOIN, /^apt-get .*update$/]);
       const quiet = await clone.script('setup', [], { NO_SUITE: '1' });
       t.same([quiet.code, quiet.stderr], [0, ''], 'not again within the hour');
       t.same(await clone.calls(), []);
