@@ -21,9 +21,12 @@ export async function torNetworkFor(t: Test): Promise<PrivateTorNetwork> {
 }
 
 /** Overlays of both ends, each over a tor of its own, in a network of the test. */
-export async function torOverlaysFor(
-  t: Test,
-): Promise<{ readonly dialer: () => Overlay; readonly server: () => Overlay }> {
+export async function torOverlaysFor(t: Test): Promise<{
+  readonly dialer: () => Overlay;
+  readonly server: () => Overlay;
+  /** The SOCKS port of the tor that dials, `host:port`. */
+  readonly socks: string;
+}> {
   const network = await torNetworkFor(t);
   const [client, service] = await Promise.all([
     network.startTor({ name: 'client' }),
@@ -32,6 +35,7 @@ export async function torOverlaysFor(
   const { controlEndpoint: endpoint } = service;
   if (endpoint === undefined) throw new Error('this tor has no control port');
   return {
+    socks: `${client.socks.host}:${client.socks.port}`,
     dialer: () => createTorOverlay({ socks: { kind: 'tcp', ...client.socks } }),
     server: () =>
       createTorOverlay({

@@ -1,6 +1,6 @@
 /** Lists of directories end to end, on a private Tor network. */
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { silentLog, type Log } from '../../src/channel/log.js';
@@ -12,15 +12,17 @@ import { fingerprintOf } from '../../src/directory-lists/key-set.js';
 import { formatDocument, type ListDocument } from '../../src/directory-lists/list-document.js';
 import { offerDocument } from '../../src/directory-lists/served-list.js';
 import { deferred } from '../../src/kit/deferred.js';
+import { parseRecord, recordOf } from '../../src/kit/json-record.js';
 import { keepAlive } from '../../src/kit/keep-alive.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { fetchList } from '../../src/probe/list-fetch.js';
 import { createNickKey } from '../../src/protocol/nick.js';
-import { onionHost, type Location } from '../../src/protocol/location.js';
+import { formatLocation, onionHost, type Location } from '../../src/protocol/location.js';
 import { DirectoryChoice } from '../../src/roles/directories/directory-choice.js';
 import { KeptList, LIST_FILE } from '../../src/roles/directories/kept-list.js';
 import { fetchPage } from '../../src/roles/directories/list-source.js';
 import { bytesOf, entryAt, newSigners, NOW, sampleList } from '../directory-lists/sample-lists.js';
+import { runCli, startCli } from '../helpers/cli.js';
 import { serveDirectory } from '../helpers/directory-service.js';
 import { torOverlaysFor } from '../helpers/tor-network.js';
 
@@ -221,6 +223,45 @@ t.test('lists over Tor', { timeout: 170_000 }, async (t) => {
       t.notMatch(taken, { outcome: 'newer' }, name);
       t.equal(kept(), before, `${name}: the kept list stays`);
     }
+  });
+
+  await t.test('onionmc directories check: two answer, one is dead', async (t) => {
+    const dead = deadOnion();
+    const all = [...entries, entryAt(dead)];
+    const checked = sampleList({
+      keys: { threshold: 2, signers: [a, b, c] },
+      by: [a, b],
+      entries: all,
+    });
+    const file = join(datadir, 'checked.json');
+    writeFileSync(file, formatDocument(checked));
+    const folder = t.testdir();
+    const where = ['--datadir', folder, '--network', 'signet', '--socks', overlays.socks];
+    const check = (...more: string[]) =>
+      runCli(['directories', 'check', '--list', file, ...where, ...more]);
+    const { code, stdout, stderr } = await check('--json');
+    t.equal(code, 1, stderr);
+    const result = parseRecord(stdout) ?? {};
+    t.match(result, { network: 'signet', ok: false });
+    const probed = Array.isArray(result['directories']) ? result['directories'].map(recordOf) : [];
+    t.same(
+      new Map(probed.map(({ location, outcome }) => [location, outcome])),
+      new Map([
+        [formatLocation(first.location), 'accepted'],
+        [formatLocation(second.location), 'accepted'],
+        [formatLocation(dead), 'unreachable'],
+      ]),
+    );
+    const other = await check('--network', 'mainnet');
+    t.match([other.code, other.stderr], [2, /the list is of signet: give --network signet/]);
+    const watching = startCli([
+      ...['directories', 'check', '--list', file, ...where, '--watch', '--interval', '10'],
+    ]);
+    await watching.shows('stdout', /100\.0 % {2}100\.0 %\n/);
+    const history = readFileSync(join(folder, 'directories-history.jsonl'), 'latin1');
+    t.equal(history.trim().split('\n').length, 6, 'a line for each directory of both runs');
+    watching.child.kill('SIGTERM');
+    t.equal((await watching.ended).code, 0);
   });
 
   await t.test('a page of an onion service as a source', async (t) => {
