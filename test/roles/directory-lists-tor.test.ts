@@ -254,9 +254,8 @@ t.test('lists over Tor', { timeout: 170_000 }, async (t) => {
     );
     const other = await check('--network', 'mainnet');
     t.match([other.code, other.stderr], [2, /the list is of signet: give --network signet/]);
-    const watching = startCli([
-      ...['directories', 'check', '--list', file, ...where, '--watch', '--interval', '10'],
-    ]);
+    const watch = ['--watch', '--interval', '10'];
+    const watching = startCli(['directories', 'check', '--list', file, ...where, ...watch]);
     await watching.shows('stdout', /100\.0 % {2}100\.0 %\n/);
     const history = readFileSync(join(folder, 'directories-history.jsonl'), 'latin1');
     t.equal(history.trim().split('\n').length, 6, 'a line for each directory of both runs');

@@ -162,6 +162,11 @@ function journalEntry(bytes: Uint8Array, plan: PaymentPlan): SignedTransaction {
   };
 }
 
+function sizeOf(bytes: Uint8Array): number {
+  const parsed = parseTransaction(bytes);
+  return parsed.ok ? parsed.value.vsize : 0;
+}
+
 async function replacement(t: Test, node: BitcoinNode, key: MinedCoin): Promise<void> {
   const first = await made(node, [key], { amount: 1_000_000, feePerKb: 3_000 });
   await node.rpc('sendrawtransaction', bytesToHex(first.bytes));
@@ -183,10 +188,14 @@ async function replacement(t: Test, node: BitcoinNode, key: MinedCoin): Promise<
   t.throws(() => bumped(3_000 + increment - 7), /nodes replace it from/);
   const plan = bumped(3_000 + increment);
   t.strictSame([plan.payment, plan.replaces], [first.plan.payment, parsed.value.txid]);
+  // One signature in some hundred is shorter than usual, and then a satoshi less may do: the longest of eight is usual.
   const sign = (fee: number): Uint8Array => {
     const change = { value: (plan.change?.value ?? 0) + plan.fee - fee, mixdepth: 0 };
-    const draft = draftPayment({ ...plan, change }, CHANGE, (count) => randomBytes(count));
-    return signDraft(draft, [key]);
+    const signed = Array.from({ length: 8 }, () => {
+      const draft = draftPayment({ ...plan, change }, CHANGE, (count) => randomBytes(count));
+      return signDraft(draft, [key]);
+    });
+    return signed.reduce((longest, each) => (sizeOf(each) > sizeOf(longest) ? each : longest));
   };
   const tooLow = await accepts(node, sign(plan.fee - 1));
   t.match(tooLow['reject-reason'], /insufficient fee/, 'one satoshi less is refused');
