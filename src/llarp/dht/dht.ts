@@ -37,7 +37,7 @@ export interface DhtOptions {
   readonly router: DhtRouter;
 }
 
-/** Sends an answer to the one who asked. */
+/** Sends an answer to the source of the question. */
 export type DhtReply = (message: DhtMessage) => void;
 
 type Find = DhtMessageOf<'findIntroset'>;
@@ -110,7 +110,7 @@ export class Dht {
     return router.sendLink(identity, { kind: 'dht', messages: [message], version: 0n });
   }
 
-  /** Routers that are nearer to a key than this one and not the one who asks; the nearest first. */
+  /** Routers that are nearer to a key than this one, without the router that asks; the nearest first. */
   #nearer(key: Uint8Array, from: string, count: number): readonly RouterContact[] {
     const { book, contact } = this.#options.router;
     const compare = byDistance(key);
