@@ -166,6 +166,10 @@ const UNPACK_ALWAYS = [
   'unpack-debian .build/debian/nats nats-server',
   'unpack-debian .build/debian/onionbalance onionbalance',
   'unpack-debian .build/debian/zmq python3-zmq',
+  'unpack-debian .build/debian/monero monero',
+  'unpack-debian .build/debian/haproxy haproxy',
+  'unpack-debian .build/debian/sshd openssh-server',
+  'unpack-debian .build/debian/wireguard wireguard-go wireguard-tools',
 ];
 const UNPACK = [...UNPACK_ALWAYS, ...(hasBitcoind ? [] : [UNPACK_BITCOIN])];
 
