@@ -1,6 +1,9 @@
 /**
  * What a provider describes and what a session is, as typed values. RFC-0005 gives no formats; these are the fields
- * of the published schemas of its reference, version 1.1. Parsers are in `parse.ts`.
+ * of the published schemas of its reference, version 1.1, and of its older files, version 1.0. The parsers are in
+ * `market/`.
+ *
+ * Ids are full ids: the provider's id, or the provider's id and a suffix (`PROVIDER.1st`, `PROVIDER-http`).
  */
 
 /** Ways of a gate. */
@@ -25,8 +28,8 @@ export interface Provider {
   readonly wallet: string | undefined;
   readonly description: string | undefined;
   readonly revision: number | undefined;
-  /** Seconds since 1970 until which the description is valid, when it says so. */
-  readonly ttl: number | undefined;
+  /** Seconds since 1970 until which the description is valid (`revision` + `ttl`), when it says so. */
+  readonly validUntil: number | undefined;
 }
 
 export interface HostAndPort {
@@ -43,11 +46,17 @@ export interface WireGuardGate {
   readonly ipv6Network: string | undefined;
   readonly ipv6Gateway: string | undefined;
   readonly usePsk: boolean;
-  readonly tcp: HostAndPort | undefined;
+  readonly tcp: boolean;
 }
 
 export interface ProxyGate extends HostAndPort {
+  /** True unless the description says false, as the reference reads it. */
   readonly tls: boolean;
+}
+
+export interface SshGate extends ProxyGate {
+  /** The account of all sessions; the session's key and certificate open it. */
+  readonly username: string;
 }
 
 export interface GateBase {
@@ -58,9 +67,12 @@ export interface GateBase {
   readonly managerUrl: string | undefined;
   readonly ca: readonly string[];
   readonly spaces: readonly string[];
+  /** Gates inside the tunnel of this one (SSH, WireGuard), such as its SOCKS proxy. */
+  readonly gates: readonly string[];
   readonly internal: boolean;
-  /** Atomic units for a day. */
+  /** Atomic units for a day. A session costs the gate's price and the space's price for each of its days. */
   readonly pricePerDay: bigint;
+  readonly validUntil: number | undefined;
 }
 
 export type Gate =
@@ -70,7 +82,7 @@ export type Gate =
       readonly type: 'daemon-rpc-proxy' | 'daemon-p2p-proxy';
       readonly proxy: ProxyGate;
     })
-  | (GateBase & { readonly type: 'ssh' | 'tls-ssh'; readonly ssh: ProxyGate });
+  | (GateBase & { readonly type: 'ssh' | 'tls-ssh'; readonly ssh: SshGate });
 
 export interface Space {
   readonly spaceId: string;
@@ -80,6 +92,7 @@ export interface Space {
   readonly ipv4Networks: readonly string[];
   readonly ipv6Networks: readonly string[];
   readonly dnsServers: readonly string[];
+  readonly validUntil: number | undefined;
 }
 
 export interface Vdp {
@@ -113,7 +126,8 @@ export interface Session {
   readonly password: string | undefined;
   readonly bearer: string | undefined;
   readonly paid: boolean;
-  readonly activated: boolean;
+  /** Seconds since 1970; 0 for a session that is not active. */
+  readonly activated: number;
   readonly payments: readonly {
     readonly height: number;
     readonly txid: string;
@@ -122,25 +136,40 @@ export interface Session {
   /** Parts of the price that go elsewhere. */
   readonly contributions: readonly { readonly wallet: string; readonly price: bigint }[];
   readonly parent: string | undefined;
-  /** The provider's half of a WireGuard link. */
+  /** The provider's half of a WireGuard link. Its endpoint is that of the gate. */
   readonly wg: SessionWireGuard | undefined;
-  /** Where the session's proxy or SSH server is, when it differs from the gate's. */
-  readonly proxy: HostAndPort | undefined;
+  /** A client certificate for the gate's TLS proxy, when the provider gives one. */
+  readonly proxy: SessionCertificate | undefined;
   readonly ssh: SessionSsh | undefined;
 }
 
 export interface SessionWireGuard {
+  /** Base64 of 32 bytes, like all keys here. */
   readonly serverPublicKey: string;
-  readonly endpoint: HostAndPort;
-  /** Address and prefix length of this client. */
-  readonly ipv4Address: string | undefined;
-  readonly ipv6Address: string | undefined;
+  /** The key of this client for which the session was made. */
+  readonly clientPublicKey: string;
   readonly presharedKey: string | undefined;
+  /** Addresses of this client in the tunnel, with the length of the prefix: `100.65.0.9/16`. */
+  readonly ipv4Address: string;
+  readonly ipv6Address: string | undefined;
+  /** The provider's address in the tunnel. */
+  readonly serverIpv4Address: string;
+  /** Networks behind the provider, both families. Empty: those of the space. */
+  readonly networks: readonly string[];
   readonly dns: readonly string[];
 }
 
-export interface SessionSsh extends HostAndPort {
-  readonly user: string;
-  /** The private key of this session, when the provider makes it; PEM or OpenSSH form. */
-  readonly key: string | undefined;
+/** PEM. */
+export interface SessionCertificate {
+  readonly key: string;
+  readonly certificate: string;
+}
+
+export interface SessionSsh {
+  /** Private key of this session, in PEM or OpenSSH form, made by the provider. */
+  readonly key: string;
+  /** An OpenSSH certificate of that key (`ecdsa-sha2-nistp256-cert-v01@openssh.com ...`). */
+  readonly certificate: string;
+  /** A port at the exit that leads back to this client, when the provider gives one. */
+  readonly reversePort: number | undefined;
 }
