@@ -10,6 +10,8 @@ export interface PaymentOrder {
   readonly sessionId: string;
   /** 16 or 64 hex digits, as the provider gave it. */
   readonly paymentId: string;
+  /** For how many days this pays: the limit of the price for a day needs it. At least 1. */
+  readonly days: number;
   /** The price of the session, split among these addresses; all amounts are above 0. */
   readonly destinations: readonly { readonly address: string; readonly amount: Amount }[];
 }
