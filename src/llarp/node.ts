@@ -17,10 +17,10 @@ export class LlarpNode {
       send: (packet, address) => options.send(packet, address),
       onDht: (from, { messages }) => this.dht.onNeighbour(from, messages),
       farEnd: {
-        onMessage: (message, _, answer) => {
+        onMessage: (message, _, down) => {
           if (message.kind !== 'dht') return;
           this.dht.onPath(message.messages, (reply) => {
-            answer({ kind: 'dht', messages: [reply], version: 0n });
+            down.send({ kind: 'dht', messages: [reply], version: 0n });
           });
         },
       },

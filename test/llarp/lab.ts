@@ -21,6 +21,18 @@ export function seeded(seed: string): RandomBytes {
     );
 }
 
+/** A datagram that would wait longer on its line is lost. */
+const MAX_BUFFER_MS = 200;
+
+function hostOf(index: number): string {
+  return `127.0.${index >> 8}.${index & 255}`;
+}
+
+function indexOf(address: string): number {
+  const [, , high = '0', low = '0'] = address.split(/[.:]/);
+  return Number(high) * 256 + Number(low);
+}
+
 /** What the creator of a path saw. */
 export interface SeenPath {
   readonly path: Path;
@@ -36,6 +48,10 @@ export class Lab {
   /** Whether a datagram is lost. */
   loses: () => boolean = () => false;
   delayMs = 5;
+  /** Milliseconds that each datagram from one router to another occupies their line; Infinity: it carries nothing. */
+  paces: (line: { readonly from: number; readonly to: number }) => number = () => 0;
+  /** When a line with a pace is free. */
+  readonly #freeAt = new Map<string, number>();
   /** Every datagram so far, when `records` is set. */
   readonly recorded: { packet: Uint8Array; from: string; to: string }[] = [];
   records = false;
@@ -57,7 +73,7 @@ export class Lab {
     const index = this.nodes.length;
     const random = seeded(`router ${index}`);
     const keys = newRouterKeys(random);
-    const host = `127.0.${index >> 8}.${index & 255}`;
+    const host = hostOf(index);
     const address = `${host}:1090`;
     const node = new LlarpNode({
       clock: this.clock,
@@ -107,7 +123,20 @@ export class Lab {
   carry(packet: Uint8Array, from: string, to: string): void {
     if (this.records) this.recorded.push({ packet, from, to });
     if (this.loses()) return;
-    this.clock.after(this.delayMs, () => this.#byAddress.get(to)?.receive(packet, from));
+    const wait = this.#occupied(from, to);
+    if (wait > MAX_BUFFER_MS) return;
+    this.clock.after(this.delayMs + wait, () => this.#byAddress.get(to)?.receive(packet, from));
+  }
+
+  /** Milliseconds until a line has carried a datagram after those before it. */
+  #occupied(from: string, to: string): number {
+    const pace = this.paces({ from: indexOf(from), to: indexOf(to) });
+    if (pace === 0 || pace === Infinity) return pace;
+    const line = `${from} ${to}`;
+    const now = this.clock.now();
+    const before = Math.max(now, this.#freeAt.get(line) ?? 0);
+    if (before - now <= MAX_BUFFER_MS) this.#freeAt.set(line, before + pace);
+    return before - now + pace;
   }
 
   /** Lets a router ask for a path through these others. */

@@ -51,9 +51,14 @@ export interface Link {
   readonly identity: Uint8Array;
   readonly isInitiator: boolean;
   readonly queuedBytes: number;
+  /** Bytes a second that the other side allows; undefined without a limit. */
+  readonly limit: number | undefined;
   readonly isEnded: boolean;
   /** False when the link has ended, or its queue is full. */
   sendMessage(bytes: Uint8Array): boolean;
+  /** Asks the other side to send slower or faster (`c` and `d`). */
+  askSlower(): void;
+  askFaster(): void;
   close(): void;
 }
 
@@ -338,10 +343,15 @@ export class Endpoint {
       get queuedBytes() {
         return session.queuedBytes;
       },
+      get limit() {
+        return session.limit;
+      },
       get isEnded() {
         return session.isEnded;
       },
       sendMessage: (bytes) => session.sendMessage(bytes),
+      askSlower: () => session.askSlower(),
+      askFaster: () => session.askFaster(),
       close: () => session.close(),
     };
     this.#open.set(id, { link, session, answer });

@@ -16,6 +16,7 @@ import {
   type ExchangeKeys,
   type RandomBytes,
 } from '../crypto.js';
+import { Brake } from './brake.js';
 import { readInner, writeInner, type InnerMessage } from './messages.js';
 import { dataBody, type FlowData } from './packet.js';
 import { Reassembly } from './reassembly.js';
@@ -65,6 +66,7 @@ export class Session {
   readonly #transmission: Transmission;
   readonly #reassembly: Reassembly;
   readonly #window = new ReplayWindow();
+  readonly #brake: Brake;
   #transmitKey: Uint8Array;
   #receiveKey: Uint8Array;
   /** The key before: packets that were sent with it may still arrive. */
@@ -84,6 +86,7 @@ export class Session {
     this.#transmitKey = transmitKey;
     this.#receiveKey = receiveKey;
     this.#heardAt = clock.now();
+    this.#brake = new Brake(clock);
     const send = (message: InnerMessage): void => this.#send(message);
     this.#transmission = new Transmission({ clock, send, onLost: () => this.#end('lost') });
     this.#reassembly = new Reassembly({
@@ -102,6 +105,22 @@ export class Session {
   /** Bytes that wait or are not acknowledged. */
   get queuedBytes(): number {
     return this.#transmission.queuedBytes;
+  }
+
+  /** Bytes a second that the other side allows; undefined when it has not asked for a limit. */
+  get limit(): number | undefined {
+    return this.#transmission.limit;
+  }
+
+  /** Asks the other side to send slower than it does, or faster than it was asked to. */
+  askSlower(): void {
+    const asked = this.#brake.slower();
+    if (asked) this.#send({ kind: 'slower', ...asked });
+  }
+
+  askFaster(): void {
+    const asked = this.#brake.faster();
+    if (asked) this.#send({ kind: 'faster', ...asked });
   }
 
   /** Sends a message; false when the session has ended, or its queue is full. */
@@ -124,6 +143,7 @@ export class Session {
       return true;
     }
     this.#heardAt = this.#options.clock.now();
+    this.#brake.received(packet.ciphertext.length);
     const message = readInner(cipher(key, nonce, packet.ciphertext));
     if (message.ok) this.#onInner(message.value);
     else this.dropped.message++;
@@ -177,11 +197,13 @@ export class Session {
       case 'upgrade':
         this.#send({ kind: 'upgradeAck', least: 1, most: 1 });
         break;
+      case 'slower':
+      case 'faster':
+        this.#transmission.asked(message.kind, message.rate, message.lifetimeMs);
+        break;
       // Answers, and hints that this side does not need.
       case 'keepAliveAck':
       case 'upgradeAck':
-      case 'slower':
-      case 'faster':
       case 'neighbours':
         break;
     }

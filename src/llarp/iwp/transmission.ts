@@ -5,6 +5,7 @@
 import type { Clock } from '../../kit/clock.js';
 import { shortHash } from '../crypto.js';
 import { MAX_FRAGMENT_BYTES, MAX_MESSAGE_BYTES, type InnerMessage } from './messages.js';
+import { SendRate } from './send-rate.js';
 
 /** Most bytes that wait or are not acknowledged. */
 export const MAX_QUEUED_BYTES = 1_048_576;
@@ -38,11 +39,24 @@ export class Transmission {
   readonly #options: TransmissionOptions;
   readonly #waiting: Uint8Array[] = [];
   readonly #inFlight = new Map<number, InFlight>();
+  readonly #rate: SendRate;
+  #cancelFill: (() => void) | undefined;
   #sequence = 0;
   #bytes = 0;
 
   constructor(options: TransmissionOptions) {
     this.#options = options;
+    this.#rate = new SendRate(options.clock);
+  }
+
+  /** Bytes a second that the other side allows; undefined when it has not asked for a limit. */
+  get limit(): number | undefined {
+    return this.#rate.limit;
+  }
+
+  /** The other side asks for a rate (`c` and `d`). */
+  asked(kind: 'slower' | 'faster', rate: number, lifetimeMs: number): void {
+    this.#rate.asked(kind, rate, lifetimeMs);
   }
 
   /** Bytes that wait or are not acknowledged. */
@@ -78,6 +92,8 @@ export class Transmission {
   }
 
   close(): void {
+    this.#cancelFill?.();
+    this.#cancelFill = undefined;
     for (const message of this.#inFlight.values()) message.cancel();
     this.#inFlight.clear();
     this.#waiting.length = 0;
@@ -85,9 +101,15 @@ export class Transmission {
   }
 
   #fill(): void {
-    while (this.#inFlight.size < MAX_IN_FLIGHT) {
+    while (this.#inFlight.size < MAX_IN_FLIGHT && this.#waiting.length > 0) {
+      const wait = this.#rate.waitMs();
+      if (wait > 0) {
+        this.#fillAfter(wait);
+        return;
+      }
       const bytes = this.#waiting.shift();
       if (!bytes) return;
+      this.#rate.sent(bytes.length);
       this.#sequence = this.#sequence >= MAX_SEQUENCE ? 1 : this.#sequence + 1;
       const count = Math.ceil(bytes.length / MAX_FRAGMENT_BYTES);
       const message: InFlight = {
@@ -101,6 +123,13 @@ export class Transmission {
       this.#inFlight.set(message.sequence, message);
       this.#transmit(message);
     }
+  }
+
+  #fillAfter(ms: number): void {
+    this.#cancelFill ??= this.#options.clock.after(ms, () => {
+      this.#cancelFill = undefined;
+      this.#fill();
+    });
   }
 
   #transmit(message: InFlight): void {

@@ -41,9 +41,12 @@ export class Hops {
   /** Farthest hops by receive id, for TDFM. */
   readonly #ends = new Map<string, Hop>();
   readonly #counts = new Map<string, number>();
+  readonly #onRemoved: (hop: Hop) => void;
 
-  constructor(clock: Clock) {
+  /** @param onRemoved called for each path that ends */
+  constructor(clock: Clock, onRemoved: (hop: Hop) => void = () => undefined) {
     this.#clock = clock;
+    this.#onRemoved = onRemoved;
   }
 
   get size(): number {
@@ -102,6 +105,7 @@ export class Hops {
     const left = (this.#counts.get(hop.previous) ?? 1) - 1;
     if (left > 0) this.#counts.set(hop.previous, left);
     else this.#counts.delete(hop.previous);
+    this.#onRemoved(hop);
   }
 
   #alive(hop: Hop | undefined): Hop | undefined {

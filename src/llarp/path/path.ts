@@ -22,6 +22,8 @@ export type PathEnd = 'not-built' | 'expired' | 'silent' | 'link' | 'closed';
 
 /** A routing message without its number; the path gives it one. */
 export type Unnumbered<M> = M extends unknown ? Omit<M, 'sequence'> : never;
+/** Changes a message after it got its number: a signature covers the number. */
+export type Finish = (message: RoutingMessage) => RoutingMessage;
 
 export interface PathOptions {
   readonly clock: Clock;
@@ -30,8 +32,8 @@ export interface PathOptions {
   /** The nearest first, at least one. */
   readonly hops: readonly PlannedHop[];
   readonly lifetimeMs: number;
-  /** Sends a LRUM to the first hop. */
-  send(layered: Layered): void;
+  /** Sends a LRUM to the first hop; false when the link takes no more. */
+  send(layered: Layered): boolean;
   /** A routing message of the farthest hop, in order. */
   onMessage(message: RoutingMessage): void;
   /** A downstream message that is no routing message: the frame of a TDFM. */
@@ -55,6 +57,8 @@ export class Path {
   #measuredAt: number | undefined;
   #silent = 0;
   #latencyMs: number | undefined;
+  /** Messages that the first link did not take, and those that the farthest hop said it dropped. */
+  readonly dropped = { refused: 0, discarded: 0 };
 
   constructor(options: PathOptions) {
     const { clock, wallClock, lifetimeMs } = options;
@@ -89,13 +93,18 @@ export class Path {
     return this.hops.at(-1)?.router ?? new Uint8Array(32);
   }
 
-  /** Sends a routing message to the farthest hop; false when the path has ended. */
-  send(message: Unnumbered<RoutingMessage>): boolean {
+  /** Sends a routing message to the farthest hop; false when the path has ended, or its first link takes no more. */
+  send(message: Unnumbered<RoutingMessage>, finish?: Finish): boolean {
     if (this.#state === 'ended') return false;
     const { randomBytes } = this.#options;
-    const numbered: RoutingMessage = { ...message, sequence: this.#sequence++ };
-    const bytes = writeLlarp(ROUTING_MESSAGE, numbered);
-    this.#options.send(wrapUpstream(bytes, this.#keys, randomBytes(32)));
+    const numbered: RoutingMessage = { ...message, sequence: this.#sequence };
+    const bytes = writeLlarp(ROUTING_MESSAGE, finish ? finish(numbered) : numbered);
+    if (!this.#options.send(wrapUpstream(bytes, this.#keys, randomBytes(32)))) {
+      this.dropped.refused++;
+      return false;
+    }
+    // A message that was not sent leaves no gap in the numbers.
+    this.#sequence++;
     return true;
   }
 
@@ -105,8 +114,10 @@ export class Path {
     const bytes = unwrapDownstream(layered, this.#keys);
     const message = readLlarp(ROUTING_MESSAGE, bytes);
     if (!message.ok) this.#options.onFrame(bytes);
-    else if (message.value.kind === 'discarded') this.#options.onMessage(message.value);
-    else this.#incoming.add(message.value.sequence, message.value);
+    else if (message.value.kind === 'discarded') {
+      this.dropped.discarded++;
+      this.#options.onMessage(message.value);
+    } else this.#incoming.add(message.value.sequence, message.value);
   }
 
   end(reason: PathEnd): void {

@@ -17,6 +17,9 @@ import { keyText } from './distance.js';
 /** Most neighbours, and most messages that wait for one link. */
 const MAX_NEIGHBOURS = 1_024;
 const MAX_WAITING = 64;
+/** Above so many queued bytes to a neighbour, those who send to it are asked to send slower; below the second, faster. */
+export const HIGH_WATER_BYTES = 262_144;
+const LOW_WATER_BYTES = 65_536;
 /** `LIM.p`: a link ends after this time. */
 const SESSION_MS = 3_600_000;
 
@@ -104,6 +107,19 @@ export class Neighbours {
     return true;
   }
 
+  /** The link to a router in use. */
+  linkOf(identity: Uint8Array): Link | undefined {
+    return this.#neighbours.get(keyText(identity))?.link;
+  }
+
+  /** Asks a neighbour to send slower or faster, by how much waits for another one. Both as text. */
+  pressure(from: string, to: string): void {
+    const queued = this.#neighbours.get(to)?.link?.queuedBytes ?? 0;
+    const link = this.#neighbours.get(from)?.link;
+    if (queued > HIGH_WATER_BYTES) link?.askSlower();
+    else if (queued < LOW_WATER_BYTES) link?.askFaster();
+  }
+
   close(): void {
     this.#endpoint.close();
     for (const { cancelSession } of this.#neighbours.values()) cancelSession();
@@ -147,7 +163,7 @@ export class Neighbours {
   }
 
   #introduce(link: Link): void {
-    const { keys, randomBytes, clock } = this.#options;
+    const { keys, randomBytes } = this.#options;
     const lim = signed<Introduction>(
       LIM_FIELD,
       {
@@ -162,9 +178,15 @@ export class Neighbours {
     );
     link.sendMessage(writeLlarp(LINK_MESSAGE, lim));
     const neighbour = this.#neighbours.get(keyText(link.identity));
-    if (!neighbour) return;
+    if (neighbour) this.#endAfter(neighbour, link, BigInt(SESSION_MS));
+  }
+
+  /** `LIM.p`: the shorter of the times that both sides name. */
+  #endAfter(neighbour: Neighbour, link: Link, sessionMs: bigint): void {
+    const most = BigInt(SESSION_MS);
+    const wait = Number(sessionMs < most ? sessionMs : most);
     neighbour.cancelSession();
-    neighbour.cancelSession = clock.after(SESSION_MS, () => link.close());
+    neighbour.cancelSession = this.#options.clock.after(wait, () => link.close());
   }
 
   #onMessage(link: Link, bytes: Uint8Array): void {
@@ -194,6 +216,7 @@ export class Neighbours {
     if (!link.isInitiator) this.#introduce(link);
     neighbour.introduced = true;
     neighbour.link = link;
+    this.#endAfter(neighbour, link, lim.sessionMs);
     for (const waiting of neighbour.waiting.splice(0)) link.sendMessage(waiting);
   }
 

@@ -8,26 +8,18 @@ import type { LinkMessage, LinkMessageOf } from '../link-messages.js';
 import { passHop, type Layered } from '../onion.js';
 import { makeCommit, readCommit } from '../path/commit.js';
 import { Hops, type Hop } from '../path/hops.js';
-import { Path, type PathEnd, type PathOptions, type Unnumbered } from '../path/path.js';
-import { readLlarp, writeLlarp } from '../read.js';
-import { HIDDEN_SERVICE_FRAME, ROUTING_MESSAGE, type RoutingMessage } from '../routing-messages.js';
+import { Path, type PathEnd, type PathOptions } from '../path/path.js';
 import type { ExitInfo, RouterContact } from '../structures.js';
 import { ContactBook } from './contact-book.js';
 import { CONTACT_LIFETIME_MS, makeContact, type RouterKeys } from './contact.js';
 import { keyText } from './distance.js';
+import { Ends, type FarEnd } from './ends.js';
 import { Neighbours } from './neighbours.js';
 
 /** Own paths at a time. */
 const MAX_PATHS = 1_024;
 /** Expired paths and contacts are removed at this interval. */
 const SWEEP_MS = 10_000;
-
-/** What the end of a path does with routing messages, apart from latency and transfer. */
-export interface FarEnd {
-  /** @param answer sends a routing message down the path */
-  onMessage(message: RoutingMessage, hop: Hop, answer: Answer): void;
-}
-export type Answer = (message: Unnumbered<RoutingMessage>) => void;
 
 export interface RouterOptions {
   readonly clock: Clock;
@@ -57,19 +49,27 @@ export class Router {
   readonly book: ContactBook;
   readonly #options: RouterOptions;
   readonly #hops: Hops;
+  readonly #ends: Ends;
   readonly #neighbours: Neighbours;
   /** Own paths by first hop and path id. */
   readonly #paths = new Map<string, Path>();
   #contact: RouterContact;
   #cancelSweep: () => void;
   /** What was dropped, by reason. */
-  readonly dropped = { commit: 0, hop: 0, path: 0, routing: 0, state: 0, discarded: 0 };
+  readonly dropped = { commit: 0, hop: 0, path: 0, state: 0, congestion: 0 };
 
   constructor(options: RouterOptions) {
     const { clock, wallClock, randomBytes, keys, network, obfuscates = true } = options;
     this.#options = options;
     this.book = new ContactBook(network);
-    this.#hops = new Hops(clock);
+    this.#hops = new Hops(clock, (hop) => this.#ends.gone(hop));
+    this.#ends = new Ends({
+      clock,
+      wallClock,
+      farEnd: options.farEnd,
+      find: (pathId) => this.#hops.end(pathId),
+      send: (hop, bytes) => this.#sendBytes(hop, bytes),
+    });
     this.#contact = this.#newContact();
     this.#neighbours = new Neighbours({
       clock,
@@ -101,6 +101,20 @@ export class Router {
 
   get links(): number {
     return this.#neighbours.links;
+  }
+
+  /** Bytes that wait for a neighbour, and the bytes a second that it allows; undefined without a limit. */
+  queuedTo(identity: Uint8Array): number {
+    return this.#neighbours.linkOf(identity)?.queuedBytes ?? 0;
+  }
+
+  limitTo(identity: Uint8Array): number | undefined {
+    return this.#neighbours.linkOf(identity)?.limit;
+  }
+
+  /** What was dropped at the ends of paths, by reason. */
+  get droppedAtEnd(): Readonly<Ends['dropped']> {
+    return this.#ends.dropped;
   }
 
   /** A datagram arrived. */
@@ -135,7 +149,7 @@ export class Router {
       lifetimeMs: Number(lifetime) * 1_000,
       send: (layered) => {
         const { x, y } = layered;
-        this.#neighbours.send(first.router, {
+        return this.#neighbours.send(first.router, {
           kind: 'upstream',
           pathId: first.receiveId,
           x,
@@ -160,6 +174,7 @@ export class Router {
   close(): void {
     this.#cancelSweep();
     for (const path of this.#paths.values()) path.end('closed');
+    this.#ends.close();
     this.#neighbours.close();
   }
 
@@ -225,7 +240,7 @@ export class Router {
       return;
     }
     if (isFarthest) {
-      this.#sendDown(hop, {
+      this.#ends.send(hop, {
         kind: 'confirm',
         lifetimeMs: BigInt(lifetimeMs),
         sent: wallClock(),
@@ -244,8 +259,8 @@ export class Router {
       return;
     }
     const passed = passHop({ x, y }, hop.key);
-    if (hop.next === undefined) this.#onEnd(hop, passed.x);
-    else this.#sendTo(hop.next, 'upstream', hop.transmitId, passed);
+    if (hop.next === undefined) this.#ends.receive(hop, passed.x);
+    else this.#relay(from, hop.next, 'upstream', hop.transmitId, passed);
   }
 
   #onDownstream(from: string, { pathId, x, y }: LinkMessageOf<'downstream'>): void {
@@ -255,8 +270,22 @@ export class Router {
       return;
     }
     const hop = this.#hops.downstream(from, pathId);
-    if (hop) this.#sendTo(hop.previous, 'downstream', hop.receiveId, passHop({ x, y }, hop.key));
-    else this.dropped.path++;
+    if (hop) {
+      const passed = passHop({ x, y }, hop.key);
+      this.#relay(from, hop.previous, 'downstream', hop.receiveId, passed);
+    } else this.dropped.path++;
+  }
+
+  /** Passes a message on, and tells the neighbour it came from to send slower when too much waits. */
+  #relay(
+    from: string,
+    to: string,
+    kind: 'upstream' | 'downstream',
+    pathId: Uint8Array,
+    layered: Layered,
+  ): void {
+    if (!this.#sendTo(to, kind, pathId, layered)) this.dropped.congestion++;
+    this.#neighbours.pressure(from, to);
   }
 
   #sendTo(
@@ -264,53 +293,14 @@ export class Router {
     kind: 'upstream' | 'downstream',
     pathId: Uint8Array,
     { x, y }: Layered,
-  ): void {
+  ): boolean {
     const identity = Uint8Array.from(Buffer.from(neighbour, 'hex'));
-    this.#neighbours.send(identity, { kind, pathId, x, y, version: 0n });
+    return this.#neighbours.send(identity, { kind, pathId, x, y, version: 0n });
   }
 
-  /** A routing message at the farthest hop. */
-  #onEnd(hop: Hop, bytes: Uint8Array): void {
-    const read = readLlarp(ROUTING_MESSAGE, bytes);
-    if (!read.ok) {
-      this.dropped.routing++;
-      return;
-    }
-    const message = read.value;
-    if (message.kind === 'latency') this.#onLatency(hop, message.received);
-    else if (message.kind === 'transfer') this.#onTransfer(hop, message);
-    else {
-      this.#options.farEnd?.onMessage(message, hop, (answer) => this.#sendDown(hop, answer));
-    }
-  }
-
-  #onLatency(hop: Hop, received: bigint | undefined): void {
-    if (received !== undefined) return;
-    this.#sendDown(hop, { kind: 'latency', received: this.#options.wallClock(), version: 0n });
-  }
-
-  /** D26: hands a frame to another path that ends here, or says that it was dropped. */
-  #onTransfer(hop: Hop, message: Extract<RoutingMessage, { kind: 'transfer' }>): void {
-    const target = this.#hops.end(message.pathId);
-    if (target) {
-      this.#sendBytes(target, writeLlarp(HIDDEN_SERVICE_FRAME, message.frame));
-      return;
-    }
-    this.dropped.discarded++;
-    // Its number is that of the message that was dropped, so it stands outside the order of this path.
-    const { pathId, sequence } = message;
-    const discarded = { kind: 'discarded', pathId, sequence, version: 0n } as const;
-    this.#sendBytes(hop, writeLlarp(ROUTING_MESSAGE, discarded));
-  }
-
-  #sendDown(hop: Hop, message: Unnumbered<RoutingMessage>): void {
-    const numbered: RoutingMessage = { ...message, sequence: hop.sequence++ };
-    this.#sendBytes(hop, writeLlarp(ROUTING_MESSAGE, numbered));
-  }
-
-  #sendBytes(hop: Hop, x: Uint8Array): void {
+  #sendBytes(hop: Hop, x: Uint8Array): boolean {
     const y = this.#options.randomBytes(32);
-    this.#sendTo(hop.previous, 'downstream', hop.receiveId, passHop({ x, y }, hop.key));
+    return this.#sendTo(hop.previous, 'downstream', hop.receiveId, passHop({ x, y }, hop.key));
   }
 }
 
