@@ -156,15 +156,25 @@ class Control:
         while True:
             for line in self.events:
                 if re.search(pattern, line):
-                    return
+                    return line
             self.events.append(self.lines.readline().rstrip())
 
     def circuits(self):
         """Builds three new circuits of two hops, one through a connection to each relay."""
         for hops in ('a0,a1', 'a1,a2', 'a2,a0'):
-            number = self.ask('EXTENDCIRCUIT 0 ' + hops).split()[-1]
-            self.wait('CIRC %s BUILT' % number)
+            while not self.builds(hops):
+                # tor may lack the descriptor of a relay yet.
+                time.sleep(0.2)
+
+    def builds(self, hops):
+        reply = self.ask('EXTENDCIRCUIT 0 ' + hops)
+        if 'EXTENDED' not in reply:
+            return False
+        number = reply.split()[-1]
+        built = 'BUILT' in self.wait('CIRC %s (BUILT|FAILED|CLOSED)' % number)
+        if built:
             self.ask('CLOSECIRCUIT ' + number)
+        return built
 
 
 def direct(tor, relays):
