@@ -120,8 +120,9 @@ export interface Session {
   /** Seconds since 1970. */
   readonly created: number;
   readonly expires: number;
-  readonly spaceId: string;
-  readonly gateId: string;
+  /** The manager may leave them out. */
+  readonly spaceId: string | undefined;
+  readonly gateId: string | undefined;
   readonly username: string | undefined;
   readonly password: string | undefined;
   readonly bearer: string | undefined;
