@@ -13,7 +13,7 @@ import { ConfigError } from './config-error.js';
 import { readCluster, type ClusterSettings } from './cluster-settings.js';
 import { writeDefaultConfig } from './default-config.js';
 import { ignoredNotices } from './ignored-keys.js';
-import { nearestName } from './nearest-name.js';
+import { nearestName } from '../kit/nearest-name.js';
 import { findLokinetSection } from './lokinet-settings.js';
 import { findOnionSection, readOnionSettings, type OnionSettings } from './onion-settings.js';
 import { resolveDatadir } from './paths.js';

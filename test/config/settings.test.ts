@@ -6,7 +6,7 @@ import t from 'tap';
 import { parseCfg, type CfgFile } from '../../src/config/cfg-file.js';
 import { ConfigError } from '../../src/config/config-error.js';
 import { defaultConfigText } from '../../src/config/default-config.js';
-import { nearestName } from '../../src/config/nearest-name.js';
+import { nearestName } from '../../src/kit/nearest-name.js';
 import { expandPath, resolveDatadir } from '../../src/config/paths.js';
 import { readSection } from '../../src/config/read-section.js';
 import {
