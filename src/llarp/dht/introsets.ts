@@ -25,6 +25,17 @@ function expiresAt({ introductions }: Introset): bigint {
   return introductions.reduce((latest, { expires }) => (expires > latest ? expires : latest), 0n);
 }
 
+/** The fault of an introset; undefined when it may be used. @param now milliseconds since 1970 */
+export function introsetFault(
+  introset: Introset,
+  now: bigint,
+): Exclude<IntrosetFault, 'older'> | undefined {
+  if (expiresAt(introset) <= now) return 'no-introduction';
+  if (introset.published > now + CLOCK_DIFFERENCE_MS) return 'future';
+  const isSigned = isSignedBy(INTROSET, introset, introset.publisher.signingKey);
+  return isSigned ? undefined : 'signature';
+}
+
 export class Introsets {
   readonly #stored = new BoundedMap<string, Introset>(MAX_INTROSETS);
 
@@ -34,12 +45,11 @@ export class Introsets {
 
   /** Stores an introset; returns its fault, or undefined. @param now milliseconds since 1970 */
   put(introset: Introset, now: bigint): IntrosetFault | undefined {
-    if (expiresAt(introset) <= now) return 'no-introduction';
-    if (introset.published > now + CLOCK_DIFFERENCE_MS) return 'future';
     const key = keyText(serviceAddress(introset.publisher));
     const known = this.#stored.get(key);
     if (known && known.published > introset.published) return 'older';
-    if (!isSignedBy(INTROSET, introset, introset.publisher.signingKey)) return 'signature';
+    const fault = introsetFault(introset, now);
+    if (fault) return fault;
     this.#stored.set(key, introset);
     return undefined;
   }

@@ -4,7 +4,7 @@ import type { RandomBytes } from '../crypto.js';
 import type { DhtMessage } from '../dht-messages.js';
 
 const MAX_OPEN = 1_024;
-/** A question is open for so long. */
+/** A question of a router is open for so long. */
 export const ANSWER_MS = 5_000;
 
 interface Open {
@@ -16,11 +16,14 @@ interface Open {
 export class Transactions {
   readonly #clock: Clock;
   readonly #randomBytes: RandomBytes;
+  readonly #answerMs: number;
   readonly #open = new Map<bigint, Open>();
 
-  constructor(clock: Clock, randomBytes: RandomBytes) {
+  /** @param answerMs how long a question is open */
+  constructor(clock: Clock, randomBytes: RandomBytes, answerMs: number = ANSWER_MS) {
     this.#clock = clock;
     this.#randomBytes = randomBytes;
+    this.#answerMs = answerMs;
   }
 
   get size(): number {
@@ -37,7 +40,7 @@ export class Transactions {
     const bytes = this.#randomBytes(8);
     const id = new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0);
     if (this.#open.has(id)) return undefined;
-    const cancel = this.#clock.after(ANSWER_MS, () => {
+    const cancel = this.#clock.after(this.#answerMs, () => {
       this.#open.delete(id);
       done(undefined);
     });

@@ -53,6 +53,7 @@ export class Path {
   #sequence = 0n;
   #cancel: () => void;
   #cancelExpiry: () => void;
+  #cancelCheck: (() => void) | undefined;
   /** When the last measurement was sent; undefined when it was answered. */
   #measuredAt: number | undefined;
   #silent = 0;
@@ -93,6 +94,20 @@ export class Path {
     return this.hops.at(-1)?.router ?? new Uint8Array(32);
   }
 
+  /** The number of the next routing message that is sent: a DDFM names the one that was dropped. */
+  get nextSequence(): bigint {
+    return this.#sequence;
+  }
+
+  /** Asks the farthest hop at once whether the path works: without an answer in `ms` it ends. */
+  check(ms: number): void {
+    if (this.#state !== 'ready' || this.#cancelCheck) return;
+    const { clock } = this.#options;
+    this.#measuredAt ??= clock.now();
+    this.send({ kind: 'latency', version: 0n });
+    this.#cancelCheck = clock.after(ms, () => this.end('silent'));
+  }
+
   /** Sends a routing message to the farthest hop; false when the path has ended, or its first link takes no more. */
   send(message: Unnumbered<RoutingMessage>, finish?: Finish): boolean {
     if (this.#state === 'ended') return false;
@@ -125,6 +140,7 @@ export class Path {
     this.#state = 'ended';
     this.#cancel();
     this.#cancelExpiry();
+    this.#cancelCheck?.();
     this.#incoming.close();
     this.#options.onEnd(reason);
   }
@@ -155,6 +171,8 @@ export class Path {
   }
 
   #onMeasured(): void {
+    this.#cancelCheck?.();
+    this.#cancelCheck = undefined;
     if (this.#measuredAt === undefined) return;
     this.#latencyMs = this.#options.clock.now() - this.#measuredAt;
     this.#measuredAt = undefined;

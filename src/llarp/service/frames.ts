@@ -21,6 +21,9 @@ type Begin = Extract<HiddenServiceFrame, { kind: 'begin' }>;
 type Next = Extract<HiddenServiceFrame, { kind: 'next' }>;
 type Reject = Extract<HiddenServiceFrame, { kind: 'reject' }>;
 
+/** Most bytes of a message: with HSD around it, it fits into a frame. */
+export const MAX_PAYLOAD_BYTES = 15_872;
+
 /** The start of a conversation, at either side. */
 export interface Begun {
   /** Of all later frames, 32 bytes. */

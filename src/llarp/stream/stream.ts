@@ -93,6 +93,11 @@ export class Stream {
     return this.#receiving.heldBytes;
   }
 
+  /** The other side has not accepted it yet. */
+  get isOpening(): boolean {
+    return this.#state === 'opening';
+  }
+
   get isEnded(): boolean {
     return this.#state === 'ended';
   }

@@ -97,10 +97,10 @@ export class Streams {
     else this.#refuse(address, segment, 'unknown');
   }
 
-  /** The service cannot be reached: ends the streams to it. */
+  /** The service cannot be reached: ends the streams that it has not accepted yet. Others end by its silence. */
   unreachable(address: string): void {
     for (const { stream, address: each } of this.#streams.values()) {
-      if (each === address) stream.fail('unreachable');
+      if (each === address && stream.isOpening) stream.fail('unreachable');
     }
   }
 
