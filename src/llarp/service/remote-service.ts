@@ -133,7 +133,15 @@ export class RemoteService {
   #isClosed = false;
   readonly #agains = new Set<() => void>();
   /** What was dropped, by reason; `moved` counts changes of path or way. */
-  readonly counts = { full: 0, frame: 0, replay: 0, discarded: 0, rejected: 0, refused: 0, moved: 0 };
+  readonly counts = {
+    full: 0,
+    frame: 0,
+    replay: 0,
+    discarded: 0,
+    rejected: 0,
+    refused: 0,
+    moved: 0,
+  };
 
   /** @param address 32 bytes */
   constructor(address: Uint8Array, options: RemoteOptions) {
