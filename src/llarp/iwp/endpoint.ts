@@ -35,7 +35,11 @@ import { Session, type SessionEnd } from './session.js';
 const MAX_FLOWS = 4_096;
 const FLOW_MS = 30_000;
 const OBTAIN_PER_SECOND = 200;
+/** Checks of the signatures of G, R and E: each costs about a millisecond. */
+const CHECKS_PER_SECOND = 500;
 const MAX_LINKS = 1_024;
+/** Links with one router: both may connect at once, and it may come back. The oldest one makes room. */
+const MAX_LINKS_OF_ONE = 4;
 const MAX_ATTEMPTS = 256;
 const RETRY_MS = 500;
 const RETRIES = 8;
@@ -109,12 +113,14 @@ export class Endpoint {
   /** By flow id. */
   readonly #open = new Map<string, Open>();
   readonly #obtains: TokenBucket;
+  readonly #checks: TokenBucket;
   /** Packets that were dropped, by reason. */
   readonly dropped = { malformed: 0, rate: 0, signature: 0, unexpected: 0, full: 0 };
 
   constructor(options: EndpointOptions) {
     this.#options = options;
     this.#obtains = new TokenBucket(options.clock, OBTAIN_PER_SECOND, OBTAIN_PER_SECOND);
+    this.#checks = new TokenBucket(options.clock, CHECKS_PER_SECOND, CHECKS_PER_SECOND);
   }
 
   get links(): number {
@@ -228,6 +234,16 @@ export class Endpoint {
     this.#send(writeSigned(answer, identity.seed), address, body.identity);
   }
 
+  #isSigned(packet: SignedPacket<unknown>, identity: Uint8Array): boolean {
+    if (!this.#checks.take()) {
+      this.dropped.rate++;
+      return false;
+    }
+    if (isSigned(packet, identity)) return true;
+    this.dropped.signature++;
+    return false;
+  }
+
   /** The first E, at the side that gave the flow id. */
   #onFirst(packet: SignedPacket<unknown>, body: EstablishFlow, address: string): void {
     const { clock, identity, randomBytes } = this.#options;
@@ -242,10 +258,7 @@ export class Endpoint {
       this.dropped.unexpected++;
       return;
     }
-    if (!isSigned(packet, flow.identity)) {
-      this.dropped.signature++;
-      return;
-    }
+    if (!this.#isSigned(packet, flow.identity)) return;
     this.#flows.delete(id);
     const keys = newExchangeKeys(randomBytes);
     const { flowId, ephemeralKey } = {
@@ -273,10 +286,7 @@ export class Endpoint {
       this.dropped.unexpected++;
       return;
     }
-    if (!isSigned(packet, attempt.identity)) {
-      this.dropped.signature++;
-      return;
-    }
+    if (!this.#isSigned(packet, attempt.identity)) return;
     if (body.kind === 'reject') this.#fail(address, `refused: ${body.reason}`);
     else if (body.kind === 'give') this.#onGiven(attempt, body, address);
     else this.#onEstablished(attempt, body, address);
@@ -322,6 +332,10 @@ export class Endpoint {
       this.dropped.full++;
       return false;
     }
+    const others = [...this.#open.values()].filter(({ link }) =>
+      equalBytes(link.identity, identity),
+    );
+    if (others.length >= MAX_LINKS_OF_ONE) others[0]?.link.close();
     const id = idText(flowId);
     const session: Session = new Session({
       ...this.#options,

@@ -2,7 +2,7 @@
 import { BoundedMap } from '../../kit/bounded-map.js';
 import { ROUTER_CONTACT, type RouterContact } from '../structures.js';
 import { writeLlarp } from '../read.js';
-import { CONTACT_LIFETIME_MS, contactFault, type ContactFault } from './contact.js';
+import { addressOf, CONTACT_LIFETIME_MS, contactFault, type ContactFault } from './contact.js';
 import { byDistance, keyText } from './distance.js';
 
 /** Most contacts; the one that was changed longest ago is forgotten. */
@@ -10,11 +10,16 @@ const MAX_CONTACTS = 4_096;
 
 export class ContactBook {
   readonly #network: Uint8Array;
+  readonly #onMoved: (contact: RouterContact) => void;
   readonly #contacts = new BoundedMap<string, RouterContact>(MAX_CONTACTS);
 
-  /** @param network 8 bytes */
-  constructor(network: Uint8Array) {
+  /**
+   * @param network 8 bytes
+   * @param onMoved a newer contact names another address than the one before
+   */
+  constructor(network: Uint8Array, onMoved: (contact: RouterContact) => void = () => undefined) {
     this.#network = network;
+    this.#onMoved = onMoved;
   }
 
   get size(): number {
@@ -30,6 +35,7 @@ export class ContactBook {
     if (fault) return fault;
     if (!known || known.time < contact.time) {
       this.#contacts.set(keyText(contact.signingKey), contact);
+      if (known && addressOf(known) !== addressOf(contact)) this.#onMoved(contact);
     }
     return undefined;
   }

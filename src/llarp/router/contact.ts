@@ -34,6 +34,16 @@ export function newRouterKeys(randomBytes: RandomBytes): RouterKeys {
   };
 }
 
+/** Bytes of one secret key. */
+const SECRET_BYTES = 32;
+
+/** The keys of a router that was there before: the seed and the two secret keys, 96 bytes; undefined for any other. */
+export function keysFromSecrets(secrets: Uint8Array): RouterKeys | undefined {
+  if (secrets.length !== 3 * SECRET_BYTES) return undefined;
+  let at = 0;
+  return newRouterKeys((length) => secrets.slice(at, (at += length)));
+}
+
 /** What a router says of itself. */
 export interface ContactParts {
   /** 8 bytes. */

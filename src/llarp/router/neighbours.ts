@@ -3,6 +3,7 @@
  * for each neighbour.
  */
 import type { Clock } from '../../kit/clock.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 import { equalBytes } from '../bytes.js';
 import type { RandomBytes } from '../crypto.js';
 import { Endpoint, type Link } from '../iwp/endpoint.js';
@@ -22,6 +23,11 @@ export const HIGH_WATER_BYTES = 262_144;
 const LOW_WATER_BYTES = 65_536;
 /** `LIM.p`: a link ends after this time. */
 const SESSION_MS = 3_600_000;
+/** A link whose other side does not introduce itself ends after this time. */
+const INTRODUCTION_MS = 10_000;
+/** Introductions of one neighbour: a new contact needs one, each costs two checks of signatures. */
+const INTRODUCTIONS = 4;
+const INTRODUCTIONS_PER_SECOND = 0.1;
 
 type Introduction = LinkMessageOf<'introduce'>;
 
@@ -29,8 +35,16 @@ interface Neighbour {
   link: Link | undefined;
   /** The other side has introduced itself on this link. */
   introduced: boolean;
+  /** Where this side connects to; undefined when the other side connected. */
+  readonly address: string | undefined;
   readonly waiting: Uint8Array[];
-  cancelSession: () => void;
+  readonly introductions: TokenBucket;
+}
+
+/** Ends a link: without the introduction of the other side, or when the session is over. */
+interface LinkTimer {
+  readonly isIntroduced: boolean;
+  readonly cancel: () => void;
 }
 
 export interface NeighboursOptions {
@@ -56,6 +70,8 @@ export class Neighbours {
   readonly #options: NeighboursOptions;
   readonly #endpoint: Endpoint;
   readonly #neighbours = new Map<string, Neighbour>();
+  /** One for each link of the endpoint. */
+  readonly #timers = new Map<Link, LinkTimer>();
   /** What was dropped, by reason. */
   readonly dropped = { malformed: 0, introduction: 0, 'not-introduced': 0, waiting: 0, contact: 0 };
 
@@ -120,9 +136,21 @@ export class Neighbours {
     else if (queued < LOW_WATER_BYTES) link?.askFaster();
   }
 
+  /** A router came back at another address: its link ends, and the next message makes a new one. */
+  onMoved(contact: RouterContact): void {
+    const link = this.#neighbours.get(keyText(contact.signingKey))?.link;
+    if (link && link.address !== addressOf(contact)) link.close();
+  }
+
+  /** Tells all neighbours the contact of this router, which is a new one. */
+  introduceAgain(): void {
+    for (const { link, introduced } of this.#neighbours.values()) {
+      if (link && introduced) this.#introduce(link);
+    }
+  }
+
   close(): void {
     this.#endpoint.close();
-    for (const { cancelSession } of this.#neighbours.values()) cancelSession();
     this.#neighbours.clear();
   }
 
@@ -133,17 +161,19 @@ export class Neighbours {
       this.dropped.contact++;
       return undefined;
     }
-    const neighbour = this.#add(key);
+    const neighbour = this.#add(key, address);
     this.#endpoint.connect(address, identity);
-    return neighbour;
+    // Too many attempts: the neighbour is gone already.
+    return this.#neighbours.get(key) === neighbour ? neighbour : undefined;
   }
 
-  #add(key: string): Neighbour {
+  #add(key: string, address?: string): Neighbour {
     const neighbour: Neighbour = {
       link: undefined,
       introduced: false,
+      address,
       waiting: [],
-      cancelSession: () => undefined,
+      introductions: new TokenBucket(this.#options.clock, INTRODUCTIONS_PER_SECOND, INTRODUCTIONS),
     };
     this.#neighbours.set(key, neighbour);
     return neighbour;
@@ -159,6 +189,7 @@ export class Neighbours {
     }
     // Of two links at once, both ends may use either: each side sends on the one that it knows first.
     neighbour.link ??= link;
+    this.#endLater(link);
     if (link.isInitiator) this.#introduce(link);
   }
 
@@ -177,16 +208,6 @@ export class Neighbours {
       keys.signing.seed,
     );
     link.sendMessage(writeLlarp(LINK_MESSAGE, lim));
-    const neighbour = this.#neighbours.get(keyText(link.identity));
-    if (neighbour) this.#endAfter(neighbour, link, BigInt(SESSION_MS));
-  }
-
-  /** `LIM.p`: the shorter of the times that both sides name. */
-  #endAfter(neighbour: Neighbour, link: Link, sessionMs: bigint): void {
-    const most = BigInt(SESSION_MS);
-    const wait = Number(sessionMs < most ? sessionMs : most);
-    neighbour.cancelSession();
-    neighbour.cancelSession = this.#options.clock.after(wait, () => link.close());
   }
 
   #onMessage(link: Link, bytes: Uint8Array): void {
@@ -207,16 +228,24 @@ export class Neighbours {
     }
   }
 
-  #onIntroduction(link: Link, neighbour: Neighbour | undefined, lim: Introduction): void {
-    if (!neighbour || !this.#isRight(link, lim)) {
+  #onIntroduction(link: Link, known: Neighbour | undefined, lim: Introduction): void {
+    if (known?.introductions.take() === false) {
+      this.dropped.introduction++;
+      return;
+    }
+    if (!known || !this.#isRight(link, lim)) {
       this.dropped.introduction++;
       link.close();
       return;
     }
+    // A router that came back: its new contact has ended its old link, and all that belonged to it.
+    const key = keyText(link.identity);
+    const neighbour = this.#neighbours.get(key) ?? this.#add(key);
     if (!link.isInitiator) this.#introduce(link);
+    // A second introduction on a link is that of a renewed contact, and prolongs nothing.
+    if (this.#timers.get(link)?.isIntroduced === false) this.#endLater(link, lim.sessionMs);
     neighbour.introduced = true;
     neighbour.link = link;
-    this.#endAfter(neighbour, link, lim.sessionMs);
     for (const waiting of neighbour.waiting.splice(0)) link.sendMessage(waiting);
   }
 
@@ -232,20 +261,31 @@ export class Neighbours {
     return this.#options.book.put(contact, this.#options.wallClock()) === undefined;
   }
 
+  /** @param sessionMs `LIM.p` of the other side, when it has introduced itself; the shorter of both sides counts */
+  #endLater(link: Link, sessionMs?: bigint): void {
+    this.#timers.get(link)?.cancel();
+    const isIntroduced = sessionMs !== undefined;
+    const agreed = sessionMs !== undefined && sessionMs < BigInt(SESSION_MS);
+    const session = agreed ? Number(sessionMs) : SESSION_MS;
+    const cancel = this.#options.clock.after(isIntroduced ? session : INTRODUCTION_MS, () =>
+      link.close(),
+    );
+    this.#timers.set(link, { isIntroduced, cancel });
+  }
+
   #onEnd(link: Link): void {
+    this.#timers.get(link)?.cancel();
+    this.#timers.delete(link);
     const key = keyText(link.identity);
     const neighbour = this.#neighbours.get(key);
     if (neighbour?.link !== link) return;
-    neighbour.cancelSession();
     this.#neighbours.delete(key);
     if (neighbour.introduced) this.#options.onGone(key);
   }
 
   #onFailed(address: string): void {
-    for (const [key, { link }] of this.#neighbours) {
-      if (link) continue;
-      const contact = this.#options.book.get(Uint8Array.from(Buffer.from(key, 'hex')));
-      if (!contact || addressOf(contact) === address) this.#neighbours.delete(key);
+    for (const [key, neighbour] of this.#neighbours) {
+      if (!neighbour.link && neighbour.address === address) this.#neighbours.delete(key);
     }
   }
 }

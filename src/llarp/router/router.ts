@@ -54,6 +54,8 @@ export class Router {
   /** Own paths by first hop and path id. */
   readonly #paths = new Map<string, Path>();
   #contact: RouterContact;
+  /** The contact that the neighbours know. */
+  #announced: RouterContact;
   #cancelSweep: () => void;
   /** What was dropped, by reason. */
   readonly dropped = { commit: 0, hop: 0, path: 0, state: 0, congestion: 0 };
@@ -61,7 +63,7 @@ export class Router {
   constructor(options: RouterOptions) {
     const { clock, wallClock, randomBytes, keys, network, obfuscates = true } = options;
     this.#options = options;
-    this.book = new ContactBook(network);
+    this.book = new ContactBook(network, (contact) => this.#neighbours.onMoved(contact));
     this.#hops = new Hops(clock, (hop) => this.#ends.gone(hop));
     this.#ends = new Ends({
       clock,
@@ -71,6 +73,7 @@ export class Router {
       send: (hop, bytes) => this.#sendBytes(hop, bytes),
     });
     this.#contact = this.#newContact();
+    this.#announced = this.#contact;
     this.#neighbours = new Neighbours({
       clock,
       wallClock,
@@ -184,6 +187,10 @@ export class Router {
   }
 
   #sweep(): void {
+    if (this.contact !== this.#announced) {
+      this.#announced = this.contact;
+      this.#neighbours.introduceAgain();
+    }
     this.#hops.expire();
     this.book.expire(this.#options.wallClock());
     this.#cancelSweep = this.#options.clock.after(SWEEP_MS, () => this.#sweep());
