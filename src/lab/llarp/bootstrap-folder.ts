@@ -30,7 +30,7 @@ export interface BootstrapFolderOptions {
   readonly clock: Clock;
   readonly everyMs?: number;
   /** A file that cannot be read or written; the others are read all the same. */
-  onError(error: Error): void;
+  readonly onError: (error: Error) => void;
 }
 
 export class BootstrapFolder {

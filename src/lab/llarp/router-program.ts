@@ -30,14 +30,14 @@ async function keysOf(path: string): Promise<RouterKeys> {
 
 const [folder, name] = process.argv.slice(2);
 if (folder === undefined || name === undefined) {
-  console.error('usage: node router-program.js FOLDER NAME');
+  process.stderr.write('usage: node router-program.js FOLDER NAME\n');
   process.exit(2);
 }
 const router = await UdpRouter.start({
   keys: await keysOf(join(folder, `${name}.keys`)),
   network: LAB_NETWORK,
   onError: (error) => {
-    console.error(`the socket failed: ${error.message}`);
+    process.stderr.write(`the socket failed: ${error.message}\n`);
     process.exit(1);
   },
 });
@@ -47,9 +47,9 @@ const bootstrap = await BootstrapFolder.join({
   member: router,
   clock: systemClock,
   everyMs: READ_EVERY_MS,
-  onError: (error) => console.error(error.message),
+  onError: (error) => process.stderr.write(`${error.message}\n`),
 });
-console.log(`127.0.0.1:${router.port.port}`);
+process.stdout.write(`127.0.0.1:${router.port.port}\n`);
 process.once('SIGTERM', () => {
   void bootstrap.leave().then(() => router.close());
 });

@@ -12,7 +12,7 @@ type Defaulted = 'clock' | 'wallClock' | 'randomBytes' | 'keys' | 'host' | 'port
 export type UdpRouterOptions = Omit<NodeOptions, Defaulted | 'send'> &
   Partial<Pick<NodeOptions, Defaulted>> & {
     /** The socket failed; the router is closed. */
-    onError?(error: Error): void;
+    readonly onError?: (error: Error) => void;
   };
 
 /** `RC.i` of the lab: 8 bytes, of no network that ever was. */
