@@ -16,8 +16,13 @@ export interface TcpTarget {
   readonly localAddress?: string;
 }
 
+/** A unix socket. */
+export interface UnixTarget {
+  readonly path: string;
+}
+
 /** Resolves when connected. Rejects with a TransportError: `unreachable`, `aborted`. */
-export function connectTcp(target: TcpTarget, signal: AbortSignal): Promise<Socket> {
+export function connectTcp(target: TcpTarget | UnixTarget, signal: AbortSignal): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const socket = createConnection({ ...target, allowHalfOpen: true, noDelay: true });
     const stop = (): void => {
@@ -32,7 +37,7 @@ export function connectTcp(target: TcpTarget, signal: AbortSignal): Promise<Sock
     const failed = (cause: Error): void => {
       settled();
       socket.destroy();
-      const where = hostAndPort(target.host, target.port);
+      const where = 'path' in target ? target.path : hostAndPort(target.host, target.port);
       const text = `cannot reach ${where} (${errorCodeOrText(cause)})`;
       reject(new TransportError('unreachable', text, { cause }));
     };

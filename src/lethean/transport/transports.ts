@@ -2,15 +2,17 @@
 import type { Gate } from '../model.js';
 import type { Transport } from '../ports.js';
 import { ProxyTransport, type ProxyTransportOptions } from './proxy-transport.js';
+import { SshTransport, type SshTransportOptions } from './ssh-transport.js';
 import { TransportError } from './transport-error.js';
 
 export interface TransportSettings {
   readonly proxy?: ProxyTransportOptions;
+  readonly ssh?: SshTransportOptions;
 }
 
 /** The transports of this program. */
 export function createTransports(settings: TransportSettings = {}): readonly Transport[] {
-  return [new ProxyTransport(settings.proxy)];
+  return [new ProxyTransport(settings.proxy), new SshTransport(settings.ssh)];
 }
 
 /** The transport that serves a gate. Throws a TransportError (`unsupported`) when there is none. */
