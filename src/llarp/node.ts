@@ -1,28 +1,40 @@
-/** A router of the lab with its DHT. */
+/** A router of the lab with its DHT and, if it offers any, its exits. */
 import { Dht } from './dht/dht.js';
+import { Exits, type ExitsOptions } from './exit/exits.js';
 import { Router, type RouterOptions } from './router/router.js';
 
 /** Expired introsets are removed at this interval. */
 const SWEEP_MS = 60_000;
 
+export interface LlarpNodeOptions extends Omit<RouterOptions, 'farEnd' | 'onDht'> {
+  /** Absent: this router offers no exits. */
+  readonly offers?: Omit<ExitsOptions, 'clock' | 'randomBytes' | 'identity'>;
+}
+
 export class LlarpNode {
   readonly router: Router;
   readonly dht: Dht;
+  readonly exits: Exits | undefined;
   #cancelSweep: () => void;
 
-  constructor(options: Omit<RouterOptions, 'farEnd' | 'onDht'>) {
-    const { clock, wallClock, randomBytes } = options;
+  constructor(options: LlarpNodeOptions) {
+    const { clock, wallClock, randomBytes, keys, offers } = options;
+    this.exits = offers && new Exits({ ...offers, clock, randomBytes, identity: keys.signing });
     this.router = new Router({
       ...options,
       send: (packet, address) => options.send(packet, address),
       onDht: (from, { messages }) => this.dht.onNeighbour(from, messages),
       farEnd: {
-        onMessage: (message, _, down) => {
-          if (message.kind !== 'dht') return;
+        onMessage: (message, hop, down) => {
+          if (message.kind !== 'dht') {
+            this.exits?.onMessage(message, hop, down);
+            return;
+          }
           this.dht.onPath(message.messages, (reply) => {
             down.send({ kind: 'dht', messages: [reply], version: 0n });
           });
         },
+        onGone: (hop) => this.exits?.onGone(hop),
       },
     });
     this.dht = new Dht({ clock, wallClock, randomBytes, router: this.router });
@@ -35,6 +47,7 @@ export class LlarpNode {
 
   close(): void {
     this.#cancelSweep();
+    this.exits?.close();
     this.dht.close();
     this.router.close();
   }

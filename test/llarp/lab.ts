@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type RandomBytes } from '../../src/llarp/crypto.js';
 import { newRouterKeys, type RouterKeys } from '../../src/llarp/router/contact.js';
-import { LlarpNode } from '../../src/llarp/node.js';
+import { LlarpNode, type LlarpNodeOptions } from '../../src/llarp/node.js';
 import type { PathHandlers, Router } from '../../src/llarp/router/router.js';
 import type { Path, PathEnd } from '../../src/llarp/path/path.js';
 import type { RoutingMessage } from '../../src/llarp/routing-messages.js';
@@ -56,11 +56,18 @@ export class Lab {
   readonly recorded: { packet: Uint8Array; from: string; to: string }[] = [];
   records = false;
   readonly #byAddress = new Map<string, Router>();
+  readonly #killed = new Set<string>();
 
   readonly wallClock = (): bigint => START + BigInt(this.clock.now());
 
-  /** @param count number of routers; all know all others */
-  constructor(count: number) {
+  readonly #offers: (index: number) => LlarpNodeOptions['offers'];
+
+  /** @param count number of routers; all know all others @param offers the exits of a router */
+  constructor(
+    count: number,
+    offers: (index: number) => LlarpNodeOptions['offers'] = () => undefined,
+  ) {
+    this.#offers = offers;
     for (let i = 0; i < count; i++) this.add();
     this.meet();
   }
@@ -75,7 +82,9 @@ export class Lab {
     const keys = newRouterKeys(random);
     const host = hostOf(index);
     const address = `${host}:1090`;
+    const offers = this.#offers(index);
     const node = new LlarpNode({
+      ...(offers ? { offers } : {}),
       clock: this.clock,
       wallClock: this.wallClock,
       randomBytes: random,
@@ -115,14 +124,16 @@ export class Lab {
   kill(index: number): void {
     const router = this.router(index);
     for (const [address, each] of this.#byAddress) {
-      if (each === router) this.#byAddress.delete(address);
+      if (each !== router) continue;
+      this.#byAddress.delete(address);
+      this.#killed.add(address);
     }
     this.node(index).close();
   }
 
   carry(packet: Uint8Array, from: string, to: string): void {
     if (this.records) this.recorded.push({ packet, from, to });
-    if (this.loses()) return;
+    if (this.#killed.has(from) || this.loses()) return;
     const wait = this.#occupied(from, to);
     if (wait > MAX_BUFFER_MS) return;
     this.clock.after(this.delayMs + wait, () => this.#byAddress.get(to)?.receive(packet, from));
@@ -140,13 +151,24 @@ export class Lab {
   }
 
   /** Lets a router ask for a path through these others. */
-  path(creator: number, hops: readonly number[], lifetime?: bigint): SeenPath {
+  path(
+    creator: number,
+    hops: readonly number[],
+    lifetime?: bigint,
+    also: Partial<PathHandlers> = {},
+  ): SeenPath {
     const seen = { messages: [], frames: [], ends: [] } as Omit<SeenPath, 'path'>;
     const handlers: PathHandlers = {
-      onMessage: (message) => seen.messages.push(message),
+      onMessage(message) {
+        seen.messages.push(message);
+        also.onMessage?.(message);
+      },
       onFrame: (bytes) => seen.frames.push(bytes),
-      onReady: () => undefined,
-      onEnd: (reason) => seen.ends.push(reason),
+      onReady: () => also.onReady?.(),
+      onEnd(reason) {
+        seen.ends.push(reason);
+        also.onEnd?.(reason);
+      },
     };
     const contacts = hops.map((index) => this.router(index).contact);
     const path = this.router(creator).createPath(contacts, handlers, lifetime);
