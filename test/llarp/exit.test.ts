@@ -30,6 +30,11 @@ function numbered(n: number, packet: Uint8Array): Uint8Array {
   bytes.set(packet, 8);
   return bytes;
 }
+const titm = (n: number, text: string): Unnumbered<RoutingMessage> => ({
+  kind: 'traffic',
+  packets: [numbered(n, udp(text))],
+  version: 0n,
+});
 /** Answers of promises arrive after the turn. */
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
@@ -272,12 +277,7 @@ t.test(
     const scene = new ExitScene();
     const { exit, seen } = scene.client();
     scene.pass();
-    const titm = (n: number, text: string): Unnumbered<RoutingMessage> => ({
-      kind: 'traffic',
-      packets: [numbered(n, udp(text))],
-      version: 0n,
-    });
-    seen.path.send(titm(1, 'second'));
+      seen.path.send(titm(1, 'second'));
     seen.path.send(titm(0, 'first'));
     seen.path.send(titm(0, 'again'));
     seen.path.send(titm(2, 'third'));
