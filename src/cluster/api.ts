@@ -8,6 +8,7 @@ import type { Log } from '../channel/log.js';
 import type { Neighbours } from '../directory/neighbours.js';
 import type { Network } from '../protocol/constants.js';
 import type { Bus } from './bus.js';
+import type { Seals } from './seals.js';
 
 /** The options of a node. */
 export interface ClusterOptions {
@@ -21,6 +22,8 @@ export interface ClusterOptions {
   readonly nodes: ReadonlyMap<string, string>;
   /** The ed25519 private key of this node. */
   readonly key: KeyObject;
+  /** Signs and verifies packets; default: ed25519 with `key` and `nodes`. */
+  readonly seals?: Seals;
   /** Carries the records; see `natsBus`. The cluster opens and closes it. */
   readonly bus: Bus;
   readonly clock: Clock;

@@ -16,6 +16,7 @@ import { Members } from './members.js';
 import { ClusterNeighbours } from './neighbours.js';
 import { RecordOutbox } from './outbox.js';
 import { clusterKeyHex, clusterPublicKey } from './packet.js';
+import { keySeals } from './seals.js';
 
 export { ClusterError, type Cluster, type ClusterOptions, type ClusterState } from './api.js';
 
@@ -68,6 +69,7 @@ class ClusterNode implements Cluster {
   constructor(options: ClusterOptions) {
     const keys = checked(options);
     const { node, clock, bus, key } = options;
+    const seals = options.seals ?? keySeals(key, keys);
     const tally = this.#tally;
     this.#options = options;
     this.#others = [...keys.keys()].filter((name) => name !== node);
@@ -78,7 +80,7 @@ class ClusterNode implements Cluster {
       cluster,
       node,
       epoch,
-      key,
+      seals,
       clock,
       tally,
       publish: (to, bytes) => bus.publish(to, bytes),
@@ -88,7 +90,8 @@ class ClusterNode implements Cluster {
     this.#inbox = new Inbox({
       cluster,
       node,
-      keys,
+      nodes: keys.keys(),
+      seals,
       clock,
       tally,
       randomHex: () => randomBytes(16).toString('hex'),

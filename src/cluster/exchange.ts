@@ -9,15 +9,18 @@ import { Conflicts } from './conflicts.js';
 import { Copies } from './copies.js';
 import type { ClusterTally } from './counters.js';
 import { Held } from './held.js';
+import { KeptPrivate, type KeptMessage } from './kept-private.js';
 import type { Received } from './inbox.js';
 import { BEAT_MS, type Members } from './members.js';
 import type { RecordOutbox } from './outbox.js';
+import { Places } from './places.js';
 import { isSamePeer, OwnPeers } from './own-peers.js';
 import { ProofChecks } from './proof-checks.js';
 import type { ClusterRecord, Entry } from './record.js';
-import { isBefore, RemoteView, type Presence } from './remote-view.js';
+import { RemoteView } from './remote-view.js';
 import { Demand } from './shares.js';
 import { SnapshotReceiver, SnapshotSender } from './snapshots.js';
+import { Twins } from './twins.js';
 
 export interface ExchangeOptions {
   readonly node: string;
@@ -40,9 +43,12 @@ export class Exchange {
   readonly view: RemoteView;
   readonly copies: Copies;
   readonly held: Held;
+  readonly kept: KeptPrivate;
   readonly claims: Claims;
   readonly conflicts: Conflicts;
   readonly proofs: ProofChecks;
+  readonly twins: Twins;
+  readonly places = new Places();
   readonly demand: { readonly deliveries: Demand; readonly requests: Demand };
   /** What each node stated last, the own one included. */
   readonly demands = new Map<string, Demands>();
@@ -60,12 +66,20 @@ export class Exchange {
     this.#options = options;
     this.copies = new Copies(clock);
     this.held = new Held(clock);
+    this.kept = new KeptPrivate(clock);
     this.proofs = new ProofChecks(clock, options.tally);
     this.demand = { deliveries: new Demand(now), requests: new Demand(now) };
     this.view = new RemoteView({
       isLocal: (nick) => this.own.get(nick) !== undefined,
       onGone: (nick, location) => this.#local?.gone({ nick, location }),
       onChange: (nick) => this.#changed(nick),
+    });
+    this.twins = new Twins({
+      node,
+      own: this.own,
+      view: this.view,
+      proofs: this.proofs,
+      members,
     });
     this.claims = new Claims({
       clock,
@@ -116,16 +130,6 @@ export class Exchange {
       .map(({ node }) => node);
   }
 
-  /** Whether this node relays what a peer here says in public. */
-  isSpeaker(nick: string): boolean {
-    const own = this.own.get(nick);
-    if (!own || !this.#options.members.connected) return true;
-    const here = { node: this.#options.node, entry: own };
-    return [...this.view.presences(nick).values()].every(
-      (other) => isBefore(here, other) || !this.#maySpeak(other),
-    );
-  }
-
   /** Sends a heartbeat now. */
   beat(): void {
     const { clock, version, node, outbox } = this.#options;
@@ -142,6 +146,7 @@ export class Exchange {
     const { clock, members } = this.#options;
     if (clock.now() - this.#beatAt >= BEAT_MS) this.beat();
     members.sweep();
+    this.places.look(this.own.size, this.view.connections);
     this.claims.sweep();
     if (clock.now() - this.#tidiedAt >= TIDY_MS) this.#tidy();
   }
@@ -156,7 +161,12 @@ export class Exchange {
     this.demands.delete(node);
     this.#receiver.forget(node);
     this.copies.settle();
+    const waited = this.kept
+      .nicks()
+      .filter((nick) => this.view.has(node, nick))
+      .map((nick) => [nick, this.kept.take(nick)] as const);
     this.view.clear(node);
+    for (const [nick, messages] of waited) this.#deliverKept(nick, messages);
   }
 
   /** The bus is away: this node serves its own peers, and speaks for them. */
@@ -185,6 +195,7 @@ export class Exchange {
     this.#tidiedAt = clock.now();
     this.conflicts.sweep();
     this.copies.sweep();
+    this.kept.sweep();
     this.held.sweep(
       (nick, { payload, ordinal }) => this.copies.isRelayed(nick, payload, ordinal),
       (nick) => {
@@ -289,11 +300,23 @@ export class Exchange {
     }
     const { from, to } = route.value;
     if (!this.#isPeerOf(node, from)) return;
+    if (!this.twins.receivesHere(to)) {
+      this.kept.add(to, { from, payload, node });
+      return;
+    }
     if (!this.isNew(from, payload, node)) return;
     const result = this.#local?.deliver(from, to, payload);
     // At another node it may have arrived.
     if (result === 'delivered' || result === 'dropped' || this.view.presences(to).size > 0) return;
     outbox.push(node, { type: 'undelivered', from, to });
+  }
+
+  /** The node that had the first connection of a peer is dead. */
+  #deliverKept(to: string, messages: readonly KeptMessage[]): void {
+    if (!this.twins.receivesHere(to)) return;
+    for (const { from, payload, node } of messages) {
+      if (this.isNew(from, payload, node)) this.#local?.deliver(from, to, payload);
+    }
   }
 
   /** Whether a private message, which each node sends that has a connection of its peer, is none of a copy. */
@@ -319,27 +342,16 @@ export class Exchange {
 
   #isPeerOf(node: string, nick: string): boolean {
     const presence = this.view.presences(nick).get(node);
-    if (presence && this.#maySpeak(presence)) return true;
+    if (presence && this.twins.maySpeak(presence)) return true;
     this.#options.tally.dropped['not-its-peer']++;
     return false;
-  }
-
-  /** A peer that proved its key is not spoken for by a node that has no proof of it. */
-  #maySpeak(presence: Presence): boolean {
-    const { nick } = presence.entry;
-    const present = this.view.presences(nick);
-    const own = this.own.get(nick);
-    if (!own && present.size <= 1) return true;
-    const verdict = this.proofs.verdict(presence);
-    if (verdict === 'proven' || verdict === 'later') return true;
-    if (own?.key !== undefined) return false;
-    return [...present.values()].every((other) => this.proofs.verdict(other) !== 'proven');
   }
 
   #changed(nick: string): void {
     this.claims.changed(nick);
     if (!this.own.get(nick)) return;
-    if (this.held.has(nick) && this.isSpeaker(nick)) this.#release(nick);
+    if (this.twins.receivesHere(nick)) this.kept.take(nick);
+    if (this.held.has(nick) && this.twins.isSpeaker(nick)) this.#release(nick);
     this.conflicts.check(nick);
   }
 

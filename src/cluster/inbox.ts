@@ -4,11 +4,11 @@
  * packet of an unknown epoch may be one of an earlier life that somebody publishes again: its node is asked to
  * sign a random number, and only then its epoch counts. No clock is compared.
  */
-import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../kit/clock.js';
 import type { ClusterTally } from './counters.js';
 import { isSealedBy, openPacket, type Packet } from './packet.js';
 import { parseClusterRecord, type ClusterRecord } from './record.js';
+import type { Seals } from './seals.js';
 
 /** Time between two questions to one node. */
 const ASK_MS = 500;
@@ -21,8 +21,9 @@ export interface InboxOptions {
   /** Name of the cluster and network. */
   readonly cluster: string;
   readonly node: string;
-  /** The public keys of all nodes. */
-  readonly keys: ReadonlyMap<string, KeyObject>;
+  /** The names of all nodes. */
+  readonly nodes: Iterable<string>;
+  readonly seals: Seals;
   readonly clock: Clock;
   readonly tally: ClusterTally;
   readonly randomHex: () => string;
@@ -63,7 +64,7 @@ export class Inbox {
 
   constructor(options: InboxOptions) {
     this.#options = options;
-    for (const name of options.keys.keys()) {
+    for (const name of options.nodes) {
       this.#senders.set(name, {
         epoch: undefined,
         toAll: 0,
@@ -81,17 +82,16 @@ export class Inbox {
    * counted. Never throws.
    */
   receive(bytes: Uint8Array): Received | undefined {
-    const { cluster, node, keys, tally } = this.#options;
+    const { cluster, node, seals, tally } = this.#options;
     const packet = openPacket(bytes);
     if (!packet) return this.#drop('malformed');
     if (packet.cluster !== cluster || (packet.to !== undefined && packet.to !== node)) {
       return this.#drop('misdirected');
     }
-    const key = keys.get(packet.node);
     const sender = this.#senders.get(packet.node);
-    if (!key || !sender) return this.#drop('unknown-node');
+    if (!sender) return this.#drop('unknown-node');
     if (packet.node === node) return this.#echo(packet, sender);
-    if (!isSealedBy(bytes, key)) return this.#drop('signature');
+    if (!isSealedBy(bytes, packet.node, seals)) return this.#drop('signature');
     tally.packetsIn++;
     tally.bytesIn += bytes.length;
     return this.#accept(packet, sender);

@@ -33,6 +33,9 @@ export interface ClusterNeighboursOptions {
   readonly onRestored: () => void;
 }
 
+/** What all connections of a peer except the first may use of its rate, together. */
+const TWINS_PART = 0.1;
+
 export class ClusterNeighbours implements Neighbours {
   readonly #options: ClusterNeighboursOptions;
   /** The totals that were asked for last, for `shares`. */
@@ -80,6 +83,22 @@ export class ClusterNeighbours implements Neighbours {
     };
     const counted = others.filter((name) => !members.isDead(name));
     return shareOf([of(node), ...counted.map(of)], total);
+  }
+
+  room(total: number): number {
+    const { exchange, members, nodeCount } = this.#options;
+    if (!members.connected) return Math.max(1, Math.floor(total / nodeCount));
+    return exchange.places.room(total, exchange.view.connections, members.counted);
+  }
+
+  ratePart(nick: string): number {
+    const { exchange } = this.#options;
+    if (exchange.twins.isSpeaker(nick)) return 1;
+    return TWINS_PART / Math.max(1, exchange.view.presences(nick).size);
+  }
+
+  receives(nick: string): boolean {
+    return this.#options.exchange.twins.receivesHere(nick);
   }
 
   used(budget: SharedBudget, cost: number): void {
@@ -140,7 +159,7 @@ export class ClusterNeighbours implements Neighbours {
     const { exchange, node, tally } = this.#options;
     const { copies, held, view } = exchange;
     if (view.presences(nick).size === 0 && !copies.knows(nick)) return true;
-    if (exchange.isSpeaker(nick)) {
+    if (exchange.twins.isSpeaker(nick)) {
       if (copies.take(nick, payload, node) === 'new') return true;
       tally.copies++;
       return false;
@@ -166,7 +185,11 @@ export class ClusterNeighbours implements Neighbours {
     const { exchange, outbox, members } = this.#options;
     const { view, own } = exchange;
     if (!own.get(nick) || !members.connected) return false;
+    // To all: each node knows whether its connection receives.
     for (const node of view.presences(to).keys()) outbox.push(node, { type: 'private', payload });
+    if (own.get(to) && !exchange.twins.receivesHere(to)) {
+      exchange.kept.add(to, { from: nick, payload, node: this.#options.node });
+    }
     return view.presences(to).size > 0;
   }
 

@@ -2,11 +2,11 @@
  * Records on their way to the bus. Records of the same moment leave in one packet, in their order; a packet is
  * numbered even when it is not sent, so that the others see that something is missing.
  */
-import type { KeyObject } from 'node:crypto';
 import type { Clock } from '../kit/clock.js';
 import type { ClusterTally } from './counters.js';
 import { sealPacket } from './packet.js';
 import { formatClusterRecord, type ClusterRecord } from './record.js';
+import type { Seals } from './seals.js';
 
 /** How long a record waits for others. */
 const GATHER_MS = 2;
@@ -24,7 +24,7 @@ export interface OutboxOptions {
   readonly cluster: string;
   readonly node: string;
   readonly epoch: string;
-  readonly key: KeyObject;
+  readonly seals: Seals;
   readonly clock: Clock;
   readonly tally: ClusterTally;
   readonly publish: (to: string | undefined, bytes: Uint8Array) => boolean;
@@ -120,11 +120,11 @@ export class RecordOutbox {
   }
 
   #send(to: string | undefined, texts: readonly string[]): void {
-    const { cluster, node, key, tally, publish } = this.#options;
+    const { cluster, node, seals, tally, publish } = this.#options;
     const seq = (to === undefined ? this.#toAll : (this.#toNodes.get(to) ?? 0)) + 1;
     if (to === undefined) this.#toAll = seq;
     else this.#toNodes.set(to, seq);
-    const bytes = sealPacket({ cluster, node, epoch: this.#epoch, to, seq }, texts, key);
+    const bytes = sealPacket({ cluster, node, epoch: this.#epoch, to, seq }, texts, seals);
     if (publish(to, bytes)) {
       tally.packetsOut++;
       tally.bytesOut += bytes.length;

@@ -2,8 +2,9 @@
  * A packet: a few records of one node, signed together. 64 bytes of ed25519 signature and then JSON; the
  * signature covers the JSON as it was received, so that nothing depends on how it is written.
  */
-import { createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { parseRecord, type JsonRecord } from '../kit/json-record.js';
+import { SIGNATURE_BYTES, type Seals } from './seals.js';
 
 /** What a packet says besides its records. */
 export interface PacketHead {
@@ -22,7 +23,6 @@ export interface Packet extends PacketHead {
   readonly records: readonly unknown[];
 }
 
-const SIGNATURE_BYTES = 64;
 /** So that no signature means anything elsewhere. */
 const DOMAIN = Buffer.from('onionmc cluster 1\n');
 /** The prefix of a raw ed25519 key in DER. */
@@ -47,11 +47,15 @@ export function clusterKeyHex(key: KeyObject): string {
 }
 
 /** @param records JSON texts */
-export function sealPacket(head: PacketHead, records: readonly string[], key: KeyObject): Buffer {
+export function sealPacket(
+  head: PacketHead,
+  records: readonly string[],
+  seals: Pick<Seals, 'sign'>,
+): Buffer {
   const { cluster, node, epoch, to, seq } = head;
   const fields = JSON.stringify({ c: cluster, f: node, e: epoch, t: to ?? '*', s: seq });
   const body = Buffer.from(`${fields.slice(0, -1)},"r":[${records.join(',')}]}`);
-  return Buffer.concat([sign(null, Buffer.concat([DOMAIN, body]), key), body]);
+  return Buffer.concat([seals.sign(Buffer.concat([DOMAIN, body])), body]);
 }
 
 function isShortText(value: unknown): value is string {
@@ -76,8 +80,12 @@ export function openPacket(bytes: Uint8Array): Packet | undefined {
   return fields && packetOf(fields);
 }
 
-/** Whether this key signed the packet. */
-export function isSealedBy(bytes: Uint8Array, key: KeyObject): boolean {
+/** Whether this node signed the packet. */
+export function isSealedBy(
+  bytes: Uint8Array,
+  node: string,
+  seals: Pick<Seals, 'isSignedBy'>,
+): boolean {
   const body = Buffer.concat([DOMAIN, bytes.subarray(SIGNATURE_BYTES)]);
-  return verify(null, body, key, bytes.subarray(0, SIGNATURE_BYTES));
+  return seals.isSignedBy(node, body, bytes.subarray(0, SIGNATURE_BYTES));
 }

@@ -86,7 +86,8 @@ const TABLE = {
     unit: 'count',
     fallback: 10_000,
     most: MILLION,
-    meaning: 'Peers at a time. A further one gets a refusal with the reason, and is disconnected.',
+    meaning:
+      'Peers at a time; in a cluster those of all nodes together. A further one gets a refusal with the reason, and is disconnected.',
   },
   maxUnhandshaked: {
     key: 'max_unhandshaked',
@@ -162,7 +163,7 @@ const TABLE = {
     unit: 'count',
     fallback: 100,
     most: MILLION,
-    meaning: `Private messages of one peer; ten times as many may come at once, because a path may hold messages back. ${ABOVE_RATE}`,
+    meaning: `Private messages of one peer; ten times as many may come at once, because a path may hold messages back. In a cluster, further connections of the peer may use a tenth more, together. ${ABOVE_RATE}`,
   },
   getpeerlistPerMinute: {
     key: 'getpeerlist_per_minute',

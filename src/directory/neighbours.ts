@@ -70,6 +70,13 @@ export interface Neighbours {
    * @param total of the budget, per second
    */
   share(budget: SharedBudget, total: number): number;
+  /** Peers that this node may have now, of a limit for all nodes together. */
+  room(total: number): number;
+  /**
+   * The part of the rate of one peer that its connection here may use, above 0 and up to 1: the connections of one
+   * peer may use a tenth more than the rate together.
+   */
+  ratePart(nick: string): number;
   /** Something was relayed or waits that costs so much of a budget. */
   used(budget: SharedBudget, cost: number): void;
   /** What a newcomer that asks for a nick without a holder here may do. */
@@ -94,6 +101,11 @@ export interface Neighbours {
   publish(nick: string, payload: string): void;
   /** Whether a private message of a peer of this node is none that another connection of it brought before. */
   isNew(nick: string, payload: string): boolean;
+  /**
+   * Whether private messages to a peer go to its connection here. False: another connection has its nick, and the
+   * one here may be that of a stranger.
+   */
+  receives(nick: string): boolean;
   /** Sends a private message to all nodes that have the addressee; false when there is none. */
   send(nick: string, to: string, payload: string): boolean;
   /** JSON for the process that continues. */

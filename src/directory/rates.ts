@@ -65,15 +65,21 @@ function rateOf(kind: RateClass, limits: DirectoryLimits): Rate {
   }
 }
 
-/** Counts one message of a kind and returns what to do with it. With a limit of 0 everything passes. */
+/**
+ * Counts one message of a kind and returns what to do with it. With a limit of 0 everything passes.
+ * @param part of the rate that this source may use, above 0 and up to 1
+ */
 export function meter(
   source: { meters: Meters | undefined },
   kind: RateClass,
   limits: DirectoryLimits,
   now: number,
+  part = 1,
 ): RateVerdict {
-  const { count, periodMs, burst = count } = rateOf(kind, limits);
+  const { count, periodMs, burst: whole = count } = rateOf(kind, limits);
   if (count === 0) return 'pass';
+  // At least one message, however small the part.
+  const burst = Math.max(1, whole * part);
   source.meters ??= {};
   const m = (source.meters[kind] ??= {
     tokens: burst,
@@ -81,7 +87,7 @@ export function meter(
     minute: { since: now, count: 0 },
   });
   const inMinute = countInWindow(m.minute, MINUTE_MS, now);
-  refill(m, (count * 1_000) / periodMs, burst, now);
+  refill(m, (count * part * 1_000) / periodMs, burst, now);
   if (m.tokens >= 1) {
     m.tokens -= 1;
     return 'pass';

@@ -7,11 +7,13 @@ import { Conflicts } from '../../src/cluster/conflicts.js';
 import { Copies } from '../../src/cluster/copies.js';
 import { createClusterTally } from '../../src/cluster/counters.js';
 import { Held } from '../../src/cluster/held.js';
+import { KeptPrivate } from '../../src/cluster/kept-private.js';
 import { Inbox } from '../../src/cluster/inbox.js';
 import { formatMoved, parseMoved } from '../../src/cluster/moved.js';
 import { RecordOutbox } from '../../src/cluster/outbox.js';
 import { OwnPeers } from '../../src/cluster/own-peers.js';
 import { clusterKeyHex, openPacket, sealPacket } from '../../src/cluster/packet.js';
+import { keySeals } from '../../src/cluster/seals.js';
 import { ProofChecks } from '../../src/cluster/proof-checks.js';
 import { parseClusterRecord, type ClusterRecord, type Entry } from '../../src/cluster/record.js';
 import { RemoteView } from '../../src/cluster/remote-view.js';
@@ -28,6 +30,7 @@ const NO_PROOF = {
   signature: 'AAAA',
 };
 const key = generateKeyPairSync('ed25519').privateKey;
+const seals = keySeals(key, new Map([['b', key]]));
 
 const nickOf = (i: number): string => `J5n${i}`;
 const entryOf = (i: number, more: Partial<Entry> = {}): Entry => ({
@@ -41,6 +44,8 @@ const entryOf = (i: number, more: Partial<Entry> = {}): Entry => ({
   ...more,
 });
 
+const PRIVATE = { from: 'J5y', payload: 'J5y!J5x!fill', node: 'b' };
+
 function newView(): RemoteView {
   return new RemoteView({ isLocal: () => false, onGone: () => {}, onChange: () => {} });
 }
@@ -53,7 +58,7 @@ function range(count: number): readonly number[] {
 function packet(records: number): Uint8Array {
   const head = { cluster: 'pit.signet', node: 'a', epoch: 'ab', to: undefined, seq: 1 };
   const texts = range(records).map(() => '0');
-  return sealPacket(head, texts, key);
+  return sealPacket(head, texts, seals);
 }
 
 /** Whether a snapshot is still on its way after a chunk with so many entries. */
@@ -183,6 +188,34 @@ const BOUNDS: readonly {
     },
   },
   {
+    what: 'peers whose private messages are kept for the death of a node',
+    bound: 5_000,
+    kept(count) {
+      const kept = new KeptPrivate(createTestClock());
+      for (let i = 0; i < count; i++) kept.add(nickOf(i), PRIVATE);
+      return kept.nicks().length;
+    },
+  },
+  {
+    what: 'private messages of one peer that are kept',
+    bound: 32,
+    kept(count) {
+      const kept = new KeptPrivate(createTestClock());
+      for (let i = 0; i < count; i++) kept.add('J5x', PRIVATE);
+      return kept.take('J5x').length;
+    },
+  },
+  {
+    what: 'private messages of 8 KiB that are kept',
+    bound: 1_024,
+    kept(count) {
+      const kept = new KeptPrivate(createTestClock());
+      const payload = 'x'.repeat(8_192);
+      for (let i = 0; i < count; i++) kept.add(nickOf(i), { ...PRIVATE, payload });
+      return kept.nicks().length;
+    },
+  },
+  {
     what: 'peers of one node',
     bound: 200_000,
     kept(count) {
@@ -221,7 +254,8 @@ const BOUNDS: readonly {
       const inbox = new Inbox({
         cluster: 'pit.signet',
         node: 'a',
-        keys: new Map([['b', key]]),
+        nodes: ['b'],
+        seals,
         clock: createTestClock(),
         tally: createClusterTally(),
         randomHex: () => 'ab',
@@ -230,7 +264,7 @@ const BOUNDS: readonly {
       });
       for (let seq = 1; seq <= count; seq++) {
         const head = { cluster: 'pit.signet', node: 'b', epoch: 'ab', to: 'a', seq };
-        inbox.receive(sealPacket(head, ['{"t":"n","x":"ab"}'], key));
+        inbox.receive(sealPacket(head, ['{"t":"n","x":"ab"}'], seals));
       }
       return sent.filter(({ type }) => type === 'prove').length;
     },
@@ -290,7 +324,7 @@ t.test('a packet that gathers records leaves when it has 128 KiB', (t) => {
     cluster: 'pit.signet',
     node: 'a',
     epoch: 'ab',
-    key,
+    seals,
     clock: createTestClock(),
     tally: createClusterTally(),
     publish: (_to, bytes) => sizes.push(bytes.length) > 0,

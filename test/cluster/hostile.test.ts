@@ -2,6 +2,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import t from 'tap';
 import { openPacket, sealPacket, type PacketHead } from '../../src/cluster/packet.js';
+import { keySeals } from '../../src/cluster/seals.js';
 import { formatClusterRecord, type ClusterRecord, type Entry } from '../../src/cluster/record.js';
 import {
   carriedProof,
@@ -41,7 +42,7 @@ function packet(
     ...head,
   };
   const texts = records.map((record) => JSON.stringify(formatClusterRecord(record)));
-  return sealPacket(full, [...texts, ...more], key);
+  return sealPacket(full, [...texts, ...more], keySeals(key, new Map()));
 }
 
 const PUBLIC = (payload: string): ClusterRecord => ({ type: 'public', payload });

@@ -9,6 +9,7 @@ import { createCluster, type Cluster } from '../../src/cluster/cluster.js';
 import { SetDigest } from '../../src/cluster/digest.js';
 import { natsBus } from '../../src/cluster/nats/nats-bus.js';
 import { clusterKeyHex, openPacket, sealPacket } from '../../src/cluster/packet.js';
+import { keySeals } from '../../src/cluster/seals.js';
 import {
   formatClusterRecord,
   parseClusterRecord,
@@ -104,7 +105,7 @@ async function playNode(server: NatsServer): Promise<Played> {
     seqs.set(to ?? '*', seq);
     const head = { cluster: 'pit.signet', node: 'd', epoch, to, seq };
     const subject = to === undefined ? `${PREFIX}.all` : `${PREFIX}.to.${to}`;
-    connection.publish(subject, sealPacket(head, texts, keyOf('d')));
+    connection.publish(subject, sealPacket(head, texts, keySeals(keyOf('d'), new Map())));
   };
   const answer = (from: string, record: ClusterRecord): void => {
     if (record.type === 'ask') {

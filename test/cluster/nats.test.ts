@@ -5,6 +5,7 @@ import { connect, type NatsConnection } from '@nats-io/transport-node';
 import { createCluster, type Cluster } from '../../src/cluster/cluster.js';
 import { natsBus } from '../../src/cluster/nats/nats-bus.js';
 import { clusterKeyHex, sealPacket } from '../../src/cluster/packet.js';
+import { keySeals } from '../../src/cluster/seals.js';
 import { silentLog } from '../../src/channel/log.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import {
@@ -120,7 +121,7 @@ void t.test('three nodes over a nats-server', async (t) => {
     const forged = sealPacket(
       { cluster: 'pit.signet', node: 'a', epoch: 'ab', to: undefined, seq: 9_999 },
       ['{"t":"m","p":"J5x!PUBLIC!lie"}'],
-      generateKeyPairSync('ed25519').privateKey,
+      keySeals(generateKeyPairSync('ed25519').privateKey, new Map()),
     );
     const { length } = seen;
     stranger.publish('onionmc.pit.signet.all', forged);

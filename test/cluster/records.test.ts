@@ -10,6 +10,7 @@ import {
   openPacket,
   sealPacket,
 } from '../../src/cluster/packet.js';
+import { keySeals } from '../../src/cluster/seals.js';
 import {
   formatClusterRecord,
   parseClusterRecord,
@@ -81,6 +82,7 @@ const clusterRecord: fc.Arbitrary<ClusterRecord> = fc.oneof(
 ) as fc.Arbitrary<ClusterRecord>;
 
 const pair = generateKeyPairSync('ed25519');
+const seals = keySeals(pair.privateKey, new Map([['a', pair.publicKey]]));
 const head = { cluster: 'pit.signet', node: 'a', epoch: 'ab', to: undefined, seq: 1 };
 
 t.test('a record that is written is read', (t) => {
@@ -143,13 +145,13 @@ t.test('a packet is opened as it was sealed, and no bit of it can change', (t) =
   fc.assert(
     fc.property(fc.array(clusterRecord, { maxLength: 4 }), fc.nat(), (records, at) => {
       const texts = records.map((each) => JSON.stringify(formatClusterRecord(each)));
-      const bytes = sealPacket(head, texts, pair.privateKey);
+      const bytes = sealPacket(head, texts, seals);
       const opened = openPacket(bytes);
       t.strictSame({ ...opened, records: undefined }, { ...head, records: undefined });
-      t.ok(isSealedBy(bytes, pair.publicKey));
+      t.ok(isSealedBy(bytes, head.node, seals));
       const changed = Buffer.from(bytes);
       changed[at % changed.length] = (changed[at % changed.length] ?? 0) ^ 1;
-      t.notOk(isSealedBy(changed, pair.publicKey));
+      t.notOk(isSealedBy(changed, head.node, seals));
     }),
     { numRuns: 50 },
   );
@@ -161,7 +163,9 @@ t.test('keys as hex', (t) => {
   const text = clusterKeyHex(pair.privateKey);
   t.equal(text, clusterKeyHex(pair.publicKey));
   const publicKey = clusterPublicKey(text);
-  t.ok(publicKey && isSealedBy(sealPacket(head, [], pair.privateKey), publicKey));
+  const read = keySeals(pair.privateKey, new Map(publicKey ? [[head.node, publicKey]] : []));
+  t.ok(isSealedBy(sealPacket(head, [], seals), head.node, read));
+  t.notOk(isSealedBy(sealPacket(head, [], seals), 'another', read), 'a node without a key');
   for (const bad of ['', 'zz', text.slice(1), text.toUpperCase()]) {
     if (/[A-F]/.test(bad) || bad.length !== 64) t.equal(clusterPublicKey(bad), undefined);
   }

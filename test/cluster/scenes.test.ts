@@ -1,7 +1,9 @@
 /** A directory on several machines, in memory: what its peers see. */
+import { randomBytes } from 'node:crypto';
 import t from 'tap';
+import { createNickKey } from '../../src/protocol/nick.js';
 import { onion } from '../directory/wire.js';
-import { createWorld, linesOf, listedBy } from './world.js';
+import { createWorld, joinProven, linesOf, listedBy, NICK_AUTH } from './world.js';
 
 const ABC = ['a', 'b', 'c'];
 
@@ -74,29 +76,30 @@ t.test('a peer at two nodes', async (t) => {
   await t.test(
     'gets each message once per connection, and is gone when it left both',
     async (t) => {
-      const world = await createWorld(ABC);
-      const [x1, x2] = [world.node('a').join('J5x'), world.node('b').join('J5x')];
+      const world = await createWorld(ABC, NICK_AUTH);
+      const key = createNickKey(randomBytes);
+      const [x1, x2] = [joinProven(world, 'a', key), joinProven(world, 'b', key)];
       const y = world.node('a').join('J5y');
       const z = world.node('c').join('J5z');
       world.pass(100);
-      t.ok(x2.accepted);
-      t.strictSame(listedBy(world, z), ['J5x', 'J5y', 'J5z']);
+      t.notOk(x1.closed || x2.closed);
+      t.strictSame(listedBy(world, z), [key.nick, 'J5y', 'J5z'].toSorted());
       y.send(687, 'J5y!PUBLIC!offer');
-      y.send(685, 'J5y!J5x!fill 1');
-      z.send(685, 'J5z!J5x!fill 2');
+      y.send(685, `J5y!${key.nick}!fill 1`);
+      z.send(685, `J5z!${key.nick}!fill 2`);
       world.pass(100);
       for (const x of [x1, x2]) {
         const lines = x.take();
         t.strictSame(linesOf(lines, 687), ['J5y!PUBLIC!offer']);
-        t.strictSame(linesOf(lines, 685), ['J5y!J5x!fill 1', 'J5z!J5x!fill 2']);
+        t.strictSame(linesOf(lines, 685), [`J5y!${key.nick}!fill 1`, `J5z!${key.nick}!fill 2`]);
       }
       x1.leave();
       world.pass(100);
       t.strictSame(linesOf(z.take(), 789), [], 'still there');
       x2.leave();
       world.pass(100);
-      t.strictSame(linesOf(z.take(), 789), ['J5x;NOT-SERVING-ONION;D']);
-      t.strictSame(linesOf(y.take(), 789), ['J5x;NOT-SERVING-ONION;D']);
+      t.strictSame(linesOf(z.take(), 789), [`${key.nick};NOT-SERVING-ONION;D`]);
+      t.strictSame(linesOf(y.take(), 789), [`${key.nick};NOT-SERVING-ONION;D`]);
     },
   );
 

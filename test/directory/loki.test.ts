@@ -10,7 +10,8 @@ import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { onionHost, type Location } from '../../src/protocol/location.js';
 import { lokiHost } from '../../src/protocol/loki-address.js';
 import { createTestClock } from '../helpers/test-clock.js';
-import { hello, NO_RATES } from './wire.js';
+import { openDirectory } from './three-nodes.js';
+import { hello, NO_RATES, parseLine } from './wire.js';
 
 const NICK = 'J5DirectoryOOOOO';
 const key = (n: number): Uint8Array => new Uint8Array(32).fill(n);
@@ -69,18 +70,22 @@ class Peer implements Connection {
 
 const clock = createTestClock();
 
-function directoryFor(): Directory {
-  const directory = createDirectory({
-    network: 'signet',
-    nick: NICK,
-    location: (via) => (via === 'loki' ? LOKI : ONION),
-    reachable: new Set(['onion', 'loki'] as const),
-    motd: () => '',
-    limits: { ...DEFAULT_LIMITS, ...NO_RATES },
+async function directoryFor(): Promise<Directory> {
+  const directory = await openDirectory(
+    (given) =>
+      createDirectory({
+        network: 'signet',
+        nick: NICK,
+        location: (via) => (via === 'loki' ? LOKI : ONION),
+        reachable: new Set(['onion', 'loki'] as const),
+        motd: () => '',
+        limits: { ...DEFAULT_LIMITS, ...NO_RATES },
+        random: () => 0,
+        log: silentLog,
+        ...given,
+      }),
     clock,
-    random: () => 0,
-    log: silentLog,
-  });
+  );
   t.teardown(() => {
     const closing = directory.close();
     clock.advance(10_000);
@@ -103,8 +108,15 @@ function join(
   return peer;
 }
 
+/** The entries of a list, which has no order and may come in several lines. */
+function entriesOf(text: string): readonly string[] {
+  const lines = text.trimEnd().split('\r\n').map(parseLine);
+  if (lines.some(({ type }) => type !== 789)) throw new Error(`not a list: ${text}`);
+  return lines.flatMap(({ line }) => line.split(',')).toSorted();
+}
+
 t.test('789, ;D and gone notices name locations of the own network only', async (t) => {
-  const directory = directoryFor();
+  const directory = await directoryFor();
   const torMaker = join(directory, 'J5torMaker', 'onion', TOR_MAKER);
   const lokiMaker = join(directory, 'J5lokiMaker', 'loki', LOKI_MAKER);
   const torTaker = join(directory, 'J5torTaker', 'onion', 'NOT-SERVING-ONION');
@@ -116,21 +128,19 @@ t.test('789, ;D and gone notices name locations of the own network only', async 
   }
 
   torTaker.send(791, '');
-  t.equal(
-    await torTaker.taken(),
-    encodeEnvelope(
-      789,
-      `J5torMaker;${TOR_MAKER},J5lokiMaker;NOT-SERVING-ONION,J5torTaker;NOT-SERVING-ONION,J5lokiTaker;NOT-SERVING-ONION`,
-    ),
-  );
+  t.strictSame(entriesOf(await torTaker.taken()), [
+    'J5lokiMaker;NOT-SERVING-ONION',
+    'J5lokiTaker;NOT-SERVING-ONION',
+    `J5torMaker;${TOR_MAKER}`,
+    'J5torTaker;NOT-SERVING-ONION',
+  ]);
   lokiTaker.send(791, '');
-  t.equal(
-    await lokiTaker.taken(),
-    encodeEnvelope(
-      789,
-      `J5torMaker;NOT-SERVING-ONION,J5lokiMaker;${LOKI_MAKER},J5torTaker;NOT-SERVING-ONION,J5lokiTaker;NOT-SERVING-ONION`,
-    ),
-  );
+  t.strictSame(entriesOf(await lokiTaker.taken()), [
+    `J5lokiMaker;${LOKI_MAKER}`,
+    'J5lokiTaker;NOT-SERVING-ONION',
+    'J5torMaker;NOT-SERVING-ONION',
+    'J5torTaker;NOT-SERVING-ONION',
+  ]);
 
   // The 789 after a private message, in all four directions.
   for (const [from, sender, to, receiver, pushed] of [
@@ -171,7 +181,7 @@ t.test('789, ;D and gone notices name locations of the own network only', async 
 });
 
 t.test('a location of the other network is refused', async (t) => {
-  const directory = directoryFor();
+  const directory = await directoryFor();
   for (const [via, location] of [
     ['onion', LOKI_MAKER],
     ['loki', TOR_MAKER],
@@ -185,7 +195,7 @@ t.test('a location of the other network is refused', async (t) => {
 });
 
 t.test('over Lokinet a peer is where it connects from', async (t) => {
-  const directory = directoryFor();
+  const directory = await directoryFor();
   const [host] = LOKI_MAKER.split(':');
   const thief = join(directory, 'J5thief', 'loki', LOKI_MAKER, lokiHost(key(9)));
   t.match(await thief.taken(), /Rejected: location-string is not the address that this connection/);
@@ -197,9 +207,9 @@ t.test('over Lokinet a peer is where it connects from', async (t) => {
   const owner = join(directory, 'J5owner', 'loki', LOKI_MAKER, host);
   t.match(await owner.taken(), /\\"accepted\\": true/);
   owner.send(791, '');
-  t.equal(
-    await owner.taken(),
-    encodeEnvelope(789, `J5unknown;NOT-SERVING-ONION,J5owner;${LOKI_MAKER}`),
+  t.strictSame(
+    entriesOf(await owner.taken()),
+    [`J5owner;${LOKI_MAKER}`, 'J5unknown;NOT-SERVING-ONION'],
     'what could not be checked is not passed on',
   );
 });

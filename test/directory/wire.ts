@@ -19,14 +19,13 @@ import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { onionHost } from '../../src/protocol/location.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
-import { openThreeNodes, WITH_THREE_NODES } from './three-nodes.js';
+import { openDirectory } from './three-nodes.js';
+
+export { CLUSTER_TIMERS } from './three-nodes.js';
 
 export const DN_NICK = 'J5DirectoryOOOOO';
 export const DN_LOCATION = '127.0.0.1:5222';
 export const OWN_ENTRY = `${DN_NICK};${DN_LOCATION}`;
-
-/** Timers that stay while nobody is connected: each node of a cluster has one. */
-export const CLUSTER_TIMERS = WITH_THREE_NODES ? 3 : 0;
 
 /** No message of a test exceeds a rate, unless the test says so. */
 export const NO_RATES: Partial<DirectoryLimits> = {
@@ -192,15 +191,12 @@ export function testDirectory(options: Partial<DirectoryOptions> = {}): Director
 }
 
 export async function runDirectory(options: RunOptions = {}): Promise<Running> {
-  const create = (more: Partial<DirectoryOptions>): Directory =>
-    testDirectory({
-      ...options,
-      limits: { ...DEFAULT_LIMITS, ...NO_RATES, ...options.limits },
-      ...more,
-    });
-  const directory = WITH_THREE_NODES
-    ? await openThreeNodes(create, options.clock ?? createTestClock(), options.oneNode === true)
-    : create({});
+  const limits = { ...DEFAULT_LIMITS, ...NO_RATES, ...options.limits };
+  const directory = await openDirectory(
+    (more) => testDirectory({ ...options, limits, ...more }),
+    options.clock ?? createTestClock(),
+    options.oneNode,
+  );
   const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
   const served = await overlay.serve((connection) => directory.accept(connection), {
     signal: new AbortController().signal,

@@ -317,8 +317,9 @@ export class Admission {
   }
 
   #isFull(): boolean {
-    const { registry, limits } = this.#options;
-    return limits.maxPeers > 0 && registry.ready.length >= limits.maxPeers;
+    const { registry, limits, neighbours } = this.#options;
+    const { maxPeers } = limits;
+    return maxPeers > 0 && registry.ready.length >= (neighbours?.room(maxPeers) ?? maxPeers);
   }
 
   #makeReady(peer: Peer): void {

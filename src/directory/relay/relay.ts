@@ -96,8 +96,11 @@ export class Relay {
 
   /** Whether a message of this kind is within the peer's rate; counts it, and ends a flooding peer. */
   #allowed(peer: Peer, kind: Exclude<RateClass, 'junk'>): boolean {
-    const { limits, clock } = this.#options;
-    const verdict = meter(sourceOf(peer), kind, limits, clock.now());
+    const { limits, clock, neighbours } = this.#options;
+    // Other kinds reach no other peer, or only from the connection that speaks for the peer.
+    const isShared = kind === 'privmsg' || kind === 'conversation';
+    const part = isShared ? (neighbours?.ratePart(peer.nick) ?? 1) : 1;
+    const verdict = meter(sourceOf(peer), kind, limits, clock.now(), part);
     if (verdict === 'pass') return true;
     this.#ignore(`rate-${kind}`);
     if (verdict === 'flood') this.#options.drop(peer, 'rate');
@@ -178,7 +181,8 @@ export class Relay {
       this.#ignore('too-long');
       return;
     }
-    const here = registry.byNick(target.nick);
+    const holder = registry.byNick(target.nick);
+    const here = neighbours?.receives(target.nick) === false ? undefined : holder;
     if (here && !deliveries.fits(here, frame, running)) {
       this.#ignore('target-busy');
       deliveries.tellGone(peer, target.nick);
