@@ -45,6 +45,7 @@ async function run(file: string, hours: boolean, nodes: number): Promise<Outcome
       env: {
         ...process.env,
         TAP: '1',
+        TAP_TIMEOUT: '250',
         ONIONMC_DIRECTORY_NODES: String(nodes),
         ONIONMC_CLUSTER_SEALS: hours ? 'cheap' : '',
       },
