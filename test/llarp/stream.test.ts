@@ -295,10 +295,11 @@ t.test('a slow reader stops the sender, at a bounded cost', (t) => {
 });
 
 t.test('a writer that writes more than the bound ends with a fault', (t) => {
-  const { alice, bob } = opened();
+  const { alice, bob, clock } = opened();
   bob.open.pause();
   const chunk = new Uint8Array(MAX_QUEUED_BYTES / 8);
   for (let i = 0; i < 9; i++) alice.open.write(chunk);
+  clock.advance(0);
   t.same(alice.ends, ['queue-full']);
   t.end();
 });

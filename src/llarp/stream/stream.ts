@@ -110,7 +110,9 @@ export class Stream {
   /** Queues bytes; nothing when the stream has ended. @param done called when the other side has all of them */
   write(bytes: Uint8Array, done?: () => void): void {
     if (this.#state === 'ended') return;
-    if (!this.#sending.write(bytes, done)) this.fail('queue-full');
+    // Not at once: nothing is told from within a call of the owner.
+    if (!this.#sending.write(bytes, done))
+      this.#options.clock.after(0, () => this.fail('queue-full'));
   }
 
   /** Ends this side after all bytes. */
