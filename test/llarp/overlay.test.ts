@@ -23,6 +23,8 @@ t.test('the overlay of the laboratory keeps the contract', { timeout: 240_000 },
       keys: newServiceKeys(random),
       port,
       randomBytes: random,
+      // Each hop costs seconds of processor time for the megabytes of the suite; network.test.ts uses three.
+      hops: 1,
     });
   };
   const dialer = overlayOf(undefined);

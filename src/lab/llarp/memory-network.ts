@@ -84,6 +84,8 @@ export class LlarpMemoryNetwork {
       network: NETWORK,
       host,
       port: PORT,
+      // Nobody sees these datagrams.
+      obfuscates: false,
       send: (packet, to) => this.#carry({ packet, from: address, to }),
     });
     this.#nodes.set(address, node);
