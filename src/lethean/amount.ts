@@ -40,3 +40,8 @@ export function formatAmount(amount: Amount): string {
 function bounded(amount: Amount): Amount | undefined {
   return amount <= MAX_AMOUNT ? amount : undefined;
 }
+
+/** `0.5 LTHN` */
+export function amountText(amount: Amount): string {
+  return `${formatAmount(amount)} LTHN`;
+}

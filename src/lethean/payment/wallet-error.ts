@@ -1,0 +1,69 @@
+/** Why a wallet, or a payment, did not do what was asked; each error says what to do. */
+
+/** What went wrong between this program and the wallet RPC. */
+export type WalletFault =
+  /** No connection, or it broke. */
+  | 'unreachable'
+  /** User or password of the wallet RPC are wrong, or it asks for a way of proof that is not used here. */
+  | 'unauthorised'
+  /** No answer within the time of the call. What the wallet did is not known. */
+  | 'timeout'
+  /** An answer that is not JSON-RPC, or without a field that it must have. */
+  | 'malformed'
+  /** The wallet refused; `rpcCode` is its number. */
+  | 'refused'
+  /** The wallet file cannot be opened. */
+  | 'no-wallet'
+  /** Another wallet than the one meant answers. */
+  | 'wrong-wallet';
+
+/** A call to the wallet RPC that failed. `message` is one line with what to do. */
+export class WalletError extends Error {
+  override readonly name = 'WalletError';
+  /** 3: the wallet RPC is needed and not there; 2: settings; 1: others. */
+  readonly exitCode: 1 | 2 | 3;
+  constructor(
+    readonly fault: WalletFault,
+    message: string,
+    /** The number of a JSON-RPC error. */
+    readonly rpcCode?: number,
+    cause?: unknown,
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.exitCode = fault === 'unreachable' ? 3 : fault === 'unauthorised' ? 2 : 1;
+  }
+}
+
+/** Why a payment was not made. */
+export type PaymentFault =
+  /** The order itself is not one that can be paid. */
+  | 'invalid-order'
+  /** The same session was ordered with another price, address or payment id. */
+  | 'other-terms'
+  /** A limit of the settings is below it. */
+  | 'limit'
+  /** The fee of the transaction is above `max-fee`; nothing was sent. */
+  | 'fee'
+  /** The wallet has not enough unlocked coins; nothing was sent. */
+  | 'no-funds'
+  /** It may have been sent, and the wallet cannot tell. It is not sent again. */
+  | 'in-doubt'
+  /** The transaction was refused by the network. */
+  | 'failed'
+  /** Another process of this user pays now. */
+  | 'busy'
+  /** A person said no. */
+  | 'declined';
+
+/** A payment that was not made. `message` is one line with what to do. */
+export class PaymentError extends Error {
+  override readonly name = 'PaymentError';
+  readonly exitCode = 1;
+  constructor(
+    readonly fault: PaymentFault,
+    message: string,
+    cause?: unknown,
+  ) {
+    super(message, cause === undefined ? undefined : { cause });
+  }
+}
