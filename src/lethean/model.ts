@@ -114,7 +114,7 @@ export interface Session {
   readonly paymentId: string;
   /** Address of the provider's wallet. */
   readonly wallet: string;
-  /** Atomic units for all days. */
+  /** Atomic units for all days, to the provider's wallet. */
   readonly price: bigint;
   readonly days: number;
   /** Seconds since 1970. */
@@ -134,7 +134,7 @@ export interface Session {
     readonly txid: string;
     readonly amount: bigint;
   }[];
-  /** Parts of the price that go elsewhere. */
+  /** Parts of the described price that go to other wallets, beside `price`. */
   readonly contributions: readonly { readonly wallet: string; readonly price: bigint }[];
   readonly parent: string | undefined;
   /** The provider's half of a WireGuard link. Its endpoint is that of the gate. */

@@ -25,6 +25,20 @@ export interface PaymentReceipt {
   readonly proofs: readonly { readonly txid: string; readonly signature: string }[];
 }
 
+/**
+ * Whether an error of `Payer.pay` is certain that nothing left the wallet and nothing will: it has `nothingPaid: true`.
+ * After every other error the order may have been paid.
+ */
+export function isNothingPaid(error: unknown): boolean {
+  return error instanceof Error && 'nothingPaid' in error && error.nothingPaid === true;
+}
+
+/** Keys of this client for WireGuard gates. The private half stays with the transport. */
+export interface WireGuardKeys {
+  /** Base64 of the public key for a gate, made when it is asked for first. Rejects where WireGuard is off. */
+  publicKey(gateId: string): Promise<string>;
+}
+
 /** Pays once: the order is on disk before the wallet hears of it, and a second call finds the first payment. */
 export interface Payer {
   pay(order: PaymentOrder, signal: AbortSignal): Promise<PaymentReceipt>;

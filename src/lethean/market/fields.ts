@@ -129,9 +129,19 @@ export class Fields {
     return this.optionalAmount(name) ?? this.#missing(name);
   }
 
+  /** The amount in a list of one; undefined where the field is no list of one. */
+  optionalOnly(name: string): bigint | undefined {
+    const value = this.#value(name);
+    const [only, ...more] = isList(value) ? value : [];
+    return only === undefined || more.length > 0 ? undefined : this.#amountIn(name, only);
+  }
+
   optionalAmount(name: string): bigint | undefined {
     const value = this.#value(name);
-    if (value === undefined) return undefined;
+    return value === undefined ? undefined : this.#amountIn(name, value);
+  }
+
+  #amountIn(name: string, value: Json): bigint {
     const text = value instanceof JsonNumber ? value.text : value;
     const amount = typeof text === 'string' ? parseComputedAmount(text) : undefined;
     if (amount === undefined) throw this.fault(name, 'must be an amount of LTHN, at least 0');

@@ -6,6 +6,7 @@ import type {
   SessionSsh,
   SessionWireGuard,
 } from '../model.js';
+import { formatAmount } from '../amount.js';
 import { DescriptionError, Fields, readFields } from './fields.js';
 import { isProviderId } from './ids.js';
 import { addressesOf, addressOf, networksOf } from './networks.js';
@@ -57,6 +58,51 @@ export function formatSessionRequest(request: SessionRequest): string {
   });
 }
 
+/** A session as `sessionOf` reads it, for the file of this client: amounts are texts. */
+export function formatSession(session: Session): object {
+  const { wg, ssh, proxy } = session;
+  const [address, prefix] = wg?.ipv4Address.split('/') ?? [];
+  const [address6, prefix6] = wg?.ipv6Address?.split('/') ?? [];
+  return {
+    sessionid: session.sessionId,
+    paymentid: session.paymentId,
+    wallet: session.wallet,
+    price: formatAmount(session.price),
+    days: session.days,
+    created: session.created,
+    expires: session.expires,
+    spaceid: session.spaceId,
+    gateid: session.gateId,
+    username: session.username,
+    password: session.password,
+    bearer: session.bearer,
+    paid: session.paid,
+    activated: session.activated,
+    payments: session.payments.map(({ height, txid, amount }) => {
+      return { height, txid, amount: formatAmount(amount) };
+    }),
+    contributions: session.contributions.map(({ wallet, price }) => {
+      return { purpose: '', wallet, price: formatAmount(price) };
+    }),
+    parent: session.parent,
+    wg: wg && {
+      server_public_key: wg.serverPublicKey,
+      client_public_key: wg.clientPublicKey,
+      psk: wg.presharedKey,
+      client_ipv4_address: address,
+      ipv4_prefix: Number(prefix),
+      client_ipv6_address: address6,
+      ipv6_prefix: address6 === undefined ? undefined : Number(prefix6),
+      server_ipv4_address: wg.serverIpv4Address,
+      server_ipv4_networks: wg.networks.filter((network) => !network.includes(':')),
+      server_ipv6_networks: wg.networks.filter((network) => network.includes(':')),
+      dns: wg.dns,
+    },
+    proxy: proxy && { key: proxy.key, crt: proxy.certificate },
+    ssh: ssh && { key: ssh.key, crt: ssh.certificate, port: ssh.reversePort },
+  };
+}
+
 function answerFields(text: string): Fields {
   if (text.length <= MAX_SESSION) return readFields(text);
   throw new DescriptionError(
@@ -65,7 +111,8 @@ function answerFields(text: string): Fields {
   );
 }
 
-function sessionOf(fields: Fields): Session {
+/** Reads the fields of a session. Throws a DescriptionError. */
+export function sessionOf(fields: Fields): Session {
   const wallet = fields.matching('wallet', WALLET_ADDRESS, WALLET_RULE);
   return {
     sessionId: fields.matching('sessionid', SESSION_ID, 'must be letters, digits, "-" and "_"'),
@@ -73,7 +120,7 @@ function sessionOf(fields: Fields): Session {
       .matching('paymentid', PAYMENT_ID, 'must be 16 or 64 hex digits')
       .toLowerCase(),
     wallet,
-    price: fields.amount('price'),
+    price: priceOf(fields),
     days: fields.integer('days', 1, MAX_DAYS),
     created: fields.time('created'),
     expires: fields.time('expires'),
@@ -91,6 +138,11 @@ function sessionOf(fields: Fields): Session {
     proxy: optionalPart(fields, 'proxy', certificateOf),
     ssh: optionalPart(fields, 'ssh', sshOf),
   };
+}
+
+/** The reference sends a list of one number after a renewal. */
+function priceOf(fields: Fields): bigint {
+  return fields.optionalOnly('price') ?? fields.amount('price');
 }
 
 /** A full id: the manager repeats the request. */
