@@ -79,7 +79,8 @@ export class DescriptionCache {
   }
 
   /**
-   * All valid descriptions. A provider of `my-providers/` counts as it is there. Files that cannot be read are told,
+   * All valid descriptions. A provider of `my-providers/` counts as it is there, unless the other description has
+   * the same wallet and certificates. Files that cannot be read are told,
    * and stay.
    * @param now seconds since 1970
    */
@@ -87,7 +88,11 @@ export class DescriptionCache {
     const faults: CacheFault[] = [];
     const known = await readAll(this.#providers, now, faults);
     const mine = await readAll(this.#mine, undefined, faults);
-    const providers = new Map([...known, ...mine]);
+    const providers = new Map(known);
+    for (const [id, own] of mine) {
+      const other = known.get(id);
+      if (other === undefined || changedIdentity(other, own) !== undefined) providers.set(id, own);
+    }
     const spaces = await readAll(this.#spaces, now, faults);
     const gates = await readAll(this.#gates, now, faults);
     return {
@@ -155,7 +160,10 @@ function refusal(
   mine: Provider | undefined,
 ): string | undefined {
   if ((provider.revision ?? 0) < (known?.revision ?? 0)) return 'the kept description is newer';
-  if (mine === undefined) return undefined;
+  return mine === undefined ? undefined : changedIdentity(provider, mine);
+}
+
+function changedIdentity(provider: Provider, mine: Provider): string | undefined {
   if (provider.wallet !== mine.wallet) return 'a provider of earlier sessions has another wallet';
   const [one, two] = [provider.ca.toSorted().join(''), mine.ca.toSorted().join('')];
   return one === two ? undefined : 'a provider of earlier sessions has other certificates';

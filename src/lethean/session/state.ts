@@ -238,14 +238,15 @@ function refused(state: SessionState, reason: string): SessionState {
   return { ...granted(state), state: 'DISCONNECTED', cause: 'refused', reason, granted: true };
 }
 
+/** Bytes that are told after the end count, too. */
 function used(state: SessionState, more: Usage, limit: number | undefined): SessionState {
-  if (!isLive(state)) return state;
+  if (!('usage' in state)) return state;
   const usage = {
     sent: state.usage.sent + Math.max(0, more.sent),
     received: state.usage.received + Math.max(0, more.received),
   };
   const isOut = limit !== undefined && usage.sent + usage.received >= limit;
-  return isOut
+  return isOut && isLive(state)
     ? { ...granted(state), usage, state: 'EXPIRED', cause: 'data' }
     : { ...state, usage };
 }

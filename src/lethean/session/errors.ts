@@ -1,0 +1,29 @@
+/** Why a session did not come to stand. */
+
+/** The caller, or the settings, did not agree to pay. Nothing was paid. */
+export class NotAgreedError extends Error {
+  override readonly name = 'NotAgreedError';
+}
+
+/**
+ * The payment has its blocks, and the manager does not count it. The session is kept: `resume` asks the manager
+ * again, and never pays again.
+ */
+export class NotRecognisedError extends Error {
+  override readonly name = 'NotRecognisedError';
+  constructor(
+    readonly sessionId: string,
+    readonly txids: readonly string[],
+    seconds: number,
+  ) {
+    super(
+      `the provider did not recognise the payment of this session within ${seconds} s: ` +
+        'it is not paid again; ask the provider, with the transaction and its proof of "onionmc lethean sessions"',
+    );
+  }
+}
+
+/** The session ended: its state says why. */
+export class SessionOverError extends Error {
+  override readonly name = 'SessionOverError';
+}
