@@ -27,3 +27,8 @@ export class NotRecognisedError extends Error {
 export class SessionOverError extends Error {
   override readonly name = 'SessionOverError';
 }
+
+/** Another use of this gate and space has begun, or stands. */
+export class SessionInUseError extends Error {
+  override readonly name = 'SessionInUseError';
+}

@@ -1,0 +1,266 @@
+/**
+ * Sessions from their acquisition to their end: pays for them, starts their tunnels, renews them, and lets no two uses
+ * of one gate and space happen at once (section 10.3).
+ */
+import type { Clock } from '../../kit/clock.js';
+import { errorText } from '../../kit/error-text.js';
+import type { Log } from '../../channel/log.js';
+import { HttpsManager } from '../market/manager.js';
+import type { Provider } from '../model.js';
+import type { Manager, Payer, Transport, Tunnel, WireGuardKeys } from '../ports.js';
+import { transportFor } from '../transport/transports.js';
+import { acquire, freshDescription, type Agree } from './acquisition.js';
+import { LetheanConnection } from './connection.js';
+import { SessionInUseError } from './errors.js';
+import { SessionLedger, type LedgerOptions } from './ledger.js';
+import { payAndConfirm } from './payment-steps.js';
+import type { SessionRecord } from './record-file.js';
+import { Renewals } from './renewals.js';
+import type { SessionSettings } from './settings.js';
+import { isLive } from './state.js';
+import type { Described } from './terms.js';
+import { TunnelRun } from './tunnel-run.js';
+
+/** What the parts of a client share. */
+export interface KeeperOptions {
+  readonly payer: Payer;
+  readonly transports: readonly Transport[];
+  readonly wireGuardKeys?: WireGuardKeys;
+  readonly managerOf?: (provider: Pick<Provider, 'managerUrl' | 'ca'>) => Manager;
+  readonly settings: SessionSettings;
+  readonly ledger: LedgerOptions;
+  readonly clock: Clock;
+  /** Seconds since 1970. */
+  readonly now: () => number;
+  readonly log: Log;
+  /** Keeps the identity of a provider before it is paid. */
+  readonly adopt: (described: Described) => Promise<void>;
+}
+
+export interface BuyRequest {
+  /** `default-pay-days` unless it is given; `free-session-days` where the price is 0. */
+  readonly days?: number;
+  /** Asked before a payment. Without it the payer alone decides. */
+  readonly agree?: Agree;
+}
+
+/** The payment may be on its way, or a tunnel may stand. */
+export const isBegun = (state: SessionRecord['state']): boolean =>
+  state.state === 'CONFIRMING' || isLive(state);
+
+export class SessionKeeper {
+  readonly #options: KeeperOptions;
+  readonly #renewals: Renewals;
+  readonly #connections = new Set<LetheanConnection>();
+  /** Pairs of gate and space in use, and renewals of them. */
+  readonly #inUse = new Set<string>();
+
+  /** @param signal ends every renewal */
+  constructor(options: KeeperOptions, signal: AbortSignal) {
+    this.#options = options;
+    const { clock, now, log, settings } = options;
+    this.#renewals = new Renewals({
+      clock,
+      now,
+      log,
+      settings,
+      renew: (connection, days) => this.renew(connection, { days }, signal),
+    });
+  }
+
+  get connections(): ReadonlySet<LetheanConnection> {
+    return this.#connections;
+  }
+
+  /** Steps 2 to 7 for a new session. */
+  async buy(
+    chosen: Described,
+    request: BuyRequest,
+    signal: AbortSignal,
+  ): Promise<LetheanConnection> {
+    return this.#exclusively(pairOf(chosen), async () => {
+      const manager = this.#managerOf(chosen);
+      const fresh = await freshDescription(manager, chosen, signal);
+      const ledger = await this.#acquire(manager, fresh, undefined, request, signal);
+      await this.#pay(ledger, manager, signal);
+      return this.#start(ledger, fresh, manager, signal);
+    });
+  }
+
+  /** Goes on with a session where it stopped. */
+  async continue(
+    record: SessionRecord,
+    described: Described,
+    signal: AbortSignal,
+  ): Promise<LetheanConnection> {
+    return this.#exclusively(pairOf(described), async () => {
+      const { now } = this.#options;
+      const ledger = SessionLedger.of(this.#options.ledger, record);
+      const manager = this.#managerOf(described);
+      await ledger.apply({ kind: 'tick', now: now() });
+      if (ledger.state.state === 'DISCONNECTED') await ledger.apply({ kind: 'resume', now: now() });
+      await this.#pay(ledger, manager, signal);
+      return this.#start(ledger, described, manager, signal);
+    });
+  }
+
+  /** Buys more days. A renewal that was begun before is continued, and not bought again. */
+  async renew(
+    connection: LetheanConnection,
+    request: BuyRequest,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { described } = connection;
+    await this.#exclusively(`renewal of ${pairOf(described)}`, async () => {
+      const manager = this.#managerOf(described);
+      const begun = this.#renewalOf(connection);
+      const child =
+        begun === undefined
+          ? await this.#acquire(
+              manager,
+              await freshDescription(manager, described, signal),
+              connection.state.session.sessionId,
+              request,
+              signal,
+            )
+          : SessionLedger.of(this.#options.ledger, begun);
+      await this.#pay(child, manager, signal);
+      await connection.replaceBy(child);
+    });
+  }
+
+  /** Continues the renewal of a session that an earlier process began, if there is one. Never rejects. */
+  async finishRenewal(connection: LetheanConnection, signal: AbortSignal): Promise<void> {
+    if (this.#renewalOf(connection) === undefined) return;
+    try {
+      await this.renew(connection, {}, signal);
+    } catch (error) {
+      this.#options.log.warn('a renewal was not continued', { error: errorText(error) });
+    }
+  }
+
+  /** Marks a session that has no connection as disconnected. */
+  async disconnect(record: SessionRecord): Promise<void> {
+    const { gateId, spaceId } = record.state.selected;
+    const pair = pairOf({ gate: { gateId }, space: { spaceId } });
+    await this.#exclusively(pair, () =>
+      SessionLedger.of(this.#options.ledger, record).apply({ kind: 'disconnect' }),
+    );
+  }
+
+  #renewalOf(connection: LetheanConnection): SessionRecord | undefined {
+    const { sessionId } = connection.state.session;
+    return [...this.#options.ledger.store.all.values()].find(
+      ({ state }) => state.selected.parent === sessionId && isBegun(state),
+    );
+  }
+
+  async #acquire(
+    manager: Manager,
+    described: Described,
+    parent: string | undefined,
+    request: BuyRequest,
+    signal: AbortSignal,
+  ): Promise<SessionLedger> {
+    const { gate, space } = described;
+    // Before anything is paid: throws when no transport serves the gate.
+    transportFor(this.#options.transports, gate);
+    const { defaultPayDays, freeSessionDays } = this.#options.settings;
+    const isFree = gate.pricePerDay + space.pricePerDay === 0n;
+    const days = request.days ?? (isFree ? freeSessionDays : defaultPayDays);
+    const options = {
+      manager,
+      ledger: this.#options.ledger,
+      settings: this.#options.settings,
+      keys: this.#options.wireGuardKeys,
+      adopt: this.#options.adopt,
+    };
+    const { agree } = request;
+    return acquire(
+      options,
+      described,
+      { days, parent, ...(agree === undefined ? {} : { agree }) },
+      signal,
+    );
+  }
+
+  #pay(ledger: SessionLedger, manager: Manager, signal: AbortSignal): Promise<void> {
+    const { payer, clock, log, settings } = this.#options;
+    return payAndConfirm({ ledger, payer, manager, settings, clock, log }, signal);
+  }
+
+  async #start(
+    ledger: SessionLedger,
+    described: Described,
+    manager: Manager,
+    signal: AbortSignal,
+  ): Promise<LetheanConnection> {
+    const { transports, clock, log, settings, now } = this.#options;
+    const connection = new LetheanConnection(
+      {
+        described,
+        clock,
+        log,
+        makeRun: (of, onTunnel: (tunnel: Tunnel | undefined) => void) =>
+          new TunnelRun({
+            ledger: of,
+            manager,
+            transports,
+            described,
+            settings,
+            clock,
+            now,
+            log,
+            onTunnel,
+          }),
+      },
+      ledger,
+    );
+    this.#connections.add(connection);
+    const endRenewals = this.#renewals.watch(connection);
+    void this.#forgetAtEnd(connection, endRenewals);
+    const giveUp = (): void => void connection.stop();
+    signal.addEventListener('abort', giveUp, { once: true });
+    try {
+      await connection.ready();
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+    return connection;
+  }
+
+  async #forgetAtEnd(connection: LetheanConnection, endRenewals: () => void): Promise<void> {
+    await connection.ended;
+    endRenewals();
+    this.#connections.delete(connection);
+  }
+
+  async #exclusively<T>(name: string, use: () => Promise<T>): Promise<T> {
+    const isConnected = [...this.#connections].some(({ described }) => pairOf(described) === name);
+    if (isConnected || this.#inUse.has(name)) {
+      throw new SessionInUseError('this gate is in use; disconnect its session first');
+    }
+    this.#inUse.add(name);
+    try {
+      return await use();
+    } finally {
+      this.#inUse.delete(name);
+    }
+  }
+
+  #managerOf({ provider, gate }: Described): Manager {
+    const { managerOf = (of) => new HttpsManager(of) } = this.#options;
+    const ca = gate.ca.length > 0 ? gate.ca : provider.ca;
+    return managerOf(
+      gate.managerUrl === undefined ? provider : { managerUrl: gate.managerUrl, ca },
+    );
+  }
+}
+
+const pairOf = ({
+  gate,
+  space,
+}: {
+  readonly gate: { readonly gateId: string };
+  readonly space: { readonly spaceId: string };
+}): string => `${gate.gateId}/${space.spaceId}`;
