@@ -1,12 +1,14 @@
 /**
- * An HTTP page of a program: read only, bounded, with its routes as a table. GET and HEAD, no cookies,
- * no bodies; a request changes nothing. Each page of this program is one of these.
+ * An HTTP page of a program: bounded, with its routes as a table. GET and HEAD, no cookies, no bodies, and such a
+ * request changes nothing. A page with actions also takes POST for them, see `actions.ts`. Each page of this program
+ * is one of these.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Log } from '../channel/log.js';
 import { errorFields } from '../kit/error-text.js';
 import { isExpectedHost } from '../kit/host-name.js';
+import { answerAction, type PageActions } from './actions.js';
 import { json, SAFETY_HEADERS, send, type Answer } from './answer.js';
 
 /** An answer that goes on: takes over a response whose head is not sent yet. */
@@ -39,6 +41,8 @@ export interface HttpPageOptions {
   /** The key that allows further names: `status_hosts in [DIRECTORY]`. */
   readonly hostsKey: string;
   readonly routes: Routes;
+  /** What a POST may do; absent = nothing. */
+  readonly actions?: PageActions;
   /** The error text for other paths. */
   readonly notFound: string;
   readonly maxConnections: number;
@@ -78,6 +82,7 @@ function isForeign({ headers }: IncomingMessage): boolean {
   return headers['sec-fetch-mode'] !== 'navigate';
 }
 
+const onlyReads = (): Answer => json(405, { error: 'only GET and HEAD' }, { allow: 'GET, HEAD' });
 const isRead = ({ method }: IncomingMessage): boolean => method === 'GET' || method === 'HEAD';
 
 export class HttpPage {
@@ -155,7 +160,7 @@ export class HttpPage {
 
   /** A route that answers at once is sent at once, so that a bound it checked still holds. */
   #handle(request: IncomingMessage, response: ServerResponse): void {
-    // A body has no use here; reading it to its end would be work for its sender.
+    // After an action, or a refused body, the connection ends: nobody reads such a body to its end.
     if (!isRead(request)) response.shouldKeepAlive = false;
     const isHead = request.method === 'HEAD';
     const respond = (answer: Answer | Stream): void => {
@@ -163,7 +168,9 @@ export class HttpPage {
       else send(response, answer, !isHead);
     };
     try {
-      const answer = this.#refusal(request) ?? this.#behindDoor(request, isHead);
+      const answer =
+        this.#refusal(request) ??
+        (isRead(request) ? this.#behindDoor(request, isHead) : this.#act(request));
       if (!(answer instanceof Promise)) respond(answer);
       else answer.then(respond).catch((error: unknown) => respond(this.#failed(error)));
     } catch (error) {
@@ -194,6 +201,11 @@ export class HttpPage {
     return route({ isHead, query, headers: request.headers });
   }
 
+  #act(request: IncomingMessage): Promise<Answer> | Answer {
+    const { actions } = this.#options;
+    return actions === undefined ? onlyReads() : answerAction(request, actions);
+  }
+
   #failed(error: unknown): Answer {
     this.#options.log.error(`the ${this.#options.name} failed`, errorFields(error));
     return json(500, { error: 'internal error; see the log' });
@@ -206,7 +218,9 @@ export class HttpPage {
       const error = `unexpected Host header; names are allowed with ${hostsKey}`;
       return json(421, { error });
     }
-    if (!isRead(request)) return json(405, { error: 'only GET and HEAD' }, { allow: 'GET, HEAD' });
+    if (!isRead(request) && (request.method !== 'POST' || this.#options.actions === undefined)) {
+      return onlyReads();
+    }
     return isForeign(request) ? json(403, { error: 'asked by another site' }) : undefined;
   }
 }

@@ -72,7 +72,7 @@ export class WalletPayer implements Payer {
     const { book } = this.#options;
     const mine = this.#turn.then(() => {
       signal.throwIfAborted();
-      return book.exclusively(() => this.#pay(order, signal));
+      return book.exclusively(() => this.#payOrTell(order, signal));
     });
     this.#turn = mine.catch(() => {});
     return mine;
@@ -87,6 +87,17 @@ export class WalletPayer implements Payer {
     const metadata = new Map(known.map((each) => [each.txid, each.metadata]));
     const transactions = receipt.txids.map((txid) => ({ txid, metadata: metadata.get(txid) }));
     await waitForBlocks({ wallet, clock, log, pollMs, transactions, blocks }, signal);
+  }
+
+  /** An error of the wallet that left no order behind is certain that nothing was paid. */
+  async #payOrTell(order: PaymentOrder, signal: AbortSignal): Promise<PaymentReceipt> {
+    try {
+      return await this.#pay(order, signal);
+    } catch (error) {
+      if (!(error instanceof WalletError)) throw error;
+      if ((await this.#options.book.find(order.sessionId)) !== undefined) throw error;
+      throw new PaymentError('wallet', `nothing was paid: ${error.message}`, error);
+    }
   }
 
   async #pay(order: PaymentOrder, signal: AbortSignal): Promise<PaymentReceipt> {
@@ -187,7 +198,7 @@ export class WalletPayer implements Payer {
             `nothing was paid: the fee ${amountText(fee)} is above max-fee = ${amountText(limits.fee)}; raise max-fee, or wait until fees are lower`,
           )
         : new PaymentError(
-            'failed',
+            'invalid-order',
             'nothing was paid: the wallet made a transaction of another amount',
           );
     }

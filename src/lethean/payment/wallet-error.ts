@@ -50,20 +50,37 @@ export type PaymentFault =
   | 'in-doubt'
   /** The transaction was refused by the network. */
   | 'failed'
+  /** The wallet could not be used before anything was sent; `cause` is its error. */
+  | 'wallet'
   /** Another process of this user pays now. */
   | 'busy'
   /** A person said no. */
   | 'declined';
 
+/** After these nothing has left the wallet, and nothing will. */
+const NOTHING_PAID: ReadonlySet<PaymentFault> = new Set([
+  'invalid-order',
+  'limit',
+  'fee',
+  'no-funds',
+  'declined',
+  'wallet',
+]);
+
 /** A payment that was not made. `message` is one line with what to do. */
 export class PaymentError extends Error {
   override readonly name = 'PaymentError';
-  readonly exitCode = 1;
+  /** That of the wallet's error, else 1. */
+  readonly exitCode: 1 | 2 | 3;
+  /** Whether it is certain that nothing left the wallet and nothing will (`isNothingPaid` of the ports). */
+  readonly nothingPaid: boolean;
   constructor(
     readonly fault: PaymentFault,
     message: string,
     cause?: unknown,
   ) {
     super(message, cause === undefined ? undefined : { cause });
+    this.exitCode = cause instanceof WalletError ? cause.exitCode : 1;
+    this.nothingPaid = NOTHING_PAID.has(fault);
   }
 }
