@@ -1,7 +1,8 @@
 /**
  * The peers of `scripts/bench tor`: raw clients, each on a Tor circuit of its own. All of them speak in
- * turn; the first four have a part of their own: two talk with each other, one pings, one writes to
- * nicks that are not there. Lines are counted by the end of the line; only some clients read them.
+ * turn; the first three have a part of their own: two talk with each other, one writes to nicks that are not
+ * there. Each client that reads pings in turn, because a directory answers one ping a second of a peer. Lines
+ * are counted by the end of the line; only some clients read them.
  */
 import type { Socket } from 'node:net';
 import { pause } from '../../src/kit/pause.js';
@@ -33,23 +34,26 @@ const ATTEMPTS = 6;
 const RETRY_MS = 500;
 /** Clients with a part of their own. */
 const TALKERS = 2;
-const PINGER = 2;
-const LONELY = 3;
-const PARTS = 4;
+const LONELY = 2;
+const PARTS = 3;
 /** As an encrypted message of a coinjoin with its signature. */
 const PRIVATE_TEXT = `fill ${'x'.repeat(300)}`;
 
 const [, , onion = '', socksPort = ''] = process.argv;
 const at = / at (\d+)/;
 const typed = /^\{"type": ?(\d+)/;
+const goneNick = /"(J5\w+);/;
 
 let deliveries = 0;
 let latencies: Record<'public' | 'private' | 'pong' | 'gone', number[]> = fresh();
 const clients: Socket[] = [];
 let nextSpeaker = 0;
 let absent = 0;
-let pingedAt = 0;
-let missedAt = 0;
+let pings = 0;
+/** When a client that reads has sent its last ping, by its number. */
+const pingedAt = new Map<number, number>();
+/** When a message to an absent nick was sent whose notice did not arrive yet. */
+const missedAt = new Map<string, number>();
 let stopBeside: (() => void) | undefined;
 
 function fresh(): typeof latencies {
@@ -57,23 +61,29 @@ function fresh(): typeof latencies {
 }
 
 /** A line of a client that reads. */
-function onLine(line: string, now: number): void {
+function onLine(line: string, number: number, now: number): void {
   const type = Number(typed.exec(line)?.[1]);
   if (type === MessageType.PUBMSG) {
     deliveries++;
     latencies.public.push(now - Number(at.exec(line)?.[1]));
   } else if (type === MessageType.PRIVMSG) latencies.private.push(now - Number(at.exec(line)?.[1]));
-  else if (type === MessageType.PONG) latencies.pong.push(now - pingedAt);
-  else if (line.includes(`${nickOf(absent)};`)) latencies.gone.push(now - missedAt);
+  else if (type === MessageType.PONG) {
+    latencies.pong.push(now - (pingedAt.get(number) ?? now));
+  } else if (number === LONELY) {
+    const nick = goneNick.exec(line)?.[1] ?? '';
+    const since = missedAt.get(nick);
+    if (since !== undefined) latencies.gone.push(now - since);
+    missedAt.delete(nick);
+  }
 }
 
-function read(client: Socket): void {
+function read(client: Socket, number: number): void {
   let half = '';
   client.on('data', (chunk: Buffer) => {
     const now = micros();
     const lines = (half + chunk.toString('latin1')).split('\n');
     half = lines.pop() ?? '';
-    for (const line of lines) onLine(line, now);
+    for (const line of lines) onLine(line, number, now);
   });
 }
 
@@ -139,7 +149,7 @@ async function joinAll(peers: number): Promise<void> {
   };
   await Promise.all(Array.from({ length: DIALS }, worker));
   for (const [number, client] of clients.entries()) {
-    if (number < PARTS || number % READING_EVERY === 0) read(client);
+    if (number < PARTS || number % READING_EVERY === 0) read(client, number);
     else count(client);
   }
 }
@@ -162,25 +172,34 @@ function speak(perSecond: number, messages: number): Promise<void> {
   });
 }
 
-/** What runs beside the public messages: so many of each kind in a second. */
+/**
+ * What runs beside the public messages: so many of each kind in a second. The intervals are random, because with
+ * equal ones the same pongs would meet the flush of the public messages in every round.
+ */
 function beside(perSecond: number): void {
   stopBeside?.();
-  const timer = setInterval(() => {
+  let timer: NodeJS.Timeout;
+  const wait = (): void => {
+    timer = setTimeout(turn, (500 + 1000 * Math.random()) / perSecond);
+  };
+  const turn = (): void => {
+    wait();
     for (let number = 0; number < TALKERS; number++) {
       const text = `${PRIVATE_TEXT} at ${micros()}`;
       const line = `${nickOf(number)}!${nickOf(TALKERS - 1 - number)}!${text}`;
       clients[number]?.write(frame(MessageType.PRIVMSG, line));
     }
-    pingedAt = micros();
-    clients[PINGER]?.write(frame(MessageType.PING, ''));
+    const pinger =
+      READING_EVERY * (1 + (pings++ % (Math.ceil(clients.length / READING_EVERY) - 1)));
+    pingedAt.set(pinger, micros());
+    clients[pinger]?.write(frame(MessageType.PING, ''));
     // Each nick is reported once in ten seconds.
-    absent = clients.length + ((absent + 1) % 1_000_000);
-    missedAt = micros();
-    clients[LONELY]?.write(
-      frame(MessageType.PRIVMSG, `${nickOf(LONELY)}!${nickOf(absent)}!${PRIVATE_TEXT}`),
-    );
-  }, 1000 / perSecond);
-  stopBeside = () => clearInterval(timer);
+    const nick = nickOf(clients.length + absent++);
+    missedAt.set(nick, micros());
+    clients[LONELY]?.write(frame(MessageType.PRIVMSG, `${nickOf(LONELY)}!${nick}!${PRIVATE_TEXT}`));
+  };
+  wait();
+  stopBeside = () => clearTimeout(timer);
 }
 
 function report(): TorClientsReport {

@@ -6,6 +6,8 @@ const FULL = [
   { peers: 150, rates: [5, 20, 50] },
   { peers: 300, rates: [5, 20] },
 ];
+/** So that more than one of the clients that read can ping. */
+const LEAST_PEERS = 24;
 const QUICK = [{ peers: 40, rates: [5, 20] }];
 
 const numbers = (text: string): readonly number[] => text.split(',').map(Number);
@@ -40,7 +42,7 @@ export function torBenchOptions(args: readonly string[]): TorBenchOptions | unde
       .map((each) => ({ peers: each, rates: rates ?? [5, 20] }));
     const all = [...scales, ...others];
     const given = [seconds, rounds, ...all.flatMap((scale) => [scale.peers, ...scale.rates])];
-    if (!given.every(isPositive) || all.some((scale) => scale.peers < 8)) return undefined;
+    if (!given.every(isPositive) || all.some((scale) => scale.peers < LEAST_PEERS)) return undefined;
     return {
       scales: all,
       seconds,

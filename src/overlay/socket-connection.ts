@@ -5,7 +5,7 @@
 import type { Socket } from 'node:net';
 import type { Clock, Connection, ConnectionHandler } from '../channel/ports.js';
 import type { LocationKind } from '../protocol/location.js';
-import { countersOf, type SocketCounters } from '../platform/native-socket.js';
+import { handleOf, writeNow, type NativeHandle } from '../platform/native-socket.js';
 
 /** How long `end` waits by default before it closes a connection whose peer does not read. */
 export const DEFAULT_END_GRACE_MS = 5_000;
@@ -57,6 +57,20 @@ export interface MovableConnection extends Connection {
   unsent(): Uint8Array;
 }
 
+/** Callbacks of writes that the kernel took at once: together, because a flush has one for each peer. */
+let takenAtOnce: (() => void)[] = [];
+
+function reportTaken(): void {
+  const callbacks = takenAtOnce;
+  takenAtOnce = [];
+  for (const callback of callbacks) callback();
+}
+
+/** `done` of a write is never called before `write` returns. */
+function afterThisTurn(done: () => void): void {
+  if (takenAtOnce.push(done) === 1) process.nextTick(reportTaken);
+}
+
 /** Maps a socket to its owner, because listeners are shared: a directory has thousands of sockets. */
 const OWNER = Symbol('owner');
 
@@ -87,9 +101,9 @@ class SocketConnection implements MovableConnection {
   /**
    * The bytes that the kernel has not taken are not public in Node: `writableLength` counts a write in
    * full until all of it is taken, so a 4 MB frame would look stuck while it drains well. The handle
-   * knows the rest. Where a Node version lacks it, `writableLength` is used.
+   * knows the rest. Where a Node version lacks it, `writableLength` is used, and all bytes go through the stream.
    */
-  #counters: SocketCounters | undefined;
+  #handle: NativeHandle | undefined;
   #accepted = 0;
   #handler: ConnectionHandler | undefined;
   #cause: Error | undefined;
@@ -125,7 +139,7 @@ class SocketConnection implements MovableConnection {
 
   #own(socket: OwnedSocket): void {
     this.#socket = socket;
-    this.#counters = countersOf(socket);
+    this.#handle = handleOf(socket);
     this.#accepted = socket.bytesWritten;
     this.#reading = false;
     socket[OWNER] = this;
@@ -168,8 +182,8 @@ class SocketConnection implements MovableConnection {
   #queued(): number {
     const { writableLength } = this.#socket;
     if (writableLength === 0 || this.#socket.destroyed) return 0;
-    if (this.#counters === undefined) return writableLength;
-    const { bytesWritten, writeQueueSize } = this.#counters;
+    if (this.#handle === undefined) return writableLength;
+    const { bytesWritten, writeQueueSize } = this.#handle;
     return this.#accepted - (bytesWritten - writeQueueSize);
   }
 
@@ -197,11 +211,18 @@ class SocketConnection implements MovableConnection {
 
   write(bytes: Uint8Array, done?: () => void): void {
     if (this.#ending || this.#heldEnd !== undefined || !this.#socket.writable) return;
-    if (this.#held === undefined) this.#send({ bytes, done });
+    if (this.#held === undefined) this.#send(bytes, done);
     else this.#held.push({ bytes, done });
   }
 
-  #send(write: Write): void {
+  #send(bytes: Uint8Array, done: (() => void) | undefined): void {
+    const handle = this.#writes.length === 0 ? this.#handle : undefined;
+    const count = handle === undefined ? 0 : writeNow(handle, bytes);
+    if (count < bytes.length || count === 0) this.#queue({ bytes: bytes.subarray(count), done });
+    else if (done !== undefined) afterThisTurn(done);
+  }
+
+  #queue(write: Write): void {
     const socket = this.#socket;
     this.#accepted += write.bytes.length;
     this.#writes = this.#writes.length === 0 ? [write] : [...this.#writes, write];
@@ -244,7 +265,7 @@ class SocketConnection implements MovableConnection {
   get socket(): Socket | undefined {
     const { destroyed, writableEnded, readableEnded } = this.#socket;
     if (this.#ending || this.#gone || destroyed || writableEnded || readableEnded) return undefined;
-    return this.#heldEnd === undefined && this.#counters !== undefined ? this.#socket : undefined;
+    return this.#heldEnd === undefined && this.#handle !== undefined ? this.#socket : undefined;
   }
 
   hold(): void {
@@ -256,7 +277,7 @@ class SocketConnection implements MovableConnection {
     if (held === undefined) return;
     this.#held = undefined;
     if (this.#socket.destroyed) return;
-    for (const write of held) this.#send(write);
+    for (const { bytes, done } of held) this.#send(bytes, done);
     const grace = this.#heldEnd;
     this.#heldEnd = undefined;
     if (!this.#reading && this.#handler !== undefined) this.#read();

@@ -4,6 +4,7 @@
  * Therefore all use of handles is in this file and is checked at runtime. On a Node version without
  * them, only the upgrade is unavailable.
  */
+import { writeSync } from 'node:fs';
 import { Server, Socket } from 'node:net';
 
 /**
@@ -20,18 +21,14 @@ export function upgradeFault(nodeVersion: string): string | undefined {
   return `an upgrade without a disconnect works on Node.js ${tested}; this is ${nodeVersion}: restart instead`;
 }
 
-/** How many bytes a socket has written. */
-export interface SocketCounters {
+/** One descriptor of libuv. Several processes may have handles of the same socket. */
+export interface NativeHandle {
+  /** Its number in this process; -1 once it is closed. */
+  readonly fd: number;
   /** Bytes given to libuv so far. */
   readonly bytesWritten: number;
   /** Bytes given to libuv and not yet taken by the kernel. */
   readonly writeQueueSize: number;
-}
-
-/** One descriptor of libuv. Several processes may have handles of the same socket. */
-export interface NativeHandle extends SocketCounters {
-  /** Its number in this process. */
-  readonly fd: number;
   readStart(): unknown;
   readStop(): unknown;
   /** Closes this descriptor. The connection stays open while another process has one. */
@@ -61,9 +58,18 @@ export function handleOf(owner: object | undefined): NativeHandle | undefined {
   return isNativeHandle(handle) ? handle : undefined;
 }
 
-/** The counters of an open socket; undefined where this Node version lacks them. */
-export function countersOf(socket: Socket): SocketCounters | undefined {
-  return handleOf(socket);
+/**
+ * Hands bytes to the kernel at once, past the stream of a socket, all of whose earlier bytes the kernel has.
+ * Returns how many it took. The rest must go through the stream: the buffer of the kernel is full, or the socket is
+ * broken, which the stream reports. A write through the stream makes more garbage than everything else of a flush.
+ */
+export function writeNow(handle: NativeHandle, bytes: Uint8Array): number {
+  if (handle.fd < 0 || bytes.length === 0) return 0;
+  try {
+    return writeSync(handle.fd, bytes, 0, bytes.length);
+  } catch {
+    return 0;
+  }
 }
 
 /** Options with which a listener of Node makes its sockets; not in Node's types. */

@@ -5,7 +5,6 @@ import { readFile } from 'node:fs/promises';
 import { createServer, connect, Socket } from 'node:net';
 import t, { type Test } from 'tap';
 import {
-  countersOf,
   handleOf,
   isNativeHandle,
   socketOfDescriptor,
@@ -14,6 +13,7 @@ import {
   stopReading,
   UPGRADE_NODE_MAJORS,
   upgradeFault,
+  writeNow,
 } from '../../src/platform/native-socket.js';
 
 /** Both ends of a connection; the second is paused and unread. */
@@ -71,10 +71,40 @@ t.test(
     startReading(remote);
     if (got !== 'onetwo') await once(remote, 'data');
     t.equal(got, 'onetwo');
-    const { bytesWritten, writeQueueSize } = countersOf(local) ?? {};
+    const { bytesWritten, writeQueueSize } = handleOf(local) ?? {};
     t.same({ bytesWritten, writeQueueSize }, { bytesWritten: 6, writeQueueSize: 0 });
   },
 );
+
+t.test('the kernel takes bytes past the stream until its buffer is full', async (t) => {
+  const [local, remote] = await pair(t);
+  const handle = handleOf(local);
+  if (handle === undefined) throw new Error('no handle');
+  t.equal(writeNow(handle, Buffer.alloc(0)), 0, 'nothing');
+  const block = Buffer.alloc(65_536);
+  let taken = 0;
+  let last = block.length;
+  while (last === block.length) {
+    last = writeNow(handle, block.fill(taken % 251));
+    taken += last;
+  }
+  t.ok(taken > 0, `${taken} bytes`);
+  t.equal(writeNow(handle, block), 0, 'full: nothing is taken, and nothing is thrown');
+  t.equal(handle.writeQueueSize, 0, 'libuv has nothing pending');
+  // The stream continues where the kernel stopped.
+  local.end('the end');
+  let received = 0;
+  let tail = '';
+  for await (const chunk of remote) {
+    if (!Buffer.isBuffer(chunk)) throw new Error('no bytes');
+    received += chunk.length;
+    tail = (tail + chunk.subarray(-7).toString('latin1')).slice(-7);
+  }
+  t.equal(received, taken + 7);
+  t.equal(tail, 'the end');
+  local.destroy();
+  t.equal(writeNow(handle, block), 0, 'a closed socket');
+});
 
 t.test('a handle makes a second socket, which is paused', async (t) => {
   const [local, remote] = await pair(t);

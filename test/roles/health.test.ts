@@ -7,6 +7,7 @@ import { silentLog, type Log } from '../../src/channel/log.js';
 import type { Overlay, ServeOptions, ServiceState } from '../../src/channel/ports.js';
 import { DEFAULT_LIMITS } from '../../src/directory/limits.js';
 import { createLog } from '../../src/ops/log.js';
+import { LOOP_LOOK_MS } from '../../src/ops/loop-look.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
@@ -285,14 +286,15 @@ t.test('a blocked event loop shows in /metrics', async (t) => {
   t.teardown(() => node.close());
   const page = pageAt(port);
   await page.get('/metrics');
-  // A read restarts the measurement, and its timer of 100 ms must fire once before it can see a gap. Timers
-  // fire in the order of their due times, so it has fired when this one does.
-  await new Promise((resolve) => setTimeout(resolve, 250));
-  const until = performance.now() + 200;
+  // A read restarts the measurement, and its timer must fire once before it can see a gap. Timers fire in the
+  // order of their due times, so it has fired when this one does.
+  await new Promise((resolve) => setTimeout(resolve, LOOP_LOOK_MS + 100));
+  // The next look is due at the latest after half of this.
+  const until = performance.now() + 2 * LOOP_LOOK_MS;
   while (performance.now() < until) createHash('sha256').update('busy').digest();
   const { body } = await page.get('/metrics');
   const longest = metric(body, 'nodejs_eventloop_lag_max_seconds');
-  t.ok(longest >= 0.15, `${longest} s`);
+  t.ok(longest >= (1.8 * LOOP_LOOK_MS) / 1000, `${longest} s`);
 });
 
 interface Puppet {
