@@ -42,7 +42,8 @@ export function torBenchOptions(args: readonly string[]): TorBenchOptions | unde
       .map((each) => ({ peers: each, rates: rates ?? [5, 20] }));
     const all = [...scales, ...others];
     const given = [seconds, rounds, ...all.flatMap((scale) => [scale.peers, ...scale.rates])];
-    if (!given.every(isPositive) || all.some((scale) => scale.peers < LEAST_PEERS)) return undefined;
+    if (!given.every(isPositive) || all.some((scale) => scale.peers < LEAST_PEERS))
+      return undefined;
     return {
       scales: all,
       seconds,
