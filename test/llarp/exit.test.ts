@@ -277,7 +277,7 @@ t.test(
     const scene = new ExitScene();
     const { exit, seen } = scene.client();
     scene.pass();
-      seen.path.send(titm(1, 'second'));
+    seen.path.send(titm(1, 'second'));
     seen.path.send(titm(0, 'first'));
     seen.path.send(titm(0, 'again'));
     seen.path.send(titm(2, 'third'));

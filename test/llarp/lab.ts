@@ -156,6 +156,7 @@ export class Lab {
     hops: readonly number[],
     lifetime?: bigint,
     also: Partial<PathHandlers> = {},
+    moreSeconds = 0,
   ): SeenPath {
     const seen = { messages: [], frames: [], ends: [] } as Omit<SeenPath, 'path'>;
     const handlers: PathHandlers = {
@@ -171,7 +172,7 @@ export class Lab {
       },
     };
     const contacts = hops.map((index) => this.router(index).contact);
-    const path = this.router(creator).createPath(contacts, handlers, lifetime);
+    const path = this.router(creator).createPath(contacts, handlers, lifetime, moreSeconds);
     if (!path) throw new Error('the path was not asked for');
     return { ...seen, path };
   }

@@ -7,6 +7,7 @@ import { isDict, type BDict, type BValue } from '../../src/bencode/value.js';
 import type { Field } from '../../src/llarp/codec/field.js';
 import { verify } from '../../src/llarp/crypto.js';
 import { DHT_MESSAGE } from '../../src/llarp/dht-messages.js';
+import { serviceAddress } from '../../src/llarp/dht/introsets.js';
 import { LINK_MESSAGE } from '../../src/llarp/link-messages.js';
 import { readLlarp, writeLlarp } from '../../src/llarp/read.js';
 import {
@@ -124,6 +125,47 @@ t.test('the address info of the document', (t) => {
   const printed = bytesOf(vectors.printedAddressInfo);
   t.equal(printed.length, 99);
   t.same(readLlarp(ADDRESS_INFO, printed), { ok: false, reason: 'bencode: key-order' });
+  t.end();
+});
+
+t.test('without a version it is 0, and another version is kept', (t) => {
+  for (const { codec, name, hex } of vectors.examples) {
+    const dict = new Map(dictOf(bytesOf(hex)));
+    const key = dict.has('V') || dict.has('A') ? 'V' : 'v';
+    for (const version of [undefined, 0n, 1n, 2n ** 64n - 1n]) {
+      if (version === undefined) dict.delete(key);
+      else dict.set(key, version);
+      const bytes = encode(dict);
+      const read = readLlarp(codecOf(codec), bytes);
+      if (!read.ok) throw new Error(`${name}: ${read.reason}`);
+      t.match(read.value, version === undefined ? {} : { version });
+      t.equal(hexOf(writeLlarp(codecOf(codec), read.value)), hexOf(bytes));
+    }
+  }
+  t.end();
+});
+
+t.test('a net address has 7 to 45 bytes', (t) => {
+  const dict = dictOf(bytesOf(vectors.examples[0]?.hex ?? ''));
+  const reads = (address: Uint8Array) => ADDRESS_INFO.read(new Map(dict).set('i', address)).ok;
+  const text = (address: string) => Uint8Array.from(Buffer.from(address));
+  for (const address of ['1.2.3.4', '123.123.123.123', '::ffff:51.222.42.216']) {
+    t.ok(reads(text(address)), address);
+  }
+  t.ok(reads(new Uint8Array(16)), '16 bytes of IPv6');
+  for (const length of [0, 6, 46]) t.notOk(reads(new Uint8Array(length)), `${length} bytes`);
+  t.end();
+});
+
+t.test('the address of a hidden service is the hash of its public keys', (t) => {
+  const services = vectors.examples.filter(({ codec }) => codec === 'SI');
+  t.same(
+    services.map(({ hex }) => {
+      const read = readLlarp(SERVICE_INFO, bytesOf(hex));
+      return read.ok && hexOf(serviceAddress(read.value));
+    }),
+    vectors.addresses,
+  );
   t.end();
 });
 

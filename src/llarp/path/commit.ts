@@ -18,7 +18,12 @@ import {
 import { FRAME_OVERHEAD_BYTES, openFrame, sealFrame } from '../frame.js';
 import { MAX_FRAMES } from '../link-messages.js';
 import { readLlarp } from '../read.js';
-import { RELAY_RECORD, type RelayRecord, type RouterContact } from '../structures.js';
+import {
+  RELAY_RECORD,
+  type ProofOfWork,
+  type RelayRecord,
+  type RouterContact,
+} from '../structures.js';
 
 /** Bytes of every record. A contact of one address leaves room. */
 const RECORD_BYTES = 1_024;
@@ -27,6 +32,12 @@ const FILL_KEY = 'zz';
 /** Seconds that a path lives when its record does not say otherwise. */
 const DEFAULT_LIFETIME_SECONDS = 600n;
 const LEAST_LIFETIME_SECONDS = 10n;
+
+/** The seconds that a path lives when this is asked for. */
+export function lifetimeOf(asked: bigint): bigint {
+  const isShort = asked > LEAST_LIFETIME_SECONDS && asked < DEFAULT_LIFETIME_SECONDS;
+  return isShort ? asked : DEFAULT_LIFETIME_SECONDS;
+}
 
 /** A hop, as the creator of the path knows it. */
 export interface PlannedHop {
@@ -60,11 +71,13 @@ function filled(record: RelayRecord): Uint8Array {
 /**
  * Asks these routers for a path, the nearest first. Undefined when the path key of one is a point of low order.
  * @param lifetime seconds, more than 10 and less than 600; otherwise the path lives for 600
+ * @param works one for each router, so that the path lives longer; a proof that two records share would link them
  */
 export function makeCommit(
   routers: readonly RouterContact[],
   randomBytes: RandomBytes,
   lifetime: bigint = DEFAULT_LIFETIME_SECONDS,
+  works: readonly ProofOfWork[] = [],
 ): Commit | undefined {
   if (routers.length === 0 || routers.length > MAX_FRAMES) {
     throw new RangeError(`a path has 1 to ${MAX_FRAMES} hops`);
@@ -74,6 +87,7 @@ export function makeCommit(
   const hops: PlannedHop[] = [];
   for (const [i, router] of routers.entries()) {
     const next = routers[i + 1];
+    const work = works[i];
     const commit = newExchangeKeys(randomBytes);
     const nonce = randomBytes(32);
     const parties = { client: commit.publicKey, server: router.pathKey };
@@ -88,6 +102,7 @@ export function makeCommit(
       transmitId: ids[i + 1] ?? new Uint8Array(16),
       version: 0n,
       ...(next ? { nextContact: next } : {}),
+      ...(work ? { work } : {}),
     };
     const frame = key && sealFrame(filled(record), router.pathKey, randomBytes);
     if (!frame) return undefined;
@@ -128,12 +143,10 @@ export function readCommit(
   const parties = { client: commitKey, server: own.publicKey };
   const key = serverKey(parties, own.secretKey, nonce);
   if (!key) return fail('key');
-  const isShort = lifetime > LEAST_LIFETIME_SECONDS && lifetime < DEFAULT_LIFETIME_SECONDS;
-  const seconds = isShort ? lifetime : DEFAULT_LIFETIME_SECONDS;
   return ok({
     record: record.value,
     key,
     frames: [...others, randomBytes(FRAME_BYTES)],
-    lifetimeMs: Number(seconds) * 1_000,
+    lifetimeMs: Number(lifetimeOf(lifetime)) * 1_000,
   });
 }

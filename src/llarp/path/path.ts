@@ -47,8 +47,7 @@ export class Path {
   readonly #options: PathOptions;
   readonly #incoming: Sequencer<RoutingMessage>;
   readonly #keys: readonly Uint8Array[];
-  /** When it ends, in milliseconds since 1970. */
-  readonly expires: bigint;
+  #expires: bigint;
   #state: PathState = 'building';
   #sequence = 0n;
   #cancel: () => void;
@@ -66,13 +65,18 @@ export class Path {
     this.#options = options;
     this.#keys = options.hops.map(({ key }) => key);
     this.#incoming = new Sequencer(clock, (message) => this.#onOrdered(message));
-    this.expires = wallClock() + BigInt(lifetimeMs);
+    this.#expires = wallClock() + BigInt(lifetimeMs);
     this.#cancel = clock.after(BUILD_MS, () => this.end('not-built'));
     this.#cancelExpiry = clock.after(lifetimeMs, () => this.end('expired'));
   }
 
   get state(): PathState {
     return this.#state;
+  }
+
+  /** When it ends, in milliseconds since 1970. */
+  get expires(): bigint {
+    return this.#expires;
   }
 
   /** The time of a round trip, in milliseconds; undefined before the first measurement. */
@@ -146,15 +150,22 @@ export class Path {
   }
 
   #onOrdered(message: RoutingMessage): void {
-    if (message.kind === 'confirm') this.#onConfirm();
+    if (message.kind === 'confirm') this.#onConfirm(message.lifetimeMs);
     else if (message.kind === 'latency' && message.received !== undefined) this.#onMeasured();
     else if (this.#state === 'ready') this.#options.onMessage(message);
   }
 
-  #onConfirm(): void {
+  /** PCM: a farthest hop that keeps the path for a shorter time than it was asked for is believed. */
+  #onConfirm(lifetimeMs: bigint): void {
     if (this.#state !== 'building') return;
     this.#state = 'ready';
     this.#cancel();
+    if (lifetimeMs < BigInt(this.#options.lifetimeMs)) {
+      const { clock, wallClock } = this.#options;
+      this.#cancelExpiry();
+      this.#cancelExpiry = clock.after(Number(lifetimeMs), () => this.end('expired'));
+      this.#expires = wallClock() + lifetimeMs;
+    }
     this.#measure();
     this.#options.onReady();
   }

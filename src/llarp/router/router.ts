@@ -6,10 +6,11 @@ import type { Clock } from '../../kit/clock.js';
 import type { RandomBytes } from '../crypto.js';
 import type { LinkMessage, LinkMessageOf } from '../link-messages.js';
 import { passHop, type Layered } from '../onion.js';
-import { makeCommit, readCommit } from '../path/commit.js';
+import { lifetimeOf, makeCommit, readCommit } from '../path/commit.js';
 import { Hops, type Hop } from '../path/hops.js';
 import { Path, type PathEnd, type PathOptions } from '../path/path.js';
 import type { ExitInfo, RouterContact } from '../structures.js';
+import { makeWork, WorkCheck } from '../path/work.js';
 import { ContactBook } from './contact-book.js';
 import { CONTACT_LIFETIME_MS, makeContact, type RouterKeys } from './contact.js';
 import { keyText } from './distance.js';
@@ -51,6 +52,7 @@ export class Router {
   readonly #hops: Hops;
   readonly #ends: Ends;
   readonly #neighbours: Neighbours;
+  readonly #works = new WorkCheck();
   /** Own paths by first hop and path id. */
   readonly #paths = new Map<string, Path>();
   #contact: RouterContact;
@@ -133,14 +135,18 @@ export class Router {
   /**
    * Asks these routers for a path, the nearest first. Undefined when there is no room, or a router cannot be asked.
    * @param lifetime seconds, see `makeCommit`
+   * @param moreSeconds that are worked for, 0 to 20 (row D17); every hop gets a proof of its own
    */
   createPath(
     routers: readonly RouterContact[],
     handlers: PathHandlers,
     lifetime = 600n,
+    moreSeconds = 0,
   ): Path | undefined {
     const { clock, wallClock, randomBytes } = this.#options;
-    const commit = makeCommit(routers, randomBytes, lifetime);
+    const works =
+      moreSeconds > 0 ? routers.map(() => makeWork(moreSeconds, wallClock(), randomBytes)) : [];
+    const commit = makeCommit(routers, randomBytes, lifetime, works);
     const [first] = commit?.hops ?? [];
     if (!commit || !first || this.#paths.size >= MAX_PATHS) return undefined;
     const key = pathKey(keyText(first.router), first.receiveId);
@@ -149,7 +155,7 @@ export class Router {
       wallClock,
       randomBytes,
       hops: commit.hops,
-      lifetimeMs: Number(lifetime) * 1_000,
+      lifetimeMs: (Number(lifetimeOf(lifetime)) + moreSeconds) * 1_000,
       send: (layered) => {
         const { x, y } = layered;
         return this.#neighbours.send(first.router, {
@@ -230,7 +236,9 @@ export class Router {
       this.dropped.commit++;
       return;
     }
-    const { record, key, lifetimeMs } = read.value;
+    const { record, key } = read.value;
+    const more = record.work ? this.#works.extensionMs(record.work, wallClock()) : 0;
+    const lifetimeMs = read.value.lifetimeMs + more;
     const isFarthest = Buffer.compare(record.nextHop, keys.signing.publicKey) === 0;
     const hop: Hop = {
       key,

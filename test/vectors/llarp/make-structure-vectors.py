@@ -142,5 +142,6 @@ for row, codec, name, value in examples:
 # The example of AI as the document prints it, with a second key d after e.
 printed = (b'd1:ci1e1:d4:wank1:e32:' + b'a' * 32 + b'1:d3:iwp1:i15:123.123.123.1231:pi1234e1:vi0ee')
 with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), 'structures.json'), 'w') as file:
-    json.dump({'printedAddressInfo': printed.hex(), 'examples': result}, file, indent=1)
+    addresses = [hashlib.blake2b(be(x), digest_size=32).hexdigest() for x in (si, vanity_si)]
+    json.dump({'printedAddressInfo': printed.hex(), 'addresses': addresses, 'examples': result}, file, indent=1)
     file.write('\n')
