@@ -17,7 +17,7 @@ function tableOf(heading: string): readonly (readonly string[])[] {
   const end = PAGE.indexOf('\n## ', start);
   return PAGE.slice(start, end === -1 ? undefined : end)
     .split('\n')
-    .filter((line) => /^\| /.test(line) && !/^\| -/.test(line))
+    .filter((line) => line.startsWith('| ') && !line.startsWith('| -'))
     .map((line) => line.split(' | ').map((cell) => cell.replaceAll(/^\| | \|$/g, '').trim()));
 }
 
