@@ -14,6 +14,7 @@ import {
   ONION_KEYS,
   POLICY_KEYS,
   TIMEOUT_KEYS,
+  TOR_KEYS,
   YIELDGENERATOR_KEYS,
   type SectionKeys,
 } from './settings-keys.js';
@@ -39,6 +40,7 @@ const SECTIONS_OF: Readonly<Record<Role, readonly string[]>> = {
 const SECTIONS: Readonly<Record<string, SectionKeys>> = {
   BLOCKCHAIN: BLOCKCHAIN_KEYS,
   LOGGING: LOGGING_KEYS,
+  TOR: TOR_KEYS,
   TIMEOUT: TIMEOUT_KEYS,
   POLICY: POLICY_KEYS,
   YIELDGENERATOR: YIELDGENERATOR_KEYS,
@@ -63,7 +65,7 @@ function valueOf({ cfg }: Settings, keys: SectionKeys, section: string, key: str
 
 /** The keys of the role whose values differ, in the order of the key table. */
 export function changedKeys(before: Settings, after: Settings): readonly KeyName[] {
-  const names = ['BLOCKCHAIN', 'LOGGING', ...SECTIONS_OF[after.role]];
+  const names = ['BLOCKCHAIN', 'LOGGING', 'TOR', ...SECTIONS_OF[after.role]];
   const onion = [before, after].map(({ cfg }) => findOnionSection(cfg).section ?? '');
   const lokinet = [before, after].map(({ cfg }) => findLokinetSection(cfg) ?? '');
   const tables = [

@@ -16,7 +16,8 @@ import {
 import { expandPath } from './paths.js';
 import { readSection } from './read-section.js';
 import { OVERLAY_NAMES, type OverlayName } from './overlays.js';
-import { ONION_KEYS, type ServingSocket, type TorMode } from './settings-keys.js';
+import { ONION_KEYS, TOR_KEYS, type ServingSocket, type TorMode } from './settings-keys.js';
+import { shownUpstream, torrcHint, type TorUpstream } from './tor-upstream.js';
 
 /** The address of Tor's control port. */
 export type ControlAddress =
@@ -34,6 +35,8 @@ export interface OnionSettings {
   /** The overlay `tor` is not used: plain TCP on this machine only. */
   readonly withoutTor: boolean;
   readonly torMode: TorMode;
+  /** The proxy between our Tor and its network; only with `tor_mode = managed`. */
+  readonly upstream: TorUpstream | undefined;
   readonly socks: HostPort;
   readonly control: ControlAddress;
   readonly controlPassword: string | undefined;
@@ -136,6 +139,21 @@ function overlaysOf(
   );
 }
 
+/** Throws a ConfigError for a Tor that this program does not start, since its connections would stay direct. */
+function readUpstream(cfg: CfgFile, torMode: TorMode): TorUpstream | undefined {
+  const { upstream } = readSection(TOR_KEYS, cfg, 'TOR');
+  if (upstream === null) return undefined;
+  if (torMode === 'managed') return upstream;
+  throw new ConfigError({
+    file: cfg.path,
+    line: cfg.lineOf('TOR', 'upstream'),
+    section: 'TOR',
+    key: 'upstream',
+    found: `${quotedLine(shownUpstream(upstream))} and tor_mode = ${torMode}`,
+    allowed: `tor_mode = managed, because another Tor takes its proxy from its own torrc: ${torrcHint(upstream)}`,
+  });
+}
+
 /** Reads the onion section. Rejects with a ConfigError when a value is not allowed. */
 export async function readOnionSettings(
   context: OnionContext,
@@ -202,6 +220,7 @@ export async function readOnionSettings(
     overlays,
     withoutTor,
     torMode: values.torMode,
+    upstream: withoutTor ? undefined : readUpstream(cfg, values.torMode),
     socks: { host: values.socks5Host, port: values.socks5Port },
     control: controlAddress(values.torControlHost, values.torControlPort),
     controlPassword: values.torControlPassword === '' ? undefined : values.torControlPassword,

@@ -38,6 +38,7 @@ import { MAX_SOCKET_PATH_BYTES, unixSocketPath } from '../kit/socket-path.js';
 import { LOG_LEVELS } from './log-level.js';
 import { OVERLAY_NAMES } from './overlays.js';
 import { SHIPPED_DIRECTORIES } from './shipped-directories.js';
+import { upstreamValue } from './tor-upstream.js';
 
 /** How the onion is served: see `tor_mode` in `joinmarket.cfg.example`. */
 export const TOR_MODES = ['auto', 'control', 'managed', 'external'] as const;
@@ -141,6 +142,9 @@ export const ONION_KEYS = {
   ),
   regtest_count: regtestCount,
 };
+
+/** `[TOR]`: the Tor that this program starts. */
+export const TOR_KEYS = { upstream: upstreamValue };
 
 /** The section with `type = lokinet`, which also turns the overlay on. */
 export const LOKINET_KEYS = {

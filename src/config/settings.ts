@@ -30,6 +30,7 @@ import {
   OBWATCHER_KEYS,
   POLICY_KEYS,
   TIMEOUT_KEYS,
+  TOR_KEYS,
   ONION_KEYS,
   YIELDGENERATOR_KEYS,
   type SectionValues,
@@ -124,6 +125,7 @@ function unknownKeys(cfg: CfgFile, section: string, known: readonly string[]) {
 
 /** The sections that only onionmc reads. */
 const OWN_SECTIONS = {
+  TOR: TOR_KEYS,
   DIRECTORY: DIRECTORY_KEYS,
   CLUSTER: CLUSTER_KEYS,
   DIRECTORIES: DIRECTORIES_KEYS,

@@ -28,6 +28,7 @@ import {
   ONION_KEYS,
   POLICY_KEYS,
   TIMEOUT_KEYS,
+  TOR_KEYS,
   YIELDGENERATOR_KEYS,
   type SectionKeys,
 } from '../../src/config/settings-keys.js';
@@ -62,6 +63,7 @@ const TABLES: Readonly<Record<string, SectionKeys>> = {
   [ONION_SECTION]: ONION_KEYS,
   [LOKINET_SECTION]: LOKINET_KEYS,
   LOGGING: LOGGING_KEYS,
+  TOR: TOR_KEYS,
   TIMEOUT: TIMEOUT_KEYS,
   POLICY: POLICY_KEYS,
   YIELDGENERATOR: YIELDGENERATOR_KEYS,
@@ -197,6 +199,7 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     status_port: '7',
     status_hosts: 'page.example.org',
   },
+  TOR: { upstream: 'socks5://127.0.0.1:1080' },
   CLUSTER: {
     nats: { value: 'tls://nats.example.org', beside: IN_CLUSTER },
     nats_credentials: { value: 'node.creds', beside: IN_CLUSTER },
@@ -240,6 +243,8 @@ async function read(
   };
   const text = [
     ...(section === ONION_SECTION ? [] : [`[${ONION_SECTION}]`, 'type = onion']),
+    // Only a Tor of our own has a proxy.
+    ...(section === 'TOR' ? ['tor_mode = managed'] : []),
     `[${section}]`,
     ...Object.entries(written).map(([key, value]) => `${key} = ${value}`),
   ].join('\n');

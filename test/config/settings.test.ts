@@ -21,6 +21,7 @@ import {
   ONION_KEYS,
   POLICY_KEYS,
   TIMEOUT_KEYS,
+  TOR_KEYS,
   YIELDGENERATOR_KEYS,
 } from '../../src/config/settings-keys.js';
 import { loadSettings, settingsFrom, type Role, type Settings } from '../../src/config/settings.js';
@@ -70,6 +71,7 @@ t.test('the example file holds exactly the built-in defaults', async (t) => {
     BLOCKCHAIN: BLOCKCHAIN_KEYS,
     'MESSAGING:onion': ONION_KEYS,
     LOGGING: LOGGING_KEYS,
+    TOR: TOR_KEYS,
     TIMEOUT: TIMEOUT_KEYS,
     POLICY: POLICY_KEYS,
     YIELDGENERATOR: YIELDGENERATOR_KEYS,

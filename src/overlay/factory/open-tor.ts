@@ -15,6 +15,7 @@ import {
 } from '../../tor/process/tor-process.js';
 import type { SocksEndpoint } from '../../tor/socks/dialer.js';
 import { torrcString } from '../../tor/process/tor-program.js';
+import { upstreamLines } from '../../tor/process/upstream-lines.js';
 import { TorError } from '../../tor/tor-error.js';
 import type { SocketPlace } from '../onion-socket.js';
 import { createTorOverlay, type TorServing } from '../tor.js';
@@ -46,6 +47,27 @@ function operatorTor({ settings }: OpenOverlayOptions): TorAccess {
   };
 }
 
+function badUpstream(text: string): TorError {
+  return new TorError('process', 'bad-torrc', text, { remedy: 'configuration' });
+}
+
+/**
+ * The proxy of our Tor. Throws a TorError (`process`, `bad-torrc`) where it cannot be used: Tor must not find a
+ * direct way instead.
+ */
+function proxyLines({
+  upstream,
+  torMode,
+}: OpenOverlayOptions['settings']['onion']): readonly string[] {
+  if (upstream === undefined) return [];
+  if (torMode !== 'managed')
+    throw badUpstream(`[TOR] upstream needs tor_mode = managed, not ${torMode}`);
+  if (upstream.kind !== 'lthn') return upstreamLines(upstream);
+  throw badUpstream(
+    `[TOR] upstream = ${upstream.link} works in the commands of onionmc only: elsewhere open it with "onionmc lethean connect", and use socks5:// with the address that it shows`,
+  );
+}
+
 async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAccess> {
   const { log } = tools;
   const hasKeys = (await ownCredentials(settings)).length > 0;
@@ -53,7 +75,10 @@ async function ownTor({ settings, ...tools }: OpenOverlayOptions): Promise<TorAc
   const process = await startTorProcess({
     dataDir: ownTorFolder(settings.datadir, settings.role),
     ...tools,
-    ...(hasKeys ? { extraTorrc: [`ClientOnionAuthDir ${torrcString(keys)}`] } : {}),
+    extraTorrc: [
+      ...proxyLines(settings.onion),
+      ...(hasKeys ? [`ClientOnionAuthDir ${torrcString(keys)}`] : []),
+    ],
     onBootstrap: (percent, summary) => log.info(`our tor: ${percent}% ${summary}`),
   });
   return { socks: process.socks, connect: (signal) => process.connectControl(signal), process };
@@ -164,6 +189,8 @@ function socketPlace({ settings, severalLocations }: OpenOverlayOptions): Socket
 export async function openTor(options: OpenOverlayOptions): Promise<OpenedOverlay> {
   const { settings, serves, clock, random, log } = options;
   const { onion } = settings;
+  // Checked in every mode, before anything is opened.
+  proxyLines(onion);
   const restricted = serves && options.restricted === true ? onion.hiddenServiceDir : undefined;
   if (restricted !== undefined) await checkClients(restricted);
   if (onion.torMode === 'external') {
