@@ -5,6 +5,7 @@ import { benchMakerRequests } from './maker-requests.js';
 import { benchCluster } from './cluster.js';
 import { benchFanout } from './fanout.js';
 import { benchLists } from './lists.js';
+import { benchLlarp } from './llarp.js';
 import { benchMemory } from './memory.js';
 import { benchOrderbook } from './orderbook.js';
 import { benchStart } from './start.js';
@@ -19,6 +20,7 @@ const BENCHMARKS = {
   cluster: benchCluster,
   fanout: benchFanout,
   lists: benchLists,
+  llarp: benchLlarp,
   memory: benchMemory,
   orderbook: benchOrderbook,
   requests: benchMakerRequests,
@@ -27,7 +29,7 @@ const BENCHMARKS = {
   wallet: benchWallet,
 };
 const USAGE =
-  'usage: scripts/bench admission|cluster|coinjoin|fanout|lists|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
+  'usage: scripts/bench admission|cluster|coinjoin|fanout|lists|llarp|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
   'upgrade [--peers N]; coinjoin [--before FOLDER]; tor [--before FOLDER] [--peers N] [--rates N,N] ' +
   '[--seconds N] [--rounds N] [--without before,now,naive]';
 

@@ -35,6 +35,17 @@ export function shortHash(x: Uint8Array): Uint8Array {
   return blake2b(x, { dkLen: 32 });
 }
 
+const hashesOfKeys = new WeakMap<Uint8Array, Uint8Array>();
+
+/** HS of a key that is used again and again, computed once. @param key bytes that never change */
+export function hashOfKey(key: Uint8Array): Uint8Array {
+  const known = hashesOfKeys.get(key);
+  if (known) return known;
+  const hash = shortHash(key);
+  hashesOfKeys.set(key, hash);
+  return hash;
+}
+
 /** MD: keyed blake2b with 64 bytes. @param key at most 64 bytes */
 export function longKeyedHash(x: Uint8Array, key: Uint8Array): Uint8Array {
   return blake2b(x, { dkLen: 64, key });

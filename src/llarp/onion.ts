@@ -3,7 +3,7 @@
  * Each hop has a key that it shares with the creator, and changes the nonce for its neighbour.
  */
 import { xorBytes } from './bytes.js';
-import { cipher, shortHash } from './crypto.js';
+import { cipher, hashOfKey } from './crypto.js';
 
 /** The fields of LRUM and LRDM that a hop changes. */
 export interface Layered {
@@ -15,7 +15,7 @@ export interface Layered {
 
 /** `y ^ HS(k)`: the nonce after a hop, and before it as well. */
 function otherNonce(y: Uint8Array, hopKey: Uint8Array): Uint8Array {
-  return xorBytes(y, shortHash(hopKey));
+  return xorBytes(y, hashOfKey(hopKey));
 }
 
 /**

@@ -19,6 +19,8 @@ export interface UdpPortOptions {
   readonly port: number;
   /** Most bytes that wait; default 1 MiB. */
   readonly maxQueuedBytes?: number;
+  /** For measurements: whether a packet that is to be sent is lost on the way. */
+  readonly loses?: () => boolean;
   /** @param from `127.0.0.1:4711` */
   onPacket(packet: Uint8Array, from: string): void;
   /** The socket failed and is closed. Not called after `close`. */
@@ -86,7 +88,8 @@ export class UdpPort {
 
   /** Sends a datagram, or drops it and counts why. */
   send(packet: Uint8Array, address: string): void {
-    const { maxQueuedBytes = MAX_QUEUED_BYTES } = this.#options;
+    const { maxQueuedBytes = MAX_QUEUED_BYTES, loses } = this.#options;
+    if (loses?.() === true) return;
     const target = loopbackTarget(address);
     if (this.#closed) this.dropped.closed++;
     else if (!target) this.dropped.address++;

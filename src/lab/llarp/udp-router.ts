@@ -13,6 +13,8 @@ export type UdpRouterOptions = Omit<NodeOptions, Defaulted | 'send'> &
   Partial<Pick<NodeOptions, Defaulted>> & {
     /** The socket failed; the router is closed. */
     readonly onError?: (error: Error) => void;
+    /** For measurements: whether a packet is lost on the way. */
+    readonly loses?: () => boolean;
   };
 
 /** `RC.i` of the lab: 8 bytes, of no network that ever was. */
@@ -37,11 +39,12 @@ export class UdpRouter {
    * of the system when the port cannot be taken.
    */
   static async start(options: UdpRouterOptions): Promise<UdpRouter> {
-    const { onError, host = '127.0.0.1', randomBytes = systemRandom, ...rest } = options;
+    const { onError, loses, host = '127.0.0.1', randomBytes = systemRandom, ...rest } = options;
     const started: { router?: UdpRouter } = {};
     const port = await UdpPort.bind({
       host,
       port: options.port ?? 0,
+      ...(loses ? { loses } : {}),
       onPacket: (packet, from) => started.router?.node.router.receive(packet, from),
       onError: (error) => {
         started.router?.node.close();

@@ -3,12 +3,12 @@
  * recipient. It hides the form and protects nothing else.
  */
 import { joinBytes } from '../bytes.js';
-import { cipher, shortHash, type RandomBytes } from '../crypto.js';
+import { cipher, hashOfKey, shortHash, type RandomBytes } from '../crypto.js';
 
 const NONCE_BYTES = 16;
 
 function keysOf(identity: Uint8Array, n: Uint8Array): readonly [Uint8Array, Uint8Array] {
-  const key = shortHash(identity);
+  const key = hashOfKey(identity);
   return [key, shortHash(joinBytes(n, key))];
 }
 
