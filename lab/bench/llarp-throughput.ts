@@ -15,7 +15,7 @@ import { LAB_NETWORK, systemRandom } from '../../src/lab/llarp/udp-router.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { deferred } from '../../src/kit/deferred.js';
 
-const TOTAL_BYTES = 10_000_000;
+const TOTAL_BYTES = 5_000_000;
 const PACKET_BYTES = 1_200;
 /** IP packets in one routing message. */
 const PACKETS = 8;

@@ -113,11 +113,11 @@ export class Traffic {
     while (this.#pairs.size < pairs) this.#openPair();
   }
 
-  /** One message in each direction of every pair that is ready. */
-  send(): void {
-    for (const pair of this.#pairs) {
+  /** One message in each direction of every pair that is ready; of each n-th pair only, when a part is named. */
+  send(part = 0, parts = 1): void {
+    for (const [i, pair] of [...this.#pairs].entries()) {
       const [a, b] = pair.sides;
-      if (!a || !b || !isReady(pair)) continue;
+      if (!a || !b || !isReady(pair) || i % parts !== part) continue;
       this.#sendOne(pair, a.path, b.path);
       this.#sendOne(pair, b.path, a.path);
     }
