@@ -10,6 +10,8 @@ import { MAX_FRAGMENT_BYTES, MAX_MESSAGE_BYTES, type InnerMessage } from './mess
 
 /** Most messages that are not complete; the oldest is dropped. */
 const MAX_PARTIAL = 64;
+/** Most bytes of messages that are not complete: a sender holds no more either. The oldest message is dropped. */
+const MAX_PARTIAL_BYTES = 1_048_576;
 /** How many delivered messages are remembered, so that a repeated one is only acknowledged. */
 const MAX_DELIVERED = 4_096;
 /** A message that gets no fragment for so long is dropped. */
@@ -24,8 +26,10 @@ type Continue = Extract<InnerMessage, { kind: 'continue' }>;
 interface Partial {
   /** By number. */
   readonly fragments: Map<number, Uint8Array>;
-  start: Start | undefined;
-  heardAt: number;
+  /** Of the first fragment, in memory of its own. */
+  start: Pick<Start, 'size' | 'hash'> | undefined;
+  bytes: number;
+  /** Of the acknowledgement, then of the end. */
   cancel: () => void;
 }
 
@@ -48,6 +52,7 @@ export class Reassembly {
   readonly #options: ReassemblyOptions;
   readonly #partial = new Map<number, Partial>();
   readonly #delivered = new BoundedSet<number>(MAX_DELIVERED);
+  #bytes = 0;
 
   constructor(options: ReassemblyOptions) {
     this.#options = options;
@@ -58,6 +63,11 @@ export class Reassembly {
     return this.#partial.size;
   }
 
+  /** Bytes of messages that are not complete. */
+  get partialBytes(): number {
+    return this.#bytes;
+  }
+
   fragment(message: Start | Continue): void {
     const { sequence } = message;
     if (this.#delivered.has(sequence)) {
@@ -66,10 +76,16 @@ export class Reassembly {
     }
     const partial = this.#partial.get(sequence) ?? this.#open(sequence);
     const number = message.kind === 'start' ? 0 : message.offset / MAX_FRAGMENT_BYTES;
-    if (message.kind === 'start') partial.start = message;
-    // The memory of a packet is reused by nobody else, but a slice of it would keep all of it.
-    partial.fragments.set(number, message.fragment.slice());
-    partial.heardAt = this.#options.clock.now();
+    if (message.kind === 'start') {
+      partial.start = { size: message.size, hash: message.hash.slice() };
+    }
+    if (!partial.fragments.has(number)) {
+      // A copy: a part of the packet would keep all of its memory.
+      partial.fragments.set(number, message.fragment.slice());
+      this.#bytes += message.fragment.length;
+      partial.bytes += message.fragment.length;
+    }
+    this.#makeRoom(sequence);
     if (!this.#completes(sequence, partial)) this.#acknowledgeLater(sequence, partial);
   }
 
@@ -78,23 +94,33 @@ export class Reassembly {
   }
 
   #open(sequence: number): Partial {
-    const now = this.#options.clock.now();
-    for (const [oldest, { heardAt }] of this.#partial) {
-      if (this.#partial.size < MAX_PARTIAL && now - heardAt < PARTIAL_MS) break;
+    for (const oldest of this.#partial.keys()) {
+      if (this.#partial.size < MAX_PARTIAL) break;
       this.#drop(oldest);
     }
     const partial: Partial = {
       fragments: new Map(),
       start: undefined,
-      heardAt: now,
+      bytes: 0,
       cancel: () => undefined,
     };
     this.#partial.set(sequence, partial);
     return partial;
   }
 
+  /** Drops the oldest messages beside this one until the others fit. */
+  #makeRoom(sequence: number): void {
+    for (const oldest of this.#partial.keys()) {
+      if (this.#bytes <= MAX_PARTIAL_BYTES) return;
+      if (oldest !== sequence) this.#drop(oldest);
+    }
+  }
+
   #drop(sequence: number): void {
-    this.#partial.get(sequence)?.cancel();
+    const partial = this.#partial.get(sequence);
+    if (!partial) return;
+    partial.cancel();
+    this.#bytes -= partial.bytes;
     this.#partial.delete(sequence);
   }
 
@@ -120,6 +146,7 @@ export class Reassembly {
   #acknowledgeLater(sequence: number, partial: Partial): void {
     partial.cancel();
     partial.cancel = this.#options.clock.after(ACKNOWLEDGE_MS, () => {
+      partial.cancel = this.#options.clock.after(PARTIAL_MS, () => this.#drop(sequence));
       this.#acknowledge(sequence, bitsOf(partial.fragments.keys()));
     });
   }

@@ -6,6 +6,7 @@
  * directions differ. docs/llarp.md says where this fills a gap of the text.
  */
 import type { Clock } from '../../kit/clock.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 import { equalBytes, joinBytes } from '../bytes.js';
 import {
   cipher,
@@ -31,6 +32,9 @@ const DEAD_MS = 30_000;
 export const KEY_LIFETIME_MS = 60_000;
 /** A new key that was not acknowledged is sent again. */
 const ROTATE_AGAIN_MS = 500;
+/** New keys of the other side: each costs an exchange of keys. A repeated one costs nothing. */
+const NEW_KEYS = 4;
+const NEW_KEYS_PER_SECOND = 0.1;
 /** `acknowledge` with this number and the start of its nonce acknowledges a new key; messages start at 1. */
 const ROTATION = 0;
 const ROTATION_MARK_BYTES = 7;
@@ -72,13 +76,16 @@ export class Session {
   /** The key before: packets that were sent with it may still arrive. */
   #earlierKey: Uint8Array | undefined;
   #rotation: Rotation | undefined;
+  /** The nonce of the newest key of the other side. */
+  #keyNonce: Uint8Array = new Uint8Array(0);
+  readonly #newKeys: TokenBucket;
   #counter = 0n;
   #heardAt: number;
   #cancelTimer: () => void;
   #cancelRotation: () => void;
   #ended = false;
   /** Packets that were dropped, by reason. */
-  readonly dropped = { hash: 0, replay: 0, message: 0 };
+  readonly dropped = { hash: 0, replay: 0, message: 0, keys: 0 };
 
   constructor(options: SessionOptions) {
     const { clock, transmitKey, receiveKey } = options;
@@ -86,6 +93,7 @@ export class Session {
     this.#transmitKey = transmitKey;
     this.#receiveKey = receiveKey;
     this.#heardAt = clock.now();
+    this.#newKeys = new TokenBucket(clock, NEW_KEYS_PER_SECOND, NEW_KEYS);
     this.#brake = new Brake(clock);
     const send = (message: InnerMessage): void => this.#send(message);
     this.#transmission = new Transmission({ clock, send, onLost: () => this.#end('lost') });
@@ -264,11 +272,16 @@ export class Session {
   }
 
   #takeKey(nonce: Uint8Array, nextKey: Uint8Array): void {
-    const { ownKeys } = this.#options;
-    const parties = { client: nextKey, server: ownKeys.publicKey };
-    const key = serverKey(parties, ownKeys.secretKey, nonce);
-    if (!key) return;
-    if (!equalBytes(key, this.#receiveKey)) {
+    if (!equalBytes(nonce, this.#keyNonce)) {
+      if (!this.#newKeys.take()) {
+        this.dropped.keys++;
+        return;
+      }
+      const { ownKeys } = this.#options;
+      const parties = { client: nextKey, server: ownKeys.publicKey };
+      const key = serverKey(parties, ownKeys.secretKey, nonce);
+      if (!key) return;
+      this.#keyNonce = nonce.slice();
       this.#earlierKey = this.#receiveKey;
       this.#receiveKey = key;
     }

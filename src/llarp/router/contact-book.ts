@@ -52,9 +52,15 @@ export class ContactBook {
   /** The contacts nearest to a key by exclusive or, the nearest first. */
   closest(key: Uint8Array, count: number): readonly RouterContact[] {
     const compare = byDistance(key);
-    return this.all()
-      .toSorted((a, b) => compare(a.signingKey, b.signingKey))
-      .slice(0, count);
+    const nearest: RouterContact[] = [];
+    for (const contact of this.#contacts.values()) {
+      let at = nearest.length;
+      while (at > 0 && isNearer(compare, contact, nearest[at - 1])) at--;
+      if (at >= count) continue;
+      nearest.splice(at, 0, contact);
+      if (nearest.length > count) nearest.pop();
+    }
+    return nearest;
   }
 
   /** Removes expired contacts. */
@@ -63,6 +69,14 @@ export class ContactBook {
       if (time + CONTACT_LIFETIME_MS <= now) this.#contacts.delete(key);
     }
   }
+}
+
+function isNearer(
+  compare: (a: Uint8Array, b: Uint8Array) => number,
+  contact: RouterContact,
+  other: RouterContact | undefined,
+): boolean {
+  return other !== undefined && compare(contact.signingKey, other.signingKey) < 0;
 }
 
 function isSame(a: RouterContact, b: RouterContact): boolean {

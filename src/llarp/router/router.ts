@@ -2,7 +2,9 @@
  * A router of the lab: relays for others (rows D15 to D21), answers at the end of their paths, and creates paths of its
  * own. Pure: datagrams and time are arguments. Nobody but the lab speaks this version of the protocol.
  */
+import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Clock } from '../../kit/clock.js';
+import { TokenBucket } from '../../kit/rate-limit.js';
 import type { RandomBytes } from '../crypto.js';
 import type { LinkMessage, LinkMessageOf } from '../link-messages.js';
 import { passHop, type Layered } from '../onion.js';
@@ -19,6 +21,11 @@ import { Neighbours } from './neighbours.js';
 
 /** Own paths at a time. */
 const MAX_PATHS = 1_024;
+/** Questions for paths a second, of one neighbour and of all: each costs two exchanges of keys. */
+const COMMITS_OF_ONE = 40;
+const COMMITS = 100;
+/** Neighbours that are counted; the one that was quiet longest is forgotten. */
+const MAX_COUNTED = 1_024;
 /** Expired paths and contacts are removed at this interval. */
 const SWEEP_MS = 10_000;
 
@@ -55,16 +62,19 @@ export class Router {
   readonly #works = new WorkCheck();
   /** Own paths by first hop and path id. */
   readonly #paths = new Map<string, Path>();
+  readonly #commits: TokenBucket;
+  readonly #commitsOf = new BoundedMap<string, TokenBucket>(MAX_COUNTED);
   #contact: RouterContact;
   /** The contact that the neighbours know. */
   #announced: RouterContact;
   #cancelSweep: () => void;
   /** What was dropped, by reason. */
-  readonly dropped = { commit: 0, hop: 0, path: 0, state: 0, congestion: 0 };
+  readonly dropped = { commit: 0, rate: 0, hop: 0, path: 0, state: 0, congestion: 0 };
 
   constructor(options: RouterOptions) {
     const { clock, wallClock, randomBytes, keys, network, obfuscates = true } = options;
     this.#options = options;
+    this.#commits = new TokenBucket(clock, COMMITS, COMMITS);
     this.book = new ContactBook(network, (contact) => this.#neighbours.onMoved(contact));
     this.#hops = new Hops(clock, (hop) => this.#ends.gone(hop));
     this.#ends = new Ends({
@@ -231,6 +241,10 @@ export class Router {
 
   #onCommit(from: string, { frames }: LinkMessageOf<'commit'>): void {
     const { keys, randomBytes, clock, wallClock } = this.#options;
+    if (!this.#takesCommit(from)) {
+      this.dropped.rate++;
+      return;
+    }
     const read = readCommit(frames, keys.path, randomBytes);
     if (!read.ok) {
       this.dropped.commit++;
@@ -265,6 +279,12 @@ export class Router {
     }
     const passed = { kind: 'commit', frames: read.value.frames, version: 0n } as const;
     if (!this.#neighbours.send(record.nextHop, passed)) this.#hops.remove(hop);
+  }
+
+  #takesCommit(from: string): boolean {
+    const { clock } = this.#options;
+    const create = (): TokenBucket => new TokenBucket(clock, COMMITS_OF_ONE, COMMITS_OF_ONE);
+    return this.#commitsOf.use(from, create).take() && this.#commits.take();
   }
 
   #onUpstream(from: string, { pathId, x, y }: LinkMessageOf<'upstream'>): void {
