@@ -222,7 +222,18 @@ function addViews(program: Command): void {
     .command('demo')
     .description('show all roles on a private Tor network on this machine; ends with Ctrl-C')
     .option('--seconds <n>', 'end by itself after that long', values.parseSeconds)
-    .option('--loopback', 'the same over plain loopback sockets, without Tor')
+    .addOption(
+      new Option(
+        '--overlay <name>',
+        'the network; llarp is a laboratory in this process that gives nobody privacy (default: tor)',
+      ).choices(['tor', 'loopback', 'llarp']),
+    )
+    .addOption(
+      new Option(
+        '--loopback',
+        'the same as --overlay loopback: plain sockets, without Tor',
+      ).conflicts('overlay'),
+    )
     .option('--json', 'print the figures as JSON at the end')
     .action(async (options) => (await import('./demo.js')).runDemoCommand(options));
 }

@@ -1,7 +1,7 @@
-/** `onionmc demo`: directory, makers and taker on a private Tor network on this machine. */
+/** `onionmc demo`: directory, makers and taker on a private Tor network on this machine, or without Tor. */
 import { performance } from 'node:perf_hooks';
 import { createScreen, type Screen } from '../lab/demo/screen.js';
-import { runDemo, type DemoResult } from '../lab/demo/steps.js';
+import { runDemo, type DemoNetwork, type DemoResult } from '../lab/demo/steps.js';
 import { createLog } from '../ops/log.js';
 import { createShutdown } from '../ops/shutdown.js';
 import { ExitCode } from '../ops/exit.js';
@@ -10,6 +10,7 @@ import { colorsOutput, print, printJson, printNote } from './print.js';
 
 interface DemoCommandOptions {
   readonly seconds?: number;
+  readonly overlay?: DemoNetwork;
   readonly loopback?: boolean;
   readonly json?: boolean;
 }
@@ -27,7 +28,8 @@ function seconds(ms: number | undefined): string {
 function summarise(screen: Screen, result: DemoResult): void {
   const rtts = (kind: 'directory' | 'direct'): number[] =>
     result.messages.filter((m) => m.sentBy === kind && m.answeredBy === kind).map((m) => m.rttMs);
-  screen.heading('What was shown');
+  const warning = result.network === 'llarp' ? ', over a laboratory that gives nobody privacy' : '';
+  screen.heading(`What was shown${warning}`);
   screen.table([
     ['', 'first after', 'answers', 'median round trip'],
     [
@@ -75,7 +77,7 @@ export async function runDemoCommand(options: DemoCommandOptions): Promise<void>
       ? undefined
       : setTimeout(() => ended.abort(), options.seconds * 1000);
   const demo = runDemo({
-    loopback: options.loopback === true,
+    network: options.loopback === true ? 'loopback' : (options.overlay ?? 'tor'),
     screen,
     signal: ended.signal,
     onCoinjoin: () => (shown = true),

@@ -134,7 +134,14 @@ export const ONION_KEYS = {
   onion_serving_socket: servingSocket,
   hidden_service_dir: path(''),
   directory_nodes: freeText(SHIPPED_DIRECTORIES.mainnet.join(','), 65_536),
-  overlays: someOf('tor', OVERLAY_NAMES),
+  overlays: {
+    ...someOf('tor', OVERLAY_NAMES),
+    // Named, so that nobody looks for it elsewhere.
+    remark: (text: string) =>
+      /\bllarp\b/i.test(text)
+        ? 'where llarp is a laboratory that gives nobody privacy: only `onionmc demo --overlay llarp` uses it'
+        : undefined,
+  },
   loopback_serving_port: whole(
     5222,
     { min: 0, max: 65_535 },

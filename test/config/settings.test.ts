@@ -628,6 +628,8 @@ t.test('overlays: one or several, each with its own directories', async (t) => {
     [`overlays = loopback\ndirectory_nodes = ${ONION}`, /addresses of this machine/],
     ['overlays = i2p', /tor, loopback, lokinet, or several with commas between/],
     ['overlays =', /tor, loopback/],
+    ['overlays = tor, llarp', /llarp is a laboratory that gives nobody privacy/],
+    [`overlays = tor\ndirectory_nodes = ${'y'.repeat(52)}.llarp:5222`, /y\.llarp/],
   ] as const) {
     // oxlint-disable-next-line no-await-in-loop
     await t.rejects(onion(lines), { name: 'ConfigError', message: found }, lines);

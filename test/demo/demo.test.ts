@@ -84,6 +84,23 @@ t.test('the demo over loopback sockets shows every part and leaves nothing', asy
   t.same(await processesNaming(TMPDIR), [], 'no process is left');
 });
 
+t.test('the demo over LLARP says that it is a laboratory, and shows every part', async (t) => {
+  const TMPDIR = await ownTmp(t);
+  const demo = startCli(['demo', '--overlay', 'llarp'], { env: { TMPDIR } });
+  const { code, stdout } = await untilCoinjoin(demo, 'stdout');
+  t.equal(code, 0);
+  t.match(stdout, /^LLARP v0, a laboratory: .* it gives nobody privacy$/m, 'above everything else');
+  t.match(stdout, /directory .* at [a-z0-9]{52}\.llarp:5222/);
+  t.match(stdout, /!error: both ways by the directory/);
+  t.match(stdout, /!error: both ways over the direct link/);
+  for (const shown of COINJOIN) t.match(stdout, shown);
+  t.match(stdout, /What was shown, over a laboratory that gives nobody privacy/);
+  t.same(await readdir(TMPDIR), [], 'no file is left');
+  t.same(await processesNaming(TMPDIR), [], 'no process is left');
+  const both = await startCli(['demo', '--overlay', 'llarp', '--loopback']).ended;
+  t.match(both, { code: 2, stderr: /cannot be used with option/ });
+});
+
 t.test('without a bitcoind the demo says so, and joins on the chain in memory', async (t) => {
   const signal = new AbortController().signal;
   const said: string[] = [];

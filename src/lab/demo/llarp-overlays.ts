@@ -12,14 +12,14 @@ const PORT = 5_222;
 
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
 
-/** The text that stands above the demo, and in its log. */
+/** The text that stands above the demo. */
 export const LLARP_WARNING =
   'a laboratory: all routers are in this process, so it gives nobody privacy';
 
 export async function startLlarpOverlays(progress: Progress): Promise<DemoOverlays> {
   const forgetLocations = readLlarpLocations();
   const network = new LlarpMemoryNetwork({ routers: ROUTERS });
-  progress('network', `${ROUTERS} routers of LLARP v0, paths of ${HOPS} hops: ${LLARP_WARNING}`);
+  progress('network', `${ROUTERS} routers, paths of ${HOPS} hops. It gives nobody privacy`);
   return {
     tors: undefined,
     async overlayFor(peer) {

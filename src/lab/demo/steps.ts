@@ -9,9 +9,25 @@ import type { Answer, Taker } from '../../roles/taker.js';
 import { showCoinjoin, type DemoCoinjoin } from './coinjoin.js';
 import type { DemoChain } from './chain.js';
 import { openMoney, type DemoMoney } from './money.js';
-import { startLoopbackOverlays, startTorOverlays, type DemoOverlays } from './overlays.js';
+import { LLARP_WARNING, startLlarpOverlays } from './llarp-overlays.js';
+import {
+  startLoopbackOverlays,
+  startTorOverlays,
+  type DemoOverlays,
+  type Progress,
+} from './overlays.js';
 import type { Screen } from './screen.js';
 import { MAKERS, startParticipants, type DemoMaker, type Participants } from './participants.js';
+
+/** The networks that the demo can run on. */
+export const DEMO_NETWORKS = ['tor', 'loopback', 'llarp'] as const;
+export type DemoNetwork = (typeof DEMO_NETWORKS)[number];
+
+const HEADINGS: Readonly<Record<DemoNetwork, string>> = {
+  tor: 'A private Tor network on this machine',
+  loopback: 'Loopback sockets, no Tor',
+  llarp: `LLARP v0, ${LLARP_WARNING}`,
+};
 
 export interface DemoMessage {
   readonly maker: string;
@@ -23,7 +39,7 @@ export interface DemoMessage {
 }
 
 export interface DemoResult {
-  readonly network: 'tor' | 'loopback';
+  readonly network: DemoNetwork;
   readonly offers: number;
   readonly messages: readonly DemoMessage[];
   /** From the start to the first answer through the directory, and to the first over a direct link. */
@@ -36,7 +52,7 @@ export interface DemoResult {
 }
 
 export interface DemoOptions {
-  readonly loopback: boolean;
+  readonly network: DemoNetwork;
   readonly screen: Screen;
   /** Ends the demo, also during its start. */
   readonly signal: AbortSignal;
@@ -92,9 +108,24 @@ function pauseFor(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
+function startOverlays(
+  network: DemoNetwork,
+  signal: AbortSignal,
+  progress: Progress,
+): Promise<DemoOverlays> {
+  switch (network) {
+    case 'tor':
+      return startTorOverlays(signal, progress);
+    case 'loopback':
+      return startLoopbackOverlays();
+    case 'llarp':
+      return startLlarpOverlays(progress);
+  }
+}
+
 /** The network, and the chain with its wallets meanwhile. When one of them fails, nothing is left of the other. */
 async function openParts({
-  loopback,
+  network,
   screen,
   signal,
 }: DemoOptions): Promise<{ readonly overlays: DemoOverlays; readonly money: DemoMoney }> {
@@ -106,7 +137,7 @@ async function openParts({
       throw error;
     });
   const [overlays, money] = await Promise.allSettled([
-    stopOther(loopback ? startLoopbackOverlays() : startTorOverlays(either, screen.say)),
+    stopOther(startOverlays(network, either, screen.say)),
     stopOther(openMoney(MAKERS, either, screen.say)),
   ]);
   if (overlays.status === 'fulfilled' && money.status === 'fulfilled') {
@@ -125,7 +156,7 @@ const isAbort = (error: unknown): boolean => error instanceof Error && error.nam
 
 /** Runs the demo until the signal ends it. Rejects with the error that made it impossible. */
 export async function runDemo(options: DemoOptions): Promise<DemoResult> {
-  const { loopback, screen, signal } = options;
+  const { network, screen, signal } = options;
   const began = performance.now();
   const elapsed = (): number => performance.now() - began;
   const messages: DemoMessage[] = [];
@@ -194,7 +225,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
     }
   }
 
-  screen.heading(loopback ? 'Loopback sockets, no Tor' : 'A private Tor network on this machine');
+  screen.heading(HEADINGS[network]);
   const { overlays, money } = await openParts(options);
   try {
     const participants = await startParticipants(overlays, signal, screen.say, money);
@@ -211,7 +242,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoResult> {
   const firstBy = (kind: Route['kind']): number | undefined =>
     messages.find((m) => m.sentBy === kind && m.answeredBy === kind)?.atMs;
   return {
-    network: loopback ? 'loopback' : 'tor',
+    network,
     offers,
     messages,
     firstRelayedMs: firstBy('directory'),
