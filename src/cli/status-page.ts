@@ -120,6 +120,27 @@ function locationLines({ location, services }: StatusJson, paint: Painter): read
 }
 
 const MAX_NODES = 32;
+/** A smaller difference of two clocks is not shown. */
+const SHOWN_CLOCK_SECONDS = 2;
+const DAY_SECONDS = 86_400;
+
+/** What an operator should make equal on all nodes, or repair. */
+function nodeFaults({
+  clockAheadMs,
+  sameMotd,
+  sameLimits,
+  reached,
+}: StatusJson): readonly string[] {
+  const ahead = typeof clockAheadMs === 'number' ? Math.round(clockAheadMs / 1_000) : 0;
+  const apart = Math.abs(ahead);
+  const words = apart > DAY_SECONDS ? 'over a day' : `${grouped(apart)} s`;
+  return [
+    apart < SHOWN_CLOCK_SECONDS ? '' : `clock ${words} ${ahead > 0 ? 'ahead' : 'behind'}`,
+    sameMotd === false ? 'another motd' : '',
+    sameLimits === false ? 'other limits' : '',
+    reached === false ? 'not reached' : '',
+  ].filter((fault) => fault !== '');
+}
 
 function nodeWords(node: StatusJson, paint: Painter): string {
   const state = text(node['state'], 'unknown');
@@ -128,6 +149,12 @@ function nodeWords(node: StatusJson, paint: Painter): string {
   const behind = node['inSync'] === false && state === 'alive' ? ', learning its peers' : '';
   const heard = isGood ? '' : `, last heard ${agoOf(node['heardSecondsAgo'])}`;
   return `${text(node['name']).padEnd(16)} ${paint(isGood ? 'good' : 'bad', shown)}, ${counted(count(node['peers']), 'peer')}${behind}${heard}`;
+}
+
+function nodeLines(node: StatusJson, paint: Painter): readonly string[] {
+  const faults = node['state'] === 'alive' ? nodeFaults(node).join(', ') : '';
+  const first = `${''.padEnd(LABEL)}${nodeWords(node, paint)}`;
+  return faults === '' ? [first] : [first, `${''.padEnd(LABEL + 2)}${paint('bad', faults)}`];
 }
 
 const agoOf = (seconds: unknown): string =>
@@ -145,7 +172,7 @@ function clusterLines({ cluster }: StatusJson, paint: Painter): readonly string[
   const { dropped, lost, unsent } = recordOf(counters);
   return [
     `${'cluster'.padEnd(LABEL)}${head}${paint(isUp ? 'good' : 'bad', words.slice(0, WIDTH - LABEL - head.length))}`,
-    ...listed.map((node) => `${''.padEnd(LABEL)}${nodeWords(node, paint)}`),
+    ...listed.flatMap((node) => nodeLines(node, paint)),
     ...section('', [
       `records dropped: ${reasons(dropped).join(', ')}`,
       `lost ${grouped(count(lost))}`,

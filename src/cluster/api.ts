@@ -8,6 +8,7 @@ import type { Log } from '../channel/log.js';
 import type { Neighbours } from '../directory/neighbours.js';
 import type { Network } from '../protocol/constants.js';
 import type { Bus } from './bus.js';
+import type { Differences, OwnFacts } from './facts.js';
 import type { Seals } from './seals.js';
 
 /** The options of a node. */
@@ -30,6 +31,10 @@ export interface ClusterOptions {
   readonly log: Log;
   /** Text that the other nodes show: the version of this program. */
   readonly version: string;
+  /** What the other nodes compare with theirs, for their operators; absent: nothing. */
+  readonly facts?: () => OwnFacts;
+  /** Milliseconds since 1970, for the other nodes' operators; default: the clock of this machine. */
+  readonly wallClock?: () => number;
   /** Whether the state of another process follows with `Neighbours.restore`; until then it only listens. */
   readonly inherits?: boolean;
   /** Called when `state().connected` or the state of a node changes. */
@@ -68,7 +73,7 @@ export class ClusterError extends Error {
 export type NodeLife = 'alive' | 'dead' | 'unknown';
 
 /** Another node of the cluster. */
-export interface NodeState {
+export interface NodeState extends Differences {
   readonly name: string;
   readonly life: NodeLife;
   /** Ready peers that it announced. */

@@ -11,6 +11,7 @@ import {
 import type { BusState } from './bus.js';
 import { copyClusterTally, createClusterTally, type ClusterTally } from './counters.js';
 import { Exchange } from './exchange.js';
+import { NO_DIFFERENCES, NO_FACTS, statedFacts } from './facts.js';
 import { Inbox } from './inbox.js';
 import { Members } from './members.js';
 import { ClusterNeighbours } from './neighbours.js';
@@ -69,6 +70,7 @@ class ClusterNode implements Cluster {
   constructor(options: ClusterOptions) {
     const keys = checked(options);
     const { node, clock, bus, key } = options;
+    const { wallClock = Date.now } = options;
     const seals = options.seals ?? keySeals(key, keys);
     const tally = this.#tally;
     this.#options = options;
@@ -111,6 +113,7 @@ class ClusterNode implements Cluster {
       clock,
       log: options.log,
       version: options.version,
+      facts: () => (options.facts ? statedFacts(options.facts(), wallClock()) : NO_FACTS),
       tally,
       members: this.#members,
       outbox,
@@ -183,6 +186,7 @@ class ClusterNode implements Cluster {
       inSync: member?.inSync ?? false,
       heardMs: heardAt === undefined ? undefined : this.#options.clock.now() - heardAt,
       version: member?.version,
+      ...(member?.differences ?? NO_DIFFERENCES),
     };
   }
 

@@ -8,6 +8,7 @@ import { Claims } from './claims.js';
 import { Conflicts } from './conflicts.js';
 import { Copies } from './copies.js';
 import type { ClusterTally } from './counters.js';
+import { differences, type NodeFacts } from './facts.js';
 import { Held } from './held.js';
 import { KeptPrivate, type KeptMessage } from './kept-private.js';
 import type { Received } from './inbox.js';
@@ -27,6 +28,8 @@ export interface ExchangeOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly version: string;
+  /** What this node says of itself now. */
+  readonly facts: () => NodeFacts;
   readonly tally: ClusterTally;
   readonly members: Members;
   readonly outbox: RecordOutbox;
@@ -132,13 +135,13 @@ export class Exchange {
 
   /** Sends a heartbeat now. */
   beat(): void {
-    const { clock, version, node, outbox } = this.#options;
+    const { clock, version, node, outbox, facts } = this.#options;
     const now = clock.now();
     this.#beatAt = now;
     const demand: Demands = [this.demand.deliveries.read(now), this.demand.requests.read(now)];
     this.demands.set(node, demand);
     const { size: count, digest } = this.own;
-    outbox.push(undefined, { type: 'beat', count, digest, demand, version });
+    outbox.push(undefined, { type: 'beat', count, digest, demand, version, facts: facts() });
     outbox.flushSoon();
   }
 
@@ -259,10 +262,14 @@ export class Exchange {
   }
 
   #onBeat(node: string, beat: Extract<ClusterRecord, { readonly type: 'beat' }>): void {
-    const { count, digest, demand, version } = beat;
+    const { count, digest, demand, version, facts } = beat;
     this.demands.set(node, demand);
     const inSync = this.view.count(node) === count && this.view.digest(node) === digest;
-    this.#options.members.beat(node, version, inSync);
+    this.#options.members.beat(node, {
+      version,
+      inSync,
+      differences: differences(this.#options.facts(), facts),
+    });
     if (!inSync) this.#receiver.want(node);
   }
 

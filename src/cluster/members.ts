@@ -5,6 +5,7 @@
  */
 import type { Clock } from '../kit/clock.js';
 import type { NodeLife } from './api.js';
+import { NO_DIFFERENCES, type Differences } from './facts.js';
 
 /** Time between two heartbeats. */
 export const BEAT_MS = 1_000;
@@ -20,6 +21,8 @@ interface Member {
   judgedFrom: number;
   version: string | undefined;
   inSync: boolean;
+  /** How it differed from this node at its last heartbeat. */
+  differences: Differences;
 }
 
 export interface MembersOptions {
@@ -49,6 +52,7 @@ export class Members {
         judgedFrom: now,
         version: undefined,
         inSync: false,
+        differences: NO_DIFFERENCES,
       });
     }
   }
@@ -113,9 +117,9 @@ export class Members {
     member.life = 'alive';
   }
 
-  beat(node: string, version: string, inSync: boolean): void {
+  beat(node: string, said: Pick<Member, 'version' | 'inSync' | 'differences'>): void {
     const member = this.#members.get(node);
-    if (member) Object.assign(member, { version, inSync });
+    if (member) Object.assign(member, said);
   }
 
   /** It says that it stops. */

@@ -8,6 +8,7 @@ import { formatCarriedProof, parseCarriedProof, type CarriedProof } from '../pro
 import { isFeatureName } from '../protocol/peerlist.js';
 import { isRoutableNick } from '../protocol/nick.js';
 import { ownText } from '../protocol/own-text.js';
+import { formatFacts, parseFacts, type NodeFacts } from './facts.js';
 
 /** A peer as its node announces it. */
 export interface Entry {
@@ -27,13 +28,14 @@ export interface Entry {
 }
 
 export type ClusterRecord =
-  /** Sent every two seconds: number and digest of the announced peers, demand for the budgets, version. */
+  /** Sent every second: number and digest of the announced peers, demand for the budgets, version, facts. */
   | {
       readonly type: 'beat';
       readonly count: number;
       readonly digest: string;
       readonly demand: readonly [deliveries: number, requests: number];
       readonly version: string;
+      readonly facts: NodeFacts;
     }
   /** The node stops. */
   | { readonly type: 'bye' }
@@ -176,6 +178,7 @@ const READERS: Readonly<Record<string, (fields: JsonRecord) => ClusterRecord>> =
     digest: hexOf(fields['h']),
     demand: demandOf(fields['d']),
     version: textOf(fields['v'], MAX_VERSION_CHARS),
+    facts: parseFacts(fields),
   }),
   q: () => ({ type: 'bye' }),
   j: (fields) => ({ type: 'join', entry: entryOf(fields['e']) }),
@@ -251,8 +254,8 @@ export function parseEntry(value: unknown): Entry | undefined {
 export function formatClusterRecord(record: ClusterRecord): JsonRecord {
   switch (record.type) {
     case 'beat': {
-      const { count, digest, demand, version } = record;
-      return { t: 'b', n: count, h: digest, d: demand, v: version };
+      const { count, digest, demand, version, facts } = record;
+      return { t: 'b', n: count, h: digest, d: demand, v: version, ...formatFacts(facts) };
     }
     case 'bye':
       return { t: 'q' };

@@ -203,6 +203,43 @@ type Node = Readonly<Record<string, unknown>>;
 const nameOf = (node: Node): string =>
   typeof node['name'] === 'string' ? shownLine(node['name'], 40) : '?';
 
+interface Difference {
+  readonly holds: (node: Node) => boolean;
+  readonly text: (names: string) => string;
+  readonly fix: string;
+  /** Peers or Tor suffer from it; otherwise a note. */
+  readonly isFault: boolean;
+}
+
+/** What should be the same on all nodes; the first one that is not is shown. */
+const DIFFERENCES: readonly Difference[] = [
+  {
+    holds: ({ clockAheadMs: ms }) => typeof ms === 'number' && Math.abs(ms) > MAX_CLOCK_MS,
+    text: (names) =>
+      `the clocks of this machine and of ${names} differ by more than ${MAX_CLOCK_MS / 1000} s`,
+    fix: 'run a time service on both (timedatectl set-ntp true): Tor and TLS need the time',
+    isFault: true,
+  },
+  {
+    holds: ({ reached }) => reached === false,
+    text: (names) => `the canary of ${names} does not reach its onion`,
+    fix: 'onionmc doctor on that machine',
+    isFault: false,
+  },
+  {
+    holds: ({ sameMotd }) => sameMotd === false,
+    text: (names) => `${names}: another motd than here, so peers see two directories`,
+    fix: 'the same motd in [DIRECTORY] of every node, and a reload (SIGHUP)',
+    isFault: false,
+  },
+  {
+    holds: ({ sameLimits }) => sameLimits === false,
+    text: (names) => `${names}: other limits than here, so the nodes share no common budget`,
+    fix: 'the same limits in [DIRECTORY] of every node, and a reload (SIGHUP)',
+    isFault: false,
+  },
+];
+
 function nodesVerdict(cluster: Readonly<Record<string, unknown>>, configured: number): Verdict {
   const bus = recordOf(cluster['bus']);
   if (bus['connected'] !== true) {
@@ -221,14 +258,11 @@ function nodesVerdict(cluster: Readonly<Record<string, unknown>>, configured: nu
       'start the directory there, or run onionmc doctor on that machine; it must have the same [CLUSTER] name, nodes and network',
     );
   }
-  const early = others.filter(
-    ({ clockAheadMs: ms }) => typeof ms === 'number' && Math.abs(ms) > MAX_CLOCK_MS,
-  );
-  if (early.length > 0) {
-    return wrong(
-      `the clocks of this machine and of ${early.map(nameOf).join(', ')} differ by more than ${MAX_CLOCK_MS / 1000} s`,
-      'run a time service on both (timedatectl set-ntp true): Tor and TLS need the time',
-    );
+  const differing = DIFFERENCES.find(({ holds }) => others.some(holds));
+  if (differing !== undefined) {
+    const { holds, text, fix, isFault } = differing;
+    const names = others.filter(holds).map(nameOf).join(', ');
+    return (isFault ? wrong : note)(text(names), fix);
   }
   if (listed.length !== configured) {
     return note(

@@ -26,6 +26,12 @@ export const CANARY_STATES = [
  */
 export type CanaryState = (typeof CANARY_STATES)[number];
 
+/** Whether the onion was reached and relays; undefined: the last test does not say. */
+export function isReached(state: CanaryState): boolean | undefined {
+  if (state === 'off' || state === 'waiting' || state === 'untested') return undefined;
+  return state === 'reachable';
+}
+
 /** The canary's part of `/status`; times in milliseconds, of the last test that measured them. */
 export interface CanaryReport {
   readonly state: CanaryState;

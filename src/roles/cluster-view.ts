@@ -13,6 +13,13 @@ export interface ClusterNodeJson {
   readonly inSync: boolean;
   readonly heardSecondsAgo?: number;
   readonly version?: string;
+  /** Its clock minus the one of this machine. */
+  readonly clockAheadMs?: number;
+  /** Whether its `motd` and its limits are those of this node. */
+  readonly sameMotd?: boolean;
+  readonly sameLimits?: boolean;
+  /** Whether its canary reaches its onion. */
+  readonly reached?: boolean;
 }
 
 /** `cluster` of `/status`. */
@@ -39,7 +46,9 @@ const LIVES = ['alive', 'dead', 'unknown'] as const;
 
 const seconds = (ms: number): number => Math.round(ms / 1000);
 
-function nodeJson({ name, life, peers, inSync, heardMs, version }: NodeState): ClusterNodeJson {
+function nodeJson(state: NodeState): ClusterNodeJson {
+  const { name, life, peers, inSync, heardMs, version } = state;
+  const { clockAheadMs, sameMotd, sameLimits, reached } = state;
   return {
     name,
     state: life,
@@ -47,6 +56,10 @@ function nodeJson({ name, life, peers, inSync, heardMs, version }: NodeState): C
     inSync,
     ...(heardMs === undefined ? {} : { heardSecondsAgo: seconds(heardMs) }),
     ...(version === undefined ? {} : { version: shownLine(version, MAX_TEXT) }),
+    ...(clockAheadMs === undefined ? {} : { clockAheadMs }),
+    ...(sameMotd === undefined ? {} : { sameMotd }),
+    ...(sameLimits === undefined ? {} : { sameLimits }),
+    ...(reached === undefined ? {} : { reached }),
   };
 }
 

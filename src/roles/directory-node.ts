@@ -15,6 +15,7 @@ import { formatLocation, type Location, type LocationKind } from '../protocol/lo
 import { createNickKey } from '../protocol/nick.js';
 import type { Parcel } from '../kit/movable.js';
 import { Canary } from './canary.js';
+import { isReached } from './canary-report.js';
 import { registerCanaryMetrics, canaryCounts, type CanaryCounts } from './canary-metrics.js';
 import { bansIn, moveBans } from './directory-bans.js';
 import { registerDirectoryMetrics, registerFlushMetrics } from './directory-metrics.js';
@@ -104,6 +105,11 @@ class RunningNode implements DirectoryNode {
       log: this.#log,
       version: VERSION,
       inherits: inherited !== undefined,
+      facts: () => ({
+        motd: this.#motd,
+        limits: JSON.stringify(this.#limits),
+        reached: isReached(this.#canary.report().state),
+      }),
     });
     this.directory = this.#createDirectory();
     this.#history = new DirectoryHistory({

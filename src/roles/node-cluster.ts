@@ -13,7 +13,7 @@ import {
 
 /** Creates the node's part of a cluster; the rest of `ClusterOptions` comes from the configuration. */
 export type OpenCluster = (
-  given: Pick<ClusterOptions, 'network' | 'clock' | 'log' | 'version' | 'inherits'>,
+  given: Pick<ClusterOptions, 'network' | 'clock' | 'log' | 'version' | 'inherits' | 'facts'>,
 ) => Cluster;
 
 export class NodeCluster {

@@ -9,6 +9,7 @@ import { createCluster, type Cluster } from '../../src/cluster/cluster.js';
 import { SetDigest } from '../../src/cluster/digest.js';
 import { natsBus } from '../../src/cluster/nats/nats-bus.js';
 import { clusterKeyHex, openPacket, sealPacket } from '../../src/cluster/packet.js';
+import { NO_FACTS } from '../../src/cluster/facts.js';
 import { keySeals } from '../../src/cluster/seals.js';
 import {
   formatClusterRecord,
@@ -132,7 +133,14 @@ async function playNode(server: NatsServer): Promise<Played> {
     const { size: count } = peers;
     send(undefined, [
       textOf(
-        recordOf({ type: 'beat', count, digest: digest.text, demand: [0, 0], version: '9.9' }),
+        recordOf({
+          type: 'beat',
+          count,
+          digest: digest.text,
+          demand: [0, 0],
+          version: '9.9',
+          facts: NO_FACTS,
+        }),
       ),
       textOf({ t: 'zz', n: 7 }),
     ]);

@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
-import { isRecord } from '../../src/kit/json-record.js';
+import { isRecord, recordOf } from '../../src/kit/json-record.js';
 import { runCli, startCli, type RunningCli } from '../helpers/cli.js';
 import { loopbackConfig } from '../helpers/config.js';
 import { startNatsServer } from '../helpers/nats-server.js';
@@ -88,17 +88,21 @@ interface Site {
   readonly datadir: string;
   readonly statusPort: number;
   /** Writes the section; undefined: none. */
-  configure(section: Readonly<Record<string, string>> | undefined): Promise<void>;
+  configure(
+    section: Readonly<Record<string, string>> | undefined,
+    directoryLine?: string,
+  ): Promise<void>;
   readonly publicKey: string;
 }
 
 function configText(
   statusPort: number,
   section: Readonly<Record<string, string>> | undefined,
+  directoryLine = '',
 ): string {
   const lines = Object.entries(section ?? {}).map(([key, value]) => `${key} = ${value}`);
   const extra = section === undefined ? '' : ['[CLUSTER]', ...lines].join('\n');
-  return loopbackConfig({ statusPort, extra });
+  return loopbackConfig({ statusPort, extra: `${directoryLine}\n${extra}` });
 }
 
 async function site(t: Test): Promise<Site> {
@@ -109,8 +113,10 @@ async function site(t: Test): Promise<Site> {
   return {
     datadir,
     statusPort,
-    configure: (section) =>
-      writeFile(join(datadir, 'joinmarket.cfg'), configText(statusPort, section), { mode: 0o600 }),
+    configure: (section, line) =>
+      writeFile(join(datadir, 'joinmarket.cfg'), configText(statusPort, section, line), {
+        mode: 0o600,
+      }),
     publicKey: stdout.trim(),
   };
 }
@@ -331,6 +337,16 @@ authorization { users: [
   await sees(a, 2);
   await sees(b, 2);
   t.match(await doctorLines(a), { 'cluster-nodes': 'ok the other node is heard' });
+  await b.configure(section('b'), 'motd = another text');
+  second.cli.child.kill('SIGHUP');
+  await untilTrue('the motd of b differs', async () => {
+    const { nodes: listed } = clusterOf(await statusOf(a));
+    return Array.isArray(listed) && listed.map(recordOf).some((node) => node['sameMotd'] === false);
+  });
+  t.equal(
+    (await doctorLines(a))['cluster-nodes'],
+    'note b: another motd than here, so peers see two directories',
+  );
   t.match(
     (await runCli(['status', '--datadir', a.datadir])).stdout,
     /^cluster   pit, 2 peers in all, .*connected$/m,

@@ -10,6 +10,7 @@ import {
   openPacket,
   sealPacket,
 } from '../../src/cluster/packet.js';
+import { NO_FACTS, type NodeFacts } from '../../src/cluster/facts.js';
 import { keySeals } from '../../src/cluster/seals.js';
 import {
   formatClusterRecord,
@@ -54,6 +55,15 @@ const entry: fc.Arbitrary<Entry> = object({
   proof,
 }).map((each) => (each.key === undefined ? { ...each, proof: undefined } : each));
 
+const maybe = <T>(each: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(each, { nil: undefined });
+const facts: fc.Arbitrary<NodeFacts> = object({
+  time: maybe(count),
+  motd: maybe(fc.constantFrom('00000000', 'deadbeef')),
+  limits: maybe(fc.constantFrom('00000000', '0123abcd')),
+  reached: maybe(fc.boolean()),
+});
+
 const clusterRecord: fc.Arbitrary<ClusterRecord> = fc.oneof(
   object({
     type: fc.constant('beat' as const),
@@ -61,6 +71,7 @@ const clusterRecord: fc.Arbitrary<ClusterRecord> = fc.oneof(
     digest: hex,
     demand: fc.tuple(count, count),
     version: fc.string({ maxLength: 20 }),
+    facts,
   }),
   fc.constant({ type: 'bye' as const }),
   object({ type: fc.constant('join' as const), entry }),
@@ -138,6 +149,24 @@ t.test('values that no peer list may contain are refused', (t) => {
     t.equal(parseClusterRecord({ t: 'j', e: { ...good, ...bad } }), undefined, JSON.stringify(bad));
   }
   t.equal(parseClusterRecord({ t: 'm', p: 'x'.repeat(40_001) }), undefined);
+  t.end();
+});
+
+t.test('a heartbeat counts without facts, and with facts that cannot be read', (t) => {
+  const beat = { t: 'b', n: 1, h: 'ab', d: [0, 0], v: '1.0' };
+  const read = (more: object): unknown => {
+    const record = parseClusterRecord({ ...beat, ...more });
+    return typeof record === 'object' && record.type === 'beat' ? record.facts : record;
+  };
+  t.strictSame(read({}), NO_FACTS, 'of the version before');
+  for (const bad of [
+    { z: -1, o: 'xyz', m: '123456789', c: 'yes' },
+    { z: 1.5, o: 7, m: null, c: 1 },
+    { z: '1', o: 'DEADBEEF', m: [], c: null },
+    { z: 1e300, o: {}, m: '', c: 0 },
+  ]) {
+    t.strictSame(read(bad), NO_FACTS, JSON.stringify(bad));
+  }
   t.end();
 });
 

@@ -30,7 +30,16 @@ t.test('/status has the nodes, this one first, and no control character of anoth
   const json = clusterJson(CLUSTER_STATE, OWN);
   t.strictSame(json.nodes, [
     { name: 'a', state: 'this', inSync: true, peers: 1300, version: '0.1.0' },
-    { name: 'b', state: 'alive', peers: 1200, inSync: true, heardSecondsAgo: 1, version: '0.1.0' },
+    {
+      name: 'b',
+      state: 'alive',
+      peers: 1200,
+      inSync: true,
+      heardSecondsAgo: 1,
+      version: '0.1.0',
+      clockAheadMs: -2_400,
+      sameMotd: false,
+    },
     {
       name: 'c',
       state: 'dead',
@@ -55,20 +64,33 @@ t.test('onionmc status shows the cluster in 80 columns', (t) => {
   const lines = shown(CLUSTER_STATE);
   t.ok(lines.includes('health    nodes of the cluster that are not heard: c'));
   const at = lines.findIndex((line) => line.startsWith('cluster'));
-  t.strictSame(lines.slice(at, at + 5), [
+  t.strictSame(lines.slice(at, at + 6), [
     'cluster   pit, 2 400 peers in all, for 00:01:01 connected',
     '          a                this node, 1 300 peers',
     '          b                alive, 1 200 peers',
+    '            clock 2 s behind, another motd',
     '          c                dead, 0 peers, last heard 42 s ago',
     '          records dropped: signature 3, lost 1, not sent 2',
   ]);
+  const worst = {
+    ...HEARD,
+    clockAheadMs: 9e12,
+    sameMotd: false,
+    sameLimits: false,
+    reached: false,
+  };
+  const faulty = shown(state({ nodes: [worst] }));
+  t.ok(
+    faulty.includes('            clock over a day ahead, another motd, other limits, not reached'),
+    faulty.join('\n'),
+  );
   const apart = shown(cutOff);
   t.ok(
     apart.some((line) => /^cluster   pit, .* cut off: connect ECONNREFUSED/.test(line)),
     apart.join('\n'),
   );
   t.ok(
-    [...lines, ...apart].every((line) => line.length <= 80),
+    [...lines, ...apart, ...faulty].every((line) => line.length <= 80),
     '80 columns',
   );
   t.notOk(statusPage({ now, color: false }).includes('cluster  '), 'a directory that is alone');

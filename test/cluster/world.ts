@@ -1,6 +1,7 @@
 /** A directory on several machines in memory: its nodes, its peers, and the bus between them. */
 import { generateKeyPairSync, randomBytes, type KeyObject } from 'node:crypto';
 import { createCluster, type Cluster } from '../../src/cluster/cluster.js';
+import type { OwnFacts } from '../../src/cluster/facts.js';
 import { clusterKeyHex } from '../../src/cluster/packet.js';
 import {
   DEFAULT_LIMITS,
@@ -69,12 +70,17 @@ export interface NodeOptions {
 }
 
 const STEP_MS = 50;
+/** When the clocks of the nodes begin: milliseconds since 1970. */
+const WALL_CLOCK_MS = 1_700_000_000_000;
 /** The answer to the handshake, and pings. */
 const UNREAD_TYPES = new Set([795, 798]);
 
 export async function createWorld(
   names: readonly string[],
-  options: NodeOptions & { readonly clockOffset?: (name: string) => number } = {},
+  options: NodeOptions & {
+    readonly clockOffset?: (name: string) => number;
+    readonly facts?: (name: string) => Partial<OwnFacts>;
+  } = {},
 ): Promise<World> {
   const hub = createMemoryHub();
   const keys = new Map(names.map((name) => [name, generateKeyPairSync('ed25519').privateKey]));
@@ -97,6 +103,8 @@ export async function createWorld(
       clock,
       log: silentLog,
       version: '1.0',
+      facts: () => ({ motd: '', limits: '', reached: undefined, ...options.facts?.(name) }),
+      wallClock: () => WALL_CLOCK_MS + clock.now(),
       ...(nodeOptions.inherits === true ? { inherits: true } : {}),
     });
     const directory = testDirectory({

@@ -1,6 +1,7 @@
 /** A cluster that a test only looks at: its state, and a cluster that does nothing else. */
 import type { Cluster, ClusterDropReason, ClusterState } from '../../src/cluster/api.js';
 import { DROP_REASONS } from '../../src/cluster/api.js';
+import { NO_DIFFERENCES } from '../../src/cluster/facts.js';
 import type { Neighbours } from '../../src/directory/neighbours.js';
 
 /** Every reason for which nothing was dropped. */
@@ -21,7 +22,17 @@ export const CLUSTER_STATE: ClusterState = {
   detail: undefined,
   sinceMs: 61_000,
   nodes: [
-    { name: 'b', life: 'alive', peers: 1200, inSync: true, heardMs: 900, version: '0.1.0' },
+    {
+      name: 'b',
+      life: 'alive',
+      peers: 1200,
+      inSync: true,
+      heardMs: 900,
+      version: '0.1.0',
+      ...NO_DIFFERENCES,
+      clockAheadMs: -2_400,
+      sameMotd: false,
+    },
     {
       name: 'c',
       life: 'dead',
@@ -29,6 +40,7 @@ export const CLUSTER_STATE: ClusterState = {
       inSync: false,
       heardMs: 42_000,
       version: '0.0.9\u001b[31m',
+      ...NO_DIFFERENCES,
     },
   ],
   peers: 2400,

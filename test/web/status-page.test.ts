@@ -170,7 +170,7 @@ pageTest('a node of a cluster shows the other nodes', { cluster }, async (t, ope
   const nodes = card.getByRole('list', { name: 'Nodes of the cluster' }).getByRole('listitem');
   t.match(await nodes.allInnerTexts(), [
     /^a\s*this node\s*0 peers$/,
-    /^b\s*alive\s*1.200 peers/,
+    /^b\s*alive\s*1.200 peers, clock 2 s behind, another motd$/,
     /^c\s*dead\s*0 peers, heard 42 s ago/,
   ]);
   t.match(await card.innerText(), /Peers of all nodes\n2.400[^]*Records dropped\n3/);

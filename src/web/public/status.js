@@ -70,7 +70,20 @@ function showLocations() {
 
 const NODE_TONES = { this: 'good', alive: 'good', dead: 'bad', unknown: 'warn' };
 
-function nodeItem({ name, state, peers, inSync, heardSecondsAgo, version = '' }) {
+/** What should be the same on all nodes, or repaired. */
+function nodeFaults({ clockAheadMs = 0, sameMotd, sameLimits, reached }) {
+  const apart = Math.round(Math.abs(clockAheadMs) / 1000);
+  return [
+    ...(apart < 2
+      ? []
+      : [`clock ${format.duration(apart)} ${clockAheadMs > 0 ? 'ahead' : 'behind'}`]),
+    ...(sameMotd === false ? ['another motd'] : []),
+    ...(sameLimits === false ? ['other limits'] : []),
+    ...(reached === false ? ['not reached'] : []),
+  ];
+}
+
+function nodeItem({ name, state, peers, inSync, heardSecondsAgo, version = '', ...facts }) {
   const item = element('li');
   const badge = element(
     'span',
@@ -84,6 +97,7 @@ function nodeItem({ name, state, peers, inSync, heardSecondsAgo, version = '' })
     format.many(peers, 'peer'),
     ...(state === 'dead' || state === 'unknown' ? [heard] : []),
     ...(state === 'alive' && !inSync ? ['its peers are being learnt'] : []),
+    ...(state === 'alive' ? nodeFaults(facts) : []),
     ...(version === '' || version === status.version ? [] : [`version ${version}`]),
   ];
   item.append(element('span', 'hint', words.join(', ')));
