@@ -3,16 +3,24 @@ import type { Gate } from '../model.js';
 import type { Transport } from '../ports.js';
 import { ProxyTransport, type ProxyTransportOptions } from './proxy-transport.js';
 import { SshTransport, type SshTransportOptions } from './ssh-transport.js';
+import { WireGuardTransport, type WireGuardTransportOptions } from './wg-transport.js';
 import { TransportError } from './transport-error.js';
 
 export interface TransportSettings {
   readonly proxy?: ProxyTransportOptions;
   readonly ssh?: SshTransportOptions;
+  /** Absent: WireGuard is off (`enable-wg=0`). */
+  readonly wireGuard?: WireGuardTransportOptions;
 }
 
 /** The transports of this program. */
 export function createTransports(settings: TransportSettings = {}): readonly Transport[] {
-  return [new ProxyTransport(settings.proxy), new SshTransport(settings.ssh)];
+  const { proxy, ssh, wireGuard } = settings;
+  return [
+    new ProxyTransport(proxy),
+    new SshTransport(ssh),
+    ...(wireGuard === undefined ? [] : [new WireGuardTransport(wireGuard)]),
+  ];
 }
 
 /** The transport that serves a gate. Throws a TransportError (`unsupported`) when there is none. */
