@@ -12,6 +12,8 @@ export interface Seeds {
   readonly payloads: ReadonlyMap<number, readonly string[]>;
   /** Configuration files. */
   readonly configs: readonly string[];
+  /** Structures and messages of LLARP v0. */
+  readonly llarp: readonly Uint8Array[];
 }
 
 /** The most seeds of one kind, since the recordings repeat themselves. */
@@ -62,6 +64,16 @@ function configTexts(file: string): string[] {
   );
 }
 
+/** The bytes of every property `hex`. */
+function hexBytes(value: unknown): Uint8Array[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const own = 'hex' in value && typeof value.hex === 'string' ? [value.hex] : [];
+  return [
+    ...own.map((hex) => Uint8Array.from(Buffer.from(hex, 'hex'))),
+    ...Object.values(value).flatMap(hexBytes),
+  ];
+}
+
 function distinct(items: Iterable<string>): string[] {
   return [...new Set(items)].slice(0, MAX_OF_A_KIND);
 }
@@ -91,5 +103,8 @@ export function readSeeds(root: string): Seeds {
       ...configTexts(join(root, 'test/vectors/cfg.json')),
       readFileSync(join(root, 'joinmarket.cfg.example'), 'utf8'),
     ],
+    llarp: hexBytes(
+      JSON.parse(readFileSync(join(root, 'test/vectors/llarp/structures.json'), 'utf8')),
+    ),
   };
 }

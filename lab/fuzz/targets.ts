@@ -11,6 +11,9 @@ import { directoryTarget } from './targets/directory.js';
 import { envelopeTarget } from './targets/envelope.js';
 import { framerTarget } from './targets/framer.js';
 import { directoryHandshakeTarget, handshakeTarget } from './targets/handshake.js';
+import { llarpTarget } from './targets/llarp.js';
+import { llarpWireTarget } from './targets/llarp-wire.js';
+import { lokinetTarget } from './targets/lokinet.js';
 import { messageTarget } from './targets/message.js';
 import { nodeAnswersTarget } from './targets/node-answers.js';
 import { negotiationTarget } from './targets/negotiation.js';
@@ -54,5 +57,8 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     operatorTarget(),
     statusTarget(),
     clusterTarget(),
+    lokinetTarget(),
+    llarpTarget(seeds),
+    llarpWireTarget(),
   ];
 }
