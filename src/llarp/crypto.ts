@@ -12,13 +12,17 @@ export type RandomBytes = (length: number) => Uint8Array;
 
 /** A key pair of X25519, for the exchange of keys; 32 bytes each. */
 export interface ExchangeKeys {
+  /** Public, 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** Secret, 32 bytes. */
   readonly secretKey: Uint8Array;
 }
 
 /** A key pair of ed25519, for signatures; 32 bytes each, the secret one is the seed. */
 export interface SigningKeys {
+  /** Public, 32 bytes. */
   readonly publicKey: Uint8Array;
+  /** Secret, 32 bytes. */
   readonly seed: Uint8Array;
 }
 

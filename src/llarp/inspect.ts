@@ -29,6 +29,7 @@ export type Shown =
 export interface Inspection {
   /** `RC`, `LRUM`; messages have the name of their kind. */
   readonly structure: string;
+  /** What was read, for a person. */
   readonly value: Shown;
   /** What follows from it: addresses, and whether a signature is right. */
   readonly remarks: readonly string[];

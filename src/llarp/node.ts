@@ -6,14 +6,19 @@ import { Router, type RouterOptions } from './router/router.js';
 /** Expired introsets are removed at this interval. */
 const SWEEP_MS = 60_000;
 
+/** Options of a router with its DHT. */
 export interface LlarpNodeOptions extends Omit<RouterOptions, 'farEnd' | 'onDht'> {
   /** Absent: this router offers no exits. */
   readonly offers?: Omit<ExitsOptions, 'clock' | 'randomBytes' | 'identity'>;
 }
 
+/** A router of a laboratory. Pure: datagrams, time and random numbers are arguments. */
 export class LlarpNode {
+  /** Links and paths. */
   readonly router: Router;
+  /** Its part of the DHT. */
   readonly dht: Dht;
+  /** Undefined when it offers none. */
   readonly exits: Exits | undefined;
   #cancelSweep: () => void;
 
@@ -45,6 +50,7 @@ export class LlarpNode {
     this.#cancelSweep = clock.after(SWEEP_MS, sweep);
   }
 
+  /** Ends paths, links and timers. */
   close(): void {
     this.#cancelSweep();
     this.exits?.close();

@@ -25,21 +25,34 @@ const CIPHERTEXT = bytes(1_047);
 
 /** D27 HSD: data of a conversation, inside an encrypted frame. */
 export const HIDDEN_SERVICE_DATA = structure('HSD', {
+  /** What the payload is. */
   protocol: column('a', uint(64)),
+  /** At most 16,384 bytes. */
   payload: column('d', bytes(0, MAX_DATA_BYTES)),
+  /** The way back. */
   replyTo: column('i', INTRODUCTION),
+  /** The number of the message in its conversation. */
   sequence: column('n', uint(64)),
   /** Seconds until the sender ends the conversation. */
   ends: optional('o', uint(64)),
+  /** The keys of the sender. */
   sender: column('s', SERVICE_INFO),
+  /** Of the conversation, 16 bytes. */
   tag: column('t', TAG),
 });
+/** Data of a conversation, HSD. */
 export type HiddenServiceData = Of<typeof HIDDEN_SERVICE_DATA>;
 
 function frame<C extends Parameters<typeof structure>[1]>(columns: C) {
   return structure(
     'HSF',
-    { ...columns, source: column('F', PATH_ID), signature: column('Z', SIGNATURE) },
+    {
+      ...columns,
+      /** The path of the sender at the router that hands the frame over, 16 bytes. */
+      source: column('F', PATH_ID),
+      /** ed25519 over the structure with 64 zero bytes here. */
+      signature: column('Z', SIGNATURE),
+    },
     { versionKey: 'V', tag: { key: 'A', value: 'H' } },
   );
 }
@@ -48,11 +61,30 @@ const DATA = column('D', bytes(0, MAX_DATA_BYTES));
 
 const FRAMES = {
   /** Variant 1: a new conversation. */
-  begin: frame({ ciphertext: column('C', CIPHERTEXT), data: DATA, nonce: column('N', NONCE) }),
+  begin: frame({
+    /** sntrup4591761. */
+    ciphertext: column('C', CIPHERTEXT),
+    /** Encrypted HSD. */
+    data: DATA,
+    /** For the cipher, 32 bytes. */
+    nonce: column('N', NONCE),
+  }),
   /** Variant 2: goes on with one. */
-  next: frame({ data: DATA, nonce: column('N', NONCE), tag: column('T', TAG) }),
+  next: frame({
+    /** Encrypted HSD. */
+    data: DATA,
+    /** For the cipher, 32 bytes. */
+    nonce: column('N', NONCE),
+    /** Of the conversation, 16 bytes. */
+    tag: column('T', TAG),
+  }),
   /** The conversation is unknown to the other side. */
-  reject: frame({ rejected: column('R', exactly(1n)), tag: column('T', TAG) }),
+  reject: frame({
+    /** 1. */
+    rejected: column('R', exactly(1n)),
+    /** Of the conversation, 16 bytes. */
+    tag: column('T', TAG),
+  }),
 };
 
 function frameKind(dict: BDict): keyof typeof FRAMES {
@@ -62,68 +94,114 @@ function frameKind(dict: BDict): keyof typeof FRAMES {
 
 /** D28 HSF: a frame of a conversation between two hidden services. */
 export const HIDDEN_SERVICE_FRAME = choice('HSF', FRAMES, frameKind);
+/** A frame of a conversation, HSF. */
 export type HiddenServiceFrame = Of<typeof HIDDEN_SERVICE_FRAME>;
 
 function message<C extends Parameters<typeof structure>[1]>(name: string, tag: string, columns: C) {
   return structure(
     name,
-    { ...columns, sequence: column('S', SEQUENCE) },
+    {
+      ...columns,
+      /** The number of the message on its path (row D32). */
+      sequence: column('S', SEQUENCE),
+    },
     { versionKey: 'V', tag: { key: 'A', value: tag } },
   );
 }
 
 /** A signed answer in a transaction. */
-const SIGNED = { nonce: column('Y', SHORT_NONCE), signature: column('Z', SIGNATURE) };
+const SIGNED = {
+  /** Random, 16 bytes. */
+  nonce: column('Y', SHORT_NONCE),
+  /** ed25519 over the structure with 64 zero bytes here. */
+  signature: column('Z', SIGNATURE),
+};
 const POLICIES = listOf(TRAFFIC_POLICY, MOST_POLICIES);
 
 const MESSAGES = {
   /** D23 PCM: the first message of a path. */
-  confirm: message('PCM', 'P', { lifetimeMs: column('L', uint(64)), sent: column('T', uint(64)) }),
+  confirm: message('PCM', 'P', {
+    /** How long the path lives, in milliseconds. */
+    lifetimeMs: column('L', uint(64)),
+    /** In milliseconds since 1970. */
+    sent: column('T', uint(64)),
+  }),
   /** D24 PLM: a request without `received`, a response with it. */
-  latency: message('PLM', 'L', { received: optional('T', uint(64)) }),
+  latency: message('PLM', 'L', {
+    /** In milliseconds since 1970. */
+    received: optional('T', uint(64)),
+  }),
   /** D25 OXM. */
   obtainExit: message('OXM', 'X', {
+    /** Traffic that the exit must drop. */
     forbidden: column('B', POLICIES),
     /** Access to the internet; otherwise to the router. */
     internet: column('E', flag),
+    /** ed25519, for later messages, 32 bytes. */
     key: column('I', bytes(32)),
+    /** Chosen by the client; answers repeat it. */
     transaction: column('T', TRANSACTION),
+    /** Traffic that the exit must carry. */
     required: column('W', POLICIES),
+    /** Seconds. */
     lifetime: column('X', uint(64)),
+    /** ed25519 over the structure with 64 zero bytes here. */
     signature: column('Z', SIGNATURE),
   }),
   /** D25 GXM. */
-  grantExit: message('GXM', 'G', { transaction: column('T', TRANSACTION), ...SIGNED }),
+  grantExit: message('GXM', 'G', {
+    /** Chosen by the client; answers repeat it. */
+    transaction: column('T', TRANSACTION),
+    ...SIGNED,
+  }),
   /** D25 RXM. */
   rejectExit: message('RXM', 'J', {
+    /** When to ask again, in milliseconds. */
     backoffMs: column('B', uint(64)),
+    /** Policies that the exit refuses. */
     rejected: column('R', POLICIES),
+    /** Chosen by the client; answers repeat it. */
     transaction: column('T', TRANSACTION),
     ...SIGNED,
   }),
   /** D26 TDFM: for another path on the farthest hop. */
   transfer: message('TDFM', 'T', {
+    /** The path at this router that the message is for, 16 bytes. */
     pathId: column('P', PATH_ID),
+    /** The frame of a conversation. */
     frame: column('T', HIDDEN_SERVICE_FRAME),
   }),
   /** D26 DDFM: the farthest hop dropped a TDFM or TITM with this number. */
-  discarded: message('DDFM', 'D', { pathId: column('P', PATH_ID) }),
+  discarded: message('DDFM', 'D', {
+    /** The path at this router that the message is for, 16 bytes. */
+    pathId: column('P', PATH_ID),
+  }),
   /** D29 TITM: IP packets, each behind 8 bytes of its number. */
   traffic: message('TITM', 'I', {
+    /** Each with its number before it. */
     packets: column('X', listOf(bytes(8, MAX_DATA_BYTES), MOST_PACKETS)),
   }),
   /** D30 UXPM. */
   updateExit: message('UXPM', 'U', {
+    /** The path that the exit used, 16 bytes. */
     previousPath: column('P', PATH_ID),
+    /** Chosen by the client; answers repeat it. */
     transaction: column('T', TRANSACTION),
     ...SIGNED,
   }),
   /** D30 EXVM. */
-  verifyExit: message('EXVM', 'V', { transaction: column('T', TRANSACTION), ...SIGNED }),
+  verifyExit: message('EXVM', 'V', {
+    /** Chosen by the client; answers repeat it. */
+    transaction: column('T', TRANSACTION),
+    ...SIGNED,
+  }),
   /** D30 CXPM. */
   closeExit: message('CXPM', 'C', SIGNED),
   /** D31: DHT messages over a path. */
-  dht: message('DHTM', 'M', { messages: column('M', listOf(DHT_MESSAGE, MAX_DHT_MESSAGES)) }),
+  dht: message('DHTM', 'M', {
+    /** The DHT messages. */
+    messages: column('M', listOf(DHT_MESSAGE, MAX_DHT_MESSAGES)),
+  }),
 };
 
 const TAGS: Readonly<Record<string, keyof typeof MESSAGES>> = {
@@ -147,6 +225,7 @@ export const ROUTING_MESSAGE = choice(
   MESSAGES,
   (dict) => TAGS[tagOf(dict, 'A') ?? ''],
 );
+/** Any routing message. */
 export type RoutingMessage = Of<typeof ROUTING_MESSAGE>;
 export type RoutingMessageOf<K extends RoutingMessage['kind']> = Extract<
   RoutingMessage,

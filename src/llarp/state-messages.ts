@@ -10,14 +10,28 @@ function message<C extends Parameters<typeof structure>[1]>(name: string, tag: s
 }
 
 const MESSAGES = {
-  joined: message('state J', 'J', { router: column('R', bytes(32)) }),
-  parted: message('state P', 'P', { router: column('R', bytes(32)) }),
+  /** A service node joined the network. */
+  joined: message('state J', 'J', {
+    /** Its public key, 32 bytes. */
+    router: column('R', bytes(32)),
+  }),
+  /** A service node left the network. */
+  parted: message('state P', 'P', {
+    /** Its public key, 32 bytes. */
+    router: column('R', bytes(32)),
+  }),
+  /** Asks for a part of the list of service nodes. */
   listRequest: message('state R', 'R', {
+    /** The first one that is wanted. */
     offset: column('I', uint(64)),
+    /** How many are wanted. */
     entries: column('R', uint(64)),
   }),
   /** By public key. */
-  list: message('state L', 'L', { routers: column('S', dictOf(exactly(1n), MOST_NODES)) }),
+  list: message('state L', 'L', {
+    /** 1 for each public key. */
+    routers: column('S', dictOf(exactly(1n), MOST_NODES)),
+  }),
 };
 
 const TAGS: Readonly<Record<string, keyof typeof MESSAGES>> = {
@@ -27,9 +41,11 @@ const TAGS: Readonly<Record<string, keyof typeof MESSAGES>> = {
   L: 'list',
 };
 
+/** Any state message; `kind` tells which. */
 export const STATE_MESSAGE = choice(
   'state message',
   MESSAGES,
   (dict) => TAGS[tagOf(dict, 'A') ?? ''],
 );
+/** Any state message. */
 export type StateMessage = Of<typeof STATE_MESSAGE>;

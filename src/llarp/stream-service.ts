@@ -13,13 +13,17 @@ import { STREAM_PROTOCOL } from './stream/segment.js';
 import type { Stream, StreamHandlers } from './stream/stream.js';
 import { Streams, type OnStream } from './stream/streams.js';
 
+/** Options of a hidden service with streams. */
 export interface StreamServiceOptions {
+  /** The time of all timers. */
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallClock: () => bigint;
+  /** Where all keys and nonces come from. */
   readonly randomBytes: RandomBytes;
   /** A router of the lab on this machine, on which its paths begin. */
   readonly router: PathMaker;
+  /** The keys of the service, and so its address. */
   readonly keys: ServiceKeys;
   /** Whether others can find it. Without that, it only opens streams. */
   readonly publishes: boolean;
@@ -31,8 +35,11 @@ export interface StreamServiceOptions {
   onUnreachable?(address: string, fault: RemoteFault): void;
 }
 
+/** A hidden service with streams. Nothing of it gives privacy in a laboratory. */
 export class StreamService {
+  /** Its conversations. */
   readonly endpoint: ServiceEndpoint;
+  /** Its streams. */
   readonly streams: Streams;
 
   constructor(options: StreamServiceOptions) {

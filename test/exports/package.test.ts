@@ -49,6 +49,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'onionmc/negotiation': 'runCoinjoin',
   'onionmc/coinjoin': 'openWallet',
   'onionmc/tor': 'TorError',
+  'onionmc/llarp': 'StreamService',
 };
 
 /** One type of each entry. */
@@ -58,6 +59,7 @@ const TYPES: Readonly<Record<string, string>> = {
   'onionmc/negotiation': 'MakerWallet',
   'onionmc/coinjoin': 'CoinjoinPlan',
   'onionmc/tor': 'OnionService',
+  'onionmc/llarp': 'ServiceKeys',
 };
 
 const program = installed();
@@ -72,7 +74,7 @@ t.test('the tables of this file name every entry', async (t) => {
 t.test('the entries load from ESM and from CommonJS', async (t) => {
   const dir = await program;
   const print = Object.values(VALUES).map((name) => `typeof ${name}`);
-  const output = 'object function function function function\n';
+  const output = 'object function function function function function\n';
   const importLines = Object.entries(VALUES).map(
     ([entry, name]) => `import { ${name} } from '${entry}';`,
   );

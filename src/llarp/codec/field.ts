@@ -8,7 +8,9 @@ import { fail, ok, type Parsed } from '../../protocol/result.js';
 
 /** Reads and writes the values of one kind of field. */
 export interface Field<T> {
+  /** The value, or the place and the reason why it is none of this kind. */
   read(value: BValue): Parsed<T>;
+  /** The value as bencode. */
   write(value: T): BValue;
 }
 

@@ -26,6 +26,7 @@ export interface RouterKeys {
   readonly link: ExchangeKeys;
 }
 
+/** Keys of a new router. */
 export function newRouterKeys(randomBytes: RandomBytes): RouterKeys {
   return {
     signing: newSigningKeys(randomBytes),

@@ -30,16 +30,21 @@ const MAX_COUNTED = 1_024;
 const SWEEP_MS = 10_000;
 
 export interface RouterOptions {
+  /** The time of all timers. */
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallClock: () => bigint;
+  /** Where all keys, nonces and ids come from. */
   readonly randomBytes: RandomBytes;
+  /** The keys of the router, and so its identity. */
   readonly keys: RouterKeys;
   /** 8 bytes. */
   readonly network: Uint8Array;
   /** Dotted IPv4. */
   readonly host: string;
+  /** The port of UDP. */
   readonly port: number;
+  /** The exits in its contact. */
   readonly exits?: readonly ExitInfo[];
   /** Whether packets are obfuscated; default true. */
   readonly obfuscates?: boolean;

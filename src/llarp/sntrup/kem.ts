@@ -38,6 +38,7 @@ export const SNTRUP_SECRET_KEY_BYTES = 2 * SMALL_BYTES + LARGE_BYTES;
 const CONFIRMATION_BYTES = 32;
 export const SNTRUP_CIPHERTEXT_BYTES = CONFIRMATION_BYTES + ROUNDED_BYTES;
 
+/** A key pair of sntrup4591761. */
 export interface SntrupKeyPair {
   /** 1,218 bytes. */
   readonly publicKey: Uint8Array;
@@ -45,6 +46,7 @@ export interface SntrupKeyPair {
   readonly secretKey: Uint8Array;
 }
 
+/** What an encapsulation gives. */
 export interface Encapsulated {
   /** 1,047 bytes for the owner of the secret key. */
   readonly ciphertext: Uint8Array;

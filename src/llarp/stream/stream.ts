@@ -31,6 +31,7 @@ export type StreamFault =
 export interface StreamHandlers {
   /** The other side has accepted the stream; only at the opener. */
   onOpen?(): void;
+  /** Bytes arrived, in order. */
   onData(bytes: Uint8Array): void;
   /** Both sides have ended it, or a fault. Called once and last. */
   onEnd(fault: StreamFault | undefined): void;
@@ -49,6 +50,7 @@ export interface StreamOptions {
 
 const IGNORED: StreamHandlers = { onData: () => undefined, onEnd: () => undefined };
 
+/** One stream between two hidden services. */
 export class Stream {
   readonly #options: StreamOptions;
   readonly #sending: SendingHalf;
@@ -89,6 +91,7 @@ export class Stream {
     return this.#state === 'ended' ? 0 : this.#sending.queuedBytes;
   }
 
+  /** Bytes that wait for the reader, or for a segment that is missing. */
   get heldBytes(): number {
     return this.#receiving.heldBytes;
   }
@@ -98,6 +101,7 @@ export class Stream {
     return this.#state === 'opening';
   }
 
+  /** Whether both sides have ended it, or it has failed. */
   get isEnded(): boolean {
     return this.#state === 'ended';
   }
@@ -120,10 +124,12 @@ export class Stream {
     if (this.#state !== 'ended') this.#sending.end();
   }
 
+  /** Delivers nothing until `resume`; the other side stops when the window is full. */
   pause(): void {
     this.#receiving.pause();
   }
 
+  /** Delivers again. */
   resume(): void {
     if (this.#state === 'ended') return;
     this.#receiving.resume();
