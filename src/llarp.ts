@@ -37,7 +37,7 @@ export { STATE_MESSAGE, type StateMessage } from './llarp/state-messages.js';
 export { inspectLlarp, type Inspection, type Shown } from './llarp/inspect.js';
 
 // Cryptography
-export type { ExchangeKeys, RandomBytes, SigningKeys } from './llarp/crypto.js';
+export type { ExchangeKeys, SigningKeys } from './llarp/crypto.js';
 export { sealFrame, openFrame } from './llarp/frame.js';
 export { passHop, unwrapDownstream, wrapUpstream, type Layered } from './llarp/onion.js';
 export {
