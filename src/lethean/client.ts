@@ -37,6 +37,8 @@ export interface LetheanClientOptions {
   readonly sdpCa?: readonly string[];
   /** The manager of a provider; HTTPS with the provider's authority unless it is given. */
   readonly managerOf?: (provider: Pick<Provider, 'managerUrl' | 'ca'>) => Manager;
+  /** Of one call of the SDP server or a manager, milliseconds; 30,000 unless it is given. */
+  readonly callTimeoutMs?: number;
   readonly clock: Clock;
   /** Seconds since 1970; the system's unless it is given. */
   readonly now?: () => number;

@@ -2,7 +2,7 @@
  * The folders of section 3.4 that hold descriptions: `providers/`, `my-providers/`, `spaces/`, `gates/`. One file for
  * each object, named after its full id with the reference's endings, written atomically.
  */
-import { readdir, rm, stat } from 'node:fs/promises';
+import { readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readStateFile, writeStateFile } from '../../ops/state-file.js';
 import type { Gate, Provider, Space, Vdp } from '../model.js';
@@ -247,6 +247,9 @@ async function writeAll<T>(
     present.add(name);
     // oxlint-disable-next-line no-await-in-loop -- one small file after the other
     await writeStateFile(path, kind.format(value));
+    // The clock of the caller: `isOver` compares with it.
+    // oxlint-disable-next-line no-await-in-loop
+    await utimes(path, now, now);
   }
 }
 

@@ -21,6 +21,8 @@ export interface MarketOptions {
   readonly sdpUrl?: string;
   /** Authorities of the SDP server, PEM; those of the system unless they are given. */
   readonly sdpCa?: readonly string[];
+  /** Of one call, milliseconds; 30,000 unless it is given. */
+  readonly callTimeoutMs?: number;
   /** Seconds since 1970. */
   readonly now: () => number;
 }
@@ -52,11 +54,11 @@ export class Market {
    * DescriptionError, or a SearchError for an error status.
    */
   async search(filter: OfferFilter, signal: AbortSignal): Promise<SearchResult> {
-    const { sdpUrl = SDP_URL, sdpCa, now } = this.#options;
+    const { sdpUrl = SDP_URL, sdpCa, now, callTimeoutMs = CALL_TIMEOUT_MS } = this.#options;
     const url = searchUrl(sdpUrl, filter);
     const answer = await httpsCall(url, {
       maxBytes: MAX_VDP,
-      timeoutMs: CALL_TIMEOUT_MS,
+      timeoutMs: callTimeoutMs,
       signal,
       ...(sdpCa === undefined ? {} : { ca: sdpCa }),
     });

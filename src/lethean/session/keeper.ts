@@ -27,6 +27,8 @@ export interface KeeperOptions {
   readonly transports: readonly Transport[];
   readonly wireGuardKeys?: WireGuardKeys;
   readonly managerOf?: (provider: Pick<Provider, 'managerUrl' | 'ca'>) => Manager;
+  /** Of one call of a manager, milliseconds. */
+  readonly callTimeoutMs?: number;
   readonly settings: SessionSettings;
   readonly ledger: LedgerOptions;
   readonly clock: Clock;
@@ -249,11 +251,11 @@ export class SessionKeeper {
   }
 
   #managerOf({ provider, gate }: Described): Manager {
-    const { managerOf = (of) => new HttpsManager(of) } = this.#options;
+    const { callTimeoutMs: timeoutMs, managerOf } = this.#options;
     const ca = gate.ca.length > 0 ? gate.ca : provider.ca;
-    return managerOf(
-      gate.managerUrl === undefined ? provider : { managerUrl: gate.managerUrl, ca },
-    );
+    const at = gate.managerUrl === undefined ? provider : { managerUrl: gate.managerUrl, ca };
+    if (managerOf !== undefined) return managerOf(at);
+    return new HttpsManager(at, timeoutMs === undefined ? {} : { timeoutMs });
   }
 }
 
