@@ -13,6 +13,7 @@ import {
   type Machine,
   type Verdict,
 } from './check.js';
+import { lookAtUpstream } from './upstream.js';
 
 /** The oldest series that is known to work. */
 const OLDEST_TOR = [0, 4, 7, 0] as const;
@@ -52,7 +53,7 @@ export const torProgramCheck: Check = {
   needs: ['settings'],
   gives: ['torProgram'],
   async run(facts, machine) {
-    const { withoutTor, torMode } = facts.get('settings').onion;
+    const { withoutTor, torMode, upstream } = facts.get('settings').onion;
     if (withoutTor) return needsNoTor(facts.get('settings').onion);
     const text = await outputOf(machine, '--version');
     const version = /Tor version ([^\s]+?)\.?\s/.exec(text ?? '')?.[1];
@@ -66,11 +67,17 @@ export const torProgramCheck: Check = {
     const fault = torVersionFault(version);
     const found = { torProgram: true } as const;
     if (fault !== undefined) return { ...fault, found };
+    const way = upstream && (await lookAtUpstream(upstream, machine.signal));
+    if (way?.fault === true) {
+      const fix = 'start that proxy, or correct upstream in [TOR] of the configuration';
+      return wrong(`${version}; ${way.text}`, fix, found);
+    }
+    const through = way === undefined ? '' : `; ${way.text}`;
     const modules = (await outputOf(machine, '--list-modules')) ?? '';
     return /^pow: yes$/m.test(modules)
-      ? ok(`${version}, with proof of work`, found)
+      ? ok(`${version}, with proof of work${through}`, found)
       : note(
-          `${version} has no proof-of-work module, a defence against floods`,
+          `${version} has no proof-of-work module, a defence against floods${through}`,
           'install a build that has it (Debian: sudo apt-get install tor)',
           found,
         );

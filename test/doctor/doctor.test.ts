@@ -277,6 +277,17 @@ const FAULTS: readonly Fault[] = [
     fix: /^sudo apt-get install tor$/,
     seed: () => Promise.resolve({ torProgram: '/nowhere/tor' }),
   },
+  {
+    name: 'no proxy at [TOR] upstream',
+    id: 'tor-program',
+    text: /its only way to Tor, socks5:\/\/127\.0\.0\.1:1 with a password, cannot be reached \(ECONNREFUSED\)/,
+    fix: /^start that proxy, or correct upstream in \[TOR\]/,
+    async seed({ config }) {
+      const text = await readFile(config, 'utf8');
+      await writeFile(config, `${text}\n[TOR]\nupstream = socks5://a:secret@127.0.0.1:1\n`);
+      return {};
+    },
+  },
 ];
 
 t.test('a fault of the machine or of a file', async (t) => {
