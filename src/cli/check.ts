@@ -18,6 +18,7 @@ import { HISTORY_FILE } from './defaults.js';
 import { UsageError } from './errors.js';
 import { print, printScreen } from './print.js';
 import { openProgram, type CommonOptions } from './program.js';
+import { readSecretFile } from './wallet/secret-file.js';
 
 export interface CheckCommandOptions extends CommonOptions {
   readonly relay?: boolean;
@@ -27,6 +28,7 @@ export interface CheckCommandOptions extends CommonOptions {
   readonly socks?: { readonly host: string; readonly port: number };
   readonly network?: Network;
   readonly history?: string;
+  readonly codeFile?: string;
 }
 
 const MAX_DIRECTORIES = 100;
@@ -83,6 +85,24 @@ function withSocks(settings: Settings, socks: CheckCommandOptions['socks']): Set
   return { ...settings, onion: { ...settings.onion, socks, torMode: 'external' } };
 }
 
+/** The codes to show: that of the file for the one directory that is checked, else those of the configuration. */
+async function codesFor(
+  { codeFile }: CheckCommandOptions,
+  locations: readonly Location[],
+  { admission }: Settings,
+): Promise<(location: Location) => string | undefined> {
+  if (codeFile === undefined) {
+    return (location) => admission.directoryCodes.get(formatLocation(location));
+  }
+  if (locations.length !== 1) {
+    throw new UsageError(
+      '--code-file shows its code to one directory: name one; for several, [ADMISSION] directory_codes has a code for each',
+    );
+  }
+  const { secret } = await readSecretFile('--code-file', codeFile);
+  return () => secret;
+}
+
 function exitCodeFor(results: readonly ProbeResult[]): ExitCode {
   if (results.some(failedLocally)) return ExitCode.UNREACHABLE;
   return results.every(isFine) ? ExitCode.OK : ExitCode.FAILED;
@@ -137,6 +157,7 @@ export async function runCheckOf(
   const network = options.network ?? settings.network;
   const subject = await subjectOf(settings);
   const locations = differentLocations(subject);
+  const codeOf = await codesFor(options, locations, settings);
   const ofWatch = options.watch === true ? join(settings.datadir, HISTORY_FILE) : undefined;
   const historyFile = options.history ?? subject.history ?? ofWatch;
   const history = historyFile === undefined ? undefined : await openCheckHistory(historyFile);
@@ -149,6 +170,7 @@ export async function runCheckOf(
       locations,
       network,
       relay: options.relay === true,
+      codeOf,
       clock: systemClock,
       signal,
     });

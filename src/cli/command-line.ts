@@ -178,6 +178,11 @@ function addViews(program: Command): void {
         values.parseDatadir,
       )
       .option(
+        '--code-file <file>',
+        'the code for a private directory, in the first line of this file (default: [ADMISSION] directory_codes)',
+        values.parseDatadir,
+      )
+      .option(
         '--socks <host:port>',
         'SOCKS port of Tor (default: as configured, else a Tor of our own)',
         values.parseSocks,

@@ -288,6 +288,12 @@ export const clusterNodesCheck: Check = {
     }
     const base = statusBase(directory.statusHost, directory.statusPort);
     const asked = await askStatus({ base, path: '/status', signal });
+    if (asked.kind === 'page' && asked.code === 401) {
+      return note(
+        'unknown: the status page needs a code',
+        'onionmc status --code-file FILE shows the nodes',
+      );
+    }
     const cluster = asked.kind === 'page' ? asked.page['cluster'] : undefined;
     if (cluster === undefined) {
       return wrong(

@@ -54,7 +54,7 @@ export const directoriesCheck: Check = {
   async run(facts, machine) {
     const dials = dialerFor(facts.get('settings').onion.overlays, facts, machine);
     if (dials === undefined) return skipped(SOCKS_NEEDED);
-    const { network, onion, configFile } = facts.get('settings');
+    const { network, onion, configFile, admission } = facts.get('settings');
     const { clock, randomBytes, probeDeadlines } = machine;
     const late = new AbortController();
     const cancel = clock.after(DEADLINE_MS, () => late.abort(new Error('too late')));
@@ -70,6 +70,7 @@ export const directoriesCheck: Check = {
           newNickKey: () => createNickKey(randomBytes),
           clock,
           signal,
+          code: admission.directoryCodes.get(formatLocation(location)),
           ...(probeDeadlines === undefined ? {} : { deadlines: probeDeadlines }),
         }),
       AbortSignal.any([machine.signal, late.signal]),

@@ -23,13 +23,19 @@ async function inUse(at: string, host: string, port: number, signal: AbortSignal
     );
   }
   const status = await askStatus({ ...question, path: '/status' });
-  if (status.kind !== 'page' || status.page['role'] !== 'maker') {
+  // Behind a code only `/healthz` is open.
+  const needsCode =
+    status.kind === 'page' &&
+    status.code === 401 &&
+    health.kind === 'page' &&
+    typeof health.page['ok'] === 'boolean';
+  if (!needsCode && (status.kind !== 'page' || status.page['role'] !== 'maker')) {
     return wrong(
       `${at} (${PORT_KEY}) is taken by another program: a start fails`,
       `stop that program (${listenerHint(port)}), or set ${PORT_KEY} to a free one`,
     );
   }
-  const shown = `the maker shows it at http://${at}/`;
+  const shown = `the maker shows it at http://${at}/${needsCode ? ' to those with a code' : ''}`;
   const { page } =
     health.kind === 'page' ? health : { page: {} as Readonly<Record<string, unknown>> };
   if (page['ok'] === true) return ok(shown);

@@ -45,6 +45,24 @@ function shownUptime(seconds: unknown): string {
 const FREE_PORT =
   'set status_port in [DIRECTORY] to a free port, or stop that program (sudo ss -ltnp shows it)';
 
+/** A page that needs a code: what `/healthz`, which is open, says. Undefined when it is not that of a directory. */
+async function behindCode(settings: Settings, machine: Machine): Promise<Verdict | undefined> {
+  const health = await ask(settings, '/healthz', machine);
+  if (health.kind !== 'page' || typeof health.page['ok'] !== 'boolean') return undefined;
+  const facts = { running: { state: undefined, reason: undefined }, holdsPort: true } as const;
+  if (health.page['ok']) {
+    return ok(
+      'it runs, and is well; its page needs a code (onionmc status --code-file FILE)',
+      facts,
+    );
+  }
+  return wrong(
+    `it runs, and is not well: ${textOf(health.page['reason']) ?? 'no reason given'}; its page needs a code`,
+    'onionmc status --code-file FILE shows more',
+    facts,
+  );
+}
+
 export const directoryCheck: Check = {
   id: 'directory',
   title: 'directory',
@@ -83,6 +101,10 @@ export const directoryCheck: Check = {
         'not running',
         `to start it: sudo systemctl start onionmc-directory, or onionmc directory --datadir ${JSON.stringify(machine.datadir)}`,
       );
+    }
+    if (asked.kind === 'page' && asked.code === 401) {
+      const verdict = await behindCode(settings, machine);
+      if (verdict) return verdict;
     }
     if (asked.kind !== 'page' || typeof asked.page['peers'] !== 'number') {
       const reason = asked.kind === 'page' ? '' : ` (${asked.reason})`;

@@ -34,6 +34,8 @@ export interface ProbeSessionOptions {
   readonly handshakeMs: number;
   /** Features in addition to those of every onionmc peer. */
   readonly features?: readonly string[];
+  /** For a private directory. */
+  readonly code?: string | undefined;
 }
 
 /** A connection whose nick the directory accepted. */
@@ -183,7 +185,8 @@ async function shakeHands(
     line.listeners.add(listener);
     void line.over.then((reason) => finish({ kind: 'closed', reason }));
     const us = { nick: nickKey.nick, network, location: NOT_SERVING };
-    line.peer.send(MessageType.HANDSHAKE, handshakeTerms(us, NO_KINDS, options.features).payload);
+    const terms = handshakeTerms(us, NO_KINDS, options.features);
+    line.peer.send(MessageType.HANDSHAKE, terms.withCode(options.code).payload);
     return () => line.listeners.delete(listener);
   });
   if (said.end === 'stopped') return failed({ outcome: 'stopped' });

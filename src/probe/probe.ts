@@ -56,6 +56,8 @@ export interface ProbeOptions {
   readonly newNickKey: () => NickKey;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** For a private directory. */
+  readonly code?: string | undefined;
   /** Default: DEFAULT_DEADLINES. */
   readonly deadlines?: ProbeDeadlines;
 }
@@ -122,6 +124,7 @@ function openSession(options: ProbeOptions): ReturnType<typeof openProbeSession>
     signal,
     dialMs,
     handshakeMs,
+    code: options.code,
   });
 }
 

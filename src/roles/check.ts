@@ -19,6 +19,8 @@ export interface CheckOptions {
   readonly clock: Clock;
   readonly signal: AbortSignal;
   readonly deadlines?: ProbeOptions['deadlines'];
+  /** The code for a private directory; default: none. */
+  readonly codeOf?: (location: Location) => string | undefined;
 }
 
 /** The dial failed on this machine, so it says nothing about the directory. */
@@ -29,7 +31,7 @@ export function failedLocally(result: ProbeResult): boolean {
 
 /** One result for each location, in their order. Never rejects. */
 export async function checkDirectories(options: CheckOptions): Promise<readonly ProbeResult[]> {
-  const { dialer, locations, network, relay, clock, signal, deadlines } = options;
+  const { dialer, locations, network, relay, clock, signal, deadlines, codeOf } = options;
   const results = new Map<Location, ProbeResult>();
   const left = locations.values();
   const work = async (): Promise<void> => {
@@ -45,6 +47,7 @@ export async function checkDirectories(options: CheckOptions): Promise<readonly 
         newNickKey: () => createNickKey(randomBytes),
         clock,
         signal,
+        code: codeOf?.(location),
         ...(deadlines === undefined ? {} : { deadlines }),
       });
       results.set(location, result);

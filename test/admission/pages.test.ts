@@ -8,6 +8,9 @@ import { NO_METRICS } from '../../src/ops/no-metrics.js';
 import { startStatusServer } from '../../src/ops/status-server.js';
 import { askStatus } from '../../src/ops/status-client.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
+import { startOrderbookServer } from '../../src/web/server.js';
+import { createTestClock } from '../helpers/test-clock.js';
+import { createSampleBook, sampleEntries } from '../web/sample-book.js';
 import { bookOf, chosenCode, madeCode, NOW } from './sample.js';
 
 const basic = (user: string, code: string): string =>
@@ -58,6 +61,61 @@ t.test('the status page', async (t) => {
     code: 200,
     page: { peers: 3 },
   });
+});
+
+t.test('the order book page', async (t) => {
+  const code = madeCode();
+  const other = madeCode({ revoked: NOW - 1 });
+  const engine = new AdmissionEngine({ backend: bookOf([code.record, other.record]) });
+  const clock = createTestClock();
+  const server = await startOrderbookServer({
+    host: '127.0.0.1',
+    port: 0,
+    book: createSampleBook(() => clock.now(), sampleEntries(5)),
+    network: 'signet',
+    health: () => ({ ok: true }),
+    clock,
+    log: silentLog,
+    epoch: () => NOW + clock.now(),
+    door: pageDoor(engine, () => NOW),
+  });
+  t.teardown(() => server.close());
+  const base = `http://127.0.0.1:${server.port}`;
+  const get = (path: string, authorization?: string) =>
+    fetch(`${base}${path}`, authorization === undefined ? {} : { headers: { authorization } });
+
+  for (const path of [
+    '/',
+    '/orderbook.json',
+    '/orderbook.csv',
+    '/events?since=0',
+    '/page.js',
+    '/x',
+  ]) {
+    // oxlint-disable no-await-in-loop -- one after the other
+    const refused = await get(path);
+    t.equal(refused.status, 401, path);
+    t.match(refused.headers.get('www-authenticate'), /^Basic realm="onionmc /);
+    t.notMatch(await refused.text(), /J5|<html/, `nothing of the book at ${path}`);
+    const inUrl = `${path}${path.includes('?') ? '&' : '?'}code=${code.text}`;
+    t.equal((await get(inUrl)).status, 401, 'never in a URL');
+    t.equal((await get(path, `Bearer ${other.text}`)).status, 401, 'revoked');
+    t.equal((await get(path, basic('anyone', 'wrong'))).status, 401);
+    // oxlint-enable no-await-in-loop
+  }
+  t.equal((await fetch(`${base}/`, { method: 'HEAD' })).status, 401);
+  t.equal((await fetch(`${base}/`, { method: 'POST' })).status, 405);
+  t.equal((await get('/healthz')).status, 200, 'health is open');
+  for (const authorization of [`Bearer ${code.text}`, basic('anyone', code.text)]) {
+    // oxlint-disable-next-line no-await-in-loop
+    const [page, json] = await Promise.all([
+      get('/', authorization),
+      get('/orderbook.json', authorization),
+    ]);
+    t.equal(page.status, 200);
+    t.match(await page.text(), /<html/);
+    t.match(await json.text(), /J5/);
+  }
 });
 
 t.test(

@@ -1,0 +1,84 @@
+/** A private directory with a code on its page, as check, doctor and status of the program see it. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import t, { type Test } from 'tap';
+import { freePort } from '../../src/lab/private-network/free-ports.js';
+import { runCli, startCli } from '../helpers/cli.js';
+import { loopbackConfig } from '../helpers/config.js';
+
+t.setTimeout(120_000);
+
+async function folderWith(t: Test, config: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'onionmc-private-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, 'joinmarket.cfg'), config, { mode: 0o600 });
+  return folder;
+}
+
+t.test('a private directory behind codes', async (t) => {
+  const statusPort = await freePort();
+  const port = await freePort();
+  const datadir = await folderWith(
+    t,
+    loopbackConfig({
+      port,
+      statusPort,
+      extra: '[ADMISSION]\nprivate = true\npages = true\n',
+    }),
+  );
+  const added = await runCli(['admission', 'code', 'add', '--name', 'me', '--datadir', datadir]);
+  const [code = ''] = /omc-\S+/.exec(added.stdout) ?? [];
+  t.not(code, '');
+  const codeFile = join(datadir, 'code');
+  await writeFile(codeFile, `${code}\n`, { mode: 0o600 });
+  const directory = startCli(['directory', 'private', '--datadir', datadir]);
+  await directory.shows('stdout', /^127\.0\.0\.1:\d+\n/m);
+  const location = `127.0.0.1:${port}`;
+
+  const client = await folderWith(t, loopbackConfig({ nodes: location }));
+  const check = (...args: readonly string[]) => runCli(['check', ...args, '--datadir', client]);
+  const refused = await check(location);
+  t.equal(refused.code, 1);
+  t.match(refused.stdout, /this directory is private/);
+  const admitted = await check('--relay', '--code-file', codeFile, location);
+  t.equal(admitted.code, 0, admitted.stdout + admitted.stderr);
+  t.notMatch(admitted.stdout + admitted.stderr, code, 'the code is not shown');
+  const two = await check('--code-file', codeFile, location, `127.0.0.1:${await freePort()}`);
+  t.equal(two.code, 2);
+  t.match(two.stderr, /shows its code to one directory/);
+
+  const member = await folderWith(
+    t,
+    loopbackConfig({
+      nodes: location,
+      extra: `[ADMISSION]\ndirectory_codes = ${location}=${code}\n`,
+    }),
+  );
+  const configured = await runCli(['check', '--datadir', member]);
+  t.equal(configured.code, 0, configured.stdout + configured.stderr);
+  const peer = await runCli(['doctor', '--role', 'taker', '--datadir', member]);
+  t.match(peer.stdout, /directories.*accepts us/);
+
+  const doctor = await runCli(['doctor', '--datadir', datadir]);
+  t.match(doctor.stdout, /it runs, and is well; its page needs a code/);
+  t.notMatch(doctor.stdout, /another program/);
+  const status = await runCli(['status', '--json', '--datadir', datadir]);
+  t.equal(status.code, 2);
+  t.match(status.stderr, /needs a code/);
+  const shown = await runCli(['status', '--json', '--datadir', datadir, '--code-file', codeFile]);
+  t.equal(shown.code, 0, shown.stderr);
+
+  const id = /omc-(\w+)-/.exec(code)?.[1] ?? '';
+  const revoked = await runCli(['admission', 'code', 'revoke', id, '--datadir', datadir]);
+  t.equal(revoked.code, 0, revoked.stderr);
+  let late = await check('--code-file', codeFile, location);
+  for (let i = 0; i < 20 && late.code === 0; i++) {
+    // oxlint-disable-next-line no-await-in-loop -- the directory notices the change within a second
+    late = await check('--code-file', codeFile, location);
+  }
+  t.equal(late.code, 1);
+  t.match(late.stdout, /the code was revoked/);
+  directory.child.kill('SIGTERM');
+  t.equal((await directory.ended).code, 0);
+});
