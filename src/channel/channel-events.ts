@@ -3,6 +3,7 @@ import { EventEmitter } from 'eventemitter3';
 import type {
   MessageChannelEvent,
   MessageChannelEvents,
+  MessageChannelListener,
   OnionMessageChannel,
 } from './channel-api.js';
 
@@ -41,4 +42,21 @@ export function createChannelEvents(): ChannelEvents {
       emitter.removeAllListeners();
     },
   };
+}
+
+/** A channel whose owner listens to its events. */
+export abstract class ChannelWithEvents {
+  protected readonly events: ChannelEvents = createChannelEvents();
+
+  on<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
+    this.events.on(event, listener);
+  }
+
+  once<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
+    this.events.once(event, listener);
+  }
+
+  off<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
+    this.events.off(event, listener);
+  }
 }

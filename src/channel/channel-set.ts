@@ -22,7 +22,7 @@ import type {
   PeerInfo,
   SendResult,
 } from './channel-api.js';
-import { createChannelEvents, type ChannelEvents } from './channel-events.js';
+import { ChannelWithEvents } from './channel-events.js';
 import { openMessageChannel } from './message-channel.js';
 import type { Overlay } from './ports.js';
 
@@ -87,13 +87,13 @@ const PASSED = [
   'serve-failed',
 ] as const satisfies readonly MessageChannelEvent[];
 
-class ChannelSet implements OnionMessageChannel {
+class ChannelSet extends ChannelWithEvents implements OnionMessageChannel {
   readonly parts: readonly [OnionMessageChannel, ...OnionMessageChannel[]];
-  readonly #events: ChannelEvents = createChannelEvents();
   #welcomed = false;
   #closed: Promise<void> | undefined;
 
   constructor(parts: ChannelSet['parts']) {
+    super();
     this.parts = parts;
     for (const part of parts) this.#follow(part);
   }
@@ -116,18 +116,6 @@ class ChannelSet implements OnionMessageChannel {
 
   nickTowards(peer: string): string {
     return this.#partOf(peer)?.nick ?? this.nick;
-  }
-
-  on<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
-    this.#events.on(event, listener);
-  }
-
-  once<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
-    this.#events.once(event, listener);
-  }
-
-  off<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
-    this.#events.off(event, listener);
   }
 
   publish(text: string, to?: Location): { readonly sentTo: number } {
@@ -201,11 +189,11 @@ class ChannelSet implements OnionMessageChannel {
 
   async #shutDown(): Promise<void> {
     await Promise.all(this.parts.map((part) => part.close()));
-    this.#events.end();
+    this.events.end();
   }
 
   #follow(part: OnionMessageChannel): void {
-    const { emit } = this.#events;
+    const { emit } = this.events;
     const pass = (event: (typeof PASSED)[number]): void =>
       part.on(event, (...args: Parameters<MessageChannelListener<typeof event>>) =>
         emit(event, ...args),

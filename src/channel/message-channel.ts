@@ -19,14 +19,12 @@ import type {
   AvoidDirectory,
   ChannelObserver,
   DirectoryInfo,
-  MessageChannelEvent,
-  MessageChannelListener,
   MessageChannelOptions,
   OnionMessageChannel,
   PeerInfo,
   SendResult,
 } from './channel-api.js';
-import { createChannelEvents, guard, type ChannelEvents } from './channel-events.js';
+import { ChannelWithEvents, guard } from './channel-events.js';
 import { DEFAULT_LIMITS, DEFAULT_TIMINGS, type ChannelSettings } from './channel-settings.js';
 import { createDialLimit, type DialLimit } from './link/dial-limit.js';
 import { DirectLinks } from './direct/links.js';
@@ -65,11 +63,10 @@ export function openMessageChannel(options: MessageChannelOptions): OnionMessage
   return new MessageChannel(options);
 }
 
-class MessageChannel implements OnionMessageChannel {
+class MessageChannel extends ChannelWithEvents implements OnionMessageChannel {
   readonly nick: string;
   readonly #options: MessageChannelOptions;
   readonly #settings: ChannelSettings;
-  readonly #events: ChannelEvents = createChannelEvents();
   readonly #observers: Observers = createObservers(guard);
   readonly #book: PeerBook;
   readonly #inbox: Inbox;
@@ -87,6 +84,7 @@ class MessageChannel implements OnionMessageChannel {
   #closed: Promise<void> | undefined;
 
   constructor(options: MessageChannelOptions) {
+    super();
     this.#options = options;
     const { overlay, clock, random, log } = options;
     this.nick = options.nickKey.nick;
@@ -125,7 +123,7 @@ class MessageChannel implements OnionMessageChannel {
       book: this.#book,
       observers: this.#observers,
       directories: this.#directories.byKey,
-      emit: this.#events.emit,
+      emit: this.events.emit,
       onLeft: (nick, directory) => this.#router.peerLeft(nick, directory),
       onGone: (nick) => this.#goneEverywhere(nick),
     });
@@ -143,18 +141,6 @@ class MessageChannel implements OnionMessageChannel {
 
   get welcomed(): boolean {
     return this.#directories.welcomed;
-  }
-
-  on<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
-    this.#events.on(event, listener);
-  }
-
-  once<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
-    this.#events.once(event, listener);
-  }
-
-  off<E extends MessageChannelEvent>(event: E, listener: MessageChannelListener<E>): void {
-    this.#events.off(event, listener);
   }
 
   publish(text: string, to?: Location): { readonly sentTo: number } {
@@ -246,7 +232,7 @@ class MessageChannel implements OnionMessageChannel {
   }
 
   #createLinks(common: Common): DirectLinks {
-    const { emit } = this.#events;
+    const { emit } = this.events;
     return new DirectLinks({
       ...common,
       nick: this.nick,
@@ -266,7 +252,7 @@ class MessageChannel implements OnionMessageChannel {
 
   #onOrderbook(peer: string, payload: string, send: (payload: string) => boolean): boolean {
     if (!this.#inbox.asksOrderbook(payload, peer)) return false;
-    this.#events.emit('orderbook-asked', {
+    this.events.emit('orderbook-asked', {
       from: peer,
       answer: (command, args) => send(privmsgPayload(this.#options.nickKey, peer, command, args)),
     });
@@ -274,7 +260,7 @@ class MessageChannel implements OnionMessageChannel {
   }
 
   #createDirectories(common: Common): DirectorySet {
-    const { emit } = this.#events;
+    const { emit } = this.events;
     const {
       nickKey,
       nickAuth = 'prefer_verified',
@@ -306,7 +292,7 @@ class MessageChannel implements OnionMessageChannel {
 
   /** No directory shows the nick any more. */
   #goneEverywhere(nick: string): void {
-    if (!this.#links.lastResort(nick)) this.#events.emit('peer-gone', nick);
+    if (!this.#links.lastResort(nick)) this.events.emit('peer-gone', nick);
   }
 
   /** A location of our own, or another port of our onion. */
@@ -337,7 +323,7 @@ class MessageChannel implements OnionMessageChannel {
 
   #serve(): Serving {
     const { overlay, clock, random, log } = this.#options;
-    const { emit } = this.#events;
+    const { emit } = this.events;
     return startServing({
       overlay,
       timings: this.#settings.timings,
@@ -363,7 +349,7 @@ class MessageChannel implements OnionMessageChannel {
     this.#isClosing = true;
     await Promise.all([this.#serving?.close(), this.#links.close(), this.#directories.close()]);
     this.#turns.close();
-    this.#events.end();
+    this.events.end();
     this.#releaseProcess();
   }
 }

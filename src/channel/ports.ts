@@ -3,7 +3,9 @@
  * in `channel/` and `directory/` does not know how bytes travel.
  */
 import type { Movable, Parcel, Parcels } from '../kit/movable.js';
+import type { DaemonState } from '../kit/daemon-watch.js';
 export type { Clock } from '../kit/clock.js';
+export type { DaemonState } from '../kit/daemon-watch.js';
 import type { Location, LocationKind } from '../protocol/location.js';
 
 /** The callbacks of a connection. All calls are synchronous and never re-entrant from `write`. */
@@ -109,31 +111,6 @@ export type ServiceState =
       /** A short text for a person. */
       readonly detail: string;
     };
-
-/**
- * The state of the program that carries a location (for an onion: Tor), as the program reports it. A value that
- * it does not report is absent.
- */
-export interface DaemonState {
-  /** The name of the program, for a person: `Tor`. */
-  readonly name: string;
-  /** Whether it answers on its control connection. */
-  readonly connected: boolean;
-  /** The reason why it does not answer, for a person. */
-  readonly detail?: string;
-  /** Its version, as it reports it. */
-  readonly version?: string;
-  /** Progress of its start in percent, 0 to 100. */
-  readonly bootstrapPercent?: number;
-  /** The last step of its start, in its own words. */
-  readonly bootstrapStep?: string;
-  /** Whether it has a circuit through its network. */
-  readonly circuits?: boolean;
-  /** Whether it received data from its network recently. */
-  readonly networkLive?: boolean;
-  /** Clock milliseconds of its last answers; absent before the first. */
-  readonly answeredAt?: number;
-}
 
 /** How a location is served. */
 export interface ServeOptions {

@@ -7,7 +7,8 @@ import { recordOf } from '../kit/json-record.js';
 import type { Parcels } from '../kit/movable.js';
 import { parseLokiName } from '../protocol/loki-address.js';
 import { listen, type Listening } from '../overlay/listen.js';
-import { LokinetDaemon } from './daemon.js';
+import type { DaemonWatch } from '../kit/daemon-watch.js';
+import { watchLokinet } from './daemon.js';
 import { LokinetError, LookUpError } from './lokinet-error.js';
 import { OWN_NAME, type LokinetResolver } from './resolver.js';
 import type { LokinetRpc } from './rpc.js';
@@ -78,7 +79,7 @@ class LokinetService implements Served {
   readonly #own: Own;
   readonly #listening: Listening;
   readonly #onState: ServeOptions['onState'];
-  readonly #daemon: LokinetDaemon | undefined;
+  readonly #daemon: DaemonWatch | undefined;
   readonly #closed = new AbortController();
   #fault: string | undefined;
   #cancel: (() => void) | undefined;
@@ -95,7 +96,7 @@ class LokinetService implements Served {
     this.#own = own;
     this.#listening = listening;
     this.#onState = onState;
-    this.#daemon = rpc && new LokinetDaemon({ rpc, clock, log });
+    this.#daemon = rpc && watchLokinet({ rpc, clock, log });
     this.locations = [{ kind: KIND, host: own.host, port }];
     this.listensOn = listening.text;
     const { move } = listening;

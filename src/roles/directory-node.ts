@@ -1,8 +1,8 @@
 /** A directory node: an overlay that serves, the relay, and its status page. */
 import { randomBytes } from 'node:crypto';
 import { silentLog } from '../channel/log.js';
-import type { Clock, Connection, Served } from '../channel/ports.js';
-import { createDirectory, directoryMotd, type Directory } from '../directory/directory.js';
+import type { Clock, Served } from '../channel/ports.js';
+import type { Directory } from '../directory/directory.js';
 import { DEFAULT_LIMITS, limitsInForce, type DirectoryLimits } from '../directory/limits.js';
 import { deferred } from '../kit/deferred.js';
 import type { Metrics } from '../ops/metrics.js';
@@ -11,12 +11,12 @@ import { createRateCappedLog, type RateCappedLog } from '../ops/rate-capped-log.
 import type { Health } from '../http/health.js';
 import { startStatusServer, type StatusServer } from '../ops/status-server.js';
 import { systemClock } from '../overlay/system-clock.js';
-import { formatLocation, type Location, type LocationKind } from '../protocol/location.js';
+import type { Location } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { Parcel } from '../kit/movable.js';
-import { Canary } from './canary.js';
+import type { Canary } from './canary.js';
 import { isReached } from './canary-report.js';
-import { registerCanaryMetrics, canaryCounts, type CanaryCounts } from './canary-metrics.js';
+import { canaryCounts, type CanaryCounts } from './canary-metrics.js';
 import { bansIn, moveBans } from './directory-bans.js';
 import { registerDirectoryMetrics, registerFlushMetrics } from './directory-metrics.js';
 import type { MovingDirectory } from './directory-handover.js';
@@ -24,11 +24,15 @@ import type { InheritedState } from './directory-inheritance.js';
 import type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
 import { movableFigures, earlierFigures, type DirectoryFigures } from './directory-figures.js';
 import { DirectoryHistory, historyIn } from './directory-history.js';
-import { directoryPageRoutes, lagOf } from './directory-page.js';
+import { directoryPageRoutes } from './directory-page.js';
+import { createNodeCanary } from './node-canary.js';
 import { NodeCluster } from './node-cluster.js';
+import { createNodeDirectory } from './node-directory.js';
 import { useFastCurves } from './fast-curves.js';
+import { NodeService } from './node-service.js';
 import { NodeStates } from './node-states.js';
-import { daemonJson, ServiceStates, type ServiceJson } from './service-states.js';
+import { nodeStatus } from './node-status.js';
+import type { ServiceJson } from './service-states.js';
 import { VERSION } from './version.js';
 
 export type { DirectoryNode, DirectoryNodeOptions } from './directory-node-api.js';
@@ -71,20 +75,23 @@ class RunningNode implements DirectoryNode {
   readonly #states: NodeStates;
   readonly #cluster: NodeCluster;
   readonly #history: DirectoryHistory;
-  /** The states of its locations. */
-  readonly #services: ServiceStates;
+  readonly #service: NodeService;
   #isServing: boolean;
   #motd: string;
   #limits: DirectoryLimits;
-  #served: Served | undefined;
   #page: StatusServer | undefined;
   #moving: MovingDirectory | undefined;
 
   constructor(options: DirectoryNodeOptions, clock: Clock, metrics: Metrics) {
     const { inherited } = options;
     this.#options = options;
-    this.#services = new ServiceStates(options.overlay.reachable);
     this.#clock = clock;
+    this.#service = new NodeService({
+      ...options,
+      clock,
+      accept: (connection) => this.directory.accept(connection),
+      onState: () => this.#onState(),
+    });
     // Other machines cause these lines in any number, and a disk fills in real time, whatever the clock.
     this.#log = createRateCappedLog(options.log ?? silentLog, systemClock, {
       lines: LINES_PER_MINUTE,
@@ -147,8 +154,7 @@ class RunningNode implements DirectoryNode {
   }
 
   get locations(): Served['locations'] {
-    if (this.#served) return this.#served.locations;
-    throw new Error('the location is not known before it is served');
+    return this.#service.locations;
   }
 
   get reachable(): Promise<void> {
@@ -175,7 +181,7 @@ class RunningNode implements DirectoryNode {
     this.#isServing = true;
     this.#states.resume(this.#past?.entered);
     this.#options.inherited?.release();
-    this.#served?.begin?.();
+    this.#service.begin();
     this.#page?.begin();
     this.#states.resumeTime(this.#past?.stateSeconds ?? 0);
     this.#record();
@@ -183,7 +189,7 @@ class RunningNode implements DirectoryNode {
   }
 
   adopt(parcel: Parcel): void {
-    this.#served?.adopt?.(parcel);
+    this.#service.adopt(parcel);
   }
 
   async leave(): Promise<void> {
@@ -197,7 +203,7 @@ class RunningNode implements DirectoryNode {
   }
 
   renewLocations(): void {
-    this.#served?.renew?.();
+    this.#service.renew();
   }
 
   reload({ motd, limits }: { readonly motd?: string; readonly limits?: DirectoryLimits }): void {
@@ -212,77 +218,39 @@ class RunningNode implements DirectoryNode {
     this.#history.stop();
     this.directory.stopAccepting();
     await this.#cluster.close();
-    await Promise.all([this.#canary.stop(), this.#served?.close(), this.directory.close()]);
+    await Promise.all([this.#canary.stop(), this.#service.close(), this.directory.close()]);
     await this.#page?.close();
     this.#log.close();
   }
 
   #createCanary(): Canary {
-    const { network, overlay, canaryIntervalMs = 0, random = Math.random } = this.#options;
-    const canary = new Canary({
-      past: this.#past?.canary,
-      dialer: overlay,
-      network,
+    return createNodeCanary(this.#options, {
       nick: this.nick,
-      intervalMs: canaryIntervalMs,
-      newNickKey: () => createNickKey(randomBytes),
       clock: this.#clock,
-      random,
       log: this.#log,
-      onUnreachable: () => this.#served?.reportUnreachable?.(this.location.kind),
-      onTest: (result) => {
-        countProbe(result);
-        this.#options.onCanaryProbe?.(result);
-      },
+      metrics: this.#metrics,
+      counts: this.#selfTests,
+      past: this.#past?.canary,
+      onUnreachable: () => this.#service.reportUnreachable(),
     });
-    const countProbe = registerCanaryMetrics(this.#metrics, () => canary.report(), this.#selfTests);
-    return canary;
   }
 
   #createDirectory(): Directory {
-    const { network, overlay, random = Math.random } = this.#options;
     const observeFlush = registerFlushMetrics(this.#metrics);
-    const {
-      dialBack = false,
-      nickAuth = 'disabled',
-      publicWindowMs,
-      directoryList,
-    } = this.#options;
-    return createDirectory({
-      network,
+    return createNodeDirectory(this.#options, {
       nick: this.nick,
-      location: (via) => this.#locationFor(via),
-      reachable: overlay.reachable,
-      motd: (via) => directoryMotd(formatLocation(this.#locationFor(via)), VERSION, this.#motd),
+      location: (via) => this.#service.locationFor(via),
+      motd: () => this.#motd,
       limits: this.#limits,
-      ...(publicWindowMs === undefined ? {} : { publicWindowMs }),
-      ...(dialBack
-        ? { dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick } }
-        : {}),
       ownNicks: this.#canary.ownNicks,
-      ...this.#cluster.neighbours,
-      gate: this.#options.gate,
-      ...(nickAuth === 'disabled'
-        ? {}
-        : { nickAuth: { required: nickAuth === 'require_verified', randomBytes } }),
-      ...(directoryList && { directoryList }),
+      cluster: this.#cluster,
       onFlush: (report) => {
         observeFlush(report);
         this.#history.flushed(report);
       },
       clock: this.#clock,
-      random,
       log: this.#log,
     });
-  }
-
-  /** The location for peers that dialled this kind: the only one that they may learn. */
-  #locationFor(via: LocationKind): Location {
-    const { locations } = this;
-    const [first] = locations;
-    const own = locations.length === 1 ? first : locations.find(({ kind }) => kind === via);
-    if (own) return own;
-    throw new Error(`a peer dialled ${via}, which is not served`);
   }
 
   async #openPage(): Promise<StatusServer | undefined> {
@@ -312,49 +280,26 @@ class RunningNode implements DirectoryNode {
   }
 
   #servicesNow(): readonly ServiceJson[] {
-    const served = this.#served;
-    if (!served || !this.#isServing) return this.#services.of(served?.locations ?? []);
-    return this.#services.of(served.locations, (kind) => {
-      const state = served.daemon?.(kind);
-      return state && daemonJson(state, this.#clock.now());
-    });
+    return this.#service.json(this.#isServing);
   }
 
   #status(): Record<string, unknown> {
-    return {
-      version: VERSION,
+    return nodeStatus({
       network: this.#options.network,
-      state: this.#states.name,
-      stateSeconds: this.#states.seconds,
-      stateEntered: this.#states.entered,
-      location: this.#served && formatLocation(this.location),
+      states: this.#states,
+      served: this.#service.served,
       services: this.#servicesNow(),
-      listensOn: this.#served?.listensOn,
-      uptimeSeconds: this.#upSeconds(),
+      upSeconds: this.#upSeconds(),
       health: this.health(),
-      canary: this.#canary.report(),
-      ...this.#cluster.status({ peers: this.directory.peerCount, version: VERSION }),
-      kinds: this.directory.kinds(),
-      ...this.directory.stats(),
-      lag: lagOf(this.directory.queuedBytes()),
-    };
+      canary: this.#canary,
+      cluster: this.#cluster,
+      directory: this.directory,
+    });
   }
 
   async #serve(): Promise<void> {
-    const { overlay, inherited, signal = new AbortController().signal } = this.#options;
-    const served = await overlay.serve((connection) => this.#accept(connection), {
-      signal,
-      onState: (state, kind) => {
-        this.#services.set(kind, state);
-        this.#onState();
-      },
-      ...(inherited === undefined ? {} : { inherited: inherited.parcels }),
-    });
-    this.#served = served;
-    if (served.locations.length < overlay.reachable.size) {
-      this.#services.only(served.locations);
-      this.#onState();
-    }
+    const { inherited } = this.#options;
+    const served = await this.#service.start();
     // Before the peers: some of them may wait for a nick.
     this.directory.operator.restore(bansIn(inherited?.parcels));
     this.#notifyCanary();
@@ -370,16 +315,9 @@ class RunningNode implements DirectoryNode {
     };
   }
 
-  #accept(connection: Connection): void {
-    if (this.#served) return this.directory.accept(connection);
-    // The location is not public before it is announced, so a connection this early is dropped.
-    connection.attach({ data() {}, closed() {} });
-    connection.destroy();
-  }
-
   #onState(): void {
     if (this.#states.name === 'stopping') return;
-    const { together } = this.#services;
+    const { together } = this.#service;
     this.#states.enter(together);
     this.#notifyCanary();
     if (together.state === 'reachable') this.#reachable.resolve();
@@ -389,10 +327,8 @@ class RunningNode implements DirectoryNode {
   /** It tests the first location, while that is reachable. */
   #notifyCanary(): void {
     if (!this.#isServing) return;
-    const location = this.#states.name === 'stopping' ? undefined : this.#served?.locations[0];
-    this.#canary.published(
-      location && this.#services.isReachable(location.kind) ? location : undefined,
-    );
+    const isStopping = this.#states.name === 'stopping';
+    this.#canary.published(isStopping ? undefined : this.#service.reachable);
   }
 
   #upSeconds(): number {

@@ -2,7 +2,7 @@
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
-import { LokinetDaemon } from '../../src/lokinet/daemon.js';
+import { watchLokinet } from '../../src/lokinet/daemon.js';
 import { createLokinetOverlay } from '../../src/lokinet/overlay.js';
 import { parseReply, parseStatus, parseVersion } from '../../src/lokinet/rpc-reply.js';
 import { createLokinetRpc } from '../../src/lokinet/rpc.js';
@@ -144,7 +144,7 @@ t.test('each failure has its own words', async (t) => {
 t.test('the state for a status page and metrics', async (t) => {
   const { standIn, rpc } = await rpcFor(t, rpcAnswers(HOST, true));
   const clock = createTestClock();
-  const daemon = new LokinetDaemon({ rpc, clock, log: silentLog });
+  const daemon = watchLokinet({ rpc, clock, log: silentLog });
   t.teardown(() => daemon.stop());
   t.match(daemon.read(), { name: 'Lokinet', connected: false });
   const next = async (): Promise<void> => {

@@ -4,7 +4,8 @@ import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import type { DaemonState } from '../../src/channel/ports.js';
 import { connectControl } from '../../src/tor/control/client.js';
-import { TOR_STATE_INTERVAL_MS, TorState } from '../../src/tor/control/tor-state.js';
+import { DAEMON_INTERVAL_MS } from '../../src/kit/daemon-watch.js';
+import { TorState } from '../../src/tor/control/tor-state.js';
 import { fakeControl, type FakeControl } from '../helpers/fake-control.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 
@@ -96,10 +97,10 @@ t.test('asked from the first look on, then at intervals', async (t) => {
   t.same(await becomes(isUp), { ...WELL, answeredAt: 1_000 });
   t.same(asked(), QUESTIONS);
   for (let n = 0; n < 100; n++) state.read();
-  clock.advance(TOR_STATE_INTERVAL_MS - 1);
+  clock.advance(DAEMON_INTERVAL_MS - 1);
   t.same(asked(), [], 'looking does not ask');
   clock.advance(1);
-  await becomes(({ answeredAt }) => answeredAt === 1_000 + TOR_STATE_INTERVAL_MS);
+  await becomes(({ answeredAt }) => answeredAt === 1_000 + DAEMON_INTERVAL_MS);
   t.same(asked(), QUESTIONS, 'the same questions, on the same connection');
   t.equal(tor.lines.filter((line) => line.endsWith(' AUTHENTICATE')).length, 1);
   state.stop();
@@ -160,7 +161,7 @@ t.test('a value that is refused is not asked again; the others are shown', async
   t.ok(networkLive);
   t.same(await becomes(isUp), { ...others, answeredAt: 1_000 });
   t.same(asked(), QUESTIONS);
-  clock.advance(TOR_STATE_INTERVAL_MS);
+  clock.advance(DAEMON_INTERVAL_MS);
   await becomes(({ answeredAt = 0 }) => answeredAt > 1_000);
   t.same(asked(), QUESTIONS.slice(0, -1));
 });
@@ -182,7 +183,7 @@ t.test('a filter that ends the connection at a question meets it twice at most',
     t.same(lines, QUESTIONS.slice(0, 3), `look ${round}`);
     await timerSet(clock);
     t.match(await becomes(isDown), { detail: /control connection/ });
-    clock.advance(TOR_STATE_INTERVAL_MS);
+    clock.advance(DAEMON_INTERVAL_MS);
   }
   const { circuits, ...others } = WELL;
   t.ok(circuits);
@@ -200,8 +201,8 @@ t.test('a Tor that ends is shown at once, and again when it is back', async (t) 
   const down = await becomes(isDown);
   t.match(down, { version: '0.4.9.11', answeredAt: 1_000, detail: /control connection/ });
   t.notOk('circuits' in down || 'bootstrapPercent' in down, 'nothing that may have changed');
-  clock.advance(TOR_STATE_INTERVAL_MS);
-  t.match(await becomes(isUp), { ...WELL, answeredAt: 1_000 + TOR_STATE_INTERVAL_MS });
+  clock.advance(DAEMON_INTERVAL_MS);
+  t.match(await becomes(isUp), { ...WELL, answeredAt: 1_000 + DAEMON_INTERVAL_MS });
   t.equal(tor.lines.filter((line) => line.endsWith(' AUTHENTICATE')).length, 2);
 });
 
@@ -223,7 +224,7 @@ t.test('no Tor, and an end while it connects', async (t) => {
     connected: false,
     detail: String.raw`nothing listens\nat 127.0.0.1:1`,
   });
-  clock.advance(TOR_STATE_INTERVAL_MS);
+  clock.advance(DAEMON_INTERVAL_MS);
   t.equal(signals.length, 2, 'it tries again at the next interval');
   await timerSet(clock);
   state.stop();

@@ -6,37 +6,29 @@
  */
 import type { Log } from '../../channel/log.js';
 import type { Clock, DaemonState } from '../../channel/ports.js';
-import { errorText } from '../../kit/error-text.js';
+import { DaemonWatch, type DaemonAnswers } from '../../kit/daemon-watch.js';
 import { shownLine } from '../../kit/shown-text.js';
 import { isRefusal } from '../tor-error.js';
 import type { ControlClient } from './client.js';
 import { infoValue, parseBootstrap } from './values.js';
 
-/** Interval between two looks, milliseconds. */
-export const TOR_STATE_INTERVAL_MS = 30_000;
 /** Longest wait for an answer, milliseconds. */
 const ANSWER_MS = 10_000;
 /** A filter that ends the connection at a request is not asked this request again. */
 const MAX_CUTS = 2;
 const MAX_TEXT = 100;
 
-/** The values of one answer. */
-type Told = Pick<
-  DaemonState,
-  'version' | 'bootstrapPercent' | 'bootstrapStep' | 'circuits' | 'networkLive'
->;
-
 /** `status/circuit-established`: `0` or `1`. */
-function circuitsIn(value: string): Told {
+function circuitsIn(value: string): DaemonAnswers {
   return value === '0' || value === '1' ? { circuits: value === '1' } : {};
 }
 
 /** `network-liveness`: `up` or `down`. */
-function livenessIn(value: string): Told {
+function livenessIn(value: string): DaemonAnswers {
   return value === 'up' || value === 'down' ? { networkLive: value === 'up' } : {};
 }
 
-function bootstrapIn(value: string): Told {
+function bootstrapIn(value: string): DaemonAnswers {
   const phase = parseBootstrap(value);
   if (!phase.ok) return {};
   const { progress, summary, warning } = phase.value;
@@ -44,7 +36,7 @@ function bootstrapIn(value: string): Told {
 }
 
 /** What GETINFO is asked for, and how each value is read. */
-const QUESTIONS: readonly (readonly [string, (value: string) => Told])[] = [
+const QUESTIONS: readonly (readonly [string, (value: string) => DaemonAnswers])[] = [
   ['version', (value) => ({ version: shownLine(value, MAX_TEXT) })],
   ['status/bootstrap-phase', bootstrapIn],
   ['status/circuit-established', circuitsIn],
@@ -64,56 +56,41 @@ export interface TorStateOptions {
 /** Asks a Tor at intervals, from the first call of `read` until `stop`. */
 export class TorState {
   readonly #options: TorStateOptions;
-  readonly #stop = new AbortController();
+  readonly #watch: DaemonWatch;
   /** By question: how often in a row the connection ended at it. */
   readonly #cuts = new Map<string, number>();
   /** Questions that Tor or a filter refuses. */
   readonly #refused = new Set<string>();
-  #state: DaemonState = { name: 'Tor', connected: false, detail: 'not asked yet' };
   #client: ControlClient | undefined;
-  #isStarted = false;
-  #cancelNext: (() => void) | undefined;
 
   constructor(options: TorStateOptions) {
+    const { clock, log } = options;
     this.#options = options;
+    this.#watch = new DaemonWatch({
+      name: 'Tor',
+      clock,
+      ask: (signal) => this.#askAll(signal),
+      onFailed: (reason) => {
+        log.debug('Tor does not report its state', { reason });
+        this.#client?.close();
+        this.#client = undefined;
+      },
+    });
   }
 
   /** The last answers. The first call starts to ask. */
   read(): DaemonState {
-    if (!this.#isStarted && !this.#stop.signal.aborted) {
-      this.#isStarted = true;
-      void this.#look();
-    }
-    return this.#state;
+    return this.#watch.read();
   }
 
   /** Closes the connection and asks no more. */
   stop(): void {
-    this.#stop.abort();
-    this.#cancelNext?.();
+    this.#watch.stop();
     this.#client?.close();
   }
 
-  async #look(): Promise<void> {
-    const { clock, log } = this.#options;
-    try {
-      const client = await this.#connected();
-      const told = await this.#ask(client);
-      // The connection may have ended since the last answer.
-      if (!client.closed) this.#answered(told);
-    } catch (error) {
-      const reason = errorText(error);
-      if (!this.#stop.signal.aborted) log.debug('Tor does not report its state', { reason });
-      this.#client?.close();
-      this.#lost(reason);
-    }
-    if (this.#stop.signal.aborted) return;
-    this.#cancelNext = clock.after(TOR_STATE_INTERVAL_MS, () => void this.#look());
-  }
-
-  async #connected(): Promise<ControlClient> {
+  async #connected(signal: AbortSignal): Promise<ControlClient> {
     if (this.#client !== undefined) return this.#client;
-    const { signal } = this.#stop;
     const client = await this.#options.connect(signal);
     if (signal.aborted) client.close();
     signal.throwIfAborted();
@@ -124,22 +101,30 @@ export class TorState {
 
   async #awaitLoss(client: ControlClient): Promise<void> {
     const cause = await client.lost;
-    if (this.#client === client) this.#lost(cause?.message ?? 'the control connection was closed');
+    if (this.#client !== client) return;
+    this.#client = undefined;
+    this.#watch.lost(cause?.message ?? 'the control connection was closed');
   }
 
-  async #ask(client: ControlClient): Promise<Told> {
-    let told: Told = {};
+  async #askAll(signal: AbortSignal): Promise<DaemonAnswers | undefined> {
+    const client = await this.#connected(signal);
+    let answers: DaemonAnswers = {};
     for (const [key, read] of QUESTIONS) {
       if (this.#refused.has(key)) continue;
       // One after the other: a cut connection then shows which request it was.
       // oxlint-disable-next-line no-await-in-loop
-      told = { ...told, ...(await this.#askFor(client, key, read)) };
+      answers = { ...answers, ...(await this.#askFor(client, key, read, signal)) };
     }
-    return told;
+    // The connection may have ended since the last answer.
+    return client.closed ? undefined : answers;
   }
 
-  async #askFor(client: ControlClient, key: string, read: (value: string) => Told): Promise<Told> {
-    const { signal } = this.#stop;
+  async #askFor(
+    client: ControlClient,
+    key: string,
+    read: (value: string) => DaemonAnswers,
+    signal: AbortSignal,
+  ): Promise<DaemonAnswers> {
     try {
       const reply = await client.command(`GETINFO ${key}`, { timeoutMs: ANSWER_MS, signal });
       this.#cuts.delete(key);
@@ -156,23 +141,5 @@ export class TorState {
       }
       throw error;
     }
-  }
-
-  #answered(told: Told): void {
-    const answeredAt = this.#options.clock.now();
-    this.#state = { name: 'Tor', connected: true, ...told, answeredAt };
-  }
-
-  /** Keeps what stays true without a connection: the version, and when Tor answered last. */
-  #lost(detail: string): void {
-    const { version, answeredAt } = this.#state;
-    this.#client = undefined;
-    this.#state = {
-      name: 'Tor',
-      connected: false,
-      detail: shownLine(detail),
-      ...(version === undefined ? {} : { version }),
-      ...(answeredAt === undefined ? {} : { answeredAt }),
-    };
   }
 }
