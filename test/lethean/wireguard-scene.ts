@@ -28,6 +28,8 @@ const WIREGUARD_GO = join(PROGRAMS, 'wireguard-go');
 const DEVICE = 'lthn0';
 const SERVER = '100.65.0.1';
 const CLIENT = '100.65.0.9';
+const SERVER6 = 'fd00:65::1';
+const CLIENT6 = 'fd00:65::9';
 const OUTSIDE = '192.0.2.1';
 const PORT = 7_007;
 
@@ -39,7 +41,7 @@ function saw(name: string, found: unknown, wanted: unknown): void {
 const GATE_PROGRAM = `
 const net = require('node:net');
 const dgram = require('node:dgram');
-net.createServer({ allowHalfOpen: true }, (s) => { s.on('error', () => {}); s.pipe(s); }).listen(${PORT}, '0.0.0.0');
+net.createServer({ allowHalfOpen: true }, (s) => { s.on('error', () => {}); s.pipe(s); }).listen(${PORT}, '::');
 const dns = dgram.createSocket('udp4');
 dns.on('message', (question, from) => {
   const known = question.includes('exit-only');
@@ -76,10 +78,11 @@ async function startGate(serverKey: string, clientPublic: string): Promise<void>
   const file = join(await mkdtemp(join(tmpdir(), 'gate-')), 'wg.conf');
   await writeFile(
     file,
-    `[Interface]\nPrivateKey = ${serverKey}\nListenPort = 8774\n[Peer]\nPublicKey = ${clientPublic}\nAllowedIPs = ${CLIENT}/32\n`,
+    `[Interface]\nPrivateKey = ${serverKey}\nListenPort = 8774\n[Peer]\nPublicKey = ${clientPublic}\nAllowedIPs = ${CLIENT}/32, ${CLIENT6}/128\n`,
   );
   await inside(WG, 'setconf', 'wgs', file);
   await inside('ip', 'address', 'add', `${SERVER}/16`, 'dev', 'wgs');
+  await inside('ip', 'address', 'add', `${SERVER6}/64`, 'dev', 'wgs');
   await inside('ip', 'link', 'set', 'wgs', 'up');
   const gate = spawn('nsenter', ['-t', pid, '-n', process.execPath, '-e', GATE_PROGRAM], {
     stdio: ['ignore', 'pipe', 'inherit'],
@@ -87,19 +90,27 @@ async function startGate(serverKey: string, clientPublic: string): Promise<void>
   await once(gate.stdout, 'data');
 }
 
+/** What `ip` prints; nothing for a table that does not exist. */
+async function outputs(...commands: readonly (readonly string[])[]): Promise<string> {
+  const all = await Promise.all(
+    commands.map((args) => run('ip', [...args]).catch(() => ({ stdout: '' }))),
+  );
+  return all.map(({ stdout }) => stdout).join('');
+}
+
 /** What a tunnel may leave: interface, rules, routes, processes, files. */
 async function left(): Promise<unknown> {
   const [links, rules, routes, processes, names] = await Promise.all([
     run('ip', ['-o', 'link']),
-    run('ip', ['rule']),
-    run('ip', ['route', 'show', 'table', '51888']).catch(() => ({ stdout: '' })),
+    outputs(['-4', 'rule'], ['-6', 'rule']),
+    outputs(['-4', 'route', 'show', 'table', '51888'], ['-6', 'route', 'show', 'table', '51888']),
     run('ps', ['-eo', 'args=']),
     readdir(tmpdir()),
   ]);
   return {
     link: links.stdout.includes(DEVICE),
-    rule: rules.stdout.includes('51888'),
-    routes: routes.stdout,
+    rule: rules.includes('51888'),
+    routes,
     process: processes.stdout.includes(`wireguard-go ${DEVICE}`),
     files: names.filter((name) => name.startsWith('onionmc-lethean-')),
   };
@@ -120,8 +131,8 @@ function gateOf(publicKey: string): WireGuardGate {
     publicKey,
     ipv4Network: '100.65.0.0/16',
     ipv4Gateway: SERVER,
-    ipv6Network: undefined,
-    ipv6Gateway: undefined,
+    ipv6Network: 'fd00:65::/64',
+    ipv6Gateway: SERVER6,
     usePsk: false,
     tcp: false,
   };
@@ -149,9 +160,9 @@ async function open(
     clientPublicKey: await gateIdKey(),
     presharedKey: undefined,
     ipv4Address: `${CLIENT}/16`,
-    ipv6Address: undefined,
+    ipv6Address: `${CLIENT6}/64`,
     serverIpv4Address: SERVER,
-    networks: ['100.65.0.0/16'],
+    networks: ['100.65.0.0/16', 'fd00:65::/64'],
     dns: [SERVER],
     ...other,
   };
@@ -176,6 +187,8 @@ async function main(): Promise<void> {
   const payload = Buffer.alloc(200_000, 'wg');
   saw('bytes come back through the tunnel', (await echoed(stream, payload)).equals(payload), true);
   saw('they are counted', tunnel.bytes(), { sent: payload.length, received: payload.length });
+  const six = await tunnel.connect(SERVER6, PORT, signal);
+  saw('also by IPv6', (await echoed(six, Buffer.from('six'))).toString(), 'six');
   const named = await tunnel.connect('exit-only.test', PORT, signal);
   saw('a name of the tunnel', (await echoed(named, Buffer.from('name'))).toString(), 'name');
   const unknown = await tunnel.connect('unknown.test', PORT, signal).catch(faultOf);
