@@ -37,7 +37,12 @@ export function introsetFault(
 }
 
 export class Introsets {
-  readonly #stored = new BoundedMap<string, Introset>(MAX_INTROSETS);
+  readonly #stored: BoundedMap<string, Introset>;
+
+  /** @param most introsets */
+  constructor(most: number = MAX_INTROSETS) {
+    this.#stored = new BoundedMap(most);
+  }
 
   get size(): number {
     return this.#stored.size;

@@ -76,6 +76,8 @@ export interface EndpointOptions {
   readonly network: Uint8Array;
   /** Whether packets to others are obfuscated; received ones are read in both forms. */
   readonly obfuscates: boolean;
+  /** Most links; default 1,024. */
+  readonly maxLinks?: number;
   send(packet: Uint8Array, address: string): void;
   onLink(link: Link): void;
   onMessage(link: Link, bytes: Uint8Array): void;
@@ -125,6 +127,11 @@ export class Endpoint {
 
   get links(): number {
     return this.#open.size;
+  }
+
+  /** Flow ids that were given and not used yet. */
+  get flows(): number {
+    return this.#flows.size;
   }
 
   get attempts(): number {
@@ -228,10 +235,20 @@ export class Endpoint {
     } else {
       const flowId = randomBytes(16);
       const flow = { identity: body.identity.slice(), address, at: clock.now() };
+      this.#forgetFlows();
       this.#flows.set(idText(flowId), flow);
       answer = { kind: 'give', flowId, identity: own };
     }
     this.#send(writeSigned(answer, identity.seed), address, body.identity);
+  }
+
+  /** Removes the flow ids that were given too long ago: the oldest are the first. */
+  #forgetFlows(): void {
+    const now = this.#options.clock.now();
+    for (const [id, { at }] of this.#flows) {
+      if (now - at <= FLOW_MS) return;
+      this.#flows.delete(id);
+    }
   }
 
   #isSigned(packet: SignedPacket<unknown>, identity: Uint8Array): boolean {
@@ -328,7 +345,7 @@ export class Endpoint {
   ): boolean {
     const { flowId, keys, otherKey, isInitiator, answer } = made;
     const derived = flowKeys(flowId, keys, otherKey, isInitiator);
-    if (!derived || this.#open.size >= MAX_LINKS) {
+    if (!derived || this.#open.size >= (this.#options.maxLinks ?? MAX_LINKS)) {
       this.dropped.full++;
       return false;
     }

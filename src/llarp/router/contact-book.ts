@@ -11,15 +11,21 @@ const MAX_CONTACTS = 4_096;
 export class ContactBook {
   readonly #network: Uint8Array;
   readonly #onMoved: (contact: RouterContact) => void;
-  readonly #contacts = new BoundedMap<string, RouterContact>(MAX_CONTACTS);
+  readonly #contacts: BoundedMap<string, RouterContact>;
 
   /**
    * @param network 8 bytes
    * @param onMoved a newer contact names another address than the one before
+   * @param most contacts
    */
-  constructor(network: Uint8Array, onMoved: (contact: RouterContact) => void = () => undefined) {
+  constructor(
+    network: Uint8Array,
+    onMoved: (contact: RouterContact) => void = () => undefined,
+    most: number = MAX_CONTACTS,
+  ) {
     this.#network = network;
     this.#onMoved = onMoved;
+    this.#contacts = new BoundedMap(most);
   }
 
   get size(): number {
