@@ -46,6 +46,8 @@ t.test('keys', async (t) => {
   t.equal(await new StoredWireGuardKeys({ folder }).publicKey('a'), one, 'it is kept');
   t.not(await stored.publicKey('b'), one, 'each gate has its own');
   t.equal(await stored.publicKey('mapped'), publicKeyOf(key));
+  const full = `${'94'.repeat(32)}.mapped`;
+  t.equal(await stored.publicKey(full), publicKeyOf(key), 'by the part behind the provider');
 });
 
 t.test('commands have no shell', async (t) => {

@@ -152,7 +152,6 @@ export class WireGuardInterfaces {
         // oxlint-enable no-await-in-loop
       }
     }
-    if (commands.route === '') return;
     for (const network of networks) {
       if (!addresses.some(({ family }) => family === network.family)) continue;
       const { ip, prefix, family } = network;
@@ -197,6 +196,8 @@ export class WireGuardInterfaces {
     signal: AbortSignal,
   ): Promise<string> {
     const { commands, wg, table } = this.#options;
+    // An empty command of the settings does nothing, as in the reference.
+    if (template === '') return Promise.resolve('');
     const all = { ...values, wg, table: String(table) };
     return runCommand(commandOf(commands.prefix, template, all), signal);
   }

@@ -38,6 +38,17 @@ export function publicKeyOf(privateKey: string): string {
   return base64(createPublicKey(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })), 'x');
 }
 
+/** The length of a provider's id and the separator behind it. */
+const PROVIDER_PART = 65;
+
+/** The value of a gate in a map of section 8, by its full id or by its part behind the provider's id. */
+export function ofGate(
+  map: ReadonlyMap<string, string> | undefined,
+  gateId: string,
+): string | undefined {
+  return map?.get(gateId) ?? map?.get(gateId.slice(PROVIDER_PART));
+}
+
 export interface WireGuardKeysOptions {
   /** Where keys are kept, a file for each gate. */
   readonly folder: string;
@@ -60,7 +71,7 @@ export class StoredWireGuardKeys implements WireGuardKeys {
 
   /** Rejects with a TransportError, or the error of the file system. */
   async privateKey(gateId: string): Promise<string> {
-    const mapped = this.#options.mapped?.get(gateId);
+    const mapped = ofGate(this.#options.mapped, gateId);
     if (mapped !== undefined) return mapped;
     // Two requests at once get the same key.
     const reading = this.#reading.get(gateId) ?? this.#read(gateId);

@@ -13,7 +13,7 @@ import { TransportError } from './transport-error.js';
 import { DEFAULT_COMMANDS, type WireGuardCommands } from './wg-commands.js';
 import { deviceOf, wireGuardPlan, type WireGuardPlan } from './wg-config.js';
 import { WireGuardInterfaces } from './wg-interface.js';
-import type { StoredWireGuardKeys } from './wg-keys.js';
+import { ofGate, type StoredWireGuardKeys } from './wg-keys.js';
 
 export interface WireGuardTransportOptions {
   readonly keys: StoredWireGuardKeys;
@@ -199,7 +199,7 @@ export class WireGuardTransport implements Transport {
     }
     await this.cleanUp();
     const privateKey = await keys.privateKey(gate.gateId);
-    const device = devices?.get(gate.gateId) ?? deviceOf(gate.gateId);
+    const device = ofGate(devices, gate.gateId) ?? deviceOf(gate.gateId);
     const plan = wireGuardPlan(gate.wg, session.wg, space, privateKey, device);
     const interfaces = this.#interfaces;
     const what = 'WireGuard';
