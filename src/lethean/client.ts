@@ -21,15 +21,20 @@ import type { Described } from './session/terms.js';
 
 /** The folders of section 3.4. */
 export interface LetheanFolders extends DescriptionFolders {
+  /** One file for each session. */
   readonly sessions: string;
 }
 
 export interface LetheanClientOptions {
+  /** Missing ones are made. */
   readonly folders: LetheanFolders;
+  /** Pays for sessions, such as a `WalletPayer`. */
   readonly payer: Payer;
+  /** Ways to a gate, such as those of `createTransports`. */
   readonly transports: readonly Transport[];
   /** Undefined: WireGuard is off. */
   readonly wireGuardKeys?: WireGuardKeys;
+  /** Sections 5.2 and 6.3; the defaults of docs/lethean.md unless they are given. */
   readonly settings?: Partial<SessionSettings>;
   /** An https address; that of the document unless it is given. */
   readonly sdpUrl?: string;
@@ -39,9 +44,11 @@ export interface LetheanClientOptions {
   readonly managerOf?: (provider: Pick<Provider, 'managerUrl' | 'ca'>) => Manager;
   /** Of one call of the SDP server or a manager, milliseconds; 30,000 unless it is given. */
   readonly callTimeoutMs?: number;
+  /** Monotonic time and timers. */
   readonly clock: Clock;
   /** Seconds since 1970; the system's unless it is given. */
   readonly now?: () => number;
+  /** Hears of each change of a session, of failures, and of descriptions that were refused. */
   readonly log: Log;
   /** Hears of each new state of a session. */
   readonly onSession?: SessionListener;
@@ -50,6 +57,7 @@ export interface LetheanClientOptions {
 }
 
 export interface ConnectRequest extends BuyRequest {
+  /** Gives up waiting. What was paid stays paid, and is continued by the next `connect` or `resume`. */
   readonly signal?: AbortSignal;
 }
 
@@ -120,6 +128,7 @@ export class LetheanClient {
     return this.#store.all;
   }
 
+  /** Sessions whose tunnel stands, or is opened again. */
   get connections(): ReadonlySet<LetheanConnection> {
     return this.#keeper.connections;
   }

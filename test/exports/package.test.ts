@@ -48,6 +48,7 @@ const VALUES: Readonly<Record<string, string>> = {
   'onionmc/protocol': 'parseOffer',
   'onionmc/negotiation': 'runCoinjoin',
   'onionmc/coinjoin': 'openWallet',
+  'onionmc/lethean': 'LetheanClient',
   'onionmc/tor': 'TorError',
   'onionmc/llarp': 'StreamService',
 };
@@ -58,6 +59,7 @@ const TYPES: Readonly<Record<string, string>> = {
   'onionmc/protocol': 'Offer',
   'onionmc/negotiation': 'MakerWallet',
   'onionmc/coinjoin': 'CoinjoinPlan',
+  'onionmc/lethean': 'LetheanClientOptions',
   'onionmc/tor': 'OnionService',
   'onionmc/llarp': 'ServiceKeys',
 };

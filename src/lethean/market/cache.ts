@@ -12,10 +12,13 @@ import { parseGate } from './parse-gate.js';
 import { parseProvider, parseSpace } from './parse-provider.js';
 
 export interface DescriptionFolders {
+  /** Known providers. */
   readonly providers: string;
   /** Providers of sessions of this client: their identity is kept. */
   readonly myProviders: string;
+  /** Spaces of known providers. */
   readonly spaces: string;
+  /** Gates of known providers. */
   readonly gates: string;
 }
 

@@ -6,10 +6,12 @@ import { JsonError, JsonNumber, parseExactJson, type Json, type JsonObject } fro
 
 /** A description, or an answer of a manager, breaks a rule. The message names the field and the rule. */
 export class DescriptionError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'DescriptionError';
   constructor(
     /** Where: `gates[2].wg.endpoint`. */
     readonly field: string,
+    /** What the field must be. */
     readonly rule: string,
   ) {
     super(field === '' ? rule : `${field}: ${rule}`);

@@ -13,9 +13,12 @@ export type CallFault =
   | 'cut'
   | 'aborted';
 
+/** A server of the market did not answer. */
 export class CallError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'CallError';
   constructor(
+    /** Why. */
     readonly fault: CallFault,
     /** Host and port. */
     readonly where: string,

@@ -47,6 +47,7 @@ export interface Selection {
 
 /** The link leads nowhere in the descriptions that are at hand. */
 export class SelectionError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'SelectionError';
 }
 

@@ -31,8 +31,10 @@ const MEANINGS: ReadonlyMap<number, string> = new Map([
 
 /** The manager refused a call. */
 export class ManagerError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'ManagerError';
   constructor(
+    /** HTTP status, or one of the manager's own from 443 on. */
     readonly status: number,
     where: string,
     /** What the manager says of it, cleaned and short. */

@@ -29,9 +29,11 @@ export interface MarketOptions {
 
 /** The SDP server answers with an error status. */
 export class SearchError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'SearchError';
   constructor(
     host: string,
+    /** HTTP status. */
     readonly status: number,
   ) {
     super(

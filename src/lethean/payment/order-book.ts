@@ -15,7 +15,9 @@ const MAX_ORDERS = 5_000;
 /** After so long no transaction has to be sent again, and its data is left out. */
 const METADATA_SECONDS = 7 * 86_400;
 
+/** The file of all payments: what was ordered, made and sent. */
 export class OrderBook {
+  /** The file. */
   readonly path: string;
 
   /** @param path the file: `payments.json` in the folder of variable data */
@@ -35,6 +37,7 @@ export class OrderBook {
     );
   }
 
+  /** The order of a session, if there is one. */
   async find(sessionId: string): Promise<OrderRecord | undefined> {
     return (await this.all()).find(({ order }) => order.sessionId === sessionId);
   }

@@ -59,6 +59,7 @@ const NO_FUNDS: ReadonlySet<number | undefined> = new Set([
   RpcCode.NOT_ENOUGH_UNLOCKED,
 ]);
 
+/** Pays with a wallet RPC, each session once. */
 export class WalletPayer implements Payer {
   readonly #options: WalletPayerOptions;
   #turn: Promise<unknown> = Promise.resolve();

@@ -19,10 +19,12 @@ export type WalletFault =
 
 /** A call to the wallet RPC that failed. `message` is one line with what to do. */
 export class WalletError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'WalletError';
   /** 3: the wallet RPC is needed and not there; 2: settings; 1: others. */
   readonly exitCode: 1 | 2 | 3;
   constructor(
+    /** What went wrong. */
     readonly fault: WalletFault,
     message: string,
     /** The number of a JSON-RPC error. */
@@ -69,12 +71,14 @@ const NOTHING_PAID: ReadonlySet<PaymentFault> = new Set([
 
 /** A payment that was not made. `message` is one line with what to do. */
 export class PaymentError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'PaymentError';
   /** That of the wallet's error, else 1. */
   readonly exitCode: 1 | 2 | 3;
   /** Whether it is certain that nothing left the wallet and nothing will (`isNothingPaid` of the ports). */
   readonly nothingPaid: boolean;
   constructor(
+    /** Why nothing was paid, or why it is not known. */
     readonly fault: PaymentFault,
     message: string,
     cause?: unknown,

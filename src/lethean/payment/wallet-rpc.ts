@@ -42,6 +42,7 @@ const LONG: ReadonlySet<string> = new Set([
   'transfer_split',
 ]);
 
+/** The JSON-RPC of a wallet, with digest authentication on one connection. */
 export class WalletRpc {
   readonly #connection: RpcConnection;
   readonly #callMs: number;
@@ -52,6 +53,7 @@ export class WalletRpc {
     this.#callMs = callMs;
   }
 
+  /** Ends the connection. */
   close(): void {
     this.#connection.close();
   }

@@ -61,6 +61,7 @@ const MAX_METADATA = 2_000_000;
 
 export const isAddress = (text: string): boolean => ADDRESS.test(text);
 
+/** One wallet of a wallet RPC, by its name: another open wallet never answers for it. */
 export class Wallet {
   readonly #options: WalletOptions;
   #address: string | undefined;
@@ -70,6 +71,7 @@ export class Wallet {
     this.#options = options;
   }
 
+  /** The name of its file. */
   get name(): string {
     return this.#options.name;
   }
@@ -126,6 +128,7 @@ export class Wallet {
     return this.#mine(signal);
   }
 
+  /** All coins, and those that can be spent now, in atomic units. */
   async balance(signal: AbortSignal): Promise<Balance> {
     const answer = await this.#call('getbalance', { account_index: 0 }, signal);
     const total = readAmount(answer['balance']);
@@ -243,6 +246,7 @@ export class Wallet {
     return signature;
   }
 
+  /** Whether a proof shows that a transaction pays an address. */
   async checkProof(
     proof: { txid: string; address: string; message: string; signature: string },
     signal: AbortSignal,

@@ -2,6 +2,7 @@
 
 /** The caller, or the settings, did not agree to pay. Nothing was paid. */
 export class NotAgreedError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'NotAgreedError';
 }
 
@@ -10,9 +11,12 @@ export class NotAgreedError extends Error {
  * again, and never pays again.
  */
 export class NotRecognisedError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'NotRecognisedError';
   constructor(
+    /** The manager's id of the session. */
     readonly sessionId: string,
+    /** The transactions that paid, as far as they are known. */
     readonly txids: readonly string[],
     seconds: number,
   ) {
@@ -25,10 +29,12 @@ export class NotRecognisedError extends Error {
 
 /** The session ended: its state says why. */
 export class SessionOverError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'SessionOverError';
 }
 
 /** Another use of this gate and space has begun, or stands. */
 export class SessionInUseError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'SessionInUseError';
 }

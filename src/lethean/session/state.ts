@@ -107,6 +107,7 @@ const NO_USAGE: Usage = { sent: 0, received: 0 };
 
 /** The event does not belong to the state, or names another session or payment. */
 export class SessionStateError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'SessionStateError';
 }
 

@@ -7,8 +7,10 @@ import type { Selected } from './state.js';
 
 /** The provider asks for something else than it described. Nothing was paid. */
 export class TermsError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'TermsError';
   constructor(
+    /** What differs. */
     readonly what: 'price' | 'wallet' | 'days' | 'gate' | 'space' | 'certificates' | 'key',
     message: string,
   ) {

@@ -27,9 +27,11 @@ export type TransportFault =
 
 /** A failure of a tunnel, or of one connection through it. The text has no credentials. */
 export class TransportError extends Error {
+  /** Stable, for programs. */
   override readonly name = 'TransportError';
 
   constructor(
+    /** What failed. */
     readonly fault: TransportFault,
     message: string,
     options?: ErrorOptions,
