@@ -292,6 +292,17 @@ async function addLlarp(program: Command): Promise<void> {
   (await import('./llarp/commands.js')).addLlarpCommands(llarp);
 }
 
+/** The subcommands of `lethean` are loaded only when it is named. */
+async function addLethean(program: Command): Promise<void> {
+  const lethean = program
+    .command('lethean')
+    .description(
+      'paid exits of Lethean (RFC-0005); optional, never tried against the live network',
+    );
+  if (!process.argv.includes('lethean')) return;
+  (await import('./lethean/commands.js')).addLetheanCommands(lethean);
+}
+
 /** The subcommands of `directories` are loaded only when it is named. */
 async function addDirectories(program: Command): Promise<void> {
   const directories = program
@@ -331,6 +342,7 @@ export async function runCommandLine(version: string): Promise<void> {
   await addDirectories(program);
   await addAdmission(program);
   await addLlarp(program);
+  await addLethean(program);
   try {
     await program.parseAsync();
   } catch (error) {

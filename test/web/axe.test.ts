@@ -16,6 +16,7 @@ import { startOrderbookServer } from '../../src/web/server.js';
 import { joinMany } from '../directory/many.js';
 import { onion } from '../directory/wire.js';
 import { launchBrowser, probe, until, watchSite } from '../helpers/browser.js';
+import { startDesk } from '../helpers/lethean-desk.js';
 import { EMPTY_STATUS, SAMPLE_NOW, sampleStatus } from '../helpers/sample-maker.js';
 import { createSampleBook, DIRECTORIES, sampleEntries } from './sample-book.js';
 
@@ -183,6 +184,28 @@ t.test('the page of a maker', async (t) => {
       status = { ...EMPTY_STATUS, reachable: false };
       await page.reload();
       await until(page, "probe.text('#card-outside .badge') === 'no answer'");
+    },
+  );
+});
+
+t.test('the page of the Lethean client', async (t) => {
+  const { url, token } = await startDesk(t);
+  await looksAt(
+    t,
+    url,
+    async (page) => {
+      await page.goto(`${url}#${token}`);
+      await page.reload();
+      await page.waitForSelector('[data-status=live]');
+      await page.locator('#search').click();
+      await page.locator('#look').click();
+      await until(page, "!document.querySelector('#transfers').hidden");
+    },
+    async (page) => {
+      await page.locator('#offers button').first().click();
+      await until(page, "!document.querySelector('#pay').hidden");
+      await page.locator('#pay').click();
+      await until(page, "!document.querySelector('#sessions').hidden");
     },
   );
 });
