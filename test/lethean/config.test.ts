@@ -1,5 +1,5 @@
 /** client.ini, the environment and the command line: every option at each of the four levels. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
@@ -152,6 +152,18 @@ t.test('the options of the document', async (t) => {
   t.equal(count('appendix A'), 38);
   t.equal(count('section 8'), 9);
   t.equal(OPTION_NAMES.length, Object.keys(TEXTS).length);
+});
+
+t.test('docs/lethean.md has each option with its default and meaning', async (t) => {
+  const page = await readFile(new URL('../../docs/lethean.md', import.meta.url), 'utf8');
+  const rows = new Set(page.split('\n').map((line) => line.replace(/ {2,}/g, ' ')));
+  for (const name of OPTION_NAMES) {
+    const { usual, source, about, ...option } = OPTIONS[name];
+    const shown = usual ? ` \`${usual}\`` : '';
+    const unused = 'unused' in option ? `. No effect: ${option.unused}` : '';
+    const row = `| \`${name}\` |${shown} | ${source} | ${about}${unused} |`;
+    t.ok(rows.has(row), row);
+  }
 });
 
 t.test('defaults', async (t) => {
