@@ -48,7 +48,7 @@ export class StreamService {
       clock,
       randomBytes,
       send: (address, payload) => void this.endpoint.send(address, STREAM_PROTOCOL, payload),
-      onTrouble: (address) => this.endpoint.trouble(address),
+      onDoubt: (address) => this.endpoint.doubt(address),
     });
     this.endpoint = new ServiceEndpoint({
       ...options,

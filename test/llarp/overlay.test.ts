@@ -1,44 +1,15 @@
-/** The message channel's contract of overlays, over routers of LLARP v0 in this process. */
+/** Locations and refusals of the overlay of the laboratory. Its contract: test/lab/llarp/overlay-udp.test.ts. */
 import { randomBytes } from 'node:crypto';
 import t from 'tap';
-import type { Overlay } from '../../src/channel/ports.js';
 import { llarpLocation, readLlarpLocations } from '../../src/lab/llarp/location.js';
 import { LlarpMemoryNetwork } from '../../src/lab/llarp/memory-network.js';
 import { createLlarpOverlay } from '../../src/lab/llarp/overlay.js';
 import { newServiceKeys } from '../../src/llarp/service/keys.js';
+import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { parseDeclaredLocation, parseLocation } from '../../src/protocol/location.js';
-import { overlayCompliance } from '../overlay/compliance.js';
 
 const PORT = 5_222;
 const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
-
-t.test('the overlay of the laboratory keeps the contract', { timeout: 240_000 }, async (t) => {
-  const network = new LlarpMemoryNetwork({ routers: 8 });
-  t.teardown(() => network.close());
-  const overlayOf = (port: number | undefined): Overlay => {
-    const { node, close } = network.join();
-    return createLlarpOverlay({
-      router: node.router,
-      closeRouter: close,
-      keys: newServiceKeys(random),
-      port,
-      randomBytes: random,
-      // Each hop costs seconds of processor time for the megabytes of the suite; network.test.ts uses three.
-      hops: 1,
-    });
-  };
-  const dialer = overlayOf(undefined);
-  await overlayCompliance(t, {
-    server: () => overlayOf(PORT),
-    dialer,
-    deadLocation: llarpLocation(random(32), PORT),
-    foreignLocation: { kind: 'onion', host: `${'a'.repeat(56)}.onion`, port: PORT },
-  });
-  await t.rejects(
-    dialer.serve(() => undefined, { signal: new AbortController().signal }),
-    { code: 'not-serving' },
-  );
-});
 
 t.test('locations of the laboratory are read only while it is used', (t) => {
   const location = llarpLocation(random(32), PORT);
@@ -60,4 +31,34 @@ t.test('locations of the laboratory are read only while it is used', (t) => {
   second();
   t.notOk(parseLocation(text).ok);
   t.end();
+});
+
+t.test('an overlay without a port only dials, and says so', async (t) => {
+  const network = new LlarpMemoryNetwork({ routers: 4 });
+  t.teardown(() => network.close());
+  const { node, close } = network.join();
+  const overlay = createLlarpOverlay({
+    router: node.router,
+    closeRouter: close,
+    keys: newServiceKeys(random),
+    port: undefined,
+    randomBytes: random,
+  });
+  t.ok(overlay.dialsOnly);
+  const { signal } = new AbortController();
+  await t.rejects(
+    overlay.serve(() => undefined, { signal }),
+    { code: 'not-serving' },
+  );
+  const onion = { kind: 'onion', host: `${'a'.repeat(56)}.onion`, port: PORT } as const;
+  await t.rejects(overlay.dial(onion, { signal }), { code: 'location-refused' });
+  await overlay.close();
+});
+
+t.test('a program without the overlay has no way to an address of the laboratory', async (t) => {
+  const location = llarpLocation(random(32), PORT);
+  const overlay = createLoopbackOverlay({ host: '127.0.0.1', port: 0 });
+  await t.rejects(overlay.dial(location, { signal: new AbortController().signal }), {
+    code: 'location-refused',
+  });
 });

@@ -242,7 +242,7 @@ t.test('a path of the sender dies: the conversation takes another one', (t) => {
   at.lab.kill(middle);
   at.alice.send(bob, 'lost on its way');
   at.lab.clock.advance(1_000);
-  at.alice.endpoint.trouble(bob);
+  at.alice.endpoint.doubt(bob);
   at.lab.clock.advance(8_000);
   at.alice.send(bob, 'second');
   at.bob.send(alice, 'answer');
@@ -259,7 +259,7 @@ t.test('the router of an introduction dies: another introduction is used', (t) =
   at.lab.clock.advance(3_000);
   const end = usedHops(at).at(-1) ?? -1;
   at.lab.kill(end);
-  at.alice.endpoint.trouble(bob);
+  at.alice.endpoint.doubt(bob);
   at.lab.clock.advance(8_000);
   at.alice.send(bob, 'second');
   at.lab.clock.advance(3_000);

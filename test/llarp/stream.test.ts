@@ -61,7 +61,7 @@ class Pair {
   readonly bob = new End();
   fate: Fate = () => [10];
   sent = 0;
-  troubles = 0;
+  doubts = 0;
   readonly accepted: End[] = [];
   readonly streams: { readonly alice: Streams; readonly bob: Streams };
 
@@ -77,7 +77,7 @@ class Pair {
           clock.after(ms, () => this.streams[to].receive(from, payload));
         }
       },
-      onTrouble: () => void this.troubles++,
+      onDoubt: () => void this.doubts++,
     });
     this.streams = {
       alice: new Streams(options('bob', 'alice')),
@@ -334,7 +334,7 @@ t.test('the other side is gone: an idle stream, a writing one, and one that open
   pair.streams.alice.open('bob', PORT, opening.handlers);
   clock.advance(2 * SILENCE_MS);
   t.same([alice.ends, writing.ends, opening.ends], [['silent'], ['silent'], ['not-opened']]);
-  t.ok(pair.troubles > 2, 'the way was doubted before');
+  t.ok(pair.doubts > 2, 'the way was doubted before');
   t.equal(pair.streams.alice.size, 0);
   t.end();
 });
@@ -367,7 +367,7 @@ t.test('streams of one service, and segments of no stream, are bounded', (t) => 
     clock,
     randomBytes: seeded('busy'),
     send: () => void answers++,
-    onTrouble: () => undefined,
+    onDoubt: () => undefined,
   });
   for (let i = 0; i < 1_000; i++) busy.receive('carol', writeSegment(SEGMENT));
   busy.receive('carol', Uint8Array.of(1, 2));

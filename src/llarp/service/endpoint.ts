@@ -151,8 +151,8 @@ export class ServiceEndpoint {
   }
 
   /** Nothing comes back from this service: takes another way to it. */
-  trouble(address: string): void {
-    this.#remotes.get(address)?.trouble();
+  doubt(address: string): void {
+    this.#remotes.get(address)?.doubt();
   }
 
   close(): void {

@@ -39,7 +39,7 @@ const ASKS = Uint8Array.of(1);
 /** The other side is asked for an answer when a message has had none for so long. */
 const ASK_AFTER_MS = 4_000;
 /** Another way is taken when nothing has come back for so long. */
-const TROUBLE_AFTER_MS = 9_000;
+const DOUBT_AFTER_MS = 9_000;
 /** The answer to a first frame is awaited so long, so often. */
 const HANDSHAKE_MS = 4_000;
 const HANDSHAKE_TRIES = 5;
@@ -119,7 +119,7 @@ export class RemoteService {
   #queuedBytes = 0;
   #sent: Sent[] = [];
   #current: Pair | undefined;
-  /** The pair before, when the current one is in trouble. */
+  /** The pair before, when the current one is in doubt. */
   #before: Pair | undefined;
   /** When the first message was sent that nothing has followed from the other side. */
   #unheardSince: number | undefined;
@@ -180,7 +180,7 @@ export class RemoteService {
   }
 
   /** Nothing comes back: takes another way or path, if there is one. */
-  trouble(): void {
+  doubt(): void {
     const current = this.#current;
     if (!current) {
       this.pump();
@@ -339,7 +339,7 @@ export class RemoteService {
   /** Asks for an answer when none has come; takes another way when that does not help. */
   #listen(now: number): void {
     const silence = this.#unheardSince === undefined ? 0 : now - this.#unheardSince;
-    if (silence >= TROUBLE_AFTER_MS) this.trouble();
+    if (silence >= DOUBT_AFTER_MS) this.doubt();
     else if (silence >= ASK_AFTER_MS) this.#pushControl(ASKS);
   }
 
@@ -462,7 +462,7 @@ export class RemoteService {
   #unanswered(tries: number): void {
     this.#handshake = undefined;
     if (tries < HANDSHAKE_TRIES) {
-      this.trouble();
+      this.doubt();
       this.#begin(tries);
     } else if (!this.#sending()) {
       this.#fail('no-answer');

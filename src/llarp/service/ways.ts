@@ -6,7 +6,7 @@ import type { Introduction } from '../structures.js';
 export const MAX_WAYS = 12;
 /** An introduction is not used in the last part of its life: the message must arrive. */
 const LEAST_LEFT_MS = 2_000n;
-/** After trouble another way is preferred for so long. */
+/** After a doubt another way is preferred for so long. */
 const DOUBT_MS = 30_000;
 /** Dropped messages after which a way is doubted: one alone may be dropped by a router that is busy. */
 const STRIKES = 2;

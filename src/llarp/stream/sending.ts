@@ -11,7 +11,7 @@ export const MAX_QUEUED_BYTES = 134_217_728;
 /** A segment counts as lost when so many later ones were acknowledged. */
 const LATER_ONES = 3;
 /** Time-outs in a row after which the way is doubted. */
-const TROUBLE_AFTER = 2;
+const DOUBT_AFTER = 2;
 /** Most short segments on their way: later bytes wait for an acknowledgement, and share a segment. */
 const MAX_SHORT = 4;
 const NOTHING = new Uint8Array(0);
@@ -37,7 +37,7 @@ export interface SendingOptions {
   readonly clock: Clock;
   send(part: Pick<Segment, 'offset' | 'data' | 'ends' | 'asks'>): void;
   /** Several time-outs in a row: the way may be broken. */
-  onTrouble(): void;
+  onDoubt(): void;
 }
 
 export class SendingHalf {
@@ -243,7 +243,7 @@ export class SendingHalf {
     this.#pace.timedOut();
     const [first] = this.#inFlight;
     if (first) {
-      if (++this.#timeouts % TROUBLE_AFTER === 0) this.#options.onTrouble();
+      if (++this.#timeouts % DOUBT_AFTER === 0) this.#options.onDoubt();
       this.#transmit(first);
     } else {
       // The reader's window is full. Asks whether it has changed: the answer that said so may be lost.

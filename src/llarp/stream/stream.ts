@@ -43,7 +43,7 @@ export interface StreamOptions {
   /** The port that is asked for; undefined at the side that accepts. */
   readonly port: number | undefined;
   send(segment: Segment): void;
-  onTrouble(): void;
+  onDoubt(): void;
   /** The stream needs its place no more. @param receipt the answer to repeated segments; undefined after a fault */
   onGone(receipt: Segment | undefined): void;
 }
@@ -74,7 +74,7 @@ export class Stream {
     this.#sending = new SendingHalf({
       clock,
       send: (part) => this.#send(part),
-      onTrouble: () => options.onTrouble(),
+      onDoubt: () => options.onDoubt(),
     });
     this.#receiving = new ReceivingHalf((bytes) => this.#handlers.onData(bytes));
     if (port === undefined) {
@@ -209,7 +209,7 @@ export class Stream {
     const data = Uint8Array.of(port >> 8, port & 255);
     this.#send({ offset: 0, data, ends: false, asks: true }, { opens: true });
     this.#cancelWatch = clock.after(OPEN_AGAIN_MS, () => {
-      this.#options.onTrouble();
+      this.#options.onDoubt();
       this.#open();
     });
   }

@@ -26,7 +26,7 @@ export interface StreamsOptions {
   /** Sends a datagram to the service with this address. */
   send(address: string, payload: Uint8Array): void;
   /** The way to this service may be broken. */
-  onTrouble(address: string): void;
+  onDoubt(address: string): void;
 }
 
 interface Entry {
@@ -118,7 +118,7 @@ export class Streams {
       id,
       port,
       send: (segment) => this.#options.send(address, writeSegment(segment)),
-      onTrouble: () => this.#options.onTrouble(address),
+      onDoubt: () => this.#options.onDoubt(address),
       onGone: (receipt) => {
         this.#streams.delete(key);
         this.#ended.set(key, receipt);
