@@ -114,7 +114,8 @@ class RunningNode implements DirectoryNode {
       inherits: inherited !== undefined,
       facts: () => ({
         motd: this.#motd,
-        limits: JSON.stringify(this.#limits),
+        // A node that is open beside private ones shows strangers the peers of all.
+        limits: `${JSON.stringify(this.#limits)}${options.gate ? ' private' : ''}`,
         reached: isReached(this.#canary.report().state),
       }),
     });
