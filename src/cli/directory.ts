@@ -47,6 +47,7 @@ import { openAdmissionParts } from './admission-parts.js';
 import { createUpgrade } from './directory-upgrade.js';
 import { UsageError } from './errors.js';
 import { print } from './print.js';
+import { usesTunnel } from './tor-upstream.js';
 import { openProgram, type CommonOptions, type Program } from './program.js';
 
 type NodeOptions = Required<
@@ -121,6 +122,10 @@ function notifyState(notifier: Notifier | undefined, state: ServiceState): void 
   else notifier?.status(`not reachable: ${state.detail}`);
 }
 
+/** The tunnel of the present process is the only way of the Tor that would be handed over. */
+const TUNNEL_STAYS = refusedRequest(
+  'no upgrade with [TOR] upstream = lthn://: the tunnel cannot change its process; restart the directory',
+);
 const STARTING = refusedRequest('the directory is still starting; try again when it is up');
 
 /** The parts of `onionmc directory` in one process, and what its signals do. */
@@ -284,6 +289,10 @@ class DirectoryProgram {
     void this.#lists?.start(node.locations);
     const upgrade = createUpgrade({ node, opened, notifier, shutdown, log });
     this.#upgrade = async () => {
+      if (usesTunnel(this.#program.settings)) {
+        log.warn(TUNNEL_STAYS.why);
+        return TUNNEL_STAYS;
+      }
       this.#upgrades++;
       const answer = await upgrade();
       if (!answer.done) this.#upgrades--;

@@ -7,6 +7,7 @@ import { createLog, type LogOptions, type ProgramLog } from '../ops/log.js';
 import { createShutdown, type Shutdown } from '../ops/shutdown.js';
 import { keepAlive } from '../kit/keep-alive.js';
 import { setActive } from './lifecycle.js';
+import { withUpstream } from './tor-upstream.js';
 
 export interface CommonOptions {
   readonly datadir?: string;
@@ -86,5 +87,6 @@ export async function openProgram(
   });
   setActive(shutdown);
   shutdown.onStop('process', letGo);
-  return { settings, log, shutdown };
+  const program = { settings, log, shutdown };
+  return { ...program, settings: await withUpstream(program) };
 }

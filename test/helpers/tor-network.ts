@@ -2,12 +2,14 @@ import { readFileSync } from 'node:fs';
 import type { Test } from 'tap';
 import type { Connection, Overlay } from '../../src/channel/ports.js';
 import type { Location } from '../../src/protocol/location.js';
+import { deferred } from '../../src/kit/deferred.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { connectControl } from '../../src/tor/control/client.js';
 import {
   startPrivateTorNetwork,
   type PrivateTorNetwork,
 } from '../../src/lab/private-network/network.js';
+import { acceptor } from './connection-peer.js';
 import { SocksError } from '../../src/tor/socks/error.js';
 
 /**
@@ -48,6 +50,36 @@ export async function torOverlaysFor(t: Test): Promise<{
         },
       }),
   };
+}
+
+/** An onion service on a tor of its own in this network; resolves when it is reachable. */
+export async function serviceOn(t: Test, network: PrivateTorNetwork): Promise<Location> {
+  const { socks, controlEndpoint: endpoint } = await network.startTor({
+    name: 'service',
+    controlPort: true,
+  });
+  if (endpoint === undefined) throw new Error('this tor has no control port');
+  const overlay = createTorOverlay({
+    socks: { kind: 'tcp', ...socks },
+    serving: {
+      kind: 'control',
+      identity: { kind: 'ephemeral' },
+      listen: { host: '127.0.0.1', port: 0 },
+      connectControl: (signal) => connectControl({ endpoint, signal }),
+    },
+  });
+  t.teardown(() => overlay.close());
+  const ready = deferred<void>();
+  const accept = acceptor();
+  const served = await overlay.serve((connection) => accept.onConnection(connection), {
+    signal: new AbortController().signal,
+    onState: ({ state }) => {
+      if (state === 'reachable') ready.resolve();
+    },
+  });
+  t.teardown(() => served.close());
+  await ready.promise;
+  return served.locations[0];
 }
 
 const ATTEMPTS = 20;

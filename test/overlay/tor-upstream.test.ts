@@ -7,7 +7,6 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createConnection, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
@@ -15,22 +14,18 @@ import { parseCfg } from '../../src/config/cfg-file.js';
 import { settingsFrom, type Settings } from '../../src/config/settings.js';
 import { parseTorUpstream, shownUpstream } from '../../src/config/tor-upstream.js';
 import { freePorts } from '../../src/lab/private-network/free-ports.js';
-import { deferred } from '../../src/kit/deferred.js';
 import { startLocalProxy } from '../../src/lethean/transport/local-proxy.js';
 import { randomLogin } from '../../src/lethean/transport/local-request.js';
 import { ProxyTransport } from '../../src/lethean/transport/proxy-transport.js';
 import { openOverlay } from '../../src/overlay/factory/open-overlays.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
-import { createTorOverlay } from '../../src/overlay/tor.js';
-import { connectControl } from '../../src/tor/control/client.js';
 import { upstreamLines } from '../../src/tor/process/upstream-lines.js';
 import { makeAuthority } from '../helpers/certificates.js';
-import { acceptor } from '../helpers/connection-peer.js';
 import { gateConfig, startHaproxy } from '../helpers/haproxy.js';
 import { startExitProxy, tunnelTarget } from '../helpers/lethean-exit.js';
 import { GRANTED, startSocksServer } from '../helpers/socks-server.js';
-import { peerPorts } from '../helpers/tcp-peers.js';
-import { dialPatiently, torNetworkFor } from '../helpers/tor-network.js';
+import { peersDuring } from '../helpers/tcp-peers.js';
+import { dialPatiently, serviceOn, torNetworkFor } from '../helpers/tor-network.js';
 
 const { signal } = new AbortController();
 /** How long a Tor without its proxy is watched; it tries the proxy several times. */
@@ -255,46 +250,9 @@ async function tunnel(t: Test): Promise<Upstream> {
   };
 }
 
-/** Looks at the connections of a process until `action` has settled. */
-async function peersDuring(pid: number, action: Promise<unknown>): Promise<ReadonlySet<number>> {
-  const seen = new Set<number>();
-  const over = { is: false };
-  void action.finally(() => (over.is = true)).catch(() => {});
-  while (!over.is) {
-    for (const port of peerPorts(pid)) seen.add(port);
-    // oxlint-disable-next-line no-await-in-loop -- the kernel tells no change
-    await pause(25);
-  }
-  return seen;
-}
-
 t.test('on a private Tor network', async (t) => {
   const network = await torNetworkFor(t);
-  const service = await network.startTor({ name: 'service', controlPort: true });
-  const { controlEndpoint: endpoint } = service;
-  if (endpoint === undefined) throw new Error('this tor has no control port');
-  const accept = acceptor();
-  const server = createTorOverlay({
-    socks: { kind: 'tcp', ...service.socks },
-    serving: {
-      kind: 'control',
-      identity: { kind: 'ephemeral' },
-      listen: { host: '127.0.0.1', port: 0 },
-      connectControl: (abort) => connectControl({ endpoint, signal: abort }),
-    },
-  });
-  t.teardown(() => server.close());
-  const ready = deferred<void>();
-  const served = await server.serve((connection) => accept.onConnection(connection), {
-    signal,
-    onState: ({ state }) => {
-      if (state === 'reachable') ready.resolve();
-    },
-  });
-  t.teardown(() => served.close());
-  await ready.promise;
-  const [location] = served.locations;
-  if (location === undefined) throw new Error('no onion');
+  const location = await serviceOn(t, network);
 
   for (const [name, make] of [
     ['socks5 with a password', socks],

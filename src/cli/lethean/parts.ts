@@ -12,9 +12,9 @@ import type { SettingView } from '../../lethean/page/desk.js';
 import { walletView, type WalletView } from '../../lethean/page/views.js';
 import { OPTION_NAMES, OPTIONS, type OptionName } from '../../lethean/config/options.js';
 import type { SessionSettings } from '../../lethean/session/settings.js';
-import { createTransports } from '../../lethean/transport/transports.js';
 import { createLog, type ProgramLog } from '../../ops/log.js';
 import { systemClock } from '../../overlay/system-clock.js';
+import { transportsOf } from './transport-settings.js';
 
 export const secondsNow = (): number => Math.floor(Date.now() / 1_000);
 
@@ -78,7 +78,7 @@ export function openClient(
   return LetheanClient.open({
     folders: foldersOf(settings),
     payer: payerOf(settings, wallet, log),
-    transports: createTransports(),
+    ...transportsOf(settings, log),
     settings: sessionSettings(settings),
     sdpUrl: needed(values, 'sdp-url').href,
     clock: systemClock,

@@ -54,6 +54,18 @@ async function connected(
   }
 }
 
+/** Tor has no connection from then on: that is what a person has to know. */
+async function tellEnd(
+  connection: LetheanConnection,
+  link: string,
+  { log, signal }: Pick<OpenUpstreamOptions, 'log' | 'signal'>,
+): Promise<void> {
+  const { state } = await connection.ended;
+  if (signal.aborted) return;
+  const fix = `onionmc lethean connect ${link}, and a restart of this program`;
+  log.error('the session of [TOR] upstream is over; Tor has no connection', { state, fix });
+}
+
 /**
  * Connects, and resolves when the tunnel stands. While it does not, later, its proxy refuses every connection: Tor
  * has no other way. Rejects with a UsageError; nothing is left then.
@@ -72,23 +84,19 @@ export async function openUpstream(
     const login = randomLogin();
     const local = await startLocalProxy({ port: 0, login, tunnel: () => connection.tunnel });
     log.info('Tor goes through a tunnel of Lethean', { link });
-    void connection.ended.then(({ state }) => {
-      if (signal.aborted) return;
-      const fix = `onionmc lethean connect ${link}, and a restart of this program`;
-      log.error('the session of [TOR] upstream is over; Tor has no connection', { state, fix });
-    });
+    void tellEnd(connection, link, { log, signal });
     const opened = client;
     return {
       proxy: { kind: 'socks5', host: local.host, port: local.port, login },
       async close() {
         await local.close();
         await opened.close();
-        await rpc.close();
+        rpc.close();
       },
     };
   } catch (error) {
     await client?.close();
-    await rpc.close();
+    rpc.close();
     throw failed(link, error);
   }
 }
