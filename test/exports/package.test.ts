@@ -76,7 +76,7 @@ t.test('the tables of this file name every entry', async (t) => {
 t.test('the entries load from ESM and from CommonJS', async (t) => {
   const dir = await program;
   const print = Object.values(VALUES).map((name) => `typeof ${name}`);
-  const output = 'object function function function function function\n';
+  const output = `object${' function'.repeat(print.length - 1)}\n`;
   const importLines = Object.entries(VALUES).map(
     ([entry, name]) => `import { ${name} } from '${entry}';`,
   );

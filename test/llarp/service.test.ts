@@ -6,7 +6,8 @@ import { HIDDEN_SERVICE_FRAME, type HiddenServiceFrame } from '../../src/llarp/r
 import { keyText } from '../../src/llarp/router/distance.js';
 import type { PathHandlers } from '../../src/llarp/router/router.js';
 import { RENEW_AFTER_MS } from '../../src/llarp/service/conversation.js';
-import { ServiceEndpoint } from '../../src/llarp/service/endpoint.js';
+import { MAX_SEARCHES } from '../../src/llarp/service/dht-client.js';
+import { MAX_REMOTES, ServiceEndpoint } from '../../src/llarp/service/endpoint.js';
 import { beginConversation, MAX_PAYLOAD_BYTES } from '../../src/llarp/service/frames.js';
 import {
   Handshakes,
@@ -22,6 +23,7 @@ import {
   type ServiceKeys,
 } from '../../src/llarp/service/keys.js';
 import type { PathMaker } from '../../src/llarp/service/path-pool.js';
+import { MAX_QUEUED, MAX_QUEUED_BYTES } from '../../src/llarp/service/remote-service.js';
 import type { PublishState } from '../../src/llarp/service/publisher.js';
 import { Lab, seeded } from './lab.js';
 
@@ -317,6 +319,31 @@ t.test('a conversation lives longer than its paths and keys, and loses nothing',
   t.same(at.bob.states, ['reachable'], 'it could be found all the time');
   const { conversations, paths } = at.alice.endpoint.sizes;
   t.ok(conversations <= 4 && paths <= 12, `${conversations} conversations, ${paths} paths now`);
+  t.end();
+});
+
+t.test('what waits, and how many services are kept, is bounded', (t) => {
+  // No path can be built: the only router is the own one.
+  const lab = new Lab(1);
+  const service = new Service(lab, 0, aliceKeys, false);
+  t.teardown(() => service.endpoint.close());
+  const sent = Array.from({ length: MAX_QUEUED + 5 }, (_, i) => service.send(bob, `${i}`));
+  t.equal(sent.filter(Boolean).length, MAX_QUEUED);
+  const long = new Uint8Array(MAX_PAYLOAD_BYTES);
+  let bytes = 0;
+  while (service.endpoint.send('ef'.repeat(32), PROTOCOL, long)) bytes += long.length;
+  t.ok(bytes <= MAX_QUEUED_BYTES && bytes > MAX_QUEUED_BYTES - long.length, `${bytes} bytes`);
+  const addresses = Array.from({ length: MAX_REMOTES + 10 }, (_, i) =>
+    keyText(seeded(`address ${i}`)(32)),
+  );
+  const taken = addresses.filter((address) => service.send(address, 'hello'));
+  t.equal(taken.length, MAX_REMOTES - 2, 'the two above are kept as well');
+  t.equal(service.endpoint.sizes.remotes, MAX_REMOTES);
+  t.equal(service.faults.length, taken.length + 2 - MAX_SEARCHES, 'look-ups are bounded, too');
+  t.ok(service.faults.every((fault) => fault === 'too-many'));
+  lab.clock.advance(300_000);
+  t.equal(service.endpoint.sizes.remotes, 0, 'and all of it is forgotten');
+  t.same(service.messages, []);
   t.end();
 });
 
