@@ -90,8 +90,6 @@ t.test(
     if (!first || !second) throw new Error('two folders');
     const shared = await newCode(first);
     await mkdir(join(second.datadir, 'admission'), { mode: 0o700 });
-    const codesOf = ({ datadir }: { readonly datadir: string }) =>
-      join(datadir, 'admission', 'codes.json');
     await copyFile(codesOf(first), codesOf(second));
     const [a, b] = await twoNodes(t, datadirs, [true, true]);
     if (!a || !b) throw new Error('two nodes');
