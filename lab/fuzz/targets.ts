@@ -13,6 +13,7 @@ import { framerTarget } from './targets/framer.js';
 import { directoryHandshakeTarget, handshakeTarget } from './targets/handshake.js';
 import { llarpTarget } from './targets/llarp.js';
 import { llarpWireTarget } from './targets/llarp-wire.js';
+import { letheanWaysTarget } from './targets/lethean-ways.js';
 import { lokinetTarget } from './targets/lokinet.js';
 import { messageTarget } from './targets/message.js';
 import { nodeAnswersTarget } from './targets/node-answers.js';
@@ -57,6 +58,7 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     operatorTarget(),
     statusTarget(),
     clusterTarget(),
+    letheanWaysTarget(),
     lokinetTarget(),
     llarpTarget(seeds),
     llarpWireTarget(),
