@@ -136,6 +136,10 @@ export interface ProviderOptions {
   readonly coin: TestCoin;
   /** Blocks after which the dispatcher counts a payment. */
   readonly blocks?: number;
+  /** The provider's wallet; that of the samples unless it is given. */
+  readonly wallet?: string;
+  /** Looks for new payments before the dispatcher counts them. */
+  readonly look?: () => Promise<void>;
 }
 
 export class TestProvider {
@@ -145,6 +149,8 @@ export class TestProvider {
   /** Changes of the descriptions and of new sessions: another price, wallet, and so on. */
   describe: { gate?: object; space?: object; provider?: object } = {};
   sessionChange: object = {};
+  /** Gates beside the HTTP proxy. */
+  moreGates: readonly object[] = [];
   /** Whether the dispatcher sees payments. */
   seesPayments = true;
   /** `services`: the old form of search answers. */
@@ -195,6 +201,10 @@ export class TestProvider {
     return it;
   }
 
+  get #wallet(): string {
+    return this.options.wallet ?? WALLET;
+  }
+
   get searchUrl(): string {
     return `https://localhost:${this.managerPort}/v1/services/search`;
   }
@@ -235,6 +245,7 @@ export class TestProvider {
           ca: [this.authority.pem],
           'manager-url': `https://localhost:${this.managerPort}`,
           revision: undefined,
+          wallet: this.#wallet,
           ...changes.provider,
         }),
       ],
@@ -245,6 +256,7 @@ export class TestProvider {
           'http-proxy': { host: '127.0.0.1', port: this.gatePort, tls: false },
           ...changes.gate,
         }),
+        ...this.moreGates,
       ],
     };
   }
@@ -264,6 +276,7 @@ export class TestProvider {
       misbehave(fault, response);
       return;
     }
+    if (step === 'session') await this.options.look?.();
     const [status, value] = this.#answer(step, url, body);
     response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
   }
@@ -371,7 +384,7 @@ export class TestProvider {
         order.paymentId === session.paymentid &&
         depth >= blocks &&
         order.destinations.some(({ address, amount }) => {
-          return address === WALLET && amount >= BigInt(Math.round(session.price * 1e8));
+          return address === this.#wallet && amount >= BigInt(Math.round(session.price * 1e8));
         }),
     );
     if (!isPaid) return;
@@ -382,7 +395,7 @@ export class TestProvider {
   #shown(session: Held): object {
     return {
       ...session,
-      wallet: WALLET,
+      wallet: this.#wallet,
       paid: session.activated > 0,
       payments: [],
       payment_sent: false,
