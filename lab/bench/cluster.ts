@@ -10,8 +10,11 @@ import { printTable, quantile, spread } from './table.js';
 const MESSAGES = 100;
 const QUIET_MS = 3_000;
 const PACE = 20;
-/** Of the relay behind a Tor, by `scripts/bench tor` (docs/performance.md): microseconds of Tor for one delivery. */
-const TOR_MICROS = 7;
+/**
+ * Microseconds of Tor for one delivery at the pace of the rounds, 20 messages a second, on a quiet machine: the row of
+ * docs/performance.md. At 50 messages a second it is 4.5, since cells are fuller, so the model of large pits is careful.
+ */
+const TOR_MICROS = 8;
 
 interface Scale {
   readonly peers: readonly number[];

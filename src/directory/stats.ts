@@ -109,6 +109,8 @@ const NO_CLOSES = {
   'circuit-streams': 0,
   /** Its first line was not a handshake. */
   'not-a-handshake': 0,
+  /** Its first line was a PROXY line of Tor, which is read only where the program set it up. */
+  'proxy-line': 0,
   'not-utf8': 0,
   oversize: 0,
   malformed: 0,

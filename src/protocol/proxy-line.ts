@@ -11,6 +11,13 @@ import { fail, ok, type Parsed } from './result.js';
 
 /** Longest line of the PROXY protocol, CR and LF included. */
 export const MAX_PROXY_LINE_BYTES = 107;
+/** How each line of Tor begins. */
+const PREFIX = new TextEncoder().encode('PROXY TCP6 fc00:dead:beef:4dad::');
+
+/** Whether the first line of a connection begins as one of Tor does; the rest is not looked at. */
+export function isProxyLine(line: Uint8Array): boolean {
+  return PREFIX.every((code, at) => line[at] === code);
+}
 
 const MAX_PORT = 65_535;
 const LINE =

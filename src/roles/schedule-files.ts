@@ -7,7 +7,7 @@ import { mkdir, readFile, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorCode, errorText } from '../kit/error-text.js';
 import { lockInstance, LockedError, readLock, type InstanceLock } from '../ops/instance-lock.js';
-import { writeStateFile } from '../ops/state-file.js';
+import { syncFolder, writeStateFile } from '../ops/state-file.js';
 import type { Network } from '../protocol/constants.js';
 import type { ScheduleStep } from '../schedule/api.js';
 import { formatSchedule, parseSchedule, replaceSteps } from '../schedule/lines.js';
@@ -156,12 +156,16 @@ export class ScheduleFiles {
     if (marked !== text) await writeStateFile(path, marked);
   }
 
-  /** Begins anew with these steps: the state of an earlier run is gone. */
+  /**
+   * Begins anew with these steps: the state of an earlier run is gone. The steps are written first: the old steps
+   * without their state would be done again. New steps with an old state are refused, until this is called again.
+   */
   async replace(steps: readonly ScheduleStep[], comments: readonly string[]): Promise<void> {
     const { path } = this.#place;
-    await rm(statePath(path), { force: true });
     const head = comments.map((line) => `# ${line}\n`).join('');
     await writeStateFile(path, `${head}${formatSchedule(steps)}`);
+    await rm(statePath(path), { force: true });
+    await syncFolder(dirname(path));
   }
 
   /** Whether another program asked this one to stop. */

@@ -236,7 +236,7 @@ t.test('a PROXY line on any other listener is a malformed first line', async (t)
   socket.write(`${LINE}\r\n${encodeEnvelope(793, hello('J5a'))}`);
   await over;
   t.strictSame(answers, []);
-  t.equal(directory.stats().closed['not-a-handshake'], 1);
+  t.equal(directory.stats().closed['proxy-line'], 1);
   t.equal(directory.stats().circuits, 0);
 });
 

@@ -5,6 +5,7 @@
 import type { Log } from '../../channel/log.js';
 import type { Clock, Connection } from '../../channel/ports.js';
 import { decodeEnvelope } from '../../protocol/envelope.js';
+import { isProxyLine } from '../../protocol/proxy-line.js';
 import type { Admission } from './admission.js';
 import type { Budgets } from '../relay/budgets.js';
 import type { Circuit, Circuits } from './circuits.js';
@@ -250,6 +251,8 @@ export class Connections {
       this.drop(peer, 'not-utf8');
     } else if (peer.state === 'ready') {
       relay.malformed(peer);
+    } else if (isProxyLine(line)) {
+      this.drop(peer, 'proxy-line');
     } else {
       this.drop(peer, 'not-a-handshake');
     }
