@@ -157,12 +157,12 @@ backend exit
         () => states.length > paying && states.at(-1) === 'CONFIRMING',
         'the order is on disk',
       );
-      let isDone = false;
+      const progress = { isDone: false };
       void work.then(
-        () => (isDone = true),
-        () => (isDone = true),
+        () => (progress.isDone = true),
+        () => (progress.isDone = true),
       );
-      while (!isDone) {
+      while (!progress.isDone) {
         // oxlint-disable-next-line no-await-in-loop -- one block after the other
         if ((await node.pool()).length > 0) await node.mine(1, own);
         // oxlint-disable-next-line no-await-in-loop
