@@ -27,6 +27,7 @@ const WINDOW_BYTES = 100_000;
 interface Rate {
   readonly name: string;
   readonly perSecond: readonly number[];
+  readonly perCpuSecond: readonly number[];
 }
 
 export interface Heavy {
@@ -205,14 +206,17 @@ export async function benchThroughput(
   rounds: number,
 ): Promise<{ readonly rates: readonly Rate[]; readonly heaviest: readonly Heavy[] }> {
   const ways = [
-    { name: 'a path of three hops', run: overPath, perSecond: [] as number[] },
-    { name: 'a TCP socket', run: overTcp, perSecond: [] as number[] },
-    { name: 'a UDP socket', run: overUdp, perSecond: [] as number[] },
-  ];
+    { name: 'a path of three hops', run: overPath },
+    { name: 'a TCP socket', run: overTcp },
+    { name: 'a UDP socket', run: overUdp },
+  ].map((way) => ({ ...way, perSecond: [] as number[], perCpuSecond: [] as number[] }));
   for (let round = 0; round < rounds; round++) {
-    for (const { run, perSecond } of ways) {
+    for (const { run, perSecond, perCpuSecond } of ways) {
+      const before = process.cpuUsage();
       // oxlint-disable-next-line no-await-in-loop -- in turns
       perSecond.push(await run());
+      const { user, system } = process.cpuUsage(before);
+      perCpuSecond.push(TOTAL_BYTES / (user + system));
     }
   }
   return { rates: ways, heaviest: await profiled(overPath) };

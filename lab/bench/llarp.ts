@@ -73,7 +73,10 @@ async function openAll(traffic: Traffic): Promise<void> {
   }
 }
 
-async function runLab(lossPercent: number, rounds: number): Promise<Figures> {
+async function runLab(
+  lossPercent: number,
+  rounds: number,
+): Promise<{ readonly figures: Figures; readonly cpuMs: number }> {
   const lab = new Lab(lossPercent);
   const { traffic } = lab;
   try {
@@ -82,6 +85,7 @@ async function runLab(lossPercent: number, rounds: number): Promise<Figures> {
       await lab.join();
     }
     await openAll(traffic);
+    const before = process.cpuUsage();
     for (let round = 0; round < rounds; round++) {
       for (let part = 0; part < PARTS; part++) {
         traffic.send(part, PARTS);
@@ -99,7 +103,8 @@ async function runLab(lossPercent: number, rounds: number): Promise<Figures> {
     }
     const unexplained = traffic.finish();
     if (unexplained > 0) throw new Error(`${unexplained} messages were lost without a reason`);
-    return traffic.figures;
+    const { user, system } = process.cpuUsage(before);
+    return { figures: traffic.figures, cpuMs: (user + system) / 1_000 };
   } finally {
     await lab.close();
   }
@@ -109,7 +114,7 @@ export async function benchLlarp(quick: boolean): Promise<void> {
   const rows: string[][] = [];
   for (const loss of LOSS_PERCENT) {
     // oxlint-disable-next-line no-await-in-loop -- one lab after the other
-    const figures = await runLab(loss, quick ? 5 : 15);
+    const { figures, cpuMs } = await runLab(loss, quick ? 3 : 8);
     const { sent, delivered, refused, discarded, broken, built, notBuilt } = figures;
     const perLink = figures.oneWayMs.map((ms) => ms / LINKS);
     rows.push([
@@ -121,6 +126,7 @@ export async function benchLlarp(quick: boolean): Promise<void> {
       `${refused} / ${discarded} / ${broken}`,
       quantile(perLink, 0.5).toFixed(1),
       quantile(perLink, 0.99).toFixed(1),
+      (cpuMs / LINKS / delivered).toFixed(2),
     ]);
   }
   printTable(
@@ -133,18 +139,23 @@ export async function benchLlarp(quick: boolean): Promise<void> {
       'refused / discarded / of routers that left',
       'per link p50 ms',
       'per link p99 ms',
+      'processor ms per message and link, with all else',
     ],
     rows,
   );
-  const memory = memoryOfPaths(quick ? 200 : 1_000);
+  const memory = memoryOfPaths(quick ? 100 : 400);
   printTable(
     ['paths of three hops', 'bytes of heap for one: creator and three hops'],
     [[String(memory.paths), memory.bytesEach.map((bytes) => bytes.toFixed(0)).join(', ')]],
   );
   const { rates, heaviest } = await benchThroughput(quick ? 1 : 3);
   printTable(
-    ['5 MB through', 'MB/s'],
-    rates.map(({ name, perSecond }) => [name, spread(perSecond, 1)]),
+    ['5 MB through', 'MB/s', 'MB per second of processor time'],
+    rates.map(({ name, perSecond, perCpuSecond }) => [
+      name,
+      spread(perSecond, 1),
+      spread(perCpuSecond, 1),
+    ]),
   );
   printTable(
     ['heaviest functions of the path', 'share of processor time'],

@@ -82,6 +82,7 @@ class LokinetService implements Served {
   readonly #daemon: DaemonWatch | undefined;
   readonly #closed = new AbortController();
   #fault: string | undefined;
+  #isLooking = false;
   #cancel: (() => void) | undefined;
 
   constructor(
@@ -144,13 +145,17 @@ class LokinetService implements Served {
 
   #later(): void {
     const { clock, watchMs = WATCH_MS } = this.#parts;
+    this.#cancel?.();
     this.#cancel = clock.after(watchMs, () => void this.#look());
   }
 
-  /** Asks Lokinet whether the name and the address are still its own. */
+  /** Asks Lokinet whether the name and the address are still its own; one question at a time. */
   async #look(): Promise<void> {
     const { signal } = this.#closed;
+    if (this.#isLooking) return;
+    this.#isLooking = true;
     const fault = await this.#faultNow(signal);
+    this.#isLooking = false;
     if (signal.aborted) return;
     if (fault !== this.#fault) {
       const { log } = this.#parts;
