@@ -47,7 +47,7 @@ class SshTunnel implements Tunnel {
     return this.#streams.bytes();
   }
 
-  /** ssh grants every request before the exit has connected: a destination that refuses shows as a closed stream. */
+  /** ssh has no reply for a destination that refuses: it closes the request (findings/ssh-dynamic-forward.sh). */
   connect(host: string, port: number, signal: AbortSignal): Promise<Duplex> {
     return this.#streams.add(signal, (either) =>
       withDeadline(this.#timeoutMs, either, 'a connection through ssh', async (limited) => {
