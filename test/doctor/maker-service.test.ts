@@ -110,9 +110,10 @@ t.test('the unit, its wallet and its password', async (t) => {
   t.match(await verdict('savings'), { status: 'ok', text: 'enabled: onionmc-maker@savings' });
 });
 
-/** A page with these answers by path. */
+/** A page with these answers by path; a path without one needs a code. */
 async function serve(t: Test, port: number, pages: Readonly<Record<string, unknown>>) {
   const server = createServer(({ url = '' }, response) => {
+    response.statusCode = pages[url] === undefined ? 401 : 200;
     response.setHeader('content-type', 'application/json');
     response.end(JSON.stringify(pages[url] ?? {}));
   });
@@ -135,6 +136,12 @@ t.test('the page', async (t) => {
   await close();
   close = await serve(t, port, { '/status': role, '/healthz': { ok: false, reason: 'no offer' } });
   t.match(await page(), { status: 'note', text: /takers cannot use the maker: no offer$/ });
+  await close();
+  close = await serve(t, port, { '/healthz': { ok: true } });
+  t.match(await page(), { status: 'ok', text: /the maker shows it at .* to those with a code$/ });
+  await close();
+  close = await serve(t, port, {});
+  t.match(await page(), { status: 'wrong', text: /is taken by another program/ }, 'all is closed');
   await close();
   await serve(t, port, { '/status': { peers: 1 }, '/healthz': { ok: true } });
   t.match(await page(), { status: 'wrong', text: /is taken by another program: a start fails$/ });
