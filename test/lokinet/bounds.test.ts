@@ -19,6 +19,9 @@ import { createTestClock } from '../helpers/test-clock.js';
 
 const { signal } = new AbortController();
 
+const frames = (text: string): Buffer[] => ['REPLY', 'tag', text].map((each) => Buffer.from(each));
+const long = (length: number): string => JSON.stringify({ error: 'x'.repeat(length) });
+
 /** Each row: what is bounded, and the proof. */
 const TABLE: readonly {
   readonly holds: readonly string[];
@@ -29,8 +32,6 @@ const TABLE: readonly {
     holds: ['rpc-reply.ts'],
     bound: 'a body of 1,000,000 bytes; texts of 200 and 100 characters; counts of a million',
     show(t) {
-      const frames = (text: string) => ['REPLY', 'tag', text].map((each) => Buffer.from(each));
-      const long = (length: number) => JSON.stringify({ error: 'x'.repeat(length) });
       const full = parseReply(frames(long(MAX_BODY_BYTES - 12)), 'method', 'tag');
       if (!full.ok || full.value.kind !== 'error') throw new Error('not an error');
       t.ok(full.value.error.length <= 201);
