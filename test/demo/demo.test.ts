@@ -39,7 +39,7 @@ async function processesNaming(folder: string): Promise<string[]> {
 }
 
 // The whole file; the last scene alone may take two minutes.
-t.setTimeout(300_000);
+t.setTimeout(420_000);
 
 const FILL = (): string => `0 100000 ${'ab'.repeat(32)} P${randomBytes(32).toString('hex')}`;
 
