@@ -69,6 +69,10 @@ export const OPTIONS = {
     kinds.path,
     '{var-dir}/tmp',
     'folder of keys and configurations of open tunnels',
+    {
+      unused:
+        'keys of open tunnels are in folders of the system for temporary files, which no other user can read',
+    },
   ),
   'daemon-host': option('appendix A', kinds.text, undefined, 'host of the node', { unused: NODE }),
   'daemon-bin': option('appendix A', kinds.program, undefined, 'program of the node', {
@@ -252,6 +256,7 @@ export const OPTIONS = {
     kinds.serviceUrl,
     undefined,
     'asks this manager instead of that of the provider; for tests',
+    { unused: 'the manager is that of the provider' },
   ),
   'force-manager-wallet': option('reference', kinds.text, undefined, 'pays this address instead', {
     unused: 'a payment goes where the provider says, or nowhere',
@@ -273,6 +278,7 @@ export const OPTIONS = {
     kinds.matching('http://HOST:PORT', /^http:\/\/[^\s/@]{1,255}:\d{1,5}\/?$/),
     undefined,
     'HTTP proxy through which gates and managers are reached',
+    { unused: 'gates and managers are reached directly' },
   ),
   'local-bind': option('reference', kinds.loopback, '127.0.0.1', 'address of the local proxy'),
   'max-tls-connections': option(
@@ -280,6 +286,7 @@ export const OPTIONS = {
     kinds.whole('connections', 1, 1_000),
     '20',
     'connections to a gate at once',
+    { unused: 'the local proxy has 256 connections, each with one to the gate' },
   ),
   'ssh-engine': option('reference', kinds.choice('ssh'), 'ssh', "only the system's ssh is used"),
   'connect-and-exit': option('reference', kinds.flag, '0', 'leave the tunnel open and end', {
