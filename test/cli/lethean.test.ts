@@ -20,8 +20,8 @@ interface Scene {
   readonly coin: TestCoin;
   readonly folder: string;
   readonly env: Readonly<Record<string, string>>;
-  run(...args: readonly string[]): Promise<Ended>;
-  start(...args: readonly string[]): ReturnType<typeof startCli>;
+  readonly run: (...args: readonly string[]) => Promise<Ended>;
+  readonly start: (...args: readonly string[]) => ReturnType<typeof startCli>;
 }
 
 async function scene(t: Test): Promise<Scene> {
