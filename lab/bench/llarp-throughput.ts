@@ -156,7 +156,8 @@ async function overUdp(): Promise<number> {
   const packet = new Uint8Array(PACKET_BYTES);
   const began = performance.now();
   // A datagram may be lost: what does not arrive in time is sent again.
-  for (let sent = 0, seen = 0, at = began; arrived < TOTAL_BYTES;) {
+  for (let sent = 0, seen = 0, at = began; ;) {
+    if (arrived >= TOTAL_BYTES) break;
     if (arrived > seen) [seen, at] = [arrived, performance.now()];
     if (performance.now() - at > LOST_MS) [sent, at] = [arrived, performance.now()];
     if (sent - arrived < WINDOW_BYTES / 4) {
