@@ -1,7 +1,7 @@
 /**
  * Three nodes that are one directory, for the scenes of the directory: each connection goes to a random node.
  * With `ONIONMC_DIRECTORY_NODES=3` in the environment, `runDirectory` of `wire.ts` opens these
- * (`test/cluster/directory-scenes.test.ts`).
+ * (`test/cluster/directory-scenes.ts`).
  *
  * The bus delivers at once, and records leave at the end of the turn in which they arose, so that a scene that
  * awaits an answer of one node finds the others informed. All nodes have the clock of the scene.

@@ -1,6 +1,9 @@
 /**
  * The scenes of the directory, unchanged, against a cluster of three nodes whose peers connect to a random one.
- * Each file runs twice, alone and as a cluster; both runs must pass, with the same tests.
+ * Each file runs twice, alone and as a cluster; both runs must pass, with the same tests. The files are shared out
+ * to `directory-scenes-*.test.ts`, which take about as long as each other. Each of these prints how many scenes
+ * it saw on three nodes and on one; in the report of a whole run
+ * `grep -aE '^ *# [a-z-]+: [0-9]+ scenes' .tap/report.tap` shows all of them.
  *
  * A scene about a limit that each machine has for itself (connections without a handshake, chunks of lists,
  * `oneNode` in the scene) has all its connections at one of the three nodes. The other files of the folder look into
@@ -12,19 +15,12 @@ import { join } from 'node:path';
 import t from 'tap';
 import { ROOT } from '../docs/steps.js';
 
-t.setTimeout(280_000);
-
-/** `hours`: scenes of simulated hours; signatures of another kind take the place of ed25519. */
-const FILES = [
-  { file: 'relay' },
-  { file: 'identity' },
-  { file: 'nick-auth' },
-  { file: 'life', hours: true },
-  { file: 'abuse', hours: true },
-  { file: 'lists' },
-  { file: 'loki' },
-  { file: 'replay' },
-];
+/** A file of `test/directory`. */
+export interface SceneFile {
+  readonly file: string;
+  /** Scenes of simulated hours; signatures of another kind take the place of ed25519. */
+  readonly hours?: boolean;
+}
 
 interface Outcome {
   /** Titles of the tests, in order. */
@@ -64,32 +60,34 @@ async function run(file: string, hours: boolean, nodes: number): Promise<Outcome
   };
 }
 
-const total = { scenes: 0, alone: 0, assertions: 0 };
-
-for (const { file, hours = false } of FILES) {
-  t.test(`test/directory/${file}.test.ts`, async (t) => {
-    const [alone, cluster] = await Promise.all([run(file, hours, 1), run(file, hours, 3)]);
-    t.strictSame(alone.failures, [], 'on one machine');
-    t.strictSame(cluster.failures, [], 'on three');
-    t.ok(cluster.tests.length > 0, 'there are scenes');
-    t.strictSame(cluster.tests, alone.tests, 'the same scenes');
-    t.equal(cluster.tests.length, alone.tests.length, 'as many of them');
-    total.scenes += cluster.tests.length;
-    total.alone += alone.tests.length;
-    total.assertions += cluster.assertions;
-    t.comment(
-      `${file}: ${cluster.tests.length} scenes with ${cluster.assertions} assertions on three nodes, ` +
-        `${alone.tests.length} with ${alone.assertions} on one`,
+/** Adds the tests of these files, one after the other, and one of their sum. */
+export function testScenes(files: readonly SceneFile[]): void {
+  t.setTimeout(280_000);
+  const total = { scenes: 0, alone: 0, assertions: 0 };
+  for (const { file, hours = false } of files) {
+    t.test(`test/directory/${file}.test.ts`, async (t) => {
+      const [alone, cluster] = await Promise.all([run(file, hours, 1), run(file, hours, 3)]);
+      t.strictSame(alone.failures, [], 'on one machine');
+      t.strictSame(cluster.failures, [], 'on three');
+      t.ok(cluster.tests.length > 0, 'there are scenes');
+      t.strictSame(cluster.tests, alone.tests, 'the same scenes');
+      t.equal(cluster.tests.length, alone.tests.length, 'as many of them');
+      total.scenes += cluster.tests.length;
+      total.alone += alone.tests.length;
+      total.assertions += cluster.assertions;
+      t.comment(
+        `${file}: ${cluster.tests.length} scenes with ${cluster.assertions} assertions on three nodes, ` +
+          `${alone.tests.length} with ${alone.assertions} on one`,
+      );
+    });
+  }
+  t.test('these files together', (t) => {
+    t.equal(
+      total.scenes,
+      total.alone,
+      `${total.scenes} scenes on three nodes, ${total.alone} on one`,
     );
+    t.comment(`${total.assertions} assertions on three nodes`);
+    t.end();
   });
 }
-
-t.test('all files together', (t) => {
-  t.equal(
-    total.scenes,
-    total.alone,
-    `${total.scenes} scenes on three nodes, ${total.alone} on one`,
-  );
-  t.comment(`${total.assertions} assertions on three nodes`);
-  t.end();
-});
