@@ -58,6 +58,7 @@ export class TakerCli {
     network: MakerNetwork,
     values: readonly number[],
     name = 'w',
+    mixdepths = TAKER_MIXDEPTHS,
   ): Promise<TakerCli> {
     const home = await mkdtemp(join(tmpdir(), 'onionmc-taker-'));
     t.teardown(() => rm(home, { recursive: true, force: true }));
@@ -65,7 +66,7 @@ export class TakerCli {
     await writeFile(join(home, 'password'), `${PASSWORD}\n`, { mode: 0o600 });
     const cli = new TakerCli(home);
     const { words } = generateSeed(12, (length) => randomBytes(length));
-    await makeCheapWallet(cli.datadir, name, { words, mixdepths: TAKER_MIXDEPTHS });
+    await makeCheapWallet(cli.datadir, name, { words, mixdepths });
     const scripts = await depositScripts(join(home, 'wallets', name), network, values.length);
     await network.source.pay(values.map((value, n) => ({ script: scripts[n] ?? '', value })));
     await network.node.mine(6);
