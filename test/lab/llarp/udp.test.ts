@@ -23,9 +23,8 @@ import { LAB_NETWORK, systemRandom, UdpRouter } from '../../../src/lab/llarp/udp
 import { systemClock } from '../../../src/overlay/system-clock.js';
 import type { Clock } from '../../../src/kit/clock.js';
 
-const PROGRAM = fileURLToPath(
-  new URL('../../../dist/lab/llarp/router-program.js', import.meta.url),
-);
+const PROGRAM = fileURLToPath(new URL('router-program.ts', import.meta.url));
+const REGISTER = new URL('../../runner/register.mjs', import.meta.url).href;
 
 async function startRouters(
   t: Test,
@@ -287,7 +286,7 @@ interface Process {
 async function startProcess(t: Test, folder: string, name: string): Promise<Process> {
   const child = fork(PROGRAM, [folder, name], {
     stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
-    execArgv: [],
+    execArgv: ['--import', REGISTER],
   });
   t.teardown(async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;

@@ -1,14 +1,18 @@
 /**
- * A router of the lab in a process of its own: `node router-program.js FOLDER NAME`. It keeps its keys in FOLDER, finds
+ * A router of the lab in a process of its own: `node router-program.ts FOLDER NAME`. It keeps its keys in FOLDER, finds
  * the others through the bootstrap files there, relays their paths, and ends on SIGTERM. Its first line of output is its
  * address.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { keysFromSecrets, newRouterKeys, type RouterKeys } from '../../llarp/router/contact.js';
-import { systemClock } from '../../overlay/system-clock.js';
-import { BootstrapFolder } from './bootstrap-folder.js';
-import { LAB_NETWORK, systemRandom, UdpRouter } from './udp-router.js';
+import {
+  keysFromSecrets,
+  newRouterKeys,
+  type RouterKeys,
+} from '../../../src/llarp/router/contact.js';
+import { systemClock } from '../../../src/overlay/system-clock.js';
+import { BootstrapFolder } from '../../../src/lab/llarp/bootstrap-folder.js';
+import { LAB_NETWORK, systemRandom, UdpRouter } from '../../../src/lab/llarp/udp-router.js';
 
 /** How often the folder is read. */
 const READ_EVERY_MS = 500;
@@ -30,7 +34,7 @@ async function keysOf(path: string): Promise<RouterKeys> {
 
 const [folder, name] = process.argv.slice(2);
 if (folder === undefined || name === undefined) {
-  process.stderr.write('usage: node router-program.js FOLDER NAME\n');
+  process.stderr.write('usage: node router-program.ts FOLDER NAME\n');
   process.exit(2);
 }
 const router = await UdpRouter.start({
