@@ -30,6 +30,17 @@ export function parseComputedAmount(text: string): Amount | undefined {
   return bounded(BigInt(whole) + (/^[5-9]/.test(fraction) ? 1n : 0n));
 }
 
+/**
+ * An amount of atomic units in an answer of the wallet or a file of this program: a whole number from 0 to 2^64 - 1, as
+ * a number or as digits; otherwise undefined.
+ */
+export function amountOfJson(value: unknown): Amount | undefined {
+  if (typeof value === 'number') {
+    return Number.isSafeInteger(value) && value >= 0 ? BigInt(value) : undefined;
+  }
+  return typeof value === 'string' && WHOLE.test(value) ? bounded(BigInt(value)) : undefined;
+}
+
 /** Atomic units as decimal LTHN without superfluous zeros: `0.5`. */
 export function formatAmount(amount: Amount): string {
   const sign = amount < 0n ? '-' : '';

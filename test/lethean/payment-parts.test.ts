@@ -4,7 +4,6 @@ import t from 'tap';
 import * as fc from 'fast-check';
 import { MAX_AMOUNT } from '../../src/lethean/amount.js';
 import { chooseChallenge, digestHeader } from '../../src/lethean/payment/digest.js';
-import { readAmount, readJson, writeJson } from '../../src/lethean/payment/exact-json.js';
 import { limitFault, orderAmount } from '../../src/lethean/payment/limits.js';
 import { ordersText, readOrders } from '../../src/lethean/payment/order-record.js';
 import { orderFault } from '../../src/lethean/payment/order-terms.js';
@@ -110,48 +109,6 @@ t.test('no text breaks the reader of challenges', async () => {
 });
 
 const u64 = fc.bigInt({ min: 0n, max: MAX_AMOUNT });
-
-t.test('amounts of 64 bits pass through JSON unchanged', async (t) => {
-  fc.assert(
-    fc.property(u64, fc.string(), (amount, text) => {
-      const written = writeJson({
-        amount,
-        text,
-        list: [amount, true, null, undefined],
-        gone: undefined,
-      });
-      const read = readJson(written);
-      const field = (name: string): unknown => Reflect.get(Object(read), name);
-      return (
-        readAmount(field('amount')) === amount &&
-        field('text') === text &&
-        !written.includes('gone')
-      );
-    }),
-  );
-  t.equal(writeJson({ amount: 2n ** 64n - 1n }), '{"amount":18446744073709551615}');
-  for (const bad of [
-    -1,
-    1.5,
-    2 ** 60,
-    '',
-    '-1',
-    '1e12',
-    '1.0',
-    '18446744073709551616',
-    null,
-    {},
-    [],
-  ]) {
-    t.equal(readAmount(bad), undefined, JSON.stringify(bad));
-  }
-  t.same(readJson('{"a":"12345678901234567890","b":[1e3,-1.5]}'), {
-    a: '12345678901234567890',
-    b: [1000, -1.5],
-  });
-  t.throws(() => readJson('{'), SyntaxError);
-});
-
 const ADDRESS = '4'.repeat(95);
 const ORDER = {
   sessionId: 's1',

@@ -1,8 +1,16 @@
 /** The fields of an object that a stranger sent, read into typed values with the path of each fault. Pure. */
 import { canonicalHost } from '../../kit/host-name.js';
 import { parseComputedAmount } from '../amount.js';
+import {
+  isJsonList,
+  isJsonObject,
+  JsonError,
+  JsonNumber,
+  parseExactJson,
+  type Json,
+  type JsonObject,
+} from '../exact-json.js';
 import type { HostAndPort } from '../model.js';
-import { JsonError, JsonNumber, parseExactJson, type Json, type JsonObject } from './exact-json.js';
 
 /** A description, or an answer of a manager, breaks a rule. The message names the field and the rule. */
 export class DescriptionError extends Error {
@@ -24,9 +32,6 @@ export const MAX_DESCRIPTION = 4_096;
 export const MAX_PEM = 16_384;
 export const MAX_URL = 1_024;
 export const MAX_LIST = 256;
-
-const isObject = (value: Json | undefined): value is JsonObject => value instanceof Map;
-const isList = (value: Json | undefined): value is readonly Json[] => Array.isArray(value);
 
 /** The object that a text holds. Throws a DescriptionError. */
 export function readFields(text: string): Fields {
@@ -51,7 +56,7 @@ export class Fields {
 
   /** Throws unless the value is an object. */
   static of(value: Json | undefined, path: string): Fields {
-    if (!isObject(value)) throw new DescriptionError(path, 'must be an object');
+    if (!isJsonObject(value)) throw new DescriptionError(path, 'must be an object');
     return new Fields(value, path);
   }
 
@@ -134,7 +139,7 @@ export class Fields {
   /** The amount in a list of one; undefined where the field is no list of one. */
   optionalOnly(name: string): bigint | undefined {
     const value = this.#value(name);
-    const [only, ...more] = isList(value) ? value : [];
+    const [only, ...more] = isJsonList(value) ? value : [];
     return only === undefined || more.length > 0 ? undefined : this.#amountIn(name, only);
   }
 
@@ -173,7 +178,7 @@ export class Fields {
   list(name: string, most: number = MAX_LIST): readonly ListItem[] {
     const value = this.#value(name);
     if (value === undefined) return [];
-    if (!isList(value)) throw this.fault(name, 'must be a list');
+    if (!isJsonList(value)) throw this.fault(name, 'must be a list');
     if (value.length > most) throw this.fault(name, `must have at most ${most} items`);
     return value.map((item, index) => ({ value: item, path: `${this.#pathOf(name)}[${index}]` }));
   }

@@ -1,7 +1,8 @@
 /** A payment as its file has it, and the file as text. Pure. */
 import { isRecord, type JsonRecord } from '../../kit/json-record.js';
+import { amountOfJson } from '../amount.js';
+import { writeJson, type JsonValue } from '../exact-json.js';
 import type { PaymentOrder } from '../ports.js';
-import { readAmount, writeJson, type JsonValue } from './exact-json.js';
 
 export interface OrderTransaction {
   readonly txid: string;
@@ -92,7 +93,7 @@ function allOf<T>(
 
 function readTransaction(row: JsonRecord): OrderTransaction | undefined {
   const txid = textOf(row['txid']);
-  const fee = readAmount(row['fee']);
+  const fee = amountOfJson(row['fee']);
   const { metadata } = row;
   if (txid === undefined || fee === undefined) return undefined;
   if (metadata === undefined) return { txid, fee, metadata };
@@ -125,7 +126,7 @@ function readOrder(row: JsonRecord): OrderRecord | undefined {
   const state = readState(row['state']);
   const destinations = allOf(row['destinations'], (each) => {
     const address = textOf(each['address']);
-    const amount = readAmount(each['amount']);
+    const amount = amountOfJson(each['amount']);
     return address === undefined || amount === undefined ? undefined : { address, amount };
   });
   if (sessionId === undefined || paymentId === undefined || days === undefined) return undefined;

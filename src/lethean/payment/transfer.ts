@@ -1,6 +1,6 @@
 /** One row of `get_transfers` as a typed value. Pure. */
 import { isRecord, type JsonRecord } from '../../kit/json-record.js';
-import { readAmount } from './exact-json.js';
+import { amountOfJson } from '../amount.js';
 
 /** A row of the wallet's history. */
 export interface Transfer {
@@ -29,7 +29,7 @@ const whole = (value: unknown): number =>
 export function readTransfer(row: JsonRecord): Transfer | undefined {
   const { txid, payment_id: id, destinations } = row;
   const type = TYPES.find((each) => each === row['type']);
-  const amount = readAmount(row['amount']);
+  const amount = amountOfJson(row['amount']);
   if (typeof txid !== 'string' || !/^[0-9a-f]{64}$/.test(txid)) return undefined;
   if (type === undefined || amount === undefined) return undefined;
   const paymentId =
@@ -40,11 +40,11 @@ export function readTransfer(row: JsonRecord): Transfer | undefined {
     txid,
     type,
     amount,
-    fee: readAmount(row['fee']) ?? 0n,
+    fee: amountOfJson(row['fee']) ?? 0n,
     paymentId,
     destinations: (Array.isArray(destinations) ? destinations : []).flatMap((each: unknown) => {
       if (!isRecord(each) || typeof each['address'] !== 'string') return [];
-      const part = readAmount(each['amount']);
+      const part = amountOfJson(each['amount']);
       return part === undefined ? [] : [{ address: each['address'], amount: part }];
     }),
     height: whole(row['height']),

@@ -1,7 +1,7 @@
 /** The JSON-RPC of a wallet of the Monero family: calls with bounds, and its errors with what to do. */
 import { isRecord, type JsonRecord } from '../../kit/json-record.js';
 import { quotedLine } from '../../kit/shown-text.js';
-import { readJson, writeJson, type JsonValue } from './exact-json.js';
+import { parseExactJson, plainJson, writeJson, type JsonValue } from '../exact-json.js';
 import { RpcConnection, type RpcConnectionOptions } from './rpc-connection.js';
 import { WalletError } from './wallet-error.js';
 
@@ -76,7 +76,7 @@ export class WalletRpc {
     });
     let answer: unknown;
     try {
-      answer = readJson(text);
+      answer = plainJson(parseExactJson(text));
     } catch (error) {
       throw malformed(method, 'text that is not JSON', error);
     }

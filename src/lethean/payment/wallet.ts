@@ -3,7 +3,7 @@
  * the wallet before stays open and answers. So the address is compared before each use.
  */
 import { isRecord, type JsonRecord } from '../../kit/json-record.js';
-import { readAmount } from './exact-json.js';
+import { amountOfJson } from '../amount.js';
 import { readTransfer, type Transfer } from './transfer.js';
 import { WalletError } from './wallet-error.js';
 import { malformed, RpcCode, type WalletRpc } from './wallet-rpc.js';
@@ -131,8 +131,8 @@ export class Wallet {
   /** All coins, and those that can be spent now, in atomic units. */
   async balance(signal: AbortSignal): Promise<Balance> {
     const answer = await this.#call('getbalance', { account_index: 0 }, signal);
-    const total = readAmount(answer['balance']);
-    const unlocked = readAmount(answer['unlocked_balance']);
+    const total = amountOfJson(answer['balance']);
+    const unlocked = amountOfJson(answer['unlocked_balance']);
     if (total === undefined || unlocked === undefined) {
       throw malformed('getbalance', 'no amounts');
     }
@@ -254,7 +254,7 @@ export class Wallet {
     const answer = await this.#call('check_tx_proof', proof, signal);
     return {
       good: answer['good'] === true,
-      received: readAmount(answer['received']) ?? 0n,
+      received: amountOfJson(answer['received']) ?? 0n,
       confirmations: whole(answer['confirmations']),
       inPool: answer['in_pool'] === true,
     };
@@ -281,8 +281,8 @@ export class Wallet {
       return Array.isArray(list) ? list[i] : undefined;
     };
     const made = ids.map((txid: unknown, i): MadeTransaction | undefined => {
-      const amount = readAmount(at('amount_list', i));
-      const fee = readAmount(at('fee_list', i));
+      const amount = amountOfJson(at('amount_list', i));
+      const fee = amountOfJson(at('fee_list', i));
       if (typeof txid !== 'string' || !HEX_64.test(txid)) return undefined;
       if (amount === undefined || fee === undefined) return undefined;
       const hex = at('tx_metadata_list', i);

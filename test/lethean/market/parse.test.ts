@@ -1,7 +1,6 @@
 /** Descriptions, search answers and sessions: both forms, the rules, hostile input (rows C1, C3). */
 import * as fc from 'fast-check';
 import t from 'tap';
-import { parseExactJson, JsonError, JsonNumber } from '../../../src/lethean/market/exact-json.js';
 import { DescriptionError, readFields } from '../../../src/lethean/market/fields.js';
 import { formatGate, formatProvider, formatSpace } from '../../../src/lethean/market/format.js';
 import { parseGate } from '../../../src/lethean/market/parse-gate.js';
@@ -287,66 +286,6 @@ t.test('the request of a session', (t) => {
   t.match(JSON.parse(formatSessionRequest(withKey)), {
     wg: { endpoint: 'dynamic', public_key: KEY },
   });
-  t.end();
-});
-
-t.test('JSON keeps the text of numbers, and refuses what could be read in two ways', (t) => {
-  t.same(
-    parseExactJson(' {"a":[1.10,-2e3,true,null,"\\u00e9\\n"]} '),
-    new Map([['a', [new JsonNumber('1.10'), new JsonNumber('-2e3'), true, null, 'é\n']]]),
-  );
-  const refused = [
-    '{"a":1,"a":2}',
-    '01',
-    '1.',
-    '+1',
-    '"\n"',
-    '"\\x"',
-    '[1,]',
-    '{"a"}',
-    '[',
-    '',
-    'nul',
-    '1 2',
-    `${'['.repeat(18)}${']'.repeat(18)}`,
-    '1'.repeat(65),
-  ];
-  for (const text of refused) t.throws(() => parseExactJson(text), JsonError, text);
-  t.ok(parseExactJson(`"${'x'.repeat(1_000_000)}\\n"`), 'a long text costs no stack');
-  t.end();
-});
-
-const SIGNS = '{}[]",:0123456789.eE+-\\utrfalsn \n'.split('');
-
-t.test('property: JSON is read as JSON.parse reads it', (t) => {
-  const plain = (value: unknown): unknown => {
-    if (value instanceof JsonNumber) return Number(value.text);
-    if (value instanceof Map) {
-      return Object.fromEntries([...value].map(([key, item]) => [key, plain(item)]));
-    }
-    return Array.isArray(value) ? value.map(plain) : value;
-  };
-  const values = fc.jsonValue({ maxDepth: 5, noUnicodeString: false });
-  fc.assert(
-    fc.property(values, (value) => {
-      const text = JSON.stringify(value);
-      t.same(plain(parseExactJson(text)), JSON.parse(text));
-    }),
-    { numRuns: 200 },
-  );
-  fc.assert(
-    fc.property(fc.string({ unit: fc.constantFrom(...SIGNS) }), (text) => {
-      try {
-        parseExactJson(text);
-      } catch (error) {
-        if (!(error instanceof JsonError)) throw error;
-        return;
-      }
-      // Only texts that JSON.parse reads too are read.
-      JSON.parse(text);
-    }),
-    { numRuns: 3_000 },
-  );
   t.end();
 });
 

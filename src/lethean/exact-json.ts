@@ -1,6 +1,6 @@
 /**
  * JSON whose numbers keep their text, because `JSON.parse` turns a price into a float. Objects become maps, so that
- * no key of a stranger is a property. Pure.
+ * no key of a stranger is a property. The writer takes whole numbers of 64 bits as bigints. Pure.
  */
 
 /** A number as the sender wrote it. */
@@ -11,6 +11,21 @@ export class JsonNumber {
 
 export type JsonObject = ReadonlyMap<string, Json>;
 export type Json = string | boolean | null | JsonNumber | readonly Json[] | JsonObject;
+
+export const isJsonObject = (value: Json | undefined): value is JsonObject => value instanceof Map;
+export const isJsonList = (value: Json | undefined): value is readonly Json[] =>
+  Array.isArray(value);
+
+/** A value that `writeJson` takes. */
+export type JsonValue =
+  | string
+  | number
+  | boolean
+  | bigint
+  | null
+  | undefined
+  | readonly JsonValue[]
+  | { readonly [key: string]: JsonValue };
 
 /** Deepest nesting that is read. The published schemas need 6 levels. */
 export const MAX_DEPTH = 16;
@@ -41,6 +56,39 @@ const WORDS: ReadonlyMap<string, Json> = new Map<string, Json>([
 /** Reads one text. The caller bounds its length. Two equal keys in one object are an error. */
 export function parseExactJson(text: string): Json {
   return new Reader(text).whole();
+}
+
+/** From 16 digits on a number may not be exact. */
+const LONG_WHOLE = /^-?\d{16,}$/;
+
+/**
+ * The value with properties and numbers, for answers of the own wallet: whole numbers of 16 digits and more become
+ * texts of digits.
+ */
+export function plainJson(value: Json): unknown {
+  if (value instanceof JsonNumber) {
+    return LONG_WHOLE.test(value.text) ? value.text : Number(value.text);
+  }
+  if (isJsonObject(value)) {
+    return Object.fromEntries([...value].map(([key, item]) => [key, plainJson(item)]));
+  }
+  return isJsonList(value) ? value.map((item) => plainJson(item)) : value;
+}
+
+/**
+ * The value as JSON; a bigint is written as digits. Fields that are undefined are left out. A wallet accepts an amount
+ * as digits only: `1e12`, `1.0` and `-1` are refused, and 2^64 is a parse error.
+ */
+export function writeJson(value: JsonValue): string {
+  if (typeof value === 'bigint') return value.toString();
+  if (Array.isArray(value)) {
+    return `[${value.map((each: JsonValue) => writeJson(each)).join(',')}]`;
+  }
+  if (typeof value === 'object' && value !== null) {
+    const fields = Object.entries(value).filter(([, field]) => field !== undefined);
+    return `{${fields.map(([key, field]) => `${JSON.stringify(key)}:${writeJson(field)}`).join(',')}}`;
+  }
+  return JSON.stringify(value) ?? 'null';
 }
 
 class Reader {
