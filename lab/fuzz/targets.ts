@@ -13,6 +13,7 @@ import { framerTarget } from './targets/framer.js';
 import { directoryHandshakeTarget, handshakeTarget } from './targets/handshake.js';
 import { llarpTarget } from './targets/llarp.js';
 import { llarpWireTarget } from './targets/llarp-wire.js';
+import { letheanTarget } from './targets/lethean.js';
 import { letheanWaysTarget } from './targets/lethean-ways.js';
 import { lokinetTarget } from './targets/lokinet.js';
 import { messageTarget } from './targets/message.js';
@@ -58,6 +59,7 @@ export function createTargets(seeds: Seeds): readonly Target[] {
     operatorTarget(),
     statusTarget(),
     clusterTarget(),
+    letheanTarget(),
     letheanWaysTarget(),
     lokinetTarget(),
     llarpTarget(seeds),
