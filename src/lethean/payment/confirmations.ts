@@ -70,7 +70,8 @@ async function allThere(
     const now = clock.now();
     const isDue = now - (sentAt.get(txid) ?? -SEND_AGAIN_MS) >= SEND_AGAIN_MS;
     if (transfer?.type !== 'out' && isDue) {
-      // `pending` is what the wallet remembers, and not what the pool of its node has.
+      // `pending` is what the wallet remembers, and not what the pool of its node has
+      // (findings/monero-wallet-forgets.sh).
       // oxlint-disable-next-line no-await-in-loop
       await sendAgain(wait, txid, metadata, signal);
       sentAt.set(txid, now);
@@ -82,7 +83,10 @@ async function allThere(
   return all;
 }
 
-/** A wallet RPC that was killed forgets what it sent. Sending the same transaction again is harmless. */
+/**
+ * A wallet RPC that was killed forgets what it sent (findings/monero-wallet-forgets.sh). Sending the same transaction
+ * again is harmless.
+ */
 async function sendAgain(
   { wallet }: BlockWait,
   txid: string,

@@ -4,7 +4,7 @@
  * killed anywhere in between sends the same transactions again, which cannot pay twice.
  *
  * The wallet's own history is not enough for this: a wallet RPC that is killed after it has sent a transaction does
- * not know of it until a block has it.
+ * not know of it until a block has it, and never of its payment id (findings/monero-wallet-forgets.sh).
  */
 import type { Clock } from '../../kit/clock.js';
 import { errorText } from '../../kit/error-text.js';

@@ -229,7 +229,10 @@ export class Wallet {
     return txid;
   }
 
-  /** Writes the wallet file: until then a crash of the wallet RPC forgets what was sent. */
+  /**
+   * Writes the wallet file: until then a crash of the wallet RPC forgets what was sent
+   * (findings/monero-wallet-forgets.sh).
+   */
   async store(signal: AbortSignal): Promise<void> {
     await this.#call('store', {}, signal);
   }
