@@ -1,6 +1,7 @@
 /**
  * `onionmc admission serve` against Debian's python3-zmq as the endpoint: byte-exact frames over tcp, ipc and
- * curve, a program that decides, restarts of either side, and the errors of the guide.
+ * curve, a program that decides, restarts of either side, the errors of the guide, and the commands of door 1 in
+ * docs/admission.md.
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -12,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { runCli, startCli, startProgram } from '../helpers/cli.js';
+import { stepsOf } from '../docs/steps.js';
 import { CLIENT, metainfo } from './sample.js';
 
 t.setTimeout(240_000);
@@ -234,7 +236,7 @@ t.test('a program gets exactly two fresh arguments, whatever came before', async
     '--cmd',
     program,
     '--cmd-timeout',
-    '1',
+    '3',
     '--datadir',
     dir,
   );
@@ -287,6 +289,48 @@ t.test("the guide's own errors", async (t) => {
   const lost = await runCli(['admission', 'serve', '--bind', 'tcp://', '--datadir', dir]);
   t.equal(lost.code, 2, 'the guide lost the address behind tcp://');
   t.match(lost.stderr, /tcp:\/\/127\.0\.0\.1:5555/);
+});
+
+t.test('docs/admission.md: each command of door 1', async (t) => {
+  const door = (await stepsOf('docs/admission.md', 'door')).find(({ name }) => name === 'lokinet');
+  const lines = (door?.commands ?? '').split('\n').map((line) => line.replace(/ *#.*/, ''));
+  const [ours = '', guide = '', decided = '', config = ''] = lines;
+  t.equal(lines.length, 4);
+  const dir = await mkdtemp(join(tmpdir(), 'omc-'));
+  t.teardown(() => rm(dir, { recursive: true, force: true }));
+  const { code } = await newCode(dir);
+  const sum = `sha256sum <<<"$(printf %s 'guide' | base64 -w0)" | cut -d' ' -f1 > '${dir}/auth-codes.txt'`;
+  await startProgram('/bin/bash', ['-c', sum]).ended;
+  await writeFile(join(dir, 'decide'), '#!/bin/sh\n[ "$2" = "$(printf decided | base64)" ]\n', {
+    mode: 0o755,
+  });
+  /** The words of a line after `onionmc`, with places of this test. */
+  const typed = async (line: string): Promise<string[]> => {
+    const port = await freePort();
+    const here = line
+      .replace(/(127\.0\.0\.1|10\.0\.0\.5):5555/, `127.0.0.1:${port}`)
+      .replaceAll(/\/(?:run\/onionmc|etc\/loki|usr\/local\/bin)\//g, `${dir}/`);
+    return [...here.split(' ').slice(1), '--datadir', dir];
+  };
+  for (const [line, right] of [
+    [ours, code],
+    [guide, 'guide'],
+    [decided, 'decided'],
+  ] as const) {
+    // oxlint-disable no-await-in-loop -- one server after the other
+    const [, , ...args] = await typed(line);
+    const { cli, address } = await serve(t, ...args);
+    const [, plain = address, key] = /^curve:(.*)\/([0-9a-f]{64})$/.exec(address) ?? [];
+    const peer = await endpoint(t, key === undefined ? plain : `tcp:${plain}`, key);
+    t.same(await peer.ask(right), ['REPLY', REPLY, 'OKAY', 'OK'], line);
+    t.equal((await peer.ask('wrong'))[2], 'REJECT', line);
+    cli.child.kill('SIGTERM');
+    t.equal((await cli.ended).code, 0, line);
+    // oxlint-enable no-await-in-loop
+  }
+  const written = await runCli([...config.split(' ').slice(1), '--datadir', dir]);
+  t.equal(written.code, 0, written.stderr);
+  t.match(written.stdout, /^auth-lmq=curve:\/\/10\.0\.0\.5:5555\/[0-9a-f]{64}$/m);
 });
 
 t.test(

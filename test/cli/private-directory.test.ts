@@ -1,10 +1,14 @@
-/** A private directory with a code on its page, as check, doctor and status of the program see it. */
+/**
+ * A private directory with a code on its page (docs/admission.md, doors 2 and 4, with the lines of that page), as
+ * check, doctor, status and a reader of the page see it.
+ */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { runCli, startCli } from '../helpers/cli.js';
+import { stepsOf } from '../docs/steps.js';
 import { loopbackConfig } from '../helpers/config.js';
 
 t.setTimeout(120_000);
@@ -16,16 +20,25 @@ async function folderWith(t: Test, config: string): Promise<string> {
   return folder;
 }
 
+/** The lines of docs/admission.md that make a directory and its page private, as one section. */
+async function linesOfPage(): Promise<string> {
+  const doors = await stepsOf('docs/admission.md', 'door');
+  const lines = doors
+    .filter(({ name }) => name === 'private' || name === 'pages')
+    .flatMap(({ commands }) => commands.split('\n'));
+  return [...new Set(lines), ''].join('\n');
+}
+
+/** The Authorization header of a browser. */
+const basic = (password: string): string =>
+  `Basic ${Buffer.from(`any:${password}`).toString('base64')}`;
+
 t.test('a private directory behind codes', async (t) => {
   const statusPort = await freePort();
   const port = await freePort();
   const datadir = await folderWith(
     t,
-    loopbackConfig({
-      port,
-      statusPort,
-      extra: '[ADMISSION]\nprivate = true\npages = true\n',
-    }),
+    loopbackConfig({ port, statusPort, extra: await linesOfPage() }),
   );
   const added = await runCli(['admission', 'code', 'add', '--name', 'me', '--datadir', datadir]);
   const [code = ''] = /omc-\S+/.exec(added.stdout) ?? [];
@@ -68,6 +81,25 @@ t.test('a private directory behind codes', async (t) => {
   t.match(status.stderr, /needs a code/);
   const shown = await runCli(['status', '--json', '--datadir', datadir, '--code-file', codeFile]);
   t.equal(shown.code, 0, shown.stderr);
+
+  const answer = async (path: string, authorization?: string): Promise<number> => {
+    const headers = authorization === undefined ? {} : { authorization };
+    const { status: result, body } = await fetch(`http://127.0.0.1:${statusPort}${path}`, {
+      headers,
+    });
+    await body?.cancel();
+    return result;
+  };
+  for (const path of ['/status', '/metrics']) {
+    // oxlint-disable no-await-in-loop -- in turn, which keeps the report in order
+    t.equal(await answer(path), 401, path);
+    t.equal(await answer(path, `Bearer ${code}`), 200, path);
+    t.equal(await answer(path, basic(code)), 200, path);
+    t.equal(await answer(path, basic('omc-00000000-wrong')), 401, path);
+    t.equal(await answer(`${path}?code=${code}`), 401, 'never in a URL');
+    // oxlint-enable no-await-in-loop
+  }
+  t.equal(await answer('/healthz'), 200, 'open');
 
   const id = /omc-(\w+)-/.exec(code)?.[1] ?? '';
   const revoked = await runCli(['admission', 'code', 'revoke', id, '--datadir', datadir]);
