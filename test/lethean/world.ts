@@ -58,10 +58,10 @@ export class LetheanWorld {
     const client = await LetheanClient.open({
       folders: this.folders,
       payer: this.payer,
-      transports: [new ProxyTransport({ timeoutMs: 500 })],
+      transports: [new ProxyTransport({ timeoutMs: 3_000 })],
       sdpUrl: provider.searchUrl,
       sdpCa: [provider.authority.pem],
-      callTimeoutMs: 500,
+      callTimeoutMs: 3_000,
       clock: this.clock,
       now: this.now,
       log: silentLog,
