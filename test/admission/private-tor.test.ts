@@ -12,7 +12,9 @@ import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { startPrivateTorNetwork } from '../../src/lab/private-network/network.js';
 import { createTorOverlay } from '../../src/overlay/tor.js';
 import { parseLocation } from '../../src/protocol/location.js';
-import { connectControl } from '../../src/tor/control/client.js';
+import { connectControl, type ControlClient } from '../../src/tor/control/client.js';
+import { parseHsDesc } from '../../src/tor/control/values.js';
+import { deferred } from '../../src/kit/deferred.js';
 import { addCredential } from '../../src/tor/onion/client-credentials.js';
 import { parseCredential } from '../../src/tor/onion/client-keys.js';
 import { fileURLToPath } from 'node:url';
@@ -82,6 +84,24 @@ async function reaches(tor: PrivateTor, address: string): Promise<true | string>
   } catch (error) {
     return String(error);
   }
+}
+
+/** Resolves when Tor has sent both descriptors from now on, and every HSDir has answered. */
+async function publishedAgain(control: ControlClient): Promise<{ readonly done: Promise<void> }> {
+  const done = deferred<void>();
+  const descriptors = new Set<string | undefined>();
+  let unanswered = 0;
+  await control.onEvent('HS_DESC', (text) => {
+    const event = parseHsDesc(text);
+    if (!event.ok) return;
+    const { action, descriptorId } = event.value;
+    if (action === 'UPLOAD') {
+      descriptors.add(descriptorId);
+      unanswered++;
+    } else if (action === 'UPLOADED' || action === 'FAILED') unanswered--;
+    if (descriptors.size === 2 && unanswered === 0) done.resolve();
+  });
+  return { done: done.promise };
 }
 
 /** Gives the key of a client to a Tor. Returns Tor's code. */
@@ -229,7 +249,10 @@ t.test('a private directory: two makers, one revoked; strangers', async (t) => {
     const endpoint = tor.controlEndpoint;
     if (endpoint === undefined) throw new Error('no control port');
     const control = await connectControl({ endpoint, signal: new AbortController().signal });
+    // A client that still gets a descriptor of before the reload is not asked for a key.
+    const published = await publishedAgain(control);
     await control.command('SIGNAL RELOAD');
+    await published.done;
     // The operator's own Tor needs a key for the self-test.
     await giveKey(tor, String(added['credential']));
     const served = startCli(['directory', '--datadir', own]);
