@@ -162,6 +162,8 @@ export async function startMonero(test: Test): Promise<MoneroNode> {
         'monero-wallet-rpc',
         [
           `--wallet-dir=${folder}`,
+          // Without it the program writes to the home folder.
+          `--shared-ringdb-dir=${join(folder, 'ringdb')}`,
           `--daemon-address=127.0.0.1:${port}`,
           '--trusted-daemon',
           `--rpc-bind-port=${walletPort}`,
