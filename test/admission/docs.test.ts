@@ -1,4 +1,4 @@
-/** docs/admission.md: each command on it exists with its options, and each of its keys is a key of the configuration. */
+/** The pages about admission: each command on them exists with its options, and each of their keys is a key of the configuration. */
 import { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -7,10 +7,13 @@ import { INSTALL_LINE } from '../../src/admission/omq/router.js';
 import { addAdmissionCommands } from '../../src/cli/admission/commands.js';
 import { ADMISSION_KEYS } from '../../src/config/settings-keys.js';
 
-const page = await readFile(
-  fileURLToPath(new URL('../../docs/admission.md', import.meta.url)),
-  'utf8',
+const PAGES = ['', '-lokinet', '-directory', '-tor', '-pages'];
+const texts = await Promise.all(
+  PAGES.map((name) =>
+    readFile(fileURLToPath(new URL(`../../docs/admission${name}.md`, import.meta.url)), 'utf8'),
+  ),
 );
+const page = texts.join('\n');
 
 t.test('each command exists with its options', (t) => {
   const admission = new Command('admission');

@@ -1,7 +1,7 @@
 /**
  * `onionmc admission serve` against Debian's python3-zmq as the endpoint: byte-exact frames over tcp, ipc and
  * curve, a program that decides, restarts of either side, the errors of the guide, and the commands of door 1 in
- * docs/admission.md.
+ * docs/admission-lokinet.md.
  */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
@@ -291,8 +291,10 @@ t.test("the guide's own errors", async (t) => {
   t.match(lost.stderr, /tcp:\/\/127\.0\.0\.1:5555/);
 });
 
-t.test('docs/admission.md: each command of door 1', async (t) => {
-  const door = (await stepsOf('docs/admission.md', 'door')).find(({ name }) => name === 'lokinet');
+t.test('docs/admission-lokinet.md: each command', async (t) => {
+  const door = (await stepsOf('docs/admission-lokinet.md', 'door')).find(
+    ({ name }) => name === 'lokinet',
+  );
   const lines = (door?.commands ?? '').split('\n').map((line) => line.replace(/ *#.*/, ''));
   const [ours = '', guide = '', decided = '', config = ''] = lines;
   t.equal(lines.length, 4);

@@ -1,5 +1,5 @@
 /**
- * A private directory with a code on its page (docs/admission.md, doors 2 and 4, with the lines of that page), as
+ * A private directory with a code on its page (doors 2 and 4, with the lines of their pages), as
  * check, doctor, status and a reader of the page see it.
  */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -20,12 +20,13 @@ async function folderWith(t: Test, config: string): Promise<string> {
   return folder;
 }
 
-/** The lines of docs/admission.md that make a directory and its page private, as one section. */
+/** The lines of docs/admission-directory.md and admission-pages.md, as one section. */
 async function linesOfPage(): Promise<string> {
-  const doors = await stepsOf('docs/admission.md', 'door');
-  const lines = doors
-    .filter(({ name }) => name === 'private' || name === 'pages')
-    .flatMap(({ commands }) => commands.split('\n'));
+  const doors = [
+    ...(await stepsOf('docs/admission-directory.md', 'door')),
+    ...(await stepsOf('docs/admission-pages.md', 'door')),
+  ];
+  const lines = doors.flatMap(({ commands }) => commands.split('\n'));
   return [...new Set(lines), ''].join('\n');
 }
 

@@ -1,4 +1,4 @@
-/** The blocks of docs/admission.md about codes and keys of Tor clients, run as written by a real bash. */
+/** The blocks of docs/admission.md and docs/admission-tor.md, run as written by a real bash. */
 import { readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import t from 'tap';
@@ -11,7 +11,7 @@ const CODE = `<(grep -o 'omc-[^ ]*' "$LOGS/codes.out")`;
 const LINE = `<(grep -o '^[a-z2-7]*:descriptor:.*' "$LOGS/tor-client.out")`;
 const ID = `"$(grep -om1 'omc-[^ ]*' "$LOGS/codes.out" | cut -d- -f2)"`;
 
-t.test('docs/admission.md: codes, and keys of Tor clients', async (t) => {
+t.test('codes, and keys of Tor clients', async (t) => {
   const config = '[MESSAGING:onion]\ntype = onion\ntor_mode = managed\n';
   const dir = t.testdir({
     bin: {
@@ -21,7 +21,10 @@ t.test('docs/admission.md: codes, and keys of Tor clients', async (t) => {
     client: { 'joinmarket.cfg': config },
     logs: {},
   });
-  const steps = await stepsOf('docs/admission.md');
+  const steps = [
+    ...(await stepsOf('docs/admission.md')),
+    ...(await stepsOf('docs/admission-tor.md')),
+  ];
   t.same(
     steps.map(({ name }) => name),
     ['codes', 'tor-client'],
