@@ -8,7 +8,16 @@ import { dirname, join, relative } from 'node:path';
 import { ROOT } from '../../scripts/compile.mjs';
 
 /** Each needs 8 seconds of processor time; a quick run has 60 seconds for all. */
-export const SIMULATIONS = ['test/negotiation/hostile.test.ts', 'test/audit/audit.test.ts'];
+export const SIMULATIONS = [
+  'test/negotiation/hostile.test.ts',
+  'test/audit/audit.test.ts',
+  'test/lab/llarp/overlay-udp.test.ts',
+  'test/llarp/attacks.test.ts',
+  'test/llarp/bounds.test.ts',
+  'test/llarp/churn.test.ts',
+  'test/llarp/exit.test.ts',
+  'test/llarp/service.test.ts',
+];
 
 /** Modules that start programs, or that are one. */
 const STARTERS = new Set([
@@ -18,6 +27,7 @@ const STARTERS = new Set([
   'typescript',
   'src/lab/private-network/network.ts',
   'src/lab/bitcoin-node/node.ts',
+  'src/lab/demo/money.ts',
   'src/lab/demo/overlays.ts',
   'src/tor/process/tor-program.ts',
 ]);
