@@ -299,8 +299,8 @@ async function startProcess(t: Test, folder: string, name: string): Promise<Proc
 }
 
 /**
- * A path that stands. A process reads the folder twice a second: until then a path through a router that came back is
- * not built, and its creator asks again.
+ * A path that stands. On a busy machine a path through a router that had just come back was once not built in 10 s; the
+ * cause is not known. Its creator asks again, as it would in use.
  */
 async function built(creator: UdpRouter, hops: readonly RouterContact[]): Promise<Watched> {
   for (let attempt = 1; ; attempt++) {
