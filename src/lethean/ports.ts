@@ -12,6 +12,8 @@ export interface PaymentOrder {
   readonly paymentId: string;
   /** For how many days this pays: the limit of the price for a day needs it. At least 1. */
   readonly days: number;
+  /** Seconds since 1970. From then on nothing is paid that the wallet was not asked to send before. */
+  readonly payBy?: number;
   /** The price of the session, split among these addresses; all amounts are above 0. */
   readonly destinations: readonly { readonly address: string; readonly amount: Amount }[];
 }

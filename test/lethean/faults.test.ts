@@ -125,6 +125,35 @@ for (const [name, change, text] of terms) {
   });
 }
 
+t.test('before arrow 3: the id of an earlier session', async (t) => {
+  const { world, provider } = await LetheanWorld.make(t);
+  const client = await world.client(provider);
+  await client.search();
+  const connection = await client.connect(LINK);
+  await client.disconnect(connection.key);
+  const before = connection.state;
+  world.clock.advance(90_000_000);
+  provider.sessionChange = { sessionid: before.session.sessionId };
+  await rejects(t, client.connect(LINK), TermsError, /the id of an earlier one: nothing/, 'id');
+  t.equal(world.coin.transfers.length, 1);
+  t.match(client.sessions.get(connection.key)?.state, { payment: { receipt: {} } }, 'it is kept');
+});
+
+t.test('before arrow 3: the answer of a person comes after unpaid-expiry', async (t) => {
+  const { world, provider } = await LetheanWorld.make(t);
+  const client = await world.client(provider, { settings: { unpaidExpiry: 60 } });
+  await client.search();
+  const agree = (): boolean => {
+    world.clock.advance(60_000);
+    return true;
+  };
+  await rejects(t, client.connect(LINK, { agree }), NotAgreedError, /may have forgotten/, 'late');
+  t.same([world.coin.transfers.length, statesOf(client).length], [0, 0]);
+  await client.connect(LINK);
+  const { payBy } = world.coin.transfers[0]?.order ?? {};
+  t.equal(payBy, world.now() + 60, 'the payer knows the time, too');
+});
+
 t.test('a provider of earlier sessions keeps its wallet and its certificates', async (t) => {
   const { world, provider } = await LetheanWorld.make(t);
   const client = await world.client(provider);

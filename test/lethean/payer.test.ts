@@ -204,6 +204,7 @@ const NOTHING: ReadonlySet<PaymentFault> = new Set([
   'invalid-order',
   'limit',
   'fee',
+  'late',
   'no-funds',
   'declined',
 ]);
@@ -346,6 +347,73 @@ t.test('the wallet RPC is killed after it sent, and forgets it', async (t) => {
   t.same(await payer().pay(order, signal), receipt);
   await node.mine(1, address);
   await waiting;
+});
+
+t.test('a transaction that a block has is not sent again', async (t) => {
+  for (const who of ['this program', 'the wallet RPC'] as const) {
+    // oxlint-disable-next-line no-await-in-loop -- one chain
+    await t.test(`${who} was killed`, async (t) => {
+      const { payer, path } = await scene(t);
+      const order = orderOf(COIN / 1_000n);
+      const dying = new DyingWallet(
+        { rpc: rpcOf(t), name: 'payer', password: '', address },
+        'after-relay',
+      );
+      const first = payer({ wallet: dying, book: new DyingBook(path, 'after-relay') });
+      await t.rejects(first.pay(order, signal), { message: 'killed' });
+      const [txid = ''] = await node.pool();
+      if (who === 'the wallet RPC') await program.kill();
+      await node.mine(1, address);
+      if (who === 'the wallet RPC') await program.start();
+      const receipt = await payer().pay(order, signal);
+      t.same(receipt.txids, [txid]);
+      t.same(await payer().pay(order, signal), receipt);
+      await payer().confirmed(receipt, 1, signal);
+      const rows = (await shared().transfers(signal)).filter((each) => each.txid === txid);
+      t.match(rows, [{ type: 'out' }]);
+      t.equal(rows.length, 1, 'one row in the history');
+    });
+  }
+});
+
+t.test('an order that waited while nothing ran: its time and the limits count anew', async (t) => {
+  const start = 1_800_000_000;
+  const { payer, path } = await scene(t);
+  const limits = { payment: COIN, perDay: COIN, dayPrice: COIN, fee: COIN };
+  const waiting = async (order: PaymentOrder): Promise<void> => {
+    const dying = new DyingWallet(
+      { rpc: rpcOf(t), name: 'payer', password: '', address },
+      'after-ordered',
+    );
+    const first = payer({ wallet: dying, book: new DyingBook(path, 'after-ordered'), limits });
+    await t.rejects(first.pay(order, signal), { message: 'killed' });
+  };
+  const before = await node.pool();
+  const timed = { ...orderOf(COIN / 1_000n), payBy: start + 3_600 };
+  await waiting(timed);
+  const later = { limits, now: () => start + 3_600 };
+  await t.rejects(
+    payer(later).pay(timed, signal),
+    rejection('late', /nothing was paid: the provider may have forgotten/),
+  );
+  t.equal(await new OrderBook(path).find(timed.sessionId), undefined);
+  await t.rejects(
+    payer(later).pay(timed, signal),
+    rejection('late', /forgotten/),
+    'nor as a first',
+  );
+
+  const old = orderOf(COIN / 1_000n);
+  await waiting(old);
+  const nextDay = { limits, now: () => start + 90_000 };
+  await payer(nextDay).pay(orderOf(), signal);
+  await t.rejects(
+    payer(nextDay).pay(old, signal),
+    rejection('limit', /above max-per-day/),
+    'the sum of the day in which it would be sent',
+  );
+  t.equal((await node.pool()).length - before.length, 1);
+  await node.mine(1, address);
 });
 
 t.test('a file of orders that is cut, and another process that pays', async (t) => {

@@ -59,6 +59,7 @@ export function ordersText(records: readonly OrderRecord[]): string {
     sessionId: order.sessionId,
     paymentId: order.paymentId,
     days: order.days,
+    payBy: order.payBy,
     destinations: order.destinations.map(({ address, amount }) => ({
       address,
       amount: amount.toString(),
@@ -132,7 +133,10 @@ function readOrder(row: JsonRecord): OrderRecord | undefined {
   if (sessionId === undefined || paymentId === undefined || days === undefined) return undefined;
   if (wallet === undefined || orderedAt === undefined || payee === undefined) return undefined;
   if (state === undefined || destinations === undefined) return undefined;
-  const order = { sessionId, paymentId, days, destinations };
+  const payBy = wholeOf(row['payBy']);
+  if (row['payBy'] !== undefined && payBy === undefined) return undefined;
+  const terms = { sessionId, paymentId, days, destinations };
+  const order = payBy === undefined ? terms : { ...terms, payBy };
   return { order, wallet, orderedAt, payee, state };
 }
 

@@ -4,7 +4,8 @@
  * killed anywhere in between sends the same transactions again, which cannot pay twice.
  *
  * The wallet's own history is not enough for this: a wallet RPC that is killed after it has sent a transaction does
- * not know of it until a block has it, and never of its payment id (findings/monero-wallet-forgets.sh).
+ * not know of it until a block has it, and never of its payment id (findings/monero-wallet-forgets.sh). A transaction
+ * that the history has in a block is not sent again: the history would then have a second row for it.
  */
 import type { Clock } from '../../kit/clock.js';
 import { errorText } from '../../kit/error-text.js';
@@ -125,6 +126,7 @@ export class WalletPayer implements Payer {
 
   async #first(order: PaymentOrder, signal: AbortSignal): Promise<PaymentReceipt> {
     const { book, wallet, limits, approve, now } = this.#options;
+    this.#checkTime(order);
     await this.#checkLimits(order);
     const address = await wallet.address(signal);
     const amount = orderAmount(order);
@@ -132,6 +134,7 @@ export class WalletPayer implements Payer {
       throw new PaymentError('declined', 'nothing was paid, as you chose');
     }
     signal.throwIfAborted();
+    this.#checkTime(order);
     const how = (await wallet.canRelay(signal)) ? 'prepared' : 'direct';
     const { outgoing, payee } = await this.#outgoing(order, signal);
     const state = { kind: 'ordered', how } as const;
@@ -142,9 +145,19 @@ export class WalletPayer implements Payer {
       : this.#direct(record, outgoing, signal);
   }
 
+  /** A provider forgets a session that is not paid in time. */
+  #checkTime({ payBy }: PaymentOrder): void {
+    if (payBy === undefined || this.#options.now() < payBy) return;
+    throw new PaymentError(
+      'late',
+      'nothing was paid: the provider may have forgotten this session by now; connect again for a new one',
+    );
+  }
+
   async #checkLimits(order: PaymentOrder): Promise<void> {
     const { book, limits, now } = this.#options;
-    const paid = (await book.all()).map((each) => ({
+    const others = (await book.all()).filter((each) => each.order.sessionId !== order.sessionId);
+    const paid = others.map((each) => ({
       orderedAt: each.orderedAt,
       amount: orderAmount(each.order),
     }));
@@ -237,19 +250,34 @@ export class WalletPayer implements Payer {
       case 'sent':
         return receiptOf(order, state.transactions, state.proofs);
       case 'made':
+        await this.#options.wallet.refresh(signal);
         return this.#relay(record, state.transactions, signal);
       case 'ordered':
-        if (state.how === 'direct') return this.#settle(record, signal);
-        // The wallet was never asked to send: begin anew, without a second question.
-        return this.#prepared(
-          record,
-          (await this.#outgoing(order, signal)).outgoing,
-          this.#options.limits,
-          signal,
-        );
+        return state.how === 'direct' ? this.#settle(record, signal) : this.#anew(record, signal);
     }
   }
 
+  /**
+   * The wallet was never asked to send: begins anew, without a second question. Time and limits count as for a new
+   * order, because days may lie between.
+   */
+  async #anew(record: OrderRecord, signal: AbortSignal): Promise<PaymentReceipt> {
+    const { book, limits, now } = this.#options;
+    const { order } = record;
+    try {
+      this.#checkTime(order);
+      await this.#checkLimits(order);
+    } catch (error) {
+      await book.remove(order.sessionId);
+      throw error;
+    }
+    const { outgoing } = await this.#outgoing(order, signal);
+    const dated = { ...record, orderedAt: now() };
+    await book.put(dated);
+    return this.#prepared(dated, outgoing, limits, signal);
+  }
+
+  /** Sends what the wallet does not know to be in a block. After a restart the wallet has read its blocks before. */
   async #relay(
     record: OrderRecord,
     transactions: readonly OrderTransaction[],
@@ -258,8 +286,10 @@ export class WalletPayer implements Payer {
     const { wallet } = this.#options;
     for (const { txid, metadata } of transactions) {
       if (metadata === undefined) continue;
+      // oxlint-disable-next-line no-await-in-loop -- one payment after the other
+      if ((await wallet.transfer(txid, signal))?.type === 'out') continue;
       try {
-        // oxlint-disable-next-line no-await-in-loop -- one payment after the other
+        // oxlint-disable-next-line no-await-in-loop
         await wallet.relay(metadata, signal);
       } catch (error) {
         if (!(error instanceof WalletError) || error.fault !== 'refused') throw error;

@@ -46,6 +46,8 @@ export type PaymentFault =
   | 'limit'
   /** The fee of the transaction is above `max-fee`; nothing was sent. */
   | 'fee'
+  /** The time in which the session had to be paid is over. */
+  | 'late'
   /** The wallet has not enough unlocked coins; nothing was sent. */
   | 'no-funds'
   /** It may have been sent, and the wallet cannot tell. It is not sent again. */
@@ -64,6 +66,7 @@ const NOTHING_PAID: ReadonlySet<PaymentFault> = new Set([
   'invalid-order',
   'limit',
   'fee',
+  'late',
   'no-funds',
   'declined',
   'wallet',

@@ -7,7 +7,15 @@ import { NotAgreedError } from './errors.js';
 import { SessionLedger, type LedgerOptions } from './ledger.js';
 import type { SessionSettings } from './settings.js';
 import { IDLE, next, SessionStateError } from './state.js';
-import { checkSession, checkUnchanged, costOf, selectedOf, type Described } from './terms.js';
+import { keyOf } from './store.js';
+import {
+  checkSession,
+  checkUnchanged,
+  costOf,
+  selectedOf,
+  TermsError,
+  type Described,
+} from './terms.js';
 
 /** What a person is asked before a payment. */
 export interface Quote {
@@ -80,6 +88,11 @@ export async function acquire(
       ? await create(manager, described, request.days, key, signal)
       : await renewed(manager, described, { ...request, parent: request.parent, key }, signal);
   checkSession(session, selected, key);
+  if (ledger.store.get(keyOf({ state: { selected, session } })) !== undefined) {
+    throw new TermsError('session', 'the manager gave the new session the id of an earlier one');
+  }
+  // From now on, not from the answer: a provider forgets a session that waits too long.
+  const payBy = Math.min(ledger.now() + settings.unpaidExpiry, session.expires);
   const cost = costOf(session);
   const { agree } = request;
   if (cost > 0n && agree !== undefined) {
@@ -87,8 +100,12 @@ export async function acquire(
     if (!isAgreed) throw new NotAgreedError('the payment was not agreed to: nothing was paid');
   }
   signal.throwIfAborted();
+  if (cost > 0n && ledger.now() >= payBy) {
+    throw new NotAgreedError(
+      'the answer came when the provider may have forgotten the session: nothing was paid; connect again',
+    );
+  }
   await adopt(described);
-  const payBy = Math.min(ledger.now() + settings.unpaidExpiry, session.expires);
   const state = next(next(IDLE, { kind: 'select', selected }), { kind: 'create', session, payBy });
   if (state.state === 'IDLE' || state.state === 'DISCOVERING') {
     throw new SessionStateError('a new session has no state');

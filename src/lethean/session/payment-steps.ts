@@ -28,8 +28,9 @@ export async function payAndConfirm(steps: PaymentSteps, signal: AbortSignal): P
   const { ledger, payer, settings } = steps;
   if (ledger.state.state === 'UNPAID') {
     signal.throwIfAborted();
+    const { session, payBy } = ledger.state;
     // On disk before the payer hears of it.
-    await ledger.apply({ kind: 'order', order: orderOf(ledger.state.session) });
+    await ledger.apply({ kind: 'order', order: orderOf(session, payBy) });
   }
   if (ledger.state.state !== 'CONFIRMING') return;
   const payment = await paid(steps, ledger.state.payment, signal);

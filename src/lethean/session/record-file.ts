@@ -137,7 +137,9 @@ function paymentOf(fields: Fields): Payment | undefined {
 }
 
 function orderOf(fields: Fields): PaymentOrder {
+  const payBy = fields.optionalTime('payBy');
   return {
+    ...(payBy === undefined ? {} : { payBy }),
     sessionId: fields.text('sessionId'),
     paymentId: fields.text('paymentId'),
     days: fields.integer('days', 1, 1_000_000),

@@ -14,7 +14,11 @@ const ENDING = '.lsession';
 /** A session's name on this machine: two providers may give the same id. */
 export type SessionKey = string;
 
-export function keyOf({ state }: SessionRecord): SessionKey {
+export function keyOf({
+  state,
+}: {
+  readonly state: Pick<SessionRecord['state'], 'selected' | 'session'>;
+}): SessionKey {
   return `${state.selected.providerId.slice(0, 16)}-${state.session.sessionId}`;
 }
 

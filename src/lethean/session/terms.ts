@@ -11,7 +11,8 @@ export class TermsError extends Error {
   override readonly name = 'TermsError';
   constructor(
     /** What differs. */
-    readonly what: 'price' | 'wallet' | 'days' | 'gate' | 'space' | 'certificates' | 'key',
+    readonly what:
+      'price' | 'wallet' | 'days' | 'gate' | 'space' | 'certificates' | 'key' | 'session',
     message: string,
   ) {
     super(`${message}: nothing was paid`);
@@ -113,12 +114,16 @@ export function checkSession(
   }
 }
 
-/** The payment of a session: its price to the provider, and the contributions; no empty parts. */
-export function orderOf(session: Session): PaymentOrder {
+/**
+ * The payment of a session: its price to the provider, and the contributions; no empty parts.
+ * @param payBy seconds since 1970
+ */
+export function orderOf(session: Session, payBy: number): PaymentOrder {
   return {
     sessionId: session.sessionId,
     paymentId: session.paymentId,
     days: session.days,
+    payBy,
     destinations: [
       { address: session.wallet, amount: session.price },
       ...session.contributions.map(({ wallet, price }) => ({ address: wallet, amount: price })),

@@ -21,7 +21,7 @@ const END = NOW + 172_800;
 const read = (more: Record<string, unknown> = {}): Session => parseSession(jsonOf(session(more)));
 const UNPAID = read();
 const GRANTED = read({ paid: true, activated: NOW + 60, expires: END });
-const ORDER = orderOf(UNPAID);
+const ORDER = orderOf(UNPAID, NOW + 3_600);
 const RECEIPT = { order: ORDER, txids: ['ab'.repeat(32)], spent: 70_000_001n, proofs: [] };
 const SELECTED: Selected = {
   providerId: PROVIDER_ID,
