@@ -17,8 +17,16 @@ function javascriptOf(url) {
   return isSource(path) ? readFileSync(compiledPath(path), 'utf8') : undefined;
 }
 
+/** tap in one file, which is loaded already (one-tap.mjs); undefined outside of run.mjs. */
+let tap;
+
+/** Called once, before the other hooks. */
+export function initialize(tapUrl) {
+  tap = tapUrl;
+}
+
 export function resolve(specifier, context, next) {
-  const url = sourceOf(specifier, context.parentURL);
+  const url = specifier === 'tap' ? tap : sourceOf(specifier, context.parentURL);
   if (url === undefined) return next(specifier, context);
   return { url, format: 'module', shortCircuit: true };
 }

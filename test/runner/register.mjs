@@ -5,6 +5,7 @@
 import { appendFileSync, readFileSync } from 'node:fs';
 import { ChildProcess } from 'node:child_process';
 import module from 'node:module';
+import { pathToFileURL } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { compileAll } from '../../scripts/compile.mjs';
 import * as hooks from './hooks.mjs';
@@ -17,8 +18,12 @@ globalThis[Symbol.for('process-on-spawn@*:singletonId')]?.unwrap();
 delete process.env['NODE_OPTIONS'];
 // run.mjs compiles before it starts the first test.
 if (run === undefined && isMainThread) compileAll();
+let tapUrl;
 if (run !== undefined) {
-  const { quick, name, cpuTimes } = JSON.parse(run);
+  const { quick, name, cpuTimes, tap } = JSON.parse(run);
+  tapUrl = pathToFileURL(tap).href;
+  // Before the hooks are in force: a module that passes through them costs more.
+  await import(tapUrl);
   if (quick) {
     ChildProcess.prototype.spawn = () => {
       throw new Error(
@@ -28,8 +33,12 @@ if (run !== undefined) {
   }
   process.once('exit', () => appendFileSync(cpuTimes, `${cpuSeconds().toFixed(1)} ${name}\n`));
 }
-if (module.registerHooks === undefined) module.register('./hooks.mjs', import.meta.url);
-else module.registerHooks(hooks);
+if (module.registerHooks === undefined) {
+  module.register('./hooks.mjs', import.meta.url, { data: tapUrl });
+} else {
+  hooks.initialize(tapUrl);
+  module.registerHooks(hooks);
+}
 
 /** CPU time of this process and of its children that have ended; proc(5). */
 function cpuSeconds() {

@@ -15,6 +15,7 @@ import {
 import { join, relative, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { compileAll, ROOT } from '../../scripts/compile.mjs';
+import { oneTap } from './one-tap.mjs';
 import { isQuick } from './quick.mjs';
 
 /** Started first, in this order: they take longest and mostly wait. Only the speed depends on the list. */
@@ -111,6 +112,7 @@ compileAll();
 for (const name of Object.keys(process.env)) if (name.startsWith('TAP')) delete process.env[name];
 for (const name of ['SKIP', 'TODO', 'ONLY']) process.env[`TAP_FAIL_${name}`] = '1';
 process.env['TAP_TIMEOUT'] = String(TIMEOUT_S);
+const tap = oneTap();
 const { default: t } = await import('tap');
 const report = createWriteStream(REPORT);
 t.pipe(report);
@@ -126,7 +128,7 @@ t.on('subtestEnd', ({ name, time, results }) => {
   show(`${ok ? 'ok' : 'not ok'} - ${name} (${(time / 1000).toFixed(1)} s)`);
 });
 for (const name of files) {
-  const run = JSON.stringify({ name, quick, cpuTimes: CPU_TIMES });
+  const run = JSON.stringify({ name, quick, cpuTimes: CPU_TIMES, tap });
   // tap names hooks of its own in NODE_OPTIONS, which cost time and are not needed.
   const env = ['-u', 'NODE_OPTIONS', `ONIONMC_TEST_RUN=${run}`];
   const node = [process.execPath, '--enable-source-maps', '--import', REGISTER, join(ROOT, name)];
