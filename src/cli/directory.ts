@@ -314,6 +314,9 @@ class DirectoryProgram {
       this.#node.renewLocations();
       return Promise.resolve({ done: true });
     }
+    if (request.value.ask === 'self-test') {
+      return Promise.resolve({ done: true, code: this.#node.admitTest(request.value.nicks) });
+    }
     const { operator } = this.#node.directory;
     return Promise.resolve(answerOperator(operator, request.value, this.#program.log));
   }

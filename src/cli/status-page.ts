@@ -198,6 +198,7 @@ export function statusHead({ now, color }: Omit<StatusView, 'before'>): string {
     '',
     `${'health'.padEnd(LABEL)}${paint(isWell ? 'good' : 'bad', words.slice(0, WIDTH - LABEL))}`,
     `${'onion'.padEnd(LABEL)}${paint(state === 'reachable' ? 'good' : 'bad', state)}`,
+    ...(now['private'] === true ? [`${'entry'.padEnd(LABEL)}private: peers show a code`] : []),
     ...canaryLines(recordOf(now['canary']), paint),
     ...clusterLines(now, paint),
     '',

@@ -4,12 +4,12 @@ import type { Overlay } from '../channel/ports.js';
 import { overlayOf, type OverlayName } from '../config/overlays.js';
 import { dialerThrough } from '../overlay/factory/dialers.js';
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
-import { createNickKey } from '../protocol/nick.js';
 import type { ControlClient } from '../tor/control/client.js';
 import { parseHsDesc } from '../tor/control/values.js';
 import { deferred } from '../kit/deferred.js';
 import { isFiltered, TorError } from '../tor/tor-error.js';
 import {
+  note,
   ok,
   skipped,
   theProgram,
@@ -20,6 +20,7 @@ import {
   type Verdict,
 } from './check.js';
 import { filtered } from './control-filter.js';
+import { announceOwnTest } from './own-test.js';
 
 /** Longest time for one HSDir; Tor itself has no deadline. */
 const FETCH_TIMEOUT_MS = 20_000;
@@ -126,7 +127,14 @@ export function dialerFor(
   return dialerThrough(names, { onion, socks: facts.peek('socks'), clock });
 }
 
+/** The answer of a private directory to a peer without a code. */
+const isPrivate = (motd: string): boolean => motd.includes('this directory is private');
+
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(1)} s`;
+
+/** How a Tor that the program does not control gets a key for the onion of a private directory. */
+const KEY_FOR_TOR =
+  'give that Tor a key, since it finds a private directory only with one: onionmc admission tor-client add NAME, and the printed line in its ClientOnionAuthDir (docs/admission-tor.md)';
 
 /** `target`: the address to which the onion service must lead. */
 function reachVerdict(result: ProbeResult, target: string, machine: Machine): Verdict {
@@ -142,10 +150,12 @@ function reachVerdict(result: ProbeResult, target: string, machine: Machine): Ve
     case 'unfit':
       return wrong(outcomeText(result), `let the onion service lead to the directory: ${target}`);
     case 'refused':
-      return wrong(
-        outcomeText(result),
-        'see max_peers in [DIRECTORY], and the log of the directory',
-      );
+      return isPrivate(result.greeting.motd)
+        ? note(
+            'it answers, and asks for a code, since it is private; the relay was not tested',
+            'run the doctor as the user of the directory, or as root: the directory lets that in',
+          )
+        : wrong(outcomeText(result), 'see max_peers in [DIRECTORY], and the log of the directory');
     case 'accepted':
     case 'accepts-only':
     case 'relay-untested':
@@ -167,8 +177,8 @@ export const reachableCheck: Check = {
     const overlay = overlayOf(facts.get('location').kind);
     const dialer = overlay && dialerFor([overlay], facts, machine);
     if (dialer === undefined) return skipped('it needs the SOCKS port (see the lines above)');
-    const { network, onion } = facts.get('settings');
-    const { clock, randomBytes, signal, probeDeadlines } = machine;
+    const { network, onion, admission } = facts.get('settings');
+    const { clock, signal, probeDeadlines } = machine;
     const location = facts.get('location');
     const result = await probeDirectory({
       dialer,
@@ -176,7 +186,7 @@ export const reachableCheck: Check = {
       network,
       relay: 'private',
       peerlist: false,
-      newNickKey: () => createNickKey(randomBytes),
+      ...(await announceOwnTest(machine)),
       clock,
       signal,
       ...(probeDeadlines === undefined ? {} : { deadlines: probeDeadlines }),
@@ -188,7 +198,11 @@ export const reachableCheck: Check = {
     if (result.outcome === 'unreachable' && facts.get('running').state === undefined) {
       return skipped('it does not answer, and it is unknown whether the directory runs');
     }
-    return reachVerdict(result, target, machine);
+    const verdict = reachVerdict(result, target, machine);
+    const needsKey = admission.private && admission.torClients && onion.torMode === 'external';
+    return needsKey && result.outcome === 'unreachable'
+      ? wrong(verdict.text, KEY_FOR_TOR)
+      : verdict;
   },
 };
 

@@ -4,6 +4,7 @@
  */
 import { isOurs } from '../kit/error-text.js';
 import type { ProbeResult } from '../probe/probe.js';
+import { SocksError } from '../tor/socks/error.js';
 
 export const CANARY_STATES = [
   'off',
@@ -18,7 +19,8 @@ export const CANARY_STATES = [
 /**
  * - `off`: not tested, because of the configuration or the overlay
  * - `waiting`: not tested yet, or not since the onion came back
- * - `untested`: the test could not be made (no connection through Tor's SOCKS port)
+ * - `untested`: the test could not be made (no connection through Tor's SOCKS port, or Tor has no key for the
+ *   onion of a private directory)
  * - `reachable`: the onion is reachable, and messages are relayed
  * - `not-relaying`: the onion is reachable, but messages did not arrive
  * - `elsewhere`: another directory answers at our onion
@@ -48,13 +50,18 @@ export interface CanaryReport {
 
 export type Verdict = Exclude<CanaryState, 'off' | 'waiting'>;
 
+/** The onion is there, and Tor has no key, or a wrong one, with which clients enter. */
+function lacksKey(error: unknown): boolean {
+  return error instanceof SocksError && error.code.startsWith('onion-auth-');
+}
+
 /** The state that follows from a test. A full directory refuses the canary too, so it was reached. */
 export function verdictOf(result: ProbeResult, nick: string): Verdict | 'stopped' {
   switch (result.outcome) {
     case 'stopped':
       return 'stopped';
     case 'unreachable':
-      return isOurs(result.error) ? 'untested' : 'unreachable';
+      return isOurs(result.error) || lacksKey(result.error) ? 'untested' : 'unreachable';
     case 'no-answer':
     case 'unfit':
       return 'unreachable';

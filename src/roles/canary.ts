@@ -5,16 +5,16 @@
  *
  * Each test takes two new nicks, a circuit for each, two handshakes and one private message in each
  * direction. It sends no public message and asks for no peer list, and the directory neither lists
- * these nicks nor announces their leaves (`ownNicks`), so other peers do not notice a test. All limits
+ * these nicks nor announces their leaves (`SelfTests`), so other peers do not notice a test. All limits
  * apply to it.
  */
-import { BoundedSet } from '../kit/bounded-map.js';
 import type { Log } from '../channel/log.js';
 import type { Clock, Dialer, Random } from '../channel/ports.js';
 import { outcomeText, probeDirectory, type ProbeResult } from '../probe/probe.js';
 import type { Network } from '../protocol/constants.js';
 import type { Location } from '../protocol/location.js';
 import type { NickKey } from '../protocol/nick.js';
+import type { SelfTests } from './self-tests.js';
 import {
   LINES,
   recall,
@@ -38,12 +38,6 @@ const FIRST_MS = 10_000;
 /** The pause before the second attempt, which must fail too before an alarm. */
 const CONFIRM_MS = 5_000;
 const JITTER = 0.2;
-/**
- * A nick is in `ownNicks` until the directory has seen its connection end, which over Tor takes a
- * while.
- */
-const REMEMBERED_NICKS = 8;
-
 export interface CanaryOptions {
   readonly dialer: Dialer;
   readonly network: Network;
@@ -52,6 +46,10 @@ export interface CanaryOptions {
   /** Interval between two tests, varied by a fifth. 0 = off. */
   readonly intervalMs: number;
   readonly newNickKey: () => NickKey;
+  /** Learns the nicks of each test, and the code of the test. */
+  readonly selfTests: SelfTests;
+  /** Whether the directory admits by codes, so that a test shows its own. */
+  readonly showsCode: boolean;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -66,7 +64,6 @@ export interface CanaryOptions {
 /** Idle until the first `published`. */
 export class Canary {
   readonly #options: CanaryOptions;
-  readonly #ownNicks = new BoundedSet<string>(REMEMBERED_NICKS);
   readonly #record: CanaryRecord;
   #target: Location | undefined;
   #cancelNext: (() => void) | undefined;
@@ -76,11 +73,6 @@ export class Canary {
   constructor(options: CanaryOptions) {
     this.#options = options;
     this.#record = recall(options.past, options.clock.now(), options.intervalMs === 0);
-  }
-
-  /** Nicks of running tests. This set is changed, never replaced. */
-  get ownNicks(): ReadonlySet<string> {
-    return this.#ownNicks;
   }
 
   report(): CanaryReport {
@@ -126,6 +118,8 @@ export class Canary {
 
   async #test(location: Location, isConfirmation: boolean): Promise<void> {
     const { dialer, network, clock, nick, intervalMs, random, onTest } = this.#options;
+    const { selfTests, showsCode } = this.#options;
+    const code = selfTests.newCode();
     const { signal } = (this.#attempt = new AbortController());
     const result = await probeDirectory({
       dialer,
@@ -133,7 +127,8 @@ export class Canary {
       network,
       relay: 'private',
       peerlist: false,
-      newNickKey: () => this.#newNickKey(),
+      newNickKey: () => this.#newNickKey(code),
+      code: showsCode ? code : undefined,
       clock,
       signal,
       deadlines: DEADLINES,
@@ -154,9 +149,10 @@ export class Canary {
     this.#schedule(intervalMs * (1 - JITTER + 2 * JITTER * random()), false);
   }
 
-  #newNickKey(): NickKey {
-    const key = this.#options.newNickKey();
-    this.#ownNicks.add(key.nick);
+  #newNickKey(code: string): NickKey {
+    const { newNickKey, selfTests } = this.#options;
+    const key = newNickKey();
+    selfTests.add(key.nick, code);
     return key;
   }
 

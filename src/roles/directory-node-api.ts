@@ -94,6 +94,11 @@ export interface DirectoryNode {
   leave(): Promise<void>;
   /** Changes the settings that can change without a disconnect. */
   reload(changes: { readonly motd?: string; readonly limits?: DirectoryLimits }): void;
+  /**
+   * Lets a test of the operator in under these nicks, as one of the directory itself. Returns the code that it
+   * must show; undefined where no code is asked for. A nick that a peer has is left to it.
+   */
+  admitTest(nicks: readonly string[]): string | undefined;
   /** The Tor clients with a key have changed: serves the locations anew. Connections stay. */
   renewLocations(): void;
   /** Withdraws the service, closes all connections and the status page. */

@@ -32,6 +32,7 @@ import { useFastCurves } from './fast-curves.js';
 import { NodeService } from './node-service.js';
 import { NodeStates } from './node-states.js';
 import { nodeStatus } from './node-status.js';
+import { SelfTests } from './self-tests.js';
 import type { ServiceJson } from './service-states.js';
 import { VERSION } from './version.js';
 
@@ -69,7 +70,8 @@ class RunningNode implements DirectoryNode {
   readonly #past: DirectoryFigures | undefined;
   readonly #startedAt: number;
   readonly #metrics: Metrics;
-  readonly #selfTests: CanaryCounts;
+  readonly #canaryCounts: CanaryCounts;
+  readonly #selfTests = new SelfTests();
   readonly #canary: Canary;
   readonly #reachable = deferred<void>();
   readonly #states: NodeStates;
@@ -104,7 +106,7 @@ class RunningNode implements DirectoryNode {
     this.#isServing = inherited === undefined;
     this.#motd = options.motd ?? '';
     this.nick = inherited?.nick ?? createNickKey(randomBytes).nick;
-    this.#selfTests = canaryCounts(this.#past?.selfTests);
+    this.#canaryCounts = canaryCounts(this.#past?.selfTests);
     this.#canary = this.#createCanary();
     this.#cluster = new NodeCluster(options.cluster, {
       network: options.network,
@@ -207,6 +209,14 @@ class RunningNode implements DirectoryNode {
     this.#service.renew();
   }
 
+  admitTest(nicks: readonly string[]): string | undefined {
+    const code = this.#selfTests.newCode();
+    for (const nick of nicks) {
+      if (!this.directory.operator.hasPeer(nick)) this.#selfTests.add(nick, code);
+    }
+    return this.#options.gate === undefined ? undefined : code;
+  }
+
   reload({ motd, limits }: { readonly motd?: string; readonly limits?: DirectoryLimits }): void {
     this.#motd = motd ?? this.#motd;
     if (!limits) return;
@@ -230,7 +240,8 @@ class RunningNode implements DirectoryNode {
       clock: this.#clock,
       log: this.#log,
       metrics: this.#metrics,
-      counts: this.#selfTests,
+      selfTests: this.#selfTests,
+      counts: this.#canaryCounts,
       past: this.#past?.canary,
       onUnreachable: () => this.#service.reportUnreachable(),
     });
@@ -243,7 +254,7 @@ class RunningNode implements DirectoryNode {
       location: (via) => this.#service.locationFor(via),
       motd: () => this.#motd,
       limits: this.#limits,
-      ownNicks: this.#canary.ownNicks,
+      selfTests: this.#selfTests,
       cluster: this.#cluster,
       onFlush: (report) => {
         observeFlush(report);
@@ -295,6 +306,7 @@ class RunningNode implements DirectoryNode {
       canary: this.#canary,
       cluster: this.#cluster,
       directory: this.directory,
+      isPrivate: this.#options.gate !== undefined,
     });
   }
 
@@ -341,7 +353,7 @@ class RunningNode implements DirectoryNode {
       upSeconds: this.#upSeconds(),
       stateSeconds: this.#states.seconds,
       entered: this.#states.entered,
-      selfTests: this.#selfTests,
+      selfTests: this.#canaryCounts,
       canary: this.#canary.report(),
     };
   }

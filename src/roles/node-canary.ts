@@ -8,6 +8,7 @@ import { Canary } from './canary.js';
 import { registerCanaryMetrics, type CanaryCounts } from './canary-metrics.js';
 import type { CanaryReport } from './canary-report.js';
 import type { DirectoryNodeOptions } from './directory-node-api.js';
+import type { SelfTests } from './self-tests.js';
 
 /** What the node itself gives to its canary. */
 export interface CanarySide {
@@ -15,6 +16,7 @@ export interface CanarySide {
   readonly clock: Clock;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly selfTests: SelfTests;
   /** Counts its tests. */
   readonly counts: CanaryCounts;
   /** The state of the previous process, to continue with. */
@@ -24,7 +26,7 @@ export interface CanarySide {
 
 export function createNodeCanary(options: DirectoryNodeOptions, node: CanarySide): Canary {
   const { network, overlay, canaryIntervalMs = 0, random = Math.random } = options;
-  const { nick, clock, log, metrics, counts, past, onUnreachable } = node;
+  const { nick, clock, log, metrics, selfTests, counts, past, onUnreachable } = node;
   const canary = new Canary({
     past,
     dialer: overlay,
@@ -32,6 +34,8 @@ export function createNodeCanary(options: DirectoryNodeOptions, node: CanarySide
     nick,
     intervalMs: canaryIntervalMs,
     newNickKey: () => createNickKey(randomBytes),
+    selfTests,
+    showsCode: options.gate !== undefined,
     clock,
     random,
     log,

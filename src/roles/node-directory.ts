@@ -9,13 +9,15 @@ import { formatLocation } from '../protocol/location.js';
 import { createNickKey } from '../protocol/nick.js';
 import type { DirectoryNodeOptions } from './directory-node-api.js';
 import type { NodeCluster } from './node-cluster.js';
+import { gateWithSelfTests, type SelfTests } from './self-tests.js';
 import { VERSION } from './version.js';
 
 /** What the node itself gives to its relay. */
 export interface NodeSide extends Required<
-  Pick<DirectoryOptions, 'nick' | 'location' | 'ownNicks' | 'onFlush'>
+  Pick<DirectoryOptions, 'nick' | 'location' | 'onFlush'>
 > {
   readonly limits: DirectoryLimits;
+  readonly selfTests: SelfTests;
   /** The operator's text, which may change. */
   readonly motd: () => string;
   readonly cluster: NodeCluster;
@@ -24,11 +26,11 @@ export interface NodeSide extends Required<
 }
 
 /** The features that an operator switches on; what is off is absent. */
-function features(options: DirectoryNodeOptions): Partial<DirectoryOptions> {
+function features(options: DirectoryNodeOptions, selfTests: SelfTests): Partial<DirectoryOptions> {
   const { overlay, dialBack = false, nickAuth = 'disabled', publicWindowMs, gate } = options;
   const { directoryList } = options;
   return {
-    gate,
+    gate: gate && gateWithSelfTests(gate, selfTests),
     ...(publicWindowMs !== undefined && { publicWindowMs }),
     ...(dialBack && {
       dialBack: { dialer: overlay, newNick: () => createNickKey(randomBytes).nick },
@@ -42,9 +44,9 @@ function features(options: DirectoryNodeOptions): Partial<DirectoryOptions> {
 
 export function createNodeDirectory(options: DirectoryNodeOptions, node: NodeSide): Directory {
   const { network, overlay, random = Math.random } = options;
-  const { nick, location, limits, motd, cluster, ownNicks, onFlush, clock, log } = node;
+  const { nick, location, limits, motd, cluster, selfTests, onFlush, clock, log } = node;
   return createDirectory({
-    ...features(options),
+    ...features(options, selfTests),
     ...cluster.neighbours,
     network,
     nick,
@@ -52,7 +54,7 @@ export function createNodeDirectory(options: DirectoryNodeOptions, node: NodeSid
     reachable: overlay.reachable,
     motd: (via) => directoryMotd(formatLocation(location(via)), VERSION, motd()),
     limits,
-    ownNicks,
+    ownNicks: selfTests.nicks,
     onFlush,
     clock,
     random,

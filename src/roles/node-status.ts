@@ -23,10 +23,13 @@ export interface ShownNode {
   readonly canary: Canary;
   readonly cluster: NodeCluster;
   readonly directory: Directory;
+  /** Whether peers need a code. */
+  readonly isPrivate: boolean;
 }
 
 export function nodeStatus(node: ShownNode): Record<string, unknown> {
   const { network, states, served, services, upSeconds, health, canary, cluster, directory } = node;
+  const { isPrivate } = node;
   return {
     version: VERSION,
     network,
@@ -36,6 +39,7 @@ export function nodeStatus(node: ShownNode): Record<string, unknown> {
     location: served && formatLocation(served.locations[0]),
     services,
     listensOn: served?.listensOn,
+    ...(isPrivate && { private: true }),
     uptimeSeconds: upSeconds,
     health,
     canary: canary.report(),

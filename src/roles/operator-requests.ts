@@ -1,6 +1,6 @@
 /**
- * What `onionmc list`, `kick`, `bans` and `unban` ask a running directory over its request socket, and
- * the answers. Only the user of the directory and root can use that socket, so the answers name peers.
+ * What `onionmc list`, `kick`, `bans`, `unban` and `doctor` ask a running directory over its request socket,
+ * and the answers. Only the user of the directory and root can use that socket, so the answers name peers.
  */
 import type { Log } from '../channel/log.js';
 import { MAX_BAN_MS, type Ban, type BanSubject } from '../directory/entry/bans.js';
@@ -8,12 +8,15 @@ import type { KickTarget, Operator, PeerRow } from '../directory/entry/operator.
 import { isRecord, parseRecord } from '../kit/json-record.js';
 import { shownLine } from '../kit/shown-text.js';
 import { formatLocation, isLocationKind } from '../protocol/location.js';
+import { isRoutableNick } from '../protocol/nick.js';
 import { fail, ok, type Parsed } from '../protocol/result.js';
 
 export type OperatorRequest =
   | { readonly ask: 'list' | 'bans' }
   /** The Tor clients of a private directory have changed. */
   | { readonly ask: 'tor-clients' }
+  /** A test of the operator is about to connect under these nicks. */
+  | { readonly ask: 'self-test'; readonly nicks: readonly string[] }
   | {
       readonly ask: 'kick';
       readonly target: KickTarget;
@@ -34,6 +37,8 @@ export const MAX_LISTED = 10_000;
 /** Most features of one peer in an answer, and the longest of each: a handshake has room for thousands. */
 const MAX_FEATURES = 16;
 const MAX_FEATURE_CHARS = 40;
+/** Nicks of one test in a request. */
+const MAX_TEST_NICKS = 2;
 /** Longest name in a request. */
 const MAX_NAME_CHARS = 128;
 
@@ -53,6 +58,13 @@ function isBanTime(value: unknown): value is number {
   return typeof value === 'number' && value > 0 && value <= MAX_BAN_MS;
 }
 
+/** The nicks of one test. */
+function nicksOf(value: unknown): readonly string[] | undefined {
+  if (!Array.isArray(value) || value.length > MAX_TEST_NICKS) return undefined;
+  const nicks = value.filter((nick) => typeof nick === 'string' && isRoutableNick(nick));
+  return nicks.length === value.length ? nicks : undefined;
+}
+
 /** One line of the socket. Never throws. */
 export function parseOperatorRequest(line: string): Parsed<OperatorRequest> {
   const fields = parseRecord(line) ?? {};
@@ -64,6 +76,10 @@ export function parseOperatorRequest(line: string): Parsed<OperatorRequest> {
     case 'bans':
     case 'tor-clients':
       return ok({ ask });
+    case 'self-test': {
+      const nicks = nicksOf(fields['nicks']);
+      return nicks === undefined ? fail('nicks') : ok({ ask, nicks });
+    }
     case 'kick': {
       const target = targetOf(to);
       if (target === undefined) return fail('target');
@@ -158,7 +174,7 @@ function unban(
 /** Carries a request out; the result is the answer, as JSON. */
 export function answerOperator(
   operator: Operator,
-  request: Exclude<OperatorRequest, { readonly ask: 'tor-clients' }>,
+  request: Exclude<OperatorRequest, { readonly ask: 'tor-clients' | 'self-test' }>,
   log: Log,
 ): unknown {
   switch (request.ask) {

@@ -9,7 +9,9 @@ import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { formatPeerHandshake, parsePeerHandshake } from '../../src/protocol/handshake.js';
 import { NOT_SERVING } from '../../src/protocol/location.js';
 import { handshakeTerms } from '../../src/channel/link/handshake-terms.js';
+import type { EntryGate } from '../../src/directory/entry/gate.js';
 import { admissionGate } from '../../src/roles/directory-gate.js';
+import { gateWithSelfTests, SelfTests } from '../../src/roles/self-tests.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
 import { hello, onion, testDirectory } from '../directory/wire.js';
@@ -27,13 +29,14 @@ function scene(
   t: Test,
   codes: readonly CodeRecord[],
   options: Partial<DirectoryOptions> = {},
+  around: (gate: EntryGate) => EntryGate = (gate) => gate,
 ): Scene {
   const clock = createTestClock();
   const book = bookOf(codes);
   const engine = new AdmissionEngine({ backend: book });
   const directory = testDirectory({
     clock,
-    gate: admissionGate(engine, () => NOW + clock.now()),
+    gate: around(admissionGate(engine, () => NOW + clock.now())),
     ...options,
   });
   const peers: MemoryPeer[] = [];
@@ -144,9 +147,20 @@ t.test('a chosen code is decided later; a peer that leaves before is forgotten',
   t.equal(directory.peerCount, 1);
 });
 
-t.test('the canary needs no code', (t) => {
-  const { join } = scene(t, [], { ownNicks: new Set(['J5canary']) });
-  t.ok(isAccepted(join('J5canary')));
+t.test('a test of the directory itself enters with its own code, and is none of the codes', (t) => {
+  const tests = new SelfTests();
+  const { directory, join, advance } = scene(t, [], { ownNicks: tests.nicks }, (gate) =>
+    gateWithSelfTests(gate, tests),
+  );
+  const code = tests.newCode();
+  tests.add('J5canary', code);
+  t.notOk(isAccepted(join('J5canary')), 'its nick alone lets nobody in');
+  t.notOk(isAccepted(join('J5other', code)), 'nor does the code under another nick');
+  const canary = join('J5canary', code);
+  t.ok(isAccepted(canary));
+  advance(2_000);
+  t.notOk(canary.closed, 'it stays');
+  t.equal(directory.peerCount, 0, 'it is no peer');
   t.end();
 });
 

@@ -2,7 +2,7 @@
  * A private directory with a code on its page (doors 2 and 4, with the lines of their pages), as
  * check, doctor, status and a reader of the page see it.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
@@ -112,6 +112,25 @@ t.test('a private directory behind codes', async (t) => {
   }
   t.equal(late.code, 1);
   t.match(late.stdout, /the code was revoked/);
+  directory.child.kill('SIGTERM');
+  t.equal((await directory.ended).code, 0);
+});
+
+t.test('the doctor of a private directory is let in without a code of the operator', async (t) => {
+  const statusPort = await freePort();
+  const extra = '[ADMISSION]\nprivate = true\ntor_clients = false\n';
+  const datadir = await folderWith(t, loopbackConfig({ statusPort, extra }));
+  const directory = startCli(['directory', 'private', '--datadir', datadir]);
+  await directory.shows('stdout', /^127\.0\.0\.1:\d+\n/m);
+  const doctor = await runCli(['doctor', '--datadir', datadir]);
+  t.match(doctor.stdout, /✓ onion reachable/);
+  t.match(doctor.stdout, /✓ relay/);
+  t.equal(doctor.code, 0, doctor.stdout);
+  const status = await runCli(['status', '--datadir', datadir]);
+  t.match(status.stdout, /^entry +private: peers show a code$/m);
+  t.match(status.stdout, /^refused +none$/m);
+  const audit = await readFile(join(datadir, 'admission', 'audit.log'), 'utf8');
+  t.equal(audit, '', 'no line about a test of its own');
   directory.child.kill('SIGTERM');
   t.equal((await directory.ended).code, 0);
 });

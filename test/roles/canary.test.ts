@@ -11,6 +11,7 @@ import { createNickKey } from '../../src/protocol/nick.js';
 import type { CanaryReport, CanaryState } from '../../src/roles/canary-report.js';
 import { Canary } from '../../src/roles/canary.js';
 import { startDirectoryNode } from '../../src/roles/directory-node.js';
+import { SelfTests } from '../../src/roles/self-tests.js';
 import { connectControl, type ControlClient } from '../../src/tor/control/client.js';
 import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
 import { directoryAnswer, FAKE_DIRECTORY_NICK } from '../helpers/fake-directory.js';
@@ -49,6 +50,7 @@ const answerOf = (world: World): string =>
 interface Bench {
   readonly clock: TestClock;
   readonly canary: Canary;
+  readonly selfTests: SelfTests;
   readonly log: LineLog;
   /** The number of alarms that the onion does not answer. */
   readonly alarms: () => number;
@@ -79,7 +81,10 @@ function bench(t: Test, intervalMs: number, random = 0.999, past?: CanaryReport)
     if (world === 'no-tor') return Object.assign(new Error('no SOCKS port'), { ours: true });
     return undefined;
   });
+  const selfTests = new SelfTests();
   const canary = new Canary({
+    selfTests,
+    showsCode: false,
     dialer: directory,
     network: 'signet',
     nick: FAKE_DIRECTORY_NICK,
@@ -94,6 +99,7 @@ function bench(t: Test, intervalMs: number, random = 0.999, past?: CanaryReport)
   return {
     clock,
     canary,
+    selfTests,
     log,
     alarms: () => alarms,
     become: (next) => void (world = next),
@@ -262,7 +268,7 @@ t.test('few tests and few nicks', async (t) => {
   await b.pass(60 * MINUTE);
   const tests = b.canary.report().tests - before;
   t.ok(tests >= 28 && tests <= 30, `${tests} tests in an hour`);
-  t.ok(b.canary.ownNicks.size <= 8, 'it keeps few nicks');
+  t.ok(b.selfTests.nicks.size <= 16, 'it keeps few nicks');
   await b.end();
 });
 
@@ -376,6 +382,53 @@ t.test('a node on loopback: page, metrics, and what peers see', async (t) => {
   t.equal(line, 'J5bystanderOOOOO;NOT-SERVING-ONION', 'no leave before it, no other peer in it');
   bystander.end();
   await bystander.over;
+});
+
+t.test('a private directory lets its own tests in, and nobody under their nicks', async (t) => {
+  const clock = nodeClock(t);
+  const asked: string[] = [];
+  const node = await startDirectoryNode({
+    network: 'signet',
+    overlay: createLoopbackOverlay({ host: HOST, port: 0 }),
+    clock,
+    random: () => 0.5,
+    canaryIntervalMs: MINUTE,
+    onCanaryProbe: clock.onCanaryProbe,
+    gate: {
+      ask({ nick }) {
+        asked.push(nick);
+        return { enters: false, reason: 'private', text: 'this directory is private' };
+      },
+      stays: () => false,
+      left: () => {},
+    },
+  });
+  t.teardown(() => node.close());
+  await clock.test(FIRST_MS);
+  t.same(node.health(), { ok: true });
+  t.match(node.directory.stats().handshakesRejected, { private: 0, code: 0 });
+  t.same(asked, [], 'the operator has no code of them, and counts no use');
+  t.equal(node.directory.peerCount, 0);
+
+  const { nick } = createNickKey(randomBytes);
+  const code = node.admitTest([nick]);
+  t.match(code, /^[0-9a-f]{32}$/);
+  const greeting = async (fields: object): Promise<unknown> => {
+    const peer = await dialRaw(node.location);
+    const terms = { 'app-name': 'joinmarket', directory: false, 'proto-ver': 5, features: {} };
+    const own = { 'location-string': 'NOT-SERVING-ONION', network: 'signet', nick };
+    peer.send(793, JSON.stringify({ ...terms, ...own, ...fields }));
+    const { line } = await peer.nextOf(795);
+    peer.end();
+    await peer.over;
+    return JSON.parse(line);
+  };
+  t.match(await greeting({}), { accepted: false }, 'the nick alone is not enough');
+  t.match(await greeting({ admission: '0'.repeat(32) }), { accepted: false });
+  const { nick: other } = createNickKey(randomBytes);
+  t.match(await greeting({ admission: code, nick: other }), { accepted: false });
+  t.match(await greeting({ admission: code }), { accepted: true });
+  t.same(asked, [nick, nick, other]);
 });
 
 t.test('a real Tor behind a filter: only the onion is cut', { timeout: 200_000 }, async (t) => {

@@ -45,14 +45,11 @@ export interface EntryGate {
 
 /** Least time between two looks at the peers inside. */
 const LOOK_MS = 1_000;
-const NO_PASS = '';
 
 export interface GateKeeperOptions {
   readonly clock: Clock;
   readonly registry: Registry;
   readonly fanout: Fanout;
-  /** Nicks of the canary, which needs no code: nobody else knows them. */
-  readonly ownNicks: ReadonlySet<string>;
   drop(peer: Peer, reason: CloseReason): void;
 }
 
@@ -72,11 +69,7 @@ export class GateKeeper {
    */
   ask(peer: Peer, code: string | undefined, then: (answer: GateAnswer) => void): void {
     const gate = this.#gate;
-    const { fanout, ownNicks } = this.#options;
-    if (ownNicks.has(peer.nick)) {
-      then({ enters: true, pass: NO_PASS });
-      return;
-    }
+    const { fanout } = this.#options;
     const decide = (answer: GateAnswer): void => {
       if (answer.enters) peer.pass = answer.pass;
       then(answer);
@@ -106,18 +99,17 @@ export class GateKeeper {
     const gate = this.#gate;
     const { registry } = this.#options;
     // Another connection may have taken over the nick, and with it the session.
-    if (pass !== undefined && pass !== NO_PASS && !registry.byNick(nick)) gate.left({ nick, pass });
+    if (pass !== undefined && !registry.byNick(nick)) gate.left({ nick, pass });
   }
 
   /** Ends the peers that may not stay: their code was revoked or has expired, or they never had one. */
   sweep(now: number): void {
     const gate = this.#gate;
-    const { registry, ownNicks } = this.#options;
+    const { registry } = this.#options;
     if (now - this.#lookedAt < LOOK_MS) return;
     this.#lookedAt = now;
     const over = registry.ready.filter(
-      ({ nick, pass }) =>
-        !ownNicks.has(nick) && (pass === undefined || !gate.stays({ nick, pass })),
+      ({ nick, pass }) => pass === undefined || !gate.stays({ nick, pass }),
     );
     for (const peer of over) this.#options.drop(peer, 'code-ended');
   }

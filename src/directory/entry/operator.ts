@@ -88,6 +88,11 @@ export class Operator {
     return this.#peers().length;
   }
 
+  /** Whether a ready peer has this nick. */
+  hasPeer(nick: string): boolean {
+    return this.#options.registry.byNick(nick) !== undefined;
+  }
+
   /** Ready peers, the oldest connection first. @param most longest result */
   list(most: number): readonly PeerRow[] {
     const now = this.#options.clock.now();
