@@ -110,6 +110,7 @@ class ClusterNode implements Cluster {
     });
     this.#exchange = new Exchange({
       node,
+      others: this.#others,
       clock,
       log: options.log,
       version: options.version,

@@ -25,6 +25,8 @@ import { Twins } from './twins.js';
 
 export interface ExchangeOptions {
   readonly node: string;
+  /** The other nodes. */
+  readonly others: readonly string[];
   readonly clock: Clock;
   readonly log: Log;
   readonly version: string;
@@ -51,7 +53,7 @@ export class Exchange {
   readonly conflicts: Conflicts;
   readonly proofs: ProofChecks;
   readonly twins: Twins;
-  readonly places = new Places();
+  readonly places: Places;
   readonly demand: { readonly deliveries: Demand; readonly requests: Demand };
   /** What each node stated last, the own one included. */
   readonly demands = new Map<string, Demands>();
@@ -100,6 +102,17 @@ export class Exchange {
       send,
       giveUp: (nick) => this.#giveUp(nick),
     });
+    this.places = new Places({
+      node,
+      others: options.others,
+      clock,
+      members,
+      total: () => this.#local?.maxPeers ?? 0,
+      own: () => this.own.size,
+      announced: (other) => this.view.count(other),
+      send,
+      decided: () => this.#local?.placesDecided(),
+    });
     this.#sender = new SnapshotSender({
       clock,
       entries: () => this.own.entries(clock.now()),
@@ -141,7 +154,15 @@ export class Exchange {
     const demand: Demands = [this.demand.deliveries.read(now), this.demand.requests.read(now)];
     this.demands.set(node, demand);
     const { size: count, digest } = this.own;
-    outbox.push(undefined, { type: 'beat', count, digest, demand, version, facts: facts() });
+    outbox.push(undefined, {
+      type: 'beat',
+      count,
+      digest,
+      demand,
+      version,
+      facts: facts(),
+      places: this.places.statement,
+    });
     outbox.flushSoon();
   }
 
@@ -149,7 +170,7 @@ export class Exchange {
     const { clock, members } = this.#options;
     if (clock.now() - this.#beatAt >= BEAT_MS) this.beat();
     members.sweep();
-    this.places.look(this.own.size, this.view.connections);
+    this.places.sweep();
     this.claims.sweep();
     if (clock.now() - this.#tidiedAt >= TIDY_MS) this.#tidy();
   }
@@ -169,18 +190,21 @@ export class Exchange {
       .filter((nick) => this.view.has(node, nick))
       .map((nick) => [nick, this.kept.take(nick)] as const);
     this.view.clear(node);
+    this.places.forget(node);
     for (const [nick, messages] of waited) this.#deliverKept(nick, messages);
   }
 
   /** The bus is away: this node serves its own peers, and speaks for them. */
   cutOff(): void {
     this.#options.tally.cutOffs++;
+    this.places.cutOff();
     this.claims.grantAll();
     for (const nick of this.held.nicks()) this.#release(nick);
   }
 
   connected(): void {
     this.copies.settle();
+    this.places.connected();
     this.beat();
     this.conflicts.checkAll();
   }
@@ -189,6 +213,7 @@ export class Exchange {
     if (isNewLife) {
       this.#receiver.forget(node);
       this.#receiver.want(node);
+      this.places.forget(node);
     }
     for (const record of records) this.#record(node, record);
   }
@@ -254,6 +279,12 @@ export class Exchange {
       case 'probe':
         if (this.view.has(node, record.nick)) this.#local?.probe(record.nick);
         break;
+      case 'reserve':
+        this.places.reserve(node, record.clock, record.isShort);
+        break;
+      case 'reserved':
+        this.places.reserved(node, record.clock, record.held);
+        break;
       case 'ask':
       case 'prove':
         // See `inbox.ts`.
@@ -270,6 +301,7 @@ export class Exchange {
       inSync,
       differences: differences(this.#options.facts(), facts),
     });
+    this.places.stated(node, beat.places);
     if (!inSync) this.#receiver.want(node);
   }
 

@@ -70,13 +70,6 @@ export class Members {
     return this.#members.get(node);
   }
 
-  /** This node, the living ones, and those of which nothing is known yet. */
-  get counted(): number {
-    let count = 1;
-    for (const { life } of this.#members.values()) if (life !== 'dead') count++;
-    return count;
-  }
-
   isDead(node: string): boolean {
     return this.#members.get(node)?.life === 'dead';
   }

@@ -5,6 +5,7 @@ import type {
   LocalPeer,
   LocalSide,
   Neighbours,
+  PlaceAnswer,
   RemotePeer,
   SharedBudget,
   Standing,
@@ -85,10 +86,8 @@ export class ClusterNeighbours implements Neighbours {
     return shareOf([of(node), ...counted.map(of)], total);
   }
 
-  room(total: number): number {
-    const { exchange, members, nodeCount } = this.#options;
-    if (!members.connected) return Math.max(1, Math.floor(total / nodeCount));
-    return exchange.places.room(total, exchange.view.connections, members.counted);
+  place(): PlaceAnswer {
+    return this.#options.exchange.places.ask();
   }
 
   ratePart(nick: string): number {
@@ -143,6 +142,7 @@ export class ClusterNeighbours implements Neighbours {
     const entry = exchange.own.add(peer, rank, clock.now());
     outbox.push(undefined, { type: 'join', entry });
     exchange.view.refresh(nick);
+    exchange.places.entered();
     exchange.conflicts.check(nick);
   }
 
@@ -246,5 +246,6 @@ export class ClusterNeighbours implements Neighbours {
       if (rank === undefined) outbox.push(undefined, { type: 'join', entry });
       exchange.view.refresh(peer.nick);
     }
+    exchange.places.connected();
   }
 }

@@ -9,6 +9,7 @@ import { isFeatureName } from '../protocol/peerlist.js';
 import { isRoutableNick } from '../protocol/nick.js';
 import { ownText } from '../protocol/own-text.js';
 import { formatFacts, parseFacts, type NodeFacts } from './facts.js';
+import type { PlacesStatement } from './places.js';
 
 /** A peer as its node announces it. */
 export interface Entry {
@@ -36,6 +37,8 @@ export type ClusterRecord =
       readonly demand: readonly [deliveries: number, requests: number];
       readonly version: string;
       readonly facts: NodeFacts;
+      /** Undefined: of an earlier version. */
+      readonly places: PlacesStatement | undefined;
     }
   /** The node stops. */
   | { readonly type: 'bye' }
@@ -70,7 +73,11 @@ export type ClusterRecord =
   /** The peer of the addressed node loses its nick to the one of the sender. */
   | { readonly type: 'yield'; readonly nick: string }
   /** A peer speaks to the sender, and its node publishes nothing of it: does the connection live? */
-  | { readonly type: 'probe'; readonly nick: string };
+  | { readonly type: 'probe'; readonly nick: string }
+  /** The sender wants to hold more places; `isShort`: the receiver gives back what it does not use. */
+  | { readonly type: 'reserve'; readonly clock: number; readonly isShort: boolean }
+  /** The answer to the question of that clock. */
+  | { readonly type: 'reserved'; readonly clock: number; readonly held: number };
 
 /** Longest payload: a line of the protocol. */
 const MAX_PAYLOAD_CHARS = 40_000;
@@ -165,6 +172,12 @@ function demandOf(value: unknown): readonly [number, number] {
   return [amountOf(value[0]), amountOf(value[1])];
 }
 
+function placesOf(value: unknown): PlacesStatement | undefined {
+  if (value === undefined) return undefined;
+  if (!Array.isArray(value)) throw new Fault();
+  return { held: countOf(value[0]), clock: countOf(value[1]) };
+}
+
 function booleanOf(value: unknown): boolean {
   if (typeof value !== 'boolean') throw new Fault();
   return value;
@@ -179,6 +192,7 @@ const READERS: Readonly<Record<string, (fields: JsonRecord) => ClusterRecord>> =
     demand: demandOf(fields['d']),
     version: textOf(fields['v'], MAX_VERSION_CHARS),
     facts: parseFacts(fields),
+    places: placesOf(fields['g']),
   }),
   q: () => ({ type: 'bye' }),
   j: (fields) => ({ type: 'join', entry: entryOf(fields['e']) }),
@@ -210,6 +224,12 @@ const READERS: Readonly<Record<string, (fields: JsonRecord) => ClusterRecord>> =
   a: (fields) => ({ type: 'answer', nick: nickOf(fields['n']), granted: booleanOf(fields['g']) }),
   y: (fields) => ({ type: 'yield', nick: nickOf(fields['n']) }),
   r: (fields) => ({ type: 'probe', nick: nickOf(fields['n']) }),
+  g: (fields) => ({
+    type: 'reserve',
+    clock: countOf(fields['k']),
+    isShort: booleanOf(fields['h'] ?? false),
+  }),
+  h: (fields) => ({ type: 'reserved', clock: countOf(fields['k']), held: countOf(fields['g']) }),
 };
 
 /**
@@ -254,8 +274,9 @@ export function parseEntry(value: unknown): Entry | undefined {
 export function formatClusterRecord(record: ClusterRecord): JsonRecord {
   switch (record.type) {
     case 'beat': {
-      const { count, digest, demand, version, facts } = record;
-      return { t: 'b', n: count, h: digest, d: demand, v: version, ...formatFacts(facts) };
+      const { count, digest, demand, version, facts, places } = record;
+      const held = places ? { g: [places.held, places.clock] } : {};
+      return { t: 'b', n: count, h: digest, d: demand, v: version, ...held, ...formatFacts(facts) };
     }
     case 'bye':
       return { t: 'q' };
@@ -291,5 +312,9 @@ export function formatClusterRecord(record: ClusterRecord): JsonRecord {
       return { t: 'y', n: record.nick };
     case 'probe':
       return { t: 'r', n: record.nick };
+    case 'reserve':
+      return { t: 'g', k: record.clock, ...(record.isShort ? { h: true } : {}) };
+    case 'reserved':
+      return { t: 'h', k: record.clock, g: record.held };
   }
 }

@@ -23,6 +23,7 @@ import { Liveness } from './entry/liveness.js';
 import { NickProofs, type NickAuthOptions } from './entry/nick-proofs.js';
 import { NickClaims } from './entry/nick-claims.js';
 import { DirectoryLocalSide } from './entry/local-side.js';
+import { PlaceQueue } from './entry/place-queue.js';
 import { RemoteClaims } from './entry/remote-claims.js';
 import { Operator } from './entry/operator.js';
 import { createSweepTimer, type SweepTimer } from './entry/sweep-timer.js';
@@ -94,6 +95,7 @@ class DirectoryParts {
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
   readonly remoteClaims: RemoteClaims;
+  readonly placeQueue: PlaceQueue;
   readonly bans: Bans;
   readonly gateKeeper: GateKeeper | undefined;
   readonly admission: Admission;
@@ -136,6 +138,7 @@ class DirectoryParts {
     this.proofs = new NickProofs(this);
     this.nickClaims = new NickClaims(this);
     this.remoteClaims = new RemoteClaims(this);
+    this.placeQueue = new PlaceQueue(this);
     this.bans = new Bans(this);
     this.gateKeeper = options.gate && new GateKeeper(options.gate, this);
     this.admission = new Admission(this);

@@ -50,6 +50,9 @@ export type Standing = 'free' | 'same' | 'wins' | 'held' | 'refused';
 /** The answer to a claim: the nick is free now, or another peer keeps it. */
 export type ClaimAnswer = 'granted' | 'kept';
 
+/** `asked`: the other nodes are asked, and `LocalSide.placesDecided` is called later. */
+export type PlaceAnswer = 'free' | 'full' | 'asked';
+
 /** The budgets that the nodes share. */
 export type SharedBudget = 'deliveries' | 'requests';
 
@@ -70,8 +73,8 @@ export interface Neighbours {
    * @param total of the budget, per second
    */
   share(budget: SharedBudget, total: number): number;
-  /** Peers that this node may have now, of a limit for all nodes together. */
-  room(total: number): number;
+  /** Whether `LocalSide.maxPeers` of all nodes together, the canary not counted, leaves room for a newcomer here. */
+  place(): PlaceAnswer;
   /**
    * The part of the rate of one peer that its connection here may use, above 0 and up to 1: the connections of one
    * peer may use a tenth more than the rate together.
@@ -121,6 +124,8 @@ export type Delivery = 'delivered' | 'absent' | 'busy' | 'dropped';
 export interface LocalSide {
   /** Runs `work`; everything that it queues is written together. */
   batch<T>(work: () => T): T;
+  /** The limit for the peers of all nodes; 0: none. */
+  readonly maxPeers: number;
   /** The ready peers, without the canary. */
   present(): readonly LocalPeer[];
   /** Whether a peer of this nick is ready here. */
@@ -141,6 +146,8 @@ export interface LocalSide {
   unclaimed(node: string, nick: string): void;
   /** The answer to a `claim`. */
   decided(nick: string, answer: ClaimAnswer): void;
+  /** Newcomers that wait for a place can have another answer of `Neighbours.place` now. */
+  placesDecided(): void;
   /** A peer here loses its nick to a peer of another node: tells it and ends it. */
   giveUp(nick: string): void;
   /** Looks whether the connection of a peer here is alive. */

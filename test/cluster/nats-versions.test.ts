@@ -140,6 +140,7 @@ async function playNode(server: NatsServer): Promise<Played> {
           demand: [0, 0],
           version: '9.9',
           facts: NO_FACTS,
+          places: undefined,
         }),
       ),
       textOf({ t: 'zz', n: 7 }),

@@ -69,7 +69,7 @@ export const NO_NEIGHBOURS: Neighbours = {
   connections: 0,
   byNick: () => undefined,
   share: () => 1,
-  room: (total) => total,
+  place: () => 'free',
   ratePart: () => 1,
   receives: () => true,
   used() {},

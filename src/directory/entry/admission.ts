@@ -26,11 +26,12 @@ import { carriedProof, NICK_AUTH_FEATURE } from '../../protocol/nick-auth.js';
 import type { Bans } from './bans.js';
 import type { Fanout } from '../fanout/fanout.js';
 import type { DirectoryLimits } from '../limits.js';
-import type { Neighbours } from '../neighbours.js';
+import type { Neighbours, PlaceAnswer } from '../neighbours.js';
 import type { GateAnswer, GateKeeper } from './gate.js';
 import type { DialBack } from './dial-back.js';
 import { boundedMotd } from './motd.js';
-import type { NickProofs } from './nick-proofs.js';
+import type { Entry, NickProofs } from './nick-proofs.js';
+import type { PlaceQueue } from './place-queue.js';
 import { writeFrame, type Peer } from '../peer.js';
 import type { NickClaims } from './nick-claims.js';
 import type { RemoteClaims } from './remote-claims.js';
@@ -72,6 +73,8 @@ const REASON_TEXT: Readonly<
   banned: () => 'the operator of this directory does not serve this peer, try another directory',
 };
 
+const PLACED: Readonly<Record<PlaceAnswer, Entry>> = { free: 'yes', full: 'no', asked: 'later' };
+
 export interface AdmissionOptions {
   readonly network: Network;
   readonly nick: string;
@@ -89,6 +92,7 @@ export interface AdmissionOptions {
   readonly dialBack: DialBack | undefined;
   readonly neighbours: Neighbours | undefined;
   readonly remoteClaims: RemoteClaims;
+  readonly placeQueue: PlaceQueue;
   /** Nicks of the canary, which other nodes do not learn. */
   readonly ownNicks: ReadonlySet<string>;
   /** Absent in a directory that every peer may enter. */
@@ -169,8 +173,13 @@ export class Admission {
       this.#refuse(peer, 'banned');
       return;
     }
-    if (this.#isFull()) {
+    const place = this.#options.placeQueue.answer(peer);
+    if (place === 'full') {
       this.#refuse(peer, 'full');
+      return;
+    }
+    if (place === 'asked') {
+      this.#options.placeQueue.wait(peer);
       return;
     }
     if (this.#options.remoteClaims.keeps(peer)) return;
@@ -198,17 +207,25 @@ export class Admission {
     return this.#answer(false, `Rejected: ${REASON_TEXT['nick-in-use'](network)}`);
   }
 
-  /** Whether a peer that proved the key of its nick may have the nick. */
-  mayEnter(peer: Peer, publicKeyHex: string): boolean {
-    if (this.#options.bans.holds(peer)) return false;
-    const { registry, neighbours } = this.#options;
+  /** Whether a peer that proved the key of its nick may have the nick. `later`: its proof is checked again. */
+  mayEnter(peer: Peer, publicKeyHex: string): Entry {
+    if (this.#options.bans.holds(peer)) return 'no';
+    const { registry, neighbours, placeQueue } = this.#options;
     const { nick, location } = peer;
     // Ten bytes of a hash identify a key: the nick belongs to the first peer that proved its key.
     const claimant = { nick, location, provenKey: publicKeyHex };
-    if (neighbours?.standing(claimant) === 'refused') return false;
+    const standing = neighbours?.standing(claimant);
+    if (standing === 'refused') return 'no';
     const holder = registry.byNick(nick);
-    if (holder) return holder.provenKey === undefined || holder.provenKey === publicKeyHex;
-    return !this.#isFull();
+    if (holder) {
+      const isMine = holder.provenKey === undefined || holder.provenKey === publicKeyHex;
+      return isMine ? 'yes' : 'no';
+    }
+    // It takes the place of the peer whose nick it gets.
+    if (standing === 'wins') return 'yes';
+    const place = placeQueue.answer(peer);
+    if (place === 'asked') placeQueue.wait(peer);
+    return PLACED[place];
   }
 
   /** Makes it ready; a holder of the nick is ended. Its 795 was sent before. */
@@ -274,10 +291,12 @@ export class Admission {
 
   /** A newcomer that may enter as far as codes are concerned. */
   #passed(peer: Peer, handshakePayload: string): void {
-    const { registry, proofs } = this.#options;
+    const { registry, proofs, placeQueue, neighbours } = this.#options;
+    // It may replace the holder of its nick.
+    const isHeld = (registry.byNick(peer.nick) ?? neighbours?.byNick(peer.nick)) !== undefined;
     if (proofs.demands(peer)) this.#refuse(peer, 'nick-auth');
     else if (!proofs.asks(peer)) this.join(peer);
-    else if (this.#isFull() && !registry.byNick(peer.nick)) this.#refuse(peer, 'full');
+    else if (!isHeld && placeQueue.answer(peer) === 'full') this.#refuse(peer, 'full');
     else this.#challenge(peer, handshakePayload);
   }
 
@@ -314,12 +333,6 @@ export class Admission {
     }
     this.#options.tally.handshakesRejected[reason]++;
     this.#options.drop(peer, 'rejected');
-  }
-
-  #isFull(): boolean {
-    const { registry, limits, neighbours } = this.#options;
-    const { maxPeers } = limits;
-    return maxPeers > 0 && registry.ready.length >= (neighbours?.room(maxPeers) ?? maxPeers);
   }
 
   #makeReady(peer: Peer): void {

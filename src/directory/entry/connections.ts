@@ -17,6 +17,7 @@ import type { NickProofs } from './nick-proofs.js';
 import { createPeer, type Peer, type PeerState } from '../peer.js';
 import type { Peerlists } from '../fanout/peerlists.js';
 import type { NickClaims } from './nick-claims.js';
+import type { PlaceQueue } from './place-queue.js';
 import type { Neighbours } from '../neighbours.js';
 import type { RemoteClaims } from './remote-claims.js';
 import type { Registry } from '../registry.js';
@@ -50,6 +51,7 @@ export interface ConnectionsOptions {
   readonly proofs: NickProofs;
   readonly nickClaims: NickClaims;
   readonly remoteClaims: RemoteClaims;
+  readonly placeQueue: PlaceQueue;
   readonly neighbours: Neighbours | undefined;
   readonly sweepTimer: SweepTimer;
   /** Nicks of the canary, whose leaves are not announced. */
@@ -186,7 +188,8 @@ export class Connections {
   }
 
   #tellOthers(peer: Peer, was: PeerState): void {
-    const { budgets, proofs, nickClaims, remoteClaims } = this.#options;
+    const { budgets, proofs, nickClaims, remoteClaims, placeQueue } = this.#options;
+    placeQueue.newcomerGone(peer);
     if (was === 'ready') {
       budgets.forget(peer);
       this.#announceLeave(peer);
@@ -281,7 +284,8 @@ export class Connections {
 
   /** Flushes once more, then ends every connection. */
   #endAll(): void {
-    const { registry, fanout, dialBack, proofs, nickClaims, remoteClaims, tally } = this.#options;
+    const { registry, fanout, dialBack, proofs, nickClaims, remoteClaims, placeQueue, tally } =
+      this.#options;
     fanout.flush();
     for (const peer of [...registry.ready, ...registry.unhandshaked]) {
       registry.makeEnding(peer);
@@ -291,6 +295,7 @@ export class Connections {
     }
     nickClaims.clear();
     remoteClaims.clear();
+    placeQueue.clear();
     proofs.clear();
     dialBack?.clear();
     this.#clearReady();

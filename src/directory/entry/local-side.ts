@@ -1,6 +1,7 @@
 /** This directory, as the other nodes of a cluster see it. */
 import type { Clock } from '../../channel/ports.js';
 import type { Fanout } from '../fanout/fanout.js';
+import type { DirectoryLimits } from '../limits.js';
 import type {
   Claimant,
   ClaimAnswer,
@@ -17,6 +18,7 @@ import type { Admission } from './admission.js';
 import type { Connections } from './connections.js';
 import type { Liveness } from './liveness.js';
 import type { NickClaims } from './nick-claims.js';
+import type { PlaceQueue } from './place-queue.js';
 import type { RemoteClaims } from './remote-claims.js';
 
 export interface LocalSideOptions {
@@ -29,7 +31,9 @@ export interface LocalSideOptions {
   readonly liveness: Liveness;
   readonly nickClaims: NickClaims;
   readonly remoteClaims: RemoteClaims;
+  readonly placeQueue: PlaceQueue;
   readonly neighbours: Neighbours | undefined;
+  readonly limits: DirectoryLimits;
   readonly ownNicks: ReadonlySet<string>;
   readonly tally: Tally;
 }
@@ -43,6 +47,10 @@ export class DirectoryLocalSide implements LocalSide {
 
   batch<T>(work: () => T): T {
     return this.#options.fanout.batch(work);
+  }
+
+  get maxPeers(): number {
+    return this.#options.limits.maxPeers;
   }
 
   present(): readonly LocalPeer[] {
@@ -87,6 +95,10 @@ export class DirectoryLocalSide implements LocalSide {
 
   decided(nick: string, answer: ClaimAnswer): void {
     this.#options.remoteClaims.decided(nick, answer);
+  }
+
+  placesDecided(): void {
+    this.#options.placeQueue.decided();
   }
 
   giveUp(nick: string): void {

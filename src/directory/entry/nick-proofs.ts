@@ -39,10 +39,13 @@ export interface NickAuthOptions {
   readonly randomBytes: RandomBytes;
 }
 
+/** Whether a peer enters. `later`: `recheck` is called, or the peer ends. */
+export type Entry = 'yes' | 'no' | 'later';
+
 /** Admission's decisions about a peer that was asked. */
 export interface ProvenEntry {
   /** Whether a peer that proved the key of its nick may have the nick. */
-  mayEnter(peer: Peer, publicKeyHex: string): boolean;
+  mayEnter(peer: Peer, publicKeyHex: string): Entry;
   /** Makes it ready; its answer was sent before. */
   enter(peer: Peer, publicKeyHex: string): void;
   /** Ends a peer after the reason was sent. */
@@ -129,6 +132,12 @@ export class NickProofs {
     this.#next();
   }
 
+  /** A peer that had to wait after its proof. */
+  recheck(peer: Peer): void {
+    this.#queue.add(peer);
+    this.#next();
+  }
+
   /** Ends each peer whose time is over. */
   sweep(now: number): void {
     const { limits, registry } = this.#options;
@@ -171,11 +180,18 @@ export class NickProofs {
     this.#checkedAt = clock.now();
     if (!verifyNickProof(proof, challenge, handshake, peer.nick)) {
       this.#refuse(peer, 'invalid');
-    } else if (!admission.mayEnter(peer, proof.publicKeyHex)) {
-      this.#refuse(peer, 'policy');
-    } else {
-      this.#tell(peer, 'ok');
-      admission.enter(peer, proof.publicKeyHex);
+      return;
+    }
+    switch (admission.mayEnter(peer, proof.publicKeyHex)) {
+      case 'yes':
+        this.#tell(peer, 'ok');
+        admission.enter(peer, proof.publicKeyHex);
+        break;
+      case 'no':
+        this.#refuse(peer, 'policy');
+        break;
+      case 'later':
+        break;
     }
   }
 
