@@ -12,7 +12,7 @@ import {
 } from '../../src/tor/control/client.js';
 import { keepOnionKey } from '../../src/tor/onion/key-folder.js';
 import { expandOnionSeed, onionKeyOf, type OnionKey } from '../../src/tor/onion/onion-key.js';
-import { onionTarget } from '../../src/tor/onion/target.js';
+import { isThisMachine, onionTarget, ownAddresses } from '../../src/tor/onion/target.js';
 import {
   startOnionService,
   type OnionService,
@@ -339,6 +339,19 @@ t.test('the target address for Tor', (t) => {
   t.end();
 });
 
+t.test('the addresses of this machine, where a sandbox keeps them from us', (t) => {
+  const own = ownAddresses(() => {
+    throw new Error('A system error occurred: uv_interface_addresses returned 97');
+  });
+  t.strictSame(own, []);
+  t.ok(ownAddresses().includes('127.0.0.1'));
+  // Our units forbid AF_NETLINK, and then Node throws: a control port on this machine needs no list.
+  t.ok(isThisMachine({ local: '127.0.0.1', remote: '127.0.0.1' }, own));
+  t.ok(isThisMachine({ local: '192.168.1.5', remote: '192.168.1.5' }, own));
+  t.notOk(isThisMachine({ local: '192.168.1.5', remote: '192.168.1.9' }, own));
+  t.end();
+});
+
 t.test('reachable when every descriptor is up', async (t) => {
   let control: Socket | undefined;
   const events = uploads();
@@ -407,6 +420,39 @@ t.test('the deadline logs a warning, and the wait continues', async (t) => {
     { code: 'closed' },
     'closed before it was reachable',
   );
+  await fake.close();
+});
+
+t.test('clients that change while Tor is adding the service', async (t) => {
+  const keys = ['A', 'B', 'C'].map((letter) => letter.repeat(51) + 'A');
+  let authorized = keys;
+  let held: Socket | undefined;
+  let control: Socket | undefined;
+  let asked: (() => void) | undefined;
+  const fake = await fakeTor((line, socket, connection) => {
+    control = socket;
+    if (connection !== 2 || !line.startsWith('ADD_ONION')) return undefined;
+    held = socket;
+    asked?.();
+    // Answered by the test.
+    return '';
+  });
+  const { service, record } = start(fake.port, { clients: () => Promise.resolve(authorized) });
+  const running = await service;
+  const isAdding = new Promise<void>((resolve) => (asked = resolve));
+  control?.destroy();
+  await isAdding;
+  authorized = keys.slice(0, 1);
+  running.renew();
+  held?.write(`250-ServiceID=${ID}\r\n250 OK\r\n`);
+  await record.heard(/info: onion service re-created/, 2);
+  const clients = sent(fake.lines, 'ADD_ONION').map((line) => [...line.matchAll(/ClientAuthV3=/g)]);
+  t.strictSame(
+    clients.map(({ length }) => length),
+    [3, 3, 1],
+    'the revoked clients are gone',
+  );
+  await running.close();
   await fake.close();
 });
 

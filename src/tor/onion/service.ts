@@ -68,6 +68,8 @@ class HealingService implements OnionService {
   /** First requests in a row that ended the connection instead of being answered. */
   #cuts = 0;
   #hasReportedPow = false;
+  /** Why the service that Tor is being asked to add must be added again: its clients have changed meanwhile. */
+  #outdated: string | undefined;
   /** Ends when the service is closed. */
   #healing: Promise<void> = Promise.resolve();
   #closing: Promise<void> | undefined;
@@ -128,7 +130,10 @@ class HealingService implements OnionService {
 
   readonly recreate = (reason: string): void => {
     const session = this.#session;
-    if (session === undefined || session.client.closed) return;
+    if (session === undefined || session.client.closed) {
+      this.#outdated = reason;
+      return;
+    }
     session.closeReason = reason;
     session.client.close();
   };
@@ -229,6 +234,7 @@ class HealingService implements OnionService {
       selfTest,
     });
     await uploads.listen();
+    this.#outdated = undefined;
     const { host, pow } = await this.#registration.add(client);
     if (!pow.on && !this.#hasReportedPow) {
       this.#hasReportedPow = true;
@@ -296,6 +302,7 @@ class HealingService implements OnionService {
       // Closed just after it succeeded: #withdraw did not see this connection.
       if (this.#stop.signal.aborted) this.#session?.client.close();
       else log.info('onion service re-created', { onion: this.#session?.host });
+      if (this.#outdated !== undefined) this.recreate(this.#outdated);
     }
   }
 

@@ -28,16 +28,26 @@ function plain(address: string): string {
   return address.replace(/%.*$/, '').replace(/^::ffff:(?=[\d.]+$)/i, '');
 }
 
-function ownAddresses(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((addresses) =>
-    (addresses ?? []).map(({ address }) => plain(address)),
-  );
+/**
+ * The IP addresses of this machine; none where a sandbox keeps the list from us (`RestrictAddressFamilies` of
+ * systemd without AF_NETLINK, as in our units): Node throws there.
+ */
+export function ownAddresses(read = networkInterfaces): readonly string[] {
+  try {
+    return Object.values(read()).flatMap((addresses) =>
+      (addresses ?? []).map(({ address }) => plain(address)),
+    );
+  } catch {
+    return [];
+  }
 }
 
 /** Whether the other end of a connection is this machine or container. */
-export function isThisMachine(ends: ControlEnds, own = ownAddresses()): boolean {
+export function isThisMachine(ends: ControlEnds, own?: readonly string[]): boolean {
   const remote = plain(ends.remote);
-  return isLoopbackHost(remote) || remote === plain(ends.local) || own.includes(remote);
+  // A connection to an address of this machine comes from the same address, so the list is hardly ever needed.
+  if (isLoopbackHost(remote) || remote === plain(ends.local)) return true;
+  return (own ?? ownAddresses()).includes(remote);
 }
 
 /** A wildcard address means every interface, and cannot be dialled. */
