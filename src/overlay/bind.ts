@@ -1,5 +1,5 @@
 /** Binds a listener to its address or its unix socket, and explains why it cannot. */
-import { chmod, chown, rename } from 'node:fs/promises';
+import { chmod, chown, lstat, rename, unlink } from 'node:fs/promises';
 import type { Server } from 'node:net';
 import { errorCode } from '../kit/error-text.js';
 import { hostAndPort } from '../kit/host-name.js';
@@ -61,7 +61,20 @@ function listenFault({ host, port }: ListenAddress, names: string, error: unknow
 
 function socketFault(path: string, error: unknown): OverlayError {
   const code = errorCode(error) ?? 'unknown';
-  return new OverlayError('listen-failed', `cannot listen on unix:${path}: ${code}`, error);
+  const fix =
+    code === 'EACCES'
+      ? '; this user needs a folder that it may write to (onion_serving_socket)'
+      : '';
+  return new OverlayError('listen-failed', `cannot listen on unix:${path}: ${code}${fix}`, error);
+}
+
+function groupFault({ path, group }: UnixSocket, error: unknown): OverlayError {
+  const code = errorCode(error) ?? 'unknown';
+  return new OverlayError(
+    'listen-failed',
+    `cannot open unix:${path} to group ${group ?? 'unknown'}: ${code}; run as a member of that group (Group= in the unit), or put the setgid bit on the folder (chmod g+s)`,
+    error,
+  );
 }
 
 const OWN_SOCKET_MODE = 0o600;
@@ -72,7 +85,47 @@ const GROUP_SOCKET_MODE = 0o660;
  */
 const BOUND_SUFFIX = '~';
 
-/** Resolves when it listens. Rejects with an OverlayError `listen-failed`, or the signal's reason. */
+/** What a process that was killed left under this name; undefined when there is nothing. */
+async function kindOf(path: string): Promise<'socket' | 'other' | undefined> {
+  try {
+    return (await lstat(path)).isSocket() ? 'socket' : 'other';
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw socketFault(path, error);
+  }
+}
+
+/** Removes what a process left that was killed before the rename, and refuses to replace another file. */
+async function makeRoom(path: string, bound: string): Promise<void> {
+  if ((await kindOf(path)) === 'other') {
+    throw new OverlayError(
+      'listen-failed',
+      `cannot listen on unix:${path}: there is a file that is not a socket; choose another path (onion_serving_socket)`,
+    );
+  }
+  if ((await kindOf(bound)) === 'socket') await unlink(bound);
+}
+
+/** Opens the bound socket to its group and gives it its name. */
+async function publish(bound: string, socket: UnixSocket): Promise<void> {
+  const { path, group } = socket;
+  if (group !== undefined) {
+    await chown(bound, process.geteuid?.() ?? -1, group).catch((error: unknown) => {
+      throw groupFault(socket, error);
+    });
+  }
+  try {
+    await chmod(bound, group === undefined ? OWN_SOCKET_MODE : GROUP_SOCKET_MODE);
+    await rename(bound, path);
+  } catch (error) {
+    throw socketFault(path, error);
+  }
+}
+
+/**
+ * Resolves when it listens. Rejects with an OverlayError `listen-failed`, or the signal's reason; nothing is open
+ * then.
+ */
 export async function opened(
   server: Server,
   address: ListenAddress,
@@ -81,6 +134,7 @@ export async function opened(
 ): Promise<void> {
   signal.throwIfAborted();
   const bound = socket && `${socket.path}${BOUND_SUFFIX}`;
+  if (socket !== undefined && bound !== undefined) await makeRoom(socket.path, bound);
   const where = bound === undefined ? { host: address.host, port: address.port } : { path: bound };
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -92,7 +146,11 @@ export async function opened(
     throw bound === undefined ? listenFault(address, keys, error) : socketFault(bound, error);
   });
   if (socket === undefined || bound === undefined) return;
-  if (socket.group !== undefined) await chown(bound, process.geteuid?.() ?? -1, socket.group);
-  await chmod(bound, socket.group === undefined ? OWN_SOCKET_MODE : GROUP_SOCKET_MODE);
-  await rename(bound, socket.path);
+  try {
+    await publish(bound, socket);
+  } catch (error) {
+    // This also removes the bound name.
+    server.close();
+    throw error;
+  }
 }
