@@ -46,6 +46,8 @@ export interface OnionSettings {
   readonly serving: HostPort;
   /** The unix socket to which Tor forwards instead, if it can. */
   readonly servingSocket: ServingSocket;
+  /** The operator's torrc writes the circuit in front of each connection; only with a named unix socket. */
+  readonly servingCircuits: boolean;
   /** Where the loopback overlay listens; port 0 = any free port. The same as `serving` without Tor. */
   readonly loopbackServing: HostPort;
   /** Absolute path; undefined = the key of the onion is not stored. Always set for a directory. */
@@ -185,6 +187,15 @@ export async function readOnionSettings(
     );
   }
 
+  const isOwnTorrc = values.torMode === 'external' && values.onionServingSocket.kind === 'unix';
+  if (values.onionServingCircuits && !isOwnTorrc && !withoutTor) {
+    throw fault(
+      'onion_serving_circuits',
+      'yes',
+      'no, unless tor_mode = external and onion_serving_socket = unix:/path: with a managed Tor the circuits are known anyway, and at a TCP port any program of this machine could invent them',
+    );
+  }
+
   const blankDir = isDirectory ? join(datadir, 'hidden_service') : undefined;
   const hiddenServiceDir =
     values.hiddenServiceDir === '' ? blankDir : expandPath(values.hiddenServiceDir, datadir);
@@ -227,6 +238,7 @@ export async function readOnionSettings(
     targetHost: values.torTargetHost === '' ? undefined : values.torTargetHost,
     serving,
     servingSocket: values.onionServingSocket,
+    servingCircuits: values.onionServingCircuits,
     loopbackServing,
     hiddenServiceDir,
     directoryNodes: [...(nodes.ok ? nodes.nodes : []), ...(lokinet?.directoryNodes ?? [])],

@@ -132,6 +132,7 @@ export const ONION_KEYS = {
   onion_serving_host: host('127.0.0.1', 'onion_serving_port'),
   onion_serving_port: whole(8080, { min: 0, max: 65_535 }, 'a port number (0 = any that is free)'),
   onion_serving_socket: servingSocket,
+  onion_serving_circuits: yesNo(false),
   hidden_service_dir: path(''),
   directory_nodes: freeText(SHIPPED_DIRECTORIES.mainnet.join(','), 65_536),
   overlays: {

@@ -24,15 +24,18 @@ export interface CircuitReading {
   stop(): Uint8Array;
 }
 
-/**
- * Calls `use` with the circuit in the turn in which the line is complete. The socket is then paused and
- * holds the bytes after the line. A socket that sends anything else, or nothing in time, is closed.
- * Bounded: 107 bytes.
- */
+export interface CircuitUse {
+  /** The line is complete. The socket is paused and holds the bytes after it. */
+  readonly use: (circuit: string) => void;
+  /** Something else came, or nothing in time; the socket is closed. */
+  readonly onRefused: () => void;
+}
+
+/** Reads the line; one of the callbacks is called in the turn in which it is known. Bounded: 107 bytes. */
 export function readCircuit(
   socket: Socket,
   clock: Clock,
-  use: (circuit: string) => void,
+  { use, onRefused }: CircuitUse,
 ): CircuitReading {
   let head = new Uint8Array(0);
 
@@ -48,6 +51,7 @@ export function readCircuit(
     // The listener has been closed.
     socket.on('error', ignore);
     socket.destroy();
+    onRefused();
   }
 
   function onData(chunk: Uint8Array): void {

@@ -12,14 +12,13 @@ import type { Clock, Connection, MovableService } from '../channel/ports.js';
 import { HandoverError, type Parcel, type Parcels } from '../kit/movable.js';
 import { BACKLOG, opened, type ListenAddress, type UnixSocket } from './bind.js';
 import { readCircuit, type CircuitReading } from './circuit-socket.js';
+import { RareWarning } from './rare-warning.js';
 import { socketConnection } from './socket-connection.js';
 
 export type { ListenAddress, UnixSocket } from './bind.js';
 
 /** Most connections without their PROXY line, which Tor writes at once, or with an unknown peer. */
 const MAX_UNREAD = 1024;
-/** Least time between two log lines about failed accepts. */
-const ACCEPT_WARNING_INTERVAL_MS = 60_000;
 
 export interface Listening {
   readonly host: string;
@@ -129,12 +128,13 @@ class AcceptLoop implements Listening {
   #handedOver = 0;
   #torsBefore: number;
   #accepted = 0;
-  #warnedAt: number | undefined;
-  /** Failed accepts since the last log line. */
-  #failures = 0;
+  readonly #failed: RareWarning;
+  readonly #unnamed: RareWarning;
 
   constructor(options: ListenOptions) {
     this.#options = options;
+    this.#failed = new RareWarning(options);
+    this.#unnamed = new RareWarning(options);
     this.#inherited = options.inherited && inheritedListener(options.inherited);
     this.#address = this.#inherited?.address ?? options.address;
     this.#torsBefore = this.#inherited?.torsBefore ?? 0;
@@ -214,10 +214,16 @@ class AcceptLoop implements Listening {
     } else if (this.#unread.size >= MAX_UNREAD) socket.destroy();
     else {
       socket.once('close', () => this.#unread.delete(socket));
-      const reading = readCircuit(socket, clock, (circuit) => {
-        this.#unread.delete(socket);
-        const name = this.#torsBefore === 0 ? circuit : `${circuit}/${this.#torsBefore}`;
-        onConnection(socketConnection(socket, { via, clock, circuit: name }));
+      const reading = readCircuit(socket, clock, {
+        use: (circuit) => {
+          this.#unread.delete(socket);
+          const name = this.#torsBefore === 0 ? circuit : `${circuit}/${this.#torsBefore}`;
+          onConnection(socketConnection(socket, { via, clock, circuit: name }));
+        },
+        onRefused: () =>
+          this.#unnamed.warn(
+            'a connection without the line that names its circuit was closed; the torrc of an own service needs HiddenServiceExportCircuitID haproxy (onion_serving_circuits)',
+          ),
       });
       this.#unread.set(socket, reading);
     }
@@ -258,16 +264,8 @@ class AcceptLoop implements Listening {
   }
 
   #onError(error: Error): void {
-    const { clock, log } = this.#options;
-    this.#failures += 1;
-    const now = clock.now();
-    if (this.#warnedAt !== undefined && now - this.#warnedAt < ACCEPT_WARNING_INTERVAL_MS) return;
-    this.#warnedAt = now;
     const code = errorCode(error) ?? 'unknown';
-    log.warn(`cannot accept connections: ${code}; raise the limit of open files`, {
-      times: this.#failures,
-    });
-    this.#failures = 0;
+    this.#failed.warn(`cannot accept connections: ${code}; raise the limit of open files`);
   }
 
   /** Includes the connections without their PROXY line; `leave` returns those that arrive later. */

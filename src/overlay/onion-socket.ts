@@ -92,7 +92,7 @@ async function openToGroup(folder: string, gid: number): Promise<void> {
 }
 
 /** A socket in a folder of the operator, open to the group of the folder. Rejects when there is none. */
-export async function groupSocket(path: string): Promise<UnixSocket> {
+export async function groupSocket(path: string, circuits = false): Promise<UnixSocket> {
   const { gid } = await stat(dirname(path)).catch((error: unknown) => {
     throw new OverlayError(
       'listen-failed',
@@ -100,7 +100,7 @@ export async function groupSocket(path: string): Promise<UnixSocket> {
       error,
     );
   });
-  return { path, circuits: false, group: gid };
+  return { path, circuits, group: gid };
 }
 
 async function prepared(client: ControlClient, place: SocketPlace): Promise<UnixSocket> {

@@ -84,8 +84,11 @@ export type TorServing =
       readonly hiddenServiceDir: string;
       /** The address to which the torrc forwards. */
       readonly listen: ListenAddress;
-      /** The path of a unix socket, if the torrc forwards to that. */
-      readonly socket?: string;
+      /**
+       * A unix socket, if the torrc forwards to that. `circuits`: the torrc has HiddenServiceExportCircuitID, so
+       * that every connection begins with a PROXY line.
+       */
+      readonly socket?: { readonly path: string; readonly circuits: boolean };
     };
 
 /** Options of a Tor overlay. */
@@ -273,7 +276,7 @@ async function socketOf(
   log: Log,
 ): Promise<UnixSocket | undefined> {
   if (serving.kind === 'external') {
-    return serving.socket === undefined ? undefined : groupSocket(serving.socket);
+    return serving.socket && groupSocket(serving.socket.path, serving.socket.circuits);
   }
   const { circuits, socket, connectControl } = serving;
   if (circuits) return { path: circuits.socket, circuits: true, group: undefined };

@@ -120,6 +120,10 @@ const OTHER: Readonly<Record<string, Readonly<Record<string, string | Other>>>> 
     onion_serving_host: '0.0.0.0',
     onion_serving_port: '8081',
     onion_serving_socket: 'unix:/run/directory/onion.sock',
+    onion_serving_circuits: {
+      value: 'yes',
+      beside: { tor_mode: 'external', onion_serving_socket: 'unix:/run/directory/onion.sock' },
+    },
     hidden_service_dir: 'keys',
     directory_nodes: `${onionHost(new Uint8Array(32).fill(7))}:5222`,
     overlays: 'tor, loopback',

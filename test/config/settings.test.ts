@@ -182,6 +182,7 @@ t.test('a file of the original implementation works unchanged', async (t) => {
       targetHost: undefined,
       serving: { host: '127.0.0.1', port: 8081 },
       servingSocket: { kind: 'auto' },
+      servingCircuits: false,
       loopbackServing: { host: '127.0.0.1', port: 5222 },
       hiddenServiceDir: join(homedir(), 'hs'),
       directoryNodes: [ONION, OTHER],
@@ -294,6 +295,14 @@ t.test('one line for each bad value: the place, the value found, the values allo
       `${onion}tor_mode = external\nonion_serving_port = 0`,
       /onion_serving_port: found 0; allowed: the fixed port/,
     ],
+    ...[
+      'tor_mode = external',
+      'tor_mode = managed',
+      'tor_mode = control\nonion_serving_socket = unix:/run/x/onion.sock',
+    ].map((lines): [string, RegExp] => [
+      `${onion}${lines}\nonion_serving_circuits = yes`,
+      /onion_serving_circuits: found yes; allowed: no, unless tor_mode = external and /,
+    ]),
     [`${onion}regtest_count = 1`, /regtest_count: found "1"; allowed: two whole numbers/],
     [
       `${onion}regtest_count = 1,1\nonion_serving_host = 0.0.0.0`,

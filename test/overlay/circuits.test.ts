@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import * as fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { silentLog } from '../../src/channel/log.js';
+import { silentLog, type Log } from '../../src/channel/log.js';
 import type { Clock, Connection, ServiceState } from '../../src/channel/ports.js';
 import { createDirectory, DEFAULT_LIMITS } from '../../src/directory/directory.js';
 import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
@@ -93,7 +93,7 @@ interface Door {
 }
 
 /** A listener for Tor, which these tests reach themselves. */
-async function openDoor(t: Test, clock: Clock = systemClock): Promise<Door> {
+async function openDoor(t: Test, clock: Clock = systemClock, log: Log = silentLog): Promise<Door> {
   const path = join(await shortFolder(t), 'onion.sock');
   const peers: ConnectionPeer[] = [];
   let count = 0;
@@ -109,7 +109,7 @@ async function openDoor(t: Test, clock: Clock = systemClock): Promise<Door> {
     },
     signal,
     clock,
-    log: silentLog,
+    log,
   });
   const sockets: Socket[] = [];
   t.teardown(() => {
@@ -176,6 +176,27 @@ t.test('the listener for Tor', async (t) => {
       await over;
     }
     t.equal(door.count(), 0);
+  });
+
+  await t.test('says what a torrc lacks, once a minute', async (t) => {
+    const clock = createTestClock();
+    const lines: string[] = [];
+    const warn = (text: string, fields?: object): void => {
+      lines.push(`${text} ${JSON.stringify(fields)}`);
+    };
+    const door = await openDoor(t, clock, { ...silentLog, warn });
+    for (let n = 0; n < 4; n++) {
+      const socket = await door.dial();
+      const over = closeOf(socket);
+      socket.write(encodeEnvelope(793, hello('J5a')));
+      await over;
+      if (n === 2) clock.advance(60_000);
+    }
+    t.match(lines, [
+      /HiddenServiceExportCircuitID haproxy .*"times":1/,
+      /HiddenServiceExportCircuitID haproxy .*"times":3/,
+    ]);
+    t.equal(lines.length, 2);
   });
 
   await t.test('a second PROXY line is data of the peer', async (t) => {
@@ -436,4 +457,94 @@ t.test('over a Tor of our own', { timeout: 110_000 }, async (t) => {
   t.match(await greet(again, 'J5e'), '"type": 795');
   t.match(circuits.at(-1), /^\d+\/\d+$/, 'the numbers of a new Tor begin again');
   again.destroy();
+});
+
+t.test('over the torrc of an operator', { timeout: 110_000 }, async (t) => {
+  const network = await torNetworkFor(t);
+  const dir = await shortFolder(t);
+  const [hiddenServiceDir, path] = [join(dir, 'hs'), join(dir, 'onion.sock')];
+  const tor = await network.startTor({
+    name: 'operator',
+    extraTorrc: [
+      `HiddenServiceDir ${hiddenServiceDir}`,
+      `HiddenServicePort 5222 unix:${path}`,
+      'HiddenServiceExportCircuitID haproxy',
+    ],
+  });
+  t.teardown(() => tor.kill());
+  const client = await network.startTor({ name: 'client' });
+  const dialer = createTorOverlay({
+    socks: { kind: 'tcp', ...client.socks },
+    dialDeadlineMs: 30_000,
+  });
+
+  /** A directory behind the socket, which reads the lines of Tor or does not. */
+  async function serve(t: Test, circuits: boolean) {
+    const overlay = createTorOverlay({
+      socks: { kind: 'tcp', ...tor.socks },
+      serving: {
+        kind: 'external',
+        hiddenServiceDir,
+        listen: { host: '127.0.0.1', port: 0 },
+        socket: { path, circuits },
+      },
+    });
+    const directory = createDirectory({
+      network: 'signet',
+      nick: 'J5DirectoryOOOOO',
+      location: () => served.locations[0],
+      reachable: new Set(['onion'] as const),
+      motd: () => '',
+      limits: { ...DEFAULT_LIMITS, streamsPerCircuit: 2 },
+      clock: systemClock,
+      random: Math.random,
+      log: silentLog,
+    });
+    const named: (string | undefined)[] = [];
+    const served = await overlay.serve(
+      (connection) => {
+        named.push(connection.circuit);
+        directory.accept(connection);
+      },
+      { signal },
+    );
+    t.teardown(async () => {
+      await directory.close();
+      await served.close();
+    });
+    return { directory, served, named };
+  }
+
+  await t.test('onion_serving_circuits = yes', async (t) => {
+    const { directory, served, named } = await serve(t, true);
+    const [location] = served.locations;
+    const warm = await dialPatiently(dialer, location, 'warm');
+    t.match(await greet(warm, 'J5first'), '"type": 795');
+    named.length = 0;
+    const streams = [];
+    for (const nick of ['J5a', 'J5b', 'J5c']) {
+      streams.push(
+        await greet(await dialer.dial(location, { signal, isolation: 'one client' }), nick),
+      );
+    }
+    const other = await dialer.dial(location, { signal, isolation: 'another client' });
+    streams.push(await greet(other, 'J5d'));
+    t.match(streams, [/795/, /795/, /^closed$/, /795/], 'two streams of one circuit, not three');
+    t.match(named, [/^\d+$/, named[0], named[0], /^\d+$/]);
+    t.not(named[3], named[0]);
+    t.equal(directory.stats().closed['circuit-streams'], 1);
+
+    const forger = await dialer.dial(location, { signal, isolation: 'one that writes a line' });
+    forger.write(Buffer.from(`${LINE}\r\n`));
+    t.equal(await greet(forger, 'J5e'), 'closed');
+    t.equal(directory.stats().closed['proxy-line'], 1, 'the line of a peer is no circuit');
+  });
+
+  await t.test('onion_serving_circuits = no', async (t) => {
+    const { directory, served, named } = await serve(t, false);
+    const stream = await dialPatiently(dialer, served.locations[0], 'a peer');
+    t.equal(await greet(stream, 'J5first'), 'closed');
+    t.equal(directory.stats().closed['proxy-line'], 1, 'Tor writes lines that nobody reads');
+    t.strictSame(named, [undefined]);
+  });
 });

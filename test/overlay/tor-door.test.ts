@@ -255,7 +255,8 @@ t.test('over real Tor', { timeout: 110_000, jobs: 3 }, async (t) => {
     const tor = await network.startTor({ name: 'external', extraTorrc: torrc });
     t.teardown(() => tor.kill());
     const listen = { host: '127.0.0.1', port: 0 };
-    const serving: TorServing = { kind: 'external', hiddenServiceDir, listen, socket: path };
+    const socket = { path, circuits: false };
+    const serving: TorServing = { kind: 'external', hiddenServiceDir, listen, socket };
     const accept = acceptor();
     const overlay = createTorOverlay({ socks, serving });
     const served = await overlay.serve((connection) => accept.onConnection(connection), { signal });

@@ -26,9 +26,13 @@ function readIn(chunks: readonly Uint8Array[]): Read {
   const clock = createTestClock();
   const socket = new Socket();
   let circuit: string | undefined;
-  readCircuit(socket, clock, (id) => {
-    must(circuit === undefined, 'the owner gets the connection once');
-    circuit = id;
+  let refusals = 0;
+  readCircuit(socket, clock, {
+    use(id) {
+      must(circuit === undefined, 'the owner gets the connection once');
+      circuit = id;
+    },
+    onRefused: () => refusals++,
   });
   const behind: Uint8Array[] = [];
   for (const chunk of chunks) {
@@ -41,6 +45,7 @@ function readIn(chunks: readonly Uint8Array[]): Read {
   if (circuit === undefined && !refused) clock.advance(60_000);
   must(circuit !== undefined || socket.destroyed, 'a silent connection is closed in time');
   must(clock.pending === 0, 'no timer is left');
+  must(refusals === (circuit === undefined ? 1 : 0), 'each refusal is reported once');
   socket.destroy();
   return { circuit, refused, rest: Buffer.concat([first, ...behind]).toString('latin1') };
 }

@@ -140,7 +140,7 @@ async function identityOf(hiddenServiceDir: string | undefined): Promise<OnionId
 
 /** With `tor_mode = external`: the operator's torrc serves the onion, and this program only listens. */
 function external({ settings, clock, random, log }: OpenOverlayOptions, serves: boolean): Overlay {
-  const { socks, serving, servingSocket, hiddenServiceDir } = settings.onion;
+  const { socks, serving, servingSocket, servingCircuits, hiddenServiceDir } = settings.onion;
   if (serves && hiddenServiceDir === undefined) {
     throw new TorError(
       'key-folder',
@@ -160,7 +160,9 @@ function external({ settings, clock, random, log }: OpenOverlayOptions, serves: 
             kind: 'external',
             hiddenServiceDir,
             listen: serving,
-            ...(servingSocket.kind === 'unix' ? { socket: servingSocket.path } : {}),
+            ...(servingSocket.kind === 'unix'
+              ? { socket: { path: servingSocket.path, circuits: servingCircuits } }
+              : {}),
           },
         }
       : {}),
