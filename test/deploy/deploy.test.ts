@@ -212,7 +212,12 @@ t.test('the compose file', async (t) => {
   t.match(itemsOf(at(services, 'directory', 'volumes')), [
     'directory-data:/data',
     /^tor-control:.*:ro$/,
+    'onion-socket:/data/onion-socket',
   ]);
+  t.ok(
+    itemsOf(at(services, 'tor', 'volumes')).includes('onion-socket:/data/onion-socket'),
+    'the unix socket has one path in both, as Tor is told it',
+  );
 });
 
 t.test('the torrc of the image', async (t) => {
