@@ -117,6 +117,35 @@ t.test('over real Tor', async (t) => {
     t.equal((await program.first.ended).code, 0);
   });
 
+  t.test('tor_mode = external: the unix socket of a torrc, with circuits', async (t) => {
+    const dir = await mkdtemp(join(tmpdir(), 'omch-'));
+    t.teardown(() => rm(dir, { recursive: true, force: true }));
+    const [folder, path] = [join(dir, 'hs'), join(dir, 'onion.sock')];
+    const tor = await network.startTor({
+      name: 'external',
+      extraTorrc: [
+        `HiddenServiceDir ${folder}`,
+        `HiddenServicePort 5222 unix:${path}`,
+        'HiddenServiceExportCircuitID haproxy',
+      ],
+    });
+    t.teardown(() => tor.kill());
+    const onion = [
+      `hidden_service_dir = ${folder}`,
+      `onion_serving_socket = unix:${path}`,
+      'onion_serving_circuits = yes',
+    ].join('\n');
+    const config = torConfig({ mode: 'external', tor, onion });
+    const program = await startUpgradable(t, { config });
+    const [, address = ''] = await program.first.shows('stdout', /^(\S+\.onion:5222)\n/);
+    await program.first.shows('stderr', /onion service reachable/);
+    // A listener that did not expect Tor's lines any more would refuse the peer that joins later.
+    await tellsNoDifference(t, program, overlay, address);
+    t.notMatch(program.stderr(), /HiddenServiceExportCircuitID/);
+    process.kill(program.pid(), 'SIGTERM');
+    t.equal((await program.first.ended).code, 0);
+  });
+
   t.test('tor_mode = managed: our own tor, its circuits and its onion', async (t) => {
     const dir = await mkdtemp(join(tmpdir(), 'omch-'));
     t.teardown(() => rm(dir, { recursive: true, force: true }));
