@@ -128,6 +128,11 @@ async function prepared(client: ControlClient, place: SocketPlace): Promise<Unix
   return { path: shared, circuits: false, group };
 }
 
+/** The one notice that there is no unix socket. */
+export function noteTcp(log: Log, error: unknown): void {
+  log.info('Tor forwards over TCP, not over a unix socket', { reason: errorText(error) });
+}
+
 /**
  * The socket to which this Tor can forward, with its folder prepared; undefined where it cannot, which is
  * logged. Rejects with the error of the control connection.
@@ -141,7 +146,7 @@ export async function socketForTor(
     return await prepared(client, place);
   } catch (error) {
     if (error instanceof TorError) throw error;
-    log.info('Tor forwards over TCP, not over a unix socket', { reason: errorText(error) });
+    noteTcp(log, error);
     return undefined;
   }
 }

@@ -23,7 +23,7 @@ import { onionTarget } from '../tor/onion/target.js';
 import { startSelfTest, type SelfTest } from '../tor/onion/self-test.js';
 import { createSocksDialer, type SocksDialer, type SocksEndpoint } from '../tor/socks/dialer.js';
 import { listen, type ListenAddress, type Listening, type UnixSocket } from './listen.js';
-import { groupSocket, socketForTor, type SocketPlace } from './onion-socket.js';
+import { groupSocket, noteTcp, socketForTor, type SocketPlace } from './onion-socket.js';
 import { OverlayError } from './overlay-error.js';
 import { socketConnection } from './socket-connection.js';
 import { systemClock } from './system-clock.js';
@@ -289,6 +289,11 @@ async function socketOf(
   }
 }
 
+/** Nobody named the socket, so TCP is as good. */
+function choosesSocket(serving: TorServing): boolean {
+  return serving.kind === 'control' && serving.socket?.path === undefined && !serving.circuits;
+}
+
 async function serve(
   serving: TorServing,
   onConnection: Parameters<Overlay['serve']>[0],
@@ -316,7 +321,11 @@ async function serve(
     });
   };
   const socket = inherited === undefined ? await socketOf(serving, signal, log) : undefined;
-  const listening = await open(socket, inherited);
+  const listening = await open(socket, inherited).catch((error: unknown) => {
+    if (!choosesSocket(serving) || !(error instanceof OverlayError)) throw error;
+    noteTcp(log, error);
+    return open();
+  });
   const door = new TorDoor({ listening, openTcp: () => open(), selfTest, clock, log });
   try {
     return serving.kind === 'control'

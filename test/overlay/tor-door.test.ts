@@ -219,6 +219,26 @@ t.test('over real Tor', { timeout: 110_000, jobs: 3 }, async (t) => {
     t.notMatch(lines.join('\n'), /TCP|\blost\b/);
   });
 
+  t.test('a socket that cannot be opened: TCP', { buffered: true }, async (t) => {
+    const folder = join(await shortFolder(t), 'own');
+    await mkdir(join(folder, 'onion.sock'), { recursive: true });
+    const lines: string[] = [];
+    const accept = acceptor();
+    const overlay = overlayWith(placeIn(folder), lines);
+    const served = await overlay.serve((connection) => accept.onConnection(connection), { signal });
+    t.teardown(() => served.close());
+    t.match(served.listensOn, /^127\.0\.0\.1:\d+$/);
+    t.match(lines[0], /Tor forwards over TCP, not over a unix socket .*is not a socket/);
+    await answers(t, dialer, served, accept);
+
+    const named = overlayWith({ ...placeIn(folder), path: join(folder, 'onion.sock') }, lines);
+    await t.rejects(
+      named.serve(() => {}, { signal }),
+      { code: 'listen-failed', message: /not a socket/ },
+      'the path of a person is no choice of ours',
+    );
+  });
+
   t.test('a socket that Tor cannot reach: TCP, and one notice', { buffered: true }, async (t) => {
     const folder = join(await shortFolder(t), 'own');
     const lines: string[] = [];
