@@ -10,7 +10,8 @@ import t, { type Test } from 'tap';
 import { newExchangeKeys, newSigningKeys } from '../../src/llarp/crypto.js';
 import { Introsets } from '../../src/llarp/dht/introsets.js';
 import { ANSWER_MS, Transactions } from '../../src/llarp/dht/transactions.js';
-import { Endpoint, type Link } from '../../src/llarp/iwp/endpoint.js';
+import { Endpoint } from '../../src/llarp/iwp/endpoint.js';
+import type { Link } from '../../src/llarp/iwp/links.js';
 import { shortHash } from '../../src/llarp/crypto.js';
 import { writeSigned } from '../../src/llarp/iwp/packet.js';
 import { Reassembly } from '../../src/llarp/iwp/reassembly.js';
@@ -135,7 +136,7 @@ const TABLE: readonly {
   readonly show: (t: Test) => void;
 }[] = [
   {
-    holds: ['iwp/endpoint #flows'],
+    holds: ['iwp/given-flows #flows'],
     bound: '200 O a second; 4,096 flow ids; each for 30 seconds',
     show(t) {
       const { clock, endpoint, sent } = endpointFor();
@@ -154,11 +155,12 @@ const TABLE: readonly {
     },
   },
   {
-    holds: ['iwp/endpoint #attempts', 'iwp/endpoint after'],
+    holds: ['iwp/attempts #attempts', 'iwp/attempts after'],
     bound: '256 attempts, each with 8 packets at intervals of half a second',
     show(t) {
       const { clock, identity, endpoint, sent, faults } = endpointFor();
-      for (let i = 0; i < 300; i++) endpoint.connect(`127.0.0.1:${i}`, identity.publicKey);
+      for (let i = 0; i < 300; i++)
+        endpoint.connect({ address: `127.0.0.1:${i}`, identity: identity.publicKey });
       t.equal(endpoint.attempts, 256);
       t.same(
         faults,
@@ -170,7 +172,7 @@ const TABLE: readonly {
     },
   },
   {
-    holds: ['iwp/endpoint #open'],
+    holds: ['iwp/links #open'],
     bound: '1,024 links, 4 with one router; one that is silent ends after 30 seconds',
     show(t) {
       const endpoint = endpointFor({ maxLinks: 6 });
@@ -310,7 +312,7 @@ const TABLE: readonly {
     holds: ['path/path after', 'router/router #paths'],
     bound: '1,024 own paths, each with three timers, for 10 minutes at most',
     show(t) {
-      const lab = new Lab(2);
+      const lab = new Lab(2, undefined, { maxPaths: 80 });
       const before = lab.clock.pending;
       const contact = lab.router(1).contact;
       const handlers = {
@@ -320,13 +322,19 @@ const TABLE: readonly {
         onFrame: () => undefined,
       };
       let paths = 0;
-      for (let i = 0; i < 1_030; i++) {
-        if (lab.router(0).createPath([contact], handlers)) paths++;
-      }
-      t.equal(paths, 1_024);
-      // Most questions wait for the link, or are too many at once.
+      const ask = (most: number): void => {
+        for (let i = 0; i < most; i++) if (lab.router(0).createPath([contact], handlers)) paths++;
+      };
+      ask(70);
+      t.equal(paths, 64, 'so many questions wait for the link');
       lab.clock.advance(11_000);
       t.ok(lab.router(1).hops <= 64, 'a flood of questions is bounded at the other side');
+      paths = lab.router(1).hops;
+      for (let second = 0; second < 4; second++) {
+        ask(30);
+        lab.clock.advance(1_000);
+      }
+      t.same([paths, lab.router(1).hops], [80, 80], 'and so many paths at a time');
       lab.clock.advance(900_000);
       t.equal(lab.router(1).hops, 0);
       t.ok(lab.clock.pending <= before + 8, 'only the timers of the link are left');
@@ -354,8 +362,8 @@ const TABLE: readonly {
   {
     holds: [
       'router/neighbours #neighbours',
-      'router/neighbours #timers',
-      'router/neighbours after',
+      'router/introduced-links #links',
+      'router/introduced-links after',
     ],
     bound:
       '1,024 neighbours, 64 messages that wait for the link of one; a link without introduction ends after 10 seconds',

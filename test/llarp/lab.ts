@@ -61,13 +61,16 @@ export class Lab {
   readonly wallClock = (): bigint => START + BigInt(this.clock.now());
 
   readonly #offers: (index: number) => LlarpNodeOptions['offers'];
+  readonly #bounds: Pick<LlarpNodeOptions, 'maxPaths'>;
 
   /** @param count number of routers; all know all others @param offers the exits of a router */
   constructor(
     count: number,
     offers: (index: number) => LlarpNodeOptions['offers'] = () => undefined,
+    bounds: Pick<LlarpNodeOptions, 'maxPaths'> = {},
   ) {
     this.#offers = offers;
+    this.#bounds = bounds;
     for (let i = 0; i < count; i++) this.add();
     this.meet();
   }
@@ -80,25 +83,44 @@ export class Lab {
     const index = this.nodes.length;
     const random = seeded(`router ${index}`);
     const keys = newRouterKeys(random);
+    this.keys.push(keys);
+    const node = this.#start(index, { keys, random, port: 1_090 });
+    this.nodes.push(node);
+    return node.router;
+  }
+
+  /** A router stops without a word, and starts again with the same keys at another port. It knows all others. */
+  comeBack(index: number): void {
+    this.kill(index);
+    const keys = this.keys[index];
+    if (!keys) throw new Error(`no router ${index}`);
+    const node = this.#start(index, { keys, random: seeded(`router ${index} again`), port: 1_091 });
+    this.nodes[index] = node;
+    for (const other of this.routers) node.router.book.put(other.contact, this.wallClock());
+  }
+
+  #start(
+    index: number,
+    { keys, random, port }: { keys: RouterKeys; random: RandomBytes; port: number },
+  ): LlarpNode {
     const host = hostOf(index);
-    const address = `${host}:1090`;
+    const address = `${host}:${port}`;
     const offers = this.#offers(index);
     const node = new LlarpNode({
       ...(offers ? { offers } : {}),
+      ...this.#bounds,
       clock: this.clock,
       wallClock: this.wallClock,
       randomBytes: random,
       keys,
       network: NETWORK,
       host,
-      port: 1_090,
+      port,
       obfuscates: index % 2 === 1,
       send: (packet, to) => this.carry(packet, address, to),
     });
-    this.nodes.push(node);
-    this.keys.push(keys);
     this.#byAddress.set(address, node.router);
-    return node.router;
+    return node;
   }
 
   /** Every router learns the contacts of all others. */

@@ -48,6 +48,8 @@ export interface RouterOptions {
   readonly exits?: readonly ExitInfo[];
   /** Whether packets are obfuscated; default true. */
   readonly obfuscates?: boolean;
+  /** Most own paths at a time; default 1,024. */
+  readonly maxPaths?: number;
   /** Sends a datagram. */
   send(packet: Uint8Array, address: string): void;
   readonly farEnd?: FarEnd;
@@ -73,6 +75,7 @@ export class Router {
   /** The contact that the neighbours know. */
   #announced: RouterContact;
   #cancelSweep: () => void;
+  #isClosed = false;
   /** What was dropped, by reason. */
   readonly dropped = { commit: 0, rate: 0, hop: 0, path: 0, state: 0, congestion: 0 };
 
@@ -148,7 +151,9 @@ export class Router {
   }
 
   /**
-   * Asks these routers for a path, the nearest first. Undefined when there is no room, or a router cannot be asked.
+   * Asks these routers for a path, the nearest first. Undefined when there is no room, when too much waits for the
+   * nearest router or its contact cannot be used, when a contact is too long for a record or has a key of low order,
+   * and after `close`. Throws a RangeError for no router or more than 8.
    * @param lifetime seconds, see `makeCommit`
    * @param moreSeconds that are worked for, 0 to 20 (row D17); every hop gets a proof of its own
    */
@@ -158,12 +163,18 @@ export class Router {
     lifetime = 600n,
     moreSeconds = 0,
   ): Path | undefined {
-    const { clock, wallClock, randomBytes } = this.#options;
+    const { clock, wallClock, randomBytes, maxPaths = MAX_PATHS } = this.#options;
     const works =
       moreSeconds > 0 ? routers.map(() => makeWork(moreSeconds, wallClock(), randomBytes)) : [];
+    const [nearest] = routers;
+    if (this.#isClosed || this.#paths.size >= maxPaths) return undefined;
+    // It may be newer than the one in the book, whose address is used.
+    if (nearest && this.book.put(nearest, wallClock())) return undefined;
     const commit = makeCommit(routers, randomBytes, lifetime, works);
     const [first] = commit?.hops ?? [];
-    if (!commit || !first || this.#paths.size >= MAX_PATHS) return undefined;
+    if (!commit || !first) return undefined;
+    const asks = { kind: 'commit', frames: commit.frames, version: 0n } as const;
+    if (!this.#neighbours.send(first.router, asks)) return undefined;
     const key = pathKey(keyText(first.router), first.receiveId);
     const path: Path = new Path({
       clock,
@@ -171,16 +182,14 @@ export class Router {
       randomBytes,
       hops: commit.hops,
       lifetimeMs: (Number(lifetimeOf(lifetime)) + moreSeconds) * 1_000,
-      send: (layered) => {
-        const { x, y } = layered;
-        return this.#neighbours.send(first.router, {
+      send: ({ x, y }) =>
+        this.#neighbours.send(first.router, {
           kind: 'upstream',
           pathId: first.receiveId,
           x,
           y,
           version: 0n,
-        });
-      },
+        }),
       onMessage: (message) => handlers.onMessage(message),
       onFrame: (bytes) => handlers.onFrame(bytes),
       onReady: () => handlers.onReady(),
@@ -190,12 +199,12 @@ export class Router {
       },
     });
     this.#paths.set(key, path);
-    this.#neighbours.send(first.router, { kind: 'commit', frames: commit.frames, version: 0n });
     return path;
   }
 
-  /** Ends paths and links. */
+  /** Ends paths and links. Nothing is read or sent afterwards. */
   close(): void {
+    this.#isClosed = true;
     this.#cancelSweep();
     for (const path of this.#paths.values()) path.end('closed');
     this.#ends.close();
@@ -219,10 +228,11 @@ export class Router {
 
   #onGone(neighbour: string): void {
     this.#hops.removeNeighbour(neighbour);
-    for (const path of this.#paths.values()) {
-      const [first] = path.hops;
-      if (first && keyText(first.router) === neighbour) path.end('link');
-    }
+    // Found before any of them ends: the handler of an ended path may ask for another one.
+    const lost = [...this.#paths.values()].filter(
+      ({ hops: [first] }) => first && keyText(first.router) === neighbour,
+    );
+    for (const path of lost) path.end(path.state === 'building' ? 'not-built' : 'link');
   }
 
   #onMessage(from: string, message: Exclude<LinkMessage, { kind: 'introduce' }>): void {

@@ -298,21 +298,11 @@ async function startProcess(t: Test, folder: string, name: string): Promise<Proc
   return { child, address: String(line).trim() };
 }
 
-/**
- * A path that stands. On a busy machine a path through a router that had just come back was once not built in 10 s; the
- * cause is not known. Its creator asks again, as it would in use.
- */
+/** A path that is ready. */
 async function built(creator: UdpRouter, hops: readonly RouterContact[]): Promise<Watched> {
-  for (let attempt = 1; ; attempt++) {
-    const watched = new Watched(creator, hops);
-    try {
-      // oxlint-disable-next-line no-await-in-loop -- one attempt after the other
-      await watched.ready.promise;
-      return watched;
-    } catch (error) {
-      if (attempt === 4) throw error;
-    }
-  }
+  const watched = new Watched(creator, hops);
+  await watched.ready.promise;
+  return watched;
 }
 
 t.test(
