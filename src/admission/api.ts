@@ -22,7 +22,8 @@ export type Reason =
   | 'busy'
   | 'malformed'
   | 'program'
-  | 'program-failed';
+  | 'program-failed'
+  | 'uses-failed';
 
 export interface AdmissionRequest {
   readonly door: Door;
@@ -101,4 +102,5 @@ export const REASON_TEXT: Readonly<Record<Reason, string>> = {
   malformed: 'malformed request',
   program: 'the code was refused',
   'program-failed': 'codes cannot be checked now, try later',
+  'uses-failed': 'codes cannot be checked now, try later',
 };

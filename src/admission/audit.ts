@@ -3,6 +3,7 @@
  * Refusals and repeated admissions come in any number, so a minute has a bound; the rest is counted.
  */
 import { closeSync, fchmodSync, fstatSync, openSync, renameSync, writeSync } from 'node:fs';
+import { errorCode } from '../kit/error-text.js';
 import { countInWindow, type CountWindow } from '../kit/rate-limit.js';
 import type { AuditEntry } from './api.js';
 
@@ -31,13 +32,23 @@ export function openAudit({ path, onError, maxBytes = MAX_BYTES }: AuditOptions)
   const windows = new Map<string, CountWindow>();
   const dropped = new Map<string, number>();
 
+  // The old file stays open until the new one is: a number that was closed may be that of a peer's socket.
+  const turn = (): void => {
+    try {
+      renameSync(path, `${path}.1`);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error;
+    }
+    const next = open(path);
+    closeSync(file);
+    file = next;
+    bytes = 0;
+  };
+
   const write = (line: string): void => {
     try {
       if (bytes + line.length > maxBytes) {
-        closeSync(file);
-        renameSync(path, `${path}.1`);
-        file = open(path);
-        bytes = 0;
+        turn();
       }
       bytes += writeSync(file, line);
       failed = false;

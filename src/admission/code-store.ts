@@ -112,7 +112,9 @@ export async function addCode(path: string, code: NewCode): Promise<AddedCode> {
   if (chosen !== undefined) checkChosen(chosen);
   return changeCodeFile(path, async (content) => {
     if (content.codes.length >= MAX_CODES) {
-      throw new CodeStoreError(`${path} holds ${MAX_CODES} codes; remove revoked ones first`);
+      throw new CodeStoreError(
+        `${path} holds ${MAX_CODES} codes; remove revoked ones first: onionmc admission code revoke ID --remove`,
+      );
     }
     const id = newCodeId(randomBytes);
     const text = chosen ?? newCodeText(id, randomBytes);
@@ -180,20 +182,26 @@ export async function followFile<T>(options: FollowOptions<T>): Promise<() => vo
   const { path, read, changed, clock, log } = options;
   let version = await versionOf(path);
   let isStopped = false;
+  /** Of the last look; said once. */
+  let lastFault = '';
   let cancel: (() => void) | undefined;
   changed(await read());
   const look = async (): Promise<void> => {
     try {
       const found = await versionOf(path);
       if (found !== version) {
-        version = found;
         changed(await read());
+        // After the reading: one that failed, for want of file handles for example, is repeated.
+        version = found;
         log.info('codes of admission were read again');
       }
+      lastFault = '';
     } catch (error) {
-      log.warn('codes of admission cannot be read; those before stay in force', {
-        reason: errorText(error),
-      });
+      const reason = errorText(error);
+      if (reason !== lastFault) {
+        log.warn('codes of admission cannot be read; those before stay in force', { reason });
+      }
+      lastFault = reason;
     }
     if (!isStopped) cancel = clock.after(LOOK_MS, () => void look());
   };

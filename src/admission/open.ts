@@ -7,12 +7,13 @@ import { errorText } from '../kit/error-text.js';
 import { readStateFile } from '../ops/state-file.js';
 import type { Backend } from './api.js';
 import { openAudit } from './audit.js';
-import { CodeBook } from './backends/code-book.js';
+import { CodeBook, type CodeBookOptions } from './backends/code-book.js';
 import { HashLines, parseHashLines } from './backends/hash-lines.js';
 import { Program } from './backends/program.js';
 import { StaticList } from './backends/static-list.js';
 import { codesNow, CodeStoreError, followFile } from './code-store.js';
 import { AdmissionEngine } from './engine.js';
+import type { UseCounter } from './sessions.js';
 import { openUses } from './uses-file.js';
 
 /** Where codes come from. */
@@ -62,9 +63,36 @@ async function textOf(path: string): Promise<string> {
   return Buffer.from(bytes).toString('utf8');
 }
 
+/** Uses whose faults are logged once, until the disk takes one again. */
+function toldUses(
+  uses: UseCounter,
+  path: string,
+  log: Log,
+): Required<Pick<CodeBookOptions, 'uses' | 'onFault'>> {
+  let isFailing = false;
+  return {
+    uses: {
+      count: (id) => uses.count(id),
+      add(id) {
+        uses.add(id);
+        isFailing = false;
+      },
+    },
+    onFault(error) {
+      if (!isFailing) {
+        log.error('the use of a code cannot be stored, so the code is refused: free the disk', {
+          path: `${path}.uses`,
+          reason: errorText(error),
+        });
+      }
+      isFailing = true;
+    },
+  };
+}
+
 async function openCodes(path: string, { clock, log }: OpenAdmissionOptions): Promise<Opened> {
   const uses = openUses(`${path}.uses`);
-  const book = new CodeBook(await codesNow(path), { uses });
+  const book = new CodeBook(await codesNow(path), toldUses(uses, path, log));
   const stop = await followFile({
     path,
     read: () => codesNow(path),

@@ -9,8 +9,11 @@ import type { CodeTerms } from './code-record.js';
 import type { Reason } from './api.js';
 
 const MINUTE_MS = 60_000;
-/** Most sessions of one code that are remembered; the oldest is forgotten, and would count as a new use. */
-const MAX_SESSIONS = 1_024;
+/**
+ * Most sessions of one code that are remembered; the oldest is forgotten, and would count as a new use. A code
+ * with a most number of sessions at a time has at most so many.
+ */
+export const MAX_SESSIONS = 1_024;
 /** Most codes with state; the code used longest ago is forgotten. */
 const MAX_CODES = 10_000;
 
@@ -62,7 +65,8 @@ export class Sessions {
     this.#endSilent(state, now);
     if (!state.sessions.has(session)) {
       if (maxUses !== undefined && this.#uses.count(id) >= maxUses) return 'used-up';
-      if (maxConcurrent !== undefined && state.sessions.size >= maxConcurrent) return 'concurrent';
+      const isFull = state.sessions.size >= Math.min(maxConcurrent ?? Infinity, MAX_SESSIONS);
+      if (maxConcurrent !== undefined && isFull) return 'concurrent';
       if (maxUses !== undefined) this.#uses.add(id);
     }
     state.sessions.set(session, now);

@@ -44,8 +44,10 @@ export function openUses(path: string): UsesFile {
     },
     add(id) {
       // Behind half a line of a full disk it would be lost.
-      writeSync(file, rest === '' ? `${id}\n` : `\n${id}\n`);
+      const line = rest === '' ? `${id}\n` : `\n${id}\n`;
+      const written = writeSync(file, line);
       readOn();
+      if (written < line.length) throw new Error(`${path}: the disk took only a part of a line`);
     },
     close: () => closeSync(file),
   };

@@ -10,6 +10,7 @@ import {
   type Decision,
   type Door,
   type HeldSession,
+  type Reason,
 } from '../api.js';
 import { addressForm, type CodeFileContent, type CodeRecord } from '../code-record.js';
 import { codeMac, madeCodeId } from '../code-text.js';
@@ -22,6 +23,8 @@ const SESSION_MS = 10 * 60_000;
 
 export interface CodeBookOptions {
   readonly uses: UseCounter;
+  /** Called when a use cannot be stored; the code is refused then. */
+  readonly onFault?: (error: unknown) => void;
   readonly sessionMs?: number;
 }
 
@@ -48,11 +51,16 @@ function sessionKey(door: Door, session: string): string {
 export class CodeBook implements Backend {
   #indexed: Indexed;
   readonly #sessions: Sessions;
+  readonly #onFault: ((error: unknown) => void) | undefined;
   readonly #scrypt = new ScryptQueue();
   /** Ids of chosen codes. */
   readonly #recognised = new Recognised<string>();
 
-  constructor(content: CodeFileContent, { uses, sessionMs = SESSION_MS }: CodeBookOptions) {
+  constructor(
+    content: CodeFileContent,
+    { uses, sessionMs = SESSION_MS, onFault }: CodeBookOptions,
+  ) {
+    this.#onFault = onFault;
     this.#indexed = index(content);
     this.#sessions = new Sessions(uses, sessionMs);
   }
@@ -120,9 +128,19 @@ export class CodeBook implements Backend {
     if (addresses.length > 0 && !addresses.some((bound) => names.includes(bound))) {
       return decided('REJECT', 'other-address', id);
     }
-    const why = this.#sessions.enter(record, sessionKey(door, session), now);
+    const why = this.#enter(record, sessionKey(door, session), now);
     if (why === undefined) return decided('OKAY', 'admitted', id);
     return decided(why === 'used-up' ? 'REJECT' : 'LIMITED', why, id);
+  }
+
+  /** A use that the disk does not take is none: the client may try again. Never throws. */
+  #enter(record: CodeRecord, session: string, now: number): Reason | undefined {
+    try {
+      return this.#sessions.enter(record, session, now);
+    } catch (error) {
+      this.#onFault?.(error);
+      return 'uses-failed';
+    }
   }
 }
 
