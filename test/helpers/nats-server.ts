@@ -28,6 +28,8 @@ export interface NatsServer {
   kill(): Promise<void>;
   /** Starts it again on the same port. */
   start(): Promise<void>;
+  /** Gives it other lines of configuration while it runs; resolves when it has taken them. */
+  reload(config: string): Promise<void>;
 }
 
 async function answers(port: number): Promise<boolean> {
@@ -83,6 +85,20 @@ export async function startNatsServer(
     }
   }
 
+  async function reload(lines: string): Promise<void> {
+    await writeFile(file, lines);
+    const reloads = (): number => log.split('Reloaded server configuration').length;
+    const before = reloads();
+    child?.kill('SIGHUP');
+    const deadline = performance.now() + START_MS;
+    while (reloads() === before) {
+      if (performance.now() > deadline) throw new Error('nats-server does not reload');
+      await new Promise((resolve) => {
+        setTimeout(resolve, LOOK_MS);
+      });
+    }
+  }
+
   test.teardown(kill);
   await start();
   return {
@@ -93,6 +109,7 @@ export async function startNatsServer(
     },
     kill,
     start,
+    reload,
   };
 }
 

@@ -1,10 +1,12 @@
 /**
- * A bus over NATS. The client library is an optional package, loaded only here. Three of its habits are
+ * A bus over NATS. The client library is an optional package, loaded only here. Four of its habits are
  * guarded: what is published while the connection is away is lost without an error, what the server does not
  * take is queued without a bound, and so is what a subscription does not read. So nothing is published
  * while the connection is away, the bytes on their way are bounded, and each packet is handled at once.
+ * And a subscription that the server denied once is not made again, also after a reconnect to a server that allows
+ * it (transport-node 3.3.1, findings/nats-denied-subscription.sh). So a denied one ends the connection, and all begins anew.
  */
-import type { ConnectionOptions, NatsConnection } from '@nats-io/transport-node';
+import type { ConnectionOptions, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { errorText } from '../../kit/error-text.js';
 import type { Clock } from '../../kit/clock.js';
 import type { Bus, BusHandler } from '../bus.js';
@@ -19,6 +21,8 @@ const MAX_UNCONFIRMED_BYTES = 16_777_216;
 /** Bytes after which a confirmation is asked for. */
 const CONFIRM_BYTES = 65_536;
 const RETRY_MS = 1_000;
+/** An operator must change the permissions first. */
+const DENIED_RETRY_MS = 5_000;
 const CLOSE_MS = 1_000;
 
 class NatsBus implements Bus {
@@ -92,6 +96,7 @@ class NatsBus implements Bus {
   }
 
   async #connect(library: NatsLibrary, node: string, handler: BusHandler): Promise<void> {
+    let wait = RETRY_MS;
     try {
       const connection = await library.connect(this.#connectOptions(library));
       if (this.#closing) {
@@ -99,20 +104,49 @@ class NatsBus implements Bus {
         return;
       }
       this.#connection = connection;
-      this.#subscribe(connection, node, handler);
-      this.#up = true;
-      handler.state({ connected: true });
-      void this.#watch(connection, handler);
-      const reason = await connection.closed();
+      const denied = await this.#serve(connection, node, handler);
+      if (denied !== undefined) wait = DENIED_RETRY_MS;
+      const reason = denied ?? (await connection.closed());
       this.#lost(handler, reason ? errorText(reason) : 'the connection was closed');
     } catch (error) {
       this.#lost(handler, errorText(error));
     }
     if (this.#closing) return;
     this.#cancelRetry = this.#options.clock.after(
-      RETRY_MS,
+      wait,
       () => void this.#connect(library, node, handler),
     );
+  }
+
+  /** Subscribes, and resolves when the connection has ended: with an error if the server denied a subject. */
+  async #serve(
+    connection: NatsConnection,
+    node: string,
+    handler: BusHandler,
+  ): Promise<Error | undefined> {
+    let denied: Error | undefined;
+    for (const { closed } of this.#subscribe(connection, node, handler)) {
+      // Resolves with the error, if there is one.
+      void closed.then((reason) => {
+        if (!(reason instanceof Error)) return;
+        denied ??= reason;
+        void connection.close().catch(() => {});
+      });
+    }
+    try {
+      // A server that denies a subject says so before it confirms.
+      await connection.flush();
+    } catch (error) {
+      await connection.close().catch(() => {});
+      if (denied === undefined) throw error;
+    }
+    if (!connection.isClosed()) {
+      this.#up = true;
+      handler.state({ connected: true });
+      void this.#watch(connection, handler);
+    }
+    await connection.closed();
+    return denied;
   }
 
   #connectOptions(library: NatsLibrary): ConnectionOptions {
@@ -128,14 +162,18 @@ class NatsBus implements Bus {
     };
   }
 
-  #subscribe(connection: NatsConnection, node: string, handler: BusHandler): void {
-    for (const subject of [`${this.#prefix}.all`, `${this.#prefix}.to.${node}`]) {
+  #subscribe(
+    connection: NatsConnection,
+    node: string,
+    handler: BusHandler,
+  ): readonly Subscription[] {
+    return [`${this.#prefix}.all`, `${this.#prefix}.to.${node}`].map((subject) =>
       connection.subscribe(subject, {
         callback: (error, message) => {
           if (!error && !this.#closing) handler.packet(message.data);
         },
-      });
-    }
+      }),
+    );
   }
 
   async #watch(connection: NatsConnection, handler: BusHandler): Promise<void> {
