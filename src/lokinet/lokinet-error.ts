@@ -67,13 +67,25 @@ export function startLokinet({ host, port }: ResolverAddress): string {
   return `start Lokinet (sudo systemctl start lokinet), or correct dns in the section with type = lokinet, now ${hostAndPort(host, port)}`;
 }
 
+/** Whether no answer came in time: the resolver is not there, or has none yet. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof LookUpError && errorCode(error.cause) === 'ETIMEOUT';
+}
+
+const NO_PATH = 'Lokinet found no path to it in its time: the service may be down';
+
+/** The error of a look-up for which a resolver that is there has no answer in time. */
+export function noPath(cause: unknown): LookUpError {
+  return new LookUpError('no-path', NO_PATH, cause);
+}
+
 /** The error of a failed look-up. */
 export function lookUpError(error: unknown, at: ResolverAddress): LookUpError {
   const code = errorCode(error) ?? 'unknown';
   const fault = faultOf(code);
   const texts: Readonly<Record<LookUpFault, string>> = {
     'no-name': 'Lokinet knows no such name: it is mistyped or not registered',
-    'no-path': 'Lokinet found no path to it in its time: the service may be down',
+    'no-path': NO_PATH,
     'no-answer': `Lokinet's resolver does not answer (${code}): ${startLokinet(at)}`,
     foreign: '',
     aborted: 'aborted',

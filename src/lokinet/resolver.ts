@@ -6,7 +6,13 @@
 import { Resolver } from 'node:dns/promises';
 import { hostAndPort } from '../kit/host-name.js';
 import { parseLokiName } from '../protocol/loki-address.js';
-import { lookUpError, LookUpError, type ResolverAddress } from './lokinet-error.js';
+import {
+  isTimeout,
+  lookUpError,
+  LookUpError,
+  noPath,
+  type ResolverAddress,
+} from './lokinet-error.js';
 
 /** One SRV record of a service. */
 export interface ServiceRecord {
@@ -20,10 +26,13 @@ export interface ServiceRecord {
 export const OWN_NAME = 'localhost.loki';
 /** The service of a directory or peer in SRV records. */
 const SERVICE = '_joinmarket._tcp';
-/** Longest wait for an answer about Lokinet itself, which it knows without a path. */
-const LOCAL_MS = 5_000;
-/** Longest wait for a path. Lokinet gives up earlier by itself. */
-const PATH_MS = 120_000;
+/**
+ * Longest wait for one answer. Node.js 20.17 and later (c-ares 1.32) wait no longer, whatever `timeout` is, and
+ * take no answer to an earlier try (findings/node-resolver-timeout.sh).
+ */
+const ANSWER_MS = 5_000;
+/** Questions about one name: Lokinet may need that long for a path, some two minutes. It gives up earlier by itself. */
+const PATH_QUESTIONS = 24;
 
 /** The addresses that Lokinet maps names to are private, or, in tests, of this machine. */
 const PRIVATE = /^(?:127\.|10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)/;
@@ -48,9 +57,11 @@ function serviceAddress(names: readonly string[]): string | undefined {
 /** Asks the resolver of one Lokinet. All calls reject with a LookUpError. */
 export class LokinetResolver {
   readonly at: ResolverAddress;
+  readonly #pathQuestions: number;
 
-  constructor(at: ResolverAddress) {
+  constructor(at: ResolverAddress, pathQuestions = PATH_QUESTIONS) {
     this.at = at;
+    this.#pathQuestions = pathQuestions;
   }
 
   /**
@@ -59,14 +70,16 @@ export class LokinetResolver {
    */
   async addressOf(host: string, signal: AbortSignal): Promise<string> {
     this.#checkName(host);
-    return this.#mapped(await this.#ask(PATH_MS, signal, (dns) => dns.resolve4(host)));
+    return this.#mapped(await this.#askForPath(signal, (dns) => dns.resolve4(host)));
   }
 
   /** The SRV records of the directory or peer at a name, the preferred one first. */
   async servicesOf(host: string, signal: AbortSignal): Promise<readonly ServiceRecord[]> {
     if (host !== OWN_NAME) this.#checkName(host);
-    const wait = host === OWN_NAME ? LOCAL_MS : PATH_MS;
-    const records = await this.#ask(wait, signal, (dns) => dns.resolveSrv(`${SERVICE}.${host}`));
+    const question = (dns: Resolver) => dns.resolveSrv(`${SERVICE}.${host}`);
+    const records = await (host === OWN_NAME
+      ? this.#ask(signal, question)
+      : this.#askForPath(signal, question));
     return records
       .map(({ priority, weight, port, name }) => ({ priority, weight, port, target: name }))
       .filter(({ target, port }) => port > 0 && [host, OWN_NAME].includes(target.toLowerCase()))
@@ -75,7 +88,7 @@ export class LokinetResolver {
 
   /** The address of this Lokinet, `<52 characters>.loki`. */
   async ownName(signal: AbortSignal): Promise<string> {
-    const names = await this.#ask(LOCAL_MS, signal, (dns) => dns.resolveCname(OWN_NAME));
+    const names = await this.#ask(signal, (dns) => dns.resolveCname(OWN_NAME));
     const own = serviceAddress(names);
     if (own !== undefined) return own;
     throw new LookUpError('no-name', `Lokinet's resolver does not tell its own address`);
@@ -83,7 +96,7 @@ export class LokinetResolver {
 
   /** The private address of this Lokinet's interface: services listen there. */
   async ownAddress(signal: AbortSignal): Promise<string> {
-    return this.#mapped(await this.#ask(LOCAL_MS, signal, (dns) => dns.resolve4(OWN_NAME)));
+    return this.#mapped(await this.#ask(signal, (dns) => dns.resolve4(OWN_NAME)));
   }
 
   /** The `.loki` address of the peer behind a mapped address; undefined when Lokinet names none. */
@@ -91,7 +104,7 @@ export class LokinetResolver {
     const name = reverseName(address);
     if (name === undefined) return undefined;
     // Not `reverse`, which reads the file of hosts first.
-    return serviceAddress(await this.#ask(LOCAL_MS, signal, (dns) => dns.resolvePtr(name)));
+    return serviceAddress(await this.#ask(signal, (dns) => dns.resolvePtr(name)));
   }
 
   #checkName(host: string): void {
@@ -108,13 +121,29 @@ export class LokinetResolver {
     );
   }
 
-  async #ask<T>(
-    timeout: number,
-    signal: AbortSignal,
-    question: (dns: Resolver) => Promise<T>,
-  ): Promise<T> {
+  /**
+   * Asks again while Lokinet builds a path: it answers at once when it has one. A resolver that does not even answer
+   * about itself is not there.
+   */
+  async #askForPath<T>(signal: AbortSignal, question: (dns: Resolver) => Promise<T>): Promise<T> {
+    for (let asked = 1; asked < this.#pathQuestions; asked += 1) {
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one question after the other
+        return await this.#ask(signal, question);
+      } catch (error) {
+        if (!isTimeout(error)) throw error;
+      }
+      // oxlint-disable-next-line no-await-in-loop
+      await this.ownAddress(signal);
+    }
+    return this.#ask(signal, question).catch((error: unknown) => {
+      throw isTimeout(error) ? noPath(error) : error;
+    });
+  }
+
+  async #ask<T>(signal: AbortSignal, question: (dns: Resolver) => Promise<T>): Promise<T> {
     if (signal.aborted) throw new LookUpError('aborted', 'aborted');
-    const dns = new Resolver({ timeout, tries: 1 });
+    const dns = new Resolver({ timeout: ANSWER_MS, tries: 1 });
     dns.setServers([hostAndPort(this.at.host, this.at.port)]);
     const abort = (): void => dns.cancel();
     signal.addEventListener('abort', abort, { once: true });

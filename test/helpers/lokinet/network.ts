@@ -46,6 +46,9 @@ export class LokinetNode {
   readonly records = new Map<string, Srv>();
   /** False: a path to it cannot be built. */
   isReachable = true;
+  /** Milliseconds from the first question until a path to it is built; the answers wait for it. */
+  buildMs = 0;
+  #built: Promise<unknown> | undefined;
   /** Whether its resolver tells its own name, as an old version might not. */
   tellsName = true;
   /** Its own name in answers, where that differs from the one that the network knows. */
@@ -141,9 +144,18 @@ export class LokinetNode {
     if (!read.ok || read.value.kind === 'router') return NO_NAME;
     const target = this.#network.nodeOf(read.value);
     if (read.value.kind === 'ons' && target === undefined) return NO_NAME;
-    if (target?.isReachable === true && target !== this) return target;
+    if (target?.isReachable === true && target !== this) {
+      await target.pathBuilt();
+      return target;
+    }
     await new Promise((resolve) => setTimeout(resolve, this.#network.pathMs).unref());
     return { rcode: RCODE.SERVFAIL, records: [] };
+  }
+
+  async pathBuilt(): Promise<void> {
+    if (this.buildMs === 0) return;
+    this.#built ??= new Promise((resolve) => setTimeout(resolve, this.buildMs).unref());
+    await this.#built;
   }
 
   #own(name: string, type: number): Answer {
