@@ -85,9 +85,10 @@ export async function startNatsServer(
     }
   }
 
+  const reloads = (): number => log.split('Reloaded server configuration').length;
+
   async function reload(lines: string): Promise<void> {
     await writeFile(file, lines);
-    const reloads = (): number => log.split('Reloaded server configuration').length;
     const before = reloads();
     child?.kill('SIGHUP');
     const deadline = performance.now() + START_MS;

@@ -41,6 +41,7 @@ void t.test('the caller ends the wait', async (t) => {
   const stop = new AbortController();
   setTimeout(() => stop.abort(), 7_000);
   await t.rejects(new LokinetResolver(client.dns).addressOf(service.host, stop.signal), {
+    name: 'LookUpError',
     fault: 'aborted',
   });
 });
@@ -55,6 +56,7 @@ void t.test('a resolver that is silent about itself is not there', async (t) => 
   t.teardown(() => silent.close());
   const resolver = new LokinetResolver({ host: '127.0.0.1', port: silent.address().port });
   await t.rejects(resolver.addressOf(service.host, signal), {
+    name: 'LookUpError',
     fault: 'no-answer',
     message: /start Lokinet/,
   });

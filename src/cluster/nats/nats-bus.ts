@@ -125,14 +125,14 @@ class NatsBus implements Bus {
     handler: BusHandler,
   ): Promise<Error | undefined> {
     let denied: Error | undefined;
-    for (const { closed } of this.#subscribe(connection, node, handler)) {
+    const watchDenied = async ({ closed }: Subscription): Promise<void> => {
       // Resolves with the error, if there is one.
-      void closed.then((reason) => {
-        if (!(reason instanceof Error)) return;
-        denied ??= reason;
-        void connection.close().catch(() => {});
-      });
-    }
+      const reason = await closed;
+      if (!(reason instanceof Error)) return;
+      denied ??= reason;
+      await connection.close().catch(() => {});
+    };
+    for (const each of this.#subscribe(connection, node, handler)) void watchDenied(each);
     try {
       // A server that denies a subject says so before it confirms.
       await connection.flush();
