@@ -164,10 +164,16 @@ export const bitcoinNodeCheck: Check = {
         const state = await chain.facts(machine.signal);
         const tip = await chain.tip(machine.signal);
         const at = hostAndPort(node.host, node.port ?? BITCOIN_NETWORKS[node.network].rpcPort);
+        const about = `${state.userAgent} at ${at}, network ${node.network}`;
         const pruned = state.pruned ? `, pruned: has blocks from ${state.firstBlock} on` : '';
-        return ok(`${state.userAgent} at ${at}, network ${node.network}${pruned}`, {
-          chain: { facts: state, tip },
-        });
+        const gives = { chain: { facts: state, tip } };
+        return state.snapshot
+          ? note(
+              `${about}: it began with a snapshot, and does not have the blocks below ${grouped(state.firstBlock)} yet`,
+              'wait until it has all blocks (bitcoin-cli getchainstates) before a wallet is restored',
+              gives,
+            )
+          : ok(`${about}${pruned}`, gives);
       } finally {
         await chain.close();
       }

@@ -274,8 +274,8 @@ export class WalletSync {
 const pruned = (first: number, wanted: number): ChainError =>
   new ChainError(
     'unable',
-    `the node has pruned the blocks below ${first}, and the wallet must be read from ${wanted} on: use a node ` +
-      `with all blocks, or onionmc wallet rescan NAME --from ${first}`,
+    `the node has pruned the blocks below ${first}, or does not have them yet, and the wallet must be read from ` +
+      `${wanted} on: use a node with all blocks, or onionmc wallet rescan NAME --from ${first}`,
   );
 
 /** Places of coins count as used. */

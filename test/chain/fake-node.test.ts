@@ -3,9 +3,10 @@ import t, { type Test } from 'tap';
 import { openNode, type OpenNodeOptions } from '../../src/chain/node/open-node.js';
 import type { NodeChain } from '../../src/chain/node/node-chain.js';
 import { ChainError } from '../../src/chain/chain-error.js';
+import { recordOf } from '../../src/kit/json-record.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { startFakeNode, type FakeAnswer, type FakeNode } from '../helpers/fake-node.js';
-import { FakeNodeError, fakeHash, FAKE_HEIGHT } from '../helpers/fake-node-answers.js';
+import { FakeNodeError, fakeHash, FAKE_HEIGHT, usualAnswer } from '../helpers/fake-node-answers.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { faultOf, scanAll, TestWatch } from './compliance.js';
 
@@ -236,6 +237,59 @@ void t.test('an old node, and a node of another network', async (t) => {
   }));
   t.equal(await faultOf(open(t, node)), 'network');
   t.notMatch(await lineOf(t, open(t, node)), '\u001b');
+});
+
+void t.test('a node of a chain with another proof of work', async (t) => {
+  const node = await startFakeNode(t);
+  const chain = await open(t, node);
+  // As Knots 29.4.3 after its change (findings/knots-other-chain.sh).
+  const facts = usualAnswer('getblockchaininfo', []);
+  node.results.set('getblockchaininfo', () => ({ ...recordOf(facts), difficulty_blake2b: 2 }));
+  const line =
+    /follows a chain with another proof of work than Bitcoin's, whose coins other peers do not see: use Bitcoin Core$/;
+  t.match(await lineOf(t, open(t, node)), line);
+  t.equal(await faultOf(open(t, node)), 'network');
+  t.equal(await faultOf(scanAll(chain, new TestWatch([]), { from: 100 })), 'network', 'later, too');
+});
+
+void t.test('a node that began with a snapshot and has no older blocks yet', async (t) => {
+  const node = await startFakeNode(t);
+  const { results } = node;
+  // As Knots 29.4 (findings/knots-snapshot-blocks.sh): not pruned, an index that is synced, and no blocks.
+  const network = recordOf(usualAnswer('getnetworkinfo', []));
+  results.set('getnetworkinfo', () => ({
+    ...network,
+    localservicesnames: ['WITNESS', 'NETWORK_LIMITED'],
+  }));
+  results.set('getindexinfo', () => ({
+    'basic block filter index': { synced: true, best_block_height: 0 },
+  }));
+  results.set('getchainstates', () => ({
+    headers: FAKE_HEIGHT,
+    chainstates: [
+      { blocks: 0, validated: true },
+      { blocks: FAKE_HEIGHT, snapshot_blockhash: fakeHash(110), validated: false },
+    ],
+  }));
+  results.set('getblock', () => {
+    throw new FakeNodeError(-1, 'Block not available (not fully downloaded)');
+  });
+  const chain = await open(t, node);
+  t.equal(await chain.firstReadable(), 111);
+  t.notOk(chain.abilities.quickHistory, 'its filters are not built');
+  const scan = (): Promise<void> => scanAll(chain, new TestWatch([]), { from: 100 });
+  t.equal(await faultOf(scan()), 'unable');
+  t.match(
+    await lineOf(t, scan()),
+    /does not have block 100 \(pruned, or not downloaded yet\): rescan from a later height/,
+  );
+
+  results.set('getchainstates', () => ({
+    chainstates: [{ blocks: FAKE_HEIGHT, validated: true }],
+  }));
+  t.equal(await chain.firstReadable(), 0, 'all blocks are there');
+  results.delete('getchainstates');
+  t.equal(await chain.firstReadable(), 0, 'a node without this method');
 });
 
 void t.test('a scan stops at a node that contradicts itself', async (t) => {

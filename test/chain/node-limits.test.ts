@@ -25,7 +25,7 @@ for (const filterIndex of [true, false]) {
     const first = await chain.firstReadable();
     t.ok(first > height + 1 && first <= 701, `from ${first}`);
     const message = new RegExp(
-      `^the bitcoin node at 127\\.0\\.0\\.1:\\d+ is pruned and no longer has block \\d+: rescan from a later height, or use a node that has it$`,
+      `^the bitcoin node at 127\\.0\\.0\\.1:\\d+ does not have block \\d+ \\(pruned, or not downloaded yet\\): rescan from a later height, or use a node that has it$`,
     );
     const watch = new TestWatch([script]);
     await t.rejects(scanAll(chain, watch, { from: height }), { message });

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { silentLog } from '../../src/channel/log.js';
+import type { NodeFacts } from '../../src/chain/node/node-facts.js';
 import type { DoctorRole, Machine } from '../../src/doctor/check.js';
 import { runChecks, type Finding } from '../../src/doctor/run-checks.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
@@ -212,12 +213,14 @@ t.test('blocks that do not come', async (t) => {
     progress: 1,
     firstBlock: 0,
     pruned: false,
+    snapshot: false,
+    otherWork: false,
     relays: true,
     filterIndex: { present: true, synced: false, height: 12_000 },
   } as const;
   const time = 1_700_000_000;
   const tip = { height: 200_000, hash: 'aa'.repeat(32), time, medianTime: time };
-  const machine = (changes: Partial<typeof facts> = {}, hours = 1): Machine => ({
+  const machine = (changes: Partial<NodeFacts> = {}, hours = 1): Machine => ({
     ...machineOf('wallet', datadir),
     today: () => (time + hours * 3_600) * 1_000,
     openChain: () =>
@@ -235,6 +238,13 @@ t.test('blocks that do not come', async (t) => {
     status: 'note',
     text: /^block 200 000 is 4 hours old/,
   });
+  t.match(
+    (await look(machine({ snapshot: true, firstBlock: 190_001 }), CHAIN_IDS))['bitcoin-node'],
+    {
+      status: 'note',
+      text: /: it began with a snapshot, and does not have the blocks below 190 001 yet$/,
+    },
+  );
 });
 
 t.test('the wallet folder and the disk', async (t) => {

@@ -125,7 +125,7 @@ async function findInBlocks(
       // oxlint-disable-next-line no-await-in-loop
       const { info, best } = await blocks.header(hash);
       if (!best) continue;
-      if (info.height < firstReadable && scripts === undefined) throw blocks.pruned(info.height);
+      if (info.height < firstReadable && scripts === undefined) throw blocks.absent(info.height);
       // oxlint-disable-next-line no-await-in-loop
       const found = await lookInBlock(blocks, info, tx);
       if (found !== undefined)

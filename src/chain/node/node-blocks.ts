@@ -103,7 +103,7 @@ export class NodeBlocks {
     });
   }
 
-  /** The bytes of a block. Rejects with `unable` when it is pruned. */
+  /** The bytes of a block. Rejects with `unable` when it is pruned, or not downloaded behind a snapshot. */
   async raw({ height, hash }: BlockId): Promise<Uint8Array> {
     try {
       const bytes = bytesIn('getblock', await this.#rpc.call('getblock', [hash, 0], this.#options));
@@ -111,14 +111,16 @@ export class NodeBlocks {
       if (!block.ok || block.value.header.hash !== hash) throw unexpected('getblock', 'block');
       return bytes;
     } catch (error) {
-      if (hasCode(error, RPC_CODE.misc) && /pruned/i.test(error.reason)) throw this.pruned(height);
-      throw error;
+      // The second one after a snapshot (findings/knots-snapshot-blocks.sh).
+      const isAbsent =
+        hasCode(error, RPC_CODE.misc) && /pruned|not fully downloaded/i.test(error.reason);
+      throw isAbsent ? this.absent(height) : error;
     }
   }
 
-  /** One line about a block that the node no longer has. */
-  pruned(height: number): ChainError {
-    const text = `the bitcoin node at ${this.#rpc.where} is pruned and no longer has block ${height}`;
+  /** One line about a block that the node does not have: pruned, or older than the snapshot it began with. */
+  absent(height: number): ChainError {
+    const text = `the bitcoin node at ${this.#rpc.where} does not have block ${height} (pruned, or not downloaded yet)`;
     return new ChainError(
       'unable',
       `${text}: rescan from a later height, or use a node that has it`,

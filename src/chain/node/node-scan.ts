@@ -188,7 +188,7 @@ export class NodeScan {
   async *#read(last: BlockId, tip: number): AsyncGenerator<ScanStep, void, void> {
     const { blocks, firstReadable } = this.#source;
     const from = last.height + 1;
-    if (from < firstReadable) throw blocks.pruned(from);
+    if (from < firstReadable) throw blocks.absent(from);
     const hashes = await blocks.hashesBetween(from, Math.min(tip, last.height + READ_STRETCH));
     const headers = await blocks.headers(hashes);
     if (!follows(last, headers)) return;
