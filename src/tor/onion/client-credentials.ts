@@ -1,10 +1,13 @@
 /**
  * Credentials for onions with client authorisation, in a Tor that this program does not start: added over its
- * control port before the first dial, and again after that Tor was restarted. Tor forgets them when it ends.
+ * control port before the first dial, and again when that Tor has forgotten them. It forgets them when it ends, and
+ * (0.4.9.11) at each SETCONF or reload of anybody (findings/tor-forgets-client-keys.sh). So it is asked
+ * before each dial.
  */
 import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { ControlClient } from '../control/client.js';
+import { isRefusal } from '../tor-error.js';
 import { controlKey, type OnionCredential } from './client-keys.js';
 
 export interface ClientCredentialsOptions {
@@ -46,7 +49,7 @@ export class ClientCredentials {
   /** Before a dial of this host. A failure is logged: the dial then fails, and says why. */
   async ensure(host: string): Promise<void> {
     if (!this.#hosts.has(host) || this.#stop.signal.aborted) return;
-    if (this.#client?.closed === false) return;
+    if (await this.#isKnown(host)) return;
     this.#adding ??= this.#add().finally(() => (this.#adding = undefined));
     await this.#adding;
   }
@@ -56,10 +59,24 @@ export class ClientCredentials {
     this.#client?.close();
   }
 
+  /** Whether Tor has the key of a host. A control port that does not tell is taken to have what it was given. */
+  async #isKnown(host: string): Promise<boolean> {
+    const client = this.#client;
+    if (client === undefined || client.closed) return false;
+    try {
+      const id = host.replace(/\.onion$/, '');
+      const { lines } = await client.command(`ONION_CLIENT_AUTH_VIEW ${id}`);
+      return lines.some(({ text }) => text.startsWith(`CLIENT ${id} `));
+    } catch (error) {
+      return isRefusal(error);
+    }
+  }
+
   async #add(): Promise<void> {
     const { credentials, connect, log } = this.#options;
     try {
-      const client = await connect(this.#stop.signal);
+      const open = this.#client;
+      const client = open?.closed === false ? open : await connect(this.#stop.signal);
       this.#client = client;
       for (const credential of credentials) {
         // oxlint-disable-next-line no-await-in-loop -- commands run in order
