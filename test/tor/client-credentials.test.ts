@@ -1,4 +1,5 @@
 /** Keys of private onions in a Tor of somebody else, which forgets them (findings/tor-forgets-client-keys.sh). */
+import { generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
 import { connectControl, type ControlClient } from '../../src/tor/control/client.js';
@@ -12,8 +13,12 @@ const { signal } = new AbortController();
 
 /** Two private onions, and a connection to this port. */
 function credentialsAt(port: number) {
-  const credentials = [1, 2].map((byte) => ({
-    host: onionHost(new Uint8Array(32).fill(byte)),
+  const credentials = ['first', 'second'].map(() => ({
+    host: onionHost(
+      generateKeyPairSync('ed25519')
+        .publicKey.export({ format: 'der', type: 'spki' })
+        .subarray(-32),
+    ),
     privateKey: newClientKey().privateKey,
   }));
   let connections = 0;
