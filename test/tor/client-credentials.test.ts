@@ -2,6 +2,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import t from 'tap';
 import { silentLog } from '../../src/channel/log.js';
+import { deferred } from '../../src/kit/deferred.js';
 import { connectControl, type ControlClient } from '../../src/tor/control/client.js';
 import { ClientCredentials } from '../../src/tor/onion/client-credentials.js';
 import { newClientKey } from '../../src/tor/onion/client-keys.js';
@@ -56,8 +57,11 @@ void t.test('keys that Tor has forgotten are added again before a dial', async (
   t.equal(await known(), 0, 'Tor forgets them at the order of somebody else');
   await Promise.all([keys.ensure(first), keys.ensure(second)]);
   t.equal(await known(), 2);
+  const reloaded = deferred<void>();
+  await other.onEvent('SIGNAL', () => reloaded.resolve());
   await other.command('SIGNAL RELOAD');
-  while ((await known()) > 0);
+  await reloaded.promise;
+  t.equal(await known(), 0, 'and when it is reloaded');
   await keys.ensure(second);
   t.equal(await known(), 2);
   t.equal(connections(), 2, 'on the connection that stands');
