@@ -91,8 +91,7 @@ async function send(socket: Socket, answer: Promise<unknown>): Promise<void> {
  */
 export async function serveRequests(datadir: string, respond: Responder): Promise<RequestServer> {
   const path = join(datadir, REQUEST_SOCKET);
-  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES)
-    throw new Error(`${path} is too long for a socket`);
+  if (isTooLong(path)) throw new Error(`${path} is too long for a socket`);
 
   function take(socket: Socket): void {
     const reader = new RequestReader();
@@ -146,10 +145,15 @@ const NOT_LISTENING: ReadonlySet<string | undefined> = new Set([
   'ECONNREFUSED',
 ]);
 
+/** Nothing listens at a longer path, and Node.js before 24 would connect to another file: it cuts the path. */
+const isTooLong = (path: string): boolean => Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES;
+
 /** Whether a program runs in a data directory, as far as this user can see. Never rejects. */
 export function programAnswers(datadir: string): Promise<boolean> {
+  const path = join(datadir, REQUEST_SOCKET);
+  if (isTooLong(path)) return Promise.resolve(false);
   return new Promise((resolve) => {
-    const socket = connect(join(datadir, REQUEST_SOCKET), () => {
+    const socket = connect(path, () => {
       socket.destroy();
       resolve(true);
     });
@@ -184,6 +188,12 @@ export function sendRequest(
   { waitMs, maxChars }: RequestLimits,
 ): Promise<string> {
   const path = join(datadir, REQUEST_SOCKET);
+  if (isTooLong(path)) {
+    const error = new NotRunningError(
+      `${path} is too long for a socket, so no program answers there`,
+    );
+    return Promise.reject(error);
+  }
   return new Promise((resolve, reject) => {
     const socket = connect(path);
     let text = '';

@@ -394,6 +394,10 @@ t.test('upgrade without a running directory', async (t) => {
     t.equal(code, 3);
     t.match(stderr, /^onionmc: no directory runs with the data directory /);
   }
+  // Node.js cuts such a path before version 24, and refuses it since.
+  const long = await runCli(['upgrade', '--datadir', join(file, 'x'.repeat(120))]);
+  t.equal(long.code, 3);
+  t.match(long.stderr, /^onionmc: no directory runs with .* too long for a socket/);
 });
 
 t.test('no upgrade where a new process could not continue', async (t) => {
