@@ -1,6 +1,7 @@
 /**
- * Actions of a page: POST requests with a small JSON object and the page's token. The token is made at each start and
- * is in no answer: only a person who has the printed address has it, and no page of another site can send it.
+ * Actions of a page: POST requests with a small JSON object and the page's token. The program makes a new
+ * token at each start and prints it behind the `#` of the page's address. No answer of the server contains the token. So
+ * a person who has the printed address can act, and a page of another site cannot.
  */
 import { timingSafeEqual, createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { recordOf } from '../../src/kit/json-record.js';
 import { runCli, startCli, type Ended } from '../helpers/cli.js';
+import { onTerminal, type Screen } from '../helpers/pty.js';
 import { startEcho } from '../helpers/lethean-exit.js';
 import { LINK, TestCoin, TestProvider } from '../lethean/provider.js';
 import { WALLET } from '../lethean/samples.js';
@@ -83,6 +84,29 @@ t.test('nothing is paid without a yes, a wallet or within a limit', async (t) =>
   t.match(parsed(await run('wallet', 'payments', '--json')), { payments: [] });
   t.match(await run('wallet', 'forget', 's-1', '--yes'), { code: 2, stderr: /no payment/ });
   t.match(await run('sessions', '--wallet-nam', 'x'), { code: 2, stderr: /unknown option/ });
+});
+
+t.test('the question of connect at a terminal', async (t) => {
+  const { env, provider, folder } = await scene(t);
+  const ask = (): Screen => onTerminal(['lethean', 'connect', LINK, '--days', '2'], { env });
+  const question =
+    /0\.7 LTHN for 2 days of 5e[0-9a-f]{62}\.http-proxy \(Example provider\), and the fee of the network:\s+0\.7 LTHN to iz\w{95,}\s+Pay\? \[y\/N\] /;
+  const no = ask();
+  await no.answer(question, 'no');
+  t.equal(await no.ended, 1, no.text);
+  t.match(no.text, /the payment was not agreed to: nothing was paid/);
+  const interrupted = ask();
+  await interrupted.shows(question);
+  interrupted.type('\u0003');
+  t.equal(await interrupted.ended, 0, interrupted.text);
+  t.notOk(
+    (await readdir(join(folder, 'var', 'sessions'))).some((name) => name.endsWith('session')),
+  );
+  const yes = ask();
+  await yes.answer(question, 'yes');
+  t.equal(await yes.ended, 3, yes.text);
+  t.match(yes.text, /nothing was paid: the wallet RPC at http:\/\/127\.0\.0\.1:1 cannot be used/);
+  t.equal(provider.sessions.length, 3, 'the provider was asked each time');
 });
 
 t.test('options: where each value comes from', async (t) => {

@@ -1,7 +1,7 @@
 /** A monerod on regtest and a monero-wallet-rpc, both real, which a test can kill and start again. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -85,6 +85,25 @@ class MoneroProgram implements Running {
       });
     }
   }
+}
+
+/**
+ * Writes a script that runs one of the programs with these options before its own, and leaves its process id in
+ * `NAME.pid` beside it. @returns its path
+ */
+export async function moneroScript(
+  folder: string,
+  name: 'monerod' | 'monero-wallet-rpc',
+  args: readonly string[],
+): Promise<string> {
+  const path = join(folder, `${name}.sh`);
+  const program = join(UNPACKED, 'bin', name);
+  await writeFile(
+    path,
+    `#!/bin/sh\necho $$ > '${join(folder, `${name}.pid`)}'\nLD_LIBRARY_PATH='${LIBRARIES}' exec '${program}' ${args.join(' ')} "$@"\n`,
+    { mode: 0o755 },
+  );
+  return path;
 }
 
 export interface MoneroNode extends Running {

@@ -81,6 +81,22 @@ t.test('arrow 2: a manager with another authority than the provider', async (t) 
   t.same(provider.steps, ['search'], 'not a byte of a request reached the manager');
 });
 
+t.test('arrow 2: a gate with a manager that its provider does not name', async (t) => {
+  const { world, provider } = await LetheanWorld.make(t);
+  const other = await LetheanWorld.make(t, true);
+  const strange = {
+    'manager-url': `https://localhost:${other.provider.managerPort}`,
+    ca: [other.provider.authority.pem],
+  };
+  provider.describe = { gate: strange };
+  const client = await world.client(provider);
+  await client.search();
+  provider.describe = {};
+  await client.connect(LINK);
+  t.same(other.provider.steps, [], 'the manager of the kept description is never asked');
+  t.equal(world.coin.transfers.length, 1);
+});
+
 const changes: readonly (readonly [string, TestProvider['describe'], RegExp])[] = [
   ['wallet', { provider: { wallet: OTHER_WALLET } }, /has another wallet than .* nothing was paid/],
   ['price', { gate: { price: { 'per-day': 0.1000001 } } }, /rose from 0\.35 to 0\.3500001 LTHN/],

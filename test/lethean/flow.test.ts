@@ -1,9 +1,11 @@
 /** The flow of section 4.1 from the search to the end of a session (rows C1 to C4, C8, C10, C11, C20, C24). */
 import { readdir } from 'node:fs/promises';
 import t from 'tap';
+import { deferred } from '../../src/kit/deferred.js';
+import type { Transport, TunnelEnd } from '../../src/lethean/ports.js';
 import { SessionInUseError, SessionOverError } from '../../src/lethean/session/errors.js';
 import { LINK } from './provider.js';
-import { PROVIDER_ID } from './samples.js';
+import { KEY, PROVIDER_ID, wireGuardGate } from './samples.js';
 import { LetheanWorld, statesOf, until } from './world.js';
 
 const DAY = 86_400_000;
@@ -167,6 +169,50 @@ t.test('connect ends with its signal while it waits; the payment is kept', async
   await client.connect(LINK);
   t.equal(world.coin.transfers.length, 1);
   t.same(statesOf(client), ['ACTIVE']);
+});
+
+t.test('a WireGuard session follows a new key of this client', async (t) => {
+  const { world, provider } = await LetheanWorld.make(t);
+  provider.moreGates = [wireGuardGate({ revision: undefined })];
+  let key = KEY;
+  const opened: (string | undefined)[] = [];
+  const never = deferred<TunnelEnd>();
+  const transport: Transport = {
+    serves: (gate) => gate.type === 'wg',
+    open: ({ session }) => {
+      opened.push(session.wg?.clientPublicKey);
+      return Promise.resolve({
+        kind: 'wg',
+        connect: () => Promise.reject(new Error('not here')),
+        bytes: () => ({ sent: 0, received: 0 }),
+        ended: never.promise,
+        close: () => Promise.resolve(),
+      });
+    },
+  };
+  const more = {
+    transports: [transport],
+    wireGuardKeys: { publicKey: () => Promise.resolve(key) },
+  };
+  const link = `lthn://${PROVIDER_ID}/wg`;
+  const client = await world.client(provider, more);
+  await client.search();
+  const connection = await client.connect(link);
+  await client.disconnect(connection.key);
+  await client.connect(link);
+  t.notOk(provider.steps.includes('rekey'), 'the same key');
+  await world.end(client);
+  const first = key;
+  key = Buffer.alloc(32, 9).toString('base64');
+  const other = await world.client(provider, more);
+  await other.resume();
+  t.same(opened, [first, first, key]);
+  await world.end(other);
+  provider.takesKeys = false;
+  key = Buffer.alloc(32, 11).toString('base64');
+  const last = await world.client(provider, more);
+  await t.rejects(last.connect(link), { message: /does not take another WireGuard key/ });
+  t.equal(world.coin.transfers.length, 1);
 });
 
 t.test('a session that is over is told as over', async (t) => {

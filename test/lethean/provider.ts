@@ -18,12 +18,12 @@ import root, { type Test } from 'tap';
 import { recordOf } from '../../src/kit/json-record.js';
 import type { Payer, PaymentOrder, PaymentReceipt } from '../../src/lethean/ports.js';
 import { makeAuthority, type TestAuthority } from '../helpers/certificates.js';
-import { gate, provider, PROVIDER_ID, space, WALLET } from './samples.js';
+import { gate, KEY, provider, PROVIDER_ID, space, WALLET } from './samples.js';
 
 /** What a step does instead of its answer. */
 export type Fault = 'silent' | 'error' | 'garbage' | 'cut';
 /** The steps that travel to the provider. */
-export type Step = 'search' | 'vdp' | 'create' | 'session' | 'reuse' | 'gate';
+export type Step = 'search' | 'vdp' | 'create' | 'session' | 'reuse' | 'rekey' | 'gate';
 
 interface Held {
   readonly sessionid: string;
@@ -38,6 +38,7 @@ interface Held {
   readonly parent?: string;
   activated: number;
   expires: number;
+  wg?: object;
 }
 
 /** Payments of the coin's network. It outlives every client. */
@@ -153,6 +154,8 @@ export class TestProvider {
   moreGates: readonly object[] = [];
   /** Whether the dispatcher sees payments. */
   seesPayments = true;
+  /** Whether a session may change its WireGuard key. */
+  takesKeys = true;
   /** `services`: the old form of search answers. */
   form: 'vdp' | 'services' = 'vdp';
   readonly #sessions = new Map<string, Held>();
@@ -332,14 +335,23 @@ export class TestProvider {
       case 'vdp':
         return [200, this.vdp()];
       case 'create': {
-        const { days, gateid, spaceid } = recordOf(JSON.parse(body));
-        return [402, this.#shown(this.#create(Number(days), String(gateid), String(spaceid)))];
+        const { days, gateid, spaceid, wg } = recordOf(JSON.parse(body));
+        const session = this.#create(Number(days), String(gateid), String(spaceid));
+        if (wg !== undefined) session.wg = wireGuardOf(String(recordOf(wg)['public_key']));
+        return [402, this.#shown(session)];
       }
       case 'reuse': {
         const parent = this.#sessions.get(id);
         if (parent === undefined) return [404, 'unknown session'];
         const days = Number(url.searchParams.get('days'));
         return [402, this.#shown(this.#create(days, parent.gateid, parent.spaceid, id))];
+      }
+      case 'rekey': {
+        const session = this.#sessions.get(id);
+        if (session === undefined) return [404, 'unknown session'];
+        const key = url.searchParams.get('wg_public_key') ?? '';
+        if (this.takesKeys) session.wg = wireGuardOf(key);
+        return [200, this.#shown(session)];
       }
       case 'session': {
         const session = this.#sessions.get(id);
@@ -411,7 +423,19 @@ function stepOf(method: string, path: string): Step | undefined {
   if (path === '/v1/services/search') return 'search';
   if (path === '/api/vdp') return 'vdp';
   if (path === '/api/session') return method === 'POST' ? 'create' : 'session';
+  if (path === '/api/session/rekey') return 'rekey';
   return path === '/api/session/reuse' ? 'reuse' : undefined;
+}
+
+/** The part of a session for a WireGuard gate of the samples. */
+function wireGuardOf(key: string): object {
+  return {
+    server_public_key: KEY,
+    client_public_key: key,
+    client_ipv4_address: '10.91.0.5',
+    ipv4_prefix: 24,
+    server_ipv4_address: '10.91.0.1',
+  };
 }
 
 function misbehave(fault: Fault, response: ServerResponse): void {

@@ -201,6 +201,13 @@ async function main(): Promise<void> {
   );
   const outside = await tunnel.connect(OUTSIDE, PORT, signal).catch(faultOf);
   saw('but not by a connection of the tunnel', outside, 'unreachable');
+  for (const own of ['127.0.0.1', '10.9.0.2', CLIENT, '::1']) {
+    // oxlint-disable-next-line no-await-in-loop -- one after the other
+    const found = await tunnel.connect(own, PORT, signal).catch(faultOf);
+    saw(`no connection of the tunnel ends at this machine: ${own}`, found, 'destination');
+  }
+  const main4 = await run('ip', ['route', 'show', 'table', 'main']);
+  saw('the usual routes of this machine are as before', main4.stdout.includes(DEVICE), false);
   const { stdout } = await run(WG, ['show', DEVICE, 'private-key']);
   saw('the key is that of the files', publicKeyOf(stdout.trim()), await gateIdKey());
   const still = await tunnel.connect(SERVER, PORT, signal);
@@ -219,6 +226,8 @@ async function main(): Promise<void> {
   saw('a session with another key than its gate', swapped, 'identity');
   const strange = await open(serverPublic, { ipv4Address: '1.2.3.4/16; rm' }).catch(faultOf);
   saw('an address that is not one', strange, 'protocol');
+  const taken = await open(serverPublic, { ipv4Address: '10.9.0.77/1' }).catch(faultOf);
+  saw('an address in another network of this machine', taken, 'unsupported');
   saw('refused: nothing is left', await left(), NOTHING);
 
   const again = await open(serverPublic);

@@ -9,6 +9,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { isRecord } from '../../src/kit/json-record.js';
 import type { SessionWireGuard, WireGuardGate } from '../../src/lethean/model.js';
+import { addressFault, isOwnAddress } from '../../src/lethean/transport/own-addresses.js';
 import { commandOf, runCommand, wordsOf } from '../../src/lethean/transport/wg-commands.js';
 import {
   deviceOf,
@@ -48,6 +49,47 @@ t.test('keys', async (t) => {
   t.equal(await stored.publicKey('mapped'), publicKeyOf(key));
   const full = `${'94'.repeat(32)}.mapped`;
   t.equal(await stored.publicKey(full), publicKeyOf(key), 'by the part behind the provider');
+});
+
+/** A row of `os.networkInterfaces()`. */
+const at = (address: string, cidr: string) => ({
+  address,
+  cidr,
+  netmask: '',
+  mac: '',
+  internal: false as const,
+  ...(address.includes(':')
+    ? { family: 'IPv6' as const, scopeid: 0 }
+    : { family: 'IPv4' as const }),
+});
+
+t.test('addresses of this machine', (t) => {
+  const interfaces = {
+    eth0: [at('192.168.1.5', '192.168.1.5/24'), at('2001:db8::5', '2001:db8::5/64')],
+    lthn0: [at('100.65.0.5', '100.65.0.5/16')],
+  };
+  for (const [address, isOwn, fault] of [
+    ['192.168.1.5', true, /in the network of eth0/],
+    ['192.168.1.1', false, /in the network of eth0/],
+    ['2001:db8::9', false, /in the network of eth0/],
+    ['100.65.0.5', true, undefined],
+    ['127.9.9.9', true, /is not one of a network/],
+    ['0.0.0.0', true, /is not one of a network/],
+    ['169.254.1.1', true, /is not one of a network/],
+    ['255.255.255.255', true, /is not one of a network/],
+    ['::1', true, /is not one of a network/],
+    ['::', true, /is not one of a network/],
+    ['fe80::1', true, /is not one of a network/],
+    ['::ffff:127.0.0.1', true, /is not one of a network/],
+    ['198.51.100.7', false, undefined],
+    ['2001:db8:1::1', false, undefined],
+  ] as const) {
+    t.equal(isOwnAddress(address, interfaces), isOwn, address);
+    const found = addressFault(address, 'lthn0', interfaces);
+    if (fault === undefined) t.equal(found, undefined, address);
+    else t.match(found, fault, address);
+  }
+  t.end();
 });
 
 t.test('commands have no shell', async (t) => {
@@ -203,5 +245,5 @@ t.test('wireguard-go in network namespaces', { skip: await lacking() }, async (t
     const value: unknown = JSON.parse(line);
     if (isRecord(value)) t.same(value['found'], value['wanted'], String(value['name']));
   }
-  t.equal(lines.length, 21);
+  t.equal(lines.length, 27);
 });

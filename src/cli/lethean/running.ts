@@ -16,6 +16,7 @@ import { letheanPageFiles } from '../../web/lethean-page.js';
 import { UsageError } from '../errors.js';
 import { setActive } from '../lifecycle.js';
 import { logOf, lookAtWallet, openClient, secondsNow, settingViews, walletOf } from './parts.js';
+import { startPrograms } from './programs.js';
 import { DISCONNECT } from './sessions.js';
 
 export interface Running {
@@ -50,13 +51,20 @@ async function openProxy(
   }
 }
 
-/** Sessions, proxy and socket. Everything ends with the program. */
-export async function startClient(settings: LetheanSettings): Promise<Running & { desk: Desk }> {
-  const { values } = settings;
-  const log = logOf(settings);
-  const shutdown = createShutdown({ log });
+/** A wallet that is told to end writes its file, and a large one takes its time. */
+const STOP_MS = { stepMs: 25_000, deadlineMs: 30_000 };
+
+/** Programs, sessions, proxy and socket. Everything ends with the program. */
+export async function startClient(given: LetheanSettings): Promise<Running & { desk: Desk }> {
+  const { values } = given;
+  const log = logOf(given);
+  const hasPrograms = needed(values, 'run-wallet') || needed(values, 'run-daemon');
+  const shutdown = createShutdown({ log, ...(hasPrograms ? STOP_MS : {}) });
   setActive(shutdown);
   shutdown.onStop('process', keepAlive());
+  const programs = await startPrograms(given, log, shutdown.signal);
+  shutdown.onStop('programs', () => programs.stop());
+  const { settings } = programs;
   const { wallet, rpc } = walletOf(settings);
   shutdown.onStop('wallet', () => rpc.close());
   const varDir = needed(values, 'var-dir');

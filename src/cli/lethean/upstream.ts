@@ -11,6 +11,7 @@ import { randomLogin } from '../../lethean/transport/local-request.js';
 import { UsageError } from '../errors.js';
 import { settingsOf, type Given } from './options.js';
 import { openClient, walletOf } from './parts.js';
+import { startPrograms } from './programs.js';
 
 export interface OpenedUpstream {
   /** On loopback, with a login that only this program and its Tor know. */
@@ -74,7 +75,10 @@ export async function openUpstream(
   link: string,
   { log, signal, given = {} }: OpenUpstreamOptions,
 ): Promise<OpenedUpstream> {
-  const settings = await settingsOf(given);
+  const programs = await startPrograms(await settingsOf(given), log, signal).catch(
+    (error: unknown) => Promise.reject(failed(link, error)),
+  );
+  const { settings } = programs;
   const { wallet, rpc } = walletOf(settings);
   let client: LetheanClient | undefined;
   try {
@@ -92,11 +96,13 @@ export async function openUpstream(
         await local.close();
         await opened.close();
         rpc.close();
+        await programs.stop();
       },
     };
   } catch (error) {
     await client?.close();
     rpc.close();
+    await programs.stop();
     throw failed(link, error);
   }
 }

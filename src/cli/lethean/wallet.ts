@@ -1,15 +1,18 @@
 /** `onionmc lethean wallet` and `options`. */
 import { textTable } from '../../kit/text-table.js';
 import { formatAmount } from '../../lethean/amount.js';
+import { needed, type LetheanSettings } from '../../lethean/config/settings.js';
 import { orderAmount } from '../../lethean/payment/limits.js';
 import { OrderBook } from '../../lethean/payment/order-book.js';
 import type { OrderRecord } from '../../lethean/payment/order-record.js';
+import type { Wallet } from '../../lethean/payment/wallet.js';
 import { UsageError } from '../errors.js';
 import { print, printJson, printNote } from '../print.js';
 import { checkCanConfirm, confirm } from '../wallet/questions.js';
 import { TerminalAsker } from '../wallet/terminal.js';
 import { settingsOf, type Given } from './options.js';
-import { lookAtWallet, settingViews, walletOf } from './parts.js';
+import { logOf, lookAtWallet, settingViews, walletOf } from './parts.js';
+import { startPrograms } from './programs.js';
 import { moment, walletText } from './views.js';
 
 interface JsonOptions extends Given {
@@ -19,33 +22,54 @@ interface JsonOptions extends Given {
 /** A wallet that was long away reads many blocks. */
 const LOOK_MS = 900_000;
 
-export async function runWallet(options: JsonOptions): Promise<void> {
-  const { wallet, rpc } = walletOf(await settingsOf(options));
+/** With the programs of `run-wallet` and `run-daemon` while it works. */
+async function withWallet(
+  options: JsonOptions,
+  work: (wallet: Wallet, settings: LetheanSettings, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const given = await settingsOf(options);
+  const log = logOf(given);
+  const interrupted = new AbortController();
+  const stop = (): void => interrupted.abort(new UsageError('stopped by a signal'));
+  process.once('SIGINT', stop).once('SIGTERM', stop);
+  const signal = AbortSignal.any([interrupted.signal, AbortSignal.timeout(LOOK_MS)]);
   try {
-    const view = await lookAtWallet(wallet, AbortSignal.timeout(LOOK_MS));
-    if (options.json === true) printJson(view);
-    else print(walletText(view));
+    const programs = await startPrograms(given, log, signal);
+    const { wallet, rpc } = walletOf(programs.settings);
+    try {
+      await work(wallet, programs.settings, signal);
+    } finally {
+      rpc.close();
+      await programs.stop();
+    }
   } finally {
-    rpc.close();
+    process.off('SIGINT', stop).off('SIGTERM', stop);
   }
 }
 
-export async function runCreate(options: JsonOptions): Promise<void> {
-  const settings = await settingsOf(options);
-  const { wallet, rpc } = walletOf(settings);
-  try {
-    const address = await wallet.create(AbortSignal.timeout(LOOK_MS));
+export function runWallet(options: JsonOptions): Promise<void> {
+  return withWallet(options, async (wallet, _settings, signal) => {
+    const view = await lookAtWallet(wallet, signal);
+    if (options.json === true) printJson(view);
+    else print(walletText(view));
+  });
+}
+
+export function runCreate(options: JsonOptions): Promise<void> {
+  return withWallet(options, async (wallet, settings, signal) => {
+    const address = await wallet.create(signal);
     if (options.json === true) printJson({ name: wallet.name, address });
     else print(address);
+    const folder = needed(settings.values, 'run-wallet')
+      ? needed(settings.values, 'wallet-dir')
+      : '--wallet-dir of the wallet RPC';
     printNote(
-      `wallet ${wallet.name}: its seed is in its file below --wallet-dir of the wallet RPC, so back that up; set wallet-address = ${address}, so that no other wallet is used by mistake`,
+      `wallet ${wallet.name}: its seed is in its file below ${folder}, so back that up; set wallet-address = ${address}, so that no other wallet is used by mistake`,
     );
     if (settings.wallet.password === '') {
       printNote('the file has no password: wallet-password sets one for a new wallet');
     }
-  } finally {
-    rpc.close();
-  }
+  });
 }
 
 function paymentView({ order, orderedAt, state }: OrderRecord) {

@@ -33,7 +33,6 @@ function option<T>(
   return { source, kind, usual, about, ...more };
 }
 
-const NODE = 'the wallet RPC has its own --daemon-address, and this program asks no node';
 const SERVER = 'it belongs to a provider';
 const BROWSER = 'this program starts no browser: open the page or use the proxy in your own';
 const COMMAND = kinds.matching('a command of at most 1000 characters', /^[\x20-\x7e]{1,1000}$/);
@@ -74,22 +73,35 @@ export const OPTIONS = {
         'keys of open tunnels are in folders of the system for temporary files, which no other user can read',
     },
   ),
-  'daemon-host': option('appendix A', kinds.text, undefined, 'host of the node', { unused: NODE }),
-  'daemon-bin': option('appendix A', kinds.program, undefined, 'program of the node', {
-    unused: NODE,
-  }),
-  'daemon-rpc-url': option('appendix A', kinds.serviceUrl, undefined, 'RPC of the node', {
-    unused: NODE,
-  }),
-  'daemon-p2p-port': option('appendix A', kinds.port, undefined, 'port of the node', {
-    unused: NODE,
-  }),
+  'daemon-host': option(
+    'appendix A',
+    kinds.matching('a host name or an address', /^[A-Za-z0-9:[][A-Za-z0-9.:_\]-]{0,252}$/),
+    undefined,
+    'host of the node that the wallet RPC of run-wallet asks, where daemon-rpc-url is not set',
+  ),
+  'daemon-bin': option(
+    'appendix A',
+    kinds.program,
+    'letheand',
+    'program of the node that run-daemon starts',
+  ),
+  'daemon-rpc-url': option(
+    'appendix A',
+    kinds.serviceUrl,
+    undefined,
+    'RPC of the node: where run-daemon has it listen, and what the wallet RPC of run-wallet asks; default: their own',
+  ),
+  'daemon-p2p-port': option(
+    'appendix A',
+    kinds.port,
+    undefined,
+    'port at which the node of run-daemon takes connections of other nodes; default: its own',
+  ),
   'wallet-rpc-bin': option(
     'appendix A',
     kinds.program,
     'lethean-wallet-rpc',
-    'program of the wallet RPC',
-    { unused: 'start the wallet RPC yourself, with --rpc-login' },
+    'program of the wallet RPC that run-wallet starts',
   ),
   'wallet-cli-bin': option('appendix A', kinds.program, undefined, 'program of the wallet', {
     unused: '"onionmc lethean wallet" uses the wallet RPC',
@@ -111,7 +123,7 @@ export const OPTIONS = {
     'appendix A',
     kinds.text,
     undefined,
-    'password of its --rpc-login; none: it was started with --disable-rpc-login',
+    'password of its --rpc-login; none: it was started with --disable-rpc-login; run-wallet makes one',
     { isSecret: true },
   ),
   'wallet-address': option(
@@ -160,10 +172,13 @@ export const OPTIONS = {
     '1',
     'open the local SOCKS and HTTP proxy in front of a session',
   ),
-  'run-wallet': option('appendix A', kinds.flag, '0', 'run a wallet RPC', {
-    unused: 'start the wallet RPC yourself, with --rpc-login',
-  }),
-  'run-daemon': option('appendix A', kinds.flag, '0', 'run a node', { unused: NODE }),
+  'run-wallet': option(
+    'appendix A',
+    kinds.flag,
+    '0',
+    'start a wallet RPC for each command that needs it, and end it with the command',
+  ),
+  'run-daemon': option('appendix A', kinds.flag, '0', 'start a node, and end it with the command'),
   'auto-connect': option(
     'appendix A',
     kinds.matching('lthn://PROVIDER/SERVICE, or GATE/SPACE', /^[\x21-\x7e]{1,400}$/),
@@ -296,6 +311,12 @@ export const OPTIONS = {
     unused: 'a payment has the price of the session only',
   }),
 
+  'wallet-dir': option(
+    'onionmc',
+    kinds.path,
+    '{var-dir}/wallets',
+    'folder of the wallets of the wallet RPC that run-wallet starts',
+  ),
   'sdp-url': option(
     'onionmc',
     kinds.serviceUrl,

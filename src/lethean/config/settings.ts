@@ -102,14 +102,3 @@ function derived(values: Values): Omit<LetheanSettings, keyof Resolved | 'files'
     blocks: values['use-tx-pool'] === true || blocks === 0 ? 0 : blocks === 2 ? 2 : 1,
   };
 }
-
-/** Days to ask for: those of the command line, else by the settings. */
-export function daysToAsk(
-  values: Values,
-  { isFree, asked }: { readonly isFree: boolean; readonly asked: number | undefined },
-): number {
-  if (asked !== undefined) return asked;
-  if (isFree) return needed(values, 'free-session-days');
-  const auto = needed(values, 'auto-pay-days');
-  return auto > 0 ? auto : needed(values, 'default-pay-days');
-}

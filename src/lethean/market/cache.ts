@@ -3,7 +3,7 @@
  * each object, named after its full id with the reference's endings, written atomically.
  */
 import { readdir, rm, stat, utimes } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { readStateFile, writeStateFile } from '../../ops/state-file.js';
 import type { Gate, Provider, Space, Vdp } from '../model.js';
 import { DescriptionError, readFields, type Fields } from './fields.js';
@@ -27,6 +27,8 @@ export const MAX_FILES = 2_000;
 export const MAX_FILE_BYTES = 262_144;
 /** A description without a validity of its own is used for this long after it was written, seconds. */
 export const USUAL_VALIDITY = 30 * 86_400;
+/** A revision may be so many seconds ahead of this clock: a later one would keep every description after it away. */
+const MAX_AHEAD = 86_400;
 
 /** A description that the cache did not take or could not read. */
 export interface CacheFault {
@@ -90,12 +92,13 @@ export class DescriptionCache {
   async read(now: number): Promise<CachedVdp> {
     const faults: CacheFault[] = [];
     const known = await readAll(this.#providers, now, faults);
-    const mine = await readAll(this.#mine, undefined, faults);
+    const { mine, unreadable } = await this.#readMine(faults);
     const providers = new Map(known);
     for (const [id, own] of mine) {
       const other = known.get(id);
       if (other === undefined || changedIdentity(other, own) !== undefined) providers.set(id, own);
     }
+    for (const id of unreadable) providers.delete(id);
     const spaces = await readAll(this.#spaces, now, faults);
     const gates = await readAll(this.#gates, now, faults);
     return {
@@ -107,7 +110,7 @@ export class DescriptionCache {
   }
 
   /**
-   * Keeps descriptions. Refused, and told: an older revision of a provider than the kept one; another wallet or
+   * Keeps descriptions. Refused, and told: an older revision of a provider than the kept one, or one of the future; another wallet or
    * other certificates for a provider of `my-providers/` (`forget` allows them); more than `MAX_FILES` in a folder.
    * Gates and spaces of a refused provider are refused with it.
    * @param now seconds since 1970
@@ -115,13 +118,14 @@ export class DescriptionCache {
   async put(vdp: Vdp, now: number): Promise<readonly CacheFault[]> {
     const faults: CacheFault[] = [];
     const known = await readAll(this.#providers, undefined, []);
-    const mine = await readAll(this.#mine, undefined, []);
+    const { mine, unreadable } = await this.#readMine([]);
     const refused = new Set<string>();
     const fresh = vdp.providers.filter((provider) => {
       const reason = refusal(
         provider,
         known.get(provider.providerId),
-        mine.get(provider.providerId),
+        unreadable.has(provider.providerId) ? 'unreadable' : mine.get(provider.providerId),
+        now,
       );
       if (reason === undefined) return true;
       refused.add(provider.providerId);
@@ -133,6 +137,18 @@ export class DescriptionCache {
     await writeAll(this.#spaces, vdp.spaces.filter(isTaken), now, faults);
     await writeAll(this.#gates, vdp.gates.filter(isTaken), now, faults);
     return faults;
+  }
+
+  /** The kept identities, and the ids of those whose files cannot be read: nothing else may take their places. */
+  async #readMine(faults: CacheFault[]): Promise<{
+    readonly mine: ReadonlyMap<string, Provider>;
+    readonly unreadable: ReadonlySet<string>;
+  }> {
+    const own: CacheFault[] = [];
+    const mine = await readAll(this.#mine, undefined, own);
+    faults.push(...own);
+    const ids = own.map(({ path }) => basename(path, this.#mine.ending));
+    return { mine, unreadable: new Set(ids) };
   }
 
   /** Keeps the identity of a provider from now on: wallet and certificates. */
@@ -160,8 +176,11 @@ export class DescriptionCache {
 function refusal(
   provider: Provider,
   known: Provider | undefined,
-  mine: Provider | undefined,
+  mine: Provider | 'unreadable' | undefined,
+  now: number,
 ): string | undefined {
+  if (mine === 'unreadable') return 'what was kept of this provider in my-providers cannot be read';
+  if ((provider.revision ?? 0) > now + MAX_AHEAD) return 'its revision is in the future';
   if ((provider.revision ?? 0) < (known?.revision ?? 0)) return 'the kept description is newer';
   return mine === undefined ? undefined : changedIdentity(provider, mine);
 }
@@ -242,6 +261,11 @@ async function writeAll<T>(
     const name = `${kind.idOf(value)}${kind.ending}`;
     const path = join(kind.folder, name);
     const isDated = (kind.validUntil(value) ?? now + 1) <= now;
+    const text = kind.format(value);
+    if (Buffer.byteLength(text) > MAX_FILE_BYTES) {
+      faults.push({ path, reason: `is larger than ${MAX_FILE_BYTES} bytes` });
+      continue;
+    }
     if (isDated || (!present.has(name) && present.size >= MAX_FILES)) {
       const reason = isDated ? 'is no longer valid' : `the folder has ${MAX_FILES} files`;
       faults.push({ path, reason });
@@ -249,7 +273,7 @@ async function writeAll<T>(
     }
     present.add(name);
     // oxlint-disable-next-line no-await-in-loop -- one small file after the other
-    await writeStateFile(path, kind.format(value));
+    await writeStateFile(path, text);
     // The clock of the caller: `isOver` compares with it.
     // oxlint-disable-next-line no-await-in-loop
     await utimes(path, now, now);

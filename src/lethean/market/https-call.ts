@@ -31,7 +31,6 @@ export class CallError extends Error {
 export interface CallOptions {
   readonly method?: 'GET' | 'POST';
   readonly body?: string;
-  readonly bearer?: string;
   /** The only authorities that are accepted, PEM. Undefined: those of the system. */
   readonly ca?: readonly string[];
   readonly maxBytes: number;
@@ -62,7 +61,7 @@ export async function httpsCall(url: URL, options: CallOptions): Promise<CallAns
 }
 
 function responseOf(url: URL, options: CallOptions, signal: AbortSignal): Promise<IncomingMessage> {
-  const { method = 'GET', body, bearer, ca } = options;
+  const { method = 'GET', body, ca } = options;
   const settings: RequestOptions = {
     method,
     agent: false,
@@ -72,7 +71,6 @@ function responseOf(url: URL, options: CallOptions, signal: AbortSignal): Promis
     headers: {
       accept: 'application/json',
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-      ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
     },
     ...(ca === undefined ? {} : { ca: [...ca] }),
   };

@@ -4,13 +4,7 @@ import type { Provider, Session, SessionRequest } from '../model.js';
 import type { Manager } from '../ports.js';
 import { DescriptionError } from './fields.js';
 import { httpsCall, type CallAnswer, type CallOptions } from './https-call.js';
-import {
-  formatSessionRequest,
-  MAX_SESSION,
-  parseSession,
-  parseSessions,
-  SESSION_ID,
-} from './parse-session.js';
+import { formatSessionRequest, MAX_SESSION, parseSession, SESSION_ID } from './parse-session.js';
 import { MAX_VDP, parseVdp, type ReadVdp } from './parse-vdp.js';
 
 /** What an answer with an error status means, for those statuses that the published interface defines. */
@@ -45,22 +39,17 @@ export class ManagerError extends Error {
   }
 }
 
-export interface SessionsQuery {
-  readonly active?: boolean;
-  readonly notPaid?: boolean;
-  readonly expired?: boolean;
-}
-
 /** A call takes at most this long, milliseconds. */
 export const CALL_TIMEOUT_MS = 30_000;
 
 export interface ManagerOptions {
   readonly timeoutMs?: number;
-  /** Token for `/api/vdp` (POST) and `/api/sessions`, which only a provider has for its own manager. */
-  readonly bearer?: string;
 }
 
-/** All calls of the published interface. Rejects with a CallError, a ManagerError or a DescriptionError. */
+/**
+ * The calls of the published interface that a client has; POST `/api/vdp` and `/api/sessions` are for the provider
+ * itself. Rejects with a CallError, a ManagerError or a DescriptionError.
+ */
 export class HttpsManager implements Manager {
   readonly #url: string;
   readonly #ca: readonly string[];
@@ -79,12 +68,6 @@ export class HttpsManager implements Manager {
     return parseVdp(text);
   }
 
-  /** Gives descriptions to the manager, or has them checked only. */
-  async pushVdp(vdp: string, checkOnly: boolean, signal: AbortSignal): Promise<void> {
-    const query = { checkOnly: String(checkOnly) };
-    await this.#call('/api/vdp', { query, signal, maxBytes: MAX_SESSION, body: vdp });
-  }
-
   /** A new session: paid already when it is free. */
   async create(request: SessionRequest, signal: AbortSignal): Promise<Session> {
     const body = formatSessionRequest(request);
@@ -101,20 +84,10 @@ export class HttpsManager implements Manager {
     return this.#session('/api/session/reuse', query, signal);
   }
 
+  /** The same session for another WireGuard key of this client. */
   async rekey(sessionId: string, publicKey: string, signal: AbortSignal): Promise<Session> {
     const query = { sessionid: valid(sessionId), wg_public_key: publicKey };
     return this.#session('/api/session/rekey', query, signal);
-  }
-
-  async sessions(query: SessionsQuery, signal: AbortSignal): Promise<readonly Session[]> {
-    const { active = false, notPaid = false, expired = false } = query;
-    const flags = { active: String(active), notpaid: String(notPaid), expired: String(expired) };
-    const { text } = await this.#call('/api/sessions', {
-      query: flags,
-      signal,
-      maxBytes: MAX_SESSION,
-    });
-    return parseSessions(text);
   }
 
   async #session(
@@ -137,14 +110,13 @@ export class HttpsManager implements Manager {
   async #call(path: string, call: ManagerCall): Promise<CallAnswer> {
     const url = new URL(`${this.#url}${path}`);
     for (const [name, value] of Object.entries(call.query)) url.searchParams.set(name, value);
-    const { timeoutMs = CALL_TIMEOUT_MS, bearer } = this.#options;
+    const { timeoutMs = CALL_TIMEOUT_MS } = this.#options;
     const options: CallOptions = {
       ca: this.#ca,
       maxBytes: call.maxBytes,
       timeoutMs,
       signal: call.signal,
       ...(call.body === undefined ? {} : { method: 'POST', body: call.body }),
-      ...(bearer === undefined ? {} : { bearer }),
     };
     const answer = await httpsCall(url, options);
     if (answer.status === 200 || answer.status === call.alsoStatus) return answer;

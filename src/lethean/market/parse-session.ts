@@ -31,18 +31,11 @@ const PEM_KEY =
   /^-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----\s[A-Za-z0-9+/=\s]+-----END [A-Z ]{0,30}PRIVATE KEY-----\s*$/;
 const PEM_CERTIFICATE =
   /^(?:-----BEGIN CERTIFICATE-----\s[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----\s*)+$/;
-const SSH_CERTIFICATE = /^[a-z0-9@.-]+-cert-v01@openssh\.com [A-Za-z0-9+/=]+(?: [ -~]*)?\s*$/;
+const SSH_CERTIFICATE = /^[a-z0-9@.-]+-cert-v01@openssh\.com [A-Za-z0-9+/=]+(?: [ -~]*)?[\r\n]*$/;
 
 /** Reads a session. Throws a DescriptionError. */
 export function parseSession(text: string): Session {
   return sessionOf(answerFields(text));
-}
-
-/** Reads `/api/sessions`: a list. Throws a DescriptionError. */
-export function parseSessions(text: string): readonly Session[] {
-  // A list is no object: it is read as the only field of one.
-  const fields = answerFields(`{"sessions":${text}}`);
-  return fields.list('sessions').map(({ value, path }) => sessionOf(Fields.of(value, path)));
 }
 
 /** The body of POST `/api/session`. Numbers are days only. */

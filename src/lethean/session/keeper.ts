@@ -8,6 +8,7 @@ import type { Log } from '../../channel/log.js';
 import { HttpsManager } from '../market/manager.js';
 import type { Provider } from '../model.js';
 import type { Manager, Payer, Transport, Tunnel, WireGuardKeys } from '../ports.js';
+import { TransportError } from '../transport/transport-error.js';
 import { transportFor } from '../transport/transports.js';
 import { acquire, freshDescription, type Agree } from './acquisition.js';
 import { LetheanConnection } from './connection.js';
@@ -81,8 +82,8 @@ export class SessionKeeper {
     signal: AbortSignal,
   ): Promise<LetheanConnection> {
     return this.#exclusively(pairOf(chosen), async () => {
-      const manager = this.#managerOf(chosen);
-      const fresh = await freshDescription(manager, chosen, signal);
+      const fresh = await this.#fresh(chosen, signal);
+      const manager = this.#managerOf(fresh);
       const ledger = await this.#acquire(manager, fresh, undefined, request, signal);
       await this.#pay(ledger, manager, signal);
       return this.#start(ledger, fresh, manager, signal);
@@ -102,6 +103,7 @@ export class SessionKeeper {
       await ledger.apply({ kind: 'tick', now: now() });
       if (ledger.state.state === 'DISCONNECTED') await ledger.apply({ kind: 'resume', now: now() });
       await this.#pay(ledger, manager, signal);
+      await this.#rekey(ledger, described, manager, signal);
       return this.#start(ledger, described, manager, signal);
     });
   }
@@ -120,7 +122,7 @@ export class SessionKeeper {
         begun === undefined
           ? await this.#acquire(
               manager,
-              await freshDescription(manager, described, signal),
+              await this.#fresh(described, signal),
               connection.state.session.sessionId,
               request,
               signal,
@@ -191,6 +193,28 @@ export class SessionKeeper {
     return payAndConfirm({ ledger, payer, manager, settings, clock, log }, signal);
   }
 
+  /** Another WireGuard key than the session has, such as a new `wg-map-privkey`, is told to the manager. */
+  async #rekey(
+    ledger: SessionLedger,
+    { gate }: Described,
+    manager: Manager,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const keys = this.#options.wireGuardKeys;
+    const { wg, sessionId } = ledger.state.session;
+    if (!('wg' in gate) || keys === undefined || wg === undefined) return;
+    const key = await keys.publicKey(gate.gateId);
+    if (wg.clientPublicKey === key) return;
+    const session = await manager.rekey(sessionId, key, signal);
+    if (session.wg?.clientPublicKey !== key) {
+      throw new TransportError(
+        'unsupported',
+        'the provider does not take another WireGuard key for this session: set wg-map-privkey back to the one before',
+      );
+    }
+    await ledger.apply({ kind: 'update', session });
+  }
+
   async #start(
     ledger: SessionLedger,
     described: Described,
@@ -250,10 +274,23 @@ export class SessionKeeper {
     }
   }
 
+  /**
+   * The provider itself is asked, under its own authority, also for a gate with a manager of its own: the kept
+   * description of the gate, with that manager and its authority, may be from anybody.
+   */
+  #fresh(chosen: Described, signal: AbortSignal): Promise<Described> {
+    return freshDescription(this.#managerAt(chosen.provider), chosen, signal);
+  }
+
   #managerOf({ provider, gate }: Described): Manager {
-    const { callTimeoutMs: timeoutMs, managerOf } = this.#options;
     const ca = gate.ca.length > 0 ? gate.ca : provider.ca;
-    const at = gate.managerUrl === undefined ? provider : { managerUrl: gate.managerUrl, ca };
+    return this.#managerAt(
+      gate.managerUrl === undefined ? provider : { managerUrl: gate.managerUrl, ca },
+    );
+  }
+
+  #managerAt(at: Pick<Provider, 'managerUrl' | 'ca'>): Manager {
+    const { callTimeoutMs: timeoutMs, managerOf } = this.#options;
     if (managerOf !== undefined) return managerOf(at);
     return new HttpsManager(at, timeoutMs === undefined ? {} : { timeoutMs });
   }

@@ -19,6 +19,8 @@ export const MAX_LOCAL_CONNECTIONS = 256;
 const MAX_REQUEST_BYTES = 8 * 1024;
 /** Milliseconds of a request, until the tunnel is asked. */
 const REQUEST_TIMEOUT_MS = 10_000;
+/** Milliseconds until a connection that was refused is closed, also when the client does not close it. */
+const DISMISS_MS = 2_000;
 
 export interface LocalProxyOptions {
   /** A loopback address; default 127.0.0.1. */
@@ -105,8 +107,7 @@ class RunningProxy implements LocalProxy {
       reader.release();
     }
     if (request === undefined) {
-      socket.resume();
-      socket.end();
+      this.#dismiss(socket);
       return;
     }
     await this.#answer(socket, request);
@@ -139,11 +140,18 @@ class RunningProxy implements LocalProxy {
       request.refuse(
         error instanceof TransportError ? error : new TransportError('ended', 'the tunnel failed'),
       );
-      socket.resume();
-      socket.end();
+      this.#dismiss(socket);
     } finally {
       socket.off('close', stop);
     }
+  }
+
+  /** Ends a connection after its answer; a client that keeps its side open has a moment to read it. */
+  #dismiss(socket: Socket): void {
+    const timer = setTimeout(() => socket.destroy(), DISMISS_MS);
+    socket.once('close', () => clearTimeout(timer));
+    socket.resume();
+    socket.end();
   }
 }
 

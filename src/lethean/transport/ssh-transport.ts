@@ -104,7 +104,8 @@ export class SshTransport implements Transport {
     const known = knownHosts(ca, hostKeys?.(gate) ?? [], host, port);
     const at = hostAndPort(host, port);
     return withDeadline(timeoutMs, signal, `ssh to ${at}`, async (limited) => {
-      const connection = await dialGate({ host, port, tls: gate.type === 'tls-ssh' }, ca, limited);
+      const tls = gate.type === 'tls-ssh' || gate.ssh.tls;
+      const connection = await dialGate({ host, port, tls }, ca, limited);
       const ssh = await SshProcess.start({
         program,
         place: { host, port, user: username },

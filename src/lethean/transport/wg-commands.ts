@@ -19,13 +19,14 @@ export interface WireGuardCommands {
 
 /**
  * iproute2 and the kernel's WireGuard. Routes are in a table of their own, which only connections from the address of
- * the tunnel use: the rest of this machine keeps its ways.
+ * the tunnel use: the rest of this machine keeps its ways. `noprefixroute`, because the provider chooses the prefix, and
+ * the kernel would lead that whole network into the tunnel.
  */
 export const DEFAULT_COMMANDS: WireGuardCommands = {
   prefix: '',
   createInterface: 'ip link add dev {iface} type wireguard',
   deleteInterface: 'ip link delete dev {iface}',
-  setIp: 'ip address add {ip}/{prefix} dev {iface}',
+  setIp: 'ip address add {ip}/{prefix} dev {iface} noprefixroute',
   setInterfaceUp: 'ip link set dev {iface} up',
   route: 'ip route add {network} dev {iface} table {table}',
 };

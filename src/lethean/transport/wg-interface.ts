@@ -6,6 +6,7 @@ import { isRecord } from '../../kit/json-record.js';
 import type { Log } from '../../channel/log.js';
 import { readStateFile, writeStateFile } from '../../ops/state-file.js';
 import { hasDevice } from './net-devices.js';
+import { addressFault } from './own-addresses.js';
 import { makePrivateFolder } from './private-folder.js';
 import { TransportError } from './transport-error.js';
 import { commandOf, runCommand, type WireGuardCommands } from './wg-commands.js';
@@ -75,6 +76,14 @@ export class WireGuardInterfaces {
       throw new TransportError(
         'unsupported',
         `the interface ${device} exists and was not made by this client: remove it, or set wg-map-device`,
+      );
+    }
+    for (const { ip } of addresses) {
+      const fault = addressFault(ip, device);
+      if (fault === undefined) continue;
+      throw new TransportError(
+        'unsupported',
+        `the provider gives this machine the address ${ip}, which ${fault}: connections of others could be led into the tunnel; choose another gate`,
       );
     }
     const rules = this.#hasTable ? addresses.map(({ ip }) => ip) : [];

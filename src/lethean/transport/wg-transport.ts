@@ -9,6 +9,7 @@ import type { Transport, Tunnel, TunnelEnd, TunnelTarget } from '../ports.js';
 import { connectTcp, DIAL_TIMEOUT_MS, withDeadline } from './dial.js';
 import { hasDevice } from './net-devices.js';
 import { OpenStreams } from './open-streams.js';
+import { isOwnAddress } from './own-addresses.js';
 import { TransportError } from './transport-error.js';
 import { DEFAULT_COMMANDS, type WireGuardCommands } from './wg-commands.js';
 import { deviceOf, wireGuardPlan, type WireGuardPlan } from './wg-config.js';
@@ -72,6 +73,12 @@ class WireGuardTunnel implements Tunnel {
     return this.#streams.add(signal, (either) =>
       withDeadline(this.#timeoutMs, either, 'a connection through WireGuard', async (limited) => {
         const address = await this.#addressOf(host);
+        if (isOwnAddress(address)) {
+          throw new TransportError(
+            'destination',
+            'the destination is an address of this machine, which no tunnel leads to',
+          );
+        }
         const family = isIP(address);
         const localAddress = this.#plan.addresses.find((own) => own.family === family)?.ip;
         if (localAddress === undefined) {

@@ -69,6 +69,27 @@ t.test('an older revision does not replace a newer one', async (t) => {
   t.match((await cache.read(NOW)).providers, [{ name: '20' }]);
 });
 
+t.test('descriptions that would spoil the folders', async (t) => {
+  const { cache, folder } = await cacheIn(t);
+  t.match(await cache.put(of(NOW + 90_000), NOW), [{ reason: 'its revision is in the future' }]);
+  const { gates } = parseVdp(jsonOf(vdp()));
+  const pem = `-----BEGIN CERTIFICATE-----\n${'QUJD'.repeat(4_000)}\n-----END CERTIFICATE-----\n`;
+  const large = gates.map((each) => ({ ...each, ca: Array.from({ length: 20 }, () => pem) }));
+  const faults = await cache.put({ providers: [], spaces: [], gates: large }, NOW);
+  t.match(
+    faults,
+    Array.from({ length: 3 }, () => ({ reason: 'is larger than 262144 bytes' })),
+  );
+  t.same((await cache.read(NOW)).gates, []);
+
+  await cache.put(of(20), NOW);
+  const [own] = (await cache.read(NOW)).providers;
+  if (own !== undefined) await cache.adopt(own);
+  await writeFile(join(folder, 'my-providers', `${PROVIDER_ID}.lprovider`), '{"file_type":');
+  t.match(await cache.put(of(30), NOW), [{ reason: /my-providers cannot be read/ }]);
+  t.same((await cache.read(NOW)).providers, [], 'nobody takes the place of a kept identity');
+});
+
 t.test('a file that is no description is told, and stays; the others count', async (t) => {
   const { cache, folder } = await cacheIn(t);
   await cache.put(parseVdp(jsonOf(vdp())), NOW);

@@ -5,11 +5,7 @@ import { DescriptionError, readFields } from '../../../src/lethean/market/fields
 import { formatGate, formatProvider, formatSpace } from '../../../src/lethean/market/format.js';
 import { parseGate } from '../../../src/lethean/market/parse-gate.js';
 import { parseProvider, parseSpace } from '../../../src/lethean/market/parse-provider.js';
-import {
-  formatSessionRequest,
-  parseSession,
-  parseSessions,
-} from '../../../src/lethean/market/parse-session.js';
+import { formatSessionRequest, parseSession } from '../../../src/lethean/market/parse-session.js';
 import { MAX_OBJECTS, MAX_VDP, parseVdp } from '../../../src/lethean/market/parse-vdp.js';
 import {
   gate,
@@ -275,7 +271,6 @@ t.test('a session: unpaid, and with all that it can have', (t) => {
     },
     ssh: { reversePort: 40_001 },
   });
-  t.equal(parseSessions(`[${jsonOf(session())},${jsonOf(session())}]`).length, 2);
   t.end();
 });
 
