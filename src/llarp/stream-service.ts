@@ -8,7 +8,7 @@ import { ServiceEndpoint } from './service/endpoint.js';
 import type { ServiceKeys } from './service/keys.js';
 import type { PathMaker } from './service/path-pool.js';
 import type { PublishState } from './service/publisher.js';
-import type { RemoteFault } from './service/remote-service.js';
+import type { RemoteFault } from './service/outgoing.js';
 import { STREAM_PROTOCOL } from './stream/segment.js';
 import type { Stream, StreamHandlers } from './stream/stream.js';
 import { Streams, type OnStream } from './stream/streams.js';

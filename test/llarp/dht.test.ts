@@ -42,13 +42,40 @@ function ask(
   return messages.slice(before).flatMap((each) => (each.kind === 'dht' ? each.messages : []));
 }
 
-function publish(introset: Introset, transaction: bigint): DhtMessage {
-  return { kind: 'publish', introset, randomWalk: 0n, transaction, version: 0n };
+function publish(introset: Introset, transaction: bigint, stored?: bigint): DhtMessage {
+  const counter = stored === undefined ? {} : { stored };
+  return { kind: 'publish', introset, randomWalk: 0n, transaction, version: 0n, ...counter };
 }
 
 function find(address: Uint8Array, transaction: bigint, recursive = true): DhtMessage {
   return { kind: 'findIntroset', recursive, address, transaction, version: 0n };
 }
+
+t.test('the counter of a publication says how many routers hold it: above 3 it is refused', (t) => {
+  const lab = new Lab(1);
+  const introset = makeIntroset(
+    service,
+    [introduction(lab.wallClock() + 600_000n)],
+    lab.wallClock(),
+  );
+  const { dht } = lab.node(0);
+  const cases = [
+    [2n ** 64n - 1n, 0n],
+    [4n, 0n],
+    [3n, 1n],
+    [0n, 1n],
+  ] as const;
+  for (const [stored, holders] of cases) {
+    const answers: DhtMessage[] = [];
+    const before = dht.stored;
+    dht.onPath([publish(introset, 1n, stored)], (answer) => {
+      answers.push(answer);
+    });
+    t.match(answers, [{ kind: 'acknowledge', holders }], `${stored}`);
+    t.equal(dht.stored, holders === 0n ? before : 1);
+  }
+  t.end();
+});
 
 t.test('an introset that is published over one path is found over another', (t) => {
   const lab = new Lab(20);

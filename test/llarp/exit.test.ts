@@ -52,6 +52,25 @@ function obtain(key: Uint8Array, lifetime = 600n): Unnumbered<RoutingMessage> {
   };
 }
 
+t.test(
+  'a client that closes its exit while it moves ends, also when the new path does not last',
+  (t) => {
+    const scene = new ExitScene();
+    const { exit, events } = scene.client();
+    scene.pass();
+    const { path } = scene.lab.path(0, [1, 2, EXIT]);
+    scene.pass();
+    t.ok(exit.moveTo(path));
+    exit.close();
+    exit.onPathEnd(path, 'link');
+    t.equal(exit.state, 'closing');
+    scene.lab.clock.advance(20_000);
+    t.equal(exit.state, 'ended');
+    t.same(events, ['open', 'closed']);
+    t.end();
+  },
+);
+
 t.test('an exit is granted, carries packets both ways, and is closed by its client', (t) => {
   const scene = new ExitScene();
   const { exit, events, packets } = scene.client();

@@ -239,6 +239,18 @@ t.test('the wrong network is refused, and the wrong identity has no answer', (t)
   t.end();
 });
 
+t.test('the words of a refusal are cleaned', (t) => {
+  const net = new Net();
+  const a = net.add('a');
+  const hostile = newSigningKeys(seeded('hostile'));
+  a.endpoint.connect({ address: 'x', identity: hostile.publicKey });
+  const reason = '\u001b[2Jno\n';
+  const reject = { kind: 'reject', reason, time: 0n, identity: hostile.publicKey } as const;
+  a.endpoint.receive(writeSigned(reject, hostile.seed), 'x');
+  t.same(a.faults, [String.raw`refused: \u001b[2Jno\n`]);
+  t.end();
+});
+
 t.test('a side that is gone is noticed, with and without messages', (t) => {
   const quiet = linked();
   quiet.net.nodes.delete('b');

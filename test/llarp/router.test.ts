@@ -1,8 +1,19 @@
 /** Routers of the lab: paths, the messages over them, and what strangers cannot do. */
 import t from 'tap';
-import { readLlarp } from '../../src/llarp/read.js';
+import { encode } from '../../src/bencode/encode.js';
+import { isDict } from '../../src/bencode/value.js';
+import { newExchangeKeys } from '../../src/llarp/crypto.js';
+import { sealFrame } from '../../src/llarp/frame.js';
+import { readLlarp, writeLlarp } from '../../src/llarp/read.js';
+import { signed } from '../../src/llarp/signed.js';
+import { RELAY_RECORD, ROUTER_CONTACT, type RouterContact } from '../../src/llarp/structures.js';
 import { HIDDEN_SERVICE_FRAME, type HiddenServiceFrame } from '../../src/llarp/routing-messages.js';
-import { contactFault, makeContact, newRouterKeys } from '../../src/llarp/router/contact.js';
+import {
+  contactFault,
+  makeContact,
+  MAX_CONTACT_BYTES,
+  newRouterKeys,
+} from '../../src/llarp/router/contact.js';
 import { ContactBook } from '../../src/llarp/router/contact-book.js';
 import { byDistance } from '../../src/llarp/router/distance.js';
 import { makeCommit, readCommit } from '../../src/llarp/path/commit.js';
@@ -292,6 +303,86 @@ t.test('a contact is used only while it is good', (t) => {
   t.equal(book.get(contact.signingKey)?.addresses[0]?.port, 6n, 'an older contact does not return');
   book.expire(now + 4_000_000n);
   t.equal(book.size, 0);
+  t.end();
+});
+
+t.test('a contact that is too long for the record of a hop is refused, and stops nobody', (t) => {
+  const lab = new Lab(3);
+  const keys = newRouterKeys(seeded('long'));
+  const place = { network: NETWORK, host: '127.0.9.9', port: 9, now: lab.wallClock() };
+  const small = makeContact(keys, place);
+  const withAddresses = (count: number) =>
+    signed<RouterContact>(
+      ROUTER_CONTACT,
+      { ...small, addresses: Array.from({ length: count }, () => small.addresses).flat() },
+      keys.signing.seed,
+    );
+  const long = withAddresses(20);
+  t.equal(lab.router(0).book.put(long, lab.wallClock()), 'too-long');
+  const handlers = {
+    onReady: () => undefined,
+    onEnd: () => undefined,
+    onMessage: () => undefined,
+    onFrame: () => undefined,
+  };
+  for (const hops of [[long], [lab.router(1).contact, long]]) {
+    t.equal(lab.router(0).createPath(hops, handlers), undefined);
+  }
+  // The longest contact that is good leaves room for a proof of work.
+  const sizes = Array.from({ length: 20 }, (_, i) => withAddresses(i + 1)).filter(
+    (contact) => writeLlarp(ROUTER_CONTACT, contact).length <= MAX_CONTACT_BYTES,
+  );
+  const longest = sizes.at(-1);
+  if (!longest) throw new Error('no contact is short enough');
+  const work = { created: 2n ** 64n - 1n, extendedSeconds: 2n ** 32n - 1n, version: 0n };
+  const works = [work, work].map((each) => ({ ...each, nonce: new Uint8Array(32) }));
+  t.ok(makeCommit([lab.router(1).contact, longest], seeded('commit'), 600n, works));
+  const exit = {
+    address: new Uint8Array(16),
+    netmask: new Uint8Array(16),
+    key: new Uint8Array(32),
+  };
+  const exits = Array.from({ length: 10 }, () => ({ ...exit, policies: [], version: 0n }));
+  t.throws(() => makeContact(keys, { ...place, exits }), /name fewer exits and policies/);
+  t.end();
+});
+
+t.test('the creator of a path tells a hop the contact of the next one, and of no other', (t) => {
+  const lab = new Lab(3);
+  const random = seeded('told');
+  const [told, next] = [newRouterKeys(random), newRouterKeys(random)].map((keys, port) =>
+    makeContact(keys, { network: NETWORK, host: '127.0.9.9', port, now: lab.wallClock() }),
+  );
+  if (!told || !next) throw new Error('no contacts');
+  const hop = lab.router(1).contact;
+  const ask = (nextHop: Uint8Array): void => {
+    const record = RELAY_RECORD.write({
+      commitKey: newExchangeKeys(random).publicKey,
+      nextHop,
+      nonce: random(32),
+      receiveId: random(16),
+      transmitId: random(16),
+      nextContact: told,
+      version: 0n,
+    });
+    if (!isDict(record)) throw new Error('not a dictionary');
+    const fill = 1_024 - encode(new Map(record).set('zz', new Uint8Array(0))).length - 2;
+    const bytes = encode(new Map(record).set('zz', new Uint8Array(fill)));
+    const first = sealFrame(bytes, hop.pathKey, random);
+    if (!first) throw new Error('no frame');
+    const frames = [first, ...Array.from({ length: 7 }, () => random(first.length))];
+    lab.router(0).sendLink(hop.signingKey, { kind: 'commit', frames, version: 0n });
+    lab.clock.advance(500);
+  };
+  ask(next.signingKey);
+  t.same(
+    [lab.router(1).dropped.commit, lab.router(1).hops],
+    [0, 0],
+    'read, and there is no way on',
+  );
+  t.equal(lab.router(1).book.get(told.signingKey), undefined);
+  ask(told.signingKey);
+  t.same(lab.router(1).book.get(told.signingKey), told);
   t.end();
 });
 

@@ -23,7 +23,7 @@ import {
   type ServiceKeys,
 } from '../../src/llarp/service/keys.js';
 import type { PathMaker } from '../../src/llarp/service/path-pool.js';
-import { MAX_QUEUED, MAX_QUEUED_BYTES } from '../../src/llarp/service/remote-service.js';
+import { MAX_QUEUED, MAX_QUEUED_BYTES } from '../../src/llarp/service/outbox.js';
 import type { PublishState } from '../../src/llarp/service/publisher.js';
 import { Lab, seeded } from './lab.js';
 

@@ -39,6 +39,8 @@ export class BootstrapFolder {
   readonly #read = new BoundedMap<string, string>(MAX_FILES);
   #written: RouterContact | undefined;
   #cancel: () => void = () => undefined;
+  /** The look at the folder that goes on now, or the last one. */
+  #looking: Promise<void> = Promise.resolve();
   #closed = false;
 
   private constructor(options: BootstrapFolderOptions) {
@@ -49,7 +51,8 @@ export class BootstrapFolder {
   static async join(options: BootstrapFolderOptions): Promise<BootstrapFolder> {
     await mkdir(options.folder, { recursive: true, mode: 0o700 });
     const folder = new BootstrapFolder(options);
-    await folder.#look();
+    folder.#looking = folder.#look();
+    await folder.#looking;
     return folder;
   }
 
@@ -57,6 +60,8 @@ export class BootstrapFolder {
   async leave(): Promise<void> {
     this.#closed = true;
     this.#cancel();
+    // It may be writing the own file.
+    await this.#looking;
     await rm(this.#ownPath(), { force: true });
   }
 
@@ -72,7 +77,10 @@ export class BootstrapFolder {
     } catch (error) {
       onError(asError(error));
     }
-    if (!this.#closed) this.#cancel = clock.after(everyMs, () => void this.#look());
+    if (this.#closed) return;
+    this.#cancel = clock.after(everyMs, () => {
+      this.#looking = this.#look();
+    });
   }
 
   async #writeOwn(): Promise<void> {

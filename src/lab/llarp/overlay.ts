@@ -62,6 +62,8 @@ class LlarpOverlay implements Overlay {
   readonly #watchers = new Set<() => void>();
   #connections = 0;
   #isClosing = false;
+  #isFreed = false;
+  #cancelLinger: (() => void) | undefined;
 
   constructor(options: LlarpOverlayOptions) {
     const { router, keys, port, randomBytes, hops, wallClock } = options;
@@ -159,7 +161,7 @@ class LlarpOverlay implements Overlay {
     if (this.#isClosing) return Promise.resolve();
     this.#isClosing = true;
     if (this.#connections === 0) this.#free();
-    else this.#clock.after(LINGER_MS, () => this.#free());
+    else this.#cancelLinger = this.#clock.after(LINGER_MS, () => this.#free());
     return Promise.resolve();
   }
 
@@ -176,6 +178,9 @@ class LlarpOverlay implements Overlay {
   }
 
   #free(): void {
+    if (this.#isFreed) return;
+    this.#isFreed = true;
+    this.#cancelLinger?.();
     this.#service.close();
     this.#options.closeRouter?.();
   }

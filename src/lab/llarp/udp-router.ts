@@ -36,7 +36,7 @@ export class UdpRouter {
 
   /**
    * Starts a router with new keys at a free port of 127.0.0.1, unless the options say otherwise. Rejects with the error
-   * of the system when the port cannot be taken.
+   * of the system when the port cannot be taken, and with a RangeError when its exits make its contact too long.
    */
   static async start(options: UdpRouterOptions): Promise<UdpRouter> {
     const { onError, loses, host = '127.0.0.1', randomBytes = systemRandom, ...rest } = options;
@@ -51,18 +51,23 @@ export class UdpRouter {
         onError?.(error);
       },
     });
-    const node = new LlarpNode({
-      clock: systemClock,
-      wallClock: () => BigInt(Date.now()),
-      keys: newRouterKeys(randomBytes),
-      ...rest,
-      randomBytes,
-      host,
-      port: port.port,
-      send: (packet, address) => port.send(packet, address),
-    });
-    started.router = new UdpRouter(node, port);
-    return started.router;
+    try {
+      const node = new LlarpNode({
+        clock: systemClock,
+        wallClock: () => BigInt(Date.now()),
+        keys: newRouterKeys(randomBytes),
+        ...rest,
+        randomBytes,
+        host,
+        port: port.port,
+        send: (packet, address) => port.send(packet, address),
+      });
+      started.router = new UdpRouter(node, port);
+      return started.router;
+    } catch (error) {
+      await port.close();
+      throw error;
+    }
   }
 
   /** The contact of this router now, for a bootstrap file. */

@@ -174,7 +174,7 @@ export class Dht {
 
   /**
    * Without a counter, the introset goes to the router that is nearest to its address. With one it is stored, and
-   * passed on until `COPIES` routers have it. The answer counts them.
+   * passed on until `COPIES` routers have it. The answer counts them. A counter that says so many have it is refused.
    */
   #onPublish(from: string, { introset, stored, transaction }: Publish, reply: DhtReply): void {
     const address = serviceAddress(introset.publisher);
@@ -183,6 +183,11 @@ export class Dht {
     const [nearest] = this.#nearer(address, from, 1);
     if (stored === undefined && nearest) {
       this.#passOn(nearest, introset, undefined, acknowledge);
+      return;
+    }
+    if (stored !== undefined && stored >= COPIES) {
+      this.dropped.introset++;
+      acknowledge(0n);
       return;
     }
     if (this.#introsets.put(introset, this.#options.wallClock())) {
@@ -236,13 +241,15 @@ export class Dht {
     const { key, exploratory = false, iterative = false, transaction } = message;
     const found = book.get(key);
     const [nearest] = this.#nearer(key, NO_ROUTER, 1);
-    const near = book.closest(key, NEAR_KEYS).map(({ signingKey }) => signingKey);
+    const near = exploratory
+      ? book.closest(key, NEAR_KEYS).map(({ signingKey }) => signingKey)
+      : undefined;
     reply({
       kind: 'gotRouter',
       contacts: found ? [found] : [],
       transaction,
       version: 0n,
-      ...(exploratory ? { near } : {}),
+      ...(near ? { near } : {}),
       ...(iterative && !found && nearest ? { closer: nearest.signingKey } : {}),
     });
   }

@@ -174,9 +174,9 @@ export class ExitClient {
   onPathEnd(path: ExitPath, reason?: PathEnd): void {
     if (this.#state === 'ended') return;
     if (path === this.#nextPath) {
-      // The exit may have taken the new path already: ask again over a third one.
       this.#nextPath = undefined;
-      this.#strand();
+      // The exit may have taken the new path already: ask again over a third one.
+      if (this.#state === 'moving') this.#strand();
     } else if (path === this.#path && this.#state !== 'moving') {
       if (this.#state === 'open' && reason !== 'closed') this.#strand();
       else this.#end(this.#state === 'closing' ? 'closed' : 'path');

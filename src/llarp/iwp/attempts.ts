@@ -3,6 +3,7 @@
  * answer arrives. One attempt for each router and address: a contact may name the address of another router.
  */
 import type { Clock } from '../../kit/clock.js';
+import { shownLine } from '../../kit/shown-text.js';
 import { equalBytes } from '../bytes.js';
 import {
   newExchangeKeys,
@@ -31,7 +32,7 @@ export interface Target {
   readonly identity: Uint8Array;
 }
 
-/** Why an attempt failed: a reason of this side, or the words of R, which are text of a stranger. */
+/** Why an attempt failed: a reason of this side, or the words of R, cleaned for a terminal. */
 export type ConnectFault =
   'no-answer' | 'too-many' | 'too-many-links' | 'low-order-key' | `refused: ${string}`;
 
@@ -101,7 +102,7 @@ export class Attempts {
     // An O that was repeated has several answers. The first one counts.
     if (body.kind === 'give' && attempt.flowId) return true;
     if (!this.#options.isSigned(packet, attempt.target.identity)) return true;
-    if (body.kind === 'reject') this.#fail(attempt, `refused: ${body.reason}`);
+    if (body.kind === 'reject') this.#fail(attempt, `refused: ${shownLine(body.reason)}`);
     else if (body.kind === 'give') this.#onGiven(attempt, body);
     else this.#onEstablished(attempt, body);
     return true;

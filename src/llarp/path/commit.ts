@@ -59,17 +59,18 @@ export interface Commit {
 /** `2:zz` and the three digits and colon of the length behind it. */
 const FILL_OVERHEAD_BYTES = 8;
 
-/** A record with exactly `RECORD_BYTES`. Throws a RangeError for one that leaves less than 100 bytes. */
-function filled(record: RelayRecord): Uint8Array {
+/** A record with exactly `RECORD_BYTES`; undefined when it is longer, because of a long contact of the next hop. */
+function filled(record: RelayRecord): Uint8Array | undefined {
   const dict = RELAY_RECORD.write(record);
   const fill = RECORD_BYTES - FILL_OVERHEAD_BYTES - encode(dict).length;
   // The length of the filling always has three digits.
-  if (fill < 100 || fill > 999 || !isDict(dict)) throw new RangeError('a record is too long');
+  if (fill < 100 || fill > 999 || !isDict(dict)) return undefined;
   return encode(new Map(dict).set(FILL_KEY, new Uint8Array(fill)));
 }
 
 /**
- * Asks these routers for a path, the nearest first. Undefined when the path key of one is a point of low order.
+ * Asks these routers for a path, the nearest first. Undefined when the path key of one is a point of low order, or its
+ * contact is too long for a record. Throws a RangeError for no router or more than `MAX_FRAMES`.
  * @param lifetime seconds, more than 10 and less than 600; otherwise the path lives for 600
  * @param works one for each router, so that the path lives longer; a proof that two records share would link them
  */
@@ -104,7 +105,8 @@ export function makeCommit(
       ...(next ? { nextContact: next } : {}),
       ...(work ? { work } : {}),
     };
-    const frame = key && sealFrame(filled(record), router.pathKey, randomBytes);
+    const bytes = filled(record);
+    const frame = key && bytes && sealFrame(bytes, router.pathKey, randomBytes);
     if (!frame) return undefined;
     frames.push(frame);
     hops.push({ key, receiveId, router: router.signingKey });

@@ -6,6 +6,7 @@ import {
   type RandomBytes,
   type SigningKeys,
 } from '../crypto.js';
+import { writeLlarp } from '../read.js';
 import { isSignedBy, signed } from '../signed.js';
 import { ROUTER_CONTACT, type ExitInfo, type RouterContact } from '../structures.js';
 
@@ -13,6 +14,8 @@ import { ROUTER_CONTACT, type ExitInfo, type RouterContact } from '../structures
 export const CONTACT_LIFETIME_MS = 3_600_000n;
 /** How far the clocks of two routers may differ. */
 const CLOCK_DIFFERENCE_MS = 60_000n;
+/** Most bytes of a contact: the record that names it for a hop of a path has 1,024, and may hold a proof of work. */
+export const MAX_CONTACT_BYTES = 600;
 /** The transport of the lab. */
 const DIALECT = 'iwp';
 
@@ -61,7 +64,7 @@ function asBytes(text: string): Uint8Array {
   return Uint8Array.from(Buffer.from(text, 'latin1'));
 }
 
-/** A signed contact. */
+/** A signed contact. Throws a RangeError when its exits make it too long. */
 export function makeContact(
   keys: RouterKeys,
   { network, host, port, now, exits = [] }: ContactParts,
@@ -83,11 +86,18 @@ export function makeContact(
     exits,
     version: 0n,
   };
-  return signed(ROUTER_CONTACT, contact, keys.signing.seed);
+  const made = signed<RouterContact>(ROUTER_CONTACT, contact, keys.signing.seed);
+  const { length } = writeLlarp(ROUTER_CONTACT, made);
+  if (length > MAX_CONTACT_BYTES) {
+    throw new RangeError(
+      `a router contact of ${length} bytes: name fewer exits and policies, it may have ${MAX_CONTACT_BYTES}`,
+    );
+  }
+  return made;
 }
 
 /** Why a contact is not used. */
-export type ContactFault = 'network' | 'expired' | 'future' | 'address' | 'signature';
+export type ContactFault = 'network' | 'expired' | 'future' | 'address' | 'too-long' | 'signature';
 
 /** The fault of a contact; undefined when it may be used. The signature, which costs most, is checked last. */
 export function contactFault(
@@ -98,6 +108,7 @@ export function contactFault(
   if (contact.time + CONTACT_LIFETIME_MS <= now) return 'expired';
   if (contact.time > now + CLOCK_DIFFERENCE_MS) return 'future';
   if (addressOf(contact) === undefined) return 'address';
+  if (writeLlarp(ROUTER_CONTACT, contact).length > MAX_CONTACT_BYTES) return 'too-long';
   return isSignedBy(ROUTER_CONTACT, contact, contact.signingKey) ? undefined : 'signature';
 }
 

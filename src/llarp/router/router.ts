@@ -5,6 +5,7 @@
 import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Clock } from '../../kit/clock.js';
 import { TokenBucket } from '../../kit/rate-limit.js';
+import { equalBytes } from '../bytes.js';
 import type { RandomBytes } from '../crypto.js';
 import type { LinkMessage, LinkMessageOf } from '../link-messages.js';
 import { passHop, type Layered } from '../onion.js';
@@ -278,7 +279,11 @@ export class Router {
       expiresAt: clock.now() + lifetimeMs,
       sequence: 0n,
     };
-    if (record.nextContact) this.book.put(record.nextContact, wallClock());
+    const { nextContact, nextHop } = record;
+    // A creator tells this router only of the next hop: others would push known contacts out of the book.
+    if (nextContact && equalBytes(nextContact.signingKey, nextHop)) {
+      this.book.put(nextContact, wallClock());
+    }
     if (this.#hops.add(hop)) {
       this.dropped.hop++;
       return;

@@ -22,7 +22,8 @@ import { Handshakes } from './handshakes.js';
 import { addressOfService, serviceInfo, type ServiceKeys } from './keys.js';
 import { PathPool, type PathMaker } from './path-pool.js';
 import { Publisher, type PublishState } from './publisher.js';
-import { RemoteService, type RemoteFault } from './remote-service.js';
+import type { RemoteFault } from './outgoing.js';
+import { RemoteService, type RemoteCounts } from './remote-service.js';
 
 /** Most other services at a time; an idle one makes room. */
 export const MAX_REMOTES = 512;
@@ -131,7 +132,7 @@ export class ServiceEndpoint {
   }
 
   /** What was dropped and moved of the messages with a service; undefined when it is not known. */
-  countsOf(address: string): RemoteService['counts'] | undefined {
+  countsOf(address: string): RemoteCounts | undefined {
     return this.#remotes.get(address)?.counts;
   }
 
@@ -174,7 +175,8 @@ export class ServiceEndpoint {
       remote.tick();
       if (remote.isIdle()) this.#forget(address, remote);
     }
-    this.#cancelTick = this.#options.clock.after(TICK_MS, () => this.#tick());
+    // A handler of the owner may have closed it.
+    if (!this.#isClosed) this.#cancelTick = this.#options.clock.after(TICK_MS, () => this.#tick());
   }
 
   #forget(address: string, remote: RemoteService): void {

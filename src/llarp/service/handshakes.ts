@@ -8,7 +8,7 @@ import type { HiddenServiceFrame } from '../routing-messages.js';
 import type { Path } from '../path/path.js';
 import { acceptConversation, type Begun } from './frames.js';
 import type { ServiceKeys } from './keys.js';
-import { isAligned } from './remote-service.js';
+import { isAligned } from './ways.js';
 
 export type BeginFrame = Extract<HiddenServiceFrame, { kind: 'begin' }>;
 

@@ -1,4 +1,6 @@
 /** The introductions through which another service is reached: those of its introset and those of its replies. Pure. */
+import { equalBytes } from '../bytes.js';
+import type { Path } from '../path/path.js';
 import { keyText } from '../router/distance.js';
 import type { Introduction } from '../structures.js';
 
@@ -16,6 +18,16 @@ export interface Way {
   /** Until this time of the clock, other ways are preferred. */
   doubtedUntil: number;
   strikes: number;
+}
+
+/**
+ * Whether the introduction in a frame is the path that the frame was sent over: it ends where the own path ends. Others
+ * are not used, so that no stranger chooses where paths are built to.
+ * @param source of the frame
+ * @param path the own path that the frame came over
+ */
+export function isAligned(replyTo: Introduction, source: Uint8Array, path: Path): boolean {
+  return equalBytes(replyTo.router, path.farthestRouter) && equalBytes(replyTo.pathId, source);
 }
 
 export class Ways {

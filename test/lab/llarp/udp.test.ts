@@ -1,7 +1,7 @@
 /** Routers of the lab on real UDP sockets: in one process, and across processes that know each other from files. */
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +22,7 @@ import { UdpPort } from '../../../src/lab/llarp/udp-port.js';
 import { LAB_NETWORK, systemRandom, UdpRouter } from '../../../src/lab/llarp/udp-router.js';
 import { systemClock } from '../../../src/overlay/system-clock.js';
 import type { Clock } from '../../../src/kit/clock.js';
+import { createTestClock } from '../../helpers/test-clock.js';
 
 const PROGRAM = fileURLToPath(new URL('router-program.ts', import.meta.url));
 const REGISTER = new URL('../../runner/register.mjs', import.meta.url).href;
@@ -98,12 +99,23 @@ class Watched {
 const contactsOf = (routers: readonly (UdpRouter | undefined)[]): RouterContact[] =>
   routers.flatMap((router) => (router ? [router.contact] : []));
 
+/** Time that passes `times` as fast: keys rotate within seconds, or a busy machine has more time for a path. */
+function scaledClock(times: number): Clock {
+  return {
+    now: () => systemClock.now() * times,
+    after: (ms, fn) => systemClock.after(ms / times, fn),
+  };
+}
+
 const TEXTS = Array.from({ length: 20 }, (_, i) => `message ${i} ${'.'.repeat(i * 150)}`);
 
 t.test('paths of three hops over sockets, obfuscated and not', async (t) => {
   for (const obfuscates of [true, false]) {
     // oxlint-disable-next-line no-await-in-loop -- one lab after the other
-    const [alice, bob, a, b, c, d, end] = await startRouters(t, 7, { obfuscates });
+    const [alice, bob, a, b, c, d, end] = await startRouters(t, 7, {
+      obfuscates,
+      clock: scaledClock(1 / 4),
+    });
     if (!alice || !bob) throw new Error('no routers');
     const up = new Watched(alice, contactsOf([a, b, end]));
     const down = new Watched(bob, contactsOf([c, d, end]));
@@ -228,13 +240,45 @@ t.test(
   },
 );
 
-/** Time that passes several times as fast, so that keys rotate within seconds. */
-function fastClock(times: number): Clock {
-  return {
-    now: () => systemClock.now() * times,
-    after: (ms, fn) => systemClock.after(ms / times, fn),
+t.test('a router that leaves the folder while its file is written leaves no file', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'onionmc-llarp-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const clock = createTestClock();
+  const keys = newRouterKeys(systemRandom);
+  const place = { network: LAB_NETWORK, host: '127.0.0.1', port: 1_000 };
+  const member = { contact: makeContact(keys, { ...place, now: 1n }), meet: () => 0 };
+  const onError = (error: Error): void => {
+    t.fail(error.message);
   };
-}
+  const joined = await BootstrapFolder.join({ folder, name: 'a', member, clock, onError });
+  t.same(await readdir(folder), ['a.signed']);
+  member.contact = makeContact(keys, { ...place, now: 2n });
+  clock.advance(10_000);
+  await joined.leave();
+  t.same(await readdir(folder), []);
+  t.equal(clock.pending, 0);
+});
+
+t.test('a router whose contact cannot be made frees its port', async (t) => {
+  const free = await UdpPort.bind({
+    host: '127.0.0.1',
+    port: 0,
+    onPacket: () => undefined,
+    onError: () => undefined,
+  });
+  const { port } = free;
+  await free.close();
+  const exit = {
+    address: new Uint8Array(16),
+    netmask: new Uint8Array(16),
+    key: new Uint8Array(32),
+  };
+  const exits = Array.from({ length: 10 }, () => ({ ...exit, policies: [], version: 0n }));
+  await t.rejects(UdpRouter.start({ network: LAB_NETWORK, port, exits }), /fewer exits/);
+  const router = await UdpRouter.start({ network: LAB_NETWORK, port });
+  t.equal(router.port.port, port);
+  await router.close();
+});
 
 /** A path that is ready. In fast time the first ones may end while their links are made. */
 async function readyPath(
@@ -260,7 +304,7 @@ async function until(condition: () => boolean): Promise<void> {
 t.test('keys rotate and contacts are renewed on sockets while a path is used', async (t) => {
   let ahead = 0;
   const wallClock = (): bigint => BigInt(Date.now() + ahead);
-  const [alice, bob, a, end] = await startRouters(t, 4, { clock: fastClock(10), wallClock });
+  const [alice, bob, a, end] = await startRouters(t, 4, { clock: scaledClock(10), wallClock });
   if (!alice || !bob || !end) throw new Error('no routers');
   const up = await readyPath(alice, contactsOf([a, end]));
   const down = await readyPath(bob, contactsOf([end]));
