@@ -15,8 +15,19 @@ import { createTally } from '../../src/directory/stats.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from './memory-connection.js';
-import type { Location } from '../../src/protocol/location.js';
-import { DN_NICK, hello, NO_RATES, onion, parseLine, testDirectory } from './wire.js';
+import type { Location, LocationKind } from '../../src/protocol/location.js';
+import {
+  CLUSTER_TIMERS,
+  connectPeer,
+  DN_NICK,
+  hello,
+  NO_RATES,
+  onion,
+  oneProcess,
+  openDirectory,
+  parseLine,
+  testDirectory,
+} from './wire.js';
 
 /** One event at one of the seats. Numbers are seats, sizes and shares. */
 type Step =
@@ -133,13 +144,13 @@ const WINDOWS: readonly Windows[] = [
   { publicWindowMs: 250, flushWindowMs: 25 },
 ];
 
-function play(steps: readonly Step[], windows: Windows, isInTwo: boolean): void {
+async function play(steps: readonly Step[], windows: Windows, isInTwo: boolean): Promise<void> {
   const clock = createTestClock();
-  const directory = testDirectory({
+  const options = {
     ...(isInTwo
       ? {
           reachable: new Set(['loopback', 'onion'] as const),
-          location: (via): Location => ({
+          location: (via: LocationKind): Location => ({
             kind: via,
             host: OWN[via === 'onion' ? via : 'loopback'].replace(/:5222$/, ''),
             port: 5222,
@@ -147,10 +158,10 @@ function play(steps: readonly Step[], windows: Windows, isInTwo: boolean): void 
         }
       : {}),
     limits: { ...DEFAULT_LIMITS, ...NO_RATES, sendQueueBytes: 1e9, writeStallTimeoutMs: 1e9 },
-    clock,
     random: () => 0.5,
     ...windows,
-  });
+  };
+  const directory = await openDirectory((more) => testDirectory({ ...options, ...more }), clock);
   const seats: (Modelled | undefined)[] = Array.from({ length: SEATS }, () => undefined);
   let count = 0;
   const present = (): Modelled[] => seats.filter((s) => s !== undefined);
@@ -166,8 +177,7 @@ function play(steps: readonly Step[], windows: Windows, isInTwo: boolean): void 
       // A new nick each time; other tests cover a nick that comes back.
       const nick = `J5n${++count}`;
       const home = isInTwo ? homeOf(action.seat) : NOWHERE;
-      const peer = memoryPeer(undefined, home.via);
-      directory.accept(peer.connection);
+      const peer = connectPeer(directory, undefined, home.via);
       peer.say(encodeEnvelope(793, hello(nick, home)));
       seats[action.seat] = { peer, nick, due: [], leaves: [], home };
       continue;
@@ -212,44 +222,49 @@ function play(steps: readonly Step[], windows: Windows, isInTwo: boolean): void 
   for (const modelled of present()) check(modelled, true);
   for (const { peer } of present()) peer.leave();
   if (directory.connectionCount !== 0) throw new Error('connections are left');
-  if (clock.pending !== 0) throw new Error('timers are left');
+  if (clock.pending !== CLUSTER_TIMERS) throw new Error('timers are left');
 }
 
-void t.test('every peer gets exactly its messages, in order', (t) => {
+/** Three nodes, each time anew, take longer than one. */
+const RUNS = CLUSTER_TIMERS > 0 ? 6 : 150;
+
+void t.test('every peer gets exactly its messages, in order', async (t) => {
   const steps = fc.array(step, { minLength: 20, maxLength: 120 });
   for (const isInTwo of [false, true]) {
     for (const windows of WINDOWS) {
-      fc.assert(
-        fc.property(steps, (list) => {
-          play(list, windows, isInTwo);
-        }),
-        { numRuns: 150 },
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await fc.assert(
+        fc.asyncProperty(steps, (list) => play(list, windows, isInTwo)),
+        { numRuns: RUNS },
       );
       const where = isInTwo ? 'through two overlays' : 'through one overlay';
       const { publicWindowMs, flushWindowMs } = windows;
       t.pass(
-        `150 random interleavings, windows ${publicWindowMs} and ${flushWindowMs} ms, ${where}`,
+        `${RUNS} random interleavings, windows ${publicWindowMs} and ${flushWindowMs} ms, ${where}`,
       );
     }
   }
-  t.end();
 });
 
-void t.test('the model detects a lost, a doubled and a swapped line', (t) => {
-  const peer = memoryPeer();
-  const say = (line: string): void => peer.connection.write(Buffer.from(line));
-  const base = { peer, nick: 'J5a', leaves: [], home: NOWHERE };
-  say(encodeEnvelope(795, '{}') + encodeEnvelope(687, 'b!1') + encodeEnvelope(687, 'b!2'));
-  peer.drain();
-  check({ ...base, due: ['b!1', 'b!2'] }, true);
-  t.throws(() => check({ ...base, due: ['b!1', 'b!2', 'b!3'] }, true), /2 lines of 3/);
-  t.throws(() => check({ ...base, due: ['b!1'] }, true), /2 lines of 1/);
-  t.throws(() => check({ ...base, due: ['b!2', 'b!1'] }, false), /difference at 0/);
-  t.throws(() => check({ ...base, due: ['b!1', 'b!2'], leaves: ['J5x'] }, true), /is missing/);
-  t.end();
-});
+void t.test(
+  'the model detects a lost, a doubled and a swapped line',
+  oneProcess('a test of the model of this file'),
+  (t) => {
+    const peer = memoryPeer();
+    const say = (line: string): void => peer.connection.write(Buffer.from(line));
+    const base = { peer, nick: 'J5a', leaves: [], home: NOWHERE };
+    say(encodeEnvelope(795, '{}') + encodeEnvelope(687, 'b!1') + encodeEnvelope(687, 'b!2'));
+    peer.drain();
+    check({ ...base, due: ['b!1', 'b!2'] }, true);
+    t.throws(() => check({ ...base, due: ['b!1', 'b!2', 'b!3'] }, true), /2 lines of 3/);
+    t.throws(() => check({ ...base, due: ['b!1'] }, true), /2 lines of 1/);
+    t.throws(() => check({ ...base, due: ['b!2', 'b!1'] }, false), /difference at 0/);
+    t.throws(() => check({ ...base, due: ['b!1', 'b!2'], leaves: ['J5x'] }, true), /is missing/);
+    t.end();
+  },
+);
 
-void t.test('the log', (t) => {
+void t.test('the log', oneProcess('a data structure of a node'), (t) => {
   const log = createBroadcastLog();
   let all = '';
   for (let n = 0; n < 100; n++) {
@@ -276,7 +291,7 @@ void t.test('the log', (t) => {
   t.end();
 });
 
-void t.test('the flush window', (t) => {
+void t.test('the flush window', oneProcess('a data structure of a node'), (t) => {
   const clock = createTestClock();
   const flushed: number[] = [];
   const timer = createFlushTimer(clock, { publicMs: 0, burstMs: 25 }, () => {
@@ -307,7 +322,7 @@ void t.test('the flush window', (t) => {
   t.end();
 });
 
-void t.test('the window of public frames', (t) => {
+void t.test('the window of public frames', oneProcess('a data structure of a node'), (t) => {
   const clock = createTestClock();
   const start = clock.now();
   let flushed: number[] = [];
@@ -361,12 +376,12 @@ function typesOf(peer: MemoryPeer): readonly string[] {
     .map((line) => line.slice(9, 12));
 }
 
-void t.test('frames for one peer take along what waits for it, and only for it', (t) => {
+void t.test('frames for one peer take along what waits for it, and only for it', async (t) => {
   const clock = createTestClock();
-  const directory = testDirectory({ clock, publicWindowMs: 250, flushWindowMs: 25 });
+  const windows = { publicWindowMs: 250, flushWindowMs: 25 };
+  const directory = await openDirectory((more) => testDirectory({ ...windows, ...more }), clock);
   const join = (nick: string): MemoryPeer => {
-    const peer = memoryPeer();
-    directory.accept(peer.connection);
+    const peer = connectPeer(directory);
     peer.say(encodeEnvelope(793, hello(nick, NOWHERE)));
     peer.drain();
     return peer;
@@ -386,79 +401,87 @@ void t.test('frames for one peer take along what waits for it, and only for it',
   t.ok(queued() > 0, 'what was written and not taken is');
   t.strictSame([typesOf(bob).length, typesOf(carol).length], [4, 3], 'each once');
   for (const peer of [alice, bob, carol]) peer.leave();
-  t.equal(clock.pending, 0);
-  t.end();
+  t.equal(clock.pending, CLUSTER_TIMERS);
 });
 
-void t.test('one write per flush, zero-copy and shared', (t) => {
-  const clock = createTestClock();
-  const tally = createTally();
-  const log = createBroadcastLog();
-  const outboxes = new Outboxes({ log, clock, tally });
-  const writes: Uint8Array[] = [];
-  const peers = Array.from({ length: 3 }, () => memoryPeer());
-  const boxes = peers.map(({ connection }) =>
-    outboxes.open({
-      ...connection,
-      write(bytes: Uint8Array, done?: () => void) {
-        writes.push(bytes);
-        connection.write(bytes, done);
-      },
-    }),
-  );
-  for (const box of boxes) outboxes.begin(box);
-  for (let n = 0; n < 200; n++) log.append(`message ${n}\n`);
-  for (const box of boxes) {
-    box.due = log.end;
+void t.test(
+  'one write per flush, zero-copy and shared',
+  oneProcess('writes and memory of one process'),
+  (t) => {
+    const clock = createTestClock();
+    const tally = createTally();
+    const log = createBroadcastLog();
+    const outboxes = new Outboxes({ log, clock, tally });
+    const writes: Uint8Array[] = [];
+    const peers = Array.from({ length: 3 }, () => memoryPeer());
+    const boxes = peers.map(({ connection }) =>
+      outboxes.open({
+        ...connection,
+        write(bytes: Uint8Array, done?: () => void) {
+          writes.push(bytes);
+          connection.write(bytes, done);
+        },
+      }),
+    );
+    for (const box of boxes) outboxes.begin(box);
+    for (let n = 0; n < 200; n++) log.append(`message ${n}\n`);
+    for (const box of boxes) {
+      box.due = log.end;
+      outboxes.pump(box);
+    }
+    t.equal(writes.length, 3, '200 messages, one write each');
+    t.ok(
+      writes.every((bytes) => bytes === writes[0]),
+      'all from the same memory',
+    );
+    log.append('later\n');
+    for (const box of boxes) {
+      box.due = log.end;
+      outboxes.pump(box);
+    }
+    t.equal(writes.length, 3, 'no further write while one is pending');
+    for (const peer of peers) peer.drain();
+    t.equal(writes.length, 6, 'the rest follows when it is done');
+    for (const peer of peers) peer.drain();
+    t.ok(
+      boxes.every((box) => outboxes.lag(box) === 0),
+      'no bytes are unsent',
+    );
+    t.equal(tally.writes, 6);
+
+    const [box] = boxes;
+    if (!box) throw new Error('no outbox');
+    const mine = log.append('my own\n');
+    outboxes.cutOut(box, mine);
+    t.equal(outboxes.lag(box), 0, 'its own messages are no lag');
+    log.append('foreign\n');
+    for (let n = 0; n < 3; n++) outboxes.cutOut(box, log.append('my own\n'));
+    outboxes.direct(box, Buffer.from('direct\n'));
+    t.equal(outboxes.lag(box), 'foreign\ndirect\n'.length + 2 * 96, 'bytes, and two splices');
     outboxes.pump(box);
-  }
-  t.equal(writes.length, 3, '200 messages, one write each');
-  t.ok(
-    writes.every((bytes) => bytes === writes[0]),
-    'all from the same memory',
-  );
-  log.append('later\n');
-  for (const box of boxes) {
-    box.due = log.end;
-    outboxes.pump(box);
-  }
-  t.equal(writes.length, 3, 'no further write while one is pending');
-  for (const peer of peers) peer.drain();
-  t.equal(writes.length, 6, 'the rest follows when it is done');
-  for (const peer of peers) peer.drain();
-  t.ok(
-    boxes.every((box) => outboxes.lag(box) === 0),
-    'no bytes are unsent',
-  );
-  t.equal(tally.writes, 6);
+    peers[0]?.drain();
+    t.match(peers[0]?.received, /later\nforeign\ndirect\n$/);
+    t.equal(outboxes.lag(box), 0);
+    t.end();
+  },
+);
 
-  const [box] = boxes;
-  if (!box) throw new Error('no outbox');
-  const mine = log.append('my own\n');
-  outboxes.cutOut(box, mine);
-  t.equal(outboxes.lag(box), 0, 'its own messages are no lag');
-  log.append('foreign\n');
-  for (let n = 0; n < 3; n++) outboxes.cutOut(box, log.append('my own\n'));
-  outboxes.direct(box, Buffer.from('direct\n'));
-  t.equal(outboxes.lag(box), 'foreign\ndirect\n'.length + 2 * 96, 'bytes, and two splices');
-  outboxes.pump(box);
-  peers[0]?.drain();
-  t.match(peers[0]?.received, /later\nforeign\ndirect\n$/);
-  t.equal(outboxes.lag(box), 0);
-  t.end();
-});
-
-void t.test('the MOTD of deployed directories', (t) => {
-  t.equal(
-    directoryMotd('abc.onion:5222', '1.2.3', 'Greetings\r\nand more\u0007'),
-    'DIRECTORY NODE: abc.onion:5222\nJOINMARKET VERSION: onionmc/1.2.3\nGreetings\nand more ',
-  );
-  t.equal(directoryMotd('l', 'v', 'x'.repeat(10_000)).length, 4_096);
-  t.end();
-});
+void t.test(
+  'the MOTD of deployed directories',
+  oneProcess('a function without a directory'),
+  (t) => {
+    t.equal(
+      directoryMotd('abc.onion:5222', '1.2.3', 'Greetings\r\nand more\u0007'),
+      'DIRECTORY NODE: abc.onion:5222\nJOINMARKET VERSION: onionmc/1.2.3\nGreetings\nand more ',
+    );
+    t.equal(directoryMotd('l', 'v', 'x'.repeat(10_000)).length, 4_096);
+    t.end();
+  },
+);
 
 t.test(
   'queued bytes are written at once, and in a batch when the outermost batch ends',
+  oneProcess('writes of one process'),
   async (t) => {
     const clock = createTestClock();
     const registry = createRegistry();

@@ -9,8 +9,17 @@ import { nickKey } from '../../src/protocol/nick.js';
 import { ok } from '../../src/protocol/result.js';
 import { bansIn, moveBans } from '../../src/roles/directory-bans.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
-import { memoryPeer, type MemoryPeer } from './memory-connection.js';
-import { hello, onion, testDirectory, type Hello } from './wire.js';
+import type { MemoryPeer } from './memory-connection.js';
+import {
+  CLUSTER_TIMERS,
+  connectPeer,
+  hello,
+  onion,
+  openDirectory,
+  oneProcess,
+  testDirectory,
+  type Hello,
+} from './wire.js';
 
 const HOUR = 3_600_000;
 const host = (n: number): string => onion(n).replace(/:\d+$/, '');
@@ -26,21 +35,31 @@ interface Scene {
   readonly join: (nick: string, options?: Hello) => MemoryPeer;
 }
 
-function scene(t: Test, options: Parameters<typeof testDirectory>[0] = {}): Scene {
+/** Bans, and the peers of one onion, are those of the node on which the operator gives the command. */
+const AT_ONE_NODE = true;
+
+async function scene(
+  t: Test,
+  options: Parameters<typeof testDirectory>[0] = {},
+  isOneNode = false,
+): Promise<Scene> {
   const clock = createTestClock();
-  const directory = testDirectory({ clock, ...options });
+  const directory = await openDirectory(
+    (more) => testDirectory({ ...options, ...more }),
+    clock,
+    isOneNode,
+  );
   const peers: MemoryPeer[] = [];
   t.teardown(() => {
     for (const peer of peers) peer.leave();
-    if (clock.pending > 0) throw new Error('a timer is left');
+    if (clock.pending > CLUSTER_TIMERS) throw new Error('a timer is left');
   });
   return {
     directory,
     clock,
     join(nick, options_) {
-      const peer = memoryPeer();
+      const peer = connectPeer(directory);
       peers.push(peer);
-      directory.accept(peer.connection);
       peer.say(encodeEnvelope(793, hello(nick, options_)));
       peer.drain();
       return peer;
@@ -51,8 +70,13 @@ function scene(t: Test, options: Parameters<typeof testDirectory>[0] = {}): Scen
 const isAccepted = ({ received }: MemoryPeer): boolean => received.includes('\\"accepted\\": true');
 const REFUSED = /"accepted\\": false.*Rejected: the operator of this directory does not serve/;
 
-t.test('the list has each peer, its time of connection and its message counts', (t) => {
-  const { directory, clock, join } = scene(t, { ownNicks: new Set(['J5canary']) });
+t.test('the list has each peer, its time of connection and its message counts', async (t) => {
+  const { directory, clock, join } = await scene(
+    t,
+    { ownNicks: new Set(['J5canary']) },
+    // A list of peers at two nodes has more lines.
+    AT_ONE_NODE,
+  );
   const maker = join('J5maker', { location: onion(1), features: { ping: true, zeta: true } });
   join('J5canary');
   clock.advance(5_000);
@@ -97,11 +121,10 @@ t.test('the list has each peer, its time of connection and its message counts', 
     ['J5maker'],
     'the oldest first, at most the requested number',
   );
-  t.end();
 });
 
-t.test('a kick closes the peer, and the other peers are told that it left', (t) => {
-  const { directory, clock, join } = scene(t);
+t.test('a kick closes the peer, and the other peers are told that it left', async (t) => {
+  const { directory, clock, join } = await scene(t);
   const observer = join('J5observer');
   const maker = join('J5maker', { location: onion(1) });
   t.same(directory.operator.kick({ by: 'nick', name: 'J5maker' }), {
@@ -116,11 +139,10 @@ t.test('a kick closes the peer, and the other peers are told that it left', (t) 
   t.match(observer.received, `"line": "J5maker;${onion(1)};D"`);
   t.match(directory.stats(), { peers: 1, bans: 0, closed: { kicked: 1 } });
   t.ok(isAccepted(join('J5maker', { location: onion(1) })), 'without a ban it may come again');
-  t.end();
 });
 
-t.test('by an onion: each peer that declares it, whatever the port', (t) => {
-  const { directory, join } = scene(t);
+t.test('by an onion: each peer that declares it, whatever the port', async (t) => {
+  const { directory, join } = await scene(t, {}, AT_ONE_NODE);
   const same = [
     join('J5one', { location: onion(1) }),
     join('J5two', { location: onion(1).replace('5222', '80') }),
@@ -140,11 +162,10 @@ t.test('by an onion: each peer that declares it, whatever the port', (t) => {
     banned: [{ kind: 'nick', name: 'J5local' }],
   });
   t.ok(local.closed, 'a location on this machine is closed, and only its nick is banned');
-  t.end();
 });
 
-t.test('a kick without a matching peer closes and bans nothing', (t) => {
-  const { directory, join } = scene(t, { ownNicks: new Set(['J5canary']) });
+t.test('a kick without a matching peer closes and bans nothing', async (t) => {
+  const { directory, join } = await scene(t, { ownNicks: new Set(['J5canary']) });
   const canary = join('J5canary');
   join('J5maker', { location: onion(1) });
   for (const target of [
@@ -159,11 +180,10 @@ t.test('a kick without a matching peer closes and bans nothing', (t) => {
   }
   t.notOk(canary.closed);
   t.match(directory.stats(), { peers: 1, bans: 0 });
-  t.end();
 });
 
-t.test('a ban refuses the nick and the onion until its time is over', (t) => {
-  const { directory, clock, join } = scene(t);
+t.test('a ban refuses the nick and the onion until its time is over', async (t) => {
+  const { directory, clock, join } = await scene(t, {}, AT_ONE_NODE);
   join('J5maker', { location: onion(1) });
   directory.operator.kick({ by: 'nick', name: 'J5maker' }, HOUR);
   const refused = [
@@ -180,11 +200,10 @@ t.test('a ban refuses the nick and the onion until its time is over', (t) => {
   clock.advance(1);
   t.ok(isAccepted(join('J5maker', { location: onion(1) })));
   t.equal(directory.stats().bans, 0);
-  t.end();
 });
 
-t.test('an onion that another peer declares too is not banned', (t) => {
-  const { directory, join } = scene(t);
+t.test('an onion that another peer declares too is not banned', async (t) => {
+  const { directory, join } = await scene(t, {}, AT_ONE_NODE);
   const honest = join('J5honest', { location: onion(1) });
   join('J5liar', { location: onion(1) });
   t.match(directory.operator.kick({ by: 'nick', name: 'J5liar' }, HOUR), {
@@ -194,23 +213,25 @@ t.test('an onion that another peer declares too is not banned', (t) => {
   t.equal(directory.operator.bans().length, 1);
   honest.leave();
   t.ok(isAccepted(join('J5honest', { location: onion(1) })), 'the owner of the onion is accepted');
-  t.end();
 });
 
-t.test('a newcomer that waits for the banned nick is refused', (t) => {
-  const { directory, join } = scene(t);
+t.test('a newcomer that waits for the banned nick is refused', async (t) => {
+  const { directory, join } = await scene(t, {}, AT_ONE_NODE);
   join('J5maker', { features: { ping: true } });
   const newcomer = join('J5maker');
   t.equal(newcomer.received, '', 'it waits');
   directory.operator.kick({ by: 'nick', name: 'J5maker' }, HOUR);
   newcomer.drain();
   t.match(newcomer.received, REFUSED);
-  t.end();
 });
 
-t.test('a key that is proved does not lift a ban', (t) => {
+t.test('a key that is proved does not lift a ban', async (t) => {
   const key = nickKey(new Uint8Array(32).fill(0x11));
-  const { directory, clock, join } = scene(t, { nickAuth: { required: false, randomBytes } });
+  const { directory, clock, join } = await scene(
+    t,
+    { nickAuth: { required: false, randomBytes } },
+    AT_ONE_NODE,
+  );
   const features = { nick_auth: true };
   join(key.nick);
   const owner = join(key.nick, { features });
@@ -225,11 +246,10 @@ t.test('a key that is proved does not lift a ban', (t) => {
   t.match(owner.received, /"type": 807.*policy/);
   t.match(join(key.nick, { features }).received, REFUSED, 'asked before it is challenged');
   t.equal(directory.peerCount, 0);
-  t.end();
 });
 
-t.test('bans are lifted by name, or all', (t) => {
-  const { directory, join } = scene(t);
+t.test('bans are lifted by name, or all', async (t) => {
+  const { directory, join } = await scene(t, {}, AT_ONE_NODE);
   for (const n of [1, 2]) join(`J5maker${n}`, { location: onion(n) });
   for (const n of [1, 2]) directory.operator.kick({ by: 'nick', name: `J5maker${n}` }, HOUR);
   t.same(directory.operator.unban('J5other'), []);
@@ -239,10 +259,9 @@ t.test('bans are lifted by name, or all', (t) => {
   t.ok(isAccepted(join('J5maker1', { location: onion(1) })));
   t.equal(directory.operator.unban(undefined).length, 2);
   t.equal(directory.stats().bans, 0);
-  t.end();
 });
 
-t.test('the list of bans has a bound', (t) => {
+t.test('the list of bans has a bound', oneProcess('the list itself, without a directory'), (t) => {
   const clock = createTestClock();
   const bans = new Bans({ clock });
   t.ok(bans.add(nicks(0, MAX_BANS - 1), HOUR));
@@ -258,8 +277,8 @@ t.test('the list of bans has a bound', (t) => {
   t.end();
 });
 
-t.test('a kick whose bans do not fit closes no connection', (t) => {
-  const { directory, join } = scene(t);
+t.test('a kick whose bans do not fit closes no connection', async (t) => {
+  const { directory, join } = await scene(t, {}, AT_ONE_NODE);
   const maker = join('J5maker', { location: onion(1) });
   const many = Array.from({ length: MAX_BANS - 1 }, (_, i) => ({
     kind: 'nick' as const,
@@ -273,11 +292,10 @@ t.test('a kick whose bans do not fit closes no connection', (t) => {
   });
   t.notOk(maker.closed);
   t.equal(directory.stats().bans, MAX_BANS - 1);
-  t.end();
 });
 
 t.test('bans continue in the process after an upgrade', async (t) => {
-  const { directory, join } = scene(t);
+  const { directory, join } = await scene(t, {}, AT_ONE_NODE);
   join('J5maker', { location: onion(1) });
   directory.operator.kick({ by: 'nick', name: 'J5maker' }, HOUR);
   const parcels = await moveBans(() => directory.operator.bans()).hold();
@@ -285,7 +303,7 @@ t.test('bans continue in the process after an upgrade', async (t) => {
     const read: unknown = JSON.parse(JSON.stringify(value));
     return [key, { key, value: read }];
   });
-  const next = scene(t);
+  const next = await scene(t, {}, AT_ONE_NODE);
   next.directory.operator.restore(bansIn(new Map(travelled)));
   t.match(next.join('J5maker').received, REFUSED);
   t.match(next.join('J5fresh', { location: onion(1) }).received, REFUSED);
@@ -314,20 +332,24 @@ t.test('bans continue in the process after an upgrade', async (t) => {
 
 const labHost = (text: string) => (text.endsWith('.lab') ? ok(text) : undefined);
 
-t.test('a kind of location that a program adds is banned by its host, as an onion is', (t) => {
-  t.teardown(addLocationKind('x-lab', { read: labHost, sharesHost: false }));
-  t.teardown(addLocationKind('x-port', { read: (text) => ok(text), sharesHost: true }));
-  const bans = new Bans({ clock: createTestClock() });
-  t.ok(bans.add([{ kind: 'x-lab', name: 'a.lab' }], HOUR));
-  const declares = (host_: string, kind: `x-${string}` = 'x-lab') =>
-    bans.holds({ nick: 'J5x', location: { kind, host: host_, port: 7 } });
-  t.ok(declares('a.lab'));
-  t.notOk(declares('b.lab'));
-  t.notOk(declares('a.lab', 'x-port'), 'a host that programs share is never banned');
-  t.same(
-    bansIn(new Map([['bans', { key: 'bans', value: bans.all() }]])),
-    bans.all(),
-    'it moves with an upgrade',
-  );
-  t.end();
-});
+t.test(
+  'a kind of location that a program adds is banned by its host, as an onion is',
+  oneProcess('the list itself, without a directory'),
+  (t) => {
+    t.teardown(addLocationKind('x-lab', { read: labHost, sharesHost: false }));
+    t.teardown(addLocationKind('x-port', { read: (text) => ok(text), sharesHost: true }));
+    const bans = new Bans({ clock: createTestClock() });
+    t.ok(bans.add([{ kind: 'x-lab', name: 'a.lab' }], HOUR));
+    const declares = (host_: string, kind: `x-${string}` = 'x-lab') =>
+      bans.holds({ nick: 'J5x', location: { kind, host: host_, port: 7 } });
+    t.ok(declares('a.lab'));
+    t.notOk(declares('b.lab'));
+    t.notOk(declares('a.lab', 'x-port'), 'a host that programs share is never banned');
+    t.same(
+      bansIn(new Map([['bans', { key: 'bans', value: bans.all() }]])),
+      bans.all(),
+      'it moves with an upgrade',
+    );
+    t.end();
+  },
+);

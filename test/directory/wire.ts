@@ -21,7 +21,7 @@ import { onionHost } from '../../src/protocol/location.js';
 import { createTestClock, type TestClock } from '../helpers/test-clock.js';
 import { openDirectory } from './three-nodes.js';
 
-export { CLUSTER_TIMERS } from './three-nodes.js';
+export { CLUSTER_TIMERS, connectPeer, oneProcess, openDirectory } from './three-nodes.js';
 
 export const DN_NICK = 'J5DirectoryOOOOO';
 export const DN_LOCATION = '127.0.0.1:5222';
