@@ -174,6 +174,8 @@ class ClusterNode implements Cluster {
     this.#cancelSweep?.();
     this.#cancelSweep = undefined;
     this.#exchange.stop();
+    // While the bus closes, peers come and go; a node that speaks after its `bye` would live again.
+    this.#outbox.stop();
     await this.#options.bus.close();
   }
 
@@ -243,10 +245,12 @@ class ClusterNode implements Cluster {
   }
 
   #onBus(state: BusState): void {
+    const isNew = state.connected && !this.#busState.connected;
     this.#busState = state;
     this.#batch(() => {
       if (!state.connected) this.#members.lost();
-      else if (!this.#early) this.#exchange.beat();
+      // Not at each fault that the bus reports: the heartbeat may be what causes it.
+      else if (isNew && !this.#early) this.#exchange.beat();
     });
     this.#tellChange();
   }

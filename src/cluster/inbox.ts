@@ -16,6 +16,8 @@ const ASK_MS = 500;
 const MAX_MISSING = 100_000;
 /** Most questions of one node that are answered in a second. */
 const ANSWERS_PER_SECOND = 20;
+/** Earlier epochs of a node that are remembered. */
+const MAX_ENDED = 64;
 
 export interface InboxOptions {
   /** Name of the cluster and network. */
@@ -43,6 +45,11 @@ export interface Received {
 /** What is known of the packets of one node. */
 interface Sender {
   epoch: string | undefined;
+  /**
+   * Epochs that a later one ended, the oldest first. They never count again: of two processes with the key of one node
+   * the later one is heard, instead of each in turn.
+   */
+  readonly ended: Set<string>;
   toAll: number;
   toUs: number;
   nonce: string;
@@ -67,6 +74,7 @@ export class Inbox {
     for (const name of options.nodes) {
       this.#senders.set(name, {
         epoch: undefined,
+        ended: new Set(),
         toAll: 0,
         toUs: 0,
         nonce: '',
@@ -133,7 +141,9 @@ export class Inbox {
   #accept(packet: Packet, sender: Sender): Received | undefined {
     const { tally } = this.#options;
     const records = this.#read(packet);
-    this.#answer(packet.node, sender, records);
+    // A question that is sent again is not answered: it would use up the answers to later ones.
+    const isRepeated = packet.epoch === sender.epoch && packet.seq <= sender.toUs;
+    if (!isRepeated && !sender.ended.has(packet.epoch)) this.#answer(packet.node, sender, records);
     if (packet.epoch !== sender.epoch) return this.#newEpoch(packet, sender, records);
     const before = packet.to === undefined ? sender.toAll : sender.toUs;
     if (packet.seq <= before) return this.#drop('replayed');
@@ -151,12 +161,18 @@ export class Inbox {
     sender: Sender,
     records: readonly ClusterRecord[],
   ): Received | undefined {
+    if (sender.ended.has(packet.epoch)) return this.#drop('epoch');
     const proof = records.find((record) => record.type === 'prove');
     if (packet.to === undefined || !proof || proof.nonce !== sender.nonce || sender.nonce === '') {
       // Our own question counts as no answer of an unknown life, but is not a fault either.
       if (!records.some((record) => record.type === 'ask')) this.#drop('epoch');
       this.#ask(packet.node, sender);
       return undefined;
+    }
+    if (sender.epoch !== undefined) {
+      sender.ended.add(sender.epoch);
+      const [oldest] = sender.ended;
+      if (oldest !== undefined && sender.ended.size > MAX_ENDED) sender.ended.delete(oldest);
     }
     Object.assign(sender, {
       epoch: packet.epoch,

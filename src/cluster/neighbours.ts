@@ -17,6 +17,7 @@ import type { Inbox } from './inbox.js';
 import { formatMoved, parseMoved, type Moved } from './moved.js';
 import type { Members } from './members.js';
 import type { RecordOutbox } from './outbox.js';
+import { MAX_RANK } from './record.js';
 import { shareOf } from './shares.js';
 
 export interface ClusterNeighboursOptions {
@@ -136,7 +137,7 @@ export class ClusterNeighbours implements Neighbours {
     const { nick } = peer;
     let rank = 0;
     for (const { entry } of exchange.view.presences(nick).values()) {
-      rank = Math.max(rank, entry.rank + 1);
+      rank = Math.min(MAX_RANK, Math.max(rank, entry.rank + 1));
     }
     exchange.copies.fresh(nick, node);
     const entry = exchange.own.add(peer, rank, clock.now());

@@ -52,6 +52,7 @@ export class RecordOutbox {
   #cancelFlush: (() => void) | undefined;
   /** Until then records wait, unless `flush` is called. */
   #heldUntil = -Infinity;
+  #isStopped = false;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
@@ -67,8 +68,18 @@ export class RecordOutbox {
     return this.#toAll;
   }
 
+  /** Nothing more is sent: the node said that it stops, or another process continues it. */
+  stop(): void {
+    this.#isStopped = true;
+    this.#cancelFlush?.();
+    this.#cancelFlush = undefined;
+    this.#pending = [];
+    this.#chars = 0;
+  }
+
   /** @param to one node; undefined: all */
   push(to: string | undefined, record: ClusterRecord): void {
+    if (this.#isStopped) return;
     const text = JSON.stringify(formatClusterRecord(record));
     this.#pending.push({ to, text });
     this.#chars += text.length;

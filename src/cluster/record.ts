@@ -85,6 +85,8 @@ const MAX_LOCATION_CHARS = 320;
 const MAX_FEATURES = 1_024;
 const MAX_FEATURE_CHARS = 1_024;
 const MAX_VERSION_CHARS = 64;
+/** Highest rank; a node that states more cannot make those of others unreadable. */
+export const MAX_RANK = 1_000_000;
 /** More than any node has. */
 const MAX_CHUNKS = 10_000;
 /** A digit pattern of 66 hex digits. */
@@ -154,7 +156,7 @@ function entryOf(value: unknown): Entry {
     nick: nickOf(value['n']),
     location: locationOf(value['l']),
     features: featuresOf(value['f']),
-    rank: countOf(value['r'] ?? 0),
+    rank: Math.min(MAX_RANK, countOf(value['r'] ?? 0)),
     ageMs: Math.round(amountOf(value['a'])),
     key,
     // One that cannot be read is none: the key counts as not proved.

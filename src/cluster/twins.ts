@@ -40,8 +40,8 @@ export class Twins {
     const present = view.presences(nick);
     const here = own.get(nick);
     if (!here && present.size <= 1) return true;
-    const verdict = proofs.verdict(presence);
-    if (verdict === 'proven' || verdict === 'later') return true;
+    // Not yet verified is not proven: a node that announces many proofs gains nothing.
+    if (proofs.verdict(presence) === 'proven') return true;
     return here?.key === undefined && !this.#isProvenElsewhere(nick);
   }
 

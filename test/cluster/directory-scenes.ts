@@ -6,9 +6,9 @@
  * `grep -aE '^ *# [a-z-]+: [0-9]+ scenes' .tap/report.tap` shows all of them.
  *
  * A scene about a limit that each machine has for itself (connections without a handshake, chunks of lists, circuits,
- * bans; `oneNode` in the scene) has all its connections at one of the three nodes. Scenes with programs start three
- * programs and a nats-server. A test that opens no directory, or checks exact figures of one process, is left out on
- * three nodes with its reason (`oneProcess` in the scene); it is printed, and counted apart.
+ * bans; `oneNode` in the scene) has all its connections at one of the three nodes. A test that opens no directory, or
+ * checks exact figures of one process, is left out on three nodes with its reason (`oneProcess` in the scene); it is
+ * printed, and counted apart. `mass` has only one test, of a program, and is not in these files.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';

@@ -238,6 +238,107 @@ t.test('a node without a proof does not speak for a peer that proved its key', a
   t.notOk(owner.closed);
 });
 
+t.test(
+  'a node with more proofs than are verified in a second does not speak meanwhile',
+  async (t) => {
+    const world = await createWorld(ABC, NICK_AUTH);
+    const key = createNickKey(randomBytes);
+    const owner = joinProven(world, 'b', key);
+    const y = world.node('b').join('J5y');
+    world.pass(1_500);
+    y.take();
+    // Each of these has a connection at b, too, so its proof is looked at.
+    const others = Array.from({ length: 60 }, () => createNickKey(randomBytes));
+    for (const other of others) world.node('b').join(other.nick);
+    world.pass(100);
+    const records: ClusterRecord[] = others.map((other) => ({
+      type: 'join',
+      entry: entryOf(other, { proof: proofOf(otherKey), location: onion(9) }),
+    }));
+    records.push(
+      { type: 'join', entry: entryOf(key, { proof: proofOf(otherKey) }) },
+      PUBLIC(`${key.nick}!PUBLIC!lie`),
+    );
+    world.hub.inject(undefined, packet(world, { node: 'a', seq: 1_000 }, records));
+    world.hub.run();
+    y.memory.drain();
+    t.strictSame(linesOf(y.take(), 687), []);
+    t.notOk(owner.closed);
+  },
+);
+
+t.test('a rank beyond all others does not make the peers of other nodes unreadable', async (t) => {
+  const world = await createWorld(ABC);
+  const location = onion(1);
+  const entry: Entry = {
+    nick: 'J5x',
+    location,
+    features: [],
+    rank: Number.MAX_SAFE_INTEGER,
+    ageMs: 1,
+    key: undefined,
+    proof: undefined,
+  };
+  world.hub.inject(undefined, packet(world, { node: 'c' }, [{ type: 'join', entry }]));
+  world.pass(100);
+  const x = world.node('a').join('J5x', { location });
+  world.pass(5_000);
+  t.ok(x.accepted);
+  const seen = world
+    .node('b')
+    .cluster.state()
+    .nodes.find(({ name }) => name === 'a');
+  t.match(seen, { peers: 1, inSync: true });
+});
+
+t.test(
+  'of two processes with the key of one node the later one is heard, and only it',
+  async (t) => {
+    const world = await createWorld(ABC);
+    const earlier = world.node('a').join('J5x');
+    const watch = world.node('b').join('J5watch');
+    world.pass(1_000);
+    const first = world.node('a');
+    const second = await world.restart('a');
+    const later = second.join('J5y');
+    for (let i = 0; i < 200; i++) {
+      first.clock.advance(50);
+      world.pass(50);
+    }
+    earlier.memory.drain();
+    const [gone] = linesOf(watch.take(), 789);
+    t.equal(gone, 'J5x;NOT-SERVING-ONION;D');
+    t.strictSame(listedBy(world, watch), ['J5watch', 'J5y'], 'and its peers stay');
+    world.pass(100);
+    t.equal(world.node('b').cluster.state().counters.deaths, 0);
+    t.ok(
+      world.node('b').cluster.state().counters.snapshots < 12,
+      'no list is asked for again and again',
+    );
+    t.notOk(later.closed);
+    await first.cluster.leave();
+  },
+);
+
+t.test('a node that stops says nothing after that, whatever its peers do', async (t) => {
+  const world = await createWorld(ABC);
+  const watch = world.node('b').join('J5watch');
+  const a = world.node('a');
+  a.join('J5x');
+  world.pass(1_000);
+  const since = world.hub.log.length;
+  const closing = a.cluster.close();
+  const late = a.join('J5late');
+  a.clock.advance(3_000);
+  world.hub.run();
+  await closing;
+  t.equal(world.hub.log.slice(since).filter(({ from }) => from === 'a').length, 1, 'its bye');
+  world.pass(1_000);
+  t.strictSame(listedBy(world, watch), ['J5watch']);
+  t.equal(world.node('b').cluster.state().nodes[0]?.life, 'dead');
+  t.ok(late.memory.connection);
+});
+
 t.test('what a later version says is ignored', async (t) => {
   const world = await createWorld(ABC);
   const z = world.node('b').join('J5z');

@@ -85,6 +85,49 @@ async function nextOf(client: Client, type: number): Promise<string> {
   }
 }
 
+void t.test('a node that may not publish says so, and does not ask again and again', async (t) => {
+  const user = { user: 'a', password: 'x' };
+  const server = await startNatsServer(
+    t,
+    'authorization { users: [ { user: a, password: x, permissions: { publish: "none", subscribe: ">" } } ] }\n',
+  );
+  let published = 0;
+  const bus = natsBus({
+    servers: [{ host: '127.0.0.1', port: server.port }],
+    tls: false,
+    name: 'onionmc a',
+    clock: systemClock,
+    credentials: { kind: 'password', ...user },
+  });
+  const key = keys.get('a');
+  if (!key) throw new Error('unreachable');
+  const cluster = createCluster({
+    name: 'pit',
+    network: 'signet',
+    node: 'a',
+    nodes,
+    key,
+    bus: {
+      open: (prefix, node, handler) => bus.open(prefix, node, handler),
+      publish(to, bytes) {
+        published++;
+        return bus.publish(to, bytes);
+      },
+      close: () => bus.close(),
+    },
+    clock: systemClock,
+    log: silentLog,
+    version: '1.0',
+  });
+  await cluster.start();
+  await until(() => /permissions violation/i.test(cluster.state().detail ?? ''));
+  const [before, since] = [published, performance.now()];
+  await until(() => published >= before + 2);
+  t.ok(performance.now() - since > 900, 'a heartbeat a second');
+  t.notOk(cluster.state().connected);
+  await cluster.close();
+});
+
 void t.test('three nodes over a nats-server', async (t) => {
   const server = await startNatsServer(t, 'max_pending: 1MB\nwrite_deadline: "1s"\n');
   const [a, b, c] = await Promise.all(NAMES.map((name) => startNode(t, server, name)));

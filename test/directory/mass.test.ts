@@ -5,7 +5,7 @@
 import t from 'tap';
 import { startDirectoryProcess } from '../helpers/directory-process.js';
 import { joinMany, nickOf, NO_RATES_CONFIG, type Mass, type OnLine } from './many.js';
-import { onion, until } from './wire.js';
+import { onion, oneProcess, until } from './wire.js';
 import { freePort } from '../../src/lab/private-network/free-ports.js';
 
 const PEERS = 2_000;
@@ -20,6 +20,9 @@ function leavesIn(line: string): string[] {
 
 void t.test(
   '2,000 peers connect at once, receive one message, and leave in one tick',
+  oneProcess(
+    'processor time and descriptors of one program; `scripts/bench cluster` has 3,000 at three',
+  ),
   async (t) => {
     const statusPort = await freePort();
     // With the default of 1,000 the speed of the machine would decide which of 2,000 are in after two seconds;

@@ -6,7 +6,7 @@ import { freePort } from '../../src/lab/private-network/free-ports.js';
 import { startDirectoryProcess } from '../helpers/directory-process.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { joinMany, nickOf, NO_RATES_CONFIG } from './many.js';
-import { CLUSTER_TIMERS, runDirectory, turn, until } from './wire.js';
+import { CLUSTER_TIMERS, oneProcess, runDirectory, turn, until } from './wire.js';
 
 const AT_ONCE = 50;
 const ENDLESS_BYTES = 1_900_000;
@@ -60,7 +60,9 @@ void t.test('peers that came and went leave no record, timer or descriptor', asy
   await stop();
 });
 
-void t.test('a process with peers that came and went, and endless lines', async (t) => {
+const OF_PROGRAM = oneProcess('memory and descriptors of one program');
+
+void t.test('a process with peers that came and went, and endless lines', OF_PROGRAM, async (t) => {
   const statusPort = await freePort();
   const directory = await startDirectoryProcess(t, statusPort, NO_RATES_CONFIG);
 
