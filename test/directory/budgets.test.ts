@@ -53,9 +53,9 @@ async function world(
   isOneNode = false,
 ): Promise<World> {
   const clock = createTestClock();
-  const all = { ...DEFAULT_LIMITS, heartbeatIntervalMs: 0, ...limits };
+  const inForce = { ...DEFAULT_LIMITS, heartbeatIntervalMs: 0, ...limits };
   const directory = await openDirectory(
-    (more) => testDirectory({ limits: all, ...more }),
+    (more) => testDirectory({ limits: inForce, ...more }),
     clock,
     isOneNode,
   );

@@ -167,7 +167,7 @@ function together(a: DirectoryStats, b: DirectoryStats): DirectoryStats {
   return Object.fromEntries(all) as DirectoryStats;
 }
 
-function only(what: string): never {
+function ofOneProcess(what: string): never {
   throw new Error(`${what} belongs to one process: use testDirectory`);
 }
 
@@ -295,23 +295,23 @@ class Nodes implements Directory {
   }
 
   copyPeers(): never {
-    return only('copyPeers');
+    return ofOneProcess('copyPeers');
   }
 
   snapshot(): never {
-    return only('snapshot');
+    return ofOneProcess('snapshot');
   }
 
   prepare(): never {
-    return only('prepare');
+    return ofOneProcess('prepare');
   }
 
   forget(): never {
-    return only('forget');
+    return ofOneProcess('forget');
   }
 
   restore(): never {
-    return only('restore');
+    return ofOneProcess('restore');
   }
 
   async refusedGone(): Promise<void> {
