@@ -302,8 +302,7 @@ export class Exchange {
       differences: differences(this.#options.facts(), facts),
     });
     this.places.stated(node, beat.places);
-    if (inSync) this.#receiver.inSync(node);
-    else this.#receiver.want(node);
+    if (!inSync) this.#receiver.want(node);
   }
 
   #join(node: string, entry: Entry): void {

@@ -13,9 +13,6 @@ const CHUNK_CHARS = 60_000;
 const BETWEEN_CHUNKS_MS = 5;
 /** Without a chunk for this long, a snapshot is asked for again. */
 const STALLED_MS = 5_000;
-/** Where a snapshot did not help, the next one is asked for after this time, then after twice as long, and so on. */
-const FIRST_PAUSE_MS = 1_000;
-const MAX_PAUSE_MS = 60_000;
 /** Most changes that arrive during a snapshot. */
 const MAX_CHANGES = 50_000;
 /** Most entries of a snapshot. */
@@ -102,12 +99,6 @@ interface Arriving {
   readonly changes: Map<string, Entry | undefined>;
 }
 
-/** Snapshots of a node that did not help. */
-interface Pause {
-  readonly ms: number;
-  readonly until: number;
-}
-
 export interface SnapshotReceiverOptions {
   readonly clock: Clock;
   readonly send: (to: string, record: ClusterRecord) => void;
@@ -119,8 +110,6 @@ export interface SnapshotReceiverOptions {
 export class SnapshotReceiver {
   readonly #options: SnapshotReceiverOptions;
   readonly #arriving = new Map<string, Arriving>();
-  /** By node of the configuration. */
-  readonly #pauses = new Map<string, Pause>();
   #ids = 0;
 
   constructor(options: SnapshotReceiverOptions) {
@@ -133,7 +122,6 @@ export class SnapshotReceiver {
     const now = clock.now();
     const arriving = this.#arriving.get(node);
     if (arriving && now - arriving.at < STALLED_MS) return;
-    if (now < (this.#pauses.get(node)?.until ?? 0)) return;
     const id = ++this.#ids;
     this.#arriving.set(node, { id, next: 0, at: now, entries: new Map(), changes: new Map() });
     send(node, { type: 'want', id });
@@ -161,16 +149,7 @@ export class SnapshotReceiver {
       if (entry) entries.set(nick, entry);
       else entries.delete(nick);
     }
-    const { clock, onSnapshot } = this.#options;
-    const before = this.#pauses.get(node)?.ms ?? FIRST_PAUSE_MS / 2;
-    const ms = Math.min(MAX_PAUSE_MS, 2 * before);
-    this.#pauses.set(node, { ms, until: clock.now() + ms });
-    onSnapshot(node, entries);
-  }
-
-  /** Its peers are all known. */
-  inSync(node: string): void {
-    this.#pauses.delete(node);
+    this.#options.onSnapshot(node, entries);
   }
 
   /** A peer joined (`entry`) or left while a snapshot may be on its way. */
@@ -184,6 +163,5 @@ export class SnapshotReceiver {
   /** The node began again, or is dead. */
   forget(node: string): void {
     this.#arriving.delete(node);
-    this.#pauses.delete(node);
   }
 }
