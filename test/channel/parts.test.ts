@@ -15,6 +15,7 @@ import { createUnconfirmedMessages } from '../../src/channel/direct/unconfirmed-
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
 import { NOT_SERVING, type Location } from '../../src/protocol/location.js';
 import { formatPrivmsg, verifyPrivmsg } from '../../src/protocol/message.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 import { keyOf } from '../helpers/test-channel.js';
 import { createTestClock } from '../helpers/test-clock.js';
 
@@ -534,7 +535,7 @@ t.test('the inbox', (t) => {
 t.test('the inbox never throws and never accepts a forged private message', (t) => {
   const me = keyOf(1);
   const payload = fc.oneof(
-    fc.string({ unit: 'binary', maxLength: 300 }),
+    unicodeText({ maxLength: 300 }),
     fc
       .tuple(fc.constantFrom(me.nick, 'PUBLIC', 'x', ''), fc.string({ maxLength: 100 }))
       .map(([to, text]) => `${keyOf(2).nick}!${to}!${text}`),

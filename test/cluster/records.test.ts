@@ -22,6 +22,7 @@ import { fingerprint, SetDigest } from '../../src/cluster/digest.js';
 import { shareOf } from '../../src/cluster/shares.js';
 import { formatMoved, parseMoved } from '../../src/cluster/moved.js';
 import { onion } from '../directory/wire.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 
 /** With the prototype of ordinary objects. */
 function object<T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }): fc.Arbitrary<T> {
@@ -43,7 +44,7 @@ const proof = fc.option(
   { nil: undefined },
 );
 const hex = fc.stringMatching(/^[0-9a-f]{1,32}$/);
-const payload = fc.string({ maxLength: 200, unit: 'binary' });
+const payload = unicodeText({ maxLength: 200 });
 
 const entry: fc.Arbitrary<Entry> = object({
   nick,

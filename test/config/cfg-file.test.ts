@@ -5,6 +5,7 @@ import * as fc from 'fast-check';
 import t from 'tap';
 import { MAX_CFG_BYTES, parseCfg, readCfgFile, type CfgFile } from '../../src/config/cfg-file.js';
 import { ConfigError } from '../../src/config/config-error.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 
 /** One case of `test/vectors/make-cfg-vectors.py`: what Python's configparser reads from a text. */
 interface Vector {
@@ -90,7 +91,7 @@ t.test('any text is read or refused, and the parser never throws', async (t) => 
       '  more',
       '[DEFAULT]',
     ),
-    fc.string({ unit: 'binary' }),
+    unicodeText(),
     fc.string(),
   );
   const text = fc.array(oddLine, { maxLength: 12 }).map((lines) => lines.join('\n'));
@@ -111,8 +112,7 @@ t.test('any text is read or refused, and the parser never throws', async (t) => 
 });
 
 t.test('written values are read back unchanged', async (t) => {
-  const name = fc
-    .string({ unit: 'binary', minLength: 1 })
+  const name = unicodeText({ minLength: 1 })
     .map((s) => s.replace(/[\s\p{C}=:[\]#;\x85]/gu, ''))
     .filter((s) => s !== '' && s === s.toLowerCase() && s !== 'DEFAULT');
   const value = fc.string({ unit: 'grapheme' }).map((s) => s.replace(/[\s\p{C}]/gu, '-'));

@@ -8,6 +8,10 @@ import { minimise } from '../../lab/fuzz/minimise.js';
 import { readSeeds } from '../../lab/fuzz/seeds.js';
 import { Broken, type Target } from '../../lab/fuzz/target.js';
 import { createTargets } from '../../lab/fuzz/targets.js';
+import { useFastCurves } from '../../src/roles/fast-curves.js';
+
+// As the programs do; test/platform compares these curves with those in JavaScript.
+useFastCurves();
 
 const ROOT = join(dirname(fileURLToPath(import.meta.url)), '../..');
 const RUNS = 300;

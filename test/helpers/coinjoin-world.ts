@@ -23,12 +23,25 @@ import type { InputSignature } from '../../src/negotiation/transaction.js';
 import { formatOutpoint, type Outpoint } from '../../src/protocol/outpoint.js';
 import { createPodle, type Podle } from '../../src/protocol/podle.js';
 import { signText } from '../../src/protocol/signature.js';
+import { useFastCurves } from '../../src/roles/fast-curves.js';
+
+// As the programs do; test/platform compares these curves with those in JavaScript.
+useFastCurves();
 
 /** 32 bytes that only depend on a text. */
 export const secretOf = (text: string): Uint8Array => sha256(utf8ToBytes(text));
 
 const hash160 = (bytes: Uint8Array): Uint8Array => ripemd160(sha256(bytes));
-const publicKeyOf = (secret: Uint8Array): Uint8Array => secp256k1.getPublicKey(secret, true);
+
+/** By secret in hex: most tests make the same coins again and again. */
+const publicKeys = new Map<string, Uint8Array>();
+
+function publicKeyOf(secret: Uint8Array): Uint8Array {
+  const name = bytesToHex(secret);
+  const key = publicKeys.get(name) ?? secp256k1.getPublicKey(secret, true);
+  publicKeys.set(name, key);
+  return key;
+}
 
 export type CoinType = 'p2wpkh' | 'p2sh-p2wpkh';
 

@@ -2,6 +2,10 @@
 import type { Connection } from '../../src/channel/ports.js';
 import { decodeEnvelope, encodeEnvelope } from '../../src/protocol/envelope.js';
 import { createLineFramer } from '../../src/protocol/line-framer.js';
+import { useFastCurves } from '../../src/roles/fast-curves.js';
+
+// As the programs do; test/platform compares these curves with those in JavaScript.
+useFastCurves();
 
 export interface LinePeer {
   send(type: number, payload: string): void;

@@ -3,6 +3,10 @@ import { EventEmitter } from 'eventemitter3';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import type { NegotiationChannel } from '../../src/negotiation/resender.js';
 import type { CommandName } from '../../src/protocol/commands.js';
+import { useFastCurves } from '../../src/roles/fast-curves.js';
+
+// As the programs do; test/platform compares these curves with those in JavaScript.
+useFastCurves();
 
 export interface HeldMessage {
   readonly from: string;

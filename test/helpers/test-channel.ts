@@ -12,7 +12,11 @@ import { createLoopbackOverlay } from '../../src/overlay/loopback.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import type { Location } from '../../src/protocol/location.js';
 import { nickKey, type NickKey } from '../../src/protocol/nick.js';
+import { useFastCurves } from '../../src/roles/fast-curves.js';
 import { createTestClock, type TestClock } from './test-clock.js';
+
+// As the programs do; test/platform compares these curves with those in JavaScript.
+useFastCurves();
 
 /** The value of an event; `true` for an event without a value. */
 type EventValue<E extends MessageChannelEvent> = E extends 'stopped'

@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import t from 'tap';
 import { quotedLine, shownJson, shownLine, shownLines } from '../../src/kit/shown-text.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 
 /** Characters that act on a terminal or on the text around them, and how they are shown. */
 const ODD: readonly (readonly [what: string, text: string, shown: string])[] = [
@@ -70,14 +71,10 @@ t.test('the bound of a line', async (t) => {
   t.equal(shownLine(`${'a'.repeat(6)}🚀bcd`, 10), 'aaaaaa...', 'a character is not cut in half');
   t.equal(shownLine('abcdef', 2), '..');
   fc.assert(
-    fc.property(
-      fc.string({ unit: 'binary', maxLength: 300 }),
-      fc.integer({ min: 0, max: 100 }),
-      (text, max) => {
-        const line = shownLine(text, max);
-        return line.length <= max && !UNSAFE.test(line) && shownLine(line, max) === line;
-      },
-    ),
+    fc.property(unicodeText({ maxLength: 300 }), fc.integer({ min: 0, max: 100 }), (text, max) => {
+      const line = shownLine(text, max);
+      return line.length <= max && !UNSAFE.test(line) && shownLine(line, max) === line;
+    }),
   );
 });
 
@@ -90,7 +87,7 @@ t.test('a text of several lines', async (t) => {
   t.equal(shownLines('a\n\u0338b'), `a\n${String.raw`\u0338`}b`, 'a mark that begins a line');
   t.equal(shownLines('\r\n'.repeat(3_000)).length, 2_000);
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 300 }), (text) => {
+    fc.property(unicodeText({ maxLength: 300 }), (text) => {
       const lines = shownLines(text, 100);
       return lines.length <= 100 && !UNSAFE.test(lines.replaceAll('\n', ''));
     }),
@@ -106,7 +103,7 @@ t.test('JSON: the same value, in characters that any terminal can print', async 
   for (const text of PLAIN) t.equal(shownJson(text), JSON.stringify(text));
   t.equal(shownJson(undefined), 'null');
   fc.assert(
-    fc.property(fc.jsonValue(), fc.string({ unit: 'binary' }), (value, text) => {
+    fc.property(fc.jsonValue(), unicodeText(), (value, text) => {
       const json = shownJson([value, text]);
       return (
         !UNSAFE.test(json) && JSON.stringify(JSON.parse(json)) === JSON.stringify([value, text])

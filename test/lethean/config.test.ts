@@ -14,6 +14,7 @@ import {
 import { configPlaces, platformOf, usualFolders } from '../../src/lethean/config/places.js';
 import { resolveOptions, type Sources } from '../../src/lethean/config/resolve.js';
 import { loadLetheanSettings } from '../../src/lethean/config/settings.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 
 const SOURCES: Sources = {
   commandLine: {},
@@ -223,7 +224,7 @@ t.test('files with faults', async (t) => {
 
 t.test('no text breaks the reader', async () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary' }), (text) => {
+    fc.property(unicodeText(), (text) => {
       const ini = readIni(text);
       return ini.ok ? ini.entries.every(({ key }) => /^[a-z][\w-]*$/.test(key)) : ini.line > 0;
     }),

@@ -41,6 +41,7 @@ import { buildUnsigned, parseUnsigned, signedIds } from '../../src/negotiation/t
 import { openCommitmentFile } from '../../src/ops/commitment-file.js';
 import { systemClock } from '../../src/overlay/system-clock.js';
 import { announceCommitment } from '../../src/roles/announce-commitment.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 import { anyPort, openLiveTestChannel } from '../helpers/test-channel.js';
 import {
   addressOf,
@@ -211,7 +212,7 @@ t.test('transactions to be signed', (t) => {
 t.test('no text makes a parser throw', (t) => {
   const near = fc.oneof(
     fc.string(),
-    fc.string({ unit: 'binary' }),
+    unicodeText(),
     fc.stringMatching(/^[0-9a-fA-F:, |]{0,200}$/),
     fc.base64String(),
   );
@@ -228,7 +229,7 @@ t.test('no text makes a parser throw', (t) => {
     }),
   );
   fc.assert(
-    fc.property(near, fc.string({ unit: 'binary' }), (reason, key) => {
+    fc.property(near, unicodeText(), (reason, key) => {
       const refusal = formatRefusal(reason, key);
       const mine = formatRefusal(reason, C);
       return /^[ -~]{1,200}$/.test(refusal) && isRefusalTo(mine, C) && ownText(key) === key;

@@ -22,6 +22,7 @@ import {
   signText,
   verifyText,
 } from '../../src/protocol/signature.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 
 const { Point } = secp256k1;
 type CurvePoint = InstanceType<typeof Point>;
@@ -193,7 +194,7 @@ t.test('scalars and coordinates at the edges', (t) => {
 
 t.test('texts of messages', (t) => {
   fc.assert(
-    fc.property(secret, fc.string({ unit: 'binary' }), fc.boolean(), (key, text, isOther) => {
+    fc.property(secret, unicodeText(), fc.boolean(), (key, text, isOther) => {
       const publicKey = bytesToHex(secp256k1.getPublicKey(key, true));
       const signature = signText(text, key);
       const [alone, openSsl, wasm] = everyWay(() =>
@@ -276,7 +277,7 @@ t.test('signatures of nicks are those of JavaScript, byte for byte', (t) => {
     }
   }
   fc.assert(
-    fc.property(secret, fc.string({ unit: 'binary' }), (key, text) => {
+    fc.property(secret, unicodeText(), (key, text) => {
       const ways = everyWay(() => signNickText(text, key));
       return ways.every((signature) => signature === signText(text, key));
     }),

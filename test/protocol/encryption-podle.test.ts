@@ -27,6 +27,7 @@ import {
   type PodleRevelation,
 } from '../../src/protocol/podle.js';
 import vectors from '../vectors/protocol.json' with { type: 'json' };
+import { unicodeText } from '../helpers/unicode-text.js';
 
 const N = secp256k1.Point.CURVE().n;
 const hex32 = (n: bigint): string => n.toString(16).padStart(64, '0');
@@ -175,7 +176,7 @@ t.test('malformed and forged boxes', async (t) => {
   holds(
     t,
     'any arguments',
-    fc.property(fc.array(fc.string({ unit: 'binary' })), (args) => !fromB.decrypt(args).ok),
+    fc.property(fc.array(unicodeText()), (args) => !fromB.decrypt(args).ok),
   );
   holds(
     t,
@@ -288,12 +289,12 @@ t.test('outpoints', async (t) => {
   holds(
     t,
     'any text',
-    fc.property(fc.string({ unit: 'binary' }), (text) => !parseOutpoint(text).ok),
+    fc.property(unicodeText(), (text) => !parseOutpoint(text).ok),
   );
   holds(
     t,
     'any text after an outpoint',
-    fc.property(fc.string({ unit: 'binary' }), (text) => {
+    fc.property(unicodeText(), (text) => {
       const read = parseOutpoint(`${txid}:1${text}`);
       return !read.ok || /^\d*$|^:[0-9a-f]+:\d+$/i.test(text);
     }),
@@ -332,7 +333,7 @@ t.test('the features after a key', (t) => {
   holds(
     t,
     'any arguments',
-    fc.property(fc.array(fc.string({ unit: 'binary' })), (args) =>
+    fc.property(fc.array(unicodeText()), (args) =>
       parseFeatures([...args, `features=${args.join(',')}`]).every((name) =>
         /^[a-z0-9_]{1,64}$/.test(name),
       ),
@@ -519,7 +520,7 @@ t.test('malformed and false revelations', async (t) => {
   holds(
     t,
     'any text',
-    fc.property(fc.string({ unit: 'binary' }), (any) => !parseRevelation(any).ok),
+    fc.property(unicodeText(), (any) => !parseRevelation(any).ok),
   );
   const scalar = fc.bigInt({ min: 1n, max: N - 1n });
   const digits = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => bytesToHex(bytes));

@@ -57,6 +57,7 @@ import {
 } from '../../src/protocol/peerlist.js';
 import { ok } from '../../src/protocol/result.js';
 import { signText, verifyText } from '../../src/protocol/signature.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 import { MEMORY_ROW } from '../helpers/memory-overlay.js';
 import vectors from '../vectors/protocol.json' with { type: 'json' };
 
@@ -73,7 +74,7 @@ const anyText = fc
   })
   .map((units) => String.fromCharCode(...units));
 /** Any text that is valid Unicode. */
-const unicode = fc.string({ unit: 'binary', maxLength: 80 });
+const unicode = unicodeText({ maxLength: 80 });
 
 const payloads = [...Object.values(vectors.refLines), ...Object.values(vectors.ngLines)].flatMap(
   (line) => {

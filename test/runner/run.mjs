@@ -16,7 +16,7 @@ import { join, relative, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { compileAll, ROOT } from '../../scripts/compile.mjs';
 import { oneTap } from './one-tap.mjs';
-import { isQuick } from './quick.mjs';
+import { isQuick, tooLong } from './quick.mjs';
 
 /** Started first, in this order: they take longest and mostly wait. Only the speed depends on the list. */
 const FIRST = [
@@ -89,7 +89,7 @@ function failuresIn(report) {
 
 function cpuTimes() {
   const rows = readFileSync(CPU_TIMES, 'utf8').split('\n').filter(Boolean);
-  return new Map(rows.map((row) => [row.replace(/^\S+ /, ''), row.split(' ', 1)[0]]));
+  return new Map(rows.map((row) => [row.replace(/^\S+ /, ''), Number(row.split(' ', 1)[0])]));
 }
 
 function show(line) {
@@ -146,7 +146,12 @@ const wrongly = skipped.filter((line) => !line.includes('# SKIP bitcoind is miss
 for (const line of wrongly) show(`skipped without a reason that counts: ${line.trim()}`);
 if (wrongly.length > 0) process.exitCode = 1;
 const cpu = cpuTimes();
+const faults = quick ? tooLong(cpu) : [];
+for (const line of faults) show(line);
+if (faults.length > 0) process.exitCode = 1;
 show('slowest files: seconds, and seconds of CPU');
 for (const [name, took] of [...seconds].toSorted(([, a], [, b]) => b - a).slice(0, SLOWEST)) {
-  show(`${took.toFixed(1).padStart(7)} ${(cpu.get(name) ?? '').padStart(7)}  ${name}`);
+  show(`${took.toFixed(1).padStart(7)} ${(cpu.get(name)?.toFixed(1) ?? '').padStart(7)}  ${name}`);
 }
+const total = [...cpu.values()].reduce((sum, each) => sum + each, 0);
+show(`processor time of all ${files.length} files: ${total.toFixed(0)} s`);

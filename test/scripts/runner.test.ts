@@ -85,14 +85,14 @@ t.test('the runner counts assertions and explains failures', async (t) => {
 });
 
 t.test('quick tests start no program', async (t) => {
-  const { isQuick, SIMULATIONS } = await import(QUICK);
+  const { isQuick, startsPrograms, LONG } = await import(QUICK);
   const tests = (await readdir(join(ROOT, 'test'), { recursive: true }))
     .filter((name) => name.endsWith('.test.ts'))
     .map((name) => join('test', name));
   t.same(
-    SIMULATIONS.filter((name: string) => !tests.includes(name)),
+    LONG.filter((name: string) => !tests.includes(name) || startsPrograms(name)),
     [],
-    'each simulation that is left out exists',
+    'each that is left out for its time exists, and would be quick otherwise',
   );
   const quick = new Set(tests.filter((name) => isQuick(name)));
   for (const folder of ['protocol', 'kit', 'negotiation', 'directory', 'channel']) {
@@ -105,7 +105,7 @@ t.test('quick tests start no program', async (t) => {
     starting.filter((name) => quick.has(name)),
     [],
   );
-  const pure = quick.size + SIMULATIONS.length;
+  const pure = quick.size + LONG.length;
   t.ok(pure > tests.length / 2, `${pure} of ${tests.length} files`);
 
   // The hidden import is only found when the test runs.
@@ -113,4 +113,30 @@ t.test('quick tests start no program', async (t) => {
   const result = await runTests(t, { 'a.mjs': hidden }, ['--quick']);
   t.equal(result.code, 1);
   t.match(result.stderr, /a\.mjs starts a program: a quick test must not/);
+});
+
+t.test('quick tests take little processor time', async (t) => {
+  const { tooLong, QUICK_SECONDS } = await import(QUICK);
+  t.same(tooLong(new Map([['test/a.test.ts', 2 * QUICK_SECONDS]])), [], 'on a busy machine');
+  t.match(tooLong(new Map([['test/a.test.ts', 2 * QUICK_SECONDS + 0.1]])), [
+    /^test\/a\.test\.ts took 5\.1 s of processor time, .* make it cheaper, or add it to LONG/,
+  ]);
+
+  // Writes the time that it would have needed to where the runner reads it.
+  const times = join(t.testdirName, '.tap', 'cpu-seconds');
+  const slow = file(
+    `import { appendFileSync, readFileSync } from 'node:fs';
+    process.once('exit', () => {
+      const [, name] = readFileSync('${times}', 'utf8').trim().split(' ');
+      appendFileSync('${times}', \`99.0 \${name}\\n\`);
+    });
+    t.ok(1);`,
+  );
+  const quick = await runTests(t, { 'slow.mjs': slow }, ['--quick']);
+  t.equal(quick.code, 1, quick.stderr);
+  t.match(quick.stdout, /^\S+slow\.mjs took 99\.0 s of processor time/m);
+  t.same(quick.counts, [1, 1, 0], 'each assertion passed');
+  const whole = await runTests(t, { 'slow.mjs': slow }, []);
+  t.equal(whole.code, 0, whole.stderr);
+  t.match(whole.stdout, /^processor time of all 1 files: 99 s$/m);
 });

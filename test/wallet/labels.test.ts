@@ -2,6 +2,7 @@
 import * as fc from 'fast-check';
 import t from 'tap';
 import { parseRecord } from '../../src/kit/json-record.js';
+import { unicodeText } from '../helpers/unicode-text.js';
 import { createWalletWorld, type WalletWorld } from '../helpers/wallet-world.js';
 
 const line = (value: object): string => JSON.stringify(value);
@@ -94,13 +95,13 @@ t.test('no text makes the import fail', async (t) => {
   const { wallet } = await funded();
   const before = wallet.exportLabels();
   const text = fc.oneof(
-    fc.string({ unit: 'binary' }),
+    unicodeText(),
     fc.json(),
     fc
       .record({
         type: fc.constantFrom('addr', 'tx', 'output', '__proto__'),
         ref: fc.string(),
-        label: fc.string({ unit: 'binary' }),
+        label: unicodeText(),
         spendable: fc.anything(),
       })
       .map((value) => JSON.stringify(value, (_, it: unknown) => (typeof it === 'bigint' ? 1 : it))),

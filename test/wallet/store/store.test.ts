@@ -19,6 +19,7 @@ import {
   recordsOf,
 } from './scene.js';
 import { OTHER_PID, SimulatedDisk } from './simulated-disk.js';
+import { unicodeText } from '../../helpers/unicode-text.js';
 
 const RECORDS: readonly JournalValue[] = [
   { t: 'index', mixdepth: 0, branch: 1, index: 7 },
@@ -53,7 +54,7 @@ t.test('any records come back as they were, in their order', async (t) => {
   const value = fc.letrec<{ value: JournalValue }>((tie) => ({
     value: fc.oneof(
       { maxDepth: 3 },
-      fc.string({ unit: 'binary' }),
+      unicodeText(),
       fc.maxSafeInteger(),
       fc.boolean(),
       fc.constant(null),
