@@ -12,7 +12,6 @@ import { hostAndPort } from '../kit/host-name.js';
 import { HttpAddressError } from '../http/address-error.js';
 import { json, JSON_TYPE } from '../http/answer.js';
 import { healthRoute, type Health } from '../http/health.js';
-import { loadPageFiles } from '../http/page-files.js';
 import {
   HttpPage,
   type PageAccess,
@@ -27,7 +26,7 @@ import type { Network } from '../protocol/constants.js';
 import { orderbookJson, type OrderbookJson } from './book-json.js';
 import { orderbookCsv } from './csv.js';
 import { DEFAULT_EVENT_LIMITS, type EventLimits, EventStream } from './event-stream.js';
-import { ORDERBOOK_PAGE } from './page-files.js';
+import { orderbookPageFiles } from './orderbook-page.js';
 
 export interface OrderbookServerOptions {
   /** Address to listen on (`[OBWATCHER] host`). */
@@ -127,7 +126,7 @@ async function routesOf(
   const bookText = createBookCache(options, session);
   const headers = { 'content-disposition': 'attachment; filename="orderbook.csv"' };
   return new Map<string, Route>([
-    ...(await loadPageFiles(ORDERBOOK_PAGE)),
+    ...(await orderbookPageFiles()),
     ['/orderbook.json', () => ({ code: 200, type: JSON_TYPE, body: bookText('json') })],
     [
       '/orderbook.csv',

@@ -1,8 +1,7 @@
 /** The page of a directory for people: which files it has, and what it reads besides `/status`. */
 import { json } from '../http/answer.js';
-import { loadPageFiles } from '../http/page-files.js';
 import type { Route, Routes } from '../http/page.js';
-import { PUBLIC_FOLDER } from './page-files.js';
+import { loadWebPage } from './page-files.js';
 
 export interface StatusPageData {
   /** `/history`. */
@@ -13,23 +12,15 @@ export interface StatusPageData {
 
 /** The routes of the page. Rejects with a PageFileError when its files are not there. */
 export async function statusPageRoutes({ history, limits }: StatusPageData): Promise<Routes> {
-  const files = await loadPageFiles({
-    folder: PUBLIC_FOLDER,
-    index: 'status.html',
-    names: [
-      'status.html',
-      'style.css',
-      'status.css',
-      'icon.svg',
-      'status.js',
-      'status-plots.js',
-      'elements.js',
-      'format.js',
-      'plots.js',
-      'poll.js',
-      'theme.js',
-    ],
-    packageFiles: ['uplot/dist/uPlot.esm.js', 'uplot/dist/uPlot.min.css'],
+  const files = await loadWebPage({
+    title: 'Directory',
+    content: 'status.html',
+    start: 'state',
+    data: 'status',
+    styles: ['status.css'],
+    script: 'status.js',
+    modules: ['status-plots.js', 'poll.js'],
+    hasPlots: true,
   });
   return new Map<string, Route>([
     ...files,

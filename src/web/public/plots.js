@@ -1,4 +1,5 @@
 /** Charts drawn by uPlot on canvases, in the colours of the page. */
+import { element } from './elements.js';
 import uPlot from './vendor/uPlot.esm.js';
 
 const HEIGHT = 220;
@@ -26,13 +27,32 @@ function axesOf(entry) {
 
 const later = globalThis.requestIdleCallback ?? ((fn) => setTimeout(fn, 0));
 
+/** Fills a figure of a page: its `data-title`, and `data-first` and `data-second` for the legend of two lines. */
+function fill(figure) {
+  const { title, first, second } = figure.dataset;
+  const chart = element('div', 'chart');
+  chart.setAttribute('role', 'img');
+  chart.setAttribute('aria-label', title);
+  const caption = element('figcaption');
+  caption.append(element('span', 'sentence'));
+  if (second !== undefined) {
+    const legend = element('span', 'legend');
+    legend.append(element('i', 'swatch first'), `${first} `);
+    legend.append(element('i', 'swatch second'), second);
+    caption.append(legend);
+  }
+  caption.append(element('output', 'readout'));
+  figure.append(element('h3', '', title), chart, caption);
+}
+
 /**
- * @param figures elements by name, each with `.chart`, `.sentence` and `.readout`
+ * @param figures elements by name, with the attributes that `fill` reads
  * @param charts by the same names: a function of the colours and of the input of `update`. It returns
  *   uPlot's data, scales, series and axes, a sentence, and the readout at an index. Without data there is
  *   nothing to draw; undefined: nor to say. `grows`: more data does not need a new plot.
  */
 export function createPlots(figures, charts) {
+  for (const figure of Object.values(figures)) fill(figure);
   const plots = new Map();
   let input;
   let waiting = [];
