@@ -64,12 +64,23 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(40) }) },
 );
 
+/** A message, with the peer list entry behind a private one. */
+interface Message {
+  readonly type: number;
+  readonly from: string;
+  readonly line: string;
+  readonly entry?: string;
+}
+
 /** A peer as the model sees it. */
 interface Modelled {
   readonly peer: MemoryPeer;
   readonly nick: string;
-  /** The lines that it must get, in this order. Leaves come in between; see `leaves`. */
-  readonly due: string[];
+  /**
+   * The messages that it must get: all of a sender, all public ones, and all private ones in this order.
+   * Leaves come in between; see `leaves`.
+   */
+  readonly due: Message[];
   /** The entries of peers whose leave it must hear exactly once, `;D` excluded. */
   readonly leaves: string[];
   /** Where it is, and the kind of location that it dialled. */
@@ -108,24 +119,36 @@ function check({ peer, due, leaves, nick }: Modelled, all: boolean): void {
   if (all && raw.at(-1) !== '') throw new Error(`${nick}: half a line at the end`);
   const lines = raw.slice(0, -1).map(parseLine);
   if (lines.length > 0 && lines[0]?.type !== 795) throw new Error(`${nick}: 795 is not first`);
-  const ordered: string[] = [];
+  const ordered: Message[] = [];
   const left: string[] = [];
   for (const { type, line } of lines.slice(1)) {
     if (type === 789 && isLeave(line)) {
       left.push(...line.split(',').map((entry) => entry.slice(0, -';D'.length)));
+    } else if (type === 789) {
+      const before = ordered.pop();
+      if (before?.type !== 685) throw new Error(`${nick}: an entry without a private message`);
+      ordered.push({ ...before, entry: line });
     } else {
-      const from = line.split('!')[0] ?? '';
+      const [from = ''] = line.split('!');
       if (left.some((entry) => entry.startsWith(`${from};`)))
         throw new Error(`${nick}: ${from} spoke after it left`);
-      ordered.push(line);
+      ordered.push({ type, from, line });
     }
   }
-  const wanted = all ? due : due.slice(0, ordered.length);
-  if (ordered.join('\n') !== wanted.join('\n')) {
-    throw new Error(
-      `${nick}: ${ordered.length} lines of ${due.length}, first difference at ` +
-        String(ordered.findIndex((line, n) => line !== wanted[n])),
-    );
+  const last = ordered.at(-1);
+  if (!all && last?.type === 685 && last.entry === undefined) ordered.pop();
+  // A private message may come before the public ones of others.
+  const keys = new Set([...due, ...ordered].flatMap(({ type, from }) => [type, from]));
+  for (const key of keys) {
+    const of = ({ type, from }: Message): boolean => type === key || from === key;
+    const came = ordered.filter(of);
+    const wanted = due.filter(of).slice(0, all ? undefined : came.length);
+    if (JSON.stringify(came) !== JSON.stringify(wanted)) {
+      const first = came.findIndex((one, n) => JSON.stringify(one) !== JSON.stringify(wanted[n]));
+      throw new Error(
+        `${nick}: ${came.length} lines of ${wanted.length} of ${key}, first difference at ${first}`,
+      );
+    }
   }
   const expected = new Set(leaves);
   if (new Set(left).size !== left.length) throw new Error(`${nick}: a leave came twice`);
@@ -196,7 +219,7 @@ async function play(steps: readonly Step[], windows: Windows, isInTwo: boolean):
         for (let n = 0; n < action.times; n++) {
           const line = `${me.nick}!PUBLIC!hp2 ${++count} ${'x'.repeat(action.size)}`;
           bytes += encodeEnvelope(687, line);
-          for (const other of others) other.due.push(line);
+          for (const other of others) other.due.push({ type: 687, from: me.nick, line });
         }
         me.peer.say(bytes);
         break;
@@ -208,7 +231,8 @@ async function play(steps: readonly Step[], windows: Windows, isInTwo: boolean):
         me.peer.say(encodeEnvelope(685, line));
         const own = `${DN_NICK};${OWN[target.home.via]}`;
         const isNamed = isInTwo && target.home.via === me.home.via;
-        target.due.push(line, isNamed ? `${entryFor(target, me)},${own}` : own);
+        const entry = isNamed ? `${entryFor(target, me)},${own}` : own;
+        target.due.push({ type: 685, from: me.nick, line, entry });
         break;
       }
       case 'drain':
@@ -228,7 +252,7 @@ async function play(steps: readonly Step[], windows: Windows, isInTwo: boolean):
 /** Three nodes, each time anew, take longer than one. */
 const RUNS = CLUSTER_TIMERS > 0 ? 6 : 150;
 
-void t.test('every peer gets exactly its messages, in order', async (t) => {
+void t.test('every peer gets exactly its messages, those of a sender in order', async (t) => {
   const steps = fc.array(step, { minLength: 20, maxLength: 120 });
   for (const isInTwo of [false, true]) {
     for (const windows of WINDOWS) {
@@ -246,6 +270,12 @@ void t.test('every peer gets exactly its messages, in order', async (t) => {
   }
 });
 
+/** A public message, or a private one with its entry. */
+function message(line: string, entry?: string): Message {
+  const [from = ''] = line.split('!');
+  return entry === undefined ? { type: 687, from, line } : { type: 685, from, line, entry };
+}
+
 void t.test(
   'the model detects a lost, a doubled and a swapped line',
   oneProcess('a test of the model of this file'),
@@ -253,13 +283,26 @@ void t.test(
     const peer = memoryPeer();
     const say = (line: string): void => peer.connection.write(Buffer.from(line));
     const base = { peer, nick: 'J5a', leaves: [], home: NOWHERE };
-    say(encodeEnvelope(795, '{}') + encodeEnvelope(687, 'b!1') + encodeEnvelope(687, 'b!2'));
-    peer.drain();
-    check({ ...base, due: ['b!1', 'b!2'] }, true);
-    t.throws(() => check({ ...base, due: ['b!1', 'b!2', 'b!3'] }, true), /2 lines of 3/);
-    t.throws(() => check({ ...base, due: ['b!1'] }, true), /2 lines of 1/);
-    t.throws(() => check({ ...base, due: ['b!2', 'b!1'] }, false), /difference at 0/);
-    t.throws(() => check({ ...base, due: ['b!1', 'b!2'], leaves: ['J5x'] }, true), /is missing/);
+    say(encodeEnvelope(795, '{}') + encodeEnvelope(687, 'b!1'));
+    say(encodeEnvelope(685, 'c!2') + encodeEnvelope(789, 'dn') + encodeEnvelope(687, 'b!3'));
+    for (let write = 0; write < 2; write++) peer.drain();
+    const [one, two, three, four] = [
+      message('b!1'),
+      message('c!2', 'dn'),
+      message('b!3'),
+      message('b!4'),
+    ];
+    const wrong = (due: Message[], all = true, leaves: string[] = []): void =>
+      check({ ...base, due, leaves }, all);
+    wrong([one, two, three]);
+    wrong([one, three, two]);
+    wrong([one, two, three, four], false);
+    t.throws(() => wrong([one, two, three, four]), /2 lines of 3 of 687/);
+    t.throws(() => wrong([one, three]), /1 lines of 0 of 685/);
+    t.throws(() => wrong([one, two]), /2 lines of 1 of 687/);
+    t.throws(() => wrong([three, two, one], false), /of 687, first difference at 0/);
+    t.throws(() => wrong([one, message('c!2', 'x'), three]), /of 685, first difference at 0/);
+    t.throws(() => wrong([one, two, three], true, ['J5x']), /is missing/);
     t.end();
   },
 );
@@ -294,8 +337,11 @@ void t.test('the log', oneProcess('a data structure of a node'), (t) => {
 void t.test('the flush window', oneProcess('a data structure of a node'), (t) => {
   const clock = createTestClock();
   const flushed: number[] = [];
-  const timer = createFlushTimer(clock, { publicMs: 0, burstMs: 25 }, () => {
-    flushed.push(clock.now());
+  const timer = createFlushTimer({
+    clock,
+    windows: { publicMs: 0, burstMs: 25 },
+    peers: () => 1_000,
+    flush: () => flushed.push(clock.now()),
   });
   timer.schedule();
   t.strictSame(flushed, [], 'nothing to flush');
@@ -326,8 +372,11 @@ void t.test('the window of public frames', oneProcess('a data structure of a nod
   const clock = createTestClock();
   const start = clock.now();
   let flushed: number[] = [];
-  const timer = createFlushTimer(clock, { publicMs: 250, burstMs: 25 }, () => {
-    flushed.push(clock.now() - start);
+  const timer = createFlushTimer({
+    clock,
+    windows: { publicMs: 250, burstMs: 25 },
+    peers: () => 9,
+    flush: () => flushed.push(clock.now() - start),
   });
   const at = (ms: number, bytes: number): void => {
     clock.advance(start + ms - clock.now());
@@ -393,7 +442,7 @@ void t.test('frames for one peer take along what waits for it, and only for it',
   t.strictSame(typesOf(bob), ['687', '685', '789'], 'before the private one of the same sender');
   t.strictSame(typesOf(carol), [], 'others wait on');
   carol.say(encodeEnvelope(685, 'J5carol!J5nobody!fill three'));
-  t.strictSame(typesOf(carol), ['687', '789'], 'also with a gone notice');
+  t.strictSame(typesOf(carol), ['789', '687'], 'a gone notice overtakes the public one');
   const queued = (): number => directory.queuedBytes().reduce((sum, bytes) => sum + bytes, 0);
   alice.say(encodeEnvelope(687, 'J5alice!PUBLIC!hp2 four'));
   t.equal(queued(), 0, 'what waits for others is not behind');
@@ -513,7 +562,7 @@ t.test(
 
     fanout.direct(bob.peer, 'one ');
     t.same(heard(), ['one ', 1]);
-    fanout.broadcast('two ', alice.peer);
+    fanout.broadcast('two ', 'alice', alice.peer);
     t.same(heard(), ['one two ', 2]);
 
     const result = fanout.batch(() => {

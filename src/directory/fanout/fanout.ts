@@ -4,7 +4,8 @@
  */
 import type { Clock, Random } from '../../channel/ports.js';
 import { createBroadcastLog } from './broadcast-log.js';
-import { createFlushTimer, type FlushTimer } from './flush-timer.js';
+import { ALL_PEERS, createFlushTimer, type FlushPart, type FlushTimer } from './flush-timer.js';
+import { Flusher } from './flusher.js';
 import { Outboxes } from './outbox.js';
 import type { DirectoryLimits } from '../limits.js';
 import type { Peer } from '../peer.js';
@@ -12,6 +13,7 @@ import { leaveFrames, type Leave } from './peerlists.js';
 import { kindsNamedOver, type LocationKind } from '../../protocol/location.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, FlushReport, Tally } from '../stats.js';
+import { UnsettledNicks } from './unsettled.js';
 
 /** Size of a leave in its line, approximately. */
 const LEAVE_BYTES = 85;
@@ -41,8 +43,8 @@ export class Fanout {
   readonly #options: FanoutOptions;
   readonly #log = createBroadcastLog();
   readonly #timer: FlushTimer;
-  /** Log position of the last flush. */
-  #flushed = 0;
+  readonly #flusher: Flusher;
+  readonly #unsettled = new UnsettledNicks();
   /** Peers with own frames that were not written yet. */
   readonly #touched = new Set<Peer>();
   #leaves: Leave[] = [];
@@ -50,11 +52,16 @@ export class Fanout {
   #depth = 0;
 
   constructor(options: FanoutOptions) {
-    const { clock, tally } = options;
+    const { clock, tally, registry } = options;
     this.#options = options;
     this.outboxes = new Outboxes({ log: this.#log, clock, tally });
-    const windows = { publicMs: options.publicWindowMs, burstMs: options.flushWindowMs };
-    this.#timer = createFlushTimer(clock, windows, () => this.flush());
+    this.#flusher = new Flusher({ fanout: options, log: this.#log, outboxes: this.outboxes });
+    this.#timer = createFlushTimer({
+      clock,
+      windows: { publicMs: options.publicWindowMs, burstMs: options.flushWindowMs },
+      peers: () => registry.ready.length,
+      flush: (part) => this.#flush(part),
+    });
   }
 
   get logBytes(): number {
@@ -73,20 +80,38 @@ export class Fanout {
   }
 
   /**
-   * Queues one frame for every ready peer except `sender`, which must be ready if it is here.
+   * Queues one frame of a nick for every ready peer except `sender`, the peer of that nick if it is here;
+   * it must be ready.
    * @param frame ASCII, CRLF included
    */
-  broadcast(frame: string, sender: Peer | undefined): void {
+  broadcast(frame: string, from: string, sender: Peer | undefined): void {
     const length = this.#log.append(frame);
+    this.#unsettled.note(from, this.#log.end);
     if (sender) this.outboxes.cutOut(sender.outbox, length);
     this.#timer.touch(length);
     this.#schedule();
   }
 
-  /** Queues frames for one ready peer. @param lines their number */
+  /** Queues frames for one ready peer, behind all that waits for it. @param lines their number */
   direct(peer: Peer, frames: string | Uint8Array, lines = 1): void {
     const bytes = typeof frames === 'string' ? Buffer.from(frames, 'latin1') : frames;
     this.outboxes.direct(peer.outbox, bytes, lines);
+    this.#touched.add(peer);
+    this.#schedule();
+  }
+
+  /**
+   * Queues frames for one ready peer that are urgent: they leave before the public frames that wait for it.
+   * Behind Tor they are then in the first cell; the others fill the cells behind it.
+   * @param about the nick that they speak of, whose own frames are not overtaken; undefined: of none
+   */
+  urgent(peer: Peer, frames: string, about: string | undefined, lines = 1): void {
+    const { outbox } = peer;
+    const mayOvertake = about === undefined || this.#unsettled.allBefore(about, outbox.cursor);
+    if (!mayOvertake || !this.outboxes.overtake(outbox, Buffer.from(frames, 'latin1'), lines)) {
+      this.direct(peer, frames, lines);
+      return;
+    }
     this.#touched.add(peer);
     this.#schedule();
   }
@@ -111,10 +136,11 @@ export class Fanout {
     const versions = others.map((via) => leaveFrames(leaves, kindsNamedOver(via, reachable)));
     if (versions.every((version) => version.join('') === frames.join(''))) {
       this.#appendToAll(frames);
-      return;
+    } else {
+      this.#appendTo(first, frames);
+      for (const [i, via] of others.entries()) this.#appendTo(via, versions[i] ?? []);
     }
-    this.#appendTo(first, frames);
-    for (const [i, via] of others.entries()) this.#appendTo(via, versions[i] ?? []);
+    for (const { nick } of leaves) this.#unsettled.note(nick, this.#log.end);
   }
 
   /** The kinds of locations that the ready peers dialled. */
@@ -142,24 +168,16 @@ export class Fanout {
     }
   }
 
-  /** Flushes now, without waiting for the window. */
+  /** Flushes now, to all peers, without waiting for the window. */
   flush(): void {
-    const { clock, tally, onFlush } = this.#options;
+    this.#flush(ALL_PEERS);
+  }
+
+  #flush(part: FlushPart): void {
     this.#depth++;
     this.recordLeaves();
-    tally.flushes++;
-    const { end } = this.#log;
-    const startedAt = clock.now();
-    const slowest = this.#pumpAll(end);
-    this.#log.trim(slowest);
+    this.#unsettled.settle(this.#flusher.flush(part));
     this.#writeTouched();
-    onFlush?.({
-      bytes: end - this.#flushed,
-      lagBytes: end - slowest,
-      keptBytes: this.#log.size,
-      tookMs: clock.now() - startedAt,
-    });
-    this.#flushed = end;
     this.#depth--;
   }
 
@@ -169,29 +187,7 @@ export class Fanout {
     this.#touched.clear();
     this.#leaves = [];
     this.#log.trim(this.#log.end);
-  }
-
-  /** Writes the log up to `end` to all peers; returns the position of the slowest peer that stays. */
-  #pumpAll(end: number): number {
-    const { registry, random, limits } = this.#options;
-    const { ready } = registry;
-    const limit = limits.sendQueueBytes;
-    let slowest = end;
-    const lagging: Peer[] = [];
-    // Starts with a random peer, so that the order is not always the same.
-    const first = Math.floor(random() * ready.length);
-    for (let i = 0; i < ready.length; i++) {
-      const peer = ready[(first + i) % ready.length];
-      if (!peer) continue;
-      const { outbox } = peer;
-      outbox.due = end;
-      this.outboxes.pump(outbox);
-      if (outbox.cursor === end) continue;
-      if (this.outboxes.lag(outbox) > limit) lagging.push(peer);
-      else if (outbox.cursor < slowest) slowest = outbox.cursor;
-    }
-    for (const peer of lagging) this.#options.drop(peer, 'lag');
-    return slowest;
+    this.#unsettled.settle(this.#log.end);
   }
 
   #writeTouched(): void {

@@ -1,21 +1,53 @@
 /**
- * Decides when public frames are written. While there are few, they wait for each other: a cell of Tor
- * holds 498 bytes and costs the same with one frame as with two. As soon as they fill cells by themselves
- * they leave, at a short interval as long as there are many of them. Frames for one peer never wait, and
- * take along what waits for that peer.
+ * Decides when public frames are written, and to which peers at once. A cell of Tor holds 498 bytes and
+ * costs the same with one frame as with two, so frames wait for each other:
+ *
+ * - few frames leave together when the first of them has waited for the window;
+ * - as soon as two cells wait for each peer, the peers take turns: the window is divided into steps, and
+ *   at each step a part of the peers gets everything that waits for it. Otherwise some hundreds of cells
+ *   would leave at one moment, and a private message would stand behind them at every relay;
+ * - as soon as eight cells wait, all of them leave at once, and go on at a short interval.
+ *
+ * No frame waits longer than the window. Frames for one peer never wait, and take along what waits for
+ * that peer.
  */
 import type { Clock } from '../../channel/ports.js';
 
+/** Payload of a cell of Tor, in bytes. */
+const CELL_BYTES = 498;
 /** Waiting bytes that fill eight cells of Tor: a longer wait would save little. */
-const FULL_BYTES = 8 * 498;
-/** A burst is over when less than two cells came within one interval. */
-const BURST_BYTES = 2 * 498;
+const FULL_BYTES = 8 * CELL_BYTES;
+/** Waiting bytes with which the peers take turns. A burst is over when less came within one interval. */
+const SOME_BYTES = 2 * CELL_BYTES;
+/** Most steps of a round. */
+export const MOST_STEPS = 10;
+/** Steps are at most this long where there may be more of them. */
+const STEP_MS = 25;
+/** With fewer peers in a step, waking up would cost more than the step does. */
+const STEP_PEERS = 5;
 
 export interface FlushWindows {
   /** Longest time that a public frame waits for others, in milliseconds. */
   readonly publicMs: number;
   /** Least time between two flushes, in milliseconds. */
   readonly burstMs: number;
+}
+
+/** Which part of the peers a flush is for: part `step` of `steps` equal ones; 0 of 1 is all of them. */
+export interface FlushPart {
+  readonly step: number;
+  readonly steps: number;
+}
+
+export const ALL_PEERS: FlushPart = { step: 0, steps: 1 };
+
+export interface FlushTimerOptions {
+  readonly clock: Clock;
+  readonly windows: FlushWindows;
+  /** Number of peers that a flush of all would reach. */
+  readonly peers: () => number;
+  /** Called when something waits, and at each step of a round; it may call `touch` again. */
+  readonly flush: (part: FlushPart) => void;
 }
 
 export interface FlushTimer {
@@ -27,53 +59,75 @@ export interface FlushTimer {
   cancel(): void;
 }
 
-/** One timer, which runs only while something waits. */
+/** A round in which the peers take turns. */
+interface Round {
+  readonly startedAt: number;
+  readonly durationMs: number;
+  readonly steps: number;
+  /** The next step; `steps`: the round is at its end. */
+  next: number;
+}
+
+/** One timer, which runs only while something waits or a round is not at its end. */
 class WindowTimer implements FlushTimer {
-  readonly #clock: Clock;
-  readonly #windows: FlushWindows;
-  readonly #flush: () => void;
-  /** Bytes that wait; 0: nothing does. */
+  readonly #options: FlushTimerOptions;
+  /** Bytes that came since the last flush of all, or since the start of the round; 0: nothing. */
   #bytes = 0;
   /** When the first of them came. */
   #since = 0;
   #flushedAt = -Infinity;
   #isBurst = false;
+  #round: Round | undefined;
   /** When the timer fires; undefined without one. */
   #dueAt: number | undefined;
   #cancelTimer: (() => void) | undefined;
 
-  constructor(clock: Clock, windows: FlushWindows, flush: () => void) {
-    this.#clock = clock;
-    this.#windows = windows;
-    this.#flush = flush;
+  constructor(options: FlushTimerOptions) {
+    this.#options = options;
   }
 
   touch(bytes: number): void {
-    if (this.#bytes === 0) this.#since = this.#clock.now();
+    if (this.#bytes === 0) this.#since = this.#options.clock.now();
     this.#bytes += bytes;
   }
 
   schedule(): void {
     if (this.#bytes === 0) return;
-    const { publicMs, burstMs } = this.#windows;
+    const { clock, windows } = this.#options;
     const isUrgent = this.#isBurst || this.#bytes >= FULL_BYTES;
-    const waitsUntil = isUrgent ? -Infinity : this.#since + publicMs;
-    const dueAt = Math.max(waitsUntil, this.#flushedAt + burstMs);
-    if (this.#dueAt !== undefined && this.#dueAt <= dueAt) return;
-    const wait = dueAt - this.#clock.now();
-    this.#stop();
-    if (wait <= 0) {
-      this.#run();
-      return;
+    if (this.#round) {
+      if (!isUrgent) return;
+      this.#round = undefined;
+      this.#stop();
     }
-    this.#dueAt = dueAt;
-    this.#cancelTimer = this.#clock.after(wait, () => this.#run());
+    const windowEnd = this.#since + windows.publicMs;
+    if (!isUrgent && this.#bytes >= SOME_BYTES && this.#beginRound(windowEnd - clock.now())) return;
+    const dueAt = Math.max(isUrgent ? -Infinity : windowEnd, this.#flushedAt + windows.burstMs);
+    this.#wakeAt(dueAt, () => this.#flushAll());
   }
 
   cancel(): void {
     this.#bytes = 0;
     this.#isBurst = false;
+    this.#round = undefined;
     this.#stop();
+  }
+
+  /** An earlier time replaces a later one, not the other way round. */
+  #wakeAt(dueAt: number, work: () => void): void {
+    if (this.#dueAt !== undefined && this.#dueAt <= dueAt) return;
+    this.#stop();
+    const { clock } = this.#options;
+    const wait = dueAt - clock.now();
+    if (wait <= 0) {
+      work();
+      return;
+    }
+    this.#dueAt = dueAt;
+    this.#cancelTimer = clock.after(wait, () => {
+      this.#stop();
+      work();
+    });
   }
 
   #stop(): void {
@@ -82,22 +136,50 @@ class WindowTimer implements FlushTimer {
     this.#dueAt = undefined;
   }
 
-  #run(): void {
-    this.#cancelTimer = undefined;
-    this.#dueAt = undefined;
-    this.#isBurst = this.#bytes >= (this.#isBurst ? BURST_BYTES : FULL_BYTES);
+  #flushAll(): void {
+    this.#isBurst = this.#bytes >= (this.#isBurst ? SOME_BYTES : FULL_BYTES);
     this.#bytes = 0;
-    this.#flush();
-    this.#flushedAt = this.#clock.now();
+    this.#options.flush(ALL_PEERS);
+    this.#flushedAt = this.#options.clock.now();
+    this.schedule();
+  }
+
+  /** False when the time or the peers are too few for two steps. */
+  #beginRound(durationMs: number): boolean {
+    const { clock, peers } = this.#options;
+    const enough = Math.floor(peers() / STEP_PEERS);
+    const steps = Math.min(MOST_STEPS, Math.ceil(durationMs / STEP_MS), enough);
+    if (steps < 2) return false;
+    this.#stop();
+    this.#bytes = 0;
+    this.#round = { startedAt: clock.now(), durationMs, steps, next: 0 };
+    this.#step(this.#round);
+    return true;
+  }
+
+  #step(round: Round): void {
+    const { steps } = round;
+    if (round.next === steps) {
+      this.#endRound();
+      return;
+    }
+    this.#options.flush({ step: round.next, steps });
+    round.next++;
+    // The flush may have ended the round.
+    if (this.#round !== round) return;
+    const nextAt = round.startedAt + (round.next * round.durationMs) / steps;
+    this.#wakeAt(nextAt, () => this.#step(round));
+  }
+
+  /** What came during a round is in the next one, or waits for its window again. */
+  #endRound(): void {
+    this.#round = undefined;
+    if (this.#bytes >= SOME_BYTES && this.#beginRound(this.#options.windows.publicMs)) return;
     this.schedule();
   }
 }
 
-/** @param flush is called when something waits; it may call `touch` again */
-export function createFlushTimer(
-  clock: Clock,
-  windows: FlushWindows,
-  flush: () => void,
-): FlushTimer {
-  return new WindowTimer(clock, windows, flush);
+/** @returns a timer that owns nothing else; `cancel` ends it */
+export function createFlushTimer(options: FlushTimerOptions): FlushTimer {
+  return new WindowTimer(options);
 }

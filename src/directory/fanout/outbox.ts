@@ -52,9 +52,10 @@ export interface OutboxesOptions {
   readonly tally: Tally;
 }
 
-function splice(outbox: Outbox, entry: Splice): void {
+/** @param place its place among the splices, which are in the order of the log; default: the last */
+function splice(outbox: Outbox, entry: Splice, place = outbox.splices?.length ?? 0): void {
   outbox.spliced += (entry.bytes?.length ?? 0) + SPLICE_OVERHEAD_BYTES - entry.skip;
-  if (outbox.splices) outbox.splices.push(entry);
+  if (outbox.splices) outbox.splices.splice(place, 0, entry);
   else outbox.splices = [entry];
 }
 
@@ -149,6 +150,23 @@ export class Outboxes {
     outbox.lines += lines;
     splice(outbox, { at: this.#log.end, bytes, skip: 0 });
     outbox.due = this.#log.end;
+  }
+
+  /**
+   * Queues frames for this peer before the broadcasts that wait for it, but behind other frames for it.
+   * Does not write yet.
+   * @returns false when it cannot: a write is in progress, or other frames wait between the broadcasts
+   */
+  overtake(outbox: Outbox, bytes: Uint8Array, lines: number): boolean {
+    const { cursor, closed, inFlight, splices = [] } = outbox;
+    if (closed || inFlight > 0) return false;
+    let place = 0;
+    while (splices[place]?.bytes && splices[place]?.at === cursor) place++;
+    for (let i = place; i < splices.length; i++) if (splices[i]?.bytes) return false;
+    outbox.lines += lines;
+    splice(outbox, { at: cursor, bytes, skip: 0 }, place);
+    outbox.due = this.#log.end;
+    return true;
   }
 
   /** Leaves the last `length` bytes of the log out of this peer's stream. */

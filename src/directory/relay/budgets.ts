@@ -256,7 +256,7 @@ export class Budgets {
   #broadcast(kind: PublicClass, peer: Peer, frame: string): void {
     const { registry, fanout, tally, neighbours } = this.#options;
     tally.messagesOut[kind === 'orderbook' ? kind : 'pubmsg'] += registry.ready.length - 1;
-    fanout.broadcast(frame, peer);
+    fanout.broadcast(frame, peer.nick, peer);
     neighbours?.publish(peer.nick, payloadOf(frame));
   }
 

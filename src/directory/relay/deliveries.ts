@@ -57,7 +57,7 @@ export class Deliveries {
     noteMessage(sender, target, running, clock.now());
     tally.messagesOut.privmsg++;
     tally.messagesOut.peerlist++;
-    fanout.direct(target, frame + peerlists.pushFrame(sender, target), 2);
+    fanout.urgent(target, frame + peerlists.pushFrame(sender, target), sender.nick, 2);
   }
 
   /** So that a taker uses another route at once. */
@@ -70,6 +70,6 @@ export class Deliveries {
     }
     tally.goneNotices++;
     tally.messagesOut.peerlist++;
-    fanout.direct(peer, goneFrame(to));
+    fanout.urgent(peer, goneFrame(to), to);
   }
 }

@@ -252,7 +252,7 @@ export class Relay {
     tally.messagesIn.ping++;
     if (!this.#allowed(peer, 'ping')) return;
     tally.messagesOut.pong++;
-    fanout.direct(peer, PONG);
+    fanout.urgent(peer, PONG, undefined);
   }
 
   /**

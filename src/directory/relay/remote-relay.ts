@@ -40,7 +40,7 @@ export class RemoteRelay {
     const sender = registry.byNick(from);
     const kind = payload.includes('orderbook') ? 'orderbook' : 'pubmsg';
     tally.messagesOut[kind] += registry.ready.length - (sender ? 1 : 0);
-    fanout.broadcast(frame, sender);
+    fanout.broadcast(frame, from, sender);
   }
 
   /** See `LocalSide.deliver`. */

@@ -1,0 +1,194 @@
+/**
+ * The turns of peers in a flush: when many peers have two cells or more to get, they get them one part after
+ * the other, and none waits longer than the window.
+ */
+import * as fc from 'fast-check';
+import t from 'tap';
+import { DEFAULT_LIMITS } from '../../src/directory/directory.js';
+import { createFlushTimer } from '../../src/directory/fanout/flush-timer.js';
+import { encodeEnvelope } from '../../src/protocol/envelope.js';
+import { createTestClock } from '../helpers/test-clock.js';
+import { memoryPeer, type MemoryPeer } from './memory-connection.js';
+import { hello, NO_RATES, testDirectory } from './wire.js';
+
+void t.test('many peers take turns while two to eight cells come within a window', (t) => {
+  const clock = createTestClock();
+  const start = clock.now();
+  let peers = 150;
+  let flushed: string[] = [];
+  const timer = createFlushTimer({
+    clock,
+    windows: { publicMs: 250, burstMs: 25 },
+    peers: () => peers,
+    flush: (part) => flushed.push(`${clock.now() - start}: ${part.step}/${part.steps}`),
+  });
+  const until = (ms: number): void => clock.advance(start + ms - clock.now());
+  const at = (ms: number, bytes: number): void => {
+    until(ms);
+    timer.touch(bytes);
+    timer.schedule();
+  };
+  at(0, 300);
+  at(50, 300);
+  t.strictSame(flushed, [], 'one cell waits');
+  at(100, 396);
+  t.strictSame(flushed, ['100: 0/6'], 'two cells: a round starts');
+  at(120, 1_000);
+  until(249);
+  t.strictSame(
+    flushed,
+    ['100: 0/6', '125: 1/6', '150: 2/6', '175: 3/6', '200: 4/6', '225: 5/6'],
+    'it has ended when the first frame has waited for the window',
+  );
+  flushed = [];
+  until(499);
+  const whole = Array.from({ length: 10 }, (_, n) => `${250 + 25 * n}: ${n}/10`);
+  t.strictSame(flushed, whole, 'the next round takes one window');
+  until(1_000);
+  t.strictSame(flushed, whole, 'a round without frames is the last');
+  t.equal(clock.pending, 0, 'no timer without frames');
+
+  flushed = [];
+  at(1_000, 1_000);
+  at(1_010, 180);
+  until(1_249);
+  t.equal(flushed.length, 10);
+  until(1_259);
+  t.equal(flushed.length, 10, 'the frame that came during the round waits');
+  until(1_600);
+  t.strictSame(flushed.slice(10), ['1260: 0/1'], 'for its window, with all peers at once');
+
+  flushed = [];
+  at(2_000, 1_000);
+  at(2_010, 3_000);
+  t.strictSame(flushed, ['2000: 0/10'], 'less than eight cells since the start of the round');
+  at(2_020, 984);
+  t.strictSame(flushed, ['2000: 0/10', '2020: 0/1'], 'a burst ends the round');
+  at(2_500, 180);
+  t.strictSame(flushed.slice(2), ['2500: 0/1'], 'which has its end with a small flush');
+
+  flushed = [];
+  peers = 24;
+  at(3_000, 1_000);
+  until(3_249);
+  t.strictSame(
+    flushed,
+    ['3000: 0/4', '3062.5: 1/4', '3125: 2/4', '3187.5: 3/4'],
+    'at least five peers in a step',
+  );
+  until(4_000);
+  flushed = [];
+  at(4_000, 900);
+  at(4_225, 900);
+  t.strictSame(flushed, [], 'no round in the last 25 ms of a window');
+  until(5_000);
+  t.strictSame(flushed, ['4250: 0/1']);
+
+  at(5_000, 1_000);
+  timer.cancel();
+  t.equal(clock.pending, 0, 'cancelled during a round');
+  t.end();
+});
+
+/** One event among many peers. Numbers choose a peer among those present. */
+type Turn =
+  | { readonly do: 'join' }
+  | { readonly do: 'leave' | 'publish' | 'ask'; readonly who: number }
+  | { readonly do: 'wait'; readonly ms: number };
+
+const who = fc.nat(999);
+const turn: fc.Arbitrary<Turn> = fc.oneof(
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('join' as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('leave' as const), who }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('ask' as const), who }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('publish' as const), who }) },
+  { weight: 8, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(30) }) },
+);
+
+/** A peer that takes each write at once, and when each public message is due at the latest. */
+interface Waiting {
+  readonly nick: string;
+  readonly peer: MemoryPeer;
+  readonly due: { readonly text: string; readonly since: number }[];
+  seen: number;
+}
+
+void t.test('peers that take turns get each public message in order and within the window', (t) => {
+  const WINDOW_MS = 250;
+  const LOOK_MS = 5;
+  const LONGEST_MS = WINDOW_MS + LOOK_MS;
+  let rounds = 0;
+  const look = (waiting: Waiting, now: number): void => {
+    const { peer, due, nick } = waiting;
+    peer.drain();
+    const text = peer.received.slice(waiting.seen);
+    waiting.seen = peer.received.length;
+    for (const [, number = ''] of text.matchAll(/!PUBLIC!hp2 (\d+)/g)) {
+      const next = due.shift();
+      if (next?.text !== number) throw new Error(`${nick}: ${number} instead of ${next?.text}`);
+      if (now - next.since > LONGEST_MS)
+        throw new Error(`${nick}: ${number} waited ${now - next.since} ms`);
+    }
+    const [oldest] = due;
+    if (oldest && now - oldest.since > LONGEST_MS)
+      throw new Error(`${nick}: ${oldest.text} still waits`);
+  };
+  const run = (turns: readonly Turn[]): void => {
+    const clock = createTestClock();
+    const directory = testDirectory({
+      limits: { ...DEFAULT_LIMITS, ...NO_RATES },
+      clock,
+      publicWindowMs: WINDOW_MS,
+      flushWindowMs: 25,
+      onFlush: ({ bytes }) => (rounds += bytes >= 996 ? 1 : 0),
+    });
+    const present: Waiting[] = [];
+    let count = 0;
+    const join = (): void => {
+      const nick = `J5n${++count}`;
+      const peer = memoryPeer();
+      directory.accept(peer.connection);
+      peer.say(encodeEnvelope(793, hello(nick)));
+      present.push({ nick, peer, due: [], seen: 0 });
+    };
+    const wait = (ms: number): void => {
+      for (let passed = 0; passed < ms; passed += LOOK_MS) {
+        clock.advance(LOOK_MS);
+        for (const waiting of present) look(waiting, clock.now());
+      }
+    };
+    while (present.length < 60) join();
+    for (const action of turns) {
+      if (action.do === 'wait') wait(action.ms);
+      else if (action.do === 'join') join();
+      else {
+        const at = action.who % present.length;
+        const waiting = present[at];
+        if (!waiting) continue;
+        const { nick, peer } = waiting;
+        if (action.do === 'leave') {
+          // With fewer peers the steps would be longer.
+          if (present.length === 50) continue;
+          peer.leave();
+          present.splice(at, 1);
+        } else if (action.do === 'ask') {
+          peer.say(encodeEnvelope(685, `${nick}!J5nobody!fill ${++count}`));
+        } else {
+          const text = String(++count);
+          peer.say(encodeEnvelope(687, `${nick}!PUBLIC!hp2 ${text} ${'x'.repeat(120)}`));
+          for (const { due } of present.filter((other) => other !== waiting))
+            due.push({ text, since: clock.now() });
+        }
+      }
+      for (const one of present) look(one, clock.now());
+    }
+    wait(LONGEST_MS);
+    for (const { due, nick } of present) if (due.length > 0) throw new Error(`${nick}: lost`);
+    for (const { peer } of present) peer.leave();
+    if (clock.pending !== 0) throw new Error('timers are left');
+  };
+  const turns = fc.array(turn, { minLength: 40, maxLength: 80 });
+  fc.assert(fc.property(turns, run), { numRuns: 25, endOnFailure: true });
+  t.ok(rounds > 25, `${rounds} flushes with two cells or more`);
+  t.end();
+});
