@@ -57,6 +57,22 @@ t.test('a private message reaches its addressee at another node, with the locati
   t.strictSame(x.take(), [{ type: 789, line: 'J5nobody;NOT-SERVING-ONION;D' }]);
 });
 
+t.test('every line of a peer list is counted', async (t) => {
+  const world = await createWorld(ABC);
+  const x = world.node('a').join('J5x');
+  world.node('b').join('J5y');
+  world.node('c').join('J5z');
+  world.pass(100);
+  x.take();
+  const { directory } = world.node('a');
+  const before = directory.stats().messagesOut.peerlist;
+  x.send(791, '');
+  world.pass(100);
+  const lines = linesOf(x.take(), 789);
+  t.equal(lines.length, 2, 'those of this node, and those of others');
+  t.equal(directory.stats().messagesOut.peerlist - before, lines.length);
+});
+
 t.test('leaves and peer lists are those of one directory', async (t) => {
   const world = await createWorld(ABC);
   const x = world.node('a').join('J5x', { location: onion(1), features: { ping: true } });

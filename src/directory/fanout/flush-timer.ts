@@ -20,9 +20,9 @@ const FULL_BYTES = 8 * CELL_BYTES;
 /** Waiting bytes with which the peers take turns. A burst is over when less came within one interval. */
 const SOME_BYTES = 2 * CELL_BYTES;
 /** Most steps of a round. */
-export const MOST_STEPS = 10;
+export const MOST_STEPS = 4;
 /** Steps are at most this long where there may be more of them. */
-const STEP_MS = 25;
+const STEP_MS = 60;
 /** With fewer peers in a step, waking up would cost more than the step does. */
 const STEP_PEERS = 5;
 

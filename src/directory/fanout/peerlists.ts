@@ -24,6 +24,10 @@ const ANSWER_PIECE_BYTES = 32_768;
 /** Neighbours in the registry whose part of an answer is cached together: 8 lines, about 14 kB. */
 const BLOCK_PEERS = 8 * PEERLIST_CHUNK_ENTRIES;
 
+function linesOf(peers: readonly ListedPeer[]): number {
+  return Math.ceil(peers.length / PEERLIST_CHUNK_ENTRIES);
+}
+
 function frame(payload: string): string {
   return encodeEnvelope(MessageType.PEERLIST, payload);
 }
@@ -62,9 +66,10 @@ export interface Peerlists {
    */
   pushFrame(sender: ListedPeer, recipient: Peer): string;
   /**
-   * The answer to a 791: all ready peers, those of other nodes included, also those without a location that the requester may learn, at
-   * most 20 per line and at least one line, in pieces of whole lines. The pieces are shared, and rebuilt
-   * only where peers arrived or left: after a restart all peers ask while peers still arrive.
+   * The answer to a 791: all ready peers, those of other nodes included, also those without a location that
+   * the requester may learn, at most 20 per line and at least one line, in pieces of whole lines. The pieces
+   * are shared, and rebuilt only where peers arrived or left: after a restart all peers ask while peers
+   * still arrive.
    */
   answer(requester: Peer): readonly Uint8Array[];
   /** Number of lines in an answer now. */
@@ -202,8 +207,8 @@ export function createPeerlists(options: PeerlistsOptions): Peerlists {
       return answer.pieces;
     },
     get answerLines() {
-      const peers = registry.ready.length + (neighbours?.peers.length ?? 0);
-      return Math.max(1, Math.ceil(peers / PEERLIST_CHUNK_ENTRIES));
+      // Peers here and peers of other nodes are in lines of their own.
+      return Math.max(1, linesOf(registry.ready) + linesOf(neighbours?.peers ?? []));
     },
     clear() {
       answers.clear();
