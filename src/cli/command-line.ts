@@ -13,6 +13,7 @@ import {
 } from './defaults.js';
 import { addMaker } from './maker-commands.js';
 import * as values from './option-values.js';
+import { parseWalletName } from './wallet/option-values.js';
 
 const DATADIR = ['--datadir <dir>', 'data directory (default: ~/.joinmarket)'] as const;
 
@@ -75,8 +76,20 @@ function addPrograms(program: Command): void {
 function addOperatorTools(program: Command): void {
   program
     .command('init')
-    .description('prepare a directory: data directory, configuration, onion key, address and unit')
+    .description(
+      'prepare a directory: data directory, configuration, onion key, address and unit; or a maker',
+    )
+    .addOption(
+      new Option('--role <program>', 'the program to prepare')
+        .choices(['directory', 'maker'])
+        .default('directory'),
+    )
     .option(...DATADIR, values.parseDatadir)
+    .option(
+      '--wallet <name>',
+      'of a maker: the wallet that the next commands name',
+      parseWalletName,
+    )
     .option(
       '--import-key <dir>',
       'copy the onion key of another HiddenServiceDir, after checking it',

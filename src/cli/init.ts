@@ -1,30 +1,31 @@
 /**
- * `onionmc init`: creates data directory, configuration, onion key, address and unit, before Tor runs.
+ * `onionmc init`: creates data directory, configuration, onion key, address and unit of a directory, before Tor
+ * runs; of a maker, see init-maker.ts.
  */
-import { stat } from 'node:fs/promises';
 import { loadSettings, peekSettings, type Settings } from '../config/settings.js';
-import {
-  fillUnit,
-  installUnit,
-  packageRoot,
-  shippedUnit,
-  unreachableParts,
-  UNIT_NAME,
-} from '../ops/unit-file.js';
+import { UNIT_NAMES } from '../ops/unit-file.js';
 import { VIRTUAL_PORT } from '../protocol/constants.js';
-import { nameOfId } from '../tor/control/cookie-file.js';
-import { SYSTEM_UNIT_DIR } from './defaults.js';
 import { UsageError } from './errors.js';
 import { prepareKey, vanityPrefix, type KeySource, type PreparedKey } from './init-key.js';
+import { runMakerInit } from './init-maker.js';
+import {
+  checkOwner,
+  isForeign,
+  noteWarnings,
+  ownerOf,
+  shellWord,
+  unitFor,
+  type UnitOptions,
+} from './init-unit.js';
 import { print, printFile, printJson, printNote } from './print.js';
 
-interface InitOptions {
+interface InitOptions extends UnitOptions {
+  readonly role: 'directory' | 'maker';
   readonly datadir?: string;
   readonly importKey?: string;
   readonly prefix?: string;
-  /** `true` without a value: print the unit. */
-  readonly systemd?: true | 'print' | 'install';
-  readonly unitDir: string;
+  /** For a maker. */
+  readonly wallet?: string;
   readonly json?: boolean;
 }
 
@@ -48,34 +49,6 @@ function keyFolder({ onion, configFile }: Settings, source: KeySource): string |
   if (obstacle === undefined) return onion.hiddenServiceDir;
   if (source.kind === 'new') return undefined;
   throw new UsageError(`${configFile} says ${obstacle}: there is no key to import or to choose`);
-}
-
-/** The user id that owns the data directory, or will own it. */
-async function ownerOf(datadir: string): Promise<number> {
-  const stats = await stat(datadir).catch(() => undefined);
-  return stats?.uid ?? process.geteuid?.() ?? 0;
-}
-
-/** The unit for `--systemd`. All its errors are found before anything is written. */
-async function unitFor(
-  options: InitOptions,
-  datadir: string,
-  owner: number,
-): Promise<{ readonly text: string; readonly warnings: readonly string[] } | undefined> {
-  if (options.systemd === undefined) return undefined;
-  if (
-    options.systemd === 'install' &&
-    options.unitDir === SYSTEM_UNIT_DIR &&
-    process.geteuid?.() !== 0
-  ) {
-    throw new UsageError(
-      `--systemd install writes ${SYSTEM_UNIT_DIR}/${UNIT_NAME}, which only root may: run it with sudo, or use --systemd print`,
-    );
-  }
-  const user = await nameOfId('/etc/passwd', owner);
-  const place = { root: packageRoot(), node: process.execPath, datadir, user };
-  const text = fillUnit(await shippedUnit(), place);
-  return { text, warnings: await unreachableParts(place) };
 }
 
 const KEY_NOTES: Readonly<Record<PreparedKey['did'], string>> = {
@@ -118,19 +91,19 @@ function summary(done: Done): string {
   lines.push(`address         ${addressText(done)}`);
   if (installedUnit !== undefined) {
     const note = installedUnit ? 'new' : 'exists, unchanged';
-    lines.push(`systemd unit    ${unitDir}/${UNIT_NAME} (${note})`);
+    lines.push(`systemd unit    ${unitDir}/${UNIT_NAMES.directory} (${note})`);
     lines.push(
       'next            systemctl daemon-reload && systemctl enable --now onionmc-directory',
     );
   } else {
-    const shown = /^[\w./~-]+$/.test(datadir) ? datadir : `'${datadir.replaceAll("'", `'\\''`)}'`;
-    lines.push(`next            onionmc directory "your message of the day" --datadir ${shown}`);
+    const command = `onionmc directory "your message of the day" --datadir ${shellWord(datadir)}`;
+    lines.push(`next            ${command}`);
   }
   if (!changed(done)) lines.push('nothing changed: everything exists already');
   return lines.join('\n');
 }
 
-export async function runInit(options: InitOptions): Promise<void> {
+async function runDirectoryInit(options: InitOptions): Promise<void> {
   const source = keySource(options);
   const { settings: planned, configExists } = await peekSettings({
     role: 'directory',
@@ -138,29 +111,20 @@ export async function runInit(options: InitOptions): Promise<void> {
   });
   const dir = keyFolder(planned, source);
   const owner = await ownerOf(planned.datadir);
-  const unit = await unitFor(options, planned.datadir, owner);
-  // The user of the directory could not read files that root writes here.
-  const foreign = process.geteuid?.() === 0 && owner !== 0;
-  if (foreign && !configExists) {
-    throw new UsageError(
-      `${planned.datadir} belongs to user id ${owner}: run this as that user first (sudo -u '#${owner}' onionmc init ...)`,
-    );
-  }
+  const unit = await unitFor('directory', options, planned.datadir, owner);
+  checkOwner(planned.datadir, owner, configExists);
   const writeKey =
-    dir === undefined ? undefined : await prepareKey(dir, source, foreign ? owner : 'us');
+    dir === undefined ? undefined : await prepareKey(dir, source, isForeign(owner) ? owner : 'us');
 
   const { settings, createdConfig } = await loadSettings({
     role: 'directory',
     datadir: options.datadir,
   });
   const key = await writeKey?.();
-  const install = unit !== undefined && options.systemd === 'install';
-  const installedUnit = install ? await installUnit(unit.text, options.unitDir) : undefined;
+  const installedUnit = await unit?.install();
   const done: Done = { settings, createdConfig, key, installedUnit, unitDir: options.unitDir };
 
-  for (const warning of unit?.warnings ?? []) {
-    printNote(`onionmc: the service would not start: ${warning}`);
-  }
+  noteWarnings(unit);
   if (options.json === true) {
     const { datadir, configFile, network, onion } = settings;
     const result = {
@@ -177,9 +141,22 @@ export async function runInit(options: InitOptions): Promise<void> {
       warnings: unit?.warnings,
     };
     printJson(result);
-  } else if (unit !== undefined && !install) {
+  } else if (unit !== undefined && installedUnit === undefined) {
     // Standard output contains only the unit, so that it can be redirected to a file.
     printNote(summary(done));
     printFile(unit.text);
   } else print(summary(done));
+}
+
+export async function runInit(options: InitOptions): Promise<void> {
+  const { role, wallet, importKey, prefix } = options;
+  if (role === 'directory') {
+    if (wallet !== undefined) throw new UsageError('--wallet is for makers: give --role maker');
+    return runDirectoryInit(options);
+  }
+  if (importKey !== undefined || prefix !== undefined) {
+    const option = importKey === undefined ? '--prefix' : '--import-key';
+    throw new UsageError(`${option} is for directories: a maker makes a new onion for each nick`);
+  }
+  return runMakerInit(options);
 }

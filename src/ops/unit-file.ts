@@ -1,6 +1,6 @@
 /**
- * The systemd unit of a directory for one machine: the shipped file with the paths of this program, of
- * Node.js and of the data directory, and the user that owns it.
+ * The systemd unit of a program for one machine: the shipped file with the paths of this program, of
+ * Node.js and of the data directory, and the user that owns it. No setting is written anywhere else.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -14,11 +14,18 @@ import { accountOf, barrierTo, NEW_ACCOUNT } from './user-access.js';
 export function packageRoot(): string {
   return fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '');
 }
-export const UNIT_NAME = 'onionmc-directory.service';
+
+/** The programs whose units can be filled: a directory, and a maker with the wallet of its instance. */
+export type UnitProgram = 'directory' | 'maker';
+
+export const UNIT_NAMES: Readonly<Record<UnitProgram, string>> = {
+  directory: 'onionmc-directory.service',
+  maker: 'onionmc-maker@.service',
+};
 
 /** Values in the shipped unit that are replaced. */
 const SHIPPED_ROOT = '/opt/onionmc';
-const SHIPPED_START = /^ExecStart=node .*main\.js directory --datadir .*$/m;
+const SHIPPED_START = /^ExecStart=node \S*main\.js (.*) --datadir \S*$/m;
 const SHIPPED_STATE = /^StateDirectory=.*$/m;
 /** Folders that `ProtectHome=yes` hides. */
 const HOMES = /^\/(?:home|root|run\/user)(?:\/|$)/;
@@ -32,6 +39,7 @@ export class UnitError extends Error {
 }
 
 export interface UnitPlace {
+  readonly program: UnitProgram;
   /** The root of this package, where `dist/cli/main.js` is. */
   readonly root: string;
   /** The Node.js program. */
@@ -39,8 +47,8 @@ export interface UnitPlace {
   /** Absolute. */
   readonly datadir: string;
   /**
-   * The user who owns the data directory. Not needed for `/var/lib/NAME`, which gets a user that exists
-   * only while the service runs.
+   * The user who owns the data directory. Not needed for a directory in `/var/lib/NAME`, which gets a user
+   * that exists only while the service runs.
    */
   readonly user: string | undefined;
 }
@@ -64,19 +72,48 @@ function replaceSetting(unit: string, name: string, value: string | undefined): 
   return unit.replace(line, () => (value === undefined ? '' : `${name}=${value}\n`));
 }
 
+/** The advice for a data directory of root. */
+const OWN_USER: Readonly<Record<UnitProgram, (datadir: string) => string>> = {
+  directory: (datadir) =>
+    `choose --datadir /var/lib/onionmc-directory (systemd makes a user for it), or hand the folder to a user first: sudo chown -R USER "${datadir}"`,
+  maker: (datadir) =>
+    `make a user for it first (docs/maker.md): sudo adduser --system --group --home /var/lib/onionmc onionmc, and use --datadir /var/lib/onionmc; or hand the folder to a user: sudo chown -R USER "${datadir}"`,
+};
+
+/** The folder of `StateDirectory=`, if the data directory is one. */
+const stateFolder = (datadir: string): string | undefined => STATE_FOLDER.exec(datadir)?.[1];
+
+/** Whether systemd makes the user. The wallet of a maker is used by hand too, so its user always exists. */
+const isDynamic = ({ program, datadir }: UnitPlace): boolean =>
+  program === 'directory' && stateFolder(datadir) !== undefined;
+
+/** The command of `ExecStart=`; `words` are those between the program and `--datadir`, as shipped. */
+function startCommand({ node, root, datadir }: UnitPlace, words: string): string {
+  const main = join(root, 'dist/cli/main.js');
+  return `${word(node)} ${word(main)} ${words} --datadir ${word(datadir)}`;
+}
+
 function withStaticUser(unit: string, place: UnitPlace): string {
-  const { user, datadir, root, node } = place;
+  const { user, datadir, root, node, program } = place;
   if (user === undefined || user === 'root') {
     throw new UnitError(
-      `the data directory ${datadir} belongs to root, and a directory should not run as root: choose --datadir /var/lib/onionmc-directory (systemd makes a user for it), or hand the folder to a user first: sudo chown -R USER "${datadir}"`,
+      `the data directory ${datadir} belongs to root, and a ${program} should not run as root: ${OWN_USER[program](datadir)}`,
     );
   }
-  let filled = replaceSetting(unit, 'DynamicUser', undefined);
-  filled = filled.replace(/^# A user that exists only .*\n(?:# .*\n)*/m, '');
+  let filled = unit;
+  if (program === 'directory') {
+    filled = replaceSetting(filled, 'DynamicUser', undefined);
+    filled = filled.replace(/^# A user that exists only .*\n(?:# .*\n)*/m, '');
+  }
   filled = replaceSetting(filled, 'User', path(user));
+  const home = [root, node, datadir].some((p) => HOMES.test(p)) ? 'read-only' : 'yes';
+  const name = stateFolder(datadir);
+  if (name !== undefined) {
+    filled = replaceSetting(filled, 'StateDirectory', name);
+    return replaceSetting(filled, 'ProtectHome', home);
+  }
   filled = replaceSetting(filled, 'StateDirectoryMode', undefined);
   filled = replaceSetting(filled, 'StateDirectory', undefined);
-  const home = [root, node, datadir].some((p) => HOMES.test(p)) ? 'read-only' : 'yes';
   return replaceSetting(
     filled,
     'ProtectHome',
@@ -92,15 +129,15 @@ export function fillUnit(shipped: string, place: UnitPlace): string {
       throw new UnitError('a path with a control character cannot go into a systemd unit');
     }
   }
-  if (!SHIPPED_START.test(shipped) || !SHIPPED_STATE.test(shipped)) {
+  const words = SHIPPED_START.exec(shipped)?.[1];
+  if (words === undefined || !SHIPPED_STATE.test(shipped)) {
     throw new UnitError('the shipped unit has no ExecStart= or StateDirectory= as expected');
   }
-  const command = [node, join(root, 'dist/cli/main.js'), 'directory', '--datadir', datadir];
   const started = shipped
-    .replace(SHIPPED_START, () => `ExecStart=${command.map(word).join(' ')}`)
+    .replace(SHIPPED_START, () => `ExecStart=${startCommand(place, words)}`)
     .replaceAll(SHIPPED_ROOT, () => root.replaceAll('%', '%%'));
-  const name = STATE_FOLDER.exec(datadir)?.[1];
-  if (name === undefined) return withStaticUser(started, place);
+  const name = stateFolder(datadir);
+  if (name === undefined || !isDynamic(place)) return withStaticUser(started, place);
   let filled = replaceSetting(started, 'User', name);
   filled = replaceSetting(filled, 'StateDirectory', name);
   if (!HOMES.test(root) && !HOMES.test(node)) return filled;
@@ -115,7 +152,7 @@ const NEEDS = { read: 'be read', search: 'be entered', execute: 'be read and run
  */
 export async function unreachableParts(place: UnitPlace): Promise<readonly string[]> {
   const { root, node, datadir, user } = place;
-  const isNew = STATE_FOLDER.test(datadir) || user === undefined;
+  const isNew = isDynamic(place) || user === undefined;
   const account = isNew ? NEW_ACCOUNT : await accountOf(user);
   const main = join(root, 'dist/cli/main.js');
   const parts = [
@@ -142,9 +179,15 @@ export async function unreachableParts(place: UnitPlace): Promise<readonly strin
   });
 }
 
+/** The names of the services, for `systemctl edit`. */
+const EDITED: Readonly<Record<UnitProgram, string>> = {
+  directory: 'onionmc-directory',
+  maker: 'onionmc-maker@NAME',
+};
+
 /** The unit that the package ships. */
-export function shippedUnit(): Promise<string> {
-  return readFile(join(packageRoot(), 'systemd', UNIT_NAME), 'utf8');
+export function shippedUnit(program: UnitProgram): Promise<string> {
+  return readFile(join(packageRoot(), 'systemd', UNIT_NAMES[program]), 'utf8');
 }
 
 /**
@@ -152,8 +195,12 @@ export function shippedUnit(): Promise<string> {
  * resolves to whether it wrote one. Rejects with a UnitError when another text is there, or when no
  * unit may be written.
  */
-export async function installUnit(unit: string, dir: string): Promise<boolean> {
-  const file = join(dir, UNIT_NAME);
+export async function installUnit(
+  unit: string,
+  dir: string,
+  program: UnitProgram,
+): Promise<boolean> {
+  const file = join(dir, UNIT_NAMES[program]);
   try {
     await writeFile(file, unit, { flag: 'wx', mode: 0o644 });
     return true;
@@ -167,6 +214,6 @@ export async function installUnit(unit: string, dir: string): Promise<boolean> {
   }
   if ((await readFile(file, 'utf8')) === unit) return false;
   throw new UnitError(
-    `${file} is there and differs, so it was left as it is: keep changes in a drop-in (systemctl edit onionmc-directory), or move the file away and run this again; onionmc init --systemd prints the unit to compare`,
+    `${file} is there and differs, so it was left as it is: keep changes in a drop-in (systemctl edit ${EDITED[program]}), or move the file away and run this again; onionmc init ${program === 'maker' ? '--role maker ' : ''}--systemd prints the unit to compare`,
   );
 }

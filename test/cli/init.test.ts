@@ -22,7 +22,7 @@ import {
   shippedUnit,
   UnitError,
   unreachableParts,
-  UNIT_NAME,
+  UNIT_NAMES,
 } from '../../src/ops/unit-file.js';
 import { loadOrCreateOnionKey } from '../../src/tor/onion/key-folder.js';
 import { onionKeyOf } from '../../src/tor/onion/onion-key.js';
@@ -33,6 +33,7 @@ import {
 } from '../../src/tor/vanity/search.js';
 import { runCli, startCli, type Ended } from '../helpers/cli.js';
 
+const UNIT_NAME = UNIT_NAMES.directory;
 const KEY_FILES = ['hostname', 'hs_ed25519_public_key', 'hs_ed25519_secret_key'];
 const ROOT = process.geteuid?.() === 0;
 const UNPRIVILEGED_UID = 65_534;
@@ -260,8 +261,13 @@ t.test('the vanity search', async (t) => {
 });
 
 t.test('the systemd unit', async (t) => {
-  const shipped = await shippedUnit();
-  const place = { root: '/opt/onionmc', node: '/usr/bin/node', user: 'joe' };
+  const shipped = await shippedUnit('directory');
+  const place = {
+    program: 'directory',
+    root: '/opt/onionmc',
+    node: '/usr/bin/node',
+    user: 'joe',
+  } as const;
   const usual = fillUnit(shipped, { ...place, datadir: '/var/lib/onionmc-directory' });
   t.equal(
     usual,
@@ -274,6 +280,7 @@ t.test('the systemd unit', async (t) => {
   t.match(named, /^DynamicUser=yes$/m);
 
   const home = fillUnit(shipped, {
+    program: 'directory',
     root: '/home/joe/my $ 100% onionmc',
     node: '/home/joe/.nvm/bin/node',
     datadir: '/home/joe/.joinmarket',
@@ -295,13 +302,16 @@ t.test('the systemd unit', async (t) => {
 
   await t.test('is installed once and never overwritten', async (t) => {
     const dir = await tempDir(t);
-    t.equal(await installUnit(usual, dir), true);
+    t.equal(await installUnit(usual, dir, 'directory'), true);
     t.equal(await mode(join(dir, UNIT_NAME)), 0o644);
-    t.equal(await installUnit(usual, dir), false, 'a second time changes nothing');
-    await t.rejects(installUnit(named, dir), /is there and differs, so it was left as it is/);
+    t.equal(await installUnit(usual, dir, 'directory'), false, 'a second time changes nothing');
+    await t.rejects(
+      installUnit(named, dir, 'directory'),
+      /is there and differs, so it was left as it is/,
+    );
     t.equal(await readFile(join(dir, UNIT_NAME), 'utf8'), usual);
     await t.rejects(
-      installUnit(usual, join(dir, 'nowhere')),
+      installUnit(usual, join(dir, 'nowhere'), 'directory'),
       /cannot write .* \(ENOENT\): .*as root/,
     );
   });
@@ -316,7 +326,8 @@ t.test('the systemd unit', async (t) => {
     const [main, node] = [join(program, 'dist', 'cli', 'main.js'), join(root, 'node')];
     await writeFile(main, '');
     await writeFile(node, '', { mode: 0o755 });
-    const state = { root: program, node, datadir: '/var/lib/onionmc-directory', user: undefined };
+    const closable = { program: 'directory', root: program, node } as const;
+    const state = { ...closable, datadir: '/var/lib/onionmc-directory', user: undefined };
     t.same(await unreachableParts(state), []);
 
     await chmod(program, 0o750);
@@ -331,7 +342,7 @@ t.test('the systemd unit', async (t) => {
       await chown(datadir, UNPRIVILEGED_UID, UNPRIVILEGED_UID);
       await chown(program, UNPRIVILEGED_UID, UNPRIVILEGED_UID);
     }
-    const own = { root: program, node, datadir, user: uid };
+    const own = { ...closable, datadir, user: uid };
     t.same(await unreachableParts(own), [], 'the owner can read them');
 
     await chmod(program, 0o755);
