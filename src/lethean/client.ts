@@ -4,12 +4,11 @@ import { errorText } from '../kit/error-text.js';
 import type { Log } from '../channel/log.js';
 import type { InstanceLock } from '../ops/instance-lock.js';
 import type { CachedVdp, DescriptionFolders } from './market/cache.js';
-import { formatLink, parseLink, resolveLink, SelectionError, type Link } from './market/link.js';
+import { parseLink, resolveLink, SelectionError, type Link } from './market/link.js';
 import { Market, type SearchResult } from './market/market.js';
 import type { OfferFilter } from './market/offers.js';
-import type { Provider } from './model.js';
+import type { Provider, Vdp } from './model.js';
 import type { Manager, Payer, Transport, WireGuardKeys } from './ports.js';
-import { describedIn } from './session/acquisition.js';
 import type { LetheanConnection } from './session/connection.js';
 import { isBegun, SessionKeeper, type BuyRequest } from './session/keeper.js';
 import { SessionLedger, type LedgerOptions, type SessionListener } from './session/ledger.js';
@@ -87,6 +86,7 @@ export class LetheanClient {
         ledger: this.#ledgerOptions,
         now: this.#now,
         adopt: ({ provider }) => this.#market.cache.adopt(provider),
+        pinned: (providerId) => this.#market.cache.pinned(providerId),
       },
       this.#closing.signal,
     );
@@ -148,11 +148,11 @@ export class LetheanClient {
         'the link must be "lthn://provider/service" or "lthn://gateid/spaceid"',
       );
     }
-    const chosen = resolveLink(link, await this.descriptions());
+    const chosen = resolveLink(link, this.#withKept(await this.descriptions()));
     const kept = this.#resumable(chosen);
     return kept === undefined
       ? this.#keeper.buy(chosen, request, signal)
-      : this.#keeper.continue(kept, chosen, signal);
+      : this.#keeper.continue(kept, signal);
   }
 
   /**
@@ -161,7 +161,6 @@ export class LetheanClient {
    */
   async resume(signal: AbortSignal = NEVER): Promise<readonly LetheanConnection[]> {
     const until = this.#until(signal);
-    const vdp = await this.descriptions();
     const begun = [...this.#store.all.values()].filter(({ state }) => isBegun(state));
     const parents = new Set(begun.map(({ state }) => state.session.sessionId));
     // A renewal that was begun goes on when the session that it renews is connected again.
@@ -172,8 +171,7 @@ export class LetheanClient {
         .filter((record) => !isRenewal(record))
         .map(async (record) => {
           try {
-            const described = describedOf(record, vdp);
-            const connection = await this.#keeper.continue(record, described, until);
+            const connection = await this.#keeper.continue(record, until);
             void this.#keeper.finishRenewal(connection, until);
             return connection;
           } catch (error) {
@@ -220,18 +218,43 @@ export class LetheanClient {
 
   /** A kept session for the same gate and space that needs no new payment. */
   #resumable({ gate, space }: Described): SessionRecord | undefined {
+    return this.#allResumable().find(
+      ({ state: { selected } }) =>
+        selected.gateId === gate.gateId && selected.spaceId === space.spaceId,
+    );
+  }
+
+  #allResumable(): readonly SessionRecord[] {
     const now = this.#now();
-    for (const record of this.#store.all.values()) {
-      const { state } = record;
-      if (state.selected.gateId !== gate.gateId || state.selected.spaceId !== space.spaceId)
-        continue;
-      if (state.state === 'CONFIRMING') return record;
-      if (isLive(state) && state.session.expires > now) return record;
+    return [...this.#store.all.values()].filter(({ state }) => {
+      if (state.state === 'CONFIRMING') return true;
+      if (isLive(state)) return state.session.expires > now;
       const isPaid =
         state.state === 'DISCONNECTED' && (state.granted || state.payment !== undefined);
-      if (isPaid && (!state.granted || state.session.expires > now)) return record;
-    }
-    return undefined;
+      return isPaid && (!state.granted || state.session.expires > now);
+    });
+  }
+
+  /** The descriptions of sessions that can be continued count before those of the cache, also for a link. */
+  #withKept(vdp: Vdp): Vdp {
+    const kept = this.#allResumable().flatMap(({ described }) => described ?? []);
+    return {
+      providers: joined(
+        vdp.providers,
+        kept.map(({ provider }) => provider),
+        ({ providerId }) => providerId,
+      ),
+      gates: joined(
+        vdp.gates,
+        kept.map(({ gate }) => gate),
+        ({ gateId }) => gateId,
+      ),
+      spaces: joined(
+        vdp.spaces,
+        kept.map(({ space }) => space),
+        ({ spaceId }) => spaceId,
+      ),
+    };
   }
 
   /** Sessions whose time is over, and descriptions that are no longer valid. */
@@ -249,14 +272,7 @@ export class LetheanClient {
   }
 }
 
-function describedOf({ state }: SessionRecord, vdp: CachedVdp): Described {
-  const { providerId, gateId, spaceId } = state.selected;
-  const found = describedIn(vdp, {
-    provider: { providerId },
-    gate: { gateId },
-    space: { spaceId },
-  });
-  if (found !== undefined) return found;
-  const link = formatLink({ kind: 'gate', gateId, spaceId });
-  throw new SelectionError(`${link}: its description is no longer kept; search again`);
+/** By id; those of `own` take the places of others. */
+function joined<T>(all: readonly T[], own: readonly T[], idOf: (one: T) => string): readonly T[] {
+  return [...new Map([...all, ...own].map((one) => [idOf(one), one])).values()];
 }

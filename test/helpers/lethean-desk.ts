@@ -126,8 +126,12 @@ export function recordOf(state: 'ACTIVE' | 'DISCONNECTED', since: number): Sessi
     usage: { sent: 1_000, received: 2_000 },
   };
   return state === 'ACTIVE'
-    ? { since, state: { state, ...granted } }
-    : { since, state: { state, cause: 'user', reason: '', granted: true, ...granted } };
+    ? { since, described: undefined, state: { state, ...granted } }
+    : {
+        since,
+        described: undefined,
+        state: { state, cause: 'user', reason: '', granted: true, ...granted },
+      };
 }
 
 const NOW = 1_800_000_000;

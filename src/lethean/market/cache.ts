@@ -156,6 +156,11 @@ export class DescriptionCache {
     await writeStateFile(pathOf(this.#mine, provider.providerId), formatProvider(provider));
   }
 
+  /** The kept identity of a provider; undefined where there is none, or its file cannot be read. */
+  async pinned(providerId: string): Promise<Provider | undefined> {
+    return readOne(this.#mine, pathOf(this.#mine, providerId), []);
+  }
+
   /** Forgets the kept identity, so that the provider's next description counts. */
   async forget(providerId: string): Promise<void> {
     await rm(pathOf(this.#mine, providerId), { force: true });

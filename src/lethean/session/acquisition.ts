@@ -110,7 +110,7 @@ export async function acquire(
   if (state.state === 'IDLE' || state.state === 'DISCOVERING') {
     throw new SessionStateError('a new session has no state');
   }
-  return SessionLedger.create(ledger, state);
+  return SessionLedger.create(ledger, state, described);
 }
 
 async function wireGuardKey(

@@ -12,6 +12,7 @@ import type { TunnelRun } from './tunnel-run.js';
 import type { Described } from './terms.js';
 
 export interface ConnectionOptions {
+  /** Of the session with which the connection begins. A renewal may have another one. */
   readonly described: Described;
   readonly clock: Clock;
   readonly log: Log;
@@ -53,7 +54,7 @@ export class LetheanConnection {
   }
 
   get described(): Described {
-    return this.#options.described;
+    return this.#ledger.described ?? this.#options.described;
   }
 
   /** The tunnel that stands now; undefined between two attempts and after the end. */

@@ -13,6 +13,7 @@ import { transportFor } from '../transport/transports.js';
 import { acquire, freshDescription, type Agree } from './acquisition.js';
 import { LetheanConnection } from './connection.js';
 import { SessionInUseError } from './errors.js';
+import { keptDescription } from './kept-description.js';
 import { SessionLedger, type LedgerOptions } from './ledger.js';
 import { payAndConfirm } from './payment-steps.js';
 import type { SessionRecord } from './record-file.js';
@@ -38,6 +39,8 @@ export interface KeeperOptions {
   readonly log: Log;
   /** Keeps the identity of a provider before it is paid. */
   readonly adopt: (described: Described) => Promise<void>;
+  /** The kept identity of a provider; undefined for a provider that was not paid, or was forgotten. */
+  readonly pinned: (providerId: string) => Promise<Provider | undefined>;
 }
 
 export interface BuyRequest {
@@ -86,25 +89,29 @@ export class SessionKeeper {
       const manager = this.#managerOf(fresh);
       const ledger = await this.#acquire(manager, fresh, undefined, request, signal);
       await this.#pay(ledger, manager, signal);
-      return this.#start(ledger, fresh, manager, signal);
+      return this.#start(ledger, fresh, signal);
     });
   }
 
-  /** Goes on with a session where it stopped. */
-  async continue(
-    record: SessionRecord,
-    described: Described,
-    signal: AbortSignal,
-  ): Promise<LetheanConnection> {
-    return this.#exclusively(pairOf(described), async () => {
-      const { now } = this.#options;
-      const ledger = SessionLedger.of(this.#options.ledger, record);
+  /**
+   * Goes on with a session where it stopped, at the gate of its record: a later description, which may be from
+   * anybody, has no effect. Rejects with a KeptDescriptionError for a record of version 1 without a trusted description.
+   */
+  async continue(record: SessionRecord, signal: AbortSignal): Promise<LetheanConnection> {
+    return this.#exclusively(pairOfRecord(record), async () => {
+      const { now, pinned } = this.#options;
+      const described = await keptDescription(
+        record,
+        { pinned, managerOf: (provider) => this.#managerAt(provider) },
+        signal,
+      );
+      const ledger = SessionLedger.of(this.#options.ledger, { ...record, described });
       const manager = this.#managerOf(described);
       await ledger.apply({ kind: 'tick', now: now() });
       if (ledger.state.state === 'DISCONNECTED') await ledger.apply({ kind: 'resume', now: now() });
       await this.#pay(ledger, manager, signal);
       await this.#rekey(ledger, described, manager, signal);
-      return this.#start(ledger, described, manager, signal);
+      return this.#start(ledger, described, signal);
     });
   }
 
@@ -116,18 +123,15 @@ export class SessionKeeper {
   ): Promise<void> {
     const { described } = connection;
     await this.#exclusively(`renewal of ${pairOf(described)}`, async () => {
-      const manager = this.#managerOf(described);
       const begun = this.#renewalOf(connection);
+      const next = begun === undefined ? await this.#fresh(described, signal) : begun.described;
+      const of = next ?? described;
+      const manager = this.#managerOf(of);
+      const { sessionId } = connection.state.session;
       const child =
         begun === undefined
-          ? await this.#acquire(
-              manager,
-              await this.#fresh(described, signal),
-              connection.state.session.sessionId,
-              request,
-              signal,
-            )
-          : SessionLedger.of(this.#options.ledger, begun);
+          ? await this.#acquire(manager, of, sessionId, request, signal)
+          : SessionLedger.of(this.#options.ledger, { ...begun, described: of });
       await this.#pay(child, manager, signal);
       await connection.replaceBy(child);
     });
@@ -145,9 +149,7 @@ export class SessionKeeper {
 
   /** Marks a session that has no connection as disconnected. */
   async disconnect(record: SessionRecord): Promise<void> {
-    const { gateId, spaceId } = record.state.selected;
-    const pair = pairOf({ gate: { gateId }, space: { spaceId } });
-    await this.#exclusively(pair, () =>
+    await this.#exclusively(pairOfRecord(record), () =>
       SessionLedger.of(this.#options.ledger, record).apply({ kind: 'disconnect' }),
     );
   }
@@ -218,7 +220,6 @@ export class SessionKeeper {
   async #start(
     ledger: SessionLedger,
     described: Described,
-    manager: Manager,
     signal: AbortSignal,
   ): Promise<LetheanConnection> {
     const { transports, clock, log, settings, now } = this.#options;
@@ -230,9 +231,9 @@ export class SessionKeeper {
         makeRun: (of, onTunnel: (tunnel: Tunnel | undefined) => void) =>
           new TunnelRun({
             ledger: of,
-            manager,
+            manager: this.#managerOf(of.described ?? described),
             transports,
-            described,
+            described: of.described ?? described,
             settings,
             clock,
             now,
@@ -303,3 +304,6 @@ const pairOf = ({
   readonly gate: { readonly gateId: string };
   readonly space: { readonly spaceId: string };
 }): string => `${gate.gateId}/${space.spaceId}`;
+
+const pairOfRecord = ({ state }: SessionRecord): string =>
+  pairOf({ gate: { gateId: state.selected.gateId }, space: { spaceId: state.selected.spaceId } });

@@ -3,6 +3,7 @@ import type { Log } from '../../channel/log.js';
 import type { SessionRecord, StoredState } from './record-file.js';
 import { next, SessionStateError, type SessionEvent } from './state.js';
 import { keyOf, type SessionKey, type SessionStore } from './store.js';
+import type { Described } from './terms.js';
 
 export type SessionListener = (key: SessionKey, record: SessionRecord) => void;
 
@@ -25,9 +26,13 @@ export class SessionLedger {
     this.#record = record;
   }
 
-  /** A new session, in its first state. */
-  static async create(options: LedgerOptions, state: StoredState): Promise<SessionLedger> {
-    const record = { state, since: options.now() };
+  /** A new session, in its first state, with the description that its connection trusts. */
+  static async create(
+    options: LedgerOptions,
+    state: StoredState,
+    described: Described,
+  ): Promise<SessionLedger> {
+    const record = { state, since: options.now(), described };
     await options.store.save(record);
     const ledger = new SessionLedger(options, record);
     ledger.#tell();
@@ -45,6 +50,11 @@ export class SessionLedger {
 
   get state(): StoredState {
     return this.#record.state;
+  }
+
+  /** Undefined for a record of version 1. */
+  get described(): Described | undefined {
+    return this.#record.described;
   }
 
   /**
@@ -65,7 +75,8 @@ export class SessionLedger {
     if (state.state === 'IDLE' || state.state === 'DISCOVERING') {
       throw new SessionStateError('a session does not return to its selection');
     }
-    const record = { state, since: state.state === before.state.state ? before.since : now() };
+    const since = state.state === before.state.state ? before.since : now();
+    const record = { ...before, state, since };
     await store.save(record);
     this.#record = record;
     if (state.state !== before.state.state) this.#tell();

@@ -1,9 +1,13 @@
 /** The file of a session: its state as JSON, with amounts as text. Written and read here only. Pure. */
 import { formatAmount, parseAmount } from '../amount.js';
 import { Fields, readFields } from '../market/fields.js';
+import { formatGate, formatProvider, formatSpace } from '../market/format.js';
+import { parseGate } from '../market/parse-gate.js';
+import { parseProvider, parseSpace } from '../market/parse-provider.js';
 import { formatSession, sessionOf } from '../market/parse-session.js';
 import type { PaymentOrder, PaymentReceipt } from '../ports.js';
 import type { Payment, Selected, SessionState } from './state.js';
+import type { Described } from './terms.js';
 
 /** A state that is worth a file: there is a session. */
 export type StoredState = Exclude<SessionState, { state: 'IDLE' | 'DISCOVERING' }>;
@@ -12,20 +16,28 @@ export interface SessionRecord {
   readonly state: StoredState;
   /** Seconds since 1970 at which the state began. */
   readonly since: number;
+  /**
+   * The provider, the gate and the space as the provider's manager described them before the order: the session's
+   * credentials go there, and nowhere else. Undefined in a file of version 1, which has no description.
+   */
+  readonly described: Described | undefined;
 }
 
-const VERSION = 1;
+const VERSION = 2;
+/** Longest description of a provider, a gate or a space in the file, in UTF-16 units. */
+const MAX_DESCRIPTION_TEXT = 1_048_576;
 const MAX_BYTES_USED = Number.MAX_SAFE_INTEGER;
 
-export function formatRecord({ state, since }: SessionRecord): string {
+export function formatRecord({ state, since, described }: SessionRecord): string {
   const { selected, session, state: name, ...more } = state;
   return `${JSON.stringify(
     {
-      version: VERSION,
+      version: described === undefined ? 1 : VERSION,
       state: name,
       since,
       selected: { ...selected, pricePerDay: formatAmount(selected.pricePerDay) },
       session: formatSession(session),
+      ...(described === undefined ? {} : { described: describedForm(described) }),
       ...more,
       ...('payment' in more ? { payment: paymentForm(more.payment) } : {}),
     },
@@ -37,13 +49,38 @@ export function formatRecord({ state, since }: SessionRecord): string {
 /** Throws a DescriptionError: the file was changed, or is of a later version. */
 export function parseRecord(text: string): SessionRecord {
   const fields = readFields(text);
-  if (fields.integer('version', 0, 1_000) !== VERSION) {
+  const version = fields.integer('version', 1, 1_000);
+  if (version > VERSION) {
     throw fields.fault(
       'version',
-      `must be ${VERSION}: the file is of a later version of this program`,
+      `must be at most ${VERSION}: the file is of a later version of this program`,
     );
   }
-  return { state: stateOf(fields), since: fields.time('since') };
+  const state = stateOf(fields);
+  const described =
+    version === 1 ? undefined : describedOf(fields.object('described'), state.selected);
+  return { state, since: fields.time('since'), described };
+}
+
+/** Each description is the text of its file: so its amounts stay exact. */
+function describedForm({ provider, gate, space }: Described): object {
+  return {
+    provider: formatProvider(provider),
+    gate: formatGate(gate),
+    space: formatSpace(space),
+  };
+}
+
+function describedOf(fields: Fields, { providerId, gateId, spaceId }: Selected): Described {
+  const read = (name: string): Fields => readFields(fields.text(name, MAX_DESCRIPTION_TEXT));
+  const provider = parseProvider(read('provider'));
+  const gate = parseGate(read('gate'));
+  const space = parseSpace(read('space'));
+  if (provider.providerId !== providerId)
+    throw fields.fault('provider', 'must be that of the session');
+  if (gate.gateId !== gateId) throw fields.fault('gate', 'must be that of the session');
+  if (space.spaceId !== spaceId) throw fields.fault('space', 'must be that of the session');
+  return { provider, gate, space };
 }
 
 function stateOf(fields: Fields): StoredState {

@@ -8,7 +8,9 @@ import { formatRecord, parseRecord, type SessionRecord } from './record-file.js'
 
 /** Most sessions that are kept. Older ones that are over are removed for newer ones. */
 export const MAX_SESSIONS = 500;
-const MAX_FILE_BYTES = 262_144;
+const MAX_FILE_BYTES = 1_048_576;
+/** Of a new session, so that its file has room for the payment and what the manager says later. */
+const MAX_FIRST_BYTES = 524_288;
 const ENDING = '.lsession';
 
 /** A session's name on this machine: two providers may give the same id. */
@@ -104,8 +106,16 @@ export class SessionStore {
   /** Resolves when the record is on disk. Rejects when there is no room, or with the error of the file system. */
   async save(record: SessionRecord): Promise<void> {
     const key = keyOf(record);
-    if (!this.#records.has(key)) await this.#makeRoom();
-    await writeStateFile(this.#pathOf(key), formatRecord(record));
+    const text = formatRecord(record);
+    if (!this.#records.has(key)) {
+      if (Buffer.byteLength(text) > MAX_FIRST_BYTES) {
+        throw new Error(
+          `the description of this session is larger than ${MAX_FIRST_BYTES} bytes: nothing was paid; choose another gate`,
+        );
+      }
+      await this.#makeRoom();
+    }
+    await writeStateFile(this.#pathOf(key), text);
     this.#records.set(key, record);
   }
 

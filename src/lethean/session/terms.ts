@@ -52,8 +52,7 @@ export function checkUnchanged(chosen: Described, fresh: Described): void {
       'the provider has another wallet than in the description that was chosen',
     );
   }
-  const [one, two] = [chosen, fresh].map(({ provider }) => provider.ca.toSorted().join(''));
-  if (one !== two) {
+  if (certificatesOf(fresh.provider) !== certificatesOf(chosen.provider)) {
     throw new TermsError(
       'certificates',
       'the provider has other certificates than in the description that was chosen',
@@ -70,6 +69,13 @@ export function checkUnchanged(chosen: Described, fresh: Described): void {
     );
   }
 }
+
+/** Whether wallet and certificates are the same. */
+export function hasSameIdentity(one: Provider, two: Provider): boolean {
+  return one.wallet === two.wallet && certificatesOf(one) === certificatesOf(two);
+}
+
+const certificatesOf = ({ ca }: Provider): string => ca.toSorted().join('');
 
 /** All that a session costs: the price and the contributions. Atomic units. */
 export function costOf(session: Session): Amount {

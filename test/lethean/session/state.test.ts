@@ -2,6 +2,8 @@
 import * as fc from 'fast-check';
 import t from 'tap';
 import { readFields } from '../../../src/lethean/market/fields.js';
+import { resolveLink } from '../../../src/lethean/market/link.js';
+import { parseVdp } from '../../../src/lethean/market/parse-vdp.js';
 import { parseSession } from '../../../src/lethean/market/parse-session.js';
 import type { Session } from '../../../src/lethean/model.js';
 import { formatRecord, parseRecord } from '../../../src/lethean/session/record-file.js';
@@ -14,7 +16,7 @@ import {
   type SessionState,
 } from '../../../src/lethean/session/state.js';
 import { orderOf } from '../../../src/lethean/session/terms.js';
-import { jsonOf, OTHER_WALLET, PROVIDER_ID, session, WALLET } from '../samples.js';
+import { jsonOf, OTHER_WALLET, PROVIDER_ID, session, vdp, WALLET } from '../samples.js';
 
 const NOW = 1_800_000_000;
 const END = NOW + 172_800;
@@ -32,6 +34,11 @@ const SELECTED: Selected = {
   wallet: WALLET,
   parent: undefined,
 };
+
+const DESCRIBED = resolveLink(
+  { kind: 'gate', gateId: SELECTED.gateId, spaceId: SELECTED.spaceId },
+  parseVdp(jsonOf(vdp())),
+);
 
 const EVENTS: Readonly<Record<string, SessionEvent>> = {
   select: { kind: 'select', selected: SELECTED },
@@ -188,14 +195,21 @@ t.test('property: a state survives its file', (t) => {
     fc.property(walks, ({ states }) => {
       for (const state of states) {
         if (state.state === 'IDLE' || state.state === 'DISCOVERING') continue;
-        const record = { state, since: NOW };
-        t.strictSame(parseRecord(formatRecord(record)), record);
+        for (const described of [DESCRIBED, undefined]) {
+          const record = { state, since: NOW, described };
+          t.strictSame(parseRecord(formatRecord(record)), record);
+        }
       }
     }),
     { numRuns: 100 },
   );
-  t.throws(() => parseRecord('{"version":2}'), /a later version of this program/);
+  t.throws(() => parseRecord('{"version":3}'), /a later version of this program/);
   t.throws(() => parseRecord('{"version":1'), /not valid JSON/);
   t.throws(() => readFields('7'), /must be an object/);
+  const other = { ...DESCRIBED, gate: { ...DESCRIBED.gate, gateId: `${PROVIDER_ID}.other` } };
+  const state = after('select', 'create');
+  if (state.state !== 'UNPAID') throw new Error('a new session is UNPAID');
+  const changed = formatRecord({ state, since: NOW, described: other });
+  t.throws(() => parseRecord(changed), /described\.gate: must be that of the session/);
   t.end();
 });
