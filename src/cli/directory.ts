@@ -22,6 +22,7 @@ import {
   type OpenedOverlay,
   type OpenOverlayOptions,
 } from '../overlay/factory/open-overlays.js';
+import { checkClients } from '../overlay/factory/restricted.js';
 import {
   startDirectoryNode,
   type DirectoryNode,
@@ -159,8 +160,15 @@ class DirectoryProgram {
     await this.#takeRequests();
     this.#notify();
     const address = await ownOnionLocation(settings);
-    // At once: an operator can publish the address before Tor is ready.
-    if (address !== undefined) print(address);
+    if (address !== undefined) {
+      const { hiddenServiceDir } = settings.onion;
+      // A start that is refused shows no address.
+      if (this.#isRestricted() && hiddenServiceDir !== undefined) {
+        await checkClients(hiddenServiceDir);
+      }
+      // At once: an operator can publish the address before Tor is ready.
+      print(address);
+    }
     const opened = await this.#open(undefined);
     shutdown.onStop('overlay', () => opened.close());
     const node = await this.#start(opened.overlay, undefined);
@@ -226,14 +234,19 @@ class DirectoryProgram {
     this.#notifier?.stopping();
   }
 
-  async #open(inherited: Parcels | undefined): Promise<OpenedOverlay> {
+  /** Whether only Tor clients with a key may reach the onion. */
+  #isRestricted(): boolean {
     const { admission } = this.#program.settings;
+    return admission.private && admission.torClients;
+  }
+
+  async #open(inherited: Parcels | undefined): Promise<OpenedOverlay> {
     return openOverlay({
       ...this.#tools,
       settings: this.#program.settings,
       serves: true,
       circuits: true,
-      restricted: admission.private && admission.torClients,
+      restricted: this.#isRestricted(),
       pow: DIRECTORY_POW_QUEUE,
       inherited,
     });

@@ -135,6 +135,7 @@ t.test('a private directory: two makers, one revoked; strangers', async (t) => {
 
   const early = await runCli(['directory', '--datadir', datadir], { env });
   t.equal(early.code, 2, 'without a Tor client it does not start');
+  t.equal(early.stdout, '', 'and shows no address');
   t.match(early.stderr, /no Tor client has a key.*onionmc admission tor-client add NAME/);
 
   const first = await admission(datadir, 'code', 'add', '--name', 'first');

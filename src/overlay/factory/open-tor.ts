@@ -113,7 +113,11 @@ async function findOperatorTor(options: OpenOverlayOptions): Promise<TorAccess |
 async function autoTor(options: OpenOverlayOptions): Promise<TorAccess> {
   const found = await findOperatorTor(options);
   if (!(found instanceof TorError)) return found;
-  options.log.warn(`starting our own tor process (tor_mode = auto), since ${found.message}`);
+  // The usual state of a machine without a Tor: no fault. The fix of the message would read like one.
+  const [reason = ''] = found.message.split(': ');
+  options.log.info(
+    `starting our own tor process (tor_mode = auto), since ${reason}; to use the Tor of this machine instead, start it, then restart this program`,
+  );
   try {
     return await ownTor(options);
   } catch (error) {
