@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { recordOf } from '../../src/kit/json-record.js';
 import { runCli, startCli, type Ended } from '../helpers/cli.js';
+import { ordersText } from '../../src/lethean/payment/order-record.js';
 import { onTerminal, type Screen } from '../helpers/pty.js';
 import { startEcho } from '../helpers/lethean-exit.js';
 import { LINK, TestCoin, TestProvider } from '../lethean/provider.js';
@@ -85,6 +86,36 @@ t.test('nothing is paid without a yes, a wallet or within a limit', async (t) =>
   t.match(await run('wallet', 'forget', 's-1', '--yes'), { code: 2, stderr: /no payment/ });
   t.match(await run('sessions', '--wallet-nam', 'x'), { code: 2, stderr: /unknown option/ });
 });
+
+t.test(
+  'wallet forget: a part of a payment with several transactions may have been sent',
+  async (t) => {
+    const { run, folder, provider } = await scene(t);
+    t.match(parsed(await run('providers', '--json')), { refused: [] });
+    t.equal(provider.steps.length, 1);
+    const txids = ['ab'.repeat(32), 'cd'.repeat(32)];
+    const forget = async (count: number): Promise<{ readonly stderr: string }> => {
+      const transactions = txids.slice(0, count).map((txid) => ({ txid, fee: 1n, metadata: 'aa' }));
+      const order = {
+        sessionId: 's-1',
+        paymentId: '1'.repeat(16),
+        days: 1,
+        destinations: [{ address: WALLET, amount: 1n }],
+      };
+      const state = { kind: 'made' as const, transactions };
+      const record = { order, wallet: WALLET, orderedAt: 1, payee: WALLET, state };
+      await writeFile(join(folder, 'var', 'payments.json'), ordersText([record]));
+      const answer = await run('wallet', 'forget', 's-1', '--yes');
+      t.match(answer, { code: 0, stdout: /forgotten/ });
+      return answer;
+    };
+    t.notMatch((await forget(1)).stderr, /may have been sent/, 'one transaction has no parts');
+    const { stderr } = await forget(2);
+    t.match(stderr, /has 2 transactions, and a part of them may have been sent/);
+    t.match(stderr, /Look for them in "onionmc lethean wallet".* in an explorer of the network/);
+    for (const txid of txids) t.match(stderr, txid);
+  },
+);
 
 t.test('the question of connect at a terminal', async (t) => {
   const { env, provider, folder } = await scene(t);

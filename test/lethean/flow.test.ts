@@ -1,6 +1,7 @@
 /** The flow of section 4.1 from the search to the end of a session (rows C1 to C4, C8, C10, C11, C20, C24). */
 import { readdir } from 'node:fs/promises';
 import t from 'tap';
+import { silentLog } from '../../src/channel/log.js';
 import { deferred } from '../../src/kit/deferred.js';
 import type { Transport, TunnelEnd } from '../../src/lethean/ports.js';
 import { SessionInUseError, SessionOverError } from '../../src/lethean/session/errors.js';
@@ -134,6 +135,43 @@ t.test('auto-pay-days renews before the end, once', async (t) => {
     world.coin.transfers.map(({ order }) => order.destinations[0]?.amount),
     [35_000_000n, 105_000_000n],
   );
+});
+
+for (const [name, activated] of [
+  ['begins now', 0],
+  ['claims to have begun long ago', -30 * 86_400],
+] as const) {
+  t.test(`auto-pay-days: a session that ${name} and ends in a minute is not renewed`, async (t) => {
+    const { world, provider } = await LetheanWorld.make(t);
+    const warnings: string[] = [];
+    const warn = (text: string): void => void warnings.push(text);
+    const settings = { autoPayDays: 3, renewBefore: 30 };
+    const client = await world.client(provider, { settings, log: { ...silentLog, warn } });
+    await client.search();
+    const end = { activated: world.now() + activated, expires: world.now() + 60, paid: true };
+    world.payer.step = () => void (provider.sessionChange = end);
+    const connection = await client.connect(LINK);
+    world.clock.advance(30_000);
+    await until(() => warnings.length > 0, 'the warning');
+    t.match(warnings, [/before half of its paid time: it is not renewed automatically/]);
+    world.clock.advance(30_000);
+    await connection.ended;
+    t.same(statesOf(client), ['EXPIRED (time)']);
+    t.equal(world.coin.transfers.length, 1);
+  });
+}
+
+t.test('auto-pay-days: renew-before above half of the time waits for the half', async (t) => {
+  const { world, provider } = await LetheanWorld.make(t);
+  const settings = { autoPayDays: 1, renewBefore: 80_000 };
+  const client = await world.client(provider, { settings });
+  await client.search();
+  await client.connect(LINK, { days: 1 });
+  world.clock.advance(DAY / 2 - 60_000);
+  t.equal(world.coin.transfers.length, 1);
+  world.clock.advance(60_000);
+  await until(() => statesOf(client)[0] === 'EXPIRED (renewed)', 'renewed');
+  t.equal(world.coin.transfers.length, 2);
 });
 
 t.test('a free session needs no payment', async (t) => {

@@ -4,7 +4,7 @@ import { formatAmount } from '../../lethean/amount.js';
 import { needed, type LetheanSettings } from '../../lethean/config/settings.js';
 import { orderAmount } from '../../lethean/payment/limits.js';
 import { OrderBook } from '../../lethean/payment/order-book.js';
-import type { OrderRecord } from '../../lethean/payment/order-record.js';
+import { partText, type OrderRecord } from '../../lethean/payment/order-record.js';
 import type { Wallet } from '../../lethean/payment/wallet.js';
 import { UsageError } from '../errors.js';
 import { print, printJson, printNote } from '../print.js';
@@ -122,12 +122,16 @@ export async function runForget(
   const book = new OrderBook(paymentsFile);
   const record = await book.find(sessionId);
   if (record === undefined) throw new UsageError(`no payment for this session in ${paymentsFile}`);
+  const { state } = record;
+  const part = state.kind === 'ordered' ? '' : partText(state.transactions);
+  // `--yes` is not asked, and is told.
+  if (options.yes === true && part !== '') printNote(part.trim());
   const asker = new TerminalAsker();
   try {
     checkCanConfirm(asker, options.yes);
     const isSure = await confirm(
       asker,
-      `${formatAmount(orderAmount(record.order))} LTHN ${record.state.kind === 'sent' ? 'were sent' : 'may have been sent'}; a forgotten payment can be made a second time. Forget it?`,
+      `${formatAmount(orderAmount(record.order))} LTHN ${record.state.kind === 'sent' ? 'were sent' : 'may have been sent'}; a forgotten payment can be made a second time.${part} Forget it?`,
       options.yes,
     );
     if (!isSure) return;

@@ -38,6 +38,19 @@ export interface OrderRecord {
   readonly state: OrderState;
 }
 
+/**
+ * What a person must know before a payment of several transactions is forgotten: a part of them may be on its way.
+ * Empty for one transaction. With a blank at its beginning.
+ */
+export function partText(transactions: readonly Pick<OrderTransaction, 'txid'>[]): string {
+  if (transactions.length < 2) return '';
+  const ids = transactions.map(({ txid }) => txid).join(', ');
+  return (
+    ` The payment has ${transactions.length} transactions, and a part of them may have been sent; it would be paid twice. ` +
+    `Look for them in "onionmc lethean wallet", and after some blocks in an explorer of the network: ${ids}`
+  );
+}
+
 const VERSION = 1;
 const MAX_TEXT = 300;
 const MAX_HEX = 2_000_000;

@@ -14,7 +14,7 @@ import type { Payer, PaymentOrder, PaymentReceipt } from '../ports.js';
 import { waitForBlocks } from './confirmations.js';
 import { limitFault, orderAmount, type PaymentLimits } from './limits.js';
 import type { OrderBook } from './order-book.js';
-import type { OrderRecord, OrderTransaction } from './order-record.js';
+import { partText, type OrderRecord, type OrderTransaction } from './order-record.js';
 import { orderFault, sameTerms } from './order-terms.js';
 import { amountText } from '../amount.js';
 import type { Transfer } from './transfer.js';
@@ -297,7 +297,7 @@ export class WalletPayer implements Payer {
         if (isAlive(await wallet.transfer(txid, signal))) continue;
         throw new PaymentError(
           'failed',
-          `the network did not take the transaction of this payment (${errorText(error)}): try again; if its coins were spent elsewhere, "onionmc lethean wallet forget ${record.order.sessionId}" lets the session be paid anew`,
+          `the network did not take the transaction of this payment (${errorText(error)}): try again; if its coins were spent elsewhere, "onionmc lethean wallet forget ${record.order.sessionId}" lets the session be paid anew.${partText(transactions)}`,
           error,
         );
       }

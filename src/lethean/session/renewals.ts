@@ -3,6 +3,7 @@ import type { Clock } from '../../kit/clock.js';
 import { errorText } from '../../kit/error-text.js';
 import type { Log } from '../../channel/log.js';
 import type { LetheanConnection } from './connection.js';
+import type { StoredState } from './record-file.js';
 import type { SessionSettings } from './settings.js';
 
 export interface RenewalsOptions {
@@ -16,6 +17,7 @@ export interface RenewalsOptions {
 
 /** Longest wait of one timer, milliseconds. */
 const MAX_WAIT_MS = 86_400_000;
+const DAY = 86_400;
 /** After a renewal that failed, seconds. */
 const RETRY = 300;
 
@@ -40,6 +42,9 @@ export class Renewals {
     const left = (): number => connection.state.session.expires - settings.renewBefore - now();
     const look = async (): Promise<void> => {
       if (left() > 0) return plan(left());
+      const half = secondsToHalf(connection.state, settings.unpaidExpiry, now());
+      if (half > 0 && now() + half >= connection.state.session.expires) return this.#stopped();
+      if (half > 0) return plan(half);
       const isRenewed = await this.#renew(connection);
       return plan(isRenewed ? left() : RETRY);
     };
@@ -48,6 +53,12 @@ export class Renewals {
       isOver = true;
       cancel?.();
     };
+  }
+
+  #stopped(): void {
+    this.#options.log.warn(
+      'the provider ends a session before half of its paid time: it is not renewed automatically, and nothing more was paid. Ask the provider, connect to another one, or connect again and agree to the payment',
+    );
   }
 
   async #renew(connection: LetheanConnection): Promise<boolean> {
@@ -60,4 +71,16 @@ export class Renewals {
       return false;
     }
   }
+}
+
+/**
+ * Until half of the paid time has been served; 0 or less from then on, and for a free session. The manager names the
+ * beginning and the end. This client knows its order, so a beginning more than `unpaid-expiry` before it has no effect.
+ */
+function secondsToHalf(state: StoredState, unpaidExpiry: number, now: number): number {
+  if (!('payment' in state) || state.payment === undefined) return 0;
+  const { session, payment } = state;
+  const ordered = (payment.order.payBy ?? 0) - unpaidExpiry;
+  const begin = Math.max(session.activated, ordered);
+  return begin + (session.days * DAY) / 2 - now;
 }
