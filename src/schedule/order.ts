@@ -41,6 +41,15 @@ function fractionOf(state: RunState, index: number, fraction: number, available:
   return Math.floor(available * Math.min(1, left <= 0 ? 1 : fraction / left));
 }
 
+/**
+ * What a fraction leaves in its mixdepth, satoshi: where a sweep comes later in its group, the smallest amount
+ * of a sweep, and as much again for the fees until then. Else the sweep would be skipped, and the coins stay.
+ */
+function leftForSweep({ steps }: RunState, index: number, mincjamount: number): number {
+  const later = steps.slice(index + 1, groupOf(steps, index).to);
+  return later.some(({ amount }) => amount.kind === 'sweep') ? 2 * mincjamount : 0;
+}
+
 /** A step that can begin, one that needs an address first, or the reason for which there is nothing to do. */
 export type Ordered =
   | { readonly kind: 'order'; readonly order: StepOrder }
@@ -74,8 +83,13 @@ export function orderOf(
   if (amount.kind === 'satoshi') {
     return { kind: 'order', order: { ...order, amount: amount.value } };
   }
+  const most = available - leftForSweep(state, index, mincjamount);
+  if (most < mincjamount) {
+    const reason = `a part of the ${available} sat in mixdepth ${mixdepth} would leave too little for the sweep after it`;
+    return { kind: 'skip', reason };
+  }
   const exact = fractionOf(state, index, amount.value, available);
   const rounded = rounding === NO_ROUNDING ? exact : roundedAmount(exact, rounding);
-  const value = Math.max(mincjamount, rounded > available ? exact : rounded);
+  const value = Math.min(most, Math.max(mincjamount, rounded > available ? exact : rounded));
   return { kind: 'order', order: { ...order, amount: value } };
 }
