@@ -27,6 +27,8 @@ export function torBenchOptions(args: readonly string[]): TorBenchOptions | unde
         seconds: text,
         rounds: text,
         without: text,
+        // Read by scripts/bench.
+        'quick-acks': { type: 'boolean' },
       },
     });
     const quick = values.quick === true;

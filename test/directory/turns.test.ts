@@ -1,5 +1,5 @@
 /**
- * The turns of peers in a flush: when many peers have two cells or more to get, they get them one part after
+ * The turns of peers in a flush: when many peers have three cells or more to get, they get them one part after
  * the other, and none waits longer than the window.
  */
 import * as fc from 'fast-check';
@@ -11,7 +11,7 @@ import { createTestClock } from '../helpers/test-clock.js';
 import { memoryPeer, type MemoryPeer } from './memory-connection.js';
 import { hello, NO_RATES, testDirectory } from './wire.js';
 
-void t.test('many peers take turns while two to eight cells come within a window', (t) => {
+void t.test('many peers take turns while three to eight cells come within a window', (t) => {
   const clock = createTestClock();
   const start = clock.now();
   let peers = 150;
@@ -28,12 +28,12 @@ void t.test('many peers take turns while two to eight cells come within a window
     timer.touch(bytes);
     timer.schedule();
   };
-  at(0, 300);
-  at(50, 300);
-  t.strictSame(flushed, [], 'one cell waits');
-  at(100, 396);
-  t.strictSame(flushed, ['100: 0/3'], 'two cells: a round starts');
-  at(120, 1_000);
+  at(0, 500);
+  at(50, 500);
+  t.strictSame(flushed, [], 'two cells wait');
+  at(100, 494);
+  t.strictSame(flushed, ['100: 0/3'], 'three cells: a round starts');
+  at(120, 1_500);
   until(249);
   t.strictSame(
     flushed,
@@ -49,7 +49,7 @@ void t.test('many peers take turns while two to eight cells come within a window
   t.equal(clock.pending, 0, 'no timer without frames');
 
   flushed = [];
-  at(1_000, 1_000);
+  at(1_000, 1_500);
   at(1_010, 180);
   until(1_249);
   t.equal(flushed.length, 4);
@@ -59,7 +59,7 @@ void t.test('many peers take turns while two to eight cells come within a window
   t.strictSame(flushed.slice(4), ['1260: 0/1'], 'for its window, with all peers at once');
 
   flushed = [];
-  at(2_000, 1_000);
+  at(2_000, 1_500);
   at(2_010, 3_000);
   t.strictSame(flushed, ['2000: 0/4'], 'less than eight cells since the start of the round');
   at(2_020, 984);
@@ -69,7 +69,7 @@ void t.test('many peers take turns while two to eight cells come within a window
 
   flushed = [];
   peers = 14;
-  at(3_000, 1_000);
+  at(3_000, 1_500);
   until(3_249);
   t.strictSame(flushed, ['3000: 0/2', '3125: 1/2'], 'at least five peers in a step');
   until(4_000);
@@ -80,7 +80,7 @@ void t.test('many peers take turns while two to eight cells come within a window
   until(5_000);
   t.strictSame(flushed, ['4250: 0/1']);
 
-  at(5_000, 1_000);
+  at(5_000, 1_500);
   timer.cancel();
   t.equal(clock.pending, 0, 'cancelled during a round');
   t.end();
@@ -136,7 +136,7 @@ void t.test('peers that take turns get each public message in order and within t
       clock,
       publicWindowMs: WINDOW_MS,
       flushWindowMs: 25,
-      onFlush: ({ bytes }) => (rounds += bytes >= 996 ? 1 : 0),
+      onFlush: ({ bytes }) => (rounds += bytes >= 1_494 ? 1 : 0),
     });
     const present: Waiting[] = [];
     let count = 0;
@@ -185,6 +185,6 @@ void t.test('peers that take turns get each public message in order and within t
   };
   const turns = fc.array(turn, { minLength: 40, maxLength: 80 });
   fc.assert(fc.property(turns, run), { numRuns: 25, endOnFailure: true });
-  t.ok(rounds > 25, `${rounds} flushes with two cells or more`);
+  t.ok(rounds > 25, `${rounds} flushes with three cells or more`);
   t.end();
 });

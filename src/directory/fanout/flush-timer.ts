@@ -3,7 +3,7 @@
  * costs the same with one frame as with two, so frames wait for each other:
  *
  * - few frames leave together when the first of them has waited for the window;
- * - as soon as two cells wait for each peer, the peers take turns: the window is divided into steps, and
+ * - as soon as three cells wait for each peer, the peers take turns: the window is divided into steps, and
  *   at each step a part of the peers gets everything that waits for it. Otherwise some hundreds of cells
  *   would leave at one moment, and a private message would stand behind them at every relay;
  * - as soon as eight cells wait, all of them leave at once, and go on at a short interval.
@@ -17,8 +17,10 @@ import type { Clock } from '../../channel/ports.js';
 const CELL_BYTES = 498;
 /** Waiting bytes that fill eight cells of Tor: a longer wait would save little. */
 const FULL_BYTES = 8 * CELL_BYTES;
-/** Waiting bytes with which the peers take turns. A burst is over when less came within one interval. */
-const SOME_BYTES = 2 * CELL_BYTES;
+/** Waiting bytes with which the peers take turns: with less, waking up more often costs more than it is worth. */
+const SOME_BYTES = 3 * CELL_BYTES;
+/** A burst is over when less came within one interval. */
+const BURST_BYTES = 2 * CELL_BYTES;
 /** Most steps of a round. */
 export const MOST_STEPS = 4;
 /** Steps are at most this long where there may be more of them. */
@@ -137,7 +139,7 @@ class WindowTimer implements FlushTimer {
   }
 
   #flushAll(): void {
-    this.#isBurst = this.#bytes >= (this.#isBurst ? SOME_BYTES : FULL_BYTES);
+    this.#isBurst = this.#bytes >= (this.#isBurst ? BURST_BYTES : FULL_BYTES);
     this.#bytes = 0;
     this.#options.flush(ALL_PEERS);
     this.#flushedAt = this.#options.clock.now();
