@@ -1,8 +1,8 @@
 /** One running `ssh`, over a connection of this process. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { watch } from 'node:fs';
-import { access, rm, writeFile } from 'node:fs/promises';
-import type { Socket } from 'node:net';
+import { rm, writeFile } from 'node:fs/promises';
+import { createConnection, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { errorCode } from '../../kit/error-text.js';
 import { makePrivateFolder } from './private-folder.js';
@@ -10,6 +10,8 @@ import { sshArguments, sshFault, type SshAlive, type SshPlace } from './ssh-argu
 import { TransportError } from './transport-error.js';
 
 const MAX_STDERR_CHARS = 4_000;
+/** Milliseconds between two looks at a socket that has its file and does not listen yet. */
+const LOOK_MS = 10;
 /** Milliseconds that a stopped ssh may take before it is killed. */
 const STOP_GRACE_MS = 1_000;
 
@@ -23,6 +25,21 @@ export interface SshStart {
   readonly certificate: string;
   /** The connection to the gate; destroyed with the process. */
   readonly connection: Socket;
+}
+
+/** Connects to a unix socket, and closes the connection. */
+function listenerState(path: string): Promise<'absent' | 'refuses' | 'listens'> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ path });
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve('listens');
+    });
+    socket.once('error', (error) => {
+      socket.destroy();
+      resolve(errorCode(error) === 'ECONNREFUSED' ? 'refuses' : 'absent');
+    });
+  });
 }
 
 function lined(text: string): string {
@@ -84,12 +101,14 @@ export class SshProcess {
   async ready(signal: AbortSignal): Promise<void> {
     const arrived = new AbortController();
     const watcher = watch(this.#folder, () => void look());
+    let again: NodeJS.Timeout | undefined;
+    let isOver = false;
     const look = async (): Promise<void> => {
-      const there = await access(this.socket).then(
-        () => true,
-        () => false,
-      );
-      if (there) arrived.abort();
+      const state = await listenerState(this.socket);
+      if (state === 'listens') arrived.abort();
+      // ssh makes the file a moment before it listens.
+      clearTimeout(again);
+      if (state === 'refuses' && !isOver) again = setTimeout(() => void look(), LOOK_MS);
     };
     try {
       await look();
@@ -109,6 +128,8 @@ export class SshProcess {
         ),
       );
     } finally {
+      isOver = true;
+      clearTimeout(again);
       watcher.close();
     }
   }
