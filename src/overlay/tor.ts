@@ -84,11 +84,13 @@ export type TorServing =
       readonly hiddenServiceDir: string;
       /** The address to which the torrc forwards. */
       readonly listen: ListenAddress;
-      /**
-       * A unix socket, if the torrc forwards to that. `circuits`: the torrc has HiddenServiceExportCircuitID, so
-       * that every connection begins with a PROXY line.
-       */
-      readonly socket?: { readonly path: string; readonly circuits: boolean };
+      /** A unix socket, if the torrc forwards to that. */
+      readonly socket?: {
+        /** Path of the unix socket. */
+        readonly path: string;
+        /** Whether the torrc has HiddenServiceExportCircuitID, so that each connection begins with a PROXY line. */
+        readonly circuits: boolean;
+      };
     };
 
 /** Options of a Tor overlay. */
