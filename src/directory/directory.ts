@@ -142,7 +142,12 @@ class DirectoryParts {
     this.bans = new Bans(this);
     this.gateKeeper = options.gate && new GateKeeper(options.gate, this);
     this.admission = new Admission(this);
-    this.sweepTimer = createSweepTimer(this.clock, this.limits, (now) => this.#sweep(now));
+    this.sweepTimer = createSweepTimer({
+      clock: this.clock,
+      limits: this.limits,
+      isCalm: () => this.#isCalm(),
+      sweep: (now) => this.#sweep(now),
+    });
     this.connections = new Connections(this);
     this.operator = new Operator(this);
     this.neighbours?.attach(new DirectoryLocalSide(this));
@@ -151,6 +156,14 @@ class DirectoryParts {
   /** Ends a connection at once. */
   drop(peer: Peer, reason: CloseReason): void {
     this.connections.drop(peer, reason);
+  }
+
+  /** Whether nothing waits that can time out: no newcomer, claim, dial, ping or write. */
+  #isCalm(): boolean {
+    const { registry, nickClaims, remoteClaims, dialBack, liveness } = this;
+    const claims = nickClaims.pending + remoteClaims.pending;
+    const waiting = registry.unhandshaked.size + claims + (dialBack?.pending ?? 0);
+    return waiting === 0 && !liveness.waits;
   }
 
   #sweep(now: number): void {

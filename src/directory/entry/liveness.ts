@@ -37,12 +37,18 @@ export class Liveness {
    */
   readonly #orderbookProbe: string;
   #nextBeatAt: number;
+  #waits = false;
 
   constructor(options: LivenessOptions) {
     const { nick, clock, limits } = options;
     this.#options = options;
     this.#orderbookProbe = encodeEnvelope(MessageType.PUBMSG, formatPubmsg(nick, 'orderbook'));
     this.#nextBeatAt = clock.now() + limits.heartbeatIntervalMs;
+  }
+
+  /** Whether a ping was unanswered or a write in progress at the last sweep, or a ping was sent since. */
+  get waits(): boolean {
+    return this.#waits;
   }
 
   /** Sends the holder of a claimed nick a message that a live peer answers or at least takes. */
@@ -58,6 +64,7 @@ export class Liveness {
     const { registry, limits } = this.#options;
     const beats = this.#beatDue(now);
     const { heartbeatIdleMs } = limits;
+    this.#waits = false;
     // Backwards, because the last peer takes the place of a dropped one.
     for (let i = registry.ready.length - 1; i >= 0; i--) {
       const peer = registry.ready[i];
@@ -67,6 +74,7 @@ export class Liveness {
       else if (beats && now - peer.heardAt >= heartbeatIdleMs) {
         this.#beat(peer, now - peer.heardAt, now);
       }
+      if (peer.pingedAt !== undefined || peer.outbox.inFlight > 0) this.#waits = true;
     }
   }
 
@@ -75,6 +83,7 @@ export class Liveness {
     const { clock, fanout, tally } = this.#options;
     if (peer.pingedAt !== undefined) return;
     peer.pingedAt = clock.now();
+    this.#waits = true;
     peer.pongsDue++;
     tally.messagesOut.ping++;
     fanout.direct(peer, PING);
