@@ -1,6 +1,6 @@
 /**
  * The turns of peers in a flush: when many peers have three cells or more to get, they get them one part after
- * the other, and none waits longer than the window.
+ * the other, and none waits longer than a round.
  */
 import * as fc from 'fast-check';
 import t from 'tap';
@@ -29,56 +29,54 @@ void t.test('many peers take turns while three to eight cells come within a wind
     timer.schedule();
   };
   at(0, 500);
-  at(50, 500);
+  at(20, 500);
   t.strictSame(flushed, [], 'two cells wait');
-  at(100, 494);
-  t.strictSame(flushed, ['100: 0/3'], 'three cells: a round starts');
-  at(120, 1_500);
-  until(249);
-  t.strictSame(
-    flushed,
-    ['100: 0/3', '150: 1/3', '200: 2/3'],
-    'it has ended when the first frame has waited for the window',
-  );
+  at(50, 494);
+  t.strictSame(flushed, ['50: 0/10'], 'three cells: a round starts');
+  at(100, 1_500);
+  until(349);
+  const first = Array.from({ length: 10 }, (_, n) => `${50 + 30 * n}: ${n}/10`);
+  t.strictSame(flushed, first, 'it has ended 1.4 windows after the first frame');
   flushed = [];
-  until(499);
-  const whole = Array.from({ length: 4 }, (_, n) => `${250 + 62.5 * n}: ${n}/4`);
-  t.strictSame(flushed, whole, 'the next round takes one window');
-  until(1_000);
+  until(699);
+  const whole = Array.from({ length: 10 }, (_, n) => `${350 + 35 * n}: ${n}/10`);
+  t.strictSame(flushed, whole, 'the next round takes 1.4 windows');
+  until(1_200);
   t.strictSame(flushed, whole, 'a round without frames is the last');
   t.equal(clock.pending, 0, 'no timer without frames');
 
   flushed = [];
-  at(1_000, 1_500);
-  at(1_010, 180);
-  until(1_249);
-  t.equal(flushed.length, 4);
-  until(1_259);
-  t.equal(flushed.length, 4, 'the frame that came during the round waits');
-  until(1_600);
-  t.strictSame(flushed.slice(4), ['1260: 0/1'], 'for its window, with all peers at once');
+  at(1_200, 1_500);
+  at(1_390, 180);
+  until(1_549);
+  t.equal(flushed.length, 10);
+  until(1_639);
+  t.equal(flushed.length, 10, 'the frame that came during the round waits');
+  until(2_000);
+  t.strictSame(flushed.slice(10), ['1640: 0/1'], 'for its window, with all peers at once');
 
   flushed = [];
   at(2_000, 1_500);
-  at(2_010, 3_000);
-  t.strictSame(flushed, ['2000: 0/4'], 'less than eight cells since the start of the round');
-  at(2_020, 984);
-  t.strictSame(flushed, ['2000: 0/4', '2020: 0/1'], 'a burst ends the round');
+  at(2_010, 5_900);
+  t.strictSame(flushed, ['2000: 0/10'], 'less than twelve cells since the start of the round');
+  at(2_020, 76);
+  t.strictSame(flushed, ['2000: 0/10', '2020: 0/1'], 'a burst ends the round');
   at(2_500, 180);
   t.strictSame(flushed.slice(2), ['2500: 0/1'], 'which has its end with a small flush');
 
   flushed = [];
   peers = 14;
   at(3_000, 1_500);
-  until(3_249);
-  t.strictSame(flushed, ['3000: 0/2', '3125: 1/2'], 'at least five peers in a step');
+  until(3_349);
+  t.strictSame(flushed, ['3000: 0/2', '3175: 1/2'], 'at least five peers in a step');
   until(4_000);
   flushed = [];
   at(4_000, 900);
-  at(4_190, 900);
-  t.strictSame(flushed, [], 'no round in the last 60 ms of a window');
-  until(5_000);
-  t.strictSame(flushed, ['4250: 0/1']);
+  at(4_249, 900);
+  t.strictSame(flushed, ['4249: 0/2'], 'a round may start until the window ends');
+  until(4_999);
+  t.strictSame(flushed, ['4249: 0/2', '4299.5: 1/2']);
+  flushed = [];
 
   at(5_000, 1_500);
   timer.cancel();
@@ -109,10 +107,11 @@ interface Waiting {
   seen: number;
 }
 
-void t.test('peers that take turns get each public message in order and within the window', (t) => {
+void t.test('peers that take turns get each public message in order and within a round', (t) => {
   const WINDOW_MS = 250;
+  const ROUND_MS = 350;
   const LOOK_MS = 5;
-  const LONGEST_MS = WINDOW_MS + LOOK_MS;
+  const LONGEST_MS = ROUND_MS + LOOK_MS;
   let rounds = 0;
   const look = (waiting: Waiting, now: number): void => {
     const { peer, due, nick } = waiting;

@@ -3,13 +3,14 @@
  * costs the same with one frame as with two, so frames wait for each other:
  *
  * - few frames leave together when the first of them has waited for the window;
- * - as soon as three cells wait for each peer, the peers take turns: the window is divided into steps, and
- *   at each step a part of the peers gets everything that waits for it. Otherwise some hundreds of cells
- *   would leave at one moment, and a private message would stand behind them at every relay;
- * - as soon as eight cells wait, all of them leave at once, and go on at a short interval.
+ * - as soon as three cells wait for each peer, the peers take turns: a round of 1.4 windows is divided into
+ *   steps, and at each step a part of the peers gets everything that waits for it. Otherwise some hundreds of
+ *   cells would leave at one moment, and a private message would stand behind them at every relay;
+ * - as soon as eight cells wait, or twelve came during a round, all of them leave at once, and go on at a short
+ *   interval.
  *
- * No frame waits longer than the window. Frames for one peer never wait, and take along what waits for
- * that peer.
+ * No frame waits longer than the window, or than the round when there is one. Frames for one peer never wait,
+ * and take along what waits for that peer.
  */
 import type { Clock } from '../../channel/ports.js';
 
@@ -17,14 +18,18 @@ import type { Clock } from '../../channel/ports.js';
 const CELL_BYTES = 498;
 /** Waiting bytes that fill eight cells of Tor: a longer wait would save little. */
 const FULL_BYTES = 8 * CELL_BYTES;
+/** The same in a round, in which the peers that had their turn wait for less. */
+const ROUND_FULL_BYTES = 12 * CELL_BYTES;
 /** Waiting bytes with which the peers take turns: with less, waking up more often costs more than it is worth. */
 const SOME_BYTES = 3 * CELL_BYTES;
 /** A burst is over when less came within one interval. */
 const BURST_BYTES = 2 * CELL_BYTES;
+/** A round is this much longer than the window: messages come often, and each step has less to do. */
+const ROUND_WINDOWS = 1.4;
 /** Most steps of a round. */
-export const MOST_STEPS = 4;
+export const MOST_STEPS = 10;
 /** Steps are at most this long where there may be more of them. */
-const STEP_MS = 60;
+const STEP_MS = 30;
 /** With fewer peers in a step, waking up would cost more than the step does. */
 const STEP_PEERS = 5;
 
@@ -96,15 +101,18 @@ class WindowTimer implements FlushTimer {
   schedule(): void {
     if (this.#bytes === 0) return;
     const { clock, windows } = this.#options;
-    const isUrgent = this.#isBurst || this.#bytes >= FULL_BYTES;
+    const full = this.#round ? ROUND_FULL_BYTES : FULL_BYTES;
+    const isUrgent = this.#isBurst || this.#bytes >= full;
     if (this.#round) {
       if (!isUrgent) return;
       this.#round = undefined;
       this.#stop();
     }
-    const windowEnd = this.#since + windows.publicMs;
-    if (!isUrgent && this.#bytes >= SOME_BYTES && this.#beginRound(windowEnd - clock.now())) return;
-    const dueAt = Math.max(isUrgent ? -Infinity : windowEnd, this.#flushedAt + windows.burstMs);
+    const { publicMs, burstMs } = windows;
+    const roundEnd = this.#since + ROUND_WINDOWS * publicMs;
+    if (!isUrgent && this.#bytes >= SOME_BYTES && this.#beginRound(roundEnd - clock.now())) return;
+    const windowEnd = this.#since + publicMs;
+    const dueAt = Math.max(isUrgent ? -Infinity : windowEnd, this.#flushedAt + burstMs);
     this.#wakeAt(dueAt, () => this.#flushAll());
   }
 
@@ -176,7 +184,8 @@ class WindowTimer implements FlushTimer {
   /** What came during a round is in the next one, or waits for its window again. */
   #endRound(): void {
     this.#round = undefined;
-    if (this.#bytes >= SOME_BYTES && this.#beginRound(this.#options.windows.publicMs)) return;
+    const roundMs = ROUND_WINDOWS * this.#options.windows.publicMs;
+    if (this.#bytes >= SOME_BYTES && this.#beginRound(roundMs)) return;
     this.schedule();
   }
 }
