@@ -87,6 +87,25 @@ export function transactionWeight({ inputs, outputs, signatures }: TransactionSh
   );
 }
 
+/** The most bytes of the signed transaction, witnesses included. */
+export function transactionBytes({
+  inputs,
+  outputs,
+  signatures = 'any',
+}: TransactionShape): number {
+  const bare = inputs.filter((kind) => kind === 'p2pkh').length;
+  const counts = compactSizeBytes(inputs.length) + compactSizeBytes(outputs.length);
+  const segwit = bare < inputs.length ? 2 + bare : 0;
+  const perInput = inputs.map((kind) => {
+    const { base, witness } = extra(kind, SIGNATURE[signatures]);
+    return INPUT_BASE + base + witness;
+  });
+  return [...perInput, ...outputs.map(outputBytesOf)].reduce(
+    (sum, bytes) => sum + bytes,
+    4 + counts + 4 + segwit,
+  );
+}
+
 /** Virtual bytes of a weight. */
 export const vsizeOf = (weight: number): number => Math.ceil(weight / 4);
 

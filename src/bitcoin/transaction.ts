@@ -12,6 +12,8 @@ import { FormError, Reader } from './reader.js';
 
 /** The heaviest transaction that a block can hold, in weight units and so in bytes. */
 export const MAX_TRANSACTION_BYTES = 4_000_000;
+/** Confirmations that a coinbase output needs before it can be spent in the next block. */
+export const COINBASE_MATURITY = 100;
 
 /** An input: the coin that it spends, and its sequence. */
 export interface TransactionInput extends Outpoint {

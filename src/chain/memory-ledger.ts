@@ -2,6 +2,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import {
+  COINBASE_MATURITY,
   parseTransaction,
   serializeTransaction,
   type Transaction,
@@ -13,7 +14,6 @@ import type { BlockInfo, UnspentOutput } from './ports.js';
 /** A lock time below this is a height, otherwise a time (BIP65). */
 const FIRST_TIME = 500_000_000;
 const FINAL = 0xffff_ffff;
-const COINBASE_MATURITY = 100;
 const MEDIAN_SPAN = 11;
 
 export interface MemoryBlock {

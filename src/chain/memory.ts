@@ -249,7 +249,10 @@ export class MemoryChain implements Chain {
       if (coin === undefined) return undefined;
       const { script, value, height } = coin;
       if (height < 0) return { script, value, confirmations: 0 };
-      return { script, value, confirmations: this.#ledger.tip.height - height + 1, height };
+      const confirmations = this.#ledger.tip.height - height + 1;
+      // The genesis block holds the coins of `pay`.
+      const coinbase = coin.coinbase && height > 0;
+      return { script, value, confirmations, height, ...(coinbase && { coinbase }) };
     });
   }
 

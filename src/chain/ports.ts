@@ -47,6 +47,11 @@ export interface ChainCoin {
   readonly confirmations: number;
   /** Height of its block; undefined in the mempool, and for views that do not know it. */
   readonly height?: number;
+  /**
+   * True for an output of a coinbase transaction, which can be spent from 100 confirmations on. Left out
+   * for others, and by views that cannot tell.
+   */
+  readonly coinbase?: boolean;
 }
 
 /** An unspent output in a block. */

@@ -1,6 +1,7 @@
 /** The coins of a wallet as commands and payments see them, from the state of the journal. Pure. */
 import { addressOf } from '../bitcoin/address.js';
 import { isBondOpen } from '../bitcoin/bond.js';
+import { COINBASE_MATURITY } from '../bitcoin/transaction.js';
 import { formatOutpoint, type Outpoint } from '../protocol/outpoint.js';
 import type { OwnScript } from './address-book.js';
 import {
@@ -16,9 +17,6 @@ import type { LedgerCoin } from './ledger.js';
 import { lockTimeOf, pathOf, type PathTerms } from './places.js';
 import type { WalletState } from './state.js';
 
-/** Confirmations that a coinbase output needs before it can be spent in the next block. */
-const MATURITY = 100;
-
 /** The wallet's terms, and the time for leases in Unix seconds. */
 export interface CoinTerms extends PathTerms {
   readonly mixdepths: number;
@@ -31,7 +29,7 @@ export function holdsOf(state: WalletState, coin: WalletCoin, now: number): read
   const holds: CoinHold[] = [];
   if (coin.confirmations === 0) holds.push('unconfirmed');
   const isCoinbase = state.ledger.coin(name)?.coinbase === true;
-  if (isCoinbase && coin.confirmations < MATURITY) holds.push('immature');
+  if (isCoinbase && coin.confirmations < COINBASE_MATURITY) holds.push('immature');
   if (coin.lockTime !== undefined) {
     const medianTime = state.progress.tip?.medianTime;
     if (medianTime === undefined || !isBondOpen(coin.lockTime, medianTime)) holds.push('locked');

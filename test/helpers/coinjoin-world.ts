@@ -70,6 +70,7 @@ export interface MemoryChain extends TakerChain {
 
 interface MintOptions {
   readonly confirmations?: number;
+  readonly coinbase?: boolean;
   readonly type?: CoinType;
 }
 
@@ -156,12 +157,13 @@ export function createMemoryChain(): MemoryChain {
     get lookUps() {
       return lookUps;
     },
-    mint(secret, value, { confirmations = 100, type = 'p2wpkh' } = {}) {
+    mint(secret, value, { confirmations = 100, type = 'p2wpkh', coinbase = false } = {}) {
       minted += 1;
       const outpoint = { txid: bytesToHex(secretOf(`coin ${minted}`)), vout: minted % 3 };
       const script = bytesToHex(payTo(secret, type).script);
       const height = confirmations > 0 ? { height: TIP_HEIGHT - confirmations + 1 } : {};
-      coins.set(formatOutpoint(outpoint), { script, value, confirmations, ...height });
+      const origin = coinbase ? { coinbase } : {};
+      coins.set(formatOutpoint(outpoint), { script, value, confirmations, ...height, ...origin });
       return { ...outpoint, script, value };
     },
     feePerKb: async () => 2_000,

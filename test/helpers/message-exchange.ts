@@ -1,5 +1,6 @@
 /** Message channels in memory, whose messages wait until a test decides about them. */
 import { EventEmitter } from 'eventemitter3';
+import type { Route } from '../../src/channel/channel-api.js';
 import type { MessageChannelEvents } from '../../src/channel/message-channel.js';
 import type { NegotiationChannel } from '../../src/negotiation/resender.js';
 import type { CommandName } from '../../src/protocol/commands.js';
@@ -13,6 +14,8 @@ export interface HeldMessage {
   readonly to: string;
   readonly command: CommandName;
   readonly args: string;
+  /** Default: a direct link. */
+  readonly route?: Route;
 }
 
 export interface MessageExchange {
@@ -60,7 +63,7 @@ export function createMessageExchange(): MessageExchange {
         },
       };
     },
-    deliver({ from, to, command, args }) {
+    deliver({ from, to, command, args, route = { kind: 'direct' } }) {
       if (away.has(to)) return;
       const words = args.split(' ').filter((word) => word !== '');
       events.get(to)?.emit('privmsg', {
@@ -68,7 +71,7 @@ export function createMessageExchange(): MessageExchange {
         to,
         commands: [{ name: command, args: words }],
         publicKeyHex: '',
-        route: { kind: 'direct' },
+        route,
       });
     },
     tellGone(nick) {

@@ -146,6 +146,8 @@ export interface OutputAnswer {
   readonly script: string;
   readonly value: number;
   readonly confirmations: number;
+  /** Whether a coinbase transaction made it. */
+  readonly coinbase: boolean;
   /** The best block of the answer, by which the confirmations are counted. */
   readonly bestBlock: string;
 }
@@ -157,6 +159,7 @@ export function readOutput(value: unknown): OutputAnswer | undefined {
     script: answer.inner('scriptPubKey').script('hex'),
     value: answer.satoshi('value'),
     confirmations: answer.whole('confirmations', 0, MAX_HEIGHT),
+    coinbase: answer.has('coinbase') && answer.flag('coinbase'),
     bestBlock: answer.hash('bestblock'),
   };
 }

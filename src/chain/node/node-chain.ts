@@ -149,10 +149,11 @@ export class NodeChain implements Chain {
     }
     return outputs.map((output) => {
       if (output === undefined) return undefined;
-      const { script, value, confirmations, bestBlock } = output;
+      const { script, value, confirmations, coinbase, bestBlock } = output;
       const best = heights.get(bestBlock);
       if (confirmations === 0 || best === undefined) return { script, value, confirmations: 0 };
-      return { script, value, confirmations, height: best - confirmations + 1 };
+      const height = best - confirmations + 1;
+      return { script, value, confirmations, height, ...(coinbase && { coinbase }) };
     });
   }
 

@@ -7,7 +7,8 @@ import { BoundedMap } from '../../kit/bounded-map.js';
 import type { Route } from '../../channel/channel-api.js';
 import type { Clock } from '../../channel/ports.js';
 import { countInWindow, TokenBucket, type CountWindow } from '../../kit/rate-limit.js';
-import { formatLocation, type Location } from '../../protocol/location.js';
+import type { Location } from '../../protocol/location.js';
+import { linkName } from '../link-name.js';
 
 /** The limits for requests of takers. */
 export interface RequestLimits {
@@ -66,12 +67,6 @@ export interface RequestLimiter {
 /** Half of a burst. */
 const halfOf = (perSecond: number): number => (perSecond * BURST_SECONDS) / 2;
 
-const DIRECT = 'direct';
-
-/** One name for all direct links, because a peer can use any number of nicks on them. */
-export const linkName = (link: Link): string =>
-  link.kind === DIRECT ? DIRECT : formatLocation(link.location);
-
 export function createRequestLimiter(clock: Clock, limits: RequestLimits): RequestLimiter {
   const askers = new BoundedMap<string, CountWindow>(limits.remembered);
   const fillers = new BoundedMap<string, CountWindow>(limits.remembered);
@@ -107,7 +102,7 @@ export function createRequestLimiter(clock: Clock, limits: RequestLimits): Reque
       // A nick used on a direct link does not affect requests of the same nick elsewhere.
       perNick(
         askers,
-        link.kind === DIRECT ? `${DIRECT} ${nick}` : nick,
+        link.kind === 'direct' ? `direct ${nick}` : nick,
         limits.orderbookPerNick,
         limits.orderbookNickMs,
       ) &&

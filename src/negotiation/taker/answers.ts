@@ -7,6 +7,7 @@ import type { Network } from '../../protocol/constants.js';
 import { type BoxSession, openBoxSession } from '../../protocol/encryption.js';
 import { addressScript } from '../../bitcoin/address.js';
 import { coinKind, keyOwnsScript } from '../../bitcoin/script.js';
+import { COINBASE_MATURITY } from '../../bitcoin/transaction.js';
 import { NEUTRINO_COMPAT, parseFeatures } from '../../protocol/features.js';
 import { DUST_THRESHOLD, type Offer, offerFee } from '../../protocol/offer.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
@@ -37,18 +38,26 @@ import {
   rivalsOf,
 } from './legs.js';
 
-/** Most keys of one maker that are tried. */
-const MAX_KEYS = 3;
+type MessageEvent = Extract<RoundEvent, { readonly kind: 'message' }>;
+
+/**
+ * Most keys of one maker that are tried, of each route and of all. Signatures name no addressee: a relay may
+ * have many old keys of a maker, and must not keep out the one that comes by another route.
+ */
+const MAX_KEYS_OF_ROUTE = 3;
+const MAX_KEYS = 12;
 
 export function onPubkey(
   state: Gathering,
   leg: OpenLeg,
-  [key = '', ...more]: readonly string[],
+  { args: [key = '', ...more], by }: MessageEvent,
 ): RoundTransition {
   const { terms } = state;
   const { nick } = leg.candidate;
   const known = leg.boxes.some(({ theirPublicKeyHex }) => theirPublicKeyHex === key.toLowerCase());
-  if (known || leg.boxes.length >= MAX_KEYS) return unchanged(state);
+  const ofRoute = leg.boxes.filter((box) => box.by === by).length;
+  if (known || ofRoute >= MAX_KEYS_OF_ROUTE || leg.boxes.length >= MAX_KEYS)
+    return unchanged(state);
   const box = openBoxSession(terms.keys, key);
   if (!box.ok) {
     // A relay may have turned another signed message of the maker into a `pubkey`.
@@ -59,7 +68,7 @@ export function onPubkey(
   // Only the maker's own signature counts: a directory may report any features of a nick.
   const neutrinoCompat =
     terms.policy.neutrinoCompat && parseFeatures(more).includes(NEUTRINO_COMPAT);
-  const keyed: LegBox = { ...box.value, neutrinoCompat };
+  const keyed: LegBox = { ...box.value, by, neutrinoCompat };
   const boxes = [...leg.boxes, keyed];
   const step = leg.step === 'pubkey' ? 'auth' : leg.step;
   const next = withLeg(state, { ...leg, step, boxes, refusal: undefined });
@@ -110,6 +119,8 @@ export function onIoAuth(state: Gathering, leg: OpenLeg, args: readonly string[]
     }),
     effects: [
       { kind: 'deadline', nick, ms: policy.portWaitMs },
+      // The box shows that our `auth` arrived. Deployed makers answer a second one with other coins.
+      { kind: 'forget', nick },
       { kind: 'look-up', nick, coins },
     ],
   };
@@ -227,6 +238,9 @@ export function judgeCoins(
     const name = formatOutpoint({ txid, vout });
     if (coin === undefined) return refused('coin-missing', `${name} does not exist or is spent`);
     if (coin.confirmations < 1) return refused('coin-unconfirmed', `${name} is not confirmed`);
+    if (coin.coinbase === true && coin.confirmations < COINBASE_MATURITY) {
+      return refused('coin-unconfirmed', `${name} needs ${COINBASE_MATURITY} confirmations`);
+    }
     if (coinKind(coin.script) === undefined) {
       return refused('coin-kind', `${name} is not a segwit coin of a single key`);
     }

@@ -123,6 +123,8 @@ export interface MakerPart {
 
 /** A session with one of the maker's keys. */
 export interface LegBox extends BoxSession {
+  /** The route of the key (`linkName`). */
+  readonly by: string;
   /** Whether `neutrino_compat` was signed with the key. */
   readonly neutrinoCompat: boolean;
 }
@@ -300,8 +302,11 @@ export type RoundState =
     })
   | (RoundBase & { readonly phase: 'ended'; readonly result: RoundResult });
 
-/** The port whose call failed; `watch` is the chain's, for a transaction that a maker broadcasts. */
-export type RoundPort = 'wallet' | 'chain' | 'watch';
+/**
+ * The port whose call failed. Two calls to the chain have names of their own: `watch` waits for a
+ * transaction that a maker broadcasts, `broadcast` is our own.
+ */
+export type RoundPort = 'wallet' | 'chain' | 'watch' | 'broadcast';
 
 export type RoundEvent =
   | {
@@ -309,6 +314,8 @@ export type RoundEvent =
       readonly from: string;
       readonly command: 'pubkey' | 'ioauth' | 'sig' | 'error';
       readonly args: readonly string[];
+      /** The route that it took (`linkName`). */
+      readonly by: string;
     }
   | { readonly kind: 'committed'; readonly podle: Podle | undefined }
   /** The wallet has stored a commitment as used. */

@@ -134,10 +134,9 @@ export function onBroadcastEvent(state: Sending, event: RoundEvent): RoundTransi
       return phase === 'broadcasting' ? done(state) : { state, effects: [] };
     case 'step-deadline':
     case 'port-failed': {
-      // Our own broadcast continues when we no longer wait for the maker's.
-      if (event.kind === 'port-failed' && event.port === 'watch' && phase === 'broadcasting') {
-        return { state, effects: [] };
-      }
+      // Our own broadcast continues when we no longer wait for the maker's, and whatever an older call says.
+      const awaited = phase === 'pushing' ? 'watch' : 'broadcast';
+      if (event.kind === 'port-failed' && event.port !== awaited) return { state, effects: [] };
       if (phase === 'pushing' && terms.policy.broadcast !== 'not-self') return broadcast(state);
       const detail =
         event.kind === 'port-failed' ? event.detail : 'the transaction was not seen in time';

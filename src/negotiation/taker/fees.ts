@@ -3,7 +3,7 @@
  * original's meaning of each key). Pure.
  */
 import { coinKind } from '../../bitcoin/script.js';
-import { transactionVsize } from '../../bitcoin/size.js';
+import { transactionBytes, transactionVsize, type TransactionShape } from '../../bitcoin/size.js';
 import { MAX_SATOSHI, offerFee, shareOf, type Offer } from '../../protocol/offer.js';
 import type { LegFault } from './api.js';
 import type { UnsignedTransaction } from '../transaction.js';
@@ -145,13 +145,18 @@ export function offerFault(
   return { fault: 'fee-limit', detail: `it costs ${cost} sat; the limit is ${limit} sat` };
 }
 
-/** Size of the signed transaction in virtual bytes, for the scripts of the coins that it spends. */
-export function virtualSize(
+const shapeOf = (
   { inputs, outputs }: UnsignedTransaction,
   spentScripts: readonly string[],
-): number {
-  return transactionVsize({
-    inputs: inputs.map((_, n) => coinKind(spentScripts[n] ?? '') ?? 'p2wpkh'),
-    outputs: outputs.map(({ script }) => script),
-  });
-}
+): TransactionShape => ({
+  inputs: inputs.map((_, n) => coinKind(spentScripts[n] ?? '') ?? 'p2wpkh'),
+  outputs: outputs.map(({ script }) => script),
+});
+
+/** Size of the signed transaction in virtual bytes, for the scripts of the coins that it spends. */
+export const virtualSize = (tx: UnsignedTransaction, spentScripts: readonly string[]): number =>
+  transactionVsize(shapeOf(tx, spentScripts));
+
+/** The most bytes of the signed transaction, for the scripts of the coins that it spends. */
+export const signedBytes = (tx: UnsignedTransaction, spentScripts: readonly string[]): number =>
+  transactionBytes(shapeOf(tx, spentScripts));

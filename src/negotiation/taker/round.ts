@@ -52,12 +52,13 @@ function isRelabelled(leg: ActiveLeg, args: readonly string[]): boolean {
 
 function onMessage(
   state: RoundState,
-  { from, command, args }: Extract<RoundEvent, { readonly kind: 'message' }>,
+  event: Extract<RoundEvent, { readonly kind: 'message' }>,
 ): RoundTransition {
+  const { from, command, args } = event;
   const leg = state.legs.get(from);
   if (leg === undefined || leg.step === 'failed') return unchanged(state);
   if (state.phase === 'gathering') {
-    if (command === 'pubkey' && isOpen(leg)) return onPubkey(state, leg, args);
+    if (command === 'pubkey' && isOpen(leg)) return onPubkey(state, leg, event);
     if (command === 'ioauth' && isOpen(leg)) return onIoAuth(state, leg, args);
   }
   if (state.phase === 'collecting' && command === 'sig' && 'signatures' in leg) {

@@ -11,6 +11,7 @@ import type { Network } from '../../protocol/constants.js';
 import { createBoxKeyPair, type RandomBytes } from '../../protocol/encryption.js';
 import type { Podle } from '../../protocol/podle.js';
 import { nameProofCoin } from '../coin-metadata.js';
+import { linkName } from '../link-name.js';
 import { shownText } from '../payloads.js';
 import type { CommitmentStore, TakerChain, TakerWallet } from '../ports.js';
 import { createResender, type Resender, type NegotiationChannel } from '../resender.js';
@@ -141,8 +142,13 @@ export class RoundRunner {
     return this.#result.promise;
   }
 
-  readonly #onPrivmsg: MessageChannelEvents['privmsg'] = ({ from, commands: [{ name, args }] }) => {
-    if (isAnswer(name)) this.#dispatch({ kind: 'message', from, command: name, args });
+  readonly #onPrivmsg: MessageChannelEvents['privmsg'] = ({
+    from,
+    route,
+    commands: [{ name, args }],
+  }) => {
+    if (!isAnswer(name)) return;
+    this.#dispatch({ kind: 'message', from, command: name, args, by: linkName(route) });
   };
 
   readonly #onStop = (): void => this.#dispatch({ kind: 'stop' });
@@ -235,7 +241,7 @@ export class RoundRunner {
         );
       case 'broadcast':
         return this.#call(
-          'chain',
+          'broadcast',
           () => chain.broadcast(effect.transaction),
           () => ({ kind: 'broadcast' }),
         );

@@ -17,7 +17,7 @@ import {
   type Collecting,
 } from './legs.js';
 import { buildTransaction } from './transaction.js';
-import { formatTransactionText, parseSignatureText } from '../payloads.js';
+import { formatTransactionText, parseIoAuth, parseSignatureText } from '../payloads.js';
 import { assemble, signatureFits, type InputSignature } from '../transaction.js';
 
 /** Without every signature there is no transaction: the round ends. */
@@ -106,6 +106,8 @@ export function onSig(
   if (leg.step !== 'sig' || leg.taken.has(ciphertext)) return unchanged(state);
   const text = leg.box.decrypt(args);
   if (!text.ok) return unchanged(state);
+  // Another `ioauth` of it, to a repeated `auth`: any relay can turn it into a `sig`.
+  if (parseIoAuth(text.value).ok) return unchanged(state);
   const signature = parseSignatureText(text.value);
   if (!signature.ok) return endForLeg(state, leg, 'bad-signature', 'sig is malformed');
   const { tx } = state;

@@ -6,11 +6,11 @@ import type { TransactionOutput } from '../../bitcoin/transaction.js';
 import { MAX_SATOSHI } from '../../protocol/offer.js';
 import { formatOutpoint } from '../../protocol/outpoint.js';
 import type { RandomBytes } from '../../protocol/encryption.js';
-import { makerFeeLimit, virtualSize } from './fees.js';
+import { makerFeeLimit, signedBytes, virtualSize } from './fees.js';
 import { checkPayout, sumOf } from '../payout.js';
 import type { Funding, SigningRequest } from '../ports.js';
 import type { MakerPart, RoundFault, RoundTerms } from './api.js';
-import { buildUnsigned, type UnsignedTransaction } from '../transaction.js';
+import { buildUnsigned, MAX_SIGNED_BYTES, type UnsignedTransaction } from '../transaction.js';
 import { MAX_COINS } from '../payloads.js';
 
 /** Enables the lock time, without replacement by fee: as deployed takers set it. */
@@ -123,6 +123,10 @@ export function buildTransaction(
       : refused('bad-funding', `the wallet's part makes no transaction: ${tx.reason}`);
   }
   const scripts = inputs.map(({ script }) => script);
+  // Before a maker sees it: none of them could send it, and we must not.
+  if (terms.policy.broadcast === 'not-self' && signedBytes(tx.value, scripts) > MAX_SIGNED_BYTES) {
+    return refused('too-large', 'the transaction is too large for a maker to send (not-self)');
+  }
   const vbytes = virtualSize(tx.value, scripts);
   const fault = minerFeeFault(terms, vbytes, minerFee, changeScript === undefined ? rest : 0);
   if (fault !== undefined) return refused(fault.fault, fault.detail);
