@@ -110,7 +110,11 @@ export function quoteOf(days: number): Quote {
   return { described: { provider, gate, space }, days, cost: session.price, session };
 }
 
-export function recordOf(state: 'ACTIVE' | 'DISCONNECTED', since: number): SessionRecord {
+export function recordOf(
+  state: 'ACTIVE' | 'DISCONNECTED',
+  since: number,
+  usage = { sent: 1_000, received: 2_000 },
+): SessionRecord {
   const granted = {
     selected: {
       providerId: PROVIDER,
@@ -123,7 +127,7 @@ export function recordOf(state: 'ACTIVE' | 'DISCONNECTED', since: number): Sessi
     },
     session: sessionOf(3),
     payment: undefined,
-    usage: { sent: 1_000, received: 2_000 },
+    usage,
   };
   return state === 'ACTIVE'
     ? { since, described: undefined, state: { state, ...granted } }

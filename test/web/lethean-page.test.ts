@@ -10,6 +10,7 @@ import { launchBrowser, probe, SCREENSHOTS, until, watchSite } from '../helpers/
 import {
   EVIL,
   KEY,
+  recordOf,
   PROVIDER_ADDRESS,
   SECRETS,
   startDesk,
@@ -34,8 +35,8 @@ function pageTest(
     const { open, check } = await watchSite(t, browser, scene.url, { expected });
     const page = await open();
     if (withToken) {
+      // Only the part behind the `#` is new: the page is not loaded again.
       await page.goto(`${scene.url}#${scene.token}`);
-      await page.reload();
     }
     await page.waitForSelector('[data-status=live]');
     await act(t, page, scene);
@@ -150,6 +151,50 @@ pageTest(
   },
   { expected: /Failed to load resource/ },
 );
+
+pageTest(
+  'a button keeps the focus when its row changes, and Enter searches',
+  async (t, page, scene) => {
+    const { client } = scene;
+    client.sessions.set(KEY, recordOf('ACTIVE', 1_800_000_000));
+    await page.locator('#kept').click();
+    await until(page, "!document.querySelector('#sessions').hidden");
+    await page.locator('#sessions button').focus();
+    // Traffic flows: the next answer has other numbers.
+    client.sessions.set(KEY, recordOf('ACTIVE', 1_800_000_000, { sent: 5_000_000, received: 1 }));
+    await until(page, "probe.text('#sessions').includes('5 MB')");
+    t.equal(await page.evaluate('document.activeElement.textContent'), 'Disconnect');
+    await page.keyboard.press('Enter');
+    await until(page, "probe.text('#sessions').includes('DISCONNECTED')");
+    t.same(client.disconnected, [KEY]);
+    await page.locator('#country').fill('au');
+    await page.keyboard.press('Enter');
+    await until(page, "!document.querySelector('#offers').hidden");
+    t.match(client.filters, [{ country: 'au' }]);
+  },
+);
+
+pageTest('an answer from before an action is not shown after it', async (t, page) => {
+  let held: { readonly body: string; readonly send: () => Promise<void> } | undefined;
+  await page.route('**/status', async (route) => {
+    const response = await route.fetch();
+    const body = await response.text();
+    if (held === undefined) held = { body, send: () => route.fulfill({ response, body }) };
+    else await route.fulfill({ response, body });
+  });
+  const asked = page.waitForRequest('**/status');
+  await asked;
+  await page.locator('#kept').click();
+  await until(page, "!document.querySelector('#offers').hidden");
+  t.notMatch(held?.body, /Provider One/, 'the state before');
+  const answered = page.waitForResponse('**/status');
+  await held?.send();
+  await (await answered).finished();
+  t.match(await inner(page, '#offers'), /Provider One/);
+  await page.waitForRequest('**/status');
+  t.match(await inner(page, '#offers'), /Provider One/);
+  await page.unrouteAll({ behavior: 'ignoreErrors' });
+});
 
 pageTest(
   'without the token the page only reads',

@@ -115,6 +115,22 @@ async function picture(page: Page, name: string): Promise<void> {
 
 const threeHundred = sampleEntries(300);
 
+pageTest(
+  'what a browser restores at a reload is not taken when it is not valid',
+  { entries: sampleEntries(20) },
+  async (t, page) => {
+    await page.addInitScript({
+      content: `document.addEventListener('readystatechange', () => {
+        if (document.readyState === 'interactive') document.forms.wish.elements.amount.value = 'much';
+      });`,
+    });
+    await page.reload();
+    await live(page);
+    await shows(page, '20 offers');
+    t.not(await page.locator('#wish [name=amount]').inputValue(), 'much');
+  },
+);
+
 pageTest('a filter leaves exactly its offers', { entries: threeHundred }, async (t, page) => {
   await shows(page, '300 offers');
   const amount = 10_000_000;

@@ -59,8 +59,13 @@ export type AttemptView =
   | { readonly step: 'none' }
   /** The manager is asked for a session. */
   | { readonly step: 'selecting'; readonly link: string }
-  /** A person decides. */
-  | { readonly step: 'paying'; readonly link: string; readonly quote: QuoteView }
+  /** A person decides. `question` names this quote: a decision about another one is refused. */
+  | {
+      readonly step: 'paying';
+      readonly link: string;
+      readonly question: number;
+      readonly quote: QuoteView;
+    }
   /** Agreed: payment, blocks, tunnel. */
   | { readonly step: 'connecting'; readonly link: string; readonly quote?: QuoteView }
   | { readonly step: 'using'; readonly link: string; readonly key: string }
@@ -95,6 +100,8 @@ export class Desk {
   #found: SearchResult = { offers: [], unknown: 0, refused: [] };
   #attempt: AttemptView = { step: 'none' };
   #answer: Deferred<boolean> | undefined;
+  /** Quotes that were shown so far. */
+  #questions = 0;
   #cancel: AbortController | undefined;
   #wallet: DeskView['wallet'] = {};
   #lookingAtWallet: Promise<void> | undefined;
@@ -139,10 +146,16 @@ export class Desk {
     void this.#connect(link, days, cancel.signal);
   }
 
-  /** Step 3: the decision. Throws a DeskError when no payment waits for one. */
-  decide(pay: boolean): void {
+  /**
+   * Step 3: the decision about a quote that was shown. Throws a DeskError when that one does not wait for it.
+   * @param question of the attempt
+   */
+  decide(pay: boolean, question: unknown): void {
     if (this.#attempt.step !== 'paying' || this.#answer === undefined) {
       throw new DeskError('no payment waits for a decision');
+    }
+    if (question !== this.#attempt.question) {
+      throw new DeskError('another payment waits for a decision now: look at it first');
     }
     this.#answer.resolve(pay);
   }
@@ -192,7 +205,7 @@ export class Desk {
     try {
       const connection = await this.#options.client.connect(link, {
         ...(days === undefined ? {} : { days }),
-        agree: (quote) => this.#ask(link, quote),
+        agree: (quote) => (signal.aborted ? false : this.#ask(link, quote)),
         signal,
       });
       await connection.ready();
@@ -208,7 +221,8 @@ export class Desk {
   async #ask(link: string, quote: Quote): Promise<boolean> {
     const shown = quoteView(quote);
     this.#answer = deferred();
-    this.#attempt = { step: 'paying', link, quote: shown };
+    this.#questions += 1;
+    this.#attempt = { step: 'paying', link, question: this.#questions, quote: shown };
     const isAgreed = await this.#answer.promise;
     this.#attempt = { step: 'connecting', link, quote: shown };
     return isAgreed;

@@ -90,7 +90,7 @@ export function deskActions(desk: Desk): ReadonlyMap<string, Action> {
   return new Map<string, Action>([
     ['/browse', guarded(desk, (body) => desk.browse(filterOf(body), body['fresh'] === true))],
     ['/select', guarded(desk, (body) => desk.select(neededText(body, 'link'), daysOf(body)))],
-    ['/pay', guarded(desk, ({ pay }) => desk.decide(pay === true))],
+    ['/pay', guarded(desk, ({ pay, question }) => desk.decide(pay === true, question))],
     ['/cancel', guarded(desk, () => desk.cancel())],
     ['/disconnect', guarded(desk, (body) => desk.disconnect(neededText(body, 'key')))],
     ['/wallet', guarded(desk, () => desk.lookAtWallet())],

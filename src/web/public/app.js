@@ -353,7 +353,11 @@ addEventListener('pageshow', ({ persisted }) => {
   if (persisted) store.retry();
 });
 
-readControls();
+// A browser may restore what was typed before a reload, also what is not valid.
+if (readControls() !== '') {
+  form.reset();
+  readControls();
+}
 showSort();
 showStatus();
 setInterval(() => {

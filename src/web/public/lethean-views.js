@@ -23,10 +23,12 @@ const TONES = { ACTIVE: 'good', EXPIRED: 'bad', DISCONNECTED: 'bad' };
 const moment = (seconds) =>
   seconds > 0 ? `${format.date(seconds)} ${format.clockTime(seconds)}` : '–';
 
-function button(text, label, isEnabled, act) {
+/** @param key names what it acts on; no other button of its table has it */
+function button(text, label, key, isEnabled, act) {
   const node = element('button', 'act', text);
   node.type = 'button';
   node.disabled = !isEnabled;
+  node.dataset.key = key;
   node.setAttribute('aria-label', label);
   node.addEventListener('click', act);
   return node;
@@ -38,7 +40,7 @@ function cell(content) {
   return td;
 }
 
-/** The rows of a table, replaced only if what they show has changed. */
+/** The rows of a table, replaced only if what they show has changed. The button in focus keeps it. */
 function showRows(id, emptyId, items, rowOf) {
   const table = $(id);
   table.hidden = items.length === 0;
@@ -46,6 +48,9 @@ function showRows(id, emptyId, items, rowOf) {
   const text = JSON.stringify(items);
   if (table.dataset.shown === text) return;
   table.dataset.shown = text;
+  const focused = table.contains(document.activeElement)
+    ? document.activeElement.dataset.key
+    : undefined;
   table.tBodies[0].replaceChildren(
     ...items.slice(0, MOST_ROWS).map((item) => {
       const [first, ...others] = rowOf(item);
@@ -56,6 +61,11 @@ function showRows(id, emptyId, items, rowOf) {
       return row;
     }),
   );
+  if (focused === undefined) return;
+  const again = [...table.querySelectorAll('button')].find(
+    ({ dataset }) => dataset.key === focused,
+  );
+  again?.focus({ preventScroll: true });
 }
 
 function showSteps({ step }) {
@@ -74,7 +84,7 @@ function showOffers({ offers, left, attempt }, act) {
     offer.type,
     offer.country ?? '–',
     offer.pricePerDay,
-    button('Select', `Select ${offer.name} of ${offer.provider}`, offer.may, () =>
+    button('Select', `Select ${offer.name} of ${offer.provider}`, offer.link, offer.may, () =>
       act.select(offer.link),
     ),
   ]);
@@ -123,7 +133,7 @@ function showSessions({ sessions }, act) {
       session.spent ?? session.price,
       format.bytes(session.sent + session.received),
       isOpen
-        ? button('Disconnect', `Disconnect ${session.gate}`, session.may, () =>
+        ? button('Disconnect', `Disconnect ${session.gate}`, session.key, session.may, () =>
             act.disconnect(session.key),
           )
         : (session.cause ?? ''),

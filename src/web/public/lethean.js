@@ -19,6 +19,8 @@ function takeToken() {
 
 let token = takeToken();
 let view;
+/** Actions that were answered: what was asked for before the last one is out of date. */
+let answered = 0;
 
 function showFault(text) {
   $('fault').hidden = text === undefined;
@@ -39,6 +41,7 @@ async function act(path, body) {
       sessionStorage.removeItem(TOKEN);
       token = undefined;
     }
+    answered += 1;
     if (response.ok) view = answer;
     else showFault(String(answer.error ?? `HTTP ${response.status}`));
   } catch (error) {
@@ -66,6 +69,9 @@ function show() {
   for (const id of ['search', 'kept', 'look']) $(id).disabled = !actions.isAllowed;
 }
 
+/** About the quote that is shown, and no other. */
+const decide = (pay) => act('pay', { pay, question: view?.attempt.question });
+
 function browse(fresh) {
   return act('browse', {
     fresh,
@@ -77,18 +83,30 @@ function browse(fresh) {
   });
 }
 
-$('search').addEventListener('click', () => void browse(true));
+$('filter').addEventListener('submit', (event) => {
+  event.preventDefault();
+  void browse(true);
+});
 $('kept').addEventListener('click', () => void browse(false));
-$('pay').addEventListener('click', () => void act('pay', { pay: true }));
-$('no-pay').addEventListener('click', () => void act('pay', { pay: false }));
+$('pay').addEventListener('click', () => void decide(true));
+$('no-pay').addEventListener('click', () => void decide(false));
 $('cancel').addEventListener('click', () => void act('cancel', {}));
 $('look').addEventListener('click', () => void act('wallet', {}));
 
+// The address of a client that was started again, opened in the same tab, loads nothing.
+addEventListener('hashchange', () => {
+  token = takeToken();
+  if (view !== undefined) show();
+});
+
 startPolling({
   program: 'client',
-  read: () => ask('status'),
-  show(answer) {
-    view = answer;
+  async read() {
+    const before = answered;
+    return { before, answer: await ask('status') };
+  },
+  show({ before, answer }) {
+    if (before === answered) view = answer;
     show();
   },
 });
