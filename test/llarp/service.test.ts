@@ -41,6 +41,8 @@ class Service {
   readonly paths: Path[] = [];
   readonly frames: { readonly bytes: Uint8Array; readonly again: () => void }[] = [];
   readonly endpoint: ServiceEndpoint;
+  /** Gets the frames in place of the service, where it is set. */
+  onLost: ((bytes: Uint8Array) => void) | undefined;
 
   constructor(lab: Lab, index: number, keys: ServiceKeys, publishes = true) {
     const { clock, wallClock } = lab;
@@ -85,6 +87,10 @@ class Service {
     return {
       ...handlers,
       onFrame: (bytes) => {
+        if (this.onLost) {
+          this.onLost(bytes);
+          return;
+        }
         this.frames.push({ bytes, again: () => handlers.onFrame(bytes) });
         handlers.onFrame(bytes);
       },
@@ -159,6 +165,29 @@ t.test('an address without a service is not found, and nothing is kept', (t) => 
   t.same(at.alice.faults, ['not-found']);
   at.lab.clock.advance(180_000);
   t.equal(at.alice.endpoint.sizes.remotes, 0);
+  t.end();
+});
+
+t.test('a service that can be found and does not answer is given up after five tries', (t) => {
+  const at = scene(t);
+  const lost: string[] = [];
+  // Its paths are there, and what comes through them is thrown away.
+  at.bob.onLost = (bytes) => {
+    const read = readLlarp(HIDDEN_SERVICE_FRAME, bytes);
+    lost.push(read.ok ? read.value.kind : read.reason);
+  };
+  t.ok(at.alice.send(bob, 'anybody?'));
+  at.lab.clock.advance(18_000);
+  t.same(at.alice.faults, [], 'five first frames, with 4 s for each');
+  at.lab.clock.advance(12_000);
+  t.same(at.alice.faults, ['no-answer']);
+  t.same(lost, ['begin', 'begin', 'begin', 'begin', 'begin']);
+  at.lab.clock.advance(60_000);
+  t.equal(lost.length, 5, 'what waited is dropped');
+  at.bob.onLost = undefined;
+  at.alice.send(bob, 'and now?');
+  at.lab.clock.advance(10_000);
+  t.same(at.bob.texts, ['and now?'], 'the next message has five tries of its own');
   t.end();
 });
 

@@ -88,6 +88,21 @@ t.test('key pairs made here agree on a key; another pair and a changed bit do no
   t.end();
 });
 
+t.test('a ciphertext has one form: other bytes for the same polynomial are refused', (t) => {
+  const { publicKey, secretKey } = sntrupKeyPair(seeded('forms'));
+  const { ciphertext, key } = sntrupEncapsulate(publicKey, seeded('forms'));
+  // The last group has two digits to the base 1,536 in 24 bits. A digit and 4,591 more are the same coefficient.
+  const other = Uint8Array.from(ciphertext);
+  const at = 1_047 - 3;
+  const group = other.slice(at).reduceRight((sum, byte) => 256 * sum + byte, 0) + 1_536 * 4_591;
+  t.ok(group < 2 ** 24);
+  for (const i of [0, 1, 2]) other[at + i] = Math.floor(group / 256 ** i) % 256;
+  t.same(decodeRounded(other.subarray(32)), decodeRounded(ciphertext.subarray(32)));
+  t.equal(hex(sntrupDecapsulate(ciphertext, secretKey)), hex(key));
+  t.equal(sntrupDecapsulate(other, secretKey), undefined);
+  t.end();
+});
+
 t.test('a wrong length is an error that says the right one', (t) => {
   const { publicKey, secretKey } = sntrupKeyPair(seeded('lengths'));
   const { ciphertext } = sntrupEncapsulate(publicKey, seeded('lengths'));

@@ -11,7 +11,7 @@ import type { ServiceKeys } from './keys.js';
 import { introductionOf } from './publisher.js';
 import type { Pair, Route } from './route.js';
 
-/** The answer to a first frame is awaited so long, so often. */
+/** The answer to a first frame is awaited so long, and so often in a row. */
 const ANSWER_MS = 4_000;
 const TRIES = 5;
 
@@ -21,9 +21,9 @@ export interface OpeningOptions {
   readonly keys: ServiceKeys;
   /** What others know of the own service. */
   readonly info: ServiceInfo;
-  readonly lookup: IntrosetLookup;
-  readonly route: Route;
-  readonly conversations: Conversations;
+  readonly lookup: Pick<IntrosetLookup, 'introset' | 'search'>;
+  readonly route: Pick<Route, 'choose'>;
+  readonly conversations: Pick<Conversations, 'add' | 'usable'>;
   /** A first frame had no answer: another way is wanted. */
   onUnanswered(): void;
   onFailed(fault: 'no-answer' | 'low-order-key'): void;
@@ -33,17 +33,16 @@ export class Opening {
   readonly #options: OpeningOptions;
   /** Set while an answer is awaited. */
   #cancel: (() => void) | undefined;
+  /** First frames without an answer, since the last one that had one. */
+  #unanswered = 0;
   #isClosed = false;
 
   constructor(options: OpeningOptions) {
     this.#options = options;
   }
 
-  /**
-   * Begins a conversation, unless one is being begun. What is missing for that is asked for.
-   * @param tries first frames that were sent before, without an answer
-   */
-  begin(tries = 0): void {
+  /** Begins a conversation, unless one is being begun. What is missing for that is asked for. */
+  begin(): void {
     if (this.#cancel || this.#isClosed) return;
     const { clock, lookup, route, conversations } = this.#options;
     if (!lookup.introset) {
@@ -58,13 +57,14 @@ export class Opening {
       return;
     }
     conversations.add(conversation);
-    this.#cancel = clock.after(ANSWER_MS, () => this.#onTime(tries + 1));
+    this.#cancel = clock.after(ANSWER_MS, () => this.#onTime());
   }
 
   /** The other side has answered. */
   answered(): void {
     this.#cancel?.();
     this.#cancel = undefined;
+    this.#unanswered = 0;
   }
 
   close(): void {
@@ -72,15 +72,18 @@ export class Opening {
     this.answered();
   }
 
-  #onTime(tries: number): void {
+  #onTime(): void {
     const { clock, conversations } = this.#options;
     this.#cancel = undefined;
-    if (tries < TRIES) {
+    this.#unanswered += 1;
+    if (this.#unanswered < TRIES) {
+      // The owner may begin the next one itself.
       this.#options.onUnanswered();
-      this.begin(tries);
-    } else if (!conversations.usable(clock.now())) {
-      this.#options.onFailed('no-answer');
+      this.begin();
+      return;
     }
+    this.#unanswered = 0;
+    if (!conversations.usable(clock.now())) this.#options.onFailed('no-answer');
   }
 
   /**

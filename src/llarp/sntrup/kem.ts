@@ -122,8 +122,8 @@ function difference(a: ArrayLike<number>, b: ArrayLike<number>): number {
 }
 
 /**
- * The key of a ciphertext (PQKE_B); undefined when it was not made for this secret key, or was changed. A
- * wrong length throws a RangeError.
+ * The key of a ciphertext (PQKE_B); undefined when it was not made for this secret key, or was changed. Other bytes
+ * for the same coefficients count as changed too, unlike in the reference. A wrong length throws a RangeError.
  */
 export function sntrupDecapsulate(
   ciphertext: Uint8Array,
@@ -134,12 +134,14 @@ export function sntrupDecapsulate(
   const f = decodeSmall(secretKey);
   const inverse = decodeSmall(secretKey.subarray(SMALL_BYTES));
   const h = decodeLarge(secretKey.subarray(2 * SMALL_BYTES));
-  const c = decodeRounded(ciphertext.subarray(CONFIRMATION_BYTES));
+  const packed = ciphertext.subarray(CONFIRMATION_BYTES);
+  const c = decodeRounded(packed);
   const r = multiply3(tripleTo3(multiplyQ(c, f)), inverse);
   const { confirmation, key } = halves(r);
   const fault =
     weightFault(r) |
     difference(round3(multiplyQ(h, r)), c) |
+    difference(encodeRounded(c), packed) |
     difference(confirmation, ciphertext.subarray(0, CONFIRMATION_BYTES));
   return fault === 0 ? key : undefined;
 }
