@@ -26,9 +26,14 @@ export function startChild<Order extends string | object, Report>(
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const exited = new Promise<number>((resolve) => {
-    child.once('exit', (code) => resolve(code ?? -1));
+    child.once('exit', (code) => {
+      process.off('exit', kill);
+      resolve(code ?? -1);
+    });
   });
-  const kill = (): void => void child.kill('SIGKILL');
+  function kill(): void {
+    child.kill('SIGKILL');
+  }
   process.once('exit', kill);
 
   return {
@@ -53,7 +58,6 @@ export function startChild<Order extends string | object, Report>(
       const limit = setTimeout(kill, END_LIMIT_MS);
       const code = await exited;
       clearTimeout(limit);
-      process.off('exit', kill);
       return code;
     },
   };

@@ -143,8 +143,11 @@ export async function lockInstance(path: string): Promise<InstanceLock> {
   }
   return {
     async release() {
-      await file.truncate(0);
-      await file.close();
+      try {
+        await file.truncate(0);
+      } finally {
+        await file.close();
+      }
     },
   };
 }

@@ -97,7 +97,12 @@ export async function runSteps(
     // A process group of its own, so that programs that a step left running end with it.
     detached: true,
   });
+  let isOver = false;
   const endGroup = (): void => {
+    process.off('exit', endGroup);
+    // The number of an ended group may be that of another one.
+    if (isOver) return;
+    isOver = true;
     try {
       if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
     } catch {

@@ -2,12 +2,13 @@
  * `node --import ./test/runner/register.mjs FILE.ts` runs a TypeScript file of this repository. The
  * tests run this way: see run.mjs, and .taprc for `npx tap`.
  */
-import { appendFileSync, readFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, writeSync } from 'node:fs';
 import { ChildProcess } from 'node:child_process';
 import module from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { isMainThread } from 'node:worker_threads';
 import { compileAll } from '../../scripts/compile.mjs';
+import { OPEN_FILE, watchOpenFiles } from './leaks.mjs';
 import * as hooks from './hooks.mjs';
 
 const { ONIONMC_TEST_RUN: run } = process.env;
@@ -31,6 +32,11 @@ if (run !== undefined) {
       );
     };
   }
+  const openFiles = watchOpenFiles();
+  process.once('exit', () => {
+    // Written at once: what a stream still holds is lost when the process ends.
+    for (const stack of openFiles()) writeSync(2, `${OPEN_FILE}: ${stack}\n`);
+  });
   process.once('exit', () => appendFileSync(cpuTimes, `${cpuSeconds().toFixed(1)} ${name}\n`));
 }
 if (module.registerHooks === undefined) {

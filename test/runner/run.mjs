@@ -15,6 +15,7 @@ import {
 import { join, relative, resolve } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { compileAll, ROOT } from '../../scripts/compile.mjs';
+import { leakReader } from './leaks.mjs';
 import { oneTap } from './one-tap.mjs';
 import { isQuick, tooLong } from './quick.mjs';
 
@@ -51,6 +52,8 @@ const JOBS = 5;
 /** For one file that sets no time-out of its own, seconds. */
 const TIMEOUT_S = 300;
 const SLOWEST = 20;
+/** For what a test process wrote to standard error before its end. */
+const LAST_WORDS_MS = 2_000;
 
 const REGISTER = join(ROOT, 'test', 'runner', 'register.mjs');
 const OUT = resolve('.tap');
@@ -121,10 +124,27 @@ t.setTimeout(0);
 t.jobs = JOBS;
 t.plan(files.length);
 
+/** Lines about leaks by file. */
+const leaks = new Map();
+t.on('subtestAdd', (test) => {
+  const { name } = test;
+  test.on('preprocess', (options) => (options.stdio = options.stdio.with(2, 'pipe')));
+  test.on('process', (child) => {
+    const { stderr } = child;
+    // A program that a killed test left running may hold the other end.
+    child.once('exit', () => setTimeout(() => stderr.destroy(), LAST_WORDS_MS).unref());
+    const read = leakReader((line) => leaks.set(name, [...(leaks.get(name) ?? []), line]));
+    stderr.setEncoding('utf8').on('data', (text) => {
+      process.stderr.write(text);
+      read(text);
+    });
+  });
+});
+
 const seconds = new Map();
 t.on('subtestEnd', ({ name, time, results }) => {
   seconds.set(name, time / 1000);
-  const ok = results?.ok === true && results.count > 0;
+  const ok = results?.ok === true && results.count > 0 && !leaks.has(name);
   show(`${ok ? 'ok' : 'not ok'} - ${name} (${(time / 1000).toFixed(1)} s)`);
 });
 for (const name of files) {
@@ -145,6 +165,8 @@ const skipped = written.split('\n').filter((line) => / # SKIP\b/i.test(line));
 const wrongly = skipped.filter((line) => !line.includes('# SKIP bitcoind is missing'));
 for (const line of wrongly) show(`skipped without a reason that counts: ${line.trim()}`);
 if (wrongly.length > 0) process.exitCode = 1;
+for (const [name, lines] of leaks) for (const line of lines) show(`leak in ${name}: ${line}`);
+if (leaks.size > 0) process.exitCode = 1;
 const cpu = cpuTimes();
 const faults = quick ? tooLong(cpu) : [];
 for (const line of faults) show(line);

@@ -1,4 +1,5 @@
 /** The test runner behind scripts/test, and how it chooses the quick tests. */
+import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -9,6 +10,7 @@ import { startProgram } from '../helpers/cli.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const RUNNER = join(ROOT, 'test', 'runner', 'run.mjs');
+const HELPERS = new URL('../helpers', import.meta.url).href;
 const QUICK: string = new URL('../runner/quick.mjs', import.meta.url).href;
 
 /** Runs the real runner; its report goes to another folder than that of the run around this test. */
@@ -82,6 +84,50 @@ t.test('the runner counts assertions and explains failures', async (t) => {
   const none = await startProgram(process.execPath, [RUNNER, 'test/none']).ended;
   t.not(none.code, 0);
   t.match(none.stderr, /test\/none is not a test file or a folder with tests/);
+});
+
+t.test('a file fails when its process, or a program that it starts, leaks', async (t) => {
+  const OPEN = `import { open } from 'node:fs/promises'; const file = await open('/dev/null');`;
+  const LISTENERS = 'for (let i = 0; i < 11; i++) process.on("x", () => {});';
+  const bad = {
+    'open-file.mjs': file(`${OPEN} t.equal(typeof file.fd, 'number');`),
+    'listeners.mjs': file(`${LISTENERS} t.ok(1);`),
+    'program.mjs': file(
+      `import { startProgram } from '${HELPERS}/cli.js';
+      const program = startProgram(process.execPath, ['-e', '${LISTENERS}']);
+      t.equal((await program.ended).code, 0);`,
+    ),
+    'collected.mjs': file(
+      `import { spawnSync } from 'node:child_process';
+      const code = \`import { open } from 'node:fs/promises';
+        process.once('warning', () => process.exit());
+        await open('/dev/null'); for (;;) { gc(); await new Promise((r) => setImmediate(r)); }\`;
+      const args = ['--expose-gc', '--input-type=module', '-e', code];
+      t.equal(spawnSync(process.execPath, args, { stdio: 'inherit' }).status, 0);`,
+    ),
+  };
+  const good = {
+    'closed.mjs': file(`${OPEN} await file.close(); t.equal(file.fd, -1);`),
+    'other-words.mjs': file(`console.error('a FileHandle, MaxListenersExceededWarning'); t.ok(1);`),
+  };
+  const dir = t.testdir({ ...good, ...bad });
+  const paths = Object.keys({ ...good, ...bad }).map((name) => join(dir, name));
+  // Not with startProgram: it would show the warnings to the run around this test.
+  const { status, stdout } = await new Promise<{ status: unknown; stdout: string }>((resolve) => {
+    execFile(process.execPath, [RUNNER, ...paths], { cwd: dir }, (error, stdout) =>
+      resolve({ status: error?.code ?? 0, stdout }),
+    );
+  });
+  t.equal(status, 1, stdout);
+  for (const name of Object.keys(good)) t.match(stdout, new RegExp(`^ok - \\S+/${name} `, 'm'));
+  const found = (name: keyof typeof bad, what: string): void => {
+    t.match(stdout, new RegExp(`^not ok - \\S+/${name} `, 'm'));
+    t.match(stdout, new RegExp(`^leak in \\S+/${name}: .*${what}`, 'm'));
+  };
+  found('open-file.mjs', '/dev/null was opened');
+  found('listeners.mjs', '11 x listeners added to \\[process\\]');
+  found('program.mjs', '11 x listeners added to \\[process\\]');
+  found('collected.mjs', 'Closing file descriptor \\d+ on garbage collection');
 });
 
 t.test('quick tests start no program', async (t) => {
