@@ -88,6 +88,12 @@ function shown(address: string): string {
 
 function open(path: string): number {
   const file = openSync(path, 'a', 0o600);
-  fchmodSync(file, 0o600);
+  try {
+    // A file of another user is refused.
+    fchmodSync(file, 0o600);
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
   return file;
 }

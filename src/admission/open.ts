@@ -6,7 +6,7 @@ import type { Clock } from '../kit/clock.js';
 import { errorText } from '../kit/error-text.js';
 import { readStateFile } from '../ops/state-file.js';
 import type { Backend } from './api.js';
-import { openAudit } from './audit.js';
+import { openAudit, type AuditLog } from './audit.js';
 import { CodeBook, type CodeBookOptions } from './backends/code-book.js';
 import { HashLines, parseHashLines } from './backends/hash-lines.js';
 import { Program } from './backends/program.js';
@@ -92,21 +92,26 @@ function toldUses(
 
 async function openCodes(path: string, { clock, log }: OpenAdmissionOptions): Promise<Opened> {
   const uses = openUses(`${path}.uses`);
-  const book = new CodeBook(await codesNow(path), toldUses(uses, path, log));
-  const stop = await followFile({
-    path,
-    read: () => codesNow(path),
-    changed: (content) => book.replace(content),
-    clock,
-    log,
-  });
-  return {
-    backend: book,
-    stop() {
-      stop();
-      uses.close();
-    },
-  };
+  try {
+    const book = new CodeBook(await codesNow(path), toldUses(uses, path, log));
+    const stop = await followFile({
+      path,
+      read: () => codesNow(path),
+      changed: (content) => book.replace(content),
+      clock,
+      log,
+    });
+    return {
+      backend: book,
+      stop() {
+        stop();
+        uses.close();
+      },
+    };
+  } catch (error) {
+    uses.close();
+    throw error;
+  }
 }
 
 async function openLines(path: string, { clock, log }: OpenAdmissionOptions): Promise<Opened> {
@@ -174,17 +179,28 @@ export interface OpenedAdmission {
   close(): void;
 }
 
-/** Rejects with a CodeStoreError or the error of the file system; nothing is left open then. */
-export async function openAdmission(options: OpenAdmissionOptions): Promise<OpenedAdmission> {
-  const { auditPath, log, payme = false } = options;
-  const { backend, stop } = await openSource(options);
+async function auditOf({ auditPath, log }: OpenAdmissionOptions): Promise<AuditLog> {
   await mkdir(dirname(auditPath), { recursive: true, mode: 0o700 });
-  const audit = openAudit({
+  return openAudit({
     path: auditPath,
     onError: (error) => {
       log.warn('the audit log cannot be written', { reason: errorText(error) });
     },
   });
+}
+
+/** Rejects with a CodeStoreError or the error of the file system; nothing is left open then. */
+export async function openAdmission(options: OpenAdmissionOptions): Promise<OpenedAdmission> {
+  const { payme = false } = options;
+  const { backend, stop } = await openSource(options);
+  let audit: AuditLog;
+  try {
+    audit = await auditOf(options);
+  } catch (error) {
+    stop();
+    backend.close();
+    throw error;
+  }
   const engine = new AdmissionEngine({
     backend,
     payme,

@@ -36,7 +36,12 @@ export function openUses(path: string): UsesFile {
     }
   };
 
-  readOn();
+  try {
+    readOn();
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
   return {
     count(id) {
       readOn();

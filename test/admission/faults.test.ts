@@ -3,7 +3,9 @@ import {
   closeSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -13,9 +15,12 @@ import t from 'tap';
 import { openAudit } from '../../src/admission/audit.js';
 import type { Reason } from '../../src/admission/api.js';
 import { CodeBook } from '../../src/admission/backends/code-book.js';
+import { formatCodeFile } from '../../src/admission/code-record.js';
 import { followFile } from '../../src/admission/code-store.js';
 import { AdmissionEngine } from '../../src/admission/engine.js';
+import { openAdmission } from '../../src/admission/open.js';
 import { MAX_SESSIONS, memoryUses, Sessions } from '../../src/admission/sessions.js';
+import { silentLog } from '../../src/channel/log.js';
 import { createTestClock } from '../helpers/test-clock.js';
 import { chosenCode, KEY, madeCode, NOW, request, SALT } from './sample.js';
 
@@ -128,4 +133,48 @@ t.test('a change that could not be read is read again, and reported once', async
   await look();
   t.same(seen, ['a', 'revoked'], 'the revoked code does not stay in force');
   stop();
+});
+
+/** Files below a folder that this process has open. */
+function openBelow(folder: string): readonly string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      const path = readlinkSync(`/proc/self/fd/${fd}`);
+      return path.startsWith(`${folder}/`) ? [path.slice(folder.length + 1)] : [];
+    } catch {
+      // The one with which the folder was read.
+      return [];
+    }
+  });
+}
+
+t.test('an admission that cannot be opened leaves nothing open', async (t) => {
+  const dir = t.testdir({
+    'bad.json': '{ "no": "codes" }',
+    'uses.json.uses': {},
+    'good.json': formatCodeFile({ key: KEY, salt: SALT, codes: [madeCode().record] }),
+    'log-is-folder': {},
+  });
+  const clock = createTestClock();
+  const open = (codes: string, audit: string): ReturnType<typeof openAdmission> =>
+    openAdmission({
+      source: { kind: 'codes', path: join(dir, codes) },
+      auditPath: join(dir, audit),
+      clock,
+      log: silentLog,
+    });
+  const admission = await open('good.json', 'audit.log');
+  t.same([...openBelow(dir)].sort(), ['audit.log', 'good.json.uses']);
+  t.equal(clock.pending, 1);
+  admission.close();
+  for (const [codes, audit, expected] of [
+    ['bad.json', 'audit.log', { name: 'CodeStoreError' }],
+    ['uses.json', 'audit.log', { code: 'EISDIR' }],
+    ['good.json', 'log-is-folder', { code: 'EISDIR' }],
+    ['good.json', 'bad.json/audit.log', { code: 'EEXIST' }],
+  ] as const) {
+    await t.rejects(open(codes, audit), expected, `${codes}, ${audit}`);
+    t.same(openBelow(dir), [], `${codes}, ${audit}: no file is open`);
+    t.equal(clock.pending, 0, `${codes}, ${audit}: and none is followed`);
+  }
 });
