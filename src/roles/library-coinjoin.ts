@@ -38,7 +38,7 @@ export interface WalletRoleOptions {
   /** Receives the log lines. */
   readonly log?: Log;
   /** Aborts the start. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A taker with a wallet. */
@@ -134,52 +134,54 @@ export interface RunningWalletMaker {
 
 /**
  * Starts a maker with the offers of `[YIELDGENERATOR]`. It changes nick and location whenever its coins
- * change. Rejects with an OfferTermsError, or the error of the overlay.
+ * change. Rejects with an OfferTermsError, or the error of the overlay; nothing stays open then.
  */
 export async function serveWalletMaker(options: WalletMakerOptions): Promise<RunningWalletMaker> {
   const { log = silentLog, signal = never, onSigned, onOutcome } = options;
   const { wallet, chain, settings } = partsOf(options.wallet);
   useFastCurves();
   const tools = { clock: systemClock, random: Math.random, log };
-  const commitments = await openCommitmentFile(commitmentListPath(settings));
-  const statement = await YieldStatement.open(yieldStatementPath(settings.datadir), log);
-  const overlay = await openOverlay({
-    settings,
-    serves: true,
-    severalLocations: true,
-    ...tools,
-    signal,
-  });
-  const choice = await openChoice({ settings, overlay: overlay.overlay, ...tools }).catch(
-    async (error: unknown) => {
-      await Promise.all([overlay.close(), statement.close(), commitments.close()]);
-      throw error;
-    },
-  );
-  const named = {
-    network: settings.network,
-    directoryCodes: settings.admission.directoryCodes,
-    overlay: overlay.overlay,
-  };
-  const relay = createCommitmentRelay({
-    announce: (commitment, abort) =>
-      announceCommitment(commitment, abort, {
-        ...named,
-        directories: directoriesNow(settings, choice),
-        ...tools,
-        randomBytes,
-      }),
-    ...tools,
-  });
-  const policy = makerPolicy(settings);
+  const closers: (() => void | Promise<void>)[] = [];
   const close = async (): Promise<void> => {
-    relay.close();
-    await choice?.close();
-    await overlay.close();
-    await statement.close();
-    await commitments.close();
+    for (const each of closers.splice(0).toReversed()) {
+      // oxlint-disable-next-line no-await-in-loop -- one after the other
+      await each();
+    }
   };
   try {
+    const commitments = await openCommitmentFile(commitmentListPath(settings));
+    closers.push(() => commitments.close());
+    const statement = await YieldStatement.open(yieldStatementPath(settings.datadir), log);
+    closers.push(() => statement.close());
+    const opened = await openOverlay({
+      settings,
+      serves: true,
+      severalLocations: true,
+      ...tools,
+      signal,
+    });
+    closers.push(() => opened.close());
+    signal.throwIfAborted();
+    const { overlay } = opened;
+    const choice = await openChoice({ settings, overlay, ...tools });
+    if (choice) closers.push(() => choice.close());
+    const named = {
+      network: settings.network,
+      directoryCodes: settings.admission.directoryCodes,
+      overlay,
+    };
+    const relay = createCommitmentRelay({
+      announce: (commitment, abort) =>
+        announceCommitment(commitment, abort, {
+          ...named,
+          directories: directoriesNow(settings, choice),
+          ...tools,
+          randomBytes,
+        }),
+      ...tools,
+    });
+    closers.push(() => relay.close());
+    const policy = makerPolicy(settings);
     const role = await startWalletMaker({
       wallet,
       chain,

@@ -130,7 +130,12 @@ export class ScheduleFiles {
     await mkdir(dirname(place.path), { recursive: true, mode: 0o700 });
     try {
       const lock = await lockInstance(lockPath(place.path));
-      await rm(stopPath(place.path), { force: true });
+      try {
+        await rm(stopPath(place.path), { force: true });
+      } catch (error) {
+        await lock.release();
+        throw error;
+      }
       return new ScheduleFiles(place, lock);
     } catch (error) {
       if (!(error instanceof LockedError)) throw error;

@@ -53,6 +53,7 @@ export async function openTakerNetwork(options: TakerNetworkOptions): Promise<Ta
   try {
     const opened = await openOverlay({ settings, serves: false, ...tools, signal });
     closers.push(() => opened.close());
+    signal.throwIfAborted();
     const choice = await openChoice({ settings, overlay: opened.overlay, ...tools });
     if (choice) closers.push(() => choice.close());
     const chosen = chosenDirectories(settings, choice, false);

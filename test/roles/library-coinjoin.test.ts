@@ -1,7 +1,11 @@
 /** The taker and the maker of docs/library.md, in processes of their own, on a real node. */
+import { mkdir, readdir, readlink, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { serveWalletMaker } from '../../src/roles/library-coinjoin.js';
+import { openWallet } from '../../src/roles/opened-wallet.js';
 import { realNodeTest } from '../helpers/bitcoin-program.js';
+import { PASSWORD } from '../helpers/cheap-wallet.js';
 import { startProgram } from '../helpers/cli.js';
 import { compileExamples, exampleOf } from '../helpers/compile-example.js';
 import { startMakerNetwork } from '../helpers/maker-network.js';
@@ -54,4 +58,28 @@ realNodeTest(t, 'a taker and a maker in 40 lines each (docs/library.md)', async 
   await running.shows('stdout', /; 1 coinjoins, \d+ sat$/m);
   running.child.kill('SIGTERM');
   t.equal((await running.ended).code, 0);
+});
+
+realNodeTest(t, 'a maker that cannot start leaves nothing open', async (t) => {
+  const network = await startMakerNetwork(t, { fees: [] });
+  const { datadir } = await TakerCli.at(t, network, [1_000_000]);
+  const wallet = await openWallet({ name: 'w', password: PASSWORD, datadir });
+  t.teardown(() => wallet.close());
+  const openFiles = async (): Promise<readonly string[]> => {
+    const fds = await readdir('/proc/self/fd');
+    const paths = await Promise.all(
+      fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
+    );
+    return paths.filter((path) => path.startsWith(datadir)).sort();
+  };
+  const before = await openFiles();
+  t.ok(before.length > 0, 'those of the wallet');
+  const signal = AbortSignal.abort(new Error('not now'));
+  await t.rejects(serveWalletMaker({ wallet, signal }), { message: 'not now' });
+  t.same(await openFiles(), before, 'the overlay did not open');
+  const statement = join(datadir, 'logs', 'yigen-statement.csv');
+  await rm(statement);
+  await mkdir(statement);
+  await t.rejects(serveWalletMaker({ wallet }), { name: 'StatementError' });
+  t.same(await openFiles(), before, 'the statement cannot be written');
 });
