@@ -109,20 +109,30 @@ export async function startSshd(
         ENV,
       )
     : await serve(t, port, sshd, ['-D', '-e', '-f', config], ENV);
-  return {
-    ...served,
-    get log() {
-      return served.log;
-    },
-    user: isRoot ? 'tunnel' : userInfo().username,
-    signalAll(signal) {
-      for (const pid of [served.pid, ...descendants(served.pid)]) {
+  const signalAll = (signal: NodeJS.Signals): void => {
+    const told = new Set<number>();
+    // A session may fork meanwhile.
+    for (;;) {
+      const fresh = [served.pid, ...descendants(served.pid)].filter((pid) => !told.has(pid));
+      if (fresh.length === 0) return;
+      for (const pid of fresh) {
+        told.add(pid);
         try {
           process.kill(pid, signal);
         } catch {
           // It has ended.
         }
       }
+    }
+  };
+  // Before the teardown of `serve`: sessions outlive the sshd that started them, and hold its output.
+  t.teardown(() => signalAll('SIGKILL'));
+  return {
+    ...served,
+    get log() {
+      return served.log;
     },
+    user: isRoot ? 'tunnel' : userInfo().username,
+    signalAll,
   };
 }

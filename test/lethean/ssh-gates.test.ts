@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import t, { type Test } from 'tap';
 import { freePorts } from '../../src/lab/private-network/free-ports.js';
 import type { SessionSsh } from '../../src/lethean/model.js';
+import type { Tunnel } from '../../src/lethean/ports.js';
 import { sshArguments, sshFault } from '../../src/lethean/transport/ssh-arguments.js';
 import { knownHosts, opensshKey } from '../../src/lethean/transport/ssh-identity.js';
 import {
@@ -20,6 +21,8 @@ import { makeAuthority } from '../helpers/certificates.js';
 import { startHaproxy } from '../helpers/haproxy.js';
 import { echoed, faultOf, startEcho, tunnelTarget } from '../helpers/lethean-exit.js';
 import { certify, makeKey, sshProgram, startSshd } from '../helpers/sshd.js';
+
+t.setTimeout(120_000);
 
 const run = promisify(execFile);
 const { signal } = new AbortController();
@@ -143,15 +146,29 @@ t.test('a real sshd', async (t) => {
   const good = await sessionKey(userKey, userCertificate);
   const ca = [authority.pem];
   const pinned = await publicKey(hostKey);
+  /** Of the subtest that runs. */
+  const tunnels = new Set<Tunnel>();
+  const kept = async (opening: Promise<Tunnel>): Promise<Tunnel> => {
+    const tunnel = await opening;
+    tunnels.add(tunnel);
+    return tunnel;
+  };
+  // A subtest that fails leaves its tunnels: the process would not end, and the next ones would find its ssh.
+  t.afterEach(async () => {
+    await Promise.all([...tunnels].map((tunnel) => tunnel.close()));
+    tunnels.clear();
+  });
   const open = (
     ssh: SessionSsh | undefined,
     authorities: readonly string[],
     options: SshTransportOptions = {},
     at: { readonly host?: string; readonly port?: number } = {},
   ) =>
-    new SshTransport({ program, ...options }).open(
-      tunnelTarget('ssh', { port, ...at }, { ssh }, { ca: authorities, username: sshd.user }),
-      signal,
+    kept(
+      new SshTransport({ program, ...options }).open(
+        tunnelTarget('ssh', { port, ...at }, { ssh }, { ca: authorities, username: sshd.user }),
+        signal,
+      ),
     );
 
   await t.test(
@@ -221,11 +238,11 @@ listen ssh
         { ca: authorities, username: sshd.user },
       );
     const transport = new SshTransport({ program, hostKeys: () => [pinned] });
-    const tunnel = await transport.open(target(ca), signal);
+    const tunnel = await kept(transport.open(target(ca), signal));
     const stream = await tunnel.connect('127.0.0.1', echo, signal);
     t.equal((await echoed(stream, Buffer.from('in TLS'))).toString(), 'in TLS');
     await tunnel.close();
-    t.equal(await transport.open(target([other.pem]), signal).catch(faultOf), 'identity');
+    t.equal(await kept(transport.open(target([other.pem]), signal)).catch(faultOf), 'identity');
     t.same(await leftovers(), []);
   });
 
@@ -239,19 +256,26 @@ listen ssh
     t.equal(await open(good, ca, { timeoutMs: 500 }, at).catch(faultOf), 'timeout');
     const controller = new AbortController();
     const target = tunnelTarget('ssh', at, { ssh: good }, { ca });
-    const opening = new SshTransport({ program }).open(target, controller.signal).catch(faultOf);
-    const [socket] = await once(silent, 'connection');
+    const connected = once(silent, 'connection');
+    const opening = kept(new SshTransport({ program }).open(target, controller.signal)).catch(
+      faultOf,
+    );
+    // The test ends too when it never connects.
+    const [socket] = await Promise.race([connected, opening.then((end) => [end])]);
+    t.notOk(typeof socket === 'string', 'it connects');
     controller.abort();
     t.equal(await opening, 'aborted');
-    t.ok(socket);
     t.same(await leftovers(), []);
   });
 
   await t.test('a half-open connection ends after missing signs of life', async (t) => {
     const tunnel = await open(good, ca, { aliveSeconds: 1 });
+    // After the login sshd still starts the process that answers for the session.
+    const stream = await tunnel.connect('127.0.0.1', echo, signal);
+    t.equal((await echoed(stream, Buffer.from('alive'))).toString(), 'alive');
+    t.teardown(() => sshd.signalAll('SIGCONT'));
     sshd.signalAll('SIGSTOP');
     t.match(await tunnel.ended, { kind: 'lost', reason: /did not answer/ });
-    sshd.signalAll('SIGCONT');
     t.same(await leftovers(), []);
   });
 
