@@ -57,7 +57,7 @@ export interface LetheanClientOptions {
 
 export interface ConnectRequest extends BuyRequest {
   /** Gives up waiting. What was paid stays paid, and is continued by the next `connect` or `resume`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 const systemNow = (): number => Math.floor(Date.now() / 1_000);

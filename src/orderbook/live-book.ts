@@ -49,7 +49,7 @@ export interface LiveBookOptions {
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly epochMs?: () => number;
   /** A bitcoin node; without one, bonds have no value. */
-  readonly chain?: BondChainView;
+  readonly chain?: BondChainView | undefined;
   /** How bonds are valued; default as in deployed peers. */
   readonly bondPolicy?: BondPolicy;
   /** The caller closes it. */

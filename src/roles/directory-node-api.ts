@@ -57,7 +57,7 @@ export interface DirectoryNodeOptions {
    */
   readonly inherited?: DirectoryInheritance | undefined;
   /** Aborts the start; later use `close`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called whenever the state of a location changes, with the worst state of all locations. */
   readonly onState?: (state: ServiceState) => void;
   /** The time of all timers; default the system's. */

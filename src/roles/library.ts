@@ -73,7 +73,7 @@ export interface TorOptions {
     /** Port of the control port (default 9051). */
     readonly port?: number;
     /** The password whose hash is in Tor's `HashedControlPassword`. */
-    readonly password?: string;
+    readonly password?: string | undefined;
   };
   /**
    * The local listening address when serving; port 0 takes any free port (the default). With a Tor on
@@ -86,11 +86,11 @@ export interface TorOptions {
     readonly port: number;
   };
   /** The host at which Tor reaches that listener; by default found out from the control connection. */
-  readonly targetHost?: string;
+  readonly targetHost?: string | undefined;
   /**
    * Folder of the onion's key, created when missing. Without it the onion lives as long as the process.
    */
-  readonly hiddenServiceDir?: string;
+  readonly hiddenServiceDir?: string | undefined;
 }
 
 /** An overlay over a running Tor; serves through its control port. */

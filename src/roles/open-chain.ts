@@ -16,7 +16,7 @@ export interface OpenChainOptions {
   /** Told when a call waits for a node that starts or is gone. */
   readonly log: Log;
   /** Aborts the opening only; afterwards use `close`. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** How long a call waits for a node that starts, in milliseconds. Default: 10 minutes. */
   readonly startingMs?: number;
 }

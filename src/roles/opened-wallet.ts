@@ -18,13 +18,13 @@ export interface OpenWalletOptions {
   /** The password of the wallet. */
   readonly password: string;
   /** The passphrase of its seed words, if it has one. */
-  readonly passphrase?: string;
+  readonly passphrase?: string | undefined;
   /** Data directory. Default `~/.joinmarket`. */
-  readonly datadir?: string;
+  readonly datadir?: string | undefined;
   /** Whether a wallet of mainnet may spend. Default false. */
   readonly acceptMainnetRisk?: boolean;
   /** Aborts the opening. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Told when the node starts or is gone. */
   readonly log?: Log;
 }

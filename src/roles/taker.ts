@@ -84,7 +84,7 @@ export interface TakerOptions {
   /** Default `Math.random`. */
   readonly random?: Random;
   /** A bitcoin node; without one, bonds have no value. */
-  readonly chain?: BondChainView;
+  readonly chain?: BondChainView | undefined;
   /** How bonds are valued; default as in deployed peers. */
   readonly bondPolicy?: BondPolicy;
   /** Compares directories; the caller closes it. */

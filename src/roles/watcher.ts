@@ -37,7 +37,7 @@ export interface WatcherOptions {
   /** Receives the log lines of the watcher. */
   readonly log: Log;
   /** A bitcoin node; without one, bonds have no value. */
-  readonly chain?: BondChainView;
+  readonly chain?: BondChainView | undefined;
   /** How bonds are valued; default as in deployed peers. */
   readonly bondPolicy?: BondPolicy;
   /** Compares directories; the caller closes it. */

@@ -125,15 +125,46 @@ t.test('the types of the entries compile in ESM and CommonJS programs', async (t
   });
   const files = ['types.mts', 'types.cts'].map((file) => join(dir, file));
   for (const file of files) await writeFile(file, lines.join('\n'));
+  const exact = join(dir, 'exact.mts');
+  await writeFile(exact, EXACT);
   const node = {
     target: ts.ScriptTarget.ES2023,
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,
     types: ['node'],
     typeRoots: [join(dir, 'node_modules', '@types')],
+    exactOptionalPropertyTypes: true,
   };
-  t.same(faultsOf(files, node), []);
+  t.same(faultsOf([...files, exact], node), []);
 });
+
+/** Under `exactOptionalPropertyTypes`, an option takes `undefined` only where its type says so. */
+const EXACT = `
+  import * as mc from 'onionmc';
+  import * as cj from 'onionmc/coinjoin';
+  import * as tor from 'onionmc/tor';
+  import { LetheanClient } from 'onionmc/lethean';
+  import { runCoinjoin, type CoinjoinOptions } from 'onionmc/negotiation';
+
+  declare const settings: mc.BondChainOptions;
+  declare const channel: mc.OnionMessageChannel;
+  const chain = mc.openBondChain(settings);
+  mc.openLiveOrderbook(channel, { chain });
+  mc.startTaker({ ...(null! as mc.TakerOptions), chain });
+  void mc.startWatcher({ ...(null! as mc.WatcherOptions), chain });
+
+  declare const signal: AbortSignal | undefined;
+  void mc.DirectoryNode.start({ ...(null! as mc.DirectoryNodeOptions), signal });
+  void runCoinjoin({ ...(null! as CoinjoinOptions), signal });
+  void cj.openWalletTaker({ ...(null! as cj.WalletRoleOptions), signal });
+  void cj.serveWalletMaker({ ...(null! as cj.WalletRoleOptions), signal });
+  void (null! as LetheanClient).connect('provider.gate', { signal });
+  void (null! as tor.ControlClient).command('GETINFO version', { signal });
+
+  const { A, B, C } = process.env;
+  void cj.openWallet({ name: 'w', password: 'p', passphrase: A, datadir: B, signal });
+  mc.torOverlay({ control: { host: '127.0.0.1', password: A }, targetHost: B, hiddenServiceDir: C });
+`;
 
 t.test('onionmc/protocol in a browser', async (t) => {
   const dir = await program;

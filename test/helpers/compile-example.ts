@@ -25,6 +25,14 @@ export async function exampleOf(page: string, mark?: string): Promise<string> {
   return block;
 }
 
+/** All TypeScript blocks of a page, in order. */
+export async function examplesOf(page: string): Promise<readonly string[]> {
+  const text = await readFile(join(ROOT, page), 'utf8');
+  return [...text.matchAll(/^```(?:ts|typescript)\n([\s\S]*?)```$/gm)].map(
+    ([, block = '']) => block,
+  );
+}
+
 /** Compiles a program under the strictest rules, into a folder that the end of the test removes. */
 export async function compileExample(text: string): Promise<Compiled> {
   const [compiled] = await compileExamples([text]);
@@ -43,6 +51,7 @@ export async function compileExamples(texts: readonly string[]): Promise<readonl
   await Promise.all(sources.map((source, n) => writeFile(source, texts[n] ?? '')));
   const program = ts.createProgram(sources, {
     strict: true,
+    exactOptionalPropertyTypes: true,
     target: ts.ScriptTarget.ES2022,
     module: ts.ModuleKind.NodeNext,
     moduleResolution: ts.ModuleResolutionKind.NodeNext,

@@ -17,18 +17,60 @@ import { systemClock } from '../../src/overlay/system-clock.js';
 import { formatLocation } from '../../src/protocol/location.js';
 import { VERSION } from '../../src/roles/version.js';
 import { startProgram } from '../helpers/cli.js';
-import { compileExample, exampleOf, type Compiled } from '../helpers/compile-example.js';
+import { compileExamples, examplesOf, type Compiled } from '../helpers/compile-example.js';
 import { startSocksServer } from '../helpers/socks-server.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-const compiled = new Map<string, Promise<Compiled>>();
+/** What a block that is a part of a program needs, by an entry that only it imports. */
+const REST_OF_PROGRAM: Readonly<Record<string, string>> = {
+  'onionmc/llarp': `
+    import { randomBytes } from 'node:crypto';
+    type Options = ConstructorParameters<typeof LlarpNode>[0];
+    declare const tools: Pick<Options, 'clock' | 'wallClock' | 'randomBytes'>;
+    declare const network: Options['network'];
+    declare const send: Options['send'];
+    declare const addressInHex: string;`,
+};
 
-/** The JavaScript file of the first TypeScript block of a page, which has right types. */
+/** The page and the number of a block. */
+type Block = `${string} ${number}`;
+
+/** Every TypeScript block of every page. */
+async function compileAll(): Promise<ReadonlyMap<Block, Compiled>> {
+  const names = await readdir(join(ROOT, 'docs'), { recursive: true });
+  const docs = names.filter((name) => name.endsWith('.md')).map((name) => join('docs', name));
+  const blocks = await Promise.all(
+    ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', ...docs].map(async (page) =>
+      (await examplesOf(page)).map((text, n) => [`${page} ${n}`, text] as const),
+    ),
+  );
+  const named = blocks.flat();
+  const rests = Object.entries(REST_OF_PROGRAM);
+  const texts = named.map(([, text]) =>
+    [text, ...rests.flatMap(([entry, rest]) => (text.includes(`'${entry}'`) ? [rest] : []))].join(
+      '\n',
+    ),
+  );
+  const compiled = await compileExamples(texts);
+  return new Map(compiled.map((each, n) => [named[n]?.[0] ?? ` ${n}`, each]));
+}
+
+let compiling: ReturnType<typeof compileAll> | undefined;
+const compiled = (): ReturnType<typeof compileAll> => (compiling ??= compileAll());
+
+t.test('every TypeScript block of every page has right types', async (t) => {
+  const blocks = await compiled();
+  const pages = new Set([...blocks.keys()].map((block) => block.split(' ')[0]));
+  t.same([...pages].sort(), ['README.md', 'docs/library.md', 'docs/negotiation.md']);
+  for (const [block, { faults }] of blocks) t.same(faults, [], block);
+});
+
+/** The JavaScript file of the first TypeScript block of a page. */
 async function compile(t: Test, page: string, mostLines: number): Promise<string> {
-  const compiling = compiled.get(page) ?? exampleOf(page).then(compileExample);
-  compiled.set(page, compiling);
-  const { lines, faults, file } = await compiling;
+  const first = (await compiled()).get(`${page} 0`);
+  if (first === undefined) throw new Error(`${page} has no TypeScript block`);
+  const { lines, faults, file } = first;
   t.ok(lines <= mostLines, `${lines} lines`);
   t.same(faults, [], 'its types are right');
   return file;

@@ -27,7 +27,7 @@ export interface OpenNodeOptions {
   /** Told once when a call waits for a node that starts or is gone: one line for a person. */
   readonly onWaiting?: (text: string) => void;
   /** Aborts the opening only. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Folders in which a cookie is looked for; for tests. */
   readonly cookieFolders?: readonly string[];
   /** Between two questions for the best block, in milliseconds. */

@@ -14,7 +14,7 @@ interface RateOptions {
   readonly chain: TakerChain;
   readonly clock: Clock;
   readonly randomBytes: RandomBytes;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** The rate, where it was agreed on before. */
   readonly feePerKb?: number;
 }

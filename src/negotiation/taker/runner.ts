@@ -80,7 +80,7 @@ export interface CoinjoinOptions {
   /** Receives the log lines of the round. */
   readonly log: Log;
   /** Ends it; reserved coins are released. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called after every change. */
   readonly onProgress?: (progress: RoundProgress) => void;
   /** Called when another round begins, with the reason that ended the last one. */

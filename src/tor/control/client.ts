@@ -16,7 +16,7 @@ export type { Reply, ReplyLine } from './reply.js';
 /** How long a command may take. */
 export interface CommandOptions {
   /** Aborts the command; in the queue it is then never sent. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Longest wait for the reply, with the time in the queue (default 30,000). */
   readonly timeoutMs?: number;
 }
