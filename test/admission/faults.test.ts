@@ -164,7 +164,7 @@ t.test('an admission that cannot be opened leaves nothing open', async (t) => {
       log: silentLog,
     });
   const admission = await open('good.json', 'audit.log');
-  t.same([...openBelow(dir)].sort(), ['audit.log', 'good.json.uses']);
+  t.same(openBelow(dir).toSorted(), ['audit.log', 'good.json.uses']);
   t.equal(clock.pending, 1);
   admission.close();
   for (const [codes, audit, expected] of [

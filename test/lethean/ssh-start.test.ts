@@ -89,7 +89,9 @@ async function bound(t: Test, timeoutMs?: number): Promise<Start> {
     if (typeof tunnel !== 'string') await tunnel.close();
   });
   /** An opening that ends too early fails the test, which would wait without an end. */
-  const early = opening.then((end) => Promise.reject(new Error(`it ended early: ${String(end)}`)));
+  const early = opening.then((end) =>
+    Promise.reject(new Error(`it ended early: ${typeof end === 'string' ? end : 'a tunnel'}`)),
+  );
   const [gate]: Socket[] = await Promise.race([connected, early]);
   if (gate === undefined) throw new Error('no connection');
   gate.on('error', () => {});

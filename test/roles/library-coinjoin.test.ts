@@ -70,7 +70,7 @@ realNodeTest(t, 'a maker that cannot start leaves nothing open', async (t) => {
     const paths = await Promise.all(
       fds.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => '')),
     );
-    return paths.filter((path) => path.startsWith(datadir)).sort();
+    return paths.filter((path) => path.startsWith(datadir)).toSorted();
   };
   const before = await openFiles();
   t.ok(before.length > 0, 'those of the wallet');

@@ -114,8 +114,8 @@ t.test('a file fails when its process, or a program that it starts, leaks', asyn
   const paths = Object.keys({ ...good, ...bad }).map((name) => join(dir, name));
   // Not with startProgram: it would show the warnings to the run around this test.
   const { status, stdout } = await new Promise<{ status: unknown; stdout: string }>((resolve) => {
-    execFile(process.execPath, [RUNNER, ...paths], { cwd: dir }, (error, stdout) =>
-      resolve({ status: error?.code ?? 0, stdout }),
+    execFile(process.execPath, [RUNNER, ...paths], { cwd: dir }, (error, output) =>
+      resolve({ status: error?.code ?? 0, stdout: output }),
     );
   });
   t.equal(status, 1, stdout);
