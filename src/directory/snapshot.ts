@@ -6,9 +6,6 @@
 import { MAX_LINE_BYTES } from '../protocol/constants.js';
 import {
   formatLocation,
-  isLocationKind,
-  parseDeclaredLocation,
-  parseLocation,
   type DeclaredLocation,
   type Location,
   type LocationKind,
@@ -24,14 +21,32 @@ import {
   parseCarriedProof,
   type CarriedProof,
 } from '../protocol/nick-auth.js';
-import { isRoutableNick } from '../protocol/nick.js';
-import { fail, ok, type Parsed } from '../protocol/result.js';
+import type { Parsed } from '../protocol/result.js';
 import {
   PUBLIC_CLASSES,
   RATE_CLASSES,
   type PublicClass,
   type RateClass,
 } from './message-classes.js';
+import {
+  ageOf,
+  booleanOf,
+  bytesOf,
+  countOf,
+  declared,
+  dialled,
+  Fault,
+  fieldsOf,
+  kindOf,
+  listOf,
+  nickOf,
+  numberOf,
+  oneOf,
+  optional,
+  parsed,
+  textOf,
+  type Fields,
+} from './snapshot-fields.js';
 
 export interface MeterSnapshot {
   readonly kind: RateClass;
@@ -136,94 +151,9 @@ const STATES: readonly PeerSnapshot['state'][] = ['new', 'waiting', 'proving', '
 /** Printable ASCII and the end of the line; no other bytes may be sent to a peer. */
 const FRAME = /^[\x20-\x7e]+\r\n$/;
 
-/** A field is invalid; caught in this file. */
-class Fault extends Error {}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function fieldsOf(value: unknown): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new Fault('not-an-object');
-  }
-  return { ...value };
-}
-
-function listOf<T>(value: unknown, most: number, read: (item: unknown) => T): readonly T[] {
-  if (!Array.isArray(value) || value.length > most) throw new Fault('list');
-  return value.map((item: unknown) => read(item));
-}
-
-function numberOf(value: unknown): number {
-  if (typeof value !== 'number' || !Number.isFinite(value)) throw new Fault('number');
-  return value;
-}
-
-/** An age: a clock may have jumped, but no event lies in the future. */
-function ageOf(value: unknown): number {
-  return Math.max(0, numberOf(value));
-}
-
-function countOf(value: unknown): number {
-  const count = numberOf(value);
-  if (!Number.isSafeInteger(count) || count < 0) throw new Fault('count');
-  return count;
-}
-
-function textOf(value: unknown, longest: number): string {
-  if (typeof value !== 'string' || value.length > longest) throw new Fault('text');
-  return value;
-}
-
-function booleanOf(value: unknown): boolean {
-  if (typeof value !== 'boolean') throw new Fault('boolean');
-  return value;
-}
-
-function oneOf<T extends string>(value: unknown, known: readonly T[]): T {
-  const found = known.find((name) => name === value);
-  if (found === undefined) throw new Fault('name');
-  return found;
-}
-
-function optional<T>(value: unknown, read: (value: unknown) => T): T | undefined {
-  return value === undefined || value === null ? undefined : read(value);
-}
-
-function nickOf(value: unknown): string {
-  const nick = textOf(value, 64);
-  if (!isRoutableNick(nick)) throw new Fault('nick');
-  return nick;
-}
-
-function bytesOf(value: unknown): Uint8Array {
-  const text = textOf(value, Infinity);
-  const bytes = Buffer.from(text, 'base64');
-  // Node silently skips characters that are not base64.
-  if (bytes.toString('base64') !== text) throw new Fault('base64');
-  return bytes;
-}
-
 function agedOf(value: unknown): Aged {
   const [name, ms] = listOf(value, 2, (item) => item);
   return [nickOf(name), ageOf(ms)];
-}
-
-function dialled(value: unknown): Location {
-  const location = parseLocation(textOf(value, 128));
-  if (!location.ok) throw new Fault('location');
-  return location.value;
-}
-
-function declared(value: unknown): DeclaredLocation {
-  const location = parseDeclaredLocation(textOf(value, 128));
-  if (!location.ok) throw new Fault('location');
-  return location.value;
-}
-
-function kindOf(value: unknown): LocationKind {
-  const kind = textOf(value, 64);
-  if (!isLocationKind(kind)) throw new Fault('kind');
-  return kind;
 }
 
 function meterOf(value: unknown): MeterSnapshot {
@@ -288,15 +218,6 @@ function tallyOf(value: unknown): Readonly<Record<string, number>> {
   const entries = Object.entries(fieldsOf(value));
   if (entries.length > MAX_FEATURES) throw new Fault('list');
   return Object.fromEntries(entries.map(([name, count]) => [name, countOf(count)]));
-}
-
-function parsed<T>(value: unknown, reader: (fields: Fields) => T): Parsed<T> {
-  try {
-    return ok(reader(fieldsOf(value)));
-  } catch (error) {
-    if (error instanceof Fault) return fail(`snapshot-${error.message}`);
-    throw error;
-  }
 }
 
 /** Never throws. */
