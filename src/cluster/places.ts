@@ -14,6 +14,7 @@
 import type { PlaceAnswer } from '../directory/neighbours.js';
 import type { Clock } from '../kit/clock.js';
 import type { Members } from './members.js';
+import { PlacesHeld } from './places-held.js';
 import type { ClusterRecord } from './record.js';
 
 /** Time after which a question is repeated to the nodes that did not answer. */
@@ -24,8 +25,6 @@ const ANSWER_MS = 3_000;
 const REFUSED_MS = 1_000;
 /** After a start and after a cut-off, newcomers wait for this long until the other nodes are heard. */
 const START_MS = 1_500;
-/** Most questions of one node that are answered in a second. */
-const ANSWERS_PER_SECOND = 1_000;
 /** A Lamport clock that is further ahead than this is not followed: the node lies. */
 const MAX_AHEAD = 1_000_000_000;
 
@@ -52,15 +51,6 @@ export interface PlacesStatement {
   readonly clock: number;
 }
 
-interface Other {
-  /** Undefined: not known yet; `none`: an earlier version, which holds what it has. */
-  held: number | 'none' | undefined;
-  /** It did not answer a question in time, and is not waited for until it answers one. */
-  silent: boolean;
-  answersSince: number;
-  answers: number;
-}
-
 /** The own question. */
 interface Question {
   readonly clock: number;
@@ -82,7 +72,7 @@ interface Deferred {
 
 export class Places {
   readonly #options: PlacesOptions;
-  readonly #others: ReadonlyMap<string, Other>;
+  readonly #others: PlacesHeld;
   #held = 0;
   #clock = 0;
   /** The limit at the last look. */
@@ -100,12 +90,7 @@ export class Places {
   constructor(options: PlacesOptions) {
     this.#options = options;
     this.#startedAt = options.clock.now();
-    this.#others = new Map(
-      options.others.map((name) => [
-        name,
-        { held: undefined, silent: false, answersSince: -Infinity, answers: 0 },
-      ]),
-    );
+    this.#others = new PlacesHeld(options.others);
   }
 
   get statement(): PlacesStatement {
@@ -149,25 +134,22 @@ export class Places {
     this.#question = undefined;
     this.#deferred.clear();
     this.#asking = 0;
-    for (const other of this.#others.values()) other.held = undefined;
+    this.#others.forgetHeld();
     this.#options.decided();
   }
 
   /** A node is dead, or began again. */
   forget(node: string): void {
-    const other = this.#others.get(node);
-    if (!other) return;
-    other.held = undefined;
-    other.silent = false;
+    if (!this.#others.has(node)) return;
+    this.#others.forget(node);
     this.#deferred.delete(node);
     this.#settle();
   }
 
   /** A heartbeat; undefined: of a version that states nothing. */
   stated(node: string, statement: PlacesStatement | undefined): void {
-    const other = this.#others.get(node);
-    if (!other) return;
-    other.held = statement?.held ?? 'none';
+    if (!this.#others.has(node)) return;
+    this.#others.stated(node, statement?.held);
     this.#hear(statement?.clock ?? 0);
     this.#settle();
   }
@@ -185,10 +167,8 @@ export class Places {
 
   /** The answer of a node. */
   reserved(node: string, clock: number, held: number): void {
-    const other = this.#others.get(node);
-    if (!other) return;
-    other.silent = false;
-    other.held = held;
+    if (!this.#others.has(node)) return;
+    this.#others.answered(node, held);
     if (this.#question?.clock !== clock) return;
     this.#question.answered.add(node);
     this.#settle();
@@ -211,10 +191,7 @@ export class Places {
     }
     const missing = this.#missing(question);
     if (now - question.since >= ANSWER_MS) {
-      for (const name of missing) {
-        const other = this.#others.get(name);
-        if (other) other.silent = true;
-      }
+      for (const name of missing) this.#others.silence(name);
     } else if (now - question.sentAt >= AGAIN_MS) {
       question.sentAt = now;
       this.#sendTo(missing, question);
@@ -241,7 +218,7 @@ export class Places {
   }
 
   get #share(): number {
-    return Math.max(1, Math.floor(this.#total / (this.#others.size + 1)));
+    return Math.max(1, Math.floor(this.#total / (this.#options.others.length + 1)));
   }
 
   /** Places without a peer at any node. */
@@ -252,21 +229,11 @@ export class Places {
 
   /** Places to hold in advance: the nodes together hold no more than half of what is free. */
   get #spare(): number {
-    return Math.max(0, Math.floor(this.#free / (2 * (this.#others.size + 1))));
+    return Math.max(0, Math.floor(this.#free / (2 * (this.#options.others.length + 1))));
   }
 
   get #unused(): number {
     return Math.max(0, this.#held - this.#options.own());
-  }
-
-  /** What another node holds, as far as it is known. */
-  #heldBy(name: string, other: Other): number {
-    const { members, announced } = this.#options;
-    const life = members.get(name)?.life;
-    if (life === 'dead') return 0;
-    const has = announced(name);
-    if (life === 'unknown') return Math.max(this.#share, has);
-    return typeof other.held === 'number' ? Math.max(other.held, has) : has;
   }
 
   #topUp(): void {
@@ -313,21 +280,23 @@ export class Places {
     return others.filter((name) => {
       const life = members.get(name)?.life;
       const isThere = life === 'alive' || (life === 'unknown' && isNew);
-      return isThere && this.#others.get(name)?.held !== 'none';
+      return isThere && this.#others.canAnswer(name);
     });
   }
 
   /** The nodes whose answers are waited for. */
   #missing({ answered }: Question): readonly string[] {
-    return this.#asked.filter(
-      (name) => this.#others.get(name)?.silent === false && !answered.has(name),
-    );
+    return this.#asked.filter((name) => !this.#others.isSilent(name) && !answered.has(name));
   }
 
   /** Places that no node holds, as far as is known. */
   get #room(): number {
-    let room = this.#total - Math.max(this.#held, this.#options.own());
-    for (const [name, other] of this.#others) room -= this.#heldBy(name, other);
+    const { own, others, members, announced } = this.#options;
+    let room = this.#total - Math.max(this.#held, own());
+    for (const name of others) {
+      const life = members.get(name)?.life;
+      room -= this.#others.by(name, { life, announced: announced(name), share: this.#share });
+    }
     return room;
   }
 
@@ -361,20 +330,9 @@ export class Places {
   }
 
   #answer(node: string, { clock, isShort }: Deferred): void {
-    const { own, send } = this.#options;
-    if (!this.#mayAnswer(node)) return;
+    const { own, send, clock: time } = this.#options;
+    if (!this.#others.mayAnswer(node, time.now())) return;
     this.#held = isShort ? own() : Math.max(this.#held, own());
     send(node, { type: 'reserved', clock, held: this.#claimed });
-  }
-
-  #mayAnswer(node: string): boolean {
-    const other = this.#others.get(node);
-    if (!other) return false;
-    const now = this.#options.clock.now();
-    if (now - other.answersSince >= 1_000) {
-      other.answersSince = now;
-      other.answers = 0;
-    }
-    return ++other.answers <= ANSWERS_PER_SECOND;
   }
 }
