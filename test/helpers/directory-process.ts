@@ -11,18 +11,39 @@ import { openDescriptors } from './descriptors.js';
 /** Ticks of the processor times in /proc, per second; the same on every Linux. */
 const TICKS_PER_SECOND = 100;
 
-export interface DirectoryProcess {
-  readonly port: number;
+/** What a process costs. */
+export interface ProcessFigures {
   /** Resident memory, bytes. */
   rss(): Promise<number>;
   /** Processor time so far, seconds, to a hundredth. */
   cpuSeconds(): Promise<number>;
+}
+
+export interface DirectoryProcess extends ProcessFigures {
+  readonly port: number;
   /** Open descriptors, without those of the readers of its status page. */
   descriptors(): Promise<number>;
   /** Resolves when that many are open; rejects with the open ones after half a minute. */
   untilDescriptors(count: number): Promise<void>;
   /** The object of `/status`. */
   status(): Promise<Readonly<Record<string, unknown>>>;
+}
+
+/** Reads the figures of a living process. */
+export function processFigures(pid: number): ProcessFigures {
+  const proc = `/proc/${pid}`;
+  return {
+    async rss() {
+      const text = await readFile(`${proc}/status`, 'latin1');
+      return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
+    },
+    async cpuSeconds() {
+      const text = await readFile(`${proc}/stat`, 'latin1');
+      // After the program's name, which may contain blanks: fields 14 and 15 of proc(5).
+      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+      return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
+    },
+  };
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
@@ -53,20 +74,9 @@ export async function startDirectoryProcess(
   const [, port = ''] = await cli.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
   const { pid } = child;
   if (pid === undefined) throw new Error('the directory did not start');
-  const proc = `/proc/${pid}`;
-
   return {
+    ...processFigures(pid),
     port: Number(port),
-    async rss() {
-      const text = await readFile(`${proc}/status`, 'latin1');
-      return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1]) * 1024;
-    },
-    async cpuSeconds() {
-      const text = await readFile(`${proc}/stat`, 'latin1');
-      // After the program's name, which may contain blanks: fields 14 and 15 of proc(5).
-      const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-      return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-    },
     descriptors: async () => (await openDescriptors(pid, statusPort)).length,
     async untilDescriptors(count) {
       const deadline = performance.now() + 90_000;
