@@ -147,8 +147,9 @@ function nodeWords(node: StatusJson, paint: Painter): string {
   const isGood = state === 'this' || state === 'alive';
   const shown = state === 'this' ? 'this node' : state;
   const behind = node['inSync'] === false && state === 'alive' ? ', learning its peers' : '';
+  const over = node['overBudget'] === true ? `, ${paint('bad', 'over its budgets')}` : '';
   const heard = isGood ? '' : `, last heard ${agoOf(node['heardSecondsAgo'])}`;
-  return `${text(node['name']).padEnd(16)} ${paint(isGood ? 'good' : 'bad', shown)}, ${counted(count(node['peers']), 'peer')}${behind}${heard}`;
+  return `${text(node['name']).padEnd(16)} ${paint(isGood ? 'good' : 'bad', shown)}, ${counted(count(node['peers']), 'peer')}${behind}${over}${heard}`;
 }
 
 function nodeLines(node: StatusJson, paint: Painter): readonly string[] {

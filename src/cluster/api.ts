@@ -80,6 +80,8 @@ export interface NodeState extends Differences {
   readonly peers: number;
   /** Whether its peers are all known here; false while a snapshot is on its way. */
   readonly inSync: boolean;
+  /** Whether it sent more than its peers may, in the last minute; the rest was dropped. */
+  readonly isOver: boolean;
   /** Milliseconds since it was heard; undefined: never. */
   readonly heardMs: number | undefined;
   /** The version of its program, as it says; untrusted text. */
@@ -125,6 +127,8 @@ export const DROP_REASONS = [
   'proof',
   /** A record that this program cannot read. */
   'record',
+  /** More than the limits of the directory allow the peers of its sender. */
+  'over-budget',
 ] as const;
 export type ClusterDropReason = (typeof DROP_REASONS)[number];
 

@@ -187,6 +187,7 @@ class ClusterNode implements Cluster {
       life: member?.life ?? 'unknown',
       peers: this.#exchange.view.count(name),
       inSync: member?.inSync ?? false,
+      isOver: this.#exchange.caps.state(name).isOver,
       heardMs: heardAt === undefined ? undefined : this.#options.clock.now() - heardAt,
       version: member?.version,
       ...(member?.differences ?? NO_DIFFERENCES),
@@ -195,7 +196,7 @@ class ClusterNode implements Cluster {
 
   /** From now on heartbeats and deadlines. */
   #run(): void {
-    this.#exchange.beat();
+    this.#exchange.heartbeat.send();
     this.#arm();
   }
 
@@ -250,7 +251,7 @@ class ClusterNode implements Cluster {
     this.#batch(() => {
       if (!state.connected) this.#members.lost();
       // Not at each fault that the bus reports: the heartbeat may be what causes it.
-      else if (isNew && !this.#early) this.#exchange.beat();
+      else if (isNew && !this.#early) this.#exchange.heartbeat.send();
     });
     this.#tellChange();
   }

@@ -1,25 +1,29 @@
-/** What a node says to the others and does with what they say. */
+/** The parts of a node that know its peers and those of the others, and what it says to the others. */
 import type { Log } from '../channel/log.js';
 import type { Claimant, LocalSide } from '../directory/neighbours.js';
 import type { Clock } from '../kit/clock.js';
-import { parseRoute } from '../protocol/message.js';
-import { formatLocation, parseDeclaredLocation } from '../protocol/location.js';
+import { formatLocation } from '../protocol/location.js';
+import type { AllowanceFigures } from './allowance.js';
+import { Caps } from './caps.js';
 import { Claims } from './claims.js';
 import { Conflicts } from './conflicts.js';
 import { Copies } from './copies.js';
 import type { ClusterTally } from './counters.js';
-import { differences, type NodeFacts } from './facts.js';
+import type { NodeFacts } from './facts.js';
+import { Heartbeat } from './heartbeat.js';
+import { HeldRelay } from './held-relay.js';
 import { Held } from './held.js';
-import { KeptPrivate, type KeptMessage } from './kept-private.js';
 import type { Received } from './inbox.js';
-import { BEAT_MS, type Members } from './members.js';
+import { Incoming } from './incoming.js';
+import { KeptPrivate } from './kept-private.js';
+import type { Members } from './members.js';
 import type { RecordOutbox } from './outbox.js';
 import { Places } from './places.js';
 import { isSamePeer, OwnPeers } from './own-peers.js';
+import { Privates } from './privates.js';
 import { ProofChecks } from './proof-checks.js';
-import type { ClusterRecord, Entry } from './record.js';
+import type { Entry } from './record.js';
 import { RemoteView } from './remote-view.js';
-import { Demand } from './shares.js';
 import { SnapshotReceiver, SnapshotSender } from './snapshots.js';
 import { Twins } from './twins.js';
 
@@ -40,9 +44,6 @@ export interface ExchangeOptions {
 /** Interval of what need not be punctual. */
 const TIDY_MS = 1_000;
 
-/** The demand for the two shared budgets. */
-export type Demands = readonly [deliveries: number, requests: number];
-
 export class Exchange {
   readonly own = new OwnPeers();
   readonly view: RemoteView;
@@ -54,26 +55,25 @@ export class Exchange {
   readonly proofs: ProofChecks;
   readonly twins: Twins;
   readonly places: Places;
-  readonly demand: { readonly deliveries: Demand; readonly requests: Demand };
-  /** What each node stated last, the own one included. */
-  readonly demands = new Map<string, Demands>();
+  readonly privates: Privates;
+  readonly caps: Caps;
+  readonly heartbeat: Heartbeat;
   readonly #options: ExchangeOptions;
   readonly #sender: SnapshotSender;
   readonly #receiver: SnapshotReceiver;
+  readonly #incoming: Incoming;
+  readonly #heldRelay: HeldRelay;
   #local: LocalSide | undefined;
-  #beatAt = -Infinity;
   #tidiedAt = -Infinity;
 
   constructor(options: ExchangeOptions) {
     const { node, clock, members, outbox } = options;
     const send = outbox.push.bind(outbox);
-    const now = clock.now();
     this.#options = options;
     this.copies = new Copies(clock);
     this.held = new Held(clock);
     this.kept = new KeptPrivate(clock);
     this.proofs = new ProofChecks(clock, options.tally);
-    this.demand = { deliveries: new Demand(now), requests: new Demand(now) };
     this.view = new RemoteView({
       isLocal: (nick) => this.own.get(nick) !== undefined,
       onGone: (nick, location) => this.#local?.gone({ nick, location }),
@@ -107,11 +107,33 @@ export class Exchange {
       others: options.others,
       clock,
       members,
-      total: () => this.#local?.maxPeers ?? 0,
+      total: () => this.#local?.limits.maxPeers ?? 0,
       own: () => this.own.size,
       announced: (other) => this.view.count(other),
       send,
       decided: () => this.#local?.placesDecided(),
+    });
+    const local = (): LocalSide | undefined => this.#local;
+    const maySpeak = this.#maySpeak.bind(this);
+    const shared = {
+      clock,
+      tally: options.tally,
+      own: this.own,
+      view: this.view,
+      copies: this.copies,
+      local,
+      maySpeak,
+      send,
+    };
+    this.privates = new Privates({ ...shared, twins: this.twins, kept: this.kept });
+    this.#heldRelay = new HeldRelay({ ...shared, held: this.held });
+    this.caps = new Caps({
+      nodes: options.others,
+      clock,
+      log: options.log,
+      tally: options.tally,
+      figures: (other) => this.#figures(other),
+      has: (other, nick) => this.view.has(other, nick),
     });
     this.#sender = new SnapshotSender({
       clock,
@@ -122,6 +144,30 @@ export class Exchange {
       clock,
       send,
       onSnapshot: (from, entries) => this.#onSnapshot(from, entries),
+    });
+    this.heartbeat = new Heartbeat({
+      node,
+      clock,
+      version: options.version,
+      facts: options.facts,
+      own: this.own,
+      view: this.view,
+      members,
+      places: this.places,
+      outbox,
+      want: (other) => this.#receiver.want(other),
+    });
+    this.#incoming = new Incoming({
+      ...shared,
+      privates: this.privates,
+      claims: this.claims,
+      conflicts: this.conflicts,
+      places: this.places,
+      caps: this.caps,
+      sender: this.#sender,
+      receiver: this.#receiver,
+      onBeat: (from, beat) => this.heartbeat.receive(from, beat),
+      onBye: (from) => members.bye(from),
     });
   }
 
@@ -146,32 +192,13 @@ export class Exchange {
       .map(({ node }) => node);
   }
 
-  /** Sends a heartbeat now. */
-  beat(): void {
-    const { clock, version, node, outbox, facts } = this.#options;
-    const now = clock.now();
-    this.#beatAt = now;
-    const demand: Demands = [this.demand.deliveries.read(now), this.demand.requests.read(now)];
-    this.demands.set(node, demand);
-    const { size: count, digest } = this.own;
-    outbox.push(undefined, {
-      type: 'beat',
-      count,
-      digest,
-      demand,
-      version,
-      facts: facts(),
-      places: this.places.statement,
-    });
-    outbox.flushSoon();
-  }
-
   sweep(): void {
     const { clock, members } = this.#options;
-    if (clock.now() - this.#beatAt >= BEAT_MS) this.beat();
+    this.heartbeat.sweep();
     members.sweep();
     this.places.sweep();
     this.claims.sweep();
+    this.caps.sweep();
     if (clock.now() - this.#tidiedAt >= TIDY_MS) this.#tidy();
   }
 
@@ -182,16 +209,13 @@ export class Exchange {
   /** A node is dead: its peers have left it. */
   died(node: string): void {
     this.#options.tally.deaths++;
-    this.demands.delete(node);
+    this.heartbeat.forget(node);
     this.#receiver.forget(node);
     this.copies.settle();
-    const waited = this.kept
-      .nicks()
-      .filter((nick) => this.view.has(node, nick))
-      .map((nick) => [nick, this.kept.take(nick)] as const);
+    const waited = this.privates.takeKept(node);
     this.view.clear(node);
     this.places.forget(node);
-    for (const [nick, messages] of waited) this.#deliverKept(nick, messages);
+    this.privates.deliverKept(waited);
   }
 
   /** The bus is away: this node serves its own peers, and speaks for them. */
@@ -199,187 +223,45 @@ export class Exchange {
     this.#options.tally.cutOffs++;
     this.places.cutOff();
     this.claims.grantAll();
-    for (const nick of this.held.nicks()) this.#release(nick);
+    this.#heldRelay.releaseAll();
   }
 
   connected(): void {
     this.copies.settle();
     this.places.connected();
-    this.beat();
+    this.heartbeat.send();
     this.conflicts.checkAll();
   }
 
-  receive({ node, isNewLife, records }: Received): void {
-    if (isNewLife) {
-      this.#receiver.forget(node);
-      this.#receiver.want(node);
-      this.places.forget(node);
-    }
-    for (const record of records) this.#record(node, record);
+  receive(received: Received): void {
+    this.#incoming.receive(received);
   }
 
   #tidy(): void {
-    const { clock, outbox } = this.#options;
-    this.#tidiedAt = clock.now();
+    this.#tidiedAt = this.#options.clock.now();
     this.conflicts.sweep();
     this.copies.sweep();
     this.kept.sweep();
-    this.held.sweep(
-      (nick, { payload, ordinal }) => this.copies.isRelayed(nick, payload, ordinal),
-      (nick) => {
-        for (const node of this.view.presences(nick).keys()) {
-          outbox.push(node, { type: 'probe', nick });
-        }
-      },
-    );
-  }
-
-  #record(node: string, record: ClusterRecord): void {
-    switch (record.type) {
-      case 'beat':
-        this.#onBeat(node, record);
-        break;
-      case 'bye':
-        this.#options.members.bye(node);
-        break;
-      case 'join':
-        this.#join(node, record.entry);
-        break;
-      case 'leave':
-        this.#receiver.changed(node, record.nick, undefined);
-        this.view.delete(node, record.nick);
-        break;
-      case 'public':
-        this.#onPublic(node, record.payload);
-        break;
-      case 'private':
-        this.#onPrivate(node, record.payload);
-        break;
-      case 'undelivered':
-        this.#local?.undelivered(record.from, record.to);
-        break;
-      case 'want':
-        this.#sender.start(node, record.id);
-        break;
-      case 'chunk':
-        this.#receiver.chunk(node, record);
-        break;
-      case 'claim':
-        this.#onClaim(node, record);
-        break;
-      case 'unclaim':
-        this.#local?.unclaimed(node, record.nick);
-        break;
-      case 'answer':
-        this.claims.answered(node, record.nick, record.granted);
-        break;
-      case 'yield':
-        this.conflicts.yielded(node, record.nick);
-        break;
-      case 'probe':
-        if (this.view.has(node, record.nick)) this.#local?.probe(record.nick);
-        break;
-      case 'reserve':
-        this.places.reserve(node, record.clock, record.isShort);
-        break;
-      case 'reserved':
-        this.places.reserved(node, record.clock, record.held);
-        break;
-      case 'ask':
-      case 'prove':
-        // See `inbox.ts`.
-        break;
-    }
-  }
-
-  #onBeat(node: string, beat: Extract<ClusterRecord, { readonly type: 'beat' }>): void {
-    const { count, digest, demand, version, facts } = beat;
-    this.demands.set(node, demand);
-    const inSync = this.view.count(node) === count && this.view.digest(node) === digest;
-    this.#options.members.beat(node, {
-      version,
-      inSync,
-      differences: differences(this.#options.facts(), facts),
-    });
-    this.places.stated(node, beat.places);
-    if (!inSync) this.#receiver.want(node);
-  }
-
-  #join(node: string, entry: Entry): void {
-    const { clock, tally } = this.#options;
-    this.#receiver.changed(node, entry.nick, entry);
-    if (!this.view.has(node, entry.nick)) this.copies.fresh(entry.nick, node);
-    if (!this.view.set(node, entry, clock.now())) tally.dropped.record++;
+    this.#heldRelay.sweep();
   }
 
   #onSnapshot(node: string, entries: ReadonlyMap<string, Entry>): void {
     const { tally, clock } = this.#options;
     tally.snapshots++;
-    this.view.replace(node, entries, clock.now());
+    this.view.replace(node, this.caps.takeList(node, entries), clock.now());
   }
 
-  #onPublic(node: string, payload: string): void {
-    const route = parseRoute(payload);
-    if (!route.ok || route.value.to !== undefined) {
-      this.#options.tally.dropped.record++;
-      return;
-    }
-    const { from } = route.value;
-    if (!this.#isPeerOf(node, from)) return;
-    if (this.own.get(from)) this.copies.relayed(from, payload);
-    this.#local?.publish(from, payload);
+  #figures(node: string): AllowanceFigures | undefined {
+    if (!this.#local) return undefined;
+    return {
+      limits: this.#local.limits,
+      demand: this.heartbeat.demands.get(this.#options.node) ?? [0, 0],
+      peers: this.view.count(node),
+      ownPeers: this.own.size,
+    };
   }
 
-  #onPrivate(node: string, payload: string): void {
-    const { tally, outbox } = this.#options;
-    const route = parseRoute(payload);
-    if (!route.ok || route.value.to === undefined) {
-      tally.dropped.record++;
-      return;
-    }
-    const { from, to } = route.value;
-    if (!this.#isPeerOf(node, from)) return;
-    if (!this.twins.receivesHere(to)) {
-      this.kept.add(to, { from, payload, node });
-      return;
-    }
-    if (!this.isNew(from, payload, node)) return;
-    const result = this.#local?.deliver(from, to, payload);
-    // At another node it may have arrived.
-    if (result === 'delivered' || result === 'dropped' || this.view.presences(to).size > 0) return;
-    outbox.push(node, { type: 'undelivered', from, to });
-  }
-
-  /** The node that had the first connection of a peer is dead. */
-  #deliverKept(to: string, messages: readonly KeptMessage[]): void {
-    if (!this.twins.receivesHere(to)) return;
-    for (const { from, payload, node } of messages) {
-      if (this.isNew(from, payload, node)) this.#local?.deliver(from, to, payload);
-    }
-  }
-
-  /** Whether a private message, which each node sends that has a connection of its peer, is none of a copy. */
-  isNew(nick: string, payload: string, node: string): boolean {
-    const connections = this.view.presences(nick).size + (this.own.get(nick) ? 1 : 0);
-    if (connections <= 1 && !this.copies.knows(nick)) return true;
-    if (this.copies.take(nick, payload, node) === 'new') return true;
-    this.#options.tally.copies++;
-    return false;
-  }
-
-  #onClaim(node: string, claim: Extract<ClusterRecord, { readonly type: 'claim' }>): void {
-    const { nick } = claim;
-    const location = parseDeclaredLocation(claim.location);
-    if (!this.#local?.has(nick)) {
-      this.#options.outbox.push(node, { type: 'answer', nick, granted: true });
-    } else if (!location.ok) {
-      this.#options.outbox.push(node, { type: 'answer', nick, granted: false });
-    } else {
-      this.#local.claimed(node, { nick, location: location.value, provenKey: claim.key });
-    }
-  }
-
-  #isPeerOf(node: string, nick: string): boolean {
+  #maySpeak(node: string, nick: string): boolean {
     const presence = this.view.presences(nick).get(node);
     if (presence && this.twins.maySpeak(presence)) return true;
     this.#options.tally.dropped['not-its-peer']++;
@@ -390,17 +272,8 @@ export class Exchange {
     this.claims.changed(nick);
     if (!this.own.get(nick)) return;
     if (this.twins.receivesHere(nick)) this.kept.take(nick);
-    if (this.held.has(nick) && this.twins.isSpeaker(nick)) this.#release(nick);
+    if (this.held.has(nick) && this.twins.isSpeaker(nick)) this.#heldRelay.release(nick);
     this.conflicts.check(nick);
-  }
-
-  /** Relays what waited for the node that spoke for a peer. */
-  #release(nick: string): void {
-    for (const { payload, ordinal } of this.held.take(nick)) {
-      if (this.copies.isRelayed(nick, payload, ordinal)) continue;
-      this.copies.relayed(nick, payload);
-      this.#local?.relay(nick, payload);
-    }
   }
 
   #giveUp(nick: string): void {

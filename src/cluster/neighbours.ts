@@ -80,7 +80,7 @@ export class ClusterNeighbours implements Neighbours {
     this.#totals[budget] = total;
     if (!members.connected) return 1 / nodeCount;
     const of = (name: string): number => {
-      const [deliveries, requests] = exchange.demands.get(name) ?? [0, 0];
+      const [deliveries, requests] = exchange.heartbeat.demands.get(name) ?? [0, 0];
       return budget === 'deliveries' ? deliveries : requests;
     };
     const counted = others.filter((name) => !members.isDead(name));
@@ -102,7 +102,7 @@ export class ClusterNeighbours implements Neighbours {
   }
 
   used(budget: SharedBudget, cost: number): void {
-    this.#options.exchange.demand[budget].add(cost);
+    this.#options.exchange.heartbeat.demand[budget].add(cost);
   }
 
   standing(claimant: Claimant): Standing {
@@ -179,7 +179,7 @@ export class ClusterNeighbours implements Neighbours {
   }
 
   isNew(nick: string, payload: string): boolean {
-    return this.#options.exchange.isNew(nick, payload, this.#options.node);
+    return this.#options.exchange.privates.isNew(nick, payload, this.#options.node);
   }
 
   send(nick: string, to: string, payload: string): boolean {

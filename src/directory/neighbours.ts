@@ -4,6 +4,7 @@
  */
 import type { DeclaredLocation } from '../protocol/location.js';
 import type { CarriedProof } from '../protocol/nick-auth.js';
+import type { DirectoryLimits } from './limits.js';
 import type { Partners } from './peer.js';
 
 /** What peer lists and private messages show of a peer, wherever it is connected. */
@@ -73,7 +74,7 @@ export interface Neighbours {
    * @param total of the budget, per second
    */
   share(budget: SharedBudget, total: number): number;
-  /** Whether `LocalSide.maxPeers` of all nodes together, the canary not counted, leaves room for a newcomer here. */
+  /** Whether `maxPeers` of all nodes together, the canary not counted, leaves room for a newcomer here. */
   place(): PlaceAnswer;
   /**
    * The part of the rate of one peer that its connection here may use, above 0 and up to 1: the connections of one
@@ -117,6 +118,18 @@ export interface Neighbours {
   restore(state: unknown): void;
 }
 
+/** The limits that hold for the peers of all nodes, and so for what a node may publish. */
+export type ClusterLimits = Pick<
+  DirectoryLimits,
+  | 'maxPeers'
+  | 'pubmsgPerMinute'
+  | 'orderbookPerMinute'
+  | 'privmsgPerSecond'
+  | 'deliveriesPerSecond'
+  | 'orderbookPerSecond'
+  | 'sendQueueBytes'
+>;
+
 /** The result of a private message for a peer of this node. */
 export type Delivery = 'delivered' | 'absent' | 'busy' | 'dropped';
 
@@ -124,8 +137,8 @@ export type Delivery = 'delivered' | 'absent' | 'busy' | 'dropped';
 export interface LocalSide {
   /** Runs `work`; everything that it queues is written together. */
   batch<T>(work: () => T): T;
-  /** The limit for the peers of all nodes; 0: none. */
-  readonly maxPeers: number;
+  /** The limits in force; `maxPeers` is that of all nodes, 0: none. */
+  readonly limits: ClusterLimits;
   /** The ready peers, without the canary. */
   present(): readonly LocalPeer[];
   /** Whether a peer of this nick is ready here. */

@@ -18,6 +18,8 @@ export interface ClusterNodeJson {
   /** Whether its `motd` and its limits are those of this node. */
   readonly sameMotd?: boolean;
   readonly sameLimits?: boolean;
+  /** It sent more than its peers may, in the last minute; the rest was dropped. */
+  readonly overBudget?: true;
   /** Whether its canary reaches its onion. */
   readonly reached?: boolean;
 }
@@ -48,7 +50,7 @@ const seconds = (ms: number): number => Math.round(ms / 1000);
 
 function nodeJson(state: NodeState): ClusterNodeJson {
   const { name, life, peers, inSync, heardMs, version } = state;
-  const { clockAheadMs, sameMotd, sameLimits, reached } = state;
+  const { clockAheadMs, sameMotd, sameLimits, reached, isOver } = state;
   return {
     name,
     state: life,
@@ -59,6 +61,7 @@ function nodeJson(state: NodeState): ClusterNodeJson {
     ...(clockAheadMs === undefined ? {} : { clockAheadMs }),
     ...(sameMotd === undefined ? {} : { sameMotd }),
     ...(sameLimits === undefined ? {} : { sameLimits }),
+    ...(isOver ? { overBudget: true as const } : {}),
     ...(reached === undefined ? {} : { reached }),
   };
 }
@@ -93,7 +96,11 @@ export function clusterRemark({ connected, detail, nodes }: ClusterState): strin
   const missing = nodes.filter(({ life }) => life !== 'alive').map(({ name }) => name);
   if (missing.length > 0) return `nodes of the cluster that are not heard: ${missing.join(', ')}`;
   const behind = nodes.filter(({ inSync }) => !inSync).map(({ name }) => name);
-  return behind.length === 0 ? undefined : `learns the peers of ${behind.join(', ')}`;
+  if (behind.length > 0) return `learns the peers of ${behind.join(', ')}`;
+  const over = nodes.filter(({ isOver }) => isOver).map(({ name }) => name);
+  return over.length === 0
+    ? undefined
+    : `drops what nodes send over the budgets of their peers: ${over.join(', ')}`;
 }
 
 const TOTALS = [
@@ -133,6 +140,12 @@ export function registerClusterMetrics(metrics: Metrics, state: () => ClusterSta
   );
   metrics.gauges('cluster_node_alive', '1 while the other node is heard, else 0.', 'node', () =>
     Object.fromEntries(state().nodes.map(({ name, life }) => [name, Number(life === 'alive')])),
+  );
+  metrics.gauges(
+    'cluster_node_over_budget',
+    '1 while records of the other node are dropped because its peers may not send so many, and a minute longer, else 0.',
+    'node',
+    () => Object.fromEntries(state().nodes.map(({ name, isOver }) => [name, Number(isOver)])),
   );
   metrics.gauges('cluster_nodes', 'Other nodes by state.', 'state', () =>
     Object.fromEntries(

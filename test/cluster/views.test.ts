@@ -20,6 +20,10 @@ t.test('the remark names the worst fault, and a whole cluster has none', (t) => 
   t.equal(clusterRemark(CLUSTER_STATE), 'nodes of the cluster that are not heard: c');
   t.equal(clusterRemark(state({ nodes: [{ ...HEARD, inSync: false }] })), 'learns the peers of b');
   t.equal(
+    clusterRemark(state({ nodes: [{ ...HEARD, isOver: true }] })),
+    'drops what nodes send over the budgets of their peers: b',
+  );
+  t.equal(
     clusterRemark(cutOff),
     'cut off from the cluster (connect ECONNREFUSED 127.0.0.1:4222): serves its own peers only',
   );
@@ -77,6 +81,7 @@ t.test('onionmc status shows the cluster in 80 columns', (t) => {
     clockAheadMs: 9e12,
     sameMotd: false,
     sameLimits: false,
+    isOver: true,
     reached: false,
   };
   const faulty = shown(state({ nodes: [worst] }));
@@ -84,6 +89,7 @@ t.test('onionmc status shows the cluster in 80 columns', (t) => {
     faulty.includes('            clock over a day ahead, another motd, other limits, not reached'),
     faulty.join('\n'),
   );
+  t.ok(faulty.includes('          b                alive, 1 200 peers, over its budgets'));
   const apart = shown(cutOff);
   t.ok(
     apart.some((line) => /^cluster   pit, .* cut off: connect ECONNREFUSED/.test(line)),

@@ -11,7 +11,7 @@ import {
 import { formatNickProof, parseNickChallenge, proveNick } from '../../src/protocol/nick-auth.js';
 import type { NickKey } from '../../src/protocol/nick.js';
 import { encodeEnvelope } from '../../src/protocol/envelope.js';
-import { silentLog } from '../../src/channel/log.js';
+import { silentLog, type Log } from '../../src/channel/log.js';
 import { memoryPeer, type MemoryPeer } from '../directory/memory-connection.js';
 import {
   hello,
@@ -67,6 +67,7 @@ export interface NodeOptions {
   readonly limits?: Partial<DirectoryOptions['limits']>;
   readonly directory?: Partial<DirectoryOptions>;
   readonly inherits?: boolean;
+  readonly log?: Log;
 }
 
 const STEP_MS = 50;
@@ -101,7 +102,7 @@ export async function createWorld(
       key,
       bus: hub.bus(),
       clock,
-      log: silentLog,
+      log: nodeOptions.log ?? silentLog,
       version: '1.0',
       facts: () => ({ motd: '', limits: '', reached: undefined, ...options.facts?.(name) }),
       wallClock: () => WALL_CLOCK_MS + clock.now(),

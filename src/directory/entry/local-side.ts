@@ -5,6 +5,7 @@ import type { DirectoryLimits } from '../limits.js';
 import type {
   Claimant,
   ClaimAnswer,
+  ClusterLimits,
   Delivery,
   ListedPeer,
   LocalPeer,
@@ -49,8 +50,8 @@ export class DirectoryLocalSide implements LocalSide {
     return this.#options.fanout.batch(work);
   }
 
-  get maxPeers(): number {
-    return this.#options.limits.maxPeers;
+  get limits(): ClusterLimits {
+    return this.#options.limits;
   }
 
   present(): readonly LocalPeer[] {

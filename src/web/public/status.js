@@ -71,7 +71,7 @@ function showLocations() {
 const NODE_TONES = { this: 'good', alive: 'good', dead: 'bad', unknown: 'warn' };
 
 /** What should be the same on all nodes, or repaired. */
-function nodeFaults({ clockAheadMs = 0, sameMotd, sameLimits, reached }) {
+function nodeFaults({ clockAheadMs = 0, sameMotd, sameLimits, overBudget, reached }) {
   const apart = Math.round(Math.abs(clockAheadMs) / 1000);
   return [
     ...(apart < 2
@@ -80,6 +80,7 @@ function nodeFaults({ clockAheadMs = 0, sameMotd, sameLimits, reached }) {
     ...(sameMotd === false ? ['another motd'] : []),
     ...(sameLimits === false ? ['other limits'] : []),
     ...(reached === false ? ['not reached'] : []),
+    ...(overBudget === true ? ['over the budgets'] : []),
   ];
 }
 
