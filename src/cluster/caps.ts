@@ -25,6 +25,15 @@ const CALM_MS = 60_000;
 /** An allowance is computed again after this time, and when the number of peers changes. */
 const FRESH_MS = 250;
 
+/** Besides `records`; the others need a closer look, or have no other limit. */
+const KINDS: Partial<Record<ClusterRecord['type'], AllowanceKind>> = {
+  private: 'private',
+  undelivered: 'notices',
+  claim: 'claims',
+  yield: 'claims',
+  probe: 'claims',
+};
+
 export interface CapsOptions {
   readonly nodes: readonly string[];
   readonly clock: Clock;
@@ -90,22 +99,10 @@ export class Caps {
     if (!held || !figures) return true;
     this.#refresh(held, figures);
     if (!this.#spend(node, held, 'records')) return false;
-    switch (record.type) {
-      case 'public':
-        return this.#takePublic(node, held, figures, record.payload);
-      case 'private':
-        return this.#spend(node, held, 'private');
-      case 'undelivered':
-        return this.#spend(node, held, 'notices');
-      case 'join':
-        return this.#takeJoin(node, held, figures, record.entry.nick);
-      case 'claim':
-      case 'yield':
-      case 'probe':
-        return this.#spend(node, held, 'claims');
-      default:
-        return true;
-    }
+    if (record.type === 'public') return this.#takePublic(node, held, figures, record.payload);
+    if (record.type === 'join') return this.#takeJoin(node, held, figures, record.entry.nick);
+    const kind = KINDS[record.type];
+    return kind === undefined || this.#spend(node, held, kind);
   }
 
   /** The part of a list of all peers of a node that it may announce now; the rest may be in the next one. */

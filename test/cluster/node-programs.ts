@@ -61,7 +61,8 @@ async function startNode(
   extra: string,
 ): Promise<NodeProgram> {
   await writeFile(join(datadir, 'joinmarket.cfg'), loopbackConfig({ statusPort, extra }));
-  const { child, shows } = startCli(['directory', '--datadir', datadir]);
+  const cli = startCli(['directory', '--datadir', datadir]);
+  const { child } = cli;
   const end = async (signal: 'SIGTERM' | 'SIGKILL'): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const closed = once(child, 'close');
@@ -69,7 +70,7 @@ async function startNode(
     await closed;
   };
   test.teardown(() => end('SIGTERM'));
-  const [, port = ''] = await shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
+  const [, port = ''] = await cli.shows('stdout', /^127\.0\.0\.1:(\d+)\n/);
   const { pid } = child;
   if (pid === undefined) throw new Error(`node ${name} did not start`);
   return {

@@ -52,6 +52,8 @@ async function untilPeers(nodes: readonly NodeProgram[], count: number): Promise
   }
 }
 
+const isStaying = (_: unknown, i: number): boolean => i % 3 === 0;
+
 void t.test('hundreds of peers come and leave at once, and a node is killed', async (t) => {
   const nodes = await startNodes(t, NAMES, NO_RATES_CONFIG);
   const [killed, ...living] = nodes;
@@ -99,7 +101,6 @@ void t.test('hundreds of peers come and leave at once, and a node is killed', as
   );
 
   // Two of three of each node leave in one tick, half of them with a reset.
-  const isStaying = (_: unknown, i: number): boolean => i % 3 === 0;
   const leaving = crowds.flatMap((crowd) => crowd.filter((_, i) => !isStaying(_, i)));
   leaving.forEach(({ socket }, i) => {
     if (i % 2 === 0) socket.resetAndDestroy();
