@@ -16,6 +16,7 @@ const BUSY_FACTOR = 2;
 export const LONG = [
   'test/admission/engine.test.ts',
   'test/audit/audit.test.ts',
+  'test/cluster/caps.test.ts',
   'test/fuzz/corpus.test.ts',
   'test/lab/llarp/overlay-udp.test.ts',
   'test/llarp/attacks.test.ts',
