@@ -217,7 +217,7 @@ t.test('wireguard-go in network namespaces', { skip: await lacking() }, async (t
   const { folder, env } = unpacked('wireguard');
   const scene = join(ROOT, 'test/lethean/wireguard-scene.ts');
   const script =
-    'mount -t tmpfs none /run && mount -t tmpfs none /tmp && mkdir -m 700 "$4" && exec "$0" --import "$1" "$2" "$3" "$4"';
+    'mount -t tmpfs none /run && mount -t tmpfs -o mode=700 none "$4" && exec "$0" --import "$1" "$2" "$3" "$4"';
   const register = join(ROOT, 'test/runner/register.mjs');
   const namespaces = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child'];
   const child = spawn(
