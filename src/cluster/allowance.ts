@@ -151,7 +151,8 @@ export function newcomerGrants(
 export function allowancesOf(figures: AllowanceFigures): Allowances {
   const { limits, demand, peers, ownPeers } = figures;
   const { pubmsgPerMinute, orderbookPerMinute, privmsgPerSecond } = limits;
-  // Peers of third nodes do not count: only these nodes know them for certain. Also a message that costs more than the whole budget passes about once a second.
+  // Peers of third nodes do not count: only these nodes know them for certain. Also a message that costs more than
+  // the whole budget passes about once a second.
   const messages = ofBudget(
     limits.deliveriesPerSecond,
     demand[0],
