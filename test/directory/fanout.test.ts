@@ -392,21 +392,41 @@ void t.test('the window of public frames', oneProcess('a data structure of a nod
   t.equal(clock.pending, 0, 'no timer without frames');
 
   flushed = [];
-  for (let n = 0; n < 22; n++) at(2_000 + n, 180);
+  for (let n = 0; n < 22; n++) at(2_000 + 10 * n, 180);
   t.strictSame(flushed, [], '3,960 bytes wait');
-  at(2_030, 180);
-  t.strictSame(flushed, [2_030], 'eight cells leave at once');
-  at(2_040, 1_200);
-  at(2_060, 1_200);
-  t.strictSame(flushed, [2_030, 2_055], 'a burst goes on at the short interval');
-  clock.advance(start + 2_080 - clock.now());
-  t.strictSame(flushed, [2_030, 2_055, 2_080]);
-  at(2_090, 180);
-  clock.advance(start + 2_105 - clock.now());
-  t.strictSame(flushed, [2_030, 2_055, 2_080, 2_105], 'also with its last frame');
-  at(2_110, 180);
+  at(2_230, 180);
+  t.strictSame(flushed, [2_230], 'eight cells leave at once');
+  at(2_240, 1_200);
+  at(2_260, 1_200);
+  t.strictSame(flushed, [2_230, 2_255], 'a burst goes on at the short interval');
+  clock.advance(start + 2_280 - clock.now());
+  t.strictSame(flushed, [2_230, 2_255, 2_280]);
+  at(2_290, 180);
+  clock.advance(start + 2_305 - clock.now());
+  t.strictSame(flushed, [2_230, 2_255, 2_280, 2_305], 'also with its last frame');
+  at(2_310, 180);
   clock.advance(1_000);
-  t.equal(flushed.at(-1), 2_360, 'and after it frames wait again');
+  t.equal(flushed.at(-1), 2_560, 'and after it frames wait again');
+
+  flushed = [];
+  at(3_400, 40_000);
+  at(3_430, 180);
+  t.strictSame(
+    flushed,
+    [3_400, 3_430],
+    'one frame that fills eight cells, and the end of the burst',
+  );
+  flushed = [];
+  at(3_500, 3_900);
+  t.strictSame(flushed, [], 'one frame is no burst');
+  clock.advance(start + 3_800 - clock.now());
+  flushed = [];
+  for (let n = 0; n < 11; n++) at(3_800 + n, 180);
+  t.strictSame(flushed, [], 'less than four cells within 25 ms');
+  at(3_811, 180);
+  t.strictSame(flushed, [3_811], 'more of them are a burst');
+  at(3_900, 180);
+  t.strictSame(flushed, [3_811, 3_900], 'which ends with a small flush');
 
   flushed = [];
   for (let n = 0; n < 100; n++) at(4_000 + n, 1_000);

@@ -57,12 +57,31 @@ void t.test('many peers take turns while three to eight cells come within a wind
 
   flushed = [];
   at(2_000, 1_500);
-  at(2_010, 5_900);
-  t.strictSame(flushed, ['2000: 0/10'], 'less than twelve cells since the start of the round');
-  at(2_020, 76);
-  t.strictSame(flushed, ['2000: 0/10', '2020: 0/1'], 'a burst ends the round');
+  for (let n = 0; n < 11; n++) at(2_030 + 25 * n, 531);
+  at(2_304, 134);
+  const nine = Array.from({ length: 9 }, (_, n) => `${2_000 + 35 * n}: ${n}/10`);
+  t.strictSame(flushed, nine, 'less than twelve cells since the start of the round');
+  at(2_305, 1);
+  t.strictSame(flushed.slice(9), ['2305: 0/1'], 'twelve cells end the round');
   at(2_500, 180);
-  t.strictSame(flushed.slice(2), ['2500: 0/1'], 'which has its end with a small flush');
+  t.strictSame(flushed.slice(10), ['2500: 0/1'], 'which has its end with a small flush');
+
+  flushed = [];
+  at(2_600, 1_500);
+  at(2_610, 1_493);
+  t.strictSame(flushed, ['2600: 0/10'], 'two frames, which count as two cells');
+  at(2_612, 498);
+  at(2_614, 497);
+  t.strictSame(flushed, ['2600: 0/10'], 'less than four cells within 25 ms');
+  at(2_624, 1);
+  t.strictSame(flushed.slice(1), ['2624: 0/1'], 'a burst ends the round');
+  for (let n = 0; n < 6; n++) at(2_630 + 10 * n, 498);
+  until(2_699);
+  t.strictSame(
+    flushed.slice(2),
+    ['2649: 0/1', '2674: 0/1', '2699: 0/1'],
+    'and goes on every 25 ms',
+  );
 
   flushed = [];
   peers = 14;

@@ -6,8 +6,8 @@
  * - as soon as three cells wait for each peer, the peers take turns: a round of 1.4 windows is divided into
  *   steps, and at each step a part of the peers gets everything that waits for it. Otherwise some hundreds of
  *   cells would leave at one moment, and a private message would stand behind them at every relay;
- * - as soon as eight cells wait, or twelve came during a round, all of them leave at once, and go on at a short
- *   interval.
+ * - as soon as eight cells wait, or twelve came during a round, or four within a short interval, all of them leave
+ *   at once, and go on at that interval.
  *
  * No frame waits longer than the window, or than the round when there is one. Frames for one peer never wait,
  * and take along what waits for that peer.
@@ -20,6 +20,8 @@ const CELL_BYTES = 498;
 const FULL_BYTES = 8 * CELL_BYTES;
 /** The same in a round, in which the peers that had their turn wait for less. */
 const ROUND_FULL_BYTES = 12 * CELL_BYTES;
+/** The same within the least time between two flushes, where no frame counts as more than a cell: a burst begins. */
+const SUDDEN_BYTES = 4 * CELL_BYTES;
 /** Waiting bytes with which the peers take turns: with less, waking up more often costs more than it is worth. */
 const SOME_BYTES = 3 * CELL_BYTES;
 /** A burst is over when less came within one interval. */
@@ -83,6 +85,9 @@ class WindowTimer implements FlushTimer {
   /** When the first of them came. */
   #since = 0;
   #flushedAt = -Infinity;
+  /** Bytes that came within `burstMs` from that time on, at most a cell of each frame. */
+  #recent = 0;
+  #recentSince = -Infinity;
   #isBurst = false;
   #round: Round | undefined;
   /** When the timer fires; undefined without one. */
@@ -94,15 +99,23 @@ class WindowTimer implements FlushTimer {
   }
 
   touch(bytes: number): void {
-    if (this.#bytes === 0) this.#since = this.#options.clock.now();
+    const now = this.#options.clock.now();
+    if (this.#bytes === 0) this.#since = now;
     this.#bytes += bytes;
+    if (now - this.#recentSince >= this.#options.windows.burstMs) {
+      this.#recentSince = now;
+      this.#recent = 0;
+    }
+    // One long frame is no burst.
+    this.#recent += Math.min(bytes, CELL_BYTES);
   }
 
   schedule(): void {
     if (this.#bytes === 0) return;
     const { clock, windows } = this.#options;
     const full = this.#round ? ROUND_FULL_BYTES : FULL_BYTES;
-    const isUrgent = this.#isBurst || this.#bytes >= full;
+    const isUrgent = this.#isBurst || this.#bytes >= full || this.#recent >= SUDDEN_BYTES;
+    this.#isBurst = isUrgent;
     if (this.#round) {
       if (!isUrgent) return;
       this.#round = undefined;
@@ -118,6 +131,7 @@ class WindowTimer implements FlushTimer {
 
   cancel(): void {
     this.#bytes = 0;
+    this.#recent = 0;
     this.#isBurst = false;
     this.#round = undefined;
     this.#stop();
@@ -147,7 +161,7 @@ class WindowTimer implements FlushTimer {
   }
 
   #flushAll(): void {
-    this.#isBurst = this.#bytes >= (this.#isBurst ? BURST_BYTES : FULL_BYTES);
+    this.#isBurst &&= this.#bytes >= BURST_BYTES;
     this.#bytes = 0;
     this.#options.flush(ALL_PEERS);
     this.#flushedAt = this.#options.clock.now();
