@@ -78,7 +78,7 @@ export class Incoming {
         privates.receive(node, record.payload);
         break;
       case 'undelivered':
-        local()?.undelivered(record.from, record.to);
+        privates.undelivered(node, record);
         break;
       case 'want':
         sender.start(node, record.id);

@@ -12,6 +12,8 @@ import type { ClusterRecord } from './record.js';
 import type { RemoteView } from './remote-view.js';
 import type { Twins } from './twins.js';
 
+type Undelivered = Extract<ClusterRecord, { readonly type: 'undelivered' }>;
+
 export interface PrivatesOptions {
   readonly own: OwnPeers;
   readonly view: RemoteView;
@@ -51,6 +53,13 @@ export class Privates {
     // At another node it may have arrived.
     if (result === 'delivered' || result === 'dropped' || view.presences(to).size > 0) return;
     send(node, { type: 'undelivered', from, to });
+  }
+
+  /** A node says that a private message of a peer here did not arrive. Of a peer elsewhere it cannot know that. */
+  undelivered(node: string, { from, to }: Pick<Undelivered, 'from' | 'to'>): void {
+    const { own, view, local } = this.#options;
+    const isElsewhere = [...view.presences(to).keys()].some((name) => name !== node);
+    if (!isElsewhere && !own.get(to)) local()?.undelivered(from, to);
   }
 
   /** What was kept for the peers of a node that is dead, by nick. */

@@ -140,6 +140,31 @@ t.test('a compromised node can lie about its own peers, not about those of other
   t.notOk(x.closed);
 });
 
+t.test('a node says of its own peers only that a message did not reach them', async (t) => {
+  const world = await createWorld(ABC);
+  world.node('a').join('J5x');
+  const z = world.node('b').join('J5z');
+  world.node('b').join('J5here');
+  world.node('c').join('J5c');
+  const both = { location: onion(1) };
+  world.node('a').join('J5twin', both);
+  world.pass(100);
+  world.node('c').join('J5twin', both);
+  world.pass(100);
+  z.take();
+  const told = (seq: number, to: string): readonly string[] => {
+    const lie: ClusterRecord = { type: 'undelivered', from: 'J5z', to };
+    world.hub.inject('b', packet(world, { node: 'c', to: 'b', seq }, [lie]));
+    world.pass(100);
+    return linesOf(z.take(), 789).map((line) => line.split(';')[0] ?? '');
+  };
+  t.strictSame(told(1_000, 'J5x'), [], 'a peer of another node');
+  t.strictSame(told(1_001, 'J5here'), [], 'a peer here');
+  t.strictSame(told(1_002, 'J5twin'), [], 'a peer that has a connection elsewhere, too');
+  t.strictSame(told(1_003, 'J5c'), ['J5c'], 'its own peer');
+  t.strictSame(told(1_004, 'J5nobody'), ['J5nobody'], 'a nick that nobody has');
+});
+
 const otherKey = createNickKey(randomBytes);
 
 /** A proof as the peer of a key gives it to some directory. */
