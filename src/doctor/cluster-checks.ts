@@ -227,6 +227,12 @@ const DIFFERENCES: readonly Difference[] = [
     isFault: false,
   },
   {
+    holds: ({ overBudget }) => overBudget === true,
+    text: (names) => `${names}: sends more than the budgets here allow, and the rest is dropped`,
+    fix: 'the same limits in [DIRECTORY] of every node; if they are, find out whether somebody else has the key of that node (docs/cluster.md)',
+    isFault: true,
+  },
+  {
     holds: ({ sameMotd }) => sameMotd === false,
     text: (names) => `${names}: another motd than here, so peers see two directories`,
     fix: 'the same motd in [DIRECTORY] of every node, and a reload (SIGHUP)',
@@ -240,7 +246,14 @@ const DIFFERENCES: readonly Difference[] = [
   },
 ];
 
-function nodesVerdict(cluster: Readonly<Record<string, unknown>>, configured: number): Verdict {
+/**
+ * @param cluster that of `/status`
+ * @param configured number of nodes in `[CLUSTER] nodes`
+ */
+export function nodesVerdict(
+  cluster: Readonly<Record<string, unknown>>,
+  configured: number,
+): Verdict {
   const bus = recordOf(cluster['bus']);
   if (bus['connected'] !== true) {
     const why = typeof bus['detail'] === 'string' ? ` (${shownLine(bus['detail'], 200)})` : '';

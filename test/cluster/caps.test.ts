@@ -111,6 +111,37 @@ t.test('invented peers of a node are no more than a directory may have', async (
   t.equal(isOver(world, 'a', 'c'), true);
 });
 
+t.test('peers that come and leave without end give a node no more than its records', async (t) => {
+  const world = await createWorld(ABC, { limits: { ...LIMITS, privmsgPerSecond: 10 } });
+  const target = world.node('b').join('J5target');
+  const { neighbours } = world.node('c').cluster;
+  world.pass(1_000);
+  target.take();
+  const [seconds, atOnce, each] = [5, 20, 250];
+  let heard = 0;
+  let sent = 0;
+  for (let i = 0; i < seconds * 10; i++) {
+    const nicks = Array.from({ length: atOnce }, (_, n) => `J5c${i}x${n}`);
+    for (const nick of nicks) neighbours.entered(localPeer(nick));
+    for (let n = 0; n < each; n++) {
+      for (const nick of nicks) {
+        // As many as the buckets of so many newcomers hold.
+        neighbours.send(nick, 'J5target', `${nick}!J5target!${n}`);
+        sent++;
+      }
+    }
+    for (const nick of nicks) neighbours.left(nick);
+    world.pass(100);
+    heard += linesOf(target.take(), 685).length;
+  }
+  // Joins, leaves and claims, heartbeats, and the private messages of 20 peers; docs/cluster.md.
+  const burst = 4 * 8_000 + 40_000 + (atOnce + 1) * (200 + 400) * 1.25;
+  const perSecond = 4 * 1_000 + 2_000 + (atOnce + 1) * 20 * 1.25;
+  const most = burst + (seconds + 1) * perSecond;
+  t.ok(sent > 1.5 * most && heard > 1_000 && heard <= most, `${heard} of ${sent}, at most ${most}`);
+  t.equal(isOver(world, 'b', 'c'), true);
+});
+
 /** Each of these peers sends whatever it can, and some more, for so long. */
 function shout(world: World, peers: readonly WorldPeer[], seconds: number): void {
   for (let i = 0; i < seconds * 4; i++) {

@@ -8,8 +8,8 @@
  * A scene about a limit that each machine has for itself (connections without a handshake, chunks of lists, circuits,
  * bans; `oneNode` in the scene) has all its connections at one of the three nodes. A test that opens no directory, or
  * checks exact figures of one process, is left out on three nodes with its reason (`oneProcess` in the scene); it must be
- * in `left-out.ts`, is printed, and counted apart. `mass` has only one test, of a program, and is not in these files; `overtaking` and `turns`
- * are about the writes of one process.
+ * in `left-out.ts`, is printed, and counted apart. `mass` has only one test, of a program, and is not in these files:
+ * `processes.test.ts` has it with three. `overtaking` and `turns` are about the writes of one process.
  */
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';

@@ -27,7 +27,7 @@ export const LEFT_OUT: Readonly<Record<string, Readonly<Record<string, string>>>
   },
   memory: {
     'a process with peers that came and went, and endless lines':
-      'memory and descriptors of one program',
+      'memory and descriptors of one program; processes.test.ts has three',
   },
   operator: {
     'the list of bans has a bound': LIST,
