@@ -31,7 +31,7 @@ const BENCHMARKS = {
 const USAGE =
   'usage: scripts/bench admission|cluster|coinjoin|fanout|lists|llarp|memory|orderbook|requests|start|tor|upgrade|wallet [--quick]; ' +
   'upgrade [--peers N]; coinjoin [--before FOLDER]; tor [--before FOLDER] [--peers N] [--rates N,N] ' +
-  '[--seconds N] [--rounds N] [--without before,now,naive] [--quick-acks]';
+  '[--seconds N] [--rounds N] [--without before,now,naive] [--mtu N] [--quick-acks]';
 
 const isBenchmark = (text: string | undefined): text is keyof typeof BENCHMARKS =>
   text !== undefined && Object.hasOwn(BENCHMARKS, text);

@@ -11,6 +11,9 @@ const LEAST_PEERS = 24;
 const QUICK = [{ peers: 40, rates: [5, 20] }];
 
 const numbers = (text: string): readonly number[] => text.split(',').map(Number);
+/** From what each IPv4 host must take to what the loopback has. */
+const isMtu = (value: number): boolean =>
+  Number.isInteger(value) && value >= 576 && value <= 65_536;
 const isPositive = (value: number): boolean => Number.isFinite(value) && value > 0;
 
 /** Undefined when the words cannot be understood. */
@@ -28,10 +31,13 @@ export function torBenchOptions(args: readonly string[]): TorBenchOptions | unde
         rounds: text,
         without: text,
         // Read by scripts/bench.
+        mtu: text,
         'quick-acks': { type: 'boolean' },
       },
     });
     const quick = values.quick === true;
+    const mtu = values.mtu === undefined ? undefined : Number(values.mtu);
+    if (mtu !== undefined && !isMtu(mtu)) return undefined;
     const seconds = Number(values.seconds ?? (quick ? 5 : 10));
     const rounds = Number(values.rounds ?? (quick ? 1 : 3));
     const rates = values.rates === undefined ? undefined : numbers(values.rates);
@@ -51,6 +57,7 @@ export function torBenchOptions(args: readonly string[]): TorBenchOptions | unde
       seconds,
       rounds,
       before: values.before,
+      mtu,
       without: values.without?.split(',') ?? [],
     };
   } catch {

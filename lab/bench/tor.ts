@@ -51,6 +51,8 @@ export interface TorBenchOptions {
   readonly rounds: number;
   /** A clone of the version before, built. */
   readonly before: string | undefined;
+  /** Bytes of the largest packet; undefined: what the loopback has. */
+  readonly mtu: number | undefined;
   /** Names of the relays to leave out. */
   readonly without: readonly string[];
 }
@@ -208,6 +210,7 @@ export async function benchTor(options: TorBenchOptions): Promise<void> {
       `${WARM_UP_SECONDS} s: median (least to most). Beside them, ` +
       `${BESIDE_PER_SECOND} times a second and at random times, two private messages of a conversation, a ping and a private message to an absent nick. ` +
       'CPU in microseconds for each delivery of a public message, that of everything else included. ' +
+      `Packets of ${options.mtu ?? 'the loopback, mostly 65,536'} bytes. ` +
       'Latency: p50 / p99 in ms. Every delivery was counted, none is missing or double.\n',
   );
   printTable(
