@@ -13,7 +13,7 @@ import { shareOf } from './shares.js';
  * - `notices`: private messages of peers here that did not arrive there
  * - `joins`: new peers, also in lists of all peers
  * - `claims`: questions about nicks of peers here
- * - `records`: all records
+ * - `records`: all records but leaves
  */
 export type AllowanceKind =
   | 'messages'
@@ -67,8 +67,13 @@ const LEAST_BYTES: Allowance = { perSecond: 16_384, burst: 131_072 };
 const PEERS_WITHOUT_LIMIT = 200_000;
 /** Least for the number of peers. */
 const LEAST_PEERS = 1_000;
-/** Least for `joins` and `claims`, of a directory with a small `max_peers`. */
-const LEAST_JOINS: Allowance = { perSecond: 1_000, burst: 8_000 };
+/**
+ * For `joins` and `claims`. Each peer that joins leaves, and all peers here are told of that: 17 kB a second to each
+ * of them, which a circuit of Tor takes. A Tor that serves an onion lets fewer in.
+ */
+const JOINS_PER_SECOND = 200;
+/** Most at once, of a directory with a small `max_peers`. */
+const LEAST_JOIN_BURST = 8_000;
 /** Heartbeats, answers, and whatever else a node says without a message of a peer. */
 const CONTROL: Allowance = { perSecond: 2_000, burst: 40_000 };
 
@@ -112,13 +117,10 @@ function bytesOf(messages: Allowance, sendQueueBytes: number): Allowance {
   };
 }
 
-/** All peers come at once, twice, and a fifth of them each second. */
+/** All peers come at once, twice. */
 function joinsOf(maxPeers: number): Allowance {
   const peers = maxPeers === 0 ? PEERS_WITHOUT_LIMIT : maxPeers;
-  return {
-    perSecond: Math.max(LEAST_JOINS.perSecond, peers / 5),
-    burst: Math.max(LEAST_JOINS.burst, 2 * peers),
-  };
+  return { perSecond: JOINS_PER_SECOND, burst: Math.max(LEAST_JOIN_BURST, 2 * peers) };
 }
 
 function sum(...parts: readonly Allowance[]): Allowance {
@@ -175,16 +177,7 @@ export function allowancesOf(figures: AllowanceFigures): Allowances {
     notices,
     joins,
     claims: joins,
-    // A peer that joins leaves, and a claim is withdrawn or answered.
-    records: sum(
-      isExempt ? UNLIMITED : messages,
-      privates,
-      notices,
-      joins,
-      joins,
-      joins,
-      joins,
-      CONTROL,
-    ),
+    // A claim is withdrawn or answered.
+    records: sum(isExempt ? UNLIMITED : messages, privates, notices, joins, joins, joins, CONTROL),
   };
 }

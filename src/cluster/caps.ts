@@ -96,7 +96,8 @@ export class Caps {
   take(node: string, record: ClusterRecord): boolean {
     const held = this.#nodes.get(node);
     const figures = this.#options.figures(node);
-    if (!held || !figures) return true;
+    // No more peers leave than joined, and one that left and stays in the lists helps nobody.
+    if (!held || !figures || record.type === 'leave') return true;
     this.#refresh(held, figures);
     if (!this.#spend(node, held, 'records')) return false;
     if (record.type === 'public') return this.#takePublic(node, held, figures, record.payload);

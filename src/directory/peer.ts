@@ -71,6 +71,8 @@ export interface Peer {
   pongsDue: number;
   /** When the last liveness probe was sent. */
   probedAt: number | undefined;
+  /** When a line was last written to it that shows whether its connection takes bytes; see `Liveness.probe`. */
+  nickProbedAt: number | undefined;
   /** Another connection claims its nick. */
   claimed: boolean;
   /** Its location was dialled and answered with its nick; see `dial-back.ts`. */
@@ -122,6 +124,7 @@ export function createPeer(
     pingedAt: undefined,
     pongsDue: 0,
     probedAt: undefined,
+    nickProbedAt: undefined,
     claimed: false,
     verified: false,
     proving: undefined,

@@ -165,6 +165,40 @@ t.test('a node says of its own peers only that a message did not reach them', as
   t.strictSame(told(1_004, 'J5nobody'), ['J5nobody'], 'a nick that nobody has');
 });
 
+t.test('questions about a peer without end write no more than a line a second to it', async (t) => {
+  const world = await createWorld(ABC);
+  const location = onion(1);
+  const maker = world.node('b').join('J5maker', { location, features: {} });
+  world.pass(100);
+  const entry: Entry = {
+    nick: 'J5maker',
+    location,
+    features: [],
+    rank: 5,
+    ageMs: 1,
+    key: undefined,
+    proof: undefined,
+  };
+  world.hub.inject(
+    'b',
+    packet(world, { node: 'c', to: 'b', seq: 1_000 }, [{ type: 'join', entry }]),
+  );
+  world.pass(100);
+  maker.take();
+  for (let i = 0; i < 20; i++) {
+    const questions: ClusterRecord[] = Array.from({ length: 20 }, (_, n) =>
+      n % 2 === 0
+        ? { type: 'probe', nick: 'J5maker' }
+        : { type: 'claim', nick: 'J5maker', location: onion(2), key: undefined },
+    );
+    world.hub.inject('b', packet(world, { node: 'c', to: 'b', seq: 1_001 + i }, questions));
+    world.pass(500);
+  }
+  const lines = maker.take();
+  t.ok(lines.length >= 5 && lines.length <= 11, `${lines.length} lines in 10 s for 400 questions`);
+  t.notOk(maker.closed);
+});
+
 const otherKey = createNickKey(randomBytes);
 
 /** A proof as the peer of a key gives it to some directory. */

@@ -15,6 +15,8 @@ import { isServing, type Peer } from '../peer.js';
 import type { Registry } from '../registry.js';
 import type { CloseReason, Tally } from '../stats.js';
 
+/** Least time between two lines for a peer whose nick is claimed. */
+const NICK_PROBE_MS = 1_000;
 const PING = encodeEnvelope(MessageType.PING, '');
 
 export interface LivenessOptions {
@@ -51,12 +53,22 @@ export class Liveness {
     return this.#waits;
   }
 
-  /** Sends the holder of a claimed nick a message that a live peer answers or at least takes. */
+  /**
+   * Sends the holder of a claimed nick a message that a live peer answers or at least takes. Strangers and other nodes
+   * cause this, so a peer that cannot be pinged gets one in a second at most: its connection took the last one a moment
+   * ago, or bytes wait anyway.
+   */
   probe(holder: Peer): void {
-    const { fanout, peerlists, tally } = this.#options;
+    const { clock, fanout, peerlists, tally } = this.#options;
     tally.nickProbes++;
-    if (holder.canPing) this.#ping(holder);
-    else fanout.direct(holder, peerlists.ownFrame(holder.connection.via));
+    if (holder.canPing) {
+      this.#ping(holder);
+      return;
+    }
+    const now = clock.now();
+    if (now - (holder.nickProbedAt ?? -Infinity) < NICK_PROBE_MS) return;
+    holder.nickProbedAt = now;
+    fanout.direct(holder, peerlists.ownFrame(holder.connection.via));
   }
 
   /** Ends dead peers and probes silent ones. */
