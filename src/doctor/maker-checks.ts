@@ -9,9 +9,12 @@ import { BondFileError, readBondFile, type BondFileFault } from '../ops/bond-fil
 import { readLock } from '../ops/instance-lock.js';
 import { leastHeight } from '../protocol/tip-estimate.js';
 import { nameOfId } from '../tor/control/cookie-file.js';
-import { note, ok, startCommand, wrong, type Check, type Verdict } from './check.js';
+import { note, ok, wrong, type Check, type Verdict } from './check.js';
 
 const quoted = (path: string): string => JSON.stringify(path);
+
+const notRunning = (datadir: string): Verdict =>
+  note('not running', `to start it: onionmc maker --wallet NAME --datadir ${quoted(datadir)}`);
 
 /** Why the lock of a maker cannot be read. */
 function lockFault(path: string, code: string, datadir: string): Verdict {
@@ -42,7 +45,7 @@ export const makerCheck: Check = {
     } catch (error) {
       const code = errorCodeOrText(error);
       if (code !== 'ENOENT') return lockFault(path, code, machine.datadir);
-      return note('not running', `to start it: ${startCommand(machine)}`);
+      return notRunning(machine.datadir);
     }
     if (lock.state === 'foreign') {
       return wrong(
@@ -51,7 +54,7 @@ export const makerCheck: Check = {
       );
     }
     if (lock.state === 'free') {
-      return note('not running', `to start it: ${startCommand(machine)}`);
+      return notRunning(machine.datadir);
     }
     const { pid } = lock;
     const runs = pid === undefined ? 'runs in another container' : `runs as process ${pid}`;

@@ -10,7 +10,7 @@ import {
   type KeyObject,
 } from 'node:crypto';
 import { constants } from 'node:fs';
-import { link, mkdir, open, rm } from 'node:fs/promises';
+import { link, mkdir, open, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { errorCode } from '../kit/error-text.js';
 import { ExitCode } from './exit.js';
@@ -111,14 +111,29 @@ export async function readClusterKey(
   return pem === undefined ? undefined : parseKey(path, pem);
 }
 
+interface Owner {
+  readonly uid: number;
+  readonly gid: number;
+}
+
+/**
+ * The user of the data directory when this is root, who makes the key for the service: the user of the unit
+ * exists only while the service runs, and nobody but root and the service can enter its data directory.
+ */
+async function ownerOf(datadir: string): Promise<Owner | undefined> {
+  if (process.geteuid?.() !== 0) return undefined;
+  return stat(datadir).catch(() => undefined);
+}
+
 /** Writes the whole file or nothing; an existing file stays. */
-async function createFile(path: string, text: string): Promise<void> {
+async function createFile(path: string, text: string, owner: Owner | undefined): Promise<void> {
   const beside = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
     const file = await open(beside, 'wx', 0o600);
     try {
       await file.writeFile(text);
+      if (owner !== undefined) await file.chown(owner.uid, owner.gid);
       await file.sync();
     } finally {
       await file.close();
@@ -138,21 +153,23 @@ async function createFile(path: string, text: string): Promise<void> {
 }
 
 /**
- * The key in the data directory, or a new one, which is on the disk before this resolves. Rejects with a
- * ClusterKeyError.
+ * The key in the data directory, or a new one, which is on the disk before this resolves. For root it is the key of
+ * the user who owns the data directory. Rejects with a ClusterKeyError.
  */
 export async function loadOrCreateClusterKey(
   datadir: string,
 ): Promise<{ readonly key: ClusterKey; readonly created: boolean }> {
-  const existing = await readClusterKey(datadir);
+  const owner = await ownerOf(datadir);
+  const existing = await readClusterKey(datadir, owner?.uid);
   if (existing !== undefined) return { key: existing, created: false };
   const { privateKey } = generateKeyPairSync('ed25519');
   await createFile(
     clusterKeyPath(datadir),
     privateKey.export({ format: 'pem', type: 'pkcs8' }).toString(),
+    owner,
   );
   // Read back: another process may have been faster.
-  const key = await readClusterKey(datadir);
+  const key = await readClusterKey(datadir, owner?.uid);
   if (key === undefined) {
     throw new ClusterKeyError(`${clusterKeyPath(datadir)} was removed a moment ago`);
   }

@@ -1,10 +1,10 @@
 /**
  * Runs docs/cluster.md as written, for two machines that are two loopback addresses of this one. Real: bash,
- * openssl, onionmc, both nats-servers with TLS, passwords and a route between them. Stand-ins: sudo (this user),
- * npm (recorded), systemctl (the nats-servers are started by the test). Plain connections in place of Tor.
+ * openssl, onionmc, both nats-servers with TLS, passwords and a route between them. Stand-ins: npm,
+ * apt-get and chown (recorded), systemctl (the nats-servers are started by the test). Plain connections in place of Tor.
  */
 import { spawn } from 'node:child_process';
-import { cp, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import t, { type Test } from 'tap';
 import { freePorts } from '../../src/lab/private-network/free-ports.js';
@@ -44,11 +44,14 @@ async function startServer(t: Test, file: string): Promise<void> {
 t.test('docs/cluster.md', async (t) => {
   const dir = t.testdir({
     bin: {
-      sudo: '#!/bin/bash\n[[ $1 != -u ]] || shift 2\nexec "$@"\n',
-      npm: '#!/bin/bash\necho "npm $*" >>"$SANDBOX/calls"\n',
+      ...Object.fromEntries(
+        ['npm', 'apt-get', 'chown'].map((name) => [
+          name,
+          `#!/bin/bash\necho "${name} $*" >>"$SANDBOX/calls"\n`,
+        ]),
+      ),
       onionmc: `#!/bin/bash\nexec node '${ROOT}dist/cli/main.js' "$@"\n`,
     },
-    opt: {},
     ca: {},
     etc: { alpha: {}, beta: {} },
     logs: { alpha: {}, beta: {} },
@@ -71,8 +74,8 @@ t.test('docs/cluster.md', async (t) => {
   }
   const replaced = (text: string, machine: Machine): string =>
     [
+      ['name=alpha', `name=${machine}`],
       ['/root/nats-ca', join(dir, 'ca')],
-      ['/opt/onionmc', join(dir, 'opt')],
       ['/etc/nats/', `${join(dir, 'etc', machine)}/`],
       ['/var/lib/onionmc-directory', programs[machine].datadir],
       ['onionmc status', `onionmc status --datadir ${programs[machine].datadir}`],
@@ -98,21 +101,21 @@ t.test('docs/cluster.md', async (t) => {
 
   t.strictSame(
     steps.map(({ name }) => name),
-    ['package', 'certificates', 'key', 'doctor', 'join', 'status'],
+    ['package', 'certificates', 'server', 'key', 'credentials', 'doctor', 'join', 'status'],
     'every step of the page is followed',
   );
-  await follow('alpha', 'package', 'certificates', 'key');
-  await follow('beta', 'package', 'key');
-  t.match(await readFile(join(dir, 'calls'), 'utf8'), /@nats-io\/transport-node@3\.3\.1/);
+  await follow('alpha', 'package', 'certificates', 'server', 'key');
+  await follow('beta', 'package', 'server', 'key');
+  const calls = await readFile(join(dir, 'calls'), 'utf8');
+  t.match(calls, /^npm install --prefix \/opt @nats-io\/transport-node@3\.3\.1$/m);
+  t.match(calls, /^apt-get install nats-server$/m);
+  t.match(calls, /^chown nats: \S+\/alpha\/server\.key$/m);
 
   const files = await filesOf(PAGE);
   const keys = { alpha: await said('alpha', 'key'), beta: await said('beta', 'key') };
   for (const machine of MACHINES) {
     const other = machine === 'alpha' ? 'beta' : 'alpha';
     const etc = join(dir, 'etc', machine);
-    await cp(join(dir, 'ca', 'ca.pem'), join(etc, 'ca.pem'));
-    await cp(join(dir, 'ca', `${machine}.pem`), join(etc, 'server.pem'));
-    await cp(join(dir, 'ca', `${machine}.key`), join(etc, 'server.key'));
     const server = replaced(files.get('nats-server.conf') ?? '', machine);
     const route = server.replace(/nats-route:\/\/[\d.]+/, `nats-route://${HOSTS[other]}`);
     await writeFile(join(etc, 'nats-server.conf'), route);
@@ -125,7 +128,8 @@ t.test('docs/cluster.md', async (t) => {
     const credentials = (files.get('nats.credentials') ?? '')
       .replace('alpha', machine)
       .replace('ALPHA', machine.toUpperCase());
-    await writeFile(join(datadir, 'nats.credentials'), credentials, { mode: 0o600 });
+    await writeFile(join(datadir, 'nats.credentials'), credentials);
+    await follow(machine, 'credentials');
   }
   for (const machine of MACHINES) {
     await startServer(t, join(dir, 'etc', machine, 'nats-server.conf'));

@@ -201,7 +201,10 @@ t.test('docs/directory.md', async (t) => {
   shadow /opt "$SANDBOX/opt"
   shadow /var/lib "$SANDBOX/lib"
   shadow /etc/systemd/system "$SANDBOX/units"`;
-  const asRoot = process.geteuid?.() === 0 ? '' : 'r';
+  const isRoot = process.geteuid?.() === 0;
+  const asRoot = isRoot ? '' : 'r';
+  // The user that systemd makes for the service owns the files of a real backup.
+  const ofTheService = `chown -R 61000:61000 /var/lib/onionmc-directory/{hidden_service,joinmarket.cfg}`;
   const begun = await runSteps(t, steps, {
     logs,
     cwd: join(dir, 'home'),
@@ -221,6 +224,7 @@ t.test('docs/directory.md', async (t) => {
     ],
     before: {
       packages: shadow,
+      backup: isRoot ? ofTheService : '',
       restore: wipe,
       import: wipe,
     },

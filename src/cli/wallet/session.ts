@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { readdir, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Chain } from '../../chain/ports.js';
 import { walletsFolder } from '../../config/data-files.js';
 import { ignoredNotices } from '../../config/ignored-keys.js';
@@ -112,7 +112,10 @@ export async function checkExists(folder: string): Promise<void> {
   );
   if (exists) return;
   const others = await walletNames(dirname(folder));
-  const named = others.length === 0 ? 'there is no wallet yet' : `there are ${others.join(', ')}`;
+  const named =
+    others.length === 0
+      ? `there is no wallet yet: "onionmc wallet create ${shownLine(basename(folder), 64)}" makes one`
+      : `there are ${others.join(', ')}`;
   throw new WalletStoreError('missing', `${folder}: no wallet there; ${named}`);
 }
 

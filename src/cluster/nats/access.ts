@@ -35,8 +35,12 @@ export interface NatsLibrary {
   readonly nkeyAuthenticator: typeof nkeyAuthenticator;
 }
 
-/** Version 3.4.0 depends on a package that needs Node.js 22; this program runs on 20. */
-export const INSTALL_NATS = 'npm install @nats-io/transport-node@3.3.1';
+/**
+ * Beside onionmc, where Node.js finds it, too: an update of onionmc replaces its own packages. Version 3.4.0 depends on
+ * a package that needs Node.js 22; this program runs on 20.
+ */
+const INSTALL_NATS =
+  'npm install --prefix /opt @nats-io/transport-node@3.3.1 for onionmc in /opt/onionmc, and with --global in place of --prefix /opt after npm install --global';
 
 /** Loads the library. Rejects with a ClusterError that has the command to install it. */
 export async function loadNats(): Promise<NatsLibrary> {
@@ -44,7 +48,7 @@ export async function loadNats(): Promise<NatsLibrary> {
     return await import('@nats-io/transport-node');
   } catch (error) {
     throw new ClusterError(
-      `[CLUSTER] needs the package @nats-io/transport-node, which is not installed. Fix: in the folder of onionmc, ${INSTALL_NATS}`,
+      `[CLUSTER] needs the package @nats-io/transport-node, which is not installed. Fix: ${INSTALL_NATS}`,
       { cause: error },
     );
   }

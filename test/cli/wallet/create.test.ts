@@ -177,6 +177,8 @@ t.test('seed words from a file, and what is wrong with them', async (t) => {
 
 t.test('passwords, and what is wrong with them', async (t) => {
   const { datadir, options, passwordFile } = await walletPlace(t);
+  const none = /x: no wallet there; there is no wallet yet: "onionmc wallet create x" makes one\n/;
+  refused(t, await run('show', 'x', ...options), 2, none);
   await makeCheapWallet(datadir, 'w');
   refused(t, await run('seed', 'w', ...options), 2, /no terminal to ask for a yes/);
   t.equal((await run('seed', 'w', '--yes', ...options)).stdout, `${WORDS}\n`);
