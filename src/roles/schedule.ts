@@ -123,7 +123,8 @@ export async function runWalletSchedule(options: WalletScheduleOptions): Promise
     address,
     save: (state) => files.save(state),
     async nextBlock(signal) {
-      await chain.nextTip(await chain.tip(signal), signal);
+      // A block that came after the wallet was read must end the wait, too.
+      await chain.nextTip(wallet.tip ?? (await chain.tip(signal)), signal);
     },
     unixTime,
     clock,

@@ -22,7 +22,7 @@ export interface SchedulePorts {
   address(step: number): Promise<Extract<StepDestination, { readonly kind: 'address' }>>;
   /** Writes the state, and then the schedule. Resolves when both are on the disk. */
   save(state: RunState): Promise<void>;
-  /** Resolves after the tip of the chain changed, or when the signal is aborted. */
+  /** Resolves when the tip is another one than that of the last `facts`, or when the signal is aborted. */
   nextBlock(signal: AbortSignal): Promise<void>;
   /** The wall clock, in Unix seconds. */
   unixTime(): number;

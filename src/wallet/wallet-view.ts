@@ -1,4 +1,5 @@
 /** What an open wallet shows: all of it follows from the journal. */
+import type { BlockId } from '../chain/ports.js';
 import type { Network } from '../protocol/constants.js';
 import { formatOutpoint, type Outpoint } from '../protocol/outpoint.js';
 import {
@@ -45,6 +46,11 @@ export class WalletView {
   /** Height of the block up to which the chain was read; -1 before the first one. */
   get height(): number {
     return this.journal.state.progress.height;
+  }
+
+  /** The block up to which the chain was read; undefined before the first reading since the opening. */
+  get tip(): BlockId | undefined {
+    return this.journal.state.progress.tip;
   }
 
   summary(): WalletSummary {

@@ -11,6 +11,7 @@ import { openTakerNetwork } from '../../roles/taker-network.js';
 import type { StepOrder } from '../../schedule/api.js';
 import type { SchedulePorts } from '../../schedule/run.js';
 import type { CoinjoinOutcome, CoinjoinPlan, CoinjoinRequest } from '../../taker/api.js';
+import { enoughMakers } from '../../taker/enough-makers.js';
 import { WalletError } from '../../wallet/api.js';
 import { WalletStoreError } from '../../wallet/store/api.js';
 import { collectOffers, planFor } from '../coinjoin/coinjoin.js';
@@ -19,6 +20,9 @@ import { coinjoinWish, type RequestOptions } from '../coinjoin/request.js';
 import { UsageError } from '../errors.js';
 import { printNote, printProgress } from '../print.js';
 import { unixTime, type Session } from '../wallet/session.js';
+
+/** Longest further wait while too few makers have offers: a failed step asks fewer makers from then on. */
+const LATE_OFFERS_MS = 30_000;
 
 type StepOptions = Omit<RequestOptions, 'mixdepth' | 'pick' | 'makers'>;
 
@@ -61,6 +65,9 @@ export function stepCoinjoin(parts: StepCoinjoinOptions): SchedulePorts['coinjoi
       const network = await openTakerNetwork({ wallet, chain, settings, log, unixTime, signal });
       try {
         await collectOffers(network, options.wait, signal);
+        const least = request.minimumMakers;
+        const late = { least, ms: LATE_OFFERS_MS, clock: systemClock, signal };
+        await enoughMakers(network.taker.book, late);
         const plan = await planFor(network.taker, request, signal);
         if (plan.obstacle !== undefined) return failed(obstacleFault(plan), plan.obstacle);
         const lines = phaseLines();

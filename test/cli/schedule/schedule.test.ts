@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { deferred } from '../../../src/kit/deferred.js';
 import { generateSeed } from '../../../src/wallet/seed.js';
 import { realNodeTest } from '../../helpers/bitcoin-program.js';
 import { makeCheapWallet, PASSWORD } from '../../helpers/cheap-wallet.js';
@@ -95,11 +96,16 @@ interface Json {
 }
 
 realNodeTest(t, 'a person runs a schedule', async (t) => {
-  /** Whether the makers give no coins. */
+  /** Whether the makers give no coins; and when they give some, otherwise. */
   let areSilent = false;
+  let mayGive: Promise<void> = Promise.resolve();
   const network = await startMakerNetwork(t, {
     dress: (wallet) => ({
-      reserve: async (...args) => (areSilent ? undefined : wallet.reserve(...args)),
+      async reserve(...args) {
+        if (areSilent) return undefined;
+        await mayGive;
+        return wallet.reserve(...args);
+      },
       sign: (...args) => wallet.sign(...args),
       settle: (...args) => wallet.settle(...args),
     }),
@@ -259,12 +265,16 @@ realNodeTest(t, 'a person runs a schedule', async (t) => {
       areSilent = true;
       const running = cli.run('--json');
       await running.shows('stderr', /^step 3 is tried again, until 20\d\d-/m);
+      // The next round cannot end before its step was shown, however slow the machine is.
+      const shown = deferred<void>();
+      mayGive = shown.promise;
       areSilent = false;
       t.match(
         (await cli.json()).steps[2],
         { makers: 2, failures: 1 },
         'a sweep asks one maker fewer',
       );
+      shown.resolve();
       await running.shows('stderr', /^step 3 sent /m);
       await network.node.mine(6);
       await running.shows('stderr', /^step 4 sent /m);
