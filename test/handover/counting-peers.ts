@@ -19,6 +19,8 @@ export interface CountingPeers {
   readonly losses: Losses;
   /** Messages sent, and deliveries counted. */
   readonly counts: { sent: number; received: number };
+  /** Messages sent to that peer and not received yet: a load that stops above a bound suits a slow machine. */
+  owedTo(peer: number): number;
   /** One more public message of that peer; `fill` makes it longer. */
   publish(peer: number, fill?: number): void;
   /** One more private message of that peer to its neighbour. */
@@ -45,6 +47,8 @@ export async function connectCountingPeers(port: number, size: number): Promise<
   /** By receiver, then by sender: the last number received. */
   const lastPublic = Array.from({ length: size }, () => new Int32Array(size));
   const lastPrivate = new Int32Array(size);
+  const receivedBy = new Int32Array(size);
+  let published = 0;
   const numbers = new Map<string, number>();
   let ending = false;
   let wake: (() => void) | undefined;
@@ -68,6 +72,7 @@ export async function connectCountingPeers(port: number, size: number): Promise<
     const number = Number(digits);
     const row = lastPublic[receiver];
     counts.received++;
+    if (receiver >= 0) receivedBy[receiver] = (receivedBy[receiver] ?? 0) + 1;
     if (row === undefined || sender < 0) losses.garbled++;
     else if (type === '687') {
       check(row[sender] ?? 0, number);
@@ -107,6 +112,7 @@ export async function connectCountingPeers(port: number, size: number): Promise<
   const nickAt = (i: number): string => peers[i]?.nick ?? '';
   function next(peer: number): string {
     counts.sent++;
+    published++;
     sent.public[peer] = (sent.public[peer] ?? 0) + 1;
     return `${nickAt(peer)}!PUBLIC!say ${sent.public[peer]}`;
   }
@@ -115,6 +121,11 @@ export async function connectCountingPeers(port: number, size: number): Promise<
     peers,
     losses,
     counts,
+    owedTo(peer) {
+      const toAll = published - (sent.public[peer] ?? 0);
+      const toIt = sent.private[(peer + size - 1) % size] ?? 0;
+      return toAll + toIt - (receivedBy[peer] ?? 0);
+    },
     next,
     publish(peer, fill = 0) {
       const text = next(peer);
