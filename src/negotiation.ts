@@ -9,6 +9,7 @@ export type {
   ChainView,
   CommitmentStore,
   Funding,
+  FundingRefusal,
   FundingRequest,
   MakerWallet,
   OwnCoin,

@@ -185,6 +185,17 @@ export interface Funding {
   readonly lockTime: number;
 }
 
+/**
+ * The wallet does not pay for this transaction: the makers bring so many coins that the miners would get too
+ * little of what was agreed on. The round goes on without the maker that brings most of them.
+ */
+export interface FundingRefusal {
+  /** The reason. */
+  readonly refused: 'miner-fee';
+  /** The amounts, for a person. */
+  readonly detail: string;
+}
+
 /** A transaction with the signatures of all sides. */
 export interface CompleteTransaction {
   /** Its id, in display order. */
@@ -205,7 +216,7 @@ export interface TakerWallet extends Signer {
   /** No maker saw the proof, and none will. Must not throw. */
   freeCommitment?(podle: Podle): void;
   /** Coins for the transaction, reserved until `settle`. Undefined when they do not suffice. */
-  fund(request: FundingRequest, signal: AbortSignal): Promise<Funding | undefined>;
+  fund(request: FundingRequest, signal: AbortSignal): Promise<Funding | FundingRefusal | undefined>;
   /**
    * The transaction of the last `sign` has all signatures. Resolves after it was stored: it is then sent
    * to a maker or to the network, so that a restart can continue. Without it nothing is stored.

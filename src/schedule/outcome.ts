@@ -24,6 +24,7 @@ const REMEDIES: Readonly<Record<Failed['fault'], 'end' | 'retry' | 'tweak'>> = {
   chain: 'retry',
   port: 'retry',
   'absurd-fee': 'retry',
+  'miner-fee': 'retry',
   'no-commitment': 'retry',
   'not-broadcast': 'retry',
   stopped: 'retry',

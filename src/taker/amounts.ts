@@ -6,12 +6,14 @@ import { feeFor } from '../bitcoin/fee.js';
 import { coinKind, type CoinKind } from '../bitcoin/script.js';
 import { transactionVsize } from '../bitcoin/size.js';
 import type { Candidate } from '../negotiation/taker/api.js';
-import { makerCost, offerFault, type FeePolicy } from '../negotiation/taker/fees.js';
+import {
+  EXPECTED_COINS,
+  makerCost,
+  offerFault,
+  type FeePolicy,
+} from '../negotiation/taker/fees.js';
 import { TAKER_DUST } from '../negotiation/taker/transaction.js';
 import { DUST_THRESHOLD } from '../protocol/offer.js';
-
-/** Coins that a maker is expected to bring, as the original expects. */
-const EXPECTED_INPUTS = 3;
 
 /** A script of each kind of coin, for sizes. */
 const SCRIPT_LIKE: Readonly<Record<CoinKind, string>> = {
@@ -59,7 +61,7 @@ export interface OwnSide {
 export function expectedVsize(own: OwnSide, makers: number, hasChange: boolean): number {
   const like = scriptLike(own.kind);
   return coinjoinVsize({
-    inputs: [...own.inputs, ...Array.from({ length: EXPECTED_INPUTS * makers }, () => like)],
+    inputs: [...own.inputs, ...Array.from({ length: EXPECTED_COINS * makers }, () => like)],
     outputs: [
       own.destination,
       ...(hasChange ? [like] : []),

@@ -25,9 +25,20 @@ export const FORGET_AFTER = 30 * DAY;
 const LONGEST_DOUBT = 14 * DAY;
 
 /** Not the maker's fault, or a limit of our own. */
-const INNOCENT: ReadonlySet<LegFault> = new Set(['unused', 'shared', 'amount-range', 'fee-limit']);
-/** It may have been away, or our commitment was used before. */
-const LIGHT: ReadonlySet<string> = new Set<LegFault>(['silent', 'refused', 'coin-unconfirmed']);
+const INNOCENT: ReadonlySet<LegFault> = new Set([
+  'unused',
+  'shared',
+  'amount-range',
+  'fee-limit',
+  'many-coins',
+]);
+/** It may have been away, our commitment was used before, or a directory sent an old message of it. */
+const LIGHT: ReadonlySet<string> = new Set<LegFault>([
+  'silent',
+  'refused',
+  'bad-key',
+  'coin-unconfirmed',
+]);
 
 /** The keys under which a maker is remembered. */
 export function failureKeys(nick: string, bond: string | undefined): readonly string[] {

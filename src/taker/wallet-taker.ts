@@ -11,6 +11,7 @@ import { errorText } from '../kit/error-text.js';
 import type {
   CompleteTransaction,
   Funding,
+  FundingRefusal,
   FundingRequest,
   Settlement,
   SigningRequest,
@@ -27,7 +28,7 @@ import type { AddressRequest } from '../wallet/requests.js';
 import { checkUnspent } from '../wallet/wallet-parts.js';
 import type { Wallet } from '../wallet/wallet.js';
 import { coinjoinVsize, isEnough, minerShare, scriptLike, sumOf, worstCost } from './amounts.js';
-import type { Worst } from './amounts.js';
+import type { MinerShare, Worst } from './amounts.js';
 import type { CoinjoinRequest } from './api.js';
 import type { TakerCommitments } from './commitments.js';
 
@@ -129,7 +130,7 @@ export class WalletTaker implements TakerWallet {
   }
 
   /** @throws WalletError `fee` or `funds` when the round would cost more than the plan allows. */
-  fund(request: FundingRequest, signal: AbortSignal): Promise<Funding | undefined> {
+  fund(request: FundingRequest, signal: AbortSignal): Promise<Funding | FundingRefusal> {
     return this.#inOrder(async () => {
       if (this.#open !== undefined) throw new Error('the round before is not settled');
       signal.throwIfAborted();
@@ -142,6 +143,7 @@ export class WalletTaker implements TakerWallet {
       ]);
       const own = coins.map((coin) => this.#wallet.coin(coin));
       const share = this.#share(request, own, minimumFeePerKb);
+      if ('refused' in share) return share;
       const lockTime = paymentLockTime(own, tip, randomBytes);
       // The round may have ended meanwhile; from here on it gets an answer, and settles it.
       signal.throwIfAborted();
@@ -201,12 +203,12 @@ export class WalletTaker implements TakerWallet {
     });
   }
 
-  /** The miner fee and our change. Throws where the plan does not allow it. */
+  /** The miner fee and our change. Throws where the plan does not allow it, whatever coins makers bring. */
   #share(
     request: FundingRequest,
     own: readonly WalletCoin[],
     minimumFeePerKb: number,
-  ): { readonly minerFee: number; readonly change: number } {
+  ): MinerShare | FundingRefusal {
     const { worst, tolerance } = this.#options;
     const { makerFees, feePerKb, sweep, amount } = request;
     const left = sumOf(own) - amount - makerFees;
@@ -229,11 +231,16 @@ export class WalletTaker implements TakerWallet {
       if (share !== undefined) return share;
     }
     const rate = Math.max(feePerKb, minimumFeePerKb);
-    throw new WalletError(
-      left < 0 ? 'funds' : 'fee',
-      `${left} sat are left for the miners of ${size(false)} vB at ${rate} sat/kvB, at most ${most} sat by ` +
-        'the plan: plan again',
-    );
+    const offered = sweep ? left : Math.min(left, most);
+    const detail =
+      `${offered} sat are left for the miners of ${size(false)} vB at ${rate} sat/kvB, at most ${most} sat by ` +
+      'the plan';
+    // A sweep with more left than planned, or a node that relays less than before, is not due to the makers.
+    if (left >= 0 && !(sweep && left > most) && minimumFeePerKb <= feePerKb) {
+      const { foreignInputs } = request;
+      return { refused: 'miner-fee', detail: `the makers bring ${foreignInputs} coins: ${detail}` };
+    }
+    throw new WalletError(left < 0 ? 'funds' : 'fee', `${detail}: plan again`);
   }
 
   #vsize(request: FundingRequest, own: readonly WalletCoin[], hasChange: boolean): number {
@@ -252,7 +259,7 @@ export class WalletTaker implements TakerWallet {
   async #lease(
     request: FundingRequest,
     own: readonly WalletCoin[],
-    { minerFee, change }: { readonly minerFee: number; readonly change: number },
+    { minerFee, change }: MinerShare,
     lockTime: number,
   ): Promise<Funding> {
     const { request: wanted } = this.#options;

@@ -11,6 +11,7 @@ import type {
   ChainCoin,
   CommitmentStore,
   Funding,
+  FundingRequest,
   MakerWallet,
   OwnCoin,
   Reservation,
@@ -266,6 +267,7 @@ export interface TestTakerWallet extends TakerWallet {
   readonly record: WalletRecord;
   readonly coins: readonly TestCoin[];
   readonly commitments: readonly Podle[];
+  fund(request: FundingRequest, signal: AbortSignal): Promise<Funding | undefined>;
 }
 
 export function createTakerWallet(

@@ -79,8 +79,8 @@ export interface TakerWorldOptions {
   readonly coins?: readonly number[];
   /** Offers of the makers. Default: four times `OFFER`. */
   readonly offers?: readonly Offer[];
-  /** Values of each maker's coins. */
-  readonly makerCoins?: readonly number[];
+  /** Values of each maker's coins, or of those of the maker with a number from 0. */
+  readonly makerCoins?: readonly number[] | ((maker: number) => readonly number[]);
   readonly dress?: (wallet: MakerWallet, nick: string) => MakerWallet;
   /** The messages delivered in place of one; undefined delivers it unchanged. */
   readonly intercept?: (mail: HeldMessage) => readonly HeldMessage[] | undefined;
@@ -147,7 +147,9 @@ export async function createTakerWorld(
   const offers = options.offers ?? [OFFER, OFFER, OFFER, OFFER];
   const makers = offers.map((offer, n): WorldMaker => {
     const nick = `J5maker${n}`;
-    const coins = minted(chain, nick, options.makerCoins ?? [900_000, 700_000, 1_600_000]);
+    const { makerCoins = [900_000, 700_000, 1_600_000] } = options;
+    const values = typeof makerCoins === 'function' ? makerCoins(n) : makerCoins;
+    const coins = minted(chain, nick, values);
     const own = createMakerWallet(nick, coins);
     const outcomes: MakerOutcome[] = [];
     const channel = office.open(nick);

@@ -166,6 +166,77 @@ t.test('another ioauth, sent as sig by a relay, is no signature', async (t) => {
   });
 });
 
+/** A point of small order: with it, a box has no secret. Any peer can have a maker sign it as a commitment. */
+const WEAK_KEY = '00'.repeat(32);
+
+t.test('a hash that a maker signed, sent as its key by a relay, does not drop it', async (t) => {
+  for (const isLate of [false, true]) {
+    const world = createWorld({
+      onTheWay: async (mail, maker) => {
+        if (mail.from !== 'J5one' || mail.command !== 'pubkey') return [mail];
+        const relabelled = maker.say('pubkey', WEAK_KEY);
+        return isLate ? [mail, relabelled] : [relabelled, mail];
+      },
+    });
+    const running = world.start();
+    await world.bring();
+    t.match(await world.end(running), {
+      ok: true,
+      makers: [{ failure: undefined }, { failure: undefined }],
+    });
+  }
+});
+
+t.test('the seat of a maker with a weak key is offered to another one at once', async (t) => {
+  const world = createWorld({
+    onTheWay: async (mail, maker) =>
+      mail.from === 'J5one' && mail.command === 'pubkey' ? [maker.say('pubkey', WEAK_KEY)] : [mail],
+  });
+  const running = world.start({ makers: 1, policy: { minimumMakers: 1 } });
+  await world.bring();
+  t.equal(world.chain.accepted.length, 1, 'no time passes');
+  t.match(await world.end(running), {
+    ok: true,
+    makers: [
+      { nick: 'J5one', failure: { step: 'pubkey', fault: 'bad-key' } },
+      { nick: 'J5two', failure: undefined },
+    ],
+  });
+});
+
+t.test('a weak key alone counts when the maker must have answered', async (t) => {
+  const world = createWorld({
+    onTheWay: async (mail, maker) =>
+      mail.from === 'J5one' && mail.command === 'pubkey' ? [maker.say('pubkey', WEAK_KEY)] : [mail],
+  });
+  const running = world.start();
+  await world.bring();
+  world.clock.advance(60_000);
+  await world.bring();
+  t.match(await running, {
+    ok: false,
+    fault: 'too-few-makers',
+    makers: [{ nick: 'J5one', failure: { fault: 'bad-key' } }, { nick: 'J5two' }],
+  });
+});
+
+t.test('a sweep too dear for its coins, with a wallet that does not look', async (t) => {
+  for (const [few, end] of [
+    [1, { ok: true, makers: [{ failure: { fault: 'many-coins' } }, { failure: undefined }] }],
+    [2, { ok: false, fault: 'sweep-fee', revealed: { transaction: false } }],
+  ] as const) {
+    const many = Array.from({ length: 15 }, () => 100_000);
+    const world = createWorld({
+      // At 2,000 sat/kvB enough for a maker with two coins, and not for one with fifteen.
+      own: [AMOUNT + 2 * 1_000 + 1_000],
+      makers: (chain, nick) => mintFor(chain, nick, nick === 'J5one' ? many : [700_000, 800_000]),
+    });
+    const running = world.start({ sweep: true, policy: { minimumMakers: few } });
+    await world.bring();
+    t.match(await world.end(running), end);
+  }
+});
+
 t.test('old keys from one directory do not keep out the key from another', async (t) => {
   const [evil, honest] = [routeOf(1), routeOf(2)];
   const oldKeys = Array.from({ length: 40 }, () => createBoxKeyPair(randomBytes).publicKeyHex);

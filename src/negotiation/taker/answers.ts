@@ -60,10 +60,11 @@ export function onPubkey(
     return unchanged(state);
   const box = openBoxSession(terms.keys, key);
   if (!box.ok) {
-    // A relay may have turned another signed message of the maker into a `pubkey`.
-    return box.reason === 'box-key-form'
-      ? unchanged(state)
-      : replaceLeg(state, leg, 'bad-key', 'its key hides nothing');
+    // A relay may have turned another signed message of the maker into a `pubkey`. Makers also sign hashes
+    // that others choose (`hp2`), so a key that hides nothing need not be the maker's.
+    if (box.reason === 'box-key-form' || leg.boxes.length > 0) return unchanged(state);
+    const refusal = { fault: 'bad-key', detail: 'its key hides nothing' } as const;
+    return proceed(withLeg(state, { ...leg, refusal }));
   }
   // Only the maker's own signature counts: a directory may report any features of a nick.
   const neutrinoCompat =
@@ -169,7 +170,7 @@ function dropRivals(
     const dropped =
       refusal === undefined
         ? dropLeg(next, rival, 'unused', 'another maker was ready first')
-        : dropLeg(next, rival, 'refused', refusal);
+        : dropLeg(next, rival, refusal.fault, refusal.detail);
     next = dropped.state;
     effects.push(...dropped.effects);
   }

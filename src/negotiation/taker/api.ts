@@ -9,6 +9,7 @@ import type {
   ChainCoin,
   CompleteTransaction,
   Funding,
+  FundingRefusal,
   FundingRequest,
   OwnCoin,
   Settlement,
@@ -84,6 +85,7 @@ export type LegFault =
   | 'fee-limit'
   /** Not a fault: another maker was ready first for the same seat. */
   | 'unused'
+  /** No key of it came in time but one that hides nothing; a relay may have made it of another message. */
   | 'bad-key'
   | 'bad-ioauth'
   /** It did not sign our session's key with the key it named. */
@@ -98,6 +100,8 @@ export type LegFault =
   /** A coin has another script, or is in another block, than the maker said. */
   | 'coin-metadata'
   | 'coins-small'
+  /** Not a fault: with as many coins as it brings the miners would get too little. */
+  | 'many-coins'
   | 'bad-signature';
 
 /** Where and how a maker failed. */
@@ -129,17 +133,21 @@ export interface LegBox extends BoxSession {
   readonly neutrinoCompat: boolean;
 }
 
+/** Why a maker may not take part. Signatures name no addressee: a relay may have it from another round. */
+export interface Refusal {
+  readonly fault: 'refused' | 'bad-key';
+  /** For a person. */
+  readonly detail: string;
+}
+
 interface LegBase extends Asked {
   readonly podle: Podle;
   /** Ciphertexts that were accepted: the same one again, under any word, has no meaning. */
   readonly taken: ReadonlySet<string>;
   /** Sessions with each key received: a relay may send an old `pubkey` first. */
   readonly boxes: readonly LegBox[];
-  /**
-   * An `error` of it that may belong to another round: a spare maker is asked for its seat, and the
-   * error counts when the maker's deadline passes.
-   */
-  readonly refusal: string | undefined;
+  /** A spare maker is asked for its seat, and the refusal counts when the maker's deadline passes. */
+  readonly refusal: Refusal | undefined;
 }
 
 export type Leg =
@@ -177,6 +185,8 @@ export type RoundFault =
   | 'absurd-fee'
   /** A sweep would pay the miners too little or too much for its real size. */
   | 'sweep-fee'
+  /** Makers bring so many coins that the miners would get too little of what was agreed on. */
+  | 'miner-fee'
   /** The makers of the round would get more than the limit of all of them. */
   | 'fee-limit'
   | 'too-few-makers'
@@ -325,7 +335,7 @@ export type RoundEvent =
       readonly nick: string;
       readonly coins: readonly (ChainCoin | undefined)[];
     }
-  | { readonly kind: 'funded'; readonly funding: Funding | undefined }
+  | { readonly kind: 'funded'; readonly funding: Funding | FundingRefusal | undefined }
   /** The coins of the makers, once more before our signatures. */
   | { readonly kind: 'rechecked'; readonly coins: readonly (ChainCoin | undefined)[] }
   | { readonly kind: 'signatures'; readonly signatures: readonly InputSignature[] }

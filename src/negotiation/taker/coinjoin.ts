@@ -44,8 +44,9 @@ const MOST_RESIZED = 3;
 
 /**
  * One coinjoin from `fill` to a transaction in the network. A maker that does not sign ends the round,
- * because the transaction then changes; the next round excludes it. A sweep also begins again when no maker
- * that costs as little takes the place of one that failed. Always resolves, to a result that names the
+ * because the transaction then changes; the next round excludes it. So do makers that bring too many coins,
+ * when too few others are ready. A sweep also begins again when no maker that costs as little takes the place
+ * of one that failed. Always resolves, to a result that names the
  * makers that failed and how, in all rounds. Leaves no timer and no listener behind.
  */
 export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult> {
@@ -75,7 +76,7 @@ export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult
     if (result.ok) return { ...result, makers: reports };
     revealed = together(revealed, result.revealed);
     const all = { ...result, makers: reports, revealed };
-    if (result.fault === 'unsigned') unsigned += 1;
+    if (result.fault === 'unsigned' || result.fault === 'miner-fee') unsigned += 1;
     else if (resize !== undefined && SIZE_FAULTS.has(result.fault)) resized += 1;
     else return all;
     if (unsigned >= policy.rounds || resized > MOST_RESIZED) return all;
@@ -83,8 +84,8 @@ export async function runCoinjoin(options: CoinjoinOptions): Promise<RoundResult
     // fault, and the offer of one that was not asked may suit another amount.
     const failed = result.makers.filter(({ failure }) => failure && !MAY_RETURN.has(failure.fault));
     const names = new Set(failed.map(({ nick }) => nick));
-    // The same makers would end a sweep again.
-    if (resize !== undefined && names.size === 0) return all;
+    // The same makers would end it again.
+    if (names.size === 0) return all;
     const others = candidates.filter(({ nick }) => !names.has(nick));
     const next = resize === undefined ? { amount, makers, candidates: others } : resize(others);
     if (next === undefined || next.candidates.length < Math.max(1, policy.minimumMakers))

@@ -43,6 +43,9 @@ export const DEFAULT_FEE_POLICY: FeePolicy = {
   maxSweepFeeChange: 0.8,
 };
 
+/** Coins that a maker is expected to bring, as the original expects. */
+export const EXPECTED_COINS = 3;
+
 /** `tx_fees` up to this value counts blocks. */
 const MOST_BLOCKS = 1_000;
 /** The rate when there is no estimate, satoshi per 1,000 virtual bytes; the original's. */

@@ -19,7 +19,8 @@ import type { LegFault, RoundEvent, RoundState, RoundTransition } from './api.js
 import { onCoins, onIoAuth, onPubkey } from './answers.js';
 import { onCommitted, onHoldOver, onUsed, proceed, replaceLeg } from './asking.js';
 import { finish, isSending, onBroadcastEvent, sendOff } from './broadcast.js';
-import { endForLeg, onFunded, onRechecked, onSig, onSignatures } from './signatures.js';
+import { onFunded } from './funding.js';
+import { endForLeg, onRechecked, onSig, onSignatures } from './signatures.js';
 import {
   isOpen,
   openWith,
@@ -69,7 +70,8 @@ function onMessage(
     const text = args.join(' ');
     if (isRefusalTo(text, state.terms.keys.publicKeyHex)) return fail(state, leg, 'refused', text);
     // Signatures name no addressee: any relay may have an old `error` of this maker, and send it here.
-    const refused = withLeg(state, { ...leg, refusal: shownText(text) });
+    const refusal = { fault: 'refused', detail: shownText(text) } as const;
+    const refused = withLeg(state, { ...leg, refusal });
     return refused.phase === 'gathering' ? proceed(refused) : unchanged(refused);
   }
   return unchanged(state);
@@ -87,7 +89,7 @@ function onDeadline(
   if (leg.step === 'coins') return finish(state, 'port', 'chain: took too long');
   return leg.refusal === undefined
     ? fail(state, leg, 'silent', `no ${leg.step} came in time`)
-    : fail(state, leg, 'refused', leg.refusal);
+    : fail(state, leg, leg.refusal.fault, leg.refusal.detail);
 }
 
 /** The state machine. Never throws on a message of a peer. */
@@ -97,7 +99,9 @@ export function roundTransition(state: RoundState, event: RoundEvent): RoundTran
     if (event.kind === 'committed' && event.podle !== undefined) {
       return { state, effects: [{ kind: 'free', podle: event.podle }] };
     }
-    if (event.kind !== 'funded' || event.funding === undefined) return unchanged(state);
+    if (event.kind !== 'funded' || event.funding === undefined || 'refused' in event.funding) {
+      return unchanged(state);
+    }
     return { state, effects: [{ kind: 'settle', funding: event.funding, settlement: 'unsigned' }] };
   }
   if (isSending(state)) return onBroadcastEvent(state, event);

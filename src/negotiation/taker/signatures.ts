@@ -1,23 +1,10 @@
-/** The second half of a taker's round: the transaction, and the signatures of all sides. */
-import { addressScript } from '../../bitcoin/address.js';
-import type { Network } from '../../protocol/constants.js';
+/** The second half of a taker's round: the signatures of all sides. */
 import { formatOutpoint } from '../../protocol/outpoint.js';
-import type { Leg, LegFault, RoundEffect, RoundEvent, RoundState, RoundTransition } from './api.js';
+import type { Leg, LegFault, RoundEffect, RoundEvent, RoundTransition } from './api.js';
 import { finish, keep } from './broadcast.js';
-import { fund } from './asking.js';
 import { nameCoin } from '../coin-metadata.js';
-import type { Funding } from '../ports.js';
-import {
-  dropLeg,
-  isReady,
-  preceded,
-  unchanged,
-  withLeg,
-  type ActiveLeg,
-  type Collecting,
-} from './legs.js';
-import { buildTransaction } from './transaction.js';
-import { formatTransactionText, parseIoAuth, parseSignatureText } from '../payloads.js';
+import { dropLeg, preceded, unchanged, withLeg, type ActiveLeg, type Collecting } from './legs.js';
+import { parseIoAuth, parseSignatureText } from '../payloads.js';
 import { assemble, signatureFits, type InputSignature } from '../transaction.js';
 
 /** Without every signature there is no transaction: the round ends. */
@@ -33,68 +20,6 @@ export function endForLeg(
     dropped.effects,
     finish(dropped.state, 'unsigned', `${nick} did not sign: ${fault}`),
   );
-}
-
-/** A maker named a coin or an address of ours, so no transaction is possible: the others may suffice. */
-function withoutMaker(
-  state: Extract<RoundState, { readonly phase: 'funding' }>,
-  { candidate, step }: ActiveLeg,
-): RoundTransition {
-  const detail = 'one of its coins or addresses belongs to us';
-  const failure = { step, fault: 'shared' as const, detail };
-  const next = withLeg(state, { step: 'failed', candidate, failure });
-  const ready = [...next.legs.values()].filter(isReady);
-  if (ready.length < Math.max(1, state.terms.policy.minimumMakers)) {
-    return finish(next, 'too-few-makers', `${ready.length} makers are ready`);
-  }
-  return preceded([{ kind: 'forget', nick: candidate.nick }], fund(next));
-}
-
-/** Scripts of our outputs. A maker may know them from an earlier round that failed. */
-function scriptsOf(
-  network: Network,
-  { coinjoinAddress, changeAddress }: Funding,
-): ReadonlySet<string | undefined> {
-  const addresses = [coinjoinAddress, ...(changeAddress === undefined ? [] : [changeAddress])];
-  return new Set(addresses.map((address) => addressScript(network, address)));
-}
-
-export function onFunded(
-  state: Extract<RoundState, { readonly phase: 'funding' }>,
-  { funding }: Extract<RoundEvent, { readonly kind: 'funded' }>,
-): RoundTransition {
-  const { terms } = state;
-  if (funding === undefined)
-    return finish(state, 'no-funds', 'the wallet cannot pay for the round');
-  const giveBack: RoundEffect = { kind: 'settle', funding, settlement: 'unsigned' };
-  const ownCoins = new Set(funding.coins.map(formatOutpoint));
-  const ready = [...state.legs.values()].filter(isReady);
-  const ownScripts = scriptsOf(terms.network, funding);
-  const sharer = ready.find(
-    ({ part }) =>
-      part.coins.some((coin) => ownCoins.has(formatOutpoint(coin))) ||
-      ownScripts.has(part.coinjoinScript) ||
-      ownScripts.has(part.changeScript),
-  );
-  if (sharer !== undefined) return preceded([giveBack], withoutMaker(state, sharer));
-  const built = buildTransaction(terms, ready, funding);
-  if (!built.ok) {
-    return preceded([giveBack], finish(state, built.fault, built.detail));
-  }
-  const { tx, own } = built;
-  const text = formatTransactionText(tx.bytes);
-  const legs = new Map(state.legs);
-  const effects: RoundEffect[] = [{ kind: 'step-deadline', ms: undefined }];
-  for (const leg of ready) {
-    const { nick } = leg.candidate;
-    legs.set(nick, { ...leg, step: 'sig', signatures: new Map(), refusal: undefined });
-    effects.push(
-      { kind: 'send', to: nick, command: 'tx', args: [leg.box.encrypt(text, terms.randomBytes)] },
-      { kind: 'deadline', nick, ms: terms.policy.makerWaitMs },
-    );
-  }
-  const revealed = { ...state.revealed, transaction: true };
-  return { state: { phase: 'collecting', terms, legs, revealed, funding, tx, own }, effects };
 }
 
 export function onSig(

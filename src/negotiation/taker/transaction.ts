@@ -41,9 +41,17 @@ export type Built =
       readonly tx: UnsignedTransaction;
       readonly own: SigningRequest['inputs'];
     }
-  | { readonly ok: false; readonly fault: RoundFault; readonly detail: string };
+  | {
+      readonly ok: false;
+      readonly fault: RoundFault;
+      readonly detail: string;
+      /** The miners get too little: fewer coins of the makers may do. */
+      readonly isShort: boolean;
+    };
 
-const refused = (fault: RoundFault, detail: string): Built => ({ ok: false, fault, detail });
+const refused = (fault: RoundFault, detail: string): Built => {
+  return { ok: false, fault, detail, isShort: false };
+};
 
 /** Why the miner fee is wrong for a transaction of this size. */
 function minerFeeFault(
@@ -51,11 +59,11 @@ function minerFeeFault(
   vbytes: number,
   minerFee: number,
   dust: number,
-): { readonly fault: RoundFault; readonly detail: string } | undefined {
+): Extract<Built, { readonly ok: false }> | undefined {
   const most = feeFor(vbytes, policy.absurdFeePerKb);
   if (minerFee > most) {
     const detail = `${minerFee} sat for the miners of ${vbytes} vB; absurdFeePerKb allows ${most}`;
-    return { fault: 'absurd-fee', detail };
+    return { ok: false, fault: 'absurd-fee', detail, isShort: false };
   }
   if (!sweep) return undefined;
   const paid = minerFee + dust;
@@ -63,7 +71,7 @@ function minerFeeFault(
   const change = policy.maxSweepFeeChange;
   if (asked >= paid * (1 - change) && asked <= paid * (1 + change)) return undefined;
   const detail = `${paid} sat for the miners of ${vbytes} vB, which should get ${asked}; see maxSweepFeeChange`;
-  return { fault: 'sweep-fee', detail };
+  return { ok: false, fault: 'sweep-fee', detail, isShort: asked > paid };
 }
 
 /** Inputs and outputs of all sides in random order, version 2 (section 9.6). */
@@ -129,7 +137,7 @@ export function buildTransaction(
   }
   const vbytes = virtualSize(tx.value, scripts);
   const fault = minerFeeFault(terms, vbytes, minerFee, changeScript === undefined ? rest : 0);
-  if (fault !== undefined) return refused(fault.fault, fault.detail);
+  if (fault !== undefined) return fault;
   const own = checkPayout(tx.value, { coins, amount, coinjoinScript, changeScript, change: rest });
   if (!own.ok) return refused('bad-funding', `the transaction does not pay us: ${own.reason}`);
   return { ok: true, tx: tx.value, own: own.value };
