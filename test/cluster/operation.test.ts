@@ -259,7 +259,7 @@ t.test('what is missing is named, with the fix and exit code 2', async (t) => {
   t.match(await runCli(['directory', '--datadir', one.datadir], { env }), {
     code: 2,
     stderr:
-      /needs the package @nats-io\/transport-node, which is not installed\. Fix: npm install --prefix \/opt @nats-io\/transport-node@3\.3\.1 for onionmc in \/opt\/onionmc/,
+      /needs the package @nats-io\/transport-node, which is not installed\. Fix: npm install --prefix \S+ @nats-io\/transport-node@3\.3\.1$/m,
   });
   await one.configure({ ...section, nodes: `a:${'ab'.repeat(32)}` });
   t.match(await runCli(['directory', '--datadir', one.datadir]), {

@@ -1,5 +1,7 @@
 /** The client library of NATS, and the options of a connection with it. */
+import { basename, dirname } from 'node:path';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { fileURLToPath } from 'node:url';
 import type {
   ConnectionOptions,
   connect,
@@ -35,12 +37,25 @@ export interface NatsLibrary {
   readonly nkeyAuthenticator: typeof nkeyAuthenticator;
 }
 
+/** Version 3.4.0 depends on a package that needs Node.js 22; this program runs on 20. */
+const PACKAGE = '@nats-io/transport-node@3.3.1';
+
 /**
- * Beside onionmc, where Node.js finds it, too: an update of onionmc replaces its own packages. Version 3.4.0 depends on
- * a package that needs Node.js 22; this program runs on 20.
+ * The command that installs the library beside onionmc, where Node.js finds it, too: an update of onionmc replaces
+ * its own packages.
+ * @param root the folder of onionmc
  */
-const INSTALL_NATS =
-  'npm install --prefix /opt @nats-io/transport-node@3.3.1 for onionmc in /opt/onionmc, and with --global in place of --prefix /opt after npm install --global';
+export function installCommand(root: string): string {
+  const above = dirname(root);
+  const isDependency = basename(above) === 'node_modules';
+  const prefix = isDependency ? dirname(above) : above;
+  if (isDependency && basename(prefix) === 'lib') return `npm install --global ${PACKAGE}`;
+  return `npm install --prefix ${/^[\w./+-]+$/.test(prefix) ? prefix : JSON.stringify(prefix)} ${PACKAGE}`;
+}
+
+/** `src/cluster/nats` and `dist/cluster/nats` are both three levels below it. */
+const ownRoot = (): string =>
+  fileURLToPath(new URL('../../..', import.meta.url)).replace(/\/$/, '');
 
 /** Loads the library. Rejects with a ClusterError that has the command to install it. */
 export async function loadNats(): Promise<NatsLibrary> {
@@ -48,7 +63,7 @@ export async function loadNats(): Promise<NatsLibrary> {
     return await import('@nats-io/transport-node');
   } catch (error) {
     throw new ClusterError(
-      `[CLUSTER] needs the package @nats-io/transport-node, which is not installed. Fix: ${INSTALL_NATS}`,
+      `[CLUSTER] needs the package @nats-io/transport-node, which is not installed. Fix: ${installCommand(ownRoot())}`,
       { cause: error },
     );
   }

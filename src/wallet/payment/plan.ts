@@ -95,7 +95,8 @@ function shapeOf(input: PlanInput): Shape {
 function checkRequest({ amount, script, feePerKb }: PaymentRequest): void {
   if (!/^(?:[0-9a-f]{2})+$/.test(script)) throw new WalletError('request', 'no script to pay');
   if (!Number.isSafeInteger(feePerKb) || feePerKb < 0 || feePerKb > MAX_FEE_PER_KB) {
-    throw new WalletError('fee', `the fee rate ${feePerKb} sat/kvB is no rate that can be paid`);
+    const most = `at most ${MAX_FEE_PER_KB / 1_000} sat/vB can be paid`;
+    throw new WalletError('fee', `the fee rate is ${feePerKb / 1_000} sat/vB; ${most}`);
   }
   if (amount === 'all') return;
   if (!Number.isSafeInteger(amount) || amount < 1 || amount > MAX_SATOSHI) {

@@ -234,6 +234,11 @@ t.test('requests that are no requests', async (t) => {
   for (const feePerKb of [-1, 0.5, Number.NaN, 10_000_001]) {
     t.equal(refusal(paperPlan(coins, { feePerKb }))[0], 'fee', `${feePerKb}`);
   }
+  t.match(
+    refusal(paperPlan(coins, { feePerKb: 50_000_000 }))[1],
+    /^the fee rate is 50000 sat\/vB; at most 10000 sat\/vB can be paid$/,
+    'in the unit of --fee-rate',
+  );
   t.equal(refusal(paperPlan(coins, { script: 'zz' }))[0], 'request');
 });
 
