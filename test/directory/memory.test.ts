@@ -60,7 +60,7 @@ void t.test('peers that came and went leave no record, timer or descriptor', asy
   await stop();
 });
 
-const OF_PROGRAM = oneProcess('memory and descriptors of one program');
+const OF_PROGRAM = oneProcess('memory and descriptors of one program; processes.test.ts has three');
 
 void t.test('a process with peers that came and went, and endless lines', OF_PROGRAM, async (t) => {
   const statusPort = await freePort();
