@@ -1,4 +1,4 @@
-/** Waits for offers that come late, so that a coinjoin without a person does not fail for want of them. */
+/** Waits for late offers. A step of a schedule that has too few would fail, and nobody is there to ask again. */
 import type { Clock } from '../kit/clock.js';
 import type { LiveBook } from '../orderbook/book-api.js';
 

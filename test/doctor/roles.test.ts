@@ -541,7 +541,15 @@ t.test('a maker that runs', async (t) => {
 
   process.kill(pid, 'SIGKILL');
   await cli.ended;
-  t.match(await line('maker'), { status: 'note', text: 'not running' }, 'its lock ended with it');
+  t.match(
+    await line('maker'),
+    {
+      status: 'note',
+      text: 'not running',
+      fix: /^to start it: onionmc maker --wallet NAME --data/,
+    },
+    'its lock ended with it',
+  );
   const again = startCli(['maker', '--datadir', site.datadir]);
   await again.shows('stdout', /^J5/);
   t.match(await line('maker'), { status: 'ok' }, 'the restart is the fix');
